@@ -1,0 +1,1 @@
+//! The bus between hubs: contract, contract suite and the in-memory router.

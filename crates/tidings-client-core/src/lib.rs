@@ -1,0 +1,1 @@
+//! The client's connection machine: pure, inputs in, outputs out.

@@ -1,0 +1,1 @@
+//! The domain: sessions, channels, presence, attributes and delivery; inputs in, effects out.

@@ -1,0 +1,1 @@
+//! Reads scenario files and judges what each party saw.

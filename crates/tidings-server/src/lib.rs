@@ -1,0 +1,1 @@
+//! The shell: sockets, TLS, one loop per core, HTTP, embedded pages.

@@ -1,0 +1,1 @@
+//! The simulator: many hubs and clients over a simulated bus, store and network.
