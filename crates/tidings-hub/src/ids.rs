@@ -1,0 +1,89 @@
+//! Ids that only hubs use.
+
+use std::fmt;
+
+use smol_str::SmolStr;
+use tidings_wire::names::{AppId, ChannelName, UserId};
+
+/// A hub of this node, from 0.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct HubId(pub u16);
+
+/// A connection, chosen by the caller and never used again within a node's life.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ConnectionId(pub u64);
+
+/// A session: 16 random bytes.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct SessionId(pub [u8; 16]);
+
+impl fmt::Debug for SessionId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Four bytes tell sessions apart in a trace.
+        write!(f, "s{:02x}{:02x}{:02x}{:02x}", self.0[0], self.0[1], self.0[2], self.0[3])
+    }
+}
+
+/// A user of an app: the key under which the world knows it.
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct UserKey {
+    /// The tenant.
+    pub app: AppId,
+    /// The user within it.
+    pub user: UserId,
+}
+
+impl fmt::Debug for UserKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", short(self.app.as_str()), self.user)
+    }
+}
+
+/// A channel of an app.
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ChannelKey {
+    /// The tenant.
+    pub app: AppId,
+    /// The channel within it.
+    pub channel: ChannelName,
+}
+
+impl fmt::Debug for ChannelKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/#{}", short(self.app.as_str()), self.channel)
+    }
+}
+
+fn short(app: &str) -> SmolStr {
+    SmolStr::new(&app[..4.min(app.len())])
+}
+
+/// Identifies a peer message in both its forms, live and stored: sender's session and `cseq`.
+///
+/// Made by us alone, so that no text of a client ever serves as an id (contract NAT-3).
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct MessageId(pub [u8; 16]);
+
+impl MessageId {
+    /// The id of the message that a session sends with its request `cseq`.
+    ///
+    /// Session ids are random, so adding the number to the first half keeps ids apart.
+    pub fn new(session: SessionId, cseq: u64) -> Self {
+        let mut id = session.0;
+        let mixed = u64::from_le_bytes(first_half(&id)).wrapping_add(cseq);
+        id[..8].copy_from_slice(&mixed.to_le_bytes());
+        Self(id)
+    }
+}
+
+fn first_half(id: &[u8; 16]) -> [u8; 8] {
+    let mut half = [0; 8];
+    half.copy_from_slice(&id[..8]);
+    half
+}
+
+impl fmt::Debug for MessageId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "m{:016x}", u64::from_le_bytes(first_half(&self.0)))
+    }
+}

@@ -1,0 +1,232 @@
+//! What a hub asks of the store, and what the store answers: the hub owns this vocabulary.
+//!
+//! Contract: operations on one [`StoreKey`] are carried out and answered in the order in which they were
+//! given, also when several hubs give them. An answer other than [`StoreAnswer::Failed`] to a writing
+//! operation means *durable*: the record was fsynced. After `Failed` nothing of the operation happened.
+
+use bytes::Bytes;
+use tidings_wire::proto::AttributeWrite;
+
+use crate::ids::{ChannelKey, MessageId, UserKey};
+
+/// Orders operations: those on equal keys never overtake each other.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum StoreKey {
+    /// A user's inbox and attributes.
+    User(UserKey),
+    /// A channel's attributes.
+    Channel(ChannelKey),
+}
+
+/// Whose attributes.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum AttributeOwner {
+    /// A user's.
+    User(UserKey),
+    /// A channel's.
+    Channel(ChannelKey),
+}
+
+/// One attribute entry.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AttributeEntry {
+    /// 1 to 32 bytes of UTF-8.
+    pub key: String,
+    /// 1 to 8,192 bytes of UTF-8.
+    pub value: String,
+    /// Who wrote it last.
+    pub updated_by: String,
+    /// When, in Unix milliseconds.
+    pub updated_ts: u64,
+}
+
+/// A stored peer message.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoredMessage {
+    /// Its place in the receiver's inbox: from 1, without gaps, for ever. 0 in an append (not yet known).
+    pub inbox: u64,
+    /// The message's id in both its forms.
+    pub id: MessageId,
+    /// The sender's user id.
+    pub from: String,
+    /// An encoded `tidings.v1.Message`.
+    pub body: Bytes,
+    /// When the server received it, in Unix milliseconds.
+    pub server_ts: u64,
+}
+
+/// Bounds of one inbox, given with every append since they are settings of the app.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct InboxLimits {
+    /// Most messages; the oldest goes first.
+    pub messages_max: usize,
+    /// Most bytes of bodies; the oldest goes first.
+    pub bytes_max: usize,
+    /// Messages with a `server_ts` at least this much before the append's are expired. Milliseconds.
+    pub age_ms: u64,
+}
+
+/// Bounds of one attribute set, counted on the result of a write.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AttributeLimits {
+    /// Most entries.
+    pub entries_max: usize,
+    /// Most bytes of keys and values together.
+    pub bytes_max: usize,
+}
+
+/// An operation.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum StoreOp {
+    /// Appends a message to a user's inbox. Answer: `InboxAppended`.
+    InboxAppend {
+        /// The receiver.
+        user: UserKey,
+        /// The message; its `inbox` is assigned by the store.
+        message: StoredMessage,
+        /// Bounds; what must go to keep them is deleted in the same step and counted.
+        limits: InboxLimits,
+    },
+    /// Reads messages after an inbox number, oldest first. Answer: `InboxPage`.
+    InboxRead {
+        /// The receiver.
+        user: UserKey,
+        /// Messages up to and including this one are left out. 0 = from the start.
+        after: u64,
+        /// Most messages in the answer.
+        count_max: usize,
+        /// Messages stamped before this are expired: deleted and counted. Unix milliseconds.
+        not_before_ts: u64,
+    },
+    /// Deletes what the receiver has confirmed: all up to and including `up_to`. Answer: `Done`.
+    InboxConfirm {
+        /// The receiver.
+        user: UserKey,
+        /// Highest confirmed inbox number.
+        up_to: u64,
+        /// Losses counted so far have been told to the receiver: forget that many of each kind.
+        told: InboxLosses,
+    },
+    /// Deletes one message by id, whose live form has been confirmed. Answer: `Done`, also if it is not there.
+    InboxRemove {
+        /// The receiver.
+        user: UserKey,
+        /// The message.
+        id: MessageId,
+    },
+    /// Changes attributes in one atomic step. Answer: `Attributes` (all after the change), or `Overflow`.
+    AttributesWrite {
+        /// Whose.
+        owner: AttributeOwner,
+        /// How the entries are meant.
+        how: AttributeWrite,
+        /// The entries; for a deletion only their keys count.
+        entries: Vec<AttributeEntry>,
+        /// Bounds on the result.
+        limits: AttributeLimits,
+        /// Stamp of the write, also kept as the owner's `touched_ts`. Unix milliseconds.
+        now_ts: u64,
+    },
+    /// Reads attributes, sorted by key. Answer: `Attributes`.
+    AttributesRead {
+        /// Whose.
+        owner: AttributeOwner,
+    },
+    /// Notes that the owner was in use at `now_ts`, if it has attributes. Answer: `Done`.
+    AttributesTouch {
+        /// Whose.
+        owner: AttributeOwner,
+        /// Unix milliseconds.
+        now_ts: u64,
+    },
+    /// Deletes all attributes of an owner unless it was touched after `unless_touched_after`. Answer: `Done`.
+    AttributesDrop {
+        /// Whose.
+        owner: AttributeOwner,
+        /// `u64::MAX` = in any case. Unix milliseconds.
+        unless_touched_after: u64,
+    },
+    /// Lists owners of attributes last touched before a time, at most `count_max`, users first, then in key
+    /// order. Answer: `AttributeOwners`. Not ordered with other operations.
+    AttributeOwners {
+        /// Unix milliseconds.
+        touched_before: u64,
+        /// Most owners in the answer.
+        count_max: usize,
+        /// Continue after this owner.
+        after: Option<AttributeOwner>,
+    },
+}
+
+impl StoreOp {
+    /// The key that orders the operation; `None` for one that is not ordered.
+    pub fn key(&self) -> Option<StoreKey> {
+        match self {
+            StoreOp::InboxAppend { user, .. }
+            | StoreOp::InboxRead { user, .. }
+            | StoreOp::InboxConfirm { user, .. }
+            | StoreOp::InboxRemove { user, .. } => Some(StoreKey::User(user.clone())),
+            StoreOp::AttributesWrite { owner, .. }
+            | StoreOp::AttributesRead { owner }
+            | StoreOp::AttributesTouch { owner, .. }
+            | StoreOp::AttributesDrop { owner, .. } => Some(match owner {
+                AttributeOwner::User(user) => StoreKey::User(user.clone()),
+                AttributeOwner::Channel(channel) => StoreKey::Channel(channel.clone()),
+            }),
+            StoreOp::AttributeOwners { .. } => None,
+        }
+    }
+}
+
+/// Stored messages that were deleted without having been delivered, not yet told to the receiver.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct InboxLosses {
+    /// Pushed out by newer ones.
+    pub overflowed: u64,
+    /// Too old.
+    pub expired: u64,
+    /// Found damaged.
+    pub damaged: u64,
+}
+
+/// An answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum StoreAnswer {
+    /// Carried out (and durable, if it wrote).
+    Done,
+    /// The message is durable.
+    InboxAppended {
+        /// Its place.
+        inbox: u64,
+    },
+    /// Messages, oldest first.
+    InboxPage {
+        /// At most as many as asked for.
+        messages: Vec<StoredMessage>,
+        /// Whether more follow.
+        has_more: bool,
+        /// Losses that the receiver has not been told of.
+        losses: InboxLosses,
+    },
+    /// All attributes of the owner, sorted by key.
+    Attributes(Vec<AttributeEntry>),
+    /// The result would have broken the bounds; nothing was changed.
+    Overflow {
+        /// Entries that there would have been.
+        entries: usize,
+        /// Bytes that there would have been.
+        bytes: usize,
+    },
+    /// Owners of attributes, with whether more follow.
+    AttributeOwners {
+        /// In key order.
+        owners: Vec<AttributeOwner>,
+        /// Whether more follow.
+        has_more: bool,
+    },
+    /// Not carried out: the disk is full, failing or the store is shutting down.
+    Failed {
+        /// What happened, for the operator's log and the client's text.
+        reason: String,
+    },
+}

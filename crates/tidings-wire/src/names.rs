@@ -1,0 +1,156 @@
+//! Names, made by parsing: past the wire nothing re-checks.
+
+use std::fmt;
+
+use smol_str::SmolStr;
+
+use crate::limits::{APP_ID_BYTES, NAME_BYTES_MAX};
+
+/// Why a text is not a name.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum NameError {
+    /// The text is empty.
+    #[error("it is empty; use 1 to {NAME_BYTES_MAX} characters")]
+    Empty,
+    /// The text is longer than 64 bytes.
+    #[error("it has {bytes} bytes; at most {NAME_BYTES_MAX} are allowed")]
+    TooLong {
+        /// Its length in bytes.
+        bytes: usize,
+    },
+    /// The text is the literal `null`.
+    #[error("the text \"null\" is not allowed as a name")]
+    Null,
+    /// A character is outside the set.
+    #[error("character {found:?} at position {position} is not allowed")]
+    Character {
+        /// The first offending character.
+        found: char,
+        /// Its byte position, from 0.
+        position: usize,
+    },
+    /// An app id is not 32 ASCII letters or digits.
+    #[error("an app id is exactly {APP_ID_BYTES} letters or digits; this has {bytes} bytes")]
+    AppId {
+        /// The text's length in bytes.
+        bytes: usize,
+    },
+}
+
+/// Whether a byte may stand in a user id or channel name. Source: observed, rtm-v1 2.2.
+const fn is_name_byte(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte,
+        b' ' | b'!' | b'#' | b'$' | b'%' | b'&' | b'(' | b')' | b'+' | b',' | b'-' | b'.' | b':'
+        | b';' | b'<' | b'=' | b'>' | b'?' | b'@' | b'[' | b']' | b'^' | b'_' | b'{' | b'|' | b'}'
+        | b'~')
+}
+
+fn check_name(text: &str) -> Result<(), NameError> {
+    match text.len() {
+        0 => return Err(NameError::Empty),
+        bytes if bytes > NAME_BYTES_MAX => return Err(NameError::TooLong { bytes }),
+        _ => {}
+    }
+    if text == "null" {
+        return Err(NameError::Null);
+    }
+    match text.char_indices().find(|(_, c)| !u8::try_from(*c).is_ok_and(is_name_byte)) {
+        Some((position, found)) => Err(NameError::Character { found, position }),
+        None => Ok(()),
+    }
+}
+
+macro_rules! name {
+    ($(#[$doc:meta])* $type:ident, $check:expr) => {
+        $(#[$doc])*
+        #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        pub struct $type(SmolStr);
+
+        impl $type {
+            /// Parses the text.
+            ///
+            /// # Errors
+            /// [`NameError`] says what is wrong with it.
+            pub fn parse(text: &str) -> Result<Self, NameError> {
+                let check: fn(&str) -> Result<(), NameError> = $check;
+                check(text)?;
+                Ok(Self(SmolStr::new(text)))
+            }
+
+            /// The name as text.
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl fmt::Display for $type {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+
+        impl fmt::Debug for $type {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+    };
+}
+
+name!(
+    /// The id of an app (a tenant): 32 ASCII letters or digits, compared byte for byte.
+    AppId,
+    |text| {
+        if text.len() == APP_ID_BYTES && text.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
+            Ok(())
+        } else {
+            Err(NameError::AppId { bytes: text.len() })
+        }
+    }
+);
+name!(
+    /// The id of a user within an app: 1 to 64 bytes of the identifier set.
+    UserId,
+    check_name
+);
+name!(
+    /// The name of a channel within an app: the same set as a user id.
+    ChannelName,
+    check_name
+);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_identifier_set_is_the_documented_one() {
+        let allowed = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789 \
+                       !#$%&()+,-.:;<=>?@[]^_{|}~";
+        for byte in 0..=127_u8 {
+            let text = char::from(byte).to_string();
+            assert_eq!(UserId::parse(&text).is_ok(), allowed.contains(&text), "byte {byte}");
+        }
+        assert!(matches!(
+            UserId::parse("zoë"),
+            Err(NameError::Character { found: 'ë', position: 2 })
+        ));
+    }
+
+    #[test]
+    fn lengths_and_the_literal_null() {
+        assert_eq!(UserId::parse(""), Err(NameError::Empty));
+        assert!(UserId::parse(&"x".repeat(64)).is_ok());
+        assert_eq!(UserId::parse(&"x".repeat(65)), Err(NameError::TooLong { bytes: 65 }));
+        assert_eq!(ChannelName::parse("null"), Err(NameError::Null));
+        assert!(ChannelName::parse("Null").is_ok());
+        assert!(ChannelName::parse(" a ").is_ok());
+    }
+
+    #[test]
+    fn an_app_id_is_32_letters_or_digits() {
+        assert!(AppId::parse(&"a".repeat(32)).is_ok());
+        assert!(AppId::parse(&"a".repeat(31)).is_err());
+        assert!(AppId::parse(&"-".repeat(32)).is_err());
+    }
+}

@@ -1,0 +1,76 @@
+//! Rate limits as data, and the bucket that enforces one.
+
+/// A rate limit: a bucket of `calls` that refills evenly over `window_ms`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Rate {
+    /// Capacity of the bucket. 0 = unlimited.
+    pub calls: u32,
+    /// Time in which an empty bucket fills, in milliseconds. At least 1.
+    pub window_ms: u32,
+}
+
+/// The state of one rate limit for one user, in 8 bytes (the generic cell rate algorithm).
+///
+/// A legal burst of `Rate::calls` passes; after it one call every `window_ms / calls`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Bucket {
+    /// The time at which the bucket is full again, in units of 1/`calls` ms. 0 = full since ever.
+    full_at: u64,
+}
+
+impl Bucket {
+    /// Takes one call at `now_ms`, or says after how many milliseconds one will be free.
+    ///
+    /// # Errors
+    /// The wait in milliseconds (at least 1) when the bucket is empty; nothing is taken then.
+    pub fn take(&mut self, rate: Rate, now_ms: u64) -> Result<(), u64> {
+        if rate.calls == 0 {
+            return Ok(());
+        }
+        let calls = u64::from(rate.calls);
+        let window = u64::from(rate.window_ms);
+        let now = now_ms.saturating_mul(calls);
+        let full_at = self.full_at.max(now) + window;
+        let latest = now + window * calls;
+        if full_at > latest {
+            return Err((full_at - latest).div_ceil(calls));
+        }
+        self.full_at = full_at;
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const RATE: Rate = Rate { calls: 180, window_ms: 3000 };
+
+    #[test]
+    fn a_full_burst_passes_and_the_next_call_waits() {
+        let mut bucket = Bucket::default();
+        for _ in 0..180 {
+            assert_eq!(bucket.take(RATE, 1_000), Ok(()));
+        }
+        let wait = bucket.take(RATE, 1_000).expect_err("the 181st call waits");
+        assert_eq!(wait, 17);
+        assert_eq!(bucket.take(RATE, 1_000 + wait), Ok(()));
+        assert!(bucket.take(RATE, 1_000 + wait).is_err());
+    }
+
+    #[test]
+    fn a_refused_call_takes_nothing_and_a_window_refills() {
+        let mut bucket = Bucket::default();
+        for now in [0_u64, 0, 0] {
+            let _ = bucket.take(Rate { calls: 2, window_ms: 5000 }, now);
+        }
+        assert!(bucket.take(Rate { calls: 2, window_ms: 5000 }, 2_499).is_err());
+        assert_eq!(bucket.take(Rate { calls: 2, window_ms: 5000 }, 2_500), Ok(()));
+    }
+
+    #[test]
+    fn zero_calls_means_unlimited() {
+        let mut bucket = Bucket::default();
+        assert!((0..10_000).all(|_| bucket.take(Rate { calls: 0, window_ms: 1 }, 5).is_ok()));
+    }
+}
