@@ -1,0 +1,242 @@
+//! What a hub asks of the bus, and what the bus gives it: the hub owns this vocabulary.
+//!
+//! Contract of the bus:
+//! - What one hub publishes to and asks of one topic reaches each subscriber in that order. Within a node
+//!   there is one order per topic for all its subscribers, the publisher included.
+//! - A publisher that is subscribed gets its own publications back, in their place in the topic's order.
+//! - A subscription is in force for everything that the same hub does on the topic afterwards.
+//! - An ask goes to every subscriber but the asker. If there is none, the asker gets `Nobody`, at once.
+//!   Otherwise it gets what they answer; the asker sets its own deadline.
+//! - `Nobody` is only said when nobody was subscribed; what can be lost (between nodes) shows as silence.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use crate::ids::{ChannelKey, HubId, MessageId, SessionId, UserKey};
+
+/// Where hubs meet.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Topic {
+    /// Subscribed by every hub that has a session of the user.
+    User(UserKey),
+    /// Subscribed by every hub that has a member of the channel.
+    Channel(ChannelKey),
+}
+
+/// Names a question of one hub; unique per hub and life.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct AskId(pub u64);
+
+/// An operation on the bus.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum BusOp {
+    /// Begins to get what is published to and asked of the topic.
+    Subscribe(Topic),
+    /// Ends it.
+    Unsubscribe(Topic),
+    /// Tells all subscribers.
+    Publish {
+        /// Where.
+        topic: Topic,
+        /// What; shared by all receivers.
+        message: Arc<Publication>,
+    },
+    /// Asks all subscribers but the asker.
+    Ask {
+        /// Where.
+        topic: Topic,
+        /// Comes back with the answer.
+        ask: AskId,
+        /// What; shared by all receivers.
+        question: Arc<Question>,
+    },
+    /// Answers a question that came as `BusInput::Asked`.
+    Answer {
+        /// Who asked.
+        to: HubId,
+        /// As it came.
+        ask: AskId,
+        /// The answer.
+        answer: Answer,
+    },
+}
+
+/// What the bus gives a hub.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum BusInput {
+    /// Something was published.
+    Published {
+        /// Where.
+        topic: Topic,
+        /// By whom.
+        from: HubId,
+        /// What.
+        message: Arc<Publication>,
+    },
+    /// Something was asked.
+    Asked {
+        /// Where.
+        topic: Topic,
+        /// By whom.
+        from: HubId,
+        /// To be given back with the answer.
+        ask: AskId,
+        /// What.
+        question: Arc<Question>,
+    },
+    /// A question was answered.
+    Answered {
+        /// Which.
+        ask: AskId,
+        /// By whom.
+        from: HubId,
+        /// The answer.
+        answer: Answer,
+    },
+    /// Nobody is subscribed to the topic that was asked.
+    Nobody {
+        /// Which question.
+        ask: AskId,
+    },
+}
+
+/// Orders the logins of one user over all hubs: the greatest wins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct LoginStamp {
+    /// When the login was accepted, in Unix milliseconds.
+    pub unix_ms: u64,
+    /// By which hub.
+    pub hub: HubId,
+    /// Tells apart logins of one hub in one millisecond.
+    pub count: u64,
+}
+
+/// What is told to a topic.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Publication {
+    /// User topic: the inbox has grown; a hub with a session of the user delivers it.
+    InboxGrew,
+    /// Channel topic: a session has become a member.
+    Joined {
+        /// The sending hub's numbering of its changes to this channel, from 1 per `epoch`.
+        seq: u64,
+        /// Begins anew each time the hub becomes interested in the channel; rises.
+        epoch: u64,
+        /// The member.
+        user: UserKey,
+        /// Its session.
+        session: SessionId,
+    },
+    /// Channel topic: a session is no member any more.
+    Left {
+        /// As in `Joined`.
+        seq: u64,
+        /// As in `Joined`.
+        epoch: u64,
+        /// The former member.
+        user: UserKey,
+        /// Its session.
+        session: SessionId,
+    },
+    /// Channel topic: a message for all members but its sender.
+    Message {
+        /// The sender's session, which gets no copy.
+        sender: SessionId,
+        /// The sender's request, answered when its own hub sees this message in the topic's order.
+        cseq: u64,
+        /// The whole WebSocket frame that every member is sent.
+        frame: Bytes,
+    },
+    /// Channel topic: attributes were changed and members are to be told.
+    Attributes {
+        /// The whole WebSocket frame that every member is sent.
+        frame: Bytes,
+    },
+    /// Channel topic: the sender lacks changes of `origin` and asks it to publish a `Snapshot`.
+    Resync {
+        /// Whose changes are missing.
+        origin: HubId,
+    },
+    /// Channel topic: the members that the sending hub has.
+    Snapshot(Box<MemberSnapshot>),
+}
+
+/// The members that one hub has in one channel, at one point of its numbering.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MemberSnapshot {
+    /// Whose members.
+    pub origin: HubId,
+    /// As in `Joined`.
+    pub epoch: u64,
+    /// The last change that is in here.
+    pub seq: u64,
+    /// The members with their sessions.
+    pub members: Vec<(UserKey, SessionId)>,
+}
+
+/// What is asked of a topic.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Question {
+    /// User topic: a session of this user begins elsewhere; end yours if its stamp is older.
+    Claim {
+        /// The new login.
+        stamp: LoginStamp,
+    },
+    /// User topic: deliver this message to the user's session and answer when its client has confirmed.
+    Deliver {
+        /// The message's id in all its forms.
+        id: MessageId,
+        /// Store it when it is not confirmed in time.
+        offline: bool,
+        /// The sender, for the stored form.
+        from: UserKey,
+        /// Encoded `tidings.v1.Message`, for the stored form.
+        body: Bytes,
+        /// When the server received it, in Unix milliseconds.
+        server_ts: u64,
+        /// The whole WebSocket frame of the live form.
+        frame: Bytes,
+    },
+    /// User topic: is the user on line?
+    Presence,
+    /// User topic: do you have this session?
+    Locate {
+        /// The session to be resumed.
+        session: SessionId,
+    },
+    /// Channel topic: who are the members? Asked by a hub that becomes interested.
+    Members,
+    /// Channel topic: how many members are there?
+    Count,
+}
+
+/// What is answered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Answer {
+    /// To `Claim`: the older session, if there was one, has been ended.
+    Yielded,
+    /// To `Claim`: a newer login holds the user.
+    Superseded,
+    /// To `Deliver`: the client has confirmed it.
+    Confirmed,
+    /// To `Deliver`: the user is gone here (its session may still be resumed).
+    Gone,
+    /// To `Deliver`: not confirmed in time, but now durable in the inbox.
+    Stored,
+    /// To `Deliver`: not confirmed in time and not stored.
+    Unconfirmed,
+    /// To `Deliver`: the store refused it.
+    StoreFailed {
+        /// What the store says.
+        reason: String,
+    },
+    /// To `Presence`: whether the user is on line here.
+    Online(bool),
+    /// To `Locate`: whether the session is here.
+    Here(bool),
+    /// To `Members`: everything that the answering hub knows of the channel.
+    Members(Vec<MemberSnapshot>),
+    /// To `Count`: members in all, as the answering hub knows.
+    Count(u32),
+}

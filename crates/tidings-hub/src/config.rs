@@ -1,0 +1,71 @@
+//! What a hub is told once: who it is, and which apps there are.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use tidings_wire::limits;
+use tidings_wire::names::AppId;
+
+use crate::ids::HubId;
+
+/// What makes one hub.
+#[derive(Debug, Clone)]
+pub struct HubConfig {
+    /// Its name on this node.
+    pub id: HubId,
+    /// Seeds the session ids, the secrets and the hashing of user-chosen keys: from the operating system in
+    /// production, from the seed in a simulation.
+    pub seed: [u8; 32],
+    /// The tenants, shared by all hubs.
+    pub apps: Arc<Apps>,
+    /// Name and version of the program, told to clients.
+    pub server: String,
+}
+
+/// The tenants.
+#[derive(Debug, Clone, Default)]
+pub struct Apps {
+    /// Accept every well-formed app id that is not listed, without certificate. Not for production.
+    pub accept_any: bool,
+    /// The listed ones.
+    pub listed: BTreeMap<AppId, App>,
+}
+
+/// One tenant.
+#[derive(Debug, Clone, Default)]
+pub struct App {
+    /// None, one or two certificates; with none, no token is needed.
+    pub certificates: Vec<String>,
+    /// Its numbers.
+    pub settings: AppSettings,
+}
+
+/// Numbers of an app, with the documented defaults.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AppSettings {
+    /// Whether a session ends when its token expires. Source: rtm-v1 7.3.
+    pub kick_on_token_expiry: bool,
+    /// Whether rate limits are enforced.
+    pub rate_limits: bool,
+    /// Stored messages per receiver, 0 to 100,000.
+    pub inbox_messages_max: usize,
+    /// Age of stored messages, in milliseconds.
+    pub inbox_age_ms: u64,
+    /// Silence after which a user is gone, in milliseconds.
+    pub presence_grace_ms: u64,
+    /// How long channel attributes outlive the last member, in milliseconds.
+    pub channel_attributes_keep_ms: u64,
+}
+
+impl Default for AppSettings {
+    fn default() -> Self {
+        Self {
+            kick_on_token_expiry: true,
+            rate_limits: true,
+            inbox_messages_max: limits::INBOX_MESSAGES_MAX,
+            inbox_age_ms: limits::INBOX_AGE_MS,
+            presence_grace_ms: limits::PRESENCE_GRACE_MS,
+            channel_attributes_keep_ms: limits::CHANNEL_ATTRIBUTES_KEEP_MS,
+        }
+    }
+}

@@ -1,0 +1,119 @@
+//! Everything that goes into a hub and everything that comes out.
+
+use bytes::Bytes;
+use tidings_wire::codes::CloseCode;
+use tidings_wire::proto::{ClientFrame, Resume};
+
+use crate::bus_ops::{BusInput, BusOp};
+use crate::ids::{ConnectionId, HubId};
+use crate::store_ops::{StoreAnswer, StoreOp};
+
+/// Names a store operation of one hub; unique per hub and life.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Ticket(pub u64);
+
+/// An input.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Input {
+    /// A WebSocket was opened.
+    Opened {
+        /// A name for it that this node has never used.
+        connection: ConnectionId,
+    },
+    /// A client sent a frame.
+    Frame {
+        /// Its connection.
+        connection: ConnectionId,
+        /// What it sent.
+        frame: ClientFrame,
+    },
+    /// Bytes arrived that are no frame yet, or a WebSocket control frame: the client is alive.
+    Heard {
+        /// Its connection.
+        connection: ConnectionId,
+    },
+    /// A client sent something that is no frame. Its connection is closed, nothing else happens.
+    Malformed {
+        /// Its connection.
+        connection: ConnectionId,
+    },
+    /// More than a session's bound is waiting to be written: the client does not read.
+    Stalled {
+        /// Its connection.
+        connection: ConnectionId,
+    },
+    /// A connection is gone, in whatever way, unless the hub closed or handed it over itself.
+    Closed {
+        /// Its name.
+        connection: ConnectionId,
+    },
+    /// Another hub of this node hands over a connection whose client resumes a session of this hub.
+    HandedOver {
+        /// Its name, unchanged.
+        connection: ConnectionId,
+        /// What its client asked for.
+        resume: Resume,
+    },
+    /// The bus has something.
+    Bus(BusInput),
+    /// The store has answered.
+    Store {
+        /// Which operation.
+        ticket: Ticket,
+        /// What.
+        answer: StoreAnswer,
+    },
+    /// Time has passed; given at the latest when `Hub::deadline` is reached.
+    Tick,
+    /// The process is about to end: clients are sent away, nothing new is accepted.
+    Drain,
+}
+
+/// An effect.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Effect {
+    /// Send these bytes: a whole WebSocket frame, shared by all its receivers.
+    Send {
+        /// To whom.
+        connection: ConnectionId,
+        /// What.
+        frame: Bytes,
+    },
+    /// Send what is waiting, then close the WebSocket. The connection's name is not used again.
+    Close {
+        /// Which.
+        connection: ConnectionId,
+        /// Why.
+        code: CloseCode,
+    },
+    /// Give the connection to another hub of this node, as `Input::HandedOver`.
+    HandOver {
+        /// Which.
+        connection: ConnectionId,
+        /// To whom.
+        to: HubId,
+        /// To be passed on.
+        resume: Resume,
+    },
+    /// Do something on the bus.
+    Bus(BusOp),
+    /// Do something in the store.
+    Store {
+        /// Comes back with the answer.
+        ticket: Ticket,
+        /// What.
+        op: StoreOp,
+    },
+}
+
+/// Takes effects, in order.
+pub trait Sink {
+    /// Takes one effect.
+    fn emit(&mut self, effect: Effect);
+}
+
+impl Sink for Vec<Effect> {
+    fn emit(&mut self, effect: Effect) {
+        self.push(effect);
+    }
+}
