@@ -12,6 +12,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use tidings_wire::proto::PresenceState;
 
 use crate::ids::{ChannelKey, HubId, MessageId, SessionId, UserKey};
 
@@ -22,6 +23,8 @@ pub enum Topic {
     User(UserKey),
     /// Subscribed by every hub that has a member of the channel.
     Channel(ChannelKey),
+    /// Subscribed by every hub that has a session which watches the user's presence.
+    Presence(UserKey),
 }
 
 /// Names a question of one hub; unique per hub and life.
@@ -117,6 +120,13 @@ pub struct LoginStamp {
 pub enum Publication {
     /// User topic: the inbox has grown; a hub with a session of the user delivers it.
     InboxGrew,
+    /// Presence topic: the user's state has changed.
+    Presence {
+        /// The new state.
+        state: PresenceState,
+        /// The login that the state belongs to: an older login's word does not count.
+        stamp: LoginStamp,
+    },
     /// Channel topic: a session has become a member.
     Joined {
         /// The sending hub's numbering of its changes to this channel, from 1 per `epoch`.
@@ -231,8 +241,13 @@ pub enum Answer {
         /// What the store says.
         reason: String,
     },
-    /// To `Presence`: whether the user is on line here.
-    Online(bool),
+    /// To `Presence`: the user's state here, with its login.
+    Presence {
+        /// The state.
+        state: PresenceState,
+        /// The login that the state belongs to.
+        stamp: LoginStamp,
+    },
     /// To `Locate`: whether the session is here.
     Here(bool),
     /// To `Members`: everything that the answering hub knows of the channel.

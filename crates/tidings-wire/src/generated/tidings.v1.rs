@@ -352,11 +352,14 @@ pub struct Refused {
 /// Please answer with Pong.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Ping {}
-/// The next `count` server sequences will never be sent; gaps that tell why stand before it.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+/// The next `count` server sequences will never be sent. The client raises the gaps, then adds `count`.
+#[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Skip {
     #[prost(uint64, tag = "1")]
     pub count: u64,
+    /// One per source of which something is missing.
+    #[prost(message, repeated, tag = "2")]
+    pub gaps: ::prost::alloc::vec::Vec<Gap>,
 }
 /// Why something failed.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
