@@ -1,0 +1,280 @@
+//! Every way in which a token can fail.
+//!
+//! Messages carry values (ids, times, lengths) but never a token, a signature or a certificate.
+
+use crate::check::{Door, Format};
+
+/// Why a token does not let its bearer in.
+///
+/// `Display` says which part did not fit, [`Refusal::hint`] what to do about it. Nobody learns
+/// anything secret from either: all that is told before the signature is checked depends on bytes
+/// that the sender has.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Refusal {
+    /// The bytes are no token of a format that is accepted here.
+    #[error("the token is malformed: {0}")]
+    Malformed(#[from] Flaw),
+    /// The token was made for another app.
+    #[error("the token is for app {token_app_id:?}, not for {app_id:?}")]
+    WrongApp {
+        /// The app id in the token.
+        token_app_id: String,
+        /// The app id of the login.
+        app_id: String,
+    },
+    /// No active certificate of the app gives the token's signature.
+    #[error(
+        "the token's signature fits none of the app's {certificates} active certificate(s) \
+         for this user and content"
+    )]
+    InvalidSignature {
+        /// How many certificates were tried.
+        certificates: usize,
+    },
+    /// The token is genuine but carries no right to log in to messaging.
+    #[error("the token of format {format} carries no RTM login privilege")]
+    NoRtmPrivilege {
+        /// The token's format.
+        format: Format,
+    },
+    /// The token was made for another user.
+    #[error("the token is for {token_user}, not for {user_id:?}")]
+    WrongUser {
+        /// What the token says about its user.
+        token_user: TokenUser,
+        /// The user id of the login.
+        user_id: String,
+    },
+    /// The token's time is over.
+    #[error("the token expired at {at_unix_s}, {} s ago", now_unix_s.saturating_sub(*at_unix_s))]
+    Expired {
+        /// The first second at which the token is no longer valid, Unix seconds.
+        at_unix_s: u64,
+        /// The time of the check, Unix seconds.
+        now_unix_s: u64,
+    },
+}
+
+impl Refusal {
+    /// The reason in one word, for logs, metrics and the table of client-visible codes.
+    pub fn reason(&self) -> &'static str {
+        match self {
+            Self::Malformed(_) => "malformed",
+            Self::WrongApp { .. } => "wrong_app",
+            Self::InvalidSignature { .. } => "invalid_signature",
+            Self::NoRtmPrivilege { .. } => "no_rtm_privilege",
+            Self::WrongUser { .. } => "wrong_user",
+            Self::Expired { .. } => "expired",
+        }
+    }
+
+    /// What to do about it, one imperative sentence.
+    pub fn hint(&self) -> &'static str {
+        match self {
+            Self::Malformed(flaw) => flaw.hint(),
+            Self::WrongApp { .. } => {
+                "Build the token with the app id that the client is configured with."
+            }
+            Self::InvalidSignature { .. } => {
+                "Build the token with an active certificate of the app, exactly as the console \
+                 shows it, and for the very user id that logs in."
+            }
+            Self::NoRtmPrivilege { .. } => {
+                "Build the token with an RTM token builder; a token for calls does not log in."
+            }
+            Self::WrongUser { .. } => {
+                "Build the token for the user id that logs in, in the same letter case."
+            }
+            Self::Expired { .. } => "Fetch a fresh token from the app's backend.",
+        }
+    }
+}
+
+/// What a token says about its user.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum TokenUser {
+    /// The user id itself (007); bytes that are no UTF-8 are replaced.
+    Named(String),
+    /// Only a CRC-32 of the user id (006).
+    Crc32 {
+        /// The CRC in the token's channel field, which holds the RTM user.
+        channel: u32,
+        /// The CRC in the token's uid field, which is zero in an RTM token.
+        uid: u32,
+    },
+    /// No user (007), which stands for nobody unless the policy says otherwise.
+    Empty,
+}
+
+impl std::fmt::Display for TokenUser {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Named(user) => write!(f, "user {user:?}"),
+            Self::Crc32 { channel, uid: 0 } => write!(f, "a user with CRC-32 {channel:08x}"),
+            Self::Crc32 { channel, uid } => {
+                write!(
+                    f,
+                    "channel CRC-32 {channel:08x} and call uid CRC-32 {uid:08x}"
+                )
+            }
+            Self::Empty => f.write_str("no user (its user id is empty)"),
+        }
+    }
+}
+
+/// What is wrong with the bytes of a token.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Flaw {
+    /// No token was given.
+    #[error("it is empty")]
+    Empty,
+    /// More bytes than the policy allows; nothing was decoded.
+    #[error("it has {bytes} bytes, more than {bytes_max}")]
+    TooLong {
+        /// Bytes of the token.
+        bytes: usize,
+        /// The policy's bound.
+        bytes_max: usize,
+    },
+    /// It is no token at all.
+    #[error("it begins with none of `1:`, `006`, `007`")]
+    UnknownFormat,
+    /// The app id came in place of a token; some clients do so when they have none.
+    #[error("it is the app id itself, and this app has a certificate")]
+    AppIdInstead,
+    /// The legacy debugging word, where it is not switched on.
+    #[error("the debugging word is not accepted here")]
+    DebugWord,
+    /// A format that this door or app does not take.
+    #[error("tokens of format {format} are not accepted at the {door} door of this app")]
+    FormatRefused {
+        /// The token's format.
+        format: Format,
+        /// Where it was presented.
+        door: Door,
+    },
+    /// A space stands in the base64 part.
+    #[error("base64 character {at} is a space: a `+` was probably decoded as in a form on its way")]
+    SpaceForPlus {
+        /// Position in the base64 part, from 0.
+        at: usize,
+    },
+    /// A character of the URL-safe alphabet stands in the base64 part.
+    #[error("base64 character {at} belongs to the URL-safe alphabet")]
+    UrlSafeBase64 {
+        /// Position in the base64 part, from 0.
+        at: usize,
+    },
+    /// A character that base64 does not have.
+    #[error("base64 character {at} is not in the alphabet")]
+    Base64Character {
+        /// Position in the base64 part, from 0.
+        at: usize,
+    },
+    /// Cut or unpadded base64.
+    #[error("its base64 part is cut or has wrong padding")]
+    Base64Padding,
+    /// The unused bits of the last character are not zero.
+    #[error("its base64 part is not canonical: unused bits of the last character are set")]
+    Base64NotCanonical,
+    /// No zlib stream, a preset dictionary, damaged data or a wrong check value.
+    #[error("its zlib data is damaged or no zlib stream")]
+    ZlibDamaged,
+    /// The zlib stream has no end.
+    #[error("its zlib data ends too early")]
+    ZlibCut,
+    /// Something follows the zlib stream.
+    #[error("{count} byte(s) follow its zlib data")]
+    BytesAfterZlib {
+        /// How many.
+        count: usize,
+    },
+    /// The zlib stream holds more than the policy allows.
+    #[error("it inflates to more than {bytes_max} bytes")]
+    InflatedTooLarge {
+        /// The policy's bound.
+        bytes_max: usize,
+    },
+    /// A field is longer than what remains.
+    #[error("{part} needs {need} byte(s), {left} are left")]
+    Cut {
+        /// The field.
+        part: &'static str,
+        /// Its length.
+        need: usize,
+        /// What remains.
+        left: usize,
+    },
+    /// Bytes that no signature covers follow the last field.
+    #[error("{count} byte(s) follow {part}")]
+    BytesAfter {
+        /// The last field.
+        part: &'static str,
+        /// How many.
+        count: usize,
+    },
+    /// Signatures have 32 bytes.
+    #[error("its signature has {0} bytes, not 32")]
+    SignatureLength(u16),
+    /// The app id in the token has another form.
+    #[error("its app id is not 32 hexadecimal characters")]
+    AppIdForm,
+    /// A signaling token has four parts.
+    #[error("it has {0} part(s) between colons, not 4")]
+    SignalingParts(usize),
+    /// Only digits, else MD5 could be continued over other bytes.
+    #[error("its expiry is not 1 to 10 digits")]
+    SignalingExpiry,
+    /// The digest of a signaling token.
+    #[error("its digest is not 32 lower-case hexadecimal characters")]
+    SignalingDigest,
+    /// One privilege stands twice in one service; known builders disagree on which copy counts.
+    #[error("privilege {privilege} stands twice in one service")]
+    RepeatedPrivilege {
+        /// The privilege's number.
+        privilege: u16,
+    },
+    /// 006: only a message with this one privilege is unambiguous, see `access006`.
+    #[error("privilege 1000 stands together with {others} other(s)")]
+    LoginNotAlone {
+        /// How many other privileges there are.
+        others: usize,
+    },
+    /// 007: a far issue time would get round the cap on lifetimes.
+    #[error("it was issued at {issued_at_unix_s}, more than {ahead_s_max} s after {now_unix_s}")]
+    IssuedAhead {
+        /// The token's issue time, Unix seconds.
+        issued_at_unix_s: u64,
+        /// The time of the check, Unix seconds.
+        now_unix_s: u64,
+        /// The policy's bound.
+        ahead_s_max: u64,
+    },
+}
+
+impl Flaw {
+    /// What to do about it, one imperative sentence.
+    pub fn hint(&self) -> &'static str {
+        match self {
+            Self::Empty | Self::AppIdInstead | Self::DebugWord => {
+                "Fetch a token from the app's backend and pass it to login."
+            }
+            Self::FormatRefused { .. } => {
+                "Build a token of format 007, or switch legacy signaling tokens on for this app."
+            }
+            Self::SpaceForPlus { .. } | Self::UrlSafeBase64 { .. } => {
+                "Percent-encode the token wherever it travels in a URL or form."
+            }
+            Self::IssuedAhead { .. } => "Correct the clock of the host that builds tokens.",
+            Self::LoginNotAlone { .. } => {
+                "Build the token with an RTM token builder and no further privilege."
+            }
+            Self::InflatedTooLarge { .. } => {
+                "List fewer names in the token, or raise the limit in the app's settings."
+            }
+            _ => "Pass the token exactly as the builder returned it.",
+        }
+    }
+}
