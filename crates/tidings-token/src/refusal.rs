@@ -14,7 +14,7 @@ use crate::check::{Door, Format};
 pub enum Refusal {
     /// The bytes are no token of a format that is accepted here.
     #[error("the token is malformed: {0}")]
-    Malformed(#[from] Flaw),
+    Malformed(Flaw),
     /// The token was made for another app.
     #[error("the token is for app {token_app_id:?}, not for {app_id:?}")]
     WrongApp {
@@ -88,6 +88,13 @@ impl Refusal {
             }
             Self::Expired { .. } => "Fetch a fresh token from the app's backend.",
         }
+    }
+}
+
+/// The message of a refusal has the flaw's in it already, so the flaw is not its source as well.
+impl From<Flaw> for Refusal {
+    fn from(flaw: Flaw) -> Self {
+        Self::Malformed(flaw)
     }
 }
 
