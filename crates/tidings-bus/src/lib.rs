@@ -1,1 +1,34 @@
 //! The bus between hubs: contract, contract suite and the in-memory router.
+//!
+//! The vocabulary and the contract are the hub's ([`tidings_hub::bus_ops`]). This crate has the router that
+//! joins the hubs of one process, and [`contract`], the suite that every bus must pass. It knows no socket, no
+//! thread, no lock and no runtime: a [`Shard`] is a state machine, and whoever drives it carries what crosses
+//! from one hub to another.
+//!
+//! Every topic has a *home* hub, given by a keyed hash. The home's shard knows the topic's subscribers; what any
+//! hub does on the topic goes there and from there to the subscribers. As long as what one hub sends another
+//! stays in order, that makes one order per topic for the whole node, with no lock and no coordination.
+//!
+//! ```
+//! use tidings_bus::{Homes, Shard};
+//! use tidings_hub::bus_ops::{AskId, BusInput, BusOp, Question, Topic};
+//! use tidings_hub::ids::{HubId, UserKey};
+//! use tidings_wire::names::{AppId, UserId};
+//!
+//! let alice = Topic::User(UserKey {
+//!     app: AppId::parse("0123456789abcdef0123456789abcdef").unwrap(),
+//!     user: UserId::parse("alice").unwrap(),
+//! });
+//! let homes = Homes::new(1, (1, 2));
+//! let mut shard = Shard::new(HubId(0), homes);
+//! let ask = BusOp::Ask { topic: alice, ask: AskId(7), question: Question::Presence.into() };
+//! assert_eq!(homes.destination(&ask), HubId(0));
+//! let mut delivered = Vec::new();
+//! shard.route(HubId(0), ask, &mut |to, input| delivered.push((to, input)));
+//! assert_eq!(delivered, [(HubId(0), BusInput::Nobody { ask: AskId(7) })]);
+//! ```
+
+pub mod contract;
+mod router;
+
+pub use router::{Homes, Shard};

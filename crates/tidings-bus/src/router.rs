@@ -1,0 +1,178 @@
+//! The in-memory router between the hubs of one process.
+
+use std::collections::HashMap;
+use std::hash::{BuildHasher, Hash as _, Hasher as _};
+
+use siphasher::sip::SipHasher13;
+use smallvec::SmallVec;
+use tidings_hub::bus_ops::{BusInput, BusOp, Topic};
+use tidings_hub::ids::HubId;
+
+/// Subscribers of a topic, in the order in which they subscribed: up to eight without an allocation.
+type Subscribers = SmallVec<[HubId; 8]>;
+
+/// Where each topic is at home.
+///
+/// All hubs of a node hold equal copies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Homes {
+    hubs: u16,
+    key: (u64, u64),
+}
+
+impl Homes {
+    /// Spreads topics over `hubs` hubs, numbered from 0.
+    ///
+    /// `key` comes from the node's random seed, so that nobody can choose names that meet at one hub.
+    ///
+    /// # Panics
+    /// If `hubs` is 0.
+    pub fn new(hubs: u16, key: (u64, u64)) -> Self {
+        assert!(hubs > 0, "a node has at least one hub");
+        Self { hubs, key }
+    }
+
+    /// How many hubs there are.
+    pub fn hubs(&self) -> u16 {
+        self.hubs
+    }
+
+    /// The hub whose shard knows the topic's subscribers.
+    pub fn home(&self, topic: &Topic) -> HubId {
+        if self.hubs == 1 {
+            return HubId(0);
+        }
+        let mut hasher = SipHasher13::new_with_keys(self.key.0, self.key.1);
+        topic.hash(&mut hasher);
+        let home = hasher.finish() % u64::from(self.hubs);
+        HubId(u16::try_from(home).expect("a remainder of a u16 fits"))
+    }
+
+    /// The hub whose shard takes the operation: the topic's home, or whom an answer is for.
+    pub fn destination(&self, op: &BusOp) -> HubId {
+        match op {
+            BusOp::Subscribe(topic) | BusOp::Unsubscribe(topic) => self.home(topic),
+            BusOp::Publish { topic, .. } | BusOp::Ask { topic, .. } => self.home(topic),
+            BusOp::Answer { to, .. } => *to,
+        }
+    }
+}
+
+/// One hub's part of the router: the subscribers of the topics that are at home there.
+///
+/// Order: what one hub sends to another, operations and deliveries alike, must arrive in the order in which it
+/// was sent; nothing is assumed of what different hubs send.
+#[derive(Debug)]
+pub struct Shard {
+    hub: HubId,
+    homes: Homes,
+    /// Bound: one entry per user, channel and watched user that any hub of the node is interested in; the hubs
+    /// bound these, and the entry goes with its last subscriber.
+    topics: HashMap<Topic, Subscribers, SeededState>,
+}
+
+impl Shard {
+    /// The shard of one hub, without subscribers.
+    pub fn new(hub: HubId, homes: Homes) -> Self {
+        // Another key than that of the homes: all topics of this shard agree in some bits under that one.
+        let state = SeededState(homes.key.1, !homes.key.0);
+        Self {
+            hub,
+            homes,
+            topics: HashMap::with_hasher(state),
+        }
+    }
+
+    /// Takes an operation of hub `from` whose [`Homes::destination`] is this hub, and says what is to be given to
+    /// whom, in order.
+    ///
+    /// O(subscribers of the topic).
+    pub fn route(&mut self, from: HubId, op: BusOp, deliver: &mut impl FnMut(HubId, BusInput)) {
+        debug_assert_eq!(
+            self.homes.destination(&op),
+            self.hub,
+            "an operation went astray"
+        );
+        match op {
+            BusOp::Subscribe(topic) => {
+                let subscribers = self.topics.entry(topic).or_default();
+                if !subscribers.contains(&from) {
+                    subscribers.push(from);
+                }
+            }
+            BusOp::Unsubscribe(topic) => self.unsubscribe(from, &topic),
+            BusOp::Publish { topic, message } => {
+                for to in self.subscribers(&topic) {
+                    let (topic, message) = (topic.clone(), message.clone());
+                    deliver(
+                        *to,
+                        BusInput::Published {
+                            topic,
+                            from,
+                            message,
+                        },
+                    );
+                }
+            }
+            BusOp::Ask {
+                topic,
+                ask,
+                question,
+            } => {
+                let mut is_heard = false;
+                for to in self.subscribers(&topic).iter().filter(|to| **to != from) {
+                    is_heard = true;
+                    let (topic, question) = (topic.clone(), question.clone());
+                    deliver(
+                        *to,
+                        BusInput::Asked {
+                            topic,
+                            from,
+                            ask,
+                            question,
+                        },
+                    );
+                }
+                if !is_heard {
+                    deliver(from, BusInput::Nobody { ask });
+                }
+            }
+            BusOp::Answer { to, ask, answer } => {
+                deliver(to, BusInput::Answered { ask, from, answer });
+            }
+        }
+    }
+
+    /// Topics with a subscriber.
+    pub fn topics(&self) -> usize {
+        self.topics.len()
+    }
+
+    fn subscribers(&self, topic: &Topic) -> &[HubId] {
+        self.topics
+            .get(topic)
+            .map_or(&[], |subscribers| subscribers)
+    }
+
+    fn unsubscribe(&mut self, from: HubId, topic: &Topic) {
+        let Some(subscribers) = self.topics.get_mut(topic) else {
+            return;
+        };
+        subscribers.retain(|subscriber| *subscriber != from);
+        if subscribers.is_empty() {
+            self.topics.remove(topic);
+        }
+    }
+}
+
+/// Hashes user-chosen names with a key that they do not know.
+#[derive(Debug, Clone, Copy)]
+struct SeededState(u64, u64);
+
+impl BuildHasher for SeededState {
+    type Hasher = SipHasher13;
+
+    fn build_hasher(&self) -> SipHasher13 {
+        SipHasher13::new_with_keys(self.0, self.1)
+    }
+}
