@@ -1,0 +1,481 @@
+//! Inboxes: numbering, bounds, expiry, confirmation.
+//!
+//! An inbox is a head and one record per message. Damage is met on the way: a message that cannot be read is
+//! deleted and counted; a head that cannot be read is made anew, with a number that no inbox has reached.
+
+use std::ops::ControlFlow::{self, Break, Continue};
+
+use tidings_hub::ids::{MessageId, UserKey};
+use tidings_hub::store_ops::{InboxLimits, InboxLosses, StoreAnswer, StoredMessage};
+
+use crate::kv::{Backend, Group, ReadError};
+use crate::record::{self, InboxHead, Key};
+
+/// Numbers reserved at once in the store-wide ceiling. A larger step writes the ceiling less often and
+/// leaves a larger hole in the numbering of an inbox whose head was damaged.
+const CEILING_STEP: u64 = 4096;
+
+/// Appends a message. The inbox is brought within its bounds first: expiry, then overflow.
+pub(crate) fn append<B: Backend>(
+    group: &mut Group<'_, B>,
+    user: &UserKey,
+    message: &StoredMessage,
+    limits: &InboxLimits,
+) -> Result<StoreAnswer, ReadError> {
+    let bytes = message.body.len();
+    let InboxLimits {
+        messages_max,
+        bytes_max,
+        age_ms,
+    } = *limits;
+    if bytes > bytes_max || messages_max == 0 {
+        let reason = format!(
+            "a message of {bytes} bytes cannot be stored in an inbox of at most {messages_max} messages \
+             and {bytes_max} bytes; raise the app's inbox limits or send less"
+        );
+        return Ok(StoreAnswer::Failed { reason });
+    }
+    let mut inbox = Inbox::load(group, user)?;
+    inbox.expire(
+        group,
+        message
+            .server_ts
+            .checked_sub(age_ms)
+            .map_or(0, |ts| ts.saturating_add(1)),
+    )?;
+    inbox.make_room(group, messages_max as u64 - 1, (bytes_max - bytes) as u64)?;
+    let number = inbox.head.next;
+    raise_ceiling(group, number)?;
+    let key = inbox.message_key(number);
+    let record = record::seal_message(&key, message);
+    group.put(key, record);
+    inbox.head.next += 1;
+    inbox.head.count += 1;
+    inbox.head.bytes += bytes as u64;
+    inbox.head.oldest_ts = inbox.head.oldest_ts.min(message.server_ts);
+    inbox.save(group);
+    Ok(StoreAnswer::InboxAppended { inbox: number })
+}
+
+/// Reads a page. Messages stamped before `not_before_ts` are deleted and counted.
+pub(crate) fn read<B: Backend>(
+    group: &mut Group<'_, B>,
+    user: &UserKey,
+    after: u64,
+    count_max: usize,
+    not_before_ts: u64,
+) -> Result<StoreAnswer, ReadError> {
+    let mut inbox = Inbox::load(group, user)?;
+    inbox.expire(group, not_before_ts)?;
+    let mut page = inbox.page(group, after, count_max)?;
+    let is_whole = after < inbox.head.first && !page.has_more;
+    if page.damaged > 0 || (is_whole && page.messages.len() as u64 != inbox.head.count) {
+        inbox.recount(group, not_before_ts)?;
+        page = inbox.page(group, after, count_max)?;
+    }
+    inbox.save(group);
+    let Page {
+        messages, has_more, ..
+    } = page;
+    Ok(StoreAnswer::InboxPage {
+        messages,
+        has_more,
+        losses: inbox.head.losses,
+    })
+}
+
+/// Deletes all messages up to and including `up_to` and forgets the losses that were told.
+pub(crate) fn confirm<B: Backend>(
+    group: &mut Group<'_, B>,
+    user: &UserKey,
+    up_to: u64,
+    told: &InboxLosses,
+) -> Result<StoreAnswer, ReadError> {
+    let mut inbox = Inbox::load(group, user)?;
+    let end = up_to.saturating_add(1).min(inbox.head.next);
+    let mut confirmed = Vec::new();
+    let mut damaged = 0;
+    inbox.visit(group, inbox.head.first, end, &mut |number, found| {
+        match found {
+            Some(message) => confirmed.push((number, message.body.len())),
+            None => damaged += 1,
+        }
+        Continue(())
+    })?;
+    for (number, bytes) in confirmed {
+        inbox.delete(group, number, bytes);
+    }
+    if damaged > 0 {
+        inbox.recount(group, 0)?;
+    }
+    inbox.head.first = inbox.head.first.max(end);
+    let losses = &mut inbox.head.losses;
+    losses.overflowed = losses.overflowed.saturating_sub(told.overflowed);
+    losses.expired = losses.expired.saturating_sub(told.expired);
+    losses.damaged = losses.damaged.saturating_sub(told.damaged);
+    inbox.save(group);
+    Ok(StoreAnswer::Done)
+}
+
+/// Deletes one message by id. Cost: O(messages older than it), as its live form is mostly confirmed in order.
+pub(crate) fn remove<B: Backend>(
+    group: &mut Group<'_, B>,
+    user: &UserKey,
+    id: MessageId,
+) -> Result<StoreAnswer, ReadError> {
+    let mut inbox = Inbox::load(group, user)?;
+    let mut place = None;
+    let mut damaged = 0;
+    inbox.visit(
+        group,
+        inbox.head.first,
+        inbox.head.next,
+        &mut |number, found| match found {
+            Some(message) if message.id == id => {
+                place = Some((number, message.body.len()));
+                Break(())
+            }
+            Some(_) => Continue(()),
+            None => {
+                damaged += 1;
+                Continue(())
+            }
+        },
+    )?;
+    if let Some((number, bytes)) = place {
+        inbox.delete(group, number, bytes);
+    }
+    if damaged > 0 {
+        inbox.recount(group, 0)?;
+    }
+    inbox.save(group);
+    Ok(StoreAnswer::Done)
+}
+
+struct Page {
+    messages: Vec<StoredMessage>,
+    has_more: bool,
+    damaged: u64,
+}
+
+/// Takes the number of a message, and the message unless it is damaged.
+type Visit<'v> = &'v mut dyn FnMut(u64, Option<StoredMessage>) -> ControlFlow<()>;
+
+struct Inbox<'u> {
+    user: &'u UserKey,
+    head_key: Vec<u8>,
+    head: InboxHead,
+    /// As it is stored.
+    stored: InboxHead,
+}
+
+impl<'u> Inbox<'u> {
+    fn load<B: Backend>(group: &mut Group<'_, B>, user: &'u UserKey) -> Result<Self, ReadError> {
+        let head_key = Key::InboxHead(user.clone()).encode();
+        let opened = match group.get(&head_key) {
+            Ok(None) => Ok(InboxHead::default()),
+            Ok(Some(record)) => InboxHead::open(&head_key, &record),
+            Err(error) => Err(error),
+        };
+        match opened {
+            Ok(head) => Ok(Self {
+                user,
+                head_key,
+                stored: head.clone(),
+                head,
+            }),
+            Err(ReadError::Damaged(_)) => Self::make_anew(group, user, head_key),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Makes a head for an inbox whose head cannot be read.
+    fn make_anew<B: Backend>(
+        group: &mut Group<'_, B>,
+        user: &'u UserKey,
+        head_key: Vec<u8>,
+    ) -> Result<Self, ReadError> {
+        group.damaged += 1;
+        let losses = InboxLosses {
+            damaged: 1,
+            ..InboxLosses::default()
+        };
+        let head = InboxHead {
+            next: ceiling(group)? + 1,
+            losses,
+            ..InboxHead::default()
+        };
+        let mut inbox = Self {
+            user,
+            head_key,
+            stored: InboxHead::default(),
+            head,
+        };
+        inbox.head.first = inbox.lowest_number(group);
+        inbox.recount(group, 0)?;
+        Ok(inbox)
+    }
+
+    /// The lowest number that a readable message may have.
+    fn lowest_number<B: Backend>(&self, group: &Group<'_, B>) -> u64 {
+        let range = (self.message_key(0), self.message_key(self.head.next));
+        match group.range(&range.0, &range.1).next() {
+            Some(Ok((key, _))) => message_number(&key),
+            // Messages and head are damaged both. How far back messages go is unknown, the walk is bounded.
+            Some(Err(_)) => self.head.next.saturating_sub(2 * CEILING_STEP).max(1),
+            None => self.head.next,
+        }
+    }
+
+    fn message_key(&self, number: u64) -> Vec<u8> {
+        Key::Message(self.user.clone(), number).encode()
+    }
+
+    fn save<B: Backend>(&self, group: &mut Group<'_, B>) {
+        if self.head != self.stored {
+            group.put(self.head_key.clone(), self.head.seal(&self.head_key));
+        }
+    }
+
+    /// Visits the messages with `from <= number < end`, in order.
+    fn visit<B: Backend>(
+        &self,
+        group: &Group<'_, B>,
+        from: u64,
+        end: u64,
+        visit: Visit<'_>,
+    ) -> Result<(), ReadError> {
+        if from >= end {
+            return Ok(());
+        }
+        let mut next = from;
+        for pair in group.range(&self.message_key(from), &self.message_key(end)) {
+            let found = match pair {
+                Ok((key, record)) => {
+                    let number = message_number(&key);
+                    next = number + 1;
+                    (number, record::open_message(&key, number, &record))
+                }
+                // A whole block is damaged: which messages are in it shows only by asking for each.
+                Err(ReadError::Damaged(_)) => return self.visit_each(group, next, end, visit),
+                Err(error) => return Err(error),
+            };
+            if visit(found.0, intact(found.1)?).is_break() {
+                return Ok(());
+            }
+        }
+        Ok(())
+    }
+
+    fn visit_each<B: Backend>(
+        &self,
+        group: &Group<'_, B>,
+        from: u64,
+        end: u64,
+        visit: Visit<'_>,
+    ) -> Result<(), ReadError> {
+        for number in from..end {
+            let key = self.message_key(number);
+            let found = match group.get(&key) {
+                Ok(None) => continue,
+                Ok(Some(record)) => record::open_message(&key, number, &record),
+                Err(error) => Err(error),
+            };
+            if visit(number, intact(found)?).is_break() {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    fn page<B: Backend>(
+        &self,
+        group: &Group<'_, B>,
+        after: u64,
+        count_max: usize,
+    ) -> Result<Page, ReadError> {
+        let mut page = Page {
+            messages: Vec::new(),
+            has_more: false,
+            damaged: 0,
+        };
+        let from = after.saturating_add(1).max(self.head.first);
+        self.visit(group, from, self.head.next, &mut |_, found| {
+            match found {
+                None => page.damaged += 1,
+                Some(_) if page.messages.len() == count_max => {
+                    page.has_more = true;
+                    return Break(());
+                }
+                Some(message) => page.messages.push(message),
+            }
+            Continue(())
+        })?;
+        Ok(page)
+    }
+
+    /// Deletes a message and keeps the head's figures.
+    fn delete<B: Backend>(&mut self, group: &mut Group<'_, B>, number: u64, bytes: usize) {
+        group.delete(self.message_key(number));
+        let head = &mut self.head;
+        head.count = head.count.saturating_sub(1);
+        head.bytes = head.bytes.saturating_sub(bytes as u64);
+        if head.count == 0 {
+            head.first = head.next;
+            head.bytes = 0;
+            head.oldest_ts = u64::MAX;
+        } else if number == head.first {
+            head.first += 1;
+        }
+    }
+
+    /// Deletes and counts messages stamped before `not_before_ts`. Free of cost while there is none.
+    fn expire<B: Backend>(
+        &mut self,
+        group: &mut Group<'_, B>,
+        not_before_ts: u64,
+    ) -> Result<(), ReadError> {
+        if self.head.count > 0 && self.head.oldest_ts < not_before_ts {
+            self.recount(group, not_before_ts)?;
+        }
+        Ok(())
+    }
+
+    /// Deletes and counts the oldest messages until no more than the given are left.
+    fn make_room<B: Backend>(
+        &mut self,
+        group: &mut Group<'_, B>,
+        count_max: u64,
+        bytes_max: u64,
+    ) -> Result<(), ReadError> {
+        let is_over = |count, bytes| count > count_max || bytes > bytes_max;
+        while is_over(self.head.count, self.head.bytes) {
+            let (mut count, mut bytes) = (self.head.count, self.head.bytes);
+            let (mut dropped, mut damaged) = (Vec::new(), 0);
+            self.visit(
+                group,
+                self.head.first,
+                self.head.next,
+                &mut |number, found| {
+                    let Some(message) = found else {
+                        damaged += 1;
+                        return Break(());
+                    };
+                    count = count.saturating_sub(1);
+                    bytes = bytes.saturating_sub(message.body.len() as u64);
+                    dropped.push((number, message.body.len()));
+                    if is_over(count, bytes) {
+                        Continue(())
+                    } else {
+                        Break(())
+                    }
+                },
+            )?;
+            self.head.losses.overflowed += dropped.len() as u64;
+            for (number, bytes) in dropped {
+                self.delete(group, number, bytes);
+            }
+            if damaged > 0 || is_over(self.head.count, self.head.bytes) {
+                // The figures were wrong because of damage; now they will be right, so this ends.
+                self.recount(group, 0)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Goes through the whole inbox: deletes and counts what is damaged or stamped before `not_before_ts`,
+    /// counts what is missing as damaged, and sets the head's figures right.
+    fn recount<B: Backend>(
+        &mut self,
+        group: &mut Group<'_, B>,
+        not_before_ts: u64,
+    ) -> Result<(), ReadError> {
+        let mut kept = InboxHead {
+            next: self.head.next,
+            first: self.head.next,
+            ..InboxHead::default()
+        };
+        let (mut expired, mut damaged) = (Vec::new(), Vec::new());
+        self.visit(
+            group,
+            self.head.first,
+            self.head.next,
+            &mut |number, found| {
+                match found {
+                    None => damaged.push(number),
+                    Some(message) if message.server_ts < not_before_ts => expired.push(number),
+                    Some(message) => {
+                        kept.first = kept.first.min(number);
+                        kept.count += 1;
+                        kept.bytes += message.body.len() as u64;
+                        kept.oldest_ts = kept.oldest_ts.min(message.server_ts);
+                    }
+                }
+                Continue(())
+            },
+        )?;
+        let found = kept.count + (expired.len() + damaged.len()) as u64;
+        let lost = damaged.len() as u64 + self.head.count.saturating_sub(found);
+        group.damaged += lost;
+        kept.losses = self.head.losses;
+        kept.losses.expired += expired.len() as u64;
+        kept.losses.damaged += lost;
+        for number in expired.into_iter().chain(damaged) {
+            group.delete(self.message_key(number));
+        }
+        self.head = kept;
+        Ok(())
+    }
+}
+
+fn intact(found: Result<StoredMessage, ReadError>) -> Result<Option<StoredMessage>, ReadError> {
+    match found {
+        Ok(message) => Ok(Some(message)),
+        Err(ReadError::Damaged(_)) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+fn message_number(key: &[u8]) -> u64 {
+    let number = key
+        .last_chunk()
+        .expect("a key within the range of an inbox ends with a number");
+    u64::from_be_bytes(*number)
+}
+
+/// Sees to it that the stored ceiling is at least `number`.
+fn raise_ceiling<B: Backend>(group: &mut Group<'_, B>, number: u64) -> Result<(), ReadError> {
+    if number > ceiling(group)? {
+        let key = Key::NumberCeiling.encode();
+        let record = record::seal_number(&key, number + CEILING_STEP);
+        group.put(key, record);
+    }
+    Ok(())
+}
+
+/// A number that no inbox has passed.
+fn ceiling<B: Backend>(group: &mut Group<'_, B>) -> Result<u64, ReadError> {
+    let key = Key::NumberCeiling.encode();
+    let opened = match group.get(&key) {
+        Ok(None) => return Ok(0),
+        Ok(Some(record)) => record::open_number(&key, &record),
+        Err(error) => Err(error),
+    };
+    if !matches!(opened, Err(ReadError::Damaged(_))) {
+        return opened;
+    }
+    // The ceiling is damaged: what the heads say, and a step more, is the best that is left.
+    group.damaged += 1;
+    let mut highest = 0;
+    for pair in group.range(b"h", b"i") {
+        if let Ok((key, record)) = pair
+            && let Ok(head) = InboxHead::open(&key, &record)
+        {
+            highest = highest.max(head.next);
+        }
+    }
+    let ceiling = highest + CEILING_STEP;
+    let record = record::seal_number(&key, ceiling);
+    group.put(key, record);
+    Ok(ceiling)
+}

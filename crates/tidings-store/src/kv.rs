@@ -1,0 +1,169 @@
+//! The ordered key-value map under the domain logic, and a group of operations on top of it.
+
+use std::collections::BTreeMap;
+use std::collections::btree_map::Range;
+use std::iter::Peekable;
+use std::ops::Bound;
+
+use bytes::Bytes;
+
+/// A key and its record.
+pub(crate) type Pair = (Bytes, Bytes);
+
+/// Changes, sorted by key; `None` deletes.
+pub(crate) type Writes = BTreeMap<Bytes, Option<Bytes>>;
+
+/// Pairs in key order. After an error an iterator may give more, or nothing.
+pub(crate) type Pairs<'a> = Box<dyn Iterator<Item = Result<Pair, ReadError>> + 'a>;
+
+/// Why something could not be read.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum ReadError {
+    /// What is there is not what was written.
+    #[error("a stored record is damaged: {0}; restore a backup if it matters")]
+    Damaged(String),
+    /// A newer program has written it.
+    #[error(
+        "a stored record has version {version}, which is newer than this program; run the newer program"
+    )]
+    Newer {
+        /// Version of the record.
+        version: u8,
+    },
+    /// The disk did not give it.
+    #[error("the store could not be read: {0}; check the disk and the system's log")]
+    Io(String),
+}
+
+impl ReadError {
+    pub(crate) fn malformed(what: &str) -> Self {
+        Self::Damaged(format!("a record with a right checksum is no {what}"))
+    }
+}
+
+/// An ordered map that takes changes in groups, each as a whole or not at all.
+pub(crate) trait Backend {
+    fn get(&self, key: &[u8]) -> Result<Option<Bytes>, ReadError>;
+
+    /// Pairs with `from <= key < to`.
+    fn range(&self, from: &[u8], to: &[u8]) -> Pairs<'_>;
+
+    /// Makes the changes durable. After an error none is visible.
+    fn commit(&mut self, writes: Writes) -> Result<(), String>;
+
+    /// Free bytes and the bytes to be kept free, if there is less free than that.
+    fn space_missing(&mut self) -> Option<(u64, u64)> {
+        None
+    }
+}
+
+/// A group of operations: reads see the writes before them, and each operation can be taken back.
+pub(crate) struct Group<'a, B> {
+    backend: &'a B,
+    writes: Writes,
+    /// What `writes` held before the present operation changed it, oldest change first.
+    undo: Vec<(Bytes, Option<Option<Bytes>>)>,
+    /// Damaged records met.
+    pub(crate) damaged: u64,
+}
+
+impl<'a, B: Backend> Group<'a, B> {
+    pub(crate) fn new(backend: &'a B) -> Self {
+        Self {
+            backend,
+            writes: Writes::new(),
+            undo: Vec::new(),
+            damaged: 0,
+        }
+    }
+
+    pub(crate) fn get(&self, key: &[u8]) -> Result<Option<Bytes>, ReadError> {
+        match self.writes.get(key) {
+            Some(written) => Ok(written.clone()),
+            None => self.backend.get(key),
+        }
+    }
+
+    /// Pairs with `from <= key < to`.
+    pub(crate) fn range(
+        &self,
+        from: &[u8],
+        to: &[u8],
+    ) -> impl Iterator<Item = Result<Pair, ReadError>> {
+        let bounds = (Bound::Included(from), Bound::Excluded(to));
+        let written = if from < to {
+            self.writes.range::<[u8], _>(bounds)
+        } else {
+            Range::default()
+        };
+        Merged {
+            written: written.peekable(),
+            stored: self.backend.range(from, to).peekable(),
+        }
+    }
+
+    pub(crate) fn put(&mut self, key: impl Into<Bytes>, record: Bytes) {
+        self.write(key.into(), Some(record));
+    }
+
+    pub(crate) fn delete(&mut self, key: impl Into<Bytes>) {
+        self.write(key.into(), None);
+    }
+
+    fn write(&mut self, key: Bytes, record: Option<Bytes>) {
+        let before = self.writes.insert(key.clone(), record);
+        self.undo.push((key, before));
+    }
+
+    /// Keeps what the present operation wrote.
+    pub(crate) fn accept(&mut self) {
+        self.undo.clear();
+    }
+
+    /// Takes back what the present operation wrote.
+    pub(crate) fn take_back(&mut self) {
+        while let Some((key, before)) = self.undo.pop() {
+            match before {
+                Some(before) => self.writes.insert(key, before),
+                None => self.writes.remove(&key),
+            };
+        }
+    }
+
+    pub(crate) fn into_writes(self) -> Writes {
+        self.writes
+    }
+}
+
+/// Merges what is stored with what the group has written over it.
+struct Merged<'a> {
+    written: Peekable<Range<'a, Bytes, Option<Bytes>>>,
+    stored: Peekable<Pairs<'a>>,
+}
+
+impl Iterator for Merged<'_> {
+    type Item = Result<Pair, ReadError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        loop {
+            let stored_key = match self.stored.peek() {
+                // An error has no key, so it comes before whatever else there is.
+                Some(Err(_)) => return self.stored.next(),
+                Some(Ok((key, _))) => Some(key),
+                None => None,
+            };
+            let Some((written_key, _)) = self.written.peek() else {
+                return self.stored.next();
+            };
+            if stored_key.is_some_and(|stored| stored < *written_key) {
+                return self.stored.next();
+            }
+            if stored_key == Some(*written_key) {
+                self.stored.next();
+            }
+            if let Some((key, Some(record))) = self.written.next() {
+                return Some(Ok((key.clone(), record.clone())));
+            }
+        }
+    }
+}

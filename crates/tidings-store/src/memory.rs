@@ -1,0 +1,142 @@
+//! The store in memory: for the simulator and for tests.
+
+use std::collections::BTreeMap;
+use std::ops::Bound;
+
+use bytes::Bytes;
+use tidings_hub::store_ops::{StoreAnswer, StoreOp};
+
+use crate::engine::{Engine, Health};
+use crate::kv::{Backend, Pairs, ReadError, Writes};
+use crate::store::Store;
+
+/// An engine that keeps everything in memory, with the records and the logic of the embedded one.
+///
+/// A clone is a copy of what is stored; [`Self::reopen`] is what a restart does.
+///
+/// ```
+/// use tidings_hub::{ids::UserKey, store_ops::{AttributeOwner, StoreAnswer, StoreOp}};
+/// use tidings_store::{Engine, MemoryEngine};
+/// use tidings_wire::names::{AppId, UserId};
+///
+/// let app = AppId::parse("0123456789abcdef0123456789abcdef")?;
+/// let owner = AttributeOwner::User(UserKey { app, user: UserId::parse("alice")? });
+/// let mut answers = Vec::new();
+/// MemoryEngine::new().apply(&[StoreOp::AttributesRead { owner }], &mut answers);
+/// assert_eq!(answers, [StoreAnswer::Attributes(Vec::new())]);
+/// # Ok::<(), tidings_wire::names::NameError>(())
+/// ```
+#[derive(Default)]
+pub struct MemoryEngine {
+    store: Store<MemoryBackend>,
+}
+
+impl MemoryEngine {
+    /// Makes an empty store.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The same store as after a restart: what was durable is there, a failure is forgotten.
+    pub fn reopen(self) -> Self {
+        let records = self.store.backend.records;
+        Self {
+            store: Store::new(MemoryBackend {
+                records,
+                ..MemoryBackend::default()
+            }),
+        }
+    }
+
+    /// Makes the next commit fail, as a disk does that reports an error. The engine is read-only from then on.
+    pub fn fail_next_commit(&mut self, reason: &str) {
+        self.store.backend.failure = Some(reason.to_owned());
+    }
+
+    /// Sets free bytes and reserve for as long as `Some`: the engine accepts no new data meanwhile.
+    pub fn set_space_missing(&mut self, free_and_reserve: Option<(u64, u64)>) {
+        self.store.backend.space_missing = free_and_reserve;
+    }
+
+    /// Flips a bit in the record at `index` in key order, if there is one, and says whether there was.
+    pub fn damage_record(&mut self, index: usize) -> bool {
+        let Some(record) = self.store.backend.records.values_mut().nth(index) else {
+            return false;
+        };
+        let mut bytes = record.to_vec();
+        if let Some(last) = bytes.last_mut() {
+            *last ^= 1;
+        }
+        *record = bytes.into();
+        true
+    }
+
+    /// Number of records.
+    pub fn record_count(&self) -> usize {
+        self.store.backend.records.len()
+    }
+}
+
+impl Clone for MemoryEngine {
+    fn clone(&self) -> Self {
+        Self {
+            store: Store::new(self.store.backend.clone()),
+        }
+    }
+}
+
+impl Engine for MemoryEngine {
+    fn apply(&mut self, ops: &[StoreOp], answers: &mut Vec<StoreAnswer>) {
+        self.store.apply(ops, answers);
+    }
+
+    fn health(&self) -> Health {
+        self.store.health().clone()
+    }
+}
+
+#[derive(Clone, Default)]
+struct MemoryBackend {
+    records: BTreeMap<Bytes, Bytes>,
+    failure: Option<String>,
+    space_missing: Option<(u64, u64)>,
+}
+
+impl Default for Store<MemoryBackend> {
+    fn default() -> Self {
+        Store::new(MemoryBackend::default())
+    }
+}
+
+impl Backend for MemoryBackend {
+    fn get(&self, key: &[u8]) -> Result<Option<Bytes>, ReadError> {
+        Ok(self.records.get(key).cloned())
+    }
+
+    fn range(&self, from: &[u8], to: &[u8]) -> Pairs<'_> {
+        if from >= to {
+            return Box::new(std::iter::empty());
+        }
+        let pairs = self
+            .records
+            .range::<[u8], _>((Bound::Included(from), Bound::Excluded(to)));
+        Box::new(pairs.map(|(key, record)| Ok((key.clone(), record.clone()))))
+    }
+
+    fn commit(&mut self, writes: Writes) -> Result<(), String> {
+        if let Some(reason) = self.failure.take() {
+            return Err(reason);
+        }
+        for (key, record) in writes {
+            match record {
+                Some(record) => self.records.insert(key, record),
+                None => self.records.remove(&key),
+            };
+        }
+        Ok(())
+    }
+
+    fn space_missing(&mut self) -> Option<(u64, u64)> {
+        self.space_missing
+    }
+}

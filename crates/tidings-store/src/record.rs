@@ -1,0 +1,470 @@
+//! Keys and records: how what is stored is written down.
+//!
+//! A key is a kind byte, the app id (32 bytes), the name, a zero byte (which no name holds) and, for a
+//! message, its inbox number in big-endian order. So no key is the beginning of another and keys sort by
+//! kind, app, name and number.
+//!
+//! A record is a version byte, a CRC-32 and the content. The checksum covers the key too, so that a record
+//! that strayed to another key is found out (contract CRA-4).
+
+use bytes::Bytes;
+use tidings_hub::ids::{ChannelKey, MessageId, UserKey};
+use tidings_hub::store_ops::{AttributeEntry, AttributeOwner, InboxLosses, StoredMessage};
+use tidings_wire::names::{AppId, ChannelName, UserId};
+
+use crate::kv::ReadError;
+
+/// Version of the records that this program writes, and the newest that it reads.
+const RECORD_VERSION: u8 = 1;
+const HEADER_BYTES: usize = 5;
+const APP_BYTES: usize = 32;
+
+/// What a key begins with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[repr(u8)]
+pub(crate) enum Kind {
+    /// An attribute set.
+    Attributes = b'a',
+    /// The state of an inbox.
+    InboxHead = b'h',
+    /// A stored message.
+    Message = b'm',
+    /// The highest inbox number that any inbox may have reached.
+    NumberCeiling = b'n',
+    /// When an attribute set was last touched.
+    Touched = b't',
+}
+
+/// A key, taken apart.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Key {
+    Attributes(AttributeOwner),
+    InboxHead(UserKey),
+    Message(UserKey, u64),
+    NumberCeiling,
+    Touched(AttributeOwner),
+}
+
+impl Key {
+    pub(crate) fn encode(&self) -> Vec<u8> {
+        match self {
+            Key::Attributes(owner) => owner_key(Kind::Attributes, owner),
+            Key::InboxHead(user) => user_key(Kind::InboxHead, user),
+            Key::Message(user, inbox) => {
+                let mut key = user_key(Kind::Message, user);
+                key.extend_from_slice(&inbox.to_be_bytes());
+                key
+            }
+            Key::NumberCeiling => vec![Kind::NumberCeiling as u8],
+            Key::Touched(owner) => owner_key(Kind::Touched, owner),
+        }
+    }
+
+    /// Takes a key apart; `None` if this program did not write it.
+    pub(crate) fn decode(key: &[u8]) -> Option<Self> {
+        let (&kind, rest) = key.split_first()?;
+        if kind == Kind::NumberCeiling as u8 {
+            return rest.is_empty().then_some(Key::NumberCeiling);
+        }
+        if kind == Kind::Message as u8 {
+            let (user, inbox) = rest.split_at_checked(rest.len().checked_sub(8)?)?;
+            return Some(Key::Message(
+                decode_user(user)?,
+                u64::from_be_bytes(inbox.try_into().ok()?),
+            ));
+        }
+        if kind == Kind::InboxHead as u8 {
+            return Some(Key::InboxHead(decode_user(rest)?));
+        }
+        let (&side, rest) = rest.split_first()?;
+        let owner = match side {
+            USERS => AttributeOwner::User(decode_user(rest)?),
+            CHANNELS => {
+                let (app, name) = decode_name(rest)?;
+                AttributeOwner::Channel(ChannelKey {
+                    app,
+                    channel: ChannelName::parse(name).ok()?,
+                })
+            }
+            _ => return None,
+        };
+        match kind {
+            kind if kind == Kind::Attributes as u8 => Some(Key::Attributes(owner)),
+            kind if kind == Kind::Touched as u8 => Some(Key::Touched(owner)),
+            _ => None,
+        }
+    }
+}
+
+/// Users sort before channels, as the hub's vocabulary asks.
+const USERS: u8 = b'1';
+const CHANNELS: u8 = b'2';
+
+fn owner_key(kind: Kind, owner: &AttributeOwner) -> Vec<u8> {
+    let (side, app, name) = match owner {
+        AttributeOwner::User(user) => (USERS, &user.app, user.user.as_str()),
+        AttributeOwner::Channel(channel) => (CHANNELS, &channel.app, channel.channel.as_str()),
+    };
+    name_key(&[kind as u8, side], app, name)
+}
+
+fn user_key(kind: Kind, user: &UserKey) -> Vec<u8> {
+    name_key(&[kind as u8], &user.app, user.user.as_str())
+}
+
+fn name_key(kind: &[u8], app: &AppId, name: &str) -> Vec<u8> {
+    // Eight bytes more than needed, for the number of a message.
+    let mut key = Vec::with_capacity(kind.len() + APP_BYTES + name.len() + 9);
+    key.extend_from_slice(kind);
+    key.extend_from_slice(app.as_str().as_bytes());
+    key.extend_from_slice(name.as_bytes());
+    key.push(0);
+    key
+}
+
+fn decode_user(key: &[u8]) -> Option<UserKey> {
+    let (app, name) = decode_name(key)?;
+    Some(UserKey {
+        app,
+        user: UserId::parse(name).ok()?,
+    })
+}
+
+fn decode_name(key: &[u8]) -> Option<(AppId, &str)> {
+    let (app, name) = key.split_at_checked(APP_BYTES)?;
+    let (&end, name) = name.split_last()?;
+    let app = AppId::parse(std::str::from_utf8(app).ok()?).ok()?;
+    (end == 0).then_some((app, std::str::from_utf8(name).ok()?))
+}
+
+/// The state of an inbox. Kept for ever, since its numbers are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct InboxHead {
+    /// Number of the next message.
+    pub(crate) next: u64,
+    /// No message has a smaller number: reads start here and do not walk over what was deleted.
+    pub(crate) first: u64,
+    /// Messages there.
+    pub(crate) count: u64,
+    /// Bytes of their bodies.
+    pub(crate) bytes: u64,
+    /// No message has a smaller `server_ts`.
+    pub(crate) oldest_ts: u64,
+    /// Not yet told to the receiver.
+    pub(crate) losses: InboxLosses,
+}
+
+impl Default for InboxHead {
+    fn default() -> Self {
+        let losses = InboxLosses::default();
+        Self {
+            next: 1,
+            first: 1,
+            count: 0,
+            bytes: 0,
+            oldest_ts: u64::MAX,
+            losses,
+        }
+    }
+}
+
+impl InboxHead {
+    pub(crate) fn seal(&self, key: &[u8]) -> Bytes {
+        let InboxLosses {
+            overflowed,
+            expired,
+            damaged,
+        } = self.losses;
+        let fields = [
+            self.next,
+            self.first,
+            self.count,
+            self.bytes,
+            self.oldest_ts,
+            overflowed,
+            expired,
+            damaged,
+        ];
+        let mut record = start_record(fields.len() * 8);
+        fields
+            .iter()
+            .for_each(|field| record.extend_from_slice(&field.to_le_bytes()));
+        seal(key, record)
+    }
+
+    pub(crate) fn open(key: &[u8], record: &Bytes) -> Result<Self, ReadError> {
+        let content = open(key, record)?;
+        let mut fields = Fields::new(&content);
+        (|| {
+            Some(Self {
+                next: fields.u64()?,
+                first: fields.u64()?,
+                count: fields.u64()?,
+                bytes: fields.u64()?,
+                oldest_ts: fields.u64()?,
+                losses: InboxLosses {
+                    overflowed: fields.u64()?,
+                    expired: fields.u64()?,
+                    damaged: fields.u64()?,
+                },
+            })
+        })()
+        .ok_or_else(|| ReadError::malformed("inbox head"))
+    }
+}
+
+pub(crate) fn seal_message(key: &[u8], message: &StoredMessage) -> Bytes {
+    let from = message.from.as_bytes();
+    let mut record = start_record(16 + 8 + 4 + from.len() + message.body.len());
+    record.extend_from_slice(&message.id.0);
+    record.extend_from_slice(&message.server_ts.to_le_bytes());
+    put_text(&mut record, &message.from);
+    record.extend_from_slice(&message.body);
+    seal(key, record)
+}
+
+/// Opens a stored message. Its body shares the memory of the record.
+pub(crate) fn open_message(
+    key: &[u8],
+    inbox: u64,
+    record: &Bytes,
+) -> Result<StoredMessage, ReadError> {
+    let content = open(key, record)?;
+    let mut fields = Fields::new(&content);
+    (|| {
+        let id = MessageId(fields.take(16)?.try_into().ok()?);
+        let server_ts = fields.u64()?;
+        let from = fields.text()?;
+        let body = content.slice(content.len() - fields.rest.len()..);
+        Some(StoredMessage {
+            inbox,
+            id,
+            from,
+            body,
+            server_ts,
+        })
+    })()
+    .ok_or_else(|| ReadError::malformed("stored message"))
+}
+
+/// Entries sorted by key.
+pub(crate) fn seal_attributes(key: &[u8], entries: &[AttributeEntry]) -> Bytes {
+    let size = entries
+        .iter()
+        .map(|e| 20 + e.key.len() + e.value.len() + e.updated_by.len())
+        .sum();
+    let mut record = start_record(size);
+    for entry in entries {
+        put_text(&mut record, &entry.key);
+        put_text(&mut record, &entry.value);
+        put_text(&mut record, &entry.updated_by);
+        record.extend_from_slice(&entry.updated_ts.to_le_bytes());
+    }
+    seal(key, record)
+}
+
+pub(crate) fn open_attributes(
+    key: &[u8],
+    record: &Bytes,
+) -> Result<Vec<AttributeEntry>, ReadError> {
+    let content = open(key, record)?;
+    let mut fields = Fields::new(&content);
+    let mut entries = Vec::new();
+    while !fields.rest.is_empty() {
+        let entry = (|| {
+            Some(AttributeEntry {
+                key: fields.text()?,
+                value: fields.text()?,
+                updated_by: fields.text()?,
+                updated_ts: fields.u64()?,
+            })
+        })();
+        entries.push(entry.ok_or_else(|| ReadError::malformed("attributes"))?);
+    }
+    Ok(entries)
+}
+
+pub(crate) fn seal_number(key: &[u8], number: u64) -> Bytes {
+    let mut record = start_record(8);
+    record.extend_from_slice(&number.to_le_bytes());
+    seal(key, record)
+}
+
+pub(crate) fn open_number(key: &[u8], record: &Bytes) -> Result<u64, ReadError> {
+    Fields::new(&open(key, record)?)
+        .u64()
+        .ok_or_else(|| ReadError::malformed("number"))
+}
+
+fn start_record(content_bytes: usize) -> Vec<u8> {
+    let mut record = Vec::with_capacity(HEADER_BYTES + content_bytes);
+    record.push(RECORD_VERSION);
+    record.extend_from_slice(&[0; 4]);
+    record
+}
+
+fn seal(key: &[u8], mut record: Vec<u8>) -> Bytes {
+    let checksum = checksum(key, record[0], &record[HEADER_BYTES..]);
+    record[1..HEADER_BYTES].copy_from_slice(&checksum.to_le_bytes());
+    Bytes::from(record)
+}
+
+fn open(key: &[u8], record: &Bytes) -> Result<Bytes, ReadError> {
+    let Some((header, content)) = record.split_at_checked(HEADER_BYTES) else {
+        let bytes = record.len();
+        return Err(ReadError::Damaged(format!(
+            "a record of {bytes} bytes has no header"
+        )));
+    };
+    if header[1..] != checksum(key, header[0], content).to_le_bytes() {
+        return Err(ReadError::Damaged("its checksum does not match".into()));
+    }
+    if header[0] > RECORD_VERSION {
+        return Err(ReadError::Newer { version: header[0] });
+    }
+    Ok(record.slice(HEADER_BYTES..))
+}
+
+fn checksum(key: &[u8], version: u8, content: &[u8]) -> u32 {
+    let mut hasher = crc32fast::Hasher::new();
+    // The length keeps the border between key and content fixed.
+    hasher.update(&(key.len() as u32).to_le_bytes());
+    hasher.update(key);
+    hasher.update(&[version]);
+    hasher.update(content);
+    hasher.finalize()
+}
+
+fn put_text(record: &mut Vec<u8>, text: &str) {
+    record.extend_from_slice(&(text.len() as u32).to_le_bytes());
+    record.extend_from_slice(text.as_bytes());
+}
+
+/// Reads fields from the front of a content.
+struct Fields<'a> {
+    rest: &'a [u8],
+}
+
+impl<'a> Fields<'a> {
+    fn new(rest: &'a [u8]) -> Self {
+        Self { rest }
+    }
+
+    fn take(&mut self, bytes: usize) -> Option<&'a [u8]> {
+        let (taken, rest) = self.rest.split_at_checked(bytes)?;
+        self.rest = rest;
+        Some(taken)
+    }
+
+    fn u64(&mut self) -> Option<u64> {
+        Some(u64::from_le_bytes(self.take(8)?.try_into().ok()?))
+    }
+
+    fn text(&mut self) -> Option<String> {
+        let bytes = u32::from_le_bytes(self.take(4)?.try_into().ok()?);
+        String::from_utf8(self.take(usize::try_from(bytes).ok()?)?.to_vec()).ok()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn user(app: char, name: &str) -> UserKey {
+        UserKey {
+            app: AppId::parse(&app.to_string().repeat(32)).unwrap(),
+            user: UserId::parse(name).unwrap(),
+        }
+    }
+
+    fn message() -> StoredMessage {
+        StoredMessage {
+            inbox: 7,
+            id: MessageId([3; 16]),
+            from: "bob".into(),
+            body: Bytes::from_static(b"hello"),
+            server_ts: 99,
+        }
+    }
+
+    #[test]
+    fn keys_come_apart_as_they_were_put_together() {
+        let channel = ChannelKey {
+            app: AppId::parse(&"b".repeat(32)).unwrap(),
+            channel: ChannelName::parse("#room~").unwrap(),
+        };
+        for key in [
+            Key::Attributes(AttributeOwner::User(user('a', "x"))),
+            Key::Attributes(AttributeOwner::Channel(channel.clone())),
+            Key::InboxHead(user('a', "x")),
+            Key::Message(user('a', "x"), 0x0102_0304_0506_0708),
+            Key::Message(user('a', "x"), 0),
+            Key::NumberCeiling,
+            Key::Touched(AttributeOwner::User(user('a', "x"))),
+            Key::Touched(AttributeOwner::Channel(channel)),
+        ] {
+            assert_eq!(Key::decode(&key.encode()), Some(key));
+        }
+        assert_eq!(Key::decode(b""), None);
+        assert_eq!(Key::decode(b"hello"), None);
+        assert_eq!(Key::decode(&[b'm'; 300]), None);
+    }
+
+    #[test]
+    fn keys_sort_by_name_then_number() {
+        let key = |name, inbox| Key::Message(user('a', name), inbox).encode();
+        let sorted = [
+            key("a", 1),
+            key("a", 256),
+            key("a", u64::MAX),
+            key("a b", 1),
+            key("ab", 1),
+        ];
+        assert!(sorted.is_sorted());
+    }
+
+    #[test]
+    fn no_flipped_bit_and_no_cut_goes_unnoticed() {
+        let key = Key::Message(user('a', "x"), 7).encode();
+        let record = seal_message(&key, &message());
+        assert_eq!(open_message(&key, 7, &record).unwrap(), message());
+        for bit in 0..record.len() * 8 {
+            let mut flipped = record.to_vec();
+            flipped[bit / 8] ^= 1 << (bit % 8);
+            let opened = open_message(&key, 7, &flipped.into());
+            assert!(
+                matches!(opened, Err(ReadError::Damaged(_))),
+                "bit {bit}: {opened:?}"
+            );
+        }
+        for bytes in 0..record.len() {
+            let opened = open_message(&key, 7, &record.slice(..bytes));
+            assert!(
+                matches!(opened, Err(ReadError::Damaged(_))),
+                "{bytes} bytes: {opened:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_record_is_bound_to_its_key() {
+        let record = seal_message(&Key::Message(user('a', "x"), 7).encode(), &message());
+        let elsewhere = Key::Message(user('a', "x"), 8).encode();
+        assert!(matches!(
+            open_message(&elsewhere, 8, &record),
+            Err(ReadError::Damaged(_))
+        ));
+    }
+
+    #[test]
+    fn a_record_of_a_newer_program_is_not_called_damaged() {
+        let mut record = start_record(0);
+        record[0] = RECORD_VERSION + 1;
+        let record = seal(b"n", record);
+        let opened = open_number(b"n", &record);
+        assert!(
+            matches!(opened, Err(ReadError::Newer { version: 2 })),
+            "{opened:?}"
+        );
+    }
+}

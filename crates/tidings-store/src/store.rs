@@ -1,0 +1,157 @@
+//! Carries out groups of operations on a backend: what all engines share.
+
+use tidings_hub::store_ops::{StoreAnswer, StoreOp};
+use tidings_wire::proto::AttributeWrite;
+
+use crate::engine::{Access, Health};
+use crate::kv::{Backend, Group, ReadError};
+use crate::{attributes, inbox};
+
+/// The domain logic on top of a backend.
+pub(crate) struct Store<B> {
+    pub(crate) backend: B,
+    health: Health,
+}
+
+impl<B: Backend> Store<B> {
+    pub(crate) fn new(backend: B) -> Self {
+        Self {
+            backend,
+            health: Health::default(),
+        }
+    }
+
+    pub(crate) fn health(&self) -> &Health {
+        &self.health
+    }
+
+    /// See [`crate::Engine::apply`].
+    pub(crate) fn apply(&mut self, ops: &[StoreOp], answers: &mut Vec<StoreAnswer>) {
+        self.look_at_space();
+        let first = answers.len();
+        let writes = self.carry_out_all(ops, answers);
+        // What a read of a read-only store would have deleted stays there.
+        if writes.is_empty() || matches!(self.health.access, Access::ReadOnly { .. }) {
+            return;
+        }
+        if let Err(reason) = self.backend.commit(writes) {
+            // Never tried again: the kernel may have dropped the pages and would report success (CRA-5).
+            let reason = format!(
+                "the store is read-only since a write failed: {reason}; \
+                                  check the disk, then restart the server"
+            );
+            self.health.access = Access::ReadOnly { reason };
+            answers.truncate(first);
+            self.carry_out_all(ops, answers);
+        }
+    }
+
+    fn look_at_space(&mut self) {
+        if matches!(self.health.access, Access::ReadOnly { .. }) {
+            return;
+        }
+        self.health.access = match self.backend.space_missing() {
+            Some((free_bytes, reserve_bytes)) => Access::NoSpace {
+                free_bytes,
+                reserve_bytes,
+            },
+            None => Access::Full,
+        };
+    }
+
+    fn carry_out_all(
+        &mut self,
+        ops: &[StoreOp],
+        answers: &mut Vec<StoreAnswer>,
+    ) -> crate::kv::Writes {
+        let mut group = Group::new(&self.backend);
+        for op in ops {
+            let answer = match refusal(op, &self.health.access) {
+                Some(reason) => StoreAnswer::Failed { reason },
+                None => carry_out(&mut group, op).unwrap_or_else(|error| StoreAnswer::Failed {
+                    reason: error.to_string(),
+                }),
+            };
+            match answer {
+                StoreAnswer::Failed { .. } => group.take_back(),
+                _ => group.accept(),
+            }
+            answers.push(answer);
+        }
+        self.health.damaged_records += group.damaged;
+        group.into_writes()
+    }
+}
+
+/// Why an operation may not be carried out now.
+fn refusal(op: &StoreOp, access: &Access) -> Option<String> {
+    match access {
+        Access::Full => None,
+        Access::NoSpace {
+            free_bytes,
+            reserve_bytes,
+        } => needs_space(op).then(|| {
+            format!(
+                "the disk has {free_bytes} bytes free and {reserve_bytes} are kept in reserve; \
+                 free some space or lower disk.reserve, no restart is needed"
+            )
+        }),
+        Access::ReadOnly { reason } => is_write(op).then(|| reason.clone()),
+    }
+}
+
+fn is_write(op: &StoreOp) -> bool {
+    !matches!(
+        op,
+        StoreOp::InboxRead { .. }
+            | StoreOp::AttributesRead { .. }
+            | StoreOp::AttributeOwners { .. }
+    )
+}
+
+/// A touch is let through: it is small, and without it attributes in use would be dropped as stale.
+fn needs_space(op: &StoreOp) -> bool {
+    match op {
+        StoreOp::InboxAppend { .. } => true,
+        StoreOp::AttributesWrite { how, .. } => {
+            matches!(how, AttributeWrite::Set | AttributeWrite::Merge)
+        }
+        _ => false,
+    }
+}
+
+fn carry_out<B: Backend>(group: &mut Group<'_, B>, op: &StoreOp) -> Result<StoreAnswer, ReadError> {
+    match op {
+        StoreOp::InboxAppend {
+            user,
+            message,
+            limits,
+        } => inbox::append(group, user, message, limits),
+        StoreOp::InboxRead {
+            user,
+            after,
+            count_max,
+            not_before_ts,
+        } => inbox::read(group, user, *after, *count_max, *not_before_ts),
+        StoreOp::InboxConfirm { user, up_to, told } => inbox::confirm(group, user, *up_to, told),
+        StoreOp::InboxRemove { user, id } => inbox::remove(group, user, *id),
+        StoreOp::AttributesWrite {
+            owner,
+            how,
+            entries,
+            limits,
+            now_ts,
+        } => attributes::write(group, owner, *how, entries, limits, *now_ts),
+        StoreOp::AttributesRead { owner } => attributes::read(group, owner),
+        StoreOp::AttributesTouch { owner, now_ts } => attributes::touch(group, owner, *now_ts),
+        StoreOp::AttributesDrop {
+            owner,
+            unless_touched_after,
+        } => attributes::drop_all(group, owner, *unless_touched_after),
+        StoreOp::AttributeOwners {
+            touched_before,
+            count_max,
+            after,
+        } => attributes::owners(group, *touched_before, *count_max, after.as_ref()),
+    }
+}
