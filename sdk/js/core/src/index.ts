@@ -1,0 +1,16 @@
+/**
+ * What the Tidings SDKs for JavaScript share: codec, connection machine, transports.
+ *
+ * It knows nothing of the RTM 1.x API: `sdk/js/rtm` gives it names, codes and classes.
+ */
+export * from './environment.js';
+export * from './generated/codes.js';
+export * from './generated/limits.js';
+export * from './machine/states.js';
+export * from './machine/types.js';
+export * from './names.js';
+export * from './shell.js';
+export * from './transport/transport.js';
+export * from './transport/websocket.js';
+export { decodeUtf8, encodeUtf8 } from './wire/codec.js';
+export * from './wire/messages.js';

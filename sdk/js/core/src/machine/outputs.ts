@@ -1,0 +1,92 @@
+/** Collects what one `handle` asks for, in order. */
+import { OUTCOME_TIMED_OUT } from '../generated/codes.js';
+import { encodeClientFrame, encodeClientMessage } from '../wire/frames.js';
+import type { Confirmation } from './confirm.js';
+import type { CallFailure, CallResult, MachineEvent, Output } from './types.js';
+
+/** A frame of several messages stays below frame_bytes_max with this, its own overhead included. */
+const BATCH_BYTES_MAX = 60 * 1024;
+
+export class Outputs {
+  #list: Output[] = [];
+  /** Encoded messages for the next frames; emptied by `flush` or `dropMessages`. */
+  #messages: Uint8Array[] = [];
+
+  take(): Output[] {
+    const list = this.#list;
+    this.#list = [];
+    return list;
+  }
+
+  push(output: Output): void {
+    this.#list.push(output);
+  }
+
+  emit(event: MachineEvent): void {
+    this.#list.push({ is: 'event', event });
+  }
+
+  settle(id: number, result: CallResult): void {
+    this.#list.push({ is: 'settled', id, result });
+  }
+
+  done(id: number): void {
+    this.settle(id, { ok: { is: 'done', value: {} } });
+  }
+
+  fail(id: number, failure: CallFailure): void {
+    this.settle(id, { failure });
+  }
+
+  log(level: 'warn' | 'info' | 'debug', text: string): void {
+    this.#list.push({ is: 'log', level, text });
+  }
+
+  /** Queues a message for the end of the turn, so that several share a frame. */
+  message(kind: Parameters<typeof encodeClientMessage>[0]): void {
+    this.#messages.push(encodeClientMessage(kind));
+  }
+
+  /** Sends a message that is a frame of its own and confirms nothing: the greeting. */
+  greeting(connection: number, kind: Parameters<typeof encodeClientMessage>[0]): void {
+    const bytes = encodeClientFrame([encodeClientMessage(kind)], 0);
+    this.#list.push({ is: 'send', connection, bytes });
+  }
+
+  dropMessages(): void {
+    this.#messages = [];
+  }
+
+  /** Puts the queued messages into frames; a confirmation that is due goes along or alone. */
+  flush(connection: number, confirmation: Confirmation, now: number): void {
+    const send = (messages: readonly Uint8Array[]) => {
+      const bytes = encodeClientFrame(messages, confirmation.take());
+      this.#list.push({ is: 'send', connection, bytes });
+    };
+    let batch: Uint8Array[] = [];
+    let size = 0;
+    for (const message of this.#messages) {
+      if (size > 0 && size + message.length > BATCH_BYTES_MAX) {
+        send(batch);
+        batch = [];
+        size = 0;
+      }
+      batch.push(message);
+      size += message.length;
+    }
+    this.#messages = [];
+    if (batch.length > 0 || confirmation.isDue(now)) send(batch);
+  }
+}
+
+export function timedOut(text: string): CallFailure {
+  return { outcome: OUTCOME_TIMED_OUT, text, retryAfterMs: 0, local: 'timed_out' };
+}
+
+export function notLoggedIn(text: string): CallFailure {
+  return { outcome: 0, text, retryAfterMs: 0, local: 'not_logged_in' };
+}
+
+export function givenUp(text: string): CallFailure {
+  return { outcome: 0, text, retryAfterMs: 0, local: 'given_up' };
+}

@@ -1,0 +1,81 @@
+/** What goes into the connection machine and what comes out of it: plain data, nothing else. */
+import type {
+  Attribute,
+  Call,
+  GapCause,
+  MessageBody,
+  Presence,
+  ReplyResult,
+} from '../wire/messages.js';
+import type { ConnectionReason, ConnectionState } from './states.js';
+
+/** Why a call, a login or a logout failed. */
+export interface CallFailure {
+  /** A row of proto/errors.toml; 0 when the failure is not an outcome of the server's table. */
+  readonly outcome: number;
+  readonly text: string;
+  /** When to try again, in milliseconds; 0 = not stated. */
+  readonly retryAfterMs: number;
+  /** Set when the failure was found here and not by the server. */
+  readonly local?: 'not_logged_in' | 'given_up' | 'timed_out';
+}
+
+export type CallAnswer = Exclude<ReplyResult, { is: 'error' }>;
+export type CallResult = { readonly ok: CallAnswer } | { readonly failure: CallFailure };
+
+/** Everything the machine reacts to. `id` is the caller's own name for what it waits for, above 0. */
+export type Input =
+  | { readonly is: 'login'; readonly id: number; readonly userId: string; readonly token: string }
+  | { readonly is: 'logout'; readonly id: number }
+  | { readonly is: 'logoutSync' }
+  | { readonly is: 'call'; readonly id: number; readonly call: Call }
+  | { readonly is: 'opened'; readonly connection: number }
+  | { readonly is: 'received'; readonly connection: number; readonly bytes: Uint8Array }
+  | { readonly is: 'closed'; readonly connection: number; readonly code: number; readonly reason: string }
+  | { readonly is: 'timer' }
+  /** The page is shown again, the network is back, or the like. */
+  | { readonly is: 'woken' };
+
+/** What an application may want to know. */
+export type MachineEvent =
+  | {
+      readonly is: 'peerMessage';
+      readonly from: string;
+      readonly body: MessageBody;
+      readonly serverTs: number;
+      readonly wasStored: boolean;
+    }
+  | {
+      readonly is: 'channelMessage';
+      readonly channel: string;
+      readonly from: string;
+      readonly body: MessageBody;
+      readonly serverTs: number;
+    }
+  | { readonly is: 'memberJoined' | 'memberLeft'; readonly channel: string; readonly userId: string }
+  | { readonly is: 'memberCount'; readonly channel: string; readonly count: number }
+  | {
+      readonly is: 'channelAttributes';
+      readonly channel: string;
+      readonly attributes: readonly Attribute[];
+    }
+  | { readonly is: 'presenceChanged'; readonly users: readonly Presence[] }
+  | {
+      readonly is: 'gap';
+      /** `undefined`: peer messages. */
+      readonly channel: string | undefined;
+      readonly cause: GapCause;
+      /** 0 = not known. */
+      readonly missed: number;
+    }
+  | { readonly is: 'tokenExpired' };
+
+/** Everything the machine asks for, to be done in this order. */
+export type Output =
+  | { readonly is: 'open'; readonly connection: number }
+  | { readonly is: 'send'; readonly connection: number; readonly bytes: Uint8Array }
+  | { readonly is: 'close'; readonly connection: number; readonly code: number }
+  | { readonly is: 'settled'; readonly id: number; readonly result: CallResult }
+  | { readonly is: 'state'; readonly state: ConnectionState; readonly reason: ConnectionReason }
+  | { readonly is: 'event'; readonly event: MachineEvent }
+  | { readonly is: 'log'; readonly level: 'warn' | 'info' | 'debug'; readonly text: string };

@@ -1,0 +1,183 @@
+/** Wires the connection machine to a transport, timers and promises. */
+import type { Call } from './wire/messages.js';
+import { Machine } from './machine/machine.js';
+import type { ConnectionReason, ConnectionState } from './machine/states.js';
+import type { CallAnswer, CallFailure, CallResult, Input, MachineEvent, Output } from './machine/types.js';
+import type { Connect, Transport } from './transport/transport.js';
+
+/** The world: injected, so that tests own time, chance and the network. */
+export interface Environment {
+  /** Monotonic milliseconds. */
+  now(): number;
+  /** 0 ≤ value < 1. */
+  random(): number;
+  setTimer(run: () => void, afterMs: number): unknown;
+  clearTimer(timer: unknown): void;
+  readonly connect: Connect;
+  /** Calls `wake` when the page is shown again, the network is back and the like; returns its end. */
+  watchWakeUps(wake: () => void): () => void;
+}
+
+export interface ShellListener {
+  stateChanged(state: ConnectionState, reason: ConnectionReason): void;
+  event(event: MachineEvent): void;
+  log(level: 'warn' | 'info' | 'debug', text: string): void;
+}
+
+/** Why a call was not done. */
+export class CallError extends Error {
+  constructor(readonly failure: CallFailure) {
+    super(failure.text);
+    this.name = 'CallError';
+  }
+}
+
+/** Timers of browsers and Node overflow above this. */
+const TIMER_MS_MAX = 2 ** 31 - 1;
+
+interface Waiter {
+  resolve(answer: CallAnswer): void;
+  reject(error: CallError): void;
+}
+
+export class Shell {
+  readonly #machine: Machine;
+  readonly #waiters = new Map<number, Waiter>();
+  /** Outputs not yet carried out; a listener that calls back adds to the end. */
+  readonly #outputs: Output[] = [];
+  #lastId = 0;
+  #url = '';
+  #transport: { readonly connection: number; readonly socket: Transport } | undefined;
+  #timer: unknown;
+  #timerAt = Infinity;
+  #stopWatching: (() => void) | undefined;
+
+  constructor(
+    settings: { readonly appId: string; readonly client: string },
+    private readonly environment: Environment,
+    private readonly listener: ShellListener,
+  ) {
+    this.#machine = new Machine({ ...settings, random: () => environment.random() });
+  }
+
+  get state(): ConnectionState {
+    return this.#machine.state;
+  }
+
+  get takesCalls(): boolean {
+    return this.#machine.takesCalls;
+  }
+
+  /** User of the current or last login. */
+  get userId(): string {
+    return this.#machine.userId;
+  }
+
+  /** Rejects with CallError. The first state change happens before this returns. */
+  login(url: string, userId: string, token: string): Promise<CallAnswer> {
+    this.#url = url;
+    this.#stopWatching ??= this.environment.watchWakeUps(() => this.#handle({ is: 'woken' }));
+    return this.#ask((id) => ({ is: 'login', id, userId, token }));
+  }
+
+  logout(): Promise<CallAnswer> {
+    return this.#ask((id) => ({ is: 'logout', id }));
+  }
+
+  /** Leaves at once; the server is told if the link is up, its answer is not waited for. */
+  logoutSync(): void {
+    this.#handle({ is: 'logoutSync' });
+  }
+
+  /** Rejects with CallError. */
+  call(call: Call): Promise<CallAnswer> {
+    return this.#ask((id) => ({ is: 'call', id, call }));
+  }
+
+  /** For tests: breaks the connection as a bad network would. */
+  dropConnection(): void {
+    this.#transport?.socket.drop();
+  }
+
+  #ask(input: (id: number) => Input): Promise<CallAnswer> {
+    return new Promise((resolve, reject) => {
+      const id = ++this.#lastId;
+      this.#waiters.set(id, { resolve, reject });
+      this.#handle(input(id));
+    });
+  }
+
+  #handle(input: Input): void {
+    this.#outputs.push(...this.#machine.handle(input, this.environment.now()));
+    // A listener may call back from inside this loop: the inner call carries out what is left, in
+    // order, and then its own outputs, so that a login changes the state before it returns.
+    for (let output = this.#outputs.shift(); output; output = this.#outputs.shift()) {
+      this.#carryOut(output);
+    }
+    this.#setTimer();
+    if (this.#machine.state === 'DISCONNECTED') {
+      this.#stopWatching?.();
+      this.#stopWatching = undefined;
+    }
+  }
+
+  #carryOut(output: Output): void {
+    switch (output.is) {
+      case 'open':
+        this.#open(output.connection);
+        break;
+      case 'send':
+        if (this.#transport?.connection === output.connection) this.#transport.socket.send(output.bytes);
+        break;
+      case 'close':
+        if (this.#transport?.connection !== output.connection) break;
+        this.#transport.socket.close(output.code);
+        this.#transport = undefined;
+        break;
+      case 'settled':
+        this.#settle(output.id, output.result);
+        break;
+      case 'state':
+        this.listener.stateChanged(output.state, output.reason);
+        break;
+      case 'event':
+        this.listener.event(output.event);
+        break;
+      case 'log':
+        this.listener.log(output.level, output.text);
+        break;
+    }
+  }
+
+  #open(connection: number): void {
+    const socket = this.environment.connect(this.#url, {
+      opened: () => this.#handle({ is: 'opened', connection }),
+      received: (bytes) => this.#handle({ is: 'received', connection, bytes }),
+      closed: (code, reason) => {
+        if (this.#transport?.connection === connection) this.#transport = undefined;
+        this.#handle({ is: 'closed', connection, code, reason });
+      },
+    });
+    this.#transport = { connection, socket };
+  }
+
+  #settle(id: number, result: CallResult): void {
+    const waiter = this.#waiters.get(id);
+    this.#waiters.delete(id);
+    if ('ok' in result) waiter?.resolve(result.ok);
+    else waiter?.reject(new CallError(result.failure));
+  }
+
+  #setTimer(): void {
+    const at = this.#machine.deadline();
+    if (at === this.#timerAt) return;
+    if (this.#timerAt < Infinity) this.environment.clearTimer(this.#timer);
+    this.#timerAt = at;
+    if (at === Infinity) return;
+    const afterMs = Math.min(TIMER_MS_MAX, Math.max(0, at - this.environment.now()));
+    this.#timer = this.environment.setTimer(() => {
+      this.#timerAt = Infinity;
+      this.#handle({ is: 'timer' });
+    }, afterMs);
+  }
+}
