@@ -1,0 +1,99 @@
+//! When to try again: full jitter, so that a thousand clients of a restarted server do not come
+//! back in step. Source: contract 4.4.
+
+use tidings_wire::limits::{BACKOFF_FIRST_MS, BACKOFF_MAX_MS};
+
+/// A connection that was good for this long forgets earlier failures. Source: contract 4.4.
+pub(crate) const GOOD_CONNECTION_MS: u64 = 60_000;
+
+/// Random numbers from a seed: repeatable, not for secrets.
+#[derive(Debug, Clone)]
+pub(crate) struct Random(u64);
+
+impl Random {
+    pub(crate) fn new(seed: u64) -> Self {
+        Self(seed)
+    }
+
+    /// A number from 0 to `max`, both included.
+    pub(crate) fn up_to(&mut self, max: u64) -> u64 {
+        // SplitMix64: one addition and three mixing steps, passes the usual statistical tests.
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut mixed = self.0;
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        mixed ^= mixed >> 31;
+        match max.checked_add(1) {
+            Some(range) => mixed % range,
+            None => mixed,
+        }
+    }
+}
+
+/// The wait before the next attempt.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Backoff {
+    /// Attempts since the last good connection.
+    attempts: u32,
+}
+
+impl Backoff {
+    /// Whether nothing has failed since the last good connection.
+    pub(crate) fn is_fresh(&self) -> bool {
+        self.attempts == 0
+    }
+
+    pub(crate) fn reset(&mut self) {
+        self.attempts = 0;
+    }
+
+    /// Counts an attempt without a wait.
+    pub(crate) fn count(&mut self) {
+        self.attempts = self.attempts.saturating_add(1);
+    }
+
+    /// Milliseconds until the next attempt. A server's hint replaces the upper bound.
+    pub(crate) fn next_ms(&mut self, random: &mut Random, hint_ms: u64) -> u64 {
+        let upper = BACKOFF_FIRST_MS
+            .saturating_mul(1_u64.checked_shl(self.attempts).unwrap_or(u64::MAX))
+            .min(BACKOFF_MAX_MS);
+        self.count();
+        match hint_ms {
+            0 => random.up_to(upper),
+            hint => hint + random.up_to(hint),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn waits_stay_below_the_doubling_bound_and_use_its_whole_range() {
+        let bounds = [500, 1_000, 2_000, 4_000, 8_000, 16_000, 30_000, 30_000];
+        let mut largest = [0; 8];
+        for seed in 0..500 {
+            let mut random = Random::new(seed);
+            let mut backoff = Backoff::default();
+            for (bound, seen) in bounds.into_iter().zip(&mut largest) {
+                let wait = backoff.next_ms(&mut random, 0);
+                assert!(wait <= bound, "seed {seed}: {wait} above {bound}");
+                *seen = wait.max(*seen);
+            }
+        }
+        for (bound, seen) in bounds.into_iter().zip(largest) {
+            assert!(seen > bound * 9 / 10, "{seen} of {bound}");
+        }
+    }
+
+    #[test]
+    fn a_hint_replaces_the_bound() {
+        let mut backoff = Backoff::default();
+        let mut random = Random::new(1);
+        for _ in 0..100 {
+            let wait = backoff.next_ms(&mut random, 700);
+            assert!((700..=1400).contains(&wait), "{wait}");
+        }
+    }
+}

@@ -1,0 +1,454 @@
+//! What an application can ask for, and what it is answered.
+
+use bytes::Bytes;
+use tidings_wire::codes::Outcome;
+use tidings_wire::proto::{self, message::Body, reply, request};
+
+pub use tidings_wire::proto::{AttributeWrite, PresenceState};
+
+/// An application message.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Message {
+    /// UTF-8 text, at most 32 KB.
+    Text(String),
+    /// Bytes with a description, together at most 32 KB.
+    Raw {
+        /// The payload.
+        data: Bytes,
+        /// What the payload is, for the receiver. May be empty.
+        description: String,
+    },
+}
+
+impl Message {
+    /// Bytes that count against the limit of 32 KB.
+    pub fn payload_bytes(&self) -> usize {
+        match self {
+            Self::Text(text) => text.len(),
+            Self::Raw { data, description } => data.len() + description.len(),
+        }
+    }
+
+    pub(crate) fn to_proto(&self) -> proto::Message {
+        let body = match self {
+            Self::Text(text) => Body::Text(Bytes::copy_from_slice(text.as_bytes())),
+            Self::Raw { data, description } => Body::Raw(proto::Raw {
+                data: data.clone(),
+                description: Bytes::copy_from_slice(description.as_bytes()),
+            }),
+        };
+        proto::Message { body: Some(body) }
+    }
+
+    /// A message without a body becomes an empty text: the server lets none pass.
+    pub(crate) fn from_proto(message: Option<proto::Message>) -> Self {
+        match message.and_then(|message| message.body) {
+            Some(Body::Raw(raw)) => Self::Raw {
+                data: raw.data,
+                description: String::from_utf8_lossy(&raw.description).into_owned(),
+            },
+            Some(Body::Text(text)) => Self::Text(String::from_utf8_lossy(&text).into_owned()),
+            None => Self::Text(String::new()),
+        }
+    }
+}
+
+impl From<&str> for Message {
+    fn from(text: &str) -> Self {
+        Self::Text(text.to_owned())
+    }
+}
+
+impl From<String> for Message {
+    fn from(text: String) -> Self {
+        Self::Text(text)
+    }
+}
+
+/// One attribute of a user or channel.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Attribute {
+    /// 1 to 32 bytes.
+    pub key: String,
+    /// 1 to 8,192 bytes.
+    pub value: String,
+    /// Who wrote it last. Set by the server; empty in what a client writes.
+    pub updated_by: String,
+    /// When it was written last, Unix milliseconds. Set by the server; 0 in what a client writes.
+    pub updated_ts_ms: u64,
+}
+
+impl Attribute {
+    /// Makes an entry to be written.
+    pub fn new(key: impl Into<String>, value: impl Into<String>) -> Self {
+        Self {
+            key: key.into(),
+            value: value.into(),
+            updated_by: String::new(),
+            updated_ts_ms: 0,
+        }
+    }
+
+    pub(crate) fn from_proto(attribute: proto::Attribute) -> Self {
+        Self {
+            key: attribute.key,
+            value: attribute.value,
+            updated_by: attribute.updated_by,
+            updated_ts_ms: attribute.updated_ts,
+        }
+    }
+
+    fn to_proto(&self) -> proto::Attribute {
+        proto::Attribute {
+            key: self.key.clone(),
+            value: self.value.clone(),
+            ..proto::Attribute::default()
+        }
+    }
+}
+
+/// A call of the protocol (docs/protocol.md, section 4), except login, logout and token renewal,
+/// which are inputs of their own.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Call {
+    /// Sends a message to one user. Answered with [`Answer::PeerSent`].
+    SendToPeer {
+        /// The receiver; may be oneself.
+        peer_id: String,
+        /// What to send.
+        message: Message,
+        /// Store it when the peer is gone.
+        offline: bool,
+        /// Keep a copy in the history.
+        history: bool,
+    },
+    /// Sends a message to a joined channel.
+    SendToChannel {
+        /// The channel.
+        channel: String,
+        /// What to send.
+        message: Message,
+        /// Keep a copy in the history.
+        history: bool,
+    },
+    /// Joins a channel.
+    Join {
+        /// The channel.
+        channel: String,
+    },
+    /// Leaves a channel.
+    Leave {
+        /// The channel.
+        channel: String,
+    },
+    /// Lists the members of a joined channel. Answered with [`Answer::Users`].
+    GetMembers {
+        /// The channel.
+        channel: String,
+    },
+    /// Counts the members of channels. Answered with [`Answer::MemberCounts`].
+    GetMemberCounts {
+        /// 1 to 32 channels.
+        channels: Vec<String>,
+    },
+    /// Asks whether users are on line. Answered with [`Answer::Presence`].
+    QueryPresence {
+        /// 1 to 256 users.
+        user_ids: Vec<String>,
+    },
+    /// Subscribes to users' comings and goings.
+    SubscribePresence {
+        /// 1 to 512 users.
+        user_ids: Vec<String>,
+    },
+    /// Ends subscriptions.
+    UnsubscribePresence {
+        /// 1 to 512 users.
+        user_ids: Vec<String>,
+    },
+    /// Lists the users subscribed to. Answered with [`Answer::Users`].
+    QueryPresenceSubscriptions,
+    /// Changes the user's own attributes.
+    WriteUserAttributes {
+        /// Set, merge, delete or clear.
+        how: AttributeWrite,
+        /// The entries; of a deletion only the keys count.
+        attributes: Vec<Attribute>,
+    },
+    /// Reads a user's attributes. Answered with [`Answer::Attributes`].
+    ReadUserAttributes {
+        /// Whose.
+        user_id: String,
+        /// Which; empty = all.
+        keys: Vec<String>,
+    },
+    /// Changes a channel's attributes.
+    WriteChannelAttributes {
+        /// The channel; need not be joined.
+        channel: String,
+        /// Set, merge, delete or clear.
+        how: AttributeWrite,
+        /// The entries; of a deletion only the keys count.
+        attributes: Vec<Attribute>,
+        /// Tell the members.
+        notify: bool,
+    },
+    /// Reads a channel's attributes. Answered with [`Answer::Attributes`].
+    ReadChannelAttributes {
+        /// The channel; need not be joined.
+        channel: String,
+        /// Which; empty = all.
+        keys: Vec<String>,
+    },
+    /// Replaces the session's token. Given to the machine as `Input::RenewToken`.
+    #[doc(hidden)]
+    RenewToken {
+        /// The new token.
+        token: String,
+    },
+    /// Ends the session. Given to the machine as `Input::Logout`.
+    #[doc(hidden)]
+    Logout,
+}
+
+impl Call {
+    /// Whether the call may be executed twice without harm, so that it may be sent again in a new
+    /// session when its fate in the old one is unknown. Messages may not.
+    pub(crate) fn is_repeatable(&self) -> bool {
+        !matches!(
+            self,
+            Self::SendToPeer { .. } | Self::SendToChannel { .. } | Self::Logout
+        )
+    }
+
+    /// Bytes of user data, for the bound of the queue.
+    pub(crate) fn size_bytes(&self) -> usize {
+        let texts = |list: &[String]| list.iter().map(String::len).sum::<usize>();
+        let entries = |list: &[Attribute]| -> usize {
+            list.iter()
+                .map(|entry| entry.key.len() + entry.value.len())
+                .sum()
+        };
+        match self {
+            Self::SendToPeer {
+                peer_id, message, ..
+            } => peer_id.len() + message.payload_bytes(),
+            Self::SendToChannel {
+                channel, message, ..
+            } => channel.len() + message.payload_bytes(),
+            Self::Join { channel } | Self::Leave { channel } | Self::GetMembers { channel } => {
+                channel.len()
+            }
+            Self::GetMemberCounts { channels } => texts(channels),
+            Self::QueryPresence { user_ids }
+            | Self::SubscribePresence { user_ids }
+            | Self::UnsubscribePresence { user_ids } => texts(user_ids),
+            Self::WriteUserAttributes { attributes, .. } => entries(attributes),
+            Self::ReadUserAttributes { user_id, keys } => user_id.len() + texts(keys),
+            Self::WriteChannelAttributes {
+                channel,
+                attributes,
+                ..
+            } => channel.len() + entries(attributes),
+            Self::ReadChannelAttributes { channel, keys } => channel.len() + texts(keys),
+            Self::RenewToken { token } => token.len(),
+            Self::QueryPresenceSubscriptions | Self::Logout => 0,
+        }
+    }
+
+    pub(crate) fn to_proto(&self) -> request::Call {
+        use request::Call as To;
+        let entries = |list: &[Attribute]| list.iter().map(Attribute::to_proto).collect::<Vec<_>>();
+        match self.clone() {
+            Self::SendToPeer {
+                peer_id,
+                message,
+                offline,
+                history,
+            } => {
+                let message = Some(message.to_proto());
+                To::SendToPeer(proto::SendToPeer {
+                    peer_id,
+                    message,
+                    offline,
+                    history,
+                })
+            }
+            Self::SendToChannel {
+                channel,
+                message,
+                history,
+            } => {
+                let message = Some(message.to_proto());
+                To::SendToChannel(proto::SendToChannel {
+                    channel,
+                    message,
+                    history,
+                })
+            }
+            Self::Join { channel } => To::Join(proto::Join { channel }),
+            Self::Leave { channel } => To::Leave(proto::Leave { channel }),
+            Self::GetMembers { channel } => To::GetMembers(proto::GetMembers { channel }),
+            Self::GetMemberCounts { channels } => {
+                To::GetMemberCounts(proto::GetMemberCounts { channels })
+            }
+            Self::QueryPresence { user_ids } => {
+                To::QueryPresence(proto::QueryPresence { user_ids })
+            }
+            Self::SubscribePresence { user_ids } => {
+                To::SubscribePresence(proto::SubscribePresence { user_ids })
+            }
+            Self::UnsubscribePresence { user_ids } => {
+                To::UnsubscribePresence(proto::UnsubscribePresence { user_ids })
+            }
+            Self::QueryPresenceSubscriptions => {
+                To::QueryPresenceSubscriptions(proto::QueryPresenceSubscriptions {})
+            }
+            Self::WriteUserAttributes { how, attributes } => {
+                let attributes = entries(&attributes);
+                To::WriteUserAttributes(proto::WriteUserAttributes {
+                    how: how.into(),
+                    attributes,
+                })
+            }
+            Self::ReadUserAttributes { user_id, keys } => {
+                To::ReadUserAttributes(proto::ReadUserAttributes { user_id, keys })
+            }
+            Self::WriteChannelAttributes {
+                channel,
+                how,
+                attributes,
+                notify,
+            } => To::WriteChannelAttributes(proto::WriteChannelAttributes {
+                channel,
+                how: how.into(),
+                attributes: entries(&attributes),
+                notify,
+            }),
+            Self::ReadChannelAttributes { channel, keys } => {
+                To::ReadChannelAttributes(proto::ReadChannelAttributes { channel, keys })
+            }
+            Self::RenewToken { token } => To::RenewToken(proto::RenewToken { token }),
+            Self::Logout => To::Logout(proto::Logout {}),
+        }
+    }
+}
+
+/// What a call was answered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Answer {
+    /// Done; nothing to tell.
+    Done,
+    /// The fate of a peer message.
+    PeerSent {
+        /// The peer's client has it. False: the peer was gone; the message is stored if that was
+        /// asked for, else dropped.
+        received: bool,
+    },
+    /// Users, in no order.
+    Users(Vec<String>),
+    /// Channels with their number of members.
+    MemberCounts(Vec<(String, u32)>),
+    /// Users with their state.
+    Presence(Vec<(String, PresenceState)>),
+    /// Attributes.
+    Attributes(Vec<Attribute>),
+}
+
+impl Answer {
+    pub(crate) fn from_proto(result: Option<reply::Result>) -> Result<Self, CallError> {
+        match result {
+            Some(reply::Result::Error(error)) => Err(CallError::from_proto(error)),
+            Some(reply::Result::Done(_)) => Ok(Self::Done),
+            Some(reply::Result::PeerSent(sent)) => Ok(Self::PeerSent {
+                received: sent.received,
+            }),
+            Some(reply::Result::Users(users)) => Ok(Self::Users(users.user_ids)),
+            Some(reply::Result::MemberCounts(list)) => Ok(Self::MemberCounts(
+                list.counts
+                    .into_iter()
+                    .map(|entry| (entry.channel, entry.count))
+                    .collect(),
+            )),
+            Some(reply::Result::Presence(list)) => Ok(Self::Presence(presence(list.users))),
+            Some(reply::Result::Attributes(list)) => Ok(Self::Attributes(
+                list.attributes
+                    .into_iter()
+                    .map(Attribute::from_proto)
+                    .collect(),
+            )),
+            None => Err(CallError::outcome(
+                Outcome::Unsupported,
+                "the server's reply is of a kind that this client does not know".to_owned(),
+            )),
+        }
+    }
+}
+
+pub(crate) fn presence(users: Vec<proto::Presence>) -> Vec<(String, PresenceState)> {
+    users
+        .into_iter()
+        .map(|user| (user.user_id.clone(), user.state()))
+        .collect()
+}
+
+/// Why a call failed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum CallError {
+    /// The call needs a login.
+    #[error("the client is not logged in")]
+    NotLoggedIn,
+    /// The client is logged in, or is logging in or out.
+    #[error("the client is logged in already, or its last login has not been logged out")]
+    AlreadyLoggedIn,
+    /// A logout came before the login was complete.
+    #[error("the login was given up by a logout")]
+    LoginCanceled,
+    /// The server refused, or a local check found what the server would refuse.
+    #[error("{text}")]
+    Refused {
+        /// A row of `proto/errors.toml`.
+        outcome: u32,
+        /// What happened, with values.
+        text: String,
+        /// When to try again, in milliseconds; 0 = not stated.
+        retry_after_ms: u32,
+    },
+}
+
+impl CallError {
+    pub(crate) fn outcome(outcome: Outcome, text: String) -> Self {
+        Self::Refused {
+            outcome: outcome as u32,
+            text,
+            retry_after_ms: 0,
+        }
+    }
+
+    pub(crate) fn from_proto(error: proto::Error) -> Self {
+        Self::Refused {
+            outcome: error.outcome,
+            text: error.text,
+            retry_after_ms: error.retry_after_ms,
+        }
+    }
+
+    /// Whether this is the given outcome.
+    pub fn is(&self, wanted: Outcome) -> bool {
+        matches!(self, Self::Refused { outcome, .. } if *outcome == wanted as u32)
+    }
+
+    /// Whether the same call may succeed later.
+    pub fn is_retryable(&self) -> bool {
+        Outcome::ALL
+            .into_iter()
+            .any(|row| self.is(row) && row.is_retryable())
+    }
+
+    pub(crate) fn retry_after_ms(&self) -> u64 {
+        match self {
+            Self::Refused { retry_after_ms, .. } => u64::from(*retry_after_ms),
+            _ => 0,
+        }
+    }
+}

@@ -1,0 +1,213 @@
+//! Joined channels and what the client knows of their members, so that after a hole the difference
+//! can be told. Source: contract PRE-9.
+
+use std::collections::BTreeMap;
+
+use tidings_wire::limits::MEMBER_EVENTS_MAX;
+
+/// What is known of a member.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Standing {
+    /// The application has been told, or has seen a list with it.
+    Known,
+    /// It was there before a hole and has not been seen since.
+    Doubtful,
+}
+
+/// A channel that the user has joined.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Channel {
+    /// The application knows that it has joined. False when its call had timed out before the
+    /// server's consent came.
+    pub(crate) is_claimed: bool,
+    /// Members other than oneself. Bound: 512, above that nothing is tracked.
+    members: BTreeMap<String, Standing>,
+    /// The application knows of every member: it has seen a list, or was there from the first.
+    is_complete: bool,
+    /// Those missing after a hole count as left not before this time: others may be on their way
+    /// back too.
+    leavers_from_ms: u64,
+    /// When those in doubt count as left. None until a list without them has come: without a list
+    /// nobody is known to have left.
+    leavers_at_ms: Option<u64>,
+}
+
+/// What a member event means to the application.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Told {
+    /// It is news.
+    News,
+    /// The application has never been told otherwise.
+    KnownAlready,
+}
+
+impl Channel {
+    pub(crate) fn joined(&mut self, user_id: &str) -> Told {
+        if self.members.len() >= MEMBER_EVENTS_MAX && !self.members.contains_key(user_id) {
+            self.forget();
+            return Told::News;
+        }
+        match self.members.insert(user_id.to_owned(), Standing::Known) {
+            Some(Standing::Doubtful) => Told::KnownAlready,
+            Some(Standing::Known) | None => Told::News,
+        }
+    }
+
+    pub(crate) fn left(&mut self, user_id: &str) {
+        self.members.remove(user_id);
+    }
+
+    /// A count that fits what is known shows that nobody is unknown.
+    pub(crate) fn counted(&mut self, count: u32) {
+        if usize::try_from(count).is_ok_and(|count| count == self.members.len() + 1) {
+            self.is_complete = true;
+        }
+    }
+
+    /// Whether a member list would tell the application something after a hole.
+    pub(crate) fn has_something_to_compare(&self) -> bool {
+        self.is_complete || !self.members.is_empty()
+    }
+
+    /// Opens a hole: nobody is known to be there any more.
+    pub(crate) fn doubt(&mut self) {
+        self.leavers_from_ms = 0;
+        self.leavers_at_ms = None;
+        self.members
+            .values_mut()
+            .for_each(|standing| *standing = Standing::Doubtful);
+    }
+
+    /// Gives those who are missing until this time to come back.
+    pub(crate) fn wait_for_leavers(&mut self, until_ms: u64) {
+        self.leavers_from_ms = until_ms;
+    }
+
+    /// Takes in a list that the application asked for, and sees.
+    pub(crate) fn listed_for_application(&mut self, users: &[String], own_id: &str) {
+        if users.len() >= MEMBER_EVENTS_MAX {
+            return self.forget();
+        }
+        let others = users.iter().filter(|user| *user != own_id);
+        self.members = others.map(|user| (user.clone(), Standing::Known)).collect();
+        self.is_complete = true;
+    }
+
+    /// Takes in a list fetched after a hole: those whom the application must be told to have
+    /// joined. Who is missing stays in doubt until its time is over.
+    pub(crate) fn listed_after_hole(
+        &mut self,
+        now_ms: u64,
+        users: &[String],
+        own_id: &str,
+    ) -> Vec<String> {
+        if users.len() >= MEMBER_EVENTS_MAX {
+            self.forget();
+            return vec![];
+        }
+        let mut news = vec![];
+        for user in users.iter().filter(|user| *user != own_id) {
+            if self.members.insert(user.clone(), Standing::Known).is_none() && self.is_complete {
+                news.push(user.clone());
+            }
+        }
+        if self
+            .members
+            .values()
+            .any(|standing| *standing == Standing::Doubtful)
+        {
+            self.leavers_at_ms = Some(self.leavers_from_ms.max(now_ms));
+        }
+        news.sort();
+        news
+    }
+
+    /// Removes and returns those whose doubt is over.
+    pub(crate) fn take_left(&mut self, now_ms: u64) -> Vec<String> {
+        if self.leavers_at_ms.is_none_or(|at_ms| at_ms > now_ms) {
+            return vec![];
+        }
+        self.leavers_at_ms = None;
+        let doubtful = self
+            .members
+            .iter()
+            .filter(|(_, s)| **s == Standing::Doubtful);
+        let left: Vec<_> = doubtful.map(|(user, _)| user.clone()).collect();
+        self.members
+            .retain(|_, standing| *standing != Standing::Doubtful);
+        left
+    }
+
+    /// When the doubts are over.
+    pub(crate) fn deadline_ms(&self) -> Option<u64> {
+        self.leavers_at_ms
+    }
+
+    /// Too large to track: lists are samples and events are off.
+    fn forget(&mut self) {
+        self.members.clear();
+        self.is_complete = false;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn users(text: &str) -> Vec<String> {
+        text.split_whitespace().map(str::to_owned).collect()
+    }
+
+    #[test]
+    fn after_a_hole_the_difference_to_what_the_application_knew_is_told() {
+        let mut channel = Channel::default();
+        channel.counted(1);
+        assert_eq!(channel.joined("bob"), Told::News);
+        assert_eq!(channel.joined("carol"), Told::News);
+        channel.doubt();
+        channel.wait_for_leavers(30_000);
+        assert_eq!(channel.joined("bob"), Told::KnownAlready);
+        assert_eq!(
+            channel.take_left(90_000),
+            Vec::<String>::new(),
+            "nothing is known yet"
+        );
+        assert_eq!(
+            channel.listed_after_hole(100, &users("alice bob dave"), "alice"),
+            ["dave"]
+        );
+        assert_eq!(channel.take_left(29_999), Vec::<String>::new());
+        assert_eq!(channel.deadline_ms(), Some(30_000));
+        assert_eq!(channel.take_left(30_000), ["carol"]);
+        assert_eq!(channel.take_left(90_000), Vec::<String>::new());
+    }
+
+    #[test]
+    fn members_whom_the_application_never_saw_are_not_told_to_have_joined() {
+        let mut channel = Channel::default();
+        channel.counted(3);
+        assert_eq!(channel.joined("dave"), Told::News);
+        channel.doubt();
+        assert!(
+            channel
+                .listed_after_hole(1, &users("alice bob carol dave"), "alice")
+                .is_empty()
+        );
+        channel.listed_for_application(&users("alice bob"), "alice");
+        channel.doubt();
+        assert_eq!(
+            channel.listed_after_hole(2, &users("alice bob erin"), "alice"),
+            ["erin"]
+        );
+    }
+
+    #[test]
+    fn a_channel_at_the_cut_off_is_not_compared() {
+        let mut channel = Channel::default();
+        channel.counted(1);
+        assert!(channel.has_something_to_compare());
+        let many: Vec<_> = (0..512).map(|i| format!("u{i}")).collect();
+        assert!(channel.listed_after_hole(1, &many, "alice").is_empty());
+        assert!(!channel.has_something_to_compare());
+    }
+}
