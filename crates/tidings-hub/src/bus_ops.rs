@@ -194,20 +194,7 @@ pub enum Question {
         stamp: LoginStamp,
     },
     /// User topic: deliver this message to the user's session and answer when its client has confirmed.
-    Deliver {
-        /// The message's id in all its forms.
-        id: MessageId,
-        /// Store it when it is not confirmed in time.
-        offline: bool,
-        /// The sender, for the stored form.
-        from: UserKey,
-        /// Encoded `tidings.v1.Message`, for the stored form.
-        body: Bytes,
-        /// When the server received it, in Unix milliseconds.
-        server_ts: u64,
-        /// The whole WebSocket frame of the live form.
-        frame: Bytes,
-    },
+    Deliver(Parcel),
     /// User topic: is the user on line?
     Presence,
     /// User topic: do you have this session?
@@ -254,4 +241,20 @@ pub enum Answer {
     Members(Vec<MemberSnapshot>),
     /// To `Count`: members in all, as the answering hub knows.
     Count(u32),
+}
+
+/// A peer message on its way to its receiver's hub.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Parcel {
+    /// The message's id in all its forms.
+    pub id: MessageId,
+    /// The sender, for the stored form.
+    pub from: UserKey,
+    /// When the server received it, in Unix milliseconds.
+    pub server_ts: u64,
+    /// The whole WebSocket frame of the live form.
+    pub frame: Bytes,
+    /// Encoded `tidings.v1.Message`, to be stored when it is not confirmed in time; `None` when the sender has
+    /// not asked for that.
+    pub offline: Option<Bytes>,
 }

@@ -3,37 +3,57 @@
 //! A [`Hub`] is a single-threaded state machine that owns sessions. It does no I/O, reads no clock and draws
 //! no random number: [`Hub::handle`] takes one [`Input`] with the time and gives [`Effect`]s to a [`Sink`].
 //! A shell that owns sockets, a bus and a store carries the effects out; a simulator does the same with
-//! simulated ones.
+//! simulated ones. The hub knows neither, nor whether another hub is a core or a continent away.
+//!
+//! Reading order: [`io`] (everything that goes in and comes out), [`bus_ops`] and [`store_ops`] (the words
+//! spoken with bus and store), `hub` (the entry, which routes), then a file per feature: `login`, `sessions`,
+//! `outbox`, `peers`, `inbox`, `channels`, `members`, `attributes`, `presence`.
+//!
+//! ```
+//! use std::sync::Arc;
+//! use tidings_hub::ids::{ConnectionId, HubId};
+//! use tidings_hub::{Apps, Effect, Hub, HubConfig, Input, Time};
+//!
+//! let mut hub = Hub::new(HubConfig {
+//!     id: HubId(0),
+//!     seed: [7; 32],
+//!     apps: Arc::new(Apps { accept_any: true, ..Apps::default() }),
+//!     server: "tidings".into(),
+//! });
+//! let mut effects: Vec<Effect> = Vec::new();
+//! let connection = ConnectionId(1);
+//! hub.handle(Time { mono_ms: 0, unix_ms: 0 }, Input::Opened { connection }, &mut effects);
+//! // Nobody logs in: after 10 s the hub closes the connection.
+//! let due = hub.deadline().expect("a timer is set");
+//! hub.handle(Time { mono_ms: due, unix_ms: due }, Input::Tick, &mut effects);
+//! assert!(matches!(effects[..], [Effect::Close { .. }]));
+//! ```
 
+mod asks;
+mod attributes;
 pub mod bus_ops;
+mod channels;
 pub mod config;
+mod hub;
 pub mod ids;
+mod inbox;
 pub mod io;
+mod limiter;
+mod login;
+mod maps;
+mod members;
+mod outbox;
+mod peers;
+mod presence;
+mod requests;
+mod rng;
+mod sessions;
 pub mod store_ops;
+mod stores;
 pub mod time;
+mod timers;
 
 pub use config::{App, AppSettings, Apps, HubConfig};
+pub use hub::{Hub, HubStats};
 pub use io::{Effect, Input, Sink, Ticket};
 pub use time::Time;
-
-/// A hub.
-pub struct Hub {
-    config: HubConfig,
-}
-
-impl Hub {
-    /// Makes a hub without sessions.
-    pub fn new(config: HubConfig) -> Self {
-        Self { config }
-    }
-
-    /// Takes one input.
-    pub fn handle(&mut self, now: Time, input: Input, out: &mut dyn Sink) {
-        let _ = (now, input, out, &self.config);
-    }
-
-    /// When the hub wants `Input::Tick` at the latest, in monotonic milliseconds; `None` = never.
-    pub fn deadline(&self) -> Option<u64> {
-        None
-    }
-}

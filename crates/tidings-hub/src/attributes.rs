@@ -1,0 +1,546 @@
+//! User and channel attributes: every change is one atomic, durable step of the store.
+
+use std::sync::Arc;
+
+use tidings_wire::codes::Outcome;
+use tidings_wire::frame::encode_server;
+use tidings_wire::limits::{
+    ATTRIBUTE_KEY_BYTES_MAX, ATTRIBUTE_VALUE_BYTES_MAX, ATTRIBUTES_MAX,
+    CHANNEL_ATTRIBUTES_BYTES_MAX, USER_ATTRIBUTES_BYTES_MAX,
+};
+use tidings_wire::names::{ChannelName, UserId};
+use tidings_wire::proto::{
+    Attribute, AttributeList, AttributeWrite, ChannelAttributes, Error, PresenceState,
+    ReadChannelAttributes, ReadUserAttributes, WriteChannelAttributes, WriteUserAttributes, reply,
+    server_message::Kind,
+};
+
+use crate::Hub;
+use crate::asks::PendingAsk;
+use crate::bus_ops::{Answer, BusOp, Publication, Question, Topic};
+use crate::channels::CountAsk;
+use crate::ids::{ChannelKey, UserKey};
+use crate::io::{Effect, Sink};
+use crate::limiter;
+use crate::sessions::{SessionKey, error};
+use crate::store_ops::{AttributeEntry, AttributeLimits, AttributeOwner, StoreAnswer, StoreOp};
+use crate::stores::PendingStore;
+use crate::timers::Timer;
+
+/// How often attributes without an owner are looked for. Smaller costs a store read each time.
+const SWEEP_MS: u64 = 10_000;
+/// Owners looked at in one step of a sweep.
+const SWEEP_PAGE: usize = 100;
+
+/// A store operation on attributes.
+#[derive(Debug)]
+pub(crate) enum AttributeStore {
+    Write {
+        session: SessionKey,
+        cseq: u64,
+        notify: Option<ChannelKey>,
+    },
+    Read {
+        session: SessionKey,
+        cseq: u64,
+        keys: Vec<String>,
+    },
+    Owners {
+        touched_before: u64,
+    },
+}
+
+/// A question asked for attributes.
+#[derive(Debug)]
+pub(crate) enum AttributeAsk {
+    /// Is the user on line, whose attributes are to be read?
+    Read {
+        session: SessionKey,
+        cseq: u64,
+        user: UserKey,
+        keys: Vec<String>,
+    },
+    /// Is the user on line, whose attributes may be left over?
+    Sweep { user: UserKey, touched_before: u64 },
+}
+
+impl Hub {
+    pub(crate) fn handle_write_user_attributes(
+        &mut self,
+        key: SessionKey,
+        cseq: u64,
+        call: WriteUserAttributes,
+        out: &mut dyn Sink,
+    ) {
+        let Some(session) = self.sessions.get_mut(key) else {
+            return;
+        };
+        session.has_attributes = true;
+        let owner = AttributeOwner::User(session.user.clone());
+        let limits = AttributeLimits {
+            entries_max: ATTRIBUTES_MAX,
+            bytes_max: USER_ATTRIBUTES_BYTES_MAX,
+        };
+        let kind = limiter::Kind::WriteUserAttributes;
+        self.write_attributes(
+            key,
+            cseq,
+            (owner, limits, kind),
+            (call.how, call.attributes),
+            None,
+            out,
+        );
+    }
+
+    pub(crate) fn handle_write_channel_attributes(
+        &mut self,
+        key: SessionKey,
+        cseq: u64,
+        call: WriteChannelAttributes,
+        out: &mut dyn Sink,
+    ) {
+        let Some(channel) = self.parse_channel(key, cseq, &call.channel, out) else {
+            return;
+        };
+        let owner = AttributeOwner::Channel(channel.clone());
+        let limits = AttributeLimits {
+            entries_max: ATTRIBUTES_MAX,
+            bytes_max: CHANNEL_ATTRIBUTES_BYTES_MAX,
+        };
+        let kind = limiter::Kind::WriteChannelAttributes;
+        let notify = call.notify.then_some(channel);
+        self.write_attributes(
+            key,
+            cseq,
+            (owner, limits, kind),
+            (call.how, call.attributes),
+            notify,
+            out,
+        );
+    }
+
+    fn write_attributes(
+        &mut self,
+        key: SessionKey,
+        cseq: u64,
+        (owner, limits, rate): (AttributeOwner, AttributeLimits, limiter::Kind),
+        (how, attributes): (i32, Vec<Attribute>),
+        notify: Option<ChannelKey>,
+        out: &mut dyn Sink,
+    ) {
+        let checked = AttributeWrite::try_from(how)
+            .map_err(|_| {
+                error(
+                    Outcome::InvalidArgument,
+                    format!("{how} is no way to write"),
+                )
+            })
+            .and_then(|how| check_attributes(how, &attributes).map(|()| how));
+        let how = match checked {
+            Ok(how) => how,
+            Err(error) => return self.reply_error(key, cseq, error, out),
+        };
+        if !self.take_rate(key, cseq, rate, out) {
+            return;
+        }
+        let Some(session) = self.sessions.get(key) else {
+            return;
+        };
+        let (by, now_ts) = (session.user.user.to_string(), self.now.unix_ms);
+        let entries = attributes
+            .into_iter()
+            .map(|attribute| AttributeEntry {
+                key: attribute.key,
+                value: attribute.value,
+                updated_by: by.clone(),
+                updated_ts: now_ts,
+            })
+            .collect();
+        let op = StoreOp::AttributesWrite {
+            owner,
+            how,
+            entries,
+            limits,
+            now_ts,
+        };
+        let pending = AttributeStore::Write {
+            session: key,
+            cseq,
+            notify,
+        };
+        self.store(op, PendingStore::Attributes(pending), out);
+    }
+
+    pub(crate) fn handle_read_user_attributes(
+        &mut self,
+        key: SessionKey,
+        cseq: u64,
+        call: ReadUserAttributes,
+        out: &mut dyn Sink,
+    ) {
+        let Some(session) = self.sessions.get(key) else {
+            return;
+        };
+        let app = session.user.app.clone();
+        let user = match UserId::parse(&call.user_id) {
+            Ok(user) => UserKey { app, user },
+            Err(name) => {
+                let text = format!("user id {:?}: {name}", call.user_id);
+                return self.reply_error(key, cseq, error(Outcome::InvalidArgument, text), out);
+            }
+        };
+        if !self.take_rate(key, cseq, limiter::Kind::ReadUserAttributes, out) {
+            return;
+        }
+        let here = self
+            .users
+            .get(&user)
+            .and_then(|entry| self.sessions.get(entry.session?));
+        let keys = call.keys;
+        if here.is_some_and(|session| session.is_here()) {
+            let owner = AttributeOwner::User(user);
+            return self.read_attributes(key, cseq, owner, keys, out);
+        }
+        let ask = AttributeAsk::Read {
+            session: key,
+            cseq,
+            user: user.clone(),
+            keys,
+        };
+        self.ask(
+            Topic::User(user),
+            Question::Presence,
+            PendingAsk::Attributes(ask),
+            out,
+        );
+    }
+
+    pub(crate) fn handle_read_channel_attributes(
+        &mut self,
+        key: SessionKey,
+        cseq: u64,
+        call: ReadChannelAttributes,
+        out: &mut dyn Sink,
+    ) {
+        let Some(channel) = self.parse_channel(key, cseq, &call.channel, out) else {
+            return;
+        };
+        if self.take_rate(key, cseq, limiter::Kind::ReadChannelAttributes, out) {
+            self.read_attributes(key, cseq, AttributeOwner::Channel(channel), call.keys, out);
+        }
+    }
+
+    fn read_attributes(
+        &mut self,
+        session: SessionKey,
+        cseq: u64,
+        owner: AttributeOwner,
+        keys: Vec<String>,
+        out: &mut dyn Sink,
+    ) {
+        let pending = AttributeStore::Read {
+            session,
+            cseq,
+            keys,
+        };
+        self.store(
+            StoreOp::AttributesRead { owner },
+            PendingStore::Attributes(pending),
+            out,
+        );
+    }
+
+    pub(crate) fn apply_attributes(
+        &mut self,
+        pending: AttributeStore,
+        answer: StoreAnswer,
+        out: &mut dyn Sink,
+    ) {
+        match (pending, answer) {
+            (
+                AttributeStore::Write {
+                    session,
+                    cseq,
+                    notify,
+                },
+                StoreAnswer::Attributes(all),
+            ) => {
+                if let Some(channel) = notify {
+                    self.emit_attributes(channel, all, out);
+                }
+                self.reply_done(session, cseq, out);
+            }
+            (
+                AttributeStore::Write { session, cseq, .. },
+                StoreAnswer::Overflow { entries, bytes },
+            ) => {
+                let text = format!(
+                    "there would be {entries} attributes of {bytes} bytes; at most \
+                     {ATTRIBUTES_MAX} attributes of {USER_ATTRIBUTES_BYTES_MAX} bytes (a user) or \
+                     {CHANNEL_ATTRIBUTES_BYTES_MAX} bytes (a channel) are allowed"
+                );
+                self.reply_error(session, cseq, error(Outcome::SizeOverflow, text), out);
+            }
+            (
+                AttributeStore::Read {
+                    session,
+                    cseq,
+                    keys,
+                },
+                StoreAnswer::Attributes(all),
+            ) => {
+                let is_wanted = |key: &String| keys.is_empty() || keys.contains(key);
+                let attributes = all
+                    .into_iter()
+                    .filter(|entry| is_wanted(&entry.key))
+                    .map(to_wire)
+                    .collect();
+                let list = reply::Result::Attributes(AttributeList { attributes });
+                self.reply(session, cseq, list, out);
+            }
+            (
+                AttributeStore::Write { session, cseq, .. }
+                | AttributeStore::Read { session, cseq, .. },
+                answer,
+            ) => {
+                let text = match answer {
+                    StoreAnswer::Failed { reason } => format!("the store has refused: {reason}"),
+                    other => format!("the store has answered {other:?}"),
+                };
+                self.reply_error(session, cseq, error(Outcome::Unavailable, text), out);
+            }
+            (
+                AttributeStore::Owners { touched_before },
+                StoreAnswer::AttributeOwners { owners, has_more },
+            ) => self.sweep_owners(touched_before, owners, has_more, out),
+            (AttributeStore::Owners { .. }, _) => {}
+        }
+    }
+
+    fn emit_attributes(
+        &mut self,
+        channel: ChannelKey,
+        all: Vec<AttributeEntry>,
+        out: &mut dyn Sink,
+    ) {
+        let frame = encode_server(Kind::ChannelAttributes(ChannelAttributes {
+            channel: channel.channel.to_string(),
+            attributes: all.into_iter().map(to_wire).collect(),
+        }));
+        let topic = Topic::Channel(channel);
+        let message = Arc::new(Publication::Attributes { frame });
+        out.emit(Effect::Bus(BusOp::Publish { topic, message }));
+    }
+
+    /// A user's attributes end with its session (rtm-v1 5.1).
+    pub(crate) fn drop_user_attributes(&mut self, key: SessionKey, out: &mut dyn Sink) {
+        let Some(session) = self
+            .sessions
+            .get(key)
+            .filter(|session| session.has_attributes)
+        else {
+            return;
+        };
+        let owner = AttributeOwner::User(session.user.clone());
+        let op = StoreOp::AttributesDrop {
+            owner,
+            unless_touched_after: u64::MAX,
+        };
+        self.store(op, PendingStore::Forgotten, out);
+    }
+
+    pub(crate) fn finish_attribute_ask(
+        &mut self,
+        ask: AttributeAsk,
+        answer: Option<Answer>,
+        out: &mut dyn Sink,
+    ) {
+        let state = match answer {
+            Some(Answer::Presence { state, .. }) => state,
+            _ => PresenceState::Offline,
+        };
+        let is_here = state != PresenceState::Offline;
+        match ask {
+            AttributeAsk::Read {
+                session,
+                cseq,
+                user,
+                keys,
+            } if is_here => {
+                self.read_attributes(session, cseq, AttributeOwner::User(user), keys, out);
+            }
+            AttributeAsk::Read {
+                session,
+                cseq,
+                user,
+                ..
+            } => {
+                let text = format!("user {} is not on line", user.user);
+                self.reply_error(session, cseq, error(Outcome::UserNotFound, text), out);
+            }
+            AttributeAsk::Sweep {
+                user,
+                touched_before,
+            } => {
+                let owner = AttributeOwner::User(user);
+                self.settle_owner(owner, is_here, touched_before, out);
+            }
+        }
+    }
+
+    // ------------------------------------------------------------ attributes without an owner
+
+    /// Begins to look for attributes that outlive their owner: of users after a crash, of channels always.
+    pub(crate) fn start_sweeps(&mut self) {
+        // Users of before a restart have the presence grace to come back (contract PRE-1).
+        let first_ms = tidings_wire::limits::PRESENCE_GRACE_MS + SWEEP_MS;
+        self.timers.set(self.now.mono_ms + first_ms, Timer::Sweep);
+    }
+
+    pub(crate) fn sweep_attributes(&mut self, out: &mut dyn Sink) {
+        self.timers.set(self.now.mono_ms + SWEEP_MS, Timer::Sweep);
+        let keep_ms = tidings_wire::limits::CHANNEL_ATTRIBUTES_KEEP_MS;
+        self.list_owners(self.now.unix_ms.saturating_sub(keep_ms), None, out);
+    }
+
+    fn list_owners(
+        &mut self,
+        touched_before: u64,
+        after: Option<AttributeOwner>,
+        out: &mut dyn Sink,
+    ) {
+        let op = StoreOp::AttributeOwners {
+            touched_before,
+            count_max: SWEEP_PAGE,
+            after,
+        };
+        let pending = AttributeStore::Owners { touched_before };
+        self.store(op, PendingStore::Attributes(pending), out);
+    }
+
+    fn sweep_owners(
+        &mut self,
+        touched_before: u64,
+        owners: Vec<AttributeOwner>,
+        has_more: bool,
+        out: &mut dyn Sink,
+    ) {
+        let last = owners.last().cloned();
+        for owner in owners {
+            match owner {
+                AttributeOwner::User(user) => {
+                    if self.users.contains_key(&user) {
+                        let owner = AttributeOwner::User(user);
+                        self.settle_owner(owner, true, touched_before, out);
+                        continue;
+                    }
+                    let ask = AttributeAsk::Sweep {
+                        user: user.clone(),
+                        touched_before,
+                    };
+                    let pending = PendingAsk::Attributes(ask);
+                    self.ask(Topic::User(user), Question::Presence, pending, out);
+                }
+                AttributeOwner::Channel(channel) => {
+                    if self.channels.contains_key(&channel) {
+                        let owner = AttributeOwner::Channel(channel);
+                        self.settle_owner(owner, true, touched_before, out);
+                        continue;
+                    }
+                    let ask = CountAsk::Sweep {
+                        channel: channel.clone(),
+                        touched_before,
+                    };
+                    let pending = PendingAsk::Count(ask);
+                    self.ask(Topic::Channel(channel), Question::Count, pending, out);
+                }
+            }
+        }
+        if has_more {
+            self.list_owners(touched_before, last, out);
+        }
+    }
+
+    /// An owner that is in use is touched, so that the next sweeps pass it by; one that is not loses its attributes.
+    pub(crate) fn settle_owner(
+        &mut self,
+        owner: AttributeOwner,
+        is_in_use: bool,
+        touched_before: u64,
+        out: &mut dyn Sink,
+    ) {
+        let op = if is_in_use {
+            StoreOp::AttributesTouch {
+                owner,
+                now_ts: self.now.unix_ms,
+            }
+        } else {
+            StoreOp::AttributesDrop {
+                owner,
+                unless_touched_after: touched_before,
+            }
+        };
+        self.store(op, PendingStore::Forgotten, out);
+    }
+}
+
+fn to_wire(entry: AttributeEntry) -> Attribute {
+    Attribute {
+        key: entry.key,
+        value: entry.value,
+        updated_by: entry.updated_by,
+        updated_ts: entry.updated_ts,
+    }
+}
+
+/// Shape, keys, values, counts and totals of one call, in this order (rtm-v1 2.3).
+fn check_attributes(how: AttributeWrite, attributes: &[Attribute]) -> Result<(), Error> {
+    let needs_entries = how != AttributeWrite::Clear;
+    if needs_entries && attributes.is_empty() {
+        return Err(error(Outcome::InvalidArgument, "no attribute is given"));
+    }
+    let has_values = matches!(how, AttributeWrite::Set | AttributeWrite::Merge);
+    for attribute in attributes {
+        let (key, value) = (attribute.key.len(), attribute.value.len());
+        if key == 0 || (key > ATTRIBUTE_KEY_BYTES_MAX && has_values) {
+            let text = format!("a key has {key} bytes; 1 to {ATTRIBUTE_KEY_BYTES_MAX} are allowed");
+            return Err(error(Outcome::InvalidArgument, text));
+        }
+        if has_values && value == 0 {
+            let text = format!(
+                "the value of {:?} is empty; delete the key instead",
+                attribute.key
+            );
+            return Err(error(Outcome::InvalidArgument, text));
+        }
+        if has_values && value > ATTRIBUTE_VALUE_BYTES_MAX {
+            let text = format!(
+                "the value of {:?} has {value} bytes; at most {ATTRIBUTE_VALUE_BYTES_MAX} are allowed",
+                attribute.key
+            );
+            return Err(error(Outcome::SizeOverflow, text));
+        }
+    }
+    Ok(())
+}
+
+impl Hub {
+    /// Parses the channel of a call, or answers it.
+    pub(crate) fn parse_channel(
+        &mut self,
+        key: SessionKey,
+        cseq: u64,
+        channel: &str,
+        out: &mut dyn Sink,
+    ) -> Option<ChannelKey> {
+        let app = self.sessions.get(key)?.user.app.clone();
+        match ChannelName::parse(channel) {
+            Ok(channel) => Some(ChannelKey { app, channel }),
+            Err(name) => {
+                let text = format!("channel {channel:?}: {name}");
+                self.reply_error(key, cseq, error(Outcome::InvalidArgument, text), out);
+                None
+            }
+        }
+    }
+}

@@ -1,0 +1,325 @@
+//! The hub: composes the features and routes inputs to them. It has no logic of its own.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use slotmap::SlotMap;
+use tidings_wire::codes::CloseCode;
+use tidings_wire::frame::encode_server;
+use tidings_wire::limits::LOGIN_WAIT_MS;
+use tidings_wire::proto::{ClientFrame, ClientMessage, Ping, client_message, server_message::Kind};
+
+use crate::asks::Asks;
+use crate::bus_ops::{BusInput, Publication, Question, Topic};
+use crate::channels::{Channel, CountGather};
+use crate::config::HubConfig;
+use crate::ids::{ChannelKey, ConnectionId, HubId, UserKey};
+use crate::io::{Effect, Input, Sink};
+use crate::login::{Connection, UserEntry};
+use crate::maps::{Map, SeededHasher};
+use crate::peers::Lanes;
+use crate::presence::{PresenceGather, Watch};
+use crate::rng::Rng;
+use crate::sessions::{End, Session, SessionKey};
+use crate::stores::Stores;
+use crate::time::Time;
+use crate::timers::{Timer, Timers};
+
+/// A single-threaded state machine that owns sessions.
+#[derive(Debug)]
+pub struct Hub {
+    pub(crate) config: HubConfig,
+    /// The time of the input being handled.
+    pub(crate) now: Time,
+    pub(crate) rng: Rng,
+    pub(crate) hasher: SeededHasher,
+    pub(crate) timers: Timers,
+    /// Open connections. Bound: the shell's limits on connections.
+    pub(crate) connections: Map<ConnectionId, Connection>,
+    pub(crate) sessions: SlotMap<SessionKey, Session>,
+    /// Users with a session here or a login in progress: this hub subscribes to their topics.
+    pub(crate) users: Map<UserKey, UserEntry>,
+    /// Channels with a member here: this hub subscribes to their topics.
+    pub(crate) channels: Map<ChannelKey, Channel>,
+    pub(crate) asks: Asks,
+    pub(crate) stores: Stores,
+    pub(crate) lanes: Lanes,
+    /// Users whose presence a session here watches.
+    pub(crate) watches: Map<UserKey, Watch>,
+    /// Presence calls that wait for other hubs. Bound: each belongs to an open request.
+    pub(crate) presence_gathers: Map<u64, PresenceGather>,
+    /// Count calls that wait for other hubs. Bound: each belongs to an open request.
+    pub(crate) count_gathers: Map<u64, CountGather>,
+    /// Names the gathers.
+    pub(crate) gathers: u64,
+    /// Rises with every interest in a channel: tells a hub's numberings apart.
+    pub(crate) epochs: u64,
+    /// Tells logins of one millisecond apart.
+    pub(crate) logins: u64,
+    pub(crate) is_draining: bool,
+    /// The one ping frame.
+    pub(crate) ping: Bytes,
+}
+
+/// Sizes of a hub, for its operator.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct HubStats {
+    /// Open connections, logged in or not.
+    pub connections: usize,
+    /// Sessions, connected or not.
+    pub sessions: usize,
+    /// Channels with a member here.
+    pub channels: usize,
+    /// Questions to other hubs that are not answered.
+    pub asks: usize,
+    /// Store operations that are not answered.
+    pub store_operations: usize,
+}
+
+impl Hub {
+    /// Makes a hub without sessions.
+    pub fn new(config: HubConfig) -> Self {
+        let mut rng = Rng::new(config.seed);
+        let hasher = SeededHasher::new((rng.next_u64(), rng.next_u64()));
+        let epochs = rng.next_u64() >> 16;
+        Self {
+            now: Time::default(),
+            rng,
+            timers: Timers::default(),
+            connections: hasher.map(),
+            sessions: SlotMap::with_key(),
+            users: hasher.map(),
+            channels: hasher.map(),
+            asks: Asks::new(hasher),
+            stores: Stores::new(hasher),
+            lanes: Lanes::new(hasher),
+            watches: hasher.map(),
+            presence_gathers: hasher.map(),
+            count_gathers: hasher.map(),
+            gathers: 0,
+            epochs,
+            logins: 0,
+            is_draining: false,
+            ping: encode_server(Kind::Ping(Ping {})),
+            hasher,
+            config,
+        }
+    }
+
+    /// Takes one input and gives its effects, in order.
+    ///
+    /// Bytes of clients never make it panic: a bad request is a reply, a bad frame ends its connection.
+    pub fn handle(&mut self, now: Time, input: Input, out: &mut dyn Sink) {
+        self.start_or_advance(now);
+        match input {
+            Input::Opened { connection } => self.handle_opened(connection, out),
+            Input::Frame { connection, frame } => self.handle_frame(connection, frame, out),
+            Input::Heard { connection } => self.handle_heard(connection, out),
+            Input::Malformed { connection } => self.handle_protocol_error(connection, out),
+            Input::Stalled { connection } => {
+                self.drop_connection(connection, Some(CloseCode::SlowConsumer), out);
+            }
+            Input::Closed { connection } => self.drop_connection(connection, None, out),
+            Input::HandedOver { connection, resume } => {
+                self.connections.insert(connection, Connection::Fresh);
+                self.handle_resume(connection, resume, out);
+            }
+            Input::Bus(input) => self.handle_bus(input, out),
+            Input::Store { ticket, answer } => self.handle_store_answer(ticket, answer, out),
+            Input::Tick => {}
+            Input::Drain => self.handle_drain(out),
+        }
+        self.fire_timers(out);
+    }
+
+    /// When the hub wants [`Input::Tick`] at the latest, in monotonic milliseconds; `None` = never.
+    pub fn deadline(&self) -> Option<u64> {
+        [self.timers.next_due(), self.asks.next_due()]
+            .into_iter()
+            .flatten()
+            .min()
+    }
+
+    /// How large the hub is.
+    pub fn stats(&self) -> HubStats {
+        HubStats {
+            connections: self.connections.len(),
+            sessions: self.sessions.len(),
+            channels: self.channels.len(),
+            asks: self.asks.len(),
+            store_operations: self.stores.len(),
+        }
+    }
+
+    fn start_or_advance(&mut self, now: Time) {
+        let is_first = self.now == Time::default();
+        // A clock that goes back must not make stamps go back (contract CRA-7).
+        self.now = Time {
+            mono_ms: now.mono_ms.max(self.now.mono_ms),
+            unix_ms: now.unix_ms.max(self.now.unix_ms),
+        };
+        if is_first && self.config.id == HubId(0) {
+            self.start_sweeps();
+        }
+    }
+
+    fn fire_timers(&mut self, out: &mut dyn Sink) {
+        while let Some(timer) = self.timers.pop_due(self.now.mono_ms) {
+            match timer {
+                Timer::Login(connection) => self.check_login(connection, out),
+                Timer::Session(key) => self.check_session(key, out),
+                Timer::Deliveries(key) => self.check_deliveries(key, out),
+                Timer::Count(channel) => self.tell_count(&channel, out),
+                Timer::Sweep => self.sweep_attributes(out),
+            }
+        }
+        while let Some(pending) = self.asks.pop_due(self.now.mono_ms) {
+            self.handle_unanswered(pending, out);
+        }
+    }
+
+    fn handle_opened(&mut self, connection: ConnectionId, out: &mut dyn Sink) {
+        if self.is_draining {
+            out.emit(Effect::Close {
+                connection,
+                code: CloseCode::GoingAway,
+            });
+            return;
+        }
+        self.connections.insert(connection, Connection::Fresh);
+        self.timers
+            .set(self.now.mono_ms + LOGIN_WAIT_MS, Timer::Login(connection));
+    }
+
+    fn handle_heard(&mut self, connection: ConnectionId, out: &mut dyn Sink) {
+        if let Some(Connection::Serving(key)) = self.connections.get(&connection) {
+            self.touch(*key, out);
+        }
+    }
+
+    fn handle_frame(&mut self, connection: ConnectionId, frame: ClientFrame, out: &mut dyn Sink) {
+        if let Some(Connection::Serving(key)) = self.connections.get(&connection) {
+            let key = *key;
+            self.touch(key, out);
+            if let Some(session) = self.sessions.get_mut(key) {
+                session.previous_secret = None;
+            }
+            if frame.confirm > 0 && !self.handle_confirm(key, frame.confirm, out) {
+                return self.handle_protocol_error(connection, out);
+            }
+        }
+        for message in frame.messages {
+            self.handle_message(connection, message, out);
+            if !self.connections.contains_key(&connection) {
+                // The message has ended the connection: the rest of the frame is nobody's.
+                return;
+            }
+        }
+    }
+
+    fn handle_message(
+        &mut self,
+        connection: ConnectionId,
+        message: ClientMessage,
+        out: &mut dyn Sink,
+    ) {
+        use client_message::Kind;
+        let Some(state) = self.connections.get(&connection) else {
+            return;
+        };
+        match (state, message.kind) {
+            (Connection::Fresh, Some(Kind::Login(login))) => {
+                self.handle_login(connection, login, out);
+            }
+            (Connection::Fresh, Some(Kind::Resume(resume))) => {
+                self.handle_resume(connection, resume, out);
+            }
+            (Connection::Serving(key), Some(Kind::Request(request))) => {
+                self.handle_request(*key, connection, request, out);
+            }
+            (Connection::Serving(_), Some(Kind::Pong(_))) => {}
+            // Nothing but login and resume is processed before login; no second login after it; a kind
+            // that is not known cannot be ignored, since its sender waits for something.
+            _ => self.handle_protocol_error(connection, out),
+        }
+    }
+
+    /// The client has broken the protocol: its connection and its session are over.
+    pub(crate) fn handle_protocol_error(&mut self, connection: ConnectionId, out: &mut dyn Sink) {
+        match self.connections.get(&connection) {
+            Some(Connection::Serving(key)) => self.end_session(*key, End::ProtocolError, out),
+            _ => self.drop_connection(connection, Some(CloseCode::ProtocolError), out),
+        }
+    }
+
+    fn handle_bus(&mut self, input: BusInput, out: &mut dyn Sink) {
+        match input {
+            BusInput::Published {
+                topic,
+                from,
+                message,
+            } => match (topic, &*message) {
+                (Topic::User(user), Publication::InboxGrew) => self.handle_inbox_grew(&user, out),
+                (Topic::Presence(user), Publication::Presence { state, stamp }) => {
+                    self.apply_presence(&user, *state, *stamp, out);
+                }
+                (Topic::Channel(channel), _) => {
+                    self.handle_channel_publication(&channel, from, message, out);
+                }
+                (Topic::User(_) | Topic::Presence(_), _) => {
+                    debug_assert!(false, "a publication on a topic of another kind");
+                }
+            },
+            BusInput::Asked {
+                topic,
+                from,
+                ask,
+                question,
+            } => {
+                self.handle_question(topic, (from, ask), question, out);
+            }
+            BusInput::Answered { ask, from, answer } => self.handle_answer(ask, from, answer, out),
+            BusInput::Nobody { ask } => self.handle_nobody(ask, out),
+        }
+    }
+
+    fn handle_question(
+        &mut self,
+        topic: Topic,
+        asker: crate::inbox::Asker,
+        question: Arc<Question>,
+        out: &mut dyn Sink,
+    ) {
+        match (topic, &*question) {
+            (Topic::User(user), Question::Claim { stamp }) => {
+                self.handle_claim(&user, *stamp, asker, out);
+            }
+            (Topic::User(user), Question::Deliver(parcel)) => {
+                self.handle_deliver(&user, asker, parcel, out);
+            }
+            (Topic::User(user), Question::Presence) => {
+                self.answer_presence(&user, asker, out);
+            }
+            (Topic::User(user), Question::Locate { session }) => {
+                self.answer_locate(&user, *session, asker, out);
+            }
+            (Topic::Channel(channel), Question::Members) => {
+                self.answer_members(&channel, asker, out);
+            }
+            (Topic::Channel(channel), Question::Count) => {
+                self.answer_count(&channel, asker, out);
+            }
+            _ => debug_assert!(false, "a question on a topic of another kind"),
+        }
+    }
+
+    fn handle_drain(&mut self, out: &mut dyn Sink) {
+        self.is_draining = true;
+        let mut open: Vec<ConnectionId> = self.connections.keys().copied().collect();
+        // Order: sorted, because the map's order would reach the effects.
+        open.sort_unstable();
+        for connection in open {
+            self.drop_connection(connection, Some(CloseCode::GoingAway), out);
+        }
+    }
+}

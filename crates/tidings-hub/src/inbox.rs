@@ -1,0 +1,478 @@
+//! Peer messages at the receiver's hub: live delivery with confirmation, and the stored inbox.
+
+use std::collections::VecDeque;
+
+use bytes::Bytes;
+use tidings_wire::frame::encode_server;
+use tidings_wire::limits::{INBOX_BYTES_MAX, INBOX_PAGE, PEER_ACK_WAIT_MS, PEER_TIMEOUT_MS};
+use tidings_wire::proto::{Gap, GapCause, Inbox, Message, PeerMessage, gap, server_message::Kind};
+
+use crate::Hub;
+use crate::bus_ops::{Answer, AskId, Parcel};
+use crate::ids::{HubId, MessageId, UserKey};
+use crate::io::Sink;
+use crate::outbox::Source;
+use crate::peers::SendToPeer;
+use crate::sessions::SessionKey;
+use crate::store_ops::{InboxLimits, InboxLosses, StoreAnswer, StoreOp, StoredMessage};
+use crate::stores::PendingStore;
+use crate::timers::Timer;
+
+/// Live messages that may wait behind the stored ones of one receiver.
+const BEHIND_MAX: usize = 1_024;
+
+/// Who asked, and which question.
+pub(crate) type Asker = (HubId, AskId);
+
+/// To whom the outcome of a delivery is told.
+#[derive(Debug, Clone)]
+pub(crate) enum Origin {
+    /// Another hub has asked.
+    Hub(Asker),
+    /// The sender is a session of this hub.
+    Local(Box<SendToPeer>),
+}
+
+/// A peer message that the client has been handed and has not confirmed.
+#[derive(Debug)]
+pub(crate) struct Delivery {
+    /// Its number in the outbox.
+    pub(crate) sseq: u64,
+    pub(crate) parcel: Parcel,
+    pub(crate) from: Origin,
+    /// When it was handed over, in monotonic milliseconds.
+    since_ms: u64,
+    /// The store has been asked to keep it.
+    is_storing: bool,
+    /// Its sender knows.
+    pub(crate) is_answered: bool,
+    /// It was written to a connection, so the client may have it without our knowing.
+    is_written: bool,
+}
+
+/// A live message that waits until the stored ones before it are delivered.
+#[derive(Debug)]
+pub(crate) struct Waiting {
+    pub(crate) from: Origin,
+    pub(crate) parcel: Parcel,
+}
+
+/// How far a session has come with its stored messages.
+#[derive(Debug, Default)]
+pub(crate) struct InboxState {
+    /// Highest inbox number handed to the client in this session.
+    seen: u64,
+    is_reading: bool,
+    /// The inbox has grown since it was read.
+    has_grown: bool,
+    /// The next page is read when this number is confirmed.
+    page_end: Option<u64>,
+    /// (number in the outbox, number in the inbox) of stored messages that are not confirmed.
+    delivered: VecDeque<(u64, u64)>,
+    /// Losses whose gap is on the way: told once that number is confirmed.
+    losses: Option<(u64, InboxLosses)>,
+    /// Messages whose live form was confirmed while the store was still keeping them.
+    confirmed_early: Vec<MessageId>,
+    /// Bound: `BEHIND_MAX`.
+    pub(crate) behind: VecDeque<Waiting>,
+}
+
+impl InboxState {
+    fn is_draining(&self) -> bool {
+        self.is_reading || self.page_end.is_some()
+    }
+}
+
+impl Hub {
+    /// Another hub asks for a delivery to a user of this hub.
+    pub(crate) fn handle_deliver(
+        &mut self,
+        user: &UserKey,
+        asker: Asker,
+        parcel: &Parcel,
+        out: &mut dyn Sink,
+    ) {
+        match self.users.get(user).and_then(|entry| entry.session) {
+            Some(key) => self.accept_parcel(key, Origin::Hub(asker), parcel.clone(), out),
+            None => self.hold_parcel(user, Origin::Hub(asker), parcel.clone(), out),
+        }
+    }
+
+    /// Hands a message to a session of this hub, behind its stored messages.
+    pub(crate) fn accept_parcel(
+        &mut self,
+        key: SessionKey,
+        from: Origin,
+        parcel: Parcel,
+        out: &mut dyn Sink,
+    ) {
+        let Some(session) = self.sessions.get_mut(key) else {
+            return self.answer_delivery(from, Answer::Gone, out);
+        };
+        if !session.is_here() {
+            return self.answer_delivery(from, Answer::Gone, out);
+        }
+        if session.inbox.is_draining() {
+            if session.inbox.behind.len() < BEHIND_MAX {
+                session.inbox.behind.push_back(Waiting { from, parcel });
+                return;
+            }
+            return self.answer_delivery(from, Answer::Unconfirmed, out);
+        }
+        let wait_ms = ack_wait_ms(&parcel);
+        let is_written = session.connection.is_some();
+        let sseq = Self::push(session, parcel.frame.clone(), Source::Inbox, out);
+        session.deliveries.push_back(Delivery {
+            sseq,
+            parcel,
+            from,
+            since_ms: self.now.mono_ms,
+            is_storing: false,
+            is_answered: false,
+            is_written,
+        });
+        if !session.has_delivery_timer {
+            session.has_delivery_timer = true;
+            self.timers
+                .set(self.now.mono_ms + wait_ms, Timer::Deliveries(key));
+        }
+    }
+
+    /// Tells a sender what became of its message.
+    pub(crate) fn answer_delivery(&mut self, from: Origin, answer: Answer, out: &mut dyn Sink) {
+        match from {
+            Origin::Hub(asker) => self.answer(asker, answer, out),
+            Origin::Local(send) => self.finish_send(*send, answer, out),
+        }
+    }
+
+    /// The client has processed everything up to `sseq`. Returns whether it can have.
+    pub(crate) fn handle_confirm(
+        &mut self,
+        key: SessionKey,
+        sseq: u64,
+        out: &mut dyn Sink,
+    ) -> bool {
+        let Some(session) = self.sessions.get_mut(key) else {
+            return true;
+        };
+        if !session.outbox.confirm(sseq) {
+            return false;
+        }
+        while let Some(session) = self.sessions.get_mut(key) {
+            let Some(delivery) = session.deliveries.pop_front_if(|next| next.sseq <= sseq) else {
+                break;
+            };
+            self.apply_confirmed(key, delivery, out);
+        }
+        self.confirm_stored(key, sseq, out);
+        true
+    }
+
+    fn apply_confirmed(&mut self, key: SessionKey, delivery: Delivery, out: &mut dyn Sink) {
+        let id = delivery.parcel.id;
+        let Some(session) = self.sessions.get_mut(key) else {
+            return;
+        };
+        let user = session.user.clone();
+        if !delivery.is_answered {
+            if delivery.is_storing {
+                session.inbox.confirmed_early.push(id);
+            }
+            self.answer_delivery(delivery.from, Answer::Confirmed, out);
+        } else if delivery.is_storing {
+            // Confirmation of either form deletes the stored one (contract OFF-6).
+            self.store(
+                StoreOp::InboxRemove { user, id },
+                PendingStore::Forgotten,
+                out,
+            );
+        }
+    }
+
+    /// Deletes stored messages whose delivery was confirmed, and goes on reading.
+    fn confirm_stored(&mut self, key: SessionKey, sseq: u64, out: &mut dyn Sink) {
+        let Some(session) = self.sessions.get_mut(key) else {
+            return;
+        };
+        let inbox = &mut session.inbox;
+        let mut up_to = 0;
+        while let Some((_, number)) = inbox.delivered.pop_front_if(|(at, _)| *at <= sseq) {
+            up_to = number;
+        }
+        let told = inbox
+            .losses
+            .take_if(|(at, _)| *at <= sseq)
+            .map(|(_, losses)| losses);
+        let is_page_done = inbox.page_end.take_if(|end| *end <= sseq).is_some();
+        if up_to > 0 || told.is_some() {
+            let user = session.user.clone();
+            let told = told.unwrap_or_default();
+            let op = StoreOp::InboxConfirm { user, up_to, told };
+            self.store(op, PendingStore::Forgotten, out);
+        }
+        if is_page_done {
+            self.read_inbox(key, out);
+        }
+    }
+
+    /// The store has more for a user of this hub.
+    pub(crate) fn handle_inbox_grew(&mut self, user: &UserKey, out: &mut dyn Sink) {
+        let Some(key) = self.users.get(user).and_then(|entry| entry.session) else {
+            return;
+        };
+        if self
+            .sessions
+            .get(key)
+            .is_some_and(|session| session.is_here())
+        {
+            self.read_inbox(key, out);
+        }
+    }
+
+    /// Reads the next page of stored messages, unless one is on its way to the client.
+    pub(crate) fn read_inbox(&mut self, key: SessionKey, out: &mut dyn Sink) {
+        let Some(session) = self.sessions.get_mut(key) else {
+            return;
+        };
+        if session.inbox.is_draining() {
+            session.inbox.has_grown = true;
+            return;
+        }
+        session.inbox.is_reading = true;
+        session.inbox.has_grown = false;
+        let op = StoreOp::InboxRead {
+            user: session.user.clone(),
+            after: session.inbox.seen,
+            count_max: INBOX_PAGE,
+            not_before_ts: self
+                .now
+                .unix_ms
+                .saturating_sub(session.settings.inbox_age_ms),
+        };
+        self.store(op, PendingStore::InboxPage(key), out);
+    }
+
+    pub(crate) fn apply_inbox_page(
+        &mut self,
+        key: SessionKey,
+        answer: StoreAnswer,
+        out: &mut dyn Sink,
+    ) {
+        let Some(session) = self.sessions.get_mut(key) else {
+            return;
+        };
+        session.inbox.is_reading = false;
+        let mut has_more = false;
+        if let StoreAnswer::InboxPage {
+            messages,
+            has_more: more,
+            losses,
+        } = answer
+        {
+            has_more = more;
+            if losses != InboxLosses::default() && session.inbox.losses.is_none() {
+                let mut last = 0;
+                for frame in gap_frames(losses) {
+                    last = Self::push(session, frame, Source::Call, out);
+                }
+                session.inbox.losses = Some((last, losses));
+            }
+            for message in messages {
+                session.inbox.seen = session.inbox.seen.max(message.inbox);
+                if session
+                    .deliveries
+                    .iter()
+                    .any(|delivery| delivery.parcel.id == message.id)
+                {
+                    continue; // Its live form is on the way; confirming that deletes this one.
+                }
+                let inbox = message.inbox;
+                let sseq = Self::push(session, stored_frame(message), Source::Call, out);
+                session.inbox.delivered.push_back((sseq, inbox));
+            }
+        }
+        let last = session.inbox.delivered.back().map(|(sseq, _)| *sseq);
+        if has_more && last.is_some_and(|last| last > session.outbox.confirmed()) {
+            session.inbox.page_end = last;
+            return;
+        }
+        if has_more || session.inbox.has_grown {
+            return self.read_inbox(key, out);
+        }
+        let behind = std::mem::take(&mut session.inbox.behind);
+        for waiting in behind {
+            self.accept_parcel(key, waiting.from, waiting.parcel, out);
+        }
+    }
+
+    /// Looks at deliveries that the client has not confirmed: stores what is to be stored, gives up the rest.
+    pub(crate) fn check_deliveries(&mut self, key: SessionKey, out: &mut dyn Sink) {
+        let now_ms = self.now.mono_ms;
+        let Some(session) = self.sessions.get_mut(key) else {
+            return;
+        };
+        session.has_delivery_timer = false;
+        let mut to_store = Vec::new();
+        let mut given_up = Vec::new();
+        let mut next_due = None;
+        for delivery in session.deliveries.iter_mut() {
+            if delivery.is_answered || delivery.is_storing {
+                continue;
+            }
+            let due = delivery.since_ms + ack_wait_ms(&delivery.parcel);
+            if due > now_ms {
+                next_due = Some(next_due.map_or(due, |next: u64| next.min(due)));
+            } else if let Some(body) = delivery.parcel.offline.clone() {
+                delivery.is_storing = true;
+                to_store.push((delivery.parcel.clone(), body, delivery.from.clone()));
+            } else {
+                delivery.is_answered = true;
+                given_up.push(delivery.from.clone());
+            }
+        }
+        if let Some(due) = next_due {
+            session.has_delivery_timer = true;
+            self.timers.set(due, Timer::Deliveries(key));
+        }
+        let user = session.user.clone();
+        for from in given_up {
+            self.answer_delivery(from, Answer::Unconfirmed, out);
+        }
+        for (parcel, body, from) in to_store {
+            let pending = PendingStore::Delivery {
+                session: key,
+                id: parcel.id,
+                from,
+            };
+            let op = self.append_op(user.clone(), &parcel, body);
+            self.store(op, pending, out);
+        }
+    }
+
+    pub(crate) fn apply_delivery_stored(
+        &mut self,
+        key: SessionKey,
+        id: MessageId,
+        from: Origin,
+        answer: StoreAnswer,
+        out: &mut dyn Sink,
+    ) {
+        let session = self.sessions.get_mut(key);
+        let Some(session) = session else {
+            return self.answer_delivery(from, outcome_of(answer), out);
+        };
+        if let Some(at) = session
+            .inbox
+            .confirmed_early
+            .iter()
+            .position(|early| *early == id)
+        {
+            session.inbox.confirmed_early.swap_remove(at);
+            let user = session.user.clone();
+            return self.store(
+                StoreOp::InboxRemove { user, id },
+                PendingStore::Forgotten,
+                out,
+            );
+        }
+        if let Some(delivery) = session.deliveries.iter_mut().find(|d| d.parcel.id == id) {
+            delivery.is_answered = true;
+            delivery.is_storing = !matches!(answer, StoreAnswer::Failed { .. });
+        }
+        self.answer_delivery(from, outcome_of(answer), out);
+    }
+
+    /// Answers everything that waits for this session's confirmation: it will not come.
+    pub(crate) fn give_back_deliveries(&mut self, key: SessionKey, out: &mut dyn Sink) {
+        let Some(session) = self.sessions.get_mut(key) else {
+            return;
+        };
+        let handed = std::mem::take(&mut session.deliveries);
+        let behind = std::mem::take(&mut session.inbox.behind);
+        for delivery in handed {
+            if delivery.is_answered || delivery.is_storing {
+                continue; // Answered, or answered when the store has it.
+            }
+            let is_unknown = delivery.is_written && delivery.parcel.offline.is_none();
+            let answer = if is_unknown {
+                Answer::Unconfirmed
+            } else {
+                Answer::Gone
+            };
+            self.answer_delivery(delivery.from, answer, out);
+        }
+        for waiting in behind {
+            self.answer_delivery(waiting.from, Answer::Gone, out);
+        }
+    }
+
+    pub(crate) fn append_op(&self, user: UserKey, parcel: &Parcel, body: Bytes) -> StoreOp {
+        let settings = self
+            .config
+            .apps
+            .listed
+            .get(&user.app)
+            .map(|app| app.settings)
+            .unwrap_or_default();
+        StoreOp::InboxAppend {
+            user,
+            message: StoredMessage {
+                inbox: 0,
+                id: parcel.id,
+                from: parcel.from.user.to_string(),
+                body,
+                server_ts: parcel.server_ts,
+            },
+            limits: InboxLimits {
+                messages_max: settings.inbox_messages_max,
+                bytes_max: INBOX_BYTES_MAX,
+                age_ms: settings.inbox_age_ms,
+            },
+        }
+    }
+}
+
+fn ack_wait_ms(parcel: &Parcel) -> u64 {
+    if parcel.offline.is_some() {
+        PEER_ACK_WAIT_MS
+    } else {
+        PEER_TIMEOUT_MS
+    }
+}
+
+fn outcome_of(answer: StoreAnswer) -> Answer {
+    match answer {
+        StoreAnswer::Failed { reason } => Answer::StoreFailed { reason },
+        _ => Answer::Stored,
+    }
+}
+
+fn stored_frame(stored: StoredMessage) -> Bytes {
+    // A stored body that does not decode would have failed its checksum; an empty message is still told.
+    let message = <Message as prost::Message>::decode(stored.body).unwrap_or_default();
+    encode_server(Kind::PeerMessage(PeerMessage {
+        from: stored.from,
+        message: Some(message),
+        server_ts: stored.server_ts,
+        inbox: stored.inbox,
+        id: Bytes::copy_from_slice(&stored.id.0),
+    }))
+}
+
+fn gap_frames(losses: InboxLosses) -> impl Iterator<Item = Bytes> {
+    [
+        (GapCause::InboxOverflow, losses.overflowed),
+        (GapCause::InboxExpired, losses.expired),
+        (GapCause::StorageDamage, losses.damaged),
+    ]
+    .into_iter()
+    .filter(|(_, missed)| *missed > 0)
+    .map(|(cause, missed)| {
+        encode_server(Kind::Gap(Gap {
+            cause: cause.into(),
+            missed,
+            source: Some(gap::Source::Inbox(Inbox {})),
+        }))
+    })
+}

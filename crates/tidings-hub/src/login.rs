@@ -1,0 +1,599 @@
+//! Login, the one place per user over all hubs, and resume.
+
+use tidings_token::{AppKeys, Door, Policy, Refusal, check};
+use tidings_wire::codes::{CloseCode, Outcome};
+use tidings_wire::frame::encode_server;
+use tidings_wire::limits::{CLIENT_NAME_BYTES_MAX, HEARTBEAT_MS, RESUME_WINDOW_MS};
+use tidings_wire::names::{AppId, UserId};
+use tidings_wire::proto::{
+    Error, Login, PresenceState, Refused, Resume, Resumed, Welcome, server_message::Kind,
+};
+
+use crate::asks::PendingAsk;
+use crate::bus_ops::{Answer, BusOp, LoginStamp, Parcel, Question, Topic};
+use crate::config::App;
+use crate::ids::{ConnectionId, HubId, SessionId, UserKey};
+use crate::inbox::{Asker, InboxState, Origin};
+use crate::io::{Effect, Sink};
+use crate::limiter::Limiter;
+use crate::outbox::Outbox;
+use crate::sessions::{End, Session, SessionKey, error};
+use crate::{AppSettings, Hub};
+
+/// Messages that may wait for one login to be settled; it takes one turn of the bus.
+const HELD_PARCELS_MAX: usize = 256;
+
+/// What a connection is in the middle of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Connection {
+    /// Not logged in.
+    Fresh,
+    /// Its login waits for the other hubs to yield the user.
+    Claiming(Box<UserKey>),
+    /// Its resume waits for the hub that has the session.
+    Resuming,
+    /// It serves a session.
+    Serving(SessionKey),
+}
+
+/// A user whom this hub knows: it has the session, or a login in progress, or both.
+#[derive(Debug, Default)]
+pub(crate) struct UserEntry {
+    pub(crate) session: Option<SessionKey>,
+    pub(crate) claim: Option<PendingLogin>,
+}
+
+/// A login that waits for the other hubs to yield.
+#[derive(Debug)]
+pub(crate) struct PendingLogin {
+    connection: ConnectionId,
+    stamp: LoginStamp,
+    settings: AppSettings,
+    token_expires_s: Option<u64>,
+    limiter: Limiter,
+    /// The login that it replaces had written attributes: the user keeps them.
+    has_attributes: bool,
+    /// Messages that have arrived meanwhile. Bound: `HELD_PARCELS_MAX`.
+    held: Vec<(Origin, Parcel)>,
+}
+
+/// How the other hubs have answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Claim {
+    Won,
+    Lost,
+}
+
+/// A resume that looks for its session.
+#[derive(Debug)]
+pub(crate) struct LocateAsk {
+    connection: ConnectionId,
+    resume: Resume,
+}
+
+impl Hub {
+    pub(crate) fn handle_login(
+        &mut self,
+        connection: ConnectionId,
+        login: Login,
+        out: &mut dyn Sink,
+    ) {
+        match self.check_credentials(&login.app_id, &login.user_id, &login.token) {
+            Ok(_) if login.client.len() > CLIENT_NAME_BYTES_MAX => {
+                let text = format!(
+                    "the client name has {} bytes; at most {CLIENT_NAME_BYTES_MAX} are allowed",
+                    login.client.len()
+                );
+                self.refuse_login(connection, error(Outcome::InvalidArgument, text), out);
+            }
+            Ok((user, settings, token_expires_s)) => {
+                self.start_claim(connection, user, settings, token_expires_s, out);
+            }
+            Err(error) => self.refuse_login(connection, error, out),
+        }
+    }
+
+    /// App, user id and token, in this order. Pure work: nothing is remembered of a refused login.
+    fn check_credentials(
+        &self,
+        app_id: &str,
+        user_id: &str,
+        token: &str,
+    ) -> Result<(UserKey, AppSettings, Option<u64>), Error> {
+        let app = AppId::parse(app_id)
+            .map_err(|name| error(Outcome::UnknownApp, format!("app id {app_id:?}: {name}")))?;
+        let user = UserId::parse(user_id).map_err(|name| {
+            error(
+                Outcome::InvalidUserId,
+                format!("user id {user_id:?}: {name}"),
+            )
+        })?;
+        let settings = match self.config.apps.listed.get(&app) {
+            Some(listed) => listed.settings,
+            None if self.config.apps.accept_any => AppSettings::default(),
+            None => {
+                let text =
+                    format!("app {app} is not known to this server; add it with --app {app}");
+                return Err(error(Outcome::UnknownApp, text));
+            }
+        };
+        let expires = match self.config.apps.listed.get(&app) {
+            Some(listed) if !listed.certificates.is_empty() => {
+                Some(self.check_token(&app, listed, &user, token)?)
+            }
+            _ => None,
+        };
+        Ok((UserKey { app, user }, settings, expires))
+    }
+
+    /// Returns the Unix second at which the token ends.
+    fn check_token(
+        &self,
+        app: &AppId,
+        listed: &App,
+        user: &UserId,
+        token: &str,
+    ) -> Result<u64, Error> {
+        if token.is_empty() {
+            let text =
+                format!("app {app} has a certificate, so a login needs a token; none was given");
+            return Err(error(Outcome::InvalidToken, text));
+        }
+        let certificates: Vec<&str> = listed.certificates.iter().map(String::as_str).collect();
+        let keys = AppKeys {
+            app_id: app.as_str(),
+            certificates: &certificates,
+        };
+        check(
+            Door::Rtm,
+            &keys,
+            &Policy::login(),
+            user.as_str(),
+            self.now.unix_s(),
+            token,
+        )
+        .map(|granted| granted.expires_at_unix_s)
+        .map_err(|refusal| {
+            let outcome = match refusal {
+                Refusal::Expired { .. } => Outcome::TokenExpired,
+                _ => Outcome::InvalidToken,
+            };
+            error(outcome, refusal.to_string())
+        })
+    }
+
+    fn refuse(&mut self, connection: ConnectionId, error: Error, out: &mut dyn Sink) {
+        let frame = encode_server(Kind::Refused(Refused { error: Some(error) }));
+        out.emit(Effect::Send { connection, frame });
+    }
+
+    fn refuse_login(&mut self, connection: ConnectionId, error: Error, out: &mut dyn Sink) {
+        self.refuse(connection, error, out);
+        self.drop_connection(connection, Some(CloseCode::LoginRefused), out);
+    }
+
+    /// Takes the user's place: first here, then on the other hubs.
+    fn start_claim(
+        &mut self,
+        connection: ConnectionId,
+        user: UserKey,
+        settings: AppSettings,
+        token_expires_s: Option<u64>,
+        out: &mut dyn Sink,
+    ) {
+        self.logins += 1;
+        let stamp = LoginStamp {
+            unix_ms: self.now.unix_ms,
+            hub: self.config.id,
+            count: self.logins,
+        };
+        let entry = match self.users.get_mut(&user) {
+            Some(entry) => entry,
+            None => {
+                // Subscribed before asking: whoever claims later meets this login on the topic.
+                out.emit(Effect::Bus(BusOp::Subscribe(Topic::User(user.clone()))));
+                self.users.entry(user.clone()).or_default()
+            }
+        };
+        let (older, rival) = (
+            entry.session,
+            entry.claim.as_ref().map(|claim| claim.connection),
+        );
+        let (limiter, has_attributes) = older
+            .and_then(|key| self.sessions.get(key))
+            .map(|session| (session.limiter.clone(), session.has_attributes))
+            .unwrap_or_default();
+        if let Some(rival) = rival {
+            self.drop_connection(rival, Some(CloseCode::RemoteLogin), out);
+        }
+        let login = PendingLogin {
+            connection,
+            stamp,
+            settings,
+            token_expires_s,
+            limiter,
+            has_attributes,
+            held: Vec::new(),
+        };
+        match self.users.get_mut(&user) {
+            Some(entry) => entry.claim = Some(login),
+            None => {
+                // Dropping the rival has taken the entry away with it.
+                out.emit(Effect::Bus(BusOp::Subscribe(Topic::User(user.clone()))));
+                self.users.entry(user.clone()).or_default().claim = Some(login);
+            }
+        }
+        if let Some(older) = older {
+            self.end_session(older, End::RemoteLogin, out);
+        }
+        self.connections
+            .insert(connection, Connection::Claiming(Box::new(user.clone())));
+        let pending = PendingAsk::Claim {
+            user: user.clone(),
+            connection,
+        };
+        self.ask(Topic::User(user), Question::Claim { stamp }, pending, out);
+    }
+
+    /// Another hub claims the user.
+    pub(crate) fn handle_claim(
+        &mut self,
+        user: &UserKey,
+        stamp: LoginStamp,
+        asker: Asker,
+        out: &mut dyn Sink,
+    ) {
+        let Some(entry) = self.users.get(user) else {
+            return self.answer(asker, Answer::Yielded, out);
+        };
+        let newest = entry
+            .session
+            .and_then(|key| self.sessions.get(key))
+            .map(|session| session.stamp)
+            .max(entry.claim.as_ref().map(|claim| claim.stamp));
+        if newest.is_some_and(|ours| ours > stamp) {
+            return self.answer(asker, Answer::Superseded, out);
+        }
+        let (session, rival) = (
+            entry.session,
+            entry.claim.as_ref().map(|claim| claim.connection),
+        );
+        if let Some(rival) = rival {
+            self.drop_connection(rival, Some(CloseCode::RemoteLogin), out);
+        }
+        if let Some(session) = session {
+            self.end_session(session, End::RemoteLogin, out);
+        }
+        self.answer(asker, Answer::Yielded, out);
+    }
+
+    pub(crate) fn finish_claim(
+        &mut self,
+        user: &UserKey,
+        connection: ConnectionId,
+        claim: Claim,
+        out: &mut dyn Sink,
+    ) {
+        let is_ours = |login: &PendingLogin| login.connection == connection;
+        let Some(entry) = self.users.get_mut(user) else {
+            return;
+        };
+        if !entry.claim.as_ref().is_some_and(is_ours) {
+            return;
+        }
+        if claim == Claim::Lost {
+            return self.drop_connection(connection, Some(CloseCode::RemoteLogin), out);
+        }
+        let Some(login) = entry.claim.take() else {
+            return;
+        };
+        self.start_session(user.clone(), login, out);
+    }
+
+    fn start_session(&mut self, user: UserKey, login: PendingLogin, out: &mut dyn Sink) {
+        let session = Session {
+            id: SessionId(self.rng.bytes()),
+            user: user.clone(),
+            stamp: login.stamp,
+            settings: login.settings,
+            secret: self.rng.bytes(),
+            previous_secret: None,
+            connection: Some(login.connection),
+            heard_ms: self.now.mono_ms,
+            is_pinged: false,
+            presence: PresenceState::Online,
+            token_expires_s: login.token_expires_s,
+            cseq: 0,
+            open_requests: 0,
+            outbox: Outbox::default(),
+            channels: Vec::new(),
+            deliveries: Default::default(),
+            has_delivery_timer: false,
+            inbox: InboxState::default(),
+            watched: Vec::new(),
+            has_attributes: login.has_attributes,
+            limiter: login.limiter,
+        };
+        let welcome = Welcome {
+            session_id: session.id.0.to_vec().into(),
+            secret: session.secret.to_vec().into(),
+            heartbeat_ms: HEARTBEAT_MS as u32,
+            resume_window_ms: RESUME_WINDOW_MS as u32,
+            presence_grace_ms: u32::try_from(session.settings.presence_grace_ms)
+                .unwrap_or(u32::MAX),
+            server_ts: self.now.unix_ms,
+            server: self.config.server.clone(),
+        };
+        let key = self.sessions.insert(session);
+        self.connections
+            .insert(login.connection, Connection::Serving(key));
+        self.users.entry(user).or_default().session = Some(key);
+        let frame = encode_server(Kind::Welcome(welcome));
+        out.emit(Effect::Send {
+            connection: login.connection,
+            frame,
+        });
+        self.set_session_timer(key);
+        self.emit_presence(key, out);
+        self.read_inbox(key, out);
+        for (origin, parcel) in login.held {
+            self.accept_parcel(key, origin, parcel, out);
+        }
+    }
+
+    /// Keeps a message that arrived for a login in progress.
+    pub(crate) fn hold_parcel(
+        &mut self,
+        user: &UserKey,
+        origin: Origin,
+        parcel: Parcel,
+        out: &mut dyn Sink,
+    ) {
+        let claim = self
+            .users
+            .get_mut(user)
+            .and_then(|entry| entry.claim.as_mut());
+        match claim {
+            Some(login) if login.held.len() < HELD_PARCELS_MAX => {
+                login.held.push((origin, parcel));
+            }
+            Some(_) => self.answer_delivery(origin, Answer::Unconfirmed, out),
+            None => self.answer_delivery(origin, Answer::Gone, out),
+        }
+    }
+
+    /// The time for a login is over.
+    pub(crate) fn check_login(&mut self, connection: ConnectionId, out: &mut dyn Sink) {
+        match self.connections.get(&connection) {
+            None | Some(Connection::Serving(_)) => {}
+            Some(_) => self.drop_connection(connection, Some(CloseCode::LoginTimeout), out),
+        }
+    }
+
+    /// A connection goes away: by itself (`None`) or by our decision.
+    pub(crate) fn drop_connection(
+        &mut self,
+        connection: ConnectionId,
+        code: Option<CloseCode>,
+        out: &mut dyn Sink,
+    ) {
+        match self.connections.remove(&connection) {
+            None => return,
+            Some(Connection::Serving(key)) => return self.detach(key, code, out),
+            Some(Connection::Claiming(user)) => self.abort_claim(&user, connection, out),
+            Some(Connection::Fresh | Connection::Resuming) => {}
+        }
+        if let Some(code) = code {
+            out.emit(Effect::Close { connection, code });
+        }
+    }
+
+    fn abort_claim(&mut self, user: &UserKey, connection: ConnectionId, out: &mut dyn Sink) {
+        let Some(entry) = self.users.get_mut(user) else {
+            return;
+        };
+        let Some(login) = entry.claim.take_if(|login| login.connection == connection) else {
+            return;
+        };
+        if entry.session.is_none() {
+            self.users.remove(user);
+            out.emit(Effect::Bus(BusOp::Unsubscribe(Topic::User(user.clone()))));
+        }
+        for (origin, _) in login.held {
+            self.answer_delivery(origin, Answer::Gone, out);
+        }
+    }
+
+    // ------------------------------------------------------------ resume
+
+    pub(crate) fn handle_resume(
+        &mut self,
+        connection: ConnectionId,
+        resume: Resume,
+        out: &mut dyn Sink,
+    ) {
+        let parsed = AppId::parse(&resume.app_id)
+            .ok()
+            .zip(UserId::parse(&resume.user_id).ok());
+        let id = <[u8; 16]>::try_from(&resume.session_id[..])
+            .ok()
+            .map(SessionId);
+        let (Some((app, user)), Some(id)) = (parsed, id) else {
+            return self.refuse_resume(connection, Outcome::UnknownSession, out);
+        };
+        let user = UserKey { app, user };
+        let here = self.users.get(&user).and_then(|entry| entry.session);
+        if let Some(key) = here.filter(|key| self.sessions.get(*key).is_some_and(|s| s.id == id)) {
+            return self.attach(key, connection, &resume, out);
+        }
+        self.connections.insert(connection, Connection::Resuming);
+        let pending = PendingAsk::Locate(LocateAsk { connection, resume });
+        self.ask(
+            Topic::User(user),
+            Question::Locate { session: id },
+            pending,
+            out,
+        );
+    }
+
+    pub(crate) fn answer_locate(
+        &mut self,
+        user: &UserKey,
+        session: SessionId,
+        asker: Asker,
+        out: &mut dyn Sink,
+    ) {
+        let key = self.users.get(user).and_then(|entry| entry.session);
+        let is_here =
+            key.is_some_and(|key| self.sessions.get(key).is_some_and(|s| s.id == session));
+        self.answer(asker, Answer::Here(is_here), out);
+    }
+
+    pub(crate) fn finish_locate(
+        &mut self,
+        ask: LocateAsk,
+        owner: Option<HubId>,
+        out: &mut dyn Sink,
+    ) {
+        let connection = ask.connection;
+        if self.connections.get(&connection) != Some(&Connection::Resuming) {
+            return;
+        }
+        match owner {
+            Some(to) => {
+                // The session stays where it is: its connection goes to it (decision 0002).
+                self.connections.remove(&connection);
+                out.emit(Effect::HandOver {
+                    connection,
+                    to,
+                    resume: ask.resume,
+                });
+            }
+            None => self.refuse_resume(connection, Outcome::UnknownSession, out),
+        }
+    }
+
+    /// The client may log in on the same connection, which is why it stays open.
+    fn refuse_resume(&mut self, connection: ConnectionId, outcome: Outcome, out: &mut dyn Sink) {
+        self.connections.insert(connection, Connection::Fresh);
+        let text = match outcome {
+            Outcome::SecretWrong => "the resume secret does not fit the session",
+            _ => "the session is not known: its window is over, or the server was restarted",
+        };
+        self.refuse(connection, error(outcome, text), out);
+    }
+
+    fn attach(
+        &mut self,
+        key: SessionKey,
+        connection: ConnectionId,
+        resume: &Resume,
+        out: &mut dyn Sink,
+    ) {
+        let Some(session) = self.sessions.get(key) else {
+            return;
+        };
+        let previous = session.previous_secret.unwrap_or(session.secret);
+        // Both are compared in full: time tells nothing.
+        let fits =
+            same_secret(&resume.secret, &session.secret) | same_secret(&resume.secret, &previous);
+        if !fits {
+            return self.refuse_resume(connection, Outcome::SecretWrong, out);
+        }
+        if let Err(error) = self.check_resume_token(key, resume) {
+            self.connections.insert(connection, Connection::Fresh);
+            return self.refuse(connection, error, out);
+        }
+        // A confirmation beyond what was sent: this client counts another session.
+        let Some(session) = self.sessions.get(key) else {
+            return;
+        };
+        if resume.confirm > session.outbox.sent() || resume.confirm < session.outbox.confirmed() {
+            return self.refuse_resume(connection, Outcome::UnknownSession, out);
+        }
+        self.detach(key, Some(CloseCode::Superseded), out);
+        let secret: [u8; 32] = self.rng.bytes();
+        let Some(session) = self.sessions.get_mut(key) else {
+            return;
+        };
+        session.previous_secret = <[u8; 32]>::try_from(&resume.secret[..]).ok();
+        session.secret = secret;
+        session.heard_ms = self.now.mono_ms;
+        session.is_pinged = false;
+        let was_gone = !session.is_here();
+        let resumed = Resumed {
+            secret: secret.to_vec().into(),
+            cseq: session.cseq,
+            server_ts: self.now.unix_ms,
+            was_gone,
+        };
+        let frame = encode_server(Kind::Resumed(resumed));
+        out.emit(Effect::Send { connection, frame });
+        self.connections
+            .insert(connection, Connection::Serving(key));
+        self.handle_confirm(key, resume.confirm, out);
+        let Some(session) = self.sessions.get_mut(key) else {
+            return;
+        };
+        session
+            .outbox
+            .replay(|frame| out.emit(Effect::Send { connection, frame }));
+        session.connection = Some(connection);
+        let was = std::mem::replace(&mut session.presence, PresenceState::Online);
+        if was != PresenceState::Online {
+            self.emit_presence(key, out);
+        }
+        if was_gone {
+            self.show_memberships(key, out);
+            self.read_inbox(key, out);
+        }
+        self.set_session_timer(key);
+    }
+
+    /// A resume after the token's end needs a new one (contract SEC-4).
+    fn check_resume_token(&mut self, key: SessionKey, resume: &Resume) -> Result<(), Error> {
+        let Some(session) = self.sessions.get(key) else {
+            return Ok(());
+        };
+        let Some(expires_s) = session.token_expires_s else {
+            return Ok(());
+        };
+        if !resume.token.is_empty() {
+            let user = session.user.clone();
+            let new = self.renewed_expiry(&user, &resume.token)?;
+            if let Some(session) = self.sessions.get_mut(key) {
+                session.token_expires_s = new;
+            }
+            return Ok(());
+        }
+        if self.now.unix_s() >= expires_s {
+            let text = format!("the session's token ended at Unix second {expires_s}");
+            return Err(error(Outcome::TokenExpired, text));
+        }
+        Ok(())
+    }
+
+    /// Checks a token that replaces a session's; returns when it ends.
+    pub(crate) fn renewed_expiry(&self, user: &UserKey, token: &str) -> Result<Option<u64>, Error> {
+        match self.config.apps.listed.get(&user.app) {
+            Some(listed) if !listed.certificates.is_empty() => self
+                .check_token(&user.app, listed, &user.user, token)
+                .map(Some),
+            _ => Ok(None),
+        }
+    }
+
+    pub(crate) fn answer(&mut self, (to, ask): Asker, answer: Answer, out: &mut dyn Sink) {
+        out.emit(Effect::Bus(BusOp::Answer { to, ask, answer }));
+    }
+}
+
+/// Compares in time that depends on the lengths only.
+fn same_secret(given: &[u8], secret: &[u8; 32]) -> bool {
+    given.len() == secret.len()
+        && given
+            .iter()
+            .zip(secret)
+            .fold(0, |diff, (a, b)| diff | (a ^ b))
+            == 0
+}

@@ -1,0 +1,211 @@
+//! Peer messages at the sender's hub.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use prost::Message as _;
+use tidings_wire::codes::Outcome;
+use tidings_wire::frame::encode_server;
+use tidings_wire::names::UserId;
+use tidings_wire::proto::{PeerMessage, PeerSent, SendToPeer as Call, reply, server_message::Kind};
+
+use crate::Hub;
+use crate::asks::PendingAsk;
+use crate::bus_ops::{Answer, BusOp, Parcel, Publication, Question, Topic};
+use crate::ids::{MessageId, UserKey};
+use crate::inbox::Origin;
+use crate::io::{Effect, Sink};
+use crate::limiter;
+use crate::maps::{Map, SeededHasher};
+use crate::requests::check_message;
+use crate::sessions::{SessionKey, error};
+use crate::store_ops::StoreAnswer;
+use crate::stores::PendingStore;
+
+/// A peer message whose sender waits for its outcome.
+#[derive(Debug, Clone)]
+pub(crate) struct SendToPeer {
+    session: SessionKey,
+    cseq: u64,
+    to: UserKey,
+    parcel: Parcel,
+}
+
+/// Keeps one sender's messages to one receiver in order while some of them are being stored: a later one must
+/// not be delivered live before they are in the inbox.
+#[derive(Debug)]
+pub(crate) struct Lanes {
+    /// Bound: each lane belongs to an open request.
+    lanes: Map<(SessionKey, UserKey), Lane>,
+}
+
+#[derive(Debug, Default)]
+struct Lane {
+    appends: usize,
+    waiting: VecDeque<SendToPeer>,
+}
+
+impl Lanes {
+    pub(crate) fn new(hasher: SeededHasher) -> Self {
+        Self {
+            lanes: hasher.map(),
+        }
+    }
+}
+
+impl Hub {
+    pub(crate) fn handle_send_to_peer(
+        &mut self,
+        key: SessionKey,
+        cseq: u64,
+        call: Call,
+        out: &mut dyn Sink,
+    ) {
+        let to = match UserId::parse(&call.peer_id) {
+            Ok(to) => to,
+            Err(name) => {
+                let text = format!("peer id {:?}: {name}", call.peer_id);
+                return self.reply_error(key, cseq, error(Outcome::InvalidArgument, text), out);
+            }
+        };
+        let message = match check_message(call.message) {
+            Ok(message) => message,
+            Err(error) => return self.reply_error(key, cseq, error, out),
+        };
+        if !self.take_rate(key, cseq, limiter::Kind::Message, out) {
+            return;
+        }
+        let Some(session) = self.sessions.get(key) else {
+            return;
+        };
+        let id = MessageId::new(session.id, cseq);
+        let from = session.user.clone();
+        let server_ts = self.now.unix_ms;
+        let offline = call.offline.then(|| Bytes::from(message.encode_to_vec()));
+        let frame = encode_server(Kind::PeerMessage(PeerMessage {
+            from: from.user.to_string(),
+            message: Some(message),
+            server_ts,
+            inbox: 0,
+            id: Bytes::copy_from_slice(&id.0),
+        }));
+        let to = UserKey {
+            app: from.app.clone(),
+            user: to,
+        };
+        let parcel = Parcel {
+            id,
+            from,
+            server_ts,
+            frame,
+            offline,
+        };
+        let send = SendToPeer {
+            session: key,
+            cseq,
+            to,
+            parcel,
+        };
+        match self.lanes.lanes.get_mut(&(key, send.to.clone())) {
+            Some(lane) => lane.waiting.push_back(send),
+            None => self.dispatch(send, out),
+        }
+    }
+
+    /// Hands the message to the receiver's hub: this one, or whoever is subscribed to the user's topic.
+    fn dispatch(&mut self, send: SendToPeer, out: &mut dyn Sink) {
+        if let Some(entry) = self.users.get(&send.to) {
+            let (parcel, to) = (send.parcel.clone(), send.to.clone());
+            match entry.session {
+                Some(session) => {
+                    self.accept_parcel(session, Origin::Local(Box::new(send)), parcel, out);
+                }
+                None => self.hold_parcel(&to, Origin::Local(Box::new(send)), parcel, out),
+            }
+            return;
+        }
+        let topic = Topic::User(send.to.clone());
+        let question = Question::Deliver(send.parcel.clone());
+        self.ask(topic, question, PendingAsk::Deliver(send), out);
+    }
+
+    /// The outcome of a delivery is known: stores the message if that is what is left, else answers the sender.
+    pub(crate) fn finish_send(&mut self, send: SendToPeer, answer: Answer, out: &mut dyn Sink) {
+        let (key, cseq) = (send.session, send.cseq);
+        let result = match answer {
+            Answer::Confirmed => reply::Result::PeerSent(PeerSent { received: true }),
+            Answer::Stored => reply::Result::PeerSent(PeerSent { received: false }),
+            Answer::Gone => match send.parcel.offline.clone() {
+                Some(body) => return self.append(send, body, out),
+                None => reply::Result::PeerSent(PeerSent { received: false }),
+            },
+            Answer::StoreFailed { reason } => {
+                let text = format!("the message could not be stored: {reason}");
+                reply::Result::Error(error(Outcome::Unavailable, text))
+            }
+            _ => {
+                let text = "the peer is there but has not confirmed the message in time";
+                reply::Result::Error(error(Outcome::TimedOut, text))
+            }
+        };
+        self.reply(key, cseq, result, out);
+    }
+
+    fn append(&mut self, send: SendToPeer, body: Bytes, out: &mut dyn Sink) {
+        let lane = self
+            .lanes
+            .lanes
+            .entry((send.session, send.to.clone()))
+            .or_default();
+        lane.appends += 1;
+        let op = self.append_op(send.to.clone(), &send.parcel, body);
+        self.store(op, PendingStore::Send(send), out);
+    }
+
+    pub(crate) fn finish_append(
+        &mut self,
+        send: SendToPeer,
+        answer: StoreAnswer,
+        out: &mut dyn Sink,
+    ) {
+        let lane_key = (send.session, send.to.clone());
+        let is_stored = matches!(answer, StoreAnswer::InboxAppended { .. });
+        if is_stored {
+            // The receiver may have logged in while this was being stored.
+            // Order: told before anything later of this sender is asked of the topic.
+            self.tell_inbox_grew(&send.to, out);
+        }
+        let answer = match answer {
+            StoreAnswer::Failed { reason } => Answer::StoreFailed { reason },
+            _ => Answer::Stored,
+        };
+        self.finish_send(send, answer, out);
+        let Some(lane) = self.lanes.lanes.get_mut(&lane_key) else {
+            return;
+        };
+        lane.appends -= 1;
+        while let Some(lane) = self.lanes.lanes.get_mut(&lane_key) {
+            if lane.appends > 0 {
+                return;
+            }
+            match lane.waiting.pop_front() {
+                Some(next) => self.dispatch(next, out),
+                None => {
+                    self.lanes.lanes.remove(&lane_key);
+                }
+            }
+        }
+    }
+
+    fn tell_inbox_grew(&mut self, user: &UserKey, out: &mut dyn Sink) {
+        if self.users.contains_key(user) {
+            return self.handle_inbox_grew(user, out);
+        }
+        let topic = Topic::User(user.clone());
+        out.emit(Effect::Bus(BusOp::Publish {
+            topic,
+            message: Arc::new(Publication::InboxGrew),
+        }));
+    }
+}

@@ -1,0 +1,424 @@
+//! Presence: who is on line, asked once or watched.
+
+use std::sync::Arc;
+
+use tidings_wire::codes::Outcome;
+use tidings_wire::frame::encode_server;
+use tidings_wire::limits::{PRESENCE_QUERY_USERS_MAX, PRESENCE_SUBSCRIPTIONS_MAX};
+use tidings_wire::names::UserId;
+use tidings_wire::proto::{
+    Presence, PresenceChanged, PresenceList, PresenceState, UserList, reply, server_message::Kind,
+};
+
+use crate::Hub;
+use crate::asks::PendingAsk;
+use crate::bus_ops::{Answer, BusOp, LoginStamp, Publication, Question, Topic};
+use crate::ids::{HubId, UserKey};
+use crate::inbox::Asker;
+use crate::io::{Effect, Sink};
+use crate::limiter;
+use crate::outbox::Source;
+use crate::sessions::{SessionKey, error};
+
+/// No login: older than every login.
+const NEVER: LoginStamp = LoginStamp {
+    unix_ms: 0,
+    hub: HubId(0),
+    count: 0,
+};
+
+/// A user whom sessions of this hub watch.
+#[derive(Debug)]
+pub(crate) struct Watch {
+    state: PresenceState,
+    /// The login that `state` belongs to.
+    stamp: LoginStamp,
+    /// Sessions that have had their first report.
+    watchers: Vec<SessionKey>,
+    /// Subscriptions that wait for their first report.
+    waiting: usize,
+}
+
+/// One question of a presence call.
+#[derive(Debug)]
+pub(crate) struct PresenceAsk {
+    gather: u64,
+    user: UserKey,
+}
+
+/// A presence call that waits for other hubs.
+#[derive(Debug)]
+pub(crate) struct PresenceGather {
+    session: SessionKey,
+    cseq: u64,
+    /// Users in the order of the call, with what is known.
+    users: Vec<(UserKey, PresenceState)>,
+    missing: usize,
+    is_subscription: bool,
+}
+
+impl Hub {
+    pub(crate) fn handle_query_presence(
+        &mut self,
+        key: SessionKey,
+        cseq: u64,
+        user_ids: Vec<String>,
+        out: &mut dyn Sink,
+    ) {
+        if !self.take_rate(key, cseq, limiter::Kind::QueryPresence, out) {
+            return;
+        }
+        if let Some(users) = self.parse_users(key, cseq, &user_ids, PRESENCE_QUERY_USERS_MAX, out) {
+            self.gather_presence(key, cseq, users, false, out);
+        }
+    }
+
+    pub(crate) fn handle_subscribe_presence(
+        &mut self,
+        key: SessionKey,
+        cseq: u64,
+        user_ids: Vec<String>,
+        out: &mut dyn Sink,
+    ) {
+        if !self.take_rate(key, cseq, limiter::Kind::SubscribePresence, out) {
+            return;
+        }
+        let Some(users) = self.parse_users(key, cseq, &user_ids, PRESENCE_SUBSCRIPTIONS_MAX, out)
+        else {
+            return;
+        };
+        let Some(session) = self.sessions.get_mut(key) else {
+            return;
+        };
+        let new: Vec<UserKey> = users
+            .iter()
+            .filter(|user| !session.watched.contains(user))
+            .cloned()
+            .collect();
+        let total = session.watched.len() + new.len();
+        if total > PRESENCE_SUBSCRIPTIONS_MAX {
+            let text = format!(
+                "the login would watch {total} users; at most {PRESENCE_SUBSCRIPTIONS_MAX} are allowed"
+            );
+            return self.reply_error(key, cseq, error(Outcome::TooManyUsers, text), out);
+        }
+        session.watched.extend(new);
+        for user in &users {
+            if !self.watches.contains_key(user) {
+                // Subscribed before asking: no change can fall between the answer and the topic.
+                out.emit(Effect::Bus(BusOp::Subscribe(Topic::Presence(user.clone()))));
+            }
+            let watch = self.watches.entry(user.clone()).or_insert_with(|| Watch {
+                state: PresenceState::Offline,
+                stamp: NEVER,
+                watchers: Vec::new(),
+                waiting: 0,
+            });
+            watch.waiting += 1;
+        }
+        self.gather_presence(key, cseq, users, true, out);
+    }
+
+    pub(crate) fn handle_unsubscribe_presence(
+        &mut self,
+        key: SessionKey,
+        cseq: u64,
+        user_ids: Vec<String>,
+        out: &mut dyn Sink,
+    ) {
+        if !self.take_rate(key, cseq, limiter::Kind::UnsubscribePresence, out) {
+            return;
+        }
+        let Some(users) = self.parse_users(key, cseq, &user_ids, PRESENCE_SUBSCRIPTIONS_MAX, out)
+        else {
+            return;
+        };
+        for user in users {
+            self.end_watch(key, &user, out);
+        }
+        self.reply_done(key, cseq, out);
+    }
+
+    pub(crate) fn handle_query_subscriptions(
+        &mut self,
+        key: SessionKey,
+        cseq: u64,
+        out: &mut dyn Sink,
+    ) {
+        if !self.take_rate(key, cseq, limiter::Kind::QuerySubscriptions, out) {
+            return;
+        }
+        let Some(session) = self.sessions.get(key) else {
+            return;
+        };
+        let user_ids = session
+            .watched
+            .iter()
+            .map(|user| user.user.to_string())
+            .collect();
+        self.reply(key, cseq, reply::Result::Users(UserList { user_ids }), out);
+    }
+
+    fn parse_users(
+        &mut self,
+        key: SessionKey,
+        cseq: u64,
+        user_ids: &[String],
+        max: usize,
+        out: &mut dyn Sink,
+    ) -> Option<Vec<UserKey>> {
+        let app = self.sessions.get(key)?.user.app.clone();
+        let refusal = if user_ids.is_empty() {
+            Some(error(
+                Outcome::InvalidArgument,
+                "the list of users is empty",
+            ))
+        } else if user_ids.len() > max {
+            let text = format!(
+                "{} users are named; at most {max} are allowed",
+                user_ids.len()
+            );
+            Some(error(Outcome::TooManyUsers, text))
+        } else {
+            None
+        };
+        if let Some(refusal) = refusal {
+            self.reply_error(key, cseq, refusal, out);
+            return None;
+        }
+        let mut users: Vec<UserKey> = Vec::with_capacity(user_ids.len());
+        for id in user_ids {
+            match UserId::parse(id) {
+                Ok(user) => users.push(UserKey {
+                    app: app.clone(),
+                    user,
+                }),
+                Err(name) => {
+                    let text = format!("user id {id:?}: {name}");
+                    self.reply_error(key, cseq, error(Outcome::InvalidArgument, text), out);
+                    return None;
+                }
+            }
+        }
+        let mut seen = std::collections::BTreeSet::new();
+        users.retain(|user| seen.insert(user.clone()));
+        Some(users)
+    }
+
+    fn gather_presence(
+        &mut self,
+        session: SessionKey,
+        cseq: u64,
+        users: Vec<UserKey>,
+        is_subscription: bool,
+        out: &mut dyn Sink,
+    ) {
+        self.gathers += 1;
+        let gather = self.gathers;
+        let mut known = Vec::with_capacity(users.len());
+        let mut unknown = Vec::new();
+        for user in users {
+            match self.presence_here(&user) {
+                Some((state, stamp)) => {
+                    self.note_presence(&user, state, stamp);
+                    known.push((user, state));
+                }
+                None => {
+                    unknown.push(user.clone());
+                    known.push((user, PresenceState::Offline));
+                }
+            }
+        }
+        let missing = unknown.len();
+        let pending = PresenceGather {
+            session,
+            cseq,
+            users: known,
+            missing,
+            is_subscription,
+        };
+        if missing == 0 {
+            return self.finish_gather(pending, out);
+        }
+        self.presence_gathers.insert(gather, pending);
+        for user in unknown {
+            let ask = PendingAsk::Presence(PresenceAsk {
+                gather,
+                user: user.clone(),
+            });
+            self.ask(Topic::User(user), Question::Presence, ask, out);
+        }
+    }
+
+    fn presence_here(&self, user: &UserKey) -> Option<(PresenceState, LoginStamp)> {
+        let session = self.sessions.get(self.users.get(user)?.session?)?;
+        Some((session.presence, session.stamp))
+    }
+
+    pub(crate) fn answer_presence(&mut self, user: &UserKey, asker: Asker, out: &mut dyn Sink) {
+        let (state, stamp) = self
+            .presence_here(user)
+            .unwrap_or((PresenceState::Offline, NEVER));
+        self.answer(asker, Answer::Presence { state, stamp }, out);
+    }
+
+    pub(crate) fn finish_presence(
+        &mut self,
+        ask: PresenceAsk,
+        answer: Option<Answer>,
+        out: &mut dyn Sink,
+    ) {
+        let (state, stamp) = match answer {
+            Some(Answer::Presence { state, stamp }) => (state, stamp),
+            _ => (PresenceState::Offline, NEVER),
+        };
+        self.note_presence(&ask.user, state, stamp);
+        let Some(gather) = self.presence_gathers.get_mut(&ask.gather) else {
+            return;
+        };
+        if let Some(entry) = gather.users.iter_mut().find(|(user, _)| *user == ask.user) {
+            entry.1 = state;
+        }
+        gather.missing -= 1;
+        if gather.missing == 0
+            && let Some(gather) = self.presence_gathers.remove(&ask.gather)
+        {
+            self.finish_gather(gather, out);
+        }
+    }
+
+    /// Remembers a state for the watchers, unless something newer is known. Returns whether it is news.
+    fn note_presence(&mut self, user: &UserKey, state: PresenceState, stamp: LoginStamp) -> bool {
+        let Some(watch) = self.watches.get_mut(user) else {
+            return false;
+        };
+        if stamp < watch.stamp {
+            return false;
+        }
+        let is_news = watch.state != state;
+        watch.stamp = stamp;
+        watch.state = state;
+        is_news
+    }
+
+    fn finish_gather(&mut self, gather: PresenceGather, out: &mut dyn Sink) {
+        let key = gather.session;
+        if !gather.is_subscription {
+            let users = gather
+                .users
+                .iter()
+                .map(|(user, state)| Presence {
+                    user_id: user.user.to_string(),
+                    // A query never tells UNREACHABLE: a user within the grace is on line (rtm-v1 2.9).
+                    state: match state {
+                        PresenceState::Offline => PresenceState::Offline,
+                        _ => PresenceState::Online,
+                    }
+                    .into(),
+                })
+                .collect();
+            return self.reply(
+                key,
+                gather.cseq,
+                reply::Result::Presence(PresenceList { users }),
+                out,
+            );
+        }
+        let is_live = self.sessions.contains_key(key);
+        let mut report = Vec::with_capacity(gather.users.len());
+        for (user, _) in &gather.users {
+            let Some(watch) = self.watches.get_mut(user) else {
+                continue;
+            };
+            watch.waiting -= 1;
+            let is_wanted = is_live && self.sessions[key].watched.contains(user);
+            if is_wanted {
+                report.push(Presence {
+                    user_id: user.user.to_string(),
+                    state: watch.state.into(),
+                });
+                if !watch.watchers.contains(&key) {
+                    watch.watchers.push(key);
+                }
+            }
+            self.drop_watch_if_unused(user, out);
+        }
+        self.reply_done(key, gather.cseq, out);
+        self.push_presence(key, report, out);
+    }
+
+    fn push_presence(&mut self, key: SessionKey, users: Vec<Presence>, out: &mut dyn Sink) {
+        if let Some(session) = self.sessions.get_mut(key)
+            && !users.is_empty()
+        {
+            let frame = encode_server(Kind::PresenceChanged(PresenceChanged { users }));
+            Self::push(session, frame, Source::Call, out);
+        }
+    }
+
+    /// Tells the world the state of a session's user.
+    pub(crate) fn emit_presence(&mut self, key: SessionKey, out: &mut dyn Sink) {
+        let Some(session) = self.sessions.get(key) else {
+            return;
+        };
+        let message = Publication::Presence {
+            state: session.presence,
+            stamp: session.stamp,
+        };
+        let topic = Topic::Presence(session.user.clone());
+        out.emit(Effect::Bus(BusOp::Publish {
+            topic,
+            message: Arc::new(message),
+        }));
+    }
+
+    /// A hub has told a user's new state.
+    pub(crate) fn apply_presence(
+        &mut self,
+        user: &UserKey,
+        state: PresenceState,
+        stamp: LoginStamp,
+        out: &mut dyn Sink,
+    ) {
+        if !self.note_presence(user, state, stamp) {
+            return;
+        }
+        let watchers = self.watches.get(user).map(|watch| watch.watchers.clone());
+        for key in watchers.unwrap_or_default() {
+            let report = Presence {
+                user_id: user.user.to_string(),
+                state: state.into(),
+            };
+            self.push_presence(key, vec![report], out);
+        }
+    }
+
+    pub(crate) fn end_watches(&mut self, key: SessionKey, out: &mut dyn Sink) {
+        let Some(session) = self.sessions.get(key) else {
+            return;
+        };
+        for user in session.watched.clone() {
+            self.end_watch(key, &user, out);
+        }
+    }
+
+    fn end_watch(&mut self, key: SessionKey, user: &UserKey, out: &mut dyn Sink) {
+        if let Some(session) = self.sessions.get_mut(key) {
+            session.watched.retain(|watched| watched != user);
+        }
+        if let Some(watch) = self.watches.get_mut(user) {
+            watch.watchers.retain(|watcher| *watcher != key);
+        }
+        self.drop_watch_if_unused(user, out);
+    }
+
+    fn drop_watch_if_unused(&mut self, user: &UserKey, out: &mut dyn Sink) {
+        let is_unused = |watch: &Watch| watch.watchers.is_empty() && watch.waiting == 0;
+        if self.watches.get(user).is_some_and(is_unused) {
+            self.watches.remove(user);
+            out.emit(Effect::Bus(BusOp::Unsubscribe(Topic::Presence(
+                user.clone(),
+            ))));
+        }
+    }
+}

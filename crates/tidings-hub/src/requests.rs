@@ -1,0 +1,153 @@
+//! A client's requests: each is executed once and answered once.
+
+use tidings_wire::codes::Outcome;
+use tidings_wire::limits::REQUESTS_IN_FLIGHT_MAX;
+use tidings_wire::proto::{Error, Message, Request, message, request::Call};
+
+use crate::Hub;
+use crate::ids::ConnectionId;
+use crate::io::Sink;
+use crate::limiter::Kind;
+use crate::sessions::{End, SessionKey, error};
+
+impl Hub {
+    /// Invariant: a request is executed if and only if its number is exactly one higher than the last
+    /// (contract DEL-4). Its reply stays in the outbox until it is confirmed, so a repeated one needs no answer.
+    pub(crate) fn handle_request(
+        &mut self,
+        key: SessionKey,
+        connection: ConnectionId,
+        request: Request,
+        out: &mut dyn Sink,
+    ) {
+        let Some(session) = self.sessions.get_mut(key) else {
+            return;
+        };
+        if request.cseq <= session.cseq && request.cseq > 0 {
+            return;
+        }
+        if request.cseq != session.cseq + 1 || session.open_requests >= REQUESTS_IN_FLIGHT_MAX {
+            return self.handle_protocol_error(connection, out);
+        }
+        session.cseq = request.cseq;
+        session.open_requests += 1;
+        let cseq = request.cseq;
+        match request.call {
+            Some(Call::SendToPeer(call)) => self.handle_send_to_peer(key, cseq, call, out),
+            Some(Call::SendToChannel(call)) => self.handle_send_to_channel(key, cseq, call, out),
+            Some(Call::Join(call)) => self.handle_join(key, cseq, &call.channel, out),
+            Some(Call::Leave(call)) => self.handle_leave(key, cseq, &call.channel, out),
+            Some(Call::GetMembers(call)) => self.handle_get_members(key, cseq, &call.channel, out),
+            Some(Call::GetMemberCounts(call)) => {
+                self.handle_get_member_counts(key, cseq, call.channels, out);
+            }
+            Some(Call::QueryPresence(call)) => {
+                self.handle_query_presence(key, cseq, call.user_ids, out);
+            }
+            Some(Call::SubscribePresence(call)) => {
+                self.handle_subscribe_presence(key, cseq, call.user_ids, out);
+            }
+            Some(Call::UnsubscribePresence(call)) => {
+                self.handle_unsubscribe_presence(key, cseq, call.user_ids, out);
+            }
+            Some(Call::QueryPresenceSubscriptions(_)) => {
+                self.handle_query_subscriptions(key, cseq, out);
+            }
+            Some(Call::WriteUserAttributes(call)) => {
+                self.handle_write_user_attributes(key, cseq, call, out);
+            }
+            Some(Call::ReadUserAttributes(call)) => {
+                self.handle_read_user_attributes(key, cseq, call, out);
+            }
+            Some(Call::WriteChannelAttributes(call)) => {
+                self.handle_write_channel_attributes(key, cseq, call, out);
+            }
+            Some(Call::ReadChannelAttributes(call)) => {
+                self.handle_read_channel_attributes(key, cseq, call, out);
+            }
+            Some(Call::RenewToken(call)) => self.handle_renew_token(key, cseq, &call.token, out),
+            Some(Call::Logout(_)) => {
+                self.reply_done(key, cseq, out);
+                self.end_session(key, End::LoggedOut, out);
+            }
+            None => {
+                let text =
+                    "this server does not know the call; use client and server of one version";
+                self.reply_error(key, cseq, error(Outcome::Unsupported, text), out);
+            }
+        }
+    }
+
+    /// Takes one call of a rate, or answers the request with the wait. Returns whether to go on.
+    pub(crate) fn take_rate(
+        &mut self,
+        key: SessionKey,
+        cseq: u64,
+        kind: Kind,
+        out: &mut dyn Sink,
+    ) -> bool {
+        let now_ms = self.now.mono_ms;
+        let Some(session) = self.sessions.get_mut(key) else {
+            return false;
+        };
+        if !session.settings.rate_limits {
+            return true;
+        }
+        match session.limiter.take(kind, now_ms) {
+            Ok(()) => true,
+            Err(error) => {
+                self.reply_error(key, cseq, error, out);
+                false
+            }
+        }
+    }
+
+    fn handle_renew_token(&mut self, key: SessionKey, cseq: u64, token: &str, out: &mut dyn Sink) {
+        if !self.take_rate(key, cseq, Kind::RenewToken, out) {
+            return;
+        }
+        let Some(user) = self.sessions.get(key).map(|session| session.user.clone()) else {
+            return;
+        };
+        match self.renewed_expiry(&user, token) {
+            Ok(expires) => {
+                if let Some(session) = self.sessions.get_mut(key) {
+                    session.token_expires_s = expires;
+                }
+                self.set_session_timer(key);
+                self.reply_done(key, cseq, out);
+            }
+            Err(error) => self.reply_error(key, cseq, error, out),
+        }
+    }
+}
+
+/// Checks an application message: a body, UTF-8 where it is text, and its size.
+pub(crate) fn check_message(message: Option<Message>) -> Result<Message, Error> {
+    let max = tidings_wire::limits::MESSAGE_PAYLOAD_BYTES_MAX;
+    let (bytes, texts): (usize, [&[u8]; 1]) = match message.as_ref().and_then(|m| m.body.as_ref()) {
+        Some(message::Body::Text(text)) => (text.len(), [text]),
+        Some(message::Body::Raw(raw)) => {
+            (raw.data.len() + raw.description.len(), [&raw.description])
+        }
+        None => {
+            let text = "the message has neither text nor raw data";
+            return Err(error(Outcome::InvalidMessage, text));
+        }
+    };
+    if bytes > max {
+        let text = format!("the message has {bytes} bytes; at most {max} are allowed");
+        return Err(error(Outcome::MessageTooLarge, text));
+    }
+    if let Some(bad) = texts
+        .iter()
+        .find_map(|text| std::str::from_utf8(text).err())
+    {
+        let text = format!(
+            "the message's text is not UTF-8 from byte {} on",
+            bad.valid_up_to()
+        );
+        return Err(error(Outcome::InvalidMessage, text));
+    }
+    message.ok_or_else(|| error(Outcome::InvalidMessage, "the message is missing"))
+}

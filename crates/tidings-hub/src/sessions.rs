@@ -1,0 +1,317 @@
+//! Sessions: one login of one user. Heartbeat, grace, window and end of a session.
+
+use std::collections::VecDeque;
+
+use bytes::Bytes;
+use tidings_wire::codes::{CloseCode, Outcome};
+use tidings_wire::frame::encode_server;
+use tidings_wire::limits::{
+    HEARTBEAT_ANSWER_MS, HEARTBEAT_MS, PRESENCE_UNREACHABLE_MS, RESUME_WINDOW_MS,
+};
+use tidings_wire::names::ChannelName;
+use tidings_wire::proto::{Done, Error, PresenceState, Reply, reply, server_message::Kind};
+
+use crate::bus_ops::{BusOp, LoginStamp, Topic};
+use crate::channels::Visibility;
+use crate::ids::{ConnectionId, SessionId, UserKey};
+use crate::inbox::{Delivery, InboxState};
+use crate::io::{Effect, Sink};
+use crate::limiter::Limiter;
+use crate::outbox::{Outbox, Source};
+use crate::timers::Timer;
+use crate::{AppSettings, Hub};
+
+slotmap::new_key_type! {
+    /// A session of this hub.
+    pub(crate) struct SessionKey;
+}
+
+/// One login of one user by one client; outlives its connections.
+#[derive(Debug)]
+pub(crate) struct Session {
+    pub(crate) id: SessionId,
+    pub(crate) user: UserKey,
+    pub(crate) stamp: LoginStamp,
+    pub(crate) settings: AppSettings,
+    /// What the client must state to resume.
+    pub(crate) secret: [u8; 32],
+    /// The secret before the last resume; good until the first frame on the new connection.
+    pub(crate) previous_secret: Option<[u8; 32]>,
+    /// Its one serving connection; `None` while it is detached.
+    pub(crate) connection: Option<ConnectionId>,
+    /// When the last byte of the client arrived, in monotonic milliseconds.
+    pub(crate) heard_ms: u64,
+    /// A ping is on its way since the client was last heard.
+    pub(crate) is_pinged: bool,
+    /// What others see of the user.
+    pub(crate) presence: PresenceState,
+    /// Unix second at which its token ends; `None` for an app without certificate.
+    pub(crate) token_expires_s: Option<u64>,
+    /// Highest request number that was received.
+    pub(crate) cseq: u64,
+    /// Requests without a reply. Bound: `REQUESTS_IN_FLIGHT_MAX`.
+    pub(crate) open_requests: usize,
+    pub(crate) outbox: Outbox,
+    /// Channels joined or being joined. Bound: `CHANNELS_PER_SESSION_MAX`.
+    pub(crate) channels: Vec<ChannelName>,
+    /// Peer messages handed to the client and not confirmed, in outbox order.
+    pub(crate) deliveries: VecDeque<Delivery>,
+    pub(crate) has_delivery_timer: bool,
+    pub(crate) inbox: InboxState,
+    /// Users whose presence the session watches. Bound: `PRESENCE_SUBSCRIPTIONS_MAX`.
+    pub(crate) watched: Vec<UserKey>,
+    /// It has written user attributes, which end with it.
+    pub(crate) has_attributes: bool,
+    pub(crate) limiter: Limiter,
+}
+
+impl Session {
+    /// Whether its user counts as there: connected, or within the grace.
+    pub(crate) fn is_here(&self) -> bool {
+        self.presence != PresenceState::Offline
+    }
+}
+
+/// Why a session ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum End {
+    /// The client logged out; its reply is on the way.
+    LoggedOut,
+    /// A newer login of the user.
+    RemoteLogin,
+    /// Its token is over.
+    TokenExpired,
+    /// The client broke the protocol.
+    ProtocolError,
+    /// The resume window is over.
+    WindowOver,
+}
+
+impl Hub {
+    /// Numbers a frame, keeps it until it is confirmed, and sends it if the session is connected.
+    pub(crate) fn push(
+        session: &mut Session,
+        frame: Bytes,
+        source: Source,
+        out: &mut dyn Sink,
+    ) -> u64 {
+        if let Some(connection) = session.connection {
+            out.emit(Effect::Send {
+                connection,
+                frame: frame.clone(),
+            });
+        }
+        session.outbox.push(frame, source)
+    }
+
+    /// Answers a request.
+    pub(crate) fn reply(
+        &mut self,
+        key: SessionKey,
+        cseq: u64,
+        result: reply::Result,
+        out: &mut dyn Sink,
+    ) {
+        let Some(session) = self.sessions.get_mut(key) else {
+            return;
+        };
+        session.open_requests = session.open_requests.saturating_sub(1);
+        let frame = encode_server(Kind::Reply(Reply {
+            cseq,
+            result: Some(result),
+        }));
+        Self::push(session, frame, Source::Call, out);
+    }
+
+    pub(crate) fn reply_done(&mut self, key: SessionKey, cseq: u64, out: &mut dyn Sink) {
+        self.reply(key, cseq, reply::Result::Done(Done {}), out);
+    }
+
+    pub(crate) fn reply_error(
+        &mut self,
+        key: SessionKey,
+        cseq: u64,
+        error: Error,
+        out: &mut dyn Sink,
+    ) {
+        self.reply(key, cseq, reply::Result::Error(error), out);
+    }
+
+    /// Notes that the client was heard on this connection.
+    pub(crate) fn touch(&mut self, key: SessionKey, out: &mut dyn Sink) {
+        let Some(session) = self.sessions.get_mut(key) else {
+            return;
+        };
+        session.heard_ms = self.now.mono_ms;
+        session.is_pinged = false;
+        if session.presence == PresenceState::Unreachable {
+            session.presence = PresenceState::Online;
+            self.emit_presence(key, out);
+        }
+    }
+
+    /// Ends the session's connection, if it has one; the session stays.
+    pub(crate) fn detach(&mut self, key: SessionKey, code: Option<CloseCode>, out: &mut dyn Sink) {
+        let Some(session) = self.sessions.get_mut(key) else {
+            return;
+        };
+        let Some(connection) = session.connection.take() else {
+            return;
+        };
+        self.connections.remove(&connection);
+        if let Some(code) = code {
+            out.emit(Effect::Close { connection, code });
+        }
+        self.set_session_timer(key);
+    }
+
+    /// Sets the session's next look: the earliest of everything that can happen to it by time alone.
+    pub(crate) fn set_session_timer(&mut self, key: SessionKey) {
+        let Some(session) = self.sessions.get(key) else {
+            return;
+        };
+        let heard = session.heard_ms;
+        let mut due = match session.connection {
+            Some(_) if session.is_pinged => heard + HEARTBEAT_MS + HEARTBEAT_ANSWER_MS,
+            Some(_) => heard + HEARTBEAT_MS,
+            None => u64::MAX,
+        };
+        due = due.min(match session.presence {
+            PresenceState::Online if session.connection.is_none() => {
+                heard + PRESENCE_UNREACHABLE_MS
+            }
+            PresenceState::Online | PresenceState::Unreachable => {
+                heard + session.settings.presence_grace_ms
+            }
+            PresenceState::Offline => heard + RESUME_WINDOW_MS,
+        });
+        if let Some(expires_s) = session.token_expires_s {
+            let left_ms = (expires_s * 1000).saturating_sub(self.now.unix_ms);
+            due = due.min(self.now.mono_ms + left_ms);
+        }
+        self.timers
+            .set(due.max(self.now.mono_ms + 1), Timer::Session(key));
+    }
+
+    /// A session's timer has fired: does what is due and sets the next one.
+    pub(crate) fn check_session(&mut self, key: SessionKey, out: &mut dyn Sink) {
+        let Some(session) = self.sessions.get_mut(key) else {
+            return;
+        };
+        let silent_ms = self.now.mono_ms.saturating_sub(session.heard_ms);
+        if session
+            .token_expires_s
+            .is_some_and(|end| self.now.unix_s() >= end)
+            && session.settings.kick_on_token_expiry
+        {
+            return self.end_session(key, End::TokenExpired, out);
+        }
+        if let Some(connection) = session.connection {
+            if silent_ms >= HEARTBEAT_MS + HEARTBEAT_ANSWER_MS && session.is_pinged {
+                return self.detach_and_check(key, out);
+            }
+            if silent_ms >= HEARTBEAT_MS && !session.is_pinged {
+                session.is_pinged = true;
+                out.emit(Effect::Send {
+                    connection,
+                    frame: self.ping.clone(),
+                });
+            }
+        }
+        let grace_ms = session.settings.presence_grace_ms;
+        if session.presence == PresenceState::Online
+            && silent_ms >= PRESENCE_UNREACHABLE_MS
+            && session.connection.is_none()
+        {
+            session.presence = PresenceState::Unreachable;
+            self.emit_presence(key, out);
+        }
+        let Some(session) = self.sessions.get(key) else {
+            return;
+        };
+        if session.is_here() && silent_ms >= grace_ms {
+            self.become_gone(key, out);
+        }
+        let Some(session) = self.sessions.get(key) else {
+            return;
+        };
+        if session.connection.is_none() && silent_ms >= RESUME_WINDOW_MS {
+            return self.end_session(key, End::WindowOver, out);
+        }
+        self.set_session_timer(key);
+    }
+
+    fn detach_and_check(&mut self, key: SessionKey, out: &mut dyn Sink) {
+        self.detach(key, Some(CloseCode::HeartbeatLost), out);
+        self.check_session(key, out);
+    }
+
+    /// The grace is over: others see the user leave; the session can still be resumed.
+    fn become_gone(&mut self, key: SessionKey, out: &mut dyn Sink) {
+        self.detach(key, Some(CloseCode::HeartbeatLost), out);
+        let Some(session) = self.sessions.get_mut(key) else {
+            return;
+        };
+        session.presence = PresenceState::Offline;
+        self.emit_presence(key, out);
+        self.hide_memberships(key, out);
+        self.give_back_deliveries(key, out);
+    }
+
+    /// Ends a session for good.
+    pub(crate) fn end_session(&mut self, key: SessionKey, end: End, out: &mut dyn Sink) {
+        let code = match end {
+            End::LoggedOut => CloseCode::LoggedOut,
+            End::RemoteLogin => CloseCode::RemoteLogin,
+            End::TokenExpired => CloseCode::TokenExpired,
+            End::ProtocolError => CloseCode::ProtocolError,
+            End::WindowOver => CloseCode::GoingAway,
+        };
+        self.detach(key, Some(code), out);
+        let Some(session) = self.sessions.get_mut(key) else {
+            return;
+        };
+        let visibility = if session.is_here() {
+            Visibility::Visible
+        } else {
+            Visibility::Hidden
+        };
+        session.presence = PresenceState::Offline;
+        let user = session.user.clone();
+        if end != End::RemoteLogin {
+            // A replaced login hands its user over: nobody sees it go off line, its attributes stay.
+            if visibility == Visibility::Visible {
+                self.emit_presence(key, out);
+            }
+            self.drop_user_attributes(key, out);
+        }
+        self.end_memberships(key, visibility, out);
+        self.give_back_deliveries(key, out);
+        self.end_watches(key, out);
+        self.sessions.remove(key);
+        self.forget_user_session(&user, key, out);
+    }
+
+    /// Takes the session out of the user's entry, and the entry away when nothing else is in it.
+    fn forget_user_session(&mut self, user: &UserKey, key: SessionKey, out: &mut dyn Sink) {
+        let Some(entry) = self.users.get_mut(user) else {
+            return;
+        };
+        if entry.session == Some(key) {
+            entry.session = None;
+        }
+        if entry.session.is_none() && entry.claim.is_none() {
+            self.users.remove(user);
+            out.emit(Effect::Bus(BusOp::Unsubscribe(Topic::User(user.clone()))));
+        }
+    }
+}
+
+/// Makes the error of a reply.
+pub(crate) fn error(outcome: Outcome, text: impl Into<String>) -> Error {
+    Error {
+        outcome: outcome as u32,
+        text: text.into(),
+        retry_after_ms: 0,
+    }
+}

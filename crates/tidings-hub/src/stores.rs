@@ -1,0 +1,80 @@
+//! Store operations that are on their way, and what they were for.
+
+use crate::Hub;
+use crate::attributes::AttributeStore;
+use crate::ids::MessageId;
+use crate::inbox::Origin;
+use crate::io::{Effect, Sink, Ticket};
+use crate::maps::{Map, SeededHasher};
+use crate::peers::SendToPeer;
+use crate::sessions::SessionKey;
+use crate::store_ops::{StoreAnswer, StoreOp};
+
+/// What an operation was for.
+#[derive(Debug)]
+pub(crate) enum PendingStore {
+    /// Nobody waits for it: a deletion that a later one makes good if it fails.
+    Forgotten,
+    /// The sender's hub stores a message for a user who is gone.
+    Send(SendToPeer),
+    /// The receiver's hub stores a message that was not confirmed in time.
+    Delivery {
+        session: SessionKey,
+        id: MessageId,
+        from: Origin,
+    },
+    /// Stored messages for a session.
+    InboxPage(SessionKey),
+    /// Attributes.
+    Attributes(AttributeStore),
+}
+
+#[derive(Debug)]
+pub(crate) struct Stores {
+    next: u64,
+    /// Bound: each belongs to an open request or a session's inbox, or is a deletion; the store's queue is bounded.
+    pending: Map<Ticket, PendingStore>,
+}
+
+impl Stores {
+    pub(crate) fn new(hasher: SeededHasher) -> Self {
+        Self {
+            next: 0,
+            pending: hasher.map(),
+        }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.pending.len()
+    }
+}
+
+impl Hub {
+    /// Gives the store an operation; the answer comes back to what `pending` says.
+    pub(crate) fn store(&mut self, op: StoreOp, pending: PendingStore, out: &mut dyn Sink) {
+        self.stores.next += 1;
+        let ticket = Ticket(self.stores.next);
+        self.stores.pending.insert(ticket, pending);
+        out.emit(Effect::Store { ticket, op });
+    }
+
+    pub(crate) fn handle_store_answer(
+        &mut self,
+        ticket: Ticket,
+        answer: StoreAnswer,
+        out: &mut dyn Sink,
+    ) {
+        let Some(pending) = self.stores.pending.remove(&ticket) else {
+            return;
+        };
+        match pending {
+            PendingStore::Forgotten => {}
+            PendingStore::Send(send) => self.finish_append(send, answer, out),
+            PendingStore::Delivery { session, id, from } => {
+                self.apply_delivery_stored(session, id, from, answer, out);
+            }
+            PendingStore::InboxPage(session) => self.apply_inbox_page(session, answer, out),
+            PendingStore::Attributes(pending) => self.apply_attributes(pending, answer, out),
+        }
+    }
+}

@@ -1,0 +1,49 @@
+//! The hub's timers: one heap, entries are never searched for.
+//!
+//! A timer that is no longer wanted fires and finds nothing to do: whoever set it compares with its own state.
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+
+use crate::ids::{ChannelKey, ConnectionId};
+use crate::sessions::SessionKey;
+
+/// What a timer reminds of.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Timer {
+    /// The connection should have logged in.
+    Login(ConnectionId),
+    /// Look at the session's heartbeat, grace, window and token.
+    Session(SessionKey),
+    /// Look at the session's unconfirmed deliveries.
+    Deliveries(SessionKey),
+    /// The channel's member count may be told again.
+    Count(Box<ChannelKey>),
+    /// Attributes whose owners may be gone are looked through.
+    Sweep,
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct Timers {
+    heap: BinaryHeap<Reverse<(u64, u64, Timer)>>,
+    /// Makes entries of one millisecond fire in the order in which they were set.
+    count: u64,
+}
+
+impl Timers {
+    pub(crate) fn set(&mut self, due_ms: u64, timer: Timer) {
+        self.count += 1;
+        self.heap.push(Reverse((due_ms, self.count, timer)));
+    }
+
+    pub(crate) fn next_due(&self) -> Option<u64> {
+        self.heap.peek().map(|Reverse((due, _, _))| *due)
+    }
+
+    pub(crate) fn pop_due(&mut self, now_ms: u64) -> Option<Timer> {
+        if self.next_due()? > now_ms {
+            return None;
+        }
+        self.heap.pop().map(|Reverse((_, _, timer))| timer)
+    }
+}
