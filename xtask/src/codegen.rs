@@ -255,6 +255,13 @@ fn rust_family(out: &mut String, family: &Family) {
     }
     if let Some(other) = family.outcomes.get("else") {
         out.push_str("\n    /// The code that an application sees for a server's outcome.\n");
+        if family.outcomes.len() == 1 {
+            let _ = writeln!(
+                out,
+                "    pub fn from_outcome(_: u32) -> u32 {{\n        {other}\n    }}\n}}\n"
+            );
+            return;
+        }
         out.push_str("    pub fn from_outcome(outcome: u32) -> u32 {\n        match outcome {\n");
         for (outcome, code) in family.outcomes.iter().filter(|(name, _)| *name != "else") {
             let _ = writeln!(

@@ -8,7 +8,7 @@ use tidings_wire::limits::PEER_TIMEOUT_MS;
 use crate::Hub;
 use crate::attributes::AttributeAsk;
 use crate::bus_ops::{Answer, AskId, BusOp, Question, Topic};
-use crate::channels::CountAsk;
+use crate::counts::CountAsk;
 use crate::ids::{ChannelKey, ConnectionId, HubId, UserKey};
 use crate::io::{Effect, Sink};
 use crate::login::{Claim, LocateAsk};

@@ -18,7 +18,7 @@ use tidings_wire::proto::{
 use crate::Hub;
 use crate::asks::PendingAsk;
 use crate::bus_ops::{Answer, BusOp, Publication, Question, Topic};
-use crate::channels::CountAsk;
+use crate::counts::CountAsk;
 use crate::ids::{ChannelKey, UserKey};
 use crate::io::{Effect, Sink};
 use crate::limiter;

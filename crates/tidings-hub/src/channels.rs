@@ -9,21 +9,14 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use indexmap::IndexMap;
-use tidings_wire::codes::Outcome;
 use tidings_wire::frame::encode_server;
-use tidings_wire::limits::{
-    CHANNELS_PER_SESSION_MAX, MEMBER_COUNT_LARGE_MS, MEMBER_COUNT_SMALL_MS,
-    MEMBER_COUNTS_PER_CALL_MAX, MEMBER_EVENTS_MAX,
-};
-use tidings_wire::names::ChannelName;
+use tidings_wire::limits::MEMBER_EVENTS_MAX;
 use tidings_wire::proto::{
-    ChannelMessage, MemberCount, MemberCounts, MemberJoined, MemberLeft, SendToChannel, UserList,
-    reply, server_message::Kind,
+    ChannelMessage, MemberJoined, MemberLeft, SendToChannel, server_message::Kind,
 };
 
 use crate::Hub;
-use crate::asks::PendingAsk;
-use crate::bus_ops::{Answer, BusOp, MemberSnapshot, Publication, Question, Topic};
+use crate::bus_ops::{BusOp, MemberSnapshot, Publication, Topic};
 use crate::ids::{ChannelKey, HubId, SessionId};
 use crate::inbox::Asker;
 use crate::io::{Effect, Sink};
@@ -32,10 +25,9 @@ use crate::maps::SeededHasher;
 use crate::members::{Change, Members, Missing, Stamp};
 use crate::outbox::Source;
 use crate::requests::check_message;
-use crate::sessions::{SessionKey, error};
+use crate::sessions::SessionKey;
 use crate::store_ops::{AttributeOwner, StoreOp};
 use crate::stores::PendingStore;
-use crate::timers::Timer;
 
 /// Publications kept while the members are being fetched; beyond it the hub goes on and repairs later.
 const HELD_MAX: usize = 16_384;
@@ -43,25 +35,46 @@ const HELD_MAX: usize = 16_384;
 /// A channel in which this hub has members.
 #[derive(Debug)]
 pub(crate) struct Channel {
-    key: Arc<ChannelKey>,
+    pub(crate) key: Arc<ChannelKey>,
     /// Sessions of this hub that get the channel's messages: its members, and former members that were gone
     /// but can still resume.
-    locals: IndexMap<SessionKey, SessionId, SeededHasher>,
+    pub(crate) locals: IndexMap<SessionKey, SessionId, SeededHasher>,
     /// Members on all hubs.
-    members: Members,
+    pub(crate) members: Members,
     /// This hub's numbering of its own changes.
-    epoch: u64,
-    seq: u64,
-    sync: Sync,
+    pub(crate) epoch: u64,
+    pub(crate) seq: u64,
+    pub(crate) sync: Sync,
     /// What this hub has published and not yet seen in the topic's order. Bound: open requests and memberships.
-    published: VecDeque<Published>,
-    count_told_ms: Option<u64>,
-    has_count_timer: bool,
+    pub(crate) published: VecDeque<Published>,
+    pub(crate) count_told_ms: Option<u64>,
+    pub(crate) has_count_timer: bool,
+}
+
+impl Channel {
+    /// A channel that becomes known here; its members have been asked for.
+    pub(crate) fn new(key: ChannelKey, hasher: SeededHasher, epoch: u64) -> Self {
+        Self {
+            key: Arc::new(key),
+            locals: IndexMap::with_hasher(hasher),
+            members: Members::new(hasher),
+            epoch,
+            seq: 0,
+            sync: Sync::Waiting {
+                held: Vec::new(),
+                askers: Vec::new(),
+                calls: Vec::new(),
+            },
+            published: VecDeque::new(),
+            count_told_ms: None,
+            has_count_timer: false,
+        }
+    }
 }
 
 /// Whether the members of before this hub's interest are known.
 #[derive(Debug)]
-enum Sync {
+pub(crate) enum Sync {
     /// They have been asked for; what comes meanwhile waits. Bound: `HELD_MAX`.
     Waiting {
         held: Vec<(HubId, Arc<Publication>)>,
@@ -73,14 +86,14 @@ enum Sync {
 
 /// Something of ours on its way through the topic.
 #[derive(Debug)]
-struct Published {
-    session: SessionKey,
-    id: SessionId,
-    what: Own,
+pub(crate) struct Published {
+    pub(crate) session: SessionKey,
+    pub(crate) id: SessionId,
+    pub(crate) what: Own,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Own {
+pub(crate) enum Own {
     /// A request to join.
     Join { cseq: u64 },
     /// A user that was gone is back.
@@ -95,181 +108,7 @@ enum Own {
     Message { cseq: u64 },
 }
 
-/// What a count was asked for.
-#[derive(Debug)]
-pub(crate) enum CountAsk {
-    /// One channel of a request.
-    Call { gather: u64, at: usize },
-    /// Attributes that may be left over.
-    Sweep {
-        channel: ChannelKey,
-        touched_before: u64,
-    },
-}
-
-/// A request for counts that waits for other hubs.
-#[derive(Debug)]
-pub(crate) struct CountGather {
-    session: SessionKey,
-    cseq: u64,
-    counts: Vec<MemberCount>,
-    missing: usize,
-}
-
 impl Hub {
-    pub(crate) fn handle_join(
-        &mut self,
-        key: SessionKey,
-        cseq: u64,
-        channel: &str,
-        out: &mut dyn Sink,
-    ) {
-        let Some(channel) = self.parse_channel(key, cseq, channel, out) else {
-            return;
-        };
-        let now_ms = self.now.mono_ms;
-        let Some(session) = self.sessions.get_mut(key) else {
-            return;
-        };
-        let refusal = if session.channels.contains(&channel.channel) {
-            let text = format!("channel {} is joined already", channel.channel);
-            Err(error(Outcome::AlreadyJoined, text))
-        } else if session.channels.len() >= CHANNELS_PER_SESSION_MAX {
-            let text = format!("{CHANNELS_PER_SESSION_MAX} channels are joined; leave one first");
-            Err(error(Outcome::TooManyChannels, text))
-        } else if session.settings.rate_limits {
-            let limiter = &mut session.limiter;
-            limiter
-                .take_join(&channel.channel, now_ms)
-                .and_then(|()| limiter.take(limiter::Kind::Join, now_ms))
-        } else {
-            Ok(())
-        };
-        if let Err(refusal) = refusal {
-            return self.reply_error(key, cseq, refusal, out);
-        }
-        session.channels.push(channel.channel.clone());
-        self.become_interested(&channel, out);
-        self.publish_membership(&channel, key, Own::Join { cseq }, out);
-    }
-
-    /// Makes the channel known here: subscribes first, then asks the other hubs for its members.
-    fn become_interested(&mut self, key: &ChannelKey, out: &mut dyn Sink) {
-        if self.channels.contains_key(key) {
-            return;
-        }
-        self.epochs += 1;
-        let channel = Channel {
-            key: Arc::new(key.clone()),
-            locals: IndexMap::with_hasher(self.hasher),
-            members: Members::new(self.hasher),
-            epoch: self.epochs,
-            seq: 0,
-            sync: Sync::Waiting {
-                held: Vec::new(),
-                askers: Vec::new(),
-                calls: Vec::new(),
-            },
-            published: VecDeque::new(),
-            count_told_ms: None,
-            has_count_timer: false,
-        };
-        self.channels.insert(key.clone(), channel);
-        let topic = Topic::Channel(key.clone());
-        out.emit(Effect::Bus(BusOp::Subscribe(topic.clone())));
-        self.ask(
-            topic,
-            Question::Members,
-            PendingAsk::Members(key.clone()),
-            out,
-        );
-    }
-
-    /// Publishes a change of one of our members and remembers it until it comes back in the topic's order.
-    fn publish_membership(
-        &mut self,
-        key: &ChannelKey,
-        session_key: SessionKey,
-        what: Own,
-        out: &mut dyn Sink,
-    ) {
-        let Some(session) = self.sessions.get(session_key) else {
-            return;
-        };
-        let Some(channel) = self.channels.get_mut(key) else {
-            return;
-        };
-        channel.seq += 1;
-        let (seq, epoch) = (channel.seq, channel.epoch);
-        let (user, id) = (session.user.clone(), session.id);
-        let message = match what {
-            Own::Join { .. } | Own::Show => Publication::Joined {
-                seq,
-                epoch,
-                user,
-                session: id,
-            },
-            Own::Leave { .. } | Own::Hide | Own::End => Publication::Left {
-                seq,
-                epoch,
-                user,
-                session: id,
-            },
-            Own::Message { .. } => return,
-        };
-        channel.published.push_back(Published {
-            session: session_key,
-            id,
-            what,
-        });
-        let topic = Topic::Channel(key.clone());
-        out.emit(Effect::Bus(BusOp::Publish {
-            topic,
-            message: Arc::new(message),
-        }));
-    }
-
-    pub(crate) fn handle_leave(
-        &mut self,
-        key: SessionKey,
-        cseq: u64,
-        channel: &str,
-        out: &mut dyn Sink,
-    ) {
-        let Some(channel) = self.joined_channel(key, cseq, channel, out) else {
-            return;
-        };
-        if let Some(session) = self.sessions.get_mut(key) {
-            session.channels.retain(|joined| *joined != channel.channel);
-        }
-        self.publish_membership(&channel, key, Own::Leave { cseq }, out);
-    }
-
-    /// The channel of a call that needs it joined, or an answer.
-    fn joined_channel(
-        &mut self,
-        key: SessionKey,
-        cseq: u64,
-        channel: &str,
-        out: &mut dyn Sink,
-    ) -> Option<ChannelKey> {
-        let session = self.sessions.get(key)?;
-        let joined = ChannelName::parse(channel)
-            .ok()
-            .filter(|channel| session.channels.contains(channel));
-        match joined {
-            Some(channel) => Some(ChannelKey {
-                app: session.user.app.clone(),
-                channel,
-            }),
-            None => {
-                let text = format!("channel {channel:?} is not joined");
-                self.reply_error(key, cseq, error(Outcome::NotInChannel, text), out);
-                None
-            }
-        }
-    }
-
     pub(crate) fn handle_send_to_channel(
         &mut self,
         key: SessionKey,
@@ -545,7 +384,7 @@ impl Hub {
     }
 
     /// Hands a frame to every member here but the sender: no allocation and no copy per member.
-    fn fan_out(
+    pub(crate) fn fan_out(
         &mut self,
         key: &ChannelKey,
         frame: &Bytes,
@@ -569,256 +408,7 @@ impl Hub {
         }
     }
 
-    // ------------------------------------------------------------ counts and lists
-
-    /// Tells the count now, or when the time since it was last told is over (rtm-v1 4.5).
-    fn schedule_count(&mut self, key: &ChannelKey, out: &mut dyn Sink) {
-        let now_ms = self.now.mono_ms;
-        let Some(channel) = self.channels.get_mut(key) else {
-            return;
-        };
-        if channel.has_count_timer {
-            return;
-        }
-        let spacing_ms = if channel.members.len() > MEMBER_EVENTS_MAX {
-            MEMBER_COUNT_LARGE_MS
-        } else {
-            MEMBER_COUNT_SMALL_MS
-        };
-        let due = channel.count_told_ms.map_or(0, |told| told + spacing_ms);
-        channel.has_count_timer = true;
-        if due > now_ms {
-            self.timers.set(due, Timer::Count(Box::new(key.clone())));
-        } else {
-            self.tell_count(key, out);
-        }
-    }
-
-    pub(crate) fn tell_count(&mut self, key: &ChannelKey, out: &mut dyn Sink) {
-        let now_ms = self.now.mono_ms;
-        let Some(channel) = self.channels.get_mut(key) else {
-            return;
-        };
-        if !std::mem::take(&mut channel.has_count_timer) {
-            return;
-        }
-        channel.count_told_ms = Some(now_ms);
-        let count = u32::try_from(channel.members.len()).unwrap_or(u32::MAX);
-        let frame = encode_server(Kind::MemberCount(MemberCount {
-            channel: key.channel.to_string(),
-            count,
-        }));
-        self.fan_out(key, &frame, None, out);
-    }
-
-    pub(crate) fn handle_get_members(
-        &mut self,
-        key: SessionKey,
-        cseq: u64,
-        channel: &str,
-        out: &mut dyn Sink,
-    ) {
-        let Some(channel) = self.joined_channel(key, cseq, channel, out) else {
-            return;
-        };
-        if self.take_rate(key, cseq, limiter::Kind::GetMembers, out) {
-            self.answer_member_list(&channel, key, cseq, out);
-        }
-    }
-
-    fn answer_member_list(
-        &mut self,
-        key: &ChannelKey,
-        session: SessionKey,
-        cseq: u64,
-        out: &mut dyn Sink,
-    ) {
-        let Some(channel) = self.channels.get_mut(key) else {
-            return;
-        };
-        if let Sync::Waiting { calls, .. } = &mut channel.sync {
-            calls.push((session, cseq));
-            return;
-        }
-        let user_ids = channel.members.sample(MEMBER_EVENTS_MAX, &mut self.rng);
-        self.reply(
-            session,
-            cseq,
-            reply::Result::Users(UserList { user_ids }),
-            out,
-        );
-    }
-
-    pub(crate) fn handle_get_member_counts(
-        &mut self,
-        key: SessionKey,
-        cseq: u64,
-        channels: Vec<String>,
-        out: &mut dyn Sink,
-    ) {
-        if channels.len() > MEMBER_COUNTS_PER_CALL_MAX {
-            let text = format!(
-                "{} channels are named; at most {MEMBER_COUNTS_PER_CALL_MAX} are allowed",
-                channels.len()
-            );
-            let refusal = error(Outcome::TooManyChannelsNamed, text);
-            return self.reply_error(key, cseq, refusal, out);
-        }
-        if channels.is_empty() {
-            let refusal = error(Outcome::InvalidArgument, "the list of channels is empty");
-            return self.reply_error(key, cseq, refusal, out);
-        }
-        let mut keys = Vec::with_capacity(channels.len());
-        for channel in &channels {
-            match self.parse_channel(key, cseq, channel, out) {
-                Some(channel) => keys.push(channel),
-                None => return,
-            }
-        }
-        if !self.take_rate(key, cseq, limiter::Kind::GetMemberCounts, out) {
-            return;
-        }
-        let mut gather = CountGather {
-            session: key,
-            cseq,
-            counts: Vec::new(),
-            missing: 0,
-        };
-        let mut unknown = Vec::new();
-        for (at, (channel, name)) in keys.into_iter().zip(channels).enumerate() {
-            let here = self
-                .channels
-                .get(&channel)
-                .filter(|c| matches!(c.sync, Sync::Ready));
-            let count = here.map_or(0, |channel| channel.members.len());
-            let count = u32::try_from(count).unwrap_or(u32::MAX);
-            gather.counts.push(MemberCount {
-                channel: name,
-                count,
-            });
-            if here.is_none() {
-                unknown.push((at, channel));
-            }
-        }
-        gather.missing = unknown.len();
-        if gather.missing == 0 {
-            return self.finish_counts(gather, out);
-        }
-        self.gathers += 1;
-        let id = self.gathers;
-        self.count_gathers.insert(id, gather);
-        for (at, channel) in unknown {
-            let pending = PendingAsk::Count(CountAsk::Call { gather: id, at });
-            self.ask(Topic::Channel(channel), Question::Count, pending, out);
-        }
-    }
-
-    pub(crate) fn finish_count(&mut self, ask: CountAsk, count: u32, out: &mut dyn Sink) {
-        match ask {
-            CountAsk::Call { gather: id, at } => {
-                let Some(gather) = self.count_gathers.get_mut(&id) else {
-                    return;
-                };
-                gather.counts[at].count = count;
-                gather.missing -= 1;
-                if gather.missing == 0
-                    && let Some(gather) = self.count_gathers.remove(&id)
-                {
-                    self.finish_counts(gather, out);
-                }
-            }
-            CountAsk::Sweep {
-                channel,
-                touched_before,
-            } => {
-                let owner = AttributeOwner::Channel(channel);
-                self.settle_owner(owner, count > 0, touched_before, out);
-            }
-        }
-    }
-
-    fn finish_counts(&mut self, gather: CountGather, out: &mut dyn Sink) {
-        let counts = reply::Result::MemberCounts(MemberCounts {
-            counts: gather.counts,
-        });
-        self.reply(gather.session, gather.cseq, counts, out);
-    }
-
-    pub(crate) fn answer_members(&mut self, key: &ChannelKey, asker: Asker, out: &mut dyn Sink) {
-        let Some(channel) = self.channels.get_mut(key) else {
-            return self.answer(asker, Answer::Members(Vec::new()), out);
-        };
-        if let Sync::Waiting { askers, .. } = &mut channel.sync {
-            // No circle: within a node the first subscriber of a topic waits for nobody.
-            askers.push(asker);
-            return;
-        }
-        let known = channel.members.snapshots(key);
-        self.answer(asker, Answer::Members(known), out);
-    }
-
-    pub(crate) fn answer_count(&mut self, key: &ChannelKey, asker: Asker, out: &mut dyn Sink) {
-        let count = self
-            .channels
-            .get(key)
-            .map_or(0, |channel| channel.members.len());
-        self.answer(
-            asker,
-            Answer::Count(u32::try_from(count).unwrap_or(u32::MAX)),
-            out,
-        );
-    }
-
-    // ------------------------------------------------------------ the end of memberships
-
-    /// The user is gone: others see it leave, but messages are kept for its return.
-    pub(crate) fn hide_memberships(&mut self, key: SessionKey, out: &mut dyn Sink) {
-        for channel in self.channels_of(key) {
-            self.publish_membership(&channel, key, Own::Hide, out);
-        }
-    }
-
-    /// The user is back: others see it join.
-    pub(crate) fn show_memberships(&mut self, key: SessionKey, out: &mut dyn Sink) {
-        for channel in self.channels_of(key) {
-            self.publish_membership(&channel, key, Own::Show, out);
-        }
-    }
-
-    /// The session is over. A session whose user was gone has left its channels before.
-    pub(crate) fn end_memberships(
-        &mut self,
-        key: SessionKey,
-        visibility: Visibility,
-        out: &mut dyn Sink,
-    ) {
-        for channel_key in self.channels_of(key) {
-            if visibility == Visibility::Visible {
-                self.publish_membership(&channel_key, key, Own::End, out);
-            }
-            if let Some(channel) = self.channels.get_mut(&channel_key) {
-                channel.locals.swap_remove(&key);
-            }
-            self.drop_channel_if_unused(&channel_key, out);
-        }
-    }
-
-    fn channels_of(&self, key: SessionKey) -> Vec<ChannelKey> {
-        let Some(session) = self.sessions.get(key) else {
-            return Vec::new();
-        };
-        let app = &session.user.app;
-        session
-            .channels
-            .iter()
-            .map(|channel| ChannelKey {
-                app: app.clone(),
-                channel: channel.clone(),
-            })
-            .collect()
-    }
-
-    fn drop_channel_if_unused(&mut self, key: &ChannelKey, out: &mut dyn Sink) {
+    pub(crate) fn drop_channel_if_unused(&mut self, key: &ChannelKey, out: &mut dyn Sink) {
         let Some(channel) = self.channels.get(key) else {
             return;
         };
@@ -838,11 +428,4 @@ impl Hub {
         };
         self.store(op, PendingStore::Forgotten, out);
     }
-}
-
-/// Whether others see a session's memberships.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Visibility {
-    Visible,
-    Hidden,
 }

@@ -11,8 +11,9 @@ use tidings_wire::proto::{ClientFrame, ClientMessage, Ping, client_message, serv
 
 use crate::asks::Asks;
 use crate::bus_ops::{BusInput, Publication, Question, Topic};
-use crate::channels::{Channel, CountGather};
+use crate::channels::Channel;
 use crate::config::HubConfig;
+use crate::counts::CountGather;
 use crate::ids::{ChannelKey, ConnectionId, HubId, UserKey};
 use crate::io::{Effect, Input, Sink};
 use crate::login::{Connection, UserEntry};

@@ -7,7 +7,8 @@
 //!
 //! Reading order: [`io`] (everything that goes in and comes out), [`bus_ops`] and [`store_ops`] (the words
 //! spoken with bus and store), `hub` (the entry, which routes), then a file per feature: `login`, `sessions`,
-//! `outbox`, `peers`, `inbox`, `channels`, `members`, `attributes`, `presence`.
+//! `outbox`, `peers`, `inbox`, `channels`, `memberships`,
+//! `members`, `counts`, `attributes`, `presence`.
 //!
 //! ```
 //! use std::sync::Arc;
@@ -34,6 +35,7 @@ mod attributes;
 pub mod bus_ops;
 mod channels;
 pub mod config;
+mod counts;
 mod hub;
 pub mod ids;
 mod inbox;
@@ -42,6 +44,7 @@ mod limiter;
 mod login;
 mod maps;
 mod members;
+mod memberships;
 mod outbox;
 mod peers;
 mod presence;

@@ -12,11 +12,11 @@ use tidings_wire::names::ChannelName;
 use tidings_wire::proto::{Done, Error, PresenceState, Reply, reply, server_message::Kind};
 
 use crate::bus_ops::{BusOp, LoginStamp, Topic};
-use crate::channels::Visibility;
 use crate::ids::{ConnectionId, SessionId, UserKey};
 use crate::inbox::{Delivery, InboxState};
 use crate::io::{Effect, Sink};
 use crate::limiter::Limiter;
+use crate::memberships::Visibility;
 use crate::outbox::{Outbox, Source};
 use crate::timers::Timer;
 use crate::{AppSettings, Hub};

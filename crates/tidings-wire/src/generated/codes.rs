@@ -221,10 +221,8 @@ pub mod logout_err {
     pub const USER_NOT_LOGGED_IN: u32 = 102;
 
     /// The code that an application sees for a server's outcome.
-    pub fn from_outcome(outcome: u32) -> u32 {
-        match outcome {
-            _ => USER_NOT_LOGGED_IN,
-        }
+    pub fn from_outcome(_: u32) -> u32 {
+        USER_NOT_LOGGED_IN
     }
 }
 

@@ -1,0 +1,241 @@
+//! Member lists and counts.
+
+use tidings_wire::codes::Outcome;
+use tidings_wire::frame::encode_server;
+use tidings_wire::limits::{
+    MEMBER_COUNT_LARGE_MS, MEMBER_COUNT_SMALL_MS, MEMBER_COUNTS_PER_CALL_MAX, MEMBER_EVENTS_MAX,
+};
+use tidings_wire::proto::{MemberCount, MemberCounts, UserList, reply, server_message::Kind};
+
+use crate::Hub;
+use crate::asks::PendingAsk;
+use crate::bus_ops::{Answer, Question, Topic};
+use crate::channels::Sync;
+use crate::ids::ChannelKey;
+use crate::inbox::Asker;
+use crate::io::Sink;
+use crate::limiter;
+use crate::sessions::{SessionKey, error};
+use crate::store_ops::AttributeOwner;
+use crate::timers::Timer;
+
+/// What a count was asked for.
+#[derive(Debug)]
+pub(crate) enum CountAsk {
+    /// One channel of a request.
+    Call { gather: u64, at: usize },
+    /// Attributes that may be left over.
+    Sweep {
+        channel: ChannelKey,
+        touched_before: u64,
+    },
+}
+
+/// A request for counts that waits for other hubs.
+#[derive(Debug)]
+pub(crate) struct CountGather {
+    session: SessionKey,
+    cseq: u64,
+    counts: Vec<MemberCount>,
+    missing: usize,
+}
+
+impl Hub {
+    /// Tells the count now, or when the time since it was last told is over (rtm-v1 4.5).
+    pub(crate) fn schedule_count(&mut self, key: &ChannelKey, out: &mut dyn Sink) {
+        let now_ms = self.now.mono_ms;
+        let Some(channel) = self.channels.get_mut(key) else {
+            return;
+        };
+        if channel.has_count_timer {
+            return;
+        }
+        let spacing_ms = if channel.members.len() > MEMBER_EVENTS_MAX {
+            MEMBER_COUNT_LARGE_MS
+        } else {
+            MEMBER_COUNT_SMALL_MS
+        };
+        let due = channel.count_told_ms.map_or(0, |told| told + spacing_ms);
+        channel.has_count_timer = true;
+        if due > now_ms {
+            self.timers.set(due, Timer::Count(Box::new(key.clone())));
+        } else {
+            self.tell_count(key, out);
+        }
+    }
+
+    pub(crate) fn tell_count(&mut self, key: &ChannelKey, out: &mut dyn Sink) {
+        let now_ms = self.now.mono_ms;
+        let Some(channel) = self.channels.get_mut(key) else {
+            return;
+        };
+        if !std::mem::take(&mut channel.has_count_timer) {
+            return;
+        }
+        channel.count_told_ms = Some(now_ms);
+        let count = u32::try_from(channel.members.len()).unwrap_or(u32::MAX);
+        let frame = encode_server(Kind::MemberCount(MemberCount {
+            channel: key.channel.to_string(),
+            count,
+        }));
+        self.fan_out(key, &frame, None, out);
+    }
+
+    pub(crate) fn handle_get_members(
+        &mut self,
+        key: SessionKey,
+        cseq: u64,
+        channel: &str,
+        out: &mut dyn Sink,
+    ) {
+        let Some(channel) = self.joined_channel(key, cseq, channel, out) else {
+            return;
+        };
+        if self.take_rate(key, cseq, limiter::Kind::GetMembers, out) {
+            self.answer_member_list(&channel, key, cseq, out);
+        }
+    }
+
+    pub(crate) fn answer_member_list(
+        &mut self,
+        key: &ChannelKey,
+        session: SessionKey,
+        cseq: u64,
+        out: &mut dyn Sink,
+    ) {
+        let Some(channel) = self.channels.get_mut(key) else {
+            return;
+        };
+        if let Sync::Waiting { calls, .. } = &mut channel.sync {
+            calls.push((session, cseq));
+            return;
+        }
+        let user_ids = channel.members.sample(MEMBER_EVENTS_MAX, &mut self.rng);
+        self.reply(
+            session,
+            cseq,
+            reply::Result::Users(UserList { user_ids }),
+            out,
+        );
+    }
+
+    pub(crate) fn handle_get_member_counts(
+        &mut self,
+        key: SessionKey,
+        cseq: u64,
+        channels: Vec<String>,
+        out: &mut dyn Sink,
+    ) {
+        if channels.len() > MEMBER_COUNTS_PER_CALL_MAX {
+            let text = format!(
+                "{} channels are named; at most {MEMBER_COUNTS_PER_CALL_MAX} are allowed",
+                channels.len()
+            );
+            let refusal = error(Outcome::TooManyChannelsNamed, text);
+            return self.reply_error(key, cseq, refusal, out);
+        }
+        if channels.is_empty() {
+            let refusal = error(Outcome::InvalidArgument, "the list of channels is empty");
+            return self.reply_error(key, cseq, refusal, out);
+        }
+        let mut keys = Vec::with_capacity(channels.len());
+        for channel in &channels {
+            match self.parse_channel(key, cseq, channel, out) {
+                Some(channel) => keys.push(channel),
+                None => return,
+            }
+        }
+        if !self.take_rate(key, cseq, limiter::Kind::GetMemberCounts, out) {
+            return;
+        }
+        let mut gather = CountGather {
+            session: key,
+            cseq,
+            counts: Vec::new(),
+            missing: 0,
+        };
+        let mut unknown = Vec::new();
+        for (at, (channel, name)) in keys.into_iter().zip(channels).enumerate() {
+            let here = self
+                .channels
+                .get(&channel)
+                .filter(|c| matches!(c.sync, Sync::Ready));
+            let count = here.map_or(0, |channel| channel.members.len());
+            let count = u32::try_from(count).unwrap_or(u32::MAX);
+            gather.counts.push(MemberCount {
+                channel: name,
+                count,
+            });
+            if here.is_none() {
+                unknown.push((at, channel));
+            }
+        }
+        gather.missing = unknown.len();
+        if gather.missing == 0 {
+            return self.finish_counts(gather, out);
+        }
+        self.gathers += 1;
+        let id = self.gathers;
+        self.count_gathers.insert(id, gather);
+        for (at, channel) in unknown {
+            let pending = PendingAsk::Count(CountAsk::Call { gather: id, at });
+            self.ask(Topic::Channel(channel), Question::Count, pending, out);
+        }
+    }
+
+    pub(crate) fn finish_count(&mut self, ask: CountAsk, count: u32, out: &mut dyn Sink) {
+        match ask {
+            CountAsk::Call { gather: id, at } => {
+                let Some(gather) = self.count_gathers.get_mut(&id) else {
+                    return;
+                };
+                gather.counts[at].count = count;
+                gather.missing -= 1;
+                if gather.missing == 0
+                    && let Some(gather) = self.count_gathers.remove(&id)
+                {
+                    self.finish_counts(gather, out);
+                }
+            }
+            CountAsk::Sweep {
+                channel,
+                touched_before,
+            } => {
+                let owner = AttributeOwner::Channel(channel);
+                self.settle_owner(owner, count > 0, touched_before, out);
+            }
+        }
+    }
+
+    fn finish_counts(&mut self, gather: CountGather, out: &mut dyn Sink) {
+        let counts = reply::Result::MemberCounts(MemberCounts {
+            counts: gather.counts,
+        });
+        self.reply(gather.session, gather.cseq, counts, out);
+    }
+
+    pub(crate) fn answer_members(&mut self, key: &ChannelKey, asker: Asker, out: &mut dyn Sink) {
+        let Some(channel) = self.channels.get_mut(key) else {
+            return self.answer(asker, Answer::Members(Vec::new()), out);
+        };
+        if let Sync::Waiting { askers, .. } = &mut channel.sync {
+            // No circle: within a node the first subscriber of a topic waits for nobody.
+            askers.push(asker);
+            return;
+        }
+        let known = channel.members.snapshots(key);
+        self.answer(asker, Answer::Members(known), out);
+    }
+
+    pub(crate) fn answer_count(&mut self, key: &ChannelKey, asker: Asker, out: &mut dyn Sink) {
+        let count = self
+            .channels
+            .get(key)
+            .map_or(0, |channel| channel.members.len());
+        self.answer(
+            asker,
+            Answer::Count(u32::try_from(count).unwrap_or(u32::MAX)),
+            out,
+        );
+    }
+}

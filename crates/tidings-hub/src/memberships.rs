@@ -1,0 +1,211 @@
+//! A session's memberships: joining, leaving, and what becomes of them when the user is gone.
+
+use std::sync::Arc;
+
+use tidings_wire::codes::Outcome;
+use tidings_wire::limits::CHANNELS_PER_SESSION_MAX;
+use tidings_wire::names::ChannelName;
+
+use crate::Hub;
+use crate::asks::PendingAsk;
+use crate::bus_ops::{BusOp, Publication, Question, Topic};
+use crate::channels::{Channel, Own, Published};
+use crate::ids::ChannelKey;
+use crate::io::{Effect, Sink};
+use crate::limiter;
+use crate::sessions::{SessionKey, error};
+
+/// Whether others see a session's memberships.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Visibility {
+    Visible,
+    Hidden,
+}
+
+impl Hub {
+    pub(crate) fn handle_join(
+        &mut self,
+        key: SessionKey,
+        cseq: u64,
+        channel: &str,
+        out: &mut dyn Sink,
+    ) {
+        let Some(channel) = self.parse_channel(key, cseq, channel, out) else {
+            return;
+        };
+        let now_ms = self.now.mono_ms;
+        let Some(session) = self.sessions.get_mut(key) else {
+            return;
+        };
+        let refusal = if session.channels.contains(&channel.channel) {
+            let text = format!("channel {} is joined already", channel.channel);
+            Err(error(Outcome::AlreadyJoined, text))
+        } else if session.channels.len() >= CHANNELS_PER_SESSION_MAX {
+            let text = format!("{CHANNELS_PER_SESSION_MAX} channels are joined; leave one first");
+            Err(error(Outcome::TooManyChannels, text))
+        } else if session.settings.rate_limits {
+            let limiter = &mut session.limiter;
+            limiter
+                .take_join(&channel.channel, now_ms)
+                .and_then(|()| limiter.take(limiter::Kind::Join, now_ms))
+        } else {
+            Ok(())
+        };
+        if let Err(refusal) = refusal {
+            return self.reply_error(key, cseq, refusal, out);
+        }
+        session.channels.push(channel.channel.clone());
+        self.become_interested(&channel, out);
+        self.publish_membership(&channel, key, Own::Join { cseq }, out);
+    }
+
+    /// Makes the channel known here: subscribes first, then asks the other hubs for its members.
+    fn become_interested(&mut self, key: &ChannelKey, out: &mut dyn Sink) {
+        if self.channels.contains_key(key) {
+            return;
+        }
+        self.epochs += 1;
+        let channel = Channel::new(key.clone(), self.hasher, self.epochs);
+        self.channels.insert(key.clone(), channel);
+        let topic = Topic::Channel(key.clone());
+        out.emit(Effect::Bus(BusOp::Subscribe(topic.clone())));
+        self.ask(
+            topic,
+            Question::Members,
+            PendingAsk::Members(key.clone()),
+            out,
+        );
+    }
+
+    /// Publishes a change of one of our members and remembers it until it comes back in the topic's order.
+    fn publish_membership(
+        &mut self,
+        key: &ChannelKey,
+        session_key: SessionKey,
+        what: Own,
+        out: &mut dyn Sink,
+    ) {
+        let Some(session) = self.sessions.get(session_key) else {
+            return;
+        };
+        let Some(channel) = self.channels.get_mut(key) else {
+            return;
+        };
+        channel.seq += 1;
+        let (seq, epoch) = (channel.seq, channel.epoch);
+        let (user, id) = (session.user.clone(), session.id);
+        let message = match what {
+            Own::Join { .. } | Own::Show => Publication::Joined {
+                seq,
+                epoch,
+                user,
+                session: id,
+            },
+            Own::Leave { .. } | Own::Hide | Own::End => Publication::Left {
+                seq,
+                epoch,
+                user,
+                session: id,
+            },
+            Own::Message { .. } => return,
+        };
+        channel.published.push_back(Published {
+            session: session_key,
+            id,
+            what,
+        });
+        let topic = Topic::Channel(key.clone());
+        out.emit(Effect::Bus(BusOp::Publish {
+            topic,
+            message: Arc::new(message),
+        }));
+    }
+
+    pub(crate) fn handle_leave(
+        &mut self,
+        key: SessionKey,
+        cseq: u64,
+        channel: &str,
+        out: &mut dyn Sink,
+    ) {
+        let Some(channel) = self.joined_channel(key, cseq, channel, out) else {
+            return;
+        };
+        if let Some(session) = self.sessions.get_mut(key) {
+            session.channels.retain(|joined| *joined != channel.channel);
+        }
+        self.publish_membership(&channel, key, Own::Leave { cseq }, out);
+    }
+
+    /// The channel of a call that needs it joined, or an answer.
+    pub(crate) fn joined_channel(
+        &mut self,
+        key: SessionKey,
+        cseq: u64,
+        channel: &str,
+        out: &mut dyn Sink,
+    ) -> Option<ChannelKey> {
+        let session = self.sessions.get(key)?;
+        let joined = ChannelName::parse(channel)
+            .ok()
+            .filter(|channel| session.channels.contains(channel));
+        match joined {
+            Some(channel) => Some(ChannelKey {
+                app: session.user.app.clone(),
+                channel,
+            }),
+            None => {
+                let text = format!("channel {channel:?} is not joined");
+                self.reply_error(key, cseq, error(Outcome::NotInChannel, text), out);
+                None
+            }
+        }
+    }
+
+    /// The user is gone: others see it leave, but messages are kept for its return.
+    pub(crate) fn hide_memberships(&mut self, key: SessionKey, out: &mut dyn Sink) {
+        for channel in self.channels_of(key) {
+            self.publish_membership(&channel, key, Own::Hide, out);
+        }
+    }
+
+    /// The user is back: others see it join.
+    pub(crate) fn show_memberships(&mut self, key: SessionKey, out: &mut dyn Sink) {
+        for channel in self.channels_of(key) {
+            self.publish_membership(&channel, key, Own::Show, out);
+        }
+    }
+
+    /// The session is over. A session whose user was gone has left its channels before.
+    pub(crate) fn end_memberships(
+        &mut self,
+        key: SessionKey,
+        visibility: Visibility,
+        out: &mut dyn Sink,
+    ) {
+        for channel_key in self.channels_of(key) {
+            if visibility == Visibility::Visible {
+                self.publish_membership(&channel_key, key, Own::End, out);
+            }
+            if let Some(channel) = self.channels.get_mut(&channel_key) {
+                channel.locals.swap_remove(&key);
+            }
+            self.drop_channel_if_unused(&channel_key, out);
+        }
+    }
+
+    fn channels_of(&self, key: SessionKey) -> Vec<ChannelKey> {
+        let Some(session) = self.sessions.get(key) else {
+            return Vec::new();
+        };
+        let app = &session.user.app;
+        session
+            .channels
+            .iter()
+            .map(|channel| ChannelKey {
+                app: app.clone(),
+                channel: channel.clone(),
+            })
+            .collect()
+    }
+}
