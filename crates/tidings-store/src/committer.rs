@@ -1,0 +1,315 @@
+//! The thread that owns the engine: hubs hand in operations, it carries out what is waiting as one group.
+//!
+//! The slower a sync is, the more waits meanwhile and the larger the next group is: the rate of operations
+//! does not depend on the rate of syncs.
+
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::{Builder, JoinHandle};
+use std::time::Instant;
+
+use tidings_hub::Ticket;
+use tidings_hub::ids::HubId;
+use tidings_hub::store_ops::{StoreAnswer, StoreOp};
+
+use crate::engine::{Access, Engine, Health};
+
+/// Bound: operations that wait. As many again may be in the group that is being carried out. More would only
+/// make the answers later: a client gives up after seconds.
+pub const QUEUE_OPERATIONS_MAX: usize = 4096;
+
+/// Bound: bytes that wait. One operation is taken into an empty queue whatever its size.
+pub const QUEUE_BYTES_MAX: usize = 8 << 20;
+
+/// Takes answers to a hub.
+pub trait AnswerSink: Send + 'static {
+    /// Takes the answers to operations of one hub, in the order of the operations. Called from the store's
+    /// thread, which does nothing else meanwhile: it hands them on and returns.
+    fn answers(&self, hub: HubId, answers: Vec<(Ticket, StoreAnswer)>);
+}
+
+impl<F: Fn(HubId, Vec<(Ticket, StoreAnswer)>) + Send + 'static> AnswerSink for F {
+    fn answers(&self, hub: HubId, answers: Vec<(Ticket, StoreAnswer)>) {
+        self(hub, answers);
+    }
+}
+
+/// How the store of a node is.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Status {
+    /// How the engine is.
+    pub health: Health,
+    /// Operations that wait.
+    pub queued_operations: usize,
+    /// About how many bytes they take.
+    pub queued_bytes: usize,
+    /// Groups carried out.
+    pub groups: u64,
+    /// Operations carried out.
+    pub operations: u64,
+    /// Operations refused because the queue was full or closing.
+    pub refused: u64,
+    /// Time spent in groups, in microseconds.
+    pub busy_us: u64,
+    /// The longest group, in microseconds.
+    pub longest_us: u64,
+}
+
+/// Owns an engine on a thread of its own.
+///
+/// Dropping it carries out what was submitted, as [`Self::close`] does.
+pub struct Committer {
+    shared: Arc<Shared>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Committer {
+    /// Starts the thread.
+    ///
+    /// # Errors
+    /// The system has no thread to give.
+    pub fn open(engine: impl Engine + Send + 'static, sink: impl AnswerSink) -> io::Result<Self> {
+        let mut queue = Queue::default();
+        queue.status.health = engine.health();
+        let shared = Arc::new(Shared {
+            queue: Mutex::new(queue),
+            changed: Condvar::new(),
+        });
+        let theirs = Arc::clone(&shared);
+        let thread = Builder::new()
+            .name("store".into())
+            .spawn(move || run(engine, &sink, &theirs))?;
+        Ok(Self {
+            shared,
+            thread: Some(thread),
+        })
+    }
+
+    /// A way in for one more hub.
+    pub fn submitter(&self) -> Submitter {
+        Submitter {
+            shared: Arc::clone(&self.shared),
+        }
+    }
+
+    /// Refuses what comes from now on, carries out what was submitted before, answers it and closes the
+    /// engine.
+    pub fn close(mut self) {
+        self.finish();
+    }
+
+    fn finish(&mut self) {
+        self.shared.lock().is_closing = true;
+        self.shared.changed.notify_one();
+        if let Some(thread) = self.thread.take() {
+            // The thread panics only if the sink does, and has then said so.
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Drop for Committer {
+    fn drop(&mut self) {
+        self.finish();
+    }
+}
+
+/// Hands operations in. Cheap to clone.
+#[derive(Clone)]
+pub struct Submitter {
+    shared: Arc<Shared>,
+}
+
+impl Submitter {
+    /// Hands in operations of a hub. They are carried out in this order, after what was handed in before.
+    ///
+    /// What does not fit any more is not carried out and stands in `refused`, answered `Failed`.
+    pub fn submit(
+        &self,
+        hub: HubId,
+        operations: impl IntoIterator<Item = (Ticket, StoreOp)>,
+        refused: &mut Vec<(Ticket, StoreAnswer)>,
+    ) {
+        let mut queue = self.shared.lock();
+        for (ticket, op) in operations {
+            let bytes = op_bytes(&op);
+            if let Some(reason) = queue.refusal(bytes) {
+                queue.status.refused += 1;
+                refused.push((ticket, StoreAnswer::Failed { reason }));
+                continue;
+            }
+            queue.status.queued_bytes += bytes;
+            queue.owners.push((hub, ticket));
+            queue.ops.push(op);
+        }
+        let has_work = !queue.ops.is_empty();
+        drop(queue);
+        if has_work {
+            self.shared.changed.notify_one();
+        }
+    }
+
+    /// How the store is.
+    pub fn status(&self) -> Status {
+        let queue = self.shared.lock();
+        Status {
+            queued_operations: queue.ops.len(),
+            ..queue.status.clone()
+        }
+    }
+}
+
+struct Shared {
+    queue: Mutex<Queue>,
+    /// There is work, or the committer is closing.
+    changed: Condvar,
+}
+
+impl Shared {
+    /// No code can panic while it holds the lock, so a poisoned one is as good.
+    fn lock(&self) -> MutexGuard<'_, Queue> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[derive(Default)]
+struct Queue {
+    /// Whose the operations are: as long as `ops`.
+    owners: Vec<(HubId, Ticket)>,
+    ops: Vec<StoreOp>,
+    is_closing: bool,
+    status: Status,
+}
+
+impl Queue {
+    fn refusal(&self, bytes: usize) -> Option<String> {
+        let (operations, queued_bytes) = (self.ops.len(), self.status.queued_bytes);
+        if self.is_closing {
+            Some("the store is shutting down; try again when the server is back".into())
+        } else if operations >= QUEUE_OPERATIONS_MAX
+            || (operations > 0 && queued_bytes + bytes > QUEUE_BYTES_MAX)
+        {
+            Some(format!(
+                "the disk does not keep up: {operations} operations of {queued_bytes} bytes are waiting; \
+                 try again later"
+            ))
+        } else {
+            None
+        }
+    }
+}
+
+/// About how many bytes an operation takes while it waits.
+fn op_bytes(op: &StoreOp) -> usize {
+    size_of::<StoreOp>()
+        + match op {
+            StoreOp::InboxAppend { message, .. } => message.body.len() + message.from.len(),
+            StoreOp::AttributesWrite { entries, .. } => entries
+                .iter()
+                .map(|entry| entry.key.len() + entry.value.len() + entry.updated_by.len())
+                .sum(),
+            _ => 0,
+        }
+}
+
+/// The group that is being carried out; its memory is used again for the next.
+#[derive(Default)]
+struct Group {
+    owners: Vec<(HubId, Ticket)>,
+    ops: Vec<StoreOp>,
+    answers: Vec<StoreAnswer>,
+}
+
+fn run(engine: impl Engine, sink: &impl AnswerSink, shared: &Shared) {
+    // Also on a panic of the sink: nobody may wait for answers that will not come.
+    let _closing = CloseOnExit(shared);
+    let mut engine = Some(engine);
+    let mut group = Group::default();
+    while take_group(shared, &mut group) {
+        let start = Instant::now();
+        let health = carry_out(&mut engine, &mut group);
+        let spent_us = u64::try_from(start.elapsed().as_micros()).unwrap_or(u64::MAX);
+        {
+            let status = &mut shared.lock().status;
+            status.groups += 1;
+            status.operations += group.ops.len() as u64;
+            status.busy_us += spent_us;
+            status.longest_us = status.longest_us.max(spent_us);
+            status.health = health;
+        }
+        hand_out(&mut group, sink);
+    }
+}
+
+/// Waits for operations and takes all there are. `false` = there will be none.
+fn take_group(shared: &Shared, group: &mut Group) -> bool {
+    let mut queue = shared.lock();
+    while queue.ops.is_empty() {
+        if queue.is_closing {
+            return false;
+        }
+        queue = shared
+            .changed
+            .wait(queue)
+            .unwrap_or_else(PoisonError::into_inner);
+    }
+    group.owners.clear();
+    group.ops.clear();
+    std::mem::swap(&mut group.owners, &mut queue.owners);
+    std::mem::swap(&mut group.ops, &mut queue.ops);
+    queue.status.queued_bytes = 0;
+    true
+}
+
+/// Answers every operation of the group, and says how the engine is.
+fn carry_out<E: Engine>(engine: &mut Option<E>, group: &mut Group) -> Health {
+    const REASON: &str = "the store has stopped because of a fault in the program; \
+                          restart the server and report its log";
+    group.answers.clear();
+    if let Some(working) = engine {
+        // The engine is not used again after a panic, so it does not matter in which state it is.
+        let applied = catch_unwind(AssertUnwindSafe(|| {
+            working.apply(&group.ops, &mut group.answers);
+            working.health()
+        }));
+        match applied {
+            Ok(health) if group.answers.len() == group.ops.len() => return health,
+            _ => drop(catch_unwind(AssertUnwindSafe(|| engine.take()))),
+        }
+    }
+    group.answers.clear();
+    let failed = || StoreAnswer::Failed {
+        reason: REASON.into(),
+    };
+    group.answers.resize_with(group.ops.len(), failed);
+    let access = Access::ReadOnly {
+        reason: REASON.into(),
+    };
+    Health {
+        access,
+        ..Health::default()
+    }
+}
+
+/// Gives every hub its answers in one call.
+fn hand_out(group: &mut Group, sink: &impl AnswerSink) {
+    let mut hubs: Vec<(HubId, Vec<(Ticket, StoreAnswer)>)> = Vec::new();
+    for ((hub, ticket), answer) in group.owners.drain(..).zip(group.answers.drain(..)) {
+        match hubs.iter_mut().find(|(known, _)| *known == hub) {
+            Some((_, answers)) => answers.push((ticket, answer)),
+            None => hubs.push((hub, vec![(ticket, answer)])),
+        }
+    }
+    for (hub, answers) in hubs {
+        sink.answers(hub, answers);
+    }
+}
+
+struct CloseOnExit<'a>(&'a Shared);
+
+impl Drop for CloseOnExit<'_> {
+    fn drop(&mut self) {
+        self.0.lock().is_closing = true;
+    }
+}

@@ -1,0 +1,230 @@
+//! Verification and a readable dump of an embedded store.
+
+use std::io;
+
+use bytes::Bytes;
+use serde_json::{Value, json};
+use tidings_hub::ids::UserKey;
+use tidings_hub::store_ops::AttributeOwner;
+
+use super::backend::FjallBackend;
+use crate::kv::{Backend, ReadError};
+use crate::record::{self, InboxHead, Key};
+
+/// Beyond every key.
+const KEYS_END: [u8; 1] = [0xff];
+
+/// What a verification found.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct VerifyReport {
+    /// Records read.
+    pub records: u64,
+    /// Stored messages.
+    pub messages: u64,
+    /// Inboxes that have ever held a message.
+    pub inboxes: u64,
+    /// Owners of attributes.
+    pub attribute_owners: u64,
+    /// What is wrong, in words; at most [`Self::PROBLEMS_MAX`].
+    pub problems: Vec<String>,
+    /// How many problems there are, also those not listed.
+    pub problem_count: u64,
+}
+
+impl VerifyReport {
+    /// Problems that are described.
+    pub const PROBLEMS_MAX: usize = 1000;
+
+    /// Whether nothing is wrong.
+    pub fn is_sound(&self) -> bool {
+        self.problem_count == 0
+    }
+
+    fn problem(&mut self, text: String) {
+        self.problem_count += 1;
+        if self.problems.len() < Self::PROBLEMS_MAX {
+            self.problems.push(text);
+        }
+    }
+}
+
+pub(super) fn verify(backend: &FjallBackend) -> io::Result<VerifyReport> {
+    let mut report = VerifyReport::default();
+    // Heads sort before messages; an inbox is checked as a whole with its head.
+    for pair in backend.range(&[], &KEYS_END) {
+        let (key, record) = match pair {
+            Ok(pair) => pair,
+            Err(ReadError::Io(error)) => return Err(io::Error::other(error)),
+            Err(error) => {
+                report.problem(error.to_string());
+                continue;
+            }
+        };
+        report.records += 1;
+        let Some(decoded) = Key::decode(&key) else {
+            report.problem(format!("a key is not one of ours: {}", key.escape_ascii()));
+            continue;
+        };
+        if let Err(error) = check(backend, &mut report, &decoded, &key, &record) {
+            report.problem(format!("{decoded:?}: {error}"));
+        }
+    }
+    Ok(report)
+}
+
+fn check(
+    backend: &FjallBackend,
+    report: &mut VerifyReport,
+    decoded: &Key,
+    key: &[u8],
+    record: &Bytes,
+) -> Result<(), ReadError> {
+    match decoded {
+        Key::Attributes(owner) => {
+            report.attribute_owners += 1;
+            record::open_attributes(key, record)?;
+            if backend
+                .get(&Key::Touched(owner.clone()).encode())?
+                .is_none()
+            {
+                report.problem(format!("{owner:?} has attributes but no time of touch"));
+            }
+        }
+        Key::InboxHead(user) => {
+            report.inboxes += 1;
+            let head = InboxHead::open(key, record)?;
+            check_inbox(backend, report, user, &head);
+        }
+        Key::Message(user, number) => {
+            report.messages += 1;
+            record::open_message(key, *number, record)?;
+            if backend
+                .get(&Key::InboxHead(user.clone()).encode())?
+                .is_none()
+            {
+                report.problem(format!("message {number} of {user:?} is in no inbox"));
+            }
+        }
+        Key::NumberCeiling => {
+            record::open_number(key, record)?;
+        }
+        Key::Touched(owner) => {
+            record::open_number(key, record)?;
+            if backend
+                .get(&Key::Attributes(owner.clone()).encode())?
+                .is_none()
+            {
+                report.problem(format!("{owner:?} has a time of touch but no attributes"));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Compares an inbox's figures with its messages.
+fn check_inbox(
+    backend: &FjallBackend,
+    report: &mut VerifyReport,
+    user: &UserKey,
+    head: &InboxHead,
+) {
+    let (mut count, mut bytes) = (0, 0);
+    let from = Key::Message(user.clone(), 0).encode();
+    let to = [Key::Message(user.clone(), u64::MAX).encode(), vec![0]].concat();
+    for (key, record) in backend.range(&from, &to).flatten() {
+        let Some(Key::Message(_, number)) = Key::decode(&key) else {
+            continue;
+        };
+        // A damaged message is reported with its own record.
+        let Ok(message) = record::open_message(&key, number, &record) else {
+            continue;
+        };
+        count += 1;
+        bytes += message.body.len() as u64;
+        if number < head.first || number >= head.next {
+            report.problem(format!(
+                "message {number} of {user:?} is outside its inbox, which holds {} to {}",
+                head.first,
+                head.next - 1
+            ));
+        }
+        if message.server_ts < head.oldest_ts {
+            report.problem(format!(
+                "message {number} of {user:?} is older than its inbox says"
+            ));
+        }
+    }
+    if (count, bytes) != (head.count, head.bytes) {
+        report.problem(format!(
+            "the inbox of {user:?} holds {count} messages of {bytes} bytes and says {} of {}",
+            head.count, head.bytes
+        ));
+    }
+}
+
+pub(super) fn dump(backend: &FjallBackend, writer: &mut dyn io::Write) -> io::Result<()> {
+    for pair in backend.range(&[], &KEYS_END) {
+        let line = match pair {
+            Ok((key, record)) => match Key::decode(&key) {
+                Some(decoded) => describe(&decoded, &key, &record).unwrap_or_else(
+                    |error| json!({ "key": format!("{decoded:?}"), "problem": error.to_string() }),
+                ),
+                None => {
+                    json!({ "problem": "a key is not one of ours", "key": key.escape_ascii().to_string() })
+                }
+            },
+            Err(ReadError::Io(error)) => return Err(io::Error::other(error)),
+            Err(error) => json!({ "problem": error.to_string() }),
+        };
+        writeln!(writer, "{line}")?;
+    }
+    writer.flush()
+}
+
+fn describe(decoded: &Key, key: &[u8], record: &Bytes) -> Result<Value, ReadError> {
+    Ok(match decoded {
+        Key::Attributes(owner) => {
+            let entries: Vec<Value> = record::open_attributes(key, record)?
+                .iter()
+                .map(|e| {
+                    json!({ "key": e.key, "value": e.value, "by": e.updated_by, "ts": e.updated_ts })
+                })
+                .collect();
+            with_owner(json!({ "kind": "attributes", "entries": entries }), owner)
+        }
+        Key::InboxHead(user) => {
+            let head = InboxHead::open(key, record)?;
+            let losses = head.losses;
+            json!({
+                "kind": "inbox", "app": user.app.as_str(), "user": user.user.as_str(),
+                "next": head.next, "first": head.first, "messages": head.count, "bytes": head.bytes,
+                "overflowed": losses.overflowed, "expired": losses.expired, "damaged": losses.damaged,
+            })
+        }
+        Key::Message(user, number) => {
+            let message = record::open_message(key, *number, record)?;
+            json!({
+                "kind": "message", "app": user.app.as_str(), "user": user.user.as_str(),
+                "inbox": number, "id": format!("{:032x}", u128::from_be_bytes(message.id.0)),
+                "from": message.from, "server_ts": message.server_ts, "bytes": message.body.len(),
+            })
+        }
+        Key::NumberCeiling => {
+            json!({ "kind": "inbox number ceiling", "number": record::open_number(key, record)? })
+        }
+        Key::Touched(owner) => {
+            let touched_ts = record::open_number(key, record)?;
+            with_owner(json!({ "kind": "touched", "ts": touched_ts }), owner)
+        }
+    })
+}
+
+fn with_owner(mut line: Value, owner: &AttributeOwner) -> Value {
+    let (side, app, name) = match owner {
+        AttributeOwner::User(user) => ("user", &user.app, user.user.as_str()),
+        AttributeOwner::Channel(channel) => ("channel", &channel.app, channel.channel.as_str()),
+    };
+    line["app"] = app.as_str().into();
+    line[side] = name.into();
+    line
+}

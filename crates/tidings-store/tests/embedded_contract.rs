@@ -1,0 +1,40 @@
+//! The embedded store keeps the contract.
+
+use tempfile::TempDir;
+use tidings_store::contract::Subject;
+use tidings_store::embedded::Options;
+use tidings_store::{EmbeddedEngine, Engine};
+
+struct Embedded {
+    /// `None` only while it is opened anew.
+    engine: Option<EmbeddedEngine>,
+    directory: TempDir,
+}
+
+impl Embedded {
+    fn new() -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let engine = Some(open(&directory));
+        Self { engine, directory }
+    }
+}
+
+fn open(directory: &TempDir) -> EmbeddedEngine {
+    EmbeddedEngine::open(&directory.path().join("store"), &Options::default()).unwrap()
+}
+
+impl Subject for Embedded {
+    fn engine(&mut self) -> &mut dyn Engine {
+        self.engine.as_mut().unwrap()
+    }
+
+    fn reopen(&mut self) {
+        self.engine = None;
+        let engine = open(&self.directory);
+        let report = engine.verify().unwrap();
+        assert!(report.is_sound(), "{report:?}");
+        self.engine = Some(engine);
+    }
+}
+
+tidings_store::contract_tests!(Embedded::new);
