@@ -113,3 +113,44 @@ pub fn build_signaling(
     let digest = digest(user_id, app_id, certificate, &expiry);
     Ok(format!("1:{app_id}:{expiry}:{digest}"))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const APP: &str = "0123456789abcdef0123456789abcdef";
+    const CERTIFICATE: &str = "fedcba9876543210fedcba9876543210";
+
+    #[test]
+    fn only_one_to_ten_digits_are_an_expiry_however_well_signed() {
+        let keys = AppKeys {
+            app_id: APP,
+            certificates: &[CERTIFICATE],
+        };
+        let check_expiry = |expiry: &str| {
+            let digest = digest("alice", APP, CERTIFICATE, expiry);
+            check(&keys, "alice", &format!("1:{APP}:{expiry}:{digest}"))
+                .map(|granted| granted.expires_at_unix_s)
+        };
+        assert_eq!(check_expiry("0000000007"), Ok(7));
+        assert_eq!(check_expiry("9999999999"), Ok(9_999_999_999));
+        let refused = [
+            "",
+            "+170008640",
+            "-1",
+            " 1",
+            "1 ",
+            "0x10",
+            "1e9",
+            "１",
+            "17000864000",
+        ];
+        for expiry in refused {
+            assert_eq!(
+                check_expiry(expiry),
+                Err(Flaw::SignalingExpiry.into()),
+                "{expiry:?}"
+            );
+        }
+    }
+}

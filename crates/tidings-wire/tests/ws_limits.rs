@@ -160,9 +160,14 @@ fn many_small_pieces_are_not_copied_again_and_again() {
     let mut decoder = Decoder::new(Role::Client, limits);
     let stream = frame(Role::Client, FINAL | BINARY, &[1; 4096]);
     let (mut sizes, mut seen) = (std::collections::BTreeSet::new(), Vec::new());
-    for octet in &stream {
+    for (at, octet) in stream.iter().enumerate() {
         feed(&mut decoder, &[*octet], &mut seen);
         sizes.insert(decoder.heap_bytes());
+        assert!(
+            decoder.heap_bytes() <= 256 + 2 * at,
+            "{} bytes after {at}",
+            decoder.heap_bytes()
+        );
     }
     assert_eq!(seen, [Seen::Binary(vec![1; 4096])]);
     // A doubling per size: none, the record, 1, 2, 4 … 4096 bytes.
