@@ -229,14 +229,14 @@ impl Client {
             let result = Err(CallError::outcome(Outcome::TimedOut, text));
             out.push(Output::Answer { id, result });
         }
-        if let Some((id, deadline_ms)) = self.renewal.and_then(|renewal| renewal.waiting) {
-            if deadline_ms <= now_ms {
-                // The token is still stated in the next attempt.
-                self.renewal = Some(Renewal { waiting: None });
-                let text = format!("the link was not back within {CALL_TIMEOUT_MS} ms");
-                let result = Err(CallError::outcome(Outcome::TimedOut, text));
-                out.push(Output::Answer { id, result });
-            }
+        if let Some((id, deadline_ms)) = self.renewal.and_then(|renewal| renewal.waiting)
+            && deadline_ms <= now_ms
+        {
+            // The token is still stated in the next attempt.
+            self.renewal = Some(Renewal { waiting: None });
+            let text = format!("the link was not back within {CALL_TIMEOUT_MS} ms");
+            let result = Err(CallError::outcome(Outcome::TimedOut, text));
+            out.push(Output::Answer { id, result });
         }
         if self.link.is_up() {
             let (due, later) = std::mem::take(&mut self.later)
@@ -259,10 +259,10 @@ impl Client {
         }
         let is_it = |request: &Request| matches!(request.origin, Origin::Application { id, .. } if id == call);
         self.first.retain(|request| !is_it(request));
-        if let Some(index) = self.waiting.iter().position(is_it) {
-            if let Some(request) = self.waiting.remove(index) {
-                self.waiting_bytes -= request.call.size_bytes();
-            }
+        if let Some(index) = self.waiting.iter().position(is_it)
+            && let Some(request) = self.waiting.remove(index)
+        {
+            self.waiting_bytes -= request.call.size_bytes();
         }
     }
 

@@ -93,10 +93,10 @@ impl Inbox {
             return false;
         }
         self.order.push_back(id.clone());
-        if self.order.len() > SEEN_IDS_MAX {
-            if let Some(oldest) = self.order.pop_front() {
-                self.ids.remove(&oldest);
-            }
+        if self.order.len() > SEEN_IDS_MAX
+            && let Some(oldest) = self.order.pop_front()
+        {
+            self.ids.remove(&oldest);
         }
         !is_stored_repeat
     }

@@ -431,15 +431,15 @@ impl Client {
             probe_until_ms,
             ..
         } = &mut self.link
+            && probe_until_ms.is_none()
+            && now_ms.saturating_sub(*heard_ms) > FRESH_MS
         {
-            if probe_until_ms.is_none() && now_ms.saturating_sub(*heard_ms) > FRESH_MS {
-                *probe_until_ms = Some(now_ms + PING_SLACK_MS);
-                let call = Call::QueryPresenceSubscriptions;
-                self.first.push_back(Request {
-                    call,
-                    origin: Origin::Own,
-                });
-            }
+            *probe_until_ms = Some(now_ms + PING_SLACK_MS);
+            let call = Call::QueryPresenceSubscriptions;
+            self.first.push_back(Request {
+                call,
+                origin: Origin::Own,
+            });
         }
     }
 

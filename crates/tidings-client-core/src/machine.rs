@@ -411,12 +411,12 @@ impl Client {
                 .is_some_and(|confirm_at_ms| confirm_at_ms <= now_ms)
         };
         let mut confirm = 0;
-        if self.link.is_up() && self.backlog == Backlog::Clear {
-            if let Some(session) = &mut self.session {
-                if !self.unwritten.is_empty() || is_due(session) {
-                    confirm = session.take_confirm();
-                }
-            }
+        if self.link.is_up()
+            && self.backlog == Backlog::Clear
+            && let Some(session) = &mut self.session
+            && (!self.unwritten.is_empty() || is_due(session))
+        {
+            confirm = session.take_confirm();
         }
         let mut frame = ClientFrame {
             messages: Vec::new(),

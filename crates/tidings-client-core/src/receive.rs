@@ -192,19 +192,17 @@ impl Client {
             source: GapSource::Channel(name),
             ..
         } = &event
+            && let Some(channel) = self.lineage.channels.get_mut(name)
+            && channel.has_something_to_compare()
         {
-            if let Some(channel) = self.lineage.channels.get_mut(name) {
-                if channel.has_something_to_compare() {
-                    channel.doubt();
-                    let call = Call::GetMembers {
-                        channel: name.clone(),
-                    };
-                    self.first.push_back(Request {
-                        call,
-                        origin: Origin::Own,
-                    });
-                }
-            }
+            channel.doubt();
+            let call = Call::GetMembers {
+                channel: name.clone(),
+            };
+            self.first.push_back(Request {
+                call,
+                origin: Origin::Own,
+            });
         }
         out.push(Output::Event(event));
     }
