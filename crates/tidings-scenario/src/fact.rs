@@ -1,0 +1,256 @@
+//! What is expected: facts, answers and their times.
+
+use crate::model::{Answer, Event, Message, PresenceState};
+use crate::token::{Cursor, duration, range, sized};
+
+/// A fact's times.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Times {
+    pub(crate) after_ms: u64,
+    pub(crate) within_ms: u64,
+}
+
+/// Reads `[after D] [within D]`, which ends a column.
+pub(crate) fn times(cursor: &mut Cursor<'_>, default_ms: u64) -> Result<Times, String> {
+    let mut times = Times {
+        after_ms: 0,
+        within_ms: default_ms,
+    };
+    let mut is_within_stated = false;
+    while !cursor.is_at_end() {
+        let is_within = match cursor.word("\"after\" or \"within\"")? {
+            "within" => true,
+            "after" => false,
+            other => return Err(format!("{other:?} is not understood here")),
+        };
+        let word = cursor.word("a duration")?;
+        let ms = duration(word).ok_or(format!("{word:?} is not a duration such as 500ms or 3s"))?;
+        if is_within {
+            (times.within_ms, is_within_stated) = (ms, true);
+        } else {
+            times.after_ms = ms;
+        }
+    }
+    if !is_within_stated {
+        times.within_ms = times.after_ms + default_ms;
+    }
+    match times.after_ms <= times.within_ms {
+        true => Ok(times),
+        false => Err("\"within\" ends before \"after\"".to_owned()),
+    }
+}
+
+/// Reads a message: a text, or `raw HEX TEXT`.
+pub(crate) fn message(cursor: &mut Cursor<'_>) -> Result<Message, String> {
+    if !cursor.take("raw") {
+        return Ok(Message::Text(cursor.text()?));
+    }
+    let word = cursor.word("bytes in hexadecimal")?;
+    let data = match sized(word) {
+        Some(bytes) => vec![0; bytes],
+        None => hex(word).ok_or(format!("{word:?} is neither hexadecimal nor <n>"))?,
+    };
+    Ok(Message::Raw {
+        data,
+        description: cursor.text()?,
+    })
+}
+
+fn hex(word: &str) -> Option<Vec<u8>> {
+    if !word.is_ascii() || word.len() % 2 != 0 {
+        return None;
+    }
+    (0..word.len())
+        .step_by(2)
+        .map(|i| u8::from_str_radix(&word[i..i + 2], 16).ok())
+        .collect()
+}
+
+fn presence_state(word: &str) -> Option<PresenceState> {
+    match word {
+        "ONLINE" => Some(PresenceState::Online),
+        "UNREACHABLE" => Some(PresenceState::Unreachable),
+        "OFFLINE" => Some(PresenceState::Offline),
+        _ => None,
+    }
+}
+
+fn is_time(cursor: &Cursor<'_>) -> bool {
+    matches!(cursor.peek(), Some("after" | "within"))
+}
+
+fn presence(cursor: &mut Cursor<'_>) -> Result<Vec<(String, PresenceState)>, String> {
+    let mut list = vec![];
+    while !cursor.is_at_end() && !is_time(cursor) {
+        let users = range(&cursor.name("a user")?)?;
+        let word = cursor.word("a state")?;
+        let state = presence_state(word)
+            .ok_or(format!("{word:?} is not ONLINE, UNREACHABLE or OFFLINE"))?;
+        list.extend(users.into_iter().map(|user| (user, state)));
+    }
+    Ok(list)
+}
+
+/// Reads `key="value" …` up to a word that is none.
+pub(crate) fn pairs(cursor: &mut Cursor<'_>) -> Result<Vec<(String, String)>, String> {
+    let mut list = vec![];
+    while cursor.peek().is_some_and(|word| word.contains('=')) {
+        let (keys, value) = cursor.pair()?;
+        list.extend(range(&keys)?.into_iter().map(|key| (key, value.clone())));
+    }
+    Ok(list)
+}
+
+/// Reads a fact.
+pub(crate) fn fact(cursor: &mut Cursor<'_>) -> Result<Event, String> {
+    match cursor.peek() {
+        Some("joined") if cursor.take("joined") => {
+            let user_id = cursor.name("a user")?;
+            Ok(Event::MemberJoined {
+                user_id,
+                channel: cursor.channel()?,
+            })
+        }
+        Some("left") if cursor.take("left") => {
+            let user_id = cursor.name("a user")?;
+            Ok(Event::MemberLeft {
+                user_id,
+                channel: cursor.channel()?,
+            })
+        }
+        Some("count") if cursor.take("count") => {
+            let channel = cursor.channel()?;
+            let word = cursor.word("a number")?;
+            let count = word
+                .parse()
+                .map_err(|_| format!("{word:?} is not a number"))?;
+            Ok(Event::MemberCount { channel, count })
+        }
+        Some("attributes") if cursor.take("attributes") => {
+            let channel = cursor.channel()?;
+            Ok(Event::ChannelAttributes {
+                channel,
+                attributes: stated_pairs(cursor)?,
+            })
+        }
+        Some("presence") if cursor.take("presence") => Ok(Event::PresenceChanged {
+            users: presence(cursor)?,
+        }),
+        Some("gap") if cursor.take("gap") => match cursor.take("inbox") {
+            true => Ok(Event::Gap { channel: None }),
+            false => Ok(Event::Gap {
+                channel: Some(cursor.channel()?),
+            }),
+        },
+        Some("state") if cursor.take("state") => {
+            let state = cursor.word("a state")?.to_owned();
+            Ok(Event::State {
+                state,
+                reason: cursor.word("a reason")?.to_owned(),
+            })
+        }
+        Some("token") if cursor.take("token") => {
+            cursor.expect("expired")?;
+            Ok(Event::TokenExpired)
+        }
+        _ => message_fact(cursor),
+    }
+}
+
+fn message_fact(cursor: &mut Cursor<'_>) -> Result<Event, String> {
+    let from = cursor.name("a fact")?;
+    if cursor.is_at_channel() {
+        let channel = cursor.channel()?;
+        return Ok(Event::ChannelMessage {
+            channel,
+            from,
+            message: message(cursor)?,
+        });
+    }
+    let message = message(cursor)?;
+    Ok(Event::PeerMessage {
+        from,
+        message,
+        is_offline: cursor.take("stored"),
+    })
+}
+
+fn stated_pairs(cursor: &mut Cursor<'_>) -> Result<Vec<(String, String)>, String> {
+    if cursor.take("nothing") {
+        return Ok(vec![]);
+    }
+    let list = pairs(cursor)?;
+    match list.is_empty() {
+        true => Err(format!(
+            "expected key=\"value\" or \"nothing\", found {}",
+            cursor.found()
+        )),
+        false => Ok(list),
+    }
+}
+
+/// What a call's answer consists of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Shape {
+    Done,
+    PeerSent,
+    Users,
+    MemberCounts,
+    Presence,
+    Attributes,
+}
+
+impl Shape {
+    /// The answer when none is stated.
+    pub(crate) fn default_answer(self) -> Option<Answer> {
+        match self {
+            Self::Done => Some(Answer::Done),
+            Self::PeerSent => Some(Answer::Received),
+            Self::Users | Self::MemberCounts | Self::Presence | Self::Attributes => None,
+        }
+    }
+}
+
+/// Reads a result up to its times.
+pub(crate) fn answer(cursor: &mut Cursor<'_>, shape: Shape) -> Result<Answer, String> {
+    if cursor.take("error") {
+        let word = cursor.word("a code")?;
+        let code = word
+            .parse()
+            .map_err(|_| format!("{word:?} is not a number"))?;
+        return Ok(Answer::Error(code));
+    }
+    match shape {
+        Shape::Done => cursor.expect("ok").map(|()| Answer::Done),
+        Shape::PeerSent => match cursor.take("not") {
+            true => cursor.expect("received").map(|()| Answer::NotReceived),
+            false => cursor.expect("received").map(|()| Answer::Received),
+        },
+        Shape::Users => Ok(Answer::Users(users(cursor)?)),
+        Shape::MemberCounts => {
+            let mut list = vec![];
+            while cursor.is_at_channel() {
+                let channel = cursor.channel()?;
+                let word = cursor.word("a number")?;
+                list.push((
+                    channel,
+                    word.parse().map_err(|_| format!("{word:?} is no number"))?,
+                ));
+            }
+            Ok(Answer::MemberCounts(list))
+        }
+        Shape::Presence => Ok(Answer::Presence(presence(cursor)?)),
+        Shape::Attributes => Ok(Answer::Attributes(stated_pairs(cursor)?)),
+    }
+}
+
+fn users(cursor: &mut Cursor<'_>) -> Result<Vec<String>, String> {
+    let mut list = vec![];
+    if cursor.take("nobody") {
+        return Ok(list);
+    }
+    while !cursor.is_at_end() && !is_time(cursor) {
+        list.extend(range(&cursor.name("a user")?)?);
+    }
+    Ok(list)
+}

@@ -1,0 +1,316 @@
+//! What a scenario says.
+
+use serde::{Deserialize, Serialize};
+
+/// A scenario: who does what, who must see what.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Scenario {
+    /// Clauses of the contract that it shows, at least one.
+    pub clauses: Vec<String>,
+    /// What it shows, in one sentence.
+    pub sentence: String,
+    /// The app has a certificate: logins need tokens.
+    pub has_certificate: bool,
+    /// Every client, in the order of appearance.
+    pub parties: Vec<Party>,
+    /// What is done, in order.
+    pub steps: Vec<Step>,
+}
+
+/// A client.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Party {
+    /// Its name in the scenario.
+    pub name: String,
+    /// It is logged in, as the user of its name, before the first step.
+    pub is_logged_in_before: bool,
+}
+
+/// One step.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Step {
+    /// Line in the file, from 1.
+    pub line: usize,
+    /// Who acts; none for time and the server.
+    pub client: Option<String>,
+    /// What is done.
+    pub action: Action,
+    /// What it is answered; none for what has no answer.
+    pub answer: Option<ExpectedAnswer>,
+    /// What is seen.
+    pub expectations: Vec<Expectation>,
+}
+
+/// An answer with its times.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ExpectedAnswer {
+    /// The answer.
+    pub answer: Answer,
+    /// The next step does not wait for it.
+    pub is_later: bool,
+    /// Not before this long after the step's beginning, milliseconds.
+    pub after_ms: u64,
+    /// Not later than this, milliseconds.
+    pub within_ms: u64,
+}
+
+/// An event that a client sees.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Expectation {
+    /// Line in the file, from 1.
+    pub line: usize,
+    /// Who sees it.
+    pub client: String,
+    /// What.
+    pub event: Event,
+    /// It may come; it need not.
+    pub is_optional: bool,
+    /// Not before this long after the step's beginning, milliseconds.
+    pub after_ms: u64,
+    /// Not later than this, milliseconds.
+    pub within_ms: u64,
+}
+
+/// Which token a login carries. The runner makes it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TokenKind {
+    /// Good for the user, for as long as the scenario runs.
+    Valid,
+    /// Good once, over by now.
+    Expired,
+    /// Made for another user.
+    Foreign,
+    /// Not a token.
+    Damaged,
+    /// None.
+    No,
+}
+
+/// How attributes are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Write {
+    /// The entries become the whole state.
+    Set,
+    /// The entries are added or replaced.
+    Merge,
+    /// The keys are removed.
+    Delete,
+    /// Everything is removed.
+    Clear,
+}
+
+/// A message.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Message {
+    /// Text.
+    Text(String),
+    /// Bytes with a description.
+    Raw {
+        /// The bytes.
+        data: Vec<u8>,
+        /// The description.
+        description: String,
+    },
+}
+
+/// Something to do.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "do", rename_all = "snake_case")]
+#[allow(missing_docs, reason = "the fields are those of the protocol's calls")]
+pub enum Action {
+    /// The client logs in.
+    LogIn { user_id: String, token: TokenKind },
+    /// The client logs out.
+    LogOut,
+    /// The client gives a new token.
+    RenewToken { token: TokenKind },
+    /// The client joins a channel.
+    Join { channel: String },
+    /// The client leaves a channel.
+    Leave { channel: String },
+    /// The client sends to a channel.
+    SendToChannel { channel: String, message: Message },
+    /// The client sends to a user.
+    SendToPeer {
+        peer_id: String,
+        message: Message,
+        offline: bool,
+    },
+    /// The client asks for a channel's members.
+    GetMembers { channel: String },
+    /// The client asks for the numbers of members.
+    GetMemberCounts { channels: Vec<String> },
+    /// The client asks who is on line.
+    QueryPresence { user_ids: Vec<String> },
+    /// The client subscribes to users.
+    SubscribePresence { user_ids: Vec<String> },
+    /// The client ends subscriptions.
+    UnsubscribePresence { user_ids: Vec<String> },
+    /// The client asks for its subscriptions.
+    QueryPresenceSubscriptions,
+    /// The client writes its own attributes.
+    WriteUserAttributes {
+        how: Write,
+        attributes: Vec<(String, String)>,
+    },
+    /// The client reads a user's attributes.
+    ReadUserAttributes { user_id: String, keys: Vec<String> },
+    /// The client writes a channel's attributes.
+    WriteChannelAttributes {
+        channel: String,
+        how: Write,
+        attributes: Vec<(String, String)>,
+        notify: bool,
+    },
+    /// The client reads a channel's attributes.
+    ReadChannelAttributes { channel: String, keys: Vec<String> },
+    /// The client's link goes down and stays down.
+    Cut,
+    /// The client's link may be opened again.
+    ComeBack,
+    /// The client is gone without a word, for good.
+    Drop,
+    /// Time passes.
+    Pass { ms: u64 },
+    /// The server is killed and started again with its data.
+    RestartServer,
+}
+
+impl Action {
+    /// Whether the action is a call with an answer.
+    pub fn has_answer(&self) -> bool {
+        !matches!(
+            self,
+            Self::Cut | Self::ComeBack | Self::Drop | Self::Pass { .. } | Self::RestartServer
+        )
+    }
+}
+
+/// What a call is answered. Lists are in no order.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Answer {
+    /// Done.
+    Done,
+    /// A peer message: the peer's client has it.
+    Received,
+    /// A peer message: the peer is gone.
+    NotReceived,
+    /// Users.
+    Users(Vec<String>),
+    /// Channels with their number of members.
+    MemberCounts(Vec<(String, u32)>),
+    /// Users with their state.
+    Presence(Vec<(String, PresenceState)>),
+    /// Keys and values.
+    Attributes(Vec<(String, String)>),
+    /// It failed, with this code of the method's family in the RTM 1.x API.
+    Error(u32),
+}
+
+/// Whether a user is there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum PresenceState {
+    /// On line.
+    Online,
+    /// Silent for more than 6 s.
+    Unreachable,
+    /// Gone.
+    Offline,
+}
+
+/// What a client sees. Lists are in no order.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+#[allow(missing_docs, reason = "the fields are those of the protocol's events")]
+pub enum Event {
+    /// The connection state has changed; names as in the RTM 1.x API.
+    State { state: String, reason: String },
+    /// A peer message.
+    PeerMessage {
+        from: String,
+        message: Message,
+        is_offline: bool,
+    },
+    /// A channel message.
+    ChannelMessage {
+        channel: String,
+        from: String,
+        message: Message,
+    },
+    /// A member has joined.
+    MemberJoined { channel: String, user_id: String },
+    /// A member has left.
+    MemberLeft { channel: String, user_id: String },
+    /// The number of members.
+    MemberCount { channel: String, count: u32 },
+    /// All attributes of a channel.
+    ChannelAttributes {
+        channel: String,
+        attributes: Vec<(String, String)>,
+    },
+    /// Users subscribed to.
+    PresenceChanged { users: Vec<(String, PresenceState)> },
+    /// Events are missing, of this channel or of the peer messages.
+    Gap { channel: Option<String> },
+    /// The token is over.
+    TokenExpired,
+}
+
+/// What events are put in order by.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Source<'a> {
+    Channel(&'a str),
+    Count(&'a str),
+    /// Everything stored or sent by this user; none for the inbox itself.
+    Peer(Option<&'a str>),
+    Presence,
+    State,
+}
+
+impl Event {
+    pub(crate) fn source(&self) -> Source<'_> {
+        match self {
+            Self::State { .. } | Self::TokenExpired => Source::State,
+            Self::PeerMessage { from, .. } => Source::Peer(Some(from)),
+            Self::Gap { channel: None } => Source::Peer(None),
+            Self::MemberCount { channel, .. } => Source::Count(channel),
+            Self::ChannelMessage { channel, .. }
+            | Self::MemberJoined { channel, .. }
+            | Self::MemberLeft { channel, .. }
+            | Self::ChannelAttributes { channel, .. }
+            | Self::Gap {
+                channel: Some(channel),
+            } => Source::Channel(channel),
+            Self::PresenceChanged { .. } => Source::Presence,
+        }
+    }
+
+    /// The same event with its lists sorted.
+    pub(crate) fn sorted(mut self) -> Self {
+        match &mut self {
+            Self::ChannelAttributes { attributes, .. } => attributes.sort(),
+            Self::PresenceChanged { users } => users.sort(),
+            _ => {}
+        }
+        self
+    }
+}
+
+impl Answer {
+    /// The same answer with its lists sorted.
+    pub(crate) fn sorted(mut self) -> Self {
+        match &mut self {
+            Self::Users(list) => list.sort(),
+            Self::MemberCounts(list) => list.sort(),
+            Self::Presence(list) => list.sort(),
+            Self::Attributes(list) => list.sort(),
+            Self::Done | Self::Received | Self::NotReceived | Self::Error(_) => {}
+        }
+        self
+    }
+}
