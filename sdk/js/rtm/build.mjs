@@ -1,0 +1,72 @@
+// Builds dist/: ES module, UMD, the Node WebSocket client, the error codes, and the typings.
+import { copyFile, mkdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { build } from 'vite';
+
+const root = dirname(fileURLToPath(import.meta.url));
+const dist = join(root, 'dist');
+const { version } = JSON.parse(await readFile(join(root, 'package.json'), 'utf8'));
+
+/** Where private fields are built in: Chrome 84, Firefox 90, Safari 15. */
+const target = 'es2022';
+/** Bundlers must leave the import of the Node file alone; minifiers drop the comments that say so. */
+const IGNORE = '/* webpackIgnore: true */ /* @vite-ignore */';
+
+/** One file from one entry. */
+async function bundle({ entry, file, format, name, isMinified }) {
+  await build({
+    root,
+    configFile: false,
+    logLevel: 'warn',
+    define: { __TIDINGS_VERSION__: JSON.stringify(version) },
+    build: {
+      outDir: dist,
+      emptyOutDir: false,
+      target,
+      sourcemap: true,
+      minify: isMinified ? 'oxc' : false,
+      lib: { entry: join(root, entry), formats: [format], name, fileName: () => file },
+      rollupOptions: {
+        external: [/^node:/],
+        output: { exports: format === 'umd' ? 'default' : 'named' },
+      },
+    },
+  });
+  const path = join(dist, file);
+  const code = await readFile(path, 'utf8');
+  // The length of what stands before the import in its line stays, so the source map stays right
+  // for everything but the rest of this one expression.
+  const kept = code.replace(/\bimport\(\s*(?:\/\*[^*]*\*\/\s*)*([\w$]+)\s*\)/g, `import(${IGNORE} $1)`);
+  if (kept !== code) await writeFile(path, kept);
+}
+
+/** The typings for each way of loading, from the one file that is written by hand. */
+async function typings() {
+  const module = await readFile(join(root, 'types/index.d.mts'), 'utf8');
+  await writeFile(join(dist, 'index.d.mts'), module);
+  await writeFile(join(dist, 'index.d.ts'), module);
+  const common = module.slice(0, module.indexOf('export default AgoraRTM;'));
+  await writeFile(join(dist, 'index.d.cts'), `${common}export = AgoraRTM;\nexport as namespace AgoraRTM;\n`);
+  const codes = await readFile(join(root, '../core/src/generated/codes.ts'), 'utf8');
+  const table = codes.slice(codes.indexOf('RTM_ERROR_CODES = {'));
+  const members = [...table.matchAll(/^ {2}(\w+): (\d+),$/gm)].map(
+    ([, name, value]) => `  const ${name}: ${value};\n`,
+  );
+  const head = '/** Numeric constants of the RTM 1.x API: what `code` of an error means, by method. */\n';
+  await writeFile(
+    join(dist, 'error-code.d.ts'),
+    `${head}declare namespace RtmErrorCode {\n${members.join('')}}\nexport = RtmErrorCode;\nexport as namespace RtmErrorCode;\n`,
+  );
+}
+
+await rm(dist, { recursive: true, force: true });
+await mkdir(dist);
+await bundle({ entry: 'src/index.ts', file: 'index.js', format: 'es', isMinified: false });
+await bundle({ entry: 'src/umd.ts', file: 'tidings-rtm.umd.js', format: 'umd', name: 'AgoraRTM', isMinified: true });
+await bundle({ entry: 'src/node-socket.ts', file: 'node-socket.mjs', format: 'es', isMinified: false });
+await bundle({ entry: 'src/error-code.ts', file: 'error-code.js', format: 'umd', name: 'RtmErrorCode', isMinified: true });
+// The package has no "type", so that Node takes the UMD files as CommonJS; for `import` it needs .mjs.
+await copyFile(join(dist, 'index.js'), join(dist, 'index.mjs'));
+await copyFile(join(dist, 'index.js.map'), join(dist, 'index.mjs.map'));
+await typings();
