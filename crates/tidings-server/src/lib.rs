@@ -1,1 +1,49 @@
 //! The shell: sockets, TLS, one loop per core, HTTP, embedded pages.
+//!
+//! **What it is.** Everything that a [`tidings_hub::Hub`] must not know: it owns the sockets, the clock, the
+//! random seed and the threads, and carries the hub's effects out. Each hub runs on a thread of its own with its
+//! own event loop and its own listener on the shared port; hubs reach each other through their inboxes only.
+//!
+//! **What it is not.** It knows nothing of sessions, channels or messages: it moves frames.
+//!
+//! **Reading order.** `server` (threads, start, drain), `worker` (a hub's turn), `reading` and `writing` (its
+//! two halves), `connection` and `connections` (what is kept of each), `head` (the request that decides what a
+//! connection becomes), `stream` and `outgoing` (bytes), `inbox` (what hubs tell each other), `gate` and
+//! `deadlines` (what strangers may cost), `http` (pages and health).
+//!
+//! ```
+//! use tidings_hub::Apps;
+//! use tidings_server::{Server, ServerConfig};
+//!
+//! let mut config = ServerConfig::new("127.0.0.1:0".parse()?);
+//! config.apps = Apps { accept_any: true, ..Apps::default() };
+//! let server = Server::start(config)?;
+//! println!("clients connect to ws://{}/rtm", server.local_addr());
+//! server.drain();
+//! server.join();
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+mod clock;
+mod config;
+mod connection;
+mod connections;
+mod deadlines;
+mod error;
+mod gate;
+mod head;
+mod http;
+mod inbox;
+mod listen;
+mod outgoing;
+mod readiness;
+mod reading;
+mod server;
+mod stream;
+mod tls;
+mod worker;
+mod writing;
+
+pub use config::{HUBS_MAX, Limits, Origins, ServerConfig, StoreConfig, TlsFiles};
+pub use error::StartError;
+pub use server::{DrainHandle, RunningServer, Server};

@@ -1,0 +1,110 @@
+//! What a server is told at its start.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use tidings_hub::Apps;
+use tidings_wire::limits;
+
+/// Most hubs of one node: the width of a topic's home and of the connection names leaves more, but no machine
+/// that we know of has more cores.
+pub const HUBS_MAX: u16 = 256;
+
+/// What a server is told at its start.
+#[derive(Debug, Clone)]
+pub struct ServerConfig {
+    /// Where to listen. Port 0 = any free port, see `RunningServer::local_addr`.
+    pub listen: SocketAddr,
+    /// Hubs, each with a thread of its own: 1 to [`HUBS_MAX`].
+    pub hubs: u16,
+    /// What must survive.
+    pub store: StoreConfig,
+    /// The tenants.
+    pub apps: Apps,
+    /// Certificate and key; `None` = plain HTTP and WebSocket.
+    pub tls: Option<TlsFiles>,
+    /// From which pages browsers may connect.
+    pub origins: Origins,
+    /// Bounds on what strangers may cost.
+    pub limits: Limits,
+}
+
+impl ServerConfig {
+    /// A server on one address with everything else at its default: one hub per core, no TLS, a store in memory
+    /// and no apps.
+    pub fn new(listen: SocketAddr) -> Self {
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        Self {
+            listen,
+            hubs: u16::try_from(cores).unwrap_or(HUBS_MAX).min(HUBS_MAX),
+            store: StoreConfig::Memory,
+            apps: Apps::default(),
+            tls: None,
+            origins: Origins::Any,
+            limits: Limits::default(),
+        }
+    }
+}
+
+/// Where the store keeps its records.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum StoreConfig {
+    /// Nowhere: everything is lost with the process. For tests and demonstrations.
+    Memory,
+    /// In a directory, made if it is not there.
+    Directory(PathBuf),
+}
+
+/// PEM files of a TLS server.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TlsFiles {
+    /// The certificate, followed by the intermediate ones.
+    pub certificate: PathBuf,
+    /// The private key.
+    pub key: PathBuf,
+}
+
+/// From which pages browsers may open a WebSocket. Programs send no origin and are not concerned.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Origins {
+    /// From any: the token is what counts.
+    Any,
+    /// From these, compared exactly, for example `https://chat.example.org`.
+    Listed(Vec<String>),
+}
+
+impl Origins {
+    /// Whether a request that states this origin is served.
+    pub fn allow(&self, origin: &[u8]) -> bool {
+        match self {
+            Origins::Any => true,
+            Origins::Listed(listed) => listed.iter().any(|one| one.as_bytes() == origin),
+        }
+    }
+}
+
+/// Bounds on what strangers may cost before they have logged in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// Connections of the node that have not logged in. Source: contract 4.1.
+    pub preauth_connections_max: usize,
+    /// The same of one IPv4 address or one IPv6 /64. Loopback addresses are exempt: a proxy on this machine
+    /// speaks for everybody. Source: contract 6.2.
+    pub preauth_connections_per_address_max: usize,
+    /// An HTTP request head, or a TLS handshake, is complete within this time, in milliseconds.
+    pub request_head_wait_ms: u64,
+    /// A closed connection waits this long for its client's close, in milliseconds. A client that is slower
+    /// finds the connection reset.
+    pub close_wait_ms: u64,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            preauth_connections_max: limits::PREAUTH_CONNECTIONS_MAX,
+            preauth_connections_per_address_max: limits::PREAUTH_CONNECTIONS_PER_ADDRESS_MAX,
+            request_head_wait_ms: limits::REQUEST_HEAD_WAIT_MS,
+            close_wait_ms: 5_000,
+        }
+    }
+}

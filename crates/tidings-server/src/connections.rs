@@ -1,0 +1,124 @@
+//! All connections of one hub's thread, by slot and by name.
+
+use std::collections::{HashMap, VecDeque};
+use std::hash::{BuildHasherDefault, Hasher};
+
+use slab::Slab;
+use tidings_hub::ids::ConnectionId;
+
+use crate::connection::Connection;
+
+/// All connections of one hub's thread, with the lists of those that have something to be done.
+#[derive(Debug, Default)]
+pub(crate) struct Connections {
+    slots: Slab<Connection>,
+    /// Names are made by this node, so that an unkeyed hash is safe.
+    by_id: HashMap<ConnectionId, usize, BuildHasherDefault<IdHasher>>,
+    /// Slots with something to be written; each at most once. A slot may have been vacated since.
+    dirty: VecDeque<usize>,
+    /// Slots with something to be read; as `dirty`.
+    readable: VecDeque<usize>,
+}
+
+impl Connections {
+    pub(crate) fn insert(&mut self, connection: Connection) -> usize {
+        let id = connection.id;
+        let slot = self.slots.insert(connection);
+        self.by_id.insert(id, slot);
+        slot
+    }
+
+    pub(crate) fn remove(&mut self, slot: usize) -> Option<Connection> {
+        let connection = self.slots.try_remove(slot)?;
+        self.by_id.remove(&connection.id);
+        Some(connection)
+    }
+
+    pub(crate) fn get(&mut self, slot: usize) -> Option<&mut Connection> {
+        self.slots.get_mut(slot)
+    }
+
+    pub(crate) fn slot(&self, id: ConnectionId) -> Option<usize> {
+        self.by_id.get(&id).copied()
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.slots.len()
+    }
+
+    pub(crate) fn slots(&self) -> Vec<usize> {
+        self.slots.iter().map(|(slot, _)| slot).collect()
+    }
+
+    /// Has the connection written at the end of the turn.
+    pub(crate) fn mark_dirty(&mut self, slot: usize) {
+        if let Some(connection) = self.slots.get_mut(slot)
+            && !connection.flags.is_dirty
+        {
+            connection.flags.is_dirty = true;
+            self.dirty.push_back(slot);
+        }
+    }
+
+    /// Has the connection read.
+    pub(crate) fn mark_readable(&mut self, slot: usize) {
+        if let Some(connection) = self.slots.get_mut(slot)
+            && !connection.flags.is_readable
+        {
+            connection.flags.is_readable = true;
+            self.readable.push_back(slot);
+        }
+    }
+
+    /// The next connection to be written, no longer marked.
+    pub(crate) fn next_dirty(&mut self) -> Option<usize> {
+        loop {
+            let slot = self.dirty.pop_front()?;
+            if let Some(connection) = self.slots.get_mut(slot)
+                && std::mem::take(&mut connection.flags.is_dirty)
+            {
+                return Some(slot);
+            }
+        }
+    }
+
+    /// The next connection to be read, no longer marked.
+    pub(crate) fn next_readable(&mut self) -> Option<usize> {
+        loop {
+            let slot = self.readable.pop_front()?;
+            if let Some(connection) = self.slots.get_mut(slot)
+                && std::mem::take(&mut connection.flags.is_readable)
+            {
+                return Some(slot);
+            }
+        }
+    }
+
+    /// Marked connections, more or less: vacated slots count too.
+    pub(crate) fn readable(&self) -> usize {
+        self.readable.len()
+    }
+}
+
+/// Spreads numbers that count up.
+#[derive(Debug, Default)]
+struct IdHasher(u64);
+
+impl Hasher for IdHasher {
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.write_u64(u64::from(*byte));
+        }
+    }
+
+    fn write_u64(&mut self, number: u64) {
+        // 2^64 divided by the golden ratio; the rotation brings the well-mixed half to the low bits.
+        self.0 = (self.0 ^ number)
+            .wrapping_mul(0x9e37_79b9_7f4a_7c15)
+            .rotate_left(32);
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
+}

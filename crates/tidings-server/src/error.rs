@@ -1,0 +1,120 @@
+//! Why a server does not start.
+
+use std::io;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use tidings_store::embedded;
+
+use crate::config::HUBS_MAX;
+
+/// Why a server does not start. [`StartError::hint`] says what to do.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StartError {
+    /// Another program listens there.
+    #[error("cannot listen on {0}: the port is in use")]
+    PortInUse(SocketAddr),
+    /// The system does not let this user listen there.
+    #[error("cannot listen on {0}: permission denied")]
+    PortForbidden(SocketAddr),
+    /// The address is not one of this machine, or the system refuses for another reason.
+    #[error("cannot listen on {address}: {source}")]
+    Listen {
+        /// The address asked for.
+        address: SocketAddr,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// No hub, or more than [`HUBS_MAX`].
+    #[error("{0} hubs were asked for, but there can be 1 to {HUBS_MAX}")]
+    Hubs(u16),
+    /// The store cannot be opened.
+    #[error("{0}")]
+    Store(#[source] embedded::OpenError),
+    /// A file of the TLS settings cannot be read.
+    #[error("cannot read the TLS {what} {path}: {source}")]
+    TlsFile {
+        /// `certificate` or `key`.
+        what: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// What the reader said.
+        source: io::Error,
+    },
+    /// A file of the TLS settings holds nothing of its kind, or something that is none.
+    #[error("the TLS {what} {path} holds no {what} in PEM form{detail}")]
+    TlsContent {
+        /// `certificate` or `key`.
+        what: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// What the reader said, after a colon, if it said something.
+        detail: String,
+    },
+    /// Certificate and key do not go together.
+    #[error("the TLS certificate {certificate} and the key {key} cannot be used: {source}")]
+    TlsPair {
+        /// The certificate's file.
+        certificate: PathBuf,
+        /// The key's file.
+        key: PathBuf,
+        /// What the TLS library said.
+        source: rustls::Error,
+    },
+    /// The system gives no thread, event loop or random number.
+    #[error("cannot {action}: {source}")]
+    System {
+        /// What was tried.
+        action: &'static str,
+        /// What the system said.
+        source: io::Error,
+    },
+}
+
+impl StartError {
+    /// What to do about it: one imperative sentence.
+    pub fn hint(&self) -> String {
+        match self {
+            Self::PortInUse(address) => format!(
+                "stop the program that listens on port {}, or choose another port with --listen",
+                address.port()
+            ),
+            Self::PortForbidden(address) => format!(
+                "choose a port above 1023 with --listen, or give the program the right to use port {}",
+                address.port()
+            ),
+            Self::Listen { .. } => {
+                "give --listen an address of this machine, for example 127.0.0.1:7400".into()
+            }
+            Self::Hubs(_) => "leave out --hubs to have one hub per core".into(),
+            Self::Store(error) => error.hint().into(),
+            Self::TlsFile { .. } => {
+                "check that the path is right and that the server's user may read the file".into()
+            }
+            Self::TlsContent { what: "key", .. } => {
+                "give --tls-key a file that begins with -----BEGIN PRIVATE KEY-----".into()
+            }
+            Self::TlsContent { .. } => {
+                "give --tls-cert a file that begins with -----BEGIN CERTIFICATE-----".into()
+            }
+            Self::TlsPair { .. } => {
+                "give the key that the certificate was made for, with the certificate first in its file"
+                    .into()
+            }
+            Self::System { .. } => {
+                "check the system's limits on threads, memory and open files".into()
+            }
+        }
+    }
+
+    pub(crate) fn system(action: &'static str) -> impl FnOnce(io::Error) -> Self {
+        move |source| Self::System { action, source }
+    }
+}
+
+impl From<embedded::OpenError> for StartError {
+    fn from(error: embedded::OpenError) -> Self {
+        Self::Store(error)
+    }
+}

@@ -1,0 +1,258 @@
+//! What to do with a connection, by the head of its first request.
+
+use std::fmt::Write as _;
+
+use bytes::Bytes;
+use tidings_wire::limits::{REQUEST_HEAD_BYTES_MAX, REQUEST_HEAD_HEADERS_MAX};
+use tidings_wire::ws::{self, HandshakeError};
+
+use crate::config::Origins;
+
+/// The path of the native protocol.
+const RTM_PATH: &str = "/rtm";
+
+/// The sub-protocol of the native protocol.
+const RTM_PROTOCOL: &str = "tidings.v1";
+
+/// What is to be done.
+#[derive(Debug)]
+pub(crate) enum Verdict {
+    /// The head is not whole.
+    Incomplete,
+    /// A WebSocket of the native protocol.
+    Upgrade {
+        /// The answer.
+        response: Bytes,
+        /// Where the request ends.
+        head_len: usize,
+    },
+    /// Any other request: for the HTTP thread.
+    Http,
+    /// Nothing that is served.
+    Refuse(Refusal),
+}
+
+/// Why a request is not served.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum Refusal {
+    #[error("this is a TLS handshake, but the server speaks plain HTTP here")]
+    TlsOnPlain,
+    #[error("the request is no HTTP: {0}")]
+    NotHttp(httparse::Error),
+    #[error("the request head has more than {REQUEST_HEAD_BYTES_MAX} bytes")]
+    HeadTooLarge,
+    #[error("the request has more than {REQUEST_HEAD_HEADERS_MAX} headers")]
+    TooManyHeaders,
+    #[error("the request is no WebSocket handshake: {0}")]
+    Handshake(#[from] HandshakeError),
+    #[error("none of the sub-protocols offered is {RTM_PROTOCOL}")]
+    Protocol,
+    #[error("pages of this origin may not connect")]
+    Origin,
+    #[error("the server is ending")]
+    Draining,
+    #[error("the server has too many connections that have not logged in")]
+    Full,
+    #[error("the server is busy with other HTTP requests")]
+    HttpBusy,
+}
+
+impl Refusal {
+    fn status(&self) -> (u16, &'static str) {
+        match self {
+            Self::Handshake(error) => match error.status() {
+                405 => (405, "Method Not Allowed"),
+                426 => (426, "Upgrade Required"),
+                _ => (400, "Bad Request"),
+            },
+            Self::HeadTooLarge | Self::TooManyHeaders => (431, "Request Header Fields Too Large"),
+            Self::Origin => (403, "Forbidden"),
+            Self::Draining | Self::Full | Self::HttpBusy => (503, "Service Unavailable"),
+            Self::TlsOnPlain | Self::NotHttp(_) | Self::Protocol => (400, "Bad Request"),
+        }
+    }
+
+    fn hint(&self) -> &'static str {
+        match self {
+            Self::TlsOnPlain => "Use ws:// and http://, or give the server a certificate.",
+            Self::NotHttp(_) => "Use an HTTP/1.1 or WebSocket client.",
+            Self::HeadTooLarge | Self::TooManyHeaders => {
+                "Send fewer or shorter headers; large cookies are a common cause."
+            }
+            Self::Handshake(error) => error.hint(),
+            Self::Protocol => "Offer the sub-protocol tidings.v1.",
+            Self::Origin => "Add the page's origin to the server's setting `origins`.",
+            Self::Draining => "Connect again in a moment.",
+            Self::Full | Self::HttpBusy => "Try again after a few seconds.",
+        }
+    }
+
+    /// The whole HTTP answer.
+    pub(crate) fn response(&self) -> Bytes {
+        let (status, reason) = self.status();
+        let body = format!("{self}\nhint: {}\n", self.hint());
+        let mut head = format!(
+            "HTTP/1.1 {status} {reason}\r\nContent-Type: text/plain; charset=utf-8\r\n\
+             Content-Length: {}\r\n",
+            body.len()
+        );
+        let mut names_connection = false;
+        if let Self::Handshake(error) = self {
+            for (name, value) in error.headers() {
+                // What the standard wants named beside the closing goes into one header.
+                let closing = if *name == "Connection" { ", close" } else { "" };
+                names_connection |= *name == "Connection";
+                let _ = write!(head, "{name}: {value}{closing}\r\n");
+            }
+        }
+        if !names_connection {
+            head.push_str("Connection: close\r\n");
+        }
+        if status == 503 {
+            head.push_str("Retry-After: 5\r\n");
+        }
+        Bytes::from(format!("{head}\r\n{body}"))
+    }
+}
+
+/// Judges the bytes that have arrived so far.
+pub(crate) fn judge(bytes: &[u8], origins: &Origins) -> Verdict {
+    match parse(bytes, origins) {
+        Ok(verdict) => verdict,
+        Err(refusal) => Verdict::Refuse(refusal),
+    }
+}
+
+fn parse(bytes: &[u8], origins: &Origins) -> Result<Verdict, Refusal> {
+    // The first byte of a TLS record of type handshake.
+    if bytes.first() == Some(&0x16) {
+        return Err(Refusal::TlsOnPlain);
+    }
+    let mut headers = [httparse::EMPTY_HEADER; REQUEST_HEAD_HEADERS_MAX];
+    let mut request = httparse::Request::new(&mut headers);
+    let head_len = match request.parse(bytes) {
+        Ok(httparse::Status::Complete(head_len)) if head_len <= REQUEST_HEAD_BYTES_MAX => head_len,
+        Ok(httparse::Status::Partial) if bytes.len() < REQUEST_HEAD_BYTES_MAX => {
+            return Ok(Verdict::Incomplete);
+        }
+        Ok(_) => return Err(Refusal::HeadTooLarge),
+        Err(httparse::Error::TooManyHeaders) => return Err(Refusal::TooManyHeaders),
+        Err(error) => return Err(Refusal::NotHttp(error)),
+    };
+    let target = request.path.unwrap_or_default();
+    if target.split('?').next() != Some(RTM_PATH) {
+        return Ok(Verdict::Http);
+    }
+    let headers = request
+        .headers
+        .iter()
+        .map(|header| (header.name, header.value));
+    let upgrade = ws::check_request(
+        request.method.unwrap_or_default(),
+        request.version.unwrap_or_default(),
+        headers.clone(),
+    )?;
+    let mut stated = headers.filter(|(name, _)| name.eq_ignore_ascii_case("origin"));
+    if !stated.all(|(_, origin)| origins.allow(origin)) {
+        return Err(Refusal::Origin);
+    }
+    let protocol = if upgrade.protocols.is_empty() {
+        None
+    } else if upgrade.protocols.contains(&RTM_PROTOCOL) {
+        Some(RTM_PROTOCOL)
+    } else {
+        return Err(Refusal::Protocol);
+    };
+    let response = Bytes::from(ws::response_bytes(upgrade.key, protocol));
+    Ok(Verdict::Upgrade { response, head_len })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const UPGRADE: &str = "GET /rtm HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\n\
+        Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\n\
+        Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
+
+    fn verdict(request: &str) -> String {
+        let origins = Origins::Listed(vec!["https://good.example".into()]);
+        match judge(request.as_bytes(), &origins) {
+            Verdict::Incomplete => "incomplete".into(),
+            Verdict::Http => "http".into(),
+            Verdict::Upgrade { head_len, .. } => format!("upgrade {}", request.len() - head_len),
+            Verdict::Refuse(refusal) => refusal.status().0.to_string(),
+        }
+    }
+
+    #[test]
+    fn requests_are_judged_by_their_head() {
+        let cases = [
+            ("", "incomplete"),
+            ("GET /rtm HTTP/1.1\r\n", "incomplete"),
+            ("GET /demo HTTP/1.1\r\nHost: a\r\n\r\n", "http"),
+            ("GET /rtmx HTTP/1.1\r\nHost: a\r\n\r\n", "http"),
+            ("GET /rtm HTTP/1.1\r\nHost: a\r\n\r\n", "426"),
+            ("POST /rtm HTTP/1.1\r\nHost: a\r\n\r\n", "405"),
+            ("\x16\x03\x01", "400"),
+            ("SSH-2.0-OpenSSH_9.2\r\n\r\n", "400"),
+            (&format!("{UPGRADE}\r\n"), "upgrade 0"),
+            (&format!("{UPGRADE}\r\nrest"), "upgrade 4"),
+            (
+                &format!("{UPGRADE}Sec-WebSocket-Protocol: a, tidings.v1\r\n\r\n"),
+                "upgrade 0",
+            ),
+            (
+                &format!("{UPGRADE}Sec-WebSocket-Protocol: chat\r\n\r\n"),
+                "400",
+            ),
+            (
+                &format!("{UPGRADE}Origin: https://good.example\r\n\r\n"),
+                "upgrade 0",
+            ),
+            (
+                &format!("{UPGRADE}Origin: https://evil.example\r\n\r\n"),
+                "403",
+            ),
+            (&UPGRADE.replace("13", "8"), "incomplete"),
+            (&format!("{}\r\n", UPGRADE.replace("13", "8")), "426"),
+            (
+                &format!("GET / HTTP/1.1\r\n{}\r\n", "A: b\r\n".repeat(65)),
+                "431",
+            ),
+            (
+                &format!("GET / HTTP/1.1\r\nA: {}", "b".repeat(8_192)),
+                "431",
+            ),
+            (
+                &format!("GET / HTTP/1.1\r\nA: {}\r\n\r\n", "b".repeat(8_192)),
+                "431",
+            ),
+        ];
+        for (request, expected) in cases {
+            assert_eq!(verdict(request), expected, "{request:?}");
+        }
+    }
+
+    #[test]
+    fn a_refusal_is_an_http_answer_that_helps() {
+        let Verdict::Refuse(refusal) =
+            judge(b"GET /rtm HTTP/1.1\r\nHost: a\r\n\r\n", &Origins::Any)
+        else {
+            panic!("a plain request is no upgrade");
+        };
+        let response = String::from_utf8(refusal.response().to_vec()).expect("text");
+        assert!(
+            response.starts_with("HTTP/1.1 426 Upgrade Required\r\n"),
+            "{response}"
+        );
+        assert!(
+            response.contains("Connection: Upgrade, close\r\n"),
+            "{response}"
+        );
+        assert!(
+            response.contains("\nhint: Open this address with a WebSocket client"),
+            "{response}"
+        );
+    }
+}

@@ -1,0 +1,162 @@
+//! A visitor's connection as asynchronous I/O: what was read already, then TCP, or TLS over TCP.
+
+use std::io::{self, ErrorKind, Read as _, Write as _};
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use rustls::ServerConnection;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+
+/// A visitor's connection.
+pub(super) struct VisitorIo {
+    tcp: TcpStream,
+    tls: Option<ServerConnection>,
+    /// What the hub has read; it comes first.
+    bytes: Vec<u8>,
+    /// How much of it has been given.
+    given: usize,
+}
+
+impl VisitorIo {
+    /// Takes over a connection, which does not block.
+    pub(super) fn new(
+        tcp: std::net::TcpStream,
+        tls: Option<ServerConnection>,
+        bytes: Vec<u8>,
+    ) -> io::Result<Self> {
+        Ok(Self {
+            tcp: TcpStream::from_std(tcp)?,
+            tls,
+            bytes,
+            given: 0,
+        })
+    }
+}
+
+impl AsyncRead for VisitorIo {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        if this.given < this.bytes.len() {
+            let count = buffer.remaining().min(this.bytes.len() - this.given);
+            buffer.put_slice(&this.bytes[this.given..this.given + count]);
+            this.given += count;
+            return Poll::Ready(Ok(()));
+        }
+        let Some(tls) = &mut this.tls else {
+            return Pin::new(&mut this.tcp).poll_read(context, buffer);
+        };
+        loop {
+            match tls.reader().read(buffer.initialize_unfilled()) {
+                Ok(count) => {
+                    buffer.advance(count);
+                    return Poll::Ready(Ok(()));
+                }
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+                // The client ended TCP without a goodbye of TLS.
+                Err(error) if error.kind() == ErrorKind::UnexpectedEof => {
+                    return Poll::Ready(Ok(()));
+                }
+                Err(error) => return Poll::Ready(Err(error)),
+            }
+            let mut socket = Socket {
+                tcp: &mut this.tcp,
+                context,
+            };
+            match tls.read_tls(&mut socket) {
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return Poll::Pending,
+                other => other?,
+            };
+            tls.process_new_packets()
+                .map_err(|error| io::Error::new(ErrorKind::InvalidData, error))?;
+        }
+    }
+}
+
+impl AsyncWrite for VisitorIo {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        let Some(tls) = &mut this.tls else {
+            return Pin::new(&mut this.tcp).poll_write(context, bytes);
+        };
+        // Order: what is buffered goes first, so that the buffer, which is bounded, has room.
+        let flushed = write_out(tls, &mut this.tcp, context);
+        match tls.writer().write(bytes)? {
+            0 => {
+                ready!(flushed)?;
+                // The socket took everything, so that there is room now.
+                Poll::Ready(tls.writer().write(bytes))
+            }
+            count => Poll::Ready(Ok(count)),
+        }
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        if let Some(tls) = &mut this.tls {
+            ready!(write_out(tls, &mut this.tcp, context))?;
+        }
+        Pin::new(&mut this.tcp).poll_flush(context)
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        if let Some(tls) = &mut this.tls {
+            tls.send_close_notify();
+            ready!(write_out(tls, &mut this.tcp, context))?;
+        }
+        Pin::new(&mut this.tcp).poll_shutdown(context)
+    }
+}
+
+fn write_out(
+    tls: &mut ServerConnection,
+    tcp: &mut TcpStream,
+    context: &mut Context<'_>,
+) -> Poll<io::Result<()>> {
+    while tls.wants_write() {
+        match tls.write_tls(&mut Socket { tcp, context }) {
+            Ok(_) => {}
+            Err(error) if error.kind() == ErrorKind::WouldBlock => return Poll::Pending,
+            Err(error) => return Poll::Ready(Err(error)),
+        }
+    }
+    Poll::Ready(Ok(()))
+}
+
+/// The socket as rustls wants it: not ready is an error, and the task is woken when it is.
+struct Socket<'a, 'b> {
+    tcp: &'a mut TcpStream,
+    context: &'a mut Context<'b>,
+}
+
+impl io::Read for Socket<'_, '_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let mut buffer = ReadBuf::new(buffer);
+        match Pin::new(&mut *self.tcp).poll_read(self.context, &mut buffer) {
+            Poll::Ready(result) => result.map(|()| buffer.filled().len()),
+            Poll::Pending => Err(ErrorKind::WouldBlock.into()),
+        }
+    }
+}
+
+impl io::Write for Socket<'_, '_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match Pin::new(&mut *self.tcp).poll_write(self.context, bytes) {
+            Poll::Ready(result) => result,
+            Poll::Pending => Err(ErrorKind::WouldBlock.into()),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}

@@ -1,0 +1,106 @@
+//! The pages.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::{Path, Request, State};
+use axum::http::header::{
+    ACCESS_CONTROL_ALLOW_ORIGIN, HeaderMap, HeaderName, HeaderValue, REFERRER_POLICY, RETRY_AFTER,
+    X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
+};
+use axum::http::{Response, StatusCode};
+use axum::middleware::{Next, from_fn};
+use axum::response::{IntoResponse as _, Redirect};
+use axum::routing::get;
+
+use super::files::{Demo, Sdk, answer};
+use crate::readiness::{Phase, Readiness};
+
+pub(super) fn routes(readiness: Arc<Readiness>) -> Router {
+    Router::new()
+        .route("/", get(|| async { Redirect::temporary("/demo/") }))
+        .route("/healthz", get(|| async { "ok\n" }))
+        .route("/readyz", get(ready))
+        .route("/demo", get(|| async { Redirect::temporary("/demo/") }))
+        .route(
+            "/demo/",
+            get(|headers: HeaderMap| async move { demo("", &headers) }),
+        )
+        .route(
+            "/demo/{*path}",
+            get(
+                |Path(path): Path<String>, headers: HeaderMap| async move { demo(&path, &headers) },
+            ),
+        )
+        .route(
+            "/sdk/{*path}",
+            get(|Path(path): Path<String>, headers: HeaderMap| async move { sdk(&path, &headers) }),
+        )
+        .fallback(nowhere)
+        .with_state(readiness)
+        .layer(from_fn(guard))
+}
+
+async fn ready(State(readiness): State<Arc<Readiness>>) -> Response<Body> {
+    let text = match readiness.phase() {
+        Phase::Ready => return "ready\n".into_response(),
+        Phase::Starting => "starting\n",
+        Phase::Draining => "draining: clients are being sent away\n",
+    };
+    (StatusCode::SERVICE_UNAVAILABLE, [(RETRY_AFTER, "5")], text).into_response()
+}
+
+fn demo(path: &str, headers: &HeaderMap) -> Response<Body> {
+    answer::<Demo>(path, headers).unwrap_or_else(|| {
+        missing(
+            &format!("/demo/{path}"),
+            "Build the page with `npm run build` in demo/.",
+        )
+    })
+}
+
+fn sdk(path: &str, headers: &HeaderMap) -> Response<Body> {
+    let mut response = answer::<Sdk>(path, headers).unwrap_or_else(|| {
+        missing(
+            &format!("/sdk/{path}"),
+            "Build the bundles with `npm run build` in sdk/js/rtm/.",
+        )
+    });
+    // Pages of any origin may load the SDK; it holds no secret.
+    response
+        .headers_mut()
+        .insert(ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
+    response
+}
+
+fn missing(path: &str, hint: &str) -> Response<Body> {
+    let text = format!("there is no file {path} in this build\nhint: {hint}\n");
+    (StatusCode::NOT_FOUND, text).into_response()
+}
+
+async fn nowhere(request: Request) -> Response<Body> {
+    let path = request.uri().path();
+    let text = format!(
+        "there is nothing at {path}\n\
+         hint: Try /demo/ (a demonstration), /sdk/ (the SDK's files), /healthz or /readyz; \
+         SDKs connect to /rtm.\n"
+    );
+    (StatusCode::NOT_FOUND, text).into_response()
+}
+
+/// Headers that every answer carries.
+async fn guard(request: Request, next: Next) -> Response<Body> {
+    let mut response = next.run(request).await;
+    let guards: [(HeaderName, &str); 3] = [
+        (X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (X_FRAME_OPTIONS, "SAMEORIGIN"),
+        (REFERRER_POLICY, "no-referrer"),
+    ];
+    for (name, value) in guards {
+        response
+            .headers_mut()
+            .insert(name, HeaderValue::from_static(value));
+    }
+    response
+}

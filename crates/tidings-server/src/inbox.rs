@@ -1,0 +1,120 @@
+//! How hubs, the store and the supervisor reach a hub's thread.
+//!
+//! Each hub has one inbox. Senders collect what they have for it and post it as one batch; posting is lock-free
+//! and wakes the hub's loop only if it has not been woken since it last looked.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::mpsc::{Receiver, Sender, channel};
+
+use mio::Waker;
+use tidings_hub::Ticket;
+use tidings_hub::bus_ops::{BusInput, BusOp};
+use tidings_hub::ids::HubId;
+use tidings_hub::store_ops::StoreAnswer;
+
+use crate::connection::Handover;
+
+/// Envelopes in one inbox above which the hubs that fill it stop reading their clients.
+///
+/// Bound: what a hub can post after that comes from its own inbox and its store, which are bounded by the
+/// requests in flight of its sessions. Larger: more memory when a core is slow; smaller: clients are paused in
+/// bursts that a core would take in its stride.
+pub(crate) const INBOX_DEPTH_MAX: usize = 65_536;
+
+/// What a hub's thread may be given.
+#[derive(Debug)]
+pub(crate) enum Envelope {
+    /// An operation for the receiver's shard of the bus.
+    Route { from: HubId, op: BusOp },
+    /// For the receiver's hub.
+    Deliver(BusInput),
+    /// A connection whose session is at the receiver.
+    HandOver(Box<Handover>),
+    /// The store has answered.
+    Stored { ticket: Ticket, answer: StoreAnswer },
+    /// Clients are to be sent away; nothing new is accepted.
+    Drain,
+    /// The thread is to end.
+    Stop,
+}
+
+/// The sending side of an inbox.
+#[derive(Debug)]
+pub(crate) struct Mailbox {
+    batches: Sender<Vec<Envelope>>,
+    /// Envelopes posted and not yet taken.
+    depth: AtomicUsize,
+    /// Whether the loop has been woken since it last looked.
+    is_notified: AtomicBool,
+    waker: Waker,
+}
+
+impl Mailbox {
+    /// Posts a batch. Order: one sender's batches are taken in the order in which it posted them.
+    pub(crate) fn post(&self, batch: Vec<Envelope>) {
+        self.depth.fetch_add(batch.len(), Ordering::Relaxed);
+        if self.batches.send(batch).is_err() {
+            // The receiver has ended: the node is stopping and nobody needs the batch.
+            return;
+        }
+        if !self.is_notified.swap(true, Ordering::SeqCst)
+            && let Err(error) = self.waker.wake()
+        {
+            // The loop looks into its inbox at least every second.
+            tracing::warn!(%error, "a hub could not be woken");
+            self.is_notified.store(false, Ordering::SeqCst);
+        }
+    }
+
+    /// Whether the receiver is behind by more than [`INBOX_DEPTH_MAX`].
+    pub(crate) fn is_full(&self) -> bool {
+        self.depth.load(Ordering::Relaxed) > INBOX_DEPTH_MAX
+    }
+}
+
+/// The receiving side.
+#[derive(Debug)]
+pub(crate) struct Inbox {
+    batches: Receiver<Vec<Envelope>>,
+    mailbox: Arc<Mailbox>,
+}
+
+impl Inbox {
+    /// An inbox whose posts wake the loop of `waker`.
+    pub(crate) fn new(waker: Waker) -> Self {
+        let (sender, batches) = channel();
+        let mailbox = Mailbox {
+            batches: sender,
+            depth: AtomicUsize::new(0),
+            is_notified: AtomicBool::new(false),
+            waker,
+        };
+        Self {
+            batches,
+            mailbox: Arc::new(mailbox),
+        }
+    }
+
+    pub(crate) fn mailbox(&self) -> Arc<Mailbox> {
+        self.mailbox.clone()
+    }
+
+    /// Says that the loop is looking. Order: before [`Inbox::take`], so that whatever is posted while the loop
+    /// takes wakes it again.
+    pub(crate) fn open(&self) {
+        self.mailbox.is_notified.store(false, Ordering::SeqCst);
+    }
+
+    /// Whether nothing waits.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.mailbox.depth.load(Ordering::Relaxed) == 0
+    }
+
+    /// Takes the next batch.
+    pub(crate) fn take(&self) -> Option<Vec<Envelope>> {
+        let batch = self.batches.try_recv().ok()?;
+        self.mailbox.depth.fetch_sub(batch.len(), Ordering::Relaxed);
+        Some(batch)
+    }
+}

@@ -1,0 +1,63 @@
+//! The listener sockets: one per hub, all on one address.
+
+use std::io::{self, ErrorKind};
+use std::net::SocketAddr;
+
+use mio::net::TcpListener;
+use socket2::{Domain, Protocol, Socket, Type};
+
+use crate::error::StartError;
+
+/// Connections that the kernel holds for a hub that has not accepted them. Source: contract 4.1.
+const BACKLOG: i32 = 1_024;
+
+/// Opens a listener for each hub; the kernel spreads connections over them.
+pub(crate) fn open(
+    address: SocketAddr,
+    hubs: u16,
+) -> Result<(Vec<TcpListener>, SocketAddr), StartError> {
+    let fault = |source: io::Error| match source.kind() {
+        ErrorKind::AddrInUse => StartError::PortInUse(address),
+        ErrorKind::PermissionDenied => StartError::PortForbidden(address),
+        _ => StartError::Listen { address, source },
+    };
+    if address.port() != 0 {
+        // A port may be shared by all who ask for it shared, also by another server of this user. One bind that
+        // does not share finds out whether anybody is there.
+        bind(address, Sharing::No).map_err(fault)?;
+    }
+    let mut listeners = Vec::new();
+    let mut bound = address;
+    for _ in 0..hubs {
+        let socket = bind(bound, Sharing::Yes).map_err(fault)?;
+        socket.listen(BACKLOG).map_err(fault)?;
+        if bound.port() == 0 {
+            let local = socket.local_addr().map_err(fault)?;
+            bound = local
+                .as_socket()
+                .expect("an internet socket has an internet address");
+        }
+        listeners.push(TcpListener::from_std(socket.into()));
+    }
+    Ok((listeners, bound))
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Sharing {
+    Yes,
+    No,
+}
+
+fn bind(address: SocketAddr, sharing: Sharing) -> io::Result<Socket> {
+    let socket = Socket::new(
+        Domain::for_address(address),
+        Type::STREAM,
+        Some(Protocol::TCP),
+    )?;
+    // Connections of a former life may still be closing.
+    socket.set_reuse_address(true)?;
+    socket.set_reuse_port(sharing == Sharing::Yes)?;
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    Ok(socket)
+}

@@ -1,0 +1,446 @@
+//! A hub's thread: one loop, one turn at a time.
+//!
+//! A turn: wait until something is ready or due; take what the inbox has; accept, read and decode; give it all to
+//! the hub and carry out its effects; post what other hubs and the store are to have; write every connection that
+//! has something to be written, once. No lock is taken and nothing blocks but the wait.
+
+use std::collections::VecDeque;
+use std::io;
+use std::sync::Arc;
+use std::sync::mpsc::Sender;
+use std::time::Duration;
+
+use mio::net::TcpListener;
+use mio::{Events, Poll, Token};
+use tidings_bus::{Homes, Shard};
+use tidings_hub::bus_ops::{BusInput, BusOp};
+use tidings_hub::ids::HubId;
+use tidings_hub::store_ops::{StoreAnswer, StoreOp};
+use tidings_hub::{Effect, Hub, HubConfig, Input, Ticket, Time};
+use tidings_store::Submitter;
+use tidings_wire::codes::CloseCode;
+
+use crate::clock::Clock;
+use crate::config::{Limits, Origins};
+use crate::connection::{Leaving, Stage};
+use crate::connections::Connections;
+use crate::deadlines::Deadlines;
+use crate::gate::Gate;
+use crate::http::HttpDoor;
+use crate::inbox::{Envelope, Inbox, Mailbox};
+
+/// Readiness events taken per turn; more are taken in the next.
+const EVENTS_PER_TURN: usize = 1024;
+
+/// Batches taken from the inbox per turn, so that a flood from other hubs cannot starve the sockets.
+const BATCHES_PER_TURN: usize = 256;
+
+/// The buffer that all connections of a hub are read into.
+const READ_BUFFER_BYTES: usize = 64 * 1024;
+
+/// The loop looks around at least this often, in milliseconds: a safety net, nothing depends on it.
+const IDLE_WAIT_MS: u64 = 1_000;
+
+/// How long the loop waits for other hubs to catch up before it looks again, in milliseconds.
+const PAUSE_MS: u64 = 2;
+
+pub(crate) const LISTENER: Token = Token(usize::MAX);
+pub(crate) const WAKER: Token = Token(usize::MAX - 1);
+
+/// What all hubs of a node share. Nothing in it is touched by a message.
+pub(crate) struct Node {
+    pub(crate) clock: Clock,
+    pub(crate) gate: Arc<Gate>,
+    pub(crate) origins: Origins,
+    pub(crate) limits: Limits,
+    pub(crate) tls: Option<Arc<rustls::ServerConfig>>,
+    pub(crate) http: HttpDoor,
+}
+
+/// What a thread is given at its start.
+pub(crate) struct WorkerParts {
+    pub(crate) node: Arc<Node>,
+    pub(crate) poll: Poll,
+    pub(crate) listener: TcpListener,
+    pub(crate) inbox: Inbox,
+    /// Mailboxes of all hubs, in their order.
+    pub(crate) peers: Vec<Arc<Mailbox>>,
+    pub(crate) homes: Homes,
+    pub(crate) hub: HubConfig,
+    pub(crate) store: Submitter,
+    /// Told once, when the last connection has gone after a drain.
+    pub(crate) drained: Sender<HubId>,
+}
+
+/// A hub's thread.
+pub(crate) struct Worker {
+    pub(crate) node: Arc<Node>,
+    pub(crate) poll: Poll,
+    /// `None` once the hub is draining.
+    pub(crate) listener: Option<TcpListener>,
+    pub(crate) connections: Connections,
+    /// Connections made so far: their names count up.
+    pub(crate) connections_made: u64,
+    pub(crate) has_unaccepted: bool,
+    /// Not before this time, after a failure to accept. Monotonic milliseconds.
+    pub(crate) accept_after_ms: u64,
+    pub(crate) head_deadlines: Deadlines,
+    pub(crate) closing_deadlines: Deadlines,
+    /// Slots of connections that leave at the end of the turn.
+    pub(crate) leaving: Vec<usize>,
+    pub(crate) buffer: Box<[u8]>,
+    /// The time of this turn.
+    pub(crate) now: Time,
+    pub(crate) id: HubId,
+    hub: Hub,
+    effects: Vec<Effect>,
+    /// What this hub's shard delivers to this hub, in order.
+    local: VecDeque<BusInput>,
+    shard: Shard,
+    homes: Homes,
+    inbox: Inbox,
+    peers: Vec<Arc<Mailbox>>,
+    /// What is to be posted to each hub at the end of the turn.
+    pub(crate) outboxes: Vec<Vec<Envelope>>,
+    store: Submitter,
+    store_ops: Vec<(Ticket, StoreOp)>,
+    drained: Option<Sender<HubId>>,
+    is_stopped: bool,
+}
+
+impl Worker {
+    pub(crate) fn new(parts: WorkerParts) -> Self {
+        let WorkerParts {
+            node,
+            poll,
+            listener,
+            inbox,
+            peers,
+            homes,
+            hub,
+            store,
+            drained,
+        } = parts;
+        let id = hub.id;
+        Self {
+            poll,
+            listener: Some(listener),
+            connections: Connections::default(),
+            connections_made: 0,
+            has_unaccepted: true,
+            accept_after_ms: 0,
+            head_deadlines: Deadlines::new(node.limits.request_head_wait_ms),
+            closing_deadlines: Deadlines::new(node.limits.close_wait_ms),
+            leaving: Vec::new(),
+            buffer: vec![0; READ_BUFFER_BYTES].into_boxed_slice(),
+            now: node.clock.now(),
+            id,
+            hub: Hub::new(hub),
+            effects: Vec::new(),
+            local: VecDeque::new(),
+            shard: Shard::new(id, homes),
+            homes,
+            inbox,
+            outboxes: peers.iter().map(|_| Vec::new()).collect(),
+            peers,
+            store,
+            store_ops: Vec::new(),
+            drained: Some(drained),
+            is_stopped: false,
+            node,
+        }
+    }
+
+    /// Runs until it is told to stop.
+    ///
+    /// # Errors
+    /// The system's wait fails: nothing more can be served.
+    pub(crate) fn run(&mut self) -> io::Result<()> {
+        let mut events = Events::with_capacity(EVENTS_PER_TURN);
+        // The hub sets its first timers.
+        self.give(Input::Tick);
+        while !self.is_stopped {
+            self.turn(&mut events)?;
+        }
+        Ok(())
+    }
+
+    fn turn(&mut self, events: &mut Events) -> io::Result<()> {
+        match self.poll.poll(events, Some(self.wait())) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            other => other?,
+        }
+        self.now = self.node.clock.now();
+        self.note_readiness(events);
+        self.take_inbox();
+        if self
+            .hub
+            .deadline()
+            .is_some_and(|due_ms| due_ms <= self.now.mono_ms)
+        {
+            self.give(Input::Tick);
+        }
+        self.expire();
+        // Whoever floods this node is paused while a hub is behind: what a hub cannot take stays in the kernel's
+        // buffers, then with the clients.
+        if !self.is_paused() {
+            self.accept();
+            self.read();
+        }
+        // Order: other hubs and the store begin their part while this one writes.
+        self.post();
+        self.flush();
+        self.post();
+        self.report_drained();
+        Ok(())
+    }
+
+    /// How long the loop may sleep.
+    fn wait(&self) -> Duration {
+        let now_ms = self.node.clock.now().mono_ms;
+        let work_waits = self.connections.readable() > 0 || self.can_accept(now_ms);
+        let most_ms = match (work_waits, self.is_paused()) {
+            (true, false) => 0,
+            (true, true) => PAUSE_MS,
+            (false, _) if self.is_inbox_left() => 0,
+            (false, _) => IDLE_WAIT_MS,
+        };
+        let due = [
+            self.hub.deadline(),
+            self.head_deadlines.next(),
+            self.closing_deadlines.next(),
+        ];
+        let due_ms = due.into_iter().flatten().min();
+        let until_due = due_ms.map_or(most_ms, |due_ms| due_ms.saturating_sub(now_ms));
+        Duration::from_millis(until_due.min(most_ms))
+    }
+
+    fn is_inbox_left(&self) -> bool {
+        !self.inbox.is_empty()
+    }
+
+    fn is_paused(&self) -> bool {
+        self.peers.iter().any(|peer| peer.is_full())
+    }
+
+    fn note_readiness(&mut self, events: &Events) {
+        for event in events {
+            match event.token() {
+                LISTENER => self.has_unaccepted = true,
+                WAKER => {}
+                Token(slot) => {
+                    let Some(connection) = self.connections.get(slot) else {
+                        continue;
+                    };
+                    connection.flags.is_read_closed |= event.is_read_closed() || event.is_error();
+                    if event.is_writable() && connection.flags.is_blocked {
+                        connection.flags.is_blocked = false;
+                        self.connections.mark_dirty(slot);
+                    }
+                    if event.is_readable() || event.is_read_closed() || event.is_error() {
+                        self.connections.mark_readable(slot);
+                    }
+                }
+            }
+        }
+    }
+
+    fn take_inbox(&mut self) {
+        self.inbox.open();
+        for _ in 0..BATCHES_PER_TURN {
+            let Some(batch) = self.inbox.take() else {
+                return;
+            };
+            for envelope in batch {
+                self.take_envelope(envelope);
+            }
+        }
+    }
+
+    fn take_envelope(&mut self, envelope: Envelope) {
+        match envelope {
+            Envelope::Route { from, op } => {
+                self.route(from, op);
+                self.settle();
+            }
+            Envelope::Deliver(input) => self.give(Input::Bus(input)),
+            Envelope::HandOver(handover) => self.take_over(*handover),
+            Envelope::Stored { ticket, answer } => self.give(Input::Store { ticket, answer }),
+            Envelope::Drain => self.drain(),
+            Envelope::Stop => self.is_stopped = true,
+        }
+    }
+
+    /// Gives the hub an input and carries out what comes of it.
+    pub(crate) fn give(&mut self, input: Input) {
+        self.hub.handle(self.now, input, &mut self.effects);
+        self.settle();
+    }
+
+    /// Carries out effects, and gives the hub what its own shard delivers, until nothing is left.
+    fn settle(&mut self) {
+        loop {
+            let mut effects = std::mem::take(&mut self.effects);
+            for effect in effects.drain(..) {
+                self.carry_out(effect);
+            }
+            self.effects = effects;
+            let Some(input) = self.local.pop_front() else {
+                return;
+            };
+            self.hub
+                .handle(self.now, Input::Bus(input), &mut self.effects);
+        }
+    }
+
+    fn carry_out(&mut self, effect: Effect) {
+        match effect {
+            Effect::Send { connection, frame } => self.send(connection, frame),
+            Effect::Close { connection, code } => {
+                if let Some(slot) = self.connections.slot(connection) {
+                    self.close(slot, code as u16, code.name());
+                }
+            }
+            Effect::HandOver {
+                connection,
+                to,
+                resume,
+            } => {
+                let Some(slot) = self.connections.slot(connection) else {
+                    return;
+                };
+                let Some(connection) = self.connections.get(slot) else {
+                    return;
+                };
+                if connection.is_open() {
+                    let stage = std::mem::replace(&mut connection.stage, Stage::Serving);
+                    let leaving = Leaving {
+                        to,
+                        resume,
+                        stage,
+                        rest: Vec::new(),
+                    };
+                    connection.stage = Stage::Leaving(Box::new(leaving));
+                    self.leaving.push(slot);
+                }
+            }
+            Effect::Bus(op) => {
+                let at = self.homes.destination(&op);
+                if at == self.id {
+                    self.route(self.id, op);
+                } else {
+                    let envelope = Envelope::Route { from: self.id, op };
+                    self.outboxes[usize::from(at.0)].push(envelope);
+                }
+            }
+            Effect::Store { ticket, op } => self.store_ops.push((ticket, op)),
+        }
+    }
+
+    fn route(&mut self, from: HubId, op: BusOp) {
+        let Self {
+            shard,
+            local,
+            outboxes,
+            id,
+            ..
+        } = self;
+        shard.route(from, op, &mut |to, input| {
+            if to == *id {
+                local.push_back(input);
+            } else {
+                outboxes[usize::from(to.0)].push(Envelope::Deliver(input));
+            }
+        });
+    }
+
+    /// Sends away who leaves and posts what other hubs and the store are to have.
+    fn post(&mut self) {
+        loop {
+            self.send_leaving();
+            let mut refused = Vec::new();
+            if !self.store_ops.is_empty() {
+                self.store
+                    .submit(self.id, self.store_ops.drain(..), &mut refused);
+            }
+            if refused.is_empty() {
+                break;
+            }
+            self.give_refused(refused);
+        }
+        for (outbox, peer) in self.outboxes.iter_mut().zip(&self.peers) {
+            if !outbox.is_empty() {
+                peer.post(std::mem::take(outbox));
+            }
+        }
+    }
+
+    fn give_refused(&mut self, refused: Vec<(Ticket, StoreAnswer)>) {
+        for (ticket, answer) in refused {
+            self.give(Input::Store { ticket, answer });
+        }
+    }
+
+    fn expire(&mut self) {
+        let now_ms = self.now.mono_ms;
+        while let Some(id) = self.head_deadlines.pop(now_ms) {
+            let Some(slot) = self.connections.slot(id) else {
+                continue;
+            };
+            let Some(connection) = self.connections.get(slot) else {
+                continue;
+            };
+            if matches!(&connection.stage, Stage::Head(head) if head.due_ms <= now_ms) {
+                self.lose(slot);
+            }
+        }
+        while let Some(id) = self.closing_deadlines.pop(now_ms) {
+            let Some(slot) = self.connections.slot(id) else {
+                continue;
+            };
+            let Some(connection) = self.connections.get(slot) else {
+                continue;
+            };
+            if matches!(connection.stage, Stage::Closing(_)) {
+                self.lose(slot);
+            }
+        }
+    }
+
+    fn drain(&mut self) {
+        if let Some(mut listener) = self.listener.take() {
+            // The listener is dropped either way, which takes it out of the kernel's list.
+            let _ = self.poll.registry().deregister(&mut listener);
+        }
+        self.give(Input::Drain);
+        for slot in self.connections.slots() {
+            match self
+                .connections
+                .get(slot)
+                .map(|connection| &connection.stage)
+            {
+                Some(Stage::Head(_)) => self.refuse(slot, &crate::head::Refusal::Draining),
+                Some(Stage::Fresh(_) | Stage::Serving) => {
+                    let code = CloseCode::GoingAway;
+                    self.close(slot, code as u16, code.name());
+                }
+                _ => {}
+            }
+        }
+        tracing::debug!(
+            hub = self.id.0,
+            connections = self.connections.len(),
+            "draining"
+        );
+    }
+
+    fn report_drained(&mut self) {
+        if self.listener.is_none()
+            && self.connections.len() == 0
+            && let Some(drained) = self.drained.take()
+        {
+            // Nobody listens when the drain's time is over.
+            let _ = drained.send(self.id);
+        }
+    }
+}

@@ -1,0 +1,254 @@
+//! What goes out: frames, closes, connections that leave.
+
+use bytes::Bytes;
+use tidings_hub::Input;
+use tidings_hub::ids::ConnectionId;
+use tidings_wire::frame::decode_server;
+use tidings_wire::limits::{REPLAY_BYTES_MAX, REPLAY_FRAMES_MAX};
+use tidings_wire::proto::server_message::Kind;
+use tidings_wire::ws::{encode_close, is_close_code};
+
+use crate::connection::{Closing, Handover, Stage};
+use crate::head::Refusal;
+use crate::inbox::Envelope;
+use crate::outgoing::Written;
+use crate::worker::Worker;
+
+/// A queue is written before the end of the turn when it has grown to this many bytes: a busy turn must not make
+/// a client that reads look like one that does not.
+const EARLY_WRITE_BYTES: usize = 256 * 1024;
+
+/// RFC 6455, 7.4.1: the purpose is fulfilled.
+const NORMAL_CLOSURE: u16 = 1000;
+
+impl Worker {
+    /// Queues a frame of the hub.
+    pub(crate) fn send(&mut self, id: ConnectionId, frame: Bytes) {
+        let Some(slot) = self.connections.slot(id) else {
+            return;
+        };
+        let Some(connection) = self.connections.get(slot) else {
+            return;
+        };
+        match &connection.stage {
+            Stage::Serving => {}
+            Stage::Fresh(_) if begins_session(&frame) => connection.begin_serving(),
+            Stage::Fresh(_) | Stage::Leaving(_) => {}
+            Stage::Head(_) | Stage::Closing(_) => return,
+        }
+        self.queue(slot, frame);
+    }
+
+    /// Queues bytes.
+    pub(crate) fn queue(&mut self, slot: usize, bytes: Bytes) {
+        let Some(connection) = self.connections.get(slot) else {
+            return;
+        };
+        connection.outgoing.push(bytes);
+        let is_early = connection.outgoing.bytes() > EARLY_WRITE_BYTES;
+        if is_early && !connection.flags.is_blocked {
+            match connection.outgoing.write_to(&mut connection.stream) {
+                Ok(Written::All) => {}
+                Ok(Written::Blocked) => connection.flags.is_blocked = true,
+                // Met again, and dealt with, by the write at the end of the turn.
+                Err(error) => tracing::trace!(hub = self.id.0, %error, "a connection broke"),
+            }
+        }
+        self.connections.mark_dirty(slot);
+    }
+
+    /// Writes every connection that has something to be written, once.
+    pub(crate) fn flush(&mut self) {
+        while let Some(slot) = self.connections.next_dirty() {
+            let Some(connection) = self.connections.get(slot) else {
+                continue;
+            };
+            if !connection.flags.is_blocked {
+                match connection.outgoing.write_to(&mut connection.stream) {
+                    Ok(Written::All) => {}
+                    Ok(Written::Blocked) => connection.flags.is_blocked = true,
+                    Err(error) => {
+                        tracing::trace!(hub = self.id.0, %error, "a connection broke");
+                        self.lose(slot);
+                        continue;
+                    }
+                }
+            }
+            if connection.outgoing.is_empty()
+                && let Stage::Closing(closing) = &connection.stage
+            {
+                match closing {
+                    Closing::ClientClose => {}
+                    Closing::StreamEnd => connection.stream.shutdown_write(),
+                    Closing::Nothing => self.lose(slot),
+                }
+                continue;
+            }
+            let is_stalled = connection.flags.is_blocked
+                && (connection.outgoing.bytes() > REPLAY_BYTES_MAX
+                    || connection.outgoing.frames() > 2 * REPLAY_FRAMES_MAX);
+            if is_stalled && connection.is_open() {
+                let connection = connection.id;
+                tracing::debug!(
+                    hub = self.id.0,
+                    connection = connection.0,
+                    "client does not read"
+                );
+                self.give(Input::Stalled { connection });
+            }
+        }
+    }
+
+    /// Sends what is waiting and a close frame, then waits for the client's.
+    pub(crate) fn close(&mut self, slot: usize, code: u16, reason: &str) {
+        self.begin_closing(
+            slot,
+            Closing::ClientClose,
+            &encode_close(code, reason, None),
+        );
+    }
+
+    /// Ends a WebSocket that broke the protocol; the hub is told.
+    pub(crate) fn fail(&mut self, slot: usize, code: u16) {
+        let Some(connection) = self.connections.get(slot) else {
+            return;
+        };
+        let id = connection.id;
+        self.begin_closing(slot, Closing::ClientClose, &encode_close(code, "", None));
+        // Its close of its own finds the connection closing already.
+        self.give(Input::Malformed { connection: id });
+    }
+
+    /// The client has closed: its code comes back, the hub is told.
+    pub(crate) fn answer_close(&mut self, slot: usize, code: Option<u16>) {
+        let Some(connection) = self.connections.get(slot) else {
+            return;
+        };
+        let id = connection.id;
+        let code = code
+            .filter(|code| is_close_code(*code))
+            .unwrap_or(NORMAL_CLOSURE);
+        self.begin_closing(slot, Closing::Nothing, &encode_close(code, "", None));
+        self.give(Input::Closed { connection: id });
+    }
+
+    /// Answers a request that is not served.
+    pub(crate) fn refuse(&mut self, slot: usize, refusal: &Refusal) {
+        tracing::debug!(hub = self.id.0, %refusal, "a request was refused");
+        self.begin_closing(slot, Closing::StreamEnd, &refusal.response());
+    }
+
+    fn begin_closing(&mut self, slot: usize, closing: Closing, last: &[u8]) {
+        let now_ms = self.now.mono_ms;
+        let Some(connection) = self.connections.get(slot) else {
+            return;
+        };
+        if matches!(connection.stage, Stage::Closing(_)) {
+            return;
+        }
+        connection.stage = Stage::Closing(closing);
+        connection.outgoing.push(Bytes::copy_from_slice(last));
+        self.closing_deadlines.start(now_ms, connection.id);
+        self.connections.mark_dirty(slot);
+    }
+
+    /// Both sides have closed: what is still queued goes out, then the server ends TCP, as the standard wants.
+    pub(crate) fn finish_closing(&mut self, slot: usize) {
+        let Some(connection) = self.connections.get(slot) else {
+            return;
+        };
+        connection.stage = Stage::Closing(Closing::Nothing);
+        self.connections.mark_dirty(slot);
+    }
+
+    /// Drops a connection that is no more, or has taken too long.
+    pub(crate) fn lose(&mut self, slot: usize) {
+        let Some(mut connection) = self.connections.remove(slot) else {
+            return;
+        };
+        if let Stage::Closing(Closing::Nothing) = connection.stage {
+            connection.stream.shutdown_write();
+        }
+        // Closing the socket, which follows, takes it out of the kernel's list as well.
+        let _ = connection.stream.deregister(self.poll.registry());
+        if connection.is_open() {
+            self.give(Input::Closed {
+                connection: connection.id,
+            });
+        }
+    }
+
+    /// Posts the connections that go to other hubs.
+    pub(crate) fn send_leaving(&mut self) {
+        for slot in std::mem::take(&mut self.leaving) {
+            let is_leaving = self
+                .connections
+                .get(slot)
+                .is_some_and(|connection| matches!(connection.stage, Stage::Leaving(_)));
+            if !is_leaving {
+                continue;
+            }
+            let Some(mut connection) = self.connections.remove(slot) else {
+                continue;
+            };
+            // If it fails the socket is broken, which the other hub will find.
+            let _ = connection.stream.deregister(self.poll.registry());
+            connection.flags = crate::connection::Flags::default();
+            let Stage::Leaving(leaving) = connection.stage else {
+                continue;
+            };
+            connection.stage = leaving.stage;
+            let to = usize::from(leaving.to.0);
+            let handover = Handover {
+                connection,
+                resume: leaving.resume,
+                rest: leaving.rest,
+            };
+            self.outboxes[to].push(Envelope::HandOver(Box::new(handover)));
+        }
+    }
+}
+
+/// Whether a frame of the hub says that a session is served on the connection from now on.
+fn begins_session(frame: &[u8]) -> bool {
+    // The frame is whole, with its header: 2, 4 or 10 bytes, never masked.
+    let header_len = match frame.get(1) {
+        Some(126) => 4,
+        Some(127) => 10,
+        _ => 2,
+    };
+    let Some(payload) = frame.get(header_len..) else {
+        return false;
+    };
+    decode_server(payload).is_ok_and(|frame| {
+        frame
+            .messages
+            .iter()
+            .any(|message| matches!(message.kind, Some(Kind::Welcome(_) | Kind::Resumed(_))))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use tidings_wire::frame::encode_server;
+    use tidings_wire::proto::{Ping, Refused, Welcome};
+
+    use super::*;
+
+    #[test]
+    fn only_welcome_and_resumed_begin_a_session() {
+        let long = Welcome {
+            server: "s".repeat(300),
+            ..Welcome::default()
+        };
+        assert!(begins_session(&encode_server(Kind::Welcome(
+            Welcome::default()
+        ))));
+        assert!(begins_session(&encode_server(Kind::Welcome(long))));
+        assert!(!begins_session(&encode_server(Kind::Refused(
+            Refused::default()
+        ))));
+        assert!(!begins_session(&encode_server(Kind::Ping(Ping::default()))));
+        assert!(!begins_session(b""));
+    }
+}

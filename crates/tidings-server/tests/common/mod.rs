@@ -1,0 +1,289 @@
+//! A small blocking client, and a server in this process.
+
+#![allow(dead_code, reason = "each test file uses its part")]
+
+use std::io::{ErrorKind, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::time::Duration;
+
+use tidings_hub::Apps;
+use tidings_server::{RunningServer, Server, ServerConfig};
+use tidings_wire::frame::{decode_server, encode_client};
+use tidings_wire::proto::server_message::Kind;
+use tidings_wire::proto::{
+    ClientFrame, ClientMessage, Login, Reply, Request, client_message, request,
+};
+use tidings_wire::ws::{Decoder, Event, Limits, Opcode, Role, encode_close, encode_frame};
+
+pub(crate) const APP: &str = "0123456789abcdef0123456789abcdef";
+
+/// Long enough for a slow machine; nothing waits for it unless it fails.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+
+pub(crate) fn config() -> ServerConfig {
+    let mut config = ServerConfig::new("127.0.0.1:0".parse().expect("an address"));
+    config.hubs = 2;
+    config.apps = Apps {
+        accept_any: true,
+        ..Apps::default()
+    };
+    config
+}
+
+pub(crate) fn start() -> TestServer {
+    TestServer::start(config())
+}
+
+/// Ends with its test.
+pub(crate) struct TestServer(Option<RunningServer>);
+
+impl TestServer {
+    pub(crate) fn start(config: ServerConfig) -> Self {
+        Self(Some(Server::start(config).expect("the server starts")))
+    }
+
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.running().local_addr()
+    }
+
+    pub(crate) fn running(&self) -> &RunningServer {
+        self.0.as_ref().expect("it runs")
+    }
+
+    pub(crate) fn end(mut self) {
+        self.finish();
+    }
+
+    fn finish(&mut self) {
+        if let Some(running) = self.0.take() {
+            running.drain();
+            running.join();
+        }
+    }
+}
+
+impl Drop for TestServer {
+    fn drop(&mut self) {
+        self.finish();
+    }
+}
+
+/// What a client sees.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Seen {
+    Message(Kind),
+    Pong(Vec<u8>),
+    Closed {
+        code: Option<u16>,
+        reason: String,
+    },
+    /// TCP ended without a close frame.
+    Ended,
+}
+
+/// A WebSocket client over any stream.
+pub(crate) struct Client<S> {
+    pub(crate) stream: S,
+    decoder: Decoder,
+    seen: std::collections::VecDeque<Seen>,
+    cseq: u64,
+}
+
+pub(crate) fn connect_tcp(address: SocketAddr) -> TcpStream {
+    let stream = TcpStream::connect(address).expect("the server accepts");
+    stream.set_read_timeout(Some(PATIENCE)).expect("a timeout");
+    stream.set_nodelay(true).expect("no delay");
+    stream
+}
+
+pub(crate) const UPGRADE: &str = "GET /rtm HTTP/1.1\r\nHost: test\r\nUpgrade: websocket\r\n\
+    Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\n\
+    Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\
+    Sec-WebSocket-Protocol: tidings.v1\r\n\r\n";
+
+impl Client<TcpStream> {
+    pub(crate) fn connect(address: SocketAddr) -> Self {
+        Client::upgrade(connect_tcp(address))
+    }
+
+    pub(crate) fn login(address: SocketAddr, user: &str) -> Self {
+        let mut client = Client::connect(address);
+        client.log_in(user);
+        client
+    }
+}
+
+impl<S: Read + Write> Client<S> {
+    pub(crate) fn upgrade(mut stream: S) -> Self {
+        stream
+            .write_all(UPGRADE.as_bytes())
+            .expect("the request is sent");
+        let head = read_head(&mut stream);
+        assert!(
+            head.starts_with("HTTP/1.1 101 Switching Protocols\r\n"),
+            "{head}"
+        );
+        assert!(
+            head.contains("Sec-WebSocket-Protocol: tidings.v1\r\n"),
+            "{head}"
+        );
+        assert!(
+            head.contains("Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n"),
+            "{head}"
+        );
+        let limits = Limits {
+            message_bytes_max: 1 << 20,
+            fragments_max: 1,
+        };
+        let decoder = Decoder::new(Role::Client, limits);
+        Self {
+            stream,
+            decoder,
+            seen: Default::default(),
+            cseq: 0,
+        }
+    }
+
+    pub(crate) fn log_in(&mut self, user: &str) {
+        let login = Login {
+            app_id: APP.into(),
+            user_id: user.into(),
+            ..Login::default()
+        };
+        self.send_message(client_message::Kind::Login(login));
+        match self.next() {
+            Seen::Message(Kind::Welcome(welcome)) => assert_eq!(welcome.session_id.len(), 16),
+            other => panic!("no welcome but {other:?}"),
+        }
+    }
+
+    pub(crate) fn send_message(&mut self, kind: client_message::Kind) {
+        let messages = vec![ClientMessage { kind: Some(kind) }];
+        self.send_frame(&ClientFrame {
+            messages,
+            confirm: 0,
+        });
+    }
+
+    pub(crate) fn send_frame(&mut self, frame: &ClientFrame) {
+        self.send(Opcode::Binary, &encode_client(frame));
+    }
+
+    /// Sends a call and gives its number.
+    pub(crate) fn call(&mut self, call: request::Call) -> u64 {
+        self.cseq += 1;
+        let request = Request {
+            cseq: self.cseq,
+            call: Some(call),
+        };
+        self.send_message(client_message::Kind::Request(request));
+        self.cseq
+    }
+
+    /// Waits for the reply to a call; what comes before it is dropped.
+    pub(crate) fn reply(&mut self, cseq: u64) -> Reply {
+        loop {
+            match self.next() {
+                Seen::Message(Kind::Reply(reply)) if reply.cseq == cseq => return reply,
+                Seen::Message(_) => {}
+                other => panic!("no reply but {other:?}"),
+            }
+        }
+    }
+
+    pub(crate) fn send(&mut self, opcode: Opcode, payload: &[u8]) {
+        let mut bytes = Vec::new();
+        encode_frame(&mut bytes, opcode, payload, Some([1, 2, 3, 4]));
+        self.stream.write_all(&bytes).expect("the frame is sent");
+    }
+
+    pub(crate) fn send_close(&mut self, code: u16) {
+        let frame = encode_close(code, "", Some([1, 2, 3, 4]));
+        self.stream.write_all(&frame).expect("the close is sent");
+    }
+
+    pub(crate) fn next(&mut self) -> Seen {
+        loop {
+            if let Some(seen) = self.seen.pop_front() {
+                return seen;
+            }
+            let mut buffer = [0; 4096];
+            let count = match self.stream.read(&mut buffer) {
+                Ok(0) => return Seen::Ended,
+                Err(error) if is_end(error.kind()) => return Seen::Ended,
+                other => other.expect("the server says something in time"),
+            };
+            let mut events = self.decoder.decode(&mut buffer[..count]);
+            while let Some(event) = events.next_event().expect("the server speaks WebSocket") {
+                match event {
+                    Event::Message { payload, .. } => {
+                        let frame = decode_server(payload).expect("the server sends frames");
+                        let kinds = frame
+                            .messages
+                            .into_iter()
+                            .filter_map(|message| message.kind);
+                        self.seen.extend(kinds.map(Seen::Message));
+                    }
+                    Event::Pong(payload) => self.seen.push_back(Seen::Pong(payload.to_vec())),
+                    Event::Ping(_) => {}
+                    Event::Close { code, reason } => {
+                        self.seen.push_back(Seen::Closed {
+                            code,
+                            reason: reason.into(),
+                        });
+                    }
+                }
+            }
+        }
+    }
+
+    /// Waits for the close frame, dropping what comes before.
+    pub(crate) fn closed(&mut self) -> (Option<u16>, String) {
+        loop {
+            match self.next() {
+                Seen::Closed { code, reason } => return (code, reason),
+                Seen::Ended => panic!("the connection ended without a close frame"),
+                _ => {}
+            }
+        }
+    }
+}
+
+pub(crate) fn is_end(kind: ErrorKind) -> bool {
+    matches!(
+        kind,
+        ErrorKind::ConnectionReset | ErrorKind::ConnectionAborted | ErrorKind::UnexpectedEof
+    )
+}
+
+/// Reads up to the end of an HTTP head, byte by byte so that nothing behind it is swallowed.
+pub(crate) fn read_head(stream: &mut impl Read) -> String {
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        let mut byte = [0];
+        let count = stream.read(&mut byte).expect("the server answers");
+        assert!(count > 0, "ended in {:?}", String::from_utf8_lossy(&head));
+        head.push(byte[0]);
+    }
+    String::from_utf8(head).expect("a head is text")
+}
+
+/// Sends a request and reads the answer to its end.
+pub(crate) fn exchange(address: SocketAddr, request: &str) -> String {
+    let mut stream = connect_tcp(address);
+    stream
+        .write_all(request.as_bytes())
+        .expect("the request is sent");
+    let mut answer = String::new();
+    stream
+        .read_to_string(&mut answer)
+        .expect("the server answers and closes");
+    answer
+}
+
+pub(crate) fn get(address: SocketAddr, path: &str) -> String {
+    exchange(
+        address,
+        &format!("GET {path} HTTP/1.1\r\nHost: test\r\n\r\n"),
+    )
+}
