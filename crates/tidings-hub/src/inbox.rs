@@ -390,6 +390,10 @@ impl Hub {
         };
         let handed = std::mem::take(&mut session.deliveries);
         let behind = std::mem::take(&mut session.inbox.behind);
+        for delivery in &handed {
+            // Whoever resumes later must not get what its sender has been told will not arrive.
+            session.outbox.withdraw(delivery.sseq);
+        }
         for delivery in handed {
             if delivery.is_answered || delivery.is_storing {
                 continue; // Answered, or answered when the store has it.

@@ -23,6 +23,8 @@ pub(crate) enum Source {
     Inbox,
     /// A channel.
     Channel(Arc<ChannelKey>),
+    /// Nothing any more: the frame was taken back before it was confirmed.
+    Withdrawn,
 }
 
 #[derive(Debug)]
@@ -81,6 +83,16 @@ impl Outbox {
         self.sent
     }
 
+    /// Takes a frame back: if it is not confirmed yet, it will not be sent again, and nobody misses it.
+    pub(crate) fn withdraw(&mut self, sseq: u64) {
+        if let Ok(at) = self.kept.binary_search_by_key(&sseq, |kept| kept.sseq) {
+            let kept = &mut self.kept[at];
+            self.bytes -= kept.frame.len();
+            kept.frame = Bytes::new();
+            kept.source = Source::Withdrawn;
+        }
+    }
+
     fn drop_oldest(&mut self) {
         let Some(oldest) = self.kept.pop_front() else {
             return;
@@ -90,23 +102,29 @@ impl Outbox {
             self.replies.push_back(oldest);
             return;
         }
-        match self.runs.back_mut() {
-            Some(run) if run.first + run.count == oldest.sseq => {
-                run.count += 1;
-                match run
-                    .losses
-                    .iter_mut()
-                    .find(|(source, _)| *source == oldest.source)
-                {
-                    Some((_, count)) => *count += 1,
-                    None => run.losses.push((oldest.source, 1)),
-                }
-            }
-            _ => self.runs.push_back(Run {
+        let follows = |run: &&mut Run| run.first + run.count == oldest.sseq;
+        match self.runs.back_mut().filter(follows) {
+            Some(run) => run.count += 1,
+            None => self.runs.push_back(Run {
                 first: oldest.sseq,
                 count: 1,
-                losses: vec![(oldest.source, 1)],
+                losses: Vec::new(),
             }),
+        }
+        let Some(run) = self
+            .runs
+            .back_mut()
+            .filter(|_| oldest.source != Source::Withdrawn)
+        else {
+            return;
+        };
+        match run
+            .losses
+            .iter_mut()
+            .find(|(source, _)| *source == oldest.source)
+        {
+            Some((_, count)) => *count += 1,
+            None => run.losses.push((oldest.source, 1)),
         }
     }
 
@@ -147,13 +165,29 @@ impl Outbox {
     /// Gives everything that is not confirmed to `send`, in order, holes with their gaps in place.
     pub(crate) fn replay(&self, mut send: impl FnMut(Bytes)) {
         let mut runs = self.runs.iter().peekable();
+        let mut withdrawn = 0;
         for kept in self.replies.iter().chain(&self.kept) {
             while let Some(run) = runs.next_if(|run| run.first < kept.sseq) {
                 send(skip(run));
             }
+            if kept.source == Source::Withdrawn {
+                withdrawn += 1;
+                continue;
+            }
+            send_skip(std::mem::take(&mut withdrawn), &mut send);
             send(kept.frame.clone());
         }
+        send_skip(withdrawn, &mut send);
         runs.for_each(|run| send(skip(run)));
+    }
+}
+
+fn send_skip(count: u64, send: &mut impl FnMut(Bytes)) {
+    if count > 0 {
+        send(encode_server(Kind::Skip(Skip {
+            count,
+            gaps: Vec::new(),
+        })));
     }
 }
 
@@ -166,7 +200,9 @@ fn skip(run: &Run) -> Bytes {
             missed: *missed,
             source: match source {
                 Source::Channel(key) => Some(gap::Source::Channel(key.channel.to_string())),
-                Source::Inbox | Source::Call => Some(gap::Source::Inbox(Inbox {})),
+                Source::Inbox | Source::Call | Source::Withdrawn => {
+                    Some(gap::Source::Inbox(Inbox {}))
+                }
             },
         })
         .collect();
@@ -244,7 +280,7 @@ mod tests {
 
     #[test]
     fn every_number_is_accounted_for_whatever_is_dropped_and_confirmed() {
-        for confirmed in 0..=1_500_u64 {
+        for confirmed in (0..=1_500_u64).step_by(7) {
             let mut outbox = Outbox::default();
             for n in 0..1_500 {
                 let source = if n % 100 == 7 {
@@ -260,6 +296,26 @@ mod tests {
             let sent = frames.len() as u64 - skips(&frames).len() as u64;
             assert_eq!(confirmed + skipped + sent, 1_500, "confirmed {confirmed}");
         }
+    }
+
+    #[test]
+    fn what_is_withdrawn_is_skipped_without_a_gap() {
+        let mut outbox = Outbox::default();
+        for n in 1..=5_u8 {
+            outbox.push(Bytes::from(vec![0, 0, n]), Source::Inbox);
+        }
+        outbox.withdraw(2);
+        outbox.withdraw(3);
+        let frames = replayed(&outbox);
+        assert_eq!(frames.len(), 4);
+        assert_eq!(
+            skips(&frames),
+            [Skip {
+                count: 2,
+                gaps: Vec::new()
+            }]
+        );
+        assert_eq!(frames[2], vec![0, 0, 4]);
     }
 
     #[test]

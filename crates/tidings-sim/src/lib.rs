@@ -1,1 +1,12 @@
 //! The simulator: many hubs and clients over a simulated bus, store and network.
+//!
+//! It runs the real hub, the real router, a real store engine and the real client core: only what lies
+//! between them is simulated. One seed decides everything; a failure is a seed, and a seed is a replay.
+//!
+//! Reading order: [`world`] (the world and its faults), [`chaos`] (random clients under random faults),
+//! [`checks`] (what must hold, apart from the code that is checked).
+
+pub mod chaos;
+pub mod checks;
+pub mod random;
+pub mod world;

@@ -1,0 +1,364 @@
+//! Random clients under random faults, then peace, then judgement.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use tidings_client_core::{
+    Answer, Attribute, AttributeWrite, Call, CallId, ConnectionState, Message,
+};
+use tidings_hub::App;
+use tidings_wire::names::AppId;
+
+use crate::checks::{Checker, Done, Violation};
+use crate::random::Random;
+use crate::world::{APP_ID, ClientId, Record, Seen, World, WorldConfig};
+
+/// What makes a run.
+#[derive(Debug, Clone)]
+pub struct ChaosConfig {
+    /// Everything that is drawn comes from it.
+    pub seed: u64,
+    /// Hubs, 1 to 64.
+    pub hubs: u16,
+    /// Simulated time with faults, in milliseconds.
+    pub duration_ms: u64,
+    /// Cuts, lost networks, half-open connections; without, the run is calm.
+    pub has_faults: bool,
+    /// The server is killed and started again, too.
+    pub has_kills: bool,
+    /// Keep the trace as text.
+    pub is_traced: bool,
+}
+
+/// What came of a run.
+#[derive(Debug)]
+pub struct Report {
+    /// Equal for equal seeds.
+    pub trace_hash: u64,
+    /// The trace, if it was kept.
+    pub trace: Vec<String>,
+    /// Broken promises.
+    pub violations: Vec<Violation>,
+    /// Faults injected.
+    pub faults: u64,
+    /// Messages that arrived.
+    pub received: usize,
+    /// Calls made.
+    pub calls: u64,
+    /// Gaps told.
+    pub gaps: u64,
+}
+
+const CHANNELS: [&str; 3] = ["red", "green", "blue"];
+/// After the faults: the grace, the longest back-off and the inbox's pages fit into it.
+const SETTLE_MS: u64 = 150_000;
+
+struct Chaos {
+    world: World,
+    checker: Checker,
+    random: Random,
+    clients: Vec<ClientId>,
+    joined: BTreeMap<ClientId, BTreeSet<&'static str>>,
+    /// The channels of joins and leaves.
+    membership_calls: BTreeMap<CallId, &'static str>,
+    /// Whether these clients are in these channels is not known to them.
+    uncertain: BTreeSet<(ClientId, &'static str)>,
+    texts: u64,
+    faults: u64,
+    calls: u64,
+}
+
+/// Runs a seed.
+pub fn run(config: &ChaosConfig) -> Report {
+    let mut random = Random::new(config.seed);
+    let mut world = WorldConfig::new(random.next_u64(), config.hubs);
+    // Swarm: each seed goes to other extremes.
+    world.network_delay_ms_max = *random.pick(&[0, 5, 50, 400]);
+    world.bus_delay_ms_max = *random.pick(&[0, 1, 20]);
+    world.store_delay_ms_max = *random.pick(&[0, 3, 100]);
+    world.is_traced = config.is_traced;
+    let mut app = App::default();
+    app.settings.rate_limits = false;
+    if let Ok(app_id) = AppId::parse(APP_ID) {
+        world.apps.listed.insert(app_id, app);
+    }
+    let mut chaos = Chaos {
+        world: World::new(world),
+        checker: Checker::default(),
+        clients: Vec::new(),
+        joined: BTreeMap::new(),
+        membership_calls: BTreeMap::new(),
+        uncertain: BTreeSet::new(),
+        texts: 0,
+        faults: 0,
+        calls: 0,
+        random,
+    };
+    chaos.begin();
+    chaos.go_on(config);
+    chaos.settle();
+    let calls = chaos.calls;
+    let (gaps, received) = (chaos.checker.gaps(), chaos.checker.received());
+    Report {
+        trace_hash: chaos.world.trace_hash(),
+        trace: chaos.world.trace().to_vec(),
+        violations: chaos
+            .checker
+            .finish(!config.has_faults && !config.has_kills),
+        faults: chaos.faults,
+        received,
+        calls,
+        gaps,
+    }
+}
+
+impl Chaos {
+    fn begin(&mut self) {
+        let count = self.random.between(3, 8);
+        for n in 0..count {
+            let client = self.world.add_client();
+            let user = format!("u{n}");
+            self.checker.note_client(client, &user);
+            let id = self.world.login(client, &user, "");
+            self.checker
+                .note_call(self.world.now_ms(), client, id, Done::Other);
+            self.clients.push(client);
+        }
+        self.advance(2_000);
+    }
+
+    fn advance(&mut self, ms: u64) {
+        let until = self.world.now_ms() + ms;
+        self.world.run_until(until);
+        for record in self.world.take_records() {
+            self.checker.note(&record);
+            self.apply_answer(&record);
+            if let Seen::Event(tidings_client_core::ClientEvent::ChannelLost { channel, .. }) =
+                &record.what
+                && let Some(joined) = self.joined.get_mut(&record.client)
+            {
+                joined.retain(|name| name != channel);
+            }
+        }
+    }
+
+    /// A join or a leave that failed may have taken effect all the same: only its client's time is over.
+    fn apply_answer(&mut self, record: &Record) {
+        let Seen::Answer { id, result: Err(_) } = &record.what else { return };
+        if let Some(channel) = self.membership_calls.remove(id) {
+            self.uncertain.insert((record.client, channel));
+        }
+    }
+
+    fn go_on(&mut self, config: &ChaosConfig) {
+        let end = self.world.now_ms() + config.duration_ms;
+        let fault_percent = self.random.between(1, 12);
+        while self.world.now_ms() < end {
+            let pause = self.random.between(5, 400);
+            self.advance(pause);
+            let client = *self.random.pick(&self.clients);
+            self.act(client);
+            if config.has_faults && self.random.percent(fault_percent) {
+                self.harm();
+            }
+            if config.has_kills && self.random.percent(1) {
+                self.kill();
+            }
+        }
+    }
+
+    fn kill(&mut self) {
+        self.faults += 1;
+        self.world.kill_server();
+        let away = self.random.between(0, 8_000);
+        self.advance(away);
+        self.world.start_server();
+    }
+
+    fn harm(&mut self) {
+        self.faults += 1;
+        let client = *self.random.pick(&self.clients);
+        match self.random.between(0, 3) {
+            0 => self.world.half_open(client),
+            1 => self.world.set_offline(client, true),
+            _ => self.world.cut(client),
+        }
+        for client in self.clients.clone() {
+            if self.random.percent(30) {
+                self.world.set_offline(client, false);
+            }
+        }
+    }
+
+    fn call(&mut self, client: ClientId, call: Call, done: Done) -> CallId {
+        let id = self.world.call(client, call);
+        self.calls += 1;
+        self.checker
+            .note_call(self.world.now_ms(), client, id, done);
+        id
+    }
+
+    fn text(&mut self) -> String {
+        self.texts += 1;
+        format!("t{}", self.texts)
+    }
+
+    fn act(&mut self, client: ClientId) {
+        if !matches!(
+            self.world.state(client),
+            ConnectionState::Connected | ConnectionState::Reconnecting
+        ) {
+            return;
+        }
+        let channel = *self.random.pick(&CHANNELS);
+        if self.uncertain.contains(&(client, channel)) {
+            return;
+        }
+        let is_joined = self.joined.entry(client).or_default().contains(channel);
+        match self.random.between(0, 9) {
+            0..=3 => {
+                let to = format!("u{}", self.random.between(0, self.clients.len() as u64 - 1));
+                let is_offline = self.random.percent(50);
+                for _ in 0..self.random.between(1, 3) {
+                    let text = self.text();
+                    let call = Call::SendToPeer {
+                        peer_id: to.clone(),
+                        message: Message::Text(text.clone()),
+                        offline: is_offline,
+                        history: false,
+                    };
+                    let done = Done::SentToPeer {
+                        to: to.clone(),
+                        text,
+                        is_offline,
+                    };
+                    self.call(client, call, done);
+                }
+            }
+            4..=6 if is_joined => {
+                let text = self.text();
+                let message = Message::Text(text.clone());
+                let call = Call::SendToChannel {
+                    channel: channel.into(),
+                    message,
+                    history: false,
+                };
+                self.call(
+                    client,
+                    call,
+                    Done::SentToChannel {
+                        channel: channel.into(),
+                        text,
+                    },
+                );
+            }
+            7 if is_joined => {
+                self.joined.entry(client).or_default().remove(channel);
+                let done = Done::Left {
+                    channel: channel.into(),
+                };
+                let id = self.call(client, Call::Leave { channel: channel.into() }, done);
+                self.membership_calls.insert(id, channel);
+            }
+            8 => {
+                let attribute = Attribute::new("k", self.text());
+                let call = Call::WriteChannelAttributes {
+                    channel: channel.into(),
+                    how: AttributeWrite::Merge,
+                    attributes: vec![attribute],
+                    notify: true,
+                };
+                self.call(client, call, Done::Other);
+            }
+            _ if !is_joined => {
+                self.joined.entry(client).or_default().insert(channel);
+                let done = Done::Joined {
+                    channel: channel.into(),
+                };
+                let id = self.call(client, Call::Join { channel: channel.into() }, done);
+                self.membership_calls.insert(id, channel);
+            }
+            _ => {
+                let call = Call::GetMembers { channel: channel.into() };
+                self.call(client, call, Done::Other);
+            }
+        }
+    }
+
+    /// Faults have stopped: everybody comes back, everything arrives, and all agree on who is there.
+    fn settle(&mut self) {
+        for client in self.clients.clone() {
+            self.world.set_offline(client, false);
+        }
+        self.advance(SETTLE_MS);
+        for client in self.clients.clone() {
+            if self.world.state(client) != ConnectionState::Connected {
+                let text = format!("{client:?} is {:?} at the end", self.world.state(client));
+                self.checker.violate_now("presence.no_ghost", text);
+            }
+        }
+        for channel in CHANNELS {
+            self.check_members(channel);
+        }
+        self.advance(15_000);
+    }
+
+    /// `presence.no_ghost`: the list that each member gets names those who have joined, and nobody else.
+    fn check_members(&mut self, channel: &'static str) {
+        let uncertain: BTreeSet<String> = (self.uncertain.iter())
+            .filter(|(_, of)| *of == channel)
+            .map(|(client, _)| format!("u{}", client.0))
+            .collect();
+        let is_certain = |user: &String| !uncertain.contains(user);
+        let is_member = |client: &ClientId| {
+            let joined = self.joined.get(client).is_some_and(|joined| joined.contains(channel));
+            joined && is_certain(&format!("u{}", client.0))
+        };
+        let members: Vec<ClientId> = self.clients.iter().copied().filter(is_member).collect();
+        let truth: BTreeSet<String> = members
+            .iter()
+            .map(|member| format!("u{}", member.0))
+            .collect();
+        for member in members {
+            let id = self.world.call(
+                member,
+                Call::GetMembers {
+                    channel: channel.into(),
+                },
+            );
+            let mut listed = None;
+            let until = self.world.now_ms() + 12_000;
+            let mut records = Vec::new();
+            self.world.run_while(until, |world| {
+                records.extend(world.take_records());
+                listed = records.iter().find_map(|record| match &record.what {
+                    Seen::Answer {
+                        id: answered,
+                        result,
+                    } if *answered == id => Some(result.clone()),
+                    _ => None,
+                });
+                listed.is_none()
+            });
+            for record in records {
+                let is_ours = matches!(&record.what, Seen::Answer { id: of, .. } if *of == id);
+                if !is_ours {
+                    self.checker.note(&record);
+                }
+            }
+            let listed = match listed {
+                Some(Ok(Answer::Users(users))) => {
+                    users.into_iter().filter(|user| is_certain(user)).collect::<BTreeSet<_>>()
+                }
+                other => {
+                    let text = format!("{member:?} got {other:?} for the members of {channel}");
+                    self.checker.violate_now("presence.no_ghost", text);
+                    continue;
+                }
+            };
+            if listed != truth {
+                let text = format!("{channel} has {truth:?}, {member:?} was told {listed:?}");
+                self.checker.violate_now("presence.no_ghost", text);
+            }
+        }
+    }
+}

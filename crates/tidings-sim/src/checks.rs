@@ -1,0 +1,350 @@
+//! What must hold of a run, judged from what applications did and saw. Nothing here looks into hubs or clients.
+//!
+//! The names are those of the delivery contract's list.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use tidings_client_core::{Answer, CallError, CallId, ClientEvent, ConnectionState, Message};
+
+use crate::world::{ClientId, Record, Seen};
+
+/// Something that an application did.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Done {
+    /// Sent a text to a peer.
+    SentToPeer {
+        /// The receiver's user id.
+        to: String,
+        /// Unique over the run.
+        text: String,
+        /// Asked for offline delivery.
+        is_offline: bool,
+    },
+    /// Sent a text to a channel.
+    SentToChannel {
+        /// Where.
+        channel: String,
+        /// Unique over the run.
+        text: String,
+    },
+    /// Joined.
+    Joined {
+        /// What.
+        channel: String,
+    },
+    /// Left.
+    Left {
+        /// What.
+        channel: String,
+    },
+    /// Anything else.
+    Other,
+}
+
+/// A broken promise.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Violation {
+    /// The check's name in the contract.
+    pub check: &'static str,
+    /// What was seen.
+    pub text: String,
+}
+
+/// What is known of one client.
+#[derive(Debug, Default)]
+struct Party {
+    user: String,
+    /// Texts of peer messages in the order received.
+    peer_texts: Vec<(String, String)>,
+    /// (channel, sender, text) in the order received.
+    channel_texts: Vec<(String, String, String)>,
+    /// Users seen to join or leave per channel: whether they are in.
+    seen_members: BTreeMap<(String, String), bool>,
+    state: Option<ConnectionState>,
+}
+
+/// Judges a run.
+#[derive(Debug, Default)]
+pub struct Checker {
+    parties: BTreeMap<ClientId, Party>,
+    calls: BTreeMap<CallId, (ClientId, Done, u64)>,
+    answers: BTreeMap<CallId, (u64, Result<Answer, CallError>)>,
+    order: BTreeMap<String, u64>,
+    gaps: u64,
+    violations: Vec<Violation>,
+}
+
+impl Checker {
+    /// A client takes part under a user id.
+    pub fn note_client(&mut self, client: ClientId, user: &str) {
+        self.parties.entry(client).or_default().user = user.to_owned();
+    }
+
+    /// An application made a call.
+    pub fn note_call(&mut self, at_ms: u64, client: ClientId, id: CallId, done: Done) {
+        if let Done::SentToPeer { text, .. } | Done::SentToChannel { text, .. } = &done {
+            self.order.insert(text.clone(), id);
+        }
+        self.calls.insert(id, (client, done, at_ms));
+    }
+
+    /// An application saw something.
+    pub fn note(&mut self, record: &Record) {
+        match &record.what {
+            Seen::Answer { id, result } => {
+                if let (Some((client, Done::Joined { channel } | Done::Left { channel }, _)), Ok(_)) =
+                    (self.calls.get(id), result)
+                    && let Some(party) = self.parties.get_mut(client)
+                {
+                    // What an observer knows of a channel begins with its own joining.
+                    party.seen_members.retain(|(seen, _), _| seen != channel);
+                }
+                let is_first = self
+                    .answers
+                    .insert(*id, (record.at_ms, result.clone()))
+                    .is_none();
+                if !is_first {
+                    self.violate(
+                        "call.always_answered",
+                        format!("call {id} was answered twice"),
+                    );
+                }
+            }
+            Seen::Event(event) => self.note_event(record.client, event),
+        }
+    }
+
+    fn note_event(&mut self, client: ClientId, event: &ClientEvent) {
+        let party = self.parties.entry(client).or_default();
+        match event {
+            ClientEvent::PeerMessage {
+                from,
+                message: Message::Text(text),
+                ..
+            } => {
+                party.peer_texts.push((from.clone(), text.clone()));
+            }
+            ClientEvent::ChannelMessage {
+                channel,
+                from,
+                message: Message::Text(text),
+                ..
+            } => {
+                party
+                    .channel_texts
+                    .push((channel.clone(), from.clone(), text.clone()));
+            }
+            ClientEvent::MemberJoined { channel, user_id } => {
+                let key = (channel.clone(), user_id.clone());
+                if party.seen_members.insert(key, true) == Some(true) {
+                    let text = format!("{client:?} saw {user_id} join {channel} twice");
+                    self.violate("presence.alternates", text);
+                }
+            }
+            ClientEvent::MemberLeft { channel, user_id } => {
+                let key = (channel.clone(), user_id.clone());
+                if party.seen_members.insert(key, false) == Some(false) {
+                    let text = format!("{client:?} saw {user_id} leave {channel} twice");
+                    self.violate("presence.alternates", text);
+                }
+            }
+            ClientEvent::StateChanged { state, .. } => {
+                let before = party
+                    .state
+                    .replace(*state)
+                    .unwrap_or(ConnectionState::Disconnected);
+                if !is_legal(before, *state) {
+                    let text = format!("{client:?} went from {before:?} to {state:?}");
+                    self.violate("state.legal", text);
+                }
+            }
+            ClientEvent::Gap { .. } => self.gaps += 1,
+            _ => {}
+        }
+    }
+
+    /// Reports a violation that the caller has found.
+    pub fn violate_now(&mut self, check: &'static str, text: String) {
+        self.violate(check, text);
+    }
+
+    fn violate(&mut self, check: &'static str, text: String) {
+        self.violations.push(Violation { check, text });
+    }
+
+    /// How many gaps were told.
+    pub fn gaps(&self) -> u64 {
+        self.gaps
+    }
+
+    /// How many messages arrived.
+    pub fn received(&self) -> usize {
+        self.parties
+            .values()
+            .map(|party| party.peer_texts.len() + party.channel_texts.len())
+            .sum()
+    }
+
+    /// Judges the whole run, after everything has settled.
+    pub fn finish(mut self, run_is_calm: bool) -> Vec<Violation> {
+        self.check_answers();
+        self.check_truth();
+        self.check_repeats();
+        self.check_sender_order();
+        self.check_channel_order();
+        if run_is_calm && self.gaps > 0 {
+            self.violate(
+                "gap.no_false_alarm",
+                format!("{} gaps in a calm run", self.gaps),
+            );
+        }
+        self.violations
+    }
+
+    fn check_answers(&mut self) {
+        let mut violations = Vec::new();
+        for (id, (client, done, at_ms)) in &self.calls {
+            let late = match self.answers.get(id) {
+                None => Some("never".to_owned()),
+                Some((answered, _)) if answered - at_ms > 13_000 => {
+                    Some(format!("after {} ms", answered - at_ms))
+                }
+                Some(_) => None,
+            };
+            if let Some(late) = late {
+                violations.push(format!("{done:?} of {client:?} was answered {late}"));
+            }
+        }
+        for text in violations {
+            self.violate("call.always_answered", text);
+        }
+    }
+
+    /// An answer to a peer message means what the contract says (1.1).
+    fn check_truth(&mut self) {
+        let received: BTreeSet<&str> = self
+            .parties
+            .values()
+            .flat_map(|party| party.peer_texts.iter().map(|(_, text)| text.as_str()))
+            .collect();
+        let mut violations = Vec::new();
+        for (id, (_, done, _)) in &self.calls {
+            let Done::SentToPeer {
+                to,
+                text,
+                is_offline,
+            } = done
+            else {
+                continue;
+            };
+            let Some((
+                _,
+                Ok(Answer::PeerSent {
+                    received: has_peer_received,
+                }),
+            )) = self.answers.get(id)
+            else {
+                continue;
+            };
+            let has_arrived = received.contains(text.as_str());
+            let is_false = match (has_peer_received, is_offline) {
+                (true, _) => !has_arrived,
+                (false, false) => has_arrived,
+                // Stored: the receiver is logged in at the end of a run, so it has arrived by then.
+                (false, true) => !has_arrived,
+            };
+            if is_false {
+                violations.push(format!(
+                    "{text:?} to {to}, offline {is_offline}: answered received={has_peer_received}, \
+                     arrived={has_arrived}"
+                ));
+            }
+        }
+        for text in violations {
+            self.violate("ack.truthful", text);
+        }
+    }
+
+    fn check_repeats(&mut self) {
+        let mut violations = Vec::new();
+        for (client, party) in &self.parties {
+            let mut seen = BTreeSet::new();
+            let texts = party.peer_texts.iter().map(|(_, text)| text);
+            for text in texts.chain(party.channel_texts.iter().map(|(_, _, text)| text)) {
+                if !seen.insert(text) {
+                    violations.push(format!("{client:?} received {text:?} twice"));
+                }
+            }
+        }
+        for text in violations {
+            self.violate("once.server_replay", text);
+        }
+    }
+
+    fn check_sender_order(&mut self) {
+        let mut violations = Vec::new();
+        for (client, party) in &self.parties {
+            let mut last: BTreeMap<(String, String), u64> = BTreeMap::new();
+            let peers = party
+                .peer_texts
+                .iter()
+                .map(|(from, text)| (String::new(), from, text));
+            let channels = party
+                .channel_texts
+                .iter()
+                .map(|(channel, from, text)| (channel.clone(), from, text));
+            for (channel, from, text) in peers.chain(channels) {
+                let Some(number) = self.order.get(text) else {
+                    continue;
+                };
+                let before = last.insert((channel.clone(), from.clone()), *number);
+                if before.is_some_and(|before| before > *number) {
+                    violations.push(format!("{client:?} received {text:?} of {from} too late"));
+                }
+            }
+        }
+        for text in violations {
+            self.violate("order.per_sender", text);
+        }
+    }
+
+    /// No two receivers see two messages of a channel in different order.
+    fn check_channel_order(&mut self) {
+        let mut violations = Vec::new();
+        let mut successors: BTreeMap<(&str, &str, &str), ClientId> = BTreeMap::new();
+        for (client, party) in &self.parties {
+            let mut by_channel: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+            for (channel, _, text) in &party.channel_texts {
+                by_channel.entry(channel).or_default().push(text);
+            }
+            for (channel, texts) in by_channel {
+                for (at, first) in texts.iter().enumerate() {
+                    // A window is enough: disorder shows between neighbours of one receiver.
+                    for second in texts.iter().skip(at + 1).take(8) {
+                        if let Some(other) = successors.get(&(channel, *second, *first)) {
+                            violations.push(format!(
+                                "{client:?} saw {first:?} before {second:?} in {channel}, {other:?} after"
+                            ));
+                        }
+                        successors.insert((channel, first, second), *client);
+                    }
+                }
+            }
+        }
+        for text in violations {
+            self.violate("order.total_channel", text);
+        }
+    }
+}
+
+fn is_legal(from: ConnectionState, to: ConnectionState) -> bool {
+    use ConnectionState::{Aborted, Connected, Connecting, Disconnected, Reconnecting};
+    matches!(
+        (from, to),
+        (Disconnected, Connecting)
+            | (Connecting, Connected | Disconnected)
+            | (Connected, Reconnecting | Aborted | Disconnected)
+            | (Reconnecting, Connected | Aborted | Disconnected)
+            | (Aborted, Disconnected)
+    )
+}

@@ -1,0 +1,829 @@
+//! The simulated world: real hubs, real routers, a real store engine and real client cores, joined by a
+//! network, a bus and a disk whose delays and faults come from one seed.
+//!
+//! Nothing here sleeps: time jumps from event to event. Everything that happens goes into a trace; two runs
+//! of one seed must give the same trace, which is the proof that nothing in hubs and clients is hidden from
+//! the world.
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BinaryHeap};
+use std::hash::Hasher as _;
+use std::sync::Arc;
+
+use siphasher::sip::SipHasher13;
+use tidings_bus::{Homes, Shard};
+use tidings_client_core as core;
+use tidings_hub::bus_ops::{BusInput, BusOp};
+use tidings_hub::ids::{ConnectionId, HubId};
+use tidings_hub::store_ops::{StoreAnswer, StoreOp};
+use tidings_hub::{Apps, Effect, Hub, HubConfig, Input, Ticket, Time};
+use tidings_store::{Engine as _, MemoryEngine};
+use tidings_wire::ws;
+
+use crate::random::Random;
+
+/// The app of a simulation that does not say otherwise.
+pub const APP_ID: &str = "5eed5eed5eed5eed5eed5eed5eed5eed";
+
+/// Unix time at which every simulation begins, in milliseconds.
+const START_UNIX_MS: u64 = 1_700_000_000_000;
+
+/// What makes a world.
+#[derive(Debug, Clone)]
+pub struct WorldConfig {
+    /// Everything that is drawn comes from it.
+    pub seed: u64,
+    /// Hubs of the node, 1 to 64.
+    pub hubs: u16,
+    /// Longest one-way delay between client and hub, in milliseconds.
+    pub network_delay_ms_max: u64,
+    /// Longest delay between two hubs, in milliseconds.
+    pub bus_delay_ms_max: u64,
+    /// Longest time of a group commit, in milliseconds.
+    pub store_delay_ms_max: u64,
+    /// Keep the trace as text, to be read; otherwise only its hash.
+    pub is_traced: bool,
+    /// The tenants.
+    pub apps: Apps,
+}
+
+impl WorldConfig {
+    /// A calm world with one app that needs no token.
+    pub fn new(seed: u64, hubs: u16) -> Self {
+        Self {
+            seed,
+            hubs,
+            network_delay_ms_max: 5,
+            bus_delay_ms_max: 2,
+            store_delay_ms_max: 3,
+            is_traced: false,
+            apps: Apps {
+                accept_any: true,
+                ..Apps::default()
+            },
+        }
+    }
+}
+
+/// A client of the world.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ClientId(pub usize);
+
+/// What a client's application saw.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Record {
+    /// When, in simulated milliseconds.
+    pub at_ms: u64,
+    /// By whom.
+    pub client: ClientId,
+    /// What.
+    pub what: Seen,
+}
+
+/// An answer or an event.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Seen {
+    /// A call was answered.
+    Answer {
+        /// The call.
+        id: core::CallId,
+        /// Its result.
+        result: Result<core::Answer, core::CallError>,
+    },
+    /// An event was raised.
+    Event(core::ClientEvent),
+}
+
+/// Something that will happen.
+#[derive(Debug)]
+enum Happening {
+    /// A hub gets an input. The incarnation tells inputs for a hub that has died apart.
+    Hub {
+        hub: HubId,
+        incarnation: u64,
+        input: Box<Input>,
+    },
+    /// A shard gets an operation from a hub.
+    Route {
+        shard: HubId,
+        incarnation: u64,
+        from: HubId,
+        op: Box<BusOp>,
+    },
+    /// The disk has finished a group commit.
+    Commit {
+        incarnation: u64,
+        ops: Vec<(HubId, Ticket, StoreOp)>,
+    },
+    /// A client gets an input.
+    Client {
+        client: ClientId,
+        input: Box<core::Input>,
+    },
+    /// A client's bytes reach a hub.
+    FromClient { wire: ConnectionId, bytes: Vec<u8> },
+    /// A hub's bytes reach a client.
+    ToClient { wire: ConnectionId, bytes: Vec<u8> },
+    /// A client's connection reaches the listener.
+    Connect { client: ClientId, connection: u64 },
+    /// A connection's end has reached the client.
+    CloseClient {
+        wire: ConnectionId,
+        code: Option<u16>,
+    },
+    /// A connection's end has reached the hub.
+    CloseHub { wire: ConnectionId },
+}
+
+/// One connection, seen from outside.
+#[derive(Debug)]
+struct Wire {
+    client: ClientId,
+    connection: u64,
+    hub: HubId,
+    /// Neither side is told: bytes vanish.
+    is_half_open: bool,
+    to_client: ws::Decoder,
+    to_client_ms: u64,
+    to_hub_ms: u64,
+}
+
+struct Node {
+    hub: Hub,
+    shard: Shard,
+    homes: Homes,
+}
+
+/// A simulated world.
+pub struct World {
+    config: WorldConfig,
+    random: Random,
+    now_ms: u64,
+    queue: BinaryHeap<Reverse<(u64, u64)>>,
+    happenings: BTreeMap<u64, Happening>,
+    count: u64,
+    nodes: Vec<Node>,
+    /// Rises with each restart of the server.
+    incarnation: u64,
+    is_down: bool,
+    /// Last arrival per ordered pair of hubs: bus links keep their order.
+    links: BTreeMap<(HubId, HubId), u64>,
+    engine: MemoryEngine,
+    store_queue: Vec<(HubId, Ticket, StoreOp)>,
+    is_committing: bool,
+    clients: Vec<core::Client>,
+    /// Clients without a network.
+    offline: Vec<bool>,
+    wires: BTreeMap<ConnectionId, Wire>,
+    by_client: BTreeMap<(ClientId, u64), ConnectionId>,
+    connections: u64,
+    calls: u64,
+    records: Vec<Record>,
+    hash: SipHasher13,
+    trace: Vec<String>,
+}
+
+impl World {
+    /// Makes a world in which nobody is.
+    pub fn new(config: WorldConfig) -> Self {
+        let mut world = Self {
+            random: Random::new(config.seed),
+            now_ms: 1,
+            queue: BinaryHeap::new(),
+            happenings: BTreeMap::new(),
+            count: 0,
+            nodes: Vec::new(),
+            incarnation: 0,
+            is_down: true,
+            links: BTreeMap::new(),
+            engine: MemoryEngine::new(),
+            store_queue: Vec::new(),
+            is_committing: false,
+            clients: Vec::new(),
+            offline: Vec::new(),
+            wires: BTreeMap::new(),
+            by_client: BTreeMap::new(),
+            connections: 0,
+            calls: 0,
+            records: Vec::new(),
+            hash: SipHasher13::new(),
+            trace: Vec::new(),
+            config,
+        };
+        world.start_server();
+        world
+    }
+
+    /// Simulated milliseconds since the beginning.
+    pub fn now_ms(&self) -> u64 {
+        self.now_ms
+    }
+
+    /// Names of the clients' calls so far; for drawing.
+    pub fn random(&mut self) -> &mut Random {
+        &mut self.random
+    }
+
+    /// A number that depends on everything that has happened.
+    pub fn trace_hash(&self) -> u64 {
+        self.hash.finish()
+    }
+
+    /// The trace as text, if it is kept.
+    pub fn trace(&self) -> &[String] {
+        &self.trace
+    }
+
+    /// Gives what was seen since the last call.
+    pub fn take_records(&mut self) -> Vec<Record> {
+        std::mem::take(&mut self.records)
+    }
+
+    // ------------------------------------------------------------ what a test does
+
+    /// Adds a client that is not logged in.
+    pub fn add_client(&mut self) -> ClientId {
+        let seed = self.random.next_u64();
+        self.clients.push(core::Client::new("tidings-sim", seed));
+        self.offline.push(false);
+        ClientId(self.clients.len() - 1)
+    }
+
+    /// Logs a client in.
+    pub fn login(&mut self, client: ClientId, user_id: &str, token: &str) -> core::CallId {
+        let id = self.next_call();
+        let input = core::Input::Login {
+            id,
+            app_id: APP_ID.into(),
+            user_id: user_id.into(),
+            token: token.into(),
+        };
+        self.give_client(client, input);
+        id
+    }
+
+    /// Logs a client out.
+    pub fn logout(&mut self, client: ClientId) -> core::CallId {
+        let id = self.next_call();
+        self.give_client(client, core::Input::Logout { id });
+        id
+    }
+
+    /// Makes a client call.
+    pub fn call(&mut self, client: ClientId, call: core::Call) -> core::CallId {
+        let id = self.next_call();
+        self.give_client(client, core::Input::Call { id, call });
+        id
+    }
+
+    fn next_call(&mut self) -> core::CallId {
+        self.calls += 1;
+        self.calls
+    }
+
+    /// The client's connection state.
+    pub fn state(&self, client: ClientId) -> core::ConnectionState {
+        self.clients[client.0].state()
+    }
+
+    /// Cuts a client's connection; both sides notice after a while. It can come back at once.
+    pub fn cut(&mut self, client: ClientId) {
+        for wire in self.wires_of(client) {
+            let delay = self.random.between(0, self.config.network_delay_ms_max);
+            self.schedule(delay, Happening::CloseHub { wire });
+            let delay = self.random.between(0, self.config.network_delay_ms_max);
+            self.schedule(delay, Happening::CloseClient { wire, code: None });
+        }
+    }
+
+    /// Makes a client's present connections swallow everything: nobody is told.
+    pub fn half_open(&mut self, client: ClientId) {
+        for wire in self.wires_of(client) {
+            if let Some(wire) = self.wires.get_mut(&wire) {
+                wire.is_half_open = true;
+            }
+        }
+    }
+
+    /// Takes a client's network away, or gives it back.
+    pub fn set_offline(&mut self, client: ClientId, is_offline: bool) {
+        self.offline[client.0] = is_offline;
+        if is_offline {
+            self.cut(client);
+        }
+    }
+
+    /// Kills the server: everything that is not in the store is lost. Connections are reset.
+    pub fn kill_server(&mut self) {
+        self.note("server is killed");
+        self.incarnation += 1;
+        self.is_down = true;
+        self.nodes.clear();
+        self.links.clear();
+        self.store_queue.clear();
+        self.is_committing = false;
+        let engine = std::mem::take(&mut self.engine);
+        self.engine = engine.reopen();
+        let wires: Vec<ConnectionId> = self.wires.keys().copied().collect();
+        for wire in wires {
+            let delay = self.random.between(0, self.config.network_delay_ms_max);
+            self.schedule(delay, Happening::CloseClient { wire, code: None });
+        }
+    }
+
+    /// Starts the server after a kill.
+    pub fn start_server(&mut self) {
+        self.note("server starts");
+        self.is_down = false;
+        let homes = Homes::new(
+            self.config.hubs,
+            (self.random.next_u64(), self.random.next_u64()),
+        );
+        let apps = Arc::new(self.config.apps.clone());
+        for at in 0..self.config.hubs {
+            let config = HubConfig {
+                id: HubId(at),
+                seed: self.random.seed_32(),
+                apps: Arc::clone(&apps),
+                server: "tidings-sim".into(),
+            };
+            let shard = Shard::new(HubId(at), homes);
+            self.nodes.push(Node {
+                hub: Hub::new(config),
+                shard,
+                homes,
+            });
+            self.give_hub(HubId(at), Input::Tick);
+        }
+    }
+
+    /// Lets the world go on until a time.
+    pub fn run_until(&mut self, until_ms: u64) {
+        while let Some(at) = self.next_at().filter(|at| *at <= until_ms) {
+            self.now_ms = self.now_ms.max(at);
+            self.step();
+        }
+        self.now_ms = self.now_ms.max(until_ms);
+    }
+
+    /// Lets the world go on until its condition holds or the time has come. Returns whether it holds.
+    pub fn run_while(&mut self, until_ms: u64, mut goes_on: impl FnMut(&mut Self) -> bool) -> bool {
+        while goes_on(self) {
+            match self.next_at().filter(|at| *at <= until_ms) {
+                Some(at) => {
+                    self.now_ms = self.now_ms.max(at);
+                    self.step();
+                }
+                None => {
+                    self.now_ms = self.now_ms.max(until_ms);
+                    return !goes_on(self);
+                }
+            }
+        }
+        true
+    }
+
+    // ------------------------------------------------------------ how it goes on
+
+    fn next_at(&self) -> Option<u64> {
+        let queued = self.queue.peek().map(|Reverse((at, _))| *at);
+        let hubs = self
+            .nodes
+            .iter()
+            .filter_map(|node| node.hub.deadline())
+            .min();
+        let clients = self.clients.iter().filter_map(core::Client::deadline).min();
+        [queued, hubs, clients].into_iter().flatten().min()
+    }
+
+    fn step(&mut self) {
+        for at in 0..self.nodes.len() {
+            if self.nodes[at]
+                .hub
+                .deadline()
+                .is_some_and(|due| due <= self.now_ms)
+            {
+                self.give_hub(HubId(u16::try_from(at).unwrap_or(0)), Input::Tick);
+            }
+        }
+        for at in 0..self.clients.len() {
+            if self.clients[at]
+                .deadline()
+                .is_some_and(|due| due <= self.now_ms)
+            {
+                self.give_client(ClientId(at), core::Input::Tick);
+            }
+        }
+        let due = self
+            .queue
+            .peek()
+            .is_some_and(|Reverse((at, _))| *at <= self.now_ms);
+        if due && let Some(Reverse((_, number))) = self.queue.pop() {
+            if let Some(happening) = self.happenings.remove(&number) {
+                self.happen(happening);
+            }
+        }
+    }
+
+    fn schedule(&mut self, delay_ms: u64, happening: Happening) {
+        self.schedule_at(self.now_ms + delay_ms, happening);
+    }
+
+    fn schedule_at(&mut self, at_ms: u64, happening: Happening) {
+        self.count += 1;
+        self.queue.push(Reverse((at_ms, self.count)));
+        self.happenings.insert(self.count, happening);
+    }
+
+    fn happen(&mut self, happening: Happening) {
+        match happening {
+            Happening::Hub {
+                hub,
+                incarnation,
+                input,
+            } if incarnation == self.incarnation => {
+                let handed = match &*input {
+                    Input::HandedOver { connection, .. } => Some(*connection),
+                    _ => None,
+                };
+                self.give_hub(hub, *input);
+                if let Some(connection) = handed.filter(|id| !self.wires.contains_key(id)) {
+                    // It was closed on its way from hub to hub: its new owner finds that out.
+                    self.give_hub(hub, Input::Closed { connection });
+                }
+            }
+            Happening::Route {
+                shard,
+                incarnation,
+                from,
+                op,
+            } if incarnation == self.incarnation => {
+                self.route(shard, from, *op);
+            }
+            Happening::Commit { incarnation, ops } if incarnation == self.incarnation => {
+                self.commit(ops);
+            }
+            // A dead process gets nothing.
+            Happening::Hub { .. } | Happening::Route { .. } | Happening::Commit { .. } => {}
+            Happening::Client { client, input } => self.give_client(client, *input),
+            Happening::Connect { client, connection } => self.connect(client, connection),
+            Happening::FromClient { wire, bytes } => self.from_client(wire, bytes),
+            Happening::ToClient { wire, bytes } => self.to_client(wire, bytes),
+            Happening::CloseHub { wire } => self.close_hub(wire),
+            Happening::CloseClient { wire, code } => self.close_client(wire, code),
+        }
+    }
+
+    fn note(&mut self, what: impl std::fmt::Display) {
+        let line = format!("{:>8} {what}", self.now_ms);
+        self.hash.write(line.as_bytes());
+        if self.config.is_traced {
+            self.trace.push(line);
+        }
+    }
+
+    fn give_hub(&mut self, hub: HubId, input: Input) {
+        if self.is_down {
+            return;
+        }
+        self.note(format_args!("hub {} < {input:?}", hub.0));
+        let now = Time {
+            mono_ms: self.now_ms,
+            unix_ms: START_UNIX_MS + self.now_ms,
+        };
+        let mut effects: Vec<Effect> = Vec::new();
+        self.nodes[usize::from(hub.0)]
+            .hub
+            .handle(now, input, &mut effects);
+        for effect in effects {
+            self.note(format_args!("hub {} > {effect:?}", hub.0));
+            self.carry_out(hub, effect);
+        }
+    }
+
+    fn carry_out(&mut self, hub: HubId, effect: Effect) {
+        match effect {
+            Effect::Send { connection, frame } => {
+                let delay = self.random.between(0, self.config.network_delay_ms_max);
+                let now_ms = self.now_ms;
+                let Some(wire) = self.wires.get_mut(&connection) else {
+                    return;
+                };
+                if wire.is_half_open {
+                    return;
+                }
+                wire.to_client_ms = wire.to_client_ms.max(now_ms + delay);
+                let at = wire.to_client_ms;
+                let bytes = frame.to_vec();
+                self.schedule_at(
+                    at,
+                    Happening::ToClient {
+                        wire: connection,
+                        bytes,
+                    },
+                );
+            }
+            Effect::Close { connection, code } => {
+                let Some(wire) = self.wires.get(&connection) else {
+                    return;
+                };
+                let at = wire.to_client_ms.max(self.now_ms);
+                let code = Some(code as u16);
+                if !wire.is_half_open {
+                    self.schedule_at(
+                        at,
+                        Happening::CloseClient {
+                            wire: connection,
+                            code,
+                        },
+                    );
+                }
+            }
+            Effect::HandOver {
+                connection,
+                to,
+                resume,
+            } => {
+                if let Some(wire) = self.wires.get_mut(&connection) {
+                    wire.hub = to;
+                }
+                let input = Input::HandedOver { connection, resume };
+                self.send_to_hub(hub, to, input);
+            }
+            Effect::Bus(BusOp::Answer { to, ask, answer }) => {
+                let input = Input::Bus(BusInput::Answered {
+                    ask,
+                    from: hub,
+                    answer,
+                });
+                self.send_to_hub(hub, to, input);
+            }
+            Effect::Bus(op) => {
+                let shard = self.nodes[usize::from(hub.0)].homes.destination(&op);
+                let at = self.link(hub, shard);
+                let incarnation = self.incarnation;
+                let op = Box::new(op);
+                self.schedule_at(
+                    at,
+                    Happening::Route {
+                        shard,
+                        incarnation,
+                        from: hub,
+                        op,
+                    },
+                );
+            }
+            Effect::Store { ticket, op } => {
+                self.store_queue.push((hub, ticket, op));
+                self.start_commit();
+            }
+        }
+    }
+
+    /// When something sent now from hub to hub arrives: in order, after a while.
+    fn link(&mut self, from: HubId, to: HubId) -> u64 {
+        let delay = if from == to {
+            0
+        } else {
+            self.random.between(0, self.config.bus_delay_ms_max)
+        };
+        let last = self.links.entry((from, to)).or_default();
+        *last = (*last).max(self.now_ms + delay);
+        *last
+    }
+
+    fn send_to_hub(&mut self, from: HubId, to: HubId, input: Input) {
+        let at = self.link(from, to);
+        let incarnation = self.incarnation;
+        self.schedule_at(
+            at,
+            Happening::Hub {
+                hub: to,
+                incarnation,
+                input: Box::new(input),
+            },
+        );
+    }
+
+    fn route(&mut self, shard: HubId, from: HubId, op: BusOp) {
+        let mut delivered = Vec::new();
+        self.nodes[usize::from(shard.0)]
+            .shard
+            .route(from, op, &mut |to, input| delivered.push((to, input)));
+        for (to, input) in delivered {
+            self.send_to_hub(shard, to, Input::Bus(input));
+        }
+    }
+
+    fn start_commit(&mut self) {
+        if self.is_committing || self.store_queue.is_empty() {
+            return;
+        }
+        self.is_committing = true;
+        let ops = std::mem::take(&mut self.store_queue);
+        let delay = self.random.between(0, self.config.store_delay_ms_max);
+        let incarnation = self.incarnation;
+        self.schedule(delay, Happening::Commit { incarnation, ops });
+    }
+
+    fn commit(&mut self, ops: Vec<(HubId, Ticket, StoreOp)>) {
+        self.is_committing = false;
+        let group: Vec<StoreOp> = ops.iter().map(|(_, _, op)| op.clone()).collect();
+        let mut answers: Vec<StoreAnswer> = Vec::new();
+        self.engine.apply(&group, &mut answers);
+        for ((hub, ticket, _), answer) in ops.into_iter().zip(answers) {
+            // The committer is a neighbour of every hub: its answers keep their order.
+            let input = Input::Store { ticket, answer };
+            self.send_to_hub(hub, hub, input);
+        }
+        self.start_commit();
+    }
+
+    // ------------------------------------------------------------ clients and their wires
+
+    fn give_client(&mut self, client: ClientId, input: core::Input) {
+        self.note(format_args!("client {} < {input:?}", client.0));
+        let mut outputs = Vec::new();
+        self.clients[client.0].handle(self.now_ms, input, &mut outputs);
+        for output in outputs {
+            self.note(format_args!("client {} > {output:?}", client.0));
+            match output {
+                core::Output::Open { connection } => {
+                    let delay = self.random.between(0, self.config.network_delay_ms_max);
+                    self.schedule(delay, Happening::Connect { client, connection });
+                }
+                core::Output::Send {
+                    connection,
+                    payload,
+                } => {
+                    self.send_from_client(client, connection, payload.to_vec());
+                }
+                core::Output::Close { connection } => {
+                    if let Some(wire) = self.by_client.get(&(client, connection)).copied() {
+                        self.by_client.remove(&(client, connection));
+                        let at = self.wires.get(&wire).map_or(0, |wire| wire.to_hub_ms);
+                        self.schedule_at(at.max(self.now_ms), Happening::CloseHub { wire });
+                    }
+                }
+                core::Output::Event(event) => self.record(client, Seen::Event(event)),
+                core::Output::Answer { id, result } => {
+                    self.record(client, Seen::Answer { id, result });
+                }
+            }
+        }
+    }
+
+    fn record(&mut self, client: ClientId, what: Seen) {
+        self.records.push(Record {
+            at_ms: self.now_ms,
+            client,
+            what,
+        });
+    }
+
+    fn wires_of(&self, client: ClientId) -> Vec<ConnectionId> {
+        self.wires
+            .iter()
+            .filter(|(_, wire)| wire.client == client)
+            .map(|(id, _)| *id)
+            .collect()
+    }
+
+    fn connect(&mut self, client: ClientId, connection: u64) {
+        if self.is_down || self.offline[client.0] {
+            let input = core::Input::Closed {
+                connection,
+                code: None,
+            };
+            return self.give_client(client, input);
+        }
+        self.connections += 1;
+        let wire_id = ConnectionId(self.connections);
+        // The kernel spreads connections over the hubs' listeners.
+        let hub = HubId(self.random.between(0, u64::from(self.config.hubs) - 1) as u16);
+        let limits = ws::Limits {
+            message_bytes_max: 1 << 20,
+            fragments_max: 64,
+        };
+        let wire = Wire {
+            client,
+            connection,
+            hub,
+            is_half_open: false,
+            to_client: ws::Decoder::new(ws::Role::Client, limits),
+            to_client_ms: self.now_ms,
+            to_hub_ms: self.now_ms,
+        };
+        self.wires.insert(wire_id, wire);
+        self.by_client.insert((client, connection), wire_id);
+        self.give_hub(
+            hub,
+            Input::Opened {
+                connection: wire_id,
+            },
+        );
+        let delay = self.random.between(0, self.config.network_delay_ms_max);
+        let input = Box::new(core::Input::Opened { connection });
+        if let Some(wire) = self.wires.get_mut(&wire_id) {
+            wire.to_client_ms = self.now_ms + delay;
+        }
+        self.schedule(delay, Happening::Client { client, input });
+    }
+
+    fn send_from_client(&mut self, client: ClientId, connection: u64, bytes: Vec<u8>) {
+        let Some(wire_id) = self.by_client.get(&(client, connection)).copied() else {
+            return;
+        };
+        let delay = self.random.between(0, self.config.network_delay_ms_max);
+        let now_ms = self.now_ms;
+        let Some(wire) = self.wires.get_mut(&wire_id) else {
+            return;
+        };
+        if wire.is_half_open {
+            return;
+        }
+        wire.to_hub_ms = wire.to_hub_ms.max(now_ms + delay);
+        let at = wire.to_hub_ms;
+        self.schedule_at(
+            at,
+            Happening::FromClient {
+                wire: wire_id,
+                bytes,
+            },
+        );
+    }
+
+    fn from_client(&mut self, wire_id: ConnectionId, bytes: Vec<u8>) {
+        let Some(wire) = self.wires.get(&wire_id).filter(|wire| !wire.is_half_open) else {
+            return;
+        };
+        let hub = wire.hub;
+        let input = match tidings_wire::frame::decode_client(&bytes) {
+            Ok(frame) => Input::Frame {
+                connection: wire_id,
+                frame,
+            },
+            Err(_) => Input::Malformed {
+                connection: wire_id,
+            },
+        };
+        self.give_hub(hub, input);
+    }
+
+    fn to_client(&mut self, wire_id: ConnectionId, mut bytes: Vec<u8>) {
+        let Some(wire) = self
+            .wires
+            .get_mut(&wire_id)
+            .filter(|wire| !wire.is_half_open)
+        else {
+            return;
+        };
+        let (client, connection) = (wire.client, wire.connection);
+        let mut payloads = Vec::new();
+        let mut events = wire.to_client.decode(&mut bytes);
+        while let Ok(Some(event)) = events.next_event() {
+            if let ws::Event::Message { payload, .. } = event {
+                payloads.push(bytes::Bytes::copy_from_slice(payload));
+            }
+        }
+        if self.by_client.get(&(client, connection)) != Some(&wire_id) {
+            return;
+        }
+        for payload in payloads {
+            self.give_client(
+                client,
+                core::Input::Received {
+                    connection,
+                    payload,
+                },
+            );
+        }
+    }
+
+    fn close_hub(&mut self, wire_id: ConnectionId) {
+        let Some(wire) = self.wires.remove(&wire_id) else {
+            return;
+        };
+        self.give_hub(
+            wire.hub,
+            Input::Closed {
+                connection: wire_id,
+            },
+        );
+    }
+
+    fn close_client(&mut self, wire_id: ConnectionId, code: Option<u16>) {
+        let ours = self
+            .by_client
+            .iter()
+            .find(|(_, wire)| **wire == wire_id)
+            .map(|(key, _)| *key);
+        if code.is_some() {
+            self.wires.remove(&wire_id);
+        }
+        if let Some((client, connection)) = ours {
+            self.by_client.remove(&(client, connection));
+            self.give_client(client, core::Input::Closed { connection, code });
+        }
+    }
+}
