@@ -17,6 +17,22 @@ pub struct Scenario {
     pub steps: Vec<Step>,
 }
 
+impl Scenario {
+    /// How long a run takes at least, in milliseconds: what passes, and what is to come late.
+    pub fn duration_ms(&self) -> u64 {
+        let step_ms = |step: &Step| match step.action {
+            Action::Pass { ms } => ms,
+            _ => {
+                let facts = step.expectations.iter().filter(|fact| !fact.is_optional);
+                let facts_ms = facts.map(|fact| fact.after_ms);
+                let answer_ms = step.answer.iter().filter(|answer| !answer.is_later);
+                facts_ms.chain(answer_ms.map(|answer| answer.after_ms)).max().unwrap_or(0)
+            }
+        };
+        self.steps.iter().map(step_ms).sum()
+    }
+}
+
 /// A client.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Party {
