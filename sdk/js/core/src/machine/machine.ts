@@ -119,7 +119,7 @@ export class Machine {
         this.#handleCall(input);
         break;
       case 'opened':
-        if (input.connection === this.#link.connection) this.#greet();
+        if (input.connection === this.#link.connection && this.#link.phase === 'opening') this.#greet();
         break;
       case 'received':
         if (input.connection === this.#link.connection) this.#handleFrame(input.bytes);

@@ -1,0 +1,135 @@
+// Drives the built SDK for tests against a real server: one JSON command per line of standard input,
+// one JSON line per result or event on standard output.
+//
+//   {"id":1,"client":"a","do":"create","appId":"…","endpoint":"http://127.0.0.1:8080"}
+//   {"id":2,"client":"a","do":"login","uid":"alice","token":"…"}
+//   → {"id":2,"ok":null}   {"client":"a","event":"ConnectionStateChanged","args":["CONNECTED","LOGIN_SUCCESS"]}
+//
+// Commands run at once, without waiting for earlier ones. Bytes are written as {"base64": …}.
+import { createInterface } from 'node:readline';
+import AgoraRTM from '../dist/index.mjs';
+
+const CLIENT_EVENTS = [
+  'ConnectionStateChanged',
+  'MessageFromPeer',
+  'RemoteInvitationReceived',
+  'PeersOnlineStatusChanged',
+  'TokenExpired',
+  'TokenPrivilegeWillExpire',
+  'FallbackProxyConnected',
+  'MessageGap',
+];
+const CHANNEL_EVENTS = ['ChannelMessage', 'MemberJoined', 'MemberLeft', 'MemberCountUpdated', 'AttributesUpdated'];
+
+/** By the command's `client`: the RtmClient and its channel objects by name. */
+const clients = new Map();
+
+function write(line) {
+  process.stdout.write(`${JSON.stringify(line, encode)}\n`);
+}
+
+function encode(_key, value) {
+  return value instanceof Uint8Array ? { base64: Buffer.from(value).toString('base64') } : value;
+}
+
+function create({ client: name, appId, endpoint }) {
+  const rtm = AgoraRTM.createInstance(appId, { endpoint });
+  for (const event of CLIENT_EVENTS) rtm.on(event, (...args) => write({ client: name, event, args }));
+  clients.set(name, { rtm, channels: new Map() });
+}
+
+function channelOf({ client: name, channel: channelId }) {
+  const { rtm, channels } = clients.get(name);
+  let channel = channels.get(channelId);
+  if (!channel) {
+    channel = rtm.createChannel(channelId);
+    channels.set(channelId, channel);
+    for (const event of CHANNEL_EVENTS) {
+      channel.on(event, (...args) => write({ client: name, channel: channelId, event, args }));
+    }
+  }
+  return channel;
+}
+
+function messageOf({ text, raw, description }) {
+  if (raw === undefined) return { text };
+  const bytes = new Uint8Array(Buffer.from(typeof raw === 'string' ? raw : raw.base64, 'base64'));
+  return description === undefined ? { rawMessage: bytes } : { rawMessage: bytes, description };
+}
+
+function optionsOf({ notify }) {
+  return notify === undefined ? undefined : { enableNotificationToChannelMembers: notify };
+}
+
+/** Each command: the client and the command in, a value or a promise of it out. */
+const commands = {
+  login: (rtm, { uid, token }) => rtm.login({ uid, token }),
+  logout: (rtm) => rtm.logout(),
+  logoutSync: (rtm) => rtm.logoutSync(),
+  renewToken: (rtm, { token }) => rtm.renewToken(token),
+  sendPeer: (rtm, command) =>
+    rtm.sendMessageToPeer(messageOf(command), command.to, {
+      enableOfflineMessaging: command.offline === true,
+      enableHistoricalMessaging: command.history === true,
+    }),
+  join: (_rtm, command) => channelOf(command).join(),
+  leave: (_rtm, command) => channelOf(command).leave(),
+  sendChannel: (_rtm, command) =>
+    channelOf(command).sendMessage(messageOf(command), {
+      enableHistoricalMessaging: command.history === true,
+    }),
+  getMembers: (_rtm, command) => channelOf(command).getMembers(),
+  memberCount: (rtm, { channels }) => rtm.getChannelMemberCount(channels),
+  query: (rtm, { users }) => rtm.queryPeersOnlineStatus(users),
+  subscribe: (rtm, { users }) => rtm.subscribePeersOnlineStatus(users),
+  unsubscribe: (rtm, { users }) => rtm.unsubscribePeersOnlineStatus(users),
+  querySubscribed: (rtm) => rtm.queryPeersBySubscriptionOption('ONLINE_STATUS'),
+  setUserAttributes: (rtm, { attributes }) => rtm.setLocalUserAttributes(attributes),
+  addUserAttributes: (rtm, { attributes }) => rtm.addOrUpdateLocalUserAttributes(attributes),
+  deleteUserAttributes: (rtm, { keys }) => rtm.deleteLocalUserAttributesByKeys(keys),
+  clearUserAttributes: (rtm) => rtm.clearLocalUserAttributes(),
+  getUserAttributes: (rtm, { user, keys }) =>
+    keys === undefined ? rtm.getUserAttributes(user) : rtm.getUserAttributesByKeys(user, keys),
+  setChannelAttributes: (rtm, command) =>
+    rtm.setChannelAttributes(command.channel, command.attributes, optionsOf(command)),
+  addChannelAttributes: (rtm, command) =>
+    rtm.addOrUpdateChannelAttributes(command.channel, command.attributes, optionsOf(command)),
+  deleteChannelAttributes: (rtm, command) =>
+    rtm.deleteChannelAttributesByKeys(command.channel, command.keys, optionsOf(command)),
+  clearChannelAttributes: (rtm, command) => rtm.clearChannelAttributes(command.channel, optionsOf(command)),
+  getChannelAttributes: (rtm, { channel, keys }) =>
+    keys === undefined ? rtm.getChannelAttributes(channel) : rtm.getChannelAttributesByKeys(channel, keys),
+  state: (rtm) => rtm.connectionState,
+  cut: (rtm) => rtm[Symbol.for('tidings.cut')](),
+};
+
+async function run(command) {
+  if (command.do === 'create') return create(command);
+  const held = clients.get(command.client);
+  if (!held) throw new Error(`no client '${command.client}': create it first`);
+  const action = commands[command.do];
+  if (!action) throw new Error(`no command '${command.do}'`);
+  return action(held.rtm, command);
+}
+
+function failure(error) {
+  const { name, code, message, serverCode, retryAfter } = error;
+  return { name, code, message, serverCode, retryAfter };
+}
+
+for await (const line of createInterface({ input: process.stdin })) {
+  if (line.trim() === '') continue;
+  let command;
+  try {
+    command = JSON.parse(line);
+  } catch (error) {
+    write({ error: failure(error) });
+    continue;
+  }
+  if (command.do === 'exit') break;
+  run(command).then(
+    (value) => write({ id: command.id, ok: value ?? null }),
+    (error) => write({ id: command.id, error: failure(error) }),
+  );
+}
+process.exit(0);

@@ -1,0 +1,49 @@
+/** Decoded messages in the canonical JSON mapping of proto3, as the vectors have them. */
+
+/** Enums by message and field. */
+const ENUMS: Readonly<Record<string, readonly string[]>> = {
+  how: ['SET', 'MERGE', 'DELETE', 'CLEAR'].map((name) => `ATTRIBUTE_WRITE_${name}`),
+  state: ['OFFLINE', 'ONLINE', 'UNREACHABLE'].map((name) => `PRESENCE_STATE_${name}`),
+  cause: [
+    'UNSPECIFIED',
+    'BUFFER_OVERFLOW',
+    'RESUME_WINDOW',
+    'NODE_LOST',
+    'EPOCH_CHANGED',
+    'SLOW_CONSUMER',
+    'INBOX_OVERFLOW',
+    'INBOX_EXPIRED',
+    'RATE_LIMITED',
+    'STORAGE_DAMAGE',
+  ].map((name) => `GAP_CAUSE_${name}`),
+};
+/** uint64 fields are written as strings. */
+const LONG = ['confirm', 'cseq', 'updatedTs', 'serverTs', 'inbox', 'missed'];
+const ONEOFS = ['kind', 'call', 'body', 'result', 'source'];
+
+export function toJson(type: string, value: object): unknown {
+  const json: Record<string, unknown> = {};
+  for (const [name, field] of Object.entries(value) as [string, unknown][]) {
+    if (ONEOFS.includes(name)) {
+      const chosen = field as { is: string; value: unknown } | undefined;
+      if (chosen) json[chosen.is] = single(type, chosen.is, chosen.value);
+    } else if (!isDefault(field)) {
+      json[name] = single(type, name, field);
+    }
+  }
+  return json;
+}
+
+function single(type: string, name: string, field: unknown): unknown {
+  if (field instanceof Uint8Array) return Buffer.from(field).toString('base64');
+  if (Array.isArray(field)) return field.map((entry: unknown) => single(type, name, entry));
+  if (typeof field === 'object' && field !== null) return toJson(type, field);
+  if (typeof field !== 'number') return field;
+  if (LONG.includes(name) || (name === 'count' && type === 'Skip')) return String(field);
+  return ENUMS[name]?.[field] ?? field;
+}
+
+function isDefault(field: unknown): boolean {
+  if (field instanceof Uint8Array || Array.isArray(field)) return field.length === 0;
+  return field === undefined || field === '' || field === 0 || field === false;
+}
