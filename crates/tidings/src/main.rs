@@ -1,2 +1,54 @@
-//! The program.
-fn main() {}
+//! The `tidings` program: sub-commands, configuration, help texts; nothing else.
+
+mod app;
+mod command;
+mod failure;
+mod log;
+mod serve;
+mod settings;
+mod token;
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+use clap::error::ErrorKind;
+
+use crate::command::{Cli, Command};
+
+fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return explain_usage(&error),
+    };
+    let result = match cli.command {
+        Command::Serve(arguments) => serve::run(arguments),
+        Command::Token(command) => token::run(command),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            eprintln!("{failure}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Prints help and version as they are, and an error in the form of all other errors.
+fn explain_usage(error: &clap::Error) -> ExitCode {
+    if !error.use_stderr() {
+        // Nothing can be said to a terminal that is gone.
+        let _ = error.print();
+        return ExitCode::SUCCESS;
+    }
+    if error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
+        let _ = error.print();
+        return ExitCode::from(2);
+    }
+    let text = error.to_string();
+    let text = text
+        .trim_end()
+        .trim_end_matches("For more information, try '--help'.")
+        .trim_end();
+    eprintln!("{text}\n\nhint: add --help to the command to see its options and examples");
+    ExitCode::from(2)
+}

@@ -1,0 +1,110 @@
+//! `tidings serve`.
+
+use std::io::Write as _;
+use std::net::SocketAddr;
+
+use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::iterator::Signals;
+use tidings_server::{DrainHandle, Server};
+
+use crate::command::ServeArguments;
+use crate::failure::Failure;
+use crate::log;
+use crate::settings::Settings;
+
+const DEV_NOTICE: &str = "\
+******************************************************************
+*  --dev: every app id is accepted and nobody needs a token.     *
+*  Anyone who can reach this server can be any user.             *
+*  Do not use it in production.                                  *
+******************************************************************";
+
+/// Exit code of a process that a second signal ended.
+const EXIT_INTERRUPTED: i32 = 130;
+
+/// Runs a server until it is told to end.
+pub(crate) fn run(arguments: ServeArguments) -> Result<(), Failure> {
+    let mut settings = arguments.settings;
+    if let Some(path) = &arguments.config {
+        settings = settings.or(Settings::read(path)?);
+    }
+    let (filter, form) = settings.log();
+    log::start(filter, form)?;
+    if settings.is_dev() {
+        eprintln!("{DEV_NOTICE}");
+    }
+    let config = settings.resolve()?;
+    let is_tls = config.tls.is_some();
+    raise_file_limit();
+    let server = Server::start(config).map_err(|error| Failure::of(&error, error.hint()))?;
+    watch_signals(server.drain_handle())?;
+    // A program that waits for this line reads a pipe; that it has closed the pipe is no reason to end.
+    let _ = writeln!(
+        std::io::stdout(),
+        "tidings is ready: {}",
+        page(server.local_addr(), is_tls)
+    );
+    server.join();
+    Ok(())
+}
+
+/// Where a browser on this machine finds the demonstration.
+fn page(mut address: SocketAddr, is_tls: bool) -> String {
+    if address.ip().is_unspecified() {
+        address.set_ip(match address {
+            SocketAddr::V4(_) => std::net::Ipv4Addr::LOCALHOST.into(),
+            SocketAddr::V6(_) => std::net::Ipv6Addr::LOCALHOST.into(),
+        });
+    }
+    let scheme = if is_tls { "https" } else { "http" };
+    format!("{scheme}://{address}/demo")
+}
+
+/// Every connection is an open file, and systems give a process few by default.
+fn raise_file_limit() {
+    match rlimit::increase_nofile_limit(rlimit::INFINITY) {
+        Ok(files) => tracing::debug!(files, "the limit on open files"),
+        Err(error) => tracing::warn!(%error, "the limit on open files could not be raised"),
+    }
+}
+
+fn watch_signals(drain: DrainHandle) -> Result<(), Failure> {
+    let fault = |error: std::io::Error| {
+        Failure::new(
+            format!("cannot watch for signals: {error}"),
+            "check the system's limits on threads and open files",
+        )
+    };
+    let mut signals = Signals::new([SIGTERM, SIGINT]).map_err(fault)?;
+    std::thread::Builder::new()
+        .name("signals".into())
+        .spawn(move || {
+            let mut signals = signals.forever();
+            if let Some(signal) = signals.next() {
+                tracing::info!(signal, "ending; a second signal ends at once");
+                drain.drain();
+            }
+            if signals.next().is_some() {
+                tracing::warn!("ended at once by a second signal");
+                std::process::exit(EXIT_INTERRUPTED);
+            }
+        })
+        .map_err(fault)?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_page_is_one_that_a_browser_can_open() {
+        let page_of = |address: &str, is_tls| page(address.parse().expect("an address"), is_tls);
+        assert_eq!(
+            page_of("127.0.0.1:7400", false),
+            "http://127.0.0.1:7400/demo"
+        );
+        assert_eq!(page_of("0.0.0.0:80", false), "http://127.0.0.1:80/demo");
+        assert_eq!(page_of("[::]:443", true), "https://[::1]:443/demo");
+    }
+}

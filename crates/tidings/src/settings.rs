@@ -1,0 +1,285 @@
+//! The settings of `serve`: one definition for command line, environment and file.
+//!
+//! Precedence: command line, then environment, then file, then default.
+
+use std::net::{IpAddr, SocketAddr};
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Deserializer};
+use tidings_hub::{App, Apps};
+use tidings_server::{Origins, ServerConfig, StoreConfig, TlsFiles};
+
+use crate::app::AppSpec;
+use crate::failure::Failure;
+use crate::log::Form;
+
+const LISTEN: &str = "127.0.0.1:7400";
+const DATA_DIR: &str = "./tidings-data";
+const LOG: &str = "info";
+
+/// The settings as one source gives them; what it does not give is `None`.
+///
+/// A field's name with dashes is its key in the file and its option; in capitals after `TIDINGS_` it is its
+/// variable. Apps are taken as text and parsed later: an error of the option parser would show a certificate.
+#[derive(Default, clap::Args, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(crate) struct Settings {
+    /// Address and port to listen on [default: 127.0.0.1:7400]
+    #[arg(long, env = "TIDINGS_LISTEN", value_name = "ADDRESS:PORT")]
+    listen: Option<SocketAddr>,
+
+    /// Where offline messages and attributes are kept; made if it is not there [default: ./tidings-data]
+    #[arg(long, env = "TIDINGS_DATA_DIR", value_name = "DIRECTORY")]
+    data_dir: Option<PathBuf>,
+
+    /// An app to serve: its id, and its certificate, with which tokens are checked; repeat it for more apps
+    ///
+    /// Without a certificate no token is asked for. While a certificate is being changed, give both:
+    /// ID:NEW:OLD. In the variable, apps are separated by commas; in the file, they are a list.
+    #[arg(
+        long,
+        env = "TIDINGS_APP",
+        value_name = "ID[:CERTIFICATE]",
+        value_delimiter = ',',
+        hide_env_values = true
+    )]
+    #[serde(default, deserialize_with = "one_or_many")]
+    app: Option<Vec<String>>,
+
+    /// Accept every app id, without certificates: for trying things out, not for production
+    #[arg(
+        long,
+        env = "TIDINGS_DEV",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "true",
+        value_name = "BOOL"
+    )]
+    dev: Option<bool>,
+
+    /// Hubs, each with a thread of its own [default: one per core]
+    #[arg(long, env = "TIDINGS_HUBS", value_name = "NUMBER")]
+    hubs: Option<u16>,
+
+    /// PEM file with the TLS certificate, followed by the intermediate ones
+    #[arg(long, env = "TIDINGS_TLS_CERT", value_name = "FILE")]
+    tls_cert: Option<PathBuf>,
+
+    /// PEM file with the private key of the TLS certificate
+    #[arg(long, env = "TIDINGS_TLS_KEY", value_name = "FILE")]
+    tls_key: Option<PathBuf>,
+
+    /// Listen beyond this machine without TLS: for use behind a proxy that has it
+    #[arg(
+        long,
+        env = "TIDINGS_INSECURE",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "true",
+        value_name = "BOOL"
+    )]
+    insecure: Option<bool>,
+
+    /// Origin from whose pages browsers may connect; repeat it for more origins [default: any]
+    #[arg(
+        long,
+        env = "TIDINGS_ORIGIN",
+        value_name = "ORIGIN",
+        value_delimiter = ','
+    )]
+    origin: Option<Vec<String>>,
+
+    /// What to log: error, warn, info, debug or trace [default: info]
+    #[arg(long, env = "TIDINGS_LOG", value_name = "LEVEL")]
+    log: Option<String>,
+
+    /// Form of log lines [default: text]
+    #[arg(long, env = "TIDINGS_LOG_FORM", value_name = "FORM")]
+    log_form: Option<Form>,
+}
+
+impl Settings {
+    /// Reads a file.
+    pub(crate) fn read(path: &Path) -> Result<Self, Failure> {
+        let text = std::fs::read_to_string(path).map_err(|error| {
+            Failure::new(
+                format!(
+                    "cannot read the configuration file {}: {error}",
+                    path.display()
+                ),
+                "check the path given to --config or TIDINGS_CONFIG",
+            )
+        })?;
+        toml::from_str(&text).map_err(|error| {
+            // The library's own text would show the line, which may hold a certificate.
+            let line = error
+                .span()
+                .map_or(1, |span| text[..span.start].matches('\n').count() + 1);
+            Failure::new(
+                format!(
+                    "cannot use the configuration file {}, line {line}: {}",
+                    path.display(),
+                    error.message().replace('\n', " ")
+                ),
+                "keys are the options of `tidings serve --help` without the dashes in front",
+            )
+        })
+    }
+
+    /// Fills what is not given with what a weaker source gives.
+    pub(crate) fn or(self, weaker: Self) -> Self {
+        Self {
+            listen: self.listen.or(weaker.listen),
+            data_dir: self.data_dir.or(weaker.data_dir),
+            app: self.app.or(weaker.app),
+            dev: self.dev.or(weaker.dev),
+            hubs: self.hubs.or(weaker.hubs),
+            tls_cert: self.tls_cert.or(weaker.tls_cert),
+            tls_key: self.tls_key.or(weaker.tls_key),
+            insecure: self.insecure.or(weaker.insecure),
+            origin: self.origin.or(weaker.origin),
+            log: self.log.or(weaker.log),
+            log_form: self.log_form.or(weaker.log_form),
+        }
+    }
+
+    /// Whether every app id is accepted.
+    pub(crate) fn is_dev(&self) -> bool {
+        self.dev.unwrap_or(false)
+    }
+
+    /// What to log, and how.
+    pub(crate) fn log(&self) -> (&str, Form) {
+        (
+            self.log.as_deref().unwrap_or(LOG),
+            self.log_form.unwrap_or(Form::Text),
+        )
+    }
+
+    /// Makes the server's configuration.
+    pub(crate) fn resolve(self) -> Result<ServerConfig, Failure> {
+        let listen = match self.listen {
+            Some(listen) => listen,
+            None => LISTEN.parse().expect("the default is an address"),
+        };
+        let mut config = ServerConfig::new(listen);
+        config.tls = self.tls_files()?;
+        if !is_loopback(listen.ip()) && config.tls.is_none() && !self.insecure.unwrap_or(false) {
+            return Err(Failure::new(
+                format!(
+                    "{listen} can be reached from other machines, but there is no TLS: tokens and \
+                     messages could be read on the way"
+                ),
+                "give --tls-cert and --tls-key, or --insecure if a proxy in front does TLS",
+            ));
+        }
+        config.apps = self.apps()?;
+        if let Some(hubs) = self.hubs {
+            config.hubs = hubs;
+        }
+        config.store = StoreConfig::Directory(self.data_dir.unwrap_or_else(|| DATA_DIR.into()));
+        if let Some(origins) = self.origin {
+            config.origins = Origins::Listed(origins);
+        }
+        Ok(config)
+    }
+
+    fn tls_files(&self) -> Result<Option<TlsFiles>, Failure> {
+        match (&self.tls_cert, &self.tls_key) {
+            (None, None) => Ok(None),
+            (Some(certificate), Some(key)) => Ok(Some(TlsFiles {
+                certificate: certificate.clone(),
+                key: key.clone(),
+            })),
+            (Some(certificate), None) => Err(Failure::new(
+                format!("the TLS certificate {} has no key", certificate.display()),
+                "give its private key with --tls-key",
+            )),
+            (None, Some(key)) => Err(Failure::new(
+                format!("the TLS key {} has no certificate", key.display()),
+                "give its certificate with --tls-cert",
+            )),
+        }
+    }
+
+    fn apps(&self) -> Result<Apps, Failure> {
+        let mut apps = Apps {
+            accept_any: self.is_dev(),
+            ..Apps::default()
+        };
+        for text in self.app.iter().flatten() {
+            let AppSpec { id, certificates } = AppSpec::of_setting(text)?;
+            let listed = App {
+                certificates,
+                ..App::default()
+            };
+            if apps.listed.insert(id.clone(), listed).is_some() {
+                return Err(Failure::new(
+                    format!("app {} is given twice", id.as_str()),
+                    "give each app once; two certificates of one app are written ID:NEW:OLD",
+                ));
+            }
+        }
+        if apps.listed.is_empty() && !apps.accept_any {
+            return Err(Failure::new(
+                "no app is given, so nobody could log in",
+                "try `tidings serve --dev`, or give your app with --app ID:CERTIFICATE",
+            ));
+        }
+        Ok(apps)
+    }
+}
+
+/// Reads a text or a list of texts. Its error does not show what was found, which may be a secret.
+fn one_or_many<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Vec<String>>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged, expecting = "a text or a list of texts is expected")]
+    enum OneOrMany {
+        One(String),
+        Many(Vec<String>),
+    }
+    Ok(Some(match OneOrMany::deserialize(from)? {
+        OneOrMany::One(text) => vec![text],
+        OneOrMany::Many(texts) => texts,
+    }))
+}
+
+fn is_loopback(address: IpAddr) -> bool {
+    address.to_canonical().is_loopback()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn settings(text: &str) -> Settings {
+        toml::from_str(text).expect("settings")
+    }
+
+    #[test]
+    fn the_stronger_source_wins_and_the_weaker_fills() {
+        let flags = settings("hubs = 3");
+        let file = settings("hubs = 5\nlisten = \"127.0.0.1:9\"\ndev = true");
+        let config = flags.or(file).resolve().expect("a configuration");
+        assert_eq!((config.hubs, config.listen.port()), (3, 9));
+        assert!(config.apps.accept_any);
+    }
+
+    #[test]
+    fn a_server_beyond_loopback_needs_tls_or_a_word() {
+        let open = "dev = true\nlisten = \"0.0.0.0:7400\"\n";
+        assert!(settings(open).resolve().is_err());
+        assert!(
+            settings(&format!("{open}insecure = true"))
+                .resolve()
+                .is_ok()
+        );
+        let tls = format!("{open}tls-cert = \"a.pem\"\ntls-key = \"b.pem\"");
+        assert!(settings(&tls).resolve().is_ok());
+        assert!(
+            settings("dev = true\nlisten = \"[::1]:7400\"")
+                .resolve()
+                .is_ok()
+        );
+    }
+}

@@ -1,0 +1,109 @@
+//! `tidings token`.
+
+use std::io::Read as _;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use tidings_token::{NewAccess007, Service, build_006, build_007, inspect};
+use tidings_wire::limits::TOKEN_BYTES_MAX;
+use tidings_wire::names::UserId;
+
+use crate::app::AppSpec;
+use crate::command::{InspectArguments, IssueArguments, TokenCommand, TokenFormat};
+use crate::failure::Failure;
+
+/// Carries the sub-command out.
+pub(crate) fn run(command: TokenCommand) -> Result<(), Failure> {
+    let text = match command {
+        TokenCommand::Issue(arguments) => issue(&arguments)?,
+        TokenCommand::Inspect(arguments) => describe(&arguments)?,
+    };
+    println!("{text}");
+    Ok(())
+}
+
+fn issue(arguments: &IssueArguments) -> Result<String, Failure> {
+    let app = AppSpec::of_setting(&arguments.app)?;
+    let id = app.id.as_str();
+    let Some(certificate) = app.certificates.first() else {
+        return Err(Failure::new(
+            format!("app {id} is given without a certificate, so there is nothing to sign with"),
+            "give it as --app ID:CERTIFICATE",
+        ));
+    };
+    let user = &arguments.user;
+    UserId::parse(user).map_err(|error| {
+        Failure::new(
+            format!("user id {user:?} cannot be used: {error}"),
+            "use 1 to 64 letters, digits, spaces or common punctuation",
+        )
+    })?;
+    if arguments.lifetime == 0 {
+        return Err(Failure::new(
+            "a lifetime of 0 s makes no token",
+            "give --lifetime some seconds",
+        ));
+    }
+    let now_unix_s = now_unix_s()?;
+    let salt = getrandom::u32().map_err(|error| {
+        Failure::new(
+            format!("the system gives no random number: {error}"),
+            "try again",
+        )
+    })?;
+    let token = match arguments.format {
+        TokenFormat::Access007 => build_007(&NewAccess007 {
+            app_id: id,
+            certificate,
+            issued_at_unix_s: now_unix_s,
+            lifetime_s: arguments.lifetime,
+            salt,
+            services: &[Service::rtm(user, arguments.lifetime)],
+        }),
+        TokenFormat::Access006 => {
+            let ends_at_unix_s = now_unix_s.saturating_add(arguments.lifetime);
+            build_006(id, certificate, user, salt, ends_at_unix_s, ends_at_unix_s)
+        }
+    };
+    token.map_err(|error| {
+        Failure::new(
+            error.to_string(),
+            "give id and certificate as 32 hexadecimal characters each",
+        )
+    })
+}
+
+fn describe(arguments: &InspectArguments) -> Result<String, Failure> {
+    let token = match arguments.token.as_str() {
+        "-" => read_token()?,
+        token => token.to_owned(),
+    };
+    let inspection = inspect(token.trim()).map_err(|flaw| Failure::of(&flaw, flaw.hint()))?;
+    Ok(inspection.to_string().trim_end().to_owned())
+}
+
+fn read_token() -> Result<String, Failure> {
+    let mut token = String::new();
+    // One byte more than may be, so that a longer one is refused and not cut.
+    let bytes_max = TOKEN_BYTES_MAX as u64 + 1;
+    std::io::stdin()
+        .take(bytes_max)
+        .read_to_string(&mut token)
+        .map_err(|error| {
+            Failure::new(
+                format!("cannot read the token from the standard input: {error}"),
+                "give the token as an argument, or pipe text into the program",
+            )
+        })?;
+    Ok(token)
+}
+
+fn now_unix_s() -> Result<u32, Failure> {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).ok();
+    now.and_then(|now| u32::try_from(now.as_secs()).ok())
+        .ok_or_else(|| {
+            Failure::new(
+                "the system's clock shows a time that tokens cannot state",
+                "set the clock to the present time",
+            )
+        })
+}

@@ -1,0 +1,261 @@
+//! The program as a user meets it: help texts, errors, a run from start to end.
+//!
+//! Output is compared with files in `tests/expected`; `UPDATE_EXPECTED=1` writes them anew, to be read before they
+//! are committed.
+
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::TcpStream;
+use std::path::Path;
+use std::process::{Child, Command, Output, Stdio};
+
+const APP: &str = "0123456789abcdef0123456789abcdef";
+const CERTIFICATE: &str = "fedcba9876543210fedcba9876543210";
+
+/// The program, without settings from the environment of the test.
+fn tidings(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_tidings"));
+    command.args(arguments).env_clear().env("COLUMNS", "100");
+    command
+}
+
+fn run(arguments: &[&str]) -> Output {
+    tidings(arguments)
+        .stdin(Stdio::null())
+        .output()
+        .expect("the program runs")
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8(bytes.to_vec()).expect("the program writes text")
+}
+
+fn expect(name: &str, found: &str) {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/expected")
+        .join(name);
+    if std::env::var_os("UPDATE_EXPECTED").is_some() {
+        std::fs::write(&path, found).expect("the file is written");
+    }
+    let expected = std::fs::read_to_string(&path).unwrap_or_default();
+    assert_eq!(found, expected, "{} differs", path.display());
+}
+
+#[test]
+fn help_texts() {
+    for (name, arguments) in [
+        ("help.txt", &["--help"][..]),
+        ("help-serve.txt", &["serve", "--help"]),
+        ("help-token-issue.txt", &["token", "issue", "--help"]),
+        ("help-token-inspect.txt", &["token", "inspect", "--help"]),
+    ] {
+        let output = run(arguments);
+        assert!(output.status.success(), "{arguments:?}");
+        let stdout = text(&output.stdout);
+        // Lines of nothing but indentation would not survive an editor.
+        let trimmed: Vec<_> = stdout.lines().map(str::trim_end).collect();
+        expect(name, &(trimmed.join("\n") + "\n"));
+    }
+}
+
+#[test]
+fn errors_say_what_happened_and_what_to_do() {
+    let app = &format!("{APP}:{CERTIFICATE}");
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = |name: &str, content: &str| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, content).expect("the file is written");
+        path.to_str().expect("a plain path").to_owned()
+    };
+    let unknown_key = file(
+        "unknown-key.toml",
+        "listen = \"127.0.0.1:0\"\nlisten-to = \"me\"\n",
+    );
+    let wrong_type = file("wrong-type.toml", "hubs = \"many\"\n");
+    let secret = file("secret.toml", &format!("app = [\"{app}\", 5]\n"));
+    let empty = file("empty.pem", "");
+    let missing = folder
+        .path()
+        .join("missing")
+        .to_str()
+        .expect("a plain path")
+        .to_owned();
+    let data = folder
+        .path()
+        .join("data")
+        .to_str()
+        .expect("a plain path")
+        .to_owned();
+    let cases: &[&[&str]] = &[
+        &["serve"],
+        &["serve", "--lisen", "127.0.0.1:0"],
+        &["serve", "--listen", "localhost"],
+        &["serve", "--app", "chat"],
+        &["serve", "--app", &format!("{APP}:secret")],
+        &["serve", "--app", app, "--app", app],
+        &["serve", "--app", app, "--listen", "0.0.0.0:7400"],
+        &["serve", "--app", app, "--tls-cert", "cert.pem"],
+        &[
+            "serve",
+            "--app",
+            app,
+            "--tls-cert",
+            &missing,
+            "--tls-key",
+            &missing,
+        ],
+        &[
+            "serve",
+            "--app",
+            app,
+            "--tls-cert",
+            &empty,
+            "--tls-key",
+            &empty,
+        ],
+        &["serve", "--app", app, "--hubs", "0"],
+        &[
+            "serve",
+            "--app",
+            app,
+            "--listen",
+            "192.0.2.1:7400",
+            "--insecure",
+            "--data-dir",
+            &data,
+        ],
+        &["serve", "--app", app, "--data-dir", &empty],
+        &["serve", "--app", app, "--log", "loud=very"],
+        &["serve", "--config", &missing],
+        &["serve", "--config", &unknown_key],
+        &["serve", "--config", &wrong_type],
+        &["serve", "--config", &secret],
+        &["token", "issue", "--app", APP, "--user", "alice"],
+        &["token", "issue", "--app", app, "--user", "al\"ice"],
+        &[
+            "token",
+            "issue",
+            "--app",
+            app,
+            "--user",
+            "alice",
+            "--lifetime",
+            "0",
+        ],
+        &["token", "inspect", "hello"],
+    ];
+    let mut all = String::new();
+    for arguments in cases {
+        let output = run(arguments);
+        assert!(!output.status.success(), "{arguments:?} does not fail");
+        let error = text(&output.stderr);
+        assert_eq!(error.matches("hint: ").count(), 1, "{arguments:?}: {error}");
+        assert!(
+            !error.contains(CERTIFICATE),
+            "{arguments:?} shows a certificate: {error}"
+        );
+        all += &format!("$ tidings {}\n{error}\n", arguments.join(" "));
+    }
+    expect(
+        "errors.txt",
+        &all.replace(folder.path().to_str().expect("a plain path"), "FOLDER"),
+    );
+}
+
+#[test]
+fn a_token_is_issued_and_inspected() {
+    let app = format!("{APP}:{CERTIFICATE}");
+    for format in ["007", "006"] {
+        let issued = run(&[
+            "token", "issue", "--app", &app, "--user", "alice", "--format", format,
+        ]);
+        assert!(issued.status.success(), "{}", text(&issued.stderr));
+        let token = text(&issued.stdout);
+        let mut inspect = tidings(&["token", "inspect", "-"])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("the program runs");
+        let mut stdin = inspect.stdin.take().expect("a pipe");
+        stdin
+            .write_all(token.as_bytes())
+            .expect("the token is piped");
+        drop(stdin);
+        let inspected = inspect.wait_with_output().expect("the program ends");
+        let description = text(&inspected.stdout);
+        assert!(
+            description.contains(&format!("format      {format}\n")),
+            "{description}"
+        );
+        assert!(description.contains(APP), "{description}");
+        assert!(
+            !description.contains("carries no RTM login"),
+            "{description}"
+        );
+    }
+}
+
+/// Ends with its test, whatever happens.
+struct Running(Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+#[test]
+fn a_server_starts_answers_and_ends_on_a_signal() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let config = folder.path().join("tidings.toml");
+    // The file's port is bad, the variable's hubs too: the stronger sources must win.
+    std::fs::write(&config, "listen = \"192.0.2.1:1\"\nhubs = 0\ndev = true\n").expect("a file");
+    let mut child = tidings(&["serve", "--hubs", "2"])
+        .arg("--config")
+        .arg(&config)
+        .arg("--data-dir")
+        .arg(folder.path().join("data"))
+        .env("TIDINGS_LISTEN", "127.0.0.1:0")
+        .env("TIDINGS_HUBS", "0")
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .map(Running)
+        .expect("the program runs");
+    let mut ready = String::new();
+    let stdout = child.0.stdout.take().expect("a pipe");
+    BufReader::new(stdout)
+        .read_line(&mut ready)
+        .expect("the program says that it is ready");
+    let address = ready
+        .strip_prefix("tidings is ready: http://")
+        .and_then(|rest| rest.strip_suffix("/demo\n"))
+        .unwrap_or_else(|| panic!("not the ready line: {ready:?}"));
+
+    let mut stream = TcpStream::connect(address).expect("the server listens");
+    stream
+        .write_all(b"GET /readyz HTTP/1.1\r\nHost: a\r\n\r\n")
+        .expect("a request");
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).expect("an answer");
+    assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
+
+    let pid = child.0.id().to_string();
+    let killed = Command::new("kill")
+        .args(["-TERM", &pid])
+        .status()
+        .expect("kill runs");
+    assert!(killed.success());
+    let status = child.0.wait().expect("the program ends");
+    assert!(status.success(), "{status}");
+    let mut log = String::new();
+    child
+        .0
+        .stderr
+        .take()
+        .expect("a pipe")
+        .read_to_string(&mut log)
+        .expect("a log");
+    assert!(log.contains("Do not use it in production"), "{log}");
+    assert!(!log.contains("ERROR"), "{log}");
+}
