@@ -5,7 +5,8 @@
 //! ```
 //!
 //! Four hubs each keep up to 512 appends of 200 bytes under way, to users at random, which is the worst case
-//! for the tree. Then inboxes are read and confirmed as logins do, and the store is opened again.
+//! for the tree; that gives the highest rate. Then the same at 50,000 per second, which gives the time to an
+//! answer at that rate. Then inboxes are read and confirmed as logins do, and the store is opened again.
 
 use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -21,6 +22,10 @@ use tidings_wire::names::{AppId, UserId};
 
 const HUBS: u16 = 4;
 const UNDER_WAY: usize = 512;
+/// Appends per second of all hubs in the paced run.
+const RATE: f64 = 50_000.0;
+/// As fast as the answers come.
+const AT_ONCE: Option<f64> = None;
 const LIMITS: InboxLimits = InboxLimits {
     messages_max: 200,
     bytes_max: 6_710_886,
@@ -41,19 +46,24 @@ fn main() {
     let temporary = tempfile::tempdir().expect("a temporary directory can be made");
     let directory = given.unwrap_or_else(|| temporary.path().join("store"));
 
-    let committer = open(&directory, "open");
+    let (committer, channels) = open(&directory, "open");
     println!(
         "{HUBS} hubs, {UNDER_WAY} operations under way each, {messages} messages, {users} users"
     );
-    let (committer, channels) = committer;
-    let hubs: Vec<Receiver<Answers>> = run(
+    let each = messages / u64::from(HUBS);
+    let hubs = run(
         "append",
         &committer,
         channels,
-        messages / u64::from(HUBS),
-        { move |random| append(random, users) },
+        each,
+        AT_ONCE,
+        move |random| append(random, users),
     );
-    let hubs = run("read", &committer, hubs, 10_000, move |random| {
+    let paced = Some(RATE / f64::from(HUBS));
+    let hubs = run("paced", &committer, hubs, each, paced, move |random| {
+        append(random, users)
+    });
+    let hubs = run("read", &committer, hubs, 10_000, AT_ONCE, move |random| {
         StoreOp::InboxRead {
             user: user(random(users)),
             after: 0,
@@ -61,13 +71,18 @@ fn main() {
             not_before_ts: 0,
         }
     });
-    let hubs = run("confirm", &committer, hubs, 10_000, move |random| {
-        StoreOp::InboxConfirm {
+    let hubs = run(
+        "confirm",
+        &committer,
+        hubs,
+        10_000,
+        AT_ONCE,
+        move |random| StoreOp::InboxConfirm {
             user: user(random(users)),
             up_to: u64::MAX,
             told: InboxLosses::default(),
-        }
-    });
+        },
+    );
     println!("{:?}", committer.submitter().status());
     let closing = Instant::now();
     committer.close();
@@ -100,6 +115,7 @@ fn run(
     committer: &Committer,
     hubs: Vec<Receiver<Answers>>,
     operations: u64,
+    rate: Option<f64>,
     op: impl Fn(&mut dyn FnMut(u64) -> u64) -> StoreOp + Clone + Send + 'static,
 ) -> Vec<Receiver<Answers>> {
     let start = Instant::now();
@@ -107,7 +123,9 @@ fn run(
         .zip(hubs)
         .map(|(hub, answers)| {
             let (submitter, op) = (committer.submitter(), op.clone());
-            std::thread::spawn(move || hub_loop(HubId(hub), &submitter, answers, operations, op))
+            std::thread::spawn(move || {
+                hub_loop(HubId(hub), &submitter, answers, operations, rate, op)
+            })
         })
         .collect();
     let mut waits = Vec::new();
@@ -135,6 +153,7 @@ fn hub_loop(
     submitter: &Submitter,
     answers: Receiver<Answers>,
     operations: u64,
+    rate: Option<f64>,
     op: impl Fn(&mut dyn FnMut(u64) -> u64) -> StoreOp,
 ) -> (Receiver<Answers>, Vec<Duration>) {
     let mut state = 0x5eed ^ u64::from(hub.0);
@@ -144,25 +163,36 @@ fn hub_loop(
             .wrapping_add(1_442_695_040_888_963_407);
         (state >> 33) % below
     };
+    let start = Instant::now();
     let mut sent: Vec<Instant> = Vec::new();
     let mut waits = Vec::new();
     let mut refused = Vec::new();
     while (waits.len() as u64) < operations {
-        let free = (UNDER_WAY - (sent.len() - waits.len())).min(operations as usize - sent.len());
-        let now = Instant::now();
+        // A paced hub sends what is due, whatever is under way, so that a stall counts for all it delays.
+        let due = match rate {
+            None => waits.len() + UNDER_WAY,
+            Some(rate) => (start.elapsed().as_secs_f64() * rate) as usize,
+        };
+        let free = due.min(operations as usize).saturating_sub(sent.len());
         let batch: Vec<_> = (0..free)
             .map(|at| (Ticket((sent.len() + at) as u64), op(&mut random)))
             .collect();
-        sent.resize(sent.len() + free, now);
+        sent.resize(sent.len() + free, Instant::now());
         submitter.submit(hub, batch, &mut refused);
         assert!(
-            refused.is_empty(),
-            "the queue holds what is under way: {:?}",
+            refused.len() * 100 <= operations as usize,
+            "too slow: {:?}",
             refused[0]
         );
-        for (ticket, answer) in answers.recv().expect("the store answers") {
-            assert!(!matches!(answer, StoreAnswer::Failed { .. }), "{answer:?}");
-            waits.push(sent[ticket.0 as usize].elapsed());
+        // A refused append counts as one that waited for ever.
+        waits.extend(refused.drain(..).map(|_| Duration::from_secs(999)));
+        let patience = Duration::from_millis(if rate.is_some() { 2 } else { 60_000 });
+        match answers.recv_timeout(patience) {
+            Ok(answers) => waits.extend(answers.into_iter().map(|(ticket, answer)| {
+                assert!(!matches!(answer, StoreAnswer::Failed { .. }), "{answer:?}");
+                sent[ticket.0 as usize].elapsed()
+            })),
+            Err(_) => assert!(rate.is_some(), "the store does not answer"),
         }
     }
     (answers, waits)

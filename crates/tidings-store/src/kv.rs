@@ -1,11 +1,14 @@
 //! The ordered key-value map under the domain logic, and a group of operations on top of it.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::collections::btree_map::Range;
 use std::iter::Peekable;
 use std::ops::Bound;
 
 use bytes::Bytes;
+
+use crate::cache::RecordCache;
 
 /// A key and its record.
 pub(crate) type Pair = (Bytes, Bytes);
@@ -60,6 +63,7 @@ pub(crate) trait Backend {
 /// A group of operations: reads see the writes before them, and each operation can be taken back.
 pub(crate) struct Group<'a, B> {
     backend: &'a B,
+    cache: &'a RefCell<RecordCache>,
     writes: Writes,
     /// What `writes` held before the present operation changed it, oldest change first.
     undo: Vec<(Bytes, Option<Option<Bytes>>)>,
@@ -68,9 +72,10 @@ pub(crate) struct Group<'a, B> {
 }
 
 impl<'a, B: Backend> Group<'a, B> {
-    pub(crate) fn new(backend: &'a B) -> Self {
+    pub(crate) fn new(backend: &'a B, cache: &'a RefCell<RecordCache>) -> Self {
         Self {
             backend,
+            cache,
             writes: Writes::new(),
             undo: Vec::new(),
             damaged: 0,
@@ -78,10 +83,17 @@ impl<'a, B: Backend> Group<'a, B> {
     }
 
     pub(crate) fn get(&self, key: &[u8]) -> Result<Option<Bytes>, ReadError> {
-        match self.writes.get(key) {
-            Some(written) => Ok(written.clone()),
-            None => self.backend.get(key),
+        if let Some(written) = self.writes.get(key) {
+            return Ok(written.clone());
         }
+        if let Some(record) = self.cache.borrow_mut().get(key) {
+            return Ok(Some(record));
+        }
+        let record = self.backend.get(key)?;
+        if let Some(record) = &record {
+            self.cache.borrow_mut().keep_read(key, record);
+        }
+        Ok(record)
     }
 
     /// Pairs with `from <= key < to`.

@@ -1,6 +1,50 @@
 //! The store of what must survive: contract, contract suite, in-memory and embedded store.
+//!
+//! The hub owns the vocabulary ([`tidings_hub::store_ops`]); an [`Engine`] carries it out, a group of
+//! operations at a time, each group durable as a whole or not at all. [`MemoryEngine`] is for the simulator
+//! and for tests, [`EmbeddedEngine`] keeps one directory. A [`Committer`] owns an engine on a thread of its
+//! own and serves the hubs of a node.
+//!
+//! It is not a general database: it knows inboxes and attributes, and their rules are written once, over an
+//! ordered map. It knows nothing of the bus, of sockets, of a runtime, and of what a message means.
+//!
+//! Reading order: `engine` (the contract), [`contract`] (its cases), `kv` (the map and a group on it), `inbox`
+//! and `attributes` (the rules), `record` (bytes), `store` (a group from operations to answers), `memory`,
+//! [`embedded`], `committer`.
+//!
+//! ```
+//! use std::sync::mpsc::channel;
+//!
+//! use tidings_hub::{Ticket, ids::{HubId, UserKey}, store_ops::{StoreAnswer, StoreOp}};
+//! use tidings_store::{Committer, EmbeddedEngine, embedded::Options};
+//! use tidings_wire::names::{AppId, UserId};
+//!
+//! let directory = tempfile::tempdir()?;
+//! let engine = EmbeddedEngine::open(directory.path(), &Options::default())?;
+//! let (sender, answers) = channel();
+//! let committer = Committer::open(engine, move |hub, answers| {
+//!     let _ = sender.send((hub, answers));
+//! })?;
+//!
+//! let app = AppId::parse("0123456789abcdef0123456789abcdef")?;
+//! let user = UserKey { app, user: UserId::parse("alice")? };
+//! let read = StoreOp::InboxRead { user, after: 0, count_max: 32, not_before_ts: 0 };
+//! let mut refused = Vec::new();
+//! committer.submitter().submit(HubId(0), [(Ticket(1), read)], &mut refused);
+//! let (hub, answers) = answers.recv()?;
+//! assert_eq!((hub, answers[0].0), (HubId(0), Ticket(1)));
+//! assert!(matches!(&answers[0].1, StoreAnswer::InboxPage { messages, .. } if messages.is_empty()));
+//! committer.close();
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+#![cfg_attr(
+    test,
+    allow(clippy::unwrap_used, reason = "in a test a panic is the report")
+)]
 
 mod attributes;
+mod cache;
 mod committer;
 pub mod contract;
 pub mod embedded;

@@ -1,8 +1,11 @@
 //! Carries out groups of operations on a backend: what all engines share.
 
+use std::cell::RefCell;
+
 use tidings_hub::store_ops::{StoreAnswer, StoreOp};
 use tidings_wire::proto::AttributeWrite;
 
+use crate::cache::RecordCache;
 use crate::engine::{Access, Health};
 use crate::kv::{Backend, Group, ReadError};
 use crate::{attributes, inbox};
@@ -10,6 +13,7 @@ use crate::{attributes, inbox};
 /// The domain logic on top of a backend.
 pub(crate) struct Store<B> {
     pub(crate) backend: B,
+    cache: RefCell<RecordCache>,
     health: Health,
 }
 
@@ -17,6 +21,7 @@ impl<B: Backend> Store<B> {
     pub(crate) fn new(backend: B) -> Self {
         Self {
             backend,
+            cache: RefCell::default(),
             health: Health::default(),
         }
     }
@@ -34,7 +39,9 @@ impl<B: Backend> Store<B> {
         if writes.is_empty() || matches!(self.health.access, Access::ReadOnly { .. }) {
             return;
         }
+        self.cache.get_mut().take_writes(&writes);
         if let Err(reason) = self.backend.commit(writes) {
+            self.cache.get_mut().clear();
             // Never tried again: the kernel may have dropped the pages and would report success (CRA-5).
             let reason = format!(
                 "the store is read-only since a write failed: {reason}; \
@@ -64,7 +71,7 @@ impl<B: Backend> Store<B> {
         ops: &[StoreOp],
         answers: &mut Vec<StoreAnswer>,
     ) -> crate::kv::Writes {
-        let mut group = Group::new(&self.backend);
+        let mut group = Group::new(&self.backend, &self.cache);
         for op in ops {
             let answer = match refusal(op, &self.health.access) {
                 Some(reason) => StoreAnswer::Failed { reason },

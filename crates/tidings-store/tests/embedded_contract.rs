@@ -1,4 +1,5 @@
 //! The embedded store keeps the contract.
+#![allow(clippy::unwrap_used, reason = "in a test a panic is the report")]
 
 use tempfile::TempDir;
 use tidings_store::contract::Subject;

@@ -1,4 +1,5 @@
 //! The in-memory store keeps the contract.
+#![allow(clippy::unwrap_used, reason = "in a test a panic is the report")]
 
 use tidings_store::contract::Subject;
 use tidings_store::{Engine, MemoryEngine};
