@@ -1,0 +1,155 @@
+//! Settings of a client.
+
+use http::Uri;
+use tidings_wire::names::{AppId, NameError};
+use tokio::sync::{mpsc, watch};
+
+use crate::client::Client;
+use crate::driver::Driver;
+use crate::events::{self, Events};
+
+/// Calls that may wait for the driver's turn. Larger only hides a driver that does not run.
+const COMMANDS_MAX: usize = 256;
+
+/// Why a client could not be made.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum BuildError {
+    /// The endpoint is missing or not a URL of the right kind.
+    #[error("endpoint {endpoint:?} is not a ws, wss, http or https URL: {detail}")]
+    Endpoint {
+        /// What was given.
+        endpoint: String,
+        /// What is wrong with it.
+        detail: String,
+    },
+    /// The endpoint asks for TLS, which this build does not have.
+    #[error("endpoint {endpoint:?} needs TLS, which this build lacks; enable the feature `tls`")]
+    TlsMissing {
+        /// What was given.
+        endpoint: String,
+    },
+    /// The app id is missing or not of the documented form.
+    #[error("app id {app_id:?}: {source}")]
+    AppId {
+        /// What was given.
+        app_id: String,
+        /// What is wrong with it.
+        source: NameError,
+    },
+}
+
+/// Makes a [`Client`].
+#[derive(Debug, Clone, Default)]
+#[must_use]
+pub struct Builder {
+    endpoint: String,
+    app_id: String,
+}
+
+impl Builder {
+    /// Where the service is: `ws`, `wss`, `http` or `https`, a host, perhaps a port and a path.
+    ///
+    /// `/rtm` is appended to the path unless it is its end already.
+    pub fn endpoint(mut self, endpoint: impl Into<String>) -> Self {
+        self.endpoint = endpoint.into();
+        self
+    }
+
+    /// The app: 32 ASCII letters or digits.
+    pub fn app_id(mut self, app_id: impl Into<String>) -> Self {
+        self.app_id = app_id.into();
+        self
+    }
+
+    /// Makes the client, not logged in, and the end of its events.
+    ///
+    /// Must be called within a tokio runtime: a task is spawned, which ends when the last handle
+    /// of the client is dropped.
+    ///
+    /// # Errors
+    /// [`BuildError`] when the endpoint or the app id is not of the documented form.
+    pub fn build(self) -> Result<(Client, Events), BuildError> {
+        let uri = parse_endpoint(&self.endpoint)?;
+        if let Err(source) = AppId::parse(&self.app_id) {
+            return Err(BuildError::AppId {
+                app_id: self.app_id,
+                source,
+            });
+        }
+        let (commands, inbox) = mpsc::channel(COMMANDS_MAX);
+        let (sender, events) = events::queue();
+        let (state_sender, state) =
+            watch::channel(tidings_client_core::ConnectionState::Disconnected);
+        tokio::spawn(Driver::new(uri, inbox, sender, state_sender).run());
+        Ok((Client::new(self.app_id, commands, state), events))
+    }
+}
+
+fn parse_endpoint(endpoint: &str) -> Result<Uri, BuildError> {
+    let wrong = |detail: &str| BuildError::Endpoint {
+        endpoint: endpoint.to_owned(),
+        detail: detail.to_owned(),
+    };
+    let uri: Uri = endpoint
+        .parse()
+        .map_err(|error| wrong(&format!("{error}")))?;
+    let scheme = match uri.scheme_str() {
+        Some("ws" | "http") => "ws",
+        Some("wss" | "https") => "wss",
+        Some(other) => return Err(wrong(&format!("the scheme is {other:?}"))),
+        None => return Err(wrong("it has no scheme")),
+    };
+    if scheme == "wss" && !cfg!(feature = "tls") {
+        return Err(BuildError::TlsMissing {
+            endpoint: endpoint.to_owned(),
+        });
+    }
+    let authority = uri.authority().ok_or_else(|| wrong("it has no host"))?;
+    let path = uri.path().trim_end_matches('/');
+    let path = if path.ends_with("/rtm") {
+        path.to_owned()
+    } else {
+        format!("{path}/rtm")
+    };
+    format!("{scheme}://{authority}{path}")
+        .parse()
+        .map_err(|error: http::uri::InvalidUri| wrong(&error.to_string()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn endpoints_of_every_form() {
+        for (endpoint, expected) in [
+            ("ws://localhost:8080", "ws://localhost:8080/rtm"),
+            ("ws://localhost:8080/rtm", "ws://localhost:8080/rtm"),
+            ("http://[::1]:80/", "ws://[::1]:80/rtm"),
+            ("http://example.org/chat/", "ws://example.org/chat/rtm"),
+        ] {
+            assert_eq!(
+                parse_endpoint(endpoint).expect(endpoint).to_string(),
+                expected
+            );
+        }
+        for endpoint in ["", "localhost", "ftp://localhost", "ws:///rtm", "ws://a b"] {
+            let error = parse_endpoint(endpoint).expect_err(endpoint);
+            assert!(
+                matches!(error, BuildError::Endpoint { .. }),
+                "{endpoint}: {error}"
+            );
+        }
+        let tls = parse_endpoint("https://example.org");
+        assert_eq!(tls.is_ok(), cfg!(feature = "tls"), "{tls:?}");
+    }
+
+    #[test]
+    fn an_app_id_is_checked_when_the_client_is_made() {
+        let error = Client::builder()
+            .endpoint("ws://localhost")
+            .app_id("short")
+            .build();
+        assert!(matches!(error, Err(BuildError::AppId { .. })), "{error:?}");
+    }
+}

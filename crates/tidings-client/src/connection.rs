@@ -1,0 +1,117 @@
+//! One WebSocket, in a task of its own.
+
+use bytes::Bytes;
+use futures_util::{SinkExt as _, StreamExt as _};
+use http::{HeaderValue, Uri, header::SEC_WEBSOCKET_PROTOCOL};
+use tidings_client_core::{ConnectionId, Input};
+use tokio::net::TcpStream;
+use tokio::sync::mpsc;
+use tokio::time::{Duration, timeout};
+use tokio_websockets::{
+    ClientBuilder, Connector, Limits, MaybeTlsStream, Message, WebSocketStream,
+};
+
+/// The sub-protocol. Source: docs/protocol.md 1.
+const PROTOCOL: &str = "tidings.v1";
+/// Largest message taken from a server: what it may hold for a session (1 MiB), twice.
+const MESSAGE_BYTES_MAX: usize = 2 * 1024 * 1024;
+/// Frames that may wait for the socket. The machine has at most 256 requests open and writes
+/// several of them in a frame, so more than these are written only to a link that is stuck.
+pub(crate) const FRAMES_MAX: usize = 512;
+/// How long a close may take before the socket is dropped.
+const CLOSE_WAIT: Duration = Duration::from_secs(1);
+
+type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
+
+/// Opens a connection and serves it until it ends or `frames` is closed.
+///
+/// Everything that happens goes to `inputs`, last `Closed`.
+pub(crate) async fn run(
+    connection: ConnectionId,
+    uri: Uri,
+    mut frames: mpsc::Receiver<Bytes>,
+    inputs: mpsc::Sender<Input>,
+) {
+    let socket = tokio::select! {
+        socket = open(uri) => socket,
+        // Nothing is written before the connection is open: this is its end.
+        _ = frames.recv() => return,
+    };
+    let code = match socket {
+        Some(socket) => {
+            if inputs.send(Input::Opened { connection }).await.is_err() {
+                return;
+            }
+            serve(connection, socket, &mut frames, &inputs).await
+        }
+        None => None,
+    };
+    // The driver may be gone: then nobody asks.
+    let _ = inputs.send(Input::Closed { connection, code }).await;
+}
+
+async fn open(uri: Uri) -> Option<Socket> {
+    let host = uri
+        .host()?
+        .trim_start_matches('[')
+        .trim_end_matches(']')
+        .to_owned();
+    let is_tls = uri.scheme_str() == Some("wss");
+    let port = uri.port_u16().unwrap_or(if is_tls { 443 } else { 80 });
+    let stream = TcpStream::connect((host.as_str(), port)).await.ok()?;
+    // Small messages must not wait for others.
+    stream.set_nodelay(true).ok()?;
+    let connector = if is_tls {
+        Connector::new().ok()?
+    } else {
+        Connector::Plain
+    };
+    let stream = connector.wrap(&host, stream).await.ok()?;
+    let (socket, response) = ClientBuilder::from_uri(uri)
+        .limits(Limits::default().max_payload_len(Some(MESSAGE_BYTES_MAX)))
+        .add_header(SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(PROTOCOL))
+        .ok()?
+        .connect_on(stream)
+        .await
+        .ok()?;
+    let selected = response.headers().get(SEC_WEBSOCKET_PROTOCOL);
+    selected
+        .is_some_and(|name| name.as_bytes() == PROTOCOL.as_bytes())
+        .then_some(socket)
+}
+
+/// Returns the close code, if the server sent one.
+async fn serve(
+    connection: ConnectionId,
+    mut socket: Socket,
+    frames: &mut mpsc::Receiver<Bytes>,
+    inputs: &mpsc::Sender<Input>,
+) -> Option<u16> {
+    loop {
+        tokio::select! {
+            message = socket.next() => {
+                let message = message?.ok()?;
+                if let Some((code, _)) = message.as_close() {
+                    let code = u16::from(code);
+                    let _ = timeout(CLOSE_WAIT, socket.close()).await;
+                    return Some(code);
+                }
+                if message.is_binary() {
+                    let payload = Bytes::from(message.into_payload());
+                    inputs.send(Input::Received { connection, payload }).await.ok()?;
+                }
+            }
+            frame = frames.recv() => {
+                let Some(frame) = frame else {
+                    let _ = timeout(CLOSE_WAIT, socket.close()).await;
+                    return None;
+                };
+                socket.feed(Message::binary(frame)).await.ok()?;
+                while let Ok(frame) = frames.try_recv() {
+                    socket.feed(Message::binary(frame)).await.ok()?;
+                }
+                socket.flush().await.ok()?;
+            }
+        }
+    }
+}

@@ -1,0 +1,211 @@
+//! One error type per operation, since the numeric codes of the RTM 1.x API mean something only
+//! together with the call that failed.
+
+use std::time::Duration;
+
+use tidings_client_core::CallError;
+use tidings_wire::codes::{self, Outcome};
+
+macro_rules! operation_error {
+    ($(#[$doc:meta])* $name:ident, $family:ident, $not_logged_in:expr) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+        #[error("{source}")]
+        pub struct $name {
+            source: CallError,
+        }
+
+        impl $name {
+            /// The code of the method's family in the RTM 1.x API.
+            pub fn code(&self) -> u32 {
+                match &self.source {
+                    CallError::Refused { outcome, .. } => codes::$family::from_outcome(*outcome),
+                    _ => $not_logged_in,
+                }
+            }
+
+            /// The server's outcome; none when the client did not ask the server.
+            pub fn outcome(&self) -> Option<Outcome> {
+                Outcome::ALL.into_iter().find(|row| self.source.is(*row))
+            }
+
+            /// When to try again, where that is stated.
+            pub fn retry_after(&self) -> Option<Duration> {
+                match &self.source {
+                    CallError::Refused { retry_after_ms, .. } if *retry_after_ms > 0 => {
+                        Some(Duration::from_millis(u64::from(*retry_after_ms)))
+                    }
+                    _ => None,
+                }
+            }
+
+            /// Whether the same call may succeed later.
+            pub fn is_retryable(&self) -> bool {
+                self.source.is_retryable()
+            }
+
+            /// What to do about it: one imperative sentence.
+            pub fn hint(&self) -> &'static str {
+                match self.outcome() {
+                    Some(outcome) => outcome.remedy(),
+                    None => "Log in first.",
+                }
+            }
+        }
+
+        impl From<CallError> for $name {
+            fn from(source: CallError) -> Self {
+                Self { source }
+            }
+        }
+    };
+}
+
+operation_error!(
+    /// Why a logout failed: the client was not logged in.
+    LogoutError,
+    logout_err,
+    codes::logout_err::USER_NOT_LOGGED_IN
+);
+operation_error!(
+    /// Why a token was not renewed. Codes `RENEW_TOKEN_ERR_…`.
+    RenewTokenError,
+    renew_token_err,
+    codes::renew_token_err::USER_NOT_LOGGED_IN
+);
+operation_error!(
+    /// Why a peer message was not sent. Codes `PEER_MESSAGE_ERR_…`.
+    PeerMessageError,
+    peer_message_err,
+    codes::peer_message_err::USER_NOT_LOGGED_IN
+);
+operation_error!(
+    /// Why a channel message was not sent. Codes `CHANNEL_MESSAGE_ERR_…`.
+    ChannelMessageError,
+    channel_message_err,
+    codes::channel_message_err::USER_NOT_LOGGED_IN
+);
+operation_error!(
+    /// Why a channel was not joined. Codes `JOIN_CHANNEL_…`.
+    JoinError,
+    join_channel,
+    codes::join_channel::ERR_USER_NOT_LOGGED_IN
+);
+operation_error!(
+    /// Why a channel was not left. Codes `LEAVE_CHANNEL_ERR_…`.
+    LeaveError,
+    leave_channel_err,
+    codes::leave_channel_err::USER_NOT_LOGGED_IN
+);
+operation_error!(
+    /// Why there is no member list. Codes `GET_MEMBERS_ERR_…`.
+    GetMembersError,
+    get_members_err,
+    codes::get_members_err::USER_NOT_LOGGED_IN
+);
+operation_error!(
+    /// Why there is no member count. Codes `GET_CHANNEL_MEMBER_COUNT_ERR_…`.
+    MemberCountError,
+    get_channel_member_count_err,
+    codes::get_channel_member_count_err::USER_NOT_LOGGED_IN
+);
+operation_error!(
+    /// Why an online query failed. Codes `QUERY_PEERS_ONLINE_STATUS_ERR_…`.
+    PresenceQueryError,
+    query_peers_online_status_err,
+    codes::query_peers_online_status_err::USER_NOT_LOGGED_IN
+);
+operation_error!(
+    /// Why a subscription failed. Codes `PEER_SUBSCRIPTION_STATUS_ERR_…`.
+    SubscriptionError,
+    peer_subscription_status_err,
+    codes::peer_subscription_status_err::USER_NOT_LOGGED_IN
+);
+operation_error!(
+    /// Why there is no list of subscriptions. Codes `QUERY_PEERS_BY_SUBSCRIPTION_OPTION_ERR_…`.
+    SubscriptionQueryError,
+    query_peers_by_subscription_option_err,
+    codes::query_peers_by_subscription_option_err::USER_NOT_LOGGED_IN
+);
+operation_error!(
+    /// Why attributes were not written or read. Codes `ATTRIBUTE_OPERATION_ERR_…`.
+    AttributeError,
+    attribute_operation_err,
+    codes::attribute_operation_err::USER_NOT_LOGGED_IN
+);
+
+/// Why a login failed. Codes `LOGIN_ERR_…`.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{source}")]
+pub struct LoginError {
+    source: CallError,
+}
+
+impl LoginError {
+    /// The code of the method's family in the RTM 1.x API.
+    pub fn code(&self) -> u32 {
+        match &self.source {
+            CallError::Refused { outcome, .. } => codes::login_err::from_outcome(*outcome),
+            CallError::AlreadyLoggedIn => codes::login_err::ALREADY_LOGIN,
+            CallError::LoginCanceled | CallError::NotLoggedIn => codes::login_err::UNKNOWN,
+        }
+    }
+
+    /// The server's outcome; none when the client did not ask the server.
+    pub fn outcome(&self) -> Option<Outcome> {
+        Outcome::ALL.into_iter().find(|row| self.source.is(*row))
+    }
+
+    /// Whether the same login may succeed later.
+    pub fn is_retryable(&self) -> bool {
+        self.source.is_retryable()
+    }
+
+    /// What to do about it: one imperative sentence.
+    pub fn hint(&self) -> &'static str {
+        match (self.outcome(), &self.source) {
+            (Some(outcome), _) => outcome.remedy(),
+            (None, CallError::AlreadyLoggedIn) => "Log out first.",
+            (None, _) => "Log in again.",
+        }
+    }
+}
+
+impl From<CallError> for LoginError {
+    fn from(source: CallError) -> Self {
+        Self { source }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codes_are_those_of_the_family() {
+        let refused = |outcome: Outcome| CallError::Refused {
+            outcome: outcome as u32,
+            text: String::new(),
+            retry_after_ms: 700,
+        };
+        let join = JoinError::from(refused(Outcome::TimedOut));
+        assert_eq!((join.code(), join.outcome()), (4, Some(Outcome::TimedOut)));
+        assert_eq!(join.retry_after(), Some(Duration::from_millis(700)));
+        assert_eq!(PeerMessageError::from(refused(Outcome::TimedOut)).code(), 2);
+        assert_eq!(
+            AttributeError::from(refused(Outcome::UserNotFound)).code(),
+            6
+        );
+        assert_eq!(
+            ChannelMessageError::from(CallError::NotLoggedIn).code(),
+            102
+        );
+        assert_eq!(
+            ChannelMessageError::from(CallError::NotLoggedIn).hint(),
+            "Log in first."
+        );
+        assert_eq!(LoginError::from(CallError::AlreadyLoggedIn).code(), 8);
+        assert_eq!(LoginError::from(CallError::LoginCanceled).code(), 1);
+        assert_eq!(LoginError::from(refused(Outcome::TokenExpired)).code(), 6);
+    }
+}
