@@ -7,7 +7,7 @@ use tidings_wire::limits::PEER_TIMEOUT_MS;
 
 use crate::Hub;
 use crate::attributes::AttributeAsk;
-use crate::bus_ops::{Answer, AskId, BusOp, Question, Topic};
+use crate::bus_ops::{Answer, AskId, BusOp, Located, Question, Topic};
 use crate::counts::CountAsk;
 use crate::ids::{ChannelKey, ConnectionId, HubId, UserKey};
 use crate::io::{Effect, Sink};
@@ -142,8 +142,11 @@ impl Hub {
             (PendingAsk::Deliver(send), answer) => self.finish_send(send, answer, out),
             (PendingAsk::Presence(ask), answer) => self.finish_presence(ask, Some(answer), out),
             (PendingAsk::Locate(ask), answer) => {
-                let owner = matches!(answer, Answer::Here(true)).then_some(from);
-                self.finish_locate(ask, owner, out);
+                let located = match answer {
+                    Answer::Located(located) => located,
+                    _ => Located::Unknown,
+                };
+                self.finish_locate(ask, located, from, out);
             }
             (PendingAsk::Members(channel), Answer::Members(known)) => {
                 self.finish_sync(&channel, known, out);
@@ -158,6 +161,7 @@ impl Hub {
     }
 
     pub(crate) fn handle_nobody(&mut self, ask: AskId, out: &mut dyn Sink) {
+        let own = self.config.id;
         let Some(pending) = self.asks.take(ask) else {
             return;
         };
@@ -167,7 +171,7 @@ impl Hub {
             }
             PendingAsk::Deliver(send) => self.finish_send(send, Answer::Gone, out),
             PendingAsk::Presence(ask) => self.finish_presence(ask, None, out),
-            PendingAsk::Locate(ask) => self.finish_locate(ask, None, out),
+            PendingAsk::Locate(ask) => self.finish_locate(ask, Located::Unknown, own, out),
             PendingAsk::Members(channel) => self.finish_sync(&channel, Vec::new(), out),
             PendingAsk::Count(ask) => self.finish_count(ask, 0, out),
             PendingAsk::Attributes(ask) => self.finish_attribute_ask(ask, None, out),
@@ -176,6 +180,7 @@ impl Hub {
 
     /// Silence: whoever was subscribed has not answered in time.
     pub(crate) fn handle_unanswered(&mut self, pending: PendingAsk, out: &mut dyn Sink) {
+        let own = self.config.id;
         match pending {
             PendingAsk::Deliver(send) => self.finish_send(send, Answer::Unconfirmed, out),
             PendingAsk::Claim { user, connection } => {
@@ -183,7 +188,7 @@ impl Hub {
                 self.finish_claim(&user, connection, Claim::Won, out);
             }
             PendingAsk::Presence(ask) => self.finish_presence(ask, None, out),
-            PendingAsk::Locate(ask) => self.finish_locate(ask, None, out),
+            PendingAsk::Locate(ask) => self.finish_locate(ask, Located::Unknown, own, out),
             PendingAsk::Members(channel) => self.finish_sync(&channel, Vec::new(), out),
             PendingAsk::Count(ask) => self.finish_count(ask, 0, out),
             PendingAsk::Attributes(ask) => self.finish_attribute_ask(ask, None, out),

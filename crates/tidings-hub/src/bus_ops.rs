@@ -208,6 +208,17 @@ pub enum Question {
     Count,
 }
 
+/// What a hub knows of a session that is looked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Located {
+    /// It is here.
+    Here,
+    /// The user has another session here: a later login has taken its place.
+    Replaced,
+    /// Nothing.
+    Unknown,
+}
+
 /// What is answered.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Answer {
@@ -235,8 +246,8 @@ pub enum Answer {
         /// The login that the state belongs to.
         stamp: LoginStamp,
     },
-    /// To `Locate`: whether the session is here.
-    Here(bool),
+    /// To `Locate`.
+    Located(Located),
     /// To `Members`: everything that the answering hub knows of the channel.
     Members(Vec<MemberSnapshot>),
     /// To `Count`: members in all, as the answering hub knows.

@@ -10,7 +10,7 @@ use tidings_wire::proto::{
 };
 
 use crate::asks::PendingAsk;
-use crate::bus_ops::{Answer, BusOp, LoginStamp, Parcel, Question, Topic};
+use crate::bus_ops::{Answer, BusOp, Located, LoginStamp, Parcel, Question, Topic};
 use crate::config::App;
 use crate::ids::{ConnectionId, HubId, SessionId, UserKey};
 use crate::inbox::{Asker, InboxState, Origin};
@@ -422,9 +422,16 @@ impl Hub {
             return self.refuse_resume(connection, Outcome::UnknownSession, out);
         };
         let user = UserKey { app, user };
-        let here = self.users.get(&user).and_then(|entry| entry.session);
-        if let Some(key) = here.filter(|key| self.sessions.get(*key).is_some_and(|s| s.id == id)) {
-            return self.attach(key, connection, &resume, out);
+        match self.located(&user, id) {
+            Located::Here => {
+                let key = self.users.get(&user).and_then(|entry| entry.session);
+                if let Some(key) = key {
+                    self.attach(key, connection, &resume, out);
+                }
+                return;
+            }
+            Located::Replaced => return self.refuse_replaced(connection, out),
+            Located::Unknown => {}
         }
         self.connections.insert(connection, Connection::Resuming);
         let pending = PendingAsk::Locate(LocateAsk { connection, resume });
@@ -443,34 +450,53 @@ impl Hub {
         asker: Asker,
         out: &mut dyn Sink,
     ) {
-        let key = self.users.get(user).and_then(|entry| entry.session);
-        let is_here =
-            key.is_some_and(|key| self.sessions.get(key).is_some_and(|s| s.id == session));
-        self.answer(asker, Answer::Here(is_here), out);
+        let located = self.located(user, session);
+        self.answer(asker, Answer::Located(located), out);
+    }
+
+    fn located(&self, user: &UserKey, session: SessionId) -> Located {
+        let Some(entry) = self.users.get(user) else {
+            return Located::Unknown;
+        };
+        let here = entry.session.and_then(|key| self.sessions.get(key));
+        match here {
+            Some(here) if here.id == session => Located::Here,
+            // A login in progress is later than the session that is looked for, too.
+            _ => Located::Replaced,
+        }
     }
 
     pub(crate) fn finish_locate(
         &mut self,
         ask: LocateAsk,
-        owner: Option<HubId>,
+        located: Located,
+        by: HubId,
         out: &mut dyn Sink,
     ) {
         let connection = ask.connection;
         if self.connections.get(&connection) != Some(&Connection::Resuming) {
             return;
         }
-        match owner {
-            Some(to) => {
+        match located {
+            Located::Here => {
                 // The session stays where it is: its connection goes to it (decision 0002).
                 self.connections.remove(&connection);
                 out.emit(Effect::HandOver {
                     connection,
-                    to,
+                    to: by,
                     resume: ask.resume,
                 });
             }
-            None => self.refuse_resume(connection, Outcome::UnknownSession, out),
+            Located::Replaced => self.refuse_replaced(connection, out),
+            Located::Unknown => self.refuse_resume(connection, Outcome::UnknownSession, out),
         }
+    }
+
+    /// A later login has taken the session's place: its client must not take it back by itself.
+    fn refuse_replaced(&mut self, connection: ConnectionId, out: &mut dyn Sink) {
+        let text = "the user has logged in elsewhere; log out, then log in again to take over";
+        self.refuse(connection, error(Outcome::RemoteLogin, text), out);
+        self.drop_connection(connection, Some(CloseCode::RemoteLogin), out);
     }
 
     /// The client may log in on the same connection, which is why it stays open.

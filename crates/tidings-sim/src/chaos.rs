@@ -143,7 +143,9 @@ impl Chaos {
 
     /// A join or a leave that failed may have taken effect all the same: only its client's time is over.
     fn apply_answer(&mut self, record: &Record) {
-        let Seen::Answer { id, result: Err(_) } = &record.what else { return };
+        let Seen::Answer { id, result: Err(_) } = &record.what else {
+            return;
+        };
         if let Some(channel) = self.membership_calls.remove(id) {
             self.uncertain.insert((record.client, channel));
         }
@@ -256,7 +258,13 @@ impl Chaos {
                 let done = Done::Left {
                     channel: channel.into(),
                 };
-                let id = self.call(client, Call::Leave { channel: channel.into() }, done);
+                let id = self.call(
+                    client,
+                    Call::Leave {
+                        channel: channel.into(),
+                    },
+                    done,
+                );
                 self.membership_calls.insert(id, channel);
             }
             8 => {
@@ -274,12 +282,26 @@ impl Chaos {
                 let done = Done::Joined {
                     channel: channel.into(),
                 };
-                let id = self.call(client, Call::Join { channel: channel.into() }, done);
+                let id = self.call(
+                    client,
+                    Call::Join {
+                        channel: channel.into(),
+                    },
+                    done,
+                );
                 self.membership_calls.insert(id, channel);
             }
             _ => {
-                let call = Call::GetMembers { channel: channel.into() };
-                self.call(client, call, Done::Other);
+                let call = Call::GetMembers {
+                    channel: channel.into(),
+                };
+                self.call(
+                    client,
+                    call,
+                    Done::Listed {
+                        channel: channel.into(),
+                    },
+                );
             }
         }
     }
@@ -310,7 +332,10 @@ impl Chaos {
             .collect();
         let is_certain = |user: &String| !uncertain.contains(user);
         let is_member = |client: &ClientId| {
-            let joined = self.joined.get(client).is_some_and(|joined| joined.contains(channel));
+            let joined = self
+                .joined
+                .get(client)
+                .is_some_and(|joined| joined.contains(channel));
             joined && is_certain(&format!("u{}", client.0))
         };
         let members: Vec<ClientId> = self.clients.iter().copied().filter(is_member).collect();
@@ -346,9 +371,10 @@ impl Chaos {
                 }
             }
             let listed = match listed {
-                Some(Ok(Answer::Users(users))) => {
-                    users.into_iter().filter(|user| is_certain(user)).collect::<BTreeSet<_>>()
-                }
+                Some(Ok(Answer::Users(users))) => users
+                    .into_iter()
+                    .filter(|user| is_certain(user))
+                    .collect::<BTreeSet<_>>(),
                 other => {
                     let text = format!("{member:?} got {other:?} for the members of {channel}");
                     self.checker.violate_now("presence.no_ghost", text);

@@ -37,6 +37,11 @@ pub enum Done {
         /// What.
         channel: String,
     },
+    /// Asked for the members.
+    Listed {
+        /// Of what.
+        channel: String,
+    },
     /// Anything else.
     Other,
 }
@@ -92,13 +97,7 @@ impl Checker {
     pub fn note(&mut self, record: &Record) {
         match &record.what {
             Seen::Answer { id, result } => {
-                if let (Some((client, Done::Joined { channel } | Done::Left { channel }, _)), Ok(_)) =
-                    (self.calls.get(id), result)
-                    && let Some(party) = self.parties.get_mut(client)
-                {
-                    // What an observer knows of a channel begins with its own joining.
-                    party.seen_members.retain(|(seen, _), _| seen != channel);
-                }
+                self.note_baseline(*id, result);
                 let is_first = self
                     .answers
                     .insert(*id, (record.at_ms, result.clone()))
@@ -111,6 +110,34 @@ impl Checker {
                 }
             }
             Seen::Event(event) => self.note_event(record.client, event),
+        }
+    }
+
+    /// What an observer knows of a channel begins with its own joining, and anew with each list it gets.
+    fn note_baseline(&mut self, id: CallId, result: &Result<Answer, CallError>) {
+        let Some((client, done, _)) = self.calls.get(&id) else {
+            return;
+        };
+        let Some(party) = self.parties.get_mut(client) else {
+            return;
+        };
+        match (done, result) {
+            (Done::Joined { channel } | Done::Left { channel }, Ok(_)) => {
+                party.seen_members.retain(|(seen, _), _| seen != channel);
+            }
+            (Done::Listed { channel }, Ok(Answer::Users(users))) => {
+                for ((seen, user), is_in) in &mut party.seen_members {
+                    if seen == channel {
+                        *is_in = users.contains(user);
+                    }
+                }
+                for user in users {
+                    party
+                        .seen_members
+                        .insert((channel.clone(), user.clone()), true);
+                }
+            }
+            _ => {}
         }
     }
 

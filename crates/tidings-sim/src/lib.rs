@@ -3,10 +3,11 @@
 //! It runs the real hub, the real router, a real store engine and the real client core: only what lies
 //! between them is simulated. One seed decides everything; a failure is a seed, and a seed is a replay.
 //!
-//! Reading order: [`world`] (the world and its faults), [`chaos`] (random clients under random faults),
-//! [`checks`] (what must hold, apart from the code that is checked).
+//! Reading order: [`world`] (the world and its faults), [`scenario`] (scenario files in it), [`chaos`] (random
+//! clients under random faults), [`checks`] (what must hold, apart from the code that is checked).
 
 pub mod chaos;
 pub mod checks;
 pub mod random;
+pub mod scenario;
 pub mod world;

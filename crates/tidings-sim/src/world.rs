@@ -269,6 +269,24 @@ impl World {
         id
     }
 
+    /// Gives a client a new token.
+    pub fn renew(&mut self, client: ClientId, token: &str) -> core::CallId {
+        let id = self.next_call();
+        let token = token.to_owned();
+        self.give_client(client, core::Input::RenewToken { id, token });
+        id
+    }
+
+    /// Tells a client that the network has changed.
+    pub fn wake(&mut self, client: ClientId) {
+        self.give_client(client, core::Input::Wake);
+    }
+
+    /// The wall clock, Unix milliseconds.
+    pub fn unix_ms(&self) -> u64 {
+        START_UNIX_MS + self.now_ms
+    }
+
     /// Makes a client call.
     pub fn call(&mut self, client: ClientId, call: core::Call) -> core::CallId {
         let id = self.next_call();
@@ -293,6 +311,17 @@ impl World {
             self.schedule(delay, Happening::CloseHub { wire });
             let delay = self.random.between(0, self.config.network_delay_ms_max);
             self.schedule(delay, Happening::CloseClient { wire, code: None });
+        }
+    }
+
+    /// Takes a client's network away at once: what is on its way either way is lost, its own side knows.
+    pub fn unplug(&mut self, client: ClientId) {
+        self.offline[client.0] = true;
+        self.half_open(client);
+        for wire in self.wires_of(client) {
+            let delay = self.random.between(0, self.config.network_delay_ms_max);
+            self.schedule(delay, Happening::CloseHub { wire });
+            self.close_client(wire, None);
         }
     }
 
@@ -489,7 +518,7 @@ impl World {
         self.note(format_args!("hub {} < {input:?}", hub.0));
         let now = Time {
             mono_ms: self.now_ms,
-            unix_ms: START_UNIX_MS + self.now_ms,
+            unix_ms: self.unix_ms(),
         };
         let mut effects: Vec<Effect> = Vec::new();
         self.nodes[usize::from(hub.0)]

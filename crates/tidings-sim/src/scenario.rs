@@ -1,0 +1,403 @@
+//! Runs scenario files in the simulated world, in virtual time.
+
+use std::collections::BTreeMap;
+
+use tidings_client_core as core;
+use tidings_client_core::{Call, CallError, CallId, ClientEvent};
+use tidings_hub::App;
+use tidings_scenario::{
+    Action, Answer, Event, Judge, Message, Next, Order, PresenceState, Scenario, Seen as Observed,
+    TokenKind, Write,
+};
+use tidings_token::{NewAccess007, Service, build_007};
+use tidings_wire::codes;
+use tidings_wire::names::AppId;
+
+use crate::world::{APP_ID, ClientId, Record, Seen, World, WorldConfig};
+
+/// The certificate of an app that asks for tokens.
+const CERTIFICATE: &str = "0badc0de0badc0de0badc0de0badc0de";
+
+/// Which numbers a failed call is shown with.
+type Family = fn(u32) -> u32;
+
+struct Runner {
+    world: World,
+    clients: BTreeMap<String, ClientId>,
+    /// User id of each client.
+    users: BTreeMap<ClientId, String>,
+    /// The order that each call came from, with its error codes.
+    orders: BTreeMap<CallId, (u64, Family)>,
+    tokens: u32,
+}
+
+/// Runs one scenario under one seed with so many hubs.
+///
+/// # Errors
+/// The judge's words when the scenario was not kept.
+pub fn run(scenario: &Scenario, file: &str, seed: u64, hubs: u16) -> Result<u64, String> {
+    let mut config = WorldConfig::new(seed, hubs);
+    let app = App {
+        certificates: if scenario.has_certificate {
+            vec![CERTIFICATE.into()]
+        } else {
+            Vec::new()
+        },
+        ..App::default()
+    };
+    let app_id = AppId::parse(APP_ID).map_err(|error| error.to_string())?;
+    config.apps.listed.insert(app_id, app);
+    let mut runner = Runner {
+        world: World::new(config),
+        clients: BTreeMap::new(),
+        users: BTreeMap::new(),
+        orders: BTreeMap::new(),
+        tokens: 0,
+    };
+    let mut judge = Judge::new(scenario, file);
+    loop {
+        let now_ms = runner.world.now_ms();
+        match judge.next(now_ms) {
+            Next::Do(order) => runner.carry_out(order),
+            Next::Wait { until_ms } => {
+                runner.wait(until_ms, &mut judge);
+            }
+            Next::Passed => return Ok(runner.world.trace_hash()),
+            Next::Failed(failure) => return Err(format!("seed {seed}, {hubs} hubs: {failure}")),
+        }
+    }
+}
+
+impl Runner {
+    /// Lets time pass until something is seen or the time has come.
+    fn wait(&mut self, until_ms: u64, judge: &mut Judge) {
+        let mut records: Vec<Record> = Vec::new();
+        self.world.run_while(until_ms, |world| {
+            records.extend(world.take_records());
+            records.is_empty()
+        });
+        for record in records {
+            let at_ms = record.at_ms;
+            if let Some(seen) = self.observed(record) {
+                judge.observe(at_ms, seen);
+            }
+        }
+    }
+
+    fn client(&mut self, name: &str) -> ClientId {
+        if let Some(client) = self.clients.get(name) {
+            return *client;
+        }
+        let client = self.world.add_client();
+        self.clients.insert(name.to_owned(), client);
+        client
+    }
+
+    fn carry_out(&mut self, order: Order) {
+        let Some(name) = order.client else {
+            match order.action {
+                Action::RestartServer => {
+                    self.world.kill_server();
+                    self.world.start_server();
+                }
+                Action::Pass { .. } => {}
+                _ => unreachable!("the judge gives an action of a client with its client"),
+            }
+            return;
+        };
+        let client = self.client(&name);
+        let (call, family): (CallId, Family) = match order.action {
+            Action::LogIn { user_id, token } => {
+                let token = self.token(&user_id, token);
+                self.users.insert(client, user_id.clone());
+                (
+                    self.world.login(client, &user_id, &token),
+                    codes::login_err::from_outcome,
+                )
+            }
+            Action::LogOut => (self.world.logout(client), codes::logout_err::from_outcome),
+            Action::RenewToken { token } => {
+                let user = self.users.get(&client).cloned().unwrap_or_default();
+                let token = self.token(&user, token);
+                (
+                    self.world.renew(client, &token),
+                    codes::renew_token_err::from_outcome,
+                )
+            }
+            Action::Cut => return self.world.unplug(client),
+            Action::ComeBack => {
+                self.world.set_offline(client, false);
+                return self.world.wake(client);
+            }
+            Action::Drop => {
+                self.world.unplug(client);
+                self.clients.remove(&name);
+                self.users.remove(&client);
+                return;
+            }
+            Action::Pass { .. } | Action::RestartServer => return,
+            action => {
+                let (call, family) = to_call(action);
+                (self.world.call(client, call), family)
+            }
+        };
+        self.orders.insert(call, (order.id, family));
+    }
+
+    fn token(&mut self, user: &str, kind: TokenKind) -> String {
+        let now_s = u32::try_from(self.world.unix_ms() / 1000).unwrap_or(u32::MAX);
+        self.tokens += 1;
+        let (user, issued_at_unix_s, lifetime_s) = match kind {
+            TokenKind::Valid => (user, now_s, 86_400),
+            TokenKind::Expired => (user, now_s - 7_200, 3_600),
+            TokenKind::Foreign => ("somebody-else", now_s, 86_400),
+            TokenKind::Damaged => return "007damaged".into(),
+            TokenKind::No => return String::new(),
+        };
+        let token = NewAccess007 {
+            app_id: APP_ID,
+            certificate: CERTIFICATE,
+            issued_at_unix_s,
+            lifetime_s,
+            salt: self.tokens,
+            services: &[Service::rtm(user, lifetime_s)],
+        };
+        build_007(&token).unwrap_or_default()
+    }
+
+    fn observed(&mut self, record: Record) -> Option<Observed> {
+        match record.what {
+            Seen::Answer { id, result } => {
+                let (order, family) = self.orders.remove(&id)?;
+                let answer = match result {
+                    Ok(answer) => from_answer(answer),
+                    Err(error) => Answer::Error(code(&error, family)),
+                };
+                Some(Observed::Answer { order, answer })
+            }
+            Seen::Event(event) => {
+                let is_it = |(_, client): &(&String, &ClientId)| **client == record.client;
+                let (name, _) = self.clients.iter().find(is_it)?;
+                Some(Observed::Event {
+                    client: name.clone(),
+                    event: from_event(event)?,
+                })
+            }
+        }
+    }
+}
+
+fn code(error: &CallError, family: Family) -> u32 {
+    match error {
+        CallError::Refused { outcome, .. } => family(*outcome),
+        CallError::NotLoggedIn => 102,
+        CallError::AlreadyLoggedIn => codes::login_err::ALREADY_LOGIN,
+        CallError::LoginCanceled => codes::login_err::UNKNOWN,
+    }
+}
+
+fn to_message(message: Message) -> core::Message {
+    match message {
+        Message::Text(text) => core::Message::Text(text),
+        Message::Raw { data, description } => core::Message::Raw {
+            data: data.into(),
+            description,
+        },
+    }
+}
+
+fn from_message(message: core::Message) -> Message {
+    match message {
+        core::Message::Text(text) => Message::Text(text),
+        core::Message::Raw { data, description } => Message::Raw {
+            data: data.to_vec(),
+            description,
+        },
+    }
+}
+
+fn to_how(how: Write) -> core::AttributeWrite {
+    match how {
+        Write::Set => core::AttributeWrite::Set,
+        Write::Merge => core::AttributeWrite::Merge,
+        Write::Delete => core::AttributeWrite::Delete,
+        Write::Clear => core::AttributeWrite::Clear,
+    }
+}
+
+fn to_attributes(attributes: Vec<(String, String)>) -> Vec<core::Attribute> {
+    attributes
+        .into_iter()
+        .map(|(key, value)| core::Attribute::new(key, value))
+        .collect()
+}
+
+fn to_call(action: Action) -> (Call, Family) {
+    match action {
+        Action::Join { channel } => (Call::Join { channel }, codes::join_channel::from_outcome),
+        Action::Leave { channel } => (
+            Call::Leave { channel },
+            codes::leave_channel_err::from_outcome,
+        ),
+        Action::SendToChannel { channel, message } => (
+            Call::SendToChannel {
+                channel,
+                message: to_message(message),
+                history: false,
+            },
+            codes::channel_message_err::from_outcome,
+        ),
+        Action::SendToPeer {
+            peer_id,
+            message,
+            offline,
+        } => (
+            Call::SendToPeer {
+                peer_id,
+                message: to_message(message),
+                offline,
+                history: false,
+            },
+            codes::peer_message_err::from_outcome,
+        ),
+        Action::GetMembers { channel } => (
+            Call::GetMembers { channel },
+            codes::get_members_err::from_outcome,
+        ),
+        Action::GetMemberCounts { channels } => (
+            Call::GetMemberCounts { channels },
+            codes::get_channel_member_count_err::from_outcome,
+        ),
+        Action::QueryPresence { user_ids } => (
+            Call::QueryPresence { user_ids },
+            codes::query_peers_online_status_err::from_outcome,
+        ),
+        Action::SubscribePresence { user_ids } => (
+            Call::SubscribePresence { user_ids },
+            codes::peer_subscription_status_err::from_outcome,
+        ),
+        Action::UnsubscribePresence { user_ids } => (
+            Call::UnsubscribePresence { user_ids },
+            codes::peer_subscription_status_err::from_outcome,
+        ),
+        Action::QueryPresenceSubscriptions => (
+            Call::QueryPresenceSubscriptions,
+            codes::query_peers_by_subscription_option_err::from_outcome,
+        ),
+        action => (
+            to_attribute_call(action),
+            codes::attribute_operation_err::from_outcome,
+        ),
+    }
+}
+
+fn to_attribute_call(action: Action) -> Call {
+    match action {
+        Action::WriteUserAttributes { how, attributes } => Call::WriteUserAttributes {
+            how: to_how(how),
+            attributes: to_attributes(attributes),
+        },
+        Action::ReadUserAttributes { user_id, keys } => Call::ReadUserAttributes { user_id, keys },
+        Action::WriteChannelAttributes {
+            channel,
+            how,
+            attributes,
+            notify,
+        } => Call::WriteChannelAttributes {
+            channel,
+            how: to_how(how),
+            attributes: to_attributes(attributes),
+            notify,
+        },
+        Action::ReadChannelAttributes { channel, keys } => {
+            Call::ReadChannelAttributes { channel, keys }
+        }
+        other => unreachable!("{other:?} is no call"),
+    }
+}
+
+fn from_presence(state: core::PresenceState) -> PresenceState {
+    match state {
+        core::PresenceState::Online => PresenceState::Online,
+        core::PresenceState::Unreachable => PresenceState::Unreachable,
+        core::PresenceState::Offline => PresenceState::Offline,
+    }
+}
+
+fn from_attributes(attributes: Vec<core::Attribute>) -> Vec<(String, String)> {
+    attributes
+        .into_iter()
+        .map(|attribute| (attribute.key, attribute.value))
+        .collect()
+}
+
+fn from_answer(answer: core::Answer) -> Answer {
+    match answer {
+        core::Answer::Done => Answer::Done,
+        core::Answer::PeerSent { received: true } => Answer::Received,
+        core::Answer::PeerSent { received: false } => Answer::NotReceived,
+        core::Answer::Users(users) => Answer::Users(users),
+        core::Answer::MemberCounts(counts) => Answer::MemberCounts(counts),
+        core::Answer::Presence(users) => Answer::Presence(
+            users
+                .into_iter()
+                .map(|(user, state)| (user, from_presence(state)))
+                .collect(),
+        ),
+        core::Answer::Attributes(attributes) => Answer::Attributes(from_attributes(attributes)),
+    }
+}
+
+/// `None` for an event that scenarios do not know.
+fn from_event(event: ClientEvent) -> Option<Event> {
+    Some(match event {
+        ClientEvent::StateChanged { state, reason } => Event::State {
+            state: state.to_string(),
+            reason: reason.to_string(),
+        },
+        ClientEvent::PeerMessage {
+            from,
+            message,
+            is_offline,
+            ..
+        } => Event::PeerMessage {
+            from,
+            message: from_message(message),
+            is_offline,
+        },
+        ClientEvent::ChannelMessage {
+            channel,
+            from,
+            message,
+            ..
+        } => Event::ChannelMessage {
+            channel,
+            from,
+            message: from_message(message),
+        },
+        ClientEvent::MemberJoined { channel, user_id } => Event::MemberJoined { channel, user_id },
+        ClientEvent::MemberLeft { channel, user_id } => Event::MemberLeft { channel, user_id },
+        ClientEvent::MemberCount { channel, count } => Event::MemberCount { channel, count },
+        ClientEvent::ChannelAttributes {
+            channel,
+            attributes,
+        } => Event::ChannelAttributes {
+            channel,
+            attributes: from_attributes(attributes),
+        },
+        ClientEvent::PresenceChanged { users } => Event::PresenceChanged {
+            users: users
+                .into_iter()
+                .map(|(user, state)| (user, from_presence(state)))
+                .collect(),
+        },
+        ClientEvent::Gap { source, .. } => Event::Gap {
+            channel: match source {
+                core::GapSource::Channel(channel) => Some(channel),
+                core::GapSource::Inbox => None,
+            },
+        },
+        ClientEvent::TokenExpired => Event::TokenExpired,
+        ClientEvent::ChannelLost { .. } => return None,
+    })
+}
