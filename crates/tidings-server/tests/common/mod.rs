@@ -11,7 +11,7 @@ use tidings_server::{RunningServer, Server, ServerConfig};
 use tidings_wire::frame::{decode_server, encode_client};
 use tidings_wire::proto::server_message::Kind;
 use tidings_wire::proto::{
-    ClientFrame, ClientMessage, Login, Reply, Request, client_message, request,
+    ClientFrame, ClientMessage, Login, Reply, Request, Welcome, client_message, request,
 };
 use tidings_wire::ws::{Decoder, Event, Limits, Opcode, Role, encode_close, encode_frame};
 
@@ -87,6 +87,8 @@ pub(crate) struct Client<S> {
     decoder: Decoder,
     seen: std::collections::VecDeque<Seen>,
     cseq: u64,
+    /// Numbered messages seen on this connection.
+    numbered: u64,
 }
 
 pub(crate) fn connect_tcp(address: SocketAddr) -> TcpStream {
@@ -131,6 +133,11 @@ impl<S: Read + Write> Client<S> {
             head.contains("Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n"),
             "{head}"
         );
+        Self::over(stream)
+    }
+
+    /// A client whose handshake is done.
+    pub(crate) fn over(stream: S) -> Self {
         let limits = Limits {
             message_bytes_max: 1 << 20,
             fragments_max: 1,
@@ -141,18 +148,24 @@ impl<S: Read + Write> Client<S> {
             decoder,
             seen: Default::default(),
             cseq: 0,
+            numbered: 0,
         }
     }
 
-    pub(crate) fn log_in(&mut self, user: &str) {
+    /// Logs in and gives what the server says to that.
+    pub(crate) fn log_in(&mut self, user: &str) -> Welcome {
         let login = Login {
             app_id: APP.into(),
             user_id: user.into(),
             ..Login::default()
         };
         self.send_message(client_message::Kind::Login(login));
+        self.welcomed()
+    }
+
+    pub(crate) fn welcomed(&mut self) -> Welcome {
         match self.next() {
-            Seen::Message(Kind::Welcome(welcome)) => assert_eq!(welcome.session_id.len(), 16),
+            Seen::Message(Kind::Welcome(welcome)) => welcome,
             other => panic!("no welcome but {other:?}"),
         }
     }
@@ -167,6 +180,23 @@ impl<S: Read + Write> Client<S> {
 
     pub(crate) fn send_frame(&mut self, frame: &ClientFrame) {
         self.send(Opcode::Binary, &encode_client(frame));
+    }
+
+    /// How many numbered messages have been seen on this connection.
+    pub(crate) fn numbered(&self) -> u64 {
+        self.numbered
+    }
+
+    pub(crate) fn confirm(&mut self, confirm: u64) {
+        self.send_frame(&ClientFrame {
+            messages: Vec::new(),
+            confirm,
+        });
+    }
+
+    /// Confirms what has been seen, of a session that has had one connection.
+    pub(crate) fn confirm_all(&mut self) {
+        self.confirm(self.numbered);
     }
 
     /// Sends a call and gives its number.
@@ -205,6 +235,11 @@ impl<S: Read + Write> Client<S> {
     pub(crate) fn next(&mut self) -> Seen {
         loop {
             if let Some(seen) = self.seen.pop_front() {
+                if let Seen::Message(kind) = &seen
+                    && is_numbered(kind)
+                {
+                    self.numbered += 1;
+                }
                 return seen;
             }
             let mut buffer = [0; 4096];
@@ -247,6 +282,13 @@ impl<S: Read + Write> Client<S> {
             }
         }
     }
+}
+
+fn is_numbered(kind: &Kind) -> bool {
+    !matches!(
+        kind,
+        Kind::Welcome(_) | Kind::Resumed(_) | Kind::Refused(_) | Kind::Ping(_) | Kind::Skip(_)
+    )
 }
 
 pub(crate) fn is_end(kind: ErrorKind) -> bool {

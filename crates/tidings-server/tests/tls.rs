@@ -1,0 +1,125 @@
+//! The same server behind TLS.
+
+mod common;
+
+use std::fs;
+use std::io::{ErrorKind, Read as _, Write as _};
+use std::net::TcpStream;
+use std::sync::Arc;
+
+use common::{Client, Seen, TestServer, config, connect_tcp};
+use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
+use tidings_server::TlsFiles;
+use tidings_wire::ws::Opcode;
+
+type TlsStream = StreamOwned<ClientConnection, TcpStream>;
+
+struct TlsServer {
+    server: TestServer,
+    trust: Arc<ClientConfig>,
+    /// Lives as long as the server, which has read its files at its start.
+    _folder: tempfile::TempDir,
+}
+
+impl TlsServer {
+    fn start() -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        let made = rcgen::generate_simple_self_signed(["localhost".into()]).expect("made");
+        let files = TlsFiles {
+            certificate: folder.path().join("cert.pem"),
+            key: folder.path().join("key.pem"),
+        };
+        fs::write(&files.certificate, made.cert.pem()).expect("a file");
+        fs::write(&files.key, made.signing_key.serialize_pem()).expect("a file");
+        let mut roots = RootCertStore::empty();
+        roots
+            .add(CertificateDer::from(made.cert.der().to_vec()))
+            .expect("a root");
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let trust = ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .expect("versions")
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        let mut config = config();
+        config.tls = Some(files);
+        config.limits.request_head_wait_ms = 500;
+        Self {
+            server: TestServer::start(config),
+            trust: Arc::new(trust),
+            _folder: folder,
+        }
+    }
+
+    fn connect(&self) -> TlsStream {
+        let name = ServerName::try_from("localhost").expect("a name");
+        let session = ClientConnection::new(self.trust.clone(), name).expect("a session");
+        StreamOwned::new(session, connect_tcp(self.server.address()))
+    }
+}
+
+#[test]
+fn a_client_logs_in_over_tls() {
+    let server = TlsServer::start();
+    let mut alice = Client::upgrade(server.connect());
+    alice.log_in("alice");
+    alice.send(Opcode::Ping, b"over tls");
+    assert_eq!(alice.next(), Seen::Pong(b"over tls".to_vec()));
+    alice.send_close(1000);
+    assert_eq!(alice.closed().0, Some(1000));
+    assert_eq!(alice.next(), Seen::Ended);
+}
+
+#[test]
+fn pages_are_served_over_tls() {
+    let server = TlsServer::start();
+    for path in ["/healthz", "/nowhere"] {
+        let mut stream = server.connect();
+        write!(stream, "GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n").expect("a request");
+        let mut answer = String::new();
+        // Also checks that the server says goodbye: a stream that is merely cut is an error.
+        stream.read_to_string(&mut answer).expect("an answer");
+        assert!(answer.starts_with("HTTP/1.1 "), "{answer}");
+    }
+}
+
+#[test]
+fn plain_text_on_a_tls_port_is_refused() {
+    let server = TlsServer::start();
+    let mut stream = connect_tcp(server.server.address());
+    stream
+        .write_all(b"GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n")
+        .expect("a request");
+    let mut answer = Vec::new();
+    match stream.read_to_end(&mut answer) {
+        Ok(_) => assert!(!answer.starts_with(b"HTTP"), "{answer:?}"),
+        Err(error) => assert!(common::is_end(error.kind()), "{error}"),
+    }
+}
+
+#[test]
+fn a_handshake_that_does_not_come_to_an_end_is_cut_off() {
+    let server = TlsServer::start();
+    let mut silent = connect_tcp(server.server.address());
+    // The beginning of a handshake record.
+    let mut begun = connect_tcp(server.server.address());
+    begun
+        .write_all(&[0x16, 0x03, 0x01, 0x02, 0x00, 0x01])
+        .expect("sent");
+    for stream in [&mut silent, &mut begun] {
+        match stream.read(&mut [0; 64]) {
+            Ok(count) => assert_eq!(count, 0),
+            Err(error) => assert!(common::is_end(error.kind()), "{:?}", ErrorKind::TimedOut),
+        }
+    }
+}
+
+#[test]
+fn a_drain_is_told_over_tls() {
+    let server = TlsServer::start();
+    let mut alice = Client::upgrade(server.connect());
+    alice.log_in("alice");
+    server.server.running().drain();
+    assert_eq!(alice.closed(), (Some(4000), "going_away".into()));
+}
