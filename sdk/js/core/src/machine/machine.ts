@@ -4,7 +4,8 @@
  * be called with `{ is: 'timer' }`.
  *
  * Reading order: `types.ts` (inputs, outputs), `states.ts` (tables), this file, then the parts that
- * it is made of: `link.ts`, `confirm.ts`, `calls.ts`, `inbox.ts`, `replica.ts`, `replies.ts`.
+ * it is made of: `identity.ts`, `link.ts`, `confirm.ts`, `calls.ts`, `inbox.ts`, `replica.ts`,
+ * `restore.ts`, `replies.ts`.
  */
 import {
   CLOSE_LOGIN_REFUSED,
@@ -20,6 +21,7 @@ import type { Failure, GapCause, Resumed, ServerEvent, Welcome } from '../wire/m
 import { Calls, type PendingCall } from './calls.js';
 import { Confirmation } from './confirm.js';
 import { eventOf } from './events.js';
+import { Identity } from './identity.js';
 import { SeenMessages } from './inbox.js';
 import { Link, type RetryHint } from './link.js';
 import { Outputs, givenUp, notLoggedIn, timedOut } from './outputs.js';
@@ -51,37 +53,26 @@ export interface MachineSettings {
   readonly random: () => number;
 }
 
-interface Session {
-  readonly id: Uint8Array;
-  /** Replaced at each resume. */
-  secret: Uint8Array;
-}
-
 export class Machine {
   #state: ConnectionState = 'DISCONNECTED';
-  #userId = '';
-  /** The token that the server has accepted last. */
-  #token = '';
-  /** The token of the greeting under way. */
-  #offered = '';
-  #session: Session | undefined;
   #login: { readonly id: number; readonly deadline: number } | undefined;
   #logout: { readonly ids: number[]; readonly deadline: number } | undefined;
   /** Why the former session is over, until a new one has begun. */
   #overCause: GapCause | undefined;
   #protocolErrors = 0;
   #hasToldExpiry = false;
-  #lastUserId = '';
+  readonly #identity: Identity;
   readonly #link: Link;
   readonly #confirmation = new Confirmation();
   readonly #calls = new Calls();
   readonly #seen = new SeenMessages();
-  readonly #replica = new Replica(() => this.#userId);
+  readonly #replica = new Replica(() => this.#identity.userId);
   readonly #restore = new Restore(this.#calls, this.#replica);
   readonly #out = new Outputs();
   #now = 0;
 
-  constructor(private readonly settings: MachineSettings) {
+  constructor(settings: MachineSettings) {
+    this.#identity = new Identity(settings.appId, settings.client);
     this.#link = new Link(settings.random);
   }
 
@@ -90,7 +81,7 @@ export class Machine {
   }
 
   get userId(): string {
-    return this.#userId;
+    return this.#identity.userId;
   }
 
   /** Whether calls are taken now. */
@@ -161,9 +152,7 @@ export class Machine {
       this.#out.fail(id, givenUp(`the client is ${this.#state}`));
       return;
     }
-    if (userId !== this.#lastUserId) this.#seen.clear();
-    this.#lastUserId = this.#userId = userId;
-    this.#token = token;
+    if (this.#identity.beginLogin(userId, token)) this.#seen.clear();
     this.#login = { id, deadline: this.#now + LOGIN_TIMEOUT_MS };
     this.#protocolErrors = 0;
     this.#hasToldExpiry = false;
@@ -251,20 +240,9 @@ export class Machine {
   /** The connection is open, or a refused resume allows a login on it. */
   #greet(): void {
     this.#link.greet(this.#now, this.#login !== undefined);
-    const { appId, client } = this.settings;
-    const userId = this.#userId;
-    this.#offered = this.#calls.newestToken() ?? this.#token;
-    if (this.#session) {
-      const { id: sessionId, secret } = this.#session;
-      const confirm = this.#confirmation.sseq;
-      const token = this.#offered === this.#token ? '' : this.#offered;
-      const value = { appId, userId, sessionId, secret, confirm, token };
-      this.#out.greeting(this.#link.connection, { is: 'resume', value });
-      this.#confirmation.said();
-    } else {
-      const value = { appId, userId, token: this.#offered, client };
-      this.#out.greeting(this.#link.connection, { is: 'login', value });
-    }
+    const greeting = this.#identity.greeting(this.#calls.newestToken(), this.#confirmation.sseq);
+    this.#out.greeting(this.#link.connection, greeting);
+    this.#confirmation.said();
   }
 
   #handleClosed(code: number, reason: string): void {
@@ -320,7 +298,7 @@ export class Machine {
   /** The session cannot go on because one side misunderstands the other. */
   #beginAnew(text: string, waitMs: number): void {
     this.#lose(text, { waitMs });
-    if (this.#session) this.#endSession('epoch_changed');
+    if (this.#identity.hasSession) this.#endSession('epoch_changed');
     this.#protocolErrors++;
     if (this.#protocolErrors > PROTOCOL_ERRORS_MAX) {
       this.#out.log('warn', `gave up after ${PROTOCOL_ERRORS_MAX} fresh sessions (${text}); log out, then in again`);
@@ -381,7 +359,7 @@ export class Machine {
         if (this.#link.phase === 'greeting') this.#handleWelcome(event.value);
         return;
       case 'resumed':
-        if (this.#link.phase === 'greeting' && this.#session) this.#handleResumed(event.value, this.#session);
+        if (this.#link.phase === 'greeting' && this.#identity.hasSession) this.#handleResumed(event.value);
         return;
       case 'refused':
         if (this.#link.phase === 'greeting') this.#handleRefused(event.value.error);
@@ -401,7 +379,7 @@ export class Machine {
   }
 
   #handleWelcome(welcome: Welcome): void {
-    this.#session = { id: welcome.sessionId, secret: welcome.secret };
+    this.#identity.welcomed(welcome);
     if (welcome.heartbeatMs > 0) this.#link.heartbeatMs = welcome.heartbeatMs;
     this.#confirmation.beginSession();
     this.#seen.beginSession();
@@ -424,8 +402,8 @@ export class Machine {
     this.#restore.begin();
   }
 
-  #handleResumed(resumed: Resumed, session: Session): void {
-    if (resumed.secret.length > 0) session.secret = resumed.secret;
+  #handleResumed(resumed: Resumed): void {
+    this.#identity.resumed(resumed);
     this.#calls.resumed(resumed.cseq);
     this.#accept();
     // The server joins the channels again; attributes end with the user's presence.
@@ -434,14 +412,13 @@ export class Machine {
 
   #accept(): void {
     this.#link.accept(this.#now);
-    this.#token = this.#offered;
     this.#hasToldExpiry = false;
     this.#move('accepted');
   }
 
   #handleRefused(error: Failure = { outcome: 0, text: 'no reason given', retryAfterMs: 0 }): void {
     const kind = refusal(error.outcome);
-    if (this.#session && kind === 'sessionOver') {
+    if (this.#identity.hasSession && kind === 'sessionOver') {
       this.#out.log('info', `the session is over: ${error.text}`);
       this.#endSession(causeOf(error.outcome));
       this.#greet();
@@ -470,7 +447,7 @@ export class Machine {
       this.#finishLogout();
       return;
     }
-    if (held.call.is === 'renewToken' && result?.is === 'done') this.#token = held.call.value.token ?? '';
+    if (held.call.is === 'renewToken' && result?.is === 'done') this.#identity.renewed(held.call.value.token ?? '');
     const context = { calls: this.#calls, replica: this.#replica, restore: this.#restore, now: this.#now };
     const applied = applyReply(held, result, context);
     for (const text of applied.warnings) this.#out.log('warn', text);
@@ -482,7 +459,7 @@ export class Machine {
 
   /** The session is over; the calls of it are sorted into those to repeat and those to give up. */
   #endSession(cause: GapCause): void {
-    this.#session = undefined;
+    this.#identity.endSession();
     this.#overCause ??= cause;
     this.#restore.stop();
     for (const held of this.#calls.sessionOver()) {
@@ -524,7 +501,7 @@ export class Machine {
   #forget(): number[] {
     this.#closeLink(CLOSE_NORMAL);
     this.#link.reset();
-    this.#session = undefined;
+    this.#identity.endSession();
     this.#overCause = undefined;
     this.#out.dropMessages();
     this.#confirmation.beginSession();

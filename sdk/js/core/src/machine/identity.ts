@@ -1,0 +1,60 @@
+/** Who the client is to the server: user, token, and the session with its secret. */
+import type { In } from '../wire/codec.js';
+import type { ClientMessage, Resumed, Welcome } from '../wire/messages.js';
+
+type Greeting = NonNullable<In<typeof ClientMessage>['kind']>;
+
+export class Identity {
+  userId = '';
+  /** The token that the server has accepted last. */
+  #token = '';
+  /** The token of the greeting under way. */
+  #offered = '';
+  /** The secret is replaced at each resume. */
+  #session: { readonly id: Uint8Array; secret: Uint8Array } | undefined;
+
+  constructor(
+    private readonly appId: string,
+    private readonly client: string,
+  ) {}
+
+  get hasSession(): boolean {
+    return this.#session !== undefined;
+  }
+
+  /** A login of the application begins; true when it is another user than before. */
+  beginLogin(userId: string, token: string): boolean {
+    const isOther = userId !== this.userId;
+    this.userId = userId;
+    this.#token = token;
+    return isOther;
+  }
+
+  /** What a connection begins with; `renewed` is a token that waits to replace the accepted one. */
+  greeting(renewed: string | undefined, confirm: number): Greeting {
+    const { appId, client, userId } = this;
+    this.#offered = renewed ?? this.#token;
+    if (!this.#session) return { is: 'login', value: { appId, userId, token: this.#offered, client } };
+    const { id: sessionId, secret } = this.#session;
+    const token = this.#offered === this.#token ? '' : this.#offered;
+    return { is: 'resume', value: { appId, userId, sessionId, secret, confirm, token } };
+  }
+
+  welcomed(welcome: Welcome): void {
+    this.#session = { id: welcome.sessionId, secret: welcome.secret };
+    this.#token = this.#offered;
+  }
+
+  resumed(resumed: Resumed): void {
+    if (this.#session && resumed.secret.length > 0) this.#session.secret = resumed.secret;
+    this.#token = this.#offered;
+  }
+
+  renewed(token: string): void {
+    this.#token = token;
+  }
+
+  endSession(): void {
+    this.#session = undefined;
+  }
+}
