@@ -1,13 +1,35 @@
-//! Project tasks: `cargo xtask help` lists them.
+//! Project tasks: set-up, the running demo, every test. `cargo xtask help` lists them.
 
 mod codegen;
+mod layers;
+mod setup;
+mod tests;
 
 use anyhow::{Result, bail};
 
+const HELP: &str = "\
+usage: cargo xtask TASK
+
+  up [ARGS]        set everything up, then run the server with the demo (ARGS go to `tidings serve`)
+  test             set everything up, then run every test
+  check            the quick part of it: generated code, format, lints, layers, Rust tests
+  sim [ARGS]       replay seeds: --seed N --trace, or --from N --count N
+  codegen          make code from proto/; with --check only compare
+";
+
 fn main() -> Result<()> {
-    let mut args = std::env::args().skip(1);
-    match args.next().as_deref() {
-        Some("codegen") => codegen::run(&args.next().unwrap_or_default()),
-        other => bail!("unknown task {other:?}: use codegen [--check]"),
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    let rest = args.get(1..).unwrap_or_default();
+    match args.first().map(String::as_str) {
+        Some("up") => setup::up(rest),
+        Some("test") => tests::all(),
+        Some("check") => tests::check(),
+        Some("sim") => tests::sim(rest),
+        Some("codegen") => codegen::run(rest.first().map_or("", String::as_str)),
+        Some("help" | "--help") | None => {
+            print!("{HELP}");
+            Ok(())
+        }
+        Some(other) => bail!("unknown task {other:?}\n\n{HELP}"),
     }
 }

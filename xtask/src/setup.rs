@@ -1,0 +1,121 @@
+//! What a fresh machine lacks, and the running demo.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context as _, Result, bail};
+
+/// Lowest major version of Node that builds and runs the SDKs.
+const NODE_MAJOR_MIN: u32 = 20;
+
+/// The folder of the project.
+pub(crate) fn root() -> PathBuf {
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    here.parent().unwrap_or(here).to_path_buf()
+}
+
+/// Runs a program in a folder of the project and fails when it fails.
+pub(crate) fn run(folder: &str, program: &str, args: &[&str]) -> Result<()> {
+    run_with(folder, program, args, &[])
+}
+
+/// The same with environment variables.
+pub(crate) fn run_with(
+    folder: &str,
+    program: &str,
+    args: &[&str],
+    variables: &[(&str, &str)],
+) -> Result<()> {
+    println!("> {folder}: {program} {}", args.join(" "));
+    let status = Command::new(program)
+        .args(args)
+        .envs(variables.iter().copied())
+        .current_dir(root().join(folder))
+        .status()
+        .with_context(|| format!("running {program}; is it installed?"))?;
+    if !status.success() {
+        bail!(
+            "{program} {} in {folder} ended with {status}",
+            args.join(" ")
+        );
+    }
+    Ok(())
+}
+
+/// Cargo, as it runs this task.
+pub(crate) fn cargo(args: &[&str]) -> Result<()> {
+    run(
+        ".",
+        &std::env::var("CARGO").unwrap_or_else(|_| "cargo".into()),
+        args,
+    )
+}
+
+/// Builds the web SDK and the demo page, which the program serves.
+pub(crate) fn web() -> Result<()> {
+    check_node()?;
+    for folder in ["sdk/js/rtm", "demo"] {
+        run(folder, "npm", &["ci", "--no-fund", "--no-audit"])?;
+        run(folder, "npm", &["run", "build"])?;
+    }
+    Ok(())
+}
+
+fn check_node() -> Result<()> {
+    let output = Command::new("node")
+        .arg("--version")
+        .output()
+        .with_context(|| {
+            format!("running node; install Node {NODE_MAJOR_MIN} or later with npm, then try again")
+        })?;
+    let version = String::from_utf8_lossy(&output.stdout);
+    let major = version
+        .trim()
+        .trim_start_matches('v')
+        .split('.')
+        .next()
+        .unwrap_or_default();
+    if major
+        .parse::<u32>()
+        .is_ok_and(|major| major >= NODE_MAJOR_MIN)
+    {
+        return Ok(());
+    }
+    bail!(
+        "node is {}, but {NODE_MAJOR_MIN} or later is needed; install it, then try again",
+        version.trim()
+    );
+}
+
+/// Chromium for the browser tests: installed from Debian's packages where it is missing.
+pub(crate) fn chromium() -> Result<()> {
+    if Path::new("/usr/bin/chromium").exists() {
+        return Ok(());
+    }
+    if !Path::new("/usr/bin/apt-get").exists() {
+        bail!("/usr/bin/chromium is missing and there is no apt-get; install Chromium there");
+    }
+    run(".", "apt-get", &["update", "-qq"])?;
+    let quiet = [("DEBIAN_FRONTEND", "noninteractive")];
+    let install = [
+        "install",
+        "-y",
+        "-qq",
+        "--no-install-recommends",
+        "chromium",
+        "fonts-dejavu-core",
+    ];
+    run_with(".", "apt-get", &install, &quiet)
+}
+
+/// Sets everything up and runs the server with the demo.
+pub(crate) fn up(args: &[String]) -> Result<()> {
+    web()?;
+    cargo(&["build", "--release", "--package", "tidings"])?;
+    let data_dir = root().join(".tidings");
+    let data_dir = data_dir.to_string_lossy();
+    let mut serve = vec!["serve", "--dev", "--data-dir", &data_dir];
+    serve.extend(args.iter().map(String::as_str));
+    let program = root().join("target/release/tidings");
+    run(".", &program.to_string_lossy(), &serve)
+}

@@ -1,0 +1,82 @@
+//! Every test, in the order in which failures are cheapest.
+
+use std::time::Instant;
+
+use anyhow::Result;
+
+use crate::setup::{self, cargo, run, run_with};
+use crate::{codegen, layers};
+
+/// Seeds of the simulator in one run. More find more and cost about 40 ms each.
+const SEEDS: &str = "1000";
+
+/// Everything. Ends with what took how long.
+pub(crate) fn all() -> Result<()> {
+    let steps: &[(&str, fn() -> Result<()>)] = &[
+        ("web builds", setup::web),
+        ("quick checks and Rust tests", check),
+        ("simulation", || {
+            sim(&["--from".into(), "1".into(), "--count".into(), SEEDS.into()])
+        }),
+        ("JavaScript tests", javascript),
+        ("browser tests", browser),
+    ];
+    let mut report = Vec::new();
+    for (name, step) in steps {
+        let began = Instant::now();
+        step()?;
+        report.push(format!("{:>6.0} s  {name}", began.elapsed().as_secs_f64()));
+    }
+    println!("\nall tests passed\n{}", report.join("\n"));
+    Ok(())
+}
+
+/// Generated code, format, lints, layers, Rust tests.
+pub(crate) fn check() -> Result<()> {
+    codegen::run("--check")?;
+    cargo(&["fmt", "--all", "--check"])?;
+    cargo(&[
+        "clippy",
+        "--workspace",
+        "--all-targets",
+        "--quiet",
+        "--",
+        "--deny",
+        "warnings",
+    ])?;
+    layers::check()?;
+    // The end-to-end tests run the program itself.
+    cargo(&["build", "--quiet", "--package", "tidings"])?;
+    cargo(&["test", "--workspace", "--quiet"])
+}
+
+/// Seeds of the simulator.
+pub(crate) fn sim(args: &[String]) -> Result<()> {
+    let mut command = vec![
+        "run",
+        "--release",
+        "--quiet",
+        "--package",
+        "tidings-sim",
+        "--",
+    ];
+    command.extend(args.iter().map(String::as_str));
+    cargo(&command)
+}
+
+fn javascript() -> Result<()> {
+    run("sdk/js/rtm", "npm", &["run", "check"])?;
+    run("sdk/js/rtm", "npm", &["test"])
+}
+
+fn browser() -> Result<()> {
+    setup::chromium()?;
+    run("e2e", "npm", &["ci", "--no-fund", "--no-audit"])?;
+    let program = setup::root().join("target/debug/tidings");
+    run_with(
+        "e2e",
+        "npm",
+        &["test"],
+        &[("TIDINGS_BIN", &program.to_string_lossy())],
+    )
+}
