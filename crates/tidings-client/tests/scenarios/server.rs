@@ -1,0 +1,156 @@
+//! The program itself, in a process of its own with a directory of its own.
+
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::OnceLock;
+use std::time::{Duration, Instant};
+
+use tempfile::TempDir;
+use tidings_scenario::TokenKind;
+
+pub const APP: &str = "0123456789abcdef0123456789abcdef";
+const CERTIFICATE: &str = "fedcba9876543210fedcba9876543210";
+
+/// A running server, killed when dropped.
+pub struct Server {
+    address: SocketAddr,
+    directory: TempDir,
+    has_certificate: bool,
+    process: Child,
+}
+
+impl Server {
+    pub fn start(has_certificate: bool) -> Self {
+        let directory = TempDir::new().expect("a temporary directory");
+        let address = free_address();
+        let process = spawn(address, directory.path(), has_certificate);
+        let server = Self {
+            address,
+            directory,
+            has_certificate,
+            process,
+        };
+        server.wait_until_ready();
+        server
+    }
+
+    pub fn endpoint(&self) -> String {
+        format!("ws://{}", self.address)
+    }
+
+    /// Kills the process and starts it again with its data.
+    pub fn restart(&mut self) {
+        self.stop();
+        self.process = spawn(self.address, self.directory.path(), self.has_certificate);
+    }
+
+    /// A token of the wanted kind; none for an app without a certificate.
+    pub fn token(&self, kind: TokenKind, user_id: &str) -> Option<String> {
+        if !self.has_certificate {
+            return None;
+        }
+        match kind {
+            TokenKind::Valid => Some(issue(user_id, 3_600)),
+            TokenKind::Foreign => Some(issue("somebody-else", 3_600)),
+            TokenKind::Damaged => Some("007damaged".to_owned()),
+            TokenKind::No => None,
+            TokenKind::Expired => {
+                let token = issue(user_id, 1);
+                // A token's times are whole seconds: one of a second's life is over after two.
+                std::thread::sleep(Duration::from_millis(2_100));
+                Some(token)
+            }
+        }
+    }
+
+    fn wait_until_ready(&self) {
+        let began = Instant::now();
+        while TcpStream::connect(self.address).is_err() {
+            assert!(
+                began.elapsed() < Duration::from_secs(20),
+                "the server does not listen"
+            );
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    fn stop(&mut self) {
+        // It may have ended by itself: then the scenario fails.
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+fn free_address() -> SocketAddr {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
+    listener.local_addr().expect("it is bound")
+}
+
+fn spawn(address: SocketAddr, directory: &Path, has_certificate: bool) -> Child {
+    let app = match has_certificate {
+        true => format!("{APP}:{CERTIFICATE}"),
+        false => APP.to_owned(),
+    };
+    let log = std::fs::File::options()
+        .create(true)
+        .append(true)
+        .open(directory.join("log"))
+        .expect("a log file");
+    Command::new(program())
+        .args(["serve", "--hubs", "2", "--log", "warn", "--app", &app])
+        .args(["--listen", &address.to_string()])
+        .arg("--data-dir")
+        .arg(directory.join("data"))
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(log)
+        .spawn()
+        .expect("the program starts")
+}
+
+fn issue(user_id: &str, seconds: u32) -> String {
+    let output = Command::new(program())
+        .args([
+            "token",
+            "issue",
+            "--app",
+            &format!("{APP}:{CERTIFICATE}"),
+            "--user",
+            user_id,
+        ])
+        .args(["--lifetime", &seconds.to_string()])
+        .output()
+        .expect("the program starts");
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    String::from_utf8(output.stdout)
+        .expect("a token is text")
+        .trim()
+        .to_owned()
+}
+
+/// The program of this workspace, built once per run.
+fn program() -> &'static Path {
+    static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
+    PROGRAM.get_or_init(|| {
+        let status = Command::new(env!("CARGO"))
+            .args(["build", "--quiet", "--package", "tidings"])
+            .status()
+            .expect("cargo starts");
+        assert!(status.success(), "the program does not build");
+        // target/debug/deps/<this test> → target/debug/tidings
+        let test = std::env::current_exe().expect("a path");
+        let folder = test.ancestors().nth(2).expect("cargo's layout");
+        folder.join("tidings")
+    })
+}
