@@ -52,7 +52,10 @@ async function until(condition: () => boolean): Promise<void> {
 function open(address = url): Transport {
   return connect(address, {
     opened: () => void events.push(['opened']),
-    received: (bytes) => void events.push(['received', [...bytes]]),
+    received: (bytes) => {
+      expect(Object.getPrototypeOf(bytes)).toBe(Uint8Array.prototype);
+      events.push(['received', [...bytes]]);
+    },
     closed: (code, reason) => void events.push(['closed', code, reason]),
   });
 }
@@ -205,7 +208,7 @@ describe('the end', () => {
     ['a continuation of nothing', [0x80, 0], 1002],
     ['a text message', [0x81, 0], 1003],
     ['a fragmented ping', [0x09, 0], 1002],
-    ['a message above 64 KiB', [0x82, 127, 0, 0, 0, 0, 0, 1, 0, 1], 1009],
+    ['a message above 2 MiB', [0x82, 127, 0, 0, 0, 0, 0, 0x20, 0, 1], 1009],
   ];
   it.each(broken)('%s ends the connection', async (_, bytes, code) => {
     await opened();

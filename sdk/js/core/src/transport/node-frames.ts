@@ -58,7 +58,9 @@ export class FrameParser {
   constructor(private readonly messageBytesMax: number) {}
 
   push(data: Uint8Array): ReadFrame[] {
-    this.#rest = this.#rest.length === 0 ? data : joined([this.#rest, data]);
+    // A plain view: the methods of Node's Buffer differ.
+    const plain = new Uint8Array(data.buffer, data.byteOffset, data.length);
+    this.#rest = this.#rest.length === 0 ? plain : joined([this.#rest, plain]);
     const frames: ReadFrame[] = [];
     for (;;) {
       const read = this.#next();

@@ -6,12 +6,14 @@ import { createHash, randomBytes } from 'node:crypto';
 import { type IncomingMessage, request as requestPlain } from 'node:http';
 import { request as requestSecure } from 'node:https';
 import type { Socket } from 'node:net';
-import { FRAME_BYTES_MAX } from '../generated/limits.js';
+import { REPLAY_BYTES_MAX } from '../generated/limits.js';
 import { FrameParser, OP_BINARY, OP_CLOSE, OP_PING, OP_PONG, ProtocolError, frame } from './node-frames.js';
 import { CLOSE_ABNORMAL, SUB_PROTOCOL, type Transport, type TransportEvents } from './transport.js';
 
 /** Appended to the key, hashed, is what proves that the server speaks WebSocket. Source: RFC 6455, 1.3. */
 const ACCEPT_GUID = '258EAFA5-E914-47DA-95CA-C5AB0DC85B11';
+/** Longest message that is taken: a server may put all that it replays into one. */
+const MESSAGE_BYTES_MAX = 2 * REPLAY_BYTES_MAX;
 /** How long the other side may take to answer a close frame. */
 const CLOSE_WAIT_MS = 2_000;
 
@@ -88,7 +90,7 @@ class NodeSocket implements Transport {
     }
     this.#socket = socket;
     socket.setNoDelay(true);
-    const parser = new FrameParser(FRAME_BYTES_MAX);
+    const parser = new FrameParser(MESSAGE_BYTES_MAX);
     socket.on('data', (data: Buffer) => this.#read(parser, data));
     socket.on('error', (error) => this.#end(CLOSE_ABNORMAL, error.message));
     socket.on('close', () => this.#end(CLOSE_ABNORMAL, 'the connection broke off'));

@@ -177,11 +177,14 @@ export const string: Type<string> = {
   isZero: (value) => value === '',
 };
 
-/** Read as a copy, so that a message kept by the application does not keep the whole frame. */
+/**
+ * Read as a copy, so that a message kept by the application does not keep the whole frame; and not
+ * by `slice`, which does not copy when the frame is a Buffer of Node.
+ */
 export const bytes: Type<Uint8Array> = {
   wire: WIRE_BYTES,
   zero: () => new Uint8Array(0),
-  read: (reader) => reader.view().slice(),
+  read: (reader) => new Uint8Array(reader.view()),
   write: (writer, value) => void writer.view(value),
   isZero: (value) => value.length === 0,
 };

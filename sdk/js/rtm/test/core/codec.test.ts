@@ -79,6 +79,14 @@ describe('messages', () => {
     expect(wire.RenewToken.decode(unhex(`${unknown}0a0174${unknown}`))).toEqual({ token: 't' });
   });
 
+  it('give bytes of their own, also from a Buffer', () => {
+    const frame = Buffer.from('0a020102', 'hex');
+    const { data } = wire.Raw.decode(frame);
+    frame.fill(9);
+    expect(data).toEqual(Uint8Array.of(1, 2));
+    expect(Object.getPrototypeOf(data)).toBe(Uint8Array.prototype);
+  });
+
   it('of an unknown kind count by their number', () => {
     const known = wire.ServerMessage.encode({ kind: { is: 'ping', value: {} } });
     const numbered = unhex('ca0100');
