@@ -10,7 +10,7 @@
 //! only.
 //!
 //! Reading order: [`Input`], [`Output`] and [`Client::handle`] (`machine`), `link` (attempts,
-//! closes, back-off), `receive` (the server's messages), `calls` (the application's), `restore`
+//! back-off), `close` (what close codes mean), `receive` (the server's messages), `calls` (the application's), `restore`
 //! (what a new session brings back), `session` (numbers), `lineage`, `members` and `attributes`
 //! (what outlives a session), `check` (local checks).
 //!
@@ -35,6 +35,7 @@ mod backoff;
 mod call;
 mod calls;
 mod check;
+mod close;
 mod event;
 mod lineage;
 mod link;

@@ -1,11 +1,12 @@
-//! The link: attempts, what a close means, when to try again, and when a silent link is lost.
+//! The link: attempts, when to try again, and when a silent link is lost.
 
-use tidings_wire::codes::{CloseCode, Outcome};
+use tidings_wire::codes::Outcome;
 use tidings_wire::limits::LOGIN_TIMEOUT_MS;
 use tidings_wire::proto::{Login, Resume, client_message};
 
 use crate::backoff::GOOD_CONNECTION_MS;
 use crate::call::{Answer, Call, CallError};
+use crate::close::{BACKOFF, Retry, Verdict, verdict};
 use crate::event::{ClientEvent, ConnectionReason, ConnectionState, GapCause};
 use crate::machine::{Backlog, Client, ConnectionId, Output};
 use crate::session::{Origin, Request};
@@ -21,13 +22,8 @@ pub(crate) const QUIET_MS: u64 = 4_000;
 const PING_SLACK_MS: u64 = 4_000;
 /// A link that has been heard within this time needs no check after a wake-up.
 const FRESH_MS: u64 = 1_000;
-/// Shortest wait after `slow_consumer` and after `protocol_error`. Source: docs/protocol.md 2.5.
-const SLOW_CONSUMER_WAIT_MS: u64 = 1_000;
-const PROTOCOL_ERROR_WAIT_MS: u64 = 5_000;
 /// New sessions after protocol errors before giving up. Source: docs/protocol.md 2.5.
 const PROTOCOL_ERRORS_MAX: u32 = 3;
-/// WebSocket close code "message too big".
-const MESSAGE_TOO_BIG: u16 = 1009;
 
 /// The one connection that counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -91,69 +87,6 @@ impl Link {
                 Some(probe_until_ms.map_or(silent_until_ms, |probe| probe.min(silent_until_ms)))
             }
         }
-    }
-}
-
-/// When to try again after a link is lost.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Retry {
-    /// Without a wait the first time, then with back-off.
-    AtOnce,
-    /// With back-off, but not before this many milliseconds.
-    Backoff { at_least_ms: u64 },
-    /// With back-off between a server's hint and twice it.
-    Hint { ms: u64 },
-}
-
-/// What a close means.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Verdict {
-    /// The session can be resumed.
-    Resume(Retry),
-    /// The session is over; a new one begins.
-    Anew(Retry),
-    /// The login is over.
-    End(ConnectionState, ConnectionReason),
-}
-
-const BACKOFF: Retry = Retry::Backoff { at_least_ms: 0 };
-
-/// The table of docs/protocol.md 2.5.
-fn verdict(code: Option<u16>) -> Verdict {
-    use ConnectionReason as Reason;
-    use ConnectionState::{Aborted, Disconnected};
-    if code == Some(MESSAGE_TOO_BIG) {
-        return Verdict::Anew(BACKOFF);
-    }
-    let known = CloseCode::ALL
-        .into_iter()
-        .find(|known| Some(*known as u16) == code);
-    match known {
-        Some(CloseCode::GoingAway | CloseCode::NodeIsolated) => Verdict::Resume(Retry::AtOnce),
-        Some(CloseCode::SlowConsumer) => Verdict::Resume(Retry::Backoff {
-            at_least_ms: SLOW_CONSUMER_WAIT_MS,
-        }),
-        // A newer connection of the session that is not ours: the session lives elsewhere.
-        Some(CloseCode::Superseded | CloseCode::RemoteLogin) => {
-            Verdict::End(Aborted, Reason::RemoteLogin)
-        }
-        Some(CloseCode::TokenExpired) => Verdict::End(Aborted, Reason::TokenExpired),
-        Some(CloseCode::Banned | CloseCode::AppDisabled) => {
-            Verdict::End(Aborted, Reason::BannedByServer)
-        }
-        Some(CloseCode::LoginRefused) => Verdict::End(Disconnected, Reason::LoginFailure),
-        Some(CloseCode::ProtocolError) => Verdict::Anew(Retry::Backoff {
-            at_least_ms: PROTOCOL_ERROR_WAIT_MS,
-        }),
-        Some(CloseCode::LoggedOut) => Verdict::End(Disconnected, Reason::Logout),
-        Some(
-            CloseCode::Overloaded
-            | CloseCode::HeartbeatLost
-            | CloseCode::RateLimited
-            | CloseCode::InternalError
-            | CloseCode::LoginTimeout,
-        )
-        | None => Verdict::Resume(BACKOFF),
     }
 }
 

@@ -6,8 +6,9 @@ use tidings_wire::frame::decode_server;
 use tidings_wire::proto::{self, client_message, server_message::Kind};
 
 use crate::call::{Answer, Attribute, Call, CallError, Message, presence};
+use crate::close::BACKOFF;
 use crate::event::{ClientEvent, ConnectionReason, ConnectionState, GapSource, gap_from_proto};
-use crate::link::{Link, Retry};
+use crate::link::Link;
 use crate::machine::{Client, ConnectionId, Output};
 use crate::members::{Channel, Told};
 use crate::session::{Origin, Request};
@@ -41,7 +42,7 @@ impl Client {
             self.unwritten.clear();
             out.push(Output::Close { connection });
             self.lose(now_ms, now_ms);
-            self.retry(now_ms, Retry::Backoff { at_least_ms: 0 });
+            self.retry(now_ms, BACKOFF);
             return;
         };
         let is_known = frame.messages.iter().all(|message| message.kind.is_some());

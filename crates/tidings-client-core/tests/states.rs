@@ -216,7 +216,8 @@ fn a_link_that_comes_back_is_connected_again() {
 fn each_close_code_does_what_its_row_says() {
     // Code, wait until the next attempt at least and at most, expected trace of the close itself.
     let aborted = |reason: &str| vec![format!("ABORTED {reason}")];
-    let table: Vec<(u16, Option<(u64, u64)>, Vec<String>)> = vec![
+    type Row = (u16, Option<(u64, u64)>, Vec<String>);
+    let table: Vec<Row> = vec![
         (4000, Some((0, 0)), vec!["open 2".to_owned()]),
         (4001, Some((0, 0)), vec!["open 2".to_owned()]),
         (4002, Some((1_000, 1_000)), vec![]),

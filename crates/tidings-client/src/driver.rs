@@ -198,14 +198,13 @@ impl Driver {
     }
 
     fn handle(&mut self, input: Input) {
-        if let Input::Closed { connection, .. } = input {
-            if self
+        if let Input::Closed { connection, .. } = input
+            && self
                 .line
                 .as_ref()
                 .is_some_and(|line| line.connection == connection)
-            {
-                self.line = None;
-            }
+        {
+            self.line = None;
         }
         let mut failed = self.step(input);
         // A failed output is an input; each of these ends a connection, so the loop ends.

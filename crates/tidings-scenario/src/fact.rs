@@ -57,7 +57,7 @@ pub(crate) fn message(cursor: &mut Cursor<'_>) -> Result<Message, String> {
 }
 
 fn hex(word: &str) -> Option<Vec<u8>> {
-    if !word.is_ascii() || word.len() % 2 != 0 {
+    if !word.is_ascii() || !word.len().is_multiple_of(2) {
         return None;
     }
     (0..word.len())

@@ -205,10 +205,10 @@ impl Judge {
         if let Some(failure) = &self.failure {
             return Next::Failed(failure.clone());
         }
-        if !self.is_chained {
-            if let Some(until_ms) = self.blocked_until(now_ms) {
-                return Next::Wait { until_ms };
-            }
+        if !self.is_chained
+            && let Some(until_ms) = self.blocked_until(now_ms)
+        {
+            return Next::Wait { until_ms };
         }
         match self.script.pop_front() {
             Some(step) => self.begin(now_ms, step),
@@ -278,8 +278,8 @@ impl Judge {
             .iter()
             .filter(|open| is_last || !open.expected.is_later);
         let answers = answers.map(|open| open.until_ms + 1);
-        let blocked = facts.chain(answers).chain(self.pass_until_ms).min();
-        blocked
+
+        facts.chain(answers).chain(self.pass_until_ms).min()
     }
 
     fn settle(&mut self, now_ms: u64) -> Next {

@@ -26,7 +26,10 @@ impl Scenario {
                 let facts = step.expectations.iter().filter(|fact| !fact.is_optional);
                 let facts_ms = facts.map(|fact| fact.after_ms);
                 let answer_ms = step.answer.iter().filter(|answer| !answer.is_later);
-                facts_ms.chain(answer_ms.map(|answer| answer.after_ms)).max().unwrap_or(0)
+                facts_ms
+                    .chain(answer_ms.map(|answer| answer.after_ms))
+                    .max()
+                    .unwrap_or(0)
             }
         };
         self.steps.iter().map(step_ms).sum()

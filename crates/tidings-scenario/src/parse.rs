@@ -185,9 +185,17 @@ fn act(cursor: &mut Cursor<'_>) -> Result<Act, String> {
         return Ok((None, vec![Action::RestartServer], None));
     }
     client_name(first)?;
-    let verb = cursor.word("a verb")?;
-    let (actions, shape) = match verb {
-        "logs" => log(cursor, first)?,
+    let (actions, shape) = client_act(cursor, first)?;
+    Ok((Some(first.to_owned()), actions, shape))
+}
+
+/// Reads what a client does.
+fn client_act(
+    cursor: &mut Cursor<'_>,
+    client: &str,
+) -> Result<(Vec<Action>, Option<Shape>), String> {
+    Ok(match cursor.word("a verb")? {
+        "logs" => log(cursor, client)?,
         "renews" => {
             let token = token(cursor)?.ok_or("state the token: \"with valid token\"")?;
             one(Action::RenewToken { token }, Shape::Done)
@@ -256,8 +264,7 @@ fn act(cursor: &mut Cursor<'_>) -> Result<Act, String> {
                 "{other:?} is not an action; see scenarios/README.md"
             ));
         }
-    };
-    Ok((Some(first.to_owned()), actions, shape))
+    })
 }
 
 fn one(action: Action, shape: Shape) -> (Vec<Action>, Option<Shape>) {

@@ -4,10 +4,11 @@ use tidings_scenario::{Answer, Event, Judge, Message, Next, PresenceState, Seen,
 
 /// What happens upon the first order that begins with a text: its answer, and events with their
 /// delay and client.
-type Script<'a> = Vec<(&'a str, Answer, &'a [(u64, &'a str, Event)])>;
+type Line<'a> = (&'a str, Answer, &'a [(u64, &'a str, Event)]);
+type Script<'a> = Vec<Line<'a>>;
 
 /// Runs a scenario. A call that the script does not name is answered with `ok` at once.
-fn run(text: &str, script: &[(&str, Answer, &[(u64, &str, Event)])]) -> Result<u64, String> {
+fn run(text: &str, script: &[Line<'_>]) -> Result<u64, String> {
     let scenario = parse(text).map_err(|error| error.to_string())?;
     let mut judge = Judge::new(&scenario, "test.txt");
     let mut now = 5_000;
