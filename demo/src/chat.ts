@@ -1,0 +1,229 @@
+/**
+ * The chat itself: everything that this page asks of the SDK. Read this file to learn how to use
+ * it; the rest of the page only shows what happens here.
+ */
+import AgoraRTM from '@tidings/rtm';
+import type { RtmClient, RtmMessage, RtmStatusCode } from '@tidings/rtm';
+import { APP_ID } from './app-id.js';
+import type { Channel, Conversation, Entry, Message, Person } from './model.js';
+import { gapInWords, inWords } from './words.js';
+
+/** What the chat tells the page. */
+export interface ChatListener {
+  connectionChanged(
+    state: RtmStatusCode.ConnectionState,
+    reason: RtmStatusCode.ConnectionChangeReason,
+  ): void;
+  /** New, or something about it is: a person's presence, a channel's members. */
+  conversationChanged(conversation: Conversation): void;
+  conversationRemoved(conversation: Conversation): void;
+  entryAdded(conversation: Conversation, entry: Entry): void;
+  receiptChanged(conversation: Conversation, message: Message): void;
+  /** Something that belongs to no conversation. */
+  noticed(text: string): void;
+}
+
+export class Chat {
+  readonly #client: RtmClient;
+  readonly #people = new Map<string, Person>();
+  readonly #channels = new Map<string, Channel>();
+
+  constructor(
+    readonly me: string,
+    private readonly listener: ChatListener,
+  ) {
+    // Without an endpoint the client connects to where the page came from.
+    this.#client = AgoraRTM.createInstance(APP_ID);
+    this.#listen();
+  }
+
+  get people(): readonly string[] {
+    return [...this.#people.keys()];
+  }
+
+  // ---------------------------------------------------------------- login
+
+  /** Once this has resolved, the SDK keeps the login alive: over lost networks and restarts of the server. */
+  async login(): Promise<void> {
+    await this.#client.login({ uid: this.me });
+  }
+
+  async logout(): Promise<void> {
+    await this.#client.logout();
+  }
+
+  /** For a page that is being closed: others see at once that we are gone. */
+  leaveNow(): void {
+    if (this.#client.connectionState !== 'DISCONNECTED') this.#client.logoutSync();
+  }
+
+  #listen(): void {
+    this.#client.on('ConnectionStateChanged', (state, reason) => {
+      this.listener.connectionChanged(state, reason);
+    });
+
+    this.#client.on('MessageFromPeer', (message, from, { serverReceivedTs, isOfflineMessage }) => {
+      const person = this.#people.get(from) ?? this.#meet(from);
+      this.#received(person, message, { from, at: serverReceivedTs, wasStored: isOfflineMessage });
+    });
+
+    // The first event after a subscription has everybody; later ones have whoever changed.
+    this.#client.on('PeersOnlineStatusChanged', (states) => {
+      for (const [name, presence] of Object.entries(states)) {
+        const person = this.#people.get(name);
+        if (!person) continue;
+        person.presence = presence;
+        this.listener.conversationChanged(person);
+      }
+    });
+
+    this.#client.on('MessageGap', (gap) => {
+      const text = gapInWords(gap);
+      const channel = gap.source.type === 'channel' && this.#channels.get(gap.source.channelId);
+      if (channel) this.listener.entryAdded(channel, { is: 'note', text, isWarning: true });
+      else this.listener.noticed(text);
+    });
+  }
+
+  // ---------------------------------------------------------------- people
+
+  /** Follows the presence of people, so that we see who is there to talk to. */
+  async addPeople(names: readonly string[]): Promise<void> {
+    const added = names.filter((name) => !this.#people.has(name)).map((name) => this.#add(name));
+    if (added.length === 0) return;
+    try {
+      await this.#client.subscribePeersOnlineStatus(added.map(({ name }) => name));
+    } catch (error) {
+      for (const person of added) this.#forget(person);
+      throw error;
+    }
+  }
+
+  async removePerson(person: Person): Promise<void> {
+    this.#forget(person);
+    await this.#client.unsubscribePeersOnlineStatus([person.name]);
+  }
+
+  /** Somebody whom we did not know has written to us. */
+  #meet(name: string): Person {
+    const person = this.#add(name);
+    this.#client.subscribePeersOnlineStatus([name]).catch((error: unknown) => {
+      this.listener.noticed(`Cannot tell whether ${name} is there. ${inWords('watch', error)}`);
+    });
+    return person;
+  }
+
+  #add(name: string): Person {
+    const person: Person = { is: 'person', name, presence: undefined };
+    this.#people.set(name, person);
+    this.listener.conversationChanged(person);
+    return person;
+  }
+
+  #forget(person: Person): void {
+    this.#people.delete(person.name);
+    this.listener.conversationRemoved(person);
+  }
+
+  // ---------------------------------------------------------------- channels
+
+  async join(name: string): Promise<void> {
+    if (this.#channels.has(name)) return;
+    const rtm = this.#client.createChannel(name);
+    const channel: Channel = { is: 'channel', name, rtm, members: new Map(), count: 0 };
+
+    // Listen first, join then: no event can slip through between the two.
+    rtm.on('ChannelMessage', (message, from, { serverReceivedTs, isOfflineMessage }) => {
+      this.#received(channel, message, { from, at: serverReceivedTs, wasStored: isOfflineMessage });
+    });
+    rtm.on('MemberJoined', (member) => this.#memberChanged(channel, member, true));
+    rtm.on('MemberLeft', (member) => this.#memberChanged(channel, member, false));
+    rtm.on('MemberCountUpdated', (count) => {
+      channel.count = count;
+      this.listener.conversationChanged(channel);
+    });
+
+    this.#channels.set(name, channel);
+    try {
+      await rtm.join();
+    } catch (error) {
+      this.#channels.delete(name);
+      throw error;
+    }
+    this.listener.conversationChanged(channel);
+
+    // What an event has told meanwhile is newer than the list.
+    for (const member of await rtm.getMembers()) {
+      if (!channel.members.has(member)) channel.members.set(member, true);
+    }
+    this.listener.conversationChanged(channel);
+  }
+
+  async leave(channel: Channel): Promise<void> {
+    await channel.rtm.leave();
+    channel.rtm.removeAllListeners();
+    this.#channels.delete(channel.name);
+    this.listener.conversationRemoved(channel);
+  }
+
+  #memberChanged(channel: Channel, member: string, isIn: boolean): void {
+    channel.members.set(member, isIn);
+    const text = `${member} ${isIn ? 'joined' : 'left'}`;
+    this.listener.entryAdded(channel, { is: 'note', text, isWarning: false });
+    this.listener.conversationChanged(channel);
+  }
+
+  // ---------------------------------------------------------------- messages
+
+  async send(to: Conversation, text: string): Promise<void> {
+    const message: Message = {
+      is: 'message',
+      from: this.me,
+      text,
+      at: Date.now(),
+      wasStored: false,
+      receipt: { is: 'sending' },
+    };
+    this.listener.entryAdded(to, message);
+    await this.deliver(to, message);
+  }
+
+  /** Sends a message, for the first time or once more, and notes on it what became of it. */
+  async deliver(to: Conversation, message: Message): Promise<void> {
+    const become = (receipt: Message['receipt'] & {}) => {
+      message.receipt = receipt;
+      this.listener.receiptChanged(to, message);
+    };
+    become({ is: 'sending' });
+    try {
+      if (to.is === 'channel') {
+        await to.rtm.sendMessage({ text: message.text });
+        become({ is: 'sent' });
+      } else {
+        const options = { enableOfflineMessaging: true };
+        const result = await this.#client.sendMessageToPeer({ text: message.text }, to.name, options);
+        become({ is: result.hasPeerReceived ? 'delivered' : 'stored' });
+      }
+    } catch (error) {
+      const action = to.is === 'channel' ? 'sendToChannel' : 'sendToPerson';
+      become({ is: 'failed', why: inWords(action, error) });
+    }
+  }
+
+  #received(
+    conversation: Conversation,
+    message: RtmMessage,
+    about: { from: string; at: number; wasStored: boolean },
+  ): void {
+    this.listener.entryAdded(conversation, { is: 'message', text: textOf(message), ...about });
+  }
+}
+
+/** Other programs may send more than text. */
+function textOf(message: RtmMessage): string {
+  if ('text' in message) return message.text;
+  if ('rawMessage' in message) {
+    return message.description || `(binary message of ${message.rawMessage.length} bytes)`;
+  }
+  return `(${message.fileName})`;
+}

@@ -1,0 +1,74 @@
+/**
+ * The demonstration page of Tidings.
+ *
+ * Reading order: `chat.ts` (all use of the SDK), `model.ts`, `words.ts`; then `view/page.ts` and what
+ * it is made of. This file is the way in and the way out: login and logout.
+ */
+import { setUserInAddress, userInAddress } from './address.js';
+import { lastName } from './memory.js';
+import { ConnectionView, Notices } from './view/connection.js';
+import { byId, onSubmit } from './view/dom.js';
+import { Page } from './view/page.js';
+import { inWords } from './words.js';
+
+const form = byId<HTMLFormElement>('login-form');
+const nameField = byId<HTMLInputElement>('name');
+const notices = new Notices();
+const page = new Page(new ConnectionView(loginAgain), notices);
+
+async function login(name: string): Promise<void> {
+  await page.login(name);
+  lastName.write(name);
+  setUserInAddress(name);
+  byId('my-name').textContent = name;
+  suggestSecondPerson(name);
+  showChat(true);
+  page.follow();
+}
+
+async function logout(): Promise<void> {
+  // Others see at once that we are gone; when the server cannot be asked, they see it a little later.
+  await page.logout().catch((error: unknown) => notices.add(inWords('login', error)));
+  setUserInAddress(null);
+  showChat(false);
+  nameField.focus();
+}
+
+/** After an ABORTED state: the old login has to be put away before a new one. */
+function loginAgain(): void {
+  const name = page.chat?.me ?? '';
+  page
+    .logout()
+    .then(() => login(name))
+    .catch((error: unknown) => notices.add(inWords('login', error)));
+}
+
+function showChat(isShown: boolean): void {
+  byId('login').hidden = isShown;
+  byId('chat').hidden = !isShown;
+  byId('me').hidden = !isShown;
+}
+
+function suggestSecondPerson(me: string): void {
+  const other = me === 'bob' ? 'alice' : 'bob';
+  const link = byId<HTMLAnchorElement>('second-person');
+  link.href = `?user=${other}`;
+  link.textContent = `Be ${other}`;
+}
+
+// A name that is there already gives way to the next one that is typed.
+nameField.addEventListener('focus', () => nameField.select());
+onSubmit(form, login, (error) => inWords('login', error));
+byId('logout').addEventListener('click', () => void logout());
+document.addEventListener('visibilitychange', () => {
+  if (!document.hidden) page.seen();
+});
+// A page that the browser only puts aside, to come back to it, keeps its login.
+window.addEventListener('pagehide', (event) => {
+  if (!event.persisted) page.chat?.leaveNow();
+});
+
+const user = userInAddress();
+nameField.value = user ?? lastName.read();
+if (user) form.requestSubmit();
+else nameField.focus();

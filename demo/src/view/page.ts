@@ -1,0 +1,201 @@
+/** The page of somebody who is logged in: routes what the chat tells to the parts that show it. */
+import type { RtmStatusCode } from '@tidings/rtm';
+import { addressOf, conversationIn } from '../address.js';
+import { Chat, type ChatListener } from '../chat.js';
+import * as memory from '../memory.js';
+import type { Conversation, Entry, Message } from '../model.js';
+import { inWords } from '../words.js';
+import type { ConnectionView, Notices } from './connection.js';
+import { ConversationView } from './conversation.js';
+import { byId, onSubmit } from './dom.js';
+import { Sidebar } from './sidebar.js';
+import { Timeline } from './timeline.js';
+
+interface Shown {
+  readonly timeline: Timeline;
+  unread: number;
+}
+
+export class Page implements ChatListener {
+  readonly #sidebar = new Sidebar();
+  readonly #timelines = byId('timelines');
+  readonly #shown = new Map<Conversation, Shown>();
+  readonly #conversation: ConversationView;
+  #chat: Chat | undefined;
+
+  constructor(
+    private readonly connection: ConnectionView,
+    private readonly notices: Notices,
+  ) {
+    this.#conversation = new ConversationView(() => this.#chat?.me ?? '', {
+      send: (to, text) => void this.#chat?.send(to, text),
+      end: (conversation) => this.#end(conversation),
+    });
+    onSubmit(
+      byId<HTMLFormElement>('add-person'),
+      (name) => this.#open({ is: 'person', name }),
+      (error) => inWords('watch', error),
+    );
+    onSubmit(
+      byId<HTMLFormElement>('join-channel'),
+      (name) => this.#open({ is: 'channel', name: name.replace(/^#/, '') }),
+      (error) => inWords('join', error),
+    );
+    window.addEventListener('hashchange', () => this.follow());
+  }
+
+  get chat(): Chat | undefined {
+    return this.#chat;
+  }
+
+  /** Rejects when the server refuses. The caller shows the page, then calls `follow`. */
+  async login(user: string): Promise<void> {
+    const chat = new Chat(user, this);
+    this.#clear();
+    this.#chat = chat;
+    try {
+      await chat.login();
+    } catch (error) {
+      this.#chat = undefined;
+      throw error;
+    }
+    chat.addPeople(memory.people.read(user)).catch((error: unknown) => {
+      this.noticed(`Your people are not shown. ${inWords('watch', error)}`);
+    });
+  }
+
+  async logout(): Promise<void> {
+    const chat = this.#chat;
+    this.#chat = undefined;
+    await chat?.logout();
+    this.#clear();
+  }
+
+  /** Opens the conversation that the address names, and makes it if it is not there yet. */
+  follow(): void {
+    const wanted = conversationIn(location.hash);
+    const previous = this.#conversation.open;
+    const found = [...this.#shown.keys()].find(({ is, name }) => is === wanted?.is && name === wanted.name);
+    const shown = found && this.#shown.get(found);
+    if (shown) shown.unread = 0;
+    this.#conversation.show(found, shown?.timeline);
+    for (const conversation of [previous, found]) {
+      if (conversation && this.#shown.has(conversation)) this.conversationChanged(conversation);
+    }
+    if (!wanted || found || !this.#chat) return;
+    this.#open(wanted).catch((error: unknown) => {
+      this.noticed(inWords(wanted.is === 'person' ? 'watch' : 'join', error));
+      location.hash = '#/';
+    });
+  }
+
+  /** The page is looked at again: what is open has been read. */
+  seen(): void {
+    const shown = this.#conversation.open && this.#shown.get(this.#conversation.open);
+    if (!this.#conversation.open || !shown) return;
+    shown.unread = 0;
+    this.conversationChanged(this.#conversation.open);
+  }
+
+  // ---------------------------------------------------------------- what the chat tells
+
+  connectionChanged(
+    state: RtmStatusCode.ConnectionState,
+    reason: RtmStatusCode.ConnectionChangeReason,
+  ): void {
+    this.connection.show(state, reason);
+  }
+
+  conversationChanged(conversation: Conversation): void {
+    const { unread } = this.#shownOf(conversation);
+    const isOpen = conversation === this.#conversation.open;
+    this.#sidebar.show(conversation, unread, isOpen);
+    if (isOpen) this.#conversation.update();
+    this.#showUnreadInTitle();
+    if (conversation.is === 'person') this.#rememberPeople();
+  }
+
+  conversationRemoved(conversation: Conversation): void {
+    this.#shown.get(conversation)?.timeline.element.remove();
+    this.#shown.delete(conversation);
+    this.#sidebar.remove(conversation);
+    if (conversation === this.#conversation.open) {
+      this.#conversation.show(undefined, undefined);
+      location.hash = '#/';
+    }
+    this.#showUnreadInTitle();
+    if (conversation.is === 'person') this.#rememberPeople();
+  }
+
+  entryAdded(conversation: Conversation, entry: Entry): void {
+    const shown = this.#shownOf(conversation);
+    shown.timeline.add(entry);
+    const isSeen = conversation === this.#conversation.open && !document.hidden;
+    if (entry.is === 'message' && !entry.receipt && !isSeen) shown.unread++;
+    this.conversationChanged(conversation);
+  }
+
+  receiptChanged(conversation: Conversation, message: Message): void {
+    this.#shownOf(conversation).timeline.showReceipt(message);
+  }
+
+  noticed(text: string): void {
+    this.notices.add(text);
+  }
+
+  // ---------------------------------------------------------------- what the user does
+
+  /** Adds a person or joins a channel, then opens it. */
+  async #open(wanted: Pick<Conversation, 'is' | 'name'>): Promise<void> {
+    await this.#add(wanted);
+    byId<HTMLInputElement>(wanted.is === 'person' ? 'person' : 'channel').value = '';
+    const address = addressOf(wanted);
+    if (location.hash === address) this.follow();
+    else location.hash = address;
+  }
+
+  async #add({ is, name }: Pick<Conversation, 'is' | 'name'>): Promise<void> {
+    if (is === 'person') await this.#chat?.addPeople([name]);
+    else await this.#chat?.join(name);
+  }
+
+  #end(conversation: Conversation): void {
+    const isChannel = conversation.is === 'channel';
+    const done = isChannel ? this.#chat?.leave(conversation) : this.#chat?.removePerson(conversation);
+    done?.catch((error: unknown) => this.noticed(inWords('watch', error)));
+  }
+
+  // ---------------------------------------------------------------- inside
+
+  #shownOf(conversation: Conversation): Shown {
+    const known = this.#shown.get(conversation);
+    if (known) return known;
+    const title = conversation.is === 'channel' ? `#${conversation.name}` : conversation.name;
+    const again = (message: Message) => void this.#chat?.deliver(conversation, message);
+    const timeline = new Timeline(`Messages with ${title}`, this.#chat?.me ?? '', again);
+    this.#timelines.append(timeline.element);
+    const shown = { timeline, unread: 0 };
+    this.#shown.set(conversation, shown);
+    return shown;
+  }
+
+  #rememberPeople(): void {
+    if (this.#chat) memory.people.write(this.#chat.me, this.#chat.people);
+  }
+
+  #showUnreadInTitle(): void {
+    let unread = 0;
+    for (const shown of this.#shown.values()) unread += shown.unread;
+    const title = this.#chat ? `${this.#chat.me} – Tidings demo` : 'Tidings demo';
+    document.title = unread > 0 ? `(${unread}) ${title}` : title;
+  }
+
+  #clear(): void {
+    this.#shown.clear();
+    this.#timelines.replaceChildren();
+    this.#sidebar.clear();
+    this.#conversation.show(undefined, undefined);
+    this.notices.clear();
+    this.#showUnreadInTitle();
+  }
+}

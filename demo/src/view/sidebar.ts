@@ -1,0 +1,53 @@
+/** The list of people and channels. */
+import type { Conversation } from '../model.js';
+import { addressOf } from '../address.js';
+import { byId, element, spoken } from './dom.js';
+
+/** What a person's presence is called. */
+export const PRESENCE_WORDS = {
+  ONLINE: 'online',
+  UNREACHABLE: 'unreachable',
+  OFFLINE: 'offline',
+} as const;
+
+export class Sidebar {
+  readonly #lists = { person: byId('people'), channel: byId('channels') };
+  readonly #items = new Map<Conversation, HTMLLIElement>();
+
+  show(conversation: Conversation, unread: number, isOpen: boolean): void {
+    let item = this.#items.get(conversation);
+    if (!item) {
+      item = element('li', '', element('a', ''));
+      this.#items.set(conversation, item);
+      this.#lists[conversation.is].append(item);
+    }
+    const link = item.querySelector('a');
+    if (!link) return;
+    link.href = addressOf(conversation);
+    if (isOpen) link.setAttribute('aria-current', 'page');
+    else link.removeAttribute('aria-current');
+    link.replaceChildren(...labelOf(conversation));
+    if (unread > 0) link.append(' ', element('span', 'unread', String(unread), spoken(' new')));
+  }
+
+  remove(conversation: Conversation): void {
+    this.#items.get(conversation)?.remove();
+    this.#items.delete(conversation);
+  }
+
+  clear(): void {
+    for (const conversation of [...this.#items.keys()]) this.remove(conversation);
+  }
+}
+
+function labelOf(conversation: Conversation): (Node | string)[] {
+  const name = element('span', 'name', conversation.name);
+  if (conversation.is === 'channel') {
+    const hash = element('span', 'hash', '#');
+    return [hash, name, ' ', element('span', 'state', String(conversation.count), spoken(' members'))];
+  }
+  const { presence } = conversation;
+  const dot = element('span', 'presence');
+  if (presence) dot.dataset['presence'] = presence;
+  return [dot, name, ' ', element('span', 'state', presence ? PRESENCE_WORDS[presence] : '')];
+}

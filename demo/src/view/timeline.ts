@@ -1,0 +1,99 @@
+/** What was said in one conversation. */
+import type { Entry, Message, Receipt } from '../model.js';
+import { element, spoken } from './dom.js';
+
+/** Older ones are taken off the page. */
+const ENTRIES_MAX = 500;
+/** Whoever has scrolled up by more than this is reading, and is not to be disturbed. Pixels. */
+const NEAR_END_PX = 120;
+
+const RECEIPTS: Readonly<Record<Exclude<Receipt['is'], 'failed'>, string>> = {
+  sending: 'sending …',
+  sent: 'sent',
+  delivered: 'delivered',
+  stored: 'stored for later',
+};
+
+const TIME = new Intl.DateTimeFormat(undefined, { hour: '2-digit', minute: '2-digit' });
+const DAY_AND_TIME = new Intl.DateTimeFormat(undefined, {
+  day: 'numeric',
+  month: 'short',
+  hour: '2-digit',
+  minute: '2-digit',
+});
+
+export class Timeline {
+  /** A log: screen readers say what is added at the end. Its height is what scrolls. */
+  readonly element = element('div', 'timeline');
+  readonly #list = element('ol', '');
+  readonly #receipts = new WeakMap<Message, HTMLElement>();
+
+  constructor(
+    label: string,
+    private readonly me: string,
+    private readonly again: (message: Message) => void,
+  ) {
+    this.element.setAttribute('role', 'log');
+    this.element.setAttribute('aria-label', label);
+    // What scrolls can be reached and scrolled by keyboard.
+    this.element.tabIndex = 0;
+    this.element.hidden = true;
+    this.element.append(this.#list);
+  }
+
+  add(entry: Entry): void {
+    const { scrollHeight, scrollTop, clientHeight } = this.element;
+    const isAtEnd = scrollHeight - scrollTop - clientHeight < NEAR_END_PX;
+    this.#list.append(entry.is === 'note' ? this.#note(entry) : this.#message(entry));
+    while (this.#list.children.length > ENTRIES_MAX) this.#list.firstElementChild?.remove();
+    if (isAtEnd || (entry.is === 'message' && entry.receipt)) this.scrollToEnd();
+  }
+
+  showReceipt(message: Message): void {
+    const line = this.#receipts.get(message);
+    const { receipt } = message;
+    if (!line || !receipt) return;
+    line.dataset['receipt'] = receipt.is;
+    if (receipt.is !== 'failed') {
+      line.replaceChildren(RECEIPTS[receipt.is]);
+      return;
+    }
+    const again = element('button', 'link', 'Try again');
+    again.type = 'button';
+    again.addEventListener('click', () => this.again(message));
+    line.replaceChildren(`failed: ${receipt.why} `, again);
+    this.scrollToEnd();
+  }
+
+  scrollToEnd(): void {
+    this.element.scrollTop = this.element.scrollHeight;
+  }
+
+  #note({ text, isWarning }: Extract<Entry, { is: 'note' }>): HTMLElement {
+    return element('li', isWarning ? 'note warning' : 'note', text);
+  }
+
+  #message(message: Message): HTMLElement {
+    const isOwn = message.from === this.me && message.receipt !== undefined;
+    const author = isOwn ? spoken('You: ') : element('span', 'author', message.from, spoken(':'));
+    const about = element('p', 'about', timeOf(message));
+    if (message.wasStored) about.append(element('span', 'was-stored', 'sent while you were away'));
+    if (message.receipt) {
+      const receipt = element('span', 'receipt');
+      this.#receipts.set(message, receipt);
+      about.append(receipt);
+    }
+    const item = element('li', isOwn ? 'message own' : 'message');
+    item.append(author, element('p', 'text', message.text), about);
+    this.showReceipt(message);
+    return item;
+  }
+}
+
+function timeOf({ at }: Message): HTMLElement {
+  const date = new Date(at);
+  const isToday = date.toDateString() === new Date().toDateString();
+  const time = element('time', '', (isToday ? TIME : DAY_AND_TIME).format(date));
+  time.dateTime = date.toISOString();
+  return time;
+}
