@@ -35,8 +35,14 @@ impl Server {
         server
     }
 
+    #[allow(dead_code, reason = "one of the two users of this file asks for it")]
     pub fn endpoint(&self) -> String {
         format!("ws://{}", self.address)
+    }
+
+    #[allow(dead_code, reason = "one of the two users of this file asks for it")]
+    pub fn address(&self) -> SocketAddr {
+        self.address
     }
 
     /// Kills the process and starts it again with its data.

@@ -21,6 +21,11 @@ const CLIENT_EVENTS = [
 ];
 const CHANNEL_EVENTS = ['ChannelMessage', 'MemberJoined', 'MemberLeft', 'MemberCountUpdated', 'AttributesUpdated'];
 
+// Node has no 'online' event; the command of that name raises one, as a browser does when the network is back.
+const network = new EventTarget();
+globalThis.addEventListener ??= network.addEventListener.bind(network);
+globalThis.removeEventListener ??= network.removeEventListener.bind(network);
+
 /** By the command's `client`: the RtmClient and its channel objects by name. */
 const clients = new Map();
 
@@ -100,6 +105,7 @@ const commands = {
   getChannelAttributes: (rtm, { channel, keys }) =>
     keys === undefined ? rtm.getChannelAttributes(channel) : rtm.getChannelAttributesByKeys(channel, keys),
   state: (rtm) => rtm.connectionState,
+  online: () => void network.dispatchEvent(new Event('online')),
   cut: (rtm) => rtm[Symbol.for('tidings.cut')](),
 };
 
