@@ -106,6 +106,11 @@ fn write(owner: &str, how: Write, attributes: &[(String, String)]) -> Value {
 /// What a result line says of an action.
 pub fn answer(action: &Action, line: &Value) -> Answer {
     if let Some(error) = line.get("error") {
+        if matches!(action, Action::Join { .. }) && error["code"] == json!(1) {
+            // Here a bad name fails already when the channel object is made, which no other SDK has (rtm-v1
+            // 2.4: code 1); what scenarios say of it is what `join` would answer.
+            return Answer::Error(tidings_wire::codes::join_channel::ERR_INVALID_ARGUMENT);
+        }
         let code = error["code"]
             .as_u64()
             .and_then(|code| u32::try_from(code).ok());
