@@ -44,3 +44,20 @@ impl Deadlines {
         self.due.front().map(|(due_ms, _)| *due_ms)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn deadlines_fall_due_in_the_order_of_their_start() {
+        let mut deadlines = Deadlines::new(100);
+        assert_eq!(deadlines.start(5, ConnectionId(1)), 105);
+        deadlines.start(5, ConnectionId(2));
+        deadlines.start(50, ConnectionId(3));
+        assert_eq!((deadlines.next(), deadlines.pop(104)), (Some(105), None));
+        assert_eq!(deadlines.pop(105), Some(ConnectionId(1)));
+        assert_eq!(deadlines.pop(149), Some(ConnectionId(2)));
+        assert_eq!((deadlines.pop(149), deadlines.next()), (None, Some(150)));
+    }
+}

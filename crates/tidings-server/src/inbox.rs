@@ -118,3 +118,63 @@ impl Inbox {
         Some(batch)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use mio::{Events, Poll, Token};
+
+    use super::*;
+
+    fn inbox() -> (Poll, Inbox) {
+        let poll = Poll::new().expect("a loop");
+        let waker = Waker::new(poll.registry(), Token(0)).expect("a waker");
+        (poll, Inbox::new(waker))
+    }
+
+    fn wakes(poll: &mut Poll) -> bool {
+        let mut events = Events::with_capacity(4);
+        poll.poll(&mut events, Some(std::time::Duration::ZERO))
+            .expect("a wait");
+        !events.is_empty()
+    }
+
+    #[test]
+    fn a_loop_is_woken_once_per_look() {
+        let (mut poll, inbox) = inbox();
+        let mailbox = inbox.mailbox();
+        mailbox.post(vec![Envelope::Drain]);
+        mailbox.post(vec![Envelope::Stop]);
+        assert!(wakes(&mut poll));
+        assert!(!wakes(&mut poll), "the second post found it woken");
+        inbox.open();
+        assert!(matches!(inbox.take().as_deref(), Some([Envelope::Drain])));
+        mailbox.post(vec![Envelope::Drain]);
+        assert!(
+            wakes(&mut poll),
+            "what is posted while it takes wakes it again"
+        );
+        assert!(matches!(inbox.take().as_deref(), Some([Envelope::Stop])));
+        assert!(matches!(inbox.take().as_deref(), Some([Envelope::Drain])));
+        assert!(inbox.take().is_none() && inbox.is_empty());
+    }
+
+    #[test]
+    fn an_inbox_says_when_it_is_full() {
+        let (_poll, inbox) = inbox();
+        let mailbox = inbox.mailbox();
+        for _ in 0..=INBOX_DEPTH_MAX / 1_000 {
+            mailbox.post((0..1_000).map(|_| Envelope::Drain).collect());
+        }
+        assert!(mailbox.is_full());
+        inbox.take().expect("a batch");
+        assert!(!mailbox.is_full());
+    }
+
+    #[test]
+    fn a_post_to_a_hub_that_has_ended_is_dropped() {
+        let (poll, inbox) = inbox();
+        let mailbox = inbox.mailbox();
+        drop((poll, inbox));
+        mailbox.post(vec![Envelope::Drain]);
+    }
+}

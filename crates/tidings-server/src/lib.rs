@@ -12,8 +12,7 @@
 //! `deadlines` (what strangers may cost), `http` (pages and health).
 //!
 //! ```
-//! use tidings_hub::Apps;
-//! use tidings_server::{Server, ServerConfig};
+//! use tidings_server::{Apps, Server, ServerConfig};
 //!
 //! let mut config = ServerConfig::new("127.0.0.1:0".parse()?);
 //! config.apps = Apps { accept_any: true, ..Apps::default() };
@@ -47,3 +46,6 @@ mod writing;
 pub use config::{HUBS_MAX, Limits, Origins, ServerConfig, StoreConfig, TlsFiles};
 pub use error::StartError;
 pub use server::{DrainHandle, RunningServer, Server};
+// What a configuration is made of, so that a program needs no other crate for it.
+pub use tidings_hub::{App, AppSettings, Apps};
+pub use tidings_wire::names::{AppId, NameError, UserId};

@@ -54,14 +54,14 @@ impl Outgoing {
 
     /// Writes as much as the stream takes.
     pub(crate) fn write_to(&mut self, stream: &mut Stream) -> io::Result<Written> {
-        while !self.frames.is_empty() {
-            let mut slices = [IoSlice::new(&[]); FRAMES_PER_WRITE];
-            let mut count = 0;
-            for (slice, frame) in slices.iter_mut().zip(&self.frames) {
-                *slice = IoSlice::new(frame);
-                count += 1;
-            }
-            match stream.write_vectored(&slices[..count]) {
+        while let Some(front) = self.frames.front() {
+            let result = if self.frames.len() == 1 {
+                // The most frequent case has a cheaper system call.
+                stream.write(front)
+            } else {
+                self.write_several(stream)
+            };
+            match result {
                 Ok(0) => return Err(ErrorKind::WriteZero.into()),
                 Ok(written) => self.advance(written),
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(Written::Blocked),
@@ -75,6 +75,16 @@ impl Outgoing {
         stream.flush()
     }
 
+    fn write_several(&self, stream: &mut Stream) -> io::Result<usize> {
+        let mut slices = [IoSlice::new(&[]); FRAMES_PER_WRITE];
+        let mut count = 0;
+        for (slice, frame) in slices.iter_mut().zip(&self.frames) {
+            *slice = IoSlice::new(frame);
+            count += 1;
+        }
+        stream.write_vectored(&slices[..count])
+    }
+
     fn advance(&mut self, mut written: usize) {
         self.bytes -= written;
         while let Some(front) = self.frames.front_mut() {
@@ -86,5 +96,27 @@ impl Outgoing {
             self.frames.pop_front();
         }
         debug_assert_eq!(written, 0, "more was written than there was");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_written_in_part_goes_on_where_it_stopped() {
+        let mut outgoing = Outgoing::default();
+        for frame in ["abc", "", "defg", "h"] {
+            outgoing.push(Bytes::from_static(frame.as_bytes()));
+        }
+        let left = |outgoing: &Outgoing| -> Vec<u8> {
+            outgoing.frames.iter().flatten().copied().collect()
+        };
+        for (written, expected) in [(2, "cdefgh"), (1, "defgh"), (3, "gh"), (2, "")] {
+            outgoing.advance(written);
+            assert_eq!(left(&outgoing), expected.as_bytes());
+            assert_eq!(outgoing.bytes(), expected.len());
+        }
+        assert!(outgoing.is_empty());
     }
 }

@@ -78,6 +78,13 @@ impl Stream {
         }
     }
 
+    pub(crate) fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match self {
+            Self::Plain(tcp) => tcp.write(bytes),
+            Self::Tls(tls) => tls.write_vectored(&[IoSlice::new(bytes)]),
+        }
+    }
+
     pub(crate) fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
         match self {
             Self::Plain(tcp) => tcp.write_vectored(slices),

@@ -74,9 +74,9 @@ impl Worker {
                     }
                 }
             }
-            if connection.outgoing.is_empty()
-                && let Stage::Closing(closing) = &connection.stage
-            {
+            // TLS may hold something back although the queue is empty.
+            let is_written = connection.outgoing.is_empty() && !connection.flags.is_blocked;
+            if is_written && let Stage::Closing(closing) = &connection.stage {
                 match closing {
                     Closing::ClientClose => {}
                     Closing::StreamEnd => connection.stream.shutdown_write(),

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use tidings_wire::names::AppId;
+use tidings_server::AppId;
 
 use crate::failure::Failure;
 
@@ -24,7 +24,7 @@ pub(crate) enum AppSpecError {
     #[error("app id {id:?} cannot be used: {source}")]
     Id {
         id: String,
-        source: tidings_wire::names::NameError,
+        source: tidings_server::NameError,
     },
     #[error("certificate {number} of app {id} has {chars} characters; it is 32 hexadecimal ones")]
     CertificateLength {

@@ -6,8 +6,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Deserializer};
-use tidings_hub::{App, Apps};
-use tidings_server::{Origins, ServerConfig, StoreConfig, TlsFiles};
+use tidings_server::{App, Apps, Origins, ServerConfig, StoreConfig, TlsFiles};
 
 use crate::app::AppSpec;
 use crate::failure::Failure;

@@ -3,13 +3,15 @@
 use std::io::Read as _;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use tidings_server::UserId;
 use tidings_token::{NewAccess007, Service, build_006, build_007, inspect};
-use tidings_wire::limits::TOKEN_BYTES_MAX;
-use tidings_wire::names::UserId;
 
 use crate::app::AppSpec;
 use crate::command::{InspectArguments, IssueArguments, TokenCommand, TokenFormat};
 use crate::failure::Failure;
+
+/// Most that is read of a token: more than any format takes, so that what is too long is refused and not cut.
+const TOKEN_INPUT_BYTES_MAX: u64 = 64 * 1024;
 
 /// Carries the sub-command out.
 pub(crate) fn run(command: TokenCommand) -> Result<(), Failure> {
@@ -83,10 +85,8 @@ fn describe(arguments: &InspectArguments) -> Result<String, Failure> {
 
 fn read_token() -> Result<String, Failure> {
     let mut token = String::new();
-    // One byte more than may be, so that a longer one is refused and not cut.
-    let bytes_max = TOKEN_BYTES_MAX as u64 + 1;
     std::io::stdin()
-        .take(bytes_max)
+        .take(TOKEN_INPUT_BYTES_MAX)
         .read_to_string(&mut token)
         .map_err(|error| {
             Failure::new(
