@@ -5,9 +5,9 @@
 import assert from 'node:assert/strict';
 
 /** Long enough for a slow machine; a condition that holds ends the wait at once. */
-const SEEN_WITHIN_MS = 10_000;
+const SEEN_WITHIN_MS = 15_000;
 /** A lost link is shown after 4 s; the way back has waits that grow. */
-const RECONNECTED_WITHIN_MS = 30_000;
+const RECONNECTED_WITHIN_MS = 45_000;
 
 export class Person {
   /** @type {string[]} */
@@ -27,8 +27,8 @@ export class Person {
   }
 
   /** A new browser profile, logged in by the address. */
-  static async arrive(browser, origin, name, { look = {}, hash = '' } = {}) {
-    const context = await browser.newContext({ viewport: { width: 1280, height: 800 }, ...look });
+  static async arrive(browser, origin, name, { hash = '' } = {}) {
+    const context = await browser.newContext({ viewport: { width: 1280, height: 800 } });
     const page = await context.newPage();
     const person = new Person(name, context, page);
     await page.goto(`${origin}/demo/?user=${encodeURIComponent(name)}${hash}`);
@@ -103,6 +103,11 @@ export class Person {
     await members.getByRole('heading', { name: count, exact: true }).waitFor();
     for (const name of names) await members.getByRole('listitem').filter({ hasText: name }).waitFor();
     assert.equal(await members.getByRole('listitem').count(), names.length);
+  }
+
+  /** A notice that belongs to no conversation. */
+  async seesNotice(text) {
+    await this.page.getByRole('alert').getByText(text).waitFor();
   }
 
   /** How often a message stands in a conversation. */

@@ -46,7 +46,7 @@ export class Notices {
   add(text: string): void {
     const dismiss = element('button', 'quiet', 'Dismiss');
     dismiss.type = 'button';
-    const notice = element('li', '', element('span', '', text), dismiss);
+    const notice = element('div', 'notice', element('p', '', text), dismiss);
     dismiss.addEventListener('click', () => notice.remove());
     this.#list.append(notice);
     // Bound: the newest three.

@@ -51,8 +51,8 @@ export class Page implements ChatListener {
   /** Rejects when the server refuses. The caller shows the page, then calls `follow`. */
   async login(user: string): Promise<void> {
     const chat = new Chat(user, this);
-    this.#clear();
     this.#chat = chat;
+    this.#clear();
     try {
       await chat.login();
     } catch (error) {

@@ -1,0 +1,53 @@
+/** How a state of the page looks: on a laptop and a phone, by day and by night. */
+import assert from 'node:assert/strict';
+import { mkdir, mkdtemp } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import axe from 'axe-core';
+
+const SIZES = [
+  { width: 1280, height: 800 },
+  { width: 390, height: 844 },
+];
+const SCHEMES = ['light', 'dark'];
+
+let folder;
+async function screenshotFolder() {
+  folder ??= process.env['E2E_SCREENSHOTS'] ?? (await mkdtemp(join(tmpdir(), 'tidings-e2e-screenshots-')));
+  await mkdir(folder, { recursive: true });
+  return folder;
+}
+
+/** Stores four pictures of the page as it stands, and checks each for width and for access. */
+export async function look(page, state, { sizes = SIZES } = {}) {
+  const before = page.viewportSize();
+  for (const size of sizes) {
+    for (const colorScheme of SCHEMES) {
+      await page.setViewportSize(size);
+      await page.emulateMedia({ colorScheme });
+      const name = `${state}-${size.width}x${size.height}-${colorScheme}`;
+      await page.screenshot({ path: join(await screenshotFolder(), `${name}.png`) });
+      await checkWidth(page, name);
+      await checkAccess(page, name);
+    }
+  }
+  await page.setViewportSize(before);
+  await page.emulateMedia({ colorScheme: null });
+}
+
+async function checkWidth(page, name) {
+  const [content, window] = await page.evaluate(() => [document.documentElement.scrollWidth, innerWidth]);
+  assert.ok(content <= window, `${name}: the page is ${content} px wide in a window of ${window} px`);
+}
+
+/** WCAG 2.2 A and AA, as far as a program can tell, contrast included. */
+async function checkAccess(page, name) {
+  await page.evaluate(axe.source);
+  const { violations } = await page.evaluate(() =>
+    window.axe.run({ runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice'] }),
+  );
+  const found = violations.map(
+    ({ id, help, nodes }) => `${id}: ${help}\n  ${nodes.map(({ html, failureSummary }) => `${html}\n    ${failureSummary}`).join('\n  ')}`,
+  );
+  assert.deepEqual(found, [], `${name} is not accessible`);
+}
