@@ -3,13 +3,14 @@
 mod common;
 
 use std::io::{Read as _, Write as _};
+use std::net::Shutdown;
 use std::time::{Duration, Instant};
 
 use common::{
     APP, Client, Seen, TestServer, UPGRADE, config, connect_tcp, exchange, get, read_head, start,
 };
 use tidings_wire::frame::encode_client;
-use tidings_wire::limits::{FRAME_BYTES_MAX, LOGIN_FRAME_BYTES_MAX};
+use tidings_wire::limits::{FRAME_BYTES_MAX, HEARTBEAT_MS, LOGIN_FRAME_BYTES_MAX};
 use tidings_wire::proto::{ClientFrame, ClientMessage, Login, Logout, client_message, request};
 use tidings_wire::ws::{Opcode, encode_frame};
 
@@ -169,27 +170,48 @@ fn frames_are_bounded_before_and_after_login() {
     fresh.send(Opcode::Binary, &vec![0; LOGIN_FRAME_BYTES_MAX + 1]);
     assert_eq!(fresh.closed().0, Some(1009));
 
-    let mut alice = Client::login(server.address(), "alice");
     // Unknown fields are ignored: a frame as large as may be that says nothing.
     let mut frame = vec![0x82, 0x3f];
-    let padding = FRAME_BYTES_MAX - 6;
+    let padding = FRAME_BYTES_MAX - 5;
     frame.extend([
         0x80 | (padding & 0x7f) as u8,
         0x80 | (padding >> 7 & 0x7f) as u8,
     ]);
     frame.push((padding >> 14) as u8);
-    frame.resize(FRAME_BYTES_MAX - 1, 0);
-    assert_eq!(frame.len(), 5 + padding);
-    alice.send(Opcode::Binary, &frame);
-    alice.send(Opcode::Ping, b"taken");
-    assert_eq!(alice.next(), Seen::Pong(b"taken".to_vec()));
+    frame.resize(FRAME_BYTES_MAX, 0);
+    // Several users: some are known to the hub at once, some only after it has asked the other.
+    for n in 0..8 {
+        let mut user = Client::login(server.address(), &format!("user-{n}"));
+        user.send(Opcode::Binary, &frame);
+        user.send(Opcode::Ping, b"taken");
+        assert_eq!(user.next(), Seen::Pong(b"taken".to_vec()));
+        // The announcement of one byte more is enough, not a byte of the message is needed.
+        user.stream
+            .write_all(&[0x82, 0xff, 0, 0, 0, 0, 0, 1, 0, 1, 1, 2, 3, 4])
+            .expect("sent");
+        assert_eq!(user.closed().0, Some(1009));
+    }
+}
 
-    // The announcement is enough, not a byte of the message is needed.
-    alice
-        .stream
-        .write_all(&[0x82, 0xff, 0, 0, 0, 0, 0, 1, 0, 1, 1, 2, 3, 4])
-        .expect("sent");
-    assert_eq!(alice.closed().0, Some(1009));
+#[test]
+fn an_end_that_arrives_with_the_last_bytes_is_noticed() {
+    let server = start();
+    let begin = Instant::now();
+    for n in 0..50 {
+        let mut client = Client::login(server.address(), &format!("user-{n}"));
+        client.send(Opcode::Ping, b"");
+        client
+            .stream
+            .shutdown(Shutdown::Write)
+            .expect("half closed");
+        while client.next() != Seen::Ended {}
+    }
+    // Well below the time after which the hub would ask whether the client is still there.
+    assert!(
+        begin.elapsed() < Duration::from_millis(HEARTBEAT_MS / 2),
+        "{:?}",
+        begin.elapsed()
+    );
 }
 
 #[test]
@@ -282,9 +304,7 @@ fn silent_and_slow_strangers_are_dropped_in_time() {
     let mut silent = connect_tcp(server.address());
     let mut slow = connect_tcp(server.address());
     let mut half_closed = connect_tcp(server.address());
-    half_closed
-        .shutdown(std::net::Shutdown::Write)
-        .expect("half closed");
+    half_closed.shutdown(Shutdown::Write).expect("half closed");
     assert_eq!(half_closed.read(&mut [0; 1]).expect("the end"), 0);
     // A byte at a time does not buy more time.
     slow.set_read_timeout(Some(Duration::from_millis(20)))
