@@ -81,7 +81,7 @@ impl Refusal {
             }
             Self::Handshake(error) => error.hint(),
             Self::Protocol => "Offer the sub-protocol tidings.v1.",
-            Self::Origin => "Add the page's origin to the server's setting `origins`.",
+            Self::Origin => "Add the page's origin to the server's option --origin.",
             Self::Draining => "Connect again in a moment.",
             Self::Full | Self::HttpBusy => "Try again after a few seconds.",
         }
