@@ -5,7 +5,9 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 
 use anyhow::{Context as _, Result, bail};
 use serde::Deserialize;
@@ -85,6 +87,8 @@ pub(crate) fn run(mode: &str) -> Result<()> {
     ];
     let mut stale = Vec::new();
     for (path, text) in outputs {
+        let is_rust = path.extension().is_some_and(|extension| extension == "rs");
+        let text = if is_rust { formatted(&text)? } else { text };
         if std::fs::read_to_string(&path).is_ok_and(|old| old == text) {
             continue;
         }
@@ -99,6 +103,24 @@ pub(crate) fn run(mode: &str) -> Result<()> {
         bail!("stale generated files, run `cargo xtask codegen`: {stale:?}");
     }
     Ok(())
+}
+
+/// Formats as `cargo fmt` does, so that its check finds nothing to say about generated files.
+fn formatted(text: &str) -> Result<String> {
+    let mut rustfmt = Command::new("rustfmt")
+        .args(["--edition", "2024", "--config", "max_width=100"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .context("running rustfmt; it comes with the Rust toolchain")?;
+    let mut input = rustfmt.stdin.take().context("standard input is piped")?;
+    input.write_all(text.as_bytes())?;
+    drop(input);
+    let output = rustfmt.wait_with_output()?;
+    if !output.status.success() {
+        bail!("rustfmt refuses a generated file");
+    }
+    Ok(String::from_utf8(output.stdout)?)
 }
 
 fn read(path: &PathBuf) -> Result<String> {

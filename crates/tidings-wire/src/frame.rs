@@ -36,7 +36,10 @@ pub fn decode_server(bytes: &[u8]) -> Result<ServerFrame, FrameError> {
 }
 
 fn fault(bytes: &[u8], error: &prost::DecodeError) -> FrameError {
-    FrameError { bytes: bytes.len(), detail: error.to_string() }
+    FrameError {
+        bytes: bytes.len(),
+        detail: error.to_string(),
+    }
 }
 
 /// Encodes a client's frame: the payload of a WebSocket message, to be masked by the sender.
@@ -49,11 +52,15 @@ pub fn encode_client(frame: &ClientFrame) -> Bytes {
 /// The result is what a socket is given as it is: a message for a thousand members is encoded once
 /// and shared.
 pub fn encode_server(kind: Kind) -> Bytes {
-    let frame = ServerFrame { messages: vec![ServerMessage { kind: Some(kind) }] };
+    let frame = ServerFrame {
+        messages: vec![ServerMessage { kind: Some(kind) }],
+    };
     let len = frame.encoded_len();
     let header = ws::header(ws::Opcode::Binary, len, None);
     let mut out = BytesMut::with_capacity(header.len() + len);
     out.put_slice(&header);
-    frame.encode(&mut out).expect("the buffer has the frame's length");
+    frame
+        .encode(&mut out)
+        .expect("the buffer has the frame's length");
     out.freeze()
 }

@@ -27,6 +27,10 @@ pub mod codes;
 pub mod limits;
 
 /// The messages of `proto/tidings.proto`: generated.
-#[allow(missing_docs, clippy::all, reason = "generated; the schema carries the comments")]
+#[allow(
+    missing_docs,
+    clippy::all,
+    reason = "generated; the schema carries the comments"
+)]
 #[path = "generated/tidings.v1.rs"]
 pub mod proto;

@@ -39,10 +39,36 @@ pub enum NameError {
 
 /// Whether a byte may stand in a user id or channel name. Source: observed, rtm-v1 2.2.
 const fn is_name_byte(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || matches!(byte,
-        b' ' | b'!' | b'#' | b'$' | b'%' | b'&' | b'(' | b')' | b'+' | b',' | b'-' | b'.' | b':'
-        | b';' | b'<' | b'=' | b'>' | b'?' | b'@' | b'[' | b']' | b'^' | b'_' | b'{' | b'|' | b'}'
-        | b'~')
+    byte.is_ascii_alphanumeric()
+        || matches!(
+            byte,
+            b' ' | b'!'
+                | b'#'
+                | b'$'
+                | b'%'
+                | b'&'
+                | b'('
+                | b')'
+                | b'+'
+                | b','
+                | b'-'
+                | b'.'
+                | b':'
+                | b';'
+                | b'<'
+                | b'='
+                | b'>'
+                | b'?'
+                | b'@'
+                | b'['
+                | b']'
+                | b'^'
+                | b'_'
+                | b'{'
+                | b'|'
+                | b'}'
+                | b'~'
+        )
 }
 
 fn check_name(text: &str) -> Result<(), NameError> {
@@ -54,7 +80,10 @@ fn check_name(text: &str) -> Result<(), NameError> {
     if text == "null" {
         return Err(NameError::Null);
     }
-    match text.char_indices().find(|(_, c)| !u8::try_from(*c).is_ok_and(is_name_byte)) {
+    match text
+        .char_indices()
+        .find(|(_, c)| !u8::try_from(*c).is_ok_and(is_name_byte))
+    {
         Some((position, found)) => Err(NameError::Character { found, position }),
         None => Ok(()),
     }
@@ -129,11 +158,18 @@ mod tests {
                        !#$%&()+,-.:;<=>?@[]^_{|}~";
         for byte in 0..=127_u8 {
             let text = char::from(byte).to_string();
-            assert_eq!(UserId::parse(&text).is_ok(), allowed.contains(&text), "byte {byte}");
+            assert_eq!(
+                UserId::parse(&text).is_ok(),
+                allowed.contains(&text),
+                "byte {byte}"
+            );
         }
         assert!(matches!(
             UserId::parse("zoë"),
-            Err(NameError::Character { found: 'ë', position: 2 })
+            Err(NameError::Character {
+                found: 'ë',
+                position: 2
+            })
         ));
     }
 
@@ -141,7 +177,10 @@ mod tests {
     fn lengths_and_the_literal_null() {
         assert_eq!(UserId::parse(""), Err(NameError::Empty));
         assert!(UserId::parse(&"x".repeat(64)).is_ok());
-        assert_eq!(UserId::parse(&"x".repeat(65)), Err(NameError::TooLong { bytes: 65 }));
+        assert_eq!(
+            UserId::parse(&"x".repeat(65)),
+            Err(NameError::TooLong { bytes: 65 })
+        );
         assert_eq!(ChannelName::parse("null"), Err(NameError::Null));
         assert!(ChannelName::parse("Null").is_ok());
         assert!(ChannelName::parse(" a ").is_ok());

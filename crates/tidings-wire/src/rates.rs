@@ -44,7 +44,10 @@ impl Bucket {
 mod tests {
     use super::*;
 
-    const RATE: Rate = Rate { calls: 180, window_ms: 3000 };
+    const RATE: Rate = Rate {
+        calls: 180,
+        window_ms: 3000,
+    };
 
     #[test]
     fn a_full_burst_passes_and_the_next_call_waits() {
@@ -62,15 +65,50 @@ mod tests {
     fn a_refused_call_takes_nothing_and_a_window_refills() {
         let mut bucket = Bucket::default();
         for now in [0_u64, 0, 0] {
-            let _ = bucket.take(Rate { calls: 2, window_ms: 5000 }, now);
+            let _ = bucket.take(
+                Rate {
+                    calls: 2,
+                    window_ms: 5000,
+                },
+                now,
+            );
         }
-        assert!(bucket.take(Rate { calls: 2, window_ms: 5000 }, 2_499).is_err());
-        assert_eq!(bucket.take(Rate { calls: 2, window_ms: 5000 }, 2_500), Ok(()));
+        assert!(
+            bucket
+                .take(
+                    Rate {
+                        calls: 2,
+                        window_ms: 5000
+                    },
+                    2_499
+                )
+                .is_err()
+        );
+        assert_eq!(
+            bucket.take(
+                Rate {
+                    calls: 2,
+                    window_ms: 5000
+                },
+                2_500
+            ),
+            Ok(())
+        );
     }
 
     #[test]
     fn zero_calls_means_unlimited() {
         let mut bucket = Bucket::default();
-        assert!((0..10_000).all(|_| bucket.take(Rate { calls: 0, window_ms: 1 }, 5).is_ok()));
+        assert!((0..10_000).all(|_| {
+            bucket
+                .take(
+                    Rate {
+                        calls: 0,
+                        window_ms: 1,
+                    },
+                    5,
+                )
+                .is_ok()
+        }));
     }
 }

@@ -170,7 +170,11 @@ impl EmbeddedEngine {
     /// [`OpenError`]; no file is changed then, but for a torn end of a journal.
     pub fn open(path: &Path, options: &Options) -> Result<Self, OpenError> {
         // An empty path means the current directory to some calls and nothing to others.
-        let path = if path.as_os_str().is_empty() { Path::new(".") } else { path };
+        let path = if path.as_os_str().is_empty() {
+            Path::new(".")
+        } else {
+            path
+        };
         let lock = directory::prepare(path)?;
         let database = directory::database_path(path);
         journal::cut_torn_end(path, &database)?;

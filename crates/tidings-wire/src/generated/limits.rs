@@ -107,32 +107,77 @@ pub const TOKEN_BYTES_MAX: usize = 4096;
 /// Keys and values of one user together. Source: rtm 2.1.
 pub const USER_ATTRIBUTES_BYTES_MAX: usize = 16384;
 /// 1 calls in 1000 ms. Source: rtm 2.1.
-pub const RATE_GET_MEMBER_COUNTS: Rate = Rate { calls: 1, window_ms: 1000 };
+pub const RATE_GET_MEMBER_COUNTS: Rate = Rate {
+    calls: 1,
+    window_ms: 1000,
+};
 /// 5 calls in 2000 ms. Source: rtm 2.1.
-pub const RATE_GET_MEMBERS: Rate = Rate { calls: 5, window_ms: 2000 };
+pub const RATE_GET_MEMBERS: Rate = Rate {
+    calls: 5,
+    window_ms: 2000,
+};
 /// 50 calls in 3000 ms. Different channels. Source: rtm 2.1.
-pub const RATE_JOIN: Rate = Rate { calls: 50, window_ms: 3000 };
+pub const RATE_JOIN: Rate = Rate {
+    calls: 50,
+    window_ms: 3000,
+};
 /// 2 calls in 5000 ms. Source: rtm 2.1.
-pub const RATE_JOIN_SAME_CHANNEL: Rate = Rate { calls: 2, window_ms: 5000 };
+pub const RATE_JOIN_SAME_CHANNEL: Rate = Rate {
+    calls: 2,
+    window_ms: 5000,
+};
 /// 2 calls in 1000 ms. Source: rtm 2.1.
-pub const RATE_LOGIN: Rate = Rate { calls: 2, window_ms: 1000 };
+pub const RATE_LOGIN: Rate = Rate {
+    calls: 2,
+    window_ms: 1000,
+};
 /// 180 calls in 3000 ms. Peer and channel messages together. Source: rtm 2.1.
-pub const RATE_MESSAGE: Rate = Rate { calls: 180, window_ms: 3000 };
+pub const RATE_MESSAGE: Rate = Rate {
+    calls: 180,
+    window_ms: 3000,
+};
 /// 10 calls in 5000 ms. Source: rtm 2.1.
-pub const RATE_QUERY_PRESENCE: Rate = Rate { calls: 10, window_ms: 5000 };
+pub const RATE_QUERY_PRESENCE: Rate = Rate {
+    calls: 10,
+    window_ms: 5000,
+};
 /// 10 calls in 5000 ms. Source: rtm 2.1.
-pub const RATE_QUERY_SUBSCRIPTIONS: Rate = Rate { calls: 10, window_ms: 5000 };
+pub const RATE_QUERY_SUBSCRIPTIONS: Rate = Rate {
+    calls: 10,
+    window_ms: 5000,
+};
 /// 10 calls in 5000 ms. Source: rtm 2.1.
-pub const RATE_READ_CHANNEL_ATTRIBUTES: Rate = Rate { calls: 10, window_ms: 5000 };
+pub const RATE_READ_CHANNEL_ATTRIBUTES: Rate = Rate {
+    calls: 10,
+    window_ms: 5000,
+};
 /// 40 calls in 5000 ms. Source: rtm 2.1.
-pub const RATE_READ_USER_ATTRIBUTES: Rate = Rate { calls: 40, window_ms: 5000 };
+pub const RATE_READ_USER_ATTRIBUTES: Rate = Rate {
+    calls: 40,
+    window_ms: 5000,
+};
 /// 2 calls in 1000 ms. Source: rtm 2.1.
-pub const RATE_RENEW_TOKEN: Rate = Rate { calls: 2, window_ms: 1000 };
+pub const RATE_RENEW_TOKEN: Rate = Rate {
+    calls: 2,
+    window_ms: 1000,
+};
 /// 10 calls in 5000 ms. Source: rtm 2.1.
-pub const RATE_SUBSCRIBE_PRESENCE: Rate = Rate { calls: 10, window_ms: 5000 };
+pub const RATE_SUBSCRIBE_PRESENCE: Rate = Rate {
+    calls: 10,
+    window_ms: 5000,
+};
 /// 10 calls in 5000 ms. Source: rtm 2.1.
-pub const RATE_UNSUBSCRIBE_PRESENCE: Rate = Rate { calls: 10, window_ms: 5000 };
+pub const RATE_UNSUBSCRIBE_PRESENCE: Rate = Rate {
+    calls: 10,
+    window_ms: 5000,
+};
 /// 10 calls in 5000 ms. Source: rtm 2.1.
-pub const RATE_WRITE_CHANNEL_ATTRIBUTES: Rate = Rate { calls: 10, window_ms: 5000 };
+pub const RATE_WRITE_CHANNEL_ATTRIBUTES: Rate = Rate {
+    calls: 10,
+    window_ms: 5000,
+};
 /// 10 calls in 5000 ms. Source: rtm 2.1.
-pub const RATE_WRITE_USER_ATTRIBUTES: Rate = Rate { calls: 10, window_ms: 5000 };
+pub const RATE_WRITE_USER_ATTRIBUTES: Rate = Rate {
+    calls: 10,
+    window_ms: 5000,
+};
