@@ -71,8 +71,10 @@ const CAUSES: Readonly<Partial<Record<AgoraRTM.MessageGap['cause'], string>>> = 
 };
 
 /** The SDK tells of every hole in what it delivers, so that a page never pretends to be complete. */
-export function gapInWords({ cause, missed }: AgoraRTM.MessageGap): string {
-  const what = missed === undefined ? 'Messages may be missing here' : `${missed} messages are missing here`;
+export function gapInWords({ source, cause, missed }: AgoraRTM.MessageGap): string {
+  const where = source.type === 'channel' ? 'here' : 'that people sent to you';
+  let what = `Messages ${where} may be missing`;
+  if (missed !== undefined) what = missed === 1 ? `1 message ${where} is missing` : `${missed} messages ${where} are missing`;
   const why = CAUSES[cause];
   return why ? `${what}: ${why}.` : `${what}.`;
 }

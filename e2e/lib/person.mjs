@@ -115,6 +115,11 @@ export class Person {
     return this.#log(title).getByRole('listitem').filter({ hasText: text }).count();
   }
 
+  /** The texts of the messages of a conversation, in their order. */
+  async textsOf(title) {
+    return this.#log(title).locator('.text').allTextContents();
+  }
+
   #log(title) {
     return this.page.getByRole('log', { name: `Messages with ${title}`, exact: true, includeHidden: true });
   }

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { launch } from '../lib/browser.mjs';
+import { look } from '../lib/looks.mjs';
 import { Person } from '../lib/person.mjs';
 import { Server } from '../lib/server.mjs';
 
@@ -56,6 +57,11 @@ test('both pages live through kill -9 of the server, and chat again', async () =
   await bob.sees('#lobby', 'Hello again');
   await bob.writes('Hello Alice');
   await alice.sees('#lobby', 'Hello Alice');
+
+  await all(people, (person) => person.sees('#lobby', 'Messages here may be missing: the server was restarted.'));
+  assert.equal(await alice.countOf('#lobby', 'bob left'), 0, 'bob was back in time');
+  assert.equal(await alice.countOf('#lobby', 'bob joined'), 1, 'bob has joined once');
+  await look(alice.page, 'restarted');
 
   await bob.opens('alice');
   assert.equal(await bob.countOf('alice', 'before the end'), 1, 'a message from before has come twice');

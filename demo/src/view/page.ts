@@ -170,9 +170,15 @@ export class Page implements ChatListener {
   #shownOf(conversation: Conversation): Shown {
     const known = this.#shown.get(conversation);
     if (known) return known;
-    const title = conversation.is === 'channel' ? `#${conversation.name}` : conversation.name;
+    const isChannel = conversation.is === 'channel';
+    const label = `Messages with ${isChannel ? '#' : ''}${conversation.name}`;
     const again = (message: Message) => void this.#chat?.deliver(conversation, message);
-    const timeline = new Timeline(`Messages with ${title}`, this.#chat?.me ?? '', again);
+    const timeline = new Timeline(
+      label,
+      this.#chat?.me ?? '',
+      isChannel ? 'authors' : 'messages',
+      again,
+    );
     this.#timelines.append(timeline.element);
     const shown = { timeline, unread: 0 };
     this.#shown.set(conversation, shown);

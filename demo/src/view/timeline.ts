@@ -4,7 +4,7 @@ import { element, spoken } from './dom.js';
 
 /** Older ones are taken off the page. */
 const ENTRIES_MAX = 500;
-/** Whoever has scrolled up by more than this is reading, and is not to be disturbed. Pixels. */
+/** As near to the end as this counts as at the end. Pixels. */
 const NEAR_END_PX = 120;
 
 const RECEIPTS: Readonly<Record<Exclude<Receipt['is'], 'failed'>, string>> = {
@@ -27,10 +27,16 @@ export class Timeline {
   readonly element = element('div', 'timeline');
   readonly #list = element('ol', '');
   readonly #receipts = new WeakMap<Message, HTMLElement>();
+  /** Who wrote the last entry; `undefined` after a note. */
+  #lastAuthor: string | undefined;
+  /** Whoever has scrolled up is reading, and is not to be disturbed. */
+  #isAtEnd = true;
 
   constructor(
     label: string,
     private readonly me: string,
+    /** In a conversation of two, everybody knows whose the other messages are. */
+    private readonly shows: 'authors' | 'messages',
     private readonly again: (message: Message) => void,
   ) {
     this.element.setAttribute('role', 'log');
@@ -39,14 +45,21 @@ export class Timeline {
     this.element.tabIndex = 0;
     this.element.hidden = true;
     this.element.append(this.#list);
+    this.element.addEventListener('scroll', () => {
+      const { scrollHeight, scrollTop, clientHeight } = this.element;
+      this.#isAtEnd = scrollHeight - scrollTop - clientHeight < NEAR_END_PX;
+    });
+    // A window that turns, or an on-screen keyboard, does not hide the newest message.
+    new ResizeObserver(() => {
+      if (this.#isAtEnd) this.scrollToEnd();
+    }).observe(this.element);
   }
 
   add(entry: Entry): void {
-    const { scrollHeight, scrollTop, clientHeight } = this.element;
-    const isAtEnd = scrollHeight - scrollTop - clientHeight < NEAR_END_PX;
     this.#list.append(entry.is === 'note' ? this.#note(entry) : this.#message(entry));
+    this.#lastAuthor = entry.is === 'note' ? undefined : entry.from;
     while (this.#list.children.length > ENTRIES_MAX) this.#list.firstElementChild?.remove();
-    if (isAtEnd || (entry.is === 'message' && entry.receipt)) this.scrollToEnd();
+    if (this.#isAtEnd || (entry.is === 'message' && entry.receipt)) this.scrollToEnd();
   }
 
   showReceipt(message: Message): void {
@@ -62,7 +75,7 @@ export class Timeline {
     again.type = 'button';
     again.addEventListener('click', () => this.again(message));
     line.replaceChildren(`failed: ${receipt.why} `, again);
-    this.scrollToEnd();
+    if (this.#isAtEnd) this.scrollToEnd();
   }
 
   scrollToEnd(): void {
@@ -75,7 +88,11 @@ export class Timeline {
 
   #message(message: Message): HTMLElement {
     const isOwn = message.from === this.me && message.receipt !== undefined;
-    const author = isOwn ? spoken('You: ') : element('span', 'author', message.from, spoken(':'));
+    // Everybody sees who begins to speak; a screen reader says it with each message.
+    const isNamed = !isOwn && this.shows === 'authors' && message.from !== this.#lastAuthor;
+    const author = isNamed
+      ? element('span', 'author', message.from, spoken(': '))
+      : spoken(`${isOwn ? 'You' : message.from}: `);
     const about = element('p', 'about', timeOf(message));
     if (message.wasStored) about.append(element('span', 'was-stored', 'sent while you were away'));
     if (message.receipt) {
