@@ -10,4 +10,5 @@ pub mod chaos;
 pub mod checks;
 pub mod random;
 pub mod scenario;
+mod wires;
 pub mod world;

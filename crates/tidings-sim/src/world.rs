@@ -96,7 +96,7 @@ pub enum Seen {
 
 /// Something that will happen.
 #[derive(Debug)]
-enum Happening {
+pub(crate) enum Happening {
     /// A hub gets an input. The incarnation tells inputs for a hub that has died apart.
     Hub {
         hub: HubId,
@@ -137,15 +137,15 @@ enum Happening {
 
 /// One connection, seen from outside.
 #[derive(Debug)]
-struct Wire {
-    client: ClientId,
-    connection: u64,
-    hub: HubId,
+pub(crate) struct Wire {
+    pub(crate) client: ClientId,
+    pub(crate) connection: u64,
+    pub(crate) hub: HubId,
     /// Neither side is told: bytes vanish.
-    is_half_open: bool,
-    to_client: ws::Decoder,
-    to_client_ms: u64,
-    to_hub_ms: u64,
+    pub(crate) is_half_open: bool,
+    pub(crate) to_client: ws::Decoder,
+    pub(crate) to_client_ms: u64,
+    pub(crate) to_hub_ms: u64,
 }
 
 struct Node {
@@ -156,29 +156,29 @@ struct Node {
 
 /// A simulated world.
 pub struct World {
-    config: WorldConfig,
-    random: Random,
-    now_ms: u64,
+    pub(crate) config: WorldConfig,
+    pub(crate) random: Random,
+    pub(crate) now_ms: u64,
     queue: BinaryHeap<Reverse<(u64, u64)>>,
     happenings: BTreeMap<u64, Happening>,
     count: u64,
     nodes: Vec<Node>,
     /// Rises with each restart of the server.
     incarnation: u64,
-    is_down: bool,
+    pub(crate) is_down: bool,
     /// Last arrival per ordered pair of hubs: bus links keep their order.
     links: BTreeMap<(HubId, HubId), u64>,
     engine: MemoryEngine,
     store_queue: Vec<(HubId, Ticket, StoreOp)>,
     is_committing: bool,
-    clients: Vec<core::Client>,
+    pub(crate) clients: Vec<core::Client>,
     /// Clients without a network.
-    offline: Vec<bool>,
-    wires: BTreeMap<ConnectionId, Wire>,
-    by_client: BTreeMap<(ClientId, u64), ConnectionId>,
-    connections: u64,
+    pub(crate) offline: Vec<bool>,
+    pub(crate) wires: BTreeMap<ConnectionId, Wire>,
+    pub(crate) by_client: BTreeMap<(ClientId, u64), ConnectionId>,
+    pub(crate) connections: u64,
     calls: u64,
-    records: Vec<Record>,
+    pub(crate) records: Vec<Record>,
     hash: SipHasher13,
     trace: Vec<String>,
 }
@@ -447,18 +447,19 @@ impl World {
             .queue
             .peek()
             .is_some_and(|Reverse((at, _))| *at <= self.now_ms);
-        if due && let Some(Reverse((_, number))) = self.queue.pop() {
-            if let Some(happening) = self.happenings.remove(&number) {
-                self.happen(happening);
-            }
+        if due
+            && let Some(Reverse((_, number))) = self.queue.pop()
+            && let Some(happening) = self.happenings.remove(&number)
+        {
+            self.happen(happening);
         }
     }
 
-    fn schedule(&mut self, delay_ms: u64, happening: Happening) {
+    pub(crate) fn schedule(&mut self, delay_ms: u64, happening: Happening) {
         self.schedule_at(self.now_ms + delay_ms, happening);
     }
 
-    fn schedule_at(&mut self, at_ms: u64, happening: Happening) {
+    pub(crate) fn schedule_at(&mut self, at_ms: u64, happening: Happening) {
         self.count += 1;
         self.queue.push(Reverse((at_ms, self.count)));
         self.happenings.insert(self.count, happening);
@@ -496,14 +497,14 @@ impl World {
             Happening::Hub { .. } | Happening::Route { .. } | Happening::Commit { .. } => {}
             Happening::Client { client, input } => self.give_client(client, *input),
             Happening::Connect { client, connection } => self.connect(client, connection),
-            Happening::FromClient { wire, bytes } => self.from_client(wire, bytes),
-            Happening::ToClient { wire, bytes } => self.to_client(wire, bytes),
+            Happening::FromClient { wire, bytes } => self.arrive_at_hub(wire, bytes),
+            Happening::ToClient { wire, bytes } => self.arrive_at_client(wire, bytes),
             Happening::CloseHub { wire } => self.close_hub(wire),
             Happening::CloseClient { wire, code } => self.close_client(wire, code),
         }
     }
 
-    fn note(&mut self, what: impl std::fmt::Display) {
+    pub(crate) fn note(&mut self, what: impl std::fmt::Display) {
         let line = format!("{:>8} {what}", self.now_ms);
         self.hash.write(line.as_bytes());
         if self.config.is_traced {
@@ -511,7 +512,7 @@ impl World {
         }
     }
 
-    fn give_hub(&mut self, hub: HubId, input: Input) {
+    pub(crate) fn give_hub(&mut self, hub: HubId, input: Input) {
         if self.is_down {
             return;
         }
@@ -666,193 +667,5 @@ impl World {
             self.send_to_hub(hub, hub, input);
         }
         self.start_commit();
-    }
-
-    // ------------------------------------------------------------ clients and their wires
-
-    fn give_client(&mut self, client: ClientId, input: core::Input) {
-        self.note(format_args!("client {} < {input:?}", client.0));
-        let mut outputs = Vec::new();
-        self.clients[client.0].handle(self.now_ms, input, &mut outputs);
-        for output in outputs {
-            self.note(format_args!("client {} > {output:?}", client.0));
-            match output {
-                core::Output::Open { connection } => {
-                    let delay = self.random.between(0, self.config.network_delay_ms_max);
-                    self.schedule(delay, Happening::Connect { client, connection });
-                }
-                core::Output::Send {
-                    connection,
-                    payload,
-                } => {
-                    self.send_from_client(client, connection, payload.to_vec());
-                }
-                core::Output::Close { connection } => {
-                    if let Some(wire) = self.by_client.get(&(client, connection)).copied() {
-                        self.by_client.remove(&(client, connection));
-                        let at = self.wires.get(&wire).map_or(0, |wire| wire.to_hub_ms);
-                        self.schedule_at(at.max(self.now_ms), Happening::CloseHub { wire });
-                    }
-                }
-                core::Output::Event(event) => self.record(client, Seen::Event(event)),
-                core::Output::Answer { id, result } => {
-                    self.record(client, Seen::Answer { id, result });
-                }
-            }
-        }
-    }
-
-    fn record(&mut self, client: ClientId, what: Seen) {
-        self.records.push(Record {
-            at_ms: self.now_ms,
-            client,
-            what,
-        });
-    }
-
-    fn wires_of(&self, client: ClientId) -> Vec<ConnectionId> {
-        self.wires
-            .iter()
-            .filter(|(_, wire)| wire.client == client)
-            .map(|(id, _)| *id)
-            .collect()
-    }
-
-    fn connect(&mut self, client: ClientId, connection: u64) {
-        if self.is_down || self.offline[client.0] {
-            let input = core::Input::Closed {
-                connection,
-                code: None,
-            };
-            return self.give_client(client, input);
-        }
-        self.connections += 1;
-        let wire_id = ConnectionId(self.connections);
-        // The kernel spreads connections over the hubs' listeners.
-        let hub = HubId(self.random.between(0, u64::from(self.config.hubs) - 1) as u16);
-        let limits = ws::Limits {
-            message_bytes_max: 1 << 20,
-            fragments_max: 64,
-        };
-        let wire = Wire {
-            client,
-            connection,
-            hub,
-            is_half_open: false,
-            to_client: ws::Decoder::new(ws::Role::Client, limits),
-            to_client_ms: self.now_ms,
-            to_hub_ms: self.now_ms,
-        };
-        self.wires.insert(wire_id, wire);
-        self.by_client.insert((client, connection), wire_id);
-        self.give_hub(
-            hub,
-            Input::Opened {
-                connection: wire_id,
-            },
-        );
-        let delay = self.random.between(0, self.config.network_delay_ms_max);
-        let input = Box::new(core::Input::Opened { connection });
-        if let Some(wire) = self.wires.get_mut(&wire_id) {
-            wire.to_client_ms = self.now_ms + delay;
-        }
-        self.schedule(delay, Happening::Client { client, input });
-    }
-
-    fn send_from_client(&mut self, client: ClientId, connection: u64, bytes: Vec<u8>) {
-        let Some(wire_id) = self.by_client.get(&(client, connection)).copied() else {
-            return;
-        };
-        let delay = self.random.between(0, self.config.network_delay_ms_max);
-        let now_ms = self.now_ms;
-        let Some(wire) = self.wires.get_mut(&wire_id) else {
-            return;
-        };
-        if wire.is_half_open {
-            return;
-        }
-        wire.to_hub_ms = wire.to_hub_ms.max(now_ms + delay);
-        let at = wire.to_hub_ms;
-        self.schedule_at(
-            at,
-            Happening::FromClient {
-                wire: wire_id,
-                bytes,
-            },
-        );
-    }
-
-    fn from_client(&mut self, wire_id: ConnectionId, bytes: Vec<u8>) {
-        let Some(wire) = self.wires.get(&wire_id).filter(|wire| !wire.is_half_open) else {
-            return;
-        };
-        let hub = wire.hub;
-        let input = match tidings_wire::frame::decode_client(&bytes) {
-            Ok(frame) => Input::Frame {
-                connection: wire_id,
-                frame,
-            },
-            Err(_) => Input::Malformed {
-                connection: wire_id,
-            },
-        };
-        self.give_hub(hub, input);
-    }
-
-    fn to_client(&mut self, wire_id: ConnectionId, mut bytes: Vec<u8>) {
-        let Some(wire) = self
-            .wires
-            .get_mut(&wire_id)
-            .filter(|wire| !wire.is_half_open)
-        else {
-            return;
-        };
-        let (client, connection) = (wire.client, wire.connection);
-        let mut payloads = Vec::new();
-        let mut events = wire.to_client.decode(&mut bytes);
-        while let Ok(Some(event)) = events.next_event() {
-            if let ws::Event::Message { payload, .. } = event {
-                payloads.push(bytes::Bytes::copy_from_slice(payload));
-            }
-        }
-        if self.by_client.get(&(client, connection)) != Some(&wire_id) {
-            return;
-        }
-        for payload in payloads {
-            self.give_client(
-                client,
-                core::Input::Received {
-                    connection,
-                    payload,
-                },
-            );
-        }
-    }
-
-    fn close_hub(&mut self, wire_id: ConnectionId) {
-        let Some(wire) = self.wires.remove(&wire_id) else {
-            return;
-        };
-        self.give_hub(
-            wire.hub,
-            Input::Closed {
-                connection: wire_id,
-            },
-        );
-    }
-
-    fn close_client(&mut self, wire_id: ConnectionId, code: Option<u16>) {
-        let ours = self
-            .by_client
-            .iter()
-            .find(|(_, wire)| **wire == wire_id)
-            .map(|(key, _)| *key);
-        if code.is_some() {
-            self.wires.remove(&wire_id);
-        }
-        if let Some((client, connection)) = ours {
-            self.by_client.remove(&(client, connection));
-            self.give_client(client, core::Input::Closed { connection, code });
-        }
     }
 }

@@ -1,0 +1,196 @@
+//! The simulated network: connections between clients and hubs, byte for byte.
+
+use tidings_client_core as core;
+use tidings_hub::Input;
+use tidings_hub::ids::{ConnectionId, HubId};
+use tidings_wire::ws;
+
+use crate::world::{ClientId, Happening, Record, Seen, Wire, World};
+
+impl World {
+    pub(crate) fn give_client(&mut self, client: ClientId, input: core::Input) {
+        self.note(format_args!("client {} < {input:?}", client.0));
+        let mut outputs = Vec::new();
+        self.clients[client.0].handle(self.now_ms, input, &mut outputs);
+        for output in outputs {
+            self.note(format_args!("client {} > {output:?}", client.0));
+            match output {
+                core::Output::Open { connection } => {
+                    let delay = self.random.between(0, self.config.network_delay_ms_max);
+                    self.schedule(delay, Happening::Connect { client, connection });
+                }
+                core::Output::Send {
+                    connection,
+                    payload,
+                } => {
+                    self.send_from_client(client, connection, payload.to_vec());
+                }
+                core::Output::Close { connection } => {
+                    if let Some(wire) = self.by_client.get(&(client, connection)).copied() {
+                        self.by_client.remove(&(client, connection));
+                        let at = self.wires.get(&wire).map_or(0, |wire| wire.to_hub_ms);
+                        self.schedule_at(at.max(self.now_ms), Happening::CloseHub { wire });
+                    }
+                }
+                core::Output::Event(event) => self.record(client, Seen::Event(event)),
+                core::Output::Answer { id, result } => {
+                    self.record(client, Seen::Answer { id, result });
+                }
+            }
+        }
+    }
+
+    pub(crate) fn record(&mut self, client: ClientId, what: Seen) {
+        self.records.push(Record {
+            at_ms: self.now_ms,
+            client,
+            what,
+        });
+    }
+
+    pub(crate) fn wires_of(&self, client: ClientId) -> Vec<ConnectionId> {
+        self.wires
+            .iter()
+            .filter(|(_, wire)| wire.client == client)
+            .map(|(id, _)| *id)
+            .collect()
+    }
+
+    pub(crate) fn connect(&mut self, client: ClientId, connection: u64) {
+        if self.is_down || self.offline[client.0] {
+            let input = core::Input::Closed {
+                connection,
+                code: None,
+            };
+            return self.give_client(client, input);
+        }
+        self.connections += 1;
+        let wire_id = ConnectionId(self.connections);
+        // The kernel spreads connections over the hubs' listeners.
+        let hub = HubId(self.random.between(0, u64::from(self.config.hubs) - 1) as u16);
+        let limits = ws::Limits {
+            message_bytes_max: 1 << 20,
+            fragments_max: 64,
+        };
+        let wire = Wire {
+            client,
+            connection,
+            hub,
+            is_half_open: false,
+            to_client: ws::Decoder::new(ws::Role::Client, limits),
+            to_client_ms: self.now_ms,
+            to_hub_ms: self.now_ms,
+        };
+        self.wires.insert(wire_id, wire);
+        self.by_client.insert((client, connection), wire_id);
+        self.give_hub(
+            hub,
+            Input::Opened {
+                connection: wire_id,
+            },
+        );
+        let delay = self.random.between(0, self.config.network_delay_ms_max);
+        let input = Box::new(core::Input::Opened { connection });
+        if let Some(wire) = self.wires.get_mut(&wire_id) {
+            wire.to_client_ms = self.now_ms + delay;
+        }
+        self.schedule(delay, Happening::Client { client, input });
+    }
+
+    pub(crate) fn send_from_client(&mut self, client: ClientId, connection: u64, bytes: Vec<u8>) {
+        let Some(wire_id) = self.by_client.get(&(client, connection)).copied() else {
+            return;
+        };
+        let delay = self.random.between(0, self.config.network_delay_ms_max);
+        let now_ms = self.now_ms;
+        let Some(wire) = self.wires.get_mut(&wire_id) else {
+            return;
+        };
+        if wire.is_half_open {
+            return;
+        }
+        wire.to_hub_ms = wire.to_hub_ms.max(now_ms + delay);
+        let at = wire.to_hub_ms;
+        self.schedule_at(
+            at,
+            Happening::FromClient {
+                wire: wire_id,
+                bytes,
+            },
+        );
+    }
+
+    pub(crate) fn arrive_at_hub(&mut self, wire_id: ConnectionId, bytes: Vec<u8>) {
+        let Some(wire) = self.wires.get(&wire_id).filter(|wire| !wire.is_half_open) else {
+            return;
+        };
+        let hub = wire.hub;
+        let input = match tidings_wire::frame::decode_client(&bytes) {
+            Ok(frame) => Input::Frame {
+                connection: wire_id,
+                frame,
+            },
+            Err(_) => Input::Malformed {
+                connection: wire_id,
+            },
+        };
+        self.give_hub(hub, input);
+    }
+
+    pub(crate) fn arrive_at_client(&mut self, wire_id: ConnectionId, mut bytes: Vec<u8>) {
+        let Some(wire) = self
+            .wires
+            .get_mut(&wire_id)
+            .filter(|wire| !wire.is_half_open)
+        else {
+            return;
+        };
+        let (client, connection) = (wire.client, wire.connection);
+        let mut payloads = Vec::new();
+        let mut events = wire.to_client.decode(&mut bytes);
+        while let Ok(Some(event)) = events.next_event() {
+            if let ws::Event::Message { payload, .. } = event {
+                payloads.push(bytes::Bytes::copy_from_slice(payload));
+            }
+        }
+        if self.by_client.get(&(client, connection)) != Some(&wire_id) {
+            return;
+        }
+        for payload in payloads {
+            self.give_client(
+                client,
+                core::Input::Received {
+                    connection,
+                    payload,
+                },
+            );
+        }
+    }
+
+    pub(crate) fn close_hub(&mut self, wire_id: ConnectionId) {
+        let Some(wire) = self.wires.remove(&wire_id) else {
+            return;
+        };
+        self.give_hub(
+            wire.hub,
+            Input::Closed {
+                connection: wire_id,
+            },
+        );
+    }
+
+    pub(crate) fn close_client(&mut self, wire_id: ConnectionId, code: Option<u16>) {
+        let ours = self
+            .by_client
+            .iter()
+            .find(|(_, wire)| **wire == wire_id)
+            .map(|(key, _)| *key);
+        if code.is_some() {
+            self.wires.remove(&wire_id);
+        }
+        if let Some((client, connection)) = ours {
+            self.by_client.remove(&(client, connection));
+            self.give_client(client, core::Input::Closed { connection, code });
+        }
+    }
+}
