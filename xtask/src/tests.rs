@@ -10,9 +10,12 @@ use crate::{codegen, layers};
 /// Seeds of the simulator in one run. More find more and cost about 40 ms each.
 const SEEDS: &str = "1000";
 
+/// A step: what it is called, and what it does.
+type Step = (&'static str, fn() -> Result<()>);
+
 /// Everything. Ends with what took how long.
 pub(crate) fn all() -> Result<()> {
-    let steps: &[(&str, fn() -> Result<()>)] = &[
+    let steps: &[Step] = &[
         ("web builds", setup::web),
         ("quick checks and Rust tests", check),
         ("simulation", || {
