@@ -37,7 +37,12 @@ export class Server {
       throw new Error(missing.map(([path, how]) => `there is no ${path}; run ${how}`).join('\n'));
     }
     server.#dataDir = await mkdtemp(join(tmpdir(), 'tidings-e2e-data-'));
-    await server.#run('127.0.0.1:0');
+    try {
+      await server.#run('127.0.0.1:0');
+    } catch (error) {
+      await server.stop();
+      throw error;
+    }
     return server;
   }
 
@@ -68,8 +73,11 @@ export class Server {
     createInterface({ input: started.stderr }).on('line', (line) => this.#note(line));
     const lines = createInterface({ input: started.stdout });
     const address = await new Promise((resolve, reject) => {
-      const fail = (what) => reject(new Error(`the server ${what}; its last lines:\n${this.#log.join('\n')}`));
       const timer = setTimeout(() => fail(`was not ready within ${READY_WITHIN_MS} ms`), READY_WITHIN_MS);
+      const fail = (what) => {
+        clearTimeout(timer);
+        reject(new Error(`the server ${what}; its last lines:\n${this.#log.join('\n')}`));
+      };
       started.once('error', (error) => fail(`could not be started: ${error.message}`));
       started.once('exit', (code, signal) => fail(`has ended with ${signal ?? code}`));
       lines.on('line', (line) => {
