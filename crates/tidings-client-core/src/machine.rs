@@ -317,11 +317,12 @@ impl Client {
             true => self.later.iter().map(|(at_ms, _)| *at_ms).min(),
             false => None,
         };
-        let doubts = self
-            .lineage
-            .channels
-            .values()
-            .filter_map(|channel| channel.deadline_ms());
+        let doubts = match self.link.is_up() {
+            true => (self.lineage.channels.values())
+                .filter_map(|channel| channel.deadline_ms())
+                .min(),
+            false => None,
+        };
         [
             self.login.map(|login| login.deadline_ms),
             self.logout.as_ref().map(|logout| logout.deadline_ms),
@@ -334,7 +335,7 @@ impl Client {
             retry,
             confirm,
             later,
-            doubts.min(),
+            doubts,
         ]
         .into_iter()
         .flatten()

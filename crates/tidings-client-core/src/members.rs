@@ -83,6 +83,18 @@ impl Channel {
         self.leavers_from_ms = until_ms;
     }
 
+    /// The link was lost before the verdict on those in doubt: they may have come back meanwhile,
+    /// so only a new list can tell. Returns whether one is needed.
+    pub(crate) fn withdraw_verdict(&mut self) -> bool {
+        match self.leavers_at_ms.take() {
+            Some(at_ms) => {
+                self.leavers_from_ms = at_ms;
+                true
+            }
+            None => false,
+        }
+    }
+
     /// Takes in a list that the application asked for, and sees.
     pub(crate) fn listed_for_application(&mut self, users: &[String], own_id: &str) {
         if users.len() >= MEMBER_EVENTS_MAX {
@@ -156,6 +168,21 @@ mod tests {
 
     fn users(text: &str) -> Vec<String> {
         text.split_whitespace().map(str::to_owned).collect()
+    }
+
+    #[test]
+    fn nobody_is_told_to_have_left_on_the_word_of_a_list_from_before_an_interruption() {
+        let mut channel = Channel::default();
+        channel.joined("bob");
+        channel.doubt();
+        channel.wait_for_leavers(30_000);
+        channel.listed_after_hole(1_000, &["alice".to_owned()], "alice");
+        assert!(channel.withdraw_verdict(), "a list is needed");
+        assert_eq!(channel.take_left(60_000), Vec::<String>::new());
+        let both = ["alice".to_owned(), "bob".to_owned()];
+        channel.listed_after_hole(61_000, &both, "alice");
+        assert_eq!(channel.take_left(90_000), Vec::<String>::new());
+        assert!(!channel.withdraw_verdict());
     }
 
     #[test]

@@ -90,7 +90,21 @@ impl Client {
                 });
             }
         }
+        self.ask_about_doubts();
         self.link_up(now_ms, out);
+    }
+
+    /// Fetches the members of channels whose verdict the interruption has overtaken.
+    fn ask_about_doubts(&mut self) {
+        for (name, channel) in &mut self.lineage.channels {
+            if channel.withdraw_verdict() {
+                let call = Call::GetMembers {
+                    channel: name.clone(),
+                };
+                let origin = Origin::Own;
+                self.first.push_back(Request { call, origin });
+            }
+        }
     }
 
     /// The session cannot be resumed: what is open is prepared for the next one.
@@ -152,8 +166,11 @@ impl Client {
         }
     }
 
-    /// Members who have not come back in time have left.
+    /// Members who have not come back in time have left. Without a link nobody knows.
     pub(crate) fn check_members(&mut self, now_ms: u64, out: &mut Vec<Output>) {
+        if !self.link.is_up() {
+            return;
+        }
         for (name, channel) in &mut self.lineage.channels {
             for user_id in channel.take_left(now_ms) {
                 let channel = name.clone();
