@@ -1,7 +1,7 @@
 //! Joined channels and what the client knows of their members, so that after a hole the difference
 //! can be told. Source: contract PRE-9.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use tidings_wire::limits::MEMBER_EVENTS_MAX;
 
@@ -22,6 +22,8 @@ pub(crate) struct Channel {
     pub(crate) is_claimed: bool,
     /// Members other than oneself. Bound: 512, above that nothing is tracked.
     members: BTreeMap<String, Standing>,
+    /// Users of whom the application was told that they left. Bound: 512, above that none is kept.
+    known_out: BTreeSet<String>,
     /// The application knows of every member: it has seen a list, or was there from the first.
     is_complete: bool,
     /// Those missing after a hole count as left not before this time: others may be on their way
@@ -43,6 +45,7 @@ pub(crate) enum Told {
 
 impl Channel {
     pub(crate) fn joined(&mut self, user_id: &str) -> Told {
+        self.known_out.remove(user_id);
         if self.members.len() >= MEMBER_EVENTS_MAX && !self.members.contains_key(user_id) {
             self.forget();
             return Told::News;
@@ -55,6 +58,14 @@ impl Channel {
 
     pub(crate) fn left(&mut self, user_id: &str) {
         self.members.remove(user_id);
+        self.note_out(user_id.to_owned());
+    }
+
+    fn note_out(&mut self, user_id: String) {
+        if self.known_out.len() >= MEMBER_EVENTS_MAX {
+            self.known_out.clear();
+        }
+        self.known_out.insert(user_id);
     }
 
     /// A count that fits what is known shows that nobody is unknown.
@@ -100,6 +111,7 @@ impl Channel {
         if users.len() >= MEMBER_EVENTS_MAX {
             return self.forget();
         }
+        self.known_out.clear();
         let others = users.iter().filter(|user| *user != own_id);
         self.members = others.map(|user| (user.clone(), Standing::Known)).collect();
         self.is_complete = true;
@@ -119,7 +131,10 @@ impl Channel {
         }
         let mut news = vec![];
         for user in users.iter().filter(|user| *user != own_id) {
-            if self.members.insert(user.clone(), Standing::Known).is_none() && self.is_complete {
+            let was_known_out = self.known_out.remove(user);
+            if self.members.insert(user.clone(), Standing::Known).is_none()
+                && (self.is_complete || was_known_out)
+            {
                 news.push(user.clone());
             }
         }
@@ -147,6 +162,7 @@ impl Channel {
         let left: Vec<_> = doubtful.map(|(user, _)| user.clone()).collect();
         self.members
             .retain(|_, standing| *standing != Standing::Doubtful);
+        left.iter().for_each(|user| self.note_out(user.clone()));
         left
     }
 
