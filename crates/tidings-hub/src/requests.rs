@@ -112,7 +112,7 @@ impl Hub {
         match self.renewed_expiry(&user, token) {
             Ok(expires) => {
                 if let Some(session) = self.sessions.get_mut(key) {
-                    session.token_expires_s = expires;
+                    session.renew_token(expires);
                 }
                 self.set_session_timer(key);
                 self.reply_done(key, cseq, out);

@@ -150,8 +150,11 @@ pub(crate) fn fact(cursor: &mut Cursor<'_>) -> Result<Event, String> {
             })
         }
         Some("token") if cursor.take("token") => {
-            cursor.expect("expired")?;
-            Ok(Event::TokenExpired)
+            if cursor.take("expired") {
+                return Ok(Event::TokenExpired);
+            }
+            cursor.expect("ends soon")?;
+            Ok(Event::TokenWillExpire)
         }
         _ => message_fact(cursor),
     }

@@ -96,6 +96,8 @@ pub struct Expectation {
 pub enum TokenKind {
     /// Good for the user, for as long as the scenario runs.
     Valid,
+    /// Good for the user, for so many seconds from now.
+    Lasting(u32),
     /// Good once, over by now.
     Expired,
     /// Made for another user.
@@ -276,6 +278,8 @@ pub enum Event {
     PresenceChanged { users: Vec<(String, PresenceState)> },
     /// Events are missing, of this channel or of the peer messages.
     Gap { channel: Option<String> },
+    /// The token ends soon.
+    TokenWillExpire,
     /// The token is over.
     TokenExpired,
 }
@@ -294,7 +298,7 @@ pub(crate) enum Source<'a> {
 impl Event {
     pub(crate) fn source(&self) -> Source<'_> {
         match self {
-            Self::State { .. } | Self::TokenExpired => Source::State,
+            Self::State { .. } | Self::TokenWillExpire | Self::TokenExpired => Source::State,
             Self::PeerMessage { from, .. } => Source::Peer(Some(from)),
             Self::Gap { channel: None } => Source::Peer(None),
             Self::MemberCount { channel, .. } => Source::Count(channel),

@@ -294,7 +294,13 @@ fn token(cursor: &mut Cursor<'_>) -> Result<Option<TokenKind>, String> {
         "foreign" => TokenKind::Foreign,
         "damaged" => TokenKind::Damaged,
         "no" => TokenKind::No,
-        other => return Err(format!("{other:?} is not a kind of token")),
+        other => match duration(other) {
+            Some(ms) if ms > 0 && ms.is_multiple_of(1_000) => {
+                let seconds = u32::try_from(ms / 1_000);
+                TokenKind::Lasting(seconds.map_err(|_| format!("{other:?} is too long"))?)
+            }
+            _ => return Err(format!("{other:?} is not a kind of token")),
+        },
     };
     cursor.expect("token")?;
     Ok(Some(kind))

@@ -92,6 +92,7 @@ impl Display for PresenceState {
 impl Display for TokenKind {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
+            Self::Lasting(seconds) => return write!(f, "{seconds}s"),
             Self::Valid => "valid",
             Self::Expired => "expired",
             Self::Foreign => "foreign",
@@ -155,6 +156,7 @@ impl Display for Event {
                 channel: Some(channel),
             } => write!(f, "gap #{}", Name(channel)),
             Self::Gap { channel: None } => f.write_str("gap inbox"),
+            Self::TokenWillExpire => f.write_str("token ends soon"),
             Self::TokenExpired => f.write_str("token expired"),
         }
     }

@@ -30,6 +30,7 @@ fn every_action_is_understood_and_shown_in_its_words() {
             "alice renews with expired token",
             "renews with expired token",
         ),
+        ("alice renews with 1m token", "renews with 60s token"),
         ("alice joins #a", "joins #a"),
         ("alice leaves #\"a b\"", "leaves #\"a b\""),
         ("alice sends #a \"x\"", "sends #a \"x\""),

@@ -149,6 +149,7 @@ impl Runner {
         self.tokens += 1;
         let (user, issued_at_unix_s, lifetime_s) = match kind {
             TokenKind::Valid => (user, now_s, 86_400),
+            TokenKind::Lasting(seconds) => (user, now_s, seconds),
             TokenKind::Expired => (user, now_s - 7_200, 3_600),
             TokenKind::Foreign => ("somebody-else", now_s, 86_400),
             TokenKind::Damaged => return "007damaged".into(),
@@ -397,6 +398,7 @@ fn from_event(event: ClientEvent) -> Option<Event> {
                 core::GapSource::Inbox => None,
             },
         },
+        ClientEvent::TokenWillExpire { .. } => Event::TokenWillExpire,
         ClientEvent::TokenExpired => Event::TokenExpired,
         ClientEvent::ChannelLost { .. } => return None,
     })

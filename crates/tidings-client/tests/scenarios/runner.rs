@@ -383,6 +383,7 @@ fn to_event(event: ClientEvent) -> Option<Event> {
             source: GapSource::Inbox,
             ..
         } => Event::Gap { channel: None },
+        ClientEvent::TokenWillExpire { .. } => Event::TokenWillExpire,
         ClientEvent::TokenExpired => Event::TokenExpired,
         ClientEvent::ChannelLost { .. } => return None,
     })

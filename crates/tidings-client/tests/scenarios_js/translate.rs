@@ -197,6 +197,7 @@ pub fn event(line: &Value) -> Option<Event> {
         "MessageGap" => Event::Gap {
             channel: args[0]["source"]["channelId"].as_str().map(Into::into),
         },
+        "TokenPrivilegeWillExpire" => Event::TokenWillExpire,
         "TokenExpired" => Event::TokenExpired,
         _ => return None,
     })

@@ -104,6 +104,8 @@ pub const REQUESTS_IN_FLIGHT_MAX: usize = 256;
 pub const RESUME_WINDOW_MS: u64 = 120000;
 /// Longest token that a login may carry. Source: contract 6.2.
 pub const TOKEN_BYTES_MAX: usize = 4096;
+/// The client is told this long before its session's token ends. Source: rtm 7.3.
+pub const TOKEN_WARNING_MS: u64 = 30000;
 /// Keys and values of one user together. Source: rtm 2.1.
 pub const USER_ATTRIBUTES_BYTES_MAX: usize = 16384;
 /// 1 calls in 1000 ms. Source: rtm 2.1.

@@ -262,7 +262,7 @@ pub struct ServerFrame {
 pub struct ServerMessage {
     #[prost(
         oneof = "server_message::Kind",
-        tags = "1, 2, 3, 4, 5, 16, 17, 18, 19, 20, 21, 22, 23, 24"
+        tags = "1, 2, 3, 4, 5, 16, 17, 18, 19, 20, 21, 22, 23, 24, 32"
     )]
     pub kind: ::core::option::Option<server_message::Kind>,
 }
@@ -300,6 +300,8 @@ pub mod server_message {
         PresenceChanged(super::PresenceChanged),
         #[prost(message, tag = "24")]
         Gap(super::Gap),
+        #[prost(message, tag = "32")]
+        TokenWillExpire(super::TokenWillExpire),
     }
 }
 /// A login was accepted. The session begins: both sequences start at 1.
@@ -524,6 +526,13 @@ pub mod gap {
 }
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Inbox {}
+/// The session's token ends soon: renew it. Once per token.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct TokenWillExpire {
+    /// When it ends, Unix milliseconds.
+    #[prost(uint64, tag = "1")]
+    pub expires_ts: u64,
+}
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
 #[repr(i32)]
 pub enum AttributeWrite {

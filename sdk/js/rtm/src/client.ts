@@ -372,6 +372,9 @@ export class RtmClient
           Object.fromEntries(event.users.map(({ userId, state }) => [userId, presenceName(state)])),
         );
         break;
+      case 'tokenWillExpire':
+        this.emit('TokenPrivilegeWillExpire');
+        break;
       case 'tokenExpired':
         this.emit('TokenExpired');
         break;

@@ -102,5 +102,7 @@ export const REQUESTS_IN_FLIGHT_MAX = 256;
 export const RESUME_WINDOW_MS = 120000;
 /** Longest token that a login may carry. Source: contract 6.2. */
 export const TOKEN_BYTES_MAX = 4096;
+/** The client is told this long before its session's token ends. Source: rtm 7.3. */
+export const TOKEN_WARNING_MS = 30000;
 /** Keys and values of one user together. Source: rtm 2.1. */
 export const USER_ATTRIBUTES_BYTES_MAX = 16384;

@@ -179,6 +179,7 @@ export const Gap = /* @__PURE__ */ message({
   cause: one(3, uint),
   missed: one(4, uint),
 });
+export const TokenWillExpire = /* @__PURE__ */ message({ expiresTs: one(1, uint) });
 export const ServerMessage = /* @__PURE__ */ message({
   kind: oneof({
     welcome: [1, Welcome],
@@ -195,6 +196,7 @@ export const ServerMessage = /* @__PURE__ */ message({
     channelAttributes: [22, ChannelAttributes],
     presenceChanged: [23, PresenceList],
     gap: [24, Gap],
+    tokenWillExpire: [32, TokenWillExpire],
   }),
 });
 export const ServerFrame = /* @__PURE__ */ message({ messages: many(1, ServerMessage) });

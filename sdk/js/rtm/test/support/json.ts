@@ -18,7 +18,7 @@ const ENUMS: Readonly<Record<string, readonly string[]>> = {
   ].map((name) => `GAP_CAUSE_${name}`),
 };
 /** uint64 fields are written as strings. */
-const LONG = ['confirm', 'cseq', 'updatedTs', 'serverTs', 'inbox', 'missed'];
+const LONG = ['confirm', 'cseq', 'updatedTs', 'serverTs', 'inbox', 'missed', 'expiresTs'];
 const ONEOFS = ['kind', 'call', 'body', 'result', 'source'];
 
 export function toJson(type: string, value: object): unknown {
