@@ -116,7 +116,6 @@ export const Failure = /* @__PURE__ */ message({
   retryAfterMs: one(3, uint),
 });
 export const Refused = /* @__PURE__ */ message({ error: maybe(1, Failure) });
-export const Skip = /* @__PURE__ */ message({ count: one(1, uint) });
 export const PeerSent = /* @__PURE__ */ message({ received: one(1, bool) });
 export const MemberCount = /* @__PURE__ */ message({ channel: one(1, string), count: one(2, uint) });
 export const MemberCounts = /* @__PURE__ */ message({ counts: many(1, MemberCount) });
@@ -179,6 +178,7 @@ export const Gap = /* @__PURE__ */ message({
   cause: one(3, uint),
   missed: one(4, uint),
 });
+export const Skip = /* @__PURE__ */ message({ count: one(1, uint), gaps: many(2, Gap) });
 export const TokenWillExpire = /* @__PURE__ */ message({ expiresTs: one(1, uint) });
 export const ServerMessage = /* @__PURE__ */ message({
   kind: oneof({
