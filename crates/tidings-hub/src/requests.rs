@@ -65,6 +65,7 @@ impl Hub {
             Some(Call::ReadChannelAttributes(call)) => {
                 self.handle_read_channel_attributes(key, cseq, call, out);
             }
+            Some(Call::ReadHistory(call)) => self.handle_read_history(key, cseq, call, out),
             Some(Call::RenewToken(call)) => self.handle_renew_token(key, cseq, &call.token, out),
             Some(Call::Logout(_)) => {
                 self.reply_done(key, cseq, out);

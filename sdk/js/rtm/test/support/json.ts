@@ -18,8 +18,8 @@ const ENUMS: Readonly<Record<string, readonly string[]>> = {
   ].map((name) => `GAP_CAUSE_${name}`),
 };
 /** uint64 fields are written as strings. */
-const LONG = ['confirm', 'cseq', 'updatedTs', 'serverTs', 'inbox', 'missed', 'expiresTs'];
-const ONEOFS = ['kind', 'call', 'body', 'result', 'source'];
+const LONG = ['confirm', 'cseq', 'updatedTs', 'serverTs', 'inbox', 'missed', 'expiresTs', 'after', 'before', 'fromTs', 'untilTs', 'position', 'next'];
+const ONEOFS = ['kind', 'conversation', 'call', 'body', 'result', 'source'];
 
 /** `type`: the name of the message, or of the field that it is in. */
 export function toJson(type: string, value: object): unknown {
