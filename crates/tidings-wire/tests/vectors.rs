@@ -11,7 +11,9 @@ fn bytes(hex: &str) -> Vec<u8> {
 }
 
 fn written_again<M: Message + Default>(bytes: &[u8]) -> Vec<u8> {
-    M::decode(bytes).expect("a vector is a message").encode_to_vec()
+    M::decode(bytes)
+        .expect("a vector is a message")
+        .encode_to_vec()
 }
 
 #[test]
