@@ -239,3 +239,69 @@ impl<'c> History<'c> {
         self.head = kept;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tidings_hub::ids::ChannelKey;
+    use tidings_hub::store_ops::StoreOp;
+    use tidings_wire::names::{AppId, ChannelName};
+
+    use super::*;
+    use crate::{Engine, MemoryEngine};
+
+    #[test]
+    fn damage_leaves_out_a_message_and_numbers_go_on_above() {
+        let conversation = Conversation::Channel(ChannelKey {
+            app: AppId::parse(&"a".repeat(32)).unwrap(),
+            channel: ChannelName::parse("room").unwrap(),
+        });
+        let limits = HistoryLimits {
+            messages_max: 10,
+            age_ms: u64::MAX,
+        };
+        let append = StoreOp::HistoryAppend {
+            conversation: conversation.clone(),
+            message: HistoryMessage {
+                position: 0,
+                from: "ann".into(),
+                body: "hi".into(),
+                server_ts: 5,
+            },
+            limits,
+        };
+        let mut engine = MemoryEngine::new();
+        let mut answers = Vec::new();
+        engine.apply(
+            &[append.clone(), append.clone(), append.clone()],
+            &mut answers,
+        );
+        // In key order: the head, three messages, the ceiling of the numbers.
+        let mut engine = engine.reopen();
+        assert!(engine.damage_record(0) && engine.damage_record(2));
+        answers.clear();
+        let range = HistoryRange {
+            after: 0,
+            before: u64::MAX,
+            from_ts: 0,
+            until_ts: u64::MAX,
+            count_max: 10,
+            bytes_max: usize::MAX,
+            order: ReadOrder::NewestFirst,
+        };
+        let read = StoreOp::HistoryRead {
+            conversation,
+            range: HistoryRange { before: 4, ..range },
+        };
+        engine.apply(&[append, read], &mut answers);
+        let StoreAnswer::HistoryAppended { position } = answers[0] else {
+            panic!("an append was answered {:?}", answers[0]);
+        };
+        assert!(position > 3, "position {position} was given before");
+        let StoreAnswer::HistoryPage { messages, .. } = &answers[1] else {
+            panic!("a read was answered {:?}", answers[1]);
+        };
+        let positions: Vec<_> = messages.iter().map(|message| message.position).collect();
+        assert_eq!(positions, [3, 1]);
+        assert!(engine.health().damaged_records >= 2);
+    }
+}
