@@ -4,6 +4,7 @@ mod codegen;
 mod layers;
 mod setup;
 mod tests;
+mod vectors;
 
 use anyhow::{Result, bail};
 

@@ -65,6 +65,69 @@ impl From<String> for Message {
     }
 }
 
+/// Whose history.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Conversation {
+    /// A channel that is joined.
+    Channel(String),
+    /// The user's own conversation with this one.
+    Peer(String),
+}
+
+/// What of a history is read; as it is by default, the oldest 100 messages.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct HistoryRange {
+    /// Only messages after this position.
+    pub after: Option<u64>,
+    /// Only messages before this position.
+    pub before: Option<u64>,
+    /// Only messages that the server received at this time or later, Unix milliseconds.
+    pub from_ts_ms: Option<u64>,
+    /// Only messages that the server received before this time, Unix milliseconds.
+    pub until_ts_ms: Option<u64>,
+    /// At most so many, 1 to 100; none = 100.
+    pub count_max: Option<u32>,
+    /// Begins at the newest and goes back.
+    pub newest_first: bool,
+}
+
+/// A message of a history.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HistoryMessage {
+    /// Its place in the conversation; rises from 1.
+    pub position: u64,
+    /// The sender.
+    pub from: String,
+    /// What was sent.
+    pub message: Message,
+    /// When the server received it, Unix milliseconds.
+    pub server_ts_ms: u64,
+}
+
+/// A part of a history.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct HistoryPage {
+    /// In the order asked for. May be fewer than asked for, even none, although more follow.
+    pub messages: Vec<HistoryMessage>,
+    /// Where to go on: the next range's `after`, or its `before` when the newest come first. None = at the end.
+    pub next: Option<u64>,
+}
+
+impl HistoryPage {
+    fn from_proto(page: proto::HistoryPage) -> Self {
+        let message = |kept: proto::HistoryMessage| HistoryMessage {
+            position: kept.position,
+            from: kept.from,
+            message: Message::from_proto(kept.message),
+            server_ts_ms: kept.server_ts,
+        };
+        Self {
+            messages: page.messages.into_iter().map(message).collect(),
+            next: (page.next > 0).then_some(page.next),
+        }
+    }
+}
+
 /// One attribute of a user or channel.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Attribute {
@@ -193,6 +256,13 @@ pub enum Call {
         /// Tell the members.
         notify: bool,
     },
+    /// Reads messages that were sent with `history`. Answered with [`Answer::History`].
+    ReadHistory {
+        /// Whose.
+        conversation: Conversation,
+        /// What of it.
+        range: HistoryRange,
+    },
     /// Reads a channel's attributes. Answered with [`Answer::Attributes`].
     ReadChannelAttributes {
         /// The channel; need not be joined.
@@ -251,6 +321,10 @@ impl Call {
                 ..
             } => channel.len() + entries(attributes),
             Self::ReadChannelAttributes { channel, keys } => channel.len() + texts(keys),
+            Self::ReadHistory {
+                conversation: Conversation::Channel(name) | Conversation::Peer(name),
+                ..
+            } => name.len(),
             Self::RenewToken { token } => token.len(),
             Self::QueryPresenceSubscriptions | Self::Logout => 0,
         }
@@ -328,6 +402,21 @@ impl Call {
             Self::ReadChannelAttributes { channel, keys } => {
                 To::ReadChannelAttributes(proto::ReadChannelAttributes { channel, keys })
             }
+            Self::ReadHistory {
+                conversation,
+                range,
+            } => To::ReadHistory(proto::ReadHistory {
+                conversation: Some(match conversation {
+                    Conversation::Channel(name) => proto::read_history::Conversation::Channel(name),
+                    Conversation::Peer(id) => proto::read_history::Conversation::PeerId(id),
+                }),
+                after: range.after.unwrap_or(0),
+                before: range.before.unwrap_or(0),
+                from_ts: range.from_ts_ms.unwrap_or(0),
+                until_ts: range.until_ts_ms.unwrap_or(0),
+                count_max: range.count_max.unwrap_or(0),
+                newest_first: range.newest_first,
+            }),
             Self::RenewToken { token } => To::RenewToken(proto::RenewToken { token }),
             Self::Logout => To::Logout(proto::Logout {}),
         }
@@ -353,6 +442,8 @@ pub enum Answer {
     Presence(Vec<(String, PresenceState)>),
     /// Attributes.
     Attributes(Vec<Attribute>),
+    /// Messages of a history.
+    History(HistoryPage),
 }
 
 impl Answer {
@@ -377,6 +468,7 @@ impl Answer {
                     .map(Attribute::from_proto)
                     .collect(),
             )),
+            Some(reply::Result::History(page)) => Ok(Self::History(HistoryPage::from_proto(page))),
             None => Err(CallError::outcome(
                 Outcome::Unsupported,
                 "the server's reply is of a kind that this client does not know".to_owned(),

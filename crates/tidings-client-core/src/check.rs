@@ -3,12 +3,12 @@
 use tidings_wire::codes::Outcome;
 use tidings_wire::limits::{
     ATTRIBUTE_KEY_BYTES_MAX, ATTRIBUTE_VALUE_BYTES_MAX, ATTRIBUTES_MAX,
-    CHANNEL_ATTRIBUTES_BYTES_MAX, MEMBER_COUNTS_PER_CALL_MAX, MESSAGE_PAYLOAD_BYTES_MAX,
-    TOKEN_BYTES_MAX, USER_ATTRIBUTES_BYTES_MAX,
+    CHANNEL_ATTRIBUTES_BYTES_MAX, HISTORY_PAGE_MAX, MEMBER_COUNTS_PER_CALL_MAX,
+    MESSAGE_PAYLOAD_BYTES_MAX, TOKEN_BYTES_MAX, USER_ATTRIBUTES_BYTES_MAX,
 };
 use tidings_wire::names::{AppId, ChannelName, UserId};
 
-use crate::call::{Attribute, AttributeWrite, Call, CallError, Message};
+use crate::call::{Attribute, AttributeWrite, Call, CallError, Conversation, Message};
 
 /// Users in one presence query. Source: rtm 2.1.
 const QUERY_USERS_MAX: usize = 256;
@@ -116,6 +116,21 @@ pub(crate) fn call(call: &Call) -> Result<(), CallError> {
         } => {
             channel(name)?;
             read(keys)
+        }
+        Call::ReadHistory {
+            conversation,
+            range,
+        } => {
+            match conversation {
+                Conversation::Channel(name) => channel(name)?,
+                Conversation::Peer(id) => user(id)?,
+            }
+            match range.count_max {
+                Some(count) if count == 0 || count as usize > HISTORY_PAGE_MAX => Err(invalid(
+                    format!("{count} messages are asked for; ask for 1 to {HISTORY_PAGE_MAX}"),
+                )),
+                _ => Ok(()),
+            }
         }
         Call::RenewToken { token } => self::token(token),
         Call::QueryPresenceSubscriptions | Call::Logout => Ok(()),

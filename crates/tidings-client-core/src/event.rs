@@ -177,6 +177,11 @@ pub enum ClientEvent {
         /// What the server says.
         error: CallError,
     },
+    /// The token ends soon: `RenewToken` with a new one keeps the login. Once per token of a session, 30 s before.
+    TokenWillExpire {
+        /// When it ends, by the server's clock, Unix milliseconds.
+        expires_ts_ms: u64,
+    },
     /// The token is over: `RenewToken` lets a reconnecting client go on, an aborted one logs out.
     TokenExpired,
 }

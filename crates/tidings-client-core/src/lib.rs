@@ -46,6 +46,9 @@ mod restore;
 mod session;
 mod unknown;
 
-pub use call::{Answer, Attribute, AttributeWrite, Call, CallError, Message, PresenceState};
+pub use call::{
+    Answer, Attribute, AttributeWrite, Call, CallError, Conversation, HistoryMessage, HistoryPage,
+    HistoryRange, Message, PresenceState,
+};
 pub use event::{ClientEvent, ConnectionReason, ConnectionState, GapCause, GapSource};
 pub use machine::{Backlog, CallId, Client, ConnectionId, Input, Output};

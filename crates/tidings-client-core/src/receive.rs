@@ -158,6 +158,11 @@ impl Client {
                 }
             }
             Kind::Gap(gap) => self.handle_gap(gap, out),
+            Kind::TokenWillExpire(proto::TokenWillExpire { expires_ts }) => {
+                out.push(Output::Event(ClientEvent::TokenWillExpire {
+                    expires_ts_ms: expires_ts,
+                }));
+            }
             Kind::Welcome(_)
             | Kind::Resumed(_)
             | Kind::Refused(_)

@@ -1,6 +1,8 @@
 //! The handle of a channel.
 
-use tidings_client_core::{Answer, Attribute, AttributeWrite, Call, Message};
+use tidings_client_core::{
+    Answer, Attribute, AttributeWrite, Call, Conversation, HistoryPage, HistoryRange, Message,
+};
 
 use crate::client::{Client, SendOptions, owned, unexpected};
 use crate::error::{AttributeError, ChannelMessageError, GetMembersError, JoinError, LeaveError};
@@ -96,6 +98,22 @@ impl Channel {
             .await?
         {
             Answer::Users(users) => Ok(users),
+            _ => Err(unexpected().into()),
+        }
+    }
+
+    /// Reads messages that were sent with [`SendOptions::history`], oldest or newest first; the channel must be
+    /// joined. An extension of ours: the RTM 1.x SDKs have no such method.
+    ///
+    /// # Errors
+    /// [`ChannelMessageError`]; code 5 when not joined.
+    pub async fn history(&self, range: HistoryRange) -> Result<HistoryPage, ChannelMessageError> {
+        let call = Call::ReadHistory {
+            conversation: Conversation::Channel(self.name.clone()),
+            range,
+        };
+        match self.client.call(call).await? {
+            Answer::History(page) => Ok(page),
             _ => Err(unexpected().into()),
         }
     }

@@ -1,7 +1,8 @@
 //! The handle of a client.
 
 use tidings_client_core::{
-    Answer, Attribute, AttributeWrite, Call, CallError, ConnectionState, Message, PresenceState,
+    Answer, Attribute, AttributeWrite, Call, CallError, ConnectionState, Conversation, HistoryPage,
+    HistoryRange, Message, PresenceState,
 };
 use tokio::sync::{mpsc, oneshot, watch};
 
@@ -153,6 +154,26 @@ impl Client {
         match self.call(call).await? {
             Answer::PeerSent { received: true } => Ok(PeerReceipt::Received),
             Answer::PeerSent { received: false } => Ok(PeerReceipt::NotReceived),
+            _ => Err(unexpected().into()),
+        }
+    }
+
+    /// Reads the conversation with one user, as far as its messages were sent with [`SendOptions::history`].
+    /// An extension of ours: the RTM 1.x SDKs have no such method.
+    ///
+    /// # Errors
+    /// [`PeerMessageError`].
+    pub async fn peer_history(
+        &self,
+        peer_id: &str,
+        range: HistoryRange,
+    ) -> Result<HistoryPage, PeerMessageError> {
+        let call = Call::ReadHistory {
+            conversation: Conversation::Peer(peer_id.to_owned()),
+            range,
+        };
+        match self.call(call).await? {
+            Answer::History(page) => Ok(page),
             _ => Err(unexpected().into()),
         }
     }

@@ -47,7 +47,7 @@ mod events;
 pub use bytes::Bytes;
 pub use tidings_client_core::{
     Attribute, AttributeWrite, ClientEvent, ConnectionReason, ConnectionState, GapCause, GapSource,
-    Message, PresenceState,
+    HistoryMessage, HistoryPage, HistoryRange, Message, PresenceState,
 };
 pub use tidings_wire::codes::Outcome;
 

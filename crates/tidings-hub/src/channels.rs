@@ -17,6 +17,7 @@ use tidings_wire::proto::{
 
 use crate::Hub;
 use crate::bus_ops::{BusOp, MemberSnapshot, Publication, Topic};
+use crate::history::history_message;
 use crate::ids::{ChannelKey, HubId, SessionId};
 use crate::inbox::Asker;
 use crate::io::{Effect, Sink};
@@ -26,7 +27,7 @@ use crate::members::{Change, Members, Missing, Stamp};
 use crate::outbox::Source;
 use crate::requests::check_message;
 use crate::sessions::SessionKey;
-use crate::store_ops::{AttributeOwner, StoreOp};
+use crate::store_ops::{AttributeOwner, HistoryMessage, StoreOp};
 use crate::stores::PendingStore;
 
 /// Publications kept while the members are being fetched; beyond it the hub goes on and repairs later.
@@ -90,6 +91,8 @@ pub(crate) struct Published {
     pub(crate) session: SessionKey,
     pub(crate) id: SessionId,
     pub(crate) what: Own,
+    /// Kept in the history when the message has its place.
+    pub(crate) history: Option<Box<HistoryMessage>>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -132,6 +135,10 @@ impl Hub {
         let Some(channel) = self.channels.get_mut(&channel_key) else {
             return;
         };
+        let history = call.history.then(|| {
+            let from = session.user.user.to_string();
+            Box::new(history_message(from, &message, self.now.unix_ms))
+        });
         // Encoded once: these bytes are what every member on every hub is sent.
         let frame = encode_server(Kind::ChannelMessage(ChannelMessage {
             channel: call.channel,
@@ -143,6 +150,7 @@ impl Hub {
             session: key,
             id: session.id,
             what: Own::Message { cseq },
+            history,
         });
         let message = Publication::Message {
             sender: session.id,
@@ -325,7 +333,11 @@ impl Hub {
                 self.reply_done(session, cseq, out);
                 self.schedule_count(key, out);
             }
-            Own::Leave { cseq } | Own::Message { cseq } => self.reply_done(session, cseq, out),
+            Own::Message { cseq } => match published.history {
+                Some(message) => self.keep_channel_message(key, session, cseq, *message, out),
+                None => self.reply_done(session, cseq, out),
+            },
+            Own::Leave { cseq } => self.reply_done(session, cseq, out),
             Own::Show | Own::Hide | Own::End => {}
         }
     }

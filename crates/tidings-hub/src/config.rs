@@ -51,6 +51,10 @@ pub struct AppSettings {
     pub inbox_messages_max: usize,
     /// Age of stored messages, in milliseconds.
     pub inbox_age_ms: u64,
+    /// Messages of one history, 0 to 10,000,000; 0 = none is kept.
+    pub history_messages_max: usize,
+    /// Age of messages of a history, in milliseconds.
+    pub history_age_ms: u64,
     /// Silence after which a user is gone, in milliseconds.
     pub presence_grace_ms: u64,
     /// How long channel attributes outlive the last member, in milliseconds.
@@ -64,6 +68,8 @@ impl Default for AppSettings {
             rate_limits: true,
             inbox_messages_max: limits::INBOX_MESSAGES_MAX,
             inbox_age_ms: limits::INBOX_AGE_MS,
+            history_messages_max: limits::HISTORY_MESSAGES_MAX,
+            history_age_ms: limits::HISTORY_AGE_MS,
             presence_grace_ms: limits::PRESENCE_GRACE_MS,
             channel_attributes_keep_ms: limits::CHANNEL_ATTRIBUTES_KEEP_MS,
         }

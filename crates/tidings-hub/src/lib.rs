@@ -36,6 +36,7 @@ pub mod bus_ops;
 mod channels;
 pub mod config;
 mod counts;
+mod history;
 mod hub;
 pub mod ids;
 mod inbox;

@@ -22,9 +22,10 @@ pub(crate) enum Kind {
     ReadUserAttributes,
     WriteChannelAttributes,
     ReadChannelAttributes,
+    ReadHistory,
 }
 
-const KINDS: usize = 13;
+const KINDS: usize = 14;
 
 /// Rates in the order of [`Kind`].
 const RATES: [(&str, Rate); KINDS] = [
@@ -44,6 +45,7 @@ const RATES: [(&str, Rate); KINDS] = [
         l::RATE_WRITE_CHANNEL_ATTRIBUTES,
     ),
     ("channel attribute reads", l::RATE_READ_CHANNEL_ATTRIBUTES),
+    ("history reads", l::RATE_READ_HISTORY),
 ];
 
 /// Channels whose joins are remembered for the same-channel rate; the oldest is forgotten first.

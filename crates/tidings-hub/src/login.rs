@@ -303,6 +303,7 @@ impl Hub {
             is_pinged: false,
             presence: PresenceState::Online,
             token_expires_s: login.token_expires_s,
+            is_expiry_told: false,
             cseq: 0,
             open_requests: 0,
             outbox: Outbox::default(),
@@ -588,7 +589,7 @@ impl Hub {
             let user = session.user.clone();
             let new = self.renewed_expiry(&user, &resume.token)?;
             if let Some(session) = self.sessions.get_mut(key) {
-                session.token_expires_s = new;
+                session.renew_token(new);
             }
             return Ok(());
         }

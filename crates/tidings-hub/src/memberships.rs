@@ -113,6 +113,7 @@ impl Hub {
             session: session_key,
             id,
             what,
+            history: None,
         });
         let topic = Topic::Channel(key.clone());
         out.emit(Effect::Bus(BusOp::Publish {

@@ -13,6 +13,7 @@ use tidings_wire::proto::{PeerMessage, PeerSent, SendToPeer as Call, reply, serv
 use crate::Hub;
 use crate::asks::PendingAsk;
 use crate::bus_ops::{Answer, BusOp, Parcel, Publication, Question, Topic};
+use crate::history::history_message;
 use crate::ids::{MessageId, UserKey};
 use crate::inbox::Origin;
 use crate::io::{Effect, Sink};
@@ -20,7 +21,7 @@ use crate::limiter;
 use crate::maps::{Map, SeededHasher};
 use crate::requests::check_message;
 use crate::sessions::{SessionKey, error};
-use crate::store_ops::StoreAnswer;
+use crate::store_ops::{Conversation, HistoryMessage, StoreAnswer};
 use crate::stores::PendingStore;
 
 /// A peer message whose sender waits for its outcome.
@@ -30,6 +31,14 @@ pub(crate) struct SendToPeer {
     cseq: u64,
     to: UserKey,
     parcel: Parcel,
+    /// To be kept in the history before it is sent.
+    history: Option<Box<HistoryMessage>>,
+}
+
+impl SendToPeer {
+    pub(crate) fn request(&self) -> (SessionKey, u64) {
+        (self.session, self.cseq)
+    }
 }
 
 /// Keeps one sender's messages to one receiver in order while some of them are being stored: a later one must
@@ -82,6 +91,9 @@ impl Hub {
         let id = MessageId::new(session.id, cseq);
         let from = session.user.clone();
         let server_ts = self.now.unix_ms;
+        let history = call
+            .history
+            .then(|| Box::new(history_message(from.user.to_string(), &message, server_ts)));
         let offline = call.offline.then(|| Bytes::from(message.encode_to_vec()));
         let frame = encode_server(Kind::PeerMessage(PeerMessage {
             from: from.user.to_string(),
@@ -106,11 +118,42 @@ impl Hub {
             cseq,
             to,
             parcel,
+            history,
         };
         match self.lanes.lanes.get_mut(&(key, send.to.clone())) {
             Some(lane) => lane.waiting.push_back(send),
-            None => self.dispatch(send, out),
+            None => self.keep_and_dispatch(send, out),
         }
+    }
+
+    /// Stores a copy first, if that is asked for: what the history lacks has not been sent.
+    fn keep_and_dispatch(&mut self, mut send: SendToPeer, out: &mut dyn Sink) {
+        let Some(message) = send.history.take() else {
+            return self.dispatch(send, out);
+        };
+        let lane = (send.session, send.to.clone());
+        self.lanes.lanes.entry(lane).or_default().appends += 1;
+        let conversation = Conversation::of_users(&send.parcel.from, &send.to.user);
+        let op = self.history_op(&send.to.app, conversation, *message);
+        self.store(op, PendingStore::PeerHistory(send), out);
+    }
+
+    /// The copy is durable, or cannot be stored.
+    pub(crate) fn finish_peer_history(
+        &mut self,
+        send: SendToPeer,
+        answer: StoreAnswer,
+        out: &mut dyn Sink,
+    ) {
+        let lane = (send.session, send.to.clone());
+        match answer {
+            StoreAnswer::Failed { reason } => {
+                let (session, cseq) = send.request();
+                self.reply_not_kept(session, cseq, &reason, out);
+            }
+            _ => self.dispatch(send, out),
+        }
+        self.finish_lane_append(&lane, out);
     }
 
     /// Hands the message to the receiver's hub: this one, or whoever is subscribed to the user's topic.
@@ -181,18 +224,23 @@ impl Hub {
             _ => Answer::Stored,
         };
         self.finish_send(send, answer, out);
-        let Some(lane) = self.lanes.lanes.get_mut(&lane_key) else {
+        self.finish_lane_append(&lane_key, out);
+    }
+
+    /// Something of the lane is stored: what waited behind it goes on.
+    fn finish_lane_append(&mut self, lane_key: &(SessionKey, UserKey), out: &mut dyn Sink) {
+        let Some(lane) = self.lanes.lanes.get_mut(lane_key) else {
             return;
         };
         lane.appends -= 1;
-        while let Some(lane) = self.lanes.lanes.get_mut(&lane_key) {
+        while let Some(lane) = self.lanes.lanes.get_mut(lane_key) {
             if lane.appends > 0 {
                 return;
             }
             match lane.waiting.pop_front() {
-                Some(next) => self.dispatch(next, out),
+                Some(next) => self.keep_and_dispatch(next, out),
                 None => {
-                    self.lanes.lanes.remove(&lane_key);
+                    self.lanes.lanes.remove(lane_key);
                 }
             }
         }

@@ -65,6 +65,7 @@ impl Hub {
             Some(Call::ReadChannelAttributes(call)) => {
                 self.handle_read_channel_attributes(key, cseq, call, out);
             }
+            Some(Call::ReadHistory(call)) => self.handle_read_history(key, cseq, call, out),
             Some(Call::RenewToken(call)) => self.handle_renew_token(key, cseq, &call.token, out),
             Some(Call::Logout(_)) => {
                 self.reply_done(key, cseq, out);
@@ -112,7 +113,7 @@ impl Hub {
         match self.renewed_expiry(&user, token) {
             Ok(expires) => {
                 if let Some(session) = self.sessions.get_mut(key) {
-                    session.token_expires_s = expires;
+                    session.renew_token(expires);
                 }
                 self.set_session_timer(key);
                 self.reply_done(key, cseq, out);

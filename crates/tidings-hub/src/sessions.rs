@@ -6,10 +6,12 @@ use bytes::Bytes;
 use tidings_wire::codes::{CloseCode, Outcome};
 use tidings_wire::frame::encode_server;
 use tidings_wire::limits::{
-    HEARTBEAT_ANSWER_MS, HEARTBEAT_MS, PRESENCE_UNREACHABLE_MS, RESUME_WINDOW_MS,
+    HEARTBEAT_ANSWER_MS, HEARTBEAT_MS, PRESENCE_UNREACHABLE_MS, RESUME_WINDOW_MS, TOKEN_WARNING_MS,
 };
 use tidings_wire::names::ChannelName;
-use tidings_wire::proto::{Done, Error, PresenceState, Reply, reply, server_message::Kind};
+use tidings_wire::proto::{
+    Done, Error, PresenceState, Reply, TokenWillExpire, reply, server_message::Kind,
+};
 
 use crate::bus_ops::{BusOp, LoginStamp, Topic};
 use crate::ids::{ConnectionId, SessionId, UserKey};
@@ -47,6 +49,8 @@ pub(crate) struct Session {
     pub(crate) presence: PresenceState,
     /// Unix second at which its token ends; `None` for an app without certificate.
     pub(crate) token_expires_s: Option<u64>,
+    /// The client has been told that this token ends soon.
+    pub(crate) is_expiry_told: bool,
     /// Highest request number that was received.
     pub(crate) cseq: u64,
     /// Requests without a reply. Bound: `REQUESTS_IN_FLIGHT_MAX`.
@@ -69,6 +73,23 @@ impl Session {
     /// Whether its user counts as there: connected, or within the grace.
     pub(crate) fn is_here(&self) -> bool {
         self.presence != PresenceState::Offline
+    }
+
+    /// Replaces the token: the new one has its own end, and its own warning.
+    pub(crate) fn renew_token(&mut self, expires_s: Option<u64>) {
+        self.token_expires_s = expires_s;
+        self.is_expiry_told = false;
+    }
+
+    /// When something is to be done about the token, in Unix milliseconds; `None` = never.
+    ///
+    /// A client that is away is warned when it is back: a warning that waits for it may come too late to be true.
+    fn token_due_ms(&self) -> Option<u64> {
+        let ends_ms = self.token_expires_s? * 1_000;
+        if !self.is_expiry_told && self.connection.is_some() {
+            return Some(ends_ms.saturating_sub(TOKEN_WARNING_MS));
+        }
+        self.settings.kick_on_token_expiry.then_some(ends_ms)
     }
 }
 
@@ -185,8 +206,8 @@ impl Hub {
             }
             PresenceState::Offline => heard + RESUME_WINDOW_MS,
         });
-        if let Some(expires_s) = session.token_expires_s {
-            let left_ms = (expires_s * 1000).saturating_sub(self.now.unix_ms);
+        if let Some(token_due_ms) = session.token_due_ms() {
+            let left_ms = token_due_ms.saturating_sub(self.now.unix_ms);
             due = due.min(self.now.mono_ms + left_ms);
         }
         self.timers
@@ -206,6 +227,7 @@ impl Hub {
         {
             return self.end_session(key, End::TokenExpired, out);
         }
+        Self::warn_of_expiry(session, self.now.unix_ms, out);
         if let Some(connection) = session.connection {
             if silent_ms >= HEARTBEAT_MS + HEARTBEAT_ANSWER_MS && session.is_pinged {
                 return self.detach_and_check(key, out);
@@ -239,6 +261,25 @@ impl Hub {
             return self.end_session(key, End::WindowOver, out);
         }
         self.set_session_timer(key);
+    }
+
+    /// Tells a connected client, once per token, that its token ends soon (rtm-v1 7.3).
+    fn warn_of_expiry(session: &mut Session, now_unix_ms: u64, out: &mut dyn Sink) {
+        let Some(expires_s) = session.token_expires_s else {
+            return;
+        };
+        let expires_ts = expires_s * 1_000;
+        let is_due = now_unix_ms + TOKEN_WARNING_MS >= expires_ts;
+        if !is_due || session.is_expiry_told || session.connection.is_none() {
+            return;
+        }
+        session.is_expiry_told = true;
+        if now_unix_ms >= expires_ts {
+            // The clock has jumped over the warning's time, and the app lets its users stay.
+            return;
+        }
+        let frame = encode_server(Kind::TokenWillExpire(TokenWillExpire { expires_ts }));
+        Self::push(session, frame, Source::Call, out);
     }
 
     fn detach_and_check(&mut self, key: SessionKey, out: &mut dyn Sink) {

@@ -5,6 +5,7 @@
 //! operation means *durable*: the record was fsynced. After `Failed` nothing of the operation happened.
 
 use bytes::Bytes;
+use tidings_wire::names::{AppId, UserId};
 use tidings_wire::proto::AttributeWrite;
 
 use crate::ids::{ChannelKey, MessageId, UserKey};
@@ -16,6 +17,102 @@ pub enum StoreKey {
     User(UserKey),
     /// A channel's attributes.
     Channel(ChannelKey),
+    /// A history.
+    History(Conversation),
+}
+
+/// Whose history.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Conversation {
+    /// Of two users, or of one with itself.
+    Users(UserPair),
+    /// Of a channel.
+    Channel(ChannelKey),
+}
+
+impl Conversation {
+    /// The conversation of a user with another one of its app, whichever of them is named first.
+    pub fn of_users(one: &UserKey, other: &UserId) -> Self {
+        let (lesser, greater) = match one.user.as_str() <= other.as_str() {
+            true => (one.user.clone(), other.clone()),
+            false => (other.clone(), one.user.clone()),
+        };
+        Self::Users(UserPair {
+            app: one.app.clone(),
+            lesser,
+            greater,
+        })
+    }
+}
+
+/// Two users of one app, in no order.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct UserPair {
+    app: AppId,
+    lesser: UserId,
+    greater: UserId,
+}
+
+impl UserPair {
+    /// Their app.
+    pub fn app(&self) -> &AppId {
+        &self.app
+    }
+
+    /// Both, sorted.
+    pub fn users(&self) -> (&UserId, &UserId) {
+        (&self.lesser, &self.greater)
+    }
+}
+
+/// A message of a history.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HistoryMessage {
+    /// Its place in the conversation: rises, from 1. 0 in an append (not yet known).
+    pub position: u64,
+    /// The sender's user id.
+    pub from: String,
+    /// An encoded `tidings.v1.Message`.
+    pub body: Bytes,
+    /// When the server received it, in Unix milliseconds.
+    pub server_ts: u64,
+}
+
+/// Bounds of one history, given with every append since they are settings of the app.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct HistoryLimits {
+    /// Most messages; the oldest goes first.
+    pub messages_max: usize,
+    /// The oldest messages go that have a `server_ts` at least this much before the append's. Milliseconds.
+    pub age_ms: u64,
+}
+
+/// From which end a history is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ReadOrder {
+    /// From the beginning of the range.
+    OldestFirst,
+    /// From its end.
+    NewestFirst,
+}
+
+/// What is read of a history.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct HistoryRange {
+    /// Messages up to and including this position are left out.
+    pub after: u64,
+    /// Messages from this position on are left out. `u64::MAX` = none.
+    pub before: u64,
+    /// Messages stamped before this are left out. Unix milliseconds.
+    pub from_ts: u64,
+    /// Messages stamped at this or later are left out. Unix milliseconds, `u64::MAX` = none.
+    pub until_ts: u64,
+    /// Most messages in the answer.
+    pub count_max: usize,
+    /// Most bytes of bodies in the answer; one message comes in any case.
+    pub bytes_max: usize,
+    /// From which end.
+    pub order: ReadOrder,
 }
 
 /// Whose attributes.
@@ -156,6 +253,22 @@ pub enum StoreOp {
         /// Continue after this owner.
         after: Option<AttributeOwner>,
     },
+    /// Appends a message to a history. Answer: `HistoryAppended`.
+    HistoryAppend {
+        /// Whose.
+        conversation: Conversation,
+        /// The message; its `position` is assigned by the store.
+        message: HistoryMessage,
+        /// Bounds; what must go to keep them is deleted in the same step.
+        limits: HistoryLimits,
+    },
+    /// Reads a history. Answer: `HistoryPage`.
+    HistoryRead {
+        /// Whose.
+        conversation: Conversation,
+        /// What of it.
+        range: HistoryRange,
+    },
 }
 
 impl StoreOp {
@@ -173,6 +286,10 @@ impl StoreOp {
                 AttributeOwner::User(user) => StoreKey::User(user.clone()),
                 AttributeOwner::Channel(channel) => StoreKey::Channel(channel.clone()),
             }),
+            StoreOp::HistoryAppend { conversation, .. }
+            | StoreOp::HistoryRead { conversation, .. } => {
+                Some(StoreKey::History(conversation.clone()))
+            }
             StoreOp::AttributeOwners { .. } => None,
         }
     }
@@ -223,6 +340,18 @@ pub enum StoreAnswer {
         owners: Vec<AttributeOwner>,
         /// Whether more follow.
         has_more: bool,
+    },
+    /// The message is durable.
+    HistoryAppended {
+        /// Its place.
+        position: u64,
+    },
+    /// Messages of a history, in the order asked for.
+    HistoryPage {
+        /// At most as many as asked for; may be none although more follow.
+        messages: Vec<HistoryMessage>,
+        /// Where to go on: as `after`, or as `before` when the newest come first. 0 = nothing is left.
+        next: u64,
     },
     /// Not carried out: the disk is full, failing or the store is shutting down.
     Failed {

@@ -27,6 +27,12 @@ pub(crate) enum PendingStore {
     InboxPage(SessionKey),
     /// Attributes.
     Attributes(AttributeStore),
+    /// A channel message has its place and is to be in the history before its sender is answered.
+    ChannelHistory { session: SessionKey, cseq: u64 },
+    /// A peer message is to be in the history before it is sent.
+    PeerHistory(SendToPeer),
+    /// A page of a history.
+    HistoryPage { session: SessionKey, cseq: u64 },
 }
 
 #[derive(Debug)]
@@ -74,6 +80,13 @@ impl Hub {
                 self.apply_delivery_stored(session, id, from, answer, out);
             }
             PendingStore::InboxPage(session) => self.apply_inbox_page(session, answer, out),
+            PendingStore::ChannelHistory { session, cseq } => {
+                self.finish_channel_history(session, cseq, answer, out);
+            }
+            PendingStore::PeerHistory(send) => self.finish_peer_history(send, answer, out),
+            PendingStore::HistoryPage { session, cseq } => {
+                self.finish_read_history(session, cseq, answer, out);
+            }
             PendingStore::Attributes(pending) => self.apply_attributes(pending, answer, out),
         }
     }

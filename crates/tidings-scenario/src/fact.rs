@@ -150,8 +150,11 @@ pub(crate) fn fact(cursor: &mut Cursor<'_>) -> Result<Event, String> {
             })
         }
         Some("token") if cursor.take("token") => {
-            cursor.expect("expired")?;
-            Ok(Event::TokenExpired)
+            if cursor.take("expired") {
+                return Ok(Event::TokenExpired);
+            }
+            cursor.expect("ends soon")?;
+            Ok(Event::TokenWillExpire)
         }
         _ => message_fact(cursor),
     }
@@ -198,6 +201,7 @@ pub(crate) enum Shape {
     MemberCounts,
     Presence,
     Attributes,
+    History,
 }
 
 impl Shape {
@@ -206,7 +210,11 @@ impl Shape {
         match self {
             Self::Done => Some(Answer::Done),
             Self::PeerSent => Some(Answer::Received),
-            Self::Users | Self::MemberCounts | Self::Presence | Self::Attributes => None,
+            Self::Users
+            | Self::MemberCounts
+            | Self::Presence
+            | Self::Attributes
+            | Self::History => None,
         }
     }
 }
@@ -241,7 +249,19 @@ pub(crate) fn answer(cursor: &mut Cursor<'_>, shape: Shape) -> Result<Answer, St
         }
         Shape::Presence => Ok(Answer::Presence(presence(cursor)?)),
         Shape::Attributes => Ok(Answer::Attributes(stated_pairs(cursor)?)),
+        Shape::History => Ok(Answer::History(messages(cursor)?)),
     }
+}
+
+fn messages(cursor: &mut Cursor<'_>) -> Result<Vec<(String, Message)>, String> {
+    let mut list = vec![];
+    if cursor.take("nothing") {
+        return Ok(list);
+    }
+    while !cursor.is_at_end() && !is_time(cursor) {
+        list.push((cursor.name("a user")?, message(cursor)?));
+    }
+    Ok(list)
 }
 
 fn users(cursor: &mut Cursor<'_>) -> Result<Vec<String>, String> {

@@ -96,6 +96,8 @@ pub struct Expectation {
 pub enum TokenKind {
     /// Good for the user, for as long as the scenario runs.
     Valid,
+    /// Good for the user, for so many seconds from now.
+    Lasting(u32),
     /// Good once, over by now.
     Expired,
     /// Made for another user.
@@ -135,6 +137,16 @@ pub enum Message {
     },
 }
 
+/// Whose history is read.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Conversation {
+    /// A channel's.
+    Channel(String),
+    /// The client's own with this user.
+    Peer(String),
+}
+
 /// Something to do.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "do", rename_all = "snake_case")]
@@ -151,12 +163,23 @@ pub enum Action {
     /// The client leaves a channel.
     Leave { channel: String },
     /// The client sends to a channel.
-    SendToChannel { channel: String, message: Message },
+    SendToChannel {
+        channel: String,
+        message: Message,
+        history: bool,
+    },
     /// The client sends to a user.
     SendToPeer {
         peer_id: String,
         message: Message,
         offline: bool,
+        history: bool,
+    },
+    /// The client reads a history.
+    ReadHistory {
+        of: Conversation,
+        newest_first: bool,
+        count_max: Option<u32>,
     },
     /// The client asks for a channel's members.
     GetMembers { channel: String },
@@ -208,7 +231,7 @@ impl Action {
     }
 }
 
-/// What a call is answered. Lists are in no order.
+/// What a call is answered. Lists are in no order, but for messages.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Answer {
@@ -226,6 +249,8 @@ pub enum Answer {
     Presence(Vec<(String, PresenceState)>),
     /// Keys and values.
     Attributes(Vec<(String, String)>),
+    /// Messages with their senders, in order.
+    History(Vec<(String, Message)>),
     /// It failed, with this code of the method's family in the RTM 1.x API.
     Error(u32),
 }
@@ -276,6 +301,8 @@ pub enum Event {
     PresenceChanged { users: Vec<(String, PresenceState)> },
     /// Events are missing, of this channel or of the peer messages.
     Gap { channel: Option<String> },
+    /// The token ends soon.
+    TokenWillExpire,
     /// The token is over.
     TokenExpired,
 }
@@ -294,7 +321,7 @@ pub(crate) enum Source<'a> {
 impl Event {
     pub(crate) fn source(&self) -> Source<'_> {
         match self {
-            Self::State { .. } | Self::TokenExpired => Source::State,
+            Self::State { .. } | Self::TokenWillExpire | Self::TokenExpired => Source::State,
             Self::PeerMessage { from, .. } => Source::Peer(Some(from)),
             Self::Gap { channel: None } => Source::Peer(None),
             Self::MemberCount { channel, .. } => Source::Count(channel),
@@ -328,7 +355,8 @@ impl Answer {
             Self::MemberCounts(list) => list.sort(),
             Self::Presence(list) => list.sort(),
             Self::Attributes(list) => list.sort(),
-            Self::Done | Self::Received | Self::NotReceived | Self::Error(_) => {}
+            Self::Done | Self::Received | Self::NotReceived | Self::History(_) | Self::Error(_) => {
+            }
         }
         self
     }

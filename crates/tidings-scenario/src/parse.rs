@@ -1,7 +1,9 @@
 //! Text to scenario. The grammar is in `scenarios/README.md`.
 
 use crate::fact::{self, Shape, times};
-use crate::model::{Action, Expectation, ExpectedAnswer, Party, Scenario, Step, TokenKind, Write};
+use crate::model::{
+    Action, Conversation, Expectation, ExpectedAnswer, Party, Scenario, Step, TokenKind, Write,
+};
 use crate::token::{Cursor, Token, duration, range, tokens};
 
 /// Time that a call has for its answer: the SDK's 10 s and a second more.
@@ -294,7 +296,13 @@ fn token(cursor: &mut Cursor<'_>) -> Result<Option<TokenKind>, String> {
         "foreign" => TokenKind::Foreign,
         "damaged" => TokenKind::Damaged,
         "no" => TokenKind::No,
-        other => return Err(format!("{other:?} is not a kind of token")),
+        other => match duration(other) {
+            Some(ms) if ms > 0 && ms.is_multiple_of(1_000) => {
+                let seconds = u32::try_from(ms / 1_000);
+                TokenKind::Lasting(seconds.map_err(|_| format!("{other:?} is too long"))?)
+            }
+            _ => return Err(format!("{other:?} is not a kind of token")),
+        },
     };
     cursor.expect("token")?;
     Ok(Some(kind))
@@ -304,16 +312,24 @@ fn send(cursor: &mut Cursor<'_>) -> Result<(Vec<Action>, Option<Shape>), String>
     if cursor.is_at_channel() {
         let channel = cursor.channel()?;
         let message = fact::message(cursor)?;
-        return Ok(one(Action::SendToChannel { channel, message }, Shape::Done));
+        let history = cursor.take("history");
+        let action = Action::SendToChannel {
+            channel,
+            message,
+            history,
+        };
+        return Ok(one(action, Shape::Done));
     }
     let peer_id = cursor.name("a user or a channel")?;
     let message = fact::message(cursor)?;
     let offline = cursor.take("offline");
+    let history = cursor.take("history");
     Ok(one(
         Action::SendToPeer {
             peer_id,
             message,
             offline,
+            history,
         },
         Shape::PeerSent,
     ))
@@ -364,6 +380,9 @@ fn write(cursor: &mut Cursor<'_>, how: Write) -> Result<(Vec<Action>, Option<Sha
 }
 
 fn read(cursor: &mut Cursor<'_>) -> Result<(Vec<Action>, Option<Shape>), String> {
+    if cursor.take("history") {
+        return read_history(cursor);
+    }
     cursor.expect("attributes of")?;
     let action = if cursor.is_at_channel() {
         let channel = cursor.channel()?;
@@ -379,6 +398,32 @@ fn read(cursor: &mut Cursor<'_>) -> Result<(Vec<Action>, Option<Shape>), String>
         }
     };
     Ok(one(action, Shape::Attributes))
+}
+
+fn read_history(cursor: &mut Cursor<'_>) -> Result<(Vec<Action>, Option<Shape>), String> {
+    cursor.expect("of")?;
+    let of = match cursor.is_at_channel() {
+        true => Conversation::Channel(cursor.channel()?),
+        false => Conversation::Peer(cursor.name("a user or a channel")?),
+    };
+    let newest_first = cursor.take("newest");
+    if !newest_first {
+        cursor.take("oldest");
+    }
+    let count_max = match cursor.peek() {
+        None => None,
+        Some(word) => {
+            let count = word.parse().map_err(|_| format!("{word:?} is no number"))?;
+            cursor.take(word);
+            Some(count)
+        }
+    };
+    let action = Action::ReadHistory {
+        of,
+        newest_first,
+        count_max,
+    };
+    Ok(one(action, Shape::History))
 }
 
 fn names(cursor: &mut Cursor<'_>) -> Result<Vec<String>, String> {

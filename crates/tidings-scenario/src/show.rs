@@ -2,7 +2,7 @@
 
 use std::fmt::{self, Display, Formatter};
 
-use crate::model::{Action, Answer, Event, Message, PresenceState, TokenKind, Write};
+use crate::model::{Action, Answer, Conversation, Event, Message, PresenceState, TokenKind, Write};
 
 /// Texts longer than this are shown as their length.
 const SHOWN_BYTES_MAX: usize = 40;
@@ -92,6 +92,7 @@ impl Display for PresenceState {
 impl Display for TokenKind {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
+            Self::Lasting(seconds) => return write!(f, "{seconds}s"),
             Self::Valid => "valid",
             Self::Expired => "expired",
             Self::Foreign => "foreign",
@@ -155,6 +156,7 @@ impl Display for Event {
                 channel: Some(channel),
             } => write!(f, "gap #{}", Name(channel)),
             Self::Gap { channel: None } => f.write_str("gap inbox"),
+            Self::TokenWillExpire => f.write_str("token ends soon"),
             Self::TokenExpired => f.write_str("token expired"),
         }
     }
@@ -175,6 +177,12 @@ impl Display for Answer {
             }
             Self::Presence(list) => write!(f, "{}", presence(list)),
             Self::Attributes(list) => write!(f, "{}", attributes(list)),
+            Self::History(list) => {
+                let show = |(from, message): &(String, Message), f: &mut Formatter<'_>| {
+                    write!(f, "{} {message}", Name(from))
+                };
+                write!(f, "{}", List(list, show, "nothing"))
+            }
             Self::Error(code) => write!(f, "error {code}"),
         }
     }
@@ -220,16 +228,35 @@ impl Display for Action {
             Self::RenewToken { token } => write!(f, "renews with {token} token"),
             Self::Join { channel } => write!(f, "joins #{}", Name(channel)),
             Self::Leave { channel } => write!(f, "leaves #{}", Name(channel)),
-            Self::SendToChannel { channel, message } => {
-                write!(f, "sends #{} {message}", Name(channel))
+            Self::SendToChannel {
+                channel,
+                message,
+                history,
+            } => {
+                let history = if *history { " history" } else { "" };
+                write!(f, "sends #{} {message}{history}", Name(channel))
             }
             Self::SendToPeer {
                 peer_id,
                 message,
                 offline,
+                history,
             } => {
                 let offline = if *offline { " offline" } else { "" };
-                write!(f, "sends {} {message}{offline}", Name(peer_id))
+                let history = if *history { " history" } else { "" };
+                write!(f, "sends {} {message}{offline}{history}", Name(peer_id))
+            }
+            Self::ReadHistory {
+                of,
+                newest_first,
+                count_max,
+            } => {
+                match of {
+                    Conversation::Channel(name) => write!(f, "reads history of #{}", Name(name))?,
+                    Conversation::Peer(id) => write!(f, "reads history of {}", Name(id))?,
+                }
+                f.write_str(if *newest_first { " newest" } else { " oldest" })?;
+                count_max.map_or(Ok(()), |count| write!(f, " {count}"))
             }
             Self::GetMembers { channel } => write!(f, "lists #{}", Name(channel)),
             Self::GetMemberCounts { channels: list } => write!(f, "counts {}", channels(list)),

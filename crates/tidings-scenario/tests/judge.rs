@@ -331,7 +331,7 @@ fn orders_and_events_can_be_handed_to_another_language() {
     let json = serde_json::to_string(&scenario.steps[0].action).expect("plain data");
     assert_eq!(
         json,
-        r#"{"do":"send_to_peer","peer_id":"bob","message":{"raw":{"data":[1,255],"description":"d"}},"offline":true}"#
+        r#"{"do":"send_to_peer","peer_id":"bob","message":{"raw":{"data":[1,255],"description":"d"}},"offline":true,"history":false}"#
     );
     let event = r#"{"event":"presence_changed","users":[["bob","ONLINE"]]}"#;
     let event: Event = serde_json::from_str(event).expect("an event");

@@ -30,6 +30,7 @@ fn every_action_is_understood_and_shown_in_its_words() {
             "alice renews with expired token",
             "renews with expired token",
         ),
+        ("alice renews with 1m token", "renews with 60s token"),
         ("alice joins #a", "joins #a"),
         ("alice leaves #\"a b\"", "leaves #\"a b\""),
         ("alice sends #a \"x\"", "sends #a \"x\""),
@@ -43,6 +44,19 @@ fn every_action_is_understood_and_shown_in_its_words() {
             "sends bob raw <32760> \"xxxxxxxx\"",
         ),
         ("alice sends #a <32769>", "sends #a <32769>"),
+        ("alice sends #a \"x\" history", "sends #a \"x\" history"),
+        (
+            "alice sends bob \"x\" offline history",
+            "sends bob \"x\" offline history",
+        ),
+        (
+            "alice reads history of #a newest 2 -> bob \"x\"",
+            "reads history of #a newest 2",
+        ),
+        (
+            "alice reads history of bob -> nothing",
+            "reads history of bob oldest",
+        ),
         ("alice lists #a -> alice", "lists #a"),
         ("alice counts #a #b -> #a 1 #b 0", "counts #a #b"),
         ("alice queries bob -> bob ONLINE", "queries bob"),
@@ -192,7 +206,8 @@ fn escapes_of_texts() {
         Action::SendToPeer {
             peer_id: "bob".to_owned(),
             message,
-            offline: false
+            offline: false,
+            history: false,
         }
     );
 }

@@ -6,8 +6,8 @@ use tidings_client_core as core;
 use tidings_client_core::{Call, CallError, CallId, ClientEvent};
 use tidings_hub::App;
 use tidings_scenario::{
-    Action, Answer, Event, Judge, Message, Next, Order, PresenceState, Scenario, Seen as Observed,
-    TokenKind, Write,
+    Action, Answer, Conversation, Event, Judge, Message, Next, Order, PresenceState, Scenario,
+    Seen as Observed, TokenKind, Write,
 };
 use tidings_token::{NewAccess007, Service, build_007};
 use tidings_wire::codes;
@@ -149,6 +149,7 @@ impl Runner {
         self.tokens += 1;
         let (user, issued_at_unix_s, lifetime_s) = match kind {
             TokenKind::Valid => (user, now_s, 86_400),
+            TokenKind::Lasting(seconds) => (user, now_s, seconds),
             TokenKind::Expired => (user, now_s - 7_200, 3_600),
             TokenKind::Foreign => ("somebody-else", now_s, 86_400),
             TokenKind::Damaged => return "007damaged".into(),
@@ -239,11 +240,15 @@ fn to_call(action: Action) -> (Call, Family) {
             Call::Leave { channel },
             codes::leave_channel_err::from_outcome,
         ),
-        Action::SendToChannel { channel, message } => (
+        Action::SendToChannel {
+            channel,
+            message,
+            history,
+        } => (
             Call::SendToChannel {
                 channel,
                 message: to_message(message),
-                history: false,
+                history,
             },
             codes::channel_message_err::from_outcome,
         ),
@@ -251,12 +256,13 @@ fn to_call(action: Action) -> (Call, Family) {
             peer_id,
             message,
             offline,
+            history,
         } => (
             Call::SendToPeer {
                 peer_id,
                 message: to_message(message),
                 offline,
-                history: false,
+                history,
             },
             codes::peer_message_err::from_outcome,
         ),
@@ -284,11 +290,39 @@ fn to_call(action: Action) -> (Call, Family) {
             Call::QueryPresenceSubscriptions,
             codes::query_peers_by_subscription_option_err::from_outcome,
         ),
+        Action::ReadHistory {
+            of,
+            newest_first,
+            count_max,
+        } => to_read_history(of, newest_first, count_max),
         action => (
             to_attribute_call(action),
             codes::attribute_operation_err::from_outcome,
         ),
     }
+}
+
+fn to_read_history(of: Conversation, newest_first: bool, count_max: Option<u32>) -> (Call, Family) {
+    let (conversation, family): (_, Family) = match of {
+        Conversation::Channel(name) => (
+            core::Conversation::Channel(name),
+            codes::channel_message_err::from_outcome,
+        ),
+        Conversation::Peer(id) => (
+            core::Conversation::Peer(id),
+            codes::peer_message_err::from_outcome,
+        ),
+    };
+    let range = core::HistoryRange {
+        newest_first,
+        count_max,
+        ..core::HistoryRange::default()
+    };
+    let call = Call::ReadHistory {
+        conversation,
+        range,
+    };
+    (call, family)
 }
 
 fn to_attribute_call(action: Action) -> Call {
@@ -344,6 +378,12 @@ fn from_answer(answer: core::Answer) -> Answer {
                 .map(|(user, state)| (user, from_presence(state)))
                 .collect(),
         ),
+        core::Answer::History(page) => Answer::History(
+            page.messages
+                .into_iter()
+                .map(|kept| (kept.from, from_message(kept.message)))
+                .collect(),
+        ),
         core::Answer::Attributes(attributes) => Answer::Attributes(from_attributes(attributes)),
     }
 }
@@ -397,6 +437,7 @@ fn from_event(event: ClientEvent) -> Option<Event> {
                 core::GapSource::Inbox => None,
             },
         },
+        ClientEvent::TokenWillExpire { .. } => Event::TokenWillExpire,
         ClientEvent::TokenExpired => Event::TokenExpired,
         ClientEvent::ChannelLost { .. } => return None,
     })

@@ -205,6 +205,7 @@ fn op_bytes(op: &StoreOp) -> usize {
     size_of::<StoreOp>()
         + match op {
             StoreOp::InboxAppend { message, .. } => message.body.len() + message.from.len(),
+            StoreOp::HistoryAppend { message, .. } => message.body.len() + message.from.len(),
             StoreOp::AttributesWrite { entries, .. } => entries
                 .iter()
                 .map(|entry| entry.key.len() + entry.value.len() + entry.updated_by.len())

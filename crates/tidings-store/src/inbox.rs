@@ -436,7 +436,7 @@ fn intact(found: Result<StoredMessage, ReadError>) -> Result<Option<StoredMessag
     }
 }
 
-fn message_number(key: &[u8]) -> u64 {
+pub(crate) fn message_number(key: &[u8]) -> u64 {
     let number = key
         .last_chunk()
         .expect("a key within the range of an inbox ends with a number");
@@ -444,7 +444,10 @@ fn message_number(key: &[u8]) -> u64 {
 }
 
 /// Sees to it that the stored ceiling is at least `number`.
-fn raise_ceiling<B: Backend>(group: &mut Group<'_, B>, number: u64) -> Result<(), ReadError> {
+pub(crate) fn raise_ceiling<B: Backend>(
+    group: &mut Group<'_, B>,
+    number: u64,
+) -> Result<(), ReadError> {
     if number > ceiling(group)? {
         let key = Key::NumberCeiling.encode();
         let record = record::seal_number(&key, number + CEILING_STEP);
@@ -454,7 +457,7 @@ fn raise_ceiling<B: Backend>(group: &mut Group<'_, B>, number: u64) -> Result<()
 }
 
 /// A number that no inbox has passed.
-fn ceiling<B: Backend>(group: &mut Group<'_, B>) -> Result<u64, ReadError> {
+pub(crate) fn ceiling<B: Backend>(group: &mut Group<'_, B>) -> Result<u64, ReadError> {
     let key = Key::NumberCeiling.encode();
     let opened = match group.get(&key) {
         Ok(None) => return Ok(0),

@@ -1,7 +1,7 @@
 //! Keys and records: how what is stored is written down.
 //!
 //! A key is a kind byte, the app id (32 bytes), the name, a zero byte (which no name holds) and, for a
-//! message, its inbox number in big-endian order. So no key is the beginning of another and keys sort by
+//! message, its number in big-endian order. The history of two users has both names, the lesser first. So no key is the beginning of another and keys sort by
 //! kind, app, name and number.
 //!
 //! A record is a version byte, a CRC-32 and the content. The checksum covers the key too, so that a record
@@ -9,7 +9,9 @@
 
 use bytes::Bytes;
 use tidings_hub::ids::{ChannelKey, MessageId, UserKey};
-use tidings_hub::store_ops::{AttributeEntry, AttributeOwner, InboxLosses, StoredMessage};
+use tidings_hub::store_ops::{
+    AttributeEntry, AttributeOwner, Conversation, HistoryMessage, InboxLosses, StoredMessage,
+};
 use tidings_wire::names::{AppId, ChannelName, UserId};
 
 use crate::kv::ReadError;
@@ -25,8 +27,12 @@ const APP_BYTES: usize = 32;
 pub(crate) enum Kind {
     /// An attribute set.
     Attributes = b'a',
+    /// The state of a history.
+    HistoryHead = b'g',
     /// The state of an inbox.
     InboxHead = b'h',
+    /// A message of a history.
+    History = b'l',
     /// A stored message.
     Message = b'm',
     /// The highest inbox number that any inbox may have reached.
@@ -39,6 +45,8 @@ pub(crate) enum Kind {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Key {
     Attributes(AttributeOwner),
+    HistoryHead(Conversation),
+    History(Conversation, u64),
     InboxHead(UserKey),
     Message(UserKey, u64),
     NumberCeiling,
@@ -49,6 +57,12 @@ impl Key {
     pub(crate) fn encode(&self) -> Vec<u8> {
         match self {
             Key::Attributes(owner) => owner_key(Kind::Attributes, owner),
+            Key::HistoryHead(conversation) => conversation_key(Kind::HistoryHead, conversation),
+            Key::History(conversation, number) => {
+                let mut key = conversation_key(Kind::History, conversation);
+                key.extend_from_slice(&number.to_be_bytes());
+                key
+            }
             Key::InboxHead(user) => user_key(Kind::InboxHead, user),
             Key::Message(user, inbox) => {
                 let mut key = user_key(Kind::Message, user);
@@ -72,6 +86,16 @@ impl Key {
                 decode_user(user)?,
                 u64::from_be_bytes(inbox.try_into().ok()?),
             ));
+        }
+        if kind == Kind::History as u8 {
+            let (conversation, number) = rest.split_at_checked(rest.len().checked_sub(8)?)?;
+            return Some(Key::History(
+                decode_conversation(conversation)?,
+                u64::from_be_bytes(number.try_into().ok()?),
+            ));
+        }
+        if kind == Kind::HistoryHead as u8 {
+            return Some(Key::HistoryHead(decode_conversation(rest)?));
         }
         if kind == Kind::InboxHead as u8 {
             return Some(Key::InboxHead(decode_user(rest)?));
@@ -106,6 +130,42 @@ fn owner_key(kind: Kind, owner: &AttributeOwner) -> Vec<u8> {
         AttributeOwner::Channel(channel) => (CHANNELS, &channel.app, channel.channel.as_str()),
     };
     name_key(&[kind as u8, side], app, name)
+}
+
+fn conversation_key(kind: Kind, conversation: &Conversation) -> Vec<u8> {
+    match conversation {
+        Conversation::Users(pair) => {
+            let (lesser, greater) = pair.users();
+            let mut key = name_key(&[kind as u8, USERS], pair.app(), lesser.as_str());
+            key.extend_from_slice(greater.as_str().as_bytes());
+            key.push(0);
+            key
+        }
+        Conversation::Channel(channel) => {
+            let name = channel.channel.as_str();
+            name_key(&[kind as u8, CHANNELS], &channel.app, name)
+        }
+    }
+}
+
+fn decode_conversation(key: &[u8]) -> Option<Conversation> {
+    let (&side, rest) = key.split_first()?;
+    match side {
+        USERS => {
+            let lesser_end = APP_BYTES + rest.get(APP_BYTES..)?.iter().position(|b| *b == 0)? + 1;
+            let (lesser, greater) = rest.split_at_checked(lesser_end)?;
+            let (&end, greater) = greater.split_last()?;
+            let greater = UserId::parse(std::str::from_utf8(greater).ok()?).ok()?;
+            let lesser = decode_user(lesser)?;
+            (end == 0).then(|| Conversation::of_users(&lesser, &greater))
+        }
+        CHANNELS => {
+            let (app, name) = decode_name(rest)?;
+            let channel = ChannelName::parse(name).ok()?;
+            Some(Conversation::Channel(ChannelKey { app, channel }))
+        }
+        _ => None,
+    }
 }
 
 fn user_key(kind: Kind, user: &UserKey) -> Vec<u8> {
@@ -211,6 +271,85 @@ impl InboxHead {
         })()
         .ok_or_else(|| ReadError::malformed("inbox head"))
     }
+}
+
+/// The state of a history. Kept for ever, since its numbers are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct HistoryHead {
+    /// Number of the next message.
+    pub(crate) next: u64,
+    /// No message has a smaller number.
+    pub(crate) first: u64,
+    /// Messages there.
+    pub(crate) count: u64,
+    /// Stamp of the first one, in Unix milliseconds.
+    pub(crate) first_ts: u64,
+}
+
+impl Default for HistoryHead {
+    fn default() -> Self {
+        Self {
+            next: 1,
+            first: 1,
+            count: 0,
+            first_ts: u64::MAX,
+        }
+    }
+}
+
+impl HistoryHead {
+    pub(crate) fn seal(&self, key: &[u8]) -> Bytes {
+        let fields = [self.next, self.first, self.count, self.first_ts];
+        let mut record = start_record(fields.len() * 8);
+        fields
+            .iter()
+            .for_each(|field| record.extend_from_slice(&field.to_le_bytes()));
+        seal(key, record)
+    }
+
+    pub(crate) fn open(key: &[u8], record: &Bytes) -> Result<Self, ReadError> {
+        let content = open(key, record)?;
+        let mut fields = Fields::new(&content);
+        (|| {
+            Some(Self {
+                next: fields.u64()?,
+                first: fields.u64()?,
+                count: fields.u64()?,
+                first_ts: fields.u64()?,
+            })
+        })()
+        .ok_or_else(|| ReadError::malformed("history head"))
+    }
+}
+
+pub(crate) fn seal_history(key: &[u8], message: &HistoryMessage) -> Bytes {
+    let mut record = start_record(8 + 4 + message.from.len() + message.body.len());
+    record.extend_from_slice(&message.server_ts.to_le_bytes());
+    put_text(&mut record, &message.from);
+    record.extend_from_slice(&message.body);
+    seal(key, record)
+}
+
+/// Opens a message of a history. Its body shares the memory of the record.
+pub(crate) fn open_history(
+    key: &[u8],
+    position: u64,
+    record: &Bytes,
+) -> Result<HistoryMessage, ReadError> {
+    let content = open(key, record)?;
+    let mut fields = Fields::new(&content);
+    (|| {
+        let server_ts = fields.u64()?;
+        let from = fields.text()?;
+        let body = content.slice(content.len() - fields.rest.len()..);
+        Some(HistoryMessage {
+            position,
+            from,
+            body,
+            server_ts,
+        })
+    })()
+    .ok_or_else(|| ReadError::malformed("message of a history"))
 }
 
 pub(crate) fn seal_message(key: &[u8], message: &StoredMessage) -> Bytes {
@@ -396,6 +535,15 @@ mod tests {
         for key in [
             Key::Attributes(AttributeOwner::User(user('a', "x"))),
             Key::Attributes(AttributeOwner::Channel(channel.clone())),
+            Key::HistoryHead(Conversation::Channel(channel.clone())),
+            Key::History(
+                Conversation::Channel(channel.clone()),
+                0x0102_0304_0506_0708,
+            ),
+            Key::History(
+                Conversation::of_users(&user('a', "x y"), &user('a', "x").user),
+                0,
+            ),
             Key::InboxHead(user('a', "x")),
             Key::Message(user('a', "x"), 0x0102_0304_0506_0708),
             Key::Message(user('a', "x"), 0),

@@ -8,7 +8,7 @@ use tidings_wire::proto::AttributeWrite;
 use crate::cache::RecordCache;
 use crate::engine::{Access, Health};
 use crate::kv::{Backend, Group, ReadError};
-use crate::{attributes, inbox};
+use crate::{attributes, history, inbox};
 
 /// The domain logic on top of a backend.
 pub(crate) struct Store<B> {
@@ -113,13 +113,14 @@ fn is_write(op: &StoreOp) -> bool {
         StoreOp::InboxRead { .. }
             | StoreOp::AttributesRead { .. }
             | StoreOp::AttributeOwners { .. }
+            | StoreOp::HistoryRead { .. }
     )
 }
 
 /// A touch is let through: it is small, and without it attributes in use would be dropped as stale.
 fn needs_space(op: &StoreOp) -> bool {
     match op {
-        StoreOp::InboxAppend { .. } => true,
+        StoreOp::InboxAppend { .. } | StoreOp::HistoryAppend { .. } => true,
         StoreOp::AttributesWrite { how, .. } => {
             matches!(how, AttributeWrite::Set | AttributeWrite::Merge)
         }
@@ -160,5 +161,14 @@ fn carry_out<B: Backend>(group: &mut Group<'_, B>, op: &StoreOp) -> Result<Store
             count_max,
             after,
         } => attributes::owners(group, *touched_before, *count_max, after.as_ref()),
+        StoreOp::HistoryAppend {
+            conversation,
+            message,
+            limits,
+        } => history::append(group, conversation, message, limits),
+        StoreOp::HistoryRead {
+            conversation,
+            range,
+        } => history::read(group, conversation, range),
     }
 }

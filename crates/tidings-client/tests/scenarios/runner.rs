@@ -6,10 +6,12 @@ use std::task::Poll;
 use std::time::Duration;
 
 use tidings_client::{
-    Attribute, AttributeWrite, Client, ClientEvent, GapSource, Notify, PeerReceipt, SendOptions,
+    Attribute, AttributeWrite, Client, ClientEvent, GapSource, HistoryRange, Notify, PeerReceipt,
+    SendOptions,
 };
 use tidings_scenario::{
-    Action, Answer, Event, Judge, Message, Next, Order, PresenceState, Scenario, Seen, Write,
+    Action, Answer, Conversation, Event, Judge, Message, Next, Order, PresenceState, Scenario,
+    Seen, Write,
 };
 use tokio::sync::mpsc;
 use tokio::task::{JoinSet, block_in_place};
@@ -177,10 +179,15 @@ async fn call(client: &Client, action: Action, token: Option<String>) -> Result<
                 .await
                 .map_err(|error| error.code())?;
         }
-        Action::SendToChannel { channel, message } => {
+        Action::SendToChannel {
+            channel,
+            message,
+            history,
+        } => {
             let channel = client.channel(channel);
+            let options = options(false, history);
             channel
-                .send(to_message(message))
+                .send_with(to_message(message), options)
                 .await
                 .map_err(|error| error.code())?;
         }
@@ -188,11 +195,9 @@ async fn call(client: &Client, action: Action, token: Option<String>) -> Result<
             peer_id,
             message,
             offline,
+            history,
         } => {
-            let options = match offline {
-                true => SendOptions::new().offline(),
-                false => SendOptions::new(),
-            };
+            let options = options(offline, history);
             let sent = client
                 .send_to_peer(&peer_id, to_message(message), options)
                 .await;
@@ -200,6 +205,31 @@ async fn call(client: &Client, action: Action, token: Option<String>) -> Result<
                 PeerReceipt::Received => Ok(Answer::Received),
                 PeerReceipt::NotReceived => Ok(Answer::NotReceived),
             };
+        }
+        Action::ReadHistory {
+            of,
+            newest_first,
+            count_max,
+        } => {
+            let range = HistoryRange {
+                newest_first,
+                count_max,
+                ..HistoryRange::default()
+            };
+            let page = match of {
+                Conversation::Channel(name) => client
+                    .channel(name)
+                    .history(range)
+                    .await
+                    .map_err(|error| error.code())?,
+                Conversation::Peer(id) => client
+                    .peer_history(&id, range)
+                    .await
+                    .map_err(|error| error.code())?,
+            };
+            let kept = page.messages.into_iter();
+            let list = kept.map(|kept| (kept.from, from_message(kept.message)));
+            return Ok(Answer::History(list.collect()));
         }
         Action::GetMembers { channel } => {
             let members = client.channel(channel).members().await;
@@ -276,6 +306,17 @@ async fn attributes(client: &Client, action: Action) -> Result<Answer, u32> {
     };
     read.map(|list| Answer::Attributes(to_pairs(list)))
         .map_err(|error| error.code())
+}
+
+fn options(offline: bool, history: bool) -> SendOptions {
+    let options = match offline {
+        true => SendOptions::new().offline(),
+        false => SendOptions::new(),
+    };
+    match history {
+        true => options.history(),
+        false => options,
+    }
 }
 
 fn to_message(message: Message) -> tidings_client::Message {
@@ -383,6 +424,7 @@ fn to_event(event: ClientEvent) -> Option<Event> {
             source: GapSource::Inbox,
             ..
         } => Event::Gap { channel: None },
+        ClientEvent::TokenWillExpire { .. } => Event::TokenWillExpire,
         ClientEvent::TokenExpired => Event::TokenExpired,
         ClientEvent::ChannelLost { .. } => return None,
     })

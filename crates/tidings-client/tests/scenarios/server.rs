@@ -58,6 +58,7 @@ impl Server {
         }
         match kind {
             TokenKind::Valid => Some(issue(user_id, 3_600)),
+            TokenKind::Lasting(seconds) => Some(issue(user_id, seconds)),
             TokenKind::Foreign => Some(issue("somebody-else", 3_600)),
             TokenKind::Damaged => Some("007damaged".to_owned()),
             TokenKind::No => None,

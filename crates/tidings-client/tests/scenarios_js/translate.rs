@@ -1,7 +1,7 @@
 //! Between the scenario's words and the driver's JSON.
 
 use serde_json::{Map, Value, json};
-use tidings_scenario::{Action, Answer, Event, Message, PresenceState, Write};
+use tidings_scenario::{Action, Answer, Conversation, Event, Message, PresenceState, Write};
 
 const BASE64: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
@@ -13,17 +13,43 @@ pub fn command(action: &Action, token: Option<String>) -> Value {
         Action::RenewToken { .. } => json!({ "do": "renewToken", "token": token }),
         Action::Join { channel } => json!({ "do": "join", "channel": channel }),
         Action::Leave { channel } => json!({ "do": "leave", "channel": channel }),
-        Action::SendToChannel { channel, message } => {
-            with_message(json!({ "do": "sendChannel", "channel": channel }), message)
-        }
+        Action::SendToChannel {
+            channel,
+            message,
+            history,
+        } => with_message(
+            json!({ "do": "sendChannel", "channel": channel, "history": history }),
+            message,
+        ),
         Action::SendToPeer {
             peer_id,
             message,
             offline,
+            history,
         } => with_message(
-            json!({ "do": "sendPeer", "to": peer_id, "offline": offline }),
+            json!({ "do": "sendPeer", "to": peer_id, "offline": offline, "history": history }),
             message,
         ),
+        Action::ReadHistory {
+            of,
+            newest_first,
+            count_max,
+        } => {
+            let mut command = match of {
+                Conversation::Channel(name) => json!({ "do": "channelHistory", "channel": name }),
+                Conversation::Peer(id) => json!({ "do": "peerHistory", "user": id }),
+            };
+            let order = if *newest_first {
+                "newest_first"
+            } else {
+                "oldest_first"
+            };
+            command["options"] = json!({ "order": order });
+            if let Some(count) = count_max {
+                command["options"]["limit"] = json!(count);
+            }
+            command
+        }
         Action::GetMembers { channel } => json!({ "do": "getMembers", "channel": channel }),
         Action::GetMemberCounts { channels } => {
             json!({ "do": "memberCount", "channels": channels })
@@ -123,6 +149,14 @@ pub fn answer(action: &Action, line: &Value) -> Answer {
         Action::GetMembers { .. } | Action::QueryPresenceSubscriptions => {
             Answer::Users(ok.as_array().into_iter().flatten().map(text).collect())
         }
+        Action::ReadHistory { .. } => Answer::History(
+            ok["messages"]
+                .as_array()
+                .into_iter()
+                .flatten()
+                .map(|kept| (text(&kept["userId"]), message(&kept["message"])))
+                .collect(),
+        ),
         Action::GetMemberCounts { .. } => Answer::MemberCounts(
             entries(ok)
                 .map(|(channel, count)| (channel, number(count)))
@@ -197,6 +231,7 @@ pub fn event(line: &Value) -> Option<Event> {
         "MessageGap" => Event::Gap {
             channel: args[0]["source"]["channelId"].as_str().map(Into::into),
         },
+        "TokenPrivilegeWillExpire" => Event::TokenWillExpire,
         "TokenExpired" => Event::TokenExpired,
         _ => return None,
     })

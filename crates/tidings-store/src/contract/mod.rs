@@ -20,6 +20,7 @@
 
 mod attributes;
 mod groups;
+mod history;
 mod inbox;
 
 use bytes::Bytes;
@@ -33,6 +34,7 @@ use tidings_wire::proto::AttributeWrite;
 
 pub use self::attributes::*;
 pub use self::groups::*;
+pub use self::history::*;
 pub use self::inbox::*;
 use crate::engine::Engine;
 
@@ -75,6 +77,11 @@ macro_rules! contract_tests {
             attributes_are_dropped_unless_touched_later
             owners_are_listed_by_their_last_touch
             owners_are_listed_users_first_in_pages
+            a_history_keeps_messages_as_they_are
+            a_history_is_read_in_pages_from_both_ends
+            a_history_is_read_by_time
+            a_history_is_bounded_by_count_and_age
+            conversations_do_not_mix
             apps_do_not_see_each_other
             users_and_channels_do_not_see_each_other
             names_that_begin_alike_do_not_mix

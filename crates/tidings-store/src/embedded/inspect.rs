@@ -5,11 +5,11 @@ use std::io;
 use bytes::Bytes;
 use serde_json::{Value, json};
 use tidings_hub::ids::UserKey;
-use tidings_hub::store_ops::AttributeOwner;
+use tidings_hub::store_ops::{AttributeOwner, Conversation};
 
 use super::backend::FjallBackend;
 use crate::kv::{Backend, ReadError};
-use crate::record::{self, InboxHead, Key};
+use crate::record::{self, HistoryHead, InboxHead, Key};
 
 /// Beyond every key.
 const KEYS_END: [u8; 1] = [0xff];
@@ -23,6 +23,10 @@ pub struct VerifyReport {
     pub messages: u64,
     /// Inboxes that have ever held a message.
     pub inboxes: u64,
+    /// Conversations that have ever had a history.
+    pub histories: u64,
+    /// Messages of histories.
+    pub history_messages: u64,
     /// Owners of attributes.
     pub attribute_owners: u64,
     /// What is wrong, in words; at most [`Self::PROBLEMS_MAX`].
@@ -88,6 +92,20 @@ fn check(
                 .is_none()
             {
                 report.problem(format!("{owner:?} has attributes but no time of touch"));
+            }
+        }
+        Key::HistoryHead(_) => {
+            report.histories += 1;
+            HistoryHead::open(key, record)?;
+        }
+        Key::History(conversation, number) => {
+            report.history_messages += 1;
+            record::open_history(key, *number, record)?;
+            let head_key = Key::HistoryHead(conversation.clone()).encode();
+            if backend.get(&head_key)?.is_none() {
+                report.problem(format!(
+                    "message {number} of {conversation:?} is in no history"
+                ));
             }
         }
         Key::InboxHead(user) => {
@@ -192,6 +210,21 @@ fn describe(decoded: &Key, key: &[u8], record: &Bytes) -> Result<Value, ReadErro
                 .collect();
             with_owner(json!({ "kind": "attributes", "entries": entries }), owner)
         }
+        Key::HistoryHead(conversation) => {
+            let head = HistoryHead::open(key, record)?;
+            let line = json!({
+                "kind": "history", "next": head.next, "first": head.first, "messages": head.count,
+            });
+            with_conversation(line, conversation)
+        }
+        Key::History(conversation, number) => {
+            let message = record::open_history(key, *number, record)?;
+            let line = json!({
+                "kind": "history message", "position": number, "from": message.from,
+                "server_ts": message.server_ts, "bytes": message.body.len(),
+            });
+            with_conversation(line, conversation)
+        }
         Key::InboxHead(user) => {
             let head = InboxHead::open(key, record)?;
             let losses = head.losses;
@@ -217,6 +250,21 @@ fn describe(decoded: &Key, key: &[u8], record: &Bytes) -> Result<Value, ReadErro
             with_owner(json!({ "kind": "touched", "ts": touched_ts }), owner)
         }
     })
+}
+
+fn with_conversation(mut line: Value, conversation: &Conversation) -> Value {
+    match conversation {
+        Conversation::Users(pair) => {
+            let (lesser, greater) = pair.users();
+            line["app"] = pair.app().as_str().into();
+            line["users"] = json!([lesser.as_str(), greater.as_str()]);
+        }
+        Conversation::Channel(channel) => {
+            line["app"] = channel.app.as_str().into();
+            line["channel"] = channel.channel.as_str().into();
+        }
+    }
+    line
 }
 
 fn with_owner(mut line: Value, owner: &AttributeOwner) -> Value {

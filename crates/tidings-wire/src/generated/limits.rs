@@ -42,6 +42,14 @@ pub const FRAME_FRAGMENTS_MAX: usize = 64;
 pub const HEARTBEAT_ANSWER_MS: u64 = 6000;
 /// A connection silent for this long is pinged. Source: contract 2.
 pub const HEARTBEAT_MS: u64 = 10000;
+/// A message of a history is kept for this long: 7 days. Source: rest 4.
+pub const HISTORY_AGE_MS: u64 = 604800000;
+/// Messages kept of one channel or of two users; the oldest goes first. Source: ours.
+pub const HISTORY_MESSAGES_MAX: usize = 10000;
+/// Bytes of messages in one page of a history; one message comes in any case. Source: ours.
+pub const HISTORY_PAGE_BYTES_MAX: usize = 65536;
+/// Messages in one page of a history. Source: rest 5.
+pub const HISTORY_PAGE_MAX: usize = 100;
 /// A stored message is kept for this long: 7 days. Source: rtm 4.3.
 pub const INBOX_AGE_MS: u64 = 604800000;
 /// Bytes of stored messages of one receiver. Source: contract 1.7.
@@ -104,6 +112,8 @@ pub const REQUESTS_IN_FLIGHT_MAX: usize = 256;
 pub const RESUME_WINDOW_MS: u64 = 120000;
 /// Longest token that a login may carry. Source: contract 6.2.
 pub const TOKEN_BYTES_MAX: usize = 4096;
+/// The client is told this long before its session's token ends. Source: rtm 7.3.
+pub const TOKEN_WARNING_MS: u64 = 30000;
 /// Keys and values of one user together. Source: rtm 2.1.
 pub const USER_ATTRIBUTES_BYTES_MAX: usize = 16384;
 /// 1 calls in 1000 ms. Source: rtm 2.1.
@@ -148,6 +158,11 @@ pub const RATE_QUERY_SUBSCRIPTIONS: Rate = Rate {
 };
 /// 10 calls in 5000 ms. Source: rtm 2.1.
 pub const RATE_READ_CHANNEL_ATTRIBUTES: Rate = Rate {
+    calls: 10,
+    window_ms: 5000,
+};
+/// 10 calls in 5000 ms. Source: ours.
+pub const RATE_READ_HISTORY: Rate = Rate {
     calls: 10,
     window_ms: 5000,
 };

@@ -73,7 +73,7 @@ pub struct Request {
     pub cseq: u64,
     #[prost(
         oneof = "request::Call",
-        tags = "2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17"
+        tags = "2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 30"
     )]
     pub call: ::core::option::Option<request::Call>,
 }
@@ -113,6 +113,8 @@ pub mod request {
         RenewToken(super::RenewToken),
         #[prost(message, tag = "17")]
         Logout(super::Logout),
+        #[prost(message, tag = "30")]
+        ReadHistory(super::ReadHistory),
     }
 }
 /// An application message. The server reads it only to check its size and kind.
@@ -246,6 +248,42 @@ pub struct ReadChannelAttributes {
     #[prost(string, repeated, tag = "2")]
     pub keys: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
 }
+/// Reads messages that were sent with `history`.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ReadHistory {
+    /// Only messages after this position; 0 = from the oldest.
+    #[prost(uint64, tag = "3")]
+    pub after: u64,
+    /// Only messages before this position; 0 = up to the newest.
+    #[prost(uint64, tag = "4")]
+    pub before: u64,
+    /// Only messages that the server received at this time or later, Unix milliseconds; 0 = any.
+    #[prost(uint64, tag = "5")]
+    pub from_ts: u64,
+    /// Only messages that the server received before this time, Unix milliseconds; 0 = any.
+    #[prost(uint64, tag = "6")]
+    pub until_ts: u64,
+    /// At most this many, 1 to 100; 0 = 100.
+    #[prost(uint32, tag = "7")]
+    pub count_max: u32,
+    /// Begin at the newest, going back. Otherwise at the oldest.
+    #[prost(bool, tag = "8")]
+    pub newest_first: bool,
+    #[prost(oneof = "read_history::Conversation", tags = "1, 2")]
+    pub conversation: ::core::option::Option<read_history::Conversation>,
+}
+/// Nested message and enum types in `ReadHistory`.
+pub mod read_history {
+    #[derive(Clone, PartialEq, Eq, Hash, ::prost::Oneof)]
+    pub enum Conversation {
+        /// A channel that is joined.
+        #[prost(string, tag = "1")]
+        Channel(::prost::alloc::string::String),
+        /// The caller's conversation with this user.
+        #[prost(string, tag = "2")]
+        PeerId(::prost::alloc::string::String),
+    }
+}
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct RenewToken {
     #[prost(string, tag = "1")]
@@ -262,7 +300,7 @@ pub struct ServerFrame {
 pub struct ServerMessage {
     #[prost(
         oneof = "server_message::Kind",
-        tags = "1, 2, 3, 4, 5, 16, 17, 18, 19, 20, 21, 22, 23, 24"
+        tags = "1, 2, 3, 4, 5, 16, 17, 18, 19, 20, 21, 22, 23, 24, 32"
     )]
     pub kind: ::core::option::Option<server_message::Kind>,
 }
@@ -300,6 +338,8 @@ pub mod server_message {
         PresenceChanged(super::PresenceChanged),
         #[prost(message, tag = "24")]
         Gap(super::Gap),
+        #[prost(message, tag = "32")]
+        TokenWillExpire(super::TokenWillExpire),
     }
 }
 /// A login was accepted. The session begins: both sequences start at 1.
@@ -378,7 +418,7 @@ pub struct Error {
 pub struct Reply {
     #[prost(uint64, tag = "1")]
     pub cseq: u64,
-    #[prost(oneof = "reply::Result", tags = "2, 3, 4, 5, 6, 7, 8")]
+    #[prost(oneof = "reply::Result", tags = "2, 3, 4, 5, 6, 7, 8, 30")]
     pub result: ::core::option::Option<reply::Result>,
 }
 /// Nested message and enum types in `Reply`.
@@ -400,6 +440,8 @@ pub mod reply {
         Presence(super::PresenceList),
         #[prost(message, tag = "8")]
         Attributes(super::AttributeList),
+        #[prost(message, tag = "30")]
+        History(super::HistoryPage),
     }
 }
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
@@ -437,6 +479,28 @@ pub struct PresenceList {
 pub struct AttributeList {
     #[prost(message, repeated, tag = "1")]
     pub attributes: ::prost::alloc::vec::Vec<Attribute>,
+}
+/// Messages in the order asked for. May hold fewer than asked for, even none, although more follow.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct HistoryPage {
+    #[prost(message, repeated, tag = "1")]
+    pub messages: ::prost::alloc::vec::Vec<HistoryMessage>,
+    /// Where to go on: the next call's `after`, or its `before` with `newest_first`; 0 = nothing is left.
+    #[prost(uint64, tag = "2")]
+    pub next: u64,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct HistoryMessage {
+    /// The message's place in its conversation: rises from 1.
+    #[prost(uint64, tag = "1")]
+    pub position: u64,
+    #[prost(string, tag = "2")]
+    pub from: ::prost::alloc::string::String,
+    #[prost(message, optional, tag = "3")]
+    pub message: ::core::option::Option<Message>,
+    /// When the server received it, Unix milliseconds.
+    #[prost(uint64, tag = "4")]
+    pub server_ts: u64,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct PeerMessage {
@@ -524,6 +588,13 @@ pub mod gap {
 }
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Inbox {}
+/// The session's token ends soon: renew it. Once per token.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct TokenWillExpire {
+    /// When it ends, Unix milliseconds.
+    #[prost(uint64, tag = "1")]
+    pub expires_ts: u64,
+}
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
 #[repr(i32)]
 pub enum AttributeWrite {

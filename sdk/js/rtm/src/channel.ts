@@ -12,6 +12,7 @@ import { isOn } from './checks.js';
 import type { Connection } from './connection.js';
 import { EventEmitter } from './emitter.js';
 import { RtmError, invalidStatus } from './errors.js';
+import { readHistory } from './history.js';
 import { checkMessage, checkSize, toApplication, toChannelAttributes } from './messages.js';
 
 /** Which object of a client stands for a joined channel. One entry per channel name. */
@@ -94,6 +95,16 @@ export class RtmChannel
     const call = { is: 'getMembers', value: { channel: this.channelId } } as const;
     const answer = await this.#connection.call('getMembers()', FAMILY_GET_MEMBERS_ERR, call, 'users');
     return answer.userIds;
+  }
+
+  /** An extension of ours: messages that were sent with `enableHistoricalMessaging`. */
+  async getHistory(options?: AgoraRTM.HistoryOptions): Promise<AgoraRTM.HistoryPage> {
+    const what = 'getHistory()';
+    this.#connection.checkLogin(what);
+    this.#checkJoined(CODES.CHANNEL_MESSAGE_ERR_NOT_IN_CHANNEL);
+    const invalid = CODES.CHANNEL_MESSAGE_ERR_FAILURE;
+    const method = { what, family: FAMILY_CHANNEL_MESSAGE_ERR, invalid };
+    return readHistory(this.#connection, { is: 'channel', value: this.channelId }, options, method);
   }
 
   #checkJoined(code: number): void {

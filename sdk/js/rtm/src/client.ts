@@ -28,6 +28,7 @@ import { Connection } from './connection.js';
 import { EventEmitter } from './emitter.js';
 import { resolveEndpoint } from './endpoint.js';
 import { RtmError, fromCall, invalidArgument, invalidStatus, notLoggedIn } from './errors.js';
+import { readHistory } from './history.js';
 import { LocalInvitation } from './invitation.js';
 import { LOG_FILTER_WARNING, log } from './log.js';
 import { downloadFailure, uploadFailure } from './media.js';
@@ -160,6 +161,16 @@ export class RtmClient
     const call = { is: 'sendToPeer', value } as const;
     const sent = await this.#connection.call(what, FAMILY_PEER_MESSAGE_ERR, call, 'peerSent');
     return { hasPeerReceived: sent.received };
+  }
+
+  /** An extension of ours: the conversation with one user, as far as its messages were sent with `enableHistoricalMessaging`. */
+  async getPeerHistory(peerId: string, options?: AgoraRTM.HistoryOptions): Promise<AgoraRTM.HistoryPage> {
+    const what = 'getPeerHistory()';
+    this.#connection.checkLogin(what);
+    checkName('peerId', peerId, CODES.PEER_MESSAGE_ERR_INVALID_USERID);
+    const invalid = CODES.PEER_MESSAGE_ERR_FAILURE;
+    const method = { what, family: FAMILY_PEER_MESSAGE_ERR, invalid };
+    return readHistory(this.#connection, { is: 'peerId', value: peerId }, options, method);
   }
 
   createMessage<T extends AgoraRTM.RtmMessage>(message: Partial<T>): T {
@@ -371,6 +382,9 @@ export class RtmClient
           'PeersOnlineStatusChanged',
           Object.fromEntries(event.users.map(({ userId, state }) => [userId, presenceName(state)])),
         );
+        break;
+      case 'tokenWillExpire':
+        this.emit('TokenPrivilegeWillExpire');
         break;
       case 'tokenExpired':
         this.emit('TokenExpired');

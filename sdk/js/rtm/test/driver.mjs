@@ -83,6 +83,8 @@ const commands = {
     channelOf(command).sendMessage(messageOf(command), {
       enableHistoricalMessaging: command.history === true,
     }),
+  channelHistory: (_rtm, command) => channelOf(command).getHistory(command.options),
+  peerHistory: (rtm, { user, options }) => rtm.getPeerHistory(user, options),
   getMembers: (_rtm, command) => channelOf(command).getMembers(),
   memberCount: (rtm, { channels }) => rtm.getChannelMemberCount(channels),
   query: (rtm, { users }) => rtm.queryPeersOnlineStatus(users),

@@ -255,6 +255,13 @@ describe('ends from the server', () => {
     expect(take()).toEqual([[S, 'DISCONNECTED', 'LOGOUT']]);
   });
 
+  it('a token that ends soon: TokenPrivilegeWillExpire, and nothing else changes', async () => {
+    const { client, world, take } = await makeLoggedIn();
+    world.connection.serve({ is: 'tokenWillExpire', value: { expiresTs: 1_700_000_030_000 } });
+    expect(take()).toEqual([['TokenPrivilegeWillExpire']]);
+    expect(client.connectionState).toBe('CONNECTED');
+  });
+
   it('token expired while CONNECTED: TokenExpired, then ABORTED', async () => {
     const { world, take } = await makeLoggedIn();
     world.connection.end(4011);

@@ -183,6 +183,34 @@ declare namespace AgoraRTM {
     cancelSignal?: AbortSignal;
     onOperationProgress?: (event: MediaOperationProgress) => void;
   }
+  /** What of a history is read: by default the oldest 100 messages. Not in the original API. */
+  interface HistoryOptions {
+    /** Only messages after this position. */
+    after?: number | undefined;
+    /** Only messages before this position. */
+    before?: number | undefined;
+    /** Only messages that the server received at this time or later, in ms. */
+    fromTs?: number | undefined;
+    /** Only messages that the server received before this time, in ms. */
+    untilTs?: number | undefined;
+    /** 1 to 100. */
+    limit?: number | undefined;
+    order?: 'oldest_first' | 'newest_first' | undefined;
+  }
+  interface HistoryMessage {
+    /** The message's place in its conversation; rises from 1. */
+    position: number;
+    /** The sender. */
+    userId: string;
+    message: RtmTextMessage | RtmRawMessage;
+    serverReceivedTs: number;
+  }
+  interface HistoryPage {
+    /** In the order asked for; may be fewer than asked for, even none, although more follow. */
+    messages: HistoryMessage[];
+    /** Where to go on: the next call's `after`, or its `before` when the newest come first. Missing at the end. */
+    next?: number;
+  }
   /** Events that were meant for this client are missing; nothing later of the source came before. */
   interface MessageGap {
     source: { type: 'channel'; channelId: string } | { type: 'peer' };
@@ -294,6 +322,8 @@ declare namespace AgoraRTM {
       peerId: string,
       options?: SendMessageOptions,
     ): Promise<PeerMessageSendResult>;
+    /** The conversation with one user: messages sent with `enableHistoricalMessaging`. Not in the original API. */
+    getPeerHistory(peerId: string, options?: HistoryOptions): Promise<HistoryPage>;
     createMessage<T extends RtmMessage>(message: Partial<T>): T;
     createChannel(channelId: string): RtmChannel;
     createLocalInvitation(calleeId: string): LocalInvitation;
@@ -344,6 +374,8 @@ declare namespace AgoraRTM {
     sendMessage(message: RtmMessage, messageOptions?: SendMessageOptions): Promise<void>;
     /** Above 512 members: 512 of them, chosen at random. */
     getMembers(): Promise<string[]>;
+    /** Messages sent with `enableHistoricalMessaging`; the channel must be joined. Not in the original API. */
+    getHistory(options?: HistoryOptions): Promise<HistoryPage>;
   }
 
   interface LocalInvitation extends EventEmitter<RtmEvents.LocalInvitationEvents> {

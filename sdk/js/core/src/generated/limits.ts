@@ -40,6 +40,14 @@ export const FRAME_FRAGMENTS_MAX = 64;
 export const HEARTBEAT_ANSWER_MS = 6000;
 /** A connection silent for this long is pinged. Source: contract 2. */
 export const HEARTBEAT_MS = 10000;
+/** A message of a history is kept for this long: 7 days. Source: rest 4. */
+export const HISTORY_AGE_MS = 604800000;
+/** Messages kept of one channel or of two users; the oldest goes first. Source: ours. */
+export const HISTORY_MESSAGES_MAX = 10000;
+/** Bytes of messages in one page of a history; one message comes in any case. Source: ours. */
+export const HISTORY_PAGE_BYTES_MAX = 65536;
+/** Messages in one page of a history. Source: rest 5. */
+export const HISTORY_PAGE_MAX = 100;
 /** A stored message is kept for this long: 7 days. Source: rtm 4.3. */
 export const INBOX_AGE_MS = 604800000;
 /** Bytes of stored messages of one receiver. Source: contract 1.7. */
@@ -102,5 +110,7 @@ export const REQUESTS_IN_FLIGHT_MAX = 256;
 export const RESUME_WINDOW_MS = 120000;
 /** Longest token that a login may carry. Source: contract 6.2. */
 export const TOKEN_BYTES_MAX = 4096;
+/** The client is told this long before its session's token ends. Source: rtm 7.3. */
+export const TOKEN_WARNING_MS = 30000;
 /** Keys and values of one user together. Source: rtm 2.1. */
 export const USER_ATTRIBUTES_BYTES_MAX = 16384;

@@ -51,6 +51,7 @@ const REPEATABLE: Readonly<Record<CallName, boolean>> = {
   readUserAttributes: true,
   writeChannelAttributes: false,
   readChannelAttributes: true,
+  readHistory: true,
   renewToken: true,
   logout: true,
 };

@@ -46,6 +46,8 @@ export function eventOf(
       if (channel !== undefined) replica.gap(channel, now);
       return [{ is: 'gap', channel, cause: GAP_CAUSES[cause] ?? 'unspecified', missed }];
     }
+    case 'tokenWillExpire':
+      return [{ is: 'tokenWillExpire', expiresTs: event.value.expiresTs }];
     default:
       return [];
   }

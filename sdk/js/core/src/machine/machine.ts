@@ -368,14 +368,20 @@ export class Machine {
         this.#out.message({ is: 'pong', value: {} });
         return;
       case 'skip':
-        if (this.#link.phase === 'live') this.#confirmation.skip(event.value.count, this.#now);
+        if (this.#link.phase !== 'live') return;
+        for (const value of event.value.gaps) this.#handleEvent({ is: 'gap', value });
+        this.#confirmation.skip(event.value.count, this.#now);
         return;
       case 'reply':
         this.#handleReply(event.value.cseq, event.value.result);
         return;
       default:
-        for (const told of eventOf(event, this.#replica, this.#seen, this.#now)) this.#out.emit(told);
+        this.#handleEvent(event);
     }
+  }
+
+  #handleEvent(event: ServerEvent): void {
+    for (const told of eventOf(event, this.#replica, this.#seen, this.#now)) this.#out.emit(told);
   }
 
   #handleWelcome(welcome: Welcome): void {

@@ -68,6 +68,8 @@ export type MachineEvent =
       /** 0 = not known. */
       readonly missed: number;
     }
+  /** Unix milliseconds by the server's clock. */
+  | { readonly is: 'tokenWillExpire'; readonly expiresTs: number }
   | { readonly is: 'tokenExpired' };
 
 /** Everything the machine asks for, to be done in this order. */

@@ -64,6 +64,15 @@ export const ReadChannelAttributes = /* @__PURE__ */ message({
   channel: one(1, string),
   keys: many(2, string),
 });
+export const ReadHistory = /* @__PURE__ */ message({
+  conversation: oneof({ channel: [1, string], peerId: [2, string] }),
+  after: one(3, uint),
+  before: one(4, uint),
+  fromTs: one(5, uint),
+  untilTs: one(6, uint),
+  countMax: one(7, uint),
+  newestFirst: one(8, bool),
+});
 export const RenewToken = /* @__PURE__ */ message({ token: one(1, string) });
 
 export const Request = /* @__PURE__ */ message({
@@ -85,6 +94,7 @@ export const Request = /* @__PURE__ */ message({
     readChannelAttributes: [15, ReadChannelAttributes],
     renewToken: [16, RenewToken],
     logout: [17, Empty],
+    readHistory: [30, ReadHistory],
   }),
 });
 export const ClientMessage = /* @__PURE__ */ message({
@@ -116,7 +126,6 @@ export const Failure = /* @__PURE__ */ message({
   retryAfterMs: one(3, uint),
 });
 export const Refused = /* @__PURE__ */ message({ error: maybe(1, Failure) });
-export const Skip = /* @__PURE__ */ message({ count: one(1, uint) });
 export const PeerSent = /* @__PURE__ */ message({ received: one(1, bool) });
 export const MemberCount = /* @__PURE__ */ message({ channel: one(1, string), count: one(2, uint) });
 export const MemberCounts = /* @__PURE__ */ message({ counts: many(1, MemberCount) });
@@ -128,6 +137,13 @@ export const PRESENCE_UNREACHABLE = 2;
 export const Presence = /* @__PURE__ */ message({ userId: one(1, string), state: one(2, uint) });
 export const PresenceList = /* @__PURE__ */ message({ users: many(1, Presence) });
 export const AttributeList = /* @__PURE__ */ message({ attributes: many(1, Attribute) });
+export const HistoryMessage = /* @__PURE__ */ message({
+  position: one(1, uint),
+  from: one(2, string),
+  message: maybe(3, Message),
+  serverTs: one(4, uint),
+});
+export const HistoryPage = /* @__PURE__ */ message({ messages: many(1, HistoryMessage), next: one(2, uint) });
 export const Reply = /* @__PURE__ */ message({
   cseq: one(1, uint),
   result: oneof({
@@ -138,6 +154,7 @@ export const Reply = /* @__PURE__ */ message({
     memberCounts: [6, MemberCounts],
     presence: [7, PresenceList],
     attributes: [8, AttributeList],
+    history: [30, HistoryPage],
   }),
 });
 export const PeerMessage = /* @__PURE__ */ message({
@@ -179,6 +196,8 @@ export const Gap = /* @__PURE__ */ message({
   cause: one(3, uint),
   missed: one(4, uint),
 });
+export const Skip = /* @__PURE__ */ message({ count: one(1, uint), gaps: many(2, Gap) });
+export const TokenWillExpire = /* @__PURE__ */ message({ expiresTs: one(1, uint) });
 export const ServerMessage = /* @__PURE__ */ message({
   kind: oneof({
     welcome: [1, Welcome],
@@ -195,6 +214,7 @@ export const ServerMessage = /* @__PURE__ */ message({
     channelAttributes: [22, ChannelAttributes],
     presenceChanged: [23, PresenceList],
     gap: [24, Gap],
+    tokenWillExpire: [32, TokenWillExpire],
   }),
 });
 export const ServerFrame = /* @__PURE__ */ message({ messages: many(1, ServerMessage) });
@@ -210,5 +230,6 @@ export type Attribute = Out<typeof Attribute>;
 export type Presence = Out<typeof Presence>;
 export type Welcome = Out<typeof Welcome>;
 export type Resumed = Out<typeof Resumed>;
+export type HistoryPage = Out<typeof HistoryPage>;
 export type PeerMessage = Out<typeof PeerMessage>;
 export type Gap = Out<typeof Gap>;

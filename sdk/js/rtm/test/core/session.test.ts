@@ -147,6 +147,13 @@ describe('confirmation', () => {
     expect(world.connection.confirms).toEqual([2, 66, 69, 70]);
   });
 
+  it('raises the gaps of skipped numbers', async () => {
+    const { world, take } = await makeLoggedIn();
+    const gap = { source: { is: 'inbox', value: {} }, cause: 1, missed: 10 } as const;
+    world.connection.serve({ is: 'skip', value: { count: 10, gaps: [gap] } });
+    expect(take().map(([name]) => name)).toEqual(['MessageGap']);
+  });
+
   it('counts skipped numbers and kinds that it does not know', async () => {
     const { world } = await makeLoggedIn();
     world.connection.serve({ is: 'skip', value: { count: 10 } });

@@ -9,6 +9,7 @@ const CLIENT_EVENTS = [
   'ConnectionStateChanged',
   'MessageFromPeer',
   'PeersOnlineStatusChanged',
+  'TokenPrivilegeWillExpire',
   'TokenExpired',
   'MessageGap',
 ] as const;

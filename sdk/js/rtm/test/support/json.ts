@@ -18,9 +18,10 @@ const ENUMS: Readonly<Record<string, readonly string[]>> = {
   ].map((name) => `GAP_CAUSE_${name}`),
 };
 /** uint64 fields are written as strings. */
-const LONG = ['confirm', 'cseq', 'updatedTs', 'serverTs', 'inbox', 'missed'];
-const ONEOFS = ['kind', 'call', 'body', 'result', 'source'];
+const LONG = ['confirm', 'cseq', 'updatedTs', 'serverTs', 'inbox', 'missed', 'expiresTs', 'after', 'before', 'fromTs', 'untilTs', 'position', 'next'];
+const ONEOFS = ['kind', 'conversation', 'call', 'body', 'result', 'source'];
 
+/** `type`: the name of the message, or of the field that it is in. */
 export function toJson(type: string, value: object): unknown {
   const json: Record<string, unknown> = {};
   for (const [name, field] of Object.entries(value) as [string, unknown][]) {
@@ -37,9 +38,9 @@ export function toJson(type: string, value: object): unknown {
 function single(type: string, name: string, field: unknown): unknown {
   if (field instanceof Uint8Array) return Buffer.from(field).toString('base64');
   if (Array.isArray(field)) return field.map((entry: unknown) => single(type, name, entry));
-  if (typeof field === 'object' && field !== null) return toJson(type, field);
+  if (typeof field === 'object' && field !== null) return toJson(name, field);
   if (typeof field !== 'number') return field;
-  if (LONG.includes(name) || (name === 'count' && type === 'Skip')) return String(field);
+  if (LONG.includes(name) || (name === 'count' && type === 'skip')) return String(field);
   return ENUMS[name]?.[field] ?? field;
 }
 

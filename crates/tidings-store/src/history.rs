@@ -1,0 +1,307 @@
+//! Histories: one log per conversation, bounded by count and age, read from either end.
+//!
+//! A history is a head and one record per message. Messages go from the front only, so what is left is a run
+//! of numbers; a record that cannot be read is left out of pages and goes when its turn comes.
+
+use tidings_hub::store_ops::{
+    Conversation, HistoryLimits, HistoryMessage, HistoryRange, ReadOrder, StoreAnswer,
+};
+
+use crate::inbox::{ceiling, message_number, raise_ceiling};
+use crate::kv::{Backend, Group, ReadError};
+use crate::record::{self, HistoryHead, Key};
+
+/// Bound: messages looked at for one page; a page that ends there says where to go on. More would let one
+/// read of a long history by time hold up the store's thread.
+const VISITED_MAX: u64 = 1_000;
+
+/// Appends a message. What is too old or too many goes first.
+pub(crate) fn append<B: Backend>(
+    group: &mut Group<'_, B>,
+    conversation: &Conversation,
+    message: &HistoryMessage,
+    limits: &HistoryLimits,
+) -> Result<StoreAnswer, ReadError> {
+    if limits.messages_max == 0 {
+        let reason = "the app keeps no history; raise its limit of messages".to_owned();
+        return Ok(StoreAnswer::Failed { reason });
+    }
+    let mut history = History::load(group, conversation)?;
+    let not_before_ts = message
+        .server_ts
+        .checked_sub(limits.age_ms)
+        .map_or(0, |ts| ts.saturating_add(1));
+    history.make_room(group, limits.messages_max as u64 - 1, not_before_ts);
+    let number = history.head.next;
+    raise_ceiling(group, number)?;
+    let key = history.message_key(number);
+    let record = record::seal_history(&key, message);
+    group.put(key, record);
+    let head = &mut history.head;
+    if head.count == 0 {
+        head.first = number;
+        head.first_ts = message.server_ts;
+    }
+    head.next += 1;
+    head.count += 1;
+    let record = history.head.seal(&history.head_key);
+    group.put(history.head_key, record);
+    Ok(StoreAnswer::HistoryAppended { position: number })
+}
+
+/// Reads a page. Changes nothing, so that it works on a read-only store too.
+pub(crate) fn read<B: Backend>(
+    group: &mut Group<'_, B>,
+    conversation: &Conversation,
+    range: &HistoryRange,
+) -> Result<StoreAnswer, ReadError> {
+    let history = History::load(group, conversation)?;
+    let first = range.after.saturating_add(1).max(history.head.first);
+    let end = range.before.min(history.head.next);
+    let mut page = Page {
+        range,
+        messages: Vec::new(),
+        bytes: 0,
+    };
+    let mut next = 0;
+    let visited_end = |number: u64| number.saturating_add(VISITED_MAX);
+    match range.order {
+        ReadOrder::OldestFirst => {
+            for number in first..end {
+                if number >= visited_end(first) || !page.take(group, &history, number)? {
+                    next = number - 1;
+                    break;
+                }
+            }
+        }
+        ReadOrder::NewestFirst => {
+            for number in (first..end).rev() {
+                if visited_end(number) < end || !page.take(group, &history, number)? {
+                    next = number + 1;
+                    break;
+                }
+            }
+        }
+    }
+    Ok(StoreAnswer::HistoryPage {
+        messages: page.messages,
+        next,
+    })
+}
+
+struct Page<'r> {
+    range: &'r HistoryRange,
+    messages: Vec<HistoryMessage>,
+    bytes: usize,
+}
+
+impl Page<'_> {
+    /// Takes the message of this number, if it is asked for. Returns `false` when it no longer fits.
+    fn take<B: Backend>(
+        &mut self,
+        group: &mut Group<'_, B>,
+        history: &History<'_>,
+        number: u64,
+    ) -> Result<bool, ReadError> {
+        let key = history.message_key(number);
+        let found = match group.get(&key) {
+            Ok(None) => return Ok(true),
+            Ok(Some(record)) => record::open_history(&key, number, &record),
+            Err(error) => Err(error),
+        };
+        let message = match found {
+            Ok(message) => message,
+            Err(ReadError::Damaged(_)) => {
+                group.damaged += 1;
+                return Ok(true);
+            }
+            Err(error) => return Err(error),
+        };
+        let range = self.range;
+        if message.server_ts < range.from_ts || message.server_ts >= range.until_ts {
+            return Ok(true);
+        }
+        let bytes = self.bytes + message.body.len();
+        let is_over = self.messages.len() >= range.count_max || bytes > range.bytes_max;
+        // One message always fits, so that every page gets on.
+        if is_over && !self.messages.is_empty() {
+            return Ok(false);
+        }
+        self.bytes = bytes;
+        self.messages.push(message);
+        Ok(true)
+    }
+}
+
+struct History<'c> {
+    conversation: &'c Conversation,
+    head_key: Vec<u8>,
+    head: HistoryHead,
+}
+
+impl<'c> History<'c> {
+    fn load<B: Backend>(
+        group: &mut Group<'_, B>,
+        conversation: &'c Conversation,
+    ) -> Result<Self, ReadError> {
+        let head_key = Key::HistoryHead(conversation.clone()).encode();
+        let opened = match group.get(&head_key) {
+            Ok(None) => Ok(HistoryHead::default()),
+            Ok(Some(record)) => HistoryHead::open(&head_key, &record),
+            Err(error) => Err(error),
+        };
+        let mut history = Self {
+            conversation,
+            head_key,
+            head: HistoryHead::default(),
+        };
+        history.head = match opened {
+            Err(ReadError::Damaged(_)) => history.made_anew(group)?,
+            opened => opened?,
+        };
+        Ok(history)
+    }
+
+    /// A head for a history whose head cannot be read: what messages there are, and a number that no
+    /// conversation has reached.
+    fn made_anew<B: Backend>(&self, group: &mut Group<'_, B>) -> Result<HistoryHead, ReadError> {
+        group.damaged += 1;
+        let next = ceiling(group)? + 1;
+        let mut head = HistoryHead {
+            next,
+            first: next,
+            ..HistoryHead::default()
+        };
+        for (key, record) in group
+            .range(&self.message_key(0), &self.message_key(next))
+            .flatten()
+        {
+            let number = message_number(&key);
+            let found = record::open_history(&key, number, &record);
+            if head.count == 0 {
+                head.first = number;
+                head.first_ts = found.map_or(0, |message| message.server_ts);
+            }
+            head.count += 1;
+        }
+        Ok(head)
+    }
+
+    fn message_key(&self, number: u64) -> Vec<u8> {
+        Key::History(self.conversation.clone(), number).encode()
+    }
+
+    /// Deletes from the front until no more than `count_max` messages are left and none of them is stamped
+    /// before `not_before_ts`. Free of cost while there is nothing to delete.
+    fn make_room<B: Backend>(
+        &mut self,
+        group: &mut Group<'_, B>,
+        count_max: u64,
+        not_before_ts: u64,
+    ) {
+        let is_over = |count, ts| count > count_max || ts < not_before_ts;
+        if self.head.count == 0 || !is_over(self.head.count, self.head.first_ts) {
+            return;
+        }
+        let mut kept = HistoryHead {
+            first: self.head.next,
+            first_ts: u64::MAX,
+            ..self.head.clone()
+        };
+        let mut dropped = Vec::new();
+        let (from, end) = (
+            self.message_key(self.head.first),
+            self.message_key(self.head.next),
+        );
+        for pair in group.range(&from, &end) {
+            // A block that cannot be read ends the walk: what is behind it waits for its turn.
+            let Ok((key, record)) = pair else {
+                break;
+            };
+            let number = message_number(&key);
+            let found = record::open_history(&key, number, &record);
+            // A damaged message has no stamp: it is as old as can be.
+            let server_ts = found.map_or(0, |message| message.server_ts);
+            if !is_over(kept.count, server_ts) {
+                kept.first = number;
+                kept.first_ts = server_ts;
+                break;
+            }
+            kept.count = kept.count.saturating_sub(1);
+            dropped.push(key);
+        }
+        if dropped.is_empty() {
+            return;
+        }
+        for key in dropped {
+            group.delete(key);
+        }
+        self.head = kept;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tidings_hub::ids::ChannelKey;
+    use tidings_hub::store_ops::StoreOp;
+    use tidings_wire::names::{AppId, ChannelName};
+
+    use super::*;
+    use crate::{Engine, MemoryEngine};
+
+    #[test]
+    fn damage_leaves_out_a_message_and_numbers_go_on_above() {
+        let conversation = Conversation::Channel(ChannelKey {
+            app: AppId::parse(&"a".repeat(32)).unwrap(),
+            channel: ChannelName::parse("room").unwrap(),
+        });
+        let limits = HistoryLimits {
+            messages_max: 10,
+            age_ms: u64::MAX,
+        };
+        let append = StoreOp::HistoryAppend {
+            conversation: conversation.clone(),
+            message: HistoryMessage {
+                position: 0,
+                from: "ann".into(),
+                body: "hi".into(),
+                server_ts: 5,
+            },
+            limits,
+        };
+        let mut engine = MemoryEngine::new();
+        let mut answers = Vec::new();
+        engine.apply(
+            &[append.clone(), append.clone(), append.clone()],
+            &mut answers,
+        );
+        // In key order: the head, three messages, the ceiling of the numbers.
+        let mut engine = engine.reopen();
+        assert!(engine.damage_record(0) && engine.damage_record(2));
+        answers.clear();
+        let range = HistoryRange {
+            after: 0,
+            before: u64::MAX,
+            from_ts: 0,
+            until_ts: u64::MAX,
+            count_max: 10,
+            bytes_max: usize::MAX,
+            order: ReadOrder::NewestFirst,
+        };
+        let read = StoreOp::HistoryRead {
+            conversation,
+            range: HistoryRange { before: 4, ..range },
+        };
+        engine.apply(&[append, read], &mut answers);
+        let StoreAnswer::HistoryAppended { position } = answers[0] else {
+            panic!("an append was answered {:?}", answers[0]);
+        };
+        assert!(position > 3, "position {position} was given before");
+        let StoreAnswer::HistoryPage { messages, .. } = &answers[1] else {
+            panic!("a read was answered {:?}", answers[1]);
+        };
+        let positions: Vec<_> = messages.iter().map(|message| message.position).collect();
+        assert_eq!(positions, [3, 1]);
+        assert!(engine.health().damaged_records >= 2);
+    }
+}
