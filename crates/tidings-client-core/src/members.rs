@@ -77,7 +77,7 @@ impl Channel {
 
     /// Whether a member list would tell the application something after a hole.
     pub(crate) fn has_something_to_compare(&self) -> bool {
-        self.is_complete || !self.members.is_empty()
+        self.is_complete || !self.members.is_empty() || !self.known_out.is_empty()
     }
 
     /// Opens a hole: nobody is known to be there any more.
@@ -174,6 +174,7 @@ impl Channel {
     /// Too large to track: lists are samples and events are off.
     fn forget(&mut self) {
         self.members.clear();
+        self.known_out.clear();
         self.is_complete = false;
     }
 }
