@@ -56,9 +56,15 @@ impl Channel {
         }
     }
 
-    pub(crate) fn left(&mut self, user_id: &str) {
-        self.members.remove(user_id);
+    /// A member that joined and left inside a hole is no news when it leaves.
+    pub(crate) fn left(&mut self, user_id: &str) -> Told {
+        let was_in = self.members.remove(user_id).is_some();
+        let is_known_out = self.is_complete || self.known_out.contains(user_id);
         self.note_out(user_id.to_owned());
+        match !was_in && is_known_out {
+            true => Told::KnownAlready,
+            false => Told::News,
+        }
     }
 
     fn note_out(&mut self, user_id: String) {

@@ -128,10 +128,13 @@ impl Client {
                 }
             }
             Kind::MemberLeft(proto::MemberLeft { channel, user_id }) => {
-                if let Some(known) = self.lineage.channels.get_mut(&channel) {
-                    known.left(&user_id);
+                let told = match self.lineage.channels.get_mut(&channel) {
+                    Some(known) => known.left(&user_id),
+                    None => Told::News,
+                };
+                if told == Told::News {
+                    out.push(Output::Event(ClientEvent::MemberLeft { channel, user_id }));
                 }
-                out.push(Output::Event(ClientEvent::MemberLeft { channel, user_id }));
             }
             Kind::MemberCount(proto::MemberCount { channel, count }) => {
                 if let Some(known) = self.lineage.channels.get_mut(&channel) {
