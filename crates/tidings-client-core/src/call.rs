@@ -6,6 +6,8 @@ use tidings_wire::proto::{self, message::Body, reply, request};
 
 pub use tidings_wire::proto::{AttributeWrite, PresenceState};
 
+use crate::invitations::{InvitationCall, InvitationWord};
+
 /// An application message.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Message {
@@ -270,6 +272,11 @@ pub enum Call {
         /// Which; empty = all.
         keys: Vec<String>,
     },
+    /// Does something with an invitation. Answered at once, whatever the link does.
+    Invitation(InvitationCall),
+    /// Tells the server of an invitation. Made by the machine.
+    #[doc(hidden)]
+    InvitationWord(InvitationWord),
     /// Replaces the session's token. Given to the machine as `Input::RenewToken`.
     #[doc(hidden)]
     RenewToken {
@@ -326,6 +333,8 @@ impl Call {
                 ..
             } => name.len(),
             Self::RenewToken { token } => token.len(),
+            // These do not wait in the queue of calls.
+            Self::Invitation(_) | Self::InvitationWord(_) => 0,
             Self::QueryPresenceSubscriptions | Self::Logout => 0,
         }
     }
@@ -418,6 +427,8 @@ impl Call {
                 newest_first: range.newest_first,
             }),
             Self::RenewToken { token } => To::RenewToken(proto::RenewToken { token }),
+            Self::InvitationWord(word) => word.to_proto(),
+            Self::Invitation(call) => unreachable!("{call:?} is done by the machine itself"),
             Self::Logout => To::Logout(proto::Logout {}),
         }
     }
@@ -433,6 +444,11 @@ pub enum Answer {
         /// The peer's client has it. False: the peer was gone; the message is stored if that was
         /// asked for, else dropped.
         received: bool,
+    },
+    /// The number of an invitation, under which its events come.
+    Invited {
+        /// From 1, per client.
+        number: u64,
     },
     /// Users, in no order.
     Users(Vec<String>),
@@ -493,6 +509,14 @@ pub enum CallError {
     /// The client is logged in, or is logging in or out.
     #[error("the client is logged in already, or its last login has not been logged out")]
     AlreadyLoggedIn,
+    /// An invitation is not in a state for this.
+    #[error("{text}")]
+    WrongTime {
+        /// A code `INVITATION_API_CALL_ERR_…` of the RTM 1.x API.
+        code: u32,
+        /// What is the matter.
+        text: String,
+    },
     /// A logout came before the login was complete.
     #[error("the login was given up by a logout")]
     LoginCanceled,

@@ -71,6 +71,9 @@ impl Client {
         call: Call,
         out: &mut Vec<Output>,
     ) {
+        if let Call::Invitation(call) = call {
+            return self.handle_invitation_call(id, call, out);
+        }
         let result = match check::is_checked_before_login(&call) {
             true => check::call(&call).and_then(|()| self.may_call()),
             false => self.may_call().and_then(|()| check::call(&call)),
@@ -89,7 +92,7 @@ impl Client {
         self.waiting.push_back(Request { call, origin });
     }
 
-    fn may_call(&self) -> Result<(), CallError> {
+    pub(crate) fn may_call(&self) -> Result<(), CallError> {
         let is_in = matches!(
             self.state,
             ConnectionState::Connected | ConnectionState::Reconnecting

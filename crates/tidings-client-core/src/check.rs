@@ -3,8 +3,9 @@
 use tidings_wire::codes::Outcome;
 use tidings_wire::limits::{
     ATTRIBUTE_KEY_BYTES_MAX, ATTRIBUTE_VALUE_BYTES_MAX, ATTRIBUTES_MAX,
-    CHANNEL_ATTRIBUTES_BYTES_MAX, HISTORY_PAGE_MAX, MEMBER_COUNTS_PER_CALL_MAX,
-    MESSAGE_PAYLOAD_BYTES_MAX, TOKEN_BYTES_MAX, USER_ATTRIBUTES_BYTES_MAX,
+    CHANNEL_ATTRIBUTES_BYTES_MAX, HISTORY_PAGE_MAX, INVITATION_TEXT_BYTES_MAX,
+    MEMBER_COUNTS_PER_CALL_MAX, MESSAGE_PAYLOAD_BYTES_MAX, TOKEN_BYTES_MAX,
+    USER_ATTRIBUTES_BYTES_MAX,
 };
 use tidings_wire::names::{AppId, ChannelName, UserId};
 
@@ -133,7 +134,11 @@ pub(crate) fn call(call: &Call) -> Result<(), CallError> {
             }
         }
         Call::RenewToken { token } => self::token(token),
-        Call::QueryPresenceSubscriptions | Call::Logout => Ok(()),
+        // Those of invitations are checked with their states.
+        Call::Invitation(_)
+        | Call::InvitationWord(_)
+        | Call::QueryPresenceSubscriptions
+        | Call::Logout => Ok(()),
     }
 }
 
@@ -164,6 +169,26 @@ fn count(list: &[String], max: usize, what: &str, outcome: Outcome) -> Result<()
         )),
         _ => Ok(()),
     }
+}
+
+/// Checks what an invitation says of itself.
+pub(crate) fn invitation(callee_id: &str, content: &str, name: &str) -> Result<(), CallError> {
+    user(callee_id)?;
+    if !name.is_empty() {
+        channel(name)?;
+    }
+    invitation_text("content", content)
+}
+
+/// Checks the length of an invitation's content or response.
+pub(crate) fn invitation_text(what: &str, text: &str) -> Result<(), CallError> {
+    let bytes = text.len();
+    if bytes <= INVITATION_TEXT_BYTES_MAX {
+        return Ok(());
+    }
+    Err(invalid(format!(
+        "the {what} has {bytes} bytes; at most {INVITATION_TEXT_BYTES_MAX} pass"
+    )))
 }
 
 fn message(message: &Message) -> Result<(), CallError> {

@@ -6,6 +6,7 @@ use tidings_wire::proto;
 pub use tidings_wire::proto::GapCause;
 
 use crate::call::{Attribute, CallError, Message, PresenceState};
+use crate::invitations::{InvitationId, LocalInvitationNews, RemoteInvitationNews};
 
 /// Where a client stands. Source: documented, rtm 3.1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -181,6 +182,24 @@ pub enum ClientEvent {
     TokenWillExpire {
         /// When it ends, by the server's clock, Unix milliseconds.
         expires_ts_ms: u64,
+    },
+    /// Something has become of an invitation that this client has sent.
+    LocalInvitation {
+        /// As answered to the invitation.
+        number: u64,
+        /// Who is invited.
+        callee_id: String,
+        /// What.
+        news: LocalInvitationNews,
+    },
+    /// An invitation has come, or something has become of it.
+    RemoteInvitation {
+        /// Names it in `Accept` and `Refuse`.
+        id: InvitationId,
+        /// Who invites.
+        caller_id: String,
+        /// What.
+        news: RemoteInvitationNews,
     },
     /// The token is over: `RenewToken` lets a reconnecting client go on, an aborted one logs out.
     TokenExpired,

@@ -37,6 +37,7 @@ mod calls;
 mod check;
 mod close;
 mod event;
+mod invitations;
 mod lineage;
 mod link;
 mod machine;
@@ -51,4 +52,8 @@ pub use call::{
     HistoryRange, Message, PresenceState,
 };
 pub use event::{ClientEvent, ConnectionReason, ConnectionState, GapCause, GapSource};
+pub use invitations::{
+    InvitationCall, InvitationId, LocalInvitationFailure, LocalInvitationNews,
+    RemoteInvitationFailure, RemoteInvitationNews,
+};
 pub use machine::{Backlog, CallId, Client, ConnectionId, Input, Output};

@@ -10,6 +10,7 @@ use tidings_wire::proto::{ClientFrame, ClientMessage, client_message};
 use crate::backoff::{Backoff, Random};
 use crate::call::{Answer, Call, CallError};
 use crate::event::{ClientEvent, ConnectionReason, ConnectionState};
+use crate::invitations::Invitations;
 use crate::lineage::{Inbox, Lineage};
 use crate::link::Link;
 use crate::session::{Request, Session};
@@ -186,6 +187,7 @@ pub struct Client {
     pub(crate) inbox: Inbox,
     /// Whose messages `inbox` remembers: app id and user id.
     pub(crate) inbox_owner: Option<(String, String)>,
+    pub(crate) invitations: Invitations,
     /// The client's own requests, before all others.
     pub(crate) first: VecDeque<Request>,
     /// The client's own requests to be repeated later, with their times.
@@ -235,6 +237,7 @@ impl Client {
             lineage: Lineage::default(),
             inbox: Inbox::default(),
             inbox_owner: None,
+            invitations: Invitations::default(),
             first: VecDeque::new(),
             later: Vec::new(),
             waiting: VecDeque::new(),
@@ -386,6 +389,7 @@ impl Client {
         self.protocol_errors = 0;
         self.backoff.reset();
         self.enter(state, reason, out);
+        self.end_invitations(reason, out);
         self.refuse_open_calls(out);
         if state == ConnectionState::Disconnected {
             self.account = None;

@@ -8,6 +8,7 @@ use tidings_wire::proto::{self, client_message, server_message::Kind};
 use crate::call::{Answer, Attribute, Call, CallError, Message, presence};
 use crate::close::BACKOFF;
 use crate::event::{ClientEvent, ConnectionReason, ConnectionState, GapSource, gap_from_proto};
+use crate::invitations::InvitationWord;
 use crate::link::Link;
 use crate::machine::{Client, ConnectionId, Output};
 use crate::members::{Channel, Told};
@@ -166,6 +167,15 @@ impl Client {
                     expires_ts_ms: expires_ts,
                 }));
             }
+            Kind::InvitationReceived(received) => {
+                self.handle_invitation_received(received.number, out);
+            }
+            Kind::AcceptAsked(asked) => self.handle_accept_asked(asked.number),
+            Kind::LocalInvitationEnded(ended) => self.handle_local_ended(ended, out),
+            Kind::IncomingInvitation(invitation) => {
+                self.handle_incoming_invitation(now_ms, invitation, out);
+            }
+            Kind::RemoteInvitationEnded(ended) => self.handle_remote_ended(ended, out),
             Kind::Welcome(_)
             | Kind::Resumed(_)
             | Kind::Refused(_)
@@ -305,6 +315,9 @@ impl Client {
             return;
         }
         match (&request.call, result) {
+            (Call::InvitationWord(word @ InvitationWord::Invite(_)), Err(_)) => {
+                self.handle_refused_word(word, out);
+            }
             (_, Err(error)) if error.is_retryable() => {
                 let wait_ms = error.retry_after_ms().max(OWN_RETRY_MS);
                 self.later.push((now_ms + wait_ms, request));

@@ -124,6 +124,7 @@ impl Client {
         self.lost_since_ms = self.lost_since_ms.or(Some(now_ms));
         self.first.clear();
         self.later.clear();
+        self.end_invitations(ConnectionReason::Interrupted, out);
         self.lineage.attributes.begin_session();
         self.lineage
             .channels

@@ -6,6 +6,9 @@ use std::time::Duration;
 use tidings_client_core::CallError;
 use tidings_wire::codes::{self, Outcome};
 
+/// Code of every call that needs a login. Source: rtm 1.10.
+const NOT_LOGGED_IN: u32 = 102;
+
 macro_rules! operation_error {
     ($(#[$doc:meta])* $name:ident, $family:ident, $not_logged_in:expr) => {
         $(#[$doc])*
@@ -134,6 +137,30 @@ operation_error!(
     codes::attribute_operation_err::USER_NOT_LOGGED_IN
 );
 
+/// Why something was not done with an invitation. Codes `INVITATION_API_CALL_ERR_…`.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{source}")]
+pub struct InvitationError {
+    source: CallError,
+}
+
+impl InvitationError {
+    /// The code of the method's family in the RTM 1.x API; 102 when the client is not logged in.
+    pub fn code(&self) -> u32 {
+        match &self.source {
+            CallError::WrongTime { code, .. } => *code,
+            CallError::Refused { .. } => codes::invitation_api_call_err::INVALID_ARGUMENT,
+            _ => NOT_LOGGED_IN,
+        }
+    }
+}
+
+impl From<CallError> for InvitationError {
+    fn from(source: CallError) -> Self {
+        Self { source }
+    }
+}
+
 /// Why a login failed. Codes `LOGIN_ERR_…`.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{source}")]
@@ -147,7 +174,9 @@ impl LoginError {
         match &self.source {
             CallError::Refused { outcome, .. } => codes::login_err::from_outcome(*outcome),
             CallError::AlreadyLoggedIn => codes::login_err::ALREADY_LOGIN,
-            CallError::LoginCanceled | CallError::NotLoggedIn => codes::login_err::UNKNOWN,
+            CallError::LoginCanceled | CallError::NotLoggedIn | CallError::WrongTime { .. } => {
+                codes::login_err::UNKNOWN
+            }
         }
     }
 

@@ -47,7 +47,8 @@ mod events;
 pub use bytes::Bytes;
 pub use tidings_client_core::{
     Attribute, AttributeWrite, ClientEvent, ConnectionReason, ConnectionState, GapCause, GapSource,
-    HistoryMessage, HistoryPage, HistoryRange, Message, PresenceState,
+    HistoryMessage, HistoryPage, HistoryRange, InvitationId, LocalInvitationFailure,
+    LocalInvitationNews, Message, PresenceState, RemoteInvitationFailure, RemoteInvitationNews,
 };
 pub use tidings_wire::codes::Outcome;
 
@@ -55,8 +56,8 @@ pub use builder::{BuildError, Builder};
 pub use channel::{Channel, Notify};
 pub use client::{Client, PeerReceipt, SendOptions};
 pub use error::{
-    AttributeError, ChannelMessageError, GetMembersError, JoinError, LeaveError, LoginError,
-    LogoutError, MemberCountError, PeerMessageError, PresenceQueryError, RenewTokenError,
-    SubscriptionError, SubscriptionQueryError,
+    AttributeError, ChannelMessageError, GetMembersError, InvitationError, JoinError, LeaveError,
+    LoginError, LogoutError, MemberCountError, PeerMessageError, PresenceQueryError,
+    RenewTokenError, SubscriptionError, SubscriptionQueryError,
 };
 pub use events::Events;

@@ -12,9 +12,9 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use tidings_wire::proto::PresenceState;
+use tidings_wire::proto::{InvitationEnd, PresenceState};
 
-use crate::ids::{ChannelKey, HubId, MessageId, SessionId, UserKey};
+use crate::ids::{ChannelKey, HubId, InvitationId, MessageId, SessionId, UserKey};
 
 /// Where hubs meet.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -120,6 +120,8 @@ pub struct LoginStamp {
 pub enum Publication {
     /// User topic: the inbox has grown; a hub with a session of the user delivers it.
     InboxGrew,
+    /// User topic: something about an invitation that the user has sent or is sent.
+    Invitation(InvitationWord),
     /// Presence topic: the user's state has changed.
     Presence {
         /// The new state.
@@ -170,6 +172,67 @@ pub enum Publication {
     },
     /// Channel topic: the members that the sending hub has.
     Snapshot(Box<MemberSnapshot>),
+}
+
+/// What the hubs of caller and callee tell each other of an invitation.
+///
+/// The record is the caller's hub's; the callee's hub keeps what it needs to ring and to pass on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum InvitationWord {
+    /// To the callee: ring, unless it rings already.
+    Ring {
+        /// The invitation.
+        id: InvitationId,
+        /// Who invites; words back go to this user's topic.
+        caller: UserKey,
+        /// The whole WebSocket frame that the callee's client is sent.
+        frame: Bytes,
+    },
+    /// To the callee: it has ended.
+    Ended {
+        /// The invitation.
+        id: InvitationId,
+        /// How.
+        end: InvitationEnd,
+    },
+    /// To the caller.
+    Back {
+        /// The invitation.
+        id: InvitationId,
+        /// What the callee's side has to say.
+        word: CalleeWord,
+    },
+}
+
+/// What the callee's hub has to say of an invitation.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum CalleeWord {
+    /// The callee is there.
+    IsThere,
+    /// The callee's client has confirmed the ring.
+    Received,
+    /// The callee has decided.
+    Decided(Decision),
+    /// The session at which it rang is over.
+    SessionOver(RingFate),
+}
+
+/// What a callee decides, with its response.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Decision {
+    /// Yes.
+    Accept(String),
+    /// No.
+    Refuse(String),
+}
+
+/// What becomes of an invitation whose ringing session is over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RingFate {
+    /// Nobody is left who could decide.
+    Lost,
+    /// The same user has logged in again after its connection was lost: it rings there.
+    GoesOn,
 }
 
 /// The members that one hub has in one channel, at one point of its numbering.

@@ -171,6 +171,7 @@ impl Hub {
                 Timer::Session(key) => self.check_session(key, out),
                 Timer::Deliveries(key) => self.check_deliveries(key, out),
                 Timer::Count(channel) => self.tell_count(&channel, out),
+                Timer::Invitation(key, number) => self.check_invitation(key, number, out),
                 Timer::Sweep => self.sweep_attributes(out),
             }
         }
@@ -261,6 +262,9 @@ impl Hub {
                 message,
             } => match (topic, &*message) {
                 (Topic::User(user), Publication::InboxGrew) => self.handle_inbox_grew(&user, out),
+                (Topic::User(user), Publication::Invitation(word)) => {
+                    self.handle_invitation_word(&user, word, out);
+                }
                 (Topic::Presence(user), Publication::Presence { state, stamp }) => {
                     self.apply_presence(&user, *state, *stamp, out);
                 }

@@ -86,6 +86,25 @@ fn first_half(id: &[u8; 16]) -> [u8; 8] {
     half
 }
 
+/// Identifies an invitation to its callee's side: the caller's session and its number there.
+///
+/// Made by us alone, like [`MessageId`].
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct InvitationId(pub [u8; 16]);
+
+impl InvitationId {
+    /// The id of the invitation that a session has given `number`.
+    pub fn new(session: SessionId, number: u64) -> Self {
+        Self(MessageId::new(session, number).0)
+    }
+}
+
+impl fmt::Debug for InvitationId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "i{:016x}", u64::from_le_bytes(first_half(&self.0)))
+    }
+}
+
 impl fmt::Debug for MessageId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "m{:016x}", u64::from_le_bytes(first_half(&self.0)))

@@ -166,6 +166,7 @@ impl Hub {
             self.apply_confirmed(key, delivery, out);
         }
         self.confirm_stored(key, sseq, out);
+        self.confirm_rings(key, sseq, out);
         true
     }
 

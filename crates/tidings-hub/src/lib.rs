@@ -8,7 +8,7 @@
 //! Reading order: [`io`] (everything that goes in and comes out), [`bus_ops`] and [`store_ops`] (the words
 //! spoken with bus and store), `hub` (the entry, which routes), then a file per feature: `login`, `sessions`,
 //! `outbox`, `peers`, `inbox`, `channels`, `memberships`,
-//! `members`, `counts`, `attributes`, `presence`.
+//! `members`, `counts`, `attributes`, `presence`, `invitations`, `rings`.
 //!
 //! ```
 //! use std::sync::Arc;
@@ -40,6 +40,7 @@ mod history;
 mod hub;
 pub mod ids;
 mod inbox;
+mod invitations;
 pub mod io;
 mod limiter;
 mod login;
@@ -50,6 +51,7 @@ mod outbox;
 mod peers;
 mod presence;
 mod requests;
+mod rings;
 mod rng;
 mod sessions;
 pub mod store_ops;

@@ -23,9 +23,10 @@ pub(crate) enum Kind {
     WriteChannelAttributes,
     ReadChannelAttributes,
     ReadHistory,
+    Invite,
 }
 
-const KINDS: usize = 14;
+const KINDS: usize = 15;
 
 /// Rates in the order of [`Kind`].
 const RATES: [(&str, Rate); KINDS] = [
@@ -46,6 +47,7 @@ const RATES: [(&str, Rate); KINDS] = [
     ),
     ("channel attribute reads", l::RATE_READ_CHANNEL_ATTRIBUTES),
     ("history reads", l::RATE_READ_HISTORY),
+    ("invitations", l::RATE_INVITE),
 ];
 
 /// Channels whose joins are remembered for the same-channel rate; the oldest is forgotten first.

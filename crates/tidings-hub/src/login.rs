@@ -314,6 +314,9 @@ impl Hub {
             watched: Vec::new(),
             has_attributes: login.has_attributes,
             limiter: login.limiter,
+            invitations: Vec::new(),
+            last_invitation: 0,
+            rings: Vec::new(),
         };
         let welcome = Welcome {
             session_id: session.id.0.to_vec().into(),

@@ -5,6 +5,7 @@ use tidings_wire::limits::REQUESTS_IN_FLIGHT_MAX;
 use tidings_wire::proto::{Error, Message, Request, message, request::Call};
 
 use crate::Hub;
+use crate::bus_ops::Decision;
 use crate::ids::ConnectionId;
 use crate::io::Sink;
 use crate::limiter::Kind;
@@ -67,6 +68,21 @@ impl Hub {
             }
             Some(Call::ReadHistory(call)) => self.handle_read_history(key, cseq, call, out),
             Some(Call::RenewToken(call)) => self.handle_renew_token(key, cseq, &call.token, out),
+            Some(Call::Invite(call)) => self.handle_invite(key, cseq, call, out),
+            Some(Call::CancelInvitation(call)) => {
+                self.handle_cancel_invitation(key, cseq, call.number, out);
+            }
+            Some(Call::ConfirmAccept(call)) => {
+                self.handle_confirm_accept(key, cseq, call.number, out);
+            }
+            Some(Call::AcceptInvitation(call)) => {
+                let decision = Decision::Accept(call.response);
+                self.handle_decision(key, cseq, &call.id, decision, out);
+            }
+            Some(Call::RefuseInvitation(call)) => {
+                let decision = Decision::Refuse(call.response);
+                self.handle_decision(key, cseq, &call.id, decision, out);
+            }
             Some(Call::Logout(_)) => {
                 self.reply_done(key, cseq, out);
                 self.end_session(key, End::LoggedOut, out);

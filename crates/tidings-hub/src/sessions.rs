@@ -13,13 +13,15 @@ use tidings_wire::proto::{
     Done, Error, PresenceState, Reply, TokenWillExpire, reply, server_message::Kind,
 };
 
-use crate::bus_ops::{BusOp, LoginStamp, Topic};
+use crate::bus_ops::{BusOp, LoginStamp, RingFate, Topic};
 use crate::ids::{ConnectionId, SessionId, UserKey};
 use crate::inbox::{Delivery, InboxState};
+use crate::invitations::Invitation;
 use crate::io::{Effect, Sink};
 use crate::limiter::Limiter;
 use crate::memberships::Visibility;
 use crate::outbox::{Outbox, Source};
+use crate::rings::Ringing;
 use crate::timers::Timer;
 use crate::{AppSettings, Hub};
 
@@ -67,6 +69,12 @@ pub(crate) struct Session {
     /// It has written user attributes, which end with it.
     pub(crate) has_attributes: bool,
     pub(crate) limiter: Limiter,
+    /// Invitations that it has sent and that have not ended. Bound: `INVITATIONS_OPEN_MAX`.
+    pub(crate) invitations: Vec<Invitation>,
+    /// Highest number that it has given an invitation.
+    pub(crate) last_invitation: u64,
+    /// Invitations that ring at its client. Bound: `INVITATIONS_INCOMING_MAX`.
+    pub(crate) rings: Vec<Ringing>,
 }
 
 impl Session {
@@ -308,6 +316,7 @@ impl Hub {
             End::ProtocolError => CloseCode::ProtocolError,
             End::WindowOver => CloseCode::GoingAway,
         };
+        let was_connected = self.is_connected(key);
         self.detach(key, Some(code), out);
         let Some(session) = self.sessions.get_mut(key) else {
             return;
@@ -329,8 +338,20 @@ impl Hub {
         self.end_memberships(key, visibility, out);
         self.give_back_deliveries(key, out);
         self.end_watches(key, out);
+        self.end_own_invitations(key, out);
+        let fate = match end {
+            End::RemoteLogin if !was_connected => RingFate::GoesOn,
+            _ => RingFate::Lost,
+        };
+        self.end_rings(key, fate, out);
         self.sessions.remove(key);
         self.forget_user_session(&user, key, out);
+    }
+
+    fn is_connected(&self, key: SessionKey) -> bool {
+        self.sessions
+            .get(key)
+            .is_some_and(|session| session.connection.is_some())
     }
 
     /// Takes the session out of the user's entry, and the entry away when nothing else is in it.

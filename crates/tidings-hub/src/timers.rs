@@ -19,6 +19,8 @@ pub(crate) enum Timer {
     Deliveries(SessionKey),
     /// The channel's member count may be told again.
     Count(Box<ChannelKey>),
+    /// Look at the invitation of this number that the session has sent.
+    Invitation(SessionKey, u64),
     /// Attributes whose owners may be gone are looked through.
     Sweep,
 }

@@ -1,6 +1,6 @@
 //! What is expected: facts, answers and their times.
 
-use crate::model::{Answer, Event, Message, PresenceState};
+use crate::model::{Answer, Event, InvitationNews, Message, PresenceState};
 use crate::token::{Cursor, duration, range, sized};
 
 /// A fact's times.
@@ -156,8 +156,61 @@ pub(crate) fn fact(cursor: &mut Cursor<'_>) -> Result<Event, String> {
             cursor.expect("ends soon")?;
             Ok(Event::TokenWillExpire)
         }
+        Some("invited") if cursor.take("invited") => invited(cursor),
+        Some("invitation") if cursor.take("invitation") => invitation(cursor),
         _ => message_fact(cursor),
     }
+}
+
+fn invited(cursor: &mut Cursor<'_>) -> Result<Event, String> {
+    cursor.expect("by")?;
+    let caller_id = cursor.name("a user")?;
+    let content = cursor.text()?;
+    Ok(Event::Invited {
+        caller_id,
+        content,
+        channel: in_channel(cursor)?,
+    })
+}
+
+/// Reads `[in #channel]`.
+pub(crate) fn in_channel(cursor: &mut Cursor<'_>) -> Result<String, String> {
+    match cursor.take("in") {
+        true => cursor.channel(),
+        false => Ok(String::new()),
+    }
+}
+
+/// Reads `to bob received`, `to bob accepted "yes"`, `by alice accepted` and the like.
+fn invitation(cursor: &mut Cursor<'_>) -> Result<Event, String> {
+    let is_local = match cursor.word("\"to\" or \"by\"")? {
+        "to" => true,
+        "by" => false,
+        other => return Err(format!("{other:?} is neither \"to\" nor \"by\"")),
+    };
+    let user = cursor.name("a user")?;
+    let response = |cursor: &mut Cursor<'_>| match is_local {
+        true => cursor.text(),
+        false => Ok(String::new()),
+    };
+    let news = match cursor.word("what has become of the invitation")? {
+        "received" if is_local => InvitationNews::Received,
+        "accepted" => InvitationNews::Accepted(response(cursor)?),
+        "refused" => InvitationNews::Refused(response(cursor)?),
+        "canceled" => InvitationNews::Canceled,
+        "failed" => InvitationNews::Failed(cursor.word("a reason")?.to_owned()),
+        other => return Err(format!("{other:?} does not become of an invitation")),
+    };
+    Ok(match is_local {
+        true => Event::LocalInvitation {
+            callee_id: user,
+            news,
+        },
+        false => Event::RemoteInvitation {
+            caller_id: user,
+            news,
+        },
+    })
 }
 
 fn message_fact(cursor: &mut Cursor<'_>) -> Result<Event, String> {

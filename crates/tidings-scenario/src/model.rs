@@ -209,6 +209,18 @@ pub enum Action {
     },
     /// The client reads a channel's attributes.
     ReadChannelAttributes { channel: String, keys: Vec<String> },
+    /// The client invites a user; an empty channel is none.
+    Invite {
+        callee_id: String,
+        content: String,
+        channel: String,
+    },
+    /// The client cancels the invitation that it has sent this user last.
+    CancelInvitation { callee_id: String },
+    /// The client accepts the invitation that has come from this user last.
+    AcceptInvitation { caller_id: String, response: String },
+    /// The client refuses it.
+    RefuseInvitation { caller_id: String, response: String },
     /// The client's link goes down and stays down.
     Cut,
     /// The client's link may be opened again.
@@ -303,8 +315,40 @@ pub enum Event {
     Gap { channel: Option<String> },
     /// The token ends soon.
     TokenWillExpire,
+    /// An invitation has come; an empty channel is none.
+    Invited {
+        caller_id: String,
+        content: String,
+        channel: String,
+    },
+    /// Something has become of an invitation that was sent.
+    LocalInvitation {
+        callee_id: String,
+        news: InvitationNews,
+    },
+    /// Something has become of an invitation that has come.
+    RemoteInvitation {
+        caller_id: String,
+        news: InvitationNews,
+    },
     /// The token is over.
     TokenExpired,
+}
+
+/// What has become of an invitation. Only a caller sees a response; a callee's is empty.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum InvitationNews {
+    /// The callee's client has it.
+    Received,
+    /// Accepted, with this response.
+    Accepted(String),
+    /// Refused, with this response.
+    Refused(String),
+    /// Cancelled by the caller.
+    Canceled,
+    /// Ended without a decision; the reason as in the RTM 1.x API.
+    Failed(String),
 }
 
 /// What events are put in order by.
@@ -316,6 +360,9 @@ pub(crate) enum Source<'a> {
     Peer(Option<&'a str>),
     Presence,
     State,
+    /// Invitations sent to, or come from, this user.
+    Sent(&'a str),
+    Come(&'a str),
 }
 
 impl Event {
@@ -333,6 +380,10 @@ impl Event {
                 channel: Some(channel),
             } => Source::Channel(channel),
             Self::PresenceChanged { .. } => Source::Presence,
+            Self::LocalInvitation { callee_id, .. } => Source::Sent(callee_id),
+            Self::Invited { caller_id, .. } | Self::RemoteInvitation { caller_id, .. } => {
+                Source::Come(caller_id)
+            }
         }
     }
 

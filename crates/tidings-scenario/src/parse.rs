@@ -252,6 +252,39 @@ fn client_act(
         "deletes" => write(cursor, Write::Delete)?,
         "clears" => write(cursor, Write::Clear)?,
         "reads" => read(cursor)?,
+        "invites" => {
+            let callee_id = cursor.name("a user")?;
+            let content = cursor.text()?;
+            let channel = fact::in_channel(cursor)?;
+            one(
+                Action::Invite {
+                    callee_id,
+                    content,
+                    channel,
+                },
+                Shape::Done,
+            )
+        }
+        "cancels" => {
+            let callee_id = cursor.name("a user")?;
+            one(Action::CancelInvitation { callee_id }, Shape::Done)
+        }
+        "accepts" => {
+            let (caller_id, response) = decision(cursor)?;
+            let action = Action::AcceptInvitation {
+                caller_id,
+                response,
+            };
+            one(action, Shape::Done)
+        }
+        "refuses" => {
+            let (caller_id, response) = decision(cursor)?;
+            let action = Action::RefuseInvitation {
+                caller_id,
+                response,
+            };
+            one(action, Shape::Done)
+        }
         "is" => {
             cursor.expect("cut")?;
             (vec![Action::Cut], None)
@@ -267,6 +300,16 @@ fn client_act(
             ));
         }
     })
+}
+
+/// Reads `alice ["response"]`.
+fn decision(cursor: &mut Cursor<'_>) -> Result<(String, String), String> {
+    let caller_id = cursor.name("a user")?;
+    let response = match cursor.is_at_end() {
+        true => String::new(),
+        false => cursor.text()?,
+    };
+    Ok((caller_id, response))
 }
 
 fn one(action: Action, shape: Shape) -> (Vec<Action>, Option<Shape>) {

@@ -2,7 +2,9 @@
 
 use std::fmt::{self, Display, Formatter};
 
-use crate::model::{Action, Answer, Conversation, Event, Message, PresenceState, TokenKind, Write};
+use crate::model::{
+    Action, Answer, Conversation, Event, InvitationNews, Message, PresenceState, TokenKind, Write,
+};
 
 /// Texts longer than this are shown as their length.
 const SHOWN_BYTES_MAX: usize = 40;
@@ -27,6 +29,30 @@ impl Display for Name<'_> {
         match !self.0.is_empty() && self.0.chars().all(is_plain) {
             true => f.write_str(self.0),
             false => write!(f, "{}", Text(self.0)),
+        }
+    }
+}
+
+/// An invitation's channel, if it has one.
+struct In<'a>(&'a str);
+
+impl Display for In<'_> {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        match self.0.is_empty() {
+            true => Ok(()),
+            false => write!(f, " in #{}", Name(self.0)),
+        }
+    }
+}
+
+impl Display for InvitationNews {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Received => f.write_str("received"),
+            Self::Accepted(_) => f.write_str("accepted"),
+            Self::Refused(_) => f.write_str("refused"),
+            Self::Canceled => f.write_str("canceled"),
+            Self::Failed(reason) => write!(f, "failed {reason}"),
         }
     }
 }
@@ -157,6 +183,26 @@ impl Display for Event {
             } => write!(f, "gap #{}", Name(channel)),
             Self::Gap { channel: None } => f.write_str("gap inbox"),
             Self::TokenWillExpire => f.write_str("token ends soon"),
+            Self::Invited {
+                caller_id,
+                content,
+                channel,
+            } => {
+                write!(f, "invited by {} {}", Name(caller_id), Text(content))?;
+                write!(f, "{}", In(channel))
+            }
+            Self::LocalInvitation { callee_id, news } => {
+                write!(f, "invitation to {} {news}", Name(callee_id))?;
+                match news {
+                    InvitationNews::Accepted(response) | InvitationNews::Refused(response) => {
+                        write!(f, " {}", Text(response))
+                    }
+                    _ => Ok(()),
+                }
+            }
+            Self::RemoteInvitation { caller_id, news } => {
+                write!(f, "invitation by {} {news}", Name(caller_id))
+            }
             Self::TokenExpired => f.write_str("token expired"),
         }
     }
@@ -288,6 +334,23 @@ impl Display for Action {
                 write!(f, "reads attributes of #{}", Name(channel))?;
                 keys.iter().try_for_each(|key| write!(f, " {}", Name(key)))
             }
+            Self::Invite {
+                callee_id,
+                content,
+                channel,
+            } => {
+                write!(f, "invites {} {}", Name(callee_id), Text(content))?;
+                write!(f, "{}", In(channel))
+            }
+            Self::CancelInvitation { callee_id } => write!(f, "cancels {}", Name(callee_id)),
+            Self::AcceptInvitation {
+                caller_id,
+                response,
+            } => write!(f, "accepts {} {}", Name(caller_id), Text(response)),
+            Self::RefuseInvitation {
+                caller_id,
+                response,
+            } => write!(f, "refuses {} {}", Name(caller_id), Text(response)),
             Self::Cut => f.write_str("is cut"),
             Self::ComeBack => f.write_str("comes back"),
             Self::Drop => f.write_str("drops"),

@@ -19,7 +19,8 @@ fn every_file_parses_and_names_a_clause() {
             .unwrap_or_else(|error| panic!("{}: {error}", path.display()));
         for clause in scenario.clauses {
             let (family, number) = clause.split_once('-').unwrap_or(("", ""));
-            let is_known = ["DEL", "OFF", "PRE", "RTM"].contains(&family) && !number.is_empty();
+            let is_known =
+                ["DEL", "INV", "OFF", "PRE", "RTM"].contains(&family) && !number.is_empty();
             assert!(is_known, "{}: clause {clause:?}", path.display());
         }
     }

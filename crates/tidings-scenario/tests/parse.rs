@@ -26,6 +26,14 @@ fn every_action_is_understood_and_shown_in_its_words() {
             "logs in as \"a b\" with no token",
         ),
         ("alice logs out", "logs out"),
+        ("alice invites bob \"x\"", "invites bob \"x\""),
+        (
+            "alice invites \"a b\" \"x\" in #r",
+            "invites \"a b\" \"x\" in #r",
+        ),
+        ("alice cancels bob", "cancels bob"),
+        ("bob accepts alice", "accepts alice \"\""),
+        ("bob refuses alice \"busy\"", "refuses alice \"busy\""),
         (
             "alice renews with expired token",
             "renews with expired token",
@@ -111,6 +119,14 @@ fn every_fact_is_understood_and_shown_in_its_words() {
         "gap inbox",
         "state ABORTED REMOTE_LOGIN",
         "token expired",
+        "invited by bob \"x\"",
+        "invited by bob \"x\" in #r",
+        "invitation to bob received",
+        "invitation to bob accepted \"yes\"",
+        "invitation to bob refused \"\"",
+        "invitation to bob failed PEER_OFFLINE",
+        "invitation by bob canceled",
+        "invitation by bob accepted",
     ] {
         assert_eq!(event(fact).to_string(), fact);
     }
@@ -258,6 +274,11 @@ fn what_is_not_understood_is_named_with_its_line() {
             "# X  s\nalice queries u9..u1 -> nobody",
             2,
             "is not a range",
+        ),
+        (
+            "# X  s\n1s pass | bob: invitation by alice received",
+            2,
+            "does not become",
         ),
         (
             "# X  s\nalice sends bob raw 0 \"\"",

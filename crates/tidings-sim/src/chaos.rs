@@ -9,6 +9,7 @@ use tidings_hub::App;
 use tidings_wire::names::AppId;
 
 use crate::checks::{Checker, Done, Violation};
+use crate::invitations::Invitations;
 use crate::random::Random;
 use crate::world::{APP_ID, ClientId, Record, Seen, World, WorldConfig};
 
@@ -42,6 +43,8 @@ pub struct Report {
     pub faults: u64,
     /// Messages that arrived.
     pub received: usize,
+    /// Invitations that were accepted.
+    pub accepted: usize,
     /// Calls made.
     pub calls: u64,
     /// Gaps told.
@@ -55,6 +58,7 @@ const SETTLE_MS: u64 = 150_000;
 struct Chaos {
     world: World,
     checker: Checker,
+    invitations: Invitations,
     random: Random,
     clients: Vec<ClientId>,
     joined: BTreeMap<ClientId, BTreeSet<&'static str>>,
@@ -84,6 +88,7 @@ pub fn run(config: &ChaosConfig) -> Report {
     let mut chaos = Chaos {
         world: World::new(world),
         checker: Checker::default(),
+        invitations: Invitations::default(),
         clients: Vec::new(),
         joined: BTreeMap::new(),
         membership_calls: BTreeMap::new(),
@@ -98,14 +103,17 @@ pub fn run(config: &ChaosConfig) -> Report {
     chaos.settle();
     let calls = chaos.calls;
     let (gaps, received) = (chaos.checker.gaps(), chaos.checker.received());
+    let accepted = chaos.invitations.accepted();
+    let is_calm = !config.has_faults && !config.has_kills;
+    let mut violations = chaos.checker.finish(is_calm);
+    violations.extend(chaos.invitations.finish());
     Report {
         trace_hash: chaos.world.trace_hash(),
         trace: chaos.world.trace().to_vec(),
-        violations: chaos
-            .checker
-            .finish(!config.has_faults && !config.has_kills),
+        violations,
         faults: chaos.faults,
         received,
+        accepted,
         calls,
         gaps,
     }
@@ -131,6 +139,7 @@ impl Chaos {
         self.world.run_until(until);
         for record in self.world.take_records() {
             self.checker.note(&record);
+            self.invitations.note(&record);
             self.apply_answer(&record);
             if let Seen::Event(tidings_client_core::ClientEvent::ChannelLost { channel, .. }) =
                 &record.what
@@ -204,12 +213,23 @@ impl Chaos {
         format!("t{}", self.texts)
     }
 
+    fn act_on_invitations(&mut self, client: ClientId) {
+        let users = self.clients.len() as u64;
+        let call = Call::Invitation(self.invitations.draw(client, users, &mut self.random));
+        let at_ms = self.world.now_ms();
+        let id = self.call(client, call.clone(), Done::Other);
+        self.invitations.note_call(at_ms, client, id, &call);
+    }
+
     fn act(&mut self, client: ClientId) {
         if !matches!(
             self.world.state(client),
             ConnectionState::Connected | ConnectionState::Reconnecting
         ) {
             return;
+        }
+        if self.random.percent(10) {
+            return self.act_on_invitations(client);
         }
         let channel = *self.random.pick(&CHANNELS);
         if self.uncertain.contains(&(client, channel)) {
@@ -368,6 +388,7 @@ impl Chaos {
                 let is_ours = matches!(&record.what, Seen::Answer { id: of, .. } if *of == id);
                 if !is_ours {
                     self.checker.note(&record);
+                    self.invitations.note(&record);
                 }
             }
             let listed = match listed {

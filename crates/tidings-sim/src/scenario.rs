@@ -13,6 +13,7 @@ use tidings_token::{NewAccess007, Service, build_007};
 use tidings_wire::codes;
 use tidings_wire::names::AppId;
 
+use crate::words::{from_local, from_remote};
 use crate::world::{APP_ID, ClientId, Record, Seen, World, WorldConfig};
 
 /// The certificate of an app that asks for tokens.
@@ -28,6 +29,11 @@ struct Runner {
     users: BTreeMap<ClientId, String>,
     /// The order that each call came from, with its error codes.
     orders: BTreeMap<CallId, (u64, Family)>,
+    /// The invitation that each client has sent each user last, and its call while that is open.
+    sent: BTreeMap<(ClientId, String), u64>,
+    inviting: BTreeMap<CallId, String>,
+    /// The invitation that each client has been sent by each user last.
+    received: BTreeMap<(ClientId, String), core::InvitationId>,
     tokens: u32,
 }
 
@@ -52,6 +58,9 @@ pub fn run(scenario: &Scenario, file: &str, seed: u64, hubs: u16) -> Result<u64,
         clients: BTreeMap::new(),
         users: BTreeMap::new(),
         orders: BTreeMap::new(),
+        sent: BTreeMap::new(),
+        inviting: BTreeMap::new(),
+        received: BTreeMap::new(),
         tokens: 0,
     };
     let mut judge = Judge::new(scenario, file);
@@ -136,12 +145,86 @@ impl Runner {
                 return;
             }
             Action::Pass { .. } | Action::RestartServer => return,
+            Action::Invite { .. }
+            | Action::CancelInvitation { .. }
+            | Action::AcceptInvitation { .. }
+            | Action::RefuseInvitation { .. } => {
+                // Their errors are no outcomes.
+                (self.invitation(client, order.action), |_| {
+                    codes::invitation_api_call_err::INVALID_ARGUMENT
+                })
+            }
             action => {
                 let (call, family) = to_call(action);
                 (self.world.call(client, call), family)
             }
         };
         self.orders.insert(call, (order.id, family));
+    }
+
+    fn invitation(&mut self, client: ClientId, action: Action) -> CallId {
+        let received = |caller_id: String| {
+            let id = self.received.get(&(client, caller_id)).cloned();
+            id.expect("a scenario decides on an invitation that has come")
+        };
+        let call = match action {
+            Action::Invite {
+                callee_id,
+                content,
+                channel,
+            } => {
+                let invite = core::InvitationCall::Invite {
+                    callee_id: callee_id.clone(),
+                    content,
+                    channel,
+                };
+                let call = self.world.call(client, Call::Invitation(invite));
+                self.inviting.insert(call, callee_id);
+                return call;
+            }
+            Action::CancelInvitation { callee_id } => core::InvitationCall::Cancel {
+                number: self.sent.get(&(client, callee_id)).copied().unwrap_or(0),
+            },
+            Action::AcceptInvitation {
+                caller_id,
+                response,
+            } => core::InvitationCall::Accept {
+                id: received(caller_id),
+                response,
+            },
+            Action::RefuseInvitation {
+                caller_id,
+                response,
+            } => core::InvitationCall::Refuse {
+                id: received(caller_id),
+                response,
+            },
+            other => unreachable!("{other:?} is not about an invitation"),
+        };
+        self.world.call(client, Call::Invitation(call))
+    }
+
+    /// Remembers which invitation a later step is about.
+    fn note_invitation(&mut self, record: &Record) {
+        match &record.what {
+            Seen::Answer {
+                id,
+                result: Ok(core::Answer::Invited { number }),
+            } => {
+                if let Some(callee_id) = self.inviting.remove(id) {
+                    self.sent.insert((record.client, callee_id), *number);
+                }
+            }
+            Seen::Event(ClientEvent::RemoteInvitation {
+                id,
+                caller_id,
+                news: core::RemoteInvitationNews::Received { .. },
+            }) => {
+                self.received
+                    .insert((record.client, caller_id.clone()), id.clone());
+            }
+            _ => {}
+        }
     }
 
     fn token(&mut self, user: &str, kind: TokenKind) -> String {
@@ -167,6 +250,7 @@ impl Runner {
     }
 
     fn observed(&mut self, record: Record) -> Option<Observed> {
+        self.note_invitation(&record);
         match record.what {
             Seen::Answer { id, result } => {
                 let (order, family) = self.orders.remove(&id)?;
@@ -194,6 +278,7 @@ fn code(error: &CallError, family: Family) -> u32 {
         CallError::NotLoggedIn => 102,
         CallError::AlreadyLoggedIn => codes::login_err::ALREADY_LOGIN,
         CallError::LoginCanceled => codes::login_err::UNKNOWN,
+        CallError::WrongTime { code, .. } => *code,
     }
 }
 
@@ -367,7 +452,7 @@ fn from_attributes(attributes: Vec<core::Attribute>) -> Vec<(String, String)> {
 
 fn from_answer(answer: core::Answer) -> Answer {
     match answer {
-        core::Answer::Done => Answer::Done,
+        core::Answer::Done | core::Answer::Invited { .. } => Answer::Done,
         core::Answer::PeerSent { received: true } => Answer::Received,
         core::Answer::PeerSent { received: false } => Answer::NotReceived,
         core::Answer::Users(users) => Answer::Users(users),
@@ -438,6 +523,15 @@ fn from_event(event: ClientEvent) -> Option<Event> {
             },
         },
         ClientEvent::TokenWillExpire { .. } => Event::TokenWillExpire,
+        ClientEvent::LocalInvitation {
+            callee_id, news, ..
+        } => Event::LocalInvitation {
+            callee_id,
+            news: from_local(news),
+        },
+        ClientEvent::RemoteInvitation {
+            caller_id, news, ..
+        } => from_remote(caller_id, news),
         ClientEvent::TokenExpired => Event::TokenExpired,
         ClientEvent::ChannelLost { .. } => return None,
     })

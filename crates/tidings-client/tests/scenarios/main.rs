@@ -5,6 +5,7 @@
 
 #![allow(unreachable_pub, reason = "modules of a test")]
 
+mod invitations;
 mod runner;
 mod server;
 

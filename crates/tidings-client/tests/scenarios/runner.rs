@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use tidings_client::{
     Attribute, AttributeWrite, Client, ClientEvent, GapSource, HistoryRange, Notify, PeerReceipt,
-    SendOptions,
+    RemoteInvitationNews, SendOptions,
 };
 use tidings_scenario::{
     Action, Answer, Conversation, Event, Judge, Message, Next, Order, PresenceState, Scenario,
@@ -17,6 +17,7 @@ use tokio::sync::mpsc;
 use tokio::task::{JoinSet, block_in_place};
 use tokio::time::{Instant, timeout};
 
+use crate::invitations::{Known, from_local, from_remote, invitation, is_about_invitation};
 use crate::server::{APP, Server};
 
 /// Added to every time limit: two cores run many servers and clients at once.
@@ -27,6 +28,7 @@ type Observations = mpsc::UnboundedSender<(Instant, Seen)>;
 /// A client with the tasks that watch it and wait for its answers.
 struct Party {
     client: Client,
+    invitations: Known,
     tasks: JoinSet<()>,
 }
 
@@ -101,13 +103,16 @@ impl Runner {
             _ => {}
         }
         let client = party.client.clone();
+        let invitations = party.invitations.clone();
         let (action, id) = (order.action, order.id);
         let observations = self.observations.clone();
         let party = self.party(&name);
         let mut run = Box::pin(async move {
-            let answer = call(&client, action, token)
-                .await
-                .unwrap_or_else(Answer::Error);
+            let answer = match is_about_invitation(&action) {
+                true => invitation(&client, action, invitations).await,
+                false => call(&client, action, token).await,
+            };
+            let answer = answer.unwrap_or_else(Answer::Error);
             // The scenario may have ended.
             let _ = observations.send((Instant::now(), Seen::Answer { order: id, answer }));
         });
@@ -131,8 +136,19 @@ impl Runner {
                 .expect("a good endpoint and app id");
             let mut tasks = JoinSet::new();
             let name = name.to_owned();
+            let invitations = Known::default();
+            let received = invitations.received.clone();
             tasks.spawn(async move {
                 while let Some(event) = events.next().await {
+                    if let ClientEvent::RemoteInvitation {
+                        id,
+                        caller_id,
+                        news: RemoteInvitationNews::Received { .. },
+                    } = &event
+                    {
+                        let mut received = received.lock().expect("no panic");
+                        received.insert(caller_id.clone(), id.clone());
+                    }
                     let Some(event) = to_event(event) else {
                         continue;
                     };
@@ -143,7 +159,11 @@ impl Runner {
                     let _ = observations.send((Instant::now(), seen));
                 }
             });
-            Party { client, tasks }
+            Party {
+                client,
+                invitations,
+                tasks,
+            }
         })
     }
 }
@@ -425,6 +445,15 @@ fn to_event(event: ClientEvent) -> Option<Event> {
             ..
         } => Event::Gap { channel: None },
         ClientEvent::TokenWillExpire { .. } => Event::TokenWillExpire,
+        ClientEvent::LocalInvitation {
+            callee_id, news, ..
+        } => Event::LocalInvitation {
+            callee_id,
+            news: from_local(news),
+        },
+        ClientEvent::RemoteInvitation {
+            caller_id, news, ..
+        } => from_remote(caller_id, news),
         ClientEvent::TokenExpired => Event::TokenExpired,
         ClientEvent::ChannelLost { .. } => return None,
     })

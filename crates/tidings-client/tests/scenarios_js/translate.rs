@@ -1,7 +1,9 @@
 //! Between the scenario's words and the driver's JSON.
 
 use serde_json::{Map, Value, json};
-use tidings_scenario::{Action, Answer, Conversation, Event, Message, PresenceState, Write};
+use tidings_scenario::{
+    Action, Answer, Conversation, Event, InvitationNews, Message, PresenceState, Write,
+};
 
 const BASE64: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
@@ -79,6 +81,22 @@ pub fn command(action: &Action, token: Option<String>) -> Value {
             json!({ "do": "getChannelAttributes", "channel": channel }),
             keys,
         ),
+        Action::Invite {
+            callee_id,
+            content,
+            channel,
+        } => json!({ "do": "invite", "to": callee_id, "content": content, "channel": channel }),
+        Action::CancelInvitation { callee_id } => {
+            json!({ "do": "cancelInvitation", "to": callee_id })
+        }
+        Action::AcceptInvitation {
+            caller_id,
+            response,
+        } => json!({ "do": "acceptInvitation", "from": caller_id, "response": response }),
+        Action::RefuseInvitation {
+            caller_id,
+            response,
+        } => json!({ "do": "refuseInvitation", "from": caller_id, "response": response }),
         Action::Cut
         | Action::ComeBack
         | Action::Drop
@@ -233,7 +251,38 @@ pub fn event(line: &Value) -> Option<Event> {
         },
         "TokenPrivilegeWillExpire" => Event::TokenWillExpire,
         "TokenExpired" => Event::TokenExpired,
-        _ => return None,
+        "Invited" => Event::Invited {
+            caller_id: text(&line["from"]),
+            content: text(&args[0]),
+            channel: text(&args[1]),
+        },
+        other => return invitation(other, line),
+    })
+}
+
+/// An event on an invitation object: its name in the RTM 1.x API, the other user and its argument.
+fn invitation(event: &str, line: &Value) -> Option<Event> {
+    let argument = text(&line["args"][0]);
+    let news = |what: &str, response: String| {
+        Some(match what {
+            "ReceivedByPeer" => InvitationNews::Received,
+            "Accepted" => InvitationNews::Accepted(response),
+            "Refused" => InvitationNews::Refused(response),
+            "Canceled" => InvitationNews::Canceled,
+            "Failure" => InvitationNews::Failed(argument.clone()),
+            _ => return None,
+        })
+    };
+    if let Some(what) = event.strip_prefix("LocalInvitation") {
+        return Some(Event::LocalInvitation {
+            callee_id: text(&line["to"]),
+            news: news(what, argument.clone())?,
+        });
+    }
+    let what = event.strip_prefix("RemoteInvitation")?;
+    Some(Event::RemoteInvitation {
+        caller_id: text(&line["from"]),
+        news: news(what, String::new())?,
     })
 }
 

@@ -34,6 +34,8 @@ pub enum Outcome {
     TooManyChannelsNamed = 14,
     /// One channel is joined more than twice in 5 s.
     SameChannelTooOften = 15,
+    /// A login would have more than 20 invitations open.
+    TooManyInvitations = 16,
     /// The app id is not known or disabled.
     UnknownApp = 20,
     /// The user id is not of the documented form.
@@ -58,7 +60,7 @@ pub enum Outcome {
 
 impl Outcome {
     /// Every outcome, in the table's order.
-    pub const ALL: [Outcome; 25] = [
+    pub const ALL: [Outcome; 26] = [
         Outcome::InvalidArgument,
         Outcome::InvalidMessage,
         Outcome::MessageTooLarge,
@@ -74,6 +76,7 @@ impl Outcome {
         Outcome::Unsupported,
         Outcome::TooManyChannelsNamed,
         Outcome::SameChannelTooOften,
+        Outcome::TooManyInvitations,
         Outcome::UnknownApp,
         Outcome::InvalidUserId,
         Outcome::InvalidToken,
@@ -104,6 +107,7 @@ impl Outcome {
             Outcome::Unsupported => "unsupported",
             Outcome::TooManyChannelsNamed => "too_many_channels_named",
             Outcome::SameChannelTooOften => "same_channel_too_often",
+            Outcome::TooManyInvitations => "too_many_invitations",
             Outcome::UnknownApp => "unknown_app",
             Outcome::InvalidUserId => "invalid_user_id",
             Outcome::InvalidToken => "invalid_token",
@@ -135,6 +139,7 @@ impl Outcome {
             Outcome::Unsupported => "Use client and server of one version.",
             Outcome::TooManyChannelsNamed => "Split the call.",
             Outcome::SameChannelTooOften => "Wait for retryAfter milliseconds.",
+            Outcome::TooManyInvitations => "Cancel an invitation, or wait until one has ended.",
             Outcome::UnknownApp => "Check the app id; add it with --app.",
             Outcome::InvalidUserId => "Use 1 to 64 characters of the allowed set.",
             Outcome::InvalidToken => "Make an RTM token for this app and user.",

@@ -58,6 +58,20 @@ pub const INBOX_BYTES_MAX: usize = 6710886;
 pub const INBOX_MESSAGES_MAX: usize = 200;
 /// Stored messages delivered before a confirmation is awaited. Source: contract 1.7.
 pub const INBOX_PAGE: usize = 32;
+/// The caller's client confirms an acceptance within this time. Source: contract 3.
+pub const INVITATION_CONFIRM_WAIT_MS: u64 = 5000;
+/// An invitation without a decision ends after this time. Source: contract 3.
+pub const INVITATION_DECISION_WAIT_MS: u64 = 60000;
+/// The callee's client has an invitation within this time, else it ends. Source: contract 3.
+pub const INVITATION_RECEIPT_WAIT_MS: u64 = 30000;
+/// An invitation that has not reached its callee is offered again after this time. Source: ours.
+pub const INVITATION_RING_AGAIN_MS: u64 = 1000;
+/// Longest content or response. Source: rtm 2.1.
+pub const INVITATION_TEXT_BYTES_MAX: usize = 8192;
+/// Invitations that ring at one login at once; further ones wait. Source: ours.
+pub const INVITATIONS_INCOMING_MAX: usize = 100;
+/// Invitations sent by one login and not ended. Source: ours.
+pub const INVITATIONS_OPEN_MAX: usize = 20;
 /// Largest WebSocket message before login. Source: contract 6.2.
 pub const LOGIN_FRAME_BYTES_MAX: usize = 8192;
 /// Shortest time between two login calls of one client. Source: rtm 2.1.
@@ -125,6 +139,11 @@ pub const RATE_GET_MEMBER_COUNTS: Rate = Rate {
 pub const RATE_GET_MEMBERS: Rate = Rate {
     calls: 5,
     window_ms: 2000,
+};
+/// 10 calls in 1000 ms. Source: ours.
+pub const RATE_INVITE: Rate = Rate {
+    calls: 10,
+    window_ms: 1000,
 };
 /// 50 calls in 3000 ms. Different channels. Source: rtm 2.1.
 pub const RATE_JOIN: Rate = Rate {

@@ -73,7 +73,7 @@ pub struct Request {
     pub cseq: u64,
     #[prost(
         oneof = "request::Call",
-        tags = "2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 30"
+        tags = "2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 30, 18, 19, 20, 21, 22"
     )]
     pub call: ::core::option::Option<request::Call>,
 }
@@ -115,6 +115,16 @@ pub mod request {
         Logout(super::Logout),
         #[prost(message, tag = "30")]
         ReadHistory(super::ReadHistory),
+        #[prost(message, tag = "18")]
+        Invite(super::Invite),
+        #[prost(message, tag = "19")]
+        CancelInvitation(super::CancelInvitation),
+        #[prost(message, tag = "20")]
+        ConfirmAccept(super::ConfirmAccept),
+        #[prost(message, tag = "21")]
+        AcceptInvitation(super::AcceptInvitation),
+        #[prost(message, tag = "22")]
+        RefuseInvitation(super::RefuseInvitation),
     }
 }
 /// An application message. The server reads it only to check its size and kind.
@@ -291,6 +301,49 @@ pub struct RenewToken {
 }
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Logout {}
+/// Invites a user to a call. The words about it name it by its number on the caller's side, by an id
+/// of the server's on the callee's.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Invite {
+    /// Chosen by the caller's client, above 0, not used before in the session.
+    #[prost(uint64, tag = "1")]
+    pub number: u64,
+    #[prost(string, tag = "2")]
+    pub callee_id: ::prost::alloc::string::String,
+    /// At most 8 KiB of text.
+    #[prost(string, tag = "3")]
+    pub content: ::prost::alloc::string::String,
+    /// Empty or a channel name.
+    #[prost(string, tag = "4")]
+    pub channel: ::prost::alloc::string::String,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct CancelInvitation {
+    #[prost(uint64, tag = "1")]
+    pub number: u64,
+}
+/// The caller's answer to AcceptAsked: the invitation is still open there.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ConfirmAccept {
+    #[prost(uint64, tag = "1")]
+    pub number: u64,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct AcceptInvitation {
+    #[prost(bytes = "bytes", tag = "1")]
+    pub id: ::prost::bytes::Bytes,
+    /// At most 8 KiB of text.
+    #[prost(string, tag = "2")]
+    pub response: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RefuseInvitation {
+    #[prost(bytes = "bytes", tag = "1")]
+    pub id: ::prost::bytes::Bytes,
+    /// At most 8 KiB of text.
+    #[prost(string, tag = "2")]
+    pub response: ::prost::alloc::string::String,
+}
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct ServerFrame {
     #[prost(message, repeated, tag = "1")]
@@ -300,7 +353,7 @@ pub struct ServerFrame {
 pub struct ServerMessage {
     #[prost(
         oneof = "server_message::Kind",
-        tags = "1, 2, 3, 4, 5, 16, 17, 18, 19, 20, 21, 22, 23, 24, 32"
+        tags = "1, 2, 3, 4, 5, 16, 17, 18, 19, 20, 21, 22, 23, 24, 32, 25, 26, 27, 28, 29"
     )]
     pub kind: ::core::option::Option<server_message::Kind>,
 }
@@ -340,6 +393,16 @@ pub mod server_message {
         Gap(super::Gap),
         #[prost(message, tag = "32")]
         TokenWillExpire(super::TokenWillExpire),
+        #[prost(message, tag = "25")]
+        InvitationReceived(super::InvitationReceived),
+        #[prost(message, tag = "26")]
+        AcceptAsked(super::AcceptAsked),
+        #[prost(message, tag = "27")]
+        LocalInvitationEnded(super::LocalInvitationEnded),
+        #[prost(message, tag = "28")]
+        IncomingInvitation(super::IncomingInvitation),
+        #[prost(message, tag = "29")]
+        RemoteInvitationEnded(super::RemoteInvitationEnded),
     }
 }
 /// A login was accepted. The session begins: both sequences start at 1.
@@ -595,6 +658,54 @@ pub struct TokenWillExpire {
     #[prost(uint64, tag = "1")]
     pub expires_ts: u64,
 }
+/// To the caller: the callee's client has the invitation.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct InvitationReceived {
+    #[prost(uint64, tag = "1")]
+    pub number: u64,
+}
+/// To the caller: the callee accepts. To be answered with ConfirmAccept, only if the invitation is
+/// still open.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct AcceptAsked {
+    #[prost(uint64, tag = "1")]
+    pub number: u64,
+    #[prost(string, tag = "2")]
+    pub response: ::prost::alloc::string::String,
+}
+/// To the caller.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct LocalInvitationEnded {
+    #[prost(uint64, tag = "1")]
+    pub number: u64,
+    #[prost(enumeration = "InvitationEnd", tag = "2")]
+    pub end: i32,
+    /// What the callee said, if it accepted or refused.
+    #[prost(string, tag = "3")]
+    pub response: ::prost::alloc::string::String,
+}
+/// To the callee.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct IncomingInvitation {
+    /// 16 bytes.
+    #[prost(bytes = "bytes", tag = "1")]
+    pub id: ::prost::bytes::Bytes,
+    #[prost(string, tag = "2")]
+    pub caller_id: ::prost::alloc::string::String,
+    #[prost(string, tag = "3")]
+    pub content: ::prost::alloc::string::String,
+    /// Empty: none was given.
+    #[prost(string, tag = "4")]
+    pub channel: ::prost::alloc::string::String,
+}
+/// To the callee.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RemoteInvitationEnded {
+    #[prost(bytes = "bytes", tag = "1")]
+    pub id: ::prost::bytes::Bytes,
+    #[prost(enumeration = "InvitationEnd", tag = "2")]
+    pub end: i32,
+}
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
 #[repr(i32)]
 pub enum AttributeWrite {
@@ -706,6 +817,63 @@ impl GapCause {
             "GAP_CAUSE_INBOX_EXPIRED" => Some(Self::InboxExpired),
             "GAP_CAUSE_RATE_LIMITED" => Some(Self::RateLimited),
             "GAP_CAUSE_STORAGE_DAMAGE" => Some(Self::StorageDamage),
+            _ => None,
+        }
+    }
+}
+/// How an invitation has ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum InvitationEnd {
+    Unspecified = 0,
+    Accepted = 1,
+    Refused = 2,
+    Canceled = 3,
+    /// The callee was gone, still so 30 s after the invitation.
+    PeerOffline = 4,
+    /// The callee was there, but its client has not confirmed the invitation within 30 s.
+    NoResponse = 5,
+    /// No decision within 60 s.
+    Expired = 6,
+    /// The callee accepted, the caller's client did not confirm within 5 s.
+    AcceptFailed = 7,
+    /// The session that had received the invitation is over.
+    CalleeGone = 8,
+    /// The session that had sent the invitation is over, or was gone when the callee accepted.
+    CallerGone = 9,
+}
+impl InvitationEnd {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "INVITATION_END_UNSPECIFIED",
+            Self::Accepted => "INVITATION_END_ACCEPTED",
+            Self::Refused => "INVITATION_END_REFUSED",
+            Self::Canceled => "INVITATION_END_CANCELED",
+            Self::PeerOffline => "INVITATION_END_PEER_OFFLINE",
+            Self::NoResponse => "INVITATION_END_NO_RESPONSE",
+            Self::Expired => "INVITATION_END_EXPIRED",
+            Self::AcceptFailed => "INVITATION_END_ACCEPT_FAILED",
+            Self::CalleeGone => "INVITATION_END_CALLEE_GONE",
+            Self::CallerGone => "INVITATION_END_CALLER_GONE",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "INVITATION_END_UNSPECIFIED" => Some(Self::Unspecified),
+            "INVITATION_END_ACCEPTED" => Some(Self::Accepted),
+            "INVITATION_END_REFUSED" => Some(Self::Refused),
+            "INVITATION_END_CANCELED" => Some(Self::Canceled),
+            "INVITATION_END_PEER_OFFLINE" => Some(Self::PeerOffline),
+            "INVITATION_END_NO_RESPONSE" => Some(Self::NoResponse),
+            "INVITATION_END_EXPIRED" => Some(Self::Expired),
+            "INVITATION_END_ACCEPT_FAILED" => Some(Self::AcceptFailed),
+            "INVITATION_END_CALLEE_GONE" => Some(Self::CalleeGone),
+            "INVITATION_END_CALLER_GONE" => Some(Self::CallerGone),
             _ => None,
         }
     }

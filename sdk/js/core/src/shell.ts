@@ -2,7 +2,15 @@
 import type { Call } from './wire/messages.js';
 import { Machine } from './machine/machine.js';
 import type { ConnectionReason, ConnectionState } from './machine/states.js';
-import type { CallAnswer, CallFailure, CallResult, Input, MachineEvent, Output } from './machine/types.js';
+import type {
+  CallAnswer,
+  CallFailure,
+  CallResult,
+  Input,
+  InvitationCall,
+  MachineEvent,
+  Output,
+} from './machine/types.js';
 import type { Connect, Transport } from './transport/transport.js';
 
 /** The world: injected, so that tests own time, chance and the network. */
@@ -92,6 +100,11 @@ export class Shell {
   /** Rejects with CallError. */
   call(call: Call): Promise<CallAnswer> {
     return this.#ask((id) => ({ is: 'call', id, call }));
+  }
+
+  /** Tells the server of an invitation; what becomes of it are events. */
+  tellInvitation(call: InvitationCall): void {
+    this.#handle({ is: 'invitation', call });
   }
 
   /** For tests: breaks the connection as a bad network would. */

@@ -30,6 +30,7 @@ import { resolveEndpoint } from './endpoint.js';
 import { RtmError, fromCall, invalidArgument, invalidStatus, notLoggedIn } from './errors.js';
 import { readHistory } from './history.js';
 import { LocalInvitation } from './invitation.js';
+import { Invitations } from './invitations.js';
 import { LOG_FILTER_WARNING, log } from './log.js';
 import { downloadFailure, uploadFailure } from './media.js';
 import { checkMessage, checkSize, createMessage, toApplication } from './messages.js';
@@ -49,6 +50,7 @@ export class RtmClient
   readonly #connection: Connection;
   /** Bound: channels_per_session_max, kept by the server. */
   readonly #joined: JoinedChannels = new Map();
+  readonly #invitations: Invitations;
   #config: AgoraRTM.RtmConfig;
   #lastLoginAt = -Infinity;
 
@@ -58,14 +60,17 @@ export class RtmClient
     this.#environment = environment;
     this.#shell = new Shell({ appId, client: `tidings-rtm-js/${VERSION}` }, environment, {
       stateChanged: (state, reason) => {
-        if (state === 'DISCONNECTED' || state === 'ABORTED') this.#joined.clear();
+        const isOver = state === 'DISCONNECTED' || state === 'ABORTED';
+        if (isOver) this.#joined.clear();
         log(this.#logFilter, 'info', `${state} (${reason})`);
         this.emit('ConnectionStateChanged', state, reason);
+        if (isOver) this.#invitations.sessionOver(reason === 'REMOTE_LOGIN' ? 'UNKNOWN' : 'NOT_LOGGEDIN');
       },
       event: (event) => this.#raise(event),
       log: (level, text) => log(this.#logFilter, level, text),
     });
     this.#connection = new Connection(this.#shell);
+    this.#invitations = new Invitations((call) => this.#shell.tellInvitation(call));
   }
 
   get connectionState(): AgoraRTM.RtmStatusCode.ConnectionState {
@@ -184,8 +189,7 @@ export class RtmClient
 
   createLocalInvitation(calleeId: string): LocalInvitation {
     checkName('calleeId', calleeId, CODES.INVITATION_API_CALL_ERR_INVALID_ARGUMENT);
-    const warn = (text: string) => log(this.#logFilter, 'warn', text);
-    return new LocalInvitation(calleeId, this.#connection, warn);
+    return new LocalInvitation(calleeId, this.#connection, this.#invitations);
   }
 
   async createMediaMessageByUploading(
@@ -392,6 +396,22 @@ export class RtmClient
       case 'gap':
         this.#raiseGap(event);
         break;
+      case 'sessionOver':
+        this.#invitations.sessionOver('NOT_LOGGEDIN');
+        break;
+      case 'inviteFailed':
+        log(this.#logFilter, 'warn', `an invitation was refused: ${event.text}`);
+        this.#invitations.failed(event.number);
+        break;
+      case 'invitationReceived':
+      case 'acceptAsked':
+      case 'localInvitationEnded':
+      case 'incomingInvitation':
+      case 'remoteInvitationEnded': {
+        const invitation = this.#invitations.heard(event);
+        if (invitation) this.emit('RemoteInvitationReceived', invitation);
+        break;
+      }
       default: {
         const channel = this.#joined.get(event.channel);
         if (channel) raise(channel, event);

@@ -1,16 +1,60 @@
 /**
- * Call invitations. The protocol does not carry them yet: the objects, their checks and their
- * states are here; an invitation that is sent fails with `UNKNOWN`, and the log says why.
+ * Call invitations: the two objects with their checks and states. No timer here ends one: every end
+ * that is not the user's own act is told by the server, or is the loss of the session.
  */
-import { RTM_ERROR_CODES as CODES, nameProblem } from '@tidings/core';
+import {
+  INVITATION_TEXT_BYTES_MAX as TEXT_BYTES_MAX,
+  type InvitationEnd,
+  RTM_ERROR_CODES as CODES,
+  nameProblem,
+} from '@tidings/core';
 import type AgoraRTM from '../types/index.mjs';
 import { byteLength, kindOf } from './checks.js';
 import type { Connection } from './connection.js';
 import { EventEmitter } from './emitter.js';
 import { invalidArgument, invalidStatus } from './errors.js';
 
-/** Longest content or response. Bytes of UTF-8. Source: RTM 1.x semantics 2.1. */
-const TEXT_BYTES_MAX = 8192;
+type LocalFailure = AgoraRTM.RtmStatusCode.LocalInvitationFailureReason;
+type RemoteFailure = AgoraRTM.RtmStatusCode.RemoteInvitationFailureReason;
+
+/** What the server's ends are for the caller; accepted, refused and cancelled are no failures. */
+const LOCAL_FAILURES: Partial<Record<InvitationEnd, LocalFailure>> = {
+  peer_offline: 'PEER_OFFLINE',
+  callee_gone: 'PEER_OFFLINE',
+  no_response: 'PEER_NO_RESPONSE',
+  expired: 'INVITATION_EXPIRE',
+};
+/** And for the callee. */
+const REMOTE_FAILURES: Partial<Record<InvitationEnd, RemoteFailure>> = {
+  no_response: 'INVITATION_EXPIRE',
+  expired: 'INVITATION_EXPIRE',
+  accept_failed: 'ACCEPT_FAILURE',
+  caller_gone: 'PEER_OFFLINE',
+};
+
+/** What a sent invitation tells the server. */
+export interface Outgoing {
+  /** Returns the invitation's number. */
+  send(invitation: LocalInvitation, content: string, channel: string): number;
+  cancel(number: number): void;
+}
+
+/** What the server tells a sent invitation. Not part of the object's API. */
+export interface LocalWords {
+  received(): void;
+  /** Whether the invitation is still open, so that the acceptance may count; it then stays open for it. */
+  confirms(): boolean;
+  ended(end: InvitationEnd, response: string): void;
+  failed(reason: LocalFailure): void;
+}
+export let localWords: (invitation: LocalInvitation) => LocalWords;
+
+/** What the server tells a received invitation. Not part of the object's API. */
+export interface RemoteWords {
+  ended(end: InvitationEnd): void;
+  failed(reason: RemoteFailure): void;
+}
+export let remoteWords: (invitation: RemoteInvitation) => RemoteWords;
 
 export class LocalInvitation
   extends EventEmitter<AgoraRTM.RtmEvents.LocalInvitationEvents>
@@ -21,13 +65,25 @@ export class LocalInvitation
   #state: AgoraRTM.RtmStatusCode.LocalInvitationState = 'IDLE';
   readonly #calleeId: string;
   readonly #connection: Connection;
-  readonly #warn: (text: string) => void;
+  readonly #outgoing: Outgoing;
+  #number = 0;
+  #response = '';
+  #isConfirmed = false;
 
-  constructor(calleeId: string, connection: Connection, warn: (text: string) => void) {
+  static {
+    localWords = (invitation) => ({
+      received: () => invitation.#received(),
+      confirms: () => invitation.#confirms(),
+      ended: (end, response) => invitation.#ended(end, response),
+      failed: (reason) => invitation.#failed(reason),
+    });
+  }
+
+  constructor(calleeId: string, connection: Connection, outgoing: Outgoing) {
     super();
     this.#calleeId = calleeId;
     this.#connection = connection;
-    this.#warn = warn;
+    this.#outgoing = outgoing;
   }
 
   get calleeId(): string {
@@ -39,7 +95,7 @@ export class LocalInvitation
   }
 
   get response(): string {
-    return '';
+    return this.#response;
   }
 
   set response(_value: string) {
@@ -49,39 +105,73 @@ export class LocalInvitation
 
   /** Throws for wrong fields and at the wrong time; everything else is an event. */
   send(): void {
-    if (this.#state === 'SENT_TO_REMOTE' || this.#state === 'RECEIVED_BY_REMOTE') {
+    if (this.#isOpen) {
       throw invalidStatus(CODES.INVITATION_API_CALL_ERR_ALREADY_SENT, 'the invitation has been sent');
     }
     if (this.#state !== 'IDLE') throw alreadyOver();
-    checkText('content', this.content);
-    checkChannelId(this.channelId);
-    const { state } = this.#connection.shell;
-    if (state === 'DISCONNECTED' || state === 'ABORTED') {
+    const content = checkText('content', this.content);
+    const channel = checkChannelId(this.channelId);
+    const { shell } = this.#connection;
+    if (shell.takesCalls) {
+      this.#state = 'SENT_TO_REMOTE';
+      this.#number = this.#outgoing.send(this, content, channel);
+    } else if (shell.state === 'CONNECTING') {
+      this.#state = 'SENT_TO_REMOTE';
+      setTimeout(() => this.#failed('NOT_LOGGEDIN'), 0);
+    } else {
       this.#fail('NOT_LOGGEDIN');
-      return;
     }
-    this.#state = 'SENT_TO_REMOTE';
-    setTimeout(() => {
-      if (this.#state !== 'SENT_TO_REMOTE') return;
-      if (state === 'CONNECTING') {
-        this.#fail('NOT_LOGGEDIN');
-      } else {
-        this.#warn(`the invitation to ${this.#calleeId} failed: this server does not carry invitations`);
-        this.#fail('UNKNOWN');
-      }
-    }, 0);
   }
 
   cancel(): void {
     if (this.#state === 'IDLE') {
       throw invalidStatus(CODES.INVITATION_API_CALL_ERR_NOT_STARTED, 'the invitation has not been sent');
     }
-    if (this.#state !== 'SENT_TO_REMOTE' && this.#state !== 'RECEIVED_BY_REMOTE') throw alreadyOver();
+    if (!this.#isOpen) throw alreadyOver();
+    if (this.#isConfirmed) {
+      const text = 'the callee has accepted, and that has been confirmed';
+      throw invalidStatus(CODES.INVITATION_API_CALL_ERR_ALREADY_ACCEPT, text);
+    }
     this.#state = 'CANCELED';
+    if (this.#number > 0) this.#outgoing.cancel(this.#number);
     this.emit('LocalInvitationCanceled');
   }
 
-  #fail(reason: AgoraRTM.RtmStatusCode.LocalInvitationFailureReason): void {
+  get #isOpen(): boolean {
+    return this.#state === 'SENT_TO_REMOTE' || this.#state === 'RECEIVED_BY_REMOTE';
+  }
+
+  #received(): void {
+    if (this.#state !== 'SENT_TO_REMOTE') return;
+    this.#state = 'RECEIVED_BY_REMOTE';
+    this.emit('LocalInvitationReceivedByPeer');
+  }
+
+  #confirms(): boolean {
+    this.#isConfirmed ||= this.#isOpen;
+    return this.#isConfirmed;
+  }
+
+  #ended(end: InvitationEnd, response: string): void {
+    if (!this.#isOpen) return;
+    if (end === 'accepted') {
+      this.#response = response;
+      this.#state = 'ACCEPTED_BY_REMOTE';
+      this.emit('LocalInvitationAccepted', response);
+    } else if (end === 'refused') {
+      this.#response = response;
+      this.#state = 'REFUSED_BY_REMOTE';
+      this.emit('LocalInvitationRefused', response);
+    } else {
+      this.#fail(LOCAL_FAILURES[end] ?? 'UNKNOWN');
+    }
+  }
+
+  #failed(reason: LocalFailure): void {
+    if (this.#isOpen) this.#fail(reason);
+  }
+
+  #fail(reason: LocalFailure): void {
     this.#state = 'FAILURE';
     this.emit('LocalInvitationFailure', reason);
   }
@@ -93,7 +183,7 @@ export interface InvitationAnswers {
   refuse(response: string): void;
 }
 
-/** An incoming invitation. None arrives as long as the protocol does not carry them. */
+/** An incoming invitation. */
 export class RemoteInvitation
   extends EventEmitter<AgoraRTM.RtmEvents.RemoteInvitationEvents>
   implements AgoraRTM.RemoteInvitation
@@ -101,6 +191,13 @@ export class RemoteInvitation
   response = '';
   #state: AgoraRTM.RtmStatusCode.RemoteInvitationState = 'INVITATION_RECEIVED';
   readonly #answers: InvitationAnswers;
+
+  static {
+    remoteWords = (invitation) => ({
+      ended: (end) => invitation.#ended(end),
+      failed: (reason) => invitation.#failed(reason),
+    });
+  }
 
   constructor(
     readonly callerId: string,
@@ -129,6 +226,29 @@ export class RemoteInvitation
     this.emit('RemoteInvitationRefused');
   }
 
+  #ended(end: InvitationEnd): void {
+    if (!this.#isOpen) return;
+    if (end === 'accepted') {
+      this.#state = 'ACCEPTED';
+      this.emit('RemoteInvitationAccepted');
+    } else if (end === 'canceled') {
+      this.#state = 'CANCELED';
+      this.emit('RemoteInvitationCanceled', this.content);
+    } else {
+      this.#failed(REMOTE_FAILURES[end] ?? 'UNKNOWN');
+    }
+  }
+
+  #failed(reason: RemoteFailure): void {
+    if (!this.#isOpen) return;
+    this.#state = 'FAILURE';
+    this.emit('RemoteInvitationFailure', reason);
+  }
+
+  get #isOpen(): boolean {
+    return this.#state === 'INVITATION_RECEIVED' || this.#state === 'ACCEPT_SENT_TO_LOCAL';
+  }
+
   #checkAnswer(): string {
     if (this.#state === 'ACCEPT_SENT_TO_LOCAL') {
       throw invalidStatus(CODES.INVITATION_API_CALL_ERR_ALREADY_ACCEPT, 'the invitation has been accepted');
@@ -155,10 +275,12 @@ function checkText(what: string, value: unknown): string {
   return text;
 }
 
-function checkChannelId(value: unknown): void {
-  if (value === undefined || value === null || value === '') return;
+/** Returns the channel; the empty text is none. */
+function checkChannelId(value: unknown): string {
+  if (value === undefined || value === null || value === '') return '';
   const problem = nameProblem(value);
   if (problem !== undefined) {
     throw invalidArgument(CODES.INVITATION_API_CALL_ERR_INVALID_ARGUMENT, `channelId ${problem}`);
   }
+  return value as string;
 }

@@ -12,7 +12,6 @@ import AgoraRTM from '../dist/index.mjs';
 const CLIENT_EVENTS = [
   'ConnectionStateChanged',
   'MessageFromPeer',
-  'RemoteInvitationReceived',
   'PeersOnlineStatusChanged',
   'TokenExpired',
   'TokenPrivilegeWillExpire',
@@ -37,10 +36,42 @@ function encode(_key, value) {
   return value instanceof Uint8Array ? { base64: Buffer.from(value).toString('base64') } : value;
 }
 
+const LOCAL_EVENTS = ['ReceivedByPeer', 'Accepted', 'Refused', 'Canceled', 'Failure'];
+const REMOTE_EVENTS = ['Accepted', 'Refused', 'Canceled', 'Failure'];
+
+/** Tells of an invitation that has come, and of what becomes of it. */
+function received(name, received, invitation) {
+  const from = invitation.callerId;
+  received.set(from, invitation);
+  write({ client: name, event: 'Invited', from, args: [invitation.content, invitation.channelId] });
+  for (const event of REMOTE_EVENTS.map((what) => `RemoteInvitation${what}`)) {
+    invitation.on(event, (...args) => write({ client: name, event, from, args }));
+  }
+}
+
+function invite(held, { client: name, to, content, channel }) {
+  const invitation = held.rtm.createLocalInvitation(to);
+  invitation.content = content;
+  if (channel !== '') invitation.channelId = channel;
+  for (const event of LOCAL_EVENTS.map((what) => `LocalInvitation${what}`)) {
+    invitation.on(event, (...args) => write({ client: name, event, to, args }));
+  }
+  invitation.send();
+  held.sent.set(to, invitation);
+}
+
+function decide(held, { from, response }, how) {
+  const invitation = held.received.get(from);
+  invitation.response = response;
+  invitation[how]();
+}
+
 function create({ client: name, appId, endpoint }) {
   const rtm = AgoraRTM.createInstance(appId, { endpoint });
   for (const event of CLIENT_EVENTS) rtm.on(event, (...args) => write({ client: name, event, args }));
-  clients.set(name, { rtm, channels: new Map() });
+  const held = { rtm, channels: new Map(), sent: new Map(), received: new Map() };
+  rtm.on('RemoteInvitationReceived', (invitation) => received(name, held.received, invitation));
+  clients.set(name, held);
 }
 
 function channelOf({ client: name, channel: channelId }) {
@@ -106,6 +137,10 @@ const commands = {
   clearChannelAttributes: (rtm, command) => rtm.clearChannelAttributes(command.channel, optionsOf(command)),
   getChannelAttributes: (rtm, { channel, keys }) =>
     keys === undefined ? rtm.getChannelAttributes(channel) : rtm.getChannelAttributesByKeys(channel, keys),
+  invite: (_rtm, command, held) => invite(held, command),
+  cancelInvitation: (rtm, { to }, held) => (held.sent.get(to) ?? rtm.createLocalInvitation(to)).cancel(),
+  acceptInvitation: (_rtm, command, held) => decide(held, command, 'accept'),
+  refuseInvitation: (_rtm, command, held) => decide(held, command, 'refuse'),
   state: (rtm) => rtm.connectionState,
   online: () => void network.dispatchEvent(new Event('online')),
   cut: (rtm) => rtm[Symbol.for('tidings.cut')](),
@@ -117,7 +152,7 @@ async function run(command) {
   if (!held) throw new Error(`no client '${command.client}': create it first`);
   const action = commands[command.do];
   if (!action) throw new Error(`no command '${command.do}'`);
-  return action(held.rtm, command);
+  return action(held.rtm, command, held);
 }
 
 function failure(error) {

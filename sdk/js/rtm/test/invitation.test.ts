@@ -1,14 +1,21 @@
-/** Call invitations: what holds without a server that carries them. RTM 1.x semantics 6.1 to 6.3. */
+/** Call invitations: both objects against a server that the test plays. RTM 1.x semantics 6.1 to 6.3. */
 import { describe, expect, it } from 'vitest';
 import { type LocalInvitation, RemoteInvitation } from '../src/invitation.js';
 import { makeClient, makeLoggedIn, thrownCode } from './support/client.js';
+import { type World, refused, welcome } from './support/world.js';
+import type AgoraRTM from '../types/index.mjs';
 
 function record(invitation: LocalInvitation): unknown[] {
   const seen: unknown[] = [];
+  invitation.on('LocalInvitationReceivedByPeer', () => void seen.push('received'));
+  invitation.on('LocalInvitationAccepted', (response) => void seen.push(`accepted ${response}`));
+  invitation.on('LocalInvitationRefused', (response) => void seen.push(`refused ${response}`));
   invitation.on('LocalInvitationCanceled', () => void seen.push('canceled'));
   invitation.on('LocalInvitationFailure', (reason) => void seen.push(reason));
   return seen;
 }
+/** The calls that the server was sent. */
+const calls = (world: World) => world.connection.requests.flatMap(({ call }) => (call ? [call] : []));
 const turn = () => new Promise((resolve) => setTimeout(resolve, 2));
 
 describe('LocalInvitation', () => {
@@ -40,15 +47,101 @@ describe('LocalInvitation', () => {
     expect([invitation.state, seen]).toEqual(['FAILURE', ['NOT_LOGGEDIN']]);
   });
 
-  it('logged in is sent, and fails as the server does not carry it', async () => {
-    const { client } = await makeLoggedIn();
+  it('is sent once, received, and accepted only after the SDK has confirmed', async () => {
+    const { client, world } = await makeLoggedIn();
     const invitation = client.createLocalInvitation('bob');
     const seen = record(invitation);
+    Object.assign(invitation, { content: 'hello', channelId: 'room' });
     invitation.send();
     expect(invitation.state).toBe('SENT_TO_REMOTE');
     expect(thrownCode(() => invitation.send())).toBe(5);
-    await turn();
+    expect(calls(world)).toEqual([
+      { is: 'invite', value: { number: 1, calleeId: 'bob', content: 'hello', channel: 'room' } },
+    ]);
+    world.connection.serve({ is: 'invitationReceived', value: { number: 1 } });
+    expect([invitation.state, seen]).toEqual(['RECEIVED_BY_REMOTE', ['received']]);
+    world.connection.serve({ is: 'acceptAsked', value: { number: 1, response: 'yes' } });
+    expect([invitation.state, calls(world)[1]]).toEqual([
+      'RECEIVED_BY_REMOTE',
+      { is: 'confirmAccept', value: { number: 1 } },
+    ]);
+    expect(thrownCode(() => invitation.cancel())).toBe(4);
+    world.connection.serve(
+      { is: 'localInvitationEnded', value: { number: 1, end: 1, response: 'yes' } },
+      { is: 'localInvitationEnded', value: { number: 1, end: 6 } },
+    );
+    expect([invitation.state, invitation.response, seen]).toEqual([
+      'ACCEPTED_BY_REMOTE',
+      'yes',
+      ['received', 'accepted yes'],
+    ]);
+    expect(thrownCode(() => invitation.cancel())).toBe(3);
+  });
+
+  it('that is cancelled is never confirmed, and its end is told once', async () => {
+    const { client, world } = await makeLoggedIn();
+    const invitation = client.createLocalInvitation('bob');
+    const seen = record(invitation);
+    invitation.send();
+    invitation.cancel();
+    world.connection.serve(
+      { is: 'acceptAsked', value: { number: 1 } },
+      { is: 'localInvitationEnded', value: { number: 1, end: 5 } },
+    );
+    expect(calls(world).map(({ is }) => is)).toEqual(['invite', 'cancelInvitation']);
+    expect([invitation.state, seen]).toEqual(['CANCELED', ['canceled']]);
+  });
+
+  it('fails with the reason that the server tells', async () => {
+    const reasons: [number, unknown][] = [
+      [0, 'UNKNOWN'],
+      [2, 'refused busy'],
+      [4, 'PEER_OFFLINE'],
+      [5, 'PEER_NO_RESPONSE'],
+      [6, 'INVITATION_EXPIRE'],
+      [7, 'UNKNOWN'],
+      [8, 'PEER_OFFLINE'],
+      [9, 'UNKNOWN'],
+      [77, 'UNKNOWN'],
+    ];
+    const { client, world } = await makeLoggedIn();
+    for (const [index, [end, reason]] of reasons.entries()) {
+      const invitation = client.createLocalInvitation('bob');
+      const seen = record(invitation);
+      invitation.send();
+      const value = { number: index + 1, end, response: 'busy' };
+      world.connection.serve({ is: 'localInvitationEnded', value });
+      expect(seen, `end ${end}`).toEqual([reason]);
+    }
+  });
+
+  it('that the server does not take fails with UNKNOWN', async () => {
+    const { client, world } = await makeLoggedIn();
+    world.answer = (message) =>
+      message.is === 'request'
+        ? [{ is: 'reply', value: { cseq: message.value.cseq, result: { is: 'error', value: { outcome: 4, text: '' } } } }]
+        : undefined;
+    const invitation = client.createLocalInvitation('bob');
+    const seen = record(invitation);
+    invitation.send();
+    await world.settle();
     expect([invitation.state, seen]).toEqual(['FAILURE', ['UNKNOWN']]);
+  });
+
+  it('ends with the login: after a logout, and when the user is replaced', async () => {
+    const first = await makeLoggedIn();
+    const left = first.client.createLocalInvitation('bob');
+    const seenByLeft = record(left);
+    left.send();
+    await first.client.logout();
+    expect(seenByLeft).toEqual(['NOT_LOGGEDIN']);
+
+    const second = await makeLoggedIn();
+    const replaced = second.client.createLocalInvitation('bob');
+    const seenByReplaced = record(replaced);
+    replaced.send();
+    second.world.connection.end(4010);
+    expect(seenByReplaced).toEqual(['UNKNOWN']);
   });
 
   it('cancelled in time tells so synchronously and nothing later', async () => {
@@ -122,5 +215,73 @@ describe('RemoteInvitation', () => {
     expect([invitation.state, refusals, answers]).toEqual(['REFUSED', 1, ['refuse busy']]);
     expect(thrownCode(() => invitation.refuse())).toBe(3);
     expect(thrownCode(() => invitation.accept())).toBe(3);
+  });
+
+  const ID = new Uint8Array(16).fill(9);
+
+  /** A logged-in client at which an invitation has come. */
+  async function come() {
+    const { client, world } = await makeLoggedIn();
+    const invitations: AgoraRTM.RemoteInvitation[] = [];
+    const seen: string[] = [];
+    client.on('RemoteInvitationReceived', (invitation) => {
+      invitations.push(invitation);
+      invitation.on('RemoteInvitationAccepted', () => void seen.push('accepted'));
+      invitation.on('RemoteInvitationCanceled', (content) => void seen.push(`canceled ${content}`));
+      invitation.on('RemoteInvitationFailure', (reason) => void seen.push(reason));
+    });
+    const value = { id: ID, callerId: 'bob', content: 'hello', channel: 'room' };
+    // A repeated ring is the same invitation.
+    world.connection.serve({ is: 'incomingInvitation', value }, { is: 'incomingInvitation', value });
+    const [invitation] = invitations;
+    if (!invitation || invitations.length > 1) throw new Error(`${invitations.length} invitations came`);
+    return { client, world, invitation, seen };
+  }
+
+  it('comes once, is confirmed at once, and accepted when the server says so', async () => {
+    const { world, invitation, seen } = await come();
+    expect(invitation).toMatchObject({ callerId: 'bob', channelId: 'room', content: 'hello' });
+    await world.advance(0);
+    expect(world.connection.confirms).toEqual([2]);
+    invitation.response = 'yes';
+    invitation.accept();
+    expect(calls(world)).toEqual([{ is: 'acceptInvitation', value: { id: ID, response: 'yes' } }]);
+    expect([invitation.state, seen]).toEqual(['ACCEPT_SENT_TO_LOCAL', []]);
+    world.connection.serve({ is: 'remoteInvitationEnded', value: { id: ID, end: 1 } });
+    expect([invitation.state, seen]).toEqual(['ACCEPTED', ['accepted']]);
+  });
+
+  it('ends as the server tells', async () => {
+    const ends: [number, string, string][] = [
+      [3, 'CANCELED', 'canceled hello'],
+      [5, 'FAILURE', 'INVITATION_EXPIRE'],
+      [6, 'FAILURE', 'INVITATION_EXPIRE'],
+      [7, 'FAILURE', 'ACCEPT_FAILURE'],
+      [9, 'FAILURE', 'PEER_OFFLINE'],
+      [77, 'FAILURE', 'UNKNOWN'],
+    ];
+    for (const [end, state, event] of ends) {
+      const { world, invitation, seen } = await come();
+      invitation.accept();
+      world.connection.serve({ is: 'remoteInvitationEnded', value: { id: ID, end } });
+      expect([invitation.state, seen], `end ${end}`).toEqual([state, [event]]);
+      expect(thrownCode(() => invitation.refuse())).toBe(3);
+    }
+  });
+
+  it('fails when the login ends, and is not ended twice', async () => {
+    const { client, world, invitation, seen } = await come();
+    await client.logout();
+    expect([invitation.state, seen]).toEqual(['FAILURE', ['UNKNOWN']]);
+    world.connection.serve({ is: 'remoteInvitationEnded', value: { id: ID, end: 3 } });
+    expect(seen).toEqual(['UNKNOWN']);
+  });
+
+  it('fails when the session cannot be resumed', async () => {
+    const { world, invitation, seen } = await come();
+    world.answer = (message) => (message.is === 'resume' ? [refused(26)] : message.is === 'login' ? [welcome()] : undefined);
+    world.connection.drop();
+    await world.advance(5_000);
+    expect([invitation.state, seen]).toEqual(['FAILURE', ['UNKNOWN']]);
   });
 });

@@ -31,6 +31,8 @@ export const OUTCOME_UNSUPPORTED = 13;
 export const OUTCOME_TOO_MANY_CHANNELS_NAMED = 14;
 /** One channel is joined more than twice in 5 s. */
 export const OUTCOME_SAME_CHANNEL_TOO_OFTEN = 15;
+/** A login would have more than 20 invitations open. */
+export const OUTCOME_TOO_MANY_INVITATIONS = 16;
 /** The app id is not known or disabled. */
 export const OUTCOME_UNKNOWN_APP = 20;
 /** The user id is not of the documented form. */

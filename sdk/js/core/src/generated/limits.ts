@@ -56,6 +56,20 @@ export const INBOX_BYTES_MAX = 6710886;
 export const INBOX_MESSAGES_MAX = 200;
 /** Stored messages delivered before a confirmation is awaited. Source: contract 1.7. */
 export const INBOX_PAGE = 32;
+/** The caller's client confirms an acceptance within this time. Source: contract 3. */
+export const INVITATION_CONFIRM_WAIT_MS = 5000;
+/** An invitation without a decision ends after this time. Source: contract 3. */
+export const INVITATION_DECISION_WAIT_MS = 60000;
+/** The callee's client has an invitation within this time, else it ends. Source: contract 3. */
+export const INVITATION_RECEIPT_WAIT_MS = 30000;
+/** An invitation that has not reached its callee is offered again after this time. Source: ours. */
+export const INVITATION_RING_AGAIN_MS = 1000;
+/** Longest content or response. Source: rtm 2.1. */
+export const INVITATION_TEXT_BYTES_MAX = 8192;
+/** Invitations that ring at one login at once; further ones wait. Source: ours. */
+export const INVITATIONS_INCOMING_MAX = 100;
+/** Invitations sent by one login and not ended. Source: ours. */
+export const INVITATIONS_OPEN_MAX = 20;
 /** Largest WebSocket message before login. Source: contract 6.2. */
 export const LOGIN_FRAME_BYTES_MAX = 8192;
 /** Shortest time between two login calls of one client. Source: rtm 2.1. */

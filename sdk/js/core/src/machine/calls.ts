@@ -16,6 +16,7 @@ export type Purpose =
   | 'undoJoin'
   | 'members'
   | 'probe'
+  | 'invitation'
   | 'logout';
 
 export interface PendingCall {
@@ -54,6 +55,11 @@ const REPEATABLE: Readonly<Record<CallName, boolean>> = {
   readHistory: true,
   renewToken: true,
   logout: true,
+  invite: false,
+  cancelInvitation: false,
+  confirmAccept: false,
+  acceptInvitation: false,
+  refuseInvitation: false,
 };
 
 export class Calls {

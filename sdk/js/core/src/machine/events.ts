@@ -40,6 +40,12 @@ export function eventOf(
       const users = replica.presenceChanged(event.value.users);
       return users.length > 0 ? [{ is: 'presenceChanged', users }] : [];
     }
+    case 'invitationReceived':
+    case 'acceptAsked':
+    case 'localInvitationEnded':
+    case 'incomingInvitation':
+    case 'remoteInvitationEnded':
+      return [event];
     case 'gap': {
       const { source, cause, missed } = event.value;
       const channel = source?.is === 'channel' ? source.value : undefined;

@@ -109,6 +109,9 @@ export class Machine {
       case 'call':
         this.#handleCall(input);
         break;
+      case 'invitation':
+        if (this.takesCalls) this.#calls.addOwn('invitation', input.call);
+        break;
       case 'opened':
         if (input.connection === this.#link.connection && this.#link.phase === 'opening') this.#greet();
         break;
@@ -349,7 +352,7 @@ export class Machine {
       if (this.#link.connection !== connection || this.#link.phase === 'down') return;
       if (isNumbered && this.#link.phase !== 'live') continue;
       if (event) this.#handleServerEvent(event);
-      if (isNumbered) this.#confirmation.count(size, event?.is === 'peerMessage', this.#now);
+      if (isNumbered) this.#confirmation.count(size, isAwaited(event), this.#now);
     }
   }
 
@@ -467,6 +470,7 @@ export class Machine {
   #endSession(cause: GapCause): void {
     this.#identity.endSession();
     this.#overCause ??= cause;
+    this.#out.emit({ is: 'sessionOver' });
     this.#restore.stop();
     for (const held of this.#calls.sessionOver()) {
       if (held.call.is === 'leave') this.#replica.left(held.call.value.channel ?? '');
@@ -540,6 +544,11 @@ export class Machine {
     this.#state = state;
     this.#out.push({ is: 'state', state, reason });
   }
+}
+
+/** Whether somebody waits for the confirmation. */
+function isAwaited(event: ServerEvent | undefined): boolean {
+  return event?.is === 'peerMessage' || event?.is === 'incomingInvitation';
 }
 
 function causeOf(outcome: number): GapCause {

@@ -7,7 +7,7 @@ import {
   OUTCOME_UNAVAILABLE,
   OUTCOME_UNSUPPORTED,
 } from '../generated/codes.js';
-import type { Failure, ReplyResult } from '../wire/messages.js';
+import type { Call, Failure, ReplyResult } from '../wire/messages.js';
 import type { Calls, PendingCall } from './calls.js';
 import type { Replica } from './replica.js';
 import type { Restore } from './restore.js';
@@ -49,11 +49,15 @@ export function applyReply(
   if (reply.is === 'error') {
     return {
       result: { failure: reply.value },
-      events: [],
+      events: inviteFailure(held.call, reply.value),
       warnings: applyFailure(held, reply.value, context),
     };
   }
   return { result: { ok: reply }, events: applySuccess(held, reply, context), warnings: [] };
+}
+
+function inviteFailure(call: Call, { text }: Failure): MachineEvent[] {
+  return call.is === 'invite' ? [{ is: 'inviteFailed', number: call.value.number ?? 0, text }] : [];
 }
 
 function applySuccess(held: PendingCall, answer: CallAnswer, context: Context): MachineEvent[] {

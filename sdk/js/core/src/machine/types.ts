@@ -6,6 +6,7 @@ import type {
   MessageBody,
   Presence,
   ReplyResult,
+  ServerEvent,
 } from '../wire/messages.js';
 import type { ConnectionReason, ConnectionState } from './states.js';
 
@@ -29,6 +30,8 @@ export type Input =
   | { readonly is: 'logout'; readonly id: number }
   | { readonly is: 'logoutSync' }
   | { readonly is: 'call'; readonly id: number; readonly call: Call }
+  /** Has no answer: what becomes of it are events. Ignored without a login. */
+  | { readonly is: 'invitation'; readonly call: InvitationCall }
   | { readonly is: 'opened'; readonly connection: number }
   | { readonly is: 'received'; readonly connection: number; readonly bytes: Uint8Array }
   | { readonly is: 'closed'; readonly connection: number; readonly code: number; readonly reason: string }
@@ -70,7 +73,30 @@ export type MachineEvent =
     }
   /** Unix milliseconds by the server's clock. */
   | { readonly is: 'tokenWillExpire'; readonly expiresTs: number }
+  | InvitationEvent
+  /** The server has refused an invitation that was sent. */
+  | { readonly is: 'inviteFailed'; readonly number: number; readonly text: string }
+  /** The session is over and a new one is sought; what belonged to it alone has ended. */
+  | { readonly is: 'sessionOver' }
   | { readonly is: 'tokenExpired' };
+
+/** What the server says of invitations. */
+export type InvitationEvent = Extract<
+  ServerEvent,
+  {
+    is:
+      | 'invitationReceived'
+      | 'acceptAsked'
+      | 'localInvitationEnded'
+      | 'incomingInvitation'
+      | 'remoteInvitationEnded';
+  }
+>;
+/** What the server is told of invitations. */
+export type InvitationCall = Extract<
+  Call,
+  { is: 'invite' | 'cancelInvitation' | 'confirmAccept' | 'acceptInvitation' | 'refuseInvitation' }
+>;
 
 /** Everything the machine asks for, to be done in this order. */
 export type Output =

@@ -75,6 +75,15 @@ export const ReadHistory = /* @__PURE__ */ message({
 });
 export const RenewToken = /* @__PURE__ */ message({ token: one(1, string) });
 
+export const Invite = /* @__PURE__ */ message({
+  number: one(1, uint),
+  calleeId: one(2, string),
+  content: one(3, string),
+  channel: one(4, string),
+});
+export const InvitationNumber = /* @__PURE__ */ message({ number: one(1, uint) });
+export const InvitationDecision = /* @__PURE__ */ message({ id: one(1, bytes), response: one(2, string) });
+
 export const Request = /* @__PURE__ */ message({
   cseq: one(1, uint),
   call: oneof({
@@ -95,6 +104,11 @@ export const Request = /* @__PURE__ */ message({
     renewToken: [16, RenewToken],
     logout: [17, Empty],
     readHistory: [30, ReadHistory],
+    invite: [18, Invite],
+    cancelInvitation: [19, InvitationNumber],
+    confirmAccept: [20, InvitationNumber],
+    acceptInvitation: [21, InvitationDecision],
+    refuseInvitation: [22, InvitationDecision],
   }),
 });
 export const ClientMessage = /* @__PURE__ */ message({
@@ -198,6 +212,34 @@ export const Gap = /* @__PURE__ */ message({
 });
 export const Skip = /* @__PURE__ */ message({ count: one(1, uint), gaps: many(2, Gap) });
 export const TokenWillExpire = /* @__PURE__ */ message({ expiresTs: one(1, uint) });
+/** `InvitationEnd`, by number. */
+export const INVITATION_ENDS = [
+  'unspecified',
+  'accepted',
+  'refused',
+  'canceled',
+  'peer_offline',
+  'no_response',
+  'expired',
+  'accept_failed',
+  'callee_gone',
+  'caller_gone',
+] as const;
+export type InvitationEnd = (typeof INVITATION_ENDS)[number];
+
+export const AcceptAsked = /* @__PURE__ */ message({ number: one(1, uint), response: one(2, string) });
+export const LocalInvitationEnded = /* @__PURE__ */ message({
+  number: one(1, uint),
+  end: one(2, uint),
+  response: one(3, string),
+});
+export const IncomingInvitation = /* @__PURE__ */ message({
+  id: one(1, bytes),
+  callerId: one(2, string),
+  content: one(3, string),
+  channel: one(4, string),
+});
+export const RemoteInvitationEnded = /* @__PURE__ */ message({ id: one(1, bytes), end: one(2, uint) });
 export const ServerMessage = /* @__PURE__ */ message({
   kind: oneof({
     welcome: [1, Welcome],
@@ -215,6 +257,11 @@ export const ServerMessage = /* @__PURE__ */ message({
     presenceChanged: [23, PresenceList],
     gap: [24, Gap],
     tokenWillExpire: [32, TokenWillExpire],
+    invitationReceived: [25, InvitationNumber],
+    acceptAsked: [26, AcceptAsked],
+    localInvitationEnded: [27, LocalInvitationEnded],
+    incomingInvitation: [28, IncomingInvitation],
+    remoteInvitationEnded: [29, RemoteInvitationEnded],
   }),
 });
 export const ServerFrame = /* @__PURE__ */ message({ messages: many(1, ServerMessage) });

@@ -89,7 +89,7 @@ describe('messages', () => {
 
   it('of an unknown kind count by their number', () => {
     const known = wire.ServerMessage.encode({ kind: { is: 'ping', value: {} } });
-    const numbered = unhex('ca0100');
+    const numbered = unhex('e20300');
     const unnumbered = unhex('7a00');
     const frame = wire.encodeClientFrame([known, numbered, unnumbered], 0);
     expect(wire.decodeServerFrame(frame).map(({ event, isNumbered }) => [event?.is, isNumbered])).toEqual([

@@ -1,8 +1,10 @@
 /** Decoded messages in the canonical JSON mapping of proto3, as the vectors have them. */
+import { INVITATION_ENDS } from '@tidings/core/wire';
 
 /** Enums by message and field. */
 const ENUMS: Readonly<Record<string, readonly string[]>> = {
   how: ['SET', 'MERGE', 'DELETE', 'CLEAR'].map((name) => `ATTRIBUTE_WRITE_${name}`),
+  end: INVITATION_ENDS.map((name) => `INVITATION_END_${name.toUpperCase()}`),
   state: ['OFFLINE', 'ONLINE', 'UNREACHABLE'].map((name) => `PRESENCE_STATE_${name}`),
   cause: [
     'UNSPECIFIED',
@@ -18,7 +20,7 @@ const ENUMS: Readonly<Record<string, readonly string[]>> = {
   ].map((name) => `GAP_CAUSE_${name}`),
 };
 /** uint64 fields are written as strings. */
-const LONG = ['confirm', 'cseq', 'updatedTs', 'serverTs', 'inbox', 'missed', 'expiresTs', 'after', 'before', 'fromTs', 'untilTs', 'position', 'next'];
+const LONG = ['confirm', 'cseq', 'number', 'updatedTs', 'serverTs', 'inbox', 'missed', 'expiresTs', 'after', 'before', 'fromTs', 'untilTs', 'position', 'next'];
 const ONEOFS = ['kind', 'conversation', 'call', 'body', 'result', 'source'];
 
 /** `type`: the name of the message, or of the field that it is in. */

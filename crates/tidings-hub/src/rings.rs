@@ -1,0 +1,166 @@
+//! Call invitations at the callee's hub: what rings at a session, and what its client says to it.
+//!
+//! Nothing is decided here: the record is at the caller's hub (`invitations`).
+
+use bytes::Bytes;
+use tidings_wire::codes::Outcome;
+use tidings_wire::frame::encode_server;
+use tidings_wire::limits::INVITATIONS_INCOMING_MAX;
+use tidings_wire::proto::{InvitationEnd, RemoteInvitationEnded, server_message::Kind};
+
+use crate::Hub;
+use crate::bus_ops::{CalleeWord, Decision, InvitationWord, RingFate};
+use crate::ids::{InvitationId, UserKey};
+use crate::invitations::check_text;
+use crate::io::Sink;
+use crate::outbox::Source;
+use crate::sessions::{SessionKey, error};
+
+/// An invitation that rings at a session.
+#[derive(Debug)]
+pub(crate) struct Ringing {
+    id: InvitationId,
+    caller: UserKey,
+    /// The ring's number in the outbox.
+    sseq: u64,
+    /// The client has confirmed it.
+    is_received: bool,
+}
+
+impl Hub {
+    /// A word about an invitation has come on a user's topic.
+    pub(crate) fn handle_invitation_word(
+        &mut self,
+        user: &UserKey,
+        word: &InvitationWord,
+        out: &mut dyn Sink,
+    ) {
+        match word {
+            InvitationWord::Ring { id, caller, frame } => self.ring(user, *id, caller, frame, out),
+            InvitationWord::Ended { id, end } => self.end_ring(user, *id, *end, out),
+            InvitationWord::Back { id, word } => self.handle_callee_word(user, *id, word, out),
+        }
+    }
+
+    /// Rings at the user's session, once; says that the user is there.
+    fn ring(
+        &mut self,
+        user: &UserKey,
+        id: InvitationId,
+        caller: &UserKey,
+        frame: &Bytes,
+        out: &mut dyn Sink,
+    ) {
+        let session = self.users.get(user).and_then(|entry| entry.session);
+        let Some(session) = session.and_then(|key| self.sessions.get_mut(key)) else {
+            return;
+        };
+        if !session.is_here() {
+            return;
+        }
+        let rings_already = session.rings.iter().any(|ringing| ringing.id == id);
+        if !rings_already && session.rings.len() < INVITATIONS_INCOMING_MAX {
+            let sseq = Self::push(session, frame.clone(), Source::Call, out);
+            session.rings.push(Ringing {
+                id,
+                caller: caller.clone(),
+                sseq,
+                is_received: false,
+            });
+        }
+        self.tell_caller(caller.clone(), id, CalleeWord::IsThere, out);
+    }
+
+    /// The client has processed everything up to `sseq`, rings too.
+    pub(crate) fn confirm_rings(&mut self, key: SessionKey, sseq: u64, out: &mut dyn Sink) {
+        let Some(session) = self.sessions.get_mut(key) else {
+            return;
+        };
+        let mut received = Vec::new();
+        for ringing in &mut session.rings {
+            if !ringing.is_received && ringing.sseq <= sseq {
+                ringing.is_received = true;
+                received.push((ringing.caller.clone(), ringing.id));
+            }
+        }
+        for (caller, id) in received {
+            self.tell_caller(caller, id, CalleeWord::Received, out);
+        }
+    }
+
+    /// The callee accepts or refuses. What has ended meanwhile has been told to its client already.
+    pub(crate) fn handle_decision(
+        &mut self,
+        key: SessionKey,
+        cseq: u64,
+        id: &[u8],
+        decision: Decision,
+        out: &mut dyn Sink,
+    ) {
+        let (Decision::Accept(response) | Decision::Refuse(response)) = &decision;
+        if let Err(error) = check_text("response", response) {
+            return self.reply_error(key, cseq, error, out);
+        }
+        let Ok(id) = <[u8; 16]>::try_from(id).map(InvitationId) else {
+            let text = format!("an invitation's id has {} bytes; 16 are needed", id.len());
+            return self.reply_error(key, cseq, error(Outcome::InvalidArgument, text), out);
+        };
+        let Some(session) = self.sessions.get_mut(key) else {
+            return;
+        };
+        let ringing = session.rings.iter_mut().find(|ringing| ringing.id == id);
+        if let Some(ringing) = ringing {
+            // Who decides has heard it, confirmed or not.
+            ringing.is_received = true;
+            let caller = ringing.caller.clone();
+            self.tell_caller(caller, id, CalleeWord::Decided(decision), out);
+        }
+        self.reply_done(key, cseq, out);
+    }
+
+    fn end_ring(
+        &mut self,
+        user: &UserKey,
+        id: InvitationId,
+        end: InvitationEnd,
+        out: &mut dyn Sink,
+    ) {
+        let session = self.users.get(user).and_then(|entry| entry.session);
+        let Some(session) = session.and_then(|key| self.sessions.get_mut(key)) else {
+            return;
+        };
+        let Some(index) = session.rings.iter().position(|ringing| ringing.id == id) else {
+            return;
+        };
+        let ringing = session.rings.remove(index);
+        // A ring that is still on its way must not be heard after the end. The end is told all the same: the
+        // client may have had the ring without our knowing.
+        session.outbox.withdraw(ringing.sseq);
+        let frame = encode_server(Kind::RemoteInvitationEnded(RemoteInvitationEnded {
+            id: Bytes::copy_from_slice(&id.0),
+            end: end.into(),
+        }));
+        Self::push(session, frame, Source::Call, out);
+    }
+
+    /// The session ends: the callers' hubs are told.
+    pub(crate) fn end_rings(&mut self, key: SessionKey, fate: RingFate, out: &mut dyn Sink) {
+        let Some(session) = self.sessions.get_mut(key) else {
+            return;
+        };
+        for ringing in std::mem::take(&mut session.rings) {
+            let word = CalleeWord::SessionOver(fate);
+            self.tell_caller(ringing.caller, ringing.id, word, out);
+        }
+    }
+
+    fn tell_caller(
+        &mut self,
+        caller: UserKey,
+        id: InvitationId,
+        word: CalleeWord,
+        out: &mut dyn Sink,
+    ) {
+        self.tell_user(caller, InvitationWord::Back { id, word }, out);
+    }
+}

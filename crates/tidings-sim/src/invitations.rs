@@ -1,0 +1,238 @@
+//! Random call invitations, and what must hold of them: both sides agree, nothing is stuck, nothing is early.
+//!
+//! Each invitation has a content of its own, by which its two sides find each other.
+
+use std::collections::BTreeMap;
+
+use tidings_client_core::{
+    Answer, Call, CallId, ClientEvent, InvitationCall, InvitationId, LocalInvitationFailure,
+    LocalInvitationNews, RemoteInvitationFailure, RemoteInvitationNews,
+};
+
+use crate::checks::Violation;
+use crate::random::Random;
+use crate::world::{ClientId, Record, Seen};
+
+/// An invitation as its caller sees it.
+#[derive(Debug)]
+struct Sent {
+    client: ClientId,
+    /// Known once the call is answered.
+    number: Option<u64>,
+    since_ms: u64,
+    end: Option<LocalInvitationNews>,
+}
+
+/// An invitation as its callee sees it.
+#[derive(Debug, Default)]
+struct Come {
+    /// It rings or is being accepted.
+    is_open: bool,
+    is_accepting: bool,
+    ends: Vec<RemoteInvitationNews>,
+}
+
+/// All invitations of a run.
+#[derive(Debug, Default)]
+pub struct Invitations {
+    /// By content.
+    sent: BTreeMap<String, Sent>,
+    calls: BTreeMap<CallId, String>,
+    come: BTreeMap<String, Come>,
+    /// The content of what each client was sent.
+    contents: BTreeMap<(ClientId, InvitationId), String>,
+    violations: Vec<Violation>,
+}
+
+impl Invitations {
+    /// Draws what a client does about invitations: decide, cancel, or invite somebody.
+    pub fn draw(&self, client: ClientId, users: u64, random: &mut Random) -> InvitationCall {
+        let open = self.contents.iter().find(|((callee, _), content)| {
+            *callee == client
+                && self
+                    .come
+                    .get(*content)
+                    .is_some_and(|come| come.is_open && !come.is_accepting)
+        });
+        if let Some(((_, id), _)) = open
+            && random.percent(60)
+        {
+            let (id, response) = (id.clone(), "response".to_owned());
+            return match random.percent(70) {
+                true => InvitationCall::Accept { id, response },
+                false => InvitationCall::Refuse { id, response },
+            };
+        }
+        let running = self
+            .sent
+            .values()
+            .find(|sent| sent.client == client && sent.end.is_none());
+        if let Some(number) = running.and_then(|sent| sent.number)
+            && random.percent(40)
+        {
+            return InvitationCall::Cancel { number };
+        }
+        InvitationCall::Invite {
+            callee_id: format!("u{}", random.between(0, users - 1)),
+            content: format!("invitation {}", self.sent.len()),
+            channel: String::new(),
+        }
+    }
+
+    /// A client has made a call.
+    pub fn note_call(&mut self, at_ms: u64, client: ClientId, id: CallId, call: &Call) {
+        match call {
+            Call::Invitation(InvitationCall::Invite { content, .. }) => {
+                let sent = Sent {
+                    client,
+                    number: None,
+                    since_ms: at_ms,
+                    end: None,
+                };
+                self.sent.insert(content.clone(), sent);
+                self.calls.insert(id, content.clone());
+            }
+            Call::Invitation(InvitationCall::Accept { id, .. }) => {
+                let content = self.contents.get(&(client, id.clone()));
+                if let Some(come) = content.and_then(|content| self.come.get_mut(content)) {
+                    come.is_accepting = true;
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// A client has seen something.
+    pub fn note(&mut self, record: &Record) {
+        match &record.what {
+            Seen::Answer { id, result } => {
+                let Some(content) = self.calls.remove(id) else {
+                    return;
+                };
+                match result {
+                    Ok(Answer::Invited { number }) => {
+                        if let Some(sent) = self.sent.get_mut(&content) {
+                            sent.number = Some(*number);
+                        }
+                    }
+                    // It was never sent.
+                    _ => drop(self.sent.remove(&content)),
+                }
+            }
+            Seen::Event(ClientEvent::LocalInvitation { number, news, .. }) => {
+                self.note_local(record, *number, news);
+            }
+            Seen::Event(ClientEvent::RemoteInvitation { id, news, .. }) => {
+                self.note_remote(record.client, id, news);
+            }
+            Seen::Event(_) => {}
+        }
+    }
+
+    fn note_local(&mut self, record: &Record, number: u64, news: &LocalInvitationNews) {
+        let is_it = |sent: &&mut Sent| sent.client == record.client && sent.number == Some(number);
+        let Some(sent) = self.sent.values_mut().find(is_it) else {
+            let text = format!("{:?} was told {news:?} of {number}", record.client);
+            return self.violate("invite.one_terminal", text);
+        };
+        if let Some(end) = &sent.end {
+            let text = format!(
+                "{:?} was told {news:?} of {number} after {end:?}",
+                record.client
+            );
+            return self.violate("invite.one_terminal", text);
+        }
+        let least_ms = match news {
+            LocalInvitationNews::Received => return,
+            LocalInvitationNews::Failed(LocalInvitationFailure::InvitationExpire) => 60_000,
+            LocalInvitationNews::Failed(LocalInvitationFailure::PeerNoResponse) => 30_000,
+            _ => 0,
+        };
+        let after_ms = record.at_ms - sent.since_ms;
+        sent.end = Some(news.clone());
+        if after_ms < least_ms {
+            let text = format!("{news:?} of {number} after {after_ms} ms");
+            self.violate("invite.timer_not_early", text);
+        }
+    }
+
+    fn note_remote(&mut self, client: ClientId, id: &InvitationId, news: &RemoteInvitationNews) {
+        let key = (client, id.clone());
+        if let RemoteInvitationNews::Received { content, .. } = news {
+            self.contents.insert(key, content.clone());
+            let come = self.come.entry(content.clone()).or_default();
+            let is_lost = |end: &RemoteInvitationNews| {
+                *end == RemoteInvitationNews::Failed(RemoteInvitationFailure::Unknown)
+            };
+            // Only a lost session lets an invitation ring again.
+            let is_again = come.is_open || !come.ends.iter().all(is_lost);
+            come.is_open = true;
+            come.is_accepting = false;
+            if is_again {
+                let text = format!("{client:?} was rung again by {content:?}");
+                self.violate("invite.no_ring_after_end", text);
+            }
+            return;
+        }
+        let Some(come) = self
+            .contents
+            .get(&key)
+            .and_then(|content| self.come.get_mut(content))
+        else {
+            let text = format!("{client:?} was told {news:?} of what has not rung");
+            return self.violate("invite.one_terminal", text);
+        };
+        if !std::mem::replace(&mut come.is_open, false) {
+            let text = format!("{client:?} was told {news:?} after {:?}", come.ends);
+            self.violate("invite.one_terminal", text);
+            return;
+        }
+        come.ends.push(news.clone());
+    }
+
+    fn violate(&mut self, check: &'static str, text: String) {
+        self.violations.push(Violation { check, text });
+    }
+
+    /// Judges the whole run, long after the last fault.
+    pub fn finish(mut self) -> Vec<Violation> {
+        let mut found = Vec::new();
+        for (content, sent) in &self.sent {
+            let come = self.come.get(content);
+            let Some(end) = &sent.end else {
+                let text = format!("{content:?} of {:?} has not ended", sent.client);
+                found.push(("invite.never_stuck", text));
+                continue;
+            };
+            if come.is_some_and(|come| come.is_open) {
+                let text = format!("{content:?} ended with {end:?} and still rings");
+                found.push(("invite.never_stuck", text));
+            }
+            let last = come.and_then(|come| come.ends.last());
+            let is_accepted_there = last == Some(&RemoteInvitationNews::Accepted);
+            // A side whose session was lost has not been told, and has not decided.
+            let agrees = match end {
+                LocalInvitationNews::Accepted(_) => {
+                    let lost = RemoteInvitationNews::Failed(RemoteInvitationFailure::Unknown);
+                    is_accepted_there || last == Some(&lost)
+                }
+                LocalInvitationNews::Failed(LocalInvitationFailure::NotLoggedIn) => true,
+                _ => !is_accepted_there,
+            };
+            if !agrees {
+                let text = format!("{content:?}: the caller saw {end:?}, the callee {last:?}");
+                found.push(("invite.agreement", text));
+            }
+        }
+        for (check, text) in found {
+            self.violate(check, text);
+        }
+        self.violations
+    }
+
+    /// How many were accepted on both sides.
+    pub fn accepted(&self) -> usize {
+        let is_accepted = |come: &&Come| come.ends.last() == Some(&RemoteInvitationNews::Accepted);
+        self.come.values().filter(is_accepted).count()
+    }
+}

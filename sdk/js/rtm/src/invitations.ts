@@ -1,0 +1,103 @@
+/** The open invitations of a client: brings the server's words to their objects. */
+import { INVITATION_ENDS, type InvitationCall, type InvitationEvent } from '@tidings/core';
+import type AgoraRTM from '../types/index.mjs';
+import { type LocalInvitation, type Outgoing, RemoteInvitation, localWords, remoteWords } from './invitation.js';
+
+export class Invitations implements Outgoing {
+  #lastNumber = 0;
+  /** By number. Bound: invitations_open_max, kept by the server. */
+  readonly #local = new Map<number, LocalInvitation>();
+  /** By id as text. Bound: invitations_incoming_max, kept by the server. */
+  readonly #remote = new Map<string, RemoteInvitation>();
+  readonly #tell: (call: InvitationCall) => void;
+
+  constructor(tell: (call: InvitationCall) => void) {
+    this.#tell = tell;
+  }
+
+  send(invitation: LocalInvitation, content: string, channel: string): number {
+    const number = ++this.#lastNumber;
+    this.#local.set(number, invitation);
+    this.#tell({ is: 'invite', value: { number, calleeId: invitation.calleeId, content, channel } });
+    return number;
+  }
+
+  cancel(number: number): void {
+    this.#local.delete(number);
+    this.#tell({ is: 'cancelInvitation', value: { number } });
+  }
+
+  /** Takes a word of the server; returns an invitation that has come. */
+  heard(event: InvitationEvent): RemoteInvitation | undefined {
+    switch (event.is) {
+      case 'invitationReceived': {
+        const invitation = this.#local.get(event.value.number);
+        if (invitation) localWords(invitation).received();
+        return undefined;
+      }
+      case 'acceptAsked': {
+        const { number } = event.value;
+        const invitation = this.#local.get(number);
+        // The gate: one that has been cancelled here is never confirmed.
+        if (invitation && localWords(invitation).confirms()) this.#tell({ is: 'confirmAccept', value: { number } });
+        return undefined;
+      }
+      case 'localInvitationEnded': {
+        const { number, end, response } = event.value;
+        const invitation = this.#takeLocal(number);
+        if (invitation) localWords(invitation).ended(INVITATION_ENDS[end] ?? 'unspecified', response);
+        return undefined;
+      }
+      case 'incomingInvitation':
+        return this.#come(event.value);
+      case 'remoteInvitationEnded': {
+        const id = keyOf(event.value.id);
+        const invitation = this.#remote.get(id);
+        this.#remote.delete(id);
+        if (invitation) remoteWords(invitation).ended(INVITATION_ENDS[event.value.end] ?? 'unspecified');
+        return undefined;
+      }
+    }
+  }
+
+  /** The server has refused an invitation. */
+  failed(number: number): void {
+    const invitation = this.#takeLocal(number);
+    if (invitation) localWords(invitation).failed('UNKNOWN');
+  }
+
+  /** The session is over: nothing more will be told of what belonged to it. */
+  sessionOver(reason: AgoraRTM.RtmStatusCode.LocalInvitationFailureReason): void {
+    const local = [...this.#local.values()];
+    const remote = [...this.#remote.values()];
+    this.#local.clear();
+    this.#remote.clear();
+    for (const invitation of local) localWords(invitation).failed(reason);
+    for (const invitation of remote) remoteWords(invitation).failed('UNKNOWN');
+  }
+
+  #takeLocal(number: number): LocalInvitation | undefined {
+    const invitation = this.#local.get(number);
+    this.#local.delete(number);
+    return invitation;
+  }
+
+  #come(value: Extract<InvitationEvent, { is: 'incomingInvitation' }>['value']): RemoteInvitation | undefined {
+    const { id, callerId, channel, content } = value;
+    const key = keyOf(id);
+    if (this.#remote.has(key)) return undefined;
+    const invitation = new RemoteInvitation(callerId, channel, content, {
+      accept: (response) => this.#tell({ is: 'acceptInvitation', value: { id, response } }),
+      refuse: (response) => {
+        this.#remote.delete(key);
+        this.#tell({ is: 'refuseInvitation', value: { id, response } });
+      },
+    });
+    this.#remote.set(key, invitation);
+    return invitation;
+  }
+}
+
+function keyOf(id: Uint8Array): string {
+  return id.join();
+}
