@@ -30,6 +30,20 @@ pub struct ChaosConfig {
     pub is_traced: bool,
 }
 
+impl ChaosConfig {
+    /// The run that a seed stands for: hubs, faults and kills follow from it.
+    pub fn for_seed(seed: u64) -> Self {
+        Self {
+            seed,
+            hubs: [1, 2, 4][usize::try_from(seed % 3).unwrap_or(0)],
+            duration_ms: 60_000,
+            has_faults: !seed.is_multiple_of(4),
+            has_kills: seed.is_multiple_of(5),
+            is_traced: false,
+        }
+    }
+}
+
 /// What came of a run.
 #[derive(Debug)]
 pub struct Report {

@@ -17,12 +17,8 @@ fn main() -> ExitCode {
     let mut accepted = 0;
     for seed in from..from + count {
         let config = ChaosConfig {
-            seed,
-            hubs: [1, 2, 4][usize::try_from(seed % 3).unwrap_or(0)],
-            duration_ms: 60_000,
-            has_faults: seed % 4 != 0,
-            has_kills: seed % 5 == 0,
             is_traced,
+            ..ChaosConfig::for_seed(seed)
         };
         let report = run(&config);
         if run(&config).trace_hash != report.trace_hash {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::body::Body;
-use axum::extract::{Path, Request, State};
+use axum::extract::{Path, RawQuery, Request, State};
 use axum::http::header::{
     ACCESS_CONTROL_ALLOW_ORIGIN, HeaderMap, HeaderName, HeaderValue, REFERRER_POLICY, RETRY_AFTER,
     X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
@@ -22,7 +22,7 @@ pub(super) fn routes(readiness: Arc<Readiness>) -> Router {
         .route("/", get(|| async { Redirect::temporary("/demo/") }))
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(ready))
-        .route("/demo", get(|| async { Redirect::temporary("/demo/") }))
+        .route("/demo", get(to_demo))
         .route(
             "/demo/",
             get(|headers: HeaderMap| async move { demo("", &headers) }),
@@ -49,6 +49,12 @@ async fn ready(State(readiness): State<Arc<Readiness>>) -> Response<Body> {
         Phase::Draining => "draining: clients are being sent away\n",
     };
     (StatusCode::SERVICE_UNAVAILABLE, [(RETRY_AFTER, "5")], text).into_response()
+}
+
+/// The page's own address, with the query: `/demo?user=alice` logs alice in.
+async fn to_demo(RawQuery(query): RawQuery) -> Redirect {
+    let query = query.map(|query| format!("?{query}")).unwrap_or_default();
+    Redirect::temporary(&format!("/demo/{query}"))
 }
 
 fn demo(path: &str, headers: &HeaderMap) -> Response<Body> {

@@ -1,0 +1,237 @@
+//! The program is killed (`kill -9`) under load, again and again: what it has acknowledged as durable is there.
+
+#![allow(unreachable_pub, reason = "modules of a test")]
+
+#[allow(dead_code, reason = "no tokens are needed here")]
+#[path = "../scenarios/server.rs"]
+mod server;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use server::{APP, Server};
+use tidings_client::{
+    Attribute, AttributeWrite, Client, ClientEvent, ConnectionState, Events, Message, Notify,
+    PeerReceipt, SendOptions,
+};
+use tokio::task::{JoinSet, block_in_place};
+use tokio::time::{Instant, sleep, timeout};
+
+/// Kills in one run, unless `TIDINGS_KILLS` says otherwise.
+const KILLS: u32 = 50;
+const SENDERS: usize = 6;
+/// Messages to one receiver: below the 200 that an inbox keeps, those without an answer included.
+const PER_RECEIVER: usize = 120;
+/// Between two attribute writes of one sender: the limit is 10 in 5 s.
+const ATTRIBUTE_PAUSE: Duration = Duration::from_millis(600);
+
+/// What one sender was told is durable.
+#[derive(Default)]
+struct Acknowledged {
+    /// (receiver, number of the message) in the order of the calls.
+    stored: Vec<(String, usize)>,
+    /// Value of its channel attribute.
+    channel_attribute: usize,
+    /// Value of its user attribute.
+    user_attribute: usize,
+}
+
+fn client(endpoint: &str) -> (Client, Events) {
+    Client::builder()
+        .endpoint(endpoint)
+        .app_id(APP)
+        .build()
+        .expect("a good endpoint and app id")
+}
+
+/// Sends to users who are off line and writes attributes until it is told to stop.
+async fn send(client: Client, sender: usize, stop: Arc<AtomicBool>) -> Acknowledged {
+    let mut acknowledged = Acknowledged::default();
+    let attributes = client.channel(format!("attributes-{sender}"));
+    let mut next_attribute = Instant::now();
+    for number in 0.. {
+        if stop.load(Ordering::SeqCst) {
+            break;
+        }
+        let receiver = format!("receiver-{sender}-{}", number / PER_RECEIVER);
+        let text = format!("{sender}:{number}");
+        let sent = client
+            .send_to_peer(&receiver, text, SendOptions::new().offline())
+            .await;
+        if sent.is_ok_and(|receipt| receipt == PeerReceipt::NotReceived) {
+            acknowledged.stored.push((receiver, number));
+        }
+        if Instant::now() >= next_attribute {
+            next_attribute = Instant::now() + ATTRIBUTE_PAUSE;
+            let entry = || [Attribute::new("number", number.to_string())];
+            let merge = AttributeWrite::Merge;
+            if attributes
+                .write_attributes(merge, entry(), Notify::Nobody)
+                .await
+                .is_ok()
+            {
+                acknowledged.channel_attribute = number;
+            }
+            if client.write_attributes(merge, entry()).await.is_ok() {
+                acknowledged.user_attribute = number;
+            }
+        }
+    }
+    acknowledged
+}
+
+/// Waits until all clients are connected again, telling them to try: otherwise the back-off grows with every kill.
+async fn come_back(clients: &[(Client, Events)]) {
+    let until = Instant::now() + Duration::from_secs(20);
+    while clients
+        .iter()
+        .any(|(client, _)| client.state() != ConnectionState::Connected)
+    {
+        assert!(
+            Instant::now() < until,
+            "a client has not come back within 20 s"
+        );
+        for (client, _) in clients {
+            client.wake().await;
+        }
+        sleep(Duration::from_millis(50)).await;
+    }
+}
+
+/// Everything that a receiver finds at its login, until it has `count` of it or waits in vain.
+async fn receive(endpoint: &str, receiver: &str, wanted: &[usize]) -> Vec<usize> {
+    let (client, mut events) = client(endpoint);
+    client
+        .login(receiver, None)
+        .await
+        .expect("the receiver logs in");
+    let mut numbers: Vec<usize> = Vec::new();
+    // What was stored without its sender's knowing may come, too: hence a while without news at the end.
+    while let Ok(Some(event)) = {
+        let has_all = wanted.iter().all(|number| numbers.contains(number));
+        timeout(
+            Duration::from_millis(if has_all { 500 } else { 10_000 }),
+            events.next(),
+        )
+        .await
+    } {
+        if let ClientEvent::PeerMessage {
+            message: Message::Text(text),
+            ..
+        } = event
+        {
+            let number = text.rsplit(':').next().expect("sender:number");
+            numbers.push(number.parse().expect("a number"));
+        }
+    }
+    client.logout().await.expect("the receiver logs out");
+    numbers
+}
+
+fn value(attributes: &[Attribute]) -> usize {
+    let entry = attributes.iter().find(|entry| entry.key == "number");
+    entry.map_or(0, |entry| entry.value.parse().expect("a number"))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_acknowledged_is_lost_when_the_program_is_killed_under_load() {
+    let kills = std::env::var("TIDINGS_KILLS")
+        .ok()
+        .and_then(|kills| kills.parse().ok());
+    let kills = kills.unwrap_or(KILLS);
+    let mut random = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(1, |now| now.as_nanos()) as u64;
+    let mut server = block_in_place(|| Server::start(false));
+    let endpoint = server.endpoint();
+    let stop = Arc::new(AtomicBool::new(false));
+    let mut senders = JoinSet::new();
+    let mut watched = Vec::new();
+    for sender in 0..SENDERS {
+        let (client, events) = client(&endpoint);
+        client
+            .login(&format!("sender-{sender}"), None)
+            .await
+            .expect("the sender logs in");
+        watched.push((client.clone(), events));
+        let stop = Arc::clone(&stop);
+        senders.spawn(async move { (sender, send(client, sender, stop).await) });
+    }
+    for _ in 0..kills {
+        random = random
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
+        sleep(Duration::from_millis(200 + (random >> 33) % 800)).await;
+        block_in_place(|| server.restart());
+        come_back(&watched).await;
+    }
+    stop.store(true, Ordering::SeqCst);
+    let (mut messages, mut problems) = (0, Vec::new());
+    for (sender, acknowledged) in senders.join_all().await {
+        messages += acknowledged.stored.len();
+        let (reader, _events) = client(&endpoint);
+        reader
+            .login("reader", None)
+            .await
+            .expect("the reader logs in");
+        let channel = reader.channel(format!("attributes-{sender}"));
+        let all: [&str; 0] = [];
+        let read = channel
+            .read_attributes(all)
+            .await
+            .expect("channel attributes are read");
+        if value(&read) < acknowledged.channel_attribute {
+            problems.push(format!(
+                "sender {sender}: the channel attribute is {}",
+                value(&read)
+            ));
+        }
+        let name = format!("sender-{sender}");
+        let read = reader
+            .read_attributes(&name, all)
+            .await
+            .expect("user attributes are read");
+        if value(&read) < acknowledged.user_attribute {
+            problems.push(format!(
+                "sender {sender}: the user attribute is {}",
+                value(&read)
+            ));
+        }
+        reader.logout().await.expect("the reader logs out");
+        let mut by_receiver: BTreeMap<String, Vec<usize>> = BTreeMap::new();
+        for (receiver, number) in acknowledged.stored {
+            by_receiver.entry(receiver).or_default().push(number);
+        }
+        let mut receivers = JoinSet::new();
+        for (receiver, wanted) in by_receiver {
+            let endpoint = endpoint.clone();
+            receivers.spawn(async move {
+                let got = receive(&endpoint, &receiver, &wanted).await;
+                (receiver, wanted, got)
+            });
+        }
+        for (receiver, wanted, got) in receivers.join_all().await {
+            if !got.is_sorted_by(|a, b| a < b) {
+                problems.push(format!("{receiver}: doubled or out of order: {got:?}"));
+            }
+            let lost: Vec<_> = wanted
+                .iter()
+                .filter(|number| !got.contains(number))
+                .collect();
+            if !lost.is_empty() {
+                problems.push(format!("{receiver}: acknowledged and lost: {lost:?}"));
+            }
+        }
+    }
+    println!(
+        "{kills} kills, {messages} stored messages acknowledged, {} problems",
+        problems.len()
+    );
+    assert!(
+        messages > usize::try_from(kills).expect("a small number"),
+        "there was no load"
+    );
+    assert!(problems.is_empty(), "{}", problems.join("\n"));
+}

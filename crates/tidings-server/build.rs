@@ -1,0 +1,6 @@
+//! The demo page and the SDK's files are built apart and embedded: a build of theirs is a change of this crate.
+
+fn main() {
+    println!("cargo:rerun-if-changed=../../demo/dist");
+    println!("cargo:rerun-if-changed=../../sdk/js/rtm/dist");
+}
