@@ -123,6 +123,9 @@ impl Hub {
             Input::Closed { connection } => self.drop_connection(connection, None, out),
             Input::HandedOver { connection, resume } => {
                 self.connections.insert(connection, Connection::Fresh);
+                // A resume that is refused here leaves it without a login once more.
+                let due = self.now.mono_ms + LOGIN_WAIT_MS;
+                self.timers.set(due, Timer::Login(connection));
                 self.handle_resume(connection, resume, out);
             }
             Input::Bus(input) => self.handle_bus(input, out),

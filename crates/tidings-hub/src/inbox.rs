@@ -21,6 +21,10 @@ use crate::timers::Timer;
 /// Live messages that may wait behind the stored ones of one receiver.
 const BEHIND_MAX: usize = 1_024;
 
+/// Peer messages handed to one client and not confirmed. They are never dropped from the outbox, so this is
+/// their bound there.
+const DELIVERIES_MAX: usize = 1_024;
+
 /// Who asked, and which question.
 pub(crate) type Asker = (HubId, AskId);
 
@@ -112,6 +116,14 @@ impl Hub {
         if !session.is_here() {
             return self.answer_delivery(from, Answer::Gone, out);
         }
+        if session.deliveries.len() >= DELIVERIES_MAX {
+            // The client confirms nothing: what is to be stored is stored, the rest is not known to arrive.
+            let answer = match parcel.offline {
+                Some(_) => Answer::Gone,
+                None => Answer::Unconfirmed,
+            };
+            return self.answer_delivery(from, answer, out);
+        }
         if session.inbox.is_draining() {
             if session.inbox.behind.len() < BEHIND_MAX {
                 session.inbox.behind.push_back(Waiting { from, parcel });
@@ -131,10 +143,11 @@ impl Hub {
             is_answered: false,
             is_written,
         });
-        if !session.has_delivery_timer {
-            session.has_delivery_timer = true;
-            self.timers
-                .set(self.now.mono_ms + wait_ms, Timer::Deliveries(key));
+        // A message that is to be stored waits less than one that is not, so it may be due first.
+        let due = self.now.mono_ms + wait_ms;
+        if session.delivery_check_ms.is_none_or(|at| at > due) {
+            session.delivery_check_ms = Some(due);
+            self.timers.set(due, Timer::Deliveries(key));
         }
     }
 
@@ -313,7 +326,7 @@ impl Hub {
         let Some(session) = self.sessions.get_mut(key) else {
             return;
         };
-        session.has_delivery_timer = false;
+        session.delivery_check_ms = None;
         let mut to_store = Vec::new();
         let mut given_up = Vec::new();
         let mut next_due = None;
@@ -333,7 +346,7 @@ impl Hub {
             }
         }
         if let Some(due) = next_due {
-            session.has_delivery_timer = true;
+            session.delivery_check_ms = Some(due);
             self.timers.set(due, Timer::Deliveries(key));
         }
         let user = session.user.clone();

@@ -19,7 +19,7 @@ use crate::ids::ChannelKey;
 pub(crate) enum Source {
     /// A reply or a notice to this session alone. Never dropped: at most 256 calls are open.
     Call,
-    /// Peer messages.
+    /// Peer messages. Never dropped: at most 1,024 are unconfirmed.
     Inbox,
     /// A channel.
     Channel(Arc<ChannelKey>),
@@ -51,7 +51,8 @@ pub(crate) struct Outbox {
     confirmed: u64,
     /// Bound: `REPLAY_FRAMES_MAX` and `REPLAY_BYTES_MAX`; over it the oldest are dropped into `runs`.
     kept: VecDeque<Kept>,
-    /// Replies that were the oldest when something had to go. Bound: `REQUESTS_IN_FLIGHT_MAX`.
+    /// Replies and peer messages that were the oldest when something had to go. Bound: open requests and
+    /// unconfirmed deliveries of the session.
     replies: VecDeque<Kept>,
     /// Bound: at most one run per kept reply and one more.
     runs: VecDeque<Run>,
@@ -85,9 +86,15 @@ impl Outbox {
 
     /// Takes a frame back: if it is not confirmed yet, it will not be sent again, and nobody misses it.
     pub(crate) fn withdraw(&mut self, sseq: u64) {
-        if let Ok(at) = self.kept.binary_search_by_key(&sseq, |kept| kept.sseq) {
-            let kept = &mut self.kept[at];
-            self.bytes -= kept.frame.len();
+        let found = self.kept.binary_search_by_key(&sseq, |kept| kept.sseq);
+        if let Ok(at) = found {
+            self.bytes -= self.kept[at].frame.len();
+        }
+        let kept = match found {
+            Ok(at) => self.kept.get_mut(at),
+            Err(_) => self.replies.iter_mut().find(|kept| kept.sseq == sseq),
+        };
+        if let Some(kept) = kept {
             kept.frame = Bytes::new();
             kept.source = Source::Withdrawn;
         }
@@ -98,7 +105,8 @@ impl Outbox {
             return;
         };
         self.bytes -= oldest.frame.len();
-        if oldest.source == Source::Call {
+        // A dropped peer message would be confirmed unseen, with all that its sender is told of it.
+        if matches!(oldest.source, Source::Call | Source::Inbox) {
             self.replies.push_back(oldest);
             return;
         }
@@ -296,6 +304,20 @@ mod tests {
             let sent = frames.len() as u64 - skips(&frames).len() as u64;
             assert_eq!(confirmed + skipped + sent, 1_500, "confirmed {confirmed}");
         }
+    }
+
+    #[test]
+    fn a_flood_of_channel_messages_never_drops_a_peer_message() {
+        let mut outbox = Outbox::default();
+        let peer = outbox.push(Bytes::from_static(b"\0\0peer"), Source::Inbox);
+        for _ in 0..REPLAY_FRAMES_MAX + 10 {
+            outbox.push(Bytes::from_static(b"\0\0x"), channel("a"));
+        }
+        assert_eq!(replayed(&outbox)[0], Bytes::from_static(b"\0\0peer"));
+        outbox.withdraw(peer);
+        let frames = replayed(&outbox);
+        let skipped: u64 = skips(&frames).iter().map(|skip| skip.count).sum();
+        assert_eq!(skipped, 11, "ten dropped and one withdrawn");
     }
 
     #[test]

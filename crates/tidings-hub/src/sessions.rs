@@ -45,6 +45,8 @@ pub(crate) struct Session {
     pub(crate) connection: Option<ConnectionId>,
     /// When the last byte of the client arrived, in monotonic milliseconds.
     pub(crate) heard_ms: u64,
+    /// When its one timer that counts will fire, in monotonic milliseconds; others find it in the future.
+    pub(crate) next_check_ms: Option<u64>,
     /// A ping is on its way since the client was last heard.
     pub(crate) is_pinged: bool,
     /// What others see of the user.
@@ -62,7 +64,8 @@ pub(crate) struct Session {
     pub(crate) channels: Vec<ChannelName>,
     /// Peer messages handed to the client and not confirmed, in outbox order.
     pub(crate) deliveries: VecDeque<Delivery>,
-    pub(crate) has_delivery_timer: bool,
+    /// When `deliveries` is looked at next, in monotonic milliseconds.
+    pub(crate) delivery_check_ms: Option<u64>,
     pub(crate) inbox: InboxState,
     /// Users whose presence the session watches. Bound: `PRESENCE_SUBSCRIPTIONS_MAX`.
     pub(crate) watched: Vec<UserKey>,
@@ -196,7 +199,7 @@ impl Hub {
 
     /// Sets the session's next look: the earliest of everything that can happen to it by time alone.
     pub(crate) fn set_session_timer(&mut self, key: SessionKey) {
-        let Some(session) = self.sessions.get(key) else {
+        let Some(session) = self.sessions.get_mut(key) else {
             return;
         };
         let heard = session.heard_ms;
@@ -218,8 +221,12 @@ impl Hub {
             let left_ms = token_due_ms.saturating_sub(self.now.unix_ms);
             due = due.min(self.now.mono_ms + left_ms);
         }
-        self.timers
-            .set(due.max(self.now.mono_ms + 1), Timer::Session(key));
+        let due = due.max(self.now.mono_ms + 1);
+        // One chain of timers per session, however often it is cut and resumed.
+        if session.next_check_ms.is_none_or(|at| at > due) {
+            session.next_check_ms = Some(due);
+            self.timers.set(due, Timer::Session(key));
+        }
     }
 
     /// A session's timer has fired: does what is due and sets the next one.
@@ -227,6 +234,13 @@ impl Hub {
         let Some(session) = self.sessions.get_mut(key) else {
             return;
         };
+        if session
+            .next_check_ms
+            .is_some_and(|at| at > self.now.mono_ms)
+        {
+            return; // A later one was replaced by this earlier one, or the reverse.
+        }
+        session.next_check_ms = None;
         let silent_ms = self.now.mono_ms.saturating_sub(session.heard_ms);
         if session
             .token_expires_s

@@ -134,9 +134,13 @@ impl TlsStream {
     }
 
     fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
-        let accepted = self.session.writer().write_vectored(slices)?;
-        self.write_out()?;
-        // With a full buffer rustls accepts nothing.
+        let mut accepted = self.session.writer().write_vectored(slices)?;
+        let written = self.write_out()?;
+        if accepted == 0 && written == Written::All {
+            // With a full buffer rustls accepts nothing; now it is empty, and no event will say so.
+            accepted = self.session.writer().write_vectored(slices)?;
+            self.write_out()?;
+        }
         if accepted == 0 {
             Err(ErrorKind::WouldBlock.into())
         } else {
