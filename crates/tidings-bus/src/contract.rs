@@ -100,16 +100,16 @@ fn published(topic: &Topic, from: u16, cseq: u64) -> BusInput {
 fn ask(topic: &Topic, id: u64) -> BusOp {
     BusOp::Ask {
         topic: topic.clone(),
-        ask: AskId(id),
+        ask: AskId::new(id),
         question: Arc::new(Question::Presence),
     }
 }
 
-fn asked(topic: &Topic, from: u16, id: u64) -> BusInput {
+fn asked(topic: &Topic, from: u16, id: u64, asked: u16) -> BusInput {
     BusInput::Asked {
         topic: topic.clone(),
         from: HubId(from),
-        ask: AskId(id),
+        ask: AskId { number: id, asked },
         question: Arc::new(Question::Presence),
     }
 }
@@ -185,7 +185,7 @@ fn the_asker_is_not_asked<B: Wired>(bus: &mut B, hubs: u16) {
             bus.apply(HubId(hub), BusOp::Subscribe(topic.clone()));
             bus.apply(HubId(hub), ask(&topic, 5));
             settle(bus);
-            let nobody = BusInput::Nobody { ask: AskId(5) };
+            let nobody = BusInput::Nobody { ask: AskId::new(5) };
             assert_eq!(
                 bus.take(HubId(hub)),
                 [nobody],
@@ -208,13 +208,16 @@ fn every_other_subscriber_is_asked_and_may_answer<B: Wired>(bus: &mut B, hubs: u
             settle(bus);
             let mut expected = BTreeSet::new();
             for hub in (0..hubs).filter(|hub| *hub != asker) {
-                assert_eq!(bus.take(HubId(hub)), [asked(&topic, asker, 9)]);
+                assert_eq!(bus.take(HubId(hub)), [asked(&topic, asker, 9, hubs - 1)]);
                 let answer = Answer::Count(u32::from(hub));
                 bus.apply(
                     HubId(hub),
                     BusOp::Answer {
                         to: HubId(asker),
-                        ask: AskId(9),
+                        ask: AskId {
+                            number: 9,
+                            asked: hubs - 1,
+                        },
                         answer,
                     },
                 );
@@ -226,7 +229,7 @@ fn every_other_subscriber_is_asked_and_may_answer<B: Wired>(bus: &mut B, hubs: u
                 .into_iter()
                 .map(|input| match input {
                     BusInput::Answered {
-                        ask: AskId(9),
+                        ask: AskId { number: 9, .. },
                         from,
                         answer: Answer::Count(n),
                     } => {

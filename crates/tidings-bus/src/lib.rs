@@ -21,11 +21,11 @@
 //! });
 //! let homes = Homes::new(1, (1, 2));
 //! let mut shard = Shard::new(HubId(0), homes);
-//! let ask = BusOp::Ask { topic: alice, ask: AskId(7), question: Question::Presence.into() };
+//! let ask = BusOp::Ask { topic: alice, ask: AskId::new(7), question: Question::Presence.into() };
 //! assert_eq!(homes.destination(&ask), HubId(0));
 //! let mut delivered = Vec::new();
 //! shard.route(HubId(0), ask, &mut |to, input| delivered.push((to, input)));
-//! assert_eq!(delivered, [(HubId(0), BusInput::Nobody { ask: AskId(7) })]);
+//! assert_eq!(delivered, [(HubId(0), BusInput::Nobody { ask: AskId::new(7) })]);
 //! ```
 
 pub mod contract;

@@ -5,7 +5,7 @@ use std::hash::{BuildHasher, Hash as _, Hasher as _};
 
 use siphasher::sip::SipHasher13;
 use smallvec::SmallVec;
-use tidings_hub::bus_ops::{BusInput, BusOp, Topic};
+use tidings_hub::bus_ops::{AskId, BusInput, BusOp, Topic};
 use tidings_hub::ids::HubId;
 
 /// Subscribers of a topic, in the order in which they subscribed: up to eight without an allocation.
@@ -119,10 +119,15 @@ impl Shard {
                 ask,
                 question,
             } => {
-                let mut is_heard = false;
-                for to in self.subscribers(&topic).iter().filter(|to| **to != from) {
-                    is_heard = true;
+                let others = || self.subscribers(&topic).iter().filter(|to| **to != from);
+                let asked = others().count();
+                if asked == 0 {
+                    return deliver(from, BusInput::Nobody { ask });
+                }
+                let asked = u16::try_from(asked).unwrap_or(u16::MAX);
+                for to in others() {
                     let (topic, question) = (topic.clone(), question.clone());
+                    let ask = AskId { asked, ..ask };
                     deliver(
                         *to,
                         BusInput::Asked {
@@ -132,9 +137,6 @@ impl Shard {
                             question,
                         },
                     );
-                }
-                if !is_heard {
-                    deliver(from, BusInput::Nobody { ask });
                 }
             }
             BusOp::Answer { to, ask, answer } => {

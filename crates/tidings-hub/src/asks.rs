@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use tidings_wire::limits::PEER_TIMEOUT_MS;
+use tidings_wire::proto::PresenceState;
 
 use crate::Hub;
 use crate::attributes::AttributeAsk;
@@ -36,14 +37,52 @@ pub(crate) enum PendingAsk {
     Attributes(AttributeAsk),
 }
 
+impl PendingAsk {
+    /// Whether this answer settles the question, whatever other hubs will say.
+    fn is_decided_by(&self, answer: &Answer) -> bool {
+        match self {
+            PendingAsk::Claim { .. } => *answer == Answer::Superseded,
+            PendingAsk::Deliver(_) => *answer != Answer::Gone,
+            PendingAsk::Presence(_) | PendingAsk::Attributes(_) => {
+                matches!(answer, Answer::Presence { state, .. } if *state != PresenceState::Offline)
+            }
+            PendingAsk::Locate(_) => *answer == Answer::Located(Located::Here),
+            PendingAsk::Members(_) | PendingAsk::Count(_) => false,
+        }
+    }
+
+    /// The answer that counts: the decisive one, or what all of them amount to.
+    fn best_of(&self, mut answers: Vec<(HubId, Answer)>) -> Option<(HubId, Answer)> {
+        if let Some(at) = answers
+            .iter()
+            .position(|(_, answer)| self.is_decided_by(answer))
+        {
+            return Some(answers.swap_remove(at));
+        }
+        let (from, last) = answers.pop()?;
+        let best = answers
+            .into_iter()
+            .fold(last, |best, (_, answer)| match (best, answer) {
+                (Answer::Count(a), Answer::Count(b)) => Answer::Count(a.max(b)),
+                (Answer::Members(mut all), Answer::Members(more)) => {
+                    all.extend(more);
+                    Answer::Members(all)
+                }
+                (_, replaced @ Answer::Located(Located::Replaced)) => replaced,
+                (best, _) => best,
+            });
+        Some((from, best))
+    }
+}
+
 /// The questions on their way. Each has a deadline; deadlines of one kind are in the order of asking.
 #[derive(Debug)]
 pub(crate) struct Asks {
     next: u64,
     /// Bound: each belongs to an open request, a login or a channel.
-    pending: Map<AskId, PendingAsk>,
-    by_hub: VecDeque<(u64, AskId)>,
-    by_client: VecDeque<(u64, AskId)>,
+    pending: Map<u64, (PendingAsk, Vec<(HubId, Answer)>)>,
+    by_hub: VecDeque<(u64, u64)>,
+    by_client: VecDeque<(u64, u64)>,
 }
 
 impl Asks {
@@ -62,17 +101,17 @@ impl Asks {
 
     fn add(&mut self, now_ms: u64, pending: PendingAsk) -> AskId {
         self.next += 1;
-        let ask = AskId(self.next);
+        let ask = self.next;
         if matches!(pending, PendingAsk::Deliver(_)) {
             self.by_client.push_back((now_ms + CLIENT_ANSWER_MS, ask));
         } else {
             self.by_hub.push_back((now_ms + HUB_ANSWER_MS, ask));
         }
-        self.pending.insert(ask, pending);
-        ask
+        self.pending.insert(ask, (pending, Vec::new()));
+        AskId::new(ask)
     }
 
-    fn take(&mut self, ask: AskId) -> Option<PendingAsk> {
+    fn take(&mut self, ask: u64) -> Option<(PendingAsk, Vec<(HubId, Answer)>)> {
         let taken = self.pending.remove(&ask);
         for queue in [&mut self.by_hub, &mut self.by_client] {
             while queue
@@ -93,7 +132,8 @@ impl Asks {
             .min()
     }
 
-    pub(crate) fn pop_due(&mut self, now_ms: u64) -> Option<PendingAsk> {
+    /// A question whose time is over, with what was answered.
+    pub(crate) fn pop_due(&mut self, now_ms: u64) -> Option<(PendingAsk, Vec<(HubId, Answer)>)> {
         let due = [self.by_hub.front(), self.by_client.front()]
             .into_iter()
             .flatten()
@@ -127,8 +167,23 @@ impl Hub {
         answer: Answer,
         out: &mut dyn Sink,
     ) {
-        // A question that several hubs could answer is settled by the first that knows.
-        let Some(pending) = self.asks.take(ask) else {
+        let Some((pending, answers)) = self.asks.pending.get_mut(&ask.number) else {
+            return;
+        };
+        let is_decisive = pending.is_decided_by(&answer);
+        answers.push((from, answer));
+        if !is_decisive && answers.len() < usize::from(ask.asked) {
+            // Another hub may know better: one that has just lost what was asked for answers, too.
+            return;
+        }
+        if let Some((pending, answers)) = self.asks.take(ask.number) {
+            self.settle(pending, answers, out);
+        }
+    }
+
+    /// What was asked is known, as far as it will be.
+    fn settle(&mut self, pending: PendingAsk, answers: Vec<(HubId, Answer)>, out: &mut dyn Sink) {
+        let Some((from, answer)) = pending.best_of(answers) else {
             return;
         };
         match (pending, answer) {
@@ -162,7 +217,7 @@ impl Hub {
 
     pub(crate) fn handle_nobody(&mut self, ask: AskId, out: &mut dyn Sink) {
         let own = self.config.id;
-        let Some(pending) = self.asks.take(ask) else {
+        let Some((pending, _)) = self.asks.take(ask.number) else {
             return;
         };
         match pending {
@@ -179,8 +234,15 @@ impl Hub {
     }
 
     /// Silence: whoever was subscribed has not answered in time.
-    pub(crate) fn handle_unanswered(&mut self, pending: PendingAsk, out: &mut dyn Sink) {
+    pub(crate) fn handle_unanswered(
+        &mut self,
+        (pending, answers): (PendingAsk, Vec<(HubId, Answer)>),
+        out: &mut dyn Sink,
+    ) {
         let own = self.config.id;
+        if !answers.is_empty() && !matches!(pending, PendingAsk::Deliver(_)) {
+            return self.settle(pending, answers, out);
+        }
         match pending {
             PendingAsk::Deliver(send) => self.finish_send(send, Answer::Unconfirmed, out),
             PendingAsk::Claim { user, connection } => {
@@ -193,5 +255,50 @@ impl Hub {
             PendingAsk::Count(ask) => self.finish_count(ask, 0, out),
             PendingAsk::Attributes(ask) => self.finish_attribute_ask(ask, None, out),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::bus_ops::MemberSnapshot;
+    use tidings_wire::names::{AppId, ChannelName};
+
+    fn members() -> PendingAsk {
+        PendingAsk::Members(ChannelKey {
+            app: AppId::parse(&"a".repeat(32)).expect("app id"),
+            channel: ChannelName::parse("x").expect("name"),
+        })
+    }
+
+    #[test]
+    fn a_hub_that_knows_is_not_outvoted_by_one_that_has_just_left() {
+        let claim = PendingAsk::Claim {
+            user: crate::ids::UserKey {
+                app: AppId::parse(&"a".repeat(32)).expect("app id"),
+                user: tidings_wire::names::UserId::parse("alice").expect("name"),
+            },
+            connection: ConnectionId(1),
+        };
+        assert!(!claim.is_decided_by(&Answer::Yielded));
+        let answers = vec![(HubId(1), Answer::Superseded), (HubId(2), Answer::Yielded)];
+        let best = claim.best_of(answers);
+        assert_eq!(best, Some((HubId(1), Answer::Superseded)));
+    }
+
+    #[test]
+    fn member_lists_of_all_hubs_are_put_together() {
+        let one = |hub| MemberSnapshot {
+            origin: HubId(hub),
+            epoch: 1,
+            seq: 1,
+            members: Vec::new(),
+        };
+        let answers = vec![
+            (HubId(1), Answer::Members(vec![one(1)])),
+            (HubId(2), Answer::Members(Vec::new())),
+        ];
+        let best = members().best_of(answers);
+        assert_eq!(best, Some((HubId(2), Answer::Members(vec![one(1)]))));
     }
 }

@@ -6,7 +6,8 @@
 //! - A publisher that is subscribed gets its own publications back, in their place in the topic's order.
 //! - A subscription is in force for everything that the same hub does on the topic afterwards.
 //! - An ask goes to every subscriber but the asker. If there is none, the asker gets `Nobody`, at once.
-//!   Otherwise it gets what they answer; the asker sets its own deadline.
+//!   Otherwise it gets what they answer, each answer with the number of hubs that were asked; the asker sets
+//!   its own deadline.
 //! - `Nobody` is only said when nobody was subscribed; what can be lost (between nodes) shows as silence.
 
 use std::sync::Arc;
@@ -28,8 +29,23 @@ pub enum Topic {
 }
 
 /// Names a question of one hub; unique per hub and life.
+///
+/// It travels with the question and comes back with each answer as it is, so that the asker learns how many
+/// hubs were asked, whichever of them answers first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct AskId(pub u64);
+pub struct AskId {
+    /// The asker's number.
+    pub number: u64,
+    /// How many hubs were asked: set by the bus on the way; 0 before.
+    pub asked: u16,
+}
+
+impl AskId {
+    /// A question that has not been asked yet.
+    pub fn new(number: u64) -> Self {
+        Self { number, asked: 0 }
+    }
+}
 
 /// An operation on the bus.
 #[derive(Debug, Clone, PartialEq, Eq)]
