@@ -216,20 +216,8 @@ impl Hub {
     }
 
     pub(crate) fn handle_nobody(&mut self, ask: AskId, out: &mut dyn Sink) {
-        let own = self.config.id;
-        let Some((pending, _)) = self.asks.take(ask.number) else {
-            return;
-        };
-        match pending {
-            PendingAsk::Claim { user, connection } => {
-                self.finish_claim(&user, connection, Claim::Won, out);
-            }
-            PendingAsk::Deliver(send) => self.finish_send(send, Answer::Gone, out),
-            PendingAsk::Presence(ask) => self.finish_presence(ask, None, out),
-            PendingAsk::Locate(ask) => self.finish_locate(ask, Located::Unknown, own, out),
-            PendingAsk::Members(channel) => self.finish_sync(&channel, Vec::new(), out),
-            PendingAsk::Count(ask) => self.finish_count(ask, 0, out),
-            PendingAsk::Attributes(ask) => self.finish_attribute_ask(ask, None, out),
+        if let Some((pending, _)) = self.asks.take(ask.number) {
+            self.settle_unknown(pending, Answer::Gone, out);
         }
     }
 
@@ -239,12 +227,17 @@ impl Hub {
         (pending, answers): (PendingAsk, Vec<(HubId, Answer)>),
         out: &mut dyn Sink,
     ) {
-        let own = self.config.id;
         if !answers.is_empty() && !matches!(pending, PendingAsk::Deliver(_)) {
             return self.settle(pending, answers, out);
         }
+        self.settle_unknown(pending, Answer::Unconfirmed, out);
+    }
+
+    /// No hub has said anything; `delivery` is what that means for a message.
+    fn settle_unknown(&mut self, pending: PendingAsk, delivery: Answer, out: &mut dyn Sink) {
+        let own = self.config.id;
         match pending {
-            PendingAsk::Deliver(send) => self.finish_send(send, Answer::Unconfirmed, out),
+            PendingAsk::Deliver(send) => self.finish_send(send, delivery, out),
             PendingAsk::Claim { user, connection } => {
                 // A hub that is silent cannot hold the user: the later login wins.
                 self.finish_claim(&user, connection, Claim::Won, out);
