@@ -3,4 +3,7 @@
 fn main() {
     println!("cargo:rerun-if-changed=../../demo/dist");
     println!("cargo:rerun-if-changed=../../sdk/js/rtm/dist");
+    println!("cargo:rerun-if-changed=../../sdk/js/signaling/dist");
+    println!("cargo:rerun-if-changed=../../sdk/js/pack");
+    println!("cargo:rerun-if-changed=../../docs/guide/dist");
 }

@@ -51,14 +51,44 @@ pub(crate) fn cargo(args: &[&str]) -> Result<()> {
     )
 }
 
-/// Builds the web SDK and the demo page, which the program serves.
+/// JavaScript packages, which the program serves as `npm install` takes them.
+const PACKAGES: [&str; 1] = ["rtm"];
+
+/// Builds the web SDK, the demo page and the guide, which the program serves.
 pub(crate) fn web() -> Result<()> {
     check_node()?;
-    for folder in ["sdk/js/rtm", "demo"] {
+    for package in PACKAGES {
+        let folder = format!("sdk/js/{package}");
+        run(&folder, "npm", &["ci", "--no-fund", "--no-audit"])?;
+        run(&folder, "npm", &["run", "build"])?;
+        pack(package)?;
+    }
+    for folder in ["demo", "docs/guide"] {
         run(folder, "npm", &["ci", "--no-fund", "--no-audit"])?;
         run(folder, "npm", &["run", "build"])?;
     }
     Ok(())
+}
+
+/// Packs a JavaScript package under a name without its version: the address of a server's own package is stable.
+fn pack(package: &str) -> Result<()> {
+    let folder = root().join("sdk/js/pack");
+    std::fs::create_dir_all(&folder)?;
+    run(
+        &format!("sdk/js/{package}"),
+        "npm",
+        &[
+            "pack",
+            "--ignore-scripts",
+            "--silent",
+            "--pack-destination",
+            "../pack",
+        ],
+    )?;
+    let versioned = format!("tidings-{package}-{}.tgz", env!("CARGO_PKG_VERSION"));
+    let stable = format!("tidings-{package}.tgz");
+    std::fs::rename(folder.join(&versioned), folder.join(&stable))
+        .with_context(|| format!("renaming {versioned}, which `npm pack` has made"))
 }
 
 fn check_node() -> Result<()> {

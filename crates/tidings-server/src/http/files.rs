@@ -1,4 +1,4 @@
-//! Files that are built into the program: the demonstration and the SDK bundles.
+//! Files that are built into the program: the demonstration, the guide, the SDK bundles and packages.
 //!
 //! A debug build reads them from the source tree, so that a page can be changed without compiling.
 
@@ -18,6 +18,24 @@ pub(super) struct Demo;
 #[folder = "../../sdk/js/rtm/dist"]
 #[allow_missing = true]
 pub(super) struct Sdk;
+
+/// The built legacy SDK.
+#[derive(RustEmbed)]
+#[folder = "../../sdk/js/signaling/dist"]
+#[allow_missing = true]
+pub(super) struct Signaling;
+
+/// The JavaScript packages as `npm install` takes them.
+#[derive(RustEmbed)]
+#[folder = "../../sdk/js/pack"]
+#[allow_missing = true]
+pub(super) struct Packages;
+
+/// The built guide.
+#[derive(RustEmbed)]
+#[folder = "../../docs/guide/dist"]
+#[allow_missing = true]
+pub(super) struct Guide;
 
 /// Answers with a file; `None` when there is none of that name.
 pub(super) fn answer<Files: RustEmbed>(path: &str, request: &HeaderMap) -> Option<Response<Body>> {

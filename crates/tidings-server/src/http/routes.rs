@@ -14,7 +14,7 @@ use axum::middleware::{Next, from_fn};
 use axum::response::{IntoResponse as _, Redirect};
 use axum::routing::get;
 
-use super::files::{Demo, Sdk, answer};
+use super::files::{Demo, Guide, Packages, Sdk, Signaling, answer};
 use crate::readiness::{Phase, Readiness};
 
 pub(super) fn routes(readiness: Arc<Readiness>) -> Router {
@@ -31,6 +31,17 @@ pub(super) fn routes(readiness: Arc<Readiness>) -> Router {
             "/demo/{*path}",
             get(
                 |Path(path): Path<String>, headers: HeaderMap| async move { demo(&path, &headers) },
+            ),
+        )
+        .route("/docs", get(|| async { Redirect::temporary("/docs/") }))
+        .route(
+            "/docs/",
+            get(|headers: HeaderMap| async move { guide("", &headers) }),
+        )
+        .route(
+            "/docs/{*path}",
+            get(
+                |Path(path): Path<String>, headers: HeaderMap| async move { guide(&path, &headers) },
             ),
         )
         .route(
@@ -66,13 +77,26 @@ fn demo(path: &str, headers: &HeaderMap) -> Response<Body> {
     })
 }
 
-fn sdk(path: &str, headers: &HeaderMap) -> Response<Body> {
-    let mut response = answer::<Sdk>(path, headers).unwrap_or_else(|| {
+fn guide(path: &str, headers: &HeaderMap) -> Response<Body> {
+    answer::<Guide>(path, headers).unwrap_or_else(|| {
         missing(
-            &format!("/sdk/{path}"),
-            "Build the bundles with `npm run build` in sdk/js/rtm/.",
+            &format!("/docs/{path}"),
+            "Begin at /docs/; the guide is built with `npm run build` in docs/guide/.",
         )
-    });
+    })
+}
+
+/// Bundles and packages: their names do not overlap.
+fn sdk(path: &str, headers: &HeaderMap) -> Response<Body> {
+    let mut response = answer::<Sdk>(path, headers)
+        .or_else(|| answer::<Signaling>(path, headers))
+        .or_else(|| answer::<Packages>(path, headers))
+        .unwrap_or_else(|| {
+            missing(
+                &format!("/sdk/{path}"),
+                "Build the bundles and packages with `cargo xtask web`.",
+            )
+        });
     // Pages of any origin may load the SDK; it holds no secret.
     response
         .headers_mut()
@@ -89,7 +113,7 @@ async fn nowhere(request: Request) -> Response<Body> {
     let path = request.uri().path();
     let text = format!(
         "there is nothing at {path}\n\
-         hint: Try /demo/ (a demonstration), /sdk/ (the SDK's files), /healthz or /readyz; \
+         hint: Try /demo/ (a demonstration), /docs/ (the guide), /sdk/ (the SDK's files), /healthz or /readyz; \
          SDKs connect to /rtm.\n"
     );
     (StatusCode::NOT_FOUND, text).into_response()
