@@ -1,6 +1,7 @@
 //! Project tasks: set-up, the running demo, every test. `cargo xtask help` lists them.
 
 mod codegen;
+mod coverage;
 mod layers;
 mod setup;
 mod tests;
@@ -16,6 +17,7 @@ usage: cargo xtask TASK
   check            the quick part of it: generated code, format, lints, layers, Rust tests
   sim [ARGS]       replay seeds: --seed N --trace, or --from N --count N
   codegen          make code from proto/; with --check only compare
+  coverage         make the conformance list (docs/conformance.md); with --check only compare
 ";
 
 fn main() -> Result<()> {
@@ -27,6 +29,7 @@ fn main() -> Result<()> {
         Some("check") => tests::check(),
         Some("sim") => tests::sim(rest),
         Some("codegen") => codegen::run(rest.first().map_or("", String::as_str)),
+        Some("coverage") => coverage::run(rest.first().map_or("", String::as_str)),
         Some("help" | "--help") | None => {
             print!("{HELP}");
             Ok(())
