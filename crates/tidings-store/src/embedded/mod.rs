@@ -5,6 +5,7 @@
 //! and synced as a whole.
 
 mod backend;
+mod backup;
 mod directory;
 mod inspect;
 mod journal;
@@ -16,6 +17,7 @@ use std::path::{Path, PathBuf};
 
 use tidings_hub::store_ops::{StoreAnswer, StoreOp};
 
+pub use self::backup::RestoreError;
 pub use self::directory::FORMAT_VERSION;
 pub use self::inspect::VerifyReport;
 pub use self::space::{DiskReserve, Space};
