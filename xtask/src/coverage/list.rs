@@ -38,6 +38,8 @@ pub(super) struct Clause {
     pub(super) is: String,
     /// The main file, where it is not the section's.
     pub(super) code: Option<String>,
+    /// The clause that says the same; its proofs count for both.
+    pub(super) same: Option<String>,
 }
 
 /// What differs from a clause, or is not there: why, by clause.
@@ -85,6 +87,19 @@ impl List {
                 if !ids.insert(&clause.id) {
                     problems.push(format!("{} is there twice", clause.id));
                 }
+            }
+        }
+        let said: BTreeSet<&str> = self
+            .clauses()
+            .filter(|clause| clause.same.is_none())
+            .map(|clause| clause.id.as_str())
+            .collect();
+        for clause in self.clauses() {
+            if let Some(same) = clause.same.as_deref().filter(|same| !said.contains(same)) {
+                problems.push(format!(
+                    "{} is the same as {same}, which says nothing itself",
+                    clause.id
+                ));
             }
         }
         problems
@@ -153,7 +168,7 @@ mod tests {
     fn wrong_ids_and_files_are_named() {
         let list = List::parse(
             "[[section]]\nid = \"1.1\"\ntitle = \"A\"\ncode = \"no-such-file\"\nclauses = [\n\
-             { id = \"rtm-1.1-a\", is = \"x\" }, { id = \"rtm-1.1-a\", is = \"x\" }, { id = \"rtm-2-a\", is = \"x\" }]\n\
+             { id = \"rtm-1.1-a\", is = \"x\" }, { id = \"rtm-1.1-a\", is = \"x\" }, { id = \"rtm-2-a\", is = \"x\", same = \"rtm-1.1-b\" }]\n\
              [[section]]\nid = \"1.2\"\ntitle = \"B\"\ncode = \"Cargo.toml\"\nclauses = []\n",
         )
         .expect("a list");
@@ -164,6 +179,7 @@ mod tests {
                 "rtm-1.1-a is there twice",
                 "rtm-2-a does not begin with rtm-1.1-",
                 "section 1.2 has no clause",
+                "rtm-2-a is the same as rtm-1.1-b, which says nothing itself",
             ]
         );
     }

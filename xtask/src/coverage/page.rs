@@ -48,6 +48,7 @@ fn row(page: &mut String, clause: &Clause, proofs: &[Proof], deviation: Option<&
             format!("[{}: {name}](../{})", proof.path, proof.path)
         })
         .collect();
+    cells.extend(clause.same.as_ref().map(|same| format!("as `{same}`")));
     cells.extend(deviation.map(|reason| format!("**Deviation**: {}", cell(reason))));
     let (id, is, proof) = (&clause.id, cell(&clause.is), cells.join("<br>"));
     let _ = writeln!(page, "| `{id}` | {is} | {proof} | [{file}](../{file}) |");
@@ -64,17 +65,15 @@ pub(super) fn summary(
     deviations: &Deviations,
     proofs: &BTreeMap<String, Vec<Proof>>,
 ) -> String {
-    let all = list.clauses().count();
-    let proven = list
-        .clauses()
-        .filter(|clause| proofs.contains_key(&clause.id))
-        .count();
-    let differ = list
-        .clauses()
-        .filter(|clause| deviations.reasons.contains_key(&clause.id));
+    // A clause that says what another says has that one's proofs and deviation.
+    let said_by = |clause: &Clause| clause.same.clone().unwrap_or_else(|| clause.id.clone());
+    let all: Vec<String> = list.clauses().map(said_by).collect();
+    let proven = all.iter().filter(|id| proofs.contains_key(*id)).count();
+    let differ = all.iter().filter(|id| deviations.reasons.contains_key(*id));
+    let differ = differ.count();
     format!(
-        "{all} clauses: {proven} proven, {} with a deviation.",
-        differ.count()
+        "{} clauses: {proven} proven, {differ} with a deviation.",
+        all.len()
     )
 }
 
