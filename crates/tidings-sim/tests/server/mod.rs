@@ -1,0 +1,296 @@
+//! One real hub with its shard and a store in memory, driven frame by frame without an SDK: what a client that
+//! checks nothing is answered, at times that the test chooses.
+
+#![allow(dead_code, unreachable_pub, reason = "each test file uses its part")]
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+
+use tidings_bus::{Homes, Shard};
+use tidings_hub::bus_ops::BusOp;
+use tidings_hub::ids::{ConnectionId, HubId};
+use tidings_hub::{App, AppSettings, Apps, Effect, Hub, HubConfig, Input, Time};
+use tidings_store::{Engine as _, MemoryEngine};
+use tidings_wire::codes::CloseCode;
+use tidings_wire::frame::decode_server;
+use tidings_wire::names::AppId;
+pub use tidings_wire::proto::request::Call;
+pub use tidings_wire::proto::server_message::Kind;
+use tidings_wire::proto::{
+    ClientFrame, ClientMessage, Error, Login, Logout, Message, Raw, Request, client_message,
+    message, reply,
+};
+
+pub const APP: &str = "5eed5eed5eed5eed5eed5eed5eed5eed";
+/// Unix time at which every server begins, in milliseconds.
+const START_UNIX_MS: u64 = 1_700_000_000_000;
+
+/// A client without an SDK.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Client(pub u64);
+
+#[derive(Default)]
+struct Held {
+    cseq: u64,
+    got: Vec<Kind>,
+    /// Numbered messages received.
+    sseq: u64,
+    closed: Option<CloseCode>,
+}
+
+pub struct Server {
+    hub: Hub,
+    shard: Shard,
+    engine: MemoryEngine,
+    pub now_ms: u64,
+    clients: BTreeMap<u64, Held>,
+}
+
+impl Server {
+    pub fn new(settings: AppSettings) -> Self {
+        Self::with(App {
+            settings,
+            ..App::default()
+        })
+    }
+
+    pub fn with(app: App) -> Self {
+        let id = AppId::parse(APP).expect("an app id");
+        let apps = Apps {
+            accept_any: false,
+            listed: BTreeMap::from([(id, app)]),
+        };
+        let hub = Hub::new(HubConfig {
+            id: HubId(0),
+            seed: [9; 32],
+            apps: Arc::new(apps),
+            server: "test".into(),
+        });
+        let mut server = Self {
+            hub,
+            shard: Shard::new(HubId(0), Homes::new(1, (1, 2))),
+            engine: MemoryEngine::new(),
+            now_ms: 1_000,
+            clients: BTreeMap::new(),
+        };
+        server.give(Input::Tick);
+        server
+    }
+
+    pub fn unix_ms(&self) -> u64 {
+        START_UNIX_MS + self.now_ms
+    }
+
+    /// Gives an input and everything that follows from it at once.
+    fn give(&mut self, input: Input) {
+        let mut inputs = VecDeque::from([input]);
+        while let Some(input) = inputs.pop_front() {
+            let now = Time {
+                mono_ms: self.now_ms,
+                unix_ms: self.unix_ms(),
+            };
+            let mut effects: Vec<Effect> = Vec::new();
+            self.hub.handle(now, input, &mut effects);
+            for effect in effects {
+                match effect {
+                    Effect::Send { connection, frame } => self.deliver(connection, &frame),
+                    Effect::Close { connection, code } => {
+                        self.clients.entry(connection.0).or_default().closed = Some(code);
+                    }
+                    Effect::Bus(BusOp::Answer { ask, answer, .. }) => {
+                        let from = HubId(0);
+                        let answered =
+                            tidings_hub::bus_ops::BusInput::Answered { ask, from, answer };
+                        inputs.push_back(Input::Bus(answered));
+                    }
+                    Effect::Bus(op) => {
+                        let mut deliver = |_, input| inputs.push_back(Input::Bus(input));
+                        self.shard.route(HubId(0), op, &mut deliver);
+                    }
+                    Effect::Store { ticket, op } => {
+                        let mut answers = Vec::new();
+                        self.engine.apply(&[op], &mut answers);
+                        let answers = answers.into_iter();
+                        inputs.extend(answers.map(|answer| Input::Store { ticket, answer }));
+                    }
+                    Effect::HandOver { .. } => panic!("there is one hub"),
+                }
+            }
+        }
+    }
+
+    /// Takes a WebSocket frame apart, whose payload is one `ServerFrame`.
+    fn deliver(&mut self, connection: ConnectionId, frame: &[u8]) {
+        let head = match frame[1] {
+            126 => 4,
+            127 => 10,
+            _ => 2,
+        };
+        let held = self.clients.entry(connection.0).or_default();
+        let frame = decode_server(&frame[head..]).expect("a frame of the server");
+        for kind in frame
+            .messages
+            .into_iter()
+            .filter_map(|message| message.kind)
+        {
+            let is_numbered = !matches!(
+                kind,
+                Kind::Welcome(_)
+                    | Kind::Resumed(_)
+                    | Kind::Refused(_)
+                    | Kind::Ping(_)
+                    | Kind::Skip(_)
+            );
+            held.sseq += u64::from(is_numbered);
+            held.got.push(kind);
+        }
+    }
+
+    /// Logs in as a user, on a connection of its own.
+    pub fn log_in(&mut self, user_id: &str) -> Client {
+        let client = self.try_log_in(user_id, "");
+        let got = self.take(client);
+        assert!(
+            matches!(got[..], [Kind::Welcome(_), ..]),
+            "{user_id}: {got:?}"
+        );
+        client
+    }
+
+    /// Tries to log in.
+    pub fn try_log_in(&mut self, user_id: &str, token: &str) -> Client {
+        let client = Client(self.clients.len() as u64 + 1);
+        self.clients.entry(client.0).or_default();
+        let connection = ConnectionId(client.0);
+        self.give(Input::Opened { connection });
+        let login = Login {
+            app_id: APP.into(),
+            user_id: user_id.into(),
+            token: token.into(),
+            ..Login::default()
+        };
+        self.send(client, vec![client_message::Kind::Login(login)]);
+        client
+    }
+
+    pub fn log_out(&mut self, client: Client) {
+        self.calls(client, vec![Call::Logout(Logout {})]);
+    }
+
+    /// The connection is gone.
+    pub fn cut(&mut self, client: Client) {
+        let connection = ConnectionId(client.0);
+        self.give(Input::Closed { connection });
+    }
+
+    fn send(&mut self, client: Client, kinds: Vec<client_message::Kind>) {
+        let messages = kinds
+            .into_iter()
+            .map(|kind| ClientMessage { kind: Some(kind) });
+        let messages = messages.collect();
+        let confirm = self.clients.get(&client.0).map_or(0, |held| held.sseq);
+        let frame = ClientFrame { messages, confirm };
+        let connection = ConnectionId(client.0);
+        self.give(Input::Frame { connection, frame });
+    }
+
+    /// Confirms everything received so far.
+    pub fn confirm(&mut self, client: Client) {
+        self.send(client, vec![]);
+    }
+
+    /// Makes calls in one frame, all at one time.
+    pub fn calls(&mut self, client: Client, calls: Vec<Call>) {
+        let held = self.clients.get_mut(&client.0).expect("a client");
+        let requests = calls.into_iter().map(|call| {
+            held.cseq += 1;
+            client_message::Kind::Request(Request {
+                cseq: held.cseq,
+                call: Some(call),
+            })
+        });
+        let requests = requests.collect();
+        self.send(client, requests);
+    }
+
+    /// Makes a call that is answered at once.
+    pub fn call(&mut self, client: Client, call: Call) -> Result<reply::Result, Error> {
+        self.calls(client, vec![call]);
+        let mut replies = self.take_replies(client);
+        assert_eq!(replies.len(), 1, "one reply at once");
+        replies.remove(0)
+    }
+
+    /// The outcome of a call, 0 for success.
+    pub fn outcome(&mut self, client: Client, call: Call) -> u32 {
+        self.call(client, call)
+            .err()
+            .map_or(0, |error| error.outcome)
+    }
+
+    /// What a client was sent since the last look.
+    pub fn take(&mut self, client: Client) -> Vec<Kind> {
+        let held = self.clients.get_mut(&client.0).expect("a client");
+        std::mem::take(&mut held.got)
+    }
+
+    /// The replies among it; what else there was stays.
+    pub fn take_replies(&mut self, client: Client) -> Vec<Result<reply::Result, Error>> {
+        let (replies, others) = self
+            .take(client)
+            .into_iter()
+            .partition(|kind| matches!(kind, Kind::Reply(_)));
+        self.clients.get_mut(&client.0).expect("a client").got = others;
+        let replies: Vec<Kind> = replies;
+        let results = replies.into_iter().filter_map(|kind| match kind {
+            Kind::Reply(reply) => reply.result,
+            _ => None,
+        });
+        let results = results.map(|result| match result {
+            reply::Result::Error(error) => Err(error),
+            result => Ok(result),
+        });
+        results.collect()
+    }
+
+    pub fn closed(&self, client: Client) -> Option<CloseCode> {
+        self.clients.get(&client.0).and_then(|held| held.closed)
+    }
+
+    /// Lets time pass. Everybody who is connected answers pings and confirms.
+    pub fn pass(&mut self, ms: u64) {
+        let until = self.now_ms + ms;
+        while let Some(due) = self.hub.deadline().filter(|due| *due <= until) {
+            self.now_ms = self.now_ms.max(due);
+            self.give(Input::Tick);
+            let pinged: Vec<u64> = (self.clients.iter())
+                .filter(|(_, held)| held.got.iter().any(|kind| matches!(kind, Kind::Ping(_))))
+                .map(|(id, _)| *id)
+                .collect();
+            for id in pinged {
+                let held = self.clients.get_mut(&id).expect("a client");
+                held.got.retain(|kind| !matches!(kind, Kind::Ping(_)));
+                self.send(
+                    Client(id),
+                    vec![client_message::Kind::Pong(tidings_wire::proto::Pong {})],
+                );
+            }
+        }
+        self.now_ms = until;
+    }
+}
+
+pub fn text(bytes: usize) -> Option<Message> {
+    Some(Message {
+        body: Some(message::Body::Text("x".repeat(bytes).into())),
+    })
+}
+
+pub fn raw(data: usize, description: usize) -> Option<Message> {
+    Some(Message {
+        body: Some(message::Body::Raw(Raw {
+            data: vec![0; data].into(),
+            description: "d".repeat(description).into(),
+        })),
+    })
+}
