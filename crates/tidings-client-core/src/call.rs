@@ -1,71 +1,12 @@
 //! What an application can ask for, and what it is answered.
 
-use bytes::Bytes;
 use tidings_wire::codes::Outcome;
-use tidings_wire::proto::{self, message::Body, reply, request};
+use tidings_wire::proto::{self, reply, request};
 
 pub use tidings_wire::proto::{AttributeWrite, PresenceState};
 
 use crate::invitations::{InvitationCall, InvitationWord};
-
-/// An application message.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Message {
-    /// UTF-8 text, at most 32 KB.
-    Text(String),
-    /// Bytes with a description, together at most 32 KB.
-    Raw {
-        /// The payload.
-        data: Bytes,
-        /// What the payload is, for the receiver. May be empty.
-        description: String,
-    },
-}
-
-impl Message {
-    /// Bytes that count against the limit of 32 KB.
-    pub fn payload_bytes(&self) -> usize {
-        match self {
-            Self::Text(text) => text.len(),
-            Self::Raw { data, description } => data.len() + description.len(),
-        }
-    }
-
-    pub(crate) fn to_proto(&self) -> proto::Message {
-        let body = match self {
-            Self::Text(text) => Body::Text(Bytes::copy_from_slice(text.as_bytes())),
-            Self::Raw { data, description } => Body::Raw(proto::Raw {
-                data: data.clone(),
-                description: Bytes::copy_from_slice(description.as_bytes()),
-            }),
-        };
-        proto::Message { body: Some(body) }
-    }
-
-    /// A message without a body becomes an empty text: the server lets none pass.
-    pub(crate) fn from_proto(message: Option<proto::Message>) -> Self {
-        match message.and_then(|message| message.body) {
-            Some(Body::Raw(raw)) => Self::Raw {
-                data: raw.data,
-                description: String::from_utf8_lossy(&raw.description).into_owned(),
-            },
-            Some(Body::Text(text)) => Self::Text(String::from_utf8_lossy(&text).into_owned()),
-            None => Self::Text(String::new()),
-        }
-    }
-}
-
-impl From<&str> for Message {
-    fn from(text: &str) -> Self {
-        Self::Text(text.to_owned())
-    }
-}
-
-impl From<String> for Message {
-    fn from(text: String) -> Self {
-        Self::Text(text)
-    }
-}
+use crate::message::Message;
 
 /// Whose history.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -3,13 +3,14 @@
 use tidings_wire::codes::Outcome;
 use tidings_wire::limits::{
     ATTRIBUTE_KEY_BYTES_MAX, ATTRIBUTE_VALUE_BYTES_MAX, ATTRIBUTES_MAX,
-    CHANNEL_ATTRIBUTES_BYTES_MAX, HISTORY_PAGE_MAX, INVITATION_TEXT_BYTES_MAX,
+    CHANNEL_ATTRIBUTES_BYTES_MAX, HISTORY_PAGE_MAX, INVITATION_TEXT_BYTES_MAX, MEDIA_ID_BYTES_MAX,
     MEMBER_COUNTS_PER_CALL_MAX, MESSAGE_PAYLOAD_BYTES_MAX, TOKEN_BYTES_MAX,
     USER_ATTRIBUTES_BYTES_MAX,
 };
 use tidings_wire::names::{AppId, ChannelName, UserId};
 
-use crate::call::{Attribute, AttributeWrite, Call, CallError, Conversation, Message};
+use crate::call::{Attribute, AttributeWrite, Call, CallError, Conversation};
+use crate::message::Message;
 
 /// Users in one presence query. Source: rtm 2.1.
 const QUERY_USERS_MAX: usize = 256;
@@ -191,7 +192,21 @@ pub(crate) fn invitation_text(what: &str, text: &str) -> Result<(), CallError> {
     )))
 }
 
+fn media_id(id: &str) -> Result<(), CallError> {
+    if (1..=MEDIA_ID_BYTES_MAX).contains(&id.len()) && id.is_ascii() {
+        return Ok(());
+    }
+    let text = format!(
+        "media id {id:?} has {} bytes; it is 1 to {MEDIA_ID_BYTES_MAX} bytes of ASCII",
+        id.len()
+    );
+    Err(CallError::outcome(Outcome::InvalidMessage, text))
+}
+
 fn message(message: &Message) -> Result<(), CallError> {
+    if let Some(file) = message.file() {
+        media_id(&file.media_id)?;
+    }
     let bytes = message.payload_bytes();
     if bytes <= MESSAGE_PAYLOAD_BYTES_MAX {
         return Ok(());
@@ -267,6 +282,7 @@ fn key(key: &str) -> Result<(), CallError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::message::MediaFile;
 
     fn outcome(result: Result<(), CallError>) -> u32 {
         match result {
@@ -302,6 +318,15 @@ mod tests {
             data: vec![0; data].into(),
             description: "d".repeat(description),
         };
+        let file = |id: usize, thumbnail: usize| {
+            Message::File(MediaFile {
+                media_id: "m".repeat(id),
+                file_name: "n".repeat(10),
+                description: "d".repeat(10),
+                thumbnail: vec![0; thumbnail].into(),
+                ..MediaFile::default()
+            })
+        };
         let many = |n: usize| (0..n).map(|i| format!("u{i}")).collect::<Vec<_>>();
         let entries = |n: usize, value: usize| -> Vec<Attribute> {
             (0..n)
@@ -309,6 +334,7 @@ mod tests {
                 .collect()
         };
         let invalid = Outcome::InvalidArgument as u32;
+        let message_invalid = Outcome::InvalidMessage as u32;
         let large = Outcome::MessageTooLarge as u32;
         let overflow = Outcome::SizeOverflow as u32;
         let users = Outcome::TooManyUsers as u32;
@@ -319,6 +345,14 @@ mod tests {
             ("empty text", peer("bob", text(0)), 0),
             ("raw 32 KB together", peer("bob", raw(32_760, 8)), 0),
             ("raw 32 KB + 1 together", peer("bob", raw(32_760, 9)), large),
+            ("file 32 KB together", peer("bob", file(64, 32_748)), 0),
+            (
+                "file 32 KB + 1 together",
+                peer("bob", file(64, 32_749)),
+                large,
+            ),
+            ("no media id", peer("bob", file(0, 0)), message_invalid),
+            ("media id of 65", peer("bob", file(65, 0)), message_invalid),
             ("bad peer before size", peer("b\"b", text(32_769)), invalid),
             (
                 "256 users",

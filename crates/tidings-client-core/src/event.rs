@@ -5,8 +5,9 @@ use std::fmt;
 use tidings_wire::proto;
 pub use tidings_wire::proto::GapCause;
 
-use crate::call::{Attribute, CallError, Message, PresenceState};
+use crate::call::{Attribute, CallError, PresenceState};
 use crate::invitations::{InvitationId, LocalInvitationNews, RemoteInvitationNews};
+use crate::message::Message;
 
 /// Where a client stands. Source: documented, rtm 3.1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

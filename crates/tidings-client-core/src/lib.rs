@@ -42,6 +42,7 @@ mod lineage;
 mod link;
 mod machine;
 mod members;
+mod message;
 mod receive;
 mod restore;
 mod session;
@@ -49,7 +50,7 @@ mod unknown;
 
 pub use call::{
     Answer, Attribute, AttributeWrite, Call, CallError, Conversation, HistoryMessage, HistoryPage,
-    HistoryRange, Message, PresenceState,
+    HistoryRange, PresenceState,
 };
 pub use event::{ClientEvent, ConnectionReason, ConnectionState, GapCause, GapSource};
 pub use invitations::{
@@ -57,3 +58,4 @@ pub use invitations::{
     RemoteInvitationFailure, RemoteInvitationNews,
 };
 pub use machine::{Backlog, CallId, Client, ConnectionId, Input, Output};
+pub use message::{MediaFile, Message, PixelSize};

@@ -5,13 +5,14 @@ use tidings_wire::codes::Outcome;
 use tidings_wire::frame::decode_server;
 use tidings_wire::proto::{self, client_message, server_message::Kind};
 
-use crate::call::{Answer, Attribute, Call, CallError, Message, presence};
+use crate::call::{Answer, Attribute, Call, CallError, presence};
 use crate::close::BACKOFF;
 use crate::event::{ClientEvent, ConnectionReason, ConnectionState, GapSource, gap_from_proto};
 use crate::invitations::InvitationWord;
 use crate::link::Link;
 use crate::machine::{Client, ConnectionId, Output};
 use crate::members::{Channel, Told};
+use crate::message::Message;
 use crate::session::{Origin, Request};
 use crate::unknown;
 

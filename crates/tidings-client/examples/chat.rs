@@ -84,5 +84,8 @@ fn text(message: &Message) -> String {
     match message {
         Message::Text(text) => text.clone(),
         Message::Raw { data, description } => format!("{} bytes: {description}", data.len()),
+        Message::File(file) | Message::Image { file, .. } => {
+            format!("{} ({} bytes)", file.file_name, file.size)
+        }
     }
 }

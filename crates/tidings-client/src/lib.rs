@@ -48,7 +48,8 @@ pub use bytes::Bytes;
 pub use tidings_client_core::{
     Attribute, AttributeWrite, ClientEvent, ConnectionReason, ConnectionState, GapCause, GapSource,
     HistoryMessage, HistoryPage, HistoryRange, InvitationId, LocalInvitationFailure,
-    LocalInvitationNews, Message, PresenceState, RemoteInvitationFailure, RemoteInvitationNews,
+    LocalInvitationNews, MediaFile, Message, PixelSize, PresenceState, RemoteInvitationFailure,
+    RemoteInvitationNews,
 };
 pub use tidings_wire::codes::Outcome;
 

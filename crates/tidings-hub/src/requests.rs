@@ -1,8 +1,8 @@
 //! A client's requests: each is executed once and answered once.
 
 use tidings_wire::codes::Outcome;
-use tidings_wire::limits::REQUESTS_IN_FLIGHT_MAX;
-use tidings_wire::proto::{Error, Message, Request, message, request::Call};
+use tidings_wire::limits::{MEDIA_ID_BYTES_MAX, MESSAGE_PAYLOAD_BYTES_MAX, REQUESTS_IN_FLIGHT_MAX};
+use tidings_wire::proto::{Error, File, Message, Request, message, request::Call};
 
 use crate::Hub;
 use crate::bus_ops::Decision;
@@ -139,21 +139,25 @@ impl Hub {
     }
 }
 
-/// Checks an application message: a body, UTF-8 where it is text, and its size.
+/// Checks an application message: a body, UTF-8 where it is text, its size, and the id of a file.
 pub(crate) fn check_message(message: Option<Message>) -> Result<Message, Error> {
-    let max = tidings_wire::limits::MESSAGE_PAYLOAD_BYTES_MAX;
-    let (bytes, texts): (usize, [&[u8]; 1]) = match message.as_ref().and_then(|m| m.body.as_ref()) {
-        Some(message::Body::Text(text)) => (text.len(), [text]),
-        Some(message::Body::Raw(raw)) => {
-            (raw.data.len() + raw.description.len(), [&raw.description])
-        }
-        None => {
-            let text = "the message has neither text nor raw data";
-            return Err(error(Outcome::InvalidMessage, text));
-        }
+    let Some(Message { body: Some(body) }) = message else {
+        let text = "the message has neither text, raw data, a file nor an image";
+        return Err(error(Outcome::InvalidMessage, text));
     };
-    if bytes > max {
-        let text = format!("the message has {bytes} bytes; at most {max} are allowed");
+    let (bytes, texts): (usize, [&[u8]; 2]) = match &body {
+        message::Body::Text(text) => (text.len(), [text, &[]]),
+        message::Body::Raw(raw) => (
+            raw.data.len() + raw.description.len(),
+            [&raw.description, &[]],
+        ),
+        message::Body::File(file) => check_file(Some(file))?,
+        message::Body::Image(image) => check_file(image.file.as_ref())?,
+    };
+    if bytes > MESSAGE_PAYLOAD_BYTES_MAX {
+        let text = format!(
+            "the message has {bytes} bytes; at most {MESSAGE_PAYLOAD_BYTES_MAX} are allowed"
+        );
         return Err(error(Outcome::MessageTooLarge, text));
     }
     if let Some(bad) = texts
@@ -166,5 +170,23 @@ pub(crate) fn check_message(message: Option<Message>) -> Result<Message, Error> 
         );
         return Err(error(Outcome::InvalidMessage, text));
     }
-    message.ok_or_else(|| error(Outcome::InvalidMessage, "the message is missing"))
+    Ok(Message { body: Some(body) })
+}
+
+/// The bytes that count against the limit, and the texts. Whether the file is there is the receiver's business.
+fn check_file(file: Option<&File>) -> Result<(usize, [&[u8]; 2]), Error> {
+    let id = file.map_or("", |file| file.media_id.as_str());
+    match file {
+        Some(file) if (1..=MEDIA_ID_BYTES_MAX).contains(&id.len()) && id.is_ascii() => Ok((
+            file.thumbnail.len() + file.file_name.len() + file.description.len(),
+            [&file.file_name, &file.description],
+        )),
+        _ => {
+            let text = format!(
+                "the media id has {} bytes; it is 1 to {MEDIA_ID_BYTES_MAX} bytes of ASCII",
+                id.len()
+            );
+            Err(error(Outcome::InvalidMessage, text))
+        }
+    }
 }

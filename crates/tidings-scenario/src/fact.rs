@@ -1,6 +1,6 @@
 //! What is expected: facts, answers and their times.
 
-use crate::model::{Answer, Event, InvitationNews, Message, PresenceState};
+use crate::model::{Answer, Event, File, InvitationNews, Message, PresenceState};
 use crate::token::{Cursor, duration, range, sized};
 
 /// A fact's times.
@@ -40,20 +40,53 @@ pub(crate) fn times(cursor: &mut Cursor<'_>, default_ms: u64) -> Result<Times, S
     }
 }
 
-/// Reads a message: a text, or `raw HEX TEXT`.
+/// Reads a message: a text, `raw HEX TEXT`, `file ID SIZE NAME TEXT HEX`, or
+/// `image ID SIZE NAME TEXT HEX WIDTHxHEIGHT WIDTHxHEIGHT`.
 pub(crate) fn message(cursor: &mut Cursor<'_>) -> Result<Message, String> {
-    if !cursor.take("raw") {
-        return Ok(Message::Text(cursor.text()?));
+    match cursor.peek() {
+        Some("raw") if cursor.take("raw") => Ok(Message::Raw {
+            data: bytes(cursor)?,
+            description: cursor.text()?,
+        }),
+        Some("file") if cursor.take("file") => Ok(Message::File(file(cursor)?)),
+        Some("image") if cursor.take("image") => Ok(Message::Image {
+            file: file(cursor)?,
+            size: pixels(cursor)?,
+            thumbnail_size: pixels(cursor)?,
+        }),
+        _ => Ok(Message::Text(cursor.text()?)),
     }
-    let word = cursor.word("bytes in hexadecimal")?;
-    let data = match sized(word) {
-        Some(bytes) => vec![0; bytes],
-        None => hex(word).ok_or(format!("{word:?} is neither hexadecimal nor <n>"))?,
-    };
-    Ok(Message::Raw {
-        data,
+}
+
+fn file(cursor: &mut Cursor<'_>) -> Result<File, String> {
+    let media_id = cursor.word("a media id")?.to_owned();
+    let word = cursor.word("a size in bytes")?;
+    Ok(File {
+        media_id,
+        size: word
+            .parse()
+            .map_err(|_| format!("{word:?} is not a number of bytes"))?,
+        file_name: cursor.text()?,
         description: cursor.text()?,
+        thumbnail: bytes(cursor)?,
     })
+}
+
+fn bytes(cursor: &mut Cursor<'_>) -> Result<Vec<u8>, String> {
+    let word = cursor.word("bytes in hexadecimal")?;
+    match sized(word) {
+        Some(bytes) => Ok(vec![0; bytes]),
+        None => hex(word).ok_or(format!("{word:?} is neither hexadecimal nor <n>")),
+    }
+}
+
+fn pixels(cursor: &mut Cursor<'_>) -> Result<(u32, u32), String> {
+    let word = cursor.word("a width and a height such as 640x480")?;
+    word.split_once('x')
+        .and_then(|(width, height)| Some((width.parse().ok()?, height.parse().ok()?)))
+        .ok_or(format!(
+            "{word:?} is not a width and a height such as 640x480"
+        ))
 }
 
 fn hex(word: &str) -> Option<Vec<u8>> {

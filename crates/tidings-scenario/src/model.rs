@@ -135,6 +135,32 @@ pub enum Message {
         /// The description.
         description: String,
     },
+    /// Names an uploaded file.
+    File(File),
+    /// Names an uploaded picture.
+    Image {
+        /// The picture's file.
+        file: File,
+        /// Width and height in pixels.
+        size: (u32, u32),
+        /// The thumbnail's.
+        thumbnail_size: (u32, u32),
+    },
+}
+
+/// What a message tells of an uploaded file.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct File {
+    /// Names the file.
+    pub media_id: String,
+    /// Its bytes, as stated.
+    pub size: u64,
+    /// Its name.
+    pub file_name: String,
+    /// For the receiver.
+    pub description: String,
+    /// A small picture.
+    pub thumbnail: Vec<u8>,
 }
 
 /// Whose history is read.

@@ -3,7 +3,8 @@
 use std::fmt::{self, Display, Formatter};
 
 use crate::model::{
-    Action, Answer, Conversation, Event, InvitationNews, Message, PresenceState, TokenKind, Write,
+    Action, Answer, Conversation, Event, File, InvitationNews, Message, PresenceState, TokenKind,
+    Write,
 };
 
 /// Texts longer than this are shown as their length.
@@ -133,15 +134,49 @@ impl Display for Message {
         match self {
             Self::Text(text) => write!(f, "{}", Text(text)),
             Self::Raw { data, description } => {
-                f.write_str("raw ")?;
-                if data.is_empty() || data.len() > SHOWN_BYTES_MAX {
-                    write!(f, "<{}>", data.len())?;
-                } else {
-                    data.iter().try_for_each(|byte| write!(f, "{byte:02x}"))?;
-                }
-                write!(f, " {}", Text(description))
+                write!(f, "raw {} {}", Hex(data), Text(description))
             }
+            Self::File(file) => write!(f, "file {file}"),
+            Self::Image {
+                file,
+                size,
+                thumbnail_size,
+            } => write!(
+                f,
+                "image {file} {}x{} {}x{}",
+                size.0, size.1, thumbnail_size.0, thumbnail_size.1
+            ),
         }
+    }
+}
+
+impl Display for File {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let Self {
+            media_id,
+            size,
+            file_name,
+            description,
+            thumbnail,
+        } = self;
+        let (name, description) = (Text(file_name), Text(description));
+        write!(
+            f,
+            "{media_id} {size} {name} {description} {}",
+            Hex(thumbnail)
+        )
+    }
+}
+
+/// Bytes: written out, or as their number.
+struct Hex<'a>(&'a [u8]);
+
+impl Display for Hex<'_> {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        if self.0.is_empty() || self.0.len() > SHOWN_BYTES_MAX {
+            return write!(f, "<{}>", self.0.len());
+        }
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
     }
 }
 

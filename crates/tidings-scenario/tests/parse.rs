@@ -51,6 +51,14 @@ fn every_action_is_understood_and_shown_in_its_words() {
             "alice sends bob raw <32760> <8>",
             "sends bob raw <32760> \"xxxxxxxx\"",
         ),
+        (
+            "alice sends bob file m1 7 \"a.txt\" \"\" <0> offline",
+            "sends bob file m1 7 \"a.txt\" \"\" <0> offline",
+        ),
+        (
+            "alice sends #a image m1 7 <3> \"d\" 01ff 640x480 32x24",
+            "sends #a image m1 7 \"xxx\" \"d\" 01ff 640x480 32x24",
+        ),
         ("alice sends #a <32769>", "sends #a <32769>"),
         ("alice sends #a \"x\" history", "sends #a \"x\" history"),
         (

@@ -6,8 +6,8 @@ use tidings_client_core as core;
 use tidings_client_core::{Call, CallError, CallId, ClientEvent};
 use tidings_hub::App;
 use tidings_scenario::{
-    Action, Answer, Conversation, Event, Judge, Message, Next, Order, PresenceState, Scenario,
-    Seen as Observed, TokenKind, Write,
+    Action, Answer, Conversation, Event, File, Judge, Message, Next, Order, PresenceState,
+    Scenario, Seen as Observed, TokenKind, Write,
 };
 use tidings_token::{NewAccess007, Service, build_007};
 use tidings_wire::codes;
@@ -289,6 +289,40 @@ fn to_message(message: Message) -> core::Message {
             data: data.into(),
             description,
         },
+        Message::File(file) => core::Message::File(to_file(file)),
+        Message::Image {
+            file,
+            size,
+            thumbnail_size,
+        } => core::Message::Image {
+            file: to_file(file),
+            size: to_pixels(size),
+            thumbnail_size: to_pixels(thumbnail_size),
+        },
+    }
+}
+
+fn to_file(file: File) -> core::MediaFile {
+    core::MediaFile {
+        media_id: file.media_id,
+        size: file.size,
+        file_name: file.file_name,
+        description: file.description,
+        thumbnail: file.thumbnail.into(),
+    }
+}
+
+fn to_pixels((width, height): (u32, u32)) -> core::PixelSize {
+    core::PixelSize { width, height }
+}
+
+fn from_file(file: core::MediaFile) -> File {
+    File {
+        media_id: file.media_id,
+        size: file.size,
+        file_name: file.file_name,
+        description: file.description,
+        thumbnail: file.thumbnail.to_vec(),
     }
 }
 
@@ -298,6 +332,16 @@ fn from_message(message: core::Message) -> Message {
         core::Message::Raw { data, description } => Message::Raw {
             data: data.to_vec(),
             description,
+        },
+        core::Message::File(file) => Message::File(from_file(file)),
+        core::Message::Image {
+            file,
+            size,
+            thumbnail_size,
+        } => Message::Image {
+            file: from_file(file),
+            size: (size.width, size.height),
+            thumbnail_size: (thumbnail_size.width, thumbnail_size.height),
         },
     }
 }

@@ -416,6 +416,7 @@ fn render_event(event: &ClientEvent) -> String {
     let body = |message: &Message| match message {
         Message::Text(text) => text.clone(),
         Message::Raw { data, description } => format!("{data:?} {description}"),
+        Message::File(file) | Message::Image { file, .. } => format!("file {}", file.media_id),
     };
     match event {
         ClientEvent::StateChanged { state, reason } => format!("{state} {reason}"),

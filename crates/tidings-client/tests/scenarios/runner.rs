@@ -10,8 +10,8 @@ use tidings_client::{
     RemoteInvitationNews, SendOptions,
 };
 use tidings_scenario::{
-    Action, Answer, Conversation, Event, Judge, Message, Next, Order, PresenceState, Scenario,
-    Seen, Write,
+    Action, Answer, Conversation, Event, File, Judge, Message, Next, Order, PresenceState,
+    Scenario, Seen, Write,
 };
 use tokio::sync::mpsc;
 use tokio::task::{JoinSet, block_in_place};
@@ -346,6 +346,40 @@ fn to_message(message: Message) -> tidings_client::Message {
             data: data.into(),
             description,
         },
+        Message::File(file) => tidings_client::Message::File(to_file(file)),
+        Message::Image {
+            file,
+            size,
+            thumbnail_size,
+        } => tidings_client::Message::Image {
+            file: to_file(file),
+            size: to_pixels(size),
+            thumbnail_size: to_pixels(thumbnail_size),
+        },
+    }
+}
+
+fn to_file(file: File) -> tidings_client::MediaFile {
+    tidings_client::MediaFile {
+        media_id: file.media_id,
+        size: file.size,
+        file_name: file.file_name,
+        description: file.description,
+        thumbnail: file.thumbnail.into(),
+    }
+}
+
+fn to_pixels((width, height): (u32, u32)) -> tidings_client::PixelSize {
+    tidings_client::PixelSize { width, height }
+}
+
+fn from_file(file: tidings_client::MediaFile) -> File {
+    File {
+        media_id: file.media_id,
+        size: file.size,
+        file_name: file.file_name,
+        description: file.description,
+        thumbnail: file.thumbnail.to_vec(),
     }
 }
 
@@ -355,6 +389,16 @@ fn from_message(message: tidings_client::Message) -> Message {
         tidings_client::Message::Raw { data, description } => Message::Raw {
             data: data.to_vec(),
             description,
+        },
+        tidings_client::Message::File(file) => Message::File(from_file(file)),
+        tidings_client::Message::Image {
+            file,
+            size,
+            thumbnail_size,
+        } => Message::Image {
+            file: from_file(file),
+            size: (size.width, size.height),
+            thumbnail_size: (thumbnail_size.width, thumbnail_size.height),
         },
     }
 }

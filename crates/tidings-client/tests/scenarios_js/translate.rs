@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 use tidings_scenario::{
-    Action, Answer, Conversation, Event, InvitationNews, Message, PresenceState, Write,
+    Action, Answer, Conversation, Event, File, InvitationNews, Message, PresenceState, Write,
 };
 
 const BASE64: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
@@ -105,12 +105,41 @@ pub fn command(action: &Action, token: Option<String>) -> Value {
     }
 }
 
+/// The sides of an image message, as the API names them.
+const SIDES: [&str; 4] = ["width", "height", "thumbnailWidth", "thumbnailHeight"];
+
+fn media(kind: &str, file: &File) -> Value {
+    let mut media = json!({
+        "messageType": kind,
+        "mediaId": file.media_id,
+        "size": file.size,
+        "fileName": file.file_name,
+        "description": file.description,
+    });
+    if !file.thumbnail.is_empty() {
+        media["thumbnail"] = json!({ "base64": to_base64(&file.thumbnail) });
+    }
+    media
+}
+
 fn with_message(mut command: Value, message: &Message) -> Value {
     match message {
         Message::Text(text) => command["text"] = json!(text),
         Message::Raw { data, description } => {
             command["raw"] = json!({ "base64": to_base64(data) });
             command["description"] = json!(description);
+        }
+        Message::File(file) => command["media"] = media("FILE", file),
+        Message::Image {
+            file,
+            size,
+            thumbnail_size,
+        } => {
+            command["media"] = media("IMAGE", file);
+            let sides = [size.0, size.1, thumbnail_size.0, thumbnail_size.1];
+            for (name, side) in SIDES.into_iter().zip(sides) {
+                command["media"][name] = json!(side);
+            }
         }
     }
     command
@@ -287,6 +316,26 @@ fn invitation(event: &str, line: &Value) -> Option<Event> {
 }
 
 fn message(value: &Value) -> Message {
+    let number = |name: &str| value[name].as_u64().unwrap_or(u64::MAX);
+    let side = |name: &str| u32::try_from(number(name)).unwrap_or(u32::MAX);
+    let file = || File {
+        media_id: text(&value["mediaId"]),
+        size: number("size"),
+        file_name: text(&value["fileName"]),
+        description: text(&value["description"]),
+        thumbnail: from_base64(value["thumbnail"]["base64"].as_str().unwrap_or_default()),
+    };
+    match value["messageType"].as_str() {
+        Some("FILE") => return Message::File(file()),
+        Some("IMAGE") => {
+            return Message::Image {
+                file: file(),
+                size: (side(SIDES[0]), side(SIDES[1])),
+                thumbnail_size: (side(SIDES[2]), side(SIDES[3])),
+            };
+        }
+        _ => {}
+    }
     match value["rawMessage"]["base64"].as_str() {
         Some(data) => Message::Raw {
             data: from_base64(data),

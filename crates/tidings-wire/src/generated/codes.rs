@@ -6,7 +6,7 @@
 pub enum Outcome {
     /// A name, list or option is not of the documented form.
     InvalidArgument = 1,
-    /// A message has no body, or text that is not UTF-8.
+    /// A message has no body, text that is not UTF-8, or no media id.
     InvalidMessage = 2,
     /// A payload is over 32 KB.
     MessageTooLarge = 3,
@@ -56,11 +56,25 @@ pub enum Outcome {
     SecretWrong = 28,
     /// The same user has logged in elsewhere.
     RemoteLogin = 29,
+    /// A file has no bytes.
+    MediaEmpty = 40,
+    /// A file has more bytes than allowed.
+    MediaTooLarge = 41,
+    /// There is no file of this id in the app, or its time is over.
+    MediaNotFound = 42,
+    /// An upload ended before all of its bytes had come.
+    MediaTruncated = 43,
+    /// A user has more uploads and downloads at once than allowed.
+    TooManyTransfers = 44,
+    /// The app's or the server's space for files, or the disk, is used up.
+    MediaFull = 45,
+    /// The server keeps no files.
+    MediaOff = 46,
 }
 
 impl Outcome {
     /// Every outcome, in the table's order.
-    pub const ALL: [Outcome; 26] = [
+    pub const ALL: [Outcome; 33] = [
         Outcome::InvalidArgument,
         Outcome::InvalidMessage,
         Outcome::MessageTooLarge,
@@ -87,6 +101,13 @@ impl Outcome {
         Outcome::WindowOver,
         Outcome::SecretWrong,
         Outcome::RemoteLogin,
+        Outcome::MediaEmpty,
+        Outcome::MediaTooLarge,
+        Outcome::MediaNotFound,
+        Outcome::MediaTruncated,
+        Outcome::TooManyTransfers,
+        Outcome::MediaFull,
+        Outcome::MediaOff,
     ];
 
     /// The name in the table.
@@ -118,6 +139,13 @@ impl Outcome {
             Outcome::WindowOver => "window_over",
             Outcome::SecretWrong => "secret_wrong",
             Outcome::RemoteLogin => "remote_login",
+            Outcome::MediaEmpty => "media_empty",
+            Outcome::MediaTooLarge => "media_too_large",
+            Outcome::MediaNotFound => "media_not_found",
+            Outcome::MediaTruncated => "media_truncated",
+            Outcome::TooManyTransfers => "too_many_transfers",
+            Outcome::MediaFull => "media_full",
+            Outcome::MediaOff => "media_off",
         }
     }
 
@@ -125,7 +153,7 @@ impl Outcome {
     pub fn remedy(self) -> &'static str {
         match self {
             Outcome::InvalidArgument => "Correct the argument that the text names.",
-            Outcome::InvalidMessage => "Send a text or a raw message.",
+            Outcome::InvalidMessage => "Send a text, a raw, a file or an image message.",
             Outcome::MessageTooLarge => "Send less, or send a reference to the content.",
             Outcome::TooOften => "Wait for retryAfter milliseconds.",
             Outcome::TimedOut => "Try again; the first attempt may have taken effect.",
@@ -150,6 +178,17 @@ impl Outcome {
             Outcome::WindowOver => "Log in anew.",
             Outcome::SecretWrong => "Log in anew.",
             Outcome::RemoteLogin => "Log out, then log in again if this device shall take over.",
+            Outcome::MediaEmpty => "Upload a file with at least one byte.",
+            Outcome::MediaTooLarge => "Upload a smaller file.",
+            Outcome::MediaNotFound => {
+                "Ask the sender to upload the file again; files are kept for 7 days."
+            }
+            Outcome::MediaTruncated => "Upload the file again.",
+            Outcome::TooManyTransfers => "Wait until a transfer has ended.",
+            Outcome::MediaFull => {
+                "Tell the operator: raise --media-bytes-max or free disk space; files also go when they are 7 days old."
+            }
+            Outcome::MediaOff => "Start the server with a data directory.",
         }
     }
 
@@ -165,6 +204,9 @@ impl Outcome {
                 | Outcome::UnknownSession
                 | Outcome::WindowOver
                 | Outcome::SecretWrong
+                | Outcome::MediaTruncated
+                | Outcome::TooManyTransfers
+                | Outcome::MediaFull
         )
     }
 }
@@ -579,6 +621,18 @@ pub mod upload_media_err {
     pub const SIZE_OVERFLOW: u32 = 4;
     /// `UPLOAD_MEDIA_ERR_TIMEOUT`.
     pub const TIMEOUT: u32 = 3;
+
+    /// The code that an application sees for a server's outcome.
+    pub fn from_outcome(outcome: u32) -> u32 {
+        match outcome {
+            x if x == super::Outcome::InvalidArgument as u32 => INVALID_ARGUMENT,
+            x if x == super::Outcome::MediaEmpty as u32 => SIZE_OVERFLOW,
+            x if x == super::Outcome::MediaTooLarge as u32 => SIZE_OVERFLOW,
+            x if x == super::Outcome::TimedOut as u32 => TIMEOUT,
+            x if x == super::Outcome::TooManyTransfers as u32 => CONCURRENCY_LIMIT_EXCEEDED,
+            _ => FAILURE,
+        }
+    }
 }
 
 /// Numeric codes `DOWNLOAD_MEDIA_ERR_…` of the RTM 1.x API.
@@ -597,6 +651,17 @@ pub mod download_media_err {
     pub const NOT_LOGGED_IN: u32 = 102;
     /// `DOWNLOAD_MEDIA_ERR_TIMEOUT`.
     pub const TIMEOUT: u32 = 3;
+
+    /// The code that an application sees for a server's outcome.
+    pub fn from_outcome(outcome: u32) -> u32 {
+        match outcome {
+            x if x == super::Outcome::InvalidArgument as u32 => INVALID_ARGUMENT,
+            x if x == super::Outcome::MediaNotFound as u32 => NOT_EXIST,
+            x if x == super::Outcome::TimedOut as u32 => TIMEOUT,
+            x if x == super::Outcome::TooManyTransfers as u32 => CONCURRENCY_LIMIT_EXCEEDED,
+            _ => FAILURE,
+        }
+    }
 }
 
 /// Why a server closes a connection: the WebSocket close code.

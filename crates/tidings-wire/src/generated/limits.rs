@@ -80,6 +80,22 @@ pub const LOGIN_SPACING_MS: u64 = 500;
 pub const LOGIN_TIMEOUT_MS: u64 = 12000;
 /// The login frame is complete within this time after accept. Source: contract 6.2.
 pub const LOGIN_WAIT_MS: u64 = 10000;
+/// Largest file that can be uploaded. Source: rtm 9.2.
+pub const MEDIA_BYTES_MAX: usize = 33554432;
+/// Longest file name that an upload may state. Source: ours.
+pub const MEDIA_FILE_NAME_BYTES_MAX: usize = 255;
+/// Longest media id in a message. Source: ours.
+pub const MEDIA_ID_BYTES_MAX: usize = 64;
+/// A file is kept for this long: 7 days. Source: rtm 2.1.
+pub const MEDIA_KEEP_S: usize = 604800;
+/// Shortest time between two reports of a transfer's progress. Source: rtm 1.4.
+pub const MEDIA_PROGRESS_MS: u64 = 1000;
+/// An upload or a download without progress ends after this time. Source: rtm 2.1.
+pub const MEDIA_STALL_MS: u64 = 120000;
+/// Uploads and downloads of one user at once. Source: rtm 2.1.
+pub const MEDIA_TRANSFERS_MAX: usize = 9;
+/// Longest content type that an upload may state. Source: ours.
+pub const MEDIA_TYPE_BYTES_MAX: usize = 127;
 /// The same above 512 members. Source: rtm 2.1.
 pub const MEMBER_COUNT_LARGE_MS: u64 = 3000;
 /// Shortest time between two count events of a channel with up to 512 members. Source: rtm 2.1.
@@ -88,7 +104,7 @@ pub const MEMBER_COUNT_SMALL_MS: u64 = 1000;
 pub const MEMBER_COUNTS_PER_CALL_MAX: usize = 32;
 /// Member events are sent while a channel has at most this many members; also the cap of a member list. Source: rtm 2.1.
 pub const MEMBER_EVENTS_MAX: usize = 512;
-/// Largest text, or raw data and description together. Source: rtm 2.1.
+/// Largest text, or raw data and description together, or thumbnail, file name and description together. Source: rtm 2.1.
 pub const MESSAGE_PAYLOAD_BYTES_MAX: usize = 32768;
 /// Longest user id or channel name. Source: rtm 2.2.
 pub const NAME_BYTES_MAX: usize = 64;

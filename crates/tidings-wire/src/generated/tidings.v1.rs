@@ -130,7 +130,7 @@ pub mod request {
 /// An application message. The server reads it only to check its size and kind.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Message {
-    #[prost(oneof = "message::Body", tags = "1, 2")]
+    #[prost(oneof = "message::Body", tags = "1, 2, 3, 4")]
     pub body: ::core::option::Option<message::Body>,
 }
 /// Nested message and enum types in `Message`.
@@ -142,6 +142,10 @@ pub mod message {
         Text(::prost::bytes::Bytes),
         #[prost(message, tag = "2")]
         Raw(super::Raw),
+        #[prost(message, tag = "3")]
+        File(super::File),
+        #[prost(message, tag = "4")]
+        Image(super::Image),
     }
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -151,6 +155,40 @@ pub struct Raw {
     /// UTF-8 text.
     #[prost(bytes = "bytes", tag = "2")]
     pub description: ::prost::bytes::Bytes,
+}
+/// Names a file that was uploaded over HTTP (docs/protocol.md, "Media"). Whether there is one is not
+/// checked when the message is sent.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct File {
+    /// 1 to 64 bytes of ASCII, as the upload was answered.
+    #[prost(string, tag = "1")]
+    pub media_id: ::prost::alloc::string::String,
+    /// Bytes of the file, as the sender states them.
+    #[prost(uint64, tag = "2")]
+    pub size: u64,
+    /// UTF-8 text.
+    #[prost(bytes = "bytes", tag = "3")]
+    pub file_name: ::prost::bytes::Bytes,
+    /// UTF-8 text.
+    #[prost(bytes = "bytes", tag = "4")]
+    pub description: ::prost::bytes::Bytes,
+    /// A small picture in a format that browsers show. May be empty.
+    #[prost(bytes = "bytes", tag = "5")]
+    pub thumbnail: ::prost::bytes::Bytes,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Image {
+    #[prost(message, optional, tag = "1")]
+    pub file: ::core::option::Option<File>,
+    /// Pixels; 0 = not known.
+    #[prost(uint32, tag = "2")]
+    pub width: u32,
+    #[prost(uint32, tag = "3")]
+    pub height: u32,
+    #[prost(uint32, tag = "4")]
+    pub thumbnail_width: u32,
+    #[prost(uint32, tag = "5")]
+    pub thumbnail_height: u32,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct SendToPeer {

@@ -81,10 +81,12 @@ export class RtmChannel
     const checked = checkMessage(message, CODES.CHANNEL_MESSAGE_ERR_INVALID_MESSAGE);
     this.#connection.checkLogin('sendMessage()');
     this.#checkJoined(CODES.CHANNEL_MESSAGE_ERR_NOT_IN_CHANNEL);
-    if (checked.is === 'media') throw mediaUnsupported(CODES.CHANNEL_MESSAGE_ERR_FAILURE);
     checkSize(checked.size, CODES.CHANNEL_MESSAGE_ERR_INVALID_MESSAGE);
+    const load = checked.load();
+    // Without a wait where none is needed: calls keep their order.
+    const loaded = load instanceof Promise ? await load : load;
     const history = isOn(messageOptions, 'enableHistoricalMessaging');
-    const value = { channel: this.channelId, message: checked.message, history };
+    const value = { channel: this.channelId, message: loaded, history };
     const call = { is: 'sendToChannel', value } as const;
     await this.#connection.call('sendMessage()', FAMILY_CHANNEL_MESSAGE_ERR, call, 'done');
   }
@@ -141,13 +143,4 @@ export function raise(channel: RtmChannel, event: MachineEvent): void {
     default:
       break;
   }
-}
-
-/** Images and files have no place in the protocol yet. */
-export function mediaUnsupported(code: number): RtmError {
-  return new RtmError(
-    'RtmUnavailableError',
-    code,
-    'this server does not carry media; put the file on a file server and send its address as text',
-  );
 }

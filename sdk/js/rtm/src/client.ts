@@ -22,7 +22,7 @@ import {
 } from '@tidings/core';
 import type AgoraRTM from '../types/index.mjs';
 import * as attributes from './attributes.js';
-import { type JoinedChannels, RtmChannel, mediaUnsupported, raise } from './channel.js';
+import { type JoinedChannels, RtmChannel, raise } from './channel.js';
 import { byteLength, checkName, checkNames, isOn, kindOf } from './checks.js';
 import { Connection } from './connection.js';
 import { EventEmitter } from './emitter.js';
@@ -155,11 +155,13 @@ export class RtmClient
     const checked = checkMessage(message, CODES.PEER_MESSAGE_ERR_INVALID_MESSAGE);
     this.#connection.checkLogin(what);
     checkName('peerId', peerId, CODES.PEER_MESSAGE_ERR_INVALID_USERID);
-    if (checked.is === 'media') throw mediaUnsupported(CODES.PEER_MESSAGE_ERR_FAILURE);
     checkSize(checked.size, CODES.PEER_MESSAGE_ERR_INVALID_MESSAGE);
+    const load = checked.load();
+    // Without a wait where none is needed: calls keep their order.
+    const loaded = load instanceof Promise ? await load : load;
     const value = {
       peerId,
-      message: checked.message,
+      message: loaded,
       offline: isOn(options, 'enableOfflineMessaging'),
       history: isOn(options, 'enableHistoricalMessaging'),
     };

@@ -1,6 +1,5 @@
 /** Media messages: their checks. The protocol does not carry media yet, so every transfer fails. */
 import { RTM_ERROR_CODES as CODES } from '@tidings/core';
-import { mediaUnsupported } from './channel.js';
 import { kindOf } from './checks.js';
 import { RtmError, invalidArgument, limitExceeded } from './errors.js';
 
@@ -35,4 +34,8 @@ export function downloadFailure(mediaId: unknown, isLoggedIn: boolean): RtmError
   }
   if (!isLoggedIn) return notLoggedIn('downloadMedia()');
   return mediaUnsupported(CODES.DOWNLOAD_MEDIA_ERR_FAILURE);
+}
+
+function mediaUnsupported(code: number): RtmError {
+  return new RtmError('RtmUnavailableError', code, 'this server does not carry media');
 }

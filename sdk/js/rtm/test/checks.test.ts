@@ -244,12 +244,32 @@ describe('message shapes', () => {
     });
   });
 
+  it('a file or an image message has the shape that the API says', async () => {
+    const recorder = await makeLoggedIn();
+    const { client } = recorder;
+    const channel = await join(recorder);
+    const image = { mediaId: 'm', messageType: 'IMAGE' };
+    const wrong = [
+      { mediaId: '' },
+      { mediaId: 7 },
+      { mediaId: 'm'.repeat(65) },
+      { mediaId: 'ä' },
+      { thumbnail: 'x' },
+      { thumbnail: new Blob([new Uint8Array(32_768)]), fileName: 'n' },
+      { fileName: 7 },
+      { size: -1 },
+      { width: Number.NaN },
+      { height: '3' },
+    ];
+    for (const fields of wrong) {
+      expect(await codeOf(client.sendMessageToPeer(any({ ...image, ...fields }), 'bob'))).toBe(7);
+      expect(await codeOf(channel.sendMessage(any({ ...image, ...fields })))).toBe(4);
+    }
+  });
+
   it('media is refused with FAILURE', async () => {
     const recorder = await makeLoggedIn();
     const { client } = recorder;
-    const image = { mediaId: 'm', messageType: 'IMAGE' };
-    expect(await codeOf(client.sendMessageToPeer(any(image), 'bob'))).toBe(1);
-    expect(await codeOf((await join(recorder)).sendMessage(any(image)))).toBe(1);
     const blob = new Blob(['x']);
     expect(await codeOf(client.createMediaMessageByUploading(any('x')))).toBe(2);
     expect(await codeOf(client.createMediaMessageByUploading(blob))).toBe(2);

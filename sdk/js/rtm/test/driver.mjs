@@ -28,11 +28,24 @@ globalThis.removeEventListener ??= network.removeEventListener.bind(network);
 /** By the command's `client`: the RtmClient and its channel objects by name. */
 const clients = new Map();
 
+/** Lines are written in order, also those that have to fetch the bytes of a Blob first. */
+let written = Promise.resolve();
+
 function write(line) {
-  process.stdout.write(`${JSON.stringify(line, encode)}\n`);
+  const blobs = new Map();
+  collect(line, blobs);
+  written = written.then(async () => {
+    for (const blob of blobs.keys()) blobs.set(blob, new Uint8Array(await blob.arrayBuffer()));
+    process.stdout.write(`${JSON.stringify(line, (_key, value) => encode(blobs.get(value) ?? value))}\n`);
+  });
 }
 
-function encode(_key, value) {
+function collect(value, blobs) {
+  if (value instanceof Blob) blobs.set(value, undefined);
+  else if (typeof value === 'object' && value !== null) for (const part of Object.values(value)) collect(part, blobs);
+}
+
+function encode(value) {
   return value instanceof Uint8Array ? { base64: Buffer.from(value).toString('base64') } : value;
 }
 
@@ -87,7 +100,12 @@ function channelOf({ client: name, channel: channelId }) {
   return channel;
 }
 
-function messageOf({ text, raw, description }) {
+function messageOf({ text, raw, description, media }) {
+  if (media !== undefined) {
+    const { thumbnail, ...fields } = media;
+    if (thumbnail === undefined) return fields;
+    return { ...fields, thumbnail: new Blob([Buffer.from(thumbnail.base64, 'base64')]) };
+  }
   if (raw === undefined) return { text };
   const bytes = new Uint8Array(Buffer.from(typeof raw === 'string' ? raw : raw.base64, 'base64'));
   return description === undefined ? { rawMessage: bytes } : { rawMessage: bytes, description };
@@ -175,4 +193,5 @@ for await (const line of createInterface({ input: process.stdin })) {
     (error) => write({ id: command.id, error: failure(error) }),
   );
 }
+await written;
 process.exit(0);

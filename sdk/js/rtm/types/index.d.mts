@@ -202,7 +202,7 @@ declare namespace AgoraRTM {
     position: number;
     /** The sender. */
     userId: string;
-    message: RtmTextMessage | RtmRawMessage;
+    message: RtmMessage;
     serverReceivedTs: number;
   }
   interface HistoryPage {

@@ -3,7 +3,7 @@
 /** What a server answers when something fails: rows of proto/errors.toml. */
 /** A name, list or option is not of the documented form. */
 export const OUTCOME_INVALID_ARGUMENT = 1;
-/** A message has no body, or text that is not UTF-8. */
+/** A message has no body, text that is not UTF-8, or no media id. */
 export const OUTCOME_INVALID_MESSAGE = 2;
 /** A payload is over 32 KB. */
 export const OUTCOME_MESSAGE_TOO_LARGE = 3;
@@ -53,6 +53,20 @@ export const OUTCOME_WINDOW_OVER = 27;
 export const OUTCOME_SECRET_WRONG = 28;
 /** The same user has logged in elsewhere. */
 export const OUTCOME_REMOTE_LOGIN = 29;
+/** A file has no bytes. */
+export const OUTCOME_MEDIA_EMPTY = 40;
+/** A file has more bytes than allowed. */
+export const OUTCOME_MEDIA_TOO_LARGE = 41;
+/** There is no file of this id in the app, or its time is over. */
+export const OUTCOME_MEDIA_NOT_FOUND = 42;
+/** An upload ended before all of its bytes had come. */
+export const OUTCOME_MEDIA_TRUNCATED = 43;
+/** A user has more uploads and downloads at once than allowed. */
+export const OUTCOME_TOO_MANY_TRANSFERS = 44;
+/** The app's or the server's space for files, or the disk, is used up. */
+export const OUTCOME_MEDIA_FULL = 45;
+/** The server keeps no files. */
+export const OUTCOME_MEDIA_OFF = 46;
 
 /** Why a server closes a connection: WebSocket close codes. */
 /** Retry: at_once; session: resumes. */
@@ -107,6 +121,8 @@ export const FAMILY_QUERY_PEERS_ONLINE_STATUS_ERR: Family = { other: 1, byOutcom
 export const FAMILY_PEER_SUBSCRIPTION_STATUS_ERR: Family = { other: 1, byOutcome: { 1: 2, 5: 4, 11: 6, 4: 5 } };
 export const FAMILY_QUERY_PEERS_BY_SUBSCRIPTION_OPTION_ERR: Family = { other: 1, byOutcome: { 5: 2, 4: 3 } };
 export const FAMILY_ATTRIBUTE_OPERATION_ERR: Family = { other: 2, byOutcome: { 1: 3, 9: 4, 5: 7, 4: 5, 10: 6 } };
+export const FAMILY_UPLOAD_MEDIA_ERR: Family = { other: 1, byOutcome: { 1: 2, 40: 4, 41: 4, 5: 3, 44: 5 } };
+export const FAMILY_DOWNLOAD_MEDIA_ERR: Family = { other: 1, byOutcome: { 1: 2, 42: 4, 5: 3, 44: 5 } };
 
 /** Every numeric constant of the RTM 1.x API. */
 export const RTM_ERROR_CODES = {

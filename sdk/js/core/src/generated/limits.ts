@@ -78,6 +78,22 @@ export const LOGIN_SPACING_MS = 500;
 export const LOGIN_TIMEOUT_MS = 12000;
 /** The login frame is complete within this time after accept. Source: contract 6.2. */
 export const LOGIN_WAIT_MS = 10000;
+/** Largest file that can be uploaded. Source: rtm 9.2. */
+export const MEDIA_BYTES_MAX = 33554432;
+/** Longest file name that an upload may state. Source: ours. */
+export const MEDIA_FILE_NAME_BYTES_MAX = 255;
+/** Longest media id in a message. Source: ours. */
+export const MEDIA_ID_BYTES_MAX = 64;
+/** A file is kept for this long: 7 days. Source: rtm 2.1. */
+export const MEDIA_KEEP_S = 604800;
+/** Shortest time between two reports of a transfer's progress. Source: rtm 1.4. */
+export const MEDIA_PROGRESS_MS = 1000;
+/** An upload or a download without progress ends after this time. Source: rtm 2.1. */
+export const MEDIA_STALL_MS = 120000;
+/** Uploads and downloads of one user at once. Source: rtm 2.1. */
+export const MEDIA_TRANSFERS_MAX = 9;
+/** Longest content type that an upload may state. Source: ours. */
+export const MEDIA_TYPE_BYTES_MAX = 127;
 /** The same above 512 members. Source: rtm 2.1. */
 export const MEMBER_COUNT_LARGE_MS = 3000;
 /** Shortest time between two count events of a channel with up to 512 members. Source: rtm 2.1. */
@@ -86,7 +102,7 @@ export const MEMBER_COUNT_SMALL_MS = 1000;
 export const MEMBER_COUNTS_PER_CALL_MAX = 32;
 /** Member events are sent while a channel has at most this many members; also the cap of a member list. Source: rtm 2.1. */
 export const MEMBER_EVENTS_MAX = 512;
-/** Largest text, or raw data and description together. Source: rtm 2.1. */
+/** Largest text, or raw data and description together, or thumbnail, file name and description together. Source: rtm 2.1. */
 export const MESSAGE_PAYLOAD_BYTES_MAX = 32768;
 /** Longest user id or channel name. Source: rtm 2.2. */
 export const NAME_BYTES_MAX = 64;

@@ -18,7 +18,23 @@ export const Resume = /* @__PURE__ */ message({
 export const Empty = /* @__PURE__ */ message({});
 
 export const Raw = /* @__PURE__ */ message({ data: one(1, bytes), description: one(2, bytes) });
-export const Message = /* @__PURE__ */ message({ body: oneof({ text: [1, bytes], raw: [2, Raw] }) });
+export const File = /* @__PURE__ */ message({
+  mediaId: one(1, string),
+  size: one(2, uint),
+  fileName: one(3, bytes),
+  description: one(4, bytes),
+  thumbnail: one(5, bytes),
+});
+export const Image = /* @__PURE__ */ message({
+  file: maybe(1, File),
+  width: one(2, uint),
+  height: one(3, uint),
+  thumbnailWidth: one(4, uint),
+  thumbnailHeight: one(5, uint),
+});
+export const Message = /* @__PURE__ */ message({
+  body: oneof({ text: [1, bytes], raw: [2, Raw], file: [3, File], image: [4, Image] }),
+});
 export const SendToPeer = /* @__PURE__ */ message({
   peerId: one(1, string),
   message: maybe(2, Message),
@@ -271,6 +287,7 @@ export type CallName = Call['is'];
 export type ServerEvent = NonNullable<Out<typeof ServerMessage>['kind']>;
 export type ReplyResult = NonNullable<Out<typeof Reply>['result']>;
 export type Failure = Out<typeof Failure>;
+export type File = Out<typeof File>;
 export type Message = Out<typeof Message>;
 export type MessageBody = NonNullable<Message['body']>;
 export type Attribute = Out<typeof Attribute>;

@@ -1,0 +1,43 @@
+/** Blobs: the bytes of thumbnails, and what kind of file some bytes are. */
+
+/**
+ * The bytes of Blobs made here, so that a message that is sent on needs no wait: a message behind it would overtake
+ * it otherwise.
+ */
+let known: WeakMap<Blob, Uint8Array> | undefined;
+
+/** A Blob of this realm or another one. */
+export function isBlob(value: unknown): value is Blob {
+  return /^\[object (Blob|File)\]$/.test(Object.prototype.toString.call(value));
+}
+
+/** A Blob whose type is found from its content. */
+export function blobOf(bytes: Uint8Array): Blob {
+  const blob = new Blob([bytes as Uint8Array<ArrayBuffer>], { type: typeOf(bytes) });
+  remember(blob, bytes);
+  return blob;
+}
+
+export function remember(blob: Blob, bytes: Uint8Array): void {
+  (known ??= new WeakMap()).set(blob, bytes);
+}
+
+/** Gives the Blob's bytes on, at once where they are known. */
+export function withBytes<T>(blob: Blob | undefined, give: (bytes: Uint8Array) => T): T | Promise<T> {
+  const bytes = blob ? known?.get(blob) : new Uint8Array();
+  return bytes ? give(bytes) : (blob as Blob).arrayBuffer().then((buffer) => give(new Uint8Array(buffer)));
+}
+
+const TYPES: readonly (readonly [start: string, type: string])[] = [
+  ['\x89PNG', 'image/png'],
+  ['GIF8', 'image/gif'],
+  ['%PDF', 'application/pdf'],
+  ['\xff\xd8\xff', 'image/jpeg'],
+  ['PK\x03\x04', 'application/zip'],
+];
+
+/** The MIME type that the first bytes show, or ''. Source: RTM 1.x semantics 2.18. */
+export function typeOf(bytes: Uint8Array): string {
+  const start = String.fromCharCode(...bytes.subarray(0, 4));
+  return TYPES.find(([magic]) => start.startsWith(magic))?.[1] ?? '';
+}
