@@ -47,9 +47,12 @@ const ALLOWED: &[(&str, &[&str])] = &[
         "tidings",
         &[
             "tidings-server",
+            "tidings-client",
+            "tidings-store",
             "tidings-hub",
             "tidings-wire",
             "tidings-token",
+            "tokio",
         ],
     ),
     ("xtask", &[]),

@@ -6,9 +6,30 @@ use std::sync::Arc;
 use rustls::ServerConfig;
 use rustls::pki_types::pem::{self, PemObject as _};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use x509_cert::der::Decode as _;
 
 use crate::config::TlsFiles;
 use crate::error::StartError;
+
+impl TlsFiles {
+    /// Reads both files as a server does at its start. Returns when the certificate ends, in seconds since 1970.
+    ///
+    /// # Errors
+    /// [`StartError`], as a start with these files would end.
+    pub fn check(&self) -> Result<i64, StartError> {
+        read(self)?;
+        let first = CertificateDer::from_pem_file(&self.certificate)
+            .map_err(|error| fault("certificate", &self.certificate, error))?;
+        let certificate =
+            x509_cert::Certificate::from_der(&first).map_err(|error| StartError::TlsContent {
+                what: "certificate",
+                path: self.certificate.clone(),
+                detail: format!(": {error}"),
+            })?;
+        let end = certificate.tbs_certificate.validity.not_after;
+        Ok(i64::try_from(end.to_unix_duration().as_secs()).unwrap_or(i64::MAX))
+    }
+}
 
 /// Reads certificate and key.
 pub(crate) fn read(files: &TlsFiles) -> Result<Arc<ServerConfig>, StartError> {

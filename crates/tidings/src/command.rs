@@ -3,7 +3,9 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
 
+use crate::failure::Failure;
 use crate::settings::Settings;
 
 /// Real-time messaging on your own server.
@@ -28,6 +30,203 @@ pub(crate) enum Command {
     /// Make tokens and look into them
     #[command(subcommand)]
     Token(TokenCommand),
+    /// Make apps, list them, change their certificates
+    #[command(subcommand)]
+    App(AppCommand),
+    /// Look into the store, back it up, restore it
+    #[command(subcommand)]
+    Store(StoreCommand),
+    /// Look at what a server needs, and say what to do about what is missing
+    Doctor(DoctorArguments),
+    /// Write shell completions, man pages or the list of settings
+    #[command(subcommand)]
+    Reference(ReferenceCommand),
+}
+
+/// Which data directory a command works on.
+#[derive(Args)]
+pub(crate) struct Place {
+    /// The server's data directory [default: that of the file, else ./tidings-data]
+    #[arg(long, env = "TIDINGS_DATA_DIR", value_name = "DIRECTORY")]
+    data_dir: Option<PathBuf>,
+
+    /// TOML file with the server's settings
+    #[arg(long, env = "TIDINGS_CONFIG", value_name = "FILE")]
+    config: Option<PathBuf>,
+}
+
+impl Place {
+    /// The directory itself.
+    pub(crate) fn resolve(&self) -> Result<PathBuf, Failure> {
+        match (&self.data_dir, &self.config) {
+            (Some(data_dir), _) => Ok(data_dir.clone()),
+            (None, Some(config)) => Ok(Settings::read(config)?.data_dir()),
+            (None, None) => Ok(Settings::default().data_dir()),
+        }
+    }
+}
+
+#[derive(Subcommand)]
+pub(crate) enum AppCommand {
+    /// Make an app, with an id and a certificate
+    Create(CreateArguments),
+    /// List the apps of the data directory
+    List(Place),
+    /// Change an app's certificate: first add a new one, later drop the old one
+    Rotate(RotateArguments),
+}
+
+#[derive(Args)]
+#[command(after_help = "Examples:
+  tidings app create --data-dir /var/lib/tidings --name Classroom
+  tidings app create --id 0123456789abcdef0123456789abcdef
+      Keep the id that your app has had elsewhere.")]
+pub(crate) struct CreateArguments {
+    /// The app's id: 32 letters or digits [default: a random one]
+    #[arg(long, value_name = "ID")]
+    pub(crate) id: Option<String>,
+
+    /// A name, for people
+    #[arg(long, value_name = "NAME")]
+    pub(crate) name: Option<String>,
+
+    /// Make no certificate: whoever knows the id can be any user
+    #[arg(long)]
+    pub(crate) open: bool,
+
+    #[command(flatten)]
+    pub(crate) place: Place,
+}
+
+#[derive(Args)]
+#[command(after_help = "Examples:
+  tidings app rotate ID
+      Add a new certificate; tokens of both are good.
+  tidings app rotate ID --drop-old
+      Drop the old one, when no token of it is in use any more.")]
+pub(crate) struct RotateArguments {
+    /// The app's id
+    #[arg(value_name = "ID")]
+    pub(crate) id: String,
+
+    /// Drop the older certificate
+    #[arg(long)]
+    pub(crate) drop_old: bool,
+
+    #[command(flatten)]
+    pub(crate) place: Place,
+}
+
+#[derive(Subcommand)]
+pub(crate) enum StoreCommand {
+    /// Read every record and check it
+    Verify(Place),
+    /// Write every record as a line of JSON, bodies as their length only
+    Dump(Place),
+    /// Copy everything that is kept into a new directory: records, apps, media
+    Backup(BackupArguments),
+    /// Make a data directory from a backup
+    Restore(RestoreArguments),
+}
+
+#[derive(Args)]
+#[command(after_help = "The server must not be running on the directory.
+
+Example:
+  tidings store backup --data-dir /var/lib/tidings --to /backup/today")]
+pub(crate) struct BackupArguments {
+    /// A directory for the backup, empty or new
+    #[arg(long, value_name = "DIRECTORY")]
+    pub(crate) to: PathBuf,
+
+    #[command(flatten)]
+    pub(crate) place: Place,
+}
+
+#[derive(Args)]
+#[command(after_help = "Example:
+  tidings store restore --from /backup/today --data-dir /var/lib/tidings-new")]
+pub(crate) struct RestoreArguments {
+    /// The directory that `tidings store backup` has made
+    #[arg(long, value_name = "DIRECTORY")]
+    pub(crate) from: PathBuf,
+
+    #[command(flatten)]
+    pub(crate) place: Place,
+}
+
+#[derive(Args)]
+#[command(
+    after_help = "Takes all settings of `tidings serve`, so that it looks at what the server would use.
+
+Examples:
+  tidings doctor --config /etc/tidings/tidings.toml
+  tidings doctor --config /etc/tidings/tidings.toml --user alice --token TOKEN
+      Also log in, to the first app that is given.
+  tidings doctor --dev --endpoint wss://chat.example.org --user alice
+      Look at the server from outside, through its proxy."
+)]
+pub(crate) struct DoctorArguments {
+    /// Address at which clients reach the server [default: the one it listens on]
+    #[arg(long, value_name = "URL")]
+    pub(crate) endpoint: Option<String>,
+
+    /// A user who logs in and out again
+    #[arg(long, value_name = "USER")]
+    pub(crate) user: Option<String>,
+
+    /// The user's token
+    #[arg(
+        long,
+        env = "TIDINGS_TOKEN",
+        value_name = "TOKEN",
+        hide_env_values = true
+    )]
+    pub(crate) token: Option<String>,
+
+    #[command(flatten)]
+    pub(crate) serving: Serving,
+}
+
+/// The settings of a server, as options of another command.
+#[derive(Args)]
+pub(crate) struct Serving {
+    /// TOML file with settings
+    #[arg(long, env = "TIDINGS_CONFIG", value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+
+    #[command(flatten)]
+    pub(crate) settings: Settings,
+}
+
+impl Serving {
+    /// Options and variables, filled with what the file gives.
+    pub(crate) fn read(self) -> Result<Settings, Failure> {
+        match &self.config {
+            Some(path) => Ok(self.settings.or(Settings::read(path)?)),
+            None => Ok(self.settings),
+        }
+    }
+}
+
+#[derive(Subcommand)]
+pub(crate) enum ReferenceCommand {
+    /// Completions for a shell, to its standard place: see the shell's manual
+    Completions {
+        /// The shell
+        shell: Shell,
+    },
+    /// Man pages, one for each command
+    Man(ManArguments),
+    /// All settings of `tidings serve`, as a page of the guide
+    Settings,
+}
+
+#[derive(Args)]
+pub(crate) struct ManArguments {
+    /// Where to put them
+    #[arg(long, value_name = "DIRECTORY", default_value = ".")]
+    pub(crate) to: PathBuf,
 }
 
 #[derive(Args)]
@@ -49,12 +248,8 @@ Examples:
           app = [\"ID:CERTIFICATE\"]"
 )]
 pub(crate) struct ServeArguments {
-    /// TOML file with settings
-    #[arg(long, env = "TIDINGS_CONFIG", value_name = "FILE")]
-    pub(crate) config: Option<PathBuf>,
-
     #[command(flatten)]
-    pub(crate) settings: Settings,
+    pub(crate) serving: Serving,
 }
 
 #[derive(Subcommand)]

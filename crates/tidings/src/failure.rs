@@ -32,6 +32,11 @@ impl Failure {
         }
         Self::new(what, hint)
     }
+
+    /// What happened.
+    pub(crate) fn what(&self) -> &str {
+        &self.what
+    }
 }
 
 impl fmt::Display for Failure {

@@ -1,11 +1,16 @@
 //! The `tidings` program: sub-commands, configuration, help texts; nothing else.
 
 mod app;
+mod apps;
 mod command;
+mod doctor;
 mod failure;
 mod log;
+mod reference;
+mod registry;
 mod serve;
 mod settings;
+mod stored;
 mod token;
 
 use std::process::ExitCode;
@@ -23,6 +28,10 @@ fn main() -> ExitCode {
     let result = match cli.command {
         Command::Serve(arguments) => serve::run(arguments),
         Command::Token(command) => token::run(command),
+        Command::App(command) => apps::run(command),
+        Command::Store(command) => stored::run(command),
+        Command::Doctor(arguments) => doctor::run(arguments),
+        Command::Reference(command) => reference::run(command),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

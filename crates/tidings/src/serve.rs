@@ -10,7 +10,6 @@ use tidings_server::{DrainHandle, Server};
 use crate::command::ServeArguments;
 use crate::failure::Failure;
 use crate::log;
-use crate::settings::Settings;
 
 const DEV_NOTICE: &str = "\
 ******************************************************************
@@ -24,10 +23,7 @@ const EXIT_INTERRUPTED: i32 = 130;
 
 /// Runs a server until it is told to end.
 pub(crate) fn run(arguments: ServeArguments) -> Result<(), Failure> {
-    let mut settings = arguments.settings;
-    if let Some(path) = &arguments.config {
-        settings = settings.or(Settings::read(path)?);
-    }
+    let settings = arguments.serving.read()?;
     let (filter, form) = settings.log();
     log::start(filter, form)?;
     if settings.is_dev() {

@@ -11,6 +11,7 @@ use tidings_server::{App, Apps, Origins, ServerConfig, StoreConfig, TlsFiles};
 use crate::app::AppSpec;
 use crate::failure::Failure;
 use crate::log::Form;
+use crate::registry::Registry;
 
 const LISTEN: &str = "127.0.0.1:7400";
 const DATA_DIR: &str = "./tidings-data";
@@ -142,6 +143,11 @@ impl Settings {
         }
     }
 
+    /// Where everything is kept.
+    pub(crate) fn data_dir(&self) -> PathBuf {
+        self.data_dir.clone().unwrap_or_else(|| DATA_DIR.into())
+    }
+
     /// Whether every app id is accepted.
     pub(crate) fn is_dev(&self) -> bool {
         self.dev.unwrap_or(false)
@@ -172,11 +178,12 @@ impl Settings {
                 "give --tls-cert and --tls-key, or --insecure if a proxy in front does TLS",
             ));
         }
-        config.apps = self.apps()?;
+        let data_dir = self.data_dir();
+        config.apps = self.apps(&data_dir)?;
         if let Some(hubs) = self.hubs {
             config.hubs = hubs;
         }
-        config.store = StoreConfig::Directory(self.data_dir.unwrap_or_else(|| DATA_DIR.into()));
+        config.store = StoreConfig::Directory(data_dir);
         if let Some(origins) = self.origin {
             config.origins = Origins::Listed(origins);
         }
@@ -201,13 +208,18 @@ impl Settings {
         }
     }
 
-    fn apps(&self) -> Result<Apps, Failure> {
+    /// Those that are given, and those that are kept in the data directory.
+    fn apps(&self, data_dir: &Path) -> Result<Apps, Failure> {
         let mut apps = Apps {
             accept_any: self.is_dev(),
             ..Apps::default()
         };
+        let mut specs = Vec::new();
         for text in self.app.iter().flatten() {
-            let AppSpec { id, certificates } = AppSpec::of_setting(text)?;
+            specs.push(AppSpec::of_setting(text)?);
+        }
+        specs.extend(Registry::read(data_dir)?.specs()?);
+        for AppSpec { id, certificates } in specs {
             let listed = App {
                 certificates,
                 ..App::default()
@@ -215,14 +227,14 @@ impl Settings {
             if apps.listed.insert(id.clone(), listed).is_some() {
                 return Err(Failure::new(
                     format!("app {} is given twice", id.as_str()),
-                    "give each app once; two certificates of one app are written ID:NEW:OLD",
+                    "give each app once, with --app or with `tidings app create`; two certificates of one app are written ID:NEW:OLD",
                 ));
             }
         }
         if apps.listed.is_empty() && !apps.accept_any {
             return Err(Failure::new(
                 "no app is given, so nobody could log in",
-                "try `tidings serve --dev`, or give your app with --app ID:CERTIFICATE",
+                "try `tidings serve --dev`, make an app with `tidings app create`, or give yours with --app ID:CERTIFICATE",
             ));
         }
         Ok(apps)

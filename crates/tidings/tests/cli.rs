@@ -47,6 +47,10 @@ fn help_texts() {
         ("help-serve.txt", &["serve", "--help"]),
         ("help-token-issue.txt", &["token", "issue", "--help"]),
         ("help-token-inspect.txt", &["token", "inspect", "--help"]),
+        ("help-app.txt", &["app", "--help"]),
+        ("help-store.txt", &["store", "--help"]),
+        ("help-doctor.txt", &["doctor", "--help"]),
+        ("help-reference.txt", &["reference", "--help"]),
     ] {
         let output = run(arguments);
         assert!(output.status.success(), "{arguments:?}");
@@ -142,6 +146,20 @@ fn errors_say_what_happened_and_what_to_do() {
             "0",
         ],
         &["token", "inspect", "hello"],
+        &["app", "create", "--id", "chat", "--data-dir", &data],
+        &["app", "rotate", APP, "--data-dir", &data],
+        &["app", "list", "--data-dir", &empty],
+        &["store", "verify", "--data-dir", &missing],
+        &["store", "restore", "--from", &missing, "--data-dir", &data],
+        &[
+            "doctor",
+            "--app",
+            app,
+            "--data-dir",
+            &empty,
+            "--listen",
+            "127.0.0.1:0",
+        ],
     ];
     let mut all = String::new();
     for arguments in cases {
@@ -192,6 +210,172 @@ fn a_token_is_issued_and_inspected() {
             "{description}"
         );
     }
+}
+
+#[test]
+fn the_guide_lists_the_settings() {
+    let output = run(&["reference", "settings"]);
+    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/guide/settings.md");
+    let made = text(&output.stdout);
+    if std::env::var_os("UPDATE_EXPECTED").is_some() {
+        std::fs::write(&page, &made).expect("the page is written");
+    }
+    let there = std::fs::read_to_string(&page).unwrap_or_default();
+    assert_eq!(made, there, "the page {} is stale", page.display());
+}
+
+#[test]
+fn completions_and_man_pages_are_made() {
+    let bash = text(&run(&["reference", "completions", "bash"]).stdout);
+    assert!(bash.contains("--data-dir"), "{bash}");
+    let folder = tempfile::tempdir().expect("a folder");
+    let to = folder.path().to_str().expect("a plain path");
+    assert!(run(&["reference", "man", "--to", to]).status.success());
+    for page in ["tidings.1", "tidings-serve.1", "tidings-app-create.1"] {
+        let path = folder.path().join(page);
+        let found = std::fs::read_to_string(&path).expect("a man page");
+        assert!(found.contains(".SH SYNOPSIS"), "{found}");
+    }
+}
+
+/// An app that is made, served, looked at, changed, backed up and restored, with what a user would type.
+#[test]
+fn an_app_lives_in_the_data_directory() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = |name: &str| {
+        folder
+            .path()
+            .join(name)
+            .to_str()
+            .expect("a plain path")
+            .to_owned()
+    };
+    let (data, backup, restored) = (path("data"), path("backup"), path("restored"));
+    let succeed = |arguments: &[&str]| {
+        let output = run(arguments);
+        assert!(
+            output.status.success(),
+            "{arguments:?}: {}",
+            text(&output.stderr)
+        );
+        text(&output.stdout)
+    };
+    let made = succeed(&[
+        "app",
+        "create",
+        "--id",
+        APP,
+        "--name",
+        "Classroom",
+        "--data-dir",
+        &data,
+    ]);
+    let certificate = made
+        .lines()
+        .find_map(|line| line.strip_prefix("certificate  "))
+        .expect("a certificate")
+        .to_owned();
+    let listed = succeed(&["app", "list", "--data-dir", &data]);
+    assert!(
+        listed.contains(APP) && listed.contains("Classroom"),
+        "{listed}"
+    );
+    assert!(
+        !listed.contains(&certificate),
+        "a list shows no secrets: {listed}"
+    );
+
+    let (server, address) = serve(&["--data-dir", &data]);
+    let token = succeed(&[
+        "token",
+        "issue",
+        "--app",
+        &format!("{APP}:{certificate}"),
+        "--user",
+        "alice",
+    ]);
+    let look = |user: &str| {
+        run(&[
+            "doctor",
+            "--data-dir",
+            &data,
+            "--listen",
+            &address,
+            "--user",
+            user,
+            "--token",
+            token.trim(),
+        ])
+    };
+    let found = look("alice");
+    assert!(found.status.success(), "{}", text(&found.stdout));
+    assert!(
+        text(&found.stdout).contains("in, and out again"),
+        "{}",
+        text(&found.stdout)
+    );
+    let found = look("bob");
+    assert!(!found.status.success(), "alice's token is not for bob");
+    assert!(
+        text(&found.stdout).contains("not for \"bob\""),
+        "{}",
+        text(&found.stdout)
+    );
+    let busy = run(&["store", "verify", "--data-dir", &data]);
+    assert!(
+        text(&busy.stderr).contains("in use by another process"),
+        "{}",
+        text(&busy.stderr)
+    );
+    drop(server);
+
+    let rotated = succeed(&["app", "rotate", APP, "--data-dir", &data]);
+    assert!(!rotated.contains(&certificate), "{rotated}");
+    succeed(&["app", "rotate", APP, "--drop-old", "--data-dir", &data]);
+    assert!(succeed(&["store", "verify", "--data-dir", &data]).contains("everything is sound"));
+    succeed(&["store", "backup", "--data-dir", &data, "--to", &backup]);
+    succeed(&[
+        "store",
+        "restore",
+        "--from",
+        &backup,
+        "--data-dir",
+        &restored,
+    ]);
+    assert!(succeed(&["app", "list", "--data-dir", &restored]).contains(APP));
+    let twice = run(&[
+        "store",
+        "restore",
+        "--from",
+        &backup,
+        "--data-dir",
+        &restored,
+    ]);
+    assert!(
+        text(&twice.stderr).contains("not empty"),
+        "{}",
+        text(&twice.stderr)
+    );
+}
+
+/// A running server on a free port, and its address.
+fn serve(arguments: &[&str]) -> (Running, String) {
+    let mut child = tidings(&["serve", "--listen", "127.0.0.1:0", "--hubs", "1"])
+        .args(arguments)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .map(Running)
+        .expect("the program runs");
+    let mut ready = String::new();
+    BufReader::new(child.0.stdout.take().expect("a pipe"))
+        .read_line(&mut ready)
+        .expect("the program says that it is ready");
+    let address = ready
+        .strip_prefix("tidings is ready: http://")
+        .and_then(|rest| rest.strip_suffix("/demo\n"))
+        .unwrap_or_else(|| panic!("not the ready line: {ready:?}"));
+    (child, address.to_owned())
 }
 
 /// Ends with its test, whatever happens.

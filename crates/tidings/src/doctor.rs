@@ -1,0 +1,330 @@
+//! `tidings doctor`: looks at what a server needs, and says what to do about what is missing.
+
+use std::fs::{self, OpenOptions};
+use std::io::{ErrorKind, Read as _, Write as _};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream};
+use std::path::Path;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use tidings_client::Client;
+use tidings_server::{ServerConfig, StoreConfig, TlsFiles};
+
+use crate::command::DoctorArguments;
+use crate::failure::Failure;
+
+/// Below this many open files a server is for trying things out.
+const FILES_FEW: u64 = 10_000;
+
+/// A write and its sync take longer than this on a disk that makes stored messages slow, in milliseconds.
+const SYNC_SLOW_MS: u128 = 50;
+
+/// A certificate that ends within this many days is told.
+const CERTIFICATE_DAYS_FEW: i64 = 14;
+
+/// A clock before this time is wrong: 1 January 2026, in seconds since 1970.
+const EARLIEST_UNIX_S: u64 = 1_767_225_600;
+
+/// Longest wait for an answer of the server.
+const WAIT: Duration = Duration::from_secs(5);
+
+/// An app id that fits the form, for a look at the WebSocket when no app is given.
+const NOBODYS_APP: &str = "00000000000000000000000000000000";
+
+/// What was found, line by line.
+#[derive(Default)]
+struct Findings {
+    faults: usize,
+}
+
+impl Findings {
+    fn good(&self, what: &str, found: &str) {
+        println!("ok    {what}: {found}");
+    }
+
+    fn doubtful(&self, what: &str, found: &str, hint: &str) {
+        println!("warn  {what}: {found}\n      hint: {hint}");
+    }
+
+    fn bad(&mut self, what: &str, found: &str, hint: &str) {
+        self.faults += 1;
+        println!("fail  {what}: {found}\n      hint: {hint}");
+    }
+}
+
+/// Looks at everything; fails when something is broken.
+pub(crate) fn run(arguments: DoctorArguments) -> Result<(), Failure> {
+    let config = arguments.serving.read()?.resolve()?;
+    let mut findings = Findings::default();
+    findings.good(
+        "settings",
+        &format!("{} apps are listed", config.apps.listed.len()),
+    );
+    look_at_files(&findings);
+    look_at_clock(&mut findings);
+    look_at_data_dir(&mut findings, &config);
+    if let Some(files) = &config.tls {
+        look_at_tls(&mut findings, files);
+    }
+    let is_up = look_at_port(&mut findings, &config);
+    let endpoint = arguments.endpoint.unwrap_or_else(|| endpoint_of(&config));
+    let login = Login {
+        app_id: config
+            .apps
+            .listed
+            .keys()
+            .next()
+            .map_or(NOBODYS_APP.to_owned(), |id| id.as_str().to_owned()),
+        user: arguments.user,
+        token: arguments.token,
+    };
+    if is_up {
+        look_at_websocket(&mut findings, &endpoint, &login)?;
+    } else {
+        println!("skip  WebSocket and login: start the server, then run this again");
+    }
+    match findings.faults {
+        0 => Ok(()),
+        1 => Err(Failure::new("one check failed", "follow the hint above")),
+        faults => Err(Failure::new(
+            format!("{faults} checks failed"),
+            "follow the hints above, from top to bottom",
+        )),
+    }
+}
+
+fn look_at_files(findings: &Findings) {
+    match rlimit::getrlimit(rlimit::Resource::NOFILE) {
+        Ok((_, most)) if most < FILES_FEW => findings.doubtful(
+            "open files",
+            &format!("at most {most}, one for each connection"),
+            "raise the hard limit: LimitNOFILE=1048576 in the systemd unit, or /etc/security/limits.conf",
+        ),
+        Ok((_, most)) => findings.good("open files", &format!("at most {most}")),
+        Err(error) => findings.doubtful("open files", &error.to_string(), "check `ulimit -Hn`"),
+    }
+}
+
+fn look_at_clock(findings: &mut Findings) {
+    let now = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |now| now.as_secs());
+    if now < EARLIEST_UNIX_S {
+        findings.bad(
+            "clock",
+            &format!("it shows {now} s since 1970, which is in the past"),
+            "set the clock; tokens are refused otherwise. A time service keeps it right: `timedatectl set-ntp true`",
+        );
+    } else {
+        findings.good("clock", &format!("{now} s since 1970"));
+    }
+}
+
+fn look_at_data_dir(findings: &mut Findings, config: &ServerConfig) {
+    let StoreConfig::Directory(path) = &config.store else {
+        return;
+    };
+    let what = format!("data directory {}", path.display());
+    match probe(path) {
+        Ok(took) if took.as_millis() > SYNC_SLOW_MS => findings.doubtful(
+            &what,
+            &format!("a write and its sync took {} ms", took.as_millis()),
+            "a local disk is faster than a network share; senders of offline messages wait for the sync",
+        ),
+        Ok(took) => findings.good(
+            &what,
+            &format!("a write and its sync took {:.1} ms", took.as_secs_f64() * 1e3),
+        ),
+        Err(error) => findings.bad(
+            &what,
+            &error.to_string(),
+            "give the service's user the right to write there, or name another with --data-dir; \
+             run this command as that user",
+        ),
+    }
+}
+
+/// Writes a file as the store does and removes it again.
+fn probe(path: &Path) -> std::io::Result<Duration> {
+    fs::create_dir_all(path)?;
+    let file = path.join(format!(".doctor-{}", std::process::id()));
+    let began = Instant::now();
+    let written = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .open(&file)
+        .and_then(|mut open| {
+            open.write_all(&[0; 4096])?;
+            open.sync_all()
+        });
+    let took = began.elapsed();
+    let removed = fs::remove_file(&file);
+    written.and(removed)?;
+    Ok(took)
+}
+
+fn look_at_tls(findings: &mut Findings, files: &TlsFiles) {
+    match files.check() {
+        Err(error) => findings.bad("TLS files", Failure::of(&error, "").what(), &error.hint()),
+        Ok(ends_unix_s) => {
+            let now = SystemTime::now()
+                .duration_since(UNIX_EPOCH)
+                .map_or(0, |now| i64::try_from(now.as_secs()).unwrap_or(i64::MAX));
+            let days = (ends_unix_s - now).div_euclid(86_400);
+            let found = format!("the certificate is good for {days} more days");
+            if days < 0 {
+                findings.bad(
+                    "TLS files",
+                    &format!("the certificate ended {} days ago", -days),
+                    "renew it; clients refuse the connection",
+                );
+            } else if days < CERTIFICATE_DAYS_FEW {
+                findings.doubtful("TLS files", &found, "renew it and restart the server");
+            } else {
+                findings.good("TLS files", &found);
+            }
+        }
+    }
+}
+
+/// Whether a server of ours listens.
+fn look_at_port(findings: &mut Findings, config: &ServerConfig) -> bool {
+    let what = format!("port {}", config.listen);
+    match TcpListener::bind(config.listen) {
+        Ok(_) => {
+            findings.good(&what, "free; no server is running");
+            false
+        }
+        Err(error) if error.kind() == ErrorKind::AddrInUse => {
+            look_at_server(findings, config, &what)
+        }
+        Err(error) => {
+            let hint = match error.kind() {
+                ErrorKind::PermissionDenied => {
+                    "ports below 1024 need a right: AmbientCapabilities=CAP_NET_BIND_SERVICE in the unit, \
+                     or take a port above"
+                }
+                _ => "listen on an address that this machine has; 0.0.0.0 is all of them",
+            };
+            findings.bad(&what, &error.to_string(), hint);
+            false
+        }
+    }
+}
+
+fn look_at_server(findings: &mut Findings, config: &ServerConfig, what: &str) -> bool {
+    if config.tls.is_some() {
+        findings.good(what, "in use, by a server with TLS it seems");
+        return true;
+    }
+    match get(here(config.listen), "/readyz") {
+        Ok(answer) if answer.starts_with("HTTP/1.1 200") => {
+            findings.good(what, "a server is running and ready");
+            true
+        }
+        Ok(answer) => {
+            let line = answer.lines().next().unwrap_or_default();
+            findings.bad(
+                what,
+                &format!("in use, but not by a server that is ready: {line:?}"),
+                "if it is Tidings, wait or look into its log; if not, stop the other program or choose another port",
+            );
+            false
+        }
+        Err(error) => {
+            findings.bad(
+                what,
+                &format!("in use, but nobody answers: {error}"),
+                "find out who has the port with `ss -ltnp`, and stop it or choose another port",
+            );
+            false
+        }
+    }
+}
+
+fn get(address: SocketAddr, path: &str) -> std::io::Result<String> {
+    let mut stream = TcpStream::connect_timeout(&address, WAIT)?;
+    stream.set_read_timeout(Some(WAIT))?;
+    write!(
+        stream,
+        "GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n"
+    )?;
+    let mut answer = Vec::new();
+    stream.take(64 * 1024).read_to_end(&mut answer)?;
+    Ok(String::from_utf8_lossy(&answer).into_owned())
+}
+
+/// The address under which this machine reaches a listener.
+fn here(mut address: SocketAddr) -> SocketAddr {
+    if address.ip().is_unspecified() {
+        address.set_ip(match address.ip() {
+            IpAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
+            IpAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
+        });
+    }
+    address
+}
+
+fn endpoint_of(config: &ServerConfig) -> String {
+    let scheme = if config.tls.is_some() { "wss" } else { "ws" };
+    format!("{scheme}://{}", here(config.listen))
+}
+
+/// Who tries to log in.
+struct Login {
+    app_id: String,
+    user: Option<String>,
+    token: Option<String>,
+}
+
+fn look_at_websocket(
+    findings: &mut Findings,
+    endpoint: &str,
+    login: &Login,
+) -> Result<(), Failure> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::of(&error, "check the system's limits"))?;
+    let is_wanted = login.user.is_some();
+    let user = login.user.clone().unwrap_or_else(|| "doctor".into());
+    let result = runtime.block_on(async {
+        let built = Client::builder()
+            .endpoint(endpoint)
+            .app_id(&login.app_id)
+            .build();
+        let (client, _events) = built.map_err(|error| Failure::of(&error, "correct --endpoint"))?;
+        let attempt = client.login(&user, login.token.as_deref());
+        let result = tokio::time::timeout(WAIT, attempt).await;
+        if matches!(result, Ok(Ok(()))) {
+            let _ = client.logout().await;
+        }
+        Ok(result)
+    })?;
+    let what = format!("WebSocket {endpoint}");
+    let whom = format!("login of {user:?} to app {}", login.app_id);
+    match result {
+        Ok(Ok(())) => {
+            findings.good(&what, "it answers");
+            findings.good(&whom, "in, and out again");
+        }
+        Err(_) => findings.bad(
+            &what,
+            &format!("no answer within {} s", WAIT.as_secs()),
+            "a proxy must pass WebSockets on; with TLS, --endpoint must have the certificate's \
+             name, and the certificate must come from a public authority",
+        ),
+        Ok(Err(error)) => {
+            findings.good(&what, "it answers");
+            if is_wanted {
+                findings.bad(
+                    &whom,
+                    &error.to_string(),
+                    "look into the token with `tidings token inspect`, and at the apps with `tidings app list`",
+                );
+            } else {
+                println!("skip  login: give --user and --token to try one");
+            }
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,223 @@
+//! The apps that are kept in the data directory: `apps.toml`, made by `tidings app`, read by `tidings serve`.
+//!
+//! The file holds certificates and is readable by its owner only. It is replaced as a whole: a reader finds the
+//! old one or the new one.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use crate::app::AppSpec;
+use crate::failure::Failure;
+
+const FILE: &str = "apps.toml";
+
+const NOTICE: &str = "# The apps of this server, with their certificates. Made by `tidings app`; see `tidings app --help`.\n";
+
+/// One app, as it stands in the file.
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Entry {
+    /// 32 ASCII letters or digits.
+    pub(crate) id: String,
+    /// For people; may be empty.
+    #[serde(default)]
+    pub(crate) name: String,
+    /// None, one or two, the newer first.
+    #[serde(default)]
+    pub(crate) certificates: Vec<String>,
+}
+
+#[derive(Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Content {
+    #[serde(default, rename = "app")]
+    apps: Vec<Entry>,
+}
+
+/// The apps of one data directory.
+pub(crate) struct Registry {
+    path: PathBuf,
+    content: Content,
+}
+
+impl Registry {
+    /// Reads the apps of a data directory; without a file there are none.
+    pub(crate) fn read(data_dir: &Path) -> Result<Self, Failure> {
+        let path = data_dir.join(FILE);
+        let text = match fs::read_to_string(&path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
+            Err(error) => {
+                return Err(Failure::new(
+                    format!("cannot read the apps in {}: {error}", path.display()),
+                    "run the command as the user of the service, or check --data-dir",
+                ));
+            }
+        };
+        let content = toml::from_str::<Content>(&text).map_err(|error| {
+            // The library's own text would show the line, which may hold a certificate.
+            let line = error
+                .span()
+                .map_or(1, |span| text[..span.start].matches('\n').count() + 1);
+            Failure::new(
+                format!(
+                    "cannot use {}, line {line}: {}",
+                    path.display(),
+                    error.message().replace('\n', " ")
+                ),
+                "mend the line, or move the file away and make the apps again with `tidings app create`",
+            )
+        })?;
+        let registry = Self { path, content };
+        for entry in registry.entries() {
+            registry.spec(entry)?;
+        }
+        Ok(registry)
+    }
+
+    /// All apps, in the order in which they were made.
+    pub(crate) fn entries(&self) -> &[Entry] {
+        &self.content.apps
+    }
+
+    /// All apps as the server takes them.
+    pub(crate) fn specs(&self) -> Result<Vec<AppSpec>, Failure> {
+        self.entries()
+            .iter()
+            .map(|entry| self.spec(entry))
+            .collect()
+    }
+
+    fn spec(&self, entry: &Entry) -> Result<AppSpec, Failure> {
+        let mut text = entry.id.clone();
+        for certificate in &entry.certificates {
+            text = format!("{text}:{certificate}");
+        }
+        text.parse().map_err(|error: crate::app::AppSpecError| {
+            Failure::new(
+                format!("{}: {error}", self.path.display()),
+                "mend the file, or move it away and make the apps again with `tidings app create`",
+            )
+        })
+    }
+
+    /// The app of an id.
+    pub(crate) fn find(&mut self, id: &str) -> Result<&mut Entry, Failure> {
+        let path = self.path.display().to_string();
+        self.content
+            .apps
+            .iter_mut()
+            .find(|entry| entry.id == id)
+            .ok_or_else(|| {
+                Failure::new(
+                    format!("there is no app {id} in {path}"),
+                    "see which there are with `tidings app list`; apps that were given with --app are not kept there",
+                )
+            })
+    }
+
+    /// Adds an app.
+    pub(crate) fn add(&mut self, entry: Entry) -> Result<(), Failure> {
+        if self.content.apps.iter().any(|other| other.id == entry.id) {
+            return Err(Failure::new(
+                format!("app {} is there already", entry.id),
+                "change its certificate with `tidings app rotate`, or leave --id away to get a new id",
+            ));
+        }
+        AppSpec::of_setting(
+            &[&[entry.id.clone()], &entry.certificates[..]]
+                .concat()
+                .join(":"),
+        )?;
+        self.content.apps.push(entry);
+        Ok(())
+    }
+
+    /// Replaces the file.
+    pub(crate) fn write(&self) -> Result<(), Failure> {
+        let written = self.replace();
+        written.map_err(|error| {
+            Failure::new(
+                format!("cannot write {}: {error}", self.path.display()),
+                "run the command as the user of the service, and check the disk",
+            )
+        })
+    }
+
+    fn replace(&self) -> io::Result<()> {
+        let folder = self.path.parent().unwrap_or(Path::new("."));
+        fs::create_dir_all(folder)?;
+        let text = toml::to_string(&self.content).map_err(io::Error::other)?;
+        let new = self.path.with_extension("toml.new");
+        // One that was left behind by a crash may be anybody's to read.
+        match fs::remove_file(&new) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        let mut file = OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(&new)?;
+        write!(file, "{NOTICE}\n{text}")?;
+        file.sync_all()?;
+        fs::rename(&new, &self.path)?;
+        File::open(folder)?.sync_all()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+
+    const ID: &str = "0123456789abcdef0123456789abcdef";
+    const CERTIFICATE: &str = "fedcba9876543210fedcba9876543210";
+
+    fn entry() -> Entry {
+        Entry {
+            id: ID.into(),
+            name: "Chat".into(),
+            certificates: vec![CERTIFICATE.into()],
+        }
+    }
+
+    #[test]
+    fn what_is_written_is_read_and_nobody_elses_to_read() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let data_dir = folder.path().join("data");
+        let mut registry = Registry::read(&data_dir).expect("no file is no app");
+        registry.add(entry()).expect("a good app");
+        assert!(registry.add(entry()).is_err());
+        registry.write().expect("written");
+        let mode = fs::metadata(data_dir.join(FILE))
+            .expect("a file")
+            .permissions();
+        assert_eq!(mode.mode() & 0o777, 0o600);
+        let mut again = Registry::read(&data_dir).expect("readable");
+        assert_eq!(again.find(ID).expect("the app").certificates, [CERTIFICATE]);
+        assert!(again.find("other").is_err());
+    }
+
+    #[test]
+    fn a_broken_file_is_told_without_its_secrets() {
+        let folder = tempfile::tempdir().expect("a folder");
+        for broken in [
+            format!("[[app]]\nid = \"{ID}\"\ncertificates = [\"{CERTIFICATE}\", 5]\n"),
+            format!("[[app]]\nid = \"short\"\ncertificates = [\"{CERTIFICATE}\"]\n"),
+            format!("[[app]]\nid = \"{ID}\"\ncertificates = [\"{CERTIFICATE}0\"]\n"),
+        ] {
+            fs::write(folder.path().join(FILE), broken).expect("a file");
+            let failure = Registry::read(folder.path())
+                .err()
+                .expect("refused")
+                .to_string();
+            assert!(!failure.contains(CERTIFICATE), "{failure}");
+        }
+    }
+}
