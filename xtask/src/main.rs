@@ -3,6 +3,7 @@
 mod codegen;
 mod coverage;
 mod layers;
+mod package;
 mod setup;
 mod tests;
 mod vectors;
@@ -14,6 +15,9 @@ usage: cargo xtask TASK
 
   up [ARGS]        set everything up, then run the server with the demo (ARGS go to `tidings serve`)
   test             set everything up, then run every test
+  web              only build what the program serves: SDKs, demo, guide
+  package          build the release: Debian package, archive, JavaScript packages, checksums; with --check of the
+                   test build, and look into them
   check            the quick part of it: generated code, format, lints, layers, Rust tests
   sim [ARGS]       replay seeds: --seed N --trace, or --from N --count N
   codegen          make code from proto/; with --check only compare
@@ -26,6 +30,9 @@ fn main() -> Result<()> {
     match args.first().map(String::as_str) {
         Some("up") => setup::up(rest),
         Some("test") => tests::all(),
+        Some("web") => setup::web(),
+        Some("package") if rest.first().is_some_and(|word| word == "--check") => package::check(),
+        Some("package") => package::package(),
         Some("check") => tests::check(),
         Some("sim") => tests::sim(rest),
         Some("codegen") => codegen::run(rest.first().map_or("", String::as_str)),

@@ -5,7 +5,7 @@ use std::time::Instant;
 use anyhow::Result;
 
 use crate::setup::{self, cargo, run, run_with};
-use crate::{codegen, layers};
+use crate::{codegen, layers, package};
 
 /// Seeds of the simulator in one run. More find more and cost about 40 ms each.
 const SEEDS: &str = "1000";
@@ -21,6 +21,7 @@ pub(crate) fn all() -> Result<()> {
         ("simulation", || {
             sim(&["--from".into(), "1".into(), "--count".into(), SEEDS.into()])
         }),
+        ("packages", package::check),
         ("JavaScript tests", javascript),
         ("browser tests", browser),
     ];
