@@ -8,14 +8,13 @@ use tidings_wire::limits::{
     ATTRIBUTE_KEY_BYTES_MAX, ATTRIBUTE_VALUE_BYTES_MAX, ATTRIBUTES_MAX,
     CHANNEL_ATTRIBUTES_BYTES_MAX, USER_ATTRIBUTES_BYTES_MAX,
 };
-use tidings_wire::names::{ChannelName, UserId};
+use tidings_wire::names::{AppId, ChannelName, UserId};
 use tidings_wire::proto::{
     Attribute, AttributeList, AttributeWrite, ChannelAttributes, Error, PresenceState,
     ReadChannelAttributes, ReadUserAttributes, WriteChannelAttributes, WriteUserAttributes, reply,
     server_message::Kind,
 };
 
-use crate::Hub;
 use crate::asks::PendingAsk;
 use crate::bus_ops::{Answer, BusOp, Publication, Question, Topic};
 use crate::counts::CountAsk;
@@ -26,6 +25,7 @@ use crate::sessions::{SessionKey, error};
 use crate::store_ops::{AttributeEntry, AttributeLimits, AttributeOwner, StoreAnswer, StoreOp};
 use crate::stores::PendingStore;
 use crate::timers::Timer;
+use crate::{AppSettings, Hub};
 
 /// How often attributes without an owner are looked for. Smaller costs a store read each time.
 const SWEEP_MS: u64 = 10_000;
@@ -399,8 +399,19 @@ impl Hub {
 
     pub(crate) fn sweep_attributes(&mut self, out: &mut dyn Sink) {
         self.timers.set(self.now.mono_ms + SWEEP_MS, Timer::Sweep);
-        let keep_ms = tidings_wire::limits::CHANNEL_ATTRIBUTES_KEEP_MS;
-        self.list_owners(self.now.unix_ms.saturating_sub(keep_ms), None, out);
+        let keeps = self.config.apps.listed.values();
+        let keeps = keeps.map(|app| app.settings.channel_attributes_keep_ms);
+        let shortest_ms = keeps.min().unwrap_or(u64::MAX);
+        let shortest_ms = shortest_ms.min(AppSettings::default().channel_attributes_keep_ms);
+        self.list_owners(self.now.unix_ms.saturating_sub(shortest_ms), None, out);
+    }
+
+    /// Attributes of this app that nobody has touched since are over, if their owner is not there.
+    fn over_before(&self, app: &AppId) -> u64 {
+        let listed = self.config.apps.listed.get(app);
+        let settings = listed.map(|app| app.settings).unwrap_or_default();
+        let keep_ms = settings.channel_attributes_keep_ms;
+        self.now.unix_ms.saturating_sub(keep_ms)
     }
 
     fn list_owners(
@@ -429,6 +440,7 @@ impl Hub {
         for owner in owners {
             match owner {
                 AttributeOwner::User(user) => {
+                    let touched_before = self.over_before(&user.app);
                     if self.users.contains_key(&user) {
                         let owner = AttributeOwner::User(user);
                         self.settle_owner(owner, true, touched_before, out);
@@ -442,6 +454,7 @@ impl Hub {
                     self.ask(Topic::User(user), Question::Presence, pending, out);
                 }
                 AttributeOwner::Channel(channel) => {
+                    let touched_before = self.over_before(&channel.app);
                     if self.channels.contains_key(&channel) {
                         let owner = AttributeOwner::Channel(channel);
                         self.settle_owner(owner, true, touched_before, out);
