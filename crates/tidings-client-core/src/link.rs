@@ -2,14 +2,13 @@
 
 use tidings_wire::codes::Outcome;
 use tidings_wire::limits::LOGIN_TIMEOUT_MS;
-use tidings_wire::proto::{Login, Resume, client_message};
+use tidings_wire::proto::{Login, Ping, Resume, client_message};
 
 use crate::backoff::GOOD_CONNECTION_MS;
-use crate::call::{Answer, Call, CallError};
+use crate::call::{Answer, CallError};
 use crate::close::{BACKOFF, Retry, Verdict, verdict};
 use crate::event::{ClientEvent, ConnectionReason, ConnectionState, GapCause};
 use crate::machine::{Backlog, Client, ConnectionId, Output};
-use crate::session::{Origin, Request};
 
 /// How long an attempt of a login may take: three fit into the 12 s. Larger: fewer tries; smaller:
 /// a slow network never gets through.
@@ -354,7 +353,7 @@ impl Client {
         self.fail_login(ConnectionReason::LoginTimeout, error, out);
     }
 
-    /// The device has woken up: a wait is cut short, a link is checked with a small request.
+    /// The device has woken up: a wait is cut short, a link is checked with a ping.
     pub(crate) fn handle_wake(&mut self, now_ms: u64) {
         if self.retry_at_ms.is_some() {
             self.retry_at_ms = Some(now_ms);
@@ -368,11 +367,7 @@ impl Client {
             && now_ms.saturating_sub(*heard_ms) > FRESH_MS
         {
             *probe_until_ms = Some(now_ms + PING_SLACK_MS);
-            let call = Call::QueryPresenceSubscriptions;
-            self.first.push_back(Request {
-                call,
-                origin: Origin::Own,
-            });
+            self.unwritten.push(client_message::Kind::Ping(Ping {}));
         }
     }
 

@@ -181,6 +181,7 @@ impl Client {
             | Kind::Resumed(_)
             | Kind::Refused(_)
             | Kind::Ping(_)
+            | Kind::Pong(_)
             | Kind::Skip(_) => {}
         }
     }
@@ -309,10 +310,6 @@ impl Client {
     ) {
         if request.call == Call::Logout {
             self.end(ConnectionState::Disconnected, ConnectionReason::Logout, out);
-            return;
-        }
-        if request.call == Call::QueryPresenceSubscriptions {
-            // A check of the link: that something came is all.
             return;
         }
         match (&request.call, result) {

@@ -355,7 +355,7 @@ fn a_wake_up_checks_a_quiet_link_and_cuts_waits_short() {
     world.pass(500);
     assert_eq!(world.input(Input::Wake), [""; 0], "heard just now");
     world.pass(5_000);
-    assert_eq!(world.input(Input::Wake), ["send 1 1:subscriptions"]);
+    assert_eq!(world.input(Input::Wake), ["send 1 ping"]);
     let trace = world.pass(4_000);
     assert_eq!(
         trace[..2],
@@ -380,11 +380,12 @@ fn a_wake_up_checks_a_quiet_link_and_cuts_waits_short() {
 
 #[test]
 fn an_answered_check_leaves_the_link_alone() {
+    use tidings_wire::proto::{Pong, server_message::Kind};
     let mut world = World::logged_in();
     world.pass(5_000);
     world.input(Input::Wake);
-    assert_eq!(world.say(1, vec![users(1, "")]), [""; 0]);
-    assert_eq!(world.pass_untimed(5_000), ["send 1 confirm 1"]);
+    assert_eq!(world.say(1, vec![Kind::Pong(Pong {})]), [""; 0]);
+    assert_eq!(world.pass_untimed(5_000), [""; 0], "nothing is numbered");
 }
 
 #[test]

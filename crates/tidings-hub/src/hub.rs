@@ -7,7 +7,9 @@ use slotmap::SlotMap;
 use tidings_wire::codes::CloseCode;
 use tidings_wire::frame::encode_server;
 use tidings_wire::limits::LOGIN_WAIT_MS;
-use tidings_wire::proto::{ClientFrame, ClientMessage, Ping, client_message, server_message::Kind};
+use tidings_wire::proto::{
+    ClientFrame, ClientMessage, Ping, Pong, client_message, server_message::Kind,
+};
 
 use crate::asks::Asks;
 use crate::bus_ops::{BusInput, Publication, Question, Topic};
@@ -60,6 +62,8 @@ pub struct Hub {
     pub(crate) is_draining: bool,
     /// The one ping frame.
     pub(crate) ping: Bytes,
+    /// The one pong frame.
+    pong: Bytes,
 }
 
 /// Sizes of a hub, for its operator.
@@ -102,6 +106,7 @@ impl Hub {
             logins: 0,
             is_draining: false,
             ping: encode_server(Kind::Ping(Ping {})),
+            pong: encode_server(Kind::Pong(Pong {})),
             hasher,
             config,
         }
@@ -243,6 +248,11 @@ impl Hub {
                 self.handle_request(*key, connection, request, out);
             }
             (Connection::Serving(_), Some(Kind::Pong(_))) => {}
+            // Bound: the connection's queue; a client that pings and does not read is dropped.
+            (Connection::Serving(_), Some(Kind::Ping(_))) => {
+                let frame = self.pong.clone();
+                out.emit(Effect::Send { connection, frame });
+            }
             // Nothing but login and resume is processed before login; no second login after it; a kind
             // that is not known cannot be ignored, since its sender waits for something.
             _ => self.handle_protocol_error(connection, out),

@@ -15,7 +15,8 @@ use tidings_wire::proto::reply::Result as Outcome;
 use tidings_wire::proto::request::Call;
 use tidings_wire::proto::server_message::Kind;
 use tidings_wire::proto::{
-    Done, GetMembers, Join, Message, PeerSent, Resume, SendToChannel, SendToPeer, client_message,
+    Done, GetMembers, Join, Message, PeerSent, Ping, Pong, Resume, SendToChannel, SendToPeer,
+    client_message,
 };
 use tidings_wire::ws::Opcode;
 
@@ -31,6 +32,27 @@ fn pings_are_answered_with_their_payload() {
     let mut alice = Client::login(server.address(), "alice");
     alice.send(Opcode::Ping, b"are you there");
     assert_eq!(alice.next(), Seen::Pong(b"are you there".to_vec()));
+}
+
+#[test]
+fn a_client_that_wonders_is_answered_without_a_number_and_beyond_every_rate() {
+    let server = start();
+    let mut alice = Client::login(server.address(), "alice");
+    let numbered = alice.numbered();
+    // More than any rate of calls allows at once.
+    for _ in 0..200 {
+        alice.send_message(client_message::Kind::Ping(Ping {}));
+        assert_eq!(alice.next(), Seen::Message(Kind::Pong(Pong {})));
+    }
+    assert_eq!(alice.numbered(), numbered);
+}
+
+#[test]
+fn a_ping_before_the_login_is_no_greeting() {
+    let server = start();
+    let mut nobody = Client::connect(server.address());
+    nobody.send_message(client_message::Kind::Ping(Ping {}));
+    assert_eq!(nobody.closed(), (Some(4016), "protocol_error".into()));
 }
 
 #[test]

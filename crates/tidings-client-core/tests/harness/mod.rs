@@ -367,6 +367,7 @@ fn render_frame(payload: &[u8]) -> String {
                 if resume.token.is_empty() { "" } else { " " },
                 resume.token
             ),
+            client_message::Kind::Ping(_) => "ping".to_owned(),
             client_message::Kind::Pong(_) => "pong".to_owned(),
             client_message::Kind::Request(request) => {
                 format!(

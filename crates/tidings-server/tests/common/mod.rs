@@ -287,7 +287,12 @@ impl<S: Read + Write> Client<S> {
 fn is_numbered(kind: &Kind) -> bool {
     !matches!(
         kind,
-        Kind::Welcome(_) | Kind::Resumed(_) | Kind::Refused(_) | Kind::Ping(_) | Kind::Skip(_)
+        Kind::Welcome(_)
+            | Kind::Resumed(_)
+            | Kind::Refused(_)
+            | Kind::Ping(_)
+            | Kind::Pong(_)
+            | Kind::Skip(_)
     )
 }
 

@@ -11,7 +11,7 @@ pub struct ClientFrame {
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct ClientMessage {
-    #[prost(oneof = "client_message::Kind", tags = "1, 2, 3, 4")]
+    #[prost(oneof = "client_message::Kind", tags = "1, 2, 3, 4, 5")]
     pub kind: ::core::option::Option<client_message::Kind>,
 }
 /// Nested message and enum types in `ClientMessage`.
@@ -28,6 +28,9 @@ pub mod client_message {
         Pong(super::Pong),
         #[prost(message, tag = "4")]
         Request(super::Request),
+        /// Asks for a Pong, to find out whether the connection is alive. Costs no rate.
+        #[prost(message, tag = "5")]
+        Ping(super::Ping),
     }
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -64,6 +67,7 @@ pub struct Resume {
     #[prost(string, tag = "6")]
     pub token: ::prost::alloc::string::String,
 }
+/// The answer to a Ping, in either direction.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Pong {}
 /// A call. Numbered by the client from 1 per session, without gaps.
@@ -391,7 +395,7 @@ pub struct ServerFrame {
 pub struct ServerMessage {
     #[prost(
         oneof = "server_message::Kind",
-        tags = "1, 2, 3, 4, 5, 16, 17, 18, 19, 20, 21, 22, 23, 24, 32, 25, 26, 27, 28, 29"
+        tags = "1, 2, 3, 4, 5, 6, 16, 17, 18, 19, 20, 21, 22, 23, 24, 32, 25, 26, 27, 28, 29"
     )]
     pub kind: ::core::option::Option<server_message::Kind>,
 }
@@ -410,6 +414,9 @@ pub mod server_message {
         Ping(super::Ping),
         #[prost(message, tag = "5")]
         Skip(super::Skip),
+        /// Answer to Ping, at once.
+        #[prost(message, tag = "6")]
+        Pong(super::Pong),
         /// Numbered.
         #[prost(message, tag = "16")]
         Reply(super::Reply),
@@ -490,7 +497,7 @@ pub struct Refused {
     #[prost(message, optional, tag = "1")]
     pub error: ::core::option::Option<Error>,
 }
-/// Please answer with Pong.
+/// Please answer with Pong. In either direction.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Ping {}
 /// The next `count` server sequences will never be sent. The client raises the gaps, then adds `count`.

@@ -15,7 +15,6 @@ export type Purpose =
   | 'restorePresence'
   | 'undoJoin'
   | 'members'
-  | 'probe'
   | 'invitation'
   | 'logout';
 

@@ -203,8 +203,7 @@ export class Machine {
     this.#link.retryNow(this.#now);
     this.#handleTimer();
     if (this.#link.phase !== 'live' || !this.#link.startProbe(this.#now)) return;
-    // There is no ping from the client's side: the cheapest call makes the server answer.
-    this.#calls.addOwn('probe', { is: 'queryPresenceSubscriptions', value: {} });
+    this.#out.message({ is: 'ping', value: {} });
   }
 
   // ------------------------------------------------------------------ time

@@ -128,7 +128,7 @@ export const Request = /* @__PURE__ */ message({
   }),
 });
 export const ClientMessage = /* @__PURE__ */ message({
-  kind: oneof({ login: [1, Login], resume: [2, Resume], pong: [3, Empty], request: [4, Request] }),
+  kind: oneof({ login: [1, Login], resume: [2, Resume], pong: [3, Empty], request: [4, Request], ping: [5, Empty] }),
 });
 export const ClientFrame = /* @__PURE__ */ message({
   messages: many(1, ClientMessage),
@@ -263,6 +263,7 @@ export const ServerMessage = /* @__PURE__ */ message({
     refused: [3, Refused],
     ping: [4, Empty],
     skip: [5, Skip],
+    pong: [6, Empty],
     reply: [16, Reply],
     peerMessage: [17, PeerMessage],
     channelMessage: [18, ChannelMessage],

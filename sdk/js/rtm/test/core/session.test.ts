@@ -390,15 +390,27 @@ describe('wake-ups', () => {
   it('ask for a sign of life and take silence for a loss', async () => {
     const { world, take } = await makeLoggedIn();
     world.answer = () => undefined;
+    const pings = () => world.connection.messages.filter(({ is }) => is === 'ping').length;
     world.wake();
-    expect(names(world.connection)).toEqual([]);
+    expect(pings()).toBe(0);
     await world.advance(2_000);
     world.wake();
     world.wake();
-    expect(names(world.connection)).toEqual(['queryPresenceSubscriptions']);
+    expect(pings()).toBe(1);
+    expect(names(world.connection)).toEqual([]);
     world.network = 'silent';
     await world.advance(4_000);
     expect(take()).toEqual([['ConnectionStateChanged', 'RECONNECTING', 'INTERRUPTED']]);
+  });
+
+  it('leave a link alone that answers', async () => {
+    const { world, take } = await makeLoggedIn();
+    await world.advance(2_000);
+    world.wake();
+    await world.advance(10_000);
+    expect(take()).toEqual([]);
+    expect(world.connections).toHaveLength(1);
+    expect(world.connection.confirms).toEqual([]);
   });
 
   it('end the wait for the next attempt', async () => {

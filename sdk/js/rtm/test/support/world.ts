@@ -234,6 +234,8 @@ export const friendly: Answer = (message, connection) => {
       return [{ is: 'resumed', value: { secret: secretOf(2), cseq: highestCseq(connection) } }];
     case 'request':
       return [reply(message.value.cseq, usual(message.value))];
+    case 'ping':
+      return [{ is: 'pong', value: {} }];
     case 'pong':
       return undefined;
   }
