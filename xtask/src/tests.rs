@@ -70,7 +70,9 @@ pub(crate) fn sim(args: &[String]) -> Result<()> {
 
 fn javascript() -> Result<()> {
     run("sdk/js/rtm", "npm", &["run", "check"])?;
-    run("sdk/js/rtm", "npm", &["test"])
+    run("sdk/js/rtm", "npm", &["test"])?;
+    // The guide's sample, moved over by the guide.
+    run("docs/guide", "npm", &["test"])
 }
 
 fn browser() -> Result<()> {

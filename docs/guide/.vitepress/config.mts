@@ -12,6 +12,7 @@ export default defineConfig({
   // Pages are addressed as they lie in the folder; a link that leads nowhere fails the build.
   ignoreDeadLinks: [/^https?:\/\/(127\.0\.0\.1|localhost)/, /^\/(demo|sdk)\b/],
   head: [['link', { rel: 'icon', type: 'image/svg+xml', href: '/docs/mark.svg' }]],
+  markdown: { theme: { light: 'github-light-high-contrast', dark: 'github-dark-high-contrast' } },
   themeConfig: {
     logo: '/mark.svg',
     search: { provider: 'local' },
