@@ -203,6 +203,7 @@ fn at_most_256_requests_are_open() {
     );
 }
 
+// proves: rtm-2.1-join-timeout
 #[test]
 fn a_call_times_out_after_10_s_and_keeps_its_number() {
     let mut world = World::logged_in();
@@ -228,6 +229,7 @@ fn a_call_times_out_after_10_s_and_keeps_its_number() {
     );
 }
 
+// proves: rtm-2.1-held, rtm-3.3-wait
 #[test]
 fn calls_wait_for_the_link_10_s_and_are_bounded_in_number_and_bytes() {
     let mut world = World::logged_in();
@@ -272,6 +274,7 @@ fn large_calls_are_written_in_frames_below_64_kib() {
     assert_eq!(trace.len(), 5, "one of them per frame");
 }
 
+// proves: rtm-3.3-once
 #[test]
 fn duplicates_of_peer_messages_are_confirmed_and_dropped() {
     let mut world = World::logged_in();
@@ -293,6 +296,7 @@ fn duplicates_of_peer_messages_are_confirmed_and_dropped() {
     }
 }
 
+// proves: rtm-3.3-once, rtm-8-offline
 #[test]
 fn what_was_raised_stays_raised_in_a_new_session_and_after_a_new_login() {
     let mut world = World::logged_in();
@@ -334,6 +338,7 @@ fn a_refused_resume_falls_back_to_a_login_on_the_same_connection() {
     }
 }
 
+// proves: rtm-5.4-reconnect-order, rtm-3.3-attributes, rtm-3.3-subscriptions, rtm-2.10-restored
 #[test]
 fn a_new_session_has_attributes_first_then_channels_then_subscriptions_then_calls() {
     let mut world = World::logged_in();
@@ -558,6 +563,7 @@ fn members_are_compared_with_the_list_that_the_application_saw() {
     );
 }
 
+// proves: rtm-2.10-reconnect
 #[test]
 fn restored_subscriptions_tell_only_what_changed() {
     use PresenceState::{Offline, Online};
@@ -575,6 +581,7 @@ fn restored_subscriptions_tell_only_what_changed() {
     assert_eq!(trace, ["presence [(\"carol\", Offline)]"]);
 }
 
+// proves: rtm-3.3-attributes
 #[test]
 fn a_user_who_was_gone_writes_its_attributes_again() {
     let mut world = World::logged_in();

@@ -6,6 +6,7 @@ use harness::*;
 use tidings_client_core::{Backlog, ConnectionState, Input};
 use tidings_wire::codes::Outcome;
 
+// proves: rtm-2.5-events, rtm-3.1-login, rtm-3.1-accepted
 #[test]
 fn a_login_is_connecting_at_once_and_connected_before_it_resolves() {
     let mut world = World::new();
@@ -18,6 +19,7 @@ fn a_login_is_connecting_at_once_and_connected_before_it_resolves() {
     assert_eq!(world.client.state(), ConnectionState::Connected);
 }
 
+// proves: rtm-2.3-login
 #[test]
 fn checks_before_a_login_come_in_the_documented_order() {
     let mut world = World::new();
@@ -30,6 +32,7 @@ fn checks_before_a_login_come_in_the_documented_order() {
     assert_eq!(world.login(), ["answer 5 error AlreadyLoggedIn"]);
 }
 
+// proves: rtm-3.1-refused, rtm-2.5-failed
 #[test]
 fn a_refused_login_ends_at_once_and_nothing_retries_it() {
     for outcome in [
@@ -50,6 +53,7 @@ fn a_refused_login_ends_at_once_and_nothing_retries_it() {
     }
 }
 
+// proves: rtm-3.1-timeout, rtm-2.1-login-timeout
 #[test]
 fn a_login_tries_several_times_within_12_s_and_then_times_out() {
     let mut world = World::new();
@@ -88,6 +92,7 @@ fn an_overloaded_server_is_asked_again_within_its_hint_and_twice_it() {
     assert_eq!(world.pass_untimed(1_001), ["open 2"]);
 }
 
+// proves: rtm-2.6-connecting, rtm-3.1-logout-connecting
 #[test]
 fn a_logout_during_the_login_gives_one_event_and_rejects_the_login() {
     let mut world = World::new();
@@ -105,6 +110,7 @@ fn a_logout_during_the_login_gives_one_event_and_rejects_the_login() {
     assert_eq!(world.pass(60_000), [""; 0], "nothing late");
 }
 
+// proves: rtm-2.3-logged-in, rtm-2.6-disconnected
 #[test]
 fn calls_and_logouts_without_a_login_are_refused() {
     let mut world = World::new();
@@ -172,6 +178,7 @@ fn a_logout_without_a_link_is_done_when_the_interruption_would_show() {
     assert_eq!(world.client.state(), ConnectionState::Disconnected);
 }
 
+// proves: rtm-3.2-short
 #[test]
 fn an_interruption_below_4_s_is_not_shown() {
     let mut world = World::logged_in();
@@ -180,6 +187,7 @@ fn an_interruption_below_4_s_is_not_shown() {
     assert_eq!(world.say(2, vec![resumed(0, "secret-2")]), [""; 0]);
 }
 
+// proves: rtm-3.1-for-ever, rtm-3.1-interrupted
 #[test]
 fn an_interruption_of_4_s_is_reconnecting_and_stays_for_ever() {
     let mut world = World::logged_in();
@@ -201,6 +209,7 @@ fn an_interruption_of_4_s_is_reconnecting_and_stays_for_ever() {
     );
 }
 
+// proves: rtm-3.1-back
 #[test]
 fn a_link_that_comes_back_is_connected_again() {
     let mut world = World::logged_in();
@@ -212,6 +221,7 @@ fn a_link_that_comes_back_is_connected_again() {
     );
 }
 
+// proves: rtm-3.1-banned, rtm-3.1-remote-login, rtm-3.1-token-expired
 #[test]
 fn each_close_code_does_what_its_row_says() {
     // Code, wait until the next attempt at least and at most, expected trace of the close itself.
@@ -300,6 +310,7 @@ fn protocol_errors_begin_a_new_session_at_most_three_times() {
     assert_eq!(world.closed(4, 4016), ["DISCONNECTED LOGIN_FAILURE"]);
 }
 
+// proves: rtm-3.4-no-auto, rtm-3.1-calls-aborted, rtm-3.1-login-aborted
 #[test]
 fn an_aborted_client_does_nothing_by_itself_until_a_logout() {
     let mut world = World::logged_in();
@@ -315,6 +326,7 @@ fn an_aborted_client_does_nothing_by_itself_until_a_logout() {
     assert_eq!(world.logout(), ["DISCONNECTED LOGOUT", "answer 5 done"]);
 }
 
+// proves: rtm-3.1-banned, rtm-3.1-remote-login, rtm-3.4-away
 #[test]
 fn a_session_taken_over_while_away_is_aborted_when_the_resume_is_refused() {
     for (outcome, state) in [
@@ -339,6 +351,7 @@ fn a_silent_link_is_lost_after_heartbeat_and_4_s_and_shown_at_once() {
     );
 }
 
+// proves: rtm-3.5-no-page-timer
 #[test]
 fn pings_keep_the_link_and_are_answered_at_once() {
     use tidings_wire::proto::{Ping, server_message::Kind};
@@ -349,6 +362,7 @@ fn pings_keep_the_link_and_are_answered_at_once() {
     }
 }
 
+// proves: rtm-3.5-wake-up
 #[test]
 fn a_wake_up_checks_a_quiet_link_and_cuts_waits_short() {
     let mut world = World::logged_in();
@@ -417,6 +431,7 @@ fn with_a_full_backlog_nothing_is_confirmed_and_a_lost_link_stays_down() {
     assert_eq!(world.opened(2), ["send 2 resume secret-1 from 1"]);
 }
 
+// proves: rtm-3.1-token-reconnecting, rtm-7.3-reconnecting, rtm-7.4-reconnecting
 #[test]
 fn a_token_that_ends_while_away_is_told_once_and_a_new_one_lets_the_client_go_on() {
     let mut world = World::logged_in();
@@ -451,6 +466,7 @@ fn a_renewed_token_is_sent_and_used_from_then_on() {
     assert_eq!(trace, ["send 2 login alice/token-2"]);
 }
 
+// proves: rtm-2.17-no-tokens
 #[test]
 fn no_log_shows_a_secret_or_a_token() {
     let world = World::logged_in();

@@ -251,6 +251,7 @@ mod tests {
             .collect()
     }
 
+    // proves: rtm-3.3-peer
     #[test]
     fn what_is_not_confirmed_is_replayed_in_order() {
         let mut outbox = Outbox::default();
@@ -267,6 +268,7 @@ mod tests {
         assert!(!outbox.confirm(6), "nobody confirms what was not sent");
     }
 
+    // proves: rtm-8-flapping
     #[test]
     fn the_bound_drops_the_oldest_and_says_so_in_their_place() {
         let mut outbox = Outbox::default();

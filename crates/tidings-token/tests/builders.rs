@@ -31,6 +31,7 @@ fn signaling_tokens_are_those_of_the_public_builders() {
     }
 }
 
+// proves: rtm-7.2-both
 #[test]
 fn tokens_006_are_those_of_the_public_builders() {
     let (salt, end) = (0x1f9a_dd37, 1_700_086_400);
@@ -87,6 +88,7 @@ fn expect_007(name: &str, issued_at_unix_s: u32, lifetime_s: u32, salt: u32, lis
     );
 }
 
+// proves: rtm-7.2-both
 #[test]
 fn tokens_007_are_those_of_the_public_builders_once_inflated() {
     let (now, salt) = (1_700_000_000, 12_345_679);

@@ -8,6 +8,8 @@ use tidings_token::{
     Resource, Rights, Service, build_006, build_007, build_signaling, check,
 };
 
+// proves: rtm-7.2-006-layout, rtm-7.2-006-right, rtm-7.2-006-24h, rtm-7.2-007-layout, rtm-7.2-007-right
+// proves: rtm-7.2-007-expire, rtm-7.2-cap, rtm-7.2-future, rtm-7.1-other-app, rtm-7.1-legacy
 #[test]
 fn every_vector_gives_its_result() {
     let mut wrong = Vec::new();
@@ -88,6 +90,7 @@ fn both_certificates_are_tried_and_the_one_that_signed_is_named() {
     }
 }
 
+// proves: rtm-7.2-both, rtm-7.1-legacy
 #[test]
 fn each_door_takes_its_formats() {
     let signaling = build_signaling(APP, CERTIFICATE, "alice", NOW + 60).expect("good inputs");
@@ -116,6 +119,7 @@ fn each_door_takes_its_formats() {
     }
 }
 
+// proves: rtm-7.1-legacy
 #[test]
 fn the_debugging_word_opens_the_legacy_door_only_where_switched_on() {
     let keys = AppKeys {
@@ -140,6 +144,7 @@ fn the_debugging_word_opens_the_legacy_door_only_where_switched_on() {
     assert_eq!(ask(Door::Rest, &on), Err(Flaw::DebugWord.into()));
 }
 
+// proves: rtm-8-token-text
 #[test]
 fn a_refusal_says_precisely_what_did_not_fit() {
     let cases = [
@@ -261,6 +266,7 @@ fn permissions_of_a_vector_are_read() {
     assert_eq!(granted.rights, Rights::Rtm2(Permissions::new()));
 }
 
+// proves: rtm-7.2-cap, rtm-7.2-future
 #[test]
 fn switches_and_limits_of_the_policy_have_their_effect() {
     let base = Policy::default;
@@ -387,6 +393,7 @@ fn switches_and_limits_of_the_policy_have_their_effect() {
     }
 }
 
+// proves: rtm-7.2-007-expire
 #[test]
 fn the_end_of_time_does_not_overflow() {
     let far = Policy {

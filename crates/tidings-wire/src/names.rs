@@ -152,6 +152,7 @@ name!(
 mod tests {
     use super::*;
 
+    // proves: rtm-2.2-set, rtm-2.2-control
     #[test]
     fn the_identifier_set_is_the_documented_one() {
         let allowed = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789 \
@@ -173,6 +174,7 @@ mod tests {
         ));
     }
 
+    // proves: rtm-2.2-length, rtm-2.2-null, rtm-2.2-spaces
     #[test]
     fn lengths_and_the_literal_null() {
         assert_eq!(UserId::parse(""), Err(NameError::Empty));
@@ -186,6 +188,7 @@ mod tests {
         assert!(ChannelName::parse(" a ").is_ok());
     }
 
+    // proves: rtm-2.1-app-id
     #[test]
     fn an_app_id_is_32_letters_or_digits() {
         assert!(AppId::parse(&"a".repeat(32)).is_ok());

@@ -49,6 +49,7 @@ mod tests {
         window_ms: 3000,
     };
 
+    // proves: rtm-2.1-bucket
     #[test]
     fn a_full_burst_passes_and_the_next_call_waits() {
         let mut bucket = Bucket::default();
@@ -96,6 +97,7 @@ mod tests {
         );
     }
 
+    // proves: rtm-2.1-bucket
     #[test]
     fn zero_calls_means_unlimited() {
         let mut bucket = Bucket::default();

@@ -2,6 +2,7 @@
 //!
 //! - In a scenario: lines `# proves: ID, ID`.
 //! - In Rust: lines `// proves: ID, ID` directly above a test, among its comments and attributes.
+//!   A case of a contract suite (`src/contract/`), which every implementation runs, is a test as well.
 //! - In TypeScript and JavaScript: the same directly above an `it(…)` or `test(…)`.
 //!
 //! A marker that stands anywhere else is a problem: it would claim what nothing proves.
@@ -76,11 +77,8 @@ fn read(path: &str, text: &str, found: &mut Found) {
     if path.ends_with(".txt") {
         return read_scenario(path, text, found);
     }
-    let test_name = if path.ends_with(".rs") {
-        rust_test
-    } else {
-        script_test
-    };
+    let is_rust = path.ends_with(".rs");
+    let is_contract = path.contains("/src/contract/");
     let mut lines = text.lines().enumerate().peekable();
     while let Some((at, line)) = lines.next() {
         let Some(ids) = marker(line, "// proves:") else {
@@ -96,7 +94,12 @@ fn read(path: &str, text: &str, found: &mut Found) {
             lines.next();
         }
         let below = lines.clone().map(|(_, line)| line.trim());
-        match test_name(below) {
+        let name = match (is_rust, is_contract) {
+            (true, true) => contract_case(below),
+            (true, false) => rust_test(below),
+            (false, _) => script_test(below),
+        };
+        match name {
             Some(name) => {
                 let proof = Proof {
                     path: path.to_owned(),
@@ -153,6 +156,13 @@ fn rust_test<'a>(lines: impl Iterator<Item = &'a str>) -> Option<String> {
         }
     }
     None
+}
+
+/// A case of a contract suite: a public function that is given a subject.
+fn contract_case<'a>(mut lines: impl Iterator<Item = &'a str>) -> Option<String> {
+    let line = lines.find(|line| !line.starts_with("//"))?;
+    let (name, arguments) = line.strip_prefix("pub fn ")?.split_once('(')?;
+    arguments.contains("dyn Subject").then(|| name.to_owned())
 }
 
 /// The same in a script: comments, then `it('name'`, `it.each(…)('name'` or `test(…`; the name may be on a later line.

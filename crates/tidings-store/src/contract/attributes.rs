@@ -13,6 +13,7 @@ fn stamped(key: &str, value: &str, by: &str, updated_ts: u64) -> AttributeEntry 
     }
 }
 
+// proves: rtm-5.2-kinds, rtm-5.2-stamps
 /// A set replaces everything; all its entries are new.
 pub fn attributes_are_set_as_a_whole(store: &mut dyn Subject) {
     let room = of_channel("room");
@@ -34,6 +35,7 @@ pub fn attributes_are_set_as_a_whole(store: &mut dyn Subject) {
     assert_eq!(store.attributes(&room), expected);
 }
 
+// proves: rtm-5.2-kinds, rtm-5.2-stamps
 /// A merge stamps the named keys, also those with an unchanged value, and leaves the others.
 pub fn attributes_are_merged_by_key(store: &mut dyn Subject) {
     let room = of_channel("room");
@@ -60,6 +62,7 @@ pub fn attributes_are_merged_by_key(store: &mut dyn Subject) {
     assert_eq!(answer, StoreAnswer::Attributes(expected));
 }
 
+// proves: rtm-5.2-kinds, rtm-2.11-missing-keys
 /// Missing keys are no error; the others keep their stamps.
 pub fn attributes_are_deleted_by_key(store: &mut dyn Subject) {
     let room = of_channel("room");
@@ -89,6 +92,7 @@ pub fn attributes_are_deleted_by_key(store: &mut dyn Subject) {
     );
 }
 
+// proves: rtm-5.2-kinds
 /// A clear ignores its entries; so does a set of none.
 pub fn attributes_are_cleared(store: &mut dyn Subject) {
     let alice = of_user("alice");
@@ -129,6 +133,7 @@ pub fn of_two_entries_with_one_key_the_later_counts(store: &mut dyn Subject) {
     }
 }
 
+// proves: rtm-5.2-over, rtm-2.1-merged
 /// A write whose result is over a bound changes nothing and says what there would have been.
 pub fn bounds_of_attributes_are_those_of_the_result(store: &mut dyn Subject) {
     let room = of_channel("room");

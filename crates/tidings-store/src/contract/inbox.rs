@@ -191,6 +191,7 @@ pub fn a_message_is_removed_by_its_id(store: &mut dyn Subject) {
     assert_eq!(store.inbox(&alice).1, NO_LOSSES);
 }
 
+// proves: rtm-4.3-200
 /// The newest `messages_max` messages stay, what went is counted.
 pub fn the_oldest_message_gives_way_to_the_count(store: &mut dyn Subject) {
     let alice = user("alice");
@@ -286,6 +287,7 @@ pub fn a_message_that_never_fits_is_refused(store: &mut dyn Subject) {
     assert_eq!(store.append(&alice, message(3, 5, "next"), WIDE), 2);
 }
 
+// proves: rtm-4.3-7-days
 /// Messages at least `age_ms` older than the new one go and are counted.
 pub fn an_append_expires_by_age(store: &mut dyn Subject) {
     let alice = user("alice");
@@ -326,6 +328,7 @@ pub fn an_append_expires_by_age(store: &mut dyn Subject) {
     assert_eq!(store.inbox(&alice), (numbered(&[(5, "e")]), losses));
 }
 
+// proves: rtm-4.3-7-days
 /// Messages stamped before the given time go and are counted, those stamped at it stay.
 pub fn a_read_expires_by_time(store: &mut dyn Subject) {
     let alice = user("alice");

@@ -12,6 +12,7 @@ const channel: Public.RtmChannel = client.createChannel('room');
 const invitation: Public.LocalInvitation = client.createLocalInvitation('bob');
 
 describe('exports', () => {
+  // proves: rtm-1.2-enums, rtm-1.3-values
   it('every member of an enum is its name', () => {
     const sizes: Record<string, number> = {
       ConnectionState: 5,
@@ -32,6 +33,8 @@ describe('exports', () => {
     }
   });
 
+  // proves: rtm-1.2-log-filters, rtm-1.2-end-call-prefix, rtm-1.2-process-id, rtm-1.2-parameters
+  // proves: rtm-1.4-log-filter
   it('constants', () => {
     const filter = (...on: string[]) =>
       Object.fromEntries(['error', 'warn', 'info', 'track', 'debug'].map((name) => [name, on.includes(name)]));
@@ -65,6 +68,7 @@ describe('exports', () => {
     expect(Object.keys(errorCodes)).toHaveLength(108);
   });
 
+  // proves: rtm-1.2-set-area, rtm-2.17-area-checked
   it('setArea checks the areas', () => {
     expect(api.setArea({ areaCodes: ['GLOBAL', 'ASIA'], excludedArea: 'CHINA' })).toBeUndefined();
     for (const areaCodes of [['MARS'], [], 'GLOBAL', undefined, [null]]) {
@@ -77,6 +81,7 @@ describe('exports', () => {
 });
 
 describe('objects', () => {
+  // proves: rtm-1.5-methods, rtm-1.6-members, rtm-1.9-methods, rtm-1.6-new-object, rtm-1.5-connection-state
   it('every public method exists on the object', () => {
     const methods = {
       client: [
@@ -107,11 +112,13 @@ describe('objects', () => {
     expect(client.createChannel('room')).not.toBe(channel);
   });
 
+  // proves: rtm-2.17-config
   it('settings are taken and answer nothing', () => {
     expect(client.setParameters({ enableLogUpload: false })).toBeUndefined();
     expect(client.updateConfig({ logFilter: AgoraRTM.LOG_FILTER_OFF, enableCloudProxy: true })).toBeUndefined();
   });
 
+  // proves: rtm-2.17-endpoint
   it('a new endpoint is for the next login', async () => {
     const { client: other, world } = makeClient();
     other.updateConfig({ endpoint: 'https://elsewhere/base' });
@@ -119,6 +126,7 @@ describe('objects', () => {
     expect(world.connection.url).toBe('wss://elsewhere/base/rtm');
   });
 
+  // proves: rtm-1.10-object, rtm-1.10-local, rtm-1.10-name-argument, rtm-1.10-text
   it('an error has its own name, code, message, serverCode and originalError', () => {
     try {
       client.createChannel('');

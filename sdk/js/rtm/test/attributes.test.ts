@@ -34,10 +34,13 @@ describe.each(WRITES)('%s', (_, write, totalMax) => {
     ['a bad key and a long value', { '': 'x', a: 'x'.repeat(9_000) }, 3],
     ['a total of one byte too many', { ...numbered(totalMax / 4_096 - 1, 'x'.repeat(4_092)), last: 'x'.repeat(4_093) }, 4],
   ];
+  // proves: rtm-2.3-attribute-writes, rtm-2.1-key, rtm-2.1-value, rtm-2.1-entries, rtm-2.1-user-total
+  // proves: rtm-2.1-channel-total, rtm-2.11-empty, rtm-2.11-text-only, rtm-2.1-utf8
   it.each(wrong)('%s: the code comes before 102', async (__, map, code) => {
     expect(await codeOf(write(makeClient().client, map))).toBe(code);
   });
 
+  // proves: rtm-2.1-key, rtm-2.1-value, rtm-2.1-entries, rtm-2.1-user-total, rtm-2.1-channel-total
   it('what is just possible is sent', async () => {
     expect(await codeOf(write(makeClient().client, { a: 'x' }))).toBe(102);
     const { client, world } = await makeLoggedIn();
@@ -54,6 +57,7 @@ describe('deletions', () => {
     ['deleteLocalUserAttributesByKeys', (client, keys) => client.deleteLocalUserAttributesByKeys(any(keys))],
     ['deleteChannelAttributesByKeys', (client, keys) => client.deleteChannelAttributesByKeys('room', any(keys))],
   ];
+  // proves: rtm-2.3-deletes, rtm-1.10-name-status
   it.each(deletions)('%s: keys, then login', async (_, remove) => {
     const { client } = makeClient();
     for (const keys of [undefined, null, 'a', {}, [''], [1], ['a', null]]) {
@@ -66,6 +70,7 @@ describe('deletions', () => {
     await remove((await makeLoggedIn()).client, many);
   });
 
+  // proves: rtm-2.3-attribute-writes
   it('clearing looks at the login first', async () => {
     const { client } = makeClient();
     expect(await codeOf(client.clearChannelAttributes(any(5)))).toBe(102);
@@ -81,6 +86,7 @@ describe('deletions', () => {
 });
 
 describe('reading', () => {
+  // proves: rtm-2.3-attribute-reads, rtm-2.3-reads-by-keys
   it('by id: id, then login; by keys: login, then id and keys', async () => {
     const { client } = makeClient();
     expect(await codeOf(client.getUserAttributes(any(5)))).toBe(3);
@@ -95,6 +101,7 @@ describe('reading', () => {
     }
   });
 
+  // proves: rtm-1.4-attributes
   it('gives plain maps', async () => {
     const { client, world } = await makeLoggedIn();
     expect(await client.getUserAttributes('bob')).toEqual({ k: 'v' });
@@ -109,6 +116,7 @@ describe('reading', () => {
     ]);
   });
 
+  // proves: rtm-1.4-attribute-options
   it('the notification option reaches the server', async () => {
     const { client, world } = await makeLoggedIn();
     await client.setChannelAttributes('room', { a: 'x' }, { enableNotificationToChannelMembers: true });

@@ -16,6 +16,7 @@ const loggedIn = async () => (await makeLoggedIn()).client;
 describe('names', () => {
   const isGood = (character: string) => /[A-Za-z0-9]/.test(character) || ALLOWED.includes(character);
 
+  // proves: rtm-2.2-set, rtm-2.2-control, rtm-2.2-apostrophe, rtm-2.1-names
   it('every ASCII character, in every kind of name', async () => {
     const { client } = makeClient();
     for (let code = 0; code < 0x80; code++) {
@@ -35,6 +36,8 @@ describe('names', () => {
     }
   });
 
+  // proves: rtm-2.2-string, rtm-2.2-null, rtm-2.2-length, rtm-2.2-ascii, rtm-2.2-spaces, rtm-2.4-code
+  // proves: rtm-2.4-sync
   it('wrong types and lengths', async () => {
     const { client } = makeClient();
     for (const name of WRONG_NAMES) {
@@ -47,6 +50,7 @@ describe('names', () => {
     }
   });
 
+  // proves: rtm-8-character, rtm-8-numeric-uid
   it('texts help', () => {
     const { client } = makeClient();
     expect(() => client.createChannel(any(42))).toThrow("channelId is the number 42, use a string: '42'");
@@ -56,6 +60,7 @@ describe('names', () => {
 });
 
 describe('createInstance', () => {
+  // proves: rtm-1.2-create, rtm-1.2-create-areas, rtm-2.1-app-id, rtm-2.4-config, rtm-2.4-code, rtm-2.4-sync
   it('takes 32 letters or digits and any configuration', () => {
     expect(AgoraRTM.createInstance.length).toBe(1);
     for (const config of [undefined, {}, { unknown: 1 }, null]) {
@@ -69,6 +74,7 @@ describe('createInstance', () => {
 });
 
 describe('order of checks', () => {
+  // proves: rtm-2.3-login, rtm-2.5-no-argument, rtm-2.5-token-optional, rtm-3.1-bad-login
   it('login: uid, token, spacing, state', async () => {
     const { client, world, take } = makeClient();
     for (const options of [undefined, null, 'x', {}]) expect(await codeOf(client.login(any(options)))).toBe(3);
@@ -94,6 +100,7 @@ describe('order of checks', () => {
     expect(error).toMatchObject({ code: 3, message: expect.stringContaining('TIDINGS_ENDPOINT') });
   });
 
+  // proves: rtm-2.3-peer-message, rtm-2.1-text, rtm-2.1-utf8
   it('sendMessageToPeer: shape, login, peer, size', async () => {
     const out = makeClient().client;
     expect(await codeOf(out.sendMessageToPeer(any(undefined), ''))).toBe(7);
@@ -107,6 +114,7 @@ describe('order of checks', () => {
     expect(await client.sendMessageToPeer({ text: 'ä'.repeat(16_384) }, 'bob')).toEqual({ hasPeerReceived: true });
   });
 
+  // proves: rtm-2.3-channel-message, rtm-2.1-text
   it('channel messages: shape, login, joined, size', async () => {
     const { client: out } = makeClient();
     const never = out.createChannel('room');
@@ -120,6 +128,8 @@ describe('order of checks', () => {
     await room.sendMessage({ text: 'x'.repeat(32_768) });
   });
 
+  // proves: rtm-2.3-membership, rtm-2.14-already, rtm-2.14-other-object, rtm-2.14-not-logged-in
+  // proves: rtm-2.15-not-joined, rtm-2.15-again
   it('join, leave, getMembers: login, joined', async () => {
     const never = makeClient().client.createChannel('room');
     expect(await Promise.all([never.join(), never.leave(), never.getMembers()].map(codeOf))).toEqual([102, 102, 102]);
@@ -137,6 +147,7 @@ describe('order of checks', () => {
     await room.join();
   });
 
+  // proves: rtm-2.3-renew
   it('renewToken: a string, login', async () => {
     const { client } = makeClient();
     for (const token of [undefined, null, 1, {}]) expect(await codeOf(client.renewToken(any(token)))).toBe(2);
@@ -150,6 +161,8 @@ describe('order of checks', () => {
     ['unsubscribePeersOnlineStatus', (client, list) => client.unsubscribePeersOnlineStatus(any(list)), 2, 512, 6],
     ['getChannelMemberCount', (client, list) => client.getChannelMemberCount(any(list)), 2, 32, 5],
   ];
+  // proves: rtm-2.3-lists, rtm-2.9-arguments, rtm-2.1-count-channels, rtm-2.1-query-users
+  // proves: rtm-2.1-subscribe-users, rtm-2.1-unsubscribe-users
   it.each(lists)('%s: login, then the list', async (_, call, bad, max, overflow) => {
     expect(await codeOf(call(makeClient().client, undefined))).toBe(102);
     const client = await loggedIn();
@@ -161,6 +174,7 @@ describe('order of checks', () => {
     await call(client, names.slice(1));
   });
 
+  // proves: rtm-2.10-option, rtm-2.3-lists
   it('queryPeersBySubscriptionOption: login, then the option', async () => {
     expect(await codeOf(makeClient().client.queryPeersBySubscriptionOption(any('x')))).toBe(102);
     const client = await loggedIn();
@@ -186,6 +200,7 @@ describe('message shapes', () => {
     { rawMessage: new DataView(new ArrayBuffer(1)) },
     { rawMessage: Uint8Array.of(1), description: 5 },
   ];
+  // proves: rtm-2.3-shape
   it.each(wrong.map((message) => [message]))('%o is refused', async (message) => {
     expect(await codeOf((await loggedIn()).sendMessageToPeer(any(message), 'bob'))).toBe(7);
   });
@@ -199,10 +214,12 @@ describe('message shapes', () => {
     runInNewContext('({ rawMessage: new Uint8Array([1, 2]) })'),
     Object.create(null, { text: { value: 'x', enumerable: true } }),
   ];
+  // proves: rtm-2.3-shape, rtm-2.3-realm, rtm-2.19-literals
   it.each(good.map((message) => [message]))('%o is sent', async (message) => {
     expect(await (await loggedIn()).sendMessageToPeer(any(message), 'bob')).toEqual({ hasPeerReceived: true });
   });
 
+  // proves: rtm-2.1-raw
   it('raw data and description count together', async () => {
     const client = await loggedIn();
     const rawMessage = new Uint8Array(32_767);
@@ -210,6 +227,7 @@ describe('message shapes', () => {
     expect(await codeOf(client.sendMessageToPeer({ rawMessage, description: 'dd' }, 'bob'))).toBe(7);
   });
 
+  // proves: rtm-1.4-send-options
   it('options reach the server', async () => {
     const { client, world } = await makeLoggedIn();
     await client.sendMessageToPeer({ text: 'x' }, 'bob', {
@@ -223,6 +241,7 @@ describe('message shapes', () => {
     ]);
   });
 
+  // proves: rtm-2.19-copy
   it('createMessage copies and fills in', () => {
     const { client } = makeClient();
     const given = { text: 'x' };

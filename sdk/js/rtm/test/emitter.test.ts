@@ -121,6 +121,7 @@ const cases: [string, (emitter: NodeEmitter, seen: unknown[]) => void][] = [
 ];
 
 describe('as in Node', () => {
+  // proves: rtm-1.9-node, rtm-1.9-chain
   it.each(cases)('%s', (_, steps) => {
     const [ours, theirs] = both(steps);
     expect(ours).toEqual(theirs);
@@ -129,6 +130,7 @@ describe('as in Node', () => {
 });
 
 describe('ours', () => {
+  // proves: rtm-1.9-max-listeners
   it('512 listeners are no leak', () => {
     const emitter = new EventEmitter<Open>();
     expect(EventEmitter.defaultMaxListeners).toBe(512);
@@ -138,6 +140,7 @@ describe('ours', () => {
     expect(() => emitter.setMaxListeners(-1)).toThrow(RangeError);
   });
 
+  // proves: rtm-1.9-throwing
   it('an exception hinders neither the other listeners nor the caller, and is thrown later', async () => {
     const emitter = new EventEmitter<Open>();
     const seen: unknown[] = [];

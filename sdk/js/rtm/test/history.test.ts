@@ -13,6 +13,7 @@ const withPage = (next: number): Answer => (message, connection) => {
 };
 
 describe('a history', () => {
+  // proves: rtm-4.4-sdk
   it('of a peer: the options go out, the page comes back', async () => {
     const { client, world } = await makeLoggedIn();
     world.answer = withPage(7);
@@ -31,6 +32,7 @@ describe('a history', () => {
     });
   });
 
+  // proves: rtm-4.4-sdk
   it('of a channel: without options from the oldest on; no next at the end', async () => {
     const recorder = await makeLoggedIn();
     const channel = await join(recorder);

@@ -19,6 +19,7 @@ const calls = (world: World) => world.connection.requests.flatMap(({ call }) => 
 const turn = () => new Promise((resolve) => setTimeout(resolve, 2));
 
 describe('LocalInvitation', () => {
+  // proves: rtm-1.7-fields, rtm-1.7-response-read-only, rtm-6.3-cancel-idle
   it('begins idle and empty', () => {
     const invitation = makeClient().client.createLocalInvitation('bob');
     expect(invitation).toMatchObject({ calleeId: 'bob', content: '', channelId: '', response: '', state: 'IDLE' });
@@ -26,6 +27,7 @@ describe('LocalInvitation', () => {
     expect(thrownCode(() => invitation.cancel())).toBe(2);
   });
 
+  // proves: rtm-6.1-not-logged-in, rtm-6.3-send-ended
   it('without a login fails synchronously', () => {
     const invitation = makeClient().client.createLocalInvitation('bob');
     const seen = record(invitation);
@@ -35,6 +37,7 @@ describe('LocalInvitation', () => {
     expect(thrownCode(() => invitation.cancel())).toBe(3);
   });
 
+  // proves: rtm-6.1-connecting
   it('while connecting is sent and fails soon', async () => {
     const { client, world } = makeClient();
     world.network = 'silent';
@@ -47,6 +50,7 @@ describe('LocalInvitation', () => {
     expect([invitation.state, seen]).toEqual(['FAILURE', ['NOT_LOGGEDIN']]);
   });
 
+  // proves: rtm-6.1-send, rtm-6.1-accepted, rtm-6.3-send-sent, rtm-6.1-response-first, rtm-6.1-received
   it('is sent once, received, and accepted only after the SDK has confirmed', async () => {
     const { client, world } = await makeLoggedIn();
     const invitation = client.createLocalInvitation('bob');
@@ -78,6 +82,7 @@ describe('LocalInvitation', () => {
     expect(thrownCode(() => invitation.cancel())).toBe(3);
   });
 
+  // proves: rtm-6.4-accept-cancel
   it('that is cancelled is never confirmed, and its end is told once', async () => {
     const { client, world } = await makeLoggedIn();
     const invitation = client.createLocalInvitation('bob');
@@ -92,6 +97,7 @@ describe('LocalInvitation', () => {
     expect([invitation.state, seen]).toEqual(['CANCELED', ['canceled']]);
   });
 
+  // proves: rtm-6.1-error
   it('fails with the reason that the server tells', async () => {
     const reasons: [number, unknown][] = [
       [0, 'UNKNOWN'],
@@ -115,6 +121,7 @@ describe('LocalInvitation', () => {
     }
   });
 
+  // proves: rtm-6.1-error
   it('that the server does not take fails with UNKNOWN', async () => {
     const { client, world } = await makeLoggedIn();
     world.answer = (message) =>
@@ -144,6 +151,7 @@ describe('LocalInvitation', () => {
     expect(seenByReplaced).toEqual(['UNKNOWN']);
   });
 
+  // proves: rtm-6.1-cancel
   it('cancelled in time tells so synchronously and nothing later', async () => {
     const { client } = await makeLoggedIn();
     const invitation = client.createLocalInvitation('bob');
@@ -156,6 +164,7 @@ describe('LocalInvitation', () => {
     expect(seen).toEqual(['canceled']);
   });
 
+  // proves: rtm-6.3-oversized, rtm-6.3-no-channel, rtm-2.1-invitation-channel, rtm-2.1-invitation-text
   it('checks its fields when it is sent; the state stays', async () => {
     const { client } = await makeLoggedIn();
     const wrong: [string, unknown][] = [
@@ -192,6 +201,8 @@ describe('RemoteInvitation', () => {
     return { invitation, answers };
   }
 
+  // proves: rtm-1.8-fields, rtm-6.2-accept, rtm-6.3-accept-twice, rtm-6.3-refuse-accepting
+  // proves: rtm-6.2-response-taken
   it('is accepted once', () => {
     const { invitation, answers } = make();
     expect(invitation).toMatchObject({ callerId: 'alice', channelId: 'room', content: 'hello', response: '' });
@@ -203,6 +214,7 @@ describe('RemoteInvitation', () => {
     expect(thrownCode(() => invitation.refuse())).toBe(4);
   });
 
+  // proves: rtm-6.2-refuse, rtm-6.3-oversized, rtm-6.3-decide-ended
   it('is refused once, with an event; long responses are not taken', () => {
     const { invitation, answers } = make();
     let refusals = 0;
@@ -238,6 +250,7 @@ describe('RemoteInvitation', () => {
     return { client, world, invitation, seen };
   }
 
+  // proves: rtm-6.2-comes, rtm-6.2-accept, rtm-1.5-event-invitation
   it('comes once, is confirmed at once, and accepted when the server says so', async () => {
     const { world, invitation, seen } = await come();
     expect(invitation).toMatchObject({ callerId: 'bob', channelId: 'room', content: 'hello' });
@@ -251,6 +264,7 @@ describe('RemoteInvitation', () => {
     expect([invitation.state, seen]).toEqual(['ACCEPTED', ['accepted']]);
   });
 
+  // proves: rtm-6.2-canceled, rtm-6.3-decide-ended
   it('ends as the server tells', async () => {
     const ends: [number, string, string][] = [
       [3, 'CANCELED', 'canceled hello'],
@@ -269,6 +283,7 @@ describe('RemoteInvitation', () => {
     }
   });
 
+  // proves: rtm-6.2-login-ends
   it('fails when the login ends, and is not ended twice', async () => {
     const { client, world, invitation, seen } = await come();
     await client.logout();

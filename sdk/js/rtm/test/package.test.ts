@@ -68,6 +68,7 @@ function inBareRealm(file: string, given: Record<string, unknown> = {}): Record<
 }
 
 describe('loading', () => {
+  // proves: rtm-1.1-umd, rtm-1.1-node, rtm-1.1-error-code
   it('by script tag: a global, no side effect, no global needed', () => {
     const realm = inBareRealm('tidings-rtm.umd.js');
     expect(Object.keys(realm)).toEqual(['AgoraRTM']);
@@ -77,6 +78,7 @@ describe('loading', () => {
     expect(Object.keys(codes)).toEqual(['RtmErrorCode']);
   });
 
+  // proves: rtm-1.1-umd
   it('by an AMD loader', () => {
     let made: unknown;
     const define = Object.assign((_names: unknown, factory: () => unknown) => (made = factory()), { amd: {} });
@@ -85,6 +87,7 @@ describe('loading', () => {
     expect(made).toHaveProperty('createInstance');
   });
 
+  // proves: rtm-1.1-default, rtm-1.1-umd
   it('by require: itself as default, no __esModule', () => {
     const api = createRequire(join(folder, 'x.js'))('@tidings/rtm') as Api;
     expect(api['default']).toBe(api);
@@ -92,6 +95,7 @@ describe('loading', () => {
     expect(Object.keys(api).sort()).toEqual([...EXPORTS, 'default'].sort());
   });
 
+  // proves: rtm-1.1-default, rtm-1.1-node, rtm-1.2-version
   it('by import and require in Node', () => {
     const print = 'console.log(typeof AgoraRTM.createInstance, AgoraRTM.VERSION, typeof codes.LOGIN_ERR_TIMEOUT)';
     const version = (JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8')) as { version: string }).version;
@@ -104,6 +108,7 @@ describe('loading', () => {
     expect(run('b.mjs', namespace)).toBe([...EXPORTS, 'default'].sort().join());
   });
 
+  // proves: rtm-1.1-node, rtm-8-node
   it('by a bundler: no warning, nothing of Node in it, and it still finds the socket', async () => {
     const { build } = await import('vite');
     const entry = join(folder, 'app.mjs');

@@ -6,6 +6,8 @@ import { type Answer, friendly, refused, reply, secretOf, usual } from './suppor
 const S = 'ConnectionStateChanged';
 
 describe('login', () => {
+  // proves: rtm-1.9-connecting-sync, rtm-2.5-events, rtm-3.1-login, rtm-3.1-accepted, rtm-1.5-event-state
+  // proves: rtm-1.5-connection-state
   it('emits CONNECTING synchronously, CONNECTED before the promise resolves', async () => {
     const { client, events } = makeClient();
     const login = client.login({ uid: 'alice' }).then(() => events.push(['resolved']));
@@ -39,6 +41,7 @@ describe('login', () => {
     ['too often', 4, 10],
     ['anything else', 13, 1],
   ];
+  // proves: rtm-2.5-codes, rtm-3.1-refused, rtm-2.5-banned, rtm-8-retry-after
   it.each(refusals)('%s: outcome %i becomes code %i', async (_, outcome, code) => {
     const { client, world, take } = makeClient();
     world.answer = () => [refused(outcome, 700)];
@@ -51,6 +54,7 @@ describe('login', () => {
     expect(world.connection.closeCode).toBe(1000);
   });
 
+  // proves: rtm-2.1-login-timeout, rtm-3.1-timeout, rtm-2.5-failed, rtm-8-login-retries
   it('gives up after 12 s with code 9, having tried several times', async () => {
     const { client, world, take } = makeClient();
     world.network = 'refuse';
@@ -92,6 +96,7 @@ describe('login', () => {
     await login;
   });
 
+  // proves: rtm-2.1-login-spacing, rtm-3.1-login-again, rtm-3.1-login-connected
   it('again: code 10 within 500 ms, then 8, in CONNECTING and in CONNECTED', async () => {
     const { client, world } = makeClient();
     world.network = 'silent';
@@ -108,6 +113,7 @@ describe('login', () => {
     expect(other.take()).toEqual([]);
   });
 
+  // proves: rtm-2.5-failed
   it('is possible again after a failure', async () => {
     const { client, world } = makeClient();
     world.answer = () => [refused(22)];
@@ -127,6 +133,7 @@ describe('login', () => {
 });
 
 describe('logout', () => {
+  // proves: rtm-2.6-disconnected, rtm-3.1-logout-out, rtm-1.5-logout-sync
   it('rejects with 102 in DISCONNECTED, without an event', async () => {
     const { client, take } = makeClient();
     expect(await codeOf(client.logout())).toBe(102);
@@ -134,6 +141,7 @@ describe('logout', () => {
     expect(take()).toEqual([]);
   });
 
+  // proves: rtm-2.6-resolves, rtm-1.9-survive, rtm-2.6-channels, rtm-2.4-lasting
   it('tells the server, then resolves; listeners survive', async () => {
     const recorder = await makeLoggedIn();
     const { client, world, take } = recorder;
@@ -149,6 +157,7 @@ describe('logout', () => {
     expect(await codeOf(channel.leave())).toBe(3);
   });
 
+  // proves: rtm-2.6-connecting, rtm-3.1-logout-connecting, rtm-1.10-name-unavailable
   it('during CONNECTING: login rejects with 1, one event, nothing late', async () => {
     const { client, world, take } = makeClient();
     world.network = 'silent';
@@ -163,6 +172,7 @@ describe('logout', () => {
     expect(world.isWatching).toBe(false);
   });
 
+  // proves: rtm-2.6-any-state, rtm-3.1-logout
   it('in RECONNECTING and when the server does not answer it ends all the same', async () => {
     const lost = await makeLoggedIn();
     lost.world.network = 'silent';
@@ -182,6 +192,7 @@ describe('logout', () => {
     expect(mute.take()).toEqual([[S, 'DISCONNECTED', 'LOGOUT']]);
   });
 
+  // proves: rtm-1.5-logout-sync
   it('logoutSync leaves at once and tells the server', async () => {
     const { client, world, take } = await makeLoggedIn();
     expect(client.logoutSync()).toBeUndefined();
@@ -192,6 +203,7 @@ describe('logout', () => {
 });
 
 describe('a lost link', () => {
+  // proves: rtm-3.2-short
   it('that comes back within 4 s is not seen', async () => {
     const { client, world, take } = await makeLoggedIn();
     world.network = 'silent';
@@ -203,6 +215,7 @@ describe('a lost link', () => {
     expect(client.connectionState).toBe('CONNECTED');
   });
 
+  // proves: rtm-3.1-interrupted, rtm-3.1-back
   it('that stays away for 4 s shows, and shows again when it is back', async () => {
     const { world, take } = await makeLoggedIn();
     world.network = 'silent';
@@ -217,6 +230,7 @@ describe('a lost link', () => {
     expect(take()).toEqual([[S, 'CONNECTED', 'LOGIN_SUCCESS']]);
   });
 
+  // proves: rtm-3.5-no-page-timer
   it('is noticed after heartbeat and 4 s of silence, and not before', async () => {
     const { world, take } = await makeLoggedIn();
     await world.advance(13_999);
@@ -237,6 +251,8 @@ describe('ends from the server', () => {
     [4012, 'ABORTED', 'BANNED_BY_SERVER'],
     [4013, 'ABORTED', 'BANNED_BY_SERVER'],
   ];
+  // proves: rtm-3.1-banned, rtm-3.1-remote-login, rtm-3.4-no-auto, rtm-3.1-login-aborted
+  // proves: rtm-3.1-calls-aborted, rtm-3.1-logout
   it.each(codes)('close code %i: %s, %s', async (code, state, reason) => {
     const recorder = await makeLoggedIn();
     const { client, world, take } = recorder;
@@ -255,6 +271,7 @@ describe('ends from the server', () => {
     expect(take()).toEqual([[S, 'DISCONNECTED', 'LOGOUT']]);
   });
 
+  // proves: rtm-1.5-event-token-will-expire
   it('a token that ends soon: TokenPrivilegeWillExpire, and nothing else changes', async () => {
     const { client, world, take } = await makeLoggedIn();
     world.connection.serve({ is: 'tokenWillExpire', value: { expiresTs: 1_700_000_030_000 } });
@@ -262,12 +279,14 @@ describe('ends from the server', () => {
     expect(client.connectionState).toBe('CONNECTED');
   });
 
+  // proves: rtm-3.1-token-expired, rtm-7.3-end, rtm-1.5-event-token-expired
   it('token expired while CONNECTED: TokenExpired, then ABORTED', async () => {
     const { world, take } = await makeLoggedIn();
     world.connection.end(4011);
     expect(take()).toEqual([['TokenExpired'], [S, 'ABORTED', 'TOKEN_EXPIRED']]);
   });
 
+  // proves: rtm-3.1-token-reconnecting, rtm-7.3-reconnecting, rtm-7.4-reconnecting
   it('token expired while RECONNECTING: TokenExpired once; renewToken lets it go on', async () => {
     const { client, world, take } = await makeLoggedIn();
     world.network = 'silent';
@@ -331,6 +350,7 @@ describe('ends from the server', () => {
 });
 
 describe('listeners', () => {
+  // proves: rtm-1.9-throwing
   it('one that throws disturbs nothing', async () => {
     const { client, world } = makeClient();
     const thrown: unknown[] = [];
@@ -355,6 +375,7 @@ describe('listeners', () => {
     expect(world.connections.length).toBe(1);
   });
 
+  // proves: rtm-1.9-one-thread
   it('one that logs out and in from inside an event keeps the order', async () => {
     const { client, world, take } = makeClient();
     client.once('ConnectionStateChanged', () => undefined);

@@ -64,6 +64,9 @@ const programs: [string, string, string, object][] = [
     { module: 'esnext', moduleResolution: 'bundler', moduleDetection: 'legacy' },
   ],
 ];
+// proves: rtm-1.1-types-cjs, rtm-1.1-types-esm, rtm-1.3-legacy-area-code, rtm-1.4-text, rtm-1.4-raw
+// proves: rtm-1.4-received, rtm-1.4-config, rtm-1.4-counts, rtm-1.4-enum-or-text, rtm-1.7-callee-read-only
+// proves: rtm-1.4-send-result
 it.each(programs)('%s compiles', (_, file, load, options) => {
   expect(compile(file, load, options)).toBe('exit 0: ');
 });

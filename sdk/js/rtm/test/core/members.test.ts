@@ -81,6 +81,7 @@ describe('after a session that could not go on', () => {
 });
 
 describe('in a session', () => {
+  // proves: rtm-3.3-once
   it('joined and left alternate', async () => {
     const recorder = await inRoomWith('bob');
     recorder.world.connection.serve(joined('bob'), left('bob'), left('bob'), joined('bob'));
@@ -118,6 +119,8 @@ describe('in a session', () => {
     ]);
   });
 
+  // proves: rtm-1.6-event-message, rtm-1.6-event-joined, rtm-1.6-event-count, rtm-1.6-event-attributes
+  // proves: rtm-2.16-no-offline, rtm-2.8-received-shape
   it('events reach the object that joined, until it has left', async () => {
     const recorder = await makeLoggedIn();
     const { client, world, take } = recorder;
@@ -178,6 +181,7 @@ describe('presence', () => {
     value: { users: users.map(([userId, state]) => ({ userId, state })) },
   });
 
+  // proves: rtm-2.10-reconnect, rtm-1.5-event-presence, rtm-1.4-online-maps
   it('after a new session only what changed is told', async () => {
     const recorder = await makeLoggedIn();
     const { client, world, take } = recorder;

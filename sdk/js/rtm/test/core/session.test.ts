@@ -57,6 +57,7 @@ describe('requests', () => {
     await Promise.all(calls);
   });
 
+  // proves: rtm-2.1-peer-timeout, rtm-2.1-join-timeout, rtm-2.1-presence-timeout, rtm-2.1-attribute-timeout
   it('time out with the code of their family after 10 s', async () => {
     const { client, world } = await makeLoggedIn();
     world.answer = () => undefined;
@@ -96,6 +97,7 @@ describe('requests', () => {
     expect(new Set(await Promise.all(calls.slice(0, 1_000)))).toEqual(new Set([2]));
   });
 
+  // proves: rtm-1.10-server, rtm-1.10-name-often, rtm-8-retry-after, rtm-1.10-text
   it('an error of the server carries its outcome and the wait', async () => {
     const { client, world } = await makeLoggedIn();
     world.answer = (message) =>
@@ -165,6 +167,7 @@ describe('confirmation', () => {
 });
 
 describe('peer messages', () => {
+  // proves: rtm-3.3-once, rtm-2.8-event, rtm-1.11-offline-flag
   it('that were seen live or stored before are dropped, also in a later session', async () => {
     const { world, take } = await makeLoggedIn();
     world.connection.serve(peerMessage('live', 1), peerMessage('live again', 1, 4), peerMessage('old', 2, 4));
@@ -226,6 +229,7 @@ describe('resume', () => {
     ]);
   });
 
+  // proves: rtm-3.3-attributes
   it('after having been gone: attributes are written again', async () => {
     const { client, world } = await makeLoggedIn();
     await client.setLocalUserAttributes({ mood: 'good' });
@@ -270,6 +274,7 @@ describe('a new session', () => {
     expect(take()).toEqual([]);
   });
 
+  // proves: rtm-5.4-reconnect-order, rtm-3.3-subscriptions, rtm-2.10-restored, rtm-3.3-unsent
   it('gets attributes first, then channels and presence, then the waiting calls', async () => {
     const recorder = await makeLoggedIn();
     const { client, world } = recorder;
@@ -387,6 +392,7 @@ describe('a new session', () => {
 });
 
 describe('wake-ups', () => {
+  // proves: rtm-3.5-wake-up
   it('ask for a sign of life and take silence for a loss', async () => {
     const { world, take } = await makeLoggedIn();
     world.answer = () => undefined;
@@ -413,6 +419,7 @@ describe('wake-ups', () => {
     expect(world.connection.confirms).toEqual([]);
   });
 
+  // proves: rtm-3.5-wake-up
   it('end the wait for the next attempt', async () => {
     const { world } = await makeLoggedIn();
     world.chance = 0.99;
