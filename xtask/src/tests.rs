@@ -24,6 +24,7 @@ pub(crate) fn all() -> Result<()> {
         ("packages", package::check),
         ("JavaScript tests", javascript),
         ("browser tests", browser),
+        ("ways of loading the SDK", imports),
     ];
     let mut report = Vec::new();
     for (name, step) in steps {
@@ -81,6 +82,19 @@ fn browser() -> Result<()> {
     let program = setup::root().join("target/debug/tidings");
     run_with(
         "e2e",
+        "npm",
+        &["test"],
+        &[("TIDINGS_BIN", &program.to_string_lossy())],
+    )
+}
+
+/// The packed SDK in every kind of application, against the real program. After the browser tests, whose
+/// libraries it uses.
+fn imports() -> Result<()> {
+    run("sdk/js/imports", "npm", &["ci", "--no-fund", "--no-audit"])?;
+    let program = setup::root().join("target/debug/tidings");
+    run_with(
+        "sdk/js/imports",
         "npm",
         &["test"],
         &[("TIDINGS_BIN", &program.to_string_lossy())],

@@ -2,6 +2,7 @@
 import { copyFile, mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { gzipSync } from 'node:zlib';
 import { build } from 'vite';
 
 const root = dirname(fileURLToPath(import.meta.url));
@@ -10,6 +11,8 @@ const { version } = JSON.parse(await readFile(join(root, 'package.json'), 'utf8'
 
 /** Where private fields are built in: Chrome 84, Firefox 90, Safari 15. */
 const target = 'es2022';
+/** Bytes of the UMD file as it travels, compressed. Source: ours, the budget of issue 3. */
+const UMD_BYTES_MAX = 25 * 1024;
 /** Bundlers must leave the import of the Node file alone; minifiers drop the comments that say so. */
 const IGNORE = '/* webpackIgnore: true */ /* @vite-ignore */';
 
@@ -50,14 +53,29 @@ async function typings() {
   await writeFile(join(dist, 'index.d.cts'), `${common}export = AgoraRTM;\nexport as namespace AgoraRTM;\n`);
   const codes = await readFile(join(root, '../core/src/generated/codes.ts'), 'utf8');
   const table = codes.slice(codes.indexOf('RTM_ERROR_CODES = {'));
-  const members = [...table.matchAll(/^ {2}(\w+): (\d+),$/gm)].map(
-    ([, name, value]) => `  const ${name}: ${value};\n`,
-  );
+  const constants = [...table.matchAll(/^ {2}(\w+): (\d+),$/gm)];
+  const members = constants.map(([, name, value]) => `  const ${name}: ${value};\n`);
   const head = '/** Numeric constants of the RTM 1.x API: what `code` of an error means, by method. */\n';
+  const names = constants.map(([, name]) => name);
+  await writeFile(
+    join(dist, 'error-code.mjs'),
+    `${constants.map(([, name, value]) => `export const ${name} = ${value};\n`).join('')}export default { ${names.join(', ')} };\n`,
+  );
+  await writeFile(
+    join(dist, 'error-code.d.mts'),
+    `${head}${constants.map(([, name, value]) => `export declare const ${name}: ${value};\n`).join('')}declare const RtmErrorCode: { ${names.map((name) => `readonly ${name}: typeof ${name}`).join('; ')} };\nexport default RtmErrorCode;\n`,
+  );
   await writeFile(
     join(dist, 'error-code.d.ts'),
     `${head}declare namespace RtmErrorCode {\n${members.join('')}}\nexport = RtmErrorCode;\nexport as namespace RtmErrorCode;\n`,
   );
+}
+
+/** Fails when the UMD file has outgrown its budget. */
+async function checkSize() {
+  const size = gzipSync(await readFile(join(dist, 'tidings-rtm.umd.js')), { level: 9 }).length;
+  if (size <= UMD_BYTES_MAX) return;
+  throw new Error(`dist/tidings-rtm.umd.js has ${size} bytes compressed, at most ${UMD_BYTES_MAX} are allowed`);
 }
 
 await rm(dist, { recursive: true, force: true });
@@ -66,7 +84,8 @@ await bundle({ entry: 'src/index.ts', file: 'index.js', format: 'es', isMinified
 await bundle({ entry: 'src/umd.ts', file: 'tidings-rtm.umd.js', format: 'umd', name: 'AgoraRTM', isMinified: true });
 await bundle({ entry: 'src/node-socket.ts', file: 'node-socket.mjs', format: 'es', isMinified: false });
 await bundle({ entry: 'src/error-code.ts', file: 'error-code.js', format: 'umd', name: 'RtmErrorCode', isMinified: true });
-// The package has no "type", so that Node takes the UMD files as CommonJS; for `import` it needs .mjs.
+// The package is "commonjs", so that Node takes the UMD files as such; for `import` it needs .mjs.
 await copyFile(join(dist, 'index.js'), join(dist, 'index.mjs'));
 await copyFile(join(dist, 'index.js.map'), join(dist, 'index.mjs.map'));
 await typings();
+await checkSize();

@@ -28,7 +28,10 @@ export function platformEnvironment(loadSocket: () => Promise<Connect>): Environ
     clearTimer: (timer) => clearTimeout(timer as ReturnType<typeof setTimeout>),
     connect(url, events) {
       const { WebSocket } = globals();
-      return (WebSocket ? connectWith(WebSocket) : connectLater(loadSocket))(url, events);
+      // Later than at once, also where there is one: a login that is undone in the same turn, as by
+      // the double mount of React, opens nothing.
+      const load = WebSocket ? () => Promise.resolve(connectWith(WebSocket)) : loadSocket;
+      return connectLater(load)(url, events);
     },
     watchWakeUps,
   };

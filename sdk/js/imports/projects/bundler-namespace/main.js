@@ -1,0 +1,5 @@
+import * as AgoraRTM from '@tidings/rtm';
+import { converse } from '../shared/converse.mjs';
+
+const endpoint = new URL(location.href).searchParams.get('endpoint');
+window.result = converse(AgoraRTM, endpoint, 'namespace');
