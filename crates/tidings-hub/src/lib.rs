@@ -36,6 +36,7 @@ pub mod bus_ops;
 mod channels;
 pub mod config;
 mod counts;
+pub mod credentials;
 mod history;
 mod hub;
 pub mod ids;

@@ -1,6 +1,5 @@
 //! Login, the one place per user over all hubs, and resume.
 
-use tidings_token::{AppKeys, Door, Policy, Refusal, check};
 use tidings_wire::codes::{CloseCode, Outcome};
 use tidings_wire::frame::encode_server;
 use tidings_wire::limits::{CLIENT_NAME_BYTES_MAX, HEARTBEAT_MS, RESUME_WINDOW_MS};
@@ -11,7 +10,7 @@ use tidings_wire::proto::{
 
 use crate::asks::PendingAsk;
 use crate::bus_ops::{Answer, BusOp, Located, LoginStamp, Parcel, Question, Topic};
-use crate::config::App;
+use crate::credentials::{self, Credentials};
 use crate::ids::{ConnectionId, HubId, SessionId, UserKey};
 use crate::inbox::{Asker, InboxState, Origin};
 use crate::io::{Effect, Sink};
@@ -78,7 +77,12 @@ impl Hub {
         login: Login,
         out: &mut dyn Sink,
     ) {
-        match self.check_credentials(&login.app_id, &login.user_id, &login.token) {
+        let checked = credentials::check(
+            &self.config.apps,
+            self.now.unix_s(),
+            (&login.app_id, &login.user_id, &login.token),
+        );
+        match checked {
             Ok(_) if login.client.len() > CLIENT_NAME_BYTES_MAX => {
                 let text = format!(
                     "the client name has {} bytes; at most {CLIENT_NAME_BYTES_MAX} are allowed",
@@ -86,80 +90,19 @@ impl Hub {
                 );
                 self.refuse_login(connection, error(Outcome::InvalidArgument, text), out);
             }
-            Ok((user, settings, token_expires_s)) => {
+            Ok(Credentials {
+                app,
+                user,
+                settings,
+                token_expires_s,
+            }) => {
+                let user = UserKey { app, user };
                 self.start_claim(connection, user, settings, token_expires_s, out);
             }
-            Err(error) => self.refuse_login(connection, error, out),
-        }
-    }
-
-    /// App, user id and token, in this order. Pure work: nothing is remembered of a refused login.
-    fn check_credentials(
-        &self,
-        app_id: &str,
-        user_id: &str,
-        token: &str,
-    ) -> Result<(UserKey, AppSettings, Option<u64>), Error> {
-        let app = AppId::parse(app_id)
-            .map_err(|name| error(Outcome::UnknownApp, format!("app id {app_id:?}: {name}")))?;
-        let user = UserId::parse(user_id).map_err(|name| {
-            error(
-                Outcome::InvalidUserId,
-                format!("user id {user_id:?}: {name}"),
-            )
-        })?;
-        let settings = match self.config.apps.listed.get(&app) {
-            Some(listed) => listed.settings,
-            None if self.config.apps.accept_any => AppSettings::default(),
-            None => {
-                let text =
-                    format!("app {app} is not known to this server; add it with --app {app}");
-                return Err(error(Outcome::UnknownApp, text));
+            Err(refused) => {
+                self.refuse_login(connection, error(refused.outcome, refused.text), out)
             }
-        };
-        let expires = match self.config.apps.listed.get(&app) {
-            Some(listed) if !listed.certificates.is_empty() => {
-                Some(self.check_token(&app, listed, &user, token)?)
-            }
-            _ => None,
-        };
-        Ok((UserKey { app, user }, settings, expires))
-    }
-
-    /// Returns the Unix second at which the token ends.
-    fn check_token(
-        &self,
-        app: &AppId,
-        listed: &App,
-        user: &UserId,
-        token: &str,
-    ) -> Result<u64, Error> {
-        if token.is_empty() {
-            let text =
-                format!("app {app} has a certificate, so a login needs a token; none was given");
-            return Err(error(Outcome::InvalidToken, text));
         }
-        let certificates: Vec<&str> = listed.certificates.iter().map(String::as_str).collect();
-        let keys = AppKeys {
-            app_id: app.as_str(),
-            certificates: &certificates,
-        };
-        check(
-            Door::Rtm,
-            &keys,
-            &Policy::login(),
-            user.as_str(),
-            self.now.unix_s(),
-            token,
-        )
-        .map(|granted| granted.expires_at_unix_s)
-        .map_err(|refusal| {
-            let outcome = match refusal {
-                Refusal::Expired { .. } => Outcome::TokenExpired,
-                _ => Outcome::InvalidToken,
-            };
-            error(outcome, refusal.to_string())
-        })
     }
 
     fn refuse(&mut self, connection: ConnectionId, error: Error, out: &mut dyn Sink) {
@@ -607,10 +550,11 @@ impl Hub {
     /// Checks a token that replaces a session's; returns when it ends.
     pub(crate) fn renewed_expiry(&self, user: &UserKey, token: &str) -> Result<Option<u64>, Error> {
         match self.config.apps.listed.get(&user.app) {
-            Some(listed) if !listed.certificates.is_empty() => self
-                .check_token(&user.app, listed, &user.user, token)
-                .map(Some),
-            _ => Ok(None),
+            Some(listed) => {
+                credentials::check_token(self.now.unix_s(), &user.app, listed, &user.user, token)
+                    .map_err(|refused| error(refused.outcome, refused.text))
+            }
+            None => Ok(None),
         }
     }
 

@@ -19,6 +19,8 @@ pub struct ServerConfig {
     pub hubs: u16,
     /// What must survive.
     pub store: StoreConfig,
+    /// Files that users upload. Kept with a store in a directory only.
+    pub media: MediaConfig,
     /// The tenants.
     pub apps: Apps,
     /// Certificate and key; `None` = plain HTTP and WebSocket.
@@ -38,6 +40,7 @@ impl ServerConfig {
             listen,
             hubs: u16::try_from(cores).unwrap_or(HUBS_MAX).min(HUBS_MAX),
             store: StoreConfig::Memory,
+            media: MediaConfig::default(),
             apps: Apps::default(),
             tls: None,
             origins: Origins::Any,
@@ -53,6 +56,36 @@ pub enum StoreConfig {
     Memory,
     /// In a directory, made if it is not there.
     Directory(PathBuf),
+}
+
+/// Bounds on the files that users upload. They are kept in `media` in the store's directory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MediaConfig {
+    /// How long a file is kept, in seconds.
+    pub keep_s: u64,
+    /// Largest file, in bytes.
+    pub file_bytes_max: u64,
+    /// All files together, in bytes; a file counts in blocks of 4 KiB.
+    pub bytes_max: u64,
+    /// The files of one app together, in bytes.
+    pub app_bytes_max: u64,
+    /// Uploads leave this much of the disk free, in percent …
+    pub disk_reserve_percent: u64,
+    /// … and at least this much, in bytes. Source: contract CRA-6.
+    pub disk_reserve_bytes: u64,
+}
+
+impl Default for MediaConfig {
+    fn default() -> Self {
+        Self {
+            keep_s: limits::MEDIA_KEEP_S as u64,
+            file_bytes_max: limits::MEDIA_BYTES_MAX as u64,
+            bytes_max: 10 << 30,
+            app_bytes_max: 10 << 30,
+            disk_reserve_percent: 5,
+            disk_reserve_bytes: 256 << 20,
+        }
+    }
 }
 
 /// PEM files of a TLS server.

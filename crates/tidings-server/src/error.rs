@@ -32,6 +32,14 @@ pub enum StartError {
     /// The store cannot be opened.
     #[error("{0}")]
     Store(#[source] embedded::OpenError),
+    /// The directory for uploaded files cannot be used.
+    #[error("cannot use the directory {path} for uploaded files: {source}")]
+    Media {
+        /// The directory.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
     /// A file of the TLS settings cannot be read.
     #[error("cannot read the TLS {what} {path}: {source}")]
     TlsFile {
@@ -89,6 +97,9 @@ impl StartError {
             }
             Self::Hubs(_) => "leave out --hubs to have one hub per core".into(),
             Self::Store(error) => error.hint().into(),
+            Self::Media { .. } => {
+                "check that the server's user may write to --data-dir and that its disk is not full".into()
+            }
             Self::TlsFile { .. } => {
                 "check that the path is right and that the server's user may read the file".into()
             }

@@ -9,7 +9,7 @@
 //! **Reading order.** `server` (threads, start, drain), `worker` (a hub's turn), `reading` and `writing` (its
 //! two halves), `connection` and `connections` (what is kept of each), `head` (the request that decides what a
 //! connection becomes), `stream` and `outgoing` (bytes), `inbox` (what hubs tell each other), `gate` and
-//! `deadlines` (what strangers may cost), `http` (pages and health).
+//! `deadlines` (what strangers may cost), `http` (pages, health, uploads and downloads), `media` (where uploaded files are kept).
 //!
 //! ```
 //! use tidings_server::{Apps, Server, ServerConfig};
@@ -34,6 +34,7 @@ mod head;
 mod http;
 mod inbox;
 mod listen;
+mod media;
 mod outgoing;
 mod readiness;
 mod reading;
@@ -43,7 +44,7 @@ mod tls;
 mod worker;
 mod writing;
 
-pub use config::{HUBS_MAX, Limits, Origins, ServerConfig, StoreConfig, TlsFiles};
+pub use config::{HUBS_MAX, Limits, MediaConfig, Origins, ServerConfig, StoreConfig, TlsFiles};
 pub use error::StartError;
 pub use server::{DrainHandle, RunningServer, Server};
 // What a configuration is made of, so that a program needs no other crate for it.

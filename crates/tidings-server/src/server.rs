@@ -16,10 +16,11 @@ use tidings_store::embedded::{EmbeddedEngine, Options};
 use tidings_store::{Committer, Engine, MemoryEngine};
 
 use crate::clock::Clock;
-use crate::config::{HUBS_MAX, ServerConfig, StoreConfig};
+use crate::config::{HUBS_MAX, MediaConfig, ServerConfig, StoreConfig};
 use crate::error::StartError;
 use crate::gate::Gate;
 use crate::inbox::{Envelope, Inbox, Mailbox};
+use crate::media::{Bounds, Directory, DiskReserve, MediaStore};
 use crate::readiness::{Phase, Readiness};
 use crate::worker::{LISTENER, Node, WAKER, Worker, WorkerParts};
 use crate::{http, listen, tls};
@@ -48,11 +49,20 @@ impl Server {
         let engine = open_engine(&config.store)?;
         let (listeners, local_addr) = listen::open(config.listen, config.hubs)?;
         let readiness = Arc::new(Readiness::default());
-        let (http, http_thread) =
-            http::start(readiness.clone()).map_err(StartError::system("start the HTTP thread"))?;
+        let clock = Clock::start();
+        let apps = Arc::new(config.apps);
+        let media = http::MediaDoor::new(
+            open_media(&config.store, &config.media)?,
+            apps.clone(),
+            config.origins.clone(),
+            clock,
+            config.media.file_bytes_max,
+        );
+        let (http, http_thread) = http::start(readiness.clone(), media)
+            .map_err(StartError::system("start the HTTP thread"))?;
         let limits = config.limits;
         let node = Arc::new(Node {
-            clock: Clock::start(),
+            clock,
             gate: Gate::new(
                 limits.preauth_connections_max,
                 limits.preauth_connections_per_address_max,
@@ -66,7 +76,6 @@ impl Server {
         let mailboxes: Vec<_> = loops.iter().map(|(_, inbox)| inbox.mailbox()).collect();
         let committer = start_store(engine, mailboxes.clone())?;
         let (drained, all_drained) = channel();
-        let apps = Arc::new(config.apps);
         let homes = Homes::new(config.hubs, (random()?, random()?));
         let mut workers = Vec::new();
         for ((number, (poll, inbox)), listener) in (0..).zip(loops).zip(listeners) {
@@ -217,6 +226,29 @@ fn open_engine(store: &StoreConfig) -> Result<Box<dyn Engine + Send>, StartError
         StoreConfig::Memory => Box::new(MemoryEngine::default()),
         StoreConfig::Directory(path) => Box::new(EmbeddedEngine::open(path, &Options::default())?),
     })
+}
+
+fn open_media(
+    store: &StoreConfig,
+    config: &MediaConfig,
+) -> Result<Option<Arc<dyn MediaStore>>, StartError> {
+    let StoreConfig::Directory(path) = store else {
+        return Ok(None);
+    };
+    let path = path.join("media");
+    let bounds = Bounds {
+        keep_s: config.keep_s,
+        bytes_max: config.bytes_max,
+        app_bytes_max: config.app_bytes_max,
+        disk_reserve: DiskReserve {
+            percent: config.disk_reserve_percent,
+            bytes: config.disk_reserve_bytes,
+        },
+    };
+    match Directory::open(&path, bounds) {
+        Ok(directory) => Ok(Some(Arc::new(directory))),
+        Err(source) => Err(StartError::Media { path, source }),
+    }
 }
 
 fn start_store(

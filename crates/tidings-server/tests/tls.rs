@@ -7,10 +7,10 @@ use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::TcpStream;
 use std::sync::Arc;
 
-use common::{Client, Seen, TestServer, config, connect_tcp};
+use common::{APP, Client, Seen, TestServer, config, connect_tcp};
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
-use tidings_server::TlsFiles;
+use tidings_server::{StoreConfig, TlsFiles};
 use tidings_wire::ws::Opcode;
 
 type TlsStream = StreamOwned<ClientConnection, TcpStream>;
@@ -44,6 +44,9 @@ impl TlsServer {
             .with_no_client_auth();
         let mut config = config();
         config.tls = Some(files);
+        config.store = StoreConfig::Directory(folder.path().join("data"));
+        config.media.disk_reserve_percent = 0;
+        config.media.disk_reserve_bytes = 0;
         config.limits.request_head_wait_ms = 500;
         Self {
             server: TestServer::start(config),
@@ -69,6 +72,32 @@ fn a_client_logs_in_over_tls() {
     alice.send_close(1000);
     assert_eq!(alice.closed().0, Some(1000));
     assert_eq!(alice.next(), Seen::Ended);
+}
+
+#[test]
+fn files_come_and_go_over_tls() {
+    let server = TlsServer::start();
+    // Large enough for many records and for full socket buffers.
+    let content: Vec<u8> = (0..3_000_000_u32).map(|at| (at % 251) as u8).collect();
+    let request = |head: &str, body: &[u8]| {
+        let mut stream = server.connect();
+        write!(
+            stream,
+            "{head} HTTP/1.1\r\nHost: localhost\r\nTidings-User: alice\r\n"
+        )
+        .expect("a head");
+        write!(stream, "Content-Length: {}\r\n\r\n", body.len()).expect("its end");
+        stream.write_all(body).expect("a body");
+        let mut answer = Vec::new();
+        stream.read_to_end(&mut answer).expect("an answer");
+        answer
+    };
+    let path = format!("/v1/media/{APP}");
+    let answer = request(&format!("POST {path}"), &content);
+    let answer = String::from_utf8(answer).expect("text");
+    let (_, rest) = answer.split_once("\"mediaId\":\"").expect("an id");
+    let answer = request(&format!("GET {path}/{}", &rest[..42]), b"");
+    assert!(answer.ends_with(&content), "other bytes");
 }
 
 #[test]

@@ -6,7 +6,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Deserializer};
-use tidings_server::{App, Apps, Origins, ServerConfig, StoreConfig, TlsFiles};
+use tidings_server::{App, Apps, MediaConfig, Origins, ServerConfig, StoreConfig, TlsFiles};
 
 use crate::app::AppSpec;
 use crate::failure::Failure;
@@ -28,7 +28,7 @@ pub(crate) struct Settings {
     #[arg(long, env = "TIDINGS_LISTEN", value_name = "ADDRESS:PORT")]
     listen: Option<SocketAddr>,
 
-    /// Where offline messages and attributes are kept; made if it is not there [default: ./tidings-data]
+    /// Where offline messages, attributes and uploaded files are kept; made if it is not there [default: ./tidings-data]
     #[arg(long, env = "TIDINGS_DATA_DIR", value_name = "DIRECTORY")]
     data_dir: Option<PathBuf>,
 
@@ -56,6 +56,23 @@ pub(crate) struct Settings {
         value_name = "BOOL"
     )]
     dev: Option<bool>,
+
+    /// Days for which uploaded files are kept [default: 7]
+    #[arg(
+        long,
+        env = "TIDINGS_MEDIA_KEEP_DAYS",
+        value_name = "NUMBER",
+        value_parser = clap::value_parser!(u32).range(1..)
+    )]
+    media_keep_days: Option<u32>,
+
+    /// Bytes that all uploaded files together may take [default: 10737418240, which is 10 GiB]
+    #[arg(long, env = "TIDINGS_MEDIA_BYTES_MAX", value_name = "BYTES")]
+    media_bytes_max: Option<u64>,
+
+    /// Bytes that the uploaded files of one app may take [default: as --media-bytes-max]
+    #[arg(long, env = "TIDINGS_MEDIA_APP_BYTES_MAX", value_name = "BYTES")]
+    media_app_bytes_max: Option<u64>,
 
     /// Hubs, each with a thread of its own [default: one per core]
     #[arg(long, env = "TIDINGS_HUBS", value_name = "NUMBER")]
@@ -133,6 +150,9 @@ impl Settings {
             data_dir: self.data_dir.or(weaker.data_dir),
             app: self.app.or(weaker.app),
             dev: self.dev.or(weaker.dev),
+            media_keep_days: self.media_keep_days.or(weaker.media_keep_days),
+            media_bytes_max: self.media_bytes_max.or(weaker.media_bytes_max),
+            media_app_bytes_max: self.media_app_bytes_max.or(weaker.media_app_bytes_max),
             hubs: self.hubs.or(weaker.hubs),
             tls_cert: self.tls_cert.or(weaker.tls_cert),
             tls_key: self.tls_key.or(weaker.tls_key),
@@ -180,6 +200,7 @@ impl Settings {
         }
         let data_dir = self.data_dir();
         config.apps = self.apps(&data_dir)?;
+        config.media = self.media()?;
         if let Some(hubs) = self.hubs {
             config.hubs = hubs;
         }
@@ -188,6 +209,22 @@ impl Settings {
             config.origins = Origins::Listed(origins);
         }
         Ok(config)
+    }
+
+    fn media(&self) -> Result<MediaConfig, Failure> {
+        let mut media = MediaConfig::default();
+        if let Some(days) = self.media_keep_days {
+            if days == 0 {
+                return Err(Failure::new(
+                    "uploaded files cannot be kept for 0 days",
+                    "give --media-keep-days 1 or more",
+                ));
+            }
+            media.keep_s = u64::from(days) * 86_400;
+        }
+        media.bytes_max = self.media_bytes_max.unwrap_or(media.bytes_max);
+        media.app_bytes_max = self.media_app_bytes_max.unwrap_or(media.bytes_max);
+        Ok(media)
     }
 
     fn tls_files(&self) -> Result<Option<TlsFiles>, Failure> {
@@ -274,6 +311,18 @@ mod tests {
         let config = flags.or(file).resolve().expect("a configuration");
         assert_eq!((config.hubs, config.listen.port()), (3, 9));
         assert!(config.apps.accept_any);
+    }
+
+    #[test]
+    fn one_app_may_take_as_much_as_all_unless_told_otherwise() {
+        let media = |text: &str| {
+            let config = settings(&format!("dev = true\n{text}")).resolve();
+            config.map(|config| (config.media.bytes_max, config.media.app_bytes_max))
+        };
+        assert_eq!(media("media-bytes-max = 7").ok(), Some((7, 7)));
+        let both = "media-bytes-max = 7\nmedia-app-bytes-max = 3";
+        assert_eq!(media(both).ok(), Some((7, 3)));
+        assert!(media("media-keep-days = 0").is_err());
     }
 
     #[test]

@@ -5,6 +5,8 @@
 
 mod files;
 mod io;
+mod media;
+mod pace;
 mod routes;
 
 use std::net::TcpStream;
@@ -12,7 +14,10 @@ use std::sync::Arc;
 use std::thread::{Builder, JoinHandle};
 use std::time::Duration;
 
+use axum::middleware::from_fn;
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
+use hyper::service::{Service as _, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use rustls::ServerConnection;
@@ -20,19 +25,22 @@ use tokio::runtime;
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::LocalSet;
+use tokio::time::timeout_at;
 
 use self::io::VisitorIo;
+pub(crate) use self::media::MediaDoor;
+use self::pace::Pace;
 use crate::gate::Admission;
 use crate::readiness::Readiness;
 
 /// HTTP connections at once. More are answered 503.
 const VISITORS_MAX: usize = 1_024;
 
-/// The longest that one request may take, answer included. A client that reads slower than that is cut off.
-const VISIT: Duration = Duration::from_secs(60);
-
 /// How long requests may still take when the server ends.
 const LAST_VISITS: Duration = Duration::from_secs(2);
+
+/// Threads that wait for the disk. More than a few make no disk faster.
+const DISK_THREADS_MAX: usize = 8;
 
 /// A connection with its request, or the beginning of it.
 pub(crate) struct Visitor {
@@ -68,21 +76,27 @@ impl HttpDoor {
 }
 
 /// Starts the thread. It ends when the last door has been dropped.
-pub(crate) fn start(readiness: Arc<Readiness>) -> std::io::Result<(HttpDoor, JoinHandle<()>)> {
+pub(crate) fn start(
+    readiness: Arc<Readiness>,
+    media: Arc<MediaDoor>,
+) -> std::io::Result<(HttpDoor, JoinHandle<()>)> {
     let runtime = runtime::Builder::new_current_thread()
         .enable_io()
         .enable_time()
+        .max_blocking_threads(DISK_THREADS_MAX)
         .build()?;
     let (visitors, receiver) = channel(VISITORS_MAX);
     let thread = Builder::new()
         .name("http".into())
-        .spawn(move || LocalSet::new().block_on(&runtime, serve(receiver, readiness)))?;
+        .spawn(move || LocalSet::new().block_on(&runtime, serve(receiver, readiness, media)))?;
     let places = Arc::new(Semaphore::new(VISITORS_MAX));
     Ok((HttpDoor { visitors, places }, thread))
 }
 
-async fn serve(mut visitors: Receiver<Visitor>, readiness: Arc<Readiness>) {
-    let routes = routes::routes(readiness);
+async fn serve(mut visitors: Receiver<Visitor>, readiness: Arc<Readiness>, media: Arc<MediaDoor>) {
+    tokio::task::spawn_local(media::sweep(media.clone()));
+    let media = media::routes(media).layer(from_fn(routes::guard));
+    let routes = routes::routes(readiness).merge(media);
     let mut visits = tokio::task::JoinSet::new();
     while let Some(visitor) = visitors.recv().await {
         visits.spawn_local(visit(visitor, routes.clone()));
@@ -100,22 +114,34 @@ async fn visit(visitor: Visitor, routes: axum::Router) {
         admission,
         permit,
     } = visitor;
-    let io = match VisitorIo::new(tcp, tls, bytes) {
+    let pace = Pace::begin();
+    let io = match VisitorIo::new(tcp, tls, bytes, pace.clone()) {
         Ok(io) => TokioIo::new(io),
         Err(error) => {
             tracing::debug!(%error, "a visitor could not be taken over");
             return;
         }
     };
+    let its_pace = pace.clone();
+    let service = service_fn(move |mut request: hyper::Request<Incoming>| {
+        request.extensions_mut().insert(its_pace.clone());
+        TowerToHyperService::new(routes.clone()).call(request)
+    });
     let connection = http1::Builder::new()
         .keep_alive(false)
         .timer(TokioTimer::new())
         .header_read_timeout(Duration::from_secs(5))
-        .serve_connection(io, TowerToHyperService::new(routes));
-    match tokio::time::timeout(VISIT, connection).await {
-        Ok(Ok(())) => {}
-        Ok(Err(error)) => tracing::debug!(%error, "a visit was broken off"),
-        Err(_) => tracing::debug!("a visit took too long"),
+        .serve_connection(io, service);
+    let mut connection = std::pin::pin!(connection);
+    loop {
+        let deadline = pace.deadline();
+        match timeout_at(deadline, connection.as_mut()).await {
+            Ok(Ok(())) => break,
+            Ok(Err(error)) => break tracing::debug!(%error, "a visit was broken off"),
+            // It has made progress meanwhile.
+            Err(_) if pace.deadline() > deadline => {}
+            Err(_) => break tracing::debug!("a visit took too long"),
+        }
     }
     drop((admission, permit));
 }

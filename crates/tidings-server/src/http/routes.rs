@@ -120,7 +120,7 @@ async fn nowhere(request: Request) -> Response<Body> {
 }
 
 /// Headers that every answer carries.
-async fn guard(request: Request, next: Next) -> Response<Body> {
+pub(super) async fn guard(request: Request, next: Next) -> Response<Body> {
     let mut response = next.run(request).await;
     let guards: [(HeaderName, &str); 3] = [
         (X_CONTENT_TYPE_OPTIONS, "nosniff"),

@@ -1,0 +1,254 @@
+//! Uploads and downloads: `/v1/media/<app id>`, `/v1/media/<app id>/<media id>`.
+//!
+//! Who may: whoever could log in to the app, by the same check. What a client sees is in `docs/protocol.md`.
+
+mod answer;
+mod guests;
+mod range;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::extract::{Extension, Path, Request, State};
+use axum::http::header::{AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, ORIGIN};
+use axum::http::{HeaderMap, Response, StatusCode};
+use axum::middleware::{Next, from_fn_with_state};
+use axum::routing::{Router, get, post};
+use bytes::Bytes;
+use futures_util::StreamExt as _;
+use percent_encoding::percent_decode_str;
+use tidings_hub::Apps;
+use tidings_hub::credentials::{self, Credentials};
+use tidings_wire::codes::Outcome;
+
+use self::answer::Problem;
+use self::guests::{Guests, Seat};
+use self::range::Wanted;
+use super::pace::Pace;
+use crate::clock::Clock;
+use crate::config::Origins;
+use crate::media::{About, Media, MediaId, MediaStore, Stored};
+
+/// Who uploads or downloads: the user id, percent-encoded, because it may hold spaces that headers do not keep.
+const USER: &str = "tidings-user";
+/// The file's name, percent-encoded UTF-8.
+const FILE_NAME: &str = "tidings-file-name";
+/// How often files are looked for whose time is over.
+const SWEEP: Duration = Duration::from_secs(600);
+
+/// What the requests about files share.
+pub(crate) struct MediaDoor {
+    /// `None`: this server keeps no files.
+    pub(crate) store: Option<Arc<dyn MediaStore>>,
+    pub(crate) apps: Arc<Apps>,
+    pub(crate) origins: Origins,
+    pub(crate) clock: Clock,
+    /// Largest file.
+    pub(crate) file_bytes_max: u64,
+    pub(crate) guests: Arc<Guests>,
+}
+
+impl MediaDoor {
+    pub(crate) fn new(
+        store: Option<Arc<dyn MediaStore>>,
+        apps: Arc<Apps>,
+        origins: Origins,
+        clock: Clock,
+        file_bytes_max: u64,
+    ) -> Arc<Self> {
+        Arc::new(Self {
+            store,
+            apps,
+            origins,
+            clock,
+            file_bytes_max,
+            guests: Arc::default(),
+        })
+    }
+
+    fn now_s(&self) -> u64 {
+        self.clock.now().unix_s()
+    }
+
+    fn store(&self) -> Result<&dyn MediaStore, Problem> {
+        self.store
+            .as_deref()
+            .ok_or_else(|| Problem::new(Outcome::MediaOff, "this server keeps no files".to_owned()))
+    }
+
+    /// The check of a login, with what the headers say.
+    fn admit(&self, app_id: &str, headers: &HeaderMap) -> Result<(Credentials, Seat), Problem> {
+        let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+        let user_id = text(USER).unwrap_or_default();
+        let user_id = percent_decode_str(user_id).decode_utf8_lossy();
+        let token = text(AUTHORIZATION.as_str()).unwrap_or_default();
+        let token = match token.split_once(' ') {
+            Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") => token.trim(),
+            _ => "",
+        };
+        let credentials = credentials::check(&self.apps, self.now_s(), (app_id, &user_id, token))
+            .map_err(|refused| Problem::new(refused.outcome, refused.text))?;
+        let seat = self.guests.seat(&credentials.app, &credentials.user)?;
+        Ok((credentials, seat))
+    }
+}
+
+/// Deletes files whose time is over, now and then.
+pub(super) async fn sweep(door: Arc<MediaDoor>) {
+    let Some(store) = &door.store else { return };
+    let mut ticks = tokio::time::interval(SWEEP);
+    loop {
+        ticks.tick().await;
+        match store.delete_expired(door.now_s()).await {
+            Ok(0) => {}
+            Ok(files) => tracing::debug!(files, "files deleted, their time was over"),
+            Err(error) => {
+                tracing::warn!(%error, "old files could not be deleted; tried again later")
+            }
+        }
+    }
+}
+
+pub(super) fn routes(door: Arc<MediaDoor>) -> Router {
+    Router::new()
+        .route("/v1/media/{app}", post(upload).options(preflight))
+        .route("/v1/media/{app}/{id}", get(download).options(preflight))
+        .layer(from_fn_with_state(door.clone(), share))
+        .with_state(door)
+}
+
+/// Lets pages of the allowed origins read the answer. No cookie is looked at, so any origin may be allowed.
+async fn share(State(door): State<Arc<MediaDoor>>, request: Request, next: Next) -> Response<Body> {
+    let origin = request.headers().get(ORIGIN).cloned();
+    let is_allowed = origin
+        .as_ref()
+        .is_none_or(|origin| door.origins.allow(origin.as_bytes()));
+    if !is_allowed {
+        let mut response = Response::new(Body::from(
+            "pages of this origin may not use this server\n\
+             hint: Add the page's origin to the server's option --origin.\n",
+        ));
+        *response.status_mut() = StatusCode::FORBIDDEN;
+        return response;
+    }
+    let mut response = next.run(request).await;
+    answer::share(response.headers_mut(), origin, &door.origins);
+    response
+}
+
+async fn preflight() -> Response<Body> {
+    answer::preflight()
+}
+
+async fn upload(
+    State(door): State<Arc<MediaDoor>>,
+    Extension(pace): Extension<Pace>,
+    Path(app): Path<String>,
+    request: Request,
+) -> Response<Body> {
+    pace.becomes_transfer();
+    let (head, body) = request.into_parts();
+    match receive(&door, &app, &head.headers, body).await {
+        Ok((stored, size)) => answer::stored(&stored, size),
+        Err(problem) => {
+            pace.leaves_body();
+            problem.response()
+        }
+    }
+}
+
+async fn receive(
+    door: &MediaDoor,
+    app: &str,
+    headers: &HeaderMap,
+    body: Body,
+) -> Result<(Stored, u64), Problem> {
+    let (credentials, _seat) = door.admit(app, headers)?;
+    let store = door.store()?;
+    let about = about(headers)?;
+    let declared = headers.get(CONTENT_LENGTH);
+    let declared = declared.and_then(|length| length.to_str().ok()?.parse().ok());
+    door.check_size(declared.unwrap_or(0))?;
+    let mut upload = store.begin(credentials.app, about, door.now_s()).await?;
+    let mut size = 0;
+    let mut body = body.into_data_stream();
+    while let Some(piece) = body.next().await {
+        let piece: Bytes = piece.map_err(|error| {
+            let text = format!("the upload ended after {size} bytes: {error}");
+            Problem::new(Outcome::MediaTruncated, text)
+        })?;
+        size += piece.len() as u64;
+        door.check_size(size)?;
+        upload.write(piece).await?;
+    }
+    if size == 0 {
+        let text = "the file has no bytes".to_owned();
+        return Err(Problem::new(Outcome::MediaEmpty, text));
+    }
+    Ok((upload.finish().await?, size))
+}
+
+impl MediaDoor {
+    fn check_size(&self, size: u64) -> Result<(), Problem> {
+        let max = self.file_bytes_max;
+        if size <= max {
+            return Ok(());
+        }
+        let text = format!("the file has {size} bytes or more; at most {max} are allowed");
+        Err(Problem::new(Outcome::MediaTooLarge, text))
+    }
+}
+
+fn about(headers: &HeaderMap) -> Result<About, Problem> {
+    let invalid = |text| Problem::new(Outcome::InvalidArgument, text);
+    let content_type = match headers.get(CONTENT_TYPE).map(|value| value.to_str()) {
+        None => "",
+        Some(Ok(text)) => text,
+        Some(Err(_)) => return Err(invalid("the content type is not ASCII".to_owned())),
+    };
+    let name = match headers.get(FILE_NAME) {
+        None => Default::default(),
+        Some(value) => percent_decode_str(value.to_str().unwrap_or_default())
+            .decode_utf8()
+            .map_err(|_| invalid("the file name is not percent-encoded UTF-8".to_owned()))?,
+    };
+    About::new(content_type, &name).map_err(invalid)
+}
+
+async fn download(
+    State(door): State<Arc<MediaDoor>>,
+    Extension(pace): Extension<Pace>,
+    Path((app, id)): Path<(String, String)>,
+    headers: HeaderMap,
+) -> Response<Body> {
+    pace.becomes_transfer();
+    match find(&door, &app, &id, &headers).await {
+        Ok((id, media, seat)) => {
+            let wanted = Wanted::of(&headers, &answer::etag(&id), media.size);
+            answer::content(&id, media, wanted, seat)
+        }
+        Err(problem) => problem.response(),
+    }
+}
+
+async fn find(
+    door: &MediaDoor,
+    app: &str,
+    id: &str,
+    headers: &HeaderMap,
+) -> Result<(MediaId, Media, Seat), Problem> {
+    let (credentials, seat) = door.admit(app, headers)?;
+    let store = door.store()?;
+    let missing = || {
+        let text = format!("app {app} has no file {id:?}, or its time is over");
+        Problem::new(Outcome::MediaNotFound, text)
+    };
+    let id = MediaId::parse(id).ok_or_else(missing)?;
+    let opened = store.open(credentials.app, id.clone(), door.now_s()).await;
+    match opened {
+        Ok(media) => Ok((id, media, seat)),
+        Err(crate::media::StoreError::NotFound) => Err(missing()),
+        Err(error) => Err(error.into()),
+    }
+}
