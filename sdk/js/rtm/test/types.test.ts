@@ -1,40 +1,13 @@
 /** The typings, as a program sees them through the installed package. Needs `npm run build`. */
-import { spawnSync } from 'node:child_process';
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
-import { afterAll, beforeAll, expect, it } from 'vitest';
+import { afterAll, expect, it } from 'vitest';
+import { Project, ROOT } from './support/compiler.js';
 
-const ROOT = fileURLToPath(new URL('..', import.meta.url));
 const PROGRAM = readFileSync(join(ROOT, 'test/programs/program.ts'), 'utf8');
 const CODES = 'const timeout: 9 = codes.LOGIN_ERR_TIMEOUT; console.log(timeout);';
-let folder: string;
-
-beforeAll(() => {
-  folder = mkdtempSync(join(tmpdir(), 'tidings-types-'));
-  mkdirSync(join(folder, 'node_modules/@tidings'), { recursive: true });
-  symlinkSync(ROOT, join(folder, 'node_modules/@tidings/rtm'));
-});
-afterAll(() => rmSync(folder, { recursive: true }));
-
-/** What the compiler says of a program that begins with `load`. */
-function compile(file: string, load: string, options: object): string {
-  writeFileSync(join(folder, file), PROGRAM.replace('/* LOAD */', load));
-  const compilerOptions = {
-    strict: true,
-    noEmit: true,
-    target: 'es2022',
-    lib: ['es2022', 'dom'],
-    types: [],
-    noUncheckedIndexedAccess: true,
-    ...options,
-  };
-  writeFileSync(join(folder, 'tsconfig.json'), JSON.stringify({ compilerOptions, files: [file] }));
-  const tsc = join(ROOT, 'node_modules/typescript/bin/tsc');
-  const { status, stdout, stderr } = spawnSync(process.execPath, [tsc, '-p', folder], { encoding: 'utf8' });
-  return `exit ${status}: ${stdout}${stderr}`;
-}
+const project = new Project('@tidings/rtm');
+afterAll(() => project.remove());
 
 const named = 'import type { RtmChannel, RtmClient, RtmEvents, RtmMessage, RtmStatusCode, RtmTextMessage } from';
 const uses = 'export type All = [RtmChannel, RtmClient, RtmEvents.RtmClientEvents, RtmMessage, RtmStatusCode.AreaCode, RtmTextMessage];';
@@ -68,5 +41,5 @@ const programs: [string, string, string, object][] = [
 // proves: rtm-1.4-received, rtm-1.4-config, rtm-1.4-counts, rtm-1.4-enum-or-text, rtm-1.7-callee-read-only
 // proves: rtm-1.4-send-result
 it.each(programs)('%s compiles', (_, file, load, options) => {
-  expect(compile(file, load, options)).toBe('exit 0: ');
+  expect(project.compile(file, PROGRAM.replace('/* LOAD */', load), options)).toBe('exit 0: ');
 });

@@ -8,10 +8,17 @@ type Values<Names extends string> = { readonly [Name in Names]: Name };
 declare namespace AgoraRTM {
   // ---------------------------------------------------------------- enums
 
-  /** Every member's value is its name, so that text and enum may be mixed freely. */
+  /** Every member's value is its name, so that text and enum may be mixed freely; a member is a type as well. */
   namespace RtmStatusCode {
     type ConnectionState = 'DISCONNECTED' | 'CONNECTING' | 'CONNECTED' | 'RECONNECTING' | 'ABORTED';
     const ConnectionState: Values<ConnectionState>;
+    namespace ConnectionState {
+      type DISCONNECTED = 'DISCONNECTED';
+      type CONNECTING = 'CONNECTING';
+      type CONNECTED = 'CONNECTED';
+      type RECONNECTING = 'RECONNECTING';
+      type ABORTED = 'ABORTED';
+    }
     type ConnectionChangeReason =
       | 'LOGIN'
       | 'LOGIN_SUCCESS'
@@ -23,6 +30,17 @@ declare namespace AgoraRTM {
       | 'REMOTE_LOGIN'
       | 'TOKEN_EXPIRED';
     const ConnectionChangeReason: Values<ConnectionChangeReason>;
+    namespace ConnectionChangeReason {
+      type LOGIN = 'LOGIN';
+      type LOGIN_SUCCESS = 'LOGIN_SUCCESS';
+      type LOGIN_FAILURE = 'LOGIN_FAILURE';
+      type LOGIN_TIMEOUT = 'LOGIN_TIMEOUT';
+      type INTERRUPTED = 'INTERRUPTED';
+      type LOGOUT = 'LOGOUT';
+      type BANNED_BY_SERVER = 'BANNED_BY_SERVER';
+      type REMOTE_LOGIN = 'REMOTE_LOGIN';
+      type TOKEN_EXPIRED = 'TOKEN_EXPIRED';
+    }
     type LocalInvitationState =
       | 'IDLE'
       | 'SENT_TO_REMOTE'
@@ -32,6 +50,15 @@ declare namespace AgoraRTM {
       | 'CANCELED'
       | 'FAILURE';
     const LocalInvitationState: Values<LocalInvitationState>;
+    namespace LocalInvitationState {
+      type IDLE = 'IDLE';
+      type SENT_TO_REMOTE = 'SENT_TO_REMOTE';
+      type RECEIVED_BY_REMOTE = 'RECEIVED_BY_REMOTE';
+      type ACCEPTED_BY_REMOTE = 'ACCEPTED_BY_REMOTE';
+      type REFUSED_BY_REMOTE = 'REFUSED_BY_REMOTE';
+      type CANCELED = 'CANCELED';
+      type FAILURE = 'FAILURE';
+    }
     type LocalInvitationFailureReason =
       | 'UNKNOWN'
       | 'PEER_NO_RESPONSE'
@@ -39,6 +66,13 @@ declare namespace AgoraRTM {
       | 'PEER_OFFLINE'
       | 'NOT_LOGGEDIN';
     const LocalInvitationFailureReason: Values<LocalInvitationFailureReason>;
+    namespace LocalInvitationFailureReason {
+      type UNKNOWN = 'UNKNOWN';
+      type PEER_NO_RESPONSE = 'PEER_NO_RESPONSE';
+      type INVITATION_EXPIRE = 'INVITATION_EXPIRE';
+      type PEER_OFFLINE = 'PEER_OFFLINE';
+      type NOT_LOGGEDIN = 'NOT_LOGGEDIN';
+    }
     type RemoteInvitationState =
       | 'INVITATION_RECEIVED'
       | 'ACCEPT_SENT_TO_LOCAL'
@@ -47,21 +81,58 @@ declare namespace AgoraRTM {
       | 'CANCELED'
       | 'FAILURE';
     const RemoteInvitationState: Values<RemoteInvitationState>;
+    namespace RemoteInvitationState {
+      type INVITATION_RECEIVED = 'INVITATION_RECEIVED';
+      type ACCEPT_SENT_TO_LOCAL = 'ACCEPT_SENT_TO_LOCAL';
+      type REFUSED = 'REFUSED';
+      type ACCEPTED = 'ACCEPTED';
+      type CANCELED = 'CANCELED';
+      type FAILURE = 'FAILURE';
+    }
     type RemoteInvitationFailureReason =
       | 'UNKNOWN'
       | 'ACCEPT_FAILURE'
       | 'PEER_OFFLINE'
       | 'INVITATION_EXPIRE';
     const RemoteInvitationFailureReason: Values<RemoteInvitationFailureReason>;
+    namespace RemoteInvitationFailureReason {
+      type UNKNOWN = 'UNKNOWN';
+      type ACCEPT_FAILURE = 'ACCEPT_FAILURE';
+      type PEER_OFFLINE = 'PEER_OFFLINE';
+      type INVITATION_EXPIRE = 'INVITATION_EXPIRE';
+    }
     type MessageType = 'TEXT' | 'RAW' | 'IMAGE' | 'FILE';
     const MessageType: Values<MessageType>;
+    namespace MessageType {
+      type TEXT = 'TEXT';
+      type RAW = 'RAW';
+      type IMAGE = 'IMAGE';
+      type FILE = 'FILE';
+    }
     type PeerOnlineState = 'ONLINE' | 'UNREACHABLE' | 'OFFLINE';
     const PeerOnlineState: Values<PeerOnlineState>;
+    namespace PeerOnlineState {
+      type ONLINE = 'ONLINE';
+      type UNREACHABLE = 'UNREACHABLE';
+      type OFFLINE = 'OFFLINE';
+    }
     type PeerSubscriptionOption = 'ONLINE_STATUS';
     const PeerSubscriptionOption: Values<PeerSubscriptionOption>;
+    namespace PeerSubscriptionOption {
+      type ONLINE_STATUS = 'ONLINE_STATUS';
+    }
     /** `ASIA` is without mainland China. */
     type AreaCode = 'GLOBAL' | 'INDIA' | 'JAPAN' | 'ASIA' | 'EUROPE' | 'CHINA' | 'NORTH_AMERICA';
     const AreaCode: Values<AreaCode>;
+    namespace AreaCode {
+      type GLOBAL = 'GLOBAL';
+      type INDIA = 'INDIA';
+      type JAPAN = 'JAPAN';
+      type ASIA = 'ASIA';
+      type EUROPE = 'EUROPE';
+      type CHINA = 'CHINA';
+      type NORTH_AMERICA = 'NORTH_AMERICA';
+    }
   }
   export import ConnectionState = RtmStatusCode.ConnectionState;
   export import ConnectionChangeReason = RtmStatusCode.ConnectionChangeReason;
