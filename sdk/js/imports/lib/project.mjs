@@ -11,7 +11,8 @@ export const INSTALLED = join(HERE, 'node_modules/@tidings/rtm');
 /** What every project reports of its conversation. */
 export const EXPECTED = { states: ['CONNECTED', 'DISCONNECTED'], received: true, text: 'hello', from: 'sender' };
 
-const RUN_MS_MAX = 20_000;
+/** Rounds of logins take half of it. */
+const RUN_MS_MAX = 60_000;
 const TYPES = { '.html': 'text/html', '.js': 'text/javascript', '.mjs': 'text/javascript' };
 
 export const project = (name) => join(HERE, 'projects', name);
