@@ -55,6 +55,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "tokio",
         ],
     ),
+    ("tidings-load", &["tidings-wire", "mio"]),
     ("xtask", &[]),
 ];
 

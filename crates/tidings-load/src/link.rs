@@ -1,0 +1,257 @@
+//! One client connection: the handshake, frames in, frames out.
+
+use std::io::{ErrorKind, Read as _, Write as _};
+use std::net::{IpAddr, SocketAddr};
+
+use anyhow::{Context as _, Result, bail};
+use mio::net::TcpStream;
+use socket2::{Domain, Protocol, Socket, Type};
+use tidings_wire::ws::{
+    ClientRequest, Decoder, Event, Kind, Limits, Opcode, Role, check_response, client_key,
+    encode_frame, encode_pong, request_bytes,
+};
+
+/// Frames of clients are masked. A mask of zeroes is a mask: the server's work is the same, ours is less.
+const MASK: Option<[u8; 4]> = Some([0; 4]);
+
+/// Bytes that may wait for the kernel before the run counts as broken: the server does not read.
+const OUT_BYTES_MAX: usize = 64 << 20;
+
+/// Where a server is and what it wants to hear.
+#[derive(Debug, Clone)]
+pub(crate) struct Target {
+    /// Its address.
+    pub(crate) address: SocketAddr,
+    /// Path of its WebSocket.
+    pub(crate) path: String,
+    /// Sub-protocol; empty = none.
+    pub(crate) protocol: &'static str,
+}
+
+enum Phase {
+    /// The answer to the handshake, as far as it has come.
+    Opening(Vec<u8>),
+    Open(Decoder),
+    Closed,
+}
+
+/// One client connection.
+pub(crate) struct Link {
+    stream: TcpStream,
+    phase: Phase,
+    key: String,
+    protocol: &'static str,
+    out: Vec<u8>,
+    /// Whether it is on the list of those to be flushed.
+    pub(crate) is_dirty: bool,
+}
+
+/// What waits to be written to a server; messages are framed as they are put in.
+pub(crate) struct Out<'a>(&'a mut Vec<u8>);
+
+impl Out<'_> {
+    /// Puts a message on its way.
+    pub(crate) fn send(&mut self, kind: Kind, payload: &[u8]) {
+        let opcode = match kind {
+            Kind::Text => Opcode::Text,
+            Kind::Binary => Opcode::Binary,
+        };
+        encode_frame(self.0, opcode, payload, MASK);
+    }
+}
+
+/// What came.
+pub(crate) enum Arrival<'a> {
+    /// The handshake is done.
+    Open,
+    /// A message.
+    Message(Kind, &'a [u8]),
+    /// The server has closed, in these words.
+    Closed(String),
+}
+
+impl Link {
+    /// Begins to connect from an address of this machine.
+    pub(crate) fn connect(target: &Target, from: Option<IpAddr>, number: u64) -> Result<Self> {
+        let socket = Socket::new(
+            Domain::for_address(target.address),
+            Type::STREAM,
+            Some(Protocol::TCP),
+        )
+        .context("opening a socket; is the limit on open files too low?")?;
+        socket.set_nonblocking(true)?;
+        socket.set_tcp_nodelay(true)?;
+        if let Some(from) = from {
+            // The port is chosen when connecting, so that one port serves many targets.
+            socket.bind(&SocketAddr::new(from, 0).into())?;
+        }
+        match socket.connect(&target.address.into()) {
+            Err(error)
+                if error.raw_os_error() != Some(115) && error.kind() != ErrorKind::WouldBlock =>
+            {
+                return Err(error).with_context(|| format!("connecting to {}", target.address));
+            }
+            _ => {}
+        }
+        let mut random = [0; 16];
+        random[..8].copy_from_slice(&number.to_be_bytes());
+        let key = client_key(random);
+        let host = target.address.to_string();
+        let protocols: &[&str] = if target.protocol.is_empty() {
+            &[]
+        } else {
+            &[target.protocol]
+        };
+        let request = request_bytes(&ClientRequest {
+            host: &host,
+            path: &target.path,
+            key: &key,
+            protocols,
+            headers: &[],
+        })?;
+        Ok(Self {
+            stream: TcpStream::from_std(socket.into()),
+            phase: Phase::Opening(Vec::new()),
+            key,
+            protocol: target.protocol,
+            out: request,
+            is_dirty: false,
+        })
+    }
+
+    pub(crate) fn stream(&mut self) -> &mut TcpStream {
+        &mut self.stream
+    }
+
+    /// Where messages are put; they leave with the next flush.
+    pub(crate) fn out(&mut self) -> Out<'_> {
+        Out(&mut self.out)
+    }
+
+    /// Writes what the kernel takes.
+    pub(crate) fn flush(&mut self) -> Result<()> {
+        let mut written = 0;
+        while written < self.out.len() {
+            match self.stream.write(&self.out[written..]) {
+                Ok(0) => bail!("the server takes nothing more"),
+                Ok(count) => written += count,
+                Err(error) if error.kind() == ErrorKind::WouldBlock => break,
+                Err(error) if error.kind() == ErrorKind::NotConnected => break,
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => return Err(error).context("writing to the server"),
+            }
+        }
+        self.out.drain(..written);
+        if self.out.len() > OUT_BYTES_MAX {
+            bail!("{OUT_BYTES_MAX} bytes wait: the server does not read");
+        }
+        if self.out.is_empty() && self.out.capacity() > 4096 {
+            self.out = Vec::new();
+        }
+        Ok(())
+    }
+
+    /// Reads once into the shared buffer. Returns whether more may be there.
+    pub(crate) fn read(
+        &mut self,
+        buffer: &mut [u8],
+        arrive: &mut dyn FnMut(Arrival<'_>, &mut Out<'_>),
+    ) -> Result<bool> {
+        let count = match self.stream.read(buffer) {
+            Ok(0) => {
+                self.phase = Phase::Closed;
+                arrive(
+                    Arrival::Closed("the connection ended".into()),
+                    &mut Out(&mut self.out),
+                );
+                return Ok(false);
+            }
+            Ok(count) => count,
+            Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(false),
+            Err(error) if error.kind() == ErrorKind::Interrupted => return Ok(true),
+            Err(error) => {
+                self.phase = Phase::Closed;
+                arrive(Arrival::Closed(error.to_string()), &mut Out(&mut self.out));
+                return Ok(false);
+            }
+        };
+        let is_full = count == buffer.len();
+        match &mut self.phase {
+            Phase::Opening(head) => {
+                head.extend_from_slice(&buffer[..count]);
+                let Some(end) = memchr::memmem::find(head, b"\r\n\r\n") else {
+                    return Ok(is_full);
+                };
+                let mut rest = head.split_off(end + 4);
+                let head = std::mem::take(head);
+                check(&head, &self.key, self.protocol)?;
+                // Limits of the generator itself: what servers send here is not hostile.
+                let limits = Limits {
+                    message_bytes_max: 16 << 20,
+                    fragments_max: 1024,
+                };
+                self.phase = Phase::Open(Decoder::new(Role::Client, limits));
+                arrive(Arrival::Open, &mut Out(&mut self.out));
+                self.take(&mut rest, arrive)?;
+            }
+            Phase::Open(_) => self.take(&mut buffer[..count], arrive)?,
+            Phase::Closed => return Ok(false),
+        }
+        Ok(is_full)
+    }
+
+    fn take(
+        &mut self,
+        bytes: &mut [u8],
+        arrive: &mut dyn FnMut(Arrival<'_>, &mut Out<'_>),
+    ) -> Result<()> {
+        let Phase::Open(decoder) = &mut self.phase else {
+            return Ok(());
+        };
+        let mut events = decoder.decode(bytes);
+        while let Some(event) = events.next_event().context("the server's frames")? {
+            match event {
+                Event::Message { kind, payload } => {
+                    arrive(Arrival::Message(kind, payload), &mut Out(&mut self.out));
+                }
+                Event::Ping(payload) => {
+                    self.out.extend_from_slice(&encode_pong(payload, MASK));
+                }
+                Event::Pong(_) => {}
+                Event::Close { code, reason } => {
+                    let words = format!("close {code:?} {reason}");
+                    arrive(Arrival::Closed(words), &mut Out(&mut self.out));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    pub(crate) fn has_output(&self) -> bool {
+        !self.out.is_empty()
+    }
+}
+
+fn check(head: &[u8], key: &str, protocol: &str) -> Result<()> {
+    let protocols: &[&str] = if protocol.is_empty() {
+        &[]
+    } else {
+        &[protocol]
+    };
+    let mut headers = [httparse::EMPTY_HEADER; 64];
+    let mut response = httparse::Response::new(&mut headers);
+    response
+        .parse(head)
+        .context("the answer to the handshake")?;
+    let headers = response
+        .headers
+        .iter()
+        .map(|header| (header.name, header.value));
+    check_response(response.code.unwrap_or(0), headers, key, protocols).with_context(|| {
+        format!(
+            "the server refuses the handshake: {}",
+            String::from_utf8_lossy(head)
+        )
+    })?;
+    Ok(())
+}

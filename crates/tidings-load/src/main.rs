@@ -1,0 +1,101 @@
+//! Load: what clients by the thousand do, and what it costs a server.
+//!
+//! One program has the generator (`run`), the floor (`floor`: a server that only moves frames) and the comparison
+//! (`compare`: servers side by side, medians of several runs). CPU and memory of the server are read from the
+//! operating system; every message has a number and a time, so loss, doubles and disorder are counted and latency
+//! is measured from the moment at which a message was due.
+//!
+//! Reading order: `scenario` (what is done), `engine` and `link` (connections), `drivers` (protocols), `measure`.
+
+mod compare;
+mod drivers;
+mod engine;
+mod floor;
+mod link;
+mod measure;
+mod scenario;
+mod servers;
+mod stamp;
+
+use std::net::SocketAddr;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+
+use crate::engine::Engine;
+use crate::link::Target;
+use crate::scenario::{Name, Report, Run, Size};
+
+/// Load for messaging servers, and what it costs them.
+#[derive(Parser)]
+#[command(version)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Load a running server; one line of JSON is the result
+    Run(RunArguments),
+    /// Serve as the floor: move frames and nothing else
+    Floor(floor::Settings),
+    /// Start servers one after the other, load each, and compare
+    Compare(compare::Settings),
+}
+
+/// One scenario against one server.
+#[derive(clap::Args)]
+struct RunArguments {
+    /// What is done
+    #[arg(value_enum)]
+    scenario: Name,
+    /// Address of the server
+    #[arg(long, default_value = "127.0.0.1:7400")]
+    server: SocketAddr,
+    /// What the server speaks
+    #[arg(long, default_value = "tidings")]
+    driver: String,
+    /// Process of the server, to read its CPU and memory; repeat it for several
+    #[arg(long)]
+    pid: Vec<u32>,
+    #[command(flatten)]
+    size: Size,
+}
+
+fn main() -> Result<()> {
+    // Each connection is an open file.
+    rlimit::increase_nofile_limit(rlimit::INFINITY)?;
+    match Cli::parse().command {
+        Command::Run(arguments) => {
+            let report = load(&arguments)?;
+            println!("{}", serde_json::to_string(&report)?);
+            Ok(())
+        }
+        Command::Floor(settings) => floor::serve(&settings),
+        Command::Compare(settings) => compare::run(&settings),
+    }
+}
+
+fn load(arguments: &RunArguments) -> Result<Report> {
+    let driver = drivers::of_name(&arguments.driver, arguments.size.first)?;
+    let target = Target {
+        address: arguments.server,
+        path: driver.path(),
+        protocol: driver.protocol(),
+    };
+    let engine = Engine::new(target, driver, arguments.size.first)?;
+    let pids: Vec<u32> = arguments
+        .pid
+        .iter()
+        .flat_map(|pid| measure::family(*pid))
+        .collect();
+    scenario::run(
+        arguments.scenario,
+        &mut Run {
+            engine,
+            size: &arguments.size,
+            pids: &pids,
+        },
+    )
+}

@@ -1,0 +1,206 @@
+//! What clients do, and what it cost the server.
+
+mod fanout;
+mod idle;
+mod pairs;
+mod tidings_only;
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, bail};
+use clap::ValueEnum;
+use serde::{Deserialize, Serialize};
+
+use crate::drivers::News;
+use crate::engine::Engine;
+use crate::measure::{Cost, cost};
+
+/// Connections that are being opened at once: what a kernel's queue of new connections holds.
+const OPENING_MAX: usize = 400;
+
+/// A run that makes no progress for this long is broken.
+const STALL: Duration = Duration::from_secs(20);
+
+/// What is done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Name {
+    /// One message to all members of a room, as fast as it goes without loss
+    Fanout,
+    /// The same at a fixed rate of deliveries
+    FanoutPaced,
+    /// A message from one to one and its receipt, as fast as it goes
+    Pairs,
+    /// Logged in, doing nothing
+    Idle,
+    /// Everybody logs in at once
+    Login,
+    /// Everybody joins one room at once
+    Join,
+    /// Users whose presence is watched by all others log out and in
+    Presence,
+    /// Attributes of a room that all members are told
+    Attributes,
+    /// Messages to users who are away, stored before they are acknowledged
+    Offline,
+}
+
+/// How much of it.
+#[derive(Debug, Clone, clap::Args, Serialize, Deserialize)]
+pub(crate) struct Size {
+    /// Clients
+    #[arg(long, default_value_t = 1000)]
+    pub(crate) clients: usize,
+    /// Members of a room
+    #[arg(long, default_value_t = 1000)]
+    pub(crate) members: usize,
+    /// Bytes of a message
+    #[arg(long, default_value_t = 128)]
+    pub(crate) bytes: usize,
+    /// Seconds of measuring, after a second of warming up
+    #[arg(long, default_value_t = 5)]
+    pub(crate) seconds: u64,
+    /// Deliveries a second where the rate is fixed
+    #[arg(long, default_value_t = 20_000)]
+    pub(crate) rate: u64,
+    /// Messages of a room, or of all pairs, that are on their way at once
+    #[arg(long, default_value_t = 64)]
+    pub(crate) window: usize,
+    /// Number of the first user: for several processes in one run
+    #[arg(long, default_value_t = 0)]
+    pub(crate) first: usize,
+}
+
+/// What was found: names with their units, and figures.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub(crate) struct Report(pub(crate) BTreeMap<String, f64>);
+
+impl Report {
+    fn set(&mut self, name: &str, value: f64) {
+        self.0.insert(name.into(), value);
+    }
+
+    /// Latencies of a histogram in nanoseconds, as microseconds.
+    fn latencies(&mut self, histogram: &hdrhistogram::Histogram<u64>) {
+        for (name, quantile) in [("p50", 0.5), ("p90", 0.9), ("p99", 0.99), ("p999", 0.999)] {
+            let ns = histogram.value_at_quantile(quantile);
+            self.set(&format!("latency_{name}_us"), ns as f64 / 1e3);
+        }
+        self.set("latency_max_us", histogram.max() as f64 / 1e3);
+    }
+}
+
+/// A run's tools.
+pub(crate) struct Run<'a> {
+    pub(crate) engine: Engine,
+    pub(crate) size: &'a Size,
+    /// Processes of the server.
+    pub(crate) pids: &'a [u32],
+}
+
+/// Carries a scenario out.
+pub(crate) fn run(name: Name, run: &mut Run<'_>) -> Result<Report> {
+    match name {
+        Name::Fanout => fanout::run(run, None),
+        Name::FanoutPaced => fanout::run(run, Some(run.size.rate)),
+        Name::Pairs => pairs::run(run),
+        Name::Idle => idle::run(run),
+        Name::Login => idle::login_storm(run),
+        Name::Join => tidings_only::join_storm(run),
+        Name::Presence => tidings_only::presence(run),
+        Name::Attributes => tidings_only::attributes(run),
+        Name::Offline => tidings_only::offline(run),
+    }
+}
+
+impl Run<'_> {
+    /// What the server has cost until now.
+    fn cost(&self) -> Result<Cost> {
+        cost(self.pids)
+    }
+
+    /// Opens that many more connections and waits until all are logged in.
+    fn log_in(&mut self, count: usize) -> Result<()> {
+        let goal = self.engine.links() + count;
+        let (mut done, mut refused) = (self.engine.links(), None);
+        let mut last = Instant::now();
+        while done < goal {
+            while self.engine.links() < goal && self.engine.links() - done < OPENING_MAX {
+                self.engine.connect()?;
+            }
+            let before = done;
+            self.engine
+                .turn(Duration::from_millis(20), &mut |_, news| match news {
+                    News::LoggedIn => done += 1,
+                    News::Refused(why) => refused = Some(why),
+                    _ => {}
+                })?;
+            self.stalls("logging in", done != before, &mut last)?;
+            if let Some(why) = &refused {
+                bail!("a login was refused: {why}");
+            }
+        }
+        Ok(())
+    }
+
+    /// Joins each connection to its room and waits until all are in.
+    fn join(&mut self, room_of: impl Fn(usize) -> usize) -> Result<()> {
+        let goal = self.engine.links();
+        let (mut asked, mut done, mut refused) = (0, 0, None);
+        let mut last = Instant::now();
+        while done < goal {
+            while asked < goal && asked - done < OPENING_MAX {
+                let link = asked;
+                self.engine
+                    .say(link, |driver, out| driver.join(link, room_of(link), out));
+                asked += 1;
+            }
+            let before = done;
+            self.engine
+                .turn(Duration::from_millis(20), &mut |_, news| match news {
+                    News::Joined => done += 1,
+                    News::Refused(why) => refused = Some(why),
+                    _ => {}
+                })?;
+            self.stalls("joining", done != before, &mut last)?;
+            if let Some(why) = &refused {
+                bail!("a join was refused: {why}");
+            }
+        }
+        self.settle(Duration::from_secs(1))
+    }
+
+    /// Takes in what still comes, for a while.
+    fn settle(&mut self, long: Duration) -> Result<()> {
+        let until = Instant::now() + long;
+        while Instant::now() < until {
+            self.engine
+                .turn(Duration::from_millis(20), &mut |_, _| {})?;
+        }
+        self.tick();
+        Ok(())
+    }
+
+    /// Lets every client do what its clock tells it.
+    fn tick(&mut self) {
+        for link in 0..self.engine.links() {
+            self.engine.say(link, |driver, out| driver.tick(link, out));
+        }
+    }
+
+    fn stalls(&self, what: &str, is_moving: bool, last: &mut Instant) -> Result<()> {
+        if is_moving {
+            *last = Instant::now();
+        } else if last.elapsed() > STALL {
+            bail!("no progress in {what} for {} s", STALL.as_secs());
+        }
+        Ok(())
+    }
+}
+
+/// A histogram of nanoseconds up to a minute.
+fn histogram() -> hdrhistogram::Histogram<u64> {
+    hdrhistogram::Histogram::new_with_bounds(1, 60_000_000_000, 3)
+        .expect("the bounds are constants that fit")
+}
