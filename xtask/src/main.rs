@@ -20,6 +20,7 @@ usage: cargo xtask TASK
                    test build, and look into them
   check            the quick part of it: generated code, format, lints, layers, Rust tests
   sim [ARGS]       replay seeds: --seed N --trace, or --from N --count N
+  reference        make the reference of the JavaScript SDK (sdk/js/reference/dist)
   codegen          make code from proto/; with --check only compare
   coverage         make the conformance list (docs/conformance.md); with --check only compare
 ";
@@ -35,6 +36,7 @@ fn main() -> Result<()> {
         Some("package") => package::package(),
         Some("check") => tests::check(),
         Some("sim") => tests::sim(rest),
+        Some("reference") => tests::reference(),
         Some("codegen") => codegen::run(rest.first().map_or("", String::as_str)),
         Some("coverage") => coverage::run(rest.first().map_or("", String::as_str)),
         Some("help" | "--help") | None => {

@@ -69,7 +69,15 @@ pub(crate) fn sim(args: &[String]) -> Result<()> {
     cargo(&command)
 }
 
+/// The reference of the JavaScript SDK, made from its typings: `sdk/js/reference/dist/index.html`. Fails on a warning,
+/// among others when a public item has no comment.
+pub(crate) fn reference() -> Result<()> {
+    run("sdk/js/reference", "npm", &["ci", "--no-fund", "--no-audit"])?;
+    run("sdk/js/reference", "npm", &["run", "build"])
+}
+
 fn javascript() -> Result<()> {
+    reference()?;
     run("sdk/js/rtm", "npm", &["run", "check"])?;
     run("sdk/js/rtm", "npm", &["test"])?;
     // The guide's sample, moved over by the guide.
