@@ -718,7 +718,10 @@ declare namespace AgoraRTM {
 
   // ---------------------------------------------------------------- functions and constants
 
-  /** @param appId 32 letters or digits. */
+  /**
+   * Makes a client.
+   * @param appId 32 letters or digits.
+   */
   function createInstance(appId: string, config?: RtmConfig): RtmClient;
   /**
    * Makes a client.
