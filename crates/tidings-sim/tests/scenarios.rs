@@ -16,6 +16,7 @@ fn files() -> Vec<PathBuf> {
     files
 }
 
+// proves: rtm-8-one-suite
 #[test]
 fn every_scenario_is_kept_with_1_2_and_4_hubs() {
     let mut failures = Vec::new();

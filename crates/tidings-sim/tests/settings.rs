@@ -377,3 +377,60 @@ fn an_ended_token_ends_the_session_unless_the_app_says_otherwise() {
         }
     }
 }
+
+// proves: rtm-7.1-without
+#[test]
+fn without_a_certificate_a_given_token_is_ignored() {
+    let mut server = Server::new(settings());
+    for token in ["", "nonsense", "007damaged"] {
+        let client = server.try_log_in("alice", token);
+        assert!(
+            matches!(server.take(client)[..], [Kind::Welcome(_)]),
+            "{token:?}"
+        );
+    }
+}
+
+// proves: rtm-7.1-unknown-app
+#[test]
+fn an_unknown_app_is_refused_with_4() {
+    let mut server = Server::new(settings());
+    let client = server.try_log_in_to("0".repeat(32).as_str(), "alice", "");
+    let got = server.take(client);
+    let [Kind::Refused(refused)] = &got[..] else {
+        panic!("{got:?}");
+    };
+    let outcome = refused.error.as_ref().map_or(0, |error| error.outcome);
+    assert_eq!(tidings_wire::codes::login_err::from_outcome(outcome), 4);
+}
+
+// proves: rtm-11-offline-first, rtm-4.2-after-login
+#[test]
+fn a_live_message_waits_behind_the_stored_ones() {
+    let mut server = Server::new(settings());
+    let alice = server.log_in("alice");
+    for n in 1..=40 {
+        server.outcome(alice, offline(n));
+    }
+    // The first page is on its way, and nothing of it is confirmed yet.
+    let bob = server.log_in_and_keep("bob");
+    server.calls(alice, vec![offline(41)]);
+    let mut texts = Vec::new();
+    loop {
+        let got = server.take(bob).into_iter();
+        let before = texts.len();
+        texts.extend(got.filter_map(|kind| match kind {
+            Kind::PeerMessage(message) => Some(message.message.and_then(|message| message.body)),
+            _ => None,
+        }));
+        if texts.len() == before {
+            break;
+        }
+        server.confirm(bob);
+    }
+    let number = |n: i32| {
+        let text = n.to_string().into();
+        Some(tidings_wire::proto::message::Body::Text(text))
+    };
+    assert_eq!(texts, (1..=41).map(number).collect::<Vec<_>>());
+}

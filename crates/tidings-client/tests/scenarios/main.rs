@@ -31,6 +31,7 @@ fn files() -> Vec<PathBuf> {
     files
 }
 
+// proves: rtm-8-one-suite
 #[tokio::test(flavor = "multi_thread")]
 async fn every_scenario_is_kept_by_the_rust_sdk_and_the_program() {
     let wanted = std::env::var("TIDINGS_SCENARIOS").unwrap_or_default();

@@ -48,6 +48,7 @@ fn wanted() -> Vec<(String, Scenario)> {
     found
 }
 
+// proves: rtm-8-one-suite
 #[test]
 fn every_scenario_is_kept_by_the_javascript_sdk_and_the_program() {
     let sdk = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../sdk/js/rtm/dist/index.mjs");

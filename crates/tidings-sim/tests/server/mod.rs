@@ -164,12 +164,16 @@ impl Server {
 
     /// Tries to log in.
     pub fn try_log_in(&mut self, user_id: &str, token: &str) -> Client {
+        self.try_log_in_to(APP, user_id, token)
+    }
+
+    pub fn try_log_in_to(&mut self, app_id: &str, user_id: &str, token: &str) -> Client {
         let client = Client(self.clients.len() as u64 + 1);
         self.clients.entry(client.0).or_default();
         let connection = ConnectionId(client.0);
         self.give(Input::Opened { connection });
         let login = Login {
-            app_id: APP.into(),
+            app_id: app_id.into(),
             user_id: user_id.into(),
             token: token.into(),
             ..Login::default()
