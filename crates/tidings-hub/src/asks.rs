@@ -8,11 +8,11 @@ use tidings_wire::proto::PresenceState;
 
 use crate::Hub;
 use crate::attributes::AttributeAsk;
-use crate::bus_ops::{Answer, AskId, BusOp, Located, Question, Topic};
+use crate::bus_ops::{Answer, AskId, BusOp, Inherited, Located, Question, Topic};
 use crate::counts::CountAsk;
-use crate::ids::{ChannelKey, ConnectionId, HubId, UserKey};
+use crate::ids::{ChannelKey, HubId};
 use crate::io::{Effect, Sink};
-use crate::login::{Claim, LocateAsk};
+use crate::login::{Claim, ClaimAsk, LocateAsk};
 use crate::maps::{Map, SeededHasher};
 use crate::peers::SendToPeer;
 use crate::presence::PresenceAsk;
@@ -25,10 +25,7 @@ const CLIENT_ANSWER_MS: u64 = PEER_TIMEOUT_MS + 1_000;
 /// A question and what it was asked for.
 #[derive(Debug)]
 pub(crate) enum PendingAsk {
-    Claim {
-        user: UserKey,
-        connection: ConnectionId,
-    },
+    Claim(ClaimAsk),
     Deliver(SendToPeer),
     Presence(PresenceAsk),
     Locate(LocateAsk),
@@ -41,7 +38,7 @@ impl PendingAsk {
     /// Whether this answer settles the question, whatever other hubs will say.
     fn is_decided_by(&self, answer: &Answer) -> bool {
         match self {
-            PendingAsk::Claim { .. } => *answer == Answer::Superseded,
+            PendingAsk::Claim(_) => *answer == Answer::Superseded,
             PendingAsk::Deliver(_) => *answer != Answer::Gone,
             PendingAsk::Presence(_) | PendingAsk::Attributes(_) => {
                 matches!(answer, Answer::Presence { state, .. } if *state != PresenceState::Offline)
@@ -63,6 +60,7 @@ impl PendingAsk {
         let best = answers
             .into_iter()
             .fold(last, |best, (_, answer)| match (best, answer) {
+                (Answer::Yielded(a), Answer::Yielded(b)) => Answer::Yielded(a.and(b)),
                 (Answer::Count(a), Answer::Count(b)) => Answer::Count(a.max(b)),
                 (Answer::Members(mut all), Answer::Members(more)) => {
                     all.extend(more);
@@ -187,12 +185,13 @@ impl Hub {
             return;
         };
         match (pending, answer) {
-            (PendingAsk::Claim { user, connection }, answer) => {
+            (PendingAsk::Claim(ask), answer) => {
                 let claim = match answer {
                     Answer::Superseded => Claim::Lost,
-                    _ => Claim::Won,
+                    Answer::Yielded(inherited) => Claim::Won(inherited),
+                    _ => Claim::Won(Inherited::default()),
                 };
-                self.finish_claim(&user, connection, claim, out);
+                self.finish_claim(ask, claim, out);
             }
             (PendingAsk::Deliver(send), answer) => self.finish_send(send, answer, out),
             (PendingAsk::Presence(ask), answer) => self.finish_presence(ask, Some(answer), out),
@@ -238,9 +237,9 @@ impl Hub {
         let own = self.config.id;
         match pending {
             PendingAsk::Deliver(send) => self.finish_send(send, delivery, out),
-            PendingAsk::Claim { user, connection } => {
+            PendingAsk::Claim(ask) => {
                 // A hub that is silent cannot hold the user: the later login wins.
-                self.finish_claim(&user, connection, Claim::Won, out);
+                self.finish_claim(ask, Claim::Won(Inherited::default()), out);
             }
             PendingAsk::Presence(ask) => self.finish_presence(ask, None, out),
             PendingAsk::Locate(ask) => self.finish_locate(ask, Located::Unknown, own, out),
@@ -266,17 +265,18 @@ mod tests {
 
     #[test]
     fn a_hub_that_knows_is_not_outvoted_by_one_that_has_just_left() {
-        let claim = PendingAsk::Claim {
-            user: crate::ids::UserKey {
-                app: AppId::parse(&"a".repeat(32)).expect("app id"),
-                user: tidings_wire::names::UserId::parse("alice").expect("name"),
-            },
-            connection: ConnectionId(1),
+        let claim = PendingAsk::Claim(ClaimAsk::for_test("alice"));
+        let yielded = |was_here| {
+            Answer::Yielded(Inherited {
+                was_here,
+                has_attributes: false,
+            })
         };
-        assert!(!claim.is_decided_by(&Answer::Yielded));
-        let answers = vec![(HubId(1), Answer::Superseded), (HubId(2), Answer::Yielded)];
-        let best = claim.best_of(answers);
-        assert_eq!(best, Some((HubId(1), Answer::Superseded)));
+        assert!(!claim.is_decided_by(&yielded(true)));
+        let answers = vec![(HubId(1), Answer::Superseded), (HubId(2), yielded(false))];
+        assert_eq!(claim.best_of(answers), Some((HubId(1), Answer::Superseded)));
+        let answers = vec![(HubId(1), yielded(true)), (HubId(2), yielded(false))];
+        assert_eq!(claim.best_of(answers), Some((HubId(2), yielded(true))));
     }
 
     #[test]

@@ -123,8 +123,8 @@ pub enum BusInput {
 /// Orders the logins of one user over all hubs: the greatest wins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct LoginStamp {
-    /// When the login was accepted, in Unix milliseconds.
-    pub unix_ms: u64,
+    /// When the login was accepted, in monotonic milliseconds of the node: the wall clock may go back.
+    pub mono_ms: u64,
     /// By which hub.
     pub hub: HubId,
     /// Tells apart logins of one hub in one millisecond.
@@ -298,11 +298,30 @@ pub enum Located {
     Unknown,
 }
 
+/// What a login takes over from the one that it has replaced.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Inherited {
+    /// Others have seen the user on line, and have not been told otherwise.
+    pub was_here: bool,
+    /// The user has written attributes, which end with its last session.
+    pub has_attributes: bool,
+}
+
+impl Inherited {
+    /// Both together.
+    pub fn and(self, other: Self) -> Self {
+        Self {
+            was_here: self.was_here || other.was_here,
+            has_attributes: self.has_attributes || other.has_attributes,
+        }
+    }
+}
+
 /// What is answered.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Answer {
-    /// To `Claim`: the older session, if there was one, has been ended.
-    Yielded,
+    /// To `Claim`: the older session or login, if there was one, has been ended.
+    Yielded(Inherited),
     /// To `Claim`: a newer login holds the user.
     Superseded,
     /// To `Deliver`: the client has confirmed it.

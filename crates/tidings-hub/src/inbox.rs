@@ -13,7 +13,7 @@ use crate::ids::{HubId, MessageId, UserKey};
 use crate::io::Sink;
 use crate::outbox::Source;
 use crate::peers::SendToPeer;
-use crate::sessions::SessionKey;
+use crate::sessions::{Session, SessionKey};
 use crate::store_ops::{InboxLimits, InboxLosses, StoreAnswer, StoreOp, StoredMessage};
 use crate::stores::PendingStore;
 use crate::timers::Timer;
@@ -47,11 +47,11 @@ pub(crate) struct Delivery {
     /// When it was handed over, in monotonic milliseconds.
     since_ms: u64,
     /// The store has been asked to keep it.
-    is_storing: bool,
+    pub(crate) is_storing: bool,
     /// Its sender knows.
     pub(crate) is_answered: bool,
     /// It was written to a connection, so the client may have it without our knowing.
-    is_written: bool,
+    pub(crate) is_written: bool,
 }
 
 /// A live message that waits until the stored ones before it are delivered.
@@ -114,7 +114,8 @@ impl Hub {
             return self.answer_delivery(from, Answer::Gone, out);
         };
         if !session.is_here() {
-            return self.answer_delivery(from, Answer::Gone, out);
+            let user = session.user.clone();
+            return self.keep_or_answer(&user, from, parcel, Answer::Gone, out);
         }
         if session.deliveries.len() >= DELIVERIES_MAX {
             // The client confirms nothing: what is to be stored is stored, the rest is not known to arrive.
@@ -131,6 +132,14 @@ impl Hub {
             }
             return self.answer_delivery(from, Answer::Unconfirmed, out);
         }
+        self.hand_over(key, from, parcel, out);
+    }
+
+    /// Sends a message live and waits for its confirmation.
+    fn hand_over(&mut self, key: SessionKey, from: Origin, parcel: Parcel, out: &mut dyn Sink) {
+        let Some(session) = self.sessions.get_mut(key) else {
+            return self.answer_delivery(from, Answer::Gone, out);
+        };
         let wait_ms = ack_wait_ms(&parcel);
         let is_written = session.connection.is_some();
         let sseq = Self::push(session, parcel.frame.clone(), Source::Inbox, out);
@@ -285,27 +294,14 @@ impl Hub {
         } = answer
         {
             has_more = more;
-            if losses != InboxLosses::default() && session.inbox.losses.is_none() {
-                let mut last = 0;
-                for frame in gap_frames(losses) {
-                    last = Self::push(session, frame, Source::Call, out);
-                }
-                session.inbox.losses = Some((last, losses));
-            }
+            Self::tell_losses(session, losses, out);
             for message in messages {
-                session.inbox.seen = session.inbox.seen.max(message.inbox);
-                if session
-                    .deliveries
-                    .iter()
-                    .any(|delivery| delivery.parcel.id == message.id)
-                {
-                    continue; // Its live form is on the way; confirming that deletes this one.
-                }
-                let inbox = message.inbox;
-                let sseq = Self::push(session, stored_frame(message), Source::Call, out);
-                session.inbox.delivered.push_back((sseq, inbox));
+                self.hand_stored(key, message, out);
             }
         }
+        let Some(session) = self.sessions.get_mut(key) else {
+            return;
+        };
         let last = session.inbox.delivered.back().map(|(sseq, _)| *sseq);
         if has_more && last.is_some_and(|last| last > session.outbox.confirmed()) {
             session.inbox.page_end = last;
@@ -317,6 +313,61 @@ impl Hub {
         let behind = std::mem::take(&mut session.inbox.behind);
         for waiting in behind {
             self.accept_parcel(key, waiting.from, waiting.parcel, out);
+        }
+    }
+
+    fn tell_losses(session: &mut Session, losses: InboxLosses, out: &mut dyn Sink) {
+        if losses == InboxLosses::default() || session.inbox.losses.is_some() {
+            return;
+        }
+        let mut last = 0;
+        for frame in gap_frames(losses) {
+            last = Self::push(session, frame, Source::Call, out);
+        }
+        session.inbox.losses = Some((last, losses));
+    }
+
+    /// Hands one stored message to the client.
+    fn hand_stored(&mut self, key: SessionKey, message: StoredMessage, out: &mut dyn Sink) {
+        self.release_before(key, message.id, out);
+        let Some(session) = self.sessions.get_mut(key) else {
+            return;
+        };
+        session.inbox.seen = session.inbox.seen.max(message.inbox);
+        let is_handed = |delivery: &Delivery| delivery.parcel.id == message.id;
+        if session.deliveries.iter().any(is_handed) {
+            return; // Its live form is on the way; confirming that deletes this one.
+        }
+        let inbox = message.inbox;
+        let sseq = Self::push(session, stored_frame(message), Source::Call, out);
+        session.inbox.delivered.push_back((sseq, inbox));
+    }
+
+    /// A message was given to this hub and to the one whose session it replaces, which has stored it. What its
+    /// sender had sent before it goes first; its live form goes no more.
+    fn release_before(&mut self, key: SessionKey, id: MessageId, out: &mut dyn Sink) {
+        let Some(session) = self.sessions.get_mut(key) else {
+            return;
+        };
+        let behind = &mut session.inbox.behind;
+        let Some(at) = behind.iter().position(|waiting| waiting.parcel.id == id) else {
+            return;
+        };
+        let Some(stored) = behind.remove(at) else {
+            return;
+        };
+        let mut earlier = Vec::new();
+        let mut index = 0;
+        while index < behind.len() && index < at - earlier.len() {
+            if behind[index].parcel.from == stored.parcel.from {
+                earlier.extend(behind.remove(index));
+            } else {
+                index += 1;
+            }
+        }
+        self.answer_delivery(stored.from, Answer::Stored, out);
+        for waiting in earlier {
+            self.hand_over(key, waiting.from, waiting.parcel, out);
         }
     }
 
@@ -397,34 +448,6 @@ impl Hub {
         self.answer_delivery(from, outcome_of(answer), out);
     }
 
-    /// Answers everything that waits for this session's confirmation: it will not come.
-    pub(crate) fn give_back_deliveries(&mut self, key: SessionKey, out: &mut dyn Sink) {
-        let Some(session) = self.sessions.get_mut(key) else {
-            return;
-        };
-        let handed = std::mem::take(&mut session.deliveries);
-        let behind = std::mem::take(&mut session.inbox.behind);
-        for delivery in &handed {
-            // Whoever resumes later must not get what its sender has been told will not arrive.
-            session.outbox.withdraw(delivery.sseq);
-        }
-        for delivery in handed {
-            if delivery.is_answered || delivery.is_storing {
-                continue; // Answered, or answered when the store has it.
-            }
-            let is_unknown = delivery.is_written && delivery.parcel.offline.is_none();
-            let answer = if is_unknown {
-                Answer::Unconfirmed
-            } else {
-                Answer::Gone
-            };
-            self.answer_delivery(delivery.from, answer, out);
-        }
-        for waiting in behind {
-            self.answer_delivery(waiting.from, Answer::Gone, out);
-        }
-    }
-
     pub(crate) fn append_op(&self, user: UserKey, parcel: &Parcel, body: Bytes) -> StoreOp {
         let settings = self
             .config
@@ -459,7 +482,7 @@ fn ack_wait_ms(parcel: &Parcel) -> u64 {
     }
 }
 
-fn outcome_of(answer: StoreAnswer) -> Answer {
+pub(crate) fn outcome_of(answer: StoreAnswer) -> Answer {
     match answer {
         StoreAnswer::Failed { reason } => Answer::StoreFailed { reason },
         _ => Answer::Stored,

@@ -37,6 +37,7 @@ mod channels;
 pub mod config;
 mod counts;
 pub mod credentials;
+mod handback;
 mod history;
 mod hub;
 pub mod ids;
@@ -57,6 +58,8 @@ mod rng;
 mod sessions;
 pub mod store_ops;
 mod stores;
+#[cfg(test)]
+mod tests;
 pub mod time;
 mod timers;
 

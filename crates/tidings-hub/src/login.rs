@@ -9,7 +9,7 @@ use tidings_wire::proto::{
 };
 
 use crate::asks::PendingAsk;
-use crate::bus_ops::{Answer, BusOp, Located, LoginStamp, Parcel, Question, Topic};
+use crate::bus_ops::{Answer, BusOp, Inherited, Located, LoginStamp, Parcel, Question, Topic};
 use crate::credentials::{self, Credentials};
 use crate::ids::{ConnectionId, HubId, SessionId, UserKey};
 use crate::inbox::{Asker, InboxState, Origin};
@@ -17,6 +17,8 @@ use crate::io::{Effect, Sink};
 use crate::limiter::Limiter;
 use crate::outbox::Outbox;
 use crate::sessions::{End, Session, SessionKey, error};
+use crate::store_ops::{AttributeOwner, StoreOp};
+use crate::stores::PendingStore;
 use crate::{AppSettings, Hub};
 
 /// Messages that may wait for one login to be settled; it takes one turn of the bus.
@@ -50,8 +52,8 @@ pub(crate) struct PendingLogin {
     settings: AppSettings,
     token_expires_s: Option<u64>,
     limiter: Limiter,
-    /// The login that it replaces had written attributes: the user keeps them.
-    has_attributes: bool,
+    /// From the logins that it replaces on this hub.
+    inherited: Inherited,
     /// Messages that have arrived meanwhile. Bound: `HELD_PARCELS_MAX`.
     held: Vec<(Origin, Parcel)>,
 }
@@ -59,8 +61,37 @@ pub(crate) struct PendingLogin {
 /// How the other hubs have answered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Claim {
-    Won,
+    Won(Inherited),
     Lost,
+}
+
+/// A login that asks the other hubs to yield.
+#[derive(Debug)]
+pub(crate) struct ClaimAsk {
+    user: UserKey,
+    connection: ConnectionId,
+    stamp: LoginStamp,
+    /// When it began, in Unix milliseconds.
+    begun_ts: u64,
+}
+
+#[cfg(test)]
+impl ClaimAsk {
+    pub(crate) fn for_test(user: &str) -> Self {
+        Self {
+            user: UserKey {
+                app: AppId::parse(&"a".repeat(32)).expect("app id"),
+                user: UserId::parse(user).expect("user id"),
+            },
+            connection: ConnectionId(1),
+            stamp: LoginStamp {
+                mono_ms: 1,
+                hub: HubId(0),
+                count: 1,
+            },
+            begun_ts: 1,
+        }
+    }
 }
 
 /// A resume that looks for its session.
@@ -126,7 +157,7 @@ impl Hub {
     ) {
         self.logins += 1;
         let stamp = LoginStamp {
-            unix_ms: self.now.unix_ms,
+            mono_ms: self.now.mono_ms,
             hub: self.config.id,
             count: self.logins,
         };
@@ -142,10 +173,14 @@ impl Hub {
             entry.session,
             entry.claim.as_ref().map(|claim| claim.connection),
         );
-        let (limiter, has_attributes) = older
+        let (mut limiter, mut inherited) = older
             .and_then(|key| self.sessions.get(key))
-            .map(|session| (session.limiter.clone(), session.has_attributes))
+            .map(|session| (session.limiter.clone(), session.legacy()))
             .unwrap_or_default();
+        if let Some(rival) = entry.claim.as_mut().filter(|_| older.is_none()) {
+            limiter = std::mem::take(&mut rival.limiter);
+            inherited = std::mem::take(&mut rival.inherited);
+        }
         if let Some(rival) = rival {
             self.drop_connection(rival, Some(CloseCode::RemoteLogin), out);
         }
@@ -155,7 +190,7 @@ impl Hub {
             settings,
             token_expires_s,
             limiter,
-            has_attributes,
+            inherited,
             held: Vec::new(),
         };
         match self.users.get_mut(&user) {
@@ -171,10 +206,12 @@ impl Hub {
         }
         self.connections
             .insert(connection, Connection::Claiming(Box::new(user.clone())));
-        let pending = PendingAsk::Claim {
+        let pending = PendingAsk::Claim(ClaimAsk {
             user: user.clone(),
             connection,
-        };
+            stamp,
+            begun_ts: self.now.unix_ms,
+        });
         self.ask(Topic::User(user), Question::Claim { stamp }, pending, out);
     }
 
@@ -187,7 +224,7 @@ impl Hub {
         out: &mut dyn Sink,
     ) {
         let Some(entry) = self.users.get(user) else {
-            return self.answer(asker, Answer::Yielded, out);
+            return self.answer(asker, Answer::Yielded(Inherited::default()), out);
         };
         let newest = entry
             .session
@@ -201,36 +238,75 @@ impl Hub {
             entry.session,
             entry.claim.as_ref().map(|claim| claim.connection),
         );
+        let mut inherited = session
+            .and_then(|key| self.sessions.get(key))
+            .map(Session::legacy)
+            .unwrap_or_default();
+        if let Some(claim) = self.users.get_mut(user).and_then(|e| e.claim.as_mut()) {
+            inherited = inherited.and(std::mem::take(&mut claim.inherited));
+        }
         if let Some(rival) = rival {
             self.drop_connection(rival, Some(CloseCode::RemoteLogin), out);
         }
         if let Some(session) = session {
             self.end_session(session, End::RemoteLogin, out);
         }
-        self.answer(asker, Answer::Yielded, out);
+        // Order: what they had not confirmed is on its way to the store before the new session reads there.
+        self.answer(asker, Answer::Yielded(inherited), out);
     }
 
-    pub(crate) fn finish_claim(
+    pub(crate) fn finish_claim(&mut self, ask: ClaimAsk, claim: Claim, out: &mut dyn Sink) {
+        let is_ours = |login: &PendingLogin| login.connection == ask.connection;
+        let entry = self.users.get_mut(&ask.user);
+        let Some(entry) = entry.filter(|entry| entry.claim.as_ref().is_some_and(is_ours)) else {
+            if let Claim::Won(inherited) = claim {
+                self.pass_on(&ask.user, (ask.stamp, ask.begun_ts), inherited, out);
+            }
+            return;
+        };
+        let Claim::Won(inherited) = claim else {
+            if let Some(login) = &mut entry.claim {
+                // The winner has them.
+                login.inherited = Inherited::default();
+            }
+            return self.drop_connection(ask.connection, Some(CloseCode::RemoteLogin), out);
+        };
+        if let Some(mut login) = entry.claim.take() {
+            login.inherited = login.inherited.and(inherited);
+            self.start_session(ask.user, login, out);
+        }
+    }
+
+    /// A login that had replaced another one came to nothing: whoever follows on this hub takes over what
+    /// it had taken over, or the user is gone.
+    fn pass_on(
         &mut self,
         user: &UserKey,
-        connection: ConnectionId,
-        claim: Claim,
+        (stamp, begun_ts): (LoginStamp, u64),
+        inherited: Inherited,
         out: &mut dyn Sink,
     ) {
-        let is_ours = |login: &PendingLogin| login.connection == connection;
-        let Some(entry) = self.users.get_mut(user) else {
-            return;
-        };
-        if !entry.claim.as_ref().is_some_and(is_ours) {
+        let entry = self.users.get_mut(user);
+        if let Some(claim) = entry.and_then(|entry| entry.claim.as_mut()) {
+            claim.inherited = claim.inherited.and(inherited);
             return;
         }
-        if claim == Claim::Lost {
-            return self.drop_connection(connection, Some(CloseCode::RemoteLogin), out);
-        }
-        let Some(login) = entry.claim.take() else {
+        let session = self.users.get(user).and_then(|entry| entry.session);
+        if let Some(session) = session.and_then(|key| self.sessions.get_mut(key)) {
+            session.has_attributes |= inherited.has_attributes;
             return;
-        };
-        self.start_session(user.clone(), login, out);
+        }
+        if inherited.was_here {
+            self.publish_presence(user.clone(), PresenceState::Offline, stamp, out);
+        }
+        if inherited.has_attributes {
+            // What a later login on another hub has written meanwhile is its own.
+            let op = StoreOp::AttributesDrop {
+                owner: AttributeOwner::User(user.clone()),
+                unless_touched_after: begun_ts,
+            };
+            self.store(op, PendingStore::Forgotten, out);
+        }
     }
 
     fn start_session(&mut self, user: UserKey, login: PendingLogin, out: &mut dyn Sink) {
@@ -256,7 +332,7 @@ impl Hub {
             delivery_check_ms: None,
             inbox: InboxState::default(),
             watched: Vec::new(),
-            has_attributes: login.has_attributes,
+            has_attributes: login.inherited.has_attributes,
             limiter: login.limiter,
             invitations: Vec::new(),
             last_invitation: 0,
@@ -301,13 +377,18 @@ impl Hub {
             .users
             .get_mut(user)
             .and_then(|entry| entry.claim.as_mut());
-        match claim {
-            Some(login) if login.held.len() < HELD_PARCELS_MAX => {
-                login.held.push((origin, parcel));
-            }
-            Some(_) => self.answer_delivery(origin, Answer::Unconfirmed, out),
-            None => self.answer_delivery(origin, Answer::Gone, out),
+        let Some(login) = claim else {
+            return self.answer_delivery(origin, Answer::Gone, out);
+        };
+        if login.held.len() < HELD_PARCELS_MAX {
+            login.held.push((origin, parcel));
+            return;
         }
+        // Order: all of them go to the store, so that none overtakes another.
+        for (origin, parcel) in std::mem::take(&mut login.held) {
+            self.keep_or_answer(user, origin, parcel, Answer::Unconfirmed, out);
+        }
+        self.keep_or_answer(user, origin, parcel, Answer::Unconfirmed, out);
     }
 
     /// The time for a login is over.
@@ -347,9 +428,11 @@ impl Hub {
             self.users.remove(user);
             out.emit(Effect::Bus(BusOp::Unsubscribe(Topic::User(user.clone()))));
         }
-        for (origin, _) in login.held {
-            self.answer_delivery(origin, Answer::Gone, out);
+        for (origin, parcel) in login.held {
+            self.keep_or_answer(user, origin, parcel, Answer::Gone, out);
         }
+        let begun_ts = self.now.unix_ms;
+        self.pass_on(user, (login.stamp, begun_ts), login.inherited, out);
     }
 
     // ------------------------------------------------------------ resume
@@ -513,6 +596,9 @@ impl Hub {
             .outbox
             .replay(|frame| out.emit(Effect::Send { connection, frame }));
         session.connection = Some(connection);
+        for delivery in &mut session.deliveries {
+            delivery.is_written = true;
+        }
         let was = std::mem::replace(&mut session.presence, PresenceState::Online);
         if was != PresenceState::Online {
             self.emit_presence(key, out);

@@ -22,7 +22,7 @@ use crate::sessions::{SessionKey, error};
 
 /// No login: older than every login.
 const NEVER: LoginStamp = LoginStamp {
-    unix_ms: 0,
+    mono_ms: 0,
     hub: HubId(0),
     count: 0,
 };
@@ -361,14 +361,20 @@ impl Hub {
         let Some(session) = self.sessions.get(key) else {
             return;
         };
-        let message = Publication::Presence {
-            state: session.presence,
-            stamp: session.stamp,
-        };
-        let topic = Topic::Presence(session.user.clone());
+        let (user, state, stamp) = (session.user.clone(), session.presence, session.stamp);
+        self.publish_presence(user, state, stamp, out);
+    }
+
+    pub(crate) fn publish_presence(
+        &mut self,
+        user: UserKey,
+        state: PresenceState,
+        stamp: LoginStamp,
+        out: &mut dyn Sink,
+    ) {
         out.emit(Effect::Bus(BusOp::Publish {
-            topic,
-            message: Arc::new(message),
+            topic: Topic::Presence(user),
+            message: Arc::new(Publication::Presence { state, stamp }),
         }));
     }
 

@@ -13,7 +13,7 @@ use tidings_wire::proto::{
     Done, Error, PresenceState, Reply, TokenWillExpire, reply, server_message::Kind,
 };
 
-use crate::bus_ops::{BusOp, LoginStamp, RingFate, Topic};
+use crate::bus_ops::{BusOp, Inherited, LoginStamp, RingFate, Topic};
 use crate::ids::{ConnectionId, SessionId, UserKey};
 use crate::inbox::{Delivery, InboxState};
 use crate::invitations::Invitation;
@@ -84,6 +84,14 @@ impl Session {
     /// Whether its user counts as there: connected, or within the grace.
     pub(crate) fn is_here(&self) -> bool {
         self.presence != PresenceState::Offline
+    }
+
+    /// What a login that replaces this one takes over.
+    pub(crate) fn legacy(&self) -> Inherited {
+        Inherited {
+            was_here: self.is_here(),
+            has_attributes: self.has_attributes,
+        }
     }
 
     /// Replaces the token: the new one has its own end, and its own warning.

@@ -3,7 +3,7 @@
 use crate::Hub;
 use crate::attributes::AttributeStore;
 use crate::ids::MessageId;
-use crate::inbox::Origin;
+use crate::inbox::{Origin, outcome_of};
 use crate::io::{Effect, Sink, Ticket};
 use crate::maps::{Map, SeededHasher};
 use crate::peers::SendToPeer;
@@ -23,6 +23,8 @@ pub(crate) enum PendingStore {
         id: MessageId,
         from: Origin,
     },
+    /// The receiver's hub stores a message that it does not hand over.
+    Kept(Origin),
     /// Stored messages for a session.
     InboxPage(SessionKey),
     /// Attributes.
@@ -79,6 +81,7 @@ impl Hub {
             PendingStore::Delivery { session, id, from } => {
                 self.apply_delivery_stored(session, id, from, answer, out);
             }
+            PendingStore::Kept(from) => self.answer_delivery(from, outcome_of(answer), out),
             PendingStore::InboxPage(session) => self.apply_inbox_page(session, answer, out),
             PendingStore::ChannelHistory { session, cseq } => {
                 self.finish_channel_history(session, cseq, answer, out);

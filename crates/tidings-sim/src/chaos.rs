@@ -26,6 +26,8 @@ pub struct ChaosConfig {
     pub has_faults: bool,
     /// The server is killed and started again, too.
     pub has_kills: bool,
+    /// Users log in a second time, from another client, while messages to them are under way.
+    pub has_second_logins: bool,
     /// Keep the trace as text.
     pub is_traced: bool,
 }
@@ -39,6 +41,7 @@ impl ChaosConfig {
             duration_ms: 60_000,
             has_faults: !seed.is_multiple_of(4),
             has_kills: seed.is_multiple_of(5),
+            has_second_logins: seed % 7 >= 4,
             is_traced: false,
         }
     }
@@ -55,6 +58,8 @@ pub struct Report {
     pub violations: Vec<Violation>,
     /// Faults injected.
     pub faults: u64,
+    /// Second logins.
+    pub seconds: u64,
     /// Messages that arrived.
     pub received: usize,
     /// Invitations that were accepted.
@@ -68,13 +73,17 @@ pub struct Report {
 const CHANNELS: [&str; 3] = ["red", "green", "blue"];
 /// After the faults: the grace, the longest back-off and the inbox's pages fit into it.
 const SETTLE_MS: u64 = 150_000;
+/// A login has been answered by then.
+const LOGIN_WAIT_MS: u64 = 13_000;
 
 struct Chaos {
     world: World,
     checker: Checker,
     invitations: Invitations,
     random: Random,
+    /// One for each user: the one that logged in last.
     clients: Vec<ClientId>,
+    users: BTreeMap<ClientId, String>,
     joined: BTreeMap<ClientId, BTreeSet<&'static str>>,
     /// The channels of joins and leaves.
     membership_calls: BTreeMap<CallId, &'static str>,
@@ -82,6 +91,7 @@ struct Chaos {
     uncertain: BTreeSet<(ClientId, &'static str)>,
     texts: u64,
     faults: u64,
+    seconds: u64,
     calls: u64,
 }
 
@@ -104,11 +114,13 @@ pub fn run(config: &ChaosConfig) -> Report {
         checker: Checker::default(),
         invitations: Invitations::default(),
         clients: Vec::new(),
+        users: BTreeMap::new(),
         joined: BTreeMap::new(),
         membership_calls: BTreeMap::new(),
         uncertain: BTreeSet::new(),
         texts: 0,
         faults: 0,
+        seconds: 0,
         calls: 0,
         random,
     };
@@ -126,6 +138,7 @@ pub fn run(config: &ChaosConfig) -> Report {
         trace: chaos.world.trace().to_vec(),
         violations,
         faults: chaos.faults,
+        seconds: chaos.seconds,
         received,
         accepted,
         calls,
@@ -137,15 +150,50 @@ impl Chaos {
     fn begin(&mut self) {
         let count = self.random.between(3, 8);
         for n in 0..count {
-            let client = self.world.add_client();
-            let user = format!("u{n}");
-            self.checker.note_client(client, &user);
-            let id = self.world.login(client, &user, "");
-            self.checker
-                .note_call(self.world.now_ms(), client, id, Done::Other);
+            let client = self.log_in(format!("u{n}"));
             self.clients.push(client);
         }
         self.advance(2_000);
+    }
+
+    fn log_in(&mut self, user: String) -> ClientId {
+        let client = self.world.add_client();
+        self.checker.note_client(client, &user);
+        let id = self.world.login(client, &user, "");
+        self.checker
+            .note_call(self.world.now_ms(), client, id, Done::Other);
+        self.users.insert(client, user);
+        client
+    }
+
+    /// Another client logs in under the name of one that is there, while messages for it are under way.
+    fn replace(&mut self) {
+        self.seconds += 1;
+        let at = self.random.between(0, self.clients.len() as u64 - 1) as usize;
+        let older = self.clients[at];
+        let user = self.users[&older].clone();
+        let sender = *self.random.pick(&self.clients);
+        let count = self.random.between(0, 6);
+        for n in 0..count {
+            let is_offline = self.random.percent(70);
+            self.send_to_peer(sender, user.clone(), is_offline);
+            if n % 2 == 1 {
+                let pause = self.random.between(0, 30);
+                self.advance(pause);
+            }
+        }
+        self.clients[at] = self.log_in(user.clone());
+        let count = self.random.between(0, 6);
+        for _ in 0..count {
+            let pause = self.random.between(0, 40);
+            self.advance(pause);
+            let is_offline = self.random.percent(70);
+            self.send_to_peer(sender, user.clone(), is_offline);
+        }
+    }
+
+    fn user(&self, client: &ClientId) -> String {
+        self.users.get(client).cloned().unwrap_or_default()
     }
 
     fn advance(&mut self, ms: u64) {
@@ -184,6 +232,9 @@ impl Chaos {
             self.act(client);
             if config.has_faults && self.random.percent(fault_percent) {
                 self.harm();
+            }
+            if config.has_second_logins && self.random.percent(3) {
+                self.replace();
             }
             if config.has_kills && self.random.percent(1) {
                 self.kill();
@@ -227,6 +278,22 @@ impl Chaos {
         format!("t{}", self.texts)
     }
 
+    fn send_to_peer(&mut self, client: ClientId, to: String, is_offline: bool) {
+        let text = self.text();
+        let call = Call::SendToPeer {
+            peer_id: to.clone(),
+            message: Message::Text(text.clone()),
+            offline: is_offline,
+            history: false,
+        };
+        let done = Done::SentToPeer {
+            to,
+            text,
+            is_offline,
+        };
+        self.call(client, call, done);
+    }
+
     fn act_on_invitations(&mut self, client: ClientId) {
         let users = self.clients.len() as u64;
         let call = Call::Invitation(self.invitations.draw(client, users, &mut self.random));
@@ -255,19 +322,7 @@ impl Chaos {
                 let to = format!("u{}", self.random.between(0, self.clients.len() as u64 - 1));
                 let is_offline = self.random.percent(50);
                 for _ in 0..self.random.between(1, 3) {
-                    let text = self.text();
-                    let call = Call::SendToPeer {
-                        peer_id: to.clone(),
-                        message: Message::Text(text.clone()),
-                        offline: is_offline,
-                        history: false,
-                    };
-                    let done = Done::SentToPeer {
-                        to: to.clone(),
-                        text,
-                        is_offline,
-                    };
-                    self.call(client, call, done);
+                    self.send_to_peer(client, to.clone(), is_offline);
                 }
             }
             4..=6 if is_joined => {
@@ -342,10 +397,22 @@ impl Chaos {
 
     /// Faults have stopped: everybody comes back, everything arrives, and all agree on who is there.
     fn settle(&mut self) {
-        for client in self.clients.clone() {
+        let all: Vec<ClientId> = self.users.keys().copied().collect();
+        for client in all {
             self.world.set_offline(client, false);
         }
+        self.advance(LOGIN_WAIT_MS);
+        for client in self.clients.clone() {
+            if self.world.state(client) == ConnectionState::Disconnected {
+                // A first login that failed is the application's to repeat.
+                let user = self.user(&client);
+                let id = self.world.login(client, &user, "");
+                self.checker
+                    .note_call(self.world.now_ms(), client, id, Done::Other);
+            }
+        }
         self.advance(SETTLE_MS);
+        self.find_the_last();
         for client in self.clients.clone() {
             if self.world.state(client) != ConnectionState::Connected {
                 let text = format!("{client:?} is {:?} at the end", self.world.state(client));
@@ -358,11 +425,32 @@ impl Chaos {
         self.advance(15_000);
     }
 
+    /// `session.single_connection`: of the clients of one user, one is served. Mostly it is the one that
+    /// logged in last; a restarted server does not know who that was.
+    fn find_the_last(&mut self) {
+        for at in 0..self.clients.len() {
+            let user = self.user(&self.clients[at]);
+            let served: Vec<ClientId> = (self.users.iter())
+                .filter(|(_, of)| **of == user)
+                .map(|(client, _)| *client)
+                .filter(|client| self.world.state(*client) == ConnectionState::Connected)
+                .collect();
+            match served[..] {
+                [client] => self.clients[at] = client,
+                [] => {}
+                _ => {
+                    let text = format!("{served:?} are served, all of them {user}");
+                    self.checker.violate_now("session.single_connection", text);
+                }
+            }
+        }
+    }
+
     /// `presence.no_ghost`: the list that each member gets names those who have joined, and nobody else.
     fn check_members(&mut self, channel: &'static str) {
         let uncertain: BTreeSet<String> = (self.uncertain.iter())
             .filter(|(_, of)| *of == channel)
-            .map(|(client, _)| format!("u{}", client.0))
+            .map(|(client, _)| self.user(client))
             .collect();
         let is_certain = |user: &String| !uncertain.contains(user);
         let is_member = |client: &ClientId| {
@@ -370,13 +458,10 @@ impl Chaos {
                 .joined
                 .get(client)
                 .is_some_and(|joined| joined.contains(channel));
-            joined && is_certain(&format!("u{}", client.0))
+            joined && is_certain(&self.user(client))
         };
         let members: Vec<ClientId> = self.clients.iter().copied().filter(is_member).collect();
-        let truth: BTreeSet<String> = members
-            .iter()
-            .map(|member| format!("u{}", member.0))
-            .collect();
+        let truth: BTreeSet<String> = members.iter().map(|member| self.user(member)).collect();
         for member in members {
             let id = self.world.call(
                 member,

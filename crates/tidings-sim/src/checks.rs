@@ -319,7 +319,8 @@ impl Checker {
     fn check_sender_order(&mut self) {
         let mut violations = Vec::new();
         for (client, party) in &self.parties {
-            let mut last: BTreeMap<(String, String), u64> = BTreeMap::new();
+            // By client, not by user: two logins of one user are two lineages.
+            let mut last: BTreeMap<(String, ClientId), u64> = BTreeMap::new();
             let peers = party
                 .peer_texts
                 .iter()
@@ -332,7 +333,10 @@ impl Checker {
                 let Some(number) = self.order.get(text) else {
                     continue;
                 };
-                let before = last.insert((channel.clone(), from.clone()), *number);
+                let Some((sender, _, _)) = self.calls.get(number) else {
+                    continue;
+                };
+                let before = last.insert((channel.clone(), *sender), *number);
                 if before.is_some_and(|before| before > *number) {
                     violations.push(format!("{client:?} received {text:?} of {from} too late"));
                 }

@@ -2,11 +2,11 @@
 //!
 //! Each invitation has a content of its own, by which its two sides find each other.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use tidings_client_core::{
-    Answer, Call, CallId, ClientEvent, InvitationCall, InvitationId, LocalInvitationFailure,
-    LocalInvitationNews, RemoteInvitationFailure, RemoteInvitationNews,
+    Answer, Call, CallId, ClientEvent, ConnectionState, InvitationCall, InvitationId,
+    LocalInvitationFailure, LocalInvitationNews, RemoteInvitationFailure, RemoteInvitationNews,
 };
 
 use crate::checks::Violation;
@@ -38,7 +38,10 @@ pub struct Invitations {
     /// By content.
     sent: BTreeMap<String, Sent>,
     calls: BTreeMap<CallId, String>,
-    come: BTreeMap<String, Come>,
+    /// By content and callee: a user's second client is another callee.
+    come: BTreeMap<(String, ClientId), Come>,
+    /// Clients whose user has logged in elsewhere: nothing is told to them any more.
+    replaced: BTreeSet<ClientId>,
     /// The content of what each client was sent.
     contents: BTreeMap<(ClientId, InvitationId), String>,
     violations: Vec<Violation>,
@@ -51,7 +54,7 @@ impl Invitations {
             *callee == client
                 && self
                     .come
-                    .get(*content)
+                    .get(&((*content).clone(), client))
                     .is_some_and(|come| come.is_open && !come.is_accepting)
         });
         if let Some(((_, id), _)) = open
@@ -93,8 +96,9 @@ impl Invitations {
                 self.calls.insert(id, content.clone());
             }
             Call::Invitation(InvitationCall::Accept { id, .. }) => {
-                let content = self.contents.get(&(client, id.clone()));
-                if let Some(come) = content.and_then(|content| self.come.get_mut(content)) {
+                let content = self.contents.get(&(client, id.clone())).cloned();
+                let come = content.and_then(|content| self.come.get_mut(&(content, client)));
+                if let Some(come) = come {
                     come.is_accepting = true;
                 }
             }
@@ -124,6 +128,11 @@ impl Invitations {
             }
             Seen::Event(ClientEvent::RemoteInvitation { id, news, .. }) => {
                 self.note_remote(record.client, id, news);
+            }
+            Seen::Event(ClientEvent::StateChanged { state, .. }) => {
+                if *state == ConnectionState::Aborted {
+                    self.replaced.insert(record.client);
+                }
             }
             Seen::Event(_) => {}
         }
@@ -160,7 +169,7 @@ impl Invitations {
         let key = (client, id.clone());
         if let RemoteInvitationNews::Received { content, .. } = news {
             self.contents.insert(key, content.clone());
-            let come = self.come.entry(content.clone()).or_default();
+            let come = self.come.entry((content.clone(), client)).or_default();
             let is_lost = |end: &RemoteInvitationNews| {
                 *end == RemoteInvitationNews::Failed(RemoteInvitationFailure::Unknown)
             };
@@ -177,7 +186,7 @@ impl Invitations {
         let Some(come) = self
             .contents
             .get(&key)
-            .and_then(|content| self.come.get_mut(content))
+            .and_then(|content| self.come.get_mut(&(content.clone(), client)))
         else {
             let text = format!("{client:?} was told {news:?} of what has not rung");
             return self.violate("invite.one_terminal", text);
@@ -198,23 +207,32 @@ impl Invitations {
     pub fn finish(mut self) -> Vec<Violation> {
         let mut found = Vec::new();
         for (content, sent) in &self.sent {
-            let come = self.come.get(content);
+            if self.replaced.contains(&sent.client) {
+                continue;
+            }
             let Some(end) = &sent.end else {
                 let text = format!("{content:?} of {:?} has not ended", sent.client);
                 found.push(("invite.never_stuck", text));
                 continue;
             };
-            if come.is_some_and(|come| come.is_open) {
+            let come: Vec<&Come> = (self.come.iter())
+                .filter(|((of, callee), _)| of == content && !self.replaced.contains(callee))
+                .map(|(_, come)| come)
+                .collect();
+            if come.iter().any(|come| come.is_open) {
                 let text = format!("{content:?} ended with {end:?} and still rings");
                 found.push(("invite.never_stuck", text));
             }
-            let last = come.and_then(|come| come.ends.last());
-            let is_accepted_there = last == Some(&RemoteInvitationNews::Accepted);
+            let ends = (self.come.iter()).filter(|((of, _), _)| of == content);
+            let last: Vec<_> = ends.filter_map(|(_, come)| come.ends.last()).collect();
+            let is_accepted_there = last.contains(&&RemoteInvitationNews::Accepted);
+            let has_replaced_callee = (self.come.keys())
+                .any(|(of, callee)| of == content && self.replaced.contains(callee));
             // A side whose session was lost has not been told, and has not decided.
             let agrees = match end {
                 LocalInvitationNews::Accepted(_) => {
                     let lost = RemoteInvitationNews::Failed(RemoteInvitationFailure::Unknown);
-                    is_accepted_there || last == Some(&lost)
+                    is_accepted_there || last.contains(&&lost) || has_replaced_callee
                 }
                 LocalInvitationNews::Failed(LocalInvitationFailure::NotLoggedIn) => true,
                 _ => !is_accepted_there,

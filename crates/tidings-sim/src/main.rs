@@ -14,7 +14,7 @@ fn main() -> ExitCode {
     let count = number("--count").unwrap_or(1);
     let is_traced = args.iter().any(|arg| arg == "--trace");
     let (mut failed, mut faults, mut received, mut calls, mut gaps) = (0_u64, 0, 0, 0, 0);
-    let mut accepted = 0;
+    let (mut accepted, mut seconds) = (0, 0);
     for seed in from..from + count {
         let config = ChaosConfig {
             is_traced,
@@ -37,9 +37,10 @@ fn main() -> ExitCode {
         calls += report.calls;
         accepted += report.accepted;
         gaps += report.gaps;
+        seconds += report.seconds;
     }
     println!(
-        "{count} seeds, {failed} failed; {calls} calls, {received} messages received, {accepted} invitations accepted, {faults} faults, {gaps} gaps"
+        "{count} seeds, {failed} failed; {calls} calls, {received} messages received, {accepted} invitations accepted, {faults} faults, {seconds} second logins, {gaps} gaps"
     );
     if failed == 0 {
         ExitCode::SUCCESS

@@ -25,6 +25,17 @@ const SEEDS: &[(u64, &str)] = &[
         "a member that joined and left inside a hole was told to leave twice",
     ),
     (1605, "the same with another order of list and leaving"),
+    (
+        13,
+        "messages that a replaced session gave back came after later ones in the new session",
+    ),
+    (41, "the same with two second logins in a row"),
+    (74, "the same with another order of answers"),
+    (
+        111,
+        "a message that was only written at a resume was said not to arrive",
+    ),
+    (1391, "a first login that failed was never repeated"),
     (1920, "a user known to be out was told to leave"),
 ];
 

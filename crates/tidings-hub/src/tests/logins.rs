@@ -1,0 +1,109 @@
+//! Second logins.
+
+use tidings_wire::codes::CloseCode;
+use tidings_wire::proto::{
+    Attribute, AttributeWrite, PresenceState, WriteUserAttributes, reply, request,
+};
+
+use super::node::Node;
+use crate::Time;
+use crate::bus_ops::{BusOp, Publication};
+use crate::store_ops::StoreOp;
+
+fn last_presence(node: &Node) -> Option<PresenceState> {
+    match node.presence.last()? {
+        BusOp::Publish { message, .. } => match **message {
+            Publication::Presence { state, .. } => Some(state),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
+fn write_attributes(node: &mut Node, connection: crate::ids::ConnectionId) {
+    let call = WriteUserAttributes {
+        how: AttributeWrite::Merge.into(),
+        attributes: vec![Attribute {
+            key: "k".into(),
+            value: "v".into(),
+            ..Attribute::default()
+        }],
+    };
+    node.call(connection, request::Call::WriteUserAttributes(call));
+}
+
+fn has_dropped_attributes(node: &Node) -> bool {
+    let is_drop = |op: &StoreOp| matches!(op, StoreOp::AttributesDrop { .. });
+    node.store_ops.iter().any(is_drop)
+}
+
+#[test]
+fn what_the_replaced_session_had_not_confirmed_comes_first_in_the_new_one() {
+    for new_hub in [0, 1] {
+        let mut node = Node::new(2);
+        let alice = node.login(0, "alice");
+        let _older = node.login(1, "bob");
+        node.send(alice, "bob", "one", true);
+        // Under way to the older session, or to both, while the newer login takes its place.
+        node.is_held = true;
+        node.send(alice, "bob", "two", true);
+        let newer = node.login(new_hub, "bob");
+        node.send(alice, "bob", "three", true);
+        node.is_held = false;
+        node.settle();
+        node.send(alice, "bob", "four", true);
+        node.say(newer, node.numbered(newer), vec![]);
+        let mut texts = node.texts(newer);
+        texts.dedup();
+        assert_eq!(texts, ["one", "two", "three", "four"], "on hub {new_hub}");
+    }
+}
+
+#[test]
+fn a_login_that_replaces_a_session_and_comes_to_nothing_leaves_the_user_offline() {
+    for (older_hub, new_hub) in [(0, 0), (1, 0)] {
+        let mut node = Node::new(2);
+        let older = node.login(older_hub, "bob");
+        write_attributes(&mut node, older);
+        node.is_held = true;
+        let newer = node.login(new_hub, "bob");
+        node.close(newer);
+        node.is_held = false;
+        // The claim is on its way when the connection closes.
+        node.settle();
+        assert_eq!(node.closed(older), Some(CloseCode::RemoteLogin));
+        assert_eq!(last_presence(&node), Some(PresenceState::Offline));
+        assert!(has_dropped_attributes(&node), "{older_hub} {new_hub}");
+    }
+}
+
+#[test]
+fn attributes_written_on_another_hub_end_with_the_session_that_replaced_it() {
+    let mut node = Node::new(2);
+    let older = node.login(0, "bob");
+    write_attributes(&mut node, older);
+    let newer = node.login(1, "bob");
+    assert!(!has_dropped_attributes(&node), "the user is still there");
+    node.call(newer, request::Call::Logout(Default::default()));
+    assert!(has_dropped_attributes(&node));
+}
+
+#[test]
+fn a_later_login_wins_although_the_wall_clock_went_back() {
+    let mut node = Node::new(2);
+    let older = node.login(0, "bob");
+    node.now = Time {
+        mono_ms: node.now.mono_ms + 1_000,
+        unix_ms: node.now.unix_ms - 3_600_000,
+    };
+    let newer = node.login(1, "bob");
+    assert_eq!(node.closed(older), Some(CloseCode::RemoteLogin));
+    assert_eq!(node.closed(newer), None);
+    let alice = node.login(0, "alice");
+    let cseq = node.send(alice, "bob", "hello", false);
+    node.say(newer, 1, vec![]);
+    let Some(reply::Result::PeerSent(sent)) = node.reply(alice, cseq) else {
+        panic!("no answer");
+    };
+    assert!(sent.received);
+}

@@ -1,0 +1,4 @@
+//! Hubs among themselves: what only shows with two of them, or with a client that misbehaves.
+
+mod logins;
+mod node;

@@ -1,0 +1,456 @@
+//! A node for tests: hubs that meet on a bus without delay and keep messages in a store without a disk.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+
+use tidings_wire::codes::CloseCode;
+use tidings_wire::frame::decode_server;
+use tidings_wire::proto::{
+    ClientFrame, ClientMessage, Login, Message, Request, Resume, SendToPeer, Welcome,
+    client_message, message, request, server_message::Kind,
+};
+
+use crate::bus_ops::{BusInput, BusOp, Topic};
+use crate::config::{Apps, HubConfig};
+use crate::ids::{ConnectionId, HubId, UserKey};
+use crate::store_ops::{InboxLosses, StoreAnswer, StoreOp, StoredMessage};
+use crate::{Effect, Hub, Input, Time};
+
+/// Something that has not happened yet.
+#[derive(Debug)]
+pub(crate) enum Pending {
+    Input(usize, Input),
+    Bus(usize, BusOp),
+}
+
+/// What a connection has been given.
+#[derive(Debug, Default)]
+pub(crate) struct Seen {
+    pub(crate) messages: Vec<Kind>,
+    pub(crate) closed: Option<CloseCode>,
+}
+
+pub(crate) struct Node {
+    pub(crate) hubs: Vec<Hub>,
+    pub(crate) now: Time,
+    pub(crate) seen: BTreeMap<ConnectionId, Seen>,
+    pub(crate) store_ops: Vec<StoreOp>,
+    /// So many reads of inboxes fail.
+    pub(crate) reads_failing: usize,
+    /// What is given to the hubs waits here while this is set.
+    pub(crate) is_held: bool,
+    pub(crate) queue: VecDeque<Pending>,
+    /// What was published on presence topics.
+    pub(crate) presence: Vec<BusOp>,
+    topics: Vec<(Topic, usize)>,
+    inboxes: BTreeMap<UserKey, Vec<StoredMessage>>,
+    inbox_numbers: u64,
+    owners: BTreeMap<ConnectionId, usize>,
+    cseqs: BTreeMap<ConnectionId, u64>,
+    connections: u64,
+}
+
+impl Node {
+    pub(crate) fn new(hubs: u16) -> Self {
+        Self::with_apps(
+            hubs,
+            Apps {
+                accept_any: true,
+                ..Apps::default()
+            },
+        )
+    }
+
+    pub(crate) fn with_apps(hubs: u16, apps: Apps) -> Self {
+        let apps = Arc::new(apps);
+        let hub = |at: u16| {
+            Hub::new(HubConfig {
+                id: HubId(at),
+                seed: [at as u8 + 1; 32],
+                apps: Arc::clone(&apps),
+                server: "test".into(),
+            })
+        };
+        Self {
+            hubs: (0..hubs).map(hub).collect(),
+            now: Time {
+                mono_ms: 1_000,
+                unix_ms: 1_700_000_000_000,
+            },
+            seen: BTreeMap::new(),
+            store_ops: Vec::new(),
+            reads_failing: 0,
+            is_held: false,
+            queue: VecDeque::new(),
+            presence: Vec::new(),
+            topics: Vec::new(),
+            inboxes: BTreeMap::new(),
+            inbox_numbers: 0,
+            owners: BTreeMap::new(),
+            cseqs: BTreeMap::new(),
+            connections: 0,
+        }
+    }
+
+    pub(crate) fn give(&mut self, hub: usize, input: Input) {
+        self.queue.push_back(Pending::Input(hub, input));
+        if !self.is_held {
+            self.settle();
+        }
+    }
+
+    /// Lets everything happen that is under way.
+    pub(crate) fn settle(&mut self) {
+        while let Some(next) = self.queue.pop_front() {
+            match next {
+                Pending::Input(hub, input) => {
+                    let mut effects = Vec::new();
+                    self.hubs[hub].handle(self.now, input, &mut effects);
+                    for effect in effects {
+                        self.carry_out(hub, effect);
+                    }
+                }
+                Pending::Bus(from, op) => self.route(from, op),
+            }
+        }
+    }
+
+    fn carry_out(&mut self, hub: usize, effect: Effect) {
+        match effect {
+            Effect::Send { connection, frame } => {
+                let head = if frame[1] & 0x7f == 126 { 4 } else { 2 };
+                let frame = decode_server(&frame[head..]).expect("a frame");
+                let kinds = frame.messages.into_iter().filter_map(|m| m.kind);
+                self.seen
+                    .entry(connection)
+                    .or_default()
+                    .messages
+                    .extend(kinds);
+            }
+            Effect::Close { connection, code } => {
+                self.seen.entry(connection).or_default().closed = Some(code);
+            }
+            Effect::HandOver {
+                connection,
+                to,
+                resume,
+            } => {
+                let to = usize::from(to.0);
+                self.owners.insert(connection, to);
+                let input = Input::HandedOver { connection, resume };
+                self.queue.push_back(Pending::Input(to, input));
+            }
+            Effect::Bus(op) => self.queue.push_back(Pending::Bus(hub, op)),
+            Effect::Store { ticket, op } => {
+                let answer = self.answer_store(&op);
+                self.store_ops.push(op);
+                let input = Input::Store { ticket, answer };
+                self.queue.push_back(Pending::Input(hub, input));
+            }
+        }
+    }
+
+    fn route(&mut self, from: usize, op: BusOp) {
+        let from_hub = HubId(u16::try_from(from).expect("few hubs"));
+        if let BusOp::Publish { topic, .. } = &op
+            && matches!(topic, Topic::Presence(_))
+        {
+            self.presence.push(op.clone());
+        }
+        match op {
+            BusOp::Subscribe(topic) => {
+                if !self.topics.contains(&(topic.clone(), from)) {
+                    self.topics.push((topic, from));
+                }
+            }
+            BusOp::Unsubscribe(topic) => {
+                self.topics.retain(|entry| *entry != (topic.clone(), from))
+            }
+            BusOp::Publish { topic, message } => {
+                for to in self.subscribers(&topic) {
+                    let input = BusInput::Published {
+                        topic: topic.clone(),
+                        from: from_hub,
+                        message: Arc::clone(&message),
+                    };
+                    self.queue.push_back(Pending::Input(to, Input::Bus(input)));
+                }
+            }
+            BusOp::Ask {
+                topic,
+                mut ask,
+                question,
+            } => {
+                let mut asked = self.subscribers(&topic);
+                asked.retain(|to| *to != from);
+                ask.asked = u16::try_from(asked.len()).expect("few hubs");
+                if asked.is_empty() {
+                    let input = Input::Bus(BusInput::Nobody { ask });
+                    self.queue.push_back(Pending::Input(from, input));
+                }
+                for to in asked {
+                    let input = BusInput::Asked {
+                        topic: topic.clone(),
+                        from: from_hub,
+                        ask,
+                        question: Arc::clone(&question),
+                    };
+                    self.queue.push_back(Pending::Input(to, Input::Bus(input)));
+                }
+            }
+            BusOp::Answer { to, ask, answer } => {
+                let input = BusInput::Answered {
+                    ask,
+                    from: from_hub,
+                    answer,
+                };
+                let to = usize::from(to.0);
+                self.queue.push_back(Pending::Input(to, Input::Bus(input)));
+            }
+        }
+    }
+
+    fn subscribers(&self, topic: &Topic) -> Vec<usize> {
+        let matching = self.topics.iter().filter(|(of, _)| of == topic);
+        matching.map(|(_, hub)| *hub).collect()
+    }
+
+    fn answer_store(&mut self, op: &StoreOp) -> StoreAnswer {
+        match op {
+            StoreOp::InboxAppend { user, message, .. } => {
+                self.inbox_numbers += 1;
+                let message = StoredMessage {
+                    inbox: self.inbox_numbers,
+                    ..message.clone()
+                };
+                self.inboxes.entry(user.clone()).or_default().push(message);
+                StoreAnswer::InboxAppended {
+                    inbox: self.inbox_numbers,
+                }
+            }
+            StoreOp::InboxRead { .. } if self.reads_failing > 0 => {
+                self.reads_failing -= 1;
+                StoreAnswer::Failed {
+                    reason: "as the test wants it".into(),
+                }
+            }
+            StoreOp::InboxRead {
+                user,
+                after,
+                count_max,
+                ..
+            } => {
+                let inbox = self.inboxes.entry(user.clone()).or_default();
+                let mut messages: Vec<_> =
+                    inbox.iter().filter(|m| m.inbox > *after).cloned().collect();
+                let has_more = messages.len() > *count_max;
+                messages.truncate(*count_max);
+                StoreAnswer::InboxPage {
+                    messages,
+                    has_more,
+                    losses: InboxLosses::default(),
+                }
+            }
+            StoreOp::InboxConfirm { user, up_to, .. } => {
+                let inbox = self.inboxes.entry(user.clone()).or_default();
+                inbox.retain(|m| m.inbox > *up_to);
+                StoreAnswer::Done
+            }
+            StoreOp::InboxRemove { user, id } => {
+                let inbox = self.inboxes.entry(user.clone()).or_default();
+                inbox.retain(|m| m.id != *id);
+                StoreAnswer::Done
+            }
+            StoreOp::AttributesWrite { .. } | StoreOp::AttributesRead { .. } => {
+                StoreAnswer::Attributes(Vec::new())
+            }
+            StoreOp::AttributeOwners { .. } => StoreAnswer::AttributeOwners {
+                owners: Vec::new(),
+                has_more: false,
+            },
+            _ => StoreAnswer::Done,
+        }
+    }
+
+    // ------------------------------------------------------------ clients
+
+    /// Opens a connection to a hub.
+    pub(crate) fn open(&mut self, hub: usize) -> ConnectionId {
+        self.connections += 1;
+        let connection = ConnectionId(self.connections);
+        self.owners.insert(connection, hub);
+        self.give(hub, Input::Opened { connection });
+        connection
+    }
+
+    pub(crate) fn say(
+        &mut self,
+        connection: ConnectionId,
+        confirm: u64,
+        kinds: Vec<client_message::Kind>,
+    ) {
+        let hub = self.owners[&connection];
+        let messages = kinds
+            .into_iter()
+            .map(|kind| ClientMessage { kind: Some(kind) })
+            .collect();
+        let frame = ClientFrame { messages, confirm };
+        self.give(hub, Input::Frame { connection, frame });
+    }
+
+    /// Opens a connection and logs in.
+    pub(crate) fn login(&mut self, hub: usize, user: &str) -> ConnectionId {
+        // Logins of one millisecond are at the same time: either may win.
+        self.now.mono_ms += 1;
+        let connection = self.open(hub);
+        let login = Login {
+            app_id: "a".repeat(32),
+            user_id: user.into(),
+            ..Login::default()
+        };
+        self.say(connection, 0, vec![client_message::Kind::Login(login)]);
+        connection
+    }
+
+    pub(crate) fn welcome(&self, connection: ConnectionId) -> Welcome {
+        let messages = self.seen.get(&connection).map(|seen| &seen.messages[..]);
+        let found = messages
+            .unwrap_or_default()
+            .iter()
+            .find_map(|kind| match kind {
+                Kind::Welcome(welcome) => Some(welcome.clone()),
+                _ => None,
+            });
+        found.expect("a welcome")
+    }
+
+    /// Resumes the session that `of` was welcomed to, on a new connection.
+    pub(crate) fn resume(
+        &mut self,
+        hub: usize,
+        user: &str,
+        of: &Welcome,
+        confirm: u64,
+    ) -> ConnectionId {
+        let connection = self.open(hub);
+        let resume = Resume {
+            app_id: "a".repeat(32),
+            user_id: user.into(),
+            session_id: of.session_id.clone(),
+            secret: of.secret.clone(),
+            confirm,
+            ..Resume::default()
+        };
+        self.say(connection, 0, vec![client_message::Kind::Resume(resume)]);
+        connection
+    }
+
+    pub(crate) fn call(&mut self, connection: ConnectionId, call: request::Call) -> u64 {
+        let cseq = self.cseqs.entry(connection).or_default();
+        *cseq += 1;
+        let cseq = *cseq;
+        let request = Request {
+            cseq,
+            call: Some(call),
+        };
+        self.say(connection, 0, vec![client_message::Kind::Request(request)]);
+        cseq
+    }
+
+    /// Sends a text to a peer; returns the call's number.
+    pub(crate) fn send(
+        &mut self,
+        connection: ConnectionId,
+        to: &str,
+        text: &str,
+        offline: bool,
+    ) -> u64 {
+        let body = message::Body::Text(text.to_owned().into());
+        let call = SendToPeer {
+            peer_id: to.into(),
+            message: Some(Message { body: Some(body) }),
+            offline,
+            history: false,
+        };
+        self.call(connection, request::Call::SendToPeer(call))
+    }
+
+    pub(crate) fn close(&mut self, connection: ConnectionId) {
+        let hub = self.owners[&connection];
+        self.give(hub, Input::Closed { connection });
+    }
+
+    /// Texts of peer messages that a connection was sent.
+    pub(crate) fn texts(&self, connection: ConnectionId) -> Vec<String> {
+        let messages = self.seen.get(&connection).map(|seen| &seen.messages[..]);
+        let texts = messages
+            .unwrap_or_default()
+            .iter()
+            .filter_map(|kind| match kind {
+                Kind::PeerMessage(peer) => match peer.message.as_ref()?.body.as_ref()? {
+                    message::Body::Text(text) => Some(String::from_utf8_lossy(text).into_owned()),
+                    message::Body::Raw(_) => None,
+                },
+                _ => None,
+            });
+        texts.collect()
+    }
+
+    /// The reply to a call, once it has come.
+    pub(crate) fn reply(
+        &self,
+        connection: ConnectionId,
+        cseq: u64,
+    ) -> Option<tidings_wire::proto::reply::Result> {
+        let messages = self.seen.get(&connection).map(|seen| &seen.messages[..]);
+        messages
+            .unwrap_or_default()
+            .iter()
+            .find_map(|kind| match kind {
+                Kind::Reply(reply) if reply.cseq == cseq => reply.result.clone(),
+                _ => None,
+            })
+    }
+
+    pub(crate) fn closed(&self, connection: ConnectionId) -> Option<CloseCode> {
+        self.seen.get(&connection).and_then(|seen| seen.closed)
+    }
+
+    /// How many numbered messages a connection was sent.
+    pub(crate) fn numbered(&self, connection: ConnectionId) -> u64 {
+        let unnumbered = |kind: &Kind| {
+            matches!(
+                kind,
+                Kind::Welcome(_)
+                    | Kind::Resumed(_)
+                    | Kind::Refused(_)
+                    | Kind::Ping(_)
+                    | Kind::Skip(_)
+            )
+        };
+        let messages = &self.seen[&connection].messages;
+        messages.iter().filter(|kind| !unnumbered(kind)).count() as u64
+    }
+
+    /// Lets time pass; `alive` are heard all the while.
+    pub(crate) fn pass(&mut self, ms: u64, alive: &[ConnectionId]) {
+        let until = self.now.mono_ms + ms;
+        while self.now.mono_ms < until {
+            let step = (until - self.now.mono_ms).min(500);
+            self.now.mono_ms += step;
+            self.now.unix_ms += step;
+            for connection in alive {
+                let hub = self.owners[connection];
+                self.give(
+                    hub,
+                    Input::Heard {
+                        connection: *connection,
+                    },
+                );
+            }
+            for hub in 0..self.hubs.len() {
+                self.give(hub, Input::Tick);
+            }
+        }
+    }
+}
