@@ -269,7 +269,7 @@ mod tests {
         let yielded = |was_here| {
             Answer::Yielded(Inherited {
                 was_here,
-                has_attributes: false,
+                ..Inherited::default()
             })
         };
         assert!(!claim.is_decided_by(&yielded(true)));

@@ -136,6 +136,8 @@ pub struct LoginStamp {
 pub enum Publication {
     /// User topic: the inbox has grown; a hub with a session of the user delivers it.
     InboxGrew,
+    /// User topic: somebody watches the user's presence, so that it is to be known soon.
+    Watched,
     /// User topic: something about an invitation that the user has sent or is sent.
     Invitation(InvitationWord),
     /// Presence topic: the user's state has changed.
@@ -280,6 +282,8 @@ pub enum Question {
     Locate {
         /// The session to be resumed.
         session: SessionId,
+        /// What its client states: nobody else is told anything of the user.
+        secret: Bytes,
     },
     /// Channel topic: who are the members? Asked by a hub that becomes interested.
     Members,
@@ -292,28 +296,51 @@ pub enum Question {
 pub enum Located {
     /// It is here.
     Here,
-    /// The user has another session here: a later login has taken its place.
+    /// It was the client's indeed, but a later login has taken its place.
     Replaced,
     /// Nothing.
     Unknown,
 }
 
+/// A session that a later login has replaced: whoever proves that it was theirs is told so.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Forerunner {
+    /// The session.
+    pub id: SessionId,
+    /// What its client states to resume.
+    pub secrets: Vec<[u8; 32]>,
+}
+
+impl std::fmt::Debug for Forerunner {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // Without its secrets.
+        self.id.fmt(f)
+    }
+}
+
 /// What a login takes over from the one that it has replaced.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Inherited {
     /// Others have seen the user on line, and have not been told otherwise.
     pub was_here: bool,
     /// The user has written attributes, which end with its last session.
     pub has_attributes: bool,
+    /// The sessions that were replaced last, newest last. Bound: `FORERUNNERS_MAX`.
+    pub forerunners: Vec<Forerunner>,
 }
+
+/// Replaced sessions that a user's newest one remembers.
+const FORERUNNERS_MAX: usize = 4;
 
 impl Inherited {
     /// Both together.
-    pub fn and(self, other: Self) -> Self {
-        Self {
-            was_here: self.was_here || other.was_here,
-            has_attributes: self.has_attributes || other.has_attributes,
-        }
+    pub fn and(mut self, other: Self) -> Self {
+        self.was_here |= other.was_here;
+        self.has_attributes |= other.has_attributes;
+        self.forerunners.extend(other.forerunners);
+        let too_many = self.forerunners.len().saturating_sub(FORERUNNERS_MAX);
+        self.forerunners.drain(..too_many);
+        self
     }
 }
 

@@ -7,7 +7,7 @@
 use crate::Hub;
 use crate::bus_ops::{Answer, Parcel};
 use crate::ids::UserKey;
-use crate::inbox::Origin;
+use crate::inbox::{BEHIND_MAX, Origin, Waiting, ack_wait_ms};
 use crate::io::Sink;
 use crate::sessions::SessionKey;
 use crate::stores::PendingStore;
@@ -31,6 +31,83 @@ impl Hub {
         }
     }
 
+    /// The client has too much that it has not confirmed: the message is stored, or it is not known to arrive.
+    pub(crate) fn keep_for_later(
+        &mut self,
+        key: SessionKey,
+        from: Origin,
+        parcel: Parcel,
+        out: &mut dyn Sink,
+    ) {
+        let Some(user) = self.sessions.get(key).map(|session| session.user.clone()) else {
+            return self.answer_delivery(from, Answer::Gone, out);
+        };
+        let is_stored = parcel.offline.is_some();
+        self.keep_or_answer(&user, from, parcel, Answer::Unconfirmed, out);
+        if is_stored {
+            // From here on, live messages wait behind it.
+            self.read_inbox(key, out);
+        }
+    }
+
+    /// Stores what is to be stored of the messages that wait behind the inbox: they will come out of it in
+    /// their order. A message that is not to be stored and was sent before one that is cannot come any more.
+    pub(crate) fn spill(&mut self, key: SessionKey, out: &mut dyn Sink) {
+        let Some(session) = self.sessions.get_mut(key) else {
+            return;
+        };
+        let user = session.user.clone();
+        let mut behind = std::mem::take(&mut session.inbox.behind);
+        let mut spilled = Vec::new();
+        let mut stored_of = Vec::new();
+        while let Some(waiting) = behind.pop_back() {
+            let sender = &waiting.parcel.from;
+            if waiting.parcel.offline.is_some() {
+                if !stored_of.contains(sender) {
+                    stored_of.push(sender.clone());
+                }
+                spilled.push(waiting);
+            } else if stored_of.contains(sender) || session.inbox.behind.len() >= BEHIND_MAX {
+                spilled.push(waiting);
+            } else {
+                session.inbox.behind.push_front(waiting);
+            }
+        }
+        for waiting in spilled.into_iter().rev() {
+            self.keep_or_answer(
+                &user,
+                waiting.from,
+                waiting.parcel,
+                Answer::Unconfirmed,
+                out,
+            );
+        }
+        self.read_inbox(key, out);
+    }
+
+    /// Looks at messages that wait behind the inbox for too long. Returns when to look again.
+    pub(crate) fn check_behind(&mut self, key: SessionKey, out: &mut dyn Sink) -> Option<u64> {
+        let now_ms = self.now.mono_ms;
+        let due = |waiting: &Waiting| waiting.since_ms + ack_wait_ms(&waiting.parcel);
+        let behind = &mut self.sessions.get_mut(key)?.inbox.behind;
+        let is_late = |waiting: &Waiting| due(waiting) <= now_ms;
+        if behind
+            .iter()
+            .any(|w| is_late(w) && w.parcel.offline.is_some())
+        {
+            self.spill(key, out);
+        }
+        let behind = &mut self.sessions.get_mut(key)?.inbox.behind;
+        let (late, rest) = std::mem::take(behind).into_iter().partition(is_late);
+        *behind = rest;
+        let next_due = behind.iter().map(due).min();
+        let late: std::collections::VecDeque<Waiting> = late;
+        for waiting in late {
+            self.answer_delivery(waiting.from, Answer::Unconfirmed, out);
+        }
+        next_due
+    }
+
     /// Settles everything that waits for this session's confirmation: it will not come.
     pub(crate) fn give_back_deliveries(&mut self, key: SessionKey, out: &mut dyn Sink) {
         let Some(session) = self.sessions.get_mut(key) else {
@@ -39,19 +116,32 @@ impl Hub {
         let user = session.user.clone();
         let handed = std::mem::take(&mut session.deliveries);
         let behind = std::mem::take(&mut session.inbox.behind);
-        for delivery in &handed {
+        let (mut answers, mut to_store) = (Vec::new(), Vec::new());
+        for mut delivery in handed {
+            if let Some(body) = delivery.parcel.offline.take() {
+                delivery.is_storing = true;
+                to_store.push((delivery.parcel.clone(), body, delivery.from.clone()));
+            }
+            if delivery.is_storing {
+                // Its sender is told that it is stored. Whoever resumes gets the live form, in its place.
+                session.deliveries.push_back(delivery);
+                continue;
+            }
             // Whoever resumes later must not get what its sender has been told will not arrive.
             session.outbox.withdraw(delivery.sseq);
-        }
-        for delivery in handed {
-            if delivery.is_answered || delivery.is_storing {
-                continue; // Answered, or answered when the store has it.
+            if !delivery.is_answered {
+                let answer = match delivery.is_written {
+                    true => Answer::Unconfirmed,
+                    false => Answer::Gone,
+                };
+                answers.push((delivery.from, answer));
             }
-            let otherwise = match delivery.is_written {
-                true => Answer::Unconfirmed,
-                false => Answer::Gone,
-            };
-            self.keep_or_answer(&user, delivery.from, delivery.parcel, otherwise, out);
+        }
+        for (from, answer) in answers {
+            self.answer_delivery(from, answer, out);
+        }
+        for (parcel, body, from) in to_store {
+            self.store_delivery(key, &user, (parcel, body), from, out);
         }
         for waiting in behind {
             self.keep_or_answer(&user, waiting.from, waiting.parcel, Answer::Gone, out);

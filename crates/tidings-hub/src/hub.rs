@@ -33,7 +33,11 @@ use crate::timers::{Timer, Timers};
 pub struct Hub {
     pub(crate) config: HubConfig,
     /// The time of the input being handled.
+    ///
+    /// Its monotonic part is the hub's own clock: it stands still while the process does.
     pub(crate) now: Time,
+    /// How long it has stood still, in milliseconds.
+    pub(crate) paused_ms: u64,
     pub(crate) rng: Rng,
     pub(crate) hasher: SeededHasher,
     pub(crate) timers: Timers,
@@ -66,6 +70,28 @@ pub struct Hub {
     pong: Bytes,
 }
 
+/// A timer that fires this much later than it is due shows that the process has not run. Milliseconds.
+const LATE_MS: u64 = 1_000;
+
+/// Passes effects on and notes which connections are closed because their clients do not confirm.
+struct SlowWatch<'a> {
+    out: &'a mut dyn Sink,
+    slow: Vec<ConnectionId>,
+}
+
+impl Sink for SlowWatch<'_> {
+    fn emit(&mut self, effect: Effect) {
+        if let Effect::Close {
+            connection,
+            code: CloseCode::SlowConsumer,
+        } = &effect
+        {
+            self.slow.push(*connection);
+        }
+        self.out.emit(effect);
+    }
+}
+
 /// Sizes of a hub, for its operator.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct HubStats {
@@ -89,6 +115,7 @@ impl Hub {
         let epochs = rng.next_u64() >> 16;
         Self {
             now: Time::default(),
+            paused_ms: 0,
             rng,
             timers: Timers::default(),
             connections: hasher.map(),
@@ -117,6 +144,17 @@ impl Hub {
     /// Bytes of clients never make it panic: a bad request is a reply, a bad frame ends its connection.
     pub fn handle(&mut self, now: Time, input: Input, out: &mut dyn Sink) {
         self.start_or_advance(now);
+        let mut watched = SlowWatch {
+            out,
+            slow: Vec::new(),
+        };
+        self.take(input, &mut watched);
+        self.fire_timers(&mut watched);
+        let slow = watched.slow;
+        self.finish_slow(slow);
+    }
+
+    fn take(&mut self, input: Input, out: &mut dyn Sink) {
         match input {
             Input::Opened { connection } => self.handle_opened(connection, out),
             Input::Frame { connection, frame } => self.handle_frame(connection, frame, out),
@@ -126,6 +164,10 @@ impl Hub {
                 self.drop_connection(connection, Some(CloseCode::SlowConsumer), out);
             }
             Input::Closed { connection } => self.drop_connection(connection, None, out),
+            Input::HandedOver { connection, .. } if self.is_draining => {
+                let code = CloseCode::GoingAway;
+                out.emit(Effect::Close { connection, code });
+            }
             Input::HandedOver { connection, resume } => {
                 self.connections.insert(connection, Connection::Fresh);
                 // A resume that is refused here leaves it without a login once more.
@@ -138,11 +180,15 @@ impl Hub {
             Input::Tick => {}
             Input::Drain => self.handle_drain(out),
         }
-        self.fire_timers(out);
     }
 
     /// When the hub wants [`Input::Tick`] at the latest, in monotonic milliseconds; `None` = never.
     pub fn deadline(&self) -> Option<u64> {
+        self.next_due().map(|due_ms| due_ms + self.paused_ms)
+    }
+
+    /// The same by the hub's own clock.
+    fn next_due(&self) -> Option<u64> {
         [self.timers.next_due(), self.asks.next_due()]
             .into_iter()
             .flatten()
@@ -163,8 +209,18 @@ impl Hub {
     fn start_or_advance(&mut self, now: Time) {
         let is_first = self.now == Time::default();
         // A clock that goes back must not make stamps go back (contract CRA-7).
+        let mut mono_ms = now.mono_ms.saturating_sub(self.paused_ms);
+        if let Some(due_ms) = self.next_due().filter(|_| !is_first)
+            && mono_ms > due_ms + LATE_MS
+        {
+            // The process did not run. What clients and hubs have said meanwhile waits to be read: nobody is
+            // to be found silent before it is.
+            let wake_ms = due_ms.max(self.now.mono_ms);
+            self.paused_ms += mono_ms - wake_ms;
+            mono_ms = wake_ms;
+        }
         self.now = Time {
-            mono_ms: now.mono_ms.max(self.now.mono_ms),
+            mono_ms: mono_ms.max(self.now.mono_ms),
             unix_ms: now.unix_ms.max(self.now.unix_ms),
         };
         if is_first && self.config.id == HubId(0) {
@@ -177,6 +233,7 @@ impl Hub {
             match timer {
                 Timer::Login(connection) => self.check_login(connection, out),
                 Timer::Session(key) => self.check_session(key, out),
+                Timer::Inbox(key) => self.retry_inbox(key, out),
                 Timer::Deliveries(key) => self.check_deliveries(key, out),
                 Timer::Count(channel) => self.tell_count(&channel, out),
                 Timer::Invitation(key, number) => self.check_invitation(key, number, out),
@@ -220,10 +277,21 @@ impl Hub {
         }
         for message in frame.messages {
             self.handle_message(connection, message, out);
-            if !self.connections.contains_key(&connection) {
+            if !self.is_open(connection) {
                 // The message has ended the connection: the rest of the frame is nobody's.
                 return;
             }
+        }
+    }
+
+    fn is_open(&self, connection: ConnectionId) -> bool {
+        match self.connections.get(&connection) {
+            None => false,
+            Some(Connection::Serving(key)) => {
+                let session = self.sessions.get(*key);
+                session.is_some_and(|session| session.connection == Some(connection))
+            }
+            Some(_) => true,
         }
     }
 
@@ -278,6 +346,7 @@ impl Hub {
                 (Topic::User(user), Publication::Invitation(word)) => {
                     self.handle_invitation_word(&user, word, out);
                 }
+                (Topic::User(user), Publication::Watched) => self.note_watched(&user),
                 (Topic::Presence(user), Publication::Presence { state, stamp }) => {
                     self.apply_presence(&user, *state, *stamp, out);
                 }
@@ -318,8 +387,8 @@ impl Hub {
             (Topic::User(user), Question::Presence) => {
                 self.answer_presence(&user, asker, out);
             }
-            (Topic::User(user), Question::Locate { session }) => {
-                self.answer_locate(&user, *session, asker, out);
+            (Topic::User(user), Question::Locate { session, secret }) => {
+                self.answer_locate(&user, (*session, secret), asker, out);
             }
             (Topic::Channel(channel), Question::Members) => {
                 self.answer_members(&channel, asker, out);

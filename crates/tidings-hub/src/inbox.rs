@@ -19,11 +19,18 @@ use crate::stores::PendingStore;
 use crate::timers::Timer;
 
 /// Live messages that may wait behind the stored ones of one receiver.
-const BEHIND_MAX: usize = 1_024;
+pub(crate) const BEHIND_MAX: usize = 1_024;
 
 /// Peer messages handed to one client and not confirmed. They are never dropped from the outbox, so this is
 /// their bound there.
 const DELIVERIES_MAX: usize = 1_024;
+
+/// Live messages wait behind so many failed reads of the inbox; if the store fails for longer, they go on
+/// without it (contract CRA-5).
+const READS_AWAITED: u32 = 5;
+
+/// Pause before a failed read is repeated, in milliseconds: while live messages wait for it, and later.
+const READ_AGAIN_MS: [u64; 2] = [1_000, 10_000];
 
 /// Who asked, and which question.
 pub(crate) type Asker = (HubId, AskId);
@@ -59,6 +66,8 @@ pub(crate) struct Delivery {
 pub(crate) struct Waiting {
     pub(crate) from: Origin,
     pub(crate) parcel: Parcel,
+    /// Since when, in monotonic milliseconds.
+    pub(crate) since_ms: u64,
 }
 
 /// How far a session has come with its stored messages.
@@ -67,6 +76,10 @@ pub(crate) struct InboxState {
     /// Highest inbox number handed to the client in this session.
     seen: u64,
     is_reading: bool,
+    /// Reads that have failed one after the other.
+    failures: u32,
+    /// When it is read once more, in monotonic milliseconds.
+    again_ms: Option<u64>,
     /// The inbox has grown since it was read.
     has_grown: bool,
     /// The next page is read when this number is confirmed.
@@ -83,7 +96,8 @@ pub(crate) struct InboxState {
 
 impl InboxState {
     fn is_draining(&self) -> bool {
-        self.is_reading || self.page_end.is_some()
+        let is_retrying = (1..READS_AWAITED).contains(&self.failures);
+        self.is_reading || self.page_end.is_some() || is_retrying
     }
 }
 
@@ -117,20 +131,23 @@ impl Hub {
             let user = session.user.clone();
             return self.keep_or_answer(&user, from, parcel, Answer::Gone, out);
         }
-        if session.deliveries.len() >= DELIVERIES_MAX {
-            // The client confirms nothing: what is to be stored is stored, the rest is not known to arrive.
-            let answer = match parcel.offline {
-                Some(_) => Answer::Gone,
-                None => Answer::Unconfirmed,
-            };
-            return self.answer_delivery(from, answer, out);
-        }
         if session.inbox.is_draining() {
-            if session.inbox.behind.len() < BEHIND_MAX {
-                session.inbox.behind.push_back(Waiting { from, parcel });
-                return;
+            let is_full = session.inbox.behind.len() >= BEHIND_MAX;
+            let since_ms = self.now.mono_ms;
+            let due_ms = since_ms + ack_wait_ms(&parcel);
+            let waiting = Waiting {
+                from,
+                parcel,
+                since_ms,
+            };
+            session.inbox.behind.push_back(waiting);
+            if is_full {
+                return self.spill(key, out);
             }
-            return self.answer_delivery(from, Answer::Unconfirmed, out);
+            return self.check_deliveries_at(key, due_ms);
+        }
+        if session.deliveries.len() >= DELIVERIES_MAX {
+            return self.keep_for_later(key, from, parcel, out);
         }
         self.hand_over(key, from, parcel, out);
     }
@@ -152,11 +169,18 @@ impl Hub {
             is_answered: false,
             is_written,
         });
-        // A message that is to be stored waits less than one that is not, so it may be due first.
-        let due = self.now.mono_ms + wait_ms;
-        if session.delivery_check_ms.is_none_or(|at| at > due) {
-            session.delivery_check_ms = Some(due);
-            self.timers.set(due, Timer::Deliveries(key));
+        self.check_deliveries_at(key, self.now.mono_ms + wait_ms);
+    }
+
+    /// Sees to it that unconfirmed messages are looked at then, or earlier: one that is to be stored waits less
+    /// than one that is not.
+    fn check_deliveries_at(&mut self, key: SessionKey, due_ms: u64) {
+        let Some(session) = self.sessions.get_mut(key) else {
+            return;
+        };
+        if session.delivery_check_ms.is_none_or(|at| at > due_ms) {
+            session.delivery_check_ms = Some(due_ms);
+            self.timers.set(due_ms, Timer::Deliveries(key));
         }
     }
 
@@ -258,7 +282,7 @@ impl Hub {
         let Some(session) = self.sessions.get_mut(key) else {
             return;
         };
-        if session.inbox.is_draining() {
+        if session.inbox.is_reading || session.inbox.page_end.is_some() {
             session.inbox.has_grown = true;
             return;
         }
@@ -286,33 +310,70 @@ impl Hub {
             return;
         };
         session.inbox.is_reading = false;
-        let mut has_more = false;
-        if let StoreAnswer::InboxPage {
+        let StoreAnswer::InboxPage {
             messages,
-            has_more: more,
+            has_more,
             losses,
         } = answer
-        {
-            has_more = more;
-            Self::tell_losses(session, losses, out);
-            for message in messages {
-                self.hand_stored(key, message, out);
-            }
+        else {
+            return self.note_failed_read(key, out);
+        };
+        session.inbox.failures = 0;
+        Self::tell_losses(session, losses, out);
+        for message in messages {
+            self.hand_stored(key, message, out);
         }
         let Some(session) = self.sessions.get_mut(key) else {
             return;
         };
         let last = session.inbox.delivered.back().map(|(sseq, _)| *sseq);
-        if has_more && last.is_some_and(|last| last > session.outbox.confirmed()) {
+        // Also without more of them: what grows one by one is no less than a page.
+        let is_full = has_more || session.inbox.delivered.len() >= INBOX_PAGE;
+        if is_full && last.is_some_and(|last| last > session.outbox.confirmed()) {
             session.inbox.page_end = last;
             return;
         }
         if has_more || session.inbox.has_grown {
             return self.read_inbox(key, out);
         }
+        self.release_behind(key, out);
+    }
+
+    /// Nothing stored is left before them: live messages go on.
+    fn release_behind(&mut self, key: SessionKey, out: &mut dyn Sink) {
+        let Some(session) = self.sessions.get_mut(key) else {
+            return;
+        };
         let behind = std::mem::take(&mut session.inbox.behind);
         for waiting in behind {
             self.accept_parcel(key, waiting.from, waiting.parcel, out);
+        }
+    }
+
+    fn note_failed_read(&mut self, key: SessionKey, out: &mut dyn Sink) {
+        let Some(session) = self.sessions.get_mut(key) else {
+            return;
+        };
+        session.inbox.failures = session.inbox.failures.saturating_add(1);
+        let is_awaited = session.inbox.failures < READS_AWAITED;
+        let again_ms = self.now.mono_ms + READ_AGAIN_MS[usize::from(!is_awaited)];
+        if session.inbox.again_ms.is_none_or(|at| at > again_ms) {
+            session.inbox.again_ms = Some(again_ms);
+            self.timers.set(again_ms, Timer::Inbox(key));
+        }
+        if !is_awaited {
+            self.release_behind(key, out);
+        }
+    }
+
+    /// Reads the inbox once more, unless that was done since it failed.
+    pub(crate) fn retry_inbox(&mut self, key: SessionKey, out: &mut dyn Sink) {
+        let Some(session) = self.sessions.get_mut(key) else {
+            return;
+        };
+        let is_due = |at: &mut u64| *at <= self.now.mono_ms;
+        if session.inbox.again_ms.take_if(is_due).is_some() && session.inbox.failures > 0 {
+            self.read_inbox(key, out);
         }
     }
 
@@ -388,31 +449,47 @@ impl Hub {
             let due = delivery.since_ms + ack_wait_ms(&delivery.parcel);
             if due > now_ms {
                 next_due = Some(next_due.map_or(due, |next: u64| next.min(due)));
-            } else if let Some(body) = delivery.parcel.offline.clone() {
+            } else if let Some(body) = delivery.parcel.offline.take() {
                 delivery.is_storing = true;
                 to_store.push((delivery.parcel.clone(), body, delivery.from.clone()));
             } else {
                 delivery.is_answered = true;
                 given_up.push(delivery.from.clone());
             }
-        }
-        if let Some(due) = next_due {
-            session.delivery_check_ms = Some(due);
-            self.timers.set(due, Timer::Deliveries(key));
+            if due <= now_ms {
+                // The outbox has the frame; what waits for a confirmation only keeps its id.
+                delivery.parcel.frame = Bytes::new();
+            }
         }
         let user = session.user.clone();
         for from in given_up {
             self.answer_delivery(from, Answer::Unconfirmed, out);
         }
         for (parcel, body, from) in to_store {
-            let pending = PendingStore::Delivery {
-                session: key,
-                id: parcel.id,
-                from,
-            };
-            let op = self.append_op(user.clone(), &parcel, body);
-            self.store(op, pending, out);
+            self.store_delivery(key, &user, (parcel, body), from, out);
         }
+        let waiting_due = self.check_behind(key, out);
+        if let Some(due_ms) = next_due.into_iter().chain(waiting_due).min() {
+            self.check_deliveries_at(key, due_ms);
+        }
+    }
+
+    /// Stores a message that the client has been handed and has not confirmed.
+    pub(crate) fn store_delivery(
+        &mut self,
+        session: SessionKey,
+        user: &UserKey,
+        (parcel, body): (Parcel, Bytes),
+        from: Origin,
+        out: &mut dyn Sink,
+    ) {
+        let pending = PendingStore::Delivery {
+            session,
+            id: parcel.id,
+            from,
+        };
+        let op = self.append_op(user.clone(), &parcel, body);
+        self.store(op, pending, out);
     }
 
     pub(crate) fn apply_delivery_stored(
@@ -474,7 +551,7 @@ impl Hub {
     }
 }
 
-fn ack_wait_ms(parcel: &Parcel) -> u64 {
+pub(crate) fn ack_wait_ms(parcel: &Parcel) -> u64 {
     if parcel.offline.is_some() {
         PEER_ACK_WAIT_MS
     } else {

@@ -59,7 +59,7 @@ pub(crate) struct PendingLogin {
 }
 
 /// How the other hubs have answered.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Claim {
     Won(Inherited),
     Lost,
@@ -157,7 +157,8 @@ impl Hub {
     ) {
         self.logins += 1;
         let stamp = LoginStamp {
-            mono_ms: self.now.mono_ms,
+            // By the clock that all hubs of the node share.
+            mono_ms: self.now.mono_ms + self.paused_ms,
             hub: self.config.id,
             count: self.logins,
         };
@@ -288,12 +289,13 @@ impl Hub {
     ) {
         let entry = self.users.get_mut(user);
         if let Some(claim) = entry.and_then(|entry| entry.claim.as_mut()) {
-            claim.inherited = claim.inherited.and(inherited);
+            claim.inherited = std::mem::take(&mut claim.inherited).and(inherited);
             return;
         }
         let session = self.users.get(user).and_then(|entry| entry.session);
         if let Some(session) = session.and_then(|key| self.sessions.get_mut(key)) {
             session.has_attributes |= inherited.has_attributes;
+            session.forerunners.extend(inherited.forerunners);
             return;
         }
         if inherited.was_here {
@@ -320,7 +322,9 @@ impl Hub {
             connection: Some(login.connection),
             heard_ms: self.now.mono_ms,
             next_check_ms: None,
-            is_pinged: false,
+            pinged_ms: None,
+            is_watched: false,
+            stalled: None,
             presence: PresenceState::Online,
             token_expires_s: login.token_expires_s,
             is_expiry_told: false,
@@ -333,6 +337,7 @@ impl Hub {
             inbox: InboxState::default(),
             watched: Vec::new(),
             has_attributes: login.inherited.has_attributes,
+            forerunners: login.inherited.forerunners,
             limiter: login.limiter,
             invitations: Vec::new(),
             last_invitation: 0,
@@ -453,7 +458,7 @@ impl Hub {
             return self.refuse_resume(connection, Outcome::UnknownSession, out);
         };
         let user = UserKey { app, user };
-        match self.located(&user, id) {
+        match self.located(&user, id, &resume.secret) {
             Located::Here => {
                 let key = self.users.get(&user).and_then(|entry| entry.session);
                 if let Some(key) = key {
@@ -465,35 +470,47 @@ impl Hub {
             Located::Unknown => {}
         }
         self.connections.insert(connection, Connection::Resuming);
+        let question = Question::Locate {
+            session: id,
+            secret: resume.secret.clone(),
+        };
         let pending = PendingAsk::Locate(LocateAsk { connection, resume });
-        self.ask(
-            Topic::User(user),
-            Question::Locate { session: id },
-            pending,
-            out,
-        );
+        self.ask(Topic::User(user), question, pending, out);
     }
 
     pub(crate) fn answer_locate(
         &mut self,
         user: &UserKey,
-        session: SessionId,
+        (session, secret): (SessionId, &[u8]),
         asker: Asker,
         out: &mut dyn Sink,
     ) {
-        let located = self.located(user, session);
+        let located = self.located(user, session, secret);
         self.answer(asker, Answer::Located(located), out);
     }
 
-    fn located(&self, user: &UserKey, session: SessionId) -> Located {
+    fn located(&self, user: &UserKey, session: SessionId, secret: &[u8]) -> Located {
         let Some(entry) = self.users.get(user) else {
             return Located::Unknown;
         };
         let here = entry.session.and_then(|key| self.sessions.get(key));
-        match here {
-            Some(here) if here.id == session => Located::Here,
-            // A login in progress is later than the session that is looked for, too.
-            _ => Located::Replaced,
+        if here.is_some_and(|here| here.id == session) {
+            return Located::Here;
+        }
+        // A stranger who names a user must not learn from the answer whether that user is on line.
+        let known = here.map(|here| &here.forerunners);
+        let claimed = entry
+            .claim
+            .as_ref()
+            .map(|login| &login.inherited.forerunners);
+        let mut replaced = known.into_iter().chain(claimed).flatten();
+        let is_its_own = replaced.any(|forerunner| {
+            let mut secrets = forerunner.secrets.iter();
+            forerunner.id == session && secrets.any(|known| same_secret(secret, known))
+        });
+        match is_its_own {
+            true => Located::Replaced,
+            false => Located::Unknown,
         }
     }
 
@@ -568,6 +585,11 @@ impl Hub {
         if resume.confirm > session.outbox.sent() || resume.confirm < session.outbox.confirmed() {
             return self.refuse_resume(connection, Outcome::UnknownSession, out);
         }
+        if session.outbox.is_far_over() {
+            // Its client has resumed again and again without confirming anything.
+            self.end_session(key, End::WindowOver, out);
+            return self.refuse_resume(connection, Outcome::UnknownSession, out);
+        }
         self.detach(key, Some(CloseCode::Superseded), out);
         let secret: [u8; 32] = self.rng.bytes();
         let Some(session) = self.sessions.get_mut(key) else {
@@ -576,7 +598,8 @@ impl Hub {
         session.previous_secret = <[u8; 32]>::try_from(&resume.secret[..]).ok();
         session.secret = secret;
         session.heard_ms = self.now.mono_ms;
-        session.is_pinged = false;
+        session.pinged_ms = None;
+        session.stalled = None;
         let was_gone = !session.is_here();
         let resumed = Resumed {
             secret: secret.to_vec().into(),

@@ -17,14 +17,22 @@ use crate::ids::ChannelKey;
 /// Where a numbered frame came from: what a gap names.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Source {
-    /// A reply or a notice to this session alone. Never dropped: at most 256 calls are open.
+    /// A reply or a notice to this session alone. Never dropped: a client that confirms none of them is a
+    /// slow consumer.
     Call,
-    /// Peer messages. Never dropped: at most 1,024 are unconfirmed.
+    /// Peer messages. Never dropped, as above.
     Inbox,
     /// A channel.
     Channel(Arc<ChannelKey>),
     /// Nothing any more: the frame was taken back before it was confirmed.
     Withdrawn,
+}
+
+impl Source {
+    /// Never dropped for want of room.
+    fn is_owed(&self) -> bool {
+        matches!(self, Source::Call | Source::Inbox)
+    }
 }
 
 #[derive(Debug)]
@@ -34,12 +42,50 @@ struct Kept {
     source: Source,
 }
 
+/// Dropped numbers of which it is remembered which source each had. A client can confirm what it has been
+/// sent, and it is sent no more than this before it is taken for a slow one; what is dropped while it is away it
+/// cannot confirm.
+const DETAIL_MAX: usize = 4 * REPLAY_FRAMES_MAX;
+
 /// Consecutive numbers whose frames were dropped.
 #[derive(Debug)]
 struct Run {
     first: u64,
     count: u64,
     losses: Vec<(Source, u64)>,
+    /// The sources of its first numbers. Bound: `DETAIL_MAX`.
+    detail: VecDeque<Source>,
+}
+
+impl Run {
+    fn lose(&mut self, source: Source) {
+        self.count += 1;
+        if self.detail.len() < DETAIL_MAX && self.detail.len() as u64 + 1 == self.count {
+            self.detail.push_back(source.clone());
+        }
+        if source == Source::Withdrawn {
+            return;
+        }
+        match self.losses.iter_mut().find(|(of, _)| *of == source) {
+            Some((_, count)) => *count += 1,
+            None => self.losses.push((source, 1)),
+        }
+    }
+
+    /// The client has had its first `count` numbers after all.
+    fn confirm(&mut self, count: u64) {
+        self.first += count;
+        self.count -= count;
+        for _ in 0..count {
+            let Some(source) = self.detail.pop_front() else {
+                break;
+            };
+            if let Some((_, lost)) = self.losses.iter_mut().find(|(of, _)| *of == source) {
+                *lost -= 1;
+            }
+        }
+        self.losses.retain(|(_, lost)| *lost > 0);
+    }
 }
 
 /// The numbered frames of one session that its client has not confirmed.
@@ -51,12 +97,16 @@ pub(crate) struct Outbox {
     confirmed: u64,
     /// Bound: `REPLAY_FRAMES_MAX` and `REPLAY_BYTES_MAX`; over it the oldest are dropped into `runs`.
     kept: VecDeque<Kept>,
-    /// Replies and peer messages that were the oldest when something had to go. Bound: open requests and
-    /// unconfirmed deliveries of the session.
+    /// Replies and peer messages that were the oldest when something had to go. Bound: the connection of a
+    /// session is closed when `is_over`, and without one few are added.
     replies: VecDeque<Kept>,
     /// Bound: at most one run per kept reply and one more.
     runs: VecDeque<Run>,
+    /// Bytes of `kept`.
     bytes: usize,
+    /// Frames that are never dropped, in `kept` and `replies`, and their bytes.
+    owed: usize,
+    owed_bytes: usize,
 }
 
 impl Outbox {
@@ -69,10 +119,29 @@ impl Outbox {
         self.confirmed
     }
 
+    /// Whether more waits for the client's confirmation than a session may have, of what is never dropped.
+    pub(crate) fn is_over(&self) -> bool {
+        self.owed >= REPLAY_FRAMES_MAX || self.owed_bytes >= REPLAY_BYTES_MAX
+    }
+
+    /// Whether it is so far over that the session is not worth its memory.
+    pub(crate) fn is_far_over(&self) -> bool {
+        self.owed > 2 * REPLAY_FRAMES_MAX || self.owed_bytes > 2 * REPLAY_BYTES_MAX
+    }
+
+    /// Whether something that is not confirmed has been dropped.
+    pub(crate) fn has_dropped(&self) -> bool {
+        !self.runs.is_empty()
+    }
+
     /// Numbers a frame and keeps it. Returns its number.
     pub(crate) fn push(&mut self, frame: Bytes, source: Source) -> u64 {
         self.sent += 1;
         self.bytes += frame.len();
+        if source.is_owed() {
+            self.owed += 1;
+            self.owed_bytes += frame.len();
+        }
         self.kept.push_back(Kept {
             sseq: self.sent,
             frame,
@@ -95,6 +164,10 @@ impl Outbox {
             Err(_) => self.replies.iter_mut().find(|kept| kept.sseq == sseq),
         };
         if let Some(kept) = kept {
+            if kept.source.is_owed() {
+                self.owed -= 1;
+                self.owed_bytes -= kept.frame.len();
+            }
             kept.frame = Bytes::new();
             kept.source = Source::Withdrawn;
         }
@@ -106,33 +179,23 @@ impl Outbox {
         };
         self.bytes -= oldest.frame.len();
         // A dropped peer message would be confirmed unseen, with all that its sender is told of it.
-        if matches!(oldest.source, Source::Call | Source::Inbox) {
+        if oldest.source.is_owed() {
             self.replies.push_back(oldest);
             return;
         }
         let follows = |run: &&mut Run| run.first + run.count == oldest.sseq;
         match self.runs.back_mut().filter(follows) {
-            Some(run) => run.count += 1,
-            None => self.runs.push_back(Run {
-                first: oldest.sseq,
-                count: 1,
-                losses: Vec::new(),
-            }),
-        }
-        let Some(run) = self
-            .runs
-            .back_mut()
-            .filter(|_| oldest.source != Source::Withdrawn)
-        else {
-            return;
-        };
-        match run
-            .losses
-            .iter_mut()
-            .find(|(source, _)| *source == oldest.source)
-        {
-            Some((_, count)) => *count += 1,
-            None => run.losses.push((oldest.source, 1)),
+            Some(run) => run.lose(oldest.source),
+            None => {
+                let mut run = Run {
+                    first: oldest.sseq,
+                    count: 0,
+                    losses: Vec::new(),
+                    detail: VecDeque::new(),
+                };
+                run.lose(oldest.source);
+                self.runs.push_back(run);
+            }
         }
     }
 
@@ -145,10 +208,11 @@ impl Outbox {
         while self.kept.front().is_some_and(|kept| kept.sseq <= sseq) {
             if let Some(kept) = self.kept.pop_front() {
                 self.bytes -= kept.frame.len();
+                self.settle(&kept);
             }
         }
-        while self.replies.front().is_some_and(|kept| kept.sseq <= sseq) {
-            self.replies.pop_front();
+        while let Some(kept) = self.replies.pop_front_if(|kept| kept.sseq <= sseq) {
+            self.settle(&kept);
         }
         while self
             .runs
@@ -158,16 +222,20 @@ impl Outbox {
             self.runs.pop_front();
         }
         if let Some(run) = self.runs.front_mut().filter(|run| run.first <= sseq) {
-            run.count -= sseq + 1 - run.first;
-            run.first = sseq + 1;
-            // Which of the remaining numbers belonged to which source is not known any more.
-            run.losses.iter_mut().for_each(|(_, count)| *count = 0);
+            run.confirm(sseq + 1 - run.first);
         }
         if self.kept.is_empty() {
             // An idle session owns no memory here.
             self.kept = VecDeque::new();
         }
         true
+    }
+
+    fn settle(&mut self, kept: &Kept) {
+        if kept.source.is_owed() {
+            self.owed -= 1;
+            self.owed_bytes -= kept.frame.len();
+        }
     }
 
     /// Gives everything that is not confirmed to `send`, in order, holes with their gaps in place.
@@ -340,6 +408,44 @@ mod tests {
             }]
         );
         assert_eq!(frames[2], vec![0, 0, 4]);
+    }
+
+    #[test]
+    fn a_run_that_was_partly_received_counts_only_what_is_missing() {
+        let mut outbox = Outbox::default();
+        // Sent while the client was there: it has had 900 of them, but that is not confirmed yet.
+        for n in 0..1_000 {
+            outbox.push(Bytes::from_static(b"\0\0x"), channel(["a", "b"][n % 2]));
+        }
+        for _ in 0..REPLAY_FRAMES_MAX {
+            outbox.push(Bytes::from_static(b"\0\0x"), channel("b"));
+        }
+        assert!(outbox.confirm(900));
+        let skipped = skips(&replayed(&outbox));
+        assert_eq!(skipped[0].count, 100);
+        let missed: Vec<u64> = skipped[0].gaps.iter().map(|gap| gap.missed).collect();
+        assert_eq!(missed, [50, 50]);
+        assert!(outbox.confirm(999));
+        let skipped = skips(&replayed(&outbox));
+        assert_eq!((skipped[0].count, skipped[0].gaps.len()), (1, 1));
+        assert_eq!(skipped[0].gaps[0].missed, 1, "of b alone");
+    }
+
+    #[test]
+    fn what_is_never_dropped_is_counted_until_it_is_confirmed_or_withdrawn() {
+        let mut outbox = Outbox::default();
+        for _ in 1..REPLAY_FRAMES_MAX {
+            outbox.push(Bytes::from_static(b"\0\0reply"), Source::Call);
+        }
+        assert!(!outbox.is_over());
+        let last = outbox.push(Bytes::from_static(b"\0\0peer"), Source::Inbox);
+        assert!(outbox.is_over());
+        outbox.withdraw(last);
+        assert!(!outbox.is_over());
+        outbox.push(Bytes::from(vec![0; REPLAY_BYTES_MAX]), Source::Call);
+        assert!(outbox.is_over(), "by bytes");
+        assert!(outbox.confirm(outbox.sent()));
+        assert_eq!((outbox.owed, outbox.owed_bytes, outbox.bytes), (0, 0, 0));
     }
 
     #[test]

@@ -115,6 +115,7 @@ impl Hub {
                 waiting: 0,
             });
             watch.waiting += 1;
+            self.tell_watched(user, out);
         }
         self.gather_presence(key, cseq, users, true, out);
     }
@@ -378,6 +379,17 @@ impl Hub {
         }));
     }
 
+    /// Tells the user's hub that the user is watched.
+    fn tell_watched(&mut self, user: &UserKey, out: &mut dyn Sink) {
+        if self.users.contains_key(user) {
+            return self.note_watched(user);
+        }
+        out.emit(Effect::Bus(BusOp::Publish {
+            topic: Topic::User(user.clone()),
+            message: Arc::new(Publication::Watched),
+        }));
+    }
+
     /// A hub has told a user's new state.
     pub(crate) fn apply_presence(
         &mut self,
@@ -386,6 +398,11 @@ impl Hub {
         stamp: LoginStamp,
         out: &mut dyn Sink,
     ) {
+        let is_new_login = state == PresenceState::Online
+            && (self.watches.get(user)).is_some_and(|watch| watch.stamp < stamp);
+        if is_new_login {
+            self.tell_watched(user, out);
+        }
         if !self.note_presence(user, state, stamp) {
             return;
         }

@@ -13,17 +13,22 @@ use tidings_wire::proto::{
     Done, Error, PresenceState, Reply, TokenWillExpire, reply, server_message::Kind,
 };
 
-use crate::bus_ops::{BusOp, Inherited, LoginStamp, RingFate, Topic};
+use crate::bus_ops::{BusOp, Forerunner, Inherited, LoginStamp, RingFate, Topic};
 use crate::ids::{ConnectionId, SessionId, UserKey};
 use crate::inbox::{Delivery, InboxState};
 use crate::invitations::Invitation;
 use crate::io::{Effect, Sink};
 use crate::limiter::Limiter;
+use crate::login::Connection;
 use crate::memberships::Visibility;
 use crate::outbox::{Outbox, Source};
 use crate::rings::Ringing;
 use crate::timers::Timer;
 use crate::{AppSettings, Hub};
+
+/// Silence after which the client of a watched user is pinged, in milliseconds, so that 6 s of silence can be
+/// told from a client that has nothing to say. Source: contract PRE-2.
+const HEARTBEAT_WATCHED_MS: u64 = 3_000;
 
 slotmap::new_key_type! {
     /// A session of this hub.
@@ -47,8 +52,13 @@ pub(crate) struct Session {
     pub(crate) heard_ms: u64,
     /// When its one timer that counts will fire, in monotonic milliseconds; others find it in the future.
     pub(crate) next_check_ms: Option<u64>,
-    /// A ping is on its way since the client was last heard.
-    pub(crate) is_pinged: bool,
+    /// When a ping was sent that the client has not answered, in monotonic milliseconds.
+    pub(crate) pinged_ms: Option<u64>,
+    /// Somebody watches the user's presence.
+    pub(crate) is_watched: bool,
+    /// Since when the client confirms nothing although frames had to be dropped, and up to where it had
+    /// confirmed then.
+    pub(crate) stalled: Option<(u64, u64)>,
     /// What others see of the user.
     pub(crate) presence: PresenceState,
     /// Unix second at which its token ends; `None` for an app without certificate.
@@ -71,6 +81,8 @@ pub(crate) struct Session {
     pub(crate) watched: Vec<UserKey>,
     /// It has written user attributes, which end with it.
     pub(crate) has_attributes: bool,
+    /// Sessions that it has replaced.
+    pub(crate) forerunners: Vec<Forerunner>,
     pub(crate) limiter: Limiter,
     /// Invitations that it has sent and that have not ended. Bound: `INVITATIONS_OPEN_MAX`.
     pub(crate) invitations: Vec<Invitation>,
@@ -88,10 +100,53 @@ impl Session {
 
     /// What a login that replaces this one takes over.
     pub(crate) fn legacy(&self) -> Inherited {
+        let secrets = std::iter::once(self.secret).chain(self.previous_secret);
+        let forerunner = Forerunner {
+            id: self.id,
+            secrets: secrets.collect(),
+        };
         Inherited {
             was_here: self.is_here(),
             has_attributes: self.has_attributes,
+            forerunners: self.forerunners.clone(),
         }
+        .and(Inherited {
+            forerunners: vec![forerunner],
+            ..Inherited::default()
+        })
+    }
+
+    /// Whether the client reads, perhaps, but has confirmed nothing for long, while frames had to be dropped.
+    fn is_stalled(&mut self, now_ms: u64) -> bool {
+        let confirmed = self.outbox.confirmed();
+        match self.stalled {
+            _ if !self.outbox.has_dropped() => self.stalled = None,
+            Some((since_ms, before)) if before == confirmed => {
+                return now_ms.saturating_sub(since_ms) >= HEARTBEAT_MS;
+            }
+            _ => self.stalled = Some((now_ms, confirmed)),
+        }
+        false
+    }
+
+    /// Silence after which the client is pinged, in milliseconds (contract PRE-2).
+    fn heartbeat_ms(&self) -> u64 {
+        match self.is_watched {
+            true => HEARTBEAT_WATCHED_MS,
+            false => HEARTBEAT_MS,
+        }
+    }
+
+    /// When a ping that was sent at `at` should have been answered: counted from its sending, since the
+    /// process may have been late to send it.
+    fn answer_due_ms(&self, at: u64) -> u64 {
+        let spared_ms = HEARTBEAT_MS - self.heartbeat_ms();
+        at + spared_ms + HEARTBEAT_ANSWER_MS
+    }
+
+    /// Whether 6 s of silence make it unreachable: without a connection, or pinged and not answering.
+    fn is_unreachable_soon(&self) -> bool {
+        self.connection.is_none() || self.is_watched && self.pinged_ms.is_some()
     }
 
     /// Replaces the token: the new one has its own end, and its own warning.
@@ -141,7 +196,24 @@ impl Hub {
                 frame: frame.clone(),
             });
         }
-        session.outbox.push(frame, source)
+        let sseq = session.outbox.push(frame, source);
+        if session.outbox.is_over()
+            && let Some(connection) = session.connection.take()
+        {
+            // The client confirms nothing. The session stays; `finish_slow` does the rest in this turn.
+            let code = CloseCode::SlowConsumer;
+            out.emit(Effect::Close { connection, code });
+        }
+        sseq
+    }
+
+    /// Connections were closed in this turn because their clients do not confirm.
+    pub(crate) fn finish_slow(&mut self, slow: Vec<ConnectionId>) {
+        for connection in slow {
+            if let Some(Connection::Serving(key)) = self.connections.remove(&connection) {
+                self.set_session_timer(key);
+            }
+        }
     }
 
     /// Answers a request.
@@ -183,10 +255,22 @@ impl Hub {
             return;
         };
         session.heard_ms = self.now.mono_ms;
-        session.is_pinged = false;
+        session.pinged_ms = None;
         if session.presence == PresenceState::Unreachable {
             session.presence = PresenceState::Online;
             self.emit_presence(key, out);
+        }
+    }
+
+    /// Somebody watches the user: a silent client is asked sooner.
+    pub(crate) fn note_watched(&mut self, user: &UserKey) {
+        let session = self.users.get(user).and_then(|entry| entry.session);
+        let Some(key) = session else {
+            return;
+        };
+        if let Some(session) = self.sessions.get_mut(key).filter(|s| !s.is_watched) {
+            session.is_watched = true;
+            self.set_session_timer(key);
         }
     }
 
@@ -211,13 +295,13 @@ impl Hub {
             return;
         };
         let heard = session.heard_ms;
-        let mut due = match session.connection {
-            Some(_) if session.is_pinged => heard + HEARTBEAT_MS + HEARTBEAT_ANSWER_MS,
-            Some(_) => heard + HEARTBEAT_MS,
-            None => u64::MAX,
+        let mut due = match (session.connection, session.pinged_ms) {
+            (Some(_), Some(at)) => session.answer_due_ms(at),
+            (Some(_), None) => heard + session.heartbeat_ms(),
+            (None, _) => u64::MAX,
         };
         due = due.min(match session.presence {
-            PresenceState::Online if session.connection.is_none() => {
+            PresenceState::Online if session.is_unreachable_soon() => {
                 heard + PRESENCE_UNREACHABLE_MS
             }
             PresenceState::Online | PresenceState::Unreachable => {
@@ -225,6 +309,10 @@ impl Hub {
             }
             PresenceState::Offline => heard + RESUME_WINDOW_MS,
         });
+        if session.is_watched && session.connection.is_some() {
+            // A client that answers is silent from then on: the timer must not wait for the old ping's end.
+            due = due.min(self.now.mono_ms + HEARTBEAT_WATCHED_MS);
+        }
         if let Some(token_due_ms) = session.token_due_ms() {
             let left_ms = token_due_ms.saturating_sub(self.now.unix_ms);
             due = due.min(self.now.mono_ms + left_ms);
@@ -259,11 +347,15 @@ impl Hub {
         }
         Self::warn_of_expiry(session, self.now.unix_ms, out);
         if let Some(connection) = session.connection {
-            if silent_ms >= HEARTBEAT_MS + HEARTBEAT_ANSWER_MS && session.is_pinged {
-                return self.detach_and_check(key, out);
+            if session.is_stalled(self.now.mono_ms) {
+                return self.detach_and_check(key, CloseCode::SlowConsumer, out);
             }
-            if silent_ms >= HEARTBEAT_MS && !session.is_pinged {
-                session.is_pinged = true;
+            let due_ms = session.pinged_ms.map(|at| session.answer_due_ms(at));
+            if due_ms.is_some_and(|due_ms| self.now.mono_ms >= due_ms) {
+                return self.detach_and_check(key, CloseCode::HeartbeatLost, out);
+            }
+            if silent_ms >= session.heartbeat_ms() && session.pinged_ms.is_none() {
+                session.pinged_ms = Some(self.now.mono_ms);
                 out.emit(Effect::Send {
                     connection,
                     frame: self.ping.clone(),
@@ -273,7 +365,7 @@ impl Hub {
         let grace_ms = session.settings.presence_grace_ms;
         if session.presence == PresenceState::Online
             && silent_ms >= PRESENCE_UNREACHABLE_MS
-            && session.connection.is_none()
+            && session.is_unreachable_soon()
         {
             session.presence = PresenceState::Unreachable;
             self.emit_presence(key, out);
@@ -312,8 +404,8 @@ impl Hub {
         Self::push(session, frame, Source::Call, out);
     }
 
-    fn detach_and_check(&mut self, key: SessionKey, out: &mut dyn Sink) {
-        self.detach(key, Some(CloseCode::HeartbeatLost), out);
+    fn detach_and_check(&mut self, key: SessionKey, code: CloseCode, out: &mut dyn Sink) {
+        self.detach(key, Some(code), out);
         self.check_session(key, out);
     }
 

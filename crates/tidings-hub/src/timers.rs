@@ -15,6 +15,8 @@ pub(crate) enum Timer {
     Login(ConnectionId),
     /// Look at the session's heartbeat, grace, window and token.
     Session(SessionKey),
+    /// Read the session's inbox once more, after a failure.
+    Inbox(SessionKey),
     /// Look at the session's unconfirmed deliveries.
     Deliveries(SessionKey),
     /// The channel's member count may be told again.

@@ -1,6 +1,6 @@
 //! Second logins.
 
-use tidings_wire::codes::CloseCode;
+use tidings_wire::codes::{CloseCode, Outcome};
 use tidings_wire::proto::{
     Attribute, AttributeWrite, PresenceState, WriteUserAttributes, reply, request,
 };
@@ -106,4 +106,43 @@ fn a_later_login_wins_although_the_wall_clock_went_back() {
         panic!("no answer");
     };
     assert!(sent.received);
+}
+
+#[test]
+fn only_the_client_of_a_replaced_session_is_told_that_it_was_replaced() {
+    let mut node = Node::new(2);
+    let older = node.login(0, "bob");
+    let of_older = node.welcome(older);
+    let newer = node.login(1, "bob");
+    let of_newer = node.welcome(newer);
+    let mut guess = of_older.clone();
+    guess.secret = vec![7; 32].into();
+    let mut stranger = of_older.clone();
+    stranger.session_id = vec![9; 16].into();
+    for hub in [0, 1] {
+        let refused = |node: &mut Node, welcome: &_, user: &str| {
+            let connection = node.resume(hub, user, welcome, 0);
+            node.refused(connection)
+        };
+        let unknown = Some(Outcome::UnknownSession as u32);
+        assert_eq!(refused(&mut node, &stranger, "nobody"), unknown);
+        assert_eq!(
+            refused(&mut node, &stranger, "bob"),
+            unknown,
+            "as for nobody"
+        );
+        assert_eq!(
+            refused(&mut node, &guess, "bob"),
+            unknown,
+            "its id is not a proof"
+        );
+        let replaced = Some(Outcome::RemoteLogin as u32);
+        assert_eq!(refused(&mut node, &of_older, "bob"), replaced);
+    }
+    // The second one to be replaced does not make the first one forgotten.
+    node.login(0, "bob");
+    for welcome in [&of_older, &of_newer] {
+        let connection = node.resume(1, "bob", welcome, 0);
+        assert_eq!(node.refused(connection), Some(Outcome::RemoteLogin as u32));
+    }
 }

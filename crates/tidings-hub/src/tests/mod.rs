@@ -2,3 +2,5 @@
 
 mod logins;
 mod node;
+mod slow;
+mod time;

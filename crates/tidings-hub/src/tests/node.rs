@@ -5,13 +5,14 @@ use std::sync::Arc;
 
 use tidings_wire::codes::CloseCode;
 use tidings_wire::frame::decode_server;
+use tidings_wire::names::AppId;
 use tidings_wire::proto::{
     ClientFrame, ClientMessage, Login, Message, Request, Resume, SendToPeer, Welcome,
     client_message, message, request, server_message::Kind,
 };
 
 use crate::bus_ops::{BusInput, BusOp, Topic};
-use crate::config::{Apps, HubConfig};
+use crate::config::{App, Apps, HubConfig};
 use crate::ids::{ConnectionId, HubId, UserKey};
 use crate::store_ops::{InboxLosses, StoreAnswer, StoreOp, StoredMessage};
 use crate::{Effect, Hub, Input, Time};
@@ -52,13 +53,12 @@ pub(crate) struct Node {
 
 impl Node {
     pub(crate) fn new(hubs: u16) -> Self {
-        Self::with_apps(
-            hubs,
-            Apps {
-                accept_any: true,
-                ..Apps::default()
-            },
-        )
+        let mut app = App::default();
+        app.settings.rate_limits = false;
+        let mut apps = Apps::default();
+        let id = AppId::parse(&"a".repeat(32)).expect("an app id");
+        apps.listed.insert(id, app);
+        Self::with_apps(hubs, apps)
     }
 
     pub(crate) fn with_apps(hubs: u16, apps: Apps) -> Self {
@@ -101,18 +101,23 @@ impl Node {
 
     /// Lets everything happen that is under way.
     pub(crate) fn settle(&mut self) {
-        while let Some(next) = self.queue.pop_front() {
-            match next {
-                Pending::Input(hub, input) => {
-                    let mut effects = Vec::new();
-                    self.hubs[hub].handle(self.now, input, &mut effects);
-                    for effect in effects {
-                        self.carry_out(hub, effect);
-                    }
+        while self.step() {}
+    }
+
+    /// Lets one thing happen; false when nothing is under way.
+    pub(crate) fn step(&mut self) -> bool {
+        match self.queue.pop_front() {
+            Some(Pending::Input(hub, input)) => {
+                let mut effects = Vec::new();
+                self.hubs[hub].handle(self.now, input, &mut effects);
+                for effect in effects {
+                    self.carry_out(hub, effect);
                 }
-                Pending::Bus(from, op) => self.route(from, op),
             }
+            Some(Pending::Bus(from, op)) => self.route(from, op),
+            None => return false,
         }
+        true
     }
 
     fn carry_out(&mut self, hub: usize, effect: Effect) {
@@ -412,24 +417,27 @@ impl Node {
             })
     }
 
+    /// Why a login or a resume was refused.
+    pub(crate) fn refused(&self, connection: ConnectionId) -> Option<u32> {
+        let messages = self.seen.get(&connection).map(|seen| &seen.messages[..]);
+        (messages.unwrap_or_default().iter()).find_map(|kind| match kind {
+            Kind::Refused(refused) => Some(refused.error.as_ref()?.outcome),
+            _ => None,
+        })
+    }
+
     pub(crate) fn closed(&self, connection: ConnectionId) -> Option<CloseCode> {
         self.seen.get(&connection).and_then(|seen| seen.closed)
     }
 
-    /// How many numbered messages a connection was sent.
+    /// The numbers that a connection was given, skipped ones too.
     pub(crate) fn numbered(&self, connection: ConnectionId) -> u64 {
-        let unnumbered = |kind: &Kind| {
-            matches!(
-                kind,
-                Kind::Welcome(_)
-                    | Kind::Resumed(_)
-                    | Kind::Refused(_)
-                    | Kind::Ping(_)
-                    | Kind::Skip(_)
-            )
+        let count = |kind: &Kind| match kind {
+            Kind::Welcome(_) | Kind::Resumed(_) | Kind::Refused(_) | Kind::Ping(_) => 0,
+            Kind::Skip(skip) => skip.count,
+            _ => 1,
         };
-        let messages = &self.seen[&connection].messages;
-        messages.iter().filter(|kind| !unnumbered(kind)).count() as u64
+        self.seen[&connection].messages.iter().map(count).sum()
     }
 
     /// Lets time pass; `alive` are heard all the while.
