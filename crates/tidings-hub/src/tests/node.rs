@@ -394,7 +394,7 @@ impl Node {
             .filter_map(|kind| match kind {
                 Kind::PeerMessage(peer) => match peer.message.as_ref()?.body.as_ref()? {
                     message::Body::Text(text) => Some(String::from_utf8_lossy(text).into_owned()),
-                    message::Body::Raw(_) => None,
+                    _ => None,
                 },
                 _ => None,
             });
