@@ -88,6 +88,7 @@ pub(crate) fn run(mode: &str) -> Result<()> {
         (rust.join("codes.rs"), rust_codes(&errors)),
         (ts.join("limits.ts"), ts_limits(&limits)),
         (ts.join("codes.ts"), ts_codes(&errors)),
+        (ts.join("rtm-codes.ts"), ts_rtm_codes(&errors)),
         (root.join("proto/vectors.json"), vectors::vectors(root)?),
         (
             root.join("docs/guide/errors.md"),
@@ -385,6 +386,17 @@ fn ts_codes(errors: &Errors) -> String {
         }
     }
     out.push_str("} as const;\n");
+    out
+}
+
+/// The same constants one by one: a bundle then has only those that it uses.
+fn ts_rtm_codes(errors: &Errors) -> String {
+    let mut out = format!("{NOTICE}\n");
+    for family in &errors.family {
+        for (name, code) in &family.codes {
+            let _ = writeln!(out, "export const {}{name} = {code};", family.name);
+        }
+    }
     out
 }
 

@@ -1,5 +1,6 @@
 /** The real world for the shell. Nothing here runs when the module is loaded. */
 import type { Environment } from './shell.js';
+import { exchange } from './transport/http.js';
 import { type Connect, connectLater } from './transport/transport.js';
 import { type WebSocketClass, connectWith } from './transport/websocket.js';
 
@@ -33,6 +34,7 @@ export function platformEnvironment(loadSocket: () => Promise<Connect>): Environ
       const load = WebSocket ? () => Promise.resolve(connectWith(WebSocket)) : loadSocket;
       return connectLater(load)(url, events);
     },
+    exchange,
     watchWakeUps,
   };
 }

@@ -6,10 +6,12 @@
 export * from './environment.js';
 export * from './generated/codes.js';
 export * from './generated/limits.js';
+export * as CODES from './generated/rtm-codes.js';
 export * from './machine/states.js';
 export * from './machine/types.js';
 export * from './names.js';
 export * from './shell.js';
+export * from './transport/http.js';
 export * from './transport/transport.js';
 export * from './transport/websocket.js';
 export { decodeUtf8, encodeUtf8 } from './wire/codec.js';

@@ -11,6 +11,7 @@ import type {
   MachineEvent,
   Output,
 } from './machine/types.js';
+import type { Exchange } from './transport/http.js';
 import type { Connect, Transport } from './transport/transport.js';
 
 /** The world: injected, so that tests own time, chance and the network. */
@@ -22,6 +23,8 @@ export interface Environment {
   setTimer(run: () => void, afterMs: number): unknown;
   clearTimer(timer: unknown): void;
   readonly connect: Connect;
+  /** One HTTP request. */
+  readonly exchange: Exchange;
   /** Calls `wake` when the page is shown again, the network is back and the like; returns its end. */
   watchWakeUps(wake: () => void): () => void;
 }
@@ -61,7 +64,7 @@ export class Shell {
   #stopWatching: (() => void) | undefined;
 
   constructor(
-    settings: { readonly appId: string; readonly client: string },
+    private readonly settings: { readonly appId: string; readonly client: string },
     private readonly environment: Environment,
     private readonly listener: ShellListener,
   ) {
@@ -79,6 +82,11 @@ export class Shell {
   /** User of the current or last login. */
   get userId(): string {
     return this.#machine.userId;
+  }
+
+  /** Where the server is, and what lets the user in. */
+  get access(): { readonly url: string; readonly appId: string; readonly userId: string; readonly token: string } {
+    return { url: this.#url, appId: this.settings.appId, userId: this.userId, token: this.#machine.token };
   }
 
   /** Rejects with CallError. The first state change happens before this returns. */

@@ -1,7 +1,7 @@
 /** The API object, `AgoraRTM`. Making it has no side effect and needs no global. */
 import {
   type Connect,
-  RTM_ERROR_CODES as CODES,
+  CODES,
   appIdProblem,
   platformEnvironment,
 } from '@tidings/core';

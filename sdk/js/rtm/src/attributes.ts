@@ -6,7 +6,7 @@ import {
   ATTRIBUTES_SET,
   CHANNEL_ATTRIBUTES_BYTES_MAX,
   FAMILY_ATTRIBUTE_OPERATION_ERR as FAMILY,
-  RTM_ERROR_CODES as CODES,
+  CODES,
   USER_ATTRIBUTES_BYTES_MAX,
 } from '@tidings/core';
 import type AgoraRTM from '../types/index.mjs';

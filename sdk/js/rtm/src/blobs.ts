@@ -6,6 +6,11 @@
  */
 let known: WeakMap<Blob, Uint8Array> | undefined;
 
+/** A Uint8Array of this realm or another one. */
+export function isBytes(value: unknown): value is Uint8Array {
+  return ArrayBuffer.isView(value) && Object.prototype.toString.call(value) === '[object Uint8Array]';
+}
+
 /** A Blob of this realm or another one. */
 export function isBlob(value: unknown): value is Blob {
   return /^\[object (Blob|File)\]$/.test(Object.prototype.toString.call(value));

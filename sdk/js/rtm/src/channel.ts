@@ -5,7 +5,7 @@ import {
   FAMILY_JOIN_CHANNEL,
   FAMILY_LEAVE_CHANNEL_ERR,
   type MachineEvent,
-  RTM_ERROR_CODES as CODES,
+  CODES,
 } from '@tidings/core';
 import type AgoraRTM from '../types/index.mjs';
 import { isOn } from './checks.js';

@@ -3,7 +3,7 @@ import {
   ATTRIBUTES_MAX,
   ATTRIBUTE_KEY_BYTES_MAX,
   ATTRIBUTE_VALUE_BYTES_MAX,
-  RTM_ERROR_CODES as CODES,
+  CODES,
   encodeUtf8,
   nameProblem,
 } from '@tidings/core';

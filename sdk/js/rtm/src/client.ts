@@ -16,7 +16,7 @@ import {
   PRESENCE_ONLINE,
   PRESENCE_QUERY_USERS_MAX,
   PRESENCE_SUBSCRIPTIONS_MAX,
-  RTM_ERROR_CODES as CODES,
+  CODES,
   Shell,
   TOKEN_BYTES_MAX,
 } from '@tidings/core';
@@ -32,7 +32,7 @@ import { readHistory } from './history.js';
 import { LocalInvitation } from './invitation.js';
 import { Invitations } from './invitations.js';
 import { LOG_FILTER_WARNING, log } from './log.js';
-import { downloadFailure, uploadFailure } from './media.js';
+import { Media } from './media.js';
 import { checkMessage, checkSize, createMessage, toApplication } from './messages.js';
 import { VERSION } from './version.js';
 
@@ -51,6 +51,7 @@ export class RtmClient
   /** Bound: channels_per_session_max, kept by the server. */
   readonly #joined: JoinedChannels = new Map();
   readonly #invitations: Invitations;
+  readonly #media: Media;
   #config: AgoraRTM.RtmConfig;
   #lastLoginAt = -Infinity;
 
@@ -61,7 +62,10 @@ export class RtmClient
     this.#shell = new Shell({ appId, client: `tidings-rtm-js/${VERSION}` }, environment, {
       stateChanged: (state, reason) => {
         const isOver = state === 'DISCONNECTED' || state === 'ABORTED';
-        if (isOver) this.#joined.clear();
+        if (isOver) {
+          this.#joined.clear();
+          this.#media.stop();
+        }
         log(this.#logFilter, 'info', `${state} (${reason})`);
         this.emit('ConnectionStateChanged', state, reason);
         if (isOver) this.#invitations.sessionOver(reason === 'REMOTE_LOGIN' ? 'UNKNOWN' : 'NOT_LOGGEDIN');
@@ -70,6 +74,7 @@ export class RtmClient
       log: (level, text) => log(this.#logFilter, level, text),
     });
     this.#connection = new Connection(this.#shell);
+    this.#media = new Media(this.#connection, environment);
     this.#invitations = new Invitations((call) => this.#shell.tellInvitation(call));
   }
 
@@ -195,15 +200,15 @@ export class RtmClient
   }
 
   async createMediaMessageByUploading(
-    payload: Blob,
+    payload: Blob | Uint8Array,
     params?: Partial<AgoraRTM.RtmFileMessage> | Partial<AgoraRTM.RtmImageMessage>,
-    _transHandler?: AgoraRTM.MediaTransferHandler,
+    transHandler?: AgoraRTM.MediaTransferHandler,
   ): Promise<AgoraRTM.RtmFileMessage | AgoraRTM.RtmImageMessage> {
-    throw uploadFailure(payload, params, this.#shell.takesCalls);
+    return this.#media.upload(payload, params, transHandler);
   }
 
-  async downloadMedia(mediaId: string, _transHandler?: AgoraRTM.MediaTransferHandler): Promise<Blob> {
-    throw downloadFailure(mediaId, this.#shell.takesCalls);
+  async downloadMedia(mediaId: string, transHandler?: AgoraRTM.MediaTransferHandler): Promise<Blob> {
+    return this.#media.download(mediaId, transHandler);
   }
 
   // ---------------------------------------------------------------- presence

@@ -5,7 +5,7 @@
 import {
   INVITATION_TEXT_BYTES_MAX as TEXT_BYTES_MAX,
   type InvitationEnd,
-  RTM_ERROR_CODES as CODES,
+  CODES,
   nameProblem,
 } from '@tidings/core';
 import type AgoraRTM from '../types/index.mjs';

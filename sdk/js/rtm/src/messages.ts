@@ -9,7 +9,7 @@ import {
   encodeUtf8,
 } from '@tidings/core';
 import type AgoraRTM from '../types/index.mjs';
-import { blobOf, isBlob, withBytes } from './blobs.js';
+import { blobOf, isBlob, isBytes, withBytes } from './blobs.js';
 import { kindOf } from './checks.js';
 import { invalidArgument, limitExceeded } from './errors.js';
 
@@ -101,11 +101,6 @@ export function checkSize(size: number, code: number): void {
     const text = `the message is ${size} bytes long, at most ${MESSAGE_PAYLOAD_BYTES_MAX} are possible`;
     throw limitExceeded(code, text);
   }
-}
-
-/** A Uint8Array of this realm or another one. */
-function isBytes(value: unknown): value is Uint8Array {
-  return ArrayBuffer.isView(value) && Object.prototype.toString.call(value) === '[object Uint8Array]';
 }
 
 /** A received message as the application sees it. */

@@ -285,17 +285,4 @@ describe('message shapes', () => {
       expect(await codeOf(channel.sendMessage(any({ ...image, ...fields })))).toBe(4);
     }
   });
-
-  it('media is refused with FAILURE', async () => {
-    const recorder = await makeLoggedIn();
-    const { client } = recorder;
-    const blob = new Blob(['x']);
-    expect(await codeOf(client.createMediaMessageByUploading(any('x')))).toBe(2);
-    expect(await codeOf(client.createMediaMessageByUploading(blob))).toBe(2);
-    expect(await codeOf(client.createMediaMessageByUploading(new Blob([]), { messageType: 'FILE' }))).toBe(4);
-    expect(await codeOf(client.createMediaMessageByUploading(blob, { messageType: 'FILE' }))).toBe(1);
-    expect(await codeOf(client.downloadMedia(''))).toBe(2);
-    expect(await codeOf(client.downloadMedia('m'))).toBe(1);
-    expect(await codeOf(makeClient().client.downloadMedia('m'))).toBe(102);
-  });
 });

@@ -1,5 +1,5 @@
 /** Reading histories: what is sent, what comes back, which arguments are refused. */
-import { RTM_ERROR_CODES as CODES } from '@tidings/core';
+import { CODES } from '@tidings/core';
 import { describe, expect, it } from 'vitest';
 import type AgoraRTM from '../types/index.mjs';
 import { codeOf, join, makeClient, makeLoggedIn } from './support/client.js';

@@ -382,9 +382,9 @@ declare namespace AgoraRTM {
   }
   /** Follows an upload or a download, and cancels it. */
   interface MediaTransferHandler {
-    /** Cancels the transfer when it is aborted. */
+    /** Ends the transfer: its promise rejects with code 6. */
     cancelSignal?: AbortSignal;
-    /** Is told now and then. */
+    /** Called about once a second, and at the end. */
     onOperationProgress?: (event: MediaOperationProgress) => void;
   }
   /** What of a history is read: by default the oldest 100 messages. Not in the original API. */
@@ -650,13 +650,19 @@ declare namespace AgoraRTM {
     getChannelAttributesByKeys(channelId: string, keys: string[]): Promise<ChannelAttributes>;
     /** Counts the members of 1 to 32 channels. Codes `GET_CHANNEL_MEMBER_COUNT_ERR_…`. */
     getChannelMemberCount(channelIds: string[]): Promise<ChannelMemberCountResult>;
-    /** Uploads a file and makes the message that names it. Codes `UPLOAD_MEDIA_ERR_…`. */
+    /**
+     * Uploads a file of 1 byte to 32 MB, and makes a message of it that may be sent as often as wanted. `params` needs
+     * a `messageType`. Width and height of PNG, JPEG and BMP pictures are found unless given. Codes `UPLOAD_MEDIA_ERR_…`.
+     */
     createMediaMessageByUploading(
-      payload: Blob,
+      payload: Blob | Uint8Array,
       params?: Partial<RtmFileMessage> | Partial<RtmImageMessage>,
       transHandler?: MediaTransferHandler,
     ): Promise<RtmFileMessage | RtmImageMessage>;
-    /** Fetches what was uploaded. Codes `DOWNLOAD_MEDIA_ERR_…`. */
+    /**
+     * Fetches what was uploaded in the last 7 days. The Blob's type is found from its content: png, gif, jpeg, pdf, zip,
+     * or none. Codes `DOWNLOAD_MEDIA_ERR_…`.
+     */
     downloadMedia(mediaId: string, transHandler?: MediaTransferHandler): Promise<Blob>;
     /** @deprecated Use `updateConfig`. */
     setParameters(config: RtmConfig): void;

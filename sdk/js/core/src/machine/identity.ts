@@ -18,6 +18,10 @@ export class Identity {
     private readonly client: string,
   ) {}
 
+  get token(): string {
+    return this.#token;
+  }
+
   get hasSession(): boolean {
     return this.#session !== undefined;
   }

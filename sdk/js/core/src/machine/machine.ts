@@ -84,6 +84,11 @@ export class Machine {
     return this.#identity.userId;
   }
 
+  /** The token that the server has accepted last. */
+  get token(): string {
+    return this.#identity.token;
+  }
+
   /** Whether calls are taken now. */
   get takesCalls(): boolean {
     return takesCalls(this.#state) && !this.#logout;

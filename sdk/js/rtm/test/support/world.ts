@@ -1,5 +1,5 @@
 /** A world for the shell whose time, chance and network belong to the test. */
-import type { Environment, Transport, TransportEvents } from '@tidings/core';
+import type { Environment, HttpAnswer, HttpRequest, Transport, TransportEvents } from '@tidings/core';
 import {
   ClientFrame,
   type In,
@@ -74,6 +74,22 @@ export class FakeConnection implements Transport {
 /** What the server answers; `undefined` = nothing. */
 export type Answer = (message: FromClient, connection: FakeConnection) => FromServer[] | undefined;
 
+/** One HTTP request as the server sees it. */
+export class FakeExchange {
+  readonly answered: Promise<HttpAnswer>;
+  answer!: (status: number, body: string | Uint8Array<ArrayBuffer>) => void;
+  fail!: (error: Error) => void;
+
+  constructor(readonly request: HttpRequest) {
+    this.answered = new Promise((resolve, reject) => {
+      this.fail = reject;
+      this.answer = (status, body) =>
+        resolve({ status, chunks: [typeof body === 'string' ? new TextEncoder().encode(body) : body] });
+    });
+    request.signal.addEventListener('abort', () => this.fail(new Error('aborted')));
+  }
+}
+
 export class World implements Environment {
   readonly connections: FakeConnection[] = [];
   /** 'open': connections open by themselves; 'refuse': they fail; 'silent': nothing happens. */
@@ -110,6 +126,19 @@ export class World implements Environment {
     if (network === 'refuse') queueMicrotask(() => connection.end(1006, 'refused'));
     return connection;
   };
+
+  /** HTTP requests that wait for their answer, or have had it. */
+  readonly exchanges: FakeExchange[] = [];
+
+  exchange = (request: HttpRequest): Promise<HttpAnswer> => {
+    const fake = new FakeExchange(request);
+    this.exchanges.push(fake);
+    return fake.answered;
+  };
+
+  get timers(): number {
+    return this.#timers.length;
+  }
 
   watchWakeUps(wake: () => void): () => void {
     this.#wake = wake;

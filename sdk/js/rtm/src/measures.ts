@@ -1,0 +1,42 @@
+/** Width and height of pictures, read from their first bytes. */
+
+export interface Measures {
+  readonly width: number;
+  readonly height: number;
+}
+
+/** As many bytes of a file as are looked at: cameras write large notes in front of a JPEG's frame. */
+export const MEASURED_BYTES = 512 * 1024;
+
+/** Of a PNG, JPEG or BMP as it is stored; `undefined` for anything else. */
+export function measuresOf(bytes: Uint8Array): Measures | undefined {
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  try {
+    switch (view.getUint16(0)) {
+      case 0x8950:
+        return { width: view.getUint32(16), height: view.getUint32(20) };
+      case 0x424d:
+        // A negative height says that the rows stand from top to bottom.
+        return { width: view.getInt32(18, true), height: Math.abs(view.getInt32(22, true)) };
+      case 0xffd8:
+        return ofJpeg(view);
+      default:
+        return undefined;
+    }
+  } catch {
+    // The picture ends before it has said so.
+    return undefined;
+  }
+}
+
+/** Goes from segment to segment until one begins a frame: C0 to CF but for DHT, JPG and DAC. */
+function ofJpeg(view: DataView): Measures {
+  let at = 2;
+  for (;;) {
+    const marker = view.getUint16(at);
+    const isFrame = marker >= 0xffc0 && marker <= 0xffcf && ![0xffc4, 0xffc8, 0xffcc].includes(marker);
+    if (isFrame) return { width: view.getUint16(at + 7), height: view.getUint16(at + 5) };
+    // Fill bytes stand alone; what is no marker leads out of the bytes soon.
+    at += marker === 0xffff ? 1 : 2 + Math.max(2, view.getUint16(at + 2));
+  }
+}
