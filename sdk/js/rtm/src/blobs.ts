@@ -33,16 +33,17 @@ export function withBytes<T>(blob: Blob | undefined, give: (bytes: Uint8Array) =
   return bytes ? give(bytes) : (blob as Blob).arrayBuffer().then((buffer) => give(new Uint8Array(buffer)));
 }
 
+/** In hexadecimal: a page without a charset may take a script's other characters for something else. */
 const TYPES: readonly (readonly [start: string, type: string])[] = [
-  ['\x89PNG', 'image/png'],
-  ['GIF8', 'image/gif'],
-  ['%PDF', 'application/pdf'],
-  ['\xff\xd8\xff', 'image/jpeg'],
-  ['PK\x03\x04', 'application/zip'],
+  ['89504e47', 'image/png'],
+  ['47494638', 'image/gif'],
+  ['25504446', 'application/pdf'],
+  ['ffd8ff', 'image/jpeg'],
+  ['504b0304', 'application/zip'],
 ];
 
 /** The MIME type that the first bytes show, or ''. Source: RTM 1.x semantics 2.18. */
 export function typeOf(bytes: Uint8Array): string {
-  const start = String.fromCharCode(...bytes.subarray(0, 4));
+  const start = Array.from(bytes.subarray(0, 4), (byte) => byte.toString(16).padStart(2, '0')).join('');
   return TYPES.find(([magic]) => start.startsWith(magic))?.[1] ?? '';
 }
