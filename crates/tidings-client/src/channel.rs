@@ -37,6 +37,35 @@ impl Channel {
     ///
     /// # Errors
     /// [`JoinError`]; code 6 when joined already, 5 when 20 channels are.
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/served.rs"));
+    /// # #[tokio::main] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let server = serve();
+    /// use tidings_client::ClientEvent;
+    ///
+    /// # let (alice, _events) = server.client("alice").await;
+    /// # let (bob, mut events) = server.client("bob").await;
+    /// let lobby = bob.channel("lobby");
+    /// lobby.join().await?;
+    /// let hers = alice.channel("lobby");
+    /// hers.join().await?;
+    /// hers.send("hello").await?;
+    ///
+    /// // Bob's side: who it is comes before what they say.
+    /// let mut told = Vec::new();
+    /// while told.len() < 2 {
+    ///     match events.next().await.expect("the client lives") {
+    ///         ClientEvent::MemberJoined { user_id, .. } => told.push(format!("{user_id} joined")),
+    ///         ClientEvent::ChannelMessage { from, .. } => told.push(format!("{from} spoke")),
+    ///         _ => {}
+    ///     }
+    /// }
+    /// assert_eq!(told, ["alice joined", "alice spoke"]);
+    /// lobby.leave().await?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn join(&self) -> Result<(), JoinError> {
         self.client
             .call(Call::Join {
@@ -124,6 +153,23 @@ impl Channel {
     ///
     /// # Errors
     /// [`AttributeError`].
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/served.rs"));
+    /// # #[tokio::main] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let server = serve();
+    /// use tidings_client::{Attribute, AttributeWrite, Notify};
+    ///
+    /// # let (alice, _events) = server.client("alice").await;
+    /// let lobby = alice.channel("lobby");
+    /// lobby.join().await?;
+    /// let topic = Attribute::new("topic", "weather");
+    /// lobby.write_attributes(AttributeWrite::Merge, [topic], Notify::Members).await?;
+    /// let read = lobby.read_attributes(["topic"]).await?;
+    /// assert_eq!((&*read[0].value, &*read[0].updated_by), ("weather", "alice"));
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn write_attributes(
         &self,
         how: AttributeWrite,

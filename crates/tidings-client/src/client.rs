@@ -91,6 +91,28 @@ impl Client {
     /// # Errors
     /// [`LoginError`] with codes 1, 3 to 10: the server refuses, 12 s are over, or the client is
     /// logged in.
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/served.rs"));
+    /// # #[tokio::main] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let server = serve();
+    /// use tidings_client::{Client, ConnectionState};
+    ///
+    /// let (client, _events) = Client::builder()
+    ///     .endpoint(&server.endpoint)
+    ///     .app_id("0123456789abcdef0123456789abcdef")
+    ///     .build()?;
+    /// client.login("alice", None).await?;
+    /// assert_eq!(client.state(), ConnectionState::Connected);
+    ///
+    /// // Too soon, which the error says in numbers and in words.
+    /// let error = client.login("alice", None).await.expect_err("logged in");
+    /// assert_eq!((error.code(), error.is_retryable()), (10, true));
+    /// println!("{error}; {}", error.hint());
+    /// client.logout().await?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn login(&self, user_id: &str, token: Option<&str>) -> Result<(), LoginError> {
         let login = |reply| Command::Login {
             app_id: self.app_id.clone(),
@@ -111,6 +133,21 @@ impl Client {
     pub async fn logout(&self) -> Result<(), LogoutError> {
         self.ask(|reply| Command::Logout { reply }).await?;
         Ok(())
+    }
+
+    /// Logs out without waiting, for places that cannot: handlers of signals, `Drop`.
+    ///
+    /// The logout goes on as long as a handle of the client lives and its runtime runs.
+    ///
+    /// # Errors
+    /// [`LogoutError`], code 102, when the client is not logged in, or 256 calls wait for the driver.
+    pub fn logout_sync(&self) -> Result<(), LogoutError> {
+        if self.state() == ConnectionState::Disconnected {
+            return Err(CallError::NotLoggedIn.into());
+        }
+        let (reply, _answer) = oneshot::channel();
+        let sent = self.commands.try_send(Command::Logout { reply });
+        sent.map_err(|_| CallError::NotLoggedIn.into())
     }
 
     /// Replaces the token by one of the same user. Without a link it serves at the next attempt.
@@ -139,6 +176,32 @@ impl Client {
     ///
     /// # Errors
     /// [`PeerMessageError`]. Code 2 (no answer within 10 s) does not say that it was not received.
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/served.rs"));
+    /// # #[tokio::main] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let server = serve();
+    /// use tidings_client::{ClientEvent, Message, PeerReceipt, SendOptions};
+    ///
+    /// # let (alice, _events) = server.client("alice").await;
+    /// # let (_bob, mut events) = server.client("bob").await;
+    /// let receipt = alice.send_to_peer("bob", "hello", SendOptions::new()).await?;
+    /// assert_eq!(receipt, PeerReceipt::Received);
+    ///
+    /// // Bob's side.
+    /// let told = loop {
+    ///     if let Some(ClientEvent::PeerMessage { from, message, .. }) = events.next().await {
+    ///         break (from, message);
+    ///     }
+    /// };
+    /// assert_eq!(told, ("alice".to_owned(), Message::Text("hello".to_owned())));
+    ///
+    /// // Carol is away: stored for seven days.
+    /// let receipt = alice.send_to_peer("carol", "later", SendOptions::new().offline()).await?;
+    /// assert_eq!(receipt, PeerReceipt::NotReceived);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn send_to_peer(
         &self,
         peer_id: &str,
@@ -225,6 +288,29 @@ impl Client {
     ///
     /// # Errors
     /// [`SubscriptionError`].
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/served.rs"));
+    /// # #[tokio::main] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let server = serve();
+    /// use tidings_client::{ClientEvent, PresenceState};
+    ///
+    /// # let (alice, mut events) = server.client("alice").await;
+    /// alice.subscribe_presence(["bob"]).await?;
+    /// let mut states = Vec::new();
+    /// # let mut bob = None;
+    /// while states.len() < 2 {
+    ///     if let Some(ClientEvent::PresenceChanged { users }) = events.next().await {
+    ///         states.extend(users);
+    /// #       if bob.is_none() { bob = Some(server.client("bob").await); }
+    ///     }
+    /// }
+    /// // Bob was away, and has logged in meanwhile.
+    /// let expected = [PresenceState::Offline, PresenceState::Online];
+    /// assert_eq!(states, expected.map(|state| ("bob".to_owned(), state)));
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn subscribe_presence<N: Into<String>>(
         &self,
         user_ids: impl IntoIterator<Item = N>,
@@ -305,6 +391,39 @@ impl Client {
     ///
     /// # Errors
     /// [`InvitationError`]: code 1 for wrong arguments, 102 when the client is not logged in.
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/served.rs"));
+    /// # #[tokio::main] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let server = serve();
+    /// use tidings_client::{ClientEvent, LocalInvitationNews, RemoteInvitationNews};
+    ///
+    /// # let (alice, mut events) = server.client("alice").await;
+    /// # let (bob, mut calls) = server.client("bob").await;
+    /// let ours = alice.invite("bob", "shall we talk?", None).await?;
+    ///
+    /// // Bob's side.
+    /// let id = loop {
+    ///     if let Some(ClientEvent::RemoteInvitation { id, news, .. }) = calls.next().await
+    ///         && matches!(news, RemoteInvitationNews::Received { .. })
+    ///     {
+    ///         break id;
+    ///     }
+    /// };
+    /// bob.accept_invitation(&id, "with pleasure").await?;
+    ///
+    /// // Alice's again.
+    /// let response = loop {
+    ///     if let Some(ClientEvent::LocalInvitation { number, news, .. }) = events.next().await
+    ///         && let (true, LocalInvitationNews::Accepted(response)) = (number == ours, news)
+    ///     {
+    ///         break response;
+    ///     }
+    /// };
+    /// assert_eq!(response, "with pleasure");
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn invite(
         &self,
         callee_id: &str,

@@ -153,6 +153,20 @@ impl InvitationError {
             _ => NOT_LOGGED_IN,
         }
     }
+
+    /// The outcome that a check has found; none when the invitation was not in a state for this.
+    pub fn outcome(&self) -> Option<Outcome> {
+        Outcome::ALL.into_iter().find(|row| self.source.is(*row))
+    }
+
+    /// What to do about it: one imperative sentence.
+    pub fn hint(&self) -> &'static str {
+        match (self.outcome(), &self.source) {
+            (Some(outcome), _) => outcome.remedy(),
+            (None, CallError::WrongTime { .. }) => "Look at the invitation's last event.",
+            (None, _) => "Log in first.",
+        }
+    }
 }
 
 impl From<CallError> for InvitationError {
@@ -183,6 +197,16 @@ impl LoginError {
     /// The server's outcome; none when the client did not ask the server.
     pub fn outcome(&self) -> Option<Outcome> {
         Outcome::ALL.into_iter().find(|row| self.source.is(*row))
+    }
+
+    /// When to try again, where that is stated.
+    pub fn retry_after(&self) -> Option<Duration> {
+        match &self.source {
+            CallError::Refused { retry_after_ms, .. } if *retry_after_ms > 0 => {
+                Some(Duration::from_millis(u64::from(*retry_after_ms)))
+            }
+            _ => None,
+        }
     }
 
     /// Whether the same login may succeed later.

@@ -11,30 +11,63 @@
 //! It is not a runtime (it runs on tokio) and not a protocol: that is `tidings-client-core`, which
 //! knows no socket and no clock.
 //!
+//! # The RTM 1.x surface
+//!
+//! | There | Here |
+//! | --- | --- |
+//! | `createInstance`, `endpoint` | [`Client::builder`] |
+//! | `login`, `logout`, `logoutSync`, `renewToken` | [`Client::login`], [`Client::logout`], [`Client::logout_sync`], [`Client::renew_token`] |
+//! | `connectionState` | [`Client::state`] |
+//! | `sendMessageToPeer`, `createMessage` | [`Client::send_to_peer`], [`Message`] |
+//! | `queryPeersOnlineStatus` | [`Client::query_presence`] |
+//! | `subscribePeersOnlineStatus`, `unsubscribe…`, `queryPeersBySubscriptionOption` | [`Client::subscribe_presence`], [`Client::unsubscribe_presence`], [`Client::presence_subscriptions`] |
+//! | `set…`, `addOrUpdate…`, `delete…`, `clearLocalUserAttributes` | [`Client::write_attributes`] with [`AttributeWrite`] |
+//! | `getUserAttributes`, `…ByKeys` | [`Client::read_attributes`] |
+//! | the same of channels | [`Channel::write_attributes`], [`Channel::read_attributes`] |
+//! | `getChannelMemberCount` | [`Client::member_counts`] |
+//! | `createChannel`, `join`, `leave`, `sendMessage`, `getMembers` | [`Client::channel`], [`Channel::join`], [`Channel::leave`], [`Channel::send`], [`Channel::members`] |
+//! | `createLocalInvitation`, `send`, `cancel` | [`Client::invite`], [`Client::cancel_invitation`] |
+//! | `accept`, `refuse` | [`Client::accept_invitation`], [`Client::refuse_invitation`] |
+//! | every event | one variant of [`ClientEvent`], in one stream: [`Events`] |
+//! | error codes | `code()` of each method's own error type |
+//! | `getPeerHistory`, `getHistory`, ours | [`Client::peer_history`], [`Channel::history`] |
+//! | upload and download of media | none: over HTTP, as `docs/protocol.md` says; messages that name media are [`Message::File`] and [`Message::Image`] |
+//! | `setParameters`, `updateConfig`, log filters | none: settings are the builder's, there is no log |
+//!
 //! Reading order: [`Builder`], [`Client`], [`Channel`], [`Events`], the errors; inside, `driver`
 //! (the task that owns the machine) and `connection` (one WebSocket).
 //!
-//! ```no_run
-//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! ```
+//! # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/served.rs"));
+//! # #[tokio::main]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let server = serve();
+//! # let endpoint = &server.endpoint;
+//! # let (bob, _) = server.client("bob").await;
 //! use tidings_client::{Client, ClientEvent, SendOptions};
 //!
 //! let (client, mut events) = Client::builder()
-//!     .endpoint("ws://localhost:8080")
+//!     .endpoint(endpoint) // such as "wss://rtm.example.com"
 //!     .app_id("0123456789abcdef0123456789abcdef")
 //!     .build()?;
 //! client.login("alice", None).await?;
 //! let lobby = client.channel("lobby");
 //! lobby.join().await?;
 //! lobby.send("hello").await?;
-//! client.send_to_peer("bob", "are you there?", SendOptions::new().offline()).await?;
+//! client.send_to_peer("carol", "are you there?", SendOptions::new().offline()).await?;
+//! # bob.channel("lobby").join().await?;
+//! # bob.channel("lobby").send("hello alice").await?;
 //! while let Some(event) = events.next().await {
 //!     if let ClientEvent::ChannelMessage { from, message, .. } = event {
 //!         println!("{from}: {message:?}");
+//! #       break;
 //!     }
 //! }
 //! # Ok(())
 //! # }
 //! ```
+
+#![deny(missing_docs)]
 
 mod builder;
 mod channel;
@@ -46,8 +79,8 @@ mod events;
 
 pub use bytes::Bytes;
 pub use tidings_client_core::{
-    Attribute, AttributeWrite, ClientEvent, ConnectionReason, ConnectionState, GapCause, GapSource,
-    HistoryMessage, HistoryPage, HistoryRange, InvitationId, LocalInvitationFailure,
+    Attribute, AttributeWrite, CallError, ClientEvent, ConnectionReason, ConnectionState, GapCause,
+    GapSource, HistoryMessage, HistoryPage, HistoryRange, InvitationId, LocalInvitationFailure,
     LocalInvitationNews, MediaFile, Message, PixelSize, PresenceState, RemoteInvitationFailure,
     RemoteInvitationNews,
 };
