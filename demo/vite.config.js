@@ -1,7 +1,7 @@
 import { defineConfig } from 'vite';
 
 /** The built page loads nothing from anywhere else, and the browser is told so. */
-const POLICY = "default-src 'self'; img-src 'self' data:; base-uri 'none'; form-action 'self'";
+const POLICY = "default-src 'self'; img-src 'self' data: blob:; base-uri 'none'; form-action 'self'";
 
 export default defineConfig({
   // Relative, so that the page works wherever the server has it: at /demo/ of whatever host.

@@ -1,12 +1,15 @@
 /**
- * The chat itself: everything that this page asks of the SDK. Read this file to learn how to use
- * it; the rest of the page only shows what happens here.
+ * The chat itself: login, people, channels and messages. Read this file first to learn how to use
+ * the SDK; `board.ts`, `pictures.ts` and `call/` have the rest, and `view/` only shows what happens.
  */
 import AgoraRTM from '@tidings/rtm';
 import type { RtmClient, RtmMessage, RtmStatusCode } from '@tidings/rtm';
 import { APP_ID } from './app-id.js';
-import type { Channel, Conversation, Entry, Message, Person } from './model.js';
-import { gapInWords, inWords } from './words.js';
+import { lowerHand, raiseHand, readBoard, setTopic } from './board.js';
+import { parcelIn } from './call/signals.js';
+import type { Channel, Conversation, Entry, Message, Person, Picture } from './model.js';
+import { load, pictureIn, pictureOf, upload } from './pictures.js';
+import { type Action, gapInWords, inWords } from './words.js';
 
 /** What the chat tells the page. */
 export interface ChatListener {
@@ -24,7 +27,7 @@ export interface ChatListener {
 }
 
 export class Chat {
-  readonly #client: RtmClient;
+  readonly client: RtmClient;
   readonly #people = new Map<string, Person>();
   readonly #channels = new Map<string, Channel>();
 
@@ -33,7 +36,7 @@ export class Chat {
     private readonly listener: ChatListener,
   ) {
     // Without an endpoint the client connects to where the page came from.
-    this.#client = AgoraRTM.createInstance(APP_ID);
+    this.client = AgoraRTM.createInstance(APP_ID);
     this.#listen();
   }
 
@@ -45,30 +48,31 @@ export class Chat {
 
   /** Once this has resolved, the SDK keeps the login alive: over lost networks and restarts of the server. */
   async login(): Promise<void> {
-    await this.#client.login({ uid: this.me });
+    await this.client.login({ uid: this.me });
   }
 
   async logout(): Promise<void> {
-    await this.#client.logout();
+    await this.client.logout();
   }
 
   /** For a page that is being closed: others see at once that we are gone. */
   leaveNow(): void {
-    if (this.#client.connectionState !== 'DISCONNECTED') this.#client.logoutSync();
+    if (this.client.connectionState !== 'DISCONNECTED') this.client.logoutSync();
   }
 
   #listen(): void {
-    this.#client.on('ConnectionStateChanged', (state, reason) => {
+    this.client.on('ConnectionStateChanged', (state, reason) => {
       this.listener.connectionChanged(state, reason);
     });
 
-    this.#client.on('MessageFromPeer', (message, from, { serverReceivedTs, isOfflineMessage }) => {
-      const person = this.#people.get(from) ?? this.#meet(from);
-      this.#received(person, message, { from, at: serverReceivedTs, wasStored: isOfflineMessage });
+    this.client.on('MessageFromPeer', (message, from, { serverReceivedTs, isOfflineMessage }) => {
+      // Calls use messages of their own, which nobody wants to read.
+      if (parcelIn(message)) return;
+      this.#received(this.personOf(from), message, { from, at: serverReceivedTs, wasStored: isOfflineMessage });
     });
 
     // The first event after a subscription has everybody; later ones have whoever changed.
-    this.#client.on('PeersOnlineStatusChanged', (states) => {
+    this.client.on('PeersOnlineStatusChanged', (states) => {
       for (const [name, presence] of Object.entries(states)) {
         const person = this.#people.get(name);
         if (!person) continue;
@@ -77,10 +81,10 @@ export class Chat {
       }
     });
 
-    this.#client.on('MessageGap', (gap) => {
+    this.client.on('MessageGap', (gap) => {
       const text = gapInWords(gap);
       const channel = gap.source.type === 'channel' && this.#channels.get(gap.source.channelId);
-      if (channel) this.listener.entryAdded(channel, { is: 'note', text, isWarning: true });
+      if (channel) this.listener.entryAdded(channel, { is: 'note', text, kind: 'warning' });
       else this.listener.noticed(text);
     });
   }
@@ -92,7 +96,7 @@ export class Chat {
     const added = names.filter((name) => !this.#people.has(name)).map((name) => this.#add(name));
     if (added.length === 0) return;
     try {
-      await this.#client.subscribePeersOnlineStatus(added.map(({ name }) => name));
+      await this.client.subscribePeersOnlineStatus(added.map(({ name }) => name));
     } catch (error) {
       for (const person of added) this.#forget(person);
       throw error;
@@ -101,13 +105,15 @@ export class Chat {
 
   async removePerson(person: Person): Promise<void> {
     this.#forget(person);
-    await this.#client.unsubscribePeersOnlineStatus([person.name]);
+    await this.client.unsubscribePeersOnlineStatus([person.name]);
   }
 
-  /** Somebody whom we did not know has written to us. */
-  #meet(name: string): Person {
+  /** Who has written to us or called us, perhaps for the first time. */
+  personOf(name: string): Person {
+    const known = this.#people.get(name);
+    if (known) return known;
     const person = this.#add(name);
-    this.#client.subscribePeersOnlineStatus([name]).catch((error: unknown) => {
+    this.client.subscribePeersOnlineStatus([name]).catch((error: unknown) => {
       this.listener.noticed(`Cannot tell whether ${name} is there. ${inWords('watch', error)}`);
     });
     return person;
@@ -129,8 +135,16 @@ export class Chat {
 
   async join(name: string): Promise<void> {
     if (this.#channels.has(name)) return;
-    const rtm = this.#client.createChannel(name);
-    const channel: Channel = { is: 'channel', name, rtm, members: new Map(), count: 0 };
+    const rtm = this.client.createChannel(name);
+    const channel: Channel = {
+      is: 'channel',
+      name,
+      rtm,
+      members: new Map(),
+      count: 0,
+      topic: undefined,
+      hands: [],
+    };
 
     // Listen first, join then: no event can slip through between the two.
     rtm.on('ChannelMessage', (message, from, { serverReceivedTs, isOfflineMessage }) => {
@@ -140,6 +154,11 @@ export class Chat {
     rtm.on('MemberLeft', (member) => this.#memberChanged(channel, member, false));
     rtm.on('MemberCountUpdated', (count) => {
       channel.count = count;
+      this.listener.conversationChanged(channel);
+    });
+
+    rtm.on('AttributesUpdated', (attributes) => {
+      readBoard(channel, attributes);
       this.listener.conversationChanged(channel);
     });
 
@@ -156,30 +175,41 @@ export class Chat {
     for (const member of await rtm.getMembers()) {
       if (!channel.members.has(member)) channel.members.set(member, true);
     }
+    readBoard(channel, await this.client.getChannelAttributes(name));
     this.listener.conversationChanged(channel);
   }
 
   async leave(channel: Channel): Promise<void> {
+    if (channel.hands.includes(this.me)) await this.setHand(channel, false);
     await channel.rtm.leave();
     channel.rtm.removeAllListeners();
     this.#channels.delete(channel.name);
     this.listener.conversationRemoved(channel);
   }
 
+  async setTopic(channel: Channel, text: string): Promise<void> {
+    await setTopic(this.client, channel, text);
+  }
+
+  async setHand(channel: Channel, isRaised: boolean): Promise<void> {
+    await (isRaised ? raiseHand : lowerHand)(this.client, channel, this.me);
+  }
+
   #memberChanged(channel: Channel, member: string, isIn: boolean): void {
     channel.members.set(member, isIn);
     const text = `${member} ${isIn ? 'joined' : 'left'}`;
-    this.listener.entryAdded(channel, { is: 'note', text, isWarning: false });
+    this.listener.entryAdded(channel, { is: 'note', text, kind: 'plain' });
     this.listener.conversationChanged(channel);
   }
 
   // ---------------------------------------------------------------- messages
 
-  async send(to: Conversation, text: string): Promise<void> {
+  async send(to: Conversation, text: string, picture?: Picture): Promise<void> {
     const message: Message = {
       is: 'message',
       from: this.me,
       text,
+      picture,
       at: Date.now(),
       wasStored: false,
       receipt: { is: 'sending' },
@@ -188,26 +218,44 @@ export class Chat {
     await this.deliver(to, message);
   }
 
+  /** Rejects, in words, when the file is no picture. */
+  async sendPicture(to: Conversation, file: File): Promise<void> {
+    await this.send(to, file.name, await pictureOf(file));
+  }
+
+  /** A picture in full, as a file. */
+  async loadPicture(picture: Picture): Promise<Blob> {
+    return load(this.client, picture);
+  }
+
   /** Sends a message, for the first time or once more, and notes on it what became of it. */
   async deliver(to: Conversation, message: Message): Promise<void> {
     const become = (receipt: Message['receipt'] & {}) => {
       message.receipt = receipt;
       this.listener.receiptChanged(to, message);
     };
+    let action: Action = 'upload';
     become({ is: 'sending' });
     try {
+      const content = await this.#contentOf(message, (share) => become({ is: 'uploading', share }));
       if (to.is === 'channel') {
-        await to.rtm.sendMessage({ text: message.text });
+        action = 'sendToChannel';
+        await to.rtm.sendMessage(content);
         become({ is: 'sent' });
       } else {
+        action = 'sendToPerson';
         const options = { enableOfflineMessaging: true };
-        const result = await this.#client.sendMessageToPeer({ text: message.text }, to.name, options);
-        become({ is: result.hasPeerReceived ? 'delivered' : 'stored' });
+        const { hasPeerReceived } = await this.client.sendMessageToPeer(content, to.name, options);
+        become({ is: hasPeerReceived ? 'delivered' : 'stored' });
       }
     } catch (error) {
-      const action = to.is === 'channel' ? 'sendToChannel' : 'sendToPerson';
       become({ is: 'failed', why: inWords(action, error) });
     }
+  }
+
+  async #contentOf({ text, picture }: Message, progress: (share: number) => void): Promise<RtmMessage> {
+    if (picture?.source.is !== 'file') return { text };
+    return upload(this.client, picture, picture.source.file, progress);
   }
 
   #received(
@@ -215,7 +263,8 @@ export class Chat {
     message: RtmMessage,
     about: { from: string; at: number; wasStored: boolean },
   ): void {
-    this.listener.entryAdded(conversation, { is: 'message', text: textOf(message), ...about });
+    const content = { text: textOf(message), picture: pictureIn(message) };
+    this.listener.entryAdded(conversation, { is: 'message', ...content, ...about });
   }
 }
 
@@ -225,5 +274,5 @@ function textOf(message: RtmMessage): string {
   if ('rawMessage' in message) {
     return message.description || `(binary message of ${message.rawMessage.length} bytes)`;
   }
-  return `(${message.fileName})`;
+  return message.fileName;
 }

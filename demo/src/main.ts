@@ -1,10 +1,11 @@
 /**
  * The demonstration page of Tidings.
  *
- * Reading order: `chat.ts` (all use of the SDK), `model.ts`, `words.ts`; then `view/page.ts` and what
- * it is made of. This file is the way in and the way out: login and logout.
+ * Reading order: `chat.ts`, `board.ts`, `pictures.ts`, `call/calls.ts` (all use of the SDK), `model.ts`,
+ * `words.ts`; then `view/page.ts` and what it is made of. This file is the way in and the way out:
+ * login and logout.
  */
-import { setUserInAddress, userInAddress } from './address.js';
+import { addressOf, conversationIn, setUserInAddress, userInAddress } from './address.js';
 import { lastName } from './memory.js';
 import { ConnectionView, Notices } from './view/connection.js';
 import { byId, onSubmit } from './view/dom.js';
@@ -49,10 +50,19 @@ function showChat(isShown: boolean): void {
   byId('me').hidden = !isShown;
 }
 
+/** Somebody has come by a link: say where it leads. */
+function welcome(): void {
+  const wanted = conversationIn(location.hash);
+  if (!wanted) return;
+  const { is, name } = wanted;
+  byId('login-title').textContent = is === 'person' ? `Talk to ${name}` : `Join #${name}`;
+  byId('login-lead').textContent = 'Say who you are, and you are there. Any name will do.';
+}
+
 function suggestSecondPerson(me: string): void {
   const other = me === 'bob' ? 'alice' : 'bob';
   const link = byId<HTMLAnchorElement>('second-person');
-  link.href = `?user=${other}`;
+  link.href = `?user=${other}${addressOf({ is: 'person', name: me })}`;
   link.textContent = `Be ${other}`;
 }
 
@@ -65,9 +75,10 @@ document.addEventListener('visibilitychange', () => {
 });
 // A page that the browser only puts aside, to come back to it, keeps its login.
 window.addEventListener('pagehide', (event) => {
-  if (!event.persisted) page.chat?.leaveNow();
+  if (!event.persisted) page.leaveNow();
 });
 
+welcome();
 const user = userInAddress();
 nameField.value = user ?? lastName.read();
 if (user) form.requestSubmit();

@@ -18,6 +18,9 @@ export interface Channel {
   readonly members: Map<string, boolean>;
   /** How many are in the channel, ourselves included. 0 until the server has told. */
   count: number;
+  topic: { readonly text: string; readonly by: string } | undefined;
+  /** Who has raised a hand, the first one first. */
+  hands: readonly string[];
 }
 
 export type Conversation = Person | Channel;
@@ -25,6 +28,8 @@ export type Conversation = Person | Channel;
 /** What became of a message that we have sent. */
 export type Receipt =
   | { readonly is: 'sending' }
+  /** A picture on its way to the server: how much of it is there, from 0 to 1. */
+  | { readonly is: 'uploading'; readonly share: number }
   /** The channel has it. */
   | { readonly is: 'sent' }
   /** The other person's page has it. */
@@ -37,6 +42,8 @@ export interface Message {
   readonly is: 'message';
   readonly from: string;
   readonly text: string;
+  /** With a picture, the text is its file name. */
+  readonly picture?: Picture | undefined;
   /** Unix milliseconds. */
   readonly at: number;
   /** Came from the server's store: it was sent while we were away. */
@@ -45,11 +52,25 @@ export interface Message {
   receipt?: Receipt;
 }
 
+export interface Picture {
+  readonly fileName: string;
+  /** In pixels; 0 when the sender has not said. */
+  readonly width: number;
+  readonly height: number;
+  readonly thumbnail: Blob | undefined;
+  readonly source:
+    | { readonly is: 'file'; readonly file: File }
+    | { readonly is: 'server'; readonly mediaId: string };
+}
+
 /** A line between the messages. */
 export interface Note {
   readonly is: 'note';
   readonly text: string;
-  readonly isWarning: boolean;
+  /** `call`: about a call; `warning`: something is missing. */
+  readonly kind: 'plain' | 'call' | 'warning';
+  /** Counts as unread. */
+  readonly isNews?: boolean;
 }
 
 export type Entry = Message | Note;
@@ -60,4 +81,9 @@ export function membersOf(channel: Channel): string[] {
     .filter(([, isIn]) => isIn)
     .map(([name]) => name)
     .sort((a, b) => a.localeCompare(b));
+}
+
+/** The hands of those who are still in the channel. */
+export function handsOf(channel: Channel): string[] {
+  return channel.hands.filter((name) => channel.members.get(name) === true);
 }

@@ -10,7 +10,15 @@ const NO_ANSWER = 'The server did not answer in time.';
 const NOT_LOGGED_IN = 'You are not logged in any more.';
 
 /** A code has its meaning only together with the method that failed. */
-export type Action = 'login' | 'sendToPerson' | 'sendToChannel' | 'join' | 'watch';
+export type Action =
+  | 'login'
+  | 'sendToPerson'
+  | 'sendToChannel'
+  | 'join'
+  | 'watch'
+  | 'share'
+  | 'upload'
+  | 'download';
 
 const WORDS: Readonly<Record<Action, Readonly<Record<number, string>>>> = {
   login: {
@@ -48,6 +56,26 @@ const WORDS: Readonly<Record<Action, Readonly<Record<number, string>>>> = {
     [codes.PEER_SUBSCRIPTION_STATUS_ERR_TOO_OFTEN]: TOO_OFTEN,
     [codes.PEER_SUBSCRIPTION_STATUS_ERR_OVERFLOW]: 'You follow 512 people, which is the most. Remove one first.',
     [codes.PEER_SUBSCRIPTION_STATUS_ERR_USER_NOT_LOGGED_IN]: NOT_LOGGED_IN,
+  },
+  share: {
+    [codes.ATTRIBUTE_OPERATION_ERR_SIZE_OVERFLOW]: 'A channel keeps at most 32 KB, and 31 hands. Shorten the topic, or wait for a hand to go down.',
+    [codes.ATTRIBUTE_OPERATION_ERR_TIMEOUT]: `${NO_ANSWER} Try again.`,
+    [codes.ATTRIBUTE_OPERATION_ERR_TOO_OFTEN]: TOO_OFTEN,
+    [codes.ATTRIBUTE_OPERATION_ERR_USER_NOT_LOGGED_IN]: NOT_LOGGED_IN,
+  },
+  upload: {
+    [codes.UPLOAD_MEDIA_ERR_FAILURE]: 'The picture could not be uploaded. Is the server reachable?',
+    [codes.UPLOAD_MEDIA_ERR_TIMEOUT]: 'The upload has stopped. Try again when the connection is better.',
+    [codes.UPLOAD_MEDIA_ERR_SIZE_OVERFLOW]: 'The picture is too large: 32 MB is the most.',
+    [codes.UPLOAD_MEDIA_ERR_CONCURRENCY_LIMIT_EXCEEDED]: 'Nine pictures are on their way already. Try again when one has arrived.',
+    [codes.UPLOAD_MEDIA_ERR_NOT_LOGGED_IN]: NOT_LOGGED_IN,
+  },
+  download: {
+    [codes.DOWNLOAD_MEDIA_ERR_FAILURE]: 'The picture could not be loaded. Is the server reachable?',
+    [codes.DOWNLOAD_MEDIA_ERR_TIMEOUT]: 'The download has stopped. Try again when the connection is better.',
+    [codes.DOWNLOAD_MEDIA_ERR_NOT_EXIST]: 'The picture is not kept any more: the server keeps pictures for 7 days.',
+    [codes.DOWNLOAD_MEDIA_ERR_CONCURRENCY_LIMIT_EXCEEDED]: 'Nine pictures are on their way already. Try again when one has arrived.',
+    [codes.DOWNLOAD_MEDIA_ERR_NOT_LOGGED_IN]: NOT_LOGGED_IN,
   },
 };
 

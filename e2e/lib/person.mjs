@@ -26,9 +26,10 @@ export class Person {
     });
   }
 
-  /** A new browser profile, logged in by the address. */
-  static async arrive(browser, origin, name, { hash = '' } = {}) {
+  /** A new browser profile, logged in by the address; `prepare` gets it before there is a page. */
+  static async arrive(browser, origin, name, { hash = '', prepare } = {}) {
     const context = await browser.newContext({ viewport: { width: 1280, height: 800 } });
+    await prepare?.(context);
     const page = await context.newPage();
     const person = new Person(name, context, page);
     await page.goto(`${origin}/demo/?user=${encodeURIComponent(name)}${hash}`);

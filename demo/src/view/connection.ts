@@ -39,11 +39,21 @@ export class ConnectionView {
   }
 }
 
+/** How long good news stay. Milliseconds. */
+const BRIEF_MS = 6000;
+
 /** Notices stay until they are dismissed: whoever looked away has missed nothing. */
 export class Notices {
   readonly #list = byId('notices');
 
-  add(text: string): void {
+  /** For good news, which takes itself away. */
+  brief(text: string): void {
+    const notice = this.add(text);
+    notice.classList.add('good');
+    setTimeout(() => notice.remove(), BRIEF_MS);
+  }
+
+  add(text: string): HTMLElement {
     const dismiss = element('button', 'quiet', 'Dismiss');
     dismiss.type = 'button';
     const notice = element('div', 'notice', element('p', '', text), dismiss);
@@ -51,6 +61,7 @@ export class Notices {
     this.#list.append(notice);
     // Bound: the newest three.
     while (this.#list.children.length > 3) this.#list.firstElementChild?.remove();
+    return notice;
   }
 
   clear(): void {

@@ -1,11 +1,18 @@
-/** The open conversation: its head, its timeline, the field to write in, and a channel's members. */
-import { type Conversation, membersOf } from '../model.js';
-import { byId, element } from './dom.js';
+/** The open conversation: its head, its timeline, and the parts that have files of their own. */
+import type { CallKind } from '../call/state.js';
+import type { Channel, Conversation, Person } from '../model.js';
+import { Composer } from './composer.js';
+import { byId } from './dom.js';
+import { MembersView, membersInWords } from './members.js';
 import { PRESENCE_WORDS } from './sidebar.js';
 import type { Timeline } from './timeline.js';
+import { type BoardActions, BoardView } from './topic.js';
 
-export interface ConversationActions {
+export interface ConversationActions extends BoardActions {
   send(to: Conversation, text: string): void;
+  sendPicture(to: Conversation, file: File): void;
+  call(person: Person, kind: CallKind): void;
+  copyLink(channel: Channel): void;
   /** Leaves a channel, forgets a person. */
   end(conversation: Conversation): void;
 }
@@ -16,36 +23,33 @@ export class ConversationView {
   readonly #nothing = byId('nothing-open');
   readonly #name = byId('conversation-name');
   readonly #state = byId('conversation-state');
-  readonly #end = byId<HTMLButtonElement>('end-conversation');
-  readonly #showMembers = byId<HTMLButtonElement>('show-members');
-  readonly #members = byId('members');
-  readonly #memberCount = byId('members-heading');
-  readonly #memberList = byId('member-list');
-  readonly #text = byId<HTMLTextAreaElement>('text');
-  readonly #textLabel = byId('text-label');
+  readonly #remove = byId('remove-person');
+  readonly #leave = byId('leave-channel');
+  readonly #calls = { audio: byId<HTMLButtonElement>('call-audio'), video: byId<HTMLButtonElement>('call-video') };
+  readonly #board: BoardView;
+  readonly #members: MembersView;
+  readonly #composer: Composer;
   #open: Conversation | undefined;
   #timeline: Timeline | undefined;
 
-  constructor(
-    private readonly me: () => string,
-    private readonly actions: ConversationActions,
-  ) {
-    byId('composer').addEventListener('submit', (event) => {
-      event.preventDefault();
-      this.#send();
+  constructor(me: () => string, actions: ConversationActions) {
+    this.#board = new BoardView(me, actions);
+    this.#members = new MembersView(me);
+    this.#composer = new Composer({
+      send: (text) => this.#with((open) => actions.send(open, text)),
+      sendPicture: (file) => this.#with((open) => actions.sendPicture(open, file)),
     });
-    this.#text.addEventListener('keydown', (event) => {
-      const isSend = event.key === 'Enter' && !event.shiftKey && !event.isComposing;
-      if (!isSend) return;
-      event.preventDefault();
-      this.#send();
+    const end = () => this.#with((open) => actions.end(open));
+    this.#remove.addEventListener('click', end);
+    this.#leave.addEventListener('click', end);
+    byId('channel-link').addEventListener('click', () => {
+      if (this.#open?.is === 'channel') actions.copyLink(this.#open);
     });
-    this.#end.addEventListener('click', () => {
-      if (this.#open) this.actions.end(this.#open);
-    });
-    this.#showMembers.addEventListener('click', () => {
-      this.#setMembersShown(this.#showMembers.ariaExpanded !== 'true');
-    });
+    for (const kind of ['audio', 'video'] as const) {
+      this.#calls[kind].addEventListener('click', () => {
+        if (this.#open?.is === 'person') actions.call(this.#open, kind);
+      });
+    }
   }
 
   get open(): Conversation | undefined {
@@ -66,7 +70,7 @@ export class ConversationView {
     }
     timeline.element.hidden = false;
     timeline.scrollToEnd();
-    this.#setMembersShown(false);
+    this.#members.setShown(false);
     this.update();
     if (isNew) this.#focus();
   }
@@ -75,20 +79,21 @@ export class ConversationView {
   update(): void {
     const conversation = this.#open;
     if (!conversation) return;
-    const isChannel = conversation.is === 'channel';
-    const title = isChannel ? `#${conversation.name}` : conversation.name;
-    this.#name.textContent = title;
-    this.#textLabel.textContent = `Message to ${title}`;
-    this.#text.placeholder = `Message to ${title}`;
-    this.#end.textContent = isChannel ? 'Leave' : 'Remove';
-    this.#end.ariaLabel = isChannel ? `Leave ${title}` : `Remove ${title}`;
-    this.#showMembers.hidden = !isChannel;
-    this.#members.hidden = !isChannel;
+    const channel = conversation.is === 'channel' ? conversation : undefined;
+    const title = channel ? `#${channel.name}` : conversation.name;
     this.#section.dataset['kind'] = conversation.is;
+    this.#name.textContent = title;
+    this.#composer.addressTo(title);
+    this.#board.show(channel);
+    this.#members.show(channel);
+    this.#leave.ariaLabel = `Leave ${title}`;
+    this.#remove.ariaLabel = `Remove ${title}`;
+    this.#calls.audio.ariaLabel = `Call ${title}`;
+    this.#calls.video.ariaLabel = `Call ${title} with video`;
+    for (const button of [this.#remove, this.#calls.audio, this.#calls.video]) button.hidden = channel !== undefined;
     delete this.#state.dataset['presence'];
     if (conversation.is === 'channel') {
       this.#state.textContent = membersInWords(conversation.count);
-      this.#showMemberList(membersOf(conversation), conversation.count);
     } else {
       const { presence } = conversation;
       this.#state.textContent = presence ? PRESENCE_WORDS[presence] : '';
@@ -96,45 +101,22 @@ export class ConversationView {
     }
   }
 
-  #showMemberList(names: readonly string[], count: number): void {
-    this.#memberCount.textContent = membersInWords(count);
-    this.#showMembers.textContent = membersInWords(count);
-    const me = this.me();
-    this.#memberList.replaceChildren(
-      ...names.map((name) => {
-        const item = element('li', '', name);
-        if (name === me) item.append(' ', element('span', 'state', 'you'));
-        return item;
-      }),
-    );
-    if (count > names.length && names.length > 0) {
-      this.#memberList.append(element('li', 'state', `and ${count - names.length} more`));
-    }
+  /** There is one call at a time. */
+  setCallable(isCallable: boolean): void {
+    for (const button of Object.values(this.#calls)) button.disabled = !isCallable;
   }
 
-  #setMembersShown(isShown: boolean): void {
-    this.#showMembers.ariaExpanded = String(isShown);
-    this.#members.dataset['shown'] = String(isShown);
-  }
-
-  #send(): void {
-    const text = this.#text.value.trim();
-    if (!this.#open || text === '') return;
-    this.#text.value = '';
-    this.actions.send(this.#open, text);
-    this.#text.focus();
+  #with(act: (open: Conversation) => void): void {
+    if (this.#open) act(this.#open);
   }
 
   /** To the field where there is a keyboard; elsewhere an on-screen one would cover the messages. */
   #focus(): void {
-    (hasKeyboard() ? this.#text : this.#name).focus({ preventScroll: true });
+    if (hasKeyboard()) this.#composer.focus();
+    else this.#name.focus({ preventScroll: true });
   }
 }
 
 function hasKeyboard(): boolean {
   return matchMedia('(hover: hover) and (pointer: fine)').matches;
-}
-
-function membersInWords(count: number): string {
-  return count === 1 ? '1 member' : `${count} members`;
 }

@@ -1,13 +1,18 @@
 /** The page of somebody who is logged in: routes what the chat tells to the parts that show it. */
 import type { RtmStatusCode } from '@tidings/rtm';
 import { addressOf, conversationIn } from '../address.js';
+import { type CallListener, Calls } from '../call/calls.js';
+import type { CallState, Devices } from '../call/state.js';
 import { Chat, type ChatListener } from '../chat.js';
 import * as memory from '../memory.js';
-import type { Conversation, Entry, Message } from '../model.js';
-import { inWords } from '../words.js';
+import type { Conversation, Entry, Message, Picture } from '../model.js';
+import { type Action, inWords } from '../words.js';
+import { CallView } from './call.js';
 import type { ConnectionView, Notices } from './connection.js';
 import { ConversationView } from './conversation.js';
 import { byId, onSubmit } from './dom.js';
+import { linkTo, offerLink } from './links.js';
+import { Viewer } from './picture.js';
 import { Sidebar } from './sidebar.js';
 import { Timeline } from './timeline.js';
 
@@ -16,12 +21,15 @@ interface Shown {
   unread: number;
 }
 
-export class Page implements ChatListener {
+export class Page implements ChatListener, CallListener {
   readonly #sidebar = new Sidebar();
   readonly #timelines = byId('timelines');
   readonly #shown = new Map<Conversation, Shown>();
+  readonly #viewer = new Viewer();
   readonly #conversation: ConversationView;
+  readonly #call: CallView;
   #chat: Chat | undefined;
+  #calls: Calls | undefined;
 
   constructor(
     private readonly connection: ConnectionView,
@@ -29,8 +37,24 @@ export class Page implements ChatListener {
   ) {
     this.#conversation = new ConversationView(() => this.#chat?.me ?? '', {
       send: (to, text) => void this.#chat?.send(to, text),
+      sendPicture: (to, file) => this.#try(this.#chat?.sendPicture(to, file), 'upload'),
+      call: ({ name }, kind) => void this.#calls?.call(name, kind),
+      copyLink: (channel) => void offerLink(linkTo(channel), notices),
+      setTopic: (channel, text) => this.#try(this.#chat?.setTopic(channel, text), 'share'),
+      setHand: (channel, isRaised) => this.#try(this.#chat?.setHand(channel, isRaised), 'share'),
       end: (conversation) => this.#end(conversation),
     });
+    this.#call = new CallView({
+      accept: () => void this.#calls?.accept(),
+      hangUp: () => this.#calls?.hangUp(),
+      setMicrophone: (isOn) => this.#calls?.setMicrophone(isOn),
+      setCamera: (isOn) => void this.#calls?.setCamera(isOn),
+    });
+    for (const id of ['my-link', 'my-link-too']) {
+      byId(id).addEventListener('click', () => {
+        if (this.#chat) void offerLink(linkTo({ is: 'person', name: this.#chat.me }), notices);
+      });
+    }
     onSubmit(
       byId<HTMLFormElement>('add-person'),
       (name) => this.#open({ is: 'person', name }),
@@ -52,11 +76,12 @@ export class Page implements ChatListener {
   async login(user: string): Promise<void> {
     const chat = new Chat(user, this);
     this.#chat = chat;
+    this.#calls = new Calls(chat.client, user, this);
     this.#clear();
     try {
       await chat.login();
     } catch (error) {
-      this.#chat = undefined;
+      this.#chat = this.#calls = undefined;
       throw error;
     }
     chat.addPeople(memory.people.read(user)).catch((error: unknown) => {
@@ -66,9 +91,16 @@ export class Page implements ChatListener {
 
   async logout(): Promise<void> {
     const chat = this.#chat;
-    this.#chat = undefined;
+    this.#calls?.hangUp();
+    this.#chat = this.#calls = undefined;
     await chat?.logout();
     this.#clear();
+  }
+
+  /** The page is being closed. */
+  leaveNow(): void {
+    this.#calls?.hangUp();
+    this.#chat?.leaveNow();
   }
 
   /** Opens the conversation that the address names, and makes it if it is not there yet. */
@@ -104,6 +136,7 @@ export class Page implements ChatListener {
     reason: RtmStatusCode.ConnectionChangeReason,
   ): void {
     this.connection.show(state, reason);
+    this.#call.connectionChanged(state !== 'CONNECTED');
   }
 
   conversationChanged(conversation: Conversation): void {
@@ -111,7 +144,7 @@ export class Page implements ChatListener {
     const isOpen = conversation === this.#conversation.open;
     this.#sidebar.show(conversation, unread, isOpen);
     if (isOpen) this.#conversation.update();
-    this.#showUnreadInTitle();
+    this.#showTitle();
     if (conversation.is === 'person') this.#rememberPeople();
   }
 
@@ -123,7 +156,7 @@ export class Page implements ChatListener {
       this.#conversation.show(undefined, undefined);
       location.hash = '#/';
     }
-    this.#showUnreadInTitle();
+    this.#showTitle();
     if (conversation.is === 'person') this.#rememberPeople();
   }
 
@@ -131,7 +164,8 @@ export class Page implements ChatListener {
     const shown = this.#shownOf(conversation);
     shown.timeline.add(entry);
     const isSeen = conversation === this.#conversation.open && !document.hidden;
-    if (entry.is === 'message' && !entry.receipt && !isSeen) shown.unread++;
+    const isNews = entry.is === 'message' ? !entry.receipt : entry.isNews === true;
+    if (isNews && !isSeen) shown.unread++;
     this.conversationChanged(conversation);
   }
 
@@ -141,6 +175,32 @@ export class Page implements ChatListener {
 
   noticed(text: string): void {
     this.notices.add(text);
+  }
+
+  // ---------------------------------------------------------------- what a call tells
+
+  callChanged(state: CallState): void {
+    this.#call.show(state);
+    this.#conversation.setCallable(state.is === 'idle');
+    byId('chat').dataset['call'] = state.is;
+    this.#showTitle();
+  }
+
+  callEnded(peer: string, text: string, isNews: boolean): void {
+    const person = this.#chat?.personOf(peer);
+    if (person) this.entryAdded(person, { is: 'note', text, kind: 'call', isNews });
+  }
+
+  callProblem(text: string): void {
+    this.noticed(text);
+  }
+
+  localStream(stream: MediaStream | undefined, devices: Devices): void {
+    this.#call.local(stream, devices);
+  }
+
+  remoteStream(stream: MediaStream | undefined, devices: Devices): void {
+    this.#call.remote(stream, devices);
   }
 
   // ---------------------------------------------------------------- what the user does
@@ -161,8 +221,16 @@ export class Page implements ChatListener {
 
   #end(conversation: Conversation): void {
     const isChannel = conversation.is === 'channel';
-    const done = isChannel ? this.#chat?.leave(conversation) : this.#chat?.removePerson(conversation);
-    done?.catch((error: unknown) => this.noticed(inWords('watch', error)));
+    this.#try(isChannel ? this.#chat?.leave(conversation) : this.#chat?.removePerson(conversation), 'watch');
+  }
+
+  #openPicture(picture: Picture): void {
+    const chat = this.#chat;
+    if (chat) void this.#viewer.open(picture, () => chat.loadPicture(picture), (error) => inWords('download', error));
+  }
+
+  #try(done: Promise<void> | undefined, action: Action): void {
+    done?.catch((error: unknown) => this.noticed(inWords(action, error)));
   }
 
   // ---------------------------------------------------------------- inside
@@ -172,13 +240,10 @@ export class Page implements ChatListener {
     if (known) return known;
     const isChannel = conversation.is === 'channel';
     const label = `Messages with ${isChannel ? '#' : ''}${conversation.name}`;
-    const again = (message: Message) => void this.#chat?.deliver(conversation, message);
-    const timeline = new Timeline(
-      label,
-      this.#chat?.me ?? '',
-      isChannel ? 'authors' : 'messages',
-      again,
-    );
+    const timeline = new Timeline(label, this.#chat?.me ?? '', isChannel ? 'authors' : 'messages', {
+      again: (message) => void this.#chat?.deliver(conversation, message),
+      openPicture: (picture) => this.#openPicture(picture),
+    });
     this.#timelines.append(timeline.element);
     const shown = { timeline, unread: 0 };
     this.#shown.set(conversation, shown);
@@ -189,9 +254,14 @@ export class Page implements ChatListener {
     if (this.#chat) memory.people.write(this.#chat.me, this.#chat.people);
   }
 
-  #showUnreadInTitle(): void {
+  #showTitle(): void {
     let unread = 0;
     for (const shown of this.#shown.values()) unread += shown.unread;
+    const call = this.#calls?.state;
+    if (call?.is === 'ringing') {
+      document.title = `☎ ${call.peer} is calling`;
+      return;
+    }
     const title = this.#chat ? `${this.#chat.me} – Tidings demo` : 'Tidings demo';
     document.title = unread > 0 ? `(${unread}) ${title}` : title;
   }
@@ -202,6 +272,6 @@ export class Page implements ChatListener {
     this.#sidebar.clear();
     this.#conversation.show(undefined, undefined);
     this.notices.clear();
-    this.#showUnreadInTitle();
+    this.#showTitle();
   }
 }

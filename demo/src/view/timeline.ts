@@ -1,13 +1,14 @@
 /** What was said in one conversation. */
-import type { Entry, Message, Receipt } from '../model.js';
+import type { Entry, Message, Picture, Receipt } from '../model.js';
 import { element, spoken } from './dom.js';
+import { pictureButton } from './picture.js';
 
 /** Older ones are taken off the page. */
 const ENTRIES_MAX = 500;
 /** As near to the end as this counts as at the end. Pixels. */
 const NEAR_END_PX = 120;
 
-const RECEIPTS: Readonly<Record<Exclude<Receipt['is'], 'failed'>, string>> = {
+const RECEIPTS: Readonly<Record<Exclude<Receipt['is'], 'failed' | 'uploading'>, string>> = {
   sending: 'sending …',
   sent: 'sent',
   delivered: 'delivered',
@@ -37,7 +38,10 @@ export class Timeline {
     private readonly me: string,
     /** In a conversation of two, everybody knows whose the other messages are. */
     private readonly shows: 'authors' | 'messages',
-    private readonly again: (message: Message) => void,
+    private readonly actions: {
+      readonly again: (message: Message) => void;
+      readonly openPicture: (picture: Picture) => void;
+    },
   ) {
     this.element.setAttribute('role', 'log');
     this.element.setAttribute('aria-label', label);
@@ -67,13 +71,17 @@ export class Timeline {
     const { receipt } = message;
     if (!line || !receipt) return;
     line.dataset['receipt'] = receipt.is;
+    if (receipt.is === 'uploading') {
+      line.textContent = `uploading, ${Math.round(receipt.share * 100)} %`;
+      return;
+    }
     if (receipt.is !== 'failed') {
       line.replaceChildren(RECEIPTS[receipt.is]);
       return;
     }
     const again = element('button', 'link', 'Try again');
     again.type = 'button';
-    again.addEventListener('click', () => this.again(message));
+    again.addEventListener('click', () => this.actions.again(message));
     line.replaceChildren(`failed: ${receipt.why} `, again);
     if (this.#isAtEnd) this.scrollToEnd();
   }
@@ -82,8 +90,10 @@ export class Timeline {
     this.element.scrollTop = this.element.scrollHeight;
   }
 
-  #note({ text, isWarning }: Extract<Entry, { is: 'note' }>): HTMLElement {
-    return element('li', isWarning ? 'note warning' : 'note', text);
+  #note({ text, kind }: Extract<Entry, { is: 'note' }>): HTMLElement {
+    const item = element('li', 'note', text);
+    item.dataset['kind'] = kind;
+    return item;
   }
 
   #message(message: Message): HTMLElement {
@@ -101,7 +111,11 @@ export class Timeline {
       about.append(receipt);
     }
     const item = element('li', isOwn ? 'message own' : 'message');
-    item.append(author, element('p', 'text', message.text), about);
+    const { picture } = message;
+    const content = picture
+      ? pictureButton(picture, this.actions.openPicture)
+      : element('p', 'text', message.text);
+    item.append(author, content, about);
     this.showReceipt(message);
     return item;
   }
