@@ -1,0 +1,46 @@
+/** How logins, logouts and sessions end. */
+import type { GapCause } from '../wire/messages.js';
+import type { Core } from './core.js';
+import { givenUp, notLoggedIn } from './outputs.js';
+import type { CallFailure } from './types.js';
+
+/** The session is over; the calls of it are sorted into those to repeat and those to give up. */
+export function endSession(core: Core, cause: GapCause): void {
+  core.identity.endSession();
+  core.overCause ??= cause;
+  core.out.emit({ is: 'sessionOver' });
+  core.restore.stop();
+  for (const held of core.calls.sessionOver()) {
+    if (held.call.is === 'leave') core.replica.left(held.call.value.channel ?? '');
+    core.out.done(held.id);
+  }
+}
+
+export function endLogin(core: Core, trigger: 'refused' | 'timedOut', failure: CallFailure): void {
+  const login = core.login;
+  core.login = undefined;
+  core.forget();
+  core.move(trigger);
+  if (login) core.out.fail(login.id, failure);
+}
+
+export function finishLogout(core: Core): void {
+  const ids = core.logout?.ids ?? [];
+  const login = core.login;
+  core.logout = undefined;
+  core.login = undefined;
+  const abandoned = core.forget();
+  if (login) {
+    core.out.fail(login.id, givenUp('the login was given up because of a logout'));
+  }
+  core.move('logout');
+  for (const id of abandoned) core.out.fail(id, notLoggedIn('the client has logged out'));
+  for (const id of ids) core.out.done(id);
+}
+
+export function abort(core: Core, trigger: 'banned' | 'remoteLogin' | 'tokenExpired', text: string): void {
+  core.out.log('warn', `the login has ended: ${text}`);
+  const abandoned = core.forget();
+  core.move(trigger);
+  for (const id of abandoned) core.out.fail(id, notLoggedIn('the client is ABORTED'));
+}
