@@ -48,6 +48,15 @@ impl PendingAsk {
         }
     }
 
+    /// Whether silence of a single hub leaves the question open: what hangs on it cannot be taken back.
+    fn needs_every_answer(&self) -> bool {
+        matches!(
+            self,
+            PendingAsk::Attributes(AttributeAsk::Sweep { .. })
+                | PendingAsk::Count(CountAsk::Sweep { .. })
+        )
+    }
+
     /// The answer that counts: the decisive one, or what all of them amount to.
     fn best_of(&self, mut answers: Vec<(HubId, Answer)>) -> Option<(HubId, Answer)> {
         if let Some(at) = answers
@@ -226,6 +235,10 @@ impl Hub {
         (pending, answers): (PendingAsk, Vec<(HubId, Answer)>),
         out: &mut dyn Sink,
     ) {
+        if pending.needs_every_answer() {
+            // The next sweep asks again.
+            return;
+        }
         if !answers.is_empty() && !matches!(pending, PendingAsk::Deliver(_)) {
             return self.settle(pending, answers, out);
         }

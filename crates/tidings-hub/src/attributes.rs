@@ -263,10 +263,10 @@ impl Hub {
                     cseq,
                     notify,
                 },
-                StoreAnswer::Attributes(all),
+                StoreAnswer::AttributesWritten { revision, entries },
             ) => {
                 if let Some(channel) = notify {
-                    self.emit_attributes(channel, all, out);
+                    self.emit_attributes(channel, revision, entries, out);
                 }
                 self.reply_done(session, cseq, out);
             }
@@ -320,6 +320,7 @@ impl Hub {
     fn emit_attributes(
         &mut self,
         channel: ChannelKey,
+        revision: u64,
         all: Vec<AttributeEntry>,
         out: &mut dyn Sink,
     ) {
@@ -328,7 +329,7 @@ impl Hub {
             attributes: all.into_iter().map(to_wire).collect(),
         }));
         let topic = Topic::Channel(channel);
-        let message = Arc::new(Publication::Attributes { frame });
+        let message = Arc::new(Publication::Attributes { revision, frame });
         out.emit(Effect::Bus(BusOp::Publish { topic, message }));
     }
 
@@ -355,6 +356,7 @@ impl Hub {
         answer: Option<Answer>,
         out: &mut dyn Sink,
     ) {
+        let is_definite = answer.is_none();
         let state = match answer {
             Some(Answer::Presence { state, .. }) => state,
             _ => PresenceState::Offline,
@@ -382,8 +384,11 @@ impl Hub {
                 user,
                 touched_before,
             } => {
-                let owner = AttributeOwner::User(user);
-                self.settle_owner(owner, is_here, touched_before, out);
+                // A hub with a session of the user that is gone drops them itself when that ends.
+                if is_here || is_definite {
+                    let owner = AttributeOwner::User(user);
+                    self.settle_owner(owner, is_here, touched_before, out);
+                }
             }
         }
     }
@@ -403,7 +408,9 @@ impl Hub {
         let keeps = keeps.map(|app| app.settings.channel_attributes_keep_ms);
         let shortest_ms = keeps.min().unwrap_or(u64::MAX);
         let shortest_ms = shortest_ms.min(AppSettings::default().channel_attributes_keep_ms);
-        self.list_owners(self.now.unix_ms.saturating_sub(shortest_ms), None, out);
+        // What users of before the last start have left is over long before the wait for channels.
+        let touched_before = self.now.unix_ms.saturating_sub(shortest_ms);
+        self.list_owners(touched_before.max(self.started_ts), None, out);
     }
 
     /// Attributes of this app that nobody has touched since are over, if their owner is not there.
@@ -412,6 +419,12 @@ impl Hub {
         let settings = listed.map(|app| app.settings).unwrap_or_default();
         let keep_ms = settings.channel_attributes_keep_ms;
         self.now.unix_ms.saturating_sub(keep_ms)
+    }
+
+    /// Whether the channel has a member, as far as this hub knows.
+    fn has_members(&self, channel: &ChannelKey) -> bool {
+        let channel = self.channels.get(channel);
+        channel.is_some_and(|channel| channel.members.len() > 0 || !channel.is_ready())
     }
 
     fn list_owners(
@@ -441,6 +454,7 @@ impl Hub {
             match owner {
                 AttributeOwner::User(user) => {
                     let touched_before = self.over_before(&user.app);
+                    let touched_before = touched_before.max(self.started_ts.saturating_sub(1));
                     if self.users.contains_key(&user) {
                         let owner = AttributeOwner::User(user);
                         self.settle_owner(owner, true, touched_before, out);
@@ -455,7 +469,7 @@ impl Hub {
                 }
                 AttributeOwner::Channel(channel) => {
                     let touched_before = self.over_before(&channel.app);
-                    if self.channels.contains_key(&channel) {
+                    if self.has_members(&channel) {
                         let owner = AttributeOwner::Channel(channel);
                         self.settle_owner(owner, true, touched_before, out);
                         continue;
@@ -557,3 +571,6 @@ impl Hub {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -180,6 +180,8 @@ pub enum Publication {
     },
     /// Channel topic: attributes were changed and members are to be told.
     Attributes {
+        /// Of the state that `frame` tells: a hub that has told a greater one drops this publication.
+        revision: u64,
         /// The whole WebSocket frame that every member is sent.
         frame: Bytes,
     },

@@ -4,7 +4,7 @@
 //! publisher included, in the topic's order: so all members see one order, and a member's `MemberJoined` comes
 //! before its first message and its `MemberLeft` after its last (contract DEL-2, DEL-3).
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -33,6 +33,9 @@ use crate::stores::PendingStore;
 /// Publications kept while the members are being fetched; beyond it the hub goes on and repairs later.
 const HELD_MAX: usize = 16_384;
 
+/// A snapshot that has not come within this time is asked for again, by the next change that needs it.
+const RESYNC_AGAIN_MS: u64 = 2_000;
+
 /// A channel in which this hub has members.
 #[derive(Debug)]
 pub(crate) struct Channel {
@@ -50,9 +53,17 @@ pub(crate) struct Channel {
     pub(crate) published: VecDeque<Published>,
     pub(crate) count_told_ms: Option<u64>,
     pub(crate) has_count_timer: bool,
+    /// Of the attributes that members here were last told; 0 = of none.
+    pub(crate) attributes_revision: u64,
+    /// Hubs that have been asked for a snapshot of their members. Bound: the hubs of the node.
+    resyncs: BTreeMap<HubId, Resync>,
 }
 
 impl Channel {
+    pub(crate) fn is_ready(&self) -> bool {
+        matches!(self.sync, Sync::Ready)
+    }
+
     /// A channel that becomes known here; its members have been asked for.
     pub(crate) fn new(key: ChannelKey, hasher: SeededHasher, epoch: u64) -> Self {
         Self {
@@ -69,6 +80,8 @@ impl Channel {
             published: VecDeque::new(),
             count_told_ms: None,
             has_count_timer: false,
+            attributes_revision: 0,
+            resyncs: BTreeMap::new(),
         }
     }
 }
@@ -83,6 +96,15 @@ pub(crate) enum Sync {
         calls: Vec<(SessionKey, u64)>,
     },
     Ready,
+}
+
+/// A snapshot that has been asked for.
+#[derive(Debug, Clone, Copy, Default)]
+struct Resync {
+    /// When it may be asked for again, in monotonic milliseconds.
+    due_ms: u64,
+    /// The greatest change that could not be applied: (epoch, seq).
+    needed: (u64, u64),
 }
 
 /// Something of ours on its way through the topic.
@@ -239,7 +261,14 @@ impl Hub {
                     self.finish_published(key, out);
                 }
             }
-            Publication::Attributes { frame } => self.fan_out(key, frame, None, out),
+            Publication::Attributes { revision, frame } => {
+                // Two writers on two hubs may publish in another order than they have written in: what is told
+                // is the whole state, so the older one has nothing to say any more.
+                if *revision > channel.attributes_revision {
+                    channel.attributes_revision = *revision;
+                    self.fan_out(key, frame, None, out);
+                }
+            }
             Publication::Joined {
                 seq,
                 epoch,
@@ -252,7 +281,7 @@ impl Hub {
                     seq: *seq,
                 };
                 let change = channel.members.apply_joined(stamp, &user.user, *session);
-                self.apply_change(key, from, change, out);
+                self.apply_change(key, stamp, change, out);
                 if is_own {
                     self.finish_published(key, out);
                 }
@@ -269,11 +298,15 @@ impl Hub {
                     seq: *seq,
                 };
                 let change = channel.members.apply_left(stamp, &user.user, *session);
+                let is_last = matches!(change, Ok(Some(_))) && channel.members.len() == 0;
                 if is_own {
                     // Order: the leaver gets its answer, not the news of its own leaving.
                     self.finish_published(key, out);
                 }
-                self.apply_change(key, from, change, out);
+                self.apply_change(key, stamp, change, out);
+                if is_own && is_last {
+                    self.touch_attributes(key, out);
+                }
             }
             Publication::Resync { origin } if *origin == self.config.id => {
                 let snapshot = channel.members.snapshot(key, *origin);
@@ -282,8 +315,20 @@ impl Hub {
                 out.emit(Effect::Bus(BusOp::Publish { topic, message }));
             }
             Publication::Snapshot(snapshot) if !is_own => {
+                let resync = channel.resyncs.remove(&snapshot.origin);
+                // Changes that were published before the snapshot and are not in it have been dropped here.
+                let lacks =
+                    resync.is_some_and(|resync| resync.needed > (snapshot.epoch, snapshot.seq));
                 for change in channel.members.apply_snapshot(snapshot) {
                     self.tell_change(key, change, out);
+                }
+                if lacks {
+                    let stamp = Stamp {
+                        origin: snapshot.origin,
+                        epoch: snapshot.epoch,
+                        seq: snapshot.seq,
+                    };
+                    self.apply_change(key, stamp, Err(Missing), out);
                 }
             }
             _ => {}
@@ -294,7 +339,7 @@ impl Hub {
     fn apply_change(
         &mut self,
         key: &ChannelKey,
-        origin: HubId,
+        stamp: Stamp,
         change: Result<Option<Change>, Missing>,
         out: &mut dyn Sink,
     ) {
@@ -302,6 +347,18 @@ impl Hub {
             Ok(Some(change)) => self.tell_change(key, change, out),
             Ok(None) => {}
             Err(Missing) => {
+                let now_ms = self.now.mono_ms;
+                let Some(channel) = self.channels.get_mut(key) else {
+                    return;
+                };
+                let resync = channel.resyncs.entry(stamp.origin).or_default();
+                resync.needed = resync.needed.max((stamp.epoch, stamp.seq));
+                // One snapshot answers for all changes that come while it is on its way.
+                if resync.due_ms > now_ms {
+                    return;
+                }
+                resync.due_ms = now_ms + RESYNC_AGAIN_MS;
+                let origin = stamp.origin;
                 let topic = Topic::Channel(key.clone());
                 let message = Arc::new(Publication::Resync { origin });
                 out.emit(Effect::Bus(BusOp::Publish { topic, message }));
@@ -432,7 +489,10 @@ impl Hub {
         }
         self.channels.remove(key);
         out.emit(Effect::Bus(BusOp::Unsubscribe(Topic::Channel(key.clone()))));
-        // The channel's attributes outlive it by a while, counted from here.
+    }
+
+    /// The channel's attributes outlive its last member by a while, counted from here (rtm-v1 5.1).
+    fn touch_attributes(&mut self, key: &ChannelKey, out: &mut dyn Sink) {
         let owner = AttributeOwner::Channel(key.clone());
         let op = StoreOp::AttributesTouch {
             owner,
@@ -441,3 +501,6 @@ impl Hub {
         self.store(op, PendingStore::Forgotten, out);
     }
 }
+
+#[cfg(test)]
+mod tests;

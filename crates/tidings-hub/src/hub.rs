@@ -38,6 +38,8 @@ pub struct Hub {
     pub(crate) now: Time,
     /// How long it has stood still, in milliseconds.
     pub(crate) paused_ms: u64,
+    /// When this life of the hub has begun, in Unix milliseconds.
+    pub(crate) started_ts: u64,
     pub(crate) rng: Rng,
     pub(crate) hasher: SeededHasher,
     pub(crate) timers: Timers,
@@ -116,6 +118,7 @@ impl Hub {
         Self {
             now: Time::default(),
             paused_ms: 0,
+            started_ts: 0,
             rng,
             timers: Timers::default(),
             connections: hasher.map(),
@@ -223,6 +226,9 @@ impl Hub {
             mono_ms: mono_ms.max(self.now.mono_ms),
             unix_ms: now.unix_ms.max(self.now.unix_ms),
         };
+        if is_first {
+            self.started_ts = now.unix_ms;
+        }
         if is_first && self.config.id == HubId(0) {
             self.start_sweeps();
         }

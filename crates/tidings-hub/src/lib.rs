@@ -53,6 +53,8 @@ mod outbox;
 mod peers;
 mod presence;
 mod requests;
+#[cfg(test)]
+mod rig;
 mod rings;
 mod rng;
 mod sessions;

@@ -35,12 +35,17 @@ pub(crate) enum Change {
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Missing;
 
+/// The members of a channel.
+///
+/// Cost, with n members in all and s in a snapshot: a change is O(sessions of its user); a snapshot is applied in
+/// O(n + s) and made in O(n); all snapshots together are made in O(n + hubs).
 #[derive(Debug)]
 pub(crate) struct Members {
     /// Each user with its sessions; seldom more than one.
     users: IndexMap<UserId, Vec<(HubId, SessionId)>, SeededHasher>,
     /// How far each hub's changes have been applied: (epoch, seq).
     origins: BTreeMap<HubId, (u64, u64)>,
+    hasher: SeededHasher,
 }
 
 impl Members {
@@ -48,6 +53,7 @@ impl Members {
         Self {
             users: IndexMap::with_hasher(hasher),
             origins: BTreeMap::new(),
+            hasher,
         }
     }
 
@@ -146,16 +152,15 @@ impl Members {
         if have >= (snapshot.epoch, snapshot.seq) {
             return Vec::new();
         }
+        let mut kept = self.hasher.map();
+        for (key, session) in &snapshot.members {
+            work::count();
+            kept.insert((&key.user, *session), ());
+        }
         let stale = self.of(origin);
-        let is_kept = |user: &UserId, session: SessionId| {
-            snapshot
-                .members
-                .iter()
-                .any(|(key, id)| key.user == *user && *id == session)
-        };
         let mut changes: Vec<Change> = stale
             .iter()
-            .filter(|(user, session)| !is_kept(user, *session))
+            .filter(|(user, session)| !kept.contains_key(&(user, *session)))
             .filter_map(|(user, session)| self.remove(origin, user, *session))
             .collect();
         for (key, session) in &snapshot.members {
@@ -169,17 +174,37 @@ impl Members {
         self.users
             .iter()
             .flat_map(|(user, sessions)| sessions.iter().map(move |entry| (user, entry)))
+            .inspect(|_| work::count())
             .filter(|(_, (hub, _))| *hub == origin)
             .map(|(user, (_, session))| (user.clone(), *session))
             .collect()
     }
 
-    /// What is known of every origin that has members. Cost: O(members × origins), once per new interest.
+    /// What is known of every origin: made once per hub that becomes interested.
     pub(crate) fn snapshots(&self, channel: &ChannelKey) -> Vec<MemberSnapshot> {
-        self.origins
-            .keys()
-            .map(|origin| self.snapshot(channel, *origin))
-            .collect()
+        let empty = |(origin, (epoch, seq)): (&HubId, &(u64, u64))| {
+            let snapshot = MemberSnapshot {
+                origin: *origin,
+                epoch: *epoch,
+                seq: *seq,
+                members: Vec::new(),
+            };
+            (*origin, snapshot)
+        };
+        let mut all: BTreeMap<HubId, MemberSnapshot> = self.origins.iter().map(empty).collect();
+        for (user, sessions) in &self.users {
+            for (origin, session) in sessions {
+                work::count();
+                let key = UserKey {
+                    app: channel.app.clone(),
+                    user: user.clone(),
+                };
+                if let Some(snapshot) = all.get_mut(origin) {
+                    snapshot.members.push((key, *session));
+                }
+            }
+        }
+        all.into_values().collect()
     }
 
     pub(crate) fn snapshot(&self, channel: &ChannelKey, origin: HubId) -> MemberSnapshot {
@@ -201,9 +226,55 @@ impl Members {
     }
 }
 
+/// Counts steps of loops over members, for the tests that show how the work grows.
+mod work {
+    #[cfg(test)]
+    thread_local! {
+        static STEPS: std::cell::Cell<u64> = const { std::cell::Cell::new(0) };
+    }
+
+    pub(super) fn count() {
+        #[cfg(test)]
+        STEPS.set(STEPS.get() + 1);
+    }
+
+    #[cfg(test)]
+    pub(super) fn take() -> u64 {
+        STEPS.take()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Steps that making all snapshots of `n` members on four hubs and applying one of them costs.
+    fn steps(n: u64) -> (u64, u64) {
+        let mut all = members();
+        for at in 0..n {
+            let origin = u16::try_from(at % 4).expect("below 4");
+            let name = user(&format!("u{at}"));
+            all.apply_joined(stamp(origin, 1, at / 4 + 1), &name, S1)
+                .expect("in order");
+        }
+        let app = tidings_wire::names::AppId::parse(&"a".repeat(32)).expect("app id");
+        let channel = ChannelKey {
+            app,
+            channel: tidings_wire::names::ChannelName::parse("x").expect("name"),
+        };
+        work::take();
+        let mut snapshots = all.snapshots(&channel);
+        let made = work::take();
+        snapshots[0].seq += 1;
+        all.apply_snapshot(&snapshots[0]);
+        (made, work::take())
+    }
+
+    #[test]
+    fn the_work_of_snapshots_grows_with_the_members_and_no_faster() {
+        assert_eq!(steps(1_000), (1_000, 1_000 + 250));
+        assert_eq!(steps(16_000), (16_000, 16_000 + 4_000));
+    }
 
     fn user(name: &str) -> UserId {
         UserId::parse(name).expect("name")

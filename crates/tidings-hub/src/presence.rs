@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use indexmap::IndexSet;
 use tidings_wire::codes::Outcome;
 use tidings_wire::frame::encode_server;
 use tidings_wire::limits::{PRESENCE_QUERY_USERS_MAX, PRESENCE_SUBSCRIPTIONS_MAX};
@@ -17,6 +18,7 @@ use crate::ids::{HubId, UserKey};
 use crate::inbox::Asker;
 use crate::io::{Effect, Sink};
 use crate::limiter;
+use crate::maps::SeededHasher;
 use crate::outbox::Source;
 use crate::sessions::{SessionKey, error};
 
@@ -28,13 +30,16 @@ const NEVER: LoginStamp = LoginStamp {
 };
 
 /// A user whom sessions of this hub watch.
+///
+/// Cost: a session begins and ends to watch in O(1), whoever else watches; a change of the user's state costs
+/// O(watchers), with one encoding for all of them.
 #[derive(Debug)]
 pub(crate) struct Watch {
     state: PresenceState,
     /// The login that `state` belongs to.
     stamp: LoginStamp,
     /// Sessions that have had their first report.
-    watchers: Vec<SessionKey>,
+    watchers: IndexSet<SessionKey, SeededHasher>,
     /// Subscriptions that wait for their first report.
     waiting: usize,
 }
@@ -43,10 +48,14 @@ pub(crate) struct Watch {
 #[derive(Debug)]
 pub(crate) struct PresenceAsk {
     gather: u64,
+    /// The user's place in the call.
+    at: usize,
     user: UserKey,
 }
 
 /// A presence call that waits for other hubs.
+///
+/// Cost: O(users of the call) in all, O(1) per answer.
 #[derive(Debug)]
 pub(crate) struct PresenceGather {
     session: SessionKey,
@@ -92,7 +101,7 @@ impl Hub {
         };
         let new: Vec<UserKey> = users
             .iter()
-            .filter(|user| !session.watched.contains(user))
+            .filter(|user| !session.watched.contains(*user))
             .cloned()
             .collect();
         let total = session.watched.len() + new.len();
@@ -111,7 +120,7 @@ impl Hub {
             let watch = self.watches.entry(user.clone()).or_insert_with(|| Watch {
                 state: PresenceState::Offline,
                 stamp: NEVER,
-                watchers: Vec::new(),
+                watchers: IndexSet::with_hasher(self.hasher),
                 waiting: 0,
             });
             watch.waiting += 1;
@@ -218,14 +227,14 @@ impl Hub {
         let gather = self.gathers;
         let mut known = Vec::with_capacity(users.len());
         let mut unknown = Vec::new();
-        for user in users {
+        for (at, user) in users.into_iter().enumerate() {
             match self.presence_here(&user) {
                 Some((state, stamp)) => {
                     self.note_presence(&user, state, stamp);
                     known.push((user, state));
                 }
                 None => {
-                    unknown.push(user.clone());
+                    unknown.push((at, user.clone()));
                     known.push((user, PresenceState::Offline));
                 }
             }
@@ -242,9 +251,10 @@ impl Hub {
             return self.finish_gather(pending, out);
         }
         self.presence_gathers.insert(gather, pending);
-        for user in unknown {
+        for (at, user) in unknown {
             let ask = PendingAsk::Presence(PresenceAsk {
                 gather,
+                at,
                 user: user.clone(),
             });
             self.ask(Topic::User(user), Question::Presence, ask, out);
@@ -277,9 +287,7 @@ impl Hub {
         let Some(gather) = self.presence_gathers.get_mut(&ask.gather) else {
             return;
         };
-        if let Some(entry) = gather.users.iter_mut().find(|(user, _)| *user == ask.user) {
-            entry.1 = state;
-        }
+        gather.users[ask.at].1 = state;
         gather.missing -= 1;
         if gather.missing == 0
             && let Some(gather) = self.presence_gathers.remove(&ask.gather)
@@ -338,9 +346,7 @@ impl Hub {
                     user_id: user.user.to_string(),
                     state: watch.state.into(),
                 });
-                if !watch.watchers.contains(&key) {
-                    watch.watchers.push(key);
-                }
+                watch.watchers.insert(key);
             }
             self.drop_watch_if_unused(user, out);
         }
@@ -406,31 +412,42 @@ impl Hub {
         if !self.note_presence(user, state, stamp) {
             return;
         }
-        let watchers = self.watches.get(user).map(|watch| watch.watchers.clone());
-        for key in watchers.unwrap_or_default() {
-            let report = Presence {
-                user_id: user.user.to_string(),
-                state: state.into(),
-            };
-            self.push_presence(key, vec![report], out);
+        let Hub {
+            watches, sessions, ..
+        } = self;
+        let Some(watch) = watches.get(user) else {
+            return;
+        };
+        let report = Presence {
+            user_id: user.user.to_string(),
+            state: state.into(),
+        };
+        let frame = encode_server(Kind::PresenceChanged(PresenceChanged {
+            users: vec![report],
+        }));
+        for key in &watch.watchers {
+            if let Some(session) = sessions.get_mut(*key) {
+                Self::push(session, frame.clone(), Source::Call, out);
+            }
         }
     }
 
     pub(crate) fn end_watches(&mut self, key: SessionKey, out: &mut dyn Sink) {
-        let Some(session) = self.sessions.get(key) else {
+        let Some(session) = self.sessions.get_mut(key) else {
             return;
         };
-        for user in session.watched.clone() {
+        let none = IndexSet::with_hasher(self.hasher);
+        for user in std::mem::replace(&mut session.watched, none) {
             self.end_watch(key, &user, out);
         }
     }
 
     fn end_watch(&mut self, key: SessionKey, user: &UserKey, out: &mut dyn Sink) {
         if let Some(session) = self.sessions.get_mut(key) {
-            session.watched.retain(|watched| watched != user);
+            session.watched.swap_remove(user);
         }
         if let Some(watch) = self.watches.get_mut(user) {
-            watch.watchers.retain(|watcher| *watcher != key);
+            watch.watchers.swap_remove(&key);
         }
         self.drop_watch_if_unused(user, out);
     }

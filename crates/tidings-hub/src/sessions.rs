@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 
 use bytes::Bytes;
+use indexmap::IndexSet;
 use tidings_wire::codes::{CloseCode, Outcome};
 use tidings_wire::frame::encode_server;
 use tidings_wire::limits::{
@@ -20,6 +21,7 @@ use crate::invitations::Invitation;
 use crate::io::{Effect, Sink};
 use crate::limiter::Limiter;
 use crate::login::Connection;
+use crate::maps::SeededHasher;
 use crate::memberships::Visibility;
 use crate::outbox::{Outbox, Source};
 use crate::rings::Ringing;
@@ -78,7 +80,7 @@ pub(crate) struct Session {
     pub(crate) delivery_check_ms: Option<u64>,
     pub(crate) inbox: InboxState,
     /// Users whose presence the session watches. Bound: `PRESENCE_SUBSCRIPTIONS_MAX`.
-    pub(crate) watched: Vec<UserKey>,
+    pub(crate) watched: IndexSet<UserKey, SeededHasher>,
     /// It has written user attributes, which end with it.
     pub(crate) has_attributes: bool,
     /// Sessions that it has replaced.

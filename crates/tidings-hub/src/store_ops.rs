@@ -211,7 +211,7 @@ pub enum StoreOp {
         /// The message.
         id: MessageId,
     },
-    /// Changes attributes in one atomic step. Answer: `Attributes` (all after the change), or `Overflow`.
+    /// Changes attributes in one atomic step. Answer: `AttributesWritten`, or `Overflow`.
     AttributesWrite {
         /// Whose.
         owner: AttributeOwner,
@@ -327,6 +327,14 @@ pub enum StoreAnswer {
     },
     /// All attributes of the owner, sorted by key.
     Attributes(Vec<AttributeEntry>),
+    /// The attributes have been changed.
+    AttributesWritten {
+        /// Rises with every change of the owner that the store carries out in one life, over deletions too: of
+        /// two answers, the one with the greater revision is the later state, whoever gets it first.
+        revision: u64,
+        /// All of them after the change, sorted by key.
+        entries: Vec<AttributeEntry>,
+    },
     /// The result would have broken the bounds; nothing was changed.
     Overflow {
         /// Entries that there would have been.

@@ -61,7 +61,11 @@ pub(crate) fn write<B: Backend>(
         group.put(key, sealed);
         put_touched(group, owner, touched_ts);
     }
-    Ok(StoreAnswer::Attributes(result))
+    Ok(StoreAnswer::AttributesWritten {
+        // Given by the store, which numbers the writes of all owners.
+        revision: 0,
+        entries: result,
+    })
 }
 
 /// Reads all entries of an owner.

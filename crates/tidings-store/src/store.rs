@@ -15,6 +15,9 @@ pub(crate) struct Store<B> {
     pub(crate) backend: B,
     cache: RefCell<RecordCache>,
     health: Health,
+    /// Of the last write of attributes. Begins at the wall clock, so that it also rises over restarts while the
+    /// clock does.
+    revision: u64,
 }
 
 impl<B: Backend> Store<B> {
@@ -23,6 +26,7 @@ impl<B: Backend> Store<B> {
             backend,
             cache: RefCell::default(),
             health: Health::default(),
+            revision: 0,
         }
     }
 
@@ -73,12 +77,20 @@ impl<B: Backend> Store<B> {
     ) -> crate::kv::Writes {
         let mut group = Group::new(&self.backend, &self.cache);
         for op in ops {
-            let answer = match refusal(op, &self.health.access) {
+            let mut answer = match refusal(op, &self.health.access) {
                 Some(reason) => StoreAnswer::Failed { reason },
                 None => carry_out(&mut group, op).unwrap_or_else(|error| StoreAnswer::Failed {
                     reason: error.to_string(),
                 }),
             };
+            if let (
+                StoreOp::AttributesWrite { now_ts, .. },
+                StoreAnswer::AttributesWritten { revision, .. },
+            ) = (op, &mut answer)
+            {
+                self.revision = (self.revision + 1).max(*now_ts);
+                *revision = self.revision;
+            }
             match answer {
                 StoreAnswer::Failed { .. } => group.take_back(),
                 _ => group.accept(),

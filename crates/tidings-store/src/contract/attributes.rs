@@ -116,6 +116,39 @@ pub fn attributes_are_cleared(store: &mut dyn Subject) {
     );
 }
 
+/// Of two writes the later has the greater revision, whatever was deleted between them and whatever the clocks
+/// of the hubs say.
+pub fn revisions_of_attributes_rise_over_deletions(store: &mut dyn Subject) {
+    let (room, other) = (of_channel("room"), of_channel("other"));
+    let mut last = 0;
+    for (owner, how, now_ts) in [
+        (&room, Set, 1_000),
+        (&room, Clear, 1_000),
+        (&room, Set, 999),
+        (&other, Set, 5),
+        (&room, Delete, 1_001),
+        (&room, Merge, 10),
+    ] {
+        let write = write_op(
+            owner,
+            how,
+            &[entry("a", "1", "ann")],
+            super::WIDE_ATTRIBUTES,
+            now_ts,
+        );
+        match store.single(write) {
+            StoreAnswer::AttributesWritten { revision, .. } => {
+                assert!(
+                    revision > last,
+                    "{how:?} at {now_ts}: {revision} after {last}"
+                );
+                last = revision;
+            }
+            other => panic!("a write was answered {other:?}"),
+        }
+    }
+}
+
 /// No key stands twice in a result.
 pub fn of_two_entries_with_one_key_the_later_counts(store: &mut dyn Subject) {
     let alice = of_user("alice");
@@ -141,7 +174,7 @@ pub fn bounds_of_attributes_are_those_of_the_result(store: &mut dyn Subject) {
         entries_max: 2,
         bytes_max: 8,
     };
-    let ok = store.single(write_op(
+    let ok = store.written(write_op(
         &room,
         Set,
         &[entry("a", "123", "x"), entry("b", "123", "x")],
@@ -154,7 +187,7 @@ pub fn bounds_of_attributes_are_those_of_the_result(store: &mut dyn Subject) {
         StoreAnswer::Attributes(before.clone()),
         "exactly the bounds are allowed"
     );
-    let answer = store.single(write_op(&room, Merge, &[entry("c", "", "y")], limits, 2));
+    let answer = store.written(write_op(&room, Merge, &[entry("c", "", "y")], limits, 2));
     assert_eq!(
         answer,
         StoreAnswer::Overflow {
@@ -162,7 +195,7 @@ pub fn bounds_of_attributes_are_those_of_the_result(store: &mut dyn Subject) {
             bytes: 9
         }
     );
-    let answer = store.single(write_op(
+    let answer = store.written(write_op(
         &room,
         Merge,
         &[entry("b", "1234", "y")],
@@ -176,7 +209,7 @@ pub fn bounds_of_attributes_are_those_of_the_result(store: &mut dyn Subject) {
             bytes: 9
         }
     );
-    let answer = store.single(write_op(
+    let answer = store.written(write_op(
         &room,
         Set,
         &[entry("c", "12345678", "y")],
@@ -196,7 +229,7 @@ pub fn bounds_of_attributes_are_those_of_the_result(store: &mut dyn Subject) {
         (vec![room.clone()], false),
         "a refused write is no touch"
     );
-    let answer = store.single(write_op(&room, Merge, &[entry("b", "1", "y")], limits, 5));
+    let answer = store.written(write_op(&room, Merge, &[entry("b", "1", "y")], limits, 5));
     let after = vec![stamped("a", "123", "x", 1), stamped("b", "1", "y", 5)];
     assert_eq!(
         answer,
@@ -222,10 +255,10 @@ pub fn deletions_of_attributes_are_never_refused(store: &mut dyn Subject) {
         entries_max: 1,
         bytes_max: 2,
     };
-    let answer = store.single(write_op(&room, Delete, &[entry("a", "", "x")], narrow, 2));
+    let answer = store.written(write_op(&room, Delete, &[entry("a", "", "x")], narrow, 2));
     let left = vec![stamped("b", "1", "x", 1), stamped("c", "1", "x", 1)];
     assert_eq!(answer, StoreAnswer::Attributes(left));
-    let answer = store.single(write_op(&room, Clear, &[], narrow, 3));
+    let answer = store.written(write_op(&room, Clear, &[], narrow, 3));
     assert_eq!(answer, StoreAnswer::Attributes(vec![]));
 }
 
