@@ -19,7 +19,6 @@ use crate::Hub;
 use crate::bus_ops::{BusOp, MemberSnapshot, Publication, Topic};
 use crate::history::history_message;
 use crate::ids::{ChannelKey, HubId, SessionId};
-use crate::inbox::Asker;
 use crate::io::{Effect, Sink};
 use crate::limiter;
 use crate::maps::SeededHasher;
@@ -49,6 +48,8 @@ pub(crate) struct Channel {
     pub(crate) epoch: u64,
     pub(crate) seq: u64,
     pub(crate) sync: Sync,
+    /// This hub's first change has come back: what follows is of this interest in the channel, not of an earlier one.
+    is_current: bool,
     /// What this hub has published and not yet seen in the topic's order. Bound: open requests and memberships.
     pub(crate) published: VecDeque<Published>,
     pub(crate) count_told_ms: Option<u64>,
@@ -64,6 +65,33 @@ impl Channel {
         matches!(self.sync, Sync::Ready)
     }
 
+    /// While the members of before are being fetched: the members of this hub, which it knows by itself.
+    pub(crate) fn held_own(&self, own: HubId, hasher: SeededHasher) -> Option<Members> {
+        let Sync::Waiting { held, .. } = &self.sync else {
+            return None;
+        };
+        let mut members = Members::new(hasher);
+        for (_, message) in held.iter().filter(|(from, _)| *from == own) {
+            // Own changes come back in order and without gaps, so that each is the next.
+            let _ = match &**message {
+                Publication::Joined {
+                    seq,
+                    epoch,
+                    user,
+                    session,
+                } => members.apply_joined(stamp(own, *epoch, *seq), &user.user, *session),
+                Publication::Left {
+                    seq,
+                    epoch,
+                    user,
+                    session,
+                } => members.apply_left(stamp(own, *epoch, *seq), &user.user, *session),
+                _ => Ok(None),
+            };
+        }
+        Some(members)
+    }
+
     /// A channel that becomes known here; its members have been asked for.
     pub(crate) fn new(key: ChannelKey, hasher: SeededHasher, epoch: u64) -> Self {
         Self {
@@ -74,9 +102,9 @@ impl Channel {
             seq: 0,
             sync: Sync::Waiting {
                 held: Vec::new(),
-                askers: Vec::new(),
                 calls: Vec::new(),
             },
+            is_current: false,
             published: VecDeque::new(),
             count_told_ms: None,
             has_count_timer: false,
@@ -86,13 +114,16 @@ impl Channel {
     }
 }
 
+fn stamp(origin: HubId, epoch: u64, seq: u64) -> Stamp {
+    Stamp { origin, epoch, seq }
+}
+
 /// Whether the members of before this hub's interest are known.
 #[derive(Debug)]
 pub(crate) enum Sync {
     /// They have been asked for; what comes meanwhile waits. Bound: `HELD_MAX`.
     Waiting {
         held: Vec<(HubId, Arc<Publication>)>,
-        askers: Vec<Asker>,
         calls: Vec<(SessionKey, u64)>,
     },
     Ready,
@@ -115,6 +146,8 @@ pub(crate) struct Published {
     pub(crate) what: Own,
     /// Kept in the history when the message has its place.
     pub(crate) history: Option<Box<HistoryMessage>>,
+    /// Calls for the member list that came while this, a join, was on its way. Bound: open requests.
+    pub(crate) member_lists: Vec<u64>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -131,6 +164,13 @@ pub(crate) enum Own {
     End,
     /// A message.
     Message { cseq: u64 },
+}
+
+impl Own {
+    /// Whether others see the user come by it.
+    pub(crate) fn shows(self) -> bool {
+        matches!(self, Own::Join { .. } | Own::Show)
+    }
 }
 
 impl Hub {
@@ -173,6 +213,7 @@ impl Hub {
             id: session.id,
             what: Own::Message { cseq },
             history,
+            member_lists: Vec::new(),
         });
         let message = Publication::Message {
             sender: session.id,
@@ -198,6 +239,15 @@ impl Hub {
         let Some(channel) = self.channels.get_mut(key) else {
             return;
         };
+        if !channel.is_current {
+            // Ours is the first word of this interest; what comes before it is of the one before.
+            let is_first =
+                matches!(*message, Publication::Joined { epoch, .. } if epoch == channel.epoch);
+            if from != self.config.id || !is_first {
+                return;
+            }
+            channel.is_current = true;
+        }
         if let Sync::Waiting { held, .. } = &mut channel.sync {
             held.push((from, message));
             if held.len() > HELD_MAX {
@@ -218,11 +268,7 @@ impl Hub {
         let Some(channel) = self.channels.get_mut(key) else {
             return;
         };
-        let Sync::Waiting {
-            held,
-            askers,
-            calls,
-        } = std::mem::replace(&mut channel.sync, Sync::Ready)
+        let Sync::Waiting { held, calls } = std::mem::replace(&mut channel.sync, Sync::Ready)
         else {
             return;
         };
@@ -234,9 +280,6 @@ impl Hub {
         }
         for (from, message) in held {
             self.apply_publication(key, from, &message, out);
-        }
-        for asker in askers {
-            self.answer_members(key, asker, out);
         }
         for (session, cseq) in calls {
             self.answer_member_list(key, session, cseq, out);
@@ -275,11 +318,7 @@ impl Hub {
                 user,
                 session,
             } => {
-                let stamp = Stamp {
-                    origin: from,
-                    epoch: *epoch,
-                    seq: *seq,
-                };
+                let stamp = stamp(from, *epoch, *seq);
                 let change = channel.members.apply_joined(stamp, &user.user, *session);
                 self.apply_change(key, stamp, change, out);
                 if is_own {
@@ -292,11 +331,7 @@ impl Hub {
                 user,
                 session,
             } => {
-                let stamp = Stamp {
-                    origin: from,
-                    epoch: *epoch,
-                    seq: *seq,
-                };
+                let stamp = stamp(from, *epoch, *seq);
                 let change = channel.members.apply_left(stamp, &user.user, *session);
                 let is_last = matches!(change, Ok(Some(_))) && channel.members.len() == 0;
                 if is_own {
@@ -323,11 +358,7 @@ impl Hub {
                     self.tell_change(key, change, out);
                 }
                 if lacks {
-                    let stamp = Stamp {
-                        origin: snapshot.origin,
-                        epoch: snapshot.epoch,
-                        seq: snapshot.seq,
-                    };
+                    let stamp = stamp(snapshot.origin, snapshot.epoch, snapshot.seq);
                     self.apply_change(key, stamp, Err(Missing), out);
                 }
             }
@@ -396,6 +427,9 @@ impl Hub {
             },
             Own::Leave { cseq } => self.reply_done(session, cseq, out),
             Own::Show | Own::Hide | Own::End => {}
+        }
+        for cseq in published.member_lists {
+            self.answer_member_list(key, session, cseq, out);
         }
     }
 

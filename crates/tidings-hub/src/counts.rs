@@ -104,8 +104,15 @@ impl Hub {
         out: &mut dyn Sink,
     ) {
         let Some(channel) = self.channels.get_mut(key) else {
-            return;
+            let text = format!("channel {} is not joined any more", key.channel);
+            return self.reply_error(session, cseq, error(Outcome::NotInChannel, text), out);
         };
+        // The caller is in the list when its own join has its place.
+        let mut own = channel.published.iter_mut().rev();
+        if let Some(join) = own.find(|own| own.session == session && own.what.shows()) {
+            join.member_lists.push(cseq);
+            return;
+        }
         if let Sync::Waiting { calls, .. } = &mut channel.sync {
             calls.push((session, cseq));
             return;
@@ -215,15 +222,15 @@ impl Hub {
     }
 
     pub(crate) fn answer_members(&mut self, key: &ChannelKey, asker: Asker, out: &mut dyn Sink) {
-        let Some(channel) = self.channels.get_mut(key) else {
-            return self.answer(asker, Answer::Members(Vec::new()), out);
+        let own = self.config.id;
+        let known = match self.channels.get(key) {
+            None => Vec::new(),
+            // Not left to wait: two hubs that become interested together would wait for each other.
+            Some(channel) => match channel.held_own(own, self.hasher) {
+                Some(members) => vec![members.snapshot(key, own)],
+                None => channel.members.snapshots(key),
+            },
         };
-        if let Sync::Waiting { askers, .. } = &mut channel.sync {
-            // No circle: within a node the first subscriber of a topic waits for nobody.
-            askers.push(asker);
-            return;
-        }
-        let known = channel.members.snapshots(key);
         self.answer(asker, Answer::Members(known), out);
     }
 

@@ -55,26 +55,27 @@ impl Hub {
             return self.reply_error(key, cseq, refusal, out);
         }
         session.channels.push(channel.channel.clone());
-        self.become_interested(&channel, out);
+        let is_new = self.become_interested(&channel, out);
         self.publish_membership(&channel, key, Own::Join { cseq }, out);
+        if is_new {
+            // Order: asked after the change was published. What comes before that change is then in the answers,
+            // or is left over from an earlier interest of ours; so none of it counts.
+            let pending = PendingAsk::Members(channel.clone());
+            self.ask(Topic::Channel(channel), Question::Members, pending, out);
+        }
     }
 
-    /// Makes the channel known here: subscribes first, then asks the other hubs for its members.
-    fn become_interested(&mut self, key: &ChannelKey, out: &mut dyn Sink) {
+    /// Makes the channel known here and subscribes to it; returns whether that was news.
+    fn become_interested(&mut self, key: &ChannelKey, out: &mut dyn Sink) -> bool {
         if self.channels.contains_key(key) {
-            return;
+            return false;
         }
         self.epochs += 1;
         let channel = Channel::new(key.clone(), self.hasher, self.epochs);
         self.channels.insert(key.clone(), channel);
         let topic = Topic::Channel(key.clone());
-        out.emit(Effect::Bus(BusOp::Subscribe(topic.clone())));
-        self.ask(
-            topic,
-            Question::Members,
-            PendingAsk::Members(key.clone()),
-            out,
-        );
+        out.emit(Effect::Bus(BusOp::Subscribe(topic)));
+        true
     }
 
     /// Publishes a change of one of our members and remembers it until it comes back in the topic's order.
@@ -114,6 +115,7 @@ impl Hub {
             id,
             what,
             history: None,
+            member_lists: Vec::new(),
         });
         let topic = Topic::Channel(key.clone());
         out.emit(Effect::Bus(BusOp::Publish {

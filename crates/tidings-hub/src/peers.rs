@@ -247,13 +247,56 @@ impl Hub {
     }
 
     fn tell_inbox_grew(&mut self, user: &UserKey, out: &mut dyn Sink) {
-        if self.users.contains_key(user) {
-            return self.handle_inbox_grew(user, out);
+        let entry = self.users.get(user);
+        let is_settled = entry.is_some_and(|entry| entry.claim.is_none());
+        // Order: at once, before a later message of this sender is handed to the session.
+        self.handle_inbox_grew(user, out);
+        // A login that is on its way here says nothing of where the user's session is.
+        if is_settled {
+            return;
         }
         let topic = Topic::User(user.clone());
         out.emit(Effect::Bus(BusOp::Publish {
             topic,
             message: Arc::new(Publication::InboxGrew),
         }));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tidings_wire::proto::{Message, message, request};
+
+    use super::*;
+    use crate::io::Input;
+    use crate::rig::Rig;
+    use crate::store_ops::StoreOp;
+
+    #[test]
+    fn a_login_on_its_way_does_not_keep_stored_messages_from_the_session_elsewhere() {
+        let mut rig = Rig::with_users(&["alice"]);
+        let call = Call {
+            peer_id: "bob".into(),
+            message: Some(Message {
+                body: Some(message::Body::Text("hi".into())),
+            }),
+            offline: true,
+            history: false,
+        };
+        rig.request(0, request::Call::SendToPeer(call));
+        rig.nobody();
+        // While the message is being stored, two clients of bob's log in: one here, one at another hub.
+        rig.begin_login("bob");
+        let append = rig
+            .store
+            .iter()
+            .find(|(_, op)| matches!(op, StoreOp::InboxAppend { .. }));
+        let ticket = append.expect("the message is stored").0;
+        let answer = StoreAnswer::InboxAppended { inbox: 1 };
+        rig.give(Input::Store { ticket, answer });
+        let is_told = rig.bus.iter().any(|op| {
+            matches!(op, BusOp::Publish { message, .. } if **message == Publication::InboxGrew)
+        });
+        assert!(is_told, "bob's session may be elsewhere");
     }
 }

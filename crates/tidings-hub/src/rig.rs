@@ -75,15 +75,7 @@ impl Rig {
 
     /// Logs a client in on the next connection; nobody else has the user, and its inbox is empty.
     pub(crate) fn login(&mut self, name: &str) {
-        let connection = ConnectionId(self.cseqs.len() as u64);
-        self.cseqs.push(0);
-        self.give(Input::Opened { connection });
-        let login = client_message::Kind::Login(Login {
-            app_id: app().to_string(),
-            user_id: name.into(),
-            ..Login::default()
-        });
-        self.frame(connection.0, login);
+        self.begin_login(name);
         self.nobody();
         for (ticket, op) in std::mem::take(&mut self.store) {
             if let StoreOp::InboxRead { .. } = op {
@@ -97,6 +89,19 @@ impl Rig {
         }
         self.bus.clear();
         self.sent.clear();
+    }
+
+    /// A client asks to log in on the next connection; the other hubs have not been heard yet.
+    pub(crate) fn begin_login(&mut self, name: &str) {
+        let connection = ConnectionId(self.cseqs.len() as u64);
+        self.cseqs.push(0);
+        self.give(Input::Opened { connection });
+        let login = client_message::Kind::Login(Login {
+            app_id: app().to_string(),
+            user_id: name.into(),
+            ..Login::default()
+        });
+        self.frame(connection.0, login);
     }
 
     /// Gives one input.

@@ -1,7 +1,11 @@
 //! Channels of one hub, with other hubs played by the test.
 
+use tidings_wire::codes::Outcome;
+use tidings_wire::proto::{GetMembers, Join, Leave, reply, request};
 
 use super::*;
+use crate::bus_ops::{Answer, AskId, BusInput, Question};
+use crate::io::Input;
 use crate::rig::{Rig, channel, user};
 
 fn joined(name: &str, epoch: u64, seq: u64) -> Publication {
@@ -58,4 +62,106 @@ fn one_snapshot_is_asked_for_however_many_changes_need_it() {
     assert_eq!(members(&rig), 1_001);
     rig.publish_from(1, "room", joined("last", 1, 1_001));
     assert_eq!(members(&rig), 1_002);
+}
+
+fn join() -> request::Call {
+    let channel = "room".into();
+    request::Call::Join(Join { channel })
+}
+
+fn leave() -> request::Call {
+    let channel = "room".into();
+    request::Call::Leave(Leave { channel })
+}
+
+fn get_members() -> request::Call {
+    let channel = "room".into();
+    request::Call::GetMembers(GetMembers { channel })
+}
+
+#[test]
+fn what_was_under_way_from_an_earlier_interest_makes_no_ghost() {
+    let mut rig = Rig::with_users(&["alice"]);
+    rig.join(0, "room");
+    rig.request(0, leave());
+    rig.echo();
+    assert!(rig.hub.channels.is_empty());
+    rig.request(0, join());
+    // Hub 1 has had a member meanwhile, which has left while nobody here listened: only its coming was still
+    // on its way.
+    rig.publish_from(1, "room", joined("ghost", 1, 1));
+    rig.nobody();
+    rig.publish_from(1, "room", joined("ghost", 1, 1));
+    rig.echo();
+    assert_eq!(members(&rig), 1);
+    rig.publish_from(1, "room", joined("bob", 2, 1));
+    assert_eq!(members(&rig), 2);
+}
+
+#[test]
+fn a_member_list_that_is_asked_for_behind_a_join_has_its_caller_in_it() {
+    let mut rig = Rig::with_users(&["alice", "bob"]);
+    rig.join(0, "room");
+    // The channel is known here already: bob's join is on its way when he asks.
+    rig.request(1, join());
+    let list = rig.request(1, get_members());
+    assert_eq!(rig.reply_to(1, list), None);
+    rig.echo();
+    match rig.reply_to(1, list) {
+        Some(reply::Result::Users(users)) => assert_eq!(users.user_ids, ["alice", "bob"]),
+        other => panic!("not a list of members: {other:?}"),
+    }
+}
+
+#[test]
+fn a_member_list_between_a_join_and_a_leave_is_answered() {
+    let mut rig = Rig::with_users(&["alice"]);
+    let joined = rig.request(0, join());
+    let list = rig.request(0, get_members());
+    let left = rig.request(0, leave());
+    rig.echo();
+    rig.nobody();
+    let sent = rig.take_sent(0);
+    let replies = sent.iter().filter_map(|kind| match kind {
+        Kind::Reply(reply) => Some(reply.cseq),
+        _ => None,
+    });
+    assert_eq!(replies.collect::<Vec<_>>(), [joined, list, left]);
+    // After the leave there is nothing to be listed.
+    let late = rig.request(0, get_members());
+    match rig.reply_to(0, late) {
+        Some(reply::Result::Error(error)) => {
+            assert_eq!(error.outcome, Outcome::NotInChannel as u32);
+        }
+        other => panic!("not an error: {other:?}"),
+    }
+}
+
+#[test]
+fn hubs_that_become_interested_together_do_not_wait_for_each_other() {
+    let mut rig = Rig::with_users(&["alice"]);
+    rig.request(0, join());
+    let asked = rig.has_asked(|_, question| *question == Question::Members);
+    assert!(asked, "its own question is open");
+    rig.echo();
+    let ask = AskId {
+        number: 5,
+        asked: 1,
+    };
+    rig.give(Input::Bus(BusInput::Asked {
+        topic: Topic::Channel(channel("room")),
+        from: HubId(1),
+        ask,
+        question: Arc::new(Question::Members),
+    }));
+    let known = rig.bus.iter().find_map(|op| match op {
+        BusOp::Answer {
+            answer: Answer::Members(known),
+            ..
+        } => Some(known),
+        _ => None,
+    });
+    let known = known.expect("an answer at once");
+    assert_eq!(known.len(), 1);
+    assert_eq!(known[0].members.len(), 1, "alice is told of");
 }
