@@ -304,13 +304,13 @@ impl Hub {
                     self.finish_published(key, out);
                 }
             }
-            Publication::Attributes { revision, frame } => {
-                // Two writers on two hubs may publish in another order than they have written in: what is told
-                // is the whole state, so the older one has nothing to say any more.
-                if *revision > channel.attributes_revision {
-                    channel.attributes_revision = *revision;
-                    self.fan_out(key, frame, None, out);
-                }
+            // Two writers on two hubs may publish in another order than they have written in: what is told is the
+            // whole state, so the older one has nothing to say any more.
+            Publication::Attributes { revision, frame }
+                if *revision > channel.attributes_revision =>
+            {
+                channel.attributes_revision = *revision;
+                self.fan_out(key, frame, None, out);
             }
             Publication::Joined {
                 seq,

@@ -82,7 +82,7 @@ fn silence_of_the_hubs_deletes_no_attributes() {
         Answer::Presence {
             state: PresenceState::Offline,
             stamp: LoginStamp {
-                unix_ms: 0,
+                mono_ms: 0,
                 hub: HubId(1),
                 count: 0,
             },
