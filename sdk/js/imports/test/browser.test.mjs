@@ -62,6 +62,7 @@ for (const [bundler, bundle] of Object.entries(BUNDLERS)) {
   test(`namespace import, bundled by ${bundler}`, async () => stage.visit(await bundle('bundler-namespace'), converses));
 }
 
+// proves: rtm-1.1-umd
 test('script tag: the global AgoraRTM', async () => {
   await stage.visit([project('script'), join(INSTALLED, 'dist'), project('shared')], converses);
 });

@@ -15,10 +15,12 @@ after(() => server?.stop());
 /** A program's conversation with the real server; it ends by itself. */
 const run = async (file) => JSON.parse(await node([file], { ENDPOINT: server.origin }));
 
+// proves: rtm-1.1-umd, rtm-1.1-node
 test('CommonJS require', async () => {
   assert.deepEqual(await run(join(project('commonjs'), 'main.cjs')), EXPECTED);
 });
 
+// proves: rtm-1.1-types-esm
 test('TypeScript, strict, moduleResolution bundler', async () => {
   assert.equal(await compile('typescript-bundler'), '');
   const outfile = join(output('typescript-bundler'), 'main.mjs');
@@ -28,6 +30,7 @@ test('TypeScript, strict, moduleResolution bundler', async () => {
   assert.deepEqual(await run(outfile), EXPECTED);
 });
 
+// proves: rtm-1.1-types-esm, rtm-1.1-types-cjs
 test('TypeScript, strict, moduleResolution node16, as ES module and as CommonJS', async () => {
   assert.equal(await compile('typescript-node16'), '');
   for (const file of ['module.mjs', 'commonjs.cjs']) {
@@ -58,6 +61,7 @@ for (const [how, packages] of [['left to Node', 'external'], ['bundled', 'bundle
   });
 }
 
+// proves: rtm-1.1-node
 test('require on a server', async () => {
   const seen = JSON.parse(await node([join(SSR, 'require.cjs')]));
   assert.deepEqual(seen, { ...UNTOUCHED, html: 'function' });
