@@ -72,7 +72,11 @@ pub(crate) fn sim(args: &[String]) -> Result<()> {
 /// The reference of the JavaScript SDK, made from its typings: `sdk/js/reference/dist/index.html`. Fails on a warning,
 /// among others when a public item has no comment.
 pub(crate) fn reference() -> Result<()> {
-    run("sdk/js/reference", "npm", &["ci", "--no-fund", "--no-audit"])?;
+    run(
+        "sdk/js/reference",
+        "npm",
+        &["ci", "--no-fund", "--no-audit"],
+    )?;
     run("sdk/js/reference", "npm", &["run", "build"])
 }
 

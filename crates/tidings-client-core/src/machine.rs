@@ -261,6 +261,16 @@ impl Client {
             .map(|account| account.user_id.as_str())
     }
 
+    /// App id, user id and token of a login that has succeeded and has not ended.
+    pub fn credentials(&self) -> Option<(&str, &str, &str)> {
+        let is_in = matches!(
+            self.state,
+            ConnectionState::Connected | ConnectionState::Reconnecting
+        );
+        let account = self.account.as_ref().filter(|_| is_in)?;
+        Some((&account.app_id, &account.user_id, &account.token))
+    }
+
     /// Takes an input at a monotonic time in milliseconds and appends what is to be done.
     ///
     /// Time never goes back. Inputs about a connection that the machine has given up are ignored.

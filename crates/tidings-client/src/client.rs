@@ -1,10 +1,12 @@
 //! The handle of a client.
 
+use std::sync::Arc;
+
 use tidings_client_core::{
     Answer, Attribute, AttributeWrite, Call, CallError, ConnectionState, Conversation, HistoryPage,
     HistoryRange, InvitationCall, InvitationId, Message, PresenceState,
 };
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 
 use crate::builder::Builder;
 use crate::channel::Channel;
@@ -61,8 +63,10 @@ impl SendOptions {
 #[derive(Debug, Clone)]
 pub struct Client {
     app_id: String,
-    commands: mpsc::Sender<Command>,
-    state: watch::Receiver<ConnectionState>,
+    pub(crate) commands: mpsc::Sender<Command>,
+    pub(crate) state: watch::Receiver<ConnectionState>,
+    /// Places for uploads and downloads.
+    pub(crate) transfers: Arc<Semaphore>,
 }
 
 impl Client {
@@ -80,6 +84,7 @@ impl Client {
             app_id,
             commands,
             state,
+            transfers: crate::media::places(),
         }
     }
 

@@ -1,5 +1,7 @@
 //! One WebSocket, in a task of its own.
 
+use std::io;
+
 use bytes::Bytes;
 use futures_util::{SinkExt as _, StreamExt as _};
 use http::{HeaderValue, Uri, header::SEC_WEBSOCKET_PROTOCOL};
@@ -50,23 +52,32 @@ pub(crate) async fn run(
     let _ = inputs.send(Input::Closed { connection, code }).await;
 }
 
-async fn open(uri: Uri) -> Option<Socket> {
+/// Opens a TCP connection, and TLS over it if the address asks for that.
+pub(crate) async fn dial(uri: &Uri) -> io::Result<MaybeTlsStream<TcpStream>> {
     let host = uri
-        .host()?
+        .host()
+        .ok_or_else(|| io::Error::other("the endpoint has no host"))?
         .trim_start_matches('[')
         .trim_end_matches(']')
         .to_owned();
     let is_tls = uri.scheme_str() == Some("wss");
     let port = uri.port_u16().unwrap_or(if is_tls { 443 } else { 80 });
-    let stream = TcpStream::connect((host.as_str(), port)).await.ok()?;
+    let stream = TcpStream::connect((host.as_str(), port)).await?;
     // Small messages must not wait for others.
-    stream.set_nodelay(true).ok()?;
+    stream.set_nodelay(true)?;
     let connector = if is_tls {
-        Connector::new().ok()?
+        Connector::new().map_err(io::Error::other)?
     } else {
         Connector::Plain
     };
-    let stream = connector.wrap(&host, stream).await.ok()?;
+    connector
+        .wrap(&host, stream)
+        .await
+        .map_err(io::Error::other)
+}
+
+async fn open(uri: Uri) -> Option<Socket> {
+    let stream = dial(&uri).await.ok()?;
     let (socket, response) = ClientBuilder::from_uri(uri)
         .limits(Limits::default().max_payload_len(Some(MESSAGE_BYTES_MAX)))
         .add_header(SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(PROTOCOL))

@@ -14,6 +14,7 @@ use tokio::time::{Duration, Instant, sleep_until};
 
 use crate::connection;
 use crate::events::Sender;
+use crate::media::Access;
 
 /// Things that connections report and the driver has not taken: beyond it they stop reading.
 const INPUTS_MAX: usize = 64;
@@ -42,6 +43,10 @@ pub(crate) enum Command {
     RenewToken {
         token: String,
         reply: Reply,
+    },
+    /// Nothing is answered without a login.
+    Access {
+        reply: oneshot::Sender<Option<Access>>,
     },
     Wake,
     #[cfg(feature = "test-hooks")]
@@ -172,6 +177,10 @@ impl Driver {
                 let id = self.open_call(reply);
                 self.handle(Input::RenewToken { id, token });
             }
+            Command::Access { reply } => {
+                // Whoever asked may have lost interest.
+                let _ = reply.send(self.access());
+            }
             Command::Wake => self.handle(Input::Wake),
             #[cfg(feature = "test-hooks")]
             Command::Cut => {
@@ -189,6 +198,16 @@ impl Driver {
                 self.handle(Input::Wake);
             }
         }
+    }
+
+    fn access(&self) -> Option<Access> {
+        let (app_id, user_id, token) = self.machine.credentials()?;
+        Some(Access {
+            uri: self.uri.clone(),
+            app_id: app_id.to_owned(),
+            user_id: user_id.to_owned(),
+            token: token.to_owned(),
+        })
     }
 
     fn open_call(&mut self, reply: Reply) -> CallId {

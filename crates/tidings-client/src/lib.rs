@@ -76,6 +76,7 @@ mod connection;
 mod driver;
 mod error;
 mod events;
+mod media;
 
 pub use bytes::Bytes;
 pub use tidings_client_core::{
@@ -95,3 +96,4 @@ pub use error::{
     RenewTokenError, SubscriptionError, SubscriptionQueryError,
 };
 pub use events::Events;
+pub use media::{Download, DownloadMediaError, Progress, Upload, UploadMediaError};

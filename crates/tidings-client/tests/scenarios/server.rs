@@ -45,7 +45,13 @@ impl Server {
         self.address
     }
 
+    #[allow(dead_code, reason = "only some users of this file look into it")]
+    pub fn directory(&self) -> &Path {
+        self.directory.path()
+    }
+
     /// Kills the process and starts it again with its data.
+    #[allow(dead_code, reason = "only some users of this file ask for it")]
     pub fn restart(&mut self) {
         self.stop();
         self.process = spawn(self.address, self.directory.path(), self.has_certificate);
