@@ -161,7 +161,10 @@ fn until(mut holds: impl FnMut() -> bool) {
 const ALICE: &str = "Tidings-User: alice\r\n";
 
 fn bytes(count: usize) -> Vec<u8> {
-    (0..count).map(|at| (at * 31 % 251) as u8).collect()
+    let pattern: Vec<u8> = (0..251).collect();
+    let mut bytes = pattern.repeat(count / pattern.len() + 1);
+    bytes.truncate(count);
+    bytes
 }
 
 // proves: rtm-2.18-download, rtm-2.18-unguessable, rtm-2.1-media-size

@@ -32,7 +32,10 @@ async fn login(server: &Server, user: &str) -> (Client, Events) {
 }
 
 fn content(count: usize) -> Bytes {
-    (0..count).map(|at| (at * 31 % 251) as u8).collect()
+    let pattern: Vec<u8> = (0..251).collect();
+    let mut bytes = pattern.repeat(count / pattern.len() + 1);
+    bytes.truncate(count);
+    bytes.into()
 }
 
 // proves: rtm-2.18-upload, rtm-2.18-download, rtm-1.4-image
