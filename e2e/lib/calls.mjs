@@ -3,7 +3,9 @@ import assert from 'node:assert/strict';
 
 const SEEN_WITHIN_MS = 15_000;
 
-const callOf = (person, name) => person.page.getByRole('region', { name });
+/** The panel of the call: with somebody, or of somebody who is calling. */
+const callOf = (person, name) =>
+  person.page.getByRole('region', { name: name.endsWith(' is calling') ? name : `Call with ${name}`, exact: true });
 
 /** From the open conversation with `name`. */
 export async function calls(person, name, kind = 'video') {

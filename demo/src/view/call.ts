@@ -2,7 +2,7 @@
 import type { CallState, Devices } from '../call/state.js';
 import { clock } from '../call/calls.js';
 import { play } from '../call/ring.js';
-import { byId } from './dom.js';
+import { byId, spoken } from './dom.js';
 import { relabel } from './icons.js';
 
 export interface CallActions {
@@ -56,7 +56,10 @@ export class CallView {
     this.#section.dataset['state'] = state.is;
     this.#sound();
     if (state.is === 'idle') return;
-    this.#title.textContent = state.is === 'ringing' ? `${state.peer} is calling` : state.peer;
+    // The conversation has the name too; only one of them is the call.
+    this.#title.replaceChildren(
+      ...(state.is === 'ringing' ? [`${state.peer} is calling`] : [spoken('Call with '), state.peer]),
+    );
     this.#avatar.textContent = state.peer.slice(0, 1).toUpperCase();
     this.#remote.setAttribute('aria-label', `Picture of ${state.peer}`);
     this.#accept.hidden = state.is !== 'ringing';
