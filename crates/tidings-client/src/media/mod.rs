@@ -153,6 +153,20 @@ impl Client {
     ///
     /// Dropping the future cancels the upload. At most 9 uploads and downloads go on at once.
     ///
+    /// ```no_run
+    /// # async fn example(client: tidings_client::Client) -> Result<(), Box<dyn std::error::Error>> {
+    /// use tidings_client::{Message, SendOptions, Upload};
+    ///
+    /// let upload = Upload::new(std::fs::read("plan.pdf")?)
+    ///     .file_name("plan.pdf")
+    ///     .content_type("application/pdf")
+    ///     .on_progress(|progress| println!("{} of {}", progress.current, progress.total));
+    /// let file = client.upload_media(upload).await?;
+    /// client.send_to_peer("bob", Message::File(file), SendOptions::new().offline()).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     /// [`UploadMediaError`] with the codes `UPLOAD_MEDIA_ERR_…`: 102 without a login, 2 for a bad name, 4 for a file
     /// that is empty or too large, 5 for a tenth transfer, 3 after 120 s without progress, 6 when the login ends
