@@ -31,7 +31,7 @@
 //! | every event | one variant of [`ClientEvent`], in one stream: [`Events`] |
 //! | error codes | `code()` of each method's own error type |
 //! | `getPeerHistory`, `getHistory`, ours | [`Client::peer_history`], [`Channel::history`] |
-//! | upload and download of media | none: over HTTP, as `docs/protocol.md` says; messages that name media are [`Message::File`] and [`Message::Image`] |
+//! | `createMediaMessageByUploading`, `downloadMedia` | [`Client::upload_media`], [`Client::download_media`] |
 //! | `setParameters`, `updateConfig`, log filters | none: settings are the builder's, there is no log |
 //!
 //! Reading order: [`Builder`], [`Client`], [`Channel`], [`Events`], the errors; inside, `driver`
