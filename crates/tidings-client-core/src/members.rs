@@ -26,6 +26,9 @@ pub(crate) struct Channel {
     known_out: BTreeSet<String>,
     /// The application knows of every member: it has seen a list, or was there from the first.
     is_complete: bool,
+    /// The server counted the user as gone in this session: what is replayed of that time has counts
+    /// without the user itself.
+    has_been_out: bool,
     /// Those missing after a hole count as left not before this time: others may be on their way
     /// back too.
     leavers_from_ms: u64,
@@ -76,9 +79,15 @@ impl Channel {
 
     /// A count that fits what is known shows that nobody is unknown.
     pub(crate) fn counted(&mut self, count: u32) {
-        if usize::try_from(count).is_ok_and(|count| count == self.members.len() + 1) {
+        let fits = usize::try_from(count).is_ok_and(|count| count == self.members.len() + 1);
+        if fits && !self.has_been_out {
             self.is_complete = true;
         }
+    }
+
+    /// The session goes on, but its user counted as gone meanwhile.
+    pub(crate) fn was_out(&mut self) {
+        self.has_been_out = true;
     }
 
     /// Whether a member list would tell the application something after a hole.
@@ -88,6 +97,7 @@ impl Channel {
 
     /// Opens a hole: nobody is known to be there any more.
     pub(crate) fn doubt(&mut self) {
+        self.has_been_out = false;
         self.leavers_from_ms = 0;
         self.leavers_at_ms = None;
         self.members

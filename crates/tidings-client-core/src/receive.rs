@@ -88,6 +88,8 @@ impl Client {
             Kind::Ping(_) => self
                 .unwritten
                 .push(client_message::Kind::Pong(proto::Pong {})),
+            // It has shown that the link is alive by coming.
+            Kind::Pong(_) => {}
             // Nothing else is served before the greeting's answer.
             _ if !self.link.is_up() => {}
             Kind::Skip(skip) => {
@@ -258,6 +260,16 @@ impl Client {
         result: Result<Answer, CallError>,
     ) -> Result<Answer, CallError> {
         let is_heard = request.origin != Origin::Expired;
+        // The refusal of a second join may come before the consent to the first.
+        let is_joining = |channel: &String| {
+            let sent = self.session.iter().flat_map(|session| session.unanswered());
+            let mut earlier = sent.filter(|(sent, _)| *sent < cseq);
+            earlier.any(|(_, request)| {
+                matches!(&request.call, Call::Join { channel: joined } if joined == channel)
+                    && matches!(request.origin, Origin::Application { .. })
+            })
+        };
+        let is_second = matches!(&request.call, Call::Join { channel } if is_joining(channel));
         let lineage = &mut self.lineage;
         match (&request.call, &result) {
             (Call::Join { channel }, Ok(_)) => {
@@ -267,7 +279,7 @@ impl Client {
             // Joined by a call that the application was told had timed out.
             (Call::Join { channel }, Err(error)) if error.is(Outcome::AlreadyJoined) => {
                 let known = lineage.channels.entry(channel.clone()).or_default();
-                if is_heard && !known.is_claimed {
+                if is_heard && !known.is_claimed && !is_second {
                     known.is_claimed = true;
                     return Ok(Answer::Done);
                 }

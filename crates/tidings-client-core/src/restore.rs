@@ -71,6 +71,8 @@ impl Client {
         session.confirmed_by_resume();
         self.unwritten.extend(session.above(resumed.cseq));
         if resumed.was_gone {
+            let channels = self.lineage.channels.values_mut();
+            channels.for_each(|channel| channel.was_out());
             // The attributes ended with the user's presence. Writes on their way count as done:
             // they come before this one.
             let mut attributes = self.lineage.attributes.clone();

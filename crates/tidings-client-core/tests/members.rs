@@ -127,3 +127,17 @@ fn after_two_restarts_nobody_is_told_to_have_left_before_the_second_list() {
     assert_eq!(member_lines(&mut world, 3, 40_000), [""; 0]);
     assert_eq!(world.say(3, vec![left("a", "bob")]), ["a left bob"]);
 }
+
+#[test]
+fn a_count_of_the_time_when_one_was_gone_oneself_does_not_hide_a_leaver() {
+    let mut world = World::logged_in();
+    world.call(join("a"));
+    // Bob was there before; nobody has told so.
+    world.say(1, vec![done(1), count("a", 2)]);
+    world.reopen(1);
+    // Replayed: the count while alice herself counted as gone, then the one after her return.
+    let replayed = vec![resumed_after_gone(1), count("a", 1), count("a", 2)];
+    world.say(2, replayed);
+    assert_eq!(world.say(2, vec![left("a", "bob")]), ["a left bob"]);
+    assert_eq!(world.say(2, vec![joined("a", "bob")]), ["a joined bob"]);
+}

@@ -630,3 +630,16 @@ fn queries_keep_their_order_behind_each_other() {
         ["send 2 1:peer bob 1, 2:subscriptions, 3:peer bob 2"]
     );
 }
+
+#[test]
+fn a_second_join_is_refused_although_the_first_is_answered_after_it() {
+    let mut world = World::logged_in();
+    world.call(join("a"));
+    world.call(join("a"));
+    let refusal = fail(2, Outcome::AlreadyJoined, 0);
+    assert_eq!(
+        world.say(1, vec![refusal]),
+        ["answer 3 error already_joined"]
+    );
+    assert_eq!(world.say(1, vec![done(1)]), ["answer 2 done"]);
+}

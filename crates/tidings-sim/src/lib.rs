@@ -4,10 +4,11 @@
 //! between them is simulated. One seed decides everything; a failure is a seed, and a seed is a replay.
 //!
 //! Reading order: [`world`] (the world and its faults), [`scenario`] (scenario files in it), [`chaos`] (random
-//! clients under random faults), [`checks`] and [`invitations`] (what must hold, apart from the code that is checked).
+//! clients under random faults), [`everything`] (two users and a model of all that they do), [`checks`] and [`invitations`] (what must hold, apart from the code that is checked).
 
 pub mod chaos;
 pub mod checks;
+pub mod everything;
 pub mod invitations;
 pub mod random;
 pub mod scenario;

@@ -1,0 +1,303 @@
+//! What a turn of the profile must show, and how it is compared with what was seen.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use tidings_client_core::{
+    Answer, CallError, CallId, ClientEvent, GapSource, LocalInvitationNews, Message, PresenceState,
+    RemoteInvitationNews,
+};
+use tidings_wire::codes::Outcome;
+
+use super::model::{NAMES, UserNo};
+use crate::checks::Violation;
+
+/// Whether a fact has to be seen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Need {
+    Must,
+    May,
+}
+
+/// One turn's expectations and what has been seen of them. Facts of one source come in their order.
+#[derive(Debug, Default)]
+pub(super) struct Turn {
+    facts: BTreeMap<(UserNo, String), Vec<(String, Need)>>,
+    seen: BTreeMap<(UserNo, String), Vec<String>>,
+    /// Peer messages that may come live or stored, in their order.
+    either: BTreeSet<String>,
+    answers: BTreeMap<CallId, (UserNo, String)>,
+    answered: BTreeMap<CallId, String>,
+}
+
+impl Turn {
+    pub(super) fn must(&mut self, user: UserNo, source: &str, fact: impl Into<String>) {
+        self.expect(user, source, fact.into(), Need::Must);
+    }
+
+    pub(super) fn may(&mut self, user: UserNo, source: &str, fact: impl Into<String>) {
+        self.expect(user, source, fact.into(), Need::May);
+    }
+
+    /// A peer message that has been stored, and may have been on its way as well: it comes once.
+    pub(super) fn must_live_or_stored(&mut self, user: UserNo, fact: String) {
+        self.either.insert(fact.clone());
+        self.must(user, "live or stored", fact);
+    }
+
+    pub(super) fn expect(&mut self, user: UserNo, source: &str, fact: String, need: Need) {
+        let facts = self.facts.entry((user, source.to_owned())).or_default();
+        facts.push((fact, need));
+    }
+
+    pub(super) fn answer(&mut self, user: UserNo, id: CallId, answer: impl Into<String>) {
+        self.answers.insert(id, (user, answer.into()));
+    }
+
+    pub(super) fn see_answer(&mut self, id: CallId, result: &Result<Answer, CallError>) {
+        self.answered.insert(id, answer_text(result));
+    }
+
+    pub(super) fn see(&mut self, user: UserNo, event: &ClientEvent) {
+        if let Some((mut source, fact)) = event_text(event) {
+            if self.either.contains(&fact) {
+                source = "live or stored".into();
+            }
+            self.seen.entry((user, source)).or_default().push(fact);
+        }
+    }
+
+    /// Compares. What is left is what differs.
+    pub(super) fn finish(mut self, what: &str) -> Vec<Violation> {
+        let mut violations = Vec::new();
+        let mut violate = |check, text: String| {
+            let text = format!("{what}: {text}");
+            violations.push(Violation { check, text });
+        };
+        for (id, (user, expected)) in &self.answers {
+            let name = NAMES[*user];
+            match self.answered.remove(id) {
+                Some(answer) if answer == *expected => {}
+                Some(answer) => {
+                    let text =
+                        format!("call {id} of {name} was answered {answer:?}, not {expected:?}");
+                    violate("everything.answer", text);
+                }
+                None => violate(
+                    "everything.answer",
+                    format!("call {id} of {name} has no answer"),
+                ),
+            }
+        }
+        for (id, answer) in &self.answered {
+            violate(
+                "everything.answer",
+                format!("call {id} was answered {answer:?} again"),
+            );
+        }
+        for ((user, source), seen) in std::mem::take(&mut self.seen) {
+            let expected = self
+                .facts
+                .remove(&(user, source.clone()))
+                .unwrap_or_default();
+            if let Err(difference) = matches(&expected, &seen) {
+                let text = format!("{}, {source}: {difference}", NAMES[user]);
+                violate("everything.events", text);
+            }
+        }
+        for ((user, source), facts) in self.facts {
+            let missing: Vec<_> = facts
+                .iter()
+                .filter(|(_, need)| *need == Need::Must)
+                .collect();
+            if !missing.is_empty() {
+                let text = format!("{}, {source}: nothing of {missing:?} was seen", NAMES[user]);
+                violate("everything.events", text);
+            }
+        }
+        violations
+    }
+}
+
+/// Whether the facts seen are the expected ones, in order, without some of those that need not come.
+fn matches(expected: &[(String, Need)], seen: &[String]) -> Result<(), String> {
+    let mut rest = expected.iter();
+    for fact in seen {
+        loop {
+            match rest.next() {
+                Some((text, _)) if text == fact => break,
+                Some((_, Need::May)) => {}
+                other => {
+                    return Err(format!(
+                        "{fact:?} in {seen:?}, where {other:?} was due of {expected:?}"
+                    ));
+                }
+            }
+        }
+    }
+    match rest.find(|(_, need)| *need == Need::Must) {
+        Some((text, _)) => Err(format!("{text:?} is missing in {seen:?}")),
+        None => Ok(()),
+    }
+}
+
+fn text_of(message: &Message) -> &str {
+    match message {
+        Message::Text(text) => text,
+        _ => "no text",
+    }
+}
+
+fn state_text(state: PresenceState) -> &'static str {
+    match state {
+        PresenceState::Online => "ONLINE",
+        PresenceState::Unreachable => "UNREACHABLE",
+        PresenceState::Offline => "OFFLINE",
+    }
+}
+
+/// The source of an event, and the event. Counts are looked at apart.
+fn event_text(event: &ClientEvent) -> Option<(String, String)> {
+    let (source, fact) = match event {
+        ClientEvent::StateChanged { state, reason } => {
+            ("state".into(), format!("{state} {reason}"))
+        }
+        ClientEvent::PeerMessage {
+            from,
+            message,
+            is_offline,
+            ..
+        } => {
+            let source = if *is_offline { "stored" } else { "live" };
+            (source.into(), format!("{from} {}", text_of(message)))
+        }
+        ClientEvent::ChannelMessage {
+            channel,
+            from,
+            message,
+            ..
+        } => (channel.clone(), format!("{from} {}", text_of(message))),
+        ClientEvent::MemberJoined { channel, user_id } => {
+            (channel.clone(), format!("joined {user_id}"))
+        }
+        ClientEvent::MemberLeft { channel, user_id } => {
+            (channel.clone(), format!("left {user_id}"))
+        }
+        ClientEvent::MemberCount { .. } => return None,
+        ClientEvent::ChannelAttributes {
+            channel,
+            attributes,
+        } => (
+            format!("{channel} attributes"),
+            format!("attributes {}", entries(attributes)),
+        ),
+        ClientEvent::PresenceChanged { users } => {
+            let users: Vec<String> = (users.iter())
+                .map(|(user, state)| format!("{user} {}", state_text(*state)))
+                .collect();
+            ("presence".into(), users.join(" "))
+        }
+        ClientEvent::Gap { source, .. } => match source {
+            GapSource::Channel(channel) => (channel.clone(), "gap".into()),
+            GapSource::Inbox => ("inbox".into(), "gap".into()),
+        },
+        ClientEvent::LocalInvitation { news, .. } => ("sent invitation".into(), local_text(news)),
+        ClientEvent::RemoteInvitation { news, .. } => ("invitation".into(), remote_text(news)),
+        other => ("other".into(), format!("{other:?}")),
+    };
+    Some((source, fact))
+}
+
+fn local_text(news: &LocalInvitationNews) -> String {
+    match news {
+        LocalInvitationNews::Received => "received".into(),
+        LocalInvitationNews::Accepted(response) => format!("accepted {response}"),
+        LocalInvitationNews::Refused(response) => format!("refused {response}"),
+        LocalInvitationNews::Canceled => "canceled".into(),
+        LocalInvitationNews::Failed(reason) => format!("failed {reason:?}"),
+    }
+}
+
+fn remote_text(news: &RemoteInvitationNews) -> String {
+    match news {
+        RemoteInvitationNews::Received { content, .. } => format!("received {content}"),
+        RemoteInvitationNews::Accepted => "accepted".into(),
+        RemoteInvitationNews::Refused => "refused".into(),
+        RemoteInvitationNews::Canceled => "canceled".into(),
+        RemoteInvitationNews::Failed(reason) => format!("failed {reason:?}"),
+    }
+}
+
+fn entries(attributes: &[tidings_client_core::Attribute]) -> String {
+    let mut entries: Vec<String> = (attributes.iter())
+        .map(|attribute| format!("{}={}", attribute.key, attribute.value))
+        .collect();
+    entries.sort();
+    entries.join(",")
+}
+
+/// An answer in the words that the model uses.
+fn answer_text(result: &Result<Answer, CallError>) -> String {
+    let sorted = |mut list: Vec<String>| {
+        list.sort();
+        list.join(" ")
+    };
+    match result {
+        Ok(Answer::Done | Answer::Invited { .. }) => "done".into(),
+        Ok(Answer::PeerSent { received }) => format!("received {received}"),
+        Ok(Answer::Users(users)) => format!("users {}", sorted(users.clone())),
+        Ok(Answer::MemberCounts(counts)) => {
+            let counts = counts
+                .iter()
+                .map(|(channel, count)| format!("{channel}={count}"));
+            format!("counts {}", sorted(counts.collect()))
+        }
+        Ok(Answer::Presence(users)) => {
+            let users = users
+                .iter()
+                .map(|(user, state)| format!("{user}={}", state_text(*state)));
+            format!("presence {}", sorted(users.collect()))
+        }
+        Ok(Answer::Attributes(attributes)) => format!("attributes {}", entries(attributes)),
+        Ok(Answer::History(page)) => {
+            // Who wrote between the other's messages is open: each one's own order is not.
+            let of = |name: &str| {
+                let own = page.messages.iter().filter(|kept| kept.from == name);
+                let texts: Vec<&str> = own.map(|kept| text_of(&kept.message)).collect();
+                texts.join(" ")
+            };
+            format!("history {} / {}", of(NAMES[0]), of(NAMES[1]))
+        }
+        Err(error) => {
+            let known = [
+                Outcome::TimedOut,
+                Outcome::NotInChannel,
+                Outcome::AlreadyJoined,
+            ];
+            match known.into_iter().find(|outcome| error.is(*outcome)) {
+                Some(outcome) => format!("error {}", outcome.name()),
+                None => format!("error {error}"),
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn facts_are_compared_in_order_and_optional_ones_may_be_missing() {
+        let expected = [
+            ("a".to_owned(), Need::Must),
+            ("b".to_owned(), Need::May),
+            ("c".to_owned(), Need::Must),
+        ];
+        let seen =
+            |facts: &str| -> Vec<String> { facts.split_whitespace().map(Into::into).collect() };
+        assert!(matches(&expected, &seen("a b c")).is_ok());
+        assert!(matches(&expected, &seen("a c")).is_ok());
+        for wrong in ["a", "a b", "c a", "a c c", "a b c d", "a c b"] {
+            assert!(matches(&expected, &seen(wrong)).is_err(), "{wrong}");
+        }
+    }
+}
