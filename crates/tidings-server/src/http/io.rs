@@ -151,13 +151,15 @@ impl AsyncWrite for VisitorIo {
 
     fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
-        if let Some(tls) = &mut this.tls {
-            tls.send_close_notify();
-            ready!(write_out(tls, &mut this.tcp, context))?;
-        }
-        ready!(Pin::new(&mut this.tcp).poll_shutdown(context))?;
-        if !this.pace.has_left_body() {
-            return Poll::Ready(Ok(()));
+        if this.linger.is_none() {
+            if let Some(tls) = &mut this.tls {
+                tls.send_close_notify();
+                ready!(write_out(tls, &mut this.tcp, context))?;
+            }
+            ready!(Pin::new(&mut this.tcp).poll_shutdown(context))?;
+            if !this.pace.has_left_body() {
+                return Poll::Ready(Ok(()));
+            }
         }
         // What still comes is thrown away, until the client ends or the time is over.
         let linger = this.linger.get_or_insert_with(|| Box::pin(sleep(LINGER)));

@@ -294,7 +294,11 @@ impl Writing {
             }
             fs::rename(self.path(), directory.join(self.id.as_str()))?;
         }
-        File::open(&directory)?.sync_all()?;
+        if let Err(error) = File::open(&directory).and_then(|directory| directory.sync_all()) {
+            // Nobody is told of it, so it must not stay.
+            let _ = fs::remove_file(directory.join(self.id.as_str()));
+            return Err(error.into());
+        }
         let stored = Stored {
             id: self.id.clone(),
             expires_s: shared.expires_s(&self.id),
