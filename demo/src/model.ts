@@ -83,6 +83,11 @@ export function membersOf(channel: Channel): string[] {
     .sort((a, b) => a.localeCompare(b));
 }
 
+/** How many are in the channel; before the server has told, as many as we know. */
+export function countOf(channel: Channel): number {
+  return channel.count || membersOf(channel).length;
+}
+
 /** The hands of those who are still in the channel. */
 export function handsOf(channel: Channel): string[] {
   return channel.hands.filter((name) => channel.members.get(name) === true);

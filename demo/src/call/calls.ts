@@ -92,19 +92,19 @@ export class Calls {
     if (await this.#openDevices(state.kind)) this.#incoming?.accept();
   }
 
-  /** Refuses, cancels or ends, whichever it is now. */
-  hangUp(): void {
+  /** Refuses, cancels or ends, whichever it is now. `why` is told instead of the obvious. */
+  hangUp(why?: string): void {
     const state = this.#state;
     switch (state.is) {
       case 'idle':
         return;
       case 'calling':
         this.#cancel();
-        return this.#end('You cancelled the call.');
+        return this.#end(why ?? 'You cancelled the call.');
       case 'ringing':
         // What has been accepted cannot be refused any more; the goodbye of `#end` tells the caller.
         if (this.#incoming?.state === 'INVITATION_RECEIVED') this.#incoming.refuse();
-        return this.#end('You declined the call.');
+        return this.#end(why ?? 'You declined the call.');
       case 'connecting':
       case 'talking':
         return this.#end(lengthOf(state));
@@ -294,7 +294,7 @@ export class Calls {
     } catch (error) {
       if (!isSame()) return false;
       this.listener.callProblem((error as Error).message);
-      this.hangUp();
+      this.hangUp('The call was not possible without a microphone.');
       return false;
     }
   }

@@ -87,7 +87,8 @@ function parcelOf(parcel: Parcel): RtmMessage {
 export function parcelIn(message: RtmMessage): Parcel | undefined {
   if (!('rawMessage' in message) || message.description !== DESCRIPTION) return undefined;
   try {
-    return JSON.parse(new TextDecoder().decode(message.rawMessage)) as Parcel;
+    const parcel = JSON.parse(new TextDecoder().decode(message.rawMessage)) as Parcel;
+    return Array.isArray(parcel.signals) ? parcel : undefined;
   } catch {
     return undefined;
   }

@@ -3,7 +3,7 @@ import type { CallKind } from '../call/state.js';
 import type { Channel, Conversation, Person } from '../model.js';
 import { Composer } from './composer.js';
 import { byId } from './dom.js';
-import { MembersView, membersInWords } from './members.js';
+import { MembersView } from './members.js';
 import { PRESENCE_WORDS } from './sidebar.js';
 import type { Timeline } from './timeline.js';
 import { type BoardActions, BoardView } from './topic.js';
@@ -92,12 +92,10 @@ export class ConversationView {
     this.#calls.video.ariaLabel = `Call ${title} with video`;
     for (const button of [this.#remove, this.#calls.audio, this.#calls.video]) button.hidden = channel !== undefined;
     delete this.#state.dataset['presence'];
-    if (conversation.is === 'channel') {
-      this.#state.textContent = membersInWords(conversation.count);
-    } else {
-      const { presence } = conversation;
-      this.#state.textContent = presence ? PRESENCE_WORDS[presence] : '';
-      if (presence) this.#state.dataset['presence'] = presence;
+    this.#state.textContent = '';
+    if (conversation.is === 'person' && conversation.presence) {
+      this.#state.textContent = PRESENCE_WORDS[conversation.presence];
+      this.#state.dataset['presence'] = conversation.presence;
     }
   }
 

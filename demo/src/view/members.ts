@@ -1,5 +1,5 @@
 /** Who is in the open channel, and whose hand is up. */
-import { type Channel, handsOf, membersOf } from '../model.js';
+import { type Channel, countOf, handsOf, membersOf } from '../model.js';
 import { byId, element, spoken } from './dom.js';
 import { icon } from './icons.js';
 
@@ -25,14 +25,15 @@ export class MembersView {
     if (!channel) return;
     const names = membersOf(channel);
     const hands = handsOf(channel);
-    const heading = membersInWords(channel.count);
+    const count = countOf(channel);
+    const heading = count === 1 ? '1 member' : `${count} members`;
     this.#heading.textContent = heading;
     this.#toggle.textContent = heading;
     // Raised hands stand first, in the order in which they went up.
     const others = names.filter((name) => !hands.includes(name));
     this.#list.replaceChildren(...[...hands, ...others].map((name) => this.#item(name, hands)));
-    if (channel.count > names.length && names.length > 0) {
-      this.#list.append(element('li', 'state', `and ${channel.count - names.length} more`));
+    if (count > names.length) {
+      this.#list.append(element('li', 'state', `and ${count - names.length} more`));
     }
   }
 
@@ -45,8 +46,4 @@ export class MembersView {
     }
     return item;
   }
-}
-
-export function membersInWords(count: number): string {
-  return count === 1 ? '1 member' : `${count} members`;
 }

@@ -13,7 +13,7 @@ import { ConversationView } from './conversation.js';
 import { byId, onSubmit } from './dom.js';
 import { linkTo, offerLink } from './links.js';
 import { Viewer } from './picture.js';
-import { Sidebar } from './sidebar.js';
+import { Sidebar, beginningOf } from './sidebar.js';
 import { Timeline } from './timeline.js';
 
 interface Shown {
@@ -240,7 +240,7 @@ export class Page implements ChatListener, CallListener {
     if (known) return known;
     const isChannel = conversation.is === 'channel';
     const label = `Messages with ${isChannel ? '#' : ''}${conversation.name}`;
-    const timeline = new Timeline(label, this.#chat?.me ?? '', isChannel ? 'authors' : 'messages', {
+    const timeline = new Timeline(label, beginningOf(conversation), this.#chat?.me ?? '', isChannel ? 'authors' : 'messages', {
       again: (message) => void this.#chat?.deliver(conversation, message),
       openPicture: (picture) => this.#openPicture(picture),
     });

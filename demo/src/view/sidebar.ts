@@ -1,5 +1,5 @@
 /** The list of people and channels. */
-import type { Conversation } from '../model.js';
+import { type Conversation, countOf } from '../model.js';
 import { addressOf } from '../address.js';
 import { byId, element, spoken } from './dom.js';
 
@@ -40,11 +40,20 @@ export class Sidebar {
   }
 }
 
+/** What stands in a conversation in which nothing has been said. */
+export function beginningOf({ is, name }: Conversation): HTMLElement {
+  const lines =
+    is === 'channel'
+      ? [`This is #${name}.`, 'Copy its link to bring others in, or write something first.']
+      : [`This is your conversation with ${name}.`, 'Write, send a picture or call. What you write while they are away is kept for them.'];
+  return element('div', 'beginning', ...lines.map((line) => element('p', '', line)));
+}
+
 function labelOf(conversation: Conversation): (Node | string)[] {
   const name = element('span', 'name', conversation.name);
   if (conversation.is === 'channel') {
     const hash = element('span', 'hash', '#');
-    return [hash, name, ' ', element('span', 'state', String(conversation.count), spoken(' members'))];
+    return [hash, name, ' ', element('span', 'state', String(countOf(conversation)), spoken(' members'))];
   }
   const { presence } = conversation;
   const dot = element('span', 'presence');

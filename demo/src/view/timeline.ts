@@ -35,6 +35,8 @@ export class Timeline {
 
   constructor(
     label: string,
+    /** What stands there as long as nothing has been said. */
+    private readonly empty: HTMLElement,
     private readonly me: string,
     /** In a conversation of two, everybody knows whose the other messages are. */
     private readonly shows: 'authors' | 'messages',
@@ -48,7 +50,7 @@ export class Timeline {
     // What scrolls can be reached and scrolled by keyboard.
     this.element.tabIndex = 0;
     this.element.hidden = true;
-    this.element.append(this.#list);
+    this.element.append(empty, this.#list);
     this.element.addEventListener('scroll', () => {
       const { scrollHeight, scrollTop, clientHeight } = this.element;
       this.#isAtEnd = scrollHeight - scrollTop - clientHeight < NEAR_END_PX;
@@ -60,6 +62,7 @@ export class Timeline {
   }
 
   add(entry: Entry): void {
+    this.empty.remove();
     this.#list.append(entry.is === 'note' ? this.#note(entry) : this.#message(entry));
     this.#lastAuthor = entry.is === 'note' ? undefined : entry.from;
     while (this.#list.children.length > ENTRIES_MAX) this.#list.firstElementChild?.remove();
