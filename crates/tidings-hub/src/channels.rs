@@ -486,7 +486,7 @@ impl Hub {
         self.schedule_count(key, out);
     }
 
-    /// Hands a frame to every member here but the sender: no allocation and no copy per member.
+    /// Hands a frame to every member here but the sender: no copy per member, one allocation for all.
     pub(crate) fn fan_out(
         &mut self,
         key: &ChannelKey,
@@ -500,14 +500,22 @@ impl Hub {
         let Some(channel) = channels.get(key) else {
             return;
         };
+        let mut connections = Vec::with_capacity(channel.locals.len());
         for (session, id) in &channel.locals {
             if Some(*id) == sender {
                 continue;
             }
             if let Some(session) = sessions.get_mut(*session) {
                 let source = Source::Channel(Arc::clone(&channel.key));
-                Self::push(session, frame.clone(), source, out);
+                session.outbox.push(frame.clone(), source);
+                connections.extend(session.connection);
             }
+        }
+        if !connections.is_empty() {
+            out.emit(Effect::SendAll {
+                connections,
+                frame: frame.clone(),
+            });
         }
     }
 

@@ -79,6 +79,13 @@ pub enum Effect {
         /// What.
         frame: Bytes,
     },
+    /// Send the same bytes to many, in this order: one effect for a whole fan-out.
+    SendAll {
+        /// To whom.
+        connections: Vec<ConnectionId>,
+        /// What.
+        frame: Bytes,
+    },
     /// Send what is waiting, then close the WebSocket. The connection's name is not used again.
     Close {
         /// Which.

@@ -3,25 +3,53 @@
 use std::collections::VecDeque;
 use std::io::{self, ErrorKind, IoSlice};
 
-use bytes::{Buf as _, Bytes};
+use bytes::Bytes;
 
 use crate::stream::Stream;
 
-/// Most frames in one vectored write. More would gain nothing: the system call is spread thin by then.
-const FRAMES_PER_WRITE: usize = 64;
+/// Most pieces in one vectored write. More would gain nothing: the system call is spread thin by then.
+const PIECES_PER_WRITE: usize = 64;
+
+/// Frames up to this many bytes are copied together when several wait: a copy of so little is cheaper than a
+/// reference of its own and a place in the vector of a write.
+const COPIED_BYTES_MAX: usize = 512;
+
+/// Frames are copied together up to about this many bytes; then the next piece begins.
+const PIECE_BYTES: usize = 16 * 1024;
 
 /// A queue may keep this many empty places while it is empty: none is allocated in a steady stream, and an idle
 /// connection keeps less than 300 bytes.
-const SPARE_PLACES: usize = 8;
+const SPARE_PLACES: usize = 4;
 
-/// Frames that wait to be written, each shared with all its other receivers.
+/// Bytes that are written as they are.
+#[derive(Debug)]
+enum Piece {
+    /// A frame, shared with all its other receivers.
+    Shared(Bytes),
+    /// Small frames, one after the other.
+    Copied(Vec<u8>),
+}
+
+impl Piece {
+    fn bytes(&self) -> &[u8] {
+        match self {
+            Self::Shared(bytes) => bytes,
+            Self::Copied(bytes) => bytes,
+        }
+    }
+}
+
+/// Frames that wait to be written. One alone, or a large one, is shared with its other receivers; small ones that
+/// wait together are copied together.
 ///
-/// Bound: the worker ends a connection that has more than `replay_bytes_max` bytes or twice `replay_frames_max`
-/// frames waiting after a write.
+/// Bound: the worker ends a connection that has more than `replay_bytes_max` bytes waiting after a write; how many
+/// frames a client may leave unconfirmed is the hub's to say.
 #[derive(Debug, Default)]
 pub(crate) struct Outgoing {
-    /// The first may have been written in part; what is left of it is a slice of the same allocation.
-    frames: VecDeque<Bytes>,
+    pieces: VecDeque<Piece>,
+    /// Bytes of the first piece that have been written.
+    written: usize,
+    /// Bytes that have not been written.
     bytes: usize,
 }
 
@@ -35,29 +63,43 @@ pub(crate) enum Written {
 }
 
 impl Outgoing {
-    pub(crate) fn push(&mut self, frame: Bytes) {
+    pub(crate) fn push(&mut self, frame: &Bytes) {
         self.bytes += frame.len();
-        self.frames.push_back(frame);
+        if frame.len() <= COPIED_BYTES_MAX {
+            match self.pieces.back_mut() {
+                Some(Piece::Copied(bytes)) if bytes.len() < PIECE_BYTES => {
+                    bytes.extend_from_slice(frame);
+                    return;
+                }
+                Some(last @ Piece::Shared(_)) if last.bytes().len() <= COPIED_BYTES_MAX => {
+                    // A second small one: from now on they are copied.
+                    let mut bytes = Vec::with_capacity(4 * COPIED_BYTES_MAX);
+                    bytes.extend_from_slice(last.bytes());
+                    bytes.extend_from_slice(frame);
+                    *last = Piece::Copied(bytes);
+                    return;
+                }
+                _ => {}
+            }
+        }
+        self.pieces.push_back(Piece::Shared(frame.clone()));
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.frames.is_empty()
+        self.pieces.is_empty()
     }
 
+    /// Bytes that wait.
     pub(crate) fn bytes(&self) -> usize {
         self.bytes
     }
 
-    pub(crate) fn frames(&self) -> usize {
-        self.frames.len()
-    }
-
     /// Writes as much as the stream takes.
     pub(crate) fn write_to(&mut self, stream: &mut Stream) -> io::Result<Written> {
-        while let Some(front) = self.frames.front() {
-            let result = if self.frames.len() == 1 {
+        while let Some(front) = self.pieces.front() {
+            let result = if self.pieces.len() == 1 {
                 // The most frequent case has a cheaper system call.
-                stream.write(front)
+                stream.write(&front.bytes()[self.written..])
             } else {
                 self.write_several(stream)
             };
@@ -69,33 +111,35 @@ impl Outgoing {
                 Err(error) => return Err(error),
             }
         }
-        if self.frames.capacity() > SPARE_PLACES {
-            self.frames.shrink_to(SPARE_PLACES);
+        if self.pieces.capacity() > SPARE_PLACES {
+            self.pieces.shrink_to(SPARE_PLACES);
         }
         stream.flush()
     }
 
     fn write_several(&self, stream: &mut Stream) -> io::Result<usize> {
-        let mut slices = [IoSlice::new(&[]); FRAMES_PER_WRITE];
+        let mut slices = [IoSlice::new(&[]); PIECES_PER_WRITE];
         let mut count = 0;
-        for (slice, frame) in slices.iter_mut().zip(&self.frames) {
-            *slice = IoSlice::new(frame);
+        for (slice, piece) in slices.iter_mut().zip(&self.pieces) {
+            *slice = IoSlice::new(piece.bytes());
             count += 1;
         }
+        slices[0] = IoSlice::new(&self.pieces[0].bytes()[self.written..]);
         stream.write_vectored(&slices[..count])
     }
 
-    fn advance(&mut self, mut written: usize) {
+    fn advance(&mut self, written: usize) {
         self.bytes -= written;
-        while let Some(front) = self.frames.front_mut() {
-            if written < front.len() {
-                front.advance(written);
+        self.written += written;
+        while let Some(front) = self.pieces.front() {
+            let len = front.bytes().len();
+            if self.written < len {
                 return;
             }
-            written -= front.len();
-            self.frames.pop_front();
+            self.written -= len;
+            self.pieces.pop_front();
         }
-        debug_assert_eq!(written, 0, "more was written than there was");
+        debug_assert_eq!(self.written, 0, "more was written than there was");
     }
 }
 
@@ -103,20 +147,49 @@ impl Outgoing {
 mod tests {
     use super::*;
 
+    fn left(outgoing: &Outgoing) -> Vec<u8> {
+        let all: Vec<u8> = outgoing
+            .pieces
+            .iter()
+            .flat_map(Piece::bytes)
+            .copied()
+            .collect();
+        all[outgoing.written..].to_vec()
+    }
+
     #[test]
     fn what_is_written_in_part_goes_on_where_it_stopped() {
         let mut outgoing = Outgoing::default();
         for frame in ["abc", "", "defg", "h"] {
-            outgoing.push(Bytes::from_static(frame.as_bytes()));
+            outgoing.push(&Bytes::from_static(frame.as_bytes()));
         }
-        let left = |outgoing: &Outgoing| -> Vec<u8> {
-            outgoing.frames.iter().flatten().copied().collect()
-        };
         for (written, expected) in [(2, "cdefgh"), (1, "defgh"), (3, "gh"), (2, "")] {
             outgoing.advance(written);
             assert_eq!(left(&outgoing), expected.as_bytes());
             assert_eq!(outgoing.bytes(), expected.len());
         }
+        assert!(outgoing.is_empty());
+    }
+
+    #[test]
+    fn small_and_large_frames_keep_their_order_through_partial_writes() {
+        let mut outgoing = Outgoing::default();
+        let mut all = Vec::new();
+        // Sizes around the bounds, in an order that mixes them.
+        for number in 0..200_usize {
+            let len = [1, 40, 512, 513, 20_000, 128, 512][number % 7];
+            let frame = vec![number as u8; len];
+            all.extend_from_slice(&frame);
+            outgoing.push(&Bytes::from(frame));
+            if number % 5 == 0 {
+                let some = outgoing.bytes().min(700);
+                outgoing.advance(some);
+                all.drain(..some);
+            }
+            assert_eq!(outgoing.bytes(), all.len());
+        }
+        assert!(left(&outgoing) == all, "the bytes differ");
+        outgoing.advance(all.len());
         assert!(outgoing.is_empty());
     }
 }

@@ -273,7 +273,7 @@ impl Worker {
             control_frames: 0,
         };
         connection.stage = Stage::Fresh(Box::new(fresh));
-        connection.outgoing.push(response);
+        connection.outgoing.push(&response);
         self.connections.mark_dirty(slot);
         self.give(Input::Opened { connection: id });
         if !rest.is_empty() {
@@ -381,7 +381,7 @@ impl Worker {
             }
             Event::Ping(payload) => {
                 if self.bear_control_frame(slot) {
-                    self.queue(slot, Bytes::copy_from_slice(&encode_pong(payload, None)));
+                    self.queue(slot, &Bytes::copy_from_slice(&encode_pong(payload, None)));
                 }
                 false
             }

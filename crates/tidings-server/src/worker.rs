@@ -295,7 +295,12 @@ impl Worker {
 
     fn carry_out(&mut self, effect: Effect) {
         match effect {
-            Effect::Send { connection, frame } => self.send(connection, frame),
+            Effect::Send { connection, frame } => self.send(connection, &frame),
+            Effect::SendAll { connections, frame } => {
+                for connection in connections {
+                    self.send(connection, &frame);
+                }
+            }
             Effect::Close { connection, code } => {
                 if let Some(slot) = self.connections.slot(connection) {
                     self.close(slot, code as u16, code.name());

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use tidings_hub::Input;
 use tidings_hub::ids::ConnectionId;
 use tidings_wire::frame::decode_server;
-use tidings_wire::limits::{REPLAY_BYTES_MAX, REPLAY_FRAMES_MAX};
+use tidings_wire::limits::REPLAY_BYTES_MAX;
 use tidings_wire::proto::server_message::Kind;
 use tidings_wire::ws::{encode_close, is_close_code};
 
@@ -23,7 +23,7 @@ const NORMAL_CLOSURE: u16 = 1000;
 
 impl Worker {
     /// Queues a frame of the hub.
-    pub(crate) fn send(&mut self, id: ConnectionId, frame: Bytes) {
+    pub(crate) fn send(&mut self, id: ConnectionId, frame: &Bytes) {
         let Some(slot) = self.connections.slot(id) else {
             return;
         };
@@ -32,7 +32,7 @@ impl Worker {
         };
         match &connection.stage {
             Stage::Serving => {}
-            Stage::Fresh(_) if begins_session(&frame) => connection.begin_serving(),
+            Stage::Fresh(_) if begins_session(frame) => connection.begin_serving(),
             Stage::Fresh(_) | Stage::Leaving(_) => {}
             Stage::Head(_) | Stage::Closing(_) => return,
         }
@@ -40,7 +40,7 @@ impl Worker {
     }
 
     /// Queues bytes.
-    pub(crate) fn queue(&mut self, slot: usize, bytes: Bytes) {
+    pub(crate) fn queue(&mut self, slot: usize, bytes: &Bytes) {
         let Some(connection) = self.connections.get(slot) else {
             return;
         };
@@ -84,9 +84,8 @@ impl Worker {
                 }
                 continue;
             }
-            let is_stalled = connection.flags.is_blocked
-                && (connection.outgoing.bytes() > REPLAY_BYTES_MAX
-                    || connection.outgoing.frames() > 2 * REPLAY_FRAMES_MAX);
+            let is_stalled =
+                connection.flags.is_blocked && connection.outgoing.bytes() > REPLAY_BYTES_MAX;
             if is_stalled && connection.is_open() {
                 let connection = connection.id;
                 tracing::debug!(
@@ -147,7 +146,7 @@ impl Worker {
             return;
         }
         connection.stage = Stage::Closing(closing);
-        connection.outgoing.push(Bytes::copy_from_slice(last));
+        connection.outgoing.push(&Bytes::copy_from_slice(last));
         self.closing_deadlines.start(now_ms, connection.id);
         self.connections.mark_dirty(slot);
     }

@@ -531,27 +531,35 @@ impl World {
         }
     }
 
+    /// Puts bytes on their way to a client: each connection keeps its order.
+    fn send(&mut self, connection: ConnectionId, frame: &[u8]) {
+        let delay = self.random.between(0, self.config.network_delay_ms_max);
+        let now_ms = self.now_ms;
+        let Some(wire) = self.wires.get_mut(&connection) else {
+            return;
+        };
+        if wire.is_half_open {
+            return;
+        }
+        wire.to_client_ms = wire.to_client_ms.max(now_ms + delay);
+        let at = wire.to_client_ms;
+        let bytes = frame.to_vec();
+        self.schedule_at(
+            at,
+            Happening::ToClient {
+                wire: connection,
+                bytes,
+            },
+        );
+    }
+
     fn carry_out(&mut self, hub: HubId, effect: Effect) {
         match effect {
-            Effect::Send { connection, frame } => {
-                let delay = self.random.between(0, self.config.network_delay_ms_max);
-                let now_ms = self.now_ms;
-                let Some(wire) = self.wires.get_mut(&connection) else {
-                    return;
-                };
-                if wire.is_half_open {
-                    return;
+            Effect::Send { connection, frame } => self.send(connection, &frame),
+            Effect::SendAll { connections, frame } => {
+                for connection in connections {
+                    self.send(connection, &frame);
                 }
-                wire.to_client_ms = wire.to_client_ms.max(now_ms + delay);
-                let at = wire.to_client_ms;
-                let bytes = frame.to_vec();
-                self.schedule_at(
-                    at,
-                    Happening::ToClient {
-                        wire: connection,
-                        bytes,
-                    },
-                );
             }
             Effect::Close { connection, code } => {
                 let Some(wire) = self.wires.get(&connection) else {

@@ -120,17 +120,24 @@ impl Node {
         true
     }
 
+    fn see(&mut self, connection: ConnectionId, frame: &[u8]) {
+        let head = if frame[1] & 0x7f == 126 { 4 } else { 2 };
+        let frame = decode_server(&frame[head..]).expect("a frame");
+        let kinds = frame.messages.into_iter().filter_map(|m| m.kind);
+        self.seen
+            .entry(connection)
+            .or_default()
+            .messages
+            .extend(kinds);
+    }
+
     fn carry_out(&mut self, hub: usize, effect: Effect) {
         match effect {
-            Effect::Send { connection, frame } => {
-                let head = if frame[1] & 0x7f == 126 { 4 } else { 2 };
-                let frame = decode_server(&frame[head..]).expect("a frame");
-                let kinds = frame.messages.into_iter().filter_map(|m| m.kind);
-                self.seen
-                    .entry(connection)
-                    .or_default()
-                    .messages
-                    .extend(kinds);
+            Effect::Send { connection, frame } => self.see(connection, &frame),
+            Effect::SendAll { connections, frame } => {
+                for connection in connections {
+                    self.see(connection, &frame);
+                }
             }
             Effect::Close { connection, code } => {
                 self.seen.entry(connection).or_default().closed = Some(code);

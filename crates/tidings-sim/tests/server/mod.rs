@@ -94,6 +94,11 @@ impl Server {
             for effect in effects {
                 match effect {
                     Effect::Send { connection, frame } => self.deliver(connection, &frame),
+                    Effect::SendAll { connections, frame } => {
+                        for connection in connections {
+                            self.deliver(connection, &frame);
+                        }
+                    }
                     Effect::Close { connection, code } => {
                         self.clients.entry(connection.0).or_default().closed = Some(code);
                     }
