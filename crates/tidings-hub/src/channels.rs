@@ -5,6 +5,7 @@
 //! before its first message and its `MemberLeft` after its last (contract DEL-2, DEL-3).
 
 use std::collections::{BTreeMap, VecDeque};
+use std::rc::Rc;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -23,7 +24,7 @@ use crate::io::{Effect, Sink};
 use crate::limiter;
 use crate::maps::SeededHasher;
 use crate::members::{Change, Members, Missing, Stamp};
-use crate::outbox::Source;
+use crate::outbox::{Kept, Source};
 use crate::requests::check_message;
 use crate::sessions::SessionKey;
 use crate::store_ops::{AttributeOwner, HistoryMessage, StoreOp};
@@ -501,13 +502,13 @@ impl Hub {
             return;
         };
         let mut connections = Vec::with_capacity(channel.locals.len());
+        let kept = Kept::new(frame.clone(), Source::Channel(Arc::clone(&channel.key)));
         for (session, id) in &channel.locals {
             if Some(*id) == sender {
                 continue;
             }
             if let Some(session) = sessions.get_mut(*session) {
-                let source = Source::Channel(Arc::clone(&channel.key));
-                session.outbox.push(frame.clone(), source);
+                session.outbox.push(Rc::clone(&kept));
                 connections.extend(session.connection);
             }
         }

@@ -5,6 +5,7 @@
 //! that the client is told of every hole before anything later.
 
 use std::collections::VecDeque;
+use std::rc::Rc;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -35,11 +36,18 @@ impl Source {
     }
 }
 
+/// A numbered frame, shared by the outboxes of all sessions of this hub that it goes to: what each of them holds of
+/// it is a pointer. A hub is one thread's, so counting who holds it costs no atomic operation.
 #[derive(Debug)]
-struct Kept {
-    sseq: u64,
+pub(crate) struct Kept {
     frame: Bytes,
     source: Source,
+}
+
+impl Kept {
+    pub(crate) fn new(frame: Bytes, source: Source) -> Rc<Self> {
+        Rc::new(Self { frame, source })
+    }
 }
 
 /// Dropped numbers of which it is remembered which source each had. A client can confirm what it has been
@@ -96,10 +104,11 @@ pub(crate) struct Outbox {
     /// Highest number confirmed.
     confirmed: u64,
     /// Bound: `REPLAY_FRAMES_MAX` and `REPLAY_BYTES_MAX`; over it the oldest are dropped into `runs`.
-    kept: VecDeque<Kept>,
+    /// Their numbers have no holes: the newest has the number `sent`.
+    kept: VecDeque<Rc<Kept>>,
     /// Replies and peer messages that were the oldest when something had to go. Bound: the connection of a
     /// session is closed when `is_over`, and without one few are added.
-    replies: VecDeque<Kept>,
+    replies: VecDeque<(u64, Rc<Kept>)>,
     /// Bound: at most one run per kept reply and one more.
     runs: VecDeque<Run>,
     /// Bytes of `kept`.
@@ -134,19 +143,20 @@ impl Outbox {
         !self.runs.is_empty()
     }
 
+    /// The number of the oldest in `kept`.
+    fn first_kept(&self) -> u64 {
+        self.sent + 1 - self.kept.len() as u64
+    }
+
     /// Numbers a frame and keeps it. Returns its number.
-    pub(crate) fn push(&mut self, frame: Bytes, source: Source) -> u64 {
+    pub(crate) fn push(&mut self, kept: Rc<Kept>) -> u64 {
         self.sent += 1;
-        self.bytes += frame.len();
-        if source.is_owed() {
+        self.bytes += kept.frame.len();
+        if kept.source.is_owed() {
             self.owed += 1;
-            self.owed_bytes += frame.len();
+            self.owed_bytes += kept.frame.len();
         }
-        self.kept.push_back(Kept {
-            sseq: self.sent,
-            frame,
-            source,
-        });
+        self.kept.push_back(kept);
         while self.kept.len() > REPLAY_FRAMES_MAX || self.bytes > REPLAY_BYTES_MAX {
             self.drop_oldest();
         }
@@ -155,45 +165,47 @@ impl Outbox {
 
     /// Takes a frame back: if it is not confirmed yet, it will not be sent again, and nobody misses it.
     pub(crate) fn withdraw(&mut self, sseq: u64) {
-        let found = self.kept.binary_search_by_key(&sseq, |kept| kept.sseq);
-        if let Ok(at) = found {
-            self.bytes -= self.kept[at].frame.len();
-        }
-        let kept = match found {
-            Ok(at) => self.kept.get_mut(at),
-            Err(_) => self.replies.iter_mut().find(|kept| kept.sseq == sseq),
-        };
-        if let Some(kept) = kept {
-            if kept.source.is_owed() {
-                self.owed -= 1;
-                self.owed_bytes -= kept.frame.len();
+        let place = match sseq.checked_sub(self.first_kept()) {
+            Some(at) => usize::try_from(at)
+                .ok()
+                .and_then(|at| self.kept.get_mut(at)),
+            None => {
+                let reply = self.replies.iter_mut().find(|(number, _)| *number == sseq);
+                reply.map(|(_, kept)| kept)
             }
-            kept.frame = Bytes::new();
-            kept.source = Source::Withdrawn;
+        };
+        let Some(place) = place else {
+            return;
+        };
+        let kept = std::mem::replace(place, Kept::new(Bytes::new(), Source::Withdrawn));
+        if sseq >= self.first_kept() {
+            self.bytes -= kept.frame.len();
         }
+        self.settle(&kept);
     }
 
     fn drop_oldest(&mut self) {
+        let sseq = self.first_kept();
         let Some(oldest) = self.kept.pop_front() else {
             return;
         };
         self.bytes -= oldest.frame.len();
         // A dropped peer message would be confirmed unseen, with all that its sender is told of it.
         if oldest.source.is_owed() {
-            self.replies.push_back(oldest);
+            self.replies.push_back((sseq, oldest));
             return;
         }
-        let follows = |run: &&mut Run| run.first + run.count == oldest.sseq;
+        let follows = |run: &&mut Run| run.first + run.count == sseq;
         match self.runs.back_mut().filter(follows) {
-            Some(run) => run.lose(oldest.source),
+            Some(run) => run.lose(oldest.source.clone()),
             None => {
                 let mut run = Run {
-                    first: oldest.sseq,
+                    first: sseq,
                     count: 0,
                     losses: Vec::new(),
                     detail: VecDeque::new(),
                 };
-                run.lose(oldest.source);
+                run.lose(oldest.source.clone());
                 self.runs.push_back(run);
             }
         }
@@ -205,13 +217,14 @@ impl Outbox {
             return false;
         }
         self.confirmed = self.confirmed.max(sseq);
-        while self.kept.front().is_some_and(|kept| kept.sseq <= sseq) {
+        let count = (sseq + 1).saturating_sub(self.first_kept());
+        for _ in 0..count {
             if let Some(kept) = self.kept.pop_front() {
                 self.bytes -= kept.frame.len();
                 self.settle(&kept);
             }
         }
-        while let Some(kept) = self.replies.pop_front_if(|kept| kept.sseq <= sseq) {
+        while let Some((_, kept)) = self.replies.pop_front_if(|(number, _)| *number <= sseq) {
             self.settle(&kept);
         }
         while self
@@ -242,8 +255,9 @@ impl Outbox {
     pub(crate) fn replay(&self, mut send: impl FnMut(Bytes)) {
         let mut runs = self.runs.iter().peekable();
         let mut withdrawn = 0;
-        for kept in self.replies.iter().chain(&self.kept) {
-            while let Some(run) = runs.next_if(|run| run.first < kept.sseq) {
+        let replies = self.replies.iter().map(|(sseq, kept)| (*sseq, kept));
+        for (sseq, kept) in replies.chain((self.first_kept()..).zip(&self.kept)) {
+            while let Some(run) = runs.next_if(|run| run.first < sseq) {
                 send(skip(run));
             }
             if kept.source == Source::Withdrawn {
@@ -325,7 +339,7 @@ mod tests {
         let mut outbox = Outbox::default();
         for n in 1..=5_u8 {
             assert_eq!(
-                outbox.push(Bytes::from(vec![n]), channel("a")),
+                outbox.push(Kept::new(Bytes::from(vec![n]), channel("a"))),
                 u64::from(n)
             );
         }
@@ -340,9 +354,9 @@ mod tests {
     #[test]
     fn the_bound_drops_the_oldest_and_says_so_in_their_place() {
         let mut outbox = Outbox::default();
-        outbox.push(Bytes::from_static(b"reply"), Source::Call);
+        outbox.push(Kept::new(Bytes::from_static(b"reply"), Source::Call));
         for _ in 0..REPLAY_FRAMES_MAX + 10 {
-            outbox.push(Bytes::from_static(b"x"), channel("a"));
+            outbox.push(Kept::new(Bytes::from_static(b"x"), channel("a")));
         }
         let frames = replayed(&outbox);
         assert_eq!(
@@ -366,7 +380,7 @@ mod tests {
                 } else {
                     channel("a")
                 };
-                outbox.push(Bytes::from_static(b"\x00\x00payload"), source);
+                outbox.push(Kept::new(Bytes::from_static(b"\x00\x00payload"), source));
             }
             assert!(outbox.confirm(confirmed));
             let frames = replayed(&outbox);
@@ -379,9 +393,9 @@ mod tests {
     #[test]
     fn a_flood_of_channel_messages_never_drops_a_peer_message() {
         let mut outbox = Outbox::default();
-        let peer = outbox.push(Bytes::from_static(b"\0\0peer"), Source::Inbox);
+        let peer = outbox.push(Kept::new(Bytes::from_static(b"\0\0peer"), Source::Inbox));
         for _ in 0..REPLAY_FRAMES_MAX + 10 {
-            outbox.push(Bytes::from_static(b"\0\0x"), channel("a"));
+            outbox.push(Kept::new(Bytes::from_static(b"\0\0x"), channel("a")));
         }
         assert_eq!(replayed(&outbox)[0], Bytes::from_static(b"\0\0peer"));
         outbox.withdraw(peer);
@@ -394,7 +408,7 @@ mod tests {
     fn what_is_withdrawn_is_skipped_without_a_gap() {
         let mut outbox = Outbox::default();
         for n in 1..=5_u8 {
-            outbox.push(Bytes::from(vec![0, 0, n]), Source::Inbox);
+            outbox.push(Kept::new(Bytes::from(vec![0, 0, n]), Source::Inbox));
         }
         outbox.withdraw(2);
         outbox.withdraw(3);
@@ -435,14 +449,17 @@ mod tests {
     fn what_is_never_dropped_is_counted_until_it_is_confirmed_or_withdrawn() {
         let mut outbox = Outbox::default();
         for _ in 1..REPLAY_FRAMES_MAX {
-            outbox.push(Bytes::from_static(b"\0\0reply"), Source::Call);
+            outbox.push(Kept::new(Bytes::from_static(b"\0\0reply"), Source::Call));
         }
         assert!(!outbox.is_over());
-        let last = outbox.push(Bytes::from_static(b"\0\0peer"), Source::Inbox);
+        let last = outbox.push(Kept::new(Bytes::from_static(b"\0\0peer"), Source::Inbox));
         assert!(outbox.is_over());
         outbox.withdraw(last);
         assert!(!outbox.is_over());
-        outbox.push(Bytes::from(vec![0; REPLAY_BYTES_MAX]), Source::Call);
+        outbox.push(Kept::new(
+            Bytes::from(vec![0; REPLAY_BYTES_MAX]),
+            Source::Call,
+        ));
         assert!(outbox.is_over(), "by bytes");
         assert!(outbox.confirm(outbox.sent()));
         assert_eq!((outbox.owed, outbox.owed_bytes, outbox.bytes), (0, 0, 0));
@@ -451,7 +468,7 @@ mod tests {
     #[test]
     fn a_confirmed_outbox_owns_no_memory() {
         let mut outbox = Outbox::default();
-        outbox.push(Bytes::from_static(b"x"), Source::Inbox);
+        outbox.push(Kept::new(Bytes::from_static(b"x"), Source::Inbox));
         assert!(outbox.confirm(1));
         assert_eq!(outbox.kept.capacity(), 0);
     }

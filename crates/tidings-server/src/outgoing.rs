@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::io::{self, ErrorKind, IoSlice};
+use std::ops::Range;
 
 use bytes::Bytes;
 
@@ -17,6 +18,12 @@ const COPIED_BYTES_MAX: usize = 512;
 /// Frames are copied together up to about this many bytes; then the next piece begins.
 const PIECE_BYTES: usize = 16 * 1024;
 
+/// Most bytes of a turn's log.
+const LOG_BYTES_MAX: usize = 4 << 20;
+
+/// Bytes of memory that an idle hub's log may keep.
+const LOG_BYTES_KEPT: usize = 64 << 10;
+
 /// A queue may keep this many empty places while it is empty: none is allocated in a steady stream, and an idle
 /// connection keeps less than 300 bytes.
 const SPARE_PLACES: usize = 4;
@@ -28,14 +35,61 @@ enum Piece {
     Shared(Bytes),
     /// Small frames, one after the other.
     Copied(Vec<u8>),
+    /// Frames in the log of this turn.
+    Logged(Range<usize>),
 }
 
 impl Piece {
-    fn bytes(&self) -> &[u8] {
+    fn bytes<'a>(&'a self, log: &'a [u8]) -> &'a [u8] {
         match self {
             Self::Shared(bytes) => bytes,
             Self::Copied(bytes) => bytes,
+            Self::Logged(range) => &log[range.clone()],
         }
+    }
+
+    fn len(&self) -> usize {
+        match self {
+            Self::Shared(bytes) => bytes.len(),
+            Self::Copied(bytes) => bytes.len(),
+            Self::Logged(range) => range.len(),
+        }
+    }
+}
+
+/// Frames of this turn that go to many, one after the other: what follows each other for a connection is written
+/// from here as one piece. Nothing is copied, or counted, for a receiver.
+///
+/// Bound: [`LOG_BYTES_MAX`]; what does not fit goes its own way. It is emptied when all connections have been written;
+/// what could not be written of it is copied before.
+#[derive(Debug, Default)]
+pub(crate) struct TurnLog {
+    bytes: Vec<u8>,
+}
+
+impl TurnLog {
+    /// Adds a frame; `None` when there is no room for it.
+    pub(crate) fn add(&mut self, frame: &[u8]) -> Option<Range<usize>> {
+        let start = self.bytes.len();
+        let end = start + frame.len();
+        if end > LOG_BYTES_MAX {
+            return None;
+        }
+        self.bytes.extend_from_slice(frame);
+        Some(start..end)
+    }
+
+    /// Forgets everything. No connection may refer to it any more.
+    pub(crate) fn clear(&mut self) {
+        // A busy turn's memory goes when a quiet one follows.
+        if self.bytes.capacity() > LOG_BYTES_KEPT && self.bytes.len() < LOG_BYTES_KEPT / 2 {
+            self.bytes = Vec::new();
+        }
+        self.bytes.clear();
+    }
+
+    pub(crate) fn bytes(&self) -> &[u8] {
+        &self.bytes
     }
 }
 
@@ -71,18 +125,38 @@ impl Outgoing {
                     bytes.extend_from_slice(frame);
                     return;
                 }
-                Some(last @ Piece::Shared(_)) if last.bytes().len() <= COPIED_BYTES_MAX => {
+                Some(Piece::Shared(last)) if last.len() <= COPIED_BYTES_MAX => {
                     // A second small one: from now on they are copied.
                     let mut bytes = Vec::with_capacity(4 * COPIED_BYTES_MAX);
-                    bytes.extend_from_slice(last.bytes());
+                    bytes.extend_from_slice(last);
                     bytes.extend_from_slice(frame);
-                    *last = Piece::Copied(bytes);
+                    if let Some(last) = self.pieces.back_mut() {
+                        *last = Piece::Copied(bytes);
+                    }
                     return;
                 }
                 _ => {}
             }
         }
         self.pieces.push_back(Piece::Shared(frame.clone()));
+    }
+
+    /// Queues a frame of the log. The connection must be writable: what stays must not refer to the log.
+    pub(crate) fn push_logged(&mut self, frame: Range<usize>) {
+        self.bytes += frame.len();
+        match self.pieces.back_mut() {
+            Some(Piece::Logged(last)) if last.end == frame.start => last.end = frame.end,
+            _ => self.pieces.push_back(Piece::Logged(frame)),
+        }
+    }
+
+    /// Takes out of the log what still waits.
+    pub(crate) fn keep(&mut self, log: &TurnLog) {
+        for piece in &mut self.pieces {
+            if let Piece::Logged(range) = piece {
+                *piece = Piece::Copied(log.bytes()[range.clone()].to_vec());
+            }
+        }
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -94,14 +168,22 @@ impl Outgoing {
         self.bytes
     }
 
-    /// Writes as much as the stream takes.
-    pub(crate) fn write_to(&mut self, stream: &mut Stream) -> io::Result<Written> {
+    /// Writes as much as the stream takes. What it does not take is kept apart from the log.
+    pub(crate) fn write_to(&mut self, stream: &mut Stream, log: &TurnLog) -> io::Result<Written> {
+        let written = self.write_all(stream, log);
+        if !self.pieces.is_empty() {
+            self.keep(log);
+        }
+        written
+    }
+
+    fn write_all(&mut self, stream: &mut Stream, log: &TurnLog) -> io::Result<Written> {
         while let Some(front) = self.pieces.front() {
             let result = if self.pieces.len() == 1 {
                 // The most frequent case has a cheaper system call.
-                stream.write(&front.bytes()[self.written..])
+                stream.write(&front.bytes(log.bytes())[self.written..])
             } else {
-                self.write_several(stream)
+                self.write_several(stream, log.bytes())
             };
             match result {
                 Ok(0) => return Err(ErrorKind::WriteZero.into()),
@@ -117,14 +199,14 @@ impl Outgoing {
         stream.flush()
     }
 
-    fn write_several(&self, stream: &mut Stream) -> io::Result<usize> {
+    fn write_several(&self, stream: &mut Stream, log: &[u8]) -> io::Result<usize> {
         let mut slices = [IoSlice::new(&[]); PIECES_PER_WRITE];
         let mut count = 0;
         for (slice, piece) in slices.iter_mut().zip(&self.pieces) {
-            *slice = IoSlice::new(piece.bytes());
+            *slice = IoSlice::new(piece.bytes(log));
             count += 1;
         }
-        slices[0] = IoSlice::new(&self.pieces[0].bytes()[self.written..]);
+        slices[0] = IoSlice::new(&self.pieces[0].bytes(log)[self.written..]);
         stream.write_vectored(&slices[..count])
     }
 
@@ -132,7 +214,7 @@ impl Outgoing {
         self.bytes -= written;
         self.written += written;
         while let Some(front) = self.pieces.front() {
-            let len = front.bytes().len();
+            let len = front.len();
             if self.written < len {
                 return;
             }
@@ -147,11 +229,10 @@ impl Outgoing {
 mod tests {
     use super::*;
 
-    fn left(outgoing: &Outgoing) -> Vec<u8> {
-        let all: Vec<u8> = outgoing
-            .pieces
-            .iter()
-            .flat_map(Piece::bytes)
+    fn left(outgoing: &Outgoing, log: &TurnLog) -> Vec<u8> {
+        let pieces = outgoing.pieces.iter();
+        let all: Vec<u8> = pieces
+            .flat_map(|piece| piece.bytes(log.bytes()))
             .copied()
             .collect();
         all[outgoing.written..].to_vec()
@@ -159,13 +240,14 @@ mod tests {
 
     #[test]
     fn what_is_written_in_part_goes_on_where_it_stopped() {
+        let log = TurnLog::default();
         let mut outgoing = Outgoing::default();
         for frame in ["abc", "", "defg", "h"] {
             outgoing.push(&Bytes::from_static(frame.as_bytes()));
         }
         for (written, expected) in [(2, "cdefgh"), (1, "defgh"), (3, "gh"), (2, "")] {
             outgoing.advance(written);
-            assert_eq!(left(&outgoing), expected.as_bytes());
+            assert_eq!(left(&outgoing, &log), expected.as_bytes());
             assert_eq!(outgoing.bytes(), expected.len());
         }
         assert!(outgoing.is_empty());
@@ -173,14 +255,22 @@ mod tests {
 
     #[test]
     fn small_and_large_frames_keep_their_order_through_partial_writes() {
+        let mut log = TurnLog::default();
         let mut outgoing = Outgoing::default();
         let mut all = Vec::new();
-        // Sizes around the bounds, in an order that mixes them.
+        // Sizes around the bounds, own frames and those of a fan-out, in an order that mixes them.
         for number in 0..200_usize {
             let len = [1, 40, 512, 513, 20_000, 128, 512][number % 7];
             let frame = vec![number as u8; len];
             all.extend_from_slice(&frame);
-            outgoing.push(&Bytes::from(frame));
+            match number % 3 {
+                0 => outgoing.push(&Bytes::from(frame)),
+                _ => outgoing.push_logged(log.add(&frame).expect("room")),
+            }
+            if number % 50 == 49 {
+                outgoing.keep(&log);
+                log.clear();
+            }
             if number % 5 == 0 {
                 let some = outgoing.bytes().min(700);
                 outgoing.advance(some);
@@ -188,8 +278,19 @@ mod tests {
             }
             assert_eq!(outgoing.bytes(), all.len());
         }
-        assert!(left(&outgoing) == all, "the bytes differ");
+        assert!(left(&outgoing, &log) == all, "the bytes differ");
         outgoing.advance(all.len());
         assert!(outgoing.is_empty());
+    }
+
+    #[test]
+    fn frames_of_one_fan_out_after_another_are_one_piece() {
+        let (mut log, mut outgoing) = (TurnLog::default(), Outgoing::default());
+        for frame in [b"one", b"two"] {
+            let range = log.add(frame).expect("room");
+            outgoing.push_logged(range);
+        }
+        assert_eq!(outgoing.pieces.len(), 1);
+        assert!(log.add(&vec![0; LOG_BYTES_MAX]).is_none());
     }
 }

@@ -28,6 +28,7 @@ use crate::deadlines::Deadlines;
 use crate::gate::Gate;
 use crate::http::HttpDoor;
 use crate::inbox::{Envelope, Inbox, Mailbox};
+use crate::outgoing::TurnLog;
 
 /// Readiness events taken per turn; more are taken in the next.
 const EVENTS_PER_TURN: usize = 1024;
@@ -89,6 +90,8 @@ pub(crate) struct Worker {
     /// Slots of connections that leave at the end of the turn.
     pub(crate) leaving: Vec<usize>,
     pub(crate) buffer: Box<[u8]>,
+    /// What goes to many in this turn.
+    pub(crate) log: TurnLog,
     /// The time of this turn.
     pub(crate) now: Time,
     pub(crate) id: HubId,
@@ -133,6 +136,7 @@ impl Worker {
             closing_deadlines: Deadlines::new(node.limits.close_wait_ms),
             leaving: Vec::new(),
             buffer: vec![0; READ_BUFFER_BYTES].into_boxed_slice(),
+            log: TurnLog::default(),
             now: node.clock.now(),
             id,
             hub: Hub::new(hub),
@@ -296,11 +300,7 @@ impl Worker {
     fn carry_out(&mut self, effect: Effect) {
         match effect {
             Effect::Send { connection, frame } => self.send(connection, &frame),
-            Effect::SendAll { connections, frame } => {
-                for connection in connections {
-                    self.send(connection, &frame);
-                }
-            }
+            Effect::SendAll { connections, frame } => self.send_all(connections, &frame),
             Effect::Close { connection, code } => {
                 if let Some(slot) = self.connections.slot(connection) {
                     self.close(slot, code as u16, code.name());

@@ -39,6 +39,33 @@ impl Worker {
         self.queue(slot, frame);
     }
 
+    /// Queues a frame of the hub that goes to many.
+    pub(crate) fn send_all(&mut self, connections: Vec<ConnectionId>, frame: &Bytes) {
+        let Some(range) = self.log.add(frame) else {
+            for id in connections {
+                self.send(id, frame);
+            }
+            return;
+        };
+        for id in connections {
+            let Some(slot) = self.connections.slot(id) else {
+                continue;
+            };
+            let Some(connection) = self.connections.get(slot) else {
+                continue;
+            };
+            let is_plain = matches!(connection.stage, Stage::Serving)
+                && !connection.flags.is_blocked
+                && connection.outgoing.bytes() <= EARLY_WRITE_BYTES;
+            if is_plain {
+                connection.outgoing.push_logged(range.clone());
+                self.connections.mark_dirty(slot);
+            } else {
+                self.send(id, frame);
+            }
+        }
+    }
+
     /// Queues bytes.
     pub(crate) fn queue(&mut self, slot: usize, bytes: &Bytes) {
         let Some(connection) = self.connections.get(slot) else {
@@ -47,7 +74,10 @@ impl Worker {
         connection.outgoing.push(bytes);
         let is_early = connection.outgoing.bytes() > EARLY_WRITE_BYTES;
         if is_early && !connection.flags.is_blocked {
-            match connection.outgoing.write_to(&mut connection.stream) {
+            match connection
+                .outgoing
+                .write_to(&mut connection.stream, &self.log)
+            {
                 Ok(Written::All) => {}
                 Ok(Written::Blocked) => connection.flags.is_blocked = true,
                 // Met again, and dealt with, by the write at the end of the turn.
@@ -64,7 +94,10 @@ impl Worker {
                 continue;
             };
             if !connection.flags.is_blocked {
-                match connection.outgoing.write_to(&mut connection.stream) {
+                match connection
+                    .outgoing
+                    .write_to(&mut connection.stream, &self.log)
+                {
                     Ok(Written::All) => {}
                     Ok(Written::Blocked) => connection.flags.is_blocked = true,
                     Err(error) => {
@@ -96,6 +129,7 @@ impl Worker {
                 self.give(Input::Stalled { connection });
             }
         }
+        self.log.clear();
     }
 
     /// Sends what is waiting and a close frame, then waits for the client's.
@@ -193,6 +227,7 @@ impl Worker {
             // If it fails the socket is broken, which the other hub will find.
             let _ = connection.stream.deregister(self.poll.registry());
             connection.flags = crate::connection::Flags::default();
+            connection.outgoing.keep(&self.log);
             let Stage::Leaving(leaving) = connection.stage else {
                 continue;
             };
