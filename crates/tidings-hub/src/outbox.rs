@@ -429,10 +429,13 @@ mod tests {
         let mut outbox = Outbox::default();
         // Sent while the client was there: it has had 900 of them, but that is not confirmed yet.
         for n in 0..1_000 {
-            outbox.push(Bytes::from_static(b"\0\0x"), channel(["a", "b"][n % 2]));
+            outbox.push(Kept::new(
+                Bytes::from_static(b"\0\0x"),
+                channel(["a", "b"][n % 2]),
+            ));
         }
         for _ in 0..REPLAY_FRAMES_MAX {
-            outbox.push(Bytes::from_static(b"\0\0x"), channel("b"));
+            outbox.push(Kept::new(Bytes::from_static(b"\0\0x"), channel("b")));
         }
         assert!(outbox.confirm(900));
         let skipped = skips(&replayed(&outbox));
