@@ -18,7 +18,7 @@ usage: cargo xtask TASK
   web              only build what the program serves: SDKs, demo, guide
   package          build the release: Debian package, archive, JavaScript packages, checksums; with --check of the
                    test build, and look into them
-  check            the quick part of it: generated code, format, lints, layers, Rust tests
+  check            the quick part of it: generated code, conformance list, format, lints, layers, Rust tests
   sim [ARGS]       replay seeds: --seed N --trace, or --from N --count N
   reference        make the reference of the JavaScript SDK (sdk/js/reference/dist)
   codegen          make code from proto/; with --check only compare

@@ -5,7 +5,7 @@ use std::time::Instant;
 use anyhow::Result;
 
 use crate::setup::{self, cargo, run, run_with};
-use crate::{codegen, layers, package};
+use crate::{codegen, coverage, layers, package};
 
 /// Seeds of the simulator in one run. More find more and cost about 40 ms each.
 const SEEDS: &str = "1000";
@@ -36,9 +36,10 @@ pub(crate) fn all() -> Result<()> {
     Ok(())
 }
 
-/// Generated code, format, lints, layers, Rust tests.
+/// Generated code, conformance list, format, lints, layers, Rust tests.
 pub(crate) fn check() -> Result<()> {
     codegen::run("--check")?;
+    coverage::run("--check")?;
     cargo(&["fmt", "--all", "--check"])?;
     cargo(&[
         "clippy",

@@ -199,6 +199,11 @@ export class RtmClient
     return new LocalInvitation(calleeId, this.#connection, this.#invitations);
   }
 
+  /** An extension of ours: an open invitation that has come, by its `invitationId`. */
+  getRemoteInvitation(invitationId: string): AgoraRTM.RemoteInvitation | undefined {
+    return this.#invitations.find(invitationId);
+  }
+
   async createMediaMessageByUploading(
     payload: Blob | Uint8Array,
     params?: Partial<AgoraRTM.RtmFileMessage> | Partial<AgoraRTM.RtmImageMessage>,

@@ -204,6 +204,8 @@ export class RemoteInvitation
     readonly channelId: string,
     readonly content: string,
     answers: InvitationAnswers,
+    /** An extension of ours: names the invitation at the client, see `RtmClient.getRemoteInvitation`. */
+    readonly invitationId: string = '',
   ) {
     super();
     this.#answers = answers;

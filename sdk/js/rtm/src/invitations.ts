@@ -76,6 +76,11 @@ export class Invitations implements Outgoing {
     for (const invitation of remote) remoteWords(invitation).failed('UNKNOWN');
   }
 
+  /** An open invitation that has come, by its `invitationId`. */
+  find(invitationId: string): RemoteInvitation | undefined {
+    return this.#remote.get(invitationId);
+  }
+
   #takeLocal(number: number): LocalInvitation | undefined {
     const invitation = this.#local.get(number);
     this.#local.delete(number);
@@ -86,18 +91,19 @@ export class Invitations implements Outgoing {
     const { id, callerId, channel, content } = value;
     const key = keyOf(id);
     if (this.#remote.has(key)) return undefined;
-    const invitation = new RemoteInvitation(callerId, channel, content, {
-      accept: (response) => this.#tell({ is: 'acceptInvitation', value: { id, response } }),
-      refuse: (response) => {
+    const answers = {
+      accept: (response: string) => this.#tell({ is: 'acceptInvitation', value: { id, response } }),
+      refuse: (response: string) => {
         this.#remote.delete(key);
         this.#tell({ is: 'refuseInvitation', value: { id, response } });
       },
-    });
+    };
+    const invitation = new RemoteInvitation(callerId, channel, content, answers, key);
     this.#remote.set(key, invitation);
     return invitation;
   }
 }
 
 function keyOf(id: Uint8Array): string {
-  return id.join();
+  return Array.from(id, (byte) => byte.toString(16).padStart(2, '0')).join('');
 }

@@ -157,6 +157,16 @@ describe('files', () => {
     expect(size).toBeLessThanOrEqual(SIZE_MAX);
   });
 
+  // proves: rtm-8-one-version, rtm-1.2-version
+  it('the SDK has the version of the server, and tells it at the login', () => {
+    const workspace = readFileSync(join(ROOT, '../../../Cargo.toml'), 'utf8');
+    const [, version] = /\[workspace\.package\][^[]*\nversion = "([^"]+)"/.exec(workspace) ?? [];
+    const ours = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8')) as { version: string };
+    expect(ours.version).toBe(version);
+    expect(read('index.mjs')).toContain(`"${ours.version}"`);
+    expect(read('index.mjs')).toContain('tidings-rtm-js/');
+  });
+
   it('source maps fit', () => {
     for (const file of ['index.js', 'tidings-rtm.umd.js', 'node-socket.mjs', 'error-code.js']) {
       const map = JSON.parse(read(`${file}.map`)) as { sources: string[]; mappings: string };

@@ -190,3 +190,19 @@ describe('the callee', () => {
     }
   });
 });
+
+// proves: rtm-8-invitation-id
+it('an open invitation that has come is found by its identifier, until it ends', async () => {
+  const { client, world } = await makeLoggedIn();
+  const ids: string[] = [];
+  client.on('RemoteInvitationReceived', ({ invitationId }) => void ids.push(invitationId));
+  world.connection.serve({ is: 'incomingInvitation', value: { id: ID, callerId: 'bob', content: 'hello', channel: '' } });
+  expect(ids).toEqual(['09'.repeat(16)]);
+  const found = client.getRemoteInvitation(ids[0] ?? '');
+  expect(found).toMatchObject({ callerId: 'bob', content: 'hello', state: 'INVITATION_RECEIVED' });
+  found?.accept();
+  expect(world.connection.requests.map(({ call }) => call)).toMatchObject([{ is: 'acceptInvitation', value: { id: ID } }]);
+  world.connection.serve(over(1));
+  expect([found?.state, client.getRemoteInvitation(ids[0] ?? '')]).toEqual(['ACCEPTED', undefined]);
+  expect(client.getRemoteInvitation('nonsense')).toBeUndefined();
+});

@@ -604,6 +604,8 @@ declare namespace AgoraRTM {
     createChannel(channelId: string): RtmChannel;
     /** Makes a call invitation; `send()` sends it. */
     createLocalInvitation(calleeId: string): LocalInvitation;
+    /** An open invitation that has come, by its `invitationId`. Not in the original API. */
+    getRemoteInvitation(invitationId: string): RemoteInvitation | undefined;
     /** Asks whether 1 to 256 users are on line. Codes `QUERY_PEERS_ONLINE_STATUS_ERR_…`. */
     queryPeersOnlineStatus(peerIds: string[]): Promise<PeersOnlineStatusResult>;
     /** Subscribes to 1 to 512 users; their states follow as an event. Codes `PEER_SUBSCRIPTION_STATUS_ERR_…`. */
@@ -713,6 +715,8 @@ declare namespace AgoraRTM {
     /** Text of the caller, at most 8 KB. */
     readonly content: string;
     /** Text of the callee, at most 8 KB. */
+    /** Names it at this client, for programs that keep or pass on texts. Not in the original API. */
+    readonly invitationId: string;
     response: string;
     /** Where it stands. */
     readonly state: RtmStatusCode.RemoteInvitationState;
