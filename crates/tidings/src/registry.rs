@@ -128,11 +128,9 @@ impl Registry {
                 "change its certificate with `tidings app rotate`, or leave --id away to get a new id",
             ));
         }
-        AppSpec::of_setting(
-            &[&[entry.id.clone()], &entry.certificates[..]]
-                .concat()
-                .join(":"),
-        )?;
+        let parts = std::iter::once(&entry.id).chain(&entry.certificates);
+        let text: Vec<&str> = parts.map(String::as_str).collect();
+        AppSpec::of_setting(&text.join(":"))?;
         self.content.apps.push(entry);
         Ok(())
     }
