@@ -11,7 +11,8 @@ const ARGUMENTS = [
   '--disable-component-update',
   '--disable-sync',
   // A camera that shows a moving test picture and a microphone that beeps, given without a question.
-  '--use-fake-device-for-media-stream',
+  // Few frames, as all of them are coded without a graphics card.
+  '--use-fake-device-for-media-stream=fps=10',
   '--use-fake-ui-for-media-stream',
 ];
 

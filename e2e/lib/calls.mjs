@@ -82,8 +82,18 @@ export async function seesMoving(person) {
   assert.ok(after.played > before.played, `${person.name}'s picture has ${after.played} frames and no more`);
 }
 
-/** How loud the other is, at most, within half a second. 0 is silence. */
-export async function loudnessOf(person) {
+/** Resolves when the other is heard (`true`) or is silent for longer than the fake microphone is between two beeps. */
+export async function hears(person, isHeard) {
+  const loudest = [];
+  for (let attempt = 0; attempt < 6; attempt++) {
+    loudest.push(await loudnessOf(person));
+    if (isHeard ? loudest.at(-1) > 0.01 : loudest.at(-1) < 0.001) return;
+  }
+  assert.fail(`${person.name} should hear ${isHeard ? 'something' : 'nothing'}; the loudest were ${loudest.join(', ')}`);
+}
+
+/** How loud the other is, at most, within one and a half seconds. 0 is silence. */
+async function loudnessOf(person) {
   return person.page.locator('#remote-video').evaluate(async (video) => {
     const audio = new AudioContext();
     await audio.resume();
