@@ -116,15 +116,22 @@ impl Rig {
             match effect {
                 Effect::Bus(op) => self.bus.push(op),
                 Effect::Store { ticket, op } => self.store.push((ticket, op)),
-                Effect::Send { connection, frame } => {
-                    let head = if frame[1] < 126 { 2 } else { 4 };
-                    let frame = decode_server(&frame[head..]).expect("a frame of the server");
-                    let kinds = frame.messages.into_iter().filter_map(|m| m.kind);
-                    self.sent.extend(kinds.map(|kind| (connection.0, kind)));
+                Effect::Send { connection, frame } => self.see(connection, &frame),
+                Effect::SendAll { connections, frame } => {
+                    for connection in connections {
+                        self.see(connection, &frame);
+                    }
                 }
                 Effect::Close { .. } | Effect::HandOver { .. } => {}
             }
         }
+    }
+
+    fn see(&mut self, connection: ConnectionId, frame: &[u8]) {
+        let head = if frame[1] < 126 { 2 } else { 4 };
+        let frame = decode_server(&frame[head..]).expect("a frame of the server");
+        let kinds = frame.messages.into_iter().filter_map(|m| m.kind);
+        self.sent.extend(kinds.map(|kind| (connection.0, kind)));
     }
 
     fn frame(&mut self, connection: u64, kind: client_message::Kind) {
