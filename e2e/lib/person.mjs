@@ -77,6 +77,11 @@ export class Person {
     await this.#log(`#${channel}`).waitFor({ state: 'detached' });
   }
 
+  /** The system tells the page that the network is back; the page need not wait for its next attempt. */
+  async isOnlineAgain() {
+    await this.page.evaluate(() => dispatchEvent(new Event('online')));
+  }
+
   // ---------------------------------------------------------------- sees
 
   async seesConnection(state) {

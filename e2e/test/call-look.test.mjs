@@ -51,6 +51,7 @@ test('a video call, from its ring to its end', async () => {
   } finally {
     await server.startAgain();
   }
+  await both(people, (person) => person.isOnlineAgain());
   await both(people, (person) => person.seesConnection('CONNECTED'));
   await presses(maya, 'Hang up');
   await seesNoCall(noah);

@@ -120,6 +120,7 @@ test('a lost connection', async () => {
   } finally {
     await server.startAgain();
   }
+  await hugo.isOnlineAgain();
   await hugo.seesConnection('CONNECTED');
   await hugo.closes();
 });

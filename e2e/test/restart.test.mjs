@@ -77,6 +77,7 @@ test('a message that the server could not take fails in words, and goes out when
   await carol.sees('dave', 'Is anybody there?', 'sending');
   await carol.sees('dave', 'Is anybody there?', 'failed: The server did not answer in time.');
   await server.startAgain();
+  await all(people, (person) => person.isOnlineAgain());
   await all(people, (person) => person.seesConnection('CONNECTED'));
   await carol.page.getByRole('button', { name: 'Try again' }).click();
   await carol.sees('dave', 'Is anybody there?', 'delivered');
