@@ -7,8 +7,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use bytes::Bytes;
-use tidings_hub::bus_ops::{Answer, AskId, BusInput, BusOp, Publication, Question, Topic};
+use tidings_hub::bus_ops::{Answer, AskId, BusInput, BusOp, Keep, Publication, Question, Topic};
 use tidings_hub::ids::{ChannelKey, HubId, SessionId, UserKey};
+use tidings_hub::store_ops::{HistoryLimits, HistoryMessage};
 use tidings_wire::names::{AppId, ChannelName, UserId};
 
 /// A bus with its hubs, as the suite drives it.
@@ -36,6 +37,7 @@ pub fn run<B: Wired>(mut make: impl FnMut(u16) -> B) {
         the_asker_is_not_asked(&mut make(hubs), hubs);
         every_other_subscriber_is_asked_and_may_answer(&mut make(hubs), hubs);
         subscribers_see_one_order(&mut make(hubs), hubs);
+        one_hub_keeps_a_history_in_the_order_that_subscribers_see(&mut make(hubs), hubs);
     }
 }
 
@@ -79,6 +81,29 @@ fn message(cseq: u64) -> Arc<Publication> {
         sender: SessionId([0; 16]),
         cseq,
         frame: Bytes::new(),
+        keep: None,
+    })
+}
+
+fn message_to_keep(cseq: u64) -> Arc<Publication> {
+    let keep = Keep {
+        ask: AskId::new(cseq),
+        message: HistoryMessage {
+            position: 0,
+            from: "ann".into(),
+            body: Bytes::new(),
+            server_ts: 0,
+        },
+        limits: HistoryLimits {
+            messages_max: 1,
+            age_ms: 1,
+        },
+    };
+    Arc::new(Publication::Message {
+        sender: SessionId([0; 16]),
+        cseq,
+        frame: Bytes::new(),
+        keep: Some(Box::new(keep)),
     })
 }
 
@@ -293,6 +318,58 @@ fn subscribers_see_one_order<B: Wired>(bus: &mut B, hubs: u16) {
             );
         }
     }
+}
+
+/// All hubs publish messages for the history while they are under way: of each topic, exactly one hub gets all of
+/// them to keep, in the order in which a subscriber gets them.
+fn one_hub_keeps_a_history_in_the_order_that_subscribers_see<B: Wired>(bus: &mut B, hubs: u16) {
+    const ROUNDS: u64 = 20;
+    let topics = topics();
+    for topic in &topics {
+        bus.apply(HubId(0), BusOp::Subscribe(topic.clone()));
+    }
+    settle(bus);
+    for round in 1..=ROUNDS {
+        for topic in &topics {
+            for hub in 0..hubs {
+                let publish = BusOp::Publish {
+                    topic: topic.clone(),
+                    message: message_to_keep(round),
+                };
+                bus.apply(HubId(hub), publish);
+            }
+        }
+        bus.step();
+    }
+    settle(bus);
+    let (mut published, mut kept) = (Vec::new(), BTreeMap::<String, Vec<_>>::new());
+    let mut keepers = BTreeMap::new();
+    for hub in 0..hubs {
+        for input in bus.take(HubId(hub)) {
+            let BusInput::Keep {
+                topic,
+                from,
+                message,
+            } = input
+            else {
+                published.push(input);
+                continue;
+            };
+            let Publication::Message { cseq, .. } = &*message else {
+                panic!("to be kept: {message:?}");
+            };
+            let topic = format!("{topic:?}");
+            let keeper = keepers.entry(topic.clone()).or_insert(hub);
+            assert_eq!(*keeper, hub, "one hub keeps all of {topic}");
+            kept.entry(topic).or_default().push((from, *cseq));
+        }
+    }
+    assert_eq!(kept.len(), topics.len());
+    assert_eq!(
+        kept,
+        by_topic(published),
+        "the history's order is the topic's"
+    );
 }
 
 fn by_topic(inputs: Vec<BusInput>) -> BTreeMap<String, Vec<(HubId, u64)>> {

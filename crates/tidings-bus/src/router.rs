@@ -5,7 +5,7 @@ use std::hash::{BuildHasher, Hash as _, Hasher as _};
 
 use siphasher::sip::SipHasher13;
 use smallvec::SmallVec;
-use tidings_hub::bus_ops::{AskId, BusInput, BusOp, Topic};
+use tidings_hub::bus_ops::{AskId, BusInput, BusOp, Publication, Topic};
 use tidings_hub::ids::HubId;
 
 /// Subscribers of a topic, in the order in which they subscribed: up to eight without an allocation.
@@ -102,6 +102,15 @@ impl Shard {
             }
             BusOp::Unsubscribe(topic) => self.unsubscribe(from, &topic),
             BusOp::Publish { topic, message } => {
+                if let Publication::Message { keep: Some(_), .. } = &*message {
+                    let (topic, message) = (topic.clone(), message.clone());
+                    let input = BusInput::Keep {
+                        topic,
+                        from,
+                        message,
+                    };
+                    deliver(self.hub, input);
+                }
                 for to in self.subscribers(&topic) {
                     let (topic, message) = (topic.clone(), message.clone());
                     deliver(

@@ -16,6 +16,7 @@ use crate::login::{Claim, ClaimAsk, LocateAsk};
 use crate::maps::{Map, SeededHasher};
 use crate::peers::SendToPeer;
 use crate::presence::PresenceAsk;
+use crate::sessions::SessionKey;
 
 /// Longest wait for an answer that a hub can give by itself. Source: contract DEL-14.
 const HUB_ANSWER_MS: u64 = 2_000;
@@ -32,6 +33,11 @@ pub(crate) enum PendingAsk {
     Members(ChannelKey),
     Count(CountAsk),
     Attributes(AttributeAsk),
+    /// The copy of a channel message, kept by another hub before its sender is answered.
+    Keep {
+        session: SessionKey,
+        cseq: u64,
+    },
 }
 
 impl PendingAsk {
@@ -44,6 +50,7 @@ impl PendingAsk {
                 matches!(answer, Answer::Presence { state, .. } if *state != PresenceState::Offline)
             }
             PendingAsk::Locate(_) => *answer == Answer::Located(Located::Here),
+            PendingAsk::Keep { .. } => true,
             PendingAsk::Members(_) | PendingAsk::Count(_) => false,
         }
     }
@@ -106,10 +113,11 @@ impl Asks {
         self.pending.len()
     }
 
-    fn add(&mut self, now_ms: u64, pending: PendingAsk) -> AskId {
+    /// Names a question and waits for its answer.
+    pub(crate) fn add(&mut self, now_ms: u64, pending: PendingAsk) -> AskId {
         self.next += 1;
         let ask = self.next;
-        if matches!(pending, PendingAsk::Deliver(_)) {
+        if matches!(pending, PendingAsk::Deliver(_) | PendingAsk::Keep { .. }) {
             self.by_client.push_back((now_ms + CLIENT_ANSWER_MS, ask));
         } else {
             self.by_hub.push_back((now_ms + HUB_ANSWER_MS, ask));
@@ -217,6 +225,9 @@ impl Hub {
             (PendingAsk::Members(channel), _) => self.finish_sync(&channel, Vec::new(), out),
             (PendingAsk::Count(ask), Answer::Count(count)) => self.finish_count(ask, count, out),
             (PendingAsk::Count(ask), _) => self.finish_count(ask, 0, out),
+            (PendingAsk::Keep { session, cseq }, answer) => {
+                self.finish_keep(session, cseq, answer, out);
+            }
             (PendingAsk::Attributes(ask), answer) => {
                 self.finish_attribute_ask(ask, Some(answer), out);
             }
@@ -259,6 +270,7 @@ impl Hub {
             PendingAsk::Members(channel) => self.finish_sync(&channel, Vec::new(), out),
             PendingAsk::Count(ask) => self.finish_count(ask, 0, out),
             PendingAsk::Attributes(ask) => self.finish_attribute_ask(ask, None, out),
+            PendingAsk::Keep { session, cseq } => self.finish_keep(session, cseq, delivery, out),
         }
     }
 }

@@ -400,6 +400,8 @@ impl Hub {
         // Users of before a restart have the presence grace to come back (contract PRE-1).
         let first_ms = tidings_wire::limits::PRESENCE_GRACE_MS + SWEEP_MS;
         self.timers.set(self.now.mono_ms + first_ms, Timer::Sweep);
+        self.timers
+            .set(self.now.mono_ms + first_ms, Timer::HistorySweep);
     }
 
     pub(crate) fn sweep_attributes(&mut self, out: &mut dyn Sink) {

@@ -8,6 +8,8 @@
 //! - An ask goes to every subscriber but the asker. If there is none, the asker gets `Nobody`, at once.
 //!   Otherwise it gets what they answer, each answer with the number of hubs that were asked; the asker sets
 //!   its own deadline.
+//! - A message to be kept in the history is also given to the hub where the topic is at home, subscribed or not,
+//!   as `Keep`, in the topic's order: that hub alone writes the channel's history.
 //! - `Nobody` is only said when nobody was subscribed; what can be lost (between nodes) shows as silence.
 
 use std::sync::Arc;
@@ -16,6 +18,7 @@ use bytes::Bytes;
 use tidings_wire::proto::{InvitationEnd, PresenceState};
 
 use crate::ids::{ChannelKey, HubId, InvitationId, MessageId, SessionId, UserKey};
+use crate::store_ops::{HistoryLimits, HistoryMessage};
 
 /// Where hubs meet.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -113,6 +116,15 @@ pub enum BusInput {
         /// The answer.
         answer: Answer,
     },
+    /// A message is to be kept, by this hub, in the history of the topic's channel.
+    Keep {
+        /// Where it was published.
+        topic: Topic,
+        /// By whom: who waits for the answer.
+        from: HubId,
+        /// The message; its `keep` is there.
+        message: Arc<Publication>,
+    },
     /// Nobody is subscribed to the topic that was asked.
     Nobody {
         /// Which question.
@@ -177,6 +189,8 @@ pub enum Publication {
         cseq: u64,
         /// The whole WebSocket frame that every member is sent.
         frame: Bytes,
+        /// The copy for the history, if the sender wants one.
+        keep: Option<Box<Keep>>,
     },
     /// Channel topic: attributes were changed and members are to be told.
     Attributes {
@@ -192,6 +206,17 @@ pub enum Publication {
     },
     /// Channel topic: the members that the sending hub has.
     Snapshot(Box<MemberSnapshot>),
+}
+
+/// A copy of a message for the history.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Keep {
+    /// Answered with `Stored` or `StoreFailed` when the copy is durable or cannot be stored.
+    pub ask: AskId,
+    /// The copy.
+    pub message: HistoryMessage,
+    /// Bounds of the history.
+    pub limits: HistoryLimits,
 }
 
 /// What the hubs of caller and callee tell each other of an invitation.

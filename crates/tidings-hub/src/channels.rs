@@ -17,7 +17,8 @@ use tidings_wire::proto::{
 };
 
 use crate::Hub;
-use crate::bus_ops::{BusOp, MemberSnapshot, Publication, Topic};
+use crate::asks::PendingAsk;
+use crate::bus_ops::{BusOp, Keep, MemberSnapshot, Publication, Topic};
 use crate::history::history_message;
 use crate::ids::{ChannelKey, HubId, SessionId};
 use crate::io::{Effect, Sink};
@@ -27,7 +28,7 @@ use crate::members::{Change, Members, Missing, Stamp};
 use crate::outbox::{Kept, Source};
 use crate::requests::check_message;
 use crate::sessions::SessionKey;
-use crate::store_ops::{AttributeOwner, HistoryMessage, StoreOp};
+use crate::store_ops::{AttributeOwner, StoreOp};
 use crate::stores::PendingStore;
 
 /// Publications kept while the members are being fetched; beyond it the hub goes on and repairs later.
@@ -145,8 +146,6 @@ pub(crate) struct Published {
     pub(crate) session: SessionKey,
     pub(crate) id: SessionId,
     pub(crate) what: Own,
-    /// Kept in the history when the message has its place.
-    pub(crate) history: Option<Box<HistoryMessage>>,
     /// Calls for the member list that came while this, a join, was on its way. Bound: open requests.
     pub(crate) member_lists: Vec<u64>,
 }
@@ -165,6 +164,8 @@ pub(crate) enum Own {
     End,
     /// A message.
     Message { cseq: u64 },
+    /// A message whose sender is answered when the copy in the history is durable.
+    KeptMessage,
 }
 
 impl Own {
@@ -198,9 +199,14 @@ impl Hub {
         let Some(channel) = self.channels.get_mut(&channel_key) else {
             return;
         };
-        let history = call.history.then(|| {
+        let keep = call.history.then(|| {
             let from = session.user.user.to_string();
-            Box::new(history_message(from, &message, self.now.unix_ms))
+            let pending = PendingAsk::Keep { session: key, cseq };
+            Box::new(Keep {
+                ask: self.asks.add(self.now.mono_ms, pending),
+                message: history_message(from, &message, self.now.unix_ms),
+                limits: self.config.history_limits(&channel_key.app),
+            })
         });
         // Encoded once: these bytes are what every member on every hub is sent.
         let frame = encode_server(Kind::ChannelMessage(ChannelMessage {
@@ -212,14 +218,17 @@ impl Hub {
         channel.published.push_back(Published {
             session: key,
             id: session.id,
-            what: Own::Message { cseq },
-            history,
+            what: match keep {
+                Some(_) => Own::KeptMessage,
+                None => Own::Message { cseq },
+            },
             member_lists: Vec::new(),
         });
         let message = Publication::Message {
             sender: session.id,
             cseq,
             frame,
+            keep,
         };
         let topic = Topic::Channel(channel_key);
         out.emit(Effect::Bus(BusOp::Publish {
@@ -422,12 +431,8 @@ impl Hub {
                 self.reply_done(session, cseq, out);
                 self.schedule_count(key, out);
             }
-            Own::Message { cseq } => match published.history {
-                Some(message) => self.keep_channel_message(key, session, cseq, *message, out),
-                None => self.reply_done(session, cseq, out),
-            },
-            Own::Leave { cseq } => self.reply_done(session, cseq, out),
-            Own::Show | Own::Hide | Own::End => {}
+            Own::Message { cseq } | Own::Leave { cseq } => self.reply_done(session, cseq, out),
+            Own::KeptMessage | Own::Show | Own::Hide | Own::End => {}
         }
         for cseq in published.member_lists {
             self.answer_member_list(key, session, cseq, out);

@@ -7,6 +7,7 @@ use tidings_wire::limits;
 use tidings_wire::names::AppId;
 
 use crate::ids::HubId;
+use crate::store_ops::HistoryLimits;
 
 /// What makes one hub.
 #[derive(Debug, Clone)]
@@ -20,6 +21,18 @@ pub struct HubConfig {
     pub apps: Arc<Apps>,
     /// Name and version of the program, told to clients.
     pub server: String,
+}
+
+impl HubConfig {
+    /// Bounds of a history of this app.
+    pub(crate) fn history_limits(&self, app: &AppId) -> HistoryLimits {
+        let listed = self.apps.listed.get(app);
+        let settings = listed.map(|app| app.settings).unwrap_or_default();
+        HistoryLimits {
+            messages_max: settings.history_messages_max,
+            age_ms: settings.history_age_ms,
+        }
+    }
 }
 
 /// The tenants.

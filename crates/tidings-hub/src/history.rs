@@ -1,8 +1,7 @@
 //! Histories: copies of messages whose senders asked for them, read back page by page.
 //!
-//! A channel message is appended by its sender's hub when that sees it in the topic's order: members of one hub
-//! find their messages in the channel's order. Two hubs append side by side, so that messages of senders on
-//! different hubs which are in the topic at the same moment may change places in the history.
+//! A channel message is appended by the hub where the channel's topic is at home, which gets all of them in the
+//! topic's order: the history has the order that every member has seen, whichever hubs the senders are on.
 //! A peer message is appended before it is sent. Either sender is answered when the copy is durable.
 
 use bytes::Bytes;
@@ -12,15 +11,28 @@ use tidings_wire::limits::{HISTORY_PAGE_BYTES_MAX, HISTORY_PAGE_MAX};
 use tidings_wire::names::{AppId, UserId};
 use tidings_wire::proto::{self, Message, ReadHistory, read_history, reply};
 
-use crate::Hub;
-use crate::ids::ChannelKey;
+use crate::bus_ops::{Answer, AskId, Keep};
+use crate::ids::{ChannelKey, HubId};
+use crate::inbox::Asker;
 use crate::io::Sink;
 use crate::limiter;
 use crate::sessions::{SessionKey, error};
 use crate::store_ops::{
-    Conversation, HistoryLimits, HistoryMessage, HistoryRange, ReadOrder, StoreAnswer, StoreOp,
+    Conversation, HistoryMessage, HistoryRange, ReadOrder, StoreAnswer, StoreOp,
 };
 use crate::stores::PendingStore;
+use crate::timers::Timer;
+use crate::{AppSettings, Hub};
+
+/// How often histories are looked through for what is too old.
+const SWEEP_MS: u64 = 600_000;
+
+/// The first stamp that is not too old; an append reckons alike.
+fn not_before(now_ts: u64, age_ms: u64) -> u64 {
+    now_ts
+        .checked_sub(age_ms)
+        .map_or(0, |ts| ts.saturating_add(1))
+}
 
 /// Makes the stored form of a message.
 pub(crate) fn history_message(from: String, message: &Message, server_ts: u64) -> HistoryMessage {
@@ -39,47 +51,126 @@ impl Hub {
         conversation: Conversation,
         message: HistoryMessage,
     ) -> StoreOp {
-        let settings = self
-            .config
-            .apps
-            .listed
-            .get(app)
-            .map(|app| app.settings)
-            .unwrap_or_default();
         StoreOp::HistoryAppend {
             conversation,
             message,
-            limits: HistoryLimits {
-                messages_max: settings.history_messages_max,
-                age_ms: settings.history_age_ms,
-            },
+            limits: self.config.history_limits(app),
         }
     }
 
-    /// The message has its place in the channel: now the copy, then the answer (contract 1.1).
+    /// This hub is the home of the channel's topic: the copy of a message that has its place there (contract 1.1).
     pub(crate) fn keep_channel_message(
         &mut self,
-        channel: &ChannelKey,
-        session: SessionKey,
-        cseq: u64,
-        message: HistoryMessage,
+        channel: ChannelKey,
+        from: HubId,
+        keep: &Keep,
         out: &mut dyn Sink,
     ) {
-        let conversation = Conversation::Channel(channel.clone());
-        let op = self.history_op(&channel.app, conversation, message);
-        self.store(op, PendingStore::ChannelHistory { session, cseq }, out);
+        let op = StoreOp::HistoryAppend {
+            conversation: Conversation::Channel(channel),
+            message: keep.message.clone(),
+            limits: keep.limits,
+        };
+        let ask = AskId {
+            asked: 1,
+            ..keep.ask
+        };
+        self.store(op, PendingStore::ChannelHistory((from, ask)), out);
     }
 
-    pub(crate) fn finish_channel_history(
+    /// Tells the sender's hub what has become of the copy.
+    pub(crate) fn answer_kept(&mut self, asker: Asker, answer: StoreAnswer, out: &mut dyn Sink) {
+        let answer = match answer {
+            StoreAnswer::Failed { reason } => Answer::StoreFailed { reason },
+            _ => Answer::Stored,
+        };
+        self.answer(asker, answer, out);
+    }
+
+    /// The copy is durable, or not: now the sender is answered.
+    pub(crate) fn finish_keep(
         &mut self,
         session: SessionKey,
         cseq: u64,
-        answer: StoreAnswer,
+        answer: Answer,
         out: &mut dyn Sink,
     ) {
         match answer {
-            StoreAnswer::Failed { reason } => self.reply_not_kept(session, cseq, &reason, out),
-            _ => self.reply_done(session, cseq, out),
+            Answer::Stored => self.reply_done(session, cseq, out),
+            Answer::StoreFailed { reason } => self.reply_not_kept(session, cseq, &reason, out),
+            _ => {
+                let text =
+                    "the message was sent; whether it is in the history is not known in time";
+                self.reply_error(session, cseq, error(Outcome::TimedOut, text), out);
+            }
+        }
+    }
+
+    // ------------------------------------------------------------ what is too old
+
+    /// Deletes what is too old in conversations that nobody writes to any more.
+    pub(crate) fn sweep_histories(&mut self, out: &mut dyn Sink) {
+        self.timers
+            .set(self.now.mono_ms + SWEEP_MS, Timer::HistorySweep);
+        let ages = self.config.apps.listed.values();
+        let shortest_ms = ages.map(|app| app.settings.history_age_ms).min();
+        let default_ms = AppSettings::default().history_age_ms;
+        let shortest_ms = shortest_ms.unwrap_or(u64::MAX).min(default_ms);
+        let first_before_ts = not_before(self.now.unix_ms, shortest_ms);
+        self.list_histories(first_before_ts, None, out);
+    }
+
+    fn list_histories(
+        &mut self,
+        first_before_ts: u64,
+        after: Option<Conversation>,
+        out: &mut dyn Sink,
+    ) {
+        let op = StoreOp::HistoryList {
+            first_before_ts,
+            after,
+        };
+        self.store(op, PendingStore::Histories { first_before_ts }, out);
+    }
+
+    pub(crate) fn trim_histories(
+        &mut self,
+        first_before_ts: u64,
+        answer: StoreAnswer,
+        out: &mut dyn Sink,
+    ) {
+        let StoreAnswer::Histories {
+            conversations,
+            next,
+        } = answer
+        else {
+            return;
+        };
+        for conversation in conversations {
+            self.trim_history(conversation, out);
+        }
+        if next.is_some() {
+            self.list_histories(first_before_ts, next, out);
+        }
+    }
+
+    fn trim_history(&mut self, conversation: Conversation, out: &mut dyn Sink) {
+        let age_ms = self.config.history_limits(conversation.app()).age_ms;
+        let op = StoreOp::HistoryTrim {
+            conversation: conversation.clone(),
+            not_before_ts: not_before(self.now.unix_ms, age_ms),
+        };
+        self.store(op, PendingStore::HistoryTrim(conversation), out);
+    }
+
+    pub(crate) fn go_on_trimming(
+        &mut self,
+        conversation: Conversation,
+        answer: &StoreAnswer,
+        out: &mut dyn Sink,
+    ) {
+        if *answer == (StoreAnswer::HistoryTrimmed { has_more: true }) {
+            self.trim_history(conversation, out);
         }
     }
 
@@ -110,7 +201,7 @@ impl Hub {
         let Some(session) = self.sessions.get(key) else {
             return;
         };
-        // What is over its age is gone for readers at once, from the disk with the next append.
+        // What is over its age is gone for readers at once, from the disk with the next append or sweep.
         let oldest_ts = self
             .now
             .unix_ms
@@ -202,5 +293,45 @@ impl Hub {
             .collect();
         let page = proto::HistoryPage { messages, next };
         self.reply(session, cseq, reply::Result::History(page), out);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rig::{Rig, channel};
+
+    #[test]
+    fn a_conversation_without_new_messages_loses_what_is_too_old() {
+        let mut rig = Rig::with_users(&[]);
+        rig.wait(SWEEP_MS);
+        let list = rig.store.iter();
+        let mut list = list.filter(|(_, op)| matches!(op, StoreOp::HistoryList { .. }));
+        let ticket = list.next().expect("histories are looked through").0;
+        rig.store.clear();
+        let room = Conversation::Channel(channel("room"));
+        let answer = StoreAnswer::Histories {
+            conversations: vec![room.clone()],
+            next: Some(room.clone()),
+        };
+        rig.now_ms = 100 * 86_400_000;
+        rig.give(crate::Input::Store { ticket, answer });
+        let trim = StoreOp::HistoryTrim {
+            conversation: room.clone(),
+            not_before_ts: rig.now_ms - AppSettings::default().history_age_ms + 1,
+        };
+        let trims = rig.store.iter().filter(|(_, op)| *op == trim);
+        let ticket = trims.last().expect("the history is trimmed").0;
+        let goes_on = rig.store.iter().any(|(_, op)| {
+            matches!(op, StoreOp::HistoryList { after: Some(after), .. } if *after == room)
+        });
+        assert!(goes_on, "the next page is asked for");
+        rig.store.clear();
+        let answer = StoreAnswer::HistoryTrimmed { has_more: true };
+        rig.give(crate::Input::Store { ticket, answer });
+        assert!(
+            rig.store.iter().any(|(_, op)| *op == trim),
+            "and trimmed on"
+        );
     }
 }

@@ -244,6 +244,7 @@ impl Hub {
                 Timer::Count(channel) => self.tell_count(&channel, out),
                 Timer::Invitation(key, number) => self.check_invitation(key, number, out),
                 Timer::Sweep => self.sweep_attributes(out),
+                Timer::HistorySweep => self.sweep_histories(out),
             }
         }
         while let Some(pending) = self.asks.pop_due(self.now.mono_ms) {
@@ -372,6 +373,24 @@ impl Hub {
                 self.handle_question(topic, (from, ask), question, out);
             }
             BusInput::Answered { ask, from, answer } => self.handle_answer(ask, from, answer, out),
+            BusInput::Keep {
+                topic,
+                from,
+                message,
+            } => match (topic, &*message) {
+                (
+                    Topic::Channel(channel),
+                    Publication::Message {
+                        keep: Some(keep), ..
+                    },
+                ) => {
+                    self.keep_channel_message(channel, from, keep, out);
+                }
+                _ => debug_assert!(
+                    false,
+                    "something to be kept that is no message of a channel"
+                ),
+            },
             BusInput::Nobody { ask } => self.handle_nobody(ask, out),
         }
     }

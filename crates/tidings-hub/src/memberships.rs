@@ -108,13 +108,12 @@ impl Hub {
                 user,
                 session: id,
             },
-            Own::Message { .. } => return,
+            Own::Message { .. } | Own::KeptMessage => return,
         };
         channel.published.push_back(Published {
             session: session_key,
             id,
             what,
-            history: None,
             member_lists: Vec::new(),
         });
         let topic = Topic::Channel(key.clone());

@@ -31,6 +31,14 @@ pub enum Conversation {
 }
 
 impl Conversation {
+    /// The tenant.
+    pub fn app(&self) -> &AppId {
+        match self {
+            Self::Users(pair) => pair.app(),
+            Self::Channel(channel) => &channel.app,
+        }
+    }
+
     /// The conversation of a user with another one of its app, whichever of them is named first.
     pub fn of_users(one: &UserKey, other: &UserId) -> Self {
         let (lesser, greater) = match one.user.as_str() <= other.as_str() {
@@ -262,6 +270,22 @@ pub enum StoreOp {
         /// Bounds; what must go to keep them is deleted in the same step.
         limits: HistoryLimits,
     },
+    /// Lists histories whose oldest message is stamped before a time. Looks at a bounded number of histories.
+    /// Answer: `Histories`. Not ordered with other operations.
+    HistoryList {
+        /// Unix milliseconds.
+        first_before_ts: u64,
+        /// Continue after this one.
+        after: Option<Conversation>,
+    },
+    /// Deletes the oldest messages of a history that are stamped before a time, a bounded number of them.
+    /// Answer: `HistoryTrimmed`.
+    HistoryTrim {
+        /// Whose.
+        conversation: Conversation,
+        /// Unix milliseconds.
+        not_before_ts: u64,
+    },
     /// Reads a history. Answer: `HistoryPage`.
     HistoryRead {
         /// Whose.
@@ -287,10 +311,11 @@ impl StoreOp {
                 AttributeOwner::Channel(channel) => StoreKey::Channel(channel.clone()),
             }),
             StoreOp::HistoryAppend { conversation, .. }
+            | StoreOp::HistoryTrim { conversation, .. }
             | StoreOp::HistoryRead { conversation, .. } => {
                 Some(StoreKey::History(conversation.clone()))
             }
-            StoreOp::AttributeOwners { .. } => None,
+            StoreOp::AttributeOwners { .. } | StoreOp::HistoryList { .. } => None,
         }
     }
 }
@@ -360,6 +385,18 @@ pub enum StoreAnswer {
         messages: Vec<HistoryMessage>,
         /// Where to go on: as `after`, or as `before` when the newest come first. 0 = nothing is left.
         next: u64,
+    },
+    /// Histories in key order.
+    Histories {
+        /// Those asked for.
+        conversations: Vec<Conversation>,
+        /// Where to go on; `None` = all have been looked at.
+        next: Option<Conversation>,
+    },
+    /// The messages are gone.
+    HistoryTrimmed {
+        /// Whether there are more to be deleted.
+        has_more: bool,
     },
     /// Not carried out: the disk is full, failing or the store is shutting down.
     Failed {

@@ -3,12 +3,12 @@
 use crate::Hub;
 use crate::attributes::AttributeStore;
 use crate::ids::MessageId;
-use crate::inbox::{Origin, outcome_of};
+use crate::inbox::{Asker, Origin, outcome_of};
 use crate::io::{Effect, Sink, Ticket};
 use crate::maps::{Map, SeededHasher};
 use crate::peers::SendToPeer;
 use crate::sessions::SessionKey;
-use crate::store_ops::{StoreAnswer, StoreOp};
+use crate::store_ops::{Conversation, StoreAnswer, StoreOp};
 
 /// What an operation was for.
 #[derive(Debug)]
@@ -29,10 +29,14 @@ pub(crate) enum PendingStore {
     InboxPage(SessionKey),
     /// Attributes.
     Attributes(AttributeStore),
-    /// A channel message has its place and is to be in the history before its sender is answered.
-    ChannelHistory { session: SessionKey, cseq: u64 },
+    /// A channel message has its place and is to be in the history before its sender is answered, by that hub.
+    ChannelHistory(Asker),
     /// A peer message is to be in the history before it is sent.
     PeerHistory(SendToPeer),
+    /// Histories with messages that may be too old.
+    Histories { first_before_ts: u64 },
+    /// Old messages of a history are being deleted.
+    HistoryTrim(Conversation),
     /// A page of a history.
     HistoryPage { session: SessionKey, cseq: u64 },
 }
@@ -83,9 +87,13 @@ impl Hub {
             }
             PendingStore::Kept(from) => self.answer_delivery(from, outcome_of(answer), out),
             PendingStore::InboxPage(session) => self.apply_inbox_page(session, answer, out),
-            PendingStore::ChannelHistory { session, cseq } => {
-                self.finish_channel_history(session, cseq, answer, out);
+            PendingStore::Histories { first_before_ts } => {
+                self.trim_histories(first_before_ts, answer, out);
             }
+            PendingStore::HistoryTrim(conversation) => {
+                self.go_on_trimming(conversation, &answer, out);
+            }
+            PendingStore::ChannelHistory(asker) => self.answer_kept(asker, answer, out),
             PendingStore::PeerHistory(send) => self.finish_peer_history(send, answer, out),
             PendingStore::HistoryPage { session, cseq } => {
                 self.finish_read_history(session, cseq, answer, out);

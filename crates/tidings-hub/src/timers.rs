@@ -25,6 +25,8 @@ pub(crate) enum Timer {
     Invitation(SessionKey, u64),
     /// Attributes whose owners may be gone are looked through.
     Sweep,
+    /// Histories are looked through for messages that are too old.
+    HistorySweep,
 }
 
 #[derive(Debug, Default)]

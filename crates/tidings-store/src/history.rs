@@ -9,11 +9,14 @@ use tidings_hub::store_ops::{
 
 use crate::inbox::{ceiling, message_number, raise_ceiling};
 use crate::kv::{Backend, Group, ReadError};
-use crate::record::{self, HistoryHead, Key};
+use crate::record::{self, HistoryHead, Key, Kind};
 
 /// Bound: messages looked at for one page; a page that ends there says where to go on. More would let one
 /// read of a long history by time hold up the store's thread.
 const VISITED_MAX: u64 = 1_000;
+
+/// Bound: messages deleted in one operation, for the same reason. What is over it goes with the next one.
+const DROPPED_MAX: usize = 1_000;
 
 /// Appends a message. What is too old or too many goes first.
 pub(crate) fn append<B: Backend>(
@@ -47,6 +50,66 @@ pub(crate) fn append<B: Backend>(
     let record = history.head.seal(&history.head_key);
     group.put(history.head_key, record);
     Ok(StoreAnswer::HistoryAppended { position: number })
+}
+
+/// Deletes messages from before a time.
+pub(crate) fn trim<B: Backend>(
+    group: &mut Group<'_, B>,
+    conversation: &Conversation,
+    not_before_ts: u64,
+) -> Result<StoreAnswer, ReadError> {
+    let mut history = History::load(group, conversation)?;
+    let before = history.head.clone();
+    history.make_room(group, u64::MAX, not_before_ts);
+    let has_more = history.head.count > 0 && history.head.first_ts < not_before_ts;
+    // A walk that an unreadable block has ended would end there again.
+    let has_more = has_more && history.head != before;
+    if history.head != before {
+        let record = history.head.seal(&history.head_key);
+        group.put(history.head_key, record);
+    }
+    Ok(StoreAnswer::HistoryTrimmed { has_more })
+}
+
+/// Lists histories that have a message from before a time. A head that cannot be read counts as such.
+pub(crate) fn list<B: Backend>(
+    group: &mut Group<'_, B>,
+    first_before_ts: u64,
+    after: Option<&Conversation>,
+) -> Result<StoreAnswer, ReadError> {
+    let from = match after {
+        // No key lies between a key and the same with a zero byte more.
+        Some(conversation) => [Key::HistoryHead(conversation.clone()).encode(), vec![0]].concat(),
+        None => vec![Kind::HistoryHead as u8],
+    };
+    let mut conversations = Vec::new();
+    let mut last = None;
+    let mut visited = 0;
+    for pair in group.range(&from, &[Kind::HistoryHead as u8 + 1]) {
+        let (key, record) = pair?;
+        let Some(Key::HistoryHead(conversation)) = Key::decode(&key) else {
+            continue;
+        };
+        if visited == VISITED_MAX {
+            return Ok(StoreAnswer::Histories {
+                conversations,
+                next: last,
+            });
+        }
+        visited += 1;
+        let is_old = match HistoryHead::open(&key, &record) {
+            Ok(head) => head.count > 0 && head.first_ts < first_before_ts,
+            Err(_) => true,
+        };
+        if is_old {
+            conversations.push(conversation.clone());
+        }
+        last = Some(conversation);
+    }
+    Ok(StoreAnswer::Histories {
+        conversations,
+        next: None,
+    })
 }
 
 /// Reads a page. Changes nothing, so that it works on a read-only store too.
@@ -191,7 +254,7 @@ impl<'c> History<'c> {
         Key::History(self.conversation.clone(), number).encode()
     }
 
-    /// Deletes from the front until no more than `count_max` messages are left and none of them is stamped
+    /// Deletes from the front, `DROPPED_MAX` at most, until no more than `count_max` messages are left and none of them is stamped
     /// before `not_before_ts`. Free of cost while there is nothing to delete.
     fn make_room<B: Backend>(
         &mut self,
@@ -222,7 +285,7 @@ impl<'c> History<'c> {
             let found = record::open_history(&key, number, &record);
             // A damaged message has no stamp: it is as old as can be.
             let server_ts = found.map_or(0, |message| message.server_ts);
-            if !is_over(kept.count, server_ts) {
+            if !is_over(kept.count, server_ts) || dropped.len() == DROPPED_MAX {
                 kept.first = number;
                 kept.first_ts = server_ts;
                 break;

@@ -126,6 +126,7 @@ fn is_write(op: &StoreOp) -> bool {
             | StoreOp::AttributesRead { .. }
             | StoreOp::AttributeOwners { .. }
             | StoreOp::HistoryRead { .. }
+            | StoreOp::HistoryList { .. }
     )
 }
 
@@ -178,6 +179,14 @@ fn carry_out<B: Backend>(group: &mut Group<'_, B>, op: &StoreOp) -> Result<Store
             message,
             limits,
         } => history::append(group, conversation, message, limits),
+        StoreOp::HistoryList {
+            first_before_ts,
+            after,
+        } => history::list(group, *first_before_ts, after.as_ref()),
+        StoreOp::HistoryTrim {
+            conversation,
+            not_before_ts,
+        } => history::trim(group, conversation, *not_before_ts),
         StoreOp::HistoryRead {
             conversation,
             range,

@@ -225,6 +225,60 @@ pub fn a_history_is_bounded_by_count_and_age(store: &mut dyn Subject) {
     assert!(matches!(answer, StoreAnswer::Failed { .. }), "{answer:?}");
 }
 
+/// Old messages go without an append; positions go on above them, over a restart too.
+pub fn histories_that_nobody_writes_to_any_more_are_emptied(store: &mut dyn Subject) {
+    let wide = HistoryLimits {
+        messages_max: 10_000,
+        age_ms: u64::MAX,
+    };
+    let (old, young) = (of_channel("old"), of_users("ann", "bob"));
+    for number in 1..=2_500 {
+        append(store, &old, &format!("m{number}"), number, wide);
+    }
+    append(store, &young, "m", 9_000, wide);
+    let list = |store: &mut dyn Subject, first_before_ts| {
+        store.single(StoreOp::HistoryList {
+            first_before_ts,
+            after: None,
+        })
+    };
+    let only_old = StoreAnswer::Histories {
+        conversations: vec![old.clone()],
+        next: None,
+    };
+    assert_eq!(list(store, 2_499), only_old);
+    let trim = || StoreOp::HistoryTrim {
+        conversation: of_channel("old"),
+        not_before_ts: 2_499,
+    };
+    // A bounded number at a time, so that nobody else waits long.
+    let mut steps = 0;
+    while store.single(trim()) == (StoreAnswer::HistoryTrimmed { has_more: true }) {
+        steps += 1;
+        assert!(steps < 100, "it does not get on");
+    }
+    assert!(steps > 0, "2,498 messages are too many for one step");
+    assert_eq!(bodies(store, &old, ALL).0, ["m2499", "m2500"]);
+    assert_eq!(
+        list(store, 2_499),
+        StoreAnswer::Histories {
+            conversations: vec![],
+            next: None
+        }
+    );
+    let all = StoreOp::HistoryTrim {
+        conversation: old.clone(),
+        not_before_ts: u64::MAX,
+    };
+    assert_eq!(
+        store.single(all),
+        StoreAnswer::HistoryTrimmed { has_more: false }
+    );
+    store.reopen();
+    assert_eq!(append(store, &old, "next", 9_000, wide), 2_501);
+    assert_eq!(bodies(store, &young, ALL).0, ["m"]);
+}
+
 /// Two users have one history, whoever of them is named first; everything else is apart.
 pub fn conversations_do_not_mix(store: &mut dyn Subject) {
     let elsewhere = UserKey {

@@ -83,6 +83,7 @@ macro_rules! contract_tests {
             a_history_is_read_by_time
             a_history_is_bounded_by_count_and_age
             conversations_do_not_mix
+            histories_that_nobody_writes_to_any_more_are_emptied
             apps_do_not_see_each_other
             users_and_channels_do_not_see_each_other
             names_that_begin_alike_do_not_mix
