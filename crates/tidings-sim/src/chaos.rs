@@ -70,6 +70,8 @@ pub struct Report {
     pub gaps: u64,
 }
 
+mod converge;
+
 const CHANNELS: [&str; 3] = ["red", "green", "blue"];
 /// After the faults: the grace, the longest back-off and the inbox's pages fit into it.
 const SETTLE_MS: u64 = 150_000;
@@ -328,10 +330,11 @@ impl Chaos {
             4..=6 if is_joined => {
                 let text = self.text();
                 let message = Message::Text(text.clone());
+                let is_kept = self.random.percent(50);
                 let call = Call::SendToChannel {
                     channel: channel.into(),
                     message,
-                    history: false,
+                    history: is_kept,
                 };
                 self.call(
                     client,
@@ -339,6 +342,7 @@ impl Chaos {
                     Done::SentToChannel {
                         channel: channel.into(),
                         text,
+                        is_kept,
                     },
                 );
             }
@@ -421,6 +425,9 @@ impl Chaos {
         }
         for channel in CHANNELS {
             self.check_members(channel);
+            self.check_counts(channel);
+            self.check_attributes(channel);
+            self.check_history(channel);
         }
         self.advance(15_000);
     }
@@ -448,48 +455,14 @@ impl Chaos {
 
     /// `presence.no_ghost`: the list that each member gets names those who have joined, and nobody else.
     fn check_members(&mut self, channel: &'static str) {
-        let uncertain: BTreeSet<String> = (self.uncertain.iter())
-            .filter(|(_, of)| *of == channel)
-            .map(|(client, _)| self.user(client))
-            .collect();
+        let (members, uncertain) = self.members(channel);
         let is_certain = |user: &String| !uncertain.contains(user);
-        let is_member = |client: &ClientId| {
-            let joined = self
-                .joined
-                .get(client)
-                .is_some_and(|joined| joined.contains(channel));
-            joined && is_certain(&self.user(client))
-        };
-        let members: Vec<ClientId> = self.clients.iter().copied().filter(is_member).collect();
         let truth: BTreeSet<String> = members.iter().map(|member| self.user(member)).collect();
         for member in members {
-            let id = self.world.call(
-                member,
-                Call::GetMembers {
-                    channel: channel.into(),
-                },
-            );
-            let mut listed = None;
-            let until = self.world.now_ms() + 12_000;
-            let mut records = Vec::new();
-            self.world.run_while(until, |world| {
-                records.extend(world.take_records());
-                listed = records.iter().find_map(|record| match &record.what {
-                    Seen::Answer {
-                        id: answered,
-                        result,
-                    } if *answered == id => Some(result.clone()),
-                    _ => None,
-                });
-                listed.is_none()
-            });
-            for record in records {
-                let is_ours = matches!(&record.what, Seen::Answer { id: of, .. } if *of == id);
-                if !is_ours {
-                    self.checker.note(&record);
-                    self.invitations.note(&record);
-                }
-            }
+            let call = Call::GetMembers {
+                channel: channel.into(),
+            };
+            let listed = self.ask(member, call);
             let listed = match listed {
                 Some(Ok(Answer::Users(users))) => users
                     .into_iter()

@@ -4,7 +4,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use tidings_client_core::{Answer, CallError, CallId, ClientEvent, ConnectionState, Message};
+use tidings_client_core::{
+    Answer, Attribute, CallError, CallId, ClientEvent, ConnectionState, Message,
+};
 
 use crate::world::{ClientId, Record, Seen};
 
@@ -26,6 +28,8 @@ pub enum Done {
         channel: String,
         /// Unique over the run.
         text: String,
+        /// To be in the history before it is answered.
+        is_kept: bool,
     },
     /// Joined.
     Joined {
@@ -68,6 +72,9 @@ struct Party {
     /// Channels that it may have joined or left without knowing.
     uncertain_channels: BTreeSet<String>,
     state: Option<ConnectionState>,
+    /// Per channel, as told last.
+    counts: BTreeMap<String, u32>,
+    attributes: BTreeMap<String, Vec<Attribute>>,
 }
 
 /// Judges a run.
@@ -77,6 +84,8 @@ pub struct Checker {
     calls: BTreeMap<CallId, (ClientId, Done, u64)>,
     answers: BTreeMap<CallId, (u64, Result<Answer, CallError>)>,
     order: BTreeMap<String, u64>,
+    /// Texts per channel, as the history has them at the end.
+    histories: BTreeMap<String, Vec<String>>,
     gaps: u64,
     violations: Vec<Violation>,
 }
@@ -193,9 +202,33 @@ impl Checker {
                     self.violate("state.legal", text);
                 }
             }
+            ClientEvent::MemberCount { channel, count } => {
+                party.counts.insert(channel.clone(), *count);
+            }
+            ClientEvent::ChannelAttributes {
+                channel,
+                attributes,
+            } => {
+                party.attributes.insert(channel.clone(), attributes.clone());
+            }
             ClientEvent::Gap { .. } => self.gaps += 1,
             _ => {}
         }
+    }
+
+    /// What a client was told last of a channel's count.
+    pub fn last_count(&self, client: ClientId, channel: &str) -> Option<u32> {
+        self.parties.get(&client)?.counts.get(channel).copied()
+    }
+
+    /// What a client was told last of a channel's attributes.
+    pub fn last_attributes(&self, client: ClientId, channel: &str) -> Option<&Vec<Attribute>> {
+        self.parties.get(&client)?.attributes.get(channel)
+    }
+
+    /// The history of a channel, at the end.
+    pub fn note_history(&mut self, channel: &str, texts: Vec<String>) {
+        self.histories.insert(channel.to_owned(), texts);
     }
 
     /// Reports a violation that the caller has found.
@@ -227,6 +260,7 @@ impl Checker {
         self.check_repeats();
         self.check_sender_order();
         self.check_channel_order();
+        self.check_histories();
         if run_is_calm && self.gaps > 0 {
             self.violate(
                 "gap.no_false_alarm",
@@ -372,6 +406,58 @@ impl Checker {
         }
         for text in violations {
             self.violate("order.total_channel", text);
+        }
+    }
+}
+
+impl Checker {
+    /// A history has every message that was acknowledged as kept, once, in the order in which members saw them.
+    fn check_histories(&mut self) {
+        let mut violations = Vec::new();
+        for (channel, texts) in &self.histories {
+            let place: BTreeMap<&str, usize> = (texts.iter().enumerate())
+                .map(|(at, text)| (text.as_str(), at))
+                .collect();
+            if place.len() != texts.len() {
+                let text = format!("the history of {channel} has a message twice: {texts:?}");
+                violations.push(("once.client_retry", text));
+            }
+            for (id, (client, done, _)) in &self.calls {
+                let Done::SentToChannel {
+                    channel: of,
+                    text,
+                    is_kept: true,
+                } = done
+                else {
+                    continue;
+                };
+                let is_acknowledged = matches!(self.answers.get(id), Some((_, Ok(_))));
+                if of == channel && is_acknowledged && !place.contains_key(text.as_str()) {
+                    let text = format!("{text:?} of {client:?} is not in the history of {channel}");
+                    violations.push(("ack.durable", text));
+                }
+            }
+            for (client, party) in &self.parties {
+                let seen = party.channel_texts.iter();
+                let seen = seen.filter(|(of, _, _)| of == channel);
+                let seen: Vec<(usize, &str)> = seen
+                    .filter_map(|(_, _, text)| Some((*place.get(text.as_str())?, text.as_str())))
+                    .collect();
+                for pair in seen.windows(2) {
+                    if pair[0].0 > pair[1].0 {
+                        violations.push((
+                            "order.total_channel",
+                            format!(
+                                "{client:?} saw {:?} before {:?}, the history of {channel} has them after",
+                                pair[0].1, pair[1].1
+                            ),
+                        ));
+                    }
+                }
+            }
+        }
+        for (check, text) in violations {
+            self.violate(check, text);
         }
     }
 }
