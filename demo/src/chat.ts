@@ -84,8 +84,10 @@ export class Chat {
     this.client.on('MessageGap', (gap) => {
       const text = gapInWords(gap);
       const channel = gap.source.type === 'channel' && this.#channels.get(gap.source.channelId);
-      if (channel) this.listener.entryAdded(channel, { is: 'note', text, kind: 'warning' });
-      else this.listener.noticed(text);
+      if (!channel) return this.listener.noticed(text);
+      this.listener.entryAdded(channel, { is: 'note', text, kind: 'warning' });
+      // A change of the topic or of a hand may be among what is missing, and can be asked for.
+      this.#readBoard(channel).catch(() => undefined);
     });
   }
 
@@ -175,7 +177,11 @@ export class Chat {
     for (const member of await rtm.getMembers()) {
       if (!channel.members.has(member)) channel.members.set(member, true);
     }
-    readBoard(channel, await this.client.getChannelAttributes(name));
+    await this.#readBoard(channel);
+  }
+
+  async #readBoard(channel: Channel): Promise<void> {
+    readBoard(channel, await this.client.getChannelAttributes(channel.name));
     this.listener.conversationChanged(channel);
   }
 

@@ -189,6 +189,12 @@ test('the call goes on when the server is killed, and the chat when it is back',
     const people = [await arrive('nina', 'otto'), await arrive('otto', 'nina')];
     const [nina, otto] = people;
     await nina.seesPresence('otto', 'online');
+    const voices = [await arrive('pia', 'rolf'), await arrive('rolf', 'pia')];
+    const [pia, rolf] = voices;
+    await pia.seesPresence('rolf', 'online');
+    await calls(pia, 'rolf', 'audio');
+    await isCalledBy(rolf, 'pia');
+    await presses(rolf, 'Accept');
     await talk(nina, otto);
     await other.kill();
     await both(people, (person) => person.seesConnection('RECONNECTING'));
@@ -196,8 +202,16 @@ test('the call goes on when the server is killed, and the chat when it is back',
     await both(people, seesMoving);
     await presses(nina, 'Mute');
     await seesInCall(otto, 'nina', 'The server is away.');
+    // What the browsers have to agree on anew waits for the server.
+    await seesInCall(rolf, 'pia', 'The server is away.');
+    await presses(pia, 'Camera on');
 
     await other.startAgain();
+    await both([...people, ...voices], (person) => person.isOnlineAgain());
+    await seesMoving(rolf);
+    await presses(pia, 'Hang up');
+    await seesNoCall(rolf);
+    await both(voices, (person) => person.closes());
     await both(people, (person) => person.seesConnection('CONNECTED'));
     await both(people, seesMoving);
     await seesInCall(otto, 'nina', 'nina is muted.');

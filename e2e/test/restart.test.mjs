@@ -42,6 +42,7 @@ test('both pages live through kill -9 of the server, and chat again', async () =
   await server.kill();
   await all(people, (person) => person.seesConnection('RECONNECTING'));
   await server.startAgain();
+  // By themselves: nothing tells these pages that the server is back.
   await all(people, (person) => person.seesConnection('CONNECTED'));
 
   await alice.writes('after the end');

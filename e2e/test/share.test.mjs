@@ -63,12 +63,14 @@ test('all members see the topic and the raised hands, those who come later too',
   await handsSeen(dora, [['ben', 1]]);
 
   await server.kill();
+  await both([anna, ben, cleo, dora], (person) => person.seesConnection('RECONNECTING'));
   await server.startAgain();
-  await dora.seesConnection('CONNECTED');
+  await both([anna, ben, cleo, dora], (person) => person.isOnlineAgain());
+  await both([anna, ben, cleo, dora], (person) => person.seesConnection('CONNECTED'));
+  await handsSeen(cleo, [['ben', 1]]);
   await dora.page.reload();
   await dora.page.getByText('Boats to the island this summer').waitFor();
 
-  await ben.seesConnection('CONNECTED');
   await ben.leaves('pier');
   await handsSeen(anna, []);
   await button(anna, 'Change topic').click();
