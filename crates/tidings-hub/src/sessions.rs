@@ -146,9 +146,17 @@ impl Session {
         at + spared_ms + HEARTBEAT_ANSWER_MS
     }
 
-    /// Whether 6 s of silence make it unreachable: without a connection, or pinged and not answering.
-    fn is_unreachable_soon(&self) -> bool {
-        self.connection.is_none() || self.is_watched && self.pinged_ms.is_some()
+    /// When silence makes it unreachable: 6 s after its last word without a connection, or with one when it has been
+    /// pinged and had its time to answer. A client that was silent because nobody had asked it is not unreachable.
+    fn unreachable_due_ms(&self) -> Option<u64> {
+        let due_ms = self.heard_ms + PRESENCE_UNREACHABLE_MS;
+        match (self.connection, self.pinged_ms) {
+            (None, _) => Some(due_ms),
+            (Some(_), Some(at)) if self.is_watched => {
+                Some(due_ms.max(at + PRESENCE_UNREACHABLE_MS - HEARTBEAT_WATCHED_MS))
+            }
+            (Some(_), _) => None,
+        }
     }
 
     /// Replaces the token: the new one has its own end, and its own warning.
@@ -303,11 +311,11 @@ impl Hub {
             (None, _) => u64::MAX,
         };
         due = due.min(match session.presence {
-            PresenceState::Online if session.is_unreachable_soon() => {
-                heard + PRESENCE_UNREACHABLE_MS
-            }
             PresenceState::Online | PresenceState::Unreachable => {
-                heard + session.settings.presence_grace_ms
+                let gone_ms = heard + session.settings.presence_grace_ms;
+                let is_online = session.presence == PresenceState::Online;
+                let unreachable_ms = session.unreachable_due_ms().filter(|_| is_online);
+                unreachable_ms.map_or(gone_ms, |due_ms| due_ms.min(gone_ms))
             }
             PresenceState::Offline => heard + RESUME_WINDOW_MS,
         });
@@ -365,10 +373,10 @@ impl Hub {
             }
         }
         let grace_ms = session.settings.presence_grace_ms;
-        if session.presence == PresenceState::Online
-            && silent_ms >= PRESENCE_UNREACHABLE_MS
-            && session.is_unreachable_soon()
-        {
+        let is_unreachable = session
+            .unreachable_due_ms()
+            .is_some_and(|due_ms| self.now.mono_ms >= due_ms);
+        if session.presence == PresenceState::Online && is_unreachable {
             session.presence = PresenceState::Unreachable;
             self.emit_presence(key, out);
         }

@@ -434,3 +434,20 @@ fn a_live_message_waits_behind_the_stored_ones() {
     };
     assert_eq!(texts, (1..=41).map(number).collect::<Vec<_>>());
 }
+
+// proves: rtm-2.10-online
+#[test]
+fn a_quiet_user_that_begins_to_be_watched_is_on_line() {
+    for quiet_ms in [1_000, 5_000, 7_000, 9_000] {
+        let mut server = Server::new(settings());
+        let alice = server.log_in("alice");
+        server.log_in("bob");
+        server.now_ms += quiet_ms;
+        let subscribe = Call::SubscribePresence(SubscribePresence {
+            user_ids: vec!["bob".into()],
+        });
+        server.calls(alice, vec![subscribe]);
+        server.pass(20_000);
+        assert_eq!(of_bob(&mut server, alice), [1], "after {quiet_ms} ms");
+    }
+}
