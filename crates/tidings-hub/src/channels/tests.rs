@@ -165,3 +165,34 @@ fn hubs_that_become_interested_together_do_not_wait_for_each_other() {
     assert_eq!(known.len(), 1);
     assert_eq!(known[0].members.len(), 1, "alice is told of");
 }
+
+#[test]
+fn above_512_members_a_join_costs_the_hub_nothing_per_member() {
+    use tidings_wire::limits::{MEMBER_COUNT_LARGE_MS, MEMBER_EVENTS_MAX};
+    let names: Vec<String> = (0..40).map(|n| format!("local{n}")).collect();
+    let mut rig = Rig::with_users(&names.iter().map(String::as_str).collect::<Vec<_>>());
+    for connection in 0..40 {
+        rig.join(connection, "room");
+    }
+    let remote = MEMBER_EVENTS_MAX as u64;
+    for seq in 1..=remote {
+        rig.publish_from(1, "room", joined(&format!("u{seq}"), 1, seq));
+    }
+    rig.wait(2 * MEMBER_COUNT_LARGE_MS);
+    (0..40).for_each(|connection| drop(rig.take_sent(connection)));
+    // A thousand joins within the time in which the count is told once.
+    for seq in remote + 1..=remote + 1_000 {
+        rig.publish_from(1, "room", joined(&format!("u{seq}"), 1, seq));
+    }
+    let frames = |rig: &mut Rig| -> Vec<usize> {
+        (0..40)
+            .map(|connection| rig.take_sent(connection).len())
+            .collect()
+    };
+    assert_eq!(frames(&mut rig), [1; 40], "the count, at once");
+    rig.wait(MEMBER_COUNT_LARGE_MS - 1);
+    assert_eq!(frames(&mut rig), [0; 40]);
+    rig.wait(1);
+    assert_eq!(frames(&mut rig), [1; 40], "the last count");
+    assert_eq!(members(&rig), 1_552);
+}
