@@ -241,6 +241,7 @@ impl Client {
             callee_id,
             content,
             channel,
+            ..proto::Invite::default()
         }));
         Ok(Answer::Invited { number })
     }

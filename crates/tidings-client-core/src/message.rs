@@ -90,7 +90,10 @@ impl Message {
                 thumbnail_height: thumbnail_size.height,
             }),
         };
-        proto::Message { body: Some(body) }
+        proto::Message {
+            body: Some(body),
+            ..proto::Message::default()
+        }
     }
 
     /// A message without a body becomes an empty text: the server lets none pass.

@@ -31,6 +31,11 @@ pub(crate) enum PendingAsk {
     Presence(PresenceAsk),
     Locate(LocateAsk),
     Members(ChannelKey),
+    /// A member list of a channel without members here.
+    Look {
+        session: SessionKey,
+        cseq: u64,
+    },
     Count(CountAsk),
     Attributes(AttributeAsk),
     /// The copy of a channel message, kept by another hub before its sender is answered.
@@ -51,7 +56,7 @@ impl PendingAsk {
             }
             PendingAsk::Locate(_) => *answer == Answer::Located(Located::Here),
             PendingAsk::Keep { .. } => true,
-            PendingAsk::Members(_) | PendingAsk::Count(_) => false,
+            PendingAsk::Members(_) | PendingAsk::Look { .. } | PendingAsk::Count(_) => false,
         }
     }
 
@@ -223,6 +228,12 @@ impl Hub {
                 self.finish_sync(&channel, known, out);
             }
             (PendingAsk::Members(channel), _) => self.finish_sync(&channel, Vec::new(), out),
+            (PendingAsk::Look { session, cseq }, Answer::Members(known)) => {
+                self.finish_look((session, cseq), known, out);
+            }
+            (PendingAsk::Look { session, cseq }, _) => {
+                self.finish_look((session, cseq), Vec::new(), out);
+            }
             (PendingAsk::Count(ask), Answer::Count(count)) => self.finish_count(ask, count, out),
             (PendingAsk::Count(ask), _) => self.finish_count(ask, 0, out),
             (PendingAsk::Keep { session, cseq }, answer) => {
@@ -268,6 +279,9 @@ impl Hub {
             PendingAsk::Presence(ask) => self.finish_presence(ask, None, out),
             PendingAsk::Locate(ask) => self.finish_locate(ask, Located::Unknown, own, out),
             PendingAsk::Members(channel) => self.finish_sync(&channel, Vec::new(), out),
+            PendingAsk::Look { session, cseq } => {
+                self.finish_look((session, cseq), Vec::new(), out);
+            }
             PendingAsk::Count(ask) => self.finish_count(ask, 0, out),
             PendingAsk::Attributes(ask) => self.finish_attribute_ask(ask, None, out),
             PendingAsk::Keep { session, cseq } => self.finish_keep(session, cseq, delivery, out),

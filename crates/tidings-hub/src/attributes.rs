@@ -8,7 +8,7 @@ use tidings_wire::limits::{
     ATTRIBUTE_KEY_BYTES_MAX, ATTRIBUTE_VALUE_BYTES_MAX, ATTRIBUTES_MAX,
     CHANNEL_ATTRIBUTES_BYTES_MAX, USER_ATTRIBUTES_BYTES_MAX,
 };
-use tidings_wire::names::{AppId, ChannelName, UserId};
+use tidings_wire::names::{AppId, ChannelName, NameRule, UserId, WIDE_NAME_CHARS_MAX};
 use tidings_wire::proto::{
     Attribute, AttributeList, AttributeWrite, ChannelAttributes, Error, PresenceState,
     ReadChannelAttributes, ReadUserAttributes, WriteChannelAttributes, WriteUserAttributes, reply,
@@ -32,13 +32,21 @@ const SWEEP_MS: u64 = 10_000;
 /// Owners looked at in one step of a sweep.
 const SWEEP_PAGE: usize = 100;
 
+/// What a write was, as members are told.
+#[derive(Debug)]
+pub(crate) struct AttributeChange {
+    how: AttributeWrite,
+    keys: Vec<String>,
+    by: String,
+}
+
 /// A store operation on attributes.
 #[derive(Debug)]
 pub(crate) enum AttributeStore {
     Write {
         session: SessionKey,
         cseq: u64,
-        notify: Option<ChannelKey>,
+        notify: Option<(ChannelKey, AttributeChange)>,
     },
     Read {
         session: SessionKey,
@@ -135,7 +143,7 @@ impl Hub {
                     format!("{how} is no way to write"),
                 )
             })
-            .and_then(|how| check_attributes(how, &attributes).map(|()| how));
+            .and_then(|how| check_attributes(how, &attributes, self.names_of(key)).map(|()| how));
         let how = match checked {
             Ok(how) => how,
             Err(error) => return self.reply_error(key, cseq, error, out),
@@ -147,6 +155,11 @@ impl Hub {
             return;
         };
         let (by, now_ts) = (session.user.user.to_string(), self.now.unix_ms);
+        let notify = notify.map(|channel| {
+            let keys = attributes.iter().map(|attribute| attribute.key.clone());
+            let (keys, by) = (keys.collect(), by.clone());
+            (channel, AttributeChange { how, keys, by })
+        });
         let entries = attributes
             .into_iter()
             .map(|attribute| AttributeEntry {
@@ -182,7 +195,7 @@ impl Hub {
             return;
         };
         let app = session.user.app.clone();
-        let user = match UserId::parse(&call.user_id) {
+        let user = match UserId::parse_by(session.traits.names, &call.user_id) {
             Ok(user) => UserKey { app, user },
             Err(name) => {
                 let text = format!("user id {:?}: {name}", call.user_id);
@@ -265,8 +278,8 @@ impl Hub {
                 },
                 StoreAnswer::AttributesWritten { revision, entries },
             ) => {
-                if let Some(channel) = notify {
-                    self.emit_attributes(channel, revision, entries, out);
+                if let Some((channel, change)) = notify {
+                    self.emit_attributes(channel, change, (revision, entries), out);
                 }
                 self.reply_done(session, cseq, out);
             }
@@ -320,13 +333,16 @@ impl Hub {
     fn emit_attributes(
         &mut self,
         channel: ChannelKey,
-        revision: u64,
-        all: Vec<AttributeEntry>,
+        change: AttributeChange,
+        (revision, all): (u64, Vec<AttributeEntry>),
         out: &mut dyn Sink,
     ) {
         let frame = encode_server(Kind::ChannelAttributes(ChannelAttributes {
             channel: channel.channel.to_string(),
             attributes: all.into_iter().map(to_wire).collect(),
+            how: change.how.into(),
+            keys: change.keys,
+            by: change.by,
         }));
         let topic = Topic::Channel(channel);
         let message = Arc::new(Publication::Attributes { revision, frame });
@@ -346,6 +362,41 @@ impl Hub {
         let op = StoreOp::AttributesDrop {
             owner,
             unless_touched_after: u64::MAX,
+        };
+        self.store(op, PendingStore::Forgotten, out);
+    }
+
+    /// The attributes of a user whose client was lost without a window to resume outlive it by the grace.
+    pub(crate) fn drop_user_attributes_late(&mut self, key: SessionKey, out: &mut dyn Sink) {
+        let Some(session) = self.sessions.get(key) else {
+            return;
+        };
+        if !session.traits.ends_with_connection {
+            return self.drop_user_attributes(key, out);
+        }
+        if !session.has_attributes {
+            return;
+        }
+        let (user, now_ts) = (session.user.clone(), self.now.unix_ms);
+        let due_ms = self.now.mono_ms + session.settings.presence_grace_ms;
+        self.timers
+            .set(due_ms, Timer::LostUser(Box::new(user.clone()), now_ts));
+        self.touch_user_attributes(user, out);
+    }
+
+    /// Notes that the user's attributes are in use, if it has any.
+    pub(crate) fn touch_user_attributes(&mut self, user: UserKey, out: &mut dyn Sink) {
+        let op = StoreOp::AttributesTouch {
+            owner: AttributeOwner::User(user),
+            now_ts: self.now.unix_ms,
+        };
+        self.store(op, PendingStore::Forgotten, out);
+    }
+
+    pub(crate) fn drop_lost_attributes(&mut self, user: UserKey, lost_ts: u64, out: &mut dyn Sink) {
+        let op = StoreOp::AttributesDrop {
+            owner: AttributeOwner::User(user),
+            unless_touched_after: lost_ts,
         };
         self.store(op, PendingStore::Forgotten, out);
     }
@@ -523,7 +574,15 @@ fn to_wire(entry: AttributeEntry) -> Attribute {
 }
 
 /// Shape, keys, values, counts and totals of one call, in this order (rtm-v1 2.3).
-fn check_attributes(how: AttributeWrite, attributes: &[Attribute]) -> Result<(), Error> {
+fn check_attributes(
+    how: AttributeWrite,
+    attributes: &[Attribute],
+    names: NameRule,
+) -> Result<(), Error> {
+    let key_bytes_max = match names {
+        NameRule::Native => ATTRIBUTE_KEY_BYTES_MAX,
+        NameRule::Wide => 4 * WIDE_NAME_CHARS_MAX,
+    };
     let needs_entries = how != AttributeWrite::Clear;
     if needs_entries && attributes.is_empty() {
         return Err(error(Outcome::InvalidArgument, "no attribute is given"));
@@ -531,11 +590,11 @@ fn check_attributes(how: AttributeWrite, attributes: &[Attribute]) -> Result<(),
     let has_values = matches!(how, AttributeWrite::Set | AttributeWrite::Merge);
     for attribute in attributes {
         let (key, value) = (attribute.key.len(), attribute.value.len());
-        if key == 0 || (key > ATTRIBUTE_KEY_BYTES_MAX && has_values) {
-            let text = format!("a key has {key} bytes; 1 to {ATTRIBUTE_KEY_BYTES_MAX} are allowed");
+        if key == 0 || (key > key_bytes_max && has_values) {
+            let text = format!("a key has {key} bytes; 1 to {key_bytes_max} are allowed");
             return Err(error(Outcome::InvalidArgument, text));
         }
-        if has_values && value == 0 {
+        if has_values && value == 0 && names == NameRule::Native {
             let text = format!(
                 "the value of {:?} is empty; delete the key instead",
                 attribute.key
@@ -563,7 +622,7 @@ impl Hub {
         out: &mut dyn Sink,
     ) -> Option<ChannelKey> {
         let app = self.sessions.get(key)?.user.app.clone();
-        match ChannelName::parse(channel) {
+        match ChannelName::parse_by(self.names_of(key), channel) {
             Ok(channel) => Some(ChannelKey { app, channel }),
             Err(name) => {
                 let text = format!("channel {channel:?}: {name}");

@@ -420,4 +420,17 @@ pub struct Parcel {
     /// Encoded `tidings.v1.Message`, to be stored when it is not confirmed in time; `None` when the sender has
     /// not asked for that.
     pub offline: Option<Bytes>,
+    /// Who can take it.
+    pub kind: MessageKind,
+}
+
+/// Which clients can take a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MessageKind {
+    /// All.
+    Text,
+    /// Those that take more than text.
+    Media,
+    /// Those that know types of client libraries.
+    Library,
 }

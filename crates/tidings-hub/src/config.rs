@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use tidings_wire::limits;
-use tidings_wire::names::AppId;
+use tidings_wire::names::{AppId, NameRule};
 
 use crate::ids::HubId;
 use crate::store_ops::HistoryLimits;
@@ -72,6 +72,28 @@ pub struct AppSettings {
     pub presence_grace_ms: u64,
     /// How long channel attributes outlive the last member, in milliseconds.
     pub channel_attributes_keep_ms: u64,
+}
+
+/// What the client of a session can do, and what it leaves to others. The default is a native client.
+///
+/// Source: decision 0007.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Traits {
+    /// Which texts it may use as names of users and channels.
+    pub names: NameRule,
+    /// It takes no raw, file or image messages: their senders are told that it has not received them.
+    pub is_text_only: bool,
+    /// It knows message types that begin with `lib.`.
+    pub knows_library_types: bool,
+    /// It says apart when it has received and when it has processed: senders are answered at the first, stored
+    /// copies go at the second, by [`crate::Input::Processed`].
+    pub processes_late: bool,
+    /// It never resumes: its session ends with its connection.
+    pub ends_with_connection: bool,
+    /// Whoever speaks for it limits its rates.
+    pub is_paced: bool,
+    /// Its member lists hold up to 10,000 users of any channel, in the order in which they came.
+    pub lists_all_members: bool,
 }
 
 impl Default for AppSettings {

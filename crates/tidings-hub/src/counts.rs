@@ -9,7 +9,7 @@ use tidings_wire::proto::{MemberCount, MemberCounts, UserList, reply, server_mes
 
 use crate::Hub;
 use crate::asks::PendingAsk;
-use crate::bus_ops::{Answer, Question, Topic};
+use crate::bus_ops::{Answer, MemberSnapshot, Question, Topic};
 use crate::channels::Sync;
 use crate::ids::ChannelKey;
 use crate::inbox::Asker;
@@ -18,6 +18,9 @@ use crate::limiter;
 use crate::sessions::{SessionKey, error};
 use crate::store_ops::AttributeOwner;
 use crate::timers::Timer;
+
+/// Users in the member list of a session that lists all. Source: documented, signaling-wire 12.
+const MEMBERS_LISTED_MAX: usize = 10_000;
 
 /// What a count was asked for.
 #[derive(Debug)]
@@ -88,12 +91,59 @@ impl Hub {
         channel: &str,
         out: &mut dyn Sink,
     ) {
-        let Some(channel) = self.joined_channel(key, cseq, channel, out) else {
+        let lists_all = self
+            .sessions
+            .get(key)
+            .is_some_and(|session| session.traits.lists_all_members);
+        let channel = match lists_all {
+            true => self.parse_channel(key, cseq, channel, out),
+            false => self.joined_channel(key, cseq, channel, out),
+        };
+        let Some(channel) = channel else {
             return;
         };
-        if self.take_rate(key, cseq, limiter::Kind::GetMembers, out) {
+        if !self.take_rate(key, cseq, limiter::Kind::GetMembers, out) {
+            return;
+        }
+        if lists_all {
+            self.look_at_channel(&channel, key, cseq, out);
+        } else {
             self.answer_member_list(&channel, key, cseq, out);
         }
+    }
+
+    /// Lists the members of a channel that may have none here.
+    fn look_at_channel(
+        &mut self,
+        channel: &ChannelKey,
+        session: SessionKey,
+        cseq: u64,
+        out: &mut dyn Sink,
+    ) {
+        if self.channels.contains_key(channel) {
+            return self.answer_member_list(channel, session, cseq, out);
+        }
+        let pending = PendingAsk::Look { session, cseq };
+        let topic = Topic::Channel(channel.clone());
+        self.ask(topic, Question::Members, pending, out);
+    }
+
+    /// Other hubs have told of a channel that has no members here.
+    pub(crate) fn finish_look(
+        &mut self,
+        (session, cseq): (SessionKey, u64),
+        known: Vec<MemberSnapshot>,
+        out: &mut dyn Sink,
+    ) {
+        let mut user_ids: Vec<String> = Vec::new();
+        for (key, _) in known.into_iter().flat_map(|snapshot| snapshot.members) {
+            user_ids.push(key.user.to_string());
+        }
+        let mut seen = std::collections::BTreeSet::new();
+        user_ids.retain(|user| seen.insert(user.clone()));
+        user_ids.truncate(MEMBERS_LISTED_MAX);
+        let users = reply::Result::Users(UserList { user_ids });
+        self.reply(session, cseq, users, out);
     }
 
     pub(crate) fn answer_member_list(
@@ -117,7 +167,14 @@ impl Hub {
             calls.push((session, cseq));
             return;
         }
-        let user_ids = channel.members.sample(MEMBER_EVENTS_MAX, &mut self.rng);
+        let lists_all = self
+            .sessions
+            .get(session)
+            .is_some_and(|session| session.traits.lists_all_members);
+        let user_ids = match lists_all {
+            true => channel.members.in_order(MEMBERS_LISTED_MAX),
+            false => channel.members.sample(MEMBER_EVENTS_MAX, &mut self.rng),
+        };
         self.reply(
             session,
             cseq,

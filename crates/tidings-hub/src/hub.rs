@@ -160,6 +160,13 @@ impl Hub {
     fn take(&mut self, input: Input, out: &mut dyn Sink) {
         match input {
             Input::Opened { connection } => self.handle_opened(connection, out),
+            Input::Admitted {
+                connection,
+                user,
+                traits,
+            } => self.handle_admitted(connection, user, traits, out),
+            Input::Processed { connection, sseq } => self.handle_processed(connection, sseq, out),
+            Input::Rung { connection, id } => self.handle_rung(connection, id, out),
             Input::Frame { connection, frame } => self.handle_frame(connection, frame, out),
             Input::Heard { connection } => self.handle_heard(connection, out),
             Input::Malformed { connection } => self.handle_protocol_error(connection, out),
@@ -243,6 +250,7 @@ impl Hub {
                 Timer::Deliveries(key) => self.check_deliveries(key, out),
                 Timer::Count(channel) => self.tell_count(&channel, out),
                 Timer::Invitation(key, number) => self.check_invitation(key, number, out),
+                Timer::LostUser(user, lost_ts) => self.drop_lost_attributes(*user, lost_ts, out),
                 Timer::Sweep => self.sweep_attributes(out),
                 Timer::HistorySweep => self.sweep_histories(out),
             }

@@ -5,14 +5,19 @@ use std::collections::VecDeque;
 use bytes::Bytes;
 use tidings_wire::frame::encode_server;
 use tidings_wire::limits::{INBOX_BYTES_MAX, INBOX_PAGE, PEER_ACK_WAIT_MS, PEER_TIMEOUT_MS};
-use tidings_wire::proto::{Gap, GapCause, Inbox, Message, PeerMessage, gap, server_message::Kind};
+use tidings_wire::proto::{
+    Gap, GapCause, Inbox, Message, PeerMessage, gap, message, server_message::Kind,
+};
 
 use crate::Hub;
-use crate::bus_ops::{Answer, AskId, Parcel};
-use crate::ids::{HubId, MessageId, UserKey};
+use crate::bus_ops::{Answer, AskId, MessageKind, Parcel};
+use crate::config::Traits;
+use crate::ids::{ConnectionId, HubId, MessageId, UserKey};
 use crate::io::Sink;
+use crate::login::Connection;
 use crate::outbox::Source;
 use crate::peers::SendToPeer;
+use crate::requests::LIBRARY_TYPE;
 use crate::sessions::{Session, SessionKey};
 use crate::store_ops::{InboxLimits, InboxLosses, StoreAnswer, StoreOp, StoredMessage};
 use crate::stores::PendingStore;
@@ -42,6 +47,8 @@ pub(crate) enum Origin {
     Hub(Asker),
     /// The sender is a session of this hub.
     Local(Box<SendToPeer>),
+    /// The sender knows.
+    Nobody,
 }
 
 /// A peer message that the client has been handed and has not confirmed.
@@ -131,6 +138,11 @@ impl Hub {
             let user = session.user.clone();
             return self.keep_or_answer(&user, from, parcel, Answer::Gone, out);
         }
+        if !session.traits.takes(parcel.kind) {
+            // The user may have another client that takes it: kept for it if the sender wants that.
+            let user = session.user.clone();
+            return self.keep_or_answer(&user, from, parcel, Answer::Gone, out);
+        }
         if session.inbox.is_draining() {
             let is_full = session.inbox.behind.len() >= BEHIND_MAX;
             let since_ms = self.now.mono_ms;
@@ -189,6 +201,7 @@ impl Hub {
         match from {
             Origin::Hub(asker) => self.answer(asker, answer, out),
             Origin::Local(send) => self.finish_send(*send, answer, out),
+            Origin::Nobody => {}
         }
     }
 
@@ -205,6 +218,49 @@ impl Hub {
         if !session.outbox.confirm(sseq) {
             return false;
         }
+        let late = session.traits.processes_late;
+        if late {
+            self.apply_received_deliveries(key, sseq, out);
+        } else {
+            self.apply_processed(key, sseq, out);
+        }
+        self.finish_inbox_page(key, sseq, out);
+        if !late {
+            self.confirm_rings(key, sseq, out);
+        }
+        true
+    }
+
+    /// A client that processes late has processed everything up to `sseq`.
+    pub(crate) fn handle_processed(
+        &mut self,
+        connection: ConnectionId,
+        sseq: u64,
+        out: &mut dyn Sink,
+    ) {
+        if let Some(Connection::Serving(key)) = self.connections.get(&connection) {
+            self.apply_processed(*key, sseq, out);
+        }
+    }
+
+    /// The client has the messages, but has not processed them: their senders know, and what was to be stored
+    /// stays to be stored.
+    fn apply_received_deliveries(&mut self, key: SessionKey, sseq: u64, out: &mut dyn Sink) {
+        let Some(session) = self.sessions.get_mut(key) else {
+            return;
+        };
+        let mut received = Vec::new();
+        for delivery in session.deliveries.iter_mut() {
+            if delivery.sseq <= sseq && !std::mem::replace(&mut delivery.is_answered, true) {
+                received.push(std::mem::replace(&mut delivery.from, Origin::Nobody));
+            }
+        }
+        for from in received {
+            self.answer_delivery(from, Answer::Confirmed, out);
+        }
+    }
+
+    fn apply_processed(&mut self, key: SessionKey, sseq: u64, out: &mut dyn Sink) {
         while let Some(session) = self.sessions.get_mut(key) {
             let Some(delivery) = session.deliveries.pop_front_if(|next| next.sseq <= sseq) else {
                 break;
@@ -212,8 +268,6 @@ impl Hub {
             self.apply_confirmed(key, delivery, out);
         }
         self.confirm_stored(key, sseq, out);
-        self.confirm_rings(key, sseq, out);
-        true
     }
 
     fn apply_confirmed(&mut self, key: SessionKey, delivery: Delivery, out: &mut dyn Sink) {
@@ -251,14 +305,22 @@ impl Hub {
             .losses
             .take_if(|(at, _)| *at <= sseq)
             .map(|(_, losses)| losses);
-        let is_page_done = inbox.page_end.take_if(|end| *end <= sseq).is_some();
         if up_to > 0 || told.is_some() {
             let user = session.user.clone();
             let told = told.unwrap_or_default();
             let op = StoreOp::InboxConfirm { user, up_to, told };
             self.store(op, PendingStore::Forgotten, out);
         }
-        if is_page_done {
+    }
+
+    /// Goes on reading once the client has a page.
+    fn finish_inbox_page(&mut self, key: SessionKey, sseq: u64, out: &mut dyn Sink) {
+        let session = self.sessions.get_mut(key);
+        let page_end = session.and_then(|session| {
+            let end = &mut session.inbox.page_end;
+            end.take_if(|end| *end <= sseq)
+        });
+        if page_end.is_some() {
             self.read_inbox(key, out);
         }
     }
@@ -399,6 +461,9 @@ impl Hub {
         if session.deliveries.iter().any(is_handed) {
             return; // Its live form is on the way; confirming that deletes this one.
         }
+        if !Self::is_wanted(session, &message, self.now.unix_ms) {
+            return;
+        }
         let inbox = message.inbox;
         let sseq = Self::push(session, stored_frame(message), Source::Call, out);
         session.inbox.delivered.push_back((sseq, inbox));
@@ -432,6 +497,13 @@ impl Hub {
         }
     }
 
+    /// Whether a stored message is still to be delivered, to this client.
+    fn is_wanted(session: &Session, stored: &StoredMessage, now_unix_ms: u64) -> bool {
+        let message = <Message as prost::Message>::decode(stored.body.clone()).unwrap_or_default();
+        let is_over = message.expires_ts > 0 && message.expires_ts <= now_unix_ms;
+        !is_over && session.traits.takes(message_kind(&message))
+    }
+
     /// Looks at deliveries that the client has not confirmed: stores what is to be stored, gives up the rest.
     pub(crate) fn check_deliveries(&mut self, key: SessionKey, out: &mut dyn Sink) {
         let now_ms = self.now.mono_ms;
@@ -442,8 +514,11 @@ impl Hub {
         let mut to_store = Vec::new();
         let mut given_up = Vec::new();
         let mut next_due = None;
+        let processes_late = session.traits.processes_late;
         for delivery in session.deliveries.iter_mut() {
-            if delivery.is_answered || delivery.is_storing {
+            let is_settled =
+                delivery.is_answered && !(processes_late && delivery.parcel.offline.is_some());
+            if is_settled || delivery.is_storing {
                 continue;
             }
             let due = delivery.since_ms + ack_wait_ms(&delivery.parcel);
@@ -548,6 +623,25 @@ impl Hub {
                 age_ms: settings.inbox_age_ms,
             },
         }
+    }
+}
+
+impl Traits {
+    fn takes(&self, kind: MessageKind) -> bool {
+        match kind {
+            MessageKind::Text => true,
+            MessageKind::Media => !self.is_text_only,
+            MessageKind::Library => self.knows_library_types,
+        }
+    }
+}
+
+/// Which clients can take a message.
+pub(crate) fn message_kind(message: &Message) -> MessageKind {
+    match &message.body {
+        _ if message.r#type.starts_with(LIBRARY_TYPE) => MessageKind::Library,
+        Some(message::Body::Text(_)) | None => MessageKind::Text,
+        Some(_) => MessageKind::Media,
     }
 }
 

@@ -12,7 +12,7 @@ use tidings_wire::limits::{
     INVITATION_CONFIRM_WAIT_MS, INVITATION_DECISION_WAIT_MS, INVITATION_RECEIPT_WAIT_MS,
     INVITATION_RING_AGAIN_MS, INVITATION_TEXT_BYTES_MAX, INVITATIONS_OPEN_MAX,
 };
-use tidings_wire::names::{ChannelName, UserId};
+use tidings_wire::names::{ChannelName, NameRule, UserId};
 use tidings_wire::proto::{
     AcceptAsked, Error, IncomingInvitation, InvitationEnd, InvitationReceived, Invite,
     LocalInvitationEnded, server_message::Kind,
@@ -24,6 +24,7 @@ use crate::ids::{InvitationId, UserKey};
 use crate::io::{Effect, Sink};
 use crate::limiter;
 use crate::outbox::Source;
+use crate::requests::check_type;
 use crate::sessions::{Session, SessionKey, error};
 use crate::timers::Timer;
 
@@ -90,7 +91,7 @@ impl Hub {
         call: Invite,
         out: &mut dyn Sink,
     ) {
-        let callee = match check_invite(&call) {
+        let callee = match check_invite(self.names_of(key), &call) {
             Ok(callee) => callee,
             Err(error) => return self.reply_error(key, cseq, error, out),
         };
@@ -121,6 +122,7 @@ impl Hub {
             caller_id: session.user.user.to_string(),
             content: call.content,
             channel: call.channel,
+            r#type: call.r#type,
         }));
         session.last_invitation = call.number;
         session.invitations.push(Invitation {
@@ -352,18 +354,19 @@ impl Hub {
 }
 
 /// Checks everything that an invitation says of itself; returns the callee.
-fn check_invite(call: &Invite) -> Result<UserId, Error> {
+fn check_invite(names: NameRule, call: &Invite) -> Result<UserId, Error> {
     let invalid = |text: String| error(Outcome::InvalidArgument, text);
-    let callee = UserId::parse(&call.callee_id)
+    let callee = UserId::parse_by(names, &call.callee_id)
         .map_err(|name| invalid(format!("callee id {:?}: {name}", call.callee_id)))?;
     if call.number == 0 {
         return Err(invalid("the invitation's number is 0; count from 1".into()));
     }
     if !call.channel.is_empty() {
-        ChannelName::parse(&call.channel)
+        ChannelName::parse_by(names, &call.channel)
             .map_err(|name| invalid(format!("channel {:?}: {name}", call.channel)))?;
     }
     check_text("content", &call.content)?;
+    check_type(&call.r#type)?;
     Ok(callee)
 }
 

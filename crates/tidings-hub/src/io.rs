@@ -5,7 +5,8 @@ use tidings_wire::codes::CloseCode;
 use tidings_wire::proto::{ClientFrame, Resume};
 
 use crate::bus_ops::{BusInput, BusOp};
-use crate::ids::{ConnectionId, HubId};
+use crate::config::Traits;
+use crate::ids::{ConnectionId, HubId, InvitationId, UserKey};
 use crate::store_ops::{StoreAnswer, StoreOp};
 
 /// Names a store operation of one hub; unique per hub and life.
@@ -19,6 +20,29 @@ pub enum Input {
     Opened {
         /// A name for it that this node has never used.
         connection: ConnectionId,
+    },
+    /// A client is to be logged in whose credentials the caller has checked, by rules of its own (decision 0007).
+    Admitted {
+        /// Its connection, without a login.
+        connection: ConnectionId,
+        /// Who it is.
+        user: UserKey,
+        /// What it can do.
+        traits: Traits,
+    },
+    /// A client that processes late has processed messages up to a number that it has confirmed.
+    Processed {
+        /// Its connection.
+        connection: ConnectionId,
+        /// A server sequence.
+        sseq: u64,
+    },
+    /// A client that processes late lets an invitation ring: only now its caller is told that it has it.
+    Rung {
+        /// Its connection.
+        connection: ConnectionId,
+        /// As the invitation came.
+        id: InvitationId,
     },
     /// A client sent a frame.
     Frame {

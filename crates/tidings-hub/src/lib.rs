@@ -65,7 +65,7 @@ mod tests;
 pub mod time;
 mod timers;
 
-pub use config::{App, AppSettings, Apps, HubConfig};
+pub use config::{App, AppSettings, Apps, HubConfig, Traits};
 pub use hub::{Hub, HubStats};
 pub use io::{Effect, Input, Sink, Ticket};
 pub use time::Time;

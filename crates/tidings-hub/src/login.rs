@@ -10,6 +10,7 @@ use tidings_wire::proto::{
 
 use crate::asks::PendingAsk;
 use crate::bus_ops::{Answer, BusOp, Inherited, Located, LoginStamp, Parcel, Question, Topic};
+use crate::config::Traits;
 use crate::credentials::{self, Credentials};
 use crate::ids::{ConnectionId, HubId, SessionId, UserKey};
 use crate::inbox::{Asker, InboxState, Origin};
@@ -50,6 +51,7 @@ pub(crate) struct PendingLogin {
     connection: ConnectionId,
     stamp: LoginStamp,
     settings: AppSettings,
+    traits: Traits,
     token_expires_s: Option<u64>,
     limiter: Limiter,
     /// From the logins that it replaces on this hub.
@@ -128,12 +130,30 @@ impl Hub {
                 token_expires_s,
             }) => {
                 let user = UserKey { app, user };
-                self.start_claim(connection, user, settings, token_expires_s, out);
+                let rights = (settings, Traits::default(), token_expires_s);
+                self.start_claim(connection, user, rights, out);
             }
             Err(refused) => {
                 self.refuse_login(connection, error(refused.outcome, refused.text), out)
             }
         }
+    }
+
+    /// Logs in a client whose credentials have been checked elsewhere.
+    pub(crate) fn handle_admitted(
+        &mut self,
+        connection: ConnectionId,
+        user: UserKey,
+        traits: Traits,
+        out: &mut dyn Sink,
+    ) {
+        if self.connections.get(&connection) != Some(&Connection::Fresh) {
+            return self.handle_protocol_error(connection, out);
+        }
+        let listed = self.config.apps.listed.get(&user.app);
+        let mut settings = listed.map(|app| app.settings).unwrap_or_default();
+        settings.rate_limits &= !traits.is_paced;
+        self.start_claim(connection, user, (settings, traits, None), out);
     }
 
     fn refuse(&mut self, connection: ConnectionId, error: Error, out: &mut dyn Sink) {
@@ -151,8 +171,7 @@ impl Hub {
         &mut self,
         connection: ConnectionId,
         user: UserKey,
-        settings: AppSettings,
-        token_expires_s: Option<u64>,
+        (settings, traits, token_expires_s): (AppSettings, Traits, Option<u64>),
         out: &mut dyn Sink,
     ) {
         self.logins += 1;
@@ -189,6 +208,7 @@ impl Hub {
             connection,
             stamp,
             settings,
+            traits,
             token_expires_s,
             limiter,
             inherited,
@@ -317,6 +337,7 @@ impl Hub {
             user: user.clone(),
             stamp: login.stamp,
             settings: login.settings,
+            traits: login.traits,
             secret: self.rng.bytes(),
             previous_secret: None,
             connection: Some(login.connection),
@@ -356,13 +377,17 @@ impl Hub {
         let key = self.sessions.insert(session);
         self.connections
             .insert(login.connection, Connection::Serving(key));
-        self.users.entry(user).or_default().session = Some(key);
+        self.users.entry(user.clone()).or_default().session = Some(key);
         let frame = encode_server(Kind::Welcome(welcome));
         out.emit(Effect::Send {
             connection: login.connection,
             frame,
         });
         self.set_session_timer(key);
+        if login.traits.ends_with_connection {
+            // What the user's lost login has left is not lost.
+            self.touch_user_attributes(user, out);
+        }
         self.emit_presence(key, out);
         self.read_inbox(key, out);
         for (origin, parcel) in login.held {

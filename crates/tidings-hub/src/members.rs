@@ -35,14 +35,25 @@ pub(crate) enum Change {
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Missing;
 
+/// A user that is a member.
+#[derive(Debug, Default)]
+struct Present {
+    /// Its place among all that have come, as this hub has seen it.
+    arrival: u64,
+    /// Seldom more than one.
+    sessions: Vec<(HubId, SessionId)>,
+}
+
 /// The members of a channel.
 ///
 /// Cost, with n members in all and s in a snapshot: a change is O(sessions of its user); a snapshot is applied in
 /// O(n + s) and made in O(n); all snapshots together are made in O(n + hubs).
 #[derive(Debug)]
 pub(crate) struct Members {
-    /// Each user with its sessions; seldom more than one.
-    users: IndexMap<UserId, Vec<(HubId, SessionId)>, SeededHasher>,
+    /// Each user with its sessions.
+    users: IndexMap<UserId, Present, SeededHasher>,
+    /// Users that have come so far.
+    arrivals: u64,
     /// How far each hub's changes have been applied: (epoch, seq).
     origins: BTreeMap<HubId, (u64, u64)>,
     hasher: SeededHasher,
@@ -52,6 +63,7 @@ impl Members {
     pub(crate) fn new(hasher: SeededHasher) -> Self {
         Self {
             users: IndexMap::with_hasher(hasher),
+            arrivals: 0,
             origins: BTreeMap::new(),
             hasher,
         }
@@ -77,6 +89,17 @@ impl Members {
         chosen
             .into_iter()
             .filter_map(|at| self.users.get_index(at).map(|(user, _)| user.to_string()))
+            .collect()
+    }
+
+    /// The latest `max` users, in the order in which they came. Cost: O(n log n).
+    pub(crate) fn in_order(&self, max: usize) -> Vec<String> {
+        let mut users: Vec<_> = self.users.iter().collect();
+        users.sort_unstable_by_key(|(_, present)| present.arrival);
+        let latest = users.split_off(users.len().saturating_sub(max));
+        latest
+            .into_iter()
+            .map(|(user, _)| user.to_string())
             .collect()
     }
 
@@ -127,8 +150,13 @@ impl Members {
     }
 
     fn add(&mut self, origin: HubId, user: &UserId, session: SessionId) -> Option<Change> {
-        let sessions = self.users.entry(user.clone()).or_default();
+        let present = self.users.entry(user.clone()).or_default();
+        let sessions = &mut present.sessions;
         let is_new = sessions.is_empty();
+        if is_new {
+            self.arrivals += 1;
+            present.arrival = self.arrivals;
+        }
         if !sessions.contains(&(origin, session)) {
             sessions.push((origin, session));
         }
@@ -136,7 +164,7 @@ impl Members {
     }
 
     fn remove(&mut self, origin: HubId, user: &UserId, session: SessionId) -> Option<Change> {
-        let sessions = self.users.get_mut(user)?;
+        let sessions = &mut self.users.get_mut(user)?.sessions;
         sessions.retain(|have| *have != (origin, session));
         if !sessions.is_empty() {
             return None;
@@ -173,7 +201,7 @@ impl Members {
     fn of(&self, origin: HubId) -> Vec<(UserId, SessionId)> {
         self.users
             .iter()
-            .flat_map(|(user, sessions)| sessions.iter().map(move |entry| (user, entry)))
+            .flat_map(|(user, present)| present.sessions.iter().map(move |entry| (user, entry)))
             .inspect(|_| work::count())
             .filter(|(_, (hub, _))| *hub == origin)
             .map(|(user, (_, session))| (user.clone(), *session))
@@ -192,8 +220,8 @@ impl Members {
             (*origin, snapshot)
         };
         let mut all: BTreeMap<HubId, MemberSnapshot> = self.origins.iter().map(empty).collect();
-        for (user, sessions) in &self.users {
-            for (origin, session) in sessions {
+        for (user, present) in &self.users {
+            for (origin, session) in &present.sessions {
                 work::count();
                 let key = UserKey {
                     app: channel.app.clone(),
@@ -339,6 +367,19 @@ mod tests {
         assert_eq!(all.apply_snapshot(&snapshot), [Change::Left(user("a"))]);
         assert_eq!(all.apply_snapshot(&snapshot), []);
         assert_eq!(all.len(), 2);
+    }
+
+    #[test]
+    fn the_list_in_order_is_of_the_latest_whoever_has_left_between() {
+        let mut all = members();
+        for (seq, name) in (1..).zip(["a", "b", "c", "d"]) {
+            all.apply_joined(stamp(0, 1, seq), &user(name), S1)
+                .expect("in order");
+        }
+        all.apply_left(stamp(0, 1, 5), &user("a"), S1)
+            .expect("in order");
+        assert_eq!(all.in_order(10), ["b", "c", "d"]);
+        assert_eq!(all.in_order(2), ["c", "d"]);
     }
 
     #[test]

@@ -148,7 +148,7 @@ impl Hub {
         out: &mut dyn Sink,
     ) -> Option<ChannelKey> {
         let session = self.sessions.get(key)?;
-        let joined = ChannelName::parse(channel)
+        let joined = ChannelName::parse_by(session.traits.names, channel)
             .ok()
             .filter(|channel| session.channels.contains(channel));
         match joined {

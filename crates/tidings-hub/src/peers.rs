@@ -15,7 +15,7 @@ use crate::asks::PendingAsk;
 use crate::bus_ops::{Answer, BusOp, Parcel, Publication, Question, Topic};
 use crate::history::history_message;
 use crate::ids::{MessageId, UserKey};
-use crate::inbox::Origin;
+use crate::inbox::{Origin, message_kind};
 use crate::io::{Effect, Sink};
 use crate::limiter;
 use crate::maps::{Map, SeededHasher};
@@ -71,7 +71,7 @@ impl Hub {
         call: Call,
         out: &mut dyn Sink,
     ) {
-        let to = match UserId::parse(&call.peer_id) {
+        let to = match UserId::parse_by(self.names_of(key), &call.peer_id) {
             Ok(to) => to,
             Err(name) => {
                 let text = format!("peer id {:?}: {name}", call.peer_id);
@@ -94,6 +94,7 @@ impl Hub {
         let history = call
             .history
             .then(|| Box::new(history_message(from.user.to_string(), &message, server_ts)));
+        let kind = message_kind(&message);
         let offline = call.offline.then(|| Bytes::from(message.encode_to_vec()));
         let frame = encode_server(Kind::PeerMessage(PeerMessage {
             from: from.user.to_string(),
@@ -112,6 +113,7 @@ impl Hub {
             server_ts,
             frame,
             offline,
+            kind,
         };
         let send = SendToPeer {
             session: key,
@@ -279,6 +281,7 @@ mod tests {
             peer_id: "bob".into(),
             message: Some(Message {
                 body: Some(message::Body::Text("hi".into())),
+                ..Default::default()
             }),
             offline: true,
             history: false,

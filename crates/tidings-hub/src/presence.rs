@@ -178,6 +178,7 @@ impl Hub {
         out: &mut dyn Sink,
     ) -> Option<Vec<UserKey>> {
         let app = self.sessions.get(key)?.user.app.clone();
+        let names = self.names_of(key);
         let refusal = if user_ids.is_empty() {
             Some(error(
                 Outcome::InvalidArgument,
@@ -198,7 +199,7 @@ impl Hub {
         }
         let mut users: Vec<UserKey> = Vec::with_capacity(user_ids.len());
         for id in user_ids {
-            match UserId::parse(id) {
+            match UserId::parse_by(names, id) {
                 Ok(user) => users.push(UserKey {
                     app: app.clone(),
                     user,

@@ -139,13 +139,32 @@ impl Hub {
     }
 }
 
+/// A type that begins so is meant for client libraries.
+pub(crate) const LIBRARY_TYPE: &str = "lib.";
+
+/// Longest type of a text.
+const TYPE_BYTES_MAX: usize = 64;
+
+pub(crate) fn check_type(what: &str) -> Result<(), Error> {
+    if what.len() <= TYPE_BYTES_MAX && what.is_ascii() {
+        return Ok(());
+    }
+    let text = format!(
+        "the type has {} bytes; it is at most {TYPE_BYTES_MAX} bytes of ASCII",
+        what.len()
+    );
+    Err(error(Outcome::InvalidArgument, text))
+}
+
 /// Checks an application message: a body, UTF-8 where it is text, its size, and the id of a file.
 pub(crate) fn check_message(message: Option<Message>) -> Result<Message, Error> {
-    let Some(Message { body: Some(body) }) = message else {
+    let message = message.unwrap_or_default();
+    check_type(&message.r#type)?;
+    let Some(body) = &message.body else {
         let text = "the message has neither text, raw data, a file nor an image";
         return Err(error(Outcome::InvalidMessage, text));
     };
-    let (bytes, texts): (usize, [&[u8]; 2]) = match &body {
+    let (bytes, texts): (usize, [&[u8]; 2]) = match body {
         message::Body::Text(text) => (text.len(), [text, &[]]),
         message::Body::Raw(raw) => (
             raw.data.len() + raw.description.len(),
@@ -170,7 +189,7 @@ pub(crate) fn check_message(message: Option<Message>) -> Result<Message, Error> 
         );
         return Err(error(Outcome::InvalidMessage, text));
     }
-    Ok(Message { body: Some(body) })
+    Ok(message)
 }
 
 /// The bytes that count against the limit, and the texts. Whether the file is there is the receiver's business.

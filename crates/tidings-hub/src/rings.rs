@@ -10,9 +10,10 @@ use tidings_wire::proto::{InvitationEnd, RemoteInvitationEnded, server_message::
 
 use crate::Hub;
 use crate::bus_ops::{CalleeWord, Decision, InvitationWord, RingFate};
-use crate::ids::{InvitationId, UserKey};
+use crate::ids::{ConnectionId, InvitationId, UserKey};
 use crate::invitations::check_text;
 use crate::io::Sink;
+use crate::login::Connection;
 use crate::outbox::Source;
 use crate::sessions::{SessionKey, error};
 
@@ -84,6 +85,27 @@ impl Hub {
             }
         }
         for (caller, id) in received {
+            self.tell_caller(caller, id, CalleeWord::Received, out);
+        }
+    }
+
+    /// A client that processes late lets an invitation ring.
+    pub(crate) fn handle_rung(
+        &mut self,
+        connection: ConnectionId,
+        id: InvitationId,
+        out: &mut dyn Sink,
+    ) {
+        let Some(Connection::Serving(key)) = self.connections.get(&connection) else {
+            return;
+        };
+        let Some(session) = self.sessions.get_mut(*key) else {
+            return;
+        };
+        let ringing = session.rings.iter_mut().find(|ringing| ringing.id == id);
+        if let Some(ringing) = ringing.filter(|ringing| !ringing.is_received) {
+            ringing.is_received = true;
+            let caller = ringing.caller.clone();
             self.tell_caller(caller, id, CalleeWord::Received, out);
         }
     }

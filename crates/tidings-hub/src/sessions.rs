@@ -9,12 +9,13 @@ use tidings_wire::frame::encode_server;
 use tidings_wire::limits::{
     HEARTBEAT_ANSWER_MS, HEARTBEAT_MS, PRESENCE_UNREACHABLE_MS, RESUME_WINDOW_MS, TOKEN_WARNING_MS,
 };
-use tidings_wire::names::ChannelName;
+use tidings_wire::names::{ChannelName, NameRule};
 use tidings_wire::proto::{
     Done, Error, PresenceState, Reply, TokenWillExpire, reply, server_message::Kind,
 };
 
 use crate::bus_ops::{BusOp, Forerunner, Inherited, LoginStamp, RingFate, Topic};
+use crate::config::Traits;
 use crate::ids::{ConnectionId, SessionId, UserKey};
 use crate::inbox::{Delivery, InboxState};
 use crate::invitations::Invitation;
@@ -44,6 +45,8 @@ pub(crate) struct Session {
     pub(crate) user: UserKey,
     pub(crate) stamp: LoginStamp,
     pub(crate) settings: AppSettings,
+    /// What its client can do.
+    pub(crate) traits: Traits,
     /// What the client must state to resume.
     pub(crate) secret: [u8; 32],
     /// The secret before the last resume; good until the first frame on the new connection.
@@ -188,7 +191,7 @@ pub(crate) enum End {
     TokenExpired,
     /// The client broke the protocol.
     ProtocolError,
-    /// The resume window is over.
+    /// The resume window is over, or the client has none and its connection is gone.
     WindowOver,
 }
 
@@ -292,11 +295,15 @@ impl Hub {
         let Some(connection) = session.connection.take() else {
             return;
         };
+        let ends = session.traits.ends_with_connection;
         self.connections.remove(&connection);
         if let Some(code) = code {
             out.emit(Effect::Close { connection, code });
         }
         self.set_session_timer(key);
+        if ends {
+            self.timers.set(self.now.mono_ms, Timer::Session(key));
+        }
     }
 
     /// Sets the session's next look: the earliest of everything that can happen to it by time alone.
@@ -347,6 +354,9 @@ impl Hub {
             return; // A later one was replaced by this earlier one, or the reverse.
         }
         session.next_check_ms = None;
+        if session.traits.ends_with_connection && session.connection.is_none() {
+            return self.end_session(key, End::WindowOver, out);
+        }
         let silent_ms = self.now.mono_ms.saturating_sub(session.heard_ms);
         if session
             .token_expires_s
@@ -457,7 +467,10 @@ impl Hub {
             if visibility == Visibility::Visible {
                 self.emit_presence(key, out);
             }
-            self.drop_user_attributes(key, out);
+            match end {
+                End::WindowOver => self.drop_user_attributes_late(key, out),
+                _ => self.drop_user_attributes(key, out),
+            }
         }
         self.end_memberships(key, visibility, out);
         self.give_back_deliveries(key, out);
@@ -470,6 +483,14 @@ impl Hub {
         self.end_rings(key, fate, out);
         self.sessions.remove(key);
         self.forget_user_session(&user, key, out);
+    }
+
+    /// Which texts the session may use as names.
+    pub(crate) fn names_of(&self, key: SessionKey) -> NameRule {
+        let session = self.sessions.get(key);
+        session
+            .map(|session| session.traits.names)
+            .unwrap_or_default()
     }
 
     fn is_connected(&self, key: SessionKey) -> bool {

@@ -5,7 +5,7 @@
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
-use crate::ids::{ChannelKey, ConnectionId};
+use crate::ids::{ChannelKey, ConnectionId, UserKey};
 use crate::sessions::SessionKey;
 
 /// What a timer reminds of.
@@ -23,6 +23,8 @@ pub(crate) enum Timer {
     Count(Box<ChannelKey>),
     /// Look at the invitation of this number that the session has sent.
     Invitation(SessionKey, u64),
+    /// The user's login was lost a while ago, at this Unix millisecond: its attributes end, unless it is back.
+    LostUser(Box<UserKey>, u64),
     /// Attributes whose owners may be gone are looked through.
     Sweep,
     /// Histories are looked through for messages that are too old.

@@ -97,6 +97,7 @@ fn join(client: &mut Client<TcpStream>) {
 fn text(text: &str) -> Message {
     Message {
         body: Some(Body::Text(text.to_owned().into())),
+        ..Default::default()
     }
 }
 

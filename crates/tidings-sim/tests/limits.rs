@@ -101,6 +101,7 @@ fn invite(number: u64, content: usize, channel: &str) -> Call {
         callee_id: "bob".into(),
         content: "x".repeat(content),
         channel: channel.into(),
+        ..Default::default()
     })
 }
 

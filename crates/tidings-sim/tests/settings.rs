@@ -28,6 +28,7 @@ fn offline(n: usize) -> Call {
             body: Some(tidings_wire::proto::message::Body::Text(
                 n.to_string().into(),
             )),
+            ..Default::default()
         }),
         offline: true,
         history: false,

@@ -12,7 +12,7 @@ use tidings_hub::ids::{ChannelKey, MessageId, UserKey};
 use tidings_hub::store_ops::{
     AttributeEntry, AttributeOwner, Conversation, HistoryMessage, InboxLosses, StoredMessage,
 };
-use tidings_wire::names::{AppId, ChannelName, UserId};
+use tidings_wire::names::{AppId, ChannelName, NameRule, UserId};
 
 use crate::kv::ReadError;
 
@@ -107,7 +107,7 @@ impl Key {
                 let (app, name) = decode_name(rest)?;
                 AttributeOwner::Channel(ChannelKey {
                     app,
-                    channel: ChannelName::parse(name).ok()?,
+                    channel: ChannelName::parse_by(NameRule::Wide, name).ok()?,
                 })
             }
             _ => return None,
@@ -155,13 +155,14 @@ fn decode_conversation(key: &[u8]) -> Option<Conversation> {
             let lesser_end = APP_BYTES + rest.get(APP_BYTES..)?.iter().position(|b| *b == 0)? + 1;
             let (lesser, greater) = rest.split_at_checked(lesser_end)?;
             let (&end, greater) = greater.split_last()?;
-            let greater = UserId::parse(std::str::from_utf8(greater).ok()?).ok()?;
+            let greater =
+                UserId::parse_by(NameRule::Wide, std::str::from_utf8(greater).ok()?).ok()?;
             let lesser = decode_user(lesser)?;
             (end == 0).then(|| Conversation::of_users(&lesser, &greater))
         }
         CHANNELS => {
             let (app, name) = decode_name(rest)?;
-            let channel = ChannelName::parse(name).ok()?;
+            let channel = ChannelName::parse_by(NameRule::Wide, name).ok()?;
             Some(Conversation::Channel(ChannelKey { app, channel }))
         }
         _ => None,
@@ -186,7 +187,7 @@ fn decode_user(key: &[u8]) -> Option<UserKey> {
     let (app, name) = decode_name(key)?;
     Some(UserKey {
         app,
-        user: UserId::parse(name).ok()?,
+        user: UserId::parse_by(NameRule::Wide, name).ok()?,
     })
 }
 

@@ -21,6 +21,12 @@ pub enum NameError {
     /// The text is the literal `null`.
     #[error("the text \"null\" is not allowed as a name")]
     Null,
+    /// The text has more than 128 characters.
+    #[error("it has {chars} characters; at most {WIDE_NAME_CHARS_MAX} are allowed")]
+    TooManyCharacters {
+        /// Its length in Unicode scalar values.
+        chars: usize,
+    },
     /// A character is outside the set.
     #[error("character {found:?} at position {position} is not allowed")]
     Character {
@@ -89,6 +95,53 @@ fn check_name(text: &str) -> Result<(), NameError> {
     }
 }
 
+/// Longest wide name, in Unicode scalar values. Source: documented, signaling-wire 12.
+pub const WIDE_NAME_CHARS_MAX: usize = 128;
+
+/// Which texts are names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum NameRule {
+    /// 1 to 64 bytes of the identifier set.
+    #[default]
+    Native,
+    /// 1 to 128 Unicode scalar values without a control character.
+    Wide,
+}
+
+fn check_wide_name(text: &str) -> Result<(), NameError> {
+    if text.is_empty() {
+        return Err(NameError::Empty);
+    }
+    let chars = text.chars().count();
+    if chars > WIDE_NAME_CHARS_MAX {
+        return Err(NameError::TooManyCharacters { chars });
+    }
+    match text.char_indices().find(|(_, c)| c.is_control()) {
+        Some((position, found)) => Err(NameError::Character { found, position }),
+        None => Ok(()),
+    }
+}
+
+macro_rules! wide {
+    ($type:ident) => {
+        impl $type {
+            /// Parses the text by a rule.
+            ///
+            /// # Errors
+            /// [`NameError`] says what is wrong with it.
+            pub fn parse_by(rule: NameRule, text: &str) -> Result<Self, NameError> {
+                match rule {
+                    NameRule::Native => Self::parse(text),
+                    NameRule::Wide => {
+                        check_wide_name(text)?;
+                        Ok(Self(SmolStr::new(text)))
+                    }
+                }
+            }
+        }
+    };
+}
+
 macro_rules! name {
     ($(#[$doc:meta])* $type:ident, $check:expr) => {
         $(#[$doc])*
@@ -147,6 +200,8 @@ name!(
     ChannelName,
     check_name
 );
+wide!(UserId);
+wide!(ChannelName);
 
 #[cfg(test)]
 mod tests {
@@ -186,6 +241,20 @@ mod tests {
         assert_eq!(ChannelName::parse("null"), Err(NameError::Null));
         assert!(ChannelName::parse("Null").is_ok());
         assert!(ChannelName::parse(" a ").is_ok());
+    }
+
+    #[test]
+    fn the_wide_rule_takes_what_the_native_one_refuses_but_no_control_character() {
+        let wide = |text: &str| UserId::parse_by(NameRule::Wide, text);
+        assert!(wide("zoë").is_ok());
+        assert!(wide(&"ü".repeat(128)).is_ok());
+        assert_eq!(
+            wide(&"ü".repeat(129)),
+            Err(NameError::TooManyCharacters { chars: 129 })
+        );
+        assert!(wide("a\u{0}b").is_err());
+        assert!(wide("").is_err());
+        assert!(UserId::parse_by(NameRule::Native, "zoë").is_err());
     }
 
     // proves: rtm-2.1-app-id

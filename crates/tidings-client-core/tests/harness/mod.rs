@@ -216,6 +216,7 @@ fn text(text: &str) -> Option<proto::Message> {
     let text = Bytes::copy_from_slice(text.as_bytes());
     Some(proto::Message {
         body: Some(proto::message::Body::Text(text)),
+        ..Default::default()
     })
 }
 

@@ -18,6 +18,7 @@ fn publication(revision: u64) -> Publication {
     let frame = encode_server(Kind::ChannelAttributes(ChannelAttributes {
         channel: "room".into(),
         attributes: vec![attribute],
+        ..Default::default()
     }));
     Publication::Attributes { revision, frame }
 }

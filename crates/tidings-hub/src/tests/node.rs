@@ -380,7 +380,10 @@ impl Node {
         let body = message::Body::Text(text.to_owned().into());
         let call = SendToPeer {
             peer_id: to.into(),
-            message: Some(Message { body: Some(body) }),
+            message: Some(Message {
+                body: Some(body),
+                ..Default::default()
+            }),
             offline,
             history: false,
         };

@@ -73,7 +73,10 @@ fn a_client_that_reads_and_never_confirms_is_closed_when_frames_had_to_go() {
             let body = tidings_wire::proto::message::Body::Text("x".into());
             let call = tidings_wire::proto::SendToChannel {
                 channel: "c".into(),
-                message: Some(tidings_wire::proto::Message { body: Some(body) }),
+                message: Some(tidings_wire::proto::Message {
+                    body: Some(body),
+                    ..Default::default()
+                }),
                 history: false,
             };
             node.call(alice, request::Call::SendToChannel(call));

@@ -169,6 +169,7 @@ fn tell_body(message: &[u8], tell: &mut dyn FnMut(News<'_>)) {
 fn text(body: &[u8]) -> proto::Message {
     proto::Message {
         body: Some(proto::message::Body::Text(body.to_vec().into())),
+        ..Default::default()
     }
 }
 

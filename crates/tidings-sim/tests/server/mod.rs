@@ -297,6 +297,7 @@ impl Server {
 pub fn text(bytes: usize) -> Option<Message> {
     Some(Message {
         body: Some(message::Body::Text("x".repeat(bytes).into())),
+        ..Default::default()
     })
 }
 
@@ -306,5 +307,6 @@ pub fn raw(data: usize, description: usize) -> Option<Message> {
             data: vec![0; data].into(),
             description: "d".repeat(description).into(),
         })),
+        ..Default::default()
     })
 }

@@ -134,6 +134,14 @@ pub mod request {
 /// An application message. The server reads it only to check its size and kind.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Message {
+    /// What the text is, told to the receiver as it is; empty = plain text. At most 64 bytes of ASCII.
+    /// A type that begins with "lib." is meant for the receiver's client library, not its application:
+    /// only a client that has said it knows such types is handed the message.
+    #[prost(string, tag = "5")]
+    pub r#type: ::prost::alloc::string::String,
+    /// A stored message is not delivered from this time on, Unix milliseconds; 0 = kept as long as any.
+    #[prost(uint64, tag = "6")]
+    pub expires_ts: u64,
     #[prost(oneof = "message::Body", tags = "1, 2, 3, 4")]
     pub body: ::core::option::Option<message::Body>,
 }
@@ -358,6 +366,9 @@ pub struct Invite {
     /// Empty or a channel name.
     #[prost(string, tag = "4")]
     pub channel: ::prost::alloc::string::String,
+    /// What the content is, as in Message.
+    #[prost(string, tag = "5")]
+    pub r#type: ::prost::alloc::string::String,
 }
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct CancelInvitation {
@@ -665,6 +676,13 @@ pub struct ChannelAttributes {
     pub channel: ::prost::alloc::string::String,
     #[prost(message, repeated, tag = "2")]
     pub attributes: ::prost::alloc::vec::Vec<Attribute>,
+    /// What the change was: how, the keys that it named, and who made it.
+    #[prost(enumeration = "AttributeWrite", tag = "3")]
+    pub how: i32,
+    #[prost(string, repeated, tag = "4")]
+    pub keys: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    #[prost(string, tag = "5")]
+    pub by: ::prost::alloc::string::String,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct PresenceChanged {
@@ -742,6 +760,9 @@ pub struct IncomingInvitation {
     /// Empty: none was given.
     #[prost(string, tag = "4")]
     pub channel: ::prost::alloc::string::String,
+    /// What the content is, as in Message.
+    #[prost(string, tag = "5")]
+    pub r#type: ::prost::alloc::string::String,
 }
 /// To the callee.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]

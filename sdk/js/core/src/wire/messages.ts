@@ -34,6 +34,8 @@ export const Image = /* @__PURE__ */ message({
 });
 export const Message = /* @__PURE__ */ message({
   body: oneof({ text: [1, bytes], raw: [2, Raw], file: [3, File], image: [4, Image] }),
+  type: one(5, string),
+  expiresTs: one(6, uint),
 });
 export const SendToPeer = /* @__PURE__ */ message({
   peerId: one(1, string),
@@ -96,6 +98,7 @@ export const Invite = /* @__PURE__ */ message({
   calleeId: one(2, string),
   content: one(3, string),
   channel: one(4, string),
+  type: one(5, string),
 });
 export const InvitationNumber = /* @__PURE__ */ message({ number: one(1, uint) });
 export const InvitationDecision = /* @__PURE__ */ message({ id: one(1, bytes), response: one(2, string) });
@@ -204,6 +207,9 @@ export const ChannelUser = /* @__PURE__ */ message({ channel: one(1, string), us
 export const ChannelAttributes = /* @__PURE__ */ message({
   channel: one(1, string),
   attributes: many(2, Attribute),
+  how: one(3, uint),
+  keys: many(4, string),
+  by: one(5, string),
 });
 
 /** `GapCause`, by number. */
@@ -254,6 +260,7 @@ export const IncomingInvitation = /* @__PURE__ */ message({
   callerId: one(2, string),
   content: one(3, string),
   channel: one(4, string),
+  type: one(5, string),
 });
 export const RemoteInvitationEnded = /* @__PURE__ */ message({ id: one(1, bytes), end: one(2, uint) });
 export const ServerMessage = /* @__PURE__ */ message({

@@ -1,0 +1,335 @@
+//! The one channel of a login: joining, leaving, messages and member events. Source: signaling-wire 7.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+use tidings_wire::proto::request::Call as HubCall;
+use tidings_wire::proto::{
+    ChannelMessage, Error, GetMembers, Join, Leave, ReadChannelAttributes, SendToChannel, message,
+    reply,
+};
+
+use crate::attributes::AttributeEvents;
+use crate::codec::{Call, as_text, server};
+use crate::ids;
+use crate::messages::{JSON_TYPE, TEXT_BYTES_MAX, text_message};
+use crate::requests::{Pending, ok_with, reason};
+use crate::translator::Translator;
+
+/// Members told of when joining: the latest. Source: signaling-wire 7.2.
+pub(crate) const USERS_MAX: usize = 200;
+/// Channel messages kept while a join is under way.
+const HELD_MAX: usize = 256;
+/// Reserved for what happens to the whole app; not served.
+const SPECIAL: [&str; 4] = [
+    "__agora_user_online",
+    "_agora_user_online",
+    "__agora_channel_event",
+    "_agora_channel_event",
+];
+
+/// The channel of a login.
+#[derive(Debug, Default)]
+pub(crate) struct Channels {
+    /// The channel that the login is in, or joins.
+    pub(crate) current: Option<String>,
+    /// The join that is under way.
+    pub(crate) joining: Option<Joining>,
+    /// The number of the last event.
+    msgid: u64,
+    /// As last told.
+    pub(crate) attributes: BTreeMap<String, String>,
+    pub(crate) events: AttributeEvents,
+    pub(crate) counts: crate::attributes::Counts,
+}
+
+/// A join that is under way.
+#[derive(Debug, Default)]
+pub(crate) struct Joining {
+    id: Value,
+    /// The login is in the channel already.
+    is_again: bool,
+    has_joined: bool,
+    attributes: Option<BTreeMap<String, String>>,
+    users: Option<Vec<String>>,
+    /// Events that come after the answer. Bound: `HELD_MAX`.
+    held: Vec<(&'static str, Value)>,
+}
+
+impl Channels {
+    pub(crate) fn due_ms(&self) -> Option<u64> {
+        let dues = [self.events.due_ms(), self.counts.due_ms()];
+        dues.into_iter().flatten().min()
+    }
+}
+
+impl Translator {
+    /// Whether the login is in this channel, or about to be.
+    pub(crate) fn is_in(&self, channel: &str) -> bool {
+        self.channels.current.as_deref() == Some(channel)
+    }
+
+    pub(crate) fn join(&mut self, call: &Call) {
+        let name = call.text("name").unwrap_or_default();
+        if !ids::is_name(&name) {
+            return self.fail(&call.id, "wrong param");
+        }
+        if SPECIAL.contains(&name.as_str()) {
+            return self.fail(&call.id, "not allowed");
+        }
+        if let Some(earlier) = self.channels.joining.take() {
+            self.fail(&earlier.id, "not in channel");
+        }
+        let is_again = self.is_in(&name);
+        if !is_again {
+            self.leave_current();
+            self.channels.current = Some(name.clone());
+        }
+        self.channels.joining = Some(Joining {
+            id: call.id.clone(),
+            is_again,
+            has_joined: is_again,
+            ..Joining::default()
+        });
+        let channel = || name.clone();
+        if is_again {
+            self.request_now(
+                HubCall::GetMembers(GetMembers { channel: channel() }),
+                Pending::JoinMembers,
+            );
+        } else {
+            let join = HubCall::Join(Join { channel: channel() });
+            if !self.request(join, Pending::Join) {
+                return self.drop_join("too frequent");
+            }
+        }
+        let read = ReadChannelAttributes {
+            channel: channel(),
+            keys: Vec::new(),
+        };
+        if !self.request(
+            HubCall::ReadChannelAttributes(read),
+            Pending::JoinAttributes,
+        ) {
+            self.drop_join("too frequent");
+        }
+    }
+
+    fn drop_join(&mut self, reason: &str) {
+        if let Some(joining) = self.channels.joining.take() {
+            self.fail(&joining.id, reason);
+            if !joining.is_again {
+                self.forget_channel();
+            }
+        }
+    }
+
+    fn forget_channel(&mut self) {
+        self.channels.current = None;
+        self.channels.attributes.clear();
+        self.channels.events = AttributeEvents::default();
+        self.channels.counts = crate::attributes::Counts::default();
+    }
+
+    fn leave_current(&mut self) {
+        if let Some(channel) = self.channels.current.clone() {
+            self.forget_channel();
+            let leave = HubCall::Leave(Leave { channel });
+            // Behind the messages that wait; if too many wait already, before them rather than not at all.
+            if !self.request(leave.clone(), Pending::Nothing) {
+                self.request_now(leave, Pending::Nothing);
+            }
+        }
+    }
+
+    pub(crate) fn leave(&mut self, call: &Call) {
+        let name = call.text("name").unwrap_or_default();
+        if !self.is_in(&name) {
+            return self.answer_ok(&call.id);
+        }
+        if let Some(earlier) = self.channels.joining.take() {
+            self.fail(&earlier.id, "not in channel");
+        }
+        let leave = HubCall::Leave(Leave { channel: name });
+        self.request_for(&call.id, leave, Pending::Answer(call.id.clone()));
+        self.forget_channel();
+    }
+
+    pub(crate) fn settle_join(&mut self, pending: Pending, result: Result<reply::Result, Error>) {
+        let Some(joining) = &mut self.channels.joining else {
+            return;
+        };
+        let Some(channel) = self.channels.current.clone() else {
+            return;
+        };
+        match (pending, result) {
+            (_, Err(error)) => return self.drop_join(reason(&error)),
+            (Pending::Join, Ok(_)) => {
+                joining.has_joined = true;
+                let members = HubCall::GetMembers(GetMembers { channel });
+                self.request_now(members, Pending::JoinMembers);
+                return;
+            }
+            (_, Ok(reply::Result::Attributes(list))) => {
+                let pairs = list.attributes.into_iter();
+                joining.attributes = Some(pairs.map(|pair| (pair.key, pair.value)).collect());
+            }
+            (_, Ok(reply::Result::Users(list))) => joining.users = Some(list.user_ids),
+            _ => return,
+        }
+        if joining.has_joined && joining.attributes.is_some() && joining.users.is_some() {
+            self.finish_join();
+        }
+    }
+
+    fn finish_join(&mut self) {
+        let Some(joining) = self.channels.joining.take() else {
+            return;
+        };
+        let attributes = joining.attributes.unwrap_or_default();
+        let users = joining.users.unwrap_or_default();
+        let count = users.len();
+        let list = self.user_list(users, USERS_MAX);
+        let body = ok_with(json!({"list": list, "attrs": attributes}));
+        self.channels.attributes = attributes;
+        self.note_members(count);
+        self.answer(&joining.id, &body);
+        for (kind, content) in joining.held {
+            self.say_channel_event(kind, &content);
+        }
+    }
+
+    /// `[[account, uid], …]`: the latest, with oneself if a member.
+    pub(crate) fn user_list(&self, users: Vec<String>, max: usize) -> Vec<Value> {
+        let from = users.len().saturating_sub(max);
+        let own = ids::to_user_id(&self.account);
+        let is_own_cut = users[..from].iter().any(|user| Some(user) == own.as_ref());
+        let mut list: Vec<Value> = users[from..]
+            .iter()
+            .map(|user| {
+                let account = ids::to_account(user);
+                let uid = self.uid_of(&account);
+                json!([account, uid])
+            })
+            .collect();
+        if is_own_cut && let Some(first) = list.first_mut() {
+            *first = json!([self.account, self.uid_of(&self.account)]);
+        }
+        list
+    }
+
+    pub(crate) fn send_to_channel(&mut self, call: &Call) {
+        let name = call.text("name").unwrap_or_default();
+        let msg = call.value("msg");
+        if !self.is_in(&name) {
+            return self.fail(&call.id, "not in channel");
+        }
+        let (text, kind) = (as_text(&msg), if msg.is_string() { "" } else { JSON_TYPE });
+        if text.len() > TEXT_BYTES_MAX {
+            return self.fail(&call.id, "too large");
+        }
+        if self.repeats.note(call.text("msgID"), self.now.mono_ms) {
+            return self.answer_ok(&call.id);
+        }
+        let send = HubCall::SendToChannel(SendToChannel {
+            channel: name.clone(),
+            message: Some(text_message(text, kind, 0)),
+            history: false,
+        });
+        let pending = Pending::ChannelMessage {
+            id: call.id.clone(),
+            channel: name,
+            msg,
+        };
+        self.request_for(&call.id, send, pending);
+    }
+
+    /// A sender sees its own message, at its place in the channel's order.
+    pub(crate) fn echo(&mut self, channel: &str, msg: Value) {
+        let account = self.account.clone();
+        self.say_message(channel, &account, msg);
+    }
+
+    pub(crate) fn take_channel_message(&mut self, event: ChannelMessage) {
+        let message = event.message.unwrap_or_default();
+        let Some(message::Body::Text(text)) = message.body else {
+            return;
+        };
+        let text = String::from_utf8_lossy(&text).into_owned();
+        let msg = match message.r#type == JSON_TYPE {
+            true => serde_json::from_str(&text).unwrap_or(Value::String(text)),
+            false => Value::String(text),
+        };
+        self.say_message(&event.channel, &ids::to_account(&event.from), msg);
+    }
+
+    fn say_message(&mut self, channel: &str, account: &str, msg: Value) {
+        let content = json!({
+            "account": account, "uid": self.uid_of(account), "msg": msg, "channel": channel,
+        });
+        self.tell_channel(channel, "channel_msg", content);
+    }
+
+    pub(crate) fn take_member(&mut self, channel: &str, user_id: &str, kind: &'static str) {
+        if !self.is_in(channel) {
+            return;
+        }
+        // A list that is still to come holds it, or holds it no more.
+        if self
+            .channels
+            .joining
+            .as_ref()
+            .is_some_and(|joining| joining.users.is_none())
+        {
+            return;
+        }
+        self.note_member(kind);
+        if self
+            .channels
+            .attributes
+            .get("_userNotification")
+            .is_some_and(|on| on == "0")
+        {
+            return;
+        }
+        let account = ids::to_account(user_id);
+        let content = json!({
+            "account": account, "uid": self.uid_of(&account), "channel": channel,
+        });
+        self.tell_channel(channel, kind, content);
+    }
+
+    /// An event of the channel that the login is in; of another, none.
+    pub(crate) fn tell_channel(&mut self, channel: &str, kind: &'static str, content: Value) {
+        if !self.is_in(channel) {
+            return;
+        }
+        match &mut self.channels.joining {
+            Some(joining) if !joining.is_again => {
+                if joining.held.len() < HELD_MAX {
+                    joining.held.push((kind, content));
+                }
+            }
+            _ => self.say_channel_event(kind, &content),
+        }
+    }
+
+    fn say_channel_event(&mut self, kind: &str, content: &Value) {
+        let Some(channel) = &self.channels.current else {
+            return;
+        };
+        self.channels.msgid += 1;
+        let now_s = self.now.unix_ms / 1_000;
+        let line = format!("msg-v2 notify - v1:E:180 {kind} {now_s} {content}");
+        let frame = server::channel_event(&ids::cid(channel), self.channels.msgid, &line);
+        self.say(frame);
+    }
+
+    /// The attributes as read by a join that is under way, if there is one.
+    pub(crate) fn joining_attributes(&mut self) -> Option<&mut Option<BTreeMap<String, String>>> {
+        self.channels
+            .joining
+            .as_mut()
+            .map(|joining| &mut joining.attributes)
+    }
+}

@@ -1,0 +1,28 @@
+//! The legacy Signaling protocol: its codec, and its translation into the native protocol.
+//!
+//! **What it is.** [`codec`] reads and writes text frames. A [`Translator`] stands between one legacy client and
+//! a hub: towards the hub it is a native client like any other. It does no I/O, reads no clock and draws no
+//! random number: text frames, native messages and the time go in, [`Output`]s come out.
+//!
+//! **What it is not.** It keeps no user, channel or message: what must survive a connection is the hub's.
+//! What a login may do is the app's business, told by [`AppRules`].
+//!
+//! **Reading order.** `translator` (the state of a connection, and where every frame goes), `codec`, `login`,
+//! `queue` (versions and acknowledgements), `messages`, `channels`, `attributes`, `calls` (invitations), `queries`, `ids`.
+//! The clauses in the comments are those of the published description of the protocol.
+
+mod attributes;
+mod calls;
+mod channels;
+pub mod codec;
+mod ids;
+mod login;
+mod messages;
+mod queries;
+mod queue;
+mod requests;
+mod translator;
+
+pub use ids::uid;
+pub use login::{AppRules, LoginRefusal, check_token};
+pub use translator::{Ending, LoginRequest, Now, Output, Translator};

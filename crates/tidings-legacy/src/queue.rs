@@ -1,0 +1,252 @@
+//! The message queue of one connection: versions, polls and acknowledgements. Source: signaling-wire 6.
+
+use std::collections::VecDeque;
+
+use serde_json::{Value, json};
+
+use crate::codec::server;
+
+/// Messages in the answer to a poll, however many the client asks for.
+const POLL_MAX: usize = 30;
+/// How long the line of a message of unknown life is said to live.
+const TTL_S: u64 = 3_600;
+
+/// A message that waits to be sent or to be acknowledged.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Entry {
+    /// The same in all forms of the message: lets a client drop a repeated one.
+    pub(crate) id: String,
+    pub(crate) from: String,
+    pub(crate) kind: &'static str,
+    /// Unix milliseconds.
+    pub(crate) sent_ts: u64,
+    /// Unix milliseconds; 0 = never.
+    pub(crate) expires_ts: u64,
+    pub(crate) content: String,
+    /// The hub's number of it, to be said processed; 0 = it came otherwise.
+    pub(crate) sseq: u64,
+}
+
+/// The queue of one connection.
+#[derive(Debug, Default)]
+pub(crate) struct Queue {
+    /// The version before the first.
+    base: u64,
+    /// The last version that was given.
+    sent: u64,
+    /// The client has asked: it may be sent messages.
+    is_polled: bool,
+    /// Not sent. Bound: what the hub hands out without a word that it was processed.
+    waiting: VecDeque<Entry>,
+    /// Sent, with versions, and not acknowledged: (version, hub's number).
+    unacknowledged: VecDeque<(u64, u64)>,
+}
+
+impl Queue {
+    /// A queue whose versions are above all that the account has seen: a login's come after its time in
+    /// microseconds, which no login before it has reached.
+    pub(crate) fn new(unix_ms: u64) -> Self {
+        let base = unix_ms * 1_000;
+        Self {
+            base,
+            sent: base,
+            ..Self::default()
+        }
+    }
+
+    /// Adds a message; sends it if the client has asked before.
+    pub(crate) fn push(&mut self, to: &Receiver<'_>, entry: Entry, out: &mut Vec<String>) {
+        self.waiting.push_back(entry);
+        if self.is_polled {
+            self.stream(to, out);
+        }
+    }
+
+    /// Takes back what has not been sent. Says whether there was such a message.
+    pub(crate) fn take_back(&mut self, id: &str) -> bool {
+        let before = self.waiting.len();
+        self.waiting.retain(|entry| entry.id != id);
+        self.waiting.len() < before
+    }
+
+    /// Answers a poll: the body, and up to which number of the hub everything is processed, if that is news.
+    pub(crate) fn poll(
+        &mut self,
+        to: &Receiver<'_>,
+        clear: u64,
+        max: usize,
+    ) -> (Value, Option<u64>) {
+        let mut processed = None;
+        // A client of before a reconnect may name versions of another line: they are below the base.
+        while let Some((version, sseq)) = self.unacknowledged.front() {
+            if *version > clear {
+                break;
+            }
+            processed = processed.max(Some(*sseq));
+            self.unacknowledged.pop_front();
+        }
+        let mut messages = Vec::new();
+        let was_polled = std::mem::replace(&mut self.is_polled, true);
+        let from = if was_polled { self.sent } else { self.base };
+        if !was_polled {
+            while messages.len() < max.min(POLL_MAX)
+                && let Some((version, line)) = self.next(to)
+            {
+                messages.push(json!([version, line]));
+            }
+        }
+        let body = json!({"result": "ok", "ver_clear": from, "msgs": messages});
+        (body, processed.filter(|sseq| *sseq > 0))
+    }
+
+    /// Sends what waits.
+    pub(crate) fn stream(&mut self, to: &Receiver<'_>, out: &mut Vec<String>) {
+        while let Some((version, line)) = self.next(to) {
+            out.push(server::recvmsg(version, &line));
+        }
+    }
+
+    fn next(&mut self, to: &Receiver<'_>) -> Option<(u64, String)> {
+        loop {
+            let entry = self.waiting.pop_front()?;
+            if entry.expires_ts > 0 && entry.expires_ts <= to.now_unix_ms {
+                continue;
+            }
+            self.sent += 1;
+            self.unacknowledged.push_back((self.sent, entry.sseq));
+            return Some((self.sent, to.line(&entry)));
+        }
+    }
+
+    /// Whether something was sent that is not acknowledged.
+    pub(crate) fn is_unacknowledged(&self) -> bool {
+        !self.unacknowledged.is_empty()
+    }
+
+    /// The last version that was given.
+    pub(crate) fn sent(&self) -> u64 {
+        self.sent
+    }
+}
+
+/// Who gets lines.
+pub(crate) struct Receiver<'a> {
+    pub(crate) account: &'a str,
+    /// It understands lines with message ids.
+    pub(crate) is_modern: bool,
+    pub(crate) now_unix_ms: u64,
+}
+
+impl Receiver<'_> {
+    fn line(&self, entry: &Entry) -> String {
+        let ttl_s = match entry.expires_ts {
+            0 => TTL_S,
+            expires_ts => (expires_ts.saturating_sub(entry.sent_ts)).div_ceil(1_000),
+        };
+        let head = match self.is_modern {
+            true => format!("msg-v3 {}", entry.id),
+            false => "msg-v2".to_owned(),
+        };
+        format!(
+            "{head} {} {} v1:E:{ttl_s} {} {} {}",
+            entry.from,
+            self.account,
+            entry.kind,
+            entry.sent_ts / 1_000,
+            entry.content
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn entry(n: u64) -> Entry {
+        Entry {
+            id: format!("m{n}"),
+            from: "alice".into(),
+            kind: "instant",
+            sent_ts: 1_700_000_000_500,
+            expires_ts: 0,
+            content: format!("text {n}"),
+            sseq: n,
+        }
+    }
+
+    const OLD: Receiver<'_> = Receiver {
+        account: "bob",
+        is_modern: false,
+        now_unix_ms: 1_700_000_001_000,
+    };
+
+    #[test]
+    fn nothing_is_sent_before_the_first_poll_and_nothing_twice() {
+        let mut queue = Queue::new(1_000);
+        let mut out = Vec::new();
+        for n in 1..=40 {
+            queue.push(&OLD, entry(n), &mut out);
+        }
+        assert!(out.is_empty());
+        let (body, processed) = queue.poll(&OLD, 0, 30);
+        assert_eq!(processed, None);
+        assert_eq!(body["ver_clear"], 1_000_000);
+        assert_eq!(body["msgs"].as_array().map(Vec::len), Some(30));
+        assert_eq!(
+            body["msgs"][0],
+            json!([
+                1_000_001,
+                "msg-v2 alice bob v1:E:3600 instant 1700000000 text 1"
+            ])
+        );
+        queue.stream(&OLD, &mut out);
+        assert_eq!(out.len(), 10);
+        assert!(out[0].contains("[1000031,"), "{}", out[0]);
+        let (body, processed) = queue.poll(&OLD, 1_000_035, 30);
+        assert_eq!((processed, &body["msgs"]), (Some(35), &json!([])));
+        assert_eq!(body["ver_clear"], 1_000_040);
+    }
+
+    #[test]
+    fn the_cursor_of_an_earlier_line_acknowledges_nothing() {
+        let mut earlier = Queue::new(1_000);
+        earlier.poll(&OLD, 0, 30);
+        earlier.push(&OLD, entry(1), &mut Vec::new());
+        let mut queue = Queue::new(1_001);
+        queue.poll(&OLD, 0, 30);
+        queue.push(&OLD, entry(1), &mut Vec::new());
+        let (_, processed) = queue.poll(&OLD, earlier.sent(), 30);
+        assert_eq!(processed, None);
+        assert!(queue.is_unacknowledged());
+    }
+
+    #[test]
+    fn what_expires_while_waiting_leaves_no_hole() {
+        let mut queue = Queue::new(1_000);
+        for n in 1..=3 {
+            let mut entry = entry(n);
+            entry.expires_ts = if n == 2 { 1 } else { 0 };
+            queue.push(&OLD, entry, &mut Vec::new());
+        }
+        let (body, _) = queue.poll(&OLD, 0, 30);
+        let versions: Vec<_> = body["msgs"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .map(|m| &m[0])
+            .collect();
+        assert_eq!(versions, [&json!(1_000_001), &json!(1_000_002)]);
+    }
+
+    #[test]
+    fn modern_clients_get_the_message_id() {
+        let modern = Receiver {
+            is_modern: true,
+            ..OLD
+        };
+        assert_eq!(
+            modern.line(&entry(7)),
+            "msg-v3 m7 alice bob v1:E:3600 instant 1700000000 text 7"
+        );
+    }
+}

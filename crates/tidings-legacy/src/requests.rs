@@ -1,0 +1,231 @@
+//! Requests to the hub: numbered, paced and remembered until they are answered.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use serde_json::{Value, json};
+use tidings_wire::codes::Outcome;
+use tidings_wire::proto::request::Call as HubCall;
+use tidings_wire::proto::{Error, Logout, Reply, Request, client_message, reply};
+use tidings_wire::rates::{Bucket, Rate};
+
+use crate::codec::Call;
+use crate::translator::Translator;
+
+/// Calls of one client. Source: documented, signaling-wire 12: 60 messages per second.
+const RATE: Rate = Rate {
+    calls: 180,
+    window_ms: 3_000,
+};
+/// Calls that wait for their turn; whoever sends more is told so.
+const WAITING_MAX: usize = 1_024;
+/// Requests without a reply; the hub ends a session above 256.
+const OPEN_MAX: usize = 128;
+
+/// What a request was for.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Pending {
+    /// Nobody waits for it.
+    Nothing,
+    /// The call of this id is answered with what comes.
+    Answer(Value),
+    /// An instant message that only counts if its receiver is there.
+    LiveMessage(Value),
+    /// A channel message: its sender sees it too.
+    ChannelMessage {
+        id: Value,
+        channel: String,
+        msg: Value,
+    },
+    Join,
+    JoinAttributes,
+    JoinMembers,
+    UserStatus {
+        id: Value,
+        account: String,
+    },
+    UserAttribute {
+        id: Value,
+        account: String,
+        name: String,
+    },
+    UserAttributes {
+        id: Value,
+        account: String,
+    },
+    ChannelNumber {
+        id: Value,
+        name: String,
+    },
+    ChannelHas {
+        id: Value,
+        name: String,
+        account: String,
+    },
+    ChannelUsers {
+        id: Value,
+        name: String,
+        max: usize,
+        is_all: bool,
+    },
+    Invite {
+        id: Value,
+        number: u64,
+    },
+    CalleeStatus {
+        id: Value,
+        number: u64,
+    },
+    /// The end of a call was told to the peer's library; if it has none, to its user.
+    Bye {
+        peer: String,
+        text: String,
+    },
+}
+
+/// The requests of one client.
+#[derive(Debug, Default)]
+pub(crate) struct Requests {
+    cseq: u64,
+    /// Bound: `OPEN_MAX`, and what follows from answers.
+    open: BTreeMap<u64, Pending>,
+    /// Bound: `WAITING_MAX`.
+    waiting: VecDeque<(HubCall, Pending)>,
+    bucket: Bucket,
+    /// When the next may go.
+    due_ms: Option<u64>,
+}
+
+impl Requests {
+    pub(crate) fn due_ms(&self) -> Option<u64> {
+        self.due_ms
+    }
+}
+
+impl Translator {
+    /// Sends a request when its turn has come; the order stays. False: too many wait.
+    pub(crate) fn request(&mut self, call: HubCall, pending: Pending) -> bool {
+        if self.requests.waiting.len() >= WAITING_MAX {
+            return false;
+        }
+        self.requests.waiting.push_back((call, pending));
+        self.pump();
+        true
+    }
+
+    /// The same for the call of a client, which is told if too many wait.
+    pub(crate) fn request_for(&mut self, id: &Value, call: HubCall, pending: Pending) {
+        if !self.request(call, pending) {
+            self.fail(id, "too frequent");
+        }
+    }
+
+    /// Sends a request at once: it belongs to something that is under way.
+    pub(crate) fn request_now(&mut self, call: HubCall, pending: Pending) {
+        self.requests.cseq += 1;
+        let cseq = self.requests.cseq;
+        self.requests.open.insert(cseq, pending);
+        self.send_kind(client_message::Kind::Request(Request {
+            cseq,
+            call: Some(call),
+        }));
+    }
+
+    /// Sends what may be sent.
+    pub(crate) fn pump(&mut self) {
+        self.requests.due_ms = None;
+        while !self.requests.waiting.is_empty() && self.requests.open.len() < OPEN_MAX {
+            if let Err(wait_ms) = self.requests.bucket.take(RATE, self.now.mono_ms) {
+                self.requests.due_ms = Some(self.now.mono_ms + wait_ms);
+                return;
+            }
+            if let Some((call, pending)) = self.requests.waiting.pop_front() {
+                self.request_now(call, pending);
+            }
+        }
+    }
+
+    pub(crate) fn log_out(&mut self, call: &Call) {
+        let pending = Pending::Answer(call.id.clone());
+        self.request_now(HubCall::Logout(Logout {}), pending);
+    }
+
+    pub(crate) fn take_reply(&mut self, reply: Reply) {
+        let Some(pending) = self.requests.open.remove(&reply.cseq) else {
+            return;
+        };
+        let result = match reply.result {
+            Some(reply::Result::Error(error)) => Err(error),
+            Some(result) => Ok(result),
+            None => Err(Error::default()),
+        };
+        self.settle(pending, result);
+        self.pump();
+    }
+
+    fn settle(&mut self, pending: Pending, result: Result<reply::Result, Error>) {
+        let reason = result.as_ref().err().map(reason);
+        match pending {
+            Pending::Nothing => {}
+            Pending::Answer(id) => match reason {
+                None => self.answer_ok(&id),
+                Some(reason) => self.fail(&id, reason),
+            },
+            Pending::LiveMessage(id) => match (was_received(&result), reason) {
+                (_, Some(reason)) => self.fail(&id, reason),
+                (true, _) => self.answer_ok(&id),
+                (false, _) => self.fail(&id, "peer not online"),
+            },
+            Pending::ChannelMessage { id, channel, msg } => match reason {
+                Some(reason) => self.fail(&id, reason),
+                None => {
+                    self.echo(&channel, msg);
+                    self.answer_ok(&id);
+                }
+            },
+            Pending::Join | Pending::JoinAttributes | Pending::JoinMembers => {
+                self.settle_join(pending, result);
+            }
+            Pending::Invite { id, number } => self.settle_invite(&id, number, reason),
+            Pending::CalleeStatus { id, number } => self.settle_callee(&id, number, result),
+            Pending::Bye { peer, text } => {
+                if !was_received(&result) {
+                    self.send_end_text(&peer, text);
+                }
+            }
+            query => self.settle_query(query, result),
+        }
+    }
+}
+
+fn was_received(result: &Result<reply::Result, Error>) -> bool {
+    matches!(result, Ok(reply::Result::PeerSent(sent)) if sent.received)
+}
+
+/// An error of the hub, in the words that clients know.
+pub(crate) fn reason(error: &Error) -> &'static str {
+    let is = |outcome: Outcome| error.outcome == outcome as u32;
+    if is(Outcome::TooOften) || is(Outcome::SameChannelTooOften) || is(Outcome::TooManyInvitations)
+    {
+        "too frequent"
+    } else if is(Outcome::MessageTooLarge) || is(Outcome::SizeOverflow) {
+        "too large"
+    } else if is(Outcome::NotInChannel) {
+        "not in channel"
+    } else if is(Outcome::InvalidArgument)
+        || is(Outcome::InvalidMessage)
+        || is(Outcome::InvalidUserId)
+    {
+        "wrong param"
+    } else {
+        "server busy"
+    }
+}
+
+/// An answer with one more field.
+pub(crate) fn ok_with(fields: Value) -> Value {
+    let mut body = json!({"result": "ok"});
+    if let (Value::Object(body), Value::Object(fields)) = (&mut body, fields) {
+        body.extend(fields);
+    }
+    body
+}
