@@ -1,10 +1,13 @@
 //! What a server is told at its start.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use tidings_hub::Apps;
+use tidings_legacy::AppRules;
 use tidings_wire::limits;
+use tidings_wire::names::AppId;
 
 /// Most hubs of one node: the width of a topic's home and of the connection names leaves more, but no machine
 /// that we know of has more cores.
@@ -29,6 +32,20 @@ pub struct ServerConfig {
     pub origins: Origins,
     /// Bounds on what strangers may cost.
     pub limits: Limits,
+    /// The legacy protocol.
+    pub legacy: LegacyConfig,
+}
+
+/// What legacy clients are told and allowed.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct LegacyConfig {
+    /// Where clients reach this server, for example `wss://sig.example.org`; `None` = where the request for
+    /// addresses came to.
+    pub public_url: Option<String>,
+    /// The rules of apps without rules of their own.
+    pub rules: AppRules,
+    /// Rules of single apps.
+    pub apps: BTreeMap<AppId, AppRules>,
 }
 
 impl ServerConfig {
@@ -45,6 +62,7 @@ impl ServerConfig {
             tls: None,
             origins: Origins::Any,
             limits: Limits::default(),
+            legacy: LegacyConfig::default(),
         }
     }
 }

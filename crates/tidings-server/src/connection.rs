@@ -6,6 +6,7 @@ use tidings_wire::proto::Resume;
 use tidings_wire::ws::{Decoder, Limits, Role};
 
 use crate::gate::Admission;
+use crate::legacy::Legacy;
 use crate::outgoing::Outgoing;
 use crate::stream::Stream;
 
@@ -19,6 +20,8 @@ pub(crate) struct Connection {
     pub(crate) decoder: Decoder,
     pub(crate) stage: Stage,
     pub(crate) flags: Flags,
+    /// Its translator, if it speaks the legacy protocol.
+    pub(crate) legacy: Option<Box<Legacy>>,
 }
 
 /// What the loop remembers of a connection between two looks at it.
@@ -114,6 +117,7 @@ impl Connection {
             decoder: decoder(LOGIN_FRAME_BYTES_MAX),
             stage: Stage::Head(Box::new(head)),
             flags: Flags::default(),
+            legacy: None,
         }
     }
 

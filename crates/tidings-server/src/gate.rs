@@ -65,6 +65,28 @@ pub(crate) struct Admission {
     source: Option<IpAddr>,
 }
 
+impl Admission {
+    /// Counts it no more for its address, only for the node.
+    pub(crate) fn forget_source(&mut self) {
+        if let Some(source) = self.source.take() {
+            let counts = &self.gate.counts;
+            let mut counts = counts.lock().unwrap_or_else(PoisonError::into_inner);
+            counts.release(source);
+        }
+    }
+}
+
+impl Counts {
+    fn release(&mut self, source: IpAddr) {
+        if let Some(of_source) = self.by_address.get_mut(&source) {
+            *of_source -= 1;
+            if *of_source == 0 {
+                self.by_address.remove(&source);
+            }
+        }
+    }
+}
+
 impl Drop for Admission {
     fn drop(&mut self) {
         let mut counts = self
@@ -73,12 +95,8 @@ impl Drop for Admission {
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
         counts.total -= 1;
-        let Some(source) = self.source else { return };
-        if let Some(of_source) = counts.by_address.get_mut(&source) {
-            *of_source -= 1;
-            if *of_source == 0 {
-                counts.by_address.remove(&source);
-            }
+        if let Some(source) = self.source {
+            counts.release(source);
         }
     }
 }

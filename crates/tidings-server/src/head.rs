@@ -11,6 +11,9 @@ use crate::config::Origins;
 /// The path of the native protocol.
 const RTM_PATH: &str = "/rtm";
 
+/// The path of the legacy protocol; the app may follow.
+const LEGACY_PATH: &str = "/legacy";
+
 /// The sub-protocol of the native protocol.
 const RTM_PROTOCOL: &str = "tidings.v1";
 
@@ -25,6 +28,15 @@ pub(crate) enum Verdict {
         response: Bytes,
         /// Where the request ends.
         head_len: usize,
+    },
+    /// A WebSocket of the legacy protocol.
+    Legacy {
+        /// The answer.
+        response: Bytes,
+        /// Where the request ends.
+        head_len: usize,
+        /// The app that the path names; empty if none.
+        app: String,
     },
     /// Any other request: for the HTTP thread.
     Http,
@@ -140,7 +152,13 @@ fn parse(bytes: &[u8], origins: &Origins) -> Result<Verdict, Refusal> {
         Err(error) => return Err(Refusal::NotHttp(error)),
     };
     let target = request.path.unwrap_or_default();
-    if target.split('?').next() != Some(RTM_PATH) {
+    let path = target.split('?').next().unwrap_or_default();
+    let wants_socket = request
+        .headers
+        .iter()
+        .any(|header| header.name.eq_ignore_ascii_case("upgrade"));
+    let legacy_app = legacy_app(path, wants_socket);
+    if path != RTM_PATH && legacy_app.is_none() {
         return Ok(Verdict::Http);
     }
     let headers = request
@@ -156,6 +174,15 @@ fn parse(bytes: &[u8], origins: &Origins) -> Result<Verdict, Refusal> {
     if !stated.all(|(_, origin)| origins.allow(origin)) {
         return Err(Refusal::Origin);
     }
+    if let Some(app) = legacy_app {
+        let app = app.to_owned();
+        let response = Bytes::from(ws::response_bytes(upgrade.key, None));
+        return Ok(Verdict::Legacy {
+            response,
+            head_len,
+            app,
+        });
+    }
     let protocol = if upgrade.protocols.is_empty() {
         None
     } else if upgrade.protocols.contains(&RTM_PROTOCOL) {
@@ -165,6 +192,15 @@ fn parse(bytes: &[u8], origins: &Origins) -> Result<Verdict, Refusal> {
     };
     let response = Bytes::from(ws::response_bytes(upgrade.key, protocol));
     Ok(Verdict::Upgrade { response, head_len })
+}
+
+/// The app of a path of the legacy protocol. Its clients open `/` too, where a page is for everybody else.
+fn legacy_app(path: &str, wants_socket: bool) -> Option<&str> {
+    match path.strip_prefix(LEGACY_PATH) {
+        Some("") => Some(""),
+        Some(rest) => rest.strip_prefix('/').map(|app| app.trim_end_matches('/')),
+        None => (path == "/" && wants_socket).then_some(""),
+    }
 }
 
 #[cfg(test)]
@@ -180,6 +216,7 @@ mod tests {
         match judge(request.as_bytes(), &origins) {
             Verdict::Incomplete => "incomplete".into(),
             Verdict::Http => "http".into(),
+            Verdict::Legacy { app, .. } => format!("legacy {app}"),
             Verdict::Upgrade { head_len, .. } => format!("upgrade {}", request.len() - head_len),
             Verdict::Refuse(refusal) => refusal.status().0.to_string(),
         }
@@ -194,6 +231,17 @@ mod tests {
             ("GET /rtmx HTTP/1.1\r\nHost: a\r\n\r\n", "http"),
             ("GET /rtm HTTP/1.1\r\nHost: a\r\n\r\n", "426"),
             ("POST /rtm HTTP/1.1\r\nHost: a\r\n\r\n", "405"),
+            (&format!("{}\r\n", UPGRADE.replace("/rtm", "/")), "legacy "),
+            (
+                &format!("{}\r\n", UPGRADE.replace("/rtm", "/legacy/a1?x")),
+                "legacy a1",
+            ),
+            (
+                &format!("{}\r\n", UPGRADE.replace("/rtm", "/legacyx")),
+                "http",
+            ),
+            ("GET / HTTP/1.1\r\nHost: a\r\n\r\n", "http"),
+            ("GET /legacy/a1 HTTP/1.1\r\nHost: a\r\n\r\n", "426"),
             ("\x16\x03\x01", "400"),
             ("SSH-2.0-OpenSSH_9.2\r\n\r\n", "400"),
             (&format!("{UPGRADE}\r\n"), "upgrade 0"),

@@ -8,7 +8,7 @@
 //!
 //! **Reading order.** `server` (threads, start, drain), `worker` (a hub's turn), `reading` and `writing` (its
 //! two halves), `connection` and `connections` (what is kept of each), `head` (the request that decides what a
-//! connection becomes), `stream` and `outgoing` (bytes), `inbox` (what hubs tell each other), `gate` and
+//! connection becomes), `legacy` (translators and who may log in by them), `stream` and `outgoing` (bytes), `inbox` (what hubs tell each other), `gate` and
 //! `deadlines` (what strangers may cost), `http` (pages, health, uploads and downloads), `media` (where uploaded files are kept).
 //!
 //! ```
@@ -33,6 +33,7 @@ mod gate;
 mod head;
 mod http;
 mod inbox;
+mod legacy;
 mod listen;
 mod media;
 mod outgoing;
@@ -44,9 +45,12 @@ mod tls;
 mod worker;
 mod writing;
 
-pub use config::{HUBS_MAX, Limits, MediaConfig, Origins, ServerConfig, StoreConfig, TlsFiles};
+pub use config::{
+    HUBS_MAX, LegacyConfig, Limits, MediaConfig, Origins, ServerConfig, StoreConfig, TlsFiles,
+};
 pub use error::StartError;
 pub use server::{DrainHandle, RunningServer, Server};
 // What a configuration is made of, so that a program needs no other crate for it.
 pub use tidings_hub::{App, AppSettings, Apps};
+pub use tidings_legacy::AppRules;
 pub use tidings_wire::names::{AppId, NameError, UserId};

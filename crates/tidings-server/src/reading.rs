@@ -17,6 +17,7 @@ use crate::connection::{
 };
 use crate::head::{Refusal, Verdict, judge};
 use crate::http::Visitor;
+use crate::legacy::Legacy;
 use crate::stream::Stream;
 use crate::worker::Worker;
 
@@ -251,6 +252,17 @@ impl Worker {
             Verdict::Incomplete => {}
             Verdict::Refuse(refusal) => self.refuse(slot, &refusal),
             Verdict::Http => self.send_to_http(slot),
+            Verdict::Legacy {
+                response,
+                head_len,
+                app,
+            } => {
+                let bytes = std::mem::take(&mut head.bytes);
+                // These clients open hundreds of connections in one login (signaling-wire 2.6).
+                head.admission.forget_source();
+                connection.legacy = Some(Legacy::open(self.now, connection.id, &app));
+                self.open(slot, response, &bytes[head_len..]);
+            }
             Verdict::Upgrade { response, head_len } => {
                 let bytes = std::mem::take(&mut head.bytes);
                 self.open(slot, response, &bytes[head_len..]);
@@ -356,6 +368,13 @@ impl Worker {
     /// Takes one event; true when it was a frame, from which the hub learns by itself that the client is alive.
     fn take_event(&mut self, slot: usize, id: ConnectionId, event: Event<'_>) -> bool {
         match event {
+            Event::Message {
+                kind: Kind::Text,
+                payload,
+            } if self.is_legacy(slot) => {
+                self.hear_legacy(slot, payload);
+                false
+            }
             Event::Message {
                 kind: Kind::Binary,
                 payload,

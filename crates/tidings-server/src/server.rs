@@ -20,6 +20,7 @@ use crate::config::{HUBS_MAX, MediaConfig, ServerConfig, StoreConfig};
 use crate::error::StartError;
 use crate::gate::Gate;
 use crate::inbox::{Envelope, Inbox, Mailbox};
+use crate::legacy::LegacyDoor;
 use crate::media::{Bounds, Directory, DiskReserve, MediaStore};
 use crate::readiness::{Phase, Readiness};
 use crate::worker::{LISTENER, Node, WAKER, Worker, WorkerParts};
@@ -58,7 +59,9 @@ impl Server {
             clock,
             config.media.file_bytes_max,
         );
-        let (http, http_thread) = http::start(readiness.clone(), media)
+        let has_tls = tls.is_some();
+        let legacy = Arc::new(LegacyDoor::new(config.legacy, clock, has_tls));
+        let (http, http_thread) = http::start(readiness.clone(), media, legacy.clone())
             .map_err(StartError::system("start the HTTP thread"))?;
         let limits = config.limits;
         let node = Arc::new(Node {
@@ -71,6 +74,7 @@ impl Server {
             limits,
             tls,
             http,
+            legacy,
         });
         let loops = open_loops(config.hubs)?;
         let mailboxes: Vec<_> = loops.iter().map(|(_, inbox)| inbox.mailbox()).collect();

@@ -4,7 +4,7 @@
 //! the hub and carry out its effects; post what other hubs and the store are to have; write every connection that
 //! has something to be written, once. No lock is taken and nothing blocks but the wait.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::io;
 use std::sync::Arc;
 use std::sync::mpsc::Sender;
@@ -14,9 +14,9 @@ use mio::net::TcpListener;
 use mio::{Events, Poll, Token};
 use tidings_bus::{Homes, Shard};
 use tidings_hub::bus_ops::{BusInput, BusOp};
-use tidings_hub::ids::HubId;
+use tidings_hub::ids::{ConnectionId, HubId};
 use tidings_hub::store_ops::{StoreAnswer, StoreOp};
-use tidings_hub::{Effect, Hub, HubConfig, Input, Ticket, Time};
+use tidings_hub::{Apps, Effect, Hub, HubConfig, Input, Ticket, Time};
 use tidings_store::Submitter;
 use tidings_wire::codes::CloseCode;
 
@@ -28,6 +28,7 @@ use crate::deadlines::Deadlines;
 use crate::gate::Gate;
 use crate::http::HttpDoor;
 use crate::inbox::{Envelope, Inbox, Mailbox};
+use crate::legacy::LegacyDoor;
 use crate::outgoing::TurnLog;
 
 /// Readiness events taken per turn; more are taken in the next.
@@ -56,6 +57,7 @@ pub(crate) struct Node {
     pub(crate) limits: Limits,
     pub(crate) tls: Option<Arc<rustls::ServerConfig>>,
     pub(crate) http: HttpDoor,
+    pub(crate) legacy: Arc<LegacyDoor>,
 }
 
 /// What a thread is given at its start.
@@ -87,6 +89,11 @@ pub(crate) struct Worker {
     pub(crate) accept_after_ms: u64,
     pub(crate) head_deadlines: Deadlines,
     pub(crate) closing_deadlines: Deadlines,
+    /// When translators want to be looked at.
+    pub(crate) legacy_due: BTreeSet<(u64, ConnectionId)>,
+    /// What translators tell the hub, in order; given when the effects of the input before are carried out.
+    pub(crate) legacy_inputs: VecDeque<Input>,
+    pub(crate) apps: Arc<Apps>,
     /// Slots of connections that leave at the end of the turn.
     pub(crate) leaving: Vec<usize>,
     pub(crate) buffer: Box<[u8]>,
@@ -134,6 +141,9 @@ impl Worker {
             accept_after_ms: 0,
             head_deadlines: Deadlines::new(node.limits.request_head_wait_ms),
             closing_deadlines: Deadlines::new(node.limits.close_wait_ms),
+            legacy_due: BTreeSet::new(),
+            legacy_inputs: VecDeque::new(),
+            apps: hub.apps.clone(),
             leaving: Vec::new(),
             buffer: vec![0; READ_BUFFER_BYTES].into_boxed_slice(),
             log: TurnLog::default(),
@@ -213,6 +223,7 @@ impl Worker {
             self.hub.deadline(),
             self.head_deadlines.next(),
             self.closing_deadlines.next(),
+            self.legacy_due.first().map(|(due_ms, _)| *due_ms),
         ];
         let due_ms = due.into_iter().flatten().min();
         let until_due = due_ms.map_or(most_ms, |due_ms| due_ms.saturating_sub(now_ms));
@@ -282,18 +293,18 @@ impl Worker {
     }
 
     /// Carries out effects, and gives the hub what its own shard delivers, until nothing is left.
-    fn settle(&mut self) {
+    pub(crate) fn settle(&mut self) {
         loop {
             let mut effects = std::mem::take(&mut self.effects);
             for effect in effects.drain(..) {
                 self.carry_out(effect);
             }
             self.effects = effects;
-            let Some(input) = self.local.pop_front() else {
+            let bus = self.local.pop_front().map(Input::Bus);
+            let Some(input) = bus.or_else(|| self.legacy_inputs.pop_front()) else {
                 return;
             };
-            self.hub
-                .handle(self.now, Input::Bus(input), &mut self.effects);
+            self.hub.handle(self.now, input, &mut self.effects);
         }
     }
 
@@ -303,7 +314,7 @@ impl Worker {
             Effect::SendAll { connections, frame } => self.send_all(connections, &frame),
             Effect::Close { connection, code } => {
                 if let Some(slot) = self.connections.slot(connection) {
-                    self.close(slot, code as u16, code.name());
+                    self.close_by(slot, code);
                 }
             }
             Effect::HandOver {
@@ -388,6 +399,7 @@ impl Worker {
 
     fn expire(&mut self) {
         let now_ms = self.now.mono_ms;
+        self.tick_legacy();
         while let Some(id) = self.head_deadlines.pop(now_ms) {
             let Some(slot) = self.connections.slot(id) else {
                 continue;
@@ -426,8 +438,7 @@ impl Worker {
             {
                 Some(Stage::Head(_)) => self.refuse(slot, &crate::head::Refusal::Draining),
                 Some(Stage::Fresh(_) | Stage::Serving) => {
-                    let code = CloseCode::GoingAway;
-                    self.close(slot, code as u16, code.name());
+                    self.close_by(slot, CloseCode::GoingAway);
                 }
                 _ => {}
             }

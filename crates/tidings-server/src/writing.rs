@@ -30,6 +30,9 @@ impl Worker {
         let Some(connection) = self.connections.get(slot) else {
             return;
         };
+        if connection.legacy.is_some() {
+            return self.send_legacy(slot, &frame);
+        }
         match &connection.stage {
             Stage::Serving => {}
             Stage::Fresh(_) if begins_session(frame) => connection.begin_serving(),
@@ -243,18 +246,19 @@ impl Worker {
     }
 }
 
-/// Whether a frame of the hub says that a session is served on the connection from now on.
-fn begins_session(frame: &[u8]) -> bool {
-    // The frame is whole, with its header: 2, 4 or 10 bytes, never masked.
+/// The payload of a whole frame of the hub, whose header has 2, 4 or 10 bytes and no mask.
+pub(crate) fn payload_of(frame: &[u8]) -> &[u8] {
     let header_len = match frame.get(1) {
         Some(126) => 4,
         Some(127) => 10,
         _ => 2,
     };
-    let Some(payload) = frame.get(header_len..) else {
-        return false;
-    };
-    decode_server(payload).is_ok_and(|frame| {
+    frame.get(header_len..).unwrap_or_default()
+}
+
+/// Whether a frame of the hub says that a session is served on the connection from now on.
+fn begins_session(frame: &[u8]) -> bool {
+    decode_server(payload_of(frame)).is_ok_and(|frame| {
         frame
             .messages
             .iter()

@@ -3,6 +3,7 @@
 //! Hubs hand their visitors over, with what has been read of the request. A connection is served one request and
 //! closed: a client that wants a WebSocket opens a connection for it, so none ever has to come back to a hub.
 
+mod addresses;
 mod files;
 mod io;
 mod media;
@@ -31,6 +32,7 @@ use self::io::VisitorIo;
 pub(crate) use self::media::MediaDoor;
 use self::pace::Pace;
 use crate::gate::Admission;
+use crate::legacy::LegacyDoor;
 use crate::readiness::Readiness;
 
 /// HTTP connections at once. More are answered 503.
@@ -79,6 +81,7 @@ impl HttpDoor {
 pub(crate) fn start(
     readiness: Arc<Readiness>,
     media: Arc<MediaDoor>,
+    legacy: Arc<LegacyDoor>,
 ) -> std::io::Result<(HttpDoor, JoinHandle<()>)> {
     let runtime = runtime::Builder::new_current_thread()
         .enable_io()
@@ -86,17 +89,24 @@ pub(crate) fn start(
         .max_blocking_threads(DISK_THREADS_MAX)
         .build()?;
     let (visitors, receiver) = channel(VISITORS_MAX);
-    let thread = Builder::new()
-        .name("http".into())
-        .spawn(move || LocalSet::new().block_on(&runtime, serve(receiver, readiness, media)))?;
+    let thread = Builder::new().name("http".into()).spawn(move || {
+        LocalSet::new().block_on(&runtime, serve(receiver, readiness, media, legacy))
+    })?;
     let places = Arc::new(Semaphore::new(VISITORS_MAX));
     Ok((HttpDoor { visitors, places }, thread))
 }
 
-async fn serve(mut visitors: Receiver<Visitor>, readiness: Arc<Readiness>, media: Arc<MediaDoor>) {
+async fn serve(
+    mut visitors: Receiver<Visitor>,
+    readiness: Arc<Readiness>,
+    media: Arc<MediaDoor>,
+    legacy: Arc<LegacyDoor>,
+) {
     tokio::task::spawn_local(media::sweep(media.clone()));
     let media = media::routes(media).layer(from_fn(routes::guard));
-    let routes = routes::routes(readiness).merge(media);
+    let routes = routes::routes(readiness)
+        .merge(media)
+        .merge(addresses::routes(legacy));
     let mut visits = tokio::task::JoinSet::new();
     while let Some(visitor) = visitors.recv().await {
         visits.spawn_local(visit(visitor, routes.clone()));

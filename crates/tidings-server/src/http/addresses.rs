@@ -1,0 +1,103 @@
+//! The address service of the legacy protocol. Source: signaling-wire 2.1, 2.5.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::{RawQuery, State};
+use axum::http::header::{
+    ACCESS_CONTROL_ALLOW_ORIGIN, CACHE_CONTROL, CONTENT_TYPE, HOST, HeaderMap, HeaderValue,
+};
+use axum::response::IntoResponse;
+use axum::routing::get;
+use serde_json::{Value, json};
+use tidings_wire::names::AppId;
+
+use crate::legacy::LegacyDoor;
+
+/// Addresses in an answer: some clients run past a shorter list. Source: signaling-wire 2.3.
+const ADDRESSES: usize = 16;
+
+/// How clients make a URL of an address.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Form {
+    /// Builds up to 1.3.2 put the text into a URL of their own.
+    V13,
+    /// Later ones take the URL as it is.
+    V14,
+}
+
+pub(super) fn routes(legacy: Arc<LegacyDoor>) -> Router {
+    let answer = |form: Form| {
+        move |State(legacy): State<Arc<LegacyDoor>>,
+              headers: HeaderMap,
+              RawQuery(query): RawQuery| async move {
+            addresses(
+                form,
+                &legacy,
+                &headers,
+                query.as_deref().unwrap_or_default(),
+            )
+        }
+    };
+    Router::new()
+        .route("/getaddr", get(answer(Form::V14)))
+        .route("/v14/getaddr", get(answer(Form::V14)))
+        .route("/v13/getaddr", get(answer(Form::V13)))
+        .with_state(legacy)
+}
+
+fn addresses(
+    form: Form,
+    legacy: &LegacyDoor,
+    headers: &HeaderMap,
+    query: &str,
+) -> impl IntoResponse + use<> {
+    let host = headers.get(HOST).and_then(|host| host.to_str().ok());
+    let base = legacy.base(host.unwrap_or("localhost"));
+    let app = query.split('&').find_map(|pair| pair.strip_prefix("vid="));
+    // Only a real app's id gets into a URL; whoever states another is refused at its login.
+    let app = app.filter(|app| AppId::parse(app).is_ok());
+    let body = json!({"web": vec![entry(form, &base, app); ADDRESSES]});
+    (
+        [
+            (ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*")),
+            (CACHE_CONTROL, HeaderValue::from_static("no-store")),
+            (CONTENT_TYPE, HeaderValue::from_static("application/json")),
+        ],
+        body.to_string(),
+    )
+}
+
+fn entry(form: Form, base: &str, app: Option<&str>) -> Value {
+    let path = app.map(|app| format!("/{app}")).unwrap_or_default();
+    let url = format!("{base}/legacy{path}");
+    match form {
+        Form::V14 => json!(url),
+        Form::V13 => {
+            let rest = url.split_once("://").map_or(url.as_str(), |(_, rest)| rest);
+            json!([format!("{}?", rest.replace('.', "%2E")), 0])
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_family_gets_the_form_that_it_can_read() {
+        let base = "wss://sig.example.org:8443";
+        assert_eq!(
+            entry(Form::V14, base, Some("a1")),
+            json!("wss://sig.example.org:8443/legacy/a1")
+        );
+        assert_eq!(
+            entry(Form::V13, base, Some("a1")),
+            json!(["sig%2Eexample%2Eorg:8443/legacy/a1?", 0])
+        );
+        assert_eq!(
+            entry(Form::V13, base, None),
+            json!(["sig%2Eexample%2Eorg:8443/legacy?", 0])
+        );
+    }
+}
