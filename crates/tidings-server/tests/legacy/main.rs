@@ -1,0 +1,8 @@
+//! Legacy clients against a real server: the transcript of the protocol's description, and what goes beyond it.
+
+#[path = "../common/mod.rs"]
+mod common;
+
+mod bad_input;
+mod client;
+mod transcript;
