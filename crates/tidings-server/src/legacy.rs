@@ -326,7 +326,6 @@ impl Worker {
         }
     }
 
-    #[expect(clippy::type_complexity, reason = "taken apart at its only caller")]
     fn admit_legacy(
         &self,
         request: &LoginRequest,
