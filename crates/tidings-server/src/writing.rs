@@ -58,6 +58,7 @@ impl Worker {
                 continue;
             };
             let is_plain = matches!(connection.stage, Stage::Serving)
+                && connection.legacy.is_none()
                 && !connection.flags.is_blocked
                 && connection.outgoing.bytes() <= EARLY_WRITE_BYTES;
             if is_plain {
