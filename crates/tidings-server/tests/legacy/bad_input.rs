@@ -24,8 +24,8 @@ fn what_is_no_frame_closes_its_connection_only() {
         &deep,
         &wide,
     ];
-    for text in bad {
-        let mut client = Legacy::login(server.address(), "mallory");
+    for (n, text) in bad.into_iter().enumerate() {
+        let mut client = Legacy::login(server.address(), &format!("mallory{n}"));
         client.say_text(text);
         assert_eq!(client.frame()[0], "close", "{text}");
         assert!(
