@@ -76,7 +76,7 @@ pub struct AppSettings {
 
 /// What the client of a session can do, and what it leaves to others. The default is a native client.
 ///
-/// Source: decision 0007.
+/// Source: decision 0008.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Traits {
     /// Which texts it may use as names of users and channels.

@@ -106,6 +106,25 @@ pub(crate) struct Settings {
     )]
     origin: Option<Vec<String>>,
 
+    /// Where legacy clients reach this server, for example wss://sig.example.org [default: as they ask for it]
+    #[arg(long, env = "TIDINGS_LEGACY_PUBLIC_URL", value_name = "URL")]
+    legacy_public_url: Option<String>,
+
+    /// Let legacy clients log in with `_no_need_token` although their app has a certificate: anybody as any user
+    #[arg(
+        long,
+        env = "TIDINGS_LEGACY_TOKEN_DEBUGGING",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "true",
+        value_name = "BOOL"
+    )]
+    legacy_token_debugging: Option<bool>,
+
+    /// The user that answers for telephone numbers that legacy clients invite
+    #[arg(long, env = "TIDINGS_PHONE_GATEWAY", value_name = "USER")]
+    phone_gateway: Option<String>,
+
     /// What to log: error, warn, info, debug or trace [default: info]
     #[arg(long, env = "TIDINGS_LOG", value_name = "LEVEL")]
     log: Option<String>,
@@ -158,6 +177,11 @@ impl Settings {
             tls_key: self.tls_key.or(weaker.tls_key),
             insecure: self.insecure.or(weaker.insecure),
             origin: self.origin.or(weaker.origin),
+            legacy_public_url: self.legacy_public_url.or(weaker.legacy_public_url),
+            legacy_token_debugging: self
+                .legacy_token_debugging
+                .or(weaker.legacy_token_debugging),
+            phone_gateway: self.phone_gateway.or(weaker.phone_gateway),
             log: self.log.or(weaker.log),
             log_form: self.log_form.or(weaker.log_form),
         }
@@ -205,6 +229,9 @@ impl Settings {
             config.hubs = hubs;
         }
         config.store = StoreConfig::Directory(data_dir);
+        config.legacy.public_url = self.legacy_public_url;
+        config.legacy.rules.allows_debug_word = self.legacy_token_debugging.unwrap_or(false);
+        config.legacy.rules.phone_gateway = self.phone_gateway;
         if let Some(origins) = self.origin {
             config.origins = Origins::Listed(origins);
         }
