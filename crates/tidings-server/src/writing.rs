@@ -31,7 +31,7 @@ impl Worker {
             return;
         };
         if connection.legacy.is_some() {
-            return self.send_legacy(slot, &frame);
+            return self.send_legacy(slot, frame);
         }
         match &connection.stage {
             Stage::Serving => {}
