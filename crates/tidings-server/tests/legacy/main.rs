@@ -5,4 +5,5 @@ mod common;
 
 mod bad_input;
 mod client;
+mod interworking;
 mod transcript;
