@@ -49,6 +49,8 @@ pub(crate) struct Calls {
     remote: Vec<Remote>,
     /// Calls that were accepted: (peer, channel). Bound: `TALKS_MAX`.
     talks: Vec<(String, String)>,
+    /// Telephone numbers that were invited, by way of the gateway. Bound: `TALKS_MAX`.
+    phones: Vec<String>,
     /// Signals made here, to name them.
     signals: u64,
 }
@@ -174,6 +176,12 @@ impl Translator {
             return self.fail(&call.id, "no phone gateway");
         };
         let content = json!({"phone": parts.peer, "extra": parts.extra}).to_string();
+        if !self.calls.phones.contains(&parts.peer) {
+            if self.calls.phones.len() == TALKS_MAX {
+                self.calls.phones.remove(0);
+            }
+            self.calls.phones.push(parts.peer.clone());
+        }
         self.start_invitation(&call.id, parts, gateway, content);
     }
 
@@ -428,7 +436,9 @@ impl Translator {
                 .local
                 .get(&number)
                 .map(|local| local.user.clone()),
-            None => ids::to_user_id(&parts.peer),
+            None => self
+                .gateway_of(&parts.peer)
+                .or_else(|| ids::to_user_id(&parts.peer)),
         };
         let Some(user) = user else {
             return self.fail(&call.id, "wrong param");
@@ -472,11 +482,22 @@ impl Translator {
             Ok(parts) => parts,
             Err(reason) => return self.fail(&call.id, reason),
         };
+        if let Some(gateway) = self.gateway_of(&parts.peer) {
+            let tones = text_message(as_text(&parts.extra), "", 0);
+            let pending = Pending::Answer(call.id.clone());
+            return self.request_for(&call.id, to_peer(gateway, tones, false), pending);
+        }
         let Some(user) = ids::to_user_id(&parts.peer) else {
             return self.fail(&call.id, "wrong param");
         };
         self.send_signal(user, "voip_invite_msg", &parts, Pending::Nothing);
         self.answer_ok(&call.id);
+    }
+
+    /// The user that answers for a telephone number that was invited.
+    fn gateway_of(&self, peer: &str) -> Option<String> {
+        let is_phone = self.calls.phones.iter().any(|phone| phone == peer);
+        self.rules.phone_gateway.clone().filter(|_| is_phone)
     }
 
     /// Tells the peer's library something that the native protocol has no word for.

@@ -275,3 +275,50 @@ fn a_thousand_messages_arrive_once_and_in_order() {
     }
     server.end();
 }
+
+#[test]
+fn a_telephone_number_is_invited_by_way_of_the_gateway() {
+    let mut config = common::config();
+    config.legacy.rules.phone_gateway = Some("gateway".into());
+    let server = common::TestServer::start(config);
+    let mut gateway = Client::login(server.address(), "gateway");
+    let mut alice = Legacy::login(server.address(), "alice");
+    alice.poll(0);
+    let phone = json!({"channelName": "c", "peer": "4930123", "extra": "{\"srcNum\":\"1\"}"});
+    assert_eq!(alice.call("voip_invite_phone", phone)["result"], "ok");
+    let Kind::IncomingInvitation(ring) = event(&mut gateway) else {
+        panic!("it does not ring");
+    };
+    let content: serde_json::Value = serde_json::from_str(&ring.content).expect("JSON");
+    assert_eq!(content["phone"], "4930123");
+    let ack = body(&json!(alice.pushed().1.content));
+    assert_eq!(
+        ack["peer"], "4930123",
+        "the client knows the number, not the gateway"
+    );
+    let tones = json!({"msgtype": "dtmf", "msgdata": "12#"}).to_string();
+    alice.start(
+        "voip_invite_msg",
+        json!({"channelName": "c", "peer": "4930123", "extra": tones}),
+    );
+    assert!(matches!(event(&mut gateway), Kind::PeerMessage(got) if got.message == text(&tones)));
+    server.end();
+}
+
+/// Tones go from one legacy client to another as they are; an `extra` that is no text stays what it is.
+#[test]
+fn tones_and_objects_reach_a_legacy_peer() {
+    let server = common::start();
+    let mut alice = Legacy::login(server.address(), "alice");
+    let mut bob = Legacy::login(server.address(), "bob");
+    bob.poll(0);
+    let args = json!({"channelName": "c", "peer": "bob", "extra": {"a": [1, 2]}});
+    alice.call("voip_invite", args.clone());
+    let (_, line) = bob.pushed();
+    assert_eq!(body(&json!(line.content))["extra"], json!({"a": [1, 2]}));
+    alice.call("voip_invite_msg", args);
+    let (_, line) = bob.pushed();
+    assert_eq!(line.kind, "voip_invite_msg");
+    assert_eq!(body(&json!(line.content))["extra"], json!({"a": [1, 2]}));
+    server.end();
+}
