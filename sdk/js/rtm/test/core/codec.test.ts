@@ -59,7 +59,11 @@ describe('messages', () => {
   });
 
   it('round trip', () => {
-    const message = { body: { is: 'raw', value: { data: Uint8Array.of(0, 255), description: utf8('ü') } } } as const;
+    const message = {
+      body: { is: 'raw', value: { data: Uint8Array.of(0, 255), description: utf8('ü') } },
+      type: '',
+      expiresTs: 0,
+    } as const;
     const frame = {
       messages: [
         { kind: { is: 'ping', value: {} } },
