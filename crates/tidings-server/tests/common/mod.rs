@@ -69,6 +69,7 @@ impl Drop for TestServer {
 }
 
 /// What a client sees.
+#[allow(clippy::large_enum_variant, reason = "few are ever held at once")]
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Seen {
     Message(Kind),
