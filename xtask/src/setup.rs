@@ -52,7 +52,7 @@ pub(crate) fn cargo(args: &[&str]) -> Result<()> {
 }
 
 /// JavaScript packages, which the program serves as `npm install` takes them.
-const PACKAGES: [&str; 1] = ["rtm"];
+const PACKAGES: [&str; 2] = ["rtm", "signaling"];
 
 /// Builds the web SDK, the demo page and the guide, which the program serves.
 pub(crate) fn web() -> Result<()> {

@@ -5,7 +5,7 @@ use std::time::Instant;
 use anyhow::Result;
 
 use crate::setup::{self, cargo, run, run_with};
-use crate::{codegen, coverage, layers, package};
+use crate::{codegen, coverage, layers, package, supply};
 
 /// Seeds of the simulator in one run. More find more and cost about 40 ms each.
 const SEEDS: &str = "1000";
@@ -51,6 +51,7 @@ pub(crate) fn check() -> Result<()> {
         "warnings",
     ])?;
     layers::check()?;
+    supply::check()?;
     // The end-to-end tests run the program itself.
     cargo(&["build", "--quiet", "--package", "tidings"])?;
     cargo(&["test", "--workspace", "--quiet"])
@@ -85,6 +86,7 @@ fn javascript() -> Result<()> {
     reference()?;
     run("sdk/js/rtm", "npm", &["run", "check"])?;
     run("sdk/js/rtm", "npm", &["test"])?;
+    run("sdk/js/signaling", "npm", &["test"])?;
     // The guide's sample, moved over by the guide.
     run("docs/guide", "npm", &["test"])
 }

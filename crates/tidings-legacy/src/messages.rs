@@ -113,7 +113,8 @@ impl Translator {
             return;
         };
         let text = String::from_utf8_lossy(text).into_owned();
-        let id = hex(&event.id);
+        // Invitations are numbered apart from messages: without the letter, one could pass for a repeat of the other.
+        let id = format!("m{}", hex(&event.id));
         if message.r#type == SIGNAL_TYPE {
             return self.take_signal(&from, &id, &text, message.expires_ts);
         }
