@@ -5,6 +5,7 @@ mod coverage;
 mod layers;
 mod package;
 mod setup;
+mod supply;
 mod tests;
 mod vectors;
 
@@ -19,6 +20,7 @@ usage: cargo xtask TASK
   package          build the release: Debian package, archive, JavaScript packages, checksums; with --check of the
                    test build, and look into them
   check            the quick part of it: generated code, conformance list, format, lints, layers, Rust tests
+  supply           check licences and sources of all dependencies against deny.toml; part of check
   sim [ARGS]       replay seeds: --seed N --trace, or --from N --count N
   reference        make the reference of the JavaScript SDK (sdk/js/reference/dist)
   codegen          make code from proto/; with --check only compare
@@ -35,6 +37,7 @@ fn main() -> Result<()> {
         Some("package") if rest.first().is_some_and(|word| word == "--check") => package::check(),
         Some("package") => package::package(),
         Some("check") => tests::check(),
+        Some("supply") => supply::check(),
         Some("sim") => tests::sim(rest),
         Some("reference") => tests::reference(),
         Some("codegen") => codegen::run(rest.first().map_or("", String::as_str)),
