@@ -13,6 +13,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("tidings-hub", &["tidings-wire", "tidings-token"]),
     ("tidings-legacy", &["tidings-wire", "tidings-token"]),
     ("tidings-client-core", &["tidings-wire"]),
+    ("tidings-models", &[]),
     ("tidings-bus", &["tidings-hub", "tidings-wire"]),
     ("tidings-store", &["tidings-hub", "tidings-wire"]),
     (
