@@ -1,11 +1,12 @@
-// The page is built with the project's own SDK, which npm links but does not build.
+// The page is built with the project's own SDKs, which npm links but does not build.
 import { existsSync } from 'node:fs';
 
-const entry = new URL('../sdk/js/rtm/dist/index.mjs', import.meta.url);
-if (!existsSync(entry)) {
+for (const sdk of ['rtm', 'signaling']) {
+  const entry = `sdk/js/${sdk}/dist/index.mjs`;
+  if (existsSync(new URL(`../${entry}`, import.meta.url))) continue;
   console.error(
-    'the SDK has not been built: there is no sdk/js/rtm/dist/index.mjs\n' +
-      'hint: Run `npm ci && npm run build` in sdk/js/rtm first.',
+    `the SDK has not been built: there is no ${entry}\n` +
+      `hint: Run \`npm ci && npm run build\` in sdk/js/${sdk} first.`,
   );
   process.exit(1);
 }

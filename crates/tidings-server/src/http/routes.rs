@@ -69,7 +69,8 @@ async fn to_demo(RawQuery(query): RawQuery) -> Redirect {
 }
 
 fn demo(path: &str, headers: &HeaderMap) -> Response<Body> {
-    answer::<Demo>(path, headers).unwrap_or_else(|| {
+    let page = || answer::<Demo>(&format!("{path}.html"), headers);
+    answer::<Demo>(path, headers).or_else(page).unwrap_or_else(|| {
         missing(
             &format!("/demo/{path}"),
             "Build the page with `npm run build` in demo/.",
