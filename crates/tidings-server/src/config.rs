@@ -9,6 +9,8 @@ use tidings_legacy::AppRules;
 use tidings_wire::limits;
 use tidings_wire::names::AppId;
 
+use crate::network::Network;
+
 /// Most hubs of one node: the width of a topic's home and of the connection names leaves more, but no machine
 /// that we know of has more cores.
 pub const HUBS_MAX: u16 = 256;
@@ -30,6 +32,8 @@ pub struct ServerConfig {
     pub tls: Option<TlsFiles>,
     /// From which pages browsers may connect.
     pub origins: Origins,
+    /// Proxies whose `X-Forwarded-For` is believed: their clients are counted by the address that it states.
+    pub trusted_proxies: Vec<Network>,
     /// Bounds on what strangers may cost.
     pub limits: Limits,
     /// The legacy protocol.
@@ -61,6 +65,7 @@ impl ServerConfig {
             apps: Apps::default(),
             tls: None,
             origins: Origins::Any,
+            trusted_proxies: Vec::new(),
             limits: Limits::default(),
             legacy: LegacyConfig::default(),
         }
@@ -140,7 +145,7 @@ pub struct Limits {
     /// Connections of the node that have not logged in. Source: contract 4.1.
     pub preauth_connections_max: usize,
     /// The same of one IPv4 address or one IPv6 /64. Loopback addresses are exempt: a proxy on this machine
-    /// speaks for everybody. Source: contract 6.2.
+    /// speaks for everybody, unless it is trusted to say for whom. Source: contract 6.2.
     pub preauth_connections_per_address_max: usize,
     /// An HTTP request head, or a TLS handshake, is complete within this time, in milliseconds.
     pub request_head_wait_ms: u64,

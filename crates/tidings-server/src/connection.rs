@@ -67,8 +67,7 @@ pub(crate) struct Head {
 /// What a connection needs until it has a session.
 #[derive(Debug)]
 pub(crate) struct Fresh {
-    /// Held, not read: dropped when the connection has logged in or ended.
-    #[expect(dead_code, reason = "its drop is its use")]
+    /// Dropped when the connection has logged in or ended; told when a login has failed.
     pub(crate) admission: Admission,
     /// Control frames so far: the login needs none, so few are borne.
     pub(crate) control_frames: u8,

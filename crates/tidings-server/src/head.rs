@@ -7,6 +7,7 @@ use tidings_wire::limits::{REQUEST_HEAD_BYTES_MAX, REQUEST_HEAD_HEADERS_MAX};
 use tidings_wire::ws::{self, HandshakeError};
 
 use crate::config::Origins;
+use crate::gate::Full;
 
 /// The path of the native protocol.
 const RTM_PATH: &str = "/rtm";
@@ -65,6 +66,12 @@ pub(crate) enum Refusal {
     Draining,
     #[error("the server has too many connections that have not logged in")]
     Full,
+    #[error("this address has too many connections that have not logged in")]
+    FullSource,
+    #[error("this address connects too often")]
+    Handshakes,
+    #[error("too many logins of this address have failed")]
+    Failures,
     #[error("the server is busy with other HTTP requests")]
     HttpBusy,
 }
@@ -80,6 +87,7 @@ impl Refusal {
             Self::HeadTooLarge | Self::TooManyHeaders => (431, "Request Header Fields Too Large"),
             Self::Origin => (403, "Forbidden"),
             Self::Draining | Self::Full | Self::HttpBusy => (503, "Service Unavailable"),
+            Self::FullSource | Self::Handshakes | Self::Failures => (429, "Too Many Requests"),
             Self::TlsOnPlain | Self::NotHttp(_) | Self::Protocol => (400, "Bad Request"),
         }
     }
@@ -95,6 +103,10 @@ impl Refusal {
             Self::Protocol => "Offer the sub-protocol tidings.v1.",
             Self::Origin => "Add the page's origin to the server's option --origin.",
             Self::Draining => "Connect again in a moment.",
+            Self::FullSource | Self::Handshakes => {
+                "Log in or close what is open, and wait a few seconds; behind a proxy, give its address to the server's option --trusted-proxy."
+            }
+            Self::Failures => "Check the app id and the token, and try again after ten seconds.",
             Self::Full | Self::HttpBusy => "Try again after a few seconds.",
         }
     }
@@ -120,10 +132,23 @@ impl Refusal {
         if !names_connection {
             head.push_str("Connection: close\r\n");
         }
-        if status == 503 {
-            head.push_str("Retry-After: 5\r\n");
+        match self {
+            Self::Failures => head.push_str("Retry-After: 10\r\n"),
+            _ if matches!(status, 429 | 503) => head.push_str("Retry-After: 5\r\n"),
+            _ => {}
         }
         Bytes::from(format!("{head}\r\n{body}"))
+    }
+}
+
+impl From<Full> for Refusal {
+    fn from(full: Full) -> Self {
+        match full {
+            Full::Node => Self::Full,
+            Full::Source => Self::FullSource,
+            Full::Handshakes => Self::Handshakes,
+            Full::Failures => Self::Failures,
+        }
     }
 }
 

@@ -16,6 +16,7 @@ use tidings_wire::ws::{Opcode, encode_frame};
 
 use crate::clock::Clock;
 use crate::config::LegacyConfig;
+use crate::connection::Stage;
 use crate::worker::Worker;
 use crate::writing::payload_of;
 
@@ -321,6 +322,9 @@ impl Worker {
             Err(why) => {
                 tracing::debug!(hub = self.id.0, connection = id.0, %why, "a legacy login was refused");
                 legacy.translator.refuse(why);
+                if let Stage::Fresh(fresh) = &connection.stage {
+                    fresh.admission.note_failure(self.now.mono_ms);
+                }
                 self.obey(slot);
             }
         }

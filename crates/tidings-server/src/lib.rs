@@ -8,8 +8,8 @@
 //!
 //! **Reading order.** `server` (threads, start, drain), `worker` (a hub's turn), `reading` and `writing` (its
 //! two halves), `connection` and `connections` (what is kept of each), `head` (the request that decides what a
-//! connection becomes), `legacy` (translators and who may log in by them), `stream` and `outgoing` (bytes), `inbox` (what hubs tell each other), `gate` and
-//! `deadlines` (what strangers may cost), `http` (pages, health, uploads and downloads), `media` (where uploaded files are kept).
+//! connection becomes), `legacy` (translators and who may log in by them), `stream` and `outgoing` (bytes), `inbox` (what hubs tell each other), `gate`,
+//! `forwarded`, `network` and `deadlines` (what strangers may cost), `http` (pages, health, uploads and downloads), `media` (where uploaded files are kept).
 //!
 //! ```
 //! use tidings_server::{Apps, Server, ServerConfig};
@@ -29,6 +29,7 @@ mod connection;
 mod connections;
 mod deadlines;
 mod error;
+mod forwarded;
 mod gate;
 mod head;
 mod http;
@@ -36,6 +37,7 @@ mod inbox;
 mod legacy;
 mod listen;
 mod media;
+mod network;
 mod outgoing;
 mod readiness;
 mod reading;
@@ -49,6 +51,7 @@ pub use config::{
     HUBS_MAX, LegacyConfig, Limits, MediaConfig, Origins, ServerConfig, StoreConfig, TlsFiles,
 };
 pub use error::StartError;
+pub use network::{Network, NetworkError};
 pub use server::{DrainHandle, RunningServer, Server};
 // What a configuration is made of, so that a program needs no other crate for it.
 pub use tidings_hub::{App, AppSettings, Apps};

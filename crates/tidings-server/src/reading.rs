@@ -15,6 +15,7 @@ use tidings_wire::ws::{Event, Kind, encode_pong};
 use crate::connection::{
     Closing, Connection, FRESH_CONTROL_FRAMES_MAX, Fresh, Handover, Head, Stage, decoder, limits,
 };
+use crate::forwarded::forwarded;
 use crate::head::{Refusal, Verdict, judge};
 use crate::http::Visitor;
 use crate::legacy::Legacy;
@@ -70,13 +71,13 @@ impl Worker {
     }
 
     fn welcome(&mut self, tcp: TcpStream, address: SocketAddr) {
-        let admission = match self.node.gate.admit(address.ip()) {
+        let admission = match self.node.gate.admit(address.ip(), self.now.mono_ms) {
             Ok(admission) => admission,
             Err(full) => {
                 tracing::debug!(hub = self.id.0, ?full, "a connection was turned away");
                 if self.node.tls.is_none() {
                     // A courtesy: the socket's buffer is empty, so it takes the answer or is broken.
-                    let _ = io::Write::write(&mut &tcp, &Refusal::Full.response());
+                    let _ = io::Write::write(&mut &tcp, &Refusal::from(full).response());
                 }
                 return;
             }
@@ -248,7 +249,15 @@ impl Worker {
             return;
         };
         head.bytes.extend_from_slice(&self.buffer[..count]);
-        match judge(&head.bytes, &self.node.origins) {
+        let verdict = judge(&head.bytes, &self.node.origins);
+        if !matches!(verdict, Verdict::Incomplete | Verdict::Refuse(_))
+            && let Some(gate) = head.admission.proxied_at()
+            && let Some(address) = forwarded(&head.bytes, gate)
+            && let Err(full) = head.admission.forwarded(address, self.now.mono_ms)
+        {
+            return self.refuse(slot, &full.into());
+        }
+        match verdict {
             Verdict::Incomplete => {}
             Verdict::Refuse(refusal) => self.refuse(slot, &refusal),
             Verdict::Http => self.send_to_http(slot),

@@ -66,10 +66,7 @@ impl Server {
         let limits = config.limits;
         let node = Arc::new(Node {
             clock,
-            gate: Gate::new(
-                limits.preauth_connections_max,
-                limits.preauth_connections_per_address_max,
-            ),
+            gate: Gate::new(&limits, config.trusted_proxies),
             origins: config.origins,
             limits,
             tls,

@@ -3,8 +3,10 @@
 use bytes::Bytes;
 use tidings_hub::Input;
 use tidings_hub::ids::ConnectionId;
+use tidings_wire::codes::Outcome;
 use tidings_wire::frame::decode_server;
 use tidings_wire::limits::REPLAY_BYTES_MAX;
+use tidings_wire::proto::Error;
 use tidings_wire::proto::server_message::Kind;
 use tidings_wire::ws::{encode_close, is_close_code};
 
@@ -35,8 +37,12 @@ impl Worker {
         }
         match &connection.stage {
             Stage::Serving => {}
-            Stage::Fresh(_) if begins_session(frame) => connection.begin_serving(),
-            Stage::Fresh(_) | Stage::Leaving(_) => {}
+            Stage::Fresh(fresh) => match news(frame) {
+                News::Session => connection.begin_serving(),
+                News::Failure => fresh.admission.note_failure(self.now.mono_ms),
+                News::Other => {}
+            },
+            Stage::Leaving(_) => {}
             Stage::Head(_) | Stage::Closing(_) => return,
         }
         self.queue(slot, frame);
@@ -257,14 +263,45 @@ pub(crate) fn payload_of(frame: &[u8]) -> &[u8] {
     frame.get(header_len..).unwrap_or_default()
 }
 
-/// Whether a frame of the hub says that a session is served on the connection from now on.
-fn begins_session(frame: &[u8]) -> bool {
-    decode_server(payload_of(frame)).is_ok_and(|frame| {
-        frame
-            .messages
-            .iter()
-            .any(|message| matches!(message.kind, Some(Kind::Welcome(_) | Kind::Resumed(_))))
-    })
+/// What a frame to a connection without a session means to the shell.
+#[derive(Debug, PartialEq, Eq)]
+enum News {
+    /// A session is served on the connection from now on.
+    Session,
+    /// The client has shown wrong credentials.
+    Failure,
+    Other,
+}
+
+fn news(frame: &[u8]) -> News {
+    let Ok(frame) = decode_server(payload_of(frame)) else {
+        return News::Other;
+    };
+    let kinds = frame
+        .messages
+        .into_iter()
+        .filter_map(|message| message.kind);
+    for kind in kinds {
+        match kind {
+            Kind::Welcome(_) | Kind::Resumed(_) => return News::Session,
+            Kind::Refused(refused) if refused.error.as_ref().is_some_and(is_failure) => {
+                return News::Failure;
+            }
+            _ => {}
+        }
+    }
+    News::Other
+}
+
+/// Whether credentials were wrong. Sessions that are over and tokens that have run out are no guesses: many honest
+/// clients of one source have them at once, after a restart or a night.
+fn is_failure(error: &Error) -> bool {
+    let wrong = [
+        Outcome::UnknownApp,
+        Outcome::InvalidToken,
+        Outcome::SecretWrong,
+    ];
+    wrong.iter().any(|outcome| *outcome as u32 == error.outcome)
 }
 
 #[cfg(test)]
@@ -275,19 +312,30 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_welcome_and_resumed_begin_a_session() {
+    fn sessions_and_failures_are_seen() {
         let long = Welcome {
             server: "s".repeat(300),
             ..Welcome::default()
         };
-        assert!(begins_session(&encode_server(Kind::Welcome(
-            Welcome::default()
-        ))));
-        assert!(begins_session(&encode_server(Kind::Welcome(long))));
-        assert!(!begins_session(&encode_server(Kind::Refused(
-            Refused::default()
-        ))));
-        assert!(!begins_session(&encode_server(Kind::Ping(Ping::default()))));
-        assert!(!begins_session(b""));
+        let refused = |outcome: Outcome| {
+            let error = Some(Error {
+                outcome: outcome as u32,
+                ..Error::default()
+            });
+            news(&encode_server(Kind::Refused(Refused { error })))
+        };
+        assert_eq!(news(&encode_server(Kind::Welcome(long))), News::Session);
+        assert_eq!(
+            news(&encode_server(Kind::Welcome(Welcome::default()))),
+            News::Session
+        );
+        assert_eq!(refused(Outcome::InvalidToken), News::Failure);
+        assert_eq!(refused(Outcome::SecretWrong), News::Failure);
+        assert_eq!(refused(Outcome::UnknownSession), News::Other);
+        assert_eq!(
+            news(&encode_server(Kind::Ping(Ping::default()))),
+            News::Other
+        );
+        assert_eq!(news(b""), News::Other);
     }
 }

@@ -10,7 +10,9 @@ use common::{
     APP, Client, Seen, TestServer, UPGRADE, config, connect_tcp, exchange, get, read_head, start,
 };
 use tidings_wire::frame::encode_client;
-use tidings_wire::limits::{FRAME_BYTES_MAX, HEARTBEAT_MS, LOGIN_FRAME_BYTES_MAX};
+use tidings_wire::limits::{
+    FRAME_BYTES_MAX, HEARTBEAT_MS, LOGIN_FRAME_BYTES_MAX, RATE_FAILED_LOGIN,
+};
 use tidings_wire::proto::{ClientFrame, ClientMessage, Login, Logout, client_message, request};
 use tidings_wire::ws::{Opcode, encode_frame};
 
@@ -365,4 +367,36 @@ fn get_or_turned_away(server: &TestServer) -> String {
     let _ = stream.write_all(b"GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n");
     let _ = stream.read_to_end(&mut answer);
     String::from_utf8(answer).expect("text")
+}
+
+#[test]
+fn failed_logins_pause_their_source_also_behind_a_proxy() {
+    let mut config = config();
+    config.apps.accept_any = false;
+    config.trusted_proxies = vec!["127.0.0.1".parse().expect("an address")];
+    let server = TestServer::start(config);
+    let from = |source: &str| {
+        // The client's own word, which stands in front, is not believed.
+        let header = format!("\r\nX-Forwarded-For: 203.0.113.1, {source}\r\n\r\n");
+        let mut stream = connect_tcp(server.address());
+        let request = UPGRADE.replace("\r\n\r\n", &header);
+        stream.write_all(request.as_bytes()).expect("a request");
+        let head = read_head(&mut stream);
+        (stream, head)
+    };
+    let rate = RATE_FAILED_LOGIN.calls;
+    for number in 0..=rate {
+        let (mut stream, head) = from("192.0.2.1");
+        assert_eq!(status(&head), "101", "{number}: {head}");
+        stream.write_all(&login_frame("alice")).expect("a login");
+        assert_eq!(Client::over(stream).closed().0, Some(4014), "{number}");
+    }
+    let (_, head) = from("192.0.2.1");
+    assert_eq!(status(&head), "429", "{head}");
+    assert!(head.contains("Retry-After: 10"), "{head}");
+    let (_, head) = from("192.0.2.2");
+    assert_eq!(status(&head), "101", "{head}");
+    let page = "GET /healthz HTTP/1.1\r\nHost: a\r\nX-Forwarded-For: 192.0.2.1\r\n\r\n";
+    assert_eq!(status(&exchange(server.address(), page)), "429");
+    assert_eq!(status(&get(server.address(), "/healthz")), "200");
 }

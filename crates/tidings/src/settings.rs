@@ -6,7 +6,9 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Deserializer};
-use tidings_server::{App, Apps, MediaConfig, Origins, ServerConfig, StoreConfig, TlsFiles};
+use tidings_server::{
+    App, Apps, MediaConfig, NetworkError, Origins, ServerConfig, StoreConfig, TlsFiles,
+};
 
 use crate::app::AppSpec;
 use crate::failure::Failure;
@@ -106,6 +108,17 @@ pub(crate) struct Settings {
     )]
     origin: Option<Vec<String>>,
 
+    /// Address or range of a proxy whose `X-Forwarded-For` is believed; repeat it for more proxies [default: none]
+    ///
+    /// Limits per address then count the proxy's clients one by one. The proxy must write the header itself.
+    #[arg(
+        long,
+        env = "TIDINGS_TRUSTED_PROXY",
+        value_name = "ADDRESS[/BITS]",
+        value_delimiter = ','
+    )]
+    trusted_proxy: Option<Vec<String>>,
+
     /// Where legacy clients reach this server, for example wss://sig.example.org [default: as they ask for it]
     #[arg(long, env = "TIDINGS_LEGACY_PUBLIC_URL", value_name = "URL")]
     legacy_public_url: Option<String>,
@@ -177,6 +190,7 @@ impl Settings {
             tls_key: self.tls_key.or(weaker.tls_key),
             insecure: self.insecure.or(weaker.insecure),
             origin: self.origin.or(weaker.origin),
+            trusted_proxy: self.trusted_proxy.or(weaker.trusted_proxy),
             legacy_public_url: self.legacy_public_url.or(weaker.legacy_public_url),
             legacy_token_debugging: self
                 .legacy_token_debugging
@@ -232,6 +246,15 @@ impl Settings {
         config.legacy.public_url = self.legacy_public_url;
         config.legacy.rules.allows_debug_word = self.legacy_token_debugging.unwrap_or(false);
         config.legacy.rules.phone_gateway = self.phone_gateway;
+        for text in self.trusted_proxy.iter().flatten() {
+            let network = text.parse().map_err(|error: NetworkError| {
+                Failure::new(
+                    format!("cannot use the trusted proxy: {error}"),
+                    "give --trusted-proxy the address from which the proxy connects, for example 127.0.0.1",
+                )
+            })?;
+            config.trusted_proxies.push(network);
+        }
         if let Some(origins) = self.origin {
             config.origins = Origins::Listed(origins);
         }
@@ -350,6 +373,17 @@ mod tests {
         let both = "media-bytes-max = 7\nmedia-app-bytes-max = 3";
         assert_eq!(media(both).ok(), Some((7, 3)));
         assert!(media("media-keep-days = 0").is_err());
+    }
+
+    #[test]
+    fn trusted_proxies_are_addresses_or_ranges() {
+        let resolve = |text: &str| settings(&format!("dev = true\n{text}")).resolve();
+        let config = resolve("trusted-proxy = [\"127.0.0.1\", \"10.0.0.0/8\"]");
+        assert_eq!(
+            config.map(|config| config.trusted_proxies.len()).ok(),
+            Some(2)
+        );
+        assert!(resolve("trusted-proxy = [\"proxy.example\"]").is_err());
     }
 
     #[test]

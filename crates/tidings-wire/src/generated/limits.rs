@@ -34,6 +34,8 @@ pub const CLIENT_NAME_BYTES_MAX: usize = 64;
 pub const CLIENT_QUEUE_BYTES_MAX: usize = 4194304;
 /// Calls that wait in the SDK while the link is down. Source: contract 4.1.
 pub const CLIENT_QUEUE_CALLS_MAX: usize = 1000;
+/// A source whose logins fail too often is turned away for this long. Source: contract 6.2.
+pub const FAILED_LOGIN_PAUSE_MS: u64 = 10000;
 /// Largest WebSocket message after login. Source: contract 6.3.
 pub const FRAME_BYTES_MAX: usize = 65536;
 /// Most fragments of one WebSocket message. Source: contract 6.3.
@@ -146,6 +148,11 @@ pub const TOKEN_BYTES_MAX: usize = 4096;
 pub const TOKEN_WARNING_MS: u64 = 30000;
 /// Keys and values of one user together. Source: rtm 2.1.
 pub const USER_ATTRIBUTES_BYTES_MAX: usize = 16384;
+/// 20 calls in 10000 ms. Failed logins of one source. Source: contract 6.2.
+pub const RATE_FAILED_LOGIN: Rate = Rate {
+    calls: 20,
+    window_ms: 10000,
+};
 /// 1 calls in 1000 ms. Source: rtm 2.1.
 pub const RATE_GET_MEMBER_COUNTS: Rate = Rate {
     calls: 1,
@@ -155,6 +162,11 @@ pub const RATE_GET_MEMBER_COUNTS: Rate = Rate {
 pub const RATE_GET_MEMBERS: Rate = Rate {
     calls: 5,
     window_ms: 2000,
+};
+/// 200 calls in 4000 ms. Connections of one source: an IPv4 address or an IPv6 /64. Source: contract 6.2.
+pub const RATE_HANDSHAKE: Rate = Rate {
+    calls: 200,
+    window_ms: 4000,
 };
 /// 10 calls in 1000 ms. Source: ours.
 pub const RATE_INVITE: Rate = Rate {

@@ -32,6 +32,8 @@ export const CLIENT_NAME_BYTES_MAX = 64;
 export const CLIENT_QUEUE_BYTES_MAX = 4194304;
 /** Calls that wait in the SDK while the link is down. Source: contract 4.1. */
 export const CLIENT_QUEUE_CALLS_MAX = 1000;
+/** A source whose logins fail too often is turned away for this long. Source: contract 6.2. */
+export const FAILED_LOGIN_PAUSE_MS = 10000;
 /** Largest WebSocket message after login. Source: contract 6.3. */
 export const FRAME_BYTES_MAX = 65536;
 /** Most fragments of one WebSocket message. Source: contract 6.3. */
