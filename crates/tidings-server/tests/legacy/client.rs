@@ -201,6 +201,12 @@ impl Legacy {
         )
     }
 
+    /// Ends TCP without a word; what has come is not read any more.
+    pub(crate) fn cut_now(&self) {
+        // A connection that the server has ended already is cut, too.
+        let _ = self.stream.shutdown(std::net::Shutdown::Both);
+    }
+
     /// Closes TCP without a word.
     pub(crate) fn cut(self) {
         drop(self);

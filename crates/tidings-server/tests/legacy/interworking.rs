@@ -5,8 +5,10 @@ use std::net::TcpStream;
 use tidings_wire::proto::request::Call;
 use tidings_wire::proto::server_message::Kind;
 use tidings_wire::proto::{
-    AcceptInvitation, ConfirmAccept, Invite, Join, Message, Raw, SendToChannel, SendToPeer,
-    message, reply,
+    AcceptInvitation, Attribute, AttributeWrite, CancelInvitation, ConfirmAccept, InvitationEnd,
+    Invite, Join, Message, Pong, PresenceState, QueryPresence, Raw, ReadUserAttributes,
+    RefuseInvitation, SendToChannel, SendToPeer, WriteUserAttributes, client_message, message,
+    reply,
 };
 
 use crate::client::{Heard, Legacy, body};
@@ -164,6 +166,7 @@ fn a_channel_has_members_of_both_worlds() {
     server.end();
 }
 
+// proves: rtm-6.6-to-legacy, rtm-6.6-from-legacy, rtm-6.8-to-legacy, rtm-6.8-from-legacy
 #[test]
 fn invitations_cross_both_ways() {
     let server = common::start();
@@ -320,5 +323,175 @@ fn tones_and_objects_reach_a_legacy_peer() {
     let (_, line) = bob.pushed();
     assert_eq!(line.kind, "voip_invite_msg");
     assert_eq!(body(&json!(line.content))["extra"], json!({"a": [1, 2]}));
+    server.end();
+}
+
+/// An invitation without a channel cannot be said in the legacy protocol: it reaches nobody.
+// proves: rtm-6.6-no-channel
+#[test]
+fn an_invitation_without_a_channel_has_no_response() {
+    let server = common::start();
+    let mut legacy = Legacy::login(server.address(), "old");
+    legacy.poll(0);
+    let mut rtm = Client::login(server.address(), "new");
+    rtm.call(Call::Invite(Invite {
+        number: 1,
+        callee_id: "old".into(),
+        ..Invite::default()
+    }));
+    let end = loop {
+        match rtm.next() {
+            Seen::Message(Kind::LocalInvitationEnded(end)) => break end,
+            Seen::Message(Kind::Ping(_)) => rtm.send_message(client_message::Kind::Pong(Pong {})),
+            Seen::Message(Kind::InvitationReceived(got)) => panic!("it rings: {got:?}"),
+            Seen::Message(_) => rtm.confirm_all(),
+            other => panic!("{other:?}"),
+        }
+    };
+    assert_eq!(end.end(), InvitationEnd::NoResponse);
+    let answer = legacy.start("user_getmsg", json!({"ver_clear": 0, "max": 30}));
+    assert_eq!(legacy.frame()[1][0], json!(answer), "nothing was pushed");
+    server.end();
+}
+
+/// What each side does to a ringing invitation that is not accepted: refuse and cancel, either way.
+// proves: rtm-6.6-to-legacy, rtm-6.6-from-legacy
+#[test]
+fn refusals_and_cancellations_cross_both_ways() {
+    let server = common::start();
+    for round in 0..ROUNDS {
+        let (old, new) = (format!("old{round}"), format!("new{round}"));
+        let mut legacy = Legacy::login(server.address(), &old);
+        legacy.poll(0);
+        let mut rtm = Client::login(server.address(), &new);
+        // The legacy user calls: refused, then cancelled while it rings.
+        for is_refused in [true, false] {
+            let args = json!({"channelName": "c", "peer": new, "extra": "x"});
+            legacy.call("voip_invite", args);
+            let Kind::IncomingInvitation(ring) = event(&mut rtm) else {
+                panic!("it does not ring");
+            };
+            assert_eq!(legacy.pushed().1.kind, "voip_invite_ack");
+            if is_refused {
+                rtm.call(Call::RefuseInvitation(RefuseInvitation {
+                    id: ring.id,
+                    response: "no".into(),
+                }));
+                let (_, line) = legacy.pushed();
+                let extra = &body(&json!(line.content))["extra"];
+                assert_eq!(
+                    (line.kind.as_str(), extra),
+                    ("voip_invite_refuse", &json!("no"))
+                );
+            } else {
+                let bye = json!({"channelName": "c", "peer": new, "extra": ""});
+                legacy.call("voip_invite_bye", bye);
+            }
+            let Kind::RemoteInvitationEnded(end) = event(&mut rtm) else {
+                panic!("it does not end");
+            };
+            let expected = match is_refused {
+                true => InvitationEnd::Refused,
+                false => InvitationEnd::Canceled,
+            };
+            assert_eq!(end.end(), expected);
+        }
+        // The RTM user calls: refused, ended by the callee, cancelled.
+        for (number, act) in [(1, "voip_invite_refuse"), (2, "voip_invite_bye"), (3, "")] {
+            rtm.call(Call::Invite(Invite {
+                number,
+                callee_id: old.clone(),
+                channel: "d".into(),
+                ..Invite::default()
+            }));
+            assert_eq!(legacy.pushed().1.kind, "voip_invite");
+            let args = |extra: &str| json!({"channelName": "d", "peer": new, "extra": extra});
+            legacy.call("voip_invite_ack", args(""));
+            assert!(matches!(event(&mut rtm), Kind::InvitationReceived(_)));
+            if act.is_empty() {
+                rtm.call(Call::CancelInvitation(CancelInvitation { number }));
+                assert_eq!(legacy.pushed().1.kind, "voip_invite_bye");
+            } else {
+                legacy.call(act, args("busy"));
+                assert!(matches!(event(&mut rtm), Kind::LocalInvitationEnded(end)
+                    if end.end() == InvitationEnd::Refused && end.response == "busy"));
+            }
+        }
+    }
+    server.end();
+}
+
+/// One set of user attributes, and one presence, for both worlds.
+#[test]
+fn user_attributes_and_presence_are_one() {
+    let server = common::start();
+    for round in 0..ROUNDS {
+        let (old, new) = (format!("old{round}"), format!("new{round}"));
+        let mut legacy = Legacy::login(server.address(), &old);
+        let status = json!({"account": new});
+        let away = legacy.call("user_query_user_status", status.clone());
+        assert_eq!(away["status"], 0, "{away}");
+        let mut rtm = Client::login(server.address(), &new);
+        let here = legacy.call("user_query_user_status", status);
+        assert_eq!(here["status"], 1, "{here}");
+        let call = rtm.call(Call::QueryPresence(QueryPresence {
+            user_ids: vec![old.clone()],
+        }));
+        assert!(
+            matches!(rtm.reply(call).result, Some(reply::Result::Presence(list))
+                if list.users[0].state() == PresenceState::Online)
+        );
+        legacy.call("user_set_attr", json!({"name": "k", "value": {"a": 1}}));
+        let call = rtm.call(Call::ReadUserAttributes(ReadUserAttributes {
+            user_id: old.clone(),
+            keys: vec!["k".into()],
+        }));
+        assert!(
+            matches!(rtm.reply(call).result, Some(reply::Result::Attributes(list))
+                if list.attributes[0].value == "{\"a\":1}")
+        );
+        let call = rtm.call(Call::WriteUserAttributes(WriteUserAttributes {
+            how: AttributeWrite::Set.into(),
+            attributes: vec![Attribute {
+                key: "n".into(),
+                value: "v".into(),
+                ..Attribute::default()
+            }],
+        }));
+        rtm.reply(call);
+        let one = legacy.call("user_get_attr", json!({"account": new, "name": "n"}));
+        assert_eq!(one["value"], "v");
+        let none = legacy.call("user_get_attr", json!({"account": new, "name": "none"}));
+        assert_eq!(none["value"], "");
+        let all = legacy.call("user_get_attr_all", json!({"account": new}));
+        assert_eq!(all["json"], json!({"n": "v"}));
+    }
+    server.end();
+}
+
+/// A space of an RTM user id is no space in a line; an account beyond RTM's letters is shown as it is.
+#[test]
+fn ids_of_one_world_only_are_seen_in_the_other() {
+    let server = common::start();
+    for round in 0..ROUNDS {
+        let (old, new) = (format!("ümläut{round}"), format!("mary lee{round}"));
+        let seen = new.replace(' ', "\u{a0}");
+        let mut legacy = Legacy::login(server.address(), &old);
+        legacy.poll(0);
+        let mut rtm = Client::login(server.address(), &new);
+        legacy.start(
+            "user_sendmsg",
+            json!({"peer": seen, "flag": "v1:E:3600", "t": "instant", "content": "hi"}),
+        );
+        assert!(matches!(event(&mut rtm), Kind::PeerMessage(got) if got.from == old));
+        let join = rtm.call(Call::Join(Join {
+            channel: format!("r{round}"),
+        }));
+        rtm.reply(join);
+        let joined = legacy.call("channel_join", json!({"name": format!("r{round}")}));
+        assert!(joined["list"].to_string().contains(&seen), "{joined}");
+        let call = legacy.start("user_query_user_status", json!({"account": seen}));
+        assert_eq!(legacy.answer(call)["status"], 1);
+    }
     server.end();
 }

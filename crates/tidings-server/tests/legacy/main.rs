@@ -4,6 +4,7 @@
 mod common;
 
 mod bad_input;
+mod builds;
 mod client;
 mod interworking;
 mod transcript;
