@@ -147,6 +147,8 @@ pub struct Limits {
     /// The same of one IPv4 address or one IPv6 /64. Loopback addresses are exempt: a proxy on this machine
     /// speaks for everybody, unless it is trusted to say for whom. Source: contract 6.2.
     pub preauth_connections_per_address_max: usize,
+    /// TLS handshakes that a hub has begun and not ended; with one more, the oldest is given up. Source: contract 4.1.
+    pub tls_handshakes_max: usize,
     /// An HTTP request head, or a TLS handshake, is complete within this time, in milliseconds.
     pub request_head_wait_ms: u64,
     /// A closed connection waits this long for its client's close, in milliseconds. A client that is slower
@@ -159,6 +161,7 @@ impl Default for Limits {
         Self {
             preauth_connections_max: limits::PREAUTH_CONNECTIONS_MAX,
             preauth_connections_per_address_max: limits::PREAUTH_CONNECTIONS_PER_ADDRESS_MAX,
+            tls_handshakes_max: limits::TLS_HANDSHAKES_MAX,
             request_head_wait_ms: limits::REQUEST_HEAD_WAIT_MS,
             close_wait_ms: 5_000,
         }

@@ -102,8 +102,39 @@ impl Worker {
             due_ms: self.head_deadlines.start(self.now.mono_ms, id),
             is_handshaking: stream.is_handshaking(),
         };
+        let is_handshaking = head.is_handshaking;
         let slot = self.connections.insert(Connection::new(id, stream, head));
         self.register(slot);
+        if is_handshaking {
+            self.bound_handshakes(id);
+        }
+    }
+
+    /// Notes a TLS handshake that begins. A hub computes one at a time: what has a bound are those that wait for
+    /// their client, of which the oldest is the least likely to end.
+    fn bound_handshakes(&mut self, id: ConnectionId) {
+        self.handshakes.push_back(id);
+        if self.handshakes.len() <= self.node.limits.tls_handshakes_max {
+            return;
+        }
+        let Self {
+            handshakes,
+            connections,
+            ..
+        } = self;
+        handshakes.retain(|id| {
+            let slot = connections.slot(*id);
+            let connection = slot.and_then(|slot| connections.get(slot));
+            connection.is_some_and(|connection| connection.stream.is_handshaking())
+        });
+        if handshakes.len() <= self.node.limits.tls_handshakes_max {
+            return;
+        }
+        let oldest = handshakes.pop_front();
+        if let Some(slot) = oldest.and_then(|id| self.connections.slot(id)) {
+            tracing::debug!(hub = self.id.0, "the oldest TLS handshake was given up");
+            self.lose(slot);
+        }
     }
 
     /// Registers with the loop and has the connection read: what came before makes no event.

@@ -85,6 +85,8 @@ pub(crate) struct Worker {
     /// Connections made so far: their names count up.
     pub(crate) connections_made: u64,
     pub(crate) has_unaccepted: bool,
+    /// TLS handshakes, oldest first; some may have ended since. Bound: `tls_handshakes_max`.
+    pub(crate) handshakes: VecDeque<ConnectionId>,
     /// Not before this time, after a failure to accept. Monotonic milliseconds.
     pub(crate) accept_after_ms: u64,
     pub(crate) head_deadlines: Deadlines,
@@ -138,6 +140,7 @@ impl Worker {
             connections: Connections::default(),
             connections_made: 0,
             has_unaccepted: true,
+            handshakes: VecDeque::new(),
             accept_after_ms: 0,
             head_deadlines: Deadlines::new(node.limits.request_head_wait_ms),
             closing_deadlines: Deadlines::new(node.limits.close_wait_ms),

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use common::{APP, Client, Seen, TestServer, config, connect_tcp};
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
-use tidings_server::{StoreConfig, TlsFiles};
+use tidings_server::{ServerConfig, StoreConfig, TlsFiles};
 use tidings_wire::ws::Opcode;
 
 type TlsStream = StreamOwned<ClientConnection, TcpStream>;
@@ -24,6 +24,10 @@ struct TlsServer {
 
 impl TlsServer {
     fn start() -> Self {
+        Self::start_with(|_| {})
+    }
+
+    fn start_with(change: impl FnOnce(&mut ServerConfig)) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let made = rcgen::generate_simple_self_signed(["localhost".into()]).expect("made");
         let files = TlsFiles {
@@ -48,6 +52,7 @@ impl TlsServer {
         config.media.disk_reserve_percent = 0;
         config.media.disk_reserve_bytes = 0;
         config.limits.request_head_wait_ms = 500;
+        change(&mut config);
         Self {
             server: TestServer::start(config),
             trust: Arc::new(trust),
@@ -151,4 +156,36 @@ fn a_drain_is_told_over_tls() {
     alice.log_in("alice");
     server.server.running().drain();
     assert_eq!(alice.closed(), (Some(4000), "going_away".into()));
+}
+
+#[test]
+fn the_oldest_of_too_many_handshakes_is_given_up() {
+    let server = TlsServer::start_with(|config| {
+        config.hubs = 1;
+        config.limits.tls_handshakes_max = 2;
+        config.limits.request_head_wait_ms = 60_000;
+    });
+    // Handshakes that have ended do not count.
+    let mut users: Vec<_> = (0..3)
+        .map(|n| {
+            let mut user = Client::upgrade(server.connect());
+            user.log_in(&format!("user-{n}"));
+            user
+        })
+        .collect();
+    let mut silent: Vec<_> = (0..3)
+        .map(|_| connect_tcp(server.server.address()))
+        .collect();
+    assert_eq!(silent[0].read(&mut [0; 1]).expect("the end"), 0);
+    let mut late = Client::upgrade(server.connect());
+    late.log_in("late");
+    assert_eq!(silent[1].read(&mut [0; 1]).expect("the end"), 0);
+    let third = &mut silent[2];
+    third.set_nonblocking(true).expect("set");
+    let error = third.read(&mut [0; 1]).expect_err("it still waits");
+    assert_eq!(error.kind(), ErrorKind::WouldBlock);
+    for user in &mut users {
+        user.send(Opcode::Ping, b"");
+        assert_eq!(user.next(), Seen::Pong(Vec::new()));
+    }
 }

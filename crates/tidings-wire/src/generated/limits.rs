@@ -142,6 +142,8 @@ pub const REQUEST_HEAD_WAIT_MS: u64 = 5000;
 pub const REQUESTS_IN_FLIGHT_MAX: usize = 256;
 /// A session can be resumed for this long after its last connection. Source: contract 1.5.
 pub const RESUME_WINDOW_MS: u64 = 120000;
+/// TLS handshakes begun and not ended, per hub; with one more, the oldest is given up. Source: contract 4.1.
+pub const TLS_HANDSHAKES_MAX: usize = 1000;
 /// Longest token that a login may carry. Source: contract 6.2.
 pub const TOKEN_BYTES_MAX: usize = 4096;
 /// The client is told this long before its session's token ends. Source: rtm 7.3.

@@ -140,6 +140,8 @@ export const REQUEST_HEAD_WAIT_MS = 5000;
 export const REQUESTS_IN_FLIGHT_MAX = 256;
 /** A session can be resumed for this long after its last connection. Source: contract 1.5. */
 export const RESUME_WINDOW_MS = 120000;
+/** TLS handshakes begun and not ended, per hub; with one more, the oldest is given up. Source: contract 4.1. */
+export const TLS_HANDSHAKES_MAX = 1000;
 /** Longest token that a login may carry. Source: contract 6.2. */
 export const TOKEN_BYTES_MAX = 4096;
 /** The client is told this long before its session's token ends. Source: rtm 7.3. */
