@@ -1,7 +1,9 @@
 // Rooms and users on Socket.IO; the driver is src/drivers/socketio.rs.
+import { createServer } from 'node:http';
 import { Server } from 'socket.io';
 
-const server = new Server(Number(process.argv[2]), {
+const http = createServer();
+const server = new Server(http, {
   transports: ['websocket'],
   perMessageDeflate: false,
   pingInterval: 30_000,
@@ -20,3 +22,5 @@ server.on('connection', (socket) => {
   socket.on('pub', (room, body) => socket.to(`room${room}`).emit('m', body));
   socket.on('msg', (user, body) => socket.to(`user${user}`).emit('m', body));
 });
+
+http.listen(Number(process.argv[2]), '127.0.0.1');

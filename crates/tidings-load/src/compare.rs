@@ -11,7 +11,6 @@ use serde_json::json;
 
 use crate::scenario::{Name, Report, Size};
 use crate::servers::{Programs, driver, start};
-use clap::ValueEnum as _;
 
 /// Settings of a comparison.
 #[derive(Debug, clap::Args)]
@@ -38,12 +37,50 @@ pub(crate) struct Settings {
     size: Size,
 }
 
+/// Servers in the order of the table, with the figures of each.
+pub(crate) type Medians = Vec<(String, BTreeMap<String, f64>)>;
+
+/// Counts of broken promises: the worst round tells, not the median.
+const FAULTS: [&str; 4] = ["lost", "doubled", "disordered", "refused"];
+
 /// Carries it out and prints the table.
 pub(crate) fn run(settings: &Settings) -> Result<()> {
+    let servers: Vec<&str> = settings.servers.iter().map(String::as_str).collect();
+    let (scenario, size) = (settings.scenario, &settings.size);
+    let medians = measure(
+        scenario,
+        &servers,
+        settings.rounds,
+        &settings.programs,
+        size,
+    )?;
+    print(&medians);
+    if let Some(path) = &settings.json {
+        let mut file = std::fs::File::options()
+            .create(true)
+            .append(true)
+            .open(path)
+            .with_context(|| format!("writing {}", path.display()))?;
+        write(&mut file, scenario, size, settings.rounds, &medians)?;
+    }
+    Ok(())
+}
+
+/// Loads each server in turn, round after round.
+///
+/// # Errors
+/// No server could be loaded in any round.
+pub(crate) fn measure(
+    scenario: Name,
+    servers: &[&str],
+    rounds: usize,
+    programs: &Programs,
+    size: &Size,
+) -> Result<Medians> {
     let mut found: BTreeMap<&str, Vec<Report>> = BTreeMap::new();
-    for round in 1..=settings.rounds {
-        for name in &settings.servers {
-            match once(name, settings) {
+    for round in 1..=rounds {
+        for name in servers {
+            match once(name, scenario, programs, size) {
                 Ok(report) => {
                     eprintln!("round {round} {name}: {}", serde_json::to_string(&report)?);
                     found.entry(name).or_default().push(report);
@@ -52,41 +89,38 @@ pub(crate) fn run(settings: &Settings) -> Result<()> {
             }
         }
     }
-    let medians: Vec<(&str, BTreeMap<String, f64>)> = settings
-        .servers
-        .iter()
-        .filter_map(|name| Some((name.as_str(), medians(found.get(name.as_str())?))))
-        .collect();
-    if medians.is_empty() {
+    if found.is_empty() {
         bail!("no server could be loaded");
     }
-    print(&medians);
-    if let Some(path) = &settings.json {
-        let mut file = std::fs::File::options()
-            .create(true)
-            .append(true)
-            .open(path)?;
-        for (server, figures) in &medians {
-            let line = json!({
-                "scenario": settings.scenario, "server": server, "size": settings.size,
-                "rounds": settings.rounds, "figures": figures,
-            });
-            writeln!(file, "{line}")?;
-        }
+    Ok(servers
+        .iter()
+        .filter_map(|name| Some(((*name).to_owned(), medians(found.get(name)?))))
+        .collect())
+}
+
+/// Writes a line of JSON per server.
+pub(crate) fn write(
+    file: &mut std::fs::File,
+    scenario: Name,
+    size: &Size,
+    rounds: usize,
+    medians: &Medians,
+) -> Result<()> {
+    for (server, figures) in medians {
+        let line = json!({
+            "scenario": scenario, "server": server, "size": size,
+            "rounds": rounds, "figures": figures,
+        });
+        writeln!(file, "{line}")?;
     }
     Ok(())
 }
 
 /// One round of one server. The generator is a process of its own: nothing of an earlier run is left in it.
-fn once(name: &str, settings: &Settings) -> Result<Report> {
-    let server = start(name, &settings.programs)?;
-    let size = &settings.size;
-    let scenario = settings
-        .scenario
-        .to_possible_value()
-        .context("a scenario has a name")?;
+fn once(name: &str, scenario: Name, programs: &Programs, size: &Size) -> Result<Report> {
+    let server = start(name, programs)?;
     let output = Command::new(std::env::current_exe()?)
-        .args(["run", scenario.get_name(), "--driver", driver(name)])
+        .args(["run", &scenario.word(), "--driver", driver(name)])
         .args([
             "--server",
             &server.address.to_string(),
@@ -130,12 +164,19 @@ fn medians(reports: &[Report]) -> BTreeMap<String, f64> {
         .into_iter()
         .map(|(name, mut values)| {
             values.sort_by(f64::total_cmp);
-            (name, values[values.len() / 2])
+            let at = if FAULTS.contains(&name.as_str()) {
+                values.len() - 1
+            } else {
+                values.len() / 2
+            };
+            let value = values[at];
+            (name, value)
         })
         .collect()
 }
 
-fn print(medians: &[(&str, BTreeMap<String, f64>)]) {
+/// Prints servers side by side.
+pub(crate) fn print(medians: &Medians) {
     let names: Vec<&String> = medians
         .iter()
         .flat_map(|(_, figures)| figures.keys())
@@ -147,7 +188,7 @@ fn print(medians: &[(&str, BTreeMap<String, f64>)]) {
         "| figure | {} |",
         medians
             .iter()
-            .map(|(server, _)| *server)
+            .map(|(server, _)| server.as_str())
             .collect::<Vec<_>>()
             .join(" | ")
     );
@@ -166,12 +207,33 @@ fn print(medians: &[(&str, BTreeMap<String, f64>)]) {
 }
 
 /// Three significant digits for small values, whole numbers for large ones.
-fn digits(value: f64) -> String {
+pub(crate) fn digits(value: f64) -> String {
     match value.abs() {
         size if size >= 100.0 => format!("{value:.0}"),
         size if size >= 10.0 => format!("{value:.1}"),
         size if size >= 1.0 => format!("{value:.2}"),
         0.0 => "0".into(),
         _ => format!("{value:.3}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn figures_are_medians_and_faults_the_worst() {
+        let report = |cpu: f64, lost: f64| {
+            Report([("cpu".to_owned(), cpu), ("lost".to_owned(), lost)].into())
+        };
+        let found = medians(&[report(3.0, 0.0), report(1.0, 7.0), report(2.0, 0.0)]);
+        assert_eq!(found["cpu"], 2.0);
+        assert_eq!(found["lost"], 7.0);
+    }
+
+    #[test]
+    fn values_have_three_digits() {
+        let texts = [1234.5, 56.78, 3.456, 0.1234, 0.0].map(digits);
+        assert_eq!(texts, ["1234", "56.8", "3.46", "0.123", "0"]);
     }
 }

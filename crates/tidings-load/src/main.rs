@@ -1,7 +1,7 @@
 //! Load: what clients by the thousand do, and what it costs a server.
 //!
 //! One program has the generator (`run`), the floor (`floor`: a server that only moves frames) and the comparison
-//! (`compare`: servers side by side, medians of several runs). CPU and memory of the server are read from the
+//! (`compare`: servers side by side, medians of several runs; `series` and `report`: all of them, as a document). CPU and memory of the server are read from the
 //! operating system; every message has a number and a time, so loss, doubles and disorder are counted and latency
 //! is measured from the moment at which a message was due.
 //!
@@ -12,8 +12,11 @@ mod drivers;
 mod engine;
 mod floor;
 mod link;
+mod machine;
 mod measure;
+mod report;
 mod scenario;
+mod series;
 mod servers;
 mod stamp;
 
@@ -42,6 +45,10 @@ enum Command {
     Floor(floor::Settings),
     /// Start servers one after the other, load each, and compare
     Compare(compare::Settings),
+    /// Compare in every scenario of the report
+    Series(series::Settings),
+    /// Make the document and its plots from the figures of a series
+    Report(report::Settings),
 }
 
 /// One scenario against one server.
@@ -74,6 +81,8 @@ fn main() -> Result<()> {
         }
         Command::Floor(settings) => floor::serve(&settings),
         Command::Compare(settings) => compare::run(&settings),
+        Command::Series(settings) => series::run(&settings),
+        Command::Report(settings) => report::run(&settings),
     }
 }
 

@@ -55,10 +55,10 @@ impl Drop for Folder {
 pub(crate) struct Programs {
     /// Our own server
     #[arg(long, default_value = "target/release/tidings")]
-    tidings: PathBuf,
+    pub(crate) tidings: PathBuf,
     /// The folder of the small servers, after `npm ci`
     #[arg(long, default_value = "crates/tidings-load/peers")]
-    peers: PathBuf,
+    pub(crate) peers: PathBuf,
     /// Hubs of our server, or threads of a server that is told how many
     #[arg(long, default_value_t = 1)]
     threads: u16,
@@ -146,7 +146,7 @@ fn command(name: &str, programs: &Programs, address: SocketAddr, folder: &Path) 
         "mosquitto" => {
             let config = folder.join("mosquitto.conf");
             let text = format!(
-                "listener {port} 127.0.0.1\nprotocol websockets\nallow_anonymous true\nmax_queued_messages 0\n\
+                "listener {port}\nsocket_domain ipv4\nprotocol websockets\nallow_anonymous true\nmax_queued_messages 0\n\
                  set_tcp_nodelay true\nlog_type none\n"
             );
             std::fs::write(&config, text)?;

@@ -46,6 +46,14 @@ pub(crate) enum Name {
     Offline,
 }
 
+impl Name {
+    /// The word of the command line.
+    pub(crate) fn word(self) -> String {
+        self.to_possible_value()
+            .map_or_else(String::new, |value| value.get_name().to_owned())
+    }
+}
+
 /// How much of it.
 #[derive(Debug, Clone, clap::Args, Serialize, Deserialize)]
 pub(crate) struct Size {
