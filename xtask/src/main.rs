@@ -4,6 +4,7 @@ mod codegen;
 mod coverage;
 mod layers;
 mod package;
+mod performance;
 mod setup;
 mod supply;
 mod tests;
@@ -21,6 +22,8 @@ usage: cargo xtask TASK
                    test build, and look into them
   check            the quick part of it: generated code, conformance list, format, lints, layers, Rust tests
   supply           check licences and sources of all dependencies against deny.toml; part of check
+  performance      measure side by side with other servers, and make docs/performance.md; --quick for a few minutes
+                   (ARGS go to `tidings-load series`)
   sim [ARGS]       replay seeds: --seed N --trace, or --from N --count N
   reference        make the reference of the JavaScript SDK (sdk/js/reference/dist)
   codegen          make code from proto/; with --check only compare
@@ -38,6 +41,7 @@ fn main() -> Result<()> {
         Some("package") => package::package(),
         Some("check") => tests::check(),
         Some("supply") => supply::check(),
+        Some("performance") => performance::run_series(rest),
         Some("sim") => tests::sim(rest),
         Some("reference") => tests::reference(),
         Some("codegen") => codegen::run(rest.first().map_or("", String::as_str)),
