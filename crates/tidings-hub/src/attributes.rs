@@ -25,7 +25,7 @@ use crate::sessions::{SessionKey, error};
 use crate::store_ops::{AttributeEntry, AttributeLimits, AttributeOwner, StoreAnswer, StoreOp};
 use crate::stores::PendingStore;
 use crate::timers::Timer;
-use crate::{AppSettings, Hub};
+use crate::{AppSettings, FOR_EVER, Hub};
 
 /// How often attributes without an owner are looked for. Smaller costs a store read each time.
 const SWEEP_MS: u64 = 10_000;
@@ -52,6 +52,8 @@ pub(crate) enum AttributeStore {
         session: SessionKey,
         cseq: u64,
         keys: Vec<String>,
+        /// The owner is a user who is off line: it is known by its attributes only.
+        absent: Option<UserId>,
     },
     Owners {
         touched_before: u64,
@@ -212,7 +214,7 @@ impl Hub {
         let keys = call.keys;
         if here.is_some_and(|session| session.is_here()) {
             let owner = AttributeOwner::User(user);
-            return self.read_attributes(key, cseq, owner, keys, out);
+            return self.read_attributes((key, cseq), owner, keys, None, out);
         }
         let ask = AttributeAsk::Read {
             session: key,
@@ -239,22 +241,24 @@ impl Hub {
             return;
         };
         if self.take_rate(key, cseq, limiter::Kind::ReadChannelAttributes, out) {
-            self.read_attributes(key, cseq, AttributeOwner::Channel(channel), call.keys, out);
+            let owner = AttributeOwner::Channel(channel);
+            self.read_attributes((key, cseq), owner, call.keys, None, out);
         }
     }
 
     fn read_attributes(
         &mut self,
-        session: SessionKey,
-        cseq: u64,
+        (session, cseq): (SessionKey, u64),
         owner: AttributeOwner,
         keys: Vec<String>,
+        absent: Option<UserId>,
         out: &mut dyn Sink,
     ) {
         let pending = AttributeStore::Read {
             session,
             cseq,
             keys,
+            absent,
         };
         self.store(
             StoreOp::AttributesRead { owner },
@@ -298,7 +302,17 @@ impl Hub {
                 AttributeStore::Read {
                     session,
                     cseq,
+                    absent: Some(user),
+                    ..
+                },
+                StoreAnswer::Attributes(all),
+            ) if all.is_empty() => self.reply_absent(session, cseq, &user, out),
+            (
+                AttributeStore::Read {
+                    session,
+                    cseq,
                     keys,
+                    ..
                 },
                 StoreAnswer::Attributes(all),
             ) => {
@@ -349,12 +363,12 @@ impl Hub {
         out.emit(Effect::Bus(BusOp::Publish { topic, message }));
     }
 
-    /// A user's attributes end with its session (rtm-v1 5.1).
+    /// A user's attributes end with its session (rtm-v1 5.1), unless the app keeps them (8).
     pub(crate) fn drop_user_attributes(&mut self, key: SessionKey, out: &mut dyn Sink) {
         let Some(session) = self
             .sessions
             .get(key)
-            .filter(|session| session.has_attributes)
+            .filter(|session| session.has_attributes && !session.settings.keep_user_attributes)
         else {
             return;
         };
@@ -374,7 +388,7 @@ impl Hub {
         if !session.traits.ends_with_connection {
             return self.drop_user_attributes(key, out);
         }
-        if !session.has_attributes {
+        if !session.has_attributes || session.settings.keep_user_attributes {
             return;
         }
         let (user, now_ts) = (session.user.clone(), self.now.unix_ms);
@@ -420,17 +434,25 @@ impl Hub {
                 user,
                 keys,
             } if is_here => {
-                self.read_attributes(session, cseq, AttributeOwner::User(user), keys, out);
+                let owner = AttributeOwner::User(user);
+                self.read_attributes((session, cseq), owner, keys, None, out);
+            }
+            AttributeAsk::Read {
+                session,
+                cseq,
+                user,
+                keys,
+            } if self.config.apps.settings(&user.app).keep_user_attributes => {
+                let absent = Some(user.user.clone());
+                let owner = AttributeOwner::User(user);
+                self.read_attributes((session, cseq), owner, keys, absent, out);
             }
             AttributeAsk::Read {
                 session,
                 cseq,
                 user,
                 ..
-            } => {
-                let text = format!("user {} is not on line", user.user);
-                self.reply_error(session, cseq, error(Outcome::UserNotFound, text), out);
-            }
+            } => self.reply_absent(session, cseq, &user.user, out),
             AttributeAsk::Sweep {
                 user,
                 touched_before,
@@ -442,6 +464,11 @@ impl Hub {
                 }
             }
         }
+    }
+
+    fn reply_absent(&mut self, key: SessionKey, cseq: u64, user: &UserId, out: &mut dyn Sink) {
+        let text = format!("user {user} is not on line");
+        self.reply_error(key, cseq, error(Outcome::UserNotFound, text), out);
     }
 
     // ------------------------------------------------------------ attributes without an owner
@@ -468,9 +495,7 @@ impl Hub {
 
     /// Attributes of this app that nobody has touched since are over, if their owner is not there.
     fn over_before(&self, app: &AppId) -> u64 {
-        let listed = self.config.apps.listed.get(app);
-        let settings = listed.map(|app| app.settings).unwrap_or_default();
-        let keep_ms = settings.channel_attributes_keep_ms;
+        let keep_ms = self.config.apps.settings(app).channel_attributes_keep_ms;
         self.now.unix_ms.saturating_sub(keep_ms)
     }
 
@@ -508,7 +533,8 @@ impl Hub {
                 AttributeOwner::User(user) => {
                     let touched_before = self.over_before(&user.app);
                     let touched_before = touched_before.max(self.started_ts.saturating_sub(1));
-                    if self.users.contains_key(&user) {
+                    let is_kept = self.config.apps.settings(&user.app).keep_user_attributes;
+                    if is_kept || self.users.contains_key(&user) {
                         let owner = AttributeOwner::User(user);
                         self.settle_owner(owner, true, touched_before, out);
                         continue;
@@ -522,7 +548,9 @@ impl Hub {
                 }
                 AttributeOwner::Channel(channel) => {
                     let touched_before = self.over_before(&channel.app);
-                    if self.has_members(&channel) {
+                    let settings = self.config.apps.settings(&channel.app);
+                    let is_kept = settings.channel_attributes_keep_ms == FOR_EVER;
+                    if is_kept || self.has_members(&channel) {
                         let owner = AttributeOwner::Channel(channel);
                         self.settle_owner(owner, true, touched_before, out);
                         continue;

@@ -1,12 +1,13 @@
 //! What a hub is told once: who it is, and which apps there are.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use tidings_wire::limits;
-use tidings_wire::names::{AppId, NameRule};
+use tidings_wire::names::{AppId, NameRule, UserId};
 
-use crate::ids::HubId;
+use crate::ids::{HubId, UserKey};
+use crate::limiter::Rates;
 use crate::store_ops::HistoryLimits;
 
 /// What makes one hub.
@@ -17,7 +18,7 @@ pub struct HubConfig {
     /// Seeds the session ids, the secrets and the hashing of user-chosen keys: from the operating system in
     /// production, from the seed in a simulation.
     pub seed: [u8; 32],
-    /// The tenants, shared by all hubs.
+    /// The tenants, shared by all hubs; replaced by [`crate::Input::Apps`].
     pub apps: Arc<Apps>,
     /// Name and version of the program, told to clients.
     pub server: String,
@@ -26,8 +27,7 @@ pub struct HubConfig {
 impl HubConfig {
     /// Bounds of a history of this app.
     pub(crate) fn history_limits(&self, app: &AppId) -> HistoryLimits {
-        let listed = self.apps.listed.get(app);
-        let settings = listed.map(|app| app.settings).unwrap_or_default();
+        let settings = self.apps.settings(app);
         HistoryLimits {
             messages_max: settings.history_messages_max,
             age_ms: settings.history_age_ms,
@@ -36,7 +36,7 @@ impl HubConfig {
 }
 
 /// The tenants.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Apps {
     /// Accept every well-formed app id that is not listed, without certificate. Not for production.
     pub accept_any: bool,
@@ -44,13 +44,36 @@ pub struct Apps {
     pub listed: BTreeMap<AppId, App>,
 }
 
+impl Apps {
+    /// The numbers of an app; the defaults for one that is not listed.
+    pub fn settings(&self, app: &AppId) -> AppSettings {
+        let listed = self.listed.get(app);
+        listed.map(|app| app.settings).unwrap_or_default()
+    }
+
+    /// Whether the app is served at all.
+    pub fn has(&self, app: &AppId) -> bool {
+        self.accept_any || self.listed.contains_key(app)
+    }
+
+    /// Whether the user may not log in.
+    pub fn is_banned(&self, user: &UserKey) -> bool {
+        let listed = self.listed.get(&user.app);
+        listed.is_some_and(|app| app.banned.contains(&user.user))
+    }
+}
+
 /// One tenant.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct App {
     /// None, one or two certificates; with none, no token is needed.
     pub certificates: Vec<String>,
     /// Its numbers.
     pub settings: AppSettings,
+    /// How often its users may do what, if `settings.rate_limits` says so.
+    pub rates: Rates,
+    /// Users who may not log in. Source: rtm-v1 7.5.
+    pub banned: BTreeSet<UserId>,
 }
 
 /// Numbers of an app, with the documented defaults.
@@ -70,9 +93,15 @@ pub struct AppSettings {
     pub history_age_ms: u64,
     /// Silence after which a user is gone, in milliseconds.
     pub presence_grace_ms: u64,
-    /// How long channel attributes outlive the last member, in milliseconds.
+    /// How long channel attributes outlive the last member, in milliseconds; [`FOR_EVER`] = until they are deleted.
     pub channel_attributes_keep_ms: u64,
+    /// Whether user attributes outlive the login; they can be read while the user is off line, then.
+    /// Source: rtm-v1 8.
+    pub keep_user_attributes: bool,
 }
+
+/// A time that does not end, in milliseconds.
+pub const FOR_EVER: u64 = u64::MAX;
 
 /// What the client of a session can do, and what it leaves to others. The default is a native client.
 ///
@@ -107,6 +136,7 @@ impl Default for AppSettings {
             history_age_ms: limits::HISTORY_AGE_MS,
             presence_grace_ms: limits::PRESENCE_GRACE_MS,
             channel_attributes_keep_ms: limits::CHANNEL_ATTRIBUTES_KEEP_MS,
+            keep_user_attributes: false,
         }
     }
 }

@@ -5,6 +5,7 @@ use tidings_wire::codes::Outcome;
 use tidings_wire::names::{AppId, UserId};
 
 use crate::config::{App, AppSettings, Apps};
+use crate::ids::UserKey;
 
 /// What was shown to be true.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,7 +32,7 @@ pub struct Refused {
 /// Checks app id, user id and token, in this order.
 ///
 /// # Errors
-/// [`Refused`] with `unknown_app`, `invalid_user_id`, `invalid_token` or `token_expired`.
+/// [`Refused`] with `unknown_app`, `invalid_user_id`, `invalid_token`, `token_expired` or `banned`.
 pub fn check(
     apps: &Apps,
     now_unix_s: u64,
@@ -57,6 +58,13 @@ pub fn check(
             return Err(refused(Outcome::UnknownApp, text));
         }
     };
+    // Order: after the token, so that only the user itself learns of the ban.
+    let user = UserKey { app, user };
+    if apps.is_banned(&user) {
+        let text = format!("user {} is banned from app {}", user.user, user.app);
+        return Err(refused(Outcome::Banned, text));
+    }
+    let UserKey { app, user } = user;
     Ok(Credentials {
         app,
         user,

@@ -18,6 +18,7 @@ use crate::config::HubConfig;
 use crate::counts::CountGather;
 use crate::ids::{ChannelKey, ConnectionId, HubId, UserKey};
 use crate::io::{Effect, Input, Sink};
+use crate::limiter::{LoginLimiter, Rates};
 use crate::login::{Connection, UserEntry};
 use crate::maps::{Map, SeededHasher};
 use crate::peers::Lanes;
@@ -65,6 +66,9 @@ pub struct Hub {
     pub(crate) epochs: u64,
     /// Tells logins of one millisecond apart.
     pub(crate) logins: u64,
+    pub(crate) login_limiter: LoginLimiter,
+    /// Of apps that are not listed.
+    pub(crate) default_rates: Rates,
     pub(crate) is_draining: bool,
     /// The one ping frame.
     pub(crate) ping: Bytes,
@@ -134,6 +138,8 @@ impl Hub {
             gathers: 0,
             epochs,
             logins: 0,
+            login_limiter: LoginLimiter::new(hasher),
+            default_rates: Rates::default(),
             is_draining: false,
             ping: encode_server(Kind::Ping(Ping {})),
             pong: encode_server(Kind::Pong(Pong {})),
@@ -187,6 +193,7 @@ impl Hub {
             }
             Input::Bus(input) => self.handle_bus(input, out),
             Input::Store { ticket, answer } => self.handle_store_answer(ticket, answer, out),
+            Input::Apps(apps) => self.handle_apps(apps, out),
             Input::Tick => {}
             Input::Drain => self.handle_drain(out),
         }

@@ -601,13 +601,7 @@ impl Hub {
     }
 
     pub(crate) fn append_op(&self, user: UserKey, parcel: &Parcel, body: Bytes) -> StoreOp {
-        let settings = self
-            .config
-            .apps
-            .listed
-            .get(&user.app)
-            .map(|app| app.settings)
-            .unwrap_or_default();
+        let settings = self.config.apps.settings(&user.app);
         StoreOp::InboxAppend {
             user,
             message: StoredMessage {

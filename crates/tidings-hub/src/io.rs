@@ -1,11 +1,13 @@
 //! Everything that goes into a hub and everything that comes out.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use tidings_wire::codes::CloseCode;
 use tidings_wire::proto::{ClientFrame, Resume};
 
 use crate::bus_ops::{BusInput, BusOp};
-use crate::config::Traits;
+use crate::config::{Apps, Traits};
 use crate::ids::{ConnectionId, HubId, InvitationId, UserKey};
 use crate::store_ops::{StoreAnswer, StoreOp};
 
@@ -87,6 +89,8 @@ pub enum Input {
         /// What.
         answer: StoreAnswer,
     },
+    /// The tenants are others now: settings and bans take effect at once, certificates with the next token.
+    Apps(Arc<Apps>),
     /// Time has passed; given at the latest when `Hub::deadline` is reached.
     Tick,
     /// The process is about to end: clients are sent away, nothing new is accepted.

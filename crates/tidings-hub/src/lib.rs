@@ -65,7 +65,8 @@ mod tests;
 pub mod time;
 mod timers;
 
-pub use config::{App, AppSettings, Apps, HubConfig, Traits};
+pub use config::{App, AppSettings, Apps, FOR_EVER, HubConfig, Traits};
 pub use hub::{Hub, HubStats};
 pub use io::{Effect, Input, Sink, Ticket};
+pub use limiter::{Kind as RateKind, Rates};
 pub use time::Time;

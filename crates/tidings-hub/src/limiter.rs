@@ -6,49 +6,201 @@ use tidings_wire::names::ChannelName;
 use tidings_wire::proto::Error;
 use tidings_wire::rates::{Bucket, Rate};
 
+use crate::ids::UserKey;
+use crate::maps::{Map, SeededHasher};
+
 /// What is counted together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Kind {
+pub enum Kind {
+    /// Messages to users and channels.
     Message,
+    /// Joins of whatever channels.
     Join,
+    /// Member lists.
     GetMembers,
+    /// Member counts.
     GetMemberCounts,
+    /// Token renewals.
     RenewToken,
+    /// Presence queries.
     QueryPresence,
+    /// Presence subscriptions.
     SubscribePresence,
+    /// Presence unsubscriptions.
     UnsubscribePresence,
+    /// Queries of one's own presence subscriptions.
     QuerySubscriptions,
+    /// Changes of one's own attributes.
     WriteUserAttributes,
+    /// Reads of a user's attributes.
     ReadUserAttributes,
+    /// Changes of a channel's attributes.
     WriteChannelAttributes,
+    /// Reads of a channel's attributes.
     ReadChannelAttributes,
+    /// Reads of a history.
     ReadHistory,
+    /// Call invitations.
     Invite,
+    /// Joins of one channel.
+    JoinSameChannel,
+    /// Logins of one user.
+    Login,
 }
 
-const KINDS: usize = 15;
+const KINDS: usize = 17;
 
-/// Rates in the order of [`Kind`].
-const RATES: [(&str, Rate); KINDS] = [
-    ("messages", l::RATE_MESSAGE),
-    ("joins", l::RATE_JOIN),
-    ("member list calls", l::RATE_GET_MEMBERS),
-    ("member count calls", l::RATE_GET_MEMBER_COUNTS),
-    ("token renewals", l::RATE_RENEW_TOKEN),
-    ("presence queries", l::RATE_QUERY_PRESENCE),
-    ("presence subscriptions", l::RATE_SUBSCRIBE_PRESENCE),
-    ("presence unsubscriptions", l::RATE_UNSUBSCRIBE_PRESENCE),
-    ("subscription queries", l::RATE_QUERY_SUBSCRIPTIONS),
-    ("user attribute changes", l::RATE_WRITE_USER_ATTRIBUTES),
-    ("user attribute reads", l::RATE_READ_USER_ATTRIBUTES),
+/// Kinds, their names in settings, what errors call them, and their default rates, in the order of [`Kind`].
+const RATES: [(Kind, &str, &str, Rate); KINDS] = [
+    (Kind::Message, "message", "messages", l::RATE_MESSAGE),
+    (Kind::Join, "join", "joins", l::RATE_JOIN),
     (
+        Kind::GetMembers,
+        "get_members",
+        "member list calls",
+        l::RATE_GET_MEMBERS,
+    ),
+    (
+        Kind::GetMemberCounts,
+        "get_member_counts",
+        "member count calls",
+        l::RATE_GET_MEMBER_COUNTS,
+    ),
+    (
+        Kind::RenewToken,
+        "renew_token",
+        "token renewals",
+        l::RATE_RENEW_TOKEN,
+    ),
+    (
+        Kind::QueryPresence,
+        "query_presence",
+        "presence queries",
+        l::RATE_QUERY_PRESENCE,
+    ),
+    (
+        Kind::SubscribePresence,
+        "subscribe_presence",
+        "presence subscriptions",
+        l::RATE_SUBSCRIBE_PRESENCE,
+    ),
+    (
+        Kind::UnsubscribePresence,
+        "unsubscribe_presence",
+        "presence unsubscriptions",
+        l::RATE_UNSUBSCRIBE_PRESENCE,
+    ),
+    (
+        Kind::QuerySubscriptions,
+        "query_subscriptions",
+        "subscription queries",
+        l::RATE_QUERY_SUBSCRIPTIONS,
+    ),
+    (
+        Kind::WriteUserAttributes,
+        "write_user_attributes",
+        "user attribute changes",
+        l::RATE_WRITE_USER_ATTRIBUTES,
+    ),
+    (
+        Kind::ReadUserAttributes,
+        "read_user_attributes",
+        "user attribute reads",
+        l::RATE_READ_USER_ATTRIBUTES,
+    ),
+    (
+        Kind::WriteChannelAttributes,
+        "write_channel_attributes",
         "channel attribute changes",
         l::RATE_WRITE_CHANNEL_ATTRIBUTES,
     ),
-    ("channel attribute reads", l::RATE_READ_CHANNEL_ATTRIBUTES),
-    ("history reads", l::RATE_READ_HISTORY),
-    ("invitations", l::RATE_INVITE),
+    (
+        Kind::ReadChannelAttributes,
+        "read_channel_attributes",
+        "channel attribute reads",
+        l::RATE_READ_CHANNEL_ATTRIBUTES,
+    ),
+    (
+        Kind::ReadHistory,
+        "read_history",
+        "history reads",
+        l::RATE_READ_HISTORY,
+    ),
+    (Kind::Invite, "invite", "invitations", l::RATE_INVITE),
+    (
+        Kind::JoinSameChannel,
+        "join_same_channel",
+        "joins of one channel",
+        l::RATE_JOIN_SAME_CHANNEL,
+    ),
+    (Kind::Login, "login", "logins of one user", l::RATE_LOGIN),
 ];
+
+impl Kind {
+    /// All kinds, each with its name in settings.
+    pub fn named() -> impl Iterator<Item = (Self, &'static str)> {
+        RATES.iter().map(|(kind, name, ..)| (*kind, *name))
+    }
+}
+
+/// The rates of one app.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rates([Rate; KINDS]);
+
+impl Default for Rates {
+    fn default() -> Self {
+        Self(RATES.map(|(.., rate)| rate))
+    }
+}
+
+impl Rates {
+    /// The rate of a kind.
+    pub fn get(&self, kind: Kind) -> Rate {
+        self.0[kind as usize]
+    }
+
+    /// Sets the rate of a kind; no calls = unlimited.
+    pub fn set(&mut self, kind: Kind, rate: Rate) {
+        self.0[kind as usize] = rate;
+    }
+}
+
+/// Users whose logins are remembered before the first look for those that can be forgotten.
+const REMEMBERED_LOGINS: usize = 1_024;
+
+/// The logins of users, on this hub.
+#[derive(Debug)]
+pub(crate) struct LoginLimiter {
+    /// Bound: twice the users who have logged in within one window, or `REMEMBERED_LOGINS`.
+    buckets: Map<UserKey, Bucket>,
+    forget_at: usize,
+}
+
+impl LoginLimiter {
+    pub(crate) fn new(hasher: SeededHasher) -> Self {
+        Self {
+            buckets: hasher.map(),
+            forget_at: REMEMBERED_LOGINS,
+        }
+    }
+
+    /// Takes one login of a user.
+    pub(crate) fn take(&mut self, user: &UserKey, rate: Rate, now_ms: u64) -> Result<(), Error> {
+        if rate.calls == 0 {
+            return Ok(());
+        }
+        if self.buckets.len() >= self.forget_at {
+            self.buckets
+                .retain(|_, bucket| !bucket.is_full(rate, now_ms));
+            self.forget_at = REMEMBERED_LOGINS.max(2 * self.buckets.len());
+        }
+        let bucket = self.buckets.entry(user.clone()).or_default();
+        let (.., what, _) = RATES[Kind::Login as usize];
+        bucket
+            .take(rate, now_ms)
+            .map_err(|wait| too_often(Outcome::TooOften, what, rate, wait))
+    }
+}
 
 /// Channels whose joins are remembered for the same-channel rate; the oldest is forgotten first.
 const REMEMBERED_JOINS: usize = 64;
@@ -62,7 +214,7 @@ pub(crate) struct Limiter {
 
 impl Limiter {
     /// Takes one call of a kind.
-    pub(crate) fn take(&mut self, kind: Kind, now_ms: u64) -> Result<(), Error> {
+    pub(crate) fn take(&mut self, kind: Kind, rates: &Rates, now_ms: u64) -> Result<(), Error> {
         let at = match self.buckets.iter().position(|(have, _)| *have == kind) {
             Some(at) => at,
             None => {
@@ -70,7 +222,8 @@ impl Limiter {
                 self.buckets.len() - 1
             }
         };
-        let (what, rate) = RATES[kind as usize];
+        let (_, _, what, _) = RATES[kind as usize];
+        let rate = rates.get(kind);
         self.buckets[at]
             .1
             .take(rate, now_ms)
@@ -78,7 +231,12 @@ impl Limiter {
     }
 
     /// Takes one join of one channel.
-    pub(crate) fn take_join(&mut self, channel: &ChannelName, now_ms: u64) -> Result<(), Error> {
+    pub(crate) fn take_join(
+        &mut self,
+        channel: &ChannelName,
+        rates: &Rates,
+        now_ms: u64,
+    ) -> Result<(), Error> {
         let at = match self.joins.iter().position(|(have, _)| have == channel) {
             Some(at) => at,
             None => {
@@ -89,15 +247,12 @@ impl Limiter {
                 self.joins.len() - 1
             }
         };
-        let rate = l::RATE_JOIN_SAME_CHANNEL;
-        self.joins[at].1.take(rate, now_ms).map_err(|wait| {
-            too_often(
-                Outcome::SameChannelTooOften,
-                "joins of one channel",
-                rate,
-                wait,
-            )
-        })
+        let (_, _, what, _) = RATES[Kind::JoinSameChannel as usize];
+        let rate = rates.get(Kind::JoinSameChannel);
+        self.joins[at]
+            .1
+            .take(rate, now_ms)
+            .map_err(|wait| too_often(Outcome::SameChannelTooOften, what, rate, wait))
     }
 }
 
@@ -119,12 +274,16 @@ mod tests {
     #[test]
     fn kinds_do_not_share_buckets_and_the_wait_is_told() {
         let mut limiter = Limiter::default();
-        assert!(limiter.take(Kind::GetMemberCounts, 0).is_ok());
+        assert!(
+            limiter
+                .take(Kind::GetMemberCounts, &Rates::default(), 0)
+                .is_ok()
+        );
         let error = limiter
-            .take(Kind::GetMemberCounts, 0)
+            .take(Kind::GetMemberCounts, &Rates::default(), 0)
             .expect_err("one per second");
         assert_eq!(error.retry_after_ms, 1000);
-        assert!(limiter.take(Kind::Message, 0).is_ok());
+        assert!(limiter.take(Kind::Message, &Rates::default(), 0).is_ok());
     }
 
     #[test]
@@ -132,13 +291,40 @@ mod tests {
         let mut limiter = Limiter::default();
         let a = ChannelName::parse("a").expect("name");
         let b = ChannelName::parse("b").expect("name");
-        assert!(limiter.take_join(&a, 0).is_ok());
-        assert!(limiter.take_join(&a, 0).is_ok());
+        assert!(limiter.take_join(&a, &Rates::default(), 0).is_ok());
+        assert!(limiter.take_join(&a, &Rates::default(), 0).is_ok());
         let error = limiter
-            .take_join(&a, 0)
+            .take_join(&a, &Rates::default(), 0)
             .expect_err("the third is too often");
         assert_eq!(error.outcome, Outcome::SameChannelTooOften as u32);
-        assert!(limiter.take_join(&b, 0).is_ok());
-        assert!(limiter.take_join(&a, 2_500).is_ok());
+        assert!(limiter.take_join(&b, &Rates::default(), 0).is_ok());
+        assert!(limiter.take_join(&a, &Rates::default(), 2_500).is_ok());
+    }
+
+    #[test]
+    fn every_kind_stands_at_its_place() {
+        for (at, (kind, name)) in Kind::named().enumerate() {
+            assert_eq!(kind as usize, at, "{name}");
+        }
+    }
+
+    #[test]
+    fn logins_that_no_longer_count_are_forgotten() {
+        let hasher = SeededHasher::new((1, 2));
+        let mut logins = LoginLimiter::new(hasher);
+        let app = tidings_wire::names::AppId::parse(&"a".repeat(32)).expect("app id");
+        let rate = Rates::default().get(Kind::Login);
+        for n in 0..10_000_u64 {
+            let user = tidings_wire::names::UserId::parse(&n.to_string()).expect("user id");
+            let user = UserKey {
+                app: app.clone(),
+                user,
+            };
+            // 100 users per second.
+            assert!(logins.take(&user, rate, 10 * n).is_ok());
+            assert!(logins.take(&user, rate, 10 * n).is_ok());
+            assert!(logins.take(&user, rate, 10 * n).is_err());
+        }
+        assert!(logins.buckets.len() <= REMEMBERED_LOGINS);
     }
 }

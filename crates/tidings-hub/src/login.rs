@@ -1,5 +1,7 @@
 //! Login, the one place per user over all hubs, and resume.
 
+use std::sync::Arc;
+
 use tidings_wire::codes::{CloseCode, Outcome};
 use tidings_wire::frame::encode_server;
 use tidings_wire::limits::{CLIENT_NAME_BYTES_MAX, HEARTBEAT_MS, RESUME_WINDOW_MS};
@@ -10,12 +12,12 @@ use tidings_wire::proto::{
 
 use crate::asks::PendingAsk;
 use crate::bus_ops::{Answer, BusOp, Inherited, Located, LoginStamp, Parcel, Question, Topic};
-use crate::config::Traits;
+use crate::config::{Apps, Traits};
 use crate::credentials::{self, Credentials};
 use crate::ids::{ConnectionId, HubId, SessionId, UserKey};
 use crate::inbox::{Asker, InboxState, Origin};
 use crate::io::{Effect, Sink};
-use crate::limiter::Limiter;
+use crate::limiter::{self, Limiter};
 use crate::outbox::Outbox;
 use crate::sessions::{End, Session, SessionKey, error};
 use crate::store_ops::{AttributeOwner, StoreOp};
@@ -130,6 +132,9 @@ impl Hub {
                 token_expires_s,
             }) => {
                 let user = UserKey { app, user };
+                if let Err(error) = self.take_login(&user, settings) {
+                    return self.refuse_login(connection, error, out);
+                }
                 let rights = (settings, Traits::default(), token_expires_s);
                 self.start_claim(connection, user, rights, out);
             }
@@ -150,10 +155,23 @@ impl Hub {
         if self.connections.get(&connection) != Some(&Connection::Fresh) {
             return self.handle_protocol_error(connection, out);
         }
-        let listed = self.config.apps.listed.get(&user.app);
-        let mut settings = listed.map(|app| app.settings).unwrap_or_default();
+        if self.config.apps.is_banned(&user) {
+            return self.drop_connection(connection, Some(CloseCode::Banned), out);
+        }
+        let mut settings = self.config.apps.settings(&user.app);
         settings.rate_limits &= !traits.is_paced;
         self.start_claim(connection, user, (settings, traits, None), out);
+    }
+
+    /// Counts a login whose credentials are good: nobody else can use a user's logins up.
+    fn take_login(&mut self, user: &UserKey, settings: AppSettings) -> Result<(), Error> {
+        if !settings.rate_limits {
+            return Ok(());
+        }
+        let listed = self.config.apps.listed.get(&user.app);
+        let rates = listed.map_or(&self.default_rates, |app| &app.rates);
+        let rate = rates.get(limiter::Kind::Login);
+        self.login_limiter.take(user, rate, self.now.mono_ms)
     }
 
     fn refuse(&mut self, connection: ConnectionId, error: Error, out: &mut dyn Sink) {
@@ -321,7 +339,7 @@ impl Hub {
         if inherited.was_here {
             self.publish_presence(user.clone(), PresenceState::Offline, stamp, out);
         }
-        if inherited.has_attributes {
+        if inherited.has_attributes && !self.config.apps.settings(&user.app).keep_user_attributes {
             // What a later login on another hub has written meanwhile is its own.
             let op = StoreOp::AttributesDrop {
                 owner: AttributeOwner::User(user.clone()),
@@ -419,6 +437,46 @@ impl Hub {
             self.keep_or_answer(user, origin, parcel, Answer::Unconfirmed, out);
         }
         self.keep_or_answer(user, origin, parcel, Answer::Unconfirmed, out);
+    }
+
+    /// The apps are others now: sessions get their new numbers, or end.
+    pub(crate) fn handle_apps(&mut self, apps: Arc<Apps>, out: &mut dyn Sink) {
+        self.config.apps = apps;
+        let apps = &self.config.apps;
+        let verdict = |user: &UserKey| match () {
+            () if !apps.has(&user.app) => Some(End::AppDisabled),
+            () if apps.is_banned(user) => Some(End::Banned),
+            () => None,
+        };
+        let mut ends = Vec::new();
+        for (key, session) in &mut self.sessions {
+            session.settings = apps.settings(&session.user.app);
+            session.settings.rate_limits &= !session.traits.is_paced;
+            ends.extend(verdict(&session.user).map(|end| (key, end)));
+        }
+        for (user, entry) in &mut self.users {
+            if let Some(login) = &mut entry.claim {
+                login.settings = apps.settings(&user.app);
+                login.settings.rate_limits &= !login.traits.is_paced;
+            }
+        }
+        let mut claims: Vec<_> = self
+            .users
+            .iter()
+            .filter_map(|(user, entry)| Some((entry.claim.as_ref()?.connection, verdict(user)?)))
+            .collect();
+        // The map's order must not show.
+        claims.sort_by_key(|(connection, _)| *connection);
+        for (connection, end) in claims {
+            self.drop_connection(connection, Some(end.code()), out);
+        }
+        for (key, end) in ends {
+            self.end_session(key, end, out);
+        }
+        let all: Vec<SessionKey> = self.sessions.keys().collect();
+        for key in all {
+            self.set_session_timer(key);
+        }
     }
 
     /// The time for a login is over.

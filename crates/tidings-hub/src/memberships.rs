@@ -44,10 +44,12 @@ impl Hub {
             let text = format!("{CHANNELS_PER_SESSION_MAX} channels are joined; leave one first");
             Err(error(Outcome::TooManyChannels, text))
         } else if session.settings.rate_limits {
+            let listed = self.config.apps.listed.get(&channel.app);
+            let rates = listed.map_or(&self.default_rates, |app| &app.rates);
             let limiter = &mut session.limiter;
             limiter
-                .take_join(&channel.channel, now_ms)
-                .and_then(|()| limiter.take(limiter::Kind::Join, now_ms))
+                .take_join(&channel.channel, rates, now_ms)
+                .and_then(|()| limiter.take(limiter::Kind::Join, rates, now_ms))
         } else {
             Ok(())
         };

@@ -110,7 +110,9 @@ impl Hub {
         if !session.settings.rate_limits {
             return true;
         }
-        match session.limiter.take(kind, now_ms) {
+        let listed = self.config.apps.listed.get(&session.user.app);
+        let rates = listed.map_or(&self.default_rates, |app| &app.rates);
+        match session.limiter.take(kind, rates, now_ms) {
             Ok(()) => true,
             Err(error) => {
                 self.reply_error(key, cseq, error, out);

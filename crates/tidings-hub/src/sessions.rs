@@ -191,8 +191,27 @@ pub(crate) enum End {
     TokenExpired,
     /// The client broke the protocol.
     ProtocolError,
+    /// The user was banned.
+    Banned,
+    /// The app is no longer served.
+    AppDisabled,
     /// The resume window is over, or the client has none and its connection is gone.
     WindowOver,
+}
+
+impl End {
+    /// What the client is told.
+    pub(crate) fn code(self) -> CloseCode {
+        match self {
+            Self::LoggedOut => CloseCode::LoggedOut,
+            Self::RemoteLogin => CloseCode::RemoteLogin,
+            Self::TokenExpired => CloseCode::TokenExpired,
+            Self::Banned => CloseCode::Banned,
+            Self::AppDisabled => CloseCode::AppDisabled,
+            Self::ProtocolError => CloseCode::ProtocolError,
+            Self::WindowOver => CloseCode::GoingAway,
+        }
+    }
 }
 
 impl Hub {
@@ -443,15 +462,8 @@ impl Hub {
 
     /// Ends a session for good.
     pub(crate) fn end_session(&mut self, key: SessionKey, end: End, out: &mut dyn Sink) {
-        let code = match end {
-            End::LoggedOut => CloseCode::LoggedOut,
-            End::RemoteLogin => CloseCode::RemoteLogin,
-            End::TokenExpired => CloseCode::TokenExpired,
-            End::ProtocolError => CloseCode::ProtocolError,
-            End::WindowOver => CloseCode::GoingAway,
-        };
         let was_connected = self.is_connected(key);
-        self.detach(key, Some(code), out);
+        self.detach(key, Some(end.code()), out);
         let Some(session) = self.sessions.get_mut(key) else {
             return;
         };

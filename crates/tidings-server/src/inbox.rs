@@ -8,10 +8,10 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 
 use mio::Waker;
-use tidings_hub::Ticket;
 use tidings_hub::bus_ops::{BusInput, BusOp};
 use tidings_hub::ids::HubId;
 use tidings_hub::store_ops::StoreAnswer;
+use tidings_hub::{Apps, Ticket};
 
 use crate::connection::Handover;
 
@@ -33,6 +33,8 @@ pub(crate) enum Envelope {
     HandOver(Box<Handover>),
     /// The store has answered.
     Stored { ticket: Ticket, answer: StoreAnswer },
+    /// The tenants are others now.
+    Apps(Arc<Apps>),
     /// Clients are to be sent away; nothing new is accepted.
     Drain,
     /// The thread is to end.

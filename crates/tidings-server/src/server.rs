@@ -10,8 +10,8 @@ use std::time::{Duration, Instant};
 use mio::net::TcpListener;
 use mio::{Interest, Poll, Waker};
 use tidings_bus::Homes;
-use tidings_hub::HubConfig;
 use tidings_hub::ids::HubId;
+use tidings_hub::{Apps, HubConfig};
 use tidings_store::embedded::{EmbeddedEngine, Options};
 use tidings_store::{Committer, Engine, MemoryEngine};
 
@@ -61,7 +61,7 @@ impl Server {
         );
         let has_tls = tls.is_some();
         let legacy = Arc::new(LegacyDoor::new(config.legacy, clock, has_tls));
-        let (http, http_thread) = http::start(readiness.clone(), media, legacy.clone())
+        let (http, http_thread) = http::start(readiness.clone(), media.clone(), legacy.clone())
             .map_err(StartError::system("start the HTTP thread"))?;
         let limits = config.limits;
         let node = Arc::new(Node {
@@ -105,6 +105,7 @@ impl Server {
             workers,
             all_drained,
             node,
+            media,
             http_thread,
             committer,
         };
@@ -158,7 +159,7 @@ impl RunningServer {
     }
 }
 
-/// Drains a server.
+/// Drains a server, and gives it other tenants.
 #[derive(Debug, Clone)]
 pub struct DrainHandle {
     control: Sender<Command>,
@@ -169,11 +170,18 @@ impl DrainHandle {
     pub fn drain(&self) {
         let _ = self.control.send(Command::Drain);
     }
+
+    /// Replaces the tenants: settings and bans take effect at once, certificates with the next token. A server that
+    /// is draining or has ended is left alone.
+    pub fn replace_apps(&self, apps: Apps) {
+        let _ = self.control.send(Command::Apps(Arc::new(apps)));
+    }
 }
 
 #[derive(Debug)]
 enum Command {
     Drain,
+    Apps(Arc<Apps>),
 }
 
 struct Supervisor {
@@ -182,14 +190,18 @@ struct Supervisor {
     workers: Vec<JoinHandle<()>>,
     all_drained: Receiver<HubId>,
     node: Arc<Node>,
+    media: Arc<http::MediaDoor>,
     http_thread: JoinHandle<()>,
     committer: Committer,
 }
 
 impl Supervisor {
     fn run(self, commands: &Receiver<Command>) {
-        // Also when nobody is left who could say it.
-        let (Ok(Command::Drain) | Err(_)) = commands.recv();
+        // Drains also when nobody is left who could say it.
+        while let Ok(Command::Apps(apps)) = commands.recv() {
+            self.media.replace_apps(apps.clone());
+            self.tell(|| Envelope::Apps(apps.clone()));
+        }
         self.readiness.advance(Phase::Draining);
         tracing::info!("draining");
         let begin = Instant::now();
@@ -209,6 +221,7 @@ impl Supervisor {
         // Order: no hub is left that could hand anything in.
         self.committer.close();
         drop(self.node);
+        drop(self.media);
         if self.http_thread.join().is_err() {
             tracing::error!("the HTTP thread panicked");
         }

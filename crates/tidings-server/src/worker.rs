@@ -284,6 +284,10 @@ impl Worker {
             Envelope::Deliver(input) => self.give(Input::Bus(input)),
             Envelope::HandOver(handover) => self.take_over(*handover),
             Envelope::Stored { ticket, answer } => self.give(Input::Store { ticket, answer }),
+            Envelope::Apps(apps) => {
+                self.apps = apps.clone();
+                self.give(Input::Apps(apps));
+            }
             Envelope::Drain => self.drain(),
             Envelope::Stop => self.is_stopped = true,
         }

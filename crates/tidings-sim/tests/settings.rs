@@ -351,6 +351,7 @@ fn an_ended_token_ends_the_session_unless_the_app_says_otherwise() {
                 kick_on_token_expiry: is_kicked,
                 ..settings()
             },
+            ..App::default()
         });
         let issued = u32::try_from(server.unix_ms() / 1_000).expect("before 2106");
         let token = build_007(&NewAccess007 {

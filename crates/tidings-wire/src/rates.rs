@@ -38,6 +38,11 @@ impl Bucket {
         self.full_at = full_at;
         Ok(())
     }
+
+    /// Whether nothing of what was taken counts any more at `now_ms`.
+    pub fn is_full(&self, rate: Rate, now_ms: u64) -> bool {
+        self.full_at <= now_ms.saturating_mul(u64::from(rate.calls))
+    }
 }
 
 #[cfg(test)]

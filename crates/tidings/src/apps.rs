@@ -27,6 +27,7 @@ fn create(arguments: &CreateArguments) -> Result<(), Failure> {
         id,
         name: arguments.name.clone().unwrap_or_default(),
         certificates,
+        ..Entry::default()
     };
     registry.add(entry.clone())?;
     registry.write()?;
@@ -35,7 +36,7 @@ fn create(arguments: &CreateArguments) -> Result<(), Failure> {
         Some(certificate) => println!("certificate  {certificate}"),
         None => println!("certificate  none: whoever knows the id can be any user"),
     }
-    println!("{AFTER_RESTART}");
+    println!("{AFTER_RELOAD}");
     Ok(())
 }
 
@@ -72,7 +73,7 @@ fn rotate(arguments: &RotateArguments) -> Result<(), Failure> {
         }
         entry.certificates.truncate(1);
         registry.write()?;
-        println!("the old certificate is gone\n{AFTER_RESTART}");
+        println!("the old certificate is gone\n{AFTER_RELOAD}");
         return Ok(());
     }
     if entry.certificates.len() > 1 {
@@ -92,11 +93,12 @@ fn rotate(arguments: &RotateArguments) -> Result<(), Failure> {
         "The old one is good until `tidings app rotate {} --drop-old`.",
         arguments.id
     );
-    println!("{AFTER_RESTART}");
+    println!("{AFTER_RELOAD}");
     Ok(())
 }
 
-const AFTER_RESTART: &str = "A running server takes this in when it is started again.";
+const AFTER_RELOAD: &str =
+    "A running server takes this in on reload: `systemctl reload tidings`, or send it SIGHUP.";
 
 /// 128 random bits as 32 hexadecimal characters: the form of app ids and certificates.
 fn secret() -> Result<String, Failure> {

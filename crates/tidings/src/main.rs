@@ -12,6 +12,7 @@ mod serve;
 mod settings;
 mod stored;
 mod token;
+mod tuning;
 
 use std::process::ExitCode;
 

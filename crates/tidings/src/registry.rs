@@ -3,22 +3,25 @@
 //! The file holds certificates and is readable by its owner only. It is replaced as a whole: a reader finds the
 //! old one or the new one.
 
+use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
+use tidings_server::{App, AppId, UserId};
 
 use crate::app::AppSpec;
 use crate::failure::Failure;
+use crate::tuning::{self, RateEntry};
 
 const FILE: &str = "apps.toml";
 
 const NOTICE: &str = "# The apps of this server, with their certificates. Made by `tidings app`; see `tidings app --help`.\n";
 
 /// One app, as it stands in the file.
-#[derive(Clone, Serialize, Deserialize)]
+#[derive(Clone, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Entry {
     /// 32 ASCII letters or digits.
@@ -29,6 +32,39 @@ pub(crate) struct Entry {
     /// None, one or two, the newer first.
     #[serde(default)]
     pub(crate) certificates: Vec<String>,
+    /// Users who may not log in.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) banned: Vec<String>,
+    /// What differs from the defaults.
+    #[serde(default, skip_serializing_if = "toml::Table::is_empty")]
+    pub(crate) settings: toml::Table,
+    /// Rates that differ from the defaults.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub(crate) rates: BTreeMap<String, RateEntry>,
+}
+
+impl Entry {
+    /// The app as the server takes it.
+    pub(crate) fn app(&self) -> Result<App, Failure> {
+        let mut app = App {
+            certificates: self.certificates.clone(),
+            ..App::default()
+        };
+        for (key, value) in &self.settings {
+            tuning::apply(&mut app.settings, key, value)?;
+        }
+        for (name, rate) in &self.rates {
+            tuning::apply_rate(&mut app, name, rate)?;
+        }
+        for user in &self.banned {
+            let user = UserId::parse(user).map_err(|error| {
+                let text = format!("user {user:?} cannot be banned: {error}");
+                Failure::new(text, "give the id with which the user logs in")
+            })?;
+            app.banned.insert(user);
+        }
+        Ok(app)
+    }
 }
 
 #[derive(Default, Serialize, Deserialize)]
@@ -75,6 +111,7 @@ impl Registry {
         let registry = Self { path, content };
         for entry in registry.entries() {
             registry.spec(entry)?;
+            entry.app()?;
         }
         Ok(registry)
     }
@@ -85,10 +122,10 @@ impl Registry {
     }
 
     /// All apps as the server takes them.
-    pub(crate) fn specs(&self) -> Result<Vec<AppSpec>, Failure> {
+    pub(crate) fn apps(&self) -> Result<Vec<(AppId, App)>, Failure> {
         self.entries()
             .iter()
-            .map(|entry| self.spec(entry))
+            .map(|entry| Ok((self.spec(entry)?.id, entry.app()?)))
             .collect()
     }
 
@@ -182,6 +219,7 @@ mod tests {
             id: ID.into(),
             name: "Chat".into(),
             certificates: vec![CERTIFICATE.into()],
+            ..Entry::default()
         }
     }
 
@@ -200,6 +238,23 @@ mod tests {
         let mut again = Registry::read(&data_dir).expect("readable");
         assert_eq!(again.find(ID).expect("the app").certificates, [CERTIFICATE]);
         assert!(again.find("other").is_err());
+    }
+
+    #[test]
+    fn settings_rates_and_bans_are_read() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let text = format!(
+            "[[app]]\nid = \"{ID}\"\nbanned = [\"mallory\"]\n\
+             [app.settings]\npresence_grace_ms = 20000\n\
+             [app.rates]\nmessage = {{ calls = 10, window_ms = 1000 }}\n"
+        );
+        fs::write(folder.path().join(FILE), text).expect("a file");
+        let apps = Registry::read(folder.path()).and_then(|registry| registry.apps());
+        let apps = apps.map_err(|failure| failure.to_string()).expect("read");
+        let (_, app) = &apps[0];
+        assert_eq!(app.settings.presence_grace_ms, 20_000);
+        assert_eq!(app.rates.get(tidings_server::RateKind::Message).calls, 10);
+        assert_eq!(app.banned.len(), 1);
     }
 
     #[test]

@@ -3,13 +3,14 @@
 use std::io::Write as _;
 use std::net::SocketAddr;
 
-use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 use tidings_server::{DrainHandle, Server};
 
 use crate::command::ServeArguments;
 use crate::failure::Failure;
 use crate::log;
+use crate::settings::AppSource;
 
 const DEV_NOTICE: &str = "\
 ******************************************************************
@@ -29,11 +30,12 @@ pub(crate) fn run(arguments: ServeArguments) -> Result<(), Failure> {
     if settings.is_dev() {
         eprintln!("{DEV_NOTICE}");
     }
+    let apps = settings.app_source();
     let config = settings.resolve()?;
     let is_tls = config.tls.is_some();
     raise_file_limit();
     let server = Server::start(config).map_err(|error| Failure::of(&error, error.hint()))?;
-    watch_signals(server.drain_handle())?;
+    watch_signals(server.drain_handle(), apps)?;
     // A program that waits for this line reads a pipe; that it has closed the pipe is no reason to end.
     let _ = writeln!(
         std::io::stdout(),
@@ -64,29 +66,45 @@ fn raise_file_limit() {
     }
 }
 
-fn watch_signals(drain: DrainHandle) -> Result<(), Failure> {
+/// SIGTERM and SIGINT end the server, SIGHUP reads its apps anew.
+fn watch_signals(control: DrainHandle, apps: AppSource) -> Result<(), Failure> {
     let fault = |error: std::io::Error| {
         Failure::new(
             format!("cannot watch for signals: {error}"),
             "check the system's limits on threads and open files",
         )
     };
-    let mut signals = Signals::new([SIGTERM, SIGINT]).map_err(fault)?;
+    let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP]).map_err(fault)?;
     std::thread::Builder::new()
         .name("signals".into())
         .spawn(move || {
-            let mut signals = signals.forever();
-            if let Some(signal) = signals.next() {
-                tracing::info!(signal, "ending; a second signal ends at once");
-                drain.drain();
-            }
-            if signals.next().is_some() {
-                tracing::warn!("ended at once by a second signal");
-                std::process::exit(EXIT_INTERRUPTED);
+            let mut is_ending = false;
+            for signal in signals.forever() {
+                if signal == SIGHUP {
+                    reload(&control, &apps);
+                } else if is_ending {
+                    tracing::warn!("ended at once by a second signal");
+                    std::process::exit(EXIT_INTERRUPTED);
+                } else {
+                    is_ending = true;
+                    tracing::info!(signal, "ending; a second signal ends at once");
+                    control.drain();
+                }
             }
         })
         .map_err(fault)?;
     Ok(())
+}
+
+/// Apps that cannot be read leave the old ones in force.
+fn reload(control: &DrainHandle, source: &AppSource) {
+    match source.read() {
+        Ok(apps) => {
+            tracing::info!(apps = apps.listed.len(), "the apps were read anew");
+            control.replace_apps(apps);
+        }
+        Err(failure) => tracing::error!(error = failure.what(), "the apps stay as they were"),
+    }
 }
 
 #[cfg(test)]

@@ -237,7 +237,7 @@ impl Settings {
             ));
         }
         let data_dir = self.data_dir();
-        config.apps = self.apps(&data_dir)?;
+        config.apps = self.app_source().read()?;
         config.media = self.media()?;
         if let Some(hubs) = self.hubs {
             config.hubs = hubs;
@@ -295,22 +295,42 @@ impl Settings {
         }
     }
 
-    /// Those that are given, and those that are kept in the data directory.
-    fn apps(&self, data_dir: &Path) -> Result<Apps, Failure> {
-        let mut apps = Apps {
+    /// Where the apps come from.
+    pub(crate) fn app_source(&self) -> AppSource {
+        AppSource {
             accept_any: self.is_dev(),
+            given: self.app.clone().unwrap_or_default(),
+            data_dir: self.data_dir(),
+        }
+    }
+}
+
+/// Where the apps of a server come from; read at the start and at each reload.
+pub(crate) struct AppSource {
+    accept_any: bool,
+    /// As `--app` gives them.
+    given: Vec<String>,
+    data_dir: PathBuf,
+}
+
+impl AppSource {
+    /// Those that are given, and those that are kept in the data directory.
+    pub(crate) fn read(&self) -> Result<Apps, Failure> {
+        let mut apps = Apps {
+            accept_any: self.accept_any,
             ..Apps::default()
         };
-        let mut specs = Vec::new();
-        for text in self.app.iter().flatten() {
-            specs.push(AppSpec::of_setting(text)?);
-        }
-        specs.extend(Registry::read(data_dir)?.specs()?);
-        for AppSpec { id, certificates } in specs {
-            let listed = App {
+        let mut all = Vec::new();
+        for text in &self.given {
+            let AppSpec { id, certificates } = AppSpec::of_setting(text)?;
+            let app = App {
                 certificates,
                 ..App::default()
             };
+            all.push((id, app));
+        }
+        all.extend(Registry::read(&self.data_dir)?.apps()?);
+        for (id, listed) in all {
             if apps.listed.insert(id.clone(), listed).is_some() {
                 return Err(Failure::new(
                     format!("app {} is given twice", id.as_str()),

@@ -187,6 +187,14 @@ impl Server {
         client
     }
 
+    /// The app is another now.
+    pub fn change(&mut self, app: App) {
+        let id = AppId::parse(APP).expect("an app id");
+        let listed = BTreeMap::from([(id, app)]);
+        let accept_any = false;
+        self.give(Input::Apps(Arc::new(Apps { accept_any, listed })));
+    }
+
     pub fn log_out(&mut self, client: Client) {
         self.calls(client, vec![Call::Logout(Logout {})]);
     }

@@ -6,7 +6,7 @@ mod answer;
 mod guests;
 mod range;
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use axum::body::Body;
@@ -41,7 +41,8 @@ const SWEEP: Duration = Duration::from_secs(600);
 pub(crate) struct MediaDoor {
     /// `None`: this server keeps no files.
     pub(crate) store: Option<Arc<dyn MediaStore>>,
-    pub(crate) apps: Arc<Apps>,
+    /// Replaced as a whole; held for the time of a copy of the pointer.
+    apps: RwLock<Arc<Apps>>,
     pub(crate) origins: Origins,
     pub(crate) clock: Clock,
     /// Largest file.
@@ -59,12 +60,22 @@ impl MediaDoor {
     ) -> Arc<Self> {
         Arc::new(Self {
             store,
-            apps,
+            apps: RwLock::new(apps),
             origins,
             clock,
             file_bytes_max,
             guests: Arc::default(),
         })
+    }
+
+    /// From now on, these are the tenants.
+    pub(crate) fn replace_apps(&self, apps: Arc<Apps>) {
+        *self.apps.write().unwrap_or_else(PoisonError::into_inner) = apps;
+    }
+
+    fn apps(&self) -> Arc<Apps> {
+        let apps = self.apps.read().unwrap_or_else(PoisonError::into_inner);
+        apps.clone()
     }
 
     fn now_s(&self) -> u64 {
@@ -87,7 +98,7 @@ impl MediaDoor {
             Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") => token.trim(),
             _ => "",
         };
-        let credentials = credentials::check(&self.apps, self.now_s(), (app_id, &user_id, token))
+        let credentials = credentials::check(&self.apps(), self.now_s(), (app_id, &user_id, token))
             .map_err(|refused| Problem::new(refused.outcome, refused.text))?;
         let seat = self.guests.seat(&credentials.app, &credentials.user)?;
         Ok((credentials, seat))
