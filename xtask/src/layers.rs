@@ -9,13 +9,23 @@ use serde_json::Value;
 /// What each crate may depend on: of ours, and of the crates that are watched.
 const ALLOWED: &[(&str, &[&str])] = &[
     ("tidings-wire", &[]),
+    ("tidings-mutant", &[]),
     ("tidings-token", &[]),
-    ("tidings-hub", &["tidings-wire", "tidings-token"]),
+    (
+        "tidings-hub",
+        &["tidings-mutant", "tidings-wire", "tidings-token"],
+    ),
     ("tidings-legacy", &["tidings-wire", "tidings-token"]),
-    ("tidings-client-core", &["tidings-wire"]),
+    ("tidings-client-core", &["tidings-mutant", "tidings-wire"]),
     ("tidings-models", &[]),
-    ("tidings-bus", &["tidings-hub", "tidings-wire"]),
-    ("tidings-store", &["tidings-hub", "tidings-wire"]),
+    (
+        "tidings-bus",
+        &["tidings-hub", "tidings-mutant", "tidings-wire"],
+    ),
+    (
+        "tidings-store",
+        &["tidings-hub", "tidings-mutant", "tidings-wire"],
+    ),
     (
         "tidings-server",
         &[
@@ -41,6 +51,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "tidings-bus",
             "tidings-store",
             "tidings-client-core",
+            "tidings-mutant",
             "tidings-scenario",
             "tidings-token",
             "tidings-wire",

@@ -3,6 +3,7 @@
 mod codegen;
 mod coverage;
 mod layers;
+mod mutants;
 mod package;
 mod performance;
 mod setup;
@@ -25,6 +26,8 @@ usage: cargo xtask TASK
   performance      measure side by side with other servers, and make docs/performance.md; --quick for a few minutes
                    (ARGS go to `tidings-load series`)
   sim [ARGS]       replay seeds: --seed N --trace, or --from N --count N
+  mutants [ARGS]   switch deliberate faults on and see that a check finds each: --count N --seed S, or --all, which
+                   writes docs/mutants.md; or --mutant N [--seed S --trace]
   reference        make the reference of the JavaScript SDK (sdk/js/reference/dist)
   codegen          make code from proto/; with --check only compare
   coverage         make the conformance list (docs/conformance.md); with --check only compare
@@ -43,6 +46,7 @@ fn main() -> Result<()> {
         Some("supply") => supply::check(),
         Some("performance") => performance::run_series(rest),
         Some("sim") => tests::sim(rest),
+        Some("mutants") => mutants::run(rest),
         Some("reference") => tests::reference(),
         Some("codegen") => codegen::run(rest.first().map_or("", String::as_str)),
         Some("coverage") => coverage::run(rest.first().map_or("", String::as_str)),

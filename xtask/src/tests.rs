@@ -5,7 +5,7 @@ use std::time::Instant;
 use anyhow::Result;
 
 use crate::setup::{self, cargo, run, run_with};
-use crate::{codegen, coverage, layers, package, supply};
+use crate::{codegen, coverage, layers, mutants, package, supply};
 
 /// Seeds of the simulator in one run. More find more and cost about 40 ms each.
 const SEEDS: &str = "1000";
@@ -21,6 +21,7 @@ pub(crate) fn all() -> Result<()> {
         ("simulation", || {
             sim(&["--from".into(), "1".into(), "--count".into(), SEEDS.into()])
         }),
+        ("deliberate faults", mutants::draw),
         ("packages", package::check),
         ("JavaScript tests", javascript),
         ("browser tests", browser),
@@ -57,8 +58,11 @@ pub(crate) fn check() -> Result<()> {
     cargo(&["test", "--workspace", "--quiet"])
 }
 
-/// Seeds of the simulator.
+/// Seeds of the simulator, or of one of its deliberate faults.
 pub(crate) fn sim(args: &[String]) -> Result<()> {
+    if args.iter().any(|arg| arg == "--mutant") {
+        return mutants::run(args);
+    }
     let mut command = vec![
         "run",
         "--release",

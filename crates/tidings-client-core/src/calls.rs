@@ -1,5 +1,6 @@
 //! What the application does: logs in and out, calls, renews its token.
 
+use tidings_mutant::mutant;
 use tidings_wire::codes::Outcome;
 use tidings_wire::limits::{
     CALL_TIMEOUT_MS, CLIENT_QUEUE_BYTES_MAX, CLIENT_QUEUE_CALLS_MAX, LOGIN_SPACING_MS,
@@ -40,7 +41,9 @@ impl Client {
             deadline_ms: now_ms + LOGIN_TIMEOUT_MS,
             progress: "no connection could be opened; check the endpoint and the network",
         });
-        self.enter(ConnectionState::Connecting, ConnectionReason::Login, out);
+        if !mutant!(39) {
+            self.enter(ConnectionState::Connecting, ConnectionReason::Login, out);
+        }
         self.open(now_ms, out);
     }
 
@@ -225,6 +228,9 @@ impl Client {
         {
             self.timers.pop_first();
             self.abandon(id);
+            if mutant!(38) {
+                continue;
+            }
             let text = match self.link.is_up() {
                 true => format!("the server has not answered within {CALL_TIMEOUT_MS} ms"),
                 false => format!("the link was not back within {CALL_TIMEOUT_MS} ms"),

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use bytes::Bytes;
+use tidings_mutant::mutant;
 use tidings_wire::codes::invitation_api_call_err as code;
 use tidings_wire::proto::{self, InvitationEnd, request};
 
@@ -253,7 +254,7 @@ impl Client {
                 Err(wrong_time(code::NOT_STARTED, text))
             }
             None => Err(over()),
-            Some(local) if local.is_confirmed => {
+            Some(local) if local.is_confirmed && !mutant!(32) => {
                 let text = "the callee has accepted, and that has been confirmed".to_owned();
                 Err(wrong_time(code::ALREADY_ACCEPT, text))
             }
@@ -371,7 +372,7 @@ impl Client {
             session.confirm_by(now_ms);
         }
         let id = InvitationId(invitation.id);
-        if self.invitations.remote.contains_key(&id) {
+        if self.invitations.remote.contains_key(&id) && !mutant!(30) {
             return;
         }
         let remote = Remote {

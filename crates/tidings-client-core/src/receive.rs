@@ -1,6 +1,7 @@
 //! What the server says.
 
 use bytes::Bytes;
+use tidings_mutant::mutant;
 use tidings_wire::codes::Outcome;
 use tidings_wire::frame::decode_server;
 use tidings_wire::proto::{self, client_message, server_message::Kind};
@@ -198,7 +199,7 @@ impl Client {
         if let Some(session) = &mut self.session {
             session.confirm_by(now_ms);
         }
-        if self.inbox.is_new(message.inbox, &message.id) {
+        if self.inbox.is_new(message.inbox, &message.id) || mutant!(12) {
             out.push(Output::Event(ClientEvent::PeerMessage {
                 from: message.from,
                 message: Message::from_proto(message.message),
@@ -354,6 +355,9 @@ impl Client {
                 let Some(known) = self.lineage.channels.get_mut(channel) else {
                     return;
                 };
+                if mutant!(35) {
+                    return;
+                }
                 for user_id in known.listed_after_hole(now_ms, &users, own_id) {
                     let channel = channel.clone();
                     out.push(Output::Event(ClientEvent::MemberJoined {

@@ -1,6 +1,7 @@
 //! Sessions begin, go on and are lost; what a new one brings back. Source: docs/protocol.md 2.3,
 //! contract PRE-9.
 
+use tidings_mutant::mutant;
 use tidings_wire::codes::Outcome;
 use tidings_wire::proto;
 
@@ -25,7 +26,10 @@ impl Client {
             return;
         };
         for (name, channel) in &mut self.lineage.channels {
-            channel.wait_for_leavers(now_ms + grace_ms);
+            channel.wait_for_leavers(now_ms + if mutant!(36) { 0 } else { grace_ms });
+            if mutant!(7) {
+                continue;
+            }
             let source = GapSource::Channel(name.clone());
             out.push(Output::Event(ClientEvent::Gap {
                 source,
@@ -43,10 +47,10 @@ impl Client {
             call,
             origin: Origin::Restore,
         };
-        if let Some(call) = self.lineage.attributes.restore() {
+        if let Some(call) = self.lineage.attributes.restore().filter(|_| !mutant!(27)) {
             self.first.push_front(restore(call));
         }
-        for channel in self.lineage.channels.keys() {
+        for channel in self.lineage.channels.keys().filter(|_| !mutant!(34)) {
             self.first.push_back(restore(Call::Join {
                 channel: channel.clone(),
             }));

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use tidings_mutant::mutant;
 use tidings_wire::codes::Outcome;
 use tidings_wire::frame::encode_server;
 use tidings_wire::limits::{
@@ -365,11 +366,9 @@ impl Hub {
 
     /// A user's attributes end with its session (rtm-v1 5.1), unless the app keeps them (8).
     pub(crate) fn drop_user_attributes(&mut self, key: SessionKey, out: &mut dyn Sink) {
-        let Some(session) = self
-            .sessions
-            .get(key)
-            .filter(|session| session.has_attributes && !session.settings.keep_user_attributes)
-        else {
+        let Some(session) = self.sessions.get(key).filter(|session| {
+            session.has_attributes && !session.settings.keep_user_attributes && !mutant!(26)
+        }) else {
             return;
         };
         let owner = AttributeOwner::User(session.user.clone());

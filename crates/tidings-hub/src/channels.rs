@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use indexmap::IndexMap;
+use tidings_mutant::mutant;
 use tidings_wire::frame::encode_server;
 use tidings_wire::limits::MEMBER_EVENTS_MAX;
 use tidings_wire::proto::{
@@ -230,6 +231,11 @@ impl Hub {
             frame,
             keep,
         };
+        if let Publication::Message { sender, frame, .. } = &message
+            && mutant!(21)
+        {
+            self.fan_out(&channel_key, frame, Some(*sender), out);
+        }
         let topic = Topic::Channel(channel_key);
         out.emit(Effect::Bus(BusOp::Publish {
             topic,
@@ -309,7 +315,9 @@ impl Hub {
         let is_own = from == self.config.id;
         match message {
             Publication::Message { sender, frame, .. } => {
-                self.fan_out(key, frame, Some(*sender), out);
+                if !(is_own && mutant!(21)) {
+                    self.fan_out(key, frame, Some(*sender), out);
+                }
                 if is_own {
                     self.finish_published(key, out);
                 }
@@ -317,7 +325,7 @@ impl Hub {
             // Two writers on two hubs may publish in another order than they have written in: what is told is the
             // whole state, so the older one has nothing to say any more.
             Publication::Attributes { revision, frame }
-                if *revision > channel.attributes_revision =>
+                if *revision > channel.attributes_revision || mutant!(24) =>
             {
                 channel.attributes_revision = *revision;
                 self.fan_out(key, frame, None, out);
@@ -421,7 +429,7 @@ impl Hub {
             Own::Join { .. } | Own::Show if is_live => {
                 channel.locals.insert(session, published.id);
             }
-            Own::Leave { .. } | Own::End => {
+            Own::Leave { .. } | Own::End if !mutant!(20) => {
                 channel.locals.swap_remove(&session);
             }
             _ => {}
@@ -470,7 +478,9 @@ impl Hub {
                 )
             }
         };
-        if count_before <= MEMBER_EVENTS_MAX {
+        if count_before <= MEMBER_EVENTS_MAX
+            && !(mutant!(46) && matches!(kind, Kind::MemberLeft(_)))
+        {
             let frame = encode_server(kind);
             let Hub {
                 channels, sessions, ..

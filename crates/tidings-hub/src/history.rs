@@ -6,6 +6,7 @@
 
 use bytes::Bytes;
 use prost::Message as _;
+use tidings_mutant::mutant;
 use tidings_wire::codes::Outcome;
 use tidings_wire::limits::{HISTORY_PAGE_BYTES_MAX, HISTORY_PAGE_MAX};
 use tidings_wire::names::{AppId, UserId};
@@ -75,6 +76,9 @@ impl Hub {
             asked: 1,
             ..keep.ask
         };
+        if mutant!(41) {
+            return self.answer((from, ask), Answer::Stored, out);
+        }
         self.store(op, PendingStore::ChannelHistory((from, ask)), out);
     }
 

@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 
 use bytes::Bytes;
+use tidings_mutant::mutant;
 use tidings_wire::frame::encode_server;
 use tidings_wire::limits::{INBOX_BYTES_MAX, INBOX_PAGE, PEER_ACK_WAIT_MS, PEER_TIMEOUT_MS};
 use tidings_wire::proto::{
@@ -143,7 +144,7 @@ impl Hub {
             let user = session.user.clone();
             return self.keep_or_answer(&user, from, parcel, Answer::Gone, out);
         }
-        if session.inbox.is_draining() {
+        if session.inbox.is_draining() && !mutant!(10) {
             let is_full = session.inbox.behind.len() >= BEHIND_MAX;
             let since_ms = self.now.mono_ms;
             let due_ms = since_ms + ack_wait_ms(&parcel);
@@ -172,6 +173,9 @@ impl Hub {
         let wait_ms = ack_wait_ms(&parcel);
         let is_written = session.connection.is_some();
         let sseq = Self::push(session, parcel.frame.clone(), Source::Inbox, out);
+        if mutant!(13) {
+            return self.answer_delivery(from, Answer::Confirmed, out);
+        }
         session.deliveries.push_back(Delivery {
             sseq,
             parcel,
@@ -388,6 +392,12 @@ impl Hub {
         let Some(session) = self.sessions.get_mut(key) else {
             return;
         };
+        if mutant!(11) {
+            let (user, up_to) = (session.user.clone(), session.inbox.seen);
+            let told = InboxLosses::default();
+            let op = StoreOp::InboxConfirm { user, up_to, told };
+            return self.store(op, PendingStore::Forgotten, out);
+        }
         let last = session.inbox.delivered.back().map(|(sseq, _)| *sseq);
         // Also without more of them: what grows one by one is no less than a page.
         let is_full = has_more || session.inbox.delivered.len() >= INBOX_PAGE;

@@ -6,6 +6,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use tidings_mutant::mutant;
 use tidings_wire::codes::Outcome;
 use tidings_wire::frame::encode_server;
 use tidings_wire::limits::{
@@ -60,7 +61,9 @@ impl Invitation {
     /// When time alone changes something.
     fn due_ms(&self) -> u64 {
         match &self.state {
+            State::Pending { again_ms } if mutant!(33) => *again_ms,
             State::Pending { again_ms } => (*again_ms).min(self.deadline_ms()),
+            State::Ringing if mutant!(33) => u64::MAX,
             State::Ringing => self.deadline_ms(),
             State::Accepting { until_ms, .. } => *until_ms,
         }
@@ -68,6 +71,7 @@ impl Invitation {
 
     fn deadline_ms(&self) -> u64 {
         let wait_ms = match self.is_received {
+            true if mutant!(31) => INVITATION_DECISION_WAIT_MS / 2,
             true => INVITATION_DECISION_WAIT_MS,
             false => INVITATION_RECEIPT_WAIT_MS,
         };
@@ -195,7 +199,7 @@ impl Hub {
             };
             return self.end_invitation(key, number, end, String::new(), out);
         }
-        if invitation.deadline_ms() <= now_ms {
+        if invitation.deadline_ms() <= now_ms && !mutant!(33) {
             let end = match (invitation.is_received, invitation.was_callee_there) {
                 (true, _) => InvitationEnd::Expired,
                 (false, true) => InvitationEnd::NoResponse,
@@ -300,6 +304,9 @@ impl Hub {
             response: response.clone(),
         };
         self.timers.set(until_ms, Timer::Invitation(key, number));
+        if mutant!(28) {
+            return self.end_invitation(key, number, InvitationEnd::Accepted, response, out);
+        }
         let frame = encode_server(Kind::AcceptAsked(AcceptAsked { number, response }));
         Self::push(session, frame, Source::Call, out);
     }
@@ -330,6 +337,9 @@ impl Hub {
             Self::push(session, frame, Source::Call, out);
         }
         let id = invitation.id;
+        if end == InvitationEnd::Canceled && mutant!(29) {
+            return;
+        }
         self.tell_user(invitation.callee, InvitationWord::Ended { id, end }, out);
     }
 

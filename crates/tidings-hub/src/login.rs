@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use tidings_mutant::{mutant, unseeded};
 use tidings_wire::codes::{CloseCode, Outcome};
 use tidings_wire::frame::encode_server;
 use tidings_wire::limits::{CLIENT_NAME_BYTES_MAX, HEARTBEAT_MS, RESUME_WINDOW_MS};
@@ -131,6 +132,10 @@ impl Hub {
                 settings,
                 token_expires_s,
             }) => {
+                let app = match (mutant!(44), self.config.apps.listed.keys().next()) {
+                    (true, Some(first)) => first.clone(),
+                    _ => app,
+                };
                 let user = UserKey { app, user };
                 if let Err(error) = self.take_login(&user, settings) {
                     return self.refuse_login(connection, error, out);
@@ -240,7 +245,7 @@ impl Hub {
                 self.users.entry(user.clone()).or_default().claim = Some(login);
             }
         }
-        if let Some(older) = older {
+        if let Some(older) = older.filter(|_| !mutant!(19)) {
             self.end_session(older, End::RemoteLogin, out);
         }
         self.connections
@@ -287,7 +292,7 @@ impl Hub {
         if let Some(rival) = rival {
             self.drop_connection(rival, Some(CloseCode::RemoteLogin), out);
         }
-        if let Some(session) = session {
+        if let Some(session) = session.filter(|_| !mutant!(19)) {
             self.end_session(session, End::RemoteLogin, out);
         }
         // Order: what they had not confirmed is on its way to the store before the new session reads there.
@@ -351,7 +356,10 @@ impl Hub {
 
     fn start_session(&mut self, user: UserKey, login: PendingLogin, out: &mut dyn Sink) {
         let session = Session {
-            id: SessionId(self.rng.bytes()),
+            id: SessionId(match mutant!(42) {
+                true => u128::from(unseeded()).to_be_bytes(),
+                false => self.rng.bytes(),
+            }),
             user: user.clone(),
             stamp: login.stamp,
             settings: login.settings,
@@ -683,10 +691,11 @@ impl Hub {
         session.heard_ms = self.now.mono_ms;
         session.pinged_ms = None;
         session.stalled = None;
+        session.cseq = session.cseq.saturating_sub(u64::from(mutant!(1)));
         let was_gone = !session.is_here();
         let resumed = Resumed {
             secret: secret.to_vec().into(),
-            cseq: session.cseq,
+            cseq: session.cseq + u64::from(mutant!(2)),
             server_ts: self.now.unix_ms,
             was_gone,
         };
@@ -694,7 +703,8 @@ impl Hub {
         out.emit(Effect::Send { connection, frame });
         self.connections
             .insert(connection, Connection::Serving(key));
-        self.handle_confirm(key, resume.confirm, out);
+        let confirm = resume.confirm + u64::from(mutant!(4));
+        self.handle_confirm(key, confirm - u64::from(mutant!(5) && confirm > 0), out);
         let Some(session) = self.sessions.get_mut(key) else {
             return;
         };

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use tidings_mutant::mutant;
 use tidings_wire::codes::Outcome;
 use tidings_wire::limits::CHANNELS_PER_SESSION_MAX;
 use tidings_wire::names::ChannelName;
@@ -188,7 +189,7 @@ impl Hub {
         out: &mut dyn Sink,
     ) {
         for channel_key in self.channels_of(key) {
-            if visibility == Visibility::Visible {
+            if visibility == Visibility::Visible && !mutant!(17) {
                 self.publish_membership(&channel_key, key, Own::End, out);
             }
             if let Some(channel) = self.channels.get_mut(&channel_key) {

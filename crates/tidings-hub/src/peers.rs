@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use prost::Message as _;
+use tidings_mutant::mutant;
 use tidings_wire::codes::Outcome;
 use tidings_wire::frame::encode_server;
 use tidings_wire::names::UserId;
@@ -95,7 +96,7 @@ impl Hub {
             .history
             .then(|| Box::new(history_message(from.user.to_string(), &message, server_ts)));
         let kind = message_kind(&message);
-        let offline = call.offline.then(|| Bytes::from(message.encode_to_vec()));
+        let offline = (call.offline || mutant!(9)).then(|| Bytes::from(message.encode_to_vec()));
         let frame = encode_server(Kind::PeerMessage(PeerMessage {
             from: from.user.to_string(),
             message: Some(message),
@@ -123,8 +124,8 @@ impl Hub {
             history,
         };
         match self.lanes.lanes.get_mut(&(key, send.to.clone())) {
-            Some(lane) => lane.waiting.push_back(send),
-            None => self.keep_and_dispatch(send, out),
+            Some(lane) if !mutant!(37) => lane.waiting.push_back(send),
+            _ => self.keep_and_dispatch(send, out),
         }
     }
 
@@ -204,6 +205,9 @@ impl Hub {
             .entry((send.session, send.to.clone()))
             .or_default();
         lane.appends += 1;
+        if mutant!(8) {
+            self.finish_send(send.clone(), Answer::Stored, out);
+        }
         let op = self.append_op(send.to.clone(), &send.parcel, body);
         self.store(op, PendingStore::Send(send), out);
     }

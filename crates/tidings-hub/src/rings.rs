@@ -3,6 +3,7 @@
 //! Nothing is decided here: the record is at the caller's hub (`invitations`).
 
 use bytes::Bytes;
+use tidings_mutant::mutant;
 use tidings_wire::codes::Outcome;
 use tidings_wire::frame::encode_server;
 use tidings_wire::limits::INVITATIONS_INCOMING_MAX;
@@ -59,7 +60,7 @@ impl Hub {
         if !session.is_here() {
             return;
         }
-        let rings_already = session.rings.iter().any(|ringing| ringing.id == id);
+        let rings_already = session.rings.iter().any(|ringing| ringing.id == id) && !mutant!(30);
         if !rings_already && session.rings.len() < INVITATIONS_INCOMING_MAX {
             let sseq = Self::push(session, frame.clone(), Source::Call, out);
             session.rings.push(Ringing {

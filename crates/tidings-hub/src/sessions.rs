@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 
 use bytes::Bytes;
 use indexmap::IndexSet;
+use tidings_mutant::mutant;
 use tidings_wire::codes::{CloseCode, Outcome};
 use tidings_wire::frame::encode_server;
 use tidings_wire::limits::{
@@ -260,6 +261,9 @@ impl Hub {
             return;
         };
         session.open_requests = session.open_requests.saturating_sub(1);
+        if mutant!(3) && session.connection.is_none() {
+            return;
+        }
         let frame = encode_server(Kind::Reply(Reply {
             cseq,
             result: Some(result),
@@ -338,12 +342,13 @@ impl Hub {
         };
         due = due.min(match session.presence {
             PresenceState::Online | PresenceState::Unreachable => {
-                let gone_ms = heard + session.settings.presence_grace_ms;
+                let gone_ms =
+                    heard + session.settings.presence_grace_ms / if mutant!(15) { 4 } else { 1 };
                 let is_online = session.presence == PresenceState::Online;
                 let unreachable_ms = session.unreachable_due_ms().filter(|_| is_online);
                 unreachable_ms.map_or(gone_ms, |due_ms| due_ms.min(gone_ms))
             }
-            PresenceState::Offline => heard + RESUME_WINDOW_MS,
+            PresenceState::Offline => heard + RESUME_WINDOW_MS / if mutant!(40) { 2 } else { 1 },
         });
         if session.is_watched && session.connection.is_some() {
             // A client that answers is silent from then on: the timer must not wait for the old ping's end.
@@ -401,7 +406,7 @@ impl Hub {
                 });
             }
         }
-        let grace_ms = session.settings.presence_grace_ms;
+        let grace_ms = session.settings.presence_grace_ms / if mutant!(15) { 4 } else { 1 };
         let is_unreachable = session
             .unreachable_due_ms()
             .is_some_and(|due_ms| self.now.mono_ms >= due_ms);
@@ -418,7 +423,9 @@ impl Hub {
         let Some(session) = self.sessions.get(key) else {
             return;
         };
-        if session.connection.is_none() && silent_ms >= RESUME_WINDOW_MS {
+        if session.connection.is_none()
+            && silent_ms >= RESUME_WINDOW_MS / if mutant!(40) { 2 } else { 1 }
+        {
             return self.end_session(key, End::WindowOver, out);
         }
         self.set_session_timer(key);
@@ -456,7 +463,9 @@ impl Hub {
         };
         session.presence = PresenceState::Offline;
         self.emit_presence(key, out);
-        self.hide_memberships(key, out);
+        if !mutant!(16) {
+            self.hide_memberships(key, out);
+        }
         self.give_back_deliveries(key, out);
     }
 
@@ -474,7 +483,7 @@ impl Hub {
         };
         session.presence = PresenceState::Offline;
         let user = session.user.clone();
-        if end != End::RemoteLogin {
+        if end != End::RemoteLogin || mutant!(18) {
             // A replaced login hands its user over: nobody sees it go off line, its attributes stay.
             if visibility == Visibility::Visible {
                 self.emit_presence(key, out);

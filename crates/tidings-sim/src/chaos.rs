@@ -453,12 +453,31 @@ impl Chaos {
         }
     }
 
+    /// `presence.snapshot_equals_events`: of no member does another believe that it has left, and the reverse.
+    fn check_belief(
+        &mut self,
+        member: ClientId,
+        channel: &'static str,
+        truth: &BTreeSet<String>,
+        uncertain: &BTreeSet<String>,
+    ) {
+        let believed = self.checker.believed(member, channel).unwrap_or_default();
+        for (user, is_in) in believed {
+            if is_in != truth.contains(&user) && !uncertain.contains(&user) {
+                let text = format!("{member:?} was told last that {user} in {channel}: {is_in}");
+                let check = "presence.snapshot_equals_events";
+                self.checker.violate_now(check, text);
+            }
+        }
+    }
+
     /// `presence.no_ghost`: the list that each member gets names those who have joined, and nobody else.
     fn check_members(&mut self, channel: &'static str) {
         let (members, uncertain) = self.members(channel);
         let is_certain = |user: &String| !uncertain.contains(user);
         let truth: BTreeSet<String> = members.iter().map(|member| self.user(member)).collect();
         for member in members {
+            self.check_belief(member, channel, &truth, &uncertain);
             let call = Call::GetMembers {
                 channel: channel.into(),
             };

@@ -216,6 +216,18 @@ impl Checker {
         }
     }
 
+    /// What a client has been told of a channel's members: who is in, and who is not. None if it cannot know.
+    pub fn believed(&self, client: ClientId, channel: &str) -> Option<BTreeMap<String, bool>> {
+        let party = self.parties.get(&client)?;
+        let is_known = !party.uncertain_channels.contains(channel);
+        let of_channel = (party.seen_members.iter()).filter(|((of, _), _)| of == channel);
+        is_known.then(|| {
+            of_channel
+                .map(|((_, user), is_in)| (user.clone(), *is_in))
+                .collect()
+        })
+    }
+
     /// What a client was told last of a channel's count.
     pub fn last_count(&self, client: ClientId, channel: &str) -> Option<u32> {
         self.parties.get(&client)?.counts.get(channel).copied()

@@ -4,12 +4,15 @@
 //! between them is simulated. One seed decides everything; a failure is a seed, and a seed is a replay.
 //!
 //! Reading order: [`world`] (the world and its faults), [`scenario`] (scenario files in it), [`chaos`] (random
-//! clients under random faults), [`everything`] (two users and a model of all that they do), [`checks`] and [`invitations`] (what must hold, apart from the code that is checked).
+//! clients under random faults), [`everything`] (two users and a model of all that they do), [`checks`] and [`invitations`] (what must hold, apart from the code that is checked), [`probes`] (short runs for one promise each), [`mutants`] (the
+//! deliberate faults that prove the checks).
 
 pub mod chaos;
 pub mod checks;
 pub mod everything;
 pub mod invitations;
+pub mod mutants;
+pub mod probes;
 pub mod random;
 pub mod scenario;
 mod wires;

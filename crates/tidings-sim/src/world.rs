@@ -251,10 +251,21 @@ impl World {
 
     /// Logs a client in.
     pub fn login(&mut self, client: ClientId, user_id: &str, token: &str) -> core::CallId {
+        self.login_to(client, APP_ID, user_id, token)
+    }
+
+    /// Logs a client in to an app.
+    pub fn login_to(
+        &mut self,
+        client: ClientId,
+        app_id: &str,
+        user_id: &str,
+        token: &str,
+    ) -> core::CallId {
         let id = self.next_call();
         let input = core::Input::Login {
             id,
-            app_id: APP_ID.into(),
+            app_id: app_id.into(),
             user_id: user_id.into(),
             token: token.into(),
         };

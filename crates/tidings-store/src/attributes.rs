@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 
 use tidings_hub::store_ops::{AttributeEntry, AttributeLimits, AttributeOwner, StoreAnswer};
+use tidings_mutant::mutant;
 use tidings_wire::proto::AttributeWrite;
 
 use crate::kv::{Backend, Group, ReadError};
@@ -21,6 +22,7 @@ pub(crate) fn write<B: Backend>(
     // Set and Clear do not read the old entries, so they also mend a damaged set.
     let mut result = match how {
         AttributeWrite::Set | AttributeWrite::Clear => BTreeMap::new(),
+        AttributeWrite::Merge if mutant!(25) => BTreeMap::new(),
         AttributeWrite::Merge | AttributeWrite::Delete => load(group, owner)?
             .into_iter()
             .map(|entry| (entry.key.clone(), entry))

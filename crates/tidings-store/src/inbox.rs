@@ -7,6 +7,7 @@ use std::ops::ControlFlow::{self, Break, Continue};
 
 use tidings_hub::ids::{MessageId, UserKey};
 use tidings_hub::store_ops::{InboxLimits, InboxLosses, StoreAnswer, StoredMessage};
+use tidings_mutant::mutant;
 
 use crate::kv::{Backend, Group, ReadError};
 use crate::record::{self, InboxHead, Key};
@@ -371,7 +372,7 @@ impl<'u> Inbox<'u> {
                     }
                 },
             )?;
-            self.head.losses.overflowed += dropped.len() as u64;
+            self.head.losses.overflowed += dropped.len() as u64 * u64::from(!mutant!(43));
             for (number, bytes) in dropped {
                 self.delete(group, number, bytes);
             }

@@ -70,12 +70,14 @@ async fn to_demo(RawQuery(query): RawQuery) -> Redirect {
 
 fn demo(path: &str, headers: &HeaderMap) -> Response<Body> {
     let page = || answer::<Demo>(&format!("{path}.html"), headers);
-    answer::<Demo>(path, headers).or_else(page).unwrap_or_else(|| {
-        missing(
-            &format!("/demo/{path}"),
-            "Build the page with `npm run build` in demo/.",
-        )
-    })
+    answer::<Demo>(path, headers)
+        .or_else(page)
+        .unwrap_or_else(|| {
+            missing(
+                &format!("/demo/{path}"),
+                "Build the page with `npm run build` in demo/.",
+            )
+        })
 }
 
 fn guide(path: &str, headers: &HeaderMap) -> Response<Body> {

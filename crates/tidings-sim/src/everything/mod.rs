@@ -553,7 +553,7 @@ impl Run {
                         "{what}: {name} was told {told:?} of {channel}, which has {members:?}"
                     );
                     self.violations.push(Violation {
-                        check: "everything.count",
+                        check: "presence.snapshot_equals_events",
                         text,
                     });
                 }
