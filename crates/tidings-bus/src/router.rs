@@ -97,7 +97,8 @@ impl Shard {
         match op {
             BusOp::Subscribe(topic) => {
                 let subscribers = self.topics.entry(topic).or_default();
-                if !subscribers.contains(&from) && !(mutant!(22) && subscribers.len() > 1) {
+                let is_forgotten = mutant!(22) && subscribers.len() > 1;
+                if !is_forgotten && !subscribers.contains(&from) {
                     subscribers.push(from);
                 }
             }

@@ -35,9 +35,12 @@ struct Probe {
     violations: Vec<Violation>,
 }
 
+/// What a probe does.
+type Promise = fn(&mut Probe);
+
 /// Runs a seed: every probe once, in a world of its own.
 pub fn run(seed: u64, is_traced: bool) -> Report {
-    let probes: [(fn(&mut Probe), bool); 6] = [
+    let probes: [(Promise, bool); 6] = [
         (Probe::two_apps, false),
         (Probe::full_outbox, false),
         (Probe::full_inbox, false),
