@@ -33,6 +33,9 @@ const TALKS_MAX: usize = 64;
 /// Ringing invitations of one client, either way.
 const CALLS_MAX: usize = 100;
 
+/// The signal that tells of an answer that is no text.
+const ANSWER: &str = "answer";
+
 /// Codes of a failed invitation. Source: signaling-wire 10.
 const E_OTHER: u16 = 700;
 const E_PEER_OFFLINE: u16 = 703;
@@ -63,6 +66,8 @@ struct Local {
     user: String,
     channel: String,
     call: Invite,
+    /// What the callee has answered with, if that is no text.
+    answer: Option<Value>,
     is_received: bool,
     /// When a client of the callee must have it.
     receipt_due_ms: u64,
@@ -213,6 +218,7 @@ impl Translator {
             user: user.clone(),
             channel: parts.channel,
             call: call.clone(),
+            answer: None,
             is_received: false,
             receipt_due_ms: now_ms + timeout_ms.unwrap_or(u64::MAX).min(RECEIPT_WAIT_MS),
             answer_due_ms: timeout_ms.map(|timeout_ms| now_ms + timeout_ms),
@@ -333,7 +339,10 @@ impl Translator {
             return;
         };
         let (peer, channel) = (local.peer.clone(), local.channel.clone());
-        let extra = json!(event.response);
+        let answer = local.answer.clone();
+        let extra = answer
+            .filter(|answer| as_text(answer) == event.response)
+            .unwrap_or(json!(event.response));
         match event.end() {
             InvitationEnd::Accepted => {
                 self.calls.local.remove(&number);
@@ -415,6 +424,12 @@ impl Translator {
             return self.fail(&call.id, "no invite");
         };
         let (id, response) = (remote.id.clone(), as_text(&parts.extra));
+        if !parts.extra.is_string()
+            && let Some(user) = ids::to_user_id(&parts.peer)
+        {
+            // A legacy caller gets it as it is: its translator is told before.
+            self.send_signal(user, ANSWER, &parts, Pending::Nothing);
+        }
         let decision = match call.function.as_str() {
             "voip_invite_accept" => HubCall::AcceptInvitation(AcceptInvitation { id, response }),
             _ => HubCall::RefuseInvitation(RefuseInvitation { id, response }),
@@ -523,8 +538,11 @@ impl Translator {
         let kind = match signal["t"].as_str() {
             Some("voip_invite_bye") => "voip_invite_bye",
             Some("voip_invite_msg") => "voip_invite_msg",
+            Some(ANSWER) => return self.note_answer(from, &channel, signal["extra"].clone()),
             _ => return,
         };
+        let peer = self.known_as(from, &channel);
+        let from = peer.as_str();
         if kind == "voip_invite_bye" {
             let rang = self.calls.take_remote(from, &channel);
             if let Some(number) = self.calls.local_of(from, &channel) {
@@ -542,11 +560,34 @@ impl Translator {
         self.enqueue(entry);
     }
 
+    /// Keeps what the callee answers with until its answer comes.
+    fn note_answer(&mut self, from: &str, channel: &str, extra: Value) {
+        let number = self.calls.local_of(from, channel);
+        if let Some(local) = number.and_then(|number| self.calls.local.get_mut(&number)) {
+            local.answer = Some(extra);
+        }
+    }
+
+    /// What the client calls the other side of a call: the gateway stands for a telephone number.
+    fn known_as(&self, from: &str, channel: &str) -> String {
+        let gateway = self.rules.phone_gateway.as_deref().map(ids::to_account);
+        if gateway.as_deref() != Some(from) {
+            return from.into();
+        }
+        let ringing = self.calls.local.values();
+        let ringing = ringing.map(|local| (&local.peer, &local.channel));
+        let talks = self.calls.talks.iter().map(|talk| (&talk.0, &talk.1));
+        ringing
+            .chain(talks)
+            .find(|(peer, at)| *at == channel && self.calls.phones.contains(peer))
+            .map_or_else(|| from.into(), |(peer, _)| peer.clone())
+    }
+
     /// An RTM user ends a call: `<channel>_<info>`, where the info has no underscore (9.5).
     pub(crate) fn take_end_text(&mut self, from: &str, id: &str, ended: &str) {
         let known = self.calls.talks.iter().find_map(|(peer, channel)| {
             let info = ended.strip_prefix(channel.as_str())?.strip_prefix('_')?;
-            (peer == from).then(|| (channel.clone(), info.to_owned()))
+            (*peer == self.known_as(from, channel)).then(|| (channel.clone(), info.to_owned()))
         });
         let split = || {
             let (channel, info) = ended.rsplit_once('_')?;
@@ -555,6 +596,8 @@ impl Translator {
         let Some((channel, info)) = known.or_else(split) else {
             return;
         };
+        let peer = self.known_as(from, &channel);
+        let from = peer.as_str();
         self.calls
             .talks
             .retain(|talk| (talk.0.as_str(), &talk.1) != (from, &channel));

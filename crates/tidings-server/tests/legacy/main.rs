@@ -5,6 +5,7 @@ mod common;
 
 mod bad_input;
 mod builds;
+mod calls;
 mod client;
 mod interworking;
 mod transcript;
