@@ -119,7 +119,7 @@ fn token(app: &str, user: &str) -> String {
         .to_owned()
 }
 
-// proves: secrets.not_in_logs
+// Check of the delivery contract: secrets.not_in_logs.
 #[tokio::test]
 async fn no_payload_token_or_certificate_is_logged_at_trace() {
     let server = Server::start();
@@ -167,7 +167,7 @@ async fn no_payload_token_or_certificate_is_logged_at_trace() {
     }
 }
 
-// proves: tenant.isolated
+// Check of the delivery contract: tenant.isolated.
 #[tokio::test]
 async fn equal_names_in_two_apps_are_strangers() {
     let server = Server::start();
