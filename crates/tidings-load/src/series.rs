@@ -19,7 +19,7 @@ const RUN_OVERHEAD_S: f64 = 3.0;
 const SERVERS: [&str; 4] = ["floor", "uws", "nats", "tidings"];
 
 /// What fan-outs are done with besides.
-const MORE_SERVERS: [&str; 4] = ["floor-16", "ws", "socketio", "mosquitto"];
+const MORE_SERVERS: [&str; 3] = ["floor-16", "ws", "socketio"];
 
 /// Settings of a series.
 #[derive(Debug, clap::Args)]

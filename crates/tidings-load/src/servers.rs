@@ -146,7 +146,7 @@ fn command(name: &str, programs: &Programs, address: SocketAddr, folder: &Path) 
         "mosquitto" => {
             let config = folder.join("mosquitto.conf");
             let text = format!(
-                "listener {port}\nsocket_domain ipv4\nprotocol websockets\nallow_anonymous true\nmax_queued_messages 0\n\
+                "listener {port}\nbind_interface lo\nprotocol websockets\nallow_anonymous true\nmax_queued_messages 0\n\
                  set_tcp_nodelay true\nlog_type none\n"
             );
             std::fs::write(&config, text)?;
