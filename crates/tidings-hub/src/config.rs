@@ -105,7 +105,7 @@ pub const FOR_EVER: u64 = u64::MAX;
 
 /// What the client of a session can do, and what it leaves to others. The default is a native client.
 ///
-/// Source: decision 0008.
+/// Source: decision 0009.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Traits {
     /// Which texts it may use as names of users and channels.

@@ -23,7 +23,7 @@ pub enum Input {
         /// A name for it that this node has never used.
         connection: ConnectionId,
     },
-    /// A client is to be logged in whose credentials the caller has checked, by rules of its own (decision 0008).
+    /// A client is to be logged in whose credentials the caller has checked, by rules of its own (decision 0009).
     Admitted {
         /// Its connection, without a login.
         connection: ConnectionId,
