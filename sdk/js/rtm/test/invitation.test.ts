@@ -60,7 +60,7 @@ describe('LocalInvitation', () => {
     expect(invitation.state).toBe('SENT_TO_REMOTE');
     expect(thrownCode(() => invitation.send())).toBe(5);
     expect(calls(world)).toEqual([
-      { is: 'invite', value: { number: 1, calleeId: 'bob', content: 'hello', channel: 'room' } },
+      { is: 'invite', value: { number: 1, calleeId: 'bob', content: 'hello', channel: 'room', type: '' } },
     ]);
     world.connection.serve({ is: 'invitationReceived', value: { number: 1 } });
     expect([invitation.state, seen]).toEqual(['RECEIVED_BY_REMOTE', ['received']]);
