@@ -67,7 +67,7 @@ export class Server {
   }
 
   async #run(listen) {
-    const options = ['serve', '--dev', '--hubs', '2', '--listen', listen, '--data-dir', this.#dataDir];
+    const options = ['serve', '--dev', '--hubs', '2', '--disk-reserve', '0', '--listen', listen, '--data-dir', this.#dataDir];
     const started = spawn(programPath(), options, { stdio: ['ignore', 'pipe', 'pipe'] });
     this.#process = started;
     createInterface({ input: started.stderr }).on('line', (line) => this.#note(line));

@@ -144,7 +144,15 @@ pub(crate) fn up(args: &[String]) -> Result<()> {
     cargo(&["build", "--release", "--package", "tidings"])?;
     let data_dir = root().join(".tidings");
     let data_dir = data_dir.to_string_lossy();
-    let mut serve = vec!["serve", "--dev", "--data-dir", &data_dir];
+    // 256 MiB: the default of 5 % would refuse messages on a large disk that is nearly full, and this is a demo.
+    let mut serve = vec![
+        "serve",
+        "--dev",
+        "--data-dir",
+        &data_dir,
+        "--disk-reserve",
+        "268435456",
+    ];
     serve.extend(args.iter().map(String::as_str));
     let program = root().join("target/release/tidings");
     run(".", &program.to_string_lossy(), &serve)

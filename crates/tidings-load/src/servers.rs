@@ -118,6 +118,7 @@ fn command(name: &str, programs: &Programs, address: SocketAddr, folder: &Path) 
                 .args(["serve", "--dev", "--log", "error", "--listen"])
                 .arg(address.to_string())
                 .args(["--hubs", &programs.threads.to_string()])
+                .args(["--disk-reserve", "0"])
                 .arg("--data-dir")
                 .arg(folder.join("data"));
             command

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use tidings_hub::Apps;
 use tidings_legacy::AppRules;
+use tidings_store::embedded::DiskReserve;
 use tidings_wire::limits;
 use tidings_wire::names::AppId;
 
@@ -24,6 +25,8 @@ pub struct ServerConfig {
     pub hubs: u16,
     /// What must survive.
     pub store: StoreConfig,
+    /// Below how much free space on the store's disk new records and uploads are refused.
+    pub disk_reserve: DiskReserve,
     /// Files that users upload. Kept with a store in a directory only.
     pub media: MediaConfig,
     /// The tenants.
@@ -61,6 +64,7 @@ impl ServerConfig {
             listen,
             hubs: u16::try_from(cores).unwrap_or(HUBS_MAX).min(HUBS_MAX),
             store: StoreConfig::Memory,
+            disk_reserve: DiskReserve::Auto,
             media: MediaConfig::default(),
             apps: Apps::default(),
             tls: None,
@@ -92,10 +96,6 @@ pub struct MediaConfig {
     pub bytes_max: u64,
     /// The files of one app together, in bytes.
     pub app_bytes_max: u64,
-    /// Uploads leave this much of the disk free, in percent …
-    pub disk_reserve_percent: u64,
-    /// … and at least this much, in bytes. Source: contract CRA-6.
-    pub disk_reserve_bytes: u64,
 }
 
 impl Default for MediaConfig {
@@ -105,8 +105,6 @@ impl Default for MediaConfig {
             file_bytes_max: limits::MEDIA_BYTES_MAX as u64,
             bytes_max: 10 << 30,
             app_bytes_max: 10 << 30,
-            disk_reserve_percent: 5,
-            disk_reserve_bytes: 256 << 20,
         }
     }
 }

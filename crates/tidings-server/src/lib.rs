@@ -56,5 +56,6 @@ pub use server::{DrainHandle, RunningServer, Server};
 // What a configuration is made of, so that a program needs no other crate for it.
 pub use tidings_hub::{App, AppSettings, Apps, FOR_EVER, RateKind};
 pub use tidings_legacy::AppRules;
+pub use tidings_store::embedded::DiskReserve;
 pub use tidings_wire::names::{AppId, NameError, UserId};
 pub use tidings_wire::rates::Rate;

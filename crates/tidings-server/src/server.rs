@@ -16,12 +16,12 @@ use tidings_store::embedded::{EmbeddedEngine, Options};
 use tidings_store::{Committer, Engine, MemoryEngine};
 
 use crate::clock::Clock;
-use crate::config::{HUBS_MAX, MediaConfig, ServerConfig, StoreConfig};
+use crate::config::{HUBS_MAX, ServerConfig, StoreConfig};
 use crate::error::StartError;
 use crate::gate::Gate;
 use crate::inbox::{Envelope, Inbox, Mailbox};
 use crate::legacy::LegacyDoor;
-use crate::media::{Bounds, Directory, DiskReserve, MediaStore};
+use crate::media::{Bounds, Directory, MediaStore};
 use crate::readiness::{Phase, Readiness};
 use crate::worker::{LISTENER, Node, WAKER, Worker, WorkerParts};
 use crate::{http, listen, tls};
@@ -47,13 +47,14 @@ impl Server {
         }
         let tls = config.tls.as_ref().map(tls::read).transpose()?;
         // Order: the store before the port, so that a refused second start never takes connections of the first.
-        let engine = open_engine(&config.store)?;
+        let engine = open_engine(&config)?;
+        let media = open_media(&config)?;
         let (listeners, local_addr) = listen::open(config.listen, config.hubs)?;
         let readiness = Arc::new(Readiness::default());
         let clock = Clock::start();
         let apps = Arc::new(config.apps);
         let media = http::MediaDoor::new(
-            open_media(&config.store, &config.media)?,
+            media,
             apps.clone(),
             config.origins.clone(),
             clock,
@@ -235,29 +236,29 @@ impl Supervisor {
     }
 }
 
-fn open_engine(store: &StoreConfig) -> Result<Box<dyn Engine + Send>, StartError> {
-    Ok(match store {
+fn open_engine(config: &ServerConfig) -> Result<Box<dyn Engine + Send>, StartError> {
+    Ok(match &config.store {
         StoreConfig::Memory => Box::new(MemoryEngine::default()),
-        StoreConfig::Directory(path) => Box::new(EmbeddedEngine::open(path, &Options::default())?),
+        StoreConfig::Directory(path) => {
+            let options = Options {
+                disk_reserve: config.disk_reserve,
+                ..Options::default()
+            };
+            Box::new(EmbeddedEngine::open(path, &options)?)
+        }
     })
 }
 
-fn open_media(
-    store: &StoreConfig,
-    config: &MediaConfig,
-) -> Result<Option<Arc<dyn MediaStore>>, StartError> {
-    let StoreConfig::Directory(path) = store else {
+fn open_media(config: &ServerConfig) -> Result<Option<Arc<dyn MediaStore>>, StartError> {
+    let StoreConfig::Directory(path) = &config.store else {
         return Ok(None);
     };
     let path = path.join("media");
     let bounds = Bounds {
-        keep_s: config.keep_s,
-        bytes_max: config.bytes_max,
-        app_bytes_max: config.app_bytes_max,
-        disk_reserve: DiskReserve {
-            percent: config.disk_reserve_percent,
-            bytes: config.disk_reserve_bytes,
-        },
+        keep_s: config.media.keep_s,
+        bytes_max: config.media.bytes_max,
+        app_bytes_max: config.media.app_bytes_max,
+        disk_reserve: config.disk_reserve,
     };
     match Directory::open(&path, bounds) {
         Ok(directory) => Ok(Some(Arc::new(directory))),

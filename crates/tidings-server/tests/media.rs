@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use common::{APP, PATIENCE, TestServer, config, connect_tcp};
 use serde_json::Value;
 use tempfile::TempDir;
-use tidings_server::{App, AppId, Apps, MediaConfig, Origins, ServerConfig, StoreConfig};
+use tidings_server::{App, AppId, Apps, DiskReserve, Origins, ServerConfig, StoreConfig};
 
 const OTHER_APP: &str = "ffffffffffffffffffffffffffffffff";
 const CLOSED_APP: &str = "cccccccccccccccccccccccccccccccc";
@@ -27,8 +27,6 @@ impl Place {
         let directory = TempDir::new().expect("a directory");
         let mut config = config();
         config.store = StoreConfig::Directory(directory.path().to_owned());
-        config.media.disk_reserve_percent = 0;
-        config.media.disk_reserve_bytes = 0;
         let closed = App {
             certificates: vec!["5".repeat(32)],
             ..App::default()
@@ -371,8 +369,6 @@ fn a_file_survives_a_restart_and_ends_when_its_time_is_over() {
     let place = |directory: &Path| {
         let mut config = config();
         config.store = StoreConfig::Directory(directory.to_owned());
-        config.media.disk_reserve_percent = 0;
-        config.media.disk_reserve_bytes = 0;
         TestServer::start(config)
     };
     let get = |server: &TestServer, id: &str| {
@@ -421,12 +417,7 @@ fn an_app_and_the_server_have_only_so_much_space() {
 
 #[test]
 fn a_disk_that_is_nearly_full_takes_no_file() {
-    let place = Place::with(|config| {
-        config.media = MediaConfig {
-            disk_reserve_bytes: u64::MAX,
-            ..config.media
-        };
-    });
+    let place = Place::with(|config| config.disk_reserve = DiskReserve::Bytes(u64::MAX));
     let full = place.post(APP, b"x", ALICE);
     assert_eq!(full.error(), (507, "media_full".into()));
     let json = full.json();

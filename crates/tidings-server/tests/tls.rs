@@ -49,8 +49,6 @@ impl TlsServer {
         let mut config = config();
         config.tls = Some(files);
         config.store = StoreConfig::Directory(folder.path().join("data"));
-        config.media.disk_reserve_percent = 0;
-        config.media.disk_reserve_bytes = 0;
         config.limits.request_head_wait_ms = 500;
         change(&mut config);
         Self {

@@ -112,7 +112,7 @@ fn refusal(op: &StoreOp, access: &Access) -> Option<String> {
         } => needs_space(op).then(|| {
             format!(
                 "the disk has {free_bytes} bytes free and {reserve_bytes} are kept in reserve; \
-                 free some space or lower disk.reserve, no restart is needed"
+                 free some space or no restart is needed, or start with a smaller --disk-reserve"
             )
         }),
         Access::ReadOnly { reason } => is_write(op).then(|| reason.clone()),

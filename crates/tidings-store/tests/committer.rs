@@ -12,7 +12,8 @@ use tidings_hub::ids::HubId;
 use tidings_hub::store_ops::{StoreAnswer, StoreOp};
 use tidings_store::{
     Access, AnswerSink, Committer, EmbeddedEngine, Engine, Health, MemoryEngine, QUEUE_BYTES_MAX,
-    QUEUE_OPERATIONS_MAX, embedded::Options,
+    QUEUE_OPERATIONS_MAX,
+    embedded::{DiskReserve, Options},
 };
 
 type Answers = (HubId, Vec<(Ticket, StoreAnswer)>);
@@ -219,7 +220,10 @@ fn an_engine_that_panics_fails_its_group_and_all_that_follow() {
 #[test]
 fn a_closed_store_holds_what_was_submitted_before() {
     let directory = tempfile::tempdir().unwrap();
-    let options = Options::default();
+    let options = Options {
+        disk_reserve: DiskReserve::Bytes(0),
+        ..Options::default()
+    };
     let (sink, _answers) = sink();
     let committer = Committer::open(
         EmbeddedEngine::open(directory.path(), &options).unwrap(),

@@ -8,11 +8,16 @@ use std::path::{Path, PathBuf};
 
 use common::{append, apply, inbox};
 use tidings_hub::store_ops::{InboxLosses, StoreAnswer};
-use tidings_store::embedded::{OpenError, Options};
+use tidings_store::embedded::{DiskReserve, OpenError, Options};
 use tidings_store::{EmbeddedEngine, Engine, MemoryEngine};
 
 fn open(path: &Path) -> Result<EmbeddedEngine, OpenError> {
-    EmbeddedEngine::open(path, &Options::default())
+    // How full this machine's disk is says nothing about the store.
+    let options = Options {
+        disk_reserve: DiskReserve::Bytes(0),
+        ..Options::default()
+    };
+    EmbeddedEngine::open(path, &options)
 }
 
 fn journal(path: &Path) -> PathBuf {
@@ -171,6 +176,7 @@ fn a_flipped_bit_anywhere_in_a_table_is_never_served_and_never_a_panic() {
     // Small tables, so that everything goes through them and little is in the journal.
     let options = Options {
         memtable_bytes_max: 64 << 10,
+        disk_reserve: DiskReserve::Bytes(0),
         ..Options::default()
     };
     {

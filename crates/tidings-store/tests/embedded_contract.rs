@@ -3,7 +3,7 @@
 
 use tempfile::TempDir;
 use tidings_store::contract::Subject;
-use tidings_store::embedded::Options;
+use tidings_store::embedded::{DiskReserve, Options};
 use tidings_store::{EmbeddedEngine, Engine};
 
 struct Embedded {
@@ -21,7 +21,11 @@ impl Embedded {
 }
 
 fn open(directory: &TempDir) -> EmbeddedEngine {
-    EmbeddedEngine::open(&directory.path().join("store"), &Options::default()).unwrap()
+    let options = Options {
+        disk_reserve: DiskReserve::Bytes(0),
+        ..Options::default()
+    };
+    EmbeddedEngine::open(&directory.path().join("store"), &options).unwrap()
 }
 
 impl Subject for Embedded {

@@ -15,7 +15,12 @@ use tidings_store::embedded::{DiskReserve, FORMAT_VERSION, OpenError, Options, S
 use tidings_store::{Access, EmbeddedEngine, Engine, MemoryEngine};
 
 fn open(path: &Path) -> Result<EmbeddedEngine, OpenError> {
-    EmbeddedEngine::open(path, &Options::default())
+    // How full this machine's disk is says nothing about the store.
+    let options = Options {
+        disk_reserve: DiskReserve::Bytes(0),
+        ..Options::default()
+    };
+    EmbeddedEngine::open(path, &options)
 }
 
 fn refusal(path: &Path) -> OpenError {

@@ -7,7 +7,8 @@ use std::path::Path;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use tidings_client::Client;
-use tidings_server::{ServerConfig, StoreConfig, TlsFiles};
+use tidings_server::{DiskReserve, ServerConfig, StoreConfig, TlsFiles};
+use tidings_store::embedded::Space;
 
 use crate::command::DoctorArguments;
 use crate::failure::Failure;
@@ -124,22 +125,57 @@ fn look_at_data_dir(findings: &mut Findings, config: &ServerConfig) {
         return;
     };
     let what = format!("data directory {}", path.display());
+    look_at_writing(findings, path, &what);
+    look_at_space(findings, path, config.disk_reserve);
+}
+
+fn look_at_writing(findings: &mut Findings, path: &Path, what: &str) {
     match probe(path) {
         Ok(took) if took.as_millis() > SYNC_SLOW_MS => findings.doubtful(
-            &what,
+            what,
             &format!("a write and its sync took {} ms", took.as_millis()),
             "a local disk is faster than a network share; senders of offline messages wait for the sync",
         ),
         Ok(took) => findings.good(
-            &what,
+            what,
             &format!("a write and its sync took {:.1} ms", took.as_secs_f64() * 1e3),
         ),
         Err(error) => findings.bad(
-            &what,
+            what,
             &error.to_string(),
             "give the service's user the right to write there, or name another with --data-dir; \
              run this command as that user",
         ),
+    }
+}
+
+/// Compares the free space of the store's disk with what is kept in reserve.
+fn look_at_space(findings: &mut Findings, path: &Path, reserve: DiskReserve) {
+    let Ok(space) = Space::of(path) else {
+        // That the directory is not there has been reported.
+        return;
+    };
+    let free = space.free_bytes;
+    let kept = reserve.bytes(space.total_bytes);
+    let found = format!(
+        "{} MiB free, {} MiB kept in reserve",
+        free >> 20,
+        kept >> 20
+    );
+    if free < kept {
+        findings.bad(
+            "disk space",
+            &found,
+            "offline messages, attributes and files are refused: free some space, or give a smaller --disk-reserve",
+        );
+    } else if free < kept.saturating_mul(2) {
+        findings.doubtful(
+            "disk space",
+            &found,
+            "free some space before the reserve is reached",
+        );
+    } else {
+        findings.good("disk space", &found);
     }
 }
 

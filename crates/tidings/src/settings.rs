@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Deserializer};
 use tidings_server::{
-    App, Apps, MediaConfig, NetworkError, Origins, ServerConfig, StoreConfig, TlsFiles,
+    App, Apps, DiskReserve, MediaConfig, NetworkError, Origins, ServerConfig, StoreConfig, TlsFiles,
 };
 
 use crate::app::AppSpec;
@@ -58,6 +58,11 @@ pub(crate) struct Settings {
         value_name = "BOOL"
     )]
     dev: Option<bool>,
+
+    /// Bytes of the disk that are kept free: below, new messages and files are refused, deletions are not [default: 5 %
+    /// of the disk, but at least 256 MiB]
+    #[arg(long, env = "TIDINGS_DISK_RESERVE", value_name = "BYTES")]
+    disk_reserve: Option<u64>,
 
     /// Days for which uploaded files are kept [default: 7]
     #[arg(
@@ -182,6 +187,7 @@ impl Settings {
             data_dir: self.data_dir.or(weaker.data_dir),
             app: self.app.or(weaker.app),
             dev: self.dev.or(weaker.dev),
+            disk_reserve: self.disk_reserve.or(weaker.disk_reserve),
             media_keep_days: self.media_keep_days.or(weaker.media_keep_days),
             media_bytes_max: self.media_bytes_max.or(weaker.media_bytes_max),
             media_app_bytes_max: self.media_app_bytes_max.or(weaker.media_app_bytes_max),
@@ -243,6 +249,9 @@ impl Settings {
             config.hubs = hubs;
         }
         config.store = StoreConfig::Directory(data_dir);
+        if let Some(bytes) = self.disk_reserve {
+            config.disk_reserve = DiskReserve::Bytes(bytes);
+        }
         config.legacy.public_url = self.legacy_public_url;
         config.legacy.rules.allows_debug_word = self.legacy_token_debugging.unwrap_or(false);
         config.legacy.rules.phone_gateway = self.phone_gateway;

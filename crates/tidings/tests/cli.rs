@@ -301,6 +301,8 @@ fn an_app_lives_in_the_data_directory() {
             &data,
             "--listen",
             &address,
+            "--disk-reserve",
+            "0",
             "--user",
             user,
             "--token",
@@ -361,6 +363,7 @@ fn an_app_lives_in_the_data_directory() {
 /// A running server on a free port, and its address.
 fn serve(arguments: &[&str]) -> (Running, String) {
     let mut child = tidings(&["serve", "--listen", "127.0.0.1:0", "--hubs", "1"])
+        .args(["--disk-reserve", "0"])
         .args(arguments)
         .stdout(Stdio::piped())
         .stderr(Stdio::null())
@@ -394,7 +397,7 @@ fn a_server_starts_answers_and_ends_on_a_signal() {
     let config = folder.path().join("tidings.toml");
     // The file's port is bad, the variable's hubs too: the stronger sources must win.
     std::fs::write(&config, "listen = \"192.0.2.1:1\"\nhubs = 0\ndev = true\n").expect("a file");
-    let mut child = tidings(&["serve", "--hubs", "2"])
+    let mut child = tidings(&["serve", "--hubs", "2", "--disk-reserve", "0"])
         .arg("--config")
         .arg(&config)
         .arg("--data-dir")

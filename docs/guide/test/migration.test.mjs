@@ -18,7 +18,8 @@ let address;
 before(async () => {
   server = spawn(
     program,
-    ['serve', '--listen', '127.0.0.1:0', '--data-dir', join(folder, 'data'), '--app', `${app.id}:${app.certificate}`],
+    ['serve', '--listen', '127.0.0.1:0', '--data-dir', join(folder, 'data'), '--app', `${app.id}:${app.certificate}`]
+      .concat('--disk-reserve', '0'),
     { stdio: ['ignore', 'pipe', 'ignore'] },
   );
   for await (const line of createInterface({ input: server.stdout })) {

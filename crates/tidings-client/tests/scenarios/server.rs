@@ -118,6 +118,7 @@ fn spawn(address: SocketAddr, directory: &Path, has_certificate: bool) -> Child 
         .expect("a log file");
     Command::new(program())
         .args(["serve", "--hubs", "2", "--log", "warn", "--app", &app])
+        .args(["--disk-reserve", "0"])
         .args(["--listen", &address.to_string()])
         .arg("--data-dir")
         .arg(directory.join("data"))

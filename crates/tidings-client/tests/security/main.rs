@@ -45,6 +45,8 @@ impl Server {
             "serve",
             "--hubs",
             "2",
+            "--disk-reserve",
+            "0",
             "--log",
             "trace",
             "--listen",

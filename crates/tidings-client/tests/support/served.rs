@@ -24,7 +24,8 @@ fn serve() -> Served {
     );
     let directory = tempfile::tempdir().expect("a temporary directory");
     let mut process = Command::new(target.join("debug/tidings"))
-        .args(["serve", "--dev", "--hubs", "1", "--listen", "127.0.0.1:0", "--data-dir"])
+        .args(["serve", "--dev", "--hubs", "1", "--disk-reserve", "0"])
+        .args(["--listen", "127.0.0.1:0", "--data-dir"])
         .arg(directory.path())
         .stdin(Stdio::null())
         .stdout(Stdio::piped())

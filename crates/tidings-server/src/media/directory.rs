@@ -12,6 +12,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::{Bytes, BytesMut};
 use futures_util::stream;
+use tidings_store::embedded::{DiskReserve, Space};
 use tidings_wire::names::AppId;
 use tokio::task::spawn_blocking;
 
@@ -38,13 +39,6 @@ pub(crate) struct Bounds {
     pub(crate) app_bytes_max: u64,
     /// The disk keeps this much free: the store of messages needs it more. Source: contract CRA-6.
     pub(crate) disk_reserve: DiskReserve,
-}
-
-/// What must stay free on the disk: the larger of the two.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct DiskReserve {
-    pub(crate) percent: u64,
-    pub(crate) bytes: u64,
 }
 
 /// Keeps files in a directory of this machine. Cheap to clone.
@@ -200,10 +194,8 @@ impl Shared {
     }
 
     fn check_disk(&self) -> Result<(), StoreError> {
-        let disk = rustix::fs::statvfs(&self.path).map_err(io::Error::from)?;
-        let DiskReserve { percent, bytes } = self.bounds.disk_reserve;
-        let reserve = bytes.max(disk.f_blocks.saturating_mul(disk.f_frsize) / 100 * percent);
-        if disk.f_bavail.saturating_mul(disk.f_frsize) < reserve {
+        let space = Space::of(&self.path)?;
+        if space.free_bytes < self.bounds.disk_reserve.bytes(space.total_bytes) {
             return Err(StoreError::DiskFull);
         }
         Ok(())

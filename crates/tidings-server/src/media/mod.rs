@@ -16,7 +16,7 @@ use futures_util::Stream;
 use tidings_wire::limits::{MEDIA_FILE_NAME_BYTES_MAX, MEDIA_TYPE_BYTES_MAX};
 use tidings_wire::names::AppId;
 
-pub(crate) use self::directory::{Bounds, Directory, DiskReserve};
+pub(crate) use self::directory::{Bounds, Directory};
 
 /// Something that takes a while.
 pub(crate) type Work<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;

@@ -7,7 +7,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
 use tidings_hub::Apps;
-use tidings_server::{RunningServer, Server, ServerConfig};
+use tidings_server::{DiskReserve, RunningServer, Server, ServerConfig};
 use tidings_wire::frame::{decode_server, encode_client};
 use tidings_wire::proto::server_message::Kind;
 use tidings_wire::proto::{
@@ -23,6 +23,8 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 pub(crate) fn config() -> ServerConfig {
     let mut config = ServerConfig::new("127.0.0.1:0".parse().expect("an address"));
     config.hubs = 2;
+    // How full this machine's disk is says nothing about the server.
+    config.disk_reserve = DiskReserve::Bytes(0);
     config.apps = Apps {
         accept_any: true,
         ..Apps::default()

@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use xxhash_rust::xxh3::Xxh3;
 
 use super::backend::FjallBackend;
-use super::{EmbeddedEngine, FORMAT_VERSION, OpenError, Options};
+use super::{DiskReserve, EmbeddedEngine, FORMAT_VERSION, OpenError, Options};
 use crate::kv::{Backend, ReadError, Writes};
 
 /// Version of the file's form.
@@ -64,10 +64,17 @@ impl EmbeddedEngine {
 
     /// Makes a store from a backup in a directory that has none. Returns the number of records.
     ///
+    /// Nothing of the disk is kept in reserve: a server whose disk is nearly full is restored there first and given
+    /// space later.
+    ///
     /// # Errors
     /// [`RestoreError`]
     pub fn restore(path: &Path, reader: &mut dyn BufRead) -> Result<u64, RestoreError> {
-        let mut engine = Self::open(path, &Options::default())?;
+        let options = Options {
+            disk_reserve: DiskReserve::Bytes(0),
+            ..Options::default()
+        };
+        let mut engine = Self::open(path, &options)?;
         let backend = &mut engine.store.backend;
         if backend.range(&[], &KEYS_END).next().is_some() {
             return Err(RestoreError::NotEmpty);
@@ -171,12 +178,6 @@ fn bytes_of(value: &Value, name: &str) -> Result<Bytes, String> {
 }
 
 fn commit(backend: &mut FjallBackend, group: Writes) -> Result<(), RestoreError> {
-    if let Some((free, kept)) = backend.space_missing() {
-        return Err(RestoreError::Io {
-            action: "writing the store",
-            reason: format!("the disk has {free} bytes free, {kept} must stay so"),
-        });
-    }
     backend.commit(group).map_err(|reason| RestoreError::Io {
         action: "writing the store",
         reason,

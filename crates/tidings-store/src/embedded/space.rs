@@ -1,13 +1,13 @@
 //! Free space, and how much of it is kept (contract CRA-6).
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 /// Asking more often would cost a system call per commit; a second of appends is far less than any reserve.
 const PROBE_INTERVAL: Duration = Duration::from_secs(1);
 
-/// Below how many free bytes new data is refused.
+/// Below how many free bytes new data is refused. Source: contract CRA-6.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum DiskReserve {
     /// 5 % of the file system, but at least 256 MiB; on one of less than 1 GiB a quarter of it, since
@@ -37,6 +37,20 @@ pub struct Space {
     pub total_bytes: u64,
 }
 
+impl Space {
+    /// The space of the file system that a path is on.
+    ///
+    /// # Errors
+    /// The path is not there, or may not be looked at.
+    pub fn of(path: &Path) -> io::Result<Self> {
+        let stat = rustix::fs::statvfs(path)?;
+        Ok(Self {
+            free_bytes: stat.f_bavail.saturating_mul(stat.f_frsize),
+            total_bytes: stat.f_blocks.saturating_mul(stat.f_frsize),
+        })
+    }
+}
+
 pub(super) type Probe = Box<dyn FnMut() -> io::Result<Space> + Send>;
 
 /// Watches the free space.
@@ -50,15 +64,7 @@ pub(super) struct SpaceWatch {
 
 impl SpaceWatch {
     pub(super) fn new(path: PathBuf, reserve: DiskReserve) -> Self {
-        let probe = Box::new(move || {
-            let stat = rustix::fs::statvfs(&path)?;
-            let (free_bytes, total_bytes) =
-                (stat.f_bavail * stat.f_frsize, stat.f_blocks * stat.f_frsize);
-            Ok(Space {
-                free_bytes,
-                total_bytes,
-            })
-        });
+        let probe = Box::new(move || Space::of(&path));
         Self {
             reserve,
             probe,

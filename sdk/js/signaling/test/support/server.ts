@@ -27,7 +27,7 @@ export class Server {
 
   /** Starts; again after `kill`, on the same port and directory. */
   async start(): Promise<void> {
-    const args = ['serve', '--dev', '--hubs', '2', '--listen', this.address, '--data-dir', this.#folder];
+    const args = ['serve', '--dev', '--hubs', '2', '--disk-reserve', '0', '--listen', this.address, '--data-dir', this.#folder];
     const child = spawn(PROGRAM, [...args, ...this.settings], { stdio: ['ignore', 'pipe', 'ignore'] });
     this.#process = child;
     for await (const line of createInterface({ input: child.stdout })) {
