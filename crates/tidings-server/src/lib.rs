@@ -57,5 +57,5 @@ pub use server::{DrainHandle, RunningServer, Server};
 pub use tidings_hub::{App, AppSettings, Apps, FOR_EVER, RateKind};
 pub use tidings_legacy::AppRules;
 pub use tidings_store::embedded::DiskReserve;
-pub use tidings_wire::names::{AppId, NameError, UserId};
+pub use tidings_wire::names::{AppId, NameError, NameRule, UserId};
 pub use tidings_wire::rates::Rate;

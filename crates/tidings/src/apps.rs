@@ -1,8 +1,13 @@
 //! `tidings app`.
 
-use crate::command::{AppCommand, CreateArguments, RotateArguments};
+use tidings_server::RateKind;
+
+use crate::command::{
+    AppCommand, BanArguments, CreateArguments, RotateArguments, SetArguments, ShowArguments,
+};
 use crate::failure::Failure;
 use crate::registry::{Entry, Registry};
+use crate::tuning::{self, RateEntry};
 
 /// Carries the sub-command out.
 pub(crate) fn run(command: AppCommand) -> Result<(), Failure> {
@@ -10,6 +15,10 @@ pub(crate) fn run(command: AppCommand) -> Result<(), Failure> {
         AppCommand::Create(arguments) => create(&arguments),
         AppCommand::List(place) => list(&Registry::read(&place.resolve()?)?),
         AppCommand::Rotate(arguments) => rotate(&arguments),
+        AppCommand::Show(arguments) => show(&arguments),
+        AppCommand::Set(arguments) => set(&arguments),
+        AppCommand::Ban(arguments) => ban(&arguments),
+        AppCommand::Unban(arguments) => unban(&arguments),
     }
 }
 
@@ -93,6 +102,104 @@ fn rotate(arguments: &RotateArguments) -> Result<(), Failure> {
         "The old one is good until `tidings app rotate {} --drop-old`.",
         arguments.id
     );
+    println!("{AFTER_RELOAD}");
+    Ok(())
+}
+
+fn show(arguments: &ShowArguments) -> Result<(), Failure> {
+    let mut registry = Registry::read(&arguments.place.resolve()?)?;
+    let entry = registry.find(&arguments.id)?;
+    let app = entry.app()?;
+    let origin = |is_set: bool| if is_set { "set" } else { "default" };
+    println!("app id        {}", entry.id);
+    println!("name          {}", entry.name);
+    println!("certificates  {}", entry.certificates.len());
+    println!("\nsettings");
+    for (name, value) in tuning::settings(&app.settings) {
+        let value = value.to_string();
+        let origin = origin(entry.settings.contains_key(name));
+        println!("  {name:<28} {value:<12} {origin}");
+    }
+    println!("\nrates: calls/milliseconds");
+    for (kind, name) in RateKind::named() {
+        let rate = app.rates.get(kind);
+        let value = match rate.calls {
+            0 => "unlimited".into(),
+            calls => format!("{calls}/{}", rate.window_ms),
+        };
+        let origin = origin(entry.rates.contains_key(name));
+        println!("  {name:<28} {value:<12} {origin}");
+    }
+    println!("\nbanned");
+    match entry.banned.is_empty() {
+        true => println!("  nobody"),
+        false => entry.banned.iter().for_each(|user| println!("  {user}")),
+    }
+    Ok(())
+}
+
+fn set(arguments: &SetArguments) -> Result<(), Failure> {
+    let mut registry = Registry::read(&arguments.place.resolve()?)?;
+    let entry = registry.find(&arguments.id)?;
+    for change in &arguments.changes {
+        let Some((name, value)) = change.split_once('=') else {
+            return Err(Failure::new(
+                format!("{change:?} is no NAME=VALUE"),
+                "for example keep_user_attributes=true, or message=60/1000 for a rate",
+            ));
+        };
+        let is_rate = RateKind::named().any(|(_, known)| known == name);
+        match (value, is_rate) {
+            ("default", true) => drop(entry.rates.remove(name)),
+            ("default", false) => {
+                tuning::check_name(name)?;
+                entry.settings.remove(name);
+            }
+            (value, true) => {
+                entry
+                    .rates
+                    .insert(name.into(), RateEntry::parse(name, value)?);
+            }
+            (value, false) => {
+                entry.settings.insert(name.into(), tuning::value(value));
+            }
+        }
+    }
+    // What is wrong with a value is told now, not at the server's next start.
+    entry.app()?;
+    registry.write()?;
+    println!("{AFTER_RELOAD}");
+    Ok(())
+}
+
+fn ban(arguments: &BanArguments) -> Result<(), Failure> {
+    let mut registry = Registry::read(&arguments.place.resolve()?)?;
+    let entry = registry.find(&arguments.id)?;
+    for user in &arguments.users {
+        if !entry.banned.contains(user) {
+            entry.banned.push(user.clone());
+        }
+    }
+    entry.app()?;
+    registry.write()?;
+    println!("{AFTER_RELOAD}");
+    Ok(())
+}
+
+fn unban(arguments: &BanArguments) -> Result<(), Failure> {
+    let mut registry = Registry::read(&arguments.place.resolve()?)?;
+    let entry = registry.find(&arguments.id)?;
+    for user in &arguments.users {
+        let before = entry.banned.len();
+        entry.banned.retain(|banned| banned != user);
+        if entry.banned.len() == before {
+            return Err(Failure::new(
+                format!("user {user:?} is not banned from app {}", entry.id),
+                "see who is with `tidings app show`",
+            ));
+        }
+    }
+    registry.write()?;
     println!("{AFTER_RELOAD}");
     Ok(())
 }

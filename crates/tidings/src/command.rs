@@ -30,7 +30,7 @@ pub(crate) enum Command {
     /// Make tokens and look into them
     #[command(subcommand)]
     Token(TokenCommand),
-    /// Make apps, list them, change their certificates
+    /// Make apps, list them, change their certificates and settings, ban users
     #[command(subcommand)]
     App(AppCommand),
     /// Look into the store, back it up, restore it
@@ -74,6 +74,14 @@ pub(crate) enum AppCommand {
     List(Place),
     /// Change an app's certificate: first add a new one, later drop the old one
     Rotate(RotateArguments),
+    /// Show an app's settings and rates, and who is banned from it
+    Show(ShowArguments),
+    /// Change an app's settings and rates
+    Set(SetArguments),
+    /// Ban users from an app: their logins end, and new ones are refused
+    Ban(BanArguments),
+    /// Let banned users in again
+    Unban(BanArguments),
 }
 
 #[derive(Args)]
@@ -112,6 +120,50 @@ pub(crate) struct RotateArguments {
     /// Drop the older certificate
     #[arg(long)]
     pub(crate) drop_old: bool,
+
+    #[command(flatten)]
+    pub(crate) place: Place,
+}
+
+#[derive(Args)]
+pub(crate) struct ShowArguments {
+    /// The app's id
+    #[arg(value_name = "ID")]
+    pub(crate) id: String,
+
+    #[command(flatten)]
+    pub(crate) place: Place,
+}
+
+#[derive(Args)]
+#[command(after_help = "Examples:
+  tidings app set ID keep_user_attributes=true channel_attributes_keep_ms=forever
+  tidings app set ID message=60/1000
+      A rate: 60 calls in 1000 milliseconds, or message=unlimited.
+  tidings app set ID message=default
+      As if it had never been set.")]
+pub(crate) struct SetArguments {
+    /// The app's id
+    #[arg(value_name = "ID")]
+    pub(crate) id: String,
+
+    /// What to change; `tidings app show` lists the names
+    #[arg(value_name = "NAME=VALUE", required = true)]
+    pub(crate) changes: Vec<String>,
+
+    #[command(flatten)]
+    pub(crate) place: Place,
+}
+
+#[derive(Args)]
+pub(crate) struct BanArguments {
+    /// The app's id
+    #[arg(value_name = "ID")]
+    pub(crate) id: String,
+
+    /// The users' ids
+    #[arg(value_name = "USER", required = true)]
+    pub(crate) users: Vec<String>,
 
     #[command(flatten)]
     pub(crate) place: Place,

@@ -67,6 +67,8 @@ pub(crate) fn run(arguments: DoctorArguments) -> Result<(), Failure> {
         look_at_tls(&mut findings, files);
     }
     let is_up = look_at_port(&mut findings, &config);
+    // Somebody who names an endpoint says that there is a server: perhaps on another machine.
+    let is_named = arguments.endpoint.is_some();
     let endpoint = arguments.endpoint.unwrap_or_else(|| endpoint_of(&config));
     let login = Login {
         app_id: config
@@ -78,7 +80,7 @@ pub(crate) fn run(arguments: DoctorArguments) -> Result<(), Failure> {
         user: arguments.user,
         token: arguments.token,
     };
-    if is_up {
+    if is_up || is_named {
         look_at_websocket(&mut findings, &endpoint, &login)?;
     } else {
         println!("skip  WebSocket and login: start the server, then run this again");

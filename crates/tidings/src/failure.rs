@@ -33,6 +33,14 @@ impl Failure {
         Self::new(what, hint)
     }
 
+    /// The same, with where it happened in front.
+    pub(crate) fn within(self, place: &str) -> Self {
+        Self {
+            what: format!("{place}: {}", self.what),
+            hint: self.hint,
+        }
+    }
+
     /// What happened.
     pub(crate) fn what(&self) -> &str {
         &self.what

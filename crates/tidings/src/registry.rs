@@ -10,7 +10,7 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
-use tidings_server::{App, AppId, UserId};
+use tidings_server::{App, AppId, NameRule, UserId};
 
 use crate::app::AppSpec;
 use crate::failure::Failure;
@@ -50,16 +50,21 @@ impl Entry {
             certificates: self.certificates.clone(),
             ..App::default()
         };
+        let here = |failure: Failure| failure.within(&format!("app {}", self.id));
         for (key, value) in &self.settings {
-            tuning::apply(&mut app.settings, key, value)?;
+            tuning::apply(&mut app.settings, key, value).map_err(here)?;
         }
         for (name, rate) in &self.rates {
-            tuning::apply_rate(&mut app, name, rate)?;
+            tuning::apply_rate(&mut app, name, rate).map_err(here)?;
         }
         for user in &self.banned {
-            let user = UserId::parse(user).map_err(|error| {
+            // Legacy accounts may have names that RTM does not allow.
+            let user = UserId::parse_by(NameRule::Wide, user).map_err(|error| {
                 let text = format!("user {user:?} cannot be banned: {error}");
-                Failure::new(text, "give the id with which the user logs in")
+                here(Failure::new(
+                    text,
+                    "give the id with which the user logs in",
+                ))
             })?;
             app.banned.insert(user);
         }
@@ -111,7 +116,8 @@ impl Registry {
         let registry = Self { path, content };
         for entry in registry.entries() {
             registry.spec(entry)?;
-            entry.app()?;
+            let place = registry.path.display().to_string();
+            entry.app().map_err(|failure| failure.within(&place))?;
         }
         Ok(registry)
     }

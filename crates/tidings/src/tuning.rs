@@ -10,7 +10,7 @@ const YEAR_MS: u64 = 365 * 86_400_000;
 const GRACE_MS_MAX: u64 = 120_000;
 const CALLS_MAX: u32 = 1_000_000;
 const WINDOW_MS_MAX: u32 = 3_600_000;
-const HINT: &str = "the settings are listed in the guide, under tokens and apps";
+const HINT: &str = "`tidings app show ID` lists the settings and rates, the guide explains them under tokens and apps";
 
 /// A rate, as it stands in the file.
 #[derive(Clone, Serialize, Deserialize)]
@@ -19,6 +19,70 @@ pub(crate) struct RateEntry {
     /// 0 = unlimited.
     pub(crate) calls: u32,
     pub(crate) window_ms: u32,
+}
+
+impl RateEntry {
+    /// Reads `CALLS/MILLISECONDS`, or `unlimited`.
+    pub(crate) fn parse(name: &str, text: &str) -> Result<Self, Failure> {
+        if text == "unlimited" {
+            return Ok(Self {
+                calls: 0,
+                window_ms: 1_000,
+            });
+        }
+        let parts = text
+            .split_once('/')
+            .and_then(|(calls, window_ms)| Some((calls.parse().ok()?, window_ms.parse().ok()?)));
+        let (calls, window_ms) = parts.ok_or_else(|| {
+            Failure::new(
+                format!("rate {name} cannot be {text:?}"),
+                "give CALLS/MILLISECONDS, for example 60/1000, or unlimited",
+            )
+        })?;
+        Ok(Self { calls, window_ms })
+    }
+}
+
+/// A setting's value as it is given on the command line: in the form of the file, but words need no quotes.
+pub(crate) fn value(text: &str) -> toml::Value {
+    text.parse()
+        .unwrap_or_else(|_| toml::Value::String(text.into()))
+}
+
+/// All settings, by name.
+pub(crate) fn settings(of: &AppSettings) -> Vec<(&'static str, toml::Value)> {
+    let number = |number: u64| toml::Value::Integer(i64::try_from(number).unwrap_or(i64::MAX));
+    let count = |count: usize| number(u64::try_from(count).unwrap_or(u64::MAX));
+    let kept = match of.channel_attributes_keep_ms {
+        FOR_EVER => toml::Value::String("forever".into()),
+        ms => number(ms),
+    };
+    vec![
+        ("kick_on_token_expiry", of.kick_on_token_expiry.into()),
+        ("rate_limits", of.rate_limits.into()),
+        ("keep_user_attributes", of.keep_user_attributes.into()),
+        ("inbox_messages_max", count(of.inbox_messages_max)),
+        ("inbox_age_ms", number(of.inbox_age_ms)),
+        ("history_messages_max", count(of.history_messages_max)),
+        ("history_age_ms", number(of.history_age_ms)),
+        ("presence_grace_ms", number(of.presence_grace_ms)),
+        ("channel_attributes_keep_ms", kept),
+    ]
+}
+
+/// Whether there is a setting of that name.
+pub(crate) fn check_name(name: &str) -> Result<(), Failure> {
+    match settings(&AppSettings::default())
+        .iter()
+        .any(|(known, _)| *known == name)
+    {
+        true => Ok(()),
+        false => Err(unknown(name)),
+    }
+}
+
+fn unknown(name: &str) -> Failure {
+    Failure::new(format!("there is no setting {name:?}"), HINT)
 }
 
 /// Sets one setting of an app.
@@ -38,7 +102,7 @@ pub(crate) fn apply(to: &mut AppSettings, key: &str, value: &toml::Value) -> Res
         "channel_attributes_keep_ms" => {
             to.channel_attributes_keep_ms = number(key, value, (0, 10 * YEAR_MS))?;
         }
-        _ => return Err(Failure::new(format!("there is no setting {key:?}"), HINT)),
+        _ => return Err(unknown(key)),
     }
     Ok(())
 }
@@ -109,6 +173,16 @@ mod tests {
         assert!(set("presence_grace", 1_000).is_err());
         let kept = set("channel_attributes_keep_ms", "forever").expect("a setting");
         assert_eq!(kept.channel_attributes_keep_ms, FOR_EVER);
+    }
+
+    #[test]
+    fn every_setting_that_is_shown_can_be_set() {
+        for (name, value) in settings(&AppSettings::default()) {
+            let mut to = AppSettings::default();
+            let told = apply(&mut to, name, &value).map_err(|failure| failure.to_string());
+            assert_eq!(told, Ok(()), "{name}");
+            assert_eq!(to, AppSettings::default(), "{name}");
+        }
     }
 
     #[test]

@@ -3,6 +3,8 @@
 //! Output is compared with files in `tests/expected`; `UPDATE_EXPECTED=1` writes them anew, to be read before they
 //! are committed.
 
+mod apps;
+
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpStream;
 use std::path::Path;
@@ -48,6 +50,7 @@ fn help_texts() {
         ("help-token-issue.txt", &["token", "issue", "--help"]),
         ("help-token-inspect.txt", &["token", "inspect", "--help"]),
         ("help-app.txt", &["app", "--help"]),
+        ("help-app-set.txt", &["app", "set", "--help"]),
         ("help-store.txt", &["store", "--help"]),
         ("help-doctor.txt", &["doctor", "--help"]),
         ("help-reference.txt", &["reference", "--help"]),

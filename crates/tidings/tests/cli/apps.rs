@@ -1,0 +1,160 @@
+//! Apps that are changed while their server runs.
+
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use crate::{APP, Running, run, serve, text};
+
+/// A reload is a signal: nothing tells when it has been taken in.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+struct Place {
+    data: String,
+    server: Running,
+    address: String,
+    _folder: tempfile::TempDir,
+}
+
+impl Place {
+    /// A server with one app that asks for no token.
+    fn start() -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        let data = folder.path().join("data");
+        let data = data.to_str().expect("a plain path").to_owned();
+        let made = run(&["app", "create", "--id", APP, "--open", "--data-dir", &data]);
+        assert!(made.status.success(), "{}", text(&made.stderr));
+        // The tests log in as fast as they can.
+        let set = run(&["app", "set", APP, "login=unlimited", "--data-dir", &data]);
+        assert!(set.status.success(), "{}", text(&set.stderr));
+        let (server, address) = serve(&["--data-dir", &data]);
+        Self {
+            data,
+            server,
+            address,
+            _folder: folder,
+        }
+    }
+
+    /// Carries out `tidings app` and returns what it writes.
+    fn app(&self, arguments: &[&str]) -> Result<String, String> {
+        let output = run(&[&["app"], arguments, &["--data-dir", &self.data]].concat());
+        match output.status.success() {
+            true => Ok(text(&output.stdout)),
+            false => Err(text(&output.stderr)),
+        }
+    }
+
+    fn reload(&self) {
+        let pid = self.server.0.id().to_string();
+        let sent = Command::new("kill").args(["-HUP", &pid]).status();
+        assert!(sent.expect("kill runs").success());
+    }
+
+    /// Whether a user can log in, and what is said of it.
+    fn login(&self, user: &str) -> (bool, String) {
+        let endpoint = format!("ws://{}", self.address);
+        let output = run(&[
+            "doctor",
+            "--data-dir",
+            &self.data,
+            "--listen",
+            "127.0.0.1:0",
+            "--endpoint",
+            &endpoint,
+            "--disk-reserve",
+            "0",
+            "--user",
+            user,
+        ]);
+        (output.status.success(), text(&output.stdout))
+    }
+
+    /// Waits until a user can log in, or no more.
+    fn wait_for(&self, user: &str, is_let_in: bool) -> String {
+        let began = Instant::now();
+        loop {
+            let (found, said) = self.login(user);
+            if found == is_let_in {
+                return said;
+            }
+            assert!(began.elapsed() < PATIENCE, "{user}: {said}");
+        }
+    }
+}
+
+#[test]
+fn bans_and_settings_are_taken_in_on_reload() {
+    let place = Place::start();
+    place.wait_for("mallory", true);
+    place
+        .app(&["ban", APP, "mallory", "Æther"])
+        .expect("banned");
+    assert!(place.login("mallory").0, "a ban counts from the reload on");
+    place.reload();
+    let said = place.wait_for("mallory", false);
+    assert!(said.contains("banned"), "{said}");
+    assert!(place.login("alice").0, "nobody else is concerned");
+
+    place
+        .app(&["set", APP, "presence_grace_ms=5000", "message=7/1000"])
+        .expect("set");
+    let shown = place.app(&["show", APP]).expect("shown");
+    let squeezed = shown.split_whitespace().collect::<Vec<_>>().join(" ");
+    for line in [
+        "presence_grace_ms 5000 set",
+        "rate_limits true default",
+        "message 7/1000 set",
+        "banned mallory Æther",
+    ] {
+        assert!(squeezed.contains(line), "{line}: {shown}");
+    }
+    place
+        .app(&["set", APP, "presence_grace_ms=default", "message=unlimited"])
+        .expect("set back");
+    let shown = place.app(&["show", APP]).expect("shown");
+    let squeezed = shown.split_whitespace().collect::<Vec<_>>().join(" ");
+    for line in ["presence_grace_ms 30000 default", "message unlimited set"] {
+        assert!(squeezed.contains(line), "{line}: {shown}");
+    }
+
+    place
+        .app(&["unban", APP, "mallory"])
+        .expect("banned before");
+    place.reload();
+    place.wait_for("mallory", true);
+}
+
+#[test]
+fn a_change_that_cannot_be_is_refused_and_changes_nothing() {
+    let place = Place::start();
+    let before = place.app(&["show", APP]).expect("shown");
+    for (change, told) in [
+        ("presence_grace_ms=1", "1000 to 120000"),
+        (
+            "presence_grace=5000",
+            "there is no setting \"presence_grace\"",
+        ),
+        (
+            "presence_grace=default",
+            "there is no setting \"presence_grace\"",
+        ),
+        ("message=often", "CALLS/MILLISECONDS"),
+        ("message=5/0", "1 to 3600000 ms"),
+        ("message", "NAME=VALUE"),
+    ] {
+        let error = place.app(&["set", APP, change]).expect_err("refused");
+        assert!(error.contains(told), "{change}: {error}");
+    }
+    let error = place.app(&["ban", APP, ""]).expect_err("refused");
+    assert!(error.contains(APP), "{error}");
+    let error = place.app(&["unban", APP, "bob"]).expect_err("refused");
+    assert!(error.contains("is not banned"), "{error}");
+    assert_eq!(place.app(&["show", APP]).expect("shown"), before);
+
+    // A file that is broken by hand: the server keeps the apps that it has.
+    let file = std::path::Path::new(&place.data).join("apps.toml");
+    std::fs::write(&file, "[[app]]\nid = 5\n").expect("written");
+    place.reload();
+    let error = place.app(&["show", APP]).expect_err("refused");
+    assert!(error.contains("line 2"), "{error}");
+}
