@@ -69,6 +69,10 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "tokio",
         ],
     ),
+    (
+        "tidings-proof",
+        &["tidings-client", "tidings-wire", "tokio"],
+    ),
     ("tidings-load", &["tidings-wire", "mio"]),
     ("xtask", &[]),
 ];

@@ -6,6 +6,7 @@ mod layers;
 mod mutants;
 mod package;
 mod performance;
+mod proofs;
 mod setup;
 mod supply;
 mod tests;
@@ -28,6 +29,7 @@ usage: cargo xtask TASK
   sim [ARGS]       replay seeds: --seed N --trace, or --from N --count N
   mutants [ARGS]   switch deliberate faults on and see that a check finds each: --count N --seed S, or --all, which
                    writes docs/mutants.md; or --mutant N [--seed S --trace]
+  soak [ARGS]      SDK clients and the program over broken networks: --minutes N --seed S
   reference        make the reference of the JavaScript SDK (sdk/js/reference/dist)
   codegen          make code from proto/; with --check only compare
   coverage         make the conformance list (docs/conformance.md); with --check only compare
@@ -47,6 +49,7 @@ fn main() -> Result<()> {
         Some("performance") => performance::run_series(rest),
         Some("sim") => tests::sim(rest),
         Some("mutants") => mutants::run(rest),
+        Some("soak") => proofs::soak(rest),
         Some("reference") => tests::reference(),
         Some("codegen") => codegen::run(rest.first().map_or("", String::as_str)),
         Some("coverage") => coverage::run(rest.first().map_or("", String::as_str)),

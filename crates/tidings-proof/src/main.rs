@@ -1,0 +1,69 @@
+//! Runs a proof: `cargo xtask soak` and its kin call this.
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::{Parser, Subcommand};
+use tidings_proof::Failure;
+use tidings_proof::proxy::Weather;
+use tidings_proof::soak::{self, Settings};
+
+#[derive(Debug, Parser)]
+#[command(about = "Proofs with real processes")]
+struct Arguments {
+    #[command(subcommand)]
+    proof: Proof,
+}
+
+#[derive(Debug, Subcommand)]
+enum Proof {
+    /// SDK clients write to each other over broken networks.
+    Soak {
+        /// How long there are faults, in minutes.
+        #[arg(long, default_value_t = 60.0)]
+        minutes: f64,
+        /// Decides the faults and what is written.
+        #[arg(long, default_value_t = 1)]
+        seed: u64,
+        /// Groups of seven users.
+        #[arg(long, default_value_t = 4)]
+        groups: u32,
+        /// Users are away for longer than the resume window, too: then gaps are told.
+        #[arg(long)]
+        long_outages: bool,
+    },
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    match run(Arguments::parse().proof).await {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(failure) => {
+            eprintln!("error: {failure}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+async fn run(proof: Proof) -> Result<bool, Failure> {
+    match proof {
+        Proof::Soak {
+            minutes,
+            seed,
+            groups,
+            long_outages,
+        } => {
+            let duration = Duration::try_from_secs_f64(minutes * 60.0);
+            let duration = duration.map_err(|error| Failure::new(format!("--minutes: {error}")))?;
+            let mut settings = Settings::new(duration, seed);
+            settings.groups = groups;
+            if long_outages {
+                settings.weather = Weather::HURRICANE;
+            }
+            let report = soak::run(&settings).await?;
+            println!("seed {seed}: {report}");
+            Ok(report.is_good())
+        }
+    }
+}

@@ -1,0 +1,165 @@
+//! The program itself, in a process of its own with a directory of its own.
+
+use std::fs::File;
+use std::io::{BufRead as _, BufReader, Lines};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdout, Command, Stdio};
+
+use tempfile::TempDir;
+
+use crate::Failure;
+
+/// The app of all proofs: it has no certificate, so nobody needs a token.
+pub const APP: &str = "0123456789abcdef0123456789abcdef";
+
+/// What the program prints before its address when it listens.
+const READY: &str = "tidings is ready: http://";
+
+/// A running server, killed when dropped.
+#[derive(Debug)]
+pub struct Program {
+    address: SocketAddr,
+    directory: TempDir,
+    process: Child,
+}
+
+/// A signal that is sent to the program.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Signal {
+    /// Stops it where it stands: no instruction is executed until `Continue`.
+    Stop,
+    /// Lets it go on.
+    Continue,
+    /// Asks it to end, after a drain.
+    Terminate,
+}
+
+impl Program {
+    /// Starts it on a free port of this machine, with its data in a directory of its own. `arguments` go to
+    /// `tidings serve`.
+    ///
+    /// # Errors
+    /// [`Failure`] when it cannot be started or ends before it listens.
+    pub fn start(arguments: &[&str]) -> Result<Self, Failure> {
+        let directory = TempDir::new().map_err(Failure::of("no temporary directory"))?;
+        let data = directory.path().join("data");
+        Self::start_in(directory, &data, arguments)
+    }
+
+    /// As [`Program::start`], with the data elsewhere.
+    ///
+    /// # Errors
+    /// As [`Program::start`].
+    pub fn start_with_data(data: &Path, arguments: &[&str]) -> Result<Self, Failure> {
+        let directory = TempDir::new().map_err(Failure::of("no temporary directory"))?;
+        Self::start_in(directory, data, arguments)
+    }
+
+    fn start_in(directory: TempDir, data: &Path, arguments: &[&str]) -> Result<Self, Failure> {
+        let file = program()?;
+        let log = File::create(directory.path().join("log"));
+        let log = log.map_err(Failure::of("no log file"))?;
+        let mut process = Command::new(&file)
+            .args(["serve", "--hubs", "2", "--log", "warn", "--app", APP])
+            .args([
+                "--listen",
+                "127.0.0.1:0",
+                "--disk-reserve",
+                "0",
+                "--data-dir",
+            ])
+            .arg(data)
+            .args(arguments)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(log)
+            .spawn()
+            .map_err(Failure::of(format!("{} does not start", file.display())))?;
+        let output = process.stdout.take().expect("its output is piped");
+        let mut lines = BufReader::new(output).lines();
+        let Some(address) = wait_for_address(&mut lines) else {
+            let _ = process.kill();
+            let _ = process.wait();
+            let log = std::fs::read_to_string(directory.path().join("log")).unwrap_or_default();
+            return Err(Failure::new(format!("the server does not listen:\n{log}")));
+        };
+        // Whatever else it says must not fill the pipe.
+        std::thread::spawn(move || lines.for_each(drop));
+        Ok(Self {
+            address,
+            directory,
+            process,
+        })
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// What it has written to its log, warnings and errors only.
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(self.directory.path().join("log")).unwrap_or_default()
+    }
+
+    /// Sends a signal.
+    ///
+    /// # Errors
+    /// [`Failure`] when the process is gone.
+    pub fn signal(&self, signal: Signal) -> Result<(), Failure> {
+        let name = match signal {
+            Signal::Stop => "STOP",
+            Signal::Continue => "CONT",
+            Signal::Terminate => "TERM",
+        };
+        let command = format!("kill -{name} {}", self.process.id());
+        // By the shell, which has it built in: there is no safe call in std.
+        let status = Command::new("sh").args(["-c", &command]).status();
+        let status = status.map_err(Failure::of("no shell"))?;
+        match status.success() {
+            true => Ok(()),
+            false => Err(Failure::new(format!("`{command}` failed: {status}"))),
+        }
+    }
+
+    /// Whether it still runs.
+    pub fn is_running(&mut self) -> bool {
+        matches!(self.process.try_wait(), Ok(None))
+    }
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+fn wait_for_address(lines: &mut Lines<BufReader<ChildStdout>>) -> Option<SocketAddr> {
+    loop {
+        let line = lines.next()?.ok()?;
+        if let Some(rest) = line.strip_prefix(READY) {
+            return rest.split('/').next()?.parse().ok();
+        }
+    }
+}
+
+/// The program of this workspace: `TIDINGS_BIN`, or the one that was built next to the running executable.
+fn program() -> Result<PathBuf, Failure> {
+    if let Some(path) = std::env::var_os("TIDINGS_BIN") {
+        return Ok(path.into());
+    }
+    let own = std::env::current_exe().map_err(Failure::of("no path of this process"))?;
+    // target/<profile>/<this>, or target/<profile>/deps/<this test>
+    let found = own
+        .ancestors()
+        .skip(1)
+        .take(2)
+        .map(|folder| folder.join("tidings"));
+    let mut found = found.filter(|path| path.is_file());
+    found.next().ok_or_else(|| {
+        Failure::new("there is no program; build it with `cargo build --package tidings`")
+    })
+}

@@ -1,0 +1,296 @@
+//! Clients of the Rust SDK that write to each other over broken networks, against the real program, and what the
+//! contract says of it: nothing lost, nothing twice, nothing out of order, no gap without cause.
+//!
+//! Users live in groups. Those of a group share a channel, each writes to the next, and all write to one who comes
+//! and goes. Every user has a network of their own ([`crate::proxy`]). At the end the networks heal, and everything
+//! promised must arrive.
+
+mod judge;
+mod party;
+mod words;
+
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep};
+
+pub use self::judge::{Destination, Fate, Judge, Series, Verdict};
+use self::party::{Party, Places};
+use crate::Failure;
+use crate::program::Program;
+use crate::proxy::{Tally, Weather};
+use crate::random::Random;
+
+/// After the networks have healed, everything has arrived within this time: the longest back-off of a client (30 s)
+/// and the time of an open call (10 s).
+const SETTLE: Duration = Duration::from_secs(45);
+
+/// What a run is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Settings {
+    /// How long there are faults.
+    pub duration: Duration,
+    /// Decides the faults and what is written.
+    pub seed: u64,
+    /// Groups of users.
+    pub groups: u32,
+    /// Users of a group who stay, at least 2; one more comes and goes.
+    pub group_size: u32,
+    /// The networks.
+    pub weather: Weather,
+    /// Mean time between two bursts of a user, of two messages on average.
+    pub pace_ms: u64,
+    /// Whether progress is printed once a minute.
+    pub is_told: bool,
+}
+
+impl Settings {
+    /// A run of this length: short ones with much in little time, long ones with less at once and longer absences.
+    pub fn new(duration: Duration, seed: u64) -> Self {
+        let is_short = duration < Duration::from_secs(60);
+        Self {
+            duration,
+            seed,
+            groups: 4,
+            group_size: 6,
+            weather: match is_short {
+                true => Weather::GUSTS,
+                false => Weather::STORM,
+            },
+            pace_ms: if is_short { 300 } else { 1_200 },
+            is_told: !is_short,
+        }
+    }
+}
+
+/// What came of a run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Report {
+    /// How long it took, with the time to settle.
+    pub took: Duration,
+    /// Users.
+    pub users: usize,
+    /// What the judge says.
+    pub verdict: Verdict,
+    /// What the networks did.
+    pub tally: Tally,
+    /// What the server wrote to its log: warnings and errors.
+    pub log: String,
+}
+
+impl Report {
+    /// Whether every promise was kept.
+    pub fn is_good(&self) -> bool {
+        self.verdict.is_good()
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let tally = &self.tally;
+        writeln!(
+            f,
+            "{} users, {:.0} s: {} cuts ({} closed, {} reset, {} half-open, {} overtaken; {} of them at a byte), {} \
+             connections, {} refused in {} outages",
+            self.users,
+            self.took.as_secs_f32(),
+            tally.cuts(),
+            tally.closed,
+            tally.reset,
+            tally.half_open,
+            tally.overtaken,
+            tally.at_a_byte,
+            tally.connections,
+            tally.refused,
+            tally.outages
+        )?;
+        write!(f, "{}", self.verdict)?;
+        if !self.is_good() {
+            write!(f, "\nlog of the server:\n{}", self.log)?;
+        }
+        Ok(())
+    }
+}
+
+/// What all parties share.
+#[derive(Debug)]
+struct Run {
+    settings: Settings,
+    judge: Mutex<Judge>,
+    /// True when nobody is to write any more.
+    is_over: watch::Sender<bool>,
+}
+
+impl Run {
+    fn judge<T>(&self, note: impl FnOnce(&mut Judge) -> T) -> T {
+        // A panic elsewhere fails the run anyway.
+        note(&mut self.judge.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+/// Runs it against a program of its own.
+///
+/// # Errors
+/// [`Failure`] when the program or a client cannot be started. Broken promises are in the report.
+pub async fn run(settings: &Settings) -> Result<Report, Failure> {
+    let program = Program::start(&[])?;
+    run_against(settings, &program).await
+}
+
+/// Runs it against this program.
+///
+/// # Errors
+/// As [`run`].
+pub async fn run_against(settings: &Settings, program: &Program) -> Result<Report, Failure> {
+    let began = Instant::now();
+    let run = Arc::new(Run {
+        settings: *settings,
+        judge: Mutex::default(),
+        is_over: watch::Sender::new(false),
+    });
+    let mut parties = vec![];
+    let mut load = JoinSet::new();
+    for group in 0..settings.groups {
+        parties.extend(begin_group(&run, group, program, &mut load).await?);
+    }
+    for party in &parties {
+        party.proxy.unleash();
+    }
+    wait_out(&run, &parties).await;
+    run.is_over.send_replace(true);
+    for party in &parties {
+        party.proxy.heal();
+    }
+    settle(&run, &parties, &mut load).await?;
+    let mut tally = Tally::default();
+    for party in &parties {
+        tally.add(&party.proxy.tally());
+    }
+    Ok(Report {
+        took: began.elapsed(),
+        users: parties.len(),
+        verdict: run.judge(|judge| judge.verdict()),
+        tally,
+        log: program.log(),
+    })
+}
+
+type Load = JoinSet<Result<(), Failure>>;
+
+/// Makes a group's users, logs them in and lets them write.
+async fn begin_group(
+    run: &Arc<Run>,
+    group: u32,
+    program: &Program,
+    load: &mut Load,
+) -> Result<Vec<Party>, Failure> {
+    let settings = run.settings;
+    let size = settings.group_size;
+    let name = |user: u32| format!("g{group}-u{}", user % size);
+    let (channel, recluse) = (format!("g{group}"), format!("g{group}-away"));
+    run.judge(|judge| judge.set_members(&channel, (0..size).map(name)));
+    let mut parties = vec![];
+    for user in 0..=size {
+        let number = u64::from(group * (size + 1) + user);
+        let name = if user == size {
+            recluse.clone()
+        } else {
+            name(user)
+        };
+        let (party, events) = Party::new(run, name, number, program.address()).await?;
+        tokio::spawn(party::read(Arc::clone(run), party.clone(), events));
+        parties.push(party);
+    }
+    let members = &parties[..size as usize];
+    let joined = members.iter().map(|party| async {
+        party.log_in().await?;
+        party.join(&channel).await
+    });
+    for result in futures_util::future::join_all(joined).await {
+        result?;
+    }
+    for (user, party) in parties.iter().enumerate() {
+        let chance = |use_of: u64| {
+            let number = u64::from(group) * 1_000 + user as u64;
+            Random::new(settings.seed, number * 8 + use_of)
+        };
+        let user = u32::try_from(user).expect("few users");
+        if user == size {
+            load.spawn(party::come_and_go(
+                Arc::clone(run),
+                party.clone(),
+                chance(1),
+            ));
+            continue;
+        }
+        // The others' clients know only what their own back-off says.
+        if user % 2 == 0 {
+            tokio::spawn(party::wake(Arc::clone(run), party.clone(), chance(2)));
+        }
+        let places = Places {
+            channel: channel.clone(),
+            peer: name(user + 1),
+            recluse: recluse.clone(),
+        };
+        let writing = party::write(Arc::clone(run), party.clone(), places, chance(3));
+        load.spawn(async move {
+            writing.await;
+            Ok(())
+        });
+    }
+    Ok(parties)
+}
+
+/// Lets the load go on for its time.
+async fn wait_out(run: &Run, parties: &[Party]) {
+    let end = Instant::now() + run.settings.duration;
+    while Instant::now() < end {
+        sleep(Duration::from_secs(60).min(end - Instant::now())).await;
+        if run.settings.is_told {
+            let cuts: u64 = parties.iter().map(|party| party.proxy.tally().cuts()).sum();
+            let verdict = run.judge(|judge| judge.verdict());
+            println!(
+                "{cuts} cuts, {} sent, {} arrived",
+                verdict.sent, verdict.arrived
+            );
+        }
+    }
+}
+
+/// Waits until everybody is back, every call is answered and everything promised is there, but no longer than it
+/// may take.
+async fn settle(run: &Run, parties: &[Party], load: &mut Load) -> Result<(), Failure> {
+    let deadline = Instant::now() + SETTLE;
+    let answers = async {
+        while let Some(ended) = load.join_next().await {
+            ended.map_err(|error| Failure::new(format!("a party has ended: {error}")))??;
+        }
+        Ok(())
+    };
+    let mut answers = std::pin::pin!(answers);
+    let mut is_answered = false;
+    while Instant::now() < deadline {
+        for party in parties {
+            // As a device's network would tell: the back-off has grown over the run.
+            party.client.wake().await;
+        }
+        tokio::select! {
+            ended = &mut answers, if !is_answered => {
+                ended?;
+                is_answered = true;
+            }
+            () = sleep(Duration::from_millis(500)) => {
+                if is_answered && run.judge(|judge| judge.missing()) == 0 {
+                    return Ok(());
+                }
+            }
+        }
+    }
+    match is_answered {
+        true => Ok(()),
+        false => Err(Failure::new("calls are not answered at the end of a run")),
+    }
+}
