@@ -253,9 +253,15 @@ pub enum InvitationWord {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum CalleeWord {
     /// The callee is there.
-    IsThere,
+    IsThere {
+        /// As in `Received`.
+        rings_on: bool,
+    },
     /// The callee's client has confirmed the ring.
-    Received,
+    Received {
+        /// It lets invitations ring until somebody ends them, if the caller's does so too.
+        rings_on: bool,
+    },
     /// The callee has decided.
     Decided(Decision),
     /// The session at which it rang is over.

@@ -29,6 +29,10 @@ use crate::requests::check_type;
 use crate::sessions::{Session, SessionKey, error};
 use crate::timers::Timer;
 
+/// A callee that was lost while an invitation rings on may come back for so long, in milliseconds. Source:
+/// signaling-wire 8.2, of a callee that is off line.
+const CALLEE_BACK_WAIT_MS: u64 = 20_000;
+
 /// The record of an invitation that has not ended.
 #[derive(Debug)]
 pub(crate) struct Invitation {
@@ -43,8 +47,12 @@ pub(crate) struct Invitation {
     is_received: bool,
     /// The callee was there at some time since it was sent.
     was_callee_there: bool,
-    /// When it was sent, in monotonic milliseconds: every deadline counts from here (contract INV-7).
+    /// When it was sent, in monotonic milliseconds: every deadline counts from here (contract INV-7), but for
+    /// invitations that ring on.
     sent_ms: u64,
+    /// It rings until one side ends it; the callee's client, if lost, is waited for until this time, in monotonic
+    /// milliseconds.
+    rings_on: Option<u64>,
 }
 
 #[derive(Debug)]
@@ -70,6 +78,9 @@ impl Invitation {
     }
 
     fn deadline_ms(&self) -> u64 {
+        if let Some(until_ms) = self.rings_on {
+            return until_ms;
+        }
         let wait_ms = match self.is_received {
             true if mutant!(31) => INVITATION_DECISION_WAIT_MS / 2,
             true => INVITATION_DECISION_WAIT_MS,
@@ -141,6 +152,7 @@ impl Hub {
             is_received: false,
             was_callee_there: false,
             sent_ms: now_ms,
+            rings_on: None,
         });
         self.reply_done(key, cseq, out);
         self.check_invitation(key, call.number, out);
@@ -201,6 +213,7 @@ impl Hub {
         }
         if invitation.deadline_ms() <= now_ms && !mutant!(33) {
             let end = match (invitation.is_received, invitation.was_callee_there) {
+                _ if invitation.rings_on.is_some() => InvitationEnd::CalleeGone,
                 (true, _) => InvitationEnd::Expired,
                 (false, true) => InvitationEnd::NoResponse,
                 (false, false) => InvitationEnd::PeerOffline,
@@ -240,8 +253,19 @@ impl Hub {
         };
         let number = invitation.number;
         match word {
-            CalleeWord::IsThere => invitation.was_callee_there = true,
-            CalleeWord::Received => self.apply_received(key, number, out),
+            CalleeWord::IsThere { rings_on } => {
+                invitation.was_callee_there = true;
+                if *rings_on && invitation.is_received && invitation.rings_on.is_some() {
+                    // The callee is back: its client has not forgotten what rings.
+                    invitation.rings_on = Some(u64::MAX);
+                    self.apply_received(key, number, out);
+                }
+            }
+            CalleeWord::Received { rings_on } => {
+                let both_ring_on = *rings_on && session.traits.rings_on;
+                invitation.rings_on = both_ring_on.then_some(u64::MAX);
+                self.apply_received(key, number, out);
+            }
             CalleeWord::Decided(Decision::Refuse(response)) => {
                 let response = response.clone();
                 self.end_invitation(key, number, InvitationEnd::Refused, response, out);
@@ -255,6 +279,8 @@ impl Hub {
                 // It has not been heard there: it is being offered again anyway.
                 (_, State::Pending { .. }) => {}
                 (RingFate::GoesOn, State::Ringing) => {
+                    let until_ms = now_ms + CALLEE_BACK_WAIT_MS;
+                    invitation.rings_on = invitation.rings_on.map(|_| until_ms);
                     invitation.state = State::Pending { again_ms: now_ms };
                     self.timers.set(now_ms, Timer::Invitation(key, number));
                 }
@@ -279,7 +305,9 @@ impl Hub {
         invitation.state = State::Ringing;
         let is_news = !std::mem::replace(&mut invitation.is_received, true);
         let due_ms = invitation.due_ms();
-        self.timers.set(due_ms, Timer::Invitation(key, number));
+        if due_ms < u64::MAX {
+            self.timers.set(due_ms, Timer::Invitation(key, number));
+        }
         if is_news {
             let frame = encode_server(Kind::InvitationReceived(InvitationReceived { number }));
             Self::push(session, frame, Source::Call, out);

@@ -60,6 +60,7 @@ impl Hub {
         if !session.is_here() {
             return;
         }
+        let rings_on = session.traits.rings_on;
         let rings_already = session.rings.iter().any(|ringing| ringing.id == id) && !mutant!(30);
         if !rings_already && session.rings.len() < INVITATIONS_INCOMING_MAX {
             let sseq = Self::push(session, frame.clone(), Source::Call, out);
@@ -70,7 +71,7 @@ impl Hub {
                 is_received: false,
             });
         }
-        self.tell_caller(caller.clone(), id, CalleeWord::IsThere, out);
+        self.tell_caller(caller.clone(), id, CalleeWord::IsThere { rings_on }, out);
     }
 
     /// The client has processed everything up to `sseq`, rings too.
@@ -78,6 +79,7 @@ impl Hub {
         let Some(session) = self.sessions.get_mut(key) else {
             return;
         };
+        let rings_on = session.traits.rings_on;
         let mut received = Vec::new();
         for ringing in &mut session.rings {
             if !ringing.is_received && ringing.sseq <= sseq {
@@ -86,7 +88,7 @@ impl Hub {
             }
         }
         for (caller, id) in received {
-            self.tell_caller(caller, id, CalleeWord::Received, out);
+            self.tell_caller(caller, id, CalleeWord::Received { rings_on }, out);
         }
     }
 
@@ -103,11 +105,12 @@ impl Hub {
         let Some(session) = self.sessions.get_mut(*key) else {
             return;
         };
+        let rings_on = session.traits.rings_on;
         let ringing = session.rings.iter_mut().find(|ringing| ringing.id == id);
         if let Some(ringing) = ringing.filter(|ringing| !ringing.is_received) {
             ringing.is_received = true;
             let caller = ringing.caller.clone();
-            self.tell_caller(caller, id, CalleeWord::Received, out);
+            self.tell_caller(caller, id, CalleeWord::Received { rings_on }, out);
         }
     }
 

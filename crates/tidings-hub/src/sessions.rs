@@ -319,13 +319,16 @@ impl Hub {
             return;
         };
         let ends = session.traits.ends_with_connection;
+        if ends {
+            session.next_check_ms = Some(self.now.mono_ms);
+            self.timers.set(self.now.mono_ms, Timer::Session(key));
+        }
         self.connections.remove(&connection);
         if let Some(code) = code {
             out.emit(Effect::Close { connection, code });
         }
-        self.set_session_timer(key);
-        if ends {
-            self.timers.set(self.now.mono_ms, Timer::Session(key));
+        if !ends {
+            self.set_session_timer(key);
         }
     }
 
@@ -497,8 +500,11 @@ impl Hub {
         self.give_back_deliveries(key, out);
         self.end_watches(key, out);
         self.end_own_invitations(key, out);
+        let rings_on = self.traits_of(key).rings_on;
         let fate = match end {
             End::RemoteLogin if !was_connected => RingFate::GoesOn,
+            // Its client comes back as a new login.
+            End::WindowOver if rings_on => RingFate::GoesOn,
             _ => RingFate::Lost,
         };
         self.end_rings(key, fate, out);
@@ -508,10 +514,13 @@ impl Hub {
 
     /// Which texts the session may use as names.
     pub(crate) fn names_of(&self, key: SessionKey) -> NameRule {
+        self.traits_of(key).names
+    }
+
+    /// What the session's client can do.
+    pub(crate) fn traits_of(&self, key: SessionKey) -> Traits {
         let session = self.sessions.get(key);
-        session
-            .map(|session| session.traits.names)
-            .unwrap_or_default()
+        session.map(|session| session.traits).unwrap_or_default()
     }
 
     fn is_connected(&self, key: SessionKey) -> bool {

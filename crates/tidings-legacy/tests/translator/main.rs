@@ -1,0 +1,6 @@
+//! The translator: alone, and before real hubs, a real bus and a real store, in a time that the test owns.
+
+mod endings;
+mod invitations;
+mod properties;
+mod world;
