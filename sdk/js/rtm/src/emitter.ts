@@ -4,8 +4,10 @@
  * it, and disturbs neither the other listeners nor the SDK.
  */
 
+import type AgoraRTM from '../types/index.mjs';
+
 type Listener = (...args: never[]) => unknown;
-type ArgumentsOf<T> = T extends (...args: infer Args) => unknown ? Args : never;
+type ArgumentsOf<T> = AgoraRTM.ArgumentsOf<T>;
 
 interface Entry {
   readonly listener: Listener;
@@ -23,28 +25,28 @@ export class EventEmitter<Events extends object> {
   readonly #entries = new Map<PropertyKey, Entry[]>();
   #maxListeners: number | undefined;
 
-  on<Name extends keyof Events>(name: Name, listener: Events[Name]): this {
+  on<Name extends keyof Events>(name: Name, listener: (...args: ArgumentsOf<Events[Name]>) => unknown): this {
     return this.#add(name, listener, { isOnce: false, isFirst: false });
   }
 
-  addListener<Name extends keyof Events>(name: Name, listener: Events[Name]): this {
+  addListener<Name extends keyof Events>(name: Name, listener: (...args: ArgumentsOf<Events[Name]>) => unknown): this {
     return this.on(name, listener);
   }
 
-  once<Name extends keyof Events>(name: Name, listener: Events[Name]): this {
+  once<Name extends keyof Events>(name: Name, listener: (...args: ArgumentsOf<Events[Name]>) => unknown): this {
     return this.#add(name, listener, { isOnce: true, isFirst: false });
   }
 
-  prependListener<Name extends keyof Events>(name: Name, listener: Events[Name]): this {
+  prependListener<Name extends keyof Events>(name: Name, listener: (...args: ArgumentsOf<Events[Name]>) => unknown): this {
     return this.#add(name, listener, { isOnce: false, isFirst: true });
   }
 
-  prependOnceListener<Name extends keyof Events>(name: Name, listener: Events[Name]): this {
+  prependOnceListener<Name extends keyof Events>(name: Name, listener: (...args: ArgumentsOf<Events[Name]>) => unknown): this {
     return this.#add(name, listener, { isOnce: true, isFirst: true });
   }
 
   /** Removes the listener that was added last, if it was added several times. */
-  off<Name extends keyof Events>(name: Name, listener: Events[Name]): this {
+  off<Name extends keyof Events>(name: Name, listener: Listener): this {
     checkListener(listener);
     const entries = this.#entries.get(name) ?? [];
     for (let at = entries.length - 1; at >= 0; at--) {
@@ -56,7 +58,7 @@ export class EventEmitter<Events extends object> {
     return this;
   }
 
-  removeListener<Name extends keyof Events>(name: Name, listener: Events[Name]): this {
+  removeListener<Name extends keyof Events>(name: Name, listener: Listener): this {
     return this.off(name, listener);
   }
 
@@ -147,7 +149,7 @@ export class EventEmitter<Events extends object> {
   /** As in Node: a `once` shows itself as a function that removes and calls the listener. */
   #wrapper(name: PropertyKey, listener: Listener): Listener {
     const wrapper = (...args: never[]): unknown => {
-      this.off(name as keyof Events, wrapper as Events[keyof Events]);
+      this.off(name as keyof Events, wrapper);
       return listener.apply(this, args);
     };
     return Object.assign(wrapper, { listener });

@@ -266,6 +266,10 @@ declare namespace AgoraRTM {
     thumbnailWidth: number;
     /** Pixels; 0 = not known. */
     thumbnailHeight: number;
+    /** Never there: for programs that know texts and bytes only and take this for the one or the other. */
+    text?: any;
+    /** Never there, as `text`. */
+    rawMessage?: any;
     /** The kind. */
     messageType: 'IMAGE';
   }
@@ -281,6 +285,10 @@ declare namespace AgoraRTM {
     size: number;
     /** A small picture; `undefined` = none. */
     thumbnail: Blob | undefined;
+    /** Never there: for programs that know texts and bytes only and take this for the one or the other. */
+    text?: any;
+    /** Never there, as `text`. */
+    rawMessage?: any;
     /** The kind. */
     messageType: 'FILE';
   }
@@ -536,25 +544,27 @@ declare namespace AgoraRTM {
     }
   }
 
+  /** What the listeners of an event get. Tuples around the types keep a union of events together. */
+  type ArgumentsOf<T> = [T] extends [(...args: infer Args) => any] ? Args : [T] extends [void] ? [] : [T];
   /** Any listener. */
   type ListenerType = (...args: never[]) => void;
 
   /** Node's emitter. A listener that throws hinders nobody: its error is raised afterwards. */
   interface EventEmitter<Events extends object = Record<string, ListenerType>> {
     /** Adds a listener. */
-    on<Name extends keyof Events>(eventName: Name, listener: Events[Name]): this;
+    on<Name extends keyof Events>(eventName: Name, listener: (...args: ArgumentsOf<Events[Name]>) => unknown): this;
     /** Adds a listener. */
-    addListener<Name extends keyof Events>(eventName: Name, listener: Events[Name]): this;
+    addListener<Name extends keyof Events>(eventName: Name, listener: (...args: ArgumentsOf<Events[Name]>) => unknown): this;
     /** Adds a listener for one time. */
-    once<Name extends keyof Events>(eventName: Name, listener: Events[Name]): this;
+    once<Name extends keyof Events>(eventName: Name, listener: (...args: ArgumentsOf<Events[Name]>) => unknown): this;
     /** Adds a listener before the others. */
-    prependListener<Name extends keyof Events>(eventName: Name, listener: Events[Name]): this;
+    prependListener<Name extends keyof Events>(eventName: Name, listener: (...args: ArgumentsOf<Events[Name]>) => unknown): this;
     /** Adds a listener before the others, for one time. */
-    prependOnceListener<Name extends keyof Events>(eventName: Name, listener: Events[Name]): this;
+    prependOnceListener<Name extends keyof Events>(eventName: Name, listener: (...args: ArgumentsOf<Events[Name]>) => unknown): this;
     /** Removes a listener; if it was added several times, the last of them. */
-    off<Name extends keyof Events>(eventName: Name, listener: Events[Name]): this;
+    off<Name extends keyof Events>(eventName: Name, listener: (...args: never[]) => unknown): this;
     /** The same as `off`. */
-    removeListener<Name extends keyof Events>(eventName: Name, listener: Events[Name]): this;
+    removeListener<Name extends keyof Events>(eventName: Name, listener: (...args: never[]) => unknown): this;
     /** Removes all listeners, of one event or of all. */
     removeAllListeners(eventName?: keyof Events): this;
     /** Listeners of an event. */
@@ -566,10 +576,7 @@ declare namespace AgoraRTM {
     /** Events with listeners. */
     eventNames(): (keyof Events)[];
     /** Calls the listeners; says whether there was one. */
-    emit<Name extends keyof Events>(
-      eventName: Name,
-      ...args: Events[Name] extends (...args: infer Args) => unknown ? Args : never
-    ): boolean;
+    emit<Name extends keyof Events>(eventName: Name, ...args: ArgumentsOf<Events[Name]>): boolean;
     /** From how many listeners of one event on a leak is suspected; 0 = never. */
     setMaxListeners(count: number): this;
     /** What `setMaxListeners` has set; 512 otherwise. */
@@ -714,9 +721,9 @@ declare namespace AgoraRTM {
     readonly channelId: string;
     /** Text of the caller, at most 8 KB. */
     readonly content: string;
-    /** Text of the callee, at most 8 KB. */
     /** Names it at this client, for programs that keep or pass on texts. Not in the original API. */
     readonly invitationId: string;
+    /** Text of the callee, at most 8 KB. */
     response: string;
     /** Where it stands. */
     readonly state: RtmStatusCode.RemoteInvitationState;

@@ -24,6 +24,18 @@ const onMessage: OnMessage = (message, peerId, { serverReceivedTs }) => {
   if ('text' in message) console.log(message.text, peerId, serverReceivedTs);
   if (message.messageType === RtmStatusCode.MessageType.RAW) console.log((message as RtmRawMessage).rawMessage);
 };
+// These versions had texts and bytes only: what is not the one is the other.
+function show(message: RtmMessage): string {
+  return 'text' in message ? message.text : new TextDecoder().decode(message.rawMessage);
+}
+function size(message: RtmMessage): number {
+  return 'rawMessage' in message ? message.rawMessage.byteLength : message.text.length;
+}
+const listen = <Name extends keyof RtmEvents.RtmChannelEvents>(
+  channel: RtmChannel,
+  name: Name,
+  listener: (...args: any[]) => void,
+): RtmChannel => channel.on(name, listener).off(name, listener);
 const onState: RtmEvents.RtmClientEvents['ConnectionStateChanged'] = (newState, reason) => {
   const state: State = newState;
   store.state = newState;
@@ -69,7 +81,8 @@ async function run(): Promise<void> {
   const { hasPeerReceived } = await store.client.sendMessageToPeer(text, 'bob');
   const channel = store.client.createChannel('room');
   store.channels.set(channel.channelId, channel);
-  channel.on('ChannelMessage', (message, memberId) => console.log(message.messageType, memberId));
+  channel.on('ChannelMessage', (message, memberId) => console.log(show(message), size(message), memberId));
+  listen(channel, 'MemberLeft', (memberId: string) => console.log(memberId));
   await channel.join();
   await channel.sendMessage(text);
   const listeners: number = channel.listenerCount('ChannelMessage') + channel.listeners('MemberJoined').length;
