@@ -30,6 +30,7 @@ usage: cargo xtask TASK
   mutants [ARGS]   switch deliberate faults on and see that a check finds each: --count N --seed S, or --all, which
                    writes docs/mutants.md; or --mutant N [--seed S --trace]
   soak [ARGS]      SDK clients and the program over broken networks: --minutes N --seed S
+  autobahn         WebSocket conformance of the server's codec and the Rust SDK, by the Autobahn cases
   reference        make the reference of the JavaScript SDK (sdk/js/reference/dist)
   codegen          make code from proto/; with --check only compare
   coverage         make the conformance list (docs/conformance.md); with --check only compare
@@ -49,6 +50,7 @@ fn main() -> Result<()> {
         Some("performance") => performance::run_series(rest),
         Some("sim") => tests::sim(rest),
         Some("mutants") => mutants::run(rest),
+        Some("autobahn") => proofs::autobahn(),
         Some("soak") => proofs::soak(rest),
         Some("reference") => tests::reference(),
         Some("codegen") => codegen::run(rest.first().map_or("", String::as_str)),

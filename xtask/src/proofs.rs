@@ -1,12 +1,50 @@
 //! Proofs with real processes: the program `tidings-proof` runs them.
 
-use anyhow::Result;
+use std::process::Command;
 
-use crate::setup::cargo;
+use anyhow::{Context as _, Result, bail};
+
+use crate::setup::{self, cargo};
+
+/// The Autobahn cases for Python 3, from PyPI. A version's files never change there.
+const SUITE: &str = "kosoku==0.1.0";
 
 /// SDK clients over broken networks. `args`: `--minutes N --seed S`.
 pub(crate) fn soak(args: &[String]) -> Result<()> {
     run("soak", args)
+}
+
+/// WebSocket conformance of the server's codec and the Rust SDK: installs the suite when it is not there yet.
+pub(crate) fn autobahn() -> Result<()> {
+    let packages = setup::root()
+        .join("target/autobahn")
+        .join(SUITE.replace("==", "-"));
+    if !packages.join("kosoku/__init__.py").exists() {
+        // Into a directory of its own: that needs no virtual environment, whose module many systems leave out.
+        let status = Command::new("python3")
+            .args([
+                "-m",
+                "pip",
+                "install",
+                "--quiet",
+                "--disable-pip-version-check",
+            ])
+            .args(["--only-binary", ":all:", "--no-deps", "--target"])
+            .arg(&packages)
+            .arg(SUITE)
+            .env("PIP_ROOT_USER_ACTION", "ignore")
+            .status()
+            .context("python3 cannot be started; the WebSocket conformance suite needs it")?;
+        if !status.success() {
+            bail!(
+                "{SUITE} was not installed; python3 3.10 or later with pip, and PyPI, must be there"
+            );
+        }
+    }
+    run(
+        "autobahn",
+        &["--packages".into(), packages.to_string_lossy().into_owned()],
+    )
 }
 
 fn run(proof: &str, args: &[String]) -> Result<()> {

@@ -5,7 +5,7 @@ use std::time::Instant;
 use anyhow::Result;
 
 use crate::setup::{self, cargo, run, run_with};
-use crate::{codegen, coverage, layers, mutants, package, supply};
+use crate::{codegen, coverage, layers, mutants, package, proofs, supply};
 
 /// Seeds of the simulator in one run. More find more and cost about 40 ms each.
 const SEEDS: &str = "1000";
@@ -22,6 +22,7 @@ pub(crate) fn all() -> Result<()> {
             sim(&["--from".into(), "1".into(), "--count".into(), SEEDS.into()])
         }),
         ("deliberate faults", mutants::draw),
+        ("WebSocket conformance", proofs::autobahn),
         ("packages", package::check),
         ("JavaScript tests", javascript),
         ("browser tests", browser),

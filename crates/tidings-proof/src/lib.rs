@@ -4,7 +4,8 @@
 //! It is not a load generator (that is `tidings-load`) and measures nothing but whether promises were kept.
 //!
 //! Reading order: [`proxy`] (a network that breaks by seed), [`program`] (the server in a process of its own),
-//! [`soak`] (clients that write to each other over that network, and the judge of what they got).
+//! [`soak`] (clients that write to each other over that network, and the judge of what they got),
+//! [`autobahn`] (WebSocket conformance).
 //!
 //! ```no_run
 //! use std::time::Duration;
@@ -18,6 +19,7 @@
 //! # }
 //! ```
 
+pub mod autobahn;
 pub mod program;
 pub mod proxy;
 pub mod random;

@@ -1,12 +1,13 @@
 //! Runs a proof: `cargo xtask soak` and its kin call this.
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::{Parser, Subcommand};
-use tidings_proof::Failure;
 use tidings_proof::proxy::Weather;
 use tidings_proof::soak::{self, Settings};
+use tidings_proof::{Failure, autobahn};
 
 #[derive(Debug, Parser)]
 #[command(about = "Proofs with real processes")]
@@ -31,6 +32,12 @@ enum Proof {
         /// Users are away for longer than the resume window, too: then gaps are told.
         #[arg(long)]
         long_outages: bool,
+    },
+    /// WebSocket conformance of the server's codec and of the Rust SDK.
+    Autobahn {
+        /// The directory into which the package `kosoku` was installed.
+        #[arg(long)]
+        packages: PathBuf,
     },
 }
 
@@ -64,6 +71,13 @@ async fn run(proof: Proof) -> Result<bool, Failure> {
             let report = soak::run(&settings).await?;
             println!("seed {seed}: {report}");
             Ok(report.is_good())
+        }
+        Proof::Autobahn { packages } => {
+            let server = autobahn::test_server(&packages)?;
+            println!("server: {server}");
+            let client = autobahn::test_client(&packages).await?;
+            println!("client: {client}");
+            Ok(server.is_good() && client.is_good())
         }
     }
 }
