@@ -428,6 +428,8 @@ pub struct Parcel {
     pub offline: Option<Bytes>,
     /// Who can take it.
     pub kind: MessageKind,
+    /// The end that the sender gave it, in Unix milliseconds, if it may; else 0.
+    pub lasts_until: u64,
 }
 
 /// Which clients can take a message.

@@ -123,6 +123,8 @@ pub struct Traits {
     pub is_paced: bool,
     /// Its member lists hold up to 10,000 users of any channel, in the order in which they came.
     pub lists_all_members: bool,
+    /// It may give its messages an end (`expires_ts`): a stored one is kept until then, by bounds of its own.
+    pub ends_messages: bool,
     /// An invitation between two clients of this kind rings until one of them ends it, and goes on ringing if the
     /// callee's is back soon.
     pub rings_on: bool,

@@ -5,7 +5,10 @@ use std::collections::VecDeque;
 use bytes::Bytes;
 use tidings_mutant::mutant;
 use tidings_wire::frame::encode_server;
-use tidings_wire::limits::{INBOX_BYTES_MAX, INBOX_PAGE, PEER_ACK_WAIT_MS, PEER_TIMEOUT_MS};
+use tidings_wire::limits::{
+    INBOX_BYTES_MAX, INBOX_LASTING_BYTES_MAX, INBOX_LASTING_MESSAGES_MAX, INBOX_PAGE,
+    PEER_ACK_WAIT_MS, PEER_TIMEOUT_MS,
+};
 use tidings_wire::proto::{
     Gap, GapCause, Inbox, Message, PeerMessage, gap, message, server_message::Kind,
 };
@@ -471,6 +474,11 @@ impl Hub {
         if session.deliveries.iter().any(is_handed) {
             return; // Its live form is on the way; confirming that deletes this one.
         }
+        if message.lasts_until > 0 && message.lasts_until <= self.now.unix_ms {
+            let (user, id) = (session.user.clone(), message.id);
+            let op = StoreOp::InboxRemove { user, id };
+            return self.store(op, PendingStore::Forgotten, out);
+        }
         if !Self::is_wanted(session, &message, self.now.unix_ms) {
             return;
         }
@@ -612,6 +620,16 @@ impl Hub {
 
     pub(crate) fn append_op(&self, user: UserKey, parcel: &Parcel, body: Bytes) -> StoreOp {
         let settings = self.config.apps.settings(&user.app);
+        let aging = InboxLimits {
+            messages_max: settings.inbox_messages_max,
+            bytes_max: INBOX_BYTES_MAX,
+            age_ms: settings.inbox_age_ms,
+        };
+        let lasting = InboxLimits {
+            messages_max: INBOX_LASTING_MESSAGES_MAX,
+            bytes_max: INBOX_LASTING_BYTES_MAX,
+            age_ms: settings.inbox_age_ms,
+        };
         StoreOp::InboxAppend {
             user,
             message: StoredMessage {
@@ -620,11 +638,12 @@ impl Hub {
                 from: parcel.from.user.to_string(),
                 body,
                 server_ts: parcel.server_ts,
+                lasts_until: parcel.lasts_until,
             },
-            limits: InboxLimits {
-                messages_max: settings.inbox_messages_max,
-                bytes_max: INBOX_BYTES_MAX,
-                age_ms: settings.inbox_age_ms,
+            limits: if parcel.lasts_until > 0 {
+                lasting
+            } else {
+                aging
             },
         }
     }

@@ -8,12 +8,16 @@ use prost::Message as _;
 use tidings_mutant::mutant;
 use tidings_wire::codes::Outcome;
 use tidings_wire::frame::encode_server;
+use tidings_wire::limits::INBOX_LASTING_AGE_MS;
 use tidings_wire::names::UserId;
-use tidings_wire::proto::{PeerMessage, PeerSent, SendToPeer as Call, reply, server_message::Kind};
+use tidings_wire::proto::{
+    Message, PeerMessage, PeerSent, SendToPeer as Call, reply, server_message::Kind,
+};
 
 use crate::Hub;
 use crate::asks::PendingAsk;
 use crate::bus_ops::{Answer, BusOp, Parcel, Publication, Question, Topic};
+use crate::config::Traits;
 use crate::history::history_message;
 use crate::ids::{MessageId, UserKey};
 use crate::inbox::{Origin, message_kind};
@@ -96,6 +100,7 @@ impl Hub {
             .history
             .then(|| Box::new(history_message(from.user.to_string(), &message, server_ts)));
         let kind = message_kind(&message);
+        let lasts_until = lasts_until(session.traits, &message, server_ts);
         let offline = (call.offline || mutant!(9)).then(|| Bytes::from(message.encode_to_vec()));
         let frame = encode_server(Kind::PeerMessage(PeerMessage {
             from: from.user.to_string(),
@@ -115,6 +120,7 @@ impl Hub {
             frame,
             offline,
             kind,
+            lasts_until,
         };
         let send = SendToPeer {
             session: key,
@@ -266,6 +272,14 @@ impl Hub {
             topic,
             message: Arc::new(Publication::InboxGrew),
         }));
+    }
+}
+
+/// The end of a message that is to be stored, if it has one that its sender's client may give it.
+fn lasts_until(traits: Traits, message: &Message, now_ts: u64) -> u64 {
+    match message.expires_ts {
+        end_ts if traits.ends_messages => end_ts.min(now_ts + INBOX_LASTING_AGE_MS),
+        _ => 0,
     }
 }
 

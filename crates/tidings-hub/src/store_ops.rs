@@ -158,16 +158,21 @@ pub struct StoredMessage {
     pub body: Bytes,
     /// When the server received it, in Unix milliseconds.
     pub server_ts: u64,
+    /// It has an end of its own, in Unix milliseconds; 0 = it has none, and ends by its age. Messages of the two
+    /// kinds share the inbox and its order, but not its bounds.
+    pub lasts_until: u64,
 }
 
-/// Bounds of one inbox, given with every append since they are settings of the app.
+/// Bounds of one inbox, given with every append since they are settings of the app. They are those of messages of
+/// the appended one's kind (`lasts_until`), and push out none of the other.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct InboxLimits {
     /// Most messages; the oldest goes first.
     pub messages_max: usize,
     /// Most bytes of bodies; the oldest goes first.
     pub bytes_max: usize,
-    /// Messages with a `server_ts` at least this much before the append's are expired. Milliseconds.
+    /// Messages without an end of their own are expired that have a `server_ts` at least this much before the
+    /// append's. Milliseconds.
     pub age_ms: u64,
 }
 

@@ -36,7 +36,8 @@ pub(crate) struct Queue {
     sent: u64,
     /// The client has asked: it may be sent messages.
     is_polled: bool,
-    /// Not sent. Bound: what the hub hands out without a word that it was processed.
+    /// Not sent. Bound: what the hub hands out without a word that it has come, beyond `WAITING_MAX` of the
+    /// translator.
     waiting: VecDeque<Entry>,
     /// Sent, with versions, and not acknowledged: (version, hub's number).
     unacknowledged: VecDeque<(u64, u64)>,
@@ -116,6 +117,11 @@ impl Queue {
             self.unacknowledged.push_back((self.sent, entry.sseq));
             return Some((self.sent, to.line(&entry)));
         }
+    }
+
+    /// How many messages wait to be sent.
+    pub(crate) fn waiting(&self) -> usize {
+        self.waiting.len()
     }
 
     /// Whether something was sent that is not acknowledged.

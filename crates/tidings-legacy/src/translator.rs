@@ -18,6 +18,9 @@ use crate::requests::Requests;
 /// A client of which nothing came for this long is gone. Source: signaling-wire 3.2.
 const SILENCE_MS: u64 = 120_000;
 
+/// Messages that may wait for a client's first poll; the hub, which gets no word of further ones, keeps them.
+const WAITING_MAX: usize = 256;
+
 /// RFC 6455, 7.4.1.
 const NORMAL: u16 = 1000;
 const GOING_AWAY: u16 = 1001;
@@ -103,6 +106,8 @@ pub struct Translator {
     heard_ms: u64,
     /// Numbered messages of the hub that have come.
     pub(crate) sseq: u64,
+    /// Up to where the hub was told so.
+    confirmed: u64,
     pub(crate) queue: Queue,
     pub(crate) requests: Requests,
     pub(crate) channels: Channels,
@@ -126,6 +131,7 @@ impl Translator {
             is_modern: false,
             heard_ms: now.mono_ms,
             sseq: 0,
+            confirmed: 0,
             queue: Queue::default(),
             requests: Requests::default(),
             channels: Channels::default(),
@@ -271,6 +277,7 @@ impl Translator {
         self.queue.stream(&receiver, &mut texts);
         self.out.extend(texts.into_iter().map(Output::Text));
         self.out.extend(processed.map(Output::Processed));
+        self.confirm();
     }
 
     /// Something of the hub has come.
@@ -312,7 +319,14 @@ impl Translator {
             // A legacy login outlives its token, has no gaps to be told of, and never resumes.
             _ => {}
         }
-        if is_numbered && self.state != State::Ended {
+        self.confirm();
+    }
+
+    /// Tells the hub that everything has come. A client that lets messages wait gets no more.
+    fn confirm(&mut self) {
+        let is_news = self.confirmed < self.sseq && self.state != State::Ended;
+        if is_news && self.queue.waiting() <= WAITING_MAX {
+            self.confirmed = self.sseq;
             self.out.push(Output::Send(ClientFrame {
                 messages: Vec::new(),
                 confirm: self.sseq,

@@ -35,6 +35,7 @@ const TRAITS: Traits = Traits {
     ends_with_connection: true,
     is_paced: true,
     lists_all_members: true,
+    ends_messages: true,
     rings_on: true,
 };
 

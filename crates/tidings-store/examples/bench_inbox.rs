@@ -219,6 +219,7 @@ fn append(random: &mut dyn FnMut(u64) -> u64, users: u64) -> StoreOp {
         from: format!("user-{}", random(users)),
         body: Bytes::from(body),
         server_ts: 1_700_000_000_000,
+        lasts_until: 0,
     };
     StoreOp::InboxAppend {
         user: user(random(users)),

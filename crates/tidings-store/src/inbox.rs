@@ -9,8 +9,9 @@ use tidings_hub::ids::{MessageId, UserKey};
 use tidings_hub::store_ops::{InboxLimits, InboxLosses, StoreAnswer, StoredMessage};
 use tidings_mutant::mutant;
 
+use crate::kinds::{Class, Ends, Weight, count_in};
 use crate::kv::{Backend, Group, ReadError};
-use crate::record::{self, InboxHead, Key};
+use crate::record::{self, InboxHead, Key, Lasting};
 
 /// Numbers reserved at once in the store-wide ceiling. A larger step writes the ceiling less often and
 /// leaves a larger hole in the numbering of an inbox whose head was damaged.
@@ -37,28 +38,26 @@ pub(crate) fn append<B: Backend>(
         return Ok(StoreAnswer::Failed { reason });
     }
     let mut inbox = Inbox::load(group, user)?;
-    inbox.expire(
+    let class = Class::of(message);
+    inbox.expire(group, Ends::of_append(message, age_ms))?;
+    inbox.make_room(
         group,
-        message
-            .server_ts
-            .checked_sub(age_ms)
-            .map_or(0, |ts| ts.saturating_add(1)),
+        class,
+        messages_max as u64 - 1,
+        (bytes_max - bytes) as u64,
     )?;
-    inbox.make_room(group, messages_max as u64 - 1, (bytes_max - bytes) as u64)?;
     let number = inbox.head.next;
     raise_ceiling(group, number)?;
     let key = inbox.message_key(number);
     let record = record::seal_message(&key, message);
     group.put(key, record);
     inbox.head.next += 1;
-    inbox.head.count += 1;
-    inbox.head.bytes += bytes as u64;
-    inbox.head.oldest_ts = inbox.head.oldest_ts.min(message.server_ts);
+    count_in(&mut inbox.head, message);
     inbox.save(group);
     Ok(StoreAnswer::InboxAppended { inbox: number })
 }
 
-/// Reads a page. Messages stamped before `not_before_ts` are deleted and counted.
+/// Reads a page. Messages without an end of their own stamped before `not_before_ts` are deleted and counted.
 pub(crate) fn read<B: Backend>(
     group: &mut Group<'_, B>,
     user: &UserKey,
@@ -67,11 +66,12 @@ pub(crate) fn read<B: Backend>(
     not_before_ts: u64,
 ) -> Result<StoreAnswer, ReadError> {
     let mut inbox = Inbox::load(group, user)?;
-    inbox.expire(group, not_before_ts)?;
+    let ends = Ends::by_age(not_before_ts);
+    inbox.expire(group, ends)?;
     let mut page = inbox.page(group, after, count_max)?;
     let is_whole = after < inbox.head.first && !page.has_more;
     if page.damaged > 0 || (is_whole && page.messages.len() as u64 != inbox.head.count) {
-        inbox.recount(group, not_before_ts)?;
+        inbox.recount(group, ends)?;
         page = inbox.page(group, after, count_max)?;
     }
     inbox.save(group);
@@ -98,16 +98,16 @@ pub(crate) fn confirm<B: Backend>(
     let mut damaged = 0;
     inbox.visit(group, inbox.head.first, end, &mut |number, found| {
         match found {
-            Some(message) => confirmed.push((number, message.body.len())),
+            Some(message) => confirmed.push((number, Weight::of(&message))),
             None => damaged += 1,
         }
         Continue(())
     })?;
-    for (number, bytes) in confirmed {
-        inbox.delete(group, number, bytes);
+    for (number, weight) in confirmed {
+        inbox.delete(group, number, weight);
     }
     if damaged > 0 {
-        inbox.recount(group, 0)?;
+        inbox.recount(group, Ends::NONE)?;
     }
     inbox.head.first = inbox.head.first.max(end);
     let losses = &mut inbox.head.losses;
@@ -133,7 +133,7 @@ pub(crate) fn remove<B: Backend>(
         inbox.head.next,
         &mut |number, found| match found {
             Some(message) if message.id == id => {
-                place = Some((number, message.body.len()));
+                place = Some((number, Weight::of(&message)));
                 Break(())
             }
             Some(_) => Continue(()),
@@ -143,11 +143,11 @@ pub(crate) fn remove<B: Backend>(
             }
         },
     )?;
-    if let Some((number, bytes)) = place {
-        inbox.delete(group, number, bytes);
+    if let Some((number, weight)) = place {
+        inbox.delete(group, number, weight);
     }
     if damaged > 0 {
-        inbox.recount(group, 0)?;
+        inbox.recount(group, Ends::NONE)?;
     }
     inbox.save(group);
     Ok(StoreAnswer::Done)
@@ -213,7 +213,7 @@ impl<'u> Inbox<'u> {
             head,
         };
         inbox.head.first = inbox.lowest_number(group);
-        inbox.recount(group, 0)?;
+        inbox.recount(group, Ends::NONE)?;
         Ok(inbox)
     }
 
@@ -316,42 +316,57 @@ impl<'u> Inbox<'u> {
     }
 
     /// Deletes a message and keeps the head's figures.
-    fn delete<B: Backend>(&mut self, group: &mut Group<'_, B>, number: u64, bytes: usize) {
+    fn delete<B: Backend>(
+        &mut self,
+        group: &mut Group<'_, B>,
+        number: u64,
+        Weight { class, bytes }: Weight,
+    ) {
         group.delete(self.message_key(number));
         let head = &mut self.head;
         head.count = head.count.saturating_sub(1);
-        head.bytes = head.bytes.saturating_sub(bytes as u64);
+        head.bytes = head.bytes.saturating_sub(bytes);
+        if class == Class::Lasting {
+            head.lasting.count = head.lasting.count.saturating_sub(1);
+            head.lasting.bytes = head.lasting.bytes.saturating_sub(bytes);
+        }
+        if head.lasting.count == 0 {
+            head.lasting = Lasting::default();
+        }
         if head.count == 0 {
             head.first = head.next;
             head.bytes = 0;
             head.oldest_ts = u64::MAX;
+            head.lasting = Lasting::default();
         } else if number == head.first {
             head.first += 1;
         }
     }
 
-    /// Deletes and counts messages stamped before `not_before_ts`. Free of cost while there is none.
+    /// Deletes and counts messages that are over. Free of cost while there is none.
     fn expire<B: Backend>(
         &mut self,
         group: &mut Group<'_, B>,
-        not_before_ts: u64,
+        ends: Ends,
     ) -> Result<(), ReadError> {
-        if self.head.count > 0 && self.head.oldest_ts < not_before_ts {
-            self.recount(group, not_before_ts)?;
+        if ends.may_concern(&self.head) {
+            self.recount(group, ends)?;
         }
         Ok(())
     }
 
-    /// Deletes and counts the oldest messages until no more than the given are left.
+    /// Deletes and counts the oldest messages of a kind until no more than the given are left. Cost: O(messages
+    /// of the other kind before them).
     fn make_room<B: Backend>(
         &mut self,
         group: &mut Group<'_, B>,
+        class: Class,
         count_max: u64,
         bytes_max: u64,
     ) -> Result<(), ReadError> {
-        let is_over = |count, bytes| count > count_max || bytes > bytes_max;
-        while is_over(self.head.count, self.head.bytes) {
-            let (mut count, mut bytes) = (self.head.count, self.head.bytes);
+        let is_over = |(count, bytes)| count > count_max || bytes > bytes_max;
+        while is_over(class.figures(&self.head)) {
+            let (mut count, mut bytes) = class.figures(&self.head);
             let (mut dropped, mut damaged) = (Vec::new(), 0);
             self.visit(
                 group,
@@ -362,10 +377,14 @@ impl<'u> Inbox<'u> {
                         damaged += 1;
                         return Break(());
                     };
+                    let weight = Weight::of(&message);
+                    if weight.class != class {
+                        return Continue(());
+                    }
                     count = count.saturating_sub(1);
-                    bytes = bytes.saturating_sub(message.body.len() as u64);
-                    dropped.push((number, message.body.len()));
-                    if is_over(count, bytes) {
+                    bytes = bytes.saturating_sub(weight.bytes);
+                    dropped.push((number, weight));
+                    if is_over((count, bytes)) {
                         Continue(())
                     } else {
                         Break(())
@@ -373,58 +392,55 @@ impl<'u> Inbox<'u> {
                 },
             )?;
             self.head.losses.overflowed += dropped.len() as u64 * u64::from(!mutant!(43));
-            for (number, bytes) in dropped {
-                self.delete(group, number, bytes);
+            for (number, weight) in dropped {
+                self.delete(group, number, weight);
             }
-            if damaged > 0 || is_over(self.head.count, self.head.bytes) {
+            if damaged > 0 || is_over(class.figures(&self.head)) {
                 // The figures were wrong because of damage; now they will be right, so this ends.
-                self.recount(group, 0)?;
+                self.recount(group, Ends::NONE)?;
             }
         }
         Ok(())
     }
 
-    /// Goes through the whole inbox: deletes and counts what is damaged or stamped before `not_before_ts`,
-    /// counts what is missing as damaged, and sets the head's figures right.
+    /// Goes through the whole inbox: deletes and counts what is damaged or over, counts what is missing as
+    /// damaged, and sets the head's figures right. That a message has come to the end that its sender gave it is
+    /// no loss.
     fn recount<B: Backend>(
         &mut self,
         group: &mut Group<'_, B>,
-        not_before_ts: u64,
+        ends: Ends,
     ) -> Result<(), ReadError> {
+        let (from, end) = (self.head.first, self.head.next);
         let mut kept = InboxHead {
-            next: self.head.next,
-            first: self.head.next,
+            next: end,
+            first: end,
+            losses: self.head.losses,
             ..InboxHead::default()
         };
-        let (mut expired, mut damaged) = (Vec::new(), Vec::new());
-        self.visit(
-            group,
-            self.head.first,
-            self.head.next,
-            &mut |number, found| {
-                match found {
-                    None => damaged.push(number),
-                    Some(message) if message.server_ts < not_before_ts => expired.push(number),
-                    Some(message) => {
-                        kept.first = kept.first.min(number);
-                        kept.count += 1;
-                        kept.bytes += message.body.len() as u64;
-                        kept.oldest_ts = kept.oldest_ts.min(message.server_ts);
-                    }
+        let (mut over, mut damaged) = (Vec::new(), Vec::new());
+        self.visit(group, from, end, &mut |number, found| {
+            match found {
+                None => damaged.push(number),
+                Some(message) if ends.has(&message) => over.push((number, Class::of(&message))),
+                Some(message) => {
+                    kept.first = kept.first.min(number);
+                    count_in(&mut kept, &message);
                 }
-                Continue(())
-            },
-        )?;
-        let found = kept.count + (expired.len() + damaged.len()) as u64;
+            }
+            Continue(())
+        })?;
+        let found = kept.count + (over.len() + damaged.len()) as u64;
         let lost = damaged.len() as u64 + self.head.count.saturating_sub(found);
         group.damaged += lost;
-        kept.losses = self.head.losses;
-        kept.losses.expired += expired.len() as u64;
-        kept.losses.damaged += lost;
-        for number in expired.into_iter().chain(damaged) {
+        self.head = kept;
+        let aged = over.iter().filter(|(_, class)| *class == Class::Aging);
+        self.head.losses.expired += aged.count() as u64;
+        self.head.losses.damaged += lost;
+        let over = over.into_iter().map(|(number, _)| number);
+        for number in over.chain(damaged) {
             group.delete(self.message_key(number));
         }
-        self.head = kept;
         Ok(())
     }
 }

@@ -8,8 +8,8 @@
 //! It is not a general database: it knows inboxes, attributes and histories, and their rules are written once, over an
 //! ordered map. It knows nothing of the bus, of sockets, of a runtime, and of what a message means.
 //!
-//! Reading order: `engine` (the contract), [`contract`] (its cases), `kv` (the map and a group on it), `inbox`,
-//! `attributes` and `history` (the rules), `record` (bytes), `store` (a group from operations to answers), `memory`,
+//! Reading order: `engine` (the contract), [`contract`] (its cases), `kv` (the map and a group on it), `inbox` with
+//! `kinds`, `attributes` and `history` (the rules), `record` (bytes), `store` (a group from operations to answers), `memory`,
 //! [`embedded`], `committer`.
 //!
 //! ```
@@ -51,6 +51,7 @@ pub mod embedded;
 mod engine;
 mod history;
 mod inbox;
+mod kinds;
 mod kv;
 mod memory;
 mod record;

@@ -16,8 +16,11 @@ use tidings_wire::names::{AppId, ChannelName, NameRule, UserId};
 
 use crate::kv::ReadError;
 
-/// Version of the records that this program writes, and the newest that it reads.
+/// Version of most records.
 const RECORD_VERSION: u8 = 1;
+/// Version of stored messages with an end of their own, which older programs do not know; the newest that this
+/// one reads.
+const LASTING_VERSION: u8 = 2;
 const HEADER_BYTES: usize = 5;
 const APP_BYTES: usize = 32;
 
@@ -209,10 +212,33 @@ pub(crate) struct InboxHead {
     pub(crate) count: u64,
     /// Bytes of their bodies.
     pub(crate) bytes: u64,
-    /// No message has a smaller `server_ts`.
+    /// No message without an end of its own has a smaller `server_ts`.
     pub(crate) oldest_ts: u64,
+    /// Those of the messages that have an end of their own.
+    pub(crate) lasting: Lasting,
     /// Not yet told to the receiver.
     pub(crate) losses: InboxLosses,
+}
+
+/// The messages of an inbox that have an end of their own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Lasting {
+    /// How many.
+    pub(crate) count: u64,
+    /// Bytes of their bodies.
+    pub(crate) bytes: u64,
+    /// None of them ends earlier.
+    pub(crate) first_end_ts: u64,
+}
+
+impl Default for Lasting {
+    fn default() -> Self {
+        Self {
+            count: 0,
+            bytes: 0,
+            first_end_ts: u64::MAX,
+        }
+    }
 }
 
 impl Default for InboxHead {
@@ -224,6 +250,7 @@ impl Default for InboxHead {
             count: 0,
             bytes: 0,
             oldest_ts: u64::MAX,
+            lasting: Lasting::default(),
             losses,
         }
     }
@@ -246,9 +273,18 @@ impl InboxHead {
             expired,
             damaged,
         ];
-        let mut record = start_record(fields.len() * 8);
+        let Lasting {
+            count,
+            bytes,
+            first_end_ts,
+        } = self.lasting;
+        // Left out when there are none: most inboxes never have one.
+        let lasting = [count, bytes, first_end_ts];
+        let lasting = if count > 0 { &lasting[..] } else { &[] };
+        let mut record = start_record((fields.len() + lasting.len()) * 8);
         fields
             .iter()
+            .chain(lasting)
             .for_each(|field| record.extend_from_slice(&field.to_le_bytes()));
         seal(key, record)
     }
@@ -257,18 +293,28 @@ impl InboxHead {
         let content = open(key, record)?;
         let mut fields = Fields::new(&content);
         (|| {
-            Some(Self {
+            let head = Self {
                 next: fields.u64()?,
                 first: fields.u64()?,
                 count: fields.u64()?,
                 bytes: fields.u64()?,
                 oldest_ts: fields.u64()?,
+                lasting: Lasting::default(),
                 losses: InboxLosses {
                     overflowed: fields.u64()?,
                     expired: fields.u64()?,
                     damaged: fields.u64()?,
                 },
-            })
+            };
+            if fields.rest.is_empty() {
+                return Some(head);
+            }
+            let lasting = Lasting {
+                count: fields.u64()?,
+                bytes: fields.u64()?,
+                first_end_ts: fields.u64()?,
+            };
+            Some(Self { lasting, ..head })
         })()
         .ok_or_else(|| ReadError::malformed("inbox head"))
     }
@@ -355,7 +401,11 @@ pub(crate) fn open_history(
 
 pub(crate) fn seal_message(key: &[u8], message: &StoredMessage) -> Bytes {
     let from = message.from.as_bytes();
-    let mut record = start_record(16 + 8 + 4 + from.len() + message.body.len());
+    let mut record = start_record(8 + 16 + 8 + 4 + from.len() + message.body.len());
+    if message.lasts_until > 0 {
+        record[0] = LASTING_VERSION;
+        record.extend_from_slice(&message.lasts_until.to_le_bytes());
+    }
     record.extend_from_slice(&message.id.0);
     record.extend_from_slice(&message.server_ts.to_le_bytes());
     put_text(&mut record, &message.from);
@@ -371,7 +421,9 @@ pub(crate) fn open_message(
 ) -> Result<StoredMessage, ReadError> {
     let content = open(key, record)?;
     let mut fields = Fields::new(&content);
+    let is_lasting = record[0] == LASTING_VERSION;
     (|| {
+        let lasts_until = if is_lasting { fields.u64()? } else { 0 };
         let id = MessageId(fields.take(16)?.try_into().ok()?);
         let server_ts = fields.u64()?;
         let from = fields.text()?;
@@ -382,6 +434,7 @@ pub(crate) fn open_message(
             from,
             body,
             server_ts,
+            lasts_until,
         })
     })()
     .ok_or_else(|| ReadError::malformed("stored message"))
@@ -459,7 +512,7 @@ fn open(key: &[u8], record: &Bytes) -> Result<Bytes, ReadError> {
     if header[1..] != checksum(key, header[0], content).to_le_bytes() {
         return Err(ReadError::Damaged("its checksum does not match".into()));
     }
-    if header[0] > RECORD_VERSION {
+    if header[0] > LASTING_VERSION {
         return Err(ReadError::Newer { version: header[0] });
     }
     Ok(record.slice(HEADER_BYTES..))
@@ -524,6 +577,7 @@ mod tests {
             from: "bob".into(),
             body: Bytes::from_static(b"hello"),
             server_ts: 99,
+            lasts_until: 0,
         }
     }
 
@@ -608,11 +662,11 @@ mod tests {
     #[test]
     fn a_record_of_a_newer_program_is_not_called_damaged() {
         let mut record = start_record(0);
-        record[0] = RECORD_VERSION + 1;
+        record[0] = LASTING_VERSION + 1;
         let record = seal(b"n", record);
         let opened = open_number(b"n", &record);
         assert!(
-            matches!(opened, Err(ReadError::Newer { version: 2 })),
+            matches!(opened, Err(ReadError::Newer { version: 3 })),
             "{opened:?}"
         );
     }

@@ -3,4 +3,5 @@
 mod endings;
 mod invitations;
 mod properties;
+mod queue;
 mod world;

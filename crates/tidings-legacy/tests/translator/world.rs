@@ -32,6 +32,7 @@ const TRAITS: Traits = Traits {
     ends_with_connection: true,
     is_paced: true,
     lists_all_members: true,
+    ends_messages: true,
     rings_on: true,
 };
 
@@ -126,6 +127,18 @@ impl World {
 
     /// Logs a legacy client in; it has polled once.
     pub(crate) fn legacy(&mut self, name: &str) -> Who {
+        self.legacy_with_answer(name).0
+    }
+
+    /// The same, and the answer to its poll.
+    pub(crate) fn legacy_with_answer(&mut self, name: &str) -> (Who, Value) {
+        let who = self.legacy_unpolled(name);
+        let answer = self.call(who, "user_getmsg", json!({"ver_clear": 0, "max": 30}));
+        (who, answer)
+    }
+
+    /// Logs a legacy client in.
+    pub(crate) fn legacy_unpolled(&mut self, name: &str) -> Who {
         let translator = Translator::new(self.now(), "", 7 + self.clients.len() as u64);
         let who = self.open(name, Side::Legacy(Box::new(translator)));
         self.say(
@@ -136,7 +149,6 @@ impl World {
             self.clients[who.0].frames[0].to_string().contains("line"),
             "{name} is not let in"
         );
-        self.call(who, "user_getmsg", json!({"ver_clear": 0, "max": 30}));
         who
     }
 
@@ -247,6 +259,13 @@ impl World {
     }
 
     // ------------------------------------------------------------ time
+
+    /// Lets a long time pass, in which nobody is there.
+    pub(crate) fn leap(&mut self, ms: u64) {
+        self.now.mono_ms += ms;
+        self.now.unix_ms += ms;
+        self.wait(1);
+    }
 
     /// Lets time pass: whatever is due happens when it is due.
     pub(crate) fn wait(&mut self, ms: u64) {

@@ -230,16 +230,27 @@ impl Model {
             StoreOp::InboxAppend {
                 message, limits, ..
             } => {
-                self.expire(|ts| ts.saturating_add(limits.age_ms) <= message.server_ts);
+                let is_lasting = message.lasts_until > 0;
+                let now_ts = message.server_ts;
+                self.messages
+                    .retain(|had| had.lasts_until == 0 || had.lasts_until > now_ts);
+                if !is_lasting {
+                    self.expire(|ts| ts.saturating_add(limits.age_ms) <= now_ts);
+                }
                 self.next += 1;
                 self.messages.push(StoredMessage {
                     inbox: self.next,
                     ..message.clone()
                 });
-                while self.messages.len() > limits.messages_max
-                    || self.messages.iter().map(|m| m.body.len()).sum::<usize>() > limits.bytes_max
-                {
-                    self.messages.remove(0);
+                let is_kin = |had: &StoredMessage| (had.lasts_until > 0) == is_lasting;
+                loop {
+                    let kin = || self.messages.iter().filter(|had| is_kin(had));
+                    let bytes: usize = kin().map(|m| m.body.len()).sum();
+                    if kin().count() <= limits.messages_max && bytes <= limits.bytes_max {
+                        break;
+                    }
+                    let oldest = self.messages.iter().position(is_kin);
+                    oldest.map(|oldest| self.messages.remove(oldest));
                     self.losses.overflowed += 1;
                 }
                 StoreAnswer::InboxAppended { inbox: self.next }
@@ -280,7 +291,7 @@ impl Model {
     fn expire(&mut self, is_expired: impl Fn(u64) -> bool) {
         let before = self.messages.len();
         self.messages
-            .retain(|message| !is_expired(message.server_ts));
+            .retain(|message| message.lasts_until > 0 || !is_expired(message.server_ts));
         self.losses.expired += (before - self.messages.len()) as u64;
     }
 }
@@ -334,7 +345,10 @@ fn random_op(
     match random(10) {
         0..5 => {
             let body = "x".repeat(random(9) as usize);
-            let message = message(random(40) as u8, now - random(30), &body);
+            let mut message = message(random(40) as u8, now - random(30), &body);
+            if random(3) == 0 {
+                message.lasts_until = now + random(300);
+            }
             let limits = InboxLimits {
                 messages_max: 4 + random(12) as usize,
                 bytes_max: 16 + random(64) as usize,

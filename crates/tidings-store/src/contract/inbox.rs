@@ -287,6 +287,70 @@ pub fn a_message_that_never_fits_is_refused(store: &mut dyn Subject) {
     assert_eq!(store.append(&alice, message(3, 5, "next"), WIDE), 2);
 }
 
+/// Neither kind pushes out the other; the order stays that of the numbers.
+pub fn messages_with_an_end_of_their_own_have_bounds_of_their_own(store: &mut dyn Subject) {
+    let alice = user("alice");
+    let bounds = |messages_max, bytes_max| InboxLimits {
+        messages_max,
+        bytes_max,
+        age_ms: 100,
+    };
+    let lasting = |seed, ts, body: &str| StoredMessage {
+        lasts_until: 9_000,
+        ..message(seed, ts, body)
+    };
+    store.append(&alice, message(1, 1_000, "a1"), bounds(2, 99));
+    store.append(&alice, lasting(2, 1_000, "b1"), bounds(3, 99));
+    store.append(&alice, lasting(3, 1_001, "b2"), bounds(3, 99));
+    store.append(&alice, message(4, 1_001, "a2"), bounds(2, 99));
+    store.append(&alice, message(5, 1_002, "a3"), bounds(2, 99));
+    store.append(&alice, lasting(6, 1_002, "b3"), bounds(3, 99));
+    store.append(&alice, lasting(7, 1_003, "b4"), bounds(3, 99));
+    let losses = InboxLosses {
+        overflowed: 2,
+        ..NO_LOSSES
+    };
+    let left = [(3, "b2"), (4, "a2"), (5, "a3"), (6, "b3"), (7, "b4")];
+    assert_eq!(store.inbox(&alice), (numbered(&left), losses));
+    store.reopen();
+    // Bytes are counted apart, too; age is nothing to those with an end.
+    store.append(&alice, lasting(8, 5_000, "b5"), bounds(9, 4));
+    store.append(&alice, message(9, 5_000, "a4"), bounds(9, 2));
+    let losses = InboxLosses {
+        overflowed: 4,
+        expired: 2,
+        ..NO_LOSSES
+    };
+    let left = [(7, "b4"), (8, "b5"), (9, "a4")];
+    assert_eq!(store.inbox(&alice), (numbered(&left), losses));
+    let page = store.page(&alice, 0, 9, 6_000);
+    assert_eq!(page.bodies(), numbered(&[(7, "b4"), (8, "b5")]));
+}
+
+/// Their end is what their sender wanted, and counts as no loss.
+pub fn messages_with_an_end_of_their_own_go_with_it(store: &mut dyn Subject) {
+    let alice = user("alice");
+    for (seed, lasts_until) in [(1, 1_500), (2, 3_000), (3, 1_400)] {
+        let message = StoredMessage {
+            lasts_until,
+            ..message(seed, 1_000, &format!("m{seed}"))
+        };
+        store.append(&alice, message, WIDE);
+    }
+    store.reopen();
+    store.append(&alice, message(4, 1_500, "m4"), WIDE);
+    assert_eq!(
+        store.inbox(&alice),
+        (numbered(&[(2, "m2"), (4, "m4")]), NO_LOSSES)
+    );
+    store.confirm(&alice, 2, NO_LOSSES);
+    store.append(&alice, message(5, 9_000, "m5"), WIDE);
+    assert_eq!(
+        store.inbox(&alice),
+        (numbered(&[(4, "m4"), (5, "m5")]), NO_LOSSES)
+    );
+}
+
 // proves: rtm-4.3-7-days
 /// Messages at least `age_ms` older than the new one go and are counted.
 pub fn an_append_expires_by_age(store: &mut dyn Subject) {

@@ -65,6 +65,8 @@ macro_rules! contract_tests {
             a_message_that_never_fits_is_refused
             an_append_expires_by_age
             a_read_expires_by_time
+            messages_with_an_end_of_their_own_have_bounds_of_their_own
+            messages_with_an_end_of_their_own_go_with_it
             expiry_does_not_rely_on_stamps_in_order
             losses_are_kept_until_told
             attributes_are_set_as_a_whole
@@ -156,6 +158,7 @@ fn message(seed: u8, server_ts: u64, body: &str) -> StoredMessage {
         from: format!("from{seed}"),
         body,
         server_ts,
+        lasts_until: 0,
     }
 }
 

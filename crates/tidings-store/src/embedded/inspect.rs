@@ -8,6 +8,7 @@ use tidings_hub::ids::UserKey;
 use tidings_hub::store_ops::{AttributeOwner, Conversation};
 
 use super::backend::FjallBackend;
+use crate::kinds::{Class, count_in};
 use crate::kv::{Backend, ReadError};
 use crate::record::{self, HistoryHead, InboxHead, Key};
 
@@ -146,7 +147,7 @@ fn check_inbox(
     user: &UserKey,
     head: &InboxHead,
 ) {
-    let (mut count, mut bytes) = (0, 0);
+    let mut found = InboxHead::default();
     let from = Key::Message(user.clone(), 0).encode();
     let to = [Key::Message(user.clone(), u64::MAX).encode(), vec![0]].concat();
     for (key, record) in backend.range(&from, &to).flatten() {
@@ -157,8 +158,7 @@ fn check_inbox(
         let Ok(message) = record::open_message(&key, number, &record) else {
             continue;
         };
-        count += 1;
-        bytes += message.body.len() as u64;
+        count_in(&mut found, &message);
         if number < head.first || number >= head.next {
             report.problem(format!(
                 "message {number} of {user:?} is outside its inbox, which holds {} to {}",
@@ -166,16 +166,24 @@ fn check_inbox(
                 head.next - 1
             ));
         }
-        if message.server_ts < head.oldest_ts {
+        let (class, lasting) = (Class::of(&message), head.lasting);
+        if (class == Class::Aging && message.server_ts < head.oldest_ts)
+            || (class == Class::Lasting && message.lasts_until < lasting.first_end_ts)
+        {
             report.problem(format!(
-                "message {number} of {user:?} is older than its inbox says"
+                "message {number} of {user:?} is over before its inbox says"
             ));
         }
     }
-    if (count, bytes) != (head.count, head.bytes) {
+    let figures = |head: &InboxHead| {
+        let lasting = head.lasting;
+        (head.count, head.bytes, lasting.count, lasting.bytes)
+    };
+    if figures(&found) != figures(head) {
         report.problem(format!(
-            "the inbox of {user:?} holds {count} messages of {bytes} bytes and says {} of {}",
-            head.count, head.bytes
+            "the inbox of {user:?} holds {:?} and says {:?} (messages, bytes; those with an end of their own)",
+            figures(&found),
+            figures(head)
         ));
     }
 }
@@ -240,6 +248,7 @@ fn describe(decoded: &Key, key: &[u8], record: &Bytes) -> Result<Value, ReadErro
                 "kind": "message", "app": user.app.as_str(), "user": user.user.as_str(),
                 "inbox": number, "id": format!("{:032x}", u128::from_be_bytes(message.id.0)),
                 "from": message.from, "server_ts": message.server_ts, "bytes": message.body.len(),
+                "lasts_until": message.lasts_until,
             })
         }
         Key::NumberCeiling => {

@@ -27,6 +27,7 @@ pub(crate) fn append(to: u64, body: &str) -> StoreOp {
         from: "bob".into(),
         body: Bytes::copy_from_slice(body.as_bytes()),
         server_ts: 1000,
+        lasts_until: 0,
     };
     StoreOp::InboxAppend {
         user: user(to),
