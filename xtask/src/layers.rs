@@ -74,6 +74,10 @@ const ALLOWED: &[(&str, &[&str])] = &[
         &["tidings-client", "tidings-wire", "tokio"],
     ),
     ("tidings-load", &["tidings-wire", "mio"]),
+    (
+        "tidings-bench",
+        &["tidings-hub", "tidings-bus", "tidings-wire"],
+    ),
     ("xtask", &[]),
 ];
 

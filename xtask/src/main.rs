@@ -2,6 +2,7 @@
 
 mod codegen;
 mod coverage;
+mod instructions;
 mod layers;
 mod mutants;
 mod package;
@@ -26,6 +27,10 @@ usage: cargo xtask TASK
   supply           check licences and sources of all dependencies against deny.toml; part of check
   performance      measure side by side with other servers, and make docs/performance.md; --quick for a few minutes
                    (ARGS go to `tidings-load series`)
+  ratchet          hold bytes per session and allocations per operation against what is committed; part of check;
+                   with --update commit to what is found
+  instructions     count the instructions of a hub's operations with callgrind and hold them against what is committed;
+                   part of test where valgrind is installed; --update as above, --all also at 100,000 users
   sim [ARGS]       replay seeds: --seed N --trace, or --from N --count N
   mutants [ARGS]   switch deliberate faults on and see that a check finds each: --count N --seed S, or --all, which
                    writes docs/mutants.md; or --mutant N [--seed S --trace]
@@ -48,6 +53,8 @@ fn main() -> Result<()> {
         Some("check") => tests::check(),
         Some("supply") => supply::check(),
         Some("performance") => performance::run_series(rest),
+        Some("ratchet") => tests::ratchet(rest),
+        Some("instructions") => instructions::run(rest),
         Some("sim") => tests::sim(rest),
         Some("mutants") => mutants::run(rest),
         Some("autobahn") => proofs::autobahn(),

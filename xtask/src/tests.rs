@@ -5,7 +5,7 @@ use std::time::Instant;
 use anyhow::Result;
 
 use crate::setup::{self, cargo, run, run_with};
-use crate::{codegen, coverage, layers, mutants, package, proofs, supply};
+use crate::{codegen, coverage, instructions, layers, mutants, package, proofs, supply};
 
 /// Seeds of the simulator in one run. More find more and cost about 40 ms each.
 const SEEDS: &str = "1000";
@@ -18,6 +18,7 @@ pub(crate) fn all() -> Result<()> {
     let steps: &[Step] = &[
         ("web builds", setup::web),
         ("quick checks and Rust tests", check),
+        ("instructions of the hub", instructions::gate),
         ("simulation", || {
             sim(&["--from".into(), "1".into(), "--count".into(), SEEDS.into()])
         }),
@@ -57,6 +58,16 @@ pub(crate) fn check() -> Result<()> {
     // The end-to-end tests run the program itself.
     cargo(&["build", "--quiet", "--package", "tidings"])?;
     cargo(&["test", "--workspace", "--quiet"])
+}
+
+/// Bytes per session and allocations per operation, against what is committed.
+pub(crate) fn ratchet(args: &[String]) -> Result<()> {
+    let test = ["test", "--quiet", "--package", "tidings-bench"];
+    if args.iter().any(|arg| arg == "--update") {
+        let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".into());
+        return run_with(".", &cargo, &test, &[("TIDINGS_UPDATE_FIGURES", "1")]);
+    }
+    cargo(&test)
 }
 
 /// Seeds of the simulator, or of one of its deliberate faults.

@@ -1,0 +1,274 @@
+//! One hub, its shard of the router, and the bookkeeping of its clients.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use tidings_bus::{Homes, Shard};
+use tidings_hub::bus_ops::{BusInput, BusOp};
+use tidings_hub::ids::{ConnectionId, HubId};
+use tidings_hub::store_ops::{InboxLosses, StoreAnswer, StoreOp};
+use tidings_hub::{App, AppSettings, Apps, Effect, Hub, HubConfig, Input, Time};
+use tidings_wire::frame::{decode_client, encode_client};
+use tidings_wire::limits::CLIENT_CONFIRM_FRAMES;
+use tidings_wire::names::AppId;
+use tidings_wire::proto::client_message::Kind;
+use tidings_wire::proto::request::Call;
+use tidings_wire::proto::{ClientFrame, ClientMessage, Request};
+
+/// A client confirms after so many numbered frames, as the SDKs do.
+pub const CONFIRM_FRAMES: u64 = CLIENT_CONFIRM_FRAMES as u64;
+
+/// The app of every user on the bench.
+pub(crate) const APP: &str = "0123456789abcdef0123456789abcdef";
+
+/// What is given to the hub.
+#[derive(Debug, Clone)]
+pub enum Step {
+    /// A client's connection is opened.
+    Open(usize),
+    /// A client has sent these bytes: one encoded `ClientFrame`.
+    Bytes(usize, Bytes),
+    /// Time passes, in milliseconds; the hub is woken whenever it has asked for it.
+    Wait(u64),
+}
+
+/// What is kept of one client.
+#[derive(Debug, Clone, Copy, Default)]
+struct Client {
+    cseq: u64,
+    /// Numbered frames it has been sent.
+    received: u64,
+    confirmed: u64,
+}
+
+/// A hub and its clients, whose connections are numbered from 0.
+#[derive(Debug)]
+pub struct Desk {
+    hub: Hub,
+    shard: Shard,
+    now_ms: u64,
+    clients: Vec<Client>,
+    effects: Vec<Effect>,
+    local: VecDeque<Input>,
+    /// Frames that clients have been sent.
+    sent: u64,
+    /// Connections that the hub has closed.
+    closed: u64,
+}
+
+impl Desk {
+    /// A hub without sessions, and room for the bookkeeping of so many clients.
+    pub fn new(clients: usize) -> Self {
+        let mut apps = Apps::default();
+        let app = App {
+            settings: AppSettings {
+                rate_limits: false,
+                ..AppSettings::default()
+            },
+            ..App::default()
+        };
+        let id = AppId::parse(APP).expect("the constant is an app id");
+        apps.listed.insert(id, app);
+        let config = HubConfig {
+            id: HubId(0),
+            seed: [7; 32],
+            apps: Arc::new(apps),
+            server: "bench".into(),
+        };
+        let mut desk = Self {
+            hub: Hub::new(config),
+            shard: Shard::new(HubId(0), Homes::new(1, (1, 2))),
+            now_ms: 1_000_000,
+            clients: Vec::with_capacity(clients),
+            effects: Vec::new(),
+            local: VecDeque::new(),
+            sent: 0,
+            closed: 0,
+        };
+        desk.give(Input::Tick);
+        desk
+    }
+
+    /// Frames that clients have been sent so far.
+    pub fn sent(&self) -> u64 {
+        self.sent
+    }
+
+    /// Connections that the hub has closed so far.
+    pub fn closed(&self) -> u64 {
+        self.closed
+    }
+
+    /// Sessions of the hub.
+    pub fn sessions(&self) -> usize {
+        self.hub.stats().sessions
+    }
+
+    /// The bytes of a message that is no request.
+    pub fn message(&self, kind: Kind) -> Bytes {
+        encode(Some(kind), 0)
+    }
+
+    /// The bytes of a client's next request.
+    pub fn request(&mut self, client: usize, call: Call) -> Bytes {
+        let client = &mut self.clients[client];
+        client.cseq += 1;
+        let request = Request {
+            cseq: client.cseq,
+            call: Some(call),
+        };
+        encode(Some(Kind::Request(request)), 0)
+    }
+
+    /// The bytes with which a client confirms everything that it has been sent, and so many frames more.
+    pub fn confirm(&mut self, client: usize, more: u64) -> Bytes {
+        let client = &mut self.clients[client];
+        client.confirmed = client.received + more;
+        encode(None, client.confirmed)
+    }
+
+    /// Lets every client confirm that has something to confirm.
+    pub fn confirm_all(&mut self) {
+        for client in 0..self.clients.len() {
+            let state = self.clients[client];
+            if state.received > state.confirmed {
+                let bytes = self.confirm(client, 0);
+                self.step(&Step::Bytes(client, bytes));
+            }
+        }
+    }
+
+    /// A client that has not been heard of; its number.
+    pub fn add_client(&mut self) -> usize {
+        self.clients.push(Client::default());
+        self.clients.len() - 1
+    }
+
+    /// Carries one step out.
+    pub fn step(&mut self, step: &Step) {
+        match step {
+            Step::Open(client) => self.give(Input::Opened {
+                connection: connection(*client),
+            }),
+            Step::Bytes(client, bytes) => {
+                let frame = decode_client(bytes).expect("the bench encodes valid frames");
+                self.give(Input::Frame {
+                    connection: connection(*client),
+                    frame,
+                });
+            }
+            Step::Wait(ms) => self.wait(*ms),
+        }
+    }
+
+    fn wait(&mut self, ms: u64) {
+        let until_ms = self.now_ms + ms;
+        while let Some(due_ms) = self.hub.deadline().filter(|due_ms| *due_ms <= until_ms) {
+            self.now_ms = due_ms.max(self.now_ms);
+            self.give(Input::Tick);
+        }
+        self.now_ms = until_ms;
+        self.give(Input::Tick);
+    }
+
+    fn give(&mut self, input: Input) {
+        let now = Time {
+            mono_ms: self.now_ms,
+            unix_ms: self.now_ms,
+        };
+        let mut next = Some(input);
+        while let Some(input) = next {
+            self.hub.handle(now, input, &mut self.effects);
+            let mut effects = std::mem::take(&mut self.effects);
+            for effect in effects.drain(..) {
+                self.carry_out(effect);
+            }
+            self.effects = effects;
+            next = self.local.pop_front();
+        }
+    }
+
+    fn carry_out(&mut self, effect: Effect) {
+        match effect {
+            Effect::Send { connection, frame } => {
+                self.sent += 1;
+                self.clients[index(connection)].received += u64::from(is_numbered(&frame));
+            }
+            Effect::SendAll { connections, .. } => {
+                self.sent += connections.len() as u64;
+                for connection in connections {
+                    self.clients[index(connection)].received += 1;
+                }
+            }
+            Effect::Bus(op) => self.route(op),
+            Effect::Store { ticket, op } => {
+                let answer = answer(&op);
+                self.local.push_back(Input::Store { ticket, answer });
+            }
+            Effect::Close { .. } => self.closed += 1,
+            Effect::HandOver { .. } => unreachable!("there is no other hub"),
+        }
+    }
+
+    fn route(&mut self, op: BusOp) {
+        let local = &mut self.local;
+        self.shard.route(HubId(0), op, &mut |_, input: BusInput| {
+            local.push_back(Input::Bus(input));
+        });
+    }
+}
+
+/// What a store says that holds nothing. Nothing on the bench is written to it.
+fn answer(op: &StoreOp) -> StoreAnswer {
+    match op {
+        StoreOp::InboxRead { .. } => StoreAnswer::InboxPage {
+            messages: Vec::new(),
+            has_more: false,
+            losses: InboxLosses::default(),
+        },
+        StoreOp::AttributesRead { .. } => StoreAnswer::Attributes(Vec::new()),
+        StoreOp::AttributeOwners { .. } => StoreAnswer::AttributeOwners {
+            owners: Vec::new(),
+            has_more: false,
+        },
+        StoreOp::HistoryList { .. } => StoreAnswer::Histories {
+            conversations: Vec::new(),
+            next: None,
+        },
+        _ => StoreAnswer::Done,
+    }
+}
+
+fn connection(client: usize) -> ConnectionId {
+    ConnectionId(client as u64)
+}
+
+fn index(connection: ConnectionId) -> usize {
+    usize::try_from(connection.0).expect("connections are made from numbers of clients")
+}
+
+fn encode(kind: Option<Kind>, confirm: u64) -> Bytes {
+    encode_client(&ClientFrame {
+        messages: kind
+            .map(|kind| ClientMessage { kind: Some(kind) })
+            .into_iter()
+            .collect(),
+        confirm,
+    })
+}
+
+/// Whether a frame of the server counts: the field number of its one message says so (docs/protocol.md 2.2).
+fn is_numbered(frame: &[u8]) -> bool {
+    let head = match frame[1] {
+        126 => 4,
+        127 => 10,
+        _ => 2,
+    };
+    // Field 1 of ServerFrame: a tag of one byte, a length, then the message with the tag of its kind.
+    let mut rest = &frame[head + 1..];
+    prost::decode_length_delimiter(&mut rest).is_ok_and(|_| {
+        let tag = prost::encoding::decode_varint(&mut rest).unwrap_or_default();
+        tag >> 3 >= 16
+    })
+}
