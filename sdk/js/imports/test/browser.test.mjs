@@ -14,6 +14,13 @@ before(async () => {
 after(() => stage?.close());
 
 /** Bundlers: from the name of a project to a folder with the page. Each fails on a warning. */
+/** What Vue asks every bundler to settle. */
+const VUE_FLAGS = {
+  __VUE_OPTIONS_API__: 'true',
+  __VUE_PROD_DEVTOOLS__: 'false',
+  __VUE_PROD_HYDRATION_MISMATCH_DETAILS__: 'false',
+};
+
 const BUNDLERS = {
   async vite(name) {
     const outDir = join(output(name), 'vite');
@@ -47,7 +54,7 @@ const BUNDLERS = {
       minify: true,
       format: 'iife',
       jsx: 'automatic',
-      define: { 'process.env.NODE_ENV': '"development"' },
+      define: { 'process.env.NODE_ENV': '"development"', ...VUE_FLAGS },
       logLevel: 'silent',
     });
     assert.deepEqual(warnings, []);
@@ -70,6 +77,23 @@ test('script tag: the global AgoraRTM', async () => {
 test('Web Worker', async () => {
   await stage.visit(await BUNDLERS.vite('worker'), async (visited) => {
     assert.deepEqual(await resultOf(visited), { ...EXPECTED, hasWindow: false });
+  });
+});
+
+test('Vue, with client, channel and invitation in reactive data', async (context) => {
+  const watcher = await stage.beside(context, 'vue-watcher');
+  const called = new Promise((resolve) => watcher.once('RemoteInvitationReceived', resolve));
+  await stage.visit(await BUNDLERS.esbuild('vue', 'main.js'), async ({ page }) => {
+    await page.getByRole('status').getByText('in the channel').waitFor();
+    const channel = watcher.createChannel('vue-room');
+    await channel.join();
+    await channel.sendMessage({ text: 'reactive' });
+    await page.getByRole('listitem').getByText('reactive').waitFor();
+    const invitation = await called;
+    assert.equal(invitation.content, 'from Vue');
+    invitation.accept();
+    await page.getByRole('status').getByText('accepted').waitFor();
+    await page.evaluate(() => window.app.unmount());
   });
 });
 

@@ -25,6 +25,14 @@ export class EventEmitter<Events extends object> {
   readonly #entries = new Map<PropertyKey, Entry[]>();
   #maxListeners: number | undefined;
 
+  /**
+   * A tag of its own tells state libraries that this is no plain data: they wrap plain objects in proxies, through
+   * which private members cannot be reached, or walk them.
+   */
+  get [Symbol.toStringTag](): string {
+    return 'RtmObject';
+  }
+
   on<Name extends keyof Events>(name: Name, listener: (...args: ArgumentsOf<Events[Name]>) => unknown): this {
     return this.#add(name, listener, { isOnce: false, isFirst: false });
   }

@@ -140,6 +140,10 @@ describe('ours', () => {
     expect(() => emitter.setMaxListeners(-1)).toThrow(RangeError);
   });
 
+  it('is no plain data to state libraries', () => {
+    expect(Object.prototype.toString.call(new EventEmitter<Open>())).toBe('[object RtmObject]');
+  });
+
   // proves: rtm-1.9-throwing
   it('an exception hinders neither the other listeners nor the caller, and is thrown later', async () => {
     const emitter = new EventEmitter<Open>();

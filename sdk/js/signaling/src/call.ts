@@ -15,6 +15,11 @@ export class Call {
 
   readonly #session: Session;
 
+  /** Not plain data: state libraries leave it as it is, and do not wrap it in proxies. */
+  get [Symbol.toStringTag](): string {
+    return 'Call';
+  }
+
   constructor(
     session: Session,
     readonly channelName: string,

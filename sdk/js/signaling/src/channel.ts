@@ -23,6 +23,11 @@ export class Channel {
   /** Number of the last event; they rise on a connection. */
   #lastEvent = 0;
 
+  /** Not plain data: state libraries leave it as it is, and do not wrap it in proxies. */
+  get [Symbol.toStringTag](): string {
+    return 'Channel';
+  }
+
   constructor(
     session: Session,
     readonly name: string,

@@ -80,6 +80,11 @@ export class Session {
   #pingTimer: ReturnType<typeof setInterval> | undefined;
   #timer: ReturnType<typeof setTimeout> | undefined;
 
+  /** Not plain data: state libraries leave it as it is, and do not wrap it in proxies. */
+  get [Symbol.toStringTag](): string {
+    return 'Session';
+  }
+
   constructor(settings: Settings) {
     this.#settings = settings;
     const { account } = settings;

@@ -23,6 +23,11 @@ export class SignalObject {
   #fixed: string | undefined;
   #proxy: string | undefined;
 
+  /** Not plain data: state libraries leave it as it is, and do not wrap it in proxies. */
+  get [Symbol.toStringTag](): string {
+    return 'Signal';
+  }
+
   constructor(appid: string) {
     // The oldest SDK was given an address instead of an app.
     this.#fixed = /^wss?:\/\//.test(appid) ? appid : undefined;

@@ -205,6 +205,12 @@ test('a refused login says why', async () => {
   await guarded.stop();
 });
 
+test('state libraries take no object of ours for plain data', async () => {
+  const { session } = await arrive(named('alice')).logsIn();
+  const ours = [Signal(APP), session, session.channelJoin(named('room')), session.channelInviteUser('c', 'nobody')];
+  for (const object of ours) expect(Object.prototype.toString.call(object)).not.toBe('[object Object]');
+});
+
 test('a listener that throws hurts nobody', async () => {
   const [a, b] = [named('alice'), named('bob')];
   const thrown: unknown[] = [];

@@ -186,7 +186,7 @@ test('invitations from RTM to Signaling: accepted and ended, refused, cancelled'
   const third = rita.invites(name, 'three', 'well?');
   await lena.sees(`invited three ${rita.name} well?`);
   third.cancel();
-  await lena.sees('EndByPeer ');
+  await lena.sees('EndByPeer well?');
 });
 
 test('a login ends an earlier one of the other world', async () => {
