@@ -11,6 +11,8 @@ pub struct AppRules {
     pub allows_legacy_tokens: bool,
     /// `force` of a channel message is obeyed: messages from outside.
     pub allows_force: bool,
+    /// The channels in which everything that happens in the app is told may be joined.
+    pub allows_special_channels: bool,
     /// The user that answers for telephone numbers.
     pub phone_gateway: Option<String>,
 }
@@ -21,6 +23,7 @@ impl Default for AppRules {
             allows_debug_word: false,
             allows_legacy_tokens: true,
             allows_force: false,
+            allows_special_channels: false,
             phone_gateway: None,
         }
     }

@@ -1,7 +1,7 @@
 //! Legacy clients: their translators, and who may log in by them.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use bytes::Bytes;
 use tidings_hub::ids::{ConnectionId, InvitationId, UserKey};
@@ -64,7 +64,11 @@ impl Legacy {
 /// What the node's hubs share of the legacy protocol. Touched by logins and their ends only.
 #[derive(Debug)]
 pub(crate) struct LegacyDoor {
-    config: LegacyConfig,
+    public_url: Option<String>,
+    /// The rules of apps without rules of their own.
+    rules: AppRules,
+    /// Rules of single apps.
+    app_rules: RwLock<BTreeMap<AppId, AppRules>>,
     clock: Clock,
     has_tls: bool,
     /// Logins that there are, or were lately. Bound: `LATELY_MAX`.
@@ -81,7 +85,9 @@ struct Seen {
 impl LegacyDoor {
     pub(crate) fn new(config: LegacyConfig, clock: Clock, has_tls: bool) -> Self {
         Self {
-            config,
+            public_url: config.public_url,
+            rules: config.rules,
+            app_rules: RwLock::new(config.apps),
             clock,
             has_tls,
             lately: Mutex::default(),
@@ -90,14 +96,23 @@ impl LegacyDoor {
 
     /// Where clients reach this server: as configured, else as they have reached it.
     pub(crate) fn base(&self, host: &str) -> String {
-        match &self.config.public_url {
+        match &self.public_url {
             Some(url) => url.trim_end_matches('/').to_owned(),
             None => format!("{}://{host}", if self.has_tls { "wss" } else { "ws" }),
         }
     }
 
-    fn rules(&self, app: &AppId) -> &AppRules {
-        self.config.apps.get(app).unwrap_or(&self.config.rules)
+    fn rules(&self, app: &AppId) -> AppRules {
+        let apps = self
+            .app_rules
+            .read()
+            .unwrap_or_else(PoisonError::into_inner);
+        apps.get(app).unwrap_or(&self.rules).clone()
+    }
+
+    pub(crate) fn replace_rules(&self, rules: BTreeMap<AppId, AppRules>) {
+        let apps = self.app_rules.write();
+        *apps.unwrap_or_else(PoisonError::into_inner) = rules;
     }
 
     fn was_in_lately(&self, key: &(AppId, String), token: &str) -> bool {
@@ -344,7 +359,7 @@ impl Worker {
         let user = UserId::parse_by(NameRule::Wide, &request.account)
             .map_err(|_| LoginRefusal::WrongAccount)?;
         let door = &self.node.legacy;
-        let rules = door.rules(&app).clone();
+        let rules = door.rules(&app);
         let certificates: Vec<&str> = listed
             .map(|app| app.certificates.iter().map(String::as_str).collect())
             .unwrap_or_default();

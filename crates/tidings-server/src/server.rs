@@ -1,5 +1,6 @@
 //! Starts, supervises and ends the threads of a node.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -12,8 +13,10 @@ use mio::{Interest, Poll, Waker};
 use tidings_bus::Homes;
 use tidings_hub::ids::HubId;
 use tidings_hub::{Apps, HubConfig};
+use tidings_legacy::AppRules;
 use tidings_store::embedded::{EmbeddedEngine, Options};
 use tidings_store::{Committer, Engine, MemoryEngine};
+use tidings_wire::names::AppId;
 
 use crate::clock::Clock;
 use crate::config::{HUBS_MAX, ServerConfig, StoreConfig};
@@ -172,6 +175,11 @@ impl DrainHandle {
         let _ = self.control.send(Command::Drain);
     }
 
+    /// Replaces the rules of legacy logins of single apps; they count from each user's next login on.
+    pub fn replace_legacy_rules(&self, rules: BTreeMap<AppId, AppRules>) {
+        let _ = self.control.send(Command::LegacyRules(rules));
+    }
+
     /// Replaces the tenants: settings and bans take effect at once, certificates with the next token. A server that
     /// is draining or has ended is left alone.
     pub fn replace_apps(&self, apps: Apps) {
@@ -183,6 +191,7 @@ impl DrainHandle {
 enum Command {
     Drain,
     Apps(Arc<Apps>),
+    LegacyRules(BTreeMap<AppId, AppRules>),
 }
 
 struct Supervisor {
@@ -199,9 +208,15 @@ struct Supervisor {
 impl Supervisor {
     fn run(self, commands: &Receiver<Command>) {
         // Drains also when nobody is left who could say it.
-        while let Ok(Command::Apps(apps)) = commands.recv() {
-            self.media.replace_apps(apps.clone());
-            self.tell(|| Envelope::Apps(apps.clone()));
+        loop {
+            match commands.recv() {
+                Ok(Command::Apps(apps)) => {
+                    self.media.replace_apps(apps.clone());
+                    self.tell(|| Envelope::Apps(apps.clone()));
+                }
+                Ok(Command::LegacyRules(rules)) => self.node.legacy.replace_rules(rules),
+                Ok(Command::Drain) | Err(_) => break,
+            }
         }
         self.readiness.advance(Phase::Draining);
         tracing::info!("draining");

@@ -1,11 +1,12 @@
 //! `tidings app`.
 
-use tidings_server::RateKind;
+use tidings_server::{AppRules, RateKind};
 
 use crate::command::{
     AppCommand, BanArguments, CreateArguments, RotateArguments, SetArguments, ShowArguments,
 };
 use crate::failure::Failure;
+use crate::legacy_rules;
 use crate::registry::{Entry, Registry};
 use crate::tuning::{self, RateEntry};
 
@@ -115,7 +116,9 @@ fn show(arguments: &ShowArguments) -> Result<(), Failure> {
     println!("name          {}", entry.name);
     println!("certificates  {}", entry.certificates.len());
     println!("\nsettings");
-    for (name, value) in tuning::settings(&app.settings) {
+    let rules = entry.legacy_rules(&AppRules::default())?;
+    let settings = tuning::settings(&app.settings);
+    for (name, value) in settings.into_iter().chain(legacy_rules::settings(&rules)) {
         let value = value.to_string();
         let origin = origin(entry.settings.contains_key(name));
         println!("  {name:<28} {value:<12} {origin}");

@@ -5,6 +5,7 @@ mod apps;
 mod command;
 mod doctor;
 mod failure;
+mod legacy_rules;
 mod log;
 mod reference;
 mod registry;

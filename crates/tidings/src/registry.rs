@@ -10,10 +10,11 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
-use tidings_server::{App, AppId, NameRule, UserId};
+use tidings_server::{App, AppId, AppRules, NameRule, UserId};
 
 use crate::app::AppSpec;
 use crate::failure::Failure;
+use crate::legacy_rules;
 use crate::tuning::{self, RateEntry};
 
 const FILE: &str = "apps.toml";
@@ -51,7 +52,9 @@ impl Entry {
             ..App::default()
         };
         let here = |failure: Failure| failure.within(&format!("app {}", self.id));
-        for (key, value) in &self.settings {
+        self.legacy_rules(&AppRules::default())?;
+        let own = |key: &&String| !legacy_rules::has(key);
+        for (key, value) in self.settings.iter().filter(|(key, _)| own(key)) {
             tuning::apply(&mut app.settings, key, value).map_err(here)?;
         }
         for (name, rate) in &self.rates {
@@ -69,6 +72,17 @@ impl Entry {
             app.banned.insert(user);
         }
         Ok(app)
+    }
+
+    /// What it says of its legacy logins, where that differs from what the server says for all.
+    pub(crate) fn legacy_rules(&self, of_all: &AppRules) -> Result<AppRules, Failure> {
+        let mut rules = of_all.clone();
+        let legacy = |key: &&String| legacy_rules::has(key);
+        for (key, value) in self.settings.iter().filter(|(key, _)| legacy(key)) {
+            legacy_rules::apply(&mut rules, key, value)
+                .map_err(|failure| failure.within(&format!("app {}", self.id)))?;
+        }
+        Ok(rules)
     }
 }
 
@@ -133,6 +147,16 @@ impl Registry {
             .iter()
             .map(|entry| Ok((self.spec(entry)?.id, entry.app()?)))
             .collect()
+    }
+
+    /// The rules of their legacy logins.
+    pub(crate) fn legacy_rules(
+        &self,
+        of_all: &AppRules,
+    ) -> Result<BTreeMap<AppId, AppRules>, Failure> {
+        let entries = self.entries().iter();
+        let rules = entries.map(|entry| Ok((self.spec(entry)?.id, entry.legacy_rules(of_all)?)));
+        rules.collect()
     }
 
     fn spec(&self, entry: &Entry) -> Result<AppSpec, Failure> {
@@ -261,6 +285,30 @@ mod tests {
         assert_eq!(app.settings.presence_grace_ms, 20_000);
         assert_eq!(app.rates.get(tidings_server::RateKind::Message).calls, 10);
         assert_eq!(app.banned.len(), 1);
+    }
+
+    #[test]
+    fn an_app_may_differ_from_the_server_in_its_legacy_logins() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let other = ID.replace('0', "f");
+        let text = format!(
+            "[[app]]\nid = \"{ID}\"\n[app.settings]\nlegacy_token_debugging = true\nphone_gateway = \"\"\n\
+             [[app]]\nid = \"{other}\"\n"
+        );
+        fs::write(folder.path().join(FILE), text).expect("a file");
+        let registry = Registry::read(folder.path()).map_err(|failure| failure.to_string());
+        let of_all = AppRules {
+            phone_gateway: Some("gate".into()),
+            ..AppRules::default()
+        };
+        let rules = registry.expect("read").legacy_rules(&of_all);
+        let rules = rules.map_err(|failure| failure.to_string()).expect("rules");
+        let of = |id: &str| &rules[&AppId::parse(id).expect("an id")];
+        assert!(of(ID).allows_debug_word && of(ID).phone_gateway.is_none());
+        assert_eq!(*of(&other), of_all);
+        let wrong = format!("[[app]]\nid = \"{ID}\"\n[app.settings]\nlegacy_force = 5\n");
+        fs::write(folder.path().join(FILE), wrong).expect("a file");
+        assert!(Registry::read(folder.path()).is_err());
     }
 
     #[test]

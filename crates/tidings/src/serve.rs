@@ -98,9 +98,11 @@ fn watch_signals(control: DrainHandle, apps: AppSource) -> Result<(), Failure> {
 
 /// Apps that cannot be read leave the old ones in force.
 fn reload(control: &DrainHandle, source: &AppSource) {
-    match source.read() {
-        Ok(apps) => {
+    let read = source.read();
+    match read.and_then(|apps| Ok((apps, source.read_legacy_rules()?))) {
+        Ok((apps, legacy_rules)) => {
             tracing::info!(apps = apps.listed.len(), "the apps were read anew");
+            control.replace_legacy_rules(legacy_rules);
             control.replace_apps(apps);
         }
         Err(failure) => tracing::error!(error = failure.what(), "the apps stay as they were"),

@@ -2,12 +2,14 @@
 //!
 //! Precedence: command line, then environment, then file, then default.
 
+use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Deserializer};
 use tidings_server::{
-    App, Apps, DiskReserve, MediaConfig, NetworkError, Origins, ServerConfig, StoreConfig, TlsFiles,
+    App, AppId, AppRules, Apps, DiskReserve, MediaConfig, NetworkError, Origins, ServerConfig,
+    StoreConfig, TlsFiles,
 };
 
 use crate::app::AppSpec;
@@ -252,9 +254,9 @@ impl Settings {
         if let Some(bytes) = self.disk_reserve {
             config.disk_reserve = DiskReserve::Bytes(bytes);
         }
+        config.legacy.apps = self.app_source().read_legacy_rules()?;
+        config.legacy.rules = self.legacy_rules();
         config.legacy.public_url = self.legacy_public_url;
-        config.legacy.rules.allows_debug_word = self.legacy_token_debugging.unwrap_or(false);
-        config.legacy.rules.phone_gateway = self.phone_gateway;
         for text in self.trusted_proxy.iter().flatten() {
             let network = text.parse().map_err(|error: NetworkError| {
                 Failure::new(
@@ -304,9 +306,19 @@ impl Settings {
         }
     }
 
+    /// The rules of legacy logins, of apps that say nothing else.
+    fn legacy_rules(&self) -> AppRules {
+        AppRules {
+            allows_debug_word: self.legacy_token_debugging.unwrap_or(false),
+            phone_gateway: self.phone_gateway.clone(),
+            ..AppRules::default()
+        }
+    }
+
     /// Where the apps come from.
     pub(crate) fn app_source(&self) -> AppSource {
         AppSource {
+            legacy: self.legacy_rules(),
             accept_any: self.is_dev(),
             given: self.app.clone().unwrap_or_default(),
             data_dir: self.data_dir(),
@@ -317,12 +329,19 @@ impl Settings {
 /// Where the apps of a server come from; read at the start and at each reload.
 pub(crate) struct AppSource {
     accept_any: bool,
+    /// The rules of legacy logins, of apps that say nothing else.
+    legacy: AppRules,
     /// As `--app` gives them.
     given: Vec<String>,
     data_dir: PathBuf,
 }
 
 impl AppSource {
+    /// What the apps in the data directory say of legacy logins.
+    pub(crate) fn read_legacy_rules(&self) -> Result<BTreeMap<AppId, AppRules>, Failure> {
+        Registry::read(&self.data_dir)?.legacy_rules(&self.legacy)
+    }
+
     /// Those that are given, and those that are kept in the data directory.
     pub(crate) fn read(&self) -> Result<Apps, Failure> {
         let mut apps = Apps {

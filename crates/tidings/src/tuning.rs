@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use tidings_server::{App, AppSettings, FOR_EVER, Rate, RateKind};
 
 use crate::failure::Failure;
+use crate::legacy_rules;
 
 const YEAR_MS: u64 = 365 * 86_400_000;
 /// A session can be resumed for so long: a longer grace would not count.
@@ -75,6 +76,7 @@ pub(crate) fn check_name(name: &str) -> Result<(), Failure> {
     match settings(&AppSettings::default())
         .iter()
         .any(|(known, _)| *known == name)
+        || legacy_rules::has(name)
     {
         true => Ok(()),
         false => Err(unknown(name)),
@@ -128,7 +130,7 @@ pub(crate) fn apply_rate(to: &mut App, name: &str, rate: &RateEntry) -> Result<(
     Ok(())
 }
 
-fn word(key: &str, value: &toml::Value) -> Result<bool, Failure> {
+pub(crate) fn word(key: &str, value: &toml::Value) -> Result<bool, Failure> {
     value.as_bool().ok_or_else(|| {
         let text = format!("setting {key} cannot be {value}");
         Failure::new(text, "give true or false")

@@ -8,4 +8,5 @@ mod builds;
 mod calls;
 mod client;
 mod interworking;
+mod rules;
 mod transcript;

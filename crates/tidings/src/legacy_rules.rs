@@ -1,0 +1,76 @@
+//! What an app says of its legacy logins, among its settings in `apps.toml`.
+
+use tidings_server::{AppRules, NameRule, UserId};
+
+use crate::failure::Failure;
+use crate::tuning::word;
+
+const TOKEN_DEBUGGING: &str = "legacy_token_debugging";
+const TOKENS: &str = "legacy_tokens";
+const FORCE: &str = "legacy_force";
+const SPECIAL_CHANNELS: &str = "legacy_special_channels";
+const PHONE_GATEWAY: &str = "phone_gateway";
+
+/// All of them, by name.
+pub(crate) fn settings(of: &AppRules) -> Vec<(&'static str, toml::Value)> {
+    let gateway = of.phone_gateway.clone().unwrap_or_default();
+    vec![
+        (TOKEN_DEBUGGING, of.allows_debug_word.into()),
+        (TOKENS, of.allows_legacy_tokens.into()),
+        (FORCE, of.allows_force.into()),
+        (SPECIAL_CHANNELS, of.allows_special_channels.into()),
+        (PHONE_GATEWAY, gateway.into()),
+    ]
+}
+
+/// Whether there is such a setting.
+pub(crate) fn has(name: &str) -> bool {
+    let all = settings(&AppRules::default());
+    all.iter().any(|(known, _)| *known == name)
+}
+
+/// Sets one of them.
+pub(crate) fn apply(to: &mut AppRules, key: &str, value: &toml::Value) -> Result<(), Failure> {
+    match key {
+        TOKEN_DEBUGGING => to.allows_debug_word = word(key, value)?,
+        TOKENS => to.allows_legacy_tokens = word(key, value)?,
+        FORCE => to.allows_force = word(key, value)?,
+        SPECIAL_CHANNELS => to.allows_special_channels = word(key, value)?,
+        _ => to.phone_gateway = gateway(key, value)?,
+    }
+    Ok(())
+}
+
+fn gateway(key: &str, value: &toml::Value) -> Result<Option<String>, Failure> {
+    let is_user = |text: &&str| UserId::parse_by(NameRule::Wide, text).is_ok();
+    match value.as_str() {
+        Some("") => Ok(None),
+        text => match text.filter(is_user) {
+            Some(user) => Ok(Some(user.into())),
+            None => Err(Failure::new(
+                format!("setting {key} cannot be {value}"),
+                "give the id with which the gateway logs in, or an empty text for none",
+            )),
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rules_are_set_by_name_and_told_again() {
+        let mut rules = AppRules::default();
+        let mut set = |key: &str, value: toml::Value| apply(&mut rules, key, &value).is_ok();
+        for (name, value) in settings(&AppRules::default()) {
+            assert!(has(name) && set(name, value), "{name}");
+        }
+        assert!(set(TOKEN_DEBUGGING, true.into()) && set(PHONE_GATEWAY, "gate".into()));
+        assert!(!set(FORCE, "yes".into()) && !set(PHONE_GATEWAY, "a\nb".into()));
+        assert!(!set(PHONE_GATEWAY, 5.into()));
+        assert!(rules.allows_debug_word && !rules.allows_force);
+        assert_eq!(rules.phone_gateway.as_deref(), Some("gate"));
+        assert!(!has("rate_limits"));
+    }
+}
