@@ -3,14 +3,13 @@ import { copyFile, mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { gzipSync } from 'node:zlib';
-import { build } from 'vite';
+import { build, parseAst } from 'vite';
+import { privateNames, target, transform } from '../core/build/compatible.mjs';
 
 const root = dirname(fileURLToPath(import.meta.url));
 const dist = join(root, 'dist');
 const { version } = JSON.parse(await readFile(join(root, 'package.json'), 'utf8'));
 
-/** Where private fields are built in: Chrome 84, Firefox 90, Safari 15. */
-const target = 'es2022';
 /** Bytes of the UMD file as it travels, compressed. Source: ours, the budget of issue 3. */
 const UMD_BYTES_MAX = 25 * 1024;
 /** Bundlers must leave the import of the Node file alone; minifiers drop the comments that say so. */
@@ -22,6 +21,7 @@ async function bundle({ entry, file, format, name, isMinified }) {
     root,
     configFile: false,
     logLevel: 'warn',
+    plugins: [privateNames(parseAst)],
     define: { __TIDINGS_VERSION__: JSON.stringify(version) },
     build: {
       outDir: dist,
@@ -30,7 +30,8 @@ async function bundle({ entry, file, format, name, isMinified }) {
       sourcemap: true,
       minify: isMinified ? 'oxc' : false,
       lib: { entry: join(root, entry), formats: [format], name, fileName: () => file },
-      rollupOptions: {
+      rolldownOptions: {
+        transform,
         external: [/^node:/],
         output: { exports: format === 'umd' ? 'default' : 'named' },
       },

@@ -3,13 +3,12 @@ import { copyFile, mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { gzipSync } from 'node:zlib';
-import { build } from 'vite';
+import { build, parseAst } from 'vite';
+import { privateNames, target, transform } from '../core/build/compatible.mjs';
 
 const root = dirname(fileURLToPath(import.meta.url));
 const dist = join(root, 'dist');
 
-/** Where private fields are built in: Chrome 84, Firefox 90, Safari 15. */
-const target = 'es2022';
 /** Bytes of the UMD file as it travels, compressed. Source: ours. */
 const UMD_BYTES_MAX = 10 * 1024;
 /** Bundlers must leave the import for old Node alone; minifiers drop the comments that say so. */
@@ -20,6 +19,7 @@ async function bundle({ entry, file, format, isMinified }) {
     root,
     configFile: false,
     logLevel: 'warn',
+    plugins: [privateNames(parseAst)],
     build: {
       outDir: dist,
       emptyOutDir: false,
@@ -27,7 +27,7 @@ async function bundle({ entry, file, format, isMinified }) {
       sourcemap: true,
       minify: isMinified ? 'oxc' : false,
       lib: { entry: join(root, entry), formats: [format], name: 'Signal', fileName: () => file },
-      rollupOptions: { external: ['ws'], output: { exports: format === 'umd' ? 'default' : 'named' } },
+      rolldownOptions: { transform, external: ['ws'], output: { exports: format === 'umd' ? 'default' : 'named' } },
     },
   });
   const path = join(dist, file);

@@ -4,6 +4,7 @@ import { readFile, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { checkPackage, createPackageFromTarballData } from '@arethetypeswrong/core';
+import { parse } from 'acorn';
 import { publint } from 'publint';
 import { formatMessage } from 'publint/utils';
 import { HERE, INSTALLED } from '../lib/project.mjs';
@@ -30,4 +31,15 @@ test('the typings are right in every resolution', async () => {
   const analysis = await checkPackage(data, { excludeEntrypoints: ['node-socket'] });
   assert.deepEqual(analysis.types, { kind: 'included' });
   assert.deepEqual(analysis.problems.filter((problem) => !isSelfAsDefault(problem)), []);
+});
+
+test('webpack 4, of which this is the parser, can read every file', async () => {
+  const folder = join(INSTALLED, 'dist');
+  const files = (await readdir(folder)).filter((name) => /\.m?js$/.test(name));
+  assert.ok(files.length >= 4, files.join());
+  for (const name of files) {
+    // `index.js` is the module for pages that load it by address.
+    const sourceType = name === 'index.js' || name.endsWith('.mjs') ? 'module' : 'script';
+    parse(await readFile(join(folder, name), 'utf8'), { ecmaVersion: 11, sourceType });
+  }
 });

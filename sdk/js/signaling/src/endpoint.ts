@@ -53,7 +53,7 @@ async function ask(base: string, of: Addresses): Promise<string[]> {
 export function urlOf(entry: Entry, proxy?: string): string {
   const [host, port] = typeof entry === 'string' ? [entry] : entry;
   if (!IPV4.test(host)) return host;
-  const dashed = `${host.replaceAll('.', '-')}-sig-web.agora.io`;
+  const dashed = `${host.split('.').join('-')}-sig-web.agora.io`;
   const securePort = (port ?? 8001) + 1;
   return proxy === undefined ? `wss://${dashed}:${securePort}/` : `wss://${proxy}/ws/?h=${dashed}&p=${securePort}`;
 }
