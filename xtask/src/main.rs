@@ -32,6 +32,7 @@ usage: cargo xtask TASK
   instructions     count the instructions of a hub's operations with callgrind and hold them against what is committed;
                    part of test where valgrind is installed; --update as above, --all also at 100,000 users
   sim [ARGS]       replay seeds: --seed N --trace, or --from N --count N
+  checks           write docs/checks.md: every check of the contract, and what makes it fail
   mutants [ARGS]   switch deliberate faults on and see that a check finds each: --count N --seed S, or --all, which
                    writes docs/mutants.md; or --mutant N [--seed S --trace]
   soak [ARGS]      SDK clients and the program over broken networks: --minutes N --seed S
@@ -56,6 +57,7 @@ fn main() -> Result<()> {
         Some("ratchet") => tests::ratchet(rest),
         Some("instructions") => instructions::run(rest),
         Some("sim") => tests::sim(rest),
+        Some("checks") => mutants::checks(),
         Some("mutants") => mutants::run(rest),
         Some("autobahn") => proofs::autobahn(),
         Some("soak") => proofs::soak(rest),

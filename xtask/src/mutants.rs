@@ -28,14 +28,13 @@ const INTRODUCTION: &str = "\
 # Deliberate faults
 
 Made by `cargo xtask mutants --all`; do not edit. Each fault is one line of the product's code, switched on in a test build
-only (`tidings_mutant::mutant!`). The simulator runs at most 200 seeds of the named profile with it; the table shows the first
-broken promise that a check reported, under its name in the reliability contract. One run:
-`cargo xtask sim --mutant N --seed S --trace`.
+only (`tidings_mutant::mutant!`). The simulator runs at most 200 seeds of the named profile with it, until the named check of the
+reliability contract fails; the table shows with which seed, and whether other checks fail with that seed, too. One run:
+`cargo xtask sim --mutant N --seed S --trace`. Which check has which fault: [checks.md](checks.md).
 
-Not here, with the reason: faults of the cluster (lease, caretaker, fencing between nodes, JetStream settings), as there is no
-cluster yet; a resume with a wrong secret and an old connection left in service, which the simulated clients cannot
-show (unit tests of the hub hold the first); faults of the disk (torn writes, fsync errors), which the tests of
-`tidings-store` make.
+Not here: faults of the cluster (lease, caretaker, fencing between nodes, JetStream settings), as there is no cluster yet; those of the
+order of events in an invitation's record, which the model has (`crates/tidings-models`); torn writes and damaged files, which the
+tests of `tidings-store` make.
 
 ";
 
@@ -59,6 +58,38 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
     }
     let path = setup::root().join("docs/mutants.md");
     std::fs::write(&path, format!("{INTRODUCTION}{table}"))
+        .with_context(|| format!("{} cannot be written", path.display()))
+}
+
+const CHECKS: &str = "\
+# The checks
+
+Made by `cargo xtask checks`; do not edit. Every check of the delivery contract's list: where it is evaluated (S simulator, R real
+program or store, U unit or property test, M model) and what makes it fail: a [deliberate fault](mutants.md), or a test that makes
+the fault itself. A test fails when a check has neither.
+
+";
+
+/// Writes the list of checks.
+pub(crate) fn checks() -> Result<()> {
+    let output = Command::new("cargo")
+        .current_dir(setup::root())
+        .args([
+            "run",
+            "--quiet",
+            "--package",
+            "tidings-sim",
+            "--",
+            "--checks",
+        ])
+        .output()
+        .context("cargo cannot be started")?;
+    if !output.status.success() {
+        bail!("{}", String::from_utf8_lossy(&output.stderr));
+    }
+    let table = String::from_utf8_lossy(&output.stdout);
+    let path = setup::root().join("docs/checks.md");
+    std::fs::write(&path, format!("{CHECKS}{table}"))
         .with_context(|| format!("{} cannot be written", path.display()))
 }
 

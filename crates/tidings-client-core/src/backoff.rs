@@ -1,6 +1,7 @@
 //! When to try again: full jitter, so that a thousand clients of a restarted server do not come
 //! back in step. Source: contract 4.4.
 
+use tidings_mutant::mutant;
 use tidings_wire::limits::{BACKOFF_FIRST_MS, BACKOFF_MAX_MS};
 
 /// A connection that was good for this long forgets earlier failures. Source: contract 4.4.
@@ -56,7 +57,8 @@ impl Backoff {
     pub(crate) fn next_ms(&mut self, random: &mut Random, hint_ms: u64) -> u64 {
         let upper = BACKOFF_FIRST_MS
             .saturating_mul(1_u64.checked_shl(self.attempts).unwrap_or(u64::MAX))
-            .min(BACKOFF_MAX_MS);
+            .min(BACKOFF_MAX_MS * if mutant!(68) { 100 } else { 1 })
+            .saturating_mul(if mutant!(68) { 100 } else { 1 });
         self.count();
         match hint_ms {
             0 => random.up_to(upper),

@@ -108,7 +108,9 @@ impl Client {
 
     fn has_room_for(&self, call: &Call) -> Result<(), CallError> {
         let bytes = self.waiting_bytes + call.size_bytes();
-        if self.waiting.len() < CLIENT_QUEUE_CALLS_MAX && bytes <= CLIENT_QUEUE_BYTES_MAX {
+        let has_room =
+            self.waiting.len() < CLIENT_QUEUE_CALLS_MAX && bytes <= CLIENT_QUEUE_BYTES_MAX;
+        if has_room || mutant!(65) {
             return Ok(());
         }
         let text = format!(

@@ -439,7 +439,10 @@ impl Client {
 
     /// None for an invitation that has ended before: its end was told.
     fn end_local(&mut self, number: u64, news: LocalInvitationNews) -> Option<ClientEvent> {
-        let Local { callee_id, .. } = self.invitations.local.remove(&number)?;
+        let callee_id = match mutant!(76) {
+            true => self.invitations.local.get(&number)?.callee_id.clone(),
+            false => self.invitations.local.remove(&number)?.callee_id,
+        };
         Some(ClientEvent::LocalInvitation {
             number,
             callee_id,

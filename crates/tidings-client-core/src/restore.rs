@@ -163,7 +163,7 @@ impl Client {
             Call::Leave { channel } if self.lineage.channels.remove(channel).is_some() => {
                 self.answer(request.origin, Ok(Answer::Done), out);
             }
-            call if call.is_repeatable() => again.push(request),
+            call if call.is_repeatable() || mutant!(75) => again.push(request),
             _ => {
                 let text = "the session was lost before the server's answer; the message may have \
                             been delivered";

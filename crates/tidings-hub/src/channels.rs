@@ -393,7 +393,12 @@ impl Hub {
         out: &mut dyn Sink,
     ) {
         match change {
-            Ok(Some(change)) => self.tell_change(key, change, out),
+            Ok(Some(change)) => {
+                if mutant!(74) {
+                    self.tell_change(key, change.clone(), out);
+                }
+                self.tell_change(key, change, out);
+            }
             Ok(None) => {}
             Err(Missing) => {
                 let now_ms = self.now.mono_ms;
@@ -480,6 +485,7 @@ impl Hub {
         };
         if count_before <= MEMBER_EVENTS_MAX
             && !(mutant!(46) && matches!(kind, Kind::MemberLeft(_)))
+            && !(mutant!(47) && matches!(kind, Kind::MemberJoined(_)))
         {
             let frame = encode_server(kind);
             let Hub {
@@ -523,6 +529,9 @@ impl Hub {
                 continue;
             }
             if let Some(session) = sessions.get_mut(*session) {
+                if mutant!(66) && session.outbox.has_dropped() {
+                    return;
+                }
                 session.outbox.push(Rc::clone(&kept));
                 connections.extend(session.connection);
             }

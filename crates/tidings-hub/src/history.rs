@@ -9,7 +9,7 @@ use prost::Message as _;
 use tidings_mutant::mutant;
 use tidings_wire::codes::Outcome;
 use tidings_wire::limits::{HISTORY_PAGE_BYTES_MAX, HISTORY_PAGE_MAX};
-use tidings_wire::names::{AppId, UserId};
+use tidings_wire::names::{AppId, ChannelName, UserId};
 use tidings_wire::proto::{self, Message, ReadHistory, read_history, reply};
 
 use crate::bus_ops::{Answer, AskId, Keep};
@@ -250,6 +250,11 @@ impl Hub {
         out: &mut dyn Sink,
     ) -> Option<Conversation> {
         let text = match conversation {
+            Some(read_history::Conversation::Channel(channel)) if mutant!(57) => {
+                let app = self.sessions.get(key)?.user.app.clone();
+                let channel = ChannelName::parse(&channel).ok()?;
+                return Some(Conversation::Channel(ChannelKey { app, channel }));
+            }
             Some(read_history::Conversation::Channel(channel)) => {
                 let channel = self.joined_channel(key, cseq, &channel, out)?;
                 return Some(Conversation::Channel(channel));

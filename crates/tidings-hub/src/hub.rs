@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use slotmap::SlotMap;
+use tidings_mutant::mutant;
 use tidings_wire::codes::CloseCode;
 use tidings_wire::frame::encode_server;
 use tidings_wire::limits::LOGIN_WAIT_MS;
@@ -238,7 +239,10 @@ impl Hub {
         }
         self.now = Time {
             mono_ms: mono_ms.max(self.now.mono_ms),
-            unix_ms: now.unix_ms.max(self.now.unix_ms),
+            unix_ms: match mutant!(71) {
+                true => now.unix_ms,
+                false => now.unix_ms.max(self.now.unix_ms),
+            },
         };
         if is_first {
             self.started_ts = now.unix_ms;
@@ -333,6 +337,11 @@ impl Hub {
             }
             (Connection::Fresh, Some(Kind::Resume(resume))) => {
                 self.handle_resume(connection, resume, out);
+            }
+            (Connection::Fresh, Some(Kind::Request(request))) if mutant!(52) => {
+                if let Some(key) = self.sessions.keys().next() {
+                    self.handle_request(key, connection, request, out);
+                }
             }
             (Connection::Serving(key), Some(Kind::Request(request))) => {
                 self.handle_request(*key, connection, request, out);

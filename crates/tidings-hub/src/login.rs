@@ -662,7 +662,7 @@ impl Hub {
         // Both are compared in full: time tells nothing.
         let fits =
             same_secret(&resume.secret, &session.secret) | same_secret(&resume.secret, &previous);
-        if !fits {
+        if !fits && !mutant!(55) {
             return self.refuse_resume(connection, Outcome::SecretWrong, out);
         }
         if let Err(error) = self.check_resume_token(key, resume) {
@@ -673,7 +673,9 @@ impl Hub {
         let Some(session) = self.sessions.get(key) else {
             return;
         };
-        if resume.confirm > session.outbox.sent() || resume.confirm < session.outbox.confirmed() {
+        let is_ahead = resume.confirm > session.outbox.sent();
+        let is_level = resume.confirm == session.outbox.sent();
+        if is_ahead || mutant!(69) && is_level || resume.confirm < session.outbox.confirmed() {
             return self.refuse_resume(connection, Outcome::UnknownSession, out);
         }
         if session.outbox.is_far_over() {
@@ -681,7 +683,9 @@ impl Hub {
             self.end_session(key, End::WindowOver, out);
             return self.refuse_resume(connection, Outcome::UnknownSession, out);
         }
-        self.detach(key, Some(CloseCode::Superseded), out);
+        if !mutant!(51) {
+            self.detach(key, Some(CloseCode::Superseded), out);
+        }
         let secret: [u8; 32] = self.rng.bytes();
         let Some(session) = self.sessions.get_mut(key) else {
             return;
@@ -692,6 +696,9 @@ impl Hub {
         session.pinged_ms = None;
         session.stalled = None;
         session.cseq = session.cseq.saturating_sub(u64::from(mutant!(1)));
+        if mutant!(49) {
+            session.cseq -= session.open_requests as u64;
+        }
         let was_gone = !session.is_here();
         let resumed = Resumed {
             secret: secret.to_vec().into(),

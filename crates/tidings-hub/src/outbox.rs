@@ -158,7 +158,8 @@ impl Outbox {
             self.owed_bytes += kept.frame.len();
         }
         self.kept.push_back(kept);
-        while self.kept.len() > REPLAY_FRAMES_MAX || self.bytes > REPLAY_BYTES_MAX {
+        while (self.kept.len() > REPLAY_FRAMES_MAX || self.bytes > REPLAY_BYTES_MAX) && !mutant!(64)
+        {
             self.drop_oldest();
         }
         self.sent
@@ -258,7 +259,8 @@ impl Outbox {
         let mut withdrawn = 0;
         let replies = self.replies.iter().map(|(sseq, kept)| (*sseq, kept));
         for (sseq, kept) in replies.chain((self.first_kept()..).zip(&self.kept)) {
-            while let Some(run) = runs.next_if(|run| run.first < sseq) {
+            let late = u64::from(mutant!(70));
+            while let Some(run) = runs.next_if(|run| run.first + run.count * late < sseq) {
                 send(skip(run));
             }
             if kept.source == Source::Withdrawn {

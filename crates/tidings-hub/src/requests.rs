@@ -1,5 +1,6 @@
 //! A client's requests: each is executed once and answered once.
 
+use tidings_mutant::mutant;
 use tidings_wire::codes::Outcome;
 use tidings_wire::limits::{MEDIA_ID_BYTES_MAX, MESSAGE_PAYLOAD_BYTES_MAX, REQUESTS_IN_FLIGHT_MAX};
 use tidings_wire::proto::{Error, File, Message, Request, message, request::Call};
@@ -24,14 +25,18 @@ impl Hub {
         let Some(session) = self.sessions.get_mut(key) else {
             return;
         };
-        if request.cseq <= session.cseq && request.cseq > 0 {
+        let is_forgotten = mutant!(48) && request.cseq + 2 <= session.cseq;
+        if request.cseq <= session.cseq && request.cseq > 0 && !is_forgotten {
             return;
         }
-        if request.cseq != session.cseq + 1 || session.open_requests >= REQUESTS_IN_FLIGHT_MAX {
+        if request.cseq != session.cseq + 1 && !is_forgotten
+            || session.open_requests >= REQUESTS_IN_FLIGHT_MAX
+        {
             return self.handle_protocol_error(connection, out);
         }
-        session.cseq = request.cseq;
+        session.cseq = request.cseq.max(session.cseq);
         session.open_requests += 1;
+        assert!(!mutant!(73) || session.cseq < 20, "a deliberate fault");
         let cseq = request.cseq;
         match request.call {
             Some(Call::SendToPeer(call)) => self.handle_send_to_peer(key, cseq, call, out),
@@ -104,7 +109,8 @@ impl Hub {
         out: &mut dyn Sink,
     ) -> bool {
         let now_ms = self.now.mono_ms;
-        let Some(session) = self.sessions.get_mut(key) else {
+        let first = self.sessions.keys().next().filter(|_| mutant!(67));
+        let Some(session) = self.sessions.get_mut(first.unwrap_or(key)) else {
             return false;
         };
         if !session.settings.rate_limits {

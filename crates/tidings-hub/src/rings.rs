@@ -131,7 +131,15 @@ impl Hub {
             let text = format!("an invitation's id has {} bytes; 16 are needed", id.len());
             return self.reply_error(key, cseq, error(Outcome::InvalidArgument, text), out);
         };
-        let Some(session) = self.sessions.get_mut(key) else {
+        let mut holder = key;
+        if mutant!(58) {
+            let holds = |session: &crate::sessions::Session| {
+                session.rings.iter().any(|ringing| ringing.id == id)
+            };
+            let other = self.sessions.iter().find(|(_, session)| holds(session));
+            holder = other.map_or(key, |(other, _)| other);
+        }
+        let Some(session) = self.sessions.get_mut(holder) else {
             return;
         };
         let ringing = session.rings.iter_mut().find(|ringing| ringing.id == id);

@@ -389,6 +389,7 @@ impl Hub {
             .token_expires_s
             .is_some_and(|end| self.now.unix_s() >= end)
             && session.settings.kick_on_token_expiry
+            && !mutant!(54)
         {
             return self.end_session(key, End::TokenExpired, out);
         }

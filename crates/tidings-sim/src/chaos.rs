@@ -432,7 +432,7 @@ impl Chaos {
         self.advance(15_000);
     }
 
-    /// `session.single_connection`: of the clients of one user, one is served. Mostly it is the one that
+    /// `session.single_owner`: of the clients of one user, one is served. Mostly it is the one that
     /// logged in last; a restarted server does not know who that was.
     fn find_the_last(&mut self) {
         for at in 0..self.clients.len() {
@@ -447,7 +447,7 @@ impl Chaos {
                 [] => {}
                 _ => {
                     let text = format!("{served:?} are served, all of them {user}");
-                    self.checker.violate_now("session.single_connection", text);
+                    self.checker.violate_now("session.single_owner", text);
                 }
             }
         }

@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use tidings_client_core::{
-    Answer, Attribute, CallError, CallId, ClientEvent, ConnectionState, Message,
+    Answer, Attribute, CallError, CallId, ClientEvent, ConnectionState, GapSource, Message,
 };
 
 use crate::world::{ClientId, Record, Seen};
@@ -71,6 +71,10 @@ struct Party {
     seen_members: BTreeMap<(String, String), bool>,
     /// Channels that it may have joined or left without knowing.
     uncertain_channels: BTreeSet<String>,
+    /// Peer texts that came as stored ones.
+    stored_texts: BTreeSet<String>,
+    /// (channel, user) seen to leave, and nothing of them since. Empty after a gap: who came in it is not known.
+    out: BTreeSet<(String, String)>,
     state: Option<ConnectionState>,
     /// Per channel, as told last.
     counts: BTreeMap<String, u32>,
@@ -135,6 +139,7 @@ impl Checker {
         match (done, result) {
             (Done::Joined { channel } | Done::Left { channel }, result) => {
                 party.seen_members.retain(|(seen, _), _| seen != channel);
+                party.out.retain(|(seen, _)| seen != channel);
                 if result.is_err() {
                     // It may take effect at any later time, unknown to the application.
                     party.uncertain_channels.insert(channel.clone());
@@ -146,6 +151,9 @@ impl Checker {
                         *is_in = users.contains(user);
                     }
                 }
+                party
+                    .out
+                    .retain(|(seen, user)| seen != channel || !users.contains(user));
                 for user in users {
                     party
                         .seen_members
@@ -162,9 +170,14 @@ impl Checker {
             ClientEvent::PeerMessage {
                 from,
                 message: Message::Text(text),
+                is_offline,
                 ..
             } => {
                 party.peer_texts.push((from.clone(), text.clone()));
+                if *is_offline {
+                    party.stored_texts.insert(text.clone());
+                    self.check_asked(client, text);
+                }
             }
             ClientEvent::ChannelMessage {
                 channel,
@@ -175,9 +188,16 @@ impl Checker {
                 party
                     .channel_texts
                     .push((channel.clone(), from.clone(), text.clone()));
+                let is_certain = !party.uncertain_channels.contains(channel);
+                if is_certain && party.out.contains(&(channel.clone(), from.clone())) {
+                    let text =
+                        format!("{client:?} saw {text:?} of {from} after its leaving {channel}");
+                    self.violate("order.membership_brackets_messages", text);
+                }
             }
             ClientEvent::MemberJoined { channel, user_id } => {
                 let key = (channel.clone(), user_id.clone());
+                party.out.remove(&key);
                 let is_certain = !party.uncertain_channels.contains(channel);
                 if party.seen_members.insert(key, true) == Some(true) && is_certain {
                     let text = format!("{client:?} saw {user_id} join {channel} twice");
@@ -186,6 +206,7 @@ impl Checker {
             }
             ClientEvent::MemberLeft { channel, user_id } => {
                 let key = (channel.clone(), user_id.clone());
+                party.out.insert(key.clone());
                 let is_certain = !party.uncertain_channels.contains(channel);
                 if party.seen_members.insert(key, false) == Some(false) && is_certain {
                     let text = format!("{client:?} saw {user_id} leave {channel} twice");
@@ -211,8 +232,32 @@ impl Checker {
             } => {
                 party.attributes.insert(channel.clone(), attributes.clone());
             }
-            ClientEvent::Gap { .. } => self.gaps += 1,
+            ClientEvent::Gap { source, .. } => {
+                if let GapSource::Channel(channel) = source {
+                    party.out.retain(|(of, _)| of != channel);
+                }
+                self.gaps += 1;
+            }
             _ => {}
+        }
+    }
+
+    /// A message is stored only if that was asked for.
+    fn check_asked(&mut self, client: ClientId, text: &str) {
+        let call = self.order.get(text).and_then(|id| self.calls.get(id));
+        let is_asked = |done: &Done| {
+            matches!(
+                done,
+                Done::SentToPeer {
+                    is_offline: true,
+                    ..
+                }
+            )
+        };
+        if call.is_some_and(|(_, done, _)| !is_asked(done)) {
+            let text =
+                format!("{client:?} got {text:?} as a stored message; nobody had asked for that");
+            self.violate("inbox.only_if_asked", text);
         }
     }
 
@@ -353,12 +398,16 @@ impl Checker {
             let texts = party.peer_texts.iter().map(|(_, text)| text);
             for text in texts.chain(party.channel_texts.iter().map(|(_, _, text)| text)) {
                 if !seen.insert(text) {
-                    violations.push(format!("{client:?} received {text:?} twice"));
+                    let check = match party.stored_texts.contains(text) {
+                        true => "inbox.dedup",
+                        false => "once.server_replay",
+                    };
+                    violations.push((check, format!("{client:?} received {text:?} twice")));
                 }
             }
         }
-        for text in violations {
-            self.violate("once.server_replay", text);
+        for (check, text) in violations {
+            self.violate(check, text);
         }
     }
 

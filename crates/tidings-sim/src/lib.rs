@@ -7,13 +7,17 @@
 //! clients under random faults), [`everything`] (two users and a model of all that they do), [`checks`] and [`invitations`] (what must hold, apart from the code that is checked), [`probes`] (short runs for one promise each), [`mutants`] (the
 //! deliberate faults that prove the checks).
 
+pub mod catalogue;
 pub mod chaos;
 pub mod checks;
+mod disk;
 pub mod everything;
+mod freeze;
 pub mod invitations;
 pub mod mutants;
 pub mod probes;
 pub mod random;
+mod raw;
 pub mod scenario;
 mod wires;
 mod words;

@@ -2,6 +2,7 @@
 
 use std::process::ExitCode;
 
+use tidings_sim::catalogue;
 use tidings_sim::chaos::{ChaosConfig, run};
 
 fn main() -> ExitCode {
@@ -12,6 +13,10 @@ fn main() -> ExitCode {
     };
     let from = number("--seed").or(number("--from")).unwrap_or(1);
     let count = number("--count").unwrap_or(1);
+    if args.iter().any(|arg| arg == "--checks") {
+        print!("{}", catalogue::table());
+        return ExitCode::SUCCESS;
+    }
     let is_traced = args.iter().any(|arg| arg == "--trace");
     let (mut failed, mut faults, mut received, mut calls, mut gaps) = (0_u64, 0, 0, 0, 0);
     let (mut accepted, mut seconds) = (0, 0);

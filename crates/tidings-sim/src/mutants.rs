@@ -9,6 +9,8 @@ use crate::chaos::{self, ChaosConfig};
 use crate::checks::Violation;
 use crate::{everything, probes};
 
+use Profile::{Chaos, Everything, Kills, Probes};
+
 /// Seeds of one profile in which a fault must show. Source: reliability contract 7.2.
 pub const SEEDS_MAX: u64 = 200;
 
@@ -87,6 +89,8 @@ pub struct Mutant {
     pub number: u32,
     /// What is broken.
     pub what: &'static str,
+    /// The check that finds it, by its name in the contract.
+    pub check: &'static str,
     /// Where it is looked for.
     pub profile: Profile,
 }
@@ -96,254 +100,458 @@ pub struct Mutant {
 pub struct Catch {
     /// The seed of the profile.
     pub seed: u64,
-    /// The first broken promise.
+    /// The broken promise.
     pub violation: Violation,
+    /// No other check fails with this seed.
+    pub is_alone: bool,
 }
 
 impl Mutant {
-    /// Runs seeds in this thread until a check fails.
+    /// Runs seeds in this thread until the mutant's check fails.
     #[cfg(feature = "mutants")]
     pub fn hunt(&self, seeds_max: u64) -> Option<Catch> {
         tidings_mutant::choose(Some(self.number));
         let caught = (1..=seeds_max).find_map(|seed| {
-            let violation = self.profile.run(seed, false).0.into_iter().next()?;
-            Some(Catch { seed, violation })
+            let violations = self.profile.run(seed, false).0;
+            let is_alone = violations.iter().all(|found| found.check == self.check);
+            let found = violations
+                .into_iter()
+                .find(|found| found.check == self.check)?;
+            Some(Catch {
+                seed,
+                violation: found,
+                is_alone,
+            })
         });
         tidings_mutant::choose(None);
         caught
     }
 }
 
+const fn mutant(number: u32, what: &'static str, check: &'static str, profile: Profile) -> Mutant {
+    Mutant {
+        number,
+        what,
+        check,
+        profile,
+    }
+}
+
 /// All of them, by number.
 pub const ALL: &[Mutant] = &[
-    Mutant {
-        number: 1,
-        what: "the number of the last executed request is forgotten at a resume, so that it is executed again",
-        profile: Profile::Everything,
-    },
-    Mutant {
-        number: 2,
-        what: "a resume reports one request more than was executed, so that one is never sent",
-        profile: Profile::Everything,
-    },
-    Mutant {
-        number: 3,
-        what: "a reply is not kept while its session has no connection",
-        profile: Profile::Everything,
-    },
-    Mutant {
-        number: 4,
-        what: "the replay of a resume begins one frame too late",
-        profile: Profile::Everything,
-    },
-    Mutant {
-        number: 5,
-        what: "the replay of a resume begins one frame too early",
-        profile: Profile::Everything,
-    },
-    Mutant {
-        number: 6,
-        what: "frames that the outbox has dropped are skipped without a gap",
-        profile: Profile::Probes,
-    },
-    Mutant {
-        number: 7,
-        what: "a lost session is not told as a gap",
-        profile: Profile::Everything,
-    },
-    Mutant {
-        number: 8,
-        what: "a peer message is answered as stored before it is durable",
-        profile: Profile::Probes,
-    },
-    Mutant {
-        number: 9,
-        what: "every peer message is stored, asked for or not",
-        profile: Profile::Chaos,
-    },
-    Mutant {
-        number: 10,
-        what: "live messages do not wait behind stored ones",
-        profile: Profile::Chaos,
-    },
-    Mutant {
-        number: 11,
-        what: "stored messages are deleted when they are handed over, not when they are confirmed",
-        profile: Profile::Chaos,
-    },
-    Mutant {
-        number: 12,
-        what: "the client does not know messages again",
-        profile: Profile::Chaos,
-    },
-    Mutant {
-        number: 13,
-        what: "a peer message counts as received when it is written",
-        profile: Profile::Chaos,
-    },
-    Mutant {
-        number: 14,
-        what: "a message that its sender was told is dropped stays in the outbox",
-        profile: Profile::Chaos,
-    },
-    Mutant {
-        number: 15,
-        what: "the user is gone after a quarter of the grace",
-        profile: Profile::Everything,
-    },
-    Mutant {
-        number: 16,
-        what: "a user who is gone stays a member",
-        profile: Profile::Everything,
-    },
-    Mutant {
-        number: 17,
-        what: "a user who has logged out stays a member",
-        profile: Profile::Everything,
-    },
-    Mutant {
-        number: 18,
-        what: "a second login tells that the user is off line and drops its attributes",
-        profile: Profile::Probes,
-    },
-    Mutant {
-        number: 19,
-        what: "a second login leaves the first in service",
-        profile: Profile::Chaos,
-    },
-    Mutant {
-        number: 20,
-        what: "whoever has left a channel still gets its messages",
-        profile: Profile::Everything,
-    },
-    Mutant {
-        number: 21,
-        what: "members on the sender's hub see a message before it has its place in the order",
-        profile: Profile::Chaos,
-    },
-    Mutant {
-        number: 22,
-        what: "the router forgets the third hub of a topic",
-        profile: Profile::Chaos,
-    },
-    Mutant {
-        number: 23,
-        what: "a member count that has to wait is never told",
-        profile: Profile::Everything,
-    },
-    Mutant {
-        number: 24,
-        what: "attributes are told in the order of arrival, not of the store",
-        profile: Profile::Chaos,
-    },
-    Mutant {
-        number: 25,
-        what: "a merge of attributes begins from nothing",
-        profile: Profile::Everything,
-    },
-    Mutant {
-        number: 26,
-        what: "a user's attributes stay when its session ends",
-        profile: Profile::Everything,
-    },
-    Mutant {
-        number: 27,
-        what: "the client does not bring its attributes back in a new session",
-        profile: Profile::Everything,
-    },
-    Mutant {
-        number: 28,
-        what: "an acceptance is recorded without asking the caller's client",
-        profile: Profile::Chaos,
-    },
-    Mutant {
-        number: 29,
-        what: "the callee is not told of a cancellation",
-        profile: Profile::Chaos,
-    },
-    Mutant {
-        number: 30,
-        what: "an invitation rings each time it is offered, and the client does not know it again",
-        profile: Profile::Chaos,
-    },
-    Mutant {
-        number: 31,
-        what: "an invitation expires after half its time",
-        profile: Profile::Chaos,
-    },
-    Mutant {
-        number: 32,
-        what: "the caller's client cancels what it has confirmed",
-        profile: Profile::Chaos,
-    },
-    Mutant {
-        number: 33,
-        what: "an invitation has no deadline",
-        profile: Profile::Chaos,
-    },
-    Mutant {
-        number: 34,
-        what: "the client does not join its channels again in a new session",
-        profile: Profile::Everything,
-    },
-    Mutant {
-        number: 35,
-        what: "the client does not tell who has come during a hole",
-        profile: Profile::Chaos,
-    },
-    Mutant {
-        number: 36,
-        what: "the client gives members no time to come back after a restart",
-        profile: Profile::Everything,
-    },
-    Mutant {
-        number: 37,
-        what: "a later message to the same peer does not wait for the storing of an earlier one",
-        profile: Profile::Everything,
-    },
-    Mutant {
-        number: 38,
-        what: "a call of the client has no time limit",
-        profile: Profile::Chaos,
-    },
-    Mutant {
-        number: 39,
-        what: "the client is connected without having been connecting",
-        profile: Profile::Chaos,
-    },
-    Mutant {
-        number: 40,
-        what: "a session is over after half the resume window",
-        profile: Profile::Everything,
-    },
-    Mutant {
-        number: 41,
-        what: "a kept channel message is answered before it is in the history",
-        profile: Profile::Kills,
-    },
-    Mutant {
-        number: 42,
-        what: "session ids do not come from the seed",
-        profile: Profile::Chaos,
-    },
-    Mutant {
-        number: 43,
-        what: "what an inbox drops for want of room is not counted",
-        profile: Profile::Probes,
-    },
-    Mutant {
-        number: 44,
-        what: "the app is left out of a user's key",
-        profile: Profile::Probes,
-    },
-    Mutant {
-        number: 45,
-        what: "rates are not limited",
-        profile: Profile::Probes,
-    },
-    Mutant {
-        number: 46,
-        what: "leaving members are not told",
-        profile: Profile::Everything,
-    },
+    mutant(
+        1,
+        "the number of the last executed request is forgotten at a resume, so that it is executed again",
+        "once.client_retry",
+        Probes,
+    ),
+    mutant(
+        2,
+        "a resume reports one request more than was executed, so that one is never sent",
+        "call.always_answered",
+        Everything,
+    ),
+    mutant(
+        3,
+        "a reply is not kept while its session has no connection",
+        "once.reply_cache_hit",
+        Probes,
+    ),
+    mutant(
+        4,
+        "the replay of a resume begins one frame too late",
+        "resume.contiguous",
+        Probes,
+    ),
+    mutant(
+        5,
+        "the replay of a resume begins one frame too early",
+        "once.server_replay",
+        Chaos,
+    ),
+    mutant(
+        6,
+        "frames that the outbox has dropped are skipped without a gap",
+        "gap.explicit",
+        Probes,
+    ),
+    mutant(
+        7,
+        "a lost session is not told as a gap",
+        "gap.explicit",
+        Everything,
+    ),
+    mutant(
+        8,
+        "a peer message is answered as stored before it is durable",
+        "crash.acked_survive",
+        Probes,
+    ),
+    mutant(
+        9,
+        "every peer message is stored, asked for or not",
+        "inbox.only_if_asked",
+        Chaos,
+    ),
+    mutant(
+        10,
+        "live messages do not wait behind stored ones",
+        "inbox.no_overtake",
+        Probes,
+    ),
+    mutant(
+        11,
+        "stored messages are deleted when they are handed over, not when they are confirmed",
+        "inbox.deleted_only_if_confirmed",
+        Probes,
+    ),
+    mutant(
+        12,
+        "the client does not know messages again",
+        "inbox.dedup",
+        Chaos,
+    ),
+    mutant(
+        13,
+        "a peer message counts as received when it is written",
+        "ack.truthful",
+        Chaos,
+    ),
+    mutant(
+        14,
+        "a message that its sender was told is dropped stays in the outbox",
+        "ack.truthful",
+        Chaos,
+    ),
+    mutant(
+        15,
+        "the user is gone after a quarter of the grace",
+        "presence.no_flap_on_resume",
+        Everything,
+    ),
+    mutant(
+        16,
+        "a user who is gone stays a member",
+        "presence.no_ghost",
+        Everything,
+    ),
+    mutant(
+        17,
+        "a user who has logged out stays a member",
+        "presence.no_ghost",
+        Everything,
+    ),
+    mutant(
+        18,
+        "a second login tells that the user is off line and drops its attributes",
+        "presence.no_flap_on_resume",
+        Probes,
+    ),
+    mutant(
+        19,
+        "a second login leaves the first in service",
+        "session.single_owner",
+        Chaos,
+    ),
+    mutant(
+        20,
+        "whoever has left a channel still gets its messages",
+        "ack.truthful",
+        Everything,
+    ),
+    mutant(
+        21,
+        "members on the sender's hub see a message before it has its place in the order",
+        "order.total_channel",
+        Chaos,
+    ),
+    mutant(
+        22,
+        "the router forgets the third hub of a topic",
+        "presence.no_ghost",
+        Chaos,
+    ),
+    mutant(
+        23,
+        "a member count that has to wait is never told",
+        "presence.snapshot_equals_events",
+        Everything,
+    ),
+    mutant(
+        24,
+        "attributes are told in the order of arrival, not of the store",
+        "order.total_channel",
+        Chaos,
+    ),
+    mutant(
+        25,
+        "a merge of attributes begins from nothing",
+        "ack.truthful",
+        Everything,
+    ),
+    mutant(
+        26,
+        "a user's attributes stay when its session ends",
+        "attr.no_lost_update",
+        Everything,
+    ),
+    mutant(
+        27,
+        "the client does not bring its attributes back in a new session",
+        "attr.no_lost_update",
+        Everything,
+    ),
+    mutant(
+        28,
+        "an acceptance is recorded without asking the caller's client",
+        "invite.agreement",
+        Chaos,
+    ),
+    mutant(
+        29,
+        "the callee is not told of a cancellation",
+        "invite.never_stuck",
+        Chaos,
+    ),
+    mutant(
+        30,
+        "an invitation rings each time it is offered, and the client does not know it again",
+        "invite.no_ring_after_end",
+        Chaos,
+    ),
+    mutant(
+        31,
+        "an invitation expires after half its time",
+        "invite.timer_not_early",
+        Chaos,
+    ),
+    mutant(
+        32,
+        "the caller's client cancels what it has confirmed",
+        "invite.agreement",
+        Chaos,
+    ),
+    mutant(
+        33,
+        "an invitation has no deadline",
+        "invite.never_stuck",
+        Chaos,
+    ),
+    mutant(
+        34,
+        "the client does not join its channels again in a new session",
+        "presence.no_ghost",
+        Everything,
+    ),
+    mutant(
+        35,
+        "the client does not tell who has come during a hole",
+        "presence.snapshot_equals_events",
+        Chaos,
+    ),
+    mutant(
+        36,
+        "the client gives members no time to come back after a restart",
+        "presence.no_flap_on_resume",
+        Everything,
+    ),
+    mutant(
+        37,
+        "a later message to the same peer does not wait for the storing of an earlier one",
+        "order.per_sender",
+        Everything,
+    ),
+    mutant(
+        38,
+        "a call of the client has no time limit",
+        "call.always_answered",
+        Chaos,
+    ),
+    mutant(
+        39,
+        "the client is connected without having been connecting",
+        "state.legal",
+        Chaos,
+    ),
+    mutant(
+        40,
+        "a session is over after half the resume window",
+        "gap.no_false_alarm",
+        Everything,
+    ),
+    mutant(
+        41,
+        "a kept channel message is answered before it is in the history",
+        "ack.durable",
+        Kills,
+    ),
+    mutant(
+        42,
+        "session ids do not come from the seed",
+        "sim.deterministic",
+        Chaos,
+    ),
+    mutant(
+        43,
+        "what an inbox drops for want of room is not counted",
+        "gap.explicit",
+        Probes,
+    ),
+    mutant(
+        44,
+        "the app is left out of a user's key",
+        "tenant.isolated",
+        Probes,
+    ),
+    mutant(45, "rates are not limited", "limit.enforced", Probes),
+    mutant(
+        46,
+        "leaving members are not told",
+        "presence.no_ghost",
+        Everything,
+    ),
+    mutant(
+        47,
+        "joining members are not told",
+        "order.membership_brackets_messages",
+        Chaos,
+    ),
+    mutant(
+        48,
+        "of requests that come again, only the last two are known",
+        "once.client_retry",
+        Probes,
+    ),
+    mutant(
+        49,
+        "a request's number is kept when it is answered, not when it is executed",
+        "once.client_retry",
+        Probes,
+    ),
+    mutant(
+        50,
+        "a page of stored messages begins one message too late",
+        "inbox.contiguous",
+        Probes,
+    ),
+    mutant(
+        51,
+        "a session's older connection stays in service",
+        "session.single_connection",
+        Probes,
+    ),
+    mutant(
+        52,
+        "a request is executed before a login, for whoever is there",
+        "auth.no_action_before_login",
+        Probes,
+    ),
+    mutant(53, "every token is good", "auth.vectors", Probes),
+    mutant(
+        54,
+        "a session outlives its token",
+        "auth.expired_is_out",
+        Probes,
+    ),
+    mutant(
+        55,
+        "the secret of a resume is not compared",
+        "auth.resume_secret",
+        Probes,
+    ),
+    mutant(
+        56,
+        "a sender need not be a member",
+        "authz.member_only",
+        Probes,
+    ),
+    mutant(
+        57,
+        "a reader of a channel's history need not be a member",
+        "authz.replay",
+        Probes,
+    ),
+    mutant(
+        58,
+        "whoever knows its id accepts an invitation",
+        "authz.self_only",
+        Probes,
+    ),
+    mutant(59, "checksums are not compared", "store.checksum", Probes),
+    mutant(
+        60,
+        "a store that had no space takes nothing any more",
+        "disk.full_recovers",
+        Probes,
+    ),
+    mutant(
+        61,
+        "an error of the disk is answered as success",
+        "ack.durable",
+        Probes,
+    ),
+    mutant(
+        62,
+        "a group is written in two halves",
+        "crash.atomic",
+        Probes,
+    ),
+    mutant(
+        63,
+        "what was confirmed stays in the inbox",
+        "crash.no_resurrection",
+        Probes,
+    ),
+    mutant(64, "an outbox has no bound", "queue.bounded", Probes),
+    mutant(
+        65,
+        "the calls that wait in a client have no bound",
+        "queue.bounded",
+        Probes,
+    ),
+    mutant(
+        66,
+        "a fan-out ends at a member whose outbox is full",
+        "slow.isolated",
+        Probes,
+    ),
+    mutant(67, "all users share the rates of one", "limit.fair", Probes),
+    mutant(
+        68,
+        "a client's waits between attempts grow to the hundredfold",
+        "storm.recovers",
+        Probes,
+    ),
+    mutant(
+        69,
+        "a client that has everything cannot resume (`<` for `<=`)",
+        "resume.contiguous",
+        Probes,
+    ),
+    mutant(
+        70,
+        "a gap comes after the event behind it",
+        "gap.explicit",
+        Probes,
+    ),
+    mutant(
+        71,
+        "stamps go back with the wall clock",
+        "clock.monotone_ts",
+        Probes,
+    ),
+    mutant(73, "the hub panics", "no.panic", Chaos),
+    mutant(74, "a joining is told twice", "presence.alternates", Chaos),
+    mutant(
+        75,
+        "a client sends what was not answered again in a new session",
+        "once.effect_and_mark",
+        Probes,
+    ),
+    mutant(
+        76,
+        "a client does not forget an invitation that has ended",
+        "invite.one_terminal",
+        Chaos,
+    ),
 ];

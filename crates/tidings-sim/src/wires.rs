@@ -153,7 +153,9 @@ impl World {
                 payloads.push(bytes::Bytes::copy_from_slice(payload));
             }
         }
-        if self.by_client.get(&(client, connection)) != Some(&wire_id) {
+        if self.take_raw(wire_id, &payloads)
+            || self.by_client.get(&(client, connection)) != Some(&wire_id)
+        {
             return;
         }
         for payload in payloads {
@@ -180,6 +182,7 @@ impl World {
     }
 
     pub(crate) fn close_client(&mut self, wire_id: ConnectionId, code: Option<u16>) {
+        self.close_raw(wire_id);
         let ours = self
             .by_client
             .iter()

@@ -20,7 +20,10 @@ use tidings_hub::{Apps, Effect, Hub, HubConfig, Input, Ticket, Time};
 use tidings_store::{Engine as _, MemoryEngine};
 use tidings_wire::ws;
 
+use crate::disk::DiskCounts;
+use crate::freeze::Held;
 use crate::random::Random;
+use crate::raw::Line;
 
 /// The app of a simulation that does not say otherwise.
 pub const APP_ID: &str = "5eed5eed5eed5eed5eed5eed5eed5eed";
@@ -160,23 +163,31 @@ pub struct World {
     pub(crate) random: Random,
     pub(crate) now_ms: u64,
     queue: BinaryHeap<Reverse<(u64, u64)>>,
-    happenings: BTreeMap<u64, Happening>,
+    pub(crate) happenings: BTreeMap<u64, Happening>,
     count: u64,
     nodes: Vec<Node>,
     /// Rises with each restart of the server.
-    incarnation: u64,
+    pub(crate) incarnation: u64,
     pub(crate) is_down: bool,
     /// Last arrival per ordered pair of hubs: bus links keep their order.
     links: BTreeMap<(HubId, HubId), u64>,
-    engine: MemoryEngine,
-    store_queue: Vec<(HubId, Ticket, StoreOp)>,
-    is_committing: bool,
+    pub(crate) engine: MemoryEngine,
+    pub(crate) store_queue: Vec<(HubId, Ticket, StoreOp)>,
+    pub(crate) is_committing: bool,
+    pub(crate) disk: DiskCounts,
+    pub(crate) is_disk_full: bool,
+    /// Clients that stand still.
+    pub(crate) frozen: BTreeMap<ClientId, Held>,
+    /// What the wall clock is ahead of the world's time, in milliseconds.
+    pub(crate) wall_ahead_ms: i64,
     pub(crate) clients: Vec<core::Client>,
     /// Clients without a network.
     pub(crate) offline: Vec<bool>,
     pub(crate) wires: BTreeMap<ConnectionId, Wire>,
     pub(crate) by_client: BTreeMap<(ClientId, u64), ConnectionId>,
     pub(crate) connections: u64,
+    /// What has come on connections without a client.
+    pub(crate) lines: BTreeMap<ConnectionId, Line>,
     calls: u64,
     pub(crate) records: Vec<Record>,
     hash: SipHasher13,
@@ -199,11 +210,16 @@ impl World {
             engine: MemoryEngine::new(),
             store_queue: Vec::new(),
             is_committing: false,
+            disk: DiskCounts::default(),
+            is_disk_full: false,
+            frozen: BTreeMap::new(),
+            wall_ahead_ms: 0,
             clients: Vec::new(),
             offline: Vec::new(),
             wires: BTreeMap::new(),
             by_client: BTreeMap::new(),
             connections: 0,
+            lines: BTreeMap::new(),
             calls: 0,
             records: Vec::new(),
             hash: SipHasher13::new(),
@@ -295,7 +311,13 @@ impl World {
 
     /// The wall clock, Unix milliseconds.
     pub fn unix_ms(&self) -> u64 {
-        START_UNIX_MS + self.now_ms
+        (START_UNIX_MS + self.now_ms).saturating_add_signed(self.wall_ahead_ms)
+    }
+
+    /// The server's wall clock jumps. Nothing else does.
+    pub fn jump_clock(&mut self, by_ms: i64) {
+        self.note(format_args!("the wall clock jumps by {by_ms} ms"));
+        self.wall_ahead_ms += by_ms;
     }
 
     /// Makes a client call.
@@ -356,14 +378,11 @@ impl World {
     /// Kills the server: everything that is not in the store is lost. Connections are reset.
     pub fn kill_server(&mut self) {
         self.note("server is killed");
+        self.crash_disk();
         self.incarnation += 1;
         self.is_down = true;
         self.nodes.clear();
         self.links.clear();
-        self.store_queue.clear();
-        self.is_committing = false;
-        let engine = std::mem::take(&mut self.engine);
-        self.engine = engine.reopen();
         let wires: Vec<ConnectionId> = self.wires.keys().copied().collect();
         for wire in wires {
             let delay = self.random.between(0, self.config.network_delay_ms_max);
@@ -432,7 +451,10 @@ impl World {
             .iter()
             .filter_map(|node| node.hub.deadline())
             .min();
-        let clients = self.clients.iter().filter_map(core::Client::deadline).min();
+        let clients = (self.clients.iter().enumerate())
+            .filter(|(at, _)| !self.is_frozen(ClientId(*at)))
+            .filter_map(|(_, client)| client.deadline())
+            .min();
         [queued, hubs, clients].into_iter().flatten().min()
     }
 
@@ -447,10 +469,8 @@ impl World {
             }
         }
         for at in 0..self.clients.len() {
-            if self.clients[at]
-                .deadline()
-                .is_some_and(|due| due <= self.now_ms)
-            {
+            let due = self.clients[at].deadline();
+            if due.is_some_and(|due| due <= self.now_ms) && !self.is_frozen(ClientId(at)) {
                 self.give_client(ClientId(at), core::Input::Tick);
             }
         }
@@ -476,7 +496,10 @@ impl World {
         self.happenings.insert(self.count, happening);
     }
 
-    fn happen(&mut self, happening: Happening) {
+    pub(crate) fn happen(&mut self, happening: Happening) {
+        let Some(happening) = self.hold(happening) else {
+            return;
+        };
         match happening {
             Happening::Hub {
                 hub,
@@ -680,6 +703,8 @@ impl World {
         let group: Vec<StoreOp> = ops.iter().map(|(_, _, op)| op.clone()).collect();
         let mut answers: Vec<StoreAnswer> = Vec::new();
         self.engine.apply(&group, &mut answers);
+        let is_refused = |answer: &StoreAnswer| matches!(answer, StoreAnswer::Failed { .. });
+        self.disk.refused += u64::from(answers.iter().any(is_refused));
         for ((hub, ticket, _), answer) in ops.into_iter().zip(answers) {
             // The committer is a neighbour of every hub: its answers keep their order.
             let input = Input::Store { ticket, answer };

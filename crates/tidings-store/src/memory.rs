@@ -53,19 +53,32 @@ impl MemoryEngine {
         self.store.backend.failure = Some(reason.to_owned());
     }
 
+    /// Lets the power go after that many more commits: later ones are acknowledged and forgotten. Until
+    /// [`Self::reopen`].
+    pub fn cut_power_after(&mut self, commits: u64) {
+        self.store.backend.commits_left = Some(commits);
+    }
+
     /// Sets free bytes and reserve for as long as `Some`: the engine accepts no new data meanwhile.
     pub fn set_space_missing(&mut self, free_and_reserve: Option<(u64, u64)>) {
         self.store.backend.space_missing = free_and_reserve;
     }
 
-    /// Flips a bit in the record at `index` in key order, if there is one, and says whether there was.
+    /// Flips a bit in the last byte of the record at `index` in key order, if there is one, and says whether there
+    /// was.
     pub fn damage_record(&mut self, index: usize) -> bool {
+        self.damage_record_at(index, usize::MAX)
+    }
+
+    /// The same in the byte `at`, or in the last one if there are not so many.
+    pub fn damage_record_at(&mut self, index: usize, at: usize) -> bool {
         let Some(record) = self.store.backend.records.values_mut().nth(index) else {
             return false;
         };
         let mut bytes = record.to_vec();
-        if let Some(last) = bytes.last_mut() {
-            *last ^= 1;
+        let at = at.min(bytes.len().saturating_sub(1));
+        if let Some(byte) = bytes.get_mut(at) {
+            *byte ^= 1;
         }
         *record = bytes.into();
         true
@@ -100,6 +113,8 @@ struct MemoryBackend {
     records: BTreeMap<Bytes, Bytes>,
     failure: Option<String>,
     space_missing: Option<(u64, u64)>,
+    /// Before the power goes.
+    commits_left: Option<u64>,
 }
 
 impl Default for Store<MemoryBackend> {
@@ -126,6 +141,11 @@ impl Backend for MemoryBackend {
     fn commit(&mut self, writes: Writes) -> Result<(), String> {
         if let Some(reason) = self.failure.take() {
             return Err(reason);
+        }
+        match &mut self.commits_left {
+            Some(0) => return Ok(()),
+            Some(left) => *left -= 1,
+            None => {}
         }
         for (key, record) in writes {
             match record {

@@ -3,11 +3,12 @@
 use std::cell::RefCell;
 
 use tidings_hub::store_ops::{StoreAnswer, StoreOp};
+use tidings_mutant::mutant;
 use tidings_wire::proto::AttributeWrite;
 
 use crate::cache::RecordCache;
 use crate::engine::{Access, Health};
-use crate::kv::{Backend, Group, ReadError};
+use crate::kv::{Backend, Group, ReadError, Writes};
 use crate::{attributes, history, inbox};
 
 /// The domain logic on top of a backend.
@@ -44,7 +45,14 @@ impl<B: Backend> Store<B> {
             return;
         }
         self.cache.get_mut().take_writes(&writes);
-        if let Err(reason) = self.backend.commit(writes) {
+        let committed = match mutant!(62) {
+            true => self.commit_in_halves(writes),
+            false => self.backend.commit(writes),
+        };
+        if let Err(reason) = committed.or_else(|reason| match mutant!(61) {
+            true => Ok(()),
+            false => Err(reason),
+        }) {
             self.cache.get_mut().clear();
             // Never tried again: the kernel may have dropped the pages and would report success (CRA-5).
             let reason = format!(
@@ -57,8 +65,18 @@ impl<B: Backend> Store<B> {
         }
     }
 
+    /// A deliberate fault: what belongs together is not written together.
+    fn commit_in_halves(&mut self, writes: Writes) -> Result<(), String> {
+        let mut first = writes;
+        let middle = first.keys().nth(first.len() / 2).cloned();
+        let second = middle.map(|key| first.split_off(&key)).unwrap_or_default();
+        self.backend.commit(first)?;
+        self.backend.commit(second)
+    }
+
     fn look_at_space(&mut self) {
-        if matches!(self.health.access, Access::ReadOnly { .. }) {
+        let is_stuck = mutant!(60) && matches!(self.health.access, Access::NoSpace { .. });
+        if matches!(self.health.access, Access::ReadOnly { .. }) || is_stuck {
             return;
         }
         self.health.access = match self.backend.space_missing() {
@@ -70,11 +88,7 @@ impl<B: Backend> Store<B> {
         };
     }
 
-    fn carry_out_all(
-        &mut self,
-        ops: &[StoreOp],
-        answers: &mut Vec<StoreAnswer>,
-    ) -> crate::kv::Writes {
+    fn carry_out_all(&mut self, ops: &[StoreOp], answers: &mut Vec<StoreAnswer>) -> Writes {
         let mut group = Group::new(&self.backend, &self.cache);
         for op in ops {
             let mut answer = match refusal(op, &self.health.access) {

@@ -22,7 +22,8 @@ fn main() -> ExitCode {
             Some(mutant) if is_given("--trace") => replay(mutant, seed),
             Some(mutant) => report(&[(*mutant, mutant.hunt(SEEDS_MAX))], false),
             None => {
-                println!("there is no mutant {wanted}; they are 1 to {}", ALL.len());
+                let last = ALL.last().map_or(0, |mutant| mutant.number);
+                println!("there is no mutant {wanted}; they are 1 to {last}");
                 ExitCode::FAILURE
             }
         };
@@ -61,33 +62,31 @@ fn replay(mutant: &Mutant, seed: u64) -> ExitCode {
 fn report(found: &[(Mutant, Option<Catch>)], is_table: bool) -> ExitCode {
     if is_table {
         println!(
-            "| Mutant | What is broken | Caught by | Profile | Seed |\n| ---: | --- | --- | --- | ---: |"
+            "| Mutant | What is broken | Caught by | By others, too | Profile | Seed |\n\
+             | ---: | --- | --- | --- | --- | ---: |"
         );
     }
     let mut survivors = 0;
-    for (
-        Mutant {
-            number,
-            what,
-            profile,
-        },
-        caught,
-    ) in found
-    {
-        let profile = profile.name();
+    for (mutant, caught) in found {
+        let (number, what, check) = (mutant.number, mutant.what, mutant.check);
+        let profile = mutant.profile.name();
         match caught {
-            Some(Catch { seed, violation }) if is_table => {
-                let check = violation.check;
-                println!("| {number} | {what} | `{check}` | {profile} | {seed} |");
+            Some(Catch { seed, is_alone, .. }) if is_table => {
+                let others = if *is_alone { "no" } else { "yes" };
+                println!("| {number} | {what} | `{check}` | {others} | {profile} | {seed} |");
             }
-            None if is_table => println!("| {number} | {what} | nothing | {profile} | |"),
-            Some(Catch { seed, violation }) => {
-                let (check, text) = (violation.check, &violation.text);
+            None if is_table => println!("| {number} | {what} | nothing | | {profile} | |"),
+            Some(Catch {
+                seed, violation, ..
+            }) => {
+                let text = &violation.text;
                 println!(
                     "mutant {number} ({what}): caught by {check} in {profile}, seed {seed}: {text:.160}"
                 );
             }
-            None => println!("mutant {number} ({what}): SURVIVES {SEEDS_MAX} seeds of {profile}"),
+            None => println!(
+                "mutant {number} ({what}): SURVIVES {check} in {SEEDS_MAX} seeds of {profile}"
+            ),
         }
         survivors += usize::from(caught.is_none());
     }

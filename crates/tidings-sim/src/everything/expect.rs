@@ -153,6 +153,9 @@ fn check_of_events(source: &str, expected: &[(String, Need)], seen: &[String]) -
         (_, None, Some((fact, _))) if is_membership(fact) => "presence.no_ghost",
         (_, None, Some(_)) if source.ends_with(" attributes") => "attr.no_lost_update",
         (_, None, Some(_)) => "gap.explicit",
+        (_, None, None) if expected.iter().any(|(fact, _)| is_membership(fact)) => {
+            "order.membership_brackets_messages"
+        }
         (_, None, None) => "order.per_sender",
     }
 }

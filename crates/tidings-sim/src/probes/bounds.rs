@@ -1,128 +1,30 @@
-//! Short runs, each for one promise that random runs do not come near: full outboxes and inboxes, two apps with the
-//! same names, rates.
+//! Bounds, rates and tenants.
 
 use tidings_client_core::{
-    Answer, Attribute, AttributeWrite, Call, ClientEvent, GapSource, Message, PresenceState,
+    Answer, Attribute, AttributeWrite, Call, ClientEvent, ConnectionState, GapSource, Message,
+    PresenceState,
 };
-use tidings_hub::App;
-use tidings_wire::names::AppId;
 
-use crate::checks::Violation;
-use crate::world::{APP_ID, ClientId, Record, Seen, World, WorldConfig};
+use super::{OTHER_APP_ID, Probe};
+use crate::world::{ClientId, Seen};
 
-/// Another app than [`APP_ID`]; before it in the order of ids.
-const OTHER_APP_ID: &str = "11111111111111111111111111111111";
 /// More than an outbox holds.
 const FLOOD: usize = 1_300;
+/// What an outbox holds.
+const OUTBOX_MAX: u64 = 1_024;
+/// What a client without a link holds.
+const WAITING_MAX: usize = 1_000;
+/// Clients that come back at once.
+const CROWD: usize = 60;
+/// They are all back by then.
+const BACK_MS: u64 = 25_000;
 /// More than an inbox holds, and what it holds.
 const STORED: usize = 230;
 const INBOX_MAX: usize = 200;
 
-/// What came of a run.
-#[derive(Debug)]
-pub struct Report {
-    /// Equal for equal seeds.
-    pub trace_hash: u64,
-    /// The trace, if it was asked for.
-    pub trace: Vec<String>,
-    /// Broken promises.
-    pub violations: Vec<Violation>,
-}
-
-struct Probe {
-    world: World,
-    records: Vec<Record>,
-    violations: Vec<Violation>,
-}
-
-/// What a probe does.
-type Promise = fn(&mut Probe);
-
-/// Runs a seed: every probe once, in a world of its own.
-pub fn run(seed: u64, is_traced: bool) -> Report {
-    let probes: [(Promise, bool); 6] = [
-        (Probe::two_apps, false),
-        (Probe::full_outbox, false),
-        (Probe::full_inbox, false),
-        (Probe::rates, true),
-        (Probe::power_cut, false),
-        (Probe::second_login, false),
-    ];
-    let mut report = Report {
-        trace_hash: 0,
-        trace: Vec::new(),
-        violations: Vec::new(),
-    };
-    for (probe, has_rates) in probes {
-        let mut config = WorldConfig::new(seed, 2);
-        config.is_traced = is_traced;
-        let mut app = App::default();
-        app.settings.rate_limits = has_rates;
-        for id in [APP_ID, OTHER_APP_ID] {
-            if let Ok(id) = AppId::parse(id) {
-                config.apps.listed.insert(id, app.clone());
-            }
-        }
-        let mut run = Probe {
-            world: World::new(config),
-            records: Vec::new(),
-            violations: Vec::new(),
-        };
-        probe(&mut run);
-        report.trace_hash = report.trace_hash.rotate_left(7) ^ run.world.trace_hash();
-        report.trace.extend_from_slice(run.world.trace());
-        report.violations.extend(run.violations);
-    }
-    report
-}
-
 impl Probe {
-    fn advance(&mut self, ms: u64) {
-        let until = self.world.now_ms() + ms;
-        self.world.run_until(until);
-        self.records.extend(self.world.take_records());
-    }
-
-    fn violate(&mut self, check: &'static str, text: String) {
-        self.violations.push(Violation { check, text });
-    }
-
-    fn log_in(&mut self, user: &str) -> ClientId {
-        let client = self.world.add_client();
-        self.world.login(client, user, "");
-        self.advance(1_000);
-        client
-    }
-
-    fn join(&mut self, client: ClientId) {
-        let channel = "room".into();
-        self.world.call(client, Call::Join { channel });
-        self.advance(1_000);
-    }
-
-    fn send(&mut self, client: ClientId, text: String) {
-        let call = Call::SendToChannel {
-            channel: "room".into(),
-            message: Message::Text(text),
-            history: false,
-        };
-        self.world.call(client, call);
-    }
-
-    /// Events of a client, in order.
-    fn events(&self, client: ClientId) -> impl Iterator<Item = &ClientEvent> {
-        let own = self
-            .records
-            .iter()
-            .filter(move |record| record.client == client);
-        own.filter_map(|record| match &record.what {
-            Seen::Event(event) => Some(event),
-            Seen::Answer { .. } => None,
-        })
-    }
-
     /// `gap.explicit`: what comes to more than the outbox of a client that is away is told as missed.
-    fn full_outbox(&mut self) {
+    pub(super) fn full_outbox(&mut self) {
         let (sender, away) = (self.log_in("alice"), self.log_in("bob"));
         self.join(sender);
         self.join(away);
@@ -137,7 +39,7 @@ impl Probe {
         self.world.set_offline(away, false);
         self.world.wake(away);
         self.advance(20_000);
-        let (mut received, mut missed) = (0, 0);
+        let (mut received, mut missed, mut is_late) = (0, 0, false);
         for event in self.events(away) {
             match event {
                 ClientEvent::ChannelMessage { .. } => received += 1,
@@ -146,10 +48,19 @@ impl Probe {
                     missed: count,
                     ..
                 } => {
+                    is_late |= received > 0;
                     missed += count.unwrap_or(0);
                 }
                 _ => {}
             }
+        }
+        if is_late {
+            let text = "a gap came after a message that was sent after what is missing".to_owned();
+            self.violate("gap.explicit", text);
+        }
+        if received > OUTBOX_MAX {
+            let text = format!("{received} messages were kept for a client that was away");
+            self.violate("queue.bounded", text);
         }
         // The gap counts what else the channel has told, too.
         let told = received + missed;
@@ -161,7 +72,7 @@ impl Probe {
     }
 
     /// `gap.explicit`: what an inbox drops is told, with its count, before the first stored message.
-    fn full_inbox(&mut self) {
+    pub(super) fn full_inbox(&mut self) {
         let sender = self.log_in("alice");
         for n in 0..STORED {
             let call = Call::SendToPeer {
@@ -201,7 +112,7 @@ impl Probe {
     }
 
     /// `tenant.isolated`: same names in two apps, and nothing crosses.
-    fn two_apps(&mut self) {
+    pub(super) fn two_apps(&mut self) {
         let ours = [self.log_in("alice"), self.log_in("bob")];
         let theirs = ["alice", "bob"].map(|user| {
             let client = self.world.add_client();
@@ -233,43 +144,8 @@ impl Probe {
         }
     }
 
-    /// `ack.durable`: the server dies in the moment in which a message is answered as stored.
-    fn power_cut(&mut self) {
-        let sender = self.log_in("alice");
-        for n in 0..5 {
-            let call = Call::SendToPeer {
-                peer_id: "bob".into(),
-                message: Message::Text(format!("m{n}")),
-                offline: true,
-                history: false,
-            };
-            let id = self.world.call(sender, call);
-            let until = self.world.now_ms() + 5_000;
-            let mut seen = Vec::new();
-            self.world.run_while(until, |world| {
-                seen.extend(world.take_records());
-                !seen
-                    .iter()
-                    .any(|record| matches!(record.what, Seen::Answer { id: of, .. } if of == id))
-            });
-            self.world.kill_server();
-            self.world.start_server();
-            self.advance(5_000);
-        }
-        let receiver = self.log_in("bob");
-        self.advance(5_000);
-        let is_message = |event: &&ClientEvent| matches!(event, ClientEvent::PeerMessage { .. });
-        let received = self.events(receiver).filter(is_message).count();
-        if received != 5 {
-            self.violate(
-                "ack.durable",
-                format!("5 messages were answered as stored, {received} came"),
-            );
-        }
-    }
-
     /// `presence.no_flap_on_resume`: a second login hands the user over; nobody sees it go.
-    fn second_login(&mut self) {
+    pub(super) fn second_login(&mut self) {
         let watcher = self.log_in("bob");
         let first = self.log_in("alice");
         let attributes = vec![Attribute::new("k", "v")];
@@ -306,7 +182,7 @@ impl Probe {
     }
 
     /// `limit.enforced`: of 300 messages in one moment, 180 are taken (rtm-v1 2.1).
-    fn rates(&mut self) {
+    pub(super) fn rates(&mut self) {
         let sender = self.log_in("alice");
         let calls: Vec<_> = (0..300)
             .map(|n| {
@@ -334,21 +210,97 @@ impl Probe {
             );
         }
     }
-}
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_probe_holds() {
-        for seed in 1..=3 {
-            let report = run(seed, false);
-            assert!(
-                report.violations.is_empty(),
-                "seed {seed}: {:?}",
-                report.violations
+    /// `queue.bounded`: a client without a link keeps a thousand calls; the others fail at once.
+    pub(super) fn full_client(&mut self) {
+        let client = self.log_in("alice");
+        self.world.unplug(client);
+        self.advance(100);
+        for n in 0..WAITING_MAX + 50 {
+            self.send_stored(client, "bob", format!("m{n}"));
+        }
+        self.records.extend(self.world.take_records());
+        let refused = (self.records.iter())
+            .filter(|record| matches!(record.what, Seen::Answer { result: Err(_), .. }))
+            .count();
+        if refused < 50 {
+            let text = format!(
+                "{refused} of {} calls were refused at once",
+                WAITING_MAX + 50
             );
+            self.violate("queue.bounded", text);
+        }
+    }
+
+    /// `slow.isolated`: one member reads nothing; the others have every message, in time.
+    pub(super) fn silent_reader(&mut self) {
+        let (sender, other) = (self.log_in("alice"), self.log_in("bob"));
+        let silent = self.log_in("carl");
+        for client in [silent, sender, other] {
+            self.join(client);
+        }
+        self.world.freeze(silent);
+        for n in 0..FLOOD {
+            self.send(sender, format!("m{n}"));
+            if n % 50 == 0 {
+                self.advance(50);
+            }
+        }
+        self.advance(1_000);
+        let is_message = |event: &&ClientEvent| matches!(event, ClientEvent::ChannelMessage { .. });
+        let received = self.events(other).filter(is_message).count();
+        if received != FLOOD {
+            let text = format!("{FLOOD} messages were sent, a fast reader has {received}");
+            self.violate("slow.isolated", text);
+        }
+    }
+
+    /// `limit.fair`: one user sends far too much; another is not told so.
+    pub(super) fn fair_rates(&mut self) {
+        let (greedy, modest) = (self.log_in("alice"), self.log_in("bob"));
+        let call = |n: usize| Call::SendToPeer {
+            peer_id: "nobody".into(),
+            message: Message::Text(format!("m{n}")),
+            offline: false,
+            history: false,
+        };
+        for n in 0..250 {
+            self.world.call(greedy, call(n));
+        }
+        self.advance(50);
+        let calls: Vec<_> = (0..20).map(|n| self.world.call(modest, call(n))).collect();
+        self.advance(1_000);
+        let is_sent = |id: &u64| matches!(self.answer_to(*id), Some(Ok(_)));
+        let sent = calls.iter().filter(|id| is_sent(id)).count();
+        if sent != calls.len() {
+            let text = format!("{sent} of 20 messages of a modest user were taken");
+            self.violate("limit.fair", text);
+        }
+    }
+
+    /// `storm.recovers`: the server dies and comes back; everybody is back soon, and nobody was seen to leave.
+    pub(super) fn storm(&mut self) {
+        let clients: Vec<_> = (0..CROWD).map(|n| self.log_in(&format!("u{n}"))).collect();
+        for client in &clients {
+            self.join(*client);
+        }
+        self.world.kill_server();
+        self.advance(2_000);
+        self.world.start_server();
+        self.advance(BACK_MS);
+        let is_back = |client: &&ClientId| self.world.state(**client) == ConnectionState::Connected;
+        let back = clients.iter().filter(is_back).count();
+        if back != CROWD {
+            let text = format!("{back} of {CROWD} clients are back after {BACK_MS} ms");
+            self.violate("storm.recovers", text);
+        }
+        let is_leave = |event: &&ClientEvent| matches!(event, ClientEvent::MemberLeft { .. });
+        let left: usize = (clients.iter())
+            .map(|client| self.events(*client).filter(is_leave).count())
+            .sum();
+        if left > 0 {
+            let text = format!("{left} times a member was told to have left by a restart");
+            self.violate("presence.no_flap_on_resume", text);
         }
     }
 }

@@ -1,0 +1,82 @@
+//! The simulated disk: what a crash leaves of a group commit, and what else a disk does to a store.
+
+use tidings_store::Engine as _;
+
+use crate::world::{Happening, World};
+
+/// What the disk has done so far.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct DiskCounts {
+    /// Crashes in the middle of a group commit of which nothing was left.
+    pub lost: u64,
+    /// Crashes after a group commit and before its answers.
+    pub unanswered: u64,
+    /// Groups that failed, for want of space or by an error.
+    pub refused: u64,
+}
+
+impl World {
+    /// The process dies. Of the group that is being written, all is on the disk or nothing: where it was torn is
+    /// drawn, and what was torn is cut when the store is opened.
+    pub(crate) fn crash_disk(&mut self) {
+        let in_flight = (self.happenings.values_mut()).find_map(|happening| match happening {
+            Happening::Commit { incarnation, ops } if *incarnation == self.incarnation => {
+                Some(std::mem::take(ops))
+            }
+            _ => None,
+        });
+        let group: Vec<_> = (in_flight.into_iter().flatten())
+            .map(|(_, _, op)| op)
+            .collect();
+        if !group.is_empty() {
+            // The number of writes that reach the disk; a group is one.
+            let reached = self.random.between(0, 1);
+            self.engine.cut_power_after(reached);
+            self.engine.apply(&group, &mut Vec::new());
+            match reached {
+                0 => self.disk.lost += 1,
+                _ => self.disk.unanswered += 1,
+            }
+        }
+        self.store_queue.clear();
+        self.is_committing = false;
+        self.engine = std::mem::take(&mut self.engine).reopen();
+        self.set_space();
+    }
+
+    /// The disk is full, or has space again.
+    pub fn set_disk_full(&mut self, is_full: bool) {
+        self.note(format_args!("disk is full: {is_full}"));
+        self.is_disk_full = is_full;
+        self.set_space();
+    }
+
+    fn set_space(&mut self) {
+        let free_and_reserve = self.is_disk_full.then_some((0, 1 << 28));
+        self.engine.set_space_missing(free_and_reserve);
+    }
+
+    /// The next write fails, as one does whose sync reports an error.
+    pub fn fail_disk(&mut self) {
+        self.note("the next write will fail");
+        self.engine.fail_next_commit("the disk does not answer");
+    }
+
+    /// A bit flips in one of the stored records, in key order. False if there are not so many.
+    pub fn flip_bit(&mut self, record: usize, byte: usize) -> bool {
+        self.note(format_args!(
+            "a bit flips in byte {byte} of record {record}"
+        ));
+        self.engine.damage_record_at(record, byte)
+    }
+
+    /// How long a group commit takes at most from now on, in milliseconds.
+    pub fn set_disk_delay(&mut self, ms_max: u64) {
+        self.config.store_delay_ms_max = ms_max;
+    }
+
+    /// What the disk has done.
+    pub fn disk_counts(&self) -> DiskCounts {
+        self.disk
+    }
+}

@@ -1,0 +1,215 @@
+//! Short runs, each for one promise that random runs do not come near.
+//!
+//! Reading order: this file (the probes and how they run), `bounds` (what is full, too much, or another app's),
+//! `sessions` (clients written by hand: requests, resumes, tokens), `stored` (inboxes and crashes), `disk`, `clock`.
+
+mod bounds;
+mod clock;
+mod disk;
+mod sessions;
+mod stored;
+
+use tidings_client_core::{Answer, Call, CallError, CallId, ClientEvent, Message};
+use tidings_hub::App;
+use tidings_wire::names::AppId;
+
+use crate::checks::Violation;
+use crate::world::{APP_ID, ClientId, Record, Seen, World, WorldConfig};
+
+/// Another app than [`APP_ID`]; before it in the order of ids.
+const OTHER_APP_ID: &str = "11111111111111111111111111111111";
+/// The key of the app in probes of tokens, and one that is not.
+const CERTIFICATE: &str = "0badc0de0badc0de0badc0de0badc0de";
+const OTHER_CERTIFICATE: &str = "c0ffee00c0ffee00c0ffee00c0ffee00";
+
+/// What came of a run.
+#[derive(Debug)]
+pub struct Report {
+    /// Equal for equal seeds.
+    pub trace_hash: u64,
+    /// The trace, if it was asked for.
+    pub trace: Vec<String>,
+    /// Broken promises.
+    pub violations: Vec<Violation>,
+}
+
+struct Probe {
+    world: World,
+    records: Vec<Record>,
+    violations: Vec<Violation>,
+}
+
+/// What a probe does.
+type Promise = fn(&mut Probe);
+
+/// What a probe's app asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Asks {
+    Nothing,
+    Rates,
+    Tokens,
+}
+
+/// All probes.
+const PROBES: &[(Promise, Asks)] = &[
+    (Probe::two_apps, Asks::Nothing),
+    (Probe::full_outbox, Asks::Nothing),
+    (Probe::full_client, Asks::Nothing),
+    (Probe::silent_reader, Asks::Nothing),
+    (Probe::full_inbox, Asks::Nothing),
+    (Probe::rates, Asks::Rates),
+    (Probe::fair_rates, Asks::Rates),
+    (Probe::storm, Asks::Rates),
+    (Probe::second_login, Asks::Nothing),
+    (Probe::repeated_requests, Asks::Nothing),
+    (Probe::resume_in_the_middle, Asks::Nothing),
+    (Probe::reply_without_connection, Asks::Nothing),
+    (Probe::resume_place, Asks::Nothing),
+    (Probe::older_connection, Asks::Nothing),
+    (Probe::wrong_secret, Asks::Nothing),
+    (Probe::stranger, Asks::Nothing),
+    (Probe::tokens, Asks::Tokens),
+    (Probe::token_end, Asks::Tokens),
+    (Probe::outsider, Asks::Nothing),
+    (Probe::anothers_call, Asks::Nothing),
+    (Probe::inbox_pages, Asks::Nothing),
+    (Probe::unconfirmed_page, Asks::Nothing),
+    (Probe::power_cut, Asks::Nothing),
+    (Probe::crashes, Asks::Nothing),
+    (Probe::crash_after_reading, Asks::Nothing),
+    (Probe::full_disk, Asks::Nothing),
+    (Probe::broken_disk, Asks::Nothing),
+    (Probe::flipped_bits, Asks::Nothing),
+    (Probe::clock_goes_back, Asks::Nothing),
+];
+
+/// Runs a seed: every probe once, in a world of its own.
+pub fn run(seed: u64, is_traced: bool) -> Report {
+    let mut report = Report {
+        trace_hash: 0,
+        trace: Vec::new(),
+        violations: Vec::new(),
+    };
+    for (probe, asks) in PROBES {
+        let mut config = WorldConfig::new(seed, 2);
+        config.is_traced = is_traced;
+        let mut app = App::default();
+        app.settings.rate_limits = *asks == Asks::Rates;
+        if *asks == Asks::Tokens {
+            app.certificates = vec![CERTIFICATE.into()];
+        }
+        for id in [APP_ID, OTHER_APP_ID] {
+            if let Ok(id) = AppId::parse(id) {
+                config.apps.listed.insert(id, app.clone());
+            }
+        }
+        let mut run = Probe {
+            world: World::new(config),
+            records: Vec::new(),
+            violations: Vec::new(),
+        };
+        probe(&mut run);
+        report.trace_hash = report.trace_hash.rotate_left(7) ^ run.world.trace_hash();
+        report.trace.extend_from_slice(run.world.trace());
+        report.violations.extend(run.violations);
+    }
+    report
+}
+
+impl Probe {
+    fn advance(&mut self, ms: u64) {
+        let until = self.world.now_ms() + ms;
+        self.world.run_until(until);
+        self.records.extend(self.world.take_records());
+    }
+
+    fn violate(&mut self, check: &'static str, text: String) {
+        self.violations.push(Violation { check, text });
+    }
+
+    fn log_in(&mut self, user: &str) -> ClientId {
+        let client = self.world.add_client();
+        self.world.login(client, user, "");
+        self.advance(1_000);
+        client
+    }
+
+    fn join(&mut self, client: ClientId) {
+        let channel = "room".into();
+        self.world.call(client, Call::Join { channel });
+        self.advance(1_000);
+    }
+
+    fn send(&mut self, client: ClientId, text: String) {
+        let call = Call::SendToChannel {
+            channel: "room".into(),
+            message: Message::Text(text),
+            history: false,
+        };
+        self.world.call(client, call);
+    }
+
+    fn send_stored(&mut self, client: ClientId, to: &str, text: String) -> CallId {
+        let call = Call::SendToPeer {
+            peer_id: to.into(),
+            message: Message::Text(text),
+            offline: true,
+            history: false,
+        };
+        self.world.call(client, call)
+    }
+
+    fn answer_to(&self, id: CallId) -> Option<&Result<Answer, CallError>> {
+        self.records.iter().find_map(|record| match &record.what {
+            Seen::Answer { id: of, result } if *of == id => Some(result),
+            _ => None,
+        })
+    }
+
+    /// Whether a message was answered as stored.
+    fn is_stored(&self, id: CallId) -> bool {
+        let stored = Answer::PeerSent { received: false };
+        matches!(self.answer_to(id), Some(Ok(answer)) if *answer == stored)
+    }
+
+    /// Texts of the peer messages that a client has received, in order.
+    fn peer_texts(&self, client: ClientId) -> Vec<String> {
+        let texts = self.events(client).filter_map(|event| match event {
+            ClientEvent::PeerMessage {
+                message: Message::Text(text),
+                ..
+            } => Some(text.clone()),
+            _ => None,
+        });
+        texts.collect()
+    }
+
+    /// Events of a client, in order.
+    fn events(&self, client: ClientId) -> impl Iterator<Item = &ClientEvent> {
+        let own = self
+            .records
+            .iter()
+            .filter(move |record| record.client == client);
+        own.filter_map(|record| match &record.what {
+            Seen::Event(event) => Some(event),
+            Seen::Answer { .. } => None,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_probe_holds() {
+        for seed in 1..=3 {
+            let report = run(seed, false);
+            assert!(
+                report.violations.is_empty(),
+                "seed {seed}: {:?}",
+                report.violations
+            );
+        }
+    }
+}
