@@ -184,7 +184,11 @@ impl Hub {
         call: SendToChannel,
         out: &mut dyn Sink,
     ) {
-        let Some(channel_key) = self.joined_channel(key, cseq, &call.channel, out) else {
+        let found = match self.traits_of(key).reaches_any_channel {
+            true => self.parse_channel(key, cseq, &call.channel, out),
+            false => self.joined_channel(key, cseq, &call.channel, out),
+        };
+        let Some(channel_key) = found else {
             return;
         };
         let message = match check_message(call.message) {
@@ -195,9 +199,6 @@ impl Hub {
             return;
         }
         let Some(session) = self.sessions.get(key) else {
-            return;
-        };
-        let Some(channel) = self.channels.get_mut(&channel_key) else {
             return;
         };
         let keep = call.history.then(|| {
@@ -216,15 +217,23 @@ impl Hub {
             message: Some(message),
             server_ts: self.now.unix_ms,
         }));
-        channel.published.push_back(Published {
-            session: key,
-            id: session.id,
-            what: match keep {
-                Some(_) => Own::KeptMessage,
-                None => Own::Message { cseq },
-            },
-            member_lists: Vec::new(),
-        });
+        let is_kept = keep.is_some();
+        let is_known = match self.channels.get_mut(&channel_key) {
+            Some(channel) => {
+                channel.published.push_back(Published {
+                    session: key,
+                    id: session.id,
+                    what: match keep {
+                        Some(_) => Own::KeptMessage,
+                        None => Own::Message { cseq },
+                    },
+                    member_lists: Vec::new(),
+                });
+                true
+            }
+            // From outside, to members on other hubs: it does not come back here.
+            None => false,
+        };
         let message = Publication::Message {
             sender: session.id,
             cseq,
@@ -241,6 +250,9 @@ impl Hub {
             topic,
             message: Arc::new(message),
         }));
+        if !is_known && !is_kept {
+            self.reply_done(key, cseq, out);
+        }
     }
 
     // ------------------------------------------------------------ the topic's order

@@ -125,6 +125,8 @@ pub struct Traits {
     pub lists_all_members: bool,
     /// It may give its messages an end (`expires_ts`): a stored one is kept until then, by bounds of its own.
     pub ends_messages: bool,
+    /// It may send to channels that it is not in.
+    pub reaches_any_channel: bool,
     /// An invitation between two clients of this kind rings until one of them ends it, and goes on ringing if the
     /// callee's is back soon.
     pub rings_on: bool,

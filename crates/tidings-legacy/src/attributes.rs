@@ -12,6 +12,7 @@ use tidings_wire::rates::{Bucket, Rate};
 use crate::codec::{Call, as_text};
 use crate::ids;
 use crate::requests::Pending;
+use crate::special;
 use crate::translator::Translator;
 
 /// Longest value. Source: documented, signaling-wire 12.
@@ -78,6 +79,9 @@ impl Counts {
 impl Translator {
     pub(crate) fn write_channel_attribute(&mut self, call: &Call) {
         let channel = call.text("channel").unwrap_or_default();
+        if special::hub_name(&channel).is_some() {
+            return self.fail(&call.id, "not allowed");
+        }
         if !self.is_in(&channel) {
             return self.fail(&call.id, "not in channel");
         }

@@ -14,25 +14,21 @@ use crate::codec::{Call, as_text, server};
 use crate::ids;
 use crate::messages::{JSON_TYPE, TEXT_BYTES_MAX, text_message};
 use crate::requests::{Pending, ok_with, reason};
+use crate::special::{self, News};
 use crate::translator::Translator;
 
 /// Members told of when joining: the latest. Source: signaling-wire 7.2.
 pub(crate) const USERS_MAX: usize = 200;
 /// Channel messages kept while a join is under way.
 const HELD_MAX: usize = 256;
-/// Reserved for what happens to the whole app; not served.
-const SPECIAL: [&str; 4] = [
-    "__agora_user_online",
-    "_agora_user_online",
-    "__agora_channel_event",
-    "_agora_channel_event",
-];
 
 /// The channel of a login.
 #[derive(Debug, Default)]
 pub(crate) struct Channels {
     /// The channel that the login is in, or joins.
     pub(crate) current: Option<String>,
+    /// The login has been told to be in it (7.7).
+    is_announced: bool,
     /// The join that is under way.
     pub(crate) joining: Option<Joining>,
     /// The number of the last event.
@@ -70,12 +66,15 @@ impl Translator {
     }
 
     pub(crate) fn join(&mut self, call: &Call) {
-        let name = call.text("name").unwrap_or_default();
+        let mut name = call.text("name").unwrap_or_default();
         if !ids::is_name(&name) {
             return self.fail(&call.id, "wrong param");
         }
-        if SPECIAL.contains(&name.as_str()) {
-            return self.fail(&call.id, "not allowed");
+        if let Some(special) = special::hub_name(&name) {
+            if !self.rules.allows_special_channels || name == special {
+                return self.fail(&call.id, "not allowed");
+            }
+            name = special.into();
         }
         if let Some(earlier) = self.channels.joining.take() {
             self.fail(&earlier.id, "not in channel");
@@ -125,7 +124,12 @@ impl Translator {
     }
 
     fn forget_channel(&mut self) {
-        self.channels.current = None;
+        let left = self.channels.current.take();
+        if std::mem::take(&mut self.channels.is_announced)
+            && let Some(left) = left
+        {
+            self.announce(News::Leave, &left);
+        }
         self.channels.attributes.clear();
         self.channels.events = AttributeEvents::default();
         self.channels.counts = crate::attributes::Counts::default();
@@ -142,8 +146,21 @@ impl Translator {
         }
     }
 
+    /// The login ends: what its channel's listeners are told.
+    pub(crate) fn announce_end(&mut self) {
+        if let Some(channel) = self.channels.current.clone()
+            && std::mem::take(&mut self.channels.is_announced)
+        {
+            self.announce(News::Leave, &channel);
+        }
+        self.announce(News::Offline, "");
+    }
+
     pub(crate) fn leave(&mut self, call: &Call) {
-        let name = call.text("name").unwrap_or_default();
+        let mut name = call.text("name").unwrap_or_default();
+        if let Some(special) = special::hub_name(&name) {
+            name = special.into();
+        }
         if !self.is_in(&name) {
             return self.answer_ok(&call.id);
         }
@@ -188,12 +205,23 @@ impl Translator {
         };
         let attributes = joining.attributes.unwrap_or_default();
         let users = joining.users.unwrap_or_default();
+        let channel = self.channels.current.clone().unwrap_or_default();
+        let is_special = special::hub_name(&channel).is_some();
+        // Who else listens there is nobody's business.
+        let users = match is_special {
+            true => ids::to_user_id(&self.account).into_iter().collect(),
+            false => users,
+        };
         let count = users.len();
         let list = self.user_list(users, USERS_MAX);
         let body = ok_with(json!({"list": list, "attrs": attributes}));
         self.channels.attributes = attributes;
         self.note_members(count);
         self.answer(&joining.id, &body);
+        if !joining.is_again && !is_special {
+            self.channels.is_announced = true;
+            self.announce(News::Join, &channel);
+        }
         for (kind, content) in joining.held {
             self.say_channel_event(kind, &content);
         }
@@ -221,8 +249,17 @@ impl Translator {
     pub(crate) fn send_to_channel(&mut self, call: &Call) {
         let name = call.text("name").unwrap_or_default();
         let msg = call.value("msg");
+        if special::hub_name(&name).is_some() {
+            return self.fail(&call.id, "not allowed");
+        }
+        let is_forced = call.args.get("force") == Some(&Value::Bool(true));
         if !self.is_in(&name) {
-            return self.fail(&call.id, "not in channel");
+            match (is_forced, self.rules.allows_force) {
+                (true, true) if ids::is_name(&name) => {}
+                (true, true) => return self.fail(&call.id, "wrong param"),
+                (true, false) => return self.fail(&call.id, "not allowed"),
+                (false, _) => return self.fail(&call.id, "not in channel"),
+            }
         }
         let (text, kind) = (as_text(&msg), if msg.is_string() { "" } else { JSON_TYPE });
         if text.len() > TEXT_BYTES_MAX {
@@ -265,13 +302,16 @@ impl Translator {
 
     fn say_message(&mut self, channel: &str, account: &str, msg: Value) {
         let content = json!({
-            "account": account, "uid": self.uid_of(account), "msg": msg, "channel": channel,
+            "account": account,
+            "uid": self.uid_of(account),
+            "msg": msg,
+            "channel": special::shown(channel),
         });
         self.tell_channel(channel, "channel_msg", content);
     }
 
     pub(crate) fn take_member(&mut self, channel: &str, user_id: &str, kind: &'static str) {
-        if !self.is_in(channel) {
+        if !self.is_in(channel) || special::hub_name(channel).is_some() {
             return;
         }
         // A list that is still to come holds it, or holds it no more.

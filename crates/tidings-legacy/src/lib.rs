@@ -8,7 +8,7 @@
 //! What a login may do is the app's business, told by [`AppRules`].
 //!
 //! **Reading order.** `translator` (the state of a connection, and where every frame goes), `codec`, `login`,
-//! `queue` (versions and acknowledgements), `messages`, `channels`, `attributes`, `calls` (invitations), `queries`, `ids`.
+//! `queue` (versions and acknowledgements), `messages`, `channels`, `attributes`, `calls` (invitations), `special`, `queries`, `ids`.
 //! The clauses in the comments are those of the published description of the protocol.
 
 mod attributes;
@@ -21,6 +21,7 @@ mod messages;
 mod queries;
 mod queue;
 mod requests;
+mod special;
 mod translator;
 
 pub use ids::uid;

@@ -14,6 +14,7 @@ use crate::channels::USERS_MAX;
 use crate::codec::Call;
 use crate::ids;
 use crate::requests::{Pending, ok_with, reason};
+use crate::special;
 use crate::translator::Translator;
 
 impl Translator {
@@ -63,6 +64,9 @@ impl Translator {
         let name = call.text("name").unwrap_or_default();
         if !ids::is_name(&name) {
             return self.fail(&call.id, "wrong param");
+        }
+        if special::hub_name(&name).is_some() {
+            return self.fail(&call.id, "not allowed");
         }
         let id = call.id.clone();
         let members = HubCall::GetMembers(GetMembers {

@@ -145,6 +145,7 @@ impl Translator {
     }
 
     pub(crate) fn log_out(&mut self, call: &Call) {
+        self.announce_end();
         let pending = Pending::Answer(call.id.clone());
         self.request_now(HubCall::Logout(Logout {}), pending);
     }

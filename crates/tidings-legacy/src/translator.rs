@@ -14,6 +14,7 @@ use crate::login::{AppRules, LoginRefusal};
 use crate::messages::Repeats;
 use crate::queue::{Queue, Receiver};
 use crate::requests::Requests;
+use crate::special::News;
 
 /// A client of which nothing came for this long is gone. Source: signaling-wire 3.2.
 const SILENCE_MS: u64 = 120_000;
@@ -167,6 +168,7 @@ impl Translator {
     pub fn tick(&mut self, now: Now) {
         self.now = now;
         if self.state == State::Ready && now.mono_ms >= self.heard_ms + SILENCE_MS {
+            self.announce_end();
             let ending = self.end(CloseCode::HeartbeatLost);
             self.say_ending(ending, "silent for 120 s");
             return;
@@ -346,6 +348,16 @@ impl Translator {
             "config_inst_msg_with_msgid": 0,
         });
         self.say(server::login_ret(&body));
+        self.announce(News::Online, "");
+    }
+
+    /// The connection is gone, and the hub has not been told yet.
+    pub fn lose(&mut self, now: Now) {
+        self.now = now;
+        if self.state == State::Ready {
+            self.announce_end();
+        }
+        self.state = State::Ended;
     }
 
     /// The hub ends the connection. Source: signaling-wire 4.7.
@@ -430,6 +442,9 @@ impl Translator {
     }
 
     fn close(&mut self, code: u16, reason: &'static str) {
+        if self.state == State::Ready {
+            self.announce_end();
+        }
         self.state = State::Ended;
         self.out.push(Output::Close { code, reason });
     }

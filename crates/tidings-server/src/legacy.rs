@@ -11,6 +11,7 @@ use tidings_token::AppKeys;
 use tidings_wire::codes::CloseCode;
 use tidings_wire::frame::decode_server;
 use tidings_wire::names::{AppId, NameRule, UserId};
+use tidings_wire::proto::ClientFrame;
 use tidings_wire::proto::server_message::Kind;
 use tidings_wire::ws::{Opcode, encode_frame};
 
@@ -36,6 +37,7 @@ const TRAITS: Traits = Traits {
     is_paced: true,
     lists_all_members: true,
     ends_messages: true,
+    reaches_any_channel: false,
     rings_on: true,
 };
 
@@ -58,6 +60,18 @@ impl Legacy {
             due_ms: None,
             lately: None,
         })
+    }
+
+    /// What the hub is to be given of a client whose connection is gone, before it hears of that.
+    pub(crate) fn last_frames(&mut self, now: Time) -> Vec<ClientFrame> {
+        self.translator.lose(to_now(now));
+        let outputs = self.translator.outputs().into_iter();
+        outputs
+            .filter_map(|output| match output {
+                Output::Send(frame) => Some(frame),
+                _ => None,
+            })
+            .collect()
     }
 }
 
@@ -328,12 +342,16 @@ impl Worker {
         };
         match checked {
             Ok((user, rules, lately)) => {
+                let traits = Traits {
+                    reaches_any_channel: rules.allows_force || rules.allows_special_channels,
+                    ..TRAITS
+                };
                 legacy.translator.admit(rules);
                 legacy.lately = lately;
                 self.legacy_inputs.push_back(Input::Admitted {
                     connection: id,
                     user,
-                    traits: TRAITS,
+                    traits,
                 });
             }
             Err(why) => {

@@ -6,8 +6,8 @@ use tidings_hub::ids::ConnectionId;
 use tidings_wire::codes::Outcome;
 use tidings_wire::frame::decode_server;
 use tidings_wire::limits::REPLAY_BYTES_MAX;
-use tidings_wire::proto::Error;
 use tidings_wire::proto::server_message::Kind;
+use tidings_wire::proto::{ClientFrame, Error};
 use tidings_wire::ws::{encode_close, is_close_code};
 
 use crate::connection::{Closing, Handover, Stage};
@@ -164,6 +164,7 @@ impl Worker {
 
     /// The client has closed: its code comes back, the hub is told.
     pub(crate) fn answer_close(&mut self, slot: usize, code: Option<u16>) {
+        let now = self.now;
         let Some(connection) = self.connections.get(slot) else {
             return;
         };
@@ -171,8 +172,18 @@ impl Worker {
         let code = code
             .filter(|code| is_close_code(*code))
             .unwrap_or(NORMAL_CLOSURE);
+        let legacy = connection.legacy.as_deref_mut();
+        let last = legacy.map(|legacy| legacy.last_frames(now));
         self.begin_closing(slot, Closing::Nothing, &encode_close(code, "", None));
-        self.give(Input::Closed { connection: id });
+        self.give_last(id, last.unwrap_or_default());
+    }
+
+    /// Tells the hub that a connection is gone.
+    fn give_last(&mut self, connection: ConnectionId, last: Vec<ClientFrame>) {
+        for frame in last {
+            self.give(Input::Frame { connection, frame });
+        }
+        self.give(Input::Closed { connection });
     }
 
     /// Answers a request that is not served.
@@ -215,9 +226,9 @@ impl Worker {
         // Closing the socket, which follows, takes it out of the kernel's list as well.
         let _ = connection.stream.deregister(self.poll.registry());
         if connection.is_open() {
-            self.give(Input::Closed {
-                connection: connection.id,
-            });
+            let legacy = connection.legacy.as_deref_mut();
+            let last = legacy.map(|legacy| legacy.last_frames(self.now));
+            self.give_last(connection.id, last.unwrap_or_default());
         }
     }
 

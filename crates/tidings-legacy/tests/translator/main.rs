@@ -4,4 +4,5 @@ mod endings;
 mod invitations;
 mod properties;
 mod queue;
+mod special;
 mod world;

@@ -33,6 +33,7 @@ const TRAITS: Traits = Traits {
     is_paced: true,
     lists_all_members: true,
     ends_messages: true,
+    reaches_any_channel: false,
     rings_on: true,
 };
 
@@ -167,6 +168,11 @@ impl World {
 
     /// Its connection is gone.
     pub(crate) fn lose(&mut self, who: Who) {
+        let now = self.now();
+        if let Side::Legacy(translator) = &mut self.clients[who.0].side {
+            translator.lose(now);
+        }
+        self.obey(who);
         self.clients[who.0].is_open = false;
         let connection = connection(who);
         self.give(who, Input::Closed { connection });
@@ -441,7 +447,12 @@ impl World {
                     continue;
                 }
                 Output::Login(request) => {
-                    translator.admit(self.rules.clone());
+                    let rules = self.rules.clone();
+                    let traits = Traits {
+                        reaches_any_channel: rules.allows_force || rules.allows_special_channels,
+                        ..TRAITS
+                    };
+                    translator.admit(rules);
                     let user = UserId::parse_by(NameRule::Wide, &request.account);
                     Input::Admitted {
                         connection,
@@ -449,7 +460,7 @@ impl World {
                             app: AppId::parse(&app()).expect("an app"),
                             user: user.expect("a user id"),
                         },
-                        traits: TRAITS,
+                        traits,
                     }
                 }
                 Output::Send(frame) => Input::Frame { connection, frame },

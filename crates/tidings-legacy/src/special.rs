@@ -1,0 +1,72 @@
+//! The channels in which logins, joins and their ends are told, of legacy users. Source: signaling-wire 7.7.
+
+use serde_json::json;
+use tidings_wire::proto::SendToChannel;
+use tidings_wire::proto::request::Call as HubCall;
+
+use crate::messages::text_message;
+use crate::requests::Pending;
+use crate::translator::Translator;
+
+/// The spellings of the documentation, and the name towards the hub, which native clients cannot state.
+const USER_ONLINE: ([&str; 2], &str) = (
+    ["__agora_user_online", "_agora_user_online"],
+    "\u{a7}user_online",
+);
+const CHANNEL_EVENT: ([&str; 2], &str) = (
+    ["__agora_channel_event", "_agora_channel_event"],
+    "\u{a7}channel_event",
+);
+
+/// The hub's name of a special channel, if it is one.
+pub(crate) fn hub_name(name: &str) -> Option<&'static str> {
+    [USER_ONLINE, CHANNEL_EVENT]
+        .into_iter()
+        .find(|(spellings, hub)| spellings.contains(&name) || *hub == name)
+        .map(|(_, hub)| hub)
+}
+
+/// What a legacy client is told for the hub's name of a channel.
+pub(crate) fn shown(channel: &str) -> &str {
+    [USER_ONLINE, CHANNEL_EVENT]
+        .into_iter()
+        .find(|(_, hub)| *hub == channel)
+        .map_or(channel, |([spelling, _], _)| spelling)
+}
+
+/// What is told.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum News {
+    Online,
+    Offline,
+    Join,
+    Leave,
+}
+
+impl Translator {
+    /// Tells whoever listens what this user does. `channel` is empty for logins and their ends.
+    pub(crate) fn announce(&mut self, news: News, channel: &str) {
+        if !self.rules.allows_special_channels {
+            return;
+        }
+        let (event, (_, hub)) = match news {
+            News::Online => ("online", USER_ONLINE),
+            News::Offline => ("offline", USER_ONLINE),
+            News::Join => ("join", CHANNEL_EVENT),
+            News::Leave => ("leave", CHANNEL_EVENT),
+        };
+        let text = json!({
+            "event": event,
+            "account": self.account,
+            "uid": self.uid_of(&self.account),
+            "channel": channel,
+            "ts": self.now.unix_ms / 1_000,
+        });
+        let send = HubCall::SendToChannel(SendToChannel {
+            channel: hub.into(),
+            message: Some(text_message(text.to_string(), "", 0)),
+            history: false,
+        });
+        self.request_now(send, Pending::Nothing);
+    }
+}
