@@ -73,6 +73,18 @@ const ALLOWED: &[(&str, &[&str])] = &[
         "tidings-proof",
         &["tidings-client", "tidings-wire", "tokio"],
     ),
+    (
+        "tidings-fuzz",
+        &[
+            "tidings-bus",
+            "tidings-client-core",
+            "tidings-hub",
+            "tidings-legacy",
+            "tidings-store",
+            "tidings-token",
+            "tidings-wire",
+        ],
+    ),
     ("tidings-load", &["tidings-wire", "mio"]),
     (
         "tidings-bench",

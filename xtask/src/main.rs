@@ -36,6 +36,7 @@ usage: cargo xtask TASK
   mutants [ARGS]   switch deliberate faults on and see that a check finds each: --count N --seed S, or --all, which
                    writes docs/mutants.md; or --mutant N [--seed S --trace]
   soak [ARGS]      SDK clients and the program over broken networks: --minutes N --seed S
+  fuzz [ARGS]      hostile bytes for every decoder: --seconds N for each, --target T, --seed S
   autobahn         WebSocket conformance of the server's codec and the Rust SDK, by the Autobahn cases
   reference        make the reference of the JavaScript SDK (sdk/js/reference/dist)
   codegen          make code from proto/; with --check only compare
@@ -59,6 +60,7 @@ fn main() -> Result<()> {
         Some("sim") => tests::sim(rest),
         Some("checks") => mutants::checks(),
         Some("mutants") => mutants::run(rest),
+        Some("fuzz") => proofs::fuzz(rest),
         Some("autobahn") => proofs::autobahn(),
         Some("soak") => proofs::soak(rest),
         Some("reference") => tests::reference(),

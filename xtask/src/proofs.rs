@@ -47,6 +47,21 @@ pub(crate) fn autobahn() -> Result<()> {
     )
 }
 
+/// Hostile bytes for every decoder. `args`: `--seconds N --target T --seed S`.
+pub(crate) fn fuzz(args: &[String]) -> Result<()> {
+    let mut command = vec![
+        "run",
+        "--quiet",
+        "--profile",
+        "fuzz",
+        "--package",
+        "tidings-fuzz",
+        "--",
+    ];
+    command.extend(args.iter().map(String::as_str));
+    cargo(&command)
+}
+
 fn run(proof: &str, args: &[String]) -> Result<()> {
     // The proofs start the program that lies next to their own.
     cargo(&["build", "--quiet", "--package", "tidings"])?;

@@ -63,3 +63,5 @@ pub use committer::{
 pub use embedded::EmbeddedEngine;
 pub use engine::{Access, Engine, Health};
 pub use memory::MemoryEngine;
+#[doc(hidden)]
+pub use record::read_record;

@@ -490,6 +490,23 @@ pub(crate) fn open_number(key: &[u8], record: &Bytes) -> Result<u64, ReadError> 
         .ok_or_else(|| ReadError::malformed("number"))
 }
 
+/// Reads any record, as a target of fuzzing: what it says its kind is.
+///
+/// # Errors
+/// In words, when it is damaged, newer than this program or of another shape than its key says.
+pub fn read_record(key: &[u8], record: &Bytes) -> Result<&'static str, String> {
+    let read = match Key::decode(key) {
+        Some(Key::Attributes(_)) => open_attributes(key, record).map(|_| "attributes"),
+        Some(Key::HistoryHead(_)) => HistoryHead::open(key, record).map(|_| "history head"),
+        Some(Key::History(_, number)) => open_history(key, number, record).map(|_| "history"),
+        Some(Key::InboxHead(_)) => InboxHead::open(key, record).map(|_| "inbox head"),
+        Some(Key::Message(_, number)) => open_message(key, number, record).map(|_| "message"),
+        Some(Key::NumberCeiling | Key::Touched(_)) => open_number(key, record).map(|_| "number"),
+        None => Err(ReadError::malformed("key")),
+    };
+    read.map_err(|error| error.to_string())
+}
+
 fn start_record(content_bytes: usize) -> Vec<u8> {
     let mut record = Vec::with_capacity(HEADER_BYTES + content_bytes);
     record.push(RECORD_VERSION);

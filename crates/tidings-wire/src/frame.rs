@@ -1,8 +1,10 @@
 //! Native frames: protobuf in binary WebSocket messages.
 
-use bytes::{BufMut as _, Bytes, BytesMut};
+use bytes::{Buf as _, BufMut as _, Bytes, BytesMut};
 use prost::Message as _;
+use prost::encoding::{DecodeContext, decode_key, skip_field};
 
+use crate::limits::FRAME_MESSAGES_MAX;
 use crate::proto::{ClientFrame, ServerFrame, ServerMessage, server_message::Kind};
 use crate::ws;
 
@@ -21,10 +23,29 @@ pub struct FrameError {
 /// Payload fields are copied once, out of the caller's (shared) read buffer.
 ///
 /// # Errors
-/// [`FrameError`] when the bytes are no `ClientFrame`.
+/// [`FrameError`] when the bytes are no `ClientFrame`, or one of more than `FRAME_MESSAGES_MAX` messages.
 pub fn decode_client(bytes: &[u8]) -> Result<ClientFrame, FrameError> {
+    // Before anything is allocated: an empty message is two bytes here and hundreds in memory.
+    let count = count_messages(bytes).map_err(|error| fault(bytes, &error))?;
+    if count > FRAME_MESSAGES_MAX {
+        return Err(FrameError {
+            bytes: bytes.len(),
+            detail: format!("{count} messages; at most {FRAME_MESSAGES_MAX} are allowed"),
+        });
+    }
     // One copy of the frame; the payloads in it are slices of that copy.
     ClientFrame::decode(Bytes::copy_from_slice(bytes)).map_err(|error| fault(bytes, &error))
+}
+
+/// How often field 1, the messages, stands in a frame of either side.
+fn count_messages(mut bytes: &[u8]) -> Result<usize, prost::DecodeError> {
+    let mut count = 0;
+    while bytes.has_remaining() {
+        let (tag, wire_type) = decode_key(&mut bytes)?;
+        count += usize::from(tag == 1);
+        skip_field(wire_type, tag, &mut bytes, DecodeContext::default())?;
+    }
+    Ok(count)
 }
 
 /// Decodes what a server sent in one WebSocket message.
@@ -63,4 +84,23 @@ pub fn encode_server(kind: Kind) -> Bytes {
         .encode(&mut out)
         .expect("the buffer has the frame's length");
     out.freeze()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::proto::ClientMessage;
+
+    #[test]
+    fn a_frame_of_too_many_messages_is_refused_before_it_is_decoded() {
+        let frame = |count| {
+            let messages = vec![ClientMessage::default(); count];
+            let confirm = 7;
+            encode_client(&ClientFrame { messages, confirm })
+        };
+        let most = decode_client(&frame(FRAME_MESSAGES_MAX)).expect("it is within the bound");
+        assert_eq!((most.messages.len(), most.confirm), (FRAME_MESSAGES_MAX, 7));
+        let error = decode_client(&frame(FRAME_MESSAGES_MAX + 1)).expect_err("one too many");
+        assert_eq!(error.detail, "265 messages; at most 264 are allowed");
+    }
 }

@@ -40,6 +40,8 @@ pub const FAILED_LOGIN_PAUSE_MS: u64 = 10000;
 pub const FRAME_BYTES_MAX: usize = 65536;
 /// Most fragments of one WebSocket message. Source: contract 6.3.
 pub const FRAME_FRAGMENTS_MAX: usize = 64;
+/// Most messages in one frame of a client: all requests that may be open, and some more. Source: ours.
+pub const FRAME_MESSAGES_MAX: usize = 264;
 /// A ping is answered within this time, else the connection is closed. Source: ours.
 pub const HEARTBEAT_ANSWER_MS: u64 = 6000;
 /// A connection silent for this long is pinged. Source: contract 2.

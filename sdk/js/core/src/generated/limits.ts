@@ -38,6 +38,8 @@ export const FAILED_LOGIN_PAUSE_MS = 10000;
 export const FRAME_BYTES_MAX = 65536;
 /** Most fragments of one WebSocket message. Source: contract 6.3. */
 export const FRAME_FRAGMENTS_MAX = 64;
+/** Most messages in one frame of a client: all requests that may be open, and some more. Source: ours. */
+export const FRAME_MESSAGES_MAX = 264;
 /** A ping is answered within this time, else the connection is closed. Source: ours. */
 export const HEARTBEAT_ANSWER_MS = 6000;
 /** A connection silent for this long is pinged. Source: contract 2. */
