@@ -64,6 +64,12 @@ impl fmt::Write for Name {
     }
 }
 
+/// The bound of a decoder that keeps what has arrived: a buffer that grows holds its old and its new place for a
+/// moment.
+pub fn thrice_and_4_kib(bytes: usize) -> u64 {
+    3 * bytes as u64 + 4_096
+}
+
 /// The bound of a pure decoder. Source: contract 7.4.
 pub fn twice_and_4_kib(bytes: usize) -> u64 {
     2 * bytes as u64 + 4_096

@@ -14,7 +14,7 @@ use tidings_wire::ws::{
 };
 
 use super::vectors;
-use crate::target::{Answer, Target, twice_and_4_kib};
+use crate::target::{Answer, Target, thrice_and_4_kib, twice_and_4_kib};
 
 /// Frames of both roles, cut into pieces by the first bytes of the input.
 pub(super) const WS_FRAMES: Target = Target {
@@ -22,7 +22,7 @@ pub(super) const WS_FRAMES: Target = Target {
     run: ws_frames,
     seeds: ws_frames_seeds,
     bytes_max: 70_000,
-    memory_max: Some(twice_and_4_kib),
+    memory_max: Some(thrice_and_4_kib),
 };
 
 /// Requests and answers of the opening handshake.

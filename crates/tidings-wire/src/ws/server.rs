@@ -4,6 +4,8 @@ use super::handshake::{accept_key, is_key, is_token, items, lists};
 
 /// Most sub-protocols that a client may offer; ours offer one.
 const PROTOCOLS_MAX: usize = 16;
+/// Of a method or version that is not ours, an error shows this much, in bytes.
+const SHOWN_BYTES_MAX: usize = 40;
 
 /// A request that may be upgraded.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -99,7 +101,7 @@ pub fn check_request<'a>(
     headers: impl IntoIterator<Item = (&'a str, &'a [u8])>,
 ) -> Result<Upgrade<'a>, HandshakeError> {
     if method != "GET" {
-        return Err(HandshakeError::Method(method.to_owned()));
+        return Err(HandshakeError::Method(shown(method.as_bytes())));
     }
     if http_minor < 1 {
         return Err(HandshakeError::HttpVersion(http_minor));
@@ -137,9 +139,7 @@ pub fn check_request<'a>(
     let version = version.ok_or(HandshakeError::Missing("Sec-WebSocket-Version"))?;
     let key = key.ok_or(HandshakeError::Missing("Sec-WebSocket-Key"))?;
     if version.trim_ascii() != b"13" {
-        return Err(HandshakeError::Version(
-            String::from_utf8_lossy(version).into_owned(),
-        ));
+        return Err(HandshakeError::Version(shown(version)));
     }
     let key = std::str::from_utf8(key.trim_ascii()).map_err(|_| HandshakeError::Key)?;
     if !is_key(key) {
@@ -149,6 +149,11 @@ pub fn check_request<'a>(
         key,
         protocols: read_protocols(&protocols)?,
     })
+}
+
+/// The beginning of a stranger's text: an error must not hold kilobytes of it.
+fn shown(text: &[u8]) -> String {
+    String::from_utf8_lossy(&text[..text.len().min(SHOWN_BYTES_MAX)]).into_owned()
 }
 
 fn read_protocols<'a>(values: &[&'a [u8]]) -> Result<Vec<&'a str>, HandshakeError> {
