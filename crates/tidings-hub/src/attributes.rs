@@ -488,14 +488,14 @@ impl Hub {
         let shortest_ms = keeps.min().unwrap_or(u64::MAX);
         let shortest_ms = shortest_ms.min(AppSettings::default().channel_attributes_keep_ms);
         // What users of before the last start have left is over long before the wait for channels.
-        let touched_before = self.now.unix_ms.saturating_sub(shortest_ms);
+        let touched_before = (self.now.unix_ms).saturating_sub(self.deletion_age_ms(shortest_ms));
         self.list_owners(touched_before.max(self.started_ts), None, out);
     }
 
     /// Attributes of this app that nobody has touched since are over, if their owner is not there.
     fn over_before(&self, app: &AppId) -> u64 {
         let keep_ms = self.config.apps.settings(app).channel_attributes_keep_ms;
-        self.now.unix_ms.saturating_sub(keep_ms)
+        (self.now.unix_ms).saturating_sub(self.deletion_age_ms(keep_ms))
     }
 
     /// Whether the channel has a member, as far as this hub knows.

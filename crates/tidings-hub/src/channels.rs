@@ -201,13 +201,14 @@ impl Hub {
         let Some(session) = self.sessions.get(key) else {
             return;
         };
+        let limits = self.history_limits(&channel_key.app);
         let keep = call.history.then(|| {
             let from = session.user.user.to_string();
             let pending = PendingAsk::Keep { session: key, cseq };
             Box::new(Keep {
                 ask: self.asks.add(self.now.mono_ms, pending),
                 message: history_message(from, &message, self.now.unix_ms),
-                limits: self.config.history_limits(&channel_key.app),
+                limits,
             })
         });
         // Encoded once: these bytes are what every member on every hub is sent.

@@ -55,7 +55,7 @@ impl Hub {
         StoreOp::HistoryAppend {
             conversation,
             message,
-            limits: self.config.history_limits(app),
+            limits: self.history_limits(app),
         }
     }
 
@@ -120,7 +120,7 @@ impl Hub {
         let shortest_ms = ages.map(|app| app.settings.history_age_ms).min();
         let default_ms = AppSettings::default().history_age_ms;
         let shortest_ms = shortest_ms.unwrap_or(u64::MAX).min(default_ms);
-        let first_before_ts = not_before(self.now.unix_ms, shortest_ms);
+        let first_before_ts = not_before(self.now.unix_ms, self.deletion_age_ms(shortest_ms));
         self.list_histories(first_before_ts, None, out);
     }
 
@@ -159,7 +159,7 @@ impl Hub {
     }
 
     fn trim_history(&mut self, conversation: Conversation, out: &mut dyn Sink) {
-        let age_ms = self.config.history_limits(conversation.app()).age_ms;
+        let age_ms = self.history_limits(conversation.app()).age_ms;
         let op = StoreOp::HistoryTrim {
             conversation: conversation.clone(),
             not_before_ts: not_before(self.now.unix_ms, age_ms),
@@ -206,10 +206,8 @@ impl Hub {
             return;
         };
         // What is over its age is gone for readers at once, from the disk with the next append or sweep.
-        let oldest_ts = self
-            .now
-            .unix_ms
-            .saturating_sub(session.settings.history_age_ms);
+        let age_ms = self.deletion_age_ms(session.settings.history_age_ms);
+        let oldest_ts = self.now.unix_ms.saturating_sub(age_ms);
         let bound = |given: u64| if given == 0 { u64::MAX } else { given };
         let range = HistoryRange {
             after: call.after,

@@ -29,6 +29,7 @@ use crate::sessions::{End, Session, SessionKey};
 use crate::stores::Stores;
 use crate::time::Time;
 use crate::timers::{Timer, Timers};
+use crate::wall::Wall;
 
 /// A single-threaded state machine that owns sessions.
 #[derive(Debug)]
@@ -38,6 +39,8 @@ pub struct Hub {
     ///
     /// Its monotonic part is the hub's own clock: it stands still while the process does.
     pub(crate) now: Time,
+    /// The wall clock as the system has it.
+    pub(crate) wall: Wall,
     /// How long it has stood still, in milliseconds.
     pub(crate) paused_ms: u64,
     /// When this life of the hub has begun, in Unix milliseconds.
@@ -122,6 +125,7 @@ impl Hub {
         let epochs = rng.next_u64() >> 16;
         Self {
             now: Time::default(),
+            wall: Wall::default(),
             paused_ms: 0,
             started_ts: 0,
             rng,
@@ -226,6 +230,7 @@ impl Hub {
 
     fn start_or_advance(&mut self, now: Time) {
         let is_first = self.now == Time::default();
+        self.wall.look(now);
         // A clock that goes back must not make stamps go back (contract CRA-7).
         let mut mono_ms = now.mono_ms.saturating_sub(self.paused_ms);
         if let Some(due_ms) = self.next_due().filter(|_| !is_first)

@@ -357,14 +357,16 @@ impl Hub {
         }
         session.inbox.is_reading = true;
         session.inbox.has_grown = false;
+        let age_ms = session.settings.inbox_age_ms;
+        let age_ms = self.deletion_age_ms(age_ms);
+        let Some(session) = self.sessions.get(key) else {
+            return;
+        };
         let op = StoreOp::InboxRead {
             user: session.user.clone(),
             after: session.inbox.seen + u64::from(mutant!(50) && session.inbox.seen > 0),
             count_max: INBOX_PAGE,
-            not_before_ts: self
-                .now
-                .unix_ms
-                .saturating_sub(session.settings.inbox_age_ms),
+            not_before_ts: self.now.unix_ms.saturating_sub(age_ms),
         };
         self.store(op, PendingStore::InboxPage(key), out);
     }
@@ -623,12 +625,12 @@ impl Hub {
         let aging = InboxLimits {
             messages_max: settings.inbox_messages_max,
             bytes_max: INBOX_BYTES_MAX,
-            age_ms: settings.inbox_age_ms,
+            age_ms: self.deletion_age_ms(settings.inbox_age_ms),
         };
         let lasting = InboxLimits {
             messages_max: INBOX_LASTING_MESSAGES_MAX,
             bytes_max: INBOX_LASTING_BYTES_MAX,
-            age_ms: settings.inbox_age_ms,
+            age_ms: self.deletion_age_ms(settings.inbox_age_ms),
         };
         StoreOp::InboxAppend {
             user,

@@ -64,6 +64,7 @@ mod stores;
 mod tests;
 pub mod time;
 mod timers;
+mod wall;
 
 pub use config::{App, AppSettings, Apps, FOR_EVER, HubConfig, Traits};
 pub use hub::{Hub, HubStats};

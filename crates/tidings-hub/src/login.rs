@@ -115,7 +115,7 @@ impl Hub {
     ) {
         let checked = credentials::check(
             &self.config.apps,
-            self.now.unix_s(),
+            self.wall.unix_s(),
             (&login.app_id, &login.user_id, &login.token),
         );
         match checked {
@@ -749,7 +749,7 @@ impl Hub {
             }
             return Ok(());
         }
-        if self.now.unix_s() >= expires_s {
+        if self.wall.unix_s() >= expires_s {
             let text = format!("the session's token ended at Unix second {expires_s}");
             return Err(error(Outcome::TokenExpired, text));
         }
@@ -760,7 +760,7 @@ impl Hub {
     pub(crate) fn renewed_expiry(&self, user: &UserKey, token: &str) -> Result<Option<u64>, Error> {
         match self.config.apps.listed.get(&user.app) {
             Some(listed) => {
-                credentials::check_token(self.now.unix_s(), &user.app, listed, &user.user, token)
+                credentials::check_token(self.wall.unix_s(), &user.app, listed, &user.user, token)
                     .map_err(|refused| error(refused.outcome, refused.text))
             }
             None => Ok(None),

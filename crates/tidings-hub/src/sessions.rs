@@ -358,7 +358,7 @@ impl Hub {
             due = due.min(self.now.mono_ms + HEARTBEAT_WATCHED_MS);
         }
         if let Some(token_due_ms) = session.token_due_ms() {
-            let left_ms = token_due_ms.saturating_sub(self.now.unix_ms);
+            let left_ms = token_due_ms.saturating_sub(self.wall.unix_ms());
             due = due.min(self.now.mono_ms + left_ms);
         }
         let due = due.max(self.now.mono_ms + 1);
@@ -387,13 +387,13 @@ impl Hub {
         let silent_ms = self.now.mono_ms.saturating_sub(session.heard_ms);
         if session
             .token_expires_s
-            .is_some_and(|end| self.now.unix_s() >= end)
+            .is_some_and(|end| self.wall.unix_s() >= end)
             && session.settings.kick_on_token_expiry
             && !mutant!(54)
         {
             return self.end_session(key, End::TokenExpired, out);
         }
-        Self::warn_of_expiry(session, self.now.unix_ms, out);
+        Self::warn_of_expiry(session, self.wall.unix_ms(), out);
         if let Some(connection) = session.connection {
             if session.is_stalled(self.now.mono_ms) {
                 return self.detach_and_check(key, CloseCode::SlowConsumer, out);

@@ -142,10 +142,7 @@ pub const CHECKS: &[Check] = &[
     check("store.checksum", Mutants(SR)),
     check("disk.full_recovers", Mutants(SR)),
     check("clock.monotone_ts", Mutants(S)),
-    check(
-        "clock.no_mass_expiry",
-        Open("retention goes by the wall clock alone"),
-    ),
+    check("clock.no_mass_expiry", Mutants(&[Simulator, Unit])),
     check("auth.no_action_before_login", Mutants(SR)),
     check("auth.vectors", Mutants(&[Unit, Simulator])),
     check("auth.expired_is_out", Mutants(S)),

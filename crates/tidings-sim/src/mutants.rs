@@ -540,6 +540,12 @@ pub const ALL: &[Mutant] = &[
         "clock.monotone_ts",
         Probes,
     ),
+    mutant(
+        72,
+        "what is too old by a clock that has jumped is deleted",
+        "clock.no_mass_expiry",
+        Probes,
+    ),
     mutant(73, "the hub panics", "no.panic", Chaos),
     mutant(74, "a joining is told twice", "presence.alternates", Chaos),
     mutant(

@@ -1,10 +1,12 @@
 //! A wall clock that jumps.
 
-use tidings_client_core::ClientEvent;
+use tidings_client_core::{Answer, Call, ClientEvent, Conversation, HistoryRange, Message};
 
-use super::Probe;
+use super::sessions::token;
+use super::{CERTIFICATE, Probe};
 
 const HOUR_MS: i64 = 3_600_000;
+const YEAR_MS: i64 = 365 * 24 * HOUR_MS;
 
 impl Probe {
     /// `clock.monotone_ts`: the stamps of a channel never go back.
@@ -28,6 +30,65 @@ impl Probe {
         if stamps.len() != 12 || !stamps.is_sorted() {
             let text = format!("12 messages were sent, their stamps are {stamps:?}");
             self.violate("clock.monotone_ts", text);
+        }
+    }
+
+    /// `clock.no_mass_expiry`: a clock that is years ahead for minutes deletes nothing.
+    pub(super) fn clock_goes_ahead(&mut self) {
+        let (sender, member) = (self.log_in("alice"), self.log_in("carl"));
+        self.join(sender);
+        self.join(member);
+        let kept = Call::SendToChannel {
+            channel: "room".into(),
+            message: Message::Text("kept".into()),
+            history: true,
+        };
+        self.world.call(sender, kept);
+        let first = self.send_stored(sender, "bob", "before".into());
+        self.advance(2_000);
+        self.world.jump_clock(10 * YEAR_MS);
+        let second = self.send_stored(sender, "bob", "ahead".into());
+        self.advance(300_000);
+        self.world.jump_clock(-10 * YEAR_MS);
+        let third = self.send_stored(sender, "bob", "after".into());
+        self.advance(2_000);
+        let receiver = self.log_in("bob");
+        self.advance(5_000);
+        let texts = self.peer_texts(receiver);
+        let stored = [first, second, third]
+            .into_iter()
+            .filter(|call| self.is_stored(*call));
+        if stored.count() != 3 || texts != ["before", "ahead", "after"] {
+            let text = format!("3 messages were stored while the clock jumped, {texts:?} came");
+            self.violate("clock.no_mass_expiry", text);
+        }
+        let read = Call::ReadHistory {
+            conversation: Conversation::Channel("room".into()),
+            range: HistoryRange::default(),
+        };
+        let id = self.world.call(member, read);
+        self.advance(2_000);
+        let is_there = matches!(self.answer_to(id), Some(Ok(Answer::History(page))) if page.messages.len() == 1);
+        if !is_there {
+            let text = format!("the history was lost: {:?}", self.answer_to(id));
+            self.violate("clock.no_mass_expiry", text);
+        }
+    }
+
+    /// `auth.vectors`: tokens follow the clock, also when it is set right again.
+    pub(super) fn tokens_by_the_clock(&mut self) {
+        for jump_ms in [0, 10 * YEAR_MS, -10 * YEAR_MS] {
+            self.world.jump_clock(jump_ms);
+            self.advance(1_000);
+            let now_s = self.world.unix_ms() / 1_000;
+            let line = self.world.open_raw(0);
+            let token = token("alice", CERTIFICATE, now_s, 600);
+            self.world.login_raw(line, "alice", &token);
+            self.advance(1_500);
+            if self.world.welcome(line).is_none() {
+                let text = format!("a good token was refused after a jump by {jump_ms} ms");
+                self.violate("auth.vectors", text);
+            }
         }
     }
 }

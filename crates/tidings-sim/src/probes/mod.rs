@@ -81,6 +81,8 @@ const PROBES: &[(Promise, Asks)] = &[
     (Probe::broken_disk, Asks::Nothing),
     (Probe::flipped_bits, Asks::Nothing),
     (Probe::clock_goes_back, Asks::Nothing),
+    (Probe::clock_goes_ahead, Asks::Nothing),
+    (Probe::tokens_by_the_clock, Asks::Tokens),
 ];
 
 /// Runs a seed: every probe once, in a world of its own.

@@ -45,7 +45,7 @@ fn text_of(kind: &Kind) -> Option<String> {
 }
 
 /// A token of the probes' app, 007, for one user.
-fn token(user: &str, certificate: &str, issued_s: u64, lifetime_s: u32) -> String {
+pub(super) fn token(user: &str, certificate: &str, issued_s: u64, lifetime_s: u32) -> String {
     build_007(&NewAccess007 {
         app_id: APP_ID,
         certificate,
