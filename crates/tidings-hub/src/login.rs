@@ -45,7 +45,8 @@ pub(crate) enum Connection {
 #[derive(Debug, Default)]
 pub(crate) struct UserEntry {
     pub(crate) session: Option<SessionKey>,
-    pub(crate) claim: Option<PendingLogin>,
+    /// Boxed: an entry outlives its claim by far.
+    pub(crate) claim: Option<Box<PendingLogin>>,
 }
 
 /// A login that waits for the other hubs to yield.
@@ -227,7 +228,7 @@ impl Hub {
         if let Some(rival) = rival {
             self.drop_connection(rival, Some(CloseCode::RemoteLogin), out);
         }
-        let login = PendingLogin {
+        let login = Box::new(PendingLogin {
             connection,
             stamp,
             settings,
@@ -236,7 +237,7 @@ impl Hub {
             limiter,
             inherited,
             held: Vec::new(),
-        };
+        });
         match self.users.get_mut(&user) {
             Some(entry) => entry.claim = Some(login),
             None => {
@@ -302,7 +303,7 @@ impl Hub {
     pub(crate) fn finish_claim(&mut self, ask: ClaimAsk, claim: Claim, out: &mut dyn Sink) {
         let is_ours = |login: &PendingLogin| login.connection == ask.connection;
         let entry = self.users.get_mut(&ask.user);
-        let Some(entry) = entry.filter(|entry| entry.claim.as_ref().is_some_and(is_ours)) else {
+        let Some(entry) = entry.filter(|entry| entry.claim.as_deref().is_some_and(is_ours)) else {
             if let Claim::Won(inherited) = claim {
                 self.pass_on(&ask.user, (ask.stamp, ask.begun_ts), inherited, out);
             }
@@ -317,7 +318,7 @@ impl Hub {
         };
         if let Some(mut login) = entry.claim.take() {
             login.inherited = login.inherited.and(inherited);
-            self.start_session(ask.user, login, out);
+            self.start_session(ask.user, *login, out);
         }
     }
 
