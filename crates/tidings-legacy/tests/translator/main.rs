@@ -1,6 +1,7 @@
 //! The translator: alone, and before real hubs, a real bus and a real store, in a time that the test owns.
 
 mod endings;
+mod fuzz;
 mod invitations;
 mod properties;
 mod queue;
