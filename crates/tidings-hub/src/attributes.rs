@@ -17,13 +17,15 @@ use tidings_wire::proto::{
 };
 
 use crate::asks::PendingAsk;
-use crate::bus_ops::{Answer, BusOp, Publication, Question, Topic};
+use crate::bus_ops::{Answer, BusOp, ForOthers, Publication, Question, Topic};
 use crate::counts::CountAsk;
 use crate::ids::{ChannelKey, UserKey};
 use crate::io::{Effect, Sink};
 use crate::limiter;
 use crate::sessions::{SessionKey, error};
-use crate::store_ops::{AttributeEntry, AttributeLimits, AttributeOwner, StoreAnswer, StoreOp};
+use crate::store_ops::{
+    AttributeEntry, AttributeLimits, AttributeOwner, LIBRARY_KEY, StoreAnswer, StoreOp,
+};
 use crate::stores::PendingStore;
 use crate::timers::Timer;
 use crate::{AppSettings, FOR_EVER, Hub};
@@ -58,6 +60,11 @@ pub(crate) enum AttributeStore {
     },
     Owners {
         touched_before: u64,
+    },
+    /// The channel has lost its last member then, in Unix milliseconds.
+    Keep {
+        channel: ChannelKey,
+        left_ts: u64,
     },
 }
 
@@ -317,7 +324,10 @@ impl Hub {
                 },
                 StoreAnswer::Attributes(all),
             ) => {
-                let is_wanted = |key: &String| keys.is_empty() || keys.contains(key);
+                let knows = self.traits_of(session).knows_library_types;
+                let is_wanted = |key: &String| {
+                    (keys.is_empty() || keys.contains(key)) && (knows || !is_note(key))
+                };
                 let attributes = all
                     .into_iter()
                     .filter(|entry| is_wanted(&entry.key))
@@ -341,7 +351,10 @@ impl Hub {
                 AttributeStore::Owners { touched_before },
                 StoreAnswer::AttributeOwners { owners, has_more },
             ) => self.sweep_owners(touched_before, owners, has_more, out),
-            (AttributeStore::Owners { .. }, _) => {}
+            (AttributeStore::Keep { channel, left_ts }, StoreAnswer::Attributes(entries)) => {
+                self.apply_keep_note(channel, left_ts, &entries, out);
+            }
+            (AttributeStore::Owners { .. } | AttributeStore::Keep { .. }, _) => {}
         }
     }
 
@@ -352,15 +365,21 @@ impl Hub {
         (revision, all): (u64, Vec<AttributeEntry>),
         out: &mut dyn Sink,
     ) {
-        let frame = encode_server(Kind::ChannelAttributes(ChannelAttributes {
+        let all = ChannelAttributes {
             channel: channel.channel.to_string(),
             attributes: all.into_iter().map(to_wire).collect(),
             how: change.how.into(),
             keys: change.keys,
             by: change.by,
-        }));
+        };
+        let others = without_notes(&all);
+        let frame = encode_server(Kind::ChannelAttributes(all));
         let topic = Topic::Channel(channel);
-        let message = Arc::new(Publication::Attributes { revision, frame });
+        let message = Arc::new(Publication::Attributes {
+            revision,
+            frame,
+            others,
+        });
         out.emit(Effect::Bus(BusOp::Publish { topic, message }));
     }
 
@@ -499,7 +518,7 @@ impl Hub {
     }
 
     /// Whether the channel has a member, as far as this hub knows.
-    fn has_members(&self, channel: &ChannelKey) -> bool {
+    pub(crate) fn has_members(&self, channel: &ChannelKey) -> bool {
         let channel = self.channels.get(channel);
         channel.is_some_and(|channel| channel.members.len() > 0 || !channel.is_ready())
     }
@@ -589,6 +608,34 @@ impl Hub {
         };
         self.store(op, PendingStore::Forgotten, out);
     }
+}
+
+/// Whether a key is of what libraries note.
+fn is_note(key: &str) -> bool {
+    key.starts_with(LIBRARY_KEY)
+}
+
+/// What is told to clients that do not know what libraries note.
+fn without_notes(all: &ChannelAttributes) -> ForOthers {
+    let is_shown = |key: &str| !is_note(key);
+    let keys: Vec<String> = all
+        .keys
+        .iter()
+        .filter(|key| is_shown(key))
+        .cloned()
+        .collect();
+    if keys.is_empty() && !all.keys.is_empty() {
+        return ForOthers::Nothing;
+    }
+    if all.attributes.iter().all(|entry| is_shown(&entry.key)) && keys.len() == all.keys.len() {
+        return ForOthers::Same;
+    }
+    let attributes = all.attributes.iter().filter(|entry| is_shown(&entry.key));
+    ForOthers::Frame(encode_server(Kind::ChannelAttributes(ChannelAttributes {
+        attributes: attributes.cloned().collect(),
+        keys,
+        ..all.clone()
+    })))
 }
 
 fn to_wire(entry: AttributeEntry) -> Attribute {

@@ -196,8 +196,10 @@ pub enum Publication {
     Attributes {
         /// Of the state that `frame` tells: a hub that has told a greater one drops this publication.
         revision: u64,
-        /// The whole WebSocket frame that every member is sent.
+        /// The whole WebSocket frame that every member is sent, but for what follows.
         frame: Bytes,
+        /// What members are sent whose clients do not know what libraries note.
+        others: ForOthers,
     },
     /// Channel topic: the sender lacks changes of `origin` and asks it to publish a `Snapshot`.
     Resync {
@@ -206,6 +208,17 @@ pub enum Publication {
     },
     /// Channel topic: the members that the sending hub has.
     Snapshot(Box<MemberSnapshot>),
+}
+
+/// What members are sent whose clients do not know what libraries note of a channel.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ForOthers {
+    /// The same as everybody: nothing is noted.
+    Same,
+    /// Another whole WebSocket frame.
+    Frame(Bytes),
+    /// Nothing: only such notes have changed.
+    Nothing,
 }
 
 /// A copy of a message for the history.

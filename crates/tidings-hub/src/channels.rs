@@ -19,7 +19,8 @@ use tidings_wire::proto::{
 
 use crate::Hub;
 use crate::asks::PendingAsk;
-use crate::bus_ops::{BusOp, Keep, MemberSnapshot, Publication, Topic};
+use crate::bus_ops::{BusOp, ForOthers, Keep, MemberSnapshot, Publication, Topic};
+use crate::config::Traits;
 use crate::history::history_message;
 use crate::ids::{ChannelKey, HubId, SessionId};
 use crate::io::{Effect, Sink};
@@ -29,8 +30,6 @@ use crate::members::{Change, Members, Missing, Stamp};
 use crate::outbox::{Kept, Source};
 use crate::requests::check_message;
 use crate::sessions::SessionKey;
-use crate::store_ops::{AttributeOwner, StoreOp};
-use crate::stores::PendingStore;
 
 /// Publications kept while the members are being fetched; beyond it the hub goes on and repairs later.
 const HELD_MAX: usize = 16_384;
@@ -337,11 +336,21 @@ impl Hub {
             }
             // Two writers on two hubs may publish in another order than they have written in: what is told is the
             // whole state, so the older one has nothing to say any more.
-            Publication::Attributes { revision, frame }
-                if *revision > channel.attributes_revision || mutant!(24) =>
-            {
+            Publication::Attributes {
+                revision,
+                frame,
+                others,
+            } if *revision > channel.attributes_revision || mutant!(24) => {
                 channel.attributes_revision = *revision;
-                self.fan_out(key, frame, None, out);
+                let knows = |traits: &Traits| traits.knows_library_types;
+                match others {
+                    ForOthers::Same => self.fan_out(key, frame, None, out),
+                    ForOthers::Nothing => self.fan_out_where(key, frame, None, knows, out),
+                    ForOthers::Frame(other) => {
+                        self.fan_out_where(key, frame, None, knows, out);
+                        self.fan_out_where(key, other, None, |traits| !knows(traits), out);
+                    }
+                }
             }
             Publication::Joined {
                 seq,
@@ -371,7 +380,7 @@ impl Hub {
                 }
                 self.apply_change(key, stamp, change, out);
                 if is_own && is_last {
-                    self.touch_attributes(key, out);
+                    self.touch_channel(key, out);
                 }
             }
             Publication::Resync { origin } if *origin == self.config.id => {
@@ -529,6 +538,18 @@ impl Hub {
         sender: Option<SessionId>,
         out: &mut dyn Sink,
     ) {
+        self.fan_out_where(key, frame, sender, |_| true, out);
+    }
+
+    /// The same, to members whose clients are of some kind.
+    fn fan_out_where(
+        &mut self,
+        key: &ChannelKey,
+        frame: &Bytes,
+        sender: Option<SessionId>,
+        is_meant: impl Fn(&Traits) -> bool,
+        out: &mut dyn Sink,
+    ) {
         let Hub {
             channels, sessions, ..
         } = self;
@@ -541,7 +562,8 @@ impl Hub {
             if Some(*id) == sender {
                 continue;
             }
-            if let Some(session) = sessions.get_mut(*session) {
+            let session = sessions.get_mut(*session);
+            if let Some(session) = session.filter(|session| is_meant(&session.traits)) {
                 if mutant!(66) && session.outbox.has_dropped() {
                     return;
                 }
@@ -569,16 +591,6 @@ impl Hub {
         }
         self.channels.remove(key);
         out.emit(Effect::Bus(BusOp::Unsubscribe(Topic::Channel(key.clone()))));
-    }
-
-    /// The channel's attributes outlive its last member by a while, counted from here (rtm-v1 5.1).
-    fn touch_attributes(&mut self, key: &ChannelKey, out: &mut dyn Sink) {
-        let owner = AttributeOwner::Channel(key.clone());
-        let op = StoreOp::AttributesTouch {
-            owner,
-            now_ts: self.now.unix_ms,
-        };
-        self.store(op, PendingStore::Forgotten, out);
     }
 }
 

@@ -266,6 +266,7 @@ impl Hub {
                 Timer::Deliveries(key) => self.check_deliveries(key, out),
                 Timer::Count(channel) => self.tell_count(&channel, out),
                 Timer::Invitation(key, number) => self.check_invitation(key, number, out),
+                Timer::ChannelOver(channel, left_ts) => self.end_channel(*channel, left_ts, out),
                 Timer::LostUser(user, lost_ts) => self.drop_lost_attributes(*user, lost_ts, out),
                 Timer::Sweep => self.sweep_attributes(out),
                 Timer::HistorySweep => self.sweep_histories(out),

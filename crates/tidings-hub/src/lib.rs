@@ -44,6 +44,7 @@ pub mod ids;
 mod inbox;
 mod invitations;
 pub mod io;
+mod keep;
 mod limiter;
 mod login;
 mod maps;

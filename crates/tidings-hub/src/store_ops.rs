@@ -132,6 +132,10 @@ pub enum AttributeOwner {
     Channel(ChannelKey),
 }
 
+/// What the key of a channel's attribute begins with that is meant for client libraries, not for applications. It
+/// is longer than the keys of native clients may be. `Set` and `Clear` leave such entries alone.
+pub const LIBRARY_KEY: &str = "lib:known-to-client-libraries-only:";
+
 /// One attribute entry.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AttributeEntry {

@@ -25,6 +25,8 @@ pub(crate) enum Timer {
     Invitation(SessionKey, u64),
     /// The user's login was lost a while ago, at this Unix millisecond: its attributes end, unless it is back.
     LostUser(Box<UserKey>, u64),
+    /// The attributes of a channel are over that had its last member then, in Unix milliseconds.
+    ChannelOver(Box<ChannelKey>, u64),
     /// Attributes whose owners may be gone are looked through.
     Sweep,
     /// Histories are looked through for messages that are too old.

@@ -28,6 +28,60 @@ const TOTAL_NUM: &str = "_total_member_num";
 const AUTO_NUM: &str = "_auto_update_num";
 const AUTO_TOTAL_NUM: &str = "_auto_update_total_num";
 
+/// Names that say how a channel is, towards the hub as what a library notes of it: RTM users do not see them, and
+/// what they replace or clear leaves them alone. Source: signaling-wire 7.6, 9.4.
+const BUILT_IN: [&str; 8] = [
+    CHANNEL_TTL,
+    MEMBER_NUM,
+    AUTO_NUM,
+    TOTAL_NUM,
+    AUTO_TOTAL_NUM,
+    USER_NOTIFICATION,
+    SENDMSG_LIMIT,
+    SETATTR_LIMIT,
+];
+const CHANNEL_TTL: &str = "_channel_ttl";
+pub(crate) const USER_NOTIFICATION: &str = "_userNotification";
+pub(crate) const SENDMSG_LIMIT: &str = "_sendmsg_limit";
+pub(crate) const SETATTR_LIMIT: &str = "_setattr_limit";
+/// What the keys of such notes begin with. It is the hub's.
+const LIBRARY_KEY: &str = "lib:known-to-client-libraries-only:";
+
+/// The hub's note of how long a channel's attributes outlive its last member, in seconds.
+const KEEP_NOTE: &str = "lib:known-to-client-libraries-only:keep_s";
+/// How long, if the channel does not say it. Source: documented, signaling-wire 7.1.
+const CHANNEL_TTL_S: u64 = 7_200;
+
+/// How long a channel's attributes are kept, as the hub has it noted.
+pub(crate) fn kept_s(attributes: &[Attribute]) -> Option<u64> {
+    let note = attributes.iter().find(|pair| pair.key == KEEP_NOTE)?;
+    note.value.parse().ok()
+}
+
+/// The hub's key of an attribute.
+fn to_key(name: String) -> String {
+    match BUILT_IN.contains(&name.as_str()) {
+        true => format!("{LIBRARY_KEY}{name}"),
+        false => name,
+    }
+}
+
+/// The attribute of a key of the hub's; `None` if it is no attribute of this protocol.
+fn to_name(key: &str) -> Option<String> {
+    match key.strip_prefix(LIBRARY_KEY) {
+        Some(name) => BUILT_IN.contains(&name).then(|| name.to_owned()),
+        None => Some(key.to_owned()),
+    }
+}
+
+/// The channel's attributes, as this protocol knows them.
+pub(crate) fn named(attributes: Vec<Attribute>) -> BTreeMap<String, String> {
+    let pairs = attributes.into_iter();
+    pairs
+        .filter_map(|pair| Some((to_name(&pair.key)?, pair.value)))
+        .collect()
+}
+
 /// Attribute events that wait: beyond the rate, changes of one name are merged, and the last is always sent.
 #[derive(Debug, Default)]
 pub(crate) struct AttributeEvents {
@@ -90,16 +144,27 @@ impl Translator {
             "channel_del_attr" => AttributeWrite::Delete,
             _ => AttributeWrite::Clear,
         };
-        let attributes = match how {
+        let mut attributes = match how {
             AttributeWrite::Clear => Vec::new(),
             _ => match entry(call) {
                 Ok(entry) if [MEMBER_NUM, TOTAL_NUM].contains(&entry.key.as_str()) => {
                     return self.fail(&call.id, "not allowed");
                 }
-                Ok(entry) => vec![entry],
+                Ok(entry) => vec![Attribute {
+                    key: to_key(entry.key),
+                    ..entry
+                }],
                 Err(reason) => return self.fail(&call.id, reason),
             },
         };
+        if !self.pace_write() {
+            return self.fail(&call.id, "too frequent");
+        }
+        if how == AttributeWrite::Merge {
+            let written = call.text("name").filter(|name| name == CHANNEL_TTL);
+            let ttl = written.map(|_| as_text(&call.value("value")));
+            attributes.extend(self.keep_note(ttl.as_deref()));
+        }
         let write = HubCall::WriteChannelAttributes(WriteChannelAttributes {
             channel,
             how: how.into(),
@@ -107,6 +172,41 @@ impl Translator {
             notify: true,
         });
         self.request_for(&call.id, write, Pending::Answer(call.id.clone()));
+    }
+
+    /// The note of how long the channel's attributes are kept, if it is not there or wrong. `ttl` is what the channel
+    /// is about to say of itself.
+    fn keep_note(&mut self, ttl: Option<&str>) -> Option<Attribute> {
+        let said = ttl.or_else(|| Some(self.channels.attributes.get(CHANNEL_TTL)?.as_str()));
+        let wanted_s = said.and_then(|ttl| ttl.trim().parse().ok());
+        let wanted_s: u64 = wanted_s.unwrap_or(CHANNEL_TTL_S);
+        if self.channels.kept_s == Some(wanted_s) {
+            return None;
+        }
+        self.channels.kept_s = Some(wanted_s);
+        Some(Attribute {
+            key: KEEP_NOTE.into(),
+            value: wanted_s.to_string(),
+            ..Attribute::default()
+        })
+    }
+
+    /// Sees to it that the channel's attributes are kept as long as one that a legacy user has joined (7.1).
+    pub(crate) fn note_keep(&mut self) {
+        let channel = self.channels.current.clone();
+        if self.channels.attributes.is_empty() {
+            return;
+        }
+        let (Some(channel), Some(note)) = (channel, self.keep_note(None)) else {
+            return;
+        };
+        let write = HubCall::WriteChannelAttributes(WriteChannelAttributes {
+            channel,
+            how: AttributeWrite::Merge.into(),
+            attributes: vec![note],
+            notify: true,
+        });
+        self.request(write, Pending::Nothing);
     }
 
     pub(crate) fn set_user_attribute(&mut self, call: &Call) {
@@ -126,8 +226,9 @@ impl Translator {
             return;
         }
         let how = event.how();
-        let pairs = event.attributes.into_iter();
-        let new: BTreeMap<String, String> = pairs.map(|pair| (pair.key, pair.value)).collect();
+        let keys: Vec<String> = event.keys.iter().filter_map(|key| to_name(key)).collect();
+        self.channels.kept_s = kept_s(&event.attributes);
+        let new = named(event.attributes);
         if let Some(read) = self.joining_attributes() {
             if read.is_some() {
                 // Read before this change: the answer holds it. What is read later holds it anyway.
@@ -137,7 +238,10 @@ impl Translator {
         }
         let old = std::mem::replace(&mut self.channels.attributes, new);
         let by = ids::to_account(&event.by);
-        for change in changes(how, &event.keys, &old, &self.channels.attributes, &by) {
+        if by != self.account {
+            self.pace_write();
+        }
+        for change in changes(how, &keys, &old, &self.channels.attributes, &by) {
             self.channels.events.push(change);
         }
         self.arm_counts();
@@ -246,7 +350,7 @@ impl Translator {
 /// The name and value of a call.
 fn entry(call: &Call) -> Result<Attribute, &'static str> {
     let key = call.text("name").unwrap_or_default();
-    if !ids::is_name(&key) {
+    if !ids::is_name(&key) || key.starts_with(LIBRARY_KEY) {
         return Err("wrong param");
     }
     let value = as_text(&call.value("value"));

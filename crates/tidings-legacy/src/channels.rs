@@ -9,10 +9,11 @@ use tidings_wire::proto::{
     reply,
 };
 
-use crate::attributes::AttributeEvents;
+use crate::attributes::{AttributeEvents, USER_NOTIFICATION, kept_s, named};
 use crate::codec::{Call, as_text, server};
 use crate::ids;
 use crate::messages::{JSON_TYPE, TEXT_BYTES_MAX, text_message};
+use crate::pace::Pace;
 use crate::requests::{Pending, ok_with, reason};
 use crate::special::{self, News};
 use crate::translator::Translator;
@@ -35,7 +36,10 @@ pub(crate) struct Channels {
     msgid: u64,
     /// As last told.
     pub(crate) attributes: BTreeMap<String, String>,
+    /// How long they are kept after the last member, as noted for the hub, in seconds.
+    pub(crate) kept_s: Option<u64>,
     pub(crate) events: AttributeEvents,
+    pub(crate) pace: Pace,
     pub(crate) counts: crate::attributes::Counts,
 }
 
@@ -131,12 +135,15 @@ impl Translator {
             self.announce(News::Leave, &left);
         }
         self.channels.attributes.clear();
+        self.channels.kept_s = None;
+        self.channels.pace = Pace::default();
         self.channels.events = AttributeEvents::default();
         self.channels.counts = crate::attributes::Counts::default();
     }
 
     fn leave_current(&mut self) {
         if let Some(channel) = self.channels.current.clone() {
+            self.note_keep();
             self.forget_channel();
             let leave = HubCall::Leave(Leave { channel });
             // Behind the messages that wait; if too many wait already, before them rather than not at all.
@@ -167,6 +174,7 @@ impl Translator {
         if let Some(earlier) = self.channels.joining.take() {
             self.fail(&earlier.id, "not in channel");
         }
+        self.note_keep();
         let leave = HubCall::Leave(Leave { channel: name });
         self.request_for(&call.id, leave, Pending::Answer(call.id.clone()));
         self.forget_channel();
@@ -188,8 +196,8 @@ impl Translator {
                 return;
             }
             (_, Ok(reply::Result::Attributes(list))) => {
-                let pairs = list.attributes.into_iter();
-                joining.attributes = Some(pairs.map(|pair| (pair.key, pair.value)).collect());
+                self.channels.kept_s = kept_s(&list.attributes);
+                joining.attributes = Some(named(list.attributes));
             }
             (_, Ok(reply::Result::Users(list))) => joining.users = Some(list.user_ids),
             _ => return,
@@ -217,6 +225,7 @@ impl Translator {
         let body = ok_with(json!({"list": list, "attrs": attributes}));
         self.channels.attributes = attributes;
         self.note_members(count);
+        self.note_keep();
         self.answer(&joining.id, &body);
         if !joining.is_again && !is_special {
             self.channels.is_announced = true;
@@ -268,6 +277,9 @@ impl Translator {
         if self.repeats.note(call.text("msgID"), self.now.mono_ms) {
             return self.answer_ok(&call.id);
         }
+        if self.is_in(&name) && !self.pace_message() {
+            return self.fail(&call.id, "too frequent");
+        }
         let send = HubCall::SendToChannel(SendToChannel {
             channel: name.clone(),
             message: Some(text_message(text, kind, 0)),
@@ -292,6 +304,9 @@ impl Translator {
         let Some(message::Body::Text(text)) = message.body else {
             return;
         };
+        if self.is_in(&event.channel) {
+            self.pace_message();
+        }
         let text = String::from_utf8_lossy(&text).into_owned();
         let msg = match message.r#type == JSON_TYPE {
             true => serde_json::from_str(&text).unwrap_or(Value::String(text)),
@@ -327,7 +342,7 @@ impl Translator {
         if self
             .channels
             .attributes
-            .get("_userNotification")
+            .get(USER_NOTIFICATION)
             .is_some_and(|on| on == "0")
         {
             return;

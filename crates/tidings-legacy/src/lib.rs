@@ -8,7 +8,7 @@
 //! What a login may do is the app's business, told by [`AppRules`].
 //!
 //! **Reading order.** `translator` (the state of a connection, and where every frame goes), `codec`, `login`,
-//! `queue` (versions and acknowledgements), `messages`, `channels`, `attributes`, `calls` (invitations), `special`, `queries`, `ids`.
+//! `queue` (versions and acknowledgements), `messages`, `channels`, `attributes`, `pace` (limits of a channel), `calls` (invitations), `special`, `queries`, `ids`.
 //! The clauses in the comments are those of the published description of the protocol.
 
 mod attributes;
@@ -18,6 +18,7 @@ pub mod codec;
 mod ids;
 mod login;
 mod messages;
+mod pace;
 mod queries;
 mod queue;
 mod requests;

@@ -3,7 +3,9 @@
 
 use std::collections::BTreeMap;
 
-use tidings_hub::store_ops::{AttributeEntry, AttributeLimits, AttributeOwner, StoreAnswer};
+use tidings_hub::store_ops::{
+    AttributeEntry, AttributeLimits, AttributeOwner, LIBRARY_KEY, StoreAnswer,
+};
 use tidings_mutant::mutant;
 use tidings_wire::proto::AttributeWrite;
 
@@ -19,9 +21,17 @@ pub(crate) fn write<B: Backend>(
     limits: &AttributeLimits,
     now_ts: u64,
 ) -> Result<StoreAnswer, ReadError> {
-    // Set and Clear do not read the old entries, so they also mend a damaged set.
     let mut result = match how {
-        AttributeWrite::Set | AttributeWrite::Clear => BTreeMap::new(),
+        // What a library has noted of a channel stays; what is damaged is mended.
+        AttributeWrite::Set | AttributeWrite::Clear => match (owner, load(group, owner)) {
+            (AttributeOwner::User(_), _) | (_, Err(ReadError::Damaged(_))) => BTreeMap::new(),
+            (_, Err(error)) => return Err(error),
+            (AttributeOwner::Channel(_), Ok(entries)) => entries
+                .into_iter()
+                .filter(is_of_library)
+                .map(|entry| (entry.key.clone(), entry))
+                .collect(),
+        },
         AttributeWrite::Merge if mutant!(25) => BTreeMap::new(),
         AttributeWrite::Merge | AttributeWrite::Delete => load(group, owner)?
             .into_iter()
@@ -37,15 +47,16 @@ pub(crate) fn write<B: Backend>(
                 };
                 result.insert(entry.key.clone(), stamped);
             }
-            let bytes = result
-                .values()
-                .map(|entry| entry.key.len() + entry.value.len())
-                .sum();
-            if result.len() > limits.entries_max || bytes > limits.bytes_max {
-                return Ok(StoreAnswer::Overflow {
-                    entries: result.len(),
-                    bytes,
-                });
+            for of_library in [false, true] {
+                let kin = result
+                    .values()
+                    .filter(|entry| is_of_library(entry) == of_library);
+                let sizes = kin.map(|entry| entry.key.len() + entry.value.len());
+                let (entries, bytes) =
+                    sizes.fold((0, 0), |(count, sum), size| (count + 1, sum + size));
+                if entries > limits.entries_max || bytes > limits.bytes_max {
+                    return Ok(StoreAnswer::Overflow { entries, bytes });
+                }
             }
         }
         AttributeWrite::Delete => entries.iter().for_each(|entry| {
@@ -68,6 +79,10 @@ pub(crate) fn write<B: Backend>(
         revision: 0,
         entries: result,
     })
+}
+
+fn is_of_library(entry: &AttributeEntry) -> bool {
+    entry.key.starts_with(LIBRARY_KEY)
 }
 
 /// Reads all entries of an owner.

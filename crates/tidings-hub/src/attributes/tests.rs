@@ -20,7 +20,11 @@ fn publication(revision: u64) -> Publication {
         attributes: vec![attribute],
         ..Default::default()
     }));
-    Publication::Attributes { revision, frame }
+    Publication::Attributes {
+        revision,
+        frame,
+        others: crate::bus_ops::ForOthers::Same,
+    }
 }
 
 /// The values that a member was told, in order.

@@ -1,10 +1,14 @@
 //! Cases about attributes. Source: rtm-v1 5.1 and 5.2.
 
 use tidings_hub::ids::{ChannelKey, UserKey};
-use tidings_hub::store_ops::{AttributeEntry, AttributeLimits, AttributeOwner, StoreAnswer};
+use tidings_hub::store_ops::{
+    AttributeEntry, AttributeLimits, AttributeOwner, LIBRARY_KEY, StoreAnswer, StoreOp,
+};
 use tidings_wire::proto::AttributeWrite::{Clear, Delete, Merge, Set};
 
-use super::{Single, Subject, app, channel, entry, of_channel, of_user, user, write_op};
+use super::{
+    Single, Subject, WIDE_ATTRIBUTES, app, channel, entry, of_channel, of_user, user, write_op,
+};
 
 fn stamped(key: &str, value: &str, by: &str, updated_ts: u64) -> AttributeEntry {
     AttributeEntry {
@@ -114,6 +118,42 @@ pub fn attributes_are_cleared(store: &mut dyn Subject) {
         store.write(&alice, Clear, &[], 30),
         StoreAnswer::Attributes(vec![])
     );
+}
+
+/// A replacement and a clearing leave it, and it does not count among the others.
+pub fn what_a_library_notes_of_a_channel_is_replaced_one_by_one(store: &mut dyn Subject) {
+    let room = of_channel("room");
+    let noted = format!("{LIBRARY_KEY}x");
+    let keys = |store: &mut dyn Subject| -> Vec<String> {
+        let entries = store.attributes(&of_channel("room")).into_iter();
+        entries.map(|entry| entry.key).collect()
+    };
+    store.write(
+        &room,
+        Merge,
+        &[entry("a", "1", "x"), entry(&noted, "1", "x")],
+        10,
+    );
+    store.write(&room, Set, &[entry("b", "1", "x")], 10);
+    assert_eq!(keys(store), ["b", noted.as_str()]);
+    let answer = store.single(StoreOp::AttributesWrite {
+        owner: room.clone(),
+        how: Set,
+        entries: vec![entry("c", "1", "x")],
+        limits: AttributeLimits {
+            entries_max: 1,
+            ..WIDE_ATTRIBUTES
+        },
+        now_ts: 10,
+    });
+    assert!(
+        matches!(answer, StoreAnswer::AttributesWritten { .. }),
+        "{answer:?}"
+    );
+    store.write(&room, Clear, &[], 10);
+    assert_eq!(keys(store), [noted.as_str()]);
+    store.write(&room, Delete, &[entry(&noted, "", "x")], 10);
+    assert_eq!(keys(store), Vec::<String>::new());
 }
 
 /// Of two writes the later has the greater revision, whatever was deleted between them and whatever the clocks

@@ -73,6 +73,7 @@ macro_rules! contract_tests {
             attributes_are_merged_by_key
             attributes_are_deleted_by_key
             attributes_are_cleared
+            what_a_library_notes_of_a_channel_is_replaced_one_by_one
             revisions_of_attributes_rise_over_deletions
             of_two_entries_with_one_key_the_later_counts
             bounds_of_attributes_are_those_of_the_result

@@ -1,0 +1,67 @@
+//! What a channel takes a second, from all its members together. Source: signaling-wire 7.6, 12.
+
+use tidings_wire::rates::{Bucket, Rate};
+
+use crate::attributes::{SENDMSG_LIMIT, SETATTR_LIMIT};
+use crate::translator::Translator;
+
+/// Messages of one channel, and the most that its attribute may allow. Source: documented, signaling-wire 12.
+const MESSAGES_MAX: u32 = 200;
+const WINDOW_MS: u32 = 1_000;
+
+/// What a member has seen of its channel's rates. Each counts for itself, what others do as well as what it does.
+#[derive(Debug, Default)]
+pub(crate) struct Pace {
+    messages: Counted,
+    writes: Counted,
+}
+
+#[derive(Debug, Default)]
+struct Counted {
+    calls: u32,
+    bucket: Bucket,
+}
+
+impl Counted {
+    /// Counts one more. False: it is one too many.
+    fn take(&mut self, calls: u32, now_ms: u64) -> bool {
+        if self.calls != calls {
+            // A bucket is good for one rate.
+            *self = Self {
+                calls,
+                bucket: Bucket::default(),
+            };
+        }
+        let rate = Rate {
+            calls,
+            window_ms: WINDOW_MS,
+        };
+        self.bucket.take(rate, now_ms).is_ok()
+    }
+}
+
+impl Translator {
+    /// Counts a message of the channel.
+    pub(crate) fn pace_message(&mut self) -> bool {
+        let calls = self.limit(SENDMSG_LIMIT).unwrap_or(MESSAGES_MAX);
+        let now_ms = self.now.mono_ms;
+        self.channels
+            .pace
+            .messages
+            .take(calls.min(MESSAGES_MAX), now_ms)
+    }
+
+    /// Counts a change of the channel's attributes, which have no limit unless the channel has one.
+    pub(crate) fn pace_write(&mut self) -> bool {
+        let Some(calls) = self.limit(SETATTR_LIMIT) else {
+            return true;
+        };
+        let now_ms = self.now.mono_ms;
+        self.channels.pace.writes.take(calls, now_ms)
+    }
+
+    fn limit(&self, name: &str) -> Option<u32> {
+        let limit = self.channels.attributes.get(name)?.trim().parse().ok()?;
+        (limit > 0).then_some(limit)
+    }
+}
