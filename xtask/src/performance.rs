@@ -16,6 +16,8 @@ pub(crate) fn run_series(arguments: &[String]) -> Result<()> {
         "tidings",
         "--package",
         "tidings-load",
+        "--package",
+        "tidings-bench",
     ])?;
     let mut series = vec!["series"];
     series.extend(arguments.iter().map(String::as_str));

@@ -11,8 +11,10 @@ mod compare;
 mod drivers;
 mod engine;
 mod floor;
+mod hub;
 mod link;
 mod machine;
+mod many;
 mod measure;
 mod report;
 mod scenario;
@@ -45,6 +47,8 @@ enum Command {
     Floor(floor::Settings),
     /// Start servers one after the other, load each, and compare
     Compare(compare::Settings),
+    /// Load several servers of ours at the same time, each with a generator of its own
+    Many(many::Settings),
     /// Compare in every scenario of the report
     Series(series::Settings),
     /// Make the document and its plots from the figures of a series
@@ -81,6 +85,7 @@ fn main() -> Result<()> {
         }
         Command::Floor(settings) => floor::serve(&settings),
         Command::Compare(settings) => compare::run(&settings),
+        Command::Many(settings) => many::run(&settings),
         Command::Series(settings) => series::run(&settings),
         Command::Report(settings) => report::run(&settings),
     }

@@ -1,5 +1,6 @@
 //! The whole series: every scenario of the report, one comparison after the other, into one file of JSON lines.
 
+use std::fs::File;
 use std::io::Write as _;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -8,12 +9,23 @@ use anyhow::{Context as _, Result};
 use serde_json::json;
 
 use crate::compare::{self, Medians};
+use crate::hub;
 use crate::machine::Machine;
+use crate::many;
 use crate::scenario::{Name, Size};
 use crate::servers::Programs;
 
+/// Deliveries a second where the rate is fixed.
+const PACED_RATE: u64 = 20_000;
+
 /// What one run costs beside its measuring, in seconds: start, logins, joins, warming up. Measured.
 const RUN_OVERHEAD_S: f64 = 3.0;
+
+/// Shortest measuring of what is idle, in seconds: one heartbeat of each client.
+const HEARTBEAT_S: u64 = 10;
+
+/// Seconds that a run over several processes takes beside its measuring, for logins by the ten thousand. Measured.
+const MANY_OVERHEAD_S: f64 = 25.0;
 
 /// What every scenario of several servers is done with.
 const SERVERS: [&str; 4] = ["floor", "uws", "nats", "tidings"];
@@ -39,6 +51,12 @@ pub(crate) struct Settings {
     /// Seconds of measuring per run (5; 1 with --quick)
     #[arg(long)]
     seconds: Option<u64>,
+    /// Clients of the runs over several processes of our server; 0 leaves them out
+    #[arg(long, default_value_t = 102_000)]
+    scale: usize,
+    /// The bench of the hub without sockets
+    #[arg(long, default_value = "target/release/tidings-bench")]
+    bench: PathBuf,
     #[command(flatten)]
     programs: Programs,
 }
@@ -54,6 +72,8 @@ struct Step {
     window: usize,
     /// Paced at half of what the slower of floor and Tidings carried in the first fan-out.
     is_half_load: bool,
+    /// Over several processes of our server, each with a generator of its own; one round.
+    is_many: bool,
 }
 
 impl Step {
@@ -66,7 +86,45 @@ impl Step {
             bytes: 128,
             window: 64,
             is_half_load: false,
+            is_many: false,
         }
+    }
+
+    /// Seconds of measuring, where a run measures for so long.
+    fn seconds(&self, seconds: u64) -> u64 {
+        match self.scenario {
+            Name::Idle | Name::Scale => seconds.max(HEARTBEAT_S),
+            _ => seconds,
+        }
+    }
+
+    /// What one round takes, more or less, in seconds.
+    fn round_s(&self, seconds: u64) -> f64 {
+        let seconds = self.seconds(seconds) as f64;
+        match self.is_many {
+            true => MANY_OVERHEAD_S + seconds,
+            false => self.servers.len() as f64 * (RUN_OVERHEAD_S + seconds),
+        }
+    }
+
+    fn size(&self, seconds: u64, rate: u64) -> Size {
+        Size {
+            clients: self.clients,
+            members: self.members,
+            bytes: self.bytes,
+            seconds: self.seconds(seconds),
+            rate,
+            window: self.window,
+            first: 0,
+        }
+    }
+
+    fn measure(&self, rounds: usize, programs: &Programs, size: &Size) -> Result<Medians> {
+        if self.is_many {
+            let report = many::measure(self.scenario, programs, size)?;
+            return Ok(vec![("tidings".to_owned(), report.0)]);
+        }
+        compare::measure(self.scenario, &self.servers, rounds, programs, size)
     }
 
     /// Rooms of that many members; small rooms come ten at a time, so that a server has enough to do.
@@ -82,7 +140,7 @@ impl Step {
 }
 
 /// The steps, the most telling first: later ones get fewer rounds when time runs out.
-fn steps(quick: bool) -> Vec<Step> {
+fn steps(quick: bool, scale: usize) -> Vec<Step> {
     let own = &["tidings"];
     let all: Vec<&str> = [&SERVERS[..], &MORE_SERVERS[..]].concat();
     let paced = if quick { &SERVERS[..] } else { &all[..] };
@@ -121,6 +179,15 @@ fn steps(quick: bool) -> Vec<Step> {
         clients(Name::Presence, own, 1000),
         clients(Name::Attributes, own, 1000),
     ]);
+    let many = |scenario, clients| Step {
+        clients,
+        is_many: true,
+        ..Step::new(scenario, own)
+    };
+    if scale > 0 {
+        steps.push(many(Name::Storm, scale / 2));
+        steps.push(many(Name::Scale, scale));
+    }
     steps
 }
 
@@ -135,36 +202,25 @@ pub(crate) fn run(settings: &Settings) -> Result<()> {
     let minutes = settings
         .minutes
         .unwrap_or(if settings.quick { 6.0 } else { f64::INFINITY });
-    let machine = Machine::read(&settings.programs.tidings, &settings.programs.peers);
-    if let Some(folder) = settings.json.parent() {
-        std::fs::create_dir_all(folder)?;
-    }
-    let mut file = std::fs::File::create(&settings.json)
-        .with_context(|| format!("writing {}", settings.json.display()))?;
-    writeln!(file, "{}", json!({ "machine": machine }))?;
-    let steps = steps(settings.quick);
+    let mut file = begin(settings)?;
+    let steps = steps(settings.quick, settings.scale);
     let (began, mut half_rate) = (Instant::now(), None);
     for (number, step) in steps.iter().enumerate() {
         let left_s = minutes * 60.0 - began.elapsed().as_secs_f64();
-        let runs = steps[number..].iter().map(|step| step.servers.len()).sum();
-        let rounds = rounds_within(left_s, runs, seconds, rounds);
-        let Some(rate) = (if step.is_half_load {
-            half_rate
-        } else {
-            Some(20_000)
-        }) else {
+        let one_round_s = steps[number..].iter().map(|step| step.round_s(seconds));
+        let rounds = match step.is_many {
+            true => 1,
+            false => rounds_within(left_s, one_round_s.sum(), rounds),
+        };
+        let rate = match step.is_half_load {
+            true => half_rate,
+            false => Some(PACED_RATE),
+        };
+        let Some(rate) = rate else {
             eprintln!("no half load: floor or Tidings could not be measured");
             continue;
         };
-        let size = Size {
-            clients: step.clients,
-            members: step.members,
-            bytes: step.bytes,
-            seconds,
-            rate,
-            window: step.window,
-            first: 0,
-        };
+        let size = step.size(seconds, rate);
         let name = step.scenario.word();
         eprintln!(
             "\n[{}/{}, {:.0} s] {name}, {} clients, {} members, {} bytes, {rounds} rounds",
@@ -175,13 +231,7 @@ pub(crate) fn run(settings: &Settings) -> Result<()> {
             step.members,
             step.bytes
         );
-        let medians = match compare::measure(
-            step.scenario,
-            &step.servers,
-            rounds,
-            &settings.programs,
-            &size,
-        ) {
+        let medians = match step.measure(rounds, &settings.programs, &size) {
             Ok(medians) => medians,
             Err(error) => {
                 eprintln!("{name} is left out: {error:#}");
@@ -203,9 +253,24 @@ pub(crate) fn run(settings: &Settings) -> Result<()> {
     Ok(())
 }
 
+/// The file of the series, with the machine and the hub without sockets.
+fn begin(settings: &Settings) -> Result<File> {
+    let machine = Machine::read(&settings.programs.tidings, &settings.programs.peers);
+    if let Some(folder) = settings.json.parent() {
+        std::fs::create_dir_all(folder)?;
+    }
+    let mut file = File::create(&settings.json)
+        .with_context(|| format!("writing {}", settings.json.display()))?;
+    writeln!(file, "{}", json!({ "machine": machine }))?;
+    match hub::measure(&settings.bench) {
+        Ok(hub) => writeln!(file, "{}", json!({ "hub": hub }))?,
+        Err(error) => eprintln!("the hub alone is left out: {error:#}"),
+    }
+    Ok(file)
+}
+
 /// Rounds that this step may have so that all runs that are left, one round each, still fit in their share.
-fn rounds_within(left_s: f64, runs_left: usize, seconds: u64, rounds_max: usize) -> usize {
-    let one_round_s = runs_left as f64 * (RUN_OVERHEAD_S + seconds as f64);
+fn rounds_within(left_s: f64, one_round_s: f64, rounds_max: usize) -> usize {
     // A small float becomes 0, an infinite one the largest number.
     ((left_s / one_round_s).round() as usize).clamp(1, rounds_max.max(1))
 }
@@ -225,17 +290,17 @@ mod tests {
 
     #[test]
     fn rounds_fit_into_the_time_that_is_left() {
-        assert_eq!(rounds_within(f64::INFINITY, 50, 5, 5), 5);
-        assert_eq!(rounds_within(360.0, 45, 1, 3), 2);
-        assert_eq!(rounds_within(-5.0, 3, 1, 3), 1);
-        assert_eq!(rounds_within(1e6, 3, 1, 0), 1);
+        assert_eq!(rounds_within(f64::INFINITY, 400.0, 5), 5);
+        assert_eq!(rounds_within(360.0, 180.0, 3), 2);
+        assert_eq!(rounds_within(-5.0, 12.0, 3), 1);
+        assert_eq!(rounds_within(1e6, 12.0, 0), 1);
     }
 
     #[test]
     fn a_quick_series_has_all_scenarios_and_one_round_fits_into_six_minutes() {
-        let steps = steps(true);
-        let runs: usize = steps.iter().map(|step| step.servers.len()).sum();
-        assert!(runs as f64 * (RUN_OVERHEAD_S + 1.0) < 360.0, "{runs} runs");
+        let steps = steps(true, 102_000);
+        let one_round_s: f64 = steps.iter().map(|step| step.round_s(1)).sum();
+        assert!(one_round_s < 360.0, "{one_round_s} s");
         for scenario in <Name as clap::ValueEnum>::value_variants() {
             assert!(
                 steps.iter().any(|step| step.scenario == *scenario),

@@ -65,6 +65,13 @@ pub(crate) fn verdicts(series: &Series) -> Vec<Verdict> {
     let login = Case::Other(Name::Login);
     verdicts.extend(ratio(series, what, login, "cpu_us_per_login", "uws", 2.0));
     verdicts.extend(bounds(series));
+    verdicts.extend(series.hub.as_ref().map(|hub| Verdict {
+        what: "hub without sockets: deliveries".into(),
+        against: "–".into(),
+        goal: "≥ 20 million/s per core".into(),
+        found: format!("{} million/s", digits(hub.deliveries_per_s / 1e6)),
+        excess: 20e6 / hub.deliveries_per_s.max(f64::MIN_POSITIVE),
+    }));
     verdicts
 }
 

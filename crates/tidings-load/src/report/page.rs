@@ -32,7 +32,8 @@ The first installs the other servers by name (`crates/tidings-load/peers/install
 const LIMITS: &str = "\
 - Generator and server share the cores of one machine; latencies at saturation are those of full queues, not of a network.
 - Centrifugo, sockudo, Redis, ejabberd and nchan are not in this comparison: their goals are not checked here.
-- TLS, several server processes and 19,000 and more connections in a process are not in the series.
+- Connections with TLS are not in the series.
+- The storm's time is the kernel's: whom a full queue of new connections turns away comes again after 1, 2, 4 and more seconds.
 - With few rounds, and other work on the machine, differences below a tenth say nothing.
 ";
 
@@ -79,9 +80,28 @@ pub(super) fn page(series: &Series, plots: &[Plot]) -> String {
         "Idle connections",
         &idle,
     );
-    let login = ["cpu_us_per_login", "logins_per_s", "refused"];
-    table(&mut out, series, other(Name::Login), "Login storm", &login);
-    let own: [(Name, &str, &[&str]); 4] = [
+    let login = ["cpu_us_per_login", "logins_per_s"];
+    table(&mut out, series, other(Name::Login), "Logins", &login);
+    let own: [(Name, &str, &[&str]); 6] = [
+        (
+            Name::Storm,
+            "Login storm: all at once, over several servers",
+            &[
+                "server_processes",
+                "seconds_until_all_are_in",
+                "refused",
+                "cpu_us_per_login",
+            ],
+        ),
+        (
+            Name::Scale,
+            "Idle connections by the hundred thousand, over several servers",
+            &[
+                "server_processes",
+                "bytes_per_connection",
+                "cpu_us_per_connection_second",
+            ],
+        ),
         (
             Name::Join,
             "Join storm: all into one channel",
@@ -111,6 +131,8 @@ pub(super) fn page(series: &Series, plots: &[Plot]) -> String {
     for (name, heading, figures) in own {
         table(&mut out, series, other(name), heading, figures);
     }
+    scale(&mut out, series);
+    hub(&mut out, series);
     faults(&mut out, series);
     let _ = writeln!(out, "## Method\n\n{METHOD}\n{COMMANDS}");
     machine(&mut out, series);
@@ -240,7 +262,13 @@ fn load(case: Case, record: &Record) -> String {
     let mut text = format!("{} clients", size.clients);
     let has_bodies = !matches!(
         record.scenario,
-        Name::Idle | Name::Login | Name::Join | Name::Presence | Name::Attributes
+        Name::Idle
+            | Name::Scale
+            | Name::Login
+            | Name::Storm
+            | Name::Join
+            | Name::Presence
+            | Name::Attributes
     );
     if has_bodies {
         let _ = write!(text, ", {} bytes a message", size.bytes);
@@ -277,6 +305,59 @@ fn words(figure: &str) -> String {
             }
         }
     }
+}
+
+/// What a million would take, by what the hundred thousand took.
+fn scale(out: &mut String, series: &Series) {
+    let figure = |name: &str| series.figure(Case::Other(Name::Scale), "tidings", name);
+    let (Some(bytes), Some(cpu_us)) = (
+        figure("bytes_per_connection"),
+        figure("cpu_us_per_connection_second"),
+    ) else {
+        return;
+    };
+    let _ = writeln!(
+        out,
+        "A million such connections take {:.1} GiB of the servers and {:.1} GiB of the kernel for its end ({KERNEL_BYTES} bytes each), and {} cores for heartbeats. \
+         On a machine with 24 GiB the clients, whose end costs the kernel as much again, have to be elsewhere or leave little room; \
+         what stops it first is the limit on open files of a process ({} here): so many server processes, or a higher limit.\n",
+        bytes * 1e6 / GIB,
+        KERNEL_BYTES as f64 * 1e6 / GIB,
+        digits(cpu_us),
+        series.machine.open_files_max,
+    );
+}
+
+const GIB: f64 = (1_u64 << 30) as f64;
+
+/// What the kernel keeps for one end of an idle connection. Measured beforehand, with connections that nobody reads.
+const KERNEL_BYTES: u64 = 4_900;
+
+/// The hub without sockets.
+fn hub(out: &mut String, series: &Series) {
+    let Some(hub) = &series.hub else {
+        return;
+    };
+    let users: Vec<u32> = hub
+        .ns
+        .get("login")
+        .into_iter()
+        .flatten()
+        .map(|(n, _)| *n)
+        .collect();
+    let heads: Vec<String> = users.iter().map(|users| format!("{users} users")).collect();
+    let _ = writeln!(
+        out,
+        "## The hub without sockets\n\n{} million deliveries a second and core, to 1,000 members who confirm them. CPU of one operation in ns; `fan_out` is one delivery to a channel of all users, `presence` one watcher told, `publish` a message to a channel of ten:\n",
+        digits(hub.deliveries_per_s / 1e6)
+    );
+    let _ = writeln!(out, "| operation | {} |", heads.join(" | "));
+    let _ = writeln!(out, "| --- |{}", " ---: |".repeat(users.len()));
+    for (name, figures) in &hub.ns {
+        let cells: Vec<String> = figures.values().map(|ns| format!("{ns:.0}")).collect();
+        let _ = writeln!(out, "| `{name}` | {} |", cells.join(" | "));
+    }
+    out.push_str("\nWhat grows here are misses of the processor's caches: the instructions are the same at each size, which the gate holds (`cargo xtask instructions`).\n\n");
 }
 
 fn faults(out: &mut String, series: &Series) {

@@ -15,7 +15,7 @@ pub(crate) struct Plot {
 
 /// All plots that the series has figures for.
 pub(super) fn all(series: &Series) -> Vec<Plot> {
-    [cpu(series), latency(series), memory(series)]
+    [cpu(series), latency(series), memory(series), growth(series)]
         .into_iter()
         .flatten()
         .collect()
@@ -125,6 +125,36 @@ fn memory(series: &Series) -> Option<Plot> {
         file: "memory-per-connection",
         caption: "Resident memory of the server per idle connection",
         svg: bars(&labels, &values),
+    })
+}
+
+/// Operations whose cost must not depend on how many users there are.
+const GROWTH: [&str; 7] = [
+    "login", "logout", "join", "leave", "publish", "peer", "watch",
+];
+
+fn growth(series: &Series) -> Option<Plot> {
+    let hub = series.hub.as_ref()?;
+    let of = |name: &&str| {
+        let figures = hub.ns.get(*name)?;
+        let point = |(users, ns): (&u32, &f64)| (f64::from(*users).log10(), ns / 1e3);
+        Some(Line {
+            name: (*name).to_owned(),
+            points: figures.iter().map(point).collect(),
+        })
+    };
+    let drawn: Vec<Line> = GROWTH.iter().filter_map(of).collect();
+    let mark = |users: &u32| (f64::from(*users).log10(), users.to_string());
+    let marks: Vec<(f64, String)> = hub.ns.get("login")?.keys().map(mark).collect();
+    let labels = Labels {
+        title: "One operation of a hub, without sockets",
+        x: "users of the hub (log scale)",
+        y: "CPU, µs (log scale)",
+    };
+    Some(Plot {
+        file: "hub-growth",
+        caption: "What an operation of the hub costs as its users grow",
+        svg: lines(&labels, &marks, &drawn),
     })
 }
 

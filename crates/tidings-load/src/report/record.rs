@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use anyhow::{Context as _, Result};
 use serde::Deserialize;
 
+use crate::hub::Hub;
 use crate::machine::Machine;
 use crate::scenario::{Name, Size};
 
@@ -22,6 +23,7 @@ pub(crate) struct Record {
 #[serde(untagged)]
 enum Line {
     Machine { machine: Machine },
+    Hub { hub: Hub },
     Record(Record),
 }
 
@@ -29,6 +31,8 @@ enum Line {
 #[derive(Debug, Default)]
 pub(crate) struct Series {
     pub(crate) machine: Machine,
+    /// The hub without sockets, if that was measured.
+    pub(crate) hub: Option<Hub>,
     pub(crate) records: Vec<Record>,
 }
 
@@ -75,6 +79,7 @@ impl Series {
                 .with_context(|| format!("line {} is not of a series", number + 1))?;
             match line {
                 Line::Machine { machine } => series.machine = machine,
+                Line::Hub { hub } => series.hub = Some(hub),
                 Line::Record(record) => series.records.push(record),
             }
         }

@@ -34,8 +34,12 @@ pub(crate) enum Name {
     Pairs,
     /// Logged in, doing nothing
     Idle,
-    /// Everybody logs in at once
+    /// Everybody logs in, as many at a time as a kernel's queue of new connections holds
     Login,
+    /// Everybody logs in at once: whom the kernel sends away comes again
+    Storm,
+    /// `idle` over several processes of the server
+    Scale,
     /// Everybody joins one room at once
     Join,
     /// Users whose presence is watched by all others log out and in
@@ -80,6 +84,24 @@ pub(crate) struct Size {
     pub(crate) first: usize,
 }
 
+impl Size {
+    /// As arguments of the command line.
+    pub(crate) fn arguments(&self) -> Vec<String> {
+        [
+            ("clients", self.clients as u64),
+            ("members", self.members as u64),
+            ("bytes", self.bytes as u64),
+            ("seconds", self.seconds),
+            ("rate", self.rate),
+            ("window", self.window as u64),
+            ("first", self.first as u64),
+        ]
+        .into_iter()
+        .flat_map(|(name, value)| [format!("--{name}"), value.to_string()])
+        .collect()
+    }
+}
+
 /// What was found: names with their units, and figures.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Report(pub(crate) BTreeMap<String, f64>);
@@ -113,8 +135,9 @@ pub(crate) fn run(name: Name, run: &mut Run<'_>) -> Result<Report> {
         Name::Fanout => fanout::run(run, None),
         Name::FanoutPaced => fanout::run(run, Some(run.size.rate)),
         Name::Pairs => pairs::run(run),
-        Name::Idle => idle::run(run),
-        Name::Login => idle::login_storm(run),
+        Name::Idle | Name::Scale => idle::run(run),
+        Name::Login => idle::logins(run),
+        Name::Storm => idle::storm(run),
         Name::Join => tidings_only::join_storm(run),
         Name::Presence => tidings_only::presence(run),
         Name::Attributes => tidings_only::attributes(run),

@@ -1,0 +1,137 @@
+//! Several servers, each with a generator of its own, at the same time: a process may open only so many files.
+
+use std::io::Read as _;
+use std::process::{Child, Command, Stdio};
+
+use anyhow::{Context as _, Result, bail};
+
+use crate::scenario::{Name, Report, Size};
+use crate::servers::{Programs, Server, start};
+
+/// Clients of one process: what its limit on open files leaves, and what one address has ports for.
+const CLIENTS_PER_PROCESS: usize = 17_000;
+
+/// Settings of a run with several processes.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Settings {
+    /// What is done
+    #[arg(value_enum)]
+    scenario: Name,
+    #[command(flatten)]
+    programs: Programs,
+    #[command(flatten)]
+    size: Size,
+}
+
+/// A server and its generator, which ends by itself.
+struct Pair {
+    generator: Child,
+    _server: Server,
+}
+
+impl Drop for Pair {
+    fn drop(&mut self) {
+        // It has ended unless another pair has failed.
+        let _ = self.generator.kill();
+        let _ = self.generator.wait();
+    }
+}
+
+/// Carries it out and prints one line of JSON.
+pub(crate) fn run(settings: &Settings) -> Result<()> {
+    let report = measure(settings.scenario, &settings.programs, &settings.size)?;
+    println!("{}", serde_json::to_string(&report)?);
+    Ok(())
+}
+
+/// Spreads the clients of a scenario over as many servers of ours as it takes, and adds up what they say.
+///
+/// # Errors
+/// A server does not start, or a generator fails.
+pub(crate) fn measure(scenario: Name, programs: &Programs, size: &Size) -> Result<Report> {
+    let count = size.clients.div_ceil(CLIENTS_PER_PROCESS).max(2);
+    let share = Size {
+        clients: size.clients.div_ceil(count),
+        ..size.clone()
+    };
+    let mut pairs = Vec::new();
+    for _ in 0..count {
+        pairs.push(pair(scenario, programs, &share)?);
+    }
+    let mut reports = Vec::new();
+    for pair in &mut pairs {
+        let mut text = String::new();
+        let output = pair.generator.stdout.as_mut();
+        output
+            .context("the generator's output is piped")?
+            .read_to_string(&mut text)?;
+        let status = pair.generator.wait()?;
+        if !status.success() {
+            bail!(
+                "a generator of {} clients ended with {status}",
+                share.clients
+            );
+        }
+        reports.push(serde_json::from_str(&text).context("what a generator says")?);
+    }
+    let mut report = sum(&reports);
+    report.0.insert("server_processes".into(), count as f64);
+    Ok(report)
+}
+
+fn pair(scenario: Name, programs: &Programs, size: &Size) -> Result<Pair> {
+    let server = start("tidings", programs)?;
+    let generator = Command::new(std::env::current_exe()?)
+        .args(["run", &scenario.word()])
+        .args(["--server", &server.address.to_string()])
+        .args(["--pid", &server.pid().to_string()])
+        .args(size.arguments())
+        .stdout(Stdio::piped())
+        .spawn()
+        .context("starting a generator")?;
+    Ok(Pair {
+        generator,
+        _server: server,
+    })
+}
+
+/// One report of several: counts and rates are added, times are the longest, costs of one are averaged.
+fn sum(reports: &[Report]) -> Report {
+    let mut all = Report::default();
+    let Some(first) = reports.first() else {
+        return all;
+    };
+    for name in first.0.keys() {
+        let values = || reports.iter().filter_map(|report| report.0.get(name));
+        let value = if name.starts_with("latency") || name.starts_with("seconds") {
+            values().copied().fold(0.0, f64::max)
+        } else if name.contains("per_connection") || name.starts_with("cpu_us_per") {
+            values().sum::<f64>() / reports.len() as f64
+        } else {
+            values().sum()
+        };
+        all.0.insert(name.clone(), value);
+    }
+    all
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counts_are_added_costs_averaged_and_times_the_longest() {
+        let report = |clients, cpu, latency| {
+            Report(
+                [
+                    ("clients".to_owned(), clients),
+                    ("cpu_us_per_login".to_owned(), cpu),
+                    ("latency_p99_us".to_owned(), latency),
+                ]
+                .into(),
+            )
+        };
+        let all = sum(&[report(10.0, 30.0, 5.0), report(10.0, 50.0, 9.0)]);
+        assert_eq!(all.0, report(20.0, 40.0, 9.0).0);
+    }
+}
