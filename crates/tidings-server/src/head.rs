@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use bytes::Bytes;
+use tidings_hub::ids::HubId;
 use tidings_wire::limits::{REQUEST_HEAD_BYTES_MAX, REQUEST_HEAD_HEADERS_MAX};
 use tidings_wire::ws::{self, HandshakeError};
 
@@ -14,6 +15,9 @@ const RTM_PATH: &str = "/rtm";
 
 /// The path of the legacy protocol; the app may follow.
 const LEGACY_PATH: &str = "/legacy";
+
+/// Names the hub that took a connection, in the answer to its handshake.
+const HUB_HEADER: &str = "Tidings-Hub";
 
 /// The sub-protocol of the native protocol.
 const RTM_PROTOCOL: &str = "tidings.v1";
@@ -152,15 +156,15 @@ impl From<Full> for Refusal {
     }
 }
 
-/// Judges the bytes that have arrived so far.
-pub(crate) fn judge(bytes: &[u8], origins: &Origins) -> Verdict {
-    match parse(bytes, origins) {
+/// Judges the bytes that have arrived so far at `hub`.
+pub(crate) fn judge(bytes: &[u8], origins: &Origins, hub: HubId) -> Verdict {
+    match parse(bytes, origins, hub) {
         Ok(verdict) => verdict,
         Err(refusal) => Verdict::Refuse(refusal),
     }
 }
 
-fn parse(bytes: &[u8], origins: &Origins) -> Result<Verdict, Refusal> {
+fn parse(bytes: &[u8], origins: &Origins, hub: HubId) -> Result<Verdict, Refusal> {
     // The first byte of a TLS record of type handshake.
     if bytes.first() == Some(&0x16) {
         return Err(Refusal::TlsOnPlain);
@@ -201,7 +205,7 @@ fn parse(bytes: &[u8], origins: &Origins) -> Result<Verdict, Refusal> {
     }
     if let Some(app) = legacy_app {
         let app = app.to_owned();
-        let response = Bytes::from(ws::response_bytes(upgrade.key, None));
+        let response = switching(upgrade.key, None, hub);
         return Ok(Verdict::Legacy {
             response,
             head_len,
@@ -215,8 +219,17 @@ fn parse(bytes: &[u8], origins: &Origins) -> Result<Verdict, Refusal> {
     } else {
         return Err(Refusal::Protocol);
     };
-    let response = Bytes::from(ws::response_bytes(upgrade.key, protocol));
+    let response = switching(upgrade.key, protocol, hub);
     Ok(Verdict::Upgrade { response, head_len })
+}
+
+/// The answer to a handshake.
+fn switching(key: &str, protocol: Option<&str>, hub: HubId) -> Bytes {
+    let mut response = ws::response_bytes(key, protocol);
+    // The empty line ends the head: ours comes before it.
+    response.truncate(response.len() - 2);
+    response.extend_from_slice(format!("{HUB_HEADER}: {}\r\n\r\n", hub.0).as_bytes());
+    Bytes::from(response)
 }
 
 /// The app of a path of the legacy protocol. Its clients open `/` too, where a page is for everybody else.
@@ -238,7 +251,7 @@ mod tests {
 
     fn verdict(request: &str) -> String {
         let origins = Origins::Listed(vec!["https://good.example".into()]);
-        match judge(request.as_bytes(), &origins) {
+        match judge(request.as_bytes(), &origins, HubId(0)) {
             Verdict::Incomplete => "incomplete".into(),
             Verdict::Http => "http".into(),
             Verdict::Legacy { app, .. } => format!("legacy {app}"),
@@ -308,10 +321,29 @@ mod tests {
     }
 
     #[test]
+    fn the_answer_names_the_hub() {
+        for path in ["/rtm", "/legacy/a1"] {
+            let request = format!("{}\r\n", UPGRADE.replace("/rtm", path));
+            let (Verdict::Upgrade { response, .. } | Verdict::Legacy { response, .. }) =
+                judge(request.as_bytes(), &Origins::Any, HubId(7))
+            else {
+                panic!("{path} is a handshake");
+            };
+            let response = String::from_utf8(response.to_vec()).expect("text");
+            assert!(
+                response.ends_with("\r\nTidings-Hub: 7\r\n\r\n"),
+                "{response}"
+            );
+        }
+    }
+
+    #[test]
     fn a_refusal_is_an_http_answer_that_helps() {
-        let Verdict::Refuse(refusal) =
-            judge(b"GET /rtm HTTP/1.1\r\nHost: a\r\n\r\n", &Origins::Any)
-        else {
+        let Verdict::Refuse(refusal) = judge(
+            b"GET /rtm HTTP/1.1\r\nHost: a\r\n\r\n",
+            &Origins::Any,
+            HubId(0),
+        ) else {
             panic!("a plain request is no upgrade");
         };
         let response = String::from_utf8(refusal.response().to_vec()).expect("text");

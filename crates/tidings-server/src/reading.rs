@@ -280,7 +280,7 @@ impl Worker {
             return;
         };
         head.bytes.extend_from_slice(&self.buffer[..count]);
-        let verdict = judge(&head.bytes, &self.node.origins);
+        let verdict = judge(&head.bytes, &self.node.origins, self.id);
         if !matches!(verdict, Verdict::Incomplete | Verdict::Refuse(_))
             && let Some(gate) = head.admission.proxied_at()
             && let Some(address) = forwarded(&head.bytes, gate)

@@ -87,6 +87,8 @@ pub(crate) enum Seen {
 /// A WebSocket client over any stream.
 pub(crate) struct Client<S> {
     pub(crate) stream: S,
+    /// The hub that took the connection, if its handshake was this client's.
+    pub(crate) hub: Option<u16>,
     decoder: Decoder,
     seen: std::collections::VecDeque<Seen>,
     cseq: u64,
@@ -136,7 +138,10 @@ impl<S: Read + Write> Client<S> {
             head.contains("Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n"),
             "{head}"
         );
-        Self::over(stream)
+        Self {
+            hub: Some(hub_of(&head)),
+            ..Self::over(stream)
+        }
     }
 
     /// A client whose handshake is done.
@@ -148,6 +153,7 @@ impl<S: Read + Write> Client<S> {
         let decoder = Decoder::new(Role::Client, limits);
         Self {
             stream,
+            hub: None,
             decoder,
             seen: Default::default(),
             cseq: 0,
@@ -304,6 +310,16 @@ pub(crate) fn is_end(kind: ErrorKind) -> bool {
         kind,
         ErrorKind::ConnectionReset | ErrorKind::ConnectionAborted | ErrorKind::UnexpectedEof
     )
+}
+
+/// The hub that the answer to a handshake names.
+pub(crate) fn hub_of(head: &str) -> u16 {
+    let named = head
+        .lines()
+        .find_map(|line| line.strip_prefix("Tidings-Hub: "));
+    named
+        .and_then(|hub| hub.parse().ok())
+        .unwrap_or_else(|| panic!("no hub in {head}"))
 }
 
 /// Reads up to the end of an HTTP head, byte by byte so that nothing behind it is swallowed.

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 use tidings_wire::ws::{Decoder, Event, Limits, Opcode, Role, encode_frame};
 
-use crate::common::{APP, PATIENCE, connect_tcp, read_head};
+use crate::common::{APP, PATIENCE, connect_tcp, hub_of, read_head};
 
 /// What the server says.
 #[derive(Debug, Clone, PartialEq)]
@@ -21,6 +21,8 @@ pub(crate) enum Heard {
 /// An account's connection.
 pub(crate) struct Legacy {
     stream: TcpStream,
+    /// The hub that took the connection.
+    pub(crate) hub: u16,
     decoder: Decoder,
     heard: VecDeque<Heard>,
     calls: u64,
@@ -43,6 +45,7 @@ impl Legacy {
         };
         Self {
             stream,
+            hub: hub_of(&head),
             decoder: Decoder::new(Role::Client, limits),
             heard: VecDeque::new(),
             calls: 0,
@@ -51,7 +54,12 @@ impl Legacy {
     }
 
     pub(crate) fn login(address: SocketAddr, account: &str) -> Self {
-        let mut client = Self::open(address, &format!("/legacy/{APP}"));
+        Self::open(address, &format!("/legacy/{APP}")).logged_in(account)
+    }
+
+    /// Logs in on an open connection.
+    pub(crate) fn logged_in(self, account: &str) -> Self {
+        let mut client = self;
         let body = client.log_in(&json!(account), "_no_need_token");
         assert_eq!(body["result"], "ok", "{body}");
         client.line = body["line"].as_str().expect("a line").into();
