@@ -133,9 +133,12 @@ pub enum BusInput {
 }
 
 /// Orders the logins of one user over all hubs: the greatest wins.
+///
+/// By the opening of their connections, not by the arrival of what they say: a client that has given a connection up
+/// and logged in over another one must not be thrown out when the network delivers its first login after all.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct LoginStamp {
-    /// When the login was accepted, in monotonic milliseconds of the node: the wall clock may go back.
+    /// When its connection was opened, in monotonic milliseconds of the node: the wall clock may go back.
     pub mono_ms: u64,
     /// By which hub.
     pub hub: HubId,

@@ -190,7 +190,7 @@ impl Hub {
                 out.emit(Effect::Close { connection, code });
             }
             Input::HandedOver { connection, resume } => {
-                self.connections.insert(connection, Connection::Fresh);
+                self.insert_fresh(connection);
                 // A resume that is refused here leaves it without a login once more.
                 let due = self.now.mono_ms + LOGIN_WAIT_MS;
                 self.timers.set(due, Timer::Login(connection));
@@ -285,7 +285,7 @@ impl Hub {
             });
             return;
         }
-        self.connections.insert(connection, Connection::Fresh);
+        self.insert_fresh(connection);
         self.timers
             .set(self.now.mono_ms + LOGIN_WAIT_MS, Timer::Login(connection));
     }
@@ -338,13 +338,13 @@ impl Hub {
             return;
         };
         match (state, message.kind) {
-            (Connection::Fresh, Some(Kind::Login(login))) => {
+            (Connection::Fresh { .. }, Some(Kind::Login(login))) => {
                 self.handle_login(connection, login, out);
             }
-            (Connection::Fresh, Some(Kind::Resume(resume))) => {
+            (Connection::Fresh { .. }, Some(Kind::Resume(resume))) => {
                 self.handle_resume(connection, resume, out);
             }
-            (Connection::Fresh, Some(Kind::Request(request))) if mutant!(52) => {
+            (Connection::Fresh { .. }, Some(Kind::Request(request))) if mutant!(52) => {
                 if let Some(key) = self.sessions.keys().next() {
                     self.handle_request(key, connection, request, out);
                 }

@@ -32,7 +32,10 @@ const HELD_PARCELS_MAX: usize = 256;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Connection {
     /// Not logged in.
-    Fresh,
+    Fresh {
+        /// When it was opened, in monotonic milliseconds of the node: the order of its login among the user's.
+        opened_ms: u64,
+    },
     /// Its login waits for the other hubs to yield the user.
     Claiming(Box<UserKey>),
     /// Its resume waits for the hub that has the session.
@@ -158,7 +161,10 @@ impl Hub {
         traits: Traits,
         out: &mut dyn Sink,
     ) {
-        if self.connections.get(&connection) != Some(&Connection::Fresh) {
+        if !matches!(
+            self.connections.get(&connection),
+            Some(Connection::Fresh { .. })
+        ) {
             return self.handle_protocol_error(connection, out);
         }
         if self.config.apps.is_banned(&user) {
@@ -190,6 +196,14 @@ impl Hub {
         self.drop_connection(connection, Some(CloseCode::LoginRefused), out);
     }
 
+    /// Notes a connection without a login, opened now.
+    pub(crate) fn insert_fresh(&mut self, connection: ConnectionId) {
+        // By the clock that all hubs of the node share.
+        let opened_ms = self.now.mono_ms + self.paused_ms;
+        self.connections
+            .insert(connection, Connection::Fresh { opened_ms });
+    }
+
     /// Takes the user's place: first here, then on the other hubs.
     fn start_claim(
         &mut self,
@@ -198,13 +212,21 @@ impl Hub {
         (settings, traits, token_expires_s): (AppSettings, Traits, Option<u64>),
         out: &mut dyn Sink,
     ) {
+        let Some(Connection::Fresh { opened_ms }) = self.connections.get(&connection) else {
+            return;
+        };
         self.logins += 1;
         let stamp = LoginStamp {
-            // By the clock that all hubs of the node share.
-            mono_ms: self.now.mono_ms + self.paused_ms,
+            mono_ms: *opened_ms,
             hub: self.config.id,
             count: self.logins,
         };
+        if self
+            .newest_login(&user)
+            .is_some_and(|newest| newest > stamp)
+        {
+            return self.drop_connection(connection, Some(CloseCode::RemoteLogin), out);
+        }
         let entry = match self.users.get_mut(&user) {
             Some(entry) => entry,
             None => {
@@ -260,6 +282,14 @@ impl Hub {
         self.ask(Topic::User(user), Question::Claim { stamp }, pending, out);
     }
 
+    /// The stamp of the user's session or login in progress here, whichever is newer.
+    fn newest_login(&self, user: &UserKey) -> Option<LoginStamp> {
+        let entry = self.users.get(user)?;
+        let session = entry.session.and_then(|key| self.sessions.get(key));
+        let claim = entry.claim.as_ref().map(|claim| claim.stamp);
+        session.map(|session| session.stamp).max(claim)
+    }
+
     /// Another hub claims the user.
     pub(crate) fn handle_claim(
         &mut self,
@@ -268,14 +298,10 @@ impl Hub {
         asker: Asker,
         out: &mut dyn Sink,
     ) {
+        let newest = self.newest_login(user);
         let Some(entry) = self.users.get(user) else {
             return self.answer(asker, Answer::Yielded(Inherited::default()), out);
         };
-        let newest = entry
-            .session
-            .and_then(|key| self.sessions.get(key))
-            .map(|session| session.stamp)
-            .max(entry.claim.as_ref().map(|claim| claim.stamp));
         if newest.is_some_and(|ours| ours > stamp) {
             return self.answer(asker, Answer::Superseded, out);
         }
@@ -507,7 +533,7 @@ impl Hub {
             None => return,
             Some(Connection::Serving(key)) => return self.detach(key, code, out),
             Some(Connection::Claiming(user)) => self.abort_claim(&user, connection, out),
-            Some(Connection::Fresh | Connection::Resuming) => {}
+            Some(Connection::Fresh { .. } | Connection::Resuming) => {}
         }
         if let Some(code) = code {
             out.emit(Effect::Close { connection, code });
@@ -641,7 +667,7 @@ impl Hub {
 
     /// The client may log in on the same connection, which is why it stays open.
     fn refuse_resume(&mut self, connection: ConnectionId, outcome: Outcome, out: &mut dyn Sink) {
-        self.connections.insert(connection, Connection::Fresh);
+        self.insert_fresh(connection);
         let text = match outcome {
             Outcome::SecretWrong => "the resume secret does not fit the session",
             _ => "the session is not known: its window is over, or the server was restarted",
@@ -667,7 +693,7 @@ impl Hub {
             return self.refuse_resume(connection, Outcome::SecretWrong, out);
         }
         if let Err(error) = self.check_resume_token(key, resume) {
-            self.connections.insert(connection, Connection::Fresh);
+            self.insert_fresh(connection);
             return self.refuse(connection, error, out);
         }
         // A confirmation beyond what was sent: this client counts another session.

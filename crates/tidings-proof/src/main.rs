@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use clap::{Parser, Subcommand};
 use tidings_proof::proxy::Weather;
-use tidings_proof::soak::{self, Settings};
+use tidings_proof::soak::{self, Pauses, Settings};
 use tidings_proof::{Failure, autobahn};
 
 #[derive(Debug, Parser)]
@@ -32,6 +32,12 @@ enum Proof {
         /// Users are away for longer than the resume window, too: then gaps are told.
         #[arg(long)]
         long_outages: bool,
+        /// The server's process is stopped for so many seconds, again and again.
+        #[arg(long)]
+        pause_seconds: Option<u64>,
+        /// From one stop to the next.
+        #[arg(long, default_value_t = 60, requires = "pause_seconds")]
+        pause_every_seconds: u64,
     },
     /// WebSocket conformance of the server's codec and of the Rust SDK.
     Autobahn {
@@ -60,6 +66,8 @@ async fn run(proof: Proof) -> Result<bool, Failure> {
             seed,
             groups,
             long_outages,
+            pause_seconds,
+            pause_every_seconds,
         } => {
             let duration = Duration::try_from_secs_f64(minutes * 60.0);
             let duration = duration.map_err(|error| Failure::new(format!("--minutes: {error}")))?;
@@ -68,6 +76,10 @@ async fn run(proof: Proof) -> Result<bool, Failure> {
             if long_outages {
                 settings.weather = Weather::HURRICANE;
             }
+            settings.pauses = pause_seconds.map(|seconds| Pauses {
+                every: Duration::from_secs(pause_every_seconds),
+                length: Duration::from_secs(seconds),
+            });
             let report = soak::run(&settings).await?;
             println!("seed {seed}: {report}");
             Ok(report.is_good())

@@ -43,39 +43,44 @@ impl Program {
     /// [`Failure`] when it cannot be started or ends before it listens.
     pub fn start(arguments: &[&str]) -> Result<Self, Failure> {
         let directory = TempDir::new().map_err(Failure::of("no temporary directory"))?;
-        let data = directory.path().join("data");
-        Self::start_in(directory, &data, arguments)
+        let mut all = vec!["--disk-reserve", "0"];
+        all.extend(arguments);
+        Self::start_by(Command::new(program()?), directory, &all)
     }
 
-    /// As [`Program::start`], with the data elsewhere.
+    /// As [`Program::start`], with its data on a disk of its own of so many MiB, in memory.
     ///
     /// # Errors
-    /// As [`Program::start`].
-    pub fn start_with_data(data: &Path, arguments: &[&str]) -> Result<Self, Failure> {
+    /// As [`Program::start`]; also when this system lets nobody mount a file system of their own.
+    pub fn start_on_small_disk(mib: u32, arguments: &[&str]) -> Result<Self, Failure> {
+        // In a mount name space of its own, which goes with the process.
+        let script =
+            format!("mkdir -p \"$0\" && mount -t tmpfs -o size={mib}m tmpfs \"$0\" && exec \"$@\"");
         let directory = TempDir::new().map_err(Failure::of("no temporary directory"))?;
-        Self::start_in(directory, data, arguments)
+        let data = directory.path().join("data");
+        let mut command = Command::new("unshare");
+        command.args(["--map-root-user", "--mount", "sh", "-c", &script]);
+        command.arg(&data).arg(program()?);
+        Self::start_by(command, directory, arguments)
     }
 
-    fn start_in(directory: TempDir, data: &Path, arguments: &[&str]) -> Result<Self, Failure> {
-        let file = program()?;
+    fn start_by(
+        mut command: Command,
+        directory: TempDir,
+        arguments: &[&str],
+    ) -> Result<Self, Failure> {
         let log = File::create(directory.path().join("log"));
         let log = log.map_err(Failure::of("no log file"))?;
-        let mut process = Command::new(&file)
+        let mut process = command
             .args(["serve", "--hubs", "2", "--log", "warn", "--app", APP])
-            .args([
-                "--listen",
-                "127.0.0.1:0",
-                "--disk-reserve",
-                "0",
-                "--data-dir",
-            ])
-            .arg(data)
+            .args(["--listen", "127.0.0.1:0", "--data-dir"])
+            .arg(directory.path().join("data"))
             .args(arguments)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(log)
             .spawn()
-            .map_err(Failure::of(format!("{} does not start", file.display())))?;
+            .map_err(Failure::of("the program does not start"))?;
         let output = process.stdout.take().expect("its output is piped");
         let mut lines = BufReader::new(output).lines();
         let Some(address) = wait_for_address(&mut lines) else {
@@ -91,6 +96,16 @@ impl Program {
             directory,
             process,
         })
+    }
+
+    /// Its data directory, as it sees it: also on a disk of its own.
+    pub fn data(&self) -> PathBuf {
+        let data = self.directory.path().join("data");
+        let inner = data.strip_prefix("/").unwrap_or(&data);
+        Path::new("/proc")
+            .join(self.process.id().to_string())
+            .join("root")
+            .join(inner)
     }
 
     /// Where it listens.

@@ -146,3 +146,24 @@ fn only_the_client_of_a_replaced_session_is_told_that_it_was_replaced() {
         assert_eq!(node.refused(connection), Some(Outcome::RemoteLogin as u32));
     }
 }
+
+#[test]
+fn a_login_that_the_network_held_back_does_not_end_the_one_that_its_client_made_after_it() {
+    for (older_hub, newer_hub) in [(0, 0), (1, 0), (0, 1)] {
+        let mut node = Node::new(2);
+        let given_up = node.open(older_hub);
+        node.now.mono_ms += 300;
+        let alice = node.login(newer_hub, "alice");
+        node.now.mono_ms += 300;
+        node.log_in(given_up, "alice");
+        assert_eq!(node.closed(given_up), Some(CloseCode::RemoteLogin));
+        assert_eq!(node.closed(alice), None, "{older_hub} {newer_hub}");
+        // The user can be reached, and a login on a connection opened now takes the place as ever.
+        let bob = node.login(0, "bob");
+        node.send(bob, "alice", "hello", false);
+        assert_eq!(node.texts(alice), ["hello"]);
+        node.now.mono_ms += 300;
+        node.login(older_hub, "alice");
+        assert_eq!(node.closed(alice), Some(CloseCode::RemoteLogin));
+    }
+}

@@ -315,13 +315,18 @@ impl Node {
         // Logins of one millisecond are at the same time: either may win.
         self.now.mono_ms += 1;
         let connection = self.open(hub);
+        self.log_in(connection, user);
+        connection
+    }
+
+    /// Logs in on a connection that is open.
+    pub(crate) fn log_in(&mut self, connection: ConnectionId, user: &str) {
         let login = Login {
             app_id: "a".repeat(32),
             user_id: user.into(),
             ..Login::default()
         };
         self.say(connection, 0, vec![client_message::Kind::Login(login)]);
-        connection
     }
 
     pub(crate) fn welcome(&self, connection: ConnectionId) -> Welcome {

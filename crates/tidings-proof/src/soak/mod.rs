@@ -20,7 +20,7 @@ use tokio::time::{Instant, sleep};
 pub use self::judge::{Destination, Fate, Judge, Series, Verdict};
 use self::party::{Party, Places};
 use crate::Failure;
-use crate::program::Program;
+use crate::program::{Program, Signal};
 use crate::proxy::{Tally, Weather};
 use crate::random::Random;
 
@@ -43,8 +43,19 @@ pub struct Settings {
     pub weather: Weather,
     /// Mean time between two bursts of a user, of two messages on average.
     pub pace_ms: u64,
+    /// Times in which the server's process is stopped, if there are any.
+    pub pauses: Option<Pauses>,
     /// Whether progress is printed once a minute.
     pub is_told: bool,
+}
+
+/// When the server's process is stopped and goes on: a machine that stalls.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Pauses {
+    /// From one to the next.
+    pub every: Duration,
+    /// How long one is. Beyond the presence grace users are gone, beyond the resume window messages are.
+    pub length: Duration,
 }
 
 impl Settings {
@@ -61,6 +72,7 @@ impl Settings {
                 false => Weather::STORM,
             },
             pace_ms: if is_short { 300 } else { 1_200 },
+            pauses: None,
             is_told: !is_short,
         }
     }
@@ -159,7 +171,14 @@ pub async fn run_against(settings: &Settings, program: &Program) -> Result<Repor
     for party in &parties {
         party.proxy.unleash();
     }
-    wait_out(&run, &parties).await;
+    tokio::select! {
+        () = wait_out(&run, &parties) => {}
+        failure = pause(settings.pauses, program) => return Err(failure),
+    }
+    if settings.pauses.is_some() {
+        // It may be over in the middle of one.
+        program.signal(Signal::Continue)?;
+    }
     run.is_over.send_replace(true);
     for party in &parties {
         party.proxy.heal();
@@ -242,6 +261,21 @@ async fn begin_group(
         });
     }
     Ok(parties)
+}
+
+/// Stops the program again and again. Returns only when that fails.
+async fn pause(pauses: Option<Pauses>, program: &Program) -> Failure {
+    let Some(Pauses { every, length }) = pauses else {
+        return std::future::pending().await;
+    };
+    loop {
+        sleep(every).await;
+        let stopped = program.signal(Signal::Stop);
+        sleep(length).await;
+        if let Err(failure) = stopped.and_then(|()| program.signal(Signal::Continue)) {
+            return failure;
+        }
+    }
 }
 
 /// Lets the load go on for its time.
