@@ -19,8 +19,9 @@ const FIGURES: &str = "crates/tidings-bench/instructions.toml";
 /// The function within which instructions count.
 const MEASURED: &str = "tidings_bench::work::measured";
 
-/// How much worse than the committed figure is worse: a part of it.
-const WORSE_MAX: f64 = 0.03;
+/// How much worse than the committed figure is worse: a part of it. On one machine the counts differ by less than a
+/// hundredth; the C library chooses its copying functions by the processor.
+const WORSE_MAX: f64 = 0.1;
 
 /// How fast the cost of one operation may rise with the number of users: 0 = not at all, 1 = in proportion.
 const EXPONENT_MAX: f64 = 0.05;

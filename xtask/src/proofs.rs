@@ -20,6 +20,7 @@ pub(crate) fn autobahn() -> Result<()> {
         .join("target/autobahn")
         .join(SUITE.replace("==", "-"));
     if !packages.join("kosoku/__init__.py").exists() {
+        setup::python()?;
         // Into a directory of its own: that needs no virtual environment, whose module many systems leave out.
         let status = Command::new("python3")
             .args([

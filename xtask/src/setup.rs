@@ -122,20 +122,32 @@ pub(crate) fn chromium() -> Result<()> {
     if Path::new("/usr/bin/chromium").exists() {
         return Ok(());
     }
+    install(&["chromium", "fonts-dejavu-core"])
+        .context("/usr/bin/chromium is missing; install Chromium there")
+}
+
+/// Python with its installer of packages, for the WebSocket conformance suite: from Debian's packages where it is
+/// missing.
+pub(crate) fn python() -> Result<()> {
+    let pip = Command::new("python3")
+        .args(["-m", "pip", "--version"])
+        .output();
+    if pip.is_ok_and(|output| output.status.success()) {
+        return Ok(());
+    }
+    install(&["python3", "python3-pip"])
+        .context("`python3 -m pip` does not run; install Python 3.10 or later with pip")
+}
+
+/// Installs packages of Debian's.
+fn install(packages: &[&str]) -> Result<()> {
     if !Path::new("/usr/bin/apt-get").exists() {
-        bail!("/usr/bin/chromium is missing and there is no apt-get; install Chromium there");
+        bail!("there is no apt-get to install {}", packages.join(" "));
     }
     run(".", "apt-get", &["update", "-qq"])?;
     let quiet = [("DEBIAN_FRONTEND", "noninteractive")];
-    let install = [
-        "install",
-        "-y",
-        "-qq",
-        "--no-install-recommends",
-        "chromium",
-        "fonts-dejavu-core",
-    ];
-    run_with(".", "apt-get", &install, &quiet)
+    let head = ["install", "-y", "-qq", "--no-install-recommends"];
+    run_with(".", "apt-get", &[&head, packages].concat(), &quiet)
 }
 
 /// Sets everything up and runs the server with the demo.
