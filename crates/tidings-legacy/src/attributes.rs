@@ -218,7 +218,7 @@ impl Translator {
             how: AttributeWrite::Merge.into(),
             attributes: vec![entry],
         });
-        self.request_for(&call.id, write, Pending::Answer(call.id.clone()));
+        self.request_for(&call.id, write, Pending::OwnAttribute(call.id.clone()));
     }
 
     pub(crate) fn take_attributes(&mut self, event: ChannelAttributes) {

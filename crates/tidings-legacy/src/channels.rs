@@ -274,7 +274,12 @@ impl Translator {
         if text.len() > TEXT_BYTES_MAX {
             return self.fail(&call.id, "too large");
         }
-        if self.repeats.note(call.text("msgID"), self.now.mono_ms) {
+        // A channel is told from a peer of the same name.
+        let (place, now_ms) = (format!("#{name}"), self.now.mono_ms);
+        if self
+            .repeats
+            .note(&place, call.text("msgID"), &call.id, now_ms)
+        {
             return self.answer_ok(&call.id);
         }
         if self.is_in(&name) && !self.pace_message() {

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 
+use serde_json::Value;
 use tidings_wire::proto::request::Call as HubCall;
 use tidings_wire::proto::{Message, PeerMessage, SendToPeer, message};
 
@@ -23,7 +24,17 @@ pub(crate) const JSON_TYPE: &str = "application/json";
 
 /// Message ids of the client that were sent lately.
 #[derive(Debug, Default)]
-pub(crate) struct Repeats(VecDeque<(u64, String)>);
+pub(crate) struct Repeats(VecDeque<Sent>);
+
+/// A message that was sent with an id of the page's.
+#[derive(Debug)]
+struct Sent {
+    at_ms: u64,
+    /// To whom, and the id.
+    key: String,
+    /// The call that sent it.
+    call: Value,
+}
 
 impl Repeats {
     /// How long an id is remembered.
@@ -31,24 +42,34 @@ impl Repeats {
     /// Most ids remembered.
     const MAX: usize = 4_096;
 
-    /// Notes an id. Says whether it was there.
-    pub(crate) fn note(&mut self, id: Option<String>, now_ms: u64) -> bool {
+    /// Notes the id of a message that a call sends somewhere. Says whether it was there.
+    pub(crate) fn note(&mut self, to: &str, id: Option<String>, call: &Value, now_ms: u64) -> bool {
         let Some(id) = id else { return false };
+        let key = format!("{to} {id}");
         while self
             .0
             .front()
-            .is_some_and(|(at, _)| at + Self::KEPT_MS <= now_ms)
+            .is_some_and(|sent| sent.at_ms + Self::KEPT_MS <= now_ms)
         {
             self.0.pop_front();
         }
-        if self.0.iter().any(|(_, had)| *had == id) {
+        if self.0.iter().any(|sent| sent.key == key) {
             return true;
         }
         if self.0.len() == Self::MAX {
             self.0.pop_front();
         }
-        self.0.push_back((now_ms, id));
+        self.0.push_back(Sent {
+            at_ms: now_ms,
+            key,
+            call: call.clone(),
+        });
         false
+    }
+
+    /// The call has failed: what it has sent is no repeat when it is sent again.
+    pub(crate) fn forget(&mut self, call: &Value) {
+        self.0.retain(|sent| sent.call != *call);
     }
 }
 
@@ -93,7 +114,9 @@ impl Translator {
         if text.len() > TEXT_BYTES_MAX {
             return self.fail(&call.id, "too large");
         }
-        if self.repeats.note(call.text("messageID"), self.now.mono_ms) {
+        let message_id = call.text("messageID");
+        let now_ms = self.now.mono_ms;
+        if self.repeats.note(&peer, message_id, &call.id, now_ms) {
             return self.answer_ok(&call.id);
         }
         let id = call.id.clone();

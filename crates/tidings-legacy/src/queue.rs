@@ -1,6 +1,6 @@
 //! The message queue of one connection: versions, polls and acknowledgements. Source: signaling-wire 6.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 
 use serde_json::{Value, json};
 
@@ -27,6 +27,16 @@ pub(crate) struct Entry {
     pub(crate) sseq: u64,
 }
 
+/// A message that was sent.
+#[derive(Debug)]
+struct Given {
+    version: u64,
+    /// Empty once it was acknowledged by its id.
+    id: String,
+    /// The hub's number of it.
+    sseq: u64,
+}
+
 /// The queue of one connection.
 #[derive(Debug, Default)]
 pub(crate) struct Queue {
@@ -39,8 +49,8 @@ pub(crate) struct Queue {
     /// Not sent. Bound: what the hub hands out without a word that it has come, beyond `WAITING_MAX` of the
     /// translator.
     waiting: VecDeque<Entry>,
-    /// Sent, with versions, and not acknowledged: (version, hub's number).
-    unacknowledged: VecDeque<(u64, u64)>,
+    /// Sent and not acknowledged, in the order of versions.
+    unacknowledged: VecDeque<Given>,
 }
 
 impl Queue {
@@ -79,25 +89,49 @@ impl Queue {
     ) -> (Value, Option<u64>) {
         let mut processed = None;
         // A client of before a reconnect may name versions of another line: they are below the base.
-        while let Some((version, sseq)) = self.unacknowledged.front() {
-            if *version > clear {
+        while let Some(given) = self.unacknowledged.front() {
+            if given.version > clear {
                 break;
             }
-            processed = processed.max(Some(*sseq));
+            processed = processed.max(Some(given.sseq));
             self.unacknowledged.pop_front();
         }
-        let mut messages = Vec::new();
         let was_polled = std::mem::replace(&mut self.is_polled, true);
         let from = if was_polled { self.sent } else { self.base };
-        if !was_polled {
-            while messages.len() < max.min(POLL_MAX)
-                && let Some((version, line)) = self.next(to)
-            {
-                messages.push(json!([version, line]));
-            }
-        }
+        let messages = match was_polled {
+            true => Vec::new(),
+            false => self.give(to, max),
+        };
         let body = json!({"result": "ok", "ver_clear": from, "msgs": messages});
         (body, processed.filter(|sseq| *sseq > 0))
+    }
+
+    /// Gives what waits, as far as one answer may hold it.
+    pub(crate) fn give(&mut self, to: &Receiver<'_>, max: usize) -> Vec<Value> {
+        let mut messages = Vec::new();
+        while messages.len() < max.min(POLL_MAX)
+            && let Some((version, line)) = self.next(to)
+        {
+            messages.push(json!([version, line]));
+        }
+        messages
+    }
+
+    /// Acknowledges messages by their ids. Up to which number of the hub everything is processed, if that is news.
+    pub(crate) fn acknowledge(&mut self, ids: &BTreeSet<&str>) -> Option<u64> {
+        for given in &mut self.unacknowledged {
+            if ids.contains(given.id.as_str()) {
+                given.id.clear();
+            }
+        }
+        let mut processed = 0;
+        while let Some(given) = self
+            .unacknowledged
+            .pop_front_if(|given| given.id.is_empty())
+        {
+            processed = processed.max(given.sseq);
+        }
+        Some(processed).filter(|sseq| *sseq > 0)
     }
 
     /// Sends what waits.
@@ -114,8 +148,13 @@ impl Queue {
                 continue;
             }
             self.sent += 1;
-            self.unacknowledged.push_back((self.sent, entry.sseq));
-            return Some((self.sent, to.line(&entry)));
+            let line = to.line(&entry);
+            self.unacknowledged.push_back(Given {
+                version: self.sent,
+                id: entry.id,
+                sseq: entry.sseq,
+            });
+            return Some((self.sent, line));
         }
     }
 

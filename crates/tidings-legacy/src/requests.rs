@@ -28,6 +28,8 @@ pub(crate) enum Pending {
     Nothing,
     /// The call of this id is answered with what comes.
     Answer(Value),
+    /// An attribute of the user's own is written: the same, with an empty reason.
+    OwnAttribute(Value),
     /// An instant message that only counts if its receiver is there.
     LiveMessage(Value),
     /// A channel message: its sender sees it too.
@@ -169,6 +171,10 @@ impl Translator {
             Pending::Nothing => {}
             Pending::Answer(id) => match reason {
                 None => self.answer_ok(&id),
+                Some(reason) => self.fail(&id, reason),
+            },
+            Pending::OwnAttribute(id) => match reason {
+                None => self.answer(&id, &ok_with(json!({"reason": ""}))),
                 Some(reason) => self.fail(&id, reason),
             },
             Pending::LiveMessage(id) => match (was_received(&result), reason) {

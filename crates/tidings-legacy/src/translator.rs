@@ -245,6 +245,7 @@ impl Translator {
         }
         match call.function.as_str() {
             "user_getmsg" => self.poll(&call),
+            "user_getmsg2" => self.poll_by_id(&call),
             "user_logout" => self.log_out(&call),
             "user_sendmsg" => self.send_message(&call),
             "channel_join" => self.join(&call),
@@ -278,6 +279,24 @@ impl Translator {
         let mut texts = Vec::new();
         self.queue.stream(&receiver, &mut texts);
         self.out.extend(texts.into_iter().map(Output::Text));
+        self.out.extend(processed.map(Output::Processed));
+        self.confirm();
+    }
+
+    /// The poll of clients that acknowledge by message ids; ours are told not to, a page may call it (5.2).
+    fn poll_by_id(&mut self, call: &Call) {
+        let ids = call.args.get("clear_msgs").and_then(Value::as_array);
+        let ids = ids.into_iter().flatten().filter_map(Value::as_str);
+        let processed = self.queue.acknowledge(&ids.collect());
+        let max = call.args.get("max").and_then(Value::as_u64);
+        let max = max.map_or(usize::MAX, |max| usize::try_from(max).unwrap_or(0));
+        let receiver = Receiver {
+            account: &self.account,
+            is_modern: self.is_modern,
+            now_unix_ms: self.now.unix_ms,
+        };
+        let messages = self.queue.give(&receiver, max);
+        self.answer(&call.id, &json!({"result": "ok", "msgs": messages}));
         self.out.extend(processed.map(Output::Processed));
         self.confirm();
     }
@@ -427,6 +446,7 @@ impl Translator {
     }
 
     pub(crate) fn fail(&mut self, id: &Value, reason: &str) {
+        self.repeats.forget(id);
         self.answer(id, &server::failed(reason));
     }
 

@@ -415,6 +415,13 @@ impl Worker {
                 self.hear_legacy(slot, payload);
                 false
             }
+            // A legacy client's rules and rates are its translator's: no frame gets past it.
+            Event::Message {
+                kind: Kind::Binary, ..
+            } if self.is_legacy(slot) => {
+                self.give(Input::Malformed { connection: id });
+                false
+            }
             Event::Message {
                 kind: Kind::Binary,
                 payload,

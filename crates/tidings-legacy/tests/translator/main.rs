@@ -6,5 +6,6 @@ mod fuzz;
 mod invitations;
 mod properties;
 mod queue;
+mod sections;
 mod special;
 mod world;

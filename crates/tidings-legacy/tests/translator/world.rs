@@ -214,6 +214,11 @@ impl World {
         Some(body(&frames.remove(at)[1][2]))
     }
 
+    /// The text frames of a legacy client since, without answers.
+    pub(crate) fn frames(&mut self, who: Who) -> Vec<Value> {
+        std::mem::take(&mut self.clients[who.0].frames)
+    }
+
     /// What a legacy client was told since: (type, content) of queue messages and channel events. A content that is
     /// JSON comes as that.
     pub(crate) fn heard(&mut self, who: Who) -> Vec<(String, Value)> {

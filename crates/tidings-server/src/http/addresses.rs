@@ -57,7 +57,10 @@ fn addresses(
     let app = query.split('&').find_map(|pair| pair.strip_prefix("vid="));
     // Only a real app's id gets into a URL; whoever states another is refused at its login.
     let app = app.filter(|app| AppId::parse(app).is_ok());
-    let body = json!({"web": vec![entry(form, &base, app); ADDRESSES]});
+    let body = json!({
+        "web": vec![entry(form, &base, app); ADDRESSES],
+        "wx_web": [without_scheme(&url(&base, app))],
+    });
     (
         [
             (ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*")),
@@ -68,14 +71,22 @@ fn addresses(
     )
 }
 
-fn entry(form: Form, base: &str, app: Option<&str>) -> Value {
+fn url(base: &str, app: Option<&str>) -> String {
     let path = app.map(|app| format!("/{app}")).unwrap_or_default();
-    let url = format!("{base}/legacy{path}");
+    format!("{base}/legacy{path}")
+}
+
+fn without_scheme(url: &str) -> &str {
+    url.split_once("://").map_or(url, |(_, rest)| rest)
+}
+
+fn entry(form: Form, base: &str, app: Option<&str>) -> Value {
+    let url = url(base, app);
     match form {
         Form::V14 => json!(url),
         Form::V13 => {
-            let rest = url.split_once("://").map_or(url.as_str(), |(_, rest)| rest);
-            json!([format!("{}?", rest.replace('.', "%2E")), 0])
+            let rest = without_scheme(&url).replace('.', "%2E");
+            json!([format!("{rest}?"), 0])
         }
     }
 }

@@ -1,6 +1,11 @@
 //! Whatever a client sends, it gets an error in the wire's own form or a closed connection with a reason.
 
 use serde_json::{Value, json};
+use tidings_wire::frame::encode_client;
+use tidings_wire::proto::{
+    ClientFrame, ClientMessage, Message, Request, SendToPeer, client_message, message, request,
+};
+use tidings_wire::ws::Opcode;
 
 use crate::client::{Heard, Legacy};
 use crate::common;
@@ -132,5 +137,37 @@ fn a_login_is_refused_in_words_that_clients_know() {
             .as_str()
             .is_some_and(|text| text.contains("wrong vid"))
     );
+    server.end();
+}
+
+/// The translator holds a legacy client's rates and rules: a native frame must not get past it.
+#[test]
+fn a_native_frame_of_a_legacy_client_is_not_taken() {
+    let server = common::start();
+    let mut bob = Legacy::login(server.address(), "bob");
+    bob.poll(0);
+    let text = message::Body::Text(b"past the translator".as_slice().into());
+    let frame = encode_client(&ClientFrame {
+        messages: vec![ClientMessage {
+            kind: Some(client_message::Kind::Request(Request {
+                cseq: 1,
+                call: Some(request::Call::SendToPeer(SendToPeer {
+                    peer_id: "bob".into(),
+                    message: Some(Message {
+                        body: Some(text),
+                        ..Message::default()
+                    }),
+                    ..SendToPeer::default()
+                })),
+            })),
+        }],
+        confirm: 0,
+    });
+    let mut mallory = Legacy::login(server.address(), "mallory");
+    mallory.say_bytes(Opcode::Binary, &frame);
+    assert_eq!(mallory.frame()[0], "close");
+    assert!(matches!(mallory.next(), Heard::Closed(Some(1008), _)));
+    bob.say(&json!(["ping", 1]));
+    assert_eq!(bob.frame(), json!(["pong", 1]), "nothing came before");
     server.end();
 }

@@ -88,13 +88,12 @@ impl Legacy {
     }
 
     pub(crate) fn say_text(&mut self, text: &str) {
+        self.say_bytes(Opcode::Text, text.as_bytes());
+    }
+
+    pub(crate) fn say_bytes(&mut self, opcode: Opcode, content: &[u8]) {
         let mut bytes = Vec::new();
-        encode_frame(
-            &mut bytes,
-            Opcode::Text,
-            text.as_bytes(),
-            Some([1, 2, 3, 4]),
-        );
+        encode_frame(&mut bytes, opcode, content, Some([1, 2, 3, 4]));
         self.stream.write_all(&bytes).expect("sent");
     }
 
