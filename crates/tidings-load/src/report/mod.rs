@@ -5,6 +5,7 @@
 mod goals;
 mod page;
 mod plots;
+mod readme;
 mod record;
 mod svg;
 
@@ -23,6 +24,9 @@ pub(crate) struct Settings {
     /// The folder that gets performance.md and performance/*.svg
     #[arg(long, default_value = "docs")]
     folder: PathBuf,
+    /// The file whose figures between marks are made anew; left alone when it has no marks
+    #[arg(long, default_value = "README.md")]
+    readme: PathBuf,
 }
 
 /// Writes the document and its plots.
@@ -51,6 +55,11 @@ pub(crate) fn run(settings: &Settings) -> Result<()> {
     }
     let page = settings.folder.join("performance.md");
     write(page.clone(), page::page(&series, &drawn))?;
+    if let Ok(text) = std::fs::read_to_string(&settings.readme)
+        && let Some(new) = readme::with_figures(&text, &series)
+    {
+        write(settings.readme.clone(), new)?;
+    }
     println!("{} and {} plots are written", page.display(), drawn.len());
     Ok(())
 }

@@ -31,7 +31,8 @@ The first installs the other servers by name (`crates/tidings-load/peers/install
 /// What no figure of the series can say.
 const LIMITS: &str = "\
 - Generator and server share the cores of one machine; latencies at saturation are those of full queues, not of a network.
-- Centrifugo, sockudo, Redis, ejabberd and nchan are not in this comparison: their goals are not checked here.
+- Centrifugo is in none of the registries from which peers are installed here (npm, crates.io, Debian); sockudo (crates.io) takes a long build of its own and has no driver yet; Redis has no WebSocket; ejabberd and nchan (Debian) have no drivers yet. Goals against them are not checked here.
+- A mixed day of joins, messages and absences is not among the scenarios.
 - Connections with TLS are not in the series.
 - The storm's time is the kernel's: whom a full queue of new connections turns away comes again after 1, 2, 4 and more seconds.
 - With few rounds, and other work on the machine, differences below a tenth say nothing.

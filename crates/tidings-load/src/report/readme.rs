@@ -1,0 +1,83 @@
+//! The sentence of the README that has figures: it says what the document says.
+
+use super::record::{Case, Series};
+use crate::compare::digits;
+use crate::scenario::Name;
+
+const BEGIN: &str = "<!-- figures: made by cargo xtask performance -->";
+const END: &str = "<!-- figures end -->";
+
+/// The README with the figures of a series between its marks; `None` when it has no marks.
+pub(super) fn with_figures(readme: &str, series: &Series) -> Option<String> {
+    let (before, rest) = readme.split_once(BEGIN)?;
+    let (_, after) = rest.split_once(END)?;
+    Some(format!(
+        "{before}{BEGIN}\n{}\n{END}{after}",
+        sentence(series)
+    ))
+}
+
+fn sentence(series: &Series) -> String {
+    let room = Case::Fanout(1000, 128);
+    let cpu = |server| series.figure(room, server, "cpu_us_per_delivery");
+    let mut parts = Vec::new();
+    if let Some(ours) = cpu("tidings") {
+        let beside = match cpu("uws").filter(|theirs| *theirs > 0.0) {
+            Some(theirs) => format!(
+                ", {}× of what uWebSockets takes beside it",
+                digits(ours / theirs)
+            ),
+            None => String::new(),
+        };
+        parts.push(format!(
+            "{} µs of CPU for a delivery to a channel of 1,000{beside}",
+            digits(ours)
+        ));
+    }
+    let idle = Case::Other(Name::Idle);
+    if let Some(bytes) = series.figure(idle, "tidings", "bytes_per_connection") {
+        parts.push(format!("{} bytes for an idle login", digits(bytes)));
+    }
+    if let Some(stored) = series.figure(Case::Other(Name::Offline), "tidings", "stored_per_s") {
+        parts.push(format!(
+            "{} durable offline messages a second",
+            digits(stored)
+        ));
+    }
+    format!(
+        "Measured on {} cores ({}): {}. [All figures, beside other servers](docs/performance.md).",
+        series.machine.cores,
+        series.machine.cpu,
+        parts.join("; ")
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::record::tests::line;
+    use super::*;
+
+    #[test]
+    fn figures_stand_between_their_marks_and_nowhere_else() {
+        let cpu = |value| format!("\"cpu_us_per_delivery\":{value}");
+        let text = line("fanout", "uws", 0, &cpu(0.5)) + &line("fanout", "tidings", 0, &cpu(0.25));
+        let series = Series::parse(&text).expect("these are lines of a series");
+        let readme = format!("before\n{BEGIN}\nold\n{END}\nafter\n");
+        let new = with_figures(&readme, &series).expect("there are marks");
+        assert!(
+            new.contains("0.250 µs of CPU for a delivery to a channel of 1,000, 0.500×"),
+            "{new}"
+        );
+        assert!(
+            new.starts_with("before\n") && new.ends_with("\nafter\n"),
+            "{new}"
+        );
+        assert!(!new.contains("old"), "{new}");
+        assert_eq!(
+            with_figures(&new, &series).as_ref(),
+            Some(&new),
+            "twice is once"
+        );
+        assert_eq!(with_figures("nothing", &series), None);
+    }
+}
