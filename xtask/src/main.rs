@@ -31,7 +31,7 @@ usage: cargo xtask TASK
                    with --update commit to what is found
   instructions     count the instructions of a hub's operations with callgrind and hold them against what is committed;
                    part of test where valgrind is installed; --update as above, --all also at 100,000 users
-  sim [ARGS]       replay seeds: --seed N --trace, or --from N --count N
+  sim [ARGS]       replay seeds: --seed N --trace, or --from N --count N; --seed N --shrink makes a failing one small
   checks           write docs/checks.md: every check of the contract, and what makes it fail
   mutants [ARGS]   switch deliberate faults on and see that a check finds each: --count N --seed S, or --all, which
                    writes docs/mutants.md; or --mutant N [--seed S --trace]

@@ -20,7 +20,8 @@ pub(crate) fn all() -> Result<()> {
         ("quick checks and Rust tests", check),
         ("instructions of the hub", instructions::gate),
         ("simulation", || {
-            sim(&["--from".into(), "1".into(), "--count".into(), SEEDS.into()])
+            let words = ["--from", "1", "--count", SEEDS, "--gate"];
+            sim(&words.map(Into::into))
         }),
         ("deliberate faults", mutants::draw),
         ("WebSocket conformance", proofs::autobahn),

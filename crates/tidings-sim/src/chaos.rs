@@ -11,10 +11,11 @@ use tidings_wire::names::AppId;
 use crate::checks::{Checker, Done, Violation};
 use crate::invitations::Invitations;
 use crate::random::Random;
+use crate::sometimes::Sometimes;
 use crate::world::{APP_ID, ClientId, Record, Seen, World, WorldConfig};
 
 /// What makes a run.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ChaosConfig {
     /// Everything that is drawn comes from it.
     pub seed: u64,
@@ -28,6 +29,12 @@ pub struct ChaosConfig {
     pub has_kills: bool,
     /// Users log in a second time, from another client, while messages to them are under way.
     pub has_second_logins: bool,
+    /// Further kinds of faults.
+    pub faults: BTreeSet<Fault>,
+    /// Most users; fewer make a failure easier to read.
+    pub users_max: u64,
+    /// Steps of the run in which nothing is done, by number.
+    pub skipped: BTreeSet<u64>,
     /// Keep the trace as text.
     pub is_traced: bool,
 }
@@ -42,6 +49,9 @@ impl ChaosConfig {
             has_faults: !seed.is_multiple_of(4),
             has_kills: seed.is_multiple_of(5),
             has_second_logins: seed % 7 >= 4,
+            faults: swarm::of_seed(seed),
+            users_max: USERS_MAX,
+            skipped: BTreeSet::new(),
             is_traced: false,
         }
     }
@@ -68,9 +78,23 @@ pub struct Report {
     pub calls: u64,
     /// Gaps told.
     pub gaps: u64,
+    /// Faults by kind, those of [`Fault`] only.
+    pub by_kind: BTreeMap<Fault, u64>,
+    /// Rare situations met.
+    pub sometimes: Sometimes,
+    /// Steps taken.
+    pub steps: u64,
 }
 
 mod converge;
+mod swarm;
+
+pub use swarm::{FAULTS, Fault};
+
+/// Most users of a run.
+pub const USERS_MAX: u64 = 8;
+
+use swarm::Swarm;
 
 const CHANNELS: [&str; 3] = ["red", "green", "blue"];
 /// After the faults: the grace, the longest back-off and the inbox's pages fit into it.
@@ -95,6 +119,10 @@ struct Chaos {
     faults: u64,
     seconds: u64,
     calls: u64,
+    swarm: Swarm,
+    /// Time of a group commit on a well disk.
+    disk_delay_ms: u64,
+    steps: u64,
 }
 
 /// Runs a seed.
@@ -108,6 +136,9 @@ pub fn run(config: &ChaosConfig) -> Report {
     world.is_traced = config.is_traced;
     let mut app = App::default();
     app.settings.rate_limits = false;
+    let swarm = Swarm::new(config.faults.clone());
+    app.certificates = swarm.certificates();
+    let disk_delay_ms = world.store_delay_ms_max;
     if let Ok(app_id) = AppId::parse(APP_ID) {
         world.apps.listed.insert(app_id, app);
     }
@@ -125,14 +156,21 @@ pub fn run(config: &ChaosConfig) -> Report {
         seconds: 0,
         calls: 0,
         random,
+        swarm,
+        disk_delay_ms,
+        steps: 0,
     };
-    chaos.begin();
+    chaos.begin(config);
     chaos.go_on(config);
     chaos.settle();
     let calls = chaos.calls;
     let (gaps, received) = (chaos.checker.gaps(), chaos.checker.received());
     let accepted = chaos.invitations.accepted();
-    let is_calm = !config.has_faults && !config.has_kills;
+    let mut sometimes = chaos.world.sometimes().clone();
+    if chaos.invitations.has_accepted_while_canceled() {
+        sometimes.see("invitation accepted while canceled");
+    }
+    let is_calm = !config.has_faults && !config.has_kills && config.faults.is_empty();
     let mut violations = chaos.checker.finish(is_calm);
     violations.extend(chaos.invitations.finish());
     Report {
@@ -145,12 +183,15 @@ pub fn run(config: &ChaosConfig) -> Report {
         accepted,
         calls,
         gaps,
+        by_kind: chaos.swarm.counts,
+        sometimes,
+        steps: chaos.steps,
     }
 }
 
 impl Chaos {
-    fn begin(&mut self) {
-        let count = self.random.between(3, 8);
+    fn begin(&mut self, config: &ChaosConfig) {
+        let count = self.random.between(3, USERS_MAX).min(config.users_max);
         for n in 0..count {
             let client = self.log_in(format!("u{n}"));
             self.clients.push(client);
@@ -161,7 +202,9 @@ impl Chaos {
     fn log_in(&mut self, user: String) -> ClientId {
         let client = self.world.add_client();
         self.checker.note_client(client, &user);
-        let id = self.world.login(client, &user, "");
+        self.set_clocks(client);
+        let token = self.token(&user);
+        let id = self.world.login(client, &user, &token);
         self.checker
             .note_call(self.world.now_ms(), client, id, Done::Other);
         self.users.insert(client, user);
@@ -205,12 +248,22 @@ impl Chaos {
             self.checker.note(&record);
             self.invitations.note(&record);
             self.apply_answer(&record);
+            if self.swarm.has_tokens() {
+                self.mind_token(&record);
+            }
             if let Seen::Event(tidings_client_core::ClientEvent::ChannelLost { channel, .. }) =
                 &record.what
                 && let Some(joined) = self.joined.get_mut(&record.client)
             {
                 joined.retain(|name| name != channel);
             }
+        }
+    }
+
+    /// So that applications can see what happens while it does.
+    fn advance_in_steps(&mut self, ms: u64) {
+        for _ in 0..ms / 1_000 {
+            self.advance(1_000);
         }
     }
 
@@ -227,26 +280,40 @@ impl Chaos {
     fn go_on(&mut self, config: &ChaosConfig) {
         let end = self.world.now_ms() + config.duration_ms;
         let fault_percent = self.random.between(1, 12);
+        let began = self.random.next_u64();
         while self.world.now_ms() < end {
+            // Each step draws for itself, so that one that is left out changes no other.
+            self.steps += 1;
+            self.random = Random::new(began ^ self.steps.wrapping_mul(0x9e37_79b9));
             let pause = self.random.between(5, 400);
             self.advance(pause);
-            let client = *self.random.pick(&self.clients);
-            self.act(client);
-            if config.has_faults && self.random.percent(fault_percent) {
-                self.harm();
+            if config.skipped.contains(&self.steps) {
+                self.end_due();
+                continue;
             }
-            if config.has_second_logins && self.random.percent(3) {
-                self.replace();
-            }
-            if config.has_kills && self.random.percent(1) {
-                self.kill();
-            }
+            self.stir();
+            self.step(config, fault_percent);
+        }
+    }
+
+    fn step(&mut self, config: &ChaosConfig, fault_percent: u64) {
+        let client = *self.random.pick(&self.clients);
+        self.act(client);
+        if config.has_faults && self.random.percent(fault_percent) {
+            self.harm();
+        }
+        if config.has_second_logins && self.random.percent(3) {
+            self.replace();
+        }
+        if config.has_kills && self.random.percent(1) {
+            self.kill();
         }
     }
 
     fn kill(&mut self) {
         self.faults += 1;
         self.world.kill_server();
+        self.world.set_clock_right();
         let away = self.random.between(0, 8_000);
         self.advance(away);
         self.world.start_server();
@@ -308,7 +375,8 @@ impl Chaos {
         if !matches!(
             self.world.state(client),
             ConnectionState::Connected | ConnectionState::Reconnecting
-        ) {
+        ) || self.world.is_frozen(client)
+        {
             return;
         }
         if self.random.percent(10) {
@@ -401,21 +469,23 @@ impl Chaos {
 
     /// Faults have stopped: everybody comes back, everything arrives, and all agree on who is there.
     fn settle(&mut self) {
+        self.mend();
         let all: Vec<ClientId> = self.users.keys().copied().collect();
         for client in all {
             self.world.set_offline(client, false);
         }
-        self.advance(LOGIN_WAIT_MS);
+        self.advance_in_steps(LOGIN_WAIT_MS);
         for client in self.clients.clone() {
             if self.world.state(client) == ConnectionState::Disconnected {
                 // A first login that failed is the application's to repeat.
                 let user = self.user(&client);
-                let id = self.world.login(client, &user, "");
+                let token = self.token(&user);
+                let id = self.world.login(client, &user, &token);
                 self.checker
                     .note_call(self.world.now_ms(), client, id, Done::Other);
             }
         }
-        self.advance(SETTLE_MS);
+        self.advance_in_steps(SETTLE_MS);
         self.find_the_last();
         for client in self.clients.clone() {
             if self.world.state(client) != ConnectionState::Connected {

@@ -91,10 +91,24 @@ pub struct Checker {
     /// Texts per channel, as the history has them at the end.
     histories: BTreeMap<String, Vec<String>>,
     gaps: u64,
+    /// Clients that have died: nobody waits for their answers.
+    dead: BTreeSet<ClientId>,
+    /// How long clients stood still, in milliseconds.
+    paused_ms: BTreeMap<ClientId, u64>,
     violations: Vec<Violation>,
 }
 
 impl Checker {
+    /// A client has died.
+    pub fn note_dead(&mut self, client: ClientId) {
+        self.dead.insert(client);
+    }
+
+    /// A client stands still for so long.
+    pub fn note_pause(&mut self, client: ClientId, ms: u64) {
+        *self.paused_ms.entry(client).or_default() += ms;
+    }
+
     /// A client takes part under a user id.
     pub fn note_client(&mut self, client: ClientId, user: &str) {
         self.parties.entry(client).or_default().user = user.to_owned();
@@ -330,9 +344,11 @@ impl Checker {
     fn check_answers(&mut self) {
         let mut violations = Vec::new();
         for (id, (client, done, at_ms)) in &self.calls {
+            let paused_ms = self.paused_ms.get(client).copied().unwrap_or(0);
             let late = match self.answers.get(id) {
+                None if self.dead.contains(client) => None,
                 None => Some("never".to_owned()),
-                Some((answered, _)) if answered - at_ms > 13_000 => {
+                Some((answered, _)) if answered - at_ms > 13_000 + paused_ms => {
                     Some(format!("after {} ms", answered - at_ms))
                 }
                 Some(_) => None,

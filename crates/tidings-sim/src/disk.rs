@@ -1,6 +1,6 @@
 //! The simulated disk: what a crash leaves of a group commit, and what else a disk does to a store.
 
-use tidings_store::Engine as _;
+use tidings_store::{Access, Engine as _};
 
 use crate::world::{Happening, World};
 
@@ -34,8 +34,14 @@ impl World {
             self.engine.cut_power_after(reached);
             self.engine.apply(&group, &mut Vec::new());
             match reached {
-                0 => self.disk.lost += 1,
-                _ => self.disk.unanswered += 1,
+                0 => {
+                    self.disk.lost += 1;
+                    self.sometimes.see("crash in a group commit");
+                }
+                _ => {
+                    self.disk.unanswered += 1;
+                    self.sometimes.see("crash between commit and answer");
+                }
             }
         }
         self.store_queue.clear();
@@ -73,6 +79,11 @@ impl World {
     /// How long a group commit takes at most from now on, in milliseconds.
     pub fn set_disk_delay(&mut self, ms_max: u64) {
         self.config.store_delay_ms_max = ms_max;
+    }
+
+    /// Whether the store takes writes.
+    pub fn is_disk_well(&self) -> bool {
+        self.engine.health().access == Access::Full
     }
 
     /// What the disk has done.

@@ -248,6 +248,21 @@ impl Invitations {
         self.violations
     }
 
+    /// A client has died, or its session is over: nothing is told to it any more.
+    pub fn note_dead(&mut self, client: ClientId) {
+        self.replaced.insert(client);
+    }
+
+    /// Whether a callee has accepted what its caller had canceled.
+    pub fn has_accepted_while_canceled(&self) -> bool {
+        let is_canceled = |content: &String| {
+            self.sent
+                .get(content)
+                .is_some_and(|sent| sent.end == Some(LocalInvitationNews::Canceled))
+        };
+        (self.come.iter()).any(|((content, _), come)| come.is_accepting && is_canceled(content))
+    }
+
     /// How many were accepted on both sides.
     pub fn accepted(&self) -> usize {
         let is_accepted = |come: &&Come| come.ends.last() == Some(&RemoteInvitationNews::Accepted);

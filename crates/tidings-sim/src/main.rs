@@ -1,55 +1,204 @@
-//! Runs seeds: `tidings-sim [--seed N | --from N --count N] [--trace]`.
+//! Runs seeds: `tidings-sim [--seed N | --from N --count N] [--trace] [--shrink] [--gate]`, `tidings-sim --checks`.
+//!
+//! One seed can be made smaller: `--hubs`, `--users`, `--ms`, `--off KIND,…`, `--skip STEP-STEP,…`; `--shrink` does it.
 
+use std::collections::BTreeMap;
 use std::process::ExitCode;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread;
 
-use tidings_sim::catalogue;
-use tidings_sim::chaos::{ChaosConfig, run};
+use tidings_sim::chaos::{ChaosConfig, FAULTS, Fault, run};
+use tidings_sim::checks::Violation;
+use tidings_sim::sometimes::{SITUATIONS, Sometimes};
+use tidings_sim::{catalogue, options, probes, shrink};
+
+/// Of so many seeds, one runs the probes as well.
+const PROBED: u64 = 50;
 
 fn main() -> ExitCode {
-    let args: Vec<String> = std::env::args().collect();
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    let is_given = |name: &str| args.iter().any(|arg| arg == name);
     let number = |name: &str| {
         let at = args.iter().position(|arg| arg == name)?;
         args.get(at + 1)?.parse::<u64>().ok()
     };
-    let from = number("--seed").or(number("--from")).unwrap_or(1);
-    let count = number("--count").unwrap_or(1);
-    if args.iter().any(|arg| arg == "--checks") {
+    if is_given("--checks") {
         print!("{}", catalogue::table());
         return ExitCode::SUCCESS;
     }
-    let is_traced = args.iter().any(|arg| arg == "--trace");
-    let (mut failed, mut faults, mut received, mut calls, mut gaps) = (0_u64, 0, 0, 0, 0);
-    let (mut accepted, mut seconds) = (0, 0);
-    for seed in from..from + count {
-        let config = ChaosConfig {
-            is_traced,
-            ..ChaosConfig::for_seed(seed)
-        };
-        let report = run(&config);
-        if run(&config).trace_hash != report.trace_hash {
-            println!("seed {seed}: sim.deterministic: two runs differ");
-            failed += 1;
+    let config = match options::parse(&args) {
+        Ok(config) => config,
+        Err(text) => {
+            println!("{text}");
+            return ExitCode::FAILURE;
         }
-        if is_traced {
-            report.trace.iter().for_each(|line| println!("{line}"));
+    };
+    if is_given("--shrink") {
+        return make_small(&config);
+    }
+    if is_given("--seed") {
+        let mut sums = Sums::default();
+        sums.run(&config);
+        return sums.report(false);
+    }
+    let from = number("--from").unwrap_or(1);
+    run_many(from, number("--count").unwrap_or(1)).report(is_given("--gate"))
+}
+
+/// Seeds on two threads; each seed is a world of its own.
+fn run_many(from: u64, count: u64) -> Sums {
+    let next = AtomicU64::new(from);
+    let work = || {
+        let mut sums = Sums::default();
+        loop {
+            let seed = next.fetch_add(1, Ordering::Relaxed);
+            if seed >= from + count {
+                return sums;
+            }
+            sums.run(&ChaosConfig::for_seed(seed));
+            if seed.is_multiple_of(PROBED) {
+                sums.probe(seed);
+            }
         }
-        for violation in &report.violations {
-            println!("seed {seed}: {}: {}", violation.check, violation.text);
+    };
+    let mut sums = Sums::default();
+    thread::scope(|scope| {
+        let threads = [scope.spawn(work), scope.spawn(work)];
+        for thread in threads {
+            match thread.join() {
+                Ok(other) => sums.add(other),
+                Err(_) => sums.failed += 1,
+            }
         }
-        failed += u64::from(!report.violations.is_empty());
-        faults += report.faults;
-        received += report.received as u64;
-        calls += report.calls;
-        accepted += report.accepted;
-        gaps += report.gaps;
-        seconds += report.seconds;
+    });
+    sums
+}
+
+fn make_small(config: &ChaosConfig) -> ExitCode {
+    let Some(small) = shrink::shrink(config) else {
+        println!(
+            "seed {} does not fail: there is nothing to make small",
+            config.seed
+        );
+        return ExitCode::FAILURE;
+    };
+    for violation in run(&small.config).violations {
+        println!("{}: {}", violation.check, violation.text);
     }
     println!(
-        "{count} seeds, {failed} failed; {calls} calls, {received} messages received, {accepted} invitations accepted, {faults} faults, {seconds} second logins, {gaps} gaps"
+        "{} fails in {} steps ({} runs to find out)\nreplay: cargo xtask sim {} --trace",
+        small.check,
+        small.steps,
+        small.runs,
+        options::words(&small.config)
     );
-    if failed == 0 {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::FAILURE
+    ExitCode::FAILURE
+}
+
+/// What came of all seeds.
+#[derive(Debug, Default)]
+struct Sums {
+    seeds: u64,
+    failed: u64,
+    calls: u64,
+    received: usize,
+    accepted: usize,
+    faults: u64,
+    seconds: u64,
+    gaps: u64,
+    by_kind: BTreeMap<Fault, u64>,
+    sometimes: Sometimes,
+}
+
+impl Sums {
+    fn run(&mut self, config: &ChaosConfig) {
+        let report = run(config);
+        self.seeds += 1;
+        report.trace.iter().for_each(|line| println!("{line}"));
+        let mut violations = report.violations;
+        if run(config).trace_hash != report.trace_hash {
+            let check = "sim.deterministic";
+            let text = "two runs differ".to_owned();
+            violations.push(Violation { check, text });
+        }
+        self.note(
+            &violations,
+            &format!("cargo xtask sim {}", options::words(config)),
+        );
+        self.calls += report.calls;
+        self.received += report.received;
+        self.accepted += report.accepted;
+        self.faults += report.faults;
+        self.seconds += report.seconds;
+        self.gaps += report.gaps;
+        for (fault, count) in report.by_kind {
+            *self.by_kind.entry(fault).or_default() += count;
+        }
+        self.sometimes.add(&report.sometimes);
+    }
+
+    fn probe(&mut self, seed: u64) {
+        let report = probes::run(seed, false);
+        self.note(&report.violations, &format!("the probes of seed {seed}"));
+        self.sometimes.add(&report.sometimes);
+    }
+
+    fn note(&mut self, violations: &[Violation], command: &str) {
+        for violation in violations {
+            println!("{}: {}", violation.check, violation.text);
+        }
+        if !violations.is_empty() {
+            println!("replay: {command} --trace; make it small: {command} --shrink");
+            self.failed += 1;
+        }
+    }
+
+    fn add(&mut self, other: Self) {
+        self.seeds += other.seeds;
+        self.failed += other.failed;
+        self.calls += other.calls;
+        self.received += other.received;
+        self.accepted += other.accepted;
+        self.faults += other.faults;
+        self.seconds += other.seconds;
+        self.gaps += other.gaps;
+        for (fault, count) in other.by_kind {
+            *self.by_kind.entry(fault).or_default() += count;
+        }
+        self.sometimes.add(&other.sometimes);
+    }
+
+    /// Says what came of it. In the gate, a situation that was never met is a failure.
+    fn report(&self, is_gate: bool) -> ExitCode {
+        let kinds = FAULTS.iter().map(|(fault, name)| {
+            let count = self.by_kind.get(fault).copied().unwrap_or(0);
+            format!("{name} {count}")
+        });
+        println!(
+            "{} seeds, {} failed; {} calls, {} messages received, {} invitations accepted, {} cuts and kills, \
+             {} second logins, {} gaps\nfaults: {}",
+            self.seeds,
+            self.failed,
+            self.calls,
+            self.received,
+            self.accepted,
+            self.faults,
+            self.seconds,
+            self.gaps,
+            kinds.collect::<Vec<_>>().join(", ")
+        );
+        let mut missed = 0;
+        for situation in SITUATIONS.iter().filter(|_| is_gate) {
+            let count = self.sometimes.count(situation);
+            println!("{count:>8}  {situation}");
+            missed += u64::from(count == 0);
+        }
+        if missed > 0 {
+            println!("{missed} situations were never met: the tests have gone soft");
+        }
+        match self.failed + missed {
+            0 => ExitCode::SUCCESS,
+            _ => ExitCode::FAILURE,
+        }
     }
 }

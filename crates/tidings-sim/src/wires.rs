@@ -11,7 +11,8 @@ impl World {
     pub(crate) fn give_client(&mut self, client: ClientId, input: core::Input) {
         self.note(format_args!("client {} < {input:?}", client.0));
         let mut outputs = Vec::new();
-        self.clients[client.0].handle(self.now_ms, input, &mut outputs);
+        let now_ms = self.client_ms(client);
+        self.clients[client.0].handle(now_ms, input, &mut outputs);
         for output in outputs {
             self.note(format_args!("client {} > {output:?}", client.0));
             match output {
@@ -32,7 +33,10 @@ impl World {
                         self.schedule_at(at.max(self.now_ms), Happening::CloseHub { wire });
                     }
                 }
-                core::Output::Event(event) => self.record(client, Seen::Event(event)),
+                core::Output::Event(event) => {
+                    self.sometimes.see_event(&event);
+                    self.record(client, Seen::Event(event));
+                }
                 core::Output::Answer { id, result } => {
                     self.record(client, Seen::Answer { id, result });
                 }

@@ -24,6 +24,7 @@ use crate::disk::DiskCounts;
 use crate::freeze::Held;
 use crate::random::Random;
 use crate::raw::Line;
+use crate::sometimes::{self, Sometimes};
 
 /// The app of a simulation that does not say otherwise.
 pub const APP_ID: &str = "5eed5eed5eed5eed5eed5eed5eed5eed";
@@ -178,6 +179,11 @@ pub struct World {
     pub(crate) is_disk_full: bool,
     /// Clients that stand still.
     pub(crate) frozen: BTreeMap<ClientId, Held>,
+    /// Offset in milliseconds and parts in a million by which a client's clock is ahead and fast.
+    client_clocks: BTreeMap<ClientId, (u64, i64)>,
+    /// Parts in a million by which the wall clock is fast.
+    wall_ppm: i64,
+    pub(crate) sometimes: Sometimes,
     /// What the wall clock is ahead of the world's time, in milliseconds.
     pub(crate) wall_ahead_ms: i64,
     pub(crate) clients: Vec<core::Client>,
@@ -213,6 +219,9 @@ impl World {
             disk: DiskCounts::default(),
             is_disk_full: false,
             frozen: BTreeMap::new(),
+            client_clocks: BTreeMap::new(),
+            wall_ppm: 0,
+            sometimes: Sometimes::default(),
             wall_ahead_ms: 0,
             clients: Vec::new(),
             offline: Vec::new(),
@@ -311,7 +320,51 @@ impl World {
 
     /// The wall clock, Unix milliseconds.
     pub fn unix_ms(&self) -> u64 {
-        (START_UNIX_MS + self.now_ms).saturating_add_signed(self.wall_ahead_ms)
+        let drift_ms = self.now_ms as i64 * self.wall_ppm / 1_000_000;
+        (START_UNIX_MS + self.now_ms).saturating_add_signed(self.wall_ahead_ms + drift_ms)
+    }
+
+    /// Rare situations met so far.
+    pub fn sometimes(&self) -> &Sometimes {
+        &self.sometimes
+    }
+
+    /// A client's monotonic clock began earlier and runs fast by some parts in a million.
+    pub fn set_client_clock(&mut self, client: ClientId, offset_ms: u64, ppm: i64) {
+        self.client_clocks.insert(client, (offset_ms, ppm));
+    }
+
+    /// The wall clock runs fast by some parts in a million.
+    pub fn set_wall_drift(&mut self, ppm: i64) {
+        self.wall_ppm = ppm;
+    }
+
+    /// The wall clock is set right.
+    pub fn set_clock_right(&mut self) {
+        self.wall_ahead_ms = 0;
+    }
+
+    /// The time on a client's clock.
+    pub(crate) fn client_ms(&self, client: ClientId) -> u64 {
+        match self.client_clocks.get(&client) {
+            Some((offset_ms, ppm)) => {
+                let drift_ms = self.now_ms as i64 * ppm / 1_000_000;
+                (self.now_ms + offset_ms).saturating_add_signed(drift_ms)
+            }
+            None => self.now_ms,
+        }
+    }
+
+    /// When a client's clock will show a time, and not earlier.
+    fn client_due_ms(&self, at: usize, local_ms: u64) -> u64 {
+        match self.client_clocks.get(&ClientId(at)) {
+            Some((offset_ms, ppm)) => {
+                let local_ms = local_ms.saturating_sub(*offset_ms);
+                let due_ms = local_ms as i128 * 1_000_000 / (1_000_000 + i128::from(*ppm));
+                u64::try_from(due_ms + 2).unwrap_or(u64::MAX)
+            }
+            None => local_ms,
+        }
     }
 
     /// The server's wall clock jumps. Nothing else does.
@@ -453,7 +506,7 @@ impl World {
             .min();
         let clients = (self.clients.iter().enumerate())
             .filter(|(at, _)| !self.is_frozen(ClientId(*at)))
-            .filter_map(|(_, client)| client.deadline())
+            .filter_map(|(at, client)| Some(self.client_due_ms(at, client.deadline()?)))
             .min();
         [queued, hubs, clients].into_iter().flatten().min()
     }
@@ -470,6 +523,7 @@ impl World {
         }
         for at in 0..self.clients.len() {
             let due = self.clients[at].deadline();
+            let due = due.map(|due| self.client_due_ms(at, due));
             if due.is_some_and(|due| due <= self.now_ms) && !self.is_frozen(ClientId(at)) {
                 self.give_client(ClientId(at), core::Input::Tick);
             }
@@ -555,10 +609,12 @@ impl World {
             mono_ms: self.now_ms,
             unix_ms: self.unix_ms(),
         };
+        let is_resume = sometimes::is_resume(&input);
         let mut effects: Vec<Effect> = Vec::new();
         self.nodes[usize::from(hub.0)]
             .hub
             .handle(now, input, &mut effects);
+        self.sometimes.see_effects(is_resume, &effects);
         for effect in effects {
             self.note(format_args!("hub {} > {effect:?}", hub.0));
             self.carry_out(hub, effect);
@@ -703,6 +759,7 @@ impl World {
         let group: Vec<StoreOp> = ops.iter().map(|(_, _, op)| op.clone()).collect();
         let mut answers: Vec<StoreAnswer> = Vec::new();
         self.engine.apply(&group, &mut answers);
+        self.sometimes.see_commit(&group, &answers);
         let is_refused = |answer: &StoreAnswer| matches!(answer, StoreAnswer::Failed { .. });
         self.disk.refused += u64::from(answers.iter().any(is_refused));
         for ((hub, ticket, _), answer) in ops.into_iter().zip(answers) {

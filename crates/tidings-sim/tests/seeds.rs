@@ -1,52 +1,42 @@
 //! Seeds that have found something, with what it was: each is run in every test run.
 
-use tidings_sim::chaos::{ChaosConfig, run};
+use std::fs;
+use std::path::PathBuf;
 
-/// (seed, what it found)
-const SEEDS: &[(u64, &str)] = &[
-    (
-        6,
-        "a message that its sender was told had been dropped arrived after a resume",
-    ),
-    (
-        95,
-        "a member seen to leave was back after a hole and nobody was told",
-    ),
-    (
-        225,
-        "a channel of which only leavers were known was not compared after a hole",
-    ),
-    (
-        250,
-        "members were told to have left on the word of a list from before a second restart",
-    ),
-    (
-        1380,
-        "a member that joined and left inside a hole was told to leave twice",
-    ),
-    (1605, "the same with another order of list and leaving"),
-    (
-        13,
-        "messages that a replaced session gave back came after later ones in the new session",
-    ),
-    (41, "the same with two second logins in a row"),
-    (74, "the same with another order of answers"),
-    (
-        111,
-        "a message that was only written at a resume was said not to arrive",
-    ),
-    (1391, "a first login that failed was never repeated"),
-    (1920, "a user known to be out was told to leave"),
-];
+use tidings_sim::chaos::run;
+use tidings_sim::options;
+
+/// The value of a line of a stored seed.
+fn field<'a>(text: &'a str, name: &str) -> &'a str {
+    let line = text.lines().find_map(|line| line.strip_prefix(name));
+    line.unwrap_or_else(|| panic!("no line {name:?} in {text:?}"))
+        .trim()
+}
 
 #[test]
 fn what_was_found_once_stays_mended() {
-    for (seed, found) in SEEDS {
-        let report = run(&ChaosConfig::for_seed(*seed));
+    let directory = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/seeds");
+    let mut count = 0;
+    for entry in fs::read_dir(directory).expect("stored seeds") {
+        let path = entry.expect("a stored seed").path();
+        if path.extension().is_none_or(|extension| extension != "txt") {
+            continue;
+        }
+        let text = fs::read_to_string(&path).expect("a stored seed");
+        let (date, found) = (field(&text, "date:"), field(&text, "found:"));
+        let words: Vec<String> = field(&text, "run:")
+            .split_whitespace()
+            .map(Into::into)
+            .collect();
+        let config = options::parse(&words).expect("the words of a run");
+        let report = run(&config);
         assert!(
             report.violations.is_empty(),
-            "seed {seed} ({found}): {:?}",
+            "{} ({date}: {found}): {:?}",
+            path.display(),
             report.violations
         );
+        count += 1;
     }
+    assert!(count >= 12, "{count} stored seeds");
 }

@@ -241,7 +241,7 @@ impl Probe {
         }
         self.world.freeze(silent);
         for n in 0..FLOOD {
-            self.send(sender, format!("m{n}"));
+            self.send(sender, format!("m{n} {}", "x".repeat(1_000)));
             if n % 50 == 0 {
                 self.advance(50);
             }

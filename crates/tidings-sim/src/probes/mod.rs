@@ -14,6 +14,7 @@ use tidings_hub::App;
 use tidings_wire::names::AppId;
 
 use crate::checks::Violation;
+use crate::sometimes::Sometimes;
 use crate::world::{APP_ID, ClientId, Record, Seen, World, WorldConfig};
 
 /// Another app than [`APP_ID`]; before it in the order of ids.
@@ -31,6 +32,8 @@ pub struct Report {
     pub trace: Vec<String>,
     /// Broken promises.
     pub violations: Vec<Violation>,
+    /// Rare situations met.
+    pub sometimes: Sometimes,
 }
 
 struct Probe {
@@ -72,6 +75,7 @@ const PROBES: &[(Promise, Asks)] = &[
     (Probe::token_end, Asks::Tokens),
     (Probe::outsider, Asks::Nothing),
     (Probe::anothers_call, Asks::Nothing),
+    (Probe::old_messages, Asks::Nothing),
     (Probe::inbox_pages, Asks::Nothing),
     (Probe::unconfirmed_page, Asks::Nothing),
     (Probe::power_cut, Asks::Nothing),
@@ -91,6 +95,7 @@ pub fn run(seed: u64, is_traced: bool) -> Report {
         trace_hash: 0,
         trace: Vec::new(),
         violations: Vec::new(),
+        sometimes: Sometimes::default(),
     };
     for (probe, asks) in PROBES {
         let mut config = WorldConfig::new(seed, 2);
@@ -114,6 +119,7 @@ pub fn run(seed: u64, is_traced: bool) -> Report {
         report.trace_hash = report.trace_hash.rotate_left(7) ^ run.world.trace_hash();
         report.trace.extend_from_slice(run.world.trace());
         report.violations.extend(run.violations);
+        report.sometimes.add(run.world.sometimes());
     }
     report
 }
@@ -205,13 +211,8 @@ mod tests {
 
     #[test]
     fn every_probe_holds() {
-        for seed in 1..=3 {
-            let report = run(seed, false);
-            assert!(
-                report.violations.is_empty(),
-                "seed {seed}: {:?}",
-                report.violations
-            );
-        }
+        // More of them are in the gate's simulation.
+        let report = run(1, false);
+        assert!(report.violations.is_empty(), "{:?}", report.violations);
     }
 }

@@ -9,6 +9,7 @@ use crate::world::Seen;
 
 /// More than two pages of an inbox.
 const STORED: usize = 70;
+const DAY_MS: u64 = 24 * 3_600_000;
 /// Crashes of one probe.
 const CRASHES: usize = 40;
 
@@ -85,6 +86,31 @@ impl Probe {
             let text =
                 format!("a live message came as number {live:?}, the last stored as {last:?}");
             self.violate("inbox.no_overtake", text);
+        }
+    }
+
+    /// `gap.explicit`: what was too old is told, with its count, before what was not.
+    pub(super) fn old_messages(&mut self) {
+        let sender = self.log_in("alice");
+        for n in 0..3 {
+            self.send_stored(sender, "bob", format!("old{n}"));
+        }
+        self.advance(1_000);
+        self.world.logout(sender);
+        self.advance(8 * DAY_MS);
+        let sender = self.log_in("alice");
+        self.send_stored(sender, "bob", "new".into());
+        self.advance(1_000);
+        let receiver = self.log_in("bob");
+        self.advance(3_000);
+        let told = self.events(receiver).find_map(|event| match event {
+            ClientEvent::Gap { source, missed, .. } => Some((source, *missed)),
+            _ => None,
+        });
+        let texts = self.peer_texts(receiver);
+        if told != Some((&GapSource::Inbox, Some(3))) || texts != ["new"] {
+            let text = format!("3 of 4 messages were too old; {told:?} was told, {texts:?} came");
+            self.violate("gap.explicit", text);
         }
     }
 

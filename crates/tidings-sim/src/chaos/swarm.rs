@@ -1,0 +1,291 @@
+//! Faults of disk, clocks, clients and tokens: which of them a seed has, and how they come and go.
+
+use tidings_client_core::{ClientEvent, ConnectionReason, ConnectionState};
+use tidings_token::{NewAccess007, Service, build_007};
+
+use super::*;
+
+/// The key of the app in seeds with tokens.
+const CERTIFICATE: &str = "0badc0de0badc0de0badc0de0badc0de";
+const HOUR_MS: i64 = 3_600_000;
+const YEAR_MS: i64 = 365 * 24 * HOUR_MS;
+/// A token that outlasts every run, in seconds.
+const LASTING_S: u64 = 80_000;
+
+/// A kind of fault, on for whole seeds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Fault {
+    /// The disk is full for a while.
+    FullDisk,
+    /// A write fails: the store is read-only until the server is restarted.
+    BrokenDisk,
+    /// Group commits take seconds for a while.
+    SlowDisk,
+    /// The server's wall clock jumps by 1 s to 10 years, either way.
+    ClockJumps,
+    /// Clients' clocks begin at other times, and all clocks run fast or slow.
+    Drift,
+    /// Clients stand still for up to a minute: they read nothing and send nothing.
+    Freezes,
+    /// Clients die without a word; the user logs in from a new one.
+    Deaths,
+    /// Tokens end, also while their sessions have no connection.
+    Tokens,
+}
+
+/// All kinds, with their names.
+pub const FAULTS: [(Fault, &str); 8] = [
+    (Fault::FullDisk, "full-disk"),
+    (Fault::BrokenDisk, "broken-disk"),
+    (Fault::SlowDisk, "slow-disk"),
+    (Fault::ClockJumps, "clock-jumps"),
+    (Fault::Drift, "drift"),
+    (Fault::Freezes, "freezes"),
+    (Fault::Deaths, "deaths"),
+    (Fault::Tokens, "tokens"),
+];
+
+/// The kinds that a seed has: each in about a fifth of all, none in calm ones.
+pub(super) fn of_seed(seed: u64) -> BTreeSet<Fault> {
+    let mut random = Random::new(seed ^ 0x5eed_5a3a);
+    let is_calm = seed.is_multiple_of(4);
+    let drawn = FAULTS.iter().filter(|_| random.percent(20));
+    drawn
+        .map(|(fault, _)| *fault)
+        .filter(|_| !is_calm)
+        .collect()
+}
+
+/// What is going on of them.
+#[derive(Debug, Default)]
+pub(super) struct Swarm {
+    faults: BTreeSet<Fault>,
+    /// Faults made, by kind.
+    pub(super) counts: BTreeMap<Fault, u64>,
+    is_broken: bool,
+    /// When the disk is well again.
+    disk_until_ms: Option<u64>,
+    /// When each client goes on.
+    frozen: BTreeMap<ClientId, u64>,
+    is_over: bool,
+}
+
+impl Swarm {
+    pub(super) fn new(faults: BTreeSet<Fault>) -> Self {
+        Self {
+            faults,
+            ..Self::default()
+        }
+    }
+
+    fn has(&self, fault: Fault) -> bool {
+        self.faults.contains(&fault)
+    }
+
+    pub(super) fn has_tokens(&self) -> bool {
+        self.has(Fault::Tokens)
+    }
+
+    pub(super) fn certificates(&self) -> Vec<String> {
+        match self.has_tokens() {
+            true => vec![CERTIFICATE.into()],
+            false => Vec::new(),
+        }
+    }
+
+    fn count(&mut self, fault: Fault) {
+        *self.counts.entry(fault).or_default() += 1;
+    }
+}
+
+impl Chaos {
+    /// Clocks that do not run as others do.
+    pub(super) fn set_clocks(&mut self, client: ClientId) {
+        if !self.swarm.has(Fault::Drift) {
+            return;
+        }
+        self.swarm.count(Fault::Drift);
+        let ppm = self.random.between(0, 1_000) as i64 - 500;
+        let offset_ms = self.random.between(0, 1_000_000);
+        self.world.set_client_clock(client, offset_ms, ppm);
+        let ppm = self.random.between(0, 1_000) as i64 - 500;
+        self.world.set_wall_drift(ppm);
+    }
+
+    /// A token for a user, or none where none is needed.
+    pub(super) fn token(&mut self, user: &str) -> String {
+        if !self.swarm.has_tokens() {
+            return String::new();
+        }
+        let lifetime_s = match self.swarm.is_over {
+            true => LASTING_S,
+            false => self.random.between(25, 90),
+        };
+        let lifetime_s = u32::try_from(lifetime_s).unwrap_or(u32::MAX);
+        build_007(&NewAccess007 {
+            app_id: APP_ID,
+            certificate: CERTIFICATE,
+            issued_at_unix_s: u32::try_from(self.world.unix_ms() / 1_000).unwrap_or(u32::MAX),
+            lifetime_s,
+            salt: 1,
+            services: &[Service::rtm(user, lifetime_s)],
+        })
+        .unwrap_or_default()
+    }
+
+    /// What an application does about its token: mostly it renews in time; when the session is over it logs in anew.
+    pub(super) fn mind_token(&mut self, record: &Record) {
+        let Seen::Event(event) = &record.what else {
+            return;
+        };
+        let client = record.client;
+        let Some(user) = self.users.get(&client).cloned() else {
+            return;
+        };
+        match event {
+            // With a lasting token in the end, and mostly before.
+            ClientEvent::TokenWillExpire { .. } | ClientEvent::TokenExpired
+                if self.swarm.is_over || self.random.percent(70) =>
+            {
+                self.renew(client);
+            }
+            ClientEvent::StateChanged {
+                state: ConnectionState::Aborted,
+                reason: ConnectionReason::TokenExpired,
+            } => {
+                self.swarm.count(Fault::Tokens);
+                self.invitations.note_dead(client);
+                self.begin_anew(&user);
+            }
+            _ => {}
+        }
+    }
+
+    fn renew(&mut self, client: ClientId) {
+        let token = self.token(&self.user(&client));
+        let id = self.world.renew(client, &token);
+        let now_ms = self.world.now_ms();
+        self.checker.note_call(now_ms, client, id, Done::Other);
+    }
+
+    /// The session of one of a user's clients is over: unless another one is served, the user logs in from a new one.
+    fn begin_anew(&mut self, user: &str) {
+        let is_served = |client: &ClientId| {
+            !matches!(
+                self.world.state(*client),
+                ConnectionState::Aborted | ConnectionState::Disconnected
+            )
+        };
+        let at = self
+            .clients
+            .iter()
+            .position(|client| self.user(client) == user);
+        if let Some(at) = at.filter(|at| !is_served(&self.clients[*at])) {
+            self.clients[at] = self.log_in(user.to_owned());
+        }
+    }
+
+    /// Faults end, and perhaps begin.
+    pub(super) fn stir(&mut self) {
+        self.end_due();
+        if self.swarm.faults.is_empty() || !self.random.percent(4) {
+            return;
+        }
+        let faults: Vec<Fault> = self.swarm.faults.iter().copied().collect();
+        let fault = *self.random.pick(&faults);
+        let now_ms = self.world.now_ms();
+        match fault {
+            Fault::FullDisk if !self.swarm.is_broken => {
+                self.swarm.disk_until_ms = Some(now_ms + self.random.between(500, 8_000));
+                self.world.set_disk_full(true);
+            }
+            Fault::SlowDisk => {
+                self.swarm.disk_until_ms = Some(now_ms + self.random.between(500, 8_000));
+                let ms_max = self.random.between(500, 4_000);
+                self.world.set_disk_delay(ms_max);
+            }
+            Fault::BrokenDisk if !self.swarm.is_broken => {
+                self.swarm.is_broken = true;
+                self.world.fail_disk();
+            }
+            Fault::ClockJumps => {
+                let size = *self
+                    .random
+                    .pick(&[1_000, HOUR_MS, 8 * 24 * HOUR_MS, 10 * YEAR_MS]);
+                let is_ahead = self.random.percent(50);
+                self.world.jump_clock(if is_ahead { size } else { -size });
+            }
+            Fault::Freezes => {
+                let client = *self.random.pick(&self.clients);
+                let ms = *self.random.pick(&[500, 5_000, 20_000, 60_000]);
+                self.freeze(client, ms);
+            }
+            Fault::Deaths => {
+                let at = self.random.between(0, self.clients.len() as u64 - 1) as usize;
+                self.die(at);
+            }
+            _ => return,
+        }
+        self.swarm.count(fault);
+    }
+
+    fn freeze(&mut self, client: ClientId, ms: u64) {
+        let until_ms = self.world.now_ms() + ms;
+        self.world.freeze(client);
+        self.checker.note_pause(client, ms);
+        self.swarm.frozen.insert(client, until_ms);
+    }
+
+    /// A client's process dies: nobody is told, and its user begins anew.
+    fn die(&mut self, at: usize) {
+        let client = self.clients[at];
+        self.world.cut(client);
+        self.world.freeze(client);
+        self.swarm.frozen.remove(&client);
+        self.checker.note_dead(client);
+        self.invitations.note_dead(client);
+        let user = self.users.remove(&client).unwrap_or_default();
+        self.clients[at] = self.log_in(user);
+    }
+
+    pub(super) fn end_due(&mut self) {
+        let now_ms = self.world.now_ms();
+        if self
+            .swarm
+            .disk_until_ms
+            .is_some_and(|until_ms| until_ms <= now_ms)
+        {
+            self.mend_disk();
+        }
+        let due = (self.swarm.frozen.iter()).filter(|(_, until_ms)| **until_ms <= now_ms);
+        let due: Vec<ClientId> = due.map(|(client, _)| *client).collect();
+        for client in due {
+            self.swarm.frozen.remove(&client);
+            self.world.thaw(client);
+        }
+    }
+
+    fn mend_disk(&mut self) {
+        self.swarm.disk_until_ms = None;
+        self.world.set_disk_full(false);
+        self.world.set_disk_delay(self.disk_delay_ms);
+    }
+
+    /// All faults end. What an operator has to do is done.
+    pub(super) fn mend(&mut self) {
+        self.swarm.is_over = true;
+        self.mend_disk();
+        self.world.set_clock_right();
+        for (client, _) in std::mem::take(&mut self.swarm.frozen) {
+            self.world.thaw(client);
+        }
+        if std::mem::take(&mut self.swarm.is_broken) || !self.world.is_disk_well() {
+            self.kill();
+        }
+        if self.swarm.has_tokens() {
+            for client in self.users.keys().copied().collect::<Vec<_>>() {
+                self.renew(client);
+            }
+        }
+    }
+}
