@@ -45,7 +45,8 @@ fn an_apps_rules_count_for_it_alone_and_are_replaced_at_run_time() {
         let until = Instant::now() + PATIENCE;
         while is_let_in(&server) != is_open {
             assert!(Instant::now() < until, "the rules are not replaced");
-            std::thread::sleep(Duration::from_millis(50));
+            // After 20 refused logins, this machine would have to wait.
+            std::thread::sleep(Duration::from_millis(100));
         }
     }
     server.end();

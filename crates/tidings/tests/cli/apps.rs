@@ -1,5 +1,7 @@
 //! Apps that are changed while their server runs.
 
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -157,4 +159,61 @@ fn a_change_that_cannot_be_is_refused_and_changes_nothing() {
     place.reload();
     let error = place.app(&["show", APP]).expect_err("refused");
     assert!(error.contains("line 2"), "{error}");
+}
+
+/// Whether a legacy client gets in without a token.
+fn is_let_in_without_token(address: &str) -> bool {
+    let mut stream = TcpStream::connect(address).expect("the server accepts");
+    stream.set_read_timeout(Some(PATIENCE)).expect("a timeout");
+    let login = format!(r#"["login",{{"vid":"{APP}","account":"old","token":"_no_need_token"}}]"#);
+    let length = u8::try_from(login.len())
+        .ok()
+        .filter(|length| *length < 126);
+    // A masked text frame whose mask is zero.
+    let head = [0x81, 0x80 | length.expect("a short frame"), 0, 0, 0, 0];
+    let request = "GET /legacy HTTP/1.1\r\nHost: test\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+                   Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
+    let bytes = [request.as_bytes(), &head, login.as_bytes()].concat();
+    stream.write_all(&bytes).expect("sent");
+    let mut heard = Vec::new();
+    let mut buffer = [0; 1_024];
+    loop {
+        let count = stream.read(&mut buffer).expect("an answer");
+        heard.extend_from_slice(&buffer[..count]);
+        let said = String::from_utf8_lossy(&heard);
+        if said.contains("login_ret") && said.contains("}\"]]") {
+            return said.contains(r#"\"result\":\"ok\""#);
+        }
+        assert!(count > 0, "no answer but {said}");
+    }
+}
+
+#[test]
+fn what_legacy_logins_are_allowed_is_taken_in_on_reload() {
+    let place = Place::start();
+    assert!(is_let_in_without_token(&place.address));
+    place.app(&["rotate", APP]).expect("a certificate");
+    let wait_for = |is_open: bool| {
+        place.reload();
+        let began = Instant::now();
+        while is_let_in_without_token(&place.address) != is_open {
+            assert!(began.elapsed() < PATIENCE, "the rules are not taken in");
+            // After 20 refused logins, this machine would have to wait.
+            std::thread::sleep(Duration::from_millis(100));
+        }
+    };
+    wait_for(false);
+    let set = |change: &str| place.app(&["set", APP, change]).expect("set");
+    set("legacy_token_debugging=true");
+    wait_for(true);
+    let shown = place.app(&["show", APP]).expect("shown");
+    let squeezed = shown.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(
+        squeezed.contains("legacy_token_debugging true set"),
+        "{shown}"
+    );
+    set("legacy_token_debugging=default");
+    wait_for(false);
+    let error = place.app(&["set", APP, "legacy_force=5"]);
+    assert!(error.expect_err("refused").contains("legacy_force"));
 }
