@@ -47,10 +47,11 @@ fn main() -> ExitCode {
     // A panic is reported with the input that made it.
     std::panic::set_hook(Box::new(|_| {}));
     println!("seed {seed}");
-    let mut is_good = true;
+    let (mut is_good, mut inputs, count) = (true, 0, targets.len());
     for target in targets {
         let report = run::fuzz(&target, Duration::from_secs(arguments.seconds), seed);
         println!("{report}");
+        inputs += report.inputs;
         if let Some(failure) = report.failure {
             is_good = false;
             let folder = run::regressions(&target);
@@ -63,6 +64,7 @@ fn main() -> ExitCode {
             }
         }
     }
+    println!("{count} targets, {inputs} inputs in all");
     match is_good {
         true => ExitCode::SUCCESS,
         false => ExitCode::FAILURE,

@@ -8,6 +8,7 @@ mod mutants;
 mod package;
 mod performance;
 mod proofs;
+mod reliability;
 mod setup;
 mod supply;
 mod tests;
@@ -35,6 +36,7 @@ usage: cargo xtask TASK
   checks           write docs/checks.md: every check of the contract, and what makes it fail
   mutants [ARGS]   switch deliberate faults on and see that a check finds each: --count N --seed S, or --all, which
                    writes docs/mutants.md; or --mutant N [--seed S --trace]
+  reliability      run every proof and write the figures of docs/reliability.md; with --quick in minutes
   soak [ARGS]      SDK clients and the program over broken networks: --minutes N --seed S
   fuzz [ARGS]      hostile bytes for every decoder: --seconds N for each, --target T, --seed S
   autobahn         WebSocket conformance of the server's codec and the Rust SDK, by the Autobahn cases
@@ -62,6 +64,7 @@ fn main() -> Result<()> {
         Some("mutants") => mutants::run(rest),
         Some("fuzz") => proofs::fuzz(rest),
         Some("autobahn") => proofs::autobahn(),
+        Some("reliability") => reliability::run(rest),
         Some("soak") => proofs::soak(rest),
         Some("reference") => tests::reference(),
         Some("codegen") => codegen::run(rest.first().map_or("", String::as_str)),

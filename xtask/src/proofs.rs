@@ -14,8 +14,13 @@ pub(crate) fn soak(args: &[String]) -> Result<()> {
     run("soak", args)
 }
 
-/// WebSocket conformance of the server's codec and the Rust SDK: installs the suite when it is not there yet.
+/// WebSocket conformance of the server's codec and the Rust SDK.
 pub(crate) fn autobahn() -> Result<()> {
+    run("autobahn", &["--packages".into(), install_suite()?])
+}
+
+/// Installs the conformance suite when it is not there yet. Returns where it is.
+pub(crate) fn install_suite() -> Result<String> {
     let packages = setup::root()
         .join("target/autobahn")
         .join(SUITE.replace("==", "-"));
@@ -23,14 +28,9 @@ pub(crate) fn autobahn() -> Result<()> {
         setup::python()?;
         // Into a directory of its own: that needs no virtual environment, whose module many systems leave out.
         let status = Command::new("python3")
-            .args([
-                "-m",
-                "pip",
-                "install",
-                "--quiet",
-                "--disable-pip-version-check",
-            ])
-            .args(["--only-binary", ":all:", "--no-deps", "--target"])
+            .args(["-m", "pip", "install", "--quiet"])
+            .args(["--disable-pip-version-check", "--no-deps"])
+            .args(["--only-binary", ":all:", "--target"])
             .arg(&packages)
             .arg(SUITE)
             .env("PIP_ROOT_USER_ACTION", "ignore")
@@ -42,10 +42,7 @@ pub(crate) fn autobahn() -> Result<()> {
             );
         }
     }
-    run(
-        "autobahn",
-        &["--packages".into(), packages.to_string_lossy().into_owned()],
-    )
+    Ok(packages.to_string_lossy().into_owned())
 }
 
 /// Hostile bytes for every decoder. `args`: `--seconds N --target T --seed S`.
