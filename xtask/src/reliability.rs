@@ -217,7 +217,6 @@ fn perform(proof: &Proof) -> Result<(bool, String)> {
         }
     }
     let status = process.wait().context("waiting for a proof")?;
-    // All of them are long lists only where every mutant is shown: then their number says enough.
     let result = match results.as_slice() {
         [] if status.success() => "done".into(),
         [] => format!("no result: {status}"),
