@@ -5,6 +5,8 @@ mod apps;
 mod command;
 mod doctor;
 mod failure;
+#[cfg(test)]
+mod hostile;
 mod legacy_rules;
 mod log;
 mod reference;
