@@ -24,8 +24,8 @@ use crate::random::Random;
 const OPEN_MAX: usize = 100;
 /// A call is answered within 10 s; more is the machine's own slowness.
 const ANSWER_MAX: Duration = Duration::from_secs(13);
-/// A login is repeated for so long.
-const LOGIN_PATIENCE: Duration = Duration::from_secs(90);
+/// A login is repeated for so long: the longest times without a network (150 s) are shorter.
+const LOGIN_PATIENCE: Duration = Duration::from_secs(240);
 
 /// One user.
 #[derive(Debug, Clone)]
