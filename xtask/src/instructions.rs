@@ -197,9 +197,9 @@ mod tests {
     }
 
     #[test]
-    fn three_parts_in_a_hundred_are_borne_and_no_more() {
-        assert!(worse(&of(103.0), &of(100.0)).is_empty());
-        assert_eq!(worse(&of(104.0), &of(100.0)).len(), 1);
+    fn a_tenth_is_borne_and_no_more() {
+        assert!(worse(&of(109.0), &of(100.0)).is_empty());
+        assert_eq!(worse(&of(111.0), &of(100.0)).len(), 1);
         assert_eq!(worse(&of(1.0), &BTreeMap::new()).len(), 1);
     }
 
