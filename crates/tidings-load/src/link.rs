@@ -2,6 +2,7 @@
 
 use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 use mio::net::TcpStream;
@@ -81,8 +82,10 @@ impl Link {
         .context("opening a socket; is the limit on open files too low?")?;
         socket.set_nonblocking(true)?;
         socket.set_tcp_nodelay(true)?;
+        // Closed at once when dropped: ports that wait a minute make the search for a free one dear for the next run.
+        socket.set_linger(Some(Duration::ZERO))?;
         if let Some(from) = from {
-            // The port is chosen when connecting, so that one port serves many targets.
+            // The kernel chooses a port that is free at this address.
             socket.bind(&SocketAddr::new(from, 0).into())?;
         }
         match socket.connect(&target.address.into()) {

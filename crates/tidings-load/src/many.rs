@@ -11,6 +11,9 @@ use crate::servers::{Programs, Server, start};
 /// Clients of one process: what its limit on open files leaves, and what one address has ports for.
 const CLIENTS_PER_PROCESS: usize = 17_000;
 
+/// From the first user of one generator to the first of the next: whole addresses, at least [`CLIENTS_PER_PROCESS`].
+const USERS_APART: usize = 20_000;
+
 /// Settings of a run with several processes.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Settings {
@@ -55,7 +58,12 @@ pub(crate) fn measure(scenario: Name, programs: &Programs, size: &Size) -> Resul
         ..size.clone()
     };
     let mut pairs = Vec::new();
-    for _ in 0..count {
+    for number in 0..count {
+        // Addresses go by the numbers of users: no two generators share one, nor its ports.
+        let share = Size {
+            first: number * USERS_APART,
+            ..share.clone()
+        };
         pairs.push(pair(scenario, programs, &share)?);
     }
     let mut reports = Vec::new();

@@ -339,12 +339,12 @@ fn hub(out: &mut String, series: &Series) {
     let Some(hub) = &series.hub else {
         return;
     };
-    let users: Vec<u32> = hub
+    let users: Vec<&String> = hub
         .ns
         .get("login")
         .into_iter()
         .flatten()
-        .map(|(n, _)| *n)
+        .map(|(n, _)| n)
         .collect();
     let heads: Vec<String> = users.iter().map(|users| format!("{users} users")).collect();
     let _ = writeln!(

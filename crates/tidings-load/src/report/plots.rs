@@ -137,15 +137,16 @@ fn growth(series: &Series) -> Option<Plot> {
     let hub = series.hub.as_ref()?;
     let of = |name: &&str| {
         let figures = hub.ns.get(*name)?;
-        let point = |(users, ns): (&u32, &f64)| (f64::from(*users).log10(), ns / 1e3);
+        let point =
+            |(users, ns): (&String, &f64)| Some((users.parse::<f64>().ok()?.log10(), ns / 1e3));
         Some(Line {
             name: (*name).to_owned(),
-            points: figures.iter().map(point).collect(),
+            points: figures.iter().filter_map(point).collect(),
         })
     };
     let drawn: Vec<Line> = GROWTH.iter().filter_map(of).collect();
-    let mark = |users: &u32| (f64::from(*users).log10(), users.to_string());
-    let marks: Vec<(f64, String)> = hub.ns.get("login")?.keys().map(mark).collect();
+    let mark = |users: &String| Some((users.parse::<f64>().ok()?.log10(), users.clone()));
+    let marks: Vec<(f64, String)> = hub.ns.get("login")?.keys().filter_map(mark).collect();
     let labels = Labels {
         title: "One operation of a hub, without sockets",
         x: "users of the hub (log scale)",

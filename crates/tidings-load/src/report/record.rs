@@ -152,6 +152,15 @@ pub(crate) mod tests {
     }
 
     #[test]
+    fn the_hub_without_sockets_is_a_line_of_its_own() {
+        let text =
+            r#"{"hub":{"deliveries_per_s":5e7,"ns":{"login":{"1000":2839.5,"10000":3137}}}}"#;
+        let series = Series::parse(text).expect("this is a line of a series");
+        let hub = series.hub.expect("the line is of the hub");
+        assert_eq!(hub.ns["login"]["10000"], 3137.0);
+    }
+
+    #[test]
     fn a_foreign_line_is_named() {
         let error = Series::parse("\n{\"a\":1}\n").expect_err("it is not of a series");
         assert!(error.to_string().contains("line 2"), "{error}");
