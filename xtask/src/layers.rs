@@ -50,6 +50,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "tidings-hub",
             "tidings-bus",
             "tidings-store",
+            "tidings-legacy",
             "tidings-client-core",
             "tidings-mutant",
             "tidings-scenario",

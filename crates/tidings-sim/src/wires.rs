@@ -61,6 +61,9 @@ impl World {
     }
 
     pub(crate) fn connect(&mut self, client: ClientId, connection: u64) {
+        if self.legacy.has(client) {
+            return self.connect_legacy(client, connection);
+        }
         if self.is_down || self.offline[client.0] {
             let input = core::Input::Closed {
                 connection,
@@ -70,8 +73,7 @@ impl World {
         }
         self.connections += 1;
         let wire_id = ConnectionId(self.connections);
-        // The kernel spreads connections over the hubs' listeners.
-        let hub = HubId(self.random.between(0, u64::from(self.config.hubs) - 1) as u16);
+        let hub = self.hub_for(client);
         let limits = ws::Limits {
             message_bytes_max: 1 << 20,
             fragments_max: 64,
@@ -99,6 +101,18 @@ impl World {
             wire.to_client_ms = self.now_ms + delay;
         }
         self.schedule(delay, Happening::Client { client, input });
+    }
+
+    /// A client's connections reach this hub from now on.
+    pub fn place(&mut self, client: ClientId, hub: u16) {
+        self.places.insert(client, HubId(hub % self.config.hubs));
+    }
+
+    /// The kernel spreads connections over the hubs' listeners.
+    pub(crate) fn hub_for(&mut self, client: ClientId) -> HubId {
+        let drawn = self.random.between(0, u64::from(self.config.hubs) - 1);
+        let placed = self.places.get(&client).copied();
+        placed.unwrap_or(HubId(drawn as u16))
     }
 
     pub(crate) fn send_from_client(&mut self, client: ClientId, connection: u64, bytes: Vec<u8>) {
@@ -129,6 +143,9 @@ impl World {
             return;
         };
         let hub = wire.hub;
+        if self.hear_legacy(wire_id, &bytes) {
+            return;
+        }
         let input = match tidings_wire::frame::decode_client(&bytes) {
             Ok(frame) => Input::Frame {
                 connection: wire_id,
@@ -159,6 +176,7 @@ impl World {
         }
         if self.take_raw(wire_id, &payloads)
             || self.by_client.get(&(client, connection)) != Some(&wire_id)
+            || self.take_by_legacy(wire_id, &payloads)
         {
             return;
         }
@@ -177,6 +195,7 @@ impl World {
         let Some(wire) = self.wires.remove(&wire_id) else {
             return;
         };
+        self.lose_legacy(wire_id, wire.hub);
         self.give_hub(
             wire.hub,
             Input::Closed {
@@ -194,10 +213,13 @@ impl World {
             .map(|(key, _)| *key);
         if code.is_some() {
             self.wires.remove(&wire_id);
+            self.legacy.forget(wire_id);
         }
         if let Some((client, connection)) = ours {
             self.by_client.remove(&(client, connection));
-            self.give_client(client, core::Input::Closed { connection, code });
+            if !self.close_legacy_client(client, connection) {
+                self.give_client(client, core::Input::Closed { connection, code });
+            }
         }
     }
 }

@@ -22,6 +22,7 @@ use tidings_wire::ws;
 
 use crate::disk::DiskCounts;
 use crate::freeze::Held;
+use crate::legacy::Legacy;
 use crate::random::Random;
 use crate::raw::Line;
 use crate::sometimes::{self, Sometimes};
@@ -194,6 +195,9 @@ pub struct World {
     pub(crate) connections: u64,
     /// What has come on connections without a client.
     pub(crate) lines: BTreeMap<ConnectionId, Line>,
+    pub(crate) legacy: Legacy,
+    /// Where clients connect to that do not leave it to chance.
+    pub(crate) places: BTreeMap<ClientId, HubId>,
     calls: u64,
     pub(crate) records: Vec<Record>,
     hash: SipHasher13,
@@ -229,6 +233,8 @@ impl World {
             by_client: BTreeMap::new(),
             connections: 0,
             lines: BTreeMap::new(),
+            legacy: Legacy::default(),
+            places: BTreeMap::new(),
             calls: 0,
             records: Vec::new(),
             hash: SipHasher13::new(),
@@ -432,6 +438,7 @@ impl World {
     pub fn kill_server(&mut self) {
         self.note("server is killed");
         self.crash_disk();
+        self.legacy.crash();
         self.incarnation += 1;
         self.is_down = true;
         self.nodes.clear();
@@ -508,7 +515,10 @@ impl World {
             .filter(|(at, _)| !self.is_frozen(ClientId(*at)))
             .filter_map(|(at, client)| Some(self.client_due_ms(at, client.deadline()?)))
             .min();
-        [queued, hubs, clients].into_iter().flatten().min()
+        [queued, hubs, clients, self.legacy.next_at()]
+            .into_iter()
+            .flatten()
+            .min()
     }
 
     fn step(&mut self) {
@@ -528,6 +538,7 @@ impl World {
                 self.give_client(ClientId(at), core::Input::Tick);
             }
         }
+        self.tick_legacy();
         let due = self
             .queue
             .peek()
@@ -619,10 +630,18 @@ impl World {
             self.note(format_args!("hub {} > {effect:?}", hub.0));
             self.carry_out(hub, effect);
         }
+        self.settle_legacy();
     }
 
     /// Puts bytes on their way to a client: each connection keeps its order.
     fn send(&mut self, connection: ConnectionId, frame: &[u8]) {
+        if !self.translate(connection, frame) {
+            self.put_on_wire(connection, frame);
+        }
+    }
+
+    /// The same for what is in the client's own protocol.
+    pub(crate) fn put_on_wire(&mut self, connection: ConnectionId, frame: &[u8]) {
         let delay = self.random.between(0, self.config.network_delay_ms_max);
         let now_ms = self.now_ms;
         let Some(wire) = self.wires.get_mut(&connection) else {
@@ -652,6 +671,9 @@ impl World {
                 }
             }
             Effect::Close { connection, code } => {
+                if self.end_legacy(connection, code) {
+                    return;
+                }
                 let Some(wire) = self.wires.get(&connection) else {
                     return;
                 };

@@ -218,33 +218,3 @@ fn tones_reach_legacy_peers_only() {
     }
     server.end();
 }
-
-/// An invitation without a channel cannot be said in the legacy protocol: it reaches nobody.
-// proves: rtm-6.6-no-channel
-#[test]
-fn an_invitation_without_a_channel_has_no_response() {
-    let server = common::start();
-    let mut legacy = Legacy::login(server.address(), "old");
-    legacy.poll(0);
-    let mut rtm = common::Client::login(server.address(), "new");
-    rtm.call(Call::Invite(Invite {
-        number: 1,
-        callee_id: "old".into(),
-        ..Invite::default()
-    }));
-    let end = loop {
-        match rtm.next() {
-            common::Seen::Message(Kind::LocalInvitationEnded(end)) => break end,
-            common::Seen::Message(Kind::Ping(_)) => rtm.send_message(
-                tidings_wire::proto::client_message::Kind::Pong(tidings_wire::proto::Pong {}),
-            ),
-            common::Seen::Message(Kind::InvitationReceived(got)) => panic!("it rings: {got:?}"),
-            common::Seen::Message(_) => rtm.confirm_all(),
-            other => panic!("{other:?}"),
-        }
-    };
-    assert_eq!(end.end(), InvitationEnd::NoResponse);
-    let answer = legacy.start("user_getmsg", json!({"ver_clear": 0, "max": 30}));
-    assert_eq!(legacy.frame()[1][0], json!(answer), "nothing was pushed");
-    server.end();
-}
