@@ -70,6 +70,7 @@ const PROBES: &[(Promise, Asks)] = &[
     (Probe::resume_place, Asks::Nothing),
     (Probe::older_connection, Asks::Nothing),
     (Probe::wrong_secret, Asks::Nothing),
+    (Probe::lost_resume, Asks::Nothing),
     (Probe::stranger, Asks::Nothing),
     (Probe::tokens, Asks::Tokens),
     (Probe::token_end, Asks::Tokens),

@@ -252,6 +252,31 @@ impl Probe {
         }
     }
 
+    /// `auth.resume_secret`: the old secret is good until the first frame on the new connection, as the new one may
+    /// be lost; then it is not.
+    pub(super) fn lost_resume(&mut self) {
+        let (_, welcome) = self.raw_login(0, "alice");
+        let lost = self.world.open_raw(0);
+        self.world.resume_raw(lost, "alice", &welcome);
+        let second = self.world.open_raw(0);
+        self.world.resume_raw(second, "alice", &welcome);
+        self.advance(500);
+        if self.world.resumed(second).is_none() {
+            let text = "a client whose resume was answered in vain cannot resume".to_owned();
+            self.violate("auth.resume_secret", text);
+        }
+        self.world.request_raw(second, 1, join());
+        self.advance(500);
+        let third = self.world.open_raw(0);
+        self.world.resume_raw(third, "alice", &welcome);
+        self.advance(500);
+        if self.world.resumed(third).is_some() {
+            let text =
+                "a secret that was replaced, and whose successor was used, is good".to_owned();
+            self.violate("auth.resume_secret", text);
+        }
+    }
+
     fn outcome(&self, line: ConnectionId) -> Option<u32> {
         Some(self.world.refused(line)?.error?.outcome)
     }
