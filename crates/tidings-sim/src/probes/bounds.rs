@@ -109,6 +109,14 @@ impl Probe {
             );
             self.violate("gap.explicit", text);
         }
+        // Told and confirmed once, it is not told again.
+        let again = self.log_in("bob");
+        self.advance(5_000);
+        let is_gap = |event: &ClientEvent| matches!(event, ClientEvent::Gap { .. });
+        if self.events(again).any(is_gap) {
+            let text = "what an inbox has dropped was told twice".to_owned();
+            self.violate("gap.no_false_alarm", text);
+        }
     }
 
     /// `tenant.isolated`: same names in two apps, and nothing crosses.
