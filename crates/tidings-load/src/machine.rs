@@ -42,7 +42,13 @@ impl Machine {
             memory_mib: field(&file("/proc/meminfo"), "MemTotal")
                 .and_then(|text| text.split_whitespace().next()?.parse::<u64>().ok())
                 .map_or(0, |kib| kib / 1024),
-            kernel: file("/proc/sys/kernel/osrelease").trim().to_owned(),
+            // What follows the dash names a build, not a kernel.
+            kernel: file("/proc/sys/kernel/osrelease")
+                .split('-')
+                .next()
+                .unwrap_or_default()
+                .trim()
+                .to_owned(),
             open_files_max: rlimit::Resource::NOFILE.get().map_or(0, |(_, hard)| hard),
             versions: said
                 .into_iter()
