@@ -11,6 +11,7 @@ const SUITE: &str = "kosoku==0.1.0";
 
 /// SDK clients over broken networks. `args`: `--minutes N --seed S`.
 pub(crate) fn soak(args: &[String]) -> Result<()> {
+    setup::sdk()?;
     run("soak", args)
 }
 

@@ -62,6 +62,7 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
         _ => bail!("reliability takes --quick or nothing"),
     };
     setup::cargo(&["build", "--quiet", "--package", "tidings"])?;
+    setup::sdk()?;
     let packages = proofs::install_suite()?;
     let mut rows = String::from("| What | Result | Command |\n| --- | --- | --- |\n");
     let mut failed = vec![];
@@ -152,7 +153,7 @@ fn list(amounts: &Amounts) -> Vec<Proof> {
             result: &[" kills in "],
         },
         Proof {
-            what: "Soak: clients of the Rust SDK over networks that break by seed",
+            what: "Soak: clients of the Rust and the JavaScript SDK, mixed, over networks that break by seed",
             args: soak(&["--minutes", amounts.soak_minutes]),
             variables: vec![],
             result: &["seed 1: ", " messages sent, "],

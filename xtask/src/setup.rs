@@ -70,6 +70,15 @@ pub(crate) fn web() -> Result<()> {
     Ok(())
 }
 
+/// The JavaScript SDK of RTM for Node, as it stands now.
+pub(crate) fn sdk() -> Result<()> {
+    check_node()?;
+    if !root().join("sdk/js/rtm/node_modules").exists() {
+        run("sdk/js/rtm", "npm", &["ci", "--no-fund", "--no-audit"])?;
+    }
+    run("sdk/js/rtm", "npm", &["run", "--silent", "build"])
+}
+
 /// Packs a JavaScript package under a name without its version: the address of a server's own package is stable.
 fn pack(package: &str) -> Result<()> {
     let folder = root().join("sdk/js/pack");

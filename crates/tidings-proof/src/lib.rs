@@ -1,5 +1,5 @@
 //! Proofs with real processes: what the simulator leaves out, real sockets and real time, is put to the program and
-//! the Rust SDK here.
+//! its SDKs here.
 //!
 //! It is not a load generator (that is `tidings-load`) and measures nothing but whether promises were kept.
 //!

@@ -1,11 +1,13 @@
-//! Clients of the Rust SDK that write to each other over broken networks, against the real program, and what the
+//! Clients of the Rust and the JavaScript SDK that write to each other over broken networks, against the real program, and what the
 //! contract says of it: nothing lost, nothing twice, nothing out of order, no gap without cause.
 //!
 //! Users live in groups. Those of a group share a channel, each writes to the next, and all write to one who comes
-//! and goes. Every user has a network of their own ([`crate::proxy`]). At the end the networks heal, and everything
+//! and goes. In every group users of the two SDKs take turns. Every user has a network of their own ([`crate::proxy`]). At the end the networks heal, and everything
 //! promised must arrive.
 
+mod client;
 mod judge;
+mod node;
 mod party;
 mod words;
 
@@ -18,6 +20,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
 
 pub use self::judge::{Destination, Fate, Judge, Series, Verdict};
+use self::node::Node;
 use self::party::{Party, Places};
 use crate::Failure;
 use crate::program::{Program, Signal};
@@ -39,6 +42,9 @@ pub struct Settings {
     pub groups: u32,
     /// Users of a group who stay, at least 2; one more comes and goes.
     pub group_size: u32,
+    /// Whether every second user has the JavaScript SDK, which needs Node and the built SDK; else all have the Rust
+    /// SDK.
+    pub is_mixed: bool,
     /// The networks.
     pub weather: Weather,
     /// Mean time between two bursts of a user, of two messages on average.
@@ -67,6 +73,7 @@ impl Settings {
             seed,
             groups: 4,
             group_size: 6,
+            is_mixed: true,
             weather: match is_short {
                 true => Weather::GUSTS,
                 false => Weather::STORM,
@@ -85,6 +92,8 @@ pub struct Report {
     pub took: Duration,
     /// Users.
     pub users: usize,
+    /// Of them, users of the JavaScript SDK.
+    pub of_javascript: usize,
     /// What the judge says.
     pub verdict: Verdict,
     /// What the networks did.
@@ -105,9 +114,10 @@ impl fmt::Display for Report {
         let tally = &self.tally;
         writeln!(
             f,
-            "{} users, {:.0} s: {} cuts ({} closed, {} reset, {} half-open, {} overtaken; {} of them at a byte), {} \
+            "{} users, {} of them with the JavaScript SDK, {:.0} s: {} cuts ({} closed, {} reset, {} half-open, {} overtaken; {} of them at a byte), {} \
              connections, {} refused in {} outages",
             self.users,
+            self.of_javascript,
             self.took.as_secs_f32(),
             tally.cuts(),
             tally.closed,
@@ -134,6 +144,8 @@ struct Run {
     judge: Mutex<Judge>,
     /// True when nobody is to write any more.
     is_over: watch::Sender<bool>,
+    /// Holds the clients of the JavaScript SDK, if there are any.
+    node: Option<Arc<Node>>,
 }
 
 impl Run {
@@ -158,10 +170,15 @@ pub async fn run(settings: &Settings) -> Result<Report, Failure> {
 /// As [`run`].
 pub async fn run_against(settings: &Settings, program: &Program) -> Result<Report, Failure> {
     let began = Instant::now();
+    let node = match settings.is_mixed {
+        true => Some(Node::start()?),
+        false => None,
+    };
     let run = Arc::new(Run {
         settings: *settings,
         judge: Mutex::default(),
         is_over: watch::Sender::new(false),
+        node,
     });
     let mut parties = vec![];
     let mut load = JoinSet::new();
@@ -191,6 +208,10 @@ pub async fn run_against(settings: &Settings, program: &Program) -> Result<Repor
     Ok(Report {
         took: began.elapsed(),
         users: parties.len(),
+        of_javascript: parties
+            .iter()
+            .filter(|party| party.is_of_javascript())
+            .count(),
         verdict: run.judge(|judge| judge.verdict()),
         tally,
         log: program.log(),
@@ -219,7 +240,9 @@ async fn begin_group(
         } else {
             name(user)
         };
-        let (party, events) = Party::new(run, name, number, program.address()).await?;
+        // In turns that differ from group to group: the ways of being woken below do not.
+        let node = run.node.as_ref().filter(|_| (group + user) % 2 == 1);
+        let (party, events) = Party::new(run, name, number, program.address(), node).await?;
         tokio::spawn(party::read(Arc::clone(run), party.clone(), events));
         parties.push(party);
     }

@@ -7,16 +7,14 @@ use std::time::{Duration, Instant};
 use futures_util::StreamExt as _;
 use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
-use tidings_client::{
-    Client, ClientEvent, ConnectionState, Events, GapSource, Message, PeerReceipt, SendOptions,
-};
 use tokio::time::{sleep, timeout};
 
 use super::Run;
+use super::client::{AnyClient, AnyEvents, Heard, Refusal};
 use super::judge::{Destination, Fate, Series};
+use super::node::Node;
 use super::words;
 use crate::Failure;
-use crate::program::APP;
 use crate::proxy::Proxy;
 use crate::random::Random;
 
@@ -24,6 +22,8 @@ use crate::random::Random;
 const OPEN_MAX: usize = 100;
 /// A call is answered within 10 s; more is the machine's own slowness.
 const ANSWER_MAX: Duration = Duration::from_secs(13);
+/// The error of a join that has been done before. Source: RTM 1.x.
+const ALREADY_JOINED: u64 = 6;
 /// A login is repeated for so long: the longest times without a network (150 s) are shorter.
 const LOGIN_PATIENCE: Duration = Duration::from_secs(240);
 
@@ -31,26 +31,23 @@ const LOGIN_PATIENCE: Duration = Duration::from_secs(240);
 #[derive(Debug, Clone)]
 pub(super) struct Party {
     pub(super) name: String,
-    pub(super) client: Client,
+    pub(super) client: AnyClient,
     pub(super) proxy: Arc<Proxy>,
 }
 
 impl Party {
-    /// A client that is not logged in yet, and its events.
+    /// A client that is not logged in yet, and its events: of the JavaScript SDK where there is a process for it.
     pub(super) async fn new(
         run: &Run,
         name: String,
         number: u64,
         server: SocketAddr,
-    ) -> Result<(Self, Events), Failure> {
+        node: Option<&Arc<Node>>,
+    ) -> Result<(Self, AnyEvents), Failure> {
         let settings = run.settings;
         let seed = Random::new(settings.seed, number).next_u64();
         let proxy = Proxy::start(server, settings.weather, seed).await?;
-        let (client, events) = Client::builder()
-            .endpoint(format!("ws://{}", proxy.address()))
-            .app_id(APP)
-            .build()
-            .map_err(|error| Failure::new(format!("no client: {error}")))?;
+        let (client, events) = AnyClient::new(&name, proxy.address(), node)?;
         let proxy = Arc::new(proxy);
         let party = Self {
             name,
@@ -60,15 +57,22 @@ impl Party {
         Ok((party, events))
     }
 
+    pub(super) fn is_of_javascript(&self) -> bool {
+        matches!(self.client, AnyClient::Node(_))
+    }
+
     /// Logs in, over whatever the network does.
     pub(super) async fn log_in(&self) -> Result<(), Failure> {
         let began = Instant::now();
         loop {
-            match self.client.login(&self.name, None).await {
+            match self.client.log_in(&self.name).await {
                 Ok(()) => return Ok(()),
                 Err(error) if began.elapsed() > LOGIN_PATIENCE => {
                     let name = &self.name;
-                    return Err(Failure::new(format!("{name} cannot log in: {error}")));
+                    return Err(Failure::new(format!(
+                        "{name} cannot log in: {}",
+                        error.text
+                    )));
                 }
                 Err(_) => sleep(Duration::from_millis(600)).await,
             }
@@ -78,13 +82,13 @@ impl Party {
     pub(super) async fn join(&self, channel: &str) -> Result<(), Failure> {
         let began = Instant::now();
         loop {
-            match self.client.channel(channel).join().await {
+            match self.client.join(channel).await {
                 // The answer to an attempt that has reached the server may have come too late.
                 Ok(()) => return Ok(()),
-                Err(error) if error.code() == 6 => return Ok(()),
+                Err(error) if error.code == ALREADY_JOINED => return Ok(()),
                 Err(error) if began.elapsed() > LOGIN_PATIENCE => {
                     let name = &self.name;
-                    return Err(Failure::new(format!("{name} cannot join: {error}")));
+                    return Err(Failure::new(format!("{name} cannot join: {}", error.text)));
                 }
                 Err(_) => sleep(Duration::from_millis(2_600)).await,
             }
@@ -93,51 +97,35 @@ impl Party {
 }
 
 /// Tells the judge what a client is told, until the client is dropped.
-pub(super) async fn read(run: Arc<Run>, party: Party, mut events: Events) {
+pub(super) async fn read(run: Arc<Run>, party: Party, mut events: AnyEvents) {
     let name = party.name.clone();
     let proxy = Arc::clone(&party.proxy);
     // The events end with the last handle of the client: this task must not hold one.
     drop(party);
-    while let Some(event) = events.next().await {
-        match event {
-            ClientEvent::PeerMessage { message, .. }
-            | ClientEvent::ChannelMessage { message, .. } => {
-                let Message::Text(text) = message else {
-                    continue;
-                };
+    while let Some(heard) = events.next().await {
+        match heard {
+            Heard::Text(text) => {
                 if let Some((series, number)) = words::read(&text) {
                     run.judge(|judge| judge.arrive(&name, &series, number));
                 }
             }
-            ClientEvent::MemberJoined { channel, user_id } => {
-                run.judge(|judge| judge.see(&name, &channel, &user_id, true));
-            }
-            ClientEvent::MemberLeft { channel, user_id } => {
-                run.judge(|judge| judge.see(&name, &channel, &user_id, false));
-            }
-            ClientEvent::Gap {
-                source,
-                cause,
-                missed,
-            } => run.judge(|judge| {
+            Heard::Member {
+                channel,
+                user,
+                is_there,
+            } => run.judge(|judge| judge.see(&name, &channel, &user, is_there)),
+            Heard::Gap { channel, told } => run.judge(|judge| {
                 // A little less than the window: the silence begins with the last byte, the window with the cut.
                 if proxy.longest_silence() > Duration::from_secs(115) {
                     judge.excuse(&name);
                 }
-                let channel = match &source {
-                    GapSource::Channel(channel) => Some(channel.as_str()),
-                    GapSource::Inbox => None,
-                };
-                let told = format!("a gap in {source:?}, {cause:?}, {missed:?} missed");
-                judge.gap(&name, channel, &told);
+                judge.gap(&name, channel.as_deref(), &told);
             }),
-            ClientEvent::StateChanged {
-                state: ConnectionState::Aborted,
-                reason,
-            } => run.judge(|judge| judge.abort(&name, reason.name())),
-            _ => {}
+            Heard::Aborted(reason) => run.judge(|judge| judge.abort(&name, &reason)),
         }
     }
+    // At the end of a run nobody asks any more.
+    run.judge(|judge| judge.abort(&name, "its events have ended"));
 }
 
 /// Where a user may write.
@@ -200,21 +188,14 @@ fn send(
         let began = Instant::now();
         let fate = match &series.to {
             Destination::Channel(channel) => {
-                let sent = client.channel(channel.as_str()).send(text).await;
-                sent.map_or_else(|error| fate_of(error.outcome()), |()| Fate::Promised)
+                let sent = client.send_to_channel(channel, text).await;
+                sent.map_or_else(|refusal| fate_of(&refusal), |()| Fate::Promised)
             }
-            Destination::Peer(user) => {
-                let options = match is_offline {
-                    true => SendOptions::new().offline(),
-                    false => SendOptions::new(),
-                };
-                match client.send_to_peer(user, text, options).await {
-                    Ok(PeerReceipt::Received) => Fate::Promised,
-                    Ok(PeerReceipt::NotReceived) if is_offline => Fate::Promised,
-                    Ok(PeerReceipt::NotReceived) => Fate::Denied,
-                    Err(error) => fate_of(error.outcome()),
-                }
-            }
+            Destination::Peer(user) => match client.send_to_peer(user, text, is_offline).await {
+                Ok(has_received) if has_received || is_offline => Fate::Promised,
+                Ok(_) => Fate::Denied,
+                Err(refusal) => fate_of(&refusal),
+            },
         };
         let took = began.elapsed();
         run.judge(|judge| {
@@ -227,10 +208,10 @@ fn send(
 }
 
 /// Without an answer in time nothing is known; every other error says that the message never arrives.
-fn fate_of(outcome: Option<tidings_wire::codes::Outcome>) -> Fate {
-    match outcome {
-        Some(tidings_wire::codes::Outcome::TimedOut) => Fate::Unknown,
-        _ => Fate::Denied,
+fn fate_of(refusal: &Refusal) -> Fate {
+    match refusal.is_unanswered {
+        true => Fate::Unknown,
+        false => Fate::Denied,
     }
 }
 
@@ -250,8 +231,7 @@ pub(super) async fn come_and_go(
         {
             return Ok(());
         }
-        // Without a link it is done locally.
-        let _ = party.client.logout().await;
+        party.client.log_out().await;
         let away = Duration::from_millis(random.between(600, 10 * run.settings.pace_ms));
         let _ = timeout(away, is_over.wait_for(|is_over| *is_over)).await;
     }

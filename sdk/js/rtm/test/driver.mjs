@@ -20,13 +20,16 @@ const CLIENT_EVENTS = [
 ];
 const CHANNEL_EVENTS = ['ChannelMessage', 'MemberJoined', 'MemberLeft', 'MemberCountUpdated', 'AttributesUpdated'];
 
-// Node has no 'online' event; the command of that name raises one, as a browser does when the network is back.
-const network = new EventTarget();
-globalThis.addEventListener ??= network.addEventListener.bind(network);
-globalThis.removeEventListener ??= network.removeEventListener.bind(network);
-
-/** By the command's `client`: the RtmClient and its channel objects by name. */
+/** By the command's `client`: the RtmClient, its channel objects by name, and its network. */
 const clients = new Map();
+
+// Node has no 'online' event; the command of that name raises one, as a browser does when the network is back. Here
+// every client has a network of its own: an SDK listens while a command to its client runs.
+let acting;
+globalThis.addEventListener ??= (...args) => acting.network.addEventListener(...args);
+globalThis.removeEventListener ??= (...args) => {
+  for (const { network } of clients.values()) network.removeEventListener(...args);
+};
 
 /** Lines are written in order, also those that have to fetch the bytes of a Blob first. */
 let written = Promise.resolve();
@@ -82,7 +85,7 @@ function decide(held, { from, response }, how) {
 function create({ client: name, appId, endpoint }) {
   const rtm = AgoraRTM.createInstance(appId, { endpoint });
   for (const event of CLIENT_EVENTS) rtm.on(event, (...args) => write({ client: name, event, args }));
-  const held = { rtm, channels: new Map(), sent: new Map(), received: new Map() };
+  const held = { rtm, channels: new Map(), sent: new Map(), received: new Map(), network: new EventTarget() };
   rtm.on('RemoteInvitationReceived', (invitation) => received(name, held.received, invitation));
   clients.set(name, held);
 }
@@ -160,7 +163,7 @@ const commands = {
   acceptInvitation: (_rtm, command, held) => decide(held, command, 'accept'),
   refuseInvitation: (_rtm, command, held) => decide(held, command, 'refuse'),
   state: (rtm) => rtm.connectionState,
-  online: () => void network.dispatchEvent(new Event('online')),
+  online: (_rtm, _command, { network }) => void network.dispatchEvent(new Event('online')),
   cut: (rtm) => rtm[Symbol.for('tidings.cut')](),
 };
 
@@ -170,6 +173,7 @@ async function run(command) {
   if (!held) throw new Error(`no client '${command.client}': create it first`);
   const action = commands[command.do];
   if (!action) throw new Error(`no command '${command.do}'`);
+  acting = held;
   return action(held.rtm, command, held);
 }
 
