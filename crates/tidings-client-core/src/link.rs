@@ -169,18 +169,19 @@ impl Client {
         if self.link.connection() != Some(connection) {
             return;
         }
-        let was_up = self.link.is_up();
+        let hint_ms = std::mem::take(&mut self.hint_ms);
         self.lose(now_ms, now_ms);
         match verdict(code) {
+            Verdict::Resume(BACKOFF) if hint_ms > 0 => {
+                self.retry(now_ms, Retry::Hint { ms: hint_ms });
+            }
             Verdict::Resume(retry) => self.retry(now_ms, retry),
             Verdict::Anew(retry) => self.begin_anew(now_ms, retry, out),
             Verdict::End(state, reason) if self.login.is_some() => {
                 self.end_refused_login(state, reason, code, out);
             }
             // A refusal that came without its message while reconnecting: keep trying.
-            Verdict::End(_, ConnectionReason::LoginFailure) if !was_up => {
-                self.retry(now_ms, BACKOFF);
-            }
+            Verdict::End(_, ConnectionReason::LoginFailure) => self.retry(now_ms, BACKOFF),
             Verdict::End(state, reason) => {
                 if reason == ConnectionReason::TokenExpired {
                     out.push(Output::Event(ClientEvent::TokenExpired));
@@ -192,14 +193,12 @@ impl Client {
 
     fn begin_anew(&mut self, now_ms: u64, retry: Retry, out: &mut Vec<Output>) {
         self.protocol_errors += 1;
-        if self.protocol_errors > PROTOCOL_ERRORS_MAX {
-            let text = "the server reports protocol errors; use client and server of one version";
-            let error = CallError::outcome(Outcome::Unsupported, text.to_owned());
-            self.fail_login(ConnectionReason::LoginFailure, error, out);
-            return;
-        }
         self.lose_session(now_ms, GapCause::NodeLost, out);
-        self.retry(now_ms, retry);
+        // Beyond it, it stays interrupted until its application logs out (contract 4.6): a client that the server does
+        // not understand must not try for ever.
+        if self.protocol_errors <= PROTOCOL_ERRORS_MAX {
+            self.retry(now_ms, retry);
+        }
     }
 
     /// The server closed the connection of a login without saying why in a message.
@@ -382,6 +381,7 @@ impl Client {
             };
         }
         self.lost_since_ms = None;
+        self.hint_ms = 0;
         self.is_token_end_told = false;
         self.enter(
             ConnectionState::Connected,
@@ -420,7 +420,9 @@ impl Client {
             self.greet();
             return;
         }
-        if error.is_retryable() {
+        // An application is told that it logs in too often; only what the server cannot do for now is tried again.
+        let is_told = self.login.is_some() && error.is(Outcome::TooOften);
+        if error.is_retryable() && !is_told {
             if let Some(login) = &mut self.login {
                 login.progress = "the server takes no logins for now";
             }
@@ -443,8 +445,15 @@ impl Client {
                 out,
             );
         } else {
-            self.fail_login(ConnectionReason::LoginFailure, error, out);
+            // The session is not let in: the client stays interrupted, as with no network.
+            self.drop_link(out);
+            self.retry(now_ms, BACKOFF);
         }
+    }
+
+    /// The server says, before it closes a connection that is served, when to come back.
+    pub(crate) fn note_hint(&mut self, error: &CallError) {
+        self.hint_ms = error.retry_after_ms();
     }
 
     /// The token of a reconnect is over: the application is told once, attempts go on.

@@ -85,7 +85,11 @@ impl Client {
                 let error = CallError::from_proto(refused.error.unwrap_or_default());
                 self.handle_refused(now_ms, error, out);
             }
-            Kind::Welcome(_) | Kind::Resumed(_) | Kind::Refused(_) => {}
+            Kind::Refused(refused) => {
+                let error = CallError::from_proto(refused.error.unwrap_or_default());
+                self.note_hint(&error);
+            }
+            Kind::Welcome(_) | Kind::Resumed(_) => {}
             Kind::Ping(_) => self
                 .unwritten
                 .push(client_message::Kind::Pong(proto::Pong {})),

@@ -307,7 +307,56 @@ fn protocol_errors_begin_a_new_session_at_most_three_times() {
         );
         world.welcome(round + 1);
     }
-    assert_eq!(world.closed(4, 4016), ["DISCONNECTED LOGIN_FAILURE"]);
+    world.closed(4, 4016);
+    // As the JavaScript SDK: it stays interrupted, and nothing is tried any more.
+    assert_eq!(world.pass(600_000), ["+4000 RECONNECTING INTERRUPTED"]);
+    assert_eq!(world.input(Input::Wake), [""; 0]);
+    assert_eq!(world.logout(), ["DISCONNECTED LOGOUT", "answer 2 done"]);
+    world.login();
+    world.opened(5);
+    let welcome = world.welcome(5);
+    assert!(
+        welcome.contains(&"CONNECTED LOGIN_SUCCESS".to_owned()),
+        "{welcome:?}"
+    );
+}
+
+#[test]
+fn a_hint_before_a_close_is_kept_to_and_forgotten_by_the_next() {
+    for code in [4003, 4005] {
+        let mut world = World::logged_in();
+        assert_eq!(
+            world.say(1, vec![refused(Outcome::Overloaded, 20_000)]),
+            [""; 0],
+            "it is only noted"
+        );
+        world.closed(1, code);
+        let early = world.pass(19_999);
+        assert_eq!(early, ["+4000 RECONNECTING INTERRUPTED"], "code {code}");
+        let later = world.pass_untimed(20_001);
+        assert_eq!(later, ["open 2"], "code {code}: at most twice the hint");
+        world.opened(2);
+        world.say(2, vec![resumed(0, "secret-2")]);
+        world.closed(2, code);
+        assert_eq!(world.pass_untimed(3_000), ["open 3"], "code {code}");
+    }
+}
+
+#[test]
+fn a_login_too_many_is_told_and_a_resume_too_many_is_tried_again() {
+    let mut world = World::new();
+    world.login();
+    world.opened(1);
+    let told = world.say(1, vec![refused(Outcome::TooOften, 500)]);
+    assert!(
+        told.contains(&"answer 1 error too_often".to_owned()),
+        "{told:?}"
+    );
+    assert_eq!(world.pass(60_000), [""; 0]);
+    let mut world = World::logged_in();
+    world.reopen(1);
+    world.say(2, vec![refused(Outcome::TooOften, 500)]);
+    assert!(world.pass_untimed(1_000).contains(&"open 3".to_owned()));
 }
 
 // proves: rtm-3.4-no-auto, rtm-3.1-calls-aborted, rtm-3.1-login-aborted

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use subtle::ConstantTimeEq as _;
 use tidings_mutant::{mutant, unseeded};
 use tidings_wire::codes::{CloseCode, Outcome};
 use tidings_wire::frame::encode_server;
@@ -801,10 +802,5 @@ impl Hub {
 
 /// Compares in time that depends on the lengths only.
 fn same_secret(given: &[u8], secret: &[u8; 32]) -> bool {
-    given.len() == secret.len()
-        && given
-            .iter()
-            .zip(secret)
-            .fold(0, |diff, (a, b)| diff | (a ^ b))
-            == 0
+    given.ct_eq(secret).into()
 }

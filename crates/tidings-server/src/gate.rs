@@ -4,7 +4,9 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use tidings_wire::limits::{FAILED_LOGIN_PAUSE_MS, RATE_FAILED_LOGIN, RATE_HANDSHAKE};
+use tidings_wire::limits::{
+    FAILED_LOGIN_PAUSE_MS, RATE_FAILED_LOGIN, RATE_HANDSHAKE, RATE_LEGACY_HANDSHAKE,
+};
 use tidings_wire::rates::Bucket;
 
 use crate::config::Limits;
@@ -35,6 +37,7 @@ struct Counts {
 struct Source {
     open: usize,
     handshakes: Bucket,
+    legacy_handshakes: Bucket,
     failures: Bucket,
     /// Turned away until this time after too many failed logins. Monotonic milliseconds.
     paused_until_ms: u64,
@@ -125,18 +128,29 @@ impl Admission {
         Ok(())
     }
 
-    /// Counts it no more for its source, only for the node; the handshakes of the source so far do
-    /// not count either.
-    pub(crate) fn forget_source(&mut self) {
-        if let (Some(source), true) = (self.source, self.is_counted) {
-            let counts = &self.gate.counts;
-            let mut counts = counts.lock().unwrap_or_else(PoisonError::into_inner);
-            counts.release(source);
-            if let Some(of_source) = counts.sources.get_mut(&source) {
-                of_source.handshakes = Bucket::default();
-            }
-            self.is_counted = false;
+    /// It is one of the many that a legacy client opens: it counts among those of its source, which may be more, and
+    /// else for the node only.
+    ///
+    /// # Errors
+    /// The source has opened too many of these too.
+    pub(crate) fn count_as_legacy(&mut self, now_ms: u64) -> Result<(), Full> {
+        let (Some(source), true) = (self.source, self.is_counted) else {
+            return Ok(());
+        };
+        let counts = &self.gate.counts;
+        let mut counts = counts.lock().unwrap_or_else(PoisonError::into_inner);
+        let of_source = counts.source(source, now_ms);
+        let taken = of_source
+            .legacy_handshakes
+            .take(RATE_LEGACY_HANDSHAKE, now_ms);
+        if taken.is_err() {
+            return Err(Full::Handshakes);
         }
+        // Only its own: what the source has done besides counts on.
+        of_source.handshakes.give_back(RATE_HANDSHAKE);
+        counts.release(source);
+        self.is_counted = false;
+        Ok(())
     }
 
     /// A login on it has failed.
@@ -292,11 +306,39 @@ mod tests {
         assert_eq!(refused, Full::Handshakes);
         gate.admit(ip("192.0.2.2"), 0).expect("another source");
         gate.admit(ip("192.0.2.1"), 1_000).expect("a second later");
-        let mut legacy = gate.admit(ip("192.0.2.1"), 1_000).expect("a place");
-        legacy.forget_source();
-        for _ in 0..RATE_HANDSHAKE.calls {
-            gate.admit(ip("192.0.2.1"), 1_000).expect("a place");
+    }
+
+    #[test]
+    fn a_legacy_handshake_gives_back_its_own_place_and_no_other() {
+        let gate = gate(10, 1);
+        let admit = || gate.admit(ip("192.0.2.1"), 0);
+        for _ in 1..RATE_HANDSHAKE.calls {
+            admit().expect("a place");
         }
+        // One place is left: each of them takes it and gives it back.
+        for _ in 0..RATE_LEGACY_HANDSHAKE.calls {
+            let mut legacy = admit().expect("a place");
+            legacy.count_as_legacy(0).expect("one of many");
+        }
+        let mut one_more = admit().expect("a place");
+        assert_eq!(one_more.count_as_legacy(0), Err(Full::Handshakes));
+        drop(one_more);
+        assert_eq!(admit().err(), Some(Full::Handshakes));
+    }
+
+    #[test]
+    fn a_bucket_outlives_the_connections_that_emptied_it() {
+        let gate = gate(10, 1);
+        for _ in 0..RATE_HANDSHAKE.calls {
+            drop(gate.admit(ip("192.0.2.1"), 0).expect("a place"));
+        }
+        // Strangers enough to have sources forgotten of which nothing has to be known.
+        for n in 0..SOURCES_MAX as u128 / 4 {
+            let address = IpAddr::from(((0x2001_0db8 << 96) | (n << 64)).to_be_bytes());
+            gate.admit(address, 1).expect("a place");
+        }
+        let refused = gate.admit(ip("192.0.2.1"), 1).expect_err("too often");
+        assert_eq!(refused, Full::Handshakes);
     }
 
     #[test]

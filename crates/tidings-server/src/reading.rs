@@ -297,9 +297,11 @@ impl Worker {
                 head_len,
                 app,
             } => {
-                let bytes = std::mem::take(&mut head.bytes);
                 // These clients open hundreds of connections in one login (signaling-wire 2.6).
-                head.admission.forget_source();
+                if let Err(full) = head.admission.count_as_legacy(self.now.mono_ms) {
+                    return self.refuse(slot, &full.into());
+                }
+                let bytes = std::mem::take(&mut head.bytes);
                 connection.legacy = Some(Legacy::open(self.now, connection.id, &app));
                 self.open(slot, response, &bytes[head_len..]);
             }

@@ -39,6 +39,11 @@ impl Bucket {
         Ok(())
     }
 
+    /// Gives one call back that was taken and does not count after all.
+    pub fn give_back(&mut self, rate: Rate) {
+        self.full_at = self.full_at.saturating_sub(u64::from(rate.window_ms));
+    }
+
     /// Whether nothing of what was taken counts any more at `now_ms`.
     pub fn is_full(&self, rate: Rate, now_ms: u64) -> bool {
         self.full_at <= now_ms.saturating_mul(u64::from(rate.calls))
@@ -65,6 +70,17 @@ mod tests {
         assert_eq!(wait, 17);
         assert_eq!(bucket.take(RATE, 1_000 + wait), Ok(()));
         assert!(bucket.take(RATE, 1_000 + wait).is_err());
+    }
+
+    #[test]
+    fn what_is_given_back_can_be_taken_again_once() {
+        let mut bucket = Bucket::default();
+        for _ in 0..180 {
+            assert_eq!(bucket.take(RATE, 1_000), Ok(()));
+        }
+        bucket.give_back(RATE);
+        assert_eq!(bucket.take(RATE, 1_000), Ok(()));
+        assert!(bucket.take(RATE, 1_000).is_err());
     }
 
     #[test]

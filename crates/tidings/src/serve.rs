@@ -31,9 +31,12 @@ pub(crate) fn run(arguments: ServeArguments) -> Result<(), Failure> {
         eprintln!("{DEV_NOTICE}");
     }
     let apps = settings.app_source();
-    let config = settings.resolve()?;
+    let mut config = settings.resolve()?;
     let is_tls = config.tls.is_some();
-    raise_file_limit();
+    if let Some(files) = raise_file_limit() {
+        let strangers = &mut config.limits.preauth_connections_max;
+        *strangers = strangers_max(files).min(*strangers);
+    }
     let server = Server::start(config).map_err(|error| Failure::of(&error, error.hint()))?;
     watch_signals(server.drain_handle(), apps)?;
     // A program that waits for this line reads a pipe; that it has closed the pipe is no reason to end.
@@ -59,11 +62,23 @@ fn page(mut address: SocketAddr, is_tls: bool) -> String {
 }
 
 /// Every connection is an open file, and systems give a process few by default.
-fn raise_file_limit() {
+fn raise_file_limit() -> Option<u64> {
     match rlimit::increase_nofile_limit(rlimit::INFINITY) {
-        Ok(files) => tracing::debug!(files, "the limit on open files"),
-        Err(error) => tracing::warn!(%error, "the limit on open files could not be raised"),
+        Ok(files) => {
+            tracing::debug!(files, "the limit on open files");
+            Some(files)
+        }
+        Err(error) => {
+            tracing::warn!(%error, "the limit on open files could not be raised");
+            None
+        }
     }
+}
+
+/// How many connections without a login there may be where so many files may be open: a tenth of all (contract 4.1), so
+/// that strangers leave room for users.
+fn strangers_max(files: u64) -> usize {
+    usize::try_from(files / 10).unwrap_or(usize::MAX).max(100)
 }
 
 /// SIGTERM and SIGINT end the server, SIGHUP reads its apps anew.
@@ -112,6 +127,12 @@ fn reload(control: &DrainHandle, source: &AppSource) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn strangers_leave_room_for_users() {
+        assert_eq!(strangers_max(50_000), 5_000);
+        assert_eq!(strangers_max(256), 100);
+    }
 
     #[test]
     fn the_page_is_one_that_a_browser_can_open() {

@@ -193,6 +193,11 @@ pub const RATE_JOIN_SAME_CHANNEL: Rate = Rate {
     calls: 2,
     window_ms: 5000,
 };
+/// 2000 calls in 4000 ms. Legacy connections of one source, of which a client opens hundreds in one login. Source: ours.
+pub const RATE_LEGACY_HANDSHAKE: Rate = Rate {
+    calls: 2000,
+    window_ms: 4000,
+};
 /// 2 calls in 1000 ms. Source: rtm 2.1.
 pub const RATE_LOGIN: Rate = Rate {
     calls: 2,

@@ -309,7 +309,7 @@ describe('ends from the server', () => {
   });
 
   it('a protocol error makes a new session after 5 s, three times and no more', async () => {
-    const { world, take } = await makeLoggedIn();
+    const { client, world, take } = await makeLoggedIn();
     world.keepAlive();
     for (let time = 1; time <= 3; time++) {
       world.connection.end(4016);
@@ -323,6 +323,15 @@ describe('ends from the server', () => {
     await world.advance(600_000);
     expect(world.connections.length).toBe(4);
     expect(take().at(-1)).toEqual([S, 'RECONNECTING', 'INTERRUPTED']);
+    // As the Rust SDK: it stays so until a logout, after which it can log in again.
+    const logout = client.logout();
+    await world.advance(1);
+    await logout;
+    expect(take()).toEqual([[S, 'DISCONNECTED', 'LOGOUT']]);
+    const login = client.login({ uid: 'alice' });
+    await world.advance(600);
+    await login;
+    expect(world.connections.length).toBe(5);
   });
 
   it('going away: resumes at once, with the newest secret', async () => {
@@ -346,6 +355,24 @@ describe('ends from the server', () => {
     expect(world.connections.length).toBe(1);
     await world.advance(1);
     expect(world.connections.length).toBe(2);
+  });
+
+  it('a hint before a close is kept to, and forgotten by the next', async () => {
+    for (const code of [4003, 4005]) {
+      const { world } = await makeLoggedIn();
+      world.keepAlive();
+      world.chance = 0.5;
+      world.connection.serve(refused(25, 20_000));
+      world.connection.end(code);
+      await world.advance(29_999);
+      expect(world.connections.length).toBe(1);
+      await world.advance(1);
+      expect(world.connections.length).toBe(2);
+      await world.settle();
+      world.connection.end(code);
+      await world.advance(2_000);
+      expect(world.connections.length).toBe(3);
+    }
   });
 });
 

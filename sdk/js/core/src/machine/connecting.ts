@@ -28,6 +28,8 @@ export function handleClosed(core: Core, code: number, reason: string): void {
     return;
   }
   const rule = closeRule(code);
+  const retryAfterMs = core.hintMs;
+  core.hintMs = 0;
   if (core.login) {
     if (rule.outcome !== undefined || code === CLOSE_LOGIN_REFUSED) {
       endLogin(core, 'refused', { outcome: rule.outcome ?? 0, text, retryAfterMs: 0 });
@@ -41,7 +43,7 @@ export function handleClosed(core: Core, code: number, reason: string): void {
       lose(core, text, { isAtOnce: true });
       break;
     case 'resume':
-      lose(core, text, { waitMs: rule.waitMs });
+      lose(core, text, rule.waitMs > 0 ? { waitMs: rule.waitMs } : { retryAfterMs });
       break;
     case 'newSession':
       beginAnew(core, text, rule.waitMs);

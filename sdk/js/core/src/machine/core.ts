@@ -28,6 +28,8 @@ export class Core {
   /** Why the former session is over, until a new one has begun. */
   overCause: GapCause | undefined;
   protocolErrors = 0;
+  /** The server's hint when to come back, given on the link that is live; 0 = none. Milliseconds. */
+  hintMs = 0;
   hasToldExpiry = false;
   readonly identity: Identity;
   readonly link: Link;

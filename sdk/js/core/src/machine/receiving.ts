@@ -47,6 +47,8 @@ function handleServerEvent(core: Core, event: ServerEvent): void {
       return;
     case 'refused':
       if (core.link.phase === 'greeting') handleRefused(core, event.value.error);
+      // Before it closes a connection that is served, the server says when to come back.
+      else if (core.link.phase === 'live') core.hintMs = event.value.error?.retryAfterMs ?? 0;
       return;
     case 'ping':
       core.out.message({ is: 'pong', value: {} });
@@ -102,6 +104,7 @@ function handleResumed(core: Core, resumed: Resumed): void {
 
 function accept(core: Core): void {
   core.link.accept(core.now);
+  core.hintMs = 0;
   core.hasToldExpiry = false;
   core.move('accepted');
 }
