@@ -37,6 +37,7 @@ mod channels;
 pub mod config;
 mod counts;
 pub mod credentials;
+mod floods;
 mod handback;
 mod history;
 mod hub;

@@ -414,6 +414,7 @@ impl Hub {
             forerunners: login.inherited.forerunners,
             watched: indexmap::IndexSet::with_hasher(self.hasher),
             limiter: login.limiter,
+            floods: None,
             invitations: Vec::new(),
             last_invitation: 0,
             rings: Vec::new(),

@@ -38,6 +38,7 @@ impl Hub {
         let Some(session) = self.sessions.get_mut(key) else {
             return;
         };
+        let mut rate = None;
         let refusal = if session.channels.contains(&channel.channel) {
             let text = format!("channel {} is joined already", channel.channel);
             Err(error(Outcome::AlreadyJoined, text))
@@ -48,6 +49,7 @@ impl Hub {
             let listed = self.config.apps.listed.get(&channel.app);
             let rates = listed.map_or(&self.default_rates, |app| &app.rates);
             let limiter = &mut session.limiter;
+            rate = Some(limiter::Kind::Join);
             limiter
                 .take_join(&channel.channel, rates, now_ms)
                 .and_then(|()| limiter.take(limiter::Kind::Join, rates, now_ms))
@@ -55,7 +57,10 @@ impl Hub {
             Ok(())
         };
         if let Err(refusal) = refusal {
-            return self.reply_error(key, cseq, refusal, out);
+            return match rate {
+                Some(kind) => self.refuse_rate(key, cseq, (kind, refusal), out),
+                None => self.reply_error(key, cseq, refusal, out),
+            };
         }
         session.channels.push(channel.channel.clone());
         let is_new = self.become_interested(&channel, out);

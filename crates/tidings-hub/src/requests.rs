@@ -121,7 +121,7 @@ impl Hub {
         match session.limiter.take(kind, rates, now_ms) {
             Ok(()) => true,
             Err(error) => {
-                self.reply_error(key, cseq, error, out);
+                self.refuse_rate(key, cseq, (kind, error), out);
                 false
             }
         }

@@ -17,6 +17,7 @@ use tidings_wire::proto::{
 
 use crate::bus_ops::{BusOp, Forerunner, Inherited, LoginStamp, RingFate, Topic};
 use crate::config::Traits;
+use crate::floods::Floods;
 use crate::ids::{ConnectionId, SessionId, UserKey};
 use crate::inbox::{Delivery, InboxState};
 use crate::invitations::Invitation;
@@ -90,6 +91,8 @@ pub(crate) struct Session {
     /// Sessions that it has replaced.
     pub(crate) forerunners: Vec<Forerunner>,
     pub(crate) limiter: Limiter,
+    /// Calls over their rates; `None` = none of late.
+    pub(crate) floods: Option<Box<Floods>>,
     /// Invitations that it has sent and that have not ended. Bound: `INVITATIONS_OPEN_MAX`.
     pub(crate) invitations: Vec<Invitation>,
     /// Highest number that it has given an invitation.

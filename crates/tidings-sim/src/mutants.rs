@@ -560,4 +560,10 @@ pub const ALL: &[Mutant] = &[
         "invite.one_terminal",
         Chaos,
     ),
+    mutant(
+        201,
+        "a client that stays far above its rates is never sent away",
+        "limit.enforced",
+        Probes,
+    ),
 ];

@@ -2,5 +2,6 @@
 
 mod logins;
 mod node;
+mod overload;
 mod slow;
 mod time;

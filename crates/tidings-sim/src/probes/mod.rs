@@ -1,11 +1,12 @@
 //! Short runs, each for one promise that random runs do not come near.
 //!
 //! Reading order: this file (the probes and how they run), `bounds` (what is full, too much, or another app's),
-//! `sessions` (clients written by hand: requests, resumes, tokens), `stored` (inboxes and crashes), `disk`, `clock`.
+//! `overload`, `sessions` (clients written by hand: requests, resumes, tokens), `stored` (inboxes and crashes), `disk`, `clock`.
 
 mod bounds;
 mod clock;
 mod disk;
+mod overload;
 mod sessions;
 mod stored;
 
@@ -63,6 +64,7 @@ const PROBES: &[(Promise, Asks)] = &[
     (Probe::rates, Asks::Rates),
     (Probe::fair_rates, Asks::Rates),
     (Probe::storm, Asks::Rates),
+    (Probe::flood, Asks::Rates),
     (Probe::second_login, Asks::Nothing),
     (Probe::repeated_requests, Asks::Nothing),
     (Probe::resume_in_the_middle, Asks::Nothing),

@@ -36,6 +36,10 @@ pub const CLIENT_QUEUE_BYTES_MAX: usize = 4194304;
 pub const CLIENT_QUEUE_CALLS_MAX: usize = 1000;
 /// A source whose logins fail too often is turned away for this long. Source: contract 6.2.
 pub const FAILED_LOGIN_PAUSE_MS: u64 = 10000;
+/// A client that stays above so many times its limit is sent away … Source: contract 4.2.
+pub const FLOOD_FACTOR: usize = 5;
+/// … after this time. Source: contract 4.2.
+pub const FLOOD_MS: u64 = 10000;
 /// Largest WebSocket message after login. Source: contract 6.3.
 pub const FRAME_BYTES_MAX: usize = 65536;
 /// Most fragments of one WebSocket message. Source: contract 6.3.
@@ -134,6 +138,8 @@ pub const PRESENCE_QUERY_USERS_MAX: usize = 256;
 pub const PRESENCE_SUBSCRIPTIONS_MAX: usize = 512;
 /// A watched user counts as unreachable after this silence. Source: rtm 3.2.
 pub const PRESENCE_UNREACHABLE_MS: u64 = 6000;
+/// A client that was sent away for its rates is to come back after this time. Source: ours.
+pub const RATE_LIMITED_WAIT_MS: u64 = 5000;
 /// A lost link becomes visible to the application after this time. Source: rtm 3.2.
 pub const RECONNECT_QUIET_MS: u64 = 4000;
 /// Bytes of unconfirmed frames kept per session. Source: contract 1.5.

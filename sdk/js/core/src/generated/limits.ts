@@ -34,6 +34,10 @@ export const CLIENT_QUEUE_BYTES_MAX = 4194304;
 export const CLIENT_QUEUE_CALLS_MAX = 1000;
 /** A source whose logins fail too often is turned away for this long. Source: contract 6.2. */
 export const FAILED_LOGIN_PAUSE_MS = 10000;
+/** A client that stays above so many times its limit is sent away … Source: contract 4.2. */
+export const FLOOD_FACTOR = 5;
+/** … after this time. Source: contract 4.2. */
+export const FLOOD_MS = 10000;
 /** Largest WebSocket message after login. Source: contract 6.3. */
 export const FRAME_BYTES_MAX = 65536;
 /** Most fragments of one WebSocket message. Source: contract 6.3. */
@@ -132,6 +136,8 @@ export const PRESENCE_QUERY_USERS_MAX = 256;
 export const PRESENCE_SUBSCRIPTIONS_MAX = 512;
 /** A watched user counts as unreachable after this silence. Source: rtm 3.2. */
 export const PRESENCE_UNREACHABLE_MS = 6000;
+/** A client that was sent away for its rates is to come back after this time. Source: ours. */
+export const RATE_LIMITED_WAIT_MS = 5000;
 /** A lost link becomes visible to the application after this time. Source: rtm 3.2. */
 export const RECONNECT_QUIET_MS = 4000;
 /** Bytes of unconfirmed frames kept per session. Source: contract 1.5. */
