@@ -86,7 +86,7 @@ impl<'a, B: Backend> Group<'a, B> {
         if let Some(written) = self.writes.get(key) {
             return Ok(written.clone());
         }
-        if let Some(record) = self.cache.borrow_mut().get(key) {
+        if let Some(record) = self.cache.borrow().get(key) {
             return Ok(Some(record));
         }
         let record = self.backend.get(key)?;
