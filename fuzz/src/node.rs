@@ -56,6 +56,7 @@ impl Node {
             seed: [9; 32],
             apps: Arc::new(apps),
             server: "fuzz".into(),
+            drain_window_ms: 0,
         });
         let mut node = Self {
             hub,

@@ -75,6 +75,7 @@ impl Desk {
             seed: [7; 32],
             apps: Arc::new(apps),
             server: "bench".into(),
+            drain_window_ms: 0,
         };
         let mut desk = Self {
             hub: Hub::new(config),

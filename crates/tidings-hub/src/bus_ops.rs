@@ -356,7 +356,7 @@ pub enum Located {
 pub struct Forerunner {
     /// The session.
     pub id: SessionId,
-    /// What its client states to resume.
+    /// Digests of what its client states to resume.
     pub secrets: Vec<[u8; 32]>,
 }
 

@@ -63,6 +63,12 @@ pub(crate) struct Channel {
 }
 
 impl Channel {
+    /// Goes on where the process before has ended: nothing is to be fetched.
+    pub(crate) fn go_on(&mut self) {
+        self.sync = Sync::Ready;
+        self.is_current = true;
+    }
+
     pub(crate) fn is_ready(&self) -> bool {
         matches!(self.sync, Sync::Ready)
     }

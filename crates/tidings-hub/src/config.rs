@@ -22,6 +22,8 @@ pub struct HubConfig {
     pub apps: Arc<Apps>,
     /// Name and version of the program, told to clients.
     pub server: String,
+    /// Time over which the clients of a draining hub are sent away, in milliseconds. 0 = at once.
+    pub drain_window_ms: u64,
 }
 
 impl HubConfig {

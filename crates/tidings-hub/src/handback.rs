@@ -88,7 +88,10 @@ impl Hub {
 
     /// Looks at messages that wait behind the inbox for too long. Returns when to look again.
     pub(crate) fn check_behind(&mut self, key: SessionKey, out: &mut dyn Sink) -> Option<u64> {
-        let now_ms = self.now.mono_ms;
+        let now_ms = match self.is_settling {
+            true => u64::MAX,
+            false => self.now.mono_ms,
+        };
         let due = |waiting: &Waiting| waiting.since_ms + ack_wait_ms(&waiting.parcel);
         let behind = &mut self.sessions.get_mut(key)?.inbox.behind;
         let is_late = |waiting: &Waiting| due(waiting) <= now_ms;

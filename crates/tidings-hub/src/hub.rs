@@ -74,6 +74,8 @@ pub struct Hub {
     /// Of apps that are not listed.
     pub(crate) default_rates: Rates,
     pub(crate) is_draining: bool,
+    /// Nobody is connected any more: what is under way comes to an end.
+    pub(crate) is_settling: bool,
     /// The one ping frame.
     pub(crate) ping: Bytes,
     /// The one pong frame.
@@ -82,6 +84,10 @@ pub struct Hub {
 
 /// A timer that fires this much later than it is due shows that the process has not run. Milliseconds.
 const LATE_MS: u64 = 1_000;
+
+/// The hub's own clock is this much ahead, so that what was restored may be older than the process. Longer than
+/// anything that a session waits for. Milliseconds.
+const HEAD_START_MS: u64 = 3_600_000;
 
 /// Passes effects on and notes which connections are closed because their clients do not confirm.
 struct SlowWatch<'a> {
@@ -146,6 +152,7 @@ impl Hub {
             login_limiter: LoginLimiter::new(hasher),
             default_rates: Rates::default(),
             is_draining: false,
+            is_settling: false,
             ping: encode_server(Kind::Ping(Ping {})),
             pong: encode_server(Kind::Pong(Pong {})),
             hasher,
@@ -201,12 +208,15 @@ impl Hub {
             Input::Apps(apps) => self.handle_apps(apps, out),
             Input::Tick => {}
             Input::Drain => self.handle_drain(out),
+            Input::Settle => self.handle_settle(out),
+            Input::Restore(snapshot) => self.handle_restore(*snapshot, out),
         }
     }
 
     /// When the hub wants [`Input::Tick`] at the latest, in monotonic milliseconds; `None` = never.
     pub fn deadline(&self) -> Option<u64> {
-        self.next_due().map(|due_ms| due_ms + self.paused_ms)
+        let due_ms = self.next_due()? + self.paused_ms;
+        Some(due_ms.saturating_sub(HEAD_START_MS))
     }
 
     /// The same by the hub's own clock.
@@ -232,7 +242,7 @@ impl Hub {
         let is_first = self.now == Time::default();
         self.wall.look(now);
         // A clock that goes back must not make stamps go back (contract CRA-7).
-        let mut mono_ms = now.mono_ms.saturating_sub(self.paused_ms);
+        let mut mono_ms = now.mono_ms + HEAD_START_MS - self.paused_ms;
         if let Some(due_ms) = self.next_due().filter(|_| !is_first)
             && mono_ms > due_ms + LATE_MS
         {
@@ -260,6 +270,9 @@ impl Hub {
     fn fire_timers(&mut self, out: &mut dyn Sink) {
         while let Some(timer) = self.timers.pop_due(self.now.mono_ms) {
             match timer {
+                Timer::Drain(connection) => {
+                    self.drop_connection(connection, Some(CloseCode::GoingAway), out);
+                }
                 Timer::Login(connection) => self.check_login(connection, out),
                 Timer::Session(key) => self.check_session(key, out),
                 Timer::Inbox(key) => self.retry_inbox(key, out),
@@ -456,12 +469,26 @@ impl Hub {
     }
 
     fn handle_drain(&mut self, out: &mut dyn Sink) {
+        if self.is_draining {
+            return;
+        }
         self.is_draining = true;
         let mut open: Vec<ConnectionId> = self.connections.keys().copied().collect();
         // Order: sorted, because the map's order would reach the effects.
         open.sort_unstable();
-        for connection in open {
-            self.drop_connection(connection, Some(CloseCode::GoingAway), out);
+        let served = open.len().max(1) as u64;
+        for (at, connection) in (0_u64..).zip(open) {
+            let wait_ms = self.config.drain_window_ms * at / served;
+            let is_served = matches!(
+                self.connections.get(&connection),
+                Some(Connection::Serving(_))
+            );
+            if is_served && wait_ms > 0 {
+                let due_ms = self.now.mono_ms + wait_ms;
+                self.timers.set(due_ms, Timer::Drain(connection));
+            } else {
+                self.drop_connection(connection, Some(CloseCode::GoingAway), out);
+            }
         }
     }
 }

@@ -1,5 +1,7 @@
 //! Peer messages at the receiver's hub: live delivery with confirmation, and the stored inbox.
 
+mod record;
+
 use std::collections::VecDeque;
 
 use bytes::Bytes;
@@ -146,6 +148,11 @@ impl Hub {
             // The user may have another client that takes it: kept for it if the sender wants that.
             let user = session.user.clone();
             return self.keep_or_answer(&user, from, parcel, Answer::Gone, out);
+        }
+        if self.is_settling {
+            // No client is there to confirm it, and what is under way is to come to an end.
+            let user = session.user.clone();
+            return self.keep_or_answer(&user, from, parcel, Answer::Unconfirmed, out);
         }
         if session.inbox.is_draining() && !mutant!(10) {
             let is_full = session.inbox.behind.len() >= BEHIND_MAX;
@@ -542,7 +549,7 @@ impl Hub {
                 continue;
             }
             let due = delivery.since_ms + ack_wait_ms(&delivery.parcel);
-            if due > now_ms {
+            if due > now_ms && !self.is_settling {
                 next_due = Some(next_due.map_or(due, |next: u64| next.min(due)));
             } else if let Some(body) = delivery.parcel.offline.take() {
                 delivery.is_storing = true;
@@ -551,7 +558,7 @@ impl Hub {
                 delivery.is_answered = true;
                 given_up.push(delivery.from.clone());
             }
-            if due <= now_ms {
+            if delivery.is_storing || delivery.is_answered {
                 // The outbox has the frame; what waits for a confirmation only keeps its id.
                 delivery.parcel.frame = Bytes::new();
             }

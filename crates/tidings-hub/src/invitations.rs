@@ -3,6 +3,8 @@
 //! Every transition is made here, on the record, in the order in which words arrive: whatever comes after an
 //! invitation's end finds no record and changes nothing. `rings` is the callee's side.
 
+mod record;
+
 use std::sync::Arc;
 
 use bytes::Bytes;

@@ -93,8 +93,14 @@ pub enum Input {
     Apps(Arc<Apps>),
     /// Time has passed; given at the latest when `Hub::deadline` is reached.
     Tick,
-    /// The process is about to end: clients are sent away, nothing new is accepted.
+    /// The process is about to end: nothing new is accepted, clients are sent away, spread over
+    /// `HubConfig::drain_window_ms`.
     Drain,
+    /// After `Drain`, when no hub has a connection left: senders that still wait get their answers, as far as
+    /// there are any. When `Hub::is_settled` on all hubs, `Hub::snapshot` is complete.
+    Settle,
+    /// The first input of all: sessions that the process before has left.
+    Restore(Box<crate::Snapshot>),
 }
 
 /// An effect.

@@ -20,6 +20,7 @@
 //!     seed: [7; 32],
 //!     apps: Arc::new(Apps { accept_any: true, ..Apps::default() }),
 //!     server: "tidings".into(),
+//!     drain_window_ms: 0,
 //! });
 //! let mut effects: Vec<Effect> = Vec::new();
 //! let connection = ConnectionId(1);
@@ -60,6 +61,7 @@ mod rig;
 mod rings;
 mod rng;
 mod sessions;
+pub mod snapshot;
 pub mod store_ops;
 mod stores;
 #[cfg(test)]
@@ -72,4 +74,5 @@ pub use config::{App, AppSettings, Apps, FOR_EVER, HubConfig, Traits};
 pub use hub::{Hub, HubStats};
 pub use io::{Effect, Input, Sink, Ticket};
 pub use limiter::{Kind as RateKind, Rates};
+pub use snapshot::Snapshot;
 pub use time::Time;

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use sha2::Digest as _;
 use subtle::ConstantTimeEq as _;
 use tidings_mutant::{mutant, unseeded};
 use tidings_wire::codes::{CloseCode, Outcome};
@@ -383,16 +384,18 @@ impl Hub {
     }
 
     fn start_session(&mut self, user: UserKey, login: PendingLogin, out: &mut dyn Sink) {
+        let id = SessionId(match mutant!(42) {
+            true => u128::from(unseeded()).to_be_bytes(),
+            false => self.rng.bytes(),
+        });
+        let secret: [u8; 32] = self.rng.bytes();
         let session = Session {
-            id: SessionId(match mutant!(42) {
-                true => u128::from(unseeded()).to_be_bytes(),
-                false => self.rng.bytes(),
-            }),
+            id,
             user: user.clone(),
             stamp: login.stamp,
             settings: login.settings,
             traits: login.traits,
-            secret: self.rng.bytes(),
+            secret: digest(&secret),
             previous_secret: None,
             connection: Some(login.connection),
             heard_ms: self.now.mono_ms,
@@ -421,7 +424,7 @@ impl Hub {
         };
         let welcome = Welcome {
             session_id: session.id.0.to_vec().into(),
-            secret: session.secret.to_vec().into(),
+            secret: secret.to_vec().into(),
             heartbeat_ms: HEARTBEAT_MS as u32,
             resume_window_ms: RESUME_WINDOW_MS as u32,
             presence_grace_ms: u32::try_from(session.settings.presence_grace_ms)
@@ -719,8 +722,8 @@ impl Hub {
         let Some(session) = self.sessions.get_mut(key) else {
             return;
         };
-        session.previous_secret = <[u8; 32]>::try_from(&resume.secret[..]).ok();
-        session.secret = secret;
+        session.previous_secret = Some(digest(&resume.secret));
+        session.secret = digest(&secret);
         session.heard_ms = self.now.mono_ms;
         session.pinged_ms = None;
         session.stalled = None;
@@ -801,7 +804,12 @@ impl Hub {
     }
 }
 
-/// Compares in time that depends on the lengths only.
-fn same_secret(given: &[u8], secret: &[u8; 32]) -> bool {
-    given.ct_eq(secret).into()
+/// What is kept of a resume secret: neither a memory dump nor a snapshot on disk gives it away.
+fn digest(secret: &[u8]) -> [u8; 32] {
+    sha2::Sha256::digest(secret).into()
+}
+
+/// Compares with a digest, in time that depends on the length of what is given only.
+fn same_secret(given: &[u8], known: &[u8; 32]) -> bool {
+    digest(given).ct_eq(known).into()
 }

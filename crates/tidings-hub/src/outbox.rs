@@ -4,6 +4,8 @@
 //! frame until it is confirmed, within bounds; what it must drop it remembers as a run with its sources, so
 //! that the client is told of every hole before anything later.
 
+mod record;
+
 use std::collections::VecDeque;
 use std::rc::Rc;
 use std::sync::Arc;

@@ -1,5 +1,6 @@
 //! Presence: who is on line, asked once or watched.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use indexmap::IndexSet;
@@ -14,13 +15,15 @@ use tidings_wire::proto::{
 use crate::Hub;
 use crate::asks::PendingAsk;
 use crate::bus_ops::{Answer, BusOp, LoginStamp, Publication, Question, Topic};
-use crate::ids::{HubId, UserKey};
+use crate::ids::{HubId, SessionId, UserKey};
 use crate::inbox::Asker;
 use crate::io::{Effect, Sink};
 use crate::limiter;
 use crate::maps::SeededHasher;
 use crate::outbox::Source;
 use crate::sessions::{SessionKey, error};
+use crate::snapshot::record::WatchRecord;
+use crate::snapshot::{from_session_id, from_user, to_user};
 
 /// No login: older than every login.
 const NEVER: LoginStamp = LoginStamp {
@@ -384,6 +387,43 @@ impl Hub {
             topic: Topic::Presence(user),
             message: Arc::new(Publication::Presence { state, stamp }),
         }));
+    }
+
+    pub(crate) fn watch_records(&self) -> Vec<WatchRecord> {
+        let mut watches: Vec<_> = self.watches.iter().collect();
+        watches.sort_unstable_by_key(|(user, _)| *user);
+        let id = |key: &SessionKey| Some(self.sessions.get(*key)?.id.0.to_vec());
+        let record = |(user, watch): (&UserKey, &Watch)| WatchRecord {
+            user: Some(to_user(user)),
+            state: watch.state.into(),
+            watchers: watch.watchers.iter().filter_map(id).collect(),
+        };
+        watches.into_iter().map(record).collect()
+    }
+
+    /// Goes on watching a user, from the state that the watchers have been told.
+    pub(crate) fn restore_watch(
+        &mut self,
+        record: WatchRecord,
+        keys: &BTreeMap<SessionId, SessionKey>,
+        out: &mut dyn Sink,
+    ) {
+        let state = PresenceState::try_from(record.state);
+        let (Some(user), Ok(state)) = (record.user.and_then(from_user), state) else {
+            return;
+        };
+        let ids = record.watchers.iter().filter_map(|id| from_session_id(id));
+        let mut watchers = IndexSet::with_hasher(self.hasher);
+        watchers.extend(ids.filter_map(|id| keys.get(&id).copied()));
+        let watch = Watch {
+            state,
+            stamp: NEVER,
+            watchers,
+            waiting: 0,
+        };
+        self.watches.insert(user.clone(), watch);
+        out.emit(Effect::Bus(BusOp::Subscribe(Topic::Presence(user.clone()))));
+        self.drop_watch_if_unused(&user, out);
     }
 
     /// Tells the user's hub that the user is watched.

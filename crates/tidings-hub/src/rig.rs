@@ -57,6 +57,7 @@ impl Rig {
                 ..Apps::default()
             }),
             server: "test".into(),
+            drain_window_ms: 0,
         });
         let mut rig = Self {
             hub,

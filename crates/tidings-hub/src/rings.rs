@@ -17,6 +17,8 @@ use crate::io::Sink;
 use crate::login::Connection;
 use crate::outbox::Source;
 use crate::sessions::{SessionKey, error};
+use crate::snapshot::record::RingRecord;
+use crate::snapshot::{from_user, to_user};
 
 /// An invitation that rings at a session.
 #[derive(Debug)]
@@ -27,6 +29,26 @@ pub(crate) struct Ringing {
     sseq: u64,
     /// The client has confirmed it.
     is_received: bool,
+}
+
+impl Ringing {
+    pub(crate) fn to_record(&self) -> RingRecord {
+        RingRecord {
+            id: self.id.0.to_vec(),
+            caller: Some(to_user(&self.caller)),
+            sseq: self.sseq,
+            is_received: self.is_received,
+        }
+    }
+
+    pub(crate) fn from_record(record: RingRecord) -> Option<Self> {
+        Some(Self {
+            id: InvitationId(<[u8; 16]>::try_from(&record.id[..]).ok()?),
+            caller: from_user(record.caller?)?,
+            sseq: record.sseq,
+            is_received: record.is_received,
+        })
+    }
 }
 
 impl Hub {

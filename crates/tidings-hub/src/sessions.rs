@@ -49,9 +49,9 @@ pub(crate) struct Session {
     pub(crate) settings: AppSettings,
     /// What its client can do.
     pub(crate) traits: Traits,
-    /// What the client must state to resume.
+    /// The digest of what the client must state to resume.
     pub(crate) secret: [u8; 32],
-    /// The secret before the last resume; good until the first frame on the new connection.
+    /// That of before the last resume; good until the first frame on the new connection.
     pub(crate) previous_secret: Option<[u8; 32]>,
     /// Its one serving connection; `None` while it is detached.
     pub(crate) connection: Option<ConnectionId>,
@@ -102,6 +102,11 @@ pub(crate) struct Session {
 }
 
 impl Session {
+    /// Whether its client may come back on another connection.
+    pub(crate) fn can_resume(&self) -> bool {
+        !self.traits.ends_with_connection
+    }
+
     /// Whether its user counts as there: connected, or within the grace.
     pub(crate) fn is_here(&self) -> bool {
         self.presence != PresenceState::Offline

@@ -13,6 +13,8 @@ use crate::sessions::SessionKey;
 pub(crate) enum Timer {
     /// The connection should have logged in.
     Login(ConnectionId),
+    /// The hub drains: it is this client's turn to be sent away.
+    Drain(ConnectionId),
     /// Look at the session's heartbeat, grace, window and token.
     Session(SessionKey),
     /// Read the session's inbox once more, after a failure.

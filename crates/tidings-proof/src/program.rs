@@ -5,6 +5,7 @@ use std::io::{BufRead as _, BufReader, Lines};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Stdio};
+use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
@@ -21,8 +22,12 @@ const READY: &str = "tidings is ready: http://";
 pub struct Program {
     address: SocketAddr,
     directory: TempDir,
+    arguments: Vec<String>,
     process: Child,
 }
+
+/// How long the program may take to end by itself: the contract's 30 s (4.5), and some for the machine.
+const END_MAX: Duration = Duration::from_secs(35);
 
 /// A signal that is sent to the program.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -64,38 +69,50 @@ impl Program {
         Self::start_by(command, directory, arguments)
     }
 
-    fn start_by(
-        mut command: Command,
-        directory: TempDir,
-        arguments: &[&str],
-    ) -> Result<Self, Failure> {
-        let log = File::create(directory.path().join("log"));
-        let log = log.map_err(Failure::of("no log file"))?;
-        let mut process = command
-            .args(["serve", "--hubs", "2", "--log", "warn", "--app", APP])
-            .args(["--listen", "127.0.0.1:0", "--data-dir"])
-            .arg(directory.path().join("data"))
-            .args(arguments)
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(log)
-            .spawn()
-            .map_err(Failure::of("the program does not start"))?;
-        let output = process.stdout.take().expect("its output is piped");
-        let mut lines = BufReader::new(output).lines();
-        let Some(address) = wait_for_address(&mut lines) else {
-            let _ = process.kill();
-            let _ = process.wait();
-            let log = std::fs::read_to_string(directory.path().join("log")).unwrap_or_default();
-            return Err(Failure::new(format!("the server does not listen:\n{log}")));
-        };
-        // Whatever else it says must not fill the pipe.
-        std::thread::spawn(move || lines.for_each(drop));
+    fn start_by(command: Command, directory: TempDir, arguments: &[&str]) -> Result<Self, Failure> {
+        let arguments: Vec<String> = arguments.iter().map(|text| (*text).to_owned()).collect();
+        let any_port = SocketAddr::from(([127, 0, 0, 1], 0));
+        let (process, address) = spawn(command, directory.path(), any_port, &arguments)?;
         Ok(Self {
             address,
             directory,
+            arguments,
             process,
         })
+    }
+
+    /// Asks it to end, waits until it has, and starts the next process on the same data and the same port. Not for
+    /// one on a disk of its own, which ends with the process.
+    ///
+    /// # Errors
+    /// [`Failure`] when it does not end in time or not by itself, or when the next one does not start.
+    pub fn restart(&mut self) -> Result<(), Failure> {
+        self.signal(Signal::Terminate)?;
+        let began = Instant::now();
+        let status = loop {
+            let ended = self.process.try_wait();
+            if let Some(status) = ended.map_err(Failure::of("no process to wait for"))? {
+                break status;
+            }
+            if began.elapsed() > END_MAX {
+                return Err(Failure::new("the server does not end after SIGTERM"));
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        };
+        if !status.success() {
+            let log = self.log();
+            let text = format!("the server ended with {status}:\n{log}");
+            return Err(Failure::new(text));
+        }
+        let command = Command::new(program()?);
+        let (process, _) = spawn(
+            command,
+            self.directory.path(),
+            self.address,
+            &self.arguments,
+        )?;
+        self.process = process;
+        Ok(())
     }
 
     /// Its data directory, as it sees it: also on a disk of its own.
@@ -150,6 +167,38 @@ impl Drop for Program {
         let _ = self.process.kill();
         let _ = self.process.wait();
     }
+}
+
+/// Starts a process and waits until it listens.
+fn spawn(
+    mut command: Command,
+    directory: &Path,
+    listen: SocketAddr,
+    arguments: &[String],
+) -> Result<(Child, SocketAddr), Failure> {
+    let log = directory.join("log");
+    let log_file = File::options().create(true).append(true).open(&log);
+    let mut process = command
+        .args(["serve", "--hubs", "2", "--log", "warn", "--app", APP])
+        .args(["--listen", &listen.to_string(), "--data-dir"])
+        .arg(directory.join("data"))
+        .args(arguments)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(log_file.map_err(Failure::of("no log file"))?)
+        .spawn()
+        .map_err(Failure::of("the program does not start"))?;
+    let output = process.stdout.take().expect("its output is piped");
+    let mut lines = BufReader::new(output).lines();
+    let Some(address) = wait_for_address(&mut lines) else {
+        let _ = process.kill();
+        let _ = process.wait();
+        let log = std::fs::read_to_string(log).unwrap_or_default();
+        return Err(Failure::new(format!("the server does not listen:\n{log}")));
+    };
+    // Whatever else it says must not fill the pipe.
+    std::thread::spawn(move || lines.for_each(drop));
+    Ok((process, address))
 }
 
 fn wait_for_address(lines: &mut Lines<BufReader<ChildStdout>>) -> Option<SocketAddr> {

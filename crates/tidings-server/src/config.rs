@@ -16,6 +16,9 @@ use crate::network::Network;
 /// that we know of has more cores.
 pub const HUBS_MAX: u16 = 256;
 
+/// Longest time over which clients are sent away. Source: contract 4.5.
+pub(crate) const DRAIN_WINDOW_MS_MAX: u64 = 20_000;
+
 /// What a server is told at its start.
 #[derive(Debug, Clone)]
 pub struct ServerConfig {
@@ -39,6 +42,10 @@ pub struct ServerConfig {
     pub trusted_proxies: Vec<Network>,
     /// Bounds on what strangers may cost.
     pub limits: Limits,
+    /// Time over which clients are sent away when the server ends, in milliseconds, at most
+    /// 20,000. 0 = at once: the next process takes over their sessions, and the sooner it can
+    /// begin, the shorter they are away.
+    pub drain_window_ms: u64,
     /// The legacy protocol.
     pub legacy: LegacyConfig,
 }
@@ -72,6 +79,7 @@ impl ServerConfig {
             trusted_proxies: Vec::new(),
             limits: Limits::default(),
             legacy: LegacyConfig::default(),
+            drain_window_ms: 0,
         }
     }
 }

@@ -60,6 +60,9 @@ pub enum StartError {
         /// What the reader said, after a colon, if it said something.
         detail: String,
     },
+    /// Clients would be sent away over too long a time.
+    #[error("a drain of {0} ms is too long; at most {max} ms are allowed", max = crate::config::DRAIN_WINDOW_MS_MAX)]
+    DrainWindow(u64),
     /// Certificate and key do not go together.
     #[error("the TLS certificate {certificate} and the key {key} cannot be used: {source}")]
     TlsPair {
@@ -95,6 +98,7 @@ impl StartError {
             Self::Listen { .. } => {
                 "give --listen an address of this machine, for example 127.0.0.1:7400".into()
             }
+            Self::DrainWindow(_) => "give --drain-window 20 or less, in seconds".into(),
             Self::Hubs(_) => "leave out --hubs to have one hub per core".into(),
             Self::Store(error) => error.hint().into(),
             Self::Media { .. } => {

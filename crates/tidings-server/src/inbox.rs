@@ -11,7 +11,7 @@ use mio::Waker;
 use tidings_hub::bus_ops::{BusInput, BusOp};
 use tidings_hub::ids::HubId;
 use tidings_hub::store_ops::StoreAnswer;
-use tidings_hub::{Apps, Ticket};
+use tidings_hub::{Apps, Snapshot, Ticket};
 
 use crate::connection::Handover;
 
@@ -37,6 +37,14 @@ pub(crate) enum Envelope {
     Apps(Arc<Apps>),
     /// Clients are to be sent away; nothing new is accepted.
     Drain,
+    /// No hub has a client any more: what is under way comes to an end.
+    Settle,
+    /// Sessions that the process before has left.
+    Restore(Box<Snapshot>),
+    /// Connections are accepted from here on.
+    Open,
+    /// To be answered at the end of the turn: whether nothing is under way in the hub.
+    Report(Sender<bool>),
     /// The thread is to end.
     Stop,
 }

@@ -34,6 +34,7 @@ mod gate;
 mod head;
 mod http;
 mod inbox;
+mod kept_sessions;
 mod legacy;
 mod listen;
 mod media;

@@ -39,7 +39,10 @@ const POLICY_VIOLATION: u16 = 1008;
 
 impl Worker {
     pub(crate) fn can_accept(&self, now_ms: u64) -> bool {
-        self.has_unaccepted && self.listener.is_some() && now_ms >= self.accept_after_ms
+        self.is_open
+            && self.has_unaccepted
+            && self.listener.is_some()
+            && now_ms >= self.accept_after_ms
     }
 
     pub(crate) fn accept(&mut self) {

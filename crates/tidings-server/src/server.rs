@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::{Builder, JoinHandle};
@@ -12,14 +13,14 @@ use mio::net::TcpListener;
 use mio::{Interest, Poll, Waker};
 use tidings_bus::Homes;
 use tidings_hub::ids::HubId;
-use tidings_hub::{Apps, HubConfig};
+use tidings_hub::{Apps, HubConfig, Snapshot};
 use tidings_legacy::AppRules;
 use tidings_store::embedded::{EmbeddedEngine, Options};
 use tidings_store::{Committer, Engine, MemoryEngine};
 use tidings_wire::names::AppId;
 
 use crate::clock::Clock;
-use crate::config::{HUBS_MAX, ServerConfig, StoreConfig};
+use crate::config::{DRAIN_WINDOW_MS_MAX, HUBS_MAX, ServerConfig, StoreConfig};
 use crate::error::StartError;
 use crate::gate::Gate;
 use crate::inbox::{Envelope, Inbox, Mailbox};
@@ -27,10 +28,17 @@ use crate::legacy::LegacyDoor;
 use crate::media::{Bounds, Directory, MediaStore};
 use crate::readiness::{Phase, Readiness};
 use crate::worker::{LISTENER, Node, WAKER, Worker, WorkerParts};
-use crate::{http, listen, tls};
+use crate::{http, kept_sessions, listen, tls};
 
-/// How long connections may take to end in a drain. The rest of the 30 s of contract 4.5 is the store's.
-const DRAIN: Duration = Duration::from_secs(20);
+/// How long connections may take to end in a drain, after the last client was sent away. With the window for
+/// that and the wait for what is under way, it stays below the 30 s of contract 4.5.
+const DRAIN: Duration = Duration::from_secs(6);
+
+/// How long what is under way between hubs, store and senders may take in a drain.
+const SETTLE: Duration = Duration::from_secs(3);
+
+/// Rounds in which every hub has had its turn: a word to another hub takes two, by way of its topic's home.
+const ROUNDS: usize = 3;
 
 /// What clients are told of the server.
 const SERVER: &str = concat!("tidings ", env!("CARGO_PKG_VERSION"));
@@ -49,6 +57,9 @@ impl Server {
             return Err(StartError::Hubs(config.hubs));
         }
         let tls = config.tls.as_ref().map(tls::read).transpose()?;
+        if config.drain_window_ms > DRAIN_WINDOW_MS_MAX {
+            return Err(StartError::DrainWindow(config.drain_window_ms));
+        }
         // Order: the store before the port, so that a refused second start never takes connections of the first.
         let engine = open_engine(&config)?;
         let media = open_media(&config)?;
@@ -89,6 +100,7 @@ impl Server {
                 seed: seed()?,
                 apps: apps.clone(),
                 server: SERVER.into(),
+                drain_window_ms: config.drain_window_ms,
             };
             workers.push(start_worker(WorkerParts {
                 node: node.clone(),
@@ -102,8 +114,21 @@ impl Server {
                 drained: drained.clone(),
             })?);
         }
+        let directory = match config.store {
+            StoreConfig::Memory => None,
+            StoreConfig::Directory(path) => Some(path),
+        };
+        let kept = directory
+            .as_deref()
+            .and_then(|directory| kept_sessions::take(directory, clock.now().unix_ms, config.hubs));
+        if let Some(snapshots) = kept {
+            restore(&mailboxes, snapshots, &apps);
+        }
+        tell(&mailboxes, || Envelope::Open);
         let (control, commands) = channel();
         let supervisor = Supervisor {
+            drain: Duration::from_millis(config.drain_window_ms) + DRAIN,
+            directory,
             readiness: readiness.clone(),
             mailboxes,
             workers,
@@ -195,9 +220,13 @@ enum Command {
 }
 
 struct Supervisor {
+    /// How long connections may take to end.
+    drain: Duration,
+    /// Where sessions are kept for the next process; `None` = nowhere.
+    directory: Option<PathBuf>,
     readiness: Arc<Readiness>,
     mailboxes: Vec<Arc<Mailbox>>,
-    workers: Vec<JoinHandle<()>>,
+    workers: Vec<JoinHandle<Option<Snapshot>>>,
     all_drained: Receiver<HubId>,
     node: Arc<Node>,
     media: Arc<http::MediaDoor>,
@@ -223,19 +252,24 @@ impl Supervisor {
         let begin = Instant::now();
         self.tell(|| Envelope::Drain);
         for _ in &self.workers {
-            let left = DRAIN.saturating_sub(begin.elapsed());
+            let left = self.drain.saturating_sub(begin.elapsed());
             if self.all_drained.recv_timeout(left).is_err() {
                 tracing::warn!("connections are cut that did not end in time");
                 break;
             }
         }
+        let is_settled = self.directory.is_some() && settle(&self.mailboxes);
         self.tell(|| Envelope::Stop);
+        let mut snapshots = Vec::new();
         for worker in self.workers {
             // A hub's thread that panics ends the process.
-            let _ = worker.join();
+            snapshots.extend(worker.join().ok().flatten());
         }
         // Order: no hub is left that could hand anything in.
         self.committer.close();
+        if let Some(directory) = self.directory {
+            keep(&directory, self.node.clock, is_settled, &snapshots);
+        }
         drop(self.node);
         drop(self.media);
         if self.http_thread.join().is_err() {
@@ -245,9 +279,69 @@ impl Supervisor {
     }
 
     fn tell(&self, envelope: impl Fn() -> Envelope) {
-        for mailbox in &self.mailboxes {
-            mailbox.post(vec![envelope()]);
+        tell(&self.mailboxes, envelope);
+    }
+}
+
+fn tell(mailboxes: &[Arc<Mailbox>], envelope: impl Fn() -> Envelope) {
+    for mailbox in mailboxes {
+        mailbox.post(vec![envelope()]);
+    }
+}
+
+/// Lets every hub have a turn. Returns whether nothing is under way in any of them.
+fn round(mailboxes: &[Arc<Mailbox>]) -> bool {
+    let (to, reports) = channel();
+    tell(mailboxes, || Envelope::Report(to.clone()));
+    let report = || reports.recv_timeout(SETTLE).unwrap_or(false);
+    // All of them are waited for, also after one that is not settled.
+    (0..mailboxes.len()).fold(true, |all, _| report() && all)
+}
+
+/// Lets what is under way come to an end. Returns whether it has.
+fn settle(mailboxes: &[Arc<Mailbox>]) -> bool {
+    let begin = Instant::now();
+    tell(mailboxes, || Envelope::Settle);
+    let mut settled = 0;
+    while settled < ROUNDS && begin.elapsed() < SETTLE {
+        settled = match round(mailboxes) {
+            true => settled + 1,
+            false => {
+                std::thread::sleep(Duration::from_millis(1));
+                0
+            }
+        };
+    }
+    settled == ROUNDS
+}
+
+/// Gives each hub its sessions back, lets all of them know where everybody is, and ends the sessions of those who
+/// have been banned, or whose app is served no longer, since the process before had its tenants.
+fn restore(mailboxes: &[Arc<Mailbox>], snapshots: Vec<Snapshot>, apps: &Arc<Apps>) {
+    let sessions: usize = snapshots.iter().map(Snapshot::sessions).sum();
+    for snapshot in snapshots {
+        let hub = usize::from(snapshot.hub().0);
+        if let Some(mailbox) = mailboxes.get(hub) {
+            mailbox.post(vec![Envelope::Restore(Box::new(snapshot))]);
         }
+    }
+    for _ in 0..ROUNDS {
+        round(mailboxes);
+    }
+    tell(mailboxes, || Envelope::Apps(apps.clone()));
+    tracing::info!(sessions, "sessions of the process before go on");
+}
+
+/// Keeps the sessions for the next process.
+fn keep(directory: &Path, clock: Clock, is_settled: bool, snapshots: &[Snapshot]) {
+    if !is_settled {
+        tracing::warn!("sessions are not kept: not everything under way came to an end in time");
+        return;
+    }
+    let sessions: usize = snapshots.iter().map(Snapshot::sessions).sum();
+    match kept_sessions::write(directory, clock.now().unix_ms, snapshots) {
+        Ok(()) => tracing::info!(sessions, "sessions are kept for the next start"),
+        Err(error) => tracing::warn!(%error, "sessions cannot be kept; clients will log in anew"),
     }
 }
 
@@ -304,7 +398,7 @@ fn open_loops(hubs: u16) -> Result<Vec<(Poll, Inbox)>, StartError> {
         .collect()
 }
 
-fn start_worker(mut parts: WorkerParts) -> Result<JoinHandle<()>, StartError> {
+fn start_worker(mut parts: WorkerParts) -> Result<JoinHandle<Option<Snapshot>>, StartError> {
     let registry = parts.poll.registry();
     let listener: &mut TcpListener = &mut parts.listener;
     registry
@@ -317,7 +411,7 @@ fn start_worker(mut parts: WorkerParts) -> Result<JoinHandle<()>, StartError> {
             // A hub that has panicked may hold anything: the process ends, and its clients resume elsewhere or
             // after the restart (contract CRA-9).
             match catch_unwind(AssertUnwindSafe(|| Worker::new(parts).run())) {
-                Ok(Ok(())) => return,
+                Ok(Ok(snapshot)) => return Some(snapshot),
                 Ok(Err(error)) => tracing::error!(hub = hub.0, %error, "a hub's event loop failed"),
                 Err(_) => tracing::error!(hub = hub.0, "a hub panicked"),
             }

@@ -16,7 +16,7 @@ use tidings_bus::{Homes, Shard};
 use tidings_hub::bus_ops::{BusInput, BusOp};
 use tidings_hub::ids::{ConnectionId, HubId};
 use tidings_hub::store_ops::{StoreAnswer, StoreOp};
-use tidings_hub::{Apps, Effect, Hub, HubConfig, Input, Ticket, Time};
+use tidings_hub::{Apps, Effect, Hub, HubConfig, Input, Snapshot, Ticket, Time};
 use tidings_store::Submitter;
 use tidings_wire::codes::CloseCode;
 
@@ -117,6 +117,10 @@ pub(crate) struct Worker {
     store: Submitter,
     store_ops: Vec<(Ticket, StoreOp)>,
     drained: Option<Sender<HubId>>,
+    /// Connections are accepted: the sessions of before are in their places.
+    pub(crate) is_open: bool,
+    /// Who wants to know whether the hub is settled.
+    reports: Vec<Sender<bool>>,
     is_stopped: bool,
 }
 
@@ -163,23 +167,25 @@ impl Worker {
             store,
             store_ops: Vec::new(),
             drained: Some(drained),
+            is_open: false,
+            reports: Vec::new(),
             is_stopped: false,
             node,
         }
     }
 
-    /// Runs until it is told to stop.
+    /// Runs until it is told to stop; returns what is left of its sessions.
     ///
     /// # Errors
     /// The system's wait fails: nothing more can be served.
-    pub(crate) fn run(&mut self) -> io::Result<()> {
+    pub(crate) fn run(&mut self) -> io::Result<Snapshot> {
         let mut events = Events::with_capacity(EVENTS_PER_TURN);
         // The hub sets its first timers.
         self.give(Input::Tick);
         while !self.is_stopped {
             self.turn(&mut events)?;
         }
-        Ok(())
+        Ok(self.hub.snapshot())
     }
 
     fn turn(&mut self, events: &mut Events) -> io::Result<()> {
@@ -190,25 +196,23 @@ impl Worker {
         self.now = self.node.clock.now();
         self.note_readiness(events);
         self.take_inbox();
-        if self
-            .hub
-            .deadline()
-            .is_some_and(|due_ms| due_ms <= self.now.mono_ms)
-        {
-            self.give(Input::Tick);
-        }
-        self.expire();
         // Whoever floods this node is paused while a hub is behind: what a hub cannot take stays in the kernel's
         // buffers, then with the clients.
         if !self.is_paused() {
             self.accept();
             self.read();
         }
+        // Order: what clients have said is heard before anybody is found silent.
+        let is_due = |due_ms| due_ms <= self.now.mono_ms;
+        if self.hub.deadline().is_some_and(is_due) {
+            self.give(Input::Tick);
+        }
+        self.expire();
         // Order: other hubs and the store begin their part while this one writes.
         self.post();
         self.flush();
         self.post();
-        self.report_drained();
+        self.report();
         Ok(())
     }
 
@@ -289,6 +293,10 @@ impl Worker {
                 self.give(Input::Apps(apps));
             }
             Envelope::Drain => self.drain(),
+            Envelope::Settle => self.give(Input::Settle),
+            Envelope::Restore(snapshot) => self.give(Input::Restore(snapshot)),
+            Envelope::Open => self.is_open = true,
+            Envelope::Report(to) => self.reports.push(to),
             Envelope::Stop => self.is_stopped = true,
         }
     }
@@ -444,7 +452,8 @@ impl Worker {
                 .map(|connection| &connection.stage)
             {
                 Some(Stage::Head(_)) => self.refuse(slot, &crate::head::Refusal::Draining),
-                Some(Stage::Fresh(_) | Stage::Serving) => {
+                // The hub sends those away that it serves, each in its time.
+                Some(Stage::Fresh(_)) => {
                     self.close_by(slot, CloseCode::GoingAway);
                 }
                 _ => {}
@@ -457,7 +466,11 @@ impl Worker {
         );
     }
 
-    fn report_drained(&mut self) {
+    fn report(&mut self) {
+        for to in std::mem::take(&mut self.reports) {
+            // Nobody listens when the time for it is over.
+            let _ = to.send(self.hub.is_settled());
+        }
         if self.listener.is_none()
             && self.connections.len() == 0
             && let Some(drained) = self.drained.take()

@@ -316,3 +316,55 @@ fn an_offline_message_survives_a_restart() {
     };
     assert_eq!((message.inbox, message.from.as_str()), (1, "alice"));
 }
+
+#[test]
+fn a_session_goes_on_after_a_planned_restart() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut config = config();
+    config.store = StoreConfig::Directory(folder.path().join("data"));
+    let server = TestServer::start(config.clone());
+    let mut alice = Client::connect(server.address());
+    let welcome = alice.log_in("alice");
+    let mut bob = Client::login(server.address(), "bob");
+    let send = SendToPeer {
+        peer_id: "alice".into(),
+        message: Some(text("before")),
+        offline: false,
+        history: false,
+    };
+    bob.call(Call::SendToPeer(send));
+    let Seen::Message(Kind::PeerMessage(_)) = alice.next() else {
+        panic!("no message")
+    };
+    // It has come, but is not confirmed when the server ends.
+    server.end();
+
+    let resume = Resume {
+        app_id: APP.into(),
+        user_id: "alice".into(),
+        session_id: welcome.session_id.clone(),
+        secret: welcome.secret.clone(),
+        confirm: 0,
+        token: String::new(),
+    };
+    let server = TestServer::start(config.clone());
+    let mut alice = Client::connect(server.address());
+    alice.send_message(client_message::Kind::Resume(resume.clone()));
+    let Seen::Message(Kind::Resumed(resumed)) = alice.next() else {
+        panic!("not resumed")
+    };
+    assert!(!resumed.was_gone);
+    let Seen::Message(Kind::PeerMessage(message)) = alice.next() else {
+        panic!("no message")
+    };
+    assert_eq!(message.from, "bob");
+    drop(alice);
+    server.end();
+
+    // With another number of hubs nothing can be taken over: the client is told to log in anew.
+    config.hubs += 1;
+    let server = TestServer::start(config);
+    let mut alice = Client::connect(server.address());
+    alice.send_message(client_message::Kind::Resume(resume));
+    assert!(matches!(alice.next(), Seen::Message(Kind::Refused(_))));
+}

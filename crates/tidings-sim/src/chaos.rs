@@ -29,6 +29,10 @@ pub struct ChaosConfig {
     pub has_kills: bool,
     /// Users log in a second time, from another client, while messages to them are under way.
     pub has_second_logins: bool,
+    /// The server is restarted by its operator, who drains it first.
+    pub has_restarts: bool,
+    /// The server's process stands still for up to two minutes.
+    pub has_pauses: bool,
     /// Further kinds of faults.
     pub faults: BTreeSet<Fault>,
     /// Most users; fewer make a failure easier to read.
@@ -49,6 +53,9 @@ impl ChaosConfig {
             has_faults: !seed.is_multiple_of(4),
             has_kills: seed.is_multiple_of(5),
             has_second_logins: seed % 7 >= 4,
+            // Not together with the further kinds.
+            has_restarts: seed % 11 >= 7 && swarm::of_seed(seed).is_empty(),
+            has_pauses: seed % 13 >= 10 && swarm::of_seed(seed).is_empty(),
             faults: swarm::of_seed(seed),
             users_max: USERS_MAX,
             skipped: BTreeSet::new(),
@@ -70,6 +77,10 @@ pub struct Report {
     pub faults: u64,
     /// Second logins.
     pub seconds: u64,
+    /// Planned restarts.
+    pub restarts: u64,
+    /// Pauses of the server's process.
+    pub pauses: u64,
     /// Messages that arrived.
     pub received: usize,
     /// Invitations that were accepted.
@@ -118,6 +129,8 @@ struct Chaos {
     texts: u64,
     faults: u64,
     seconds: u64,
+    restarts: u64,
+    pauses: u64,
     calls: u64,
     swarm: Swarm,
     /// Time of a group commit on a well disk.
@@ -133,6 +146,7 @@ pub fn run(config: &ChaosConfig) -> Report {
     world.network_delay_ms_max = *random.pick(&[0, 5, 50, 400]);
     world.bus_delay_ms_max = *random.pick(&[0, 1, 20]);
     world.store_delay_ms_max = *random.pick(&[0, 3, 100]);
+    world.drain_window_ms = *random.pick(&[0, 0, 2_000]);
     world.is_traced = config.is_traced;
     let mut app = App::default();
     app.settings.rate_limits = false;
@@ -154,6 +168,8 @@ pub fn run(config: &ChaosConfig) -> Report {
         texts: 0,
         faults: 0,
         seconds: 0,
+        restarts: 0,
+        pauses: 0,
         calls: 0,
         random,
         swarm,
@@ -170,7 +186,9 @@ pub fn run(config: &ChaosConfig) -> Report {
     if chaos.invitations.has_accepted_while_canceled() {
         sometimes.see("invitation accepted while canceled");
     }
-    let is_calm = !config.has_faults && !config.has_kills && config.faults.is_empty();
+    // A planned restart loses nothing.
+    let has_breaks = config.has_faults || config.has_kills || config.has_pauses;
+    let is_calm = !has_breaks && config.faults.is_empty();
     let mut violations = chaos.checker.finish(is_calm);
     violations.extend(chaos.invitations.finish());
     Report {
@@ -179,6 +197,8 @@ pub fn run(config: &ChaosConfig) -> Report {
         violations,
         faults: chaos.faults,
         seconds: chaos.seconds,
+        restarts: chaos.restarts,
+        pauses: chaos.pauses,
         received,
         accepted,
         calls,
@@ -296,6 +316,20 @@ impl Chaos {
         }
     }
 
+    /// The server is restarted by its operator, or its process stands still.
+    fn break_off(&mut self, config: &ChaosConfig) {
+        if config.has_restarts && self.random.percent(1) {
+            self.restarts += 1;
+            let away = self.random.between(0, 10_000);
+            self.world.restart_server(away);
+        }
+        if config.has_pauses && self.random.percent(1) {
+            self.pauses += 1;
+            let ms = *self.random.pick(&[500, 3_000, 20_000, 40_000, 120_000]);
+            self.world.pause_server(ms);
+        }
+    }
+
     fn step(&mut self, config: &ChaosConfig, fault_percent: u64) {
         let client = *self.random.pick(&self.clients);
         self.act(client);
@@ -305,6 +339,7 @@ impl Chaos {
         if config.has_second_logins && self.random.percent(3) {
             self.replace();
         }
+        self.break_off(config);
         if config.has_kills && self.random.percent(1) {
             self.kill();
         }
@@ -469,6 +504,8 @@ impl Chaos {
 
     /// Faults have stopped: everybody comes back, everything arrives, and all agree on who is there.
     fn settle(&mut self) {
+        let pause_ms = self.world.pause_left_ms();
+        self.advance(pause_ms);
         self.mend();
         let all: Vec<ClientId> = self.users.keys().copied().collect();
         for client in all {

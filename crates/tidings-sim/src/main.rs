@@ -105,6 +105,8 @@ struct Sums {
     accepted: usize,
     faults: u64,
     seconds: u64,
+    restarts: u64,
+    pauses: u64,
     gaps: u64,
     by_kind: BTreeMap<Fault, u64>,
     sometimes: Sometimes,
@@ -130,6 +132,8 @@ impl Sums {
         self.accepted += report.accepted;
         self.faults += report.faults;
         self.seconds += report.seconds;
+        self.restarts += report.restarts;
+        self.pauses += report.pauses;
         self.gaps += report.gaps;
         for (fault, count) in report.by_kind {
             *self.by_kind.entry(fault).or_default() += count;
@@ -161,6 +165,8 @@ impl Sums {
         self.accepted += other.accepted;
         self.faults += other.faults;
         self.seconds += other.seconds;
+        self.restarts += other.restarts;
+        self.pauses += other.pauses;
         self.gaps += other.gaps;
         for (fault, count) in other.by_kind {
             *self.by_kind.entry(fault).or_default() += count;
@@ -176,7 +182,7 @@ impl Sums {
         });
         println!(
             "{} seeds, {} failed; {} calls, {} messages received, {} invitations accepted, {} cuts and kills, \
-             {} second logins, {} gaps\nfaults: {}",
+             {} second logins, {} planned restarts, {} pauses, {} gaps\nfaults: {}",
             self.seeds,
             self.failed,
             self.calls,
@@ -184,6 +190,8 @@ impl Sums {
             self.accepted,
             self.faults,
             self.seconds,
+            self.restarts,
+            self.pauses,
             self.gaps,
             kinds.collect::<Vec<_>>().join(", ")
         );

@@ -64,7 +64,7 @@ impl World {
         if self.legacy.has(client) {
             return self.connect_legacy(client, connection);
         }
-        if self.is_down || self.offline[client.0] {
+        if self.is_down || self.is_draining || self.offline[client.0] {
             let input = core::Input::Closed {
                 connection,
                 code: None,

@@ -16,7 +16,7 @@ use tidings_client_core as core;
 use tidings_hub::bus_ops::{BusInput, BusOp};
 use tidings_hub::ids::{ConnectionId, HubId};
 use tidings_hub::store_ops::{StoreAnswer, StoreOp};
-use tidings_hub::{Apps, Effect, Hub, HubConfig, Input, Ticket, Time};
+use tidings_hub::{Apps, Effect, Hub, HubConfig, Input, Snapshot, Ticket, Time};
 use tidings_store::{Engine as _, MemoryEngine};
 use tidings_wire::ws;
 
@@ -29,6 +29,9 @@ use crate::sometimes::{self, Sometimes};
 
 /// The app of a simulation that does not say otherwise.
 pub const APP_ID: &str = "5eed5eed5eed5eed5eed5eed5eed5eed";
+
+/// Longest wait for what is under way in a drain, in milliseconds.
+const SETTLE_MS: u64 = 5_000;
 
 /// Unix time at which every simulation begins, in milliseconds.
 const START_UNIX_MS: u64 = 1_700_000_000_000;
@@ -46,6 +49,8 @@ pub struct WorldConfig {
     pub bus_delay_ms_max: u64,
     /// Longest time of a group commit, in milliseconds.
     pub store_delay_ms_max: u64,
+    /// Time over which clients are sent away before a planned restart, in milliseconds.
+    pub drain_window_ms: u64,
     /// Keep the trace as text, to be read; otherwise only its hash.
     pub is_traced: bool,
     /// The tenants.
@@ -61,6 +66,7 @@ impl WorldConfig {
             network_delay_ms_max: 5,
             bus_delay_ms_max: 2,
             store_delay_ms_max: 3,
+            drain_window_ms: 0,
             is_traced: false,
             apps: Apps {
                 accept_any: true,
@@ -140,6 +146,23 @@ pub(crate) enum Happening {
     CloseHub { wire: ConnectionId },
 }
 
+impl Happening {
+    /// Whether the server's process has to run for it.
+    fn needs_server(&self) -> bool {
+        match self {
+            Happening::Hub { .. }
+            | Happening::Route { .. }
+            | Happening::Commit { .. }
+            | Happening::FromClient { .. }
+            | Happening::Connect { .. }
+            | Happening::CloseHub { .. } => true,
+            Happening::Client { .. }
+            | Happening::ToClient { .. }
+            | Happening::CloseClient { .. } => false,
+        }
+    }
+}
+
 /// One connection, seen from outside.
 #[derive(Debug)]
 pub(crate) struct Wire {
@@ -171,6 +194,10 @@ pub struct World {
     /// Rises with each restart of the server.
     pub(crate) incarnation: u64,
     pub(crate) is_down: bool,
+    /// It drains: nobody is let in.
+    pub(crate) is_draining: bool,
+    /// The process does not run before this time.
+    paused_until_ms: u64,
     /// Last arrival per ordered pair of hubs: bus links keep their order.
     links: BTreeMap<(HubId, HubId), u64>,
     pub(crate) engine: MemoryEngine,
@@ -216,6 +243,8 @@ impl World {
             nodes: Vec::new(),
             incarnation: 0,
             is_down: true,
+            is_draining: false,
+            paused_until_ms: 0,
             links: BTreeMap::new(),
             engine: MemoryEngine::new(),
             store_queue: Vec::new(),
@@ -439,6 +468,7 @@ impl World {
         self.note("server is killed");
         self.crash_disk();
         self.legacy.crash();
+        self.paused_until_ms = 0;
         self.incarnation += 1;
         self.is_down = true;
         self.nodes.clear();
@@ -450,10 +480,72 @@ impl World {
         }
     }
 
+    /// Restarts the server as an operator does: clients are sent away, what is under way comes to an end, and
+    /// the next process takes over the sessions after `away_ms`.
+    pub fn restart_server(&mut self, away_ms: u64) {
+        // A process that does not run does not hear of it.
+        self.run_until(self.paused_until_ms.max(self.now_ms));
+        self.note("server drains");
+        self.is_draining = true;
+        self.give_all(|| Input::Drain);
+        let window_ms = self.config.drain_window_ms;
+        self.run_until(self.now_ms + window_ms);
+        self.give_all(|| Input::Settle);
+        self.run_while(self.now_ms + SETTLE_MS, |world| !world.is_settled());
+        let snapshots: Vec<Vec<u8>> = (self.nodes.iter())
+            .map(|node| node.hub.snapshot().encode())
+            .collect();
+        self.kill_server();
+        self.run_until(self.now_ms + away_ms);
+        self.start_server();
+        for (at, snapshot) in (0..).zip(&snapshots) {
+            if let Ok(snapshot) = Snapshot::decode(snapshot) {
+                self.give_hub(HubId(at), Input::Restore(Box::new(snapshot)));
+            }
+        }
+        // Nobody is let in before all hubs know where everybody is.
+        self.is_draining = true;
+        self.run_while(self.now_ms + SETTLE_MS, |world| world.is_busy());
+        self.is_draining = false;
+    }
+
+    fn give_all(&mut self, input: impl Fn() -> Input) {
+        for at in 0..self.config.hubs {
+            self.give_hub(HubId(at), input());
+        }
+    }
+
+    /// Whether nothing is under way in the server.
+    fn is_settled(&self) -> bool {
+        self.nodes.iter().all(|node| node.hub.is_settled()) && !self.is_busy()
+    }
+
+    fn is_busy(&self) -> bool {
+        let is_ours = |happening: &Happening| {
+            matches!(
+                happening,
+                Happening::Hub { .. } | Happening::Route { .. } | Happening::Commit { .. }
+            )
+        };
+        self.happenings.values().any(is_ours)
+    }
+
+    /// The server's process does not run for a while; the world goes on.
+    pub fn pause_server(&mut self, ms: u64) {
+        self.note("server stands still");
+        self.paused_until_ms = self.now_ms + ms;
+    }
+
+    /// How long the server's process will stand still, in milliseconds.
+    pub fn pause_left_ms(&self) -> u64 {
+        self.paused_until_ms.saturating_sub(self.now_ms)
+    }
+
     /// Starts the server after a kill.
     pub fn start_server(&mut self) {
         self.note("server starts");
         self.is_down = false;
+        self.is_draining = false;
         let homes = Homes::new(
             self.config.hubs,
             (self.random.next_u64(), self.random.next_u64()),
@@ -465,6 +557,7 @@ impl World {
                 seed: self.random.seed_32(),
                 apps: Arc::clone(&apps),
                 server: "tidings-sim".into(),
+                drain_window_ms: self.config.drain_window_ms,
             };
             let shard = Shard::new(HubId(at), homes);
             self.nodes.push(Node {
@@ -510,7 +603,8 @@ impl World {
             .nodes
             .iter()
             .filter_map(|node| node.hub.deadline())
-            .min();
+            .min()
+            .map(|due_ms| due_ms.max(self.paused_until_ms));
         let clients = (self.clients.iter().enumerate())
             .filter(|(at, _)| !self.is_frozen(ClientId(*at)))
             .filter_map(|(at, client)| Some(self.client_due_ms(at, client.deadline()?)))
@@ -522,7 +616,11 @@ impl World {
     }
 
     fn step(&mut self) {
+        let is_paused = self.now_ms < self.paused_until_ms;
         for at in 0..self.nodes.len() {
+            if is_paused {
+                break;
+            }
             if self.nodes[at]
                 .hub
                 .deadline()
@@ -562,6 +660,10 @@ impl World {
     }
 
     pub(crate) fn happen(&mut self, happening: Happening) {
+        if self.now_ms < self.paused_until_ms && happening.needs_server() {
+            // The kernel keeps it. Order: the queue's.
+            return self.schedule_at(self.paused_until_ms, happening);
+        }
         let Some(happening) = self.hold(happening) else {
             return;
         };

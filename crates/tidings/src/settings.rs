@@ -87,6 +87,15 @@ pub(crate) struct Settings {
     #[arg(long, env = "TIDINGS_HUBS", value_name = "NUMBER")]
     hubs: Option<u16>,
 
+    /// Seconds over which clients are sent away when the server ends, at most 20 [default: 0, at once]
+    #[arg(
+        long,
+        env = "TIDINGS_DRAIN_WINDOW",
+        value_name = "SECONDS",
+        value_parser = clap::value_parser!(u64).range(..=20)
+    )]
+    drain_window: Option<u64>,
+
     /// PEM file with the TLS certificate, followed by the intermediate ones
     #[arg(long, env = "TIDINGS_TLS_CERT", value_name = "FILE")]
     tls_cert: Option<PathBuf>,
@@ -194,6 +203,7 @@ impl Settings {
             media_bytes_max: self.media_bytes_max.or(weaker.media_bytes_max),
             media_app_bytes_max: self.media_app_bytes_max.or(weaker.media_app_bytes_max),
             hubs: self.hubs.or(weaker.hubs),
+            drain_window: self.drain_window.or(weaker.drain_window),
             tls_cert: self.tls_cert.or(weaker.tls_cert),
             tls_key: self.tls_key.or(weaker.tls_key),
             insecure: self.insecure.or(weaker.insecure),
@@ -265,6 +275,9 @@ impl Settings {
                 )
             })?;
             config.trusted_proxies.push(network);
+        }
+        if let Some(seconds) = self.drain_window {
+            config.drain_window_ms = seconds.saturating_mul(1_000);
         }
         if let Some(origins) = self.origin {
             config.origins = Origins::Listed(origins);

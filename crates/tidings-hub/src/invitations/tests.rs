@@ -30,6 +30,7 @@ impl Alone {
                 ..Apps::default()
             }),
             server: "test".into(),
+            drain_window_ms: 0,
         });
         let mut alone = Self {
             hub,

@@ -3,5 +3,6 @@
 mod logins;
 mod node;
 mod overload;
+mod restart;
 mod slow;
 mod time;

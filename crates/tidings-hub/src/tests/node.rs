@@ -51,6 +51,16 @@ pub(crate) struct Node {
     connections: u64,
 }
 
+fn config(at: u16, apps: Arc<Apps>, seed: u8) -> HubConfig {
+    HubConfig {
+        id: HubId(at),
+        seed: [at as u8 + seed; 32],
+        apps,
+        server: "test".into(),
+        drain_window_ms: 0,
+    }
+}
+
 impl Node {
     pub(crate) fn new(hubs: u16) -> Self {
         let mut app = App::default();
@@ -63,14 +73,7 @@ impl Node {
 
     pub(crate) fn with_apps(hubs: u16, apps: Apps) -> Self {
         let apps = Arc::new(apps);
-        let hub = |at: u16| {
-            Hub::new(HubConfig {
-                id: HubId(at),
-                seed: [at as u8 + 1; 32],
-                apps: Arc::clone(&apps),
-                server: "test".into(),
-            })
-        };
+        let hub = |at: u16| Hub::new(config(at, Arc::clone(&apps), 1));
         Self {
             hubs: (0..hubs).map(hub).collect(),
             now: Time {
@@ -90,6 +93,21 @@ impl Node {
             cseqs: BTreeMap::new(),
             connections: 0,
         }
+    }
+
+    /// The process ends and another one begins: only the store is left.
+    pub(crate) fn reincarnate(&mut self) {
+        self.topics.clear();
+        for (at, hub) in (0..).zip(&mut self.hubs) {
+            *hub = Hub::new(config(at, Arc::clone(&hub.config.apps), 100));
+        }
+        self.now.mono_ms = 500;
+        self.now.unix_ms += 3_000;
+    }
+
+    /// A resumed session's calls count on from here.
+    pub(crate) fn count_on(&mut self, connection: ConnectionId, cseq: u64) {
+        self.cseqs.insert(connection, cseq);
     }
 
     pub(crate) fn give(&mut self, hub: usize, input: Input) {

@@ -84,6 +84,7 @@ impl World {
         let hub = |at: u16| {
             Hub::new(HubConfig {
                 id: HubId(at),
+                drain_window_ms: 0,
                 seed: [at as u8 + 1; 32],
                 apps: Arc::new(Apps {
                     accept_any: true,

@@ -55,6 +55,8 @@ pub struct Judge {
     presence: BTreeMap<(String, String, String), bool>,
     /// Whose gaps the contract allows in this run.
     excused: BTreeSet<String>,
+    /// Nobody is away for long enough to be seen to leave.
+    all_stay: bool,
     verdict: Verdict,
 }
 
@@ -81,7 +83,7 @@ pub struct Verdict {
     pub untrue: u64,
     /// Gaps of receivers who were never away for longer than the resume window.
     pub false_gaps: u64,
-    /// Members who joined or left twice in a row.
+    /// Members who joined or left twice in a row, or were seen to leave although they stayed.
     pub flapped: u64,
     /// Calls that were answered too late.
     pub late: u64,
@@ -143,6 +145,14 @@ impl fmt::Display for Verdict {
 }
 
 impl Judge {
+    /// Knows of nothing yet. `all_stay`: nobody is away for longer than the presence grace.
+    pub fn new(all_stay: bool) -> Self {
+        Self {
+            all_stay,
+            ..Self::default()
+        }
+    }
+
     /// Tells who is in a channel from before the first message to the end of the run.
     pub fn set_members(&mut self, channel: &str, members: impl IntoIterator<Item = String>) {
         self.members
@@ -217,6 +227,11 @@ impl Judge {
             let what = if is_there { "join" } else { "leave" };
             self.verdict.say(format!(
                 "presence.alternates: {receiver} saw {member} {what} {channel} twice in a row"
+            ));
+        } else if self.all_stay && !is_there {
+            self.verdict.flapped += 1;
+            self.verdict.say(format!(
+                "presence.no_flap_on_resume: {receiver} saw {member} leave {channel}"
             ));
         }
     }
@@ -414,6 +429,16 @@ mod tests {
         assert_eq!(judge(&[0, 3, 5], Some(1)), [0, 0, 0, 0, 0]);
         assert_eq!(judge(&[0, 3, 5], Some(2)), [2, 0, 0, 0, 0]);
         assert_eq!(judge(&[0, 3, 5], Some(0)), [2, 0, 0, 0, 0]);
+    }
+
+    #[test]
+    fn who_stays_is_not_seen_to_leave() {
+        for (all_stay, flapped) in [(true, 1), (false, 0)] {
+            let mut judge = Judge::new(all_stay);
+            judge.see("b", "c", "a", true);
+            judge.see("b", "c", "a", false);
+            assert_eq!(judge.verdict().flapped, flapped);
+        }
     }
 
     #[test]

@@ -47,6 +47,12 @@ pub struct Settings {
     pub is_mixed: bool,
     /// The networks.
     pub weather: Weather,
+    /// The networks carry everything all the time.
+    pub is_calm: bool,
+    /// Planned restarts of the server, spread over the run.
+    pub restarts: u32,
+    /// Nobody is away for longer than the presence grace (30 s), so nobody may be seen to leave.
+    pub all_stay: bool,
     /// Mean time between two bursts of a user, of two messages on average.
     pub pace_ms: u64,
     /// Times in which the server's process is stopped, if there are any.
@@ -78,6 +84,9 @@ impl Settings {
                 true => Weather::GUSTS,
                 false => Weather::STORM,
             },
+            is_calm: false,
+            restarts: 0,
+            all_stay: is_short,
             pace_ms: if is_short { 300 } else { 1_200 },
             pauses: None,
             is_told: !is_short,
@@ -98,6 +107,8 @@ pub struct Report {
     pub verdict: Verdict,
     /// What the networks did.
     pub tally: Tally,
+    /// Planned restarts.
+    pub restarts: u32,
     /// What the server wrote to its log: warnings and errors.
     pub log: String,
 }
@@ -114,11 +125,12 @@ impl fmt::Display for Report {
         let tally = &self.tally;
         writeln!(
             f,
-            "{} users, {} of them with the JavaScript SDK, {:.0} s: {} cuts ({} closed, {} reset, {} half-open, {} overtaken; {} of them at a byte), {} \
+            "{} users, {} of them with the JavaScript SDK, {:.0} s, {} restarts: {} cuts ({} closed, {} reset, {} half-open, {} overtaken; {} of them at a byte), {} \
              connections, {} refused in {} outages",
             self.users,
             self.of_javascript,
             self.took.as_secs_f32(),
+            self.restarts,
             tally.cuts(),
             tally.closed,
             tally.reset,
@@ -160,15 +172,15 @@ impl Run {
 /// # Errors
 /// [`Failure`] when the program or a client cannot be started. Broken promises are in the report.
 pub async fn run(settings: &Settings) -> Result<Report, Failure> {
-    let program = Program::start(&[])?;
-    run_against(settings, &program).await
+    let mut program = Program::start(&[])?;
+    run_against(settings, &mut program).await
 }
 
 /// Runs it against this program.
 ///
 /// # Errors
 /// As [`run`].
-pub async fn run_against(settings: &Settings, program: &Program) -> Result<Report, Failure> {
+pub async fn run_against(settings: &Settings, program: &mut Program) -> Result<Report, Failure> {
     let began = Instant::now();
     let node = match settings.is_mixed {
         true => Some(Node::start()?),
@@ -176,7 +188,7 @@ pub async fn run_against(settings: &Settings, program: &Program) -> Result<Repor
     };
     let run = Arc::new(Run {
         settings: *settings,
-        judge: Mutex::default(),
+        judge: Mutex::new(Judge::new(settings.all_stay)),
         is_over: watch::Sender::new(false),
         node,
     });
@@ -185,11 +197,13 @@ pub async fn run_against(settings: &Settings, program: &Program) -> Result<Repor
     for group in 0..settings.groups {
         parties.extend(begin_group(&run, group, program, &mut load).await?);
     }
-    for party in &parties {
+    for party in parties.iter().filter(|_| !settings.is_calm) {
         party.proxy.unleash();
     }
+    let end = Instant::now() + settings.duration;
+    restart(settings, program).await?;
     tokio::select! {
-        () = wait_out(&run, &parties) => {}
+        () = wait_out(&run, &parties, end) => {}
         failure = pause(settings.pauses, program) => return Err(failure),
     }
     if settings.pauses.is_some() {
@@ -197,7 +211,7 @@ pub async fn run_against(settings: &Settings, program: &Program) -> Result<Repor
         program.signal(Signal::Continue)?;
     }
     run.is_over.send_replace(true);
-    for party in &parties {
+    for party in parties.iter().filter(|_| !settings.is_calm) {
         party.proxy.heal();
     }
     settle(&run, &parties, &mut load).await?;
@@ -214,6 +228,7 @@ pub async fn run_against(settings: &Settings, program: &Program) -> Result<Repor
             .count(),
         verdict: run.judge(|judge| judge.verdict()),
         tally,
+        restarts: settings.restarts,
         log: program.log(),
     })
 }
@@ -301,9 +316,17 @@ async fn pause(pauses: Option<Pauses>, program: &Program) -> Failure {
     }
 }
 
+/// Restarts the program, as often as it is to be, spread over the run.
+async fn restart(settings: &Settings, program: &mut Program) -> Result<(), Failure> {
+    for _ in 0..settings.restarts {
+        sleep(settings.duration / (settings.restarts + 1)).await;
+        tokio::task::block_in_place(|| program.restart())?;
+    }
+    Ok(())
+}
+
 /// Lets the load go on for its time.
-async fn wait_out(run: &Run, parties: &[Party]) {
-    let end = Instant::now() + run.settings.duration;
+async fn wait_out(run: &Run, parties: &[Party], end: Instant) {
     while Instant::now() < end {
         sleep(Duration::from_secs(60).min(end - Instant::now())).await;
         if run.settings.is_told {

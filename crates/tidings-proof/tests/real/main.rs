@@ -130,3 +130,22 @@ async fn a_full_disk_refuses_what_must_be_stored_and_nothing_else_until_there_is
     let twos = texts.iter().filter(|text| *text == "two").count();
     assert_eq!((twos, texts.len()), (stored, stored + 2), "{texts:?}");
 }
+
+/// Checks `drain.no_loss` and `presence.no_flap_on_resume` (contract OVL-8): no gap, nothing lost, twice or out of
+/// order, no answer that is not true, and nobody is seen to leave.
+#[tokio::test(flavor = "multi_thread")]
+async fn planned_restarts_under_load_lose_nothing_and_nobody_is_seen_to_leave() {
+    build();
+    let now = SystemTime::now().duration_since(UNIX_EPOCH);
+    let seed = now.expect("it is after 1970").as_secs();
+    let mut settings = Settings::new(Duration::from_secs(5), seed);
+    settings.is_calm = true;
+    settings.restarts = 2;
+    let mut program = Program::start(&["--drain-window", "1"]).expect("the server starts");
+    let report = soak::run_against(&settings, &mut program).await;
+    let report = report.expect("the run can be made");
+    println!("seed {seed}: {report}");
+    assert!(report.is_good(), "seed {seed}: {report}");
+    assert_eq!(report.verdict.gaps, 0, "seed {seed}: {report}");
+    assert!(report.verdict.promised > 300, "too little load: {report}");
+}

@@ -196,7 +196,7 @@ impl World {
     }
 
     pub(crate) fn connect_legacy(&mut self, id: ClientId, connection: u64) {
-        if self.is_down || self.offline[id.0] {
+        if self.is_down || self.is_draining || self.offline[id.0] {
             return self.with_legacy(id, |client, now_ms, says| {
                 client.lose(now_ms, connection, says);
             });

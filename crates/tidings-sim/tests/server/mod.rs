@@ -65,6 +65,7 @@ impl Server {
             seed: [9; 32],
             apps: Arc::new(apps),
             server: "test".into(),
+            drain_window_ms: 0,
         });
         let mut server = Self {
             hub,

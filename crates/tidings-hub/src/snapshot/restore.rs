@@ -1,0 +1,198 @@
+//! Brings a snapshot back to life.
+
+use std::collections::BTreeMap;
+
+use indexmap::IndexSet;
+use tidings_wire::names::{ChannelName, NameRule, UserId};
+use tidings_wire::proto::PresenceState;
+
+use super::record::{ChannelRecord, ForerunnerRecord, OriginRecord, SessionRecord};
+use super::{Snapshot, from_channel, from_session_id, from_traits, from_user, from_user_by};
+use crate::bus_ops::{BusOp, Forerunner, LoginStamp, MemberSnapshot, Topic};
+use crate::channels::Channel;
+use crate::ids::{HubId, SessionId, UserKey};
+use crate::inbox::{Delivery, InboxState};
+use crate::invitations::Invitation;
+use crate::io::{Effect, Sink};
+use crate::limiter::Limiter;
+use crate::outbox::Outbox;
+use crate::rings::Ringing;
+use crate::sessions::{Session, SessionKey};
+use crate::timers::Timer;
+use crate::{AppSettings, Hub, Traits};
+
+impl Hub {
+    /// Takes over what the process before has left. What does not fit this hub any more is left out.
+    pub(crate) fn handle_restore(&mut self, snapshot: Snapshot, out: &mut dyn Sink) {
+        let record = snapshot.0;
+        self.epochs = self.epochs.max(record.epochs);
+        let mut keys = BTreeMap::new();
+        for session in record.sessions {
+            if let Some((id, key)) = self.restore_session(session, out) {
+                keys.insert(id, key);
+            }
+        }
+        for channel in record.channels {
+            self.restore_channel(channel, &keys, out);
+        }
+        for watch in record.watches {
+            self.restore_watch(watch, &keys, out);
+        }
+        for key in keys.into_values() {
+            self.set_session_timer(key);
+            if self.sessions.get(key).is_some_and(Session::is_here) {
+                self.read_inbox(key, out);
+            }
+        }
+    }
+
+    fn restore_session(
+        &mut self,
+        record: SessionRecord,
+        out: &mut dyn Sink,
+    ) -> Option<(SessionId, SessionKey)> {
+        let traits = from_traits(record.traits.as_ref()?);
+        let user = from_user_by(traits.names, record.user.as_ref()?)?;
+        // Who may not be here any more is ended when all hubs have theirs back, so that its end is heard.
+        let mut settings = self.config.apps.settings(&user.app);
+        settings.rate_limits &= !traits.is_paced;
+        let invitations = record.invitations.clone();
+        let session = self.make_session(record, user.clone(), settings, traits)?;
+        let id = session.id;
+        let key = self.sessions.insert(session);
+        for record in invitations {
+            let (invitation, due_ms) = Invitation::from_record(record, self.now.mono_ms)?;
+            let timer = Timer::Invitation(key, invitation.number());
+            self.timers.set(due_ms, timer);
+            self.sessions.get_mut(key)?.invitations.push(invitation);
+        }
+        self.users.entry(user.clone()).or_default().session = Some(key);
+        out.emit(Effect::Bus(BusOp::Subscribe(Topic::User(user))));
+        Some((id, key))
+    }
+
+    /// `None`: a record that this version has not written.
+    fn make_session(
+        &mut self,
+        record: SessionRecord,
+        user: UserKey,
+        settings: AppSettings,
+        traits: Traits,
+    ) -> Option<Session> {
+        self.logins += 1;
+        let stamp = LoginStamp {
+            mono_ms: self.now.mono_ms + self.paused_ms,
+            hub: self.config.id,
+            count: self.logins,
+        };
+        let now_ms = self.now.mono_ms;
+        let presence = PresenceState::try_from(record.presence).ok()?;
+        // Who was there has its whole grace from now on: its client could not come back earlier.
+        let heard_ms = match presence {
+            PresenceState::Offline => now_ms.saturating_sub(record.silent_ms),
+            _ => now_ms,
+        };
+        let mut watched = IndexSet::with_hasher(self.hasher);
+        watched.extend(record.watched.into_iter().filter_map(from_user));
+        let mut secrets = record.secrets.iter().map(|secret| to_secret(secret));
+        let channels = record.channels.iter();
+        let deliveries = record.deliveries.iter();
+        Some(Session {
+            id: from_session_id(&record.id)?,
+            stamp,
+            settings,
+            traits,
+            secret: secrets.next()??,
+            previous_secret: secrets.next().flatten(),
+            connection: None,
+            heard_ms,
+            next_check_ms: None,
+            pinged_ms: None,
+            is_watched: record.is_watched,
+            stalled: None,
+            presence,
+            token_expires_s: record.token_expires_s,
+            is_expiry_told: record.is_expiry_told,
+            cseq: record.cseq,
+            open_requests: 0,
+            outbox: Outbox::from_record(&user.app, record.outbox?)?,
+            channels: channels
+                .map(|channel| ChannelName::parse_by(traits.names, channel).ok())
+                .collect::<Option<_>>()?,
+            deliveries: deliveries
+                .map(|delivery| Delivery::from_record(delivery, &user))
+                .collect::<Option<_>>()?,
+            delivery_check_ms: None,
+            inbox: InboxState::from_record(record.inbox?),
+            watched,
+            has_attributes: record.has_attributes,
+            forerunners: (record.forerunners.into_iter().map(to_forerunner))
+                .collect::<Option<_>>()?,
+            // Rates begin anew: a restart is rarer than their windows are long.
+            limiter: Limiter::default(),
+            floods: None,
+            invitations: Vec::new(),
+            last_invitation: record.last_invitation,
+            rings: (record.rings.into_iter().map(Ringing::from_record)).collect::<Option<_>>()?,
+            user,
+        })
+    }
+
+    fn restore_channel(
+        &mut self,
+        record: ChannelRecord,
+        keys: &BTreeMap<SessionId, SessionKey>,
+        out: &mut dyn Sink,
+    ) {
+        let Some(key) = from_channel(&record.app, &record.channel) else {
+            return;
+        };
+        let mut channel = Channel::new(key.clone(), self.hasher, record.epoch);
+        channel.seq = record.seq;
+        channel.attributes_revision = record.attributes_revision;
+        channel.go_on();
+        for id in record.locals.iter().filter_map(|id| from_session_id(id)) {
+            if let Some(session) = keys.get(&id) {
+                channel.locals.insert(*session, id);
+            }
+        }
+        for origin in record.origins {
+            // Those who hear of it knew it before: these are no events.
+            channel
+                .members
+                .apply_snapshot(&to_members(&key.app, origin));
+        }
+        out.emit(Effect::Bus(BusOp::Subscribe(Topic::Channel(key.clone()))));
+        self.channels.insert(key.clone(), channel);
+        // A count that was still to be told is told now.
+        self.schedule_count(&key, out);
+        self.drop_channel_if_unused(&key, out);
+    }
+}
+
+fn to_secret(bytes: &[u8]) -> Option<[u8; 32]> {
+    <[u8; 32]>::try_from(bytes).ok()
+}
+
+fn to_forerunner(record: ForerunnerRecord) -> Option<Forerunner> {
+    Some(Forerunner {
+        id: from_session_id(&record.id)?,
+        secrets: record.secrets.iter().filter_map(|s| to_secret(s)).collect(),
+    })
+}
+
+fn to_members(app: &tidings_wire::names::AppId, record: OriginRecord) -> MemberSnapshot {
+    let members = record.members.into_iter().filter_map(|member| {
+        let user = UserKey {
+            app: app.clone(),
+            user: UserId::parse_by(NameRule::Wide, &member.user).ok()?,
+        };
+        Some((user, from_session_id(&member.session)?))
+    });
+    MemberSnapshot {
+        origin: HubId(u16::try_from(record.hub).unwrap_or(u16::MAX)),
+        epoch: record.epoch,
+        seq: record.seq,
+        members: members.collect(),
+    }
+}
