@@ -51,6 +51,17 @@ impl Wall {
         self.now.unix_ms
     }
 
+    /// For how long the clocks have agreed since they did not, while the clock is not believed for that. Milliseconds.
+    pub(crate) fn agreed_ms(&self) -> Option<u64> {
+        let agreed_ms = self.now.mono_ms.saturating_sub(self.since_ms?);
+        Some(agreed_ms).filter(|agreed_ms| *agreed_ms < AGREED_MS)
+    }
+
+    /// The process before did not believe the clock, and they have agreed for so long.
+    pub(crate) fn doubt(&mut self, agreed_ms: u64) {
+        self.since_ms = Some(self.now.mono_ms.saturating_sub(agreed_ms));
+    }
+
     /// Whether what is too old by the clock may be deleted.
     fn is_believed(&self, stamp_ms: u64) -> bool {
         let agree = |since_ms: u64| self.now.mono_ms.saturating_sub(since_ms) >= AGREED_MS;

@@ -53,8 +53,8 @@ impl ChaosConfig {
             has_faults: !seed.is_multiple_of(4),
             has_kills: seed.is_multiple_of(5),
             has_second_logins: seed % 7 >= 4,
+            has_restarts: seed % 11 >= 7,
             // Not together with the further kinds.
-            has_restarts: seed % 11 >= 7 && swarm::of_seed(seed).is_empty(),
             has_pauses: seed % 13 >= 10 && swarm::of_seed(seed).is_empty(),
             faults: swarm::of_seed(seed),
             users_max: USERS_MAX,
@@ -98,6 +98,7 @@ pub struct Report {
 }
 
 mod converge;
+mod restarts;
 mod swarm;
 
 pub use swarm::{FAULTS, Fault};
@@ -176,6 +177,9 @@ pub fn run(config: &ChaosConfig) -> Report {
         disk_delay_ms,
         steps: 0,
     };
+    if chaos.swarm.has_tokens() {
+        chaos.checker.note_tokens();
+    }
     chaos.begin(config);
     chaos.go_on(config);
     chaos.settle();
@@ -187,8 +191,7 @@ pub fn run(config: &ChaosConfig) -> Report {
         sometimes.see("invitation accepted while canceled");
     }
     // A planned restart loses nothing.
-    let has_breaks = config.has_faults || config.has_kills || config.has_pauses;
-    let is_calm = !has_breaks && config.faults.is_empty();
+    let is_calm = is_calm(config);
     let mut violations = chaos.checker.finish(is_calm);
     violations.extend(chaos.invitations.finish());
     Report {
@@ -207,6 +210,12 @@ pub fn run(config: &ChaosConfig) -> Report {
         sometimes,
         steps: chaos.steps,
     }
+}
+
+/// Whether nothing breaks: planned restarts and second logins do not.
+fn is_calm(config: &ChaosConfig) -> bool {
+    let has_breaks = config.has_faults || config.has_kills || config.has_pauses;
+    !has_breaks && config.faults.is_empty()
 }
 
 impl Chaos {
@@ -316,20 +325,6 @@ impl Chaos {
         }
     }
 
-    /// The server is restarted by its operator, or its process stands still.
-    fn break_off(&mut self, config: &ChaosConfig) {
-        if config.has_restarts && self.random.percent(1) {
-            self.restarts += 1;
-            let away = self.random.between(0, 10_000);
-            self.world.restart_server(away);
-        }
-        if config.has_pauses && self.random.percent(1) {
-            self.pauses += 1;
-            let ms = *self.random.pick(&[500, 3_000, 20_000, 40_000, 120_000]);
-            self.world.pause_server(ms);
-        }
-    }
-
     fn step(&mut self, config: &ChaosConfig, fault_percent: u64) {
         let client = *self.random.pick(&self.clients);
         self.act(client);
@@ -343,15 +338,6 @@ impl Chaos {
         if config.has_kills && self.random.percent(1) {
             self.kill();
         }
-    }
-
-    fn kill(&mut self) {
-        self.faults += 1;
-        self.world.kill_server();
-        self.world.set_clock_right();
-        let away = self.random.between(0, 8_000);
-        self.advance(away);
-        self.world.start_server();
     }
 
     fn harm(&mut self) {

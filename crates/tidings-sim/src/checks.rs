@@ -5,10 +5,20 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use tidings_client_core::{
-    Answer, Attribute, CallError, CallId, ClientEvent, ConnectionState, GapSource, Message,
+    Answer, Attribute, CallError, CallId, ClientEvent, ConnectionState, GapCause, GapSource,
+    Message,
 };
 
+use tidings_wire::limits::RESUME_WINDOW_MS;
+
 use crate::world::{ClientId, Record, Seen};
+
+/// What a server has sent before it ended may arrive so much later, in milliseconds.
+const ON_ITS_WAY_MS: u64 = 2_000;
+/// A gap is told so long after its client is served again, at the latest, in milliseconds.
+const TOLD_MS: u64 = 15_000;
+/// A client may not have noticed for so long that nobody hears it, in milliseconds.
+const SILENCE_MS: u64 = 40_000;
 
 /// Something that an application did.
 #[derive(Debug, Clone, PartialEq)]
@@ -63,6 +73,8 @@ pub struct Violation {
 #[derive(Debug, Default)]
 struct Party {
     user: String,
+    /// The user has logged in again, from another client.
+    is_replaced: bool,
     /// Texts of peer messages in the order received.
     peer_texts: Vec<(String, String)>,
     /// (channel, sender, text) in the order received.
@@ -76,6 +88,12 @@ struct Party {
     /// (channel, user) seen to leave, and nothing of them since. Empty after a gap: who came in it is not known.
     out: BTreeSet<(String, String)>,
     state: Option<ConnectionState>,
+    /// When it was connected, each time.
+    connected_ms: Vec<u64>,
+    /// When it was not any more, the last time.
+    interrupted_ms: u64,
+    /// When it came back after longer than sessions are kept, the last time.
+    late_ms: Option<u64>,
     /// Per channel, as told last.
     counts: BTreeMap<String, u32>,
     attributes: BTreeMap<String, Vec<Attribute>>,
@@ -95,10 +113,24 @@ pub struct Checker {
     dead: BTreeSet<ClientId>,
     /// How long clients stood still, in milliseconds.
     paused_ms: BTreeMap<ClientId, u64>,
+    /// Sessions end with their tokens.
+    has_tokens: bool,
+    /// When sessions were lost with the server's process.
+    crashes_ms: Vec<u64>,
     violations: Vec<Violation>,
 }
 
 impl Checker {
+    /// Sessions end with their tokens, unknown to their clients.
+    pub fn note_tokens(&mut self) {
+        self.has_tokens = true;
+    }
+
+    /// The server's process has ended without handing its sessions over.
+    pub fn note_crash(&mut self, at_ms: u64) {
+        self.crashes_ms.push(at_ms);
+    }
+
     /// A client has died.
     pub fn note_dead(&mut self, client: ClientId) {
         self.dead.insert(client);
@@ -111,6 +143,9 @@ impl Checker {
 
     /// A client takes part under a user id.
     pub fn note_client(&mut self, client: ClientId, user: &str) {
+        for party in self.parties.values_mut().filter(|party| party.user == user) {
+            party.is_replaced = true;
+        }
         self.parties.entry(client).or_default().user = user.to_owned();
     }
 
@@ -138,7 +173,7 @@ impl Checker {
                     );
                 }
             }
-            Seen::Event(event) => self.note_event(record.client, event),
+            Seen::Event(event) => self.note_event(record.at_ms, record.client, event),
         }
     }
 
@@ -178,7 +213,7 @@ impl Checker {
         }
     }
 
-    fn note_event(&mut self, client: ClientId, event: &ClientEvent) {
+    fn note_event(&mut self, at_ms: u64, client: ClientId, event: &ClientEvent) {
         let party = self.parties.entry(client).or_default();
         match event {
             ClientEvent::PeerMessage {
@@ -232,6 +267,16 @@ impl Checker {
                     .state
                     .replace(*state)
                     .unwrap_or(ConnectionState::Disconnected);
+                if *state == ConnectionState::Connected {
+                    party.connected_ms.push(at_ms);
+                    let paused_ms = self.paused_ms.get(&client).copied().unwrap_or(0);
+                    let silent_ms = at_ms - party.interrupted_ms + SILENCE_MS + paused_ms;
+                    if silent_ms >= RESUME_WINDOW_MS {
+                        party.late_ms = Some(at_ms);
+                    }
+                } else if before == ConnectionState::Connected {
+                    party.interrupted_ms = at_ms;
+                }
                 if !is_legal(before, *state) {
                     let text = format!("{client:?} went from {before:?} to {state:?}");
                     self.violate("state.legal", text);
@@ -246,13 +291,36 @@ impl Checker {
             } => {
                 party.attributes.insert(channel.clone(), attributes.clone());
             }
-            ClientEvent::Gap { source, .. } => {
+            ClientEvent::Gap { source, cause, .. } => {
+                let is_lost = *cause == GapCause::NodeLost;
                 if let GapSource::Channel(channel) = source {
                     party.out.retain(|(of, _)| of != channel);
                 }
                 self.gaps += 1;
+                if is_lost {
+                    self.check_handed_over(at_ms, client);
+                }
             }
             _ => {}
+        }
+    }
+
+    /// `drain.no_loss`: a session is lost only by a crash since its client was served last, or because its client
+    /// was away for longer than it is kept.
+    fn check_handed_over(&mut self, at_ms: u64, client: ClientId) {
+        let Some(party) = self.parties.get(&client) else {
+            return;
+        };
+        if self.has_tokens || party.is_replaced {
+            return;
+        }
+        let before = |served_ms: &&u64| **served_ms + TOLD_MS <= at_ms;
+        let served_ms = party.connected_ms.iter().rev().find(before);
+        let served_ms = served_ms.copied().unwrap_or(0);
+        let mut lost_ms = self.crashes_ms.iter().chain(&party.late_ms);
+        if !lost_ms.any(|lost_ms| lost_ms + ON_ITS_WAY_MS >= served_ms) {
+            let text = format!("{client:?} has lost its session, and the server has not crashed");
+            self.violate("drain.no_loss", text);
         }
     }
 

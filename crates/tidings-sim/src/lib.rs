@@ -20,6 +20,7 @@ pub mod options;
 pub mod probes;
 pub mod random;
 mod raw;
+mod restart;
 pub mod scenario;
 pub mod shrink;
 pub mod sometimes;

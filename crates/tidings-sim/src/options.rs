@@ -9,6 +9,8 @@ use crate::chaos::{ChaosConfig, FAULTS};
 const CUTS: &str = "cuts";
 const KILLS: &str = "kills";
 const SECOND_LOGINS: &str = "second-logins";
+const RESTARTS: &str = "restarts";
+const PAUSES: &str = "pauses";
 
 /// Reads a run. Words that are not about it are left alone.
 ///
@@ -59,7 +61,7 @@ pub fn parse(words: &[String]) -> Result<ChaosConfig, String> {
 /// Names of all that can be switched off.
 pub fn names() -> Vec<&'static str> {
     let kinds = FAULTS.iter().map(|(_, name)| *name);
-    [CUTS, KILLS, SECOND_LOGINS]
+    [CUTS, KILLS, SECOND_LOGINS, RESTARTS, PAUSES]
         .into_iter()
         .chain(kinds)
         .collect()
@@ -71,6 +73,8 @@ pub fn is_on(config: &ChaosConfig, name: &str) -> bool {
         CUTS => config.has_faults,
         KILLS => config.has_kills,
         SECOND_LOGINS => config.has_second_logins,
+        RESTARTS => config.has_restarts,
+        PAUSES => config.has_pauses,
         _ => FAULTS
             .iter()
             .any(|(fault, of)| *of == name && config.faults.contains(fault)),
@@ -83,6 +87,8 @@ pub fn switch_off(config: &mut ChaosConfig, name: &str) -> bool {
         CUTS => config.has_faults = false,
         KILLS => config.has_kills = false,
         SECOND_LOGINS => config.has_second_logins = false,
+        RESTARTS => config.has_restarts = false,
+        PAUSES => config.has_pauses = false,
         _ => match FAULTS.iter().find(|(_, of)| *of == name) {
             Some((fault, _)) => {
                 config.faults.remove(fault);

@@ -8,7 +8,6 @@
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};
 use std::hash::Hasher as _;
-use std::sync::Arc;
 
 use siphasher::sip::SipHasher13;
 use tidings_bus::{Homes, Shard};
@@ -16,7 +15,7 @@ use tidings_client_core as core;
 use tidings_hub::bus_ops::{BusInput, BusOp};
 use tidings_hub::ids::{ConnectionId, HubId};
 use tidings_hub::store_ops::{StoreAnswer, StoreOp};
-use tidings_hub::{Apps, Effect, Hub, HubConfig, Input, Snapshot, Ticket, Time};
+use tidings_hub::{Apps, Effect, Hub, Input, Ticket, Time};
 use tidings_store::{Engine as _, MemoryEngine};
 use tidings_wire::ws;
 
@@ -25,13 +24,11 @@ use crate::freeze::Held;
 use crate::legacy::Legacy;
 use crate::random::Random;
 use crate::raw::Line;
+use crate::restart::Kept;
 use crate::sometimes::{self, Sometimes};
 
 /// The app of a simulation that does not say otherwise.
 pub const APP_ID: &str = "5eed5eed5eed5eed5eed5eed5eed5eed";
-
-/// Longest wait for what is under way in a drain, in milliseconds.
-const SETTLE_MS: u64 = 5_000;
 
 /// Unix time at which every simulation begins, in milliseconds.
 const START_UNIX_MS: u64 = 1_700_000_000_000;
@@ -176,10 +173,11 @@ pub(crate) struct Wire {
     pub(crate) to_hub_ms: u64,
 }
 
-struct Node {
-    hub: Hub,
-    shard: Shard,
-    homes: Homes,
+/// A hub with its share of the bus.
+pub(crate) struct Node {
+    pub(crate) hub: Hub,
+    pub(crate) shard: Shard,
+    pub(crate) homes: Homes,
 }
 
 /// A simulated world.
@@ -190,16 +188,20 @@ pub struct World {
     queue: BinaryHeap<Reverse<(u64, u64)>>,
     pub(crate) happenings: BTreeMap<u64, Happening>,
     count: u64,
-    nodes: Vec<Node>,
+    pub(crate) nodes: Vec<Node>,
     /// Rises with each restart of the server.
     pub(crate) incarnation: u64,
     pub(crate) is_down: bool,
     /// It drains: nobody is let in.
     pub(crate) is_draining: bool,
+    /// When the last client has been sent away.
+    pub(crate) drained_ms: u64,
+    /// Sessions on disk between two processes.
+    pub(crate) kept: Option<Kept>,
     /// The process does not run before this time.
-    paused_until_ms: u64,
+    pub(crate) paused_until_ms: u64,
     /// Last arrival per ordered pair of hubs: bus links keep their order.
-    links: BTreeMap<(HubId, HubId), u64>,
+    pub(crate) links: BTreeMap<(HubId, HubId), u64>,
     pub(crate) engine: MemoryEngine,
     pub(crate) store_queue: Vec<(HubId, Ticket, StoreOp)>,
     pub(crate) is_committing: bool,
@@ -244,6 +246,8 @@ impl World {
             incarnation: 0,
             is_down: true,
             is_draining: false,
+            drained_ms: 0,
+            kept: None,
             paused_until_ms: 0,
             links: BTreeMap::new(),
             engine: MemoryEngine::new(),
@@ -460,112 +464,6 @@ impl World {
         self.offline[client.0] = is_offline;
         if is_offline {
             self.cut(client);
-        }
-    }
-
-    /// Kills the server: everything that is not in the store is lost. Connections are reset.
-    pub fn kill_server(&mut self) {
-        self.note("server is killed");
-        self.crash_disk();
-        self.legacy.crash();
-        self.paused_until_ms = 0;
-        self.incarnation += 1;
-        self.is_down = true;
-        self.nodes.clear();
-        self.links.clear();
-        let wires: Vec<ConnectionId> = self.wires.keys().copied().collect();
-        for wire in wires {
-            let delay = self.random.between(0, self.config.network_delay_ms_max);
-            self.schedule(delay, Happening::CloseClient { wire, code: None });
-        }
-    }
-
-    /// Restarts the server as an operator does: clients are sent away, what is under way comes to an end, and
-    /// the next process takes over the sessions after `away_ms`.
-    pub fn restart_server(&mut self, away_ms: u64) {
-        // A process that does not run does not hear of it.
-        self.run_until(self.paused_until_ms.max(self.now_ms));
-        self.note("server drains");
-        self.is_draining = true;
-        self.give_all(|| Input::Drain);
-        let window_ms = self.config.drain_window_ms;
-        self.run_until(self.now_ms + window_ms);
-        self.give_all(|| Input::Settle);
-        self.run_while(self.now_ms + SETTLE_MS, |world| !world.is_settled());
-        let snapshots: Vec<Vec<u8>> = (self.nodes.iter())
-            .map(|node| node.hub.snapshot().encode())
-            .collect();
-        self.kill_server();
-        self.run_until(self.now_ms + away_ms);
-        self.start_server();
-        for (at, snapshot) in (0..).zip(&snapshots) {
-            if let Ok(snapshot) = Snapshot::decode(snapshot) {
-                self.give_hub(HubId(at), Input::Restore(Box::new(snapshot)));
-            }
-        }
-        // Nobody is let in before all hubs know where everybody is.
-        self.is_draining = true;
-        self.run_while(self.now_ms + SETTLE_MS, |world| world.is_busy());
-        self.is_draining = false;
-    }
-
-    fn give_all(&mut self, input: impl Fn() -> Input) {
-        for at in 0..self.config.hubs {
-            self.give_hub(HubId(at), input());
-        }
-    }
-
-    /// Whether nothing is under way in the server.
-    fn is_settled(&self) -> bool {
-        self.nodes.iter().all(|node| node.hub.is_settled()) && !self.is_busy()
-    }
-
-    fn is_busy(&self) -> bool {
-        let is_ours = |happening: &Happening| {
-            matches!(
-                happening,
-                Happening::Hub { .. } | Happening::Route { .. } | Happening::Commit { .. }
-            )
-        };
-        self.happenings.values().any(is_ours)
-    }
-
-    /// The server's process does not run for a while; the world goes on.
-    pub fn pause_server(&mut self, ms: u64) {
-        self.note("server stands still");
-        self.paused_until_ms = self.now_ms + ms;
-    }
-
-    /// How long the server's process will stand still, in milliseconds.
-    pub fn pause_left_ms(&self) -> u64 {
-        self.paused_until_ms.saturating_sub(self.now_ms)
-    }
-
-    /// Starts the server after a kill.
-    pub fn start_server(&mut self) {
-        self.note("server starts");
-        self.is_down = false;
-        self.is_draining = false;
-        let homes = Homes::new(
-            self.config.hubs,
-            (self.random.next_u64(), self.random.next_u64()),
-        );
-        let apps = Arc::new(self.config.apps.clone());
-        for at in 0..self.config.hubs {
-            let config = HubConfig {
-                id: HubId(at),
-                seed: self.random.seed_32(),
-                apps: Arc::clone(&apps),
-                server: "tidings-sim".into(),
-                drain_window_ms: self.config.drain_window_ms,
-            };
-            let shard = Shard::new(HubId(at), homes);
-            self.nodes.push(Node {
-                hub: Hub::new(config),
-                shard,
-                homes,
-            });
-            self.give_hub(HubId(at), Input::Tick);
         }
     }
 

@@ -95,6 +95,8 @@ impl Hub {
                 .collect(),
             channels: channels.into_iter().map(channel_record).collect(),
             watches: self.watch_records(),
+            stamped_ms: self.now.unix_ms,
+            clock_agreed_ms: self.wall.agreed_ms(),
         })
     }
 
@@ -161,7 +163,6 @@ fn channel_record(channel: &Channel) -> ChannelRecord {
         channel: channel.key.channel.to_string(),
         epoch: channel.epoch,
         seq: channel.seq,
-        attributes_revision: channel.attributes_revision,
         locals: channel.locals.values().map(|id| id.0.to_vec()).collect(),
         origins: (channel.members.snapshots(&channel.key).into_iter())
             .map(origin)

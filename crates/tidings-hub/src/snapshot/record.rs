@@ -19,6 +19,12 @@ pub(crate) struct HubRecord {
     pub(crate) channels: Vec<ChannelRecord>,
     #[prost(message, repeated, tag = "6")]
     pub(crate) watches: Vec<WatchRecord>,
+    /// Stamps do not go back over a restart.
+    #[prost(uint64, tag = "7")]
+    pub(crate) stamped_ms: u64,
+    /// For how long the wall clock has agreed with the monotonic one, if that is not long enough to believe it.
+    #[prost(uint64, optional, tag = "8")]
+    pub(crate) clock_agreed_ms: Option<u64>,
 }
 
 #[derive(Clone, PartialEq, prost::Message)]
@@ -260,8 +266,6 @@ pub(crate) struct ChannelRecord {
     pub(crate) locals: Vec<Vec<u8>>,
     #[prost(message, repeated, tag = "6")]
     pub(crate) origins: Vec<OriginRecord>,
-    #[prost(uint64, tag = "7")]
-    pub(crate) attributes_revision: u64,
 }
 
 #[derive(Clone, PartialEq, prost::Message)]

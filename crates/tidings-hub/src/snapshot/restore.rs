@@ -26,6 +26,10 @@ impl Hub {
     pub(crate) fn handle_restore(&mut self, snapshot: Snapshot, out: &mut dyn Sink) {
         let record = snapshot.0;
         self.epochs = self.epochs.max(record.epochs);
+        self.now.unix_ms = self.now.unix_ms.max(record.stamped_ms);
+        if let Some(agreed_ms) = record.clock_agreed_ms {
+            self.wall.doubt(agreed_ms);
+        }
         let mut keys = BTreeMap::new();
         for session in record.sessions {
             if let Some((id, key)) = self.restore_session(session, out) {
@@ -149,7 +153,7 @@ impl Hub {
         };
         let mut channel = Channel::new(key.clone(), self.hasher, record.epoch);
         channel.seq = record.seq;
-        channel.attributes_revision = record.attributes_revision;
+        // The store counts revisions of attributes anew, and none is under way.
         channel.go_on();
         for id in record.locals.iter().filter_map(|id| from_session_id(id)) {
             if let Some(session) = keys.get(&id) {

@@ -86,6 +86,12 @@ impl Swarm {
         self.has(Fault::Tokens)
     }
 
+    /// Whether the disk has no faults.
+    pub(super) fn has_well_disk(&self) -> bool {
+        let of_disk = [Fault::FullDisk, Fault::BrokenDisk, Fault::SlowDisk];
+        !of_disk.into_iter().any(|fault| self.has(fault))
+    }
+
     pub(super) fn certificates(&self) -> Vec<String> {
         match self.has_tokens() {
             true => vec![CERTIFICATE.into()],
@@ -227,6 +233,16 @@ impl Chaos {
             _ => return,
         }
         self.swarm.count(fault);
+    }
+
+    /// The machine's wall clock may have jumped while no process ran.
+    pub(super) fn jump_while_away(&mut self) {
+        if self.swarm.has(Fault::ClockJumps) && self.random.percent(30) {
+            self.swarm.count(Fault::ClockJumps);
+            self.world.set_clock_right();
+            let by_ms = *self.random.pick(&[1_000, -1_000, HOUR_MS, -HOUR_MS]);
+            self.world.jump_clock(by_ms);
+        }
     }
 
     fn freeze(&mut self, client: ClientId, ms: u64) {

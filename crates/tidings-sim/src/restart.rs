@@ -1,0 +1,177 @@
+//! How the server's process ends and begins: kills, planned restarts, pauses.
+//!
+//! A planned restart is what an operator does: [`World::drain_server`], [`World::stop_server`],
+//! [`World::start_server`]. Time passes in the last two, as nothing else can be done with a process that stops.
+
+use std::sync::Arc;
+
+use tidings_bus::{Homes, Shard};
+use tidings_hub::ids::{ConnectionId, HubId};
+use tidings_hub::{Hub, HubConfig, Input, Snapshot};
+use tidings_wire::limits::RESUME_WINDOW_MS;
+
+use crate::world::{Happening, Node, World};
+
+/// Longest wait for what is under way in a drain, in milliseconds. Source: the server's shell.
+const SETTLE_MS: u64 = 3_000;
+
+/// Sessions on disk between two processes, as the server's shell has them.
+#[derive(Debug)]
+pub(crate) struct Kept {
+    /// The wall clock of the process that has written it.
+    unix_ms: u64,
+    hubs: Vec<Vec<u8>>,
+}
+
+impl World {
+    /// Kills the server: everything that is not on disk is lost. Connections are reset.
+    pub fn kill_server(&mut self) {
+        self.note("server is killed");
+        self.end_process();
+    }
+
+    fn end_process(&mut self) {
+        self.crash_disk();
+        self.legacy.crash();
+        self.paused_until_ms = 0;
+        self.incarnation += 1;
+        self.is_down = true;
+        self.is_draining = false;
+        self.nodes.clear();
+        self.links.clear();
+        let wires: Vec<ConnectionId> = self.wires.keys().copied().collect();
+        for wire in wires {
+            let delay = self.random.between(0, self.config.network_delay_ms_max);
+            self.schedule(delay, Happening::CloseClient { wire, code: None });
+        }
+    }
+
+    /// The server is told to stop: nobody is let in any more, and clients are sent away over the drain window.
+    pub fn drain_server(&mut self) {
+        // A process that does not run does not hear of it.
+        self.run_until(self.paused_until_ms.max(self.now_ms));
+        self.note("server drains");
+        self.is_draining = true;
+        self.give_all(|| Input::Drain);
+        self.drained_ms = self.now_ms + self.config.drain_window_ms;
+    }
+
+    /// Waits for the end of a server that drains. Returns whether its sessions are kept for the next process: they
+    /// are not if something is still under way after the longest wait.
+    pub fn stop_server(&mut self) -> bool {
+        self.run_until(self.drained_ms.max(self.now_ms));
+        self.give_all(|| Input::Settle);
+        let is_settled = self.run_while(self.now_ms + SETTLE_MS, |world| !world.is_settled());
+        self.kept = is_settled.then(|| Kept {
+            unix_ms: self.unix_ms(),
+            hubs: (self.nodes.iter())
+                .map(|node| node.hub.snapshot().encode())
+                .collect(),
+        });
+        self.note("server stops");
+        self.end_process();
+        is_settled
+    }
+
+    /// Starts the server after a kill or a stop. Returns whether it has taken over the sessions of the process
+    /// before.
+    pub fn start_server(&mut self) -> bool {
+        let takes_over = self.begin_process();
+        if takes_over {
+            self.run_while(self.now_ms + SETTLE_MS, |world| world.is_busy());
+        }
+        self.is_draining = false;
+        takes_over
+    }
+
+    /// Starts the server and kills it while it takes over the sessions of the process before: they are gone, as
+    /// they are used once.
+    pub fn start_and_kill_server(&mut self, after_ms: u64) {
+        self.begin_process();
+        self.run_until(self.now_ms + after_ms);
+        self.kill_server();
+    }
+
+    /// Nobody is let in before all hubs know where everybody is.
+    fn begin_process(&mut self) -> bool {
+        self.note("server starts");
+        self.is_down = false;
+        self.make_hubs();
+        let now_ms = self.unix_ms();
+        // A clock that went back says nothing of their age.
+        let is_young = |kept: &Kept| {
+            let written_ms = kept.unix_ms;
+            (written_ms..written_ms + RESUME_WINDOW_MS).contains(&now_ms)
+        };
+        let Some(kept) = self.kept.take().filter(is_young) else {
+            return false;
+        };
+        self.is_draining = true;
+        for (at, snapshot) in (0..).zip(&kept.hubs) {
+            if let Ok(snapshot) = Snapshot::decode(snapshot) {
+                self.give_hub(HubId(at), Input::Restore(Box::new(snapshot)));
+            }
+        }
+        true
+    }
+
+    fn make_hubs(&mut self) {
+        let homes = Homes::new(
+            self.config.hubs,
+            (self.random.next_u64(), self.random.next_u64()),
+        );
+        let apps = Arc::new(self.config.apps.clone());
+        for at in 0..self.config.hubs {
+            let config = HubConfig {
+                id: HubId(at),
+                seed: self.random.seed_32(),
+                apps: Arc::clone(&apps),
+                server: "tidings-sim".into(),
+                drain_window_ms: self.config.drain_window_ms,
+            };
+            let shard = Shard::new(HubId(at), homes);
+            self.nodes.push(Node {
+                hub: Hub::new(config),
+                shard,
+                homes,
+            });
+            self.give_hub(HubId(at), Input::Tick);
+        }
+    }
+
+    fn give_all(&mut self, input: impl Fn() -> Input) {
+        for at in 0..self.config.hubs {
+            self.give_hub(HubId(at), input());
+        }
+    }
+
+    /// Whether nothing is under way in the server.
+    fn is_settled(&self) -> bool {
+        self.nodes.iter().all(|node| node.hub.is_settled()) && !self.is_busy()
+    }
+
+    fn is_busy(&self) -> bool {
+        let is_ours = |happening: &Happening| {
+            matches!(
+                happening,
+                Happening::Hub { .. } | Happening::Route { .. } | Happening::Commit { .. }
+            )
+        };
+        self.happenings.values().any(is_ours)
+    }
+
+    /// The server's process does not run for a while; the world goes on. Nothing if it stands still already: what
+    /// the kernel keeps for it until then would lose its order.
+    pub fn pause_server(&mut self, ms: u64) {
+        if self.pause_left_ms() > 0 {
+            return;
+        }
+        self.note("server stands still");
+        self.paused_until_ms = self.now_ms + ms;
+    }
+
+    /// How long the server's process will stand still, in milliseconds.
+    pub fn pause_left_ms(&self) -> u64 {
+        self.paused_until_ms.saturating_sub(self.now_ms)
+    }
+}
