@@ -140,6 +140,7 @@ async fn planned_restarts_under_load_lose_nothing_and_nobody_is_seen_to_leave() 
     let seed = now.expect("it is after 1970").as_secs();
     let mut settings = Settings::new(Duration::from_secs(5), seed);
     settings.is_calm = true;
+    settings.is_mixed = false;
     settings.restarts = 2;
     let mut program = Program::start(&["--drain-window", "1"]).expect("the server starts");
     let report = soak::run_against(&settings, &mut program).await;
