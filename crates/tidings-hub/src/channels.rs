@@ -4,12 +4,10 @@
 //! publisher included, in the topic's order: so all members see one order, and a member's `MemberJoined` comes
 //! before its first message and its `MemberLeft` after its last (contract DEL-2, DEL-3).
 
-use std::collections::{BTreeMap, VecDeque};
 use std::rc::Rc;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use indexmap::IndexMap;
 use tidings_mutant::mutant;
 use tidings_wire::frame::encode_server;
 use tidings_wire::limits::MEMBER_EVENTS_MAX;
@@ -20,16 +18,14 @@ use tidings_wire::proto::{
 use crate::Hub;
 use crate::asks::PendingAsk;
 use crate::bus_ops::{BusOp, ForOthers, Keep, MemberSnapshot, Publication, Topic};
-use crate::config::Traits;
 use crate::history::history_message;
 use crate::ids::{ChannelKey, HubId, SessionId};
 use crate::io::{Effect, Sink};
 use crate::limiter;
-use crate::maps::SeededHasher;
-use crate::members::{Change, Members, Missing, Stamp};
+use crate::members::{Change, Missing, Stamp};
 use crate::outbox::{Kept, Source};
 use crate::requests::check_message;
-use crate::sessions::SessionKey;
+use crate::sessions::{Session, SessionKey};
 
 /// Publications kept while the members are being fetched; beyond it the hub goes on and repairs later.
 const HELD_MAX: usize = 16_384;
@@ -37,149 +33,10 @@ const HELD_MAX: usize = 16_384;
 /// A snapshot that has not come within this time is asked for again, by the next change that needs it.
 const RESYNC_AGAIN_MS: u64 = 2_000;
 
-/// A channel in which this hub has members.
-#[derive(Debug)]
-pub(crate) struct Channel {
-    pub(crate) key: Arc<ChannelKey>,
-    /// Sessions of this hub that get the channel's messages: its members, and former members that were gone
-    /// but can still resume.
-    pub(crate) locals: IndexMap<SessionKey, SessionId, SeededHasher>,
-    /// Members on all hubs.
-    pub(crate) members: Members,
-    /// This hub's numbering of its own changes.
-    pub(crate) epoch: u64,
-    pub(crate) seq: u64,
-    pub(crate) sync: Sync,
-    /// This hub's first change has come back: what follows is of this interest in the channel, not of an earlier one.
-    is_current: bool,
-    /// What this hub has published and not yet seen in the topic's order. Bound: open requests and memberships.
-    pub(crate) published: VecDeque<Published>,
-    pub(crate) count_told_ms: Option<u64>,
-    pub(crate) has_count_timer: bool,
-    /// Of the attributes that members here were last told; 0 = of none.
-    pub(crate) attributes_revision: u64,
-    /// Hubs that have been asked for a snapshot of their members. Bound: the hubs of the node.
-    resyncs: BTreeMap<HubId, Resync>,
-}
+mod state;
 
-impl Channel {
-    /// Goes on where the process before has ended: nothing is to be fetched.
-    pub(crate) fn go_on(&mut self) {
-        self.sync = Sync::Ready;
-        self.is_current = true;
-    }
-
-    pub(crate) fn is_ready(&self) -> bool {
-        matches!(self.sync, Sync::Ready)
-    }
-
-    /// While the members of before are being fetched: the members of this hub, which it knows by itself.
-    pub(crate) fn held_own(&self, own: HubId, hasher: SeededHasher) -> Option<Members> {
-        let Sync::Waiting { held, .. } = &self.sync else {
-            return None;
-        };
-        let mut members = Members::new(hasher);
-        for (_, message) in held.iter().filter(|(from, _)| *from == own) {
-            // Own changes come back in order and without gaps, so that each is the next.
-            let _ = match &**message {
-                Publication::Joined {
-                    seq,
-                    epoch,
-                    user,
-                    session,
-                } => members.apply_joined(stamp(own, *epoch, *seq), &user.user, *session),
-                Publication::Left {
-                    seq,
-                    epoch,
-                    user,
-                    session,
-                } => members.apply_left(stamp(own, *epoch, *seq), &user.user, *session),
-                _ => Ok(None),
-            };
-        }
-        Some(members)
-    }
-
-    /// A channel that becomes known here; its members have been asked for.
-    pub(crate) fn new(key: ChannelKey, hasher: SeededHasher, epoch: u64) -> Self {
-        Self {
-            key: Arc::new(key),
-            locals: IndexMap::with_hasher(hasher),
-            members: Members::new(hasher),
-            epoch,
-            seq: 0,
-            sync: Sync::Waiting {
-                held: Vec::new(),
-                calls: Vec::new(),
-            },
-            is_current: false,
-            published: VecDeque::new(),
-            count_told_ms: None,
-            has_count_timer: false,
-            attributes_revision: 0,
-            resyncs: BTreeMap::new(),
-        }
-    }
-}
-
-fn stamp(origin: HubId, epoch: u64, seq: u64) -> Stamp {
-    Stamp { origin, epoch, seq }
-}
-
-/// Whether the members of before this hub's interest are known.
-#[derive(Debug)]
-pub(crate) enum Sync {
-    /// They have been asked for; what comes meanwhile waits. Bound: `HELD_MAX`.
-    Waiting {
-        held: Vec<(HubId, Arc<Publication>)>,
-        calls: Vec<(SessionKey, u64)>,
-    },
-    Ready,
-}
-
-/// A snapshot that has been asked for.
-#[derive(Debug, Clone, Copy, Default)]
-struct Resync {
-    /// When it may be asked for again, in monotonic milliseconds.
-    due_ms: u64,
-    /// The greatest change that could not be applied: (epoch, seq).
-    needed: (u64, u64),
-}
-
-/// Something of ours on its way through the topic.
-#[derive(Debug)]
-pub(crate) struct Published {
-    pub(crate) session: SessionKey,
-    pub(crate) id: SessionId,
-    pub(crate) what: Own,
-    /// Calls for the member list that came while this, a join, was on its way. Bound: open requests.
-    pub(crate) member_lists: Vec<u64>,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Own {
-    /// A request to join.
-    Join { cseq: u64 },
-    /// A user that was gone is back.
-    Show,
-    /// A request to leave.
-    Leave { cseq: u64 },
-    /// The user is gone, its session may come back.
-    Hide,
-    /// The session is over.
-    End,
-    /// A message.
-    Message { cseq: u64 },
-    /// A message whose sender is answered when the copy in the history is durable.
-    KeptMessage,
-}
-
-impl Own {
-    /// Whether others see the user come by it.
-    pub(crate) fn shows(self) -> bool {
-        matches!(self, Own::Join { .. } | Own::Show)
-    }
-}
+use state::stamp;
+pub(crate) use state::{Channel, Own, Published, Sync};
 
 impl Hub {
     pub(crate) fn handle_send_to_channel(
@@ -348,13 +205,13 @@ impl Hub {
                 others,
             } if *revision > channel.attributes_revision || mutant!(24) => {
                 channel.attributes_revision = *revision;
-                let knows = |traits: &Traits| traits.knows_library_types;
+                let knows = |session: &Session| session.traits.knows_library_types;
                 match others {
                     ForOthers::Same => self.fan_out(key, frame, None, out),
                     ForOthers::Nothing => self.fan_out_where(key, frame, None, knows, out),
                     ForOthers::Frame(other) => {
                         self.fan_out_where(key, frame, None, knows, out);
-                        self.fan_out_where(key, other, None, |traits| !knows(traits), out);
+                        self.fan_out_where(key, other, None, |session| !knows(session), out);
                     }
                 }
             }
@@ -516,22 +373,9 @@ impl Hub {
             && !(mutant!(47) && matches!(kind, Kind::MemberJoined(_)))
         {
             let frame = encode_server(kind);
-            let Hub {
-                channels, sessions, ..
-            } = self;
-            let Some(channel) = channels.get(key) else {
-                return;
-            };
-            for session in channel.locals.keys() {
-                let Some(session) = sessions.get_mut(*session) else {
-                    continue;
-                };
-                // Nobody is told of its own coming and going (rtm-v1 2.20).
-                if session.user.user != user {
-                    let source = Source::Channel(Arc::clone(&channel.key));
-                    Self::push(session, frame.clone(), source, out);
-                }
-            }
+            // Nobody is told of its own coming and going (rtm-v1 2.20).
+            let is_other = |session: &Session| session.user.user != user;
+            self.fan_out_where(key, &frame, None, is_other, out);
         }
         self.schedule_count(key, out);
     }
@@ -547,13 +391,13 @@ impl Hub {
         self.fan_out_where(key, frame, sender, |_| true, out);
     }
 
-    /// The same, to members whose clients are of some kind.
+    /// The same, to some of the members.
     fn fan_out_where(
         &mut self,
         key: &ChannelKey,
         frame: &Bytes,
         sender: Option<SessionId>,
-        is_meant: impl Fn(&Traits) -> bool,
+        is_meant: impl Fn(&Session) -> bool,
         out: &mut dyn Sink,
     ) {
         let Hub {
@@ -569,7 +413,7 @@ impl Hub {
                 continue;
             }
             let session = sessions.get_mut(*session);
-            if let Some(session) = session.filter(|session| is_meant(&session.traits)) {
+            if let Some(session) = session.filter(|session| is_meant(session)) {
                 if mutant!(66) && session.outbox.has_dropped() {
                     return;
                 }

@@ -3,11 +3,12 @@
 use tidings_mutant::mutant;
 use tidings_wire::codes::Outcome;
 use tidings_wire::limits::{MEDIA_ID_BYTES_MAX, MESSAGE_PAYLOAD_BYTES_MAX, REQUESTS_IN_FLIGHT_MAX};
+use tidings_wire::names::ChannelName;
 use tidings_wire::proto::{Error, File, Message, Request, message, request::Call};
 
 use crate::Hub;
 use crate::bus_ops::Decision;
-use crate::ids::ConnectionId;
+use crate::ids::{ChannelKey, ConnectionId};
 use crate::io::Sink;
 use crate::limiter::Kind;
 use crate::sessions::{End, SessionKey, error};
@@ -143,6 +144,25 @@ impl Hub {
                 self.reply_done(key, cseq, out);
             }
             Err(error) => self.reply_error(key, cseq, error, out),
+        }
+    }
+
+    /// Parses the channel of a call, or answers it.
+    pub(crate) fn parse_channel(
+        &mut self,
+        key: SessionKey,
+        cseq: u64,
+        channel: &str,
+        out: &mut dyn Sink,
+    ) -> Option<ChannelKey> {
+        let app = self.sessions.get(key)?.user.app.clone();
+        match ChannelName::parse_by(self.names_of(key), channel) {
+            Ok(channel) => Some(ChannelKey { app, channel }),
+            Err(name) => {
+                let text = format!("channel {channel:?}: {name}");
+                self.reply_error(key, cseq, error(Outcome::InvalidArgument, text), out);
+                None
+            }
         }
     }
 }

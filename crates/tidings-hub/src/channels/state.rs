@@ -1,0 +1,156 @@
+//! What a hub knows of a channel.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+
+use indexmap::IndexMap;
+
+use crate::bus_ops::Publication;
+use crate::ids::{ChannelKey, HubId, SessionId};
+use crate::maps::SeededHasher;
+use crate::members::{Members, Stamp};
+use crate::sessions::SessionKey;
+
+/// A channel in which this hub has members.
+#[derive(Debug)]
+pub(crate) struct Channel {
+    pub(crate) key: Arc<ChannelKey>,
+    /// Sessions of this hub that get the channel's messages: its members, and former members that were gone
+    /// but can still resume.
+    pub(crate) locals: IndexMap<SessionKey, SessionId, SeededHasher>,
+    /// Members on all hubs.
+    pub(crate) members: Members,
+    /// This hub's numbering of its own changes.
+    pub(crate) epoch: u64,
+    pub(crate) seq: u64,
+    pub(crate) sync: Sync,
+    /// This hub's first change has come back: what follows is of this interest in the channel, not of an earlier one.
+    pub(super) is_current: bool,
+    /// What this hub has published and not yet seen in the topic's order. Bound: open requests and memberships.
+    pub(crate) published: VecDeque<Published>,
+    pub(crate) count_told_ms: Option<u64>,
+    pub(crate) has_count_timer: bool,
+    /// Of the attributes that members here were last told; 0 = of none.
+    pub(crate) attributes_revision: u64,
+    /// Hubs that have been asked for a snapshot of their members. Bound: the hubs of the node.
+    pub(super) resyncs: BTreeMap<HubId, Resync>,
+}
+
+impl Channel {
+    /// Goes on where the process before has ended: nothing is to be fetched.
+    pub(crate) fn go_on(&mut self) {
+        self.sync = Sync::Ready;
+        self.is_current = true;
+    }
+
+    pub(crate) fn is_ready(&self) -> bool {
+        matches!(self.sync, Sync::Ready)
+    }
+
+    /// While the members of before are being fetched: the members of this hub, which it knows by itself.
+    pub(crate) fn held_own(&self, own: HubId, hasher: SeededHasher) -> Option<Members> {
+        let Sync::Waiting { held, .. } = &self.sync else {
+            return None;
+        };
+        let mut members = Members::new(hasher);
+        for (_, message) in held.iter().filter(|(from, _)| *from == own) {
+            // Own changes come back in order and without gaps, so that each is the next.
+            let _ = match &**message {
+                Publication::Joined {
+                    seq,
+                    epoch,
+                    user,
+                    session,
+                } => members.apply_joined(stamp(own, *epoch, *seq), &user.user, *session),
+                Publication::Left {
+                    seq,
+                    epoch,
+                    user,
+                    session,
+                } => members.apply_left(stamp(own, *epoch, *seq), &user.user, *session),
+                _ => Ok(None),
+            };
+        }
+        Some(members)
+    }
+
+    /// A channel that becomes known here; its members have been asked for.
+    pub(crate) fn new(key: ChannelKey, hasher: SeededHasher, epoch: u64) -> Self {
+        Self {
+            key: Arc::new(key),
+            locals: IndexMap::with_hasher(hasher),
+            members: Members::new(hasher),
+            epoch,
+            seq: 0,
+            sync: Sync::Waiting {
+                held: Vec::new(),
+                calls: Vec::new(),
+            },
+            is_current: false,
+            published: VecDeque::new(),
+            count_told_ms: None,
+            has_count_timer: false,
+            attributes_revision: 0,
+            resyncs: BTreeMap::new(),
+        }
+    }
+}
+
+pub(super) fn stamp(origin: HubId, epoch: u64, seq: u64) -> Stamp {
+    Stamp { origin, epoch, seq }
+}
+
+/// Whether the members of before this hub's interest are known.
+#[derive(Debug)]
+pub(crate) enum Sync {
+    /// They have been asked for; what comes meanwhile waits. Bound: `HELD_MAX`.
+    Waiting {
+        held: Vec<(HubId, Arc<Publication>)>,
+        calls: Vec<(SessionKey, u64)>,
+    },
+    Ready,
+}
+
+/// A snapshot that has been asked for.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Resync {
+    /// When it may be asked for again, in monotonic milliseconds.
+    pub(super) due_ms: u64,
+    /// The greatest change that could not be applied: (epoch, seq).
+    pub(super) needed: (u64, u64),
+}
+
+/// Something of ours on its way through the topic.
+#[derive(Debug)]
+pub(crate) struct Published {
+    pub(crate) session: SessionKey,
+    pub(crate) id: SessionId,
+    pub(crate) what: Own,
+    /// Calls for the member list that came while this, a join, was on its way. Bound: open requests.
+    pub(crate) member_lists: Vec<u64>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Own {
+    /// A request to join.
+    Join { cseq: u64 },
+    /// A user that was gone is back.
+    Show,
+    /// A request to leave.
+    Leave { cseq: u64 },
+    /// The user is gone, its session may come back.
+    Hide,
+    /// The session is over.
+    End,
+    /// A message.
+    Message { cseq: u64 },
+    /// A message whose sender is answered when the copy in the history is durable.
+    KeptMessage,
+}
+
+impl Own {
+    /// Whether others see the user come by it.
+    pub(crate) fn shows(self) -> bool {
+        matches!(self, Own::Join { .. } | Own::Show)
+    }
+}
