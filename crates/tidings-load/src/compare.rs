@@ -4,13 +4,13 @@
 use std::collections::BTreeMap;
 use std::io::Write as _;
 use std::path::PathBuf;
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 
 use anyhow::{Context as _, Result, bail};
 use serde_json::json;
 
 use crate::scenario::{Name, Report, Size};
-use crate::servers::{Programs, driver, start};
+use crate::servers::{Programs, start};
 
 /// Settings of a comparison.
 #[derive(Debug, clap::Args)]
@@ -119,32 +119,8 @@ pub(crate) fn write(
 /// One round of one server. The generator is a process of its own: nothing of an earlier run is left in it.
 fn once(name: &str, scenario: Name, programs: &Programs, size: &Size) -> Result<Report> {
     let server = start(name, programs)?;
-    let output = Command::new(std::env::current_exe()?)
-        .args(["run", &scenario.word(), "--driver", driver(name)])
-        .args([
-            "--server",
-            &server.address.to_string(),
-            "--pid",
-            &server.pid().to_string(),
-        ])
-        .args([
-            "--clients",
-            &size.clients.to_string(),
-            "--members",
-            &size.members.to_string(),
-        ])
-        .args([
-            "--bytes",
-            &size.bytes.to_string(),
-            "--seconds",
-            &size.seconds.to_string(),
-        ])
-        .args([
-            "--rate",
-            &size.rate.to_string(),
-            "--window",
-            &size.window.to_string(),
-        ])
+    let output = server
+        .generator(name, scenario, size)?
         .stderr(Stdio::piped())
         .output()?;
     if !output.status.success() {

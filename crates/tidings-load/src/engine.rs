@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
-use mio::{Events, Interest, Poll, Token};
+use mio::{Events, Poll, Token};
 
 use crate::drivers::{Driver, News};
 use crate::link::{Arrival, Link, Out, Target};
@@ -60,12 +60,9 @@ impl Engine {
             let host = 2 + (self.first + number) / LINKS_PER_ADDRESS;
             IpAddr::V4(Ipv4Addr::new(127, 0, 0, u8::try_from(host).unwrap_or(254)))
         });
-        let mut link = Link::connect(&self.target, from, (self.first + number) as u64)?;
-        self.poll.registry().register(
-            link.stream(),
-            Token(number),
-            Interest::READABLE | Interest::WRITABLE,
-        )?;
+        let path = self.driver.path(number);
+        let mut link = Link::connect(&self.target, &path, from, (self.first + number) as u64)?;
+        link.register(self.poll.registry(), Token(number))?;
         self.links.push(link);
         Ok(number)
     }
@@ -104,7 +101,12 @@ impl Engine {
             let mut fault = None;
             for _ in 0..READS_PER_TURN {
                 let is_more = link.read(&mut self.buffer, &mut |arrival, out| match arrival {
-                    Arrival::Open => driver.opened(number, out),
+                    Arrival::Open => {
+                        driver.opened(number, out);
+                        if driver.is_in_when_open() {
+                            tell(number, News::LoggedIn);
+                        }
+                    }
                     Arrival::Message(kind, payload) => {
                         driver.take(number, kind, payload, out, &mut |news| tell(number, news));
                     }

@@ -1,16 +1,18 @@
 //! One client connection: the handshake, frames in, frames out.
 
-use std::io::{ErrorKind, Read as _, Write as _};
+use std::io::ErrorKind;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
-use mio::net::TcpStream;
+use mio::{Interest, Registry, Token};
 use socket2::{Domain, Protocol, Socket, Type};
 use tidings_wire::ws::{
     ClientRequest, Decoder, Event, Kind, Limits, Opcode, Role, check_response, client_key,
     encode_frame, encode_pong, request_bytes,
 };
+
+use crate::wire::{Trust, Wire};
 
 /// Frames of clients are masked. A mask of zeroes is a mask: the server's work is the same, ours is less.
 const MASK: Option<[u8; 4]> = Some([0; 4]);
@@ -23,10 +25,10 @@ const OUT_BYTES_MAX: usize = 64 << 20;
 pub(crate) struct Target {
     /// Its address.
     pub(crate) address: SocketAddr,
-    /// Path of its WebSocket.
-    pub(crate) path: String,
     /// Sub-protocol; empty = none.
     pub(crate) protocol: &'static str,
+    /// The certificate to be believed, where the server speaks TLS.
+    pub(crate) trust: Option<Trust>,
 }
 
 enum Phase {
@@ -38,7 +40,7 @@ enum Phase {
 
 /// One client connection.
 pub(crate) struct Link {
-    stream: TcpStream,
+    wire: Wire,
     phase: Phase,
     key: String,
     protocol: &'static str,
@@ -49,6 +51,13 @@ pub(crate) struct Link {
 
 /// What waits to be written to a server; messages are framed as they are put in.
 pub(crate) struct Out<'a>(&'a mut Vec<u8>);
+
+#[cfg(test)]
+impl<'a> Out<'a> {
+    pub(crate) fn new(bytes: &'a mut Vec<u8>) -> Self {
+        Self(bytes)
+    }
+}
 
 impl Out<'_> {
     /// Puts a message on its way.
@@ -73,7 +82,12 @@ pub(crate) enum Arrival<'a> {
 
 impl Link {
     /// Begins to connect from an address of this machine.
-    pub(crate) fn connect(target: &Target, from: Option<IpAddr>, number: u64) -> Result<Self> {
+    pub(crate) fn connect(
+        target: &Target,
+        path: &str,
+        from: Option<IpAddr>,
+        number: u64,
+    ) -> Result<Self> {
         let socket = Socket::new(
             Domain::for_address(target.address),
             Type::STREAM,
@@ -107,13 +121,13 @@ impl Link {
         };
         let request = request_bytes(&ClientRequest {
             host: &host,
-            path: &target.path,
+            path,
             key: &key,
             protocols,
             headers: &[],
         })?;
         Ok(Self {
-            stream: TcpStream::from_std(socket.into()),
+            wire: Wire::new(socket, target.trust.as_ref(), target.address.ip())?,
             phase: Phase::Opening(Vec::new()),
             key,
             protocol: target.protocol,
@@ -122,8 +136,10 @@ impl Link {
         })
     }
 
-    pub(crate) fn stream(&mut self) -> &mut TcpStream {
-        &mut self.stream
+    /// Has the loop tell when it can be read or written.
+    pub(crate) fn register(&mut self, registry: &Registry, token: Token) -> Result<()> {
+        let both = Interest::READABLE | Interest::WRITABLE;
+        Ok(registry.register(self.wire.tcp(), token, both)?)
     }
 
     /// Where messages are put; they leave with the next flush.
@@ -133,9 +149,10 @@ impl Link {
 
     /// Writes what the kernel takes.
     pub(crate) fn flush(&mut self) -> Result<()> {
+        self.wire.flush().context("writing to the server")?;
         let mut written = 0;
         while written < self.out.len() {
-            match self.stream.write(&self.out[written..]) {
+            match self.wire.write(&self.out[written..]) {
                 Ok(0) => bail!("the server takes nothing more"),
                 Ok(count) => written += count,
                 Err(error) if error.kind() == ErrorKind::WouldBlock => break,
@@ -160,7 +177,7 @@ impl Link {
         buffer: &mut [u8],
         arrive: &mut dyn FnMut(Arrival<'_>, &mut Out<'_>),
     ) -> Result<bool> {
-        let count = match self.stream.read(buffer) {
+        let count = match self.wire.read(buffer) {
             Ok(0) => {
                 self.phase = Phase::Closed;
                 arrive(
@@ -231,7 +248,7 @@ impl Link {
     }
 
     pub(crate) fn has_output(&self) -> bool {
-        !self.out.is_empty()
+        !self.out.is_empty() || self.wire.holds_back()
     }
 }
 

@@ -21,8 +21,10 @@ mod scenario;
 mod series;
 mod servers;
 mod stamp;
+mod wire;
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
@@ -70,6 +72,9 @@ struct RunArguments {
     /// Process of the server, to read its CPU and memory; repeat it for several
     #[arg(long)]
     pid: Vec<u32>,
+    /// PEM file of the server's certificate, which is believed; without it there is no TLS
+    #[arg(long)]
+    tls: Option<PathBuf>,
     #[command(flatten)]
     size: Size,
 }
@@ -92,11 +97,15 @@ fn main() -> Result<()> {
 }
 
 fn load(arguments: &RunArguments) -> Result<Report> {
-    let driver = drivers::of_name(&arguments.driver, arguments.size.first)?;
+    let driver = drivers::of_name(
+        &arguments.driver,
+        arguments.size.first,
+        arguments.size.members,
+    )?;
     let target = Target {
         address: arguments.server,
-        path: driver.path(),
         protocol: driver.protocol(),
+        trust: arguments.tls.as_deref().map(wire::trust).transpose()?,
     };
     let engine = Engine::new(target, driver, arguments.size.first)?;
     let pids: Vec<u32> = arguments

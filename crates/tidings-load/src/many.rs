@@ -1,7 +1,7 @@
 //! Several servers, each with a generator of its own, at the same time: a process may open only so many files.
 
 use std::io::Read as _;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Stdio};
 
 use anyhow::{Context as _, Result, bail};
 
@@ -89,11 +89,8 @@ pub(crate) fn measure(scenario: Name, programs: &Programs, size: &Size) -> Resul
 
 fn pair(scenario: Name, programs: &Programs, size: &Size) -> Result<Pair> {
     let server = start("tidings", programs)?;
-    let generator = Command::new(std::env::current_exe()?)
-        .args(["run", &scenario.word()])
-        .args(["--server", &server.address.to_string()])
-        .args(["--pid", &server.pid().to_string()])
-        .args(size.arguments())
+    let generator = server
+        .generator("tidings", scenario, size)?
         .stdout(Stdio::piped())
         .spawn()
         .context("starting a generator")?;

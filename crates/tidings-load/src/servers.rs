@@ -8,17 +8,40 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
 
+use serde_json::json;
+
+use crate::drivers::sockudo::{KEY, SECRET};
+use crate::scenario::{Name as Scenario, Size};
+
+/// Name of the certificate in the folder of a server that speaks TLS.
+const CERTIFICATE: &str = "certificate.pem";
+
 /// A server that runs; it is stopped when this is dropped.
 pub(crate) struct Server {
     child: Child,
     pub(crate) address: SocketAddr,
     /// Settings and data of this run.
-    _folder: Folder,
+    folder: Folder,
 }
 
 impl Server {
     pub(crate) fn pid(&self) -> u32 {
         self.child.id()
+    }
+
+    /// The generator that loads this server, a process of its own: nothing of an earlier run is left in it.
+    pub(crate) fn generator(&self, name: &str, scenario: Scenario, size: &Size) -> Result<Command> {
+        let mut command = Command::new(std::env::current_exe()?);
+        command
+            .args(["run", &scenario.word(), "--driver", driver(name)])
+            .args(["--server", &self.address.to_string()])
+            .args(["--pid", &self.pid().to_string()])
+            .args(size.arguments());
+        let certificate = self.folder.0.join(CERTIFICATE);
+        if certificate.exists() {
+            command.arg("--tls").arg(certificate);
+        }
+        Ok(command)
     }
 }
 
@@ -59,13 +82,29 @@ pub(crate) struct Programs {
     /// The folder of the small servers, after `npm ci`
     #[arg(long, default_value = "crates/tidings-load/peers")]
     pub(crate) peers: PathBuf,
+    /// The folder of the servers that `peers/install.sh` builds
+    #[arg(long, default_value_os_t = built())]
+    built: PathBuf,
     /// Hubs of our server, or threads of a server that is told how many
     #[arg(long, default_value_t = 1)]
     threads: u16,
 }
 
-/// Starts a server by its name: `tidings`, `floor`, `floor-16` (frames per write), `uws`, `ws`, `socketio`, `nats`,
-/// `mosquitto`.
+impl Programs {
+    fn built(&self, name: &str) -> PathBuf {
+        self.built.join("bin").join(name)
+    }
+}
+
+/// Where `peers/install.sh` builds: a folder of caches, not the source tree.
+fn built() -> PathBuf {
+    let cache = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from);
+    let home = || PathBuf::from(std::env::var_os("HOME").unwrap_or_default()).join(".cache");
+    cache.unwrap_or_else(home).join("tidings-peers")
+}
+
+/// Starts a server by its name: `tidings`, `tidings-tls`, `floor`, `floor-16` (frames per write), `uws`, `ws`, `socketio`, `nats`,
+/// `mosquitto`, `sockudo`, `nchan`, `centrifuge`.
 pub(crate) fn start(name: &str, programs: &Programs) -> Result<Server> {
     let address = SocketAddr::from(([127, 0, 0, 1], free_port()?));
     let folder = Folder::new()?;
@@ -85,7 +124,7 @@ pub(crate) fn start(name: &str, programs: &Programs) -> Result<Server> {
     let server = Server {
         child,
         address,
-        _folder: folder,
+        folder,
     };
     let began = Instant::now();
     while TcpStream::connect(address).is_err() {
@@ -112,7 +151,7 @@ fn command(name: &str, programs: &Programs, address: SocketAddr, folder: &Path) 
         command
     };
     Ok(match name {
-        "tidings" => {
+        "tidings" | "tidings-tls" => {
             let mut command = Command::new(&programs.tidings);
             command
                 .args(["serve", "--dev", "--log", "error", "--listen"])
@@ -121,6 +160,17 @@ fn command(name: &str, programs: &Programs, address: SocketAddr, folder: &Path) 
                 .args(["--disk-reserve", "0"])
                 .arg("--data-dir")
                 .arg(folder.join("data"));
+            if name == "tidings-tls" {
+                let key = folder.join("key.pem");
+                let pair = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()])?;
+                std::fs::write(folder.join(CERTIFICATE), pair.cert.pem())?;
+                std::fs::write(&key, pair.signing_key.serialize_pem())?;
+                command
+                    .arg("--tls-cert")
+                    .arg(folder.join(CERTIFICATE))
+                    .arg("--tls-key")
+                    .arg(key);
+            }
             command
         }
         "uws" => {
@@ -155,6 +205,32 @@ fn command(name: &str, programs: &Programs, address: SocketAddr, folder: &Path) 
             command.arg("-c").arg(config);
             command
         }
+        "sockudo" => {
+            let config = folder.join("sockudo.json");
+            std::fs::write(&config, sockudo_config(address).to_string())?;
+            let mut command = Command::new(programs.built("sockudo"));
+            command.arg("--config").arg(config);
+            command.env("TOKIO_WORKER_THREADS", programs.threads.to_string());
+            command
+        }
+        "centrifuge" => {
+            let mut command = Command::new(programs.built("centrifuge"));
+            command.arg(&port);
+            command.env("GOMAXPROCS", programs.threads.to_string());
+            command
+        }
+        "nchan" => {
+            let config = folder.join("nginx.conf");
+            std::fs::write(&config, nchan_config(address, folder, programs.threads))?;
+            let mut command = Command::new("nginx");
+            command
+                .arg("-p")
+                .arg(folder)
+                .arg("-e")
+                .arg(folder.join("error.log"));
+            command.arg("-c").arg(config);
+            command
+        }
         name => {
             let frames = match name.split_once('-') {
                 None if name == "floor" => "1",
@@ -168,6 +244,39 @@ fn command(name: &str, programs: &Programs, address: SocketAddr, folder: &Path) 
             command
         }
     })
+}
+
+fn sockudo_config(address: SocketAddr) -> serde_json::Value {
+    let limits =
+        json!({ "max_connections": 1_000_000, "max_client_events_per_second": 10_000_000 });
+    let features = json!({ "enable_client_messages": true });
+    let app = json!({
+        "id": "load", "key": KEY, "secret": SECRET, "enabled": true,
+        "policy": { "limits": limits, "features": features },
+    });
+    json!({
+        "host": address.ip(), "port": address.port(),
+        "app_manager": { "driver": "memory", "array": { "apps": [app] } },
+        "metrics": { "enabled": false },
+        "rate_limiter": { "enabled": false },
+        "http_api": { "accept_traffic": { "enabled": false } },
+        "websocket": { "max_messages": 1_000_000, "max_bytes": 1 << 30, "max_backpressure": 1 << 30 },
+    })
+}
+
+fn nchan_config(address: SocketAddr, folder: &Path, threads: u16) -> String {
+    let folder = folder.display();
+    format!(
+        "load_module /usr/lib/nginx/modules/ngx_nchan_module.so;\n\
+         daemon off;\nworker_processes {threads};\nworker_rlimit_nofile 20000;\npid {folder}/pid;\n\
+         events {{ worker_connections 19000; }}\n\
+         http {{\n access_log off;\n error_log {folder}/error.log crit;\n nchan_shared_memory_size 512m;\n\
+         client_body_temp_path {folder}/body;\n proxy_temp_path {folder}/proxy;\n fastcgi_temp_path {folder}/fastcgi;\n\
+         uwsgi_temp_path {folder}/uwsgi;\n scgi_temp_path {folder}/scgi;\n\
+         server {{\n  listen {address} backlog=4096;\n\
+         location ~ ^/room/(\\d+)$ {{\n nchan_pubsub websocket;\n nchan_channel_id $1;\n\
+         nchan_message_buffer_length 1000;\n nchan_message_timeout 10s;\n nchan_subscriber_first_message newest;\n }}\n }}\n}}\n"
+    )
 }
 
 fn free_port() -> Result<u16> {

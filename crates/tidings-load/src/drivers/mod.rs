@@ -1,15 +1,19 @@
 //! What each server is told, and how its frames are read.
 
+mod centrifugo;
 mod mqtt;
 mod nats;
+mod nchan;
 mod plain;
 mod socketio;
+pub(crate) mod sockudo;
 pub(crate) mod tidings;
 
 use anyhow::{Result, bail};
 use tidings_wire::ws::Kind;
 
 use crate::link::Out;
+use centrifugo::{Centrifugo, Version};
 
 /// What a server's frame meant.
 #[derive(Debug)]
@@ -30,8 +34,8 @@ pub(crate) enum News<'a> {
 
 /// One server's protocol, for all connections of this process.
 pub(crate) trait Driver {
-    /// Path of the WebSocket.
-    fn path(&self) -> String;
+    /// Path of a connection's WebSocket.
+    fn path(&self, link: usize) -> String;
 
     /// Sub-protocol; empty = none.
     fn protocol(&self) -> &'static str;
@@ -42,6 +46,11 @@ pub(crate) trait Driver {
     /// Whether the server tells a sender that its message has been received. If not, the receiver answers with
     /// a message of its own.
     fn has_receipts(&self) -> bool {
+        false
+    }
+
+    /// Whether an open connection is logged in and in its room already, by its path.
+    fn is_in_when_open(&self) -> bool {
         false
     }
 
@@ -76,16 +85,21 @@ pub(crate) trait Driver {
     }
 }
 
-/// The driver of a name; `first` is the number of this process's first user.
-pub(crate) fn of_name(name: &str, first: usize) -> Result<Box<dyn Driver>> {
+/// The driver of a name; `first` is the number of this process's first user, `members` those of a room.
+pub(crate) fn of_name(name: &str, first: usize, members: usize) -> Result<Box<dyn Driver>> {
     Ok(match name {
         "tidings" => Box::new(tidings::Tidings::new(first)),
         "plain" | "floor" | "uws" | "ws" => Box::new(plain::Plain::new(first)),
         "nats" => Box::new(nats::Nats::new(first)),
         "mosquitto" => Box::new(mqtt::Mqtt::new(first)),
         "socketio" => Box::new(socketio::SocketIo::new(first)),
+        "sockudo" => Box::new(sockudo::Sockudo::new(first)),
+        "nchan" => Box::new(nchan::Nchan::new(first, members)),
+        "centrifuge" => Box::new(Centrifugo::new(first, Version::V1)),
+        "centrifugo" => Box::new(Centrifugo::new(first, Version::V2)),
         other => bail!(
-            "there is no driver {other:?}; there are tidings, floor, uws, ws, socketio, nats, mosquitto"
+            "there is no driver {other:?}; there are tidings, floor, uws, ws, socketio, nats, mosquitto, sockudo, \
+             nchan, centrifuge, centrifugo"
         ),
     })
 }

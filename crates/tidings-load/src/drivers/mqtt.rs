@@ -67,7 +67,7 @@ fn publish(topic: &str, body: &[u8], out: &mut Out<'_>) {
 }
 
 impl Driver for Mqtt {
-    fn path(&self) -> String {
+    fn path(&self, _link: usize) -> String {
         "/".into()
     }
 

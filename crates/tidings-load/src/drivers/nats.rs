@@ -30,7 +30,7 @@ impl Nats {
 }
 
 impl Driver for Nats {
-    fn path(&self) -> String {
+    fn path(&self, _link: usize) -> String {
         "/".into()
     }
 

@@ -33,7 +33,7 @@ impl Plain {
 }
 
 impl Driver for Plain {
-    fn path(&self) -> String {
+    fn path(&self, _link: usize) -> String {
         "/".into()
     }
 

@@ -24,7 +24,7 @@ fn emit(event: &str, name: usize, body: &[u8], out: &mut Out<'_>) {
 }
 
 impl Driver for SocketIo {
-    fn path(&self) -> String {
+    fn path(&self, _link: usize) -> String {
         "/socket.io/?EIO=4&transport=websocket".into()
     }
 

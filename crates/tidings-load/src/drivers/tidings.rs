@@ -185,7 +185,7 @@ fn write(message: Option<Ask>, confirm: u64, out: &mut Out<'_>) {
 }
 
 impl Driver for Tidings {
-    fn path(&self) -> String {
+    fn path(&self, _link: usize) -> String {
         "/rtm".into()
     }
 
