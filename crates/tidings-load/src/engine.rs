@@ -56,6 +56,23 @@ impl Engine {
     /// Begins one more connection.
     pub(crate) fn connect(&mut self) -> Result<usize> {
         let number = self.links.len();
+        let link = self.begin(number)?;
+        self.links.push(link);
+        Ok(number)
+    }
+
+    /// Begins a connection anew whose end was expected.
+    pub(crate) fn reconnect(&mut self, number: usize) -> Result<()> {
+        self.links[number] = self.begin(number)?;
+        Ok(())
+    }
+
+    /// From now on the server may close a connection.
+    pub(crate) fn expect_end(&mut self, number: usize) {
+        self.links[number].is_ending = true;
+    }
+
+    fn begin(&mut self, number: usize) -> Result<Link> {
         let from = self.target.address.ip().is_loopback().then(|| {
             let host = 2 + (self.first + number) / LINKS_PER_ADDRESS;
             IpAddr::V4(Ipv4Addr::new(127, 0, 0, u8::try_from(host).unwrap_or(254)))
@@ -63,8 +80,7 @@ impl Engine {
         let path = self.driver.path(number);
         let mut link = Link::connect(&self.target, &path, from, (self.first + number) as u64)?;
         link.register(self.poll.registry(), Token(number))?;
-        self.links.push(link);
-        Ok(number)
+        Ok(link)
     }
 
     pub(crate) fn links(&self) -> usize {
@@ -116,7 +132,7 @@ impl Engine {
                     break;
                 }
             }
-            if let Some(why) = fault {
+            if let Some(why) = fault.filter(|_| !link.is_ending) {
                 bail!("the server has closed connection {number}: {why}");
             }
             if link.has_output() {

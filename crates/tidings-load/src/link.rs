@@ -47,6 +47,8 @@ pub(crate) struct Link {
     out: Vec<u8>,
     /// Whether it is on the list of those to be flushed.
     pub(crate) is_dirty: bool,
+    /// Whether the server may close it.
+    pub(crate) is_ending: bool,
 }
 
 /// What waits to be written to a server; messages are framed as they are put in.
@@ -133,6 +135,7 @@ impl Link {
             protocol: target.protocol,
             out: request,
             is_dirty: false,
+            is_ending: false,
         })
     }
 

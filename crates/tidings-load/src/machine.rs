@@ -6,6 +6,8 @@ use std::process::Command;
 
 use serde::{Deserialize, Serialize};
 
+use crate::servers::Programs;
+
 /// The machine and the programs of a series.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Machine {
@@ -21,7 +23,8 @@ pub(crate) struct Machine {
 
 impl Machine {
     /// Reads it from `/proc`, and asks the programs.
-    pub(crate) fn read(tidings: &Path, peers: &Path) -> Self {
+    pub(crate) fn read(programs: &Programs) -> Self {
+        let Programs { tidings, peers, .. } = programs;
         let file = |path: &str| std::fs::read_to_string(path).unwrap_or_default();
         let bun = peers.join("node_modules/.bin/bun");
         let said = [
@@ -32,6 +35,12 @@ impl Machine {
             ),
             ("nats", said(Path::new("nats-server"), "--version")),
             ("mosquitto", said(Path::new("mosquitto"), "-h")),
+            ("sockudo", said(&programs.built("sockudo"), "--version")),
+            ("nchan", debian("libnginx-mod-nchan")),
+            (
+                "centrifuge",
+                debian("golang-github-centrifugal-centrifuge-dev"),
+            ),
             ("ws", package(peers, "ws")),
             ("socketio", package(peers, "socket.io")),
             ("node", said(Path::new("node"), "--version")),
@@ -71,6 +80,16 @@ fn said(program: &Path, argument: &str) -> Option<String> {
     let output = Command::new(program).arg(argument).output().ok()?;
     let text = String::from_utf8_lossy(&output.stdout);
     Some(text.lines().next()?.trim().to_owned())
+}
+
+/// The version of an installed package of Debian.
+fn debian(package: &str) -> Option<String> {
+    let output = Command::new("dpkg-query")
+        .args(["--show", "--showformat", "${Version}", package])
+        .output()
+        .ok()?;
+    let version = String::from_utf8(output.stdout).ok()?;
+    (output.status.success() && !version.is_empty()).then(|| format!("{package} {version}"))
 }
 
 fn package(peers: &Path, name: &str) -> Option<String> {

@@ -12,6 +12,7 @@ mod drivers;
 mod engine;
 mod floor;
 mod hub;
+mod launch;
 mod link;
 mod machine;
 mod many;
@@ -75,6 +76,9 @@ struct RunArguments {
     /// PEM file of the server's certificate, which is believed; without it there is no TLS
     #[arg(long)]
     tls: Option<PathBuf>,
+    /// Say `ready` when it could begin, and wait for a line of input: for generators that begin together
+    #[arg(long)]
+    meet: bool,
     #[command(flatten)]
     size: Size,
 }
@@ -119,6 +123,7 @@ fn load(arguments: &RunArguments) -> Result<Report> {
             engine,
             size: &arguments.size,
             pids: &pids,
+            meets: arguments.meet,
         },
     )
 }

@@ -1,11 +1,11 @@
 //! Several servers, each with a generator of its own, at the same time: a process may open only so many files.
 
-use std::io::Read as _;
-use std::process::{Child, Stdio};
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::process::{Child, ChildStdin, ChildStdout, Stdio};
 
 use anyhow::{Context as _, Result, bail};
 
-use crate::scenario::{Name, Report, Size};
+use crate::scenario::{Name, READY, Report, Size};
 use crate::servers::{Programs, Server, start};
 
 /// Clients of one process: what its limit on open files leaves, and what one address has ports for.
@@ -29,6 +29,8 @@ pub(crate) struct Settings {
 /// A server and its generator, which ends by itself.
 struct Pair {
     generator: Child,
+    input: ChildStdin,
+    output: BufReader<ChildStdout>,
     _server: Server,
 }
 
@@ -57,6 +59,7 @@ pub(crate) fn measure(scenario: Name, programs: &Programs, size: &Size) -> Resul
         clients: size.clients.div_ceil(count),
         ..size.clone()
     };
+    let without = available_bytes()?;
     let mut pairs = Vec::new();
     for number in 0..count {
         // Addresses go by the numbers of users: no two generators share one, nor its ports.
@@ -66,36 +69,76 @@ pub(crate) fn measure(scenario: Name, programs: &Programs, size: &Size) -> Resul
         };
         pairs.push(pair(scenario, programs, &share)?);
     }
-    let mut reports = Vec::new();
     for pair in &mut pairs {
-        let mut text = String::new();
-        let output = pair.generator.stdout.as_mut();
-        output
-            .context("the generator's output is piped")?
-            .read_to_string(&mut text)?;
-        let status = pair.generator.wait()?;
-        if !status.success() {
-            bail!(
-                "a generator of {} clients ended with {status}",
-                share.clients
-            );
-        }
-        reports.push(serde_json::from_str(&text).context("what a generator says")?);
+        pair.await_ready()?;
     }
+    let with_all = available_bytes()?;
+    for pair in &mut pairs {
+        writeln!(pair.input, "go").context("telling a generator to begin")?;
+    }
+    let reports = pairs
+        .iter_mut()
+        .map(Pair::report)
+        .collect::<Result<Vec<Report>>>()?;
     let mut report = sum(&reports);
     report.0.insert("server_processes".into(), count as f64);
+    // Generators of a storm have no connections when they are ready.
+    if scenario == Name::Scale {
+        let taken = without.saturating_sub(with_all) as f64;
+        let each = taken / size.clients as f64;
+        report.0.insert("machine_bytes_per_connection".into(), each);
+    }
     Ok(report)
+}
+
+/// Memory of the machine that programs could still have.
+fn available_bytes() -> Result<u64> {
+    let text = std::fs::read_to_string("/proc/meminfo").context("reading /proc/meminfo")?;
+    let kib = text
+        .lines()
+        .find_map(|line| line.strip_prefix("MemAvailable:"))
+        .and_then(|rest| rest.split_whitespace().next()?.parse::<u64>().ok());
+    Ok(1024 * kib.context("/proc/meminfo does not say what is available")?)
+}
+
+impl Pair {
+    /// Waits until its clients could begin.
+    fn await_ready(&mut self) -> Result<()> {
+        let mut line = String::new();
+        self.output.read_line(&mut line)?;
+        if line.trim() != READY {
+            let status = self.generator.wait()?;
+            bail!("a generator ended with {status} before it could begin");
+        }
+        Ok(())
+    }
+
+    /// What its generator has found.
+    fn report(&mut self) -> Result<Report> {
+        let mut text = String::new();
+        self.output.read_to_string(&mut text)?;
+        let status = self.generator.wait()?;
+        if !status.success() {
+            bail!("a generator ended with {status}");
+        }
+        serde_json::from_str(&text).context("what a generator says")
+    }
 }
 
 fn pair(scenario: Name, programs: &Programs, size: &Size) -> Result<Pair> {
     let server = start("tidings", programs)?;
-    let generator = server
+    let mut generator = server
         .generator("tidings", scenario, size)?
+        .arg("--meet")
+        .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .spawn()
         .context("starting a generator")?;
+    let (input, output) = (generator.stdin.take(), generator.stdout.take());
     Ok(Pair {
         generator,
+        input: input.context("the generator's input is piped")?,
+        output: BufReader::new(output.context("the generator's output is piped")?),
         _server: server,
     })
 }

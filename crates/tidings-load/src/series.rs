@@ -1,5 +1,6 @@
 //! The whole series: every scenario of the report, one comparison after the other, into one file of JSON lines.
 
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::Write as _;
 use std::path::PathBuf;
@@ -13,7 +14,7 @@ use crate::hub;
 use crate::machine::Machine;
 use crate::many;
 use crate::scenario::{Name, Size};
-use crate::servers::Programs;
+use crate::servers::{self, Programs};
 
 /// Deliveries a second where the rate is fixed.
 const PACED_RATE: u64 = 20_000;
@@ -30,8 +31,25 @@ const MANY_OVERHEAD_S: f64 = 25.0;
 /// What every scenario of several servers is done with.
 const SERVERS: [&str; 4] = ["floor", "uws", "nats", "tidings"];
 
-/// What fan-outs are done with besides.
-const MORE_SERVERS: [&str; 3] = ["floor-16", "ws", "socketio"];
+/// What the first fan-out is done with besides.
+const MORE_SERVERS: [&str; 7] = [
+    "floor-16",
+    "ws",
+    "socketio",
+    "centrifuge",
+    "sockudo",
+    "nchan",
+    "mosquitto",
+];
+
+/// Shortest measuring of a mixed day, in seconds: users who come and go have done both.
+const DAY_S: u64 = 8;
+
+/// Operations a second of a mixed day.
+const DAY_RATE: u64 = 4_000;
+
+/// Clients of the login storm, over several processes of our server.
+const STORM: usize = 50_000;
 
 /// Settings of a series.
 #[derive(Debug, clap::Args)]
@@ -94,6 +112,7 @@ impl Step {
     fn seconds(&self, seconds: u64) -> u64 {
         match self.scenario {
             Name::Idle | Name::Scale => seconds.max(HEARTBEAT_S),
+            Name::Day => seconds.max(DAY_S),
             _ => seconds,
         }
     }
@@ -143,7 +162,10 @@ impl Step {
 fn steps(quick: bool, scale: usize) -> Vec<Step> {
     let own = &["tidings"];
     let all: Vec<&str> = [&SERVERS[..], &MORE_SERVERS[..]].concat();
-    let paced = if quick { &SERVERS[..] } else { &all[..] };
+    let with = |more: &[&'static str]| [&SERVERS[..], more].concat();
+    let known = with(&["centrifuge", "sockudo"]);
+    let paced = with(&["centrifuge", "sockudo", "nchan"]);
+    let paced = if quick { &paced } else { &all };
     let mut steps = vec![
         Step::fanout(1000, 128, &all),
         Step {
@@ -154,11 +176,11 @@ fn steps(quick: bool, scale: usize) -> Vec<Step> {
         Step {
             clients: 4000,
             window: 256,
-            ..Step::new(Name::Pairs, &SERVERS)
+            ..Step::new(Name::Pairs, &with(&["centrifuge"]))
         },
-        Step::fanout(100, 128, &SERVERS),
-        Step::fanout(5000, 128, &SERVERS),
-        Step::fanout(1000, 1024, &SERVERS),
+        Step::fanout(100, 128, &known),
+        Step::fanout(5000, 128, &with(&["centrifuge"])),
+        Step::fanout(1000, 1024, &with(&["centrifuge"])),
     ];
     if !quick {
         steps.push(Step::fanout(100, 1024, &SERVERS));
@@ -168,9 +190,11 @@ fn steps(quick: bool, scale: usize) -> Vec<Step> {
         clients,
         ..Step::new(scenario, servers)
     };
+    let idle = with(&["tidings-tls", "centrifuge", "sockudo", "nchan"]);
+    let idle = if quick { &idle[..5] } else { &idle[..] };
     steps.extend([
-        clients(Name::Login, &SERVERS, 5000),
-        clients(Name::Idle, &SERVERS, 9000),
+        clients(Name::Login, &with(&["tidings-tls", "centrifuge"]), 5000),
+        clients(Name::Idle, idle, 9000),
         Step {
             window: 2000,
             ..clients(Name::Offline, own, 2000)
@@ -178,6 +202,10 @@ fn steps(quick: bool, scale: usize) -> Vec<Step> {
         clients(Name::Join, own, 5000),
         clients(Name::Presence, own, 1000),
         clients(Name::Attributes, own, 1000),
+        Step {
+            members: 250,
+            ..clients(Name::Day, own, 5000)
+        },
     ]);
     let many = |scenario, clients| Step {
         clients,
@@ -185,7 +213,7 @@ fn steps(quick: bool, scale: usize) -> Vec<Step> {
         ..Step::new(scenario, own)
     };
     if scale > 0 {
-        steps.push(many(Name::Storm, scale / 2));
+        steps.push(many(Name::Storm, scale.min(STORM)));
         steps.push(many(Name::Scale, scale));
     }
     steps
@@ -203,7 +231,12 @@ pub(crate) fn run(settings: &Settings) -> Result<()> {
         .minutes
         .unwrap_or(if settings.quick { 6.0 } else { f64::INFINITY });
     let mut file = begin(settings)?;
-    let steps = steps(settings.quick, settings.scale);
+    let mut steps = steps(settings.quick, settings.scale);
+    let absent = absent(&steps, &settings.programs);
+    writeln!(file, "{}", json!({ "absent": absent }))?;
+    for step in &mut steps {
+        step.servers.retain(|server| !absent.contains(server));
+    }
     let (began, mut half_rate) = (Instant::now(), None);
     for (number, step) in steps.iter().enumerate() {
         let left_s = minutes * 60.0 - began.elapsed().as_secs_f64();
@@ -212,9 +245,10 @@ pub(crate) fn run(settings: &Settings) -> Result<()> {
             true => 1,
             false => rounds_within(left_s, one_round_s.sum(), rounds),
         };
-        let rate = match step.is_half_load {
-            true => half_rate,
-            false => Some(PACED_RATE),
+        let rate = match step.scenario {
+            Name::Day => Some(DAY_RATE),
+            _ if step.is_half_load => half_rate,
+            _ => Some(PACED_RATE),
         };
         let Some(rate) = rate else {
             eprintln!("no half load: floor or Tidings could not be measured");
@@ -253,9 +287,26 @@ pub(crate) fn run(settings: &Settings) -> Result<()> {
     Ok(())
 }
 
+/// Servers that cannot be started here.
+fn absent(steps: &[Step], programs: &Programs) -> Vec<&'static str> {
+    let servers: BTreeSet<&str> = steps
+        .iter()
+        .flat_map(|step| &step.servers)
+        .copied()
+        .collect();
+    let is_absent = |server: &&str| match servers::start(server, programs) {
+        Ok(_) => false,
+        Err(error) => {
+            eprintln!("{server} is left out: {error:#}");
+            true
+        }
+    };
+    servers.into_iter().filter(is_absent).collect()
+}
+
 /// The file of the series, with the machine and the hub without sockets.
 fn begin(settings: &Settings) -> Result<File> {
-    let machine = Machine::read(&settings.programs.tidings, &settings.programs.peers);
+    let machine = Machine::read(&settings.programs);
     if let Some(folder) = settings.json.parent() {
         std::fs::create_dir_all(folder)?;
     }

@@ -2,19 +2,17 @@
 
 use std::io::{BufRead as _, BufReader};
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
 
-use serde_json::json;
-
-use crate::drivers::sockudo::{KEY, SECRET};
+use crate::launch;
 use crate::scenario::{Name as Scenario, Size};
 
 /// Name of the certificate in the folder of a server that speaks TLS.
-const CERTIFICATE: &str = "certificate.pem";
+pub(crate) const CERTIFICATE: &str = "certificate.pem";
 
 /// A server that runs; it is stopped when this is dropped.
 pub(crate) struct Server {
@@ -87,11 +85,11 @@ pub(crate) struct Programs {
     built: PathBuf,
     /// Hubs of our server, or threads of a server that is told how many
     #[arg(long, default_value_t = 1)]
-    threads: u16,
+    pub(crate) threads: u16,
 }
 
 impl Programs {
-    fn built(&self, name: &str) -> PathBuf {
+    pub(crate) fn built(&self, name: &str) -> PathBuf {
         self.built.join("bin").join(name)
     }
 }
@@ -108,7 +106,7 @@ fn built() -> PathBuf {
 pub(crate) fn start(name: &str, programs: &Programs) -> Result<Server> {
     let address = SocketAddr::from(([127, 0, 0, 1], free_port()?));
     let folder = Folder::new()?;
-    let mut command = command(name, programs, address, &folder.0)?;
+    let mut command = launch::command(name, programs, address, &folder.0)?;
     let mut child = command
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
@@ -121,13 +119,16 @@ pub(crate) fn start(name: &str, programs: &Programs) -> Result<Server> {
     if let Some(stdout) = child.stdout.take() {
         std::thread::spawn(move || BufReader::new(stdout).lines().for_each(drop));
     }
-    let server = Server {
+    let mut server = Server {
         child,
         address,
         folder,
     };
     let began = Instant::now();
     while TcpStream::connect(address).is_err() {
+        if let Some(status) = server.child.try_wait()? {
+            bail!("{name} ended with {status} instead of listening");
+        }
         if began.elapsed() > Duration::from_secs(10) {
             bail!("{name} does not listen on {address} after 10 s");
         }
@@ -143,142 +144,6 @@ pub(crate) fn driver(name: &str) -> &str {
     name.split('-').next().unwrap_or(name)
 }
 
-fn command(name: &str, programs: &Programs, address: SocketAddr, folder: &Path) -> Result<Command> {
-    let port = address.port().to_string();
-    let script = |runtime: &str, file: &str| {
-        let mut command = Command::new(runtime);
-        command.arg(programs.peers.join(file)).arg(&port);
-        command
-    };
-    Ok(match name {
-        "tidings" | "tidings-tls" => {
-            let mut command = Command::new(&programs.tidings);
-            command
-                .args(["serve", "--dev", "--log", "error", "--listen"])
-                .arg(address.to_string())
-                .args(["--hubs", &programs.threads.to_string()])
-                .args(["--disk-reserve", "0"])
-                .arg("--data-dir")
-                .arg(folder.join("data"));
-            if name == "tidings-tls" {
-                let key = folder.join("key.pem");
-                let pair = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()])?;
-                std::fs::write(folder.join(CERTIFICATE), pair.cert.pem())?;
-                std::fs::write(&key, pair.signing_key.serialize_pem())?;
-                command
-                    .arg("--tls-cert")
-                    .arg(folder.join(CERTIFICATE))
-                    .arg("--tls-key")
-                    .arg(key);
-            }
-            command
-        }
-        "uws" => {
-            let bun = programs.peers.join("node_modules/.bin/bun");
-            let mut command = Command::new(bun);
-            command.arg(programs.peers.join("uws.mjs")).arg(&port);
-            command
-        }
-        "ws" => script("node", "ws.mjs"),
-        "socketio" => script("node", "socketio.mjs"),
-        "nats" => {
-            let config = folder.join("nats.conf");
-            let text = format!(
-                "listen: 127.0.0.1:{}\nmax_connections: 100000\nmax_pending: 256MB\nwrite_deadline: \"60s\"\n\
-                 ping_interval: \"30s\"\nwebsocket {{ listen: \"{address}\", no_tls: true, compression: false }}\n",
-                free_port()?
-            );
-            std::fs::write(&config, text)?;
-            let mut command = Command::new("nats-server");
-            command.arg("--config").arg(config);
-            command.env("GOMAXPROCS", programs.threads.to_string());
-            command
-        }
-        "mosquitto" => {
-            let config = folder.join("mosquitto.conf");
-            let text = format!(
-                "listener {port}\nbind_interface lo\nprotocol websockets\nallow_anonymous true\nmax_queued_messages 0\n\
-                 set_tcp_nodelay true\nlog_type none\n"
-            );
-            std::fs::write(&config, text)?;
-            let mut command = Command::new("mosquitto");
-            command.arg("-c").arg(config);
-            command
-        }
-        "sockudo" => {
-            let config = folder.join("sockudo.json");
-            std::fs::write(&config, sockudo_config(address).to_string())?;
-            let mut command = Command::new(programs.built("sockudo"));
-            command.arg("--config").arg(config);
-            command.env("TOKIO_WORKER_THREADS", programs.threads.to_string());
-            command
-        }
-        "centrifuge" => {
-            let mut command = Command::new(programs.built("centrifuge"));
-            command.arg(&port);
-            command.env("GOMAXPROCS", programs.threads.to_string());
-            command
-        }
-        "nchan" => {
-            let config = folder.join("nginx.conf");
-            std::fs::write(&config, nchan_config(address, folder, programs.threads))?;
-            let mut command = Command::new("nginx");
-            command
-                .arg("-p")
-                .arg(folder)
-                .arg("-e")
-                .arg(folder.join("error.log"));
-            command.arg("-c").arg(config);
-            command
-        }
-        name => {
-            let frames = match name.split_once('-') {
-                None if name == "floor" => "1",
-                Some(("floor", frames)) => frames,
-                _ => bail!("there is no server {name:?}"),
-            };
-            let mut command = Command::new(std::env::current_exe()?);
-            command
-                .args(["floor", "--frames-per-write", frames, "--listen"])
-                .arg(address.to_string());
-            command
-        }
-    })
-}
-
-fn sockudo_config(address: SocketAddr) -> serde_json::Value {
-    let limits =
-        json!({ "max_connections": 1_000_000, "max_client_events_per_second": 10_000_000 });
-    let features = json!({ "enable_client_messages": true });
-    let app = json!({
-        "id": "load", "key": KEY, "secret": SECRET, "enabled": true,
-        "policy": { "limits": limits, "features": features },
-    });
-    json!({
-        "host": address.ip(), "port": address.port(),
-        "app_manager": { "driver": "memory", "array": { "apps": [app] } },
-        "metrics": { "enabled": false },
-        "rate_limiter": { "enabled": false },
-        "http_api": { "accept_traffic": { "enabled": false } },
-        "websocket": { "max_messages": 1_000_000, "max_bytes": 1 << 30, "max_backpressure": 1 << 30 },
-    })
-}
-
-fn nchan_config(address: SocketAddr, folder: &Path, threads: u16) -> String {
-    let folder = folder.display();
-    format!(
-        "load_module /usr/lib/nginx/modules/ngx_nchan_module.so;\n\
-         daemon off;\nworker_processes {threads};\nworker_rlimit_nofile 20000;\npid {folder}/pid;\n\
-         events {{ worker_connections 19000; }}\n\
-         http {{\n access_log off;\n error_log {folder}/error.log crit;\n nchan_shared_memory_size 512m;\n\
-         client_body_temp_path {folder}/body;\n proxy_temp_path {folder}/proxy;\n fastcgi_temp_path {folder}/fastcgi;\n\
-         uwsgi_temp_path {folder}/uwsgi;\n scgi_temp_path {folder}/scgi;\n\
-         server {{\n  listen {address} backlog=4096;\n\
-         location ~ ^/room/(\\d+)$ {{\n nchan_pubsub websocket;\n nchan_channel_id $1;\n\
-         nchan_message_buffer_length 1000;\n nchan_message_timeout 10s;\n nchan_subscriber_first_message newest;\n }}\n }}\n}}\n"
-    )
-}
-
-fn free_port() -> Result<u16> {
+pub(crate) fn free_port() -> Result<u16> {
     Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
 }

@@ -28,6 +28,8 @@ pub(crate) enum News<'a> {
     Event,
     /// The call of this number has succeeded.
     Answered(u64),
+    /// The invitation of this number was accepted.
+    Invited(u64),
     /// The server has refused something, in these words.
     Refused(String),
 }

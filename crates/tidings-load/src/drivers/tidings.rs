@@ -147,6 +147,23 @@ impl Tidings {
                 _ if answer.cseq == self.state(link).joining => tell(News::Joined),
                 _ => tell(News::Answered(answer.cseq)),
             },
+            // Every call is accepted, and every acceptance confirmed.
+            Some(Tell::IncomingInvitation(invitation)) => {
+                let accept = proto::AcceptInvitation {
+                    id: invitation.id,
+                    response: String::new(),
+                };
+                self.call(link, Call::AcceptInvitation(accept), out);
+            }
+            Some(Tell::AcceptAsked(asked)) => {
+                let number = asked.number;
+                self.call(
+                    link,
+                    Call::ConfirmAccept(proto::ConfirmAccept { number }),
+                    out,
+                );
+            }
+            Some(Tell::LocalInvitationEnded(ended)) => tell(News::Invited(ended.number)),
             _ => {}
         }
     }
@@ -202,6 +219,8 @@ impl Driver for Tidings {
     }
 
     fn opened(&mut self, link: usize, out: &mut Out<'_>) {
+        // A session begins: what was counted in an earlier one is over.
+        *self.state(link) = State::default();
         let login = proto::Login {
             app_id: APP.into(),
             user_id: user(self.first + link),

@@ -32,6 +32,17 @@ impl Verdict {
     }
 }
 
+const PEERS: [&str; 8] = [
+    "uws",
+    "nats",
+    "centrifuge",
+    "sockudo",
+    "nchan",
+    "ws",
+    "socketio",
+    "mosquitto",
+];
+
 /// All promises that the series has figures for, in the order of the document.
 pub(crate) fn verdicts(series: &Series) -> Vec<Verdict> {
     let mut verdicts = Vec::new();
@@ -41,15 +52,17 @@ pub(crate) fn verdicts(series: &Series) -> Vec<Verdict> {
         let case = Case::Fanout(members, bytes);
         verdicts.extend(ratio(series, &what, case, cpu, "uws", 1.0));
         verdicts.extend(ratio(series, &what, case, cpu, "nats", 0.3));
+        verdicts.extend(ratio(series, &what, case, cpu, "centrifuge", 0.25));
+        verdicts.extend(ratio(series, &what, case, cpu, "sockudo", 0.1));
     }
     let what = "fan-out paced: CPU per delivery";
     verdicts.extend(ratio(series, what, Case::Paced, cpu, "floor", 1.1));
-    for peer in ["uws", "nats", "ws", "socketio", "mosquitto"] {
+    for peer in PEERS {
         verdicts.extend(ratio(series, what, Case::Paced, cpu, peer, 1.0));
     }
     let pairs = Case::Other(Name::Pairs);
     let what = "pairs, saturated: CPU per message with its receipt";
-    for (peer, goal) in [("uws", 1.2), ("nats", 0.6)] {
+    for (peer, goal) in [("uws", 1.2), ("nats", 0.6), ("centrifuge", 0.3)] {
         verdicts.extend(ratio(series, what, pairs, "cpu_us_per_message", peer, goal));
     }
     let what = "latency at half load: p99 of the last of 1,000 members";
@@ -63,8 +76,12 @@ pub(crate) fn verdicts(series: &Series) -> Vec<Verdict> {
     ));
     let what = "login storm: CPU per login";
     let login = Case::Other(Name::Login);
-    verdicts.extend(ratio(series, what, login, "cpu_us_per_login", "uws", 2.0));
+    let figure = "cpu_us_per_login";
+    verdicts.extend(ratio(series, what, login, figure, "uws", 2.0));
+    verdicts.extend(ratio(series, what, login, figure, "centrifuge", 0.5));
+    verdicts.extend(storm(series));
     verdicts.extend(bounds(series));
+    verdicts.extend(day(series));
     verdicts.extend(series.hub.as_ref().map(|hub| Verdict {
         what: "hub without sockets: deliveries".into(),
         against: "–".into(),
@@ -73,6 +90,36 @@ pub(crate) fn verdicts(series: &Series) -> Vec<Verdict> {
         excess: 20e6 / hub.deliveries_per_s.max(f64::MIN_POSITIVE),
     }));
     verdicts
+}
+
+/// All who come at once are in, and nobody is sent away by the server.
+fn storm(series: &Series) -> Option<Verdict> {
+    let figure = |name| series.figure(Case::Other(Name::Storm), "tidings", name);
+    let (clients, refused) = (figure("clients")?, figure("refused")?);
+    Some(Verdict {
+        what: format!("login storm: {clients} at once"),
+        against: "–".into(),
+        goal: "all in, none refused".into(),
+        found: format!("{clients} in, {refused} refused"),
+        excess: if refused > 0.0 {
+            1.0 + refused / clients
+        } else {
+            1.0
+        },
+    })
+}
+
+/// A mixed day breaks no promise.
+fn day(series: &Series) -> Option<Verdict> {
+    let figure = |name| series.figure(Case::Other(Name::Day), "tidings", name);
+    let (lost, doubled, disordered) = (figure("lost")?, figure("doubled")?, figure("disordered")?);
+    Some(Verdict {
+        what: "mixed day: lost, doubled, disordered".into(),
+        against: "–".into(),
+        goal: "0".into(),
+        found: format!("{lost}, {doubled}, {disordered}"),
+        excess: 1.0 + lost + doubled + disordered,
+    })
 }
 
 /// Tidings' figure as a multiple of a peer's in the same comparison.
@@ -99,8 +146,8 @@ fn ratio(
 
 /// Promises in units of their own.
 fn bounds(series: &Series) -> Vec<Verdict> {
-    let at_most = |name, figure: &str, what: &str, goal: f64, unit: &str, scale: f64| {
-        let found = series.figure(Case::Other(name), "tidings", figure)? / scale;
+    let of = |server: &str, name, figure: &str, what: &str, goal: f64, unit: &str, scale: f64| {
+        let found = series.figure(Case::Other(name), server, figure)? / scale;
         Some(Verdict {
             what: what.into(),
             against: "–".into(),
@@ -108,6 +155,9 @@ fn bounds(series: &Series) -> Vec<Verdict> {
             found: format!("{} {unit}", digits(found)),
             excess: found / goal,
         })
+    };
+    let at_most = |name, figure: &str, what: &str, goal, unit: &str, scale| {
+        of("tidings", name, figure, what, goal, unit, scale)
     };
     let idle_bytes = "idle connection, logged in: resident memory of the server";
     let idle_cpu = "idle connection: CPU per second";
@@ -119,6 +169,15 @@ fn bounds(series: &Series) -> Vec<Verdict> {
             "bytes_per_connection",
             idle_bytes,
             2048.0,
+            "bytes",
+            1.0,
+        ),
+        of(
+            "tidings-tls",
+            Name::Idle,
+            "bytes_per_connection",
+            "the same with TLS",
+            12_288.0,
             "bytes",
             1.0,
         ),
@@ -161,6 +220,20 @@ mod tests {
         assert_eq!(texts, ["**missed by 1.10×**", "met"]);
         assert_eq!(verdicts[0].found, "1.10×");
         assert_eq!(verdicts[1].found, "0.275×");
+    }
+
+    #[test]
+    fn a_storm_and_a_day_break_no_promise() {
+        let text = line("storm", "tidings", 0, r#""clients":50000.0,"refused":2.0"#)
+            + &line(
+                "day",
+                "tidings",
+                0,
+                r#""lost":0.0,"doubled":0.0,"disordered":0.0"#,
+            );
+        let series = Series::parse(&text).expect("these are lines of a series");
+        let met: Vec<bool> = verdicts(&series).iter().map(Verdict::is_met).collect();
+        assert_eq!(met, [false, true]);
     }
 
     #[test]

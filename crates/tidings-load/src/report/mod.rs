@@ -1,12 +1,14 @@
 //! The document: tables side by side, ratios against the goals, plots. Made from the lines of a series and nothing else.
 //!
-//! Reading order: `record` (the lines), `goals` (what is promised), `page` (the document), `svg` (plots).
+//! Reading order: `record` (the lines), `goals` (what is promised), `page`, `day` and `scale` (the document), `svg` (plots).
 
+mod day;
 mod goals;
 mod page;
 mod plots;
 mod readme;
 mod record;
+mod scale;
 mod svg;
 
 use std::path::PathBuf;

@@ -2,9 +2,11 @@
 
 use std::fmt::Write as _;
 
+use super::day::day;
 use super::goals::{Verdict, verdicts};
 use super::plots::Plot;
 use super::record::{Case, Record, Series, title};
+use super::scale::scale;
 use crate::compare::digits;
 use crate::scenario::Name;
 
@@ -31,12 +33,92 @@ The first installs the other servers by name (`crates/tidings-load/peers/install
 /// What no figure of the series can say.
 const LIMITS: &str = "\
 - Generator and server share the cores of one machine; latencies at saturation are those of full queues, not of a network.
-- Centrifugo is in none of the registries from which peers are installed here (npm, crates.io, Debian); sockudo (crates.io) takes a long build of its own and has no driver yet; Redis has no WebSocket; ejabberd and nchan (Debian) have no drivers yet. Goals against them are not checked here.
-- A mixed day of joins, messages and absences is not among the scenarios.
-- Connections with TLS are not in the series.
+- Centrifugo itself is in none of the registries from which peers are installed here (npm, crates.io, Debian). Its engine is, in an older release that Debian has, with its protocol of that time; for Centrifugo there is a driver, which loads a server that runs already (`peers/README.md`).
+- nchan gives a connection one channel, by its path: it has fan-outs and logins, no pairs. Redis has no WebSocket; ejabberd (Debian) has no driver.
+- The clients' heartbeats are those of the protocol, every 10 s.
 - The storm's time is the kernel's: whom a full queue of new connections turns away comes again after 1, 2, 4 and more seconds.
 - With few rounds, and other work on the machine, differences below a tenth say nothing.
 ";
+
+/// The tables in their order: what is compared, heading, figures.
+const TABLES: [(Case, &str, &[&str]); 11] = [
+    (Case::Paced, "Fan-out, paced", &PACED),
+    (Case::HalfLoad, "Fan-out at half load", &PACED),
+    (
+        Case::Other(Name::Pairs),
+        "Pairs: a message and its receipt",
+        &[
+            "cpu_us_per_message",
+            "messages_per_s",
+            "latency_p50_us",
+            "latency_p99_us",
+        ],
+    ),
+    (
+        Case::Other(Name::Idle),
+        "Idle connections",
+        &["bytes_per_connection", "cpu_us_per_connection_second"],
+    ),
+    (
+        Case::Other(Name::Login),
+        "Logins",
+        &["cpu_us_per_login", "logins_per_s"],
+    ),
+    (
+        Case::Other(Name::Storm),
+        "Login storm: all at once, over several servers",
+        &[
+            "server_processes",
+            "clients",
+            "refused",
+            "seconds_until_all_are_in",
+            "cpu_us_per_login",
+        ],
+    ),
+    (
+        Case::Other(Name::Scale),
+        "Idle connections by the hundred thousand, over several servers",
+        &[
+            "server_processes",
+            "bytes_per_connection",
+            "generator_bytes_per_connection",
+            "machine_bytes_per_connection",
+            "cpu_us_per_connection_second",
+        ],
+    ),
+    (
+        Case::Other(Name::Join),
+        "Join storm: all into one channel",
+        &["cpu_us_per_join", "joins_per_s"],
+    ),
+    (
+        Case::Other(Name::Presence),
+        "Presence: watchers told",
+        &["cpu_us_per_event", "events_per_s"],
+    ),
+    (
+        Case::Other(Name::Attributes),
+        "Channel attributes: members told",
+        &["cpu_us_per_event", "events_per_s"],
+    ),
+    (
+        Case::Other(Name::Offline),
+        "Offline messages, stored",
+        &[
+            "cpu_us_per_message",
+            "stored_per_s",
+            "latency_p50_us",
+            "latency_p99_us",
+        ],
+    ),
+];
+
+const PACED: [&str; 4] = [
+    "cpu_us_per_delivery",
+    "latency_p50_us",
+    "latency_p99_us",
+    "latency_p999_us",
+];
 
 /// Makes the document.
 pub(super) fn page(series: &Series, plots: &[Plot]) -> String {
@@ -49,90 +131,13 @@ pub(super) fn page(series: &Series, plots: &[Plot]) -> String {
     for plot in plots {
         let _ = writeln!(out, "![{}](performance/{}.svg)\n", plot.caption, plot.file);
     }
-    let latency = ["latency_p50_us", "latency_p99_us", "latency_p999_us"];
-    let paced = [&["cpu_us_per_delivery"][..], &latency].concat();
-    table(&mut out, series, Case::Paced, "Fan-out, paced", &paced);
-    table(
-        &mut out,
-        series,
-        Case::HalfLoad,
-        "Fan-out at half load",
-        &paced,
-    );
-    let other = Case::Other;
-    let pairs = [
-        "cpu_us_per_message",
-        "messages_per_s",
-        "latency_p50_us",
-        "latency_p99_us",
-    ];
-    table(
-        &mut out,
-        series,
-        other(Name::Pairs),
-        "Pairs: a message and its receipt",
-        &pairs,
-    );
-    let idle = ["bytes_per_connection", "cpu_us_per_connection_second"];
-    table(
-        &mut out,
-        series,
-        other(Name::Idle),
-        "Idle connections",
-        &idle,
-    );
-    let login = ["cpu_us_per_login", "logins_per_s"];
-    table(&mut out, series, other(Name::Login), "Logins", &login);
-    let own: [(Name, &str, &[&str]); 6] = [
-        (
-            Name::Storm,
-            "Login storm: all at once, over several servers",
-            &[
-                "server_processes",
-                "seconds_until_all_are_in",
-                "refused",
-                "cpu_us_per_login",
-            ],
-        ),
-        (
-            Name::Scale,
-            "Idle connections by the hundred thousand, over several servers",
-            &[
-                "server_processes",
-                "bytes_per_connection",
-                "cpu_us_per_connection_second",
-            ],
-        ),
-        (
-            Name::Join,
-            "Join storm: all into one channel",
-            &["cpu_us_per_join", "joins_per_s"],
-        ),
-        (
-            Name::Presence,
-            "Presence: watchers told",
-            &["cpu_us_per_event", "events_per_s"],
-        ),
-        (
-            Name::Attributes,
-            "Channel attributes: members told",
-            &["cpu_us_per_event", "events_per_s"],
-        ),
-        (
-            Name::Offline,
-            "Offline messages, stored",
-            &[
-                "cpu_us_per_message",
-                "stored_per_s",
-                "latency_p50_us",
-                "latency_p99_us",
-            ],
-        ),
-    ];
-    for (name, heading, figures) in own {
-        table(&mut out, series, other(name), heading, figures);
+    for (case, heading, figures) in TABLES {
+        table(&mut out, series, case, heading, figures);
+        if case == Case::Other(Name::Scale) {
+            scale(&mut out, series);
+        }
     }
-    scale(&mut out, series);
+    day(&mut out, series);
     hub(&mut out, series);
     faults(&mut out, series);
     let _ = writeln!(out, "## Method\n\n{METHOD}\n{COMMANDS}");
@@ -295,6 +300,7 @@ fn load(case: Case, record: &Record) -> String {
 fn words(figure: &str) -> String {
     match figure {
         "bytes_per_connection" => "resident bytes per connection".into(),
+        "clients" => "clients in".into(),
         "cpu_us_per_connection_second" => "CPU per connection and second, µs".into(),
         _ => {
             let words = figure.replace('_', " ").replace(" per s", " a second");
@@ -307,32 +313,6 @@ fn words(figure: &str) -> String {
         }
     }
 }
-
-/// What a million would take, by what the hundred thousand took.
-fn scale(out: &mut String, series: &Series) {
-    let figure = |name: &str| series.figure(Case::Other(Name::Scale), "tidings", name);
-    let (Some(bytes), Some(cpu_us)) = (
-        figure("bytes_per_connection"),
-        figure("cpu_us_per_connection_second"),
-    ) else {
-        return;
-    };
-    let _ = writeln!(
-        out,
-        "A million such connections take {:.1} GiB of the servers and {:.1} GiB of the kernel for its end ({KERNEL_BYTES} bytes each), and {} cores for heartbeats. \
-         On a machine with 24 GiB the clients, whose end costs the kernel as much again, have to be elsewhere or leave little room; \
-         what stops it first is the limit on open files of a process ({} here): so many server processes, or a higher limit.\n",
-        bytes * 1e6 / GIB,
-        KERNEL_BYTES as f64 * 1e6 / GIB,
-        digits(cpu_us),
-        series.machine.open_files_max,
-    );
-}
-
-const GIB: f64 = (1_u64 << 30) as f64;
-
-/// What the kernel keeps for one end of an idle connection. Measured beforehand, with connections that nobody reads.
-const KERNEL_BYTES: u64 = 4_900;
 
 /// The hub without sockets.
 fn hub(out: &mut String, series: &Series) {
@@ -396,6 +376,14 @@ fn machine(out: &mut String, series: &Series) {
         machine.kernel,
         machine.open_files_max
     );
+    if !series.absent.is_empty() {
+        let names: Vec<&str> = series.absent.iter().map(|name| title(name)).collect();
+        let _ = writeln!(
+            out,
+            "Left out, because they could not be started here: {}.\n",
+            names.join("; ")
+        );
+    }
     for (name, version) in &machine.versions {
         let _ = writeln!(out, "- {}: {version}", title(name).replace("**", ""));
     }

@@ -24,6 +24,7 @@ pub(crate) struct Record {
 enum Line {
     Machine { machine: Machine },
     Hub { hub: Hub },
+    Absent { absent: Vec<String> },
     Record(Record),
 }
 
@@ -33,6 +34,8 @@ pub(crate) struct Series {
     pub(crate) machine: Machine,
     /// The hub without sockets, if that was measured.
     pub(crate) hub: Option<Hub>,
+    /// Servers that could not be started.
+    pub(crate) absent: Vec<String>,
     pub(crate) records: Vec<Record>,
 }
 
@@ -80,6 +83,7 @@ impl Series {
             match line {
                 Line::Machine { machine } => series.machine = machine,
                 Line::Hub { hub } => series.hub = Some(hub),
+                Line::Absent { absent } => series.absent = absent,
                 Line::Record(record) => series.records.push(record),
             }
         }
@@ -123,6 +127,10 @@ pub(crate) fn title(server: &str) -> &str {
         "uws" => "uWebSockets (Bun)",
         "nats" => "nats-server, WebSocket",
         "tidings" => "**Tidings**",
+        "tidings-tls" => "**Tidings** with TLS",
+        "centrifuge" => "Centrifuge (engine of Centrifugo)",
+        "sockudo" => "sockudo",
+        "nchan" => "nginx + nchan",
         "ws" => "Node `ws`",
         "socketio" => "Socket.IO",
         "mosquitto" => "Mosquitto, WebSocket",

@@ -6,6 +6,7 @@ use anyhow::{Result, bail};
 
 use super::{Report, Run};
 use crate::drivers::News;
+use crate::measure::cost;
 
 /// How long a storm may stand still: the kernel's pauses between attempts double, up to 32 s.
 const PATIENCE: Duration = Duration::from_secs(40);
@@ -16,16 +17,20 @@ pub(super) fn run(run: &mut Run<'_>) -> Result<Report> {
     let clients = run.size.clients;
     run.log_in(clients)?;
     run.settle(Duration::from_secs(3))?;
+    run.meet()?;
     let full = run.cost()?;
     let began = Instant::now();
     run.settle(Duration::from_secs(run.size.seconds))?;
     let seconds = began.elapsed().as_secs_f64();
     let after = run.cost()?;
+    let clients_cost = cost(&[std::process::id()])?;
     let each = |bytes: u64| bytes.saturating_sub(empty.resident_bytes) as f64 / clients as f64;
     let mut report = Report::default();
     report.set("clients", clients as f64);
     report.set("server_empty_bytes", empty.resident_bytes as f64);
     report.set("bytes_per_connection", each(after.resident_bytes));
+    let own = clients_cost.resident_bytes as f64 / clients as f64;
+    report.set("generator_bytes_per_connection", own);
     report.set(
         "cpu_us_per_connection_second",
         (after.cpu_ns - full.cpu_ns) as f64 / 1e3 / seconds / clients as f64,
@@ -55,6 +60,7 @@ pub(super) fn logins(run: &mut Run<'_>) -> Result<Report> {
 
 /// All connections are opened at once, and everybody waits until it is let in.
 pub(super) fn storm(run: &mut Run<'_>) -> Result<Report> {
+    run.meet()?;
     let before = run.cost()?;
     let clients = run.size.clients;
     let began = Instant::now();

@@ -1,5 +1,7 @@
 //! What clients do, and what it cost the server.
 
+pub(crate) mod blend;
+mod day;
 mod fanout;
 mod idle;
 mod pairs;
@@ -18,6 +20,9 @@ use crate::measure::{Cost, cost};
 
 /// Connections that are being opened at once: what a kernel's queue of new connections holds.
 const OPENING_MAX: usize = 400;
+
+/// What a generator says when it could begin.
+pub(crate) const READY: &str = "ready";
 
 /// A run that makes no progress for this long is broken.
 const STALL: Duration = Duration::from_secs(20);
@@ -48,6 +53,8 @@ pub(crate) enum Name {
     Attributes,
     /// Messages to users who are away, stored before they are acknowledged
     Offline,
+    /// What users do in a day, mixed, at a fixed rate of operations
+    Day,
 }
 
 impl Name {
@@ -73,7 +80,7 @@ pub(crate) struct Size {
     /// Seconds of measuring, after a second of warming up
     #[arg(long, default_value_t = 5)]
     pub(crate) seconds: u64,
-    /// Deliveries a second where the rate is fixed
+    /// Deliveries a second where the rate is fixed; operations of a day
     #[arg(long, default_value_t = 20_000)]
     pub(crate) rate: u64,
     /// Messages of a room, or of all pairs, that are on their way at once
@@ -127,6 +134,8 @@ pub(crate) struct Run<'a> {
     pub(crate) size: &'a Size,
     /// Processes of the server.
     pub(crate) pids: &'a [u32],
+    /// Whether other generators begin together with this one.
+    pub(crate) meets: bool,
 }
 
 /// Carries a scenario out.
@@ -142,6 +151,7 @@ pub(crate) fn run(name: Name, run: &mut Run<'_>) -> Result<Report> {
         Name::Presence => tidings_only::presence(run),
         Name::Attributes => tidings_only::attributes(run),
         Name::Offline => tidings_only::offline(run),
+        Name::Day => day::run(run),
     }
 }
 
@@ -203,6 +213,25 @@ impl Run<'_> {
             }
         }
         self.settle(Duration::from_secs(1))
+    }
+
+    /// Says that this generator could begin, and waits for the others; heartbeats are answered meanwhile.
+    fn meet(&mut self) -> Result<()> {
+        if !self.meets {
+            return Ok(());
+        }
+        println!("{READY}");
+        let (go, gone) = std::sync::mpsc::channel();
+        std::thread::spawn(move || {
+            let mut line = String::new();
+            // Input that has ended lets this one go as well: nobody waits for it any more.
+            let _ = std::io::stdin().read_line(&mut line);
+            let _ = go.send(());
+        });
+        while gone.try_recv().is_err() {
+            self.settle(Duration::from_millis(50))?;
+        }
+        Ok(())
     }
 
     /// Takes in what still comes, for a while.
