@@ -38,6 +38,8 @@ usage: cargo xtask TASK
                    writes docs/mutants.md; or --mutant N [--seed S --trace]
   reliability      run every proof and write the figures of docs/reliability.md; with --quick in minutes
   soak [ARGS]      SDK clients and the program over broken networks: --minutes N --seed S
+  power [ARGS]     the program loses power under load, on a disk that forgets what was not synced: --cycles N --seed S;
+                   needs /dev/fuse
   fuzz [ARGS]      hostile bytes for every decoder: --seconds N for each, --target T, --seed S
   autobahn         WebSocket conformance of the server's codec and the Rust SDK, by the Autobahn cases
   reference        make the reference of the JavaScript SDK (sdk/js/reference/dist)
@@ -65,6 +67,7 @@ fn main() -> Result<()> {
         Some("fuzz") => proofs::fuzz(rest),
         Some("autobahn") => proofs::autobahn(),
         Some("reliability") => reliability::run(rest),
+        Some("power") => proofs::power(rest),
         Some("soak") => proofs::soak(rest),
         Some("reference") => tests::reference(),
         Some("codegen") => codegen::run(rest.first().map_or("", String::as_str)),

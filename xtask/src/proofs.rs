@@ -46,6 +46,80 @@ pub(crate) fn install_suite() -> Result<String> {
     Ok(packages.to_string_lossy().into_owned())
 }
 
+/// Losses of power: the kills of the program under load, with its data on a disk that forgets what was not synced.
+/// `args`: `--cycles N --seed S`.
+pub(crate) fn power(args: &[String]) -> Result<()> {
+    let (mut cycles, mut seed) = ("20", "1");
+    for pair in args.chunks(2) {
+        match pair {
+            [name, value] if name == "--cycles" => cycles = value,
+            [name, value] if name == "--seed" => seed = value,
+            _ => bail!("power takes --cycles N and --seed S"),
+        }
+    }
+    if let Some(lack) = power_lacks() {
+        bail!("power cannot be lost here: {lack}");
+    }
+    lose_power(cycles, seed)
+}
+
+/// A moment of it, where the machine can.
+pub(crate) fn power_gate() -> Result<()> {
+    match power_lacks() {
+        Some(lack) => {
+            println!("loss of power is not tested here: {lack}");
+            Ok(())
+        }
+        None => lose_power("3", "1"),
+    }
+}
+
+/// What this machine lacks for a file system of one's own.
+fn power_lacks() -> Option<String> {
+    let device = std::fs::File::options()
+        .read(true)
+        .write(true)
+        .open("/dev/fuse");
+    if let Err(error) = device {
+        return Some(format!("/dev/fuse cannot be opened: {error}"));
+    }
+    let mount = Command::new("unshare")
+        .args(OWN_MOUNTS)
+        .args(["mount", "-t", "tmpfs", "tmpfs", "/tmp"])
+        .output();
+    match mount {
+        Ok(output) if output.status.success() => None,
+        Ok(output) => Some(String::from_utf8_lossy(&output.stderr).trim().to_owned()),
+        Err(error) => Some(format!("unshare does not run: {error}")),
+    }
+}
+
+/// Mounts that end with the process: nothing is left behind, however it ends.
+const OWN_MOUNTS: [&str; 2] = ["--map-root-user", "--mount"];
+
+fn lose_power(cycles: &str, seed: &str) -> Result<()> {
+    cargo(&["build", "--quiet", "--package", "tidings"])?;
+    let proof = ["--package", "tidings-proof", "--features", "power"];
+    cargo(&[&["build", "--quiet"], &proof[..]].concat())?;
+    let program = setup::root().join("target/debug/tidings-proof");
+    let program = program.to_string_lossy();
+    let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".into());
+    let test = [
+        "test",
+        "--quiet",
+        "--package",
+        "tidings-client",
+        "--test",
+        "kill_under_load",
+        "--",
+        "--nocapture",
+    ];
+    let head = [&program, "power", "--seed", seed, "--", &cargo];
+    let args = [&OWN_MOUNTS[..], &head, &test].concat();
+    let cycles = [("TIDINGS_KILL_CYCLES", cycles)];
+    setup::run_with(".", "unshare", &args, &cycles)
+}
+
 /// Hostile bytes for every decoder. `args`: `--seconds N --target T --seed S`.
 pub(crate) fn fuzz(args: &[String]) -> Result<()> {
     let mut command = vec![

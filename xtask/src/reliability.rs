@@ -203,6 +203,8 @@ fn perform(proof: &Proof) -> Result<(bool, String)> {
     println!("> {}", command_of(proof));
     let mut process = Command::new(std::env::var("CARGO").unwrap_or_else(|_| "cargo".into()))
         .args(&proof.args)
+        .env_remove("CARGO_MANIFEST_DIR")
+        .env_remove("CARGO_PKG_NAME")
         .envs(proof.variables.iter().copied())
         .current_dir(setup::root())
         .stdout(Stdio::piped())

@@ -25,6 +25,7 @@ pub(crate) fn all() -> Result<()> {
         }),
         ("deliberate faults", mutants::draw),
         ("WebSocket conformance", proofs::autobahn),
+        ("loss of power", proofs::power_gate),
         ("packages", package::check),
         ("JavaScript tests", javascript),
         ("browser tests", browser),

@@ -5,7 +5,7 @@
 //!
 //! Reading order: [`proxy`] (a network that breaks by seed), [`program`] (the server in a process of its own),
 //! [`soak`] (clients that write to each other over that network, and the judge of what they got),
-//! [`autobahn`] (WebSocket conformance).
+//! [`autobahn`] (WebSocket conformance), [`power`] (a disk that forgets what was not synced).
 //!
 //! ```no_run
 //! use std::time::Duration;
@@ -20,6 +20,7 @@
 //! ```
 
 pub mod autobahn;
+pub mod power;
 pub mod program;
 pub mod proxy;
 pub mod random;

@@ -39,6 +39,16 @@ enum Proof {
         #[arg(long, default_value_t = 60, requires = "pause_seconds")]
         pause_every_seconds: u64,
     },
+    /// Runs a command with a disk that forgets what was not synced; it is told where by variables.
+    #[cfg(feature = "power")]
+    Power {
+        /// Decides what is forgotten.
+        #[arg(long, default_value_t = 1)]
+        seed: u64,
+        /// The command and its arguments.
+        #[arg(last = true, required = true)]
+        command: Vec<String>,
+    },
     /// WebSocket conformance of the server's codec and of the Rust SDK.
     Autobahn {
         /// The directory into which the package `kosoku` was installed.
@@ -83,6 +93,14 @@ async fn run(proof: Proof) -> Result<bool, Failure> {
             let report = soak::run(&settings).await?;
             println!("seed {seed}: {report}");
             Ok(report.is_good())
+        }
+        #[cfg(feature = "power")]
+        Proof::Power { seed, command } => {
+            let run = move || tidings_proof::power::run(&command, seed);
+            let report = tokio::task::spawn_blocking(run).await;
+            let report = report.map_err(|error| Failure::new(error.to_string()))??;
+            println!("seed {seed}: {report}");
+            Ok(report.is_good)
         }
         Proof::Autobahn { packages } => {
             let server = autobahn::test_server(&packages)?;

@@ -21,6 +21,8 @@ pub struct Report {
     lost: Vec<String>,
     doubled: Vec<String>,
     disordered: Vec<String>,
+    /// Writes that are there in part, and what was taken away and is back.
+    partial: Vec<String>,
 }
 
 impl Report {
@@ -56,9 +58,17 @@ impl Report {
         }
     }
 
+    /// Judges two attributes of one write: both are of it, or the one that it took away is gone.
+    pub fn hold_together(&mut self, owner: &str, expected: Option<u64>, found: Option<u64>) {
+        if found != expected {
+            let problem = format!("{owner}: {found:?} is there beside it, not {expected:?}");
+            self.partial.push(problem);
+        }
+    }
+
     /// Fails the test if a promise was broken, or if too little was promised to show anything.
     pub fn assert_good(&self, cycles: u64) {
-        let problems = [&self.lost, &self.doubled, &self.disordered];
+        let problems = [&self.lost, &self.doubled, &self.disordered, &self.partial];
         let problems: Vec<&str> = problems.into_iter().flatten().map(String::as_str).collect();
         assert!(problems.is_empty(), "{self}\n{}", problems.join("\n"));
         assert!(self.stored > 10 * cycles, "too little load: {self}");
@@ -73,7 +83,7 @@ impl fmt::Display for Report {
         write!(
             f,
             "acknowledged: {} stored messages, {} between users on line, {} attribute writes; {} calls without an \
-             acknowledgement; {} receivers judged, {} times attributes compared; {} lost, {} doubled, {} out of order",
+             acknowledgement; {} receivers judged, {} times attributes compared; {} lost, {} doubled, {} out of order, {} in part or back",
             self.stored,
             self.chatted,
             self.written,
@@ -82,7 +92,8 @@ impl fmt::Display for Report {
             self.compared,
             self.lost.len(),
             self.doubled.len(),
-            self.disordered.len()
+            self.disordered.len(),
+            self.partial.len()
         )
     }
 }
@@ -134,4 +145,8 @@ fn the_judge_sees_what_is_lost_doubled_and_out_of_order() {
     report.compare("gone", 1, None);
     report.compare("new", 3, Some(4));
     assert_eq!(report.lost.len(), 2);
+    report.hold_together("part", Some(3), None);
+    report.hold_together("back", None, Some(1));
+    report.hold_together("whole", Some(3), Some(3));
+    assert_eq!(report.partial.len(), 2);
 }

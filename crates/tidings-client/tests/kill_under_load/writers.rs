@@ -15,6 +15,8 @@ use crate::{Run, login};
 
 const USERS: usize = 6;
 const KEY: &str = "number";
+/// Written with every odd number, and taken away by every even one: the two attributes are always of one write.
+const MATE: &str = "mate";
 const ALL: [&str; 0] = [];
 /// Between two writes of one kind: the limit is 10 in 5 s, and a server of this test lives for about 1 s.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -114,8 +116,15 @@ async fn write(
     let channel = client.channel(&name);
     loop {
         let number = acknowledged.attempts.fetch_add(1, Ordering::SeqCst) + 1;
-        let entry = || [Attribute::new(KEY, number.to_string())];
-        let merge = AttributeWrite::Merge;
+        let entries = || {
+            let keys = [KEY, MATE].into_iter().take(1 + number as usize % 2);
+            keys.map(|key| Attribute::new(key, number.to_string()))
+                .collect::<Vec<_>>()
+        };
+        let how = match number % 2 {
+            1 => AttributeWrite::Merge,
+            _ => AttributeWrite::Set,
+        };
         let note = |result: Result<(), AttributeError>, last: &AtomicU64| match result {
             Ok(()) => {
                 last.store(number, Ordering::SeqCst);
@@ -125,11 +134,11 @@ async fn write(
         };
         // Noted one by one: this task may end at any await, and what was acknowledged before counts.
         let to_user = async {
-            let result = client.write_attributes(merge, entry()).await;
+            let result = client.write_attributes(how, entries()).await;
             note(result, &acknowledged.user);
         };
         let to_channel = async {
-            let result = channel.write_attributes(merge, entry(), Notify::Members);
+            let result = channel.write_attributes(how, entries(), Notify::Members);
             note(result.await, &acknowledged.channel);
         };
         tokio::join!(to_user, to_channel);
@@ -146,13 +155,22 @@ async fn compare(run: &Run, client: &Client, name: &str, acknowledged: &Acknowle
     };
     run.report(|report| {
         let user = acknowledged.user.load(Ordering::SeqCst);
-        report.compare(&format!("user {name}"), user, number(&of_user));
+        report.compare(&format!("user {name}"), user, number(&of_user, KEY));
         let channel = acknowledged.channel.load(Ordering::SeqCst);
-        report.compare(&format!("channel {name}"), channel, number(&of_channel));
+        report.compare(
+            &format!("channel {name}"),
+            channel,
+            number(&of_channel, KEY),
+        );
+        for (owner, of) in [("user", &of_user), ("channel", &of_channel)] {
+            let (of_key, of_mate) = (number(of, KEY), number(of, MATE));
+            let expected = of_key.filter(|number| number % 2 == 1);
+            report.hold_together(&format!("{owner} {name}"), expected, of_mate);
+        }
     });
 }
 
-fn number(attributes: &[Attribute]) -> Option<u64> {
-    let entry = attributes.iter().find(|entry| entry.key == KEY)?;
+fn number(attributes: &[Attribute], key: &str) -> Option<u64> {
+    let entry = attributes.iter().find(|entry| entry.key == key)?;
     Some(entry.value.parse().expect("a number"))
 }

@@ -1,6 +1,10 @@
 //! The program itself, in a process of its own with a directory of its own.
+//!
+//! Under `cargo xtask power` its data are on a disk that forgets what was not synced, whenever the program is killed.
 
+use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
@@ -89,15 +93,42 @@ impl Server {
     }
 
     fn stop(&mut self) {
-        // It may have ended by itself: then the scenario fails.
+        let Some(control) = std::env::var_os("TIDINGS_POWER_CONTROL") else {
+            // It may have ended by itself: then the scenario fails.
+            let _ = self.process.kill();
+            let _ = self.process.wait();
+            return;
+        };
+        let mut power = UnixStream::connect(control).expect("the disk's control");
+        // Held, so that it cannot answer from a disk that has forgotten; its end waits for calls under way.
+        order(&mut power, "hold");
         let _ = self.process.kill();
+        order(&mut power, "lose");
         let _ = self.process.wait();
+        order(&mut power, "on");
     }
 }
 
 impl Drop for Server {
     fn drop(&mut self) {
         self.stop();
+    }
+}
+
+/// Tells the disk something and waits until it is done.
+fn order(power: &mut UnixStream, what: &str) {
+    writeln!(power, "{what}").expect("the disk's control hears");
+    let mut answer = String::new();
+    let mut answers = BufReader::new(power);
+    answers.read_line(&mut answer).expect("it answers");
+    assert_eq!(answer, "done\n");
+}
+
+/// Where a server with this directory keeps its data. The disk that forgets has one server at a time.
+fn data(directory: &Path) -> PathBuf {
+    match std::env::var_os("TIDINGS_POWER_DISK") {
+        Some(disk) => Path::new(&disk).join("data"),
+        None => directory.join("data"),
     }
 }
 
@@ -121,7 +152,7 @@ fn spawn(address: SocketAddr, directory: &Path, has_certificate: bool) -> Child 
         .args(["--disk-reserve", "0"])
         .args(["--listen", &address.to_string()])
         .arg("--data-dir")
-        .arg(directory.join("data"))
+        .arg(data(directory))
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .stderr(log)
@@ -158,6 +189,9 @@ fn program() -> &'static Path {
     static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
     PROGRAM.get_or_init(|| {
         let status = Command::new(env!("CARGO"))
+            // Of this test, not of the build: the build script of a dependency would run anew.
+            .env_remove("CARGO_MANIFEST_DIR")
+            .env_remove("CARGO_PKG_NAME")
             .args(["build", "--quiet", "--package", "tidings"])
             .status()
             .expect("cargo starts");

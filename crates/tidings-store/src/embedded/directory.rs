@@ -17,10 +17,57 @@ pub(super) fn database_path(path: &Path) -> PathBuf {
 
 /// Makes the directory if it is not there, locks it and checks its version.
 pub(super) fn prepare(path: &Path) -> Result<File, OpenError> {
-    fs::create_dir_all(path).map_err(OpenError::io("making the directory", path))?;
+    make(path).map_err(OpenError::io("making the directory", path))?;
     let lock = lock(path)?;
     check_format(path)?;
     Ok(lock)
+}
+
+/// Makes the directory and those above it, safe from a loss of power. One that is there is not touched: what holds it
+/// may not even be readable.
+fn make(path: &Path) -> io::Result<()> {
+    let missing: Vec<&Path> = (path.ancestors())
+        .take_while(|path| !path.as_os_str().is_empty() && !path.exists())
+        .collect();
+    fs::create_dir_all(path)?;
+    for made in missing {
+        let parent = made
+            .parent()
+            .filter(|parent| !parent.as_os_str().is_empty());
+        File::open(parent.unwrap_or(Path::new(".")))?.sync_all()?;
+    }
+    Ok(())
+}
+
+/// Makes the names of everything below the database's directory, and of that directory, safe from a loss of power. The
+/// database syncs its files, but not the names of directories that it has made: without the name of a keyspace its
+/// journal would be read as if the keyspace had never been.
+pub(super) fn sync_names(path: &Path, database: &Path) -> Result<(), OpenError> {
+    sync_below(database)?;
+    sync(path)
+}
+
+fn sync_below(directory: &Path) -> Result<(), OpenError> {
+    let failed = OpenError::io("reading the directory", directory);
+    let below = || -> io::Result<Vec<PathBuf>> {
+        let mut below = vec![];
+        for entry in fs::read_dir(directory)? {
+            let entry = entry?;
+            if entry.file_type()?.is_dir() {
+                below.push(entry.path());
+            }
+        }
+        Ok(below)
+    };
+    for inner in below().map_err(failed)? {
+        sync_below(&inner)?;
+    }
+    sync(directory)
+}
+
+fn sync(directory: &Path) -> Result<(), OpenError> {
+    let synced = File::open(directory).and_then(|directory| directory.sync_all());
+    synced.map_err(OpenError::io("syncing the directory", directory))
 }
 
 /// Takes the lock; it is released when the file is closed, also by a crash.
@@ -104,6 +151,5 @@ fn make_format(path: &Path) -> Result<(), OpenError> {
     });
     written.map_err(OpenError::io("writing", &new))?;
     fs::rename(&new, &file_path).map_err(OpenError::io("making", &file_path))?;
-    let synced = File::open(path).and_then(|directory| directory.sync_all());
-    synced.map_err(OpenError::io("syncing the directory", path))
+    sync(path)
 }

@@ -181,6 +181,7 @@ impl EmbeddedEngine {
         let database = directory::database_path(path);
         journal::cut_torn_end(path, &database)?;
         let backend = backend::FjallBackend::open(path, &database, options)?;
+        directory::sync_names(path, &database)?;
         Ok(Self {
             store: Store::new(backend),
             _lock: lock,
