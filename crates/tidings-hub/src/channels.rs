@@ -401,13 +401,17 @@ impl Hub {
         out: &mut dyn Sink,
     ) {
         let Hub {
-            channels, sessions, ..
+            channels,
+            sessions,
+            replay_bytes,
+            ..
         } = self;
         let Some(channel) = channels.get(key) else {
             return;
         };
         let mut connections = Vec::with_capacity(channel.locals.len());
-        let kept = Kept::new(frame.clone(), Source::Channel(Arc::clone(&channel.key)));
+        let source = Source::Channel(Arc::clone(&channel.key));
+        let kept = Kept::counted(frame.clone(), source, replay_bytes);
         for (session, id) in &channel.locals {
             if Some(*id) == sender {
                 continue;

@@ -22,6 +22,8 @@ use crate::io::{Effect, Input, Sink};
 use crate::limiter::{LoginLimiter, Rates};
 use crate::login::{Connection, UserEntry};
 use crate::maps::{Map, SeededHasher};
+use crate::memory::Pressure;
+use crate::outbox::Gauge;
 use crate::peers::Lanes;
 use crate::presence::{PresenceGather, Watch};
 use crate::rng::Rng;
@@ -76,6 +78,12 @@ pub struct Hub {
     pub(crate) is_draining: bool,
     /// Nobody is connected any more: what is under way comes to an end.
     pub(crate) is_settling: bool,
+    /// How short memory is.
+    pub(crate) pressure: Pressure,
+    /// Bytes of all frames that are kept for clients; one for many counts once.
+    pub(crate) replay_bytes: Gauge,
+    /// Bound on them.
+    pub(crate) replay_bytes_max: usize,
     /// The one ping frame.
     pub(crate) ping: Bytes,
     /// The one pong frame.
@@ -121,6 +129,8 @@ pub struct HubStats {
     pub asks: usize,
     /// Store operations that are not answered.
     pub store_operations: usize,
+    /// Bytes of frames that are kept for clients; one for many counts once.
+    pub replay_bytes: usize,
 }
 
 impl Hub {
@@ -153,6 +163,9 @@ impl Hub {
             default_rates: Rates::default(),
             is_draining: false,
             is_settling: false,
+            pressure: Pressure::None,
+            replay_bytes: Gauge::default(),
+            replay_bytes_max: usize::MAX,
             ping: encode_server(Kind::Ping(Ping {})),
             pong: encode_server(Kind::Pong(Pong {})),
             hasher,
@@ -171,6 +184,9 @@ impl Hub {
         };
         self.take(input, &mut watched);
         self.fire_timers(&mut watched);
+        if self.replay_bytes.get() > self.replay_bytes_max {
+            self.bound_replay(&mut watched);
+        }
         let slow = watched.slow;
         self.finish_slow(slow);
     }
@@ -206,6 +222,7 @@ impl Hub {
             Input::Bus(input) => self.handle_bus(input, out),
             Input::Store { ticket, answer } => self.handle_store_answer(ticket, answer, out),
             Input::Apps(apps) => self.handle_apps(apps, out),
+            Input::Memory(pressure) => self.handle_pressure(pressure, out),
             Input::Tick => {}
             Input::Drain => self.handle_drain(out),
             Input::Settle => self.handle_settle(out),
@@ -235,6 +252,7 @@ impl Hub {
             channels: self.channels.len(),
             asks: self.asks.len(),
             store_operations: self.stores.len(),
+            replay_bytes: self.replay_bytes.get(),
         }
     }
 

@@ -9,6 +9,7 @@ use tidings_wire::proto::{ClientFrame, Resume};
 use crate::bus_ops::{BusInput, BusOp};
 use crate::config::{Apps, Traits};
 use crate::ids::{ConnectionId, HubId, InvitationId, UserKey};
+use crate::memory::Pressure;
 use crate::store_ops::{StoreAnswer, StoreOp};
 
 /// Names a store operation of one hub; unique per hub and life.
@@ -91,6 +92,8 @@ pub enum Input {
     },
     /// The tenants are others now: settings and bans take effect at once, certificates with the next token.
     Apps(Arc<Apps>),
+    /// The node's memory was measured. Given when it is short, again and again, and once when it is no longer.
+    Memory(Pressure),
     /// Time has passed; given at the latest when `Hub::deadline` is reached.
     Tick,
     /// The process is about to end: nothing new is accepted, clients are sent away, spread over

@@ -119,6 +119,9 @@ impl Hub {
         login: Login,
         out: &mut dyn Sink,
     ) {
+        if self.refuse_for_memory(connection, out) {
+            return;
+        }
         let checked = credentials::check(
             &self.config.apps,
             self.wall.unix_s(),
@@ -172,6 +175,9 @@ impl Hub {
         if self.config.apps.is_banned(&user) {
             return self.drop_connection(connection, Some(CloseCode::Banned), out);
         }
+        if self.refuse_for_memory(connection, out) {
+            return;
+        }
         let mut settings = self.config.apps.settings(&user.app);
         settings.rate_limits &= !traits.is_paced;
         self.start_claim(connection, user, (settings, traits, None), out);
@@ -196,6 +202,22 @@ impl Hub {
     fn refuse_login(&mut self, connection: ConnectionId, error: Error, out: &mut dyn Sink) {
         self.refuse(connection, error, out);
         self.drop_connection(connection, Some(CloseCode::LoginRefused), out);
+    }
+
+    /// Turns a login away that may be tried again.
+    pub(crate) fn refuse_overloaded(
+        &mut self,
+        connection: ConnectionId,
+        retry_after_ms: u64,
+        out: &mut dyn Sink,
+    ) {
+        let mut error = error(
+            Outcome::Overloaded,
+            format!("no more logins are taken for now; try again in {retry_after_ms} ms"),
+        );
+        error.retry_after_ms = u32::try_from(retry_after_ms).unwrap_or(u32::MAX);
+        self.refuse(connection, error, out);
+        self.drop_connection(connection, Some(CloseCode::Overloaded), out);
     }
 
     /// Notes a connection without a login, opened now.
@@ -408,7 +430,7 @@ impl Hub {
             is_expiry_told: false,
             cseq: 0,
             open_requests: 0,
-            outbox: Outbox::default(),
+            outbox: Outbox::counted_by(self.replay_bytes.clone()),
             channels: Vec::new(),
             deliveries: Default::default(),
             delivery_check_ms: None,

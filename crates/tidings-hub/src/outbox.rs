@@ -6,6 +6,7 @@
 
 mod record;
 
+use std::cell::Cell;
 use std::collections::VecDeque;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -45,11 +46,46 @@ impl Source {
 pub(crate) struct Kept {
     frame: Bytes,
     source: Source,
+    /// Where its bytes are counted.
+    gauge: Gauge,
 }
 
 impl Kept {
+    /// One whose bytes nobody counts.
+    #[cfg(test)]
     pub(crate) fn new(frame: Bytes, source: Source) -> Rc<Self> {
-        Rc::new(Self { frame, source })
+        Self::counted(frame, source, &Gauge::default())
+    }
+
+    /// One whose bytes count until the last outbox has given it up.
+    pub(crate) fn counted(frame: Bytes, source: Source, gauge: &Gauge) -> Rc<Self> {
+        let gauge = gauge.clone();
+        gauge.0.set(gauge.0.get() + frame.len() + KEPT_BYTES);
+        Rc::new(Self {
+            frame,
+            source,
+            gauge,
+        })
+    }
+}
+
+impl Drop for Kept {
+    fn drop(&mut self) {
+        let counted = &self.gauge.0;
+        counted.set(counted.get() - self.frame.len() - KEPT_BYTES);
+    }
+}
+
+/// What a frame costs beside its bytes, about: its places in the heap.
+const KEPT_BYTES: usize = 128;
+
+/// Bytes of all frames of a hub that are kept.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Gauge(Rc<Cell<usize>>);
+
+impl Gauge {
+    pub(crate) fn get(&self) -> usize {
+        self.0.get()
     }
 }
 
@@ -119,9 +155,47 @@ pub(crate) struct Outbox {
     /// Frames that are never dropped, in `kept` and `replies`, and their bytes.
     owed: usize,
     owed_bytes: usize,
+    /// Where its own frames are counted.
+    gauge: Gauge,
 }
 
 impl Outbox {
+    /// One whose frames are counted.
+    pub(crate) fn counted_by(gauge: Gauge) -> Self {
+        Self {
+            sent: 0,
+            confirmed: 0,
+            kept: VecDeque::new(),
+            replies: VecDeque::new(),
+            runs: VecDeque::new(),
+            bytes: 0,
+            owed: 0,
+            owed_bytes: 0,
+            gauge,
+        }
+    }
+
+    /// Numbers a frame of this session alone and keeps it. Returns its number.
+    pub(crate) fn push_own(&mut self, frame: Bytes, source: Source) -> u64 {
+        let kept = Kept::counted(frame, source, &self.gauge);
+        self.push(kept)
+    }
+
+    /// Bytes of everything that it keeps, shared with others or not. Cost: O(replies that were set aside).
+    pub(crate) fn bytes_kept(&self) -> usize {
+        let aside = self.replies.iter().map(|(_, kept)| kept.frame.len());
+        self.bytes + aside.sum::<usize>()
+    }
+
+    /// Drops all that may be missed: a gap in its place.
+    pub(crate) fn drop_replay(&mut self) {
+        while !self.kept.is_empty() {
+            self.drop_oldest();
+        }
+        self.kept = VecDeque::new();
+        self.replies.shrink_to_fit();
+    }
+
     /// Highest number that the client has been, or will be, sent.
     pub(crate) fn sent(&self) -> u64 {
         self.sent
@@ -181,7 +255,8 @@ impl Outbox {
         let Some(place) = place else {
             return;
         };
-        let kept = std::mem::replace(place, Kept::new(Bytes::new(), Source::Withdrawn));
+        let withdrawn = Kept::counted(Bytes::new(), Source::Withdrawn, &self.gauge);
+        let kept = std::mem::replace(place, withdrawn);
         if sseq >= self.first_kept() {
             self.bytes -= kept.frame.len();
         }

@@ -22,6 +22,12 @@ impl Rng {
         self.0.next_u64()
     }
 
+    /// A time spread by half of it either way, so that those who are told it do not come together. Milliseconds.
+    pub(crate) fn spread(&mut self, wait_ms: u64) -> u64 {
+        let bound = usize::try_from(wait_ms).unwrap_or(usize::MAX - 1) + 1;
+        wait_ms / 2 + self.below(bound) as u64
+    }
+
     /// A number below `bound`, which is at least 1. The bias is below 2⁻³² for bounds below 2³².
     pub(crate) fn below(&mut self, bound: usize) -> usize {
         let wide = u128::from(self.next_u64()) * (bound as u128);

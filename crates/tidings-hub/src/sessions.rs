@@ -26,7 +26,7 @@ use crate::limiter::Limiter;
 use crate::login::Connection;
 use crate::maps::SeededHasher;
 use crate::memberships::Visibility;
-use crate::outbox::{Kept, Outbox, Source};
+use crate::outbox::{Outbox, Source};
 use crate::rings::Ringing;
 use crate::timers::Timer;
 use crate::{AppSettings, Hub};
@@ -237,7 +237,7 @@ impl Hub {
                 frame: frame.clone(),
             });
         }
-        let sseq = session.outbox.push(Kept::new(frame, source));
+        let sseq = session.outbox.push_own(frame, source);
         if session.outbox.is_over()
             && let Some(connection) = session.connection.take()
         {

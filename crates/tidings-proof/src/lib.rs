@@ -6,6 +6,7 @@
 //! Reading order: [`proxy`] (a network that breaks by seed), [`program`] (the server in a process of its own),
 //! [`soak`] (clients that write to each other over that network, and the judge of what they got),
 //! [`autobahn`] (WebSocket conformance), [`power`] (a disk that forgets what was not synced).
+//! [`autobahn`] (WebSocket conformance), [`raw`] (clients that read nothing).
 //!
 //! ```no_run
 //! use std::time::Duration;
@@ -24,6 +25,7 @@ pub mod power;
 pub mod program;
 pub mod proxy;
 pub mod random;
+pub mod raw;
 pub mod soak;
 
 /// Why a proof could not be begun or ended: about the machine, not about a promise.

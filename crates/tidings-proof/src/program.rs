@@ -130,6 +130,24 @@ impl Program {
         self.address
     }
 
+    /// Most memory that it has used so far, in bytes.
+    pub fn memory_peak(&self) -> Option<u64> {
+        self.memory("VmHWM:")
+    }
+
+    /// Memory that it uses now, in bytes.
+    pub fn memory_used(&self) -> Option<u64> {
+        self.memory("VmRSS:")
+    }
+
+    fn memory(&self, name: &str) -> Option<u64> {
+        let path = format!("/proc/{}/status", self.process.id());
+        let text = std::fs::read_to_string(path).ok()?;
+        let line = text.lines().find_map(|line| line.strip_prefix(name))?;
+        let kib: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+        Some(kib * 1024)
+    }
+
     /// What it has written to its log, warnings and errors only.
     pub fn log(&self) -> String {
         std::fs::read_to_string(self.directory.path().join("log")).unwrap_or_default()

@@ -46,6 +46,9 @@ pub struct ServerConfig {
     /// 20,000. 0 = at once: the next process takes over their sessions, and the sooner it can
     /// begin, the shorter they are away.
     pub drain_window_ms: u64,
+    /// Memory that the process may use, in bytes, at least [`MEMORY_MIN`](crate::MEMORY_MIN); `None` = three quarters of
+    /// the machine's or the container's.
+    pub memory_max: Option<u64>,
     /// The legacy protocol.
     pub legacy: LegacyConfig,
 }
@@ -78,6 +81,7 @@ impl ServerConfig {
             origins: Origins::Any,
             trusted_proxies: Vec::new(),
             limits: Limits::default(),
+            memory_max: None,
             legacy: LegacyConfig::default(),
             drain_window_ms: 0,
         }

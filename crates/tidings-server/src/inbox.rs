@@ -11,7 +11,7 @@ use mio::Waker;
 use tidings_hub::bus_ops::{BusInput, BusOp};
 use tidings_hub::ids::HubId;
 use tidings_hub::store_ops::StoreAnswer;
-use tidings_hub::{Apps, Snapshot, Ticket};
+use tidings_hub::{Apps, Pressure, Snapshot, Ticket};
 
 use crate::connection::Handover;
 
@@ -35,6 +35,8 @@ pub(crate) enum Envelope {
     Stored { ticket: Ticket, answer: StoreAnswer },
     /// The tenants are others now.
     Apps(Arc<Apps>),
+    /// The node's memory was measured.
+    Memory(Pressure),
     /// Clients are to be sent away; nothing new is accepted.
     Drain,
     /// No hub has a client any more: what is under way comes to an end.

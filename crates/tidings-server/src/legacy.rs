@@ -234,6 +234,12 @@ impl Worker {
 
     /// Ends a connection for a reason of the hub's, in the words of its protocol.
     pub(crate) fn close_by(&mut self, slot: usize, code: CloseCode) {
+        if code == CloseCode::SlowConsumer
+            && let Some(connection) = self.connections.get(slot)
+        {
+            // It would not be read, and the session has it still.
+            connection.outgoing.drop_unwritten();
+        }
         let Some(legacy) = self.legacy(slot) else {
             return self.close(slot, code as u16, code.name());
         };

@@ -38,6 +38,7 @@ mod kept_sessions;
 mod legacy;
 mod listen;
 mod media;
+mod memory;
 mod network;
 mod outgoing;
 mod readiness;
@@ -52,6 +53,7 @@ pub use config::{
     HUBS_MAX, LegacyConfig, Limits, MediaConfig, Origins, ServerConfig, StoreConfig, TlsFiles,
 };
 pub use error::StartError;
+pub use memory::{MEMORY_MIN, memory_max_default, memory_used};
 pub use network::{Network, NetworkError};
 pub use server::{DrainHandle, RunningServer, Server};
 // What a configuration is made of, so that a program needs no other crate for it.

@@ -150,6 +150,14 @@ impl Outgoing {
         }
     }
 
+    /// Drops what no byte was written of: its client will have it again, or be told that it has missed it.
+    pub(crate) fn drop_unwritten(&mut self) {
+        let begun = usize::from(self.written > 0);
+        self.pieces.truncate(begun);
+        self.pieces.shrink_to_fit();
+        self.bytes = self.pieces.iter().map(Piece::len).sum::<usize>() - self.written;
+    }
+
     /// Takes out of the log what still waits.
     pub(crate) fn keep(&mut self, log: &TurnLog) {
         for piece in &mut self.pieces {
@@ -281,6 +289,23 @@ mod tests {
         assert!(left(&outgoing, &log) == all, "the bytes differ");
         outgoing.advance(all.len());
         assert!(outgoing.is_empty());
+    }
+
+    #[test]
+    fn what_is_dropped_ends_at_the_end_of_a_frame() {
+        let log = TurnLog::default();
+        for (written, kept) in [(0, 0), (3, 20_000)] {
+            let mut outgoing = Outgoing::default();
+            for len in [20_000, 30_000, 10, 10] {
+                outgoing.push(&Bytes::from(vec![7; len]));
+            }
+            outgoing.advance(written);
+            outgoing.drop_unwritten();
+            assert_eq!(left(&outgoing, &log).len(), kept - written.min(kept));
+            assert_eq!(outgoing.bytes(), kept - written.min(kept));
+            outgoing.push(&Bytes::from_static(b"close"));
+            assert!(left(&outgoing, &log).ends_with(b"close"));
+        }
     }
 
     #[test]

@@ -183,17 +183,19 @@ impl Worker {
 
     /// Reads the connections that are ready, up to the turn's bound.
     pub(crate) fn read(&mut self) {
-        let mut left = BYTES_PER_TURN;
+        let most = BYTES_PER_TURN.min(self.node.intake.left());
+        let mut left = most;
         // Whoever is marked again meanwhile waits for the next turn.
         for _ in 0..self.connections.readable() {
             if left == 0 {
-                return;
+                break;
             }
             let Some(slot) = self.connections.next_readable() else {
-                return;
+                break;
             };
             left = left.saturating_sub(self.read_connection(slot));
         }
+        self.node.intake.take(most - left);
     }
 
     /// Reads one connection and says how many bytes there were.

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread::{Builder, JoinHandle};
 use std::time::{Duration, Instant};
 
@@ -26,6 +26,7 @@ use crate::gate::Gate;
 use crate::inbox::{Envelope, Inbox, Mailbox};
 use crate::legacy::LegacyDoor;
 use crate::media::{Bounds, Directory, MediaStore};
+use crate::memory::{Intake, MEMORY_MIN, Watch, memory_max_default, memory_used};
 use crate::readiness::{Phase, Readiness};
 use crate::worker::{LISTENER, Node, WAKER, Worker, WorkerParts};
 use crate::{http, kept_sessions, listen, tls};
@@ -39,6 +40,9 @@ const SETTLE: Duration = Duration::from_secs(3);
 
 /// Rounds in which every hub has had its turn: a word to another hub takes two, by way of its topic's home.
 const ROUNDS: usize = 3;
+
+/// How often the supervisor wakes where memory is not measured.
+const UNMEASURED: Duration = Duration::from_secs(60);
 
 /// What clients are told of the server.
 const SERVER: &str = concat!("tidings ", env!("CARGO_PKG_VERSION"));
@@ -79,7 +83,11 @@ impl Server {
         let (http, http_thread) = http::start(readiness.clone(), media.clone(), legacy.clone())
             .map_err(StartError::system("start the HTTP thread"))?;
         let limits = config.limits;
+        let memory_max = config.memory_max.or_else(memory_max_default);
+        let memory_max = memory_max.map(|max| max.max(MEMORY_MIN));
         let node = Arc::new(Node {
+            intake: Intake::default(),
+            replay_bytes_max: replay_bytes_max(memory_max, config.hubs),
             clock,
             gate: Gate::new(&limits, config.trusted_proxies),
             origins: config.origins,
@@ -129,6 +137,7 @@ impl Server {
         let supervisor = Supervisor {
             drain: Duration::from_millis(config.drain_window_ms) + DRAIN,
             directory,
+            memory: memory_max.map(|max| Watch::new(max, config.hubs)),
             readiness: readiness.clone(),
             mailboxes,
             workers,
@@ -224,6 +233,8 @@ struct Supervisor {
     drain: Duration,
     /// Where sessions are kept for the next process; `None` = nowhere.
     directory: Option<PathBuf>,
+    /// `None` = nobody knows how much memory there is.
+    memory: Option<Watch>,
     readiness: Arc<Readiness>,
     mailboxes: Vec<Arc<Mailbox>>,
     workers: Vec<JoinHandle<Option<Snapshot>>>,
@@ -235,18 +246,22 @@ struct Supervisor {
 }
 
 impl Supervisor {
-    fn run(self, commands: &Receiver<Command>) {
+    fn run(mut self, commands: &Receiver<Command>) {
         // Drains also when nobody is left who could say it.
         loop {
-            match commands.recv() {
+            let wait = self.look_at_memory();
+            match commands.recv_timeout(wait) {
                 Ok(Command::Apps(apps)) => {
                     self.media.replace_apps(apps.clone());
                     self.tell(|| Envelope::Apps(apps.clone()));
                 }
                 Ok(Command::LegacyRules(rules)) => self.node.legacy.replace_rules(rules),
-                Ok(Command::Drain) | Err(_) => break,
+                Err(RecvTimeoutError::Timeout) => {}
+                Ok(Command::Drain) | Err(RecvTimeoutError::Disconnected) => break,
             }
         }
+        // Nobody measures from now on.
+        self.node.intake.allow(usize::MAX);
         self.readiness.advance(Phase::Draining);
         tracing::info!("draining");
         let begin = Instant::now();
@@ -276,6 +291,20 @@ impl Supervisor {
             tracing::error!("the HTTP thread panicked");
         }
         tracing::info!(took_ms = begin.elapsed().as_millis(), "ended");
+    }
+
+    /// Tells the hubs how short memory is; returns how long to wait for the next look.
+    fn look_at_memory(&mut self) -> Duration {
+        let Some((watch, used)) = self.memory.as_mut().zip(memory_used()) else {
+            return UNMEASURED;
+        };
+        let pressure = watch.judge(used);
+        let wait = watch.interval(used);
+        self.node.intake.allow(watch.intake(used));
+        if let Some(pressure) = pressure {
+            self.tell(|| Envelope::Memory(pressure));
+        }
+        wait
     }
 
     fn tell(&self, envelope: impl Fn() -> Envelope) {
@@ -345,14 +374,27 @@ fn keep(directory: &Path, clock: Clock, is_settled: bool, snapshots: &[Snapshot]
     }
 }
 
+/// A quarter of the memory is for what clients have not confirmed, in equal parts (contract DEL-12).
+fn replay_bytes_max(memory_max: Option<u64>, hubs: u16) -> usize {
+    let bytes = memory_max.map(|max| max / 4 / u64::from(hubs));
+    bytes
+        .and_then(|bytes| usize::try_from(bytes).ok())
+        .unwrap_or(usize::MAX)
+}
+
 fn open_engine(config: &ServerConfig) -> Result<Box<dyn Engine + Send>, StartError> {
     Ok(match &config.store {
         StoreConfig::Memory => Box::new(MemoryEngine::default()),
         StoreConfig::Directory(path) => {
-            let options = Options {
+            let mut options = Options {
                 disk_reserve: config.disk_reserve,
                 ..Options::default()
             };
+            if let Some(max) = config.memory_max.or_else(memory_max_default) {
+                // Small machines get small caches: half of an idle server's share at most.
+                options.cache_bytes = options.cache_bytes.min(max / 16);
+                options.memtable_bytes_max = options.memtable_bytes_max.min(max / 64).max(1 << 20);
+            }
             Box::new(EmbeddedEngine::open(path, &options)?)
         }
     })

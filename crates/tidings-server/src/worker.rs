@@ -16,9 +16,10 @@ use tidings_bus::{Homes, Shard};
 use tidings_hub::bus_ops::{BusInput, BusOp};
 use tidings_hub::ids::{ConnectionId, HubId};
 use tidings_hub::store_ops::{StoreAnswer, StoreOp};
-use tidings_hub::{Apps, Effect, Hub, HubConfig, Input, Snapshot, Ticket, Time};
+use tidings_hub::{Apps, Effect, Hub, HubConfig, Input, Pressure, Snapshot, Ticket, Time};
 use tidings_store::Submitter;
 use tidings_wire::codes::CloseCode;
+use tidings_wire::limits::REPLAY_BYTES_MAX;
 
 use crate::clock::Clock;
 use crate::config::{Limits, Origins};
@@ -29,6 +30,7 @@ use crate::gate::Gate;
 use crate::http::HttpDoor;
 use crate::inbox::{Envelope, Inbox, Mailbox};
 use crate::legacy::LegacyDoor;
+use crate::memory::Intake;
 use crate::outgoing::TurnLog;
 
 /// Readiness events taken per turn; more are taken in the next.
@@ -58,6 +60,10 @@ pub(crate) struct Node {
     pub(crate) tls: Option<Arc<rustls::ServerConfig>>,
     pub(crate) http: HttpDoor,
     pub(crate) legacy: Arc<LegacyDoor>,
+    /// What may be read before memory is measured again.
+    pub(crate) intake: Intake,
+    /// Bytes that each hub may keep for its clients.
+    pub(crate) replay_bytes_max: usize,
 }
 
 /// What a thread is given at its start.
@@ -101,6 +107,8 @@ pub(crate) struct Worker {
     pub(crate) buffer: Box<[u8]>,
     /// What goes to many in this turn.
     pub(crate) log: TurnLog,
+    /// More than this waiting for a client that does not read is too much.
+    pub(crate) stall_bytes: usize,
     /// The time of this turn.
     pub(crate) now: Time,
     pub(crate) id: HubId,
@@ -154,9 +162,10 @@ impl Worker {
             leaving: Vec::new(),
             buffer: vec![0; READ_BUFFER_BYTES].into_boxed_slice(),
             log: TurnLog::default(),
+            stall_bytes: REPLAY_BYTES_MAX,
             now: node.clock.now(),
             id,
-            hub: Hub::new(hub),
+            hub: Hub::new(hub).with_replay_bytes_max(node.replay_bytes_max),
             effects: Vec::new(),
             local: VecDeque::new(),
             shard: Shard::new(id, homes),
@@ -242,7 +251,7 @@ impl Worker {
     }
 
     fn is_paused(&self) -> bool {
-        self.peers.iter().any(|peer| peer.is_full())
+        self.node.intake.left() == 0 || self.peers.iter().any(|peer| peer.is_full())
     }
 
     fn note_readiness(&mut self, events: &Events) {
@@ -292,6 +301,7 @@ impl Worker {
                 self.apps = apps.clone();
                 self.give(Input::Apps(apps));
             }
+            Envelope::Memory(pressure) => self.take_pressure(pressure),
             Envelope::Drain => self.drain(),
             Envelope::Settle => self.give(Input::Settle),
             Envelope::Restore(snapshot) => self.give(Input::Restore(snapshot)),
@@ -299,6 +309,16 @@ impl Worker {
             Envelope::Report(to) => self.reports.push(to),
             Envelope::Stop => self.is_stopped = true,
         }
+    }
+
+    /// Memory is short, or is no longer: less, or as much as ever, may wait for a client that does not read.
+    fn take_pressure(&mut self, pressure: Pressure) {
+        self.stall_bytes = match pressure {
+            Pressure::None => REPLAY_BYTES_MAX,
+            Pressure::High { .. } => REPLAY_BYTES_MAX / 4,
+            Pressure::Critical { .. } => REPLAY_BYTES_MAX / 16,
+        };
+        self.give(Input::Memory(pressure));
     }
 
     /// Gives the hub an input and carries out what comes of it.

@@ -5,7 +5,6 @@ use tidings_hub::Input;
 use tidings_hub::ids::ConnectionId;
 use tidings_wire::codes::Outcome;
 use tidings_wire::frame::decode_server;
-use tidings_wire::limits::REPLAY_BYTES_MAX;
 use tidings_wire::proto::server_message::Kind;
 use tidings_wire::proto::{ClientFrame, Error};
 use tidings_wire::ws::{encode_close, is_close_code};
@@ -128,7 +127,7 @@ impl Worker {
                 continue;
             }
             let is_stalled =
-                connection.flags.is_blocked && connection.outgoing.bytes() > REPLAY_BYTES_MAX;
+                connection.flags.is_blocked && connection.outgoing.bytes() > self.stall_bytes;
             if is_stalled && connection.is_open() {
                 let connection = connection.id;
                 tracing::debug!(

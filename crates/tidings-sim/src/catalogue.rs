@@ -116,10 +116,7 @@ pub const CHECKS: &[Check] = &[
     check("call.always_answered", Mutants(SR)),
     check("state.legal", Mutants(S)),
     check("queue.bounded", Mutants(S)),
-    check(
-        "memory.bounded",
-        Open("the program has no ceiling for all its memory together; every queue has one"),
-    ),
+    check("memory.bounded", Mutants(SR)),
     check("slow.isolated", Mutants(SR)),
     check("limit.enforced", Mutants(S)),
     check("limit.fair", Mutants(S)),

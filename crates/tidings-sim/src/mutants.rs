@@ -566,4 +566,28 @@ pub const ALL: &[Mutant] = &[
         "limit.enforced",
         Probes,
     ),
+    mutant(
+        202,
+        "a hub that is told to free memory keeps everything",
+        "memory.bounded",
+        Probes,
+    ),
+    mutant(
+        203,
+        "all sessions together have no bound, only each for itself",
+        "queue.bounded",
+        Probes,
+    ),
+    mutant(
+        204,
+        "logins are let in although memory is short",
+        "memory.bounded",
+        Probes,
+    ),
+    mutant(
+        205,
+        "who has been away for the shortest time loses its buffer first",
+        "queue.bounded",
+        Probes,
+    ),
 ];

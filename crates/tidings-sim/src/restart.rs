@@ -131,7 +131,7 @@ impl World {
             };
             let shard = Shard::new(HubId(at), homes);
             self.nodes.push(Node {
-                hub: Hub::new(config),
+                hub: Hub::new(config).with_replay_bytes_max(self.config.replay_bytes_max),
                 shard,
                 homes,
             });

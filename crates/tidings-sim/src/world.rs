@@ -15,7 +15,7 @@ use tidings_client_core as core;
 use tidings_hub::bus_ops::{BusInput, BusOp};
 use tidings_hub::ids::{ConnectionId, HubId};
 use tidings_hub::store_ops::{StoreAnswer, StoreOp};
-use tidings_hub::{Apps, Effect, Hub, Input, Ticket, Time};
+use tidings_hub::{Apps, Effect, Hub, Input, Pressure, Ticket, Time};
 use tidings_store::{Engine as _, MemoryEngine};
 use tidings_wire::ws;
 
@@ -50,6 +50,8 @@ pub struct WorldConfig {
     pub drain_window_ms: u64,
     /// Keep the trace as text, to be read; otherwise only its hash.
     pub is_traced: bool,
+    /// Bytes that each hub may keep for its clients.
+    pub replay_bytes_max: usize,
     /// The tenants.
     pub apps: Apps,
 }
@@ -65,6 +67,7 @@ impl WorldConfig {
             store_delay_ms_max: 3,
             drain_window_ms: 0,
             is_traced: false,
+            replay_bytes_max: usize::MAX,
             apps: Apps {
                 accept_any: true,
                 ..Apps::default()
@@ -361,6 +364,19 @@ impl World {
     pub fn unix_ms(&self) -> u64 {
         let drift_ms = self.now_ms as i64 * self.wall_ppm / 1_000_000;
         (START_UNIX_MS + self.now_ms).saturating_add_signed(self.wall_ahead_ms + drift_ms)
+    }
+
+    /// Bytes that the hubs keep for clients.
+    pub fn replay_bytes(&self) -> usize {
+        let hubs = self.nodes.iter().map(|node| node.hub.stats());
+        hubs.map(|stats| stats.replay_bytes).sum()
+    }
+
+    /// The server's memory was measured.
+    pub fn press(&mut self, pressure: Pressure) {
+        for at in 0..self.config.hubs {
+            self.give_hub(HubId(at), Input::Memory(pressure));
+        }
     }
 
     /// Rare situations met so far.

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use tidings_client::Client;
-use tidings_server::{DiskReserve, ServerConfig, StoreConfig, TlsFiles};
+use tidings_server::{DiskReserve, ServerConfig, StoreConfig, TlsFiles, memory_max_default};
 use tidings_store::embedded::Space;
 
 use crate::command::DoctorArguments;
@@ -61,6 +61,7 @@ pub(crate) fn run(arguments: DoctorArguments) -> Result<(), Failure> {
         &format!("{} apps are listed", config.apps.listed.len()),
     );
     look_at_files(&findings);
+    look_at_memory(&findings, &config);
     look_at_clock(&mut findings);
     look_at_data_dir(&mut findings, &config);
     if let Some(files) = &config.tls {
@@ -104,6 +105,23 @@ fn look_at_files(findings: &Findings) {
         ),
         Ok((_, most)) => findings.good("open files", &format!("at most {most}")),
         Err(error) => findings.doubtful("open files", &error.to_string(), "check `ulimit -Hn`"),
+    }
+}
+
+fn look_at_memory(findings: &Findings, config: &ServerConfig) {
+    let (given, there) = (config.memory_max, memory_max_default());
+    match (given.or(there), there) {
+        (Some(given), Some(there)) if given > there => findings.doubtful(
+            "memory",
+            &format!("--memory-max is {given}; three quarters of what there is are {there}"),
+            "lower --memory-max, so that the system does not end the server for want of memory",
+        ),
+        (Some(max), _) => findings.good("memory", &format!("at most {} MiB are used", max >> 20)),
+        (None, _) => findings.doubtful(
+            "memory",
+            "the system does not say how much there is",
+            "give --memory-max; it only helps where the system says how much is used",
+        ),
     }
 }
 

@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Deserializer};
 use tidings_server::{
-    App, AppId, AppRules, Apps, DiskReserve, MediaConfig, NetworkError, Origins, ServerConfig,
-    StoreConfig, TlsFiles,
+    App, AppId, AppRules, Apps, DiskReserve, MEMORY_MIN, MediaConfig, NetworkError, Origins,
+    ServerConfig, StoreConfig, TlsFiles,
 };
 
 use crate::app::AppSpec;
@@ -95,6 +95,13 @@ pub(crate) struct Settings {
         value_parser = clap::value_parser!(u64).range(..=20)
     )]
     drain_window: Option<u64>,
+    /// Bytes of memory that the server may use, at least 67108864, which is 64 MiB [default: three quarters of the
+    /// machine's, or of the container's limit]
+    ///
+    /// From 80 % of it on, nobody else can log in, and what waits for clients that are away is dropped; from 95 % on,
+    /// the slowest clients are sent away. They are told what they have missed.
+    #[arg(long, env = "TIDINGS_MEMORY_MAX", value_name = "BYTES")]
+    memory_max: Option<u64>,
 
     /// PEM file with the TLS certificate, followed by the intermediate ones
     #[arg(long, env = "TIDINGS_TLS_CERT", value_name = "FILE")]
@@ -204,6 +211,7 @@ impl Settings {
             media_app_bytes_max: self.media_app_bytes_max.or(weaker.media_app_bytes_max),
             hubs: self.hubs.or(weaker.hubs),
             drain_window: self.drain_window.or(weaker.drain_window),
+            memory_max: self.memory_max.or(weaker.memory_max),
             tls_cert: self.tls_cert.or(weaker.tls_cert),
             tls_key: self.tls_key.or(weaker.tls_key),
             insecure: self.insecure.or(weaker.insecure),
@@ -260,6 +268,7 @@ impl Settings {
         if let Some(hubs) = self.hubs {
             config.hubs = hubs;
         }
+        config.memory_max = self.memory_max()?;
         config.store = StoreConfig::Directory(data_dir);
         if let Some(bytes) = self.disk_reserve {
             config.disk_reserve = DiskReserve::Bytes(bytes);
@@ -283,6 +292,16 @@ impl Settings {
             config.origins = Origins::Listed(origins);
         }
         Ok(config)
+    }
+
+    fn memory_max(&self) -> Result<Option<u64>, Failure> {
+        match self.memory_max {
+            Some(bytes) if bytes < MEMORY_MIN => Err(Failure::new(
+                format!("the server cannot do with {bytes} bytes of memory"),
+                format!("give --memory-max {MEMORY_MIN} or more"),
+            )),
+            given => Ok(given),
+        }
     }
 
     fn media(&self) -> Result<MediaConfig, Failure> {
@@ -434,6 +453,17 @@ mod tests {
         let both = "media-bytes-max = 7\nmedia-app-bytes-max = 3";
         assert_eq!(media(both).ok(), Some((7, 3)));
         assert!(media("media-keep-days = 0").is_err());
+    }
+
+    #[test]
+    fn memory_has_a_least() {
+        let max = |bytes: u64| {
+            let text = format!("dev = true\nmemory-max = {bytes}");
+            settings(&text).resolve().map(|config| config.memory_max)
+        };
+        assert_eq!(max(MEMORY_MIN).ok(), Some(Some(MEMORY_MIN)));
+        let told = max(MEMORY_MIN - 1).expect_err("too little").to_string();
+        assert!(told.contains("--memory-max 67108864"), "{told}");
     }
 
     #[test]

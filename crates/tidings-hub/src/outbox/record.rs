@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use tidings_wire::names::{AppId, ChannelName, NameRule};
 
-use super::{Kept, Outbox, Run, Source};
+use super::{Gauge, Kept, Outbox, Run, Source};
 use crate::ids::ChannelKey;
 use crate::snapshot::record::{KeptRecord, LossRecord, OutboxRecord, RunRecord, SourceRecord};
 
@@ -44,9 +44,9 @@ fn to_kept(sseq: u64, kept: &Kept) -> KeptRecord {
     }
 }
 
-fn from_kept(app: &AppId, record: KeptRecord) -> Option<(u64, Rc<Kept>)> {
+fn from_kept(app: &AppId, record: KeptRecord, gauge: &Gauge) -> Option<(u64, Rc<Kept>)> {
     let source = Source::from_record(app, record.source)?;
-    Some((record.sseq, Kept::new(record.frame, source)))
+    Some((record.sseq, Kept::counted(record.frame, source, gauge)))
 }
 
 impl Outbox {
@@ -76,8 +76,8 @@ impl Outbox {
     }
 
     /// `None`: a record that this version has not written.
-    pub(crate) fn from_record(app: &AppId, record: OutboxRecord) -> Option<Self> {
-        let entry = |record| from_kept(app, record);
+    pub(crate) fn from_record(app: &AppId, record: OutboxRecord, gauge: &Gauge) -> Option<Self> {
+        let entry = |record| from_kept(app, record, gauge);
         let kept = record.kept.into_iter().map(|kept| Some(entry(kept)?.1));
         let kept: VecDeque<Rc<Kept>> = kept.collect::<Option<_>>()?;
         let replies = record.replies.into_iter().map(entry);
@@ -108,6 +108,7 @@ impl Outbox {
             runs: record.runs.into_iter().map(run).collect::<Option<_>>()?,
             kept,
             replies,
+            gauge: gauge.clone(),
         })
     }
 }

@@ -119,7 +119,7 @@ impl Hub {
             is_expiry_told: record.is_expiry_told,
             cseq: record.cseq,
             open_requests: 0,
-            outbox: Outbox::from_record(&user.app, record.outbox?)?,
+            outbox: Outbox::from_record(&user.app, record.outbox?, &self.replay_bytes)?,
             channels: channels
                 .map(|channel| ChannelName::parse_by(traits.names, channel).ok())
                 .collect::<Option<_>>()?,

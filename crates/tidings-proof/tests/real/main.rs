@@ -1,5 +1,7 @@
 //! The short editions of the proofs with real processes, for every test run.
 
+mod overload;
+
 use std::process::Command;
 use std::sync::Once;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};

@@ -24,6 +24,9 @@ const OTHER_APP_ID: &str = "11111111111111111111111111111111";
 const CERTIFICATE: &str = "0badc0de0badc0de0badc0de0badc0de";
 const OTHER_CERTIFICATE: &str = "c0ffee00c0ffee00c0ffee00c0ffee00";
 
+/// What each hub may keep for its clients in the probe of that bound.
+const LITTLE_BYTES: usize = 256 * 1024;
+
 /// What came of a run.
 #[derive(Debug)]
 pub struct Report {
@@ -52,6 +55,8 @@ enum Asks {
     Nothing,
     Rates,
     Tokens,
+    /// Little memory for what clients have not confirmed.
+    Little,
 }
 
 /// All probes.
@@ -65,6 +70,8 @@ const PROBES: &[(Promise, Asks)] = &[
     (Probe::fair_rates, Asks::Rates),
     (Probe::storm, Asks::Rates),
     (Probe::flood, Asks::Rates),
+    (Probe::short_memory, Asks::Nothing),
+    (Probe::little_memory, Asks::Little),
     (Probe::second_login, Asks::Nothing),
     (Probe::repeated_requests, Asks::Nothing),
     (Probe::resume_in_the_middle, Asks::Nothing),
@@ -103,6 +110,9 @@ pub fn run(seed: u64, is_traced: bool) -> Report {
     for (probe, asks) in PROBES {
         let mut config = WorldConfig::new(seed, 2);
         config.is_traced = is_traced;
+        if *asks == Asks::Little {
+            config.replay_bytes_max = LITTLE_BYTES;
+        }
         let mut app = App::default();
         app.settings.rate_limits = *asks == Asks::Rates;
         if *asks == Asks::Tokens {

@@ -122,6 +122,8 @@ pub const MEMBER_EVENTS_MAX: usize = 512;
 pub const MESSAGE_PAYLOAD_BYTES_MAX: usize = 32768;
 /// Longest user id or channel name. Source: rtm 2.2.
 pub const NAME_BYTES_MAX: usize = 64;
+/// A login that is refused for want of memory is to be tried again after about this time. Source: ours.
+pub const OVERLOADED_WAIT_MS: u64 = 5000;
 /// A message with offline delivery is stored when the peer has not confirmed it within this time. Source: contract 1.1.
 pub const PEER_ACK_WAIT_MS: u64 = 5000;
 /// A peer message is answered within this time. Source: rtm 2.1.

@@ -120,6 +120,8 @@ export const MEMBER_EVENTS_MAX = 512;
 export const MESSAGE_PAYLOAD_BYTES_MAX = 32768;
 /** Longest user id or channel name. Source: rtm 2.2. */
 export const NAME_BYTES_MAX = 64;
+/** A login that is refused for want of memory is to be tried again after about this time. Source: ours. */
+export const OVERLOADED_WAIT_MS = 5000;
 /** A message with offline delivery is stored when the peer has not confirmed it within this time. Source: contract 1.1. */
 export const PEER_ACK_WAIT_MS = 5000;
 /** A peer message is answered within this time. Source: rtm 2.1. */

@@ -1,0 +1,107 @@
+//! More than the program can bear: readers that read nothing.
+
+use std::thread;
+use std::time::{Duration, Instant};
+
+use tidings_client::{PeerReceipt, SendOptions};
+use tidings_proof::program::Program;
+use tidings_proof::raw::RawClient;
+use tidings_wire::proto::server_message::Kind;
+use tidings_wire::proto::{Join, Message, SendToChannel, SendToPeer, message, request};
+
+/// What the program may use: about three times what it needs when idle.
+const MEMORY_MAX: u64 = 96 << 20;
+/// Pairs of a writer and a reader that reads nothing. For each the server would keep a MiB, three times its memory.
+const PAIRS: usize = 300;
+/// Threads that write.
+const THREADS: usize = 4;
+/// How long they write.
+const LOAD: Duration = Duration::from_secs(5);
+
+fn text(bytes: usize) -> Option<Message> {
+    Some(Message {
+        body: Some(message::Body::Text(vec![b'x'; bytes].into())),
+        ..Message::default()
+    })
+}
+
+/// Writes as fast as the server takes it, in large messages to a peer and in small ones to a channel of many.
+fn write(mut writers: Vec<(usize, RawClient)>) -> usize {
+    let began = Instant::now();
+    let mut sent = 0;
+    while began.elapsed() < LOAD && !writers.is_empty() {
+        writers.retain_mut(|(n, writer)| {
+            let large = request::Call::SendToPeer(SendToPeer {
+                peer_id: format!("r{n}"),
+                message: text(25_000),
+                ..SendToPeer::default()
+            });
+            let small = || {
+                request::Call::SendToChannel(SendToChannel {
+                    channel: "c".into(),
+                    message: text(200),
+                    history: false,
+                })
+            };
+            sent += 3;
+            // Whom the server has sent away has done its part.
+            writer.request(vec![large, small(), small()]).is_ok()
+        });
+    }
+    sent
+}
+
+/// `memory.bounded`: clients that write much and read nothing cannot make the program use more memory than it may.
+#[tokio::test(flavor = "multi_thread")]
+async fn slow_readers_do_not_take_the_program_above_its_memory() {
+    super::build();
+    let max = MEMORY_MAX.to_string();
+    let program = Program::start(&["--memory-max", &max]).expect("the program starts");
+    let Some(idle) = program.memory_used() else {
+        return println!("not tested, the system does not say how much memory is used");
+    };
+    let address = program.address();
+    let mut readers = Vec::new();
+    let mut threads: [Vec<(usize, RawClient)>; THREADS] = Default::default();
+    for n in 0..PAIRS {
+        for (kind, name) in [("reader", "r"), ("writer", "w")] {
+            let (mut client, answer) =
+                RawClient::log_in(address, &format!("{name}{n}")).expect("a login");
+            assert!(matches!(answer, Kind::Welcome(_)), "{kind} {n}: {answer:?}");
+            let channel = "c".into();
+            let join = request::Call::Join(Join { channel });
+            client.request(vec![join]).expect("a join");
+            match kind {
+                "reader" => readers.push(client),
+                _ => threads[n % THREADS].push((n, client)),
+            }
+        }
+    }
+    let threads = threads
+        .into_iter()
+        .map(|some| thread::spawn(|| write(some)));
+    let threads: Vec<_> = threads.collect();
+    let sent: usize = threads
+        .into_iter()
+        .map(|thread| thread.join().expect("a writer does not panic"))
+        .sum();
+    let peak = program.memory_peak().expect("it runs");
+    println!("{sent} sent; memory: {idle} idle, {peak} at most, {MEMORY_MAX} allowed");
+    assert!(peak < MEMORY_MAX, "{peak} bytes were used of {MEMORY_MAX}");
+    assert!(sent > PAIRS * 30, "too little load: {sent}");
+    drop(readers);
+    // When it is over, everybody is served again.
+    let began = Instant::now();
+    let (alice, _) = super::client(&program, "alice").await;
+    let (_bob, _events) = super::client(&program, "bob").await;
+    let receipt = alice
+        .send_to_peer("bob", "hello", SendOptions::new())
+        .await
+        .expect("it is sent");
+    assert_eq!(receipt, PeerReceipt::Received);
+    assert!(
+        began.elapsed() < Duration::from_secs(20),
+        "{}",
+        program.log()
+    );
+}

@@ -1,0 +1,256 @@
+//! How much memory the process uses, how much it may use, and what its hubs are told of it (contract OVL-4).
+
+use std::fs;
+use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use tidings_hub::Pressure;
+
+/// Of what the machine or the container has, the part that the process may use, in percent.
+const SHARE: u64 = 75;
+
+/// From this part of the ceiling on, in percent, memory is short; below the second, it is no longer.
+const HIGH: u64 = 80;
+const HIGH_OVER: u64 = 76;
+
+/// The same for clients that are sent away.
+const CRITICAL: u64 = 95;
+const CRITICAL_OVER: u64 = 90;
+
+/// The ceiling is never taken lower than this: an idle server with its caches needs about half of it. Bytes.
+pub const MEMORY_MIN: u64 = 64 << 20;
+
+/// How often the process is measured while there is plenty, and when there is not. A measurement takes about 20 µs.
+const CALM: Duration = Duration::from_millis(100);
+const TENSE: Duration = Duration::from_millis(10);
+
+/// A byte that is read may become so many for a moment: itself, its message, and the frame that is made of it.
+const GROWTH: u64 = 4;
+
+/// What may be read in any case before the next measurement, in bytes.
+const INTAKE_MIN: usize = 32 * 1024;
+
+/// Clients are sent away when there is less room than this, or less than 5 % of the ceiling if that is more. Memory is
+/// short when there is less than twice as much. Bytes.
+const ROOM_MIN: u64 = 10 << 20;
+
+/// From this part of the ceiling on it is measured often, in percent.
+const TENSE_FROM: u64 = 60;
+
+/// How much memory a process may use by default: three quarters of the machine's, or of the container's limit. `None` where
+/// the system does not say.
+pub fn memory_max_default() -> Option<u64> {
+    let bytes = memory_of_machine().into_iter().chain(container_limit());
+    Some((bytes.min()? / 100 * SHARE).max(MEMORY_MIN))
+}
+
+/// What the process uses now, in bytes. `None` where the system does not say.
+pub fn memory_used() -> Option<u64> {
+    bytes_of(&fs::read_to_string("/proc/self/status").ok()?, "VmRSS:")
+}
+
+fn memory_of_machine() -> Option<u64> {
+    bytes_of(&fs::read_to_string("/proc/meminfo").ok()?, "MemTotal:")
+}
+
+/// A line such as `VmRSS:   1234 kB`.
+fn bytes_of(text: &str, name: &str) -> Option<u64> {
+    let line = text.lines().find_map(|line| line.strip_prefix(name))?;
+    let kib: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    Some(kib * 1024)
+}
+
+/// The lowest limit of the control groups that the process is in.
+fn container_limit() -> Option<u64> {
+    let groups = fs::read_to_string("/proc/self/cgroup").ok()?;
+    let mut limits = Vec::new();
+    for line in groups.lines() {
+        let mut parts = line.splitn(3, ':').skip(1);
+        let (Some(controllers), Some(path)) = (parts.next(), parts.next()) else {
+            continue;
+        };
+        let (root, file) = match controllers {
+            "" => ("/sys/fs/cgroup", "memory.max"),
+            "memory" => ("/sys/fs/cgroup/memory", "memory.limit_in_bytes"),
+            _ => continue,
+        };
+        // In a container the path may be the host's, where only its last parts, or nothing of it, can be seen.
+        let group = Path::new(path.trim_start_matches('/'));
+        for above in group.ancestors() {
+            let text = fs::read_to_string(Path::new(root).join(above).join(file));
+            // "max" = none.
+            limits.extend(text.ok().and_then(|text| text.trim().parse::<u64>().ok()));
+        }
+    }
+    limits.into_iter().min()
+}
+
+/// Bytes that the hubs of a node may read before memory is measured again: however fast clients are, and however late the
+/// measurement, what they send in between cannot take the process over its ceiling. Touched once in a turn.
+#[derive(Debug)]
+pub(crate) struct Intake(AtomicUsize);
+
+impl Default for Intake {
+    fn default() -> Self {
+        Self(AtomicUsize::new(usize::MAX))
+    }
+}
+
+impl Intake {
+    /// What may still be read.
+    pub(crate) fn left(&self) -> usize {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    /// Something was read.
+    pub(crate) fn take(&self, bytes: usize) {
+        if bytes > 0 {
+            let less = |left: usize| Some(left.saturating_sub(bytes));
+            let _ = self
+                .0
+                .fetch_update(Ordering::Relaxed, Ordering::Relaxed, less);
+        }
+    }
+
+    /// So much may be read from now on.
+    pub(crate) fn allow(&self, bytes: usize) {
+        self.0.store(bytes, Ordering::Relaxed);
+    }
+}
+
+/// Judges measurements.
+#[derive(Debug)]
+pub(crate) struct Watch {
+    max: u64,
+    hubs: u64,
+    last: Pressure,
+}
+
+impl Watch {
+    /// A watch over so many hubs, which share what has to be freed.
+    pub(crate) fn new(max: u64, hubs: u16) -> Self {
+        Self {
+            max,
+            hubs: u64::from(hubs.max(1)),
+            last: Pressure::None,
+        }
+    }
+
+    /// When to measure next.
+    pub(crate) fn interval(&self, used: u64) -> Duration {
+        match used * 100 >= self.max * TENSE_FROM {
+            true => TENSE,
+            false => CALM,
+        }
+    }
+
+    /// What may be read until then, in bytes. At the ceiling a little: clients must be able to confirm, and to be heard.
+    pub(crate) fn intake(&self, used: u64) -> usize {
+        let room = self.max.saturating_sub(used) / GROWTH;
+        usize::try_from(room).unwrap_or(usize::MAX).max(INTAKE_MIN)
+    }
+
+    /// The level in bytes, which leaves some room where a percentage is next to nothing.
+    fn level(&self, percent: u64) -> u64 {
+        let room = ROOM_MIN + (CRITICAL - percent) * ROOM_MIN / (CRITICAL - HIGH);
+        (self.max / 100 * percent).min(self.max.saturating_sub(room.min(self.max / 2)))
+    }
+
+    /// What each hub is to be told, if anything.
+    pub(crate) fn judge(&mut self, used: u64) -> Option<Pressure> {
+        let part = |percent: u64| self.level(percent);
+        let excess_over = |percent: u64| {
+            let bytes = used.saturating_sub(part(percent)).div_ceil(self.hubs);
+            usize::try_from(bytes).unwrap_or(usize::MAX)
+        };
+        let was_high = self.last != Pressure::None;
+        let was_critical = matches!(self.last, Pressure::Critical { .. });
+        let now = if used >= part(CRITICAL) || was_critical && used >= part(CRITICAL_OVER) {
+            Pressure::Critical {
+                excess_bytes: excess_over(CRITICAL_OVER),
+            }
+        } else if used >= part(HIGH) || was_high && used >= part(HIGH_OVER) {
+            Pressure::High {
+                excess_bytes: excess_over(HIGH_OVER),
+            }
+        } else {
+            Pressure::None
+        };
+        let is_news = std::mem::discriminant(&now) != std::mem::discriminant(&self.last);
+        if is_news {
+            tracing::warn!(used, max = self.max, pressure = ?now, "memory");
+        }
+        self.last = now;
+        (is_news || now != Pressure::None).then_some(now)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_levels_begin_and_end_where_the_contract_says() {
+        let mb = 1_000_000;
+        let mut watch = Watch::new(1_000 * mb, 2);
+        assert_eq!(watch.judge(800 * mb - 1), None);
+        let excess_bytes = 20 * mb as usize;
+        assert_eq!(
+            watch.judge(800 * mb),
+            Some(Pressure::High { excess_bytes }),
+            "each of two hubs frees a half of 4 %"
+        );
+        let excess_bytes = 25 * mb as usize;
+        let critical = Pressure::Critical { excess_bytes };
+        assert_eq!(watch.judge(950 * mb), Some(critical));
+        assert!(matches!(
+            watch.judge(900 * mb),
+            Some(Pressure::Critical { excess_bytes: 0 })
+        ));
+        assert!(matches!(
+            watch.judge(900 * mb - 1),
+            Some(Pressure::High { .. })
+        ));
+        assert!(matches!(watch.judge(760 * mb), Some(Pressure::High { .. })));
+        assert_eq!(watch.judge(760 * mb - 1), Some(Pressure::None), "told once");
+        assert_eq!(watch.judge(760 * mb - 1), None);
+    }
+
+    #[test]
+    fn a_small_ceiling_leaves_room_too() {
+        let mib = 1 << 20;
+        let mut watch = Watch::new(96 * mib, 1);
+        assert!(matches!(
+            watch.judge(86 * mib),
+            Some(Pressure::Critical { .. })
+        ));
+        let mut watch = Watch::new(MEMORY_MIN, 1);
+        assert_eq!(watch.judge(MEMORY_MIN / 2 - 1), None, "idle");
+    }
+
+    #[test]
+    fn what_may_be_read_is_a_part_of_the_room_and_never_nothing() {
+        let watch = Watch::new(1 << 30, 2);
+        let intake = Intake::default();
+        intake.allow(watch.intake(1 << 29));
+        assert_eq!(intake.left(), 1 << 27);
+        intake.take(1 << 26);
+        assert_eq!(intake.left(), 1 << 26);
+        intake.take(usize::MAX);
+        assert_eq!(intake.left(), 0);
+        assert_eq!(watch.intake(2 << 30), INTAKE_MIN);
+    }
+
+    #[test]
+    fn the_system_says_what_is_used_and_what_there_is() {
+        let (used, max) = (memory_used(), memory_max_default());
+        assert!(used.is_none_or(|used| used > 1 << 20), "{used:?}");
+        assert!(max.is_none_or(|max| max >= MEMORY_MIN), "{max:?}");
+        assert_eq!(
+            bytes_of("A: 1 kB\nVmRSS:\t  12 kB\n", "VmRSS:"),
+            Some(12_288)
+        );
+        assert_eq!(bytes_of("VmRSS: many\n", "VmRSS:"), None);
+    }
+}
