@@ -31,6 +31,7 @@
 //! assert!(matches!(effects[..], [Effect::Close { .. }]));
 //! ```
 
+pub mod admission;
 mod asks;
 mod attributes;
 pub mod bus_ops;

@@ -5,8 +5,8 @@
 //!
 //! Reading order: [`proxy`] (a network that breaks by seed), [`program`] (the server in a process of its own),
 //! [`soak`] (clients that write to each other over that network, and the judge of what they got),
-//! [`autobahn`] (WebSocket conformance), [`power`] (a disk that forgets what was not synced).
-//! [`autobahn`] (WebSocket conformance), [`raw`] (clients that read nothing).
+//! [`autobahn`] (WebSocket conformance), [`power`] (a disk that forgets what was not synced), [`raw`] (clients that
+//! read nothing).
 //!
 //! ```no_run
 //! use std::time::Duration;

@@ -159,6 +159,10 @@ pub struct Limits {
     pub preauth_connections_per_address_max: usize,
     /// TLS handshakes that a hub has begun and not ended; with one more, the oldest is given up. Source: contract 4.1.
     pub tls_handshakes_max: usize,
+    /// Logins per second of a node that is not behind. Source: contract 4.4.
+    pub login_rate: usize,
+    /// Logins at once, beyond the rate; more are told when to come again. Source: contract 4.1.
+    pub login_queue: usize,
     /// An HTTP request head, or a TLS handshake, is complete within this time, in milliseconds.
     pub request_head_wait_ms: u64,
     /// A closed connection waits this long for its client's close, in milliseconds. A client that is slower
@@ -172,6 +176,8 @@ impl Default for Limits {
             preauth_connections_max: limits::PREAUTH_CONNECTIONS_MAX,
             preauth_connections_per_address_max: limits::PREAUTH_CONNECTIONS_PER_ADDRESS_MAX,
             tls_handshakes_max: limits::TLS_HANDSHAKES_MAX,
+            login_rate: limits::LOGIN_RATE,
+            login_queue: limits::LOGIN_QUEUE,
             request_head_wait_ms: limits::REQUEST_HEAD_WAIT_MS,
             close_wait_ms: 5_000,
         }

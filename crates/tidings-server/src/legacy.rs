@@ -338,6 +338,15 @@ impl Worker {
     }
 
     fn check_legacy_login(&mut self, slot: usize, request: LoginRequest) {
+        if self.take_login().is_err() {
+            // Its words have no time to come back; it tries again by itself, after seconds.
+            self.close_by(slot, CloseCode::Overloaded);
+            if let Some(connection) = self.connections.get(slot) {
+                let connection = connection.id;
+                self.legacy_inputs.push_back(Input::Closed { connection });
+            }
+            return;
+        }
         let checked = self.admit_legacy(&request);
         let Some(connection) = self.connections.get(slot) else {
             return;

@@ -2,14 +2,18 @@
 
 use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
+use std::sync::PoisonError;
 
 use bytes::Bytes;
 use mio::Token;
 use mio::net::TcpStream;
 use tidings_hub::Input;
+use tidings_hub::admission::spread;
 use tidings_hub::ids::ConnectionId;
-use tidings_wire::frame::decode_client;
+use tidings_wire::codes::{CloseCode, Outcome};
+use tidings_wire::frame::{decode_client, encode_server};
 use tidings_wire::limits::{FRAME_BYTES_MAX, LOGIN_FRAME_BYTES_MAX};
+use tidings_wire::proto::{ClientFrame, Error, Refused, client_message, server_message};
 use tidings_wire::ws::{Event, Kind, encode_pong};
 
 use crate::connection::{
@@ -433,7 +437,13 @@ impl Worker {
                 kind: Kind::Binary,
                 payload,
             } => {
-                let input = match decode_client(payload) {
+                let frame = decode_client(payload);
+                if let Some(wait_ms) = frame.as_ref().ok().and_then(|frame| self.login_wait(frame))
+                {
+                    self.refuse_login(slot, id, wait_ms);
+                    return true;
+                }
+                let input = match frame {
                     Ok(frame) => Input::Frame {
                         connection: id,
                         frame,
@@ -467,6 +477,50 @@ impl Worker {
                 true
             }
         }
+    }
+
+    /// When a login that a frame asks for is to come again, in milliseconds; `None` = it is taken, or there is none. Only
+    /// the first message of a frame can be one.
+    fn login_wait(&self, frame: &ClientFrame) -> Option<u64> {
+        let first = frame
+            .messages
+            .first()
+            .and_then(|message| message.kind.as_ref());
+        match first {
+            Some(client_message::Kind::Login(_)) => self.take_login().err(),
+            Some(client_message::Kind::Resume(_)) => {
+                let now_ms = self.now.mono_ms;
+                let admission = self.node.admission.lock();
+                let mut admission = admission.unwrap_or_else(PoisonError::into_inner);
+                admission.take_resume(now_ms);
+                None
+            }
+            _ => None,
+        }
+    }
+
+    /// Turns a login away before anything is done for it.
+    fn refuse_login(&mut self, slot: usize, id: ConnectionId, wait_ms: u64) {
+        let error = Error {
+            outcome: Outcome::Overloaded as u32,
+            text: format!("too many log in at once; try again in {wait_ms} ms"),
+            retry_after_ms: u32::try_from(wait_ms).unwrap_or(u32::MAX),
+        };
+        let refused = server_message::Kind::Refused(Refused { error: Some(error) });
+        self.queue(slot, &encode_server(refused));
+        self.close_by(slot, CloseCode::Overloaded);
+        self.give(Input::Closed { connection: id });
+    }
+
+    /// Takes a fresh login of the node's.
+    ///
+    /// # Errors
+    /// It is one too many; the time after which it is to come again, in milliseconds.
+    pub(crate) fn take_login(&self) -> Result<(), u64> {
+        let admission = self.node.admission.lock();
+        let mut admission = admission.unwrap_or_else(PoisonError::into_inner);
+        let taken = admission.take_login(self.now.mono_ms);
+        taken.map_err(|wait_ms| spread(wait_ms, getrandom::u64().unwrap_or(wait_ms)))
     }
 
     /// Counts a control frame of a connection without a session; false when it was one too many.

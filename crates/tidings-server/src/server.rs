@@ -4,14 +4,15 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::{Arc, Mutex};
 use std::thread::{Builder, JoinHandle};
 use std::time::{Duration, Instant};
 
 use mio::net::TcpListener;
 use mio::{Interest, Poll, Waker};
 use tidings_bus::Homes;
+use tidings_hub::admission::Admission;
 use tidings_hub::ids::HubId;
 use tidings_hub::{Apps, HubConfig, Snapshot};
 use tidings_legacy::AppRules;
@@ -86,6 +87,7 @@ impl Server {
         let memory_max = config.memory_max.or_else(memory_max_default);
         let memory_max = memory_max.map(|max| max.max(MEMORY_MIN));
         let node = Arc::new(Node {
+            admission: Mutex::new(Admission::new(limits.login_rate, limits.login_queue)),
             intake: Intake::default(),
             replay_bytes_max: replay_bytes_max(memory_max, config.hubs),
             clock,

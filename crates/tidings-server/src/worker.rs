@@ -6,13 +6,14 @@
 
 use std::collections::{BTreeSet, VecDeque};
 use std::io;
-use std::sync::Arc;
 use std::sync::mpsc::Sender;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use mio::net::TcpListener;
 use mio::{Events, Poll, Token};
 use tidings_bus::{Homes, Shard};
+use tidings_hub::admission::{Admission, LAG_MS};
 use tidings_hub::bus_ops::{BusInput, BusOp};
 use tidings_hub::ids::{ConnectionId, HubId};
 use tidings_hub::store_ops::{StoreAnswer, StoreOp};
@@ -60,6 +61,8 @@ pub(crate) struct Node {
     pub(crate) tls: Option<Arc<rustls::ServerConfig>>,
     pub(crate) http: HttpDoor,
     pub(crate) legacy: Arc<LegacyDoor>,
+    /// Which logins are taken. Locked by logins, and by turns that took too long.
+    pub(crate) admission: Mutex<Admission>,
     /// What may be read before memory is measured again.
     pub(crate) intake: Intake,
     /// Bytes that each hub may keep for its clients.
@@ -198,7 +201,9 @@ impl Worker {
     }
 
     fn turn(&mut self, events: &mut Events) -> io::Result<()> {
-        match self.poll.poll(events, Some(self.wait())) {
+        let ended_ms = self.node.clock.now().mono_ms;
+        self.note_lag(ended_ms);
+        match self.poll.poll(events, Some(self.wait(ended_ms))) {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             other => other?,
         }
@@ -225,9 +230,24 @@ impl Worker {
         Ok(())
     }
 
+    /// A turn that took long made everybody wait: fewer logins are to come.
+    fn note_lag(&self, now_ms: u64) {
+        let lag_ms = now_ms - self.now.mono_ms;
+        if lag_ms > LAG_MS {
+            let admission = self.node.admission.lock();
+            let mut admission = admission.unwrap_or_else(PoisonError::into_inner);
+            admission.note_lag(lag_ms, now_ms);
+            tracing::debug!(
+                hub = self.id.0,
+                lag_ms,
+                rate = admission.rate(),
+                "a turn took long"
+            );
+        }
+    }
+
     /// How long the loop may sleep.
-    fn wait(&self) -> Duration {
-        let now_ms = self.node.clock.now().mono_ms;
+    fn wait(&self, now_ms: u64) -> Duration {
         let work_waits = self.connections.readable() > 0 || self.can_accept(now_ms);
         let most_ms = match (work_waits, self.is_paused()) {
             (true, false) => 0,

@@ -9,14 +9,15 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use common::{APP, Client, Seen, TestServer, config, start};
 use tidings_hub::{App, AppSettings};
 use tidings_server::StoreConfig;
+use tidings_wire::codes::Outcome as Refusal;
 use tidings_wire::names::AppId;
 use tidings_wire::proto::message::Body;
 use tidings_wire::proto::reply::Result as Outcome;
 use tidings_wire::proto::request::Call;
 use tidings_wire::proto::server_message::Kind;
 use tidings_wire::proto::{
-    Done, GetMembers, Join, Message, PeerSent, Ping, Pong, Resume, SendToChannel, SendToPeer,
-    client_message,
+    Done, GetMembers, Join, Login, Message, PeerSent, Ping, Pong, Resume, SendToChannel,
+    SendToPeer, client_message,
 };
 use tidings_wire::ws::Opcode;
 
@@ -367,4 +368,53 @@ fn a_session_goes_on_after_a_planned_restart() {
     let mut alice = Client::connect(server.address());
     alice.send_message(client_message::Kind::Resume(resume));
     assert!(matches!(alice.next(), Seen::Message(Kind::Refused(_))));
+}
+
+#[test]
+fn a_node_takes_no_more_logins_than_it_can_says_when_to_come_again_and_takes_every_resume() {
+    let mut config = config();
+    (config.limits.login_rate, config.limits.login_queue) = (2, 4);
+    let server = TestServer::start(config);
+    let mut alice = Client::connect(server.address());
+    let welcome = alice.log_in("alice");
+    let confirm = alice.numbered();
+    let mut waits = Vec::new();
+    for n in 0..20 {
+        // The hubs of a node share the rate: connections go to one or the other.
+        let mut client = Client::connect(server.address());
+        client.send_message(client_message::Kind::Login(Login {
+            app_id: APP.into(),
+            user_id: format!("user-{n}"),
+            ..Login::default()
+        }));
+        match client.next() {
+            Seen::Message(Kind::Welcome(_)) => {}
+            Seen::Message(Kind::Refused(refused)) => {
+                let error = refused.error.expect("it says why");
+                assert_eq!(error.outcome, Refusal::Overloaded as u32);
+                waits.push(error.retry_after_ms);
+                assert_eq!(client.closed().0, Some(4003));
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+    // On a busy machine some come late enough.
+    assert!((8..=17).contains(&waits.len()), "{waits:?}");
+    let last = u64::from(waits[waits.len() - 1]);
+    assert!(
+        last >= 500 * waits.len() as u64 / 4,
+        "the last waits longest: {waits:?}"
+    );
+    drop(alice);
+    let mut alice = Client::connect(server.address());
+    alice.send_message(client_message::Kind::Resume(Resume {
+        app_id: APP.into(),
+        user_id: "alice".into(),
+        session_id: welcome.session_id,
+        secret: welcome.secret,
+        confirm,
+        token: String::new(),
+    }));
+    let seen = alice.next();
+    assert!(matches!(seen, Seen::Message(Kind::Resumed(_))), "{seen:?}");
 }

@@ -88,6 +88,10 @@ pub const INVITATIONS_INCOMING_MAX: usize = 100;
 pub const INVITATIONS_OPEN_MAX: usize = 20;
 /// Largest WebSocket message before login. Source: contract 6.2.
 pub const LOGIN_FRAME_BYTES_MAX: usize = 8192;
+/// Logins at once, beyond the rate; more are told when to come again. Source: contract 4.1.
+pub const LOGIN_QUEUE: usize = 1000;
+/// Logins per second of a node that is not behind; half of it when its event loops lag. Source: ours.
+pub const LOGIN_RATE: usize = 10000;
 /// Shortest time between two login calls of one client. Source: rtm 2.1.
 pub const LOGIN_SPACING_MS: u64 = 500;
 /// The SDK gives up a login after this time. Source: rtm 2.1.

@@ -86,6 +86,10 @@ export const INVITATIONS_INCOMING_MAX = 100;
 export const INVITATIONS_OPEN_MAX = 20;
 /** Largest WebSocket message before login. Source: contract 6.2. */
 export const LOGIN_FRAME_BYTES_MAX = 8192;
+/** Logins at once, beyond the rate; more are told when to come again. Source: contract 4.1. */
+export const LOGIN_QUEUE = 1000;
+/** Logins per second of a node that is not behind; half of it when its event loops lag. Source: ours. */
+export const LOGIN_RATE = 10000;
 /** Shortest time between two login calls of one client. Source: rtm 2.1. */
 export const LOGIN_SPACING_MS = 500;
 /** The SDK gives up a login after this time. Source: rtm 2.1. */

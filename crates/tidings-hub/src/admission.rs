@@ -1,0 +1,218 @@
+//! How many logins a node takes: after a restart everybody comes at once (contract OVL-6).
+//!
+//! One of them stands before all hubs of a node, which ask it before they look at a login. It holds no clock, no lock and
+//! no random source: who shares it does.
+
+use tidings_wire::limits::{BACKOFF_MAX_MS, LOGIN_QUEUE, LOGIN_RATE};
+
+/// A turn of an event loop that takes longer than this makes everybody wait, in milliseconds. Source: contract OVL-6.
+pub const LAG_MS: u64 = 100;
+
+/// Turns that are so long for this time halve the rate, in milliseconds. Source: contract OVL-6.
+const LAG_BORNE_MS: u64 = 1_000;
+
+/// Without a long turn for this time, in milliseconds, the next one is the first again.
+const LAG_OVER_MS: u64 = 500;
+
+/// What the rate rises by in a second, as a part of the full one: 1/20 is 5 %. Source: contract OVL-6.
+const RESTORED_PER_S: f64 = 1.0 / 20.0;
+
+/// The rate does not fall below this part of the full one: a server that lets nobody in is of no use.
+const LEAST: f64 = 1.0 / 64.0;
+
+/// A bucket of logins whose rate follows what the node can bear.
+#[derive(Debug)]
+pub struct Admission {
+    /// Logins per second, at most and now.
+    full: f64,
+    rate: f64,
+    /// Logins that may come at once, at most and now. Below 0: resumes have taken what belongs to later logins.
+    queue: f64,
+    tokens: f64,
+    /// Refused logins that will come again: each has its place in time, so that they do not come together.
+    expected: f64,
+    /// When all of these were right. Monotonic milliseconds.
+    at_ms: u64,
+    /// Since when, and when last, there were long turns.
+    slow: Option<(u64, u64)>,
+}
+
+impl Default for Admission {
+    fn default() -> Self {
+        Self::new(LOGIN_RATE, LOGIN_QUEUE)
+    }
+}
+
+impl Admission {
+    /// One with a full bucket: so many logins per second, at least 1, and so many at once.
+    pub fn new(rate: usize, queue: usize) -> Self {
+        let (rate, queue) = (rate.max(1) as f64, queue as f64);
+        Self {
+            full: rate,
+            rate,
+            queue,
+            tokens: queue,
+            expected: 0.0,
+            at_ms: 0,
+            slow: None,
+        }
+    }
+
+    /// Takes a fresh login.
+    ///
+    /// # Errors
+    /// There are too many; the time, in milliseconds, after which it is expected to be taken.
+    pub fn take_login(&mut self, now_ms: u64) -> Result<(), u64> {
+        self.advance(now_ms);
+        if self.tokens >= 1.0 {
+            self.tokens -= 1.0;
+            return Ok(());
+        }
+        self.expected += 1.0;
+        let behind = self.expected - self.tokens.min(0.0);
+        let wait_ms = (behind / self.rate * 1_000.0).ceil() as u64;
+        Err(wait_ms.clamp(1, BACKOFF_MAX_MS))
+    }
+
+    /// Takes a resume, which goes before fresh logins: it is cheaper for all, and somebody may be missing its user.
+    pub fn take_resume(&mut self, now_ms: u64) {
+        self.advance(now_ms);
+        self.tokens = (self.tokens - 1.0).max(-self.queue);
+    }
+
+    /// A turn of an event loop has taken this long.
+    pub fn note_lag(&mut self, lag_ms: u64, now_ms: u64) {
+        if lag_ms <= LAG_MS {
+            return;
+        }
+        self.advance(now_ms);
+        let began_ms = now_ms.saturating_sub(lag_ms);
+        let since_ms = match self.slow {
+            Some((since_ms, last_ms)) if began_ms <= last_ms + LAG_OVER_MS => since_ms,
+            _ => began_ms,
+        };
+        self.slow = Some((since_ms, now_ms));
+        if now_ms - since_ms >= LAG_BORNE_MS {
+            self.rate = (self.rate / 2.0).max(self.full * LEAST);
+            self.tokens = self.tokens.min(self.rate);
+            self.slow = Some((now_ms, now_ms));
+        }
+    }
+
+    /// Logins per second, for now.
+    pub fn rate(&self) -> f64 {
+        self.rate
+    }
+
+    fn advance(&mut self, now_ms: u64) {
+        let s = now_ms.saturating_sub(self.at_ms) as f64 / 1_000.0;
+        self.at_ms = self.at_ms.max(now_ms);
+        self.tokens = (self.tokens + s * self.rate).min(self.queue);
+        self.expected = (self.expected - s * self.rate).max(0.0);
+        self.rate = (self.rate + s * self.full * RESTORED_PER_S).min(self.full);
+    }
+}
+
+/// A wait spread by half of it either way by a random number, so that those who are told it do not come together.
+pub fn spread(wait_ms: u64, random: u64) -> u64 {
+    wait_ms / 2 + random % (wait_ms + 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const RATE: f64 = 1_000.0;
+
+    fn full() -> Admission {
+        Admission::new(1_000, LOGIN_QUEUE)
+    }
+
+    /// One whose burst is used up.
+    fn empty(now_ms: u64) -> Admission {
+        let mut admission = full();
+        while admission.take_login(now_ms).is_ok() {}
+        admission
+    }
+
+    /// Logins that are taken of so many in each millisecond of a second.
+    fn taken(admission: &mut Admission, from_ms: u64, per_ms: usize) -> usize {
+        (from_ms..from_ms + 1_000)
+            .flat_map(|now_ms| (0..per_ms).map(move |_| now_ms))
+            .filter(|now_ms| admission.take_login(*now_ms).is_ok())
+            .count()
+    }
+
+    #[test]
+    fn a_burst_passes_and_then_the_rate() {
+        let mut admission = full();
+        let burst = (0..5_000).filter(|_| admission.take_login(1).is_ok());
+        assert_eq!(burst.count(), LOGIN_QUEUE);
+        assert!((990..=1_010).contains(&taken(&mut admission, 2, 10)));
+    }
+
+    #[test]
+    fn each_refused_login_is_told_its_own_time() {
+        let mut admission = empty(1);
+        let waits: Vec<u64> = (0..1_000)
+            .map(|_| admission.take_login(1).expect_err("empty"))
+            .collect();
+        assert!(waits.is_sorted() && waits[0] <= 3, "{}", waits[0]);
+        assert!((900..=1_100).contains(&waits[999]), "{}", waits[999]);
+        // Those who come when they were told to are let in.
+        assert!((990..=1_010).contains(&taken(&mut admission, 2, 1)));
+    }
+
+    #[test]
+    fn resumes_are_always_let_in_and_go_before_logins() {
+        let mut admission = empty(1);
+        for _ in 0..500 {
+            admission.take_resume(1);
+        }
+        assert!(admission.take_login(400).is_err());
+        assert!(admission.take_login(600).is_ok());
+    }
+
+    #[test]
+    fn a_loop_that_lags_halves_the_rate_which_comes_back_by_5_percent_a_second() {
+        let mut admission = empty(1);
+        for turn in 1..=4 {
+            admission.note_lag(150, 10_000 + turn * 150);
+        }
+        assert!(admission.rate() >= RATE, "not for a second yet");
+        for turn in 5..=7 {
+            admission.note_lag(150, 10_000 + turn * 150);
+        }
+        assert!(
+            (490.0..520.0).contains(&admission.rate()),
+            "{}",
+            admission.rate()
+        );
+        let _ = admission.take_login(16_050);
+        assert!(
+            (740.0..780.0).contains(&admission.rate()),
+            "{}",
+            admission.rate()
+        );
+        let _ = admission.take_login(30_000);
+        assert!(admission.rate() >= RATE);
+    }
+
+    #[test]
+    fn single_long_turns_halve_nothing_and_one_of_a_second_does() {
+        let mut admission = full();
+        for turn in 1..20 {
+            admission.note_lag(200, turn * 2_000);
+        }
+        assert!(admission.rate() >= RATE);
+        admission.note_lag(1_200, 60_000);
+        assert!(admission.rate() < 600.0);
+    }
+
+    #[test]
+    fn waits_are_spread_by_half_either_way() {
+        let spreads: Vec<u64> = (0..1_000).map(|n| spread(100, n * 7)).collect();
+        assert_eq!(spreads.iter().min(), Some(&50));
+        assert_eq!(spreads.iter().max(), Some(&150));
+    }
+}
