@@ -104,6 +104,20 @@ impl Program {
             let text = format!("the server ended with {status}:\n{log}");
             return Err(Failure::new(text));
         }
+        self.start_again()
+    }
+
+    /// Kills it where it stands and starts the next process, as [`Program::restart`] does.
+    ///
+    /// # Errors
+    /// [`Failure`] when it cannot be killed, or when the next one does not start.
+    pub fn crash(&mut self) -> Result<(), Failure> {
+        (self.process.kill()).map_err(Failure::of("the server is not there"))?;
+        (self.process.wait()).map_err(Failure::of("no process to wait for"))?;
+        self.start_again()
+    }
+
+    fn start_again(&mut self) -> Result<(), Failure> {
         let command = Command::new(program()?);
         let (process, _) = spawn(
             command,

@@ -120,7 +120,7 @@ pub const CHECKS: &[Check] = &[
     check("slow.isolated", Mutants(SR)),
     check("limit.enforced", Mutants(S)),
     check("limit.fair", Mutants(S)),
-    check("storm.recovers", Mutants(S)),
+    check("storm.recovers", Mutants(SR)),
     check(
         "drain.no_loss",
         Planted(

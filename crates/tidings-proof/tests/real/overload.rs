@@ -1,9 +1,10 @@
-//! More than the program can bear: readers that read nothing.
+//! More than the program can bear: readers that read nothing, and everybody at once.
 
 use std::thread;
 use std::time::{Duration, Instant};
 
-use tidings_client::{PeerReceipt, SendOptions};
+use futures_util::future::join_all;
+use tidings_client::{ConnectionState, PeerReceipt, SendOptions};
 use tidings_proof::program::Program;
 use tidings_proof::raw::RawClient;
 use tidings_wire::proto::server_message::Kind;
@@ -104,4 +105,38 @@ async fn slow_readers_do_not_take_the_program_above_its_memory() {
         "{}",
         program.log()
     );
+}
+
+/// Clients of the storm; with how many connections they come at first.
+const CROWD: usize = 2_000;
+const AT_ONCE: usize = 200;
+/// They are back in this time on the reference machine; the gate's has other work too.
+const BACK: Duration = Duration::from_secs(5);
+const BACK_ON_A_BUSY_MACHINE: Duration = Duration::from_secs(15);
+
+/// `storm.recovers`: after `kill -9` and a start, everybody is back within seconds.
+#[tokio::test(flavor = "multi_thread")]
+async fn two_thousand_clients_are_back_seconds_after_a_crash() {
+    super::build();
+    let mut program = Program::start(&[]).expect("the program starts");
+    let mut clients = Vec::with_capacity(CROWD);
+    for first in (0..CROWD).step_by(AT_ONCE) {
+        let names: Vec<String> = (first..first + AT_ONCE).map(|n| format!("u{n}")).collect();
+        let logins = names.iter().map(|name| super::client(&program, name));
+        clients.extend(join_all(logins).await);
+    }
+    program.crash().expect("the next process starts");
+    let began = Instant::now();
+    let is_back = |client: &tidings_client::Client| client.state() == ConnectionState::Connected;
+    // A client that has not noticed yet counts as connected: each is asked for something.
+    let asked = clients.iter().map(|(client, _)| async {
+        while client.presence_subscriptions().await.is_err() {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    });
+    let all = tokio::time::timeout(BACK_ON_A_BUSY_MACHINE, join_all(asked)).await;
+    let took = began.elapsed();
+    let back = clients.iter().filter(|(client, _)| is_back(client)).count();
+    println!("{back} of {CROWD} back after {took:?}; {BACK:?} are allowed on an idle machine");
+    assert!(all.is_ok(), "{back} of {CROWD} are back after {took:?}");
 }
