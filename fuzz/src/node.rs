@@ -6,7 +6,7 @@ use std::sync::Arc;
 use tidings_bus::{Homes, Shard};
 use tidings_hub::bus_ops::{BusInput, BusOp};
 use tidings_hub::ids::{ConnectionId, HubId};
-use tidings_hub::{App, AppSettings, Apps, Effect, Hub, HubConfig, Input, Time};
+use tidings_hub::{App, AppSettings, Apps, Effect, Hub, HubConfig, Input, Snapshot, Time};
 use tidings_store::{Engine as _, MemoryEngine};
 use tidings_wire::codes::CloseCode;
 use tidings_wire::frame::decode_server;
@@ -34,6 +34,8 @@ pub(crate) struct Node {
     pub(crate) now_ms: u64,
     /// What was told since the last look.
     pub(crate) told: Vec<(ConnectionId, Told)>,
+    /// Some frames were not made by the hub.
+    pub(crate) has_foreign_frames: bool,
 }
 
 impl Node {
@@ -64,6 +66,7 @@ impl Node {
             engine: MemoryEngine::new(),
             now_ms: 1_000,
             told: vec![],
+            has_foreign_frames: false,
         };
         node.give(Input::Tick);
         node
@@ -115,14 +118,25 @@ impl Node {
         }
     }
 
+    /// What the hub would leave for the next process.
+    pub(crate) fn snapshot(&self) -> Snapshot {
+        self.hub.snapshot()
+    }
+
     /// Takes a WebSocket frame apart, whose payload is one `ServerFrame`.
     fn deliver(&mut self, connection: ConnectionId, frame: &[u8]) {
-        let head = match frame[1] {
-            126 => 4,
-            127 => 10,
+        let head = match frame.get(1) {
+            Some(126) => 4,
+            Some(127) => 10,
             _ => 2,
         };
-        let frame = decode_server(&frame[head..]).expect("a frame of the server");
+        let payload = frame.get(head..).unwrap_or_default();
+        let frame = match decode_server(payload) {
+            Ok(frame) => frame,
+            // The hub passes on what it was given.
+            Err(_) if self.has_foreign_frames => return,
+            Err(error) => panic!("a frame of the server: {error:?}"),
+        };
         let kinds = frame
             .messages
             .into_iter()

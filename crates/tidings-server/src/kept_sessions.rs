@@ -8,6 +8,7 @@
 //! | 8 | `TIDSESS1` |
 //! | 4 | CRC-32 of the rest |
 //! | 8 | when it was written, Unix milliseconds |
+//! | 8 | the directory's number in its file system: sessions do not go with a copy |
 //! | 4 | how many hubs there were |
 //! | per hub | its length (8 bytes) and its snapshot |
 //!
@@ -15,7 +16,7 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::Path;
 
 use tidings_hub::Snapshot;
@@ -32,6 +33,7 @@ const MAGIC: &[u8; 8] = b"TIDSESS1";
 pub(crate) fn write(directory: &Path, unix_ms: u64, hubs: &[Snapshot]) -> io::Result<()> {
     let mut body = Vec::new();
     body.extend_from_slice(&unix_ms.to_le_bytes());
+    body.extend_from_slice(&fs::metadata(directory)?.ino().to_le_bytes());
     body.extend_from_slice(&(hubs.len() as u32).to_le_bytes());
     for hub in hubs {
         let bytes = hub.encode();
@@ -74,7 +76,8 @@ pub(crate) fn take(directory: &Path, unix_ms: u64, hubs: u16) -> Option<Vec<Snap
             return None;
         }
     };
-    match parse(&bytes, unix_ms, hubs) {
+    let here = fs::metadata(directory).map_or(0, |directory| directory.ino());
+    match parse(&bytes, unix_ms, here, hubs) {
         Ok(snapshots) => Some(snapshots),
         Err(reason) => {
             tracing::warn!(
@@ -86,9 +89,16 @@ pub(crate) fn take(directory: &Path, unix_ms: u64, hubs: u16) -> Option<Vec<Snap
     }
 }
 
-fn parse(bytes: &[u8], unix_ms: u64, hubs: u16) -> Result<Vec<Snapshot>, &'static str> {
+fn parse(
+    bytes: &[u8],
+    unix_ms: u64,
+    directory: u64,
+    hubs: u16,
+) -> Result<Vec<Snapshot>, &'static str> {
     const CUT: &str = "the file is damaged";
-    let rest = bytes.strip_prefix(MAGIC).ok_or("another version")?;
+    let rest = bytes
+        .strip_prefix(MAGIC)
+        .ok_or("another version has written the file")?;
     let (crc, body) = rest.split_first_chunk().ok_or(CUT)?;
     if crc32fast::hash(body) != u32::from_le_bytes(*crc) {
         return Err(CUT);
@@ -96,8 +106,12 @@ fn parse(bytes: &[u8], unix_ms: u64, hubs: u16) -> Result<Vec<Snapshot>, &'stati
     let (written, body) = body.split_first_chunk().ok_or(CUT)?;
     let written_ms = u64::from_le_bytes(*written);
     // A clock that went back says nothing of the file's age.
-    if !(written_ms..written_ms + RESUME_WINDOW_MS).contains(&unix_ms) {
+    if !(written_ms..written_ms.saturating_add(RESUME_WINDOW_MS)).contains(&unix_ms) {
         return Err("they are older than the resume window");
+    }
+    let (written_in, body) = body.split_first_chunk().ok_or(CUT)?;
+    if u64::from_le_bytes(*written_in) != directory {
+        return Err("they were written in another directory");
     }
     let (count, mut body) = body.split_first_chunk().ok_or(CUT)?;
     if u32::from_le_bytes(*count) != u32::from(hubs) {
@@ -108,7 +122,8 @@ fn parse(bytes: &[u8], unix_ms: u64, hubs: u16) -> Result<Vec<Snapshot>, &'stati
         let (length, after) = body.split_first_chunk().ok_or(CUT)?;
         let length = usize::try_from(u64::from_le_bytes(*length)).map_err(|_| CUT)?;
         let (snapshot, after) = after.split_at_checked(length).ok_or(CUT)?;
-        snapshots.push(Snapshot::decode(snapshot).map_err(|_| "another version")?);
+        snapshots
+            .push(Snapshot::decode(snapshot).map_err(|_| "another version has written the file")?);
         body = after;
     }
     Ok(snapshots)
@@ -153,11 +168,23 @@ mod tests {
         let directory = tempfile::tempdir().expect("a directory");
         write(directory.path(), 5_000, &snapshots()).expect("written");
         let good = fs::read(directory.path().join(FILE)).expect("the file");
+        let here = fs::metadata(directory.path()).expect("it is there").ino();
         for at in 0..good.len() {
             let mut bad = good.clone();
             bad[at] ^= 1;
-            assert!(parse(&bad, 6_000, 2).is_err(), "byte {at}");
-            assert!(parse(&good[..at], 6_000, 2).is_err(), "cut at {at}");
+            assert!(parse(&bad, 6_000, here, 2).is_err(), "byte {at}");
+            assert!(parse(&good[..at], 6_000, here, 2).is_err(), "cut at {at}");
         }
+        assert!(parse(&good, 6_000, here, 2).is_ok());
+    }
+
+    #[test]
+    fn a_copy_of_the_directory_has_not_the_sessions() {
+        let [own, copy] = [(); 2].map(|()| tempfile::tempdir().expect("a directory"));
+        write(own.path(), 5_000, &snapshots()).expect("written");
+        fs::copy(own.path().join(FILE), copy.path().join(FILE)).expect("copied");
+        assert_eq!(take(copy.path(), 6_000, 2), None);
+        assert!(!copy.path().join(FILE).exists(), "it is gone all the same");
+        assert_eq!(take(own.path(), 6_000, 2), Some(snapshots()));
     }
 }

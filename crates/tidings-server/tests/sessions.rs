@@ -371,6 +371,26 @@ fn a_session_goes_on_after_a_planned_restart() {
 }
 
 #[test]
+fn a_server_starts_as_ever_with_sessions_that_it_cannot_read() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut config = config();
+    let data = folder.path().join("data");
+    config.store = StoreConfig::Directory(data.clone());
+    let server = TestServer::start(config.clone());
+    Client::login(server.address(), "alice");
+    server.end();
+    let file = data.join("sessions.snapshot");
+    let mut bytes = std::fs::read(&file).expect("the sessions are kept");
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    std::fs::write(&file, bytes).expect("it is damaged");
+
+    let server = TestServer::start(config);
+    assert!(!file.exists(), "no later process finds it");
+    Client::login(server.address(), "alice");
+}
+
+#[test]
 fn a_node_takes_no_more_logins_than_it_can_says_when_to_come_again_and_takes_every_resume() {
     let mut config = config();
     (config.limits.login_rate, config.limits.login_queue) = (2, 4);

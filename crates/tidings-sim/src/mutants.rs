@@ -590,4 +590,28 @@ pub const ALL: &[Mutant] = &[
         "queue.bounded",
         Probes,
     ),
+    mutant(
+        301,
+        "a snapshot forgets the last frame that was not confirmed",
+        "drain.no_loss",
+        Probes,
+    ),
+    mutant(
+        302,
+        "a snapshot forgets the last request that was executed",
+        "drain.no_loss",
+        Probes,
+    ),
+    mutant(
+        303,
+        "a snapshot forgets memberships",
+        "drain.no_loss",
+        Probes,
+    ),
+    mutant(
+        304,
+        "a snapshot forgets open invitations",
+        "drain.no_loss",
+        Probes,
+    ),
 ];

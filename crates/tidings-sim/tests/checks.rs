@@ -27,7 +27,7 @@ const CONTRACT: &str = "
     nats.settings_verified legacy.order legacy.inbox sim.deterministic no.panic";
 
 /// Checks that should be evaluated and are not. May only fall.
-const OPEN_MAX: usize = 3;
+const OPEN_MAX: usize = 1;
 
 fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../..")

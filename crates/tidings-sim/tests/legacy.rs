@@ -276,3 +276,57 @@ fn a_text_waits_for_the_seconds_of_its_flag() {
         assert_eq!(texts, ["long"]);
     });
 }
+
+#[test]
+fn a_planned_restart_is_a_new_login_for_a_legacy_user_and_a_resume_for_an_rtm_user() {
+    Pair::in_both(|pair| {
+        pair.both_log_in();
+        pair.old_calls("channel_join", json!({"name": "room"}));
+        let channel = String::from("room");
+        pair.world.call(pair.new, Call::Join { channel });
+        pair.wait(1_000);
+        pair.begin();
+        for text in ["first", "second"] {
+            let call = Call::SendToPeer {
+                peer_id: "old".into(),
+                message: Message::Text(text.into()),
+                offline: true,
+                history: false,
+            };
+            pair.world.call(pair.new, call);
+        }
+        pair.world.drain_server();
+        assert!(pair.world.stop_server(), "everything has come to an end");
+        pair.wait(1_500);
+        assert!(pair.world.start_server(), "the sessions go on");
+        pair.wait(6_000);
+
+        let seen = pair.world.take_legacy_records().into_iter();
+        let seen: Vec<LegacySeen> = seen.map(|record| record.what).collect();
+        let logins = seen.iter().filter(|seen| **seen == LegacySeen::LoggedIn);
+        assert_eq!(logins.count(), 1, "{seen:?}");
+        let texts = seen.iter().filter_map(|seen| match seen {
+            LegacySeen::Message { text, .. } => Some(text.as_str()),
+            _ => None,
+        });
+        assert_eq!(texts.collect::<Vec<_>>(), ["first", "second"], "{seen:?}");
+        let events: Vec<ClientEvent> = (pair.new_heard().into_iter().map(|(_, event)| event))
+            .filter(|event| {
+                !matches!(
+                    event,
+                    ClientEvent::StateChanged { .. } | ClientEvent::MemberCount { .. }
+                )
+            })
+            .collect();
+        let left = ClientEvent::MemberLeft {
+            channel: "room".into(),
+            user_id: "old".into(),
+        };
+        assert_eq!(events, [left], "no gap, and the legacy user has gone once");
+
+        pair.old_calls("channel_join", json!({"name": "room"}));
+        pair.wait(1_000);
+        let is_joined = |(_, event): (u64, ClientEvent)| matches!(event, ClientEvent::MemberJoined { user_id, .. } if user_id == "old");
+        assert!(pair.new_heard().into_iter().any(is_joined));
+    });
+}

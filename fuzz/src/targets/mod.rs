@@ -3,6 +3,7 @@
 mod client;
 mod legacy;
 mod session;
+mod snapshot;
 mod store;
 mod tenants;
 mod tokens;
@@ -23,6 +24,7 @@ pub fn all() -> Vec<Target> {
         tokens::TOKEN_007,
         tokens::TOKEN_LEGACY,
         store::STORE_RECORD,
+        snapshot::DRAIN_SNAPSHOT,
         client::SDK_INPUT,
         tenants::TWO_TENANTS,
     ]

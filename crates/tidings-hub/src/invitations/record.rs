@@ -29,7 +29,7 @@ impl Invitation {
 
     /// With the time at which something is due. `None`: a record that this version has not written.
     pub(crate) fn from_record(record: InvitationRecord, now_ms: u64) -> Option<(Self, u64)> {
-        let until_ms = now_ms + record.left_ms;
+        let until_ms = now_ms.saturating_add(record.left_ms);
         let invitation = Self {
             id: InvitationId(<[u8; 16]>::try_from(&record.id[..]).ok()?),
             number: record.number,

@@ -4,11 +4,14 @@ use std::collections::VecDeque;
 use std::rc::Rc;
 use std::sync::Arc;
 
+use tidings_mutant::mutant;
 use tidings_wire::names::{AppId, ChannelName, NameRule};
 
 use super::{Gauge, Kept, Outbox, Run, Source};
 use crate::ids::ChannelKey;
-use crate::snapshot::record::{KeptRecord, LossRecord, OutboxRecord, RunRecord, SourceRecord};
+use crate::snapshot::record::{
+    KeptRecord, LossRecord, NUMBER_MAX, OutboxRecord, RunRecord, SourceRecord,
+};
 
 impl Source {
     fn to_record(&self) -> SourceRecord {
@@ -49,6 +52,17 @@ fn from_kept(app: &AppId, record: KeptRecord, gauge: &Gauge) -> Option<(u64, Rc<
     Some((record.sseq, Kept::counted(record.frame, source, gauge)))
 }
 
+/// Whether no source has lost less than is told of it in detail.
+fn is_run_sound(run: &RunRecord) -> bool {
+    let lost = run.losses.iter();
+    let is_told = |loss: &LossRecord| {
+        let told = run.detail.iter();
+        let told = told.filter(|source| Some(*source) == loss.source.as_ref());
+        (told.count() as u64..=run.count).contains(&loss.count)
+    };
+    run.detail.len() as u64 <= run.count && lost.clone().all(is_told)
+}
+
 impl Outbox {
     pub(crate) fn to_record(&self) -> OutboxRecord {
         let run = |run: &Run| RunRecord {
@@ -66,6 +80,7 @@ impl Outbox {
             sent: self.sent,
             confirmed: self.confirmed,
             kept: ((self.first_kept()..).zip(&self.kept))
+                .take(self.kept.len() - usize::from(mutant!(301) && !self.kept.is_empty()))
                 .map(|(sseq, kept)| to_kept(sseq, kept))
                 .collect(),
             replies: (self.replies.iter())
@@ -75,8 +90,38 @@ impl Outbox {
         }
     }
 
+    /// Whether numbers and counts fit each other as this version writes them: what follows reckons with them.
+    fn is_sound(record: &OutboxRecord) -> bool {
+        let held = record.kept.len() as u64;
+        let unconfirmed = record.sent.checked_sub(record.confirmed);
+        if record.sent > NUMBER_MAX || unconfirmed.is_none_or(|count| count < held) {
+            return false;
+        }
+        let first_kept = record.sent + 1 - held;
+        let has_no_holes = (first_kept..)
+            .zip(&record.kept)
+            .all(|(sseq, kept)| kept.sseq == sseq);
+        let mut next = record.confirmed + 1;
+        let are_in_order = record.replies.iter().all(|reply| {
+            let fits = (next..first_kept).contains(&reply.sseq);
+            next = reply.sseq.saturating_add(1);
+            fits
+        });
+        let mut next = record.confirmed + 1;
+        let do_not_meet = record.runs.iter().all(|run| {
+            let end = run.first.saturating_add(run.count);
+            let fits = run.count > 0 && run.first >= next && end <= first_kept;
+            next = end;
+            fits && is_run_sound(run)
+        });
+        has_no_holes && are_in_order && do_not_meet
+    }
+
     /// `None`: a record that this version has not written.
     pub(crate) fn from_record(app: &AppId, record: OutboxRecord, gauge: &Gauge) -> Option<Self> {
+        if !Self::is_sound(&record) {
+            return None;
+        }
         let entry = |record| from_kept(app, record, gauge);
         let kept = record.kept.into_iter().map(|kept| Some(entry(kept)?.1));
         let kept: VecDeque<Rc<Kept>> = kept.collect::<Option<_>>()?;

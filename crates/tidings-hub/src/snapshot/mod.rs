@@ -8,6 +8,7 @@ pub(crate) mod record;
 mod restore;
 
 use prost::Message as _;
+use tidings_mutant::mutant;
 use tidings_wire::names::{AppId, ChannelName, NameRule, UserId};
 
 use self::record::{
@@ -127,9 +128,12 @@ impl Hub {
             presence: session.presence.into(),
             token_expires_s: session.token_expires_s,
             is_expiry_told: session.is_expiry_told,
-            cseq: session.cseq,
+            cseq: session.cseq - u64::from(mutant!(302) && session.cseq > 0),
             outbox: Some(session.outbox.to_record()),
-            channels: session.channels.iter().map(|c| c.to_string()).collect(),
+            channels: (session.channels.iter())
+                .filter(|_| !mutant!(303))
+                .map(|channel| channel.to_string())
+                .collect(),
             deliveries: session.deliveries.iter().map(|d| d.to_record()).collect(),
             inbox: Some(session.inbox.to_record()),
             watched: session.watched.iter().map(to_user).collect(),
@@ -137,6 +141,7 @@ impl Hub {
             is_watched: session.is_watched,
             forerunners: session.forerunners.iter().map(to_forerunner).collect(),
             invitations: (session.invitations.iter())
+                .filter(|_| !mutant!(304))
                 .map(|invitation: &Invitation| invitation.to_record(now_ms))
                 .collect(),
             last_invitation: session.last_invitation,
@@ -163,6 +168,7 @@ fn channel_record(channel: &Channel) -> ChannelRecord {
         channel: channel.key.channel.to_string(),
         epoch: channel.epoch,
         seq: channel.seq,
+        is_count_due: channel.has_count_timer,
         locals: channel.locals.values().map(|id| id.0.to_vec()).collect(),
         origins: (channel.members.snapshots(&channel.key).into_iter())
             .map(origin)

@@ -4,6 +4,9 @@
 /// Version of the records.
 pub(super) const VERSION: u32 = 1;
 
+/// No counted number is higher: with a million a second it would be reached after 285 years.
+pub(crate) const NUMBER_MAX: u64 = 1 << 53;
+
 #[derive(Clone, PartialEq, prost::Message)]
 pub(crate) struct HubRecord {
     #[prost(uint32, tag = "1")]
@@ -266,6 +269,9 @@ pub(crate) struct ChannelRecord {
     pub(crate) locals: Vec<Vec<u8>>,
     #[prost(message, repeated, tag = "6")]
     pub(crate) origins: Vec<OriginRecord>,
+    /// Its count has changed and was not told yet.
+    #[prost(bool, tag = "7")]
+    pub(crate) is_count_due: bool,
 }
 
 #[derive(Clone, PartialEq, prost::Message)]

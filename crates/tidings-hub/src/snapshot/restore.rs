@@ -6,7 +6,7 @@ use indexmap::IndexSet;
 use tidings_wire::names::{ChannelName, NameRule, UserId};
 use tidings_wire::proto::PresenceState;
 
-use super::record::{ChannelRecord, ForerunnerRecord, OriginRecord, SessionRecord};
+use super::record::{ChannelRecord, ForerunnerRecord, NUMBER_MAX, OriginRecord, SessionRecord};
 use super::{Snapshot, from_channel, from_session_id, from_traits, from_user, from_user_by};
 use crate::bus_ops::{BusOp, Forerunner, LoginStamp, MemberSnapshot, Topic};
 use crate::channels::Channel;
@@ -98,6 +98,9 @@ impl Hub {
         };
         let mut watched = IndexSet::with_hasher(self.hasher);
         watched.extend(record.watched.into_iter().filter_map(from_user));
+        if record.cseq.max(record.last_invitation) > NUMBER_MAX {
+            return None;
+        }
         let mut secrets = record.secrets.iter().map(|secret| to_secret(secret));
         let channels = record.channels.iter();
         let deliveries = record.deliveries.iter();
@@ -168,8 +171,9 @@ impl Hub {
         }
         out.emit(Effect::Bus(BusOp::Subscribe(Topic::Channel(key.clone()))));
         self.channels.insert(key.clone(), channel);
-        // A count that was still to be told is told now.
-        self.schedule_count(&key, out);
+        if record.is_count_due {
+            self.schedule_count(&key, out);
+        }
         self.drop_channel_if_unused(&key, out);
     }
 }

@@ -1,12 +1,13 @@
 //! Short runs, each for one promise that random runs do not come near.
 //!
 //! Reading order: this file (the probes and how they run), `bounds` (what is full, too much, or another app's),
-//! `overload`, `sessions` (clients written by hand: requests, resumes, tokens), `stored` (inboxes and crashes), `disk`, `clock`.
+//! `overload`, `sessions` (clients written by hand: requests, resumes, tokens), `stored` (inboxes and crashes), `restarts`, `disk`, `clock`.
 
 mod bounds;
 mod clock;
 mod disk;
 mod overload;
+mod restarts;
 mod sessions;
 mod stored;
 
@@ -91,6 +92,8 @@ const PROBES: &[(Promise, Asks)] = &[
     (Probe::power_cut, Asks::Nothing),
     (Probe::crashes, Asks::Nothing),
     (Probe::crash_after_reading, Asks::Nothing),
+    (Probe::restart_of_a_silent_client, Asks::Nothing),
+    (Probe::restart_of_a_company, Asks::Nothing),
     (Probe::full_disk, Asks::Nothing),
     (Probe::broken_disk, Asks::Nothing),
     (Probe::flipped_bits, Asks::Nothing),

@@ -28,7 +28,7 @@ fn join() -> Call {
     Call::Join(Join { channel })
 }
 
-fn to_channel(body: &str) -> Call {
+pub(super) fn to_channel(body: &str) -> Call {
     Call::SendToChannel(SendToChannel {
         channel: "room".into(),
         message: text(body),
@@ -75,7 +75,7 @@ impl Probe {
         (line, welcome)
     }
 
-    fn raw_joined(&mut self, hub: u16, user: &str) -> (ConnectionId, Welcome) {
+    pub(super) fn raw_joined(&mut self, hub: u16, user: &str) -> (ConnectionId, Welcome) {
         let (line, welcome) = self.raw_login(hub, user);
         self.world.request_raw(line, 1, join());
         self.advance(1_000);
