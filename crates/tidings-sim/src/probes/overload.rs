@@ -128,6 +128,11 @@ impl Probe {
             self.violate("gap.explicit", text);
         }
         self.world.press(Pressure::None);
+        self.advance(6_000);
+        if self.world.state(late) == ConnectionState::Disconnected {
+            // Its first login was given up meanwhile: that is the application's to repeat.
+            self.world.login(late, "dave", "");
+        }
         self.advance(11_000);
         if self.world.state(late) != ConnectionState::Connected {
             let text = "a client is not let in when there is memory again".to_owned();
