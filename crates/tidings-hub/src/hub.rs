@@ -212,12 +212,17 @@ impl Hub {
                 let code = CloseCode::GoingAway;
                 out.emit(Effect::Close { connection, code });
             }
-            Input::HandedOver { connection, resume } => {
-                self.insert_fresh(connection);
+            Input::HandedOver {
+                connection,
+                resume,
+                opened_ms,
+            } => {
+                self.connections
+                    .insert(connection, Connection::Fresh { opened_ms });
                 // A resume that is refused here leaves it without a login once more.
                 let due = self.now.mono_ms + LOGIN_WAIT_MS;
                 self.timers.set(due, Timer::Login(connection));
-                self.handle_resume(connection, resume, out);
+                self.handle_resume((connection, opened_ms), resume, out);
             }
             Input::Bus(input) => self.handle_bus(input, out),
             Input::Store { ticket, answer } => self.handle_store_answer(ticket, answer, out),
@@ -372,8 +377,9 @@ impl Hub {
             (Connection::Fresh { .. }, Some(Kind::Login(login))) => {
                 self.handle_login(connection, login, out);
             }
-            (Connection::Fresh { .. }, Some(Kind::Resume(resume))) => {
-                self.handle_resume(connection, resume, out);
+            (Connection::Fresh { opened_ms }, Some(Kind::Resume(resume))) => {
+                let opened = (connection, *opened_ms);
+                self.handle_resume(opened, resume, out);
             }
             (Connection::Fresh { .. }, Some(Kind::Request(request))) if mutant!(52) => {
                 if let Some(key) = self.sessions.keys().next() {

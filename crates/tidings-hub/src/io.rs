@@ -80,6 +80,8 @@ pub enum Input {
         connection: ConnectionId,
         /// What its client asked for.
         resume: Resume,
+        /// When it was opened, by the clock that all hubs of the node share. Monotonic milliseconds.
+        opened_ms: u64,
     },
     /// The bus has something.
     Bus(BusInput),
@@ -138,6 +140,8 @@ pub enum Effect {
         to: HubId,
         /// To be passed on.
         resume: Resume,
+        /// To be passed on.
+        opened_ms: u64,
     },
     /// Do something on the bus.
     Bus(BusOp),

@@ -108,7 +108,8 @@ impl ClaimAsk {
 /// A resume that looks for its session.
 #[derive(Debug)]
 pub(crate) struct LocateAsk {
-    connection: ConnectionId,
+    /// Its connection, and when that was opened.
+    opened: (ConnectionId, u64),
     resume: Resume,
 }
 
@@ -420,6 +421,7 @@ impl Hub {
             secret: digest(&secret),
             previous_secret: None,
             connection: Some(login.connection),
+            opened_ms: login.stamp.mono_ms,
             heard_ms: self.now.mono_ms,
             next_check_ms: None,
             pinged_ms: None,
@@ -587,12 +589,14 @@ impl Hub {
 
     // ------------------------------------------------------------ resume
 
+    /// A client resumes over a connection that was `opened` at that time.
     pub(crate) fn handle_resume(
         &mut self,
-        connection: ConnectionId,
+        opened: (ConnectionId, u64),
         resume: Resume,
         out: &mut dyn Sink,
     ) {
+        let (connection, _) = opened;
         let parsed = AppId::parse(&resume.app_id)
             .ok()
             .zip(UserId::parse(&resume.user_id).ok());
@@ -607,7 +611,7 @@ impl Hub {
             Located::Here => {
                 let key = self.users.get(&user).and_then(|entry| entry.session);
                 if let Some(key) = key {
-                    self.attach(key, connection, &resume, out);
+                    self.attach(key, opened, &resume, out);
                 }
                 return;
             }
@@ -619,7 +623,7 @@ impl Hub {
             session: id,
             secret: resume.secret.clone(),
         };
-        let pending = PendingAsk::Locate(LocateAsk { connection, resume });
+        let pending = PendingAsk::Locate(LocateAsk { opened, resume });
         self.ask(Topic::User(user), question, pending, out);
     }
 
@@ -666,7 +670,7 @@ impl Hub {
         by: HubId,
         out: &mut dyn Sink,
     ) {
-        let connection = ask.connection;
+        let (connection, opened_ms) = ask.opened;
         if self.connections.get(&connection) != Some(&Connection::Resuming) {
             return;
         }
@@ -678,6 +682,7 @@ impl Hub {
                     connection,
                     to: by,
                     resume: ask.resume,
+                    opened_ms,
                 });
             }
             Located::Replaced => self.refuse_replaced(connection, out),
@@ -705,13 +710,18 @@ impl Hub {
     fn attach(
         &mut self,
         key: SessionKey,
-        connection: ConnectionId,
+        (connection, opened_ms): (ConnectionId, u64),
         resume: &Resume,
         out: &mut dyn Sink,
     ) {
         let Some(session) = self.sessions.get(key) else {
             return;
         };
+        if opened_ms < session.opened_ms {
+            // Late: its client has given this connection up and has been served over a newer one. It would throw
+            // that out, by the secret of before, and leave its client with one that fits no more.
+            return self.drop_connection(connection, Some(CloseCode::Superseded), out);
+        }
         let previous = session.previous_secret.unwrap_or(session.secret);
         // Both are compared in full: time tells nothing.
         let fits =
@@ -746,6 +756,7 @@ impl Hub {
         };
         session.previous_secret = Some(digest(&resume.secret));
         session.secret = digest(&secret);
+        session.opened_ms = opened_ms;
         session.heard_ms = self.now.mono_ms;
         session.pinged_ms = None;
         session.stalled = None;

@@ -55,6 +55,9 @@ pub(crate) struct Session {
     pub(crate) previous_secret: Option<[u8; 32]>,
     /// Its one serving connection; `None` while it is detached.
     pub(crate) connection: Option<ConnectionId>,
+    /// When the newest connection that has served it was opened, by the clock that all hubs of the node share, in
+    /// monotonic milliseconds.
+    pub(crate) opened_ms: u64,
     /// When the last byte of the client arrived, in monotonic milliseconds.
     pub(crate) heard_ms: u64,
     /// When its one timer that counts will fire, in monotonic milliseconds; others find it in the future.

@@ -78,6 +78,8 @@ pub(crate) struct Fresh {
 pub(crate) struct Leaving {
     pub(crate) to: HubId,
     pub(crate) resume: Resume,
+    /// To be passed on.
+    pub(crate) opened_ms: u64,
     /// What it was before, and is again.
     pub(crate) stage: Stage,
     /// Bytes that were read after the one that sent it away.
@@ -100,6 +102,8 @@ pub(crate) enum Closing {
 pub(crate) struct Handover {
     pub(crate) connection: Connection,
     pub(crate) resume: Resume,
+    /// To be passed on.
+    pub(crate) opened_ms: u64,
     /// Bytes that have been read and not decoded.
     pub(crate) rest: Vec<u8>,
 }

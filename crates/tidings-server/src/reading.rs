@@ -166,6 +166,7 @@ impl Worker {
         let Handover {
             connection,
             resume,
+            opened_ms,
             rest,
         } = handover;
         let id = connection.id;
@@ -173,6 +174,7 @@ impl Worker {
         self.give(Input::HandedOver {
             connection: id,
             resume,
+            opened_ms,
         });
         if !self.register(slot) {
             return;

@@ -376,6 +376,7 @@ impl Worker {
                 connection,
                 to,
                 resume,
+                opened_ms,
             } => {
                 let Some(slot) = self.connections.slot(connection) else {
                     return;
@@ -388,6 +389,7 @@ impl Worker {
                     let leaving = Leaving {
                         to,
                         resume,
+                        opened_ms,
                         stage,
                         rest: Vec::new(),
                     };

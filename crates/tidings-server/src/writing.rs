@@ -256,6 +256,7 @@ impl Worker {
             let handover = Handover {
                 connection,
                 resume: leaving.resume,
+                opened_ms: leaving.opened_ms,
                 rest: leaving.rest,
             };
             self.outboxes[to].push(Envelope::HandOver(Box::new(handover)));

@@ -709,11 +709,16 @@ impl World {
                 connection,
                 to,
                 resume,
+                opened_ms,
             } => {
                 if let Some(wire) = self.wires.get_mut(&connection) {
                     wire.hub = to;
                 }
-                let input = Input::HandedOver { connection, resume };
+                let input = Input::HandedOver {
+                    connection,
+                    resume,
+                    opened_ms,
+                };
                 self.send_to_hub(hub, to, input);
             }
             Effect::Bus(BusOp::Answer { to, ask, answer }) => {

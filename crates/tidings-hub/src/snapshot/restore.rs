@@ -112,6 +112,7 @@ impl Hub {
             secret: secrets.next()??,
             previous_secret: secrets.next().flatten(),
             connection: None,
+            opened_ms: 0,
             heard_ms,
             next_check_ms: None,
             pinged_ms: None,

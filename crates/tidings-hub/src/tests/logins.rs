@@ -167,3 +167,36 @@ fn a_login_that_the_network_held_back_does_not_end_the_one_that_its_client_made_
         assert_eq!(node.closed(alice), Some(CloseCode::RemoteLogin));
     }
 }
+
+#[test]
+fn a_resume_that_the_network_delivers_late_does_not_take_its_clients_newer_connection_away() {
+    for hub in [0, 1] {
+        let mut node = Node::new(2);
+        let first = node.login(0, "bob");
+        let welcome = node.welcome(first);
+        node.close(first);
+        // Given up by its client before anything of it came through.
+        let (late, later) = (node.open(hub), node.open(hub));
+        node.now.mono_ms += 1_000;
+        let newer = node.resume(0, "bob", &welcome, 0);
+        node.say_resume(late, "bob", &welcome, 0);
+        assert_eq!(
+            node.closed(late),
+            Some(CloseCode::Superseded),
+            "on hub {hub}"
+        );
+        assert_eq!(node.closed(newer), None, "on hub {hub}");
+        // Also when the newer one is lost meanwhile: the secret that its client has still fits.
+        node.close(newer);
+        node.say_resume(later, "bob", &welcome, 0);
+        assert_eq!(
+            node.closed(later),
+            Some(CloseCode::Superseded),
+            "on hub {hub}"
+        );
+        let mut of_newer = welcome.clone();
+        of_newer.secret = node.resumed_secret(newer).expect("it was resumed");
+        let last = node.resume(hub, "bob", &of_newer, 0);
+        assert_eq!((node.refused(last), node.closed(last)), (None, None));
+    }
+}

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
+use bytes::Bytes;
 use tidings_wire::codes::CloseCode;
 use tidings_wire::frame::decode_server;
 use tidings_wire::names::AppId;
@@ -164,10 +165,15 @@ impl Node {
                 connection,
                 to,
                 resume,
+                opened_ms,
             } => {
                 let to = usize::from(to.0);
                 self.owners.insert(connection, to);
-                let input = Input::HandedOver { connection, resume };
+                let input = Input::HandedOver {
+                    connection,
+                    resume,
+                    opened_ms,
+                };
                 self.queue.push_back(Pending::Input(to, input));
             }
             Effect::Bus(op) => self.queue.push_back(Pending::Bus(hub, op)),
@@ -368,6 +374,18 @@ impl Node {
         confirm: u64,
     ) -> ConnectionId {
         let connection = self.open(hub);
+        self.say_resume(connection, user, of, confirm);
+        connection
+    }
+
+    /// Resumes over a connection that is open already.
+    pub(crate) fn say_resume(
+        &mut self,
+        connection: ConnectionId,
+        user: &str,
+        of: &Welcome,
+        confirm: u64,
+    ) {
         let resume = Resume {
             app_id: "a".repeat(32),
             user_id: user.into(),
@@ -377,7 +395,6 @@ impl Node {
             ..Resume::default()
         };
         self.say(connection, 0, vec![client_message::Kind::Resume(resume)]);
-        connection
     }
 
     pub(crate) fn call(&mut self, connection: ConnectionId, call: request::Call) -> u64 {
@@ -455,6 +472,15 @@ impl Node {
         let messages = self.seen.get(&connection).map(|seen| &seen.messages[..]);
         (messages.unwrap_or_default().iter()).find_map(|kind| match kind {
             Kind::Refused(refused) => Some(refused.error.as_ref()?.outcome),
+            _ => None,
+        })
+    }
+
+    /// The secret that a resume over this connection was answered with.
+    pub(crate) fn resumed_secret(&self, connection: ConnectionId) -> Option<Bytes> {
+        let messages = self.seen.get(&connection).map(|seen| &seen.messages[..]);
+        (messages.unwrap_or_default().iter()).find_map(|kind| match kind {
+            Kind::Resumed(resumed) => Some(resumed.secret.clone()),
             _ => None,
         })
     }
