@@ -3,6 +3,7 @@
 use super::record::{Case, Record, Series, title};
 use super::svg::{Labels, Line, bars, lines};
 use crate::scenario::Name;
+use crate::scenario::blend::LOGIN;
 
 /// A drawn plot.
 pub(crate) struct Plot {
@@ -15,10 +16,14 @@ pub(crate) struct Plot {
 
 /// All plots that the series has figures for.
 pub(super) fn all(series: &Series) -> Vec<Plot> {
-    [cpu(series), latency(series), memory(series), growth(series)]
-        .into_iter()
-        .flatten()
-        .collect()
+    let plots = [
+        cpu(series),
+        latency(series),
+        day(series),
+        memory(series),
+        growth(series),
+    ];
+    plots.into_iter().flatten().collect()
 }
 
 fn cpu(series: &Series) -> Option<Plot> {
@@ -100,6 +105,51 @@ fn latency(series: &Series) -> Option<Plot> {
     Some(Plot {
         file: "latency",
         caption: "Latency until the last of 1,000 members has a message, at half load",
+        svg: lines(&labels, &marks, &drawn),
+    })
+}
+
+/// Operations of a mixed day that are drawn: those with a way to go, and one for all that are a question and an answer.
+const DAY: [&str; 7] = [
+    "small_channel",
+    "large_channel",
+    "peer",
+    "offline",
+    "invitation",
+    LOGIN,
+    "members",
+];
+
+fn day(series: &Series) -> Option<Plot> {
+    const QUANTILES: [&str; 3] = ["p50", "p99", "p999"];
+    let figure = |name: &str, word: &str| {
+        series.figure(
+            Case::Other(Name::Day),
+            "tidings",
+            &format!("{name}_{word}_us"),
+        )
+    };
+    let of = |name: &&str| {
+        let values = QUANTILES.iter().enumerate();
+        let points = values.map(|(at, word)| Some((at as f64, figure(name, word)? / 1e3)));
+        Some(Line {
+            name: name.replace('_', " "),
+            points: points.collect::<Option<_>>()?,
+        })
+    };
+    let drawn: Vec<Line> = DAY.iter().filter_map(of).collect();
+    let names = ["p50", "p99", "p99.9"].iter().enumerate();
+    let marks: Vec<(f64, String)> = names
+        .map(|(at, name)| (at as f64, (*name).to_owned()))
+        .collect();
+    let labels = Labels {
+        title: "A mixed day, by operation",
+        x: "percentile of operations",
+        y: "latency, ms (log scale)",
+    };
+    (!drawn.is_empty()).then(|| Plot {
+        file: "day",
+        caption: "Latency of the operations of a mixed day",
         svg: lines(&labels, &marks, &drawn),
     })
 }
