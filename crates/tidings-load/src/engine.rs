@@ -114,7 +114,7 @@ impl Engine {
                 continue;
             }
             let driver = &mut self.driver;
-            let mut fault = None;
+            let (mut fault, mut is_turned_away) = (None, false);
             for _ in 0..READS_PER_TURN {
                 let is_more = link.read(&mut self.buffer, &mut |arrival, out| match arrival {
                     Arrival::Open => {
@@ -124,7 +124,14 @@ impl Engine {
                         }
                     }
                     Arrival::Message(kind, payload) => {
-                        driver.take(number, kind, payload, out, &mut |news| tell(number, news));
+                        driver.take(number, kind, payload, out, &mut |news| {
+                            is_turned_away |= matches!(news, News::ComeAgain(_));
+                            tell(number, news);
+                        });
+                    }
+                    Arrival::ComeAgain(after_ms) => {
+                        is_turned_away = true;
+                        tell(number, News::ComeAgain(after_ms));
                     }
                     Arrival::Closed(why) => fault = Some(why),
                 })?;
@@ -132,6 +139,7 @@ impl Engine {
                     break;
                 }
             }
+            link.is_ending |= is_turned_away;
             if let Some(why) = fault.filter(|_| !link.is_ending) {
                 bail!("the server has closed connection {number}: {why}");
             }

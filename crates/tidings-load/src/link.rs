@@ -76,6 +76,8 @@ impl Out<'_> {
 pub(crate) enum Arrival<'a> {
     /// The handshake is done.
     Open,
+    /// The server has no room for a handshake and says after how many milliseconds to come again.
+    ComeAgain(u32),
     /// A message.
     Message(Kind, &'a [u8]),
     /// The server has closed, in these words.
@@ -207,6 +209,11 @@ impl Link {
                 };
                 let mut rest = head.split_off(end + 4);
                 let head = std::mem::take(head);
+                if let Some(after_ms) = retry_after_ms(&head) {
+                    self.phase = Phase::Closed;
+                    arrive(Arrival::ComeAgain(after_ms), &mut Out(&mut self.out));
+                    return Ok(false);
+                }
                 check(&head, &self.key, self.protocol)?;
                 // Limits of the generator itself: what servers send here is not hostile.
                 let limits = Limits {
@@ -255,6 +262,19 @@ impl Link {
     }
 }
 
+/// What a server without room says of the time after which it may have some.
+fn retry_after_ms(head: &[u8]) -> Option<u32> {
+    let mut headers = [httparse::EMPTY_HEADER; 64];
+    let mut response = httparse::Response::new(&mut headers);
+    response.parse(head).ok()?;
+    let is_full = response.code == Some(503);
+    let mut headers = response.headers.iter();
+    let header = headers.find(|header| header.name.eq_ignore_ascii_case("retry-after"))?;
+    let text = std::str::from_utf8(header.value).ok()?;
+    let seconds: u32 = text.trim().parse().ok()?;
+    is_full.then_some(seconds.saturating_mul(1000))
+}
+
 fn check(head: &[u8], key: &str, protocol: &str) -> Result<()> {
     let protocols: &[&str] = if protocol.is_empty() {
         &[]
@@ -277,4 +297,18 @@ fn check(head: &[u8], key: &str, protocol: &str) -> Result<()> {
         )
     })?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_server_without_room_is_told_from_one_that_refuses() {
+        let answer = |status: &str, more: &str| format!("HTTP/1.1 {status}\r\n{more}\r\n");
+        let after = |text: String| retry_after_ms(text.as_bytes());
+        assert_eq!(after(answer("503 Full", "Retry-After: 5\r\n")), Some(5000));
+        assert_eq!(after(answer("503 Full", "")), None);
+        assert_eq!(after(answer("403 No", "Retry-After: 5\r\n")), None);
+    }
 }

@@ -30,6 +30,8 @@ pub(crate) enum News<'a> {
     Answered(u64),
     /// The invitation of this number was accepted.
     Invited(u64),
+    /// The login is to be tried again after so many milliseconds; the connection ends.
+    ComeAgain(u32),
     /// The server has refused something, in these words.
     Refused(String),
 }

@@ -1,6 +1,7 @@
 //! Our own protocol. Frames that only carry deliveries are read in place; everything else by the real codec.
 
 use prost::Message as _;
+use tidings_wire::codes::Outcome;
 use tidings_wire::frame;
 use tidings_wire::proto::client_message::Kind as Ask;
 use tidings_wire::proto::request::Call;
@@ -131,8 +132,12 @@ impl Tidings {
         match message.kind {
             Some(Tell::Welcome(_)) => tell(News::LoggedIn),
             Some(Tell::Refused(refused)) => {
-                let why = refused.error.map(|error| error.text).unwrap_or_default();
-                tell(News::Refused(why));
+                let error = refused.error.unwrap_or_default();
+                // After 0 ms is a time as well.
+                tell(match error.outcome == Outcome::Overloaded as u32 {
+                    true => News::ComeAgain(error.retry_after_ms),
+                    false => News::Refused(error.text),
+                });
             }
             Some(Tell::Ping(_)) => write(Some(Ask::Pong(proto::Pong {})), 0, out),
             Some(Tell::Skip(skip)) => {

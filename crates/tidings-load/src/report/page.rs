@@ -36,7 +36,8 @@ const LIMITS: &str = "\
 - Centrifugo itself is in none of the registries from which peers are installed here (npm, crates.io, Debian). Its engine is, in an older release that Debian has, with its protocol of that time; for Centrifugo there is a driver, which loads a server that runs already (`peers/README.md`).
 - nchan gives a connection one channel, by its path: it has fan-outs and logins, no pairs. Redis has no WebSocket; ejabberd (Debian) has no driver.
 - The clients' heartbeats are those of the protocol, every 10 s.
-- The storm's time is the kernel's: whom a full queue of new connections turns away comes again after 1, 2, 4 and more seconds.
+- A node takes 10,000 logins a second, and tells whoever comes beyond that when to come again: logins a second are that limit, not what the CPU could do, and come-agains are part of the CPU per login.
+- The storm's time is also the kernel's: whom a full queue of new connections turns away comes again after 1, 2, 4 and more seconds.
 - With few rounds, and other work on the machine, differences below a tenth say nothing.
 ";
 
@@ -71,6 +72,8 @@ const TABLES: [(Case, &str, &[&str]); 11] = [
             "server_processes",
             "clients",
             "refused",
+            "told_to_come_again",
+            "told_twice",
             "seconds_until_all_are_in",
             "cpu_us_per_login",
         ],

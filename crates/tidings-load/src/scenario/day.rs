@@ -11,6 +11,7 @@ use tidings_wire::proto::request::Call;
 use tidings_wire::proto::{self, AttributeWrite};
 
 use super::blend::{BLEND, LOGIN, OPS, Op};
+use super::coming::Coming;
 use super::{Report, Run, STALL, histogram};
 use crate::drivers::News;
 use crate::drivers::tidings::{Tidings, user};
@@ -71,6 +72,7 @@ struct Day {
     disordered: u64,
     /// Commuters who have said goodbye, and those who are to join the lobby.
     gone: Vec<usize>,
+    coming: Coming,
     arrived: Vec<usize>,
     body: Vec<u8>,
 }
@@ -151,6 +153,7 @@ impl Day {
             doubled: 0,
             disordered: 0,
             gone: Vec::new(),
+            coming: Coming::default(),
             arrived: Vec::new(),
             body: Vec::new(),
         }
@@ -396,6 +399,7 @@ impl Day {
 
     /// Takes what arrives, and does what follows from it.
     fn take(&mut self, run: &mut Run<'_>, wait: Duration) -> Result<()> {
+        self.coming.connect_due(&mut run.engine)?;
         let (now_ns, began) = (run.engine.now_ns(), Instant::now());
         let mut refused = None;
         run.engine.turn(wait, &mut |link, news| {
@@ -412,6 +416,7 @@ impl Day {
                     }
                 }
                 News::LoggedIn => self.arrived.push(link),
+                News::ComeAgain(after_ms) => self.coming.is_turned_away(link, after_ms),
                 News::Joined => self.joined(link, now),
                 News::Refused(why) => refused = Some(why),
                 News::Event => {}

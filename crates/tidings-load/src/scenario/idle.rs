@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
 
+use super::coming::Coming;
 use super::{Report, Run};
 use crate::drivers::News;
 use crate::measure::cost;
@@ -65,17 +66,21 @@ pub(super) fn storm(run: &mut Run<'_>) -> Result<Report> {
     let clients = run.size.clients;
     let began = Instant::now();
     let (mut done, mut refused, mut last) = (0, 0_u64, (Instant::now(), 0));
+    let mut coming = Coming::default();
     for _ in 0..clients {
         run.engine.connect()?;
         if run.engine.links().is_multiple_of(256) {
-            run.engine
-                .turn(Duration::ZERO, &mut count(&mut done, &mut refused))?;
+            run.engine.turn(
+                Duration::ZERO,
+                &mut count(&mut done, &mut refused, &mut coming),
+            )?;
         }
     }
     while done < clients {
+        coming.connect_due(&mut run.engine)?;
         run.engine.turn(
             Duration::from_millis(20),
-            &mut count(&mut done, &mut refused),
+            &mut count(&mut done, &mut refused, &mut coming),
         )?;
         if done != last.1 {
             last = (Instant::now(), done);
@@ -94,12 +99,19 @@ pub(super) fn storm(run: &mut Run<'_>) -> Result<Report> {
     report.set("cpu_us_per_login", cpu_ns as f64 / 1e3 / clients as f64);
     report.set("clients", clients as f64);
     report.set("refused", refused as f64);
+    report.set("told_to_come_again", coming.clients(1) as f64);
+    report.set("told_twice", coming.clients(2) as f64);
     Ok(report)
 }
 
-fn count<'a>(done: &'a mut usize, refused: &'a mut u64) -> impl FnMut(usize, News<'_>) + 'a {
-    |_, news| match news {
+fn count<'a>(
+    done: &'a mut usize,
+    refused: &'a mut u64,
+    coming: &'a mut Coming,
+) -> impl FnMut(usize, News<'_>) + 'a {
+    |link, news| match news {
         News::LoggedIn => *done += 1,
+        News::ComeAgain(after_ms) => coming.is_turned_away(link, after_ms),
         News::Refused(_) => *refused += 1,
         _ => {}
     }

@@ -1,6 +1,7 @@
 //! What clients do, and what it cost the server.
 
 pub(crate) mod blend;
+mod coming;
 mod day;
 mod fanout;
 mod idle;
@@ -17,6 +18,7 @@ use serde::{Deserialize, Serialize};
 use crate::drivers::News;
 use crate::engine::Engine;
 use crate::measure::{Cost, cost};
+use coming::Coming;
 
 /// Connections that are being opened at once: what a kernel's queue of new connections holds.
 const OPENING_MAX: usize = 400;
@@ -165,15 +167,18 @@ impl Run<'_> {
     fn log_in(&mut self, count: usize) -> Result<()> {
         let goal = self.engine.links() + count;
         let (mut done, mut refused) = (self.engine.links(), None);
+        let mut coming = Coming::default();
         let mut last = Instant::now();
         while done < goal {
             while self.engine.links() < goal && self.engine.links() - done < OPENING_MAX {
                 self.engine.connect()?;
             }
+            coming.connect_due(&mut self.engine)?;
             let before = done;
             self.engine
-                .turn(Duration::from_millis(20), &mut |_, news| match news {
+                .turn(Duration::from_millis(20), &mut |link, news| match news {
                     News::LoggedIn => done += 1,
+                    News::ComeAgain(after_ms) => coming.is_turned_away(link, after_ms),
                     News::Refused(why) => refused = Some(why),
                     _ => {}
                 })?;
