@@ -8,12 +8,12 @@ use bytes::Bytes;
 use tidings_wire::names::{AppId, UserId};
 use tidings_wire::proto::AttributeWrite;
 
-use crate::ids::{ChannelKey, MessageId, UserKey};
+use crate::ids::{ChannelKey, InvitationId, MessageId, UserKey};
 
 /// Orders operations: those on equal keys never overtake each other.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum StoreKey {
-    /// A user's inbox and attributes.
+    /// A user's inbox and attributes, and the invitations that it has sent.
     User(UserKey),
     /// A channel's attributes.
     Channel(ChannelKey),
@@ -180,6 +180,18 @@ pub struct InboxLimits {
     pub age_ms: u64,
 }
 
+/// The record of an invitation as the store keeps it. What its body says is the hubs' affair.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoredInvitation {
+    /// Counts the writes of the record, from 1: each write states which one it replaces.
+    pub revision: u64,
+    /// The record.
+    pub body: Bytes,
+}
+
+/// Names a stored invitation: who has sent it, and its id.
+pub type InvitationName = (UserKey, InvitationId);
+
 /// Bounds of one attribute set, counted on the result of a write.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct AttributeLimits {
@@ -302,6 +314,40 @@ pub enum StoreOp {
         /// What of it.
         range: HistoryRange,
     },
+    /// Writes an invitation's record in the place of the one with this revision, by compare-and-set. Answer: `Done`,
+    /// the record then has the next revision; or `InvitationConflict`.
+    InvitationPut {
+        /// Who has sent it.
+        caller: UserKey,
+        /// Which.
+        id: InvitationId,
+        /// Of the record that is replaced; 0 = there is none.
+        revision: u64,
+        /// The new record.
+        body: Bytes,
+    },
+    /// Reads an invitation's record. Answer: `Invitation`.
+    InvitationRead {
+        /// Who has sent it.
+        caller: UserKey,
+        /// Which.
+        id: InvitationId,
+    },
+    /// Deletes an invitation's record. Answer: `Done`, also if there is none.
+    InvitationDrop {
+        /// Who has sent it.
+        caller: UserKey,
+        /// Which.
+        id: InvitationId,
+    },
+    /// Lists the records of invitations, at most `count_max`, in key order. Answer: `Invitations`. Not ordered with
+    /// other operations.
+    InvitationList {
+        /// Continue after this one.
+        after: Option<InvitationName>,
+        /// Most records in the answer.
+        count_max: usize,
+    },
 }
 
 impl StoreOp {
@@ -324,7 +370,12 @@ impl StoreOp {
             | StoreOp::HistoryRead { conversation, .. } => {
                 Some(StoreKey::History(conversation.clone()))
             }
-            StoreOp::AttributeOwners { .. } | StoreOp::HistoryList { .. } => None,
+            StoreOp::InvitationPut { caller, .. }
+            | StoreOp::InvitationRead { caller, .. }
+            | StoreOp::InvitationDrop { caller, .. } => Some(StoreKey::User(caller.clone())),
+            StoreOp::AttributeOwners { .. }
+            | StoreOp::HistoryList { .. }
+            | StoreOp::InvitationList { .. } => None,
         }
     }
 }
@@ -405,6 +456,17 @@ pub enum StoreAnswer {
     /// The messages are gone.
     HistoryTrimmed {
         /// Whether there are more to be deleted.
+        has_more: bool,
+    },
+    /// The record has another revision than the write has stated; nothing was changed.
+    InvitationConflict(Option<StoredInvitation>),
+    /// The record, if there is one.
+    Invitation(Option<StoredInvitation>),
+    /// Records of invitations.
+    Invitations {
+        /// In key order. Those that cannot be read are left out.
+        found: Vec<(InvitationName, StoredInvitation)>,
+        /// Whether more follow.
         has_more: bool,
     },
     /// Not carried out: the disk is full, failing or the store is shutting down.

@@ -5,11 +5,11 @@
 //! and for tests, [`EmbeddedEngine`] keeps one directory. A [`Committer`] owns an engine on a thread of its
 //! own and serves the hubs of a node.
 //!
-//! It is not a general database: it knows inboxes, attributes and histories, and their rules are written once, over an
+//! It is not a general database: it knows inboxes, attributes, histories and invitations, and their rules are written once, over an
 //! ordered map. It knows nothing of the bus, of sockets, of a runtime, and of what a message means.
 //!
 //! Reading order: `engine` (the contract), [`contract`] (its cases), `kv` (the map and a group on it), `inbox` with
-//! `kinds`, `attributes` and `history` (the rules), `record` (bytes), `store` (a group from operations to answers), `memory`,
+//! `kinds`, `attributes`, `history` and `invitations` (the rules), `record` (bytes), `store` (a group from operations to answers), `memory`,
 //! [`embedded`], `committer`.
 //!
 //! ```
@@ -51,6 +51,7 @@ pub mod embedded;
 mod engine;
 mod history;
 mod inbox;
+mod invitations;
 mod kinds;
 mod kv;
 mod memory;

@@ -1,16 +1,17 @@
 //! Keys and records: how what is stored is written down.
 //!
 //! A key is a kind byte, the app id (32 bytes), the name, a zero byte (which no name holds) and, for a
-//! message, its number in big-endian order. The history of two users has both names, the lesser first. So no key is the beginning of another and keys sort by
+//! message, its number in big-endian order, for an invitation its id. The history of two users has both names, the lesser first. So no key is the beginning of another and keys sort by
 //! kind, app, name and number.
 //!
 //! A record is a version byte, a CRC-32 and the content. The checksum covers the key too, so that a record
 //! that strayed to another key is found out (contract CRA-4).
 
 use bytes::Bytes;
-use tidings_hub::ids::{ChannelKey, MessageId, UserKey};
+use tidings_hub::ids::{ChannelKey, InvitationId, MessageId, UserKey};
 use tidings_hub::store_ops::{
-    AttributeEntry, AttributeOwner, Conversation, HistoryMessage, InboxLosses, StoredMessage,
+    AttributeEntry, AttributeOwner, Conversation, HistoryMessage, InboxLosses, InvitationName,
+    StoredInvitation, StoredMessage,
 };
 use tidings_mutant::mutant;
 use tidings_wire::names::{AppId, ChannelName, NameRule, UserId};
@@ -35,6 +36,8 @@ pub(crate) enum Kind {
     HistoryHead = b'g',
     /// The state of an inbox.
     InboxHead = b'h',
+    /// An invitation.
+    Invitation = b'i',
     /// A message of a history.
     History = b'l',
     /// A stored message.
@@ -52,6 +55,7 @@ pub(crate) enum Key {
     HistoryHead(Conversation),
     History(Conversation, u64),
     InboxHead(UserKey),
+    Invitation(InvitationName),
     Message(UserKey, u64),
     NumberCeiling,
     Touched(AttributeOwner),
@@ -68,6 +72,11 @@ impl Key {
                 key
             }
             Key::InboxHead(user) => user_key(Kind::InboxHead, user),
+            Key::Invitation((caller, id)) => {
+                let mut key = user_key(Kind::Invitation, caller);
+                key.extend_from_slice(&id.0);
+                key
+            }
             Key::Message(user, inbox) => {
                 let mut key = user_key(Kind::Message, user);
                 key.extend_from_slice(&inbox.to_be_bytes());
@@ -90,6 +99,11 @@ impl Key {
                 decode_user(user)?,
                 u64::from_be_bytes(inbox.try_into().ok()?),
             ));
+        }
+        if kind == Kind::Invitation as u8 {
+            let (caller, id) = rest.split_at_checked(rest.len().checked_sub(16)?)?;
+            let id = InvitationId(id.try_into().ok()?);
+            return Some(Key::Invitation((decode_user(caller)?, id)));
         }
         if kind == Kind::History as u8 {
             let (conversation, number) = rest.split_at_checked(rest.len().checked_sub(8)?)?;
@@ -400,6 +414,24 @@ pub(crate) fn open_history(
     .ok_or_else(|| ReadError::malformed("message of a history"))
 }
 
+pub(crate) fn seal_invitation(key: &[u8], invitation: &StoredInvitation) -> Bytes {
+    let mut record = start_record(8 + invitation.body.len());
+    record.extend_from_slice(&invitation.revision.to_le_bytes());
+    record.extend_from_slice(&invitation.body);
+    seal(key, record)
+}
+
+/// Opens an invitation. Its body shares the memory of the record.
+pub(crate) fn open_invitation(key: &[u8], record: &Bytes) -> Result<StoredInvitation, ReadError> {
+    let content = open(key, record)?;
+    let mut fields = Fields::new(&content);
+    let revision = fields.u64();
+    let body = content.slice(content.len() - fields.rest.len()..);
+    revision
+        .map(|revision| StoredInvitation { revision, body })
+        .ok_or_else(|| ReadError::malformed("invitation"))
+}
+
 pub(crate) fn seal_message(key: &[u8], message: &StoredMessage) -> Bytes {
     let from = message.from.as_bytes();
     let mut record = start_record(8 + 16 + 8 + 4 + from.len() + message.body.len());
@@ -500,6 +532,7 @@ pub fn read_record(key: &[u8], record: &Bytes) -> Result<&'static str, String> {
         Some(Key::HistoryHead(_)) => HistoryHead::open(key, record).map(|_| "history head"),
         Some(Key::History(_, number)) => open_history(key, number, record).map(|_| "history"),
         Some(Key::InboxHead(_)) => InboxHead::open(key, record).map(|_| "inbox head"),
+        Some(Key::Invitation(_)) => open_invitation(key, record).map(|_| "invitation"),
         Some(Key::Message(_, number)) => open_message(key, number, record).map(|_| "message"),
         Some(Key::NumberCeiling | Key::Touched(_)) => open_number(key, record).map(|_| "number"),
         None => Err(ReadError::malformed("key")),

@@ -9,7 +9,7 @@ use tidings_wire::proto::AttributeWrite;
 use crate::cache::RecordCache;
 use crate::engine::{Access, Health};
 use crate::kv::{Backend, Group, ReadError, Writes};
-use crate::{attributes, history, inbox};
+use crate::{attributes, history, inbox, invitations};
 
 /// The domain logic on top of a backend.
 pub(crate) struct Store<B> {
@@ -141,13 +141,17 @@ fn is_write(op: &StoreOp) -> bool {
             | StoreOp::AttributeOwners { .. }
             | StoreOp::HistoryRead { .. }
             | StoreOp::HistoryList { .. }
+            | StoreOp::InvitationRead { .. }
+            | StoreOp::InvitationList { .. }
     )
 }
 
-/// A touch is let through: it is small, and without it attributes in use would be dropped as stale.
+/// A touch is let through: it is small, and without it attributes in use would be dropped as stale. So is what becomes
+/// of an invitation that has a record: it must come to its end.
 fn needs_space(op: &StoreOp) -> bool {
     match op {
         StoreOp::InboxAppend { .. } | StoreOp::HistoryAppend { .. } => true,
+        StoreOp::InvitationPut { revision, .. } => *revision == 0,
         StoreOp::AttributesWrite { how, .. } => {
             matches!(how, AttributeWrite::Set | AttributeWrite::Merge)
         }
@@ -205,5 +209,28 @@ fn carry_out<B: Backend>(group: &mut Group<'_, B>, op: &StoreOp) -> Result<Store
             conversation,
             range,
         } => history::read(group, conversation, range),
+        _ => carry_out_invitations(group, op),
+    }
+}
+
+fn carry_out_invitations<B: Backend>(
+    group: &mut Group<'_, B>,
+    op: &StoreOp,
+) -> Result<StoreAnswer, ReadError> {
+    match op {
+        StoreOp::InvitationPut {
+            caller,
+            id,
+            revision,
+            body,
+        } => invitations::put(group, &(caller.clone(), *id), *revision, body),
+        StoreOp::InvitationRead { caller, id } => invitations::read(group, &(caller.clone(), *id)),
+        StoreOp::InvitationDrop { caller, id } => {
+            Ok(invitations::delete(group, &(caller.clone(), *id)))
+        }
+        StoreOp::InvitationList { after, count_max } => {
+            invitations::list(group, after.as_ref(), *count_max)
+        }
+        _ => unreachable!("{op:?} is carried out elsewhere"),
     }
 }

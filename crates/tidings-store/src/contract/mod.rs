@@ -22,6 +22,7 @@ mod attributes;
 mod groups;
 mod history;
 mod inbox;
+mod invitations;
 
 use bytes::Bytes;
 use tidings_hub::ids::{ChannelKey, MessageId, UserKey};
@@ -36,6 +37,7 @@ pub use self::attributes::*;
 pub use self::groups::*;
 pub use self::history::*;
 pub use self::inbox::*;
+pub use self::invitations::*;
 use crate::engine::Engine;
 
 /// A store under test.
@@ -87,6 +89,10 @@ macro_rules! contract_tests {
             a_history_is_bounded_by_count_and_age
             conversations_do_not_mix
             histories_that_nobody_writes_to_any_more_are_emptied
+            of_two_writes_of_an_invitation_the_first_wins
+            an_invitation_is_deleted_and_may_be_deleted_again
+            invitations_are_listed_in_pages
+            invitations_survive_a_restart
             apps_do_not_see_each_other
             users_and_channels_do_not_see_each_other
             names_that_begin_alike_do_not_mix

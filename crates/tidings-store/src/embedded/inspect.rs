@@ -28,6 +28,8 @@ pub struct VerifyReport {
     pub histories: u64,
     /// Messages of histories.
     pub history_messages: u64,
+    /// Invitations, open or ended a short while ago.
+    pub invitations: u64,
     /// Owners of attributes.
     pub attribute_owners: u64,
     /// What is wrong, in words; at most [`Self::PROBLEMS_MAX`].
@@ -113,6 +115,10 @@ fn check(
             report.inboxes += 1;
             let head = InboxHead::open(key, record)?;
             check_inbox(backend, report, user, &head);
+        }
+        Key::Invitation(_) => {
+            report.invitations += 1;
+            record::open_invitation(key, record)?;
         }
         Key::Message(user, number) => {
             report.messages += 1;
@@ -240,6 +246,14 @@ fn describe(decoded: &Key, key: &[u8], record: &Bytes) -> Result<Value, ReadErro
                 "kind": "inbox", "app": user.app.as_str(), "user": user.user.as_str(),
                 "next": head.next, "first": head.first, "messages": head.count, "bytes": head.bytes,
                 "overflowed": losses.overflowed, "expired": losses.expired, "damaged": losses.damaged,
+            })
+        }
+        Key::Invitation((caller, id)) => {
+            let invitation = record::open_invitation(key, record)?;
+            json!({
+                "kind": "invitation", "app": caller.app.as_str(), "caller": caller.user.as_str(),
+                "id": format!("{:032x}", u128::from_be_bytes(id.0)),
+                "revision": invitation.revision, "bytes": invitation.body.len(),
             })
         }
         Key::Message(user, number) => {
