@@ -89,6 +89,7 @@ fn login(desk: &mut Desk) -> (usize, [Step; 2]) {
         user_id: format!("user{client}"),
         token: String::new(),
         client: "bench".into(),
+        ..Login::default()
     });
     let bytes = desk.message(login);
     (client, [Step::Open(client), Step::Bytes(client, bytes)])

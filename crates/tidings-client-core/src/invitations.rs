@@ -1,14 +1,16 @@
 //! Call invitations: both state machines, as far as the client decides. Source: contract 3, rtm 6.
 //!
 //! No timer here ends an invitation: the server tells every end but the two that are the user's own act (a
-//! caller's cancel, a callee's refusal) and the loss of the session.
+//! caller's cancel, a callee's refusal) and the end of the login. What is open when a session is lost is listed with
+//! the next one's login, and the server says where it stands (contract INV-6).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
 
 use bytes::Bytes;
 use tidings_mutant::mutant;
 use tidings_wire::codes::invitation_api_call_err as code;
+use tidings_wire::limits::{INVITATIONS_INCOMING_MAX, INVITATIONS_REPORTED_MAX};
 use tidings_wire::proto::{self, InvitationEnd, request};
 
 use crate::call::{Answer, Call, CallError};
@@ -178,6 +180,10 @@ impl InvitationWord {
 #[derive(Debug)]
 struct Local {
     callee_id: String,
+    /// The session that has sent it; `None` = the present one, or none yet.
+    session: Option<Bytes>,
+    /// The application knows that the callee's client has it.
+    is_received: bool,
     /// The server was told that it is still open: it can be accepted any moment.
     is_confirmed: bool,
 }
@@ -185,18 +191,61 @@ struct Local {
 #[derive(Debug)]
 struct Remote {
     caller_id: String,
-    is_accepting: bool,
+    /// It is accepted, with this response.
+    accepting: Option<String>,
 }
 
-/// Invitations that have not ended.
+/// One that has ended here, so that it does not ring again.
+#[derive(Debug)]
+struct Over {
+    id: InvitationId,
+    /// It was refused, with this response.
+    refused: Option<String>,
+}
+
+/// Invitations that have not ended, and what is known of others.
 #[derive(Debug, Default)]
 pub(crate) struct Invitations {
     /// The number of the last one sent.
     sent: u64,
     /// Bound: the server's, on open invitations.
     local: BTreeMap<u64, Local>,
+    /// Cancelled, and the server has not answered that, with the session that has sent them. Bound: as `local`.
+    canceled: BTreeMap<u64, Option<Bytes>>,
     /// Bound: the server's, on ringing invitations.
     remote: BTreeMap<InvitationId, Remote>,
+    /// The latest. Bound: `INVITATIONS_INCOMING_MAX`.
+    over: VecDeque<Over>,
+}
+
+impl Invitations {
+    /// For a login: what was sent in an earlier session and is open, or is still to be cancelled.
+    pub(crate) fn to_report(&self) -> Vec<proto::SentInvitation> {
+        let open = self
+            .local
+            .iter()
+            .map(|(number, local)| (number, &local.session));
+        let sent = open.chain(&self.canceled);
+        sent.filter_map(|(number, session)| {
+            Some(proto::SentInvitation {
+                session_id: session.clone()?,
+                number: *number,
+            })
+        })
+        .collect()
+    }
+
+    /// For a login: what rings.
+    pub(crate) fn ringing(&self) -> Vec<proto::RingingInvitation> {
+        let ringing = self
+            .remote
+            .iter()
+            .map(|(id, remote)| proto::RingingInvitation {
+                id: id.0.clone(),
+                caller_id: remote.caller_id.clone(),
+            });
+        ringing.collect()
+    }
 }
 
 impl Client {
@@ -234,6 +283,8 @@ impl Client {
         let number = self.invitations.sent;
         let local = Local {
             callee_id: callee_id.clone(),
+            session: None,
+            is_received: false,
             is_confirmed: false,
         };
         self.invitations.local.insert(number, local);
@@ -258,7 +309,9 @@ impl Client {
                 let text = "the callee has accepted, and that has been confirmed".to_owned();
                 Err(wrong_time(code::ALREADY_ACCEPT, text))
             }
-            Some(_) => {
+            Some(local) => {
+                let session = local.session.clone();
+                self.invitations.canceled.insert(number, session);
                 events.extend(self.end_local(number, LocalInvitationNews::Canceled));
                 self.tell(InvitationWord::Cancel(proto::CancelInvitation { number }));
                 Ok(Answer::Done)
@@ -269,7 +322,7 @@ impl Client {
     fn accept(&mut self, id: InvitationId, response: String) -> Result<Answer, CallError> {
         let remote = self.undecided(&id)?;
         check::invitation_text("response", &response)?;
-        remote.is_accepting = true;
+        remote.accepting = Some(response.clone());
         self.tell(InvitationWord::Accept(proto::AcceptInvitation {
             id: id.0,
             response,
@@ -286,6 +339,9 @@ impl Client {
         self.undecided(&id)?;
         check::invitation_text("response", &response)?;
         events.extend(self.end_remote(&id, RemoteInvitationNews::Refused));
+        if let Some(over) = self.invitations.over.back_mut() {
+            over.refused = Some(response.clone());
+        }
         self.tell(InvitationWord::Refuse(proto::RefuseInvitation {
             id: id.0,
             response,
@@ -296,7 +352,7 @@ impl Client {
     fn undecided(&mut self, id: &InvitationId) -> Result<&mut Remote, CallError> {
         match self.invitations.remote.get_mut(id) {
             None => Err(over()),
-            Some(remote) if remote.is_accepting => {
+            Some(remote) if remote.accepting.is_some() => {
                 let text = "the invitation has been accepted".to_owned();
                 Err(wrong_time(code::ALREADY_ACCEPT, text))
             }
@@ -311,6 +367,61 @@ impl Client {
         });
     }
 
+    /// The server has answered a word.
+    pub(crate) fn handle_answered_word(&mut self, word: &InvitationWord) {
+        if let InvitationWord::Cancel(cancel) = word {
+            self.invitations.canceled.remove(&cancel.number);
+        }
+    }
+
+    /// The session is lost: what it has sent is known by it from now on, and what the server may not have had is
+    /// told again, in the next one.
+    pub(crate) fn carry_invitations(&mut self, session: &Bytes, out: &mut Vec<Output>) {
+        let unsent: Vec<_> = std::mem::take(&mut self.first)
+            .into_iter()
+            .filter_map(|request| match request.call {
+                Call::InvitationWord(InvitationWord::Invite(invite)) => Some(invite),
+                _ => None,
+            })
+            .collect();
+        let is_unsent = |number: &u64| unsent.iter().any(|invite| invite.number == *number);
+        let invitations = &mut self.invitations;
+        invitations.canceled.retain(|number, _| !is_unsent(number));
+        let open =
+            (invitations.local.iter_mut()).map(|(number, local)| (number, &mut local.session));
+        for (number, known) in open.chain(&mut invitations.canceled) {
+            if !is_unsent(number) {
+                known.get_or_insert_with(|| session.clone());
+            }
+        }
+        let canceled: Vec<u64> = invitations.canceled.keys().copied().collect();
+        let excess = invitations.remote.keys().skip(INVITATIONS_REPORTED_MAX);
+        for id in excess.cloned().collect::<Vec<_>>() {
+            let news = RemoteInvitationNews::Failed(RemoteInvitationFailure::Unknown);
+            out.extend(self.end_remote(&id, news).map(Output::Event));
+            // It may ring again.
+            self.invitations.over.pop_back();
+        }
+        for invite in unsent {
+            // One that was cancelled before anybody heard of it is not sent.
+            if self.invitations.local.contains_key(&invite.number) {
+                self.tell(InvitationWord::Invite(invite));
+            }
+        }
+        for number in canceled {
+            self.tell(InvitationWord::Cancel(proto::CancelInvitation { number }));
+        }
+        let accepting: Vec<_> = (self.invitations.remote.iter())
+            .filter_map(|(id, remote)| Some((id.0.clone(), remote.accepting.clone()?)))
+            .collect();
+        for (id, response) in accepting {
+            self.tell(InvitationWord::Accept(proto::AcceptInvitation {
+                id,
+                response,
+            }));
+        }
+    }
+
     /// The server has refused a word. Only an invitation itself can be wanted in vain.
     pub(crate) fn handle_refused_word(&mut self, word: &InvitationWord, out: &mut Vec<Output>) {
         if let InvitationWord::Invite(invite) = word {
@@ -322,7 +433,9 @@ impl Client {
     // ------------------------------------------------------------ what the server says
 
     pub(crate) fn handle_invitation_received(&mut self, number: u64, out: &mut Vec<Output>) {
-        if let Some(local) = self.invitations.local.get(&number) {
+        if let Some(local) = self.invitations.local.get_mut(&number)
+            && !std::mem::replace(&mut local.is_received, true)
+        {
             out.push(Output::Event(ClientEvent::LocalInvitation {
                 number,
                 callee_id: local.callee_id.clone(),
@@ -354,9 +467,11 @@ impl Client {
             }
             InvitationEnd::NoResponse => LocalInvitationNews::Failed(Failure::PeerNoResponse),
             InvitationEnd::Expired => LocalInvitationNews::Failed(Failure::InvitationExpire),
-            InvitationEnd::AcceptFailed
-            | InvitationEnd::CallerGone
-            | InvitationEnd::Unspecified => LocalInvitationNews::Failed(Failure::Unknown),
+            // Nothing is recorded of it: the session that had sent it is over.
+            InvitationEnd::CallerGone => LocalInvitationNews::Failed(Failure::NotLoggedIn),
+            InvitationEnd::AcceptFailed | InvitationEnd::Unspecified => {
+                LocalInvitationNews::Failed(Failure::Unknown)
+            }
         };
         out.extend(self.end_local(ended.number, news).map(Output::Event));
     }
@@ -375,9 +490,18 @@ impl Client {
         if self.invitations.remote.contains_key(&id) && !mutant!(30) {
             return;
         }
+        let over = self.invitations.over.iter().find(|over| over.id == id);
+        if let Some(over) = over.filter(|_| !mutant!(30)) {
+            // The server has lost what became of it.
+            let (id, response) = (id.0, over.refused.clone().unwrap_or_default());
+            return self.tell(InvitationWord::Refuse(proto::RefuseInvitation {
+                id,
+                response,
+            }));
+        }
         let remote = Remote {
             caller_id: invitation.caller_id.clone(),
-            is_accepting: false,
+            accepting: None,
         };
         self.invitations.remote.insert(id.clone(), remote);
         out.push(Output::Event(ClientEvent::RemoteInvitation {
@@ -413,12 +537,13 @@ impl Client {
         out.extend(event.map(Output::Event));
     }
 
-    /// The session is over, and with it its invitations (contract INV-8).
+    /// The login is over, and with it its invitations (contract INV-8).
     pub(crate) fn end_invitations(&mut self, reason: ConnectionReason, out: &mut Vec<Output>) {
         let failure = match reason {
             ConnectionReason::RemoteLogin => LocalInvitationFailure::Unknown,
             _ => LocalInvitationFailure::NotLoggedIn,
         };
+        self.invitations.canceled.clear();
         let local = std::mem::take(&mut self.invitations.local);
         for (number, Local { callee_id, .. }) in local {
             out.push(Output::Event(ClientEvent::LocalInvitation {
@@ -435,6 +560,8 @@ impl Client {
                 news: RemoteInvitationNews::Failed(RemoteInvitationFailure::Unknown),
             }));
         }
+        // The next login lets ring what rings on.
+        self.invitations.over.clear();
     }
 
     /// None for an invitation that has ended before: its end was told.
@@ -452,6 +579,13 @@ impl Client {
 
     fn end_remote(&mut self, id: &InvitationId, news: RemoteInvitationNews) -> Option<ClientEvent> {
         let Remote { caller_id, .. } = self.invitations.remote.remove(id)?;
+        if self.invitations.over.len() == INVITATIONS_INCOMING_MAX {
+            self.invitations.over.pop_front();
+        }
+        self.invitations.over.push_back(Over {
+            id: id.clone(),
+            refused: None,
+        });
         Some(ClientEvent::RemoteInvitation {
             id: id.clone(),
             caller_id,

@@ -154,6 +154,8 @@ impl Client {
                 user_id: account.user_id.clone(),
                 token: account.token.clone(),
                 client: self.client_name.clone(),
+                invitations: self.invitations.to_report(),
+                ringing: self.invitations.ringing(),
             }),
         };
         self.unwritten.push(greeting);

@@ -329,6 +329,9 @@ impl Client {
             self.end(ConnectionState::Disconnected, ConnectionReason::Logout, out);
             return;
         }
+        if let (Call::InvitationWord(word), Ok(_)) = (&request.call, &result) {
+            self.handle_answered_word(word);
+        }
         match (&request.call, result) {
             (Call::InvitationWord(word @ InvitationWord::Invite(_)), Err(_)) => {
                 self.handle_refused_word(word, out);

@@ -128,9 +128,8 @@ impl Client {
             return;
         }
         self.lost_since_ms = self.lost_since_ms.or(Some(now_ms));
-        self.first.clear();
+        self.carry_invitations(&session.id, out);
         self.later.clear();
-        self.end_invitations(ConnectionReason::Interrupted, out);
         self.lineage.attributes.begin_session();
         self.lineage
             .channels

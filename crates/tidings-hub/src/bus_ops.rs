@@ -25,6 +25,8 @@ use crate::store_ops::{HistoryLimits, HistoryMessage};
 pub enum Topic {
     /// Subscribed by every hub that has a session of the user.
     User(UserKey),
+    /// Subscribed by every hub that writes the record of an invitation which the user has sent.
+    Calls(UserKey),
     /// Subscribed by every hub that has a member of the channel.
     Channel(ChannelKey),
     /// Subscribed by every hub that has a session which watches the user's presence.
@@ -153,7 +155,7 @@ pub enum Publication {
     InboxGrew,
     /// User topic: somebody watches the user's presence, so that it is to be known soon.
     Watched,
-    /// User topic: something about an invitation that the user has sent or is sent.
+    /// User topic: something about an invitation that the user is sent. Calls topic: about one that it has sent.
     Invitation(InvitationWord),
     /// Presence topic: the user's state has changed.
     Presence {
@@ -244,7 +246,7 @@ pub enum InvitationWord {
     Ring {
         /// The invitation.
         id: InvitationId,
-        /// Who invites; words back go to this user's topic.
+        /// Who invites; words back go to the topic of this user's calls.
         caller: UserKey,
         /// The whole WebSocket frame that the callee's client is sent.
         frame: Bytes,
@@ -262,6 +264,11 @@ pub enum InvitationWord {
         id: InvitationId,
         /// What the callee's side has to say.
         word: CalleeWord,
+    },
+    /// To whoever has what a process or a session before has left: the caller has logged in.
+    CallerBack {
+        /// What its client holds open; the rest ends.
+        holds: Vec<InvitationId>,
     },
 }
 
@@ -322,6 +329,8 @@ pub enum Question {
     Claim {
         /// The new login.
         stamp: LoginStamp,
+        /// Invitations that its client holds open, sent by it or ringing at it: they go on.
+        holds: Vec<InvitationId>,
     },
     /// User topic: deliver this message to the user's session and answer when its client has confirmed.
     Deliver(Parcel),

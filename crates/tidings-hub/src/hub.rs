@@ -18,6 +18,7 @@ use crate::channels::Channel;
 use crate::config::HubConfig;
 use crate::counts::CountGather;
 use crate::ids::{ChannelKey, ConnectionId, HubId, UserKey};
+use crate::invitations::Invitation;
 use crate::io::{Effect, Input, Sink};
 use crate::limiter::{LoginLimiter, Rates};
 use crate::login::{Connection, UserEntry};
@@ -75,6 +76,12 @@ pub struct Hub {
     pub(crate) login_limiter: LoginLimiter,
     /// Of apps that are not listed.
     pub(crate) default_rates: Rates,
+    /// Invitations by who has sent them. Bound: `INVITATIONS_OPEN_MAX` per session, and what a restart has left.
+    pub(crate) invitations: Map<UserKey, Vec<Invitation>>,
+    /// As in [`Input::Load`].
+    pub(crate) boot: u64,
+    /// Until then, in monotonic milliseconds, there may be invitations that nobody owns.
+    pub(crate) leftovers_until_ms: u64,
     pub(crate) is_draining: bool,
     /// Nobody is connected any more: what is under way comes to an end.
     pub(crate) is_settling: bool,
@@ -161,6 +168,9 @@ impl Hub {
             logins: 0,
             login_limiter: LoginLimiter::new(hasher),
             default_rates: Rates::default(),
+            invitations: hasher.map(),
+            boot: 0,
+            leftovers_until_ms: 0,
             is_draining: false,
             is_settling: false,
             pressure: Pressure::None,
@@ -231,6 +241,7 @@ impl Hub {
             Input::Tick => {}
             Input::Drain => self.handle_drain(out),
             Input::Settle => self.handle_settle(out),
+            Input::Load { hubs, boot } => self.handle_load(hubs, boot, out),
             Input::Restore(snapshot) => self.handle_restore(*snapshot, out),
         }
     }
@@ -247,6 +258,11 @@ impl Hub {
             .into_iter()
             .flatten()
             .min()
+    }
+
+    /// The monotonic clock that all hubs of the node share.
+    pub(crate) fn node_ms(&self) -> u64 {
+        (self.now.mono_ms + self.paused_ms).saturating_sub(HEAD_START_MS)
     }
 
     /// How large the hub is.
@@ -301,7 +317,8 @@ impl Hub {
                 Timer::Inbox(key) => self.retry_inbox(key, out),
                 Timer::Deliveries(key) => self.check_deliveries(key, out),
                 Timer::Count(channel) => self.tell_count(&channel, out),
-                Timer::Invitation(key, number) => self.check_invitation(key, number, out),
+                Timer::Invitation(caller, id) => self.check_invitation(&caller, id, out),
+                Timer::InvitationOver(caller, id) => self.drop_invitation(*caller, id, out),
                 Timer::ChannelOver(channel, left_ts) => self.end_channel(*channel, left_ts, out),
                 Timer::LostUser(user, lost_ts) => self.drop_lost_attributes(*user, lost_ts, out),
                 Timer::Sweep => self.sweep_attributes(out),
@@ -420,6 +437,9 @@ impl Hub {
                 (Topic::User(user), Publication::Invitation(word)) => {
                     self.handle_invitation_word(&user, word, out);
                 }
+                (Topic::Calls(caller), Publication::Invitation(word)) => {
+                    self.handle_invitation_word(&caller, word, out);
+                }
                 (Topic::User(user), Publication::Watched) => self.note_watched(&user),
                 (Topic::Presence(user), Publication::Presence { state, stamp }) => {
                     self.apply_presence(&user, *state, *stamp, out);
@@ -427,7 +447,7 @@ impl Hub {
                 (Topic::Channel(channel), _) => {
                     self.handle_channel_publication(&channel, from, message, out);
                 }
-                (Topic::User(_) | Topic::Presence(_), _) => {
+                (Topic::User(_) | Topic::Calls(_) | Topic::Presence(_), _) => {
                     debug_assert!(false, "a publication on a topic of another kind");
                 }
             },
@@ -470,8 +490,8 @@ impl Hub {
         out: &mut dyn Sink,
     ) {
         match (topic, &*question) {
-            (Topic::User(user), Question::Claim { stamp }) => {
-                self.handle_claim(&user, *stamp, asker, out);
+            (Topic::User(user), Question::Claim { stamp, holds }) => {
+                self.handle_claim(&user, (*stamp, holds), asker, out);
             }
             (Topic::User(user), Question::Deliver(parcel)) => {
                 self.handle_deliver(&user, asker, parcel, out);

@@ -1,9 +1,13 @@
-//! Call invitations at the caller's hub, which has the record of each. Source: contract 3, rtm 6.
+//! Call invitations at the hub that writes their records, which is the caller's. Source: contract 3, rtm 6.
 //!
 //! Every transition is made here, on the record, in the order in which words arrive: whatever comes after an
-//! invitation's end finds no record and changes nothing. `rings` is the callee's side.
+//! invitation's end finds it ended and changes nothing. What is decided is written first and told when it is
+//! durable (`durable`); what a restart or a lost session leaves behind goes on with the caller's next login
+//! (`reports`). `rings` is the callee's side.
 
+mod durable;
 mod record;
+mod reports;
 
 use std::sync::Arc;
 
@@ -16,31 +20,37 @@ use tidings_wire::limits::{
     INVITATION_RING_AGAIN_MS, INVITATION_TEXT_BYTES_MAX, INVITATIONS_OPEN_MAX,
 };
 use tidings_wire::names::{ChannelName, NameRule, UserId};
-use tidings_wire::proto::{
-    AcceptAsked, Error, IncomingInvitation, InvitationEnd, InvitationReceived, Invite,
-    LocalInvitationEnded, server_message::Kind,
-};
+use tidings_wire::proto::{Error, IncomingInvitation, InvitationEnd, Invite, server_message::Kind};
 
 use crate::Hub;
 use crate::bus_ops::{BusOp, CalleeWord, Decision, InvitationWord, Publication, RingFate, Topic};
-use crate::ids::{InvitationId, UserKey};
+use crate::ids::{InvitationId, SessionId, UserKey};
 use crate::io::{Effect, Sink};
 use crate::limiter;
-use crate::outbox::Source;
 use crate::requests::check_type;
-use crate::sessions::{Session, SessionKey, error};
+use crate::sessions::{SessionKey, error};
 use crate::timers::Timer;
+
+pub(crate) use self::durable::{Told, Waiting, Write};
+pub use self::record::Recorded;
+pub(crate) use self::reports::{Report, Reports};
 
 /// A callee that was lost while an invitation rings on may come back for so long, in milliseconds. Source:
 /// signaling-wire 8.2, of a callee that is off line.
 const CALLEE_BACK_WAIT_MS: u64 = 20_000;
 
-/// The record of an invitation that has not ended.
+/// An invitation until both sides are told its end.
 #[derive(Debug)]
 pub(crate) struct Invitation {
     id: InvitationId,
     /// Names it between the caller's client and us.
     number: u64,
+    /// The login that has sent it, or has taken it over.
+    session: SessionId,
+    /// Its caller's session here; `None` = the session is lost, and its client may take the invitation over.
+    owner: Option<SessionKey>,
+    /// Of its record, as of the last write that the store was given.
+    revision: u64,
     callee: UserKey,
     /// The ring, as the callee's client is sent it.
     frame: Bytes,
@@ -65,6 +75,11 @@ enum State {
     Ringing,
     /// The callee accepts; the caller's client is asked until this time, in monotonic milliseconds.
     Accepting { until_ms: u64, response: String },
+    /// It has ended; both sides are told when that is durable.
+    Ended {
+        end: InvitationEnd,
+        response: String,
+    },
 }
 
 impl Invitation {
@@ -76,7 +91,12 @@ impl Invitation {
             State::Ringing if mutant!(33) => u64::MAX,
             State::Ringing => self.deadline_ms(),
             State::Accepting { until_ms, .. } => *until_ms,
+            State::Ended { .. } => u64::MAX,
         }
+    }
+
+    fn has_ended(&self) -> bool {
+        matches!(self.state, State::Ended { .. })
     }
 
     fn deadline_ms(&self) -> u64 {
@@ -90,14 +110,6 @@ impl Invitation {
         };
         self.sent_ms + wait_ms
     }
-}
-
-/// Finds an open invitation by its number.
-fn open(session: &mut Session, number: u64) -> Option<&mut Invitation> {
-    session
-        .invitations
-        .iter_mut()
-        .find(|invitation| invitation.number == number)
 }
 
 impl Hub {
@@ -123,10 +135,11 @@ impl Hub {
             return;
         }
         let now_ms = self.now.mono_ms;
+        let open = self.open_of(key).count();
         let Some(session) = self.sessions.get_mut(key) else {
             return;
         };
-        if session.invitations.len() >= INVITATIONS_OPEN_MAX {
+        if open + session.reported.len() >= INVITATIONS_OPEN_MAX {
             let text = format!(
                 "{INVITATIONS_OPEN_MAX} invitations are open; cancel one or wait until one has ended"
             );
@@ -134,30 +147,35 @@ impl Hub {
             return self.reply_error(key, cseq, error, out);
         }
         let id = InvitationId::new(session.id, call.number);
+        let caller = session.user.clone();
         let frame = encode_server(Kind::IncomingInvitation(IncomingInvitation {
             id: Bytes::copy_from_slice(&id.0),
-            caller_id: session.user.user.to_string(),
+            caller_id: caller.user.to_string(),
             content: call.content,
             channel: call.channel,
             r#type: call.r#type,
         }));
         session.last_invitation = call.number;
-        session.invitations.push(Invitation {
+        let invitation = Invitation {
             id,
             number: call.number,
+            session: session.id,
+            owner: Some(key),
+            revision: 0,
             callee: UserKey {
-                app: session.user.app.clone(),
+                app: caller.app.clone(),
                 user: callee,
             },
             frame,
-            state: State::Pending { again_ms: now_ms },
+            // Offered when its record is durable.
+            state: State::Pending { again_ms: u64::MAX },
             is_received: false,
             was_callee_there: false,
             sent_ms: now_ms,
             rings_on: None,
-        });
-        self.reply_done(key, cseq, out);
-        self.check_invitation(key, call.number, out);
+        };
+        self.insert_invitation(&caller, invitation, out);
+        self.write_invitation(&caller, id, Told::Sent(Waiting { session: key, cseq }), out);
     }
 
     /// The caller's client has cancelled; it has told its application already.
@@ -168,8 +186,21 @@ impl Hub {
         number: u64,
         out: &mut dyn Sink,
     ) {
-        self.end_invitation(key, number, InvitationEnd::Canceled, String::new(), out);
-        self.reply_done(key, cseq, out);
+        let Some(session) = self.sessions.get_mut(key) else {
+            return;
+        };
+        if let Some(report) = session.reported.iter_mut().find(|r| r.number == number) {
+            // Its record is still being read.
+            report.is_canceled = true;
+            return self.reply_done(key, cseq, out);
+        }
+        let caller = session.user.clone();
+        let Some(id) = self.open_of(key).find(|i| i.number == number).map(|i| i.id) else {
+            return self.reply_done(key, cseq, out);
+        };
+        let waiting = Some(Waiting { session: key, cseq });
+        let end = (InvitationEnd::Canceled, String::new());
+        self.end_invitation(&caller, id, end, waiting, out);
     }
 
     /// The invitation was still open when the caller's client was asked: the acceptance is recorded.
@@ -180,26 +211,32 @@ impl Hub {
         number: u64,
         out: &mut dyn Sink,
     ) {
-        let accepted = self.sessions.get_mut(key).and_then(|session| {
-            match &mut open(session, number)?.state {
-                State::Accepting { response, .. } => Some(std::mem::take(response)),
+        let accepted = self
+            .open_of(key)
+            .find_map(|invitation| match &invitation.state {
+                State::Accepting { response, .. } if invitation.number == number => {
+                    Some((invitation.id, response.clone()))
+                }
                 _ => None,
-            }
-        });
-        if let Some(response) = accepted {
-            self.end_invitation(key, number, InvitationEnd::Accepted, response, out);
-        }
-        self.reply_done(key, cseq, out);
+            });
+        let caller = self.sessions.get(key).map(|session| session.user.clone());
+        let (Some((id, response)), Some(caller)) = (accepted, caller) else {
+            return self.reply_done(key, cseq, out);
+        };
+        let waiting = Some(Waiting { session: key, cseq });
+        let end = (InvitationEnd::Accepted, response);
+        self.end_invitation(&caller, id, end, waiting, out);
     }
 
     /// Does what time asks of an invitation, and sets its next timer.
-    pub(crate) fn check_invitation(&mut self, key: SessionKey, number: u64, out: &mut dyn Sink) {
+    pub(crate) fn check_invitation(
+        &mut self,
+        caller: &UserKey,
+        id: InvitationId,
+        out: &mut dyn Sink,
+    ) {
         let now_ms = self.now.mono_ms;
-        let Some(session) = self.sessions.get_mut(key) else {
-            return;
-        };
-        let (caller, is_here) = (session.user.clone(), session.is_here());
-        let Some(invitation) = open(session, number) else {
+        let Some(invitation) = self.invitation(caller, id) else {
             return;
         };
         // A timer of an earlier state.
@@ -207,11 +244,12 @@ impl Hub {
             return;
         }
         if let State::Accepting { .. } = invitation.state {
-            let end = match is_here {
+            let owner = invitation.owner.and_then(|key| self.sessions.get(key));
+            let end = match owner.is_some_and(|session| session.is_here()) {
                 true => InvitationEnd::AcceptFailed,
                 false => InvitationEnd::CallerGone,
             };
-            return self.end_invitation(key, number, end, String::new(), out);
+            return self.end_invitation(caller, id, (end, String::new()), None, out);
         }
         if invitation.deadline_ms() <= now_ms && !mutant!(33) {
             let end = match (invitation.is_received, invitation.was_callee_there) {
@@ -220,18 +258,29 @@ impl Hub {
                 (false, true) => InvitationEnd::NoResponse,
                 (false, false) => InvitationEnd::PeerOffline,
             };
-            return self.end_invitation(key, number, end, String::new(), out);
+            return self.end_invitation(caller, id, (end, String::new()), None, out);
         }
         let again_ms = now_ms + INVITATION_RING_AGAIN_MS;
         invitation.state = State::Pending { again_ms };
         let word = InvitationWord::Ring {
-            id: invitation.id,
-            caller,
+            id,
+            caller: caller.clone(),
             frame: invitation.frame.clone(),
         };
-        let (due_ms, callee) = (invitation.due_ms(), invitation.callee.clone());
-        self.timers.set(due_ms, Timer::Invitation(key, number));
+        let callee = invitation.callee.clone();
+        self.set_invitation_timer(caller, id);
         self.tell_user(callee, word, out);
+    }
+
+    /// Reminds of the next thing that time alone does to an invitation.
+    fn set_invitation_timer(&mut self, caller: &UserKey, id: InvitationId) {
+        let due_ms = self
+            .invitation(caller, id)
+            .map(|invitation| invitation.due_ms());
+        if let Some(due_ms) = due_ms.filter(|due_ms| *due_ms < u64::MAX) {
+            let timer = Timer::Invitation(Box::new(caller.clone()), id);
+            self.timers.set(due_ms, timer);
+        }
     }
 
     /// The callee's hub has a word for the caller.
@@ -243,39 +292,38 @@ impl Hub {
         out: &mut dyn Sink,
     ) {
         let now_ms = self.now.mono_ms;
-        let Some(key) = self.users.get(caller).and_then(|entry| entry.session) else {
+        let Some(invitation) = self.invitation(caller, id) else {
             return;
         };
-        let Some(session) = self.sessions.get_mut(key) else {
+        if invitation.has_ended() {
             return;
-        };
-        let is_it = |invitation: &&mut Invitation| invitation.id == id;
-        let Some(invitation) = session.invitations.iter_mut().find(is_it) else {
-            return;
-        };
-        let number = invitation.number;
+        }
         match word {
             CalleeWord::IsThere { rings_on } => {
                 invitation.was_callee_there = true;
                 if *rings_on && invitation.is_received && invitation.rings_on.is_some() {
                     // The callee is back: its client has not forgotten what rings.
                     invitation.rings_on = Some(u64::MAX);
-                    self.apply_received(key, number, out);
+                    self.apply_received(caller, id, out);
                 }
             }
             CalleeWord::Received { rings_on } => {
-                let both_ring_on = *rings_on && session.traits.rings_on;
-                invitation.rings_on = both_ring_on.then_some(u64::MAX);
-                self.apply_received(key, number, out);
+                let owner = invitation.owner;
+                let is_on = invitation.rings_on.is_some();
+                let both = *rings_on && owner.map_or(is_on, |key| self.traits_of(key).rings_on);
+                if let Some(invitation) = self.invitation(caller, id) {
+                    invitation.rings_on = both.then_some(u64::MAX);
+                }
+                self.apply_received(caller, id, out);
             }
             CalleeWord::Decided(Decision::Refuse(response)) => {
-                let response = response.clone();
-                self.end_invitation(key, number, InvitationEnd::Refused, response, out);
+                let end = (InvitationEnd::Refused, response.clone());
+                self.end_invitation(caller, id, end, None, out);
             }
             CalleeWord::Decided(Decision::Accept(response)) => {
                 // Order: the receipt, which may still be unconfirmed, before what follows from it.
-                self.apply_received(key, number, out);
-                self.apply_accept(key, number, response, out);
+                self.apply_received(caller, id, out);
+                self.apply_accept(caller, id, response, out);
             }
             CalleeWord::SessionOver(fate) => match (*fate, &invitation.state) {
                 // It has not been heard there: it is being offered again anyway.
@@ -284,21 +332,18 @@ impl Hub {
                     let until_ms = now_ms + CALLEE_BACK_WAIT_MS;
                     invitation.rings_on = invitation.rings_on.map(|_| until_ms);
                     invitation.state = State::Pending { again_ms: now_ms };
-                    self.timers.set(now_ms, Timer::Invitation(key, number));
+                    self.set_invitation_timer(caller, id);
                 }
                 _ => {
-                    let end = InvitationEnd::CalleeGone;
-                    self.end_invitation(key, number, end, String::new(), out);
+                    let end = (InvitationEnd::CalleeGone, String::new());
+                    self.end_invitation(caller, id, end, None, out);
                 }
             },
         }
     }
 
-    fn apply_received(&mut self, key: SessionKey, number: u64, out: &mut dyn Sink) {
-        let Some(session) = self.sessions.get_mut(key) else {
-            return;
-        };
-        let Some(invitation) = open(session, number) else {
+    fn apply_received(&mut self, caller: &UserKey, id: InvitationId, out: &mut dyn Sink) {
+        let Some(invitation) = self.invitation(caller, id) else {
             return;
         };
         if !matches!(invitation.state, State::Pending { .. }) {
@@ -306,23 +351,22 @@ impl Hub {
         }
         invitation.state = State::Ringing;
         let is_news = !std::mem::replace(&mut invitation.is_received, true);
-        let due_ms = invitation.due_ms();
-        if due_ms < u64::MAX {
-            self.timers.set(due_ms, Timer::Invitation(key, number));
-        }
+        self.set_invitation_timer(caller, id);
         if is_news {
-            let frame = encode_server(Kind::InvitationReceived(InvitationReceived { number }));
-            Self::push(session, frame, Source::Call, out);
+            self.write_invitation(caller, id, Told::Received, out);
         }
     }
 
     /// The callee accepts: the caller's client is asked whether the invitation is still open there.
-    fn apply_accept(&mut self, key: SessionKey, number: u64, response: &str, out: &mut dyn Sink) {
+    fn apply_accept(
+        &mut self,
+        caller: &UserKey,
+        id: InvitationId,
+        response: &str,
+        out: &mut dyn Sink,
+    ) {
         let until_ms = self.now.mono_ms + INVITATION_CONFIRM_WAIT_MS;
-        let Some(session) = self.sessions.get_mut(key) else {
-            return;
-        };
-        let Some(invitation) = open(session, number) else {
+        let Some(invitation) = self.invitation(caller, id) else {
             return;
         };
         if !matches!(invitation.state, State::Ringing) {
@@ -333,61 +377,103 @@ impl Hub {
             until_ms,
             response: response.clone(),
         };
-        self.timers.set(until_ms, Timer::Invitation(key, number));
+        self.set_invitation_timer(caller, id);
         if mutant!(28) {
-            return self.end_invitation(key, number, InvitationEnd::Accepted, response, out);
+            let end = (InvitationEnd::Accepted, response);
+            return self.end_invitation(caller, id, end, None, out);
         }
-        let frame = encode_server(Kind::AcceptAsked(AcceptAsked { number, response }));
-        Self::push(session, frame, Source::Call, out);
+        self.write_invitation(caller, id, Told::AcceptAsked, out);
     }
 
-    /// Ends an invitation, if it is open, and tells both sides.
+    /// Ends an invitation, unless it has ended. Both sides are told when that is durable, and so is the request
+    /// that waits for it.
     fn end_invitation(
         &mut self,
-        key: SessionKey,
-        number: u64,
-        end: InvitationEnd,
-        response: String,
+        caller: &UserKey,
+        id: InvitationId,
+        (end, response): (InvitationEnd, String),
+        waiting: Option<Waiting>,
         out: &mut dyn Sink,
     ) {
-        let Some(session) = self.sessions.get_mut(key) else {
+        let Some(invitation) = self.invitation(caller, id).filter(|i| !i.has_ended()) else {
             return;
         };
-        let is_it = |invitation: &Invitation| invitation.number == number;
-        let Some(index) = session.invitations.iter().position(is_it) else {
-            return;
-        };
-        let invitation = session.invitations.remove(index);
-        if end != InvitationEnd::Canceled {
-            let frame = encode_server(Kind::LocalInvitationEnded(LocalInvitationEnded {
-                number,
-                end: end.into(),
-                response,
-            }));
-            Self::push(session, frame, Source::Call, out);
-        }
-        let id = invitation.id;
-        if end == InvitationEnd::Canceled && mutant!(29) {
-            return;
-        }
-        self.tell_user(invitation.callee, InvitationWord::Ended { id, end }, out);
+        invitation.state = State::Ended { end, response };
+        self.write_invitation(caller, id, Told::Ended(waiting), out);
     }
 
     /// The session ends, and with it what it has sent.
     pub(crate) fn end_own_invitations(&mut self, key: SessionKey, out: &mut dyn Sink) {
-        let Some(session) = self.sessions.get_mut(key) else {
+        let Some(caller) = self.sessions.get(key).map(|session| session.user.clone()) else {
             return;
         };
-        for invitation in std::mem::take(&mut session.invitations) {
-            let (id, end) = (invitation.id, InvitationEnd::CallerGone);
-            self.tell_user(invitation.callee, InvitationWord::Ended { id, end }, out);
+        let ids: Vec<_> = self.open_of(key).map(|invitation| invitation.id).collect();
+        for id in ids {
+            let end = (InvitationEnd::CallerGone, String::new());
+            self.end_invitation(&caller, id, end, None, out);
         }
+    }
+
+    // ------------------------------------------------------------ where they are kept
+
+    fn invitation(&mut self, caller: &UserKey, id: InvitationId) -> Option<&mut Invitation> {
+        let all = self.invitations.get_mut(caller)?;
+        all.iter_mut().find(|invitation| invitation.id == id)
+    }
+
+    /// What a session has sent and has not ended.
+    fn open_of(&self, key: SessionKey) -> impl Iterator<Item = &Invitation> {
+        let caller = self.sessions.get(key).map(|session| &session.user);
+        let all = caller.and_then(|caller| self.invitations.get(caller));
+        let is_its = move |invitation: &&Invitation| {
+            invitation.owner == Some(key) && !invitation.has_ended()
+        };
+        all.into_iter().flatten().filter(is_its)
+    }
+
+    fn insert_invitation(&mut self, caller: &UserKey, invitation: Invitation, out: &mut dyn Sink) {
+        if !self.invitations.contains_key(caller) {
+            let topic = Topic::Calls(caller.clone());
+            out.emit(Effect::Bus(BusOp::Subscribe(topic)));
+        }
+        let all = self.invitations.entry(caller.clone()).or_default();
+        all.push(invitation);
+    }
+
+    fn remove_invitation(
+        &mut self,
+        caller: &UserKey,
+        id: InvitationId,
+        out: &mut dyn Sink,
+    ) -> Option<Invitation> {
+        let all = self.invitations.get_mut(caller)?;
+        let index = all.iter().position(|invitation| invitation.id == id)?;
+        let invitation = all.remove(index);
+        if all.is_empty() {
+            self.invitations.remove(caller);
+            let topic = Topic::Calls(caller.clone());
+            out.emit(Effect::Bus(BusOp::Unsubscribe(topic)));
+        }
+        Some(invitation)
     }
 
     /// Publishes a word on a user's topic; this hub gets it back if the user is here.
     pub(crate) fn tell_user(&mut self, user: UserKey, word: InvitationWord, out: &mut dyn Sink) {
         out.emit(Effect::Bus(BusOp::Publish {
             topic: Topic::User(user),
+            message: Arc::new(Publication::Invitation(word)),
+        }));
+    }
+
+    /// Publishes a word for whoever writes the records of what this user has sent.
+    pub(crate) fn tell_writer(
+        &mut self,
+        caller: UserKey,
+        word: InvitationWord,
+        out: &mut dyn Sink,
+    ) {
+        out.emit(Effect::Bus(BusOp::Publish {
+            topic: Topic::Calls(caller),
             message: Arc::new(Publication::Invitation(word)),
         }));
     }

@@ -92,6 +92,14 @@ pub enum Input {
         /// What.
         answer: StoreAnswer,
     },
+    /// Read what the process before has left of invitations; once, after [`Input::Restore`].
+    Load {
+        /// Hubs of this node: each takes a share.
+        hubs: u16,
+        /// Tells the starts of the machine apart from which [`crate::Time::mono_ms`] counts; 0 = it counts from the
+        /// start of the process.
+        boot: u64,
+    },
     /// The tenants are others now: settings and bans take effect at once, certificates with the next token.
     Apps(Arc<Apps>),
     /// The node's memory was measured. Given when it is short, again and again, and once when it is no longer.

@@ -74,6 +74,7 @@ mod wall;
 
 pub use config::{App, AppSettings, Apps, FOR_EVER, HubConfig, Traits};
 pub use hub::{Hub, HubStats};
+pub use invitations::Recorded as RecordedInvitation;
 pub use io::{Effect, Input, Sink, Ticket};
 pub use limiter::{Kind as RateKind, Rates};
 pub use memory::Pressure;

@@ -17,8 +17,9 @@ use crate::asks::PendingAsk;
 use crate::bus_ops::{Answer, BusOp, Inherited, Located, LoginStamp, Parcel, Question, Topic};
 use crate::config::{Apps, Traits};
 use crate::credentials::{self, Credentials};
-use crate::ids::{ConnectionId, HubId, SessionId, UserKey};
+use crate::ids::{ConnectionId, HubId, InvitationId, SessionId, UserKey};
 use crate::inbox::{Asker, InboxState, Origin};
+use crate::invitations::Reports;
 use crate::io::{Effect, Sink};
 use crate::limiter::{self, Limiter};
 use crate::outbox::Outbox;
@@ -63,6 +64,8 @@ pub(crate) struct PendingLogin {
     traits: Traits,
     token_expires_s: Option<u64>,
     limiter: Limiter,
+    /// What its client holds open.
+    reports: Reports,
     /// From the logins that it replaces on this hub.
     inherited: Inherited,
     /// Messages that have arrived meanwhile. Bound: `HELD_PARCELS_MAX`.
@@ -151,7 +154,8 @@ impl Hub {
                     return self.refuse_login(connection, error, out);
                 }
                 let rights = (settings, Traits::default(), token_expires_s);
-                self.start_claim(connection, user, rights, out);
+                let reports = Reports::of(&login, &user);
+                self.start_claim(connection, user, rights, reports, out);
             }
             Err(refused) => {
                 self.refuse_login(connection, error(refused.outcome, refused.text), out)
@@ -181,7 +185,8 @@ impl Hub {
         }
         let mut settings = self.config.apps.settings(&user.app);
         settings.rate_limits &= !traits.is_paced;
-        self.start_claim(connection, user, (settings, traits, None), out);
+        let rights = (settings, traits, None);
+        self.start_claim(connection, user, rights, Reports::default(), out);
     }
 
     /// Counts a login whose credentials are good: nobody else can use a user's logins up.
@@ -235,6 +240,7 @@ impl Hub {
         connection: ConnectionId,
         user: UserKey,
         (settings, traits, token_expires_s): (AppSettings, Traits, Option<u64>),
+        reports: Reports,
         out: &mut dyn Sink,
     ) {
         let Some(Connection::Fresh { opened_ms }) = self.connections.get(&connection) else {
@@ -275,6 +281,7 @@ impl Hub {
         if let Some(rival) = rival {
             self.drop_connection(rival, Some(CloseCode::RemoteLogin), out);
         }
+        let holds = reports.ids();
         let login = Box::new(PendingLogin {
             connection,
             stamp,
@@ -282,6 +289,7 @@ impl Hub {
             traits,
             token_expires_s,
             limiter,
+            reports,
             inherited,
             held: Vec::new(),
         });
@@ -294,6 +302,7 @@ impl Hub {
             }
         }
         if let Some(older) = older.filter(|_| !mutant!(19)) {
+            self.release_invitations(&user, &holds, older);
             self.end_session(older, End::RemoteLogin, out);
         }
         self.connections
@@ -304,7 +313,8 @@ impl Hub {
             stamp,
             begun_ts: self.now.unix_ms,
         });
-        self.ask(Topic::User(user), Question::Claim { stamp }, pending, out);
+        let question = Question::Claim { stamp, holds };
+        self.ask(Topic::User(user), question, pending, out);
     }
 
     /// The stamp of the user's session or login in progress here, whichever is newer.
@@ -319,7 +329,7 @@ impl Hub {
     pub(crate) fn handle_claim(
         &mut self,
         user: &UserKey,
-        stamp: LoginStamp,
+        (stamp, holds): (LoginStamp, &[InvitationId]),
         asker: Asker,
         out: &mut dyn Sink,
     ) {
@@ -345,6 +355,7 @@ impl Hub {
             self.drop_connection(rival, Some(CloseCode::RemoteLogin), out);
         }
         if let Some(session) = session.filter(|_| !mutant!(19)) {
+            self.release_invitations(user, holds, session);
             self.end_session(session, End::RemoteLogin, out);
         }
         // Order: what they had not confirmed is on its way to the store before the new session reads there.
@@ -442,8 +453,8 @@ impl Hub {
             watched: indexmap::IndexSet::with_hasher(self.hasher),
             limiter: login.limiter,
             floods: None,
-            invitations: Vec::new(),
-            last_invitation: 0,
+            reported: Vec::new(),
+            last_invitation: login.reports.last_number(),
             rings: Vec::new(),
         };
         let welcome = Welcome {
@@ -472,6 +483,7 @@ impl Hub {
         }
         self.emit_presence(key, out);
         self.read_inbox(key, out);
+        self.take_reports(key, login.reports, out);
         for (origin, parcel) in login.held {
             self.accept_parcel(key, origin, parcel, out);
         }

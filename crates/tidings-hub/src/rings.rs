@@ -23,15 +23,42 @@ use crate::snapshot::{from_user, to_user};
 /// An invitation that rings at a session.
 #[derive(Debug)]
 pub(crate) struct Ringing {
-    id: InvitationId,
+    pub(crate) id: InvitationId,
     caller: UserKey,
-    /// The ring's number in the outbox.
+    /// The ring's number in the outbox; 0 = an earlier session's.
     sseq: u64,
     /// The client has confirmed it.
     is_received: bool,
+    /// The client says that it rings there; whether that is so is being looked up.
+    is_reported: bool,
+    /// What the callee has decided: told again with the next ring, as the caller's hub may not have had it.
+    decision: Option<Decision>,
 }
 
 impl Ringing {
+    /// What a client held open when it logged in.
+    pub(crate) fn reported(id: InvitationId, caller: UserKey) -> Self {
+        Self {
+            id,
+            caller,
+            sseq: 0,
+            is_received: true,
+            is_reported: true,
+            decision: None,
+        }
+    }
+
+    /// Whether it is this one, and still being looked up.
+    pub(crate) fn is_reported(&self, id: InvitationId) -> bool {
+        self.is_reported && self.id == id
+    }
+
+    /// It is so. Returns what was decided meanwhile.
+    pub(crate) fn confirm_report(&mut self) -> Option<Decision> {
+        self.is_reported = false;
+        self.decision.clone()
+    }
+
     pub(crate) fn to_record(&self) -> RingRecord {
         RingRecord {
             id: self.id.0.to_vec(),
@@ -47,6 +74,8 @@ impl Ringing {
             caller: from_user(record.caller?)?,
             sseq: record.sseq,
             is_received: record.is_received,
+            is_reported: false,
+            decision: None,
         })
     }
 }
@@ -63,6 +92,7 @@ impl Hub {
             InvitationWord::Ring { id, caller, frame } => self.ring(user, *id, caller, frame, out),
             InvitationWord::Ended { id, end } => self.end_ring(user, *id, *end, out),
             InvitationWord::Back { id, word } => self.handle_callee_word(user, *id, word, out),
+            InvitationWord::CallerBack { holds } => self.end_leftovers(user, holds, out),
         }
     }
 
@@ -91,9 +121,21 @@ impl Hub {
                 caller: caller.clone(),
                 sseq,
                 is_received: false,
+                is_reported: false,
+                decision: None,
             });
         }
-        self.tell_caller(caller.clone(), id, CalleeWord::IsThere { rings_on }, out);
+        // What was said of it may have been lost with the caller's hub.
+        let ringing = session.rings.iter().find(|ringing| ringing.id == id);
+        let known = ringing.filter(|ringing| ringing.is_received && !ringing.is_reported);
+        let word = match known {
+            Some(ringing) => match &ringing.decision {
+                Some(decision) => CalleeWord::Decided(decision.clone()),
+                None => CalleeWord::Received { rings_on },
+            },
+            None => CalleeWord::IsThere { rings_on },
+        };
+        self.tell_caller(caller.clone(), id, word, out);
     }
 
     /// The client has processed everything up to `sseq`, rings too.
@@ -168,8 +210,12 @@ impl Hub {
         if let Some(ringing) = ringing {
             // Who decides has heard it, confirmed or not.
             ringing.is_received = true;
-            let caller = ringing.caller.clone();
-            self.tell_caller(caller, id, CalleeWord::Decided(decision), out);
+            ringing.decision = Some(decision.clone());
+            let (caller, is_reported) = (ringing.caller.clone(), ringing.is_reported);
+            // It follows when it is known that there is such an invitation.
+            if !is_reported {
+                self.tell_caller(caller, id, CalleeWord::Decided(decision), out);
+            }
         }
         self.reply_done(key, cseq, out);
     }
@@ -217,6 +263,6 @@ impl Hub {
         word: CalleeWord,
         out: &mut dyn Sink,
     ) {
-        self.tell_user(caller, InvitationWord::Back { id, word }, out);
+        self.tell_writer(caller, InvitationWord::Back { id, word }, out);
     }
 }

@@ -20,7 +20,7 @@ use crate::config::Traits;
 use crate::floods::Floods;
 use crate::ids::{ConnectionId, SessionId, UserKey};
 use crate::inbox::{Delivery, InboxState};
-use crate::invitations::Invitation;
+use crate::invitations::Report;
 use crate::io::{Effect, Sink};
 use crate::limiter::Limiter;
 use crate::login::Connection;
@@ -96,8 +96,9 @@ pub(crate) struct Session {
     pub(crate) limiter: Limiter,
     /// Calls over their rates; `None` = none of late.
     pub(crate) floods: Option<Box<Floods>>,
-    /// Invitations that it has sent and that have not ended. Bound: `INVITATIONS_OPEN_MAX`.
-    pub(crate) invitations: Vec<Invitation>,
+    /// Invitations that its client held open when it logged in, whose records are being read. Bound:
+    /// `INVITATIONS_OPEN_MAX`.
+    pub(crate) reported: Vec<Report>,
     /// Highest number that it has given an invitation.
     pub(crate) last_invitation: u64,
     /// Invitations that ring at its client. Bound: `INVITATIONS_INCOMING_MAX`.

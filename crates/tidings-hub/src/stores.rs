@@ -2,8 +2,9 @@
 
 use crate::Hub;
 use crate::attributes::AttributeStore;
-use crate::ids::MessageId;
+use crate::ids::{InvitationId, MessageId, UserKey};
 use crate::inbox::{Asker, Origin, outcome_of};
+use crate::invitations::Write;
 use crate::io::{Effect, Sink, Ticket};
 use crate::maps::{Map, SeededHasher};
 use crate::peers::SendToPeer;
@@ -37,6 +38,21 @@ pub(crate) enum PendingStore {
     Histories { first_before_ts: u64 },
     /// Old messages of a history are being deleted.
     HistoryTrim(Conversation),
+    /// An invitation's record is written before what it says is told.
+    Invitation(Box<Write>),
+    /// What the process before has left; of so many hubs.
+    Invitations { hubs: u16 },
+    /// A new session's client holds open what it has sent.
+    InvitationReport {
+        session: SessionKey,
+        id: InvitationId,
+    },
+    /// At a new session's client rings what this caller has sent.
+    RingReport {
+        session: SessionKey,
+        caller: UserKey,
+        id: InvitationId,
+    },
     /// A page of a history.
     HistoryPage { session: SessionKey, cseq: u64 },
 }
@@ -98,6 +114,16 @@ impl Hub {
             PendingStore::HistoryPage { session, cseq } => {
                 self.finish_read_history(session, cseq, answer, out);
             }
+            PendingStore::Invitation(write) => self.finish_invitation_write(*write, answer, out),
+            PendingStore::Invitations { hubs } => self.apply_loaded(hubs, answer, out),
+            PendingStore::InvitationReport { session, id } => {
+                self.finish_report(session, id, answer, out);
+            }
+            PendingStore::RingReport {
+                session,
+                caller,
+                id,
+            } => self.finish_ring_report(session, (caller, id), answer, out),
             PendingStore::Attributes(pending) => self.apply_attributes(pending, answer, out),
         }
     }

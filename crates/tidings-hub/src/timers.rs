@@ -5,7 +5,7 @@
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
-use crate::ids::{ChannelKey, ConnectionId, UserKey};
+use crate::ids::{ChannelKey, ConnectionId, InvitationId, UserKey};
 use crate::sessions::SessionKey;
 
 /// What a timer reminds of.
@@ -23,8 +23,10 @@ pub(crate) enum Timer {
     Deliveries(SessionKey),
     /// The channel's member count may be told again.
     Count(Box<ChannelKey>),
-    /// Look at the invitation of this number that the session has sent.
-    Invitation(SessionKey, u64),
+    /// Look at an invitation that the user has sent.
+    Invitation(Box<UserKey>, InvitationId),
+    /// The record of an invitation that has ended is kept no longer.
+    InvitationOver(Box<UserKey>, InvitationId),
     /// The user's login was lost a while ago, at this Unix millisecond: its attributes end, unless it is back.
     LostUser(Box<UserKey>, u64),
     /// The attributes of a channel are over that had its last member then, in Unix milliseconds.

@@ -1,6 +1,6 @@
 //! The clock of a node: read once per turn, given to the hub as a number.
 
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use tidings_hub::Time;
 
@@ -8,13 +8,27 @@ use tidings_hub::Time;
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Clock {
     start: Instant,
+    /// What the machine's clock said at `start`.
+    base: Duration,
+    /// Names the start of the machine from which it counts; 0 = there is no such clock.
+    boot: u64,
 }
 
 impl Clock {
     pub(crate) fn start() -> Self {
+        let machine = machine_clock();
+        let (base, boot) = machine.unwrap_or_default();
         Self {
             start: Instant::now(),
+            base,
+            boot,
         }
+    }
+
+    /// Tells the starts of the machine apart from which monotonic time counts; 0 = it counts from the start of the
+    /// process.
+    pub(crate) fn boot(&self) -> u64 {
+        self.boot
     }
 
     pub(crate) fn now(&self) -> Time {
@@ -23,10 +37,26 @@ impl Clock {
             .duration_since(UNIX_EPOCH)
             .unwrap_or_default();
         Time {
-            mono_ms: millis(self.start.elapsed()),
+            mono_ms: millis(self.base + self.start.elapsed()),
             unix_ms: millis(unix),
         }
     }
+}
+
+/// The time since the machine was started and a name of that start: spans over a restart of the process are measured
+/// by it, whatever the wall clock does meanwhile. Known on Linux only.
+fn machine_clock() -> Option<(Duration, u64)> {
+    let uptime = std::fs::read_to_string("/proc/uptime").ok()?;
+    let seconds: f64 = uptime.split_whitespace().next()?.parse().ok()?;
+    let uptime = Duration::try_from_secs_f64(seconds).ok()?;
+    let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
+    let digits: String = boot
+        .chars()
+        .filter(char::is_ascii_hexdigit)
+        .take(16)
+        .collect();
+    let boot = u64::from_str_radix(&digits, 16).ok()?;
+    Some((uptime, boot.max(1)))
 }
 
 fn millis(duration: std::time::Duration) -> u64 {

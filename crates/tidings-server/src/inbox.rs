@@ -43,6 +43,8 @@ pub(crate) enum Envelope {
     Settle,
     /// Sessions that the process before has left.
     Restore(Box<Snapshot>),
+    /// Invitations that the process before has left are to be read; the starts of the machine are told apart by this.
+    Load { hubs: u16, boot: u64 },
     /// Connections are accepted from here on.
     Open,
     /// To be answered at the end of the turn: whether nothing is under way in the hub.

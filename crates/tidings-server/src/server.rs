@@ -134,6 +134,8 @@ impl Server {
         if let Some(snapshots) = kept {
             restore(&mailboxes, snapshots, &apps);
         }
+        let (hubs, boot) = (config.hubs, clock.boot());
+        tell(&mailboxes, || Envelope::Load { hubs, boot });
         tell(&mailboxes, || Envelope::Open);
         let (control, commands) = channel();
         let supervisor = Supervisor {

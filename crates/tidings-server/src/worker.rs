@@ -325,6 +325,7 @@ impl Worker {
             Envelope::Drain => self.drain(),
             Envelope::Settle => self.give(Input::Settle),
             Envelope::Restore(snapshot) => self.give(Input::Restore(snapshot)),
+            Envelope::Load { hubs, boot } => self.give(Input::Load { hubs, boot }),
             Envelope::Open => self.is_open = true,
             Envelope::Report(to) => self.reports.push(to),
             Envelope::Stop => self.is_stopped = true,

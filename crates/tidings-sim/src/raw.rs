@@ -75,6 +75,7 @@ impl World {
             user_id: user.into(),
             token: token.into(),
             client: "raw".into(),
+            ..Login::default()
         };
         self.send_raw(line, client_message::Kind::Login(login), 0);
     }

@@ -84,6 +84,12 @@ impl World {
         takes_over
     }
 
+    /// What the process before has left of invitations.
+    fn load_invitations(&mut self) {
+        let hubs = self.config.hubs;
+        self.give_all(|| Input::Load { hubs, boot: 1 });
+    }
+
     /// Starts the server and kills it while it takes over the sessions of the process before: they are gone, as
     /// they are used once.
     pub fn start_and_kill_server(&mut self, after_ms: u64) {
@@ -104,6 +110,7 @@ impl World {
             (written_ms..written_ms + RESUME_WINDOW_MS).contains(&now_ms)
         };
         let Some(kept) = self.kept.take().filter(is_young) else {
+            self.load_invitations();
             return false;
         };
         self.is_draining = true;
@@ -112,6 +119,7 @@ impl World {
                 self.give_hub(HubId(at), Input::Restore(Box::new(snapshot)));
             }
         }
+        self.load_invitations();
         true
     }
 

@@ -1,18 +1,164 @@
-//! An invitation in a snapshot: its deadlines are kept as spans, since the clock of the next process is another.
+//! An invitation as it is written down. Its times are kept as spans, since the clock of the next process may be
+//! another; what has passed between two processes is measured by a clock that the machine keeps (contract CRA-7).
 
-use super::{Invitation, State};
-use crate::ids::InvitationId;
-use crate::snapshot::record::InvitationRecord;
-use crate::snapshot::{from_user, to_user};
+use bytes::Bytes;
+use prost::Message as _;
+use tidings_wire::frame::decode_server;
+use tidings_wire::limits::INVITATION_CONFIRM_WAIT_MS;
+use tidings_wire::proto::{InvitationEnd, server_message::Kind};
+
+use super::{CALLEE_BACK_WAIT_MS, Invitation, State};
+use crate::Hub;
+use crate::ids::{HubId, InvitationId, SessionId};
+use crate::snapshot::record::UserRecord;
+use crate::snapshot::{from_session_id, from_user, to_user};
+use crate::store_ops::StoredInvitation;
+
+/// What a record says of its invitation, for those who judge from outside.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Recorded {
+    /// What the caller says to the callee: tells invitations of a test apart.
+    pub content: String,
+    /// The callee's client has had it.
+    pub is_received: bool,
+    /// How it has ended, if it has.
+    pub end: Option<InvitationEnd>,
+    /// It rings until somebody ends it.
+    pub rings_on: bool,
+}
+
+impl Recorded {
+    /// Reads a record. `None`: this version has not written it.
+    pub fn read(body: &Bytes) -> Option<Self> {
+        let record = InvitationRecord::decode(body.clone()).ok()?;
+        // A WebSocket frame begins with two bytes, or four when it is long.
+        let header = if record.frame.get(1)? & 127 == 126 {
+            4
+        } else {
+            2
+        };
+        let mut messages = decode_server(record.frame.get(header..)?).ok()?.messages;
+        let Kind::IncomingInvitation(ring) = messages.pop()?.kind? else {
+            return None;
+        };
+        Some(Self {
+            content: ring.content,
+            is_received: record.is_received,
+            end: match record.state {
+                ENDED => InvitationEnd::try_from(record.end).ok(),
+                _ => None,
+            },
+            rings_on: record.rings_on_ms.is_some(),
+        })
+    }
+}
+
+const PENDING: u32 = 0;
+const RINGING: u32 = 1;
+const ACCEPTING: u32 = 2;
+const ENDED: u32 = 3;
+
+/// Later versions read what earlier ones have written: a field is added, never changed.
+#[derive(Clone, PartialEq, prost::Message)]
+struct InvitationRecord {
+    #[prost(bytes = "vec", tag = "1")]
+    id: Vec<u8>,
+    #[prost(uint64, tag = "2")]
+    number: u64,
+    #[prost(message, optional, tag = "3")]
+    callee: Option<UserRecord>,
+    #[prost(bytes = "bytes", tag = "4")]
+    frame: Bytes,
+    #[prost(bool, tag = "5")]
+    is_received: bool,
+    #[prost(bool, tag = "6")]
+    was_callee_there: bool,
+    /// Since it was sent, when this was written.
+    #[prost(uint64, tag = "7")]
+    age_ms: u64,
+    #[prost(uint32, tag = "8")]
+    state: u32,
+    /// Of an acceptance, or of the end.
+    #[prost(string, tag = "9")]
+    response: String,
+    #[prost(int32, tag = "10")]
+    end: i32,
+    /// Until its callee is waited for no longer, if it rings on.
+    #[prost(uint64, optional, tag = "11")]
+    rings_on_ms: Option<u64>,
+    /// The login that has sent it, or has taken it over.
+    #[prost(bytes = "vec", tag = "12")]
+    session: Vec<u8>,
+    /// The hub that has written this.
+    #[prost(uint32, tag = "13")]
+    hub: u32,
+    /// When this was written, on both clocks, and which start of the machine the monotonic one counts from.
+    #[prost(uint64, tag = "14")]
+    written_ts: u64,
+    #[prost(uint64, tag = "15")]
+    written_ms: u64,
+    #[prost(uint64, tag = "16")]
+    boot: u64,
+}
+
+/// What the clocks say where a record is written or read.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct RecordClock {
+    hub: HubId,
+    /// The hub's own clock.
+    now_ms: u64,
+    /// The node's monotonic clock.
+    node_ms: u64,
+    /// Unix milliseconds.
+    unix_ms: u64,
+    /// 0 = the monotonic clock begins with the process.
+    boot: u64,
+}
+
+impl RecordClock {
+    /// What has passed since a record was written, in milliseconds. The wall clock is asked only when the machine
+    /// was started anew: nothing else has run meanwhile.
+    fn passed_ms(self, record: &InvitationRecord) -> u64 {
+        match record.boot != 0 && record.boot == self.boot {
+            true => self.node_ms.saturating_sub(record.written_ms),
+            false => self.unix_ms.saturating_sub(record.written_ts),
+        }
+    }
+}
+
+/// What a record says beside the invitation itself.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Origin {
+    /// The hub that has written it.
+    pub(crate) hub: HubId,
+    /// Since it was written, in milliseconds.
+    pub(crate) passed_ms: u64,
+}
+
+impl Hub {
+    pub(crate) fn record_clock(&self) -> RecordClock {
+        RecordClock {
+            hub: self.config.id,
+            now_ms: self.now.mono_ms,
+            node_ms: self.node_ms(),
+            unix_ms: self.wall.unix_ms(),
+            boot: self.boot,
+        }
+    }
+}
 
 impl Invitation {
-    pub(crate) fn to_record(&self, now_ms: u64) -> InvitationRecord {
-        let (state, until_ms, response) = match &self.state {
-            State::Pending { again_ms } => (0, *again_ms, String::new()),
-            State::Ringing => (1, now_ms, String::new()),
-            State::Accepting { until_ms, response } => (2, *until_ms, response.clone()),
+    pub(crate) fn to_record(&self, clock: RecordClock) -> Bytes {
+        let now_ms = clock.now_ms;
+        let (state, response, end) = match &self.state {
+            State::Pending { .. } => (PENDING, String::new(), InvitationEnd::Unspecified),
+            State::Ringing => (RINGING, String::new(), InvitationEnd::Unspecified),
+            State::Accepting { response, .. } => {
+                (ACCEPTING, response.clone(), InvitationEnd::Unspecified)
+            }
+            State::Ended { end, response } => (ENDED, response.clone(), *end),
         };
-        InvitationRecord {
+        let record = InvitationRecord {
             id: self.id.0.to_vec(),
             number: self.number,
             callee: Some(to_user(&self.callee)),
@@ -21,41 +167,57 @@ impl Invitation {
             was_callee_there: self.was_callee_there,
             age_ms: now_ms.saturating_sub(self.sent_ms),
             state,
-            left_ms: until_ms.saturating_sub(now_ms),
             response,
+            end: end.into(),
             rings_on_ms: (self.rings_on).map(|until_ms| until_ms.saturating_sub(now_ms)),
-        }
+            session: self.session.0.to_vec(),
+            hub: u32::from(clock.hub.0),
+            written_ts: clock.unix_ms,
+            written_ms: clock.node_ms,
+            boot: clock.boot,
+        };
+        Bytes::from(record.encode_to_vec())
     }
 
-    /// With the time at which something is due. `None`: a record that this version has not written.
-    pub(crate) fn from_record(record: InvitationRecord, now_ms: u64) -> Option<(Self, u64)> {
-        let until_ms = now_ms.saturating_add(record.left_ms);
+    /// An invitation that nobody owns, with what its record says beside. `None`: this version has not written it.
+    ///
+    /// The callee's client is to be found again, and a caller's client that was being asked is asked anew: their
+    /// sessions are another now.
+    pub(crate) fn from_record(
+        stored: &StoredInvitation,
+        clock: RecordClock,
+    ) -> Option<(Self, Origin)> {
+        let record = InvitationRecord::decode(stored.body.clone()).ok()?;
+        let (now_ms, passed_ms) = (clock.now_ms, clock.passed_ms(&record));
+        let origin = Origin {
+            hub: HubId(u16::try_from(record.hub).ok()?),
+            passed_ms,
+        };
         let invitation = Self {
             id: InvitationId(<[u8; 16]>::try_from(&record.id[..]).ok()?),
             number: record.number,
+            session: from_session_id(&record.session).unwrap_or(SessionId([0; 16])),
+            owner: None,
+            revision: stored.revision,
             callee: from_user(record.callee?)?,
             frame: record.frame,
             state: match record.state {
-                0 => State::Pending { again_ms: until_ms },
-                1 => State::Ringing,
-                2 => State::Accepting {
-                    until_ms,
+                PENDING | RINGING => State::Pending { again_ms: now_ms },
+                ACCEPTING => State::Accepting {
+                    until_ms: now_ms + INVITATION_CONFIRM_WAIT_MS,
+                    response: record.response,
+                },
+                ENDED => State::Ended {
+                    end: InvitationEnd::try_from(record.end).ok()?,
                     response: record.response,
                 },
                 _ => return None,
             },
             is_received: record.is_received,
             was_callee_there: record.was_callee_there,
-            sent_ms: now_ms.saturating_sub(record.age_ms),
-            rings_on: record
-                .rings_on_ms
-                .map(|left_ms| now_ms.saturating_add(left_ms)),
+            sent_ms: now_ms.saturating_sub(record.age_ms.saturating_add(passed_ms)),
+            rings_on: (record.rings_on_ms).map(|_| now_ms + CALLEE_BACK_WAIT_MS),
         };
-        let due_ms = invitation.due_ms();
-        Some((invitation, due_ms))
-    }
-
-    pub(crate) fn number(&self) -> u64 {
-        self.number
+        Some((invitation, origin))
     }
 }

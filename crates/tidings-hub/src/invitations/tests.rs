@@ -5,10 +5,11 @@ use crate::bus_ops::BusInput;
 use crate::config::{Apps, HubConfig};
 use crate::ids::{ConnectionId, HubId};
 use crate::io::Input;
+use crate::store_ops::StoreAnswer;
 use crate::time::Time;
 use tidings_wire::frame::decode_server;
 use tidings_wire::proto::{
-    ClientFrame, ClientMessage, Login, Request, client_message, reply, request,
+    ClientFrame, ClientMessage, InvitationEnd, Login, Request, client_message, reply, request,
 };
 
 const CONNECTION: ConnectionId = ConnectionId(1);
@@ -18,6 +19,8 @@ struct Alone {
     hub: Hub,
     cseq: u64,
     now_ms: u64,
+    /// What the store answers.
+    disk: StoreAnswer,
 }
 
 impl Alone {
@@ -36,6 +39,7 @@ impl Alone {
             hub,
             cseq: 0,
             now_ms: 1_000,
+            disk: StoreAnswer::Done,
         };
         let connection = CONNECTION;
         alone.give(Input::Opened { connection });
@@ -71,6 +75,10 @@ impl Alone {
                 match effect {
                     Effect::Bus(BusOp::Ask { ask, .. }) => {
                         inputs.push_back(Input::Bus(BusInput::Nobody { ask }));
+                    }
+                    Effect::Store { ticket, .. } => {
+                        let answer = self.disk.clone();
+                        inputs.push_back(Input::Store { ticket, answer });
                     }
                     Effect::Send { frame, .. } => {
                         let frame = decode_server(&frame[2..]).expect("a short frame");
@@ -145,4 +153,20 @@ fn an_invitation_to_nobody_ends_after_30_s_once_and_not_earlier() {
     assert_eq!(alone.ends(30_999), []);
     let end = InvitationEnd::PeerOffline;
     assert_eq!(alone.ends(200_000), [(31_000, 1, end)]);
+}
+
+#[test]
+fn an_invitation_that_cannot_be_recorded_is_refused_and_one_that_runs_ends() {
+    let mut alone = Alone::new();
+    let broken = StoreAnswer::Failed {
+        reason: "the disk is full".into(),
+    };
+    alone.disk = broken.clone();
+    assert_eq!(alone.invite(1), Outcome::Unavailable as u32);
+    alone.disk = StoreAnswer::Done;
+    assert_eq!(alone.invite(2), 0);
+    alone.disk = broken;
+    // What becomes of it cannot be recorded: its caller is told all the same, once.
+    let end = InvitationEnd::PeerOffline;
+    assert_eq!(alone.ends(200_000), [(31_000, 2, end)]);
 }

@@ -18,7 +18,6 @@ use self::record::{
 use crate::bus_ops::{Forerunner, MemberSnapshot};
 use crate::channels::Channel;
 use crate::ids::{ChannelKey, HubId, SessionId, UserKey};
-use crate::invitations::Invitation;
 use crate::io::Sink;
 use crate::sessions::{End, Session, SessionKey};
 use crate::{Hub, Traits};
@@ -140,10 +139,6 @@ impl Hub {
             has_attributes: session.has_attributes,
             is_watched: session.is_watched,
             forerunners: session.forerunners.iter().map(to_forerunner).collect(),
-            invitations: (session.invitations.iter())
-                .filter(|_| !mutant!(304))
-                .map(|invitation: &Invitation| invitation.to_record(now_ms))
-                .collect(),
             last_invitation: session.last_invitation,
             rings: session.rings.iter().map(|ring| ring.to_record()).collect(),
             traits: Some(to_traits(session.traits)),

@@ -96,8 +96,6 @@ pub(crate) struct SessionRecord {
     pub(crate) is_watched: bool,
     #[prost(message, repeated, tag = "16")]
     pub(crate) forerunners: Vec<ForerunnerRecord>,
-    #[prost(message, repeated, tag = "17")]
-    pub(crate) invitations: Vec<InvitationRecord>,
     #[prost(uint64, tag = "18")]
     pub(crate) last_invitation: u64,
     #[prost(message, repeated, tag = "19")]
@@ -211,35 +209,6 @@ pub(crate) struct LossesRecord {
     pub(crate) expired: u64,
     #[prost(uint64, tag = "4")]
     pub(crate) damaged: u64,
-}
-
-#[derive(Clone, PartialEq, prost::Message)]
-pub(crate) struct InvitationRecord {
-    #[prost(bytes = "vec", tag = "1")]
-    pub(crate) id: Vec<u8>,
-    #[prost(uint64, tag = "2")]
-    pub(crate) number: u64,
-    #[prost(message, optional, tag = "3")]
-    pub(crate) callee: Option<UserRecord>,
-    #[prost(bytes = "bytes", tag = "4")]
-    pub(crate) frame: bytes::Bytes,
-    #[prost(bool, tag = "5")]
-    pub(crate) is_received: bool,
-    #[prost(bool, tag = "6")]
-    pub(crate) was_callee_there: bool,
-    #[prost(uint64, tag = "7")]
-    pub(crate) age_ms: u64,
-    /// 0 pending, 1 ringing, 2 accepting.
-    #[prost(uint32, tag = "8")]
-    pub(crate) state: u32,
-    /// Until the invitation is offered again, or until the caller must have confirmed.
-    #[prost(uint64, tag = "9")]
-    pub(crate) left_ms: u64,
-    #[prost(string, tag = "10")]
-    pub(crate) response: String,
-    /// Until its callee is waited for no longer, if it rings on.
-    #[prost(uint64, optional, tag = "11")]
-    pub(crate) rings_on_ms: Option<u64>,
 }
 
 #[derive(Clone, PartialEq, prost::Message)]

@@ -12,13 +12,11 @@ use crate::bus_ops::{BusOp, Forerunner, LoginStamp, MemberSnapshot, Topic};
 use crate::channels::Channel;
 use crate::ids::{HubId, SessionId, UserKey};
 use crate::inbox::{Delivery, InboxState};
-use crate::invitations::Invitation;
 use crate::io::{Effect, Sink};
 use crate::limiter::Limiter;
 use crate::outbox::Outbox;
 use crate::rings::Ringing;
 use crate::sessions::{Session, SessionKey};
-use crate::timers::Timer;
 use crate::{AppSettings, Hub, Traits};
 
 impl Hub {
@@ -60,16 +58,9 @@ impl Hub {
         // Who may not be here any more is ended when all hubs have theirs back, so that its end is heard.
         let mut settings = self.config.apps.settings(&user.app);
         settings.rate_limits &= !traits.is_paced;
-        let invitations = record.invitations.clone();
         let session = self.make_session(record, user.clone(), settings, traits)?;
         let id = session.id;
         let key = self.sessions.insert(session);
-        for record in invitations {
-            let (invitation, due_ms) = Invitation::from_record(record, self.now.mono_ms)?;
-            let timer = Timer::Invitation(key, invitation.number());
-            self.timers.set(due_ms, timer);
-            self.sessions.get_mut(key)?.invitations.push(invitation);
-        }
         self.users.entry(user.clone()).or_default().session = Some(key);
         out.emit(Effect::Bus(BusOp::Subscribe(Topic::User(user))));
         Some((id, key))
@@ -139,7 +130,7 @@ impl Hub {
             // Rates begin anew: a restart is rarer than their windows are long.
             limiter: Limiter::default(),
             floods: None,
-            invitations: Vec::new(),
+            reported: Vec::new(),
             last_invitation: record.last_invitation,
             rings: (record.rings.into_iter().map(Ringing::from_record)).collect::<Option<_>>()?,
             user,

@@ -15,7 +15,9 @@ use tidings_wire::proto::{
 use crate::bus_ops::{BusInput, BusOp, Topic};
 use crate::config::{App, Apps, HubConfig};
 use crate::ids::{ConnectionId, HubId, UserKey};
-use crate::store_ops::{InboxLosses, StoreAnswer, StoreOp, StoredMessage};
+use crate::store_ops::{
+    InboxLosses, InvitationName, StoreAnswer, StoreOp, StoredInvitation, StoredMessage,
+};
 use crate::{Effect, Hub, Input, Time};
 
 /// Something that has not happened yet.
@@ -47,6 +49,7 @@ pub(crate) struct Node {
     topics: Vec<(Topic, usize)>,
     inboxes: BTreeMap<UserKey, Vec<StoredMessage>>,
     inbox_numbers: u64,
+    invitations: BTreeMap<InvitationName, StoredInvitation>,
     owners: BTreeMap<ConnectionId, usize>,
     cseqs: BTreeMap<ConnectionId, u64>,
     connections: u64,
@@ -90,6 +93,7 @@ impl Node {
             topics: Vec::new(),
             inboxes: BTreeMap::new(),
             inbox_numbers: 0,
+            invitations: BTreeMap::new(),
             owners: BTreeMap::new(),
             cseqs: BTreeMap::new(),
             connections: 0,
@@ -302,6 +306,27 @@ impl Node {
             }
             StoreOp::AttributeOwners { .. } => StoreAnswer::AttributeOwners {
                 owners: Vec::new(),
+                has_more: false,
+            },
+            StoreOp::InvitationPut {
+                caller,
+                id,
+                revision,
+                body,
+            } => {
+                let stored = StoredInvitation {
+                    revision: revision + 1,
+                    body: body.clone(),
+                };
+                self.invitations.insert((caller.clone(), *id), stored);
+                StoreAnswer::Done
+            }
+            StoreOp::InvitationRead { caller, id } => {
+                let stored = self.invitations.get(&(caller.clone(), *id));
+                StoreAnswer::Invitation(stored.cloned())
+            }
+            StoreOp::InvitationList { .. } => StoreAnswer::Invitations {
+                found: self.invitations.clone().into_iter().collect(),
                 has_more: false,
             },
             _ => StoreAnswer::Done,

@@ -231,6 +231,7 @@ impl Driver for Tidings {
             user_id: user(self.first + link),
             token: String::new(),
             client: "tidings-load".into(),
+            ..proto::Login::default()
         };
         write(Some(Ask::Login(login)), 0, out);
     }

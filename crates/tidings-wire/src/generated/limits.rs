@@ -76,6 +76,8 @@ pub const INBOX_PAGE: usize = 32;
 pub const INVITATION_CONFIRM_WAIT_MS: u64 = 5000;
 /// An invitation without a decision ends after this time. Source: contract 3.
 pub const INVITATION_DECISION_WAIT_MS: u64 = 60000;
+/// The record of an invitation that has ended is kept so long. Source: contract 3.
+pub const INVITATION_KEEP_MS: u64 = 600000;
 /// The callee's client has an invitation within this time, else it ends. Source: contract 3.
 pub const INVITATION_RECEIPT_WAIT_MS: u64 = 30000;
 /// An invitation that has not reached its callee is offered again after this time. Source: ours.
@@ -86,6 +88,8 @@ pub const INVITATION_TEXT_BYTES_MAX: usize = 8192;
 pub const INVITATIONS_INCOMING_MAX: usize = 100;
 /// Invitations sent by one login and not ended. Source: ours.
 pub const INVITATIONS_OPEN_MAX: usize = 20;
+/// Ringing invitations that a client lists when it logs in; it gives further ones up. Source: ours.
+pub const INVITATIONS_REPORTED_MAX: usize = 40;
 /// Largest WebSocket message before login. Source: contract 6.2.
 pub const LOGIN_FRAME_BYTES_MAX: usize = 8192;
 /// Logins at once, beyond the rate; more are told when to come again. Source: contract 4.1.

@@ -33,7 +33,7 @@ pub mod client_message {
         Ping(super::Ping),
     }
 }
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+#[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Login {
     /// 32 ASCII letters or digits.
     #[prost(string, tag = "1")]
@@ -47,6 +47,28 @@ pub struct Login {
     /// Name and version of the client library, for the server's log. At most 64 bytes.
     #[prost(string, tag = "4")]
     pub client: ::prost::alloc::string::String,
+    /// Invitations of an earlier session that have not ended at the client, or whose cancellation has not been
+    /// answered. The server says where each stands, as if it had just come to that. At most 20.
+    #[prost(message, repeated, tag = "5")]
+    pub invitations: ::prost::alloc::vec::Vec<SentInvitation>,
+    /// Invitations that ring at the client, or whose refusal has not been answered: the same. At most 40.
+    #[prost(message, repeated, tag = "6")]
+    pub ringing: ::prost::alloc::vec::Vec<RingingInvitation>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct SentInvitation {
+    /// Of the session that has sent it.
+    #[prost(bytes = "bytes", tag = "1")]
+    pub session_id: ::prost::bytes::Bytes,
+    #[prost(uint64, tag = "2")]
+    pub number: u64,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RingingInvitation {
+    #[prost(bytes = "bytes", tag = "1")]
+    pub id: ::prost::bytes::Bytes,
+    #[prost(string, tag = "2")]
+    pub caller_id: ::prost::alloc::string::String,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Resume {

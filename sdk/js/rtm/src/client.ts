@@ -408,9 +408,6 @@ export class RtmClient
       case 'gap':
         this.#raiseGap(event);
         break;
-      case 'sessionOver':
-        this.#invitations.sessionOver('NOT_LOGGEDIN');
-        break;
       case 'inviteFailed':
         log(this.#logFilter, 'warn', `an invitation was refused: ${event.text}`);
         this.#invitations.failed(event.number);

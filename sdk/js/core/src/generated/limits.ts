@@ -74,6 +74,8 @@ export const INBOX_PAGE = 32;
 export const INVITATION_CONFIRM_WAIT_MS = 5000;
 /** An invitation without a decision ends after this time. Source: contract 3. */
 export const INVITATION_DECISION_WAIT_MS = 60000;
+/** The record of an invitation that has ended is kept so long. Source: contract 3. */
+export const INVITATION_KEEP_MS = 600000;
 /** The callee's client has an invitation within this time, else it ends. Source: contract 3. */
 export const INVITATION_RECEIPT_WAIT_MS = 30000;
 /** An invitation that has not reached its callee is offered again after this time. Source: ours. */
@@ -84,6 +86,8 @@ export const INVITATION_TEXT_BYTES_MAX = 8192;
 export const INVITATIONS_INCOMING_MAX = 100;
 /** Invitations sent by one login and not ended. Source: ours. */
 export const INVITATIONS_OPEN_MAX = 20;
+/** Ringing invitations that a client lists when it logs in; it gives further ones up. Source: ours. */
+export const INVITATIONS_REPORTED_MAX = 40;
 /** Largest WebSocket message before login. Source: contract 6.2. */
 export const LOGIN_FRAME_BYTES_MAX = 8192;
 /** Logins at once, beyond the rate; more are told when to come again. Source: contract 4.1. */

@@ -5,6 +5,7 @@ import {
   CLIENT_QUEUE_CALLS_MAX,
   REQUESTS_IN_FLIGHT_MAX,
 } from '../generated/limits.js';
+import type { InvitationCall } from './types.js';
 import { Request, type Call, type CallName } from '../wire/messages.js';
 
 /** Why the machine itself makes a call. */
@@ -123,6 +124,11 @@ export class Calls {
     // other numbers: a call whose time is over is left out rather than executed late.
     this.#requeue(unheard.filter((held) => held.id !== 0 || held.purpose !== 'application'));
     this.#lastCseq = cseq;
+  }
+
+  /** What the application has said of invitations and was not sent. */
+  unsentInvitations(): InvitationCall[] {
+    return this.#urgent.flatMap((held) => (held.purpose === 'invitation' ? [held.call as InvitationCall] : []));
   }
 
   /**

@@ -16,7 +16,7 @@ export function attempt(core: Core): void {
 /** The connection is open, or a refused resume allows a login on it. */
 export function greet(core: Core): void {
   core.link.greet(core.now, core.login !== undefined);
-  const greeting = core.identity.greeting(core.calls.newestToken(), core.confirmation.sseq);
+  const greeting = core.identity.greeting(core.calls.newestToken(), core.confirmation.sseq, core.invitations.report());
   core.out.greeting(core.link.connection, greeting);
   core.confirmation.said();
 }

@@ -3,6 +3,7 @@ import type { GapCause } from '../wire/messages.js';
 import { Calls, type PendingCall } from './calls.js';
 import { Confirmation } from './confirm.js';
 import { Identity } from './identity.js';
+import { OpenInvitations } from './invitations.js';
 import { SeenMessages } from './inbox.js';
 import { Link } from './link.js';
 import { Outputs } from './outputs.js';
@@ -35,6 +36,7 @@ export class Core {
   readonly link: Link;
   readonly confirmation = new Confirmation();
   readonly calls = new Calls();
+  readonly invitations = new OpenInvitations(this.calls);
   readonly seen = new SeenMessages();
   readonly replica = new Replica(() => this.identity.userId);
   readonly restore = new Restore(this.calls, this.replica);
@@ -68,6 +70,7 @@ export class Core {
     this.confirmation.beginSession();
     this.restore.stop();
     this.replica.clear();
+    this.invitations.clear();
     return this.calls.clear();
   }
 

@@ -6,13 +6,17 @@ import type { CallFailure } from './types.js';
 
 /** The session is over; the calls of it are sorted into those to repeat and those to give up. */
 export function endSession(core: Core, cause: GapCause): void {
-  core.identity.endSession();
+  const session = core.identity.endSession();
   core.overCause ??= cause;
-  core.out.emit({ is: 'sessionOver' });
   core.restore.stop();
+  const unsent = core.calls.unsentInvitations();
   for (const held of core.calls.sessionOver()) {
     if (held.call.is === 'leave') core.replica.left(held.call.value.channel ?? '');
     core.out.done(held.id);
+  }
+  if (!session) return;
+  for (const id of core.invitations.sessionOver(session, unsent)) {
+    core.out.emit({ is: 'remoteInvitationEnded', value: { id, end: 0 } });
   }
 }
 

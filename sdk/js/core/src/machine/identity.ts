@@ -1,7 +1,9 @@
 /** Who the client is to the server: user, token, and the session with its secret. */
 import type { In } from '../wire/codec.js';
 import type { ClientMessage, Resumed, Welcome } from '../wire/messages.js';
+import type { OpenInvitations } from './invitations.js';
 
+type OpenReport = ReturnType<OpenInvitations['report']>;
 type Greeting = NonNullable<In<typeof ClientMessage>['kind']>;
 
 export class Identity {
@@ -35,10 +37,10 @@ export class Identity {
   }
 
   /** What a connection begins with; `renewed` is a token that waits to replace the accepted one. */
-  greeting(renewed: string | undefined, confirm: number): Greeting {
+  greeting(renewed: string | undefined, confirm: number, open: OpenReport): Greeting {
     const { appId, client, userId } = this;
     this.#offered = renewed ?? this.#token;
-    if (!this.#session) return { is: 'login', value: { appId, userId, token: this.#offered, client } };
+    if (!this.#session) return { is: 'login', value: { appId, userId, token: this.#offered, client, ...open } };
     const { id: sessionId, secret } = this.#session;
     const token = this.#offered === this.#token ? '' : this.#offered;
     return { is: 'resume', value: { appId, userId, sessionId, secret, confirm, token } };
@@ -58,7 +60,10 @@ export class Identity {
     this.#token = token;
   }
 
-  endSession(): void {
+  /** Returns the id of the session that has ended. */
+  endSession(): Uint8Array | undefined {
+    const id = this.#session?.id;
     this.#session = undefined;
+    return id;
   }
 }

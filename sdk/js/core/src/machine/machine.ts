@@ -64,7 +64,7 @@ export class Machine {
         handleCall(core, input);
         break;
       case 'invitation':
-        if (core.takesCalls) core.calls.addOwn('invitation', input.call);
+        if (core.takesCalls) core.invitations.tell(input.call);
         break;
       case 'opened':
         if (input.connection === core.link.connection && core.link.phase === 'opening') greet(core);

@@ -67,6 +67,7 @@ function handleServerEvent(core: Core, event: ServerEvent): void {
 }
 
 function handleEvent(core: Core, event: ServerEvent): void {
+  if (!core.invitations.heard(event)) return;
   for (const told of eventOf(event, core.replica, core.seen, core.now)) core.out.emit(told);
 }
 
@@ -145,7 +146,11 @@ function handleReply(core: Core, cseq: number, result: Parameters<typeof applyRe
   const applied = applyReply(held, result, context);
   for (const text of applied.warnings) core.out.log('warn', text);
   if (held.id !== 0) core.out.settle(held.id, applied.result);
-  for (const event of applied.events) core.out.emit(event);
+  if (held.purpose === 'invitation' && result?.is === 'done') core.invitations.answered(held.call);
+  for (const event of applied.events) {
+    if (event.is === 'inviteFailed') core.invitations.refused(event.number);
+    core.out.emit(event);
+  }
 }
 
 /** Whether somebody waits for the confirmation. */

@@ -76,8 +76,6 @@ export type MachineEvent =
   | InvitationEvent
   /** The server has refused an invitation that was sent. */
   | { readonly is: 'inviteFailed'; readonly number: number; readonly text: string }
-  /** The session is over and a new one is sought; what belonged to it alone has ended. */
-  | { readonly is: 'sessionOver' }
   | { readonly is: 'tokenExpired' };
 
 /** What the server says of invitations. */

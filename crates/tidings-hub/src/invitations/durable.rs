@@ -1,0 +1,311 @@
+//! Durable first (contract INV-2): what has become of an invitation is written, then told.
+//!
+//! A decision counts at once for what is decided after it. The store answers the writes of one caller in their order,
+//! so what follows from them is told in their order, too.
+
+use tidings_mutant::mutant;
+use tidings_wire::codes::Outcome;
+use tidings_wire::frame::encode_server;
+use tidings_wire::limits::INVITATION_KEEP_MS;
+use tidings_wire::proto::{
+    AcceptAsked, InvitationEnd, InvitationReceived, LocalInvitationEnded, server_message::Kind,
+};
+
+use super::{Invitation, State};
+use crate::Hub;
+use crate::bus_ops::InvitationWord;
+use crate::ids::{InvitationId, UserKey};
+use crate::io::Sink;
+use crate::outbox::Source;
+use crate::sessions::{SessionKey, error};
+use crate::store_ops::{StoreAnswer, StoreOp, StoredInvitation};
+use crate::stores::PendingStore;
+use crate::timers::Timer;
+
+/// A request that is answered when something is durable.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Waiting {
+    pub(crate) session: SessionKey,
+    pub(crate) cseq: u64,
+}
+
+/// What is told once a write is durable.
+#[derive(Debug)]
+pub(crate) enum Told {
+    /// The invitation is taken, and offered from now on.
+    Sent(Waiting),
+    /// The callee's client has it.
+    Received,
+    /// The callee accepts: is it still open at the caller's client?
+    AcceptAsked,
+    /// The caller's new session has taken it over: it is told where it stands.
+    TakenOver,
+    /// It has ended.
+    Ended(Option<Waiting>),
+}
+
+/// A write of an invitation's record.
+#[derive(Debug)]
+pub(crate) struct Write {
+    caller: UserKey,
+    id: InvitationId,
+    told: Told,
+}
+
+impl Hub {
+    /// Writes an invitation's record as it is now; `told` follows when that is durable.
+    pub(super) fn write_invitation(
+        &mut self,
+        caller: &UserKey,
+        id: InvitationId,
+        told: Told,
+        out: &mut dyn Sink,
+    ) {
+        let clock = self.record_clock();
+        let Some(invitation) = self.invitation(caller, id) else {
+            return;
+        };
+        let revision = invitation.revision;
+        invitation.revision += 1;
+        let body = invitation.to_record(clock);
+        let op = StoreOp::InvitationPut {
+            caller: caller.clone(),
+            id,
+            revision,
+            body,
+        };
+        if mutant!(77) {
+            self.store(op, PendingStore::Forgotten, out);
+            return self.tell_of_invitation(caller, id, told, out);
+        }
+        let write = Box::new(Write {
+            caller: caller.clone(),
+            id,
+            told,
+        });
+        self.store(op, PendingStore::Invitation(write), out);
+    }
+
+    pub(crate) fn finish_invitation_write(
+        &mut self,
+        write: Write,
+        answer: StoreAnswer,
+        out: &mut dyn Sink,
+    ) {
+        let Write { caller, id, told } = write;
+        match answer {
+            StoreAnswer::InvitationConflict(stored) => {
+                self.yield_invitation(&caller, id, stored, told, out);
+            }
+            StoreAnswer::Failed { reason } => {
+                self.give_invitation_up(&caller, id, told, reason, out);
+            }
+            _ => self.tell_of_invitation(&caller, id, told, out),
+        }
+    }
+
+    /// Tells what is durable now.
+    fn tell_of_invitation(
+        &mut self,
+        caller: &UserKey,
+        id: InvitationId,
+        told: Told,
+        out: &mut dyn Sink,
+    ) {
+        let now_ms = self.now.mono_ms;
+        match told {
+            Told::Sent(waiting) => {
+                self.reply_done(waiting.session, waiting.cseq, out);
+                let Some(invitation) = self.invitation(caller, id) else {
+                    return;
+                };
+                if let State::Pending { again_ms } = &mut invitation.state {
+                    *again_ms = now_ms;
+                    self.check_invitation(caller, id, out);
+                }
+            }
+            Told::Received => self.tell_received(caller, id, out),
+            Told::AcceptAsked => self.tell_accept_asked(caller, id, out),
+            Told::TakenOver => {
+                let is_received = |i: &mut Invitation| i.is_received;
+                if self.invitation(caller, id).is_some_and(is_received) {
+                    self.tell_received(caller, id, out);
+                }
+                self.tell_accept_asked(caller, id, out);
+            }
+            Told::Ended(waiting) => {
+                if let Some(invitation) = self.remove_invitation(caller, id, out) {
+                    self.tell_end(caller, invitation, out);
+                    let timer = Timer::InvitationOver(Box::new(caller.clone()), id);
+                    self.timers.set(now_ms + INVITATION_KEEP_MS, timer);
+                }
+                if let Some(waiting) = waiting {
+                    self.reply_done(waiting.session, waiting.cseq, out);
+                }
+            }
+        }
+    }
+
+    fn tell_received(&mut self, caller: &UserKey, id: InvitationId, out: &mut dyn Sink) {
+        if let Some(invitation) = self.invitation(caller, id) {
+            let (owner, number) = (invitation.owner, invitation.number);
+            let word = Kind::InvitationReceived(InvitationReceived { number });
+            self.tell_caller_client(owner, word, out);
+        }
+    }
+
+    fn tell_accept_asked(&mut self, caller: &UserKey, id: InvitationId, out: &mut dyn Sink) {
+        // It may have been cancelled meanwhile.
+        if let Some(invitation) = self.invitation(caller, id)
+            && let State::Accepting { response, .. } = &invitation.state
+        {
+            let (number, response) = (invitation.number, response.clone());
+            let owner = invitation.owner;
+            let word = Kind::AcceptAsked(AcceptAsked { number, response });
+            self.tell_caller_client(owner, word, out);
+        }
+    }
+
+    /// Tells both sides the end.
+    fn tell_end(&mut self, caller: &UserKey, invitation: Invitation, out: &mut dyn Sink) {
+        let _ = caller;
+        let State::Ended { end, response } = invitation.state else {
+            return;
+        };
+        if end != InvitationEnd::Canceled {
+            let ended = local_end(invitation.number, end, response);
+            self.tell_caller_client(invitation.owner, ended, out);
+        }
+        if end == InvitationEnd::Canceled && mutant!(29) {
+            return;
+        }
+        let id = invitation.id;
+        self.tell_user(invitation.callee, InvitationWord::Ended { id, end }, out);
+    }
+
+    pub(super) fn tell_caller_client(
+        &mut self,
+        owner: Option<SessionKey>,
+        word: Kind,
+        out: &mut dyn Sink,
+    ) {
+        if let Some(session) = owner.and_then(|key| self.sessions.get_mut(key)) {
+            Self::push(session, encode_server(word), Source::Call, out);
+        }
+    }
+
+    /// The time that ended records are kept for is over.
+    pub(crate) fn drop_invitation(
+        &mut self,
+        caller: UserKey,
+        id: InvitationId,
+        out: &mut dyn Sink,
+    ) {
+        let op = StoreOp::InvitationDrop { caller, id };
+        self.store(op, PendingStore::Forgotten, out);
+    }
+
+    /// Somebody else has written the record: a newer login that has taken it over, or what was left of an older one.
+    fn yield_invitation(
+        &mut self,
+        caller: &UserKey,
+        id: InvitationId,
+        stored: Option<StoredInvitation>,
+        told: Told,
+        out: &mut dyn Sink,
+    ) {
+        let (now_ms, clock) = (self.now.mono_ms, self.record_clock());
+        let Some(ours) = self.remove_invitation(caller, id, out) else {
+            return;
+        };
+        let stored = stored.and_then(|stored| Invitation::from_record(&stored, clock));
+        let Some((mut invitation, _)) = stored else {
+            let end = local_end(ours.number, InvitationEnd::CallerGone, String::new());
+            return self.tell_caller_client(ours.owner, end, out);
+        };
+        let owner = ours.owner.filter(|key| self.sessions.contains_key(*key));
+        let Some(owner) = owner else {
+            // Who has taken it over writes it.
+            return;
+        };
+        if let State::Ended { end, response } = invitation.state {
+            let word = local_end(ours.number, end, response);
+            self.tell_caller_client(Some(owner), word, out);
+            if let Told::Ended(Some(waiting)) = told {
+                self.reply_done(waiting.session, waiting.cseq, out);
+            }
+            return;
+        }
+        invitation.owner = Some(owner);
+        invitation.number = ours.number;
+        invitation.session = ours.session;
+        let told = match (ours.state, told) {
+            // What was decided here stands, on the newer record.
+            (state @ State::Ended { .. }, told) => {
+                invitation.state = state;
+                match told {
+                    Told::Ended(waiting) => Told::Ended(waiting),
+                    _ => Told::Ended(None),
+                }
+            }
+            _ => Told::TakenOver,
+        };
+        if let State::Pending { again_ms } = &mut invitation.state {
+            *again_ms = now_ms;
+        }
+        self.insert_invitation(caller, invitation, out);
+        self.set_invitation_timer(caller, id);
+        self.write_invitation(caller, id, told, out);
+    }
+
+    /// The store does not take the record: an invitation that is not taken yet is refused, any other one ends
+    /// without a call. Nothing of it can be durable, so both sides are told so.
+    fn give_invitation_up(
+        &mut self,
+        caller: &UserKey,
+        id: InvitationId,
+        told: Told,
+        reason: String,
+        out: &mut dyn Sink,
+    ) {
+        let Some(mut invitation) = self.remove_invitation(caller, id, out) else {
+            return self.finish_waiting(told, reason, out);
+        };
+        let is_refused = matches!(told, Told::Sent(_));
+        self.finish_waiting(told, reason, out);
+        if is_refused {
+            return;
+        }
+        match &invitation.state {
+            State::Ended { end, .. } if *end != InvitationEnd::Accepted => {}
+            _ => {
+                invitation.state = State::Ended {
+                    end: InvitationEnd::Unspecified,
+                    response: String::new(),
+                }
+            }
+        }
+        self.tell_end(caller, invitation, out);
+        self.drop_invitation(caller.clone(), id, out);
+    }
+
+    fn finish_waiting(&mut self, told: Told, reason: String, out: &mut dyn Sink) {
+        match told {
+            Told::Sent(Waiting { session, cseq }) => {
+                let text = format!("the invitation cannot be recorded: {reason}");
+                self.reply_error(session, cseq, error(Outcome::Unavailable, text), out);
+            }
+            Told::Ended(Some(Waiting { session, cseq })) => self.reply_done(session, cseq, out),
+            _ => {}
+        }
+    }
+}
+
+/// The word with which a caller's client is told an end.
+pub(super) fn local_end(number: u64, end: InvitationEnd, response: String) -> Kind {
+    Kind::LocalInvitationEnded(LocalInvitationEnded {
+        number,
+        end: end.into(),
+        response,
+    })
+}

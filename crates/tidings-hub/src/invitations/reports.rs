@@ -1,0 +1,353 @@
+//! What a restart or a lost session leaves behind: invitations that the caller's client takes over with its next login,
+//! which lists those that it holds open (contract INV-6).
+
+use bytes::Bytes;
+use tidings_mutant::mutant;
+use tidings_wire::frame::encode_server;
+use tidings_wire::limits::{
+    INVITATION_DECISION_WAIT_MS, INVITATION_KEEP_MS, INVITATIONS_OPEN_MAX, INVITATIONS_REPORTED_MAX,
+};
+use tidings_wire::names::{NameRule, UserId};
+use tidings_wire::proto::{InvitationEnd, Login, RemoteInvitationEnded, server_message::Kind};
+
+use super::durable::local_end;
+use super::{Invitation, State, Told};
+use crate::Hub;
+use crate::bus_ops::{CalleeWord, InvitationWord};
+use crate::ids::{InvitationId, SessionId, UserKey};
+use crate::io::Sink;
+use crate::outbox::Source;
+use crate::sessions::SessionKey;
+use crate::store_ops::{InvitationName, StoreAnswer, StoreOp, StoredInvitation};
+use crate::stores::PendingStore;
+use crate::timers::Timer;
+
+/// Records read at once after a start.
+const PAGE: usize = 256;
+
+/// What may be left of the process before has ended by then, in milliseconds after the start: the longest deadline and
+/// room for the rest.
+const LEFT_MS: u64 = INVITATION_DECISION_WAIT_MS + 15_000;
+
+/// An invitation that a new session's client holds open, whose record is being read.
+#[derive(Debug, Clone)]
+pub(crate) struct Report {
+    pub(crate) number: u64,
+    id: InvitationId,
+    /// Its client has cancelled it meanwhile.
+    pub(crate) is_canceled: bool,
+}
+
+/// What a client holds open when it logs in.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Reports {
+    /// Sent by it. Bound: `INVITATIONS_OPEN_MAX`.
+    sent: Vec<Report>,
+    /// Ringing at it, with who has sent them. Bound: `INVITATIONS_REPORTED_MAX`.
+    ringing: Vec<InvitationName>,
+}
+
+impl Reports {
+    /// What is not well formed is left out: no record could be meant.
+    pub(crate) fn of(login: &Login, user: &UserKey) -> Self {
+        let sent = login.invitations.iter().filter_map(|sent| {
+            let session = SessionId(<[u8; 16]>::try_from(&sent.session_id[..]).ok()?);
+            Some(Report {
+                number: sent.number,
+                id: InvitationId::new(session, sent.number),
+                is_canceled: false,
+            })
+        });
+        let ringing = login.ringing.iter().filter_map(|ringing| {
+            let caller = UserKey {
+                app: user.app.clone(),
+                user: UserId::parse_by(NameRule::Wide, &ringing.caller_id).ok()?,
+            };
+            let id = <[u8; 16]>::try_from(&ringing.id[..]).ok()?;
+            Some((caller, InvitationId(id)))
+        });
+        Self {
+            sent: sent.take(INVITATIONS_OPEN_MAX).collect(),
+            ringing: ringing.take(INVITATIONS_REPORTED_MAX).collect(),
+        }
+    }
+
+    /// All of them.
+    pub(crate) fn ids(&self) -> Vec<InvitationId> {
+        let sent = self.sent.iter().map(|report| report.id);
+        sent.chain(self.ringing.iter().map(|(_, id)| *id)).collect()
+    }
+
+    /// The highest number of what it has sent.
+    pub(crate) fn last_number(&self) -> u64 {
+        self.sent
+            .iter()
+            .map(|report| report.number)
+            .max()
+            .unwrap_or(0)
+    }
+}
+
+impl Hub {
+    // ------------------------------------------------------------ after a start
+
+    /// Begins to read what the process before has left. Of `hubs` hubs, each takes what the hub of its name has
+    /// written.
+    pub(crate) fn handle_load(&mut self, hubs: u16, boot: u64, out: &mut dyn Sink) {
+        self.boot = boot;
+        self.leftovers_until_ms = self.now.mono_ms + LEFT_MS;
+        if !mutant!(78) {
+            self.load_invitations(hubs, None, out);
+        }
+    }
+
+    fn load_invitations(&mut self, hubs: u16, after: Option<InvitationName>, out: &mut dyn Sink) {
+        let op = StoreOp::InvitationList {
+            after,
+            count_max: PAGE,
+        };
+        self.store(op, PendingStore::Invitations { hubs }, out);
+    }
+
+    pub(crate) fn apply_loaded(&mut self, hubs: u16, answer: StoreAnswer, out: &mut dyn Sink) {
+        let StoreAnswer::Invitations { found, has_more } = answer else {
+            return;
+        };
+        let last = found.last().map(|(name, _)| name.clone());
+        for ((caller, id), stored) in found {
+            self.apply_left(hubs, &caller, id, &stored, out);
+        }
+        if has_more {
+            self.load_invitations(hubs, last, out);
+        }
+    }
+
+    fn apply_left(
+        &mut self,
+        hubs: u16,
+        caller: &UserKey,
+        id: InvitationId,
+        stored: &StoredInvitation,
+        out: &mut dyn Sink,
+    ) {
+        let clock = self.record_clock();
+        let Some((mut invitation, origin)) = Invitation::from_record(stored, clock) else {
+            return;
+        };
+        if origin.hub.0 % hubs.max(1) != self.config.id.0 || self.invitation(caller, id).is_some() {
+            return;
+        }
+        if invitation.has_ended() {
+            let left_ms = INVITATION_KEEP_MS.saturating_sub(origin.passed_ms);
+            let timer = Timer::InvitationOver(Box::new(caller.clone()), id);
+            return self.timers.set(self.now.mono_ms + left_ms, timer);
+        }
+        if mutant!(79) {
+            invitation.sent_ms = self.now.mono_ms;
+        }
+        // After a planned restart its session goes on.
+        let session = self.users.get(caller).and_then(|entry| entry.session);
+        invitation.owner = session.filter(|key| {
+            let session = self.sessions.get(*key);
+            session.is_some_and(|session| session.id == invitation.session)
+        });
+        self.insert_invitation(caller, invitation, out);
+        self.set_invitation_timer(caller, id);
+    }
+
+    // ------------------------------------------------------------ with a login
+
+    /// A login of the user begins: what its client holds open stays for it to take over.
+    pub(crate) fn release_invitations(
+        &mut self,
+        caller: &UserKey,
+        holds: &[InvitationId],
+        key: SessionKey,
+    ) {
+        for invitation in self.invitations.get_mut(caller).into_iter().flatten() {
+            if invitation.owner == Some(key) && holds.contains(&invitation.id) {
+                invitation.owner = None;
+            }
+        }
+        if let Some(session) = self.sessions.get_mut(key) {
+            // They go on in the new session, without a word to their callers.
+            session.rings.retain(|ringing| !holds.contains(&ringing.id));
+        }
+    }
+
+    /// A login of the user has begun: what nobody owns and its client does not hold open ends.
+    pub(crate) fn end_leftovers(
+        &mut self,
+        caller: &UserKey,
+        holds: &[InvitationId],
+        out: &mut dyn Sink,
+    ) {
+        let is_over = |invitation: &&Invitation| {
+            invitation.owner.is_none() && !invitation.has_ended() && !holds.contains(&invitation.id)
+        };
+        let all = self.invitations.get(caller).into_iter().flatten();
+        let over: Vec<_> = all
+            .filter(is_over)
+            .map(|invitation| invitation.id)
+            .collect();
+        for id in over {
+            let end = (InvitationEnd::CallerGone, String::new());
+            self.end_invitation(caller, id, end, None, out);
+        }
+    }
+
+    /// A session has begun: its client is told where what it holds open stands.
+    pub(crate) fn take_reports(&mut self, key: SessionKey, reports: Reports, out: &mut dyn Sink) {
+        let Some(session) = self.sessions.get_mut(key) else {
+            return;
+        };
+        let user = session.user.clone();
+        for (caller, id) in &reports.ringing {
+            session
+                .rings
+                .push(crate::rings::Ringing::reported(*id, caller.clone()));
+        }
+        if self.now.mono_ms < self.leftovers_until_ms {
+            let holds = reports.ids();
+            self.tell_writer(user.clone(), InvitationWord::CallerBack { holds }, out);
+        }
+        for report in reports.sent {
+            self.take_report(key, &user, report, out);
+        }
+        for (caller, id) in reports.ringing {
+            let pending = PendingStore::RingReport {
+                session: key,
+                caller: caller.clone(),
+                id,
+            };
+            self.store(StoreOp::InvitationRead { caller, id }, pending, out);
+        }
+    }
+
+    fn take_report(
+        &mut self,
+        key: SessionKey,
+        caller: &UserKey,
+        report: Report,
+        out: &mut dyn Sink,
+    ) {
+        let id = report.id;
+        let Some(session) = self.sessions.get_mut(key) else {
+            return;
+        };
+        let session_id = session.id;
+        if let Some(invitation) = self.invitation(caller, id) {
+            invitation.owner = Some(key);
+            invitation.number = report.number;
+            if !invitation.has_ended() {
+                invitation.session = session_id;
+                self.write_invitation(caller, id, Told::TakenOver, out);
+            }
+            return;
+        }
+        let pending = PendingStore::InvitationReport { session: key, id };
+        if let Some(session) = self.sessions.get_mut(key) {
+            session.reported.push(report);
+        }
+        let caller = caller.clone();
+        self.store(StoreOp::InvitationRead { caller, id }, pending, out);
+    }
+
+    pub(crate) fn finish_report(
+        &mut self,
+        key: SessionKey,
+        id: InvitationId,
+        answer: StoreAnswer,
+        out: &mut dyn Sink,
+    ) {
+        let clock = self.record_clock();
+        let Some(session) = self.sessions.get_mut(key) else {
+            return;
+        };
+        let Some(index) = session.reported.iter().position(|report| report.id == id) else {
+            return;
+        };
+        let report = session.reported.remove(index);
+        let (caller, session_id) = (session.user.clone(), session.id);
+        let (number, nothing) = (report.number, String::new());
+        let stored = match answer {
+            StoreAnswer::Invitation(stored) => stored,
+            _ => {
+                let end = local_end(number, InvitationEnd::Unspecified, nothing);
+                return self.tell_caller_client(Some(key), end, out);
+            }
+        };
+        let stored = stored.and_then(|stored| Invitation::from_record(&stored, clock));
+        let Some((mut invitation, _)) = stored else {
+            let end = local_end(number, InvitationEnd::CallerGone, nothing);
+            return self.tell_caller_client(Some(key), end, out);
+        };
+        if let State::Ended { end, response } = invitation.state {
+            let end = local_end(number, end, response);
+            return self.tell_caller_client(Some(key), end, out);
+        }
+        invitation.owner = Some(key);
+        invitation.number = number;
+        invitation.session = session_id;
+        // What was left of it meanwhile gives way.
+        self.remove_invitation(&caller, id, out);
+        self.insert_invitation(&caller, invitation, out);
+        if report.is_canceled {
+            let end = (InvitationEnd::Canceled, String::new());
+            return self.end_invitation(&caller, id, end, None, out);
+        }
+        self.set_invitation_timer(&caller, id);
+        self.write_invitation(&caller, id, Told::TakenOver, out);
+    }
+
+    /// The record of what rings at a new session's client, by its own word.
+    pub(crate) fn finish_ring_report(
+        &mut self,
+        key: SessionKey,
+        (caller, id): InvitationName,
+        answer: StoreAnswer,
+        out: &mut dyn Sink,
+    ) {
+        let clock = self.record_clock();
+        let Some(session) = self.sessions.get_mut(key) else {
+            return;
+        };
+        let Some(index) = session.rings.iter().position(|ring| ring.is_reported(id)) else {
+            // Its end has come meanwhile.
+            return;
+        };
+        let end = match answer {
+            StoreAnswer::Invitation(Some(stored)) => {
+                match Invitation::from_record(&stored, clock) {
+                    Some((invitation, _)) if invitation.callee == session.user => {
+                        match invitation.state {
+                            State::Ended { end, .. } => Some(end),
+                            _ => None,
+                        }
+                    }
+                    _ => Some(InvitationEnd::CalleeGone),
+                }
+            }
+            _ => Some(InvitationEnd::CalleeGone),
+        };
+        if let Some(end) = end {
+            session.rings.remove(index);
+            let frame = encode_server(Kind::RemoteInvitationEnded(RemoteInvitationEnded {
+                id: Bytes::copy_from_slice(&id.0),
+                end: end.into(),
+            }));
+            Self::push(session, frame, Source::Call, out);
+            return;
+        }
+        let rings_on = session.traits.rings_on;
+        let decision = session.rings[index].confirm_report();
+        let mut tell = |word| {
+            let word = InvitationWord::Back { id, word };
+            self.tell_writer(caller.clone(), word, out);
+        };
+        tell(CalleeWord::Received { rings_on });
+        if let Some(decision) = decision {
+            tell(CalleeWord::Decided(decision));
+        }
+    }
+}
