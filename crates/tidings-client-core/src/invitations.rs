@@ -23,6 +23,13 @@ use crate::session::{Origin, Request};
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct InvitationId(Bytes);
 
+impl InvitationId {
+    /// As the server has made it: 16 bytes.
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+}
+
 impl fmt::Debug for InvitationId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("i")?;
@@ -467,11 +474,11 @@ impl Client {
             }
             InvitationEnd::NoResponse => LocalInvitationNews::Failed(Failure::PeerNoResponse),
             InvitationEnd::Expired => LocalInvitationNews::Failed(Failure::InvitationExpire),
-            // Nothing is recorded of it: the session that had sent it is over.
-            InvitationEnd::CallerGone => LocalInvitationNews::Failed(Failure::NotLoggedIn),
-            InvitationEnd::AcceptFailed | InvitationEnd::Unspecified => {
-                LocalInvitationNews::Failed(Failure::Unknown)
-            }
+            // The session that had sent it is over, and it is not known what became of it.
+            InvitationEnd::NotRecorded => LocalInvitationNews::Failed(Failure::NotLoggedIn),
+            InvitationEnd::AcceptFailed
+            | InvitationEnd::CallerGone
+            | InvitationEnd::Unspecified => LocalInvitationNews::Failed(Failure::Unknown),
         };
         out.extend(self.end_local(ended.number, news).map(Output::Event));
     }
@@ -529,9 +536,10 @@ impl Client {
             }
             InvitationEnd::AcceptFailed => RemoteInvitationNews::Failed(Failure::AcceptFailure),
             InvitationEnd::CallerGone => RemoteInvitationNews::Failed(Failure::PeerOffline),
-            InvitationEnd::PeerOffline | InvitationEnd::CalleeGone | InvitationEnd::Unspecified => {
-                RemoteInvitationNews::Failed(Failure::Unknown)
-            }
+            InvitationEnd::PeerOffline
+            | InvitationEnd::CalleeGone
+            | InvitationEnd::NotRecorded
+            | InvitationEnd::Unspecified => RemoteInvitationNews::Failed(Failure::Unknown),
         };
         let event = self.end_remote(&InvitationId(ended.id), news);
         out.extend(event.map(Output::Event));

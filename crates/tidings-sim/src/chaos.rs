@@ -194,6 +194,7 @@ pub fn run(config: &ChaosConfig) -> Report {
     let is_calm = is_calm(config);
     let mut violations = chaos.checker.finish(is_calm);
     violations.extend(chaos.invitations.finish());
+    violations.extend(chaos.world.finish_recorded());
     Report {
         trace_hash: chaos.world.trace_hash(),
         trace: chaos.world.trace().to_vec(),

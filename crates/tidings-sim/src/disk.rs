@@ -48,6 +48,7 @@ impl World {
         self.is_committing = false;
         self.engine = std::mem::take(&mut self.engine).reopen();
         self.set_space();
+        self.reread_synced();
     }
 
     /// The disk is full, or has space again.
@@ -65,6 +66,7 @@ impl World {
     /// The next write fails, as one does whose sync reports an error.
     pub fn fail_disk(&mut self) {
         self.note("the next write will fail");
+        self.recorded.is_disk_broken = true;
         self.engine.fail_next_commit("the disk does not answer");
     }
 
@@ -73,6 +75,7 @@ impl World {
         self.note(format_args!(
             "a bit flips in byte {byte} of record {record}"
         ));
+        self.recorded.is_disk_broken = true;
         self.engine.damage_record_at(record, byte)
     }
 

@@ -20,6 +20,7 @@ pub mod options;
 pub mod probes;
 pub mod random;
 mod raw;
+mod recorded;
 mod restart;
 pub mod scenario;
 pub mod shrink;

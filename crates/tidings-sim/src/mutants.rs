@@ -589,6 +589,22 @@ pub const ALL: &[Mutant] = &[
         "who has been away for the shortest time loses its buffer first",
         "queue.bounded",
         Probes,
+        301,
+        "an invitation is told before its record is durable",
+        "invite.durable_before_told",
+        Chaos,
+    ),
+    mutant(
+        302,
+        "invitations are not read after a restart",
+        "invite.never_stuck",
+        Kills,
+    ),
+    mutant(
+        303,
+        "a restart begins the deadlines of invitations anew",
+        "invite.never_stuck",
+        Kills,
     ),
     mutant(
         301,

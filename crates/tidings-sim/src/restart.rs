@@ -36,6 +36,7 @@ impl World {
         self.paused_until_ms = 0;
         self.incarnation += 1;
         self.is_down = true;
+        self.down_since_ms = self.now_ms;
         self.is_draining = false;
         self.nodes.clear();
         self.links.clear();
@@ -54,6 +55,7 @@ impl World {
         self.is_draining = true;
         self.give_all(|| Input::Drain);
         self.drained_ms = self.now_ms + self.config.drain_window_ms;
+        self.recorded.idle_ms += self.config.drain_window_ms;
     }
 
     /// Waits for the end of a server that drains. Returns whether its sessions are kept for the next process: they
@@ -101,6 +103,7 @@ impl World {
     /// Nobody is let in before all hubs know where everybody is.
     fn begin_process(&mut self) -> bool {
         self.note("server starts");
+        self.recorded.idle_ms += self.now_ms - self.down_since_ms;
         self.is_down = false;
         self.make_hubs();
         let now_ms = self.unix_ms();
@@ -176,6 +179,7 @@ impl World {
         }
         self.note("server stands still");
         self.paused_until_ms = self.now_ms + ms;
+        self.recorded.idle_ms += ms;
     }
 
     /// How long the server's process will stand still, in milliseconds.

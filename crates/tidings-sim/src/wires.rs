@@ -45,6 +45,9 @@ impl World {
     }
 
     pub(crate) fn record(&mut self, client: ClientId, what: Seen) {
+        if let Seen::Event(event) = &what {
+            self.check_recorded(client, event);
+        }
         self.records.push(Record {
             at_ms: self.now_ms,
             client,

@@ -24,6 +24,7 @@ use crate::freeze::Held;
 use crate::legacy::Legacy;
 use crate::random::Random;
 use crate::raw::Line;
+use crate::recorded::RecordedInvitations;
 use crate::restart::Kept;
 use crate::sometimes::{self, Sometimes};
 
@@ -195,6 +196,7 @@ pub struct World {
     /// Rises with each restart of the server.
     pub(crate) incarnation: u64,
     pub(crate) is_down: bool,
+    pub(crate) down_since_ms: u64,
     /// It drains: nobody is let in.
     pub(crate) is_draining: bool,
     /// When the last client has been sent away.
@@ -209,6 +211,7 @@ pub struct World {
     pub(crate) store_queue: Vec<(HubId, Ticket, StoreOp)>,
     pub(crate) is_committing: bool,
     pub(crate) disk: DiskCounts,
+    pub(crate) recorded: RecordedInvitations,
     pub(crate) is_disk_full: bool,
     /// Clients that stand still.
     pub(crate) frozen: BTreeMap<ClientId, Held>,
@@ -248,6 +251,7 @@ impl World {
             nodes: Vec::new(),
             incarnation: 0,
             is_down: true,
+            down_since_ms: 1,
             is_draining: false,
             drained_ms: 0,
             kept: None,
@@ -257,6 +261,7 @@ impl World {
             store_queue: Vec::new(),
             is_committing: false,
             disk: DiskCounts::default(),
+            recorded: RecordedInvitations::default(),
             is_disk_full: false,
             frozen: BTreeMap::new(),
             client_clocks: BTreeMap::new(),
@@ -803,6 +808,7 @@ impl World {
         let mut answers: Vec<StoreAnswer> = Vec::new();
         self.engine.apply(&group, &mut answers);
         self.sometimes.see_commit(&group, &answers);
+        self.note_synced(&group, &answers);
         let is_refused = |answer: &StoreAnswer| matches!(answer, StoreAnswer::Failed { .. });
         self.disk.refused += u64::from(answers.iter().any(is_refused));
         for ((hub, ticket, _), answer) in ops.into_iter().zip(answers) {

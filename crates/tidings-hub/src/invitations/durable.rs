@@ -74,7 +74,7 @@ impl Hub {
             revision,
             body,
         };
-        if mutant!(77) {
+        if mutant!(301) {
             self.store(op, PendingStore::Forgotten, out);
             return self.tell_of_invitation(caller, id, told, out);
         }
@@ -220,7 +220,7 @@ impl Hub {
         };
         let stored = stored.and_then(|stored| Invitation::from_record(&stored, clock));
         let Some((mut invitation, _)) = stored else {
-            let end = local_end(ours.number, InvitationEnd::CallerGone, String::new());
+            let end = local_end(ours.number, InvitationEnd::NotRecorded, String::new());
             return self.tell_caller_client(ours.owner, end, out);
         };
         let owner = ours.owner.filter(|key| self.sessions.contains_key(*key));

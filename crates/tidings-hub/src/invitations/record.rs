@@ -19,6 +19,8 @@ use crate::store_ops::StoredInvitation;
 pub struct Recorded {
     /// What the caller says to the callee: tells invitations of a test apart.
     pub content: String,
+    /// Names it between the caller's client and the server.
+    pub number: u64,
     /// The callee's client has had it.
     pub is_received: bool,
     /// How it has ended, if it has.
@@ -43,6 +45,7 @@ impl Recorded {
         };
         Some(Self {
             content: ring.content,
+            number: record.number,
             is_received: record.is_received,
             end: match record.state {
                 ENDED => InvitationEnd::try_from(record.end).ok(),

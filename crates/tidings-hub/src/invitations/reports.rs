@@ -96,7 +96,7 @@ impl Hub {
     pub(crate) fn handle_load(&mut self, hubs: u16, boot: u64, out: &mut dyn Sink) {
         self.boot = boot;
         self.leftovers_until_ms = self.now.mono_ms + LEFT_MS;
-        if !mutant!(78) {
+        if !mutant!(302) {
             self.load_invitations(hubs, None, out);
         }
     }
@@ -142,7 +142,7 @@ impl Hub {
             let timer = Timer::InvitationOver(Box::new(caller.clone()), id);
             return self.timers.set(self.now.mono_ms + left_ms, timer);
         }
-        if mutant!(79) {
+        if mutant!(303) {
             invitation.sent_ms = self.now.mono_ms;
         }
         // After a planned restart its session goes on.
@@ -279,7 +279,7 @@ impl Hub {
         };
         let stored = stored.and_then(|stored| Invitation::from_record(&stored, clock));
         let Some((mut invitation, _)) = stored else {
-            let end = local_end(number, InvitationEnd::CallerGone, nothing);
+            let end = local_end(number, InvitationEnd::NotRecorded, nothing);
             return self.tell_caller_client(Some(key), end, out);
         };
         if let State::Ended { end, response } = invitation.state {
@@ -325,10 +325,10 @@ impl Hub {
                             _ => None,
                         }
                     }
-                    _ => Some(InvitationEnd::CalleeGone),
+                    _ => Some(InvitationEnd::NotRecorded),
                 }
             }
-            _ => Some(InvitationEnd::CalleeGone),
+            _ => Some(InvitationEnd::NotRecorded),
         };
         if let Some(end) = end {
             session.rings.remove(index);

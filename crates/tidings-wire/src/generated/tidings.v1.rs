@@ -929,6 +929,8 @@ pub enum InvitationEnd {
     CalleeGone = 8,
     /// The session that had sent the invitation is over, or was gone when the callee accepted.
     CallerGone = 9,
+    /// To a client that holds it open: nothing is recorded of it, or nothing any more.
+    NotRecorded = 10,
 }
 impl InvitationEnd {
     /// String value of the enum field names used in the ProtoBuf definition.
@@ -947,6 +949,7 @@ impl InvitationEnd {
             Self::AcceptFailed => "INVITATION_END_ACCEPT_FAILED",
             Self::CalleeGone => "INVITATION_END_CALLEE_GONE",
             Self::CallerGone => "INVITATION_END_CALLER_GONE",
+            Self::NotRecorded => "INVITATION_END_NOT_RECORDED",
         }
     }
     /// Creates an enum from field names used in the ProtoBuf definition.
@@ -962,6 +965,7 @@ impl InvitationEnd {
             "INVITATION_END_ACCEPT_FAILED" => Some(Self::AcceptFailed),
             "INVITATION_END_CALLEE_GONE" => Some(Self::CalleeGone),
             "INVITATION_END_CALLER_GONE" => Some(Self::CallerGone),
+            "INVITATION_END_NOT_RECORDED" => Some(Self::NotRecorded),
             _ => None,
         }
     }

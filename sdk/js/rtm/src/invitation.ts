@@ -23,8 +23,8 @@ const LOCAL_FAILURES: Partial<Record<InvitationEnd, LocalFailure>> = {
   callee_gone: 'PEER_OFFLINE',
   no_response: 'PEER_NO_RESPONSE',
   expired: 'INVITATION_EXPIRE',
-  // Nothing is recorded of it: the session that had sent it is over.
-  caller_gone: 'NOT_LOGGEDIN',
+  // The session that had sent it is over, and it is not known what became of it.
+  not_recorded: 'NOT_LOGGEDIN',
 };
 /** And for the callee. */
 const REMOTE_FAILURES: Partial<Record<InvitationEnd, RemoteFailure>> = {

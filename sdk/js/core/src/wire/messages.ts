@@ -250,6 +250,7 @@ export const INVITATION_ENDS = [
   'accept_failed',
   'callee_gone',
   'caller_gone',
+  'not_recorded',
 ] as const;
 export type InvitationEnd = (typeof INVITATION_ENDS)[number];
 
