@@ -226,32 +226,28 @@ pub(crate) struct Invitations {
 }
 
 impl Invitations {
-    /// For a login: what was sent in an earlier session and is open, or is still to be cancelled.
-    pub(crate) fn to_report(&self) -> Vec<proto::SentInvitation> {
+    /// For a login: what was sent in an earlier session and is open, or is still to be cancelled; and what rings.
+    pub(crate) fn to_report(&self) -> Vec<proto::OpenInvitation> {
         let open = self
             .local
             .iter()
             .map(|(number, local)| (number, &local.session));
-        let sent = open.chain(&self.canceled);
-        sent.filter_map(|(number, session)| {
-            Some(proto::SentInvitation {
+        let sent = open.chain(&self.canceled).filter_map(|(number, session)| {
+            Some(proto::OpenInvitation {
                 session_id: session.clone()?,
                 number: *number,
+                ..proto::OpenInvitation::default()
             })
-        })
-        .collect()
-    }
-
-    /// For a login: what rings.
-    pub(crate) fn ringing(&self) -> Vec<proto::RingingInvitation> {
+        });
         let ringing = self
             .remote
             .iter()
-            .map(|(id, remote)| proto::RingingInvitation {
+            .map(|(id, remote)| proto::OpenInvitation {
                 id: id.0.clone(),
                 caller_id: remote.caller_id.clone(),
+                ..proto::OpenInvitation::default()
             });
-        ringing.collect()
+        sent.chain(ringing).take(INVITATIONS_REPORTED_MAX).collect()
     }
 }
 
@@ -402,7 +398,9 @@ impl Client {
             }
         }
         let canceled: Vec<u64> = invitations.canceled.keys().copied().collect();
-        let excess = invitations.remote.keys().skip(INVITATIONS_REPORTED_MAX);
+        let sent = invitations.local.len() + canceled.len();
+        let room = INVITATIONS_REPORTED_MAX.saturating_sub(sent);
+        let excess = invitations.remote.keys().skip(room);
         for id in excess.cloned().collect::<Vec<_>>() {
             let news = RemoteInvitationNews::Failed(RemoteInvitationFailure::Unknown);
             out.extend(self.end_remote(&id, news).map(Output::Event));

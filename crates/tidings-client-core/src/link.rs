@@ -155,7 +155,6 @@ impl Client {
                 token: account.token.clone(),
                 client: self.client_name.clone(),
                 invitations: self.invitations.to_report(),
-                ringing: self.invitations.ringing(),
             }),
         };
         self.unwritten.push(greeting);

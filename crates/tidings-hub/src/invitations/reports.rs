@@ -50,15 +50,18 @@ pub(crate) struct Reports {
 impl Reports {
     /// What is not well formed is left out: no record could be meant.
     pub(crate) fn of(login: &Login, user: &UserKey) -> Self {
-        let sent = login.invitations.iter().filter_map(|sent| {
-            let session = SessionId(<[u8; 16]>::try_from(&sent.session_id[..]).ok()?);
-            Some(Report {
-                number: sent.number,
-                id: InvitationId::new(session, sent.number),
-                is_canceled: false,
-            })
-        });
-        let ringing = login.ringing.iter().filter_map(|ringing| {
+        let listed = || login.invitations.iter().take(INVITATIONS_REPORTED_MAX);
+        let sent = listed()
+            .filter(|open| open.id.is_empty())
+            .filter_map(|sent| {
+                let session = SessionId(<[u8; 16]>::try_from(&sent.session_id[..]).ok()?);
+                Some(Report {
+                    number: sent.number,
+                    id: InvitationId::new(session, sent.number),
+                    is_canceled: false,
+                })
+            });
+        let ringing = listed().filter_map(|ringing| {
             let caller = UserKey {
                 app: user.app.clone(),
                 user: UserId::parse_by(NameRule::Wide, &ringing.caller_id).ok()?,
@@ -68,7 +71,7 @@ impl Reports {
         });
         Self {
             sent: sent.take(INVITATIONS_OPEN_MAX).collect(),
-            ringing: ringing.take(INVITATIONS_REPORTED_MAX).collect(),
+            ringing: ringing.collect(),
         }
     }
 

@@ -88,8 +88,8 @@ pub const INVITATION_TEXT_BYTES_MAX: usize = 8192;
 pub const INVITATIONS_INCOMING_MAX: usize = 100;
 /// Invitations sent by one login and not ended. Source: ours.
 pub const INVITATIONS_OPEN_MAX: usize = 20;
-/// Ringing invitations that a client lists when it logs in; it gives further ones up. Source: ours.
-pub const INVITATIONS_REPORTED_MAX: usize = 40;
+/// Open invitations that a client lists when it logs in; they and the token fit into a login. Source: ours.
+pub const INVITATIONS_REPORTED_MAX: usize = 50;
 /// Largest WebSocket message before login. Source: contract 6.2.
 pub const LOGIN_FRAME_BYTES_MAX: usize = 8192;
 /// Logins at once, beyond the rate; more are told when to come again. Source: contract 4.1.

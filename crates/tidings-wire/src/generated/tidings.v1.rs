@@ -47,27 +47,22 @@ pub struct Login {
     /// Name and version of the client library, for the server's log. At most 64 bytes.
     #[prost(string, tag = "4")]
     pub client: ::prost::alloc::string::String,
-    /// Invitations of an earlier session that have not ended at the client, or whose cancellation has not been
-    /// answered. The server says where each stands, as if it had just come to that. At most 20.
+    /// Invitations that the client holds open from an earlier session, or whose cancellation or refusal it has not
+    /// seen through. The server says where each stands, as if it had just come to that. At most 50.
     #[prost(message, repeated, tag = "5")]
-    pub invitations: ::prost::alloc::vec::Vec<SentInvitation>,
-    /// Invitations that ring at the client, or whose refusal has not been answered: the same. At most 40.
-    #[prost(message, repeated, tag = "6")]
-    pub ringing: ::prost::alloc::vec::Vec<RingingInvitation>,
+    pub invitations: ::prost::alloc::vec::Vec<OpenInvitation>,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
-pub struct SentInvitation {
-    /// Of the session that has sent it.
+pub struct OpenInvitation {
+    /// Of one that the client has sent: the session that has sent it, and its number there.
     #[prost(bytes = "bytes", tag = "1")]
     pub session_id: ::prost::bytes::Bytes,
     #[prost(uint64, tag = "2")]
     pub number: u64,
-}
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
-pub struct RingingInvitation {
-    #[prost(bytes = "bytes", tag = "1")]
+    /// Of one that rings at the client.
+    #[prost(bytes = "bytes", tag = "3")]
     pub id: ::prost::bytes::Bytes,
-    #[prost(string, tag = "2")]
+    #[prost(string, tag = "4")]
     pub caller_id: ::prost::alloc::string::String,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]

@@ -408,10 +408,6 @@ export class RtmClient
       case 'gap':
         this.#raiseGap(event);
         break;
-      case 'inviteFailed':
-        log(this.#logFilter, 'warn', `an invitation was refused: ${event.text}`);
-        this.#invitations.failed(event.number);
-        break;
       case 'invitationReceived':
       case 'acceptAsked':
       case 'localInvitationEnded':

@@ -46,14 +46,14 @@ export interface LocalWords {
   received(): void;
   /** Whether the invitation is still open, so that the acceptance may count; it then stays open for it. */
   confirms(): boolean;
-  ended(end: InvitationEnd, response: string): void;
+  ended(end: InvitationEnd | undefined, response: string): void;
   failed(reason: LocalFailure): void;
 }
 export let localWords: (invitation: LocalInvitation) => LocalWords;
 
 /** What the server tells a received invitation. Not part of the object's API. */
 export interface RemoteWords {
-  ended(end: InvitationEnd): void;
+  ended(end: InvitationEnd | undefined): void;
   failed(reason: RemoteFailure): void;
 }
 export let remoteWords: (invitation: RemoteInvitation) => RemoteWords;
@@ -154,7 +154,7 @@ export class LocalInvitation
     return this.#isConfirmed;
   }
 
-  #ended(end: InvitationEnd, response: string): void {
+  #ended(end: InvitationEnd | undefined, response: string): void {
     if (!this.#isOpen) return;
     if (end === 'accepted') {
       this.#response = response;
@@ -165,7 +165,7 @@ export class LocalInvitation
       this.#state = 'REFUSED_BY_REMOTE';
       this.emit('LocalInvitationRefused', response);
     } else {
-      this.#fail(LOCAL_FAILURES[end] ?? 'UNKNOWN');
+      this.#fail(LOCAL_FAILURES[end as InvitationEnd] || 'UNKNOWN');
     }
   }
 
@@ -230,7 +230,7 @@ export class RemoteInvitation
     this.emit('RemoteInvitationRefused');
   }
 
-  #ended(end: InvitationEnd): void {
+  #ended(end: InvitationEnd | undefined): void {
     if (!this.#isOpen) return;
     if (end === 'accepted') {
       this.#state = 'ACCEPTED';
@@ -239,7 +239,7 @@ export class RemoteInvitation
       this.#state = 'CANCELED';
       this.emit('RemoteInvitationCanceled', this.content);
     } else {
-      this.#failed(REMOTE_FAILURES[end] ?? 'UNKNOWN');
+      this.#failed(REMOTE_FAILURES[end as InvitationEnd] || 'UNKNOWN');
     }
   }
 

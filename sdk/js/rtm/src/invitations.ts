@@ -44,29 +44,36 @@ export class Invitations implements Outgoing {
       }
       case 'localInvitationEnded': {
         const { number, end, response } = event.value;
-        const invitation = this.#takeLocal(number);
-        if (invitation) localWords(invitation).ended(INVITATION_ENDS[end] ?? 'unspecified', response);
+        const invitation = this.#local.get(number);
+        this.#local.delete(number);
+        if (invitation) localWords(invitation).ended(INVITATION_ENDS[end], response);
         return undefined;
       }
-      case 'incomingInvitation':
-        return this.#come(event.value);
+      case 'incomingInvitation': {
+        const { id, callerId, channel, content } = event.value;
+        const key = keyOf(id);
+        const answers = {
+          accept: (response: string) => this.#tell({ is: 'acceptInvitation', value: { id, response } }),
+          refuse: (response: string) => {
+            this.#remote.delete(key);
+            this.#tell({ is: 'refuseInvitation', value: { id, response } });
+          },
+        };
+        const invitation = new RemoteInvitation(callerId, channel, content, answers, key);
+        this.#remote.set(key, invitation);
+        return invitation;
+      }
       case 'remoteInvitationEnded': {
         const id = keyOf(event.value.id);
         const invitation = this.#remote.get(id);
         this.#remote.delete(id);
-        if (invitation) remoteWords(invitation).ended(INVITATION_ENDS[event.value.end] ?? 'unspecified');
+        if (invitation) remoteWords(invitation).ended(INVITATION_ENDS[event.value.end]);
         return undefined;
       }
     }
   }
 
-  /** The server has refused an invitation. */
-  failed(number: number): void {
-    const invitation = this.#takeLocal(number);
-    if (invitation) localWords(invitation).failed('UNKNOWN');
-  }
-
-  /** The session is over: nothing more will be told of what belonged to it. */
+  /** The login is over: nothing more will be told of what belonged to it. */
   sessionOver(reason: AgoraRTM.RtmStatusCode.LocalInvitationFailureReason): void {
     const local = [...this.#local.values()];
     const remote = [...this.#remote.values()];
@@ -79,28 +86,6 @@ export class Invitations implements Outgoing {
   /** An open invitation that has come, by its `invitationId`. */
   find(invitationId: string): RemoteInvitation | undefined {
     return this.#remote.get(invitationId);
-  }
-
-  #takeLocal(number: number): LocalInvitation | undefined {
-    const invitation = this.#local.get(number);
-    this.#local.delete(number);
-    return invitation;
-  }
-
-  #come(value: Extract<InvitationEvent, { is: 'incomingInvitation' }>['value']): RemoteInvitation | undefined {
-    const { id, callerId, channel, content } = value;
-    const key = keyOf(id);
-    if (this.#remote.has(key)) return undefined;
-    const answers = {
-      accept: (response: string) => this.#tell({ is: 'acceptInvitation', value: { id, response } }),
-      refuse: (response: string) => {
-        this.#remote.delete(key);
-        this.#tell({ is: 'refuseInvitation', value: { id, response } });
-      },
-    };
-    const invitation = new RemoteInvitation(callerId, channel, content, answers, key);
-    this.#remote.set(key, invitation);
-    return invitation;
   }
 }
 

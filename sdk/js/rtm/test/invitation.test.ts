@@ -292,11 +292,22 @@ describe('RemoteInvitation', () => {
     expect(seen).toEqual(['UNKNOWN']);
   });
 
-  it('fails when the session cannot be resumed', async () => {
+  it('is listed with the login that follows a lost session, and goes on as the server says', async () => {
     const { world, invitation, seen } = await come();
-    world.answer = (message) => (message.is === 'resume' ? [refused(26)] : message.is === 'login' ? [welcome()] : undefined);
+    let listed: unknown;
+    world.answer = (message) => {
+      if (message.is === 'resume') return [refused(26)];
+      if (message.is !== 'login') return undefined;
+      listed = message.value.invitations.map(({ callerId }) => callerId);
+      return [welcome()];
+    };
+    invitation.accept();
     world.connection.drop();
     await world.advance(5_000);
-    expect([invitation.state, seen]).toEqual(['FAILURE', ['UNKNOWN']]);
+    expect([invitation.state, seen, listed]).toEqual(['ACCEPT_SENT_TO_LOCAL', [], ['bob']]);
+    // What the lost session may not have had.
+    expect(calls(world).map(({ is }) => is)).toEqual(['acceptInvitation']);
+    world.connection.serve({ is: 'remoteInvitationEnded', value: { id: ID, end: 1 } });
+    expect([invitation.state, seen]).toEqual(['ACCEPTED', ['accepted']]);
   });
 });

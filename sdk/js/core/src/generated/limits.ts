@@ -86,8 +86,8 @@ export const INVITATION_TEXT_BYTES_MAX = 8192;
 export const INVITATIONS_INCOMING_MAX = 100;
 /** Invitations sent by one login and not ended. Source: ours. */
 export const INVITATIONS_OPEN_MAX = 20;
-/** Ringing invitations that a client lists when it logs in; it gives further ones up. Source: ours. */
-export const INVITATIONS_REPORTED_MAX = 40;
+/** Open invitations that a client lists when it logs in; they and the token fit into a login. Source: ours. */
+export const INVITATIONS_REPORTED_MAX = 50;
 /** Largest WebSocket message before login. Source: contract 6.2. */
 export const LOGIN_FRAME_BYTES_MAX = 8192;
 /** Logins at once, beyond the rate; more are told when to come again. Source: contract 4.1. */

@@ -5,7 +5,6 @@ import {
   CLIENT_QUEUE_CALLS_MAX,
   REQUESTS_IN_FLIGHT_MAX,
 } from '../generated/limits.js';
-import type { InvitationCall } from './types.js';
 import { Request, type Call, type CallName } from '../wire/messages.js';
 
 /** Why the machine itself makes a call. */
@@ -33,34 +32,11 @@ export interface PendingCall {
 }
 
 /**
- * Calls that change nothing when they are executed twice, or whose effect belongs to the session:
+ * The application's other calls change nothing when they are executed twice, or their effect belongs to the session:
  * they are sent again in a new session. A message or a channel attribute write may have taken
  * effect under the old session, and what another user did since must not be undone.
  */
-const REPEATABLE: Readonly<Record<CallName, boolean>> = {
-  sendToPeer: false,
-  sendToChannel: false,
-  join: true,
-  leave: true,
-  getMembers: true,
-  getMemberCounts: true,
-  queryPresence: true,
-  subscribePresence: true,
-  unsubscribePresence: true,
-  queryPresenceSubscriptions: true,
-  writeUserAttributes: true,
-  readUserAttributes: true,
-  writeChannelAttributes: false,
-  readChannelAttributes: true,
-  readHistory: true,
-  renewToken: true,
-  logout: true,
-  invite: false,
-  cancelInvitation: false,
-  confirmAccept: false,
-  acceptInvitation: false,
-  refuseInvitation: false,
-};
+const ONCE_ONLY: readonly CallName[] = ['sendToPeer', 'sendToChannel', 'writeChannelAttributes'];
 
 export class Calls {
   /** Machine's own calls: before those of the application, also while that waits for a restore. */
@@ -126,11 +102,6 @@ export class Calls {
     this.#lastCseq = cseq;
   }
 
-  /** What the application has said of invitations and was not sent. */
-  unsentInvitations(): InvitationCall[] {
-    return this.#urgent.flatMap((held) => (held.purpose === 'invitation' ? [held.call as InvitationCall] : []));
-  }
-
   /**
    * The session is over: queues again what may be repeated, drops the machine's own calls.
    * Returns the leaves that had been sent: a new session is in no channel, so they are done.
@@ -141,8 +112,8 @@ export class Calls {
     this.#urgent = [];
     this.#lastCseq = 0;
     const isLeave = (held: PendingCall) => held.call.is === 'leave';
-    this.#unknown.push(...open.filter((held) => !REPEATABLE[held.call.is]));
-    this.#requeue(open.filter((held) => REPEATABLE[held.call.is] && !isLeave(held)));
+    this.#unknown.push(...open.filter((held) => ONCE_ONLY.includes(held.call.is)));
+    this.#requeue(open.filter((held) => !ONCE_ONLY.includes(held.call.is) && !isLeave(held)));
     return open.filter(isLeave);
   }
 

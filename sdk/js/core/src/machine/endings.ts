@@ -9,15 +9,11 @@ export function endSession(core: Core, cause: GapCause): void {
   const session = core.identity.endSession();
   core.overCause ??= cause;
   core.restore.stop();
-  const unsent = core.calls.unsentInvitations();
   for (const held of core.calls.sessionOver()) {
     if (held.call.is === 'leave') core.replica.left(held.call.value.channel ?? '');
     core.out.done(held.id);
   }
-  if (!session) return;
-  for (const id of core.invitations.sessionOver(session, unsent)) {
-    core.out.emit({ is: 'remoteInvitationEnded', value: { id, end: 0 } });
-  }
+  if (session) core.invitations.sessionOver(session);
 }
 
 export function endLogin(core: Core, trigger: 'refused' | 'timedOut', failure: CallFailure): void {

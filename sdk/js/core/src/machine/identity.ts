@@ -37,10 +37,10 @@ export class Identity {
   }
 
   /** What a connection begins with; `renewed` is a token that waits to replace the accepted one. */
-  greeting(renewed: string | undefined, confirm: number, open: OpenReport): Greeting {
+  greeting(renewed: string | undefined, confirm: number, invitations: OpenReport): Greeting {
     const { appId, client, userId } = this;
     this.#offered = renewed ?? this.#token;
-    if (!this.#session) return { is: 'login', value: { appId, userId, token: this.#offered, client, ...open } };
+    if (!this.#session) return { is: 'login', value: { appId, userId, token: this.#offered, client, invitations } };
     const { id: sessionId, secret } = this.#session;
     const token = this.#offered === this.#token ? '' : this.#offered;
     return { is: 'resume', value: { appId, userId, sessionId, secret, confirm, token } };

@@ -146,11 +146,8 @@ function handleReply(core: Core, cseq: number, result: Parameters<typeof applyRe
   const applied = applyReply(held, result, context);
   for (const text of applied.warnings) core.out.log('warn', text);
   if (held.id !== 0) core.out.settle(held.id, applied.result);
-  if (held.purpose === 'invitation' && result?.is === 'done') core.invitations.answered(held.call);
-  for (const event of applied.events) {
-    if (event.is === 'inviteFailed') core.invitations.refused(event.number);
-    core.out.emit(event);
-  }
+  core.invitations.answered(held.call);
+  for (const event of applied.events) core.out.emit(event);
 }
 
 /** Whether somebody waits for the confirmation. */

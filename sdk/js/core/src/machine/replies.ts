@@ -42,22 +42,22 @@ export function applyReply(
   context: Context,
 ): Applied {
   if (reply === undefined) {
-    const text = 'the server answered in a way that this version does not know';
+    const text = 'the answer is of an unknown kind';
     const failure = { outcome: OUTCOME_UNSUPPORTED, text, retryAfterMs: 0 };
     return { result: { failure }, events: [], warnings: applyFailure(held, failure, context) };
   }
   if (reply.is === 'error') {
     return {
       result: { failure: reply.value },
-      events: inviteFailure(held.call, reply.value),
+      events: inviteFailure(held.call),
       warnings: applyFailure(held, reply.value, context),
     };
   }
   return { result: { ok: reply }, events: applySuccess(held, reply, context), warnings: [] };
 }
 
-function inviteFailure(call: Call, { text }: Failure): MachineEvent[] {
-  return call.is === 'invite' ? [{ is: 'inviteFailed', number: call.value.number ?? 0, text }] : [];
+function inviteFailure({ is, value }: Call): MachineEvent[] {
+  return is === 'invite' ? [{ is: 'localInvitationEnded', value: { number: value.number || 0, end: 0, response: '' } }] : [];
 }
 
 function applySuccess(held: PendingCall, answer: CallAnswer, context: Context): MachineEvent[] {
@@ -118,10 +118,10 @@ function applyFailure(held: PendingCall, failure: Failure, context: Context): st
     else if (canRetry) replica.joinLater(channel, retryAt);
     else {
       replica.left(channel);
-      warnings.push(`channel ${channel} could not be joined again: ${failure.text}`);
+      warnings.push(`join of ${channel} failed: ${failure.text}`);
     }
-  } else if (isRestoring(purpose) && !canRetry) {
-    warnings.push(`${call.is} could not be repeated in the new session: ${failure.text}`);
+  } else if (call.is === 'invite' || (isRestoring(purpose) && !canRetry)) {
+    warnings.push(`${call.is} failed: ${failure.text}`);
   }
   if (isRestoring(purpose)) restore.answered(purpose, call, canRetry ? retryAt : undefined);
   return warnings;

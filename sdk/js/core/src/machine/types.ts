@@ -74,8 +74,6 @@ export type MachineEvent =
   /** Unix milliseconds by the server's clock. */
   | { readonly is: 'tokenWillExpire'; readonly expiresTs: number }
   | InvitationEvent
-  /** The server has refused an invitation that was sent. */
-  | { readonly is: 'inviteFailed'; readonly number: number; readonly text: string }
   | { readonly is: 'tokenExpired' };
 
 /** What the server says of invitations. */

@@ -1,15 +1,18 @@
 /** The messages of `proto/tidings.proto`, field by field. Which is used when: `docs/protocol.md`. */
 import { type In, type Out, bool, bytes, many, maybe, message, one, oneof, string, uint } from './codec.js';
 
-const SentInvitation = /* @__PURE__ */ message({ sessionId: one(1, bytes), number: one(2, uint) });
-const RingingInvitation = /* @__PURE__ */ message({ id: one(1, bytes), callerId: one(2, string) });
+const OpenInvitation = /* @__PURE__ */ message({
+  sessionId: one(1, bytes),
+  number: one(2, uint),
+  id: one(3, bytes),
+  callerId: one(4, string),
+});
 export const Login = /* @__PURE__ */ message({
   appId: one(1, string),
   userId: one(2, string),
   token: one(3, string),
   client: one(4, string),
-  invitations: many(5, SentInvitation),
-  ringing: many(6, RingingInvitation),
+  invitations: many(5, OpenInvitation),
 });
 export const Resume = /* @__PURE__ */ message({
   appId: one(1, string),
