@@ -76,6 +76,7 @@ impl RawClient {
             user_id: user.into(),
             token: String::new(),
             client: "raw".into(),
+            ..Login::default()
         };
         client.say(vec![client_message::Kind::Login(login)])?;
         let answer = client.hear()?;

@@ -58,10 +58,6 @@ const U: &[Place] = &[Unit];
 
 const CLUSTER: &str = "with the cluster: there is one node";
 const RTM2: &str = "with the RTM 2.x API";
-const MODEL: Test = (
-    "crates/tidings-models/tests/invitation.rs",
-    "every_fault_is_found",
-);
 const DAMAGE: &str = "crates/tidings-store/tests/damage.rs";
 const STRANGERS: &str = "crates/tidings-server/tests/strangers.rs";
 
@@ -102,14 +98,7 @@ pub const CHECKS: &[Check] = &[
     check("attr.no_lost_update", Mutants(SR)),
     check("invite.one_terminal", Mutants(SRM)),
     check("invite.agreement", Mutants(SRM)),
-    check(
-        "invite.durable_before_told",
-        Planted(
-            &[Model],
-            MODEL,
-            "both sides are told of a state before its record is durable",
-        ),
-    ),
+    check("invite.durable_before_told", Mutants(&[Simulator, Model])),
     check("invite.never_stuck", Mutants(SRM)),
     check("invite.no_ring_after_end", Mutants(SRM)),
     check("invite.timer_not_early", Mutants(S)),

@@ -589,19 +589,21 @@ pub const ALL: &[Mutant] = &[
         "who has been away for the shortest time loses its buffer first",
         "queue.bounded",
         Probes,
-        301,
+    ),
+    mutant(
+        211,
         "an invitation is told before its record is durable",
         "invite.durable_before_told",
         Chaos,
     ),
     mutant(
-        302,
+        212,
         "invitations are not read after a restart",
         "invite.never_stuck",
         Kills,
     ),
     mutant(
-        303,
+        213,
         "a restart begins the deadlines of invitations anew",
         "invite.never_stuck",
         Kills,
@@ -621,12 +623,6 @@ pub const ALL: &[Mutant] = &[
     mutant(
         303,
         "a snapshot forgets memberships",
-        "drain.no_loss",
-        Probes,
-    ),
-    mutant(
-        304,
-        "a snapshot forgets open invitations",
         "drain.no_loss",
         Probes,
     ),

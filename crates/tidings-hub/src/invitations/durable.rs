@@ -74,7 +74,7 @@ impl Hub {
             revision,
             body,
         };
-        if mutant!(301) {
+        if mutant!(211) {
             self.store(op, PendingStore::Forgotten, out);
             return self.tell_of_invitation(caller, id, told, out);
         }

@@ -99,7 +99,7 @@ impl Hub {
     pub(crate) fn handle_load(&mut self, hubs: u16, boot: u64, out: &mut dyn Sink) {
         self.boot = boot;
         self.leftovers_until_ms = self.now.mono_ms + LEFT_MS;
-        if !mutant!(302) {
+        if !mutant!(212) {
             self.load_invitations(hubs, None, out);
         }
     }
@@ -145,7 +145,7 @@ impl Hub {
             let timer = Timer::InvitationOver(Box::new(caller.clone()), id);
             return self.timers.set(self.now.mono_ms + left_ms, timer);
         }
-        if mutant!(303) {
+        if mutant!(213) {
             invitation.sent_ms = self.now.mono_ms;
         }
         // After a planned restart its session goes on.
