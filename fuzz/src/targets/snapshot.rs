@@ -60,6 +60,7 @@ fn log_in(node: &mut Node, connection: u64, user: &str) {
         user_id: user.into(),
         token: String::new(),
         client: "fuzz".into(),
+        ..Login::default()
     };
     say(node, connection, Kind::Login(login));
 }
