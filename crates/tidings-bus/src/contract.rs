@@ -80,6 +80,7 @@ fn message(cseq: u64) -> Arc<Publication> {
     Arc::new(Publication::Message {
         sender: SessionId([0; 16]),
         cseq,
+        server_ts: 0,
         frame: Bytes::new(),
         keep: None,
     })
@@ -102,6 +103,7 @@ fn message_to_keep(cseq: u64) -> Arc<Publication> {
     Arc::new(Publication::Message {
         sender: SessionId([0; 16]),
         cseq,
+        server_ts: 0,
         frame: Bytes::new(),
         keep: Some(Box::new(keep)),
     })

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher, Hash as _, Hasher as _};
+use std::sync::Arc;
 
 use siphasher::sip::SipHasher13;
 use smallvec::SmallVec;
@@ -70,6 +71,8 @@ pub struct Shard {
     /// Bound: one entry per user, channel and watched user that any hub of the node is interested in; the hubs
     /// bound these, and the entry goes with its last subscriber.
     topics: HashMap<Topic, Subscribers, SeededState>,
+    /// The latest stamp of a message that this shard has routed, in Unix milliseconds.
+    latest_ts: u64,
 }
 
 impl Shard {
@@ -81,6 +84,7 @@ impl Shard {
             hub,
             homes,
             topics: HashMap::with_hasher(state),
+            latest_ts: 0,
         }
     }
 
@@ -104,6 +108,7 @@ impl Shard {
             }
             BusOp::Unsubscribe(topic) => self.unsubscribe(from, &topic),
             BusOp::Publish { topic, message } => {
+                let message = self.in_order(message);
                 if let Publication::Message { keep: Some(_), .. } = &*message {
                     let (topic, message) = (topic.clone(), message.clone());
                     let input = BusInput::Keep {
@@ -111,6 +116,9 @@ impl Shard {
                         from,
                         message,
                     };
+                    if mutant!(128) {
+                        deliver(self.hub, input.clone());
+                    }
                     deliver(self.hub, input);
                 }
                 for to in self.subscribers(&topic) {
@@ -153,6 +161,21 @@ impl Shard {
             BusOp::Answer { to, ask, answer } => {
                 deliver(to, BusInput::Answered { ask, from, answer });
             }
+        }
+    }
+
+    /// A message whose stamp is earlier than one before it gets that one's: clocks of hubs differ, and one may have
+    /// seen a jump that another has not (contract CRA-7).
+    fn in_order(&mut self, message: Arc<Publication>) -> Arc<Publication> {
+        match message.server_ts() {
+            Some(server_ts) if server_ts < self.latest_ts && !mutant!(95) => {
+                Arc::new(Arc::unwrap_or_clone(message).raised(self.latest_ts))
+            }
+            Some(server_ts) => {
+                self.latest_ts = self.latest_ts.max(server_ts);
+                message
+            }
+            None => message,
         }
     }
 

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use bytes::Bytes;
+use tidings_mutant::mutant;
 
 use crate::attributes::OwnAttributes;
 use crate::call::{Call, PresenceState};
@@ -64,7 +65,7 @@ impl Presence {
                 // The event may come before the reply to the subscription.
                 None => self.users.insert(user.clone(), Some(*state)).flatten(),
             };
-            !(self.restoring.remove(user) && told == Some(*state))
+            !(self.restoring.remove(user) && (told == Some(*state) || mutant!(137)))
         });
         users
     }
@@ -82,9 +83,19 @@ pub(crate) struct Inbox {
 }
 
 impl Inbox {
+    /// The highest inbox number raised.
+    pub(crate) fn cursor(&self) -> u64 {
+        self.highest
+    }
+
+    /// Counts everything up to a number as raised.
+    pub(crate) fn keep_cursor(&mut self, cursor: u64) {
+        self.highest = self.highest.max(cursor);
+    }
+
     /// Notes a message; false if it has been raised before.
     pub(crate) fn is_new(&mut self, inbox: u64, id: &Bytes) -> bool {
-        let is_stored_repeat = inbox > 0 && inbox <= self.highest;
+        let is_stored_repeat = inbox > 0 && inbox <= self.highest && !mutant!(102);
         self.highest = self.highest.max(inbox);
         if id.is_empty() {
             return !is_stored_repeat;

@@ -1,5 +1,6 @@
 //! The link: attempts, when to try again, and when a silent link is lost.
 
+use tidings_mutant::mutant;
 use tidings_wire::codes::Outcome;
 use tidings_wire::limits::LOGIN_TIMEOUT_MS;
 use tidings_wire::proto::{Login, Ping, Resume, client_message};
@@ -190,6 +191,15 @@ impl Client {
                 self.end(state, reason, out);
             }
         }
+    }
+
+    /// Whether the link was gone for so long that the server has let the session go. It counts from the client's last
+    /// word, which may be a heartbeat older than the loss.
+    fn is_window_over(&self, now_ms: u64) -> bool {
+        let (Some(session), Some(since_ms)) = (&self.session, self.lost_since_ms) else {
+            return false;
+        };
+        !mutant!(92) && now_ms + session.heartbeat_ms >= since_ms + session.resume_window_ms
     }
 
     fn begin_anew(&mut self, now_ms: u64, retry: Retry, out: &mut Vec<Output>) {
@@ -412,7 +422,7 @@ impl Client {
             Outcome::SecretWrong,
         ];
         if self.session.is_some() && anew.into_iter().any(is) {
-            let cause = match error.is(Outcome::WindowOver) {
+            let cause = match error.is(Outcome::WindowOver) || self.is_window_over(now_ms) {
                 true => GapCause::ResumeWindow,
                 false => GapCause::NodeLost,
             };

@@ -207,6 +207,22 @@ pub struct Client {
 }
 
 impl Client {
+    /// The highest number of a stored message that was raised. An application that keeps it across its restarts, per
+    /// app and user, and gives it to [`Client::keep_inbox_cursor`] is not shown a stored message twice (contract OFF-6).
+    pub fn inbox_cursor(&self) -> u64 {
+        self.inbox.cursor()
+    }
+
+    /// Takes up the cursor that was kept for a user of an app, before that user's login.
+    pub fn keep_inbox_cursor(&mut self, app_id: &str, user_id: &str, cursor: u64) {
+        let owner = Some((app_id.to_owned(), user_id.to_owned()));
+        if self.inbox_owner != owner {
+            self.inbox_owner = owner;
+            self.inbox = Inbox::default();
+        }
+        self.inbox.keep_cursor(cursor);
+    }
+
     /// Makes a client that is not logged in.
     ///
     /// `client_name` is the library's name and version, cut to 64 bytes. The seed decides the

@@ -45,6 +45,8 @@ pub(crate) struct Session {
     pub(crate) secret: Secret,
     /// Silence after which the server pings, milliseconds.
     pub(crate) heartbeat_ms: u64,
+    /// For how long the server keeps a session without a link, milliseconds.
+    pub(crate) resume_window_ms: u64,
     /// For how long a user counts as there after its last packet, milliseconds.
     pub(crate) presence_grace_ms: u64,
     /// Written and not answered, by rising number. Bound: 256.
@@ -78,6 +80,7 @@ impl Session {
             id: welcome.session_id,
             secret: Secret(welcome.secret),
             heartbeat_ms: u64::from(welcome.heartbeat_ms),
+            resume_window_ms: u64::from(welcome.resume_window_ms),
             presence_grace_ms: u64::from(welcome.presence_grace_ms),
             sent: VecDeque::new(),
             next_cseq: 1,

@@ -10,11 +10,13 @@
 //!   its own deadline.
 //! - A message to be kept in the history is also given to the hub where the topic is at home, subscribed or not,
 //!   as `Keep`, in the topic's order: that hub alone writes the channel's history.
+//! - The stamps of a topic's messages never go back in its order, whatever clocks their hubs have (CRA-7).
 //! - `Nobody` is only said when nobody was subscribed; what can be lost (between nodes) shows as silence.
 
 use std::sync::Arc;
 
 use bytes::Bytes;
+use tidings_wire::frame::restamp;
 use tidings_wire::proto::{InvitationEnd, PresenceState};
 
 use crate::ids::{ChannelKey, HubId, InvitationId, MessageId, SessionId, UserKey};
@@ -192,6 +194,9 @@ pub enum Publication {
         sender: SessionId,
         /// The sender's request, answered when its own hub sees this message in the topic's order.
         cseq: u64,
+        /// Unix milliseconds by the sender's hub, as `frame` and `keep` have it. The topic's home raises it where an
+        /// earlier message of the topic has a later one (contract CRA-7).
+        server_ts: u64,
         /// The whole WebSocket frame that every member is sent.
         frame: Bytes,
         /// The copy for the history, if the sender wants one.
@@ -213,6 +218,36 @@ pub enum Publication {
     },
     /// Channel topic: the members that the sending hub has.
     Snapshot(Box<MemberSnapshot>),
+}
+
+impl Publication {
+    /// The stamp of a message, in Unix milliseconds; `None` for everything else.
+    pub fn server_ts(&self) -> Option<u64> {
+        match self {
+            Self::Message { server_ts, .. } => Some(*server_ts),
+            _ => None,
+        }
+    }
+
+    /// The same message with a later stamp, also in its copy for the history. What is no message stays as it is.
+    pub fn raised(mut self, to_ts: u64) -> Self {
+        if let Self::Message {
+            server_ts,
+            frame,
+            keep,
+            ..
+        } = &mut self
+        {
+            *server_ts = to_ts;
+            if let Some(raised) = restamp(frame, to_ts) {
+                *frame = raised;
+            }
+            if let Some(keep) = keep {
+                keep.message.server_ts = to_ts;
+            }
+        }
+        self
+    }
 }
 
 /// What members are sent whose clients do not know what libraries note of a channel.

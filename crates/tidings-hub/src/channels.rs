@@ -100,6 +100,7 @@ impl Hub {
         let message = Publication::Message {
             sender: session.id,
             cseq,
+            server_ts: self.now.unix_ms,
             frame,
             keep,
         };
@@ -246,7 +247,7 @@ impl Hub {
                     self.touch_channel(key, out);
                 }
             }
-            Publication::Resync { origin } if *origin == self.config.id => {
+            Publication::Resync { origin } if *origin == self.config.id && !mutant!(104) => {
                 let snapshot = channel.members.snapshot(key, *origin);
                 let message = Arc::new(Publication::Snapshot(Box::new(snapshot)));
                 let topic = Topic::Channel(key.clone());
@@ -258,6 +259,9 @@ impl Hub {
                 let lacks =
                     resync.is_some_and(|resync| resync.needed > (snapshot.epoch, snapshot.seq));
                 for change in channel.members.apply_snapshot(snapshot) {
+                    if mutant!(105) {
+                        continue;
+                    }
                     self.tell_change(key, change, out);
                 }
                 if lacks {

@@ -61,6 +61,7 @@ impl Hub {
         };
         let due = channel.count_told_ms.map_or(0, |told| told + spacing_ms);
         channel.has_count_timer = true;
+        let due = if mutant!(126) { 0 } else { due };
         if due > now_ms && mutant!(23) {
             // The count is never told.
         } else if due > now_ms {

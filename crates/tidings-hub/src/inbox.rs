@@ -6,7 +6,7 @@ use std::collections::VecDeque;
 
 use bytes::Bytes;
 use tidings_mutant::mutant;
-use tidings_wire::frame::encode_server;
+use tidings_wire::frame::{encode_server, restamp};
 use tidings_wire::limits::{
     INBOX_BYTES_MAX, INBOX_LASTING_BYTES_MAX, INBOX_LASTING_MESSAGES_MAX, INBOX_PAGE,
     PEER_ACK_WAIT_MS, PEER_TIMEOUT_MS,
@@ -103,11 +103,19 @@ pub(crate) struct InboxState {
     losses: Option<(u64, InboxLosses)>,
     /// Messages whose live form was confirmed while the store was still keeping them.
     confirmed_early: Vec<MessageId>,
+    /// The latest stamp that the session was handed, in Unix milliseconds (contract CRA-7).
+    latest_ts: u64,
     /// Bound: `BEHIND_MAX`.
     pub(crate) behind: VecDeque<Waiting>,
 }
 
 impl InboxState {
+    /// The stamp of the next message: its own, or the latest before it, which its sender's hub may not have reached.
+    fn stamp(&mut self, server_ts: u64) -> u64 {
+        self.latest_ts = self.latest_ts.max(server_ts);
+        self.latest_ts
+    }
+
     fn is_draining(&self) -> bool {
         let is_retrying = (1..READS_AWAITED).contains(&self.failures);
         self.is_reading || self.page_end.is_some() || is_retrying
@@ -182,7 +190,10 @@ impl Hub {
         };
         let wait_ms = ack_wait_ms(&parcel);
         let is_written = session.connection.is_some();
-        let sseq = Self::push(session, parcel.frame.clone(), Source::Inbox, out);
+        let latest_ts = session.inbox.stamp(parcel.server_ts);
+        let later = (latest_ts > parcel.server_ts).then(|| restamp(&parcel.frame, latest_ts));
+        let frame = later.flatten().unwrap_or_else(|| parcel.frame.clone());
+        let sseq = Self::push(session, frame, Source::Inbox, out);
         if mutant!(13) {
             return self.answer_delivery(from, Answer::Confirmed, out);
         }
@@ -295,7 +306,7 @@ impl Hub {
                 session.inbox.confirmed_early.push(id);
             }
             self.answer_delivery(delivery.from, Answer::Confirmed, out);
-        } else if delivery.is_storing {
+        } else if delivery.is_storing && !mutant!(120) {
             // Confirmation of either form deletes the stored one (contract OFF-6).
             self.store(
                 StoreOp::InboxRemove { user, id },
@@ -322,6 +333,7 @@ impl Hub {
         if up_to > 0 || told.is_some() {
             let user = session.user.clone();
             let told = told.unwrap_or_default();
+            let up_to = up_to.saturating_sub(u64::from(mutant!(116)));
             let op = StoreOp::InboxConfirm { user, up_to, told };
             self.store(op, PendingStore::Forgotten, out);
         }
@@ -492,6 +504,11 @@ impl Hub {
             return;
         }
         let inbox = message.inbox;
+        let server_ts = session.inbox.stamp(message.server_ts);
+        let message = StoredMessage {
+            server_ts,
+            ..message
+        };
         let sseq = Self::push(session, stored_frame(message), Source::Call, out);
         session.inbox.delivered.push_back((sseq, inbox));
     }
@@ -614,6 +631,9 @@ impl Hub {
         {
             session.inbox.confirmed_early.swap_remove(at);
             let user = session.user.clone();
+            if mutant!(119) {
+                return;
+            }
             return self.store(
                 StoreOp::InboxRemove { user, id },
                 PendingStore::Forgotten,

@@ -448,7 +448,7 @@ impl Hub {
             deliveries: Default::default(),
             delivery_check_ms: None,
             inbox: InboxState::default(),
-            has_attributes: login.inherited.has_attributes,
+            has_attributes: login.inherited.has_attributes && !mutant!(108),
             forerunners: login.inherited.forerunners,
             watched: indexmap::IndexSet::with_hasher(self.hasher),
             limiter: login.limiter,
@@ -485,6 +485,9 @@ impl Hub {
         self.read_inbox(key, out);
         self.take_reports(key, login.reports, out);
         for (origin, parcel) in login.held {
+            if mutant!(115) {
+                continue;
+            }
             self.accept_parcel(key, origin, parcel, out);
         }
     }
@@ -667,7 +670,9 @@ impl Hub {
         let mut replaced = known.into_iter().chain(claimed).flatten();
         let is_its_own = replaced.any(|forerunner| {
             let mut secrets = forerunner.secrets.iter();
-            forerunner.id == session && secrets.any(|known| same_secret(secret, known))
+            !mutant!(155)
+                && forerunner.id == session
+                && secrets.any(|known| same_secret(secret, known))
         });
         match is_its_own {
             true => Located::Replaced,
@@ -805,7 +810,9 @@ impl Hub {
         }
         if was_gone {
             self.show_memberships(key, out);
-            self.read_inbox(key, out);
+            if !mutant!(145) {
+                self.read_inbox(key, out);
+            }
         }
         self.set_session_timer(key);
     }

@@ -324,7 +324,7 @@ impl Outbox {
     }
 
     fn settle(&mut self, kept: &Kept) {
-        if kept.source.is_owed() {
+        if kept.source.is_owed() && !mutant!(111) {
             self.owed -= 1;
             self.owed_bytes -= kept.frame.len();
         }
@@ -345,6 +345,9 @@ impl Outbox {
                 continue;
             }
             send_skip(std::mem::take(&mut withdrawn), &mut send);
+            if mutant!(106) && kept.source == Source::Call {
+                continue;
+            }
             send(kept.frame.clone());
         }
         send_skip(withdrawn, &mut send);

@@ -177,7 +177,9 @@ impl Session {
 
     /// Replaces the token: the new one has its own end, and its own warning.
     pub(crate) fn renew_token(&mut self, expires_s: Option<u64>) {
-        self.token_expires_s = expires_s;
+        if !mutant!(131) {
+            self.token_expires_s = expires_s;
+        }
         self.is_expiry_told = false;
     }
 
@@ -330,6 +332,9 @@ impl Hub {
         let Some(connection) = session.connection.take() else {
             return;
         };
+        if mutant!(107) {
+            session.heard_ms = self.now.mono_ms;
+        }
         let ends = session.traits.ends_with_connection;
         if ends {
             session.next_check_ms = Some(self.now.mono_ms);
@@ -440,6 +445,7 @@ impl Hub {
             return;
         };
         if session.connection.is_none()
+            && !mutant!(101)
             && silent_ms >= RESUME_WINDOW_MS / if mutant!(40) { 2 } else { 1 }
         {
             return self.end_session(key, End::WindowOver, out);
@@ -482,7 +488,9 @@ impl Hub {
         if !mutant!(16) {
             self.hide_memberships(key, out);
         }
-        self.give_back_deliveries(key, out);
+        if !mutant!(143) {
+            self.give_back_deliveries(key, out);
+        }
     }
 
     /// Ends a session for good.
@@ -510,8 +518,12 @@ impl Hub {
             }
         }
         self.end_memberships(key, visibility, out);
-        self.give_back_deliveries(key, out);
-        self.end_watches(key, out);
+        if !mutant!(156) {
+            self.give_back_deliveries(key, out);
+        }
+        if !mutant!(141) {
+            self.end_watches(key, out);
+        }
         self.end_own_invitations(key, out);
         let rings_on = self.traits_of(key).rings_on;
         let fate = match end {
@@ -520,7 +532,9 @@ impl Hub {
             End::WindowOver if rings_on => RingFate::GoesOn,
             _ => RingFate::Lost,
         };
-        self.end_rings(key, fate, out);
+        if !mutant!(140) {
+            self.end_rings(key, fate, out);
+        }
         self.sessions.remove(key);
         self.forget_user_session(&user, key, out);
     }

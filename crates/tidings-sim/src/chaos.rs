@@ -98,6 +98,7 @@ pub struct Report {
 }
 
 mod converge;
+mod leftovers;
 mod restarts;
 mod swarm;
 
@@ -524,6 +525,8 @@ impl Chaos {
             self.check_history(channel);
         }
         self.advance(15_000);
+        self.check_inboxes();
+        self.check_leftovers();
     }
 
     /// `session.single_owner`: of the clients of one user, one is served. Mostly it is the one that

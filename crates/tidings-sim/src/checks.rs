@@ -94,6 +94,8 @@ struct Party {
     interrupted_ms: u64,
     /// When it came back after longer than sessions are kept, the last time.
     late_ms: Option<u64>,
+    /// The latest stamp of each channel's messages, and under no name of peer messages. Unix milliseconds.
+    stamps: BTreeMap<String, u64>,
     /// Per channel, as told last.
     counts: BTreeMap<String, u32>,
     attributes: BTreeMap<String, Vec<Attribute>>,
@@ -124,6 +126,13 @@ impl Checker {
     /// Sessions end with their tokens, unknown to their clients.
     pub fn note_tokens(&mut self) {
         self.has_tokens = true;
+    }
+
+    /// The server starts again: what it knew of stamps is lost.
+    pub fn note_start(&mut self) {
+        self.parties
+            .values_mut()
+            .for_each(|party| party.stamps.clear());
     }
 
     /// The server's process has ended without handing its sessions over.
@@ -213,7 +222,29 @@ impl Checker {
         }
     }
 
+    /// `clock.monotone_ts`: in one channel, and of peer messages, stamps do not go back.
+    fn note_stamp(&mut self, client: ClientId, event: &ClientEvent) {
+        let (source, stamp) = match event {
+            ClientEvent::PeerMessage { server_ts_ms, .. } => (String::new(), *server_ts_ms),
+            ClientEvent::ChannelMessage {
+                channel,
+                server_ts_ms,
+                ..
+            } => (channel.clone(), *server_ts_ms),
+            _ => return,
+        };
+        let party = self.parties.entry(client).or_default();
+        let latest = party.stamps.entry(source).or_default();
+        if stamp < *latest {
+            let text = format!("{client:?} got the stamp {stamp} after {latest}: {event:?}");
+            self.violate("clock.monotone_ts", text);
+        } else {
+            *latest = stamp;
+        }
+    }
+
     fn note_event(&mut self, at_ms: u64, client: ClientId, event: &ClientEvent) {
+        self.note_stamp(client, event);
         let party = self.parties.entry(client).or_default();
         match event {
             ClientEvent::PeerMessage {
@@ -353,6 +384,33 @@ impl Checker {
                 .map(|((_, user), is_in)| (user.clone(), *is_in))
                 .collect()
         })
+    }
+
+    /// A new client of a user who has had everything: what it gets had been had, or was kept back.
+    pub fn check_rest(&mut self, client: ClientId) {
+        let Some(party) = self.parties.get(&client) else {
+            return;
+        };
+        let user = &party.user;
+        let others = || self.parties.iter().filter(|(at, _)| **at != client);
+        let kin = || others().filter(|(_, of)| of.user == *user);
+        let mut found = Vec::new();
+        for (_, text) in &party.peer_texts {
+            let was_had = kin().any(|(_, of)| of.peer_texts.iter().any(|(_, had)| had == text));
+            found.push(match was_had {
+                true => (
+                    "inbox.dedup",
+                    format!("{user} had {text:?}, and a new client of it got it again"),
+                ),
+                false => (
+                    "ack.truthful",
+                    format!("{text:?} waited for a new login of {user}, who was there"),
+                ),
+            });
+        }
+        for (check, text) in found {
+            self.violate(check, text);
+        }
     }
 
     /// What a client was told last of a channel's count.

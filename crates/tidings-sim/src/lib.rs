@@ -13,6 +13,7 @@ pub mod checks;
 mod disk;
 pub mod everything;
 mod freeze;
+mod inside;
 pub mod invitations;
 pub mod legacy;
 pub mod mutants;

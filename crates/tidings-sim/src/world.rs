@@ -210,6 +210,8 @@ pub struct World {
     pub(crate) engine: MemoryEngine,
     pub(crate) store_queue: Vec<(HubId, Ticket, StoreOp)>,
     pub(crate) is_committing: bool,
+    /// The hub that misses the next change of a channel's members.
+    pub(crate) deaf: Option<HubId>,
     pub(crate) disk: DiskCounts,
     pub(crate) recorded: RecordedInvitations,
     pub(crate) is_disk_full: bool,
@@ -260,6 +262,7 @@ impl World {
             engine: MemoryEngine::new(),
             store_queue: Vec::new(),
             is_committing: false,
+            deaf: None,
             disk: DiskCounts::default(),
             recorded: RecordedInvitations::default(),
             is_disk_full: false,
@@ -787,7 +790,9 @@ impl World {
             .shard
             .route(from, op, &mut |to, input| delivered.push((to, input)));
         for (to, input) in delivered {
-            self.send_to_hub(shard, to, Input::Bus(input));
+            if !self.is_missed(to, &input) {
+                self.send_to_hub(shard, to, Input::Bus(input));
+            }
         }
     }
 

@@ -195,7 +195,10 @@ fn name_key(kind: &[u8], app: &AppId, name: &str) -> Vec<u8> {
     // Eight bytes more than needed, for the number of a message.
     let mut key = Vec::with_capacity(kind.len() + APP_BYTES + name.len() + 9);
     key.extend_from_slice(kind);
-    key.extend_from_slice(app.as_str().as_bytes());
+    match mutant!(130) {
+        true => key.extend_from_slice(&[b'0'; APP_BYTES]),
+        false => key.extend_from_slice(app.as_str().as_bytes()),
+    }
     key.extend_from_slice(name.as_bytes());
     key.push(0);
     key

@@ -103,7 +103,7 @@ impl<B: Backend> Store<B> {
             ) = (op, &mut answer)
             {
                 self.revision = (self.revision + 1).max(*now_ts);
-                *revision = self.revision;
+                *revision = if mutant!(127) { 1 } else { self.revision };
             }
             match answer {
                 StoreAnswer::Failed { .. } => group.take_back(),

@@ -86,10 +86,50 @@ pub fn encode_server(kind: Kind) -> Bytes {
     out.freeze()
 }
 
+/// The server's frame with another stamp in its message, if that is a message to a channel or to a peer.
+///
+/// Cost: O(bytes), for the few messages that need it.
+pub fn restamp(frame: &Bytes, server_ts: u64) -> Option<Bytes> {
+    // The length that the header's second byte says, or stands for.
+    let header_bytes = match *frame.get(1)? {
+        ..=125 => 2,
+        126 => 4,
+        _ => 10,
+    };
+    let mut decoded = decode_server(frame.get(header_bytes..)?).ok()?;
+    let mut kind = decoded.messages.pop()?.kind?;
+    match &mut kind {
+        Kind::ChannelMessage(message) => message.server_ts = server_ts,
+        Kind::PeerMessage(message) => message.server_ts = server_ts,
+        _ => return None,
+    }
+    Some(encode_server(kind))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::proto::ClientMessage;
+    use crate::proto::{ChannelMessage, ClientMessage, Message, Ping, message};
+
+    #[test]
+    fn a_stamp_is_replaced_whatever_the_length_of_the_frame() {
+        for bytes in [0, 100, 1_000, 70_000] {
+            let message = |server_ts| ChannelMessage {
+                channel: "room".into(),
+                from: "alice".into(),
+                message: Some(Message {
+                    body: Some(message::Body::Text(vec![b'x'; bytes].into())),
+                    ..Message::default()
+                }),
+                server_ts,
+            };
+            let frame = encode_server(Kind::ChannelMessage(message(1_000)));
+            let later = encode_server(Kind::ChannelMessage(message(1 << 42)));
+            assert_eq!(restamp(&frame, 1 << 42), Some(later), "{bytes} bytes");
+        }
+        assert_eq!(restamp(&encode_server(Kind::Ping(Ping {})), 1), None);
+        assert_eq!(restamp(&Bytes::new(), 1), None);
+    }
 
     #[test]
     fn a_frame_of_too_many_messages_is_refused_before_it_is_decoded() {

@@ -110,6 +110,7 @@ pub fn run(seed: u64, is_traced: bool) -> Report {
     while run.world.now_ms() < DURATION_MS && run.violations.is_empty() {
         run.take_turn();
     }
+    run.end();
     Report {
         trace_hash: run.world.trace_hash(),
         trace: run.world.trace().to_vec(),
@@ -146,6 +147,24 @@ impl Run {
         }
         self.advance(2_000);
         self.finish_turn("the beginning");
+    }
+
+    /// Both log out, and the hubs hold nothing more of them.
+    fn end(&mut self) {
+        for client in self.clients {
+            self.world.logout(client);
+        }
+        self.advance(10_000);
+        // A sweep may be on its way.
+        let until_ms = self.world.now_ms() + 10_000;
+        self.world
+            .run_while(until_ms, |world| world.held().open > 0);
+        let held = self.world.held();
+        if held != crate::inside::Held::default() && self.violations.is_empty() {
+            let check = "queue.bounded";
+            let text = format!("both have logged out; the hubs hold {held:?}");
+            self.violations.push(Violation { check, text });
+        }
     }
 
     fn log_in(&mut self, user: UserNo) {

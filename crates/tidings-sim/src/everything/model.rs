@@ -17,6 +17,8 @@ const HISTORY: usize = 50;
 
 /// Away for less than this, calls wait for the link and are done. Seconds.
 const WAITS_S: u64 = 10;
+/// Away for less than this, nobody is seen to go.
+const GRACE_S: u64 = 30;
 /// Away for less than this, nothing is lost.
 const WINDOW_S: u64 = 120;
 
@@ -388,7 +390,7 @@ impl Model {
             turn.may(user, "state", "RECONNECTING INTERRUPTED");
             turn.may(user, "state", "CONNECTED LOGIN_SUCCESS");
         }
-        let is_gone = seconds > 30;
+        let is_gone = seconds > GRACE_S;
         let need = |is_sure: bool| if is_sure { Need::Must } else { Need::May };
         let presence = |turn: &mut Turn, state: &str, need| {
             turn.expect(other, "presence", format!("{name} {state}"), need);
@@ -432,8 +434,11 @@ fn to_peer(
             turn.must_live_or_stored(to, fact);
             "received false".into()
         }
-        (_, false) => {
-            turn.may(to, "live", fact);
+        (seconds, false) => {
+            // It comes before the end of the grace or not at all (contract 1.1).
+            if seconds < GRACE_S {
+                turn.may(to, "live", fact);
+            }
             "error timed_out".into()
         }
     }

@@ -164,7 +164,7 @@ impl Probe {
         self.world
             .call(watcher, Call::SubscribePresence { user_ids });
         self.advance(2_000);
-        self.log_in("alice");
+        let second = self.log_in("alice");
         self.advance(2_000);
         let is_gone = |event: &ClientEvent| {
             matches!(event, ClientEvent::PresenceChanged { users }
@@ -185,6 +185,21 @@ impl Probe {
         });
         if !has_them {
             let text = "the attributes of alice are gone after her second login".to_owned();
+            self.violate("attr.no_lost_update", text);
+        }
+        self.world.logout(second);
+        self.advance(2_000);
+        self.log_in("alice");
+        let (user_id, keys) = ("alice".to_owned(), Vec::new());
+        let id = self
+            .world
+            .call(watcher, Call::ReadUserAttributes { user_id, keys });
+        self.advance(2_000);
+        if self.answer_to(id) != Some(&Ok(Answer::Attributes(Vec::new()))) {
+            let text = format!(
+                "alice's attributes did not end with her logout: {:?}",
+                self.answer_to(id)
+            );
             self.violate("attr.no_lost_update", text);
         }
     }

@@ -33,6 +33,48 @@ impl Probe {
         }
     }
 
+    /// `clock.monotone_ts`: one hub has seen the clock jump ahead for a moment, the other has not. In one channel, and
+    /// to one receiver, stamps do not go back.
+    pub(super) fn two_clocks(&mut self) {
+        let names = ["alice", "bob", "carl"];
+        let clients = names.map(|user| {
+            let client = self.world.add_client();
+            self.world.place(client, u16::from(user == "bob"));
+            self.world.login(client, user, "");
+            self.advance(1_000);
+            self.join(client);
+            client
+        });
+        self.world.jump_clock(HOUR_MS);
+        self.send_stored(clients[0], "carl", "ahead".into());
+        self.send(clients[0], "ahead".into());
+        self.advance(1);
+        self.world.jump_clock(-HOUR_MS);
+        for _ in 0..3 {
+            for sender in [clients[1], clients[0]] {
+                self.send_stored(sender, "carl", "after".into());
+                self.send(sender, "after".into());
+                self.advance(500);
+            }
+        }
+        self.advance(2_000);
+        for is_channel in [true, false] {
+            let stamps = self.events(clients[2]).filter_map(|event| match event {
+                ClientEvent::ChannelMessage { server_ts_ms, .. } if is_channel => {
+                    Some(*server_ts_ms)
+                }
+                ClientEvent::PeerMessage { server_ts_ms, .. } if !is_channel => Some(*server_ts_ms),
+                _ => None,
+            });
+            let stamps: Vec<u64> = stamps.collect();
+            if stamps.len() != 7 || !stamps.is_sorted() {
+                let text =
+                    format!("7 messages were sent from two hubs, with the stamps {stamps:?}");
+                self.violate("clock.monotone_ts", text);
+            }
+        }
+    }
+
     /// `clock.no_mass_expiry`: a clock that is years ahead for minutes deletes nothing.
     pub(super) fn clock_goes_ahead(&mut self) {
         let (sender, member) = (self.log_in("alice"), self.log_in("carl"));

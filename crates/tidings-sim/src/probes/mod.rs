@@ -1,11 +1,14 @@
 //! Short runs, each for one promise that random runs do not come near.
 //!
 //! Reading order: this file (the probes and how they run), `bounds` (what is full, too much, or another app's),
-//! `overload`, `sessions` (clients written by hand: requests, resumes, tokens), `stored` (inboxes and crashes), `restarts`, `disk`, `clock`.
+//! `overload`, `sessions` (clients written by hand: requests, resumes, tokens), `lasting` (long and late sessions),
+//! `channels` (members on two hubs), `stored` (inboxes and crashes), `restarts`, `disk`, `clock`.
 
 mod bounds;
+mod channels;
 mod clock;
 mod disk;
+mod lasting;
 mod overload;
 mod restarts;
 mod sessions;
@@ -86,6 +89,9 @@ const PROBES: &[(Promise, Asks)] = &[
     (Probe::token_end, Asks::Tokens),
     (Probe::outsider, Asks::Nothing),
     (Probe::anothers_call, Asks::Nothing),
+    (Probe::callee_gone, Asks::Nothing),
+    (Probe::replaced_login, Asks::Nothing),
+    (Probe::taken_over, Asks::Nothing),
     (Probe::old_messages, Asks::Nothing),
     (Probe::inbox_pages, Asks::Nothing),
     (Probe::unconfirmed_page, Asks::Nothing),
@@ -100,6 +106,20 @@ const PROBES: &[(Promise, Asks)] = &[
     (Probe::clock_goes_back, Asks::Nothing),
     (Probe::clock_goes_ahead, Asks::Nothing),
     (Probe::tokens_by_the_clock, Asks::Tokens),
+    (Probe::two_clocks, Asks::Nothing),
+    (Probe::two_writers, Asks::Nothing),
+    (Probe::lost_change, Asks::Nothing),
+    (Probe::silent_peer, Asks::Nothing),
+    (Probe::hasty_members, Asks::Nothing),
+    (Probe::news_of_the_absence, Asks::Nothing),
+    (Probe::during_login, Asks::Nothing),
+    (Probe::late_confirmation, Asks::Nothing),
+    (Probe::stored_at_login, Asks::Nothing),
+    (Probe::window_over, Asks::Nothing),
+    (Probe::long_session, Asks::Nothing),
+    (Probe::renewed_token, Asks::Tokens),
+    (Probe::kept_cursor, Asks::Nothing),
+    (Probe::two_stores, Asks::Nothing),
 ];
 
 /// Runs a seed: every probe once, in a world of its own.
@@ -161,6 +181,12 @@ impl Probe {
     fn join(&mut self, client: ClientId) {
         let channel = "room".into();
         self.world.call(client, Call::Join { channel });
+        self.advance(1_000);
+    }
+
+    fn leave(&mut self, client: ClientId) {
+        let channel = "room".into();
+        self.world.call(client, Call::Leave { channel });
         self.advance(1_000);
     }
 

@@ -4,8 +4,8 @@ use tidings_hub::ids::ConnectionId;
 use tidings_token::{NewAccess007, Service, build_007};
 use tidings_wire::codes::Outcome;
 use tidings_wire::proto::{
-    AcceptInvitation, Invite, Join, Message, ReadHistory, SendToChannel, Welcome, client_message,
-    message, read_history, reply, request::Call, server_message::Kind,
+    AcceptInvitation, InvitationEnd, Invite, Join, Logout, Message, ReadHistory, SendToChannel,
+    Welcome, client_message, message, read_history, reply, request::Call, server_message::Kind,
 };
 
 use super::{CERTIFICATE, OTHER_CERTIFICATE, Probe};
@@ -60,7 +60,7 @@ pub(super) fn token(user: &str, certificate: &str, issued_s: u64, lifetime_s: u3
 }
 
 impl Probe {
-    fn raw_login(&mut self, hub: u16, user: &str) -> (ConnectionId, Welcome) {
+    pub(super) fn raw_login(&mut self, hub: u16, user: &str) -> (ConnectionId, Welcome) {
         self.raw_login_with(hub, user, "")
     }
 
@@ -277,7 +277,7 @@ impl Probe {
         }
     }
 
-    fn outcome(&self, line: ConnectionId) -> Option<u32> {
+    pub(super) fn outcome(&self, line: ConnectionId) -> Option<u32> {
         Some(self.world.refused(line)?.error?.outcome)
     }
 
@@ -404,6 +404,51 @@ impl Probe {
             matches!(reply.result, Some(reply::Result::Error(_)))
         };
         !replies.is_empty() && replies.into_iter().all(|reply| is_error(&reply))
+    }
+
+    /// `invite.agreement`: the callee's session ends while it rings; the caller is told so, and at once.
+    pub(super) fn callee_gone(&mut self) {
+        let (caller, _) = self.raw_login(0, "alice");
+        let (callee, _) = self.raw_login(1, "bob");
+        let invite = Invite {
+            number: 1,
+            callee_id: "bob".into(),
+            ..Invite::default()
+        };
+        self.world.request_raw(caller, 1, Call::Invite(invite));
+        self.advance(500);
+        let have = self.world.numbered(callee).len() as u64;
+        let pong = client_message::Kind::Pong(tidings_wire::proto::Pong {});
+        self.world.send_raw(callee, pong, have);
+        self.advance(500);
+        self.world.request_raw(callee, 1, Call::Logout(Logout {}));
+        self.advance(1_000);
+        let end = self.world.kinds(caller).iter().find_map(|kind| match kind {
+            Kind::LocalInvitationEnded(ended) => Some(ended.end),
+            _ => None,
+        });
+        if end != Some(InvitationEnd::CalleeGone.into()) {
+            let text = format!("the callee has logged out while it rang; the caller got {end:?}");
+            self.violate("invite.agreement", text);
+        }
+    }
+
+    /// `session.single_owner`: a client whose user has logged in elsewhere is told so when it comes back, and does not
+    /// take the user's place again.
+    pub(super) fn replaced_login(&mut self) {
+        let (line, welcome) = self.raw_login(0, "alice");
+        self.world.break_raw(line);
+        let (second, _) = self.raw_login(1, "alice");
+        for hub in [0, 1] {
+            let again = self.world.open_raw(hub);
+            self.world.resume_raw(again, "alice", &welcome);
+            self.advance(1_000);
+            let outcome = self.outcome(again);
+            if outcome != Some(Outcome::RemoteLogin as u32) || self.world.is_closed(second) {
+                let text = format!("the resume of a replaced login was answered {outcome:?}");
+                self.violate("session.single_owner", text);
+            }
+        }
     }
 
     /// `authz.self_only`: nobody answers a call to another.

@@ -1,11 +1,11 @@
 //! Stored messages: pages, confirmations, crashes.
 
-use tidings_client_core::{ClientEvent, GapSource};
+use tidings_client_core::{Answer, ClientEvent, GapSource};
 use tidings_hub::ids::ConnectionId;
 use tidings_wire::proto::{PeerMessage, Pong, client_message, message, server_message::Kind};
 
 use super::Probe;
-use crate::world::Seen;
+use crate::world::{ClientId, Seen};
 
 /// More than two pages of an inbox.
 const STORED: usize = 70;
@@ -145,6 +145,84 @@ impl Probe {
         if texts.len() > due.len() {
             let text = format!("5 of 20 were confirmed, {texts:?} came again after a crash");
             self.violate("crash.no_resurrection", text);
+        }
+    }
+
+    /// `inbox.dedup`: a live message is confirmed while the store is keeping it. It is not kept then, and its sender is
+    /// told that it was received (contract OFF-6).
+    pub(super) fn late_confirmation(&mut self) {
+        let sender = self.log_in("alice");
+        let line = self.reader();
+        self.confirm_all(line);
+        self.world.set_disk_delay(4_000);
+        let call = self.send_stored(sender, "bob", "late".into());
+        self.advance(5_200);
+        let have = self.world.numbered(line).len() as u64;
+        self.world
+            .send_raw(line, client_message::Kind::Pong(Pong {}), have);
+        self.world.set_disk_delay(0);
+        self.advance(9_000);
+        let is_received = matches!(
+            self.answer_to(call),
+            Some(Ok(Answer::PeerSent { received: true }))
+        );
+        let again = self.reader();
+        self.advance(2_000);
+        let kept = self.stored(again).len();
+        if !is_received || kept > 0 || self.stored(line).len() != 1 {
+            let text = format!(
+                "a message was confirmed late: answered {:?}, then {kept} came again",
+                self.answer_to(call)
+            );
+            self.violate("inbox.dedup", text);
+        }
+    }
+
+    /// `ack.truthful`: a login that confirms nothing is replaced. What it was handed and was to be kept comes to the
+    /// next one, and its sender is answered in time.
+    pub(super) fn taken_over(&mut self) {
+        let sender = self.log_in("alice");
+        let first = self.log_in("bob");
+        self.world.half_open(first);
+        self.world.freeze(first);
+        let calls: Vec<_> = (0..5)
+            .map(|n| self.send_stored(sender, "bob", format!("m{n}")))
+            .collect();
+        self.advance(500);
+        let second = self.log_in("bob");
+        self.advance(8_000);
+        let texts = self.peer_texts(second);
+        let is_answered = |call: &u64| matches!(self.answer_to(*call), Some(Ok(_)));
+        let answered = calls.iter().filter(|call| is_answered(call)).count();
+        if texts.len() != 5 || answered != 5 {
+            let text = format!(
+                "5 were sent to a silent login, {answered} answered; the next got {texts:?}"
+            );
+            self.violate("ack.truthful", text);
+        }
+    }
+
+    /// `ack.truthful`: what is being stored while its receiver logs in comes in that login.
+    pub(super) fn stored_at_login(&mut self) {
+        self.world.config.bus_delay_ms_max = 60;
+        let sender = self.log_in("alice");
+        let mut waiting = Vec::new();
+        for n in 0..60 {
+            let user = format!("bob{n}");
+            self.send_stored(sender, &user, "hello".into());
+            let pause = self.world.random().between(0, 80);
+            self.advance(pause);
+            let receiver = self.world.add_client();
+            self.world.login(receiver, &user, "");
+            waiting.push(receiver);
+            self.advance(200);
+        }
+        self.advance(8_000);
+        let lacks = |client: &&ClientId| self.peer_texts(**client) != ["hello"];
+        let without = waiting.iter().filter(lacks).count();
+        if without > 0 {
+            let text = format!("{without} of 60 logins wait for what was stored while they began");
+            self.violate("ack.truthful", text);
         }
     }
 

@@ -1,0 +1,42 @@
+//! At the very end: nothing that was taken comes again, and nothing of those who are gone stays.
+
+use super::*;
+
+/// A login has its first page of stored messages by then.
+const PAGE_MS: u64 = 10_000;
+/// A logout is done by then, also for others, and every question has its answer or its end.
+const LOGOUT_MS: u64 = 20_000;
+
+impl Chaos {
+    /// `inbox.dedup`, `ack.truthful`: every user has had everything, so a new client gets nothing. A stored form whose
+    /// live form was confirmed would come now (contract OFF-6), and what was stored while its receiver was there.
+    pub(super) fn check_inboxes(&mut self) {
+        for at in 0..self.clients.len() {
+            let user = self.user(&self.clients[at]);
+            self.clients[at] = self.log_in(user);
+        }
+        self.advance_in_steps(PAGE_MS);
+        for client in self.clients.clone() {
+            self.checker.check_rest(client);
+        }
+    }
+
+    /// `queue.bounded`: when everybody has logged out, the hubs hold nothing more of anybody.
+    pub(super) fn check_leftovers(&mut self) {
+        for client in self.clients.clone() {
+            let id = self.world.logout(client);
+            let now_ms = self.world.now_ms();
+            self.checker.note_call(now_ms, client, id, Done::Other);
+        }
+        self.advance_in_steps(LOGOUT_MS);
+        // A sweep may be on its way.
+        let until_ms = self.world.now_ms() + LOGOUT_MS;
+        self.world
+            .run_while(until_ms, |world| world.held().open > 0);
+        let held = self.world.held();
+        if held != crate::inside::Held::default() {
+            let text = format!("everybody has logged out; the hubs hold {held:?}");
+            self.checker.violate_now("queue.bounded", text);
+        }
+    }
+}

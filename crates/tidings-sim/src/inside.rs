@@ -1,0 +1,62 @@
+//! What only a test of one thing needs: links between hubs that lose something, what hubs hold, kept cursors.
+
+use tidings_hub::bus_ops::{BusInput, Publication};
+use tidings_hub::ids::HubId;
+
+use crate::world::{APP_ID, ClientId, World};
+
+/// What all hubs hold together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Held {
+    pub(crate) connections: usize,
+    pub(crate) sessions: usize,
+    pub(crate) channels: usize,
+    /// Questions and operations of the store without an answer.
+    pub(crate) open: usize,
+    /// Topics with a subscriber.
+    pub(crate) topics: usize,
+}
+
+impl World {
+    /// A hub is not told of the next change of a channel's members, as if the link to it had lost that.
+    pub(crate) fn lose_member_change(&mut self, hub: HubId) {
+        self.deaf = Some(hub);
+    }
+
+    /// Whether this is what a link loses.
+    pub(crate) fn is_missed(&mut self, to: HubId, input: &BusInput) -> bool {
+        let BusInput::Published { message, from, .. } = input else {
+            return false;
+        };
+        let is_change = matches!(
+            **message,
+            Publication::Joined { .. } | Publication::Left { .. }
+        );
+        let is_missed = is_change && *from != to;
+        is_missed && self.deaf.take_if(|deaf| *deaf == to).is_some()
+    }
+
+    /// What the hubs hold now.
+    pub(crate) fn held(&self) -> Held {
+        self.nodes.iter().fold(Held::default(), |sum, node| {
+            let stats = node.hub.stats();
+            Held {
+                connections: sum.connections + stats.connections,
+                sessions: sum.sessions + stats.sessions,
+                channels: sum.channels + stats.channels,
+                open: sum.open + stats.asks + stats.store_operations,
+                topics: sum.topics + node.shard.topics(),
+            }
+        })
+    }
+
+    /// What an application keeps of a client across its restart.
+    pub(crate) fn inbox_cursor(&self, client: ClientId) -> u64 {
+        self.clients[client.0].inbox_cursor()
+    }
+
+    /// A client begins with what was kept for its user.
+    pub(crate) fn keep_inbox_cursor(&mut self, client: ClientId, user: &str, cursor: u64) {
+        self.clients[client.0].keep_inbox_cursor(APP_ID, user, cursor);
+    }
+}
