@@ -117,16 +117,15 @@ fn parse(
     if u32::from_le_bytes(*count) != u32::from(hubs) {
         return Err("there were another number of hubs");
     }
-    let mut snapshots = Vec::new();
+    let mut all = Vec::new();
     for _ in 0..hubs {
         let (length, after) = body.split_first_chunk().ok_or(CUT)?;
         let length = usize::try_from(u64::from_le_bytes(*length)).map_err(|_| CUT)?;
         let (snapshot, after) = after.split_at_checked(length).ok_or(CUT)?;
-        snapshots
-            .push(Snapshot::decode(snapshot).map_err(|_| "another version has written the file")?);
+        all.push(snapshot);
         body = after;
     }
-    Ok(snapshots)
+    Snapshot::decode_all(all).map_err(|_| "another version has written the file")
 }
 
 #[cfg(test)]

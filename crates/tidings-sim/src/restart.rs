@@ -117,10 +117,9 @@ impl World {
             return false;
         };
         self.is_draining = true;
-        for (at, snapshot) in (0..).zip(&kept.hubs) {
-            if let Ok(snapshot) = Snapshot::decode(snapshot) {
-                self.give_hub(HubId(at), Input::Restore(Box::new(snapshot)));
-            }
+        let all = Snapshot::decode_all(kept.hubs.iter().map(Vec::as_slice)).unwrap_or_default();
+        for (at, snapshot) in (0..).zip(all) {
+            self.give_hub(HubId(at), Input::Restore(Box::new(snapshot)));
         }
         self.load_invitations();
         true

@@ -54,6 +54,25 @@ impl Snapshot {
         }
     }
 
+    /// Those of all hubs of a process. Each gets the latest stamp of any of them: what another hub has stamped may
+    /// have come before what it is going to stamp (contract CRA-7).
+    ///
+    /// # Errors
+    /// [`NoSnapshot`]: one of them is none.
+    pub fn decode_all<'a>(
+        all: impl IntoIterator<Item = &'a [u8]>,
+    ) -> Result<Vec<Self>, NoSnapshot> {
+        let mut all: Vec<Self> = all
+            .into_iter()
+            .map(Self::decode)
+            .collect::<Result<_, _>>()?;
+        let latest_ms = all.iter().map(|hub| hub.0.stamped_ms).max().unwrap_or(0);
+        for hub in &mut all {
+            hub.0.stamped_ms = latest_ms;
+        }
+        Ok(all)
+    }
+
     /// Whose it is.
     pub fn hub(&self) -> HubId {
         HubId(u16::try_from(self.0.hub).unwrap_or(u16::MAX))
