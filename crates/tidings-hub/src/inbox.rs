@@ -100,7 +100,7 @@ pub(crate) struct InboxState {
     /// (number in the outbox, number in the inbox) of stored messages that are not confirmed.
     delivered: VecDeque<(u64, u64)>,
     /// Losses whose gap is on the way: told once that number is confirmed.
-    losses: Option<(u64, InboxLosses)>,
+    losses: Option<Box<(u64, InboxLosses)>>,
     /// Messages whose live form was confirmed while the store was still keeping them.
     confirmed_early: Vec<MessageId>,
     /// The latest stamp that the session was handed, in Unix milliseconds (contract CRA-7).
@@ -328,8 +328,8 @@ impl Hub {
         }
         let told = inbox
             .losses
-            .take_if(|(at, _)| *at <= sseq)
-            .map(|(_, losses)| losses);
+            .take_if(|told| told.0 <= sseq)
+            .map(|told| told.1);
         if up_to > 0 || told.is_some() {
             let user = session.user.clone();
             let told = told.unwrap_or_default();
@@ -481,7 +481,7 @@ impl Hub {
         for frame in gap_frames(losses) {
             last = Self::push(session, frame, Source::Call, out);
         }
-        session.inbox.losses = Some((last, losses));
+        session.inbox.losses = Some(Box::new((last, losses)));
     }
 
     /// Hands one stored message to the client.

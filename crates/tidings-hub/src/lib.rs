@@ -71,6 +71,7 @@ mod tests;
 pub mod time;
 mod timers;
 mod wall;
+mod watched;
 
 pub use config::{App, AppSettings, Apps, FOR_EVER, HubConfig, Traits};
 pub use hub::{Hub, HubStats};

@@ -26,6 +26,7 @@ use crate::outbox::Outbox;
 use crate::sessions::{End, Session, SessionKey, error};
 use crate::store_ops::{AttributeOwner, StoreOp};
 use crate::stores::PendingStore;
+use crate::watched::Watched;
 use crate::{AppSettings, Hub};
 
 /// Messages that may wait for one login to be settled; it takes one turn of the bus.
@@ -450,7 +451,7 @@ impl Hub {
             inbox: InboxState::default(),
             has_attributes: login.inherited.has_attributes && !mutant!(108),
             forerunners: login.inherited.forerunners,
-            watched: indexmap::IndexSet::with_hasher(self.hasher),
+            watched: Watched::default(),
             limiter: login.limiter,
             floods: None,
             reported: Vec::new(),
@@ -739,10 +740,13 @@ impl Hub {
             // that out, by the secret of before, and leave its client with one that fits no more.
             return self.drop_connection(connection, Some(CloseCode::Superseded), out);
         }
-        let previous = session.previous_secret.unwrap_or(session.secret);
+        let previous = session
+            .previous_secret
+            .as_deref()
+            .unwrap_or(&session.secret);
         // Both are compared in full: time tells nothing.
         let fits =
-            same_secret(&resume.secret, &session.secret) | same_secret(&resume.secret, &previous);
+            same_secret(&resume.secret, &session.secret) | same_secret(&resume.secret, previous);
         if !fits && !mutant!(55) {
             return self.refuse_resume(connection, Outcome::SecretWrong, out);
         }
@@ -771,7 +775,7 @@ impl Hub {
         let Some(session) = self.sessions.get_mut(key) else {
             return;
         };
-        session.previous_secret = Some(digest(&resume.secret));
+        session.previous_secret = Some(Box::new(digest(&resume.secret)));
         session.secret = digest(&secret);
         session.opened_ms = opened_ms;
         session.heard_ms = self.now.mono_ms;

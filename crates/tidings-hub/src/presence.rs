@@ -104,7 +104,7 @@ impl Hub {
         };
         let new: Vec<UserKey> = users
             .iter()
-            .filter(|user| !session.watched.contains(*user))
+            .filter(|user| !session.watched.contains(user))
             .cloned()
             .collect();
         let total = session.watched.len() + new.len();
@@ -114,7 +114,7 @@ impl Hub {
             );
             return self.reply_error(key, cseq, error(Outcome::TooManyUsers, text), out);
         }
-        session.watched.extend(new);
+        session.watched.extend(self.hasher, new);
         for user in &users {
             if !self.watches.contains_key(user) {
                 // Subscribed before asking: no change can fall between the answer and the topic.
@@ -477,15 +477,14 @@ impl Hub {
         let Some(session) = self.sessions.get_mut(key) else {
             return;
         };
-        let none = IndexSet::with_hasher(self.hasher);
-        for user in std::mem::replace(&mut session.watched, none) {
+        for user in session.watched.take() {
             self.end_watch(key, &user, out);
         }
     }
 
     fn end_watch(&mut self, key: SessionKey, user: &UserKey, out: &mut dyn Sink) {
         if let Some(session) = self.sessions.get_mut(key) {
-            session.watched.swap_remove(user);
+            session.watched.remove(user);
         }
         if let Some(watch) = self.watches.get_mut(user) {
             watch.watchers.swap_remove(&key);

@@ -3,7 +3,6 @@
 use std::collections::VecDeque;
 
 use bytes::Bytes;
-use indexmap::IndexSet;
 use tidings_mutant::mutant;
 use tidings_wire::codes::{CloseCode, Outcome};
 use tidings_wire::frame::encode_server;
@@ -24,11 +23,11 @@ use crate::invitations::Report;
 use crate::io::{Effect, Sink};
 use crate::limiter::Limiter;
 use crate::login::Connection;
-use crate::maps::SeededHasher;
 use crate::memberships::Visibility;
 use crate::outbox::{Outbox, Source};
 use crate::rings::Ringing;
 use crate::timers::Timer;
+use crate::watched::Watched;
 use crate::{AppSettings, Hub};
 
 /// Silence after which the client of a watched user is pinged, in milliseconds, so that 6 s of silence can be
@@ -52,7 +51,7 @@ pub(crate) struct Session {
     /// The digest of what the client must state to resume.
     pub(crate) secret: [u8; 32],
     /// That of before the last resume; good until the first frame on the new connection.
-    pub(crate) previous_secret: Option<[u8; 32]>,
+    pub(crate) previous_secret: Option<Box<[u8; 32]>>,
     /// Its one serving connection; `None` while it is detached.
     pub(crate) connection: Option<ConnectionId>,
     /// When the newest connection that has served it was opened, by the clock that all hubs of the node share, in
@@ -87,8 +86,7 @@ pub(crate) struct Session {
     /// When `deliveries` is looked at next, in monotonic milliseconds.
     pub(crate) delivery_check_ms: Option<u64>,
     pub(crate) inbox: InboxState,
-    /// Users whose presence the session watches. Bound: `PRESENCE_SUBSCRIPTIONS_MAX`.
-    pub(crate) watched: IndexSet<UserKey, SeededHasher>,
+    pub(crate) watched: Watched,
     /// It has written user attributes, which end with it.
     pub(crate) has_attributes: bool,
     /// Sessions that it has replaced.
@@ -118,7 +116,7 @@ impl Session {
 
     /// What a login that replaces this one takes over.
     pub(crate) fn legacy(&self) -> Inherited {
-        let secrets = std::iter::once(self.secret).chain(self.previous_secret);
+        let secrets = std::iter::once(self.secret).chain(self.previous_secret.as_deref().copied());
         let forerunner = Forerunner {
             id: self.id,
             secrets: secrets.collect(),

@@ -61,8 +61,8 @@ impl InboxState {
             seen: self.seen,
             page_end: self.page_end,
             delivered: self.delivered.iter().map(pair).collect(),
-            losses: self.losses.map(|(sseq, losses)| LossesRecord {
-                sseq,
+            losses: self.losses.as_deref().map(|(sseq, losses)| LossesRecord {
+                sseq: *sseq,
                 overflowed: losses.overflowed,
                 expired: losses.expired,
                 damaged: losses.damaged,
@@ -78,7 +78,7 @@ impl InboxState {
                 expired: losses.expired,
                 damaged: losses.damaged,
             };
-            (losses.sseq, counts)
+            Box::new((losses.sseq, counts))
         });
         Self {
             seen: record.seen,

@@ -136,7 +136,8 @@ impl Hub {
     }
 
     fn session_record(&self, session: &Session) -> SessionRecord {
-        let secrets = std::iter::once(session.secret).chain(session.previous_secret);
+        let secrets =
+            std::iter::once(session.secret).chain(session.previous_secret.as_deref().copied());
         let now_ms = self.now.mono_ms;
         SessionRecord {
             id: session.id.0.to_vec(),

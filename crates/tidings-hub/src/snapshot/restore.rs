@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use indexmap::IndexSet;
 use tidings_wire::names::{ChannelName, NameRule, UserId};
 use tidings_wire::proto::PresenceState;
 
@@ -17,6 +16,7 @@ use crate::limiter::Limiter;
 use crate::outbox::Outbox;
 use crate::rings::Ringing;
 use crate::sessions::{Session, SessionKey};
+use crate::watched::Watched;
 use crate::{AppSettings, Hub, Traits};
 
 impl Hub {
@@ -87,8 +87,9 @@ impl Hub {
             PresenceState::Offline => now_ms.saturating_sub(record.silent_ms),
             _ => now_ms,
         };
-        let mut watched = IndexSet::with_hasher(self.hasher);
-        watched.extend(record.watched.into_iter().filter_map(from_user));
+        let mut watched = Watched::default();
+        let users = record.watched.into_iter().filter_map(from_user);
+        watched.extend(self.hasher, users.collect());
         if record.cseq.max(record.last_invitation) > NUMBER_MAX {
             return None;
         }
@@ -101,7 +102,7 @@ impl Hub {
             settings,
             traits,
             secret: secrets.next()??,
-            previous_secret: secrets.next().flatten(),
+            previous_secret: secrets.next().flatten().map(Box::new),
             connection: None,
             opened_ms: 0,
             heard_ms,
