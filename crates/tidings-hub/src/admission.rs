@@ -20,6 +20,10 @@ const RESTORED_PER_S: f64 = 1.0 / 20.0;
 /// The rate does not fall below this part of the full one: a server that lets nobody in is of no use.
 const LEAST: f64 = 1.0 / 64.0;
 
+/// A shorter wait is spread as if it were this, in milliseconds: half of 1 ms would be none, and who is told to come again
+/// at once hammers.
+const WAIT_MIN_MS: u64 = 20;
+
 /// A bucket of logins whose rate follows what the node can bear.
 #[derive(Debug)]
 pub struct Admission {
@@ -114,7 +118,9 @@ impl Admission {
 }
 
 /// A wait spread by half of it either way by a random number, so that those who are told it do not come together.
+/// Milliseconds, at least half of `WAIT_MIN_MS`.
 pub fn spread(wait_ms: u64, random: u64) -> u64 {
+    let wait_ms = wait_ms.max(WAIT_MIN_MS);
     wait_ms / 2 + random % (wait_ms + 1)
 }
 
@@ -214,5 +220,14 @@ mod tests {
         let spreads: Vec<u64> = (0..1_000).map(|n| spread(100, n * 7)).collect();
         assert_eq!(spreads.iter().min(), Some(&50));
         assert_eq!(spreads.iter().max(), Some(&150));
+    }
+
+    #[test]
+    fn nobody_is_told_to_come_again_at_once() {
+        for wait_ms in 0..=WAIT_MIN_MS {
+            let spreads: Vec<u64> = (0..1_000).map(|n| spread(wait_ms, n)).collect();
+            assert_eq!(spreads.iter().min(), Some(&10), "{wait_ms} ms");
+            assert_eq!(spreads.iter().max(), Some(&30), "{wait_ms} ms");
+        }
     }
 }
