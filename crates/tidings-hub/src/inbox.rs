@@ -487,6 +487,10 @@ impl Hub {
     /// Hands one stored message to the client.
     fn hand_stored(&mut self, key: SessionKey, message: StoredMessage, out: &mut dyn Sink) {
         self.release_before(key, message.id, out);
+        let content = <Message as prost::Message>::decode(message.body.clone()).unwrap_or_default();
+        let is_over = |end_ts: u64| end_ts > 0 && self.is_over(end_ts);
+        let (is_kept_no_more, is_late) =
+            (is_over(message.lasts_until), is_over(content.expires_ts));
         let Some(session) = self.sessions.get_mut(key) else {
             return;
         };
@@ -495,12 +499,12 @@ impl Hub {
         if session.deliveries.iter().any(is_handed) {
             return; // Its live form is on the way; confirming that deletes this one.
         }
-        if message.lasts_until > 0 && message.lasts_until <= self.now.unix_ms {
+        if is_kept_no_more {
             let (user, id) = (session.user.clone(), message.id);
             let op = StoreOp::InboxRemove { user, id };
             return self.store(op, PendingStore::Forgotten, out);
         }
-        if !Self::is_wanted(session, &message, self.now.unix_ms) {
+        if is_late || !session.traits.takes(message_kind(&content)) {
             return;
         }
         let inbox = message.inbox;
@@ -539,13 +543,6 @@ impl Hub {
         for waiting in earlier {
             self.hand_over(key, waiting.from, waiting.parcel, out);
         }
-    }
-
-    /// Whether a stored message is still to be delivered, to this client.
-    fn is_wanted(session: &Session, stored: &StoredMessage, now_unix_ms: u64) -> bool {
-        let message = <Message as prost::Message>::decode(stored.body.clone()).unwrap_or_default();
-        let is_over = message.expires_ts > 0 && message.expires_ts <= now_unix_ms;
-        !is_over && session.traits.takes(message_kind(&message))
     }
 
     /// Looks at deliveries that the client has not confirmed: stores what is to be stored, gives up the rest.

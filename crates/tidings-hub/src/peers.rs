@@ -83,12 +83,15 @@ impl Hub {
                 return self.reply_error(key, cseq, error(Outcome::InvalidArgument, text), out);
             }
         };
-        let message = match check_message(call.message) {
+        let mut message = match check_message(call.message) {
             Ok(message) => message,
             Err(error) => return self.reply_error(key, cseq, error, out),
         };
         if !self.take_rate(key, cseq, limiter::Kind::Message, out) {
             return;
+        }
+        if message.expires_ts > 0 {
+            message.expires_ts = self.stamped(message.expires_ts);
         }
         let Some(session) = self.sessions.get(key) else {
             return;

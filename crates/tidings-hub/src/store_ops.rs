@@ -176,7 +176,7 @@ pub struct InboxLimits {
     /// Most bytes of bodies; the oldest goes first.
     pub bytes_max: usize,
     /// Messages without an end of their own are expired that have a `server_ts` at least this much before the
-    /// append's. Milliseconds.
+    /// append's. Milliseconds. `u64::MAX`: nothing goes for its time, and nothing with an end of its own for that.
     pub age_ms: u64,
 }
 

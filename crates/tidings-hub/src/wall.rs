@@ -80,6 +80,16 @@ impl Hub {
         }
     }
 
+    /// A time that somebody has read from the clock, by the clock of stamps, which never goes back.
+    pub(crate) fn stamped(&self, unix_ms: u64) -> u64 {
+        unix_ms.saturating_add(self.now.unix_ms.saturating_sub(self.wall.unix_ms()))
+    }
+
+    /// Whether the end of something is over: never, while the wall clock is not believed (contract CRA-7).
+    pub(crate) fn is_over(&self, end_ts: u64) -> bool {
+        end_ts <= self.now.unix_ms && self.wall.is_believed(self.now.unix_ms)
+    }
+
     /// Bounds of a history of this app, at this time.
     pub(crate) fn history_limits(&self, app: &AppId) -> HistoryLimits {
         let limits = self.config.history_limits(app);

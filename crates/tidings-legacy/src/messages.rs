@@ -162,7 +162,7 @@ impl Translator {
         let receiver = Receiver {
             account: &self.account,
             is_modern: self.is_modern,
-            now_unix_ms: self.now.unix_ms,
+            now_ms: self.now.mono_ms,
         };
         let mut texts = Vec::new();
         self.queue.push(&receiver, entry, &mut texts);

@@ -46,9 +46,9 @@ pub(crate) struct Queue {
     sent: u64,
     /// The client has asked: it may be sent messages.
     is_polled: bool,
-    /// Not sent. Bound: what the hub hands out without a word that it has come, beyond `WAITING_MAX` of the
+    /// Not sent, with when each is over, in monotonic milliseconds. Bound: what the hub hands out without a word that it has come, beyond `WAITING_MAX` of the
     /// translator.
-    waiting: VecDeque<Entry>,
+    waiting: VecDeque<(Entry, Option<u64>)>,
     /// Sent and not acknowledged, in the order of versions.
     unacknowledged: VecDeque<Given>,
 }
@@ -67,7 +67,10 @@ impl Queue {
 
     /// Adds a message; sends it if the client has asked before.
     pub(crate) fn push(&mut self, to: &Receiver<'_>, entry: Entry, out: &mut Vec<String>) {
-        self.waiting.push_back(entry);
+        // From now on, and not by the clock, which may be set: what was over before, the hub has kept back.
+        let life_ms = entry.expires_ts.saturating_sub(entry.sent_ts);
+        let over_ms = (entry.expires_ts > 0).then(|| to.now_ms.saturating_add(life_ms));
+        self.waiting.push_back((entry, over_ms));
         if self.is_polled {
             self.stream(to, out);
         }
@@ -76,7 +79,7 @@ impl Queue {
     /// Takes back what has not been sent. Says whether there was such a message.
     pub(crate) fn take_back(&mut self, id: &str) -> bool {
         let before = self.waiting.len();
-        self.waiting.retain(|entry| entry.id != id);
+        self.waiting.retain(|(entry, _)| entry.id != id);
         self.waiting.len() < before
     }
 
@@ -143,8 +146,8 @@ impl Queue {
 
     fn next(&mut self, to: &Receiver<'_>) -> Option<(u64, String)> {
         loop {
-            let entry = self.waiting.pop_front()?;
-            if entry.expires_ts > 0 && entry.expires_ts <= to.now_unix_ms {
+            let (entry, over_ms) = self.waiting.pop_front()?;
+            if over_ms.is_some_and(|over_ms| over_ms <= to.now_ms) {
                 continue;
             }
             self.sent += 1;
@@ -179,7 +182,8 @@ pub(crate) struct Receiver<'a> {
     pub(crate) account: &'a str,
     /// It understands lines with message ids.
     pub(crate) is_modern: bool,
-    pub(crate) now_unix_ms: u64,
+    /// Monotonic milliseconds.
+    pub(crate) now_ms: u64,
 }
 
 impl Receiver<'_> {
@@ -222,7 +226,7 @@ mod tests {
     const OLD: Receiver<'_> = Receiver {
         account: "bob",
         is_modern: false,
-        now_unix_ms: 1_700_000_001_000,
+        now_ms: 1_000,
     };
 
     #[test]

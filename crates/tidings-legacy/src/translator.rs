@@ -271,7 +271,7 @@ impl Translator {
         let receiver = Receiver {
             account: &self.account,
             is_modern: self.is_modern,
-            now_unix_ms: self.now.unix_ms,
+            now_ms: self.now.mono_ms,
         };
         let (body, processed) = self.queue.poll(&receiver, clear, max);
         self.out
@@ -293,7 +293,7 @@ impl Translator {
         let receiver = Receiver {
             account: &self.account,
             is_modern: self.is_modern,
-            now_unix_ms: self.now.unix_ms,
+            now_ms: self.now.mono_ms,
         };
         let messages = self.queue.give(&receiver, max);
         self.answer(&call.id, &json!({"result": "ok", "msgs": messages}));

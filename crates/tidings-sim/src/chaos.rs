@@ -39,6 +39,8 @@ pub struct ChaosConfig {
     pub users_max: u64,
     /// Steps of the run in which nothing is done, by number.
     pub skipped: BTreeSet<u64>,
+    /// Some users have clients of the legacy protocol.
+    pub has_legacy: bool,
     /// Keep the trace as text.
     pub is_traced: bool,
 }
@@ -59,6 +61,7 @@ impl ChaosConfig {
             faults: swarm::of_seed(seed),
             users_max: USERS_MAX,
             skipped: BTreeSet::new(),
+            has_legacy: matches!(seed % 11, 0 | 3 | 4 | 9),
             is_traced: false,
         }
     }
@@ -99,6 +102,7 @@ pub struct Report {
 
 mod converge;
 mod leftovers;
+mod legacy;
 mod restarts;
 mod swarm;
 
@@ -119,6 +123,7 @@ struct Chaos {
     world: World,
     checker: Checker,
     invitations: Invitations,
+    legacy: legacy::LegacyPart,
     random: Random,
     /// One for each user: the one that logged in last.
     clients: Vec<ClientId>,
@@ -162,6 +167,7 @@ pub fn run(config: &ChaosConfig) -> Report {
         world: World::new(world),
         checker: Checker::default(),
         invitations: Invitations::default(),
+        legacy: legacy::LegacyPart::default(),
         clients: Vec::new(),
         users: BTreeMap::new(),
         joined: BTreeMap::new(),
@@ -182,10 +188,14 @@ pub fn run(config: &ChaosConfig) -> Report {
         chaos.checker.note_tokens();
     }
     chaos.begin(config);
+    if config.has_legacy {
+        chaos.begin_legacy();
+    }
     chaos.go_on(config);
     chaos.settle();
     let calls = chaos.calls;
     let (gaps, received) = (chaos.checker.gaps(), chaos.checker.received());
+    let received = received + chaos.legacy.received();
     let accepted = chaos.invitations.accepted();
     let mut sometimes = chaos.world.sometimes().clone();
     if chaos.invitations.has_accepted_while_canceled() {
@@ -196,6 +206,7 @@ pub fn run(config: &ChaosConfig) -> Report {
     let mut violations = chaos.checker.finish(is_calm);
     violations.extend(chaos.invitations.finish());
     violations.extend(chaos.world.finish_recorded());
+    violations.extend(chaos.legacy.finish());
     Report {
         trace_hash: chaos.world.trace_hash(),
         trace: chaos.world.trace().to_vec(),
@@ -275,9 +286,12 @@ impl Chaos {
     fn advance(&mut self, ms: u64) {
         let until = self.world.now_ms() + ms;
         self.world.run_until(until);
+        self.note_legacy();
         for record in self.world.take_records() {
             self.checker.note(&record);
             self.invitations.note(&record);
+            let user = self.user(&record.client);
+            self.legacy.note_native(&record, user);
             self.apply_answer(&record);
             if self.swarm.has_tokens() {
                 self.mind_token(&record);
@@ -330,6 +344,9 @@ impl Chaos {
     fn step(&mut self, config: &ChaosConfig, fault_percent: u64) {
         let client = *self.random.pick(&self.clients);
         self.act(client);
+        if config.has_legacy {
+            self.act_with_legacy(config.has_faults);
+        }
         if config.has_faults && self.random.percent(fault_percent) {
             self.harm();
         }
@@ -494,6 +511,7 @@ impl Chaos {
     fn settle(&mut self) {
         let pause_ms = self.world.pause_left_ms();
         self.advance(pause_ms);
+        self.heal_legacy();
         self.mend();
         let all: Vec<ClientId> = self.users.keys().copied().collect();
         for client in all {
@@ -512,6 +530,7 @@ impl Chaos {
         }
         self.advance_in_steps(SETTLE_MS);
         self.find_the_last();
+        self.check_legacy();
         for client in self.clients.clone() {
             if self.world.state(client) != ConnectionState::Connected {
                 let text = format!("{client:?} is {:?} at the end", self.world.state(client));

@@ -71,6 +71,9 @@ impl Ends {
     }
 
     pub(crate) fn of_append(message: &StoredMessage, age_ms: u64) -> Self {
+        if age_ms == u64::MAX {
+            return Self::NONE;
+        }
         let now_ts = message.server_ts;
         match Class::of(message) {
             Class::Lasting => Self {

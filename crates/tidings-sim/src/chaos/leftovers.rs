@@ -28,6 +28,7 @@ impl Chaos {
             let now_ms = self.world.now_ms();
             self.checker.note_call(now_ms, client, id, Done::Other);
         }
+        self.log_out_legacy();
         self.advance_in_steps(LOGOUT_MS);
         // A sweep may be on its way.
         let until_ms = self.world.now_ms() + LOGOUT_MS;

@@ -130,6 +130,17 @@ impl LegacyClient {
         }
     }
 
+    /// The page logs out: nothing comes any more.
+    pub(super) fn log_out(&mut self, _now_ms: u64, says: &mut Vec<Say>) {
+        if self.is_ready() {
+            self.ask("user_logout", json!({}), says);
+        }
+        self.state = State::Out;
+        says.push(Say::Close {
+            connection: self.connection,
+        });
+    }
+
     fn connect(&mut self, says: &mut Vec<Say>) {
         self.state = State::Connecting;
         self.connection += 1;

@@ -136,6 +136,11 @@ impl World {
         self.with_legacy(client, LegacyClient::log_in);
     }
 
+    /// Logs a legacy client out.
+    pub fn legacy_logout(&mut self, client: ClientId) {
+        self.with_legacy(client, LegacyClient::log_out);
+    }
+
     /// A legacy page calls a function of the server. `None`: it is not logged in.
     pub fn legacy_call(&mut self, client: ClientId, function: &str, args: Value) -> Option<u64> {
         let mut call = None;

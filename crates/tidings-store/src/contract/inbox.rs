@@ -338,17 +338,21 @@ pub fn messages_with_an_end_of_their_own_go_with_it(store: &mut dyn Subject) {
         store.append(&alice, message, WIDE);
     }
     store.reopen();
+    // Without an age nothing goes for its time: the clock is not believed.
     store.append(&alice, message(4, 1_500, "m4"), WIDE);
-    assert_eq!(
-        store.inbox(&alice),
-        (numbered(&[(2, "m2"), (4, "m4")]), NO_LOSSES)
-    );
+    let all = [(1, "m1"), (2, "m2"), (3, "m3"), (4, "m4")];
+    assert_eq!(store.inbox(&alice), (numbered(&all), NO_LOSSES));
+    let aged = InboxLimits {
+        age_ms: 1_000,
+        ..WIDE
+    };
+    store.append(&alice, message(5, 1_501, "m5"), aged);
+    let left = [(2, "m2"), (4, "m4"), (5, "m5")];
+    assert_eq!(store.inbox(&alice), (numbered(&left), NO_LOSSES));
     store.confirm(&alice, 2, NO_LOSSES);
-    store.append(&alice, message(5, 9_000, "m5"), WIDE);
-    assert_eq!(
-        store.inbox(&alice),
-        (numbered(&[(4, "m4"), (5, "m5")]), NO_LOSSES)
-    );
+    store.append(&alice, message(6, 9_000, "m6"), WIDE);
+    let left = [(4, "m4"), (5, "m5"), (6, "m6")];
+    assert_eq!(store.inbox(&alice), (numbered(&left), NO_LOSSES));
 }
 
 // proves: rtm-4.3-7-days
