@@ -513,6 +513,9 @@ impl Chaos {
         self.advance(pause_ms);
         self.heal_legacy();
         self.mend();
+        if !self.swarm.has_well_disk() {
+            self.legacy.excuse_handed();
+        }
         let all: Vec<ClientId> = self.users.keys().copied().collect();
         for client in all {
             self.world.set_offline(client, false);

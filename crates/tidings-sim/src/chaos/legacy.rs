@@ -24,6 +24,14 @@ struct Sent {
     is_kept: bool,
     /// The server said that it has it.
     is_taken: bool,
+    /// It is for a legacy client and was sent before a crash of the server.
+    is_excused: bool,
+}
+
+impl Sent {
+    fn is_promised(&self) -> bool {
+        self.is_kept && self.is_taken && !self.is_excused
+    }
 }
 
 /// The legacy users of a run.
@@ -108,9 +116,19 @@ impl LegacyPart {
             to,
             is_kept,
             is_taken: false,
+            is_excused: false,
         };
         self.sent.insert(self.numbers, sent);
         self.numbers
+    }
+
+    /// What a legacy client was handed counts as received before the client says that it has it (signaling-wire 9.2):
+    /// when the server crashes between the two, or its disk takes nothing, it may be lost.
+    pub(super) fn excuse_handed(&mut self) {
+        for sent in self.sent.values_mut() {
+            let is_legacy = |to: &String| self.users.values().any(|account| account == to);
+            sent.is_excused |= sent.to.as_ref().is_some_and(is_legacy);
+        }
     }
 
     /// Judges the whole run, after everything has settled.
@@ -121,7 +139,7 @@ impl LegacyPart {
         }
         let name = |client: &ClientId| self.natives.get(client).or(self.users.get(client));
         for (number, sent) in &self.sent {
-            let Some(to) = sent.to.as_ref().filter(|_| sent.is_kept && sent.is_taken) else {
+            let Some(to) = sent.to.as_ref().filter(|_| sent.is_promised()) else {
                 continue;
             };
             let has_arrived = self.arrived.iter().any(|((client, is_channel), numbers)| {
@@ -213,7 +231,7 @@ impl Chaos {
         let to = self.random.pick(&names).clone();
         for _ in 0..self.random.between(1, 4) {
             let is_kept = self.random.percent(80);
-            let flag = if is_kept { "v1:E:3600" } else { "v1:L:0" };
+            let flag = if is_kept { "v1:E:2592000" } else { "v1:L:0" };
             let number = self.legacy.note_sent(client, Some(to.clone()), is_kept);
             let text = format!("legacy {number}");
             let args = json!({"peer": to, "flag": flag, "t": "instant", "content": text});

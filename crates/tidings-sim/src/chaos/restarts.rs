@@ -36,7 +36,7 @@ impl Chaos {
         let is_kept = self.world.stop_server();
         let has_well_disk = self.swarm.has_well_disk();
         if !is_kept {
-            self.checker.note_crash(self.world.now_ms());
+            self.note_crash();
             if has_well_disk {
                 let text = "what was under way did not come to an end in time".to_owned();
                 self.checker.violate_now("drain.no_loss", text);
@@ -62,8 +62,13 @@ impl Chaos {
         let takes_over = self.world.start_server();
         if is_kept && !takes_over {
             // They were too old, or the wall clock said so.
-            self.checker.note_crash(self.world.now_ms());
+            self.note_crash();
         }
+    }
+
+    fn note_crash(&mut self) {
+        self.checker.note_crash(self.world.now_ms());
+        self.legacy.excuse_handed();
     }
 
     pub(super) fn kill(&mut self) {
@@ -74,7 +79,7 @@ impl Chaos {
     /// After a kill: the operator sets the clock right and starts the server.
     fn come_back(&mut self) {
         self.faults += 1;
-        self.checker.note_crash(self.world.now_ms());
+        self.note_crash();
         self.world.set_clock_right();
         let away = self.random.between(0, 8_000);
         self.advance(away);

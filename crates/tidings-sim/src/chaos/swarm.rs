@@ -274,9 +274,18 @@ impl Chaos {
             self.mend_disk();
         }
         let due = (self.swarm.frozen.iter()).filter(|(_, until_ms)| **until_ms <= now_ms);
-        let due: Vec<ClientId> = due.map(|(client, _)| *client).collect();
-        for client in due {
+        let due: Vec<(ClientId, u64)> =
+            due.map(|(client, until_ms)| (*client, *until_ms)).collect();
+        self.thaw(due);
+    }
+
+    fn thaw(&mut self, clients: Vec<(ClientId, u64)>) {
+        let now_ms = self.world.now_ms();
+        for (client, until_ms) in clients {
             self.swarm.frozen.remove(&client);
+            // The server may have been away at that time.
+            let later_ms = now_ms.saturating_sub(until_ms);
+            self.checker.note_pause(client, later_ms);
             self.world.thaw(client);
         }
     }
@@ -292,9 +301,8 @@ impl Chaos {
         self.swarm.is_over = true;
         self.mend_disk();
         self.world.set_clock_right();
-        for (client, _) in std::mem::take(&mut self.swarm.frozen) {
-            self.world.thaw(client);
-        }
+        let all = std::mem::take(&mut self.swarm.frozen);
+        self.thaw(all.into_iter().collect());
         if std::mem::take(&mut self.swarm.is_broken) || !self.world.is_disk_well() {
             self.kill();
         }
