@@ -28,12 +28,17 @@ const TENSE: Duration = Duration::from_millis(10);
 /// A byte that is read may become so many for a moment: itself, its message, and the frame that is made of it.
 const GROWTH: u64 = 4;
 
+/// What a frame takes for each client that it waits for, in bytes: its places in the outbox and in the connection's
+/// queue, which have twice the room that they need.
+const QUEUED_BYTES: usize = 64;
+
 /// What may be read in any case before the next measurement, in bytes.
 const INTAKE_MIN: usize = 32 * 1024;
 
 /// Clients are sent away when there is less room than this, or less than 5 % of the ceiling if that is more. Memory is
-/// short when there is less than twice as much. Bytes.
-const ROOM_MIN: u64 = 10 << 20;
+/// short when there is less than one and a half times as much. Sending away takes memory, too: everybody else is told who has left.
+/// Bytes.
+const ROOM_MIN: u64 = 20 << 20;
 
 /// From this part of the ceiling on it is measured often, in percent.
 const TENSE_FROM: u64 = 60;
@@ -48,6 +53,20 @@ pub fn memory_max_default() -> Option<u64> {
 /// What the process uses now, in bytes. `None` where the system does not say.
 pub fn memory_used() -> Option<u64> {
     bytes_of(&fs::read_to_string("/proc/self/status").ok()?, "VmRSS:")
+}
+
+/// Gives memory that was freed back to the system: the C library keeps most of it, so that what is used could not be
+/// told from what was. Takes about a millisecond per 10 MB that are free, for which threads that allocate wait.
+pub(crate) fn give_back_freed() {
+    #[cfg(all(target_os = "linux", target_env = "gnu"))]
+    #[expect(
+        unsafe_code,
+        reason = "a function of the C library that takes a number and asks nothing of its caller"
+    )]
+    // SAFETY: it may be called by any thread at any time; the number is what it leaves at the top of the heap.
+    unsafe {
+        libc::malloc_trim(0);
+    }
 }
 
 fn memory_of_machine() -> Option<u64> {
@@ -103,10 +122,12 @@ impl Intake {
         self.0.load(Ordering::Relaxed)
     }
 
-    /// Something was read.
-    pub(crate) fn take(&self, bytes: usize) {
-        if bytes > 0 {
-            let less = |left: usize| Some(left.saturating_sub(bytes));
+    /// So many bytes were read, and so many frames queued: a short message to a large channel is little to read and
+    /// much to keep.
+    pub(crate) fn take(&self, bytes: usize, queued: usize) {
+        let taken = bytes.saturating_add(queued * QUEUED_BYTES / GROWTH as usize);
+        if taken > 0 {
+            let less = |left: usize| Some(left.saturating_sub(taken));
             let _ = self
                 .0
                 .fetch_update(Ordering::Relaxed, Ordering::Relaxed, less);
@@ -139,10 +160,15 @@ impl Watch {
 
     /// When to measure next.
     pub(crate) fn interval(&self, used: u64) -> Duration {
-        match used * 100 >= self.max * TENSE_FROM {
+        match self.is_tense(used) {
             true => TENSE,
             false => CALM,
         }
+    }
+
+    /// Whether so much is used that what was freed should go back to the system.
+    pub(crate) fn is_tense(&self, used: u64) -> bool {
+        used * 100 >= self.max * TENSE_FROM || self.last != Pressure::None
     }
 
     /// What may be read until then, in bytes. At the ceiling a little: clients must be able to confirm, and to be heard.
@@ -153,7 +179,7 @@ impl Watch {
 
     /// The level in bytes, which leaves some room where a percentage is next to nothing.
     fn level(&self, percent: u64) -> u64 {
-        let room = ROOM_MIN + (CRITICAL - percent) * ROOM_MIN / (CRITICAL - HIGH);
+        let room = ROOM_MIN + (CRITICAL - percent) * ROOM_MIN / (2 * (CRITICAL - HIGH));
         (self.max / 100 * percent).min(self.max.saturating_sub(room.min(self.max / 2)))
     }
 
@@ -235,9 +261,9 @@ mod tests {
         let intake = Intake::default();
         intake.allow(watch.intake(1 << 29));
         assert_eq!(intake.left(), 1 << 27);
-        intake.take(1 << 26);
+        intake.take(1 << 25, 1 << 21);
         assert_eq!(intake.left(), 1 << 26);
-        intake.take(usize::MAX);
+        intake.take(usize::MAX, 0);
         assert_eq!(intake.left(), 0);
         assert_eq!(watch.intake(2 << 30), INTAKE_MIN);
     }

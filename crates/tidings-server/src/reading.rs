@@ -189,19 +189,26 @@ impl Worker {
 
     /// Reads the connections that are ready, up to the turn's bound.
     pub(crate) fn read(&mut self) {
-        let most = BYTES_PER_TURN.min(self.node.intake.left());
-        let mut left = most;
+        let mut left = BYTES_PER_TURN;
+        self.take_intake(0);
         // Whoever is marked again meanwhile waits for the next turn.
         for _ in 0..self.connections.readable() {
-            if left == 0 {
+            if left == 0 || self.node.intake.left() == 0 {
                 break;
             }
             let Some(slot) = self.connections.next_readable() else {
                 break;
             };
-            left = left.saturating_sub(self.read_connection(slot));
+            let bytes = self.read_connection(slot);
+            self.take_intake(bytes);
+            left = left.saturating_sub(bytes);
         }
-        self.node.intake.take(most - left);
+    }
+
+    /// What was read, and what has become of it since.
+    pub(crate) fn take_intake(&mut self, bytes: usize) {
+        let queued = std::mem::take(&mut self.queued);
+        self.node.intake.take(bytes, queued);
     }
 
     /// Reads one connection and says how many bytes there were.

@@ -27,7 +27,7 @@ use crate::gate::Gate;
 use crate::inbox::{Envelope, Inbox, Mailbox};
 use crate::legacy::LegacyDoor;
 use crate::media::{Bounds, Directory, MediaStore};
-use crate::memory::{Intake, MEMORY_MIN, Watch, memory_max_default, memory_used};
+use crate::memory::{Intake, MEMORY_MIN, Watch, give_back_freed, memory_max_default, memory_used};
 use crate::readiness::{Phase, Readiness};
 use crate::worker::{LISTENER, Node, WAKER, Worker, WorkerParts};
 use crate::{http, kept_sessions, listen, tls};
@@ -299,13 +299,16 @@ impl Supervisor {
 
     /// Tells the hubs how short memory is; returns how long to wait for the next look.
     fn look_at_memory(&mut self) -> Duration {
-        let Some((watch, used)) = self.memory.as_mut().zip(memory_used()) else {
+        let Some((watch, mut used)) = self.memory.as_mut().zip(memory_used()) else {
             return UNMEASURED;
         };
-        let pressure = watch.judge(used);
+        if watch.is_tense(used) {
+            give_back_freed();
+            used = memory_used().unwrap_or(used);
+        }
         let wait = watch.interval(used);
         self.node.intake.allow(watch.intake(used));
-        if let Some(pressure) = pressure {
+        if let Some(pressure) = watch.judge(used) {
             self.tell(|| Envelope::Memory(pressure));
         }
         wait

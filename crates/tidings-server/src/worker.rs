@@ -93,6 +93,8 @@ pub(crate) struct Worker {
     pub(crate) connections: Connections,
     /// Connections made so far: their names count up.
     pub(crate) connections_made: u64,
+    /// Frames that were queued since the intake was last told of them.
+    pub(crate) queued: usize,
     pub(crate) has_unaccepted: bool,
     /// TLS handshakes, oldest first; some may have ended since. Bound: `tls_handshakes_max`.
     pub(crate) handshakes: VecDeque<ConnectionId>,
@@ -154,6 +156,7 @@ impl Worker {
             listener: Some(listener),
             connections: Connections::default(),
             connections_made: 0,
+            queued: 0,
             has_unaccepted: true,
             handshakes: VecDeque::new(),
             accept_after_ms: 0,
@@ -305,6 +308,11 @@ impl Worker {
             for envelope in batch {
                 self.take_envelope(envelope);
             }
+            // What other hubs have read for clients of this one is queued here: they are to stop.
+            self.take_intake(0);
+            if self.node.intake.left() == 0 {
+                return;
+            }
         }
     }
 
@@ -366,8 +374,14 @@ impl Worker {
 
     fn carry_out(&mut self, effect: Effect) {
         match effect {
-            Effect::Send { connection, frame } => self.send(connection, &frame),
-            Effect::SendAll { connections, frame } => self.send_all(connections, &frame),
+            Effect::Send { connection, frame } => {
+                self.queued += 1;
+                self.send(connection, &frame);
+            }
+            Effect::SendAll { connections, frame } => {
+                self.queued += connections.len();
+                self.send_all(connections, &frame);
+            }
             Effect::Close { connection, code } => {
                 if let Some(slot) = self.connections.slot(connection) {
                     self.close_by(slot, code);

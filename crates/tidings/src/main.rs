@@ -19,12 +19,6 @@ mod tuning;
 
 use std::process::ExitCode;
 
-/// Gives memory back to the system soon after it was freed, so that what the process uses can be measured: the system's
-/// own allocator keeps most of what a busy hour has taken. Unit tests bring a counting one along.
-#[cfg(not(test))]
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 use clap::Parser as _;
 use clap::error::ErrorKind;
 

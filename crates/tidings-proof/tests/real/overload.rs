@@ -13,7 +13,7 @@ use tidings_wire::proto::{Join, Message, SendToChannel, SendToPeer, message, req
 /// What the program may use: about three times what it needs when idle.
 const MEMORY_MAX: u64 = 96 << 20;
 /// Pairs of a writer and a reader that reads nothing. For each the server would keep a MiB, three times its memory.
-const PAIRS: usize = 300;
+const PAIRS: usize = 150;
 /// Threads that write.
 const THREADS: usize = 4;
 /// How long they write.
