@@ -215,7 +215,7 @@ impl Hub {
                 };
                 self.finish_claim(ask, claim, out);
             }
-            (PendingAsk::Deliver(send), answer) => self.finish_send(send, answer, out),
+            (PendingAsk::Deliver(send), answer) => self.finish_asked(send, answer, out),
             (PendingAsk::Presence(ask), answer) => self.finish_presence(ask, Some(answer), out),
             (PendingAsk::Locate(ask), answer) => {
                 let located = match answer {
@@ -271,7 +271,7 @@ impl Hub {
     fn settle_unknown(&mut self, pending: PendingAsk, delivery: Answer, out: &mut dyn Sink) {
         let own = self.config.id;
         match pending {
-            PendingAsk::Deliver(send) => self.finish_send(send, delivery, out),
+            PendingAsk::Deliver(send) => self.finish_asked(send, delivery, out),
             PendingAsk::Claim(ask) => {
                 // A hub that is silent cannot hold the user: the later login wins.
                 self.finish_claim(ask, Claim::Won(Inherited::default()), out);

@@ -1,6 +1,6 @@
 //! Peer messages at the sender's hub.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -56,8 +56,39 @@ pub(crate) struct Lanes {
 
 #[derive(Debug, Default)]
 struct Lane {
+    /// Messages that are being stored.
     appends: usize,
+    /// Behind those, in order.
     waiting: VecDeque<SendToPeer>,
+    /// Requests whose messages other hubs were asked to deliver, in order.
+    asked: VecDeque<u64>,
+    /// Messages that nobody took while an earlier one may still be on its way back, by request: the receiver's hub has
+    /// left the topic meanwhile. They are stored after it.
+    held: BTreeMap<u64, SendToPeer>,
+}
+
+impl Lane {
+    /// Whether a further message has to wait.
+    fn is_storing(&self) -> bool {
+        self.appends > 0 || !self.waiting.is_empty() || !self.held.is_empty()
+    }
+
+    fn is_over(&self) -> bool {
+        !self.is_storing() && self.asked.is_empty()
+    }
+
+    fn has_asked_before(&self, cseq: u64) -> bool {
+        self.asked.front().is_some_and(|first| *first < cseq)
+    }
+
+    /// The first of the held messages that has nothing before it any more.
+    fn release(&mut self) -> Option<SendToPeer> {
+        let (cseq, _) = self.held.first_key_value()?;
+        match self.has_asked_before(*cseq) {
+            true => None,
+            false => self.held.pop_first().map(|(_, send)| send),
+        }
+    }
 }
 
 impl Lanes {
@@ -133,7 +164,7 @@ impl Hub {
             history,
         };
         match self.lanes.lanes.get_mut(&(key, send.to.clone())) {
-            Some(lane) if !mutant!(37) => lane.waiting.push_back(send),
+            Some(lane) if lane.is_storing() && !mutant!(37) => lane.waiting.push_back(send),
             _ => self.keep_and_dispatch(send, out),
         }
     }
@@ -180,9 +211,39 @@ impl Hub {
             }
             return;
         }
+        let lane = (send.session, send.to.clone());
+        let lane = self.lanes.lanes.entry(lane).or_default();
+        lane.asked.push_back(send.cseq);
         let topic = Topic::User(send.to.clone());
         let question = Question::Deliver(send.parcel.clone());
         self.ask(topic, question, PendingAsk::Deliver(send), out);
+    }
+
+    /// A hub that was asked to deliver a message has answered, or there was none.
+    pub(crate) fn finish_asked(&mut self, send: SendToPeer, answer: Answer, out: &mut dyn Sink) {
+        let lane_key = (send.session, send.to.clone());
+        let Some(lane) = self.lanes.lanes.get_mut(&lane_key) else {
+            return self.finish_send(send, answer, out);
+        };
+        lane.asked.retain(|cseq| *cseq != send.cseq);
+        let is_to_store = answer == Answer::Gone && send.parcel.offline.is_some();
+        if is_to_store && lane.has_asked_before(send.cseq) {
+            lane.held.insert(send.cseq, send);
+            return;
+        }
+        self.finish_send(send, answer, out);
+        while let Some(lane) = self.lanes.lanes.get_mut(&lane_key)
+            && let Some(held) = lane.release()
+        {
+            self.finish_send(held, Answer::Gone, out);
+        }
+        self.drop_lane_if_over(&lane_key);
+    }
+
+    fn drop_lane_if_over(&mut self, lane_key: &(SessionKey, UserKey)) {
+        if self.lanes.lanes.get(lane_key).is_some_and(Lane::is_over) {
+            self.lanes.lanes.remove(lane_key);
+        }
     }
 
     /// The outcome of a delivery is known: stores the message if that is what is left, else answers the sender.
@@ -249,14 +310,12 @@ impl Hub {
         };
         lane.appends -= 1;
         while let Some(lane) = self.lanes.lanes.get_mut(lane_key) {
-            if lane.appends > 0 {
+            if lane.appends > 0 || !lane.held.is_empty() {
                 return;
             }
             match lane.waiting.pop_front() {
                 Some(next) => self.keep_and_dispatch(next, out),
-                None => {
-                    self.lanes.lanes.remove(lane_key);
-                }
+                None => return self.drop_lane_if_over(lane_key),
             }
         }
     }
