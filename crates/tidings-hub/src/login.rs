@@ -32,6 +32,10 @@ use crate::{AppSettings, Hub};
 /// Messages that may wait for one login to be settled; it takes one turn of the bus.
 const HELD_PARCELS_MAX: usize = 256;
 
+/// Secrets of before that are good until a client has shown which answer it has seen: so many resumes in a row may lose
+/// their answer, or arrive late.
+pub(crate) const PREVIOUS_SECRETS_MAX: usize = 4;
+
 /// What a connection is in the middle of.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Connection {
@@ -431,7 +435,7 @@ impl Hub {
             settings: login.settings,
             traits: login.traits,
             secret: digest(&secret),
-            previous_secret: None,
+            previous_secrets: Box::default(),
             connection: Some(login.connection),
             opened_ms: login.stamp.mono_ms,
             heard_ms: self.now.mono_ms,
@@ -740,13 +744,10 @@ impl Hub {
             // that out, by the secret of before, and leave its client with one that fits no more.
             return self.drop_connection(connection, Some(CloseCode::Superseded), out);
         }
-        let previous = session
-            .previous_secret
-            .as_deref()
-            .unwrap_or(&session.secret);
-        // Both are compared in full: time tells nothing.
-        let fits =
-            same_secret(&resume.secret, &session.secret) | same_secret(&resume.secret, previous);
+        // All are compared in full: time tells nothing.
+        let fits = (session.secrets()).fold(false, |fits, secret| {
+            fits | same_secret(&resume.secret, &secret)
+        });
         if !fits && !mutant!(55) {
             return self.refuse_resume(connection, Outcome::SecretWrong, out);
         }
@@ -775,7 +776,7 @@ impl Hub {
         let Some(session) = self.sessions.get_mut(key) else {
             return;
         };
-        session.previous_secret = Some(Box::new(digest(&resume.secret)));
+        session.previous_secrets = session.secrets().take(PREVIOUS_SECRETS_MAX).collect();
         session.secret = digest(&secret);
         session.opened_ms = opened_ms;
         session.heard_ms = self.now.mono_ms;

@@ -50,8 +50,9 @@ pub(crate) struct Session {
     pub(crate) traits: Traits,
     /// The digest of what the client must state to resume.
     pub(crate) secret: [u8; 32],
-    /// That of before the last resume; good until the first frame on the new connection.
-    pub(crate) previous_secret: Option<Box<[u8; 32]>>,
+    /// Those of before the last resumes, newest first; good until the first frame on the new connection. Which of the
+    /// answers its client has seen is not known before. Bound: `PREVIOUS_SECRETS_MAX`.
+    pub(crate) previous_secrets: Box<[[u8; 32]]>,
     /// Its one serving connection; `None` while it is detached.
     pub(crate) connection: Option<ConnectionId>,
     /// When the newest connection that has served it was opened, by the clock that all hubs of the node share, in
@@ -109,6 +110,11 @@ impl Session {
         !self.traits.ends_with_connection
     }
 
+    /// Digests of what its client may state to resume: the present secret, then those of before.
+    pub(crate) fn secrets(&self) -> impl Iterator<Item = [u8; 32]> {
+        std::iter::once(self.secret).chain(self.previous_secrets.iter().copied())
+    }
+
     /// Whether its user counts as there: connected, or within the grace.
     pub(crate) fn is_here(&self) -> bool {
         self.presence != PresenceState::Offline
@@ -116,7 +122,7 @@ impl Session {
 
     /// What a login that replaces this one takes over.
     pub(crate) fn legacy(&self) -> Inherited {
-        let secrets = std::iter::once(self.secret).chain(self.previous_secret.as_deref().copied());
+        let secrets = self.secrets();
         let forerunner = Forerunner {
             id: self.id,
             secrets: secrets.collect(),

@@ -136,13 +136,11 @@ impl Hub {
     }
 
     fn session_record(&self, session: &Session) -> SessionRecord {
-        let secrets =
-            std::iter::once(session.secret).chain(session.previous_secret.as_deref().copied());
         let now_ms = self.now.mono_ms;
         SessionRecord {
             id: session.id.0.to_vec(),
             user: Some(to_user(&session.user)),
-            secrets: secrets.map(|secret| secret.to_vec()).collect(),
+            secrets: session.secrets().map(|secret| secret.to_vec()).collect(),
             silent_ms: now_ms.saturating_sub(session.heard_ms),
             presence: session.presence.into(),
             token_expires_s: session.token_expires_s,

@@ -13,6 +13,7 @@ use crate::ids::{HubId, SessionId, UserKey};
 use crate::inbox::{Delivery, InboxState};
 use crate::io::{Effect, Sink};
 use crate::limiter::Limiter;
+use crate::login::PREVIOUS_SECRETS_MAX;
 use crate::outbox::Outbox;
 use crate::rings::Ringing;
 use crate::sessions::{Session, SessionKey};
@@ -102,7 +103,7 @@ impl Hub {
             settings,
             traits,
             secret: secrets.next()??,
-            previous_secret: secrets.next().flatten().map(Box::new),
+            previous_secrets: secrets.flatten().take(PREVIOUS_SECRETS_MAX).collect(),
             connection: None,
             opened_ms: 0,
             heard_ms,

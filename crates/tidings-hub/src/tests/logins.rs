@@ -200,3 +200,26 @@ fn a_resume_that_the_network_delivers_late_does_not_take_its_clients_newer_conne
         assert_eq!((node.refused(last), node.closed(last)), (None, None));
     }
 }
+
+#[test]
+fn a_late_resume_that_reaches_the_server_over_a_younger_connection_leaves_its_clients_secret_good()
+{
+    for hub in [0, 1] {
+        let mut node = Node::new(2);
+        let first = node.login(0, "bob");
+        let welcome = node.welcome(first);
+        node.close(first);
+        let newer = node.resume(0, "bob", &welcome, 0);
+        let mut of_newer = welcome.clone();
+        of_newer.secret = node.resumed_secret(newer).expect("it was resumed");
+        // A proxy between them was slow to connect for the attempt before.
+        node.now.mono_ms += 1_000;
+        let late = node.resume(hub, "bob", &welcome, 0);
+        assert_eq!(node.closed(newer), Some(CloseCode::Superseded));
+        assert!(node.resumed_secret(late).is_some());
+        node.now.mono_ms += 1_000;
+        let last = node.resume(0, "bob", &of_newer, 0);
+        assert_eq!((node.refused(last), node.closed(last)), (None, None));
+        assert!(node.resumed_secret(last).is_some(), "on hub {hub}");
+    }
+}
