@@ -12,10 +12,11 @@ use crate::bus_ops::{Answer, AskId, BusOp, Inherited, Located, Question, Topic};
 use crate::counts::CountAsk;
 use crate::ids::{ChannelKey, HubId};
 use crate::io::{Effect, Sink};
-use crate::login::{Claim, ClaimAsk, LocateAsk};
+use crate::login::{Claim, ClaimAsk};
 use crate::maps::{Map, SeededHasher};
 use crate::peers::SendToPeer;
 use crate::presence::PresenceAsk;
+use crate::resume::LocateAsk;
 use crate::sessions::SessionKey;
 
 /// Longest wait for an answer that a hub can give by itself. Source: contract DEL-14.

@@ -58,6 +58,7 @@ mod outbox;
 mod peers;
 mod presence;
 mod requests;
+mod resume;
 #[cfg(test)]
 mod rig;
 mod rings;

@@ -1,0 +1,278 @@
+//! Resume: a client that comes back to its session, on whichever hub of the node it is.
+
+use sha2::Digest as _;
+use subtle::ConstantTimeEq as _;
+use tidings_mutant::mutant;
+use tidings_wire::codes::{CloseCode, Outcome};
+use tidings_wire::frame::encode_server;
+use tidings_wire::names::{AppId, UserId};
+use tidings_wire::proto::{Error, PresenceState, Resume, Resumed, server_message::Kind};
+
+use crate::Hub;
+use crate::asks::PendingAsk;
+use crate::bus_ops::{Answer, Located, Question, Topic};
+use crate::ids::{ConnectionId, HubId, SessionId, UserKey};
+use crate::inbox::Asker;
+use crate::io::{Effect, Sink};
+use crate::login::Connection;
+use crate::sessions::{End, SessionKey, error};
+
+/// Secrets of before that are good until a client has shown which answer it has seen: so many resumes in a row may lose
+/// their answer, or arrive late.
+pub(crate) const PREVIOUS_SECRETS_MAX: usize = 4;
+
+/// A resume that looks for its session.
+#[derive(Debug)]
+pub(crate) struct LocateAsk {
+    /// Its connection, and when that was opened.
+    opened: (ConnectionId, u64),
+    resume: Resume,
+}
+
+impl Hub {
+    /// A client resumes over a connection that was `opened` at that time.
+    pub(crate) fn handle_resume(
+        &mut self,
+        opened: (ConnectionId, u64),
+        resume: Resume,
+        out: &mut dyn Sink,
+    ) {
+        let (connection, _) = opened;
+        let parsed = AppId::parse(&resume.app_id)
+            .ok()
+            .zip(UserId::parse(&resume.user_id).ok());
+        let id = <[u8; 16]>::try_from(&resume.session_id[..])
+            .ok()
+            .map(SessionId);
+        let (Some((app, user)), Some(id)) = (parsed, id) else {
+            return self.refuse_resume(connection, Outcome::UnknownSession, out);
+        };
+        let user = UserKey { app, user };
+        match self.located(&user, id, &resume.secret) {
+            Located::Here => {
+                let key = self.users.get(&user).and_then(|entry| entry.session);
+                if let Some(key) = key {
+                    self.attach(key, opened, &resume, out);
+                }
+                return;
+            }
+            Located::Replaced => return self.refuse_replaced(connection, out),
+            Located::Unknown => {}
+        }
+        self.connections.insert(connection, Connection::Resuming);
+        let question = Question::Locate {
+            session: id,
+            secret: resume.secret.clone(),
+        };
+        let pending = PendingAsk::Locate(LocateAsk { opened, resume });
+        self.ask(Topic::User(user), question, pending, out);
+    }
+
+    pub(crate) fn answer_locate(
+        &mut self,
+        user: &UserKey,
+        (session, secret): (SessionId, &[u8]),
+        asker: Asker,
+        out: &mut dyn Sink,
+    ) {
+        let located = self.located(user, session, secret);
+        self.answer(asker, Answer::Located(located), out);
+    }
+
+    fn located(&self, user: &UserKey, session: SessionId, secret: &[u8]) -> Located {
+        let Some(entry) = self.users.get(user) else {
+            return Located::Unknown;
+        };
+        let here = entry.session.and_then(|key| self.sessions.get(key));
+        if here.is_some_and(|here| here.id == session) {
+            return Located::Here;
+        }
+        // A stranger who names a user must not learn from the answer whether that user is on line.
+        let known = here.map(|here| &here.forerunners);
+        let claimed = entry
+            .claim
+            .as_ref()
+            .map(|login| &login.inherited.forerunners);
+        let mut replaced = known.into_iter().chain(claimed).flatten();
+        let is_its_own = replaced.any(|forerunner| {
+            let mut secrets = forerunner.secrets.iter();
+            !mutant!(155)
+                && forerunner.id == session
+                && secrets.any(|known| same_secret(secret, known))
+        });
+        match is_its_own {
+            true => Located::Replaced,
+            false => Located::Unknown,
+        }
+    }
+
+    pub(crate) fn finish_locate(
+        &mut self,
+        ask: LocateAsk,
+        located: Located,
+        by: HubId,
+        out: &mut dyn Sink,
+    ) {
+        let (connection, opened_ms) = ask.opened;
+        if self.connections.get(&connection) != Some(&Connection::Resuming) {
+            return;
+        }
+        match located {
+            Located::Here => {
+                // The session stays where it is: its connection goes to it (decision 0002).
+                self.connections.remove(&connection);
+                out.emit(Effect::HandOver {
+                    connection,
+                    to: by,
+                    resume: ask.resume,
+                    opened_ms,
+                });
+            }
+            Located::Replaced => self.refuse_replaced(connection, out),
+            Located::Unknown => self.refuse_resume(connection, Outcome::UnknownSession, out),
+        }
+    }
+
+    /// A later login has taken the session's place: its client must not take it back by itself.
+    fn refuse_replaced(&mut self, connection: ConnectionId, out: &mut dyn Sink) {
+        let text = "the user has logged in elsewhere; log out, then log in again to take over";
+        self.refuse(connection, error(Outcome::RemoteLogin, text), out);
+        self.drop_connection(connection, Some(CloseCode::RemoteLogin), out);
+    }
+
+    /// The client may log in on the same connection, which is why it stays open.
+    fn refuse_resume(&mut self, connection: ConnectionId, outcome: Outcome, out: &mut dyn Sink) {
+        self.insert_fresh(connection);
+        let text = match outcome {
+            Outcome::SecretWrong => "the resume secret does not fit the session",
+            _ => "the session is not known: its window is over, or the server was restarted",
+        };
+        self.refuse(connection, error(outcome, text), out);
+    }
+
+    fn attach(
+        &mut self,
+        key: SessionKey,
+        (connection, opened_ms): (ConnectionId, u64),
+        resume: &Resume,
+        out: &mut dyn Sink,
+    ) {
+        let Some(session) = self.sessions.get(key) else {
+            return;
+        };
+        if opened_ms < session.opened_ms {
+            // Late: its client has given this connection up and has been served over a newer one. It would throw
+            // that out, by the secret of before, and leave its client with one that fits no more.
+            return self.drop_connection(connection, Some(CloseCode::Superseded), out);
+        }
+        // All are compared in full: time tells nothing.
+        let fits = (session.secrets()).fold(false, |fits, secret| {
+            fits | same_secret(&resume.secret, &secret)
+        });
+        if !fits && !mutant!(55) {
+            return self.refuse_resume(connection, Outcome::SecretWrong, out);
+        }
+        if let Err(error) = self.check_resume_token(key, resume) {
+            self.insert_fresh(connection);
+            return self.refuse(connection, error, out);
+        }
+        // A confirmation beyond what was sent: this client counts another session.
+        let Some(session) = self.sessions.get(key) else {
+            return;
+        };
+        let is_ahead = resume.confirm > session.outbox.sent();
+        let is_level = resume.confirm == session.outbox.sent();
+        if is_ahead || mutant!(69) && is_level || resume.confirm < session.outbox.confirmed() {
+            return self.refuse_resume(connection, Outcome::UnknownSession, out);
+        }
+        if session.outbox.is_far_over() {
+            // Its client has resumed again and again without confirming anything.
+            self.end_session(key, End::WindowOver, out);
+            return self.refuse_resume(connection, Outcome::UnknownSession, out);
+        }
+        if !mutant!(51) {
+            self.detach(key, Some(CloseCode::Superseded), out);
+        }
+        let secret: [u8; 32] = self.rng.bytes();
+        let Some(session) = self.sessions.get_mut(key) else {
+            return;
+        };
+        session.previous_secrets = session.secrets().take(PREVIOUS_SECRETS_MAX).collect();
+        session.secret = digest(&secret);
+        session.opened_ms = opened_ms;
+        session.heard_ms = self.now.mono_ms;
+        session.pinged_ms = None;
+        session.stalled = None;
+        session.cseq = session.cseq.saturating_sub(u64::from(mutant!(1)));
+        if mutant!(49) {
+            session.cseq -= session.open_requests as u64;
+        }
+        let was_gone = !session.is_here();
+        let resumed = Resumed {
+            secret: secret.to_vec().into(),
+            cseq: session.cseq + u64::from(mutant!(2)),
+            server_ts: self.now.unix_ms,
+            was_gone,
+        };
+        let frame = encode_server(Kind::Resumed(resumed));
+        out.emit(Effect::Send { connection, frame });
+        self.connections
+            .insert(connection, Connection::Serving(key));
+        let confirm = resume.confirm + u64::from(mutant!(4));
+        self.handle_confirm(key, confirm - u64::from(mutant!(5) && confirm > 0), out);
+        let Some(session) = self.sessions.get_mut(key) else {
+            return;
+        };
+        session
+            .outbox
+            .replay(|frame| out.emit(Effect::Send { connection, frame }));
+        session.connection = Some(connection);
+        for delivery in &mut session.deliveries {
+            delivery.is_written = true;
+        }
+        let was = std::mem::replace(&mut session.presence, PresenceState::Online);
+        if was != PresenceState::Online {
+            self.emit_presence(key, out);
+        }
+        if was_gone {
+            self.show_memberships(key, out);
+            if !mutant!(145) {
+                self.read_inbox(key, out);
+            }
+        }
+        self.set_session_timer(key);
+    }
+
+    /// A resume after the token's end needs a new one (contract SEC-4).
+    fn check_resume_token(&mut self, key: SessionKey, resume: &Resume) -> Result<(), Error> {
+        let Some(session) = self.sessions.get(key) else {
+            return Ok(());
+        };
+        let Some(expires_s) = session.token_expires_s else {
+            return Ok(());
+        };
+        if !resume.token.is_empty() {
+            let user = session.user.clone();
+            let new = self.renewed_expiry(&user, &resume.token)?;
+            if let Some(session) = self.sessions.get_mut(key) {
+                session.renew_token(new);
+            }
+            return Ok(());
+        }
+        if self.wall.unix_s() >= expires_s {
+            let text = format!("the session's token ended at Unix second {expires_s}");
+            return Err(error(Outcome::TokenExpired, text));
+        }
+        Ok(())
+    }
+}
+
+/// What is kept of a resume secret: neither a memory dump nor a snapshot on disk gives it away.
+pub(crate) fn digest(secret: &[u8]) -> [u8; 32] {
+    sha2::Sha256::digest(secret).into()
+}
+
+/// Compares with a digest, in time that depends on the length of what is given only.
+fn same_secret(given: &[u8], known: &[u8; 32]) -> bool {
+    digest(given).ct_eq(known).into()
+}
