@@ -1,0 +1,255 @@
+//! Stored messages on their way to the client: pages of the inbox, in order, before anything live.
+
+use bytes::Bytes;
+use tidings_mutant::mutant;
+use tidings_wire::frame::encode_server;
+use tidings_wire::limits::INBOX_PAGE;
+use tidings_wire::proto::{Gap, GapCause, Inbox, Message, PeerMessage, gap, server_message::Kind};
+
+use super::{Delivery, READ_AGAIN_MS, READS_AWAITED, message_kind};
+use crate::Hub;
+use crate::bus_ops::Answer;
+use crate::ids::{MessageId, UserKey};
+use crate::io::Sink;
+use crate::outbox::Source;
+use crate::sessions::{Session, SessionKey};
+use crate::store_ops::{InboxLosses, StoreAnswer, StoreOp, StoredMessage};
+use crate::stores::PendingStore;
+use crate::timers::Timer;
+
+impl Hub {
+    /// Goes on reading once the client has a page.
+    pub(super) fn finish_inbox_page(&mut self, key: SessionKey, sseq: u64, out: &mut dyn Sink) {
+        let session = self.sessions.get_mut(key);
+        let page_end = session.and_then(|session| {
+            let end = &mut session.inbox.page_end;
+            end.take_if(|end| *end <= sseq)
+        });
+        if page_end.is_some() {
+            self.read_inbox(key, out);
+        }
+    }
+
+    /// The store has more for a user of this hub.
+    pub(crate) fn handle_inbox_grew(&mut self, user: &UserKey, out: &mut dyn Sink) {
+        let Some(key) = self.users.get(user).and_then(|entry| entry.session) else {
+            return;
+        };
+        if self
+            .sessions
+            .get(key)
+            .is_some_and(|session| session.is_here())
+        {
+            self.read_inbox(key, out);
+        }
+    }
+
+    /// Reads the next page of stored messages, unless one is on its way to the client.
+    pub(crate) fn read_inbox(&mut self, key: SessionKey, out: &mut dyn Sink) {
+        let Some(session) = self.sessions.get_mut(key) else {
+            return;
+        };
+        if session.inbox.is_reading || session.inbox.page_end.is_some() {
+            session.inbox.has_grown = true;
+            return;
+        }
+        session.inbox.is_reading = true;
+        session.inbox.has_grown = false;
+        let age_ms = session.settings.inbox_age_ms;
+        let age_ms = self.deletion_age_ms(age_ms);
+        let Some(session) = self.sessions.get(key) else {
+            return;
+        };
+        let op = StoreOp::InboxRead {
+            user: session.user.clone(),
+            after: session.inbox.seen + u64::from(mutant!(50) && session.inbox.seen > 0),
+            count_max: INBOX_PAGE,
+            not_before_ts: self.now.unix_ms.saturating_sub(age_ms),
+        };
+        self.store(op, PendingStore::InboxPage(key), out);
+    }
+
+    pub(crate) fn apply_inbox_page(
+        &mut self,
+        key: SessionKey,
+        answer: StoreAnswer,
+        out: &mut dyn Sink,
+    ) {
+        let Some(session) = self.sessions.get_mut(key) else {
+            return;
+        };
+        session.inbox.is_reading = false;
+        let StoreAnswer::InboxPage {
+            messages,
+            has_more,
+            losses,
+        } = answer
+        else {
+            return self.note_failed_read(key, out);
+        };
+        session.inbox.failures = 0;
+        Self::tell_losses(session, losses, out);
+        for message in messages {
+            self.hand_stored(key, message, out);
+        }
+        let Some(session) = self.sessions.get_mut(key) else {
+            return;
+        };
+        if mutant!(11) {
+            let (user, up_to) = (session.user.clone(), session.inbox.seen);
+            let told = InboxLosses::default();
+            let op = StoreOp::InboxConfirm { user, up_to, told };
+            return self.store(op, PendingStore::Forgotten, out);
+        }
+        let last = session.inbox.delivered.back().map(|(sseq, _)| *sseq);
+        // Also without more of them: what grows one by one is no less than a page.
+        let is_full = has_more || session.inbox.delivered.len() >= INBOX_PAGE;
+        if is_full && last.is_some_and(|last| last > session.outbox.confirmed()) {
+            session.inbox.page_end = last;
+            return;
+        }
+        if has_more || session.inbox.has_grown {
+            return self.read_inbox(key, out);
+        }
+        self.release_behind(key, out);
+    }
+
+    /// Nothing stored is left before them: live messages go on.
+    fn release_behind(&mut self, key: SessionKey, out: &mut dyn Sink) {
+        let Some(session) = self.sessions.get_mut(key) else {
+            return;
+        };
+        let behind = std::mem::take(&mut session.inbox.behind);
+        for waiting in behind {
+            self.accept_parcel(key, waiting.from, waiting.parcel, out);
+        }
+    }
+
+    fn note_failed_read(&mut self, key: SessionKey, out: &mut dyn Sink) {
+        let Some(session) = self.sessions.get_mut(key) else {
+            return;
+        };
+        session.inbox.failures = session.inbox.failures.saturating_add(1);
+        let is_awaited = session.inbox.failures < READS_AWAITED;
+        let again_ms = self.now.mono_ms + READ_AGAIN_MS[usize::from(!is_awaited)];
+        if session.inbox.again_ms.is_none_or(|at| at > again_ms) {
+            session.inbox.again_ms = Some(again_ms);
+            self.timers.set(again_ms, Timer::Inbox(key));
+        }
+        if !is_awaited {
+            self.release_behind(key, out);
+        }
+    }
+
+    /// Reads the inbox once more, unless that was done since it failed.
+    pub(crate) fn retry_inbox(&mut self, key: SessionKey, out: &mut dyn Sink) {
+        let Some(session) = self.sessions.get_mut(key) else {
+            return;
+        };
+        let is_due = |at: &mut u64| *at <= self.now.mono_ms;
+        if session.inbox.again_ms.take_if(is_due).is_some() && session.inbox.failures > 0 {
+            self.read_inbox(key, out);
+        }
+    }
+
+    fn tell_losses(session: &mut Session, losses: InboxLosses, out: &mut dyn Sink) {
+        if losses == InboxLosses::default() || session.inbox.losses.is_some() {
+            return;
+        }
+        let mut last = 0;
+        for frame in gap_frames(losses) {
+            last = Self::push(session, frame, Source::Call, out);
+        }
+        session.inbox.losses = Some(Box::new((last, losses)));
+    }
+
+    /// Hands one stored message to the client.
+    fn hand_stored(&mut self, key: SessionKey, message: StoredMessage, out: &mut dyn Sink) {
+        self.release_before(key, message.id, out);
+        let content = <Message as prost::Message>::decode(message.body.clone()).unwrap_or_default();
+        let is_over = |end_ts: u64| end_ts > 0 && self.is_over(end_ts);
+        let (is_kept_no_more, is_late) =
+            (is_over(message.lasts_until), is_over(content.expires_ts));
+        let Some(session) = self.sessions.get_mut(key) else {
+            return;
+        };
+        session.inbox.seen = session.inbox.seen.max(message.inbox);
+        let is_handed = |delivery: &Delivery| delivery.parcel.id == message.id;
+        if session.deliveries.iter().any(is_handed) {
+            return; // Its live form is on the way; confirming that deletes this one.
+        }
+        if is_kept_no_more {
+            let (user, id) = (session.user.clone(), message.id);
+            let op = StoreOp::InboxRemove { user, id };
+            return self.store(op, PendingStore::Forgotten, out);
+        }
+        if is_late || !session.traits.takes(message_kind(&content)) {
+            return;
+        }
+        let inbox = message.inbox;
+        let server_ts = session.inbox.stamp(message.server_ts);
+        let message = StoredMessage {
+            server_ts,
+            ..message
+        };
+        let sseq = Self::push(session, stored_frame(message), Source::Call, out);
+        session.inbox.delivered.push_back((sseq, inbox));
+    }
+
+    /// A message was given to this hub and to the one whose session it replaces, which has stored it. What its
+    /// sender had sent before it goes first; its live form goes no more.
+    fn release_before(&mut self, key: SessionKey, id: MessageId, out: &mut dyn Sink) {
+        let Some(session) = self.sessions.get_mut(key) else {
+            return;
+        };
+        let behind = &mut session.inbox.behind;
+        let Some(at) = behind.iter().position(|waiting| waiting.parcel.id == id) else {
+            return;
+        };
+        let Some(stored) = behind.remove(at) else {
+            return;
+        };
+        let mut earlier = Vec::new();
+        let mut index = 0;
+        while index < behind.len() && index < at - earlier.len() {
+            if behind[index].parcel.from == stored.parcel.from {
+                earlier.extend(behind.remove(index));
+            } else {
+                index += 1;
+            }
+        }
+        self.answer_delivery(stored.from, Answer::Stored, out);
+        for waiting in earlier {
+            self.hand_over(key, waiting.from, waiting.parcel, out);
+        }
+    }
+}
+
+fn stored_frame(stored: StoredMessage) -> Bytes {
+    // A stored body that does not decode would have failed its checksum; an empty message is still told.
+    let message = <Message as prost::Message>::decode(stored.body).unwrap_or_default();
+    encode_server(Kind::PeerMessage(PeerMessage {
+        from: stored.from,
+        message: Some(message),
+        server_ts: stored.server_ts,
+        inbox: stored.inbox,
+        id: Bytes::copy_from_slice(&stored.id.0),
+    }))
+}
+
+fn gap_frames(losses: InboxLosses) -> impl Iterator<Item = Bytes> {
+    [
+        (GapCause::InboxOverflow, losses.overflowed),
+        (GapCause::InboxExpired, losses.expired),
+        (GapCause::StorageDamage, losses.damaged),
+    ]
+    .into_iter()
+    .filter(|(_, missed)| *missed > 0)
+    .map(|(cause, missed)| {
+        encode_server(Kind::Gap(Gap {
+            cause: cause.into(),
+            missed,
+            source: Some(gap::Source::Inbox(Inbox {})),
+        }))
+    })
+}
