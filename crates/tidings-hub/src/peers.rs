@@ -350,23 +350,68 @@ mod tests {
     use tidings_wire::proto::{Message, message, request};
 
     use super::*;
+    use crate::bus_ops::{AskId, BusInput};
+    use crate::ids::HubId;
     use crate::io::Input;
-    use crate::rig::Rig;
+    use crate::rig::{Rig, user};
     use crate::store_ops::StoreOp;
 
-    #[test]
-    fn a_login_on_its_way_does_not_keep_stored_messages_from_the_session_elsewhere() {
-        let mut rig = Rig::with_users(&["alice"]);
-        let call = Call {
+    fn offline(text: &'static str) -> request::Call {
+        request::Call::SendToPeer(Call {
             peer_id: "bob".into(),
             message: Some(Message {
-                body: Some(message::Body::Text("hi".into())),
+                body: Some(message::Body::Text(text.into())),
                 ..Default::default()
             }),
             offline: true,
             history: false,
+        })
+    }
+
+    #[test]
+    fn a_message_that_nobody_takes_is_stored_behind_an_earlier_one_that_another_hub_gives_back() {
+        let mut rig = Rig::with_users(&["alice"]);
+        let key = rig.hub.users[&user("alice")]
+            .session
+            .expect("alice is here");
+        let session = rig.hub.sessions[key].id;
+        let sent = ["one", "two", "three"]
+            .map(|text| MessageId::new(session, rig.request(0, offline(text))));
+        let stored = |rig: &Rig| -> Vec<MessageId> {
+            let id = |(_, op): &(_, StoreOp)| match op {
+                StoreOp::InboxAppend { message, .. } => Some(message.id),
+                _ => None,
+            };
+            rig.store.iter().filter_map(id).collect()
         };
-        rig.request(0, request::Call::SendToPeer(call));
+        // Bob's hub was subscribed when the first was asked, and no more when the others were.
+        let asks = rig.take_asks();
+        rig.give(Input::Bus(BusInput::Nobody { ask: asks[2] }));
+        rig.give(Input::Bus(BusInput::Nobody { ask: asks[1] }));
+        assert_eq!(stored(&rig), []);
+        rig.give(Input::Bus(BusInput::Answered {
+            ask: AskId {
+                asked: 1,
+                ..asks[0]
+            },
+            from: HubId(1),
+            answer: Answer::Gone,
+        }));
+        assert_eq!(stored(&rig), sent);
+        assert!(!rig.hub.lanes.lanes.is_empty(), "they are being stored");
+        for (ticket, op) in std::mem::take(&mut rig.store) {
+            if let StoreOp::InboxAppend { .. } = op {
+                let answer = StoreAnswer::InboxAppended { inbox: 1 };
+                rig.give(Input::Store { ticket, answer });
+            }
+        }
+        assert!(rig.hub.lanes.lanes.is_empty());
+    }
+
+    #[test]
+    fn a_login_on_its_way_does_not_keep_stored_messages_from_the_session_elsewhere() {
+        let mut rig = Rig::with_users(&["alice"]);
+        rig.request(0, offline("hi"));
         rig.nobody();
         // While the message is being stored, two clients of bob's log in: one here, one at another hub.
         rig.begin_login("bob");
