@@ -5,8 +5,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use tidings_client_core::{
-    Answer, Attribute, CallError, CallId, ClientEvent, ConnectionState, GapCause, GapSource,
-    Message,
+    Answer, Attribute, CallError, CallId, ClientEvent, ConnectionReason, ConnectionState, GapCause,
+    GapSource, Message,
 };
 
 use tidings_wire::limits::RESUME_WINDOW_MS;
@@ -222,7 +222,7 @@ impl Checker {
         }
     }
 
-    /// `clock.monotone_ts`: in one channel, and of peer messages, stamps do not go back.
+    /// `clock.monotone_ts`: in one channel, and of peer messages in one session, stamps do not go back.
     fn note_stamp(&mut self, client: ClientId, event: &ClientEvent) {
         let (source, stamp) = match event {
             ClientEvent::PeerMessage { server_ts_ms, .. } => (String::new(), *server_ts_ms),
@@ -231,6 +231,14 @@ impl Checker {
                 server_ts_ms,
                 ..
             } => (channel.clone(), *server_ts_ms),
+            ClientEvent::StateChanged {
+                reason: ConnectionReason::LoginSuccess,
+                ..
+            } => {
+                let party = self.parties.entry(client).or_default();
+                party.stamps.remove("");
+                return;
+            }
             _ => return,
         };
         let party = self.parties.entry(client).or_default();

@@ -81,6 +81,12 @@ impl World {
 
     /// How long a group commit takes at most from now on, in milliseconds.
     pub fn set_disk_delay(&mut self, ms_max: u64) {
+        self.set_disk_delays(0, ms_max);
+    }
+
+    /// How long a group commit takes from now on, at least and at most, in milliseconds.
+    pub fn set_disk_delays(&mut self, ms_min: u64, ms_max: u64) {
+        self.config.store_delay_ms_min = ms_min;
         self.config.store_delay_ms_max = ms_max;
     }
 

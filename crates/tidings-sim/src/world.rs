@@ -47,6 +47,8 @@ pub struct WorldConfig {
     pub bus_delay_ms_max: u64,
     /// Longest time of a group commit, in milliseconds.
     pub store_delay_ms_max: u64,
+    /// And at least.
+    pub store_delay_ms_min: u64,
     /// Time over which clients are sent away before a planned restart, in milliseconds.
     pub drain_window_ms: u64,
     /// Keep the trace as text, to be read; otherwise only its hash.
@@ -66,6 +68,7 @@ impl WorldConfig {
             network_delay_ms_max: 5,
             bus_delay_ms_max: 2,
             store_delay_ms_max: 3,
+            store_delay_ms_min: 0,
             drain_window_ms: 0,
             is_traced: false,
             replay_bytes_max: usize::MAX,
@@ -802,7 +805,11 @@ impl World {
         }
         self.is_committing = true;
         let ops = std::mem::take(&mut self.store_queue);
-        let delay = self.random.between(0, self.config.store_delay_ms_max);
+        let (least_ms, most_ms) = (
+            self.config.store_delay_ms_min,
+            self.config.store_delay_ms_max,
+        );
+        let delay = self.random.between(least_ms, most_ms);
         let incarnation = self.incarnation;
         self.schedule(delay, Happening::Commit { incarnation, ops });
     }

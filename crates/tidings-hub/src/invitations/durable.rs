@@ -38,10 +38,23 @@ pub(crate) enum Told {
     Received,
     /// The callee accepts: is it still open at the caller's client?
     AcceptAsked,
-    /// The caller's new session has taken it over: it is told where it stands.
-    TakenOver,
+    /// The caller's new session has taken it over: it is told where it stood when that was written. What comes later
+    /// is told with its own write.
+    TakenOver {
+        is_received: bool,
+        is_accepting: bool,
+    },
     /// It has ended.
     Ended(Option<Waiting>),
+}
+
+impl Told {
+    pub(super) fn taken_over(invitation: &Invitation) -> Self {
+        Self::TakenOver {
+            is_received: invitation.is_received,
+            is_accepting: matches!(invitation.state, State::Accepting { .. }),
+        }
+    }
 }
 
 /// A write of an invitation's record.
@@ -126,12 +139,16 @@ impl Hub {
             }
             Told::Received => self.tell_received(caller, id, out),
             Told::AcceptAsked => self.tell_accept_asked(caller, id, out),
-            Told::TakenOver => {
-                let is_received = |i: &mut Invitation| i.is_received;
-                if self.invitation(caller, id).is_some_and(is_received) {
+            Told::TakenOver {
+                is_received,
+                is_accepting,
+            } => {
+                if is_received {
                     self.tell_received(caller, id, out);
                 }
-                self.tell_accept_asked(caller, id, out);
+                if is_accepting {
+                    self.tell_accept_asked(caller, id, out);
+                }
             }
             Told::Ended(waiting) => {
                 if let Some(invitation) = self.remove_invitation(caller, id, out) {
@@ -248,7 +265,7 @@ impl Hub {
                     _ => Told::Ended(None),
                 }
             }
-            _ => Told::TakenOver,
+            _ => Told::taken_over(&invitation),
         };
         if let State::Pending { again_ms } = &mut invitation.state {
             *again_ms = now_ms;

@@ -244,7 +244,8 @@ impl Hub {
             invitation.number = report.number;
             if !invitation.has_ended() {
                 invitation.session = session_id;
-                self.write_invitation(caller, id, Told::TakenOver, out);
+                let told = Told::taken_over(invitation);
+                self.write_invitation(caller, id, told, out);
             }
             return;
         }
@@ -292,6 +293,7 @@ impl Hub {
         invitation.owner = Some(key);
         invitation.number = number;
         invitation.session = session_id;
+        let told = Told::taken_over(&invitation);
         // What was left of it meanwhile gives way.
         self.remove_invitation(&caller, id, out);
         self.insert_invitation(&caller, invitation, out);
@@ -300,7 +302,7 @@ impl Hub {
             return self.end_invitation(&caller, id, end, None, out);
         }
         self.set_invitation_timer(&caller, id);
-        self.write_invitation(&caller, id, Told::TakenOver, out);
+        self.write_invitation(&caller, id, told, out);
     }
 
     /// The record of what rings at a new session's client, by its own word.

@@ -154,7 +154,7 @@ impl Probe {
         let sender = self.log_in("alice");
         let line = self.reader();
         self.confirm_all(line);
-        self.world.set_disk_delay(4_000);
+        self.world.set_disk_delays(2_000, 4_000);
         let call = self.send_stored(sender, "bob", "late".into());
         self.advance(5_200);
         let have = self.world.numbered(line).len() as u64;
