@@ -2,6 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { execFileSync, spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { cpSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -32,8 +33,11 @@ before(async () => {
   assert.fail('the program ended before it was ready');
 });
 
-after(() => {
+after(async () => {
+  const ended = once(server, 'exit');
   server.kill();
+  // It writes until then.
+  await ended;
   rmSync(folder, { recursive: true });
 });
 
