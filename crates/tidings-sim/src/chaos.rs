@@ -547,6 +547,8 @@ impl Chaos {
             self.check_history(channel);
         }
         self.advance(15_000);
+        // Order: afterwards nobody is the client that has sent, or been called.
+        self.invitations.judge();
         self.check_inboxes();
         self.check_leftovers();
     }

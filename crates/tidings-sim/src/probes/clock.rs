@@ -1,6 +1,8 @@
 //! A wall clock that jumps.
 
-use tidings_client_core::{Answer, Call, ClientEvent, Conversation, HistoryRange, Message};
+use tidings_client_core::{
+    Answer, Attribute, AttributeWrite, Call, ClientEvent, Conversation, HistoryRange, Message,
+};
 
 use super::sessions::token;
 use super::{CERTIFICATE, Probe};
@@ -9,7 +11,7 @@ const HOUR_MS: i64 = 3_600_000;
 const YEAR_MS: i64 = 365 * 24 * HOUR_MS;
 
 impl Probe {
-    /// `clock.monotone_ts`: the stamps of a channel never go back.
+    /// `clock.monotone_ts`: the stamps of a channel, and of its attributes, never go back.
     pub(super) fn clock_goes_back(&mut self) {
         let (sender, reader) = (self.log_in("alice"), self.log_in("bob"));
         self.join(sender);
@@ -20,6 +22,14 @@ impl Probe {
                 self.send(sender, format!("m{n}"));
                 self.advance(100);
             }
+            let write = Call::WriteChannelAttributes {
+                channel: "room".into(),
+                how: AttributeWrite::Merge,
+                attributes: vec![Attribute::new("word", "more")],
+                notify: true,
+            };
+            self.world.call(sender, write);
+            self.advance(1_000);
         }
         let stamps: Vec<u64> = (self.events(reader))
             .filter_map(|event| match event {
@@ -29,6 +39,17 @@ impl Probe {
             .collect();
         if stamps.len() != 12 || !stamps.is_sorted() {
             let text = format!("12 messages were sent, their stamps are {stamps:?}");
+            self.violate("clock.monotone_ts", text);
+        }
+        let stamps: Vec<u64> = (self.events(reader))
+            .filter_map(|event| match event {
+                ClientEvent::ChannelAttributes { attributes, .. } => Some(attributes),
+                _ => None,
+            })
+            .flat_map(|attributes| attributes.iter().map(|attribute| attribute.updated_ts_ms))
+            .collect();
+        if stamps.len() != 4 || !stamps.is_sorted() {
+            let text = format!("an attribute was written 4 times, its stamps are {stamps:?}");
             self.violate("clock.monotone_ts", text);
         }
     }
