@@ -249,10 +249,22 @@ export class Calls {
 
   #signalsOf(peer: string, call: string): Signals {
     return new Signals(this.client, peer, call, (signal) => {
-      if ('bye' in signal) this.#end(lengthOf(this.#state));
+      if ('bye' in signal) this.#takeGoodbye(peer);
       else if (this.#line) this.#line.take(signal);
       else this.#early.push(signal);
     });
+  }
+
+  /** It overtakes the invitation's own end, which is written down before it is told. */
+  #takeGoodbye(peer: string): void {
+    switch (this.#state.is) {
+      case 'calling':
+        return this.#end(`${peer} declined the call.`);
+      case 'ringing':
+        return this.#end(`You missed a call from ${peer}.`, true);
+      default:
+        return this.#end(lengthOf(this.#state));
+    }
   }
 
   #lineChanged(line: 'connected' | 'broken' | 'closed'): void {
