@@ -305,6 +305,13 @@ pub enum InvitationWord {
         /// What its client holds open; the rest ends.
         holds: Vec<InvitationId>,
     },
+    /// To whoever has what a process before has left: another hub writes it from now on.
+    TakenOver {
+        /// The invitation.
+        id: InvitationId,
+        /// Its record's, where it was taken over.
+        revision: u64,
+    },
 }
 
 /// What the callee's hub has to say of an invitation.

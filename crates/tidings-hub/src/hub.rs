@@ -318,6 +318,7 @@ impl Hub {
                 Timer::Deliveries(key) => self.check_deliveries(key, out),
                 Timer::Count(channel) => self.tell_count(&channel, out),
                 Timer::Invitation(caller, id) => self.check_invitation(&caller, id, out),
+                Timer::Ring(key, id) => self.check_ring(key, id, out),
                 Timer::InvitationOver(caller, id) => self.drop_invitation(*caller, id, out),
                 Timer::ChannelOver(channel, left_ts) => self.end_channel(*channel, left_ts, out),
                 Timer::LostUser(user, lost_ts) => self.drop_lost_attributes(*user, lost_ts, out),

@@ -33,6 +33,7 @@ use crate::timers::Timer;
 
 pub(crate) use self::durable::{Told, Waiting, Write};
 pub use self::record::Recorded;
+pub(crate) use self::record::end_by_record;
 pub(crate) use self::reports::{Report, Reports};
 
 /// A callee that was lost while an invitation rings on may come back for so long, in milliseconds. Source:
@@ -189,16 +190,21 @@ impl Hub {
         let Some(session) = self.sessions.get_mut(key) else {
             return;
         };
+        let waiting = Some(Waiting { session: key, cseq });
         if let Some(report) = session.reported.iter_mut().find(|r| r.number == number) {
             // Its record is still being read.
-            report.is_canceled = true;
-            return self.reply_done(key, cseq, out);
+            report.canceled = waiting;
+            return;
         }
         let caller = session.user.clone();
-        let Some(id) = self.open_of(key).find(|i| i.number == number).map(|i| i.id) else {
+        let sent = self.sent_by(key).find(|sent| sent.number == number);
+        let Some((id, has_ended)) = sent.map(|sent| (sent.id, sent.has_ended())) else {
             return self.reply_done(key, cseq, out);
         };
-        let waiting = Some(Waiting { session: key, cseq });
+        if has_ended {
+            // Its end is being written. An answer before that would let a restart forget both.
+            return self.write_invitation(&caller, id, Told::Ended(waiting), out);
+        }
         let end = (InvitationEnd::Canceled, String::new());
         self.end_invitation(&caller, id, end, waiting, out);
     }
@@ -423,11 +429,15 @@ impl Hub {
 
     /// What a session has sent and has not ended.
     fn open_of(&self, key: SessionKey) -> impl Iterator<Item = &Invitation> {
+        self.sent_by(key)
+            .filter(|invitation| !invitation.has_ended())
+    }
+
+    /// What a session has sent, until its end is durable.
+    fn sent_by(&self, key: SessionKey) -> impl Iterator<Item = &Invitation> {
         let caller = self.sessions.get(key).map(|session| &session.user);
         let all = caller.and_then(|caller| self.invitations.get(caller));
-        let is_its = move |invitation: &&Invitation| {
-            invitation.owner == Some(key) && !invitation.has_ended()
-        };
+        let is_its = move |invitation: &&Invitation| invitation.owner == Some(key);
         all.into_iter().flatten().filter(is_its)
     }
 

@@ -6,19 +6,28 @@ use bytes::Bytes;
 use tidings_mutant::mutant;
 use tidings_wire::codes::Outcome;
 use tidings_wire::frame::encode_server;
-use tidings_wire::limits::INVITATIONS_INCOMING_MAX;
+use tidings_wire::limits::{INVITATION_DECISION_WAIT_MS, INVITATIONS_INCOMING_MAX};
 use tidings_wire::proto::{InvitationEnd, RemoteInvitationEnded, server_message::Kind};
 
 use crate::Hub;
 use crate::bus_ops::{CalleeWord, Decision, InvitationWord, RingFate};
 use crate::ids::{ConnectionId, InvitationId, UserKey};
-use crate::invitations::check_text;
+use crate::invitations::{check_text, end_by_record};
 use crate::io::Sink;
 use crate::login::Connection;
 use crate::outbox::Source;
-use crate::sessions::{SessionKey, error};
+use crate::sessions::{Session, SessionKey, error};
 use crate::snapshot::record::RingRecord;
 use crate::snapshot::{from_user, to_user};
+use crate::store_ops::{InvitationName, StoreAnswer, StoreOp};
+use crate::stores::PendingStore;
+use crate::timers::Timer;
+
+/// An invitation that rings for so long is looked up in its record, in milliseconds: its end should have come.
+const RING_CHECK_MS: u64 = INVITATION_DECISION_WAIT_MS + 15_000;
+
+/// When it is looked up after a restart, or after a look that failed, in milliseconds.
+const RING_CHECK_SOON_MS: u64 = 5_000;
 
 /// An invitation that rings at a session.
 #[derive(Debug)]
@@ -29,8 +38,8 @@ pub(crate) struct Ringing {
     sseq: u64,
     /// The client has confirmed it.
     is_received: bool,
-    /// The client says that it rings there; whether that is so is being looked up.
-    is_reported: bool,
+    /// Whether it rings still is being looked up; what is decided meanwhile is told afterwards.
+    is_checked: bool,
     /// What the callee has decided: told again with the next ring, as the caller's hub may not have had it.
     decision: Option<Decision>,
 }
@@ -43,20 +52,9 @@ impl Ringing {
             caller,
             sseq: 0,
             is_received: true,
-            is_reported: true,
+            is_checked: true,
             decision: None,
         }
-    }
-
-    /// Whether it is this one, and still being looked up.
-    pub(crate) fn is_reported(&self, id: InvitationId) -> bool {
-        self.is_reported && self.id == id
-    }
-
-    /// It is so. Returns what was decided meanwhile.
-    pub(crate) fn confirm_report(&mut self) -> Option<Decision> {
-        self.is_reported = false;
-        self.decision.clone()
     }
 
     pub(crate) fn to_record(&self) -> RingRecord {
@@ -74,7 +72,7 @@ impl Ringing {
             caller: from_user(record.caller?)?,
             sseq: record.sseq,
             is_received: record.is_received,
-            is_reported: false,
+            is_checked: false,
             decision: None,
         })
     }
@@ -93,6 +91,9 @@ impl Hub {
             InvitationWord::Ended { id, end } => self.end_ring(user, *id, *end, out),
             InvitationWord::Back { id, word } => self.handle_callee_word(user, *id, word, out),
             InvitationWord::CallerBack { holds } => self.end_leftovers(user, holds, out),
+            InvitationWord::TakenOver { id, revision } => {
+                self.drop_taken_over(user, *id, *revision, out);
+            }
         }
     }
 
@@ -105,13 +106,12 @@ impl Hub {
         frame: &Bytes,
         out: &mut dyn Sink,
     ) {
-        let session = self.users.get(user).and_then(|entry| entry.session);
-        let Some(session) = session.and_then(|key| self.sessions.get_mut(key)) else {
+        let Some(key) = self.users.get(user).and_then(|entry| entry.session) else {
             return;
         };
-        if !session.is_here() {
+        let Some(session) = self.sessions.get_mut(key).filter(|s| s.is_here()) else {
             return;
-        }
+        };
         let rings_on = session.traits.rings_on;
         let rings_already = session.rings.iter().any(|ringing| ringing.id == id) && !mutant!(30);
         if !rings_already && session.rings.len() < INVITATIONS_INCOMING_MAX {
@@ -121,13 +121,15 @@ impl Hub {
                 caller: caller.clone(),
                 sseq,
                 is_received: false,
-                is_reported: false,
+                is_checked: false,
                 decision: None,
             });
+            self.timers
+                .set(self.now.mono_ms + RING_CHECK_MS, Timer::Ring(key, id));
         }
         // What was said of it may have been lost with the caller's hub.
         let ringing = session.rings.iter().find(|ringing| ringing.id == id);
-        let known = ringing.filter(|ringing| ringing.is_received && !ringing.is_reported);
+        let known = ringing.filter(|ringing| ringing.is_received && !ringing.is_checked);
         let word = match known {
             Some(ringing) => match &ringing.decision {
                 Some(decision) => CalleeWord::Decided(decision.clone()),
@@ -211,9 +213,9 @@ impl Hub {
             // Who decides has heard it, confirmed or not.
             ringing.is_received = true;
             ringing.decision = Some(decision.clone());
-            let (caller, is_reported) = (ringing.caller.clone(), ringing.is_reported);
+            let (caller, is_checked) = (ringing.caller.clone(), ringing.is_checked);
             // It follows when it is known that there is such an invitation.
-            if !is_reported {
+            if !is_checked {
                 self.tell_caller(caller, id, CalleeWord::Decided(decision), out);
             }
         }
@@ -231,18 +233,123 @@ impl Hub {
         let Some(session) = session.and_then(|key| self.sessions.get_mut(key)) else {
             return;
         };
-        let Some(index) = session.rings.iter().position(|ringing| ringing.id == id) else {
-            return;
-        };
+        if let Some(index) = session.rings.iter().position(|ringing| ringing.id == id) {
+            Self::end_ring_at(session, index, end, out);
+        }
+    }
+
+    fn end_ring_at(session: &mut Session, index: usize, end: InvitationEnd, out: &mut dyn Sink) {
         let ringing = session.rings.remove(index);
         // A ring that is still on its way must not be heard after the end. The end is told all the same: the
         // client may have had the ring without our knowing.
         session.outbox.withdraw(ringing.sseq);
         let frame = encode_server(Kind::RemoteInvitationEnded(RemoteInvitationEnded {
-            id: Bytes::copy_from_slice(&id.0),
+            id: Bytes::copy_from_slice(&ringing.id.0),
             end: end.into(),
         }));
         Self::push(session, frame, Source::Call, out);
+    }
+
+    // ------------------------------------------------------------ does it ring still?
+
+    /// The word of an end can be lost with the hub that would have told it, or come before a session is back after
+    /// a restart: what rings for long is looked up in its record.
+    pub(crate) fn check_ring(&mut self, key: SessionKey, id: InvitationId, out: &mut dyn Sink) {
+        let Some(session) = self.sessions.get_mut(key) else {
+            return;
+        };
+        let ringing = session.rings.iter_mut().find(|ringing| ringing.id == id);
+        if let Some(ringing) = ringing {
+            ringing.is_checked = true;
+            let caller = ringing.caller.clone();
+            self.look_up_ring(key, caller, id, out);
+        }
+    }
+
+    /// What rings at a restored session: its end may have been told before the session was there.
+    pub(crate) fn check_restored_rings(&mut self, key: SessionKey) {
+        let Some(session) = self.sessions.get(key) else {
+            return;
+        };
+        let due_ms = self.now.mono_ms + RING_CHECK_SOON_MS;
+        for ringing in &session.rings {
+            self.timers.set(due_ms, Timer::Ring(key, ringing.id));
+        }
+    }
+
+    /// A new session's client holds these open: whether they ring still is looked up.
+    pub(crate) fn take_reported_rings(
+        &mut self,
+        key: SessionKey,
+        reported: Vec<InvitationName>,
+        out: &mut dyn Sink,
+    ) {
+        for (caller, id) in reported {
+            if let Some(session) = self.sessions.get_mut(key) {
+                session.rings.push(Ringing::reported(id, caller.clone()));
+            }
+            self.look_up_ring(key, caller, id, out);
+        }
+    }
+
+    fn look_up_ring(
+        &mut self,
+        session: SessionKey,
+        caller: UserKey,
+        id: InvitationId,
+        out: &mut dyn Sink,
+    ) {
+        let pending = PendingStore::Ring {
+            session,
+            caller: caller.clone(),
+            id,
+        };
+        self.store(StoreOp::InvitationRead { caller, id }, pending, out);
+    }
+
+    /// The record of what rings at a session is read.
+    pub(crate) fn finish_ring_check(
+        &mut self,
+        key: SessionKey,
+        (caller, id): InvitationName,
+        answer: StoreAnswer,
+        out: &mut dyn Sink,
+    ) {
+        let Some(session) = self.sessions.get_mut(key) else {
+            return;
+        };
+        let is_it = |ringing: &Ringing| ringing.is_checked && ringing.id == id;
+        let Some(index) = session.rings.iter().position(is_it) else {
+            // Its end has come meanwhile.
+            return;
+        };
+        let (end, again_ms) = match &answer {
+            StoreAnswer::Invitation(stored) => {
+                let stored = stored.as_ref();
+                let state = stored.and_then(|stored| end_by_record(stored, &session.user));
+                (
+                    state.unwrap_or(Some(InvitationEnd::NotRecorded)),
+                    RING_CHECK_MS,
+                )
+            }
+            // The store cannot say.
+            _ => (None, RING_CHECK_SOON_MS),
+        };
+        if let Some(end) = end {
+            return Self::end_ring_at(session, index, end, out);
+        }
+        let rings_on = session.traits.rings_on;
+        let ringing = &mut session.rings[index];
+        ringing.is_checked = false;
+        let received = ringing
+            .is_received
+            .then_some(CalleeWord::Received { rings_on });
+        let decided = ringing.decision.clone().map(CalleeWord::Decided);
+        let timer = Timer::Ring(key, id);
+        self.timers.set(self.now.mono_ms + again_ms, timer);
+        for word in received.into_iter().chain(decided) {
+            self.tell_caller(caller.clone(), id, word, out);
+        }
     }
 
     /// The session ends: the callers' hubs are told.

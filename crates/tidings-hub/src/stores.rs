@@ -47,8 +47,8 @@ pub(crate) enum PendingStore {
         session: SessionKey,
         id: InvitationId,
     },
-    /// At a new session's client rings what this caller has sent.
-    RingReport {
+    /// At a session rings what this caller has sent: does it still?
+    Ring {
         session: SessionKey,
         caller: UserKey,
         id: InvitationId,
@@ -119,11 +119,11 @@ impl Hub {
             PendingStore::InvitationReport { session, id } => {
                 self.finish_report(session, id, answer, out);
             }
-            PendingStore::RingReport {
+            PendingStore::Ring {
                 session,
                 caller,
                 id,
-            } => self.finish_ring_report(session, (caller, id), answer, out),
+            } => self.finish_ring_check(session, (caller, id), answer, out),
             PendingStore::Attributes(pending) => self.apply_attributes(pending, answer, out),
         }
     }

@@ -27,6 +27,8 @@ pub(crate) enum Timer {
     Invitation(Box<UserKey>, InvitationId),
     /// The record of an invitation that has ended is kept no longer.
     InvitationOver(Box<UserKey>, InvitationId),
+    /// Does what rings at the session ring still?
+    Ring(SessionKey, InvitationId),
     /// The user's login was lost a while ago, at this Unix millisecond: its attributes end, unless it is back.
     LostUser(Box<UserKey>, u64),
     /// The attributes of a channel are over that had its last member then, in Unix milliseconds.

@@ -46,8 +46,6 @@ pub struct Invitations {
     contents: BTreeMap<(ClientId, InvitationId), String>,
     violations: Vec<Violation>,
     is_judged: bool,
-    /// The server's process has ended in between.
-    was_away: bool,
 }
 
 impl Invitations {
@@ -231,10 +229,7 @@ impl Invitations {
                 .filter(|((of, callee), _)| of == content && !self.replaced.contains(callee))
                 .map(|(_, come)| come)
                 .collect();
-            // Known gap: a cancellation that a restart of the server has swallowed may leave the callee ringing
-            // (docs/reliability.md).
-            let is_swallowed = self.was_away && *end == LocalInvitationNews::Canceled;
-            if come.iter().any(|come| come.is_open) && !is_swallowed {
+            if come.iter().any(|come| come.is_open) {
                 let text = format!("{content:?} ended with {end:?} and still rings");
                 found.push(("invite.never_stuck", text));
             }
@@ -275,11 +270,6 @@ impl Invitations {
                 .is_some_and(|sent| sent.end == Some(LocalInvitationNews::Canceled))
         };
         (self.come.iter()).any(|((content, _), come)| come.is_accepting && is_canceled(content))
-    }
-
-    /// The server's process ends.
-    pub fn note_away(&mut self) {
-        self.was_away = true;
     }
 
     /// How many were accepted on both sides.

@@ -152,7 +152,7 @@ impl Hub {
             }
             Told::Ended(waiting) => {
                 if let Some(invitation) = self.remove_invitation(caller, id, out) {
-                    self.tell_end(caller, invitation, out);
+                    self.tell_end(invitation, out);
                     let timer = Timer::InvitationOver(Box::new(caller.clone()), id);
                     self.timers.set(now_ms + INVITATION_KEEP_MS, timer);
                 }
@@ -184,8 +184,7 @@ impl Hub {
     }
 
     /// Tells both sides the end.
-    fn tell_end(&mut self, caller: &UserKey, invitation: Invitation, out: &mut dyn Sink) {
-        let _ = caller;
+    fn tell_end(&mut self, invitation: Invitation, out: &mut dyn Sink) {
         let State::Ended { end, response } = invitation.state else {
             return;
         };
@@ -233,12 +232,13 @@ impl Hub {
     ) {
         let (now_ms, clock) = (self.now.mono_ms, self.record_clock());
         let Some(ours) = self.remove_invitation(caller, id, out) else {
-            return;
+            return self.finish_canceled(told, out);
         };
         let stored = stored.and_then(|stored| Invitation::from_record(&stored, clock));
         let Some((mut invitation, _)) = stored else {
             let end = local_end(ours.number, InvitationEnd::NotRecorded, String::new());
-            return self.tell_caller_client(ours.owner, end, out);
+            self.tell_caller_client(ours.owner, end, out);
+            return self.finish_canceled(told, out);
         };
         let owner = ours.owner.filter(|key| self.sessions.contains_key(*key));
         let Some(owner) = owner else {
@@ -248,10 +248,7 @@ impl Hub {
         if let State::Ended { end, response } = invitation.state {
             let word = local_end(ours.number, end, response);
             self.tell_caller_client(Some(owner), word, out);
-            if let Told::Ended(Some(waiting)) = told {
-                self.reply_done(waiting.session, waiting.cseq, out);
-            }
-            return;
+            return self.finish_canceled(told, out);
         }
         invitation.owner = Some(owner);
         invitation.number = ours.number;
@@ -302,8 +299,15 @@ impl Hub {
                 }
             }
         }
-        self.tell_end(caller, invitation, out);
+        self.tell_end(invitation, out);
         self.drop_invitation(caller.clone(), id, out);
+    }
+
+    /// What is not there any more needs no cancelling.
+    fn finish_canceled(&mut self, told: Told, out: &mut dyn Sink) {
+        if let Told::Ended(Some(waiting)) = told {
+            self.reply_done(waiting.session, waiting.cseq, out);
+        }
     }
 
     fn finish_waiting(&mut self, told: Told, reason: String, out: &mut dyn Sink) {

@@ -9,7 +9,7 @@ use tidings_wire::proto::{InvitationEnd, server_message::Kind};
 
 use super::{CALLEE_BACK_WAIT_MS, Invitation, State};
 use crate::Hub;
-use crate::ids::{HubId, InvitationId, SessionId};
+use crate::ids::{HubId, InvitationId, SessionId, UserKey};
 use crate::snapshot::record::UserRecord;
 use crate::snapshot::{from_session_id, from_user, to_user};
 use crate::store_ops::StoredInvitation;
@@ -136,6 +136,19 @@ pub(crate) struct Origin {
     pub(crate) hub: HubId,
     /// Since it was written, in milliseconds.
     pub(crate) passed_ms: u64,
+}
+
+/// How a record says that what rings at this callee has ended; `Some(None)` = it has not. `None`: no such record.
+pub(crate) fn end_by_record(
+    stored: &StoredInvitation,
+    callee: &UserKey,
+) -> Option<Option<InvitationEnd>> {
+    let record = InvitationRecord::decode(stored.body.clone()).ok()?;
+    let is_its = from_user(record.callee?)? == *callee;
+    is_its.then(|| match record.state {
+        ENDED => InvitationEnd::try_from(record.end).ok(),
+        _ => None,
+    })
 }
 
 impl Hub {

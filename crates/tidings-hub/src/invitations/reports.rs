@@ -1,22 +1,19 @@
 //! What a restart or a lost session leaves behind: invitations that the caller's client takes over with its next login,
 //! which lists those that it holds open (contract INV-6).
 
-use bytes::Bytes;
 use tidings_mutant::mutant;
-use tidings_wire::frame::encode_server;
 use tidings_wire::limits::{
     INVITATION_DECISION_WAIT_MS, INVITATION_KEEP_MS, INVITATIONS_OPEN_MAX, INVITATIONS_REPORTED_MAX,
 };
 use tidings_wire::names::{NameRule, UserId};
-use tidings_wire::proto::{InvitationEnd, Login, RemoteInvitationEnded, server_message::Kind};
+use tidings_wire::proto::{InvitationEnd, Login};
 
 use super::durable::local_end;
-use super::{Invitation, State, Told};
+use super::{Invitation, State, Told, Waiting};
 use crate::Hub;
-use crate::bus_ops::{CalleeWord, InvitationWord};
+use crate::bus_ops::InvitationWord;
 use crate::ids::{InvitationId, SessionId, UserKey};
 use crate::io::Sink;
-use crate::outbox::Source;
 use crate::sessions::SessionKey;
 use crate::store_ops::{InvitationName, StoreAnswer, StoreOp, StoredInvitation};
 use crate::stores::PendingStore;
@@ -34,8 +31,8 @@ const LEFT_MS: u64 = INVITATION_DECISION_WAIT_MS + 15_000;
 pub(crate) struct Report {
     pub(crate) number: u64,
     id: InvitationId,
-    /// Its client has cancelled it meanwhile.
-    pub(crate) is_canceled: bool,
+    /// Its client has cancelled it meanwhile, and waits for that to be durable.
+    pub(crate) canceled: Option<Waiting>,
 }
 
 /// What a client holds open when it logs in.
@@ -58,7 +55,7 @@ impl Reports {
                 Some(Report {
                     number: sent.number,
                     id: InvitationId::new(session, sent.number),
-                    is_canceled: false,
+                    canceled: None,
                 })
             });
         let ringing = listed().filter_map(|ringing| {
@@ -201,15 +198,10 @@ impl Hub {
 
     /// A session has begun: its client is told where what it holds open stands.
     pub(crate) fn take_reports(&mut self, key: SessionKey, reports: Reports, out: &mut dyn Sink) {
-        let Some(session) = self.sessions.get_mut(key) else {
+        let Some(session) = self.sessions.get(key) else {
             return;
         };
         let user = session.user.clone();
-        for (caller, id) in &reports.ringing {
-            session
-                .rings
-                .push(crate::rings::Ringing::reported(*id, caller.clone()));
-        }
         if self.now.mono_ms < self.leftovers_until_ms {
             let holds = reports.ids();
             self.tell_writer(user.clone(), InvitationWord::CallerBack { holds }, out);
@@ -217,14 +209,7 @@ impl Hub {
         for report in reports.sent {
             self.take_report(key, &user, report, out);
         }
-        for (caller, id) in reports.ringing {
-            let pending = PendingStore::RingReport {
-                session: key,
-                caller: caller.clone(),
-                id,
-            };
-            self.store(StoreOp::InvitationRead { caller, id }, pending, out);
-        }
+        self.take_reported_rings(key, reports.ringing, out);
     }
 
     fn take_report(
@@ -273,86 +258,71 @@ impl Hub {
         };
         let report = session.reported.remove(index);
         let (caller, session_id) = (session.user.clone(), session.id);
-        let (number, nothing) = (report.number, String::new());
         let stored = match answer {
-            StoreAnswer::Invitation(stored) => stored,
-            _ => {
-                let end = local_end(number, InvitationEnd::Unspecified, nothing);
-                return self.tell_caller_client(Some(key), end, out);
-            }
+            StoreAnswer::Invitation(stored) => Ok(stored),
+            _ => Err(InvitationEnd::Unspecified),
         };
-        let stored = stored.and_then(|stored| Invitation::from_record(&stored, clock));
-        let Some((mut invitation, _)) = stored else {
-            let end = local_end(number, InvitationEnd::NotRecorded, nothing);
-            return self.tell_caller_client(Some(key), end, out);
+        let stored = stored.and_then(|stored| {
+            let read = stored.and_then(|stored| Invitation::from_record(&stored, clock));
+            read.ok_or(InvitationEnd::NotRecorded)
+        });
+        let over = match stored {
+            Err(end) => (end, String::new()),
+            Ok((mut invitation, _)) => match invitation.state {
+                State::Ended { end, response } => (end, response),
+                _ => {
+                    invitation.owner = Some(key);
+                    invitation.number = report.number;
+                    invitation.session = session_id;
+                    return self.take_over(&caller, invitation, report.canceled, out);
+                }
+            },
         };
-        if let State::Ended { end, response } = invitation.state {
-            let end = local_end(number, end, response);
-            return self.tell_caller_client(Some(key), end, out);
+        let (end, response) = over;
+        self.tell_caller_client(Some(key), local_end(report.number, end, response), out);
+        if let Some(waiting) = report.canceled {
+            self.reply_done(waiting.session, waiting.cseq, out);
         }
-        invitation.owner = Some(key);
-        invitation.number = number;
-        invitation.session = session_id;
-        let told = Told::taken_over(&invitation);
-        // What was left of it meanwhile gives way.
-        self.remove_invitation(&caller, id, out);
-        self.insert_invitation(&caller, invitation, out);
-        if report.is_canceled {
-            let end = (InvitationEnd::Canceled, String::new());
-            return self.end_invitation(&caller, id, end, None, out);
-        }
-        self.set_invitation_timer(&caller, id);
-        self.write_invitation(&caller, id, told, out);
     }
 
-    /// The record of what rings at a new session's client, by its own word.
-    pub(crate) fn finish_ring_report(
+    /// A new session's client holds this open, by its record: it is written here from now on, and nowhere else.
+    fn take_over(
         &mut self,
-        key: SessionKey,
-        (caller, id): InvitationName,
-        answer: StoreAnswer,
+        caller: &UserKey,
+        invitation: Invitation,
+        canceled: Option<Waiting>,
         out: &mut dyn Sink,
     ) {
-        let clock = self.record_clock();
-        let Some(session) = self.sessions.get_mut(key) else {
-            return;
-        };
-        let Some(index) = session.rings.iter().position(|ring| ring.is_reported(id)) else {
-            // Its end has come meanwhile.
-            return;
-        };
-        let end = match answer {
-            StoreAnswer::Invitation(Some(stored)) => {
-                match Invitation::from_record(&stored, clock) {
-                    Some((invitation, _)) if invitation.callee == session.user => {
-                        match invitation.state {
-                            State::Ended { end, .. } => Some(end),
-                            _ => None,
-                        }
-                    }
-                    _ => Some(InvitationEnd::NotRecorded),
-                }
+        let (id, revision) = (invitation.id, invitation.revision);
+        let told = Told::taken_over(&invitation);
+        self.remove_invitation(caller, id, out);
+        self.insert_invitation(caller, invitation, out);
+        match canceled {
+            Some(_) => {
+                let end = (InvitationEnd::Canceled, String::new());
+                self.end_invitation(caller, id, end, canceled, out);
             }
-            _ => Some(InvitationEnd::NotRecorded),
-        };
-        if let Some(end) = end {
-            session.rings.remove(index);
-            let frame = encode_server(Kind::RemoteInvitationEnded(RemoteInvitationEnded {
-                id: Bytes::copy_from_slice(&id.0),
-                end: end.into(),
-            }));
-            Self::push(session, frame, Source::Call, out);
-            return;
+            None => {
+                self.set_invitation_timer(caller, id);
+                self.write_invitation(caller, id, told, out);
+            }
         }
-        let rings_on = session.traits.rings_on;
-        let decision = session.rings[index].confirm_report();
-        let mut tell = |word| {
-            let word = InvitationWord::Back { id, word };
-            self.tell_writer(caller.clone(), word, out);
-        };
-        tell(CalleeWord::Received { rings_on });
-        if let Some(decision) = decision {
-            tell(CalleeWord::Decided(decision));
+        let word = InvitationWord::TakenOver { id, revision };
+        self.tell_writer(caller.clone(), word, out);
+    }
+
+    /// Another hub goes on with what its record said at this revision: what was left of it here gives way at once,
+    /// or it would ring after its end.
+    pub(crate) fn drop_taken_over(
+        &mut self,
+        caller: &UserKey,
+        id: InvitationId,
+        revision: u64,
+        out: &mut dyn Sink,
+    ) {
+        let is_left = |invitation: &mut Invitation| invitation.revision <= revision;
+        if self.invitation(caller, id).is_some_and(is_left) {
+            self.remove_invitation(caller, id, out);
         }
     }
 }

@@ -43,6 +43,7 @@ impl Hub {
         }
         for key in keys.into_values() {
             self.set_session_timer(key);
+            self.check_restored_rings(key);
             if self.sessions.get(key).is_some_and(Session::is_here) {
                 self.read_inbox(key, out);
             }

@@ -34,7 +34,6 @@ impl Chaos {
             return self.kill();
         }
         let is_kept = self.world.stop_server();
-        self.invitations.note_away();
         let has_well_disk = self.swarm.has_well_disk();
         if !is_kept {
             self.note_crash();
@@ -70,7 +69,6 @@ impl Chaos {
     fn note_crash(&mut self) {
         self.checker.note_crash(self.world.now_ms());
         self.legacy.excuse_handed();
-        self.invitations.note_away();
     }
 
     pub(super) fn kill(&mut self) {

@@ -125,6 +125,13 @@ export class Calls {
     return taken;
   }
 
+  /** Takes the machine's own calls of one kind that wait to be sent. */
+  takeOwn(name: CallName): Call[] {
+    const taken = this.#urgent.filter(({ call }) => call.is === name);
+    this.#urgent = this.#urgent.filter((held) => !taken.includes(held));
+    return taken.map(({ call }) => call);
+  }
+
   /** The token of the newest renewal that somebody waits for. */
   newestToken(): string | undefined {
     let token: string | undefined;

@@ -2,7 +2,7 @@
  * The invitations that have not ended, as far as the next session has to know of them: its login lists
  * them, and the server says where each stands. Their objects are the application's side's.
  */
-import { INVITATIONS_REPORTED_MAX } from '../generated/limits.js';
+import { INVITATIONS_INCOMING_MAX, INVITATIONS_REPORTED_MAX } from '../generated/limits.js';
 import type { Call, ServerEvent } from '../wire/messages.js';
 import type { Calls } from './calls.js';
 import type { InvitationCall } from './types.js';
@@ -25,6 +25,8 @@ export class OpenInvitations {
    * invitations_incoming_max, kept by the server.
    */
   readonly #open = new Map<string, Open>();
+  /** What has rung here and is over, by id as text; the oldest first. Bound: invitations_incoming_max. */
+  readonly #over = new Set<string>();
 
   constructor(private readonly calls: Calls) {}
 
@@ -42,32 +44,55 @@ export class OpenInvitations {
     if (is === 'cancelInvitation') this.#open.delete(nameOf(value));
   }
 
-  /** Takes a word of the server; false when the application has it already. */
+  /** Takes a word of the server; false when it is no news for the application. */
   heard({ is, value }: ServerEvent): boolean {
     const name = nameOf(value as Open);
     if (is.endsWith('Ended')) this.#open.delete(name);
+    if (is === 'remoteInvitationEnded') this.#remember(name);
     if (is !== 'incomingInvitation') return true;
+    if (this.#over.has(name)) {
+      // The server has lost what became of it.
+      this.calls.addOwn('invitation', { is: 'refuseInvitation', value: { id: value.id, response: '' } });
+      return false;
+    }
     const isNew = !this.#open.has(name);
     if (isNew) this.#open.set(name, value);
     return isNew;
   }
 
-  /** For a login. */
+  /** For a login: what an earlier session has sent, and what rings. */
   report(): Open[] {
-    return [...this.#open.values()].slice(0, INVITATIONS_REPORTED_MAX);
+    const isKnown = ({ id, sessionId }: Open) => id !== undefined || sessionId !== undefined;
+    return [...this.#open.values()].filter(isKnown).slice(0, INVITATIONS_REPORTED_MAX);
   }
 
-  /** A session is lost: what it has sent is known by it from now on; what the server may not have had is told again. */
-  sessionOver(session: Uint8Array): void {
-    for (const open of this.#open.values()) {
-      open.sessionId ??= session;
-      if (open.decision) this.calls.addOwn('invitation', open.decision);
+  /**
+   * A session is lost: what it has sent is known by it from now on; what the server may not have had is told again.
+   * `unsent`: what has never been on its way to the server.
+   */
+  sessionOver(session: Uint8Array, unsent: readonly Call[]): void {
+    const invites = new Map(unsent.map((call) => [nameOf(call.value as Open), call]));
+    for (const [name, open] of this.#open) {
+      const invite = invites.get(name);
+      if (!invite) open.sessionId ??= session;
+      if (invite && !open.decision) this.calls.addOwn('invitation', invite);
+      // One that was cancelled before anybody heard of it is not sent.
+      else if (invite) this.#open.delete(name);
+      else if (open.decision) this.calls.addOwn('invitation', open.decision);
     }
   }
 
   /** The login is over, and its invitations with it. */
   clear(): void {
     this.#open.clear();
+    // The next login lets ring what rings on.
+    this.#over.clear();
+  }
+
+  #remember(name: string): void {
+    const [oldest] = this.#over;
+    if (oldest !== undefined && this.#over.size === INVITATIONS_INCOMING_MAX) this.#over.delete(oldest);
+    this.#over.add(name);
   }
 }
 
