@@ -8,7 +8,7 @@ import {
 import type Public from '../types/index.mjs';
 import { RtmClient } from './client.js';
 import { kindOf } from './checks.js';
-import * as enums from './enums.js';
+import { RtmStatusCode } from './enums.js';
 import { RtmError, invalidArgument } from './errors.js';
 import {
   LOG_FILTER_DEBUG,
@@ -38,7 +38,7 @@ function createInstance(appId: string, ...rest: [config?: Public.RtmConfig, area
 
 function setArea(areaConfig: Parameters<typeof Public.setArea>[0]): void {
   const { areaCodes } = areaConfig;
-  const known: readonly unknown[] = Object.values(enums.AreaCode);
+  const known: readonly unknown[] = Object.values(RtmStatusCode.AreaCode);
   const bad = Array.isArray(areaCodes) ? areaCodes.find((area) => !known.includes(area)) : areaCodes;
   if (Array.isArray(areaCodes) && areaCodes.length > 0 && bad === undefined) return;
   const error = new RtmError(
@@ -78,5 +78,6 @@ export const AgoraRTM = {
   LOG_FILTER_WARNING,
   LOG_FILTER_INFO,
   LOG_FILTER_DEBUG,
-  ...enums,
+  ...RtmStatusCode,
+  RtmStatusCode,
 };

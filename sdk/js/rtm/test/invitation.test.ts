@@ -152,6 +152,24 @@ describe('LocalInvitation', () => {
   });
 
   // proves: rtm-6.1-cancel
+  it('that no session could send is sent in the next one', async () => {
+    const { client, world } = await makeLoggedIn();
+    const invitation = client.createLocalInvitation('bob');
+    const seen = record(invitation);
+    let listed: unknown;
+    world.answer = (message) => {
+      if (message.is === 'resume') return [refused(26)];
+      if (message.is !== 'login') return undefined;
+      listed = message.value.invitations;
+      return [welcome()];
+    };
+    world.connection.drop();
+    invitation.send();
+    await world.advance(5_000);
+    expect([seen, listed]).toEqual([[], []]);
+    expect(calls(world)).toMatchObject([{ is: 'invite', value: { number: 1, calleeId: 'bob' } }]);
+  });
+
   it('cancelled in time tells so synchronously and nothing later', async () => {
     const { client } = await makeLoggedIn();
     const invitation = client.createLocalInvitation('bob');
@@ -281,6 +299,16 @@ describe('RemoteInvitation', () => {
       expect([invitation.state, seen], `end ${end}`).toEqual([state, [event]]);
       expect(thrownCode(() => invitation.refuse())).toBe(3);
     }
+  });
+
+  it('that has ended does not come again', async () => {
+    const { client, world, invitation, seen } = await come();
+    let count = 0;
+    client.on('RemoteInvitationReceived', () => void count++);
+    world.connection.serve({ is: 'remoteInvitationEnded', value: { id: ID, end: 3 } });
+    const value = { id: ID, callerId: 'bob', content: 'hello', channel: 'room' };
+    world.connection.serve({ is: 'incomingInvitation', value });
+    expect([count, invitation.state, seen]).toEqual([0, 'CANCELED', ['canceled hello']]);
   });
 
   // proves: rtm-6.2-login-ends

@@ -103,13 +103,13 @@ export class Calls {
   }
 
   /**
-   * The session is over: queues again what may be repeated, drops the machine's own calls.
+   * The session is over: queues again what may be repeated, drops the machine's own calls but invitations.
    * Returns the leaves that had been sent: a new session is in no channel, so they are done.
    */
   sessionOver(): PendingCall[] {
     const open = [...this.#open.values()].filter((held) => held.id !== 0);
     this.#open.clear();
-    this.#urgent = [];
+    this.#urgent = this.#urgent.filter(({ call }) => call.is === 'invite');
     this.#lastCseq = 0;
     const isLeave = (held: PendingCall) => held.call.is === 'leave';
     this.#unknown.push(...open.filter((held) => ONCE_ONLY.includes(held.call.is)));
@@ -125,11 +125,9 @@ export class Calls {
     return taken;
   }
 
-  /** Takes the machine's own calls of one kind that wait to be sent. */
-  takeOwn(name: CallName): Call[] {
-    const taken = this.#urgent.filter(({ call }) => call.is === name);
-    this.#urgent = this.#urgent.filter((held) => !taken.includes(held));
-    return taken.map(({ call }) => call);
+  /** Whether this is said in a call of the machine that waits to be sent. */
+  isUnsent(value: unknown): boolean {
+    return this.#urgent.some(({ call }) => call.value === value);
   }
 
   /** The token of the newest renewal that somebody waits for. */

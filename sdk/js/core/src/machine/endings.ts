@@ -9,12 +9,11 @@ export function endSession(core: Core, cause: GapCause): void {
   const session = core.identity.endSession();
   core.overCause ??= cause;
   core.restore.stop();
-  const unsent = core.calls.takeOwn('invite');
   for (const held of core.calls.sessionOver()) {
     if (held.call.is === 'leave') core.replica.left(held.call.value.channel ?? '');
     core.out.done(held.id);
   }
-  if (session) core.invitations.sessionOver(session, unsent);
+  if (session) core.invitations.sessionOver(session);
 }
 
 export function endLogin(core: Core, trigger: 'refused' | 'timedOut', failure: CallFailure): void {

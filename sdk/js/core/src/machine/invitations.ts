@@ -25,8 +25,8 @@ export class OpenInvitations {
    * invitations_incoming_max, kept by the server.
    */
   readonly #open = new Map<string, Open>();
-  /** What has rung here and is over, by id as text; the oldest first. Bound: invitations_incoming_max. */
-  readonly #over = new Set<string>();
+  /** What has rung here and is over, by id as text; the newest first. Bound: invitations_incoming_max. */
+  #over: string[] = [];
 
   constructor(private readonly calls: Calls) {}
 
@@ -48,37 +48,23 @@ export class OpenInvitations {
   heard({ is, value }: ServerEvent): boolean {
     const name = nameOf(value as Open);
     if (is.endsWith('Ended')) this.#open.delete(name);
-    if (is === 'remoteInvitationEnded') this.#remember(name);
+    if (is === 'remoteInvitationEnded') this.#over = [name, ...this.#over].slice(0, INVITATIONS_INCOMING_MAX);
     if (is !== 'incomingInvitation') return true;
-    if (this.#over.has(name)) {
-      // The server has lost what became of it.
-      this.calls.addOwn('invitation', { is: 'refuseInvitation', value: { id: value.id, response: '' } });
-      return false;
-    }
-    const isNew = !this.#open.has(name);
+    const isNew = !this.#open.has(name) && !this.#over.includes(name);
     if (isNew) this.#open.set(name, value);
     return isNew;
   }
 
   /** For a login: what an earlier session has sent, and what rings. */
   report(): Open[] {
-    const isKnown = ({ id, sessionId }: Open) => id !== undefined || sessionId !== undefined;
-    return [...this.#open.values()].filter(isKnown).slice(0, INVITATIONS_REPORTED_MAX);
+    return [...this.#open.values()].filter((open) => open.id ?? open.sessionId).slice(0, INVITATIONS_REPORTED_MAX);
   }
 
-  /**
-   * A session is lost: what it has sent is known by it from now on; what the server may not have had is told again.
-   * `unsent`: what has never been on its way to the server.
-   */
-  sessionOver(session: Uint8Array, unsent: readonly Call[]): void {
-    const invites = new Map(unsent.map((call) => [nameOf(call.value as Open), call]));
-    for (const [name, open] of this.#open) {
-      const invite = invites.get(name);
-      if (!invite) open.sessionId ??= session;
-      if (invite && !open.decision) this.calls.addOwn('invitation', invite);
-      // One that was cancelled before anybody heard of it is not sent.
-      else if (invite) this.#open.delete(name);
-      else if (open.decision) this.calls.addOwn('invitation', open.decision);
+  /** A session is lost: what it has sent is known by it from now on; what the server may not have had is told again. */
+  sessionOver(session: Uint8Array): void {
+    for (const open of this.#open.values()) {
+      if (!this.calls.isUnsent(open)) open.sessionId ??= session;
+      if (open.decision) this.calls.addOwn('invitation', open.decision);
     }
   }
 
@@ -86,13 +72,7 @@ export class OpenInvitations {
   clear(): void {
     this.#open.clear();
     // The next login lets ring what rings on.
-    this.#over.clear();
-  }
-
-  #remember(name: string): void {
-    const [oldest] = this.#over;
-    if (oldest !== undefined && this.#over.size === INVITATIONS_INCOMING_MAX) this.#over.delete(oldest);
-    this.#over.add(name);
+    this.#over = [];
   }
 }
 
