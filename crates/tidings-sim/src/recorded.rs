@@ -50,11 +50,19 @@ impl RecordedInvitations {
         };
         let idle_ms = self.idle_ms;
         let synced = self.synced.entry(name).or_insert(Synced {
-            what: what.clone(),
+            what: RecordedInvitation {
+                end: None,
+                ..what.clone()
+            },
             since_ms: now_ms,
             idle_ms,
         });
+        let has_ended = synced.what.end.is_some();
         synced.what = what;
+        if has_ended {
+            // Read again after a restart.
+            return;
+        }
         let age_ms = now_ms - synced.since_ms;
         let late_ms = age_ms.saturating_sub(idle_ms - synced.idle_ms + LATE_MS);
         let deadline_ms = match synced.what.end {
