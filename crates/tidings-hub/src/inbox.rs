@@ -109,10 +109,12 @@ pub(crate) struct InboxState {
 }
 
 impl InboxState {
-    /// The stamp of the next message: its own, or the latest before it, which its sender's hub may not have reached.
-    fn stamp(&mut self, server_ts: u64) -> u64 {
+    /// The next message as it is handed: with its own stamp, or with the latest before it, which its sender's hub may
+    /// not have reached.
+    fn stamped(&mut self, frame: &Bytes, server_ts: u64) -> Bytes {
         self.latest_ts = self.latest_ts.max(server_ts);
-        self.latest_ts
+        let later = (self.latest_ts > server_ts).then(|| restamp(frame, self.latest_ts));
+        later.flatten().unwrap_or_else(|| frame.clone())
     }
 
     fn is_draining(&self) -> bool {
@@ -189,9 +191,7 @@ impl Hub {
         };
         let wait_ms = ack_wait_ms(&parcel);
         let is_written = session.connection.is_some();
-        let latest_ts = session.inbox.stamp(parcel.server_ts);
-        let later = (latest_ts > parcel.server_ts).then(|| restamp(&parcel.frame, latest_ts));
-        let frame = later.flatten().unwrap_or_else(|| parcel.frame.clone());
+        let frame = session.inbox.stamped(&parcel.frame, parcel.server_ts);
         let sseq = Self::push(session, frame, Source::Inbox, out);
         if mutant!(13) {
             return self.answer_delivery(from, Answer::Confirmed, out);

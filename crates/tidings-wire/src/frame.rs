@@ -86,7 +86,8 @@ pub fn encode_server(kind: Kind) -> Bytes {
     out.freeze()
 }
 
-/// The server's frame with another stamp in its message, if that is a message to a channel or to a peer.
+/// The server's frame with another stamp in its message, if that is a message to a channel or to a peer. A message
+/// with an end lasts as long as before: that counts from the stamp.
 ///
 /// Cost: O(bytes), for the few messages that need it.
 pub fn restamp(frame: &Bytes, server_ts: u64) -> Option<Bytes> {
@@ -98,10 +99,15 @@ pub fn restamp(frame: &Bytes, server_ts: u64) -> Option<Bytes> {
     };
     let mut decoded = decode_server(frame.get(header_bytes..)?).ok()?;
     let mut kind = decoded.messages.pop()?.kind?;
-    match &mut kind {
-        Kind::ChannelMessage(message) => message.server_ts = server_ts,
-        Kind::PeerMessage(message) => message.server_ts = server_ts,
+    let (stamp, message) = match &mut kind {
+        Kind::ChannelMessage(told) => (&mut told.server_ts, &mut told.message),
+        Kind::PeerMessage(told) => (&mut told.server_ts, &mut told.message),
         _ => return None,
+    };
+    let by_ms = server_ts.saturating_sub(*stamp);
+    *stamp = server_ts;
+    if let Some(message) = message.as_mut().filter(|message| message.expires_ts > 0) {
+        message.expires_ts = message.expires_ts.saturating_add(by_ms);
     }
     Some(encode_server(kind))
 }
@@ -119,6 +125,7 @@ mod tests {
                 from: "alice".into(),
                 message: Some(Message {
                     body: Some(message::Body::Text(vec![b'x'; bytes].into())),
+                    expires_ts: server_ts + 5,
                     ..Message::default()
                 }),
                 server_ts,

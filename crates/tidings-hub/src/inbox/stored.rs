@@ -187,12 +187,9 @@ impl Hub {
             return;
         }
         let inbox = message.inbox;
-        let server_ts = session.inbox.stamp(message.server_ts);
-        let message = StoredMessage {
-            server_ts,
-            ..message
-        };
-        let sseq = Self::push(session, stored_frame(message), Source::Call, out);
+        let server_ts = message.server_ts;
+        let frame = session.inbox.stamped(&stored_frame(message), server_ts);
+        let sseq = Self::push(session, frame, Source::Call, out);
         session.inbox.delivered.push_back((sseq, inbox));
     }
 

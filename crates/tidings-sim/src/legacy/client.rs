@@ -18,6 +18,9 @@ const IDLE_MS: u64 = 60_000;
 /// Before a connection is tried again, the first time and at most. Source: signaling-wire 4.8.
 const RETRY_MS: u64 = 200;
 const RETRY_MS_MAX: u64 = 2_000;
+/// A connection on which a login is not even acknowledged is given up by the client's machine; no timer of the
+/// library watches it.
+const UNSENT_MS: u64 = 60_000;
 
 /// What a client wants done.
 #[derive(Debug, Clone, PartialEq)]
@@ -41,7 +44,9 @@ enum State {
         until_ms: u64,
     },
     Connecting,
-    LoggingIn,
+    LoggingIn {
+        until_ms: u64,
+    },
     Ready,
 }
 
@@ -100,12 +105,12 @@ impl LegacyClient {
 
     pub(super) fn deadline(&self) -> Option<u64> {
         match self.state {
-            State::Waiting { until_ms } => Some(until_ms),
+            State::Waiting { until_ms } | State::LoggingIn { until_ms } => Some(until_ms),
             State::Ready => {
                 let stale = self.stale.map_or(u64::MAX, |(at, _)| at);
                 Some(self.ping_due_ms.min(self.poll_due_ms()).min(stale))
             }
-            State::Out | State::Connecting | State::LoggingIn => None,
+            State::Out | State::Connecting => None,
         }
     }
 
@@ -149,11 +154,13 @@ impl LegacyClient {
         });
     }
 
-    pub(super) fn open(&mut self, _now_ms: u64, connection: u64, says: &mut Vec<Say>) {
+    pub(super) fn open(&mut self, now_ms: u64, connection: u64, says: &mut Vec<Say>) {
         if connection != self.connection || self.state != State::Connecting {
             return says.push(Say::Close { connection });
         }
-        self.state = State::LoggingIn;
+        self.state = State::LoggingIn {
+            until_ms: now_ms + UNSENT_MS,
+        };
         let login = json!(["login", {
             "vid": self.app, "account": self.account, "uid": 0, "token": "_no_need_token",
             "device": "websdk", "ip": "", "line": "",
@@ -178,6 +185,11 @@ impl LegacyClient {
     pub(super) fn tick(&mut self, now_ms: u64, says: &mut Vec<Say>) {
         match self.state {
             State::Waiting { until_ms } if until_ms <= now_ms => self.connect(says),
+            State::LoggingIn { until_ms } if until_ms <= now_ms => {
+                let connection = self.connection;
+                says.push(Say::Close { connection });
+                self.lose(now_ms, connection, says);
+            }
             State::Ready => {
                 if self.ping_due_ms <= now_ms {
                     self.ping(now_ms, says);
