@@ -170,8 +170,7 @@ impl World {
         self.happenings.values().any(is_ours)
     }
 
-    /// The server's process does not run for a while; the world goes on. Nothing if it stands still already: what
-    /// the kernel keeps for it until then would lose its order.
+    /// The server's process does not run for a while; the world goes on. Nothing if it stands still already.
     pub fn pause_server(&mut self, ms: u64) {
         if self.pause_left_ms() > 0 {
             return;

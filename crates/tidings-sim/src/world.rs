@@ -6,7 +6,7 @@
 //! the world.
 
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BinaryHeap};
+use std::collections::{BTreeMap, BinaryHeap, VecDeque};
 use std::hash::Hasher as _;
 
 use siphasher::sip::SipHasher13;
@@ -208,6 +208,8 @@ pub struct World {
     pub(crate) kept: Option<Kept>,
     /// The process does not run before this time.
     pub(crate) paused_until_ms: u64,
+    /// What the kernel keeps for the process meanwhile; it goes before everything that comes later.
+    held_back: VecDeque<Happening>,
     /// Last arrival per ordered pair of hubs: bus links keep their order.
     pub(crate) links: BTreeMap<(HubId, HubId), u64>,
     pub(crate) engine: MemoryEngine,
@@ -261,6 +263,7 @@ impl World {
             drained_ms: 0,
             kept: None,
             paused_until_ms: 0,
+            held_back: VecDeque::new(),
             links: BTreeMap::new(),
             engine: MemoryEngine::new(),
             store_queue: Vec::new(),
@@ -534,7 +537,8 @@ impl World {
             .filter(|(at, _)| !self.is_frozen(ClientId(*at)))
             .filter_map(|(at, client)| Some(self.client_due_ms(at, client.deadline()?)))
             .min();
-        [queued, hubs, clients, self.legacy.next_at()]
+        let kept = (!self.held_back.is_empty()).then_some(self.paused_until_ms);
+        [queued, hubs, clients, kept, self.legacy.next_at()]
             .into_iter()
             .flatten()
             .min()
@@ -562,6 +566,9 @@ impl World {
             }
         }
         self.tick_legacy();
+        if !is_paused && let Some(happening) = self.held_back.pop_front() {
+            return self.happen(happening);
+        }
         let due = self
             .queue
             .peek()
@@ -586,8 +593,7 @@ impl World {
 
     pub(crate) fn happen(&mut self, happening: Happening) {
         if self.now_ms < self.paused_until_ms && happening.needs_server() {
-            // The kernel keeps it. Order: the queue's.
-            return self.schedule_at(self.paused_until_ms, happening);
+            return self.held_back.push_back(happening);
         }
         let Some(happening) = self.hold(happening) else {
             return;
