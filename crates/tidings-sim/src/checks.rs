@@ -241,6 +241,15 @@ impl Checker {
                 party.stamps.remove("");
                 return;
             }
+            // The session is lost with the process, which may have been told of later stamps: what had been on its
+            // way to the client since before has come by now.
+            ClientEvent::Gap {
+                cause: GapCause::NodeLost,
+                ..
+            } => {
+                self.parties.entry(client).or_default().stamps.clear();
+                return;
+            }
             _ => return,
         };
         let party = self.parties.entry(client).or_default();

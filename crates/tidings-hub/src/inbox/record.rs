@@ -67,6 +67,7 @@ impl InboxState {
                 expired: losses.expired,
                 damaged: losses.damaged,
             }),
+            latest_ts: self.latest_ts,
         }
     }
 
@@ -85,6 +86,7 @@ impl InboxState {
             page_end: record.page_end,
             delivered: record.delivered.into_iter().map(pair).collect(),
             losses,
+            latest_ts: record.latest_ts,
             ..Self::default()
         }
     }

@@ -189,6 +189,8 @@ pub(crate) struct InboxRecord {
     pub(crate) delivered: Vec<PairRecord>,
     #[prost(message, optional, tag = "4")]
     pub(crate) losses: Option<LossesRecord>,
+    #[prost(uint64, tag = "5")]
+    pub(crate) latest_ts: u64,
 }
 
 #[derive(Clone, PartialEq, prost::Message)]
