@@ -39,13 +39,13 @@ pub(super) enum Ended {
 }
 
 /// Carries bytes until the writer closes, the plan's count is reached or a socket fails. `carried` is called with
-/// the length of what has been written.
+/// what has been written.
 pub(super) async fn carry(
     from: Arc<TcpStream>,
     to: Arc<TcpStream>,
     direction: Direction,
     mut flow: watch::Receiver<Flow>,
-    carried: impl Fn(usize),
+    carried: impl Fn(&[u8]),
 ) -> io::Result<Ended> {
     let (sender, mut chunks) = mpsc::channel::<(Instant, Bytes)>(CHUNKS_MAX);
     let read = read_all(&from, direction, sender);
@@ -64,7 +64,7 @@ pub(super) async fn carry(
                 .await;
             }
             write_all(&to, &chunk).await?;
-            carried(chunk.len());
+            carried(&chunk);
         }
         Ok::<_, io::Error>(())
     };

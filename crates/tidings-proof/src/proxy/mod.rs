@@ -7,7 +7,7 @@ mod carry;
 mod plan;
 
 use std::net::{Ipv4Addr, SocketAddr};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -66,7 +66,7 @@ impl Tally {
     }
 }
 
-/// How long the server has heard nothing.
+/// How long the server has heard nothing of a session.
 #[derive(Debug)]
 struct Silence {
     since: Instant,
@@ -149,7 +149,8 @@ impl Proxy {
         *lock(&self.shared.tally)
     }
 
-    /// The longest time in which no byte of the client has reached the server.
+    /// The longest time in which no byte of the client's session has reached the server. Bytes of a connection count
+    /// when the server has answered its greeting: before, they keep no session alive.
     pub fn longest_silence(&self) -> Duration {
         let silence = lock(&self.shared.silence);
         silence.longest.max(silence.since.elapsed())
@@ -189,6 +190,38 @@ async fn accept(listener: TcpListener, shared: Arc<Shared>) {
     }
 }
 
+/// What ends the server's answer to the handshake; frames follow.
+const HEAD_END: &[u8] = b"\r\n\r\n";
+
+/// How far the server has come with its first answer: bytes of [`HEAD_END`] that have just passed, and one more when
+/// a frame has begun.
+#[derive(Debug, Default)]
+struct Greeting(AtomicUsize);
+
+impl Greeting {
+    fn is_answered(&self) -> bool {
+        self.0.load(Ordering::Relaxed) > HEAD_END.len()
+    }
+
+    /// Bytes of the server's have passed. Whether the first of its first frame is among them.
+    fn take(&self, bytes: &[u8]) -> bool {
+        if self.is_answered() {
+            return false;
+        }
+        let passed = bytes.iter().fold(self.0.load(Ordering::Relaxed), step);
+        self.0.store(passed, Ordering::Relaxed);
+        self.is_answered()
+    }
+}
+
+fn step(passed: usize, byte: &u8) -> usize {
+    match HEAD_END.get(passed) {
+        Some(next) if next == byte => passed + 1,
+        Some(_) => usize::from(HEAD_END[0] == *byte),
+        None => HEAD_END.len() + 1,
+    }
+}
+
 /// Both directions of one connection, and what is done to them.
 struct Link {
     client: Arc<TcpStream>,
@@ -212,20 +245,30 @@ async fn link(client: TcpStream, plan: Plan, shared: Arc<Shared>) {
     };
     let plan = shared.is_broken().then_some(plan);
     let (up, down) = plan.map_or_else(Default::default, |plan| (plan.up, plan.down));
-    let note = |_| shared.hear();
+    let greeting = Greeting::default();
+    let note_up = |_: &[u8]| {
+        if greeting.is_answered() {
+            shared.hear();
+        }
+    };
+    let note_down = |bytes: &[u8]| {
+        if greeting.take(bytes) {
+            shared.hear();
+        }
+    };
     let upward = carry(
         Arc::clone(&link.client),
         Arc::clone(&link.server),
         up,
         link.up.subscribe(),
-        note,
+        note_up,
     );
     let downward = carry(
         Arc::clone(&link.server),
         Arc::clone(&link.client),
         down,
         link.down.subscribe(),
-        |_| {},
+        note_down,
     );
     let (up_ended, up_end) = watch::channel(None);
     let (down_ended, down_end) = watch::channel(None);
@@ -337,7 +380,7 @@ impl Shared {
         }
     }
 
-    /// Notes that a byte of the client's has reached the server.
+    /// Notes that a byte of the client's session has reached the server.
     fn hear(&self) {
         let mut silence = lock(&self.silence);
         let now = Instant::now();
