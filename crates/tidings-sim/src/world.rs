@@ -659,11 +659,14 @@ impl World {
             .hub
             .handle(now, input, &mut effects);
         self.sometimes.see_effects(is_resume, &effects);
+        let goes_on = self.hold_legacy();
         for effect in effects {
             self.note(format_args!("hub {} > {effect:?}", hub.0));
             self.carry_out(hub, effect);
         }
-        self.settle_legacy();
+        if goes_on {
+            self.settle_legacy();
+        }
     }
 
     /// Puts bytes on their way to a client: each connection keeps its order.

@@ -89,7 +89,7 @@ pub(crate) struct Legacy {
     translators: BTreeMap<ConnectionId, Translator>,
     /// What translators want their hubs to have.
     inputs: VecDeque<(HubId, Input)>,
-    is_settling: bool,
+    is_held: bool,
     records: Vec<LegacyRecord>,
 }
 
@@ -308,7 +308,9 @@ impl World {
         for output in outputs {
             self.obey_translator(wire, output);
         }
-        self.settle_legacy();
+        if self.hold_legacy() {
+            self.settle_legacy();
+        }
     }
 
     fn obey_translator(&mut self, wire: ConnectionId, output: Output) {
@@ -356,16 +358,20 @@ impl World {
         self.legacy.inputs.push_back((hub, input));
     }
 
+    /// Keeps what translators have for hubs, until [`World::settle_legacy`]. False if that is so already: somebody
+    /// else will settle it.
+    pub(crate) fn hold_legacy(&mut self) -> bool {
+        !std::mem::replace(&mut self.legacy.is_held, true)
+    }
+
     /// Gives hubs what translators have for them, one after the other: an input while another's effects are being
     /// carried out would overtake them.
     pub(crate) fn settle_legacy(&mut self) {
-        if std::mem::replace(&mut self.legacy.is_settling, true) {
-            return;
-        }
         while let Some((hub, input)) = self.legacy.inputs.pop_front() {
+            self.legacy.is_held = true;
             self.give_hub(hub, input);
         }
-        self.legacy.is_settling = false;
+        self.legacy.is_held = false;
     }
 
     fn send_text(&mut self, wire: ConnectionId, text: &str) {
