@@ -70,7 +70,8 @@ impl Hub {
         let op = StoreOp::HistoryAppend {
             conversation: Conversation::Channel(channel),
             message: keep.message.clone(),
-            limits: keep.limits,
+            // Other hubs may have stamped what is there, and raised the stamp of this message.
+            limits: self.limits_before(keep.limits, keep.message.server_ts),
         };
         let ask = AskId {
             asked: 1,

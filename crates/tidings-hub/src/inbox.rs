@@ -439,15 +439,16 @@ impl Hub {
 
     pub(crate) fn append_op(&self, user: UserKey, parcel: &Parcel, body: Bytes) -> StoreOp {
         let settings = self.config.apps.settings(&user.app);
+        let age_ms = self.deletion_age_before(settings.inbox_age_ms, parcel.server_ts);
         let aging = InboxLimits {
             messages_max: settings.inbox_messages_max,
             bytes_max: INBOX_BYTES_MAX,
-            age_ms: self.deletion_age_ms(settings.inbox_age_ms),
+            age_ms,
         };
         let lasting = InboxLimits {
             messages_max: INBOX_LASTING_MESSAGES_MAX,
             bytes_max: INBOX_LASTING_BYTES_MAX,
-            age_ms: self.deletion_age_ms(settings.inbox_age_ms),
+            age_ms,
         };
         StoreOp::InboxAppend {
             user,

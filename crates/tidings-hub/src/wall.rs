@@ -74,7 +74,12 @@ impl Wall {
 impl Hub {
     /// The age at which something is deleted: never, while the wall clock is not believed (contract CRA-7).
     pub(crate) fn deletion_age_ms(&self, age_ms: u64) -> u64 {
-        match self.wall.is_believed(self.now.unix_ms) {
+        self.deletion_age_before(age_ms, 0)
+    }
+
+    /// The same for what is deleted because something with this stamp is added, which may be another hub's.
+    pub(crate) fn deletion_age_before(&self, age_ms: u64, stamp_ms: u64) -> u64 {
+        match self.wall.is_believed(stamp_ms.max(self.now.unix_ms)) {
             true => age_ms,
             false => u64::MAX,
         }
@@ -92,9 +97,13 @@ impl Hub {
 
     /// Bounds of a history of this app, at this time.
     pub(crate) fn history_limits(&self, app: &AppId) -> HistoryLimits {
-        let limits = self.config.history_limits(app);
+        self.limits_before(self.config.history_limits(app), 0)
+    }
+
+    /// Bounds of a history as they are applied when a message with this stamp is added.
+    pub(crate) fn limits_before(&self, limits: HistoryLimits, stamp_ms: u64) -> HistoryLimits {
         HistoryLimits {
-            age_ms: self.deletion_age_ms(limits.age_ms),
+            age_ms: self.deletion_age_before(limits.age_ms, stamp_ms),
             ..limits
         }
     }
