@@ -311,7 +311,7 @@ pub const ALL: &[Mutant] = &[
         29,
         "the callee is not told of a cancellation",
         "invite.never_stuck",
-        Chaos,
+        Probes,
     ),
     mutant(
         30,

@@ -100,6 +100,7 @@ const PROBES: &[(Promise, Asks)] = &[
     (Probe::crash_after_reading, Asks::Nothing),
     (Probe::restart_of_a_silent_client, Asks::Nothing),
     (Probe::restart_of_a_company, Asks::Nothing),
+    (Probe::canceled_call, Asks::Nothing),
     (Probe::full_disk, Asks::Nothing),
     (Probe::broken_disk, Asks::Nothing),
     (Probe::flipped_bits, Asks::Nothing),

@@ -107,6 +107,28 @@ impl Probe {
         }
     }
 
+    /// `invite.never_stuck`: a callee hears of a cancellation at once, and not when its client's ring is looked up.
+    pub(super) fn canceled_call(&mut self) {
+        let (alice, carol) = (self.log_in("alice"), self.log_in("carol"));
+        let invite = InvitationCall::Invite {
+            callee_id: "carol".into(),
+            content: String::new(),
+            channel: String::new(),
+        };
+        for call in [invite, InvitationCall::Cancel { number: 1 }] {
+            self.world.call(alice, Call::Invitation(call));
+            self.advance(1_000);
+        }
+        let is_end = |event: &ClientEvent| {
+            let news = RemoteInvitationNews::Canceled;
+            matches!(event, ClientEvent::RemoteInvitation { news: told, .. } if *told == news)
+        };
+        if !self.events(carol).any(is_end) {
+            let text = "an invitation rings on a second after it was cancelled".to_owned();
+            self.violate("invite.never_stuck", text);
+        }
+    }
+
     /// The end of the call, and what nobody may have seen since.
     fn judge_company(&mut self, caller: ClientId, since: usize) {
         let is_agreed = |event: &ClientEvent| {
