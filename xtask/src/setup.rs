@@ -151,6 +151,18 @@ pub(crate) fn python() -> Result<()> {
         .context("`python3 -m pip` does not run; install Python 3.10 or later with pip")
 }
 
+/// The library that gives a process a wall clock of its own, for the proof that jumps of the clock do no harm: from
+/// Debian's packages where it is missing.
+pub(crate) fn own_clock() -> Result<()> {
+    let is_there = ["x86_64", "aarch64"].iter().any(|machine| {
+        Path::new(&format!("/usr/lib/{machine}-linux-gnu/faketime/libfaketime.so.1")).exists()
+    });
+    if is_there {
+        return Ok(());
+    }
+    install(&["libfaketime"]).context("libfaketime is missing; install it")
+}
+
 /// Installs packages of Debian's.
 fn install(packages: &[&str]) -> Result<()> {
     if !Path::new("/usr/bin/apt-get").exists() {

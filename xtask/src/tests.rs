@@ -57,6 +57,7 @@ pub(crate) fn check() -> Result<()> {
     ])?;
     layers::check()?;
     supply::check()?;
+    setup::own_clock()?;
     // The end-to-end tests run the program itself.
     cargo(&["build", "--quiet", "--package", "tidings"])?;
     cargo(&["test", "--workspace", "--quiet"])

@@ -17,6 +17,15 @@ pub const APP: &str = "0123456789abcdef0123456789abcdef";
 /// What the program prints before its address when it listens.
 const READY: &str = "tidings is ready: http://";
 
+/// Where Debian keeps the library that gives a process a wall clock of its own.
+const CLOCK_LIBRARIES: [&str; 2] = [
+    "/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1",
+    "/usr/lib/aarch64-linux-gnu/faketime/libfaketime.so.1",
+];
+
+/// In the program's directory: how far its wall clock is ahead.
+const CLOCK_FILE: &str = "clock";
+
 /// A running server, killed when dropped.
 #[derive(Debug)]
 pub struct Program {
@@ -67,6 +76,34 @@ impl Program {
         command.args(["--map-root-user", "--mount", "sh", "-c", &script]);
         command.arg(&data).arg(program()?);
         Self::start_by(command, directory, arguments)
+    }
+
+    /// As [`Program::start`], by a wall clock of its own, which [`Program::set_clock`] moves; its monotonic clock is the
+    /// machine's. The library libfaketime stands between them.
+    ///
+    /// # Errors
+    /// As [`Program::start`]; also when the library is not installed (Debian: `libfaketime`).
+    pub fn start_by_own_clock(arguments: &[&str]) -> Result<Self, Failure> {
+        let library = CLOCK_LIBRARIES.iter().find(|path| Path::new(path).exists());
+        let library = library.ok_or_else(|| Failure::new("libfaketime is not installed"))?;
+        let directory = TempDir::new().map_err(Failure::of("no temporary directory"))?;
+        let mut command = Command::new(program()?);
+        command
+            .env("LD_PRELOAD", library)
+            .env("FAKETIME_TIMESTAMP_FILE", directory.path().join(CLOCK_FILE))
+            .env("FAKETIME_NO_CACHE", "1")
+            .env("FAKETIME_DONT_FAKE_MONOTONIC", "1")
+            .env("NO_FAKE_STAT", "1");
+        write_clock(directory.path(), 0)?;
+        Self::start_by(command, directory, arguments)
+    }
+
+    /// Makes the wall clock of a program that has its own go so many seconds ahead of the machine's.
+    ///
+    /// # Errors
+    /// [`Failure`] when its directory cannot be written.
+    pub fn set_clock(&self, ahead_s: i64) -> Result<(), Failure> {
+        write_clock(self.directory.path(), ahead_s)
     }
 
     fn start_by(command: Command, directory: TempDir, arguments: &[&str]) -> Result<Self, Failure> {
@@ -199,6 +236,14 @@ impl Drop for Program {
         let _ = self.process.kill();
         let _ = self.process.wait();
     }
+}
+
+/// Nobody may read half of it: it takes the place of the one before.
+fn write_clock(directory: &Path, ahead_s: i64) -> Result<(), Failure> {
+    let next = directory.join("clock.next");
+    std::fs::write(&next, format!("{ahead_s:+}\n"))
+        .map_err(Failure::of("no file for the clock"))?;
+    std::fs::rename(next, directory.join(CLOCK_FILE)).map_err(Failure::of("no file for the clock"))
 }
 
 /// Starts a process and waits until it listens.

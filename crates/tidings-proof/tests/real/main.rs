@@ -1,5 +1,6 @@
 //! The short editions of the proofs with real processes, for every test run.
 
+mod clock;
 mod overload;
 
 use std::process::Command;
