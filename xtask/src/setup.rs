@@ -155,7 +155,10 @@ pub(crate) fn python() -> Result<()> {
 /// Debian's packages where it is missing.
 pub(crate) fn own_clock() -> Result<()> {
     let is_there = ["x86_64", "aarch64"].iter().any(|machine| {
-        Path::new(&format!("/usr/lib/{machine}-linux-gnu/faketime/libfaketime.so.1")).exists()
+        Path::new(&format!(
+            "/usr/lib/{machine}-linux-gnu/faketime/libfaketime.so.1"
+        ))
+        .exists()
     });
     if is_there {
         return Ok(());

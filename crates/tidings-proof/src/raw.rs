@@ -1,9 +1,10 @@
 //! A client without an SDK: it says what it is told to and reads nothing unless it is asked to.
 
 use std::io::{Read as _, Write as _};
-use std::net::{SocketAddr, TcpStream};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::time::Duration;
 
+use socket2::{Domain, Socket, Type};
 use tidings_wire::frame::{decode_server, encode_client};
 use tidings_wire::proto::{
     ClientFrame, ClientMessage, Login, Request, client_message, request, server_message,
@@ -30,8 +31,21 @@ impl RawClient {
     /// # Errors
     /// [`Failure`] when the server does not let it in.
     pub fn open(address: SocketAddr) -> Result<Self, Failure> {
+        Self::open_from(Ipv4Addr::LOCALHOST, address)
+    }
+
+    /// The same from another address of this machine, 127.0.0.0/8.
+    ///
+    /// # Errors
+    /// As [`RawClient::open`].
+    pub fn open_from(source: Ipv4Addr, address: SocketAddr) -> Result<Self, Failure> {
         let failed = |what: &'static str| Failure::of(what);
-        let mut stream = TcpStream::connect(address).map_err(failed("no connection"))?;
+        let socket = Socket::new(Domain::IPV4, Type::STREAM, None);
+        let socket = socket.map_err(failed("no socket"))?;
+        let source = SocketAddr::from((source, 0));
+        (socket.bind(&source.into())).map_err(failed("no such address"))?;
+        (socket.connect(&address.into())).map_err(failed("no connection"))?;
+        let mut stream = TcpStream::from(socket);
         let patience = Some(PATIENCE);
         (stream.set_read_timeout(patience)).map_err(failed("no time limit"))?;
         (stream.set_write_timeout(patience)).map_err(failed("no time limit"))?;
@@ -62,7 +76,20 @@ impl RawClient {
         })
     }
 
-    /// The same, and logs in; returns the server's answer too.
+    /// Begins a message of so many bytes and leaves out its last one.
+    ///
+    /// # Errors
+    /// [`Failure`] when the connection is over.
+    pub fn begin_message(&mut self, bytes: u16) -> Result<(), Failure> {
+        // Final and binary; masked, with a length of two bytes; a mask of zeros.
+        let mut frame = vec![0x82, 0x80 | 126];
+        frame.extend(bytes.to_be_bytes());
+        frame.extend([0; 4]);
+        frame.resize(frame.len() + usize::from(bytes) - 1, 0);
+        (self.stream.write_all(&frame)).map_err(Failure::of("the connection is over"))
+    }
+
+    /// Opens a WebSocket and logs in; returns the server's answer too.
     ///
     /// # Errors
     /// [`Failure`] when there is no answer.

@@ -1,5 +1,6 @@
 //! More than the program can bear: readers that read nothing, and everybody at once.
 
+use std::net::Ipv4Addr;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -7,6 +8,7 @@ use futures_util::future::join_all;
 use tidings_client::{ConnectionState, PeerReceipt, SendOptions};
 use tidings_proof::program::Program;
 use tidings_proof::raw::RawClient;
+use tidings_wire::limits::LOGIN_FRAME_BYTES_MAX;
 use tidings_wire::proto::server_message::Kind;
 use tidings_wire::proto::{Join, Message, SendToChannel, SendToPeer, message, request};
 
@@ -104,6 +106,40 @@ async fn slow_readers_do_not_take_the_program_above_its_memory() {
         began.elapsed() < Duration::from_secs(20),
         "{}",
         program.log()
+    );
+}
+
+/// Connections that never log in, and from how many addresses: as many from each as may wait before their login.
+const STRANGERS: usize = 2_000;
+const ADDRESSES: usize = 20;
+/// What one of them may cost, in bytes. Source: contract 6.2.
+const STRANGER_BYTES_MAX: u64 = 24 << 10;
+
+/// `dos.preauth_memory`: who is not logged in costs little, even with as much of a login as is possible.
+#[tokio::test(flavor = "multi_thread")]
+async fn strangers_cost_little_memory() {
+    super::build();
+    let program = Program::start(&[]).expect("the program starts");
+    let Some(idle) = program.memory_used() else {
+        return println!("not tested, the system does not say how much memory is used");
+    };
+    let mut strangers = Vec::with_capacity(STRANGERS);
+    for n in 0..STRANGERS {
+        let last = 2 + u8::try_from(n % ADDRESSES).expect("few addresses");
+        let source = Ipv4Addr::new(127, 0, 0, last);
+        let mut stranger = RawClient::open_from(source, program.address()).expect("a handshake");
+        let bytes = u16::try_from(LOGIN_FRAME_BYTES_MAX).expect("8 KiB");
+        stranger.begin_message(bytes).expect("it is connected");
+        strangers.push(stranger);
+    }
+    let used = program.memory_peak().expect("it runs");
+    let each = (used - idle) / STRANGERS as u64;
+    println!("{each} bytes for each of {STRANGERS} connections before their login");
+    assert!(each < STRANGER_BYTES_MAX, "{each} bytes for each stranger");
+    // The server did read what they have said.
+    assert!(
+        each > LOGIN_FRAME_BYTES_MAX as u64 / 2,
+        "{each} bytes for each stranger"
     );
 }
 
