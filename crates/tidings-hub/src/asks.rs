@@ -10,7 +10,7 @@ use crate::Hub;
 use crate::attributes::AttributeAsk;
 use crate::bus_ops::{Answer, AskId, BusOp, Inherited, Located, Question, Topic};
 use crate::counts::CountAsk;
-use crate::ids::{ChannelKey, HubId};
+use crate::ids::{ChannelKey, HubId, MessageId, UserKey};
 use crate::io::{Effect, Sink};
 use crate::login::{Claim, ClaimAsk};
 use crate::maps::{Map, SeededHasher};
@@ -29,6 +29,11 @@ const CLIENT_ANSWER_MS: u64 = PEER_TIMEOUT_MS + 1_000;
 pub(crate) enum PendingAsk {
     Claim(ClaimAsk),
     Deliver(SendToPeer),
+    /// Whether a session has this message, which others of the same sender wait for.
+    Taken {
+        lane: (SessionKey, UserKey),
+        id: MessageId,
+    },
     Presence(PresenceAsk),
     Locate(LocateAsk),
     Members(ChannelKey),
@@ -52,6 +57,7 @@ impl PendingAsk {
         match self {
             PendingAsk::Claim(_) => *answer == Answer::Superseded,
             PendingAsk::Deliver(_) => *answer != Answer::Gone,
+            PendingAsk::Taken { .. } => *answer == Answer::Taken,
             PendingAsk::Presence(_) | PendingAsk::Attributes(_) => {
                 matches!(answer, Answer::Presence { state, .. } if *state != PresenceState::Offline)
             }
@@ -217,6 +223,9 @@ impl Hub {
                 self.finish_claim(ask, claim, out);
             }
             (PendingAsk::Deliver(send), answer) => self.finish_asked(send, answer, out),
+            (PendingAsk::Taken { lane, id }, answer) => {
+                self.finish_taken(&lane, id, answer == Answer::Taken, out);
+            }
             (PendingAsk::Presence(ask), answer) => self.finish_presence(ask, Some(answer), out),
             (PendingAsk::Locate(ask), answer) => {
                 let located = match answer {
@@ -277,6 +286,7 @@ impl Hub {
                 // A hub that is silent cannot hold the user: the later login wins.
                 self.finish_claim(ask, Claim::Won(Inherited::default()), out);
             }
+            PendingAsk::Taken { lane, id } => self.finish_taken(&lane, id, false, out),
             PendingAsk::Presence(ask) => self.finish_presence(ask, None, out),
             PendingAsk::Locate(ask) => self.finish_locate(ask, Located::Unknown, own, out),
             PendingAsk::Members(channel) => self.finish_sync(&channel, Vec::new(), out),

@@ -376,6 +376,8 @@ pub enum Question {
     },
     /// User topic: deliver this message to the user's session and answer when its client has confirmed.
     Deliver(Parcel),
+    /// User topic: has this message been handed to the user's session, or does it wait for that?
+    HasTaken(MessageId),
     /// User topic: is the user on line?
     Presence,
     /// User topic: do you have this session?
@@ -464,6 +466,8 @@ pub enum Answer {
         /// What the store says.
         reason: String,
     },
+    /// To `HasTaken`: yes. No is `Gone`.
+    Taken,
     /// To `Presence`: the user's state here, with its login.
     Presence {
         /// The state.

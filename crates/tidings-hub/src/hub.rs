@@ -497,6 +497,9 @@ impl Hub {
             (Topic::User(user), Question::Deliver(parcel)) => {
                 self.handle_deliver(&user, asker, parcel, out);
             }
+            (Topic::User(user), Question::HasTaken(id)) => {
+                self.answer_taken(&user, *id, asker, out);
+            }
             (Topic::User(user), Question::Presence) => {
                 self.answer_presence(&user, asker, out);
             }

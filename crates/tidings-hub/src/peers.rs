@@ -20,7 +20,7 @@ use crate::bus_ops::{Answer, BusOp, Parcel, Publication, Question, Topic};
 use crate::config::Traits;
 use crate::history::history_message;
 use crate::ids::{MessageId, UserKey};
-use crate::inbox::{Origin, message_kind};
+use crate::inbox::{Asker, Origin, message_kind};
 use crate::io::{Effect, Sink};
 use crate::limiter;
 use crate::maps::{Map, SeededHasher};
@@ -60,14 +60,34 @@ struct Lane {
     appends: usize,
     /// Behind those, in order.
     waiting: VecDeque<SendToPeer>,
-    /// Requests whose messages other hubs were asked to deliver, in order.
-    asked: VecDeque<u64>,
+    /// Messages that other hubs were asked to deliver, with their requests, in order.
+    asked: VecDeque<(u64, MessageId)>,
+    /// Whether the first of them has been found at a session.
+    first: First,
     /// Messages that nobody took while an earlier one may still be on its way back, by request: the receiver's hub has
     /// left the topic meanwhile. They are stored after it.
     held: BTreeMap<u64, SendToPeer>,
 }
 
+/// What is known of the first message that was asked for. Until a session has it, it may come back and be stored: what
+/// follows would overtake it if the receiver logged in meanwhile.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+enum First {
+    #[default]
+    Unknown,
+    /// It is being looked for.
+    Sought,
+    Found,
+}
+
 impl Lane {
+    /// Whether a message may not go yet. `is_here`: its receiver is at this hub, where nobody has to be asked; what
+    /// others were asked for may still come back from them.
+    fn must_wait(&self, is_here: bool) -> bool {
+        let is_open = is_here || self.first != First::Found;
+        !self.asked.is_empty() && is_open && !mutant!(214)
+    }
+
     /// Whether a further message has to wait.
     fn is_storing(&self) -> bool {
         self.appends > 0 || !self.waiting.is_empty() || !self.held.is_empty()
@@ -78,7 +98,7 @@ impl Lane {
     }
 
     fn has_asked_before(&self, cseq: u64) -> bool {
-        self.asked.front().is_some_and(|first| *first < cseq)
+        self.asked.front().is_some_and(|(first, _)| *first < cseq)
     }
 
     /// The first of the held messages that has nothing before it any more.
@@ -201,6 +221,14 @@ impl Hub {
 
     /// Hands the message to the receiver's hub: this one, or whoever is subscribed to the user's topic.
     fn dispatch(&mut self, send: SendToPeer, out: &mut dyn Sink) {
+        let lane_key = (send.session, send.to.clone());
+        let is_here = self.users.contains_key(&send.to);
+        let lane = self.lanes.lanes.get_mut(&lane_key);
+        if let Some(lane) = lane.filter(|lane| lane.must_wait(is_here)) {
+            // Order: what waits is younger.
+            lane.waiting.push_front(send);
+            return self.seek_first(lane_key, out);
+        }
         if let Some(entry) = self.users.get(&send.to) {
             let (parcel, to) = (send.parcel.clone(), send.to.clone());
             match entry.session {
@@ -211,12 +239,64 @@ impl Hub {
             }
             return;
         }
-        let lane = (send.session, send.to.clone());
-        let lane = self.lanes.lanes.entry(lane).or_default();
-        lane.asked.push_back(send.cseq);
+        let lane = self.lanes.lanes.entry(lane_key).or_default();
+        lane.asked.push_back((send.cseq, send.parcel.id));
         let topic = Topic::User(send.to.clone());
         let question = Question::Deliver(send.parcel.clone());
         self.ask(topic, question, PendingAsk::Deliver(send), out);
+    }
+
+    /// Asks whether a session has the first of what was asked for: messages wait for that.
+    fn seek_first(&mut self, lane_key: (SessionKey, UserKey), out: &mut dyn Sink) {
+        let Some(lane) = self.lanes.lanes.get_mut(&lane_key) else {
+            return;
+        };
+        let Some((_, id)) = lane.asked.front().copied() else {
+            return;
+        };
+        if std::mem::replace(&mut lane.first, First::Sought) == First::Unknown {
+            let topic = Topic::User(lane_key.1.clone());
+            let pending = PendingAsk::Taken { lane: lane_key, id };
+            self.ask(topic, Question::HasTaken(id), pending, out);
+        }
+    }
+
+    /// A session has the message, or none is known to have it. If none has it, what becomes of it is still to be told.
+    pub(crate) fn finish_taken(
+        &mut self,
+        lane_key: &(SessionKey, UserKey),
+        id: MessageId,
+        is_taken: bool,
+        out: &mut dyn Sink,
+    ) {
+        let lane = self.lanes.lanes.get_mut(lane_key);
+        let is_first = |lane: &&mut Lane| lane.asked.front().is_some_and(|(_, first)| *first == id);
+        if let Some(lane) = lane.filter(is_first)
+            && is_taken
+        {
+            lane.first = First::Found;
+            self.go_on(lane_key, out);
+        }
+    }
+
+    /// Another hub asks whether a message has been handed to the user's session, or waits for that.
+    pub(crate) fn answer_taken(
+        &mut self,
+        user: &UserKey,
+        id: MessageId,
+        asker: Asker,
+        out: &mut dyn Sink,
+    ) {
+        let session = self.users.get(user).and_then(|entry| entry.session);
+        let session = session.and_then(|key| self.sessions.get(key));
+        let has_it = session.is_some_and(|session| {
+            let mut waiting = session.inbox.behind.iter();
+            let mut handed = session.deliveries.iter();
+            handed.any(|handed| handed.parcel.id == id)
+                || waiting.any(|waiting| waiting.parcel.id == id)
+        });
+        let answer = if has_it { Answer::Taken } else { Answer::Gone };
+        self.answer(asker, answer, out);
     }
 
     /// A hub that was asked to deliver a message has answered, or there was none.
@@ -225,7 +305,10 @@ impl Hub {
         let Some(lane) = self.lanes.lanes.get_mut(&lane_key) else {
             return self.finish_send(send, answer, out);
         };
-        lane.asked.retain(|cseq| *cseq != send.cseq);
+        lane.asked.retain(|(cseq, _)| *cseq != send.cseq);
+        if lane.asked.is_empty() {
+            lane.first = First::Unknown;
+        }
         let is_to_store = answer == Answer::Gone && send.parcel.offline.is_some();
         if is_to_store && lane.has_asked_before(send.cseq) {
             lane.held.insert(send.cseq, send);
@@ -237,7 +320,7 @@ impl Hub {
         {
             self.finish_send(held, Answer::Gone, out);
         }
-        self.drop_lane_if_over(&lane_key);
+        self.go_on(&lane_key, out);
     }
 
     fn drop_lane_if_over(&mut self, lane_key: &(SessionKey, UserKey)) {
@@ -309,9 +392,18 @@ impl Hub {
             return;
         };
         lane.appends -= 1;
+        self.go_on(lane_key, out);
+    }
+
+    /// Goes on with what waits in a lane, as far as it may.
+    fn go_on(&mut self, lane_key: &(SessionKey, UserKey), out: &mut dyn Sink) {
         while let Some(lane) = self.lanes.lanes.get_mut(lane_key) {
             if lane.appends > 0 || !lane.held.is_empty() {
                 return;
+            }
+            let is_here = self.users.contains_key(&lane_key.1);
+            if lane.must_wait(is_here) && !lane.waiting.is_empty() {
+                return self.seek_first(lane_key.clone(), out);
             }
             match lane.waiting.pop_front() {
                 Some(next) => self.keep_and_dispatch(next, out),
@@ -384,19 +476,21 @@ mod tests {
             };
             rig.store.iter().filter_map(id).collect()
         };
+        let answered = |ask: AskId, answer: Answer| {
+            let ask = AskId { asked: 1, ..ask };
+            let from = HubId(1);
+            Input::Bus(BusInput::Answered { ask, from, answer })
+        };
+        let [first, taken] = rig.take_asks()[..] else {
+            panic!("the others wait until the first is found");
+        };
         // Bob's hub was subscribed when the first was asked, and no more when the others were.
+        rig.give(answered(taken, Answer::Taken));
         let asks = rig.take_asks();
-        rig.give(Input::Bus(BusInput::Nobody { ask: asks[2] }));
         rig.give(Input::Bus(BusInput::Nobody { ask: asks[1] }));
+        rig.give(Input::Bus(BusInput::Nobody { ask: asks[0] }));
         assert_eq!(stored(&rig), []);
-        rig.give(Input::Bus(BusInput::Answered {
-            ask: AskId {
-                asked: 1,
-                ..asks[0]
-            },
-            from: HubId(1),
-            answer: Answer::Gone,
-        }));
+        rig.give(answered(first, Answer::Gone));
         assert_eq!(stored(&rig), sent);
         assert!(!rig.hub.lanes.lanes.is_empty(), "they are being stored");
         for (ticket, op) in std::mem::take(&mut rig.store) {
@@ -406,6 +500,34 @@ mod tests {
             }
         }
         assert!(rig.hub.lanes.lanes.is_empty());
+    }
+
+    #[test]
+    fn what_follows_a_message_that_nobody_takes_waits_until_that_is_stored() {
+        let mut rig = Rig::with_users(&["alice"]);
+        for text in ["one", "two"] {
+            rig.request(0, offline(text));
+        }
+        let [first, taken] = rig.take_asks()[..] else {
+            panic!("the second waits until the first is found");
+        };
+        // Bob logs in between the two: his session has not had the first.
+        rig.give(Input::Bus(BusInput::Answered {
+            ask: AskId { asked: 1, ..taken },
+            from: HubId(1),
+            answer: Answer::Gone,
+        }));
+        rig.give(Input::Bus(BusInput::Nobody { ask: first }));
+        assert_eq!(rig.take_asks(), []);
+        let appends = std::mem::take(&mut rig.store);
+        for (ticket, _) in appends
+            .into_iter()
+            .filter(|(_, op)| matches!(op, StoreOp::InboxAppend { .. }))
+        {
+            let answer = StoreAnswer::InboxAppended { inbox: 1 };
+            rig.give(Input::Store { ticket, answer });
+        }
+        assert_eq!(rig.take_asks().len(), 1, "the second goes, as a first");
     }
 
     #[test]

@@ -777,6 +777,12 @@ pub const ALL: &[Mutant] = &[
         Kills,
     ),
     mutant(
+        214,
+        "what follows a message is asked for before that one has been found at a session",
+        "order.per_sender",
+        Probes,
+    ),
+    mutant(
         301,
         "a snapshot forgets the last frame that was not confirmed",
         "drain.no_loss",

@@ -193,6 +193,28 @@ impl Probe {
         }
     }
 
+    /// `order.per_sender`: a user logs in while somebody writes to it. What has found nobody and is being stored comes
+    /// before what finds the new session.
+    pub(super) fn burst_at_a_login(&mut self) {
+        self.world.config.bus_delay_ms_max = 60;
+        let sender = self.log_in_at(0, "alice");
+        let receiver = self.world.add_client();
+        self.world.place(receiver, 1);
+        for n in 0..60 {
+            if n == 10 {
+                self.world.login(receiver, "bob", "");
+            }
+            self.send_stored(sender, "bob", format!("{n:02}"));
+            self.advance(5);
+        }
+        self.advance(10_000);
+        let texts = self.peer_texts(receiver);
+        if texts.len() != 60 || !texts.is_sorted() {
+            let text = format!("60 messages met a login and came as {texts:?}");
+            self.violate("order.per_sender", text);
+        }
+    }
+
     /// `presence.no_ghost`: a client falls silent and its connection stays open. It is gone 30 s after its last
     /// word, not after the moment in which the server has noticed (contract PRE-2).
     pub(super) fn silent_peer(&mut self) {

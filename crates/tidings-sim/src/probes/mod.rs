@@ -114,6 +114,7 @@ const PROBES: &[(Promise, Asks)] = &[
     (Probe::hasty_members, Asks::Nothing),
     (Probe::news_of_the_absence, Asks::Nothing),
     (Probe::during_login, Asks::Nothing),
+    (Probe::burst_at_a_login, Asks::Nothing),
     (Probe::late_confirmation, Asks::Nothing),
     (Probe::stored_at_login, Asks::Nothing),
     (Probe::window_over, Asks::Nothing),
