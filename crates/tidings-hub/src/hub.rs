@@ -82,6 +82,8 @@ pub struct Hub {
     pub(crate) boot: u64,
     /// Until then, in monotonic milliseconds, there may be invitations that nobody owns.
     pub(crate) leftovers_until_ms: u64,
+    /// Nothing ends by time before, in monotonic milliseconds: other hubs might not hear of it.
+    pub(crate) heard_from_ms: u64,
     pub(crate) is_draining: bool,
     /// Nobody is connected any more: what is under way comes to an end.
     pub(crate) is_settling: bool,
@@ -171,6 +173,7 @@ impl Hub {
             invitations: hasher.map(),
             boot: 0,
             leftovers_until_ms: 0,
+            heard_from_ms: 0,
             is_draining: false,
             is_settling: false,
             pressure: Pressure::None,

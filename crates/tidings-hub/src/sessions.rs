@@ -382,7 +382,7 @@ impl Hub {
             let left_ms = token_due_ms.saturating_sub(self.wall.unix_ms());
             due = due.min(self.now.mono_ms + left_ms);
         }
-        let due = due.max(self.now.mono_ms + 1);
+        let due = due.max(self.now.mono_ms + 1).max(self.heard_from_ms);
         // One chain of timers per session, however often it is cut and resumed.
         if session.next_check_ms.is_none_or(|at| at > due) {
             session.next_check_ms = Some(due);

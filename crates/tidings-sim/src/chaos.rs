@@ -548,7 +548,7 @@ impl Chaos {
         }
         self.advance(15_000);
         // Order: afterwards nobody is the client that has sent, or been called.
-        self.invitations.judge();
+        self.invitations.judge(self.world.is_disk_broken());
         self.check_inboxes();
         self.check_leftovers();
     }

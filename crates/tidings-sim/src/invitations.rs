@@ -212,8 +212,9 @@ impl Invitations {
         self.violations
     }
 
-    /// Judges the whole run, long after the last fault. What clients are told later is the end of the run.
-    pub fn judge(&mut self) {
+    /// Judges the whole run, long after the last fault. What clients are told later is the end of the run. Where the disk
+    /// has failed, an end that cannot be recorded is told (decision 0006), and a restart finds the invitation open.
+    pub fn judge(&mut self, is_disk_broken: bool) {
         self.is_judged = true;
         let mut found = Vec::new();
         for (content, sent) in &self.sent {
@@ -247,7 +248,7 @@ impl Invitations {
                 LocalInvitationNews::Failed(LocalInvitationFailure::NotLoggedIn) => true,
                 _ => !is_accepted_there,
             };
-            if !agrees {
+            if !agrees && !is_disk_broken {
                 let text = format!("{content:?}: the caller saw {end:?}, the callee {last:?}");
                 found.push(("invite.agreement", text));
             }

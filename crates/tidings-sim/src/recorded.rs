@@ -90,6 +90,11 @@ impl RecordedInvitations {
 }
 
 impl World {
+    /// Whether the disk has failed in this run, for good or in a bit.
+    pub fn is_disk_broken(&self) -> bool {
+        self.recorded.is_disk_broken
+    }
+
     /// A group is on the disk.
     pub(crate) fn note_synced(&mut self, group: &[StoreOp], answers: &[StoreAnswer]) {
         for (op, answer) in group.iter().zip(answers) {

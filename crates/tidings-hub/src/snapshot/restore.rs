@@ -20,6 +20,10 @@ use crate::sessions::{Session, SessionKey};
 use crate::watched::Watched;
 use crate::{AppSettings, Hub, Traits};
 
+/// Until then all hubs have subscribed to what they have taken over, in milliseconds: what is published sooner may pass
+/// by one that has not, and a member that it has seen would be there for ever.
+const SUBSCRIBE_MS: u64 = 1_000;
+
 impl Hub {
     /// Takes over what the process before has left. What does not fit this hub any more is left out.
     pub(crate) fn handle_restore(&mut self, snapshot: Snapshot, out: &mut dyn Sink) {
@@ -29,6 +33,7 @@ impl Hub {
         if let Some(agreed_ms) = record.clock_agreed_ms {
             self.wall.doubt(agreed_ms);
         }
+        self.heard_from_ms = self.now.mono_ms + SUBSCRIBE_MS;
         let mut keys = BTreeMap::new();
         for session in record.sessions {
             if let Some((id, key)) = self.restore_session(session, out) {
@@ -57,7 +62,7 @@ impl Hub {
     ) -> Option<(SessionId, SessionKey)> {
         let traits = from_traits(record.traits.as_ref()?);
         let user = from_user_by(traits.names, record.user.as_ref()?)?;
-        // Who may not be here any more is ended when all hubs have theirs back, so that its end is heard.
+        // Who may not be here any more is ended when all hubs hear of it.
         let mut settings = self.config.apps.settings(&user.app);
         settings.rate_limits &= !traits.is_paced;
         let session = self.make_session(record, user.clone(), settings, traits)?;

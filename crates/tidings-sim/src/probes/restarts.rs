@@ -16,7 +16,7 @@ const EXECUTED: u64 = 6;
 /// How long the server is away, in milliseconds.
 const AWAY_MS: u64 = 4_000;
 /// Attempts of clients, and what follows, in milliseconds.
-const BACK_MS: u64 = 20_000;
+const BACK_MS: u64 = 40_000;
 
 impl Probe {
     /// `drain.no_loss`: who has confirmed nothing gets every frame again, none of its requests is executed again, it
