@@ -220,19 +220,8 @@ impl Hub {
         out: &mut dyn Sink,
     ) {
         let id = report.id;
-        let Some(session) = self.sessions.get_mut(key) else {
-            return;
-        };
-        let session_id = session.id;
-        if let Some(invitation) = self.invitation(caller, id) {
-            invitation.owner = Some(key);
-            invitation.number = report.number;
-            if !invitation.has_ended() {
-                invitation.session = session_id;
-                let told = Told::taken_over(invitation);
-                self.write_invitation(caller, id, told, out);
-            }
-            return;
+        if self.invitation(caller, id).is_some() {
+            return self.adopt(key, caller, report, out);
         }
         let pending = PendingStore::InvitationReport { session: key, id };
         if let Some(session) = self.sessions.get_mut(key) {
@@ -266,6 +255,12 @@ impl Hub {
             let read = stored.and_then(|stored| Invitation::from_record(&stored, clock));
             read.ok_or(InvitationEnd::NotRecorded)
         });
+        let read_revision = stored.as_ref().map_or(0, |(read, _)| read.revision);
+        let is_here = |here: &mut Invitation| here.revision >= read_revision;
+        if self.invitation(&caller, id).is_some_and(is_here) {
+            // What was left of it was loaded meanwhile, and may be writing its end.
+            return self.adopt(key, &caller, report, out);
+        }
         let over = match stored {
             Err(end) => (end, String::new()),
             Ok((mut invitation, _)) => match invitation.state {
@@ -282,6 +277,34 @@ impl Hub {
         self.tell_caller_client(Some(key), local_end(report.number, end, response), out);
         if let Some(waiting) = report.canceled {
             self.reply_done(waiting.session, waiting.cseq, out);
+        }
+    }
+
+    /// A new session's client holds open what is written here already: it goes on in that session.
+    fn adopt(&mut self, key: SessionKey, caller: &UserKey, report: Report, out: &mut dyn Sink) {
+        let Some(session) = self.sessions.get(key).map(|session| session.id) else {
+            return;
+        };
+        let Some(invitation) = self.invitation(caller, report.id) else {
+            return;
+        };
+        invitation.owner = Some(key);
+        invitation.number = report.number;
+        if invitation.has_ended() {
+            // Its end is being written; a cancellation is answered when it is durable.
+            if report.canceled.is_some() {
+                self.write_invitation(caller, report.id, Told::Ended(report.canceled), out);
+            }
+            return;
+        }
+        invitation.session = session;
+        let told = Told::taken_over(invitation);
+        match report.canceled {
+            Some(_) => {
+                let end = (InvitationEnd::Canceled, String::new());
+                self.end_invitation(caller, report.id, end, report.canceled, out);
+            }
+            None => self.write_invitation(caller, report.id, told, out),
         }
     }
 
