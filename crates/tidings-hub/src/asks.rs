@@ -17,7 +17,7 @@ use crate::maps::{Map, SeededHasher};
 use crate::peers::SendToPeer;
 use crate::presence::PresenceAsk;
 use crate::resume::LocateAsk;
-use crate::sessions::SessionKey;
+use crate::session::SessionKey;
 
 /// Longest wait for an answer that a hub can give by itself. Source: contract DEL-14.
 const HUB_ANSWER_MS: u64 = 2_000;

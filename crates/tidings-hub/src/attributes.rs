@@ -21,7 +21,8 @@ use crate::bus_ops::{Answer, BusOp, ForOthers, Publication, Question, Topic};
 use crate::ids::{ChannelKey, UserKey};
 use crate::io::{Effect, Sink};
 use crate::limiter;
-use crate::sessions::{SessionKey, error};
+use crate::session::SessionKey;
+use crate::sessions::error;
 use crate::store_ops::{
     AttributeEntry, AttributeLimits, AttributeOwner, LIBRARY_KEY, StoreAnswer, StoreOp,
 };

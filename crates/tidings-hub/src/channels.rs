@@ -25,7 +25,7 @@ use crate::limiter;
 use crate::members::{Change, Missing, Stamp};
 use crate::outbox::{Kept, Source};
 use crate::requests::check_message;
-use crate::sessions::{Session, SessionKey};
+use crate::session::{Session, SessionKey};
 
 /// Publications kept while the members are being fetched; beyond it the hub goes on and repairs later.
 const HELD_MAX: usize = 16_384;

@@ -16,7 +16,8 @@ use crate::ids::ChannelKey;
 use crate::inbox::Asker;
 use crate::io::Sink;
 use crate::limiter;
-use crate::sessions::{SessionKey, error};
+use crate::session::SessionKey;
+use crate::sessions::error;
 use crate::store_ops::AttributeOwner;
 use crate::timers::Timer;
 

@@ -10,7 +10,7 @@ use tidings_wire::rates::{Bucket, Rate};
 use crate::Hub;
 use crate::io::{Effect, Sink};
 use crate::limiter::Kind;
-use crate::sessions::SessionKey;
+use crate::session::SessionKey;
 
 /// Refused calls of one kind.
 #[derive(Debug, Clone, Copy)]

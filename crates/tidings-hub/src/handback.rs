@@ -9,7 +9,7 @@ use crate::bus_ops::{Answer, Parcel};
 use crate::ids::UserKey;
 use crate::inbox::{BEHIND_MAX, Origin, Waiting, ack_wait_ms};
 use crate::io::Sink;
-use crate::sessions::SessionKey;
+use crate::session::SessionKey;
 use crate::stores::PendingStore;
 use tidings_mutant::mutant;
 

@@ -17,7 +17,8 @@ use crate::ids::{ChannelKey, HubId};
 use crate::inbox::Asker;
 use crate::io::Sink;
 use crate::limiter;
-use crate::sessions::{SessionKey, error};
+use crate::session::SessionKey;
+use crate::sessions::error;
 use crate::store_ops::{
     Conversation, HistoryMessage, HistoryRange, ReadOrder, StoreAnswer, StoreOp,
 };

@@ -28,7 +28,7 @@ use crate::outbox::Gauge;
 use crate::peers::Lanes;
 use crate::presence::{PresenceGather, Watch};
 use crate::rng::Rng;
-use crate::sessions::{End, Session, SessionKey};
+use crate::session::{End, Session, SessionKey};
 use crate::stores::Stores;
 use crate::time::Time;
 use crate::timers::{Timer, Timers};

@@ -23,7 +23,7 @@ use crate::login::Connection;
 use crate::outbox::Source;
 use crate::peers::SendToPeer;
 use crate::requests::LIBRARY_TYPE;
-use crate::sessions::SessionKey;
+use crate::session::SessionKey;
 use crate::store_ops::{InboxLimits, InboxLosses, StoreAnswer, StoreOp, StoredMessage};
 use crate::stores::PendingStore;
 use crate::timers::Timer;

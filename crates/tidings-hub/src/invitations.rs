@@ -28,7 +28,8 @@ use crate::ids::{InvitationId, SessionId, UserKey};
 use crate::io::{Effect, Sink};
 use crate::limiter;
 use crate::requests::check_type;
-use crate::sessions::{SessionKey, error};
+use crate::session::SessionKey;
+use crate::sessions::error;
 use crate::timers::Timer;
 
 pub(crate) use self::durable::{Told, Waiting, Write};

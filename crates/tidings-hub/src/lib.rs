@@ -63,6 +63,7 @@ mod resume;
 mod rig;
 mod rings;
 mod rng;
+mod session;
 mod sessions;
 pub mod snapshot;
 pub mod store_ops;

@@ -1,4 +1,4 @@
-//! Login, and the one place per user over all hubs.
+//! Login: what is checked, and how a session starts.
 
 use std::sync::Arc;
 
@@ -19,11 +19,16 @@ use crate::io::{Effect, Sink};
 use crate::limiter::{self, Limiter};
 use crate::outbox::Outbox;
 use crate::resume::digest;
-use crate::sessions::{End, Session, SessionKey, error};
+use crate::session::{End, Session, SessionKey};
+use crate::sessions::error;
 use crate::store_ops::{AttributeOwner, StoreOp};
 use crate::stores::PendingStore;
 use crate::watched::Watched;
 use crate::{AppSettings, Hub};
+
+mod claims;
+
+pub(crate) use claims::{Claim, ClaimAsk};
 
 /// Messages that may wait for one login to be settled; it takes one turn of the bus.
 const HELD_PARCELS_MAX: usize = 256;
@@ -67,42 +72,6 @@ pub(crate) struct PendingLogin {
     pub(crate) inherited: Inherited,
     /// Messages that have arrived meanwhile. Bound: `HELD_PARCELS_MAX`.
     held: Vec<(Origin, Parcel)>,
-}
-
-/// How the other hubs have answered.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Claim {
-    Won(Inherited),
-    Lost,
-}
-
-/// A login that asks the other hubs to yield.
-#[derive(Debug)]
-pub(crate) struct ClaimAsk {
-    user: UserKey,
-    connection: ConnectionId,
-    stamp: LoginStamp,
-    /// When it began, in Unix milliseconds.
-    begun_ts: u64,
-}
-
-#[cfg(test)]
-impl ClaimAsk {
-    pub(crate) fn for_test(user: &str) -> Self {
-        Self {
-            user: UserKey {
-                app: tidings_wire::names::AppId::parse(&"a".repeat(32)).expect("app id"),
-                user: tidings_wire::names::UserId::parse(user).expect("user id"),
-            },
-            connection: ConnectionId(1),
-            stamp: LoginStamp {
-                mono_ms: 1,
-                hub: crate::ids::HubId(0),
-                count: 1,
-            },
-            begun_ts: 1,
-        }
-    }
 }
 
 impl Hub {
@@ -221,189 +190,6 @@ impl Hub {
         let opened_ms = self.now.mono_ms + self.paused_ms;
         self.connections
             .insert(connection, Connection::Fresh { opened_ms });
-    }
-
-    /// Takes the user's place: first here, then on the other hubs.
-    fn start_claim(
-        &mut self,
-        connection: ConnectionId,
-        user: UserKey,
-        (settings, traits, token_expires_s): (AppSettings, Traits, Option<u64>),
-        reports: Reports,
-        out: &mut dyn Sink,
-    ) {
-        let Some(Connection::Fresh { opened_ms }) = self.connections.get(&connection) else {
-            return;
-        };
-        self.logins += 1;
-        let stamp = LoginStamp {
-            mono_ms: *opened_ms,
-            hub: self.config.id,
-            count: self.logins,
-        };
-        if self
-            .newest_login(&user)
-            .is_some_and(|newest| newest > stamp)
-        {
-            return self.drop_connection(connection, Some(CloseCode::RemoteLogin), out);
-        }
-        let entry = match self.users.get_mut(&user) {
-            Some(entry) => entry,
-            None => {
-                // Subscribed before asking: whoever claims later meets this login on the topic.
-                out.emit(Effect::Bus(BusOp::Subscribe(Topic::User(user.clone()))));
-                self.users.entry(user.clone()).or_default()
-            }
-        };
-        let (older, rival) = (
-            entry.session,
-            entry.claim.as_ref().map(|claim| claim.connection),
-        );
-        let (mut limiter, mut inherited) = older
-            .and_then(|key| self.sessions.get(key))
-            .map(|session| (session.limiter.clone(), session.legacy()))
-            .unwrap_or_default();
-        if let Some(rival) = entry.claim.as_mut().filter(|_| older.is_none()) {
-            limiter = std::mem::take(&mut rival.limiter);
-            inherited = std::mem::take(&mut rival.inherited);
-        }
-        if let Some(rival) = rival {
-            self.drop_connection(rival, Some(CloseCode::RemoteLogin), out);
-        }
-        let holds = reports.ids();
-        let login = Box::new(PendingLogin {
-            connection,
-            stamp,
-            settings,
-            traits,
-            token_expires_s,
-            limiter,
-            reports,
-            inherited,
-            held: Vec::new(),
-        });
-        match self.users.get_mut(&user) {
-            Some(entry) => entry.claim = Some(login),
-            None => {
-                // Dropping the rival has taken the entry away with it.
-                out.emit(Effect::Bus(BusOp::Subscribe(Topic::User(user.clone()))));
-                self.users.entry(user.clone()).or_default().claim = Some(login);
-            }
-        }
-        if let Some(older) = older.filter(|_| !mutant!(19)) {
-            self.release_invitations(&user, &holds, older);
-            self.end_session(older, End::RemoteLogin, out);
-        }
-        self.connections
-            .insert(connection, Connection::Claiming(Box::new(user.clone())));
-        let pending = PendingAsk::Claim(ClaimAsk {
-            user: user.clone(),
-            connection,
-            stamp,
-            begun_ts: self.now.unix_ms,
-        });
-        let question = Question::Claim { stamp, holds };
-        self.ask(Topic::User(user), question, pending, out);
-    }
-
-    /// The stamp of the user's session or login in progress here, whichever is newer.
-    fn newest_login(&self, user: &UserKey) -> Option<LoginStamp> {
-        let entry = self.users.get(user)?;
-        let session = entry.session.and_then(|key| self.sessions.get(key));
-        let claim = entry.claim.as_ref().map(|claim| claim.stamp);
-        session.map(|session| session.stamp).max(claim)
-    }
-
-    /// Another hub claims the user.
-    pub(crate) fn handle_claim(
-        &mut self,
-        user: &UserKey,
-        (stamp, holds): (LoginStamp, &[InvitationId]),
-        asker: Asker,
-        out: &mut dyn Sink,
-    ) {
-        let newest = self.newest_login(user);
-        let Some(entry) = self.users.get(user) else {
-            return self.answer(asker, Answer::Yielded(Inherited::default()), out);
-        };
-        if newest.is_some_and(|ours| ours > stamp) {
-            return self.answer(asker, Answer::Superseded, out);
-        }
-        let (session, rival) = (
-            entry.session,
-            entry.claim.as_ref().map(|claim| claim.connection),
-        );
-        let mut inherited = session
-            .and_then(|key| self.sessions.get(key))
-            .map(Session::legacy)
-            .unwrap_or_default();
-        if let Some(claim) = self.users.get_mut(user).and_then(|e| e.claim.as_mut()) {
-            inherited = inherited.and(std::mem::take(&mut claim.inherited));
-        }
-        if let Some(rival) = rival {
-            self.drop_connection(rival, Some(CloseCode::RemoteLogin), out);
-        }
-        if let Some(session) = session.filter(|_| !mutant!(19)) {
-            self.release_invitations(user, holds, session);
-            self.end_session(session, End::RemoteLogin, out);
-        }
-        // Order: what they had not confirmed is on its way to the store before the new session reads there.
-        self.answer(asker, Answer::Yielded(inherited), out);
-    }
-
-    pub(crate) fn finish_claim(&mut self, ask: ClaimAsk, claim: Claim, out: &mut dyn Sink) {
-        let is_ours = |login: &PendingLogin| login.connection == ask.connection;
-        let entry = self.users.get_mut(&ask.user);
-        let Some(entry) = entry.filter(|entry| entry.claim.as_deref().is_some_and(is_ours)) else {
-            if let Claim::Won(inherited) = claim {
-                self.pass_on(&ask.user, (ask.stamp, ask.begun_ts), inherited, out);
-            }
-            return;
-        };
-        let Claim::Won(inherited) = claim else {
-            if let Some(login) = &mut entry.claim {
-                // The winner has them.
-                login.inherited = Inherited::default();
-            }
-            return self.drop_connection(ask.connection, Some(CloseCode::RemoteLogin), out);
-        };
-        if let Some(mut login) = entry.claim.take() {
-            login.inherited = login.inherited.and(inherited);
-            self.start_session(ask.user, *login, out);
-        }
-    }
-
-    /// A login that had replaced another one came to nothing: whoever follows on this hub takes over what
-    /// it had taken over, or the user is gone.
-    fn pass_on(
-        &mut self,
-        user: &UserKey,
-        (stamp, begun_ts): (LoginStamp, u64),
-        inherited: Inherited,
-        out: &mut dyn Sink,
-    ) {
-        let entry = self.users.get_mut(user);
-        if let Some(claim) = entry.and_then(|entry| entry.claim.as_mut()) {
-            claim.inherited = std::mem::take(&mut claim.inherited).and(inherited);
-            return;
-        }
-        let session = self.users.get(user).and_then(|entry| entry.session);
-        if let Some(session) = session.and_then(|key| self.sessions.get_mut(key)) {
-            session.has_attributes |= inherited.has_attributes;
-            session.forerunners.extend(inherited.forerunners);
-            return;
-        }
-        if inherited.was_here {
-            self.publish_presence(user.clone(), PresenceState::Offline, stamp, out);
-        }
-        if inherited.has_attributes && !self.config.apps.settings(&user.app).keep_user_attributes {
-            // What a later login on another hub has written meanwhile is its own.
-            let op = StoreOp::AttributesDrop {
-                owner: AttributeOwner::User(user.clone()),
-                unless_touched_after: begun_ts,
-            };
-            self.store(op, PendingStore::Forgotten, out);
-        }
     }
 
     fn start_session(&mut self, user: UserKey, login: PendingLogin, out: &mut dyn Sink) {
@@ -571,24 +357,6 @@ impl Hub {
         if let Some(code) = code {
             out.emit(Effect::Close { connection, code });
         }
-    }
-
-    fn abort_claim(&mut self, user: &UserKey, connection: ConnectionId, out: &mut dyn Sink) {
-        let Some(entry) = self.users.get_mut(user) else {
-            return;
-        };
-        let Some(login) = entry.claim.take_if(|login| login.connection == connection) else {
-            return;
-        };
-        if entry.session.is_none() {
-            self.users.remove(user);
-            out.emit(Effect::Bus(BusOp::Unsubscribe(Topic::User(user.clone()))));
-        }
-        for (origin, parcel) in login.held {
-            self.keep_or_answer(user, origin, parcel, Answer::Gone, out);
-        }
-        let begun_ts = self.now.unix_ms;
-        self.pass_on(user, (login.stamp, begun_ts), login.inherited, out);
     }
 
     /// Checks a token that replaces a session's; returns when it ends.

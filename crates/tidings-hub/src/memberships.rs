@@ -14,7 +14,8 @@ use crate::channels::{Channel, Own, Published};
 use crate::ids::ChannelKey;
 use crate::io::{Effect, Sink};
 use crate::limiter;
-use crate::sessions::{SessionKey, error};
+use crate::session::SessionKey;
+use crate::sessions::error;
 
 /// Whether others see a session's memberships.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

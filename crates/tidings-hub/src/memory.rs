@@ -9,7 +9,7 @@ use tidings_wire::limits::OVERLOADED_WAIT_MS;
 use crate::Hub;
 use crate::ids::ConnectionId;
 use crate::io::Sink;
-use crate::sessions::{End, SessionKey};
+use crate::session::{End, SessionKey};
 
 /// How short the node's memory is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

@@ -25,7 +25,8 @@ use crate::io::{Effect, Sink};
 use crate::limiter;
 use crate::maps::{Map, SeededHasher};
 use crate::requests::check_message;
-use crate::sessions::{SessionKey, error};
+use crate::session::SessionKey;
+use crate::sessions::error;
 use crate::store_ops::{Conversation, HistoryMessage, StoreAnswer};
 use crate::stores::PendingStore;
 

@@ -21,7 +21,8 @@ use crate::io::{Effect, Sink};
 use crate::limiter;
 use crate::maps::SeededHasher;
 use crate::outbox::Source;
-use crate::sessions::{SessionKey, error};
+use crate::session::SessionKey;
+use crate::sessions::error;
 use crate::snapshot::record::WatchRecord;
 use crate::snapshot::{from_session_id, from_user, to_user};
 

@@ -11,7 +11,8 @@ use crate::bus_ops::Decision;
 use crate::ids::{ChannelKey, ConnectionId};
 use crate::io::Sink;
 use crate::limiter::Kind;
-use crate::sessions::{End, SessionKey, error};
+use crate::session::{End, SessionKey};
+use crate::sessions::error;
 
 impl Hub {
     /// Invariant: a request is executed if and only if its number is exactly one higher than the last

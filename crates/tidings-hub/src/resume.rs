@@ -15,7 +15,8 @@ use crate::ids::{ConnectionId, HubId, SessionId, UserKey};
 use crate::inbox::Asker;
 use crate::io::{Effect, Sink};
 use crate::login::Connection;
-use crate::sessions::{End, SessionKey, error};
+use crate::session::{End, SessionKey};
+use crate::sessions::error;
 
 /// Secrets of before that are good until a client has shown which answer it has seen: so many resumes in a row may lose
 /// their answer, or arrive late.

@@ -16,7 +16,8 @@ use crate::invitations::{check_text, end_by_record};
 use crate::io::Sink;
 use crate::login::Connection;
 use crate::outbox::Source;
-use crate::sessions::{Session, SessionKey, error};
+use crate::session::{Session, SessionKey};
+use crate::sessions::error;
 use crate::snapshot::record::RingRecord;
 use crate::snapshot::{from_user, to_user};
 use crate::store_ops::{InvitationName, StoreAnswer, StoreOp};
@@ -199,7 +200,7 @@ impl Hub {
         };
         let mut holder = key;
         if mutant!(58) {
-            let holds = |session: &crate::sessions::Session| {
+            let holds = |session: &crate::session::Session| {
                 session.rings.iter().any(|ringing| ringing.id == id)
             };
             let other = self.sessions.iter().find(|(_, session)| holds(session));

@@ -1,237 +1,25 @@
 //! Sessions: one login of one user. Heartbeat, grace, window and end of a session.
 
-use std::collections::VecDeque;
-
 use bytes::Bytes;
 use tidings_mutant::mutant;
 use tidings_wire::codes::{CloseCode, Outcome};
 use tidings_wire::frame::encode_server;
-use tidings_wire::limits::{
-    HEARTBEAT_ANSWER_MS, HEARTBEAT_MS, PRESENCE_UNREACHABLE_MS, RESUME_WINDOW_MS, TOKEN_WARNING_MS,
-};
-use tidings_wire::names::{ChannelName, NameRule};
+use tidings_wire::limits::{RESUME_WINDOW_MS, TOKEN_WARNING_MS};
+use tidings_wire::names::NameRule;
 use tidings_wire::proto::{
     Done, Error, PresenceState, Reply, TokenWillExpire, reply, server_message::Kind,
 };
 
-use crate::bus_ops::{BusOp, Forerunner, Inherited, LoginStamp, RingFate, Topic};
+use crate::Hub;
+use crate::bus_ops::{BusOp, RingFate, Topic};
 use crate::config::Traits;
-use crate::floods::Floods;
-use crate::ids::{ConnectionId, SessionId, UserKey};
-use crate::inbox::{Delivery, InboxState};
-use crate::invitations::Report;
+use crate::ids::{ConnectionId, UserKey};
 use crate::io::{Effect, Sink};
-use crate::limiter::Limiter;
 use crate::login::Connection;
 use crate::memberships::Visibility;
-use crate::outbox::{Outbox, Source};
-use crate::rings::Ringing;
+use crate::outbox::Source;
+use crate::session::{End, HEARTBEAT_WATCHED_MS, Session, SessionKey};
 use crate::timers::Timer;
-use crate::watched::Watched;
-use crate::{AppSettings, Hub};
-
-/// Silence after which the client of a watched user is pinged, in milliseconds, so that 6 s of silence can be
-/// told from a client that has nothing to say. Source: contract PRE-2.
-const HEARTBEAT_WATCHED_MS: u64 = 3_000;
-
-slotmap::new_key_type! {
-    /// A session of this hub.
-    pub(crate) struct SessionKey;
-}
-
-/// One login of one user by one client; outlives its connections.
-#[derive(Debug)]
-pub(crate) struct Session {
-    pub(crate) id: SessionId,
-    pub(crate) user: UserKey,
-    pub(crate) stamp: LoginStamp,
-    pub(crate) settings: AppSettings,
-    /// What its client can do.
-    pub(crate) traits: Traits,
-    /// The digest of what the client must state to resume.
-    pub(crate) secret: [u8; 32],
-    /// Those of before the last resumes, newest first; good until the first frame on the new connection. Which of the
-    /// answers its client has seen is not known before. Bound: `PREVIOUS_SECRETS_MAX`.
-    pub(crate) previous_secrets: Box<[[u8; 32]]>,
-    /// Its one serving connection; `None` while it is detached.
-    pub(crate) connection: Option<ConnectionId>,
-    /// When the newest connection that has served it was opened, by the clock that all hubs of the node share, in
-    /// monotonic milliseconds.
-    pub(crate) opened_ms: u64,
-    /// When the last byte of the client arrived, in monotonic milliseconds.
-    pub(crate) heard_ms: u64,
-    /// When its one timer that counts will fire, in monotonic milliseconds; others find it in the future.
-    pub(crate) next_check_ms: Option<u64>,
-    /// When a ping was sent that the client has not answered, in monotonic milliseconds.
-    pub(crate) pinged_ms: Option<u64>,
-    /// Somebody watches the user's presence.
-    pub(crate) is_watched: bool,
-    /// Since when the client confirms nothing although frames had to be dropped, and up to where it had
-    /// confirmed then.
-    pub(crate) stalled: Option<(u64, u64)>,
-    /// What others see of the user.
-    pub(crate) presence: PresenceState,
-    /// Unix second at which its token ends; `None` for an app without certificate.
-    pub(crate) token_expires_s: Option<u64>,
-    /// The client has been told that this token ends soon.
-    pub(crate) is_expiry_told: bool,
-    /// Highest request number that was received.
-    pub(crate) cseq: u64,
-    /// Requests without a reply. Bound: `REQUESTS_IN_FLIGHT_MAX`.
-    pub(crate) open_requests: usize,
-    pub(crate) outbox: Outbox,
-    /// Channels joined or being joined. Bound: `CHANNELS_PER_SESSION_MAX`.
-    pub(crate) channels: Vec<ChannelName>,
-    /// Peer messages handed to the client and not confirmed, in outbox order.
-    pub(crate) deliveries: VecDeque<Delivery>,
-    /// When `deliveries` is looked at next, in monotonic milliseconds.
-    pub(crate) delivery_check_ms: Option<u64>,
-    pub(crate) inbox: InboxState,
-    pub(crate) watched: Watched,
-    /// It has written user attributes, which end with it.
-    pub(crate) has_attributes: bool,
-    /// Sessions that it has replaced.
-    pub(crate) forerunners: Vec<Forerunner>,
-    pub(crate) limiter: Limiter,
-    /// Calls over their rates; `None` = none of late.
-    pub(crate) floods: Option<Box<Floods>>,
-    /// Invitations that its client held open when it logged in, whose records are being read. Bound:
-    /// `INVITATIONS_OPEN_MAX`.
-    pub(crate) reported: Vec<Report>,
-    /// Highest number that it has given an invitation.
-    pub(crate) last_invitation: u64,
-    /// Invitations that ring at its client. Bound: `INVITATIONS_INCOMING_MAX`.
-    pub(crate) rings: Vec<Ringing>,
-}
-
-impl Session {
-    /// Whether its client may come back on another connection.
-    pub(crate) fn can_resume(&self) -> bool {
-        !self.traits.ends_with_connection
-    }
-
-    /// Digests of what its client may state to resume: the present secret, then those of before.
-    pub(crate) fn secrets(&self) -> impl Iterator<Item = [u8; 32]> {
-        std::iter::once(self.secret).chain(self.previous_secrets.iter().copied())
-    }
-
-    /// Whether its user counts as there: connected, or within the grace.
-    pub(crate) fn is_here(&self) -> bool {
-        self.presence != PresenceState::Offline
-    }
-
-    /// What a login that replaces this one takes over.
-    pub(crate) fn legacy(&self) -> Inherited {
-        let secrets = self.secrets();
-        let forerunner = Forerunner {
-            id: self.id,
-            secrets: secrets.collect(),
-        };
-        Inherited {
-            was_here: self.is_here(),
-            has_attributes: self.has_attributes,
-            forerunners: self.forerunners.clone(),
-        }
-        .and(Inherited {
-            forerunners: vec![forerunner],
-            ..Inherited::default()
-        })
-    }
-
-    /// Whether the client reads, perhaps, but has confirmed nothing for long, while frames had to be dropped.
-    fn is_stalled(&mut self, now_ms: u64) -> bool {
-        let confirmed = self.outbox.confirmed();
-        match self.stalled {
-            _ if !self.outbox.has_dropped() => self.stalled = None,
-            Some((since_ms, before)) if before == confirmed => {
-                return now_ms.saturating_sub(since_ms) >= HEARTBEAT_MS;
-            }
-            _ => self.stalled = Some((now_ms, confirmed)),
-        }
-        false
-    }
-
-    /// Silence after which the client is pinged, in milliseconds (contract PRE-2).
-    fn heartbeat_ms(&self) -> u64 {
-        match self.is_watched {
-            true => HEARTBEAT_WATCHED_MS,
-            false => HEARTBEAT_MS,
-        }
-    }
-
-    /// When a ping that was sent at `at` should have been answered: counted from its sending, since the
-    /// process may have been late to send it.
-    fn answer_due_ms(&self, at: u64) -> u64 {
-        let spared_ms = HEARTBEAT_MS - self.heartbeat_ms();
-        at + spared_ms + HEARTBEAT_ANSWER_MS
-    }
-
-    /// When silence makes it unreachable: 6 s after its last word without a connection, or with one when it has been
-    /// pinged and had its time to answer. A client that was silent because nobody had asked it is not unreachable.
-    fn unreachable_due_ms(&self) -> Option<u64> {
-        let due_ms = self.heard_ms + PRESENCE_UNREACHABLE_MS;
-        match (self.connection, self.pinged_ms) {
-            (None, _) => Some(due_ms),
-            (Some(_), Some(at)) if self.is_watched => {
-                Some(due_ms.max(at + PRESENCE_UNREACHABLE_MS - HEARTBEAT_WATCHED_MS))
-            }
-            (Some(_), _) => None,
-        }
-    }
-
-    /// Replaces the token: the new one has its own end, and its own warning.
-    pub(crate) fn renew_token(&mut self, expires_s: Option<u64>) {
-        if !mutant!(131) {
-            self.token_expires_s = expires_s;
-        }
-        self.is_expiry_told = false;
-    }
-
-    /// When something is to be done about the token, in Unix milliseconds; `None` = never.
-    ///
-    /// A client that is away is warned when it is back: a warning that waits for it may come too late to be true.
-    fn token_due_ms(&self) -> Option<u64> {
-        let ends_ms = self.token_expires_s? * 1_000;
-        if !self.is_expiry_told && self.connection.is_some() {
-            return Some(ends_ms.saturating_sub(TOKEN_WARNING_MS));
-        }
-        self.settings.kick_on_token_expiry.then_some(ends_ms)
-    }
-}
-
-/// Why a session ends.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum End {
-    /// The client logged out; its reply is on the way.
-    LoggedOut,
-    /// A newer login of the user.
-    RemoteLogin,
-    /// Its token is over.
-    TokenExpired,
-    /// The client broke the protocol.
-    ProtocolError,
-    /// The user was banned.
-    Banned,
-    /// The app is no longer served.
-    AppDisabled,
-    /// The resume window is over, or the client has none and its connection is gone.
-    WindowOver,
-}
-
-impl End {
-    /// What the client is told.
-    pub(crate) fn code(self) -> CloseCode {
-        match self {
-            Self::LoggedOut => CloseCode::LoggedOut,
-            Self::RemoteLogin => CloseCode::RemoteLogin,
-            Self::TokenExpired => CloseCode::TokenExpired,
-            Self::Banned => CloseCode::Banned,
-            Self::AppDisabled => CloseCode::AppDisabled,
-            Self::ProtocolError => CloseCode::ProtocolError,
-            Self::WindowOver => CloseCode::GoingAway,
-        }
-    }
-}
 
 impl Hub {
     /// Numbers a frame, keeps it until it is confirmed, and sends it if the session is connected.

@@ -8,7 +8,7 @@ use crate::invitations::Write;
 use crate::io::{Effect, Sink, Ticket};
 use crate::maps::{Map, SeededHasher};
 use crate::peers::SendToPeer;
-use crate::sessions::SessionKey;
+use crate::session::SessionKey;
 use crate::store_ops::{Conversation, StoreAnswer, StoreOp};
 
 /// What an operation was for.

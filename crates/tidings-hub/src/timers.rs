@@ -6,7 +6,7 @@ use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
 use crate::ids::{ChannelKey, ConnectionId, InvitationId, UserKey};
-use crate::sessions::SessionKey;
+use crate::session::SessionKey;
 
 /// What a timer reminds of.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]

@@ -2,9 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use tidings_client_core::{
-    Answer, Attribute, AttributeWrite, Call, CallId, ConnectionState, Message,
-};
+use tidings_client_core::CallId;
 use tidings_hub::App;
 use tidings_wire::names::AppId;
 
@@ -100,10 +98,12 @@ pub struct Report {
     pub steps: u64,
 }
 
+mod acts;
 mod converge;
 mod leftovers;
 mod legacy;
 mod restarts;
+mod settle;
 mod swarm;
 
 pub use swarm::{FAULTS, Fault};
@@ -114,10 +114,6 @@ pub const USERS_MAX: u64 = 8;
 use swarm::Swarm;
 
 const CHANNELS: [&str; 3] = ["red", "green", "blue"];
-/// After the faults: the grace, the longest back-off and the inbox's pages fit into it.
-const SETTLE_MS: u64 = 150_000;
-/// A login has been answered by then.
-const LOGIN_WAIT_MS: u64 = 13_000;
 
 struct Chaos {
     world: World,
@@ -370,253 +366,6 @@ impl Chaos {
         for client in self.clients.clone() {
             if self.random.percent(30) {
                 self.world.set_offline(client, false);
-            }
-        }
-    }
-
-    fn call(&mut self, client: ClientId, call: Call, done: Done) -> CallId {
-        let id = self.world.call(client, call);
-        self.calls += 1;
-        self.checker
-            .note_call(self.world.now_ms(), client, id, done);
-        id
-    }
-
-    fn text(&mut self) -> String {
-        self.texts += 1;
-        format!("t{}", self.texts)
-    }
-
-    fn send_to_peer(&mut self, client: ClientId, to: String, is_offline: bool) {
-        let text = self.text();
-        let call = Call::SendToPeer {
-            peer_id: to.clone(),
-            message: Message::Text(text.clone()),
-            offline: is_offline,
-            history: false,
-        };
-        let done = Done::SentToPeer {
-            to,
-            text,
-            is_offline,
-        };
-        self.call(client, call, done);
-    }
-
-    fn act_on_invitations(&mut self, client: ClientId) {
-        let users = self.clients.len() as u64;
-        let call = Call::Invitation(self.invitations.draw(client, users, &mut self.random));
-        let at_ms = self.world.now_ms();
-        let id = self.call(client, call.clone(), Done::Other);
-        self.invitations.note_call(at_ms, client, id, &call);
-    }
-
-    fn act(&mut self, client: ClientId) {
-        if !matches!(
-            self.world.state(client),
-            ConnectionState::Connected | ConnectionState::Reconnecting
-        ) || self.world.is_frozen(client)
-        {
-            return;
-        }
-        if self.random.percent(10) {
-            return self.act_on_invitations(client);
-        }
-        let channel = *self.random.pick(&CHANNELS);
-        if self.uncertain.contains(&(client, channel)) {
-            return;
-        }
-        let is_joined = self.joined.entry(client).or_default().contains(channel);
-        match self.random.between(0, 9) {
-            0..=3 => {
-                let to = format!("u{}", self.random.between(0, self.clients.len() as u64 - 1));
-                let is_offline = self.random.percent(50);
-                for _ in 0..self.random.between(1, 3) {
-                    self.send_to_peer(client, to.clone(), is_offline);
-                }
-            }
-            4..=6 if is_joined => {
-                let text = self.text();
-                let message = Message::Text(text.clone());
-                let is_kept = self.random.percent(50);
-                let call = Call::SendToChannel {
-                    channel: channel.into(),
-                    message,
-                    history: is_kept,
-                };
-                self.call(
-                    client,
-                    call,
-                    Done::SentToChannel {
-                        channel: channel.into(),
-                        text,
-                        is_kept,
-                    },
-                );
-            }
-            7 if is_joined => {
-                self.joined.entry(client).or_default().remove(channel);
-                let done = Done::Left {
-                    channel: channel.into(),
-                };
-                let id = self.call(
-                    client,
-                    Call::Leave {
-                        channel: channel.into(),
-                    },
-                    done,
-                );
-                self.membership_calls.insert(id, channel);
-            }
-            8 => {
-                let attribute = Attribute::new("k", self.text());
-                let call = Call::WriteChannelAttributes {
-                    channel: channel.into(),
-                    how: AttributeWrite::Merge,
-                    attributes: vec![attribute],
-                    notify: true,
-                };
-                self.call(client, call, Done::Other);
-            }
-            _ if !is_joined => {
-                self.joined.entry(client).or_default().insert(channel);
-                let done = Done::Joined {
-                    channel: channel.into(),
-                };
-                let id = self.call(
-                    client,
-                    Call::Join {
-                        channel: channel.into(),
-                    },
-                    done,
-                );
-                self.membership_calls.insert(id, channel);
-            }
-            _ => {
-                let call = Call::GetMembers {
-                    channel: channel.into(),
-                };
-                self.call(
-                    client,
-                    call,
-                    Done::Listed {
-                        channel: channel.into(),
-                    },
-                );
-            }
-        }
-    }
-
-    /// Faults have stopped: everybody comes back, everything arrives, and all agree on who is there.
-    fn settle(&mut self) {
-        let pause_ms = self.world.pause_left_ms();
-        self.advance(pause_ms);
-        self.heal_legacy();
-        self.mend();
-        if !self.swarm.has_well_disk() {
-            self.legacy.excuse_handed();
-        }
-        let all: Vec<ClientId> = self.users.keys().copied().collect();
-        for client in all {
-            self.world.set_offline(client, false);
-        }
-        self.advance_in_steps(LOGIN_WAIT_MS);
-        for client in self.clients.clone() {
-            if self.world.state(client) == ConnectionState::Disconnected {
-                // A first login that failed is the application's to repeat.
-                let user = self.user(&client);
-                let token = self.token(&user);
-                let id = self.world.login(client, &user, &token);
-                self.checker
-                    .note_call(self.world.now_ms(), client, id, Done::Other);
-            }
-        }
-        self.advance_in_steps(SETTLE_MS);
-        self.find_the_last();
-        self.check_legacy();
-        for client in self.clients.clone() {
-            if self.world.state(client) != ConnectionState::Connected {
-                let text = format!("{client:?} is {:?} at the end", self.world.state(client));
-                self.checker.violate_now("presence.no_ghost", text);
-            }
-        }
-        for channel in CHANNELS {
-            self.check_members(channel);
-            self.check_counts(channel);
-            self.check_attributes(channel);
-            self.check_history(channel);
-        }
-        self.advance(15_000);
-        // Order: afterwards nobody is the client that has sent, or been called.
-        self.invitations.judge(self.world.is_disk_broken());
-        self.check_inboxes();
-        self.check_leftovers();
-    }
-
-    /// `session.single_owner`: of the clients of one user, one is served. Mostly it is the one that
-    /// logged in last; a restarted server does not know who that was.
-    fn find_the_last(&mut self) {
-        for at in 0..self.clients.len() {
-            let user = self.user(&self.clients[at]);
-            let served: Vec<ClientId> = (self.users.iter())
-                .filter(|(_, of)| **of == user)
-                .map(|(client, _)| *client)
-                .filter(|client| self.world.state(*client) == ConnectionState::Connected)
-                .collect();
-            match served[..] {
-                [client] => self.clients[at] = client,
-                [] => {}
-                _ => {
-                    let text = format!("{served:?} are served, all of them {user}");
-                    self.checker.violate_now("session.single_owner", text);
-                }
-            }
-        }
-    }
-
-    /// `presence.snapshot_equals_events`: of no member does another believe that it has left, and the reverse.
-    fn check_belief(
-        &mut self,
-        member: ClientId,
-        channel: &'static str,
-        truth: &BTreeSet<String>,
-        uncertain: &BTreeSet<String>,
-    ) {
-        let believed = self.checker.believed(member, channel).unwrap_or_default();
-        for (user, is_in) in believed {
-            if is_in != truth.contains(&user) && !uncertain.contains(&user) {
-                let text = format!("{member:?} was told last that {user} in {channel}: {is_in}");
-                let check = "presence.snapshot_equals_events";
-                self.checker.violate_now(check, text);
-            }
-        }
-    }
-
-    /// `presence.no_ghost`: the list that each member gets names those who have joined, and nobody else.
-    fn check_members(&mut self, channel: &'static str) {
-        let (members, uncertain) = self.members(channel);
-        let is_certain = |user: &String| !uncertain.contains(user);
-        let truth: BTreeSet<String> = members.iter().map(|member| self.user(member)).collect();
-        for member in members {
-            self.check_belief(member, channel, &truth, &uncertain);
-            let call = Call::GetMembers {
-                channel: channel.into(),
-            };
-            let listed = self.ask(member, call);
-            let listed = match listed {
-                Some(Ok(Answer::Users(users))) => users
-                    .into_iter()
-                    .filter(|user| is_certain(user))
-                    .collect::<BTreeSet<_>>(),
-                other => {
-                    let text = format!("{member:?} got {other:?} for the members of {channel}");
-                    self.checker.violate_now("presence.no_ghost", text);
-                    continue;
-                }
-            };
-            if listed != truth {
-                let text = format!("{channel} has {truth:?}, {member:?} was told {listed:?}");
-                self.checker.violate_now("presence.no_ghost", text);
             }
         }
     }

@@ -1,5 +1,8 @@
 //! The simulated disk: what a crash leaves of a group commit, and what else a disk does to a store.
 
+use tidings_hub::ids::HubId;
+use tidings_hub::store_ops::{StoreAnswer, StoreOp};
+use tidings_hub::{Input, Ticket};
 use tidings_store::{Access, Engine as _};
 
 use crate::world::{Happening, World};
@@ -16,6 +19,38 @@ pub struct DiskCounts {
 }
 
 impl World {
+    pub(crate) fn start_commit(&mut self) {
+        if self.is_committing || self.store_queue.is_empty() {
+            return;
+        }
+        self.is_committing = true;
+        let ops = std::mem::take(&mut self.store_queue);
+        let (least_ms, most_ms) = (
+            self.config.store_delay_ms_min,
+            self.config.store_delay_ms_max,
+        );
+        let delay = self.random.between(least_ms, most_ms);
+        let incarnation = self.incarnation;
+        self.schedule(delay, Happening::Commit { incarnation, ops });
+    }
+
+    pub(crate) fn commit(&mut self, ops: Vec<(HubId, Ticket, StoreOp)>) {
+        self.is_committing = false;
+        let group: Vec<StoreOp> = ops.iter().map(|(_, _, op)| op.clone()).collect();
+        let mut answers: Vec<StoreAnswer> = Vec::new();
+        self.engine.apply(&group, &mut answers);
+        self.sometimes.see_commit(&group, &answers);
+        self.note_synced(&group, &answers);
+        let is_refused = |answer: &StoreAnswer| matches!(answer, StoreAnswer::Failed { .. });
+        self.disk.refused += u64::from(answers.iter().any(is_refused));
+        for ((hub, ticket, _), answer) in ops.into_iter().zip(answers) {
+            // The committer is a neighbour of every hub: its answers keep their order.
+            let input = Input::Store { ticket, answer };
+            self.send_to_hub(hub, hub, input);
+        }
+        self.start_commit();
+    }
+
     /// The process dies. Of the group that is being written, all is on the disk or nothing: where it was torn is
     /// drawn, and what was torn is cut when the store is opened.
     pub(crate) fn crash_disk(&mut self) {

@@ -12,11 +12,11 @@ use std::hash::Hasher as _;
 use siphasher::sip::SipHasher13;
 use tidings_bus::{Homes, Shard};
 use tidings_client_core as core;
-use tidings_hub::bus_ops::{BusInput, BusOp};
+use tidings_hub::bus_ops::BusOp;
 use tidings_hub::ids::{ConnectionId, HubId};
-use tidings_hub::store_ops::{StoreAnswer, StoreOp};
-use tidings_hub::{Apps, Effect, Hub, Input, Pressure, Ticket, Time};
-use tidings_store::{Engine as _, MemoryEngine};
+use tidings_hub::store_ops::StoreOp;
+use tidings_hub::{Apps, Hub, Input, Pressure, Ticket};
+use tidings_store::MemoryEngine;
 use tidings_wire::ws;
 
 use crate::disk::DiskCounts;
@@ -26,7 +26,11 @@ use crate::random::Random;
 use crate::raw::Line;
 use crate::recorded::RecordedInvitations;
 use crate::restart::Kept;
-use crate::sometimes::{self, Sometimes};
+use crate::sometimes::Sometimes;
+
+mod clients;
+mod clock;
+mod effects;
 
 /// The app of a simulation that does not say otherwise.
 pub const APP_ID: &str = "5eed5eed5eed5eed5eed5eed5eed5eed";
@@ -320,66 +324,6 @@ impl World {
         std::mem::take(&mut self.records)
     }
 
-    // ------------------------------------------------------------ what a test does
-
-    /// Adds a client that is not logged in.
-    pub fn add_client(&mut self) -> ClientId {
-        let seed = self.random.next_u64();
-        self.clients.push(core::Client::new("tidings-sim", seed));
-        self.offline.push(false);
-        ClientId(self.clients.len() - 1)
-    }
-
-    /// Logs a client in.
-    pub fn login(&mut self, client: ClientId, user_id: &str, token: &str) -> core::CallId {
-        self.login_to(client, APP_ID, user_id, token)
-    }
-
-    /// Logs a client in to an app.
-    pub fn login_to(
-        &mut self,
-        client: ClientId,
-        app_id: &str,
-        user_id: &str,
-        token: &str,
-    ) -> core::CallId {
-        let id = self.next_call();
-        let input = core::Input::Login {
-            id,
-            app_id: app_id.into(),
-            user_id: user_id.into(),
-            token: token.into(),
-        };
-        self.give_client(client, input);
-        id
-    }
-
-    /// Logs a client out.
-    pub fn logout(&mut self, client: ClientId) -> core::CallId {
-        let id = self.next_call();
-        self.give_client(client, core::Input::Logout { id });
-        id
-    }
-
-    /// Gives a client a new token.
-    pub fn renew(&mut self, client: ClientId, token: &str) -> core::CallId {
-        let id = self.next_call();
-        let token = token.to_owned();
-        self.give_client(client, core::Input::RenewToken { id, token });
-        id
-    }
-
-    /// Tells a client that the network has changed.
-    pub fn wake(&mut self, client: ClientId) {
-        self.give_client(client, core::Input::Wake);
-    }
-
-    /// The wall clock, Unix milliseconds.
-    pub fn unix_ms(&self) -> u64 {
-        let drift_ms = self.now_ms as i64 * self.wall_ppm / 1_000_000;
-        (START_UNIX_MS + self.now_ms).saturating_add_signed(self.wall_ahead_ms + drift_ms)
-    }
-
     /// Bytes that the hubs keep for clients.
     pub fn replay_bytes(&self) -> usize {
         let hubs = self.nodes.iter().map(|node| node.hub.stats());
@@ -396,105 +340,6 @@ impl World {
     /// Rare situations met so far.
     pub fn sometimes(&self) -> &Sometimes {
         &self.sometimes
-    }
-
-    /// A client's monotonic clock began earlier and runs fast by some parts in a million.
-    pub fn set_client_clock(&mut self, client: ClientId, offset_ms: u64, ppm: i64) {
-        self.client_clocks.insert(client, (offset_ms, ppm));
-    }
-
-    /// The wall clock runs fast by some parts in a million.
-    pub fn set_wall_drift(&mut self, ppm: i64) {
-        self.wall_ppm = ppm;
-    }
-
-    /// The wall clock is set right.
-    pub fn set_clock_right(&mut self) {
-        self.wall_ahead_ms = 0;
-    }
-
-    /// The time on a client's clock.
-    pub(crate) fn client_ms(&self, client: ClientId) -> u64 {
-        match self.client_clocks.get(&client) {
-            Some((offset_ms, ppm)) => {
-                let drift_ms = self.now_ms as i64 * ppm / 1_000_000;
-                (self.now_ms + offset_ms).saturating_add_signed(drift_ms)
-            }
-            None => self.now_ms,
-        }
-    }
-
-    /// When a client's clock will show a time, and not earlier.
-    fn client_due_ms(&self, at: usize, local_ms: u64) -> u64 {
-        match self.client_clocks.get(&ClientId(at)) {
-            Some((offset_ms, ppm)) => {
-                let local_ms = local_ms.saturating_sub(*offset_ms);
-                let due_ms = local_ms as i128 * 1_000_000 / (1_000_000 + i128::from(*ppm));
-                u64::try_from(due_ms + 2).unwrap_or(u64::MAX)
-            }
-            None => local_ms,
-        }
-    }
-
-    /// The server's wall clock jumps. Nothing else does.
-    pub fn jump_clock(&mut self, by_ms: i64) {
-        self.note(format_args!("the wall clock jumps by {by_ms} ms"));
-        self.wall_ahead_ms += by_ms;
-    }
-
-    /// Makes a client call.
-    pub fn call(&mut self, client: ClientId, call: core::Call) -> core::CallId {
-        let id = self.next_call();
-        self.give_client(client, core::Input::Call { id, call });
-        id
-    }
-
-    fn next_call(&mut self) -> core::CallId {
-        self.calls += 1;
-        self.calls
-    }
-
-    /// The client's connection state.
-    pub fn state(&self, client: ClientId) -> core::ConnectionState {
-        self.clients[client.0].state()
-    }
-
-    /// Cuts a client's connection; both sides notice after a while. It can come back at once.
-    pub fn cut(&mut self, client: ClientId) {
-        for wire in self.wires_of(client) {
-            let delay = self.random.between(0, self.config.network_delay_ms_max);
-            self.schedule(delay, Happening::CloseHub { wire });
-            let delay = self.random.between(0, self.config.network_delay_ms_max);
-            self.schedule(delay, Happening::CloseClient { wire, code: None });
-        }
-    }
-
-    /// Takes a client's network away at once: what is on its way either way is lost, its own side knows.
-    pub fn unplug(&mut self, client: ClientId) {
-        self.offline[client.0] = true;
-        self.half_open(client);
-        for wire in self.wires_of(client) {
-            let delay = self.random.between(0, self.config.network_delay_ms_max);
-            self.schedule(delay, Happening::CloseHub { wire });
-            self.close_client(wire, None);
-        }
-    }
-
-    /// Makes a client's present connections swallow everything: nobody is told.
-    pub fn half_open(&mut self, client: ClientId) {
-        for wire in self.wires_of(client) {
-            if let Some(wire) = self.wires.get_mut(&wire) {
-                wire.is_half_open = true;
-            }
-        }
-    }
-
-    /// Takes a client's network away, or gives it back.
-    pub fn set_offline(&mut self, client: ClientId, is_offline: bool) {
-        self.offline[client.0] = is_offline;
-        if is_offline {
-            self.cut(client);
-        }
     }
 
     /// Lets the world go on until a time.
@@ -642,201 +487,5 @@ impl World {
         if self.config.is_traced {
             self.trace.push(line);
         }
-    }
-
-    pub(crate) fn give_hub(&mut self, hub: HubId, input: Input) {
-        if self.is_down {
-            return;
-        }
-        self.note(format_args!("hub {} < {input:?}", hub.0));
-        let now = Time {
-            mono_ms: self.now_ms,
-            unix_ms: self.unix_ms(),
-        };
-        let is_resume = sometimes::is_resume(&input);
-        let mut effects: Vec<Effect> = Vec::new();
-        self.nodes[usize::from(hub.0)]
-            .hub
-            .handle(now, input, &mut effects);
-        self.sometimes.see_effects(is_resume, &effects);
-        let goes_on = self.hold_legacy();
-        for effect in effects {
-            self.note(format_args!("hub {} > {effect:?}", hub.0));
-            self.carry_out(hub, effect);
-        }
-        if goes_on {
-            self.settle_legacy();
-        }
-    }
-
-    /// Puts bytes on their way to a client: each connection keeps its order.
-    fn send(&mut self, connection: ConnectionId, frame: &[u8]) {
-        if !self.translate(connection, frame) {
-            self.put_on_wire(connection, frame);
-        }
-    }
-
-    /// The same for what is in the client's own protocol.
-    pub(crate) fn put_on_wire(&mut self, connection: ConnectionId, frame: &[u8]) {
-        let delay = self.random.between(0, self.config.network_delay_ms_max);
-        let now_ms = self.now_ms;
-        let Some(wire) = self.wires.get_mut(&connection) else {
-            return;
-        };
-        if wire.is_half_open {
-            return;
-        }
-        wire.to_client_ms = wire.to_client_ms.max(now_ms + delay);
-        let at = wire.to_client_ms;
-        let bytes = frame.to_vec();
-        self.schedule_at(
-            at,
-            Happening::ToClient {
-                wire: connection,
-                bytes,
-            },
-        );
-    }
-
-    fn carry_out(&mut self, hub: HubId, effect: Effect) {
-        match effect {
-            Effect::Send { connection, frame } => self.send(connection, &frame),
-            Effect::SendAll { connections, frame } => {
-                for connection in connections {
-                    self.send(connection, &frame);
-                }
-            }
-            Effect::Close { connection, code } => {
-                if self.end_legacy(connection, code) {
-                    return;
-                }
-                let Some(wire) = self.wires.get(&connection) else {
-                    return;
-                };
-                let at = wire.to_client_ms.max(self.now_ms);
-                let code = Some(code as u16);
-                if !wire.is_half_open {
-                    self.schedule_at(
-                        at,
-                        Happening::CloseClient {
-                            wire: connection,
-                            code,
-                        },
-                    );
-                }
-            }
-            Effect::HandOver {
-                connection,
-                to,
-                resume,
-                opened_ms,
-            } => {
-                if let Some(wire) = self.wires.get_mut(&connection) {
-                    wire.hub = to;
-                }
-                let input = Input::HandedOver {
-                    connection,
-                    resume,
-                    opened_ms,
-                };
-                self.send_to_hub(hub, to, input);
-            }
-            Effect::Bus(BusOp::Answer { to, ask, answer }) => {
-                let input = Input::Bus(BusInput::Answered {
-                    ask,
-                    from: hub,
-                    answer,
-                });
-                self.send_to_hub(hub, to, input);
-            }
-            Effect::Bus(op) => {
-                let shard = self.nodes[usize::from(hub.0)].homes.destination(&op);
-                let at = self.link(hub, shard);
-                let incarnation = self.incarnation;
-                let op = Box::new(op);
-                self.schedule_at(
-                    at,
-                    Happening::Route {
-                        shard,
-                        incarnation,
-                        from: hub,
-                        op,
-                    },
-                );
-            }
-            Effect::Store { ticket, op } => {
-                self.store_queue.push((hub, ticket, op));
-                self.start_commit();
-            }
-        }
-    }
-
-    /// When something sent now from hub to hub arrives: in order, after a while.
-    fn link(&mut self, from: HubId, to: HubId) -> u64 {
-        let delay = if from == to {
-            0
-        } else {
-            self.random.between(0, self.config.bus_delay_ms_max)
-        };
-        let last = self.links.entry((from, to)).or_default();
-        *last = (*last).max(self.now_ms + delay);
-        *last
-    }
-
-    fn send_to_hub(&mut self, from: HubId, to: HubId, input: Input) {
-        let at = self.link(from, to);
-        let incarnation = self.incarnation;
-        self.schedule_at(
-            at,
-            Happening::Hub {
-                hub: to,
-                incarnation,
-                input: Box::new(input),
-            },
-        );
-    }
-
-    fn route(&mut self, shard: HubId, from: HubId, op: BusOp) {
-        let mut delivered = Vec::new();
-        self.nodes[usize::from(shard.0)]
-            .shard
-            .route(from, op, &mut |to, input| delivered.push((to, input)));
-        for (to, input) in delivered {
-            if !self.is_missed(to, &input) {
-                self.send_to_hub(shard, to, Input::Bus(input));
-            }
-        }
-    }
-
-    fn start_commit(&mut self) {
-        if self.is_committing || self.store_queue.is_empty() {
-            return;
-        }
-        self.is_committing = true;
-        let ops = std::mem::take(&mut self.store_queue);
-        let (least_ms, most_ms) = (
-            self.config.store_delay_ms_min,
-            self.config.store_delay_ms_max,
-        );
-        let delay = self.random.between(least_ms, most_ms);
-        let incarnation = self.incarnation;
-        self.schedule(delay, Happening::Commit { incarnation, ops });
-    }
-
-    fn commit(&mut self, ops: Vec<(HubId, Ticket, StoreOp)>) {
-        self.is_committing = false;
-        let group: Vec<StoreOp> = ops.iter().map(|(_, _, op)| op.clone()).collect();
-        let mut answers: Vec<StoreAnswer> = Vec::new();
-        self.engine.apply(&group, &mut answers);
-        self.sometimes.see_commit(&group, &answers);
-        self.note_synced(&group, &answers);
-        let is_refused = |answer: &StoreAnswer| matches!(answer, StoreAnswer::Failed { .. });
-        self.disk.refused += u64::from(answers.iter().any(is_refused));
-        for ((hub, ticket, _), answer) in ops.into_iter().zip(answers) {
-            // The committer is a neighbour of every hub: its answers keep their order.
-            let input = Input::Store { ticket, answer };
-            self.send_to_hub(hub, hub, input);
-        }
-        self.start_commit();
     }
 }

@@ -9,8 +9,9 @@ use tidings_hub::store_ops::{
 use tidings_mutant::mutant;
 use tidings_wire::proto::AttributeWrite;
 
+use crate::keys::{Key, Kind};
 use crate::kv::{Backend, Group, ReadError};
-use crate::record::{self, Key, Kind};
+use crate::record;
 
 /// Changes attributes in one step.
 pub(crate) fn write<B: Backend>(

@@ -5,8 +5,8 @@ use bytes::Bytes;
 use quick_cache::Weighter;
 use quick_cache::unsync::Cache;
 
+use crate::keys::Kind;
 use crate::kv::Writes;
-use crate::record::Kind;
 
 /// Bound: bytes of keys and records, with what the cache itself needs for each. It is enough for the heads of
 /// about 130,000 inboxes; an append to one whose head is not here costs about 10 microseconds more.

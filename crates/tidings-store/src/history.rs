@@ -8,8 +8,9 @@ use tidings_hub::store_ops::{
 };
 
 use crate::inbox::{ceiling, message_number, raise_ceiling};
+use crate::keys::{Key, Kind};
 use crate::kv::{Backend, Group, ReadError};
-use crate::record::{self, HistoryHead, Key, Kind};
+use crate::record::{self, HistoryHead};
 
 /// Bound: messages looked at for one page; a page that ends there says where to go on. More would let one
 /// read of a long history by time hold up the store's thread.

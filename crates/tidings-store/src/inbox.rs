@@ -9,9 +9,10 @@ use tidings_hub::ids::{MessageId, UserKey};
 use tidings_hub::store_ops::{InboxLimits, InboxLosses, StoreAnswer, StoredMessage};
 use tidings_mutant::mutant;
 
+use crate::keys::Key;
 use crate::kinds::{Class, Ends, Weight, count_in};
 use crate::kv::{Backend, Group, ReadError};
-use crate::record::{self, InboxHead, Key, Lasting};
+use crate::record::{self, InboxHead, Lasting};
 
 /// Numbers reserved at once in the store-wide ceiling. A larger step writes the ceiling less often and
 /// leaves a larger hole in the numbering of an inbox whose head was damaged.

@@ -2,8 +2,9 @@
 
 use tidings_hub::store_ops::{InvitationName, StoreAnswer, StoredInvitation};
 
+use crate::keys::{Key, Kind};
 use crate::kv::{Backend, Group, ReadError};
-use crate::record::{self, Key, Kind};
+use crate::record;
 
 /// Writes a record in the place of the one with the given revision.
 pub(crate) fn put<B: Backend>(

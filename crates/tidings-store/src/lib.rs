@@ -52,6 +52,7 @@ mod engine;
 mod history;
 mod inbox;
 mod invitations;
+mod keys;
 mod kinds;
 mod kv;
 mod memory;

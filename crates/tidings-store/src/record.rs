@@ -1,21 +1,16 @@
-//! Keys and records: how what is stored is written down.
-//!
-//! A key is a kind byte, the app id (32 bytes), the name, a zero byte (which no name holds) and, for a
-//! message, its number in big-endian order, for an invitation its id. The history of two users has both names, the lesser first. So no key is the beginning of another and keys sort by
-//! kind, app, name and number.
+//! Records: how what is stored is written down.
 //!
 //! A record is a version byte, a CRC-32 and the content. The checksum covers the key too, so that a record
 //! that strayed to another key is found out (contract CRA-4).
 
 use bytes::Bytes;
-use tidings_hub::ids::{ChannelKey, InvitationId, MessageId, UserKey};
+use tidings_hub::ids::MessageId;
 use tidings_hub::store_ops::{
-    AttributeEntry, AttributeOwner, Conversation, HistoryMessage, InboxLosses, InvitationName,
-    StoredInvitation, StoredMessage,
+    AttributeEntry, HistoryMessage, InboxLosses, StoredInvitation, StoredMessage,
 };
 use tidings_mutant::mutant;
-use tidings_wire::names::{AppId, ChannelName, NameRule, UserId};
 
+use crate::keys::Key;
 use crate::kv::ReadError;
 
 /// Version of most records.
@@ -24,200 +19,6 @@ const RECORD_VERSION: u8 = 1;
 /// one reads.
 const LASTING_VERSION: u8 = 2;
 const HEADER_BYTES: usize = 5;
-const APP_BYTES: usize = 32;
-
-/// What a key begins with.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-#[repr(u8)]
-pub(crate) enum Kind {
-    /// An attribute set.
-    Attributes = b'a',
-    /// The state of a history.
-    HistoryHead = b'g',
-    /// The state of an inbox.
-    InboxHead = b'h',
-    /// An invitation.
-    Invitation = b'i',
-    /// A message of a history.
-    History = b'l',
-    /// A stored message.
-    Message = b'm',
-    /// The highest inbox number that any inbox may have reached.
-    NumberCeiling = b'n',
-    /// When an attribute set was last touched.
-    Touched = b't',
-}
-
-/// A key, taken apart.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Key {
-    Attributes(AttributeOwner),
-    HistoryHead(Conversation),
-    History(Conversation, u64),
-    InboxHead(UserKey),
-    Invitation(InvitationName),
-    Message(UserKey, u64),
-    NumberCeiling,
-    Touched(AttributeOwner),
-}
-
-impl Key {
-    pub(crate) fn encode(&self) -> Vec<u8> {
-        match self {
-            Key::Attributes(owner) => owner_key(Kind::Attributes, owner),
-            Key::HistoryHead(conversation) => conversation_key(Kind::HistoryHead, conversation),
-            Key::History(conversation, number) => {
-                let mut key = conversation_key(Kind::History, conversation);
-                key.extend_from_slice(&number.to_be_bytes());
-                key
-            }
-            Key::InboxHead(user) => user_key(Kind::InboxHead, user),
-            Key::Invitation((caller, id)) => {
-                let mut key = user_key(Kind::Invitation, caller);
-                key.extend_from_slice(&id.0);
-                key
-            }
-            Key::Message(user, inbox) => {
-                let mut key = user_key(Kind::Message, user);
-                key.extend_from_slice(&inbox.to_be_bytes());
-                key
-            }
-            Key::NumberCeiling => vec![Kind::NumberCeiling as u8],
-            Key::Touched(owner) => owner_key(Kind::Touched, owner),
-        }
-    }
-
-    /// Takes a key apart; `None` if this program did not write it.
-    pub(crate) fn decode(key: &[u8]) -> Option<Self> {
-        let (&kind, rest) = key.split_first()?;
-        if kind == Kind::NumberCeiling as u8 {
-            return rest.is_empty().then_some(Key::NumberCeiling);
-        }
-        if kind == Kind::Message as u8 {
-            let (user, inbox) = rest.split_at_checked(rest.len().checked_sub(8)?)?;
-            return Some(Key::Message(
-                decode_user(user)?,
-                u64::from_be_bytes(inbox.try_into().ok()?),
-            ));
-        }
-        if kind == Kind::Invitation as u8 {
-            let (caller, id) = rest.split_at_checked(rest.len().checked_sub(16)?)?;
-            let id = InvitationId(id.try_into().ok()?);
-            return Some(Key::Invitation((decode_user(caller)?, id)));
-        }
-        if kind == Kind::History as u8 {
-            let (conversation, number) = rest.split_at_checked(rest.len().checked_sub(8)?)?;
-            return Some(Key::History(
-                decode_conversation(conversation)?,
-                u64::from_be_bytes(number.try_into().ok()?),
-            ));
-        }
-        if kind == Kind::HistoryHead as u8 {
-            return Some(Key::HistoryHead(decode_conversation(rest)?));
-        }
-        if kind == Kind::InboxHead as u8 {
-            return Some(Key::InboxHead(decode_user(rest)?));
-        }
-        let (&side, rest) = rest.split_first()?;
-        let owner = match side {
-            USERS => AttributeOwner::User(decode_user(rest)?),
-            CHANNELS => {
-                let (app, name) = decode_name(rest)?;
-                AttributeOwner::Channel(ChannelKey {
-                    app,
-                    channel: ChannelName::parse_by(NameRule::Wide, name).ok()?,
-                })
-            }
-            _ => return None,
-        };
-        match kind {
-            kind if kind == Kind::Attributes as u8 => Some(Key::Attributes(owner)),
-            kind if kind == Kind::Touched as u8 => Some(Key::Touched(owner)),
-            _ => None,
-        }
-    }
-}
-
-/// Users sort before channels, as the hub's vocabulary asks.
-const USERS: u8 = b'1';
-const CHANNELS: u8 = b'2';
-
-fn owner_key(kind: Kind, owner: &AttributeOwner) -> Vec<u8> {
-    let (side, app, name) = match owner {
-        AttributeOwner::User(user) => (USERS, &user.app, user.user.as_str()),
-        AttributeOwner::Channel(channel) => (CHANNELS, &channel.app, channel.channel.as_str()),
-    };
-    name_key(&[kind as u8, side], app, name)
-}
-
-fn conversation_key(kind: Kind, conversation: &Conversation) -> Vec<u8> {
-    match conversation {
-        Conversation::Users(pair) => {
-            let (lesser, greater) = pair.users();
-            let mut key = name_key(&[kind as u8, USERS], pair.app(), lesser.as_str());
-            key.extend_from_slice(greater.as_str().as_bytes());
-            key.push(0);
-            key
-        }
-        Conversation::Channel(channel) => {
-            let name = channel.channel.as_str();
-            name_key(&[kind as u8, CHANNELS], &channel.app, name)
-        }
-    }
-}
-
-fn decode_conversation(key: &[u8]) -> Option<Conversation> {
-    let (&side, rest) = key.split_first()?;
-    match side {
-        USERS => {
-            let lesser_end = APP_BYTES + rest.get(APP_BYTES..)?.iter().position(|b| *b == 0)? + 1;
-            let (lesser, greater) = rest.split_at_checked(lesser_end)?;
-            let (&end, greater) = greater.split_last()?;
-            let greater =
-                UserId::parse_by(NameRule::Wide, std::str::from_utf8(greater).ok()?).ok()?;
-            let lesser = decode_user(lesser)?;
-            (end == 0).then(|| Conversation::of_users(&lesser, &greater))
-        }
-        CHANNELS => {
-            let (app, name) = decode_name(rest)?;
-            let channel = ChannelName::parse_by(NameRule::Wide, name).ok()?;
-            Some(Conversation::Channel(ChannelKey { app, channel }))
-        }
-        _ => None,
-    }
-}
-
-fn user_key(kind: Kind, user: &UserKey) -> Vec<u8> {
-    name_key(&[kind as u8], &user.app, user.user.as_str())
-}
-
-fn name_key(kind: &[u8], app: &AppId, name: &str) -> Vec<u8> {
-    // Eight bytes more than needed, for the number of a message.
-    let mut key = Vec::with_capacity(kind.len() + APP_BYTES + name.len() + 9);
-    key.extend_from_slice(kind);
-    match mutant!(130) {
-        true => key.extend_from_slice(&[b'0'; APP_BYTES]),
-        false => key.extend_from_slice(app.as_str().as_bytes()),
-    }
-    key.extend_from_slice(name.as_bytes());
-    key.push(0);
-    key
-}
-
-fn decode_user(key: &[u8]) -> Option<UserKey> {
-    let (app, name) = decode_name(key)?;
-    Some(UserKey {
-        app,
-        user: UserId::parse_by(NameRule::Wide, name).ok()?,
-    })
-}
-
-fn decode_name(key: &[u8]) -> Option<(AppId, &str)> {
-    let (app, name) = key.split_at_checked(APP_BYTES)?;
-    let (&end, name) = name.split_last()?;
-    let app = AppId::parse(std::str::from_utf8(app).ok()?).ok()?;
-    (end == 0).then_some((app, std::str::from_utf8(name).ok()?))
-}
 
 /// The state of an inbox. Kept for ever, since its numbers are.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -615,6 +416,9 @@ impl<'a> Fields<'a> {
 
 #[cfg(test)]
 mod tests {
+    use tidings_hub::ids::UserKey;
+    use tidings_wire::names::{AppId, UserId};
+
     use super::*;
 
     fn user(app: char, name: &str) -> UserKey {
@@ -633,51 +437,6 @@ mod tests {
             server_ts: 99,
             lasts_until: 0,
         }
-    }
-
-    #[test]
-    fn keys_come_apart_as_they_were_put_together() {
-        let channel = ChannelKey {
-            app: AppId::parse(&"b".repeat(32)).unwrap(),
-            channel: ChannelName::parse("#room~").unwrap(),
-        };
-        for key in [
-            Key::Attributes(AttributeOwner::User(user('a', "x"))),
-            Key::Attributes(AttributeOwner::Channel(channel.clone())),
-            Key::HistoryHead(Conversation::Channel(channel.clone())),
-            Key::History(
-                Conversation::Channel(channel.clone()),
-                0x0102_0304_0506_0708,
-            ),
-            Key::History(
-                Conversation::of_users(&user('a', "x y"), &user('a', "x").user),
-                0,
-            ),
-            Key::InboxHead(user('a', "x")),
-            Key::Message(user('a', "x"), 0x0102_0304_0506_0708),
-            Key::Message(user('a', "x"), 0),
-            Key::NumberCeiling,
-            Key::Touched(AttributeOwner::User(user('a', "x"))),
-            Key::Touched(AttributeOwner::Channel(channel)),
-        ] {
-            assert_eq!(Key::decode(&key.encode()), Some(key));
-        }
-        assert_eq!(Key::decode(b""), None);
-        assert_eq!(Key::decode(b"hello"), None);
-        assert_eq!(Key::decode(&[b'm'; 300]), None);
-    }
-
-    #[test]
-    fn keys_sort_by_name_then_number() {
-        let key = |name, inbox| Key::Message(user('a', name), inbox).encode();
-        let sorted = [
-            key("a", 1),
-            key("a", 256),
-            key("a", u64::MAX),
-            key("a b", 1),
-            key("ab", 1),
-        ];
-        assert!(sorted.is_sorted());
     }
 
     #[test]

@@ -9,7 +9,7 @@ use crate::bus_ops::{Question, Topic};
 use crate::counts::CountAsk;
 use crate::ids::{ChannelKey, UserKey};
 use crate::io::Sink;
-use crate::sessions::SessionKey;
+use crate::session::SessionKey;
 use crate::store_ops::{AttributeOwner, StoreOp};
 use crate::stores::PendingStore;
 use crate::timers::Timer;

@@ -9,7 +9,7 @@ use crate::bus_ops::Publication;
 use crate::ids::{ChannelKey, HubId, SessionId};
 use crate::maps::SeededHasher;
 use crate::members::{Members, Stamp};
-use crate::sessions::SessionKey;
+use crate::session::SessionKey;
 
 /// A channel in which this hub has members.
 #[derive(Debug)]

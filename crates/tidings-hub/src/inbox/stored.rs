@@ -12,7 +12,7 @@ use crate::bus_ops::Answer;
 use crate::ids::{MessageId, UserKey};
 use crate::io::Sink;
 use crate::outbox::Source;
-use crate::sessions::{Session, SessionKey};
+use crate::session::{Session, SessionKey};
 use crate::store_ops::{InboxLosses, StoreAnswer, StoreOp, StoredMessage};
 use crate::stores::PendingStore;
 use crate::timers::Timer;

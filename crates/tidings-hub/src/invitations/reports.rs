@@ -14,7 +14,7 @@ use crate::Hub;
 use crate::bus_ops::InvitationWord;
 use crate::ids::{InvitationId, SessionId, UserKey};
 use crate::io::Sink;
-use crate::sessions::SessionKey;
+use crate::session::SessionKey;
 use crate::store_ops::{InvitationName, StoreAnswer, StoreOp, StoredInvitation};
 use crate::stores::PendingStore;
 use crate::timers::Timer;

@@ -19,7 +19,7 @@ use crate::bus_ops::{Forerunner, MemberSnapshot};
 use crate::channels::Channel;
 use crate::ids::{ChannelKey, HubId, SessionId, UserKey};
 use crate::io::Sink;
-use crate::sessions::{End, Session, SessionKey};
+use crate::session::{End, Session, SessionKey};
 use crate::{Hub, Traits};
 
 /// A hub's sessions.

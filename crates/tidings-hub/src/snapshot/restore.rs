@@ -16,7 +16,7 @@ use crate::limiter::Limiter;
 use crate::outbox::Outbox;
 use crate::resume::PREVIOUS_SECRETS_MAX;
 use crate::rings::Ringing;
-use crate::sessions::{Session, SessionKey};
+use crate::session::{Session, SessionKey};
 use crate::watched::Watched;
 use crate::{AppSettings, Hub, Traits};
 

@@ -2,7 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use tidings_client_core::{Answer, CallError, Conversation, HistoryRange};
+use tidings_client_core::{
+    Answer, Attribute, AttributeWrite, Call, CallError, Conversation, HistoryRange, Message,
+};
 
 use super::*;
 
@@ -10,6 +12,53 @@ use super::*;
 const TOLD_MS: u64 = 10_000;
 
 impl Chaos {
+    /// `presence.snapshot_equals_events`: of no member does another believe that it has left, and the reverse.
+    pub(super) fn check_belief(
+        &mut self,
+        member: ClientId,
+        channel: &'static str,
+        truth: &BTreeSet<String>,
+        uncertain: &BTreeSet<String>,
+    ) {
+        let believed = self.checker.believed(member, channel).unwrap_or_default();
+        for (user, is_in) in believed {
+            if is_in != truth.contains(&user) && !uncertain.contains(&user) {
+                let text = format!("{member:?} was told last that {user} in {channel}: {is_in}");
+                let check = "presence.snapshot_equals_events";
+                self.checker.violate_now(check, text);
+            }
+        }
+    }
+
+    /// `presence.no_ghost`: the list that each member gets names those who have joined, and nobody else.
+    pub(super) fn check_members(&mut self, channel: &'static str) {
+        let (members, uncertain) = self.members(channel);
+        let is_certain = |user: &String| !uncertain.contains(user);
+        let truth: BTreeSet<String> = members.iter().map(|member| self.user(member)).collect();
+        for member in members {
+            self.check_belief(member, channel, &truth, &uncertain);
+            let call = Call::GetMembers {
+                channel: channel.into(),
+            };
+            let listed = self.ask(member, call);
+            let listed = match listed {
+                Some(Ok(Answer::Users(users))) => users
+                    .into_iter()
+                    .filter(|user| is_certain(user))
+                    .collect::<BTreeSet<_>>(),
+                other => {
+                    let text = format!("{member:?} got {other:?} for the members of {channel}");
+                    self.checker.violate_now("presence.no_ghost", text);
+                    continue;
+                }
+            };
+            if listed != truth {
+                let text = format!("{channel} has {truth:?}, {member:?} was told {listed:?}");
+                self.checker.violate_now("presence.no_ghost", text);
+            }
+        }
+    }
+
     /// The clients that are certainly in a channel, and the users of whom that is not known.
     pub(super) fn members(&self, channel: &'static str) -> (Vec<ClientId>, BTreeSet<String>) {
         let uncertain: BTreeSet<String> = (self.uncertain.iter())

@@ -8,9 +8,10 @@ use tidings_hub::ids::UserKey;
 use tidings_hub::store_ops::{AttributeOwner, Conversation};
 
 use super::backend::FjallBackend;
+use crate::keys::Key;
 use crate::kinds::{Class, count_in};
 use crate::kv::{Backend, ReadError};
-use crate::record::{self, HistoryHead, InboxHead, Key};
+use crate::record::{self, HistoryHead, InboxHead};
 
 /// Beyond every key.
 const KEYS_END: [u8; 1] = [0xff];

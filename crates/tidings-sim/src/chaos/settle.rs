@@ -1,0 +1,81 @@
+//! The end of a run: faults have stopped, and everything must come right.
+
+use tidings_client_core::ConnectionState;
+
+use super::{CHANNELS, Chaos};
+use crate::checks::Done;
+use crate::world::ClientId;
+
+/// After the faults: the grace, the longest back-off and the inbox's pages fit into it.
+const SETTLE_MS: u64 = 150_000;
+/// A login has been answered by then.
+const LOGIN_WAIT_MS: u64 = 13_000;
+
+impl Chaos {
+    /// Faults have stopped: everybody comes back, everything arrives, and all agree on who is there.
+    pub(super) fn settle(&mut self) {
+        let pause_ms = self.world.pause_left_ms();
+        self.advance(pause_ms);
+        self.heal_legacy();
+        self.mend();
+        if !self.swarm.has_well_disk() {
+            self.legacy.excuse_handed();
+        }
+        let all: Vec<ClientId> = self.users.keys().copied().collect();
+        for client in all {
+            self.world.set_offline(client, false);
+        }
+        self.advance_in_steps(LOGIN_WAIT_MS);
+        for client in self.clients.clone() {
+            if self.world.state(client) == ConnectionState::Disconnected {
+                // A first login that failed is the application's to repeat.
+                let user = self.user(&client);
+                let token = self.token(&user);
+                let id = self.world.login(client, &user, &token);
+                self.checker
+                    .note_call(self.world.now_ms(), client, id, Done::Other);
+            }
+        }
+        self.advance_in_steps(SETTLE_MS);
+        self.find_the_last();
+        self.check_legacy();
+        for client in self.clients.clone() {
+            if self.world.state(client) != ConnectionState::Connected {
+                let text = format!("{client:?} is {:?} at the end", self.world.state(client));
+                self.checker.violate_now("presence.no_ghost", text);
+            }
+        }
+        for channel in CHANNELS {
+            self.check_members(channel);
+            self.check_counts(channel);
+            self.check_attributes(channel);
+            self.check_history(channel);
+        }
+        self.advance(15_000);
+        // Order: afterwards nobody is the client that has sent, or been called.
+        self.invitations.judge(self.world.is_disk_broken());
+        self.check_inboxes();
+        self.check_leftovers();
+    }
+
+    /// `session.single_owner`: of the clients of one user, one is served. Mostly it is the one that
+    /// logged in last; a restarted server does not know who that was.
+    fn find_the_last(&mut self) {
+        for at in 0..self.clients.len() {
+            let user = self.user(&self.clients[at]);
+            let served: Vec<ClientId> = (self.users.iter())
+                .filter(|(_, of)| **of == user)
+                .map(|(client, _)| *client)
+                .filter(|client| self.world.state(*client) == ConnectionState::Connected)
+                .collect();
+            match served[..] {
+                [client] => self.clients[at] = client,
+                [] => {}
+                _ => {
+                    let text = format!("{served:?} are served, all of them {user}");
+                    self.checker.violate_now("session.single_owner", text);
+                }
+            }
+        }
+    }
+}
