@@ -196,7 +196,7 @@ fn steps(quick: bool, scale: usize) -> Vec<Step> {
         clients(Name::Login, &with(&["tidings-tls", "centrifuge"]), 5000),
         clients(Name::Idle, idle, 9000),
         Step {
-            window: 2000,
+            window: 128,
             ..clients(Name::Offline, own, 2000)
         },
         clients(Name::Join, own, 5000),

@@ -296,10 +296,15 @@ fn carry_out<E: Engine>(engine: &mut Option<E>, group: &mut Group) -> Health {
 /// Gives every hub its answers in one call.
 fn hand_out(group: &mut Group, sink: &impl AnswerSink) {
     let mut hubs: Vec<(HubId, Vec<(Ticket, StoreAnswer)>)> = Vec::new();
+    let most = group.owners.len();
     for ((hub, ticket), answer) in group.owners.drain(..).zip(group.answers.drain(..)) {
         match hubs.iter_mut().find(|(known, _)| *known == hub) {
             Some((_, answers)) => answers.push((ticket, answer)),
-            None => hubs.push((hub, vec![(ticket, answer)])),
+            None => {
+                let mut answers = Vec::with_capacity(most);
+                answers.push((ticket, answer));
+                hubs.push((hub, answers));
+            }
         }
     }
     for (hub, answers) in hubs {

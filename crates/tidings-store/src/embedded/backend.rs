@@ -4,7 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
-use fjall::{Database, Keyspace, KeyspaceCreateOptions, LsmError, PersistMode};
+use fjall::{Database, Keyspace, KeyspaceCreateOptions, LsmError, OwnedWriteBatch, PersistMode};
 
 use super::space::{Probe, SpaceWatch};
 use super::{OpenError, Options};
@@ -75,9 +75,7 @@ impl Backend for FjallBackend {
 
     fn commit(&mut self, writes: Writes) -> Result<(), String> {
         // Data and the size of the file are synced; its other metadata does not matter.
-        let mut batch = self
-            .database
-            .batch()
+        let mut batch = OwnedWriteBatch::with_capacity(self.database.clone(), writes.len())
             .durability(Some(PersistMode::SyncData));
         for (key, record) in writes {
             match record {
