@@ -94,7 +94,12 @@ impl Connections {
         }
     }
 
-    /// Marked connections, more or less: vacated slots count too.
+    /// Connections to be written, more or less: vacated slots count too.
+    pub(crate) fn dirty(&self) -> usize {
+        self.dirty.len()
+    }
+
+    /// Connections to be read, more or less: vacated slots count too.
     pub(crate) fn readable(&self) -> usize {
         self.readable.len()
     }

@@ -40,6 +40,12 @@ const EVENTS_PER_TURN: usize = 1024;
 /// Batches taken from the inbox per turn, so that a flood from other hubs cannot starve the sockets.
 const BATCHES_PER_TURN: usize = 256;
 
+/// From so many connections to be written on, a turn looks for more to write to them first.
+const GATHERED_CONNECTIONS: usize = 64;
+
+/// How often a turn does so: what it reads is bounded each time, and those who wait to be written wait that long.
+const GATHERINGS_PER_TURN: usize = 4;
+
 /// The buffer that all connections of a hub are read into.
 const READ_BUFFER_BYTES: usize = 64 * 1024;
 
@@ -225,11 +231,33 @@ impl Worker {
             self.give(Input::Tick);
         }
         self.expire();
+        self.gather(events)?;
         // Order: other hubs and the store begin their part while this one writes.
         self.post();
         self.flush();
         self.post();
         self.report();
+        Ok(())
+    }
+
+    /// Before many connections are written, takes what has arrived meanwhile: it goes out with the same writes. One
+    /// look costs less than a hundredth of what it may save.
+    fn gather(&mut self, events: &mut Events) -> io::Result<()> {
+        for _ in 0..GATHERINGS_PER_TURN {
+            if self.connections.dirty() < GATHERED_CONNECTIONS || self.is_paused() {
+                break;
+            }
+            match self.poll.poll(events, Some(Duration::ZERO)) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                other => other?,
+            }
+            if events.is_empty() && self.connections.readable() == 0 {
+                break;
+            }
+            self.note_readiness(events);
+            self.take_inbox();
+            self.read();
+        }
         Ok(())
     }
 

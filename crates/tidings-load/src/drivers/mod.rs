@@ -9,7 +9,10 @@ mod socketio;
 pub(crate) mod sockudo;
 pub(crate) mod tidings;
 
+use std::sync::LazyLock;
+
 use anyhow::{Result, bail};
+use memchr::memmem;
 use tidings_wire::ws::Kind;
 
 use crate::link::Out;
@@ -113,6 +116,8 @@ pub(crate) const MARK: &[u8] = b"~T~";
 
 /// The part of a frame from the stamp on, if it has one.
 pub(crate) fn body_in(payload: &[u8]) -> Option<&[u8]> {
-    let at = memchr::memmem::find(payload, MARK)?;
+    // Made once: making it costs more than a search.
+    static FINDER: LazyLock<memmem::Finder<'static>> = LazyLock::new(|| memmem::Finder::new(MARK));
+    let at = FINDER.find(payload)?;
     Some(&payload[at + MARK.len()..])
 }

@@ -12,7 +12,7 @@ use tidings_wire::ws::Kind;
 use super::{Driver, News, body_in};
 use crate::link::Out;
 
-/// A frame is confirmed after so many numbered messages, as the SDKs do.
+/// A frame is confirmed after so many numbered messages, as the SDKs do (contract DEL-9).
 const CONFIRM_MESSAGES: u64 = 64;
 
 const APP: &str = "0123456789abcdef0123456789abcdef";
