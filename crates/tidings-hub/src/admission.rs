@@ -3,6 +3,8 @@
 //! One of them stands before all hubs of a node, which ask it before they look at a login. It holds no clock, no lock and
 //! no random source: who shares it does.
 
+use std::collections::BTreeMap;
+
 use tidings_wire::limits::{BACKOFF_MAX_MS, LOGIN_QUEUE, LOGIN_RATE};
 
 /// A turn of an event loop that takes longer than this makes everybody wait, in milliseconds. Source: contract OVL-6.
@@ -24,6 +26,13 @@ const LEAST: f64 = 1.0 / 64.0;
 /// at once hammers.
 const WAIT_MIN_MS: u64 = 20;
 
+/// Refused logins that are remembered, so that they are taken when they come again. Bound: about 2 MiB.
+const REMEMBERED_MAX: usize = 65_536;
+
+/// So long after the last refusal nobody is remembered any more, in milliseconds: whoever was told to come again has,
+/// or has given up.
+const REMEMBERED_MS: u64 = 2 * BACKOFF_MAX_MS;
+
 /// A bucket of logins whose rate follows what the node can bear.
 #[derive(Debug)]
 pub struct Admission {
@@ -35,6 +44,10 @@ pub struct Admission {
     tokens: f64,
     /// Refused logins that will come again: each has its place in time, so that they do not come together.
     expected: f64,
+    /// Who has been told to come again, by a hash, and from when on. Bound: `REMEMBERED_MAX`.
+    remembered: BTreeMap<u64, u64>,
+    /// When somebody was last refused. Monotonic milliseconds.
+    refused_ms: u64,
     /// When all of these were right. Monotonic milliseconds.
     at_ms: u64,
     /// Since when, and when last, there were long turns.
@@ -57,25 +70,46 @@ impl Admission {
             queue,
             tokens: queue,
             expected: 0.0,
+            remembered: BTreeMap::new(),
+            refused_ms: 0,
             at_ms: 0,
             slow: None,
         }
     }
 
-    /// Takes a fresh login.
+    /// Takes a fresh login. `who`: a hash of its user, with a key that nobody else knows. Who was refused before and comes
+    /// when told to goes before all others, up to as many as may come at once: nobody is sent away twice for those who
+    /// came later.
     ///
     /// # Errors
     /// There are too many; the time, in milliseconds, after which it is expected to be taken.
-    pub fn take_login(&mut self, now_ms: u64) -> Result<(), u64> {
+    pub fn take_login(&mut self, now_ms: u64, who: u64) -> Result<(), u64> {
         self.advance(now_ms);
-        if self.tokens >= 1.0 {
+        let due_ms = self.remembered.get(&who).copied();
+        let least = match due_ms {
+            Some(due_ms) if due_ms <= now_ms => 1.0 - self.queue,
+            _ => 1.0,
+        };
+        if self.tokens >= least {
             self.tokens -= 1.0;
+            self.remembered.remove(&who);
             return Ok(());
+        }
+        self.refused_ms = now_ms;
+        if let Some(early_ms) = due_ms.map(|due_ms| due_ms.saturating_sub(now_ms))
+            && early_ms > 0
+        {
+            // Its place is kept for it; another one would be taken from others.
+            return Err(2 * early_ms);
         }
         self.expected += 1.0;
         let behind = self.expected - self.tokens.min(0.0);
         let wait_ms = (behind / self.rate * 1_000.0).ceil() as u64;
-        Err(wait_ms.clamp(1, BACKOFF_MAX_MS))
+        let wait_ms = wait_ms.clamp(1, BACKOFF_MAX_MS);
+        if self.remembered.len() < REMEMBERED_MAX || due_ms.is_some() {
+            self.remembered.insert(who, now_ms + earliest(wait_ms));
+        }
+        Err(wait_ms)
     }
 
     /// Takes a resume, which goes before fresh logins: it is cheaper for all, and somebody may be missing its user.
@@ -114,14 +148,21 @@ impl Admission {
         self.tokens = (self.tokens + s * self.rate).min(self.queue);
         self.expected = (self.expected - s * self.rate).max(0.0);
         self.rate = (self.rate + s * self.full * RESTORED_PER_S).min(self.full);
+        if now_ms.saturating_sub(self.refused_ms) > REMEMBERED_MS {
+            self.remembered.clear();
+        }
     }
+}
+
+/// The shortest time that `spread` makes of a wait.
+fn earliest(wait_ms: u64) -> u64 {
+    wait_ms.max(WAIT_MIN_MS) / 2
 }
 
 /// A wait spread by half of it either way by a random number, so that those who are told it do not come together.
 /// Milliseconds, at least half of `WAIT_MIN_MS`.
 pub fn spread(wait_ms: u64, random: u64) -> u64 {
-    let wait_ms = wait_ms.max(WAIT_MIN_MS);
-    wait_ms / 2 + random % (wait_ms + 1)
+    earliest(wait_ms) + random % (wait_ms.max(WAIT_MIN_MS) + 1)
 }
 
 #[cfg(test)]
@@ -137,22 +178,24 @@ mod tests {
     /// One whose burst is used up.
     fn empty(now_ms: u64) -> Admission {
         let mut admission = full();
-        while admission.take_login(now_ms).is_ok() {}
+        while admission.take_login(now_ms, 0).is_ok() {}
         admission
     }
 
     /// Logins that are taken of so many in each millisecond of a second.
     fn taken(admission: &mut Admission, from_ms: u64, per_ms: usize) -> usize {
         (from_ms..from_ms + 1_000)
-            .flat_map(|now_ms| (0..per_ms).map(move |_| now_ms))
-            .filter(|now_ms| admission.take_login(*now_ms).is_ok())
+            .flat_map(|now_ms| {
+                (0..per_ms).map(move |at| (now_ms, 1_000_000 + now_ms * 1_000 + at as u64))
+            })
+            .filter(|(now_ms, who)| admission.take_login(*now_ms, *who).is_ok())
             .count()
     }
 
     #[test]
     fn a_burst_passes_and_then_the_rate() {
         let mut admission = full();
-        let burst = (0..5_000).filter(|_| admission.take_login(1).is_ok());
+        let burst = (0..5_000).filter(|who| admission.take_login(1, *who).is_ok());
         assert_eq!(burst.count(), LOGIN_QUEUE);
         assert!((990..=1_010).contains(&taken(&mut admission, 2, 10)));
     }
@@ -160,8 +203,8 @@ mod tests {
     #[test]
     fn each_refused_login_is_told_its_own_time() {
         let mut admission = empty(1);
-        let waits: Vec<u64> = (0..1_000)
-            .map(|_| admission.take_login(1).expect_err("empty"))
+        let waits: Vec<u64> = (1..=1_000)
+            .map(|who| admission.take_login(1, who).expect_err("empty"))
             .collect();
         assert!(waits.is_sorted() && waits[0] <= 3, "{}", waits[0]);
         assert!((900..=1_100).contains(&waits[999]), "{}", waits[999]);
@@ -170,13 +213,69 @@ mod tests {
     }
 
     #[test]
+    fn who_comes_when_told_to_goes_before_those_who_come_later() {
+        let mut admission = empty(1);
+        let waits: Vec<u64> = (1..=1_000)
+            .map(|who| admission.take_login(1, who).expect_err("empty"))
+            .collect();
+        let mut due: Vec<(u64, u64)> = (1..=1_000)
+            .zip(waits)
+            .map(|(who, wait_ms)| (1 + spread(wait_ms, who * 7_919), who))
+            .collect();
+        due.sort_unstable();
+        let mut again = due.into_iter().peekable();
+        for now_ms in 2..1_600 {
+            while let Some((_, who)) = again.next_if(|(due_ms, _)| *due_ms <= now_ms) {
+                assert_eq!(
+                    admission.take_login(now_ms, who),
+                    Ok(()),
+                    "{who} at {now_ms}"
+                );
+            }
+            // Three newcomers a millisecond, three times the rate, take whatever they can get.
+            for number in 0..3 {
+                let _ = admission.take_login(now_ms, now_ms * 10_000 + number);
+            }
+        }
+        assert_eq!(again.next(), None);
+    }
+
+    #[test]
+    fn who_comes_again_before_the_time_gains_nothing() {
+        let mut admission = empty(1);
+        let wait_ms = admission.take_login(1, 7).expect_err("empty");
+        for who in 1_000..1_500 {
+            let _ = admission.take_login(1, who);
+        }
+        let left_ms = admission.take_login(1, 7).expect_err("too early");
+        assert!(
+            left_ms <= wait_ms.max(WAIT_MIN_MS),
+            "{left_ms} of {wait_ms}"
+        );
+        while admission.take_login(12, 8).is_ok() {}
+        assert_eq!(admission.take_login(12, 7), Ok(()));
+        assert!(admission.take_login(12, 7).is_err(), "once");
+    }
+
+    #[test]
+    fn those_who_are_remembered_are_bounded_and_forgotten() {
+        let mut admission = empty(1);
+        for who in 1..=2 * REMEMBERED_MAX as u64 {
+            assert!(admission.take_login(1, who).is_err());
+        }
+        assert_eq!(admission.remembered.len(), REMEMBERED_MAX);
+        let _ = admission.take_login(2 + REMEMBERED_MS, 0);
+        assert!(admission.remembered.is_empty());
+    }
+
+    #[test]
     fn resumes_are_always_let_in_and_go_before_logins() {
         let mut admission = empty(1);
         for _ in 0..500 {
             admission.take_resume(1);
         }
-        assert!(admission.take_login(400).is_err());
-        assert!(admission.take_login(600).is_ok());
+        assert!(admission.take_login(400, 1).is_err());
+        assert!(admission.take_login(600, 2).is_ok());
     }
 
     #[test]
@@ -194,13 +293,13 @@ mod tests {
             "{}",
             admission.rate()
         );
-        let _ = admission.take_login(16_050);
+        let _ = admission.take_login(16_050, 1);
         assert!(
             (740.0..780.0).contains(&admission.rate()),
             "{}",
             admission.rate()
         );
-        let _ = admission.take_login(30_000);
+        let _ = admission.take_login(30_000, 2);
         assert!(admission.rate() >= RATE);
     }
 

@@ -338,7 +338,7 @@ impl Worker {
     }
 
     fn check_legacy_login(&mut self, slot: usize, request: LoginRequest) {
-        if self.take_login().is_err() {
+        if self.take_login(&request.app, &request.account).is_err() {
             // Its words have no time to come back; it tries again by itself, after seconds.
             self.close_by(slot, CloseCode::Overloaded);
             if let Some(connection) = self.connections.get(slot) {

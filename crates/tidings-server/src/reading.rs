@@ -1,5 +1,6 @@
 //! What comes in: connections, request heads, frames.
 
+use std::hash::BuildHasher as _;
 use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
 use std::sync::PoisonError;
@@ -496,7 +497,9 @@ impl Worker {
             .first()
             .and_then(|message| message.kind.as_ref());
         match first {
-            Some(client_message::Kind::Login(_)) => self.take_login().err(),
+            Some(client_message::Kind::Login(login)) => {
+                self.take_login(&login.app_id, &login.user_id).err()
+            }
             Some(client_message::Kind::Resume(_)) => {
                 let now_ms = self.now.mono_ms;
                 let admission = self.node.admission.lock();
@@ -525,10 +528,11 @@ impl Worker {
     ///
     /// # Errors
     /// It is one too many; the time after which it is to come again, in milliseconds.
-    pub(crate) fn take_login(&self) -> Result<(), u64> {
+    pub(crate) fn take_login(&self, app_id: &str, user_id: &str) -> Result<(), u64> {
+        let who = self.node.names.hash_one((app_id, user_id));
         let admission = self.node.admission.lock();
         let mut admission = admission.unwrap_or_else(PoisonError::into_inner);
-        let taken = admission.take_login(self.now.mono_ms);
+        let taken = admission.take_login(self.now.mono_ms, who);
         taken.map_err(|wait_ms| spread(wait_ms, getrandom::u64().unwrap_or(wait_ms)))
     }
 

@@ -88,6 +88,7 @@ impl Server {
         let memory_max = memory_max.map(|max| max.max(MEMORY_MIN));
         let node = Arc::new(Node {
             admission: Mutex::new(Admission::new(limits.login_rate, limits.login_queue)),
+            names: std::hash::RandomState::new(),
             intake: Intake::default(),
             replay_bytes_max: replay_bytes_max(memory_max, config.hubs),
             clock,

@@ -5,6 +5,7 @@
 //! has something to be written, once. No lock is taken and nothing blocks but the wait.
 
 use std::collections::{BTreeSet, VecDeque};
+use std::hash::RandomState;
 use std::io;
 use std::sync::mpsc::Sender;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -69,6 +70,8 @@ pub(crate) struct Node {
     pub(crate) legacy: Arc<LegacyDoor>,
     /// Which logins are taken. Locked by logins, and by turns that took too long.
     pub(crate) admission: Mutex<Admission>,
+    /// Hashes the names of those who are told to come again.
+    pub(crate) names: RandomState,
     /// What may be read before memory is measured again.
     pub(crate) intake: Intake,
     /// Bytes that each hub may keep for its clients.
