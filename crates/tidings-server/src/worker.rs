@@ -44,8 +44,11 @@ const BATCHES_PER_TURN: usize = 256;
 /// From so many connections to be written on, a turn looks for more to write to them first.
 const GATHERED_CONNECTIONS: usize = 64;
 
-/// How often a turn does so: what it reads is bounded each time, and those who wait to be written wait that long.
+/// How often a turn does so: what it reads is bounded each time.
 const GATHERINGS_PER_TURN: usize = 4;
+
+/// A turn that has taken so long already does not, in milliseconds: those who wait to be written have waited enough.
+const GATHERING_MS: u64 = 5;
 
 /// The buffer that all connections of a hub are read into.
 const READ_BUFFER_BYTES: usize = 64 * 1024;
@@ -248,6 +251,9 @@ impl Worker {
     fn gather(&mut self, events: &mut Events) -> io::Result<()> {
         for _ in 0..GATHERINGS_PER_TURN {
             if self.connections.dirty() < GATHERED_CONNECTIONS || self.is_paused() {
+                break;
+            }
+            if self.node.clock.now().mono_ms >= self.now.mono_ms + GATHERING_MS {
                 break;
             }
             match self.poll.poll(events, Some(Duration::ZERO)) {
