@@ -4,6 +4,7 @@ mod codegen;
 mod coverage;
 mod instructions;
 mod layers;
+mod long;
 mod mutants;
 mod package;
 mod performance;
@@ -37,6 +38,8 @@ usage: cargo xtask TASK
   mutants [ARGS]   switch deliberate faults on and see that a check finds each: --count N --seed S, or --all, which
                    writes docs/mutants.md; or --mutant N [--seed S --trace]
   reliability      run every proof and write the figures of docs/reliability.md; with --quick in minutes
+  long [ARGS]      the proofs in slices with fresh seeds, each a line of docs/reliability-ledger.tsv: --minutes N; can be
+                   stopped and goes on where it was; without arguments adds up what was run since the core changed
   soak [ARGS]      SDK clients and the program over broken networks: --minutes N --seed S
   power [ARGS]     the program loses power under load, on a disk that forgets what was not synced: --cycles N --seed S;
                    needs /dev/fuse
@@ -67,6 +70,7 @@ fn main() -> Result<()> {
         Some("fuzz") => proofs::fuzz(rest),
         Some("autobahn") => proofs::autobahn(),
         Some("reliability") => reliability::run(rest),
+        Some("long") => long::run(rest),
         Some("power") => proofs::power(rest),
         Some("soak") => proofs::soak(rest),
         Some("reference") => tests::reference(),

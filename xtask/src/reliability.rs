@@ -46,7 +46,7 @@ const FULL: Amounts = Amounts {
 };
 
 /// A proof: what it shows, the arguments of cargo, variables, and which lines of its output are its result.
-struct Proof {
+pub(crate) struct Proof {
     what: &'static str,
     args: Vec<&'static str>,
     variables: Vec<(&'static str, &'static str)>,
@@ -92,20 +92,6 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
 }
 
 fn list(amounts: &Amounts) -> Vec<Proof> {
-    let soak = |more: &[&'static str]| {
-        let mut args = vec![
-            "run",
-            "--quiet",
-            "--package",
-            "tidings-proof",
-            "--",
-            "soak",
-            "--seed",
-            "1",
-        ];
-        args.extend(more);
-        args
-    };
     let mut mutants = vec![
         "run",
         "--release",
@@ -119,25 +105,52 @@ fn list(amounts: &Amounts) -> Vec<Proof> {
         "--",
     ];
     mutants.extend(amounts.mutants);
-    vec![
-        Proof {
-            what: "Simulation: random calls under random faults, each seed twice with equal traces",
-            args: vec![
-                "run",
-                "--release",
-                "--quiet",
-                "--package",
-                "tidings-sim",
-                "--",
-                "--from",
-                "1",
-                "--count",
-                amounts.seeds,
+    let stopped = Proof {
+        what: "The same, and the server's process is stopped again and again",
+        ..Proof::soak(
+            "1",
+            &[
+                "--minutes",
+                amounts.stopped_minutes,
+                "--groups",
+                "2",
+                "--pause-seconds",
+                amounts.stop_seconds,
+                "--pause-every-seconds",
+                "10",
             ],
-            variables: vec![],
-            result: &["seeds, "],
-        },
+        )
+    };
+    vec![
+        Proof::simulation("1", amounts.seeds),
+        Proof::kills(amounts.kills, None),
+        Proof::soak("1", &["--minutes", amounts.soak_minutes]),
+        stopped,
+        Proof::fuzz(&["--seconds", amounts.fuzz_seconds]),
         Proof {
+            what: "Deliberate faults, each to be found by a named check",
+            args: mutants,
+            variables: vec![],
+            result: &[" mutants, ", "| nothing |"],
+        },
+    ]
+}
+
+impl Proof {
+    pub(crate) fn simulation(from: &'static str, count: &'static str) -> Self {
+        let program = ["run", "--release", "--quiet", "--package", "tidings-sim"];
+        Self {
+            what: "Simulation: random calls under random faults, each seed twice with equal traces",
+            args: [&program[..], &["--", "--from", from, "--count", count]].concat(),
+            variables: vec![],
+            result: &["seeds, ", "simulated: "],
+        }
+    }
+
+    pub(crate) fn kills(cycles: &'static str, seed: Option<&'static str>) -> Self {
+        let mut variables = vec![("TIDINGS_KILL_CYCLES", cycles)];
+        variables.extend(seed.map(|seed| ("TIDINGS_KILL_SEED", seed)));
+        Self {
             what: "`kill -9` of the program under load",
             args: vec![
                 "test",
@@ -149,57 +162,41 @@ fn list(amounts: &Amounts) -> Vec<Proof> {
                 "--",
                 "--nocapture",
             ],
-            variables: vec![("TIDINGS_KILL_CYCLES", amounts.kills)],
+            variables,
             result: &[" kills in "],
-        },
-        Proof {
+        }
+    }
+
+    pub(crate) fn soak(seed: &'static str, more: &[&'static str]) -> Self {
+        let program = ["run", "--quiet", "--package", "tidings-proof"];
+        Self {
             what: "Soak: clients of the Rust and the JavaScript SDK, mixed, over networks that break by seed",
-            args: soak(&["--minutes", amounts.soak_minutes]),
+            args: [&program[..], &["--", "soak", "--seed", seed], more].concat(),
             variables: vec![],
-            result: &["seed 1: ", " messages sent, "],
-        },
-        Proof {
-            what: "The same, and the server's process is stopped again and again",
-            args: soak(&[
-                "--minutes",
-                amounts.stopped_minutes,
-                "--groups",
-                "2",
-                "--pause-seconds",
-                amounts.stop_seconds,
-                "--pause-every-seconds",
-                "10",
-            ]),
-            variables: vec![],
-            result: &["seed 1: ", " messages sent, "],
-        },
-        Proof {
+            result: &[" restarts: ", " messages sent, "],
+        }
+    }
+
+    pub(crate) fn fuzz(args: &[&'static str]) -> Self {
+        let program = [
+            "run",
+            "--quiet",
+            "--profile",
+            "fuzz",
+            "--package",
+            "tidings-fuzz",
+        ];
+        Self {
             what: "Hostile bytes for every decoder and the machines behind them",
-            args: vec![
-                "run",
-                "--quiet",
-                "--profile",
-                "fuzz",
-                "--package",
-                "tidings-fuzz",
-                "--",
-                "--seconds",
-                amounts.fuzz_seconds,
-            ],
+            args: [&program[..], &["--"], args].concat(),
             variables: vec![],
             result: &[" inputs in all"],
-        },
-        Proof {
-            what: "Deliberate faults, each to be found by a named check",
-            args: mutants,
-            variables: vec![],
-            result: &[" mutants, ", "| nothing |"],
-        },
-    ]
+        }
+    }
 }
 
 /// Runs a proof and shows what it says. Gives whether it succeeded, and its result in one line.
-fn perform(proof: &Proof) -> Result<(bool, String)> {
+pub(crate) fn perform(proof: &Proof) -> Result<(bool, String)> {
     println!("> {}", command_of(proof));
     let mut process = Command::new(std::env::var("CARGO").unwrap_or_else(|_| "cargo".into()))
         .args(&proof.args)
@@ -261,7 +258,7 @@ fn write(rows: &str, args: &[String]) -> Result<()> {
     std::fs::write(&path, page).with_context(|| format!("writing {PAGE}"))
 }
 
-fn said_by(program: &str, args: &[&str]) -> Result<String> {
+pub(crate) fn said_by(program: &str, args: &[&str]) -> Result<String> {
     let output = Command::new(program)
         .args(args)
         .current_dir(setup::root())

@@ -96,6 +96,8 @@ pub struct Report {
     pub sometimes: Sometimes,
     /// Steps taken.
     pub steps: u64,
+    /// Simulated time, in milliseconds.
+    pub simulated_ms: u64,
 }
 
 mod acts;
@@ -218,6 +220,7 @@ pub fn run(config: &ChaosConfig) -> Report {
         by_kind: chaos.swarm.counts,
         sometimes,
         steps: chaos.steps,
+        simulated_ms: chaos.world.now_ms(),
     }
 }
 

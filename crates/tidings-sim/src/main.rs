@@ -108,6 +108,7 @@ struct Sums {
     restarts: u64,
     pauses: u64,
     gaps: u64,
+    simulated_ms: u64,
     by_kind: BTreeMap<Fault, u64>,
     sometimes: Sometimes,
 }
@@ -135,6 +136,7 @@ impl Sums {
         self.restarts += report.restarts;
         self.pauses += report.pauses;
         self.gaps += report.gaps;
+        self.simulated_ms += report.simulated_ms;
         for (fault, count) in report.by_kind {
             *self.by_kind.entry(fault).or_default() += count;
         }
@@ -168,6 +170,7 @@ impl Sums {
         self.restarts += other.restarts;
         self.pauses += other.pauses;
         self.gaps += other.gaps;
+        self.simulated_ms += other.simulated_ms;
         for (fault, count) in other.by_kind {
             *self.by_kind.entry(fault).or_default() += count;
         }
@@ -194,6 +197,11 @@ impl Sums {
             self.pauses,
             self.gaps,
             kinds.collect::<Vec<_>>().join(", ")
+        );
+        println!(
+            "simulated: {:.1} hours, {} faults",
+            self.simulated_ms as f64 / 3.6e6,
+            self.faults + self.restarts + self.pauses + self.by_kind.values().sum::<u64>()
         );
         let mut missed = 0;
         for situation in SITUATIONS.iter().filter(|_| is_gate) {
