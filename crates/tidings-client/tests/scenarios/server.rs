@@ -8,6 +8,7 @@ use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
@@ -132,8 +133,15 @@ fn data(directory: &Path) -> PathBuf {
     }
 }
 
+/// A loopback address of its own for each server, so that its port stays free until it listens and while it is
+/// stopped: on a shared address, another server or a client's connection can be given the port in between, and two
+/// scenarios meet on one server.
 fn free_address() -> SocketAddr {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
+    static STARTED: AtomicU32 = AtomicU32::new(0);
+    let [_, _, high, low] = std::process::id().to_be_bytes();
+    let number = STARTED.fetch_add(1, Ordering::Relaxed) % 254 + 1;
+    let own = Ipv4Addr::new(127, high | 1, low, u8::try_from(number).expect("below 255"));
+    let listener = TcpListener::bind((own, 0)).expect("a free port");
     listener.local_addr().expect("it is bound")
 }
 

@@ -8,10 +8,14 @@ import { fileURLToPath } from 'node:url';
 
 const PROGRAM = process.env['TIDINGS_BIN'] ?? fileURLToPath(new URL('../../../../../target/debug/tidings', import.meta.url));
 
+/** By this process. */
+let started = 0;
+
 export class Server {
   readonly #folder = mkdtempSync(join(tmpdir(), 'tidings-signaling-'));
   #process: ChildProcess | undefined;
-  address = '127.0.0.1:0';
+  /** A loopback address of its own, so that nobody else is given its port while it is stopped. */
+  address = `127.${(process.pid >> 8) & 255 | 1}.${process.pid & 255}.${++started}:0`;
 
   static async start(...settings: string[]): Promise<Server> {
     const server = new Server(settings);
