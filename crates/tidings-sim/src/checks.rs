@@ -96,6 +96,8 @@ struct Party {
     interrupted_ms: u64,
     /// When it came back after longer than sessions are kept, the last time.
     late_ms: Option<u64>,
+    /// The process of the server that its stamps are of.
+    incarnation: u64,
     /// The latest stamp of each channel's messages, and under no name of peer messages. Unix milliseconds.
     stamps: BTreeMap<String, u64>,
     /// Per channel, as told last.
@@ -130,13 +132,6 @@ impl Checker {
     /// Sessions end with their tokens, unknown to their clients.
     pub fn note_tokens(&mut self) {
         self.has_tokens = true;
-    }
-
-    /// The server starts again: what it knew of stamps is lost.
-    pub fn note_start(&mut self) {
-        self.parties
-            .values_mut()
-            .for_each(|party| party.stamps.clear());
     }
 
     /// The server's process has ended without handing its sessions over.
@@ -186,7 +181,10 @@ impl Checker {
                     );
                 }
             }
-            Seen::Event(event) => self.note_event(record.at_ms, record.client, event),
+            Seen::Event(event) => {
+                self.note_stamp(record, event);
+                self.note_event(record.at_ms, record.client, event);
+            }
         }
     }
 
@@ -226,8 +224,15 @@ impl Checker {
         }
     }
 
-    /// `clock.monotone_ts`: in one channel, and of peer messages in one session, stamps do not go back.
-    fn note_stamp(&mut self, client: ClientId, event: &ClientEvent) {
+    /// `clock.monotone_ts`: in one channel, and of peer messages in one session, stamps do not go back as long as the
+    /// server's process lives: what it knew of stamps is lost with it. What comes late over a connection to the
+    /// process before is of that one.
+    fn note_stamp(&mut self, record: &Record, event: &ClientEvent) {
+        let party = self.parties.entry(record.client).or_default();
+        if party.incarnation != record.incarnation {
+            party.incarnation = record.incarnation;
+            party.stamps.clear();
+        }
         let (source, stamp) = match event {
             ClientEvent::PeerMessage { server_ts_ms, .. } => (String::new(), *server_ts_ms),
             ClientEvent::ChannelMessage {
@@ -239,24 +244,22 @@ impl Checker {
                 reason: ConnectionReason::LoginSuccess,
                 ..
             } => {
-                let party = self.parties.entry(client).or_default();
                 party.stamps.remove("");
                 return;
             }
-            // The session is lost with the process, which may have been told of later stamps: what had been on its
-            // way to the client since before has come by now.
+            // A session that was lost for another reason: its successor may be on a hub that was told of none of them.
             ClientEvent::Gap {
-                cause: GapCause::NodeLost,
+                cause: GapCause::NodeLost | GapCause::ResumeWindow,
                 ..
             } => {
-                self.parties.entry(client).or_default().stamps.clear();
+                party.stamps.remove("");
                 return;
             }
             _ => return,
         };
-        let party = self.parties.entry(client).or_default();
         let latest = party.stamps.entry(source).or_default();
         if stamp < *latest {
+            let client = record.client;
             let text = format!("{client:?} got the stamp {stamp} after {latest}: {event:?}");
             self.violate("clock.monotone_ts", text);
         } else {
@@ -265,7 +268,6 @@ impl Checker {
     }
 
     fn note_event(&mut self, at_ms: u64, client: ClientId, event: &ClientEvent) {
-        self.note_stamp(client, event);
         let party = self.parties.entry(client).or_default();
         match event {
             ClientEvent::PeerMessage {

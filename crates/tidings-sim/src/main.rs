@@ -1,4 +1,5 @@
-//! Runs seeds: `tidings-sim [--seed N | --from N --count N] [--trace] [--shrink] [--gate]`, `tidings-sim --checks`.
+//! Runs seeds: `tidings-sim [--seed N | --from N --count N] [--trace] [--shrink] [--gate]`, the probes of a seed:
+//! `tidings-sim --probes --seed N [--trace]`, the table of the checks: `tidings-sim --checks`.
 //!
 //! One seed can be made smaller: `--hubs`, `--users`, `--ms`, `--off KIND,…`, `--skip STEP-STEP,…`; `--shrink` does it.
 
@@ -33,6 +34,11 @@ fn main() -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
+    if is_given("--probes") {
+        let mut sums = Sums::default();
+        sums.probe(config.seed, config.is_traced);
+        return sums.report(false);
+    }
     if is_given("--shrink") {
         return make_small(&config);
     }
@@ -57,7 +63,7 @@ fn run_many(from: u64, count: u64) -> Sums {
             }
             sums.run(&ChaosConfig::for_seed(seed));
             if seed.is_multiple_of(PROBED) {
-                sums.probe(seed);
+                sums.probe(seed, false);
             }
         }
     };
@@ -124,10 +130,9 @@ impl Sums {
             let text = "two runs differ".to_owned();
             violations.push(Violation { check, text });
         }
-        self.note(
-            &violations,
-            &format!("cargo xtask sim {}", options::words(config)),
-        );
+        let command = format!("cargo xtask sim {}", options::words(config));
+        let replay = format!("{command} --trace; make it small: {command} --shrink");
+        self.note(&violations, &replay);
         self.calls += report.calls;
         self.received += report.received;
         self.accepted += report.accepted;
@@ -143,18 +148,20 @@ impl Sums {
         self.sometimes.add(&report.sometimes);
     }
 
-    fn probe(&mut self, seed: u64) {
-        let report = probes::run(seed, false);
-        self.note(&report.violations, &format!("the probes of seed {seed}"));
+    fn probe(&mut self, seed: u64, is_traced: bool) {
+        let report = probes::run(seed, is_traced);
+        report.trace.iter().for_each(|line| println!("{line}"));
+        let replay = format!("cargo xtask sim --probes --seed {seed} --trace");
+        self.note(&report.violations, &replay);
         self.sometimes.add(&report.sometimes);
     }
 
-    fn note(&mut self, violations: &[Violation], command: &str) {
+    fn note(&mut self, violations: &[Violation], replay: &str) {
         for violation in violations {
             println!("{}: {}", violation.check, violation.text);
         }
         if !violations.is_empty() {
-            println!("replay: {command} --trace; make it small: {command} --shrink");
+            println!("replay: {replay}");
             self.failed += 1;
         }
     }

@@ -51,6 +51,7 @@ impl World {
         self.records.push(Record {
             at_ms: self.now_ms,
             client,
+            incarnation: self.linked.get(&client).copied().unwrap_or_default(),
             what,
         });
     }
@@ -75,6 +76,7 @@ impl World {
             return self.give_client(client, input);
         }
         self.connections += 1;
+        self.linked.insert(client, self.incarnation);
         let wire_id = ConnectionId(self.connections);
         let hub = self.hub_for(client);
         let limits = ws::Limits {

@@ -95,6 +95,8 @@ pub struct Record {
     pub at_ms: u64,
     /// By whom.
     pub client: ClientId,
+    /// Which process of the server the client's latest connection was made to, from 0.
+    pub incarnation: u64,
     /// What.
     pub what: Seen,
 }
@@ -236,6 +238,8 @@ pub struct World {
     pub(crate) clients: Vec<core::Client>,
     /// Clients without a network.
     pub(crate) offline: Vec<bool>,
+    /// Per client, the process of the server that its latest connection was made to.
+    pub(crate) linked: BTreeMap<ClientId, u64>,
     pub(crate) wires: BTreeMap<ConnectionId, Wire>,
     pub(crate) by_client: BTreeMap<(ClientId, u64), ConnectionId>,
     pub(crate) connections: u64,
@@ -283,6 +287,7 @@ impl World {
             wall_ahead_ms: 0,
             clients: Vec::new(),
             offline: Vec::new(),
+            linked: BTreeMap::new(),
             wires: BTreeMap::new(),
             by_client: BTreeMap::new(),
             connections: 0,

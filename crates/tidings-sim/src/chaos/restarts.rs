@@ -54,11 +54,9 @@ impl Chaos {
         }
         if config.has_kills && self.random.percent(15) {
             let after_ms = self.random.between(0, 20);
-            self.checker.note_start();
             self.world.start_and_kill_server(after_ms);
             return self.come_back();
         }
-        self.checker.note_start();
         let takes_over = self.world.start_server();
         if is_kept && !takes_over {
             // They were too old, or the wall clock said so.
@@ -83,7 +81,6 @@ impl Chaos {
         self.world.set_clock_right();
         let away = self.random.between(0, 8_000);
         self.advance(away);
-        self.checker.note_start();
         self.world.start_server();
     }
 }
