@@ -9,8 +9,10 @@ use tidings_legacy::AppRules;
 use tidings_store::embedded::DiskReserve;
 use tidings_wire::limits;
 use tidings_wire::names::AppId;
+use tidings_wire::rates::Rate;
 
 use crate::network::Network;
+use crate::origins::Origins;
 
 /// Most hubs of one node: the width of a topic's home and of the connection names leaves more, but no machine
 /// that we know of has more cores.
@@ -24,6 +26,13 @@ pub(crate) const DRAIN_WINDOW_MS_MAX: u64 = 20_000;
 pub struct ServerConfig {
     /// Where to listen. Port 0 = any free port, see `RunningServer::local_addr`.
     pub listen: SocketAddr,
+    /// Where health checks and what operators ask for are answered besides, whatever strangers do at `listen`;
+    /// `None` = there alone.
+    pub admin_listen: Option<SocketAddr>,
+    /// Whether the demonstration is served, under `/demo`.
+    pub demo: bool,
+    /// Whether the guide is served, under `/docs`.
+    pub guide: bool,
     /// Hubs, each with a thread of its own: 1 to [`HUBS_MAX`].
     pub hubs: u16,
     /// What must survive.
@@ -54,8 +63,10 @@ pub struct ServerConfig {
 }
 
 /// What legacy clients are told and allowed.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LegacyConfig {
+    /// Whether legacy clients are served at all.
+    pub enabled: bool,
     /// Where clients reach this server, for example `wss://sig.example.org`; `None` = where the request for
     /// addresses came to.
     pub public_url: Option<String>,
@@ -65,6 +76,17 @@ pub struct LegacyConfig {
     pub apps: BTreeMap<AppId, AppRules>,
 }
 
+impl Default for LegacyConfig {
+    fn default() -> Self {
+        Self {
+            enabled: true,
+            public_url: None,
+            rules: AppRules::default(),
+            apps: BTreeMap::new(),
+        }
+    }
+}
+
 impl ServerConfig {
     /// A server on one address with everything else at its default: one hub per core, no TLS, a store in memory
     /// and no apps.
@@ -72,6 +94,9 @@ impl ServerConfig {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         Self {
             listen,
+            admin_listen: None,
+            demo: true,
+            guide: true,
             hubs: u16::try_from(cores).unwrap_or(HUBS_MAX).min(HUBS_MAX),
             store: StoreConfig::Memory,
             disk_reserve: DiskReserve::Auto,
@@ -130,25 +155,6 @@ pub struct TlsFiles {
     pub key: PathBuf,
 }
 
-/// From which pages browsers may open a WebSocket. Programs send no origin and are not concerned.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Origins {
-    /// From any: the token is what counts.
-    Any,
-    /// From these, compared exactly, for example `https://chat.example.org`.
-    Listed(Vec<String>),
-}
-
-impl Origins {
-    /// Whether a request that states this origin is served.
-    pub fn allow(&self, origin: &[u8]) -> bool {
-        match self {
-            Origins::Any => true,
-            Origins::Listed(listed) => listed.iter().any(|one| one.as_bytes() == origin),
-        }
-    }
-}
-
 /// Bounds on what strangers may cost before they have logged in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
@@ -157,6 +163,14 @@ pub struct Limits {
     /// The same of one IPv4 address or one IPv6 /64. Loopback addresses are exempt: a proxy on this machine
     /// speaks for everybody, unless it is trusted to say for whom. Source: contract 6.2.
     pub preauth_connections_per_address_max: usize,
+    /// Connections that one source may open; legacy ones are counted apart. Source: contract 6.2.
+    pub handshakes: Rate,
+    /// The same of connections of legacy clients, which open many.
+    pub legacy_handshakes: Rate,
+    /// Logins of one source that may fail; with one more, the source pauses. Source: contract 6.2.
+    pub failed_logins: Rate,
+    /// How long such a pause is, in milliseconds.
+    pub failed_login_pause_ms: u64,
     /// TLS handshakes that a hub has begun and not ended; with one more, the oldest is given up. Source: contract 4.1.
     pub tls_handshakes_max: usize,
     /// Logins per second of a node that is not behind. Source: contract 4.4.
@@ -175,6 +189,10 @@ impl Default for Limits {
         Self {
             preauth_connections_max: limits::PREAUTH_CONNECTIONS_MAX,
             preauth_connections_per_address_max: limits::PREAUTH_CONNECTIONS_PER_ADDRESS_MAX,
+            handshakes: limits::RATE_HANDSHAKE,
+            legacy_handshakes: limits::RATE_LEGACY_HANDSHAKE,
+            failed_logins: limits::RATE_FAILED_LOGIN,
+            failed_login_pause_ms: limits::FAILED_LOGIN_PAUSE_MS,
             tls_handshakes_max: limits::TLS_HANDSHAKES_MAX,
             login_rate: limits::LOGIN_RATE,
             login_queue: limits::LOGIN_QUEUE,

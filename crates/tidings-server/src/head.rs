@@ -7,8 +7,8 @@ use tidings_hub::ids::HubId;
 use tidings_wire::limits::{REQUEST_HEAD_BYTES_MAX, REQUEST_HEAD_HEADERS_MAX};
 use tidings_wire::ws::{self, HandshakeError};
 
-use crate::config::Origins;
 use crate::gate::Full;
+use crate::origins::{Origins, Page};
 
 /// The path of the native protocol.
 const RTM_PATH: &str = "/rtm";
@@ -199,8 +199,15 @@ fn parse(bytes: &[u8], origins: &Origins, hub: HubId) -> Result<Verdict, Refusal
         request.version.unwrap_or_default(),
         headers.clone(),
     )?;
+    let mut stated = headers.clone();
+    let host = stated.find(|(name, _)| name.eq_ignore_ascii_case("host"));
+    let host = host.map(|(_, host)| host);
     let mut stated = headers.filter(|(name, _)| name.eq_ignore_ascii_case("origin"));
-    if !stated.all(|(_, origin)| origins.allow(origin)) {
+    let allow = |origin| {
+        let origin = Some(origin);
+        origins.allow(Page { origin, host })
+    };
+    if !stated.all(|(_, origin)| allow(origin)) {
         return Err(Refusal::Origin);
     }
     if let Some(app) = legacy_app {
@@ -250,7 +257,7 @@ mod tests {
         Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
 
     fn verdict(request: &str) -> String {
-        let origins = Origins::Listed(vec!["https://good.example".into()]);
+        let origins = Origins::Listed(vec!["https://good.example".parse().expect("an origin")]);
         match judge(request.as_bytes(), &origins, HubId(0)) {
             Verdict::Incomplete => "incomplete".into(),
             Verdict::Http => "http".into(),

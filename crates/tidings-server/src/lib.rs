@@ -40,6 +40,7 @@ mod listen;
 mod media;
 mod memory;
 mod network;
+mod origins;
 mod outgoing;
 mod readiness;
 mod reading;
@@ -50,11 +51,12 @@ mod worker;
 mod writing;
 
 pub use config::{
-    HUBS_MAX, LegacyConfig, Limits, MediaConfig, Origins, ServerConfig, StoreConfig, TlsFiles,
+    HUBS_MAX, LegacyConfig, Limits, MediaConfig, ServerConfig, StoreConfig, TlsFiles,
 };
 pub use error::StartError;
 pub use memory::{MEMORY_MIN, memory_max_default, memory_used};
 pub use network::{Network, NetworkError};
+pub use origins::{OriginError, OriginPattern, Origins, Page};
 pub use server::{DrainHandle, RunningServer, Server};
 // What a configuration is made of, so that a program needs no other crate for it.
 pub use tidings_hub::{App, AppSettings, Apps, FOR_EVER, RateKind};

@@ -24,7 +24,7 @@ use tidings_wire::codes::CloseCode;
 use tidings_wire::limits::REPLAY_BYTES_MAX;
 
 use crate::clock::Clock;
-use crate::config::{Limits, Origins};
+use crate::config::Limits;
 use crate::connection::{Leaving, Stage};
 use crate::connections::Connections;
 use crate::deadlines::Deadlines;
@@ -33,6 +33,7 @@ use crate::http::HttpDoor;
 use crate::inbox::{Envelope, Inbox, Mailbox};
 use crate::legacy::LegacyDoor;
 use crate::memory::Intake;
+use crate::origins::Origins;
 use crate::outgoing::TurnLog;
 
 /// Readiness events taken per turn; more are taken in the next.

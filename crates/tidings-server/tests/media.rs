@@ -507,7 +507,7 @@ fn pages_of_allowed_origins_may_read_the_answers() {
     );
 
     let listed = Place::with(|config| {
-        config.origins = Origins::Listed(vec!["https://page.example".into()]);
+        config.origins = Origins::Listed(vec!["https://page.example".parse().expect("an origin")]);
     });
     let id = listed.upload(b"x");
     let answer = listed.get(APP, &id, &format!("{ALICE}{origin}"));

@@ -87,7 +87,8 @@ fn pages_are_served_beside_the_websocket() {
 #[test]
 fn a_page_of_a_foreign_origin_may_not_connect() {
     let mut config = config();
-    config.origins = tidings_server::Origins::Listed(vec!["https://good.example".into()]);
+    config.origins =
+        tidings_server::Origins::Listed(vec!["https://good.example".parse().expect("an origin")]);
     let server = TestServer::start(config);
     let from = |origin: &str| UPGRADE.replace("\r\n\r\n", &format!("\r\nOrigin: {origin}\r\n\r\n"));
     assert_eq!(

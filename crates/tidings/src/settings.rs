@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Deserializer};
 use tidings_server::{
-    App, AppId, AppRules, Apps, DiskReserve, MEMORY_MIN, MediaConfig, NetworkError, Origins,
-    ServerConfig, StoreConfig, TlsFiles,
+    App, AppId, AppRules, Apps, DiskReserve, MEMORY_MIN, MediaConfig, NetworkError, OriginError,
+    OriginPattern, Origins, ServerConfig, StoreConfig, TlsFiles,
 };
 
 use crate::app::AppSpec;
@@ -288,8 +288,8 @@ impl Settings {
         if let Some(seconds) = self.drain_window {
             config.drain_window_ms = seconds.saturating_mul(1_000);
         }
-        if let Some(origins) = self.origin {
-            config.origins = Origins::Listed(origins);
+        if let Some(origins) = &self.origin {
+            config.origins = Origins::Listed(parse_origins(origins)?);
         }
         Ok(config)
     }
@@ -406,6 +406,20 @@ impl AppSource {
         }
         Ok(apps)
     }
+}
+
+/// Parses what `--origin` was given.
+fn parse_origins(texts: &[String]) -> Result<Vec<OriginPattern>, Failure> {
+    let parse = |text: &String| {
+        text.trim().parse().map_err(|error: OriginError| {
+            Failure::new(
+                format!("cannot use the origin: {error}"),
+                "write it as browsers do, without a slash at the end: https://chat.example.org, http://localhost:5173, \
+                 or https://*.example.org for all names of one more label",
+            )
+        })
+    };
+    texts.iter().map(parse).collect()
 }
 
 /// Reads a text or a list of texts. Its error does not show what was found, which may be a secret.

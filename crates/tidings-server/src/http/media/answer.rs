@@ -17,8 +17,8 @@ use tidings_wire::codes::Outcome;
 
 use super::guests::Seat;
 use super::range::Wanted;
-use crate::config::Origins;
 use crate::media::{About, Media, MediaId, StoreError, Stored};
+use crate::origins::Origins;
 
 /// Why a request is not done.
 #[derive(Debug)]
@@ -203,8 +203,8 @@ fn describe(headers: &mut HeaderMap, about: &About) {
 pub(super) fn share(headers: &mut HeaderMap, origin: Option<HeaderValue>, origins: &Origins) {
     let allowed = match (origins, origin) {
         (Origins::Any, _) => HeaderValue::from_static("*"),
-        (Origins::Listed(_), Some(origin)) => origin,
-        (Origins::Listed(_), None) => return,
+        (Origins::Own | Origins::Listed(_), Some(origin)) => origin,
+        (Origins::Own | Origins::Listed(_), None) => return,
     };
     headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, allowed);
     headers.insert(VARY, HeaderValue::from_static("Origin"));

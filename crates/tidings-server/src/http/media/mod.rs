@@ -11,8 +11,8 @@ use std::time::Duration;
 
 use axum::body::Body;
 use axum::extract::{Extension, Path, Request, State};
-use axum::http::header::{AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, ORIGIN};
-use axum::http::{HeaderMap, Response, StatusCode};
+use axum::http::header::{AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, HOST, ORIGIN};
+use axum::http::{HeaderMap, HeaderValue, Response, StatusCode};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::routing::{Router, get, post};
 use bytes::Bytes;
@@ -27,8 +27,8 @@ use self::guests::{Guests, Seat};
 use self::range::Wanted;
 use super::pace::Pace;
 use crate::clock::Clock;
-use crate::config::Origins;
 use crate::media::{About, Media, MediaId, MediaStore, Stored};
+use crate::origins::{Origins, Page};
 
 /// Who uploads or downloads: the user id, percent-encoded, because it may hold spaces that headers do not keep.
 const USER: &str = "tidings-user";
@@ -132,10 +132,11 @@ pub(super) fn routes(door: Arc<MediaDoor>) -> Router {
 /// Lets pages of the allowed origins read the answer. No cookie is looked at, so any origin may be allowed.
 async fn share(State(door): State<Arc<MediaDoor>>, request: Request, next: Next) -> Response<Body> {
     let origin = request.headers().get(ORIGIN).cloned();
-    let is_allowed = origin
-        .as_ref()
-        .is_none_or(|origin| door.origins.allow(origin.as_bytes()));
-    if !is_allowed {
+    let page = Page {
+        origin: origin.as_ref().map(HeaderValue::as_bytes),
+        host: request.headers().get(HOST).map(HeaderValue::as_bytes),
+    };
+    if !door.origins.allow(page) {
         let mut response = Response::new(Body::from(
             "pages of this origin may not use this server\n\
              hint: Add the page's origin to the server's option --origin.\n",
