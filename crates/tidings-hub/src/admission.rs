@@ -86,11 +86,7 @@ impl Admission {
     pub fn take_login(&mut self, now_ms: u64, who: u64) -> Result<(), u64> {
         self.advance(now_ms);
         let due_ms = self.remembered.get(&who).copied();
-        let least = match due_ms {
-            Some(due_ms) if due_ms <= now_ms => 1.0 - self.queue,
-            _ => 1.0,
-        };
-        if self.tokens >= least {
+        if self.tokens >= self.least(now_ms, who) {
             self.tokens -= 1.0;
             self.remembered.remove(&who);
             return Ok(());
@@ -110,6 +106,25 @@ impl Admission {
             self.remembered.insert(who, now_ms + earliest(wait_ms));
         }
         Err(wait_ms)
+    }
+
+    /// Whether [`Admission::take_login`] would take this one.
+    pub fn has_room(&mut self, now_ms: u64, who: u64) -> bool {
+        self.advance(now_ms);
+        self.tokens >= self.least(now_ms, who)
+    }
+
+    /// What the bucket must have for this one.
+    fn least(&self, now_ms: u64, who: u64) -> f64 {
+        match self.remembered.get(&who) {
+            Some(due_ms) if *due_ms <= now_ms => 1.0 - self.queue,
+            _ => 1.0,
+        }
+    }
+
+    /// Gives back what was taken for a login that was none: its credentials were wrong, or its client has gone.
+    pub fn give_back(&mut self) {
+        self.tokens = (self.tokens + 1.0).min(self.queue);
     }
 
     /// Takes a resume, which goes before fresh logins: it is cheaper for all, and somebody may be missing its user.

@@ -8,8 +8,10 @@ use tidings_wire::proto::{Error, Refused, server_message};
 use tidings_wire::rates::{Bucket, Rate};
 
 use crate::Hub;
+use crate::ids::ConnectionId;
 use crate::io::{Effect, Sink};
 use crate::limiter::Kind;
+use crate::login::Connection;
 use crate::session::SessionKey;
 
 /// Refused calls of one kind.
@@ -85,6 +87,16 @@ impl Hub {
         self.reply_error(key, cseq, error, out);
         if is_flood {
             self.send_away(key, CloseCode::RateLimited, RATE_LIMITED_WAIT_MS, out);
+        }
+    }
+
+    /// A connection has sent too much for too long, whatever it was.
+    pub(crate) fn handle_flooded(&mut self, connection: ConnectionId, out: &mut dyn Sink) {
+        match self.connections.get(&connection) {
+            Some(Connection::Serving(key)) => {
+                self.send_away(*key, CloseCode::RateLimited, RATE_LIMITED_WAIT_MS, out);
+            }
+            _ => self.drop_connection(connection, Some(CloseCode::RateLimited), out),
         }
     }
 

@@ -220,6 +220,7 @@ impl Hub {
             Input::Stalled { connection } => {
                 self.drop_connection(connection, Some(CloseCode::SlowConsumer), out);
             }
+            Input::Flooded { connection } => self.handle_flooded(connection, out),
             Input::Closed { connection } => self.drop_connection(connection, None, out),
             Input::HandedOver { connection, .. } if self.is_draining => {
                 let code = CloseCode::GoingAway;
@@ -266,6 +267,22 @@ impl Hub {
     /// The monotonic clock that all hubs of the node share.
     pub(crate) fn node_ms(&self) -> u64 {
         (self.now.mono_ms + self.paused_ms).saturating_sub(HEAD_START_MS)
+    }
+
+    /// Who is logged in on a connection.
+    pub fn user_of(&self, connection: ConnectionId) -> Option<&UserKey> {
+        match self.connections.get(&connection)? {
+            Connection::Serving(key) => Some(&self.sessions.get(*key)?.user),
+            _ => None,
+        }
+    }
+
+    /// Whether a login or a resume is under way on a connection.
+    pub fn is_logging_in(&self, connection: ConnectionId) -> bool {
+        matches!(
+            self.connections.get(&connection),
+            Some(Connection::Claiming(_) | Connection::Resuming)
+        )
     }
 
     /// How large the hub is.

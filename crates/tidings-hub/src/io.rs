@@ -69,6 +69,11 @@ pub enum Input {
         /// Its connection.
         connection: ConnectionId,
     },
+    /// A client has sent more than any client may for so long that it is sent away for a while (contract OVL-3).
+    Flooded {
+        /// Its connection.
+        connection: ConnectionId,
+    },
     /// A connection is gone, in whatever way, unless the hub closed or handed it over itself.
     Closed {
         /// Its name.

@@ -1,11 +1,15 @@
 //! One connection, as its hub's thread keeps it.
 
+use std::net::IpAddr;
+
 use tidings_hub::ids::{ConnectionId, HubId};
 use tidings_wire::limits::{FRAME_BYTES_MAX, FRAME_FRAGMENTS_MAX, LOGIN_FRAME_BYTES_MAX};
 use tidings_wire::proto::Resume;
+use tidings_wire::rates::Bucket;
 use tidings_wire::ws::{Decoder, Limits, Role};
 
-use crate::gate::Admission;
+use crate::gate::{Admission, Full};
+use crate::lanes::LaneId;
 use crate::legacy::Legacy;
 use crate::outgoing::Outgoing;
 use crate::stream::Stream;
@@ -20,6 +24,14 @@ pub(crate) struct Connection {
     pub(crate) decoder: Decoder,
     pub(crate) stage: Stage,
     pub(crate) flags: Flags,
+    /// Those that it takes turns with.
+    pub(crate) lane: LaneId,
+    /// What it has had of its rate of messages.
+    pub(crate) work: Bucket,
+    /// The address that its proxy has stated; `None` = the socket's counts.
+    pub(crate) forwarded: Option<Box<IpAddr>>,
+    /// What few connections have at a time; none of those that are logged in and idle.
+    pub(crate) extra: Option<Box<Extra>>,
     /// Its translator, if it speaks the legacy protocol.
     pub(crate) legacy: Option<Box<Legacy>>,
 }
@@ -35,6 +47,80 @@ pub(crate) struct Flags {
     pub(crate) is_readable: bool,
     /// The client has announced its end, which stands behind what can still be read.
     pub(crate) is_read_closed: bool,
+    /// It has sent more than its rate allows: nothing is read of it until its time comes.
+    pub(crate) is_throttled: bool,
+}
+
+/// What few connections have at a time.
+#[derive(Debug, Default)]
+pub(crate) struct Extra {
+    /// Counts it among the strangers, as long as it is one, and while it is closing.
+    pub(crate) admission: Option<Admission>,
+    /// As whom it wants to log in.
+    pub(crate) claimed: Option<Claimed>,
+    /// Bytes that have been read and not decoded: its turn was over. Bound: what is read at once.
+    pub(crate) unread: Unread,
+    /// Since when, and when last, it was throttled.
+    pub(crate) flood: Option<Flood>,
+    /// Bytes that have arrived since it began to close.
+    pub(crate) late_bytes: usize,
+}
+
+impl Extra {
+    fn is_empty(&self) -> bool {
+        self.admission.is_none() && self.unread.is_empty() && self.flood.is_none()
+    }
+}
+
+/// What a client says of itself, until it is known to be true.
+#[derive(Debug)]
+pub(crate) struct Claimed {
+    pub(crate) app: String,
+    pub(crate) user: String,
+}
+
+/// Bytes that wait to be decoded.
+#[derive(Debug, Default)]
+pub(crate) struct Unread {
+    bytes: Vec<u8>,
+    /// How many have been decoded.
+    at: usize,
+}
+
+impl Unread {
+    pub(crate) fn new(bytes: &[u8]) -> Self {
+        Self {
+            bytes: bytes.to_vec(),
+            at: 0,
+        }
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.at >= self.bytes.len()
+    }
+
+    pub(crate) fn bytes(&mut self) -> &mut [u8] {
+        &mut self.bytes[self.at..]
+    }
+
+    /// So many are left. Returns the whole, or nothing if none are.
+    pub(crate) fn leave(mut self, left: usize) -> Self {
+        debug_assert!(left <= self.bytes.len() - self.at);
+        self.at = self.bytes.len() - left;
+        match left {
+            0 => Self::default(),
+            _ => self,
+        }
+    }
+}
+
+/// A connection that keeps sending more than its rate allows.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Flood {
+    /// Since when, in monotonic milliseconds.
+    pub(crate) since_ms: u64,
+    /// Until when it is throttled, or was, in monotonic milliseconds.
+    pub(crate) until_ms: u64,
 }
 
 /// How far a connection has come.
@@ -43,7 +129,7 @@ pub(crate) enum Stage {
     /// The TLS handshake or the head of the first request is arriving.
     Head(Box<Head>),
     /// A WebSocket without a session.
-    Fresh(Box<Fresh>),
+    Fresh(Fresh),
     /// A WebSocket with a session.
     Serving,
     /// It goes to another hub at the end of this turn; nothing is read meanwhile.
@@ -57,20 +143,25 @@ pub(crate) enum Stage {
 pub(crate) struct Head {
     /// What has arrived. Bound: one read above `request_head_bytes_max`.
     pub(crate) bytes: Vec<u8>,
-    pub(crate) admission: Admission,
+    /// Why it is turned away, unless it asks for the server's health.
+    pub(crate) turned_away: Option<Full>,
     /// When the connection is dropped, in monotonic milliseconds.
     pub(crate) due_ms: u64,
     /// Whether the TLS handshake is under way: the head gets time of its own after it.
     pub(crate) is_handshaking: bool,
 }
 
-/// What a connection needs until it has a session.
-#[derive(Debug)]
+/// What a connection has done without a session.
+#[derive(Debug, Default)]
 pub(crate) struct Fresh {
-    /// Dropped when the connection has logged in or ended; told when a login has failed.
-    pub(crate) admission: Admission,
     /// Control frames so far: the login needs none, so few are borne.
     pub(crate) control_frames: u8,
+    /// Messages so far: the login needs one, a resume that fails another.
+    pub(crate) messages: u8,
+    /// Resumes of sessions that there are not. They count as failures when no login follows.
+    pub(crate) failed_resumes: u8,
+    /// A login of the node's was taken for it.
+    pub(crate) is_charged: bool,
 }
 
 /// Where a connection goes.
@@ -112,7 +203,16 @@ pub(crate) struct Handover {
 pub(crate) const FRESH_CONTROL_FRAMES_MAX: u8 = 4;
 
 impl Connection {
-    pub(crate) fn new(id: ConnectionId, stream: Stream, head: Head) -> Self {
+    pub(crate) fn new(
+        id: ConnectionId,
+        stream: Stream,
+        head: Head,
+        admission: Option<Admission>,
+    ) -> Self {
+        let extra = Extra {
+            admission,
+            ..Extra::default()
+        };
         Self {
             id,
             stream,
@@ -120,6 +220,10 @@ impl Connection {
             decoder: decoder(LOGIN_FRAME_BYTES_MAX),
             stage: Stage::Head(Box::new(head)),
             flags: Flags::default(),
+            lane: LaneId::STRANGERS,
+            work: Bucket::default(),
+            forwarded: None,
+            extra: Some(Box::new(extra)),
             legacy: None,
         }
     }
@@ -133,6 +237,58 @@ impl Connection {
     pub(crate) fn begin_serving(&mut self) {
         self.stage = Stage::Serving;
         self.decoder.set_limits(limits(FRAME_BYTES_MAX));
+        if let Some(extra) = &mut self.extra {
+            extra.admission = None;
+            self.tidy();
+        }
+    }
+
+    /// Where its client is, if the socket still knows.
+    pub(crate) fn source(&self) -> Option<IpAddr> {
+        match (&self.forwarded, self.admission()) {
+            (Some(address), _) => Some(**address),
+            (None, Some(admission)) => Some(admission.address()),
+            (None, None) => self.stream.peer_address(),
+        }
+    }
+
+    /// Whether it is a stranger: it has no session, and goes nowhere where it may have one.
+    pub(crate) fn is_stranger(&self) -> bool {
+        self.admission().is_some()
+    }
+
+    /// Notes as whom its client wants to log in.
+    pub(crate) fn claim(&mut self, app: &str, user: &str) {
+        self.extra().claimed = Some(Claimed {
+            app: app.to_owned(),
+            user: user.to_owned(),
+        });
+    }
+
+    pub(crate) fn admission(&self) -> Option<&Admission> {
+        self.extra.as_ref()?.admission.as_ref()
+    }
+
+    pub(crate) fn admission_mut(&mut self) -> Option<&mut Admission> {
+        self.extra.as_mut()?.admission.as_mut()
+    }
+
+    /// What few connections have, made if it is not there.
+    pub(crate) fn extra(&mut self) -> &mut Extra {
+        self.extra.get_or_insert_default()
+    }
+
+    /// Gives up the memory of what it has no longer.
+    pub(crate) fn tidy(&mut self) {
+        if self.extra.as_ref().is_some_and(|extra| extra.is_empty()) {
+            self.extra = None;
+        }
+    }
+
+    /// Takes what has been read and not decoded.
+    pub(crate) fn take_unread(&mut self) -> Option<Unread> {
+        let extra = self.extra.as_mut()?;
+        (!extra.unread.is_empty()).then(|| std::mem::take(&mut extra.unread))
     }
 }
 

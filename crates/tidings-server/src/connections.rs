@@ -1,12 +1,13 @@
 //! All connections of one hub's thread, by slot and by name.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
 
 use slab::Slab;
 use tidings_hub::ids::ConnectionId;
 
 use crate::connection::Connection;
+use crate::lanes::{LaneId, Lanes, Rota};
 
 /// All connections of one hub's thread, with the lists of those that have something to be done.
 #[derive(Debug, Default)]
@@ -15,9 +16,10 @@ pub(crate) struct Connections {
     /// Names are made by this node, so that an unkeyed hash is safe.
     by_id: HashMap<ConnectionId, usize, BuildHasherDefault<IdHasher>>,
     /// Slots with something to be written; each at most once. A slot may have been vacated since.
-    dirty: VecDeque<usize>,
+    dirty: Rota,
     /// Slots with something to be read; as `dirty`.
-    readable: VecDeque<usize>,
+    readable: Rota,
+    pub(crate) lanes: Lanes,
 }
 
 impl Connections {
@@ -31,6 +33,7 @@ impl Connections {
     pub(crate) fn remove(&mut self, slot: usize) -> Option<Connection> {
         let connection = self.slots.try_remove(slot)?;
         self.by_id.remove(&connection.id);
+        self.lanes.leave(connection.lane);
         Some(connection)
     }
 
@@ -56,7 +59,7 @@ impl Connections {
             && !connection.flags.is_dirty
         {
             connection.flags.is_dirty = true;
-            self.dirty.push_back(slot);
+            self.dirty.push(connection.lane, slot);
         }
     }
 
@@ -66,14 +69,14 @@ impl Connections {
             && !connection.flags.is_readable
         {
             connection.flags.is_readable = true;
-            self.readable.push_back(slot);
+            self.readable.push(connection.lane, slot);
         }
     }
 
     /// The next connection to be written, no longer marked.
     pub(crate) fn next_dirty(&mut self) -> Option<usize> {
         loop {
-            let slot = self.dirty.pop_front()?;
+            let slot = self.dirty.pop()?;
             if let Some(connection) = self.slots.get_mut(slot)
                 && std::mem::take(&mut connection.flags.is_dirty)
             {
@@ -85,13 +88,18 @@ impl Connections {
     /// The next connection to be read, no longer marked.
     pub(crate) fn next_readable(&mut self) -> Option<usize> {
         loop {
-            let slot = self.readable.pop_front()?;
+            let slot = self.readable.pop()?;
             if let Some(connection) = self.slots.get_mut(slot)
                 && std::mem::take(&mut connection.flags.is_readable)
             {
                 return Some(slot);
             }
         }
+    }
+
+    /// Notes what reading a connection of this lane has cost, in messages.
+    pub(crate) fn charge(&mut self, lane: LaneId, work: usize) {
+        self.readable.charge(lane, work);
     }
 
     /// Connections to be written, more or less: vacated slots count too.

@@ -1,56 +1,36 @@
 //! Counts connections that have not logged in, per node and per source, and holds sources to their rates.
+//!
+//! Places are given up, not run out of: a newcomer takes the place of the oldest stranger of its own source, or, when
+//! the node has no more, of the source that has most (decision 0017).
 
-use std::collections::HashMap;
+mod crowd;
+mod scope;
+
 use std::net::IpAddr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use tidings_wire::limits::{
-    FAILED_LOGIN_PAUSE_MS, RATE_FAILED_LOGIN, RATE_HANDSHAKE, RATE_LEGACY_HANDSHAKE,
-};
-use tidings_wire::rates::Bucket;
+use tidings_hub::ids::HubId;
+use tidings_wire::rates::{Bucket, Rate};
 
+pub(crate) use self::crowd::Owner;
+use self::crowd::{Crowd, Source, wide};
+use self::scope::{Scope, scopes};
 use crate::config::Limits;
 use crate::network::Network;
-
-/// Sources that are remembered. Beyond it, those without a connection are forgotten.
-const SOURCES_MAX: usize = 65_536;
 
 /// The node's count. Shared by all hubs; touched when a connection comes and when it has logged in, never by a
 /// message.
 #[derive(Debug)]
 pub(crate) struct Gate {
-    connections_max: usize,
-    per_address_max: usize,
+    limits: Limits,
     trusted_proxies: Vec<Network>,
-    counts: Mutex<Counts>,
-}
-
-#[derive(Debug, Default)]
-struct Counts {
-    total: usize,
-    /// Bound: [`SOURCES_MAX`] and those with a connection, of which there are at most `connections_max`.
-    sources: HashMap<IpAddr, Source>,
-}
-
-/// What is remembered of a source.
-#[derive(Debug, Default)]
-struct Source {
-    open: usize,
-    handshakes: Bucket,
-    legacy_handshakes: Bucket,
-    failures: Bucket,
-    /// Turned away until this time after too many failed logins. Monotonic milliseconds.
-    paused_until_ms: u64,
-    /// When it was last heard of. Monotonic milliseconds.
-    heard_ms: u64,
+    crowd: Mutex<Crowd>,
 }
 
 /// Why a connection is turned away.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Full {
-    /// The node has too many strangers.
-    Node,
-    /// The source has too many connections.
+    /// The source has too many connections, all of them young.
     Source,
     /// The source connects too often.
     Handshakes,
@@ -58,35 +38,55 @@ pub(crate) enum Full {
     Failures,
 }
 
+/// What a newcomer has cost: the connections that are given up for it. Nearly always none.
+pub(crate) type GivenUp = Vec<Owner>;
+
+/// Which door a connection has come to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Door {
+    Any,
+    /// These clients open many connections in one login (signaling-wire 2.6).
+    Legacy,
+}
+
 impl Gate {
     pub(crate) fn new(limits: &Limits, trusted_proxies: Vec<Network>) -> Arc<Self> {
         Arc::new(Self {
-            connections_max: limits.preauth_connections_max,
-            per_address_max: limits.preauth_connections_per_address_max,
+            limits: *limits,
             trusted_proxies,
-            counts: Mutex::default(),
+            crowd: Mutex::default(),
         })
     }
 
     /// Counts a connection from `address` until its admission is dropped. One from a trusted proxy counts for the
     /// node alone until [`Admission::forwarded`] says who is behind it.
-    pub(crate) fn admit(self: &Arc<Self>, address: IpAddr, now_ms: u64) -> Result<Admission, Full> {
+    ///
+    /// # Errors
+    /// Its source is over one of its limits.
+    pub(crate) fn admit(
+        self: &Arc<Self>,
+        owner: Owner,
+        address: IpAddr,
+        now_ms: u64,
+    ) -> Result<(Admission, GivenUp), Full> {
         let is_proxied = self.trusts(address);
-        let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
-        if counts.total >= self.connections_max {
-            return Err(Full::Node);
-        }
-        let source = if is_proxied { None } else { source(address) };
-        if let Some(source) = source {
-            counts.enter(source, self.per_address_max, now_ms)?;
-        }
-        counts.total += 1;
-        Ok(Admission {
+        let scopes: Vec<Scope> = match is_proxied {
+            true => Vec::new(),
+            false => scopes(address).collect(),
+        };
+        let mut crowd = self.crowd();
+        let mut given_up = self.check(&mut crowd, &scopes, now_ms)?;
+        let place = self.enter(&mut crowd, owner, &scopes, now_ms, &mut given_up);
+        let admission = Admission {
             gate: self.clone(),
-            source,
-            is_counted: source.is_some(),
+            address,
+            owner,
+            place: Some(place),
+            scopes,
+            door: Door::Any,
             is_proxied,
-        })
+        };
+        Ok((admission, given_up))
     }
 
     /// Whether forwarded addresses of this one are believed.
@@ -94,14 +94,113 @@ impl Gate {
         let mut proxies = self.trusted_proxies.iter();
         proxies.any(|network| network.contains(address))
     }
+
+    /// Holds a newcomer against the limits of its scopes, and gives up the oldest of a scope for it.
+    fn check(&self, crowd: &mut Crowd, scopes: &[Scope], now_ms: u64) -> Result<GivenUp, Full> {
+        let is_paused = scopes
+            .iter()
+            .any(|scope| now_ms < crowd.source(*scope, now_ms).paused_until_ms);
+        if is_paused {
+            return Err(Full::Failures);
+        }
+        self.take(crowd, scopes, Door::Any, now_ms)?;
+        let mut given_up = GivenUp::new();
+        for scope in scopes {
+            let most = self.limits.preauth_connections_per_address_max;
+            if crowd.open(*scope) < most.saturating_mul(scope.factor() as usize) {
+                continue;
+            }
+            match crowd.give_up_oldest(*scope, now_ms) {
+                Some(oldest) => given_up.push(oldest),
+                None => {
+                    self.give_back(crowd, scopes, Door::Any);
+                    return Err(Full::Source);
+                }
+            }
+        }
+        Ok(given_up)
+    }
+
+    fn enter(
+        &self,
+        crowd: &mut Crowd,
+        owner: Owner,
+        scopes: &[Scope],
+        now_ms: u64,
+        given_up: &mut GivenUp,
+    ) -> u64 {
+        while crowd.len() >= self.limits.preauth_connections_max.max(1) {
+            match crowd.give_up_heaviest() {
+                Some(oldest) => given_up.push(oldest),
+                None => break,
+            }
+        }
+        let scopes = match scopes {
+            [] => vec![Scope::UNTOLD],
+            _ => scopes.to_vec(),
+        };
+        crowd.enter(owner, scopes, now_ms)
+    }
+
+    /// Takes a handshake of all scopes, or of none.
+    fn take(
+        &self,
+        crowd: &mut Crowd,
+        scopes: &[Scope],
+        door: Door,
+        now_ms: u64,
+    ) -> Result<(), Full> {
+        for (at, scope) in scopes.iter().enumerate() {
+            let rate = wide(self.handshakes(door), scope.factor());
+            let source = crowd.source(*scope, now_ms);
+            if bucket(source, door).take(rate, now_ms).is_err() {
+                self.give_back(crowd, &scopes[..at], door);
+                return Err(Full::Handshakes);
+            }
+        }
+        Ok(())
+    }
+
+    fn give_back(&self, crowd: &mut Crowd, scopes: &[Scope], door: Door) {
+        for scope in scopes {
+            let rate = wide(self.handshakes(door), scope.factor());
+            if let Some(source) = crowd.known(*scope) {
+                bucket(source, door).give_back(rate);
+            }
+        }
+    }
+
+    fn handshakes(&self, door: Door) -> Rate {
+        match door {
+            Door::Any => self.limits.handshakes,
+            Door::Legacy => self.limits.legacy_handshakes,
+        }
+    }
+
+    fn crowd(&self) -> MutexGuard<'_, Crowd> {
+        self.crowd.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn bucket(source: &mut Source, door: Door) -> &mut Bucket {
+    match door {
+        Door::Any => &mut source.handshakes,
+        Door::Legacy => &mut source.legacy_handshakes,
+    }
 }
 
 /// A counted connection.
 #[derive(Debug)]
 pub(crate) struct Admission {
     gate: Arc<Gate>,
-    source: Option<IpAddr>,
-    is_counted: bool,
+    /// Whose it is, as far as is known.
+    address: IpAddr,
+    owner: Owner,
+    /// Among the strangers; `None` = it is not counted there any more.
+    place: Option<u64>,
+    /// Narrowest first; empty for who has no limits of its own.
+    scopes: Vec<Scope>,
+    door: Door,
     is_proxied: bool,
 }
 
@@ -111,207 +210,276 @@ impl Admission {
         self.is_proxied.then_some(&*self.gate)
     }
 
+    /// Where its client is: as its proxy has stated, else as the socket says.
+    pub(crate) fn address(&self) -> IpAddr {
+        self.address
+    }
+
     /// Counts it for the address that its proxy has stated.
     ///
     /// # Errors
     /// The source is over one of its limits; the connection still counts for the node.
-    pub(crate) fn forwarded(&mut self, address: IpAddr, now_ms: u64) -> Result<(), Full> {
+    pub(crate) fn forwarded(&mut self, address: IpAddr, now_ms: u64) -> Result<GivenUp, Full> {
         self.is_proxied = false;
-        let Some(source) = source(address) else {
-            return Ok(());
-        };
-        let counts = &self.gate.counts;
-        let mut counts = counts.lock().unwrap_or_else(PoisonError::into_inner);
-        counts.enter(source, self.gate.per_address_max, now_ms)?;
-        self.source = Some(source);
-        self.is_counted = true;
-        Ok(())
+        self.address = address;
+        let scopes: Vec<Scope> = scopes(address).collect();
+        if scopes.is_empty() {
+            return Ok(GivenUp::new());
+        }
+        let gate = self.gate.clone();
+        let mut crowd = gate.crowd();
+        let mut given_up = gate.check(&mut crowd, &scopes, now_ms)?;
+        if let Some(place) = self.place.take() {
+            crowd.leave(place);
+        }
+        let place = gate.enter(&mut crowd, self.owner, &scopes, now_ms, &mut given_up);
+        self.place = Some(place);
+        self.scopes = scopes;
+        Ok(given_up)
     }
 
-    /// It is one of the many that a legacy client opens: it counts among those of its source, which may be more, and
-    /// else for the node only.
+    /// It is one of the many that a legacy client opens: it counts among those of its source, which may come more
+    /// often.
     ///
     /// # Errors
     /// The source has opened too many of these too.
     pub(crate) fn count_as_legacy(&mut self, now_ms: u64) -> Result<(), Full> {
-        let (Some(source), true) = (self.source, self.is_counted) else {
-            return Ok(());
-        };
-        let counts = &self.gate.counts;
-        let mut counts = counts.lock().unwrap_or_else(PoisonError::into_inner);
-        let of_source = counts.source(source, now_ms);
-        let taken = of_source
-            .legacy_handshakes
-            .take(RATE_LEGACY_HANDSHAKE, now_ms);
-        if taken.is_err() {
-            return Err(Full::Handshakes);
-        }
+        let mut crowd = self.gate.crowd();
+        self.gate
+            .take(&mut crowd, &self.scopes, Door::Legacy, now_ms)?;
         // Only its own: what the source has done besides counts on.
-        of_source.handshakes.give_back(RATE_HANDSHAKE);
-        counts.release(source);
-        self.is_counted = false;
+        self.gate.give_back(&mut crowd, &self.scopes, Door::Any);
+        self.door = Door::Legacy;
         Ok(())
+    }
+
+    /// It is not among the strangers any more: its place is somewhere else, or it is wanted no longer.
+    pub(crate) fn leave(&mut self) {
+        if let Some(place) = self.place.take() {
+            self.gate.crowd().leave(place);
+        }
+    }
+
+    /// Another hub has it now.
+    pub(crate) fn move_to(&mut self, hub: HubId) {
+        self.owner.hub = hub;
+        if let Some(place) = self.place {
+            self.gate.crowd().move_to(place, hub);
+        }
+    }
+
+    /// A login on it was good: many users behind one address are not one that connects too often.
+    pub(crate) fn note_login(&self) {
+        if !self.scopes.is_empty() {
+            let mut crowd = self.gate.crowd();
+            self.gate.give_back(&mut crowd, &self.scopes, self.door);
+        }
     }
 
     /// A login on it has failed.
     pub(crate) fn note_failure(&self, now_ms: u64) {
-        let Some(source) = self.source else {
-            return;
-        };
-        let counts = &self.gate.counts;
-        let mut counts = counts.lock().unwrap_or_else(PoisonError::into_inner);
-        let of_source = counts.source(source, now_ms);
-        if of_source.failures.take(RATE_FAILED_LOGIN, now_ms).is_err() {
-            of_source.paused_until_ms = now_ms + FAILED_LOGIN_PAUSE_MS;
-        }
-    }
-}
-
-impl Counts {
-    /// Takes a connection of a source in.
-    fn enter(&mut self, source: IpAddr, open_max: usize, now_ms: u64) -> Result<(), Full> {
-        let of_source = self.source(source, now_ms);
-        if now_ms < of_source.paused_until_ms {
-            return Err(Full::Failures);
-        }
-        if of_source.open >= open_max {
-            return Err(Full::Source);
-        }
-        if of_source.handshakes.take(RATE_HANDSHAKE, now_ms).is_err() {
-            return Err(Full::Handshakes);
-        }
-        of_source.open += 1;
-        Ok(())
-    }
-
-    fn source(&mut self, source: IpAddr, now_ms: u64) -> &mut Source {
-        if self.sources.len() >= SOURCES_MAX && !self.sources.contains_key(&source) {
-            self.forget(now_ms);
-        }
-        let of_source = self.sources.entry(source).or_default();
-        of_source.heard_ms = now_ms;
-        of_source
-    }
-
-    /// Forgets sources of which nothing has to be known; if that is not enough, all without a connection.
-    fn forget(&mut self, now_ms: u64) {
-        let window_ms = u64::from(RATE_HANDSHAKE.window_ms.max(RATE_FAILED_LOGIN.window_ms));
-        self.sources.retain(|_, source| {
-            source.open > 0
-                || now_ms < source.paused_until_ms
-                || now_ms.saturating_sub(source.heard_ms) < window_ms
-        });
-        if self.sources.len() >= SOURCES_MAX / 2 {
-            self.sources.retain(|_, source| source.open > 0);
-        }
-    }
-
-    fn release(&mut self, source: IpAddr) {
-        if let Some(of_source) = self.sources.get_mut(&source) {
-            of_source.open = of_source.open.saturating_sub(1);
+        let limits = &self.gate.limits;
+        let mut crowd = self.gate.crowd();
+        for scope in &self.scopes {
+            let rate = wide(limits.failed_logins, scope.factor());
+            let source = crowd.source(*scope, now_ms);
+            if source.failures.take(rate, now_ms).is_err() {
+                source.paused_until_ms = now_ms + limits.failed_login_pause_ms;
+            }
         }
     }
 }
 
 impl Drop for Admission {
     fn drop(&mut self) {
-        let counts = &self.gate.counts;
-        let mut counts = counts.lock().unwrap_or_else(PoisonError::into_inner);
-        counts.total -= 1;
-        if let (Some(source), true) = (self.source, self.is_counted) {
-            counts.release(source);
-        }
+        self.leave();
     }
-}
-
-/// Who counts as one: an IPv4 address, an IPv6 /64; `None` = nobody in particular.
-fn source(address: IpAddr) -> Option<IpAddr> {
-    let address = address.to_canonical();
-    if address.is_loopback() {
-        return None;
-    }
-    Some(match address {
-        IpAddr::V4(_) => address,
-        IpAddr::V6(v6) => IpAddr::from((u128::from(v6) >> 64 << 64).to_be_bytes()),
-    })
 }
 
 #[cfg(test)]
 mod tests {
+    use std::cell::Cell;
+
+    use tidings_hub::ids::ConnectionId;
+    use tidings_wire::limits::{
+        FAILED_LOGIN_PAUSE_MS, PREAUTH_GIVE_UP_MS, RATE_FAILED_LOGIN, RATE_HANDSHAKE,
+        RATE_LEGACY_HANDSHAKE,
+    };
+
+    use super::crowd::SCOPES_MAX;
     use super::*;
 
     fn ip(text: &str) -> IpAddr {
         text.parse().expect("an address")
     }
 
-    fn gate(connections_max: usize, per_address_max: usize) -> Arc<Gate> {
-        let limits = Limits {
-            preauth_connections_max: connections_max,
-            preauth_connections_per_address_max: per_address_max,
-            ..Limits::default()
-        };
-        let proxies = ["198.51.100.0/24", "127.0.0.1"].map(|text| text.parse().expect("a network"));
-        Gate::new(&limits, proxies.into())
+    /// The n-th /64 of a /32.
+    fn network(n: u128) -> IpAddr {
+        IpAddr::from(((0x2001_0db8 << 96) | (n << 64)).to_be_bytes())
+    }
+
+    /// A gate, and a counter that names connections.
+    struct Door {
+        gate: Arc<Gate>,
+        made: Cell<u64>,
+    }
+
+    impl Door {
+        fn new(connections_max: usize, per_address_max: usize) -> Self {
+            let limits = Limits {
+                preauth_connections_max: connections_max,
+                preauth_connections_per_address_max: per_address_max,
+                ..Limits::default()
+            };
+            let proxies =
+                ["198.51.100.0/24", "127.0.0.1"].map(|text| text.parse().expect("a network"));
+            Self {
+                gate: Gate::new(&limits, proxies.into()),
+                made: Cell::new(0),
+            }
+        }
+
+        fn knock(&self, address: IpAddr, now_ms: u64) -> Result<(Admission, Vec<u64>), Full> {
+            self.made.set(self.made.get() + 1);
+            let owner = Owner {
+                hub: HubId(0),
+                connection: ConnectionId(self.made.get()),
+            };
+            let (admission, given_up) = self.gate.admit(owner, address, now_ms)?;
+            let given_up = given_up.iter().map(|owner| owner.connection.0).collect();
+            Ok((admission, given_up))
+        }
+
+        fn admit(&self, address: &str, now_ms: u64) -> Result<Admission, Full> {
+            let (admission, given_up) = self.knock(ip(address), now_ms)?;
+            assert_eq!(given_up, [0; 0], "nobody has to go");
+            Ok(admission)
+        }
     }
 
     #[test]
-    fn one_address_cannot_take_all_places() {
-        let gate = gate(10, 2);
-        let held: Vec<_> = (0..2)
-            .map(|_| gate.admit(ip("192.0.2.1"), 0).expect("a place"))
+    fn a_source_gives_up_its_own_oldest_and_nobody_elses() {
+        let door = Door::new(10, 2);
+        let _other = door.admit("192.0.2.9", 0).expect("a place");
+        let _held: Vec<_> = (0..2)
+            .map(|_| door.admit("192.0.2.1", 1_000).expect("a place"))
             .collect();
-        assert_eq!(
-            gate.admit(ip("192.0.2.1"), 0).expect_err("no place"),
-            Full::Source
-        );
-        assert_eq!(
-            gate.admit(ip("::ffff:192.0.2.1"), 0).expect_err("the same"),
-            Full::Source
-        );
-        let _other = gate.admit(ip("192.0.2.2"), 0).expect("a place for another");
-        drop(held);
-        gate.admit(ip("192.0.2.1"), 0).expect("a place again");
+        let refused = door.admit("192.0.2.1", 1_001).expect_err("all are young");
+        assert_eq!(refused, Full::Source);
+        let refused = door.admit("::ffff:192.0.2.1", 1_001).expect_err("the same");
+        assert_eq!(refused, Full::Source);
+        let (_new, given_up) = door
+            .knock(ip("192.0.2.1"), 1_000 + PREAUTH_GIVE_UP_MS)
+            .expect("the oldest goes");
+        assert_eq!(given_up, [2]);
     }
 
     #[test]
-    fn an_ipv6_network_counts_as_one_source() {
-        let gate = gate(10, 1);
-        let _held = gate.admit(ip("2001:db8::1"), 0).expect("a place");
-        assert_eq!(
-            gate.admit(ip("2001:db8::2"), 0).expect_err("the same /64"),
-            Full::Source
-        );
-        gate.admit(ip("2001:db8:0:1::1"), 0).expect("another /64");
+    fn who_has_gone_makes_room() {
+        let door = Door::new(10, 1);
+        drop(door.admit("192.0.2.1", 0).expect("a place"));
+        door.admit("192.0.2.1", 0).expect("a place again");
+    }
+
+    #[test]
+    fn wider_networks_have_growing_bounds() {
+        let door = Door::new(1_000, 1);
+        // 16 /64s in one /48, in 16 /56s.
+        let held: Vec<_> = (0..16)
+            .map(|n| door.knock(network(n << 8), 0).expect("a place"))
+            .collect();
+        assert!(held.iter().all(|(_, given_up)| given_up.is_empty()));
+        let refused = door
+            .knock(network(16 << 8), 1)
+            .expect_err("the /48 is full");
+        assert_eq!(refused, Full::Source);
+        door.knock(network(1 << 16), 1).expect("another /48");
+        // 4 /64s in one /56.
+        let _held: Vec<_> = (0..4)
+            .map(|n| door.knock(network((2 << 16) | n), 1).expect("a place"))
+            .collect();
+        let fifth = network((2 << 16) | 4);
+        assert_eq!(door.knock(fifth, 2).expect_err("full"), Full::Source);
+    }
+
+    #[test]
+    fn a_full_node_gives_up_the_oldest_of_the_source_that_has_most() {
+        let door = Door::new(6, 10);
+        let _honest = door.admit("203.0.113.1", 0).expect("a place");
+        let _held: Vec<_> = (0..5)
+            .map(|_| door.admit("192.0.2.1", 1).expect("a place"))
+            .collect();
+        let (_new, given_up) = door.knock(ip("203.0.113.7"), 2).expect("a place");
+        assert_eq!(given_up, [2], "the oldest of the five, however young");
+        assert_eq!(door.gate.crowd().len(), 6);
+    }
+
+    #[test]
+    fn a_full_node_of_single_strangers_gives_up_the_oldest() {
+        let door = Door::new(3, 10);
+        let _held: Vec<_> = (0..3)
+            .map(|n| door.knock(network(n << 16), 0).expect("a place"))
+            .collect();
+        let (_new, given_up) = door.knock(network(9 << 16), 0).expect("a place");
+        assert_eq!(given_up, [1]);
     }
 
     #[test]
     fn the_node_has_a_bound_for_loopback_too() {
-        let gate = gate(3, 1);
+        let door = Door::new(3, 1);
         let _held: Vec<_> = (0..3)
-            .map(|_| gate.admit(ip("127.0.0.2"), 0).expect("a place"))
+            .map(|_| door.admit("127.0.0.2", 0).expect("a place"))
             .collect();
-        assert_eq!(
-            gate.admit(ip("127.0.0.2"), 0).expect_err("no place"),
-            Full::Node
-        );
+        let (_new, given_up) = door.knock(ip("127.0.0.2"), 0).expect("a place");
+        assert_eq!(given_up, [1]);
     }
 
     #[test]
-    fn handshakes_of_a_source_have_a_rate() {
-        let gate = gate(10, 1);
+    fn who_is_given_up_does_not_count_twice() {
+        let door = Door::new(2, 10);
+        let first = door.admit("192.0.2.1", 0).expect("a place");
+        let _second = door.admit("192.0.2.1", 0).expect("a place");
+        let (_third, given_up) = door.knock(ip("192.0.2.1"), 0).expect("a place");
+        assert_eq!(given_up, [1]);
+        drop(first);
+        assert_eq!(door.gate.crowd().len(), 2);
+    }
+
+    #[test]
+    fn handshakes_of_a_source_have_a_rate_of_which_logins_are_no_part() {
+        let door = Door::new(10, 1);
         for _ in 0..RATE_HANDSHAKE.calls {
-            gate.admit(ip("192.0.2.1"), 0).expect("a place");
+            door.admit("192.0.2.1", 0).expect("a place");
         }
-        let refused = gate.admit(ip("192.0.2.1"), 0).expect_err("too often");
+        let refused = door.admit("192.0.2.1", 0).expect_err("too often");
         assert_eq!(refused, Full::Handshakes);
-        gate.admit(ip("192.0.2.2"), 0).expect("another source");
-        gate.admit(ip("192.0.2.1"), 1_000).expect("a second later");
+        door.admit("192.0.2.2", 0).expect("another source");
+        door.admit("192.0.2.1", 1_000).expect("a second later");
+
+        let door = Door::new(10, 1);
+        for _ in 0..3 * RATE_HANDSHAKE.calls {
+            door.admit("192.0.2.1", 0).expect("a place").note_login();
+        }
+    }
+
+    #[test]
+    fn handshakes_of_many_sources_of_one_network_have_a_rate() {
+        let door = Door::new(10, 1);
+        let mut taken = 0;
+        let refused = loop {
+            match door.knock(network(taken % 256), 0) {
+                Ok(_) => taken += 1,
+                Err(full) => break full,
+            }
+        };
+        assert_eq!(refused, Full::Handshakes);
+        assert_eq!(taken, 4 * u128::from(RATE_HANDSHAKE.calls), "of a /56");
     }
 
     #[test]
     fn a_legacy_handshake_gives_back_its_own_place_and_no_other() {
-        let gate = gate(10, 1);
-        let admit = || gate.admit(ip("192.0.2.1"), 0);
+        let door = Door::new(10, 1);
+        let admit = || door.admit("192.0.2.1", 0);
         for _ in 1..RATE_HANDSHAKE.calls {
             admit().expect("a place");
         }
@@ -327,61 +495,71 @@ mod tests {
     }
 
     #[test]
+    fn legacy_connections_have_places_like_all_others() {
+        let door = Door::new(100, 2);
+        let mut held = Vec::new();
+        for _ in 0..2 {
+            let mut legacy = door.admit("192.0.2.1", 0).expect("a place");
+            legacy.count_as_legacy(0).expect("one of many");
+            held.push(legacy);
+        }
+        assert_eq!(door.admit("192.0.2.1", 1).err(), Some(Full::Source));
+    }
+
+    #[test]
     fn a_bucket_outlives_the_connections_that_emptied_it() {
-        let gate = gate(10, 1);
+        let door = Door::new(10, 1);
         for _ in 0..RATE_HANDSHAKE.calls {
-            drop(gate.admit(ip("192.0.2.1"), 0).expect("a place"));
+            drop(door.admit("192.0.2.1", 0).expect("a place"));
         }
         // Strangers enough to have sources forgotten of which nothing has to be known.
-        for n in 0..SOURCES_MAX as u128 / 4 {
-            let address = IpAddr::from(((0x2001_0db8 << 96) | (n << 64)).to_be_bytes());
-            gate.admit(address, 1).expect("a place");
+        for n in 0..SCOPES_MAX as u128 / 4 {
+            door.knock(network(n << 16), 1).expect("a place");
         }
-        let refused = gate.admit(ip("192.0.2.1"), 1).expect_err("too often");
+        let refused = door.admit("192.0.2.1", 1).expect_err("too often");
         assert_eq!(refused, Full::Handshakes);
     }
 
     #[test]
     fn a_source_that_fails_too_often_pauses() {
-        let gate = gate(10, 3);
-        let held = gate.admit(ip("192.0.2.1"), 0).expect("a place");
+        let door = Door::new(10, 3);
+        let held = door.admit("192.0.2.1", 0).expect("a place");
         for _ in 0..RATE_FAILED_LOGIN.calls {
             held.note_failure(0);
         }
-        gate.admit(ip("192.0.2.1"), 0).expect("not yet too many");
+        door.admit("192.0.2.1", 0).expect("not yet too many");
         held.note_failure(0);
-        let refused = gate.admit(ip("192.0.2.1"), 1).expect_err("paused");
+        let refused = door.admit("192.0.2.1", 1).expect_err("paused");
         assert_eq!(refused, Full::Failures);
-        gate.admit(ip("192.0.2.2"), 1).expect("another source");
-        gate.admit(ip("192.0.2.1"), FAILED_LOGIN_PAUSE_MS)
+        door.admit("192.0.2.2", 1).expect("another source");
+        door.admit("192.0.2.1", FAILED_LOGIN_PAUSE_MS)
             .expect("the pause is over");
     }
 
     #[test]
     fn behind_a_trusted_proxy_the_stated_source_counts() {
-        let gate = gate(10, 1);
+        let door = Door::new(10, 1);
         let through = |proxy: &str, client: &str| {
-            let mut admission = gate.admit(ip(proxy), 0).expect("a place");
+            let mut admission = door.admit(proxy, 0).expect("a place");
             assert!(admission.proxied_at().is_some());
-            admission.forwarded(ip(client), 0).map(|()| admission)
+            admission.forwarded(ip(client), 0).map(|_| admission)
         };
-        let _held = through("198.51.100.7", "192.0.2.1").expect("a place");
+        let held = through("198.51.100.7", "192.0.2.1").expect("a place");
+        assert_eq!(held.address(), ip("192.0.2.1"));
         let refused = through("127.0.0.1", "192.0.2.1").expect_err("the same source");
         assert_eq!(refused, Full::Source);
         assert!(through("127.0.0.1", "192.0.2.2").is_ok());
-        assert_eq!(gate.admit(ip("192.0.2.1"), 0).err(), Some(Full::Source));
-        let stranger = gate.admit(ip("203.0.113.1"), 0).expect("a place");
+        assert_eq!(door.admit("192.0.2.1", 0).err(), Some(Full::Source));
+        let stranger = door.admit("203.0.113.1", 0).expect("a place");
         assert!(stranger.proxied_at().is_none());
     }
 
     #[test]
     fn what_is_remembered_of_sources_is_bounded() {
-        let gate = gate(10, 10);
-        for n in 0..SOURCES_MAX as u128 + 10 {
-            let address = IpAddr::from(((0x2001_0db8 << 96) | (n << 64)).to_be_bytes());
-            gate.admit(address, 0).expect("a place");
+        let door = Door::new(10, 10);
+        for n in 0..SCOPES_MAX as u128 {
+            let _ = door.knock(network(n << 16), 0);
         }
-        let counts = gate.counts.lock().expect("nobody panicked");
-        assert!(counts.sources.len() <= SOURCES_MAX);
+        assert!(door.gate.crowd().scopes() <= SCOPES_MAX + 2);
     }
 }

@@ -68,8 +68,6 @@ pub(crate) enum Refusal {
     Origin,
     #[error("the server is ending")]
     Draining,
-    #[error("the server has too many connections that have not logged in")]
-    Full,
     #[error("this address has too many connections that have not logged in")]
     FullSource,
     #[error("this address connects too often")]
@@ -90,7 +88,7 @@ impl Refusal {
             },
             Self::HeadTooLarge | Self::TooManyHeaders => (431, "Request Header Fields Too Large"),
             Self::Origin => (403, "Forbidden"),
-            Self::Draining | Self::Full | Self::HttpBusy => (503, "Service Unavailable"),
+            Self::Draining | Self::HttpBusy => (503, "Service Unavailable"),
             Self::FullSource | Self::Handshakes | Self::Failures => (429, "Too Many Requests"),
             Self::TlsOnPlain | Self::NotHttp(_) | Self::Protocol => (400, "Bad Request"),
         }
@@ -111,7 +109,7 @@ impl Refusal {
                 "Log in or close what is open, and wait a few seconds; behind a proxy, give its address to the server's option --trusted-proxy."
             }
             Self::Failures => "Check the app id and the token, and try again after ten seconds.",
-            Self::Full | Self::HttpBusy => "Try again after a few seconds.",
+            Self::HttpBusy => "Try again after a few seconds.",
         }
     }
 
@@ -148,7 +146,6 @@ impl Refusal {
 impl From<Full> for Refusal {
     fn from(full: Full) -> Self {
         match full {
-            Full::Node => Self::Full,
             Full::Source => Self::FullSource,
             Full::Handshakes => Self::Handshakes,
             Full::Failures => Self::Failures,

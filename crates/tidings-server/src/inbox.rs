@@ -9,7 +9,7 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 
 use mio::Waker;
 use tidings_hub::bus_ops::{BusInput, BusOp};
-use tidings_hub::ids::HubId;
+use tidings_hub::ids::{ConnectionId, HubId};
 use tidings_hub::store_ops::StoreAnswer;
 use tidings_hub::{Apps, Pressure, Snapshot, Ticket};
 
@@ -29,6 +29,8 @@ pub(crate) enum Envelope {
     Route { from: HubId, op: BusOp },
     /// For the receiver's hub.
     Deliver(BusInput),
+    /// A connection of the receiver's whose place a newer stranger has taken.
+    GiveUp(ConnectionId),
     /// A connection whose session is at the receiver.
     HandOver(Box<Handover>),
     /// The store has answered.

@@ -1,6 +1,7 @@
 //! Legacy clients: their translators, and who may log in by them.
 
 use std::collections::BTreeMap;
+use std::hash::BuildHasher as _;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use bytes::Bytes;
@@ -15,9 +16,9 @@ use tidings_wire::proto::ClientFrame;
 use tidings_wire::proto::server_message::Kind;
 use tidings_wire::ws::{Opcode, encode_frame};
 
+use crate::admitting::Entry;
 use crate::clock::Clock;
 use crate::config::LegacyConfig;
-use crate::connection::Stage;
 use crate::worker::Worker;
 use crate::writing::payload_of;
 
@@ -227,7 +228,7 @@ impl Worker {
             legacy.translator.take(now, kind);
         }
         if begins {
-            connection.begin_serving();
+            self.begin_session(slot, Entry::Login);
         }
         self.obey(slot);
     }
@@ -338,7 +339,16 @@ impl Worker {
     }
 
     fn check_legacy_login(&mut self, slot: usize, request: LoginRequest) {
-        if self.take_login(&request.app, &request.account).is_err() {
+        let now_ms = self.now.mono_ms;
+        if let Some(connection) = self.connections.get(slot) {
+            connection.claim(&request.app, &request.account);
+        }
+        let checked = self.admit_legacy(&request);
+        let who = self
+            .node
+            .names
+            .hash_one((request.app.as_str(), request.account.as_str()));
+        if checked.is_ok() && self.charge_login(slot, who).is_err() {
             // Its words have no time to come back; it tries again by itself, after seconds.
             self.close_by(slot, CloseCode::Overloaded);
             if let Some(connection) = self.connections.get(slot) {
@@ -347,19 +357,18 @@ impl Worker {
             }
             return;
         }
-        let checked = self.admit_legacy(&request);
         let Some(connection) = self.connections.get(slot) else {
             return;
         };
         let id = connection.id;
-        let Some(legacy) = &mut connection.legacy else {
-            return;
-        };
         match checked {
             Ok((user, rules, lately)) => {
                 let traits = Traits {
                     reaches_any_channel: rules.allows_force || rules.allows_special_channels,
                     ..TRAITS
+                };
+                let Some(legacy) = &mut connection.legacy else {
+                    return;
                 };
                 legacy.translator.admit(rules);
                 legacy.lately = lately;
@@ -370,10 +379,12 @@ impl Worker {
                 });
             }
             Err(why) => {
-                tracing::debug!(hub = self.id.0, connection = id.0, %why, "a legacy login was refused");
-                legacy.translator.refuse(why);
-                if let Stage::Fresh(fresh) = &connection.stage {
-                    fresh.admission.note_failure(self.now.mono_ms);
+                self.security.legacy_refusal(connection, &why.to_string());
+                if let Some(admission) = connection.admission() {
+                    admission.note_failure(now_ms);
+                }
+                if let Some(legacy) = &mut connection.legacy {
+                    legacy.translator.refuse(why);
                 }
                 self.obey(slot);
             }

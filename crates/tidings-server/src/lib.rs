@@ -6,8 +6,8 @@
 //!
 //! **What it is not.** It knows nothing of sessions, channels or messages: it moves frames.
 //!
-//! **Reading order.** `server` (threads, start, drain), `worker` (a hub's turn), `reading` and `writing` (its
-//! two halves), `connection` and `connections` (what is kept of each), `head` (the request that decides what a
+//! **Reading order.** `server` (threads, start, drain), `worker` (a hub's turn), `arrivals`, `reading`,
+//! `admitting` and `writing` (its parts), `lanes` (turns shared between apps), `security` (the log of who was let in), `connection` and `connections` (what is kept of each), `head` (the request that decides what a
 //! connection becomes), `legacy` (translators and who may log in by them), `stream` and `outgoing` (bytes), `inbox` (what hubs tell each other), `gate`,
 //! `forwarded`, `network` and `deadlines` (what strangers may cost), `http` (pages, health, uploads and downloads), `media` (where uploaded files are kept).
 //!
@@ -23,6 +23,8 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod admitting;
+mod arrivals;
 mod clock;
 mod config;
 mod connection;
@@ -35,6 +37,7 @@ mod head;
 mod http;
 mod inbox;
 mod kept_sessions;
+mod lanes;
 mod legacy;
 mod listen;
 mod media;
@@ -44,6 +47,7 @@ mod origins;
 mod outgoing;
 mod readiness;
 mod reading;
+mod security;
 mod server;
 mod stream;
 mod tls;

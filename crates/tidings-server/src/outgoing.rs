@@ -60,7 +60,8 @@ impl Piece {
 /// Frames of this turn that go to many, one after the other: what follows each other for a connection is written
 /// from here as one piece. Nothing is copied, or counted, for a receiver.
 ///
-/// Bound: [`LOG_BYTES_MAX`]; what does not fit goes its own way. It is emptied when all connections have been written;
+/// Bound: [`LOG_BYTES_MAX`]; what does not fit goes its own way. It is emptied when all connections have been written,
+/// which may be in a later turn while it has room;
 /// what could not be written of it is copied before.
 #[derive(Debug, Default)]
 pub(crate) struct TurnLog {
@@ -77,6 +78,11 @@ impl TurnLog {
         }
         self.bytes.extend_from_slice(frame);
         Some(start..end)
+    }
+
+    /// Whether another turn may add to it before it is emptied.
+    pub(crate) fn has_room(&self) -> bool {
+        self.bytes.len() <= LOG_BYTES_MAX / 2
     }
 
     /// Forgets everything. No connection may refer to it any more.

@@ -1,208 +1,84 @@
-//! What comes in: connections, request heads, frames.
+//! What comes in: the bytes of clients, and the frames in them.
+//!
+//! A connection is served for as many messages as one turn of it may hold; what else was read of it waits for its next
+//! one. Connections take turns by app ([`crate::lanes`]), and whoever stays above the rate of a connection is read no
+//! more until it is below, then sent away (decision 0017).
 
-use std::hash::BuildHasher as _;
-use std::io::{self, ErrorKind};
-use std::net::SocketAddr;
-use std::sync::PoisonError;
+use std::io::ErrorKind;
 
 use bytes::Bytes;
-use mio::Token;
-use mio::net::TcpStream;
 use tidings_hub::Input;
-use tidings_hub::admission::spread;
 use tidings_hub::ids::ConnectionId;
-use tidings_wire::codes::{CloseCode, Outcome};
-use tidings_wire::frame::{decode_client, encode_server};
-use tidings_wire::limits::{FRAME_BYTES_MAX, LOGIN_FRAME_BYTES_MAX};
-use tidings_wire::proto::{ClientFrame, Error, Refused, client_message, server_message};
+use tidings_wire::frame::decode_client;
+use tidings_wire::limits::{
+    FLOOD_MS, FRAME_BYTES_MAX, LOGIN_FRAME_BYTES_MAX, PREAUTH_FRAMES_MAX,
+    PREAUTH_LEGACY_FRAMES_MAX, PREAUTH_READ_BYTES, RATE_CONNECTION_MESSAGE,
+};
 use tidings_wire::ws::{Event, Kind, encode_pong};
 
-use crate::connection::{
-    Closing, Connection, FRESH_CONTROL_FRAMES_MAX, Fresh, Handover, Head, Stage, decoder, limits,
-};
-use crate::forwarded::forwarded;
-use crate::head::{Refusal, Verdict, judge};
-use crate::http::Visitor;
-use crate::legacy::Legacy;
+use crate::connection::{Closing, FRESH_CONTROL_FRAMES_MAX, Flood, Stage, Unread, decoder, limits};
 use crate::stream::Stream;
 use crate::worker::Worker;
 
-/// Connections accepted per turn.
-const ACCEPTS_PER_TURN: usize = 64;
+/// Reads of one connection while it has its turn.
+const READS_PER_VISIT: usize = 4;
 
-/// Reads of one connection per turn: what one client sends cannot hold up the others.
-const READS_PER_CONNECTION: usize = 4;
+/// Messages of one connection while it has its turn, where several apps are served: a bound on what one client's
+/// turn makes another app's wait.
+const MESSAGES_PER_VISIT: usize = 64;
+
+/// The same where one app has the hub for itself: fewer, larger turns cost less.
+const MESSAGES_PER_LONE_VISIT: usize = 1_024;
 
 /// Bytes read per turn, after which everything is written before more is read.
 const BYTES_PER_TURN: usize = 1 << 20;
 
-/// After a failure to accept, mostly for want of file descriptors, the next attempt waits this long.
-const ACCEPT_RETRY_MS: u64 = 100;
+/// Work per turn where several apps are served, in messages; as above.
+const WORK_PER_TURN: usize = 2_048;
+
+/// So many frames to be written are as much work as one message.
+const SENDS_PER_WORK: usize = 16;
+
+/// A read of fewer bytes that completes no message is work of its own.
+const SMALL_READ_BYTES: usize = 512;
+
+/// Bytes that a closing connection may still send until it is dropped: what may have been on its way.
+const LATE_BYTES_MAX: usize = 1 << 20;
+
+/// The same of a stranger.
+const LATE_STRANGER_BYTES_MAX: usize = 64 << 10;
 
 /// RFC 6455, 7.4.1: a policy of ours was violated.
 const POLICY_VIOLATION: u16 = 1008;
 
 impl Worker {
-    pub(crate) fn can_accept(&self, now_ms: u64) -> bool {
-        self.is_open
-            && self.has_unaccepted
-            && self.listener.is_some()
-            && now_ms >= self.accept_after_ms
-    }
-
-    pub(crate) fn accept(&mut self) {
-        if !self.can_accept(self.now.mono_ms) {
-            return;
-        }
-        for _ in 0..ACCEPTS_PER_TURN {
-            let Some(listener) = &self.listener else {
-                return;
-            };
-            match listener.accept() {
-                Ok((tcp, address)) => self.welcome(tcp, address),
-                Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                    self.has_unaccepted = false;
-                    return;
-                }
-                Err(error)
-                    if matches!(
-                        error.kind(),
-                        ErrorKind::Interrupted | ErrorKind::ConnectionAborted
-                    ) => {}
-                Err(error) => {
-                    tracing::warn!(hub = self.id.0, %error, "a connection could not be accepted");
-                    self.accept_after_ms = self.now.mono_ms + ACCEPT_RETRY_MS;
-                    return;
-                }
-            }
-        }
-    }
-
-    fn welcome(&mut self, tcp: TcpStream, address: SocketAddr) {
-        let admission = match self.node.gate.admit(address.ip(), self.now.mono_ms) {
-            Ok(admission) => admission,
-            Err(full) => {
-                tracing::debug!(hub = self.id.0, ?full, "a connection was turned away");
-                if self.node.tls.is_none() {
-                    // A courtesy: the socket's buffer is empty, so it takes the answer or is broken.
-                    let _ = io::Write::write(&mut &tcp, &Refusal::from(full).response());
-                }
-                return;
-            }
-        };
-        // Without it the kernel would hold small frames back; it fails only on a broken socket.
-        let _ = tcp.set_nodelay(true);
-        let stream = match &self.node.tls {
-            None => Stream::plain(tcp),
-            Some(config) => match Stream::tls(tcp, config.clone()) {
-                Ok(stream) => stream,
-                Err(error) => {
-                    tracing::warn!(hub = self.id.0, %error, "a TLS session could not begin");
-                    return;
-                }
-            },
-        };
-        self.connections_made += 1;
-        let id = ConnectionId(u64::from(self.id.0) << 48 | self.connections_made);
-        let head = Head {
-            bytes: Vec::new(),
-            admission,
-            due_ms: self.head_deadlines.start(self.now.mono_ms, id),
-            is_handshaking: stream.is_handshaking(),
-        };
-        let is_handshaking = head.is_handshaking;
-        let slot = self.connections.insert(Connection::new(id, stream, head));
-        self.register(slot);
-        if is_handshaking {
-            self.bound_handshakes(id);
-        }
-    }
-
-    /// Notes a TLS handshake that begins. A hub computes one at a time: what has a bound are those that wait for
-    /// their client, of which the oldest is the least likely to end.
-    fn bound_handshakes(&mut self, id: ConnectionId) {
-        self.handshakes.push_back(id);
-        if self.handshakes.len() <= self.node.limits.tls_handshakes_max {
-            return;
-        }
-        let Self {
-            handshakes,
-            connections,
-            ..
-        } = self;
-        handshakes.retain(|id| {
-            let slot = connections.slot(*id);
-            let connection = slot.and_then(|slot| connections.get(slot));
-            connection.is_some_and(|connection| connection.stream.is_handshaking())
-        });
-        if handshakes.len() <= self.node.limits.tls_handshakes_max {
-            return;
-        }
-        let oldest = handshakes.pop_front();
-        if let Some(slot) = oldest.and_then(|id| self.connections.slot(id)) {
-            tracing::debug!(hub = self.id.0, "the oldest TLS handshake was given up");
-            self.lose(slot);
-        }
-    }
-
-    /// Registers with the loop and has the connection read: what came before makes no event.
-    fn register(&mut self, slot: usize) -> bool {
-        let Some(connection) = self.connections.get(slot) else {
-            return false;
-        };
-        if let Err(error) = connection
-            .stream
-            .register(self.poll.registry(), Token(slot))
-        {
-            tracing::warn!(hub = self.id.0, %error, "a connection could not be registered");
-            self.lose(slot);
-            return false;
-        }
-        self.connections.mark_readable(slot);
-        true
-    }
-
-    /// Takes over a connection from another hub.
-    pub(crate) fn take_over(&mut self, handover: Handover) {
-        let Handover {
-            connection,
-            resume,
-            opened_ms,
-            rest,
-        } = handover;
-        let id = connection.id;
-        let slot = self.connections.insert(connection);
-        self.give(Input::HandedOver {
-            connection: id,
-            resume,
-            opened_ms,
-        });
-        if !self.register(slot) {
-            return;
-        }
-        self.connections.mark_dirty(slot);
-        if !rest.is_empty() {
-            // What was read and not decoded came from a buffer of the same size.
-            self.buffer[..rest.len()].copy_from_slice(&rest);
-            self.take_bytes(slot, rest.len());
-        }
-    }
-
     /// Reads the connections that are ready, up to the turn's bound.
     pub(crate) fn read(&mut self) {
-        let mut left = BYTES_PER_TURN;
+        let is_shared = self.connections.lanes.are_shared();
+        let messages_max = match is_shared {
+            true => MESSAGES_PER_VISIT,
+            false => MESSAGES_PER_LONE_VISIT,
+        };
+        let mut bytes_left = BYTES_PER_TURN;
+        let mut work_left = if is_shared { WORK_PER_TURN } else { usize::MAX };
         self.take_intake(0);
         // Whoever is marked again meanwhile waits for the next turn.
         for _ in 0..self.connections.readable() {
-            if left == 0 || self.node.intake.left() == 0 {
+            if bytes_left == 0 || work_left == 0 || self.node.intake.left() == 0 {
                 break;
             }
             let Some(slot) = self.connections.next_readable() else {
                 break;
             };
-            let bytes = self.read_connection(slot);
+            let lane = self.connections.get(slot).map(|connection| connection.lane);
+            let bytes = self.read_connection(slot, messages_max);
+            let own_work = std::mem::take(&mut self.work);
+            let work = own_work + self.queued / SENDS_PER_WORK;
             self.take_intake(bytes);
-            left = left.saturating_sub(bytes);
+            self.connections.charge(lane.unwrap_or_default(), work);
+            self.hold_to_rate(slot, own_work);
+            bytes_left = bytes_left.saturating_sub(bytes);
+            work_left = work_left.saturating_sub(work);
         }
     }
 
@@ -212,17 +88,27 @@ impl Worker {
         self.node.intake.take(bytes, queued);
     }
 
-    /// Reads one connection and says how many bytes there were.
-    fn read_connection(&mut self, slot: usize) -> usize {
+    /// Reads one connection until it has nothing more or its turn is over, and says how many bytes there were. What it
+    /// was for messages is added to `self.work`.
+    fn read_connection(&mut self, slot: usize, messages_max: usize) -> usize {
         let mut bytes = 0;
-        for _ in 0..READS_PER_CONNECTION {
+        for _ in 0..READS_PER_VISIT {
+            if self.decode_unread(slot, messages_max) {
+                self.connections.mark_readable(slot);
+                return bytes;
+            }
             let Some(connection) = self.connections.get(slot) else {
                 return bytes;
             };
-            if matches!(connection.stage, Stage::Leaving(_)) {
+            if matches!(connection.stage, Stage::Leaving(_)) || connection.flags.is_throttled {
+                // It is read when it has arrived, or when its time has come.
                 return bytes;
             }
-            match connection.stream.read(&mut self.buffer) {
+            let most = match connection.stage {
+                Stage::Head(_) | Stage::Fresh(_) => PREAUTH_READ_BYTES,
+                _ => self.buffer.len(),
+            };
+            match connection.stream.read(&mut self.buffer[..most]) {
                 Ok(0) => {
                     self.lose(slot);
                     return bytes;
@@ -231,12 +117,16 @@ impl Worker {
                     // Less than asked for is all that there was; what comes later makes an event. An end that
                     // was announced before makes none, so that it has to be met by reading on. TLS keeps bytes
                     // of its own.
-                    let is_all = count < self.buffer.len()
+                    let is_all = count < most
                         && !connection.flags.is_read_closed
                         && matches!(connection.stream, Stream::Plain(_));
                     bytes += count;
-                    self.take_bytes(slot, count);
-                    if is_all {
+                    let work = self.work;
+                    self.take_bytes(slot, count, messages_max);
+                    if self.work == work && count < SMALL_READ_BYTES {
+                        self.work += 1;
+                    }
+                    if is_all && !self.has_unread(slot) {
                         return bytes;
                     }
                 }
@@ -251,148 +141,93 @@ impl Worker {
                     return bytes;
                 }
             }
+            if self.work >= messages_max {
+                break;
+            }
         }
         self.connections.mark_readable(slot);
         bytes
     }
 
-    /// Once its TLS handshake is done, a connection has the whole time for its request.
-    fn note_handshake(&mut self, slot: usize) {
-        let now_ms = self.now.mono_ms;
-        let Some(connection) = self.connections.get(slot) else {
-            return;
-        };
-        let is_handshaking = connection.stream.is_handshaking();
-        let id = connection.id;
-        let Stage::Head(head) = &mut connection.stage else {
-            return;
-        };
-        if head.is_handshaking && !is_handshaking {
-            head.is_handshaking = false;
-            head.due_ms = self.head_deadlines.start(now_ms, id);
-        }
-        if is_handshaking {
-            // What the handshake has to say may be waiting for the socket.
-            self.connections.mark_dirty(slot);
-        }
-    }
-
     /// Takes the first `count` bytes of the buffer, which the connection has sent.
-    fn take_bytes(&mut self, slot: usize, count: usize) {
+    pub(crate) fn take_bytes(&mut self, slot: usize, count: usize, messages_max: usize) {
         let Some(connection) = self.connections.get(slot) else {
             return;
         };
         match &mut connection.stage {
             Stage::Head(_) => self.take_head_bytes(slot, count),
-            Stage::Fresh(_) | Stage::Serving => self.decode(slot, count),
+            Stage::Fresh(_) | Stage::Serving => {
+                let mut buffer = std::mem::take(&mut self.buffer);
+                let left = self.decode(slot, &mut buffer[..count], messages_max);
+                self.keep_unread(slot, left, |left| Unread::new(&buffer[count - left..count]));
+                self.buffer = buffer;
+            }
             Stage::Leaving(leaving) => leaving.rest.extend_from_slice(&self.buffer[..count]),
-            Stage::Closing(Closing::ClientClose) => self.await_close(slot, count),
-            Stage::Closing(Closing::StreamEnd | Closing::Nothing) => {}
-        }
-    }
-
-    fn take_head_bytes(&mut self, slot: usize, count: usize) {
-        let Some(connection) = self.connections.get(slot) else {
-            return;
-        };
-        let Stage::Head(head) = &mut connection.stage else {
-            return;
-        };
-        head.bytes.extend_from_slice(&self.buffer[..count]);
-        let verdict = judge(&head.bytes, &self.node.origins, self.id);
-        if !matches!(verdict, Verdict::Incomplete | Verdict::Refuse(_))
-            && let Some(gate) = head.admission.proxied_at()
-            && let Some(address) = forwarded(&head.bytes, gate)
-            && let Err(full) = head.admission.forwarded(address, self.now.mono_ms)
-        {
-            return self.refuse(slot, &full.into());
-        }
-        match verdict {
-            Verdict::Incomplete => {}
-            Verdict::Refuse(refusal) => self.refuse(slot, &refusal),
-            Verdict::Http => self.send_to_http(slot),
-            Verdict::Legacy {
-                response,
-                head_len,
-                app,
-            } => {
-                // These clients open hundreds of connections in one login (signaling-wire 2.6).
-                if let Err(full) = head.admission.count_as_legacy(self.now.mono_ms) {
-                    return self.refuse(slot, &full.into());
+            Stage::Closing(closing) => {
+                let closing = *closing;
+                let is_stranger = connection.is_stranger();
+                let late = &mut connection.extra().late_bytes;
+                *late += count;
+                let most = match is_stranger {
+                    true => LATE_STRANGER_BYTES_MAX,
+                    false => LATE_BYTES_MAX,
+                };
+                self.work += 1 + count / SMALL_READ_BYTES;
+                if *late > most {
+                    self.lose(slot);
+                } else if closing == Closing::ClientClose {
+                    self.await_close(slot, count);
                 }
-                let bytes = std::mem::take(&mut head.bytes);
-                connection.legacy = Some(Legacy::open(self.now, connection.id, &app));
-                self.open(slot, response, &bytes[head_len..]);
-            }
-            Verdict::Upgrade { response, head_len } => {
-                let bytes = std::mem::take(&mut head.bytes);
-                self.open(slot, response, &bytes[head_len..]);
             }
         }
     }
 
-    /// Answers the handshake; `rest` is what the client has sent after it.
-    fn open(&mut self, slot: usize, response: Bytes, rest: &[u8]) {
+    fn has_unread(&mut self, slot: usize) -> bool {
+        let extra = self.connections.get(slot).and_then(|it| it.extra.as_ref());
+        extra.is_some_and(|extra| !extra.unread.is_empty())
+    }
+
+    /// Decodes what was read before, and says whether the connection's turn is over with it.
+    fn decode_unread(&mut self, slot: usize, messages_max: usize) -> bool {
+        let Some(connection) = self.connections.get(slot) else {
+            return false;
+        };
+        if !connection.is_open() || connection.flags.is_throttled {
+            return false;
+        }
+        let Some(mut unread) = connection.take_unread() else {
+            return false;
+        };
+        let left = self.decode(slot, unread.bytes(), messages_max);
+        self.keep_unread(slot, left, |left| unread.leave(left));
+        left > 0
+    }
+
+    /// Keeps what was not decoded.
+    fn keep_unread(&mut self, slot: usize, left: usize, unread: impl FnOnce(usize) -> Unread) {
         let Some(connection) = self.connections.get(slot) else {
             return;
         };
-        let id = connection.id;
-        let closing = Stage::Closing(Closing::StreamEnd);
-        let Stage::Head(head) = std::mem::replace(&mut connection.stage, closing) else {
-            return;
-        };
-        let fresh = Fresh {
-            admission: head.admission,
-            control_frames: 0,
-        };
-        connection.stage = Stage::Fresh(Box::new(fresh));
-        connection.outgoing.push(&response);
-        self.connections.mark_dirty(slot);
-        self.give(Input::Opened { connection: id });
-        if !rest.is_empty() {
-            self.buffer[..rest.len()].copy_from_slice(rest);
-            self.take_bytes(slot, rest.len());
+        if left > 0 {
+            connection.extra().unread = unread(left);
+        } else {
+            connection.tidy();
         }
     }
 
-    /// Gives the connection to the HTTP thread.
-    fn send_to_http(&mut self, slot: usize) {
-        let Some(permit) = self.node.http.permit() else {
-            return self.refuse(slot, &Refusal::HttpBusy);
-        };
-        let Some(mut connection) = self.connections.remove(slot) else {
-            return;
-        };
-        // A connection that is not registered any more makes no event; it fails only on a broken socket.
-        let _ = connection.stream.deregister(self.poll.registry());
-        let Stage::Head(head) = connection.stage else {
-            return;
-        };
-        let (tcp, tls) = connection.stream.into_parts();
-        let Head {
-            bytes, admission, ..
-        } = *head;
-        self.node.http.receive(Visitor {
-            tcp: tcp.into(),
-            tls,
-            bytes,
-            admission,
-            permit,
-        });
-    }
-
-    /// Gives the hub the frames in the first `count` bytes of the buffer.
-    fn decode(&mut self, slot: usize, count: usize) {
+    /// Gives the hub the frames in what the connection has sent, until its turn is over; returns how many bytes are
+    /// left then.
+    fn decode(&mut self, slot: usize, bytes: &mut [u8], messages_max: usize) -> usize {
         let Some(connection) = self.connections.get(slot) else {
-            return;
+            return 0;
         };
         let id = connection.id;
-        // Both are put back below; meanwhile the connection cannot be read.
+        // It is put back below; meanwhile the connection cannot be read.
         let mut its_decoder =
             std::mem::replace(&mut connection.decoder, decoder(LOGIN_FRAME_BYTES_MAX));
-        let mut buffer = std::mem::take(&mut self.buffer);
         let mut is_heard = false;
-        let mut events = its_decoder.decode(&mut buffer[..count]);
+        let mut left = 0;
+        let mut events = its_decoder.decode(bytes);
         loop {
             match events.next_event() {
                 Ok(None) => break,
@@ -410,11 +245,14 @@ impl Worker {
                     leaving.rest = events.rest().to_vec();
                     break;
                 }
+                Stage::Fresh(_) | Stage::Serving if self.work >= messages_max => {
+                    left = events.rest().len();
+                    break;
+                }
                 Stage::Fresh(_) | Stage::Serving => {}
                 Stage::Head(_) | Stage::Closing(_) => break,
             }
         }
-        self.buffer = buffer;
         if !is_heard {
             self.give(Input::Heard { connection: id });
         }
@@ -424,16 +262,20 @@ impl Worker {
             }
             connection.decoder = its_decoder;
         }
+        left
     }
 
     /// Takes one event; true when it was a frame, from which the hub learns by itself that the client is alive.
     fn take_event(&mut self, slot: usize, id: ConnectionId, event: Event<'_>) -> bool {
+        self.work += 1;
         match event {
             Event::Message {
                 kind: Kind::Text,
                 payload,
             } if self.is_legacy(slot) => {
-                self.hear_legacy(slot, payload);
+                if self.bear_messages(slot, 1) {
+                    self.hear_legacy(slot, payload);
+                }
                 false
             }
             // A legacy client's rules and rates are its translator's: no frame gets past it.
@@ -447,23 +289,7 @@ impl Worker {
                 kind: Kind::Binary,
                 payload,
             } => {
-                let frame = decode_client(payload);
-                if let Some(wait_ms) = frame.as_ref().ok().and_then(|frame| self.login_wait(frame))
-                {
-                    self.refuse_login(slot, id, wait_ms);
-                    return true;
-                }
-                let input = match frame {
-                    Ok(frame) => Input::Frame {
-                        connection: id,
-                        frame,
-                    },
-                    Err(error) => {
-                        tracing::debug!(hub = self.id.0, connection = id.0, %error, "no frame");
-                        Input::Malformed { connection: id }
-                    }
-                };
-                self.give(input);
+                self.take_frame(slot, id, payload);
                 true
             }
             Event::Message {
@@ -489,51 +315,101 @@ impl Worker {
         }
     }
 
-    /// When a login that a frame asks for is to come again, in milliseconds; `None` = it is taken, or there is none. Only
-    /// the first message of a frame can be one.
-    fn login_wait(&self, frame: &ClientFrame) -> Option<u64> {
-        let first = frame
-            .messages
-            .first()
-            .and_then(|message| message.kind.as_ref());
-        match first {
-            Some(client_message::Kind::Login(login)) => {
-                self.take_login(&login.app_id, &login.user_id).err()
+    fn take_frame(&mut self, slot: usize, id: ConnectionId, payload: &[u8]) {
+        let frame = match decode_client(payload) {
+            Ok(frame) => frame,
+            Err(error) => {
+                tracing::debug!(hub = self.id.0, connection = id.0, %error, "no frame");
+                return self.give(Input::Malformed { connection: id });
             }
-            Some(client_message::Kind::Resume(_)) => {
-                let now_ms = self.now.mono_ms;
-                let admission = self.node.admission.lock();
-                let mut admission = admission.unwrap_or_else(PoisonError::into_inner);
-                admission.take_resume(now_ms);
-                None
+        };
+        let messages = frame.messages.len();
+        self.work += messages.saturating_sub(1);
+        if !self.bear_messages(slot, messages.max(1)) {
+            return;
+        }
+        if let Err(wait_ms) = self.admit_frame(slot, &frame) {
+            return self.refuse_login(slot, id, wait_ms);
+        }
+        self.give(Input::Frame {
+            connection: id,
+            frame,
+        });
+    }
+
+    /// Holds a connection to its rate of messages. One that has sent too many is not read until its time comes; one
+    /// that does so for long is sent away.
+    fn hold_to_rate(&mut self, slot: usize, work: usize) {
+        let now_ms = self.now.mono_ms;
+        let Some(connection) = self.connections.get(slot) else {
+            return;
+        };
+        let (id, lane) = (connection.id, connection.lane);
+        if work == 0 || !connection.is_open() || !self.connections.lanes.has_rates(lane) {
+            return;
+        }
+        let Some(connection) = self.connections.get(slot) else {
+            return;
+        };
+        let rate = RATE_CONNECTION_MESSAGE;
+        let work = u32::try_from(work).unwrap_or(u32::MAX);
+        let wait_ms = connection.work.charge(rate, work, now_ms);
+        if wait_ms == 0 {
+            return;
+        }
+        let until_ms = now_ms + wait_ms;
+        let flood = &mut connection.extra().flood;
+        let since_ms = match flood {
+            Some(flood) if now_ms <= flood.until_ms + u64::from(rate.window_ms) => flood.since_ms,
+            _ => now_ms,
+        };
+        *flood = Some(Flood { since_ms, until_ms });
+        if until_ms - since_ms >= FLOOD_MS {
+            *flood = None;
+            let user = self.hub.user_of(id);
+            let user = user.map(|user| (user.app.as_str(), user.user.as_str()));
+            self.security.flood(connection, user);
+            return self.give(Input::Flooded { connection: id });
+        }
+        connection.flags.is_throttled = true;
+        self.throttled.insert((until_ms, id));
+    }
+
+    /// Reads those again whose time has come.
+    pub(crate) fn end_throttles(&mut self) {
+        while let Some((until_ms, id)) = self.throttled.first().copied() {
+            if until_ms > self.now.mono_ms {
+                return;
             }
-            _ => None,
+            self.throttled.pop_first();
+            let Some(slot) = self.connections.slot(id) else {
+                continue;
+            };
+            if let Some(connection) = self.connections.get(slot) {
+                connection.flags.is_throttled = false;
+                self.connections.mark_readable(slot);
+            }
         }
     }
 
-    /// Turns a login away before anything is done for it.
-    fn refuse_login(&mut self, slot: usize, id: ConnectionId, wait_ms: u64) {
-        let error = Error {
-            outcome: Outcome::Overloaded as u32,
-            text: format!("too many log in at once; try again in {wait_ms} ms"),
-            retry_after_ms: u32::try_from(wait_ms).unwrap_or(u32::MAX),
+    /// Counts messages of a connection without a session; false when they were too many.
+    fn bear_messages(&mut self, slot: usize, messages: usize) -> bool {
+        let Some(connection) = self.connections.get(slot) else {
+            return false;
         };
-        let refused = server_message::Kind::Refused(Refused { error: Some(error) });
-        self.queue(slot, &encode_server(refused));
-        self.close_by(slot, CloseCode::Overloaded);
-        self.give(Input::Closed { connection: id });
-    }
-
-    /// Takes a fresh login of the node's.
-    ///
-    /// # Errors
-    /// It is one too many; the time after which it is to come again, in milliseconds.
-    pub(crate) fn take_login(&self, app_id: &str, user_id: &str) -> Result<(), u64> {
-        let who = self.node.names.hash_one((app_id, user_id));
-        let admission = self.node.admission.lock();
-        let mut admission = admission.unwrap_or_else(PoisonError::into_inner);
-        let taken = admission.take_login(self.now.mono_ms, who);
-        taken.map_err(|wait_ms| spread(wait_ms, getrandom::u64().unwrap_or(wait_ms)))
+        let most = match connection.legacy {
+            Some(_) => PREAUTH_LEGACY_FRAMES_MAX,
+            None => PREAUTH_FRAMES_MAX,
+        };
+        if let Stage::Fresh(fresh) = &mut connection.stage {
+            let messages = u8::try_from(messages).unwrap_or(u8::MAX);
+            fresh.messages = fresh.messages.saturating_add(messages);
+            if usize::from(fresh.messages) > most {
+                self.send_stranger_away(slot);
+                return false;
+            }
+        }
+        true
     }
 
     /// Counts a control frame of a connection without a session; false when it was one too many.
@@ -544,11 +420,23 @@ impl Worker {
         if let Stage::Fresh(fresh) = &mut connection.stage {
             fresh.control_frames += 1;
             if fresh.control_frames > FRESH_CONTROL_FRAMES_MAX {
-                self.fail(slot, POLICY_VIOLATION);
+                self.send_stranger_away(slot);
                 return false;
             }
         }
         true
+    }
+
+    /// Closes a connection that has sent more than a login needs; it counts as a login that has failed.
+    fn send_stranger_away(&mut self, slot: usize) {
+        let now_ms = self.now.mono_ms;
+        if let Some(connection) = self.connections.get(slot) {
+            self.security.flood(connection, None);
+            if let Some(admission) = connection.admission() {
+                admission.note_failure(now_ms);
+            }
+        }
+        self.fail(slot, POLICY_VIOLATION);
     }
 
     /// Looks for the client's close frame; nothing else of it counts any more.

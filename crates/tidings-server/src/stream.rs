@@ -1,7 +1,7 @@
 //! A connection's byte stream: TCP, or TLS over TCP.
 
 use std::io::{self, ErrorKind, IoSlice, Read as _, Write as _};
-use std::net::Shutdown;
+use std::net::{IpAddr, Shutdown};
 use std::sync::Arc;
 
 use mio::Interest;
@@ -53,6 +53,15 @@ impl Stream {
 
     pub(crate) fn deregister(&mut self, registry: &Registry) -> io::Result<()> {
         registry.deregister(self.tcp())
+    }
+
+    /// Where the other end is; `None` when the socket is broken.
+    pub(crate) fn peer_address(&self) -> Option<IpAddr> {
+        let tcp = match self {
+            Self::Plain(tcp) => tcp,
+            Self::Tls(tls) => &tls.tcp,
+        };
+        Some(tcp.peer_addr().ok()?.ip().to_canonical())
     }
 
     fn tcp(&mut self) -> &mut TcpStream {

@@ -22,6 +22,7 @@ use tidings_hub::{Apps, Effect, Hub, HubConfig, Input, Pressure, Snapshot, Ticke
 use tidings_store::Submitter;
 use tidings_wire::codes::CloseCode;
 use tidings_wire::limits::REPLAY_BYTES_MAX;
+use tidings_wire::names::AppId;
 
 use crate::clock::Clock;
 use crate::config::Limits;
@@ -35,6 +36,7 @@ use crate::legacy::LegacyDoor;
 use crate::memory::Intake;
 use crate::origins::Origins;
 use crate::outgoing::TurnLog;
+use crate::security::SecurityLog;
 
 /// Readiness events taken per turn; more are taken in the next.
 const EVENTS_PER_TURN: usize = 1024;
@@ -111,6 +113,13 @@ pub(crate) struct Worker {
     pub(crate) has_unaccepted: bool,
     /// TLS handshakes, oldest first; some may have ended since. Bound: `tls_handshakes_max`.
     pub(crate) handshakes: VecDeque<ConnectionId>,
+    /// Connections that are turned away unless they ask for the server's health, oldest first; some may be gone.
+    pub(crate) probes: VecDeque<ConnectionId>,
+    /// Connections over their rate of messages, by when they are read again.
+    pub(crate) throttled: BTreeSet<(u64, ConnectionId)>,
+    /// What the connection that has its turn has been for work so far, in messages.
+    pub(crate) work: usize,
+    pub(crate) security: SecurityLog,
     /// Not before this time, after a failure to accept. Monotonic milliseconds.
     pub(crate) accept_after_ms: u64,
     pub(crate) head_deadlines: Deadlines,
@@ -130,7 +139,7 @@ pub(crate) struct Worker {
     /// The time of this turn.
     pub(crate) now: Time,
     pub(crate) id: HubId,
-    hub: Hub,
+    pub(crate) hub: Hub,
     effects: Vec<Effect>,
     /// What this hub's shard delivers to this hub, in order.
     local: VecDeque<BusInput>,
@@ -172,6 +181,10 @@ impl Worker {
             queued: 0,
             has_unaccepted: true,
             handshakes: VecDeque::new(),
+            probes: VecDeque::new(),
+            throttled: BTreeSet::new(),
+            work: 0,
+            security: SecurityLog::new(id.0),
             accept_after_ms: 0,
             head_deadlines: Deadlines::new(node.limits.request_head_wait_ms),
             closing_deadlines: Deadlines::new(node.limits.close_wait_ms),
@@ -224,6 +237,7 @@ impl Worker {
             other => other?,
         }
         self.now = self.node.clock.now();
+        self.security.begin_turn(self.now.mono_ms);
         self.note_readiness(events);
         self.take_inbox();
         // Whoever floods this node is paused while a hub is behind: what a hub cannot take stays in the kernel's
@@ -293,7 +307,7 @@ impl Worker {
         let most_ms = match (work_waits, self.is_paused()) {
             (true, false) => 0,
             (true, true) => PAUSE_MS,
-            (false, _) if self.is_inbox_left() => 0,
+            (false, _) if self.is_inbox_left() || self.connections.dirty() > 0 => 0,
             (false, _) => IDLE_WAIT_MS,
         };
         let due = [
@@ -301,6 +315,7 @@ impl Worker {
             self.head_deadlines.next(),
             self.closing_deadlines.next(),
             self.legacy_due.first().map(|(due_ms, _)| *due_ms),
+            self.throttled.first().map(|(due_ms, _)| *due_ms),
         ];
         let due_ms = due.into_iter().flatten().min();
         let until_due = due_ms.map_or(most_ms, |due_ms| due_ms.saturating_sub(now_ms));
@@ -361,10 +376,13 @@ impl Worker {
                 self.settle();
             }
             Envelope::Deliver(input) => self.give(Input::Bus(input)),
+            Envelope::GiveUp(connection) => self.lose_stranger(connection),
             Envelope::HandOver(handover) => self.take_over(*handover),
             Envelope::Stored { ticket, answer } => self.give(Input::Store { ticket, answer }),
             Envelope::Apps(apps) => {
                 self.apps = apps.clone();
+                let has_rates = |app: &AppId| apps.settings(app).rate_limits;
+                self.connections.lanes.update(has_rates);
                 self.give(Input::Apps(apps));
             }
             Envelope::Memory(pressure) => self.take_pressure(pressure),
@@ -422,6 +440,9 @@ impl Worker {
             }
             Effect::Close { connection, code } => {
                 if let Some(slot) = self.connections.slot(connection) {
+                    if let Some(connection) = self.connections.get(slot) {
+                        self.security.end(connection, code);
+                    }
                     self.close_by(slot, code);
                 }
             }
@@ -510,6 +531,7 @@ impl Worker {
     fn expire(&mut self) {
         let now_ms = self.now.mono_ms;
         self.tick_legacy();
+        self.end_throttles();
         while let Some(id) = self.head_deadlines.pop(now_ms) {
             let Some(slot) = self.connections.slot(id) else {
                 continue;

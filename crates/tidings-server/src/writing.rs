@@ -3,21 +3,25 @@
 use bytes::Bytes;
 use tidings_hub::Input;
 use tidings_hub::ids::ConnectionId;
-use tidings_wire::codes::Outcome;
-use tidings_wire::frame::decode_server;
-use tidings_wire::proto::server_message::Kind;
-use tidings_wire::proto::{ClientFrame, Error};
+use tidings_wire::proto::ClientFrame;
 use tidings_wire::ws::{encode_close, is_close_code};
 
 use crate::connection::{Closing, Handover, Stage};
 use crate::head::Refusal;
 use crate::inbox::Envelope;
+use crate::lanes::LaneId;
 use crate::outgoing::Written;
 use crate::worker::Worker;
 
 /// A queue is written before the end of the turn when it has grown to this many bytes: a busy turn must not make
 /// a client that reads look like one that does not.
 const EARLY_WRITE_BYTES: usize = 256 * 1024;
+
+/// A flush that has taken so long is broken off where several apps are served, in milliseconds.
+const FLUSH_MS: u64 = 2;
+
+/// Connections that are looked at between two looks at the clock.
+const LOOKS_PER_CLOCK: usize = 32;
 
 /// RFC 6455, 7.4.1: the purpose is fulfilled.
 const NORMAL_CLOSURE: u16 = 1000;
@@ -35,13 +39,8 @@ impl Worker {
             return self.send_legacy(slot, frame);
         }
         match &connection.stage {
-            Stage::Serving => {}
-            Stage::Fresh(fresh) => match news(frame) {
-                News::Session => connection.begin_serving(),
-                News::Failure => fresh.admission.note_failure(self.now.mono_ms),
-                News::Other => {}
-            },
-            Stage::Leaving(_) => {}
+            Stage::Serving | Stage::Leaving(_) => {}
+            Stage::Fresh(_) => self.note_news(slot, frame),
             Stage::Head(_) | Stage::Closing(_) => return,
         }
         self.queue(slot, frame);
@@ -96,9 +95,21 @@ impl Worker {
         self.connections.mark_dirty(slot);
     }
 
-    /// Writes every connection that has something to be written, once.
+    /// Writes every connection that has something to be written, once. Where several apps are served, what one of them
+    /// has for many is broken off after a while, so that the others are heard; it goes on in the next turn.
     pub(crate) fn flush(&mut self) {
+        let is_shared = self.connections.lanes.are_shared();
+        let began_ms = self.node.clock.now().mono_ms;
+        let mut looked_at = 0;
         while let Some(slot) = self.connections.next_dirty() {
+            looked_at += 1;
+            if is_shared && looked_at % LOOKS_PER_CLOCK == 0 && self.log.has_room() {
+                let now_ms = self.node.clock.now().mono_ms;
+                if now_ms >= began_ms + FLUSH_MS {
+                    self.connections.mark_dirty(slot);
+                    return;
+                }
+            }
             let Some(connection) = self.connections.get(slot) else {
                 continue;
             };
@@ -196,9 +207,14 @@ impl Worker {
         let Some(connection) = self.connections.get(slot) else {
             return;
         };
-        if matches!(connection.stage, Stage::Closing(_)) {
-            return;
+        match connection.stage {
+            Stage::Closing(_) => return,
+            Stage::Fresh(_) => self.end_fresh(slot),
+            _ => {}
         }
+        let Some(connection) = self.connections.get(slot) else {
+            return;
+        };
         connection.stage = Stage::Closing(closing);
         connection.outgoing.push(&Bytes::copy_from_slice(last));
         self.closing_deadlines.start(now_ms, connection.id);
@@ -216,6 +232,7 @@ impl Worker {
 
     /// Drops a connection that is no more, or has taken too long.
     pub(crate) fn lose(&mut self, slot: usize) {
+        self.end_fresh(slot);
         let Some(mut connection) = self.connections.remove(slot) else {
             return;
         };
@@ -252,6 +269,10 @@ impl Worker {
                 continue;
             };
             connection.stage = leaving.stage;
+            connection.lane = LaneId::STRANGERS;
+            if let Some(admission) = connection.admission_mut() {
+                admission.move_to(leaving.to);
+            }
             let to = usize::from(leaving.to.0);
             let handover = Handover {
                 connection,
@@ -272,81 +293,4 @@ pub(crate) fn payload_of(frame: &[u8]) -> &[u8] {
         _ => 2,
     };
     frame.get(header_len..).unwrap_or_default()
-}
-
-/// What a frame to a connection without a session means to the shell.
-#[derive(Debug, PartialEq, Eq)]
-enum News {
-    /// A session is served on the connection from now on.
-    Session,
-    /// The client has shown wrong credentials.
-    Failure,
-    Other,
-}
-
-fn news(frame: &[u8]) -> News {
-    let Ok(frame) = decode_server(payload_of(frame)) else {
-        return News::Other;
-    };
-    let kinds = frame
-        .messages
-        .into_iter()
-        .filter_map(|message| message.kind);
-    for kind in kinds {
-        match kind {
-            Kind::Welcome(_) | Kind::Resumed(_) => return News::Session,
-            Kind::Refused(refused) if refused.error.as_ref().is_some_and(is_failure) => {
-                return News::Failure;
-            }
-            _ => {}
-        }
-    }
-    News::Other
-}
-
-/// Whether credentials were wrong. Sessions that are over and tokens that have run out are no guesses: many honest
-/// clients of one source have them at once, after a restart or a night.
-fn is_failure(error: &Error) -> bool {
-    let wrong = [
-        Outcome::UnknownApp,
-        Outcome::InvalidToken,
-        Outcome::SecretWrong,
-    ];
-    wrong.iter().any(|outcome| *outcome as u32 == error.outcome)
-}
-
-#[cfg(test)]
-mod tests {
-    use tidings_wire::frame::encode_server;
-    use tidings_wire::proto::{Ping, Refused, Welcome};
-
-    use super::*;
-
-    #[test]
-    fn sessions_and_failures_are_seen() {
-        let long = Welcome {
-            server: "s".repeat(300),
-            ..Welcome::default()
-        };
-        let refused = |outcome: Outcome| {
-            let error = Some(Error {
-                outcome: outcome as u32,
-                ..Error::default()
-            });
-            news(&encode_server(Kind::Refused(Refused { error })))
-        };
-        assert_eq!(news(&encode_server(Kind::Welcome(long))), News::Session);
-        assert_eq!(
-            news(&encode_server(Kind::Welcome(Welcome::default()))),
-            News::Session
-        );
-        assert_eq!(refused(Outcome::InvalidToken), News::Failure);
-        assert_eq!(refused(Outcome::SecretWrong), News::Failure);
-        assert_eq!(refused(Outcome::UnknownSession), News::Other);
-        assert_eq!(
-            news(&encode_server(Kind::Ping(Ping::default()))),
-            News::Other
-        );
-        assert_eq!(news(b""), News::Other);
-    }
 }

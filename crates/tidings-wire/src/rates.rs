@@ -39,6 +39,20 @@ impl Bucket {
         Ok(())
     }
 
+    /// Takes so many calls in any case, and says after how many milliseconds the bucket is no longer in debt; 0 = it is
+    /// not. For work that is done before it is known how much it was.
+    pub fn charge(&mut self, rate: Rate, calls: u32, now_ms: u64) -> u64 {
+        if rate.calls == 0 {
+            return 0;
+        }
+        let per_ms = u64::from(rate.calls);
+        let window = u64::from(rate.window_ms);
+        let now = now_ms.saturating_mul(per_ms);
+        self.full_at = self.full_at.max(now) + u64::from(calls) * window;
+        let latest = now + window * per_ms;
+        self.full_at.saturating_sub(latest).div_ceil(per_ms)
+    }
+
     /// Gives one call back that was taken and does not count after all.
     pub fn give_back(&mut self, rate: Rate) {
         self.full_at = self.full_at.saturating_sub(u64::from(rate.window_ms));
@@ -81,6 +95,21 @@ mod tests {
         bucket.give_back(RATE);
         assert_eq!(bucket.take(RATE, 1_000), Ok(()));
         assert!(bucket.take(RATE, 1_000).is_err());
+    }
+
+    #[test]
+    fn what_is_charged_counts_beyond_the_burst_and_is_waited_for() {
+        let mut bucket = Bucket::default();
+        assert_eq!(bucket.charge(RATE, 180, 1_000), 0);
+        // 60 a second: six more take a tenth of a second.
+        assert_eq!(bucket.charge(RATE, 6, 1_000), 100);
+        assert!(bucket.take(RATE, 1_100).is_err());
+        assert_eq!(bucket.charge(RATE, 1, 1_117), 0);
+        let unlimited = Rate {
+            calls: 0,
+            window_ms: 1,
+        };
+        assert_eq!(bucket.charge(unlimited, u32::MAX, 0), 0);
     }
 
     #[test]

@@ -1,0 +1,213 @@
+//! Who is let in: logins and resumes against what the node takes, and what came of them.
+
+use std::hash::BuildHasher as _;
+use std::sync::{MutexGuard, PoisonError};
+
+use tidings_hub::Input;
+use tidings_hub::admission::{Admission, spread};
+use tidings_hub::credentials;
+use tidings_hub::ids::ConnectionId;
+use tidings_wire::codes::{CloseCode, Outcome};
+use tidings_wire::frame::{decode_server, encode_server};
+use tidings_wire::names::AppId;
+use tidings_wire::proto::server_message::Kind;
+use tidings_wire::proto::{ClientFrame, Error, Login, Refused, client_message, server_message};
+
+use crate::connection::{Fresh, Stage};
+use crate::worker::Worker;
+use crate::writing::payload_of;
+
+impl Worker {
+    /// Looks at the first message of a frame, the only one that can be a login: whether the node takes it now.
+    ///
+    /// # Errors
+    /// It is one too many; the time after which it is to come again, in milliseconds.
+    pub(crate) fn admit_frame(&mut self, slot: usize, frame: &ClientFrame) -> Result<(), u64> {
+        let Some(connection) = self.connections.get(slot) else {
+            return Ok(());
+        };
+        if !matches!(connection.stage, Stage::Fresh(_)) {
+            return Ok(());
+        }
+        let first = frame.messages.first();
+        match first.and_then(|message| message.kind.as_ref()) {
+            Some(client_message::Kind::Login(login)) => {
+                connection.claim(&login.app_id, &login.user_id);
+                self.admit_login(slot, login)
+            }
+            Some(client_message::Kind::Resume(resume)) => {
+                // It is charged when its session is found.
+                connection.claim(&resume.app_id, &resume.user_id);
+                Ok(())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Takes a login of the node's. Where there is none left, only a client whose token is good is given a time to
+    /// come again: others are for the hub to refuse, and take no place from anybody.
+    fn admit_login(&mut self, slot: usize, login: &Login) -> Result<(), u64> {
+        let Login {
+            app_id,
+            user_id,
+            token,
+            ..
+        } = login;
+        let who = self.node.names.hash_one((app_id, user_id));
+        let now_ms = self.now.mono_ms;
+        if !self.admission().has_room(now_ms, who)
+            && credentials::check(&self.apps, self.now.unix_s(), (app_id, user_id, token)).is_err()
+        {
+            return Ok(());
+        }
+        self.charge_login(slot, who)
+    }
+
+    /// Takes one of the logins of the node.
+    ///
+    /// # Errors
+    /// As above.
+    pub(crate) fn charge_login(&mut self, slot: usize, who: u64) -> Result<(), u64> {
+        let taken = self.admission().take_login(self.now.mono_ms, who);
+        taken.map_err(|wait_ms| spread(wait_ms, getrandom::u64().unwrap_or(wait_ms)))?;
+        if let Some(fresh) = self.fresh(slot) {
+            fresh.is_charged = true;
+        }
+        Ok(())
+    }
+
+    fn admission(&self) -> MutexGuard<'_, Admission> {
+        let admission = self.node.admission.lock();
+        admission.unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn fresh(&mut self, slot: usize) -> Option<&mut Fresh> {
+        match &mut self.connections.get(slot)?.stage {
+            Stage::Fresh(fresh) => Some(fresh),
+            _ => None,
+        }
+    }
+
+    /// Turns a login away before anything is done for it.
+    pub(crate) fn refuse_login(&mut self, slot: usize, id: ConnectionId, wait_ms: u64) {
+        let error = Error {
+            outcome: Outcome::Overloaded as u32,
+            text: format!("too many log in at once; try again in {wait_ms} ms"),
+            retry_after_ms: u32::try_from(wait_ms).unwrap_or(u32::MAX),
+        };
+        self.note_refusal(slot, &error);
+        let refused = server_message::Kind::Refused(Refused { error: Some(error) });
+        self.queue(slot, &encode_server(refused));
+        self.close_by(slot, CloseCode::Overloaded);
+        self.give(Input::Closed { connection: id });
+    }
+
+    /// The hub has a frame for a client without a session: what it means for those who count.
+    pub(crate) fn note_news(&mut self, slot: usize, frame: &[u8]) {
+        let Ok(frame) = decode_server(payload_of(frame)) else {
+            return;
+        };
+        for kind in frame
+            .messages
+            .into_iter()
+            .filter_map(|message| message.kind)
+        {
+            match kind {
+                Kind::Welcome(_) => return self.begin_session(slot, Entry::Login),
+                Kind::Resumed(_) => return self.begin_session(slot, Entry::Resume),
+                Kind::Refused(Refused { error: Some(error) }) => self.note_refusal(slot, &error),
+                _ => {}
+            }
+        }
+    }
+
+    /// A session is served on the connection from now on.
+    pub(crate) fn begin_session(&mut self, slot: usize, entry: Entry) {
+        if entry == Entry::Resume {
+            self.admission().take_resume(self.now.mono_ms);
+            if self.fresh(slot).is_some_and(|fresh| fresh.is_charged) {
+                self.admission().give_back();
+            }
+        }
+        let apps = self.apps.clone();
+        let Some(connection) = self.connections.get(slot) else {
+            return;
+        };
+        if let Some(admission) = connection.admission() {
+            admission.note_login();
+        }
+        self.security.entry(connection, entry);
+        let claimed = connection.extra().claimed.take();
+        connection.begin_serving();
+        if let Some(app) = claimed.and_then(|claimed| AppId::parse(&claimed.app).ok()) {
+            let has_rates = || apps.settings(&app).rate_limits;
+            let lane = self.connections.lanes.join(&app, has_rates);
+            if let Some(connection) = self.connections.get(slot) {
+                connection.lane = lane;
+            }
+        }
+    }
+
+    /// A login or resume was refused.
+    pub(crate) fn note_refusal(&mut self, slot: usize, error: &Error) {
+        let now_ms = self.now.mono_ms;
+        let Some(connection) = self.connections.get(slot) else {
+            return;
+        };
+        self.security.refusal(connection, error);
+        if is_failure(error)
+            && let Some(admission) = connection.admission()
+        {
+            admission.note_failure(now_ms);
+        }
+        let Some(fresh) = self.fresh(slot) else {
+            return;
+        };
+        if error.outcome == Outcome::UnknownSession as u32 {
+            fresh.failed_resumes = fresh.failed_resumes.saturating_add(1);
+        } else if error.outcome == Outcome::Overloaded as u32 {
+            // Whoever was told to come again has not given up: its session is gone, it is not made up.
+            fresh.failed_resumes = 0;
+        }
+        if std::mem::take(&mut fresh.is_charged) {
+            self.admission().give_back();
+        }
+    }
+
+    /// A connection without a session ends: resumes of sessions that there are not, and no login after them, are half
+    /// a failure each.
+    pub(crate) fn end_fresh(&mut self, slot: usize) {
+        let now_ms = self.now.mono_ms;
+        let Some(fresh) = self.fresh(slot) else {
+            return;
+        };
+        let failures = std::mem::take(&mut fresh.failed_resumes).div_ceil(2);
+        if std::mem::take(&mut fresh.is_charged) {
+            self.admission().give_back();
+        }
+        let Some(connection) = self.connections.get(slot) else {
+            return;
+        };
+        if let Some(admission) = connection.admission() {
+            (0..failures).for_each(|_| admission.note_failure(now_ms));
+        }
+    }
+}
+
+/// How a connection came to serve a session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Entry {
+    Login,
+    Resume,
+}
+
+/// Whether credentials were wrong. Sessions that are over and tokens that have run out are no guesses: many honest
+/// clients of one source have them at once, after a restart or a night.
+fn is_failure(error: &Error) -> bool {
+    let wrong = [
+        Outcome::UnknownApp,
+        Outcome::InvalidToken,
+        Outcome::SecretWrong,
+    ];
+    wrong.iter().any(|outcome| *outcome as u32 == error.outcome)
+}

@@ -1,0 +1,391 @@
+//! Who arrives: connections, TLS handshakes, request heads.
+
+use std::io::ErrorKind;
+use std::net::{IpAddr, SocketAddr};
+
+use bytes::Bytes;
+use mio::Token;
+use mio::net::TcpStream;
+use tidings_hub::Input;
+use tidings_hub::ids::ConnectionId;
+use tidings_wire::limits::REQUEST_HEAD_BYTES_MAX;
+
+use crate::connection::{Connection, Fresh, Handover, Head, Stage, Unread};
+use crate::forwarded::forwarded;
+use crate::gate::{GivenUp, Owner};
+use crate::head::{Refusal, Verdict, judge};
+use crate::http::Visitor;
+use crate::inbox::Envelope;
+use crate::legacy::Legacy;
+use crate::stream::Stream;
+use crate::worker::Worker;
+
+/// Connections accepted per turn.
+const ACCEPTS_PER_TURN: usize = 64;
+
+/// After a failure to accept, mostly for want of file descriptors, the next attempt waits this long.
+const ACCEPT_RETRY_MS: u64 = 100;
+
+/// Connections that are turned away unless they ask for the server's health, at a time; with one more, the oldest is
+/// given up.
+const PROBES_MAX: usize = 64;
+
+impl Worker {
+    pub(crate) fn can_accept(&self, now_ms: u64) -> bool {
+        self.is_open
+            && self.has_unaccepted
+            && self.listener.is_some()
+            && now_ms >= self.accept_after_ms
+    }
+
+    pub(crate) fn accept(&mut self) {
+        if !self.can_accept(self.now.mono_ms) {
+            return;
+        }
+        for _ in 0..ACCEPTS_PER_TURN {
+            let Some(listener) = &self.listener else {
+                return;
+            };
+            match listener.accept() {
+                Ok((tcp, address)) => self.welcome(tcp, address),
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                    self.has_unaccepted = false;
+                    return;
+                }
+                Err(error)
+                    if matches!(
+                        error.kind(),
+                        ErrorKind::Interrupted | ErrorKind::ConnectionAborted
+                    ) => {}
+                Err(error) => {
+                    tracing::warn!(hub = self.id.0, %error, "a connection could not be accepted");
+                    self.accept_after_ms = self.now.mono_ms + ACCEPT_RETRY_MS;
+                    return;
+                }
+            }
+        }
+    }
+
+    fn welcome(&mut self, tcp: TcpStream, address: SocketAddr) {
+        self.connections_made += 1;
+        let id = ConnectionId(u64::from(self.id.0) << 48 | self.connections_made);
+        let owner = Owner {
+            hub: self.id,
+            connection: id,
+        };
+        let now_ms = self.now.mono_ms;
+        let (admission, turned_away) = match self.node.gate.admit(owner, address.ip(), now_ms) {
+            Ok((admission, given_up)) => {
+                self.give_up(given_up);
+                (Some(admission), None)
+            }
+            Err(full) => {
+                self.security.turned_away(address.ip(), full);
+                if self.node.tls.is_some() {
+                    // It would have to be taken in to be told.
+                    return;
+                }
+                (None, Some(full))
+            }
+        };
+        // Without it the kernel would hold small frames back; it fails only on a broken socket.
+        let _ = tcp.set_nodelay(true);
+        let stream = match &self.node.tls {
+            None => Stream::plain(tcp),
+            Some(config) => match Stream::tls(tcp, config.clone()) {
+                Ok(stream) => stream,
+                Err(error) => {
+                    tracing::warn!(hub = self.id.0, %error, "a TLS session could not begin");
+                    return;
+                }
+            },
+        };
+        let head = Head {
+            bytes: Vec::new(),
+            turned_away,
+            due_ms: self.head_deadlines.start(now_ms, id),
+            is_handshaking: stream.is_handshaking(),
+        };
+        let is_handshaking = head.is_handshaking;
+        let slot = self
+            .connections
+            .insert(Connection::new(id, stream, head, admission));
+        self.register(slot);
+        if is_handshaking {
+            self.bound_handshakes(id);
+        }
+        if turned_away.is_some() {
+            self.bound_probes(id);
+        }
+    }
+
+    /// Who is turned away may still ask for the server's health, if it does so at once.
+    fn bound_probes(&mut self, id: ConnectionId) {
+        self.probes.push_back(id);
+        if self.probes.len() > PROBES_MAX
+            && let Some(oldest) = self.probes.pop_front()
+            && let Some(slot) = self.connections.slot(oldest)
+        {
+            self.lose(slot);
+        }
+    }
+
+    /// Has those closed, here or on other hubs, whose places newer ones have taken.
+    pub(crate) fn give_up(&mut self, given_up: GivenUp) {
+        for Owner { hub, connection } in given_up {
+            if hub == self.id {
+                self.lose_stranger(connection);
+            } else {
+                self.outboxes[usize::from(hub.0)].push(Envelope::GiveUp(connection));
+            }
+        }
+    }
+
+    /// Drops a connection whose place a newer one has taken. One that has meanwhile logged in, or is about to, is let be:
+    /// it is no stranger, or will be one for a moment only.
+    pub(crate) fn lose_stranger(&mut self, id: ConnectionId) {
+        let Some(slot) = self.connections.slot(id) else {
+            return;
+        };
+        let Some(connection) = self.connections.get(slot) else {
+            return;
+        };
+        if !connection.is_stranger() || self.hub.is_logging_in(id) {
+            return;
+        }
+        self.security.given_up(connection);
+        self.lose(slot);
+    }
+
+    /// Notes a TLS handshake that begins. A hub computes one at a time: what has a bound are those that wait for
+    /// their client, of which the oldest is the least likely to end.
+    fn bound_handshakes(&mut self, id: ConnectionId) {
+        self.handshakes.push_back(id);
+        if self.handshakes.len() <= self.node.limits.tls_handshakes_max {
+            return;
+        }
+        let Self {
+            handshakes,
+            connections,
+            ..
+        } = self;
+        handshakes.retain(|id| {
+            let slot = connections.slot(*id);
+            let connection = slot.and_then(|slot| connections.get(slot));
+            connection.is_some_and(|connection| connection.stream.is_handshaking())
+        });
+        if handshakes.len() <= self.node.limits.tls_handshakes_max {
+            return;
+        }
+        let oldest = handshakes.pop_front();
+        if let Some(slot) = oldest.and_then(|id| self.connections.slot(id)) {
+            tracing::debug!(hub = self.id.0, "the oldest TLS handshake was given up");
+            self.lose(slot);
+        }
+    }
+
+    /// Registers with the loop and has the connection read: what came before makes no event.
+    fn register(&mut self, slot: usize) -> bool {
+        let Some(connection) = self.connections.get(slot) else {
+            return false;
+        };
+        if let Err(error) = connection
+            .stream
+            .register(self.poll.registry(), Token(slot))
+        {
+            tracing::warn!(hub = self.id.0, %error, "a connection could not be registered");
+            self.lose(slot);
+            return false;
+        }
+        self.connections.mark_readable(slot);
+        true
+    }
+
+    /// Takes over a connection from another hub.
+    pub(crate) fn take_over(&mut self, handover: Handover) {
+        let Handover {
+            connection,
+            resume,
+            opened_ms,
+            rest,
+        } = handover;
+        let id = connection.id;
+        let slot = self.connections.insert(connection);
+        self.give(Input::HandedOver {
+            connection: id,
+            resume,
+            opened_ms,
+        });
+        if !self.register(slot) {
+            return;
+        }
+        self.connections.mark_dirty(slot);
+        if !rest.is_empty()
+            && let Some(connection) = self.connections.get(slot)
+        {
+            connection.extra().unread = Unread::new(&rest);
+            self.connections.mark_readable(slot);
+        }
+    }
+
+    /// Once its TLS handshake is done, a connection has the whole time for its request.
+    pub(crate) fn note_handshake(&mut self, slot: usize) {
+        let now_ms = self.now.mono_ms;
+        let Some(connection) = self.connections.get(slot) else {
+            return;
+        };
+        let is_handshaking = connection.stream.is_handshaking();
+        let id = connection.id;
+        let Stage::Head(head) = &mut connection.stage else {
+            return;
+        };
+        if head.is_handshaking && !is_handshaking {
+            head.is_handshaking = false;
+            head.due_ms = self.head_deadlines.start(now_ms, id);
+        }
+        if is_handshaking {
+            // What the handshake has to say may be waiting for the socket.
+            self.connections.mark_dirty(slot);
+        }
+    }
+
+    pub(crate) fn take_head_bytes(&mut self, slot: usize, count: usize) {
+        let now_ms = self.now.mono_ms;
+        let Some(connection) = self.connections.get(slot) else {
+            return;
+        };
+        let Stage::Head(head) = &mut connection.stage else {
+            return;
+        };
+        let had = head.bytes.len();
+        head.bytes.extend_from_slice(&self.buffer[..count]);
+        if !is_worth_a_look(&head.bytes, had) {
+            return;
+        }
+        let verdict = judge(&head.bytes, &self.node.origins, self.id);
+        if matches!(verdict, Verdict::Incomplete) {
+            return;
+        }
+        if let Some(full) = head.turned_away {
+            return self.refuse(slot, &full.into());
+        }
+        if let Verdict::Refuse(refusal) = verdict {
+            return self.refuse(slot, &refusal);
+        }
+        let (stated, bytes) = (self.stated_source(slot), self.take_head(slot));
+        if let Some(address) = stated {
+            let admission = self
+                .connections
+                .get(slot)
+                .and_then(Connection::admission_mut);
+            match admission.map(|admission| admission.forwarded(address, now_ms)) {
+                Some(Err(full)) => {
+                    self.security.turned_away(address, full);
+                    return self.refuse(slot, &full.into());
+                }
+                Some(Ok(given_up)) => self.give_up(given_up),
+                None => {}
+            }
+            if let Some(connection) = self.connections.get(slot) {
+                connection.forwarded = Some(Box::new(address));
+            }
+        }
+        match verdict {
+            Verdict::Incomplete | Verdict::Refuse(_) => {}
+            Verdict::Http => self.send_to_http(slot, bytes),
+            Verdict::Legacy {
+                response,
+                head_len,
+                app,
+            } => self.open_legacy(slot, (response, &app), &bytes[head_len..]),
+            Verdict::Upgrade { response, head_len } => {
+                self.open(slot, response, &bytes[head_len..])
+            }
+        }
+    }
+
+    /// The address for which a trusted proxy speaks in a request that is whole.
+    fn stated_source(&mut self, slot: usize) -> Option<IpAddr> {
+        let connection = self.connections.get(slot)?;
+        let gate = connection.admission()?.proxied_at()?;
+        let Stage::Head(head) = &connection.stage else {
+            return None;
+        };
+        forwarded(&head.bytes, gate)
+    }
+
+    /// Takes the bytes of a head that is whole.
+    fn take_head(&mut self, slot: usize) -> Vec<u8> {
+        match self.connections.get(slot).map(|it| &mut it.stage) {
+            Some(Stage::Head(head)) => std::mem::take(&mut head.bytes),
+            _ => Vec::new(),
+        }
+    }
+
+    fn open_legacy(&mut self, slot: usize, (response, app): (Bytes, &str), rest: &[u8]) {
+        let now = self.now;
+        let Some(connection) = self.connections.get(slot) else {
+            return;
+        };
+        let id = connection.id;
+        // These clients open hundreds of connections in one login (signaling-wire 2.6).
+        if let Some(admission) = connection.admission_mut()
+            && let Err(full) = admission.count_as_legacy(now.mono_ms)
+        {
+            return self.refuse(slot, &full.into());
+        }
+        connection.legacy = Some(Legacy::open(now, id, app));
+        self.open(slot, response, rest);
+    }
+
+    /// Answers the handshake; `rest` is what the client has sent after it.
+    fn open(&mut self, slot: usize, response: Bytes, rest: &[u8]) {
+        let Some(connection) = self.connections.get(slot) else {
+            return;
+        };
+        let id = connection.id;
+        connection.stage = Stage::Fresh(Fresh::default());
+        connection.outgoing.push(&response);
+        if !rest.is_empty() {
+            connection.extra().unread = Unread::new(rest);
+            self.connections.mark_readable(slot);
+        }
+        self.connections.mark_dirty(slot);
+        self.give(Input::Opened { connection: id });
+    }
+
+    /// Gives the connection to the HTTP thread, where it has a place of its own.
+    fn send_to_http(&mut self, slot: usize, bytes: Vec<u8>) {
+        let Some(permit) = self.node.http.permit() else {
+            return self.refuse(slot, &Refusal::HttpBusy);
+        };
+        let Some(mut connection) = self.connections.remove(slot) else {
+            return;
+        };
+        // A connection that is not registered any more makes no event; it fails only on a broken socket.
+        let _ = connection.stream.deregister(self.poll.registry());
+        let Some(mut admission) = connection.extra.take().and_then(|extra| extra.admission) else {
+            return;
+        };
+        admission.leave();
+        let (tcp, tls) = connection.stream.into_parts();
+        self.node.http.receive(Visitor {
+            tcp: tcp.into(),
+            tls,
+            bytes,
+            admission,
+            permit,
+        });
+    }
+}
+
+/// Whether a head that had so many bytes before the last read may be whole now, or be known not to be one: what comes a
+/// byte at a time is not parsed at each of them.
+fn is_worth_a_look(bytes: &[u8], had: usize) -> bool {
+    let tail = &bytes[had.saturating_sub(3)..];
+    had == 0
+        || bytes.len() > REQUEST_HEAD_BYTES_MAX
+        || tail
+            .windows(2)
+            .any(|pair| pair == b"\n\r" || pair == b"\n\n")
+}
