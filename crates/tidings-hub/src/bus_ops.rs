@@ -21,6 +21,7 @@ use tidings_wire::proto::{InvitationEnd, PresenceState};
 
 use crate::ids::{ChannelKey, HubId, InvitationId, MessageId, SessionId, UserKey};
 use crate::store_ops::{HistoryLimits, HistoryMessage};
+use crate::used::Used;
 
 /// Where hubs meet.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -429,6 +430,8 @@ pub struct Inherited {
     pub has_attributes: bool,
     /// The sessions that were replaced last, newest last. Bound: `FORERUNNERS_MAX`.
     pub forerunners: Vec<Forerunner>,
+    /// What the user has used of its rates.
+    pub used: Option<Box<Used>>,
 }
 
 /// Replaced sessions that a user's newest one remembers.
@@ -442,6 +445,7 @@ impl Inherited {
         self.forerunners.extend(other.forerunners);
         let too_many = self.forerunners.len().saturating_sub(FORERUNNERS_MAX);
         self.forerunners.drain(..too_many);
+        self.used = self.used.or(other.used);
         self
     }
 }

@@ -13,6 +13,7 @@ use crate::io::{Effect, Sink};
 use crate::limiter::Kind;
 use crate::login::Connection;
 use crate::session::SessionKey;
+use crate::used::{Used, Word};
 
 /// Refused calls of one kind.
 #[derive(Debug, Clone, Copy)]
@@ -123,7 +124,27 @@ impl Hub {
             let frame = encode_server(refused);
             out.emit(Effect::Send { connection, frame });
         }
+        if code == CloseCode::RateLimited && !mutant!(216) {
+            self.pause(key, retry_after_ms, out);
+        }
         self.detach(key, Some(code), out);
+    }
+}
+
+impl Hub {
+    /// Keeps a user's clients away for as long as they were told, on whichever hub they come back.
+    fn pause(&mut self, key: SessionKey, pause_ms: u64, out: &mut dyn Sink) {
+        let Some(session) = self.sessions.get(key) else {
+            return;
+        };
+        let used = Used {
+            paused_until_ms: self.node_ms() + pause_ms,
+            ..Used::default()
+        };
+        out.emit(Effect::Used {
+            user: session.user.clone(),
+            word: Word::Used(Box::new(used)),
+        });
     }
 }
 

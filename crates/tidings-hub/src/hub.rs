@@ -20,8 +20,8 @@ use crate::counts::CountGather;
 use crate::ids::{ChannelKey, ConnectionId, HubId, UserKey};
 use crate::invitations::Invitation;
 use crate::io::{Effect, Input, Sink};
-use crate::limiter::{LoginLimiter, Rates};
-use crate::login::{Connection, UserEntry};
+use crate::limiter::Rates;
+use crate::login::{Connection, Recalled, UserEntry};
 use crate::maps::{Map, SeededHasher};
 use crate::memory::Pressure;
 use crate::outbox::Gauge;
@@ -73,7 +73,8 @@ pub struct Hub {
     pub(crate) epochs: u64,
     /// Tells logins of one millisecond apart.
     pub(crate) logins: u64,
-    pub(crate) login_limiter: LoginLimiter,
+    /// What the next login or resume is told.
+    pub(crate) recalled: Option<Recalled>,
     /// Of apps that are not listed.
     pub(crate) default_rates: Rates,
     /// Invitations by who has sent them. Bound: `INVITATIONS_OPEN_MAX` per session, and what a restart has left.
@@ -168,7 +169,7 @@ impl Hub {
             gathers: 0,
             epochs,
             logins: 0,
-            login_limiter: LoginLimiter::new(hasher),
+            recalled: None,
             default_rates: Rates::default(),
             invitations: hasher.map(),
             boot: 0,
@@ -212,6 +213,17 @@ impl Hub {
                 user,
                 traits,
             } => self.handle_admitted(connection, user, traits, out),
+            Input::Recalled {
+                connection,
+                user,
+                used,
+            } => {
+                self.recalled = Some(Recalled {
+                    connection,
+                    user,
+                    used,
+                });
+            }
             Input::Processed { connection, sseq } => self.handle_processed(connection, sseq, out),
             Input::Rung { connection, id } => self.handle_rung(connection, id, out),
             Input::Frame { connection, frame } => self.handle_frame(connection, frame, out),

@@ -11,6 +11,7 @@ use crate::config::{Apps, Traits};
 use crate::ids::{ConnectionId, HubId, InvitationId, UserKey};
 use crate::memory::Pressure;
 use crate::store_ops::{StoreAnswer, StoreOp};
+use crate::used::{Used, Word};
 
 /// Names a store operation of one hub; unique per hub and life.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -32,6 +33,15 @@ pub enum Input {
         user: UserKey,
         /// What it can do.
         traits: Traits,
+    },
+    /// What is known of what a user has used of its rates; given right before its login or resume, if anything is.
+    Recalled {
+        /// The connection on which it comes.
+        connection: ConnectionId,
+        /// Who it says that it is.
+        user: UserKey,
+        /// As it was told by [`Effect::Used`], of whichever hub.
+        used: Box<Used>,
     },
     /// A client that processes late has processed messages up to a number that it has confirmed.
     Processed {
@@ -155,6 +165,13 @@ pub enum Effect {
         resume: Resume,
         /// To be passed on.
         opened_ms: u64,
+    },
+    /// Remember what a user has used of its rates, for all hubs of the node.
+    Used {
+        /// Who.
+        user: UserKey,
+        /// What.
+        word: Word,
     },
     /// Do something on the bus.
     Bus(BusOp),

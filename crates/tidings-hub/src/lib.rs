@@ -72,6 +72,7 @@ mod stores;
 mod tests;
 pub mod time;
 mod timers;
+pub mod used;
 mod wall;
 mod watched;
 

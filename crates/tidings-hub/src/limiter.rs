@@ -7,8 +7,7 @@ use tidings_wire::names::ChannelName;
 use tidings_wire::proto::Error;
 use tidings_wire::rates::{Bucket, Rate};
 
-use crate::ids::UserKey;
-use crate::maps::{Map, SeededHasher};
+use crate::used::Used;
 
 /// What is counted together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -166,43 +165,6 @@ impl Rates {
     }
 }
 
-/// Users whose logins are remembered before the first look for those that can be forgotten.
-const REMEMBERED_LOGINS: usize = 1_024;
-
-/// The logins of users, on this hub.
-#[derive(Debug)]
-pub(crate) struct LoginLimiter {
-    /// Bound: twice the users who have logged in within one window, or `REMEMBERED_LOGINS`.
-    buckets: Map<UserKey, Bucket>,
-    forget_at: usize,
-}
-
-impl LoginLimiter {
-    pub(crate) fn new(hasher: SeededHasher) -> Self {
-        Self {
-            buckets: hasher.map(),
-            forget_at: REMEMBERED_LOGINS,
-        }
-    }
-
-    /// Takes one login of a user.
-    pub(crate) fn take(&mut self, user: &UserKey, rate: Rate, now_ms: u64) -> Result<(), Error> {
-        if rate.calls == 0 {
-            return Ok(());
-        }
-        if self.buckets.len() >= self.forget_at {
-            self.buckets
-                .retain(|_, bucket| !bucket.is_full(rate, now_ms));
-            self.forget_at = REMEMBERED_LOGINS.max(2 * self.buckets.len());
-        }
-        let bucket = self.buckets.entry(user.clone()).or_default();
-        let (.., what, _) = RATES[Kind::Login as usize];
-        bucket
-            .take(rate, now_ms)
-            .map_err(|wait| too_often(Outcome::TooOften, what, rate, wait))
-    }
-}
-
 /// Channels whose joins are remembered for the same-channel rate; the oldest is forgotten first.
 const REMEMBERED_JOINS: usize = 64;
 
@@ -216,6 +178,52 @@ pub(crate) struct Limiter {
 impl Limiter {
     /// Takes one call of a kind.
     pub(crate) fn take(&mut self, kind: Kind, rates: &Rates, now_ms: u64) -> Result<(), Error> {
+        let bucket = self.bucket(kind);
+        if mutant!(45) {
+            return Ok(());
+        }
+        let (_, _, what, _) = RATES[kind as usize];
+        let rate = rates.get(kind);
+        bucket
+            .take(rate, now_ms)
+            .map_err(|wait| too_often(Outcome::TooOften, what, rate, wait))
+    }
+
+    /// What counts still, at a time of the hub's clock and the node's.
+    pub(crate) fn used(&self, rates: &Rates, (now_ms, node_ms): (u64, u64)) -> Used {
+        let kinds = self.buckets.iter().filter_map(|(kind, bucket)| {
+            let used = bucket.used(rates.get(*kind), now_ms);
+            (used > 0).then_some((*kind, used))
+        });
+        let rate = rates.get(Kind::JoinSameChannel);
+        let joins = self.joins.iter().filter_map(|(channel, bucket)| {
+            let used = bucket.used(rate, now_ms);
+            (used > 0).then(|| (channel.clone(), used))
+        });
+        Used {
+            at_ms: node_ms,
+            kinds: kinds.collect(),
+            joins: joins.collect(),
+            ..Used::default()
+        }
+    }
+
+    /// Takes over what a session of the same user has used, perhaps by another clock.
+    pub(crate) fn absorb(&mut self, used: &Used, rates: &Rates, (now_ms, node_ms): (u64, u64)) {
+        let passed_ms = node_ms.saturating_sub(used.at_ms);
+        let left = |rate: Rate, used: u64| used.saturating_sub(passed_ms * u64::from(rate.calls));
+        for (kind, used) in &used.kinds {
+            let rate = rates.get(*kind);
+            self.bucket(*kind).raise(rate, left(rate, *used), now_ms);
+        }
+        let rate = rates.get(Kind::JoinSameChannel);
+        for (channel, used) in &used.joins {
+            self.join_bucket(channel)
+                .raise(rate, left(rate, *used), now_ms);
+        }
+    }
+
+    fn bucket(&mut self, kind: Kind) -> &mut Bucket {
         let at = match self.buckets.iter().position(|(have, _)| *have == kind) {
             Some(at) => at,
             None => {
@@ -223,24 +231,10 @@ impl Limiter {
                 self.buckets.len() - 1
             }
         };
-        if mutant!(45) {
-            return Ok(());
-        }
-        let (_, _, what, _) = RATES[kind as usize];
-        let rate = rates.get(kind);
-        self.buckets[at]
-            .1
-            .take(rate, now_ms)
-            .map_err(|wait| too_often(Outcome::TooOften, what, rate, wait))
+        &mut self.buckets[at].1
     }
 
-    /// Takes one join of one channel.
-    pub(crate) fn take_join(
-        &mut self,
-        channel: &ChannelName,
-        rates: &Rates,
-        now_ms: u64,
-    ) -> Result<(), Error> {
+    fn join_bucket(&mut self, channel: &ChannelName) -> &mut Bucket {
         let at = match self.joins.iter().position(|(have, _)| have == channel) {
             Some(at) => at,
             None => {
@@ -251,13 +245,28 @@ impl Limiter {
                 self.joins.len() - 1
             }
         };
+        &mut self.joins[at].1
+    }
+
+    /// Takes one join of one channel.
+    pub(crate) fn take_join(
+        &mut self,
+        channel: &ChannelName,
+        rates: &Rates,
+        now_ms: u64,
+    ) -> Result<(), Error> {
         let (_, _, what, _) = RATES[Kind::JoinSameChannel as usize];
         let rate = rates.get(Kind::JoinSameChannel);
-        self.joins[at]
-            .1
+        self.join_bucket(channel)
             .take(rate, now_ms)
             .map_err(|wait| too_often(Outcome::SameChannelTooOften, what, rate, wait))
     }
+}
+
+/// The error of a login that comes too soon after others of its user.
+pub(crate) fn logs_in_too_often(rate: Rate, wait_ms: u64) -> Error {
+    let (_, _, what, _) = RATES[Kind::Login as usize];
+    too_often(Outcome::TooOften, what, rate, wait_ms)
 }
 
 fn too_often(outcome: Outcome, what: &str, rate: Rate, wait_ms: u64) -> Error {
@@ -310,25 +319,5 @@ mod tests {
         for (at, (kind, name)) in Kind::named().enumerate() {
             assert_eq!(kind as usize, at, "{name}");
         }
-    }
-
-    #[test]
-    fn logins_that_no_longer_count_are_forgotten() {
-        let hasher = SeededHasher::new((1, 2));
-        let mut logins = LoginLimiter::new(hasher);
-        let app = tidings_wire::names::AppId::parse(&"a".repeat(32)).expect("app id");
-        let rate = Rates::default().get(Kind::Login);
-        for n in 0..10_000_u64 {
-            let user = tidings_wire::names::UserId::parse(&n.to_string()).expect("user id");
-            let user = UserKey {
-                app: app.clone(),
-                user,
-            };
-            // 100 users per second.
-            assert!(logins.take(&user, rate, 10 * n).is_ok());
-            assert!(logins.take(&user, rate, 10 * n).is_ok());
-            assert!(logins.take(&user, rate, 10 * n).is_err());
-        }
-        assert!(logins.buckets.len() <= REMEMBERED_LOGINS);
     }
 }

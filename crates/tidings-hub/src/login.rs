@@ -16,13 +16,14 @@ use crate::ids::{ConnectionId, InvitationId, SessionId, UserKey};
 use crate::inbox::{Asker, InboxState, Origin};
 use crate::invitations::Reports;
 use crate::io::{Effect, Sink};
-use crate::limiter::{self, Limiter};
+use crate::limiter::{self, Limiter, Rates};
 use crate::outbox::Outbox;
 use crate::resume::digest;
 use crate::session::{End, Session, SessionKey};
 use crate::sessions::error;
 use crate::store_ops::{AttributeOwner, StoreOp};
 use crate::stores::PendingStore;
+use crate::used::{Used, Word};
 use crate::watched::Watched;
 use crate::{AppSettings, Hub};
 
@@ -47,6 +48,14 @@ pub(crate) enum Connection {
     Resuming,
     /// It serves a session.
     Serving(SessionKey),
+}
+
+/// What is known of the rates of a user who is about to log in or resume.
+#[derive(Debug)]
+pub(crate) struct Recalled {
+    pub(crate) connection: ConnectionId,
+    pub(crate) user: UserKey,
+    pub(crate) used: Box<Used>,
 }
 
 /// A user whom this hub knows: it has the session, or a login in progress, or both.
@@ -108,12 +117,14 @@ impl Hub {
                     _ => app,
                 };
                 let user = UserKey { app, user };
-                if let Err(error) = self.take_login(&user, settings) {
+                let used = self.take_recalled(connection, &user);
+                if let Err(error) = self.take_login(&user, settings, used.as_deref(), out) {
                     return self.refuse_login(connection, error, out);
                 }
                 let rights = (settings, Traits::default(), token_expires_s);
                 let reports = Reports::of(&login, &user);
-                self.start_claim(connection, user, rights, reports, out);
+                self.start_claim(connection, user.clone(), rights, reports, out);
+                self.charge_used(&user, used.as_deref());
             }
             Err(refused) => {
                 self.refuse_login(connection, error(refused.outcome, refused.text), out)
@@ -141,6 +152,12 @@ impl Hub {
         if self.refuse_for_memory(connection, out) {
             return;
         }
+        let used = self.take_recalled(connection, &user);
+        let node_ms = self.node_ms();
+        if used.is_some_and(|used| used.pause_ms(node_ms) > 0) {
+            // It was sent away for a while, and tries again by itself.
+            return self.drop_connection(connection, Some(CloseCode::RateLimited), out);
+        }
         let mut settings = self.config.apps.settings(&user.app);
         settings.rate_limits &= !traits.is_paced;
         let rights = (settings, traits, None);
@@ -148,14 +165,62 @@ impl Hub {
     }
 
     /// Counts a login whose credentials are good: nobody else can use a user's logins up.
-    fn take_login(&mut self, user: &UserKey, settings: AppSettings) -> Result<(), Error> {
+    fn take_login(
+        &mut self,
+        user: &UserKey,
+        settings: AppSettings,
+        used: Option<&Used>,
+        out: &mut dyn Sink,
+    ) -> Result<(), Error> {
+        let node_ms = self.node_ms();
+        let pause_ms = used.map_or(0, |used| used.pause_ms(node_ms));
+        if pause_ms > 0 {
+            return Err(paused(pause_ms));
+        }
         if !settings.rate_limits {
             return Ok(());
         }
         let listed = self.config.apps.listed.get(&user.app);
         let rates = listed.map_or(&self.default_rates, |app| &app.rates);
         let rate = rates.get(limiter::Kind::Login);
-        self.login_limiter.take(user, rate, self.now.mono_ms)
+        if let Some(wait_ms) = used.and_then(|used| used.login_wait_ms(rate, node_ms)) {
+            return Err(limiter::logs_in_too_often(rate, wait_ms));
+        }
+        out.emit(Effect::Used {
+            user: user.clone(),
+            word: Word::LoggedIn(rate),
+        });
+        Ok(())
+    }
+
+    /// What is known of the rates of the user who logs in on a connection.
+    pub(crate) fn take_recalled(
+        &mut self,
+        connection: ConnectionId,
+        user: &UserKey,
+    ) -> Option<Box<Used>> {
+        let recalled = self.recalled.take()?;
+        (recalled.connection == connection && recalled.user == *user).then_some(recalled.used)
+    }
+
+    /// Tells what a session's user has used of its rates, for its next session on whichever hub.
+    pub(crate) fn remember_rates(&mut self, key: SessionKey, out: &mut dyn Sink) {
+        let times = (self.now.mono_ms, self.node_ms());
+        let Some(session) = self.sessions.get(key) else {
+            return;
+        };
+        let used = session.limiter.used(self.rates_of(&session.user), times);
+        if !used.is_empty() && !mutant!(215) {
+            out.emit(Effect::Used {
+                user: session.user.clone(),
+                word: Word::Used(Box::new(used)),
+            });
+        }
+    }
+
+    pub(crate) fn rates_of(&self, user: &UserKey) -> &Rates {
+        let listed = self.config.apps.listed.get(&user.app);
+        listed.map_or(&self.default_rates, |app| &app.rates)
     }
 
     pub(crate) fn refuse(&mut self, connection: ConnectionId, error: Error, out: &mut dyn Sink) {
@@ -372,5 +437,14 @@ impl Hub {
 
     pub(crate) fn answer(&mut self, (to, ask): Asker, answer: Answer, out: &mut dyn Sink) {
         out.emit(Effect::Bus(BusOp::Answer { to, ask, answer }));
+    }
+}
+
+/// The error of a client that was sent away for its rates and is back before its time.
+pub(crate) fn paused(pause_ms: u64) -> Error {
+    Error {
+        outcome: Outcome::TooOften as u32,
+        text: format!("this user was sent away for sending too much; come back in {pause_ms} ms"),
+        retry_after_ms: u32::try_from(pause_ms).unwrap_or(u32::MAX),
     }
 }

@@ -14,7 +14,7 @@ use crate::bus_ops::{Answer, Located, Question, Topic};
 use crate::ids::{ConnectionId, HubId, SessionId, UserKey};
 use crate::inbox::Asker;
 use crate::io::{Effect, Sink};
-use crate::login::Connection;
+use crate::login::{Connection, paused};
 use crate::session::{End, SessionKey};
 use crate::sessions::error;
 
@@ -49,6 +49,12 @@ impl Hub {
             return self.refuse_resume(connection, Outcome::UnknownSession, out);
         };
         let user = UserKey { app, user };
+        let used = self.take_recalled(connection, &user);
+        let node_ms = self.node_ms();
+        if let Some(pause_ms) = used.map(|used| used.pause_ms(node_ms)).filter(|ms| *ms > 0) {
+            self.refuse(connection, paused(pause_ms), out);
+            return self.drop_connection(connection, Some(CloseCode::RateLimited), out);
+        }
         match self.located(&user, id, &resume.secret) {
             Located::Here => {
                 let key = self.users.get(&user).and_then(|entry| entry.session);

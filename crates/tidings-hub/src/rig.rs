@@ -123,7 +123,7 @@ impl Rig {
                         self.see(connection, &frame);
                     }
                 }
-                Effect::Close { .. } | Effect::HandOver { .. } => {}
+                Effect::Close { .. } | Effect::HandOver { .. } | Effect::Used { .. } => {}
             }
         }
     }

@@ -123,6 +123,7 @@ impl Session {
             was_here: self.is_here(),
             has_attributes: self.has_attributes,
             forerunners: self.forerunners.clone(),
+            used: None,
         }
         .and(Inherited {
             forerunners: vec![forerunner],

@@ -288,6 +288,7 @@ impl Hub {
     /// Ends a session for good.
     pub(crate) fn end_session(&mut self, key: SessionKey, end: End, out: &mut dyn Sink) {
         let was_connected = self.is_connected(key);
+        self.remember_rates(key, out);
         self.detach(key, Some(end.code()), out);
         let Some(session) = self.sessions.get_mut(key) else {
             return;

@@ -88,6 +88,10 @@ impl Worker {
         }
     }
 
+    pub(crate) fn is_fresh(&mut self, slot: usize) -> bool {
+        self.fresh(slot).is_some()
+    }
+
     /// Turns a login away before anything is done for it.
     pub(crate) fn refuse_login(&mut self, slot: usize, id: ConnectionId, wait_ms: u64) {
         let error = Error {

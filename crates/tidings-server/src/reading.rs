@@ -331,10 +331,14 @@ impl Worker {
         if let Err(wait_ms) = self.admit_frame(slot, &frame) {
             return self.refuse_login(slot, id, wait_ms);
         }
-        self.give(Input::Frame {
+        let input = Input::Frame {
             connection: id,
             frame,
-        });
+        };
+        if self.is_fresh(slot) {
+            self.recall(&input);
+        }
+        self.give(input);
     }
 
     /// Holds a connection to its rate of messages. One that has sent too many is not read until its time comes; one

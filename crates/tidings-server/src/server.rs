@@ -14,6 +14,7 @@ use mio::{Interest, Poll, Waker};
 use tidings_bus::Homes;
 use tidings_hub::admission::Admission;
 use tidings_hub::ids::HubId;
+use tidings_hub::used::UsedRates;
 use tidings_hub::{Apps, HubConfig, Snapshot};
 use tidings_legacy::AppRules;
 use tidings_store::embedded::{EmbeddedEngine, Options};
@@ -88,6 +89,7 @@ impl Server {
         let memory_max = memory_max.map(|max| max.max(MEMORY_MIN));
         let node = Arc::new(Node {
             admission: Mutex::new(Admission::new(limits.login_rate, limits.login_queue)),
+            used: Mutex::new(UsedRates::new((random()?, random()?))),
             names: std::hash::RandomState::new(),
             intake: Intake::default(),
             replay_bytes_max: replay_bytes_max(memory_max, config.hubs),

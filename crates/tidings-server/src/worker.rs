@@ -18,6 +18,7 @@ use tidings_hub::admission::{Admission, LAG_MS};
 use tidings_hub::bus_ops::{BusInput, BusOp};
 use tidings_hub::ids::{ConnectionId, HubId};
 use tidings_hub::store_ops::{StoreAnswer, StoreOp};
+use tidings_hub::used::UsedRates;
 use tidings_hub::{Apps, Effect, Hub, HubConfig, Input, Pressure, Snapshot, Ticket, Time};
 use tidings_store::Submitter;
 use tidings_wire::codes::CloseCode;
@@ -76,6 +77,8 @@ pub(crate) struct Node {
     pub(crate) legacy: Arc<LegacyDoor>,
     /// Which logins are taken. Locked by logins, and by turns that took too long.
     pub(crate) admission: Mutex<Admission>,
+    /// What users have used of their rates. Locked by logins and by ends of sessions that have used any.
+    pub(crate) used: Mutex<UsedRates>,
     /// Hashes the names of those who are told to come again.
     pub(crate) names: RandomState,
     /// What may be read before memory is measured again.
@@ -406,6 +409,15 @@ impl Worker {
         self.give(Input::Memory(pressure));
     }
 
+    /// Tells the hub what the user of a login or resume that is about to come has used of its rates.
+    pub(crate) fn recall(&mut self, input: &Input) {
+        let used = self.node.used.lock();
+        let used = used.unwrap_or_else(PoisonError::into_inner);
+        if let Some(recalled) = used.before(input, self.now.mono_ms) {
+            self.hub.handle(self.now, recalled, &mut self.effects);
+        }
+    }
+
     /// Gives the hub an input and carries out what comes of it.
     pub(crate) fn give(&mut self, input: Input) {
         self.hub.handle(self.now, input, &mut self.effects);
@@ -424,6 +436,9 @@ impl Worker {
             let Some(input) = bus.or_else(|| self.legacy_inputs.pop_front()) else {
                 return;
             };
+            if matches!(input, Input::Admitted { .. }) {
+                self.recall(&input);
+            }
             self.hub.handle(self.now, input, &mut self.effects);
         }
     }
@@ -470,6 +485,11 @@ impl Worker {
                     connection.stage = Stage::Leaving(Box::new(leaving));
                     self.leaving.push(slot);
                 }
+            }
+            Effect::Used { user, word } => {
+                let used = self.node.used.lock();
+                let mut used = used.unwrap_or_else(PoisonError::into_inner);
+                used.note(user, word, self.now.mono_ms);
             }
             Effect::Bus(op) => {
                 let at = self.homes.destination(&op);

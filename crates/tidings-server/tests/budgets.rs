@@ -9,7 +9,7 @@ use std::time::Instant;
 
 use common::{APP, Client, PATIENCE, Seen, TestServer, UPGRADE, config, connect_tcp, read_head};
 use tidings_hub::App;
-use tidings_wire::codes::CloseCode;
+use tidings_wire::codes::{CloseCode, Outcome};
 use tidings_wire::frame::encode_client;
 use tidings_wire::limits::{
     FLOOD_MS, FRAME_MESSAGES_MAX, PREAUTH_FRAMES_MAX, PREAUTH_LEGACY_FRAMES_MAX,
@@ -177,7 +177,7 @@ fn flood(client: &mut Client<TcpStream>, burst: &[u8]) -> (usize, Option<u16>) {
 }
 
 #[test]
-fn a_client_that_floods_is_slowed_then_sent_away() {
+fn a_client_that_floods_is_slowed_then_sent_away_and_stays_out_for_its_pause() {
     let server = shared();
     let mut victim = Client::login(server.address(), "victim");
     let mut flooder = Client::login(server.address(), "flooder");
@@ -202,6 +202,23 @@ fn a_client_that_floods_is_slowed_then_sent_away() {
     // Somebody else has noticed nothing.
     victim.send(Opcode::Ping, b"");
     assert_eq!(victim.next(), Seen::Pong(Vec::new()));
+    drop(flooder);
+    // The pause that it was told is kept.
+    let mut again = Client::connect(server.address());
+    let login = tidings_wire::proto::Login {
+        app_id: APP.into(),
+        user_id: "flooder".into(),
+        ..Default::default()
+    };
+    again.send_message(client_message::Kind::Login(login));
+    match again.next() {
+        Seen::Message(Kind::Refused(refused)) => {
+            let error = refused.error.expect("a reason");
+            assert_eq!(error.outcome, Outcome::TooOften as u32, "{error:?}");
+            assert!((1..=5_000).contains(&error.retry_after_ms), "{error:?}");
+        }
+        other => panic!("let in again at once: {other:?}"),
+    }
 }
 
 #[test]

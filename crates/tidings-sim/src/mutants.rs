@@ -783,6 +783,18 @@ pub const ALL: &[Mutant] = &[
         Probes,
     ),
     mutant(
+        215,
+        "a login begins the rates of its user anew",
+        "limit.enforced",
+        Probes,
+    ),
+    mutant(
+        216,
+        "who was sent away for its rates may come back at once",
+        "limit.enforced",
+        Probes,
+    ),
+    mutant(
         301,
         "a snapshot forgets the last frame that was not confirmed",
         "drain.no_loss",

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use tidings_bus::{Homes, Shard};
 use tidings_hub::ids::{ConnectionId, HubId};
+use tidings_hub::used::UsedRates;
 use tidings_hub::{Hub, HubConfig, Input, Snapshot};
 use tidings_wire::limits::RESUME_WINDOW_MS;
 
@@ -36,6 +37,7 @@ impl World {
         self.paused_until_ms = 0;
         self.incarnation += 1;
         self.is_down = true;
+        self.used = UsedRates::new((0, 0));
         self.down_since_ms = self.now_ms;
         self.is_draining = false;
         self.nodes.clear();

@@ -15,6 +15,7 @@ use tidings_client_core as core;
 use tidings_hub::bus_ops::BusOp;
 use tidings_hub::ids::{ConnectionId, HubId};
 use tidings_hub::store_ops::StoreOp;
+use tidings_hub::used::UsedRates;
 use tidings_hub::{Apps, Hub, Input, Pressure, Ticket};
 use tidings_store::MemoryEngine;
 use tidings_wire::ws;
@@ -202,6 +203,8 @@ pub struct World {
     pub(crate) happenings: BTreeMap<u64, Happening>,
     count: u64,
     pub(crate) nodes: Vec<Node>,
+    /// What users have used of their rates, for all hubs.
+    pub(crate) used: UsedRates,
     /// Rises with each restart of the server.
     pub(crate) incarnation: u64,
     pub(crate) is_down: bool,
@@ -264,6 +267,7 @@ impl World {
             happenings: BTreeMap::new(),
             count: 0,
             nodes: Vec::new(),
+            used: UsedRates::new((0, 0)),
             incarnation: 0,
             is_down: true,
             down_since_ms: 1,

@@ -58,6 +58,21 @@ impl Bucket {
         self.full_at = self.full_at.saturating_sub(u64::from(rate.window_ms));
     }
 
+    /// What was taken and counts still at `now_ms`, in units of 1/`calls` ms; 0 = nothing. It falls by `calls` each
+    /// millisecond.
+    pub fn used(&self, rate: Rate, now_ms: u64) -> u64 {
+        let now = now_ms.saturating_mul(u64::from(rate.calls));
+        self.full_at.saturating_sub(now)
+    }
+
+    /// Raises what was taken to at least this much, as [`Bucket::used`] gave it by another clock.
+    pub fn raise(&mut self, rate: Rate, used: u64, now_ms: u64) {
+        let now = now_ms.saturating_mul(u64::from(rate.calls));
+        if used > 0 {
+            self.full_at = self.full_at.max(now.saturating_add(used));
+        }
+    }
+
     /// Whether nothing of what was taken counts any more at `now_ms`.
     pub fn is_full(&self, rate: Rate, now_ms: u64) -> bool {
         self.full_at <= now_ms.saturating_mul(u64::from(rate.calls))
@@ -110,6 +125,19 @@ mod tests {
             window_ms: 1,
         };
         assert_eq!(bucket.charge(unlimited, u32::MAX, 0), 0);
+    }
+
+    #[test]
+    fn what_was_used_by_one_clock_counts_by_another() {
+        let mut bucket = Bucket::default();
+        assert_eq!(bucket.charge(RATE, 180, 1_000), 0);
+        let used = bucket.used(RATE, 1_000);
+        let mut other = Bucket::default();
+        other.raise(RATE, used - 1_000 * u64::from(RATE.calls), 50_000);
+        assert_eq!(other.charge(RATE, 60, 50_000), 0, "a second has passed");
+        assert!(other.take(RATE, 50_000).is_err());
+        other.raise(RATE, 0, 60_000);
+        assert_eq!(other.used(RATE, 60_000), 0);
     }
 
     #[test]

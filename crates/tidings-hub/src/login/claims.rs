@@ -122,6 +122,20 @@ impl Hub {
         self.ask(Topic::User(user), question, pending, out);
     }
 
+    /// Has a login that was just begun go on with what its user has used of its rates.
+    pub(super) fn charge_used(&mut self, user: &UserKey, used: Option<&Used>) {
+        let times = (self.now.mono_ms, self.node_ms());
+        let listed = self.config.apps.listed.get(&user.app);
+        let rates = listed.map_or(&self.default_rates, |app| &app.rates);
+        let claim = self
+            .users
+            .get_mut(user)
+            .and_then(|entry| entry.claim.as_mut());
+        if let (Some(claim), Some(used)) = (claim, used) {
+            claim.limiter.absorb(used, rates, times);
+        }
+    }
+
     /// The stamp of the user's session or login in progress here, whichever is newer.
     fn newest_login(&self, user: &UserKey) -> Option<LoginStamp> {
         let entry = self.users.get(user)?;
@@ -153,6 +167,14 @@ impl Hub {
             .and_then(|key| self.sessions.get(key))
             .map(Session::legacy)
             .unwrap_or_default();
+        let limiter = session
+            .and_then(|key| self.sessions.get(key))
+            .map(|it| &it.limiter);
+        inherited.used = limiter.and_then(|limiter| {
+            let times = (self.now.mono_ms, self.node_ms());
+            let used = limiter.used(self.rates_of(user), times);
+            (!used.is_empty()).then(|| Box::new(used))
+        });
         if let Some(claim) = self.users.get_mut(user).and_then(|e| e.claim.as_mut()) {
             inherited = inherited.and(std::mem::take(&mut claim.inherited));
         }
@@ -185,6 +207,11 @@ impl Hub {
         };
         if let Some(mut login) = entry.claim.take() {
             login.inherited = login.inherited.and(inherited);
+            if let Some(used) = login.inherited.used.take() {
+                let times = (self.now.mono_ms, self.node_ms());
+                let rates = self.rates_of(&ask.user);
+                login.limiter.absorb(&used, rates, times);
+            }
             self.start_session(ask.user, *login, out);
         }
     }

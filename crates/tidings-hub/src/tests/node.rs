@@ -18,6 +18,7 @@ use crate::ids::{ConnectionId, HubId, UserKey};
 use crate::store_ops::{
     InboxLosses, InvitationName, StoreAnswer, StoreOp, StoredInvitation, StoredMessage,
 };
+use crate::used::UsedRates;
 use crate::{Effect, Hub, Input, Time};
 
 /// Something that has not happened yet.
@@ -42,6 +43,7 @@ pub(crate) struct Node {
     /// So many reads of inboxes fail.
     pub(crate) reads_failing: usize,
     /// What is given to the hubs waits here while this is set.
+    used: UsedRates,
     pub(crate) is_held: bool,
     pub(crate) queue: VecDeque<Pending>,
     /// What was published on presence topics.
@@ -88,6 +90,7 @@ impl Node {
             store_ops: Vec::new(),
             reads_failing: 0,
             is_held: false,
+            used: UsedRates::new((1, 2)),
             queue: VecDeque::new(),
             presence: Vec::new(),
             topics: Vec::new(),
@@ -103,6 +106,7 @@ impl Node {
     /// The process ends and another one begins: only the store is left.
     pub(crate) fn reincarnate(&mut self) {
         self.topics.clear();
+        self.used = UsedRates::new((1, 2));
         for (at, hub) in (0..).zip(&mut self.hubs) {
             *hub = Hub::new(config(at, Arc::clone(&hub.config.apps), 100));
         }
@@ -132,6 +136,9 @@ impl Node {
         match self.queue.pop_front() {
             Some(Pending::Input(hub, input)) => {
                 let mut effects = Vec::new();
+                if let Some(recalled) = self.used.before(&input, self.now.mono_ms) {
+                    self.hubs[hub].handle(self.now, recalled, &mut effects);
+                }
                 self.hubs[hub].handle(self.now, input, &mut effects);
                 for effect in effects {
                     self.carry_out(hub, effect);
@@ -180,6 +187,7 @@ impl Node {
                 };
                 self.queue.push_back(Pending::Input(to, input));
             }
+            Effect::Used { user, word } => self.used.note(user, word, self.now.mono_ms),
             Effect::Bus(op) => self.queue.push_back(Pending::Bus(hub, op)),
             Effect::Store { ticket, op } => {
                 let answer = self.answer_store(&op);

@@ -39,6 +39,10 @@ fn a_client_that_stays_far_above_its_rate_is_sent_away_and_resumes() {
         });
     assert_eq!(hint.map(|error| error.retry_after_ms), Some(5_000));
     assert!(answered > 1_000);
+    // Whoever comes back before the time is turned away again.
+    let early = node.resume(0, "alice", &welcome, node.numbered(alice));
+    assert_eq!(node.closed(early), Some(CloseCode::RateLimited));
+    node.pass(5_000, &[bob]);
     let again = node.resume(0, "alice", &welcome, node.numbered(alice));
     assert_eq!(node.closed(again), None);
 }

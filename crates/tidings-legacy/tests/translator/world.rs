@@ -388,6 +388,7 @@ impl World {
                     client.frames.extend(texts.iter().map(|text| json(text)));
                 }
             }
+            Effect::Used { .. } => {}
             Effect::HandOver { .. } => panic!("nobody resumes here"),
             Effect::Bus(op) => self.queue.push_back((at, Step::Bus(op))),
             Effect::Store { ticket, op } => self.queue.push_back((at, Step::Store(ticket, op))),

@@ -16,7 +16,7 @@ const MET_BY_THE_FIRST: usize = 3;
 const GONE_MS: u64 = 31_000;
 
 impl Probe {
-    fn log_in_at(&mut self, hub: u16, user: &str) -> ClientId {
+    pub(super) fn log_in_at(&mut self, hub: u16, user: &str) -> ClientId {
         let client = self.world.add_client();
         self.world.place(client, hub);
         self.world.login(client, user, "");

@@ -1,7 +1,7 @@
 //! Short runs, each for one promise that random runs do not come near.
 //!
 //! Reading order: this file (the probes and how they run), `bounds` (what is full, too much, or another app's),
-//! `overload`, `sessions` (clients written by hand: requests, resumes, tokens), `lasting` (long and late sessions),
+//! `overload`, `rates` (what a login does not begin anew), `sessions` (clients written by hand: requests, resumes, tokens), `lasting` (long and late sessions),
 //! `channels` (members on two hubs), `stored` (inboxes and crashes), `restarts`, `disk`, `clock`.
 
 mod bounds;
@@ -10,6 +10,7 @@ mod clock;
 mod disk;
 mod lasting;
 mod overload;
+mod rates;
 mod restarts;
 mod sessions;
 mod stored;
@@ -74,6 +75,8 @@ const PROBES: &[(Promise, Asks)] = &[
     (Probe::fair_rates, Asks::Rates),
     (Probe::storm, Asks::Rates),
     (Probe::flood, Asks::Rates),
+    (Probe::rates_of_logins, Asks::Rates),
+    (Probe::hasty_flooder, Asks::Rates),
     (Probe::short_memory, Asks::Nothing),
     (Probe::little_memory, Asks::Little),
     (Probe::second_login, Asks::Nothing),

@@ -12,6 +12,9 @@ impl World {
         if self.is_down {
             return;
         }
+        if let Some(recalled) = self.used.before(&input, self.now_ms) {
+            self.give_hub(hub, recalled);
+        }
         self.note(format_args!("hub {} < {input:?}", hub.0));
         let now = Time {
             mono_ms: self.now_ms,
@@ -105,6 +108,7 @@ impl World {
                 };
                 self.send_to_hub(hub, to, input);
             }
+            Effect::Used { user, word } => self.used.note(user, word, self.now_ms),
             Effect::Bus(BusOp::Answer { to, ask, answer }) => {
                 let input = Input::Bus(BusInput::Answered {
                     ask,

@@ -119,6 +119,8 @@ impl Server {
                         let answers = answers.into_iter();
                         inputs.extend(answers.map(|answer| Input::Store { ticket, answer }));
                     }
+                    // What is tried here is within all rates.
+                    Effect::Used { .. } => {}
                     Effect::HandOver { .. } => panic!("there is one hub"),
                 }
             }
