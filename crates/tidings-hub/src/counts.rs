@@ -1,6 +1,7 @@
 //! Member lists and counts.
 
 use tidings_mutant::mutant;
+use tidings_token::Access;
 use tidings_wire::codes::Outcome;
 use tidings_wire::frame::encode_server;
 use tidings_wire::limits::{
@@ -16,7 +17,7 @@ use crate::ids::ChannelKey;
 use crate::inbox::Asker;
 use crate::io::Sink;
 use crate::limiter;
-use crate::session::SessionKey;
+use crate::session::{Session, SessionKey};
 use crate::sessions::error;
 use crate::store_ops::AttributeOwner;
 use crate::timers::Timer;
@@ -107,6 +108,9 @@ impl Hub {
         let Some(channel) = channel else {
             return;
         };
+        if !self.permit_in(key, cseq, Access::Read, &channel.channel, out) {
+            return;
+        }
         if !self.take_rate(key, cseq, limiter::Kind::GetMembers, out) {
             return;
         }
@@ -172,6 +176,12 @@ impl Hub {
             calls.push((session, cseq));
             return;
         }
+        let may_read = |of: &Session| of.may_in(Access::Read, &key.channel);
+        if !self.sessions.get(session).is_none_or(may_read) {
+            // Withdrawn while it waited.
+            self.permit_in(session, cseq, Access::Read, &key.channel, out);
+            return;
+        }
         let lists_all = self
             .sessions
             .get(session)
@@ -212,6 +222,11 @@ impl Hub {
             match self.parse_channel(key, cseq, channel, out) {
                 Some(channel) => keys.push(channel),
                 None => return,
+            }
+        }
+        for channel in &keys {
+            if !self.permit_in(key, cseq, Access::Read, &channel.channel, out) {
+                return;
             }
         }
         if !self.take_rate(key, cseq, limiter::Kind::GetMemberCounts, out) {

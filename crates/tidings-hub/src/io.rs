@@ -8,6 +8,7 @@ use tidings_wire::proto::{ClientFrame, Resume};
 
 use crate::bus_ops::{BusInput, BusOp};
 use crate::config::{Apps, Traits};
+use crate::credentials::Grant;
 use crate::ids::{ConnectionId, HubId, InvitationId, UserKey};
 use crate::memory::Pressure;
 use crate::store_ops::{StoreAnswer, StoreOp};
@@ -32,6 +33,8 @@ pub enum Input {
         user: UserKey,
         /// What it can do.
         traits: Traits,
+        /// What its token gives.
+        grant: Grant,
     },
     /// A client that processes late has processed messages up to a number that it has confirmed.
     Processed {

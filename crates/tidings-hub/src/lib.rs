@@ -59,6 +59,7 @@ mod peers;
 mod presence;
 mod requests;
 mod resume;
+pub mod rights;
 #[cfg(test)]
 mod rig;
 mod rings;

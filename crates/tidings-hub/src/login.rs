@@ -11,7 +11,7 @@ use tidings_wire::proto::{Error, Login, PresenceState, Refused, Welcome, server_
 use crate::asks::PendingAsk;
 use crate::bus_ops::{Answer, BusOp, Inherited, LoginStamp, Parcel, Question, Topic};
 use crate::config::{Apps, Traits};
-use crate::credentials::{self, Credentials};
+use crate::credentials::{self, Credentials, Grant};
 use crate::ids::{ConnectionId, InvitationId, SessionId, UserKey};
 use crate::inbox::{Asker, InboxState, Origin};
 use crate::invitations::Reports;
@@ -64,7 +64,7 @@ pub(crate) struct PendingLogin {
     stamp: LoginStamp,
     settings: AppSettings,
     traits: Traits,
-    token_expires_s: Option<u64>,
+    grant: Grant,
     limiter: Limiter,
     /// What its client holds open.
     reports: Reports,
@@ -101,7 +101,7 @@ impl Hub {
                 app,
                 user,
                 settings,
-                token_expires_s,
+                grant,
             }) => {
                 let app = match (mutant!(44), self.config.apps.listed.keys().next()) {
                     (true, Some(first)) => first.clone(),
@@ -111,7 +111,7 @@ impl Hub {
                 if let Err(error) = self.take_login(&user, settings) {
                     return self.refuse_login(connection, error, out);
                 }
-                let rights = (settings, Traits::default(), token_expires_s);
+                let rights = (settings, Traits::default(), grant);
                 let reports = Reports::of(&login, &user);
                 self.start_claim(connection, user, rights, reports, out);
             }
@@ -126,7 +126,7 @@ impl Hub {
         &mut self,
         connection: ConnectionId,
         user: UserKey,
-        traits: Traits,
+        (traits, grant): (Traits, Grant),
         out: &mut dyn Sink,
     ) {
         if !matches!(
@@ -143,7 +143,7 @@ impl Hub {
         }
         let mut settings = self.config.apps.settings(&user.app);
         settings.rate_limits &= !traits.is_paced;
-        let rights = (settings, traits, None);
+        let rights = (settings, traits, grant);
         self.start_claim(connection, user, rights, Reports::default(), out);
     }
 
@@ -214,7 +214,8 @@ impl Hub {
             is_watched: false,
             stalled: None,
             presence: PresenceState::Online,
-            token_expires_s: login.token_expires_s,
+            token_expires_s: login.grant.expires_s,
+            rights: login.grant.rights,
             is_expiry_told: false,
             cseq: 0,
             open_requests: 0,
@@ -359,14 +360,14 @@ impl Hub {
         }
     }
 
-    /// Checks a token that replaces a session's; returns when it ends.
-    pub(crate) fn renewed_expiry(&self, user: &UserKey, token: &str) -> Result<Option<u64>, Error> {
+    /// Checks a token that replaces a session's; returns what it gives.
+    pub(crate) fn renewed_grant(&self, user: &UserKey, token: &str) -> Result<Grant, Error> {
         match self.config.apps.listed.get(&user.app) {
             Some(listed) => {
                 credentials::check_token(self.wall.unix_s(), &user.app, listed, &user.user, token)
                     .map_err(|refused| error(refused.outcome, refused.text))
             }
-            None => Ok(None),
+            None => Ok(Grant::default()),
         }
     }
 

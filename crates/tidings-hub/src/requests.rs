@@ -136,13 +136,12 @@ impl Hub {
         let Some(user) = self.sessions.get(key).map(|session| session.user.clone()) else {
             return;
         };
-        match self.renewed_expiry(&user, token) {
-            Ok(expires) => {
-                if let Some(session) = self.sessions.get_mut(key) {
-                    session.renew_token(expires);
-                }
-                self.set_session_timer(key);
+        match self.renewed_grant(&user, token) {
+            Ok(grant) => {
+                // Order: answered first, so that what ends with the old token is seen to follow from it.
                 self.reply_done(key, cseq, out);
+                self.apply_grant(key, grant, out);
+                self.set_session_timer(key);
             }
             Err(error) => self.reply_error(key, cseq, error, out),
         }

@@ -195,9 +195,8 @@ impl Hub {
         }
         let silent_ms = self.now.mono_ms.saturating_sub(session.heard_ms);
         if session
-            .token_expires_s
+            .ends_by_token_s()
             .is_some_and(|end| self.wall.unix_s() >= end)
-            && session.settings.kick_on_token_expiry
             && !mutant!(54)
         {
             return self.end_session(key, End::TokenExpired, out);
@@ -250,7 +249,7 @@ impl Hub {
         let Some(expires_s) = session.token_expires_s else {
             return;
         };
-        let expires_ts = expires_s * 1_000;
+        let expires_ts = expires_s.saturating_mul(1_000);
         let is_due = now_unix_ms + TOKEN_WARNING_MS >= expires_ts;
         if !is_due || session.is_expiry_told || session.connection.is_none() {
             return;

@@ -44,7 +44,7 @@ impl Hub {
         &mut self,
         connection: ConnectionId,
         user: UserKey,
-        (settings, traits, token_expires_s): (AppSettings, Traits, Option<u64>),
+        (settings, traits, grant): (AppSettings, Traits, Grant),
         reports: Reports,
         out: &mut dyn Sink,
     ) {
@@ -92,7 +92,7 @@ impl Hub {
             stamp,
             settings,
             traits,
-            token_expires_s,
+            grant,
             limiter,
             reports,
             inherited,

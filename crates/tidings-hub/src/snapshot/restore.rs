@@ -1,7 +1,9 @@
 //! Brings a snapshot back to life.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
+use tidings_token::Permissions;
 use tidings_wire::names::{ChannelName, NameRule, UserId};
 use tidings_wire::proto::PresenceState;
 
@@ -119,6 +121,10 @@ impl Hub {
             stalled: None,
             presence,
             token_expires_s: record.token_expires_s,
+            rights: match record.rights {
+                Some(bytes) => Some(Arc::new(Permissions::from_bytes(&bytes)?)),
+                None => None,
+            },
             is_expiry_told: record.is_expiry_told,
             cseq: record.cseq,
             open_requests: 0,

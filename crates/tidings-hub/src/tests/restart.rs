@@ -7,6 +7,7 @@ use tidings_wire::proto::{
 };
 
 use super::node::Node;
+use crate::credentials::Grant;
 use crate::ids::{ConnectionId, UserKey};
 use crate::{Input, Snapshot, Traits};
 
@@ -202,6 +203,7 @@ fn admit(node: &mut Node, user: &str, traits: Traits) -> ConnectionId {
         connection,
         user,
         traits,
+        grant: Grant::default(),
     };
     node.give(0, input);
     connection

@@ -178,6 +178,8 @@ pub const RESUME_WINDOW_MS: u64 = 120000;
 pub const TLS_HANDSHAKES_MAX: usize = 1000;
 /// Longest token that a login may carry. Source: contract 6.2.
 pub const TOKEN_BYTES_MAX: usize = 4096;
+/// Where an app lets its users stay, a session outlives its token by at most this. Source: contract 6.5.
+pub const TOKEN_OVERSTAY_S: usize = 86400;
 /// The client is told this long before its session's token ends. Source: rtm 7.3.
 pub const TOKEN_WARNING_MS: u64 = 30000;
 /// Keys and values of one user together. Source: rtm 2.1.

@@ -176,6 +176,8 @@ export const RESUME_WINDOW_MS = 120000;
 export const TLS_HANDSHAKES_MAX = 1000;
 /** Longest token that a login may carry. Source: contract 6.2. */
 export const TOKEN_BYTES_MAX = 4096;
+/** Where an app lets its users stay, a session outlives its token by at most this. Source: contract 6.5. */
+export const TOKEN_OVERSTAY_S = 86400;
 /** The client is told this long before its session's token ends. Source: rtm 7.3. */
 export const TOKEN_WARNING_MS = 30000;
 /** Keys and values of one user together. Source: rtm 2.1. */
