@@ -10,6 +10,7 @@ mod hostile;
 mod legacy_rules;
 mod log;
 mod reference;
+mod permissions;
 mod registry;
 mod serve;
 mod settings;

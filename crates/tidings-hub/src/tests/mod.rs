@@ -4,5 +4,6 @@ mod logins;
 mod node;
 mod overload;
 mod restart;
+mod rights;
 mod slow;
 mod time;

@@ -12,7 +12,7 @@ use crate::ids::{ConnectionId, UserKey};
 use crate::{Input, Snapshot, Traits};
 
 /// Drains the node and starts it again with what it has left.
-fn restart(node: &mut Node) {
+pub(super) fn restart(node: &mut Node) {
     for input in [Input::Drain, Input::Settle] {
         for hub in 0..node.hubs.len() {
             node.give(hub, input.clone());
