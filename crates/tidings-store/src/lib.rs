@@ -57,6 +57,7 @@ mod kinds;
 mod kv;
 mod memory;
 mod record;
+mod shares;
 mod store;
 
 pub use committer::{

@@ -63,6 +63,8 @@ macro_rules! contract_tests {
             a_confirmation_forgets_what_was_told
             a_message_is_removed_by_its_id
             the_oldest_message_gives_way_to_the_count
+            a_sender_with_the_largest_share_gives_way_first
+            shares_count_when_a_bound_is_lowered
             the_oldest_messages_give_way_to_the_bytes
             a_message_that_never_fits_is_refused
             an_append_expires_by_age

@@ -66,9 +66,9 @@ pub const INBOX_BYTES_MAX: usize = 6710886;
 pub const INBOX_LASTING_AGE_MS: u64 = 2592000000;
 /// Bytes of them: so many texts of the largest size. Source: signaling 6.5.
 pub const INBOX_LASTING_BYTES_MAX: usize = 81960000;
-/// Stored messages of one receiver that have an end of their own; the oldest goes first. Source: signaling 6.5.
+/// Stored messages of one receiver that have an end of their own; the oldest of whoever has sent most of the oldest 256 goes first. Source: signaling 6.5.
 pub const INBOX_LASTING_MESSAGES_MAX: usize = 10000;
-/// Stored messages of one receiver; the oldest goes first. Source: rtm 4.3.
+/// Stored messages of one receiver; the oldest of whoever has sent most of them goes first. Source: rtm 4.3.
 pub const INBOX_MESSAGES_MAX: usize = 200;
 /// Stored messages delivered before a confirmation is awaited. Source: contract 1.7.
 pub const INBOX_PAGE: usize = 32;

@@ -64,9 +64,9 @@ export const INBOX_BYTES_MAX = 6710886;
 export const INBOX_LASTING_AGE_MS = 2592000000;
 /** Bytes of them: so many texts of the largest size. Source: signaling 6.5. */
 export const INBOX_LASTING_BYTES_MAX = 81960000;
-/** Stored messages of one receiver that have an end of their own; the oldest goes first. Source: signaling 6.5. */
+/** Stored messages of one receiver that have an end of their own; the oldest of whoever has sent most of the oldest 256 goes first. Source: signaling 6.5. */
 export const INBOX_LASTING_MESSAGES_MAX = 10000;
-/** Stored messages of one receiver; the oldest goes first. Source: rtm 4.3. */
+/** Stored messages of one receiver; the oldest of whoever has sent most of them goes first. Source: rtm 4.3. */
 export const INBOX_MESSAGES_MAX = 200;
 /** Stored messages delivered before a confirmation is awaited. Source: contract 1.7. */
 export const INBOX_PAGE = 32;
