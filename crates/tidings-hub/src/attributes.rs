@@ -295,6 +295,10 @@ impl Hub {
                 StoreAnswer::AttributesWritten { revision, entries },
             ) => {
                 if let Some((channel, change)) = notify {
+                    let known = self.channels.get(&channel);
+                    let members = known.map_or(1, |known| known.members.len());
+                    let bytes = entries.iter().map(|e| e.key.len() + e.value.len()).sum();
+                    self.charge_fan_out(session, bytes, members);
                     self.emit_attributes(channel, change, (revision, entries), out);
                 }
                 self.reply_done(session, cseq, out);

@@ -26,7 +26,7 @@ use crate::io::{Effect, Sink};
 use crate::limiter;
 use crate::members::{Change, Missing, Stamp};
 use crate::outbox::{Kept, Source};
-use crate::requests::check_message;
+use crate::requests::{check_message, message_bytes};
 use crate::session::{Session, SessionKey};
 
 /// Publications kept while the members are being fetched; beyond it the hub goes on and repairs later.
@@ -65,6 +65,12 @@ impl Hub {
             Err(error) => return self.reply_error(key, cseq, error, out),
         };
         if !self.take_rate(key, cseq, limiter::Kind::Message, out) {
+            return;
+        }
+        let known = self.channels.get(&channel_key);
+        let members = known.map_or(1, |known| known.members.len());
+        let bytes = message_bytes(&message);
+        if !self.take_fan_out(key, cseq, (bytes, members), out) {
             return;
         }
         let Some(session) = self.sessions.get(key) else {

@@ -13,6 +13,7 @@ use crate::Hub;
 use crate::asks::PendingAsk;
 use crate::bus_ops::{Answer, MemberSnapshot, Question, Topic};
 use crate::channels::Sync;
+use crate::costs::LISTED_MEMBERS_GUESS;
 use crate::ids::ChannelKey;
 use crate::inbox::Asker;
 use crate::io::Sink;
@@ -132,6 +133,7 @@ impl Hub {
         if self.channels.contains_key(channel) {
             return self.answer_member_list(channel, session, cseq, out);
         }
+        self.charge(session, limiter::Kind::ListedMembers, LISTED_MEMBERS_GUESS);
         let pending = PendingAsk::Look { session, cseq };
         let topic = Topic::Channel(channel.clone());
         self.ask(topic, Question::Members, pending, out);
@@ -151,6 +153,8 @@ impl Hub {
         let mut seen = std::collections::BTreeSet::new();
         user_ids.retain(|user| seen.insert(user.clone()));
         user_ids.truncate(MEMBERS_LISTED_MAX);
+        let more = (user_ids.len() as u64).saturating_sub(LISTED_MEMBERS_GUESS);
+        self.charge(session, limiter::Kind::ListedMembers, more);
         let users = reply::Result::Users(UserList { user_ids });
         self.reply(session, cseq, users, out);
     }
@@ -190,6 +194,8 @@ impl Hub {
             true => channel.members.in_order(MEMBERS_LISTED_MAX),
             false => channel.members.sample(MEMBER_EVENTS_MAX, &mut self.rng),
         };
+        let listed = user_ids.len() as u64;
+        self.charge(session, limiter::Kind::ListedMembers, listed);
         self.reply(
             session,
             cseq,

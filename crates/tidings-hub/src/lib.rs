@@ -37,6 +37,7 @@ mod attributes;
 pub mod bus_ops;
 mod channels;
 pub mod config;
+mod costs;
 mod counts;
 pub mod credentials;
 mod floods;
@@ -59,9 +60,9 @@ mod peers;
 mod presence;
 mod requests;
 mod resume;
-pub mod rights;
 #[cfg(test)]
 mod rig;
+pub mod rights;
 mod rings;
 mod rng;
 mod session;

@@ -110,6 +110,9 @@ impl Hub {
         kind: Kind,
         out: &mut dyn Sink,
     ) -> bool {
+        if !self.check_debts(key, cseq, kind, out) {
+            return false;
+        }
         let now_ms = self.now.mono_ms;
         let first = self.sessions.keys().next().filter(|_| mutant!(67));
         let Some(session) = self.sessions.get_mut(first.unwrap_or(key)) else {
@@ -218,6 +221,20 @@ pub(crate) fn check_message(message: Option<Message>) -> Result<Message, Error> 
         return Err(error(Outcome::InvalidMessage, text));
     }
     Ok(message)
+}
+
+/// Bytes of a message, about.
+pub(crate) fn message_bytes(message: &Message) -> usize {
+    match &message.body {
+        None => 0,
+        Some(message::Body::Text(text)) => text.len(),
+        Some(message::Body::Raw(raw)) => raw.data.len() + raw.description.len(),
+        Some(message::Body::File(file)) => file.thumbnail.len() + file.description.len(),
+        Some(message::Body::Image(image)) => image
+            .file
+            .as_ref()
+            .map_or(0, |file| file.thumbnail.len() + file.description.len()),
+    }
 }
 
 /// The bytes that count against the limit, and the texts. Whether the file is there is the receiver's business.

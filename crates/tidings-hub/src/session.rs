@@ -190,7 +190,8 @@ impl Session {
         if !self.is_expiry_told && self.connection.is_some() {
             return Some(ends_ms.saturating_sub(TOKEN_WARNING_MS));
         }
-        self.ends_by_token_s().map(|end_s| end_s.saturating_mul(1_000))
+        self.ends_by_token_s()
+            .map(|end_s| end_s.saturating_mul(1_000))
     }
 
     /// The Unix second at which its token, or the time by which it may outlive that, ends it.

@@ -13,8 +13,10 @@ use tidings_wire::proto::{
 use crate::Hub;
 use crate::bus_ops::{BusOp, RingFate, Topic};
 use crate::config::Traits;
+use crate::costs::ANSWER_BYTES_MIN;
 use crate::ids::{ConnectionId, UserKey};
 use crate::io::{Effect, Sink};
+use crate::limiter;
 use crate::login::Connection;
 use crate::memberships::Visibility;
 use crate::outbox::Source;
@@ -74,7 +76,11 @@ impl Hub {
             cseq,
             result: Some(result),
         }));
+        let bytes = frame.len();
         Self::push(session, frame, Source::Call, out);
+        if bytes >= ANSWER_BYTES_MIN {
+            self.charge(key, limiter::Kind::Answer, (bytes / 1024) as u64);
+        }
     }
 
     pub(crate) fn reply_done(&mut self, key: SessionKey, cseq: u64, out: &mut dyn Sink) {

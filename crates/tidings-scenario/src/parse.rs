@@ -2,8 +2,8 @@
 
 use crate::fact::{self, Shape, times};
 use crate::model::{
-    Action, Conversation, Expectation, ExpectedAnswer, Party, Permission, Scenario, Step, TokenKind,
-    Write,
+    Action, Conversation, Expectation, ExpectedAnswer, Party, Permission, Scenario, Step,
+    TokenKind, Write,
 };
 use crate::token::{Cursor, Token, duration, range, tokens};
 

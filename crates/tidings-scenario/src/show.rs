@@ -321,7 +321,12 @@ impl Display for Action {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         match self {
             Self::LogIn { user_id, token } => {
-                write!(f, "logs in as {} with {token} token{}", Name(user_id), Permits(token))
+                write!(
+                    f,
+                    "logs in as {} with {token} token{}",
+                    Name(user_id),
+                    Permits(token)
+                )
             }
             Self::LogOut => f.write_str("logs out"),
             Self::RenewToken { token } => write!(f, "renews with {token} token{}", Permits(token)),

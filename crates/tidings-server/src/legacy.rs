@@ -426,10 +426,7 @@ impl Worker {
         }
     }
 
-    fn admit_legacy(
-        &self,
-        request: &LoginRequest,
-    ) -> Result<Admitted, LoginRefusal> {
+    fn admit_legacy(&self, request: &LoginRequest) -> Result<Admitted, LoginRefusal> {
         let app = AppId::parse(&request.app).map_err(|_| LoginRefusal::UnknownApp)?;
         let listed = self.apps.listed.get(&app);
         if listed.is_none() && !self.apps.accept_any {

@@ -392,18 +392,17 @@ impl<'u> Inbox<'u> {
     }
 
     /// Looks whose the oldest messages of a kind are, as far as that is not known. False: something is damaged.
-    fn look<B: Backend>(
-        &mut self,
-        group: &Group<'_, B>,
-        class: Class,
-    ) -> Result<bool, ReadError> {
+    fn look<B: Backend>(&mut self, group: &Group<'_, B>, class: Class) -> Result<bool, ReadError> {
         let (count, _) = class.figures(&self.head);
         let known = class.shares(&mut self.head);
         if !known.is_short(count) {
             return Ok(true);
         }
         let mut found = std::mem::take(known);
-        let from = found.0.last().map_or(self.head.first, |last| last.number + 1);
+        let from = found
+            .0
+            .last()
+            .map_or(self.head.first, |last| last.number + 1);
         let mut damaged = false;
         self.visit(group, from, self.head.next, &mut |number, message| {
             match message {

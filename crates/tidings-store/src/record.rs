@@ -182,7 +182,10 @@ fn shares(fields: &mut Fields<'_>) -> Option<Shares> {
             bytes: fields.u32()?,
         })
     };
-    (0..count).map(|_| place()).collect::<Option<_>>().map(Shares)
+    (0..count)
+        .map(|_| place())
+        .collect::<Option<_>>()
+        .map(Shares)
 }
 
 /// The state of a history. Kept for ever, since its numbers are.

@@ -106,7 +106,12 @@ mod tests {
             (&[1, 2, 2, 3][..], 4, Some(2), "the largest"),
             (&[1, 2, 3][..], 3, Some(3), "the one that comes counts"),
             (&[1, 1, 2, 2][..], 9, Some(1), "the older of two"),
-            (&[1, 2, 2][..], 1, Some(1), "drawn level by the one that comes"),
+            (
+                &[1, 2, 2][..],
+                1,
+                Some(1),
+                "drawn level by the one that comes",
+            ),
             (&[][..], 1, None, "nobody"),
         ];
         for (senders, incoming, expected, name) in table {

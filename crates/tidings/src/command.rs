@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
-use crate::permissions::PermissionArguments;
 use crate::failure::Failure;
+use crate::permissions::PermissionArguments;
 use crate::settings::Settings;
 
 /// Real-time messaging on your own server.

@@ -49,7 +49,9 @@ fn seconds(value: u64) -> toml::Value {
 }
 
 fn lifetime_s(key: &str, value: &toml::Value) -> Result<u64, Failure> {
-    let number = value.as_integer().and_then(|number| u64::try_from(number).ok());
+    let number = value
+        .as_integer()
+        .and_then(|number| u64::try_from(number).ok());
     number.ok_or_else(|| {
         Failure::new(
             format!("setting {key} cannot be {value}"),

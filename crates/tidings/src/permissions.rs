@@ -31,7 +31,11 @@ pub(crate) struct PermissionArguments {
 impl PermissionArguments {
     /// Whether the token restricts its login.
     pub(crate) fn is_restricted(&self) -> bool {
-        self.restricted || self.lists().into_iter().any(|(.., names)| !names.is_empty())
+        self.restricted
+            || self
+                .lists()
+                .into_iter()
+                .any(|(.., names)| !names.is_empty())
     }
 
     /// The service that a token for this user carries.

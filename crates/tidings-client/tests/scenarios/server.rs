@@ -172,7 +172,11 @@ fn spawn(address: SocketAddr, directory: &Path, has_certificate: bool) -> Child 
 fn issue(user_id: &str, seconds: u32, permits: &[Permission]) -> String {
     let option = |permission: &Permission| {
         let verb = if permission.writes { "write" } else { "read" };
-        let what = if permission.is_channel { "channel" } else { "user" };
+        let what = if permission.is_channel {
+            "channel"
+        } else {
+            "user"
+        };
         format!("--{verb}-{what}={}", permission.name)
     };
     let output = Command::new(program())

@@ -184,6 +184,11 @@ pub const TOKEN_OVERSTAY_S: usize = 86400;
 pub const TOKEN_WARNING_MS: u64 = 30000;
 /// Keys and values of one user together. Source: rtm 2.1.
 pub const USER_ATTRIBUTES_BYTES_MAX: usize = 16384;
+/// 2048 calls in 4000 ms. KiB of answers to a user's calls for lists, counts, attributes and histories; counted likewise, from 1 KiB an answer. Source: ours.
+pub const RATE_ANSWER_KIB: Rate = Rate {
+    calls: 2048,
+    window_ms: 4000,
+};
 /// 3000 calls in 3000 ms. Messages and control frames of one connection, whatever they ask for; what comes faster waits in the network. Source: decision 0017.
 pub const RATE_CONNECTION_MESSAGE: Rate = Rate {
     calls: 3000,
@@ -193,6 +198,11 @@ pub const RATE_CONNECTION_MESSAGE: Rate = Rate {
 pub const RATE_FAILED_LOGIN: Rate = Rate {
     calls: 20,
     window_ms: 10000,
+};
+/// 131072 calls in 1000 ms. KiB that a user's channel messages make of themselves: their sizes times the members. Counted from 4 KiB a message; one that goes over passes, and the next waits. Source: ours.
+pub const RATE_FAN_OUT_KIB: Rate = Rate {
+    calls: 131072,
+    window_ms: 1000,
 };
 /// 1 calls in 1000 ms. Source: rtm 2.1.
 pub const RATE_GET_MEMBER_COUNTS: Rate = Rate {
@@ -228,6 +238,11 @@ pub const RATE_JOIN_SAME_CHANNEL: Rate = Rate {
 pub const RATE_LEGACY_HANDSHAKE: Rate = Rate {
     calls: 2000,
     window_ms: 4000,
+};
+/// 2560 calls in 2000 ms. Users in the member lists that a user is given: five of 512 in 2 s. Counted likewise; legacy clients have lists of up to 10,000. Source: rtm 2.1.
+pub const RATE_LISTED_MEMBERS: Rate = Rate {
+    calls: 2560,
+    window_ms: 2000,
 };
 /// 2 calls in 1000 ms. Source: rtm 2.1.
 pub const RATE_LOGIN: Rate = Rate {
