@@ -70,7 +70,9 @@ impl Hub {
         let known = self.channels.get(&channel_key);
         let members = known.map_or(1, |known| known.members.len());
         let bytes = message_bytes(&message);
-        if !self.take_fan_out(key, cseq, (bytes, members), out) {
+        if !self.take_fan_out(key, cseq, (bytes, members), out)
+            || !self.take_quota(key, cseq, Some(members), out)
+        {
             return;
         }
         let Some(session) = self.sessions.get(key) else {

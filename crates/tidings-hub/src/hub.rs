@@ -74,6 +74,8 @@ pub struct Hub {
     /// Tells logins of one millisecond apart.
     pub(crate) logins: u64,
     pub(crate) login_limiter: LoginLimiter,
+    /// Some app has a quota of messages.
+    pub(crate) has_message_quotas: bool,
     /// Of apps that are not listed.
     pub(crate) default_rates: Rates,
     /// Invitations by who has sent them. Bound: `INVITATIONS_OPEN_MAX` per session, and what a restart has left.
@@ -169,6 +171,7 @@ impl Hub {
             epochs,
             logins: 0,
             login_limiter: LoginLimiter::new(hasher),
+            has_message_quotas: config.apps.has_message_quotas(),
             default_rates: Rates::default(),
             invitations: hasher.map(),
             boot: 0,

@@ -58,6 +58,7 @@ mod memory;
 mod outbox;
 mod peers;
 mod presence;
+mod quotas;
 mod requests;
 mod resume;
 #[cfg(test)]
@@ -83,5 +84,6 @@ pub use invitations::Recorded as RecordedInvitation;
 pub use io::{Effect, Input, Sink, Ticket};
 pub use limiter::{Kind as RateKind, Rates};
 pub use memory::Pressure;
+pub use quotas::{Quotas, Usage};
 pub use snapshot::Snapshot;
 pub use time::Time;

@@ -18,6 +18,7 @@ use crate::invitations::Reports;
 use crate::io::{Effect, Sink};
 use crate::limiter::{self, Limiter};
 use crate::outbox::Outbox;
+use crate::quotas::Place;
 use crate::resume::digest;
 use crate::session::{End, Session, SessionKey};
 use crate::sessions::error;
@@ -192,7 +193,13 @@ impl Hub {
             .insert(connection, Connection::Fresh { opened_ms });
     }
 
-    fn start_session(&mut self, user: UserKey, login: PendingLogin, out: &mut dyn Sink) {
+    fn start_session(
+        &mut self,
+        user: UserKey,
+        login: PendingLogin,
+        place: Option<Place>,
+        out: &mut dyn Sink,
+    ) {
         let id = SessionId(match mutant!(42) {
             true => u128::from(unseeded()).to_be_bytes(),
             false => self.rng.bytes(),
@@ -216,6 +223,7 @@ impl Hub {
             presence: PresenceState::Online,
             token_expires_s: login.grant.expires_s,
             rights: login.grant.rights,
+            place,
             is_expiry_told: false,
             cseq: 0,
             open_requests: 0,
@@ -297,6 +305,7 @@ impl Hub {
     /// The apps are others now: sessions get their new numbers, or end.
     pub(crate) fn handle_apps(&mut self, apps: Arc<Apps>, out: &mut dyn Sink) {
         self.config.apps = apps;
+        self.has_message_quotas = self.config.apps.has_message_quotas();
         let apps = &self.config.apps;
         let verdict = |user: &UserKey| match () {
             () if !apps.has(&user.app) => Some(End::AppDisabled),

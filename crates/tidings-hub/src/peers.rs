@@ -146,6 +146,9 @@ impl Hub {
         if !self.take_rate(key, cseq, limiter::Kind::Message, out) {
             return;
         }
+        if !self.take_quota(key, cseq, None, out) {
+            return;
+        }
         if message.expires_ts > 0 {
             message.expires_ts = self.stamped(message.expires_ts);
         }

@@ -19,6 +19,7 @@ use crate::inbox::{Delivery, InboxState};
 use crate::invitations::Report;
 use crate::limiter::Limiter;
 use crate::outbox::Outbox;
+use crate::quotas::Place;
 use crate::rights::Restriction;
 use crate::rings::Ringing;
 use crate::watched::Watched;
@@ -87,6 +88,8 @@ pub(crate) struct Session {
     pub(crate) has_attributes: bool,
     /// Sessions that it has replaced.
     pub(crate) forerunners: Vec<Forerunner>,
+    /// Its place among the logins of its app, given back with it.
+    pub(crate) place: Option<Place>,
     pub(crate) limiter: Limiter,
     /// Calls over their rates; `None` = none of late.
     pub(crate) floods: Option<Box<Floods>>,

@@ -257,6 +257,8 @@ impl Supervisor {
             let wait = self.look_at_memory();
             match commands.recv_timeout(wait) {
                 Ok(Command::Apps(apps)) => {
+                    let apps = Apps::clone(&apps).counting_on(&self.media.apps());
+                    let apps = Arc::new(apps);
                     self.media.replace_apps(apps.clone());
                     self.tell(|| Envelope::Apps(apps.clone()));
                 }

@@ -19,6 +19,16 @@ pub struct Bucket {
 }
 
 impl Bucket {
+    /// The bucket in this state.
+    pub fn from_state(state: u64) -> Self {
+        Self { full_at: state }
+    }
+
+    /// Its state, as one number; 0 = full since ever.
+    pub fn state(self) -> u64 {
+        self.full_at
+    }
+
     /// Takes one call at `now_ms`, or says after how many milliseconds one will be free.
     ///
     /// # Errors

@@ -10,6 +10,7 @@ mod hostile;
 mod legacy_rules;
 mod log;
 mod permissions;
+mod quotas;
 mod reference;
 mod registry;
 mod serve;

@@ -185,7 +185,17 @@ impl Hub {
         };
         if let Some(mut login) = entry.claim.take() {
             login.inherited = login.inherited.and(inherited);
-            self.start_session(ask.user, *login, out);
+            let takes_over = !login.inherited.forerunners.is_empty();
+            match self.enter(&ask.user.app, takes_over) {
+                Ok(place) => self.start_session(ask.user, *login, place, out),
+                Err(error) => {
+                    if let Some(entry) = self.users.get_mut(&ask.user) {
+                        entry.claim = Some(login);
+                    }
+                    self.refuse(ask.connection, error, out);
+                    self.drop_connection(ask.connection, Some(CloseCode::Overloaded), out);
+                }
+            }
         }
     }
 

@@ -67,7 +67,9 @@ impl Hub {
         // Who may not be here any more is ended when all hubs hear of it.
         let mut settings = self.config.apps.settings(&user.app);
         settings.rate_limits &= !traits.is_paced;
-        let session = self.make_session(record, user.clone(), settings, traits)?;
+        let mut session = self.make_session(record, user.clone(), settings, traits)?;
+        // Who was in stays in.
+        session.place = self.enter(&user.app, true).unwrap_or_default();
         let id = session.id;
         let key = self.sessions.insert(session);
         self.users.entry(user.clone()).or_default().session = Some(key);
@@ -142,6 +144,7 @@ impl Hub {
             forerunners: (record.forerunners.into_iter().map(to_forerunner))
                 .collect::<Option<_>>()?,
             // Rates begin anew: a restart is rarer than their windows are long.
+            place: None,
             limiter: Limiter::default(),
             floods: None,
             reported: Vec::new(),

@@ -4,6 +4,7 @@ mod costs;
 mod logins;
 mod node;
 mod overload;
+mod quotas;
 mod restart;
 mod rights;
 mod slow;

@@ -2,8 +2,18 @@
 
 use crate::rates::Rate;
 
+/// Bytes of stored messages, histories and attributes of one app (`max_bytes`). Source: contract 1.7.
+pub const APP_BYTES_MAX: usize = 1073741824;
+/// Logins of one app at once (`max_connections`). Source: contract 6.4.
+pub const APP_CONNECTIONS_MAX: usize = 20000;
+/// Copies of channel messages per second of one app: a message counts once for each member (`max_fanout_per_s`). Source: contract 6.4.
+pub const APP_FANOUT_PER_S_MAX: usize = 200000;
 /// Exact length of an app id: ASCII letters or digits. Source: rtm 2.1.
 pub const APP_ID_BYTES: usize = 32;
+/// Bytes of files of one app (`max_media_bytes`). Source: ours.
+pub const APP_MEDIA_BYTES_MAX: usize = 2147483648;
+/// Messages per second of all users of one app (`max_messages_per_s`). Source: contract 6.4.
+pub const APP_MESSAGES_PER_S_MAX: usize = 20000;
 /// Longest attribute key. Source: rtm 2.1.
 pub const ATTRIBUTE_KEY_BYTES_MAX: usize = 32;
 /// Longest attribute value. Source: rtm 2.1.

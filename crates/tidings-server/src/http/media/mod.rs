@@ -73,7 +73,7 @@ impl MediaDoor {
         *self.apps.write().unwrap_or_else(PoisonError::into_inner) = apps;
     }
 
-    fn apps(&self) -> Arc<Apps> {
+    pub(crate) fn apps(&self) -> Arc<Apps> {
         let apps = self.apps.read().unwrap_or_else(PoisonError::into_inner);
         apps.clone()
     }
