@@ -58,7 +58,13 @@ impl Hub {
             .all(|debt| self.check_debt(key, cseq, *debt, out))
     }
 
-    fn check_debt(&mut self, key: SessionKey, cseq: u64, debt: Kind, out: &mut dyn Sink) -> bool {
+    pub(crate) fn check_debt(
+        &mut self,
+        key: SessionKey,
+        cseq: u64,
+        debt: Kind,
+        out: &mut dyn Sink,
+    ) -> bool {
         if !self.counts_costs(key) {
             return true;
         }

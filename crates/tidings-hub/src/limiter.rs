@@ -53,9 +53,13 @@ pub enum Kind {
     Answer,
     /// Users in member lists.
     ListedMembers,
+    /// Calls without a rate of their own.
+    OtherCall,
+    /// Calls that were refused.
+    FailedCall,
 }
 
-const KINDS: usize = 20;
+const KINDS: usize = 22;
 
 /// Kinds, their names in settings, what errors call them, and their default rates, in the order of [`Kind`].
 const RATES: [(Kind, &str, &str, Rate); KINDS] = [
@@ -158,6 +162,18 @@ const RATES: [(Kind, &str, &str, Rate); KINDS] = [
         "listed_members",
         "users in member lists",
         l::RATE_LISTED_MEMBERS,
+    ),
+    (
+        Kind::OtherCall,
+        "other_call",
+        "other calls",
+        l::RATE_OTHER_CALL,
+    ),
+    (
+        Kind::FailedCall,
+        "failed_call",
+        "refused calls",
+        l::RATE_FAILED_CALL,
     ),
 ];
 

@@ -40,6 +40,15 @@ impl Hub {
         session.open_requests += 1;
         assert!(!mutant!(73) || session.cseq < 20, "a deliberate fault");
         let cseq = request.cseq;
+        // Whoever calls in vain again and again waits as if it had called with success; to leave anybody may.
+        if !matches!(request.call, Some(Call::Logout(_)))
+            && !self.check_debt(key, cseq, Kind::FailedCall, out)
+        {
+            return;
+        }
+        if has_no_rate(&request.call) && !self.take_rate(key, cseq, Kind::OtherCall, out) {
+            return;
+        }
         match request.call {
             Some(Call::SendToPeer(call)) => self.handle_send_to_peer(key, cseq, call, out),
             Some(Call::SendToChannel(call)) => self.handle_send_to_channel(key, cseq, call, out),
@@ -168,6 +177,20 @@ impl Hub {
             }
         }
     }
+}
+
+/// Whether a call is counted by no rate of its own.
+fn has_no_rate(call: &Option<Call>) -> bool {
+    matches!(
+        call,
+        None | Some(
+            Call::Leave(_)
+                | Call::CancelInvitation(_)
+                | Call::ConfirmAccept(_)
+                | Call::AcceptInvitation(_)
+                | Call::RefuseInvitation(_)
+        )
+    )
 }
 
 /// A type that begins so is meant for client libraries.

@@ -94,6 +94,9 @@ impl Hub {
         error: Error,
         out: &mut dyn Sink,
     ) {
+        if !is_rate(&error) {
+            self.charge(key, limiter::Kind::FailedCall, 1);
+        }
         self.reply(key, cseq, reply::Result::Error(error), out);
     }
 
@@ -366,6 +369,12 @@ impl Hub {
             out.emit(Effect::Bus(BusOp::Unsubscribe(Topic::User(user.clone()))));
         }
     }
+}
+
+/// Whether a call was refused because there were too many: that is counted by its own rate.
+fn is_rate(error: &Error) -> bool {
+    let rates = [Outcome::TooOften, Outcome::SameChannelTooOften];
+    rates.iter().any(|rate| *rate as u32 == error.outcome)
 }
 
 /// Makes the error of a reply.

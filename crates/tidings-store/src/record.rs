@@ -387,7 +387,9 @@ pub fn read_record(key: &[u8], record: &Bytes) -> Result<&'static str, String> {
         Some(Key::InboxHead(_)) => InboxHead::open(key, record).map(|_| "inbox head"),
         Some(Key::Invitation(_)) => open_invitation(key, record).map(|_| "invitation"),
         Some(Key::Message(_, number)) => open_message(key, number, record).map(|_| "message"),
-        Some(Key::NumberCeiling | Key::Touched(_)) => open_number(key, record).map(|_| "number"),
+        Some(Key::NumberCeiling | Key::Touched(_) | Key::Usage(_) | Key::UsageKnown) => {
+            open_number(key, record).map(|_| "number")
+        }
         None => Err(ReadError::malformed("key")),
     };
     read.map_err(|error| error.to_string())

@@ -143,6 +143,47 @@ fn long_member_lists_are_paid_for_by_whoever_asks() {
 }
 
 #[test]
+fn calls_in_vain_are_counted_like_others() {
+    let mut node = node(limiter::Kind::FailedCall, 20);
+    let alice = node.login(0, "alice");
+    let leave = |node: &mut Node| {
+        let channel = "nowhere".into();
+        let leave = tidings_wire::proto::Leave { channel };
+        let cseq = node.call(alice, request::Call::Leave(leave));
+        match node.reply(alice, cseq) {
+            Some(reply::Result::Error(error)) => error.outcome,
+            other => panic!("{other:?}"),
+        }
+    };
+    for _ in 0..20 {
+        assert_eq!(leave(&mut node), Outcome::NotInChannel as u32);
+    }
+    assert_eq!(leave(&mut node), Outcome::TooOften as u32);
+    join(&mut node, alice);
+    assert!(send(&mut node, alice, 1) > Some(0), "whatever the call");
+    node.pass(1_000, &[alice]);
+    assert_eq!(leave(&mut node), Outcome::NotInChannel as u32);
+    join(&mut node, alice);
+    assert_eq!(send(&mut node, alice, 1), Some(0));
+}
+
+#[test]
+fn calls_without_a_rate_of_their_own_have_one_together() {
+    let mut node = node(limiter::Kind::OtherCall, 3);
+    let bob = node.login(0, "bob");
+    let cancel = |node: &mut Node| {
+        let call = tidings_wire::proto::CancelInvitation { number: 1 };
+        let cseq = node.call(bob, request::Call::CancelInvitation(call));
+        outcome(node, bob, cseq)
+    };
+    assert_eq!((0..3).map(|_| cancel(&mut node)).max(), Some(Some(0)));
+    assert!(cancel(&mut node) > Some(0));
+    let logout = request::Call::Logout(tidings_wire::proto::Logout {});
+    let cseq = node.call(bob, logout);
+    assert_eq!(outcome(&node, bob, cseq), Some(0), "to leave anybody may");
+}
+
+#[test]
 fn large_answers_are_counted_whatever_they_answer() {
     let mut node = node(limiter::Kind::Answer, 16);
     let asker = admit(&mut node, 0, "asker");

@@ -23,6 +23,7 @@ mod groups;
 mod history;
 mod inbox;
 mod invitations;
+mod usage;
 
 use bytes::Bytes;
 use tidings_hub::ids::{ChannelKey, MessageId, UserKey};
@@ -38,6 +39,7 @@ pub use self::groups::*;
 pub use self::history::*;
 pub use self::inbox::*;
 pub use self::invitations::*;
+pub use self::usage::*;
 use crate::engine::Engine;
 
 /// A store under test.
@@ -102,6 +104,8 @@ macro_rules! contract_tests {
             a_refused_operation_does_not_disturb_its_group
             everything_survives_a_restart
             nothing_deleted_comes_back
+            what_an_app_has_stored_is_counted
+            an_app_stores_no_more_than_its_bound
             a_long_random_run_agrees_with_a_simple_model
         }
     };

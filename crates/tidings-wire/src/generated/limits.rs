@@ -204,6 +204,11 @@ pub const RATE_CONNECTION_MESSAGE: Rate = Rate {
     calls: 3000,
     window_ms: 3000,
 };
+/// 300 calls in 3000 ms. Calls that were refused for another reason than a rate; with more, every call waits. Source: ours.
+pub const RATE_FAILED_CALL: Rate = Rate {
+    calls: 300,
+    window_ms: 3000,
+};
 /// 20 calls in 10000 ms. Failed logins of one source. Source: contract 6.2.
 pub const RATE_FAILED_LOGIN: Rate = Rate {
     calls: 20,
@@ -261,6 +266,11 @@ pub const RATE_LOGIN: Rate = Rate {
 };
 /// 180 calls in 3000 ms. Peer and channel messages together. Source: rtm 2.1.
 pub const RATE_MESSAGE: Rate = Rate {
+    calls: 180,
+    window_ms: 3000,
+};
+/// 180 calls in 3000 ms. Calls without a rate of their own: leaves, what becomes of invitations, calls that the server does not know. Source: ours.
+pub const RATE_OTHER_CALL: Rate = Rate {
     calls: 180,
     window_ms: 3000,
 };
