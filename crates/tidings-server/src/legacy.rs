@@ -81,6 +81,8 @@ impl Legacy {
 /// What the node's hubs share of the legacy protocol. Touched by logins and their ends only.
 #[derive(Debug)]
 pub(crate) struct LegacyDoor {
+    /// Whether legacy clients are served at all.
+    is_open: bool,
     public_url: Option<String>,
     /// The rules of apps without rules of their own.
     rules: AppRules,
@@ -102,6 +104,7 @@ struct Seen {
 impl LegacyDoor {
     pub(crate) fn new(config: LegacyConfig, clock: Clock, has_tls: bool) -> Self {
         Self {
+            is_open: config.enabled,
             public_url: config.public_url,
             rules: config.rules,
             app_rules: RwLock::new(config.apps),
@@ -109,6 +112,11 @@ impl LegacyDoor {
             has_tls,
             lately: Mutex::default(),
         }
+    }
+
+    /// Whether legacy clients are served at all.
+    pub(crate) fn is_open(&self) -> bool {
+        self.is_open
     }
 
     /// Where clients reach this server: as configured, else as they have reached it.
