@@ -136,6 +136,11 @@ impl Client {
                     }));
                 }
             }
+            Kind::MemberLeft(proto::MemberLeft { channel, user_id }) if self.is_own(&user_id) => {
+                // Its token permits the channel no more: a later session does not join it again.
+                self.lineage.channels.remove(&channel);
+                out.push(Output::Event(ClientEvent::MemberLeft { channel, user_id }));
+            }
             Kind::MemberLeft(proto::MemberLeft { channel, user_id }) => {
                 let told = match self.lineage.channels.get_mut(&channel) {
                     Some(known) => known.left(&user_id),
@@ -191,6 +196,11 @@ impl Client {
             | Kind::Pong(_)
             | Kind::Skip(_) => {}
         }
+    }
+
+    fn is_own(&self, user_id: &str) -> bool {
+        let account = self.account.as_ref();
+        account.is_some_and(|account| account.user_id == user_id)
     }
 
     fn handle_peer_message(

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use tidings_token::Access;
 use tidings_wire::codes::Outcome;
 use tidings_wire::frame::encode_server;
 use tidings_wire::limits::{
@@ -115,6 +116,9 @@ impl Hub {
         let Some(channel) = self.parse_channel(key, cseq, &call.channel, out) else {
             return;
         };
+        if !self.permit_in(key, cseq, Access::Write, &channel.channel, out) {
+            return;
+        }
         let owner = AttributeOwner::Channel(channel.clone());
         let limits = AttributeLimits {
             entries_max: ATTRIBUTES_MAX,
@@ -207,6 +211,9 @@ impl Hub {
                 return self.reply_error(key, cseq, error(Outcome::InvalidArgument, text), out);
             }
         };
+        if !self.permit_with(key, cseq, Access::Read, &user.user, out) {
+            return;
+        }
         if !self.take_rate(key, cseq, limiter::Kind::ReadUserAttributes, out) {
             return;
         }
@@ -243,7 +250,9 @@ impl Hub {
         let Some(channel) = self.parse_channel(key, cseq, &call.channel, out) else {
             return;
         };
-        if self.take_rate(key, cseq, limiter::Kind::ReadChannelAttributes, out) {
+        if self.permit_in(key, cseq, Access::Read, &channel.channel, out)
+            && self.take_rate(key, cseq, limiter::Kind::ReadChannelAttributes, out)
+        {
             let owner = AttributeOwner::Channel(channel);
             self.read_attributes((key, cseq), owner, call.keys, None, out);
         }
@@ -286,6 +295,10 @@ impl Hub {
                 StoreAnswer::AttributesWritten { revision, entries },
             ) => {
                 if let Some((channel, change)) = notify {
+                    let known = self.channels.get(&channel);
+                    let members = known.map_or(1, |known| known.members.len());
+                    let bytes = entries.iter().map(|e| e.key.len() + e.value.len()).sum();
+                    self.charge_fan_out(session, bytes, members);
                     self.emit_attributes(channel, change, (revision, entries), out);
                 }
                 self.reply_done(session, cseq, out);

@@ -9,8 +9,10 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use tidings_mutant::mutant;
+use tidings_token::Access;
 use tidings_wire::frame::encode_server;
 use tidings_wire::limits::MEMBER_EVENTS_MAX;
+use tidings_wire::names::is_news_channel;
 use tidings_wire::proto::{
     ChannelMessage, MemberJoined, MemberLeft, SendToChannel, server_message::Kind,
 };
@@ -24,7 +26,7 @@ use crate::io::{Effect, Sink};
 use crate::limiter;
 use crate::members::{Change, Missing, Stamp};
 use crate::outbox::{Kept, Source};
-use crate::requests::check_message;
+use crate::requests::{check_message, message_bytes};
 use crate::session::{Session, SessionKey};
 
 /// Publications kept while the members are being fetched; beyond it the hub goes on and repairs later.
@@ -53,11 +55,24 @@ impl Hub {
         let Some(channel_key) = found else {
             return;
         };
+        if !is_news_channel(&channel_key.channel)
+            && !self.permit_in(key, cseq, Access::Write, &channel_key.channel, out)
+        {
+            return;
+        }
         let message = match check_message(call.message) {
             Ok(message) => message,
             Err(error) => return self.reply_error(key, cseq, error, out),
         };
         if !self.take_rate(key, cseq, limiter::Kind::Message, out) {
+            return;
+        }
+        let known = self.channels.get(&channel_key);
+        let members = known.map_or(1, |known| known.members.len());
+        let bytes = message_bytes(&message);
+        if !self.take_fan_out(key, cseq, (bytes, members), out)
+            || !self.take_quota(key, cseq, Some(members), out)
+        {
             return;
         }
         let Some(session) = self.sessions.get(key) else {
@@ -319,8 +334,11 @@ impl Hub {
         };
         let session = published.session;
         let is_live = self.sessions.contains_key(session);
+        // The right may have been withdrawn since.
+        let may_read = |of: &Session| of.may_in(Access::Read, &key.channel);
+        let is_shut = !self.sessions.get(session).is_none_or(may_read);
         match published.what {
-            Own::Join { .. } | Own::Show if is_live => {
+            Own::Join { .. } | Own::Show if is_live && !is_shut => {
                 channel.locals.insert(session, published.id);
             }
             Own::Leave { .. } | Own::End if !mutant!(20) => {
@@ -329,6 +347,9 @@ impl Hub {
             _ => {}
         }
         match published.what {
+            Own::Join { cseq } if is_shut => {
+                self.permit_in(session, cseq, Access::Read, &key.channel, out);
+            }
             Own::Join { cseq } => {
                 self.reply_done(session, cseq, out);
                 self.schedule_count(key, out);

@@ -8,6 +8,7 @@ use tidings_wire::names::{AppId, NameRule, UserId};
 
 use crate::ids::{HubId, UserKey};
 use crate::limiter::Rates;
+use crate::quotas::{Quotas, Usage};
 use crate::store_ops::HistoryLimits;
 
 /// What makes one hub.
@@ -76,6 +77,10 @@ pub struct App {
     pub rates: Rates,
     /// Users who may not log in. Source: rtm-v1 7.5.
     pub banned: BTreeSet<UserId>,
+    /// What it may use of a node.
+    pub quotas: Quotas,
+    /// What it uses of a node; shared by all hubs.
+    pub usage: Usage,
 }
 
 /// Numbers of an app, with the documented defaults.

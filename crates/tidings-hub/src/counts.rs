@@ -1,6 +1,7 @@
 //! Member lists and counts.
 
 use tidings_mutant::mutant;
+use tidings_token::Access;
 use tidings_wire::codes::Outcome;
 use tidings_wire::frame::encode_server;
 use tidings_wire::limits::{
@@ -12,11 +13,12 @@ use crate::Hub;
 use crate::asks::PendingAsk;
 use crate::bus_ops::{Answer, MemberSnapshot, Question, Topic};
 use crate::channels::Sync;
+use crate::costs::LISTED_MEMBERS_GUESS;
 use crate::ids::ChannelKey;
 use crate::inbox::Asker;
 use crate::io::Sink;
 use crate::limiter;
-use crate::session::SessionKey;
+use crate::session::{Session, SessionKey};
 use crate::sessions::error;
 use crate::store_ops::AttributeOwner;
 use crate::timers::Timer;
@@ -107,6 +109,9 @@ impl Hub {
         let Some(channel) = channel else {
             return;
         };
+        if !self.permit_in(key, cseq, Access::Read, &channel.channel, out) {
+            return;
+        }
         if !self.take_rate(key, cseq, limiter::Kind::GetMembers, out) {
             return;
         }
@@ -128,6 +133,7 @@ impl Hub {
         if self.channels.contains_key(channel) {
             return self.answer_member_list(channel, session, cseq, out);
         }
+        self.charge(session, limiter::Kind::ListedMembers, LISTED_MEMBERS_GUESS);
         let pending = PendingAsk::Look { session, cseq };
         let topic = Topic::Channel(channel.clone());
         self.ask(topic, Question::Members, pending, out);
@@ -147,6 +153,8 @@ impl Hub {
         let mut seen = std::collections::BTreeSet::new();
         user_ids.retain(|user| seen.insert(user.clone()));
         user_ids.truncate(MEMBERS_LISTED_MAX);
+        let more = (user_ids.len() as u64).saturating_sub(LISTED_MEMBERS_GUESS);
+        self.charge(session, limiter::Kind::ListedMembers, more);
         let users = reply::Result::Users(UserList { user_ids });
         self.reply(session, cseq, users, out);
     }
@@ -172,6 +180,12 @@ impl Hub {
             calls.push((session, cseq));
             return;
         }
+        let may_read = |of: &Session| of.may_in(Access::Read, &key.channel);
+        if !self.sessions.get(session).is_none_or(may_read) {
+            // Withdrawn while it waited.
+            self.permit_in(session, cseq, Access::Read, &key.channel, out);
+            return;
+        }
         let lists_all = self
             .sessions
             .get(session)
@@ -180,6 +194,8 @@ impl Hub {
             true => channel.members.in_order(MEMBERS_LISTED_MAX),
             false => channel.members.sample(MEMBER_EVENTS_MAX, &mut self.rng),
         };
+        let listed = user_ids.len() as u64;
+        self.charge(session, limiter::Kind::ListedMembers, listed);
         self.reply(
             session,
             cseq,
@@ -212,6 +228,11 @@ impl Hub {
             match self.parse_channel(key, cseq, channel, out) {
                 Some(channel) => keys.push(channel),
                 None => return,
+            }
+        }
+        for channel in &keys {
+            if !self.permit_in(key, cseq, Access::Read, &channel.channel, out) {
+                return;
             }
         }
         if !self.take_rate(key, cseq, limiter::Kind::GetMemberCounts, out) {

@@ -1,12 +1,15 @@
 //! Who may act as which user: app, user id and token. Functions of the apps and the time.
 
+use std::sync::Arc;
+
 use tidings_mutant::mutant;
-use tidings_token::{AppKeys, Door, Policy, Refusal};
+use tidings_token::{AppKeys, Door, Granted, Policy, Refusal, Rights};
 use tidings_wire::codes::Outcome;
 use tidings_wire::names::{AppId, UserId};
 
 use crate::config::{App, AppSettings, Apps};
 use crate::ids::UserKey;
+use crate::rights::Restriction;
 
 /// What was shown to be true.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,8 +20,40 @@ pub struct Credentials {
     pub user: UserId,
     /// The app's numbers.
     pub settings: AppSettings,
+    /// What the token gives.
+    pub grant: Grant,
+}
+
+impl Credentials {
+    /// Whether the user may keep files here: whoever may write to no channel and no user has no use for one. Whoever
+    /// has a file's id has been sent it, so that loading one needs no right.
+    pub fn may_upload(&self) -> bool {
+        self.grant
+            .rights
+            .as_ref()
+            .is_none_or(|list| list.has_writes())
+    }
+}
+
+/// What a token gives its user. The default is what logins to an app without a certificate have.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Grant {
     /// The Unix second at which the token ends; `None` = the app has no certificate.
-    pub token_expires_s: Option<u64>,
+    pub expires_s: Option<u64>,
+    /// What it permits.
+    pub rights: Restriction,
+}
+
+impl From<Granted> for Grant {
+    fn from(granted: Granted) -> Self {
+        Self {
+            expires_s: Some(granted.expires_at_unix_s).filter(|end| *end != tidings_token::NEVER),
+            rights: match granted.rights {
+                Rights::Unrestricted => None,
+                Rights::Rtm2(list) => Some(Arc::new(list)),
+            },
+        }
+    }
 }
 
 /// Why somebody is not let in.
@@ -48,12 +83,12 @@ pub fn check(
         let text = format!("user id {user_id:?}: {name}");
         refused(Outcome::InvalidUserId, text)
     })?;
-    let (settings, token_expires_s) = match apps.listed.get(&app) {
+    let (settings, grant) = match apps.listed.get(&app) {
         Some(listed) => {
-            let expires = check_token(now_unix_s, &app, listed, &user, token)?;
-            (listed.settings, expires)
+            let grant = check_token(now_unix_s, &app, listed, &user, token)?;
+            (listed.settings, grant)
         }
-        None if apps.accept_any => (AppSettings::default(), None),
+        None if apps.accept_any => (AppSettings::default(), Grant::default()),
         None => {
             let text = format!("app {app} is not known to this server; add it with --app {app}");
             return Err(refused(Outcome::UnknownApp, text));
@@ -70,20 +105,20 @@ pub fn check(
         app,
         user,
         settings,
-        token_expires_s,
+        grant,
     })
 }
 
-/// Returns the Unix second at which the token ends; `None` for an app without a certificate.
+/// Returns what the token gives.
 pub(crate) fn check_token(
     now_unix_s: u64,
     app: &AppId,
     listed: &App,
     user: &UserId,
     token: &str,
-) -> Result<Option<u64>, Refused> {
+) -> Result<Grant, Refused> {
     if listed.certificates.is_empty() {
-        return Ok(None);
+        return Ok(Grant::default());
     }
     if token.is_empty() {
         let text = format!("app {app} has a certificate, so a login needs a token; none was given");
@@ -91,7 +126,7 @@ pub(crate) fn check_token(
         return Err(Refused { outcome, text });
     }
     if mutant!(53) {
-        return Ok(None);
+        return Ok(Grant::default());
     }
     let certificates: Vec<&str> = listed.certificates.iter().map(String::as_str).collect();
     let keys = AppKeys {
@@ -100,7 +135,7 @@ pub(crate) fn check_token(
     };
     let policy = Policy::login();
     tidings_token::check(Door::Rtm, &keys, &policy, user.as_str(), now_unix_s, token)
-        .map(|granted| Some(granted.expires_at_unix_s))
+        .map(Grant::from)
         .map_err(|refusal| Refused {
             outcome: match refusal {
                 Refusal::Expired { .. } => Outcome::TokenExpired,

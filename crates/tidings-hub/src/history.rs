@@ -7,6 +7,7 @@
 use bytes::Bytes;
 use prost::Message as _;
 use tidings_mutant::mutant;
+use tidings_token::Access;
 use tidings_wire::codes::Outcome;
 use tidings_wire::limits::{HISTORY_PAGE_BYTES_MAX, HISTORY_PAGE_MAX};
 use tidings_wire::names::{AppId, ChannelName, UserId};
@@ -257,6 +258,9 @@ impl Hub {
             }
             Some(read_history::Conversation::Channel(channel)) => {
                 let channel = self.joined_channel(key, cseq, &channel, out)?;
+                if !self.permit_in(key, cseq, Access::Read, &channel.channel, out) {
+                    return None;
+                }
                 return Some(Conversation::Channel(channel));
             }
             Some(read_history::Conversation::PeerId(peer_id)) => match UserId::parse(&peer_id) {

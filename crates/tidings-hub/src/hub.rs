@@ -75,6 +75,8 @@ pub struct Hub {
     pub(crate) logins: u64,
     /// What the next login or resume is told.
     pub(crate) recalled: Option<Recalled>,
+    /// Some app has a quota of messages.
+    pub(crate) has_message_quotas: bool,
     /// Of apps that are not listed.
     pub(crate) default_rates: Rates,
     /// Invitations by who has sent them. Bound: `INVITATIONS_OPEN_MAX` per session, and what a restart has left.
@@ -170,6 +172,7 @@ impl Hub {
             epochs,
             logins: 0,
             recalled: None,
+            has_message_quotas: config.apps.has_message_quotas(),
             default_rates: Rates::default(),
             invitations: hasher.map(),
             boot: 0,
@@ -212,7 +215,8 @@ impl Hub {
                 connection,
                 user,
                 traits,
-            } => self.handle_admitted(connection, user, traits, out),
+                grant,
+            } => self.handle_admitted(connection, user, (traits, grant), out),
             Input::Recalled {
                 connection,
                 user,

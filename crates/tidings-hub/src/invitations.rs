@@ -13,6 +13,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use tidings_mutant::mutant;
+use tidings_token::Access;
 use tidings_wire::codes::Outcome;
 use tidings_wire::frame::encode_server;
 use tidings_wire::limits::{
@@ -126,6 +127,9 @@ impl Hub {
             Ok(callee) => callee,
             Err(error) => return self.reply_error(key, cseq, error, out),
         };
+        if !self.permit_with(key, cseq, Access::Write, &callee, out) {
+            return;
+        }
         let is_repeated = self
             .sessions
             .get(key)

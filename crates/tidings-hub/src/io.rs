@@ -8,6 +8,7 @@ use tidings_wire::proto::{ClientFrame, Resume};
 
 use crate::bus_ops::{BusInput, BusOp};
 use crate::config::{Apps, Traits};
+use crate::credentials::Grant;
 use crate::ids::{ConnectionId, HubId, InvitationId, UserKey};
 use crate::memory::Pressure;
 use crate::store_ops::{StoreAnswer, StoreOp};
@@ -33,6 +34,8 @@ pub enum Input {
         user: UserKey,
         /// What it can do.
         traits: Traits,
+        /// What its token gives.
+        grant: Grant,
     },
     /// What is known of what a user has used of its rates; given right before its login or resume, if anything is.
     Recalled {

@@ -46,9 +46,19 @@ pub enum Kind {
     JoinSameChannel,
     /// Logins of one user.
     Login,
+    /// KiB of channel messages, times their members.
+    FanOut,
+    /// KiB of answers.
+    Answer,
+    /// Users in member lists.
+    ListedMembers,
+    /// Calls without a rate of their own.
+    OtherCall,
+    /// Calls that were refused.
+    FailedCall,
 }
 
-const KINDS: usize = 17;
+const KINDS: usize = 22;
 
 /// Kinds, their names in settings, what errors call them, and their default rates, in the order of [`Kind`].
 const RATES: [(Kind, &str, &str, Rate); KINDS] = [
@@ -134,6 +144,36 @@ const RATES: [(Kind, &str, &str, Rate); KINDS] = [
         l::RATE_JOIN_SAME_CHANNEL,
     ),
     (Kind::Login, "login", "logins of one user", l::RATE_LOGIN),
+    (
+        Kind::FanOut,
+        "fan_out_kib",
+        "KiB of channel messages times members",
+        l::RATE_FAN_OUT_KIB,
+    ),
+    (
+        Kind::Answer,
+        "answer_kib",
+        "KiB of answers",
+        l::RATE_ANSWER_KIB,
+    ),
+    (
+        Kind::ListedMembers,
+        "listed_members",
+        "users in member lists",
+        l::RATE_LISTED_MEMBERS,
+    ),
+    (
+        Kind::OtherCall,
+        "other_call",
+        "other calls",
+        l::RATE_OTHER_CALL,
+    ),
+    (
+        Kind::FailedCall,
+        "failed_call",
+        "refused calls",
+        l::RATE_FAILED_CALL,
+    ),
 ];
 
 impl Kind {
@@ -232,6 +272,24 @@ impl Limiter {
             }
         };
         &mut self.buckets[at].1
+    }
+
+    /// Counts something of whatever size, which is never refused: the next call is, while too much is owed.
+    pub(crate) fn charge(&mut self, kind: Kind, amount: u64, rates: &Rates, now_ms: u64) {
+        self.bucket(kind).charge(rates.get(kind), amount, now_ms);
+    }
+
+    /// Why the next call has to wait for what was charged before.
+    pub(crate) fn check(&self, kind: Kind, rates: &Rates, now_ms: u64) -> Result<(), Error> {
+        let rate = rates.get(kind);
+        let bucket = self.buckets.iter().find(|(have, _)| *have == kind);
+        match bucket.and_then(|(_, bucket)| bucket.wait(rate, now_ms)) {
+            Some(wait_ms) => {
+                let (.., what, _) = RATES[kind as usize];
+                Err(too_often(Outcome::TooOften, what, rate, wait_ms))
+            }
+            None => Ok(()),
+        }
     }
 
     fn join_bucket(&mut self, channel: &ChannelName) -> &mut Bucket {

@@ -11,13 +11,14 @@ use tidings_wire::proto::{Error, Login, PresenceState, Refused, Welcome, server_
 use crate::asks::PendingAsk;
 use crate::bus_ops::{Answer, BusOp, Inherited, LoginStamp, Parcel, Question, Topic};
 use crate::config::{Apps, Traits};
-use crate::credentials::{self, Credentials};
+use crate::credentials::{self, Credentials, Grant};
 use crate::ids::{ConnectionId, InvitationId, SessionId, UserKey};
 use crate::inbox::{Asker, InboxState, Origin};
 use crate::invitations::Reports;
 use crate::io::{Effect, Sink};
 use crate::limiter::{self, Limiter, Rates};
 use crate::outbox::Outbox;
+use crate::quotas::Place;
 use crate::resume::digest;
 use crate::session::{End, Session, SessionKey};
 use crate::sessions::error;
@@ -73,7 +74,7 @@ pub(crate) struct PendingLogin {
     stamp: LoginStamp,
     settings: AppSettings,
     traits: Traits,
-    token_expires_s: Option<u64>,
+    grant: Grant,
     limiter: Limiter,
     /// What its client holds open.
     reports: Reports,
@@ -110,7 +111,7 @@ impl Hub {
                 app,
                 user,
                 settings,
-                token_expires_s,
+                grant,
             }) => {
                 let app = match (mutant!(44), self.config.apps.listed.keys().next()) {
                     (true, Some(first)) => first.clone(),
@@ -121,7 +122,7 @@ impl Hub {
                 if let Err(error) = self.take_login(&user, settings, used.as_deref(), out) {
                     return self.refuse_login(connection, error, out);
                 }
-                let rights = (settings, Traits::default(), token_expires_s);
+                let rights = (settings, Traits::default(), grant);
                 let reports = Reports::of(&login, &user);
                 self.start_claim(connection, user.clone(), rights, reports, out);
                 self.charge_used(&user, used.as_deref());
@@ -137,7 +138,7 @@ impl Hub {
         &mut self,
         connection: ConnectionId,
         user: UserKey,
-        traits: Traits,
+        (traits, grant): (Traits, Grant),
         out: &mut dyn Sink,
     ) {
         if !matches!(
@@ -160,7 +161,7 @@ impl Hub {
         }
         let mut settings = self.config.apps.settings(&user.app);
         settings.rate_limits &= !traits.is_paced;
-        let rights = (settings, traits, None);
+        let rights = (settings, traits, grant);
         self.start_claim(connection, user, rights, Reports::default(), out);
     }
 
@@ -257,7 +258,13 @@ impl Hub {
             .insert(connection, Connection::Fresh { opened_ms });
     }
 
-    fn start_session(&mut self, user: UserKey, login: PendingLogin, out: &mut dyn Sink) {
+    fn start_session(
+        &mut self,
+        user: UserKey,
+        login: PendingLogin,
+        place: Option<Place>,
+        out: &mut dyn Sink,
+    ) {
         let id = SessionId(match mutant!(42) {
             true => u128::from(unseeded()).to_be_bytes(),
             false => self.rng.bytes(),
@@ -279,7 +286,9 @@ impl Hub {
             is_watched: false,
             stalled: None,
             presence: PresenceState::Online,
-            token_expires_s: login.token_expires_s,
+            token_expires_s: login.grant.expires_s,
+            rights: login.grant.rights,
+            place,
             is_expiry_told: false,
             cseq: 0,
             open_requests: 0,
@@ -361,6 +370,7 @@ impl Hub {
     /// The apps are others now: sessions get their new numbers, or end.
     pub(crate) fn handle_apps(&mut self, apps: Arc<Apps>, out: &mut dyn Sink) {
         self.config.apps = apps;
+        self.has_message_quotas = self.config.apps.has_message_quotas();
         let apps = &self.config.apps;
         let verdict = |user: &UserKey| match () {
             () if !apps.has(&user.app) => Some(End::AppDisabled),
@@ -424,14 +434,14 @@ impl Hub {
         }
     }
 
-    /// Checks a token that replaces a session's; returns when it ends.
-    pub(crate) fn renewed_expiry(&self, user: &UserKey, token: &str) -> Result<Option<u64>, Error> {
+    /// Checks a token that replaces a session's; returns what it gives.
+    pub(crate) fn renewed_grant(&self, user: &UserKey, token: &str) -> Result<Grant, Error> {
         match self.config.apps.listed.get(&user.app) {
             Some(listed) => {
                 credentials::check_token(self.wall.unix_s(), &user.app, listed, &user.user, token)
                     .map_err(|refused| error(refused.outcome, refused.text))
             }
-            None => Ok(None),
+            None => Ok(Grant::default()),
         }
     }
 

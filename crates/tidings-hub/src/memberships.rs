@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use tidings_mutant::mutant;
+use tidings_token::Access;
 use tidings_wire::codes::Outcome;
 use tidings_wire::limits::CHANNELS_PER_SESSION_MAX;
 use tidings_wire::names::ChannelName;
@@ -35,6 +36,9 @@ impl Hub {
         let Some(channel) = self.parse_channel(key, cseq, channel, out) else {
             return;
         };
+        if !self.permit_in(key, cseq, Access::Read, &channel.channel, out) {
+            return;
+        }
         let now_ms = self.now.mono_ms;
         let Some(session) = self.sessions.get_mut(key) else {
             return;
@@ -88,7 +92,7 @@ impl Hub {
     }
 
     /// Publishes a change of one of our members and remembers it until it comes back in the topic's order.
-    fn publish_membership(
+    pub(crate) fn publish_membership(
         &mut self,
         key: &ChannelKey,
         session_key: SessionKey,

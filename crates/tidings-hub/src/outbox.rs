@@ -15,6 +15,7 @@ use bytes::Bytes;
 use tidings_mutant::mutant;
 use tidings_wire::frame::encode_server;
 use tidings_wire::limits::{REPLAY_BYTES_MAX, REPLAY_FRAMES_MAX};
+use tidings_wire::names::ChannelName;
 use tidings_wire::proto::{Gap, GapCause, Inbox, Skip, gap, server_message::Kind};
 
 use crate::ids::ChannelKey;
@@ -263,6 +264,21 @@ impl Outbox {
         self.settle(&kept);
     }
 
+    /// Takes back the frames of channels that are not to be read any more: they will not be sent again.
+    pub(crate) fn withdraw_channels(&mut self, may_read: impl Fn(&ChannelName) -> bool) {
+        for place in &mut self.kept {
+            let is_shut = match &place.source {
+                Source::Channel(key) => !may_read(&key.channel),
+                Source::Call | Source::Inbox | Source::Withdrawn => false,
+            };
+            if is_shut {
+                let withdrawn = Kept::counted(Bytes::new(), Source::Withdrawn, &self.gauge);
+                let kept = std::mem::replace(place, withdrawn);
+                self.bytes -= kept.frame.len();
+            }
+        }
+    }
+
     fn drop_oldest(&mut self) {
         let sseq = self.first_kept();
         let Some(oldest) = self.kept.pop_front() else {
@@ -390,7 +406,7 @@ fn skip(run: &Run) -> Bytes {
 mod tests {
     use super::*;
     use tidings_wire::frame::decode_server;
-    use tidings_wire::names::{AppId, ChannelName};
+    use tidings_wire::names::AppId;
 
     fn channel(name: &str) -> Source {
         Source::Channel(Arc::new(ChannelKey {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use prost::Message as _;
 use tidings_mutant::mutant;
+use tidings_token::Access;
 use tidings_wire::codes::Outcome;
 use tidings_wire::frame::encode_server;
 use tidings_wire::limits::INBOX_LASTING_AGE_MS;
@@ -135,11 +136,17 @@ impl Hub {
                 return self.reply_error(key, cseq, error(Outcome::InvalidArgument, text), out);
             }
         };
+        if !self.permit_with(key, cseq, Access::Write, &to, out) {
+            return;
+        }
         let mut message = match check_message(call.message) {
             Ok(message) => message,
             Err(error) => return self.reply_error(key, cseq, error, out),
         };
         if !self.take_rate(key, cseq, limiter::Kind::Message, out) {
+            return;
+        }
+        if !self.take_quota(key, cseq, None, out) {
             return;
         }
         if message.expires_ts > 0 {

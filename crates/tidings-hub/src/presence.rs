@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use indexmap::IndexSet;
+use tidings_token::Access;
 use tidings_wire::codes::Outcome;
 use tidings_wire::frame::encode_server;
 use tidings_wire::limits::{PRESENCE_QUERY_USERS_MAX, PRESENCE_SUBSCRIPTIONS_MAX};
@@ -81,7 +82,10 @@ impl Hub {
         if !self.take_rate(key, cseq, limiter::Kind::QueryPresence, out) {
             return;
         }
-        if let Some(users) = self.parse_users(key, cseq, &user_ids, PRESENCE_QUERY_USERS_MAX, out) {
+        let users = self.parse_users(key, cseq, &user_ids, PRESENCE_QUERY_USERS_MAX, out);
+        if let Some(users) = users
+            && self.permit_all(key, cseq, &users, out)
+        {
             self.gather_presence(key, cseq, users, false, out);
         }
     }
@@ -100,6 +104,9 @@ impl Hub {
         else {
             return;
         };
+        if !self.permit_all(key, cseq, &users, out) {
+            return;
+        }
         let Some(session) = self.sessions.get_mut(key) else {
             return;
         };
@@ -171,6 +178,18 @@ impl Hub {
             .map(|user| user.user.to_string())
             .collect();
         self.reply(key, cseq, reply::Result::Users(UserList { user_ids }), out);
+    }
+
+    /// Whether the session may see all of these users; if not, answers the request.
+    fn permit_all(
+        &mut self,
+        key: SessionKey,
+        cseq: u64,
+        users: &[UserKey],
+        out: &mut dyn Sink,
+    ) -> bool {
+        let mut users = users.iter();
+        users.all(|user| self.permit_with(key, cseq, Access::Read, &user.user, out))
     }
 
     fn parse_users(
@@ -483,7 +502,7 @@ impl Hub {
         }
     }
 
-    fn end_watch(&mut self, key: SessionKey, user: &UserKey, out: &mut dyn Sink) {
+    pub(crate) fn end_watch(&mut self, key: SessionKey, user: &UserKey, out: &mut dyn Sink) {
         if let Some(session) = self.sessions.get_mut(key) {
             session.watched.remove(user);
         }

@@ -40,6 +40,15 @@ impl Hub {
         session.open_requests += 1;
         assert!(!mutant!(73) || session.cseq < 20, "a deliberate fault");
         let cseq = request.cseq;
+        // Whoever calls in vain again and again waits as if it had called with success; to leave anybody may.
+        if !matches!(request.call, Some(Call::Logout(_)))
+            && !self.check_debt(key, cseq, Kind::FailedCall, out)
+        {
+            return;
+        }
+        if has_no_rate(&request.call) && !self.take_rate(key, cseq, Kind::OtherCall, out) {
+            return;
+        }
         match request.call {
             Some(Call::SendToPeer(call)) => self.handle_send_to_peer(key, cseq, call, out),
             Some(Call::SendToChannel(call)) => self.handle_send_to_channel(key, cseq, call, out),
@@ -110,6 +119,9 @@ impl Hub {
         kind: Kind,
         out: &mut dyn Sink,
     ) -> bool {
+        if !self.check_debts(key, cseq, kind, out) {
+            return false;
+        }
         let now_ms = self.now.mono_ms;
         let first = self.sessions.keys().next().filter(|_| mutant!(67));
         let Some(session) = self.sessions.get_mut(first.unwrap_or(key)) else {
@@ -136,13 +148,12 @@ impl Hub {
         let Some(user) = self.sessions.get(key).map(|session| session.user.clone()) else {
             return;
         };
-        match self.renewed_expiry(&user, token) {
-            Ok(expires) => {
-                if let Some(session) = self.sessions.get_mut(key) {
-                    session.renew_token(expires);
-                }
-                self.set_session_timer(key);
+        match self.renewed_grant(&user, token) {
+            Ok(grant) => {
+                // Order: answered first, so that what ends with the old token is seen to follow from it.
                 self.reply_done(key, cseq, out);
+                self.apply_grant(key, grant, out);
+                self.set_session_timer(key);
             }
             Err(error) => self.reply_error(key, cseq, error, out),
         }
@@ -166,6 +177,20 @@ impl Hub {
             }
         }
     }
+}
+
+/// Whether a call is counted by no rate of its own.
+fn has_no_rate(call: &Option<Call>) -> bool {
+    matches!(
+        call,
+        None | Some(
+            Call::Leave(_)
+                | Call::CancelInvitation(_)
+                | Call::ConfirmAccept(_)
+                | Call::AcceptInvitation(_)
+                | Call::RefuseInvitation(_)
+        )
+    )
 }
 
 /// A type that begins so is meant for client libraries.
@@ -219,6 +244,20 @@ pub(crate) fn check_message(message: Option<Message>) -> Result<Message, Error> 
         return Err(error(Outcome::InvalidMessage, text));
     }
     Ok(message)
+}
+
+/// Bytes of a message, about.
+pub(crate) fn message_bytes(message: &Message) -> usize {
+    match &message.body {
+        None => 0,
+        Some(message::Body::Text(text)) => text.len(),
+        Some(message::Body::Raw(raw)) => raw.data.len() + raw.description.len(),
+        Some(message::Body::File(file)) => file.thumbnail.len() + file.description.len(),
+        Some(message::Body::Image(image)) => image
+            .file
+            .as_ref()
+            .map_or(0, |file| file.thumbnail.len() + file.description.len()),
+    }
 }
 
 /// The bytes that count against the limit, and the texts. Whether the file is there is the receiver's business.

@@ -179,7 +179,7 @@ impl Hub {
         if !fits && !mutant!(55) {
             return self.refuse_resume(connection, Outcome::SecretWrong, out);
         }
-        if let Err(error) = self.check_resume_token(key, resume) {
+        if let Err(error) = self.check_resume_token(key, resume, out) {
             self.insert_fresh(connection);
             return self.refuse(connection, error, out);
         }
@@ -251,7 +251,12 @@ impl Hub {
     }
 
     /// A resume after the token's end needs a new one (contract SEC-4).
-    fn check_resume_token(&mut self, key: SessionKey, resume: &Resume) -> Result<(), Error> {
+    fn check_resume_token(
+        &mut self,
+        key: SessionKey,
+        resume: &Resume,
+        out: &mut dyn Sink,
+    ) -> Result<(), Error> {
         let Some(session) = self.sessions.get(key) else {
             return Ok(());
         };
@@ -260,10 +265,8 @@ impl Hub {
         };
         if !resume.token.is_empty() {
             let user = session.user.clone();
-            let new = self.renewed_expiry(&user, &resume.token)?;
-            if let Some(session) = self.sessions.get_mut(key) {
-                session.renew_token(new);
-            }
+            let grant = self.renewed_grant(&user, &resume.token)?;
+            self.apply_grant(key, grant, out);
             return Ok(());
         }
         if self.wall.unix_s() >= expires_s {

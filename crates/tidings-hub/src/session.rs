@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use tidings_mutant::mutant;
 use tidings_wire::codes::CloseCode;
 use tidings_wire::limits::{
-    HEARTBEAT_ANSWER_MS, HEARTBEAT_MS, PRESENCE_UNREACHABLE_MS, TOKEN_WARNING_MS,
+    HEARTBEAT_ANSWER_MS, HEARTBEAT_MS, PRESENCE_UNREACHABLE_MS, TOKEN_OVERSTAY_S, TOKEN_WARNING_MS,
 };
 use tidings_wire::names::ChannelName;
 use tidings_wire::proto::PresenceState;
@@ -19,6 +19,8 @@ use crate::inbox::{Delivery, InboxState};
 use crate::invitations::Report;
 use crate::limiter::Limiter;
 use crate::outbox::Outbox;
+use crate::quotas::Place;
+use crate::rights::Restriction;
 use crate::rings::Ringing;
 use crate::watched::Watched;
 
@@ -65,6 +67,8 @@ pub(crate) struct Session {
     pub(crate) presence: PresenceState,
     /// Unix second at which its token ends; `None` for an app without certificate.
     pub(crate) token_expires_s: Option<u64>,
+    /// What its token permits.
+    pub(crate) rights: Restriction,
     /// The client has been told that this token ends soon.
     pub(crate) is_expiry_told: bool,
     /// Highest request number that was received.
@@ -84,6 +88,8 @@ pub(crate) struct Session {
     pub(crate) has_attributes: bool,
     /// Sessions that it has replaced.
     pub(crate) forerunners: Vec<Forerunner>,
+    /// Its place among the logins of its app, given back with it.
+    pub(crate) place: Option<Place>,
     pub(crate) limiter: Limiter,
     /// Calls over their rates; `None` = none of late.
     pub(crate) floods: Option<Box<Floods>>,
@@ -184,11 +190,21 @@ impl Session {
     ///
     /// A client that is away is warned when it is back: a warning that waits for it may come too late to be true.
     pub(crate) fn token_due_ms(&self) -> Option<u64> {
-        let ends_ms = self.token_expires_s? * 1_000;
+        let ends_ms = self.token_expires_s?.saturating_mul(1_000);
         if !self.is_expiry_told && self.connection.is_some() {
             return Some(ends_ms.saturating_sub(TOKEN_WARNING_MS));
         }
-        self.settings.kick_on_token_expiry.then_some(ends_ms)
+        self.ends_by_token_s()
+            .map(|end_s| end_s.saturating_mul(1_000))
+    }
+
+    /// The Unix second at which its token, or the time by which it may outlive that, ends it.
+    pub(crate) fn ends_by_token_s(&self) -> Option<u64> {
+        let overstay_s = match self.settings.kick_on_token_expiry {
+            true => 0,
+            false => TOKEN_OVERSTAY_S as u64,
+        };
+        Some(self.token_expires_s?.saturating_add(overstay_s))
     }
 }
 

@@ -13,8 +13,10 @@ use tidings_wire::proto::{
 use crate::Hub;
 use crate::bus_ops::{BusOp, RingFate, Topic};
 use crate::config::Traits;
+use crate::costs::ANSWER_BYTES_MIN;
 use crate::ids::{ConnectionId, UserKey};
 use crate::io::{Effect, Sink};
+use crate::limiter;
 use crate::login::Connection;
 use crate::memberships::Visibility;
 use crate::outbox::Source;
@@ -74,7 +76,11 @@ impl Hub {
             cseq,
             result: Some(result),
         }));
+        let bytes = frame.len();
         Self::push(session, frame, Source::Call, out);
+        if bytes >= ANSWER_BYTES_MIN {
+            self.charge(key, limiter::Kind::Answer, (bytes / 1024) as u64);
+        }
     }
 
     pub(crate) fn reply_done(&mut self, key: SessionKey, cseq: u64, out: &mut dyn Sink) {
@@ -88,6 +94,9 @@ impl Hub {
         error: Error,
         out: &mut dyn Sink,
     ) {
+        if !is_rate(&error) {
+            self.charge(key, limiter::Kind::FailedCall, 1);
+        }
         self.reply(key, cseq, reply::Result::Error(error), out);
     }
 
@@ -195,9 +204,8 @@ impl Hub {
         }
         let silent_ms = self.now.mono_ms.saturating_sub(session.heard_ms);
         if session
-            .token_expires_s
+            .ends_by_token_s()
             .is_some_and(|end| self.wall.unix_s() >= end)
-            && session.settings.kick_on_token_expiry
             && !mutant!(54)
         {
             return self.end_session(key, End::TokenExpired, out);
@@ -250,7 +258,7 @@ impl Hub {
         let Some(expires_s) = session.token_expires_s else {
             return;
         };
-        let expires_ts = expires_s * 1_000;
+        let expires_ts = expires_s.saturating_mul(1_000);
         let is_due = now_unix_ms + TOKEN_WARNING_MS >= expires_ts;
         if !is_due || session.is_expiry_told || session.connection.is_none() {
             return;
@@ -362,6 +370,12 @@ impl Hub {
             out.emit(Effect::Bus(BusOp::Unsubscribe(Topic::User(user.clone()))));
         }
     }
+}
+
+/// Whether a call was refused because there were too many: that is counted by its own rate.
+fn is_rate(error: &Error) -> bool {
+    let rates = [Outcome::TooOften, Outcome::SameChannelTooOften];
+    rates.iter().any(|rate| *rate as u32 == error.outcome)
 }
 
 /// Makes the error of a reply.

@@ -26,5 +26,5 @@ mod special;
 mod translator;
 
 pub use ids::uid;
-pub use login::{AppRules, LoginRefusal, check_token};
+pub use login::{AppRules, LATE_LOGIN_S, LoginRefusal, check_token};
 pub use translator::{Ending, LoginRequest, Now, Output, Translator};

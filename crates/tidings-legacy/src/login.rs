@@ -1,14 +1,16 @@
 //! Who may log in. Source: signaling-wire 4.2, 4.8, 11.
 
-use tidings_token::{AppKeys, Door, Policy, Refusal, check};
+use tidings_token::{AppKeys, Door, Granted, Policy, Refusal, check};
 
 /// What an app says of its legacy logins.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AppRules {
     /// `_no_need_token` is accepted although the app has certificates.
     pub allows_debug_word: bool,
-    /// Tokens of the legacy format, whose MD5 is weak, are accepted.
+    /// Tokens of the legacy format, whose MD5 is weak, are accepted. Source: tokens 2, 6.6.
     pub allows_legacy_tokens: bool,
+    /// Longest time from a login to the end of such a token, in seconds; 0 = no bound.
+    pub legacy_token_max_s: u64,
     /// `force` of a channel message is obeyed: messages from outside.
     pub allows_force: bool,
     /// The channels in which everything that happens in the app is told may be joined.
@@ -21,7 +23,8 @@ impl Default for AppRules {
     fn default() -> Self {
         Self {
             allows_debug_word: false,
-            allows_legacy_tokens: true,
+            allows_legacy_tokens: false,
+            legacy_token_max_s: 86_400,
             allows_force: false,
             allows_special_channels: false,
             phone_gateway: None,
@@ -49,8 +52,13 @@ pub enum LoginRefusal {
     Busy,
 }
 
-/// Checks a login's token. `was_in_lately` = the account was logged in with this very token a moment ago, so
-/// that its end does not count (4.8).
+/// A token is good for so long after its end, in seconds, for whoever was logged in with it when its connection was
+/// lost. Counted from the token's end, so that logins that follow each other do not draw it out. Source:
+/// signaling-wire 4.8.
+pub const LATE_LOGIN_S: u64 = 600;
+
+/// Checks a login's token; `None` = the app has no certificate. `was_in_lately` = the account was logged in with this
+/// very token a moment ago (4.8).
 ///
 /// # Errors
 /// The reason to be told.
@@ -61,18 +69,19 @@ pub fn check_token(
     now_unix_s: u64,
     token: &str,
     was_in_lately: bool,
-) -> Result<(), LoginRefusal> {
+) -> Result<Option<Granted>, LoginRefusal> {
     if keys.certificates.is_empty() {
-        return Ok(());
+        return Ok(None);
     }
     let policy = Policy {
         legacy_signaling_tokens: rules.allows_legacy_tokens,
+        signaling_lifetime_max_s: rules.legacy_token_max_s,
         legacy_debug_word: rules.allows_debug_word,
+        leeway_s: if was_in_lately { LATE_LOGIN_S } else { 0 },
         ..Policy::login()
     };
     match check(Door::Legacy, keys, &policy, account, now_unix_s, token) {
-        Ok(_) => Ok(()),
-        Err(Refusal::Expired { .. }) if was_in_lately => Ok(()),
+        Ok(granted) => Ok(Some(granted)),
         Err(Refusal::Expired { .. }) => Err(LoginRefusal::TokenExpired),
         Err(_) => Err(LoginRefusal::TokenInvalid),
     }
@@ -82,48 +91,78 @@ pub fn check_token(
 mod tests {
     use super::*;
 
+    const APP: &str = "970CA35de60c44645bbae8a215061b33";
+    const TOKEN: &str =
+        "1:970CA35de60c44645bbae8a215061b33:1514219634:82539e1f3973bcfe3f0d0c8993e6c051";
+    const ENDS_S: u64 = 1_514_219_634;
+    const KEYS: AppKeys<'_> = AppKeys {
+        app_id: APP,
+        certificates: &["5CFd2fd1755d40ecb72977518be15d3b"],
+    };
+
+    fn ask(rules: &AppRules, now_s: u64, lately: bool) -> Result<Option<u64>, LoginRefusal> {
+        let granted = check_token(&KEYS, rules, "2882341273", now_s, TOKEN, lately)?;
+        Ok(granted.map(|granted| granted.expires_at_unix_s))
+    }
+
+    fn switched_on() -> AppRules {
+        AppRules {
+            allows_legacy_tokens: true,
+            ..AppRules::default()
+        }
+    }
+
     #[test]
-    fn tokens_are_checked_as_the_app_wants() {
-        let app = "970CA35de60c44645bbae8a215061b33";
-        let token =
-            "1:970CA35de60c44645bbae8a215061b33:1514219634:82539e1f3973bcfe3f0d0c8993e6c051";
-        let keys = AppKeys {
-            app_id: app,
-            certificates: &["5CFd2fd1755d40ecb72977518be15d3b"],
+    fn tokens_of_the_legacy_format_are_taken_where_they_are_switched_on() {
+        let rules = switched_on();
+        let off = ask(&AppRules::default(), ENDS_S - 1, false);
+        assert_eq!(off, Err(LoginRefusal::TokenInvalid));
+        assert_eq!(ask(&rules, ENDS_S - 1, false), Ok(Some(ENDS_S)));
+        let other = check_token(&KEYS, &rules, "other", ENDS_S - 1, TOKEN, false);
+        assert_eq!(other, Err(LoginRefusal::TokenInvalid));
+    }
+
+    #[test]
+    fn one_that_is_good_for_years_is_refused() {
+        let rules = switched_on();
+        let day_s = 86_400;
+        assert_eq!(ask(&rules, ENDS_S - day_s, false), Ok(Some(ENDS_S)));
+        let early = ask(&rules, ENDS_S - day_s - 1, false);
+        assert_eq!(early, Err(LoginRefusal::TokenInvalid));
+        let patient = AppRules {
+            legacy_token_max_s: 0,
+            ..rules
         };
+        assert_eq!(ask(&patient, 1, false), Ok(Some(ENDS_S)));
+    }
+
+    #[test]
+    fn its_end_counts_but_for_ten_minutes_of_those_who_were_in() {
+        let rules = switched_on();
+        assert_eq!(ask(&rules, ENDS_S, false), Err(LoginRefusal::TokenExpired));
+        assert_eq!(ask(&rules, ENDS_S, true), Ok(Some(ENDS_S)));
+        let last = ENDS_S + LATE_LOGIN_S - 1;
+        assert_eq!(ask(&rules, last, true), Ok(Some(ENDS_S)));
+        let late = ask(&rules, last + 1, true);
+        assert_eq!(late, Err(LoginRefusal::TokenExpired));
+    }
+
+    #[test]
+    fn the_debugging_word_is_for_apps_without_a_certificate_or_with_the_switch() {
         let none = AppKeys {
-            app_id: app,
+            app_id: APP,
             certificates: &[],
         };
-        let rules = AppRules::default();
-        let ask = |account: &str, now: u64, token: &str, lately: bool| {
-            check_token(&keys, &rules, account, now, token, lately)
+        let say = |keys: &AppKeys<'_>, rules: &AppRules| {
+            check_token(keys, rules, "a", 1, "_no_need_token", false)
         };
-        assert_eq!(ask("2882341273", 1_514_219_633, token, false), Ok(()));
-        assert_eq!(
-            ask("2882341273", 1_514_219_634, token, false),
-            Err(LoginRefusal::TokenExpired)
-        );
-        assert_eq!(ask("2882341273", 1_514_219_634, token, true), Ok(()));
-        assert_eq!(
-            ask("other", 1_514_219_633, token, false),
-            Err(LoginRefusal::TokenInvalid)
-        );
-        assert_eq!(
-            ask("a", 1, "_no_need_token", false),
-            Err(LoginRefusal::TokenInvalid)
-        );
-        assert_eq!(
-            check_token(&none, &rules, "a", 1, "_no_need_token", false),
-            Ok(())
-        );
+        let shut = AppRules::default();
+        assert_eq!(say(&KEYS, &shut), Err(LoginRefusal::TokenInvalid));
+        assert_eq!(say(&none, &shut), Ok(None));
         let open = AppRules {
             allows_debug_word: true,
-            ..rules.clone()
+            ..shut
         };
-        assert_eq!(
-            check_token(&keys, &open, "a", 1, "_no_need_token", false),
-            Ok(())
-        );
+        assert!(say(&KEYS, &open).is_ok_and(|granted| granted.is_some()));
     }
 }

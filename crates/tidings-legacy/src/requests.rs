@@ -216,6 +216,8 @@ pub(crate) fn reason(error: &Error) -> &'static str {
         "too frequent"
     } else if is(Outcome::MessageTooLarge) || is(Outcome::SizeOverflow) {
         "too large"
+    } else if is(Outcome::NotPermitted) {
+        "not allowed"
     } else if is(Outcome::NotInChannel) {
         "not in channel"
     } else if is(Outcome::InvalidArgument)

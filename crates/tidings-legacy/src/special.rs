@@ -1,6 +1,7 @@
 //! The channels in which logins, joins and their ends are told, of legacy users. Source: signaling-wire 7.7.
 
 use serde_json::json;
+use tidings_wire::names::NEWS_CHANNELS;
 use tidings_wire::proto::SendToChannel;
 use tidings_wire::proto::request::Call as HubCall;
 
@@ -11,11 +12,11 @@ use crate::translator::Translator;
 /// The spellings of the documentation, and the name towards the hub, which native clients cannot state.
 const USER_ONLINE: ([&str; 2], &str) = (
     ["__agora_user_online", "_agora_user_online"],
-    "\u{a7}user_online",
+    NEWS_CHANNELS[0],
 );
 const CHANNEL_EVENT: ([&str; 2], &str) = (
     ["__agora_channel_event", "_agora_channel_event"],
-    "\u{a7}channel_event",
+    NEWS_CHANNELS[1],
 );
 
 /// The hub's name of a special channel, if it is one.

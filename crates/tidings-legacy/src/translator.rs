@@ -337,7 +337,7 @@ impl Translator {
             Kind::LocalInvitationEnded(event) => self.take_local_end(event),
             Kind::IncomingInvitation(event) => self.take_invitation(event),
             Kind::RemoteInvitationEnded(event) => self.take_remote_end(event),
-            // A legacy login outlives its token, has no gaps to be told of, and never resumes.
+            // A legacy client cannot renew its token, has no gaps to be told of, and never resumes.
             _ => {}
         }
         self.confirm();
@@ -390,6 +390,11 @@ impl Translator {
             },
             (State::Ready, CloseCode::LoggedOut) => Ending {
                 texts: Vec::new(),
+                code: NORMAL,
+            },
+            // Not by a plain close: these builds would come back with the same token, and be refused unheard.
+            (State::Ready, CloseCode::TokenExpired) => Ending {
+                texts: vec![server::close("token expired")],
                 code: NORMAL,
             },
             (State::Ready, CloseCode::ProtocolError) => Ending {

@@ -41,6 +41,6 @@ mod token;
 pub use judge::{Failure, Judge, Next, Order, Seen};
 pub use model::{
     Action, Answer, Conversation, Event, Expectation, ExpectedAnswer, File, InvitationNews,
-    Message, Party, PresenceState, Scenario, Step, TokenKind, Write,
+    Message, Party, Permission, PresenceState, Scenario, Step, TokenKind, Write,
 };
 pub use parse::{ParseError, parse};

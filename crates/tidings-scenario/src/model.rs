@@ -91,7 +91,7 @@ pub struct Expectation {
 }
 
 /// Which token a login carries. The runner makes it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum TokenKind {
     /// Good for the user, for as long as the scenario runs.
@@ -106,6 +106,19 @@ pub enum TokenKind {
     Damaged,
     /// None.
     No,
+    /// As `Valid`, but it permits nothing else than this.
+    Limited(Vec<Permission>),
+}
+
+/// Something that a limited token permits.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Permission {
+    /// To write, not to read.
+    pub writes: bool,
+    /// It is a channel's name, not a user's.
+    pub is_channel: bool,
+    /// The name; one that ends in `*` stands for all that begin so.
+    pub name: String,
 }
 
 /// How attributes are written.

@@ -2,7 +2,8 @@
 
 use crate::fact::{self, Shape, times};
 use crate::model::{
-    Action, Conversation, Expectation, ExpectedAnswer, Party, Scenario, Step, TokenKind, Write,
+    Action, Conversation, Expectation, ExpectedAnswer, Party, Permission, Scenario, Step,
+    TokenKind, Write,
 };
 use crate::token::{Cursor, Token, duration, range, tokens};
 
@@ -339,6 +340,10 @@ fn token(cursor: &mut Cursor<'_>) -> Result<Option<TokenKind>, String> {
         "foreign" => TokenKind::Foreign,
         "damaged" => TokenKind::Damaged,
         "no" => TokenKind::No,
+        "limited" => {
+            cursor.expect("token")?;
+            return Ok(Some(TokenKind::Limited(permissions(cursor)?)));
+        }
         other => match duration(other) {
             Some(ms) if ms > 0 && ms.is_multiple_of(1_000) => {
                 let seconds = u32::try_from(ms / 1_000);
@@ -349,6 +354,31 @@ fn token(cursor: &mut Cursor<'_>) -> Result<Option<TokenKind>, String> {
     };
     cursor.expect("token")?;
     Ok(Some(kind))
+}
+
+/// Reads `read #a bob write #b*` up to the column's end.
+fn permissions(cursor: &mut Cursor<'_>) -> Result<Vec<Permission>, String> {
+    let mut list = vec![];
+    let mut writes = false;
+    while !cursor.is_at_end() {
+        writes = match () {
+            () if cursor.take("read") => false,
+            () if cursor.take("write") => true,
+            () if list.is_empty() => return Err("state what it permits: read #a".to_owned()),
+            () => writes,
+        };
+        let is_channel = cursor.is_at_channel();
+        let name = match is_channel {
+            true => cursor.channel()?,
+            false => cursor.name("a user or a channel")?,
+        };
+        list.push(Permission {
+            writes,
+            is_channel,
+            name,
+        });
+    }
+    Ok(list)
 }
 
 fn send(cursor: &mut Cursor<'_>) -> Result<(Vec<Action>, Option<Shape>), String> {

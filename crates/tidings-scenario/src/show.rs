@@ -119,6 +119,7 @@ impl Display for PresenceState {
 impl Display for TokenKind {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
+            Self::Limited(_) => "limited",
             Self::Lasting(seconds) => return write!(f, "{seconds}s"),
             Self::Valid => "valid",
             Self::Expired => "expired",
@@ -126,6 +127,23 @@ impl Display for TokenKind {
             Self::Damaged => "damaged",
             Self::No => "no",
         })
+    }
+}
+
+/// What a limited token permits, as it stands behind the word.
+struct Permits<'a>(&'a TokenKind);
+
+impl Display for Permits<'_> {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let TokenKind::Limited(list) = self.0 else {
+            return Ok(());
+        };
+        for permission in list {
+            let verb = if permission.writes { "write" } else { "read" };
+            let hash = if permission.is_channel { "#" } else { "" };
+            write!(f, " {verb} {hash}{}", Name(&permission.name))?;
+        }
+        Ok(())
     }
 }
 
@@ -303,10 +321,15 @@ impl Display for Action {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         match self {
             Self::LogIn { user_id, token } => {
-                write!(f, "logs in as {} with {token} token", Name(user_id))
+                write!(
+                    f,
+                    "logs in as {} with {token} token{}",
+                    Name(user_id),
+                    Permits(token)
+                )
             }
             Self::LogOut => f.write_str("logs out"),
-            Self::RenewToken { token } => write!(f, "renews with {token} token"),
+            Self::RenewToken { token } => write!(f, "renews with {token} token{}", Permits(token)),
             Self::Join { channel } => write!(f, "joins #{}", Name(channel)),
             Self::Leave { channel } => write!(f, "leaves #{}", Name(channel)),
             Self::SendToChannel {

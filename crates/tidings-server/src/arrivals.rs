@@ -328,6 +328,12 @@ impl Worker {
             return;
         };
         let id = connection.id;
+        if !self.node.legacy.is_open() {
+            return self.refuse(slot, &Refusal::LegacyOff);
+        }
+        let Some(connection) = self.connections.get(slot) else {
+            return;
+        };
         // These clients open hundreds of connections in one login (signaling-wire 2.6).
         if let Some(admission) = connection.admission_mut()
             && let Err(full) = admission.count_as_legacy(now.mono_ms)

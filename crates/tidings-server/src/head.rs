@@ -76,6 +76,8 @@ pub(crate) enum Refusal {
     Failures,
     #[error("the server is busy with other HTTP requests")]
     HttpBusy,
+    #[error("this server does not serve legacy Signaling clients")]
+    LegacyOff,
 }
 
 impl Refusal {
@@ -88,6 +90,7 @@ impl Refusal {
             },
             Self::HeadTooLarge | Self::TooManyHeaders => (431, "Request Header Fields Too Large"),
             Self::Origin => (403, "Forbidden"),
+            Self::LegacyOff => (404, "Not Found"),
             Self::Draining | Self::HttpBusy => (503, "Service Unavailable"),
             Self::FullSource | Self::Handshakes | Self::Failures => (429, "Too Many Requests"),
             Self::TlsOnPlain | Self::NotHttp(_) | Self::Protocol => (400, "Bad Request"),
@@ -110,6 +113,9 @@ impl Refusal {
             }
             Self::Failures => "Check the app id and the token, and try again after ten seconds.",
             Self::HttpBusy => "Try again after a few seconds.",
+            Self::LegacyOff => {
+                "RTM clients connect to /rtm; to serve legacy ones switch the setting legacy on."
+            }
         }
     }
 

@@ -5,9 +5,12 @@ use std::hash::BuildHasher as _;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use bytes::Bytes;
+use tidings_hub::credentials::Grant;
 use tidings_hub::ids::{ConnectionId, InvitationId, UserKey};
 use tidings_hub::{Input, Time, Traits};
-use tidings_legacy::{AppRules, LoginRefusal, LoginRequest, Now, Output, Translator, check_token};
+use tidings_legacy::{
+    AppRules, LATE_LOGIN_S, LoginRefusal, LoginRequest, Now, Output, Translator, check_token,
+};
 use tidings_token::AppKeys;
 use tidings_wire::codes::CloseCode;
 use tidings_wire::frame::decode_server;
@@ -22,9 +25,8 @@ use crate::config::LegacyConfig;
 use crate::worker::Worker;
 use crate::writing::payload_of;
 
-/// A token that has ended is good for a login so long after one with it was there, in milliseconds. Source:
-/// signaling-wire 4.8.
-const LATELY_MS: u64 = 600_000;
+/// A token that has ended is good for a login so long after one with it was there, in milliseconds.
+const LATELY_MS: u64 = LATE_LOGIN_S * 1_000;
 /// Logins remembered for that; when there are more, those that do not count any more are forgotten first.
 const LATELY_MAX: usize = 65_536;
 
@@ -79,6 +81,8 @@ impl Legacy {
 /// What the node's hubs share of the legacy protocol. Touched by logins and their ends only.
 #[derive(Debug)]
 pub(crate) struct LegacyDoor {
+    /// Whether legacy clients are served at all.
+    is_open: bool,
     public_url: Option<String>,
     /// The rules of apps without rules of their own.
     rules: AppRules,
@@ -100,6 +104,7 @@ struct Seen {
 impl LegacyDoor {
     pub(crate) fn new(config: LegacyConfig, clock: Clock, has_tls: bool) -> Self {
         Self {
+            is_open: config.enabled,
             public_url: config.public_url,
             rules: config.rules,
             app_rules: RwLock::new(config.apps),
@@ -107,6 +112,11 @@ impl LegacyDoor {
             has_tls,
             lately: Mutex::default(),
         }
+    }
+
+    /// Whether legacy clients are served at all.
+    pub(crate) fn is_open(&self) -> bool {
+        self.is_open
     }
 
     /// Where clients reach this server: as configured, else as they have reached it.
@@ -162,11 +172,31 @@ impl Seen {
     }
 }
 
+/// A login that is let in.
+struct Admitted {
+    user: UserKey,
+    rules: AppRules,
+    grant: Grant,
+    lately: Option<Lately>,
+}
+
 /// A login that is there.
 #[derive(Debug)]
 struct Lately {
     door: Arc<LegacyDoor>,
     key: (AppId, String),
+}
+
+impl Lately {
+    /// The login's token is good for no login more.
+    fn forget(&self) {
+        let mut lately = self
+            .door
+            .lately
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        lately.remove(&self.key);
+    }
 }
 
 impl Drop for Lately {
@@ -235,6 +265,13 @@ impl Worker {
 
     /// Ends a connection for a reason of the hub's, in the words of its protocol.
     pub(crate) fn close_by(&mut self, slot: usize, code: CloseCode) {
+        if code == CloseCode::TokenExpired
+            && let Some(legacy) = self.legacy(slot)
+            && let Some(lately) = &legacy.lately
+        {
+            // It was not lost: it has had its time.
+            lately.forget();
+        }
         if code == CloseCode::SlowConsumer
             && let Some(connection) = self.connections.get(slot)
         {
@@ -362,7 +399,12 @@ impl Worker {
         };
         let id = connection.id;
         match checked {
-            Ok((user, rules, lately)) => {
+            Ok(Admitted {
+                user,
+                rules,
+                grant,
+                lately,
+            }) => {
                 let traits = Traits {
                     reaches_any_channel: rules.allows_force || rules.allows_special_channels,
                     ..TRAITS
@@ -376,6 +418,7 @@ impl Worker {
                     connection: id,
                     user,
                     traits,
+                    grant,
                 });
             }
             Err(why) => {
@@ -391,10 +434,7 @@ impl Worker {
         }
     }
 
-    fn admit_legacy(
-        &self,
-        request: &LoginRequest,
-    ) -> Result<(UserKey, AppRules, Option<Lately>), LoginRefusal> {
+    fn admit_legacy(&self, request: &LoginRequest) -> Result<Admitted, LoginRefusal> {
         let app = AppId::parse(&request.app).map_err(|_| LoginRefusal::UnknownApp)?;
         let listed = self.apps.listed.get(&app);
         if listed.is_none() && !self.apps.accept_any {
@@ -412,17 +452,30 @@ impl Worker {
             certificates: &certificates,
         };
         let key = (app.clone(), request.account.clone());
-        check_token(
+        let was_in_lately = door.was_in_lately(&key, &request.token);
+        let granted = check_token(
             &keys,
             &rules,
             &request.account,
             self.now.unix_s(),
             &request.token,
-            door.was_in_lately(&key, &request.token),
+            was_in_lately,
         )?;
         let has_tokens = !certificates.is_empty();
         let lately = has_tokens.then(|| door.note_login(key, request.token.clone()));
-        Ok((UserKey { app, user }, rules, lately))
+        let mut grant = granted.map(Grant::from).unwrap_or_default();
+        let has_ended = grant.expires_s.is_some_and(|end| self.now.unix_s() >= end);
+        let kicks = self.apps.settings(&app).kick_on_token_expiry;
+        if was_in_lately && has_ended && kicks {
+            // Let in late, it ends with the time in which that is possible.
+            grant.expires_s = grant.expires_s.map(|end| end.saturating_add(LATE_LOGIN_S));
+        }
+        Ok(Admitted {
+            user: UserKey { app, user },
+            rules,
+            grant,
+            lately,
+        })
     }
 }
 

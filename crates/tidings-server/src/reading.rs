@@ -357,7 +357,7 @@ impl Worker {
         };
         let rate = RATE_CONNECTION_MESSAGE;
         let work = u32::try_from(work).unwrap_or(u32::MAX);
-        let wait_ms = connection.work.charge(rate, work, now_ms);
+        let wait_ms = connection.work.charge(rate, u64::from(work), now_ms);
         if wait_ms == 0 {
             return;
         }

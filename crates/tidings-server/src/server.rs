@@ -18,7 +18,7 @@ use tidings_hub::used::UsedRates;
 use tidings_hub::{Apps, HubConfig, Snapshot};
 use tidings_legacy::AppRules;
 use tidings_store::embedded::{EmbeddedEngine, Options};
-use tidings_store::{Committer, Engine, MemoryEngine};
+use tidings_store::{Bounds as StoredBounds, Committer, Engine, MemoryEngine};
 use tidings_wire::names::AppId;
 
 use crate::clock::Clock;
@@ -104,6 +104,7 @@ impl Server {
         let loops = open_loops(config.hubs)?;
         let mailboxes: Vec<_> = loops.iter().map(|(_, inbox)| inbox.mailbox()).collect();
         let committer = start_store(engine, mailboxes.clone())?;
+        committer.set_bounds(stored_bounds(&apps));
         let (drained, all_drained) = channel();
         let homes = Homes::new(config.hubs, (random()?, random()?));
         let mut workers = Vec::new();
@@ -259,6 +260,9 @@ impl Supervisor {
             let wait = self.look_at_memory();
             match commands.recv_timeout(wait) {
                 Ok(Command::Apps(apps)) => {
+                    let apps = Apps::clone(&apps).counting_on(&self.media.apps());
+                    let apps = Arc::new(apps);
+                    self.committer.set_bounds(stored_bounds(&apps));
                     self.media.replace_apps(apps.clone());
                     self.tell(|| Envelope::Apps(apps.clone()));
                 }
@@ -425,6 +429,13 @@ fn open_media(config: &ServerConfig) -> Result<Option<Arc<dyn MediaStore>>, Star
         Ok(directory) => Ok(Some(Arc::new(directory))),
         Err(source) => Err(StartError::Media { path, source }),
     }
+}
+
+/// How many bytes apps may have stored, where they have a quota.
+fn stored_bounds(apps: &Apps) -> StoredBounds {
+    let quotas = apps.listed.keys().map(|app| (app, apps.quotas(app)));
+    let bounds = quotas.filter_map(|(app, quotas)| Some((app.clone(), quotas.max_bytes?)));
+    bounds.filter(|(_, max)| *max > 0).collect()
 }
 
 fn start_store(

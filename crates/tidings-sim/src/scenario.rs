@@ -9,7 +9,7 @@ use tidings_scenario::{
     Action, Answer, Conversation, Event, File, Judge, Message, Next, Order, PresenceState,
     Scenario, Seen as Observed, TokenKind, Write,
 };
-use tidings_token::{NewAccess007, Service, build_007};
+use tidings_token::{Access, NewAccess007, Permissions, Resource, Service, build_007};
 use tidings_wire::codes;
 use tidings_wire::names::AppId;
 
@@ -230,6 +230,7 @@ impl Runner {
     fn token(&mut self, user: &str, kind: TokenKind) -> String {
         let now_s = u32::try_from(self.world.unix_ms() / 1000).unwrap_or(u32::MAX);
         self.tokens += 1;
+        let mut permissions = None;
         let (user, issued_at_unix_s, lifetime_s) = match kind {
             TokenKind::Valid => (user, now_s, 86_400),
             TokenKind::Lasting(seconds) => (user, now_s, seconds),
@@ -237,6 +238,14 @@ impl Runner {
             TokenKind::Foreign => ("somebody-else", now_s, 86_400),
             TokenKind::Damaged => return "007damaged".into(),
             TokenKind::No => return String::new(),
+            TokenKind::Limited(list) => {
+                permissions = Some(to_permissions(&list));
+                (user, now_s, 86_400)
+            }
+        };
+        let service = match permissions {
+            None => Service::rtm(user, lifetime_s),
+            Some(list) => Service::rtm2(user, lifetime_s, list),
         };
         let token = NewAccess007 {
             app_id: APP_ID,
@@ -244,7 +253,7 @@ impl Runner {
             issued_at_unix_s,
             lifetime_s,
             salt: self.tokens,
-            services: &[Service::rtm(user, lifetime_s)],
+            services: &[service],
         };
         build_007(&token).unwrap_or_default()
     }
@@ -270,6 +279,20 @@ impl Runner {
             }
         }
     }
+}
+
+fn to_permissions(list: &[tidings_scenario::Permission]) -> Permissions {
+    list.iter().fold(Permissions::new(), |all, permission| {
+        let resource = match permission.is_channel {
+            true => Resource::MessageChannel,
+            false => Resource::User,
+        };
+        let access = match permission.writes {
+            true => Access::Write,
+            false => Access::Read,
+        };
+        all.with(resource, access, &permission.name)
+    })
 }
 
 fn code(error: &CallError, family: Family) -> u32 {

@@ -77,6 +77,7 @@ fn is_kept(key: &[u8]) -> bool {
             Kind::InboxHead as u8,
             Kind::NumberCeiling as u8,
             Kind::Touched as u8,
+            Kind::UsageKnown as u8,
         ]
         .contains(kind)
     })

@@ -14,6 +14,7 @@ use tidings_hub::ids::HubId;
 use tidings_hub::store_ops::{StoreAnswer, StoreOp};
 
 use crate::engine::{Access, Engine, Health};
+use crate::usage::Bounds;
 
 /// Bound: operations that wait. As many again may be in the group that is being carried out. More would only
 /// make the answers later: a client gives up after seconds.
@@ -91,6 +92,11 @@ impl Committer {
         Submitter {
             shared: Arc::clone(&self.shared),
         }
+    }
+
+    /// Sets how many bytes apps may have stored; counts from the next group on.
+    pub fn set_bounds(&self, bounds: Bounds) {
+        self.shared.lock().bounds = Some(Arc::new(bounds));
     }
 
     /// Refuses what comes from now on, carries out what was submitted before, answers it and closes the
@@ -180,6 +186,8 @@ struct Queue {
     ops: Vec<StoreOp>,
     is_closing: bool,
     status: Status,
+    /// New ones, which the engine has not been given yet.
+    bounds: Option<Arc<Bounds>>,
 }
 
 impl Queue {
@@ -220,6 +228,7 @@ struct Group {
     owners: Vec<(HubId, Ticket)>,
     ops: Vec<StoreOp>,
     answers: Vec<StoreAnswer>,
+    bounds: Option<Arc<Bounds>>,
 }
 
 fn run(engine: impl Engine, sink: &impl AnswerSink, shared: &Shared) {
@@ -260,6 +269,7 @@ fn take_group(shared: &Shared, group: &mut Group) -> bool {
     std::mem::swap(&mut group.owners, &mut queue.owners);
     std::mem::swap(&mut group.ops, &mut queue.ops);
     queue.status.queued_bytes = 0;
+    group.bounds = queue.bounds.take();
     true
 }
 
@@ -271,6 +281,9 @@ fn carry_out<E: Engine>(engine: &mut Option<E>, group: &mut Group) -> Health {
     if let Some(working) = engine {
         // The engine is not used again after a panic, so it does not matter in which state it is.
         let applied = catch_unwind(AssertUnwindSafe(|| {
+            if let Some(bounds) = group.bounds.take() {
+                working.set_bounds(bounds);
+            }
             working.apply(&group.ops, &mut group.answers);
             working.health()
         }));

@@ -1,6 +1,11 @@
 //! The store contract: what every engine does for the hubs.
 
+use std::sync::Arc;
+
 use tidings_hub::store_ops::{StoreAnswer, StoreOp};
+use tidings_wire::names::AppId;
+
+use crate::usage::Bounds;
 
 /// A store, driven from one thread.
 ///
@@ -27,6 +32,13 @@ pub trait Engine {
 
     /// How the engine is.
     fn health(&self) -> Health;
+
+    /// Sets how many bytes apps may have stored: an operation with which an app would have more is answered `Failed`,
+    /// with words that name the quota. Deletions pass. What the group itself adds counts with the next one.
+    fn set_bounds(&mut self, bounds: Arc<Bounds>);
+
+    /// Bytes of the messages, histories and attributes that an app has stored.
+    fn stored_bytes(&mut self, app: &AppId) -> u64;
 }
 
 impl<E: Engine + ?Sized> Engine for Box<E> {
@@ -36,6 +48,14 @@ impl<E: Engine + ?Sized> Engine for Box<E> {
 
     fn health(&self) -> Health {
         (**self).health()
+    }
+
+    fn set_bounds(&mut self, bounds: Arc<Bounds>) {
+        (**self).set_bounds(bounds);
+    }
+
+    fn stored_bytes(&mut self, app: &AppId) -> u64 {
+        (**self).stored_bytes(app)
     }
 }
 

@@ -13,6 +13,7 @@ use crate::keys::Key;
 use crate::kinds::{Class, Ends, Weight, count_in};
 use crate::kv::{Backend, Group, ReadError};
 use crate::record::{self, InboxHead, Lasting};
+use crate::shares::{self, KNOWN_MAX, Place, Shares};
 
 /// Numbers reserved at once in the store-wide ceiling. A larger step writes the ceiling less often and
 /// leaves a larger hole in the numbering of an inbox whose head was damaged.
@@ -43,7 +44,7 @@ pub(crate) fn append<B: Backend>(
     inbox.expire(group, Ends::of_append(message, age_ms))?;
     inbox.make_room(
         group,
-        class,
+        (class, shares::sender(message)),
         messages_max as u64 - 1,
         (bytes_max - bytes) as u64,
     )?;
@@ -53,6 +54,9 @@ pub(crate) fn append<B: Backend>(
     let record = record::seal_message(&key, message);
     group.put(key, record);
     inbox.head.next += 1;
+    let (count_before, _) = class.figures(&inbox.head);
+    let place = Place::of(number, message);
+    class.shares(&mut inbox.head).appended(place, count_before);
     count_in(&mut inbox.head, message);
     inbox.save(group);
     Ok(StoreAnswer::InboxAppended { inbox: number })
@@ -328,6 +332,7 @@ impl<'u> Inbox<'u> {
     ) {
         group.delete(self.message_key(number));
         let head = &mut self.head;
+        class.shares(head).forget(number);
         head.count = head.count.saturating_sub(1);
         head.bytes = head.bytes.saturating_sub(bytes);
         if class == Class::Lasting {
@@ -342,6 +347,8 @@ impl<'u> Inbox<'u> {
             head.bytes = 0;
             head.oldest_ts = u64::MAX;
             head.lasting = Lasting::default();
+            head.aging_shares = Shares::default();
+            head.lasting_shares = Shares::default();
         } else if number == head.first {
             head.first += 1;
         }
@@ -359,52 +366,59 @@ impl<'u> Inbox<'u> {
         Ok(())
     }
 
-    /// Deletes and counts the oldest messages of a kind until no more than the given are left. Cost: O(messages
-    /// of the other kind before them).
+    /// Deletes and counts messages of a kind until no more than the given are left, for one of `sender` that is to
+    /// come: see [`shares`](crate::shares). Cost: O(`KNOWN_MAX`) for each, and a look at each message once.
     fn make_room<B: Backend>(
         &mut self,
         group: &mut Group<'_, B>,
-        class: Class,
+        (class, sender): (Class, u64),
         count_max: u64,
         bytes_max: u64,
     ) -> Result<(), ReadError> {
         let is_over = |(count, bytes)| count > count_max || bytes > bytes_max;
         while is_over(class.figures(&self.head)) {
-            let (mut count, mut bytes) = class.figures(&self.head);
-            let (mut dropped, mut damaged) = (Vec::new(), 0);
-            self.visit(
-                group,
-                self.head.first,
-                self.head.next,
-                &mut |number, found| {
-                    let Some(message) = found else {
-                        damaged += 1;
-                        return Break(());
-                    };
-                    let weight = Weight::of(&message);
-                    if weight.class != class {
-                        return Continue(());
-                    }
-                    count = count.saturating_sub(1);
-                    bytes = bytes.saturating_sub(weight.bytes);
-                    dropped.push((number, weight));
-                    if is_over((count, bytes)) {
-                        Continue(())
-                    } else {
-                        Break(())
-                    }
-                },
-            )?;
-            self.head.losses.overflowed += dropped.len() as u64 * u64::from(!mutant!(43));
-            for (number, weight) in dropped {
-                self.delete(group, number, weight);
-            }
-            if damaged > 0 || is_over(class.figures(&self.head)) {
+            let is_whole = self.look(group, class)?;
+            match class.shares(&mut self.head).next_to_go(sender) {
+                Some(place) if is_whole => {
+                    self.head.losses.overflowed += u64::from(!mutant!(43));
+                    let bytes = u64::from(place.bytes);
+                    self.delete(group, place.number, Weight { class, bytes });
+                }
                 // The figures were wrong because of damage; now they will be right, so this ends.
-                self.recount(group, Ends::NONE)?;
+                _ => self.recount(group, Ends::NONE)?,
             }
         }
         Ok(())
+    }
+
+    /// Looks whose the oldest messages of a kind are, as far as that is not known. False: something is damaged.
+    fn look<B: Backend>(&mut self, group: &Group<'_, B>, class: Class) -> Result<bool, ReadError> {
+        let (count, _) = class.figures(&self.head);
+        let known = class.shares(&mut self.head);
+        if !known.is_short(count) {
+            return Ok(true);
+        }
+        let mut found = std::mem::take(known);
+        let from = found
+            .0
+            .last()
+            .map_or(self.head.first, |last| last.number + 1);
+        let mut damaged = false;
+        self.visit(group, from, self.head.next, &mut |number, message| {
+            match message {
+                None => damaged = true,
+                Some(message) if Class::of(&message) == class => {
+                    found.0.push(Place::of(number, &message));
+                }
+                Some(_) => {}
+            }
+            match found.0.len() >= KNOWN_MAX || damaged {
+                true => Break(()),
+                false => Continue(()),
+            }
+        })?;
+        *class.shares(&mut self.head) = found;
+        Ok(!damaged)
     }
 
     /// Goes through the whole inbox: deletes and counts what is damaged or over, counts what is missing as

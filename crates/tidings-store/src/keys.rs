@@ -31,6 +31,10 @@ pub(crate) enum Kind {
     NumberCeiling = b'n',
     /// When an attribute set was last touched.
     Touched = b't',
+    /// Bytes that an app has stored.
+    Usage = b'u',
+    /// There is a [`Kind::Usage`] of every app that has stored something.
+    UsageKnown = b'v',
 }
 
 /// A key, taken apart.
@@ -44,6 +48,8 @@ pub(crate) enum Key {
     Message(UserKey, u64),
     NumberCeiling,
     Touched(AttributeOwner),
+    Usage(AppId),
+    UsageKnown,
 }
 
 impl Key {
@@ -69,6 +75,8 @@ impl Key {
             }
             Key::NumberCeiling => vec![Kind::NumberCeiling as u8],
             Key::Touched(owner) => owner_key(Kind::Touched, owner),
+            Key::Usage(app) => [&[Kind::Usage as u8], app.as_str().as_bytes()].concat(),
+            Key::UsageKnown => vec![Kind::UsageKnown as u8],
         }
     }
 
@@ -77,6 +85,13 @@ impl Key {
         let (&kind, rest) = key.split_first()?;
         if kind == Kind::NumberCeiling as u8 {
             return rest.is_empty().then_some(Key::NumberCeiling);
+        }
+        if kind == Kind::UsageKnown as u8 {
+            return rest.is_empty().then_some(Key::UsageKnown);
+        }
+        if kind == Kind::Usage as u8 {
+            let app = AppId::parse(std::str::from_utf8(rest).ok()?).ok()?;
+            return Some(Key::Usage(app));
         }
         if kind == Kind::Message as u8 {
             let (user, inbox) = rest.split_at_checked(rest.len().checked_sub(8)?)?;
@@ -239,6 +254,8 @@ mod tests {
             Key::NumberCeiling,
             Key::Touched(AttributeOwner::User(user('a', "x"))),
             Key::Touched(AttributeOwner::Channel(channel)),
+            Key::Usage(user('a', "x").app),
+            Key::UsageKnown,
         ] {
             assert_eq!(Key::decode(&key.encode()), Some(key));
         }

@@ -3,6 +3,7 @@
 use tidings_hub::store_ops::StoredMessage;
 
 use crate::record::InboxHead;
+use crate::shares::Shares;
 
 /// The kinds of messages, whose bounds are apart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,6 +19,14 @@ impl Class {
         match message.lasts_until {
             0 => Self::Aging,
             _ => Self::Lasting,
+        }
+    }
+
+    /// Whose the oldest messages of this kind are.
+    pub(crate) fn shares(self, head: &mut InboxHead) -> &mut Shares {
+        match self {
+            Class::Aging => &mut head.aging_shares,
+            Class::Lasting => &mut head.lasting_shares,
         }
     }
 

@@ -57,7 +57,9 @@ mod kinds;
 mod kv;
 mod memory;
 mod record;
+mod shares;
 mod store;
+mod usage;
 
 pub use committer::{
     AnswerSink, Committer, QUEUE_BYTES_MAX, QUEUE_OPERATIONS_MAX, Status, Submitter,
@@ -67,3 +69,4 @@ pub use engine::{Access, Engine, Health};
 pub use memory::MemoryEngine;
 #[doc(hidden)]
 pub use record::read_record;
+pub use usage::Bounds;

@@ -2,13 +2,16 @@
 
 use std::collections::BTreeMap;
 use std::ops::Bound;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use tidings_hub::store_ops::{StoreAnswer, StoreOp};
+use tidings_wire::names::AppId;
 
 use crate::engine::{Engine, Health};
 use crate::kv::{Backend, Pairs, ReadError, Writes};
 use crate::store::Store;
+use crate::usage::Bounds;
 
 /// An engine that keeps everything in memory, with the records and the logic of the embedded one.
 ///
@@ -105,6 +108,14 @@ impl Engine for MemoryEngine {
 
     fn health(&self) -> Health {
         self.store.health().clone()
+    }
+
+    fn set_bounds(&mut self, bounds: Arc<Bounds>) {
+        self.store.set_bounds(bounds);
+    }
+
+    fn stored_bytes(&mut self, app: &AppId) -> u64 {
+        self.store.stored_bytes(app)
     }
 }
 

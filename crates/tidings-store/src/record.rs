@@ -12,6 +12,7 @@ use tidings_mutant::mutant;
 
 use crate::keys::Key;
 use crate::kv::ReadError;
+use crate::shares::{KNOWN_MAX, Place, Shares};
 
 /// Version of most records.
 const RECORD_VERSION: u8 = 1;
@@ -37,6 +38,10 @@ pub(crate) struct InboxHead {
     pub(crate) lasting: Lasting,
     /// Not yet told to the receiver.
     pub(crate) losses: InboxLosses,
+    /// Whose the oldest messages are that end by their age.
+    pub(crate) aging_shares: Shares,
+    /// Whose the oldest are that have an end of their own.
+    pub(crate) lasting_shares: Shares,
 }
 
 /// The messages of an inbox that have an end of their own.
@@ -71,6 +76,8 @@ impl Default for InboxHead {
             oldest_ts: u64::MAX,
             lasting: Lasting::default(),
             losses,
+            aging_shares: Shares::default(),
+            lasting_shares: Shares::default(),
         }
     }
 }
@@ -99,12 +106,26 @@ impl InboxHead {
         } = self.lasting;
         // Left out when there are none: most inboxes never have one.
         let lasting = [count, bytes, first_end_ts];
-        let lasting = if count > 0 { &lasting[..] } else { &[] };
-        let mut record = start_record((fields.len() + lasting.len()) * 8);
+        let shares = [&self.aging_shares, &self.lasting_shares];
+        let places: usize = shares.iter().map(|shares| shares.0.len()).sum();
+        let has_more = count > 0 || places > 0;
+        let lasting = if has_more { &lasting[..] } else { &[] };
+        let mut record = start_record((fields.len() + lasting.len() + 2) * 8 + places * 20);
         fields
             .iter()
             .chain(lasting)
             .for_each(|field| record.extend_from_slice(&field.to_le_bytes()));
+        // Left out as well: of inboxes that have never been full.
+        if places > 0 {
+            for shares in shares {
+                record.extend_from_slice(&(shares.0.len() as u64).to_le_bytes());
+                for place in &shares.0 {
+                    record.extend_from_slice(&place.number.to_le_bytes());
+                    record.extend_from_slice(&place.sender.to_le_bytes());
+                    record.extend_from_slice(&place.bytes.to_le_bytes());
+                }
+            }
+        }
         seal(key, record)
     }
 
@@ -124,6 +145,8 @@ impl InboxHead {
                     expired: fields.u64()?,
                     damaged: fields.u64()?,
                 },
+                aging_shares: Shares::default(),
+                lasting_shares: Shares::default(),
             };
             if fields.rest.is_empty() {
                 return Some(head);
@@ -133,10 +156,36 @@ impl InboxHead {
                 bytes: fields.u64()?,
                 first_end_ts: fields.u64()?,
             };
-            Some(Self { lasting, ..head })
+            let head = Self { lasting, ..head };
+            if fields.rest.is_empty() {
+                return Some(head);
+            }
+            Some(Self {
+                aging_shares: shares(&mut fields)?,
+                lasting_shares: shares(&mut fields)?,
+                ..head
+            })
         })()
         .ok_or_else(|| ReadError::malformed("inbox head"))
     }
+}
+
+fn shares(fields: &mut Fields<'_>) -> Option<Shares> {
+    let count = usize::try_from(fields.u64()?).ok()?;
+    if count > KNOWN_MAX {
+        return None;
+    }
+    let mut place = || {
+        Some(Place {
+            number: fields.u64()?,
+            sender: fields.u64()?,
+            bytes: fields.u32()?,
+        })
+    };
+    (0..count)
+        .map(|_| place())
+        .collect::<Option<_>>()
+        .map(Shares)
 }
 
 /// The state of a history. Kept for ever, since its numbers are.
@@ -338,7 +387,9 @@ pub fn read_record(key: &[u8], record: &Bytes) -> Result<&'static str, String> {
         Some(Key::InboxHead(_)) => InboxHead::open(key, record).map(|_| "inbox head"),
         Some(Key::Invitation(_)) => open_invitation(key, record).map(|_| "invitation"),
         Some(Key::Message(_, number)) => open_message(key, number, record).map(|_| "message"),
-        Some(Key::NumberCeiling | Key::Touched(_)) => open_number(key, record).map(|_| "number"),
+        Some(Key::NumberCeiling | Key::Touched(_) | Key::Usage(_) | Key::UsageKnown) => {
+            open_number(key, record).map(|_| "number")
+        }
         None => Err(ReadError::malformed("key")),
     };
     read.map_err(|error| error.to_string())
@@ -406,6 +457,10 @@ impl<'a> Fields<'a> {
 
     fn u64(&mut self) -> Option<u64> {
         Some(u64::from_le_bytes(self.take(8)?.try_into().ok()?))
+    }
+
+    fn u32(&mut self) -> Option<u32> {
+        Some(u32::from_le_bytes(self.take(4)?.try_into().ok()?))
     }
 
     fn text(&mut self) -> Option<String> {

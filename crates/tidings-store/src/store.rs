@@ -1,14 +1,17 @@
 //! Carries out groups of operations on a backend: what all engines share.
 
 use std::cell::RefCell;
+use std::sync::Arc;
 
 use tidings_hub::store_ops::{StoreAnswer, StoreOp};
 use tidings_mutant::mutant;
+use tidings_wire::names::AppId;
 use tidings_wire::proto::AttributeWrite;
 
 use crate::cache::RecordCache;
 use crate::engine::{Access, Health};
 use crate::kv::{Backend, Group, ReadError, Writes};
+use crate::usage::{Bounds, Usage};
 use crate::{attributes, history, inbox, invitations};
 
 /// The domain logic on top of a backend.
@@ -19,6 +22,7 @@ pub(crate) struct Store<B> {
     /// Of the last write of attributes. Begins at the wall clock, so that it also rises over restarts while the
     /// clock does.
     revision: u64,
+    usage: Usage,
 }
 
 impl<B: Backend> Store<B> {
@@ -28,7 +32,18 @@ impl<B: Backend> Store<B> {
             cache: RefCell::default(),
             health: Health::default(),
             revision: 0,
+            usage: Usage::default(),
         }
+    }
+
+    /// See [`crate::Engine::set_bounds`].
+    pub(crate) fn set_bounds(&mut self, bounds: Arc<Bounds>) {
+        self.usage.set_bounds(bounds);
+    }
+
+    /// See [`crate::Engine::stored_bytes`].
+    pub(crate) fn stored_bytes(&mut self, app: &AppId) -> u64 {
+        self.usage.of(&self.backend, app)
     }
 
     pub(crate) fn health(&self) -> &Health {
@@ -39,11 +54,12 @@ impl<B: Backend> Store<B> {
     pub(crate) fn apply(&mut self, ops: &[StoreOp], answers: &mut Vec<StoreAnswer>) {
         self.look_at_space();
         let first = answers.len();
-        let writes = self.carry_out_all(ops, answers);
+        let mut writes = self.carry_out_all(ops, answers);
         // What a read of a read-only store would have deleted stays there.
         if writes.is_empty() || matches!(self.health.access, Access::ReadOnly { .. }) {
             return;
         }
+        self.usage.count_in(&self.backend, &mut writes);
         self.cache.get_mut().take_writes(&writes);
         let committed = match mutant!(62) {
             true => self.commit_in_halves(writes),
@@ -91,7 +107,9 @@ impl<B: Backend> Store<B> {
     fn carry_out_all(&mut self, ops: &[StoreOp], answers: &mut Vec<StoreAnswer>) -> Writes {
         let mut group = Group::new(&self.backend, &self.cache);
         for op in ops {
-            let mut answer = match refusal(op, &self.health.access) {
+            let refused =
+                refusal(op, &self.health.access).or_else(|| self.usage.refusal(&self.backend, op));
+            let mut answer = match refused {
                 Some(reason) => StoreAnswer::Failed { reason },
                 None => carry_out(&mut group, op).unwrap_or_else(|error| StoreAnswer::Failed {
                     reason: error.to_string(),

@@ -3,6 +3,7 @@
 
 mod common;
 
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Duration;
 
@@ -11,10 +12,11 @@ use tidings_hub::Ticket;
 use tidings_hub::ids::HubId;
 use tidings_hub::store_ops::{StoreAnswer, StoreOp};
 use tidings_store::{
-    Access, AnswerSink, Committer, EmbeddedEngine, Engine, Health, MemoryEngine, QUEUE_BYTES_MAX,
-    QUEUE_OPERATIONS_MAX,
+    Access, AnswerSink, Bounds, Committer, EmbeddedEngine, Engine, Health, MemoryEngine,
+    QUEUE_BYTES_MAX, QUEUE_OPERATIONS_MAX,
     embedded::{DiskReserve, Options},
 };
+use tidings_wire::names::AppId;
 
 type Answers = (HubId, Vec<(Ticket, StoreAnswer)>);
 
@@ -40,6 +42,12 @@ impl Engine for Gated {
     fn apply(&mut self, ops: &[StoreOp], answers: &mut Vec<StoreAnswer>) {
         let _ = self.gate.recv();
         self.inner.apply(ops, answers);
+    }
+
+    fn set_bounds(&mut self, _: Arc<Bounds>) {}
+
+    fn stored_bytes(&mut self, _: &AppId) -> u64 {
+        0
     }
 
     fn health(&self) -> Health {
@@ -193,6 +201,12 @@ fn an_engine_that_panics_fails_its_group_and_all_that_follow() {
             answers.push(StoreAnswer::Done);
             panic!("on purpose");
         }
+        fn set_bounds(&mut self, _: Arc<Bounds>) {}
+
+        fn stored_bytes(&mut self, _: &AppId) -> u64 {
+            0
+        }
+
         fn health(&self) -> Health {
             Health::default()
         }

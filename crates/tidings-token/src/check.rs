@@ -92,6 +92,8 @@ pub struct Policy {
     pub accept_rtc_006: bool,
     /// Whether the legacy door takes tokens of the legacy format, whose MD5 is weak.
     pub legacy_signaling_tokens: bool,
+    /// Longest time from now to the end of a token of the legacy format, seconds. 0 = no bound.
+    pub signaling_lifetime_max_s: u64,
     /// Whether the legacy door takes the debugging word, that is anybody as any user.
     pub legacy_debug_word: bool,
 }
@@ -119,6 +121,7 @@ impl Default for Policy {
             allow_any_user: false,
             accept_rtc_006: false,
             legacy_signaling_tokens: false,
+            signaling_lifetime_max_s: 86_400,
             legacy_debug_word: false,
         }
     }
@@ -163,7 +166,7 @@ pub fn check(
         return Err(Flaw::TooLong { bytes, bytes_max }.into());
     }
     let granted = match format_at(door, policy, token) {
-        Ok(Format::Signaling) => signaling::check(keys, user_id, token)?,
+        Ok(Format::Signaling) => signaling::check(keys, policy, user_id, now_unix_s, token)?,
         Ok(Format::Access006) => access006::check(keys, policy, user_id, token)?,
         Ok(Format::Access007) => access007::check(keys, policy, user_id, now_unix_s, token)?,
         Err(Flaw::DebugWord) if door == Door::Legacy && policy.legacy_debug_word => Granted {

@@ -162,6 +162,15 @@ pub enum Flaw {
         /// Where it was presented.
         door: Door,
     },
+    /// A token of the legacy format that is good for longer than the app allows; it states no time of issue, so that
+    /// a cap on its life can only be counted from now.
+    #[error("it ends {ends_in_s} s from now; a token of the legacy format ends within {max_s} s")]
+    SignalingTooLong {
+        /// Seconds until its end.
+        ends_in_s: u64,
+        /// The policy's bound.
+        max_s: u64,
+    },
     /// A space stands in the base64 part.
     #[error("base64 character {at} is a space: a `+` was probably decoded as in a form on its way")]
     SpaceForPlus {
@@ -270,6 +279,9 @@ impl Flaw {
             }
             Self::FormatRefused { .. } => {
                 "Build a token of format 007, or switch legacy signaling tokens on for this app."
+            }
+            Self::SignalingTooLong { .. } => {
+                "Make tokens that end sooner, or raise legacy_token_max_s of the app."
             }
             Self::SpaceForPlus { .. } | Self::UrlSafeBase64 { .. } => {
                 "Percent-encode the token wherever it travels in a URL or form."

@@ -121,6 +121,31 @@ impl Permissions {
         listed.map(|grant| &*grant.2)
     }
 
+    /// Whether the list lets its holder write anywhere: to some channel, or to some user.
+    pub fn has_writes(&self) -> bool {
+        let counts = [Resource::MessageChannel, Resource::User];
+        self.grants
+            .iter()
+            .any(|(resource, access, _)| *access == Access::Write && counts.contains(resource))
+    }
+
+    /// The list as it stands in a token; to be read again by [`Permissions::from_bytes`].
+    ///
+    /// # Errors
+    /// [`BuildError`] when a name or a list is longer than the format can say; none that was read from a token is.
+    pub fn to_bytes(&self) -> Result<Vec<u8>, BuildError> {
+        let mut bytes = Vec::new();
+        self.encode(&mut bytes)?;
+        Ok(bytes)
+    }
+
+    /// Reads what [`Permissions::to_bytes`] has written; `None` for anything else.
+    pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        let mut reader = Reader::new(bytes);
+        let list = Self::decode(&mut reader).ok()?;
+        reader.rest().is_empty().then_some(list)
+    }
+
     /// Whether nothing is listed.
     pub fn is_empty(&self) -> bool {
         self.grants.is_empty()
@@ -228,6 +253,21 @@ mod tests {
             assert_eq!(allowed, expected, "{access:?} {resource:?} {name}");
         }
         assert!(Rights::Unrestricted.allow(Resource::User, Access::Read, "anyone"));
+    }
+
+    #[test]
+    fn a_list_is_read_as_it_was_written_and_nothing_else_is() {
+        let list = Permissions::new()
+            .with(Resource::MessageChannel, Access::Read, "lobby")
+            .with(Resource::User, Access::Write, "team-*");
+        let bytes = list.to_bytes().expect("short");
+        assert_eq!(Permissions::from_bytes(&bytes), Some(list.clone()));
+        assert_eq!(Permissions::from_bytes(&bytes[..bytes.len() - 1]), None);
+        assert_eq!(Permissions::from_bytes(&[&bytes[..], &[0]].concat()), None);
+        assert!(list.has_writes());
+        let reader = Permissions::new().with(Resource::User, Access::Read, "*");
+        let groups = reader.with(Resource::GroupChannel, Access::Write, "*");
+        assert!(!groups.has_writes(), "groups have no meaning here");
     }
 
     #[test]

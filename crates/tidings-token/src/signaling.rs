@@ -10,7 +10,7 @@
 use md5::{Digest, Md5};
 use subtle::ConstantTimeEq;
 
-use crate::check::Granted;
+use crate::check::{Granted, Policy};
 use crate::keys::{AppKeys, BuildError, check_form, has_key_form};
 use crate::refusal::{Flaw, Refusal};
 use crate::rights::Rights;
@@ -60,7 +60,13 @@ impl<'a> Parts<'a> {
 }
 
 /// Everything but the expiry.
-pub(crate) fn check(keys: &AppKeys<'_>, user_id: &str, token: &str) -> Result<Granted, Refusal> {
+pub(crate) fn check(
+    keys: &AppKeys<'_>,
+    policy: &Policy,
+    user_id: &str,
+    now_unix_s: u64,
+    token: &str,
+) -> Result<Granted, Refusal> {
     let parts = Parts::parse(token)?;
     if parts.app_id != keys.app_id {
         return Err(Refusal::WrongApp {
@@ -77,6 +83,11 @@ pub(crate) fn check(keys: &AppKeys<'_>, user_id: &str, token: &str) -> Result<Gr
             certificates: keys.certificates.len(),
         });
     };
+    let ends_in_s = parts.expires_at_unix_s.saturating_sub(now_unix_s);
+    let max_s = policy.signaling_lifetime_max_s;
+    if max_s > 0 && ends_in_s > max_s {
+        return Err(Flaw::SignalingTooLong { ends_in_s, max_s }.into());
+    }
     Ok(Granted {
         expires_at_unix_s: parts.expires_at_unix_s,
         issued_at_unix_s: None,

@@ -43,6 +43,15 @@ pub enum NameError {
     },
 }
 
+/// The channels in which the legacy door tells logins, joins and their ends, to whom an app lets them be told.
+/// Native clients cannot state such names, and legacy clients cannot send there. Source: signaling-wire 7.7.
+pub const NEWS_CHANNELS: [&str; 2] = ["\u{a7}user_online", "\u{a7}channel_event"];
+
+/// Whether only the server itself sends to the channel.
+pub fn is_news_channel(channel: &ChannelName) -> bool {
+    NEWS_CHANNELS.contains(&channel.as_str())
+}
+
 /// Whether a byte may stand in a user id or channel name. Source: observed, rtm-v1 2.2.
 const fn is_name_byte(byte: u8) -> bool {
     byte.is_ascii_alphanumeric()

@@ -19,6 +19,16 @@ pub struct Bucket {
 }
 
 impl Bucket {
+    /// The bucket in this state.
+    pub fn from_state(state: u64) -> Self {
+        Self { full_at: state }
+    }
+
+    /// Its state, as one number; 0 = full since ever.
+    pub fn state(self) -> u64 {
+        self.full_at
+    }
+
     /// Takes one call at `now_ms`, or says after how many milliseconds one will be free.
     ///
     /// # Errors
@@ -40,17 +50,24 @@ impl Bucket {
     }
 
     /// Takes so many calls in any case, and says after how many milliseconds the bucket is no longer in debt; 0 = it is
-    /// not. For work that is done before it is known how much it was.
-    pub fn charge(&mut self, rate: Rate, calls: u32, now_ms: u64) -> u64 {
+    /// not. For work that is done before it is known how much it was; whether the next may go is asked by
+    /// [`Bucket::wait`].
+    pub fn charge(&mut self, rate: Rate, calls: u64, now_ms: u64) -> u64 {
         if rate.calls == 0 {
             return 0;
         }
         let per_ms = u64::from(rate.calls);
         let window = u64::from(rate.window_ms);
         let now = now_ms.saturating_mul(per_ms);
-        self.full_at = self.full_at.max(now) + u64::from(calls) * window;
+        let cost = window.saturating_mul(calls);
+        self.full_at = self.full_at.max(now).saturating_add(cost);
         let latest = now + window * per_ms;
         self.full_at.saturating_sub(latest).div_ceil(per_ms)
+    }
+
+    /// After how many milliseconds one call will be free; `None` = now.
+    pub fn wait(&self, rate: Rate, now_ms: u64) -> Option<u64> {
+        { *self }.take(rate, now_ms).err()
     }
 
     /// Gives one call back that was taken and does not count after all.
@@ -102,6 +119,20 @@ mod tests {
     }
 
     #[test]
+    fn what_is_charged_at_once_is_waited_for_afterwards() {
+        let mut bucket = Bucket::default();
+        assert_eq!(bucket.wait(RATE, 1_000), None);
+        bucket.charge(RATE, 179, 1_000);
+        assert_eq!(bucket.wait(RATE, 1_000), None);
+        bucket.charge(RATE, 361, 1_000);
+        // 540 at 60 a second, of which 180 may be owed.
+        assert_eq!(bucket.wait(RATE, 1_000), Some(6_017));
+        assert_eq!(bucket.wait(RATE, 7_017), None);
+        bucket.charge(RATE, u64::MAX, 1_000);
+        assert!(bucket.wait(RATE, 1_000).is_some());
+    }
+
+    #[test]
     fn what_is_given_back_can_be_taken_again_once() {
         let mut bucket = Bucket::default();
         for _ in 0..180 {
@@ -124,7 +155,7 @@ mod tests {
             calls: 0,
             window_ms: 1,
         };
-        assert_eq!(bucket.charge(unlimited, u32::MAX, 0), 0);
+        assert_eq!(bucket.charge(unlimited, u64::MAX, 0), 0);
     }
 
     #[test]

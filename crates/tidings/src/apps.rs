@@ -7,6 +7,7 @@ use crate::command::{
 };
 use crate::failure::Failure;
 use crate::legacy_rules;
+use crate::quotas;
 use crate::registry::{Entry, Registry};
 use crate::tuning::{self, RateEntry};
 
@@ -118,7 +119,9 @@ fn show(arguments: &ShowArguments) -> Result<(), Failure> {
     println!("\nsettings");
     let rules = entry.legacy_rules(&AppRules::default())?;
     let settings = tuning::settings(&app.settings);
-    for (name, value) in settings.into_iter().chain(legacy_rules::settings(&rules)) {
+    let quotas = quotas::settings(&app.quotas);
+    let others = legacy_rules::settings(&rules).into_iter().chain(quotas);
+    for (name, value) in settings.into_iter().chain(others) {
         let value = value.to_string();
         let origin = origin(entry.settings.contains_key(name));
         println!("  {name:<28} {value:<12} {origin}");

@@ -6,6 +6,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
 use crate::failure::Failure;
+use crate::permissions::PermissionArguments;
 use crate::settings::Settings;
 
 /// Real-time messaging on your own server.
@@ -314,7 +315,8 @@ pub(crate) enum TokenCommand {
 
 #[derive(Args)]
 #[command(after_help = "Example:
-  tidings token issue --app ID:CERTIFICATE --user alice --lifetime 3600")]
+  tidings token issue --app ID:CERTIFICATE --user alice --lifetime 3600
+  tidings token issue --app ID:CERTIFICATE --user bob --read-channel lobby --write-user alice")]
 pub(crate) struct IssueArguments {
     /// The app, with the certificate that signs
     #[arg(
@@ -336,6 +338,9 @@ pub(crate) struct IssueArguments {
     /// The token's format
     #[arg(long, value_enum, value_name = "FORMAT", default_value_t = TokenFormat::Access007)]
     pub(crate) format: TokenFormat,
+
+    #[command(flatten)]
+    pub(crate) permissions: PermissionArguments,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

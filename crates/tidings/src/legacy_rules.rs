@@ -7,6 +7,7 @@ use crate::tuning::word;
 
 const TOKEN_DEBUGGING: &str = "legacy_token_debugging";
 const TOKENS: &str = "legacy_tokens";
+const TOKEN_MAX_S: &str = "legacy_token_max_s";
 const FORCE: &str = "legacy_force";
 const SPECIAL_CHANNELS: &str = "legacy_special_channels";
 const PHONE_GATEWAY: &str = "phone_gateway";
@@ -17,6 +18,7 @@ pub(crate) fn settings(of: &AppRules) -> Vec<(&'static str, toml::Value)> {
     vec![
         (TOKEN_DEBUGGING, of.allows_debug_word.into()),
         (TOKENS, of.allows_legacy_tokens.into()),
+        (TOKEN_MAX_S, seconds(of.legacy_token_max_s)),
         (FORCE, of.allows_force.into()),
         (SPECIAL_CHANNELS, of.allows_special_channels.into()),
         (PHONE_GATEWAY, gateway.into()),
@@ -34,11 +36,28 @@ pub(crate) fn apply(to: &mut AppRules, key: &str, value: &toml::Value) -> Result
     match key {
         TOKEN_DEBUGGING => to.allows_debug_word = word(key, value)?,
         TOKENS => to.allows_legacy_tokens = word(key, value)?,
+        TOKEN_MAX_S => to.legacy_token_max_s = lifetime_s(key, value)?,
         FORCE => to.allows_force = word(key, value)?,
         SPECIAL_CHANNELS => to.allows_special_channels = word(key, value)?,
         _ => to.phone_gateway = gateway(key, value)?,
     }
     Ok(())
+}
+
+fn seconds(value: u64) -> toml::Value {
+    i64::try_from(value).unwrap_or(i64::MAX).into()
+}
+
+fn lifetime_s(key: &str, value: &toml::Value) -> Result<u64, Failure> {
+    let number = value
+        .as_integer()
+        .and_then(|number| u64::try_from(number).ok());
+    number.ok_or_else(|| {
+        Failure::new(
+            format!("setting {key} cannot be {value}"),
+            "give a number of seconds, or 0 for no bound",
+        )
+    })
 }
 
 fn gateway(key: &str, value: &toml::Value) -> Result<Option<String>, Failure> {
@@ -69,6 +88,7 @@ mod tests {
         assert!(set(TOKEN_DEBUGGING, true.into()) && set(PHONE_GATEWAY, "gate".into()));
         assert!(!set(FORCE, "yes".into()) && !set(PHONE_GATEWAY, "a\nb".into()));
         assert!(!set(PHONE_GATEWAY, 5.into()));
+        assert!(set(TOKEN_MAX_S, 600.into()) && !set(TOKEN_MAX_S, (-1).into()));
         assert!(rules.allows_debug_word && !rules.allows_force);
         assert_eq!(rules.phone_gateway.as_deref(), Some("gate"));
         assert!(!has("rate_limits"));

@@ -9,6 +9,8 @@ mod failure;
 mod hostile;
 mod legacy_rules;
 mod log;
+mod permissions;
+mod quotas;
 mod reference;
 mod registry;
 mod serve;

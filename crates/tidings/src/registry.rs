@@ -15,6 +15,7 @@ use tidings_server::{App, AppId, AppRules, NameRule, UserId};
 use crate::app::AppSpec;
 use crate::failure::Failure;
 use crate::legacy_rules;
+use crate::quotas;
 use crate::tuning::{self, RateEntry};
 
 const FILE: &str = "apps.toml";
@@ -53,7 +54,10 @@ impl Entry {
         };
         let here = |failure: Failure| failure.within(&format!("app {}", self.id));
         self.legacy_rules(&AppRules::default())?;
-        let own = |key: &&String| !legacy_rules::has(key);
+        for (key, value) in self.settings.iter().filter(|(key, _)| quotas::has(key)) {
+            quotas::apply(&mut app.quotas, key, value).map_err(here)?;
+        }
+        let own = |key: &&String| !legacy_rules::has(key) && !quotas::has(key);
         for (key, value) in self.settings.iter().filter(|(key, _)| own(key)) {
             tuning::apply(&mut app.settings, key, value).map_err(here)?;
         }

@@ -4,7 +4,7 @@ use std::io::Read as _;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use tidings_server::UserId;
-use tidings_token::{NewAccess007, Service, build_006, build_007, inspect};
+use tidings_token::{NewAccess007, build_006, build_007, inspect};
 
 use crate::app::AppSpec;
 use crate::command::{InspectArguments, IssueArguments, TokenCommand, TokenFormat};
@@ -45,6 +45,13 @@ fn issue(arguments: &IssueArguments) -> Result<String, Failure> {
             "give --lifetime some seconds",
         ));
     }
+    let is_old = arguments.format == TokenFormat::Access006;
+    if is_old && arguments.permissions.is_restricted() {
+        return Err(Failure::new(
+            "a token of format 006 cannot say what it permits",
+            "leave --format away: tokens of format 007 can",
+        ));
+    }
     let now_unix_s = now_unix_s()?;
     let salt = getrandom::u32().map_err(|error| {
         Failure::new(
@@ -59,7 +66,7 @@ fn issue(arguments: &IssueArguments) -> Result<String, Failure> {
             issued_at_unix_s: now_unix_s,
             lifetime_s: arguments.lifetime,
             salt,
-            services: &[Service::rtm(user, arguments.lifetime)],
+            services: &[arguments.permissions.service(user, arguments.lifetime)],
         }),
         TokenFormat::Access006 => {
             let ends_at_unix_s = now_unix_s.saturating_add(arguments.lifetime);

@@ -5,6 +5,7 @@ use tidings_server::{App, AppSettings, FOR_EVER, Rate, RateKind};
 
 use crate::failure::Failure;
 use crate::legacy_rules;
+use crate::quotas;
 
 const YEAR_MS: u64 = 365 * 86_400_000;
 /// A session can be resumed for so long: a longer grace would not count.
@@ -77,6 +78,7 @@ pub(crate) fn check_name(name: &str) -> Result<(), Failure> {
         .iter()
         .any(|(known, _)| *known == name)
         || legacy_rules::has(name)
+        || quotas::has(name)
     {
         true => Ok(()),
         false => Err(unknown(name)),

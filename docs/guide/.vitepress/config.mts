@@ -45,6 +45,7 @@ export default defineConfig({
           { text: 'JavaScript', link: '/javascript' },
           { text: 'Rust', link: '/rust' },
           { text: 'Tokens', link: '/tokens' },
+          { text: 'Permissions', link: '/permissions' },
           { text: 'The wire protocol', link: '/protocol' },
         ],
       },

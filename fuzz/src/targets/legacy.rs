@@ -163,6 +163,7 @@ impl Stage {
                 };
                 party.translator.admit(AppRules::default());
                 self.node.give(Input::Admitted {
+                    grant: Default::default(),
                     connection,
                     user: UserKey { app, user },
                     traits: Traits {

@@ -25,7 +25,7 @@ async fn login(server: &Server, user: &str) -> (Client, Events) {
         .app_id(APP)
         .build();
     let (client, events) = made.expect("a client");
-    let token = server.token(TokenKind::Valid, user);
+    let token = server.token(&TokenKind::Valid, user);
     let logged_in = client.login(user, token.as_deref()).await;
     logged_in.expect("the login succeeds");
     (client, events)

@@ -90,10 +90,10 @@ impl Runner {
         }
         let token = match &order.action {
             Action::LogIn { user_id, token } => {
-                block_in_place(|| self.server.token(*token, user_id))
+                block_in_place(|| self.server.token(token, user_id))
             }
             // In a scenario a client that renews is the user of its name.
-            Action::RenewToken { token } => block_in_place(|| self.server.token(*token, &name)),
+            Action::RenewToken { token } => block_in_place(|| self.server.token(token, &name)),
             _ => None,
         };
         let party = self.party(&name);

@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
-use tidings_scenario::TokenKind;
+use tidings_scenario::{Permission, TokenKind};
 
 pub const APP: &str = "0123456789abcdef0123456789abcdef";
 const CERTIFICATE: &str = "fedcba9876543210fedcba9876543210";
@@ -63,18 +63,19 @@ impl Server {
     }
 
     /// A token of the wanted kind; none for an app without a certificate.
-    pub fn token(&self, kind: TokenKind, user_id: &str) -> Option<String> {
+    pub fn token(&self, kind: &TokenKind, user_id: &str) -> Option<String> {
         if !self.has_certificate {
             return None;
         }
         match kind {
-            TokenKind::Valid => Some(issue(user_id, 3_600)),
-            TokenKind::Lasting(seconds) => Some(issue(user_id, seconds)),
-            TokenKind::Foreign => Some(issue("somebody-else", 3_600)),
+            TokenKind::Valid => Some(issue(user_id, 3_600, &[])),
+            TokenKind::Lasting(seconds) => Some(issue(user_id, *seconds, &[])),
+            TokenKind::Foreign => Some(issue("somebody-else", 3_600, &[])),
             TokenKind::Damaged => Some("007damaged".to_owned()),
             TokenKind::No => None,
+            TokenKind::Limited(list) => Some(issue(user_id, 3_600, list)),
             TokenKind::Expired => {
-                let token = issue(user_id, 1);
+                let token = issue(user_id, 1, &[]);
                 // A token's times are whole seconds: one of a second's life is over after two.
                 std::thread::sleep(Duration::from_millis(2_100));
                 Some(token)
@@ -168,7 +169,16 @@ fn spawn(address: SocketAddr, directory: &Path, has_certificate: bool) -> Child 
         .expect("the program starts")
 }
 
-fn issue(user_id: &str, seconds: u32) -> String {
+fn issue(user_id: &str, seconds: u32, permits: &[Permission]) -> String {
+    let option = |permission: &Permission| {
+        let verb = if permission.writes { "write" } else { "read" };
+        let what = if permission.is_channel {
+            "channel"
+        } else {
+            "user"
+        };
+        format!("--{verb}-{what}={}", permission.name)
+    };
     let output = Command::new(program())
         .args([
             "token",
@@ -179,6 +189,7 @@ fn issue(user_id: &str, seconds: u32) -> String {
             user_id,
         ])
         .args(["--lifetime", &seconds.to_string()])
+        .args(permits.iter().map(option))
         .output()
         .expect("the program starts");
     assert!(

@@ -128,9 +128,9 @@ impl Driver {
             _ => {}
         }
         let token = match &order.action {
-            Action::LogIn { user_id, token } => self.server.token(*token, user_id),
+            Action::LogIn { user_id, token } => self.server.token(token, user_id),
             // In a scenario a client that renews is the user of its name.
-            Action::RenewToken { token } => self.server.token(*token, &name),
+            Action::RenewToken { token } => self.server.token(token, &name),
             _ => None,
         };
         let mut command = translate::command(&order.action, token);

@@ -44,7 +44,7 @@ impl Hub {
         &mut self,
         connection: ConnectionId,
         user: UserKey,
-        (settings, traits, token_expires_s): (AppSettings, Traits, Option<u64>),
+        (settings, traits, grant): (AppSettings, Traits, Grant),
         reports: Reports,
         out: &mut dyn Sink,
     ) {
@@ -92,7 +92,7 @@ impl Hub {
             stamp,
             settings,
             traits,
-            token_expires_s,
+            grant,
             limiter,
             reports,
             inherited,
@@ -212,7 +212,17 @@ impl Hub {
                 let rates = self.rates_of(&ask.user);
                 login.limiter.absorb(&used, rates, times);
             }
-            self.start_session(ask.user, *login, out);
+            let takes_over = !login.inherited.forerunners.is_empty();
+            match self.enter(&ask.user.app, takes_over) {
+                Ok(place) => self.start_session(ask.user, *login, place, out),
+                Err(error) => {
+                    if let Some(entry) = self.users.get_mut(&ask.user) {
+                        entry.claim = Some(login);
+                    }
+                    self.refuse(ask.connection, error, out);
+                    self.drop_connection(ask.connection, Some(CloseCode::Overloaded), out);
+                }
+            }
         }
     }
 

@@ -2,7 +2,7 @@
 //! a field that is added or changed needs a new `VERSION`.
 
 /// Version of the records.
-pub(super) const VERSION: u32 = 1;
+pub(super) const VERSION: u32 = 2;
 
 /// No counted number is higher: with a million a second it would be reached after 285 years.
 pub(crate) const NUMBER_MAX: u64 = 1 << 53;
@@ -102,6 +102,9 @@ pub(crate) struct SessionRecord {
     pub(crate) rings: Vec<RingRecord>,
     #[prost(message, optional, tag = "20")]
     pub(crate) traits: Option<TraitsRecord>,
+    /// What its token permits, as it stands in a token; `None` = everything.
+    #[prost(bytes = "vec", optional, tag = "21")]
+    pub(crate) rights: Option<Vec<u8>>,
 }
 
 #[derive(Clone, PartialEq, prost::Message)]

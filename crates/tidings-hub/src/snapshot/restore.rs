@@ -1,7 +1,9 @@
 //! Brings a snapshot back to life.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
+use tidings_token::Permissions;
 use tidings_wire::names::{ChannelName, NameRule, UserId};
 use tidings_wire::proto::PresenceState;
 
@@ -65,7 +67,9 @@ impl Hub {
         // Who may not be here any more is ended when all hubs hear of it.
         let mut settings = self.config.apps.settings(&user.app);
         settings.rate_limits &= !traits.is_paced;
-        let session = self.make_session(record, user.clone(), settings, traits)?;
+        let mut session = self.make_session(record, user.clone(), settings, traits)?;
+        // Who was in stays in.
+        session.place = self.enter(&user.app, true).unwrap_or_default();
         let id = session.id;
         let key = self.sessions.insert(session);
         self.users.entry(user.clone()).or_default().session = Some(key);
@@ -119,6 +123,10 @@ impl Hub {
             stalled: None,
             presence,
             token_expires_s: record.token_expires_s,
+            rights: match record.rights {
+                Some(bytes) => Some(Arc::new(Permissions::from_bytes(&bytes)?)),
+                None => None,
+            },
             is_expiry_told: record.is_expiry_told,
             cseq: record.cseq,
             open_requests: 0,
@@ -136,6 +144,7 @@ impl Hub {
             forerunners: (record.forerunners.into_iter().map(to_forerunner))
                 .collect::<Option<_>>()?,
             // Rates begin anew: a restart is rarer than their windows are long.
+            place: None,
             limiter: Limiter::default(),
             floods: None,
             reported: Vec::new(),

@@ -1,8 +1,11 @@
 //! Hubs among themselves: what only shows with two of them, or with a client that misbehaves.
 
+mod costs;
 mod logins;
 mod node;
 mod overload;
+mod quotas;
 mod restart;
+mod rights;
 mod slow;
 mod time;

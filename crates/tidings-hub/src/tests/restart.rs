@@ -7,11 +7,12 @@ use tidings_wire::proto::{
 };
 
 use super::node::Node;
+use crate::credentials::Grant;
 use crate::ids::{ConnectionId, UserKey};
 use crate::{Input, Snapshot, Traits};
 
 /// Drains the node and starts it again with what it has left.
-fn restart(node: &mut Node) {
+pub(super) fn restart(node: &mut Node) {
     for input in [Input::Drain, Input::Settle] {
         for hub in 0..node.hubs.len() {
             node.give(hub, input.clone());
@@ -202,6 +203,7 @@ fn admit(node: &mut Node, user: &str, traits: Traits) -> ConnectionId {
         connection,
         user,
         traits,
+        grant: Grant::default(),
     };
     node.give(0, input);
     connection

@@ -4,6 +4,7 @@ mod built_in;
 mod endings;
 mod fuzz;
 mod invitations;
+mod permissions;
 mod properties;
 mod queue;
 mod sections;

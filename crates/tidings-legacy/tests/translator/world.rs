@@ -7,6 +7,7 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 use tidings_bus::{Homes, Shard};
 use tidings_hub::bus_ops::BusOp;
+use tidings_hub::credentials::Grant;
 use tidings_hub::ids::{ConnectionId, HubId, InvitationId, UserKey};
 use tidings_hub::store_ops::StoreOp;
 use tidings_hub::{Apps, Effect, Hub, HubConfig, Input, Ticket, Time, Traits};
@@ -68,6 +69,8 @@ pub(crate) struct World {
     store: MemoryEngine,
     pub(crate) now: Time,
     pub(crate) rules: AppRules,
+    /// What the token of the next legacy login gives.
+    pub(crate) grant: Grant,
     clients: Vec<Client>,
     queue: VecDeque<(u16, Step)>,
 }
@@ -103,6 +106,7 @@ impl World {
                 unix_ms: 1_700_000_000_000,
             },
             rules: AppRules::default(),
+            grant: Grant::default(),
             clients: Vec::new(),
             queue: VecDeque::new(),
         }
@@ -468,6 +472,7 @@ impl World {
                             user: user.expect("a user id"),
                         },
                         traits,
+                        grant: self.grant.clone(),
                     }
                 }
                 Output::Send(frame) => Input::Frame { connection, frame },

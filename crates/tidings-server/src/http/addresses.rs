@@ -3,10 +3,12 @@
 use std::sync::Arc;
 
 use axum::Router;
+use axum::body::Body;
 use axum::extract::{RawQuery, State};
 use axum::http::header::{
     ACCESS_CONTROL_ALLOW_ORIGIN, CACHE_CONTROL, CONTENT_TYPE, HOST, HeaderMap, HeaderValue,
 };
+use axum::http::{Response, StatusCode};
 use axum::response::IntoResponse;
 use axum::routing::get;
 use serde_json::{Value, json};
@@ -46,12 +48,12 @@ pub(super) fn routes(legacy: Arc<LegacyDoor>) -> Router {
         .with_state(legacy)
 }
 
-fn addresses(
-    form: Form,
-    legacy: &LegacyDoor,
-    headers: &HeaderMap,
-    query: &str,
-) -> impl IntoResponse + use<> {
+fn addresses(form: Form, legacy: &LegacyDoor, headers: &HeaderMap, query: &str) -> Response<Body> {
+    if !legacy.is_open() {
+        let text = "this server does not serve legacy Signaling clients\n\
+                    hint: RTM clients connect to /rtm; to serve legacy ones switch the setting legacy on.\n";
+        return (StatusCode::NOT_FOUND, text).into_response();
+    }
     let host = headers.get(HOST).and_then(|host| host.to_str().ok());
     let base = legacy.base(host.unwrap_or("localhost"));
     let app = query.split('&').find_map(|pair| pair.strip_prefix("vid="));
@@ -69,6 +71,7 @@ fn addresses(
         ],
         body.to_string(),
     )
+        .into_response()
 }
 
 fn url(base: &str, app: Option<&str>) -> String {

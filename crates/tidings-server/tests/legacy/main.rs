@@ -9,4 +9,5 @@ mod calls;
 mod client;
 mod interworking;
 mod rules;
+mod tokens;
 mod transcript;

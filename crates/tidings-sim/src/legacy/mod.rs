@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use serde_json::Value;
 use tidings_client_core as core;
+use tidings_hub::credentials::Grant;
 use tidings_hub::ids::{ConnectionId, HubId, InvitationId, UserKey};
 use tidings_hub::{Input, Traits};
 use tidings_legacy::{AppRules, LoginRefusal, LoginRequest, Now, Output, Translator};
@@ -354,6 +355,7 @@ impl World {
             connection: wire,
             user: UserKey { app, user },
             traits: TRAITS,
+            grant: Grant::default(),
         };
         self.legacy.inputs.push_back((hub, input));
     }

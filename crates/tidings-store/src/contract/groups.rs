@@ -249,7 +249,11 @@ impl Model {
                     if kin().count() <= limits.messages_max && bytes <= limits.bytes_max {
                         break;
                     }
-                    let oldest = self.messages.iter().position(is_kin);
+                    let share = |of: &StoredMessage| kin().filter(|m| m.from == of.from).count();
+                    let largest = kin().map(share).max();
+                    let gives_way =
+                        |had: &StoredMessage| is_kin(had) && Some(share(had)) == largest;
+                    let oldest = self.messages.iter().position(gives_way);
                     oldest.map(|oldest| self.messages.remove(oldest));
                     self.losses.overflowed += 1;
                 }
@@ -346,6 +350,7 @@ fn random_op(
         0..5 => {
             let body = "x".repeat(random(9) as usize);
             let mut message = message(random(40) as u8, now - random(30), &body);
+            message.from = format!("from{}", random(4));
             if random(3) == 0 {
                 message.lasts_until = now + random(300);
             }

@@ -227,6 +227,70 @@ pub fn the_oldest_message_gives_way_to_the_count(store: &mut dyn Subject) {
     assert_eq!(store.inbox(&alice), (numbered(&[(6, "m6")]), losses));
 }
 
+// proves: rtm-4.3-shares
+/// Nobody washes out what others have stored: the sender with the largest share gives way, its oldest message first.
+pub fn a_sender_with_the_largest_share_gives_way_first(store: &mut dyn Subject) {
+    let alice = user("alice");
+    let limits = InboxLimits {
+        messages_max: 200,
+        ..WIDE
+    };
+    let of = |from: &str, body: &str| StoredMessage {
+        from: from.to_owned(),
+        ..message(1, 5, body)
+    };
+    for n in 1..=3 {
+        store.append(&alice, of("stranger", &format!("s{n}")), limits);
+    }
+    for n in 1..=210 {
+        store.append(&alice, of("flooder", &format!("f{n}")), limits);
+        if n % 50 == 0 {
+            store.reopen();
+        }
+    }
+    let bodies = |store: &mut dyn Subject| -> Vec<String> {
+        let bodies = store.inbox(&alice).0.into_iter();
+        bodies.map(|(_, body)| body).collect()
+    };
+    let kept = bodies(store);
+    assert_eq!(kept.len(), 200);
+    assert_eq!(kept[..4], ["s1", "s2", "s3", "f14"]);
+    assert_eq!(kept[199], "f210");
+    assert_eq!(store.inbox(&alice).1.overflowed, 13);
+    // One who comes new finds room as well, and a confirmation of the oldest does not confuse the shares.
+    store.append(&alice, of("newcomer", "n1"), limits);
+    store.confirm(&alice, 2, NO_LOSSES);
+    for n in 211..=214 {
+        store.append(&alice, of("flooder", &format!("f{n}")), limits);
+    }
+    let kept = bodies(store);
+    assert_eq!(kept.len(), 200);
+    assert_eq!(kept[..2], ["s3", "f17"]);
+    assert!(kept.contains(&"n1".to_owned()), "{kept:?}");
+    // Removed by their ids, from the middle too.
+    assert_eq!(store.inbox(&alice).1.overflowed, 16);
+}
+
+/// Where a bound is lowered by much, what is left is still shared.
+pub fn shares_count_when_a_bound_is_lowered(store: &mut dyn Subject) {
+    let alice = user("alice");
+    let of = |from: &str, body: &str| StoredMessage {
+        from: from.to_owned(),
+        ..message(1, 5, body)
+    };
+    store.append(&alice, of("stranger", "s"), WIDE);
+    for n in 1..=400 {
+        store.append(&alice, of("flooder", &format!("f{n}")), WIDE);
+    }
+    let three = InboxLimits {
+        messages_max: 3,
+        ..WIDE
+    };
+    store.append(&alice, of("flooder", "f401"), three);
+    let kept = numbered(&[(1, "s"), (401, "f400"), (402, "f401")]);
+    assert_eq!(store.inbox(&alice).0, kept);
+}
+
 /// As many as needed go, and no more.
 pub fn the_oldest_messages_give_way_to_the_bytes(store: &mut dyn Subject) {
     let alice = user("alice");

@@ -23,6 +23,7 @@ mod groups;
 mod history;
 mod inbox;
 mod invitations;
+mod usage;
 
 use bytes::Bytes;
 use tidings_hub::ids::{ChannelKey, MessageId, UserKey};
@@ -38,6 +39,7 @@ pub use self::groups::*;
 pub use self::history::*;
 pub use self::inbox::*;
 pub use self::invitations::*;
+pub use self::usage::*;
 use crate::engine::Engine;
 
 /// A store under test.
@@ -63,6 +65,8 @@ macro_rules! contract_tests {
             a_confirmation_forgets_what_was_told
             a_message_is_removed_by_its_id
             the_oldest_message_gives_way_to_the_count
+            a_sender_with_the_largest_share_gives_way_first
+            shares_count_when_a_bound_is_lowered
             the_oldest_messages_give_way_to_the_bytes
             a_message_that_never_fits_is_refused
             an_append_expires_by_age
@@ -100,6 +104,8 @@ macro_rules! contract_tests {
             a_refused_operation_does_not_disturb_its_group
             everything_survives_a_restart
             nothing_deleted_comes_back
+            what_an_app_has_stored_is_counted
+            an_app_stores_no_more_than_its_bound
             a_long_random_run_agrees_with_a_simple_model
         }
     };

@@ -131,7 +131,7 @@ fn check(
                 report.problem(format!("message {number} of {user:?} is in no inbox"));
             }
         }
-        Key::NumberCeiling => {
+        Key::NumberCeiling | Key::Usage(_) | Key::UsageKnown => {
             record::open_number(key, record)?;
         }
         Key::Touched(owner) => {
@@ -268,6 +268,13 @@ fn describe(decoded: &Key, key: &[u8], record: &Bytes) -> Result<Value, ReadErro
         }
         Key::NumberCeiling => {
             json!({ "kind": "inbox number ceiling", "number": record::open_number(key, record)? })
+        }
+        Key::Usage(app) => {
+            let bytes = record::open_number(key, record)?;
+            json!({ "kind": "bytes of an app", "app": app.as_str(), "bytes": bytes })
+        }
+        Key::UsageKnown => {
+            json!({ "kind": "bytes are counted", "number": record::open_number(key, record)? })
         }
         Key::Touched(owner) => {
             let touched_ts = record::open_number(key, record)?;

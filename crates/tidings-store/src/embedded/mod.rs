@@ -14,8 +14,10 @@ mod space;
 use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use tidings_hub::store_ops::{StoreAnswer, StoreOp};
+use tidings_wire::names::AppId;
 
 pub use self::backup::RestoreError;
 pub use self::directory::FORMAT_VERSION;
@@ -23,6 +25,7 @@ pub use self::inspect::VerifyReport;
 pub use self::space::{DiskReserve, Space};
 use crate::engine::{Engine, Health};
 use crate::store::Store;
+use crate::usage::Bounds;
 
 /// Settings of an embedded store.
 #[derive(Debug, Clone)]
@@ -226,5 +229,13 @@ impl Engine for EmbeddedEngine {
 
     fn health(&self) -> Health {
         self.store.health().clone()
+    }
+
+    fn set_bounds(&mut self, bounds: Arc<Bounds>) {
+        self.store.set_bounds(bounds);
+    }
+
+    fn stored_bytes(&mut self, app: &AppId) -> u64 {
+        self.store.stored_bytes(app)
     }
 }

@@ -36,6 +36,8 @@ pub enum Outcome {
     SameChannelTooOften = 15,
     /// A login would have more than 20 invitations open.
     TooManyInvitations = 16,
+    /// The login's token does not permit it: its list of permissions does not name the channel or user.
+    NotPermitted = 17,
     /// The app id is not known or disabled.
     UnknownApp = 20,
     /// The user id is not of the documented form.
@@ -74,7 +76,7 @@ pub enum Outcome {
 
 impl Outcome {
     /// Every outcome, in the table's order.
-    pub const ALL: [Outcome; 33] = [
+    pub const ALL: [Outcome; 34] = [
         Outcome::InvalidArgument,
         Outcome::InvalidMessage,
         Outcome::MessageTooLarge,
@@ -91,6 +93,7 @@ impl Outcome {
         Outcome::TooManyChannelsNamed,
         Outcome::SameChannelTooOften,
         Outcome::TooManyInvitations,
+        Outcome::NotPermitted,
         Outcome::UnknownApp,
         Outcome::InvalidUserId,
         Outcome::InvalidToken,
@@ -129,6 +132,7 @@ impl Outcome {
             Outcome::TooManyChannelsNamed => "too_many_channels_named",
             Outcome::SameChannelTooOften => "same_channel_too_often",
             Outcome::TooManyInvitations => "too_many_invitations",
+            Outcome::NotPermitted => "not_permitted",
             Outcome::UnknownApp => "unknown_app",
             Outcome::InvalidUserId => "invalid_user_id",
             Outcome::InvalidToken => "invalid_token",
@@ -168,6 +172,9 @@ impl Outcome {
             Outcome::TooManyChannelsNamed => "Split the call.",
             Outcome::SameChannelTooOften => "Wait for retryAfter milliseconds.",
             Outcome::TooManyInvitations => "Cancel an invitation, or wait until one has ended.",
+            Outcome::NotPermitted => {
+                "Log in with, or renew to, a token whose permissions name the channel or user."
+            }
             Outcome::UnknownApp => "Check the app id; add it with --app.",
             Outcome::InvalidUserId => "Use 1 to 64 characters of the allowed set.",
             Outcome::InvalidToken => "Make an RTM token for this app and user.",
@@ -396,6 +403,7 @@ pub mod join_channel {
         match outcome {
             x if x == super::Outcome::AlreadyJoined as u32 => ERR_ALREADY_JOINED,
             x if x == super::Outcome::InvalidArgument as u32 => ERR_INVALID_ARGUMENT,
+            x if x == super::Outcome::NotPermitted as u32 => ERR_REJECTED,
             x if x == super::Outcome::SameChannelTooOften as u32 => ERR_JOIN_SAME_CHANNEL_TOO_OFTEN,
             x if x == super::Outcome::TimedOut as u32 => TIMEOUT,
             x if x == super::Outcome::TooManyChannels as u32 => ERR_EXCEED_LIMIT,
@@ -444,6 +452,7 @@ pub mod get_members_err {
     pub fn from_outcome(outcome: u32) -> u32 {
         match outcome {
             x if x == super::Outcome::NotInChannel as u32 => NOT_IN_CHANNEL,
+            x if x == super::Outcome::NotPermitted as u32 => REJECTED,
             x if x == super::Outcome::TimedOut as u32 => TIMEOUT,
             x if x == super::Outcome::TooOften as u32 => TOO_OFTEN,
             _ => FAILURE,
@@ -499,6 +508,7 @@ pub mod query_peers_online_status_err {
     pub fn from_outcome(outcome: u32) -> u32 {
         match outcome {
             x if x == super::Outcome::InvalidArgument as u32 => INVALID_ARGUMENT,
+            x if x == super::Outcome::NotPermitted as u32 => REJECTED,
             x if x == super::Outcome::TimedOut as u32 => TIMEOUT,
             x if x == super::Outcome::TooManyUsers as u32 => INVALID_ARGUMENT,
             x if x == super::Outcome::TooOften as u32 => TOO_OFTEN,
@@ -528,6 +538,7 @@ pub mod peer_subscription_status_err {
     pub fn from_outcome(outcome: u32) -> u32 {
         match outcome {
             x if x == super::Outcome::InvalidArgument as u32 => INVALID_ARGUMENT,
+            x if x == super::Outcome::NotPermitted as u32 => REJECTED,
             x if x == super::Outcome::TimedOut as u32 => TIMEOUT,
             x if x == super::Outcome::TooManyUsers as u32 => OVERFLOW,
             x if x == super::Outcome::TooOften as u32 => TOO_OFTEN,

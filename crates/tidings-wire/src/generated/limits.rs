@@ -2,8 +2,18 @@
 
 use crate::rates::Rate;
 
+/// Bytes of stored messages, histories and attributes of one app (`max_bytes`). Source: contract 1.7.
+pub const APP_BYTES_MAX: usize = 1073741824;
+/// Logins of one app at once (`max_connections`). Source: contract 6.4.
+pub const APP_CONNECTIONS_MAX: usize = 20000;
+/// Copies of channel messages per second of one app: a message counts once for each member (`max_fanout_per_s`). Source: contract 6.4.
+pub const APP_FANOUT_PER_S_MAX: usize = 200000;
 /// Exact length of an app id: ASCII letters or digits. Source: rtm 2.1.
 pub const APP_ID_BYTES: usize = 32;
+/// Bytes of files of one app (`max_media_bytes`). Source: ours.
+pub const APP_MEDIA_BYTES_MAX: usize = 2147483648;
+/// Messages per second of all users of one app (`max_messages_per_s`). Source: contract 6.4.
+pub const APP_MESSAGES_PER_S_MAX: usize = 20000;
 /// Longest attribute key. Source: rtm 2.1.
 pub const ATTRIBUTE_KEY_BYTES_MAX: usize = 32;
 /// Longest attribute value. Source: rtm 2.1.
@@ -66,9 +76,9 @@ pub const INBOX_BYTES_MAX: usize = 6710886;
 pub const INBOX_LASTING_AGE_MS: u64 = 2592000000;
 /// Bytes of them: so many texts of the largest size. Source: signaling 6.5.
 pub const INBOX_LASTING_BYTES_MAX: usize = 81960000;
-/// Stored messages of one receiver that have an end of their own; the oldest goes first. Source: signaling 6.5.
+/// Stored messages of one receiver that have an end of their own; the oldest of whoever has sent most of the oldest 256 goes first. Source: signaling 6.5.
 pub const INBOX_LASTING_MESSAGES_MAX: usize = 10000;
-/// Stored messages of one receiver; the oldest goes first. Source: rtm 4.3.
+/// Stored messages of one receiver; the oldest of whoever has sent most of them goes first. Source: rtm 4.3.
 pub const INBOX_MESSAGES_MAX: usize = 200;
 /// Stored messages delivered before a confirmation is awaited. Source: contract 1.7.
 pub const INBOX_PAGE: usize = 32;
@@ -178,19 +188,36 @@ pub const RESUME_WINDOW_MS: u64 = 120000;
 pub const TLS_HANDSHAKES_MAX: usize = 1000;
 /// Longest token that a login may carry. Source: contract 6.2.
 pub const TOKEN_BYTES_MAX: usize = 4096;
+/// Where an app lets its users stay, a session outlives its token by at most this. Source: contract 6.5.
+pub const TOKEN_OVERSTAY_S: usize = 86400;
 /// The client is told this long before its session's token ends. Source: rtm 7.3.
 pub const TOKEN_WARNING_MS: u64 = 30000;
 /// Keys and values of one user together. Source: rtm 2.1.
 pub const USER_ATTRIBUTES_BYTES_MAX: usize = 16384;
+/// 2048 calls in 4000 ms. KiB of answers to a user's calls for lists, counts, attributes and histories; counted likewise, from 1 KiB an answer. Source: ours.
+pub const RATE_ANSWER_KIB: Rate = Rate {
+    calls: 2048,
+    window_ms: 4000,
+};
 /// 3000 calls in 3000 ms. Messages and control frames of one connection, whatever they ask for; what comes faster waits in the network. Source: decision 0017.
 pub const RATE_CONNECTION_MESSAGE: Rate = Rate {
     calls: 3000,
+    window_ms: 3000,
+};
+/// 300 calls in 3000 ms. Calls that were refused for another reason than a rate; with more, every call waits. Source: ours.
+pub const RATE_FAILED_CALL: Rate = Rate {
+    calls: 300,
     window_ms: 3000,
 };
 /// 20 calls in 10000 ms. Failed logins of one source. Source: contract 6.2.
 pub const RATE_FAILED_LOGIN: Rate = Rate {
     calls: 20,
     window_ms: 10000,
+};
+/// 131072 calls in 1000 ms. KiB that a user's channel messages make of themselves: their sizes times the members. Counted from 4 KiB a message; one that goes over passes, and the next waits. Source: ours.
+pub const RATE_FAN_OUT_KIB: Rate = Rate {
+    calls: 131072,
+    window_ms: 1000,
 };
 /// 1 calls in 1000 ms. Source: rtm 2.1.
 pub const RATE_GET_MEMBER_COUNTS: Rate = Rate {
@@ -227,6 +254,11 @@ pub const RATE_LEGACY_HANDSHAKE: Rate = Rate {
     calls: 2000,
     window_ms: 4000,
 };
+/// 2560 calls in 2000 ms. Users in the member lists that a user is given: five of 512 in 2 s. Counted likewise; legacy clients have lists of up to 10,000. Source: rtm 2.1.
+pub const RATE_LISTED_MEMBERS: Rate = Rate {
+    calls: 2560,
+    window_ms: 2000,
+};
 /// 2 calls in 1000 ms. Source: rtm 2.1.
 pub const RATE_LOGIN: Rate = Rate {
     calls: 2,
@@ -234,6 +266,11 @@ pub const RATE_LOGIN: Rate = Rate {
 };
 /// 180 calls in 3000 ms. Peer and channel messages together. Source: rtm 2.1.
 pub const RATE_MESSAGE: Rate = Rate {
+    calls: 180,
+    window_ms: 3000,
+};
+/// 180 calls in 3000 ms. Calls without a rate of their own: leaves, what becomes of invitations, calls that the server does not know. Source: ours.
+pub const RATE_OTHER_CALL: Rate = Rate {
     calls: 180,
     window_ms: 3000,
 };

@@ -419,6 +419,8 @@ export class RtmClient
       }
       default: {
         const channel = this.#joined.get(event.channel);
+        // Its token permits the channel no more.
+        if (event.is === 'memberLeft' && event.isSelf) this.#joined.delete(event.channel);
         if (channel) raise(channel, event);
       }
     }

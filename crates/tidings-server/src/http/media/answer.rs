@@ -50,6 +50,7 @@ impl Problem {
     fn status(&self) -> StatusCode {
         match self.outcome {
             Outcome::InvalidToken | Outcome::TokenExpired => StatusCode::UNAUTHORIZED,
+            Outcome::NotPermitted => StatusCode::FORBIDDEN,
             Outcome::UnknownApp | Outcome::MediaNotFound => StatusCode::NOT_FOUND,
             Outcome::MediaTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Outcome::TooManyTransfers => StatusCode::TOO_MANY_REQUESTS,

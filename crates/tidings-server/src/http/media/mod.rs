@@ -73,7 +73,7 @@ impl MediaDoor {
         *self.apps.write().unwrap_or_else(PoisonError::into_inner) = apps;
     }
 
-    fn apps(&self) -> Arc<Apps> {
+    pub(crate) fn apps(&self) -> Arc<Apps> {
         let apps = self.apps.read().unwrap_or_else(PoisonError::into_inner);
         apps.clone()
     }
@@ -177,6 +177,10 @@ async fn receive(
     body: Body,
 ) -> Result<(Stored, u64), Problem> {
     let (credentials, _seat) = door.admit(app, headers)?;
+    if !credentials.may_upload() {
+        let text = "the token permits to write to no channel and no user, so that there is nobody to upload for";
+        return Err(Problem::new(Outcome::NotPermitted, text.to_owned()));
+    }
     let store = door.store()?;
     let about = about(headers)?;
     let declared = headers.get(CONTENT_LENGTH);

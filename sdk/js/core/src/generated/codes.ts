@@ -33,6 +33,8 @@ export const OUTCOME_TOO_MANY_CHANNELS_NAMED = 14;
 export const OUTCOME_SAME_CHANNEL_TOO_OFTEN = 15;
 /** A login would have more than 20 invitations open. */
 export const OUTCOME_TOO_MANY_INVITATIONS = 16;
+/** The login's token does not permit it: its list of permissions does not name the channel or user. */
+export const OUTCOME_NOT_PERMITTED = 17;
 /** The app id is not known or disabled. */
 export const OUTCOME_UNKNOWN_APP = 20;
 /** The user id is not of the documented form. */
@@ -113,12 +115,12 @@ export const FAMILY_LOGOUT_ERR: Family = { other: 102, byOutcome: {  } };
 export const FAMILY_RENEW_TOKEN_ERR: Family = { other: 1, byOutcome: { 1: 2, 22: 6, 23: 5, 4: 4, 20: 6 } };
 export const FAMILY_PEER_MESSAGE_ERR: Family = { other: 1, byOutcome: { 1: 6, 2: 7, 21: 6, 3: 7, 5: 2, 4: 5 } };
 export const FAMILY_CHANNEL_MESSAGE_ERR: Family = { other: 1, byOutcome: { 2: 4, 3: 4, 6: 5, 5: 2, 4: 3 } };
-export const FAMILY_JOIN_CHANNEL: Family = { other: 1, byOutcome: { 7: 6, 1: 3, 15: 8, 5: 4, 8: 5, 4: 7 } };
+export const FAMILY_JOIN_CHANNEL: Family = { other: 1, byOutcome: { 7: 6, 1: 3, 17: 2, 15: 8, 5: 4, 8: 5, 4: 7 } };
 export const FAMILY_LEAVE_CHANNEL_ERR: Family = { other: 1, byOutcome: { 6: 3 } };
-export const FAMILY_GET_MEMBERS_ERR: Family = { other: 1, byOutcome: { 6: 5, 5: 3, 4: 4 } };
+export const FAMILY_GET_MEMBERS_ERR: Family = { other: 1, byOutcome: { 6: 5, 17: 2, 5: 3, 4: 4 } };
 export const FAMILY_GET_CHANNEL_MEMBER_COUNT_ERR: Family = { other: 1, byOutcome: { 1: 2, 5: 4, 14: 5, 4: 3 } };
-export const FAMILY_QUERY_PEERS_ONLINE_STATUS_ERR: Family = { other: 1, byOutcome: { 1: 2, 5: 4, 11: 2, 4: 5 } };
-export const FAMILY_PEER_SUBSCRIPTION_STATUS_ERR: Family = { other: 1, byOutcome: { 1: 2, 5: 4, 11: 6, 4: 5 } };
+export const FAMILY_QUERY_PEERS_ONLINE_STATUS_ERR: Family = { other: 1, byOutcome: { 1: 2, 17: 3, 5: 4, 11: 2, 4: 5 } };
+export const FAMILY_PEER_SUBSCRIPTION_STATUS_ERR: Family = { other: 1, byOutcome: { 1: 2, 17: 3, 5: 4, 11: 6, 4: 5 } };
 export const FAMILY_QUERY_PEERS_BY_SUBSCRIPTION_OPTION_ERR: Family = { other: 1, byOutcome: { 5: 2, 4: 3 } };
 export const FAMILY_ATTRIBUTE_OPERATION_ERR: Family = { other: 2, byOutcome: { 1: 3, 9: 4, 5: 7, 4: 5, 10: 6 } };
 export const FAMILY_UPLOAD_MEDIA_ERR: Family = { other: 1, byOutcome: { 1: 2, 40: 4, 41: 4, 5: 3, 44: 5 } };

@@ -25,6 +25,9 @@ export function eventOf(
     case 'memberJoined':
     case 'memberLeft': {
       const { channel, userId } = event.value;
+      if (event.is === 'memberLeft' && replica.isPutOut(channel, userId)) {
+        return [{ is: 'memberLeft', channel, userId, isSelf: true }];
+      }
       return replica.memberEvent(event.is, channel, userId) ? [{ is: event.is, channel, userId }] : [];
     }
     case 'memberCount': {

@@ -168,6 +168,11 @@ export class Replica {
     channel.fetchAt = now;
   }
 
+  /** The server says that a member has left; whether that is the user itself, whom its token permits the channel no more. */
+  isPutOut(name: string, userId: string): boolean {
+    return userId === this.self() && this.#channels.delete(name);
+  }
+
   /** A member event of the server; whether the application is to see it. */
   memberEvent(kind: 'memberJoined' | 'memberLeft', name: string, userId: string): boolean {
     const channel = this.#channels.get(name);

@@ -55,7 +55,7 @@ export type MachineEvent =
       readonly body: MessageBody;
       readonly serverTs: number;
     }
-  | { readonly is: 'memberJoined' | 'memberLeft'; readonly channel: string; readonly userId: string }
+  | { readonly is: 'memberJoined' | 'memberLeft'; readonly channel: string; readonly userId: string; readonly isSelf?: true }
   | { readonly is: 'memberCount'; readonly channel: string; readonly count: number }
   | {
       readonly is: 'channelAttributes';

@@ -1,0 +1,175 @@
+//! How much each app has stored, and who may store no more.
+//!
+//! Counted are the records of messages, histories and attributes as they are written and deleted, in the same commit.
+//! A store of before this was counted is gone through once.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use tidings_hub::store_ops::{AttributeOwner, StoreOp};
+use tidings_wire::names::AppId;
+use tidings_wire::proto::AttributeWrite;
+
+use crate::keys::{Key, Kind};
+use crate::kv::{Backend, Writes};
+use crate::record;
+
+/// Most bytes that apps may have stored; those that are not in it as many as they like.
+pub type Bounds = BTreeMap<AppId, u64>;
+
+/// The bytes that apps have stored.
+#[derive(Default)]
+pub(crate) struct Usage {
+    /// `None` = not looked at yet. Bound: the apps that have ever stored something.
+    bytes: Option<BTreeMap<AppId, u64>>,
+    bounds: Arc<Bounds>,
+}
+
+impl Usage {
+    pub(crate) fn set_bounds(&mut self, bounds: Arc<Bounds>) {
+        self.bounds = bounds;
+    }
+
+    /// What an app has stored.
+    pub(crate) fn of(&mut self, backend: &impl Backend, app: &AppId) -> u64 {
+        let bytes = self
+            .bytes
+            .get_or_insert_with(|| load(backend).unwrap_or_else(|| count(backend)));
+        bytes.get(app).copied().unwrap_or(0)
+    }
+
+    /// Why an operation may not be carried out.
+    pub(crate) fn refusal(&mut self, backend: &impl Backend, op: &StoreOp) -> Option<String> {
+        if self.bounds.is_empty() {
+            return None;
+        }
+        let (app, more) = growth(op)?;
+        let max = *self.bounds.get(app)?;
+        let bytes = self.of(backend, app);
+        (bytes.saturating_add(more) > max).then(|| {
+            format!(
+                "app {app} has stored {bytes} bytes and its quota max_bytes is {max}; the operator sets it with \
+                 `tidings app set {app} max_bytes=…`, and what is stored goes with its age"
+            )
+        })
+    }
+
+    /// Counts what is about to be committed, and has the new figures committed with it.
+    pub(crate) fn count_in(&mut self, backend: &impl Backend, writes: &mut Writes) {
+        let is_first = !matches!(backend.get(&Key::UsageKnown.encode()), Ok(Some(_)));
+        let mut changes: BTreeMap<AppId, i64> = BTreeMap::new();
+        for (key, record) in &*writes {
+            let Some((kind, app)) = counted(key) else {
+                continue;
+            };
+            let after = record.as_ref().map(|record| weight(key, record));
+            // A message's number is given once, so that a new one takes nobody's place.
+            let is_new = after.is_some() && kind != Kind::Attributes;
+            let before = match is_new {
+                true => None,
+                false => backend.get(key).ok().flatten(),
+            };
+            let before = before.map(|record| weight(key, &record));
+            *changes.entry(app).or_default() += after.unwrap_or(0) - before.unwrap_or(0);
+        }
+        if changes.is_empty() {
+            return;
+        }
+        for app in changes.keys() {
+            self.of(backend, app);
+        }
+        let Some(bytes) = &mut self.bytes else {
+            return;
+        };
+        for (app, change) in &changes {
+            let have = bytes.entry(app.clone()).or_default();
+            *have = have.saturating_add_signed(*change);
+        }
+        let mut put = |key: Key, number: u64| {
+            let key = key.encode();
+            let record = record::seal_number(&key, number);
+            writes.insert(key.into(), Some(record));
+        };
+        for (app, bytes) in &*bytes {
+            if is_first || changes.contains_key(app) {
+                put(Key::Usage(app.clone()), *bytes);
+            }
+        }
+        if is_first {
+            put(Key::UsageKnown, 1);
+        }
+    }
+}
+
+/// What a record counts for, in bytes.
+fn weight(key: &[u8], record: &[u8]) -> i64 {
+    i64::try_from(key.len() + record.len()).unwrap_or(i64::MAX)
+}
+
+/// The kind and the app of a record that is counted.
+fn counted(key: &[u8]) -> Option<(Kind, AppId)> {
+    let (kind, app_at) = match *key.first()? {
+        kind if kind == Kind::Message as u8 => (Kind::Message, 1),
+        // Behind the side: of users or of a channel.
+        kind if kind == Kind::History as u8 => (Kind::History, 2),
+        kind if kind == Kind::Attributes as u8 => (Kind::Attributes, 2),
+        _ => return None,
+    };
+    let app = std::str::from_utf8(key.get(app_at..app_at + 32)?).ok()?;
+    Some((kind, AppId::parse(app).ok()?))
+}
+
+/// Whose store would grow, and by about how many bytes; `None` = nobody's.
+fn growth(op: &StoreOp) -> Option<(&AppId, u64)> {
+    let (app, bytes) = match op {
+        StoreOp::InboxAppend { user, message, .. } => (&user.app, message.body.len()),
+        StoreOp::HistoryAppend {
+            conversation,
+            message,
+            ..
+        } => (conversation.app(), message.body.len()),
+        StoreOp::AttributesWrite {
+            owner,
+            how: AttributeWrite::Set | AttributeWrite::Merge,
+            entries,
+            ..
+        } => {
+            let app = match owner {
+                AttributeOwner::User(user) => &user.app,
+                AttributeOwner::Channel(channel) => &channel.app,
+            };
+            let sizes = entries.iter().map(|e| e.key.len() + e.value.len());
+            (app, sizes.sum())
+        }
+        _ => return None,
+    };
+    Some((app, bytes as u64))
+}
+
+/// The figures of before; `None` = there are none, or not all of them can be read.
+fn load(backend: &impl Backend) -> Option<BTreeMap<AppId, u64>> {
+    backend.get(&Key::UsageKnown.encode()).ok().flatten()?;
+    let mut bytes = BTreeMap::new();
+    for pair in backend.range(&[Kind::Usage as u8], &[Kind::Usage as u8 + 1]) {
+        let (key, record) = pair.ok()?;
+        let Some(Key::Usage(app)) = Key::decode(&key) else {
+            continue;
+        };
+        bytes.insert(app, record::open_number(&key, &record).ok()?);
+    }
+    Some(bytes)
+}
+
+/// Goes through the store. What cannot be read does not count. Cost: O(the store).
+fn count(backend: &impl Backend) -> BTreeMap<AppId, u64> {
+    let mut bytes: BTreeMap<AppId, u64> = BTreeMap::new();
+    for kind in [Kind::Attributes, Kind::History, Kind::Message] {
+        for (key, record) in backend.range(&[kind as u8], &[kind as u8 + 1]).flatten() {
+            if let Some((_, app)) = counted(&key) {
+                let have = bytes.entry(app).or_default();
+                *have = have.saturating_add_signed(weight(&key, &record));
+            }
+        }
+    }
+    bytes
+}
