@@ -140,7 +140,7 @@ mod tests {
             calls: 0,
             window_ms: 1,
         };
-        assert_eq!(bucket.charge(unlimited, u32::MAX, 0), 0);
+        assert_eq!(bucket.charge(unlimited, u64::MAX, 0), 0);
     }
 
     #[test]
