@@ -140,8 +140,12 @@ mod tests {
         };
         let check_expiry = |expiry: &str| {
             let digest = digest("alice", APP, CERTIFICATE, expiry);
-            check(&keys, "alice", &format!("1:{APP}:{expiry}:{digest}"))
-                .map(|granted| granted.expires_at_unix_s)
+            let policy = Policy {
+                signaling_lifetime_max_s: 0,
+                ..Policy::default()
+            };
+            let token = format!("1:{APP}:{expiry}:{digest}");
+            check(&keys, &policy, "alice", 0, &token).map(|granted| granted.expires_at_unix_s)
         };
         assert_eq!(check_expiry("0000000007"), Ok(7));
         assert_eq!(check_expiry("9999999999"), Ok(9_999_999_999));
