@@ -14,11 +14,14 @@ use mio::{Interest, Poll, Waker};
 use tidings_bus::Homes;
 use tidings_hub::admission::Admission;
 use tidings_hub::ids::HubId;
+use tidings_hub::store_ops::StoreAnswer;
 use tidings_hub::used::UsedRates;
-use tidings_hub::{Apps, HubConfig, Snapshot};
+use tidings_hub::{Apps, HubConfig, Snapshot, Ticket};
 use tidings_legacy::AppRules;
 use tidings_store::embedded::{EmbeddedEngine, Options};
-use tidings_store::{Bounds as StoredBounds, Committer, Engine, MemoryEngine};
+use tidings_store::{
+    AnswerSink, Bounds as StoredBounds, Committer, Engine, Health, MemoryEngine,
+};
 use tidings_wire::names::AppId;
 
 use crate::clock::Clock;
@@ -30,8 +33,9 @@ use crate::legacy::LegacyDoor;
 use crate::media::{Bounds, Directory, MediaStore};
 use crate::memory::{Intake, MEMORY_MIN, Watch, give_back_freed, memory_max_default, memory_used};
 use crate::readiness::{Phase, Readiness};
+use crate::tls::Tls;
 use crate::worker::{LISTENER, Node, WAKER, Worker, WorkerParts};
-use crate::{http, kept_sessions, listen, tls};
+use crate::{http, kept_sessions, listen};
 
 /// How long connections may take to end in a drain, after the last client was sent away. With the window for
 /// that and the wait for what is under way, it stays below the 30 s of contract 4.5.
@@ -62,7 +66,7 @@ impl Server {
         if !(1..=HUBS_MAX).contains(&config.hubs) {
             return Err(StartError::Hubs(config.hubs));
         }
-        let tls = config.tls.as_ref().map(tls::read).transpose()?;
+        let tls = config.tls.as_ref().map(Tls::open).transpose()?;
         if config.drain_window_ms > DRAIN_WINDOW_MS_MAX {
             return Err(StartError::DrainWindow(config.drain_window_ms));
         }
@@ -97,13 +101,18 @@ impl Server {
             gate: Gate::new(&limits, config.trusted_proxies),
             origins: config.origins,
             limits,
-            tls,
+            tls: tls.as_ref().map(Tls::config),
             http,
             legacy,
         });
         let loops = open_loops(config.hubs)?;
         let mailboxes: Vec<_> = loops.iter().map(|(_, inbox)| inbox.mailbox()).collect();
-        let committer = start_store(engine, mailboxes.clone())?;
+        let sink = StoreSink {
+            mailboxes: mailboxes.clone(),
+            readiness: readiness.clone(),
+        };
+        let committer = Committer::open(engine, sink)
+            .map_err(StartError::system("start the store's thread"))?;
         committer.set_bounds(stored_bounds(&apps));
         let (drained, all_drained) = channel();
         let homes = Homes::new(config.hubs, (random()?, random()?));
@@ -146,6 +155,7 @@ impl Server {
             drain: Duration::from_millis(config.drain_window_ms) + DRAIN,
             directory,
             memory: memory_max.map(|max| Watch::new(max, config.hubs)),
+            tls,
             readiness: readiness.clone(),
             mailboxes,
             workers,
@@ -222,6 +232,12 @@ impl DrainHandle {
         let _ = self.control.send(Command::LegacyRules(rules));
     }
 
+    /// Reads the files of the TLS certificate anew. If they cannot be used, the log says so and nothing changes. It
+    /// happens by itself too, seconds after they have changed.
+    pub fn reload_certificate(&self) {
+        let _ = self.control.send(Command::Certificate);
+    }
+
     /// Replaces the tenants: settings and bans take effect at once, certificates with the next token. A server that
     /// is draining or has ended is left alone.
     pub fn replace_apps(&self, apps: Apps) {
@@ -234,6 +250,7 @@ enum Command {
     Drain,
     Apps(Arc<Apps>),
     LegacyRules(BTreeMap<AppId, AppRules>),
+    Certificate,
 }
 
 struct Supervisor {
@@ -243,6 +260,7 @@ struct Supervisor {
     directory: Option<PathBuf>,
     /// `None` = nobody knows how much memory there is.
     memory: Option<Watch>,
+    tls: Option<Tls>,
     readiness: Arc<Readiness>,
     mailboxes: Vec<Arc<Mailbox>>,
     workers: Vec<JoinHandle<Option<Snapshot>>>,
@@ -257,7 +275,10 @@ impl Supervisor {
     fn run(mut self, commands: &Receiver<Command>) {
         // Drains also when nobody is left who could say it.
         loop {
-            let wait = self.look_at_memory();
+            let mut wait = self.look_at_memory();
+            if let Some(tls) = &mut self.tls {
+                wait = wait.min(tls.look());
+            }
             match commands.recv_timeout(wait) {
                 Ok(Command::Apps(apps)) => {
                     let apps = Apps::clone(&apps).counting_on(&self.media.apps());
@@ -267,6 +288,7 @@ impl Supervisor {
                     self.tell(|| Envelope::Apps(apps.clone()));
                 }
                 Ok(Command::LegacyRules(rules)) => self.node.legacy.replace_rules(rules),
+                Ok(Command::Certificate) => self.tls.iter_mut().for_each(Tls::reload),
                 Err(RecvTimeoutError::Timeout) => {}
                 Ok(Command::Drain) | Err(RecvTimeoutError::Disconnected) => break,
             }
@@ -438,16 +460,22 @@ fn stored_bounds(apps: &Apps) -> StoredBounds {
     bounds.filter(|(_, max)| *max > 0).collect()
 }
 
-fn start_store(
-    engine: Box<dyn Engine + Send>,
+/// Hands answers to the hubs, and says how the store is.
+struct StoreSink {
     mailboxes: Vec<Arc<Mailbox>>,
-) -> Result<Committer, StartError> {
-    let sink = move |hub: HubId, answers: Vec<_>| {
+    readiness: Arc<Readiness>,
+}
+
+impl AnswerSink for StoreSink {
+    fn answers(&self, hub: HubId, answers: Vec<(Ticket, StoreAnswer)>) {
         let envelopes = answers.into_iter();
         let envelopes = envelopes.map(|(ticket, answer)| Envelope::Stored { ticket, answer });
-        mailboxes[usize::from(hub.0)].post(envelopes.collect());
-    };
-    Committer::open(engine, sink).map_err(StartError::system("start the store's thread"))
+        self.mailboxes[usize::from(hub.0)].post(envelopes.collect());
+    }
+
+    fn health(&self, health: &Health) {
+        self.readiness.note_store(&health.access);
+    }
 }
 
 fn open_loops(hubs: u16) -> Result<Vec<(Poll, Inbox)>, StartError> {

@@ -111,8 +111,9 @@ fn watch_signals(control: DrainHandle, apps: AppSource) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Apps that cannot be read leave the old ones in force.
+/// Apps that cannot be read leave the old ones in force, and so does a TLS certificate.
 fn reload(control: &DrainHandle, source: &AppSource) {
+    control.reload_certificate();
     let read = source.read();
     match read.and_then(|apps| Ok((apps, source.read_legacy_rules()?))) {
         Ok((apps, legacy_rules)) => {
