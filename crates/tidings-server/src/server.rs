@@ -18,9 +18,9 @@ use tidings_hub::store_ops::StoreAnswer;
 use tidings_hub::used::UsedRates;
 use tidings_hub::{Apps, HubConfig, Snapshot, Ticket};
 use tidings_legacy::AppRules;
-use tidings_store::embedded::{EmbeddedEngine, Options};
+use tidings_store::embedded::{EmbeddedEngine, Options, Snapshots};
 use tidings_store::{
-    AnswerSink, Bounds as StoredBounds, Committer, Engine, Health, MemoryEngine,
+    Access, AnswerSink, Bounds as StoredBounds, Committer, Engine, Health, MemoryEngine,
 };
 use tidings_wire::names::AppId;
 
@@ -71,7 +71,7 @@ impl Server {
             return Err(StartError::DrainWindow(config.drain_window_ms));
         }
         // Order: the store before the port, so that a refused second start never takes connections of the first.
-        let engine = open_engine(&config)?;
+        let (engine, snapshots) = open_engine(&config)?;
         let media = open_media(&config)?;
         let (listeners, local_addr) = listen::open(config.listen, config.hubs)?;
         let readiness = Arc::new(Readiness::default());
@@ -151,6 +151,12 @@ impl Server {
         tell(&mailboxes, || Envelope::Load { hubs, boot });
         tell(&mailboxes, || Envelope::Open);
         let (control, commands) = channel();
+        let drain = DrainHandle {
+            control,
+            readiness: readiness.clone(),
+            mailboxes: mailboxes.clone(),
+            snapshots,
+        };
         let supervisor = Supervisor {
             drain: Duration::from_millis(config.drain_window_ms) + DRAIN,
             directory,
@@ -173,7 +179,7 @@ impl Server {
         tracing::info!(address = %local_addr, hubs = config.hubs, "ready");
         Ok(RunningServer {
             local_addr,
-            drain: DrainHandle { control },
+            drain,
             supervisor,
         })
     }
@@ -215,10 +221,19 @@ impl RunningServer {
     }
 }
 
-/// Drains a server, and gives it other tenants.
-#[derive(Debug, Clone)]
+/// Drains a server, gives it other tenants, and says how it is.
+#[derive(Clone)]
 pub struct DrainHandle {
     control: Sender<Command>,
+    readiness: Arc<Readiness>,
+    mailboxes: Vec<Arc<Mailbox>>,
+    snapshots: Option<Snapshots>,
+}
+
+impl std::fmt::Debug for DrainHandle {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("DrainHandle").finish_non_exhaustive()
+    }
 }
 
 impl DrainHandle {
@@ -230,6 +245,28 @@ impl DrainHandle {
     /// Replaces the rules of legacy logins of single apps; they count from each user's next login on.
     pub fn replace_legacy_rules(&self, rules: BTreeMap<AppId, AppRules>) {
         let _ = self.control.send(Command::LegacyRules(rules));
+    }
+
+    /// What the store accepts.
+    pub fn store_access(&self) -> Access {
+        self.readiness.store()
+    }
+
+    /// The store as it is at moments of its own; `None` = it is kept in memory.
+    pub fn snapshots(&self) -> Option<Snapshots> {
+        self.snapshots.clone()
+    }
+
+    /// Whether every hub has had a turn within the time: a server that is stuck has not, nor one that has ended.
+    pub fn has_turns_within(&self, limit: Duration) -> bool {
+        let deadline = Instant::now() + limit;
+        let (to, turns) = channel();
+        tell(&self.mailboxes, || Envelope::Report(to.clone()));
+        drop(to);
+        self.mailboxes.iter().all(|_| {
+            let left = deadline.saturating_duration_since(Instant::now());
+            turns.recv_timeout(left).is_ok()
+        })
     }
 
     /// Reads the files of the TLS certificate anew. If they cannot be used, the log says so and nothing changes. It
@@ -418,9 +455,11 @@ fn replay_bytes_max(memory_max: Option<u64>, hubs: u16) -> usize {
         .unwrap_or(usize::MAX)
 }
 
-fn open_engine(config: &ServerConfig) -> Result<Box<dyn Engine + Send>, StartError> {
+type OpenedEngine = (Box<dyn Engine + Send>, Option<Snapshots>);
+
+fn open_engine(config: &ServerConfig) -> Result<OpenedEngine, StartError> {
     Ok(match &config.store {
-        StoreConfig::Memory => Box::new(MemoryEngine::default()),
+        StoreConfig::Memory => (Box::new(MemoryEngine::default()), None),
         StoreConfig::Directory(path) => {
             let mut options = Options {
                 disk_reserve: config.disk_reserve,
@@ -431,7 +470,9 @@ fn open_engine(config: &ServerConfig) -> Result<Box<dyn Engine + Send>, StartErr
                 options.cache_bytes = options.cache_bytes.min(max / 16);
                 options.memtable_bytes_max = options.memtable_bytes_max.min(max / 64).max(1 << 20);
             }
-            Box::new(EmbeddedEngine::open(path, &options)?)
+            let engine = EmbeddedEngine::open(path, &options)?;
+            let snapshots = engine.snapshots();
+            (Box::new(engine), Some(snapshots))
         }
     })
 }
