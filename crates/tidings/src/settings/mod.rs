@@ -162,7 +162,7 @@ pub(crate) struct Settings {
     /// server's own host alone for apps that ask for no token]
     ///
     /// An origin is written as browsers state it: https://chat.example.org, or https://*.example.org for all names of
-    /// one more label. An app can have a list of its own: `tidings app set ID origins=...`.
+    /// one more label; any is every origin. An app can have a list of its own: `tidings app set ID origins=...`.
     #[arg(
         long,
         env = "TIDINGS_ORIGIN",

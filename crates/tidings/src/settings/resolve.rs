@@ -79,8 +79,9 @@ impl Settings {
 
     fn origins(&self) -> Result<Origins, Failure> {
         match &self.origin {
+            Some(texts) if texts.iter().all(|text| text.trim() == "any") => Ok(Origins::Any),
             Some(texts) => Ok(Origins::Listed(parse_origins(texts)?)),
-            None => Ok(Origins::Any),
+            None => Ok(Origins::Auto),
         }
     }
 
