@@ -210,19 +210,19 @@ pub(crate) struct Settings {
     #[arg(long, env = "TIDINGS_PHONE_GATEWAY", value_name = "USER")]
     phone_gateway: Option<String>,
 
-    /// Connections of the node that have not logged in [default: 2000, or a tenth of the files that may be open]
+    /// Connections of the node that have not logged in [default: 10000, or a tenth of the files that may be open]
     #[arg(long, env = "TIDINGS_STRANGERS_MAX", value_name = "NUMBER")]
     strangers_max: Option<usize>,
 
-    /// The same of one address; raise it where many users share one [default: 100]
+    /// The same of one address; raise it where many users share one [default: 1000]
     #[arg(long, env = "TIDINGS_STRANGERS_PER_ADDRESS_MAX", value_name = "NUMBER")]
     strangers_per_address_max: Option<usize>,
 
-    /// Connections that one address may open [default: 200/4s]
+    /// Connections that one address may open [default: 1000/20s]
     #[arg(long, env = "TIDINGS_HANDSHAKE_RATE", value_name = "CALLS/TIME")]
     handshake_rate: Option<RateValue>,
 
-    /// The same of legacy clients, which open many [default: 200/4s]
+    /// The same of legacy clients, which open many [default: 2000/4s]
     #[arg(long, env = "TIDINGS_LEGACY_HANDSHAKE_RATE", value_name = "CALLS/TIME")]
     legacy_handshake_rate: Option<RateValue>,
 
@@ -234,7 +234,7 @@ pub(crate) struct Settings {
     #[arg(long, env = "TIDINGS_FAILED_LOGIN_PAUSE", value_name = "TIME")]
     failed_login_pause: Option<Span>,
 
-    /// Logins per second that the node takes in; more are told when to come again [default: 1000]
+    /// Logins per second that the node takes in; more are told when to come again [default: 10000]
     #[arg(long, env = "TIDINGS_LOGIN_RATE", value_name = "NUMBER")]
     login_rate: Option<usize>,
 

@@ -370,4 +370,47 @@ mod tests {
         assert_eq!(pages("guide = true"), (false, true));
         assert_eq!(pages("dev = true\ndemo = false"), (false, true));
     }
+
+    /// What the help says of defaults is what they are.
+    #[test]
+    fn the_help_tells_the_defaults_of_limits() {
+        let limits = Limits::default();
+        let rate =
+            |rate: tidings_server::Rate| format!("{}/{}s", rate.calls, rate.window_ms / 1_000);
+        let command = <crate::command::Cli as clap::CommandFactory>::command();
+        let serve = command.find_subcommand("serve").expect("a command");
+        let help = |name: &str| {
+            let mut arguments = serve.get_arguments();
+            let argument = arguments.find(|argument| argument.get_long() == Some(name));
+            argument
+                .and_then(clap::Arg::get_help)
+                .expect(name)
+                .to_string()
+        };
+        for (name, default) in [
+            ("strangers-max", limits.preauth_connections_max.to_string()),
+            (
+                "strangers-per-address-max",
+                limits.preauth_connections_per_address_max.to_string(),
+            ),
+            ("handshake-rate", rate(limits.handshakes)),
+            ("legacy-handshake-rate", rate(limits.legacy_handshakes)),
+            ("failed-login-rate", rate(limits.failed_logins)),
+            (
+                "failed-login-pause",
+                format!("{}s", limits.failed_login_pause_ms / 1_000),
+            ),
+            ("login-rate", limits.login_rate.to_string()),
+            (
+                "security-log-rate",
+                super::super::SECURITY_LOG_RATE.to_string(),
+            ),
+        ] {
+            let help = help(name);
+            assert!(
+                help.contains(&format!("[default: {default}")),
+                "{name}: {help}, {default}"
+            );
+        }
+    }
 }

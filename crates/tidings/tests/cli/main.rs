@@ -4,6 +4,8 @@
 //! are committed.
 
 mod apps;
+mod output;
+mod place;
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpStream;
@@ -25,6 +27,14 @@ fn run(arguments: &[&str]) -> Output {
         .stdin(Stdio::null())
         .output()
         .expect("the program runs")
+}
+
+/// Runs a command that must succeed; returns what it prints.
+fn succeed(arguments: &[&str]) -> String {
+    let output = run(arguments);
+    let error = text(&output.stderr);
+    assert!(output.status.success(), "{arguments:?}: {error}");
+    text(&output.stdout)
 }
 
 fn text(bytes: &[u8]) -> String {
@@ -277,15 +287,6 @@ fn an_app_lives_in_the_data_directory() {
             .to_owned()
     };
     let (data, backup, restored) = (path("data"), path("backup"), path("restored"));
-    let succeed = |arguments: &[&str]| {
-        let output = run(arguments);
-        assert!(
-            output.status.success(),
-            "{arguments:?}: {}",
-            text(&output.stderr)
-        );
-        text(&output.stdout)
-    };
     let made = succeed(&[
         "app",
         "create",
