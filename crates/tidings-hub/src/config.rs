@@ -81,6 +81,10 @@ pub struct App {
     pub quotas: Quotas,
     /// What it uses of a node; shared by all hubs.
     pub usage: Usage,
+    /// Origins of pages that may connect, as the door reads them; none = the server's rule. A hub knows no pages.
+    pub origins: Vec<String>,
+    /// Whether programs, which state no origin, are turned away.
+    pub requires_origin: bool,
 }
 
 /// Numbers of an app, with the documented defaults.

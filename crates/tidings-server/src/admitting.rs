@@ -21,8 +21,8 @@ impl Worker {
     /// Looks at the first message of a frame, the only one that can be a login: whether the node takes it now.
     ///
     /// # Errors
-    /// It is one too many; the time after which it is to come again, in milliseconds.
-    pub(crate) fn admit_frame(&mut self, slot: usize, frame: &ClientFrame) -> Result<(), u64> {
+    /// It is one too many, or comes from a page that may not log in to its app.
+    pub(crate) fn admit_frame(&mut self, slot: usize, frame: &ClientFrame) -> Result<(), Error> {
         let Some(connection) = self.connections.get(slot) else {
             return Ok(());
         };
@@ -33,7 +33,8 @@ impl Worker {
         match first.and_then(|message| message.kind.as_ref()) {
             Some(client_message::Kind::Login(login)) => {
                 connection.claim(&login.app_id, &login.user_id);
-                self.admit_login(slot, login)
+                self.admit_page(slot, &login.app_id)?;
+                self.admit_login(slot, login).map_err(come_again)
             }
             Some(client_message::Kind::Resume(resume)) => {
                 // It is charged when its session is found.
@@ -42,6 +43,26 @@ impl Worker {
             }
             _ => Ok(()),
         }
+    }
+
+    /// Whether the page that has opened the connection may log in to the app.
+    ///
+    /// # Errors
+    /// It may not: for such a page the app is not there.
+    pub(crate) fn admit_page(&mut self, slot: usize, app: &str) -> Result<(), Error> {
+        let (node, apps) = (self.node.clone(), self.apps.clone());
+        let app = AppId::parse(app).ok();
+        let listed = app.and_then(|app| apps.listed.get(&app));
+        let extra = self
+            .connections
+            .get(slot)
+            .and_then(|it| it.extra.as_deref());
+        let page = extra.and_then(|extra| extra.page.as_deref());
+        node.origins.admit(listed, page).map_err(|text| Error {
+            outcome: Outcome::UnknownApp as u32,
+            text,
+            retry_after_ms: 0,
+        })
     }
 
     /// Takes a login of the node's. Where there is none left, only a client whose token is good is given a time to
@@ -93,16 +114,15 @@ impl Worker {
     }
 
     /// Turns a login away before anything is done for it.
-    pub(crate) fn refuse_login(&mut self, slot: usize, id: ConnectionId, wait_ms: u64) {
-        let error = Error {
-            outcome: Outcome::Overloaded as u32,
-            text: format!("too many log in at once; try again in {wait_ms} ms"),
-            retry_after_ms: u32::try_from(wait_ms).unwrap_or(u32::MAX),
+    pub(crate) fn refuse_login(&mut self, slot: usize, id: ConnectionId, error: Error) {
+        let code = match error.outcome == Outcome::Overloaded as u32 {
+            true => CloseCode::Overloaded,
+            false => CloseCode::LoginRefused,
         };
         self.note_refusal(slot, &error);
         let refused = server_message::Kind::Refused(Refused { error: Some(error) });
         self.queue(slot, &encode_server(refused));
-        self.close_by(slot, CloseCode::Overloaded);
+        self.close_by(slot, code);
         self.give(Input::Closed { connection: id });
     }
 
@@ -207,6 +227,15 @@ pub(crate) enum Entry {
 
 /// Whether credentials were wrong. Sessions that are over and tokens that have run out are no guesses: many honest
 /// clients of one source have them at once, after a restart or a night.
+/// A login is one too many now.
+fn come_again(wait_ms: u64) -> Error {
+    Error {
+        outcome: Outcome::Overloaded as u32,
+        text: format!("too many log in at once; try again in {wait_ms} ms"),
+        retry_after_ms: u32::try_from(wait_ms).unwrap_or(u32::MAX),
+    }
+}
+
 fn is_failure(error: &Error) -> bool {
     let wrong = [
         Outcome::UnknownApp,

@@ -17,6 +17,7 @@ use crate::head::{Refusal, Verdict, judge};
 use crate::http::Visitor;
 use crate::inbox::Envelope;
 use crate::legacy::Legacy;
+use crate::origins::{Origins, StatedPage};
 use crate::stream::Stream;
 use crate::worker::Worker;
 
@@ -262,7 +263,12 @@ impl Worker {
         if !is_worth_a_look(&head.bytes, had) {
             return;
         }
-        let verdict = judge(&head.bytes, &self.node.origins, self.id);
+        // Where an app has a list of its own, that one counts, and at the login.
+        let origins = match self.has_page_rules {
+            true => &Origins::Any,
+            false => &self.node.origins,
+        };
+        let verdict = judge(&head.bytes, origins, self.id);
         if matches!(verdict, Verdict::Incomplete) {
             return;
         }
@@ -297,10 +303,25 @@ impl Worker {
                 response,
                 head_len,
                 app,
-            } => self.open_legacy(slot, (response, &app), &bytes[head_len..]),
-            Verdict::Upgrade { response, head_len } => {
+                page,
+            } => {
+                self.note_page(slot, page);
+                self.open_legacy(slot, (response, &app), &bytes[head_len..])
+            }
+            Verdict::Upgrade {
+                response,
+                head_len,
+                page,
+            } => {
+                self.note_page(slot, page);
                 self.open(slot, response, &bytes[head_len..])
             }
+        }
+    }
+
+    fn note_page(&mut self, slot: usize, page: Option<StatedPage>) {
+        if let (Some(connection), Some(page)) = (self.connections.get(slot), page) {
+            connection.extra().page = Some(Box::new(page));
         }
     }
 

@@ -11,6 +11,7 @@ use tidings_wire::ws::{Decoder, Limits, Role};
 use crate::gate::{Admission, Full};
 use crate::lanes::LaneId;
 use crate::legacy::Legacy;
+use crate::origins::StatedPage;
 use crate::outgoing::Outgoing;
 use crate::stream::Stream;
 
@@ -56,6 +57,8 @@ pub(crate) struct Flags {
 pub(crate) struct Extra {
     /// Counts it among the strangers, as long as it is one, and while it is closing.
     pub(crate) admission: Option<Admission>,
+    /// The page that has opened it, until it has logged in; `None` = a program.
+    pub(crate) page: Option<Box<StatedPage>>,
     /// As whom it wants to log in.
     pub(crate) claimed: Option<Claimed>,
     /// Bytes that have been read and not decoded: its turn was over. Bound: what is read at once.
@@ -68,7 +71,10 @@ pub(crate) struct Extra {
 
 impl Extra {
     fn is_empty(&self) -> bool {
-        self.admission.is_none() && self.unread.is_empty() && self.flood.is_none()
+        self.admission.is_none()
+            && self.page.is_none()
+            && self.unread.is_empty()
+            && self.flood.is_none()
     }
 }
 
@@ -239,6 +245,7 @@ impl Connection {
         self.decoder.set_limits(limits(FRAME_BYTES_MAX));
         if let Some(extra) = &mut self.extra {
             extra.admission = None;
+            extra.page = None;
             self.tidy();
         }
     }

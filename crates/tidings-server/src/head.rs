@@ -8,7 +8,7 @@ use tidings_wire::limits::{REQUEST_HEAD_BYTES_MAX, REQUEST_HEAD_HEADERS_MAX};
 use tidings_wire::ws::{self, HandshakeError};
 
 use crate::gate::Full;
-use crate::origins::{Origins, Page};
+use crate::origins::{Origins, Page, StatedPage};
 
 /// The path of the native protocol.
 const RTM_PATH: &str = "/rtm";
@@ -33,6 +33,8 @@ pub(crate) enum Verdict {
         response: Bytes,
         /// Where the request ends.
         head_len: usize,
+        /// The page that has opened it.
+        page: Option<StatedPage>,
     },
     /// A WebSocket of the legacy protocol.
     Legacy {
@@ -42,6 +44,8 @@ pub(crate) enum Verdict {
         head_len: usize,
         /// The app that the path names; empty if none.
         app: String,
+        /// The page that has opened it.
+        page: Option<StatedPage>,
     },
     /// Any other request: for the HTTP thread.
     Http,
@@ -206,13 +210,13 @@ fn parse(bytes: &[u8], origins: &Origins, hub: HubId) -> Result<Verdict, Refusal
     let host = stated.find(|(name, _)| name.eq_ignore_ascii_case("host"));
     let host = host.map(|(_, host)| host);
     let mut stated = headers.filter(|(name, _)| name.eq_ignore_ascii_case("origin"));
-    let allow = |origin| {
-        let origin = Some(origin);
-        origins.allow(Page { origin, host })
-    };
-    if !stated.all(|(_, origin)| allow(origin)) {
+    let origin = stated.next().map(|(_, origin)| origin);
+    let page = Page { origin, host };
+    // No browser states two.
+    if stated.next().is_some() || !origins.allow(page) {
         return Err(Refusal::Origin);
     }
+    let page = StatedPage::of(page);
     if let Some(app) = legacy_app {
         let app = app.to_owned();
         let response = switching(upgrade.key, None, hub);
@@ -220,6 +224,7 @@ fn parse(bytes: &[u8], origins: &Origins, hub: HubId) -> Result<Verdict, Refusal
             response,
             head_len,
             app,
+            page,
         });
     }
     let protocol = if upgrade.protocols.is_empty() {
@@ -230,7 +235,11 @@ fn parse(bytes: &[u8], origins: &Origins, hub: HubId) -> Result<Verdict, Refusal
         return Err(Refusal::Protocol);
     };
     let response = switching(upgrade.key, protocol, hub);
-    Ok(Verdict::Upgrade { response, head_len })
+    Ok(Verdict::Upgrade {
+        response,
+        head_len,
+        page,
+    })
 }
 
 /// The answer to a handshake.

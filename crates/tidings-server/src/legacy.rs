@@ -380,7 +380,10 @@ impl Worker {
         if let Some(connection) = self.connections.get(slot) {
             connection.claim(&request.app, &request.account);
         }
-        let checked = self.admit_legacy(&request);
+        let checked = match self.admit_page(slot, &request.app) {
+            Ok(()) => self.admit_legacy(&request),
+            Err(_) => Err(LoginRefusal::UnknownApp),
+        };
         let who = self
             .node
             .names

@@ -65,6 +65,7 @@ pub use server::{DrainHandle, RunningServer, Server};
 // What a configuration is made of, so that a program needs no other crate for it.
 pub use tidings_hub::{App, AppSettings, Apps, FOR_EVER, Quotas, RateKind};
 pub use tidings_legacy::AppRules;
+pub use tidings_store::Access;
 pub use tidings_store::embedded::DiskReserve;
 pub use tidings_wire::names::{AppId, NameError, NameRule, UserId};
 pub use tidings_wire::rates::Rate;

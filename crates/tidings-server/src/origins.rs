@@ -3,6 +3,8 @@
 use std::fmt;
 use std::str::FromStr;
 
+use tidings_hub::{App, Apps};
+
 /// Longest origin that is looked at, in bytes: a scheme, a name of at most 253 bytes and a port leave room.
 const ORIGIN_BYTES_MAX: usize = 300;
 
@@ -53,6 +55,8 @@ fn is_local(authority: &str) -> bool {
 /// required.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Origins {
+    /// From any to apps that ask for a token, and as [`Origins::Own`] to others.
+    Auto,
     /// From any: the token is what counts. No cookie is ever looked at.
     Any,
     /// From pages of the server's own host, and of this machine if the server is reached as this machine: where no
@@ -68,7 +72,7 @@ impl Origins {
         let Some(origin) = page.origin else {
             return true;
         };
-        if matches!(self, Self::Any) {
+        if matches!(self, Self::Any | Self::Auto) {
             return true;
         }
         let Ok(origin) = std::str::from_utf8(origin) else {
@@ -78,11 +82,75 @@ impl Origins {
             return false;
         }
         match self {
-            Self::Any => true,
+            Self::Any | Self::Auto => true,
             Self::Own => page.is_own(origin),
             Self::Listed(listed) => listed.iter().any(|one| one.matches(origin)),
         }
     }
+
+    /// Whether a page may log in to an app, by the app's own list or else by the server's rule; `app` is `None` for one
+    /// that is not listed, and asks for no token.
+    ///
+    /// # Errors
+    /// It may not; why, for the client.
+    pub(crate) fn admit(&self, app: Option<&App>, page: Option<&StatedPage>) -> Result<(), String> {
+        let Some(page) = page else {
+            return match app.is_some_and(|app| app.requires_origin) {
+                true => Err(
+                    "programs may not log in to this app, only pages whose origin is listed".into(),
+                ),
+                false => Ok(()),
+            };
+        };
+        let own_list = app.map(|app| &app.origins).filter(|list| !list.is_empty());
+        let asks_for_token = app.is_some_and(|app| !app.certificates.is_empty());
+        let is_admitted = match (own_list, self) {
+            // Patterns are checked where they are given; one that is none admits nobody.
+            (Some(list), _) => list.iter().any(|text| {
+                let pattern = text.parse::<OriginPattern>();
+                pattern.is_ok_and(|pattern| pattern.matches(&page.origin))
+            }),
+            (None, Self::Any) => true,
+            (None, Self::Auto) => asks_for_token || page.is_own,
+            (None, Self::Own) => page.is_own,
+            (None, Self::Listed(listed)) => listed.iter().any(|one| one.matches(&page.origin)),
+        };
+        match is_admitted {
+            true => Ok(()),
+            false => Err(format!(
+                "pages of {:?} may not log in to this app; add the origin with `tidings app set` or --origin",
+                page.origin
+            )),
+        }
+    }
+}
+
+/// The page that a connection was opened by, until it has logged in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct StatedPage {
+    /// Empty if it was none that a browser states.
+    origin: Box<str>,
+    is_own: bool,
+}
+
+impl StatedPage {
+    /// `None` = a program, which has stated none.
+    pub(crate) fn of(page: Page<'_>) -> Option<Self> {
+        let stated = page.origin?;
+        let text = std::str::from_utf8(stated).ok();
+        let origin = text
+            .filter(|text| text.len() <= ORIGIN_BYTES_MAX)
+            .unwrap_or_default();
+        Some(Self {
+            origin: origin.into(),
+            is_own: page.is_own(origin),
+        })
+    }
+}
+
+/// Whether an app has a rule of its own, so that whether a page may connect is known at its login only.
+pub(crate) fn has_own_rules(apps: &Apps) -> bool {
+    apps.listed.values().any(|app| !app.origins.is_empty())
 }
 
 /// One origin: `https://chat.example.org`, `http://localhost:5173`, or `https://*.example.org` for all names of one
@@ -275,6 +343,47 @@ mod tests {
             host: None,
             ..page("http://a", "")
         }));
+    }
+
+    #[test]
+    fn an_app_may_have_a_list_of_its_own() {
+        let stated = |origin, host| StatedPage::of(page(origin, host));
+        let foreign = stated("https://foreign.test", "chat.test");
+        let own = stated("https://chat.test", "chat.test");
+        let open = App::default();
+        let closed = App {
+            certificates: vec!["c".into()],
+            ..App::default()
+        };
+        let listing = App {
+            origins: vec!["https://foreign.test".into()],
+            requires_origin: true,
+            ..closed.clone()
+        };
+        let admit = |origins: &Origins, app: Option<&App>, page: &Option<StatedPage>| {
+            origins.admit(app, page.as_ref()).is_ok()
+        };
+        for app in [None, Some(&open)] {
+            assert!(
+                !admit(&Origins::Auto, app, &foreign),
+                "anybody could be any user"
+            );
+            assert!(admit(&Origins::Auto, app, &own) && admit(&Origins::Auto, app, &None));
+            assert!(admit(&Origins::Any, app, &foreign));
+        }
+        assert!(admit(&Origins::Auto, Some(&closed), &foreign));
+        let strict = Origins::Listed(vec!["https://chat.test".parse().expect("an origin")]);
+        assert!(!admit(&strict, Some(&closed), &foreign) && admit(&strict, Some(&closed), &own));
+        assert!(
+            admit(&strict, Some(&listing), &foreign),
+            "its own list counts"
+        );
+        assert!(!admit(&strict, Some(&listing), &own) && !admit(&strict, Some(&listing), &None));
+        let odd = StatedPage::of(Page {
+            origin: Some(b"\xff"),
+            host: Some(b""),
+        });
+        assert!(!admit(&Origins::Auto, None, &odd) && !admit(&strict, Some(&listing), &odd));
     }
 
     #[test]

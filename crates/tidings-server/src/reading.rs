@@ -328,8 +328,8 @@ impl Worker {
         if !self.bear_messages(slot, messages.max(1)) {
             return;
         }
-        if let Err(wait_ms) = self.admit_frame(slot, &frame) {
-            return self.refuse_login(slot, id, wait_ms);
+        if let Err(error) = self.admit_frame(slot, &frame) {
+            return self.refuse_login(slot, id, error);
         }
         let input = Input::Frame {
             connection: id,

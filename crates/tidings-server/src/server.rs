@@ -14,11 +14,14 @@ use mio::{Interest, Poll, Waker};
 use tidings_bus::Homes;
 use tidings_hub::admission::Admission;
 use tidings_hub::ids::HubId;
+use tidings_hub::store_ops::StoreAnswer;
 use tidings_hub::used::UsedRates;
-use tidings_hub::{Apps, HubConfig, Snapshot};
+use tidings_hub::{Apps, HubConfig, Snapshot, Ticket};
 use tidings_legacy::AppRules;
-use tidings_store::embedded::{EmbeddedEngine, Options};
-use tidings_store::{Bounds as StoredBounds, Committer, Engine, MemoryEngine};
+use tidings_store::embedded::{EmbeddedEngine, Options, Snapshots};
+use tidings_store::{
+    Access, AnswerSink, Bounds as StoredBounds, Committer, Engine, Health, MemoryEngine,
+};
 use tidings_wire::names::AppId;
 
 use crate::clock::Clock;
@@ -30,8 +33,9 @@ use crate::legacy::LegacyDoor;
 use crate::media::{Bounds, Directory, MediaStore};
 use crate::memory::{Intake, MEMORY_MIN, Watch, give_back_freed, memory_max_default, memory_used};
 use crate::readiness::{Phase, Readiness};
+use crate::tls::Tls;
 use crate::worker::{LISTENER, Node, WAKER, Worker, WorkerParts};
-use crate::{http, kept_sessions, listen, tls};
+use crate::{http, kept_sessions, listen};
 
 /// How long connections may take to end in a drain, after the last client was sent away. With the window for
 /// that and the wait for what is under way, it stays below the 30 s of contract 4.5.
@@ -62,12 +66,12 @@ impl Server {
         if !(1..=HUBS_MAX).contains(&config.hubs) {
             return Err(StartError::Hubs(config.hubs));
         }
-        let tls = config.tls.as_ref().map(tls::read).transpose()?;
+        let tls = config.tls.as_ref().map(Tls::open).transpose()?;
         if config.drain_window_ms > DRAIN_WINDOW_MS_MAX {
             return Err(StartError::DrainWindow(config.drain_window_ms));
         }
         // Order: the store before the port, so that a refused second start never takes connections of the first.
-        let engine = open_engine(&config)?;
+        let (engine, snapshots) = open_engine(&config)?;
         let media = open_media(&config)?;
         let (listeners, local_addr) = listen::open(config.listen, config.hubs)?;
         let readiness = Arc::new(Readiness::default());
@@ -97,13 +101,18 @@ impl Server {
             gate: Gate::new(&limits, config.trusted_proxies),
             origins: config.origins,
             limits,
-            tls,
+            tls: tls.as_ref().map(Tls::config),
             http,
             legacy,
         });
         let loops = open_loops(config.hubs)?;
         let mailboxes: Vec<_> = loops.iter().map(|(_, inbox)| inbox.mailbox()).collect();
-        let committer = start_store(engine, mailboxes.clone())?;
+        let sink = StoreSink {
+            mailboxes: mailboxes.clone(),
+            readiness: readiness.clone(),
+        };
+        let committer = Committer::open(engine, sink)
+            .map_err(StartError::system("start the store's thread"))?;
         committer.set_bounds(stored_bounds(&apps));
         let (drained, all_drained) = channel();
         let homes = Homes::new(config.hubs, (random()?, random()?));
@@ -142,10 +151,17 @@ impl Server {
         tell(&mailboxes, || Envelope::Load { hubs, boot });
         tell(&mailboxes, || Envelope::Open);
         let (control, commands) = channel();
+        let drain = DrainHandle {
+            control,
+            readiness: readiness.clone(),
+            mailboxes: mailboxes.clone(),
+            snapshots,
+        };
         let supervisor = Supervisor {
             drain: Duration::from_millis(config.drain_window_ms) + DRAIN,
             directory,
             memory: memory_max.map(|max| Watch::new(max, config.hubs)),
+            tls,
             readiness: readiness.clone(),
             mailboxes,
             workers,
@@ -163,7 +179,7 @@ impl Server {
         tracing::info!(address = %local_addr, hubs = config.hubs, "ready");
         Ok(RunningServer {
             local_addr,
-            drain: DrainHandle { control },
+            drain,
             supervisor,
         })
     }
@@ -205,10 +221,19 @@ impl RunningServer {
     }
 }
 
-/// Drains a server, and gives it other tenants.
-#[derive(Debug, Clone)]
+/// Drains a server, gives it other tenants, and says how it is.
+#[derive(Clone)]
 pub struct DrainHandle {
     control: Sender<Command>,
+    readiness: Arc<Readiness>,
+    mailboxes: Vec<Arc<Mailbox>>,
+    snapshots: Option<Snapshots>,
+}
+
+impl std::fmt::Debug for DrainHandle {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("DrainHandle").finish_non_exhaustive()
+    }
 }
 
 impl DrainHandle {
@@ -220,6 +245,34 @@ impl DrainHandle {
     /// Replaces the rules of legacy logins of single apps; they count from each user's next login on.
     pub fn replace_legacy_rules(&self, rules: BTreeMap<AppId, AppRules>) {
         let _ = self.control.send(Command::LegacyRules(rules));
+    }
+
+    /// What the store accepts.
+    pub fn store_access(&self) -> Access {
+        self.readiness.store()
+    }
+
+    /// The store as it is at moments of its own; `None` = it is kept in memory.
+    pub fn snapshots(&self) -> Option<Snapshots> {
+        self.snapshots.clone()
+    }
+
+    /// Whether every hub has had a turn within the time: a server that is stuck has not, nor one that has ended.
+    pub fn has_turns_within(&self, limit: Duration) -> bool {
+        let deadline = Instant::now() + limit;
+        let (to, turns) = channel();
+        tell(&self.mailboxes, || Envelope::Report(to.clone()));
+        drop(to);
+        self.mailboxes.iter().all(|_| {
+            let left = deadline.saturating_duration_since(Instant::now());
+            turns.recv_timeout(left).is_ok()
+        })
+    }
+
+    /// Reads the files of the TLS certificate anew. If they cannot be used, the log says so and nothing changes. It
+    /// happens by itself too, seconds after they have changed.
+    pub fn reload_certificate(&self) {
+        let _ = self.control.send(Command::Certificate);
     }
 
     /// Replaces the tenants: settings and bans take effect at once, certificates with the next token. A server that
@@ -234,6 +287,7 @@ enum Command {
     Drain,
     Apps(Arc<Apps>),
     LegacyRules(BTreeMap<AppId, AppRules>),
+    Certificate,
 }
 
 struct Supervisor {
@@ -243,6 +297,7 @@ struct Supervisor {
     directory: Option<PathBuf>,
     /// `None` = nobody knows how much memory there is.
     memory: Option<Watch>,
+    tls: Option<Tls>,
     readiness: Arc<Readiness>,
     mailboxes: Vec<Arc<Mailbox>>,
     workers: Vec<JoinHandle<Option<Snapshot>>>,
@@ -257,7 +312,10 @@ impl Supervisor {
     fn run(mut self, commands: &Receiver<Command>) {
         // Drains also when nobody is left who could say it.
         loop {
-            let wait = self.look_at_memory();
+            let mut wait = self.look_at_memory();
+            if let Some(tls) = &mut self.tls {
+                wait = wait.min(tls.look());
+            }
             match commands.recv_timeout(wait) {
                 Ok(Command::Apps(apps)) => {
                     let apps = Apps::clone(&apps).counting_on(&self.media.apps());
@@ -267,6 +325,7 @@ impl Supervisor {
                     self.tell(|| Envelope::Apps(apps.clone()));
                 }
                 Ok(Command::LegacyRules(rules)) => self.node.legacy.replace_rules(rules),
+                Ok(Command::Certificate) => self.tls.iter_mut().for_each(Tls::reload),
                 Err(RecvTimeoutError::Timeout) => {}
                 Ok(Command::Drain) | Err(RecvTimeoutError::Disconnected) => break,
             }
@@ -396,9 +455,11 @@ fn replay_bytes_max(memory_max: Option<u64>, hubs: u16) -> usize {
         .unwrap_or(usize::MAX)
 }
 
-fn open_engine(config: &ServerConfig) -> Result<Box<dyn Engine + Send>, StartError> {
+type OpenedEngine = (Box<dyn Engine + Send>, Option<Snapshots>);
+
+fn open_engine(config: &ServerConfig) -> Result<OpenedEngine, StartError> {
     Ok(match &config.store {
-        StoreConfig::Memory => Box::new(MemoryEngine::default()),
+        StoreConfig::Memory => (Box::new(MemoryEngine::default()), None),
         StoreConfig::Directory(path) => {
             let mut options = Options {
                 disk_reserve: config.disk_reserve,
@@ -409,7 +470,9 @@ fn open_engine(config: &ServerConfig) -> Result<Box<dyn Engine + Send>, StartErr
                 options.cache_bytes = options.cache_bytes.min(max / 16);
                 options.memtable_bytes_max = options.memtable_bytes_max.min(max / 64).max(1 << 20);
             }
-            Box::new(EmbeddedEngine::open(path, &options)?)
+            let engine = EmbeddedEngine::open(path, &options)?;
+            let snapshots = engine.snapshots();
+            (Box::new(engine), Some(snapshots))
         }
     })
 }
@@ -438,16 +501,22 @@ fn stored_bounds(apps: &Apps) -> StoredBounds {
     bounds.filter(|(_, max)| *max > 0).collect()
 }
 
-fn start_store(
-    engine: Box<dyn Engine + Send>,
+/// Hands answers to the hubs, and says how the store is.
+struct StoreSink {
     mailboxes: Vec<Arc<Mailbox>>,
-) -> Result<Committer, StartError> {
-    let sink = move |hub: HubId, answers: Vec<_>| {
+    readiness: Arc<Readiness>,
+}
+
+impl AnswerSink for StoreSink {
+    fn answers(&self, hub: HubId, answers: Vec<(Ticket, StoreAnswer)>) {
         let envelopes = answers.into_iter();
         let envelopes = envelopes.map(|(ticket, answer)| Envelope::Stored { ticket, answer });
-        mailboxes[usize::from(hub.0)].post(envelopes.collect());
-    };
-    Committer::open(engine, sink).map_err(StartError::system("start the store's thread"))
+        self.mailboxes[usize::from(hub.0)].post(envelopes.collect());
+    }
+
+    fn health(&self, health: &Health) {
+        self.readiness.note_store(&health.access);
+    }
 }
 
 fn open_loops(hubs: u16) -> Result<Vec<(Poll, Inbox)>, StartError> {

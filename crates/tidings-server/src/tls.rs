@@ -1,11 +1,15 @@
-//! TLS settings from PEM files.
+//! TLS settings from PEM files, which may change while the server runs.
 
+use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::{Duration, Instant};
 
 use rustls::ServerConfig;
 use rustls::pki_types::pem::{self, PemObject as _};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::server::{ClientHello, ResolvesServerCert};
+use rustls::sign::CertifiedKey;
 use x509_cert::der::Decode as _;
 
 use crate::config::TlsFiles;
@@ -20,19 +24,127 @@ impl TlsFiles {
         read(self)?;
         let first = CertificateDer::from_pem_file(&self.certificate)
             .map_err(|error| fault("certificate", &self.certificate, error))?;
-        let certificate =
-            x509_cert::Certificate::from_der(&first).map_err(|error| StartError::TlsContent {
-                what: "certificate",
-                path: self.certificate.clone(),
-                detail: format!(": {error}"),
-            })?;
-        let end = certificate.tbs_certificate.validity.not_after;
-        Ok(i64::try_from(end.to_unix_duration().as_secs()).unwrap_or(i64::MAX))
+        not_after(&first).map_err(|error| StartError::TlsContent {
+            what: "certificate",
+            path: self.certificate.clone(),
+            detail: format!(": {error}"),
+        })
     }
 }
 
+/// How often the files are looked at.
+const LOOK_INTERVAL: Duration = Duration::from_secs(2);
+
+/// The certificate in force, and its files, which are read anew when they have changed.
+#[derive(Debug)]
+pub(crate) struct Tls {
+    files: TlsFiles,
+    config: Arc<ServerConfig>,
+    resolver: Arc<Current>,
+    /// How the files looked when they were read last.
+    read_at: Stamps,
+    /// How they looked when they were looked at last. They are read when both looks agree: whoever replaces two files
+    /// does so one after the other.
+    seen: Stamps,
+    next_look: Instant,
+}
+
+/// Presents the certificate in force to each handshake.
+#[derive(Debug)]
+struct Current(RwLock<Arc<CertifiedKey>>);
+
+impl ResolvesServerCert for Current {
+    fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        let current = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        Some(current.clone())
+    }
+}
+
+/// What changes with a file: time, length, number. `None` = it cannot be looked at.
+type Stamps = [Option<(i64, i64, u64, u64)>; 2];
+
+impl Tls {
+    /// Reads the files.
+    ///
+    /// # Errors
+    /// [`StartError`]
+    pub(crate) fn open(files: &TlsFiles) -> Result<Self, StartError> {
+        let seen = stamps(files);
+        let resolver = Arc::new(Current(RwLock::new(read(files)?)));
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let mut config = ServerConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .map_err(|source| pair(files, source))?
+            .with_no_client_auth()
+            .with_cert_resolver(resolver.clone());
+        config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        Ok(Self {
+            files: files.clone(),
+            config: Arc::new(config),
+            resolver,
+            read_at: seen,
+            seen,
+            next_look: Instant::now() + LOOK_INTERVAL,
+        })
+    }
+
+    /// What connections are made with; its certificate changes with the files.
+    pub(crate) fn config(&self) -> Arc<ServerConfig> {
+        self.config.clone()
+    }
+
+    /// Looks at the files if it is time, and reads them if they have changed. Returns how long to wait for the next
+    /// look.
+    pub(crate) fn look(&mut self) -> Duration {
+        let now = Instant::now();
+        if now >= self.next_look {
+            self.next_look = now + LOOK_INTERVAL;
+            let before = std::mem::replace(&mut self.seen, stamps(&self.files));
+            if self.seen == before && self.seen != self.read_at {
+                self.reload();
+            }
+        }
+        self.next_look.saturating_duration_since(now)
+    }
+
+    /// Reads the files anew. If they cannot be used, the log says why, and the certificate stays as it is.
+    pub(crate) fn reload(&mut self) {
+        let certificate = self.files.certificate.display();
+        self.seen = stamps(&self.files);
+        // Also if they cannot be used: it is said once for each change.
+        self.read_at = self.seen;
+        match read(&self.files) {
+            Ok(key) => {
+                let ends = key
+                    .end_entity_cert()
+                    .ok()
+                    .and_then(|cert| not_after(cert).ok());
+                let mut current = self
+                    .resolver
+                    .0
+                    .write()
+                    .unwrap_or_else(PoisonError::into_inner);
+                *current = key;
+                tracing::info!(%certificate, expires_s = ends, "the TLS certificate was read anew");
+            }
+            Err(error) => {
+                let hint = error.hint();
+                tracing::error!(%error, hint, "the TLS certificate stays as it was");
+            }
+        }
+    }
+}
+
+fn stamps(files: &TlsFiles) -> Stamps {
+    let stamp = |path: &Path| {
+        let file = std::fs::metadata(path).ok()?;
+        Some((file.mtime(), file.mtime_nsec(), file.len(), file.ino()))
+    };
+    [stamp(&files.certificate), stamp(&files.key)]
+}
+
 /// Reads certificate and key.
-pub(crate) fn read(files: &TlsFiles) -> Result<Arc<ServerConfig>, StartError> {
+fn read(files: &TlsFiles) -> Result<Arc<CertifiedKey>, StartError> {
     let certificates = CertificateDer::pem_file_iter(&files.certificate)
         .and_then(Iterator::collect::<Result<Vec<_>, _>>)
         .map_err(|error| fault("certificate", &files.certificate, error))?;
@@ -45,20 +157,24 @@ pub(crate) fn read(files: &TlsFiles) -> Result<Arc<ServerConfig>, StartError> {
     }
     let key = PrivateKeyDer::from_pem_file(&files.key)
         .map_err(|error| fault("key", &files.key, error))?;
-    let pair = |source| StartError::TlsPair {
+    let provider = rustls::crypto::ring::default_provider();
+    let key = CertifiedKey::from_der(certificates, key, &provider);
+    key.map(Arc::new).map_err(|source| pair(files, source))
+}
+
+fn pair(files: &TlsFiles, source: rustls::Error) -> StartError {
+    StartError::TlsPair {
         certificate: files.certificate.clone(),
         key: files.key.clone(),
         source,
-    };
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let mut config = ServerConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .map_err(pair)?
-        .with_no_client_auth()
-        .with_single_cert(certificates, key)
-        .map_err(pair)?;
-    config.alpn_protocols = vec![b"http/1.1".to_vec()];
-    Ok(Arc::new(config))
+    }
+}
+
+/// When a certificate ends, in seconds since 1970.
+fn not_after(certificate: &CertificateDer<'_>) -> Result<i64, x509_cert::der::Error> {
+    let certificate = x509_cert::Certificate::from_der(certificate)?;
+    let end = certificate.tbs_certificate.validity.not_after;
+    Ok(i64::try_from(end.to_unix_duration().as_secs()).unwrap_or(i64::MAX))
 }
 
 fn fault(what: &'static str, path: &Path, error: pem::Error) -> StartError {

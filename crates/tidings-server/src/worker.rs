@@ -35,7 +35,7 @@ use crate::http::HttpDoor;
 use crate::inbox::{Envelope, Inbox, Mailbox};
 use crate::legacy::LegacyDoor;
 use crate::memory::Intake;
-use crate::origins::Origins;
+use crate::origins::{Origins, has_own_rules};
 use crate::outgoing::TurnLog;
 use crate::security::SecurityLog;
 
@@ -132,6 +132,8 @@ pub(crate) struct Worker {
     /// What translators tell the hub, in order; given when the effects of the input before are carried out.
     pub(crate) legacy_inputs: VecDeque<Input>,
     pub(crate) apps: Arc<Apps>,
+    /// An app has a list of origins of its own.
+    pub(crate) has_page_rules: bool,
     /// Slots of connections that leave at the end of the turn.
     pub(crate) leaving: Vec<usize>,
     pub(crate) buffer: Box<[u8]>,
@@ -193,6 +195,7 @@ impl Worker {
             closing_deadlines: Deadlines::new(node.limits.close_wait_ms),
             legacy_due: BTreeSet::new(),
             legacy_inputs: VecDeque::new(),
+            has_page_rules: has_own_rules(&hub.apps),
             apps: hub.apps.clone(),
             leaving: Vec::new(),
             buffer: vec![0; READ_BUFFER_BYTES].into_boxed_slice(),
@@ -384,6 +387,7 @@ impl Worker {
             Envelope::Stored { ticket, answer } => self.give(Input::Store { ticket, answer }),
             Envelope::Apps(apps) => {
                 self.apps = apps.clone();
+                self.has_page_rules = has_own_rules(&apps);
                 let has_rates = |app: &AppId| apps.settings(app).rate_limits;
                 self.connections.lanes.update(has_rates);
                 self.give(Input::Apps(apps));

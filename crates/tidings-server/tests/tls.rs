@@ -5,9 +5,11 @@ mod common;
 use std::fs;
 use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::TcpStream;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 use common::{APP, Client, Seen, TestServer, config, connect_tcp};
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 use tidings_server::{ServerConfig, StoreConfig, TlsFiles};
@@ -18,8 +20,8 @@ type TlsStream = StreamOwned<ClientConnection, TcpStream>;
 struct TlsServer {
     server: TestServer,
     trust: Arc<ClientConfig>,
-    /// Lives as long as the server, which has read its files at its start.
-    _folder: tempfile::TempDir,
+    /// Lives as long as the server, which reads its files when they change.
+    folder: tempfile::TempDir,
 }
 
 impl TlsServer {
@@ -54,7 +56,7 @@ impl TlsServer {
         Self {
             server: TestServer::start(config),
             trust: Arc::new(trust),
-            _folder: folder,
+            folder,
         }
     }
 
@@ -186,4 +188,116 @@ fn the_oldest_of_too_many_handshakes_is_given_up() {
         user.send(Opcode::Ping, b"");
         assert_eq!(user.next(), Seen::Pong(Vec::new()));
     }
+}
+
+/// Makes a certificate, and writes what is asked for of it in the place of the server's.
+fn replace_files(server: &TlsServer, with_key: bool) -> Vec<u8> {
+    let made = rcgen::generate_simple_self_signed(["localhost".into()]).expect("made");
+    let path = |name: &str| server.folder.path().join(name);
+    let put = |name: &str, text: String| {
+        fs::write(path("new"), text).expect("a file");
+        fs::rename(path("new"), path(name)).expect("renamed");
+    };
+    put("cert.pem", made.cert.pem());
+    if with_key {
+        put("key.pem", made.signing_key.serialize_pem());
+    }
+    made.cert.der().to_vec()
+}
+
+/// The certificate that a new connection is shown.
+fn presented(server: &TlsServer) -> Vec<u8> {
+    let shown = Arc::new(Mutex::new(Vec::new()));
+    let provider = rustls::crypto::ring::default_provider();
+    let trust = ClientConfig::builder_with_provider(Arc::new(provider))
+        .with_safe_default_protocol_versions()
+        .expect("versions")
+        .dangerous()
+        .with_custom_certificate_verifier(Arc::new(Keep(shown.clone())))
+        .with_no_client_auth();
+    let name = ServerName::try_from("localhost").expect("a name");
+    let session = ClientConnection::new(Arc::new(trust), name).expect("a session");
+    let mut stream = StreamOwned::new(session, connect_tcp(server.server.address()));
+    stream.flush().expect("a handshake");
+    let shown = shown.lock().expect("nobody panicked");
+    shown.clone()
+}
+
+/// Keeps the certificate that it is shown, and takes any.
+#[derive(Debug)]
+struct Keep(Arc<Mutex<Vec<u8>>>);
+
+impl ServerCertVerifier for Keep {
+    fn verify_server_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        _: &[CertificateDer<'_>],
+        _: &ServerName<'_>,
+        _: &[u8],
+        _: rustls::pki_types::UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        *self.0.lock().expect("nobody panicked") = end_entity.to_vec();
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        _: &[u8],
+        _: &CertificateDer<'_>,
+        _: &rustls::DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        Ok(HandshakeSignatureValid::assertion())
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        _: &[u8],
+        _: &CertificateDer<'_>,
+        _: &rustls::DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        Ok(HandshakeSignatureValid::assertion())
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<rustls::SignatureScheme> {
+        let provider = rustls::crypto::ring::default_provider();
+        provider
+            .signature_verification_algorithms
+            .supported_schemes()
+    }
+}
+
+/// Waits until new connections are shown this certificate.
+fn wait_for(server: &TlsServer, certificate: &[u8]) {
+    let begin = Instant::now();
+    while presented(server) != certificate {
+        assert!(
+            begin.elapsed() < Duration::from_secs(30),
+            "the old one is still shown"
+        );
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
+
+#[test]
+fn a_renewed_certificate_is_served_without_a_restart() {
+    let server = TlsServer::start();
+    let mut alice = Client::upgrade(server.connect());
+    alice.log_in("alice");
+    let first = presented(&server);
+    // Found by looking at the files.
+    let second = replace_files(&server, true);
+    assert_ne!(first, second);
+    wait_for(&server, &second);
+    // Told, with a key that belongs to another: the old one stays. The next command is carried out after it.
+    let unfit = replace_files(&server, false);
+    server.server.running().drain_handle().reload_certificate();
+    let third = {
+        assert_ne!(presented(&server), unfit);
+        assert_eq!(presented(&server), second);
+        replace_files(&server, true)
+    };
+    server.server.running().drain_handle().reload_certificate();
+    wait_for(&server, &third);
+    alice.send(Opcode::Ping, b"still here");
+    assert_eq!(alice.next(), Seen::Pong(b"still here".to_vec()));
 }

@@ -7,7 +7,7 @@ use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{Builder, JoinHandle};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use tidings_hub::Ticket;
 use tidings_hub::ids::HubId;
@@ -23,11 +23,17 @@ pub const QUEUE_OPERATIONS_MAX: usize = 4096;
 /// Bound: bytes that wait. One operation is taken into an empty queue whatever its size.
 pub const QUEUE_BYTES_MAX: usize = 8 << 20;
 
+/// How often an engine that does not accept everything is tended to while it has nothing to do.
+const TEND_INTERVAL: Duration = Duration::from_secs(1);
+
 /// Takes answers to a hub.
 pub trait AnswerSink: Send + 'static {
     /// Takes the answers to operations of one hub, in the order of the operations. Called from the store's
     /// thread, which does nothing else meanwhile: it hands them on and returns.
     fn answers(&self, hub: HubId, answers: Vec<(Ticket, StoreAnswer)>);
+
+    /// Is told how the engine is, first at its start and then whenever it accepts something else than before.
+    fn health(&self, _health: &Health) {}
 }
 
 impl<F: Fn(HubId, Vec<(Ticket, StoreAnswer)>) + Send + 'static> AnswerSink for F {
@@ -234,15 +240,23 @@ struct Group {
 fn run(engine: impl Engine, sink: &impl AnswerSink, shared: &Shared) {
     // Also on a panic of the sink: nobody may wait for answers that will not come.
     let _closing = CloseOnExit(shared);
+    let mut told = engine.health().access;
+    sink.health(&engine.health());
     let mut engine = Some(engine);
     let mut group = Group::default();
-    while take_group(shared, &mut group) {
+    let mut is_well = told == Access::Full;
+    while take_group(shared, &mut group, is_well) {
         let start = Instant::now();
         let health = carry_out(&mut engine, &mut group);
+        is_well = health.access == Access::Full;
+        if std::mem::discriminant(&health.access) != std::mem::discriminant(&told) {
+            told = health.access.clone();
+            sink.health(&health);
+        }
         let spent_us = u64::try_from(start.elapsed().as_micros()).unwrap_or(u64::MAX);
         {
             let status = &mut shared.lock().status;
-            status.groups += 1;
+            status.groups += u64::from(!group.ops.is_empty());
             status.operations += group.ops.len() as u64;
             status.busy_us += spent_us;
             status.longest_us = status.longest_us.max(spent_us);
@@ -252,17 +266,27 @@ fn run(engine: impl Engine, sink: &impl AnswerSink, shared: &Shared) {
     }
 }
 
-/// Waits for operations and takes all there are. `false` = there will be none.
-fn take_group(shared: &Shared, group: &mut Group) -> bool {
+/// Waits for operations and takes all there are; while the engine is not well, not longer than [`TEND_INTERVAL`], and
+/// takes none then. `false` = there will be none.
+fn take_group(shared: &Shared, group: &mut Group, is_well: bool) -> bool {
     let mut queue = shared.lock();
+    let deadline = Instant::now() + TEND_INTERVAL;
     while queue.ops.is_empty() {
         if queue.is_closing {
             return false;
         }
-        queue = shared
-            .changed
-            .wait(queue)
-            .unwrap_or_else(PoisonError::into_inner);
+        let changed = &shared.changed;
+        queue = match is_well {
+            true => changed.wait(queue).unwrap_or_else(PoisonError::into_inner),
+            false => {
+                let left = deadline.saturating_duration_since(Instant::now());
+                if left.is_zero() {
+                    break;
+                }
+                let waited = changed.wait_timeout(queue, left);
+                waited.unwrap_or_else(PoisonError::into_inner).0
+            }
+        };
     }
     group.owners.clear();
     group.ops.clear();
@@ -284,7 +308,10 @@ fn carry_out<E: Engine>(engine: &mut Option<E>, group: &mut Group) -> Health {
             if let Some(bounds) = group.bounds.take() {
                 working.set_bounds(bounds);
             }
-            working.apply(&group.ops, &mut group.answers);
+            match group.ops.is_empty() {
+                true => working.tend(),
+                false => working.apply(&group.ops, &mut group.answers),
+            }
             working.health()
         }));
         match applied {

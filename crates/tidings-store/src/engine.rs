@@ -26,9 +26,13 @@ pub trait Engine {
     /// commit. Later operations of the group see the effects of earlier ones.
     ///
     /// If the commit itself fails, all writes of the group are answered `Failed` and the engine is read-only
-    /// from then on. None of them is visible; but whether such a write appears after a restart is unknown,
-    /// as the disk may hold it. It then appears as a whole.
+    /// until it is opened anew, by a restart or by [`Self::tend`]. None of them is visible meanwhile; but whether
+    /// such a write appears then is unknown, as the disk may hold it. It appears as a whole.
     fn apply(&mut self, ops: &[StoreOp], answers: &mut Vec<StoreAnswer>);
+
+    /// Looks whether what keeps the engine from accepting everything has passed, and sets it right if so. Called
+    /// about once a second while [`Self::health`] is not [`Access::Full`], also when there is nothing to do.
+    fn tend(&mut self) {}
 
     /// How the engine is.
     fn health(&self) -> Health;
@@ -44,6 +48,10 @@ pub trait Engine {
 impl<E: Engine + ?Sized> Engine for Box<E> {
     fn apply(&mut self, ops: &[StoreOp], answers: &mut Vec<StoreAnswer>) {
         (**self).apply(ops, answers);
+    }
+
+    fn tend(&mut self) {
+        (**self).tend();
     }
 
     fn health(&self) -> Health {
@@ -81,7 +89,8 @@ pub enum Access {
         /// Bytes that are kept free.
         reserve_bytes: u64,
     },
-    /// Reads only, until the store is opened anew (contract CRA-5).
+    /// Reads only, until the store is opened anew (contract CRA-5): by the engine itself where the disk was full and
+    /// has space again, else by a restart.
     ReadOnly {
         /// What happened.
         reason: String,

@@ -44,6 +44,14 @@ impl ReadError {
     }
 }
 
+/// Why a commit failed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Fault {
+    pub(crate) reason: String,
+    /// Whether opening the store anew can help, once there is space.
+    pub(crate) may_heal: bool,
+}
+
 /// An ordered map that takes changes in groups, each as a whole or not at all.
 pub(crate) trait Backend {
     fn get(&self, key: &[u8]) -> Result<Option<Bytes>, ReadError>;
@@ -52,7 +60,13 @@ pub(crate) trait Backend {
     fn range(&self, from: &[u8], to: &[u8]) -> Pairs<'_>;
 
     /// Makes the changes durable. After an error none is visible.
-    fn commit(&mut self, writes: Writes) -> Result<(), String>;
+    fn commit(&mut self, writes: Writes) -> Result<(), Fault>;
+
+    /// Opens anew what a failed write has closed, if that can help and it is time to try; `None` = not now. What
+    /// was acknowledged is there then. Of the group whose write failed, all is there or nothing.
+    fn reopen(&mut self) -> Option<Result<(), String>> {
+        None
+    }
 
     /// Free bytes and the bytes to be kept free, if there is less free than that.
     fn space_missing(&mut self) -> Option<(u64, u64)> {

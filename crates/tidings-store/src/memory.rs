@@ -9,7 +9,7 @@ use tidings_hub::store_ops::{StoreAnswer, StoreOp};
 use tidings_wire::names::AppId;
 
 use crate::engine::{Engine, Health};
-use crate::kv::{Backend, Pairs, ReadError, Writes};
+use crate::kv::{Backend, Fault, Pairs, ReadError, Writes};
 use crate::store::Store;
 use crate::usage::Bounds;
 
@@ -106,6 +106,10 @@ impl Engine for MemoryEngine {
         self.store.apply(ops, answers);
     }
 
+    fn tend(&mut self) {
+        self.store.tend();
+    }
+
     fn health(&self) -> Health {
         self.store.health().clone()
     }
@@ -149,9 +153,10 @@ impl Backend for MemoryBackend {
         Box::new(pairs.map(|(key, record)| Ok((key.clone(), record.clone()))))
     }
 
-    fn commit(&mut self, writes: Writes) -> Result<(), String> {
+    fn commit(&mut self, writes: Writes) -> Result<(), Fault> {
         if let Some(reason) = self.failure.take() {
-            return Err(reason);
+            let may_heal = false;
+            return Err(Fault { reason, may_heal });
         }
         match &mut self.commits_left {
             Some(0) => return Ok(()),

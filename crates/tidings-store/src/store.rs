@@ -10,7 +10,7 @@ use tidings_wire::proto::AttributeWrite;
 
 use crate::cache::RecordCache;
 use crate::engine::{Access, Health};
-use crate::kv::{Backend, Group, ReadError, Writes};
+use crate::kv::{Backend, Fault, Group, ReadError, Writes};
 use crate::usage::{Bounds, Usage};
 use crate::{attributes, history, inbox, invitations};
 
@@ -52,7 +52,7 @@ impl<B: Backend> Store<B> {
 
     /// See [`crate::Engine::apply`].
     pub(crate) fn apply(&mut self, ops: &[StoreOp], answers: &mut Vec<StoreAnswer>) {
-        self.look_at_space();
+        self.tend();
         let first = answers.len();
         let mut writes = self.carry_out_all(ops, answers);
         // What a read of a read-only store would have deleted stays there.
@@ -65,15 +65,19 @@ impl<B: Backend> Store<B> {
             true => self.commit_in_halves(writes),
             false => self.backend.commit(writes),
         };
-        if let Err(reason) = committed.or_else(|reason| match mutant!(61) {
+        if let Err(fault) = committed.or_else(|fault| match mutant!(61) {
             true => Ok(()),
-            false => Err(reason),
+            false => Err(fault),
         }) {
             self.cache.get_mut().clear();
-            // Never tried again: the kernel may have dropped the pages and would report success (CRA-5).
+            // Never tried again as it is: the kernel may have dropped the pages and would report success (CRA-5).
+            let remedy = match fault.may_heal {
+                true => "it goes on by itself when the disk has space",
+                false => "check the disk, then restart the server",
+            };
             let reason = format!(
-                "the store is read-only since a write failed: {reason}; \
-                                  check the disk, then restart the server"
+                "the store is read-only since a write failed: {}; {remedy}",
+                fault.reason
             );
             self.health.access = Access::ReadOnly { reason };
             answers.truncate(first);
@@ -81,8 +85,27 @@ impl<B: Backend> Store<B> {
         }
     }
 
+    /// See [`crate::Engine::tend`].
+    pub(crate) fn tend(&mut self) {
+        if matches!(self.health.access, Access::ReadOnly { .. }) {
+            match self.backend.reopen() {
+                None => {}
+                Some(opened) => {
+                    // Also after a failure: what was read meanwhile, or counted before, may not be what is there.
+                    self.cache.get_mut().clear();
+                    self.usage.forget();
+                    match opened {
+                        Ok(()) => self.health.access = Access::Full,
+                        Err(reason) => self.health.access = Access::ReadOnly { reason },
+                    }
+                }
+            }
+        }
+        self.look_at_space();
+    }
+
     /// A deliberate fault: what belongs together is not written together.
-    fn commit_in_halves(&mut self, writes: Writes) -> Result<(), String> {
+    fn commit_in_halves(&mut self, writes: Writes) -> Result<(), Fault> {
         let mut first = writes;
         let middle = first.keys().nth(first.len() / 2).cloned();
         let second = middle.map(|key| first.split_off(&key)).unwrap_or_default();
@@ -144,7 +167,7 @@ fn refusal(op: &StoreOp, access: &Access) -> Option<String> {
         } => needs_space(op).then(|| {
             format!(
                 "the disk has {free_bytes} bytes free and {reserve_bytes} are kept in reserve; \
-                 free some space or no restart is needed, or start with a smaller --disk-reserve"
+                 free some space (no restart is needed), or start with a smaller --disk-reserve"
             )
         }),
         Access::ReadOnly { reason } => is_write(op).then(|| reason.clone()),

@@ -30,6 +30,11 @@ impl Usage {
         self.bounds = bounds;
     }
 
+    /// The store was opened anew: it is looked at again.
+    pub(crate) fn forget(&mut self) {
+        self.bytes = None;
+    }
+
     /// What an app has stored.
     pub(crate) fn of(&mut self, backend: &impl Backend, app: &AppId) -> u64 {
         let bytes = self

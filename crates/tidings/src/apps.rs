@@ -1,38 +1,80 @@
 //! `tidings app`.
 
-use tidings_server::{AppRules, RateKind};
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
 
+use serde_json::json;
+use tidings_server::{AppRules, NameRule, RateKind, UserId};
+
+use crate::app::AppSpec;
 use crate::command::{
-    AppCommand, BanArguments, CreateArguments, RotateArguments, SetArguments, ShowArguments,
+    AppArguments, AppCommand, BanArguments, CreateArguments, ListArguments, RotateArguments,
+    SetArguments, ShowArguments,
 };
+use crate::control::Change;
 use crate::failure::Failure;
-use crate::legacy_rules;
-use crate::quotas;
 use crate::registry::{Entry, Registry};
 use crate::tuning::{self, RateEntry};
+use crate::words::counted;
+use crate::{input, legacy_rules, output, ownership, page_rules, quotas, status};
 
 /// Carries the sub-command out.
 pub(crate) fn run(command: AppCommand) -> Result<(), Failure> {
     match command {
         AppCommand::Create(arguments) => create(&arguments),
-        AppCommand::List(place) => list(&Registry::read(&place.resolve()?)?),
+        AppCommand::List(arguments) => list(&arguments),
         AppCommand::Rotate(arguments) => rotate(&arguments),
         AppCommand::Show(arguments) => show(&arguments),
         AppCommand::Set(arguments) => set(&arguments),
         AppCommand::Ban(arguments) => ban(&arguments),
         AppCommand::Unban(arguments) => unban(&arguments),
+        AppCommand::Disable(arguments) => switch(&arguments, Switching::Off),
+        AppCommand::Enable(arguments) => switch(&arguments, Switching::On),
+        AppCommand::Delete(arguments) => delete(&arguments),
     }
 }
 
+/// The apps of a data directory while they are changed.
+struct Workplace {
+    data_dir: PathBuf,
+    registry: Registry,
+}
+
+impl Workplace {
+    fn open(data_dir: PathBuf) -> Result<Self, Failure> {
+        let registry = Registry::read(&data_dir)?;
+        Ok(Self { data_dir, registry })
+    }
+
+    /// Writes what was changed and tells the server. Returns what came of that, in words.
+    fn finish(&self, command: &str, app: &str, detail: &str) -> Result<String, Failure> {
+        let is_new = !self.data_dir.exists();
+        self.registry.write()?;
+        let told = status::tell(&self.data_dir, Change::new(command, app, detail))?;
+        match is_new && ownership::is_root() {
+            true => Ok(format!("{told}\n{}", roots_own(&self.data_dir))),
+            false => Ok(told),
+        }
+    }
+}
+
+/// A directory that root has made belongs to root.
+fn roots_own(directory: &Path) -> String {
+    format!(
+        "{0} belongs to root now; give it to the service's user: chown -R USER: {0}",
+        directory.display()
+    )
+}
+
 fn create(arguments: &CreateArguments) -> Result<(), Failure> {
-    let mut registry = Registry::read(&arguments.place.resolve()?)?;
+    let mut place = Workplace::open(arguments.place.resolve()?)?;
     let id = match &arguments.id {
         Some(id) => id.clone(),
         None => secret()?,
     };
     let certificates = match arguments.open {
         true => Vec::new(),
-        false => vec![secret()?],
+        false => vec![certificate(arguments.certificate.as_deref())?],
     };
     let entry = Entry {
         id,
@@ -40,52 +82,57 @@ fn create(arguments: &CreateArguments) -> Result<(), Failure> {
         certificates,
         ..Entry::default()
     };
-    registry.add(entry.clone())?;
-    registry.write()?;
-    println!("app id       {}", entry.id);
-    match entry.certificates.first() {
-        Some(certificate) => println!("certificate  {certificate}"),
-        None => println!("certificate  none: whoever knows the id can be any user"),
+    place.registry.add(entry.clone())?;
+    let told = place.finish("app create", &entry.id, "")?;
+    let certificate = entry.certificates.first();
+    if arguments.json {
+        return output::write_json(&json!({ "id": entry.id, "certificate": certificate }));
     }
-    println!("{AFTER_RELOAD}");
-    Ok(())
+    let certificate = match certificate {
+        Some(certificate) => certificate.as_str(),
+        None => "none: whoever knows the id can be any user",
+    };
+    output::write(&format!(
+        "app id       {}\ncertificate  {certificate}\n{told}\n",
+        entry.id
+    ))
 }
 
-fn list(registry: &Registry) -> Result<(), Failure> {
-    if registry.entries().is_empty() {
-        println!("no apps; make one with `tidings app create`");
-        return Ok(());
+fn list(arguments: &ListArguments) -> Result<(), Failure> {
+    let registry = Registry::read(&arguments.place.resolve()?)?;
+    let entries = registry.entries();
+    if arguments.json {
+        let apps: Vec<_> = entries
+            .iter()
+            .map(|entry| {
+                json!({
+                    "id": entry.id,
+                    "name": entry.name,
+                    "certificates": entry.certificates.len(),
+                    "enabled": !entry.disabled,
+                    "banned": entry.banned.len(),
+                })
+            })
+            .collect();
+        return output::write_json(&apps);
     }
-    println!("{:<32}  certificates  name", "app id");
-    for entry in registry.entries() {
-        println!(
-            "{:<32}  {:<12}  {}",
-            entry.id,
-            entry.certificates.len(),
-            entry.name
-        );
+    if entries.is_empty() {
+        return output::write("no apps; make one with `tidings app create`\n");
     }
-    Ok(())
+    let mut text = format!("{:<32}  certificates  name\n", "app id");
+    for entry in entries {
+        let state = if entry.disabled { " (disabled)" } else { "" };
+        let count = entry.certificates.len();
+        let _ = writeln!(text, "{:<32}  {count:<12}  {}{state}", entry.id, entry.name);
+    }
+    output::write(&text)
 }
 
 fn rotate(arguments: &RotateArguments) -> Result<(), Failure> {
-    let mut registry = Registry::read(&arguments.place.resolve()?)?;
-    let entry = registry.find(&arguments.id)?;
+    let mut place = Workplace::open(arguments.place.resolve()?)?;
+    let entry = place.registry.find(&arguments.id)?;
     if arguments.drop_old {
-        if entry.certificates.len() < 2 {
-            return Err(Failure::new(
-                format!(
-                    "app {} has {} certificates, so there is no old one",
-                    entry.id,
-                    entry.certificates.len()
-                ),
-                "add a new one first: `tidings app rotate` without --drop-old",
-            ));
-        }
-        entry.certificates.truncate(1);
-        registry.write()?;
-        println!("the old certificate is gone\n{AFTER_RELOAD}");
-        return Ok(());
+        return drop_old(place, arguments);
     }
     if entry.certificates.len() > 1 {
         return Err(Failure::new(
@@ -96,37 +143,104 @@ fn rotate(arguments: &RotateArguments) -> Result<(), Failure> {
             "end that one first: `tidings app rotate --drop-old`",
         ));
     }
-    let certificate = secret()?;
+    let certificate = certificate(arguments.certificate.as_deref())?;
+    if entry.certificates.contains(&certificate) {
+        return Err(Failure::new(
+            format!("app {} has this certificate already", entry.id),
+            "give another one, or none to have a random one made",
+        ));
+    }
+    let was_open = entry.certificates.is_empty();
     entry.certificates.insert(0, certificate.clone());
-    registry.write()?;
-    println!("new certificate  {certificate}");
-    println!(
-        "The old one is good until `tidings app rotate {} --drop-old`.",
-        arguments.id
-    );
-    println!("{AFTER_RELOAD}");
-    Ok(())
+    let told = place.finish("app rotate", &arguments.id, "new certificate")?;
+    let old = match was_open {
+        true => "From now on, logins need tokens.".into(),
+        false => format!(
+            "The old one is good until `tidings app rotate {} --drop-old`.",
+            arguments.id
+        ),
+    };
+    output::write(&format!("new certificate  {certificate}\n{old}\n{told}\n"))
+}
+
+fn drop_old(mut place: Workplace, arguments: &RotateArguments) -> Result<(), Failure> {
+    let entry = place.registry.find(&arguments.id)?;
+    if entry.certificates.len() < 2 {
+        return Err(Failure::new(
+            format!(
+                "app {} has {}, so there is no old one",
+                entry.id,
+                counted(entry.certificates.len(), "certificate", "certificates")
+            ),
+            "add a new one first: `tidings app rotate` without --drop-old",
+        ));
+    }
+    let dropped = entry.certificates.split_off(1);
+    if arguments.disconnect {
+        entry.disconnect(&dropped);
+    }
+    let told = place.finish(
+        "app rotate --drop-old",
+        &arguments.id,
+        match arguments.disconnect {
+            true => "and its logins end",
+            false => "",
+        },
+    )?;
+    let logins = match arguments.disconnect {
+        true => ", and logins that it has let in end",
+        false => "; logins that it has let in go on until their tokens end",
+    };
+    output::write(&format!("the old certificate is gone{logins}\n{told}\n"))
 }
 
 fn show(arguments: &ShowArguments) -> Result<(), Failure> {
     let mut registry = Registry::read(&arguments.place.resolve()?)?;
     let entry = registry.find(&arguments.id)?;
     let app = entry.app()?;
-    let origin = |is_set: bool| if is_set { "set" } else { "default" };
-    println!("app id        {}", entry.id);
-    println!("name          {}", entry.name);
-    println!("certificates  {}", entry.certificates.len());
-    println!("\nsettings");
     let rules = entry.legacy_rules(&AppRules::default())?;
-    let settings = tuning::settings(&app.settings);
-    let quotas = quotas::settings(&app.quotas);
-    let others = legacy_rules::settings(&rules).into_iter().chain(quotas);
-    for (name, value) in settings.into_iter().chain(others) {
+    let settings: Vec<_> = tuning::settings(&app.settings)
+        .into_iter()
+        .chain(legacy_rules::settings(&rules))
+        .chain(quotas::settings(&app.quotas))
+        .chain(page_rules::settings(&app))
+        .collect();
+    if arguments.json {
+        let settings: toml::Table = settings
+            .into_iter()
+            .map(|(name, value)| (name.to_owned(), value))
+            .collect();
+        let rates = RateKind::named().map(|(kind, name)| {
+            let rate = app.rates.get(kind);
+            (
+                name.to_owned(),
+                json!({ "calls": rate.calls, "window_ms": rate.window_ms }),
+            )
+        });
+        return output::write_json(&json!({
+            "id": entry.id,
+            "name": entry.name,
+            "enabled": !entry.disabled,
+            "certificates": entry.certificates.len(),
+            "settings": settings,
+            "rates": rates.collect::<serde_json::Map<_, _>>(),
+            "banned": entry.banned,
+        }));
+    }
+    let origin = |is_set: bool| if is_set { "set" } else { "default" };
+    let mut text = format!(
+        "app id        {}\nname          {}\nenabled       {}\ncertificates  {}\n\nsettings\n",
+        entry.id,
+        entry.name,
+        !entry.disabled,
+        entry.certificates.len()
+    );
+    for (name, value) in settings {
         let value = value.to_string();
         let origin = origin(entry.settings.contains_key(name));
-        println!("  {name:<28} {value:<12} {origin}");
+        let _ = writeln!(text, "  {name:<28} {value:<12} {origin}");
     }
-    println!("\nrates: calls/milliseconds");
+    text += "\nrates: calls/milliseconds\n";
     for (kind, name) in RateKind::named() {
         let rate = app.rates.get(kind);
         let value = match rate.calls {
@@ -134,26 +248,32 @@ fn show(arguments: &ShowArguments) -> Result<(), Failure> {
             calls => format!("{calls}/{}", rate.window_ms),
         };
         let origin = origin(entry.rates.contains_key(name));
-        println!("  {name:<28} {value:<12} {origin}");
+        let _ = writeln!(text, "  {name:<28} {value:<12} {origin}");
     }
-    println!("\nbanned");
+    text += "\nbanned\n";
     match entry.banned.is_empty() {
-        true => println!("  nobody"),
-        false => entry.banned.iter().for_each(|user| println!("  {user}")),
+        true => text += "  nobody\n",
+        false => {
+            for user in &entry.banned {
+                let _ = writeln!(text, "  {user}");
+            }
+        }
     }
-    Ok(())
+    output::write(&text)
 }
 
 fn set(arguments: &SetArguments) -> Result<(), Failure> {
-    let mut registry = Registry::read(&arguments.place.resolve()?)?;
-    let entry = registry.find(&arguments.id)?;
+    let mut place = Workplace::open(arguments.place.resolve()?)?;
+    let entry = place.registry.find(&arguments.id)?;
+    let mut names = Vec::new();
     for change in &arguments.changes {
         let Some((name, value)) = change.split_once('=') else {
             return Err(Failure::new(
                 format!("{change:?} is no NAME=VALUE"),
-                "for example keep_user_attributes=true, or message=60/1000 for a rate",
+                "for example keep_user_attributes=true, or message=60/1s for a rate",
             ));
         };
+        names.push(name);
         let is_rate = RateKind::named().any(|(_, known)| known == name);
         match (value, is_rate) {
             ("default", true) => drop(entry.rates.remove(name)),
@@ -166,35 +286,46 @@ fn set(arguments: &SetArguments) -> Result<(), Failure> {
                     .rates
                     .insert(name.into(), RateEntry::parse(name, value)?);
             }
-            (value, false) => {
-                entry.settings.insert(name.into(), tuning::value(value));
+            (text, false) => {
+                let value = page_rules::value(name, text).unwrap_or_else(|| tuning::value(text));
+                entry.settings.insert(name.into(), value);
             }
         }
     }
     // What is wrong with a value is told now, not at the server's next start.
     entry.app()?;
-    registry.write()?;
-    println!("{AFTER_RELOAD}");
-    Ok(())
+    let told = place.finish("app set", &arguments.id, &names.join(" "))?;
+    output::write(&format!("{told}\n"))
 }
 
 fn ban(arguments: &BanArguments) -> Result<(), Failure> {
-    let mut registry = Registry::read(&arguments.place.resolve()?)?;
-    let entry = registry.find(&arguments.id)?;
+    let mut place = Workplace::open(arguments.place.resolve()?)?;
+    let entry = place.registry.find(&arguments.id)?;
     for user in &arguments.users {
+        check_user(user)?;
         if !entry.banned.contains(user) {
             entry.banned.push(user.clone());
         }
     }
     entry.app()?;
-    registry.write()?;
-    println!("{AFTER_RELOAD}");
-    Ok(())
+    let told = place.finish("app ban", &arguments.id, &arguments.users.join(" "))?;
+    output::write(&format!("{told}\n"))
+}
+
+/// Users of either protocol can be banned: a name that only the legacy one allows is one too.
+fn check_user(user: &str) -> Result<(), Failure> {
+    match UserId::parse_by(NameRule::Wide, user) {
+        Ok(_) => Ok(()),
+        Err(error) => Err(Failure::new(
+            format!("nobody can log in as {user:?}: {error}"),
+            "give the id with which the user logs in",
+        )),
+    }
 }
 
 fn unban(arguments: &BanArguments) -> Result<(), Failure> {
-    let mut registry = Registry::read(&arguments.place.resolve()?)?;
-    let entry = registry.find(&arguments.id)?;
+    let mut place = Workplace::open(arguments.place.resolve()?)?;
+    let entry = place.registry.find(&arguments.id)?;
     for user in &arguments.users {
         let before = entry.banned.len();
         entry.banned.retain(|banned| banned != user);
@@ -205,13 +336,60 @@ fn unban(arguments: &BanArguments) -> Result<(), Failure> {
             ));
         }
     }
-    registry.write()?;
-    println!("{AFTER_RELOAD}");
-    Ok(())
+    let told = place.finish("app unban", &arguments.id, &arguments.users.join(" "))?;
+    output::write(&format!("{told}\n"))
 }
 
-const AFTER_RELOAD: &str =
-    "A running server takes this in on reload: `systemctl reload tidings`, or send it SIGHUP.";
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Switching {
+    On,
+    Off,
+}
+
+fn switch(arguments: &AppArguments, to: Switching) -> Result<(), Failure> {
+    let mut place = Workplace::open(arguments.place.resolve()?)?;
+    let entry = place.registry.find(&arguments.id)?;
+    let (command, state) = match to {
+        Switching::On => ("app enable", "is served"),
+        Switching::Off => ("app disable", "is not served; its logins have ended"),
+    };
+    entry.disabled = to == Switching::Off;
+    let told = place.finish(command, &arguments.id, "")?;
+    output::write(&format!("app {} {state}\n{told}\n", arguments.id))
+}
+
+fn delete(arguments: &AppArguments) -> Result<(), Failure> {
+    let mut place = Workplace::open(arguments.place.resolve()?)?;
+    place.registry.remove(&arguments.id)?;
+    let kept = place.registry.keep_copy()?;
+    let told = place.finish("app delete", &arguments.id, "")?;
+    output::write(&format!(
+        "app {} is deleted; what its users have stored is not\nThe apps as they were before are in {}.\n{told}\n",
+        arguments.id,
+        kept.display()
+    ))
+}
+
+/// The certificate that is given, or a new one.
+fn certificate(given: Option<&str>) -> Result<String, Failure> {
+    let certificate = match given {
+        None => return secret(),
+        Some("-") => input::secret("the certificate")?,
+        Some(certificate) => certificate.to_owned(),
+    };
+    // Any id serves: it is the certificate that is looked at.
+    let nobody = "0".repeat(32);
+    match AppSpec::of_setting(&format!("{nobody}:{certificate}")) {
+        Ok(_) => Ok(certificate),
+        Err(_) => Err(Failure::new(
+            format!(
+                "the certificate has {}; it is 32 hexadecimal ones",
+                counted(certificate.chars().count(), "character", "characters")
+            ),
+            "copy it from where your app was made; leave --certificate away to have a new one made",
+        )),
+    }
+}
 
 /// 128 random bits as 32 hexadecimal characters: the form of app ids and certificates.
 fn secret() -> Result<String, Failure> {

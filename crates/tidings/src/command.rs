@@ -8,6 +8,7 @@ use clap_complete::Shell;
 use crate::failure::Failure;
 use crate::permissions::PermissionArguments;
 use crate::settings::Settings;
+use crate::settings::values::Span;
 
 /// Real-time messaging on your own server.
 #[derive(Parser)]
@@ -37,6 +38,10 @@ pub(crate) enum Command {
     /// Look into the store, back it up, restore it
     #[command(subcommand)]
     Store(StoreCommand),
+    /// Say how the server is that runs on a data directory
+    Status(ListArguments),
+    /// Have the server that runs on a data directory read its apps and its TLS certificate anew
+    Reload(Place),
     /// Look at what a server needs, and say what to do about what is missing
     Doctor(DoctorArguments),
     /// Write shell completions, man pages or the list of settings
@@ -72,7 +77,7 @@ pub(crate) enum AppCommand {
     /// Make an app, with an id and a certificate
     Create(CreateArguments),
     /// List the apps of the data directory
-    List(Place),
+    List(ListArguments),
     /// Change an app's certificate: first add a new one, later drop the old one
     Rotate(RotateArguments),
     /// Show an app's settings and rates, and who is banned from it
@@ -83,13 +88,39 @@ pub(crate) enum AppCommand {
     Ban(BanArguments),
     /// Let banned users in again
     Unban(BanArguments),
+    /// Stop serving an app, and keep it: its logins end
+    Disable(AppArguments),
+    /// Serve an app again that was disabled
+    Enable(AppArguments),
+    /// Delete an app: its id, its certificates and its settings
+    Delete(AppArguments),
+}
+
+#[derive(Args)]
+pub(crate) struct ListArguments {
+    /// Print the list as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+
+    #[command(flatten)]
+    pub(crate) place: Place,
+}
+
+#[derive(Args)]
+pub(crate) struct AppArguments {
+    /// The app's id
+    #[arg(value_name = "ID")]
+    pub(crate) id: String,
+
+    #[command(flatten)]
+    pub(crate) place: Place,
 }
 
 #[derive(Args)]
 #[command(after_help = "Examples:
   tidings app create --data-dir /var/lib/tidings --name Classroom
-  tidings app create --id 0123456789abcdef0123456789abcdef
-      Keep the id that your app has had elsewhere.")]
+  tidings app create --id 0123456789abcdef0123456789abcdef --certificate -
+      Keep the id and the certificate that your app has had elsewhere; the certificate is read from the standard input.")]
 pub(crate) struct CreateArguments {
     /// The app's id: 32 letters or digits [default: a random one]
     #[arg(long, value_name = "ID")]
@@ -99,9 +130,18 @@ pub(crate) struct CreateArguments {
     #[arg(long, value_name = "NAME")]
     pub(crate) name: Option<String>,
 
+    /// The app's certificate, 32 hexadecimal characters, or - to read it from the standard input, where no list of
+    /// processes shows it [default: a random one]
+    #[arg(long, value_name = "CERTIFICATE", conflicts_with = "open")]
+    pub(crate) certificate: Option<String>,
+
     /// Make no certificate: whoever knows the id can be any user
     #[arg(long)]
     pub(crate) open: bool,
+
+    /// Print id and certificate as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
 
     #[command(flatten)]
     pub(crate) place: Place,
@@ -112,15 +152,25 @@ pub(crate) struct CreateArguments {
   tidings app rotate ID
       Add a new certificate; tokens of both are good.
   tidings app rotate ID --drop-old
-      Drop the old one, when no token of it is in use any more.")]
+      Drop the old one, when no token of it is in use any more.
+  tidings app rotate ID --drop-old --disconnect
+      Drop it although some are, and end the logins that it has let in: for a certificate that became known.")]
 pub(crate) struct RotateArguments {
     /// The app's id
     #[arg(value_name = "ID")]
     pub(crate) id: String,
 
     /// Drop the older certificate
-    #[arg(long)]
+    #[arg(long, alias = "drop")]
     pub(crate) drop_old: bool,
+
+    /// With --drop-old: end the logins that the older certificate has let in
+    #[arg(long, requires = "drop_old")]
+    pub(crate) disconnect: bool,
+
+    /// The new certificate, or - to read it from the standard input [default: a random one]
+    #[arg(long, value_name = "CERTIFICATE", conflicts_with = "drop_old")]
+    pub(crate) certificate: Option<String>,
 
     #[command(flatten)]
     pub(crate) place: Place,
@@ -132,6 +182,10 @@ pub(crate) struct ShowArguments {
     #[arg(value_name = "ID")]
     pub(crate) id: String,
 
+    /// Print everything as JSON; certificates are only counted
+    #[arg(long)]
+    pub(crate) json: bool,
+
     #[command(flatten)]
     pub(crate) place: Place,
 }
@@ -139,8 +193,10 @@ pub(crate) struct ShowArguments {
 #[derive(Args)]
 #[command(after_help = "Examples:
   tidings app set ID keep_user_attributes=true channel_attributes_keep_ms=forever
-  tidings app set ID message=60/1000
-      A rate: 60 calls in 1000 milliseconds, or message=unlimited.
+  tidings app set ID inbox_age_ms=7d origins=https://chat.example.org,https://*.example.com
+      Times take units; pages of these origins may connect.
+  tidings app set ID message=60/1s
+      A rate: 60 calls in a second, or message=unlimited.
   tidings app set ID message=default
       As if it had never been set.")]
 pub(crate) struct SetArguments {
@@ -172,21 +228,23 @@ pub(crate) struct BanArguments {
 
 #[derive(Subcommand)]
 pub(crate) enum StoreCommand {
-    /// Read every record and check it
-    Verify(Place),
+    /// Read every record and check it, also of a running server
+    Verify(ListArguments),
     /// Write every record as a line of JSON, bodies as their length only
     Dump(Place),
-    /// Copy everything that is kept into a new directory: records, apps, media
+    /// Copy everything that is kept into a new directory, also of a running server: records, apps, media
     Backup(BackupArguments),
     /// Make a data directory from a backup
     Restore(RestoreArguments),
 }
 
 #[derive(Args)]
-#[command(after_help = "The server must not be running on the directory.
+#[command(
+    after_help = "The server may be running: the backup holds the store as it was at one moment.
 
 Example:
-  tidings store backup --data-dir /var/lib/tidings --to /backup/today")]
+  tidings store backup --data-dir /var/lib/tidings --to /backup/today"
+)]
 pub(crate) struct BackupArguments {
     /// A directory for the backup, empty or new
     #[arg(long, value_name = "DIRECTORY")]
@@ -236,6 +294,10 @@ pub(crate) struct DoctorArguments {
         hide_env_values = true
     )]
     pub(crate) token: Option<String>,
+
+    /// Print what was found as one JSON object
+    #[arg(long)]
+    pub(crate) json: bool,
 
     #[command(flatten)]
     pub(crate) serving: Serving,
@@ -309,13 +371,13 @@ pub(crate) struct ServeArguments {
 pub(crate) enum TokenCommand {
     /// Make a token with which a user logs in
     Issue(IssueArguments),
-    /// Say what a token says of itself; its signature is not checked
+    /// Say what a token says of itself, and whether its signature is right
     Inspect(InspectArguments),
 }
 
 #[derive(Args)]
 #[command(after_help = "Example:
-  tidings token issue --app ID:CERTIFICATE --user alice --lifetime 3600
+  tidings token issue --app ID:CERTIFICATE --user alice --lifetime 1h
   tidings token issue --app ID:CERTIFICATE --user bob --read-channel lobby --write-user alice")]
 pub(crate) struct IssueArguments {
     /// The app, with the certificate that signs
@@ -331,9 +393,9 @@ pub(crate) struct IssueArguments {
     #[arg(long, value_name = "USER")]
     pub(crate) user: String,
 
-    /// Seconds for which the token is good, from now
-    #[arg(long, value_name = "SECONDS", default_value_t = 86_400)]
-    pub(crate) lifetime: u32,
+    /// How long the token is good, from now; a number without a unit is seconds
+    #[arg(long, value_name = "TIME", default_value = "1d")]
+    pub(crate) lifetime: Span,
 
     /// The token's format
     #[arg(long, value_enum, value_name = "FORMAT", default_value_t = TokenFormat::Access007)]
@@ -354,10 +416,38 @@ pub(crate) enum TokenFormat {
 }
 
 #[derive(Args)]
-#[command(after_help = "Example:
-  tidings token issue --app ID:CERTIFICATE --user alice | tidings token inspect -")]
+#[command(
+    after_help = "Without --app, --data-dir or --config the signature is not checked.
+
+Examples:
+  tidings token issue --app ID:CERTIFICATE --user alice | tidings token inspect -
+  tidings token inspect TOKEN --data-dir /var/lib/tidings --user alice
+      Say whether the server would let alice in with it."
+)]
 pub(crate) struct InspectArguments {
     /// The token, or - to read it from the standard input
     #[arg(value_name = "TOKEN")]
     pub(crate) token: String,
+
+    /// The app whose certificates may have signed it
+    #[arg(
+        long,
+        env = "TIDINGS_APP",
+        value_name = "ID:CERTIFICATE",
+        value_delimiter = ',',
+        hide_env_values = true
+    )]
+    pub(crate) app: Vec<String>,
+
+    /// The user who would log in with it [default: the one that it names]
+    #[arg(long, value_name = "USER")]
+    pub(crate) user: Option<String>,
+
+    /// A server's data directory, in which the app is looked up
+    #[arg(long, value_name = "DIRECTORY")]
+    pub(crate) data_dir: Option<PathBuf>,
+
+    /// Print everything as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
 }

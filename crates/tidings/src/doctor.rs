@@ -1,17 +1,25 @@
 //! `tidings doctor`: looks at what a server needs, and says what to do about what is missing.
 
-use std::fs::{self, OpenOptions};
+use std::fs::{self, File, OpenOptions};
 use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use rustix::fs::{Access, Mode, OFlags, access};
+use rustix::io::Errno;
+use serde_json::json;
 use tidings_client::Client;
 use tidings_server::{DiskReserve, ServerConfig, StoreConfig, TlsFiles, memory_max_default};
 use tidings_store::embedded::Space;
 
 use crate::command::DoctorArguments;
 use crate::failure::Failure;
+use crate::log::check_filter;
+use crate::output;
+use crate::ownership;
+use crate::settings::check_variables;
+use crate::words::counted;
 
 /// Below this many open files a server is for trying things out.
 const FILES_FEW: u64 = 10_000;
@@ -31,72 +39,172 @@ const WAIT: Duration = Duration::from_secs(5);
 /// An app id that fits the form, for a look at the WebSocket when no app is given.
 const NOBODYS_APP: &str = "00000000000000000000000000000000";
 
-/// What was found, line by line.
+/// What was found.
 #[derive(Default)]
 struct Findings {
+    all: Vec<Finding>,
+    /// Told at once, or all together at the end.
+    is_json: bool,
     faults: usize,
+    /// The first fault of the output itself.
+    unwritten: Option<Failure>,
+}
+
+#[derive(serde::Serialize)]
+struct Finding {
+    verdict: &'static str,
+    what: String,
+    found: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    hint: Option<String>,
 }
 
 impl Findings {
-    fn good(&self, what: &str, found: &str) {
-        println!("ok    {what}: {found}");
+    fn good(&mut self, what: &str, found: &str) {
+        self.note("ok", what, found, None);
     }
 
-    fn doubtful(&self, what: &str, found: &str, hint: &str) {
-        println!("warn  {what}: {found}\n      hint: {hint}");
+    fn doubtful(&mut self, what: &str, found: &str, hint: &str) {
+        self.note("warn", what, found, Some(hint));
     }
 
     fn bad(&mut self, what: &str, found: &str, hint: &str) {
         self.faults += 1;
-        println!("fail  {what}: {found}\n      hint: {hint}");
+        self.note("fail", what, found, Some(hint));
+    }
+
+    fn skipped(&mut self, what: &str, found: &str) {
+        self.note("skip", what, found, None);
+    }
+
+    fn note(&mut self, verdict: &'static str, what: &str, found: &str, hint: Option<&str>) {
+        let mut text = format!("{verdict:<5} {what}: {found}\n");
+        if let Some(hint) = hint {
+            text += &format!("      hint: {hint}\n");
+        }
+        self.all.push(Finding {
+            verdict,
+            what: what.into(),
+            found: found.into(),
+            hint: hint.map(str::to_owned),
+        });
+        if !self.is_json {
+            self.say(&text);
+        }
+    }
+
+    fn say(&mut self, text: &str) {
+        if let Err(failure) = output::write(text) {
+            self.unwritten.get_or_insert(failure);
+        }
+    }
+
+    /// Says how it went, where the findings are: a summary elsewhere would lose its place.
+    fn conclude(mut self) -> Result<(), Failure> {
+        let summary = match self.faults {
+            0 => "everything that was looked at is as it should be",
+            1 => "one check failed: follow the hint above",
+            _ => "checks failed: follow the hints above, from top to bottom",
+        };
+        let text = match self.is_json {
+            true => format!(
+                "{}\n",
+                json!({ "findings": self.all, "failed": self.faults })
+            ),
+            false if self.faults > 1 => format!("{} {summary}\n", self.faults),
+            false => format!("{summary}\n"),
+        };
+        self.say(&text);
+        match (self.unwritten, self.faults) {
+            (Some(failure), _) => Err(failure),
+            (None, 0) => Ok(()),
+            (None, _) => Err(Failure::told()),
+        }
     }
 }
 
 /// Looks at everything; fails when something is broken.
 pub(crate) fn run(arguments: DoctorArguments) -> Result<(), Failure> {
-    let config = arguments.serving.read()?.resolve()?;
-    let mut findings = Findings::default();
-    findings.good(
-        "settings",
-        &format!("{} apps are listed", config.apps.listed.len()),
-    );
-    look_at_files(&findings);
-    look_at_memory(&findings, &config);
-    look_at_clock(&mut findings);
-    look_at_data_dir(&mut findings, &config);
-    if let Some(files) = &config.tls {
-        look_at_tls(&mut findings, files);
-    }
-    let is_up = look_at_port(&mut findings, &config);
-    // Somebody who names an endpoint says that there is a server: perhaps on another machine.
-    let is_named = arguments.endpoint.is_some();
-    let endpoint = arguments.endpoint.unwrap_or_else(|| endpoint_of(&config));
-    let login = Login {
-        app_id: config
-            .apps
-            .listed
-            .keys()
-            .next()
-            .map_or(NOBODYS_APP.to_owned(), |id| id.as_str().to_owned()),
-        user: arguments.user,
-        token: arguments.token,
+    let mut findings = Findings {
+        is_json: arguments.json,
+        ..Findings::default()
     };
-    if is_up || is_named {
-        look_at_websocket(&mut findings, &endpoint, &login)?;
-    } else {
-        println!("skip  WebSocket and login: start the server, then run this again");
+    let settings = check_variables().and_then(|()| arguments.serving.read());
+    let settings = settings.and_then(|settings| {
+        check_filter(&settings.log().filter)?;
+        let is_dev = settings.is_dev();
+        Ok((is_dev, settings.resolve()?))
+    });
+    match settings {
+        Ok((is_dev, config)) => {
+            look_at_apps(&mut findings, &config, is_dev);
+            let login = Login {
+                app_id: first_app(&config),
+                user: arguments.user,
+                token: arguments.token,
+            };
+            look(&mut findings, &config, arguments.endpoint, &login);
+        }
+        // Without settings there is nothing to look at.
+        Err(failure) => findings.bad("settings", failure.what(), failure.hint()),
     }
-    match findings.faults {
-        0 => Ok(()),
-        1 => Err(Failure::new("one check failed", "follow the hint above")),
-        faults => Err(Failure::new(
-            format!("{faults} checks failed"),
-            "follow the hints above, from top to bottom",
-        )),
+    findings.conclude()
+}
+
+fn first_app(config: &ServerConfig) -> String {
+    let mut ids = config.apps.listed.keys();
+    ids.next()
+        .map_or(NOBODYS_APP.to_owned(), |id| id.as_str().to_owned())
+}
+
+fn look_at_apps(findings: &mut Findings, config: &ServerConfig, is_dev: bool) {
+    let apps = &config.apps.listed;
+    let open = apps.values().filter(|app| app.certificates.is_empty());
+    match (apps.len(), open.count()) {
+        (_, _) if is_dev => findings.doubtful(
+            "apps",
+            "--dev: every app id is accepted and nobody needs a token",
+            "use it on your own machine only",
+        ),
+        (0, _) => findings.bad(
+            "apps",
+            "there is none, so nobody can log in",
+            "make one with `tidings app create`, or give yours with --app-file",
+        ),
+        (count, 0) => findings.good("apps", &counted(count, "app is listed", "apps are listed")),
+        (count, open) => findings.doubtful(
+            "apps",
+            &format!(
+                "{}, {open} without a certificate: whoever knows the id can be any user",
+                counted(count, "app is listed", "apps are listed")
+            ),
+            "give it one with `tidings app rotate ID`",
+        ),
     }
 }
 
-fn look_at_files(findings: &Findings) {
+fn look(findings: &mut Findings, config: &ServerConfig, endpoint: Option<String>, login: &Login) {
+    look_at_files(findings);
+    look_at_memory(findings, config);
+    look_at_clock(findings);
+    look_at_data_dir(findings, config);
+    if let Some(files) = &config.tls {
+        look_at_tls(findings, files);
+    }
+    let is_up = look_at_port(findings, config);
+    // Somebody who names an endpoint says that there is a server: perhaps on another machine.
+    let is_named = endpoint.is_some();
+    let endpoint = endpoint.unwrap_or_else(|| endpoint_of(config));
+    match is_up || is_named {
+        true => look_at_websocket(findings, &endpoint, login),
+        false => findings.skipped(
+            "WebSocket and login",
+            "start the server, then run this again",
+        ),
+    }
+}
+
+fn look_at_files(findings: &mut Findings) {
     match rlimit::getrlimit(rlimit::Resource::NOFILE) {
         Ok((_, most)) if most < FILES_FEW => findings.doubtful(
             "open files",
@@ -108,7 +216,7 @@ fn look_at_files(findings: &Findings) {
     }
 }
 
-fn look_at_memory(findings: &Findings, config: &ServerConfig) {
+fn look_at_memory(findings: &mut Findings, config: &ServerConfig) {
     let (given, there) = (config.memory_max, memory_max_default());
     match (given.or(there), there) {
         (Some(given), Some(there)) if given > there => findings.doubtful(
@@ -150,6 +258,10 @@ fn look_at_data_dir(findings: &mut Findings, config: &ServerConfig) {
 }
 
 fn look_at_writing(findings: &mut Findings, path: &Path, what: &str) {
+    if !path.exists() {
+        return look_at_missing(findings, path, what);
+    }
+    look_at_owners(findings, path, what);
     match probe(path) {
         Ok(took) if took.as_millis() > SYNC_SLOW_MS => findings.doubtful(
             what,
@@ -166,6 +278,48 @@ fn look_at_writing(findings: &mut Findings, path: &Path, what: &str) {
             "give the service's user the right to write there, or name another with --data-dir; \
              run this command as that user",
         ),
+    }
+}
+
+/// A directory that the server would make.
+fn look_at_missing(findings: &mut Findings, path: &Path, what: &str) {
+    let mut above = path
+        .ancestors()
+        .skip(1)
+        .map(|path| match path.as_os_str().is_empty() {
+            true => Path::new("."),
+            false => path,
+        });
+    let above = above.find(|path| path.exists()).unwrap_or(Path::new("/"));
+    match access(above, Access::WRITE_OK | Access::EXEC_OK) {
+        Ok(()) if above.is_dir() => findings.good(what, "not there yet; the server makes it"),
+        _ => findings.bad(
+            what,
+            &format!(
+                "not there, and cannot be made in {} by this user",
+                above.display()
+            ),
+            "make it and give it to the service's user: install -d -m 0700 -o USER DIRECTORY",
+        ),
+    }
+}
+
+/// What belongs to somebody else than the directory does, the service cannot read.
+fn look_at_owners(findings: &mut Findings, path: &Path, what: &str) {
+    let strange = ownership::strangers(path);
+    if let Some((file, owner)) = strange {
+        findings.bad(
+            what,
+            &format!(
+                "{} belongs to user {}, the directory to {owner}",
+                file.0.display(),
+                file.1
+            ),
+            &format!(
+                "give everything to the service's user: chown -R {owner}: {}",
+                path.display()
+            ),
+        );
     }
 }
 
@@ -199,23 +353,29 @@ fn look_at_space(findings: &mut Findings, path: &Path, reserve: DiskReserve) {
     }
 }
 
-/// Writes a file as the store does and removes it again.
+/// Writes a file as the store does. It has no name, so that nothing stays whatever happens; where the file system
+/// has no such files, it is removed again.
 fn probe(path: &Path) -> std::io::Result<Duration> {
-    fs::create_dir_all(path)?;
-    let file = path.join(format!(".doctor-{}", std::process::id()));
+    let flags = OFlags::TMPFILE | OFlags::WRONLY | OFlags::CLOEXEC;
+    match rustix::fs::open(path, flags, Mode::from_raw_mode(0o600)) {
+        Ok(file) => time_write(&mut File::from(file)),
+        Err(Errno::OPNOTSUPP | Errno::ISDIR | Errno::NOENT | Errno::INVAL) => {
+            let named = path.join(format!(".doctor-{}", std::process::id()));
+            let mut options = OpenOptions::new();
+            let mut file = options.write(true).create_new(true).open(&named)?;
+            let took = time_write(&mut file);
+            fs::remove_file(&named)?;
+            took
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn time_write(file: &mut File) -> std::io::Result<Duration> {
     let began = Instant::now();
-    let written = OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .open(&file)
-        .and_then(|mut open| {
-            open.write_all(&[0; 4096])?;
-            open.sync_all()
-        });
-    let took = began.elapsed();
-    let removed = fs::remove_file(&file);
-    written.and(removed)?;
-    Ok(took)
+    file.write_all(&[0; 4096])?;
+    file.sync_all()?;
+    Ok(began.elapsed())
 }
 
 fn look_at_tls(findings: &mut Findings, files: &TlsFiles) {
@@ -226,15 +386,25 @@ fn look_at_tls(findings: &mut Findings, files: &TlsFiles) {
                 .duration_since(UNIX_EPOCH)
                 .map_or(0, |now| i64::try_from(now.as_secs()).unwrap_or(i64::MAX));
             let days = (ends_unix_s - now).div_euclid(86_400);
-            let found = format!("the certificate is good for {days} more days");
+            let found = format!(
+                "the certificate is good for {}",
+                counted(usize::try_from(days).unwrap_or(0), "more day", "more days")
+            );
             if days < 0 {
                 findings.bad(
                     "TLS files",
-                    &format!("the certificate ended {} days ago", -days),
+                    &format!(
+                        "the certificate ended {} ago",
+                        counted(usize::try_from(-days).unwrap_or(0), "day", "days")
+                    ),
                     "renew it; clients refuse the connection",
                 );
             } else if days < CERTIFICATE_DAYS_FEW {
-                findings.doubtful("TLS files", &found, "renew it and restart the server");
+                findings.doubtful(
+                    "TLS files",
+                    &found,
+                    "renew it; the server reads it anew by itself",
+                );
             } else {
                 findings.good("TLS files", &found);
             }
@@ -332,55 +502,52 @@ struct Login {
     token: Option<String>,
 }
 
-fn look_at_websocket(
-    findings: &mut Findings,
-    endpoint: &str,
-    login: &Login,
-) -> Result<(), Failure> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
+fn look_at_websocket(findings: &mut Findings, endpoint: &str, login: &Login) {
+    let runtime = match tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
-        .map_err(|error| Failure::of(&error, "check the system's limits"))?;
+    {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            return findings.bad("WebSocket", &error.to_string(), "check the system's limits");
+        }
+    };
     let is_wanted = login.user.is_some();
     let user = login.user.clone().unwrap_or_else(|| "doctor".into());
+    let what = format!("WebSocket {endpoint}");
     let result = runtime.block_on(async {
-        let built = Client::builder()
-            .endpoint(endpoint)
-            .app_id(&login.app_id)
-            .build();
-        let (client, _events) = built.map_err(|error| Failure::of(&error, "correct --endpoint"))?;
+        let builder = Client::builder().endpoint(endpoint);
+        let (client, _events) = builder.app_id(&login.app_id).build()?;
         let attempt = client.login(&user, login.token.as_deref());
         let result = tokio::time::timeout(WAIT, attempt).await;
         if matches!(result, Ok(Ok(()))) {
             let _ = client.logout().await;
         }
-        Ok(result)
-    })?;
-    let what = format!("WebSocket {endpoint}");
+        Ok::<_, tidings_client::BuildError>(result)
+    });
     let whom = format!("login of {user:?} to app {}", login.app_id);
     match result {
-        Ok(Ok(())) => {
+        Err(error) => findings.bad(&what, Failure::of(&error, "").what(), "correct --endpoint"),
+        Ok(Ok(Ok(()))) => {
             findings.good(&what, "it answers");
             findings.good(&whom, "in, and out again");
         }
-        Err(_) => findings.bad(
+        Ok(Err(_)) => findings.bad(
             &what,
             &format!("no answer within {} s", WAIT.as_secs()),
-            "a proxy must pass WebSockets on; with TLS, --endpoint must have the certificate's \
+            "a proxy must forward WebSocket upgrades; with TLS, --endpoint must have the certificate's \
              name, and the certificate must come from a public authority",
         ),
-        Ok(Err(error)) => {
+        Ok(Ok(Err(error))) => {
             findings.good(&what, "it answers");
-            if is_wanted {
-                findings.bad(
+            match is_wanted {
+                true => findings.bad(
                     &whom,
                     &error.to_string(),
                     "look into the token with `tidings token inspect`, and at the apps with `tidings app list`",
-                );
-            } else {
-                println!("skip  login: give --user and --token to try one");
+                ),
+                false => findings.skipped("login", "give --user and --token to try one"),
             }
         }
     }
-    Ok(())
 }

@@ -8,6 +8,8 @@ use std::fmt;
 pub(crate) struct Failure {
     what: String,
     hint: String,
+    /// The command has said so itself, among what it prints.
+    is_told: bool,
 }
 
 impl Failure {
@@ -15,6 +17,7 @@ impl Failure {
         Self {
             what: what.into(),
             hint: hint.into(),
+            is_told: false,
         }
     }
 
@@ -37,8 +40,26 @@ impl Failure {
     pub(crate) fn within(self, place: &str) -> Self {
         Self {
             what: format!("{place}: {}", self.what),
-            hint: self.hint,
+            ..self
         }
+    }
+
+    /// One that the command has told itself; it only ends with an error.
+    pub(crate) fn told() -> Self {
+        Self {
+            is_told: true,
+            ..Self::new("", "")
+        }
+    }
+
+    /// Whether nothing is left to say.
+    pub(crate) fn is_told(&self) -> bool {
+        self.is_told
+    }
+
+    /// What to do about it.
+    pub(crate) fn hint(&self) -> &str {
+        &self.hint
     }
 
     /// What happened.

@@ -1,8 +1,11 @@
 //! What an app says of its legacy logins, among its settings in `apps.toml`.
 
+use std::time::Duration;
+
 use tidings_server::{AppRules, NameRule, UserId};
 
 use crate::failure::Failure;
+use crate::settings::values::Span;
 use crate::tuning::word;
 
 const TOKEN_DEBUGGING: &str = "legacy_token_debugging";
@@ -49,13 +52,17 @@ fn seconds(value: u64) -> toml::Value {
 }
 
 fn lifetime_s(key: &str, value: &toml::Value) -> Result<u64, Failure> {
-    let number = value
-        .as_integer()
-        .and_then(|number| u64::try_from(number).ok());
+    let with_unit = value.as_str().map(str::parse::<Span>);
+    let number = match with_unit {
+        Some(Ok(span)) => Some(span.of(Duration::from_secs(1)).as_secs()),
+        _ => value
+            .as_integer()
+            .and_then(|number| u64::try_from(number).ok()),
+    };
     number.ok_or_else(|| {
         Failure::new(
             format!("setting {key} cannot be {value}"),
-            "give a number of seconds, or 0 for no bound",
+            "give a number of seconds, a time such as 12h, or 0 for no bound",
         )
     })
 }

@@ -3,21 +3,29 @@
 mod app;
 mod apps;
 mod command;
+mod control;
 mod doctor;
 mod failure;
 #[cfg(test)]
 mod hostile;
+mod input;
 mod legacy_rules;
 mod log;
+mod output;
+mod ownership;
+mod page_rules;
 mod permissions;
 mod quotas;
 mod reference;
 mod registry;
+mod rewrite;
 mod serve;
 mod settings;
+mod status;
 mod stored;
 mod token;
 mod tuning;
+mod words;
 
 use std::process::ExitCode;
 
@@ -36,13 +44,18 @@ fn main() -> ExitCode {
         Command::Token(command) => token::run(command),
         Command::App(command) => apps::run(command),
         Command::Store(command) => stored::run(command),
+        Command::Status(arguments) => status::run(&arguments),
+        Command::Reload(place) => status::reload(&place),
         Command::Doctor(arguments) => doctor::run(arguments),
         Command::Reference(command) => reference::run(command),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
-            eprintln!("{failure}");
+            log::finish();
+            if !failure.is_told() {
+                output::notice(failure);
+            }
             ExitCode::FAILURE
         }
     }
@@ -52,8 +65,13 @@ fn main() -> ExitCode {
 fn explain_usage(error: &clap::Error) -> ExitCode {
     if !error.use_stderr() {
         // Nothing can be said to a terminal that is gone.
-        let _ = error.print();
-        return ExitCode::SUCCESS;
+        return match output::told(error.print()) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(failure) => {
+                output::notice(failure);
+                ExitCode::FAILURE
+            }
+        };
     }
     if error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
         let _ = error.print();
@@ -64,6 +82,8 @@ fn explain_usage(error: &clap::Error) -> ExitCode {
         .trim_end()
         .trim_end_matches("For more information, try '--help'.")
         .trim_end();
-    eprintln!("{text}\n\nhint: add --help to the command to see its options and examples");
+    output::notice(format_args!(
+        "{text}\n\nhint: add --help to the command to see its options and examples"
+    ));
     ExitCode::from(2)
 }

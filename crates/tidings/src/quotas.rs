@@ -3,6 +3,7 @@
 use tidings_server::Quotas;
 
 use crate::failure::Failure;
+use crate::settings::values::Size;
 
 const MAX_CONNECTIONS: &str = "max_connections";
 const MAX_MESSAGES_PER_S: &str = "max_messages_per_s";
@@ -51,13 +52,17 @@ pub(crate) fn apply(to: &mut Quotas, key: &str, value: &toml::Value) -> Result<(
 }
 
 fn number(key: &str, value: &toml::Value) -> Result<u64, Failure> {
-    let number = value
-        .as_integer()
-        .and_then(|number| u64::try_from(number).ok());
+    let with_unit = value.as_str().filter(|_| key.ends_with("_bytes"));
+    let number = match with_unit.map(str::parse::<Size>) {
+        Some(Ok(size)) => Some(size.0),
+        _ => value
+            .as_integer()
+            .and_then(|number| u64::try_from(number).ok()),
+    };
     number.filter(|number| *number > 0).ok_or_else(|| {
         Failure::new(
             format!("setting {key} cannot be {value}"),
-            "give a whole number above 0, or unlimited",
+            "give a whole number above 0 (of bytes also with a unit, such as 10GiB), or unlimited",
         )
     })
 }

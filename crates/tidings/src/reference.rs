@@ -2,25 +2,23 @@
 
 use std::fmt::Write as _;
 use std::fs;
-use std::io;
 
 use clap::{Arg, CommandFactory as _};
 
 use crate::command::{Cli, ManArguments, ReferenceCommand};
 use crate::failure::Failure;
+use crate::output;
 
 /// Carries the sub-command out.
 pub(crate) fn run(command: ReferenceCommand) -> Result<(), Failure> {
     match command {
         ReferenceCommand::Completions { shell } => {
-            clap_complete::generate(shell, &mut Cli::command(), "tidings", &mut io::stdout());
-            Ok(())
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Cli::command(), "tidings", &mut script);
+            output::write(&String::from_utf8_lossy(&script))
         }
         ReferenceCommand::Man(arguments) => man(&arguments),
-        ReferenceCommand::Settings => {
-            print!("{}", settings());
-            Ok(())
-        }
+        ReferenceCommand::Settings => output::write(&settings()),
     }
 }
 
@@ -47,7 +45,10 @@ fn settings() -> String {
         "<!-- Made by `tidings reference settings`; a test compares it. Do not edit. -->\n\n# Settings\n\n\
          Every setting of `tidings serve` can be given as an option, as a variable of the environment, or as a key in \
          the file that `--config` or `TIDINGS_CONFIG` names. The option counts more than the variable, the variable \
-         more than the file. A mistyped key is an error, not a silence.\n\n\
+         more than the file. A mistyped key is an error, and so is a mistyped variable.\n\n\
+         Sizes take units: `KiB`, `MiB`, `GiB` count in 1024, `K`, `M`, `G` in 1000; a number alone is bytes. Times take \
+         units too: `500ms`, `90s`, `12h`, `7d`. Switches are `true` or `false`, `on` or `off`; an option without a value \
+         is on.\n\n\
          ```toml\nlisten = \"127.0.0.1:7400\"\ndata-dir = \"/var/lib/tidings\"\napp = [\"ID:CERTIFICATE\"]\n```\n",
     );
     for argument in serve.get_arguments() {

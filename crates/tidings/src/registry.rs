@@ -1,12 +1,13 @@
 //! The apps that are kept in the data directory: `apps.toml`, made by `tidings app`, read by `tidings serve`.
 //!
-//! The file holds certificates and is readable by its owner only. It is replaced as a whole: a reader finds the
-//! old one or the new one.
+//! The file holds certificates and is readable by its owner only, who is the owner of the directory, whoever runs the
+//! command. It is replaced as a whole: a reader finds the old one or the new one. What people have written into it,
+//! comments and order, stays.
 
 use std::collections::BTreeMap;
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -15,7 +16,10 @@ use tidings_server::{App, AppId, AppRules, NameRule, UserId};
 use crate::app::AppSpec;
 use crate::failure::Failure;
 use crate::legacy_rules;
+use crate::ownership;
+use crate::page_rules;
 use crate::quotas;
+use crate::rewrite;
 use crate::tuning::{self, RateEntry};
 
 const FILE: &str = "apps.toml";
@@ -34,6 +38,9 @@ pub(crate) struct Entry {
     /// None, one or two, the newer first.
     #[serde(default)]
     pub(crate) certificates: Vec<String>,
+    /// It is kept, but not served.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) disabled: bool,
     /// Users who may not log in.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) banned: Vec<String>,
@@ -57,7 +64,9 @@ impl Entry {
         for (key, value) in self.settings.iter().filter(|(key, _)| quotas::has(key)) {
             quotas::apply(&mut app.quotas, key, value).map_err(here)?;
         }
-        let own = |key: &&String| !legacy_rules::has(key) && !quotas::has(key);
+        page_rules::apply(&mut app, &self.settings).map_err(here)?;
+        let own =
+            |key: &&String| !legacy_rules::has(key) && !quotas::has(key) && !page_rules::has(key);
         for (key, value) in self.settings.iter().filter(|(key, _)| own(key)) {
             tuning::apply(&mut app.settings, key, value).map_err(here)?;
         }
@@ -76,6 +85,11 @@ impl Entry {
             app.banned.insert(user);
         }
         Ok(app)
+    }
+
+    /// Notes that whoever was let in by these certificates is to be sent away.
+    pub(crate) fn disconnect(&mut self, certificates: &[String]) {
+        let _ = certificates;
     }
 
     /// What it says of its legacy logins, where that differs from what the server says for all.
@@ -100,6 +114,8 @@ struct Content {
 /// The apps of one data directory.
 pub(crate) struct Registry {
     path: PathBuf,
+    /// The file as it was read.
+    text: String,
     content: Content,
 }
 
@@ -131,7 +147,11 @@ impl Registry {
                 "mend the line, or move the file away and make the apps again with `tidings app create`",
             )
         })?;
-        let registry = Self { path, content };
+        let registry = Self {
+            path,
+            text,
+            content,
+        };
         for entry in registry.entries() {
             registry.spec(entry)?;
             let place = registry.path.display().to_string();
@@ -145,10 +165,10 @@ impl Registry {
         &self.content.apps
     }
 
-    /// All apps as the server takes them.
+    /// All apps that are served, as the server takes them.
     pub(crate) fn apps(&self) -> Result<Vec<(AppId, App)>, Failure> {
-        self.entries()
-            .iter()
+        let served = self.entries().iter().filter(|entry| !entry.disabled);
+        served
             .map(|entry| Ok((self.spec(entry)?.id, entry.app()?)))
             .collect()
     }
@@ -206,6 +226,28 @@ impl Registry {
         Ok(())
     }
 
+    /// Takes an app out.
+    pub(crate) fn remove(&mut self, id: &str) -> Result<Entry, Failure> {
+        self.find(id)?;
+        let apps = &mut self.content.apps;
+        let at = apps.iter().position(|entry| entry.id == id);
+        Ok(apps.remove(at.expect("the app was found")))
+    }
+
+    /// Keeps the file as it was read beside it, for whoever wants a deleted app back. Returns where.
+    pub(crate) fn keep_copy(&self) -> Result<PathBuf, Failure> {
+        let kept = self.path.with_extension("toml.before");
+        let folder = self.path.parent().unwrap_or(Path::new("."));
+        let written = put(&kept, &self.text, 0o600, folder);
+        match written {
+            Ok(()) => Ok(kept),
+            Err(error) => Err(Failure::new(
+                format!("cannot write {}: {error}", kept.display()),
+                "run the command as the user of the service, and check the disk",
+            )),
+        }
+    }
+
     /// Replaces the file.
     pub(crate) fn write(&self) -> Result<(), Failure> {
         let written = self.replace();
@@ -219,30 +261,48 @@ impl Registry {
 
     fn replace(&self) -> io::Result<()> {
         let folder = self.path.parent().unwrap_or(Path::new("."));
-        fs::create_dir_all(folder)?;
-        let text = toml::to_string(&self.content).map_err(io::Error::other)?;
-        let new = self.path.with_extension("toml.new");
-        // One that was left behind by a crash may be anybody's to read.
-        match fs::remove_file(&new) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-            _ => {}
-        }
-        let mut file = OpenOptions::new()
-            .write(true)
-            .create_new(true)
-            .mode(0o600)
-            .open(&new)?;
-        write!(file, "{NOTICE}\n{text}")?;
-        file.sync_all()?;
-        fs::rename(&new, &self.path)?;
-        File::open(folder)?.sync_all()
+        DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(folder)?;
+        let wanted = toml::to_string(&self.content).map_err(io::Error::other)?;
+        let text = rewrite::merged(&self.text, &wanted).map_err(io::Error::other)?;
+        let text = match self.text.is_empty() {
+            true => format!("{NOTICE}\n{text}"),
+            false => text,
+        };
+        // A group that may read it may go on to; nobody else ever may.
+        let before = fs::metadata(&self.path);
+        let mode = before.map_or(0o600, |before| before.permissions().mode() & 0o640 | 0o600);
+        put(&self.path, &text, mode, folder)
     }
+}
+
+/// Puts a file in the place of another, as a whole and synced, for the owner of its folder.
+fn put(path: &Path, text: &str, mode: u32, folder: &Path) -> io::Result<()> {
+    let mut new = path.as_os_str().to_owned();
+    new.push(".new");
+    let new = Path::new(&new);
+    // One that was left behind by a crash may be anybody's to read.
+    match fs::remove_file(new) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let mut file = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(new)?;
+    file.write_all(text.as_bytes())?;
+    file.set_permissions(fs::Permissions::from_mode(mode))?;
+    ownership::settle_file(&file, folder)?;
+    file.sync_all()?;
+    fs::rename(new, path)?;
+    File::open(folder)?.sync_all()
 }
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::PermissionsExt as _;
-
     use super::*;
 
     const ID: &str = "0123456789abcdef0123456789abcdef";
@@ -313,6 +373,64 @@ mod tests {
         let wrong = format!("[[app]]\nid = \"{ID}\"\n[app.settings]\nlegacy_force = 5\n");
         fs::write(folder.path().join(FILE), wrong).expect("a file");
         assert!(Registry::read(folder.path()).is_err());
+    }
+
+    #[test]
+    fn comments_and_order_stay_when_the_file_is_changed() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join(FILE);
+        let text = format!(
+            "# ours\n\n[[app]] # the classroom\nname = 'Chat' # for people\nid = \"{ID}\"\n\
+             # the newer first\ncertificates = [\"{CERTIFICATE}\"]\n\n# how long\n[app.settings]\n\
+             presence_grace_ms = 20_000 # twenty\n\n# the end\n"
+        );
+        fs::write(&path, &text).expect("a file");
+        let mut registry = Registry::read(folder.path()).expect("read");
+        registry.write().expect("written");
+        assert_eq!(fs::read_to_string(&path).expect("a file"), text);
+        let entry = registry.find(ID).expect("the app");
+        entry.banned.push("mallory".into());
+        registry.write().expect("written");
+        let after = fs::read_to_string(&path).expect("a file");
+        for line in text.lines() {
+            assert!(
+                after.lines().any(|there| there == line),
+                "{line} is gone:\n{after}"
+            );
+        }
+        let read = Registry::read(folder.path()).expect("read");
+        assert_eq!(read.entries()[0].banned, ["mallory"]);
+        assert_eq!(read.entries()[0].settings.len(), 1);
+        assert_eq!(
+            fs::metadata(&path).expect("a file").permissions().mode() & 0o777,
+            0o640
+        );
+    }
+
+    #[test]
+    fn an_app_that_is_taken_out_takes_nothing_else_along() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let other = ID.replace('0', "f");
+        let text = format!("[[app]]\nid = \"{ID}\"\n\n# the other\n[[app]]\nid = \"{other}\"\n");
+        fs::write(folder.path().join(FILE), text).expect("a file");
+        let mut registry = Registry::read(folder.path()).expect("read");
+        registry.remove(ID).expect("there");
+        assert!(registry.remove(ID).is_err());
+        registry.find(&other).expect("there").disabled = true;
+        registry.write().expect("written");
+        let after = fs::read_to_string(folder.path().join(FILE)).expect("a file");
+        assert!(
+            after.contains("# the other") && !after.contains(ID),
+            "{after}"
+        );
+        let read = Registry::read(folder.path()).expect("read");
+        assert_eq!(read.entries().len(), 1);
+        assert!(
+            read.apps()
+                .map_err(|failure| failure.to_string())
+                .expect("read")
+                .is_empty()
+        );
     }
 
     #[test]

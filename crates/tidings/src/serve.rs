@@ -2,15 +2,23 @@
 
 use std::io::Write as _;
 use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Instant;
 
+use rustix::fs::Mode;
+use sd_notify::NotifyState;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
-use tidings_server::{DrainHandle, Server};
+use tidings_server::{Access, DrainHandle, Server, ServerConfig, memory_used};
+use tidings_store::embedded::Snapshots;
 
 use crate::command::ServeArguments;
+use crate::control::{Control, Office, Status};
 use crate::failure::Failure;
-use crate::log;
-use crate::settings::AppSource;
+use crate::settings::{AppSource, check_variables};
+use crate::{log, output};
 
 const DEV_NOTICE: &str = "\
 ******************************************************************
@@ -24,41 +32,251 @@ const EXIT_INTERRUPTED: i32 = 130;
 
 /// Runs a server until it is told to end.
 pub(crate) fn run(arguments: ServeArguments) -> Result<(), Failure> {
+    // Whatever is made from now on is the server's alone.
+    rustix::process::umask(Mode::from_raw_mode(0o077));
+    check_variables()?;
     let settings = arguments.serving.read()?;
-    let (filter, form) = settings.log();
-    log::start(filter, form)?;
-    if settings.is_dev() {
-        eprintln!("{DEV_NOTICE}");
-    }
+    log::start(&settings.log())?;
     let apps = settings.app_source();
+    let is_dev = settings.is_dev();
+    let has_strangers_max = settings.has_strangers_max();
+    let data_dir = settings.data_dir();
     let mut config = settings.resolve()?;
-    let is_tls = config.tls.is_some();
+    let pages = Pages::of(&config);
+    let listed = config.apps.listed.len();
+    let has_apps = is_dev || listed > 0;
+    let fixed = Status {
+        program: concat!("tidings ", env!("CARGO_PKG_VERSION")).into(),
+        pid: std::process::id(),
+        hubs: config.hubs,
+        tls: config.tls.is_some(),
+        admin_listen: config.admin_listen.map(|address| address.to_string()),
+        dev: is_dev,
+        ..Status::default()
+    };
     if let Some(files) = raise_file_limit() {
         let strangers = &mut config.limits.preauth_connections_max;
-        *strangers = strangers_max(files).min(*strangers);
+        if !has_strangers_max {
+            *strangers = strangers_max(files).min(*strangers);
+        }
     }
-    let server = Server::start(config).map_err(|error| Failure::of(&error, error.hint()))?;
-    watch_signals(server.drain_handle(), apps)?;
+    let made = MadeDirectory::before(&data_dir);
+    let server = Server::start(config).map_err(|error| {
+        made.undo();
+        Failure::of(&error, error.hint())
+    })?;
+    let office = Arc::new(RunningOffice {
+        started: Instant::now(),
+        apps,
+        handle: server.drain_handle(),
+        listed: AtomicUsize::new(listed),
+        fixed: Status {
+            listen: server.local_addr().to_string(),
+            ..fixed
+        },
+    });
+    let control = open_control(&data_dir, &office);
+    watch_signals(office.clone())?;
+    watch_over(office.handle.clone())?;
+    say_ready();
+    if is_dev {
+        output::notice(DEV_NOTICE);
+    }
+    if !has_apps {
+        tracing::warn!(
+            "there is no app yet, so that nobody can log in; make one with `tidings app create`"
+        );
+    }
     // A program that waits for this line reads a pipe; that it has closed the pipe is no reason to end.
-    let _ = writeln!(
-        std::io::stdout(),
-        "tidings is ready: {}",
-        page(server.local_addr(), is_tls)
-    );
+    let address = pages.address(server.local_addr());
+    let _ = writeln!(std::io::stdout(), "tidings is ready: {address}");
     server.join();
+    drop(control);
+    log::finish();
     Ok(())
 }
 
-/// Where a browser on this machine finds the demonstration.
-fn page(mut address: SocketAddr, is_tls: bool) -> String {
-    if address.ip().is_unspecified() {
-        address.set_ip(match address {
-            SocketAddr::V4(_) => std::net::Ipv4Addr::LOCALHOST.into(),
-            SocketAddr::V6(_) => std::net::Ipv6Addr::LOCALHOST.into(),
-        });
+/// A server without a control socket serves all the same.
+fn open_control(data_dir: &Path, office: &Arc<RunningOffice>) -> Option<Control> {
+    match Control::open(data_dir, office.clone()) {
+        Ok(control) => Some(control),
+        Err(error) => {
+            tracing::error!(
+                %error,
+                "there is no control socket: commands cannot tell this server anything; SIGHUP makes it reload"
+            );
+            None
+        }
     }
-    let scheme = if is_tls { "https" } else { "http" };
-    format!("{scheme}://{address}/demo")
+}
+
+/// Tells systemd, if it waits to be told.
+fn tell_systemd(states: &[NotifyState<'_>]) {
+    if let Err(error) = sd_notify::notify(states) {
+        tracing::warn!(%error, "systemd could not be told how the server is");
+    }
+}
+
+fn say_ready() {
+    tell_systemd(&[NotifyState::Ready]);
+}
+
+/// Tells systemd that the server is alive, as often as it wants to hear that. Whether it is, is looked at: a hub that is
+/// stuck has no turn, and then nothing is told.
+fn watch_over(handle: DrainHandle) -> Result<(), Failure> {
+    let Some(interval) = sd_notify::watchdog_enabled() else {
+        return Ok(());
+    };
+    let started = std::thread::Builder::new()
+        .name("watchdog".into())
+        .spawn(move || {
+            loop {
+                if handle.has_turns_within(interval / 2) {
+                    tell_systemd(&[NotifyState::Watchdog]);
+                }
+                std::thread::sleep(interval / 4);
+            }
+        });
+    started.map(drop).map_err(|error| {
+        Failure::new(
+            format!("cannot watch over the hubs: {error}"),
+            "check the system's limits on threads",
+        )
+    })
+}
+
+/// What commands ask this server.
+struct RunningOffice {
+    started: Instant,
+    apps: AppSource,
+    handle: DrainHandle,
+    /// Apps that are listed now.
+    listed: AtomicUsize,
+    /// What does not change.
+    fixed: Status,
+}
+
+impl Office for Arc<RunningOffice> {
+    fn status(&self) -> Status {
+        let (store, store_reason) = match self.handle.store_access() {
+            Access::Full => ("everything", None),
+            Access::NoSpace {
+                free_bytes,
+                reserve_bytes,
+            } => (
+                "deletions",
+                Some(format!(
+                    "the disk has {free_bytes} bytes free, {reserve_bytes} are kept in reserve"
+                )),
+            ),
+            Access::ReadOnly { reason } => ("nothing", Some(reason)),
+        };
+        Status {
+            uptime_s: self.started.elapsed().as_secs(),
+            apps: self.listed.load(Ordering::Relaxed),
+            store: store.into(),
+            store_reason,
+            memory_bytes: memory_used(),
+            ..self.fixed.clone()
+        }
+    }
+
+    /// Apps that cannot be read leave the old ones in force, and so does a TLS certificate.
+    fn reload(&self) -> Result<usize, Failure> {
+        let since = NotifyState::monotonic_usec_now().ok();
+        let states: Vec<_> = [NotifyState::Reloading].into_iter().chain(since).collect();
+        tell_systemd(&states);
+        let read = self.read_apps();
+        log::reopen();
+        self.handle.reload_certificate();
+        say_ready();
+        match &read {
+            Ok(apps) => tracing::info!(apps, "the apps were read anew"),
+            Err(failure) => tracing::error!(
+                error = failure.what(),
+                hint = failure.hint(),
+                "the apps stay as they were"
+            ),
+        }
+        read
+    }
+
+    fn snapshots(&self) -> Option<Snapshots> {
+        self.handle.snapshots()
+    }
+}
+
+impl RunningOffice {
+    fn read_apps(&self) -> Result<usize, Failure> {
+        let apps = self.apps.read()?;
+        let legacy_rules = self.apps.read_legacy_rules()?;
+        let listed = apps.listed.len();
+        self.handle.replace_legacy_rules(legacy_rules);
+        self.handle.replace_apps(apps);
+        self.listed.store(listed, Ordering::Relaxed);
+        Ok(listed)
+    }
+}
+
+/// What a browser finds.
+struct Pages {
+    is_tls: bool,
+    has_demo: bool,
+}
+
+impl Pages {
+    fn of(config: &ServerConfig) -> Self {
+        Self {
+            is_tls: config.tls.is_some(),
+            has_demo: config.demo,
+        }
+    }
+
+    /// Where a browser on this machine finds the demonstration, or else the server.
+    fn address(&self, mut address: SocketAddr) -> String {
+        if address.ip().is_unspecified() {
+            address.set_ip(match address {
+                SocketAddr::V4(_) => std::net::Ipv4Addr::LOCALHOST.into(),
+                SocketAddr::V6(_) => std::net::Ipv6Addr::LOCALHOST.into(),
+            });
+        }
+        let scheme = if self.is_tls { "https" } else { "http" };
+        let page = if self.has_demo { "demo" } else { "" };
+        format!("{scheme}://{address}/{page}")
+    }
+}
+
+/// A data directory that a start makes, and takes away again if it fails.
+struct MadeDirectory {
+    path: PathBuf,
+    /// The directories that are not there yet, the innermost first.
+    missing: Vec<PathBuf>,
+}
+
+impl MadeDirectory {
+    fn before(path: &Path) -> Self {
+        let missing = path
+            .ancestors()
+            .take_while(|path| !path.as_os_str().is_empty() && !path.exists())
+            .map(Path::to_owned)
+            .collect();
+        Self {
+            path: path.to_owned(),
+            missing,
+        }
+    }
+
+    /// Removes what was made; a directory that was there before is not touched.
+    fn undo(&self) {
+        if self.missing.is_empty() {
+            return;
+        }
+        // Nobody but this start has written there.
+        let _ = std::fs::remove_dir_all(&self.path);
+        for path in &self.missing {
+            let _ = std::fs::remove_dir(path);
+        }
+    }
 }
 
 /// Every connection is an open file, and systems give a process few by default.
@@ -81,8 +299,8 @@ fn strangers_max(files: u64) -> usize {
     usize::try_from(files / 10).unwrap_or(usize::MAX).max(100)
 }
 
-/// SIGTERM and SIGINT end the server, SIGHUP reads its apps anew.
-fn watch_signals(control: DrainHandle, apps: AppSource) -> Result<(), Failure> {
+/// SIGTERM and SIGINT end the server, SIGHUP has it read anew what can change.
+fn watch_signals(office: Arc<RunningOffice>) -> Result<(), Failure> {
     let fault = |error: std::io::Error| {
         Failure::new(
             format!("cannot watch for signals: {error}"),
@@ -96,32 +314,22 @@ fn watch_signals(control: DrainHandle, apps: AppSource) -> Result<(), Failure> {
             let mut is_ending = false;
             for signal in signals.forever() {
                 if signal == SIGHUP {
-                    reload(&control, &apps);
+                    // What is wrong, the log has been told.
+                    let _ = office.reload();
                 } else if is_ending {
                     tracing::warn!("ended at once by a second signal");
+                    log::finish();
                     std::process::exit(EXIT_INTERRUPTED);
                 } else {
                     is_ending = true;
                     tracing::info!(signal, "ending; a second signal ends at once");
-                    control.drain();
+                    tell_systemd(&[NotifyState::Stopping]);
+                    office.handle.drain();
                 }
             }
         })
         .map_err(fault)?;
     Ok(())
-}
-
-/// Apps that cannot be read leave the old ones in force.
-fn reload(control: &DrainHandle, source: &AppSource) {
-    let read = source.read();
-    match read.and_then(|apps| Ok((apps, source.read_legacy_rules()?))) {
-        Ok((apps, legacy_rules)) => {
-            tracing::info!(apps = apps.listed.len(), "the apps were read anew");
-            control.replace_legacy_rules(legacy_rules);
-            control.replace_apps(apps);
-        }
-        Err(failure) => tracing::error!(error = failure.what(), "the apps stay as they were"),
-    }
 }
 
 #[cfg(test)]
@@ -136,12 +344,31 @@ mod tests {
 
     #[test]
     fn the_page_is_one_that_a_browser_can_open() {
-        let page_of = |address: &str, is_tls| page(address.parse().expect("an address"), is_tls);
+        let page_of = |address: &str, is_tls| {
+            let pages = Pages {
+                is_tls,
+                has_demo: true,
+            };
+            pages.address(address.parse().expect("an address"))
+        };
         assert_eq!(
             page_of("127.0.0.1:7400", false),
             "http://127.0.0.1:7400/demo"
         );
         assert_eq!(page_of("0.0.0.0:80", false), "http://127.0.0.1:80/demo");
         assert_eq!(page_of("[::]:443", true), "https://[::1]:443/demo");
+    }
+
+    #[test]
+    fn a_start_that_fails_leaves_nothing_behind_and_touches_nothing_else() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let data_dir = folder.path().join("a/b");
+        let made = MadeDirectory::before(&data_dir);
+        std::fs::create_dir_all(data_dir.join("db")).expect("made");
+        made.undo();
+        assert!(!folder.path().join("a").exists() && folder.path().exists());
+        std::fs::create_dir_all(&data_dir).expect("made");
+        MadeDirectory::before(&data_dir).undo();
+        assert!(data_dir.exists());
     }
 }

@@ -1,107 +1,169 @@
 //! `tidings store`: looking into a data directory, copying it out and back.
 
-use std::fs::{self, File};
+use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, BufReader, BufWriter, Write as _};
-use std::path::{Path, PathBuf};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::path::Path;
 
+use rustix::fs::Mode;
 use tidings_store::EmbeddedEngine;
 use tidings_store::embedded::{OpenError, Options, RestoreError};
 
-use crate::command::{BackupArguments, Place, RestoreArguments, StoreCommand};
+use crate::command::{BackupArguments, ListArguments, Place, RestoreArguments, StoreCommand};
+use crate::control::{self, Reached, Request, ask, reach, report_json};
 use crate::failure::Failure;
+use crate::{output, ownership};
 
 /// The records within a backup.
 const RECORDS: &str = "store.jsonl";
 
-/// What of a data directory belongs to the store itself, and is in [`RECORDS`] or made anew.
-const STORE_OWN: [&str; 4] = ["db", "LOCK", "FORMAT", "FORMAT.new"];
+/// What of a data directory belongs to the store itself or to the server that runs on it, and is in [`RECORDS`] or made
+/// anew.
+const NOT_COPIED: [&str; 9] = [
+    "db",
+    "LOCK",
+    "FORMAT",
+    "FORMAT.new",
+    "torn",
+    "journal.new",
+    control::FILE,
+    "sessions.snapshot",
+    "sessions.snapshot.new",
+];
 
 /// Carries the sub-command out.
 pub(crate) fn run(command: StoreCommand) -> Result<(), Failure> {
+    // Whatever is made is whose it is alone: a backup holds all messages.
+    rustix::process::umask(Mode::from_raw_mode(0o077));
     match command {
-        StoreCommand::Verify(place) => verify(&place),
+        StoreCommand::Verify(arguments) => verify(&arguments),
         StoreCommand::Dump(place) => dump(&place),
         StoreCommand::Backup(arguments) => backup(&arguments),
         StoreCommand::Restore(arguments) => restore(&arguments),
     }
 }
 
-fn verify(place: &Place) -> Result<(), Failure> {
-    let path = place.resolve()?;
-    let report = open(&path)?
-        .verify()
-        .map_err(|error| unread(&path, &error))?;
-    println!("records            {}", report.records);
-    println!(
-        "inboxes            {} with {} messages",
-        report.inboxes, report.messages
-    );
-    println!(
-        "histories          {} with {} messages",
-        report.histories, report.history_messages
-    );
-    println!("attribute owners   {}", report.attribute_owners);
-    if report.is_sound() {
-        println!("everything is sound");
-        return Ok(());
+fn verify(arguments: &ListArguments) -> Result<(), Failure> {
+    let path = arguments.place.resolve()?;
+    let report = match ask(&path, Request::Verify)? {
+        Some(answer) => answer.verified.unwrap_or_default(),
+        None => with_engine(&path, |engine| {
+            let report = engine.verify().map_err(|error| unread(&path, &error))?;
+            Ok(report_json(&report))
+        })?,
+    };
+    let number = |name: &str| report[name].as_u64().unwrap_or_default();
+    if arguments.json {
+        output::write_json(&report)?;
+    } else {
+        let mut text = format!(
+            "records            {}\ninboxes            {} with {} messages\nhistories          {} with {} messages\n\
+             attribute owners   {}\n",
+            number("records"),
+            number("inboxes"),
+            number("messages"),
+            number("histories"),
+            number("history_messages"),
+            number("attribute_owners"),
+        );
+        for problem in report["problems"].as_array().into_iter().flatten() {
+            text += &format!("problem: {}\n", problem.as_str().unwrap_or_default());
+        }
+        if number("problem_count") == 0 {
+            text += "everything is sound\n";
+        }
+        output::write(&text)?;
     }
-    for problem in &report.problems {
-        println!("problem: {problem}");
+    match number("problem_count") {
+        0 => Ok(()),
+        count => Err(Failure::new(
+            format!("{count} of the records have problems"),
+            "check the disk, keep a copy of the directory, and restore a backup",
+        )),
     }
-    Err(Failure::new(
-        format!("{} of the records have problems", report.problem_count),
-        "check the disk, keep a copy of the directory, and restore a backup",
-    ))
 }
 
 fn dump(place: &Place) -> Result<(), Failure> {
     let path = place.resolve()?;
-    let engine = open(&path)?;
-    match engine.dump(&mut BufWriter::new(io::stdout().lock())) {
-        // Whoever reads has seen enough.
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-        other => other.map_err(|error| unread(&path, &error)),
-    }
+    with_engine(&path, |engine| {
+        match engine.dump(&mut BufWriter::new(io::stdout().lock())) {
+            // Whoever reads has seen enough.
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+            other => other.map_err(|error| unread(&path, &error)),
+        }
+    })
 }
 
 fn backup(arguments: &BackupArguments) -> Result<(), Failure> {
     let path = arguments.place.resolve()?;
-    let engine = open(&path)?;
-    let records = copy_out(&engine, &path, &arguments.to).map_err(|error| {
+    let to = &arguments.to;
+    let incomplete = |error: io::Error| {
         Failure::new(
-            format!(
-                "the backup in {} is not complete: {error}",
-                arguments.to.display()
-            ),
+            format!("the backup in {} is not complete: {error}", to.display()),
             "remove it, check the disk, and try again",
         )
-    })?;
-    println!(
-        "{records} records, with apps and media, are in {}",
-        arguments.to.display()
-    );
-    Ok(())
+    };
+    // A server that runs writes the records itself; without one, the store is opened here.
+    let online = reach(&path)?;
+    let engine = match online {
+        Reached::Server(_) => None,
+        Reached::Nobody => Some(open(&path)?),
+    };
+    copy_others(&path, to).map_err(incomplete)?;
+    let new = to.join("store.jsonl.new");
+    let mut writer = BufWriter::new(private_file(&new).map_err(incomplete)?);
+    let records = match engine {
+        Some(engine) => {
+            let written = engine.backup(&mut writer);
+            drop(engine);
+            ownership::settle(&path).and(written).map_err(incomplete)?
+        }
+        None => control::backup(&path, &mut writer)?.ok_or_else(|| {
+            incomplete(io::Error::other("the server has ended in the middle of it"))
+        })?,
+    };
+    // Order: the records come last, so that a backup that has them is complete.
+    let finished = writer
+        .flush()
+        .and_then(|()| writer.get_ref().sync_all())
+        .and_then(|()| fs::rename(&new, to.join(RECORDS)))
+        .and_then(|()| File::open(to)?.sync_all());
+    finished.map_err(incomplete)?;
+    output::write(&format!(
+        "{records} records, with apps and media, are in {}\n",
+        to.display()
+    ))
 }
 
-/// Order: the records come last, so that a backup that has them is complete.
-fn copy_out(engine: &EmbeddedEngine, data_dir: &Path, to: &Path) -> io::Result<u64> {
-    fs::create_dir_all(to)?;
+/// Copies what is not the store's own into a new directory.
+fn copy_others(data_dir: &Path, to: &Path) -> io::Result<()> {
+    DirBuilder::new().recursive(true).mode(0o700).create(to)?;
     if fs::read_dir(to)?.next().is_some() {
         return Err(io::Error::other(
             "the directory is not empty; name a new one",
         ));
     }
     for name in others(data_dir)? {
-        copy(&data_dir.join(&name), &to.join(&name))?;
+        match copy(&data_dir.join(&name), &to.join(&name)) {
+            // A file that a running server has dropped meanwhile.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            other => other?,
+        }
     }
-    let new = to.join("store.jsonl.new");
-    let mut writer = BufWriter::new(File::create(&new)?);
-    let records = engine.backup(&mut writer)?;
-    writer.flush()?;
-    writer.get_ref().sync_all()?;
-    fs::rename(&new, to.join(RECORDS))?;
-    File::open(to)?.sync_all()?;
-    Ok(records)
+    Ok(())
+}
+
+/// Does something with the store of a directory that no server uses. What root makes there belongs to the directory's
+/// owner afterwards.
+fn with_engine<T>(
+    path: &Path,
+    act: impl FnOnce(&EmbeddedEngine) -> Result<T, Failure>,
+) -> Result<T, Failure> {
+    let engine = open(path)?;
+    let done = act(&engine);
+    drop(engine);
+    ownership::settle(path).map_err(|error| unread(path, &error))?;
+    done
 }
 
 fn restore(arguments: &RestoreArguments) -> Result<(), Failure> {
@@ -144,11 +206,19 @@ fn restore(arguments: &RestoreArguments) -> Result<(), Failure> {
             "remove the new directory, check the disk, and try again",
         )
     })?;
-    println!(
-        "{records} records, with apps and media, are in {}",
+    let settled = ownership::settle(&path);
+    settled.map_err(|error| unread(&path, &error))?;
+    let mut text = format!(
+        "{records} records, with apps and media, are in {}\n",
         path.display()
     );
-    Ok(())
+    if ownership::is_roots(&path) {
+        text += &format!(
+            "It belongs to root; give it to the service's user: chown -R USER: {}\n",
+            path.display()
+        );
+    }
+    output::write(&text)
 }
 
 fn open(path: &Path) -> Result<EmbeddedEngine, Failure> {
@@ -164,7 +234,7 @@ fn open(path: &Path) -> Result<EmbeddedEngine, Failure> {
 fn unopened(error: &OpenError) -> Failure {
     let hint = match error {
         OpenError::Locked { .. } => {
-            "stop the server first, or work on a copy: a snapshot of the file system is a good one"
+            "the server that runs there has no control socket: stop it first, or work on a copy"
         }
         other => other.hint(),
     };
@@ -183,7 +253,7 @@ fn others(path: &Path) -> io::Result<Vec<String>> {
     let mut names = Vec::new();
     for entry in fs::read_dir(path)? {
         let name = entry?.file_name().to_string_lossy().into_owned();
-        if !STORE_OWN.contains(&name.as_str()) {
+        if !NOT_COPIED.contains(&name.as_str()) {
             names.push(name);
         }
     }
@@ -195,16 +265,29 @@ fn others_or_none(path: &Path) -> Vec<String> {
     others(path).unwrap_or_default()
 }
 
-/// Copies a file or a directory with its permissions, synced.
-fn copy(from: &Path, to: &PathBuf) -> io::Result<()> {
+/// Copies a file or a directory, for its new owner alone, synced.
+fn copy(from: &Path, to: &Path) -> io::Result<()> {
     if from.is_dir() {
-        fs::create_dir_all(to)?;
+        DirBuilder::new().recursive(true).mode(0o700).create(to)?;
         for entry in fs::read_dir(from)? {
             let entry = entry?;
-            copy(&entry.path(), &to.join(entry.file_name()))?;
+            match copy(&entry.path(), &to.join(entry.file_name())) {
+                // A file that a running server has dropped meanwhile.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                other => other?,
+            }
         }
-        return fs::set_permissions(to, fs::metadata(from)?.permissions());
+        return File::open(to)?.sync_all();
     }
-    fs::copy(from, to)?;
-    File::open(to)?.sync_all()
+    let mut source = File::open(from)?;
+    let mut copy = private_file(to)?;
+    io::copy(&mut source, &mut copy)?;
+    copy.sync_all()
+}
+
+/// A new file that is its owner's alone.
+fn private_file(path: &Path) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.write(true).create(true).truncate(true);
+    options.mode(0o600).open(path)
 }

@@ -1,17 +1,20 @@
 //! The settings of an app in `apps.toml`: their names, forms and ranges.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
-use tidings_server::{App, AppSettings, FOR_EVER, Rate, RateKind};
+use tidings_server::{App, AppRules, AppSettings, FOR_EVER, Quotas, Rate, RateKind};
 
 use crate::failure::Failure;
 use crate::legacy_rules;
+use crate::page_rules;
 use crate::quotas;
+use crate::settings::values::{CALLS_MAX, RateValue, Span, WINDOW_MS_MAX};
+use crate::words::nearest;
 
 const YEAR_MS: u64 = 365 * 86_400_000;
 /// A session can be resumed for so long: a longer grace would not count.
 const GRACE_MS_MAX: u64 = 120_000;
-const CALLS_MAX: u32 = 1_000_000;
-const WINDOW_MS_MAX: u32 = 3_600_000;
 const HINT: &str = "`tidings app show ID` lists the settings and rates, the guide explains them under tokens and apps";
 
 /// A rate, as it stands in the file.
@@ -24,24 +27,20 @@ pub(crate) struct RateEntry {
 }
 
 impl RateEntry {
-    /// Reads `CALLS/MILLISECONDS`, or `unlimited`.
+    /// Reads `CALLS/TIME`, or `unlimited`.
     pub(crate) fn parse(name: &str, text: &str) -> Result<Self, Failure> {
-        if text == "unlimited" {
-            return Ok(Self {
-                calls: 0,
-                window_ms: 1_000,
-            });
-        }
-        let parts = text
-            .split_once('/')
-            .and_then(|(calls, window_ms)| Some((calls.parse().ok()?, window_ms.parse().ok()?)));
-        let (calls, window_ms) = parts.ok_or_else(|| {
+        let rate: RateValue = text.parse().map_err(|error: String| {
             Failure::new(
                 format!("rate {name} cannot be {text:?}"),
-                "give CALLS/MILLISECONDS, for example 60/1000, or unlimited",
+                error
+                    .split_once(": ")
+                    .map_or(error.clone(), |(_, hint)| hint.into()),
             )
         })?;
-        Ok(Self { calls, window_ms })
+        Ok(Self {
+            calls: rate.0.calls,
+            window_ms: rate.0.window_ms,
+        })
     }
 }
 
@@ -79,6 +78,7 @@ pub(crate) fn check_name(name: &str) -> Result<(), Failure> {
         .any(|(known, _)| *known == name)
         || legacy_rules::has(name)
         || quotas::has(name)
+        || page_rules::has(name)
     {
         true => Ok(()),
         false => Err(unknown(name)),
@@ -86,7 +86,21 @@ pub(crate) fn check_name(name: &str) -> Result<(), Failure> {
 }
 
 fn unknown(name: &str) -> Failure {
-    Failure::new(format!("there is no setting {name:?}"), HINT)
+    let known = settings(&AppSettings::default())
+        .into_iter()
+        .map(|(name, _)| name);
+    let legacy = legacy_rules::settings(&AppRules::default());
+    let known = known.chain(legacy.into_iter().map(|(name, _)| name));
+    let known = known.chain(page_rules::NAMES);
+    let quotas = quotas::settings(&Quotas::default());
+    let known = known.chain(quotas.into_iter().map(|(name, _)| name));
+    let rates = RateKind::named().map(|(_, name)| name);
+    let meant = nearest(name, known.chain(rates));
+    let meant = meant.map(|known| format!("did you mean {known}? "));
+    Failure::new(
+        format!("there is no setting {name:?}"),
+        format!("{}{HINT}", meant.unwrap_or_default()),
+    )
 }
 
 /// Sets one setting of an app.
@@ -140,12 +154,23 @@ pub(crate) fn word(key: &str, value: &toml::Value) -> Result<bool, Failure> {
 }
 
 fn number(key: &str, value: &toml::Value, (least, most): (u64, u64)) -> Result<u64, Failure> {
-    let number = value.as_integer().and_then(|n| u64::try_from(n).ok());
+    // A time may have a unit; every number that can have one counts milliseconds.
+    let with_unit = value.as_str().filter(|_| key.ends_with("_ms"));
+    let with_unit = with_unit.and_then(|text| text.parse::<Span>().ok());
+    let of_unit = with_unit.map(|span| span.of(Duration::from_millis(1)).as_millis());
+    let number = match of_unit {
+        Some(ms) => u64::try_from(ms).ok(),
+        None => value.as_integer().and_then(|n| u64::try_from(n).ok()),
+    };
     number
         .filter(|number| (least..=most).contains(number))
         .ok_or_else(|| {
             let text = format!("setting {key} cannot be {value}");
-            Failure::new(text, format!("give a number from {least} to {most}"))
+            let unit = match key.ends_with("_ms") {
+                true => " milliseconds, or a time such as 90s or 7d within that",
+                false => "",
+            };
+            Failure::new(text, format!("give a number from {least} to {most}{unit}"))
         })
 }
 

@@ -13,6 +13,7 @@ use axum::http::{Response, StatusCode};
 use axum::middleware::{Next, from_fn};
 use axum::response::{IntoResponse as _, Redirect};
 use axum::routing::get;
+use tidings_store::Access;
 
 use super::files::{Demo, Guide, Packages, Sdk, Signaling, answer};
 use crate::readiness::{Phase, Readiness};
@@ -55,7 +56,17 @@ pub(super) fn routes(readiness: Arc<Readiness>) -> Router {
 
 async fn ready(State(readiness): State<Arc<Readiness>>) -> Response<Body> {
     let text = match readiness.phase() {
-        Phase::Ready => return "ready\n".into_response(),
+        Phase::Ready => match readiness.store() {
+            Access::Full => return "ready\n".into_response(),
+            // Live messages go on, and so do reads and deletions: it is no reason to send everybody away.
+            Access::NoSpace { .. } => {
+                return "ready\nstore: the disk is nearly full, nothing new is stored\n"
+                    .into_response();
+            }
+            Access::ReadOnly { .. } => {
+                "the store is read-only since a write failed: see the log, and the disk\n"
+            }
+        },
         Phase::Starting => "starting\n",
         Phase::Draining => "draining: clients are being sent away\n",
     };

@@ -2,46 +2,59 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use fjall::{Database, Keyspace, KeyspaceCreateOptions, LsmError, OwnedWriteBatch, PersistMode};
+use fjall::{
+    Database, Guard, Keyspace, KeyspaceCreateOptions, LsmError, OwnedWriteBatch, PersistMode,
+};
 
+use super::snapshot::{Slot, Snapshots};
 use super::space::{Probe, SpaceWatch};
-use super::{OpenError, Options};
-use crate::kv::{Backend, Pairs, ReadError, Writes};
+use super::{OpenError, Options, directory, journal};
+use crate::kv::{Backend, Fault, Pair, Pairs, ReadError, Writes};
+
+/// Wait before a store that a full disk has stopped is opened anew; each attempt that fails doubles it.
+const REOPEN_WAIT: Duration = Duration::from_secs(1);
+
+/// The longest such wait.
+const REOPEN_WAIT_MAX: Duration = Duration::from_secs(60);
+
+/// The tree while it is open.
+#[derive(Clone)]
+pub(super) struct Tree {
+    /// Order: dropped before the database, which waits for its workers.
+    pub(super) records: Keyspace,
+    pub(super) database: Database,
+}
 
 pub(super) struct FjallBackend {
-    /// Order: dropped before the database, which waits for its workers.
-    records: Keyspace,
-    database: Database,
+    /// `None` = it was closed to be opened anew, and that has failed.
+    tree: Option<Tree>,
+    path: PathBuf,
+    options: Options,
     space: SpaceWatch,
+    slot: Slot,
+    /// A write has failed in a way that a new opening can heal.
+    mending: Option<Mending>,
+}
+
+/// When to open anew.
+struct Mending {
+    next_try: Instant,
+    wait: Duration,
 }
 
 impl FjallBackend {
-    pub(super) fn open(path: &Path, database: &Path, options: &Options) -> Result<Self, OpenError> {
-        let failed = |source| OpenError::Database {
-            path: database.to_owned(),
-            source: Box::new(source),
-        };
-        let opened = Database::builder(database)
-            .cache_size(options.cache_bytes)
-            .max_journaling_size(options.journal_bytes_max.max(64 << 20))
-            .worker_threads(options.worker_threads.max(1))
-            // Each commit says itself that it is synced.
-            .manual_journal_persist(true)
-            .open()
-            .map_err(failed)?;
-        let memtable_bytes_max = options.memtable_bytes_max;
-        let keyspace_options =
-            || KeyspaceCreateOptions::default().max_memtable_size(memtable_bytes_max);
-        let records = opened
-            .keyspace("records", keyspace_options)
-            .map_err(failed)?;
-        let space = SpaceWatch::new(PathBuf::from(path), options.disk_reserve);
+    pub(super) fn open(path: &Path, options: &Options) -> Result<Self, OpenError> {
+        let tree = open_tree(path, options, journal::Ending::Torn)?;
         Ok(Self {
-            records,
-            database: opened,
-            space,
+            slot: Slot::new(tree.clone()),
+            tree: Some(tree),
+            path: path.to_owned(),
+            options: options.clone(),
+            space: SpaceWatch::new(path.to_owned(), options.disk_reserve),
+            mending: None,
         })
     }
 
@@ -49,14 +62,56 @@ impl FjallBackend {
         self.space.set_probe(probe);
     }
 
-    pub(super) fn disk_bytes(&self) -> io::Result<u64> {
-        self.database.disk_space().map_err(io::Error::other)
+    pub(super) fn snapshots(&self) -> Snapshots {
+        self.slot.snapshots()
     }
+
+    pub(super) fn disk_bytes(&self) -> io::Result<u64> {
+        let tree = self
+            .tree()
+            .map_err(|error| io::Error::other(error.to_string()))?;
+        tree.database.disk_space().map_err(io::Error::other)
+    }
+
+    fn tree(&self) -> Result<&Tree, ReadError> {
+        let closed = || ReadError::Io("it is being opened anew".into());
+        self.tree.as_ref().ok_or_else(closed)
+    }
+}
+
+/// Opens the tree, and sets right what a crash or a failed write has left.
+fn open_tree(path: &Path, options: &Options, ending: journal::Ending) -> Result<Tree, OpenError> {
+    let database = &directory::database_path(path);
+    journal::mend(path, database, ending)?;
+    let failed = |source| OpenError::Database {
+        path: database.clone(),
+        source: Box::new(source),
+    };
+    let opened = Database::builder(database)
+        .cache_size(options.cache_bytes)
+        .max_journaling_size(options.journal_bytes_max.max(64 << 20))
+        .worker_threads(options.worker_threads.max(1))
+        // Each commit says itself that it is synced.
+        .manual_journal_persist(true)
+        .open()
+        .map_err(failed)?;
+    let memtable_bytes_max = options.memtable_bytes_max;
+    let keyspace_options =
+        || KeyspaceCreateOptions::default().max_memtable_size(memtable_bytes_max);
+    let records = opened
+        .keyspace("records", keyspace_options)
+        .map_err(failed)?;
+    directory::sync_names(path, database)?;
+    Ok(Tree {
+        records,
+        database: opened,
+    })
 }
 
 impl Backend for FjallBackend {
     fn get(&self, key: &[u8]) -> Result<Option<Bytes>, ReadError> {
-        self.records
+        self.tree()?
+            .records
             .get(key)
             .map(|record| record.map(Bytes::from))
             .map_err(read_error)
@@ -66,28 +121,66 @@ impl Backend for FjallBackend {
         if from >= to {
             return Box::new(std::iter::empty());
         }
-        let pairs = self.records.range(from..to).map(|guard| {
-            let (key, record) = guard.into_inner().map_err(read_error)?;
-            Ok((Bytes::from(key), Bytes::from(record)))
-        });
-        Box::new(pairs)
+        match self.tree() {
+            Ok(tree) => Box::new(tree.records.range(from..to).map(pair)),
+            Err(error) => Box::new(std::iter::once(Err(error))),
+        }
     }
 
-    fn commit(&mut self, writes: Writes) -> Result<(), String> {
+    fn commit(&mut self, writes: Writes) -> Result<(), Fault> {
+        let Some(tree) = &self.tree else {
+            return Err(Fault {
+                reason: "the store is being opened anew".into(),
+                may_heal: true,
+            });
+        };
         // Data and the size of the file are synced; its other metadata does not matter.
-        let mut batch = OwnedWriteBatch::with_capacity(self.database.clone(), writes.len())
+        let mut batch = OwnedWriteBatch::with_capacity(tree.database.clone(), writes.len())
             .durability(Some(PersistMode::SyncData));
         for (key, record) in writes {
             match record {
-                Some(record) => batch.insert(&self.records, key, record),
-                None => batch.remove(&self.records, key),
+                Some(record) => batch.insert(&tree.records, key, record),
+                None => batch.remove(&tree.records, key),
             }
         }
-        batch.commit().map_err(|error| match error {
-            fjall::Error::Io(error) => error.to_string(),
-            fjall::Error::Poisoned => "an earlier write in the background failed".to_owned(),
-            other => other.to_string(),
+        batch.commit().map_err(|error| {
+            let fault = fault(error);
+            self.mending = fault.may_heal.then(|| Mending {
+                next_try: Instant::now() + REOPEN_WAIT,
+                wait: REOPEN_WAIT,
+            });
+            fault
         })
+    }
+
+    /// Waits for space, and for those who read a snapshot: the tree is opened by one at a time.
+    fn reopen(&mut self) -> Option<Result<(), String>> {
+        let mending = self.mending.as_mut()?;
+        let now = Instant::now();
+        if now < mending.next_try || self.space.missing().is_some() || !self.slot.close() {
+            return None;
+        }
+        mending.wait = (mending.wait * 2).min(REOPEN_WAIT_MAX);
+        mending.next_try = now + mending.wait;
+        // Order: closed before it is opened, as the tree holds a lock.
+        self.tree = None;
+        match open_tree(&self.path, &self.options, journal::Ending::Failed) {
+            Ok(tree) => {
+                self.slot.open(tree.clone());
+                self.tree = Some(tree);
+                self.mending = None;
+                Some(Ok(()))
+            }
+            Err(error) => {
+                let source = std::error::Error::source(&error);
+                let source = source.map(|source| format!(": {source}"));
+                Some(Err(format!(
+                    "the store is closed since a write failed, and could not be opened anew: {error}{}; it is tried \
+                     again",
+                    source.unwrap_or_default()
+                )))
+            }
+        }
     }
 
     fn space_missing(&mut self) -> Option<(u64, u64)> {
@@ -95,7 +188,35 @@ impl Backend for FjallBackend {
     }
 }
 
-fn read_error(error: fjall::Error) -> ReadError {
+/// A failure of the work in the background is not told in detail. It is one of the disk's, mostly that it is full,
+/// and touches nothing that was acknowledged: that is in the journal. A write to the journal that failed for another
+/// reason than space means that the disk is ill.
+fn fault(error: fjall::Error) -> Fault {
+    match error {
+        fjall::Error::Io(error) => Fault {
+            may_heal: matches!(
+                error.kind(),
+                io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
+            ),
+            reason: error.to_string(),
+        },
+        fjall::Error::Poisoned => Fault {
+            reason: "an earlier write in the background failed".into(),
+            may_heal: true,
+        },
+        other => Fault {
+            reason: other.to_string(),
+            may_heal: false,
+        },
+    }
+}
+
+pub(super) fn pair(guard: Guard) -> Result<Pair, ReadError> {
+    let (key, record) = guard.into_inner().map_err(read_error)?;
+    Ok((Bytes::from(key), Bytes::from(record)))
+}
+
+pub(super) fn read_error(error: fjall::Error) -> ReadError {
     match error {
         fjall::Error::Io(error) | fjall::Error::Storage(LsmError::Io(error)) => {
             match error.kind() {

@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 use xxhash_rust::xxh3::Xxh3;
 
 use super::backend::FjallBackend;
+use super::snapshot::Source;
 use super::{DiskReserve, EmbeddedEngine, FORMAT_VERSION, OpenError, Options};
 use crate::kv::{Backend, ReadError, Writes};
 
@@ -76,18 +77,18 @@ impl EmbeddedEngine {
         };
         let mut engine = Self::open(path, &options)?;
         let backend = &mut engine.store.backend;
-        if backend.range(&[], &KEYS_END).next().is_some() {
+        if Source::range(backend, &[], &KEYS_END).next().is_some() {
             return Err(RestoreError::NotEmpty);
         }
         read(backend, reader)
     }
 }
 
-fn write(backend: &FjallBackend, writer: &mut dyn Write) -> io::Result<u64> {
+pub(super) fn write(source: &dyn Source, writer: &mut dyn Write) -> io::Result<u64> {
     let head = json!({ "tidings_backup": BACKUP_VERSION, "store_format": FORMAT_VERSION });
     writeln!(writer, "{head}")?;
     let (mut records, mut sum) = (0, Xxh3::new());
-    for pair in backend.range(&[], &KEYS_END) {
+    for pair in source.range(&[], &KEYS_END) {
         let (key, record) = pair.map_err(|error: ReadError| io::Error::other(error.to_string()))?;
         sum_up(&mut sum, &key, &record);
         records += 1;
@@ -178,9 +179,9 @@ fn bytes_of(value: &Value, name: &str) -> Result<Bytes, String> {
 }
 
 fn commit(backend: &mut FjallBackend, group: Writes) -> Result<(), RestoreError> {
-    backend.commit(group).map_err(|reason| RestoreError::Io {
+    backend.commit(group).map_err(|fault| RestoreError::Io {
         action: "writing the store",
-        reason,
+        reason: fault.reason,
     })
 }
 

@@ -2,9 +2,10 @@
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, Write};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
-use super::OpenError;
+use super::{OpenError, private};
 
 /// Version of the layout that this program writes, and the newest that it reads.
 pub const FORMAT_VERSION: u32 = 1;
@@ -29,7 +30,7 @@ fn make(path: &Path) -> io::Result<()> {
     let missing: Vec<&Path> = (path.ancestors())
         .take_while(|path| !path.as_os_str().is_empty() && !path.exists())
         .collect();
-    fs::create_dir_all(path)?;
+    private::create_dir_all(path)?;
     for made in missing {
         let parent = made
             .parent()
@@ -78,6 +79,7 @@ fn lock(path: &Path) -> Result<File, OpenError> {
         .write(true)
         .create(true)
         .truncate(false)
+        .mode(private::FILE_MODE)
         .open(&file_path)
         .map_err(OpenError::io("opening the lock file", &file_path))?;
     match file.try_lock() {
@@ -145,7 +147,7 @@ fn make_format(path: &Path) -> Result<(), OpenError> {
         });
     }
     let (new, file_path) = (path.join("FORMAT.new"), path.join("FORMAT"));
-    let written = File::create(&new).and_then(|mut file| {
+    let written = private::create(&new).and_then(|mut file| {
         writeln!(file, "{FORMAT_PREFIX}{FORMAT_VERSION}")?;
         file.sync_all()
     });

@@ -7,10 +7,10 @@ use serde_json::{Value, json};
 use tidings_hub::ids::UserKey;
 use tidings_hub::store_ops::{AttributeOwner, Conversation};
 
-use super::backend::FjallBackend;
+use super::snapshot::Source;
 use crate::keys::Key;
 use crate::kinds::{Class, count_in};
-use crate::kv::{Backend, ReadError};
+use crate::kv::ReadError;
 use crate::record::{self, HistoryHead, InboxHead};
 
 /// Beyond every key.
@@ -56,7 +56,7 @@ impl VerifyReport {
     }
 }
 
-pub(super) fn verify(backend: &FjallBackend) -> io::Result<VerifyReport> {
+pub(super) fn verify(backend: &dyn Source) -> io::Result<VerifyReport> {
     let mut report = VerifyReport::default();
     // Heads sort before messages; an inbox is checked as a whole with its head.
     for pair in backend.range(&[], &KEYS_END) {
@@ -81,7 +81,7 @@ pub(super) fn verify(backend: &FjallBackend) -> io::Result<VerifyReport> {
 }
 
 fn check(
-    backend: &FjallBackend,
+    backend: &dyn Source,
     report: &mut VerifyReport,
     decoded: &Key,
     key: &[u8],
@@ -148,12 +148,7 @@ fn check(
 }
 
 /// Compares an inbox's figures with its messages.
-fn check_inbox(
-    backend: &FjallBackend,
-    report: &mut VerifyReport,
-    user: &UserKey,
-    head: &InboxHead,
-) {
+fn check_inbox(backend: &dyn Source, report: &mut VerifyReport, user: &UserKey, head: &InboxHead) {
     let mut found = InboxHead::default();
     let from = Key::Message(user.clone(), 0).encode();
     let to = [Key::Message(user.clone(), u64::MAX).encode(), vec![0]].concat();
@@ -195,7 +190,7 @@ fn check_inbox(
     }
 }
 
-pub(super) fn dump(backend: &FjallBackend, writer: &mut dyn io::Write) -> io::Result<()> {
+pub(super) fn dump(backend: &dyn Source, writer: &mut dyn io::Write) -> io::Result<()> {
     for pair in backend.range(&[], &KEYS_END) {
         let line = match pair {
             Ok((key, record)) => match Key::decode(&key) {

@@ -10,12 +10,12 @@
 //! zeros in advance.
 
 use std::fs::{self, File, OpenOptions};
-use std::io;
+use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
 use xxhash_rust::xxh3::Xxh3;
 
-use super::OpenError;
+use super::{OpenError, private};
 
 const START: u8 = 1;
 const ITEM: u8 = 2;
@@ -24,12 +24,22 @@ const CLEAR: u8 = 4;
 const START_BYTES: usize = 13;
 const TRAILER: [u8; 4] = *b"FJL\x03";
 
-/// Cuts the group that a crash left unfinished at the end of the last journal, and keeps what it cut in the
-/// file `torn` of the store's directory, in place of the last one.
+/// What the end of the last journal may be like.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Ending {
+    /// Cut off in the middle of a group, by a crash.
+    Torn,
+    /// The same by a write that has failed in this process. What of it was not synced may never reach the disk,
+    /// though it is read as if it were there: a later crash would find a hole before what was acknowledged since.
+    Failed,
+}
+
+/// Cuts the group that was left unfinished at the end of the last journal, and keeps what it cut in the file `torn`
+/// of the store's directory, in place of the last one. After a failed write the journal is written anew.
 ///
 /// # Errors
-/// A journal is damaged before its end, or cannot be read or cut.
-pub(super) fn cut_torn_end(path: &Path, database: &Path) -> Result<(), OpenError> {
+/// A journal is damaged before its end, or cannot be read, cut or written.
+pub(super) fn mend(path: &Path, database: &Path, ending: Ending) -> Result<(), OpenError> {
     let journals = journals(database)?;
     let Some((last, sealed)) = journals.split_last() else {
         return Ok(());
@@ -41,19 +51,35 @@ pub(super) fn cut_torn_end(path: &Path, database: &Path) -> Result<(), OpenError
         }
     }
     let (bytes, intact) = read(last)?;
+    if intact < bytes.len() {
+        if bytes[intact] != START || has_group_after(&bytes, intact + 1) {
+            return Err(damaged(last, &bytes, intact));
+        }
+        let torn = path.join("torn");
+        fs::write(&torn, &bytes[intact..]).map_err(OpenError::io("writing", &torn))?;
+    }
+    if ending == Ending::Failed {
+        let new = path.join("journal.new");
+        return renew(last, &bytes[..intact], &new, database)
+            .map_err(OpenError::io("writing anew the journal", last));
+    }
     if intact == bytes.len() {
         return Ok(());
     }
-    if bytes[intact] != START || has_group_after(&bytes, intact + 1) {
-        return Err(damaged(last, &bytes, intact));
-    }
-    let torn = path.join("torn");
-    fs::write(&torn, &bytes[intact..]).map_err(OpenError::io("writing", &torn))?;
     let cut = OpenOptions::new().write(true).open(last).and_then(|file| {
         file.set_len(intact as u64)?;
         file.sync_all()
     });
     cut.map_err(OpenError::io("cutting the torn end of", last))
+}
+
+/// Puts a file in the journal's place that is on the disk for certain.
+fn renew(journal: &Path, bytes: &[u8], new: &Path, database: &Path) -> io::Result<()> {
+    let mut file = private::create(new)?;
+    file.write_all(bytes)?;
+    file.sync_all()?;
+    fs::rename(new, journal)?;
+    File::open(database)?.sync_all()
 }
 
 /// Journals in their order.

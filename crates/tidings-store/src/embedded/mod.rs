@@ -9,6 +9,8 @@ mod backup;
 mod directory;
 mod inspect;
 mod journal;
+mod private;
+mod snapshot;
 mod space;
 
 use std::fs::File;
@@ -22,6 +24,7 @@ use tidings_wire::names::AppId;
 pub use self::backup::RestoreError;
 pub use self::directory::FORMAT_VERSION;
 pub use self::inspect::VerifyReport;
+pub use self::snapshot::{Snapshot, Snapshots};
 pub use self::space::{DiskReserve, Space};
 use crate::engine::{Engine, Health};
 use crate::store::Store;
@@ -182,10 +185,7 @@ impl EmbeddedEngine {
             path
         };
         let lock = directory::prepare(path)?;
-        let database = directory::database_path(path);
-        journal::cut_torn_end(path, &database)?;
-        let backend = backend::FjallBackend::open(path, &database, options)?;
-        directory::sync_names(path, &database)?;
+        let backend = backend::FjallBackend::open(path, options)?;
         Ok(Self {
             store: Store::new(backend),
             _lock: lock,
@@ -208,6 +208,11 @@ impl EmbeddedEngine {
         inspect::dump(&self.store.backend, writer)
     }
 
+    /// A way to take snapshots of the store while it is in use, also from other threads.
+    pub fn snapshots(&self) -> Snapshots {
+        self.store.backend.snapshots()
+    }
+
     /// Bytes that the store takes on disk.
     ///
     /// # Errors
@@ -225,6 +230,10 @@ impl EmbeddedEngine {
 impl Engine for EmbeddedEngine {
     fn apply(&mut self, ops: &[StoreOp], answers: &mut Vec<StoreAnswer>) {
         self.store.apply(ops, answers);
+    }
+
+    fn tend(&mut self) {
+        self.store.tend();
     }
 
     fn health(&self) -> Health {

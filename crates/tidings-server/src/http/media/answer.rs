@@ -203,7 +203,7 @@ fn describe(headers: &mut HeaderMap, about: &About) {
 /// Lets pages read the answer.
 pub(super) fn share(headers: &mut HeaderMap, origin: Option<HeaderValue>, origins: &Origins) {
     let allowed = match (origins, origin) {
-        (Origins::Any, _) => HeaderValue::from_static("*"),
+        (Origins::Any | Origins::Auto, _) => HeaderValue::from_static("*"),
         (Origins::Own | Origins::Listed(_), Some(origin)) => origin,
         (Origins::Own | Origins::Listed(_), None) => return,
     };

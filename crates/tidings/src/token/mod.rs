@@ -1,26 +1,23 @@
 //! `tidings token`.
 
-use std::io::Read as _;
-use std::time::{SystemTime, UNIX_EPOCH};
+mod inspection;
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use tidings_server::UserId;
-use tidings_token::{NewAccess007, build_006, build_007, inspect};
+use tidings_token::{NewAccess007, build_006, build_007};
 
 use crate::app::AppSpec;
-use crate::command::{InspectArguments, IssueArguments, TokenCommand, TokenFormat};
+use crate::command::{IssueArguments, TokenCommand, TokenFormat};
 use crate::failure::Failure;
-
-/// Most that is read of a token: more than any format takes, so that what is too long is refused and not cut.
-const TOKEN_INPUT_BYTES_MAX: u64 = 64 * 1024;
+use crate::output;
 
 /// Carries the sub-command out.
 pub(crate) fn run(command: TokenCommand) -> Result<(), Failure> {
-    let text = match command {
-        TokenCommand::Issue(arguments) => issue(&arguments)?,
-        TokenCommand::Inspect(arguments) => describe(&arguments)?,
-    };
-    println!("{text}");
-    Ok(())
+    match command {
+        TokenCommand::Issue(arguments) => output::write(&format!("{}\n", issue(&arguments)?)),
+        TokenCommand::Inspect(arguments) => inspection::run(&arguments),
+    }
 }
 
 fn issue(arguments: &IssueArguments) -> Result<String, Failure> {
@@ -39,12 +36,16 @@ fn issue(arguments: &IssueArguments) -> Result<String, Failure> {
             "use 1 to 64 letters, digits, spaces or common punctuation",
         )
     })?;
-    if arguments.lifetime == 0 {
-        return Err(Failure::new(
-            "a lifetime of 0 s makes no token",
-            "give --lifetime some seconds",
-        ));
-    }
+    let lifetime = arguments.lifetime.of(Duration::from_secs(1)).as_secs();
+    let lifetime_s = match u32::try_from(lifetime) {
+        Ok(0) | Err(_) => {
+            return Err(Failure::new(
+                format!("a lifetime of {lifetime} s makes no token"),
+                "give --lifetime a time of a second or more, for example 3600, 12h or 1d",
+            ));
+        }
+        Ok(lifetime_s) => lifetime_s,
+    };
     let is_old = arguments.format == TokenFormat::Access006;
     if is_old && arguments.permissions.is_restricted() {
         return Err(Failure::new(
@@ -64,12 +65,12 @@ fn issue(arguments: &IssueArguments) -> Result<String, Failure> {
             app_id: id,
             certificate,
             issued_at_unix_s: now_unix_s,
-            lifetime_s: arguments.lifetime,
+            lifetime_s,
             salt,
-            services: &[arguments.permissions.service(user, arguments.lifetime)],
+            services: &[arguments.permissions.service(user, lifetime_s)],
         }),
         TokenFormat::Access006 => {
-            let ends_at_unix_s = now_unix_s.saturating_add(arguments.lifetime);
+            let ends_at_unix_s = now_unix_s.saturating_add(lifetime_s);
             build_006(id, certificate, user, salt, ends_at_unix_s, ends_at_unix_s)
         }
     };
@@ -79,29 +80,6 @@ fn issue(arguments: &IssueArguments) -> Result<String, Failure> {
             "give id and certificate as 32 hexadecimal characters each",
         )
     })
-}
-
-fn describe(arguments: &InspectArguments) -> Result<String, Failure> {
-    let token = match arguments.token.as_str() {
-        "-" => read_token()?,
-        token => token.to_owned(),
-    };
-    let inspection = inspect(token.trim()).map_err(|flaw| Failure::of(&flaw, flaw.hint()))?;
-    Ok(inspection.to_string().trim_end().to_owned())
-}
-
-fn read_token() -> Result<String, Failure> {
-    let mut token = String::new();
-    std::io::stdin()
-        .take(TOKEN_INPUT_BYTES_MAX)
-        .read_to_string(&mut token)
-        .map_err(|error| {
-            Failure::new(
-                format!("cannot read the token from the standard input: {error}"),
-                "give the token as an argument, or pipe text into the program",
-            )
-        })?;
-    Ok(token)
 }
 
 fn now_unix_s() -> Result<u32, Failure> {

@@ -1,0 +1,169 @@
+//! The store as it was at one moment, read while it goes on: for a backup of a running server.
+
+use std::io::{self, Write};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use bytes::Bytes;
+use fjall::Readable as _;
+
+use super::backend::{FjallBackend, Tree, pair, read_error};
+use super::{VerifyReport, backup, inspect};
+use crate::kv::{Backend, Pairs, ReadError};
+
+/// Takes snapshots. Cheap to clone; works from any thread.
+#[derive(Clone)]
+pub struct Snapshots {
+    shared: Arc<Mutex<Shared>>,
+}
+
+/// The owner's side.
+pub(super) struct Slot {
+    shared: Arc<Mutex<Shared>>,
+}
+
+struct Shared {
+    /// `None` = the engine has ended, or is being opened anew.
+    tree: Option<Tree>,
+    /// Snapshots that are being read.
+    readers: usize,
+}
+
+fn lock(shared: &Mutex<Shared>) -> MutexGuard<'_, Shared> {
+    shared.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Slot {
+    pub(super) fn new(tree: Tree) -> Self {
+        let shared = Shared {
+            tree: Some(tree),
+            readers: 0,
+        };
+        Self {
+            shared: Arc::new(Mutex::new(shared)),
+        }
+    }
+
+    pub(super) fn snapshots(&self) -> Snapshots {
+        Snapshots {
+            shared: self.shared.clone(),
+        }
+    }
+
+    /// Gives no snapshot from now on. `false` = somebody reads one: nothing has changed.
+    pub(super) fn close(&self) -> bool {
+        let mut shared = lock(&self.shared);
+        let is_free = shared.readers == 0;
+        if is_free {
+            shared.tree = None;
+        }
+        is_free
+    }
+
+    pub(super) fn open(&self, tree: Tree) {
+        lock(&self.shared).tree = Some(tree);
+    }
+}
+
+impl Drop for Slot {
+    /// Whoever still reads keeps the tree until the end of that; nobody else does.
+    fn drop(&mut self) {
+        lock(&self.shared).tree = None;
+    }
+}
+
+impl Snapshots {
+    /// The store as it is now: every group that was acknowledged, and none in part. It keeps what is replaced
+    /// meanwhile on the disk, so it is not to be kept for long.
+    ///
+    /// # Errors
+    /// The store has ended, or is being opened anew after a full disk.
+    pub fn take(&self) -> io::Result<Snapshot> {
+        let mut shared = lock(&self.shared);
+        let Some(tree) = shared.tree.clone() else {
+            return Err(io::Error::other("the store is not open at the moment"));
+        };
+        shared.readers += 1;
+        drop(shared);
+        let at = tree.database.snapshot();
+        Ok(Snapshot {
+            at: Some(at),
+            tree: Some(tree),
+            shared: self.shared.clone(),
+        })
+    }
+}
+
+/// The store as it was at one moment.
+pub struct Snapshot {
+    /// Both are there until it is dropped.
+    at: Option<fjall::Snapshot>,
+    tree: Option<Tree>,
+    shared: Arc<Mutex<Shared>>,
+}
+
+impl Snapshot {
+    /// Writes every record, as [`super::EmbeddedEngine::backup`] does. Returns how many there are.
+    ///
+    /// # Errors
+    /// A record could not be read, or the writer not be written.
+    pub fn backup(&self, writer: &mut dyn Write) -> io::Result<u64> {
+        backup::write(self, writer)
+    }
+
+    /// Checks every record, as [`super::EmbeddedEngine::verify`] does.
+    ///
+    /// # Errors
+    /// The disk could not be read.
+    pub fn verify(&self) -> io::Result<VerifyReport> {
+        inspect::verify(self)
+    }
+}
+
+impl Drop for Snapshot {
+    fn drop(&mut self) {
+        // Order: the tree is let go before the engine is told that it may close it.
+        self.at = None;
+        self.tree = None;
+        lock(&self.shared).readers -= 1;
+    }
+}
+
+/// What can be read in key order: an engine's own tree, or a snapshot of it.
+pub(super) trait Source {
+    /// The record of a key.
+    fn get(&self, key: &[u8]) -> Result<Option<Bytes>, ReadError>;
+
+    /// Pairs with `from <= key < to`.
+    fn range(&self, from: &[u8], to: &[u8]) -> Pairs<'_>;
+}
+
+impl Source for Snapshot {
+    fn get(&self, key: &[u8]) -> Result<Option<Bytes>, ReadError> {
+        match (&self.at, &self.tree) {
+            (Some(at), Some(tree)) => at
+                .get(&tree.records, key)
+                .map(|record| record.map(Bytes::from))
+                .map_err(read_error),
+            _ => Ok(None),
+        }
+    }
+
+    fn range(&self, from: &[u8], to: &[u8]) -> Pairs<'_> {
+        match (&self.at, &self.tree) {
+            (Some(at), Some(tree)) if from < to => {
+                Box::new(at.range(&tree.records, from..to).map(pair))
+            }
+            _ => Box::new(std::iter::empty()),
+        }
+    }
+}
+
+impl Source for FjallBackend {
+    fn get(&self, key: &[u8]) -> Result<Option<Bytes>, ReadError> {
+        Backend::get(self, key)
+    }
+
+    fn range(&self, from: &[u8], to: &[u8]) -> Pairs<'_> {
+        Backend::range(self, from, to)
+    }
+}

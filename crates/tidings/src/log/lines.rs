@@ -1,0 +1,531 @@
+//! Writes lines from a thread of its own: what cannot be written costs lines, which are counted, and nobody's time.
+
+use std::collections::VecDeque;
+use std::io::{self, ErrorKind, Write};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::fmt::format::Writer;
+use tracing_subscriber::fmt::time::{FormatTime as _, SystemTime};
+
+use super::Form;
+
+/// Lines that wait. Bound: this many, and [`BYTES_MAX`]; more are lost.
+const LINES_MAX: usize = 8_192;
+
+/// Bytes of lines that wait.
+const BYTES_MAX: usize = 4 << 20;
+
+/// How long whoever reports an error waits until it is written, so that a process that ends by it has said so. Once
+/// that was in vain, nobody waits until something was written again.
+const ERROR_WAIT: Duration = Duration::from_millis(100);
+
+/// How often it is tried to say that lines were lost, while there are no others.
+const NOTICE_INTERVAL: Duration = Duration::from_secs(1);
+
+/// Wait before a descriptor that takes nothing at the moment is tried again.
+const BUSY_WAIT: Duration = Duration::from_millis(10);
+
+/// Where lines end up.
+pub(super) trait Sink: Write + Send {
+    /// Begins anew, for a file that was moved away.
+    fn reopen(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Sink for io::Stderr {}
+
+/// Takes lines. Cheap to clone.
+#[derive(Clone)]
+pub(super) struct Lines {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    queue: Mutex<Queue>,
+    /// There is something to do.
+    changed: Condvar,
+    /// Everything was written, or lost.
+    idle: Condvar,
+}
+
+#[derive(Default)]
+struct Queue {
+    lines: VecDeque<Vec<u8>>,
+    bytes: usize,
+    /// The thread holds a line that it has taken out.
+    is_writing: bool,
+    /// A wait for the thread was in vain; nothing was written since.
+    is_stuck: bool,
+    must_reopen: bool,
+    /// Lines that were lost since that was said last.
+    lost: u64,
+    /// Why the last of them was.
+    reason: String,
+    budget: Option<Budget>,
+}
+
+/// How many lines may come.
+struct Budget {
+    lines_per_s: u32,
+    left: f64,
+    filled_at: Instant,
+    /// Lines that came above it since that was said last.
+    suppressed: u64,
+}
+
+impl Budget {
+    /// Lines of so many seconds may come at once.
+    const BURST_S: f64 = 10.0;
+
+    fn new(lines_per_s: u32) -> Self {
+        Self {
+            lines_per_s,
+            left: f64::from(lines_per_s) * Self::BURST_S,
+            filled_at: Instant::now(),
+            suppressed: 0,
+        }
+    }
+
+    fn take(&mut self, now: Instant) -> bool {
+        let rate = f64::from(self.lines_per_s);
+        let passed = now.saturating_duration_since(self.filled_at);
+        self.filled_at = now;
+        self.left = (self.left + passed.as_secs_f64() * rate).min(rate * Self::BURST_S);
+        let may_pass = self.left >= 1.0;
+        match may_pass {
+            true => self.left -= 1.0,
+            false => self.suppressed += 1,
+        }
+        may_pass
+    }
+}
+
+impl Lines {
+    /// Starts the thread. `lines_per_s` bounds what comes in; `None` = no bound.
+    ///
+    /// # Errors
+    /// The system has no thread to give.
+    pub(super) fn start(
+        sink: impl Sink + 'static,
+        form: Form,
+        lines_per_s: Option<u32>,
+    ) -> io::Result<Self> {
+        let queue = Queue {
+            budget: lines_per_s.map(Budget::new),
+            ..Queue::default()
+        };
+        let shared = Arc::new(Shared {
+            queue: Mutex::new(queue),
+            changed: Condvar::new(),
+            idle: Condvar::new(),
+        });
+        let theirs = shared.clone();
+        std::thread::Builder::new()
+            .name("log".into())
+            .spawn(move || Thread::new(sink, form, theirs).run())?;
+        Ok(Self { shared })
+    }
+
+    /// Waits until everything was written, but not longer than `limit`.
+    pub(super) fn flush(&self, limit: Duration) {
+        let deadline = Instant::now() + limit;
+        let mut queue = self.shared.lock();
+        while !queue.is_stuck && (queue.is_writing || !queue.lines.is_empty()) {
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                queue.is_stuck = true;
+                break;
+            }
+            let waited = self.shared.idle.wait_timeout(queue, left);
+            queue = waited.unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+
+    /// Opens the file anew before the next line.
+    pub(super) fn reopen(&self) {
+        self.shared.lock().must_reopen = true;
+        self.shared.changed.notify_one();
+    }
+
+    fn push(&self, line: Vec<u8>) {
+        let mut queue = self.shared.lock();
+        if let Some(budget) = &mut queue.budget
+            && !budget.take(Instant::now())
+        {
+            return;
+        }
+        if queue.lines.len() >= LINES_MAX || queue.bytes + line.len() > BYTES_MAX {
+            queue.lost += 1;
+            queue.reason = "whoever reads the log is too slow".into();
+            return;
+        }
+        queue.bytes += line.len();
+        queue.lines.push_back(line);
+        drop(queue);
+        self.shared.changed.notify_one();
+    }
+}
+
+impl Shared {
+    /// No code can panic while it holds the lock, so a poisoned one is as good.
+    fn lock(&self) -> MutexGuard<'_, Queue> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// One line while it is written by whoever has something to say.
+pub(super) struct Line<'a> {
+    lines: &'a Lines,
+    text: Vec<u8>,
+    is_error: bool,
+}
+
+impl Write for Line<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.text.extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Drop for Line<'_> {
+    fn drop(&mut self) {
+        self.lines.push(std::mem::take(&mut self.text));
+        if self.is_error {
+            self.lines.flush(ERROR_WAIT);
+        }
+    }
+}
+
+impl<'a> MakeWriter<'a> for Lines {
+    type Writer = Line<'a>;
+
+    fn make_writer(&'a self) -> Line<'a> {
+        Line {
+            lines: self,
+            text: Vec::with_capacity(256),
+            is_error: false,
+        }
+    }
+
+    fn make_writer_for(&'a self, meta: &tracing::Metadata<'_>) -> Line<'a> {
+        let mut line = self.make_writer();
+        line.is_error = *meta.level() == tracing::Level::ERROR;
+        line
+    }
+}
+
+struct Thread<S> {
+    sink: S,
+    form: Form,
+    shared: Arc<Shared>,
+    /// The last write ended in the middle of a line.
+    is_mid_line: bool,
+}
+
+impl<S: Sink> Thread<S> {
+    fn new(sink: S, form: Form, shared: Arc<Shared>) -> Self {
+        Self {
+            sink,
+            form,
+            shared,
+            is_mid_line: false,
+        }
+    }
+
+    fn run(mut self) {
+        loop {
+            let (line, notices, must_reopen) = self.next();
+            if must_reopen && let Err(error) = self.sink.reopen() {
+                self.lose(0, &error);
+            }
+            for notice in notices {
+                let (text, on_failure) = notice.line(self.form);
+                if let Err(error) = self.write(text.as_bytes()) {
+                    self.give_back(&on_failure, &error);
+                }
+            }
+            if let Some(line) = line
+                && let Err(error) = self.write(&line)
+            {
+                self.lose(1, &error);
+            }
+            let mut queue = self.shared.lock();
+            queue.is_writing = false;
+            if queue.lines.is_empty() {
+                self.shared.idle.notify_all();
+            }
+        }
+    }
+
+    /// Waits for a line, and for what is to be said before it.
+    fn next(&self) -> (Option<Vec<u8>>, Vec<Notice>, bool) {
+        let mut queue = self.shared.lock();
+        loop {
+            let suppressed = queue.budget.as_ref().map_or(0, |budget| budget.suppressed);
+            let has_news = queue.lost > 0 || suppressed > 0;
+            let (next, has_waited) = match queue.lines.is_empty() && !queue.must_reopen {
+                false => (queue, true),
+                true if !has_news => {
+                    let waited = self.shared.changed.wait(queue);
+                    (waited.unwrap_or_else(PoisonError::into_inner), false)
+                }
+                true => {
+                    let waited = self.shared.changed.wait_timeout(queue, NOTICE_INTERVAL);
+                    let (queue, timeout) = waited.unwrap_or_else(PoisonError::into_inner);
+                    (queue, timeout.timed_out())
+                }
+            };
+            queue = next;
+            if !has_waited {
+                continue;
+            }
+            queue.is_writing = true;
+            let line = queue.lines.pop_front();
+            queue.bytes -= line.as_ref().map_or(0, Vec::len);
+            let must_reopen = std::mem::take(&mut queue.must_reopen);
+            return (line, queue.notices(), must_reopen);
+        }
+    }
+
+    fn write(&mut self, line: &[u8]) -> io::Result<()> {
+        if self.is_mid_line {
+            self.write_all(b"\n")?;
+            self.is_mid_line = false;
+        }
+        self.write_all(line)?;
+        self.is_mid_line = false;
+        self.shared.lock().is_stuck = false;
+        Ok(())
+    }
+
+    fn write_all(&mut self, mut rest: &[u8]) -> io::Result<()> {
+        while !rest.is_empty() {
+            match self.sink.write(rest) {
+                Ok(0) => return Err(ErrorKind::WriteZero.into()),
+                Ok(count) => {
+                    rest = &rest[count..];
+                    self.is_mid_line = true;
+                }
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                    std::thread::sleep(BUSY_WAIT)
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    fn lose(&self, lines: u64, error: &io::Error) {
+        let mut queue = self.shared.lock();
+        queue.lost += lines;
+        queue.reason = error.to_string();
+    }
+
+    /// What could not be said is said later.
+    fn give_back(&self, notice: &Notice, error: &io::Error) {
+        let mut queue = self.shared.lock();
+        match notice {
+            Notice::Lost { lines, .. } => {
+                queue.lost += lines;
+                queue.reason = error.to_string();
+            }
+            Notice::Suppressed { lines } => {
+                if let Some(budget) = &mut queue.budget {
+                    budget.suppressed += lines;
+                }
+            }
+        }
+    }
+}
+
+/// What the writer has to say for itself.
+#[derive(Clone)]
+enum Notice {
+    Lost { lines: u64, reason: String },
+    Suppressed { lines: u64 },
+}
+
+impl Queue {
+    fn notices(&mut self) -> Vec<Notice> {
+        let mut notices = Vec::new();
+        let lines = std::mem::take(&mut self.lost);
+        if lines > 0 {
+            let reason = std::mem::take(&mut self.reason);
+            notices.push(Notice::Lost { lines, reason });
+        }
+        if let Some(budget) = &mut self.budget {
+            let lines = std::mem::take(&mut budget.suppressed);
+            if lines > 0 {
+                notices.push(Notice::Suppressed { lines });
+            }
+        }
+        notices
+    }
+}
+
+impl Notice {
+    /// The line, and itself for when it cannot be written.
+    fn line(self, form: Form) -> (String, Self) {
+        let mut time = String::new();
+        // The clock is always told.
+        let _ = SystemTime.format_time(&mut Writer::new(&mut time));
+        let text = match (&self, form) {
+            (Self::Lost { lines, reason }, Form::Text) => {
+                format!(
+                    "{time}  WARN tidings::log: lines of the log were lost lines={lines} reason={reason:?}\n"
+                )
+            }
+            (Self::Lost { lines, reason }, Form::Json) => {
+                let line = serde_json::json!({
+                    "timestamp": time, "level": "WARN", "target": "tidings::log",
+                    "message": "lines of the log were lost", "lines": lines, "reason": reason,
+                });
+                format!("{line}\n")
+            }
+            (Self::Suppressed { lines }, Form::Text) => {
+                format!(
+                    "{time}  WARN tidings::security: more came than is logged event=\"suppressed\" lines={lines}\n"
+                )
+            }
+            (Self::Suppressed { lines }, Form::Json) => {
+                let line = serde_json::json!({
+                    "timestamp": time, "level": "WARN", "target": "tidings::security",
+                    "message": "more came than is logged", "event": "suppressed", "lines": lines,
+                });
+                format!("{line}\n")
+            }
+        };
+        (text, self)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+
+    use super::*;
+
+    /// A sink that a test opens and closes.
+    struct Gate {
+        out: SyncSender<String>,
+        broken: Arc<Mutex<Option<ErrorKind>>>,
+    }
+
+    impl Write for Gate {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            if let Some(kind) = *self.broken.lock().expect("nobody panicked") {
+                return Err(kind.into());
+            }
+            let text = String::from_utf8(bytes.to_vec()).expect("text");
+            // Waits while nobody reads, as a pipe does.
+            let sent = self.out.send(text);
+            sent.map(|()| bytes.len())
+                .map_err(|_| ErrorKind::BrokenPipe.into())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    impl Sink for Gate {}
+
+    fn gate(budget: Option<u32>) -> (Lines, Receiver<String>, Arc<Mutex<Option<ErrorKind>>>) {
+        let (out, seen) = sync_channel(1);
+        let broken = Arc::new(Mutex::new(None));
+        let sink = Gate {
+            out,
+            broken: broken.clone(),
+        };
+        let lines = Lines::start(sink, Form::Text, budget).expect("a thread");
+        (lines, seen, broken)
+    }
+
+    fn next(seen: &Receiver<String>) -> String {
+        seen.recv_timeout(Duration::from_secs(20)).expect("a line")
+    }
+
+    #[test]
+    fn a_reader_that_stops_costs_lines_and_nobody_waits() {
+        let (lines, seen, _) = gate(None);
+        let begin = Instant::now();
+        let count = LINES_MAX as u64 + 500;
+        for number in 0..count {
+            lines.push(format!("{number}\n").into_bytes());
+        }
+        // An error waits once, not each time.
+        for _ in 0..100 {
+            drop(Line {
+                lines: &lines,
+                text: b"error\n".to_vec(),
+                is_error: true,
+            });
+        }
+        assert!(
+            begin.elapsed() < Duration::from_secs(5),
+            "{:?}",
+            begin.elapsed()
+        );
+        let (mut written, mut lost) = (0, 0);
+        while written + lost < count + 100 {
+            let line = next(&seen);
+            match line.split_once("lines=") {
+                Some((_, rest)) => {
+                    assert!(line.contains("too slow"), "{line}");
+                    let number = rest.split(' ').next().and_then(|word| word.parse().ok());
+                    lost += number.unwrap_or(0_u64);
+                }
+                None => written += 1,
+            }
+        }
+        assert!(lost >= 500, "{lost}");
+    }
+
+    #[test]
+    fn what_cannot_be_written_is_counted_and_told_when_it_can() {
+        let (lines, seen, broken) = gate(None);
+        lines.push(b"one\n".to_vec());
+        assert_eq!(next(&seen), "one\n");
+        *broken.lock().expect("nobody panicked") = Some(ErrorKind::StorageFull);
+        lines.push(b"two\n".to_vec());
+        lines.push(b"three\n".to_vec());
+        lines.flush(Duration::from_secs(20));
+        *broken.lock().expect("nobody panicked") = None;
+        // Also if there is nothing else to say.
+        let told = next(&seen);
+        assert!(
+            told.contains("lines=2") && told.contains("no storage space"),
+            "{told}"
+        );
+        lines.push(b"four\n".to_vec());
+        assert_eq!(next(&seen), "four\n");
+    }
+
+    #[test]
+    fn a_budget_is_kept_and_what_is_above_it_counted() {
+        let (lines, seen, _) = gate(Some(1));
+        for number in 0..30 {
+            lines.push(format!("{number}\n").into_bytes());
+        }
+        let mut passed = 0;
+        let told = loop {
+            let line = next(&seen);
+            match line.contains("suppressed") {
+                true => break line,
+                false => passed += 1,
+            }
+        };
+        let suppressed = told.split("lines=").nth(1).map(str::trim);
+        let suppressed: u64 = suppressed.and_then(|text| text.parse().ok()).expect(&told);
+        assert!(suppressed >= 15, "{told}");
+        assert!(passed <= 15, "{passed}");
+    }
+}

@@ -1,0 +1,416 @@
+//! From settings to the server's configuration.
+
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+use tidings_server::{
+    AppRules, DiskReserve, Limits, MEMORY_MIN, MediaConfig, NameRule, Network, NetworkError,
+    OriginError, OriginPattern, Origins, ServerConfig, StoreConfig, TlsFiles, UserId,
+};
+
+use super::Settings;
+use crate::failure::Failure;
+
+const LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 7400);
+const DAY: Duration = Duration::from_secs(86_400);
+const SECOND: Duration = Duration::from_secs(1);
+
+/// Longest time over which clients are sent away.
+const DRAIN_WINDOW_MAX: Duration = Duration::from_secs(20);
+
+impl Settings {
+    /// Makes the server's configuration.
+    pub(crate) fn resolve(self) -> Result<ServerConfig, Failure> {
+        let listen = self.listen.map_or(LISTEN, |listen| listen.0);
+        let mut config = ServerConfig::new(listen);
+        config.tls = self.tls_files()?;
+        config.admin_listen = self.admin_listen.map(|listen| listen.0);
+        self.check_exposure(&config)?;
+        config.demo = self.demo.map_or(self.is_dev(), |demo| demo.0);
+        config.guide = self.guide.map_or(self.is_dev(), |guide| guide.0);
+        config.trusted_proxies = self.proxies()?;
+        config.origins = self.origins()?;
+        config.media = self.media()?;
+        config.memory_max = self.memory_max()?;
+        config.drain_window_ms = self.drain_window_ms()?;
+        config.limits = self.limits()?;
+        config.legacy.enabled = self.legacy.is_none_or(|legacy| legacy.0);
+        config.legacy.public_url = self.legacy_public_url()?;
+        config.legacy.rules = self.checked_legacy_rules()?;
+        if let Some(hubs) = self.hubs {
+            config.hubs = hubs;
+        }
+        if let Some(size) = self.disk_reserve {
+            config.disk_reserve = DiskReserve::Bytes(size.0);
+        }
+        config.apps = self.app_source().read()?;
+        config.legacy.apps = self.app_source().read_legacy_rules()?;
+        config.store = StoreConfig::Directory(self.data_dir());
+        Ok(config)
+    }
+
+    /// What other machines reach has TLS, or its absence is meant.
+    fn check_exposure(&self, config: &ServerConfig) -> Result<(), Failure> {
+        let is_meant = self.insecure.is_some_and(|insecure| insecure.0);
+        if is_loopback(config.listen.ip()) || config.tls.is_some() || is_meant {
+            return Ok(());
+        }
+        Err(Failure::new(
+            format!(
+                "{} can be reached from other machines, but there is no TLS: tokens and messages could be read on the \
+                 way",
+                config.listen
+            ),
+            "give --tls-cert and --tls-key, or --insecure if a proxy in front does TLS",
+        ))
+    }
+
+    fn proxies(&self) -> Result<Vec<Network>, Failure> {
+        let parse = |text: &String| {
+            text.trim().parse().map_err(|error: NetworkError| {
+                Failure::new(
+                    format!("cannot use the trusted proxy: {error}"),
+                    "give --trusted-proxy the address from which the proxy connects, for example 127.0.0.1",
+                )
+            })
+        };
+        self.trusted_proxy.iter().flatten().map(parse).collect()
+    }
+
+    fn origins(&self) -> Result<Origins, Failure> {
+        match &self.origin {
+            Some(texts) if texts.iter().all(|text| text.trim() == "any") => Ok(Origins::Any),
+            Some(texts) => Ok(Origins::Listed(parse_origins(texts)?)),
+            None => Ok(Origins::Auto),
+        }
+    }
+
+    fn memory_max(&self) -> Result<Option<u64>, Failure> {
+        match self.memory_max {
+            Some(size) if size.0 < MEMORY_MIN => Err(Failure::new(
+                format!("the server cannot run in {} bytes of memory", size.0),
+                format!("give --memory-max {}MiB or more", MEMORY_MIN >> 20),
+            )),
+            given => Ok(given.map(|size| size.0)),
+        }
+    }
+
+    fn media(&self) -> Result<MediaConfig, Failure> {
+        let mut media = MediaConfig::default();
+        if let Some(time) = self.media_keep_days {
+            media.keep_s = time.of(DAY).as_secs();
+            if media.keep_s == 0 {
+                return Err(Failure::new(
+                    "uploaded files cannot be kept for less than a second",
+                    "give --media-keep-days a longer time, for example 1d",
+                ));
+            }
+        }
+        media.bytes_max = self.media_bytes_max.map_or(media.bytes_max, |size| size.0);
+        media.app_bytes_max = self
+            .media_app_bytes_max
+            .map_or(media.bytes_max, |size| size.0);
+        Ok(media)
+    }
+
+    fn drain_window_ms(&self) -> Result<u64, Failure> {
+        let window = self
+            .drain_window
+            .map_or(Duration::ZERO, |span| span.of(SECOND));
+        match u64::try_from(window.as_millis()) {
+            Ok(ms) if window <= DRAIN_WINDOW_MAX => Ok(ms),
+            _ => Err(Failure::new(
+                format!("clients cannot be sent away over {} s", window.as_secs()),
+                "give --drain-window at most 20s",
+            )),
+        }
+    }
+
+    fn limits(&self) -> Result<Limits, Failure> {
+        let default = Limits::default();
+        let count = |given: Option<usize>, option: &str, default: usize| match given {
+            Some(0) => Err(Failure::new(
+                format!("with --{option} 0 nobody could log in"),
+                format!("give --{option} 1 or more; {default} is the default"),
+            )),
+            given => Ok(given.unwrap_or(default)),
+        };
+        let pause = self
+            .failed_login_pause
+            .map(|span| span.of(SECOND).as_millis());
+        let pause_ms = pause.map(|ms| u64::try_from(ms).unwrap_or(u64::MAX));
+        Ok(Limits {
+            preauth_connections_max: count(
+                self.strangers_max,
+                "strangers-max",
+                default.preauth_connections_max,
+            )?,
+            preauth_connections_per_address_max: count(
+                self.strangers_per_address_max,
+                "strangers-per-address-max",
+                default.preauth_connections_per_address_max,
+            )?,
+            login_rate: count(self.login_rate, "login-rate", default.login_rate)?,
+            handshakes: self
+                .handshake_rate
+                .map_or(default.handshakes, |rate| rate.0),
+            legacy_handshakes: self
+                .legacy_handshake_rate
+                .map_or(default.legacy_handshakes, |rate| rate.0),
+            failed_logins: self
+                .failed_login_rate
+                .map_or(default.failed_logins, |rate| rate.0),
+            failed_login_pause_ms: pause_ms.unwrap_or(default.failed_login_pause_ms),
+            ..default
+        })
+    }
+
+    /// Whether the operator has said how many strangers there may be.
+    pub(crate) fn has_strangers_max(&self) -> bool {
+        self.strangers_max.is_some()
+    }
+
+    fn tls_files(&self) -> Result<Option<TlsFiles>, Failure> {
+        match (&self.tls_cert, &self.tls_key) {
+            (None, None) => Ok(None),
+            (Some(certificate), Some(key)) => Ok(Some(TlsFiles {
+                certificate: certificate.clone(),
+                key: key.clone(),
+            })),
+            (Some(certificate), None) => Err(Failure::new(
+                format!("the TLS certificate {} has no key", certificate.display()),
+                "give its private key with --tls-key",
+            )),
+            (None, Some(key)) => Err(Failure::new(
+                format!("the TLS key {} has no certificate", key.display()),
+                "give its certificate with --tls-cert",
+            )),
+        }
+    }
+
+    fn legacy_public_url(&self) -> Result<Option<String>, Failure> {
+        let Some(url) = &self.legacy_public_url else {
+            return Ok(None);
+        };
+        let wrong = |why: &str| {
+            Failure::new(
+                format!("legacy clients cannot reach the server at {url:?}: {why}"),
+                "give --legacy-public-url ws:// or wss:// and a host, for example wss://sig.example.org",
+            )
+        };
+        let Some((scheme, rest)) = url.split_once("://") else {
+            return Err(wrong("it has no scheme"));
+        };
+        if !["ws", "wss"].contains(&scheme) {
+            return Err(wrong("its scheme is neither ws nor wss"));
+        }
+        if rest.contains(['?', '#', '@']) || rest.contains(char::is_whitespace) {
+            return Err(wrong("it has more than a host, a port and a path"));
+        }
+        let authority = rest.split('/').next().unwrap_or_default();
+        // The host and the port of an origin are what is wanted here.
+        match format!("http://{authority}").parse::<OriginPattern>() {
+            Ok(_) if !authority.contains('*') => Ok(Some(url.clone())),
+            _ => Err(wrong("its host is none")),
+        }
+    }
+
+    /// The rules of legacy logins, of apps that say nothing else.
+    pub(super) fn legacy_rules(&self) -> AppRules {
+        AppRules {
+            allows_debug_word: self.legacy_token_debugging.is_some_and(|word| word.0),
+            phone_gateway: self.phone_gateway.clone(),
+            ..AppRules::default()
+        }
+    }
+
+    fn checked_legacy_rules(&self) -> Result<AppRules, Failure> {
+        if let Some(user) = &self.phone_gateway
+            && let Err(error) = UserId::parse_by(NameRule::Wide, user)
+        {
+            return Err(Failure::new(
+                format!("the telephone gateway cannot be user {user:?}: {error}"),
+                "give --phone-gateway the id with which the gateway logs in",
+            ));
+        }
+        Ok(self.legacy_rules())
+    }
+}
+
+/// Parses what `--origin` was given.
+pub(crate) fn parse_origins(texts: &[String]) -> Result<Vec<OriginPattern>, Failure> {
+    let parse = |text: &String| {
+        text.trim().parse().map_err(|error: OriginError| {
+            Failure::new(
+                format!("cannot use the origin: {error}"),
+                "write it as browsers do, without a slash at the end: https://chat.example.org, http://localhost:5173, \
+                 or https://*.example.org for all names of one more label",
+            )
+        })
+    };
+    texts.iter().map(parse).collect()
+}
+
+fn is_loopback(address: IpAddr) -> bool {
+    address.to_canonical().is_loopback()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn settings(text: &str) -> Settings {
+        toml::from_str(text).expect("settings")
+    }
+
+    #[test]
+    fn the_stronger_source_wins_and_the_weaker_fills() {
+        let flags = settings("hubs = 3");
+        let file = settings("hubs = 5\nlisten = \"127.0.0.1:9\"\ndev = true");
+        let config = flags.or(file).resolve().expect("a configuration");
+        assert_eq!((config.hubs, config.listen.port()), (3, 9));
+        assert!(config.apps.accept_any);
+    }
+
+    #[test]
+    fn one_app_may_take_as_much_as_all_unless_told_otherwise() {
+        let media = |text: &str| {
+            let config = settings(&format!("dev = true\n{text}")).resolve();
+            config.map(|config| (config.media.bytes_max, config.media.app_bytes_max))
+        };
+        assert_eq!(media("media-bytes-max = 7").ok(), Some((7, 7)));
+        let both = "media-bytes-max = 7\nmedia-app-bytes-max = 3";
+        assert_eq!(media(both).ok(), Some((7, 3)));
+        assert!(media("media-keep-days = 0").is_err());
+        let kept = settings("dev = true\nmedia-keep-days = \"36h\"").resolve();
+        assert_eq!(
+            kept.map(|config| config.media.keep_s).ok(),
+            Some(36 * 3_600)
+        );
+    }
+
+    #[test]
+    fn memory_has_a_least() {
+        let max = |bytes: u64| {
+            let text = format!("dev = true\nmemory-max = {bytes}");
+            settings(&text).resolve().map(|config| config.memory_max)
+        };
+        assert_eq!(max(MEMORY_MIN).ok(), Some(Some(MEMORY_MIN)));
+        let told = max(MEMORY_MIN - 1).expect_err("too little").to_string();
+        assert!(told.contains("--memory-max 64MiB"), "{told}");
+    }
+
+    #[test]
+    fn trusted_proxies_are_addresses_or_ranges() {
+        let resolve = |text: &str| settings(&format!("dev = true\n{text}")).resolve();
+        let config = resolve("trusted-proxy = [\"127.0.0.1\", \"10.0.0.0/8\"]");
+        assert_eq!(
+            config.map(|config| config.trusted_proxies.len()).ok(),
+            Some(2)
+        );
+        assert!(resolve("trusted-proxy = [\"proxy.example\"]").is_err());
+    }
+
+    #[test]
+    fn a_server_beyond_loopback_needs_tls_or_a_word() {
+        let open = "dev = true\nlisten = \"0.0.0.0:7400\"\n";
+        assert!(settings(open).resolve().is_err());
+        assert!(
+            settings(&format!("{open}insecure = true"))
+                .resolve()
+                .is_ok()
+        );
+        let tls = format!("{open}tls-cert = \"a.pem\"\ntls-key = \"b.pem\"");
+        assert!(settings(&tls).resolve().is_ok());
+        assert!(
+            settings("dev = true\nlisten = \"[::1]:7400\"")
+                .resolve()
+                .is_ok()
+        );
+    }
+
+    #[test]
+    fn values_are_looked_at_where_they_are_given() {
+        for (text, told) in [
+            ("origin = [\"app.example.org\"]", "has no scheme"),
+            ("origin = [\"https://x.example/\"]", "more than a scheme"),
+            ("legacy-public-url = \"foo\"", "has no scheme"),
+            (
+                "legacy-public-url = \"https://a.example\"",
+                "neither ws nor wss",
+            ),
+            (
+                "legacy-public-url = \"wss://*.example.org\"",
+                "its host is none",
+            ),
+            ("phone-gateway = \"\"", "telephone gateway"),
+            ("drain-window = \"21s\"", "at most 20s"),
+            ("login-rate = 0", "nobody could log in"),
+        ] {
+            let resolved = settings(&format!("dev = true\n{text}")).resolve();
+            let error = resolved.expect_err(text).to_string();
+            assert!(error.contains(told), "{text}: {error}");
+        }
+        let good = "dev = \"on\"\nlegacy = false\nlegacy-public-url = \"wss://sig.example.org/a\"\n\
+                    handshake-rate = \"500/1s\"\nlisten = \"localhost:7400\"\nlog-form = \"json\"";
+        let config = settings(good).resolve().expect("a configuration");
+        assert!(!config.legacy.enabled && config.demo);
+        assert_eq!(config.limits.handshakes.calls, 500);
+        assert_eq!(config.listen.to_string(), "127.0.0.1:7400");
+    }
+
+    #[test]
+    fn pages_for_trying_out_are_served_where_that_is_done() {
+        let pages = |text: &str| {
+            let config = settings(text).resolve().expect("a configuration");
+            (config.demo, config.guide)
+        };
+        assert_eq!(pages(""), (false, false));
+        assert_eq!(pages("dev = true"), (true, true));
+        assert_eq!(pages("guide = true"), (false, true));
+        assert_eq!(pages("dev = true\ndemo = false"), (false, true));
+    }
+
+    /// What the help says of defaults is what they are.
+    #[test]
+    fn the_help_tells_the_defaults_of_limits() {
+        let limits = Limits::default();
+        let rate =
+            |rate: tidings_server::Rate| format!("{}/{}s", rate.calls, rate.window_ms / 1_000);
+        let command = <crate::command::Cli as clap::CommandFactory>::command();
+        let serve = command.find_subcommand("serve").expect("a command");
+        let help = |name: &str| {
+            let mut arguments = serve.get_arguments();
+            let argument = arguments.find(|argument| argument.get_long() == Some(name));
+            argument
+                .and_then(clap::Arg::get_help)
+                .expect(name)
+                .to_string()
+        };
+        for (name, default) in [
+            ("strangers-max", limits.preauth_connections_max.to_string()),
+            (
+                "strangers-per-address-max",
+                limits.preauth_connections_per_address_max.to_string(),
+            ),
+            ("handshake-rate", rate(limits.handshakes)),
+            ("legacy-handshake-rate", rate(limits.legacy_handshakes)),
+            ("failed-login-rate", rate(limits.failed_logins)),
+            (
+                "failed-login-pause",
+                format!("{}s", limits.failed_login_pause_ms / 1_000),
+            ),
+            ("login-rate", limits.login_rate.to_string()),
+            (
+                "security-log-rate",
+                super::super::SECURITY_LOG_RATE.to_string(),
+            ),
+        ] {
+            let help = help(name);
+            assert!(
+                help.contains(&format!("[default: {default}")),
+                "{name}: {help}, {default}"
+            );
+        }
+    }
+}

@@ -1,0 +1,92 @@
+//! `tidings status` and `tidings reload`: what the server of a data directory says.
+
+use std::path::Path;
+use std::time::Duration;
+
+use crate::command::{ListArguments, Place};
+use crate::control::{Change, Request, Status, ask};
+use crate::failure::Failure;
+use crate::output;
+use crate::words::counted;
+
+/// Says how the server is.
+pub(crate) fn run(arguments: &ListArguments) -> Result<(), Failure> {
+    let data_dir = arguments.place.resolve()?;
+    let answer = ask(&data_dir, Request::Status)?.ok_or_else(|| nobody(&data_dir))?;
+    let status = answer.status.unwrap_or_default();
+    match arguments.json {
+        true => output::write_json(&status),
+        false => output::write(&described(&status)),
+    }
+}
+
+/// Has the server read its apps and its TLS certificate anew.
+pub(crate) fn reload(place: &Place) -> Result<(), Failure> {
+    let data_dir = place.resolve()?;
+    let request = Request::Reload { because: None };
+    let answer = ask(&data_dir, request)?.ok_or_else(|| nobody(&data_dir))?;
+    let apps = counted(
+        answer.apps.unwrap_or_default(),
+        "app is served",
+        "apps are served",
+    );
+    output::write(&format!(
+        "{apps}; what became of the TLS certificate is in the log\n"
+    ))
+}
+
+fn nobody(data_dir: &Path) -> Failure {
+    Failure::new(
+        format!("no server runs on {}", data_dir.display()),
+        "start it with `tidings serve`, or give --data-dir the directory that it uses",
+    )
+}
+
+fn described(status: &Status) -> String {
+    let uptime = humantime::format_duration(Duration::from_secs(status.uptime_s));
+    let mut text = format!(
+        "program    {}\nprocess    {}, running for {uptime}\nlisten     {}{}\n",
+        status.program,
+        status.pid,
+        status.listen,
+        if status.tls { " with TLS" } else { "" },
+    );
+    if let Some(address) = &status.admin_listen {
+        text += &format!("           {address} for operators\n");
+    }
+    let any = if status.dev {
+        "; --dev: every app id is accepted"
+    } else {
+        ""
+    };
+    text += &format!(
+        "hubs       {}\napps       {}{any}\n",
+        status.hubs, status.apps
+    );
+    if let Some(bytes) = status.memory_bytes {
+        text += &format!("memory     {} MiB\n", bytes >> 20);
+    }
+    text += &match &status.store_reason {
+        None => format!("store      accepts {}\n", status.store),
+        Some(reason) => format!("store      accepts {}: {reason}\n", status.store),
+    };
+    text
+}
+
+/// Tells the server of a data directory what an operator has changed there. Returns what came of it, in words.
+pub(crate) fn tell(data_dir: &Path, change: Change) -> Result<String, Failure> {
+    let request = Request::Reload {
+        because: Some(change),
+    };
+    match ask(data_dir, request) {
+        Ok(Some(_)) => Ok("The running server has taken it in.".into()),
+        Ok(None) => Ok(format!(
+            "No server that could be told runs on {}: it counts from the next start, or from SIGHUP on.",
+            data_dir.display()
+        )),
+        Err(failure) => Err(Failure::new(
+            format!("the change is written, but {}", failure.what()),
+            failure.hint(),
+        )),
+    }
+}

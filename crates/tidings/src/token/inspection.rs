@@ -1,0 +1,245 @@
+//! `tidings token inspect`: what a token says of itself, and what a server would say to it.
+
+use std::fmt::Write as _;
+use std::time::{Duration, UNIX_EPOCH};
+
+use serde_json::{Value, json};
+use tidings_token::{AppKeys, Door, Format, Inspection, Policy, check, inspect};
+
+use super::now_unix_s;
+use crate::app::AppSpec;
+use crate::command::InspectArguments;
+use crate::failure::Failure;
+use crate::registry::Registry;
+use crate::{input, output};
+
+/// Describes a token.
+pub(crate) fn run(arguments: &InspectArguments) -> Result<(), Failure> {
+    let token = match arguments.token.as_str() {
+        "-" => input::secret("the token")?,
+        token => token.trim().to_owned(),
+    };
+    let inspection = inspect(&token).map_err(|flaw| Failure::of(&flaw, flaw.hint()))?;
+    let now_s = u64::from(now_unix_s()?);
+    let verdict = verdict(arguments, &inspection, &token, now_s)?;
+    match arguments.json {
+        true => output::write_json(&as_json(&inspection, &verdict, now_s)),
+        false => output::write(&as_text(&inspection, &verdict, now_s)),
+    }
+}
+
+/// What a server that knows the app would say.
+enum Verdict {
+    /// The token lets this user in.
+    Good { user: String },
+    /// It does not.
+    Refused { reason: &'static str, text: String },
+    /// Nobody has said with what it would have to be signed, or for whom it is.
+    Unknown(&'static str),
+}
+
+fn verdict(
+    arguments: &InspectArguments,
+    inspection: &Inspection,
+    token: &str,
+    now_s: u64,
+) -> Result<Verdict, Failure> {
+    let Some(certificates) = certificates(arguments, &inspection.app_id)? else {
+        return Ok(Verdict::Unknown(
+            "not checked: give --app ID:CERTIFICATE, or --data-dir with the server's apps",
+        ));
+    };
+    if certificates.is_empty() {
+        return Ok(Verdict::Unknown(
+            "not checked: the app has no certificate, so that it asks for no token",
+        ));
+    }
+    let named = inspection.services.iter().find_map(|service| {
+        let is_login = ["RTM", "RTM2"].contains(&service.name);
+        service.user.clone().filter(|_| is_login)
+    });
+    let Some(user) = arguments.user.clone().or(named) else {
+        return Ok(Verdict::Unknown(match inspection.format {
+            Format::Access007 => "not checked: the token logs nobody in",
+            _ => "not checked: the token does not name its user; give --user",
+        }));
+    };
+    let certificates: Vec<&str> = certificates.iter().map(String::as_str).collect();
+    let keys = AppKeys {
+        app_id: &inspection.app_id,
+        certificates: &certificates,
+    };
+    let policy = Policy {
+        legacy_signaling_tokens: true,
+        ..Policy::login()
+    };
+    let door = match inspection.format {
+        Format::Signaling => Door::Legacy,
+        _ => Door::Rtm,
+    };
+    Ok(match check(door, &keys, &policy, &user, now_s, token) {
+        Ok(_) => Verdict::Good { user },
+        Err(refusal) => Verdict::Refused {
+            reason: refusal.reason(),
+            text: refusal.to_string(),
+        },
+    })
+}
+
+/// The certificates of the app, from wherever they are given; `None` = from nowhere.
+fn certificates(
+    arguments: &InspectArguments,
+    app_id: &str,
+) -> Result<Option<Vec<String>>, Failure> {
+    let given = arguments.app.iter().map(|text| AppSpec::of_setting(text));
+    let given = given.collect::<Result<Vec<_>, _>>()?;
+    let found = given.iter().find(|app| app.id.as_str() == app_id);
+    if let Some(app) = found {
+        return Ok(Some(app.certificates.clone()));
+    }
+    if let Some(data_dir) = &arguments.data_dir {
+        let mut registry = Registry::read(data_dir)?;
+        return registry
+            .find(app_id)
+            .map(|entry| Some(entry.certificates.clone()))
+            .map_err(|failure| failure.within("the token is for another app"));
+    }
+    match given.first() {
+        None => Ok(None),
+        Some(app) => Err(Failure::new(
+            format!("the token is for app {app_id}, not for {}", app.id.as_str()),
+            "give the app that the token is for, or make a token for this one",
+        )),
+    }
+}
+
+/// A second, for people.
+fn at(unix_s: u64) -> String {
+    // Further ahead than the calendar goes, the number itself says enough.
+    let time = UNIX_EPOCH.checked_add(Duration::from_secs(unix_s));
+    match time.filter(|_| unix_s < 253_402_300_800) {
+        Some(time) => humantime::format_rfc3339_seconds(time).to_string(),
+        None => format!("{unix_s} s since 1970"),
+    }
+}
+
+/// How far a second is from now, in its two largest units.
+fn from_now(unix_s: u64, now_s: u64) -> String {
+    let apart = humantime::format_duration(Duration::from_secs(unix_s.abs_diff(now_s)));
+    let apart = apart.to_string();
+    let apart: Vec<_> = apart.split(' ').take(2).collect();
+    match unix_s > now_s {
+        true => format!("in {}", apart.join(" ")),
+        false => format!("{} ago", apart.join(" ")),
+    }
+}
+
+fn as_text(inspection: &Inspection, verdict: &Verdict, now_s: u64) -> String {
+    let mut text = format!(
+        "format      {}\napp id      {}\n",
+        inspection.format, inspection.app_id
+    );
+    if let Some(issued_s) = inspection.issued_at_unix_s {
+        let _ = writeln!(
+            text,
+            "issued      {} ({})",
+            at(issued_s),
+            from_now(issued_s, now_s)
+        );
+    }
+    let ends_s = inspection.expires_at_unix_s;
+    let ended = if ends_s <= now_s {
+        "expired"
+    } else {
+        "expires"
+    };
+    let _ = writeln!(
+        text,
+        "{ended:<11} {} ({})",
+        at(ends_s),
+        from_now(ends_s, now_s)
+    );
+    if let Some(salt) = inspection.salt {
+        let _ = writeln!(text, "salt        {salt}");
+    }
+    if let Some((channel, uid)) = inspection.crc32 {
+        let _ = writeln!(
+            text,
+            "user        CRC-32 {channel:08x}, call uid CRC-32 {uid:08x}"
+        );
+    }
+    for (privilege, expiry) in &inspection.privileges {
+        let until = match expiry {
+            0 => "the token ends".into(),
+            expiry => at(u64::from(*expiry)),
+        };
+        let _ = writeln!(text, "privilege   {privilege} until {until}");
+    }
+    for service in &inspection.services {
+        let _ = write!(text, "{service}");
+    }
+    if inspection.format != Format::Signaling && !inspection.has_rtm_login {
+        let _ = writeln!(text, "note        carries no RTM login privilege");
+    }
+    let _ = match verdict {
+        Verdict::Good { user } => writeln!(text, "signature   good: it lets {user:?} in"),
+        Verdict::Refused {
+            reason: "invalid_signature",
+            text: why,
+        } => writeln!(text, "signature   wrong: {why}"),
+        Verdict::Refused { reason, text: why } => {
+            writeln!(text, "verdict     refused ({reason}): {why}")
+        }
+        Verdict::Unknown(why) => writeln!(text, "signature   {why}"),
+    };
+    text
+}
+
+fn as_json(inspection: &Inspection, verdict: &Verdict, now_s: u64) -> Value {
+    let services: Vec<_> = inspection
+        .services
+        .iter()
+        .map(|service| {
+            json!({
+                "type": service.number,
+                "name": service.name,
+                "channel": service.channel,
+                "user": service.user,
+                "privileges": service.privileges,
+                "permissions": service.permissions.as_ref().map(ToString::to_string),
+            })
+        })
+        .collect();
+    let verdict = match verdict {
+        Verdict::Good { user } => json!({ "verdict": "good", "user": user }),
+        Verdict::Refused { reason, text } => json!({ "verdict": reason, "text": text }),
+        Verdict::Unknown(why) => json!({ "verdict": "unknown", "text": why }),
+    };
+    json!({
+        "format": inspection.format.to_string(),
+        "app_id": inspection.app_id,
+        "issued_at": inspection.issued_at_unix_s,
+        "issued": inspection.issued_at_unix_s.map(at),
+        "expires_at": inspection.expires_at_unix_s,
+        "expires": at(inspection.expires_at_unix_s),
+        "is_expired": inspection.expires_at_unix_s <= now_s,
+        "salt": inspection.salt,
+        "has_rtm_login": inspection.has_rtm_login,
+        "privileges": inspection.privileges,
+        "services": services,
+        "check": verdict,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_told_as_people_say_them() {
+        assert_eq!(at(1_700_000_000), "2023-11-14T22:13:20Z");
+        assert_eq!(at(u64::MAX), format!("{} s since 1970", u64::MAX));
+        assert_eq!(from_now(1_000, 1_300), "5m ago");
+        assert_eq!(from_now(90_061, 0), "in 1day 1h");
+    }
+}

@@ -1,0 +1,35 @@
+//! Words: which was meant, and how many there are.
+
+/// The known word that is most like one that was mistyped; `None` if none is like it.
+pub(crate) fn nearest<'a>(
+    mistyped: &str,
+    known: impl IntoIterator<Item = &'a str>,
+) -> Option<&'a str> {
+    let likeness =
+        |word: &str| strsim::jaro_winkler(&mistyped.to_lowercase(), &word.to_lowercase());
+    let scored = known.into_iter().map(|word| (likeness(word), word));
+    let best = scored.max_by(|a, b| a.0.total_cmp(&b.0))?;
+    // The command line's own suggestions begin there too.
+    (best.0 > 0.8).then_some(best.1)
+}
+
+/// A number with its noun.
+pub(crate) fn counted(count: usize, one: &str, many: &str) -> String {
+    match count {
+        1 => format!("1 {one}"),
+        count => format!("{count} {many}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_slip_is_found_and_nonsense_is_not() {
+        let known = ["TIDINGS_LISTEN", "TIDINGS_LOG", "TIDINGS_DATA_DIR"];
+        assert_eq!(nearest("TIDINGS_LISTN", known), Some("TIDINGS_LISTEN"));
+        assert_eq!(nearest("TIDINGS_DATADIR", known), Some("TIDINGS_DATA_DIR"));
+        assert_eq!(nearest("PATH", known), None);
+    }
+}
