@@ -14,6 +14,17 @@ pub(crate) fn root() -> PathBuf {
     here.parent().unwrap_or(here).to_path_buf()
 }
 
+/// Where cargo puts what it builds.
+pub(crate) fn target() -> PathBuf {
+    std::env::var_os("CARGO_TARGET_DIR")
+        .map_or_else(|| root().join("target"), |set| root().join(set))
+}
+
+/// Cargo, as it runs this task.
+pub(crate) fn cargo_program() -> String {
+    std::env::var("CARGO").unwrap_or_else(|_| "cargo".into())
+}
+
 /// Runs a program in a folder of the project and fails when it fails.
 pub(crate) fn run(folder: &str, program: &str, args: &[&str]) -> Result<()> {
     run_with(folder, program, args, &[])
@@ -45,13 +56,9 @@ pub(crate) fn run_with(
     Ok(())
 }
 
-/// Cargo, as it runs this task.
+/// Runs cargo in the folder of the project.
 pub(crate) fn cargo(args: &[&str]) -> Result<()> {
-    run(
-        ".",
-        &std::env::var("CARGO").unwrap_or_else(|_| "cargo".into()),
-        args,
-    )
+    run(".", &cargo_program(), args)
 }
 
 /// JavaScript packages, which the program serves as `npm install` takes them.
@@ -97,7 +104,10 @@ fn pack(package: &str) -> Result<()> {
             "../pack",
         ],
     )?;
-    let versioned = format!("tidings-{package}-{}.tgz", env!("CARGO_PKG_VERSION"));
+    let manifest = std::fs::read(root().join(format!("sdk/js/{package}/package.json")))?;
+    let manifest: serde_json::Value = serde_json::from_slice(&manifest)?;
+    let version = manifest["version"].as_str().unwrap_or_default();
+    let versioned = format!("tidings-{package}-{version}.tgz");
     let stable = format!("tidings-{package}.tgz");
     std::fs::rename(folder.join(&versioned), folder.join(&stable))
         .with_context(|| format!("renaming {versioned}, which `npm pack` has made"))
@@ -164,6 +174,34 @@ pub(crate) fn own_clock() -> Result<()> {
         return Ok(());
     }
     install(&["libfaketime"]).context("libfaketime is missing; install it")
+}
+
+/// Programs that look into a Debian package and a systemd unit: from Debian's packages where they are missing.
+pub(crate) fn packaging() -> Result<()> {
+    let needed = [
+        ("dpkg-shlibdeps", "dpkg-dev"),
+        ("lintian", "lintian"),
+        ("objcopy", "binutils"),
+        ("systemd-analyze", "systemd"),
+        ("adduser", "adduser"),
+    ];
+    let missing: Vec<&str> = needed
+        .iter()
+        .filter(|(program, _)| !is_installed(program))
+        .map(|(_, package)| *package)
+        .collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    install(&missing).context("these look into the Debian package and the systemd unit")
+}
+
+/// Whether a program can be found.
+fn is_installed(program: &str) -> bool {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path)
+        .chain(["/usr/sbin".into(), "/sbin".into()])
+        .any(|folder| folder.join(program).exists())
 }
 
 /// Installs packages of Debian's.

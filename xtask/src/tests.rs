@@ -113,7 +113,7 @@ fn javascript() -> Result<()> {
 fn browser() -> Result<()> {
     setup::chromium()?;
     run("e2e", "npm", &["ci", "--no-fund", "--no-audit"])?;
-    let program = setup::root().join("target/debug/tidings");
+    let program = setup::target().join("debug/tidings");
     run_with(
         "e2e",
         "npm",
@@ -126,7 +126,7 @@ fn browser() -> Result<()> {
 /// libraries it uses.
 fn imports() -> Result<()> {
     run("sdk/js/imports", "npm", &["ci", "--no-fund", "--no-audit"])?;
-    let program = setup::root().join("target/debug/tidings");
+    let program = setup::target().join("debug/tidings");
     run_with(
         "sdk/js/imports",
         "npm",
