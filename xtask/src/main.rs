@@ -1,6 +1,5 @@
 //! Project tasks: set-up, the running demo, every test. `cargo xtask help` lists them.
 
-mod codegen;
 mod coverage;
 mod instructions;
 mod layers;
@@ -14,7 +13,6 @@ mod setup;
 mod supply;
 mod tests;
 mod tools;
-mod vectors;
 
 use std::process::ExitCode;
 
@@ -88,7 +86,7 @@ fn perform(args: &[String]) -> Result<()> {
         Some("power") => proofs::power(rest),
         Some("soak") => proofs::soak(rest),
         Some("reference") => tests::reference(),
-        Some("codegen") => codegen::run(rest.first().map_or("", String::as_str)),
+        Some("codegen") => tests::codegen(rest),
         Some("coverage") => coverage::run(rest.first().map_or("", String::as_str)),
         Some("help" | "--help") | None => {
             print!("{HELP}");

@@ -5,7 +5,7 @@ use std::time::Instant;
 use anyhow::Result;
 
 use crate::setup::{self, cargo, run, run_with};
-use crate::{codegen, coverage, instructions, layers, mutants, package, proofs, supply};
+use crate::{coverage, instructions, layers, mutants, package, proofs, supply};
 
 /// Seeds of the simulator in one run. More find more and cost about 40 ms each.
 const SEEDS: &str = "1000";
@@ -43,7 +43,7 @@ pub(crate) fn all() -> Result<()> {
 
 /// Generated code, conformance list, format, lints, layers, Rust tests.
 pub(crate) fn check() -> Result<()> {
-    codegen::run("--check")?;
+    codegen(&["--check".into()])?;
     coverage::run("--check")?;
     cargo(&["fmt", "--all", "--check"])?;
     cargo(&[
@@ -61,6 +61,13 @@ pub(crate) fn check() -> Result<()> {
     // The end-to-end tests run the program itself.
     cargo(&["build", "--quiet", "--package", "tidings"])?;
     cargo(&["test", "--workspace", "--quiet"])
+}
+
+/// Code and pages from `proto/`.
+pub(crate) fn codegen(args: &[String]) -> Result<()> {
+    let mut command = vec!["run", "--quiet", "--package", "xtask-codegen", "--"];
+    command.extend(args.iter().map(String::as_str));
+    cargo(&command)
 }
 
 /// Bytes per session and allocations per operation, against what is committed.
