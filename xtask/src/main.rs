@@ -1,6 +1,7 @@
 //! Project tasks: set-up, the running demo, every test. `cargo xtask help` lists them.
 
 mod coverage;
+mod figures;
 mod instructions;
 mod layers;
 mod long;
@@ -13,6 +14,7 @@ mod setup;
 mod supply;
 mod tests;
 mod tools;
+mod up;
 
 use std::process::ExitCode;
 
@@ -27,6 +29,7 @@ usage: cargo xtask TASK
   package          build the release: Debian packages, archive, JavaScript packages, bills of materials, checksums;
                    with --check of the test build, look into them, install and use them
   check            the quick part of it: generated code, conformance list, format, lints, layers, Rust tests
+  figures          hold the figures in README, guide and CHANGELOG against the code (docs/figures.toml); part of check
   supply           check licences, sources and known vulnerabilities of all dependencies with cargo-deny; part of
                    check; TIDINGS_ADVISORY_DB names a copy of the advisory database
   performance      measure side by side with other servers, and make docs/performance.md; --quick for a few minutes
@@ -66,12 +69,13 @@ fn main() -> ExitCode {
 fn perform(args: &[String]) -> Result<()> {
     let rest = args.get(1..).unwrap_or_default();
     match args.first().map(String::as_str) {
-        Some("up") => setup::up(rest),
+        Some("up") => up::up(rest),
         Some("test") => tests::all(),
         Some("web") => setup::web(),
         Some("package") if rest.first().is_some_and(|word| word == "--check") => package::check(),
         Some("package") => package::package(),
         Some("check") => tests::check(),
+        Some("figures") => figures::check(),
         Some("supply") => supply::check(),
         Some("performance") => performance::run_series(rest),
         Some("ratchet") => tests::ratchet(rest),

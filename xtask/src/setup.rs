@@ -1,4 +1,4 @@
-//! What a fresh machine lacks, and the running demo.
+//! What a fresh machine lacks, and the pages that the program serves.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -6,7 +6,9 @@ use std::process::Command;
 use anyhow::{Context as _, Result, bail};
 
 /// Lowest major version of Node that builds and runs the SDKs.
-const NODE_MAJOR_MIN: u32 = 20;
+pub(crate) const NODE_MAJOR_MIN: u32 = 20;
+/// Lowest version of Python that runs the WebSocket conformance suite.
+pub(crate) const PYTHON_MIN: &str = "3.10";
 
 /// The folder of the project.
 pub(crate) fn root() -> PathBuf {
@@ -113,7 +115,8 @@ fn pack(package: &str) -> Result<()> {
         .with_context(|| format!("renaming {versioned}, which `npm pack` has made"))
 }
 
-fn check_node() -> Result<()> {
+/// Fails when there is no Node, or an old one.
+pub(crate) fn check_node() -> Result<()> {
     let output = Command::new("node")
         .arg("--version")
         .output()
@@ -157,8 +160,9 @@ pub(crate) fn python() -> Result<()> {
     if pip.is_ok_and(|output| output.status.success()) {
         return Ok(());
     }
-    install(&["python3", "python3-pip"])
-        .context("`python3 -m pip` does not run; install Python 3.10 or later with pip")
+    install(&["python3", "python3-pip"]).with_context(|| {
+        format!("`python3 -m pip` does not run; install Python {PYTHON_MIN} or later with pip")
+    })
 }
 
 /// The library that gives a process a wall clock of its own, for the proof that jumps of the clock do no harm: from
@@ -213,24 +217,4 @@ fn install(packages: &[&str]) -> Result<()> {
     let quiet = [("DEBIAN_FRONTEND", "noninteractive")];
     let head = ["install", "-y", "-qq", "--no-install-recommends"];
     run_with(".", "apt-get", &[&head, packages].concat(), &quiet)
-}
-
-/// Sets everything up and runs the server with the demo.
-pub(crate) fn up(args: &[String]) -> Result<()> {
-    web()?;
-    cargo(&["build", "--release", "--package", "tidings"])?;
-    let data_dir = root().join(".tidings");
-    let data_dir = data_dir.to_string_lossy();
-    // 256 MiB: the default of 5 % would refuse messages on a large disk that is nearly full, and this is a demo.
-    let mut serve = vec![
-        "serve",
-        "--dev",
-        "--data-dir",
-        &data_dir,
-        "--disk-reserve",
-        "268435456",
-    ];
-    serve.extend(args.iter().map(String::as_str));
-    let program = root().join("target/release/tidings");
-    run(".", &program.to_string_lossy(), &serve)
 }

@@ -5,7 +5,7 @@ use std::time::Instant;
 use anyhow::Result;
 
 use crate::setup::{self, cargo, run, run_with};
-use crate::{coverage, instructions, layers, mutants, package, proofs, supply};
+use crate::{coverage, figures, instructions, layers, mutants, package, proofs, supply};
 
 /// Seeds of the simulator in one run. More find more and cost about 40 ms each.
 const SEEDS: &str = "1000";
@@ -45,6 +45,7 @@ pub(crate) fn all() -> Result<()> {
 pub(crate) fn check() -> Result<()> {
     codegen(&["--check".into()])?;
     coverage::run("--check")?;
+    figures::check()?;
     cargo(&["fmt", "--all", "--check"])?;
     cargo(&[
         "clippy",
