@@ -92,6 +92,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
         &["tidings-hub", "tidings-bus", "tidings-wire"],
     ),
     ("xtask", &[]),
+    ("xtask-codegen", &[]),
 ];
 
 /// Foreign crates that only the crates named above may depend on.

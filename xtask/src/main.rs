@@ -1,7 +1,7 @@
 //! Project tasks: set-up, the running demo, every test. `cargo xtask help` lists them.
 
-mod codegen;
 mod coverage;
+mod figures;
 mod instructions;
 mod layers;
 mod long;
@@ -13,7 +13,10 @@ mod reliability;
 mod setup;
 mod supply;
 mod tests;
-mod vectors;
+mod tools;
+mod up;
+
+use std::process::ExitCode;
 
 use anyhow::{Result, bail};
 
@@ -23,10 +26,12 @@ usage: cargo xtask TASK
   up [ARGS]        set everything up, then run the server with the demo (ARGS go to `tidings serve`)
   test             set everything up, then run every test
   web              only build what the program serves: SDKs, demo, guide
-  package          build the release: Debian package, archive, JavaScript packages, checksums; with --check of the
-                   test build, and look into them
+  package          build the release: Debian packages, archive, JavaScript packages, bills of materials, checksums;
+                   with --check of the test build, look into them, install and use them
   check            the quick part of it: generated code, conformance list, format, lints, layers, Rust tests
-  supply           check licences and sources of all dependencies against deny.toml; part of check
+  figures          hold the figures in README, guide and CHANGELOG against the code (docs/figures.toml); part of check
+  supply           check licences, sources and known vulnerabilities of all dependencies with cargo-deny; part of
+                   check; TIDINGS_ADVISORY_DB names a copy of the advisory database
   performance      measure side by side with other servers, and make docs/performance.md; --quick for a few minutes
                    (ARGS go to `tidings-load series`)
   ratchet          hold bytes per session and allocations per operation against what is committed; part of check;
@@ -50,16 +55,27 @@ usage: cargo xtask TASK
   coverage         make the conformance list (docs/conformance.md); with --check only compare
 ";
 
-fn main() -> Result<()> {
+fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
+    match perform(&args) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn perform(args: &[String]) -> Result<()> {
     let rest = args.get(1..).unwrap_or_default();
     match args.first().map(String::as_str) {
-        Some("up") => setup::up(rest),
+        Some("up") => up::up(rest),
         Some("test") => tests::all(),
         Some("web") => setup::web(),
         Some("package") if rest.first().is_some_and(|word| word == "--check") => package::check(),
         Some("package") => package::package(),
         Some("check") => tests::check(),
+        Some("figures") => figures::check(),
         Some("supply") => supply::check(),
         Some("performance") => performance::run_series(rest),
         Some("ratchet") => tests::ratchet(rest),
@@ -74,7 +90,7 @@ fn main() -> Result<()> {
         Some("power") => proofs::power(rest),
         Some("soak") => proofs::soak(rest),
         Some("reference") => tests::reference(),
-        Some("codegen") => codegen::run(rest.first().map_or("", String::as_str)),
+        Some("codegen") => tests::codegen(rest),
         Some("coverage") => coverage::run(rest.first().map_or("", String::as_str)),
         Some("help" | "--help") | None => {
             print!("{HELP}");

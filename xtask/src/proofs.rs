@@ -22,8 +22,8 @@ pub(crate) fn autobahn() -> Result<()> {
 
 /// Installs the conformance suite when it is not there yet. Returns where it is.
 pub(crate) fn install_suite() -> Result<String> {
-    let packages = setup::root()
-        .join("target/autobahn")
+    let packages = setup::target()
+        .join("autobahn")
         .join(SUITE.replace("==", "-"));
     if !packages.join("kosoku/__init__.py").exists() {
         setup::python()?;
@@ -101,7 +101,7 @@ fn lose_power(cycles: &str, seed: &str) -> Result<()> {
     cargo(&["build", "--quiet", "--package", "tidings"])?;
     let proof = ["--package", "tidings-proof", "--features", "power"];
     cargo(&[&["build", "--quiet"], &proof[..]].concat())?;
-    let program = setup::root().join("target/debug/tidings-proof");
+    let program = setup::target().join("debug/tidings-proof");
     let program = program.to_string_lossy();
     let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".into());
     let test = [

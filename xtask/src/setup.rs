@@ -1,4 +1,4 @@
-//! What a fresh machine lacks, and the running demo.
+//! What a fresh machine lacks, and the pages that the program serves.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -6,12 +6,25 @@ use std::process::Command;
 use anyhow::{Context as _, Result, bail};
 
 /// Lowest major version of Node that builds and runs the SDKs.
-const NODE_MAJOR_MIN: u32 = 20;
+pub(crate) const NODE_MAJOR_MIN: u32 = 20;
+/// Lowest version of Python that runs the WebSocket conformance suite.
+pub(crate) const PYTHON_MIN: &str = "3.10";
 
 /// The folder of the project.
 pub(crate) fn root() -> PathBuf {
     let here = Path::new(env!("CARGO_MANIFEST_DIR"));
     here.parent().unwrap_or(here).to_path_buf()
+}
+
+/// Where cargo puts what it builds.
+pub(crate) fn target() -> PathBuf {
+    std::env::var_os("CARGO_TARGET_DIR")
+        .map_or_else(|| root().join("target"), |set| root().join(set))
+}
+
+/// Cargo, as it runs this task.
+pub(crate) fn cargo_program() -> String {
+    std::env::var("CARGO").unwrap_or_else(|_| "cargo".into())
 }
 
 /// Runs a program in a folder of the project and fails when it fails.
@@ -45,13 +58,9 @@ pub(crate) fn run_with(
     Ok(())
 }
 
-/// Cargo, as it runs this task.
+/// Runs cargo in the folder of the project.
 pub(crate) fn cargo(args: &[&str]) -> Result<()> {
-    run(
-        ".",
-        &std::env::var("CARGO").unwrap_or_else(|_| "cargo".into()),
-        args,
-    )
+    run(".", &cargo_program(), args)
 }
 
 /// JavaScript packages, which the program serves as `npm install` takes them.
@@ -97,13 +106,17 @@ fn pack(package: &str) -> Result<()> {
             "../pack",
         ],
     )?;
-    let versioned = format!("tidings-{package}-{}.tgz", env!("CARGO_PKG_VERSION"));
+    let manifest = std::fs::read(root().join(format!("sdk/js/{package}/package.json")))?;
+    let manifest: serde_json::Value = serde_json::from_slice(&manifest)?;
+    let version = manifest["version"].as_str().unwrap_or_default();
+    let versioned = format!("tidings-{package}-{version}.tgz");
     let stable = format!("tidings-{package}.tgz");
     std::fs::rename(folder.join(&versioned), folder.join(&stable))
         .with_context(|| format!("renaming {versioned}, which `npm pack` has made"))
 }
 
-fn check_node() -> Result<()> {
+/// Fails when there is no Node, or an old one.
+pub(crate) fn check_node() -> Result<()> {
     let output = Command::new("node")
         .arg("--version")
         .output()
@@ -147,8 +160,9 @@ pub(crate) fn python() -> Result<()> {
     if pip.is_ok_and(|output| output.status.success()) {
         return Ok(());
     }
-    install(&["python3", "python3-pip"])
-        .context("`python3 -m pip` does not run; install Python 3.10 or later with pip")
+    install(&["python3", "python3-pip"]).with_context(|| {
+        format!("`python3 -m pip` does not run; install Python {PYTHON_MIN} or later with pip")
+    })
 }
 
 /// The library that gives a process a wall clock of its own, for the proof that jumps of the clock do no harm: from
@@ -166,6 +180,34 @@ pub(crate) fn own_clock() -> Result<()> {
     install(&["libfaketime"]).context("libfaketime is missing; install it")
 }
 
+/// Programs that look into a Debian package and a systemd unit: from Debian's packages where they are missing.
+pub(crate) fn packaging() -> Result<()> {
+    let needed = [
+        ("dpkg-shlibdeps", "dpkg-dev"),
+        ("lintian", "lintian"),
+        ("objcopy", "binutils"),
+        ("systemd-analyze", "systemd"),
+        ("adduser", "adduser"),
+    ];
+    let missing: Vec<&str> = needed
+        .iter()
+        .filter(|(program, _)| !is_installed(program))
+        .map(|(_, package)| *package)
+        .collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    install(&missing).context("these look into the Debian package and the systemd unit")
+}
+
+/// Whether a program can be found.
+fn is_installed(program: &str) -> bool {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path)
+        .chain(["/usr/sbin".into(), "/sbin".into()])
+        .any(|folder| folder.join(program).exists())
+}
+
 /// Installs packages of Debian's.
 fn install(packages: &[&str]) -> Result<()> {
     if !Path::new("/usr/bin/apt-get").exists() {
@@ -175,24 +217,4 @@ fn install(packages: &[&str]) -> Result<()> {
     let quiet = [("DEBIAN_FRONTEND", "noninteractive")];
     let head = ["install", "-y", "-qq", "--no-install-recommends"];
     run_with(".", "apt-get", &[&head, packages].concat(), &quiet)
-}
-
-/// Sets everything up and runs the server with the demo.
-pub(crate) fn up(args: &[String]) -> Result<()> {
-    web()?;
-    cargo(&["build", "--release", "--package", "tidings"])?;
-    let data_dir = root().join(".tidings");
-    let data_dir = data_dir.to_string_lossy();
-    // 256 MiB: the default of 5 % would refuse messages on a large disk that is nearly full, and this is a demo.
-    let mut serve = vec![
-        "serve",
-        "--dev",
-        "--data-dir",
-        &data_dir,
-        "--disk-reserve",
-        "268435456",
-    ];
-    serve.extend(args.iter().map(String::as_str));
-    let program = root().join("target/release/tidings");
-    run(".", &program.to_string_lossy(), &serve)
 }

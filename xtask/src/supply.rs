@@ -1,139 +1,182 @@
-//! What we build from: the licence and the source of every crate, held against `deny.toml`.
+//! What we build from, held against `deny.toml` by cargo-deny: licences, sources, banned crates, known vulnerabilities.
 
+use std::fs;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context as _, Result, bail};
-use serde_json::Value;
 
-const CRATES_IO: &str = "registry+https://github.com/rust-lang/crates.io-index";
+use crate::setup::{self, root, target};
+use crate::tools;
+
+/// Names a copy of the advisory database, <https://github.com/RustSec/advisory-db>.
+const DATABASE: &str = "TIDINGS_ADVISORY_DB";
+/// Where the gate's own copy lies, seen from the project.
+const DATABASE_BESIDE: &str = "../shared/data/advisory-db";
+/// What cargo-deny calls its clone of that address: the name, and cargo's own hash of the address.
+const CLONE: &str = "advisory-db-3157b0e258782691";
 
 /// Fails when a dependency comes from elsewhere than crates.io, or under no licence that `deny.toml` allows, or is one
-/// that it bans.
+/// that it bans, or has a known vulnerability.
 ///
-/// Known vulnerabilities are not looked up: that needs a copy of the advisory database (`cargo deny check advisories`).
+/// The last needs a copy of the advisory database. Where there is none, that is said, and the rest is checked.
 pub(crate) fn check() -> Result<()> {
-    let text = std::fs::read_to_string(crate::setup::root().join("deny.toml"))
-        .context("reading deny.toml")?;
-    let rules: toml::Value = toml::from_str(&text).context("reading deny.toml")?;
-    let output = Command::new(std::env::var("CARGO").unwrap_or_else(|_| "cargo".into()))
-        .args(["metadata", "--format-version", "1", "--locked"])
-        .current_dir(crate::setup::root())
+    let program = tools::cargo_deny()?;
+    deny(
+        &program,
+        &root().join("deny.toml"),
+        &["licenses", "bans", "sources"],
+    )?;
+    let Some(database) = database()? else {
+        println!(
+            "known vulnerabilities were not looked up: {DATABASE} names no copy of \
+             https://github.com/RustSec/advisory-db"
+        );
+        return Ok(());
+    };
+    let newest = newest_advisory(&database)?;
+    let rules = with_database(&database)?;
+    deny(&program, &rules, &["advisories"])?;
+    println!("no dependency has a vulnerability that was known on {newest}");
+    Ok(())
+}
+
+fn deny(program: &Path, rules: &Path, checks: &[&str]) -> Result<()> {
+    // Offline: the answer depends on what is in the repository, and the database that was given.
+    let checked = Command::new(program)
+        .args(["--offline", "--locked", "--log-level", "error", "--config"])
+        .arg(rules)
+        .args(["check", "--hide-inclusion-graph"])
+        .args(checks)
+        .current_dir(root())
+        .env("CARGO", setup::cargo_program())
         .output()
-        .context("running cargo metadata")?;
-    let metadata: Value =
-        serde_json::from_slice(&output.stdout).context("reading cargo metadata")?;
-    let licences = words(&rules["licenses"]["allow"], None);
-    let banned = words(&rules["bans"]["deny"], Some("crate"));
-    let found = violations(&metadata, &licences, &banned);
-    if !found.is_empty() {
+        .context("running cargo-deny")?;
+    if !checked.status.success() {
         bail!(
-            "dependencies that deny.toml does not allow:\n  {}",
-            found.join("\n  ")
+            "dependencies that deny.toml does not allow ({}):\n{}",
+            checks.join(", "),
+            String::from_utf8_lossy(&checked.stderr)
         );
     }
     Ok(())
 }
 
-/// The texts of a list, or of one key of the tables in it.
-fn words<'a>(list: &'a toml::Value, key: Option<&str>) -> Vec<&'a str> {
-    let items = list.as_array().into_iter().flatten();
-    items
-        .filter_map(|item| match key {
-            Some(key) => item.get(key)?.as_str(),
-            None => item.as_str(),
-        })
-        .collect()
+/// The copy of the advisory database, if there is one. It is an error when the one that was named is not there.
+fn database() -> Result<Option<PathBuf>> {
+    let named = std::env::var_os(DATABASE).map(PathBuf::from);
+    let folder = named
+        .clone()
+        .unwrap_or_else(|| root().join(DATABASE_BESIDE));
+    match (folder.join("crates").is_dir(), named) {
+        (true, _) => Ok(Some(folder)),
+        (false, None) => Ok(None),
+        (false, Some(named)) => bail!(
+            "{DATABASE} is {}, which has no folder `crates`; name a copy of \
+             https://github.com/RustSec/advisory-db",
+            named.display()
+        ),
+    }
 }
 
-fn violations(metadata: &Value, licences: &[&str], banned: &[&str]) -> Vec<String> {
-    let mut found = Vec::new();
-    for package in metadata["packages"].as_array().into_iter().flatten() {
-        let name = package["name"].as_str().unwrap_or_default();
-        let Some(source) = package["source"].as_str() else {
-            continue;
-        };
-        if source != CRATES_IO {
-            found.push(format!("{name} comes from {source}"));
-        }
-        if banned.contains(&name) {
-            found.push(format!("{name} is banned"));
-        }
-        let licence = package["license"].as_str().unwrap_or_default();
-        if !is_allowed(licence, licences) {
-            found.push(format!("{name} is under {licence:?}"));
+/// The date of the latest advisory, as it is written there.
+fn newest_advisory(database: &Path) -> Result<String> {
+    let mut newest = String::new();
+    for folder in fs::read_dir(database.join("crates"))? {
+        for file in fs::read_dir(folder?.path())? {
+            let text = fs::read_to_string(file?.path())?;
+            let dates = text
+                .lines()
+                .filter_map(|line| line.strip_prefix("date = \""));
+            for date in dates.filter_map(|rest| rest.split('"').next()) {
+                if date > newest.as_str() {
+                    date.clone_into(&mut newest);
+                }
+            }
         }
     }
-    found
+    Ok(newest)
 }
 
-/// Whether a licence expression can be met with allowed licences alone. A group in brackets binds first; `AND` binds
-/// more tightly than `OR`; `/` is the old way to write `OR`.
-fn is_allowed(expression: &str, allowed: &[&str]) -> bool {
-    let mut text = expression.replace('/', " OR ");
-    while let Some(open) = text.rfind('(') {
-        let Some(length) = text[open..].find(')') else {
-            return false;
-        };
-        let verdict = if is_met(&text[open + 1..open + length], allowed) {
-            "+"
-        } else {
-            "-"
-        };
-        text.replace_range(open..=open + length, verdict);
+/// Lays the database out as cargo-deny wants it, a git repository under a name of its own, and returns the rules that
+/// point there.
+fn with_database(database: &Path) -> Result<PathBuf> {
+    let all = target().join("advisories");
+    let clone = all.join(CLONE);
+    if all.exists() {
+        fs::remove_dir_all(&all)?;
     }
-    is_met(&text, allowed)
+    fs::create_dir_all(&clone)?;
+    copy(&database.join("crates"), &clone.join("crates"))?;
+    let identity = ["-c", "user.name=xtask", "-c", "user.email=xtask@localhost"];
+    for command in [
+        &["init", "--quiet"][..],
+        &["add", "--all"],
+        &["commit", "--quiet", "--no-gpg-sign", "--message", "copy"],
+    ] {
+        let done = Command::new("git")
+            .args(identity)
+            .args(command)
+            .current_dir(&clone)
+            .output()
+            .context("running git")?;
+        if !done.status.success() {
+            bail!(
+                "git {}: {}",
+                command.join(" "),
+                String::from_utf8_lossy(&done.stderr)
+            );
+        }
+    }
+    let text = fs::read_to_string(root().join("deny.toml")).context("reading deny.toml")?;
+    let mut rules: toml::Table = toml::from_str(&text).context("reading deny.toml")?;
+    let advisories = rules
+        .entry("advisories")
+        .or_insert_with(|| toml::Table::new().into())
+        .as_table_mut()
+        .context("advisories in deny.toml is no table")?;
+    advisories.insert("db-path".into(), all.to_string_lossy().into_owned().into());
+    let path = all.join("deny.toml");
+    fs::write(&path, toml::to_string(&rules)?)?;
+    Ok(path)
 }
 
-fn is_met(flat: &str, allowed: &[&str]) -> bool {
-    flat.split(" OR ").any(|all| {
-        all.split(" AND ").all(|one| {
-            let one = one.trim();
-            one == "+" || allowed.contains(&one)
-        })
-    })
+fn copy(from: &Path, to: &Path) -> Result<()> {
+    fs::create_dir_all(to)?;
+    for entry in fs::read_dir(from)? {
+        let entry = entry?;
+        let to = to.join(entry.file_name());
+        match entry.file_type()?.is_dir() {
+            true => copy(&entry.path(), &to)?,
+            false => drop(fs::copy(entry.path(), to)?),
+        }
+    }
+    Ok(())
 }
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
+    use std::fs;
 
-    use super::{CRATES_IO, is_allowed, violations};
-
-    #[test]
-    fn expressions_are_read_as_they_are_meant() {
-        let allowed = ["MIT", "Unicode-3.0"];
-        for good in [
-            "MIT",
-            "MIT/Apache-2.0",
-            "GPL-2.0-only OR MIT",
-            "(MIT OR Apache-2.0) AND Unicode-3.0",
-        ] {
-            assert!(is_allowed(good, &allowed), "{good}");
-        }
-        for bad in [
-            "",
-            "GPL-3.0-only",
-            "MIT AND GPL-3.0-only",
-            "(MIT OR Apache-2.0) AND ISC",
-            "(MIT",
-        ] {
-            assert!(!is_allowed(bad, &allowed), "{bad}");
-        }
-    }
+    use super::newest_advisory;
 
     #[test]
-    fn what_is_not_allowed_is_named() {
-        let metadata = json!({ "packages": [
-            { "name": "ours", "source": null },
-            { "name": "good", "source": CRATES_IO, "license": "MIT" },
-            { "name": "fork", "source": "git+https://example.com/x", "license": "MIT" },
-            { "name": "viral", "source": CRATES_IO, "license": "GPL-3.0-only" },
-            { "name": "bad", "source": CRATES_IO, "license": "MIT" },
-        ]});
-        let found = violations(&metadata, &["MIT"], &["bad"]);
-        assert_eq!(found.len(), 3, "{found:?}");
-        assert!(found[0].contains("fork comes from git+"), "{found:?}");
-        assert!(found[1].contains("viral is under"), "{found:?}");
-        assert!(found[2].contains("bad is banned"), "{found:?}");
+    fn the_date_of_a_database_is_that_of_its_latest_advisory() {
+        let database = tempfile::tempdir().expect("a folder");
+        for (name, date) in [
+            ("old", "2024-02-29"),
+            ("new", "2026-08-20"),
+            ("mid", "2025-12-31"),
+        ] {
+            let folder = database.path().join("crates").join(name);
+            fs::create_dir_all(&folder).expect("a folder");
+            let text =
+                format!("```toml\n[advisory]\npackage = \"{name}\"\ndate = \"{date}\"\n```\n");
+            fs::write(folder.join("RUSTSEC.md"), text).expect("a file");
+        }
+        assert_eq!(
+            newest_advisory(database.path()).expect("a date"),
+            "2026-08-20"
+        );
     }
 }

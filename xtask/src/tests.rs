@@ -5,7 +5,7 @@ use std::time::Instant;
 use anyhow::Result;
 
 use crate::setup::{self, cargo, run, run_with};
-use crate::{codegen, coverage, instructions, layers, mutants, package, proofs, supply};
+use crate::{coverage, figures, instructions, layers, mutants, package, proofs, supply};
 
 /// Seeds of the simulator in one run. More find more and cost about 40 ms each.
 const SEEDS: &str = "1000";
@@ -43,8 +43,9 @@ pub(crate) fn all() -> Result<()> {
 
 /// Generated code, conformance list, format, lints, layers, Rust tests.
 pub(crate) fn check() -> Result<()> {
-    codegen::run("--check")?;
+    codegen(&["--check".into()])?;
     coverage::run("--check")?;
+    figures::check()?;
     cargo(&["fmt", "--all", "--check"])?;
     cargo(&[
         "clippy",
@@ -61,6 +62,13 @@ pub(crate) fn check() -> Result<()> {
     // The end-to-end tests run the program itself.
     cargo(&["build", "--quiet", "--package", "tidings"])?;
     cargo(&["test", "--workspace", "--quiet"])
+}
+
+/// Code and pages from `proto/`.
+pub(crate) fn codegen(args: &[String]) -> Result<()> {
+    let mut command = vec!["run", "--quiet", "--package", "xtask-codegen", "--"];
+    command.extend(args.iter().map(String::as_str));
+    cargo(&command)
 }
 
 /// Bytes per session and allocations per operation, against what is committed.
@@ -113,7 +121,7 @@ fn javascript() -> Result<()> {
 fn browser() -> Result<()> {
     setup::chromium()?;
     run("e2e", "npm", &["ci", "--no-fund", "--no-audit"])?;
-    let program = setup::root().join("target/debug/tidings");
+    let program = setup::target().join("debug/tidings");
     run_with(
         "e2e",
         "npm",
@@ -126,7 +134,7 @@ fn browser() -> Result<()> {
 /// libraries it uses.
 fn imports() -> Result<()> {
     run("sdk/js/imports", "npm", &["ci", "--no-fund", "--no-audit"])?;
-    let program = setup::root().join("target/debug/tidings");
+    let program = setup::target().join("debug/tidings");
     run_with(
         "sdk/js/imports",
         "npm",

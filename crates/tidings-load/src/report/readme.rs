@@ -1,4 +1,4 @@
-//! The sentence of the README that has figures: it says what the document says.
+//! The figures in the README: they say what the document says.
 
 use super::record::{Case, Series};
 use crate::compare::digits;
@@ -11,44 +11,36 @@ const END: &str = "<!-- figures end -->";
 pub(super) fn with_figures(readme: &str, series: &Series) -> Option<String> {
     let (before, rest) = readme.split_once(BEGIN)?;
     let (_, after) = rest.split_once(END)?;
-    Some(format!(
-        "{before}{BEGIN}\n{}\n{END}{after}",
-        sentence(series)
-    ))
+    Some(format!("{before}{BEGIN}\n{}\n{END}{after}", table(series)))
 }
 
-fn sentence(series: &Series) -> String {
+fn table(series: &Series) -> String {
     let room = Case::Fanout(1000, 128);
     let cpu = |server| series.figure(room, server, "cpu_us_per_delivery");
-    let mut parts = Vec::new();
+    let mut rows = Vec::new();
     if let Some(ours) = cpu("tidings") {
         let beside = match cpu("uws").filter(|theirs| *theirs > 0.0) {
-            Some(theirs) => format!(
-                ", {}× of what uWebSockets takes beside it",
-                digits(ours / theirs)
-            ),
+            Some(theirs) => format!(" ({}× uWebSockets)", digits(ours / theirs)),
             None => String::new(),
         };
-        parts.push(format!(
-            "{} µs of CPU for a delivery to a channel of 1,000{beside}",
-            digits(ours)
-        ));
+        let what = "CPU per delivery, in a channel of 1,000";
+        rows.push(format!("| {what} | {} µs{beside} |", digits(ours)));
     }
     let idle = Case::Other(Name::Idle);
     if let Some(bytes) = series.figure(idle, "tidings", "bytes_per_connection") {
-        parts.push(format!("{} bytes for an idle login", digits(bytes)));
+        let what = "Memory per idle connection, in the process";
+        rows.push(format!("| {what} | {} bytes |", digits(bytes)));
     }
     if let Some(stored) = series.figure(Case::Other(Name::Offline), "tidings", "stored_per_s") {
-        parts.push(format!(
-            "{} durable offline messages a second",
-            digits(stored)
-        ));
+        let what = "Durable offline messages per second";
+        rows.push(format!("| {what} | {} |", digits(stored)));
     }
     format!(
-        "Measured on {} cores ({}): {}. [All figures, beside other servers](docs/performance.md).",
+        "| Measured on {} cores ({}) | |\n| --- | ---: |\n{}\n\n\
+         [All figures, beside other servers](docs/performance.md).",
         series.machine.cores,
         series.machine.cpu,
-        parts.join("; ")
+        rows.join("\n")
     )
 }
 
@@ -65,7 +57,9 @@ mod tests {
         let readme = format!("before\n{BEGIN}\nold\n{END}\nafter\n");
         let new = with_figures(&readme, &series).expect("there are marks");
         assert!(
-            new.contains("0.250 µs of CPU for a delivery to a channel of 1,000, 0.500×"),
+            new.contains(
+                "| CPU per delivery, in a channel of 1,000 | 0.250 µs (0.500× uWebSockets) |"
+            ),
             "{new}"
         );
         assert!(
