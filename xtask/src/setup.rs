@@ -57,7 +57,7 @@ pub(crate) fn cargo(args: &[&str]) -> Result<()> {
 /// JavaScript packages, which the program serves as `npm install` takes them.
 const PACKAGES: [&str; 2] = ["rtm", "signaling"];
 
-/// Builds the web SDK, the demo page and the guide, which the program serves.
+/// Builds the web SDK, its reference, the demo page and the guide, which the program serves.
 pub(crate) fn web() -> Result<()> {
     check_node()?;
     for package in PACKAGES {
@@ -66,7 +66,7 @@ pub(crate) fn web() -> Result<()> {
         run(&folder, "npm", &["run", "build"])?;
         pack(package)?;
     }
-    for folder in ["demo", "docs/guide"] {
+    for folder in ["sdk/js/reference", "demo", "docs/guide"] {
         run(folder, "npm", &["ci", "--no-fund", "--no-audit"])?;
         run(folder, "npm", &["run", "build"])?;
     }
