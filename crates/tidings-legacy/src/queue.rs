@@ -313,7 +313,7 @@ mod tests {
             assert_eq!(processed, (clear > 1_000_000).then_some(clear - 1_000_000));
             given.extend(messages.into_iter().map(|message| message[0].clone()));
             queue.stream(&OLD, &mut out);
-            let called = call.map(|version| server::up_to(version));
+            let called = call.map(server::up_to);
             assert_eq!(out, called.into_iter().collect::<Vec<_>>());
         }
         assert_eq!(given, (1_000_001..=1_000_040).collect::<Vec<u64>>());
