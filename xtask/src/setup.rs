@@ -166,6 +166,16 @@ pub(crate) fn own_clock() -> Result<()> {
     install(&["libfaketime"]).context("libfaketime is missing; install it")
 }
 
+/// The command that makes a certificate, for the test that follows the guide's configuration: from Debian's packages
+/// where it is missing.
+pub(crate) fn openssl() -> Result<()> {
+    let version = Command::new("openssl").arg("version").output();
+    if version.is_ok_and(|output| output.status.success()) {
+        return Ok(());
+    }
+    install(&["openssl"]).context("`openssl` does not run; install it")
+}
+
 /// Installs packages of Debian's.
 fn install(packages: &[&str]) -> Result<()> {
     if !Path::new("/usr/bin/apt-get").exists() {

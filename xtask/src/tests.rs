@@ -105,7 +105,8 @@ fn javascript() -> Result<()> {
     run("sdk/js/rtm", "npm", &["run", "check"])?;
     run("sdk/js/rtm", "npm", &["test"])?;
     run("sdk/js/signaling", "npm", &["test"])?;
-    // The guide's sample, moved over by the guide.
+    setup::openssl()?;
+    // The guide's pages, followed to the letter.
     run("docs/guide", "npm", &["test"])
 }
 

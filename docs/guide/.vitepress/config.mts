@@ -16,7 +16,7 @@ export default defineConfig({
   // The server finds quick-start.html for /docs/quick-start.
   cleanUrls: true,
   // Pages are addressed as they lie in the folder; a link that leads nowhere fails the build.
-  ignoreDeadLinks: [/^https?:\/\/(127\.0\.0\.1|localhost)/, /^\/(demo|examples|reference|sdk)\b/],
+  ignoreDeadLinks: [/^https?:\/\/(127\.0\.0\.1|localhost)/, /^\/(demo|docs|sdk)\b/, /^\/reference\b/],
   head: [['link', { rel: 'icon', type: 'image/svg+xml', href: '/docs/mark.svg' }]],
   markdown: { theme: { light: 'github-light-high-contrast', dark: 'github-dark-high-contrast' } },
   themeConfig: {

@@ -7,7 +7,7 @@ import { tmpdir } from 'node:os';
 import { delimiter, dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
-const guide = fileURLToPath(new URL('..', import.meta.url));
+export const guide = fileURLToPath(new URL('..', import.meta.url));
 export const program = process.env.TIDINGS_BIN ?? join(guide, '../../target/debug/tidings');
 /** The address that the guide names; every test has a port of its own. */
 const ADDRESS = '127.0.0.1:7400';
