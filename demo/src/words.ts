@@ -94,7 +94,7 @@ export function inWords(action: Action, error: unknown): string {
 
 /** The SDK knows whether a call has left the page: what has not cannot have arrived. */
 function wasNotSent(error: unknown): boolean {
-  return (error as { notSent?: unknown } | undefined)?.notSent === true;
+  return (error as { isSent?: unknown } | undefined)?.isSent === false;
 }
 
 const FINAL: Readonly<Partial<Record<Action, readonly unknown[]>>> = {
