@@ -107,7 +107,7 @@ export class Chat {
 
   // ---------------------------------------------------------------- people
 
-  /** Somebody who is not on line, so that a second tab of ours takes nobody's place. */
+  /** Somebody who is not online, so that a second tab of ours takes nobody's place. */
   async freeName(candidates: readonly string[]): Promise<string | undefined> {
     const others = candidates.filter((name) => name !== this.me);
     const isOnline = await this.client.queryPeersOnlineStatus([...others]);

@@ -6,7 +6,7 @@ import { byId } from './dom.js';
 /** Who a second tab may be. */
 const NAMES = ['bob', 'alice', 'carol', 'dave', 'erin'];
 
-/** Somebody of `candidates` who is not on line. */
+/** Somebody of `candidates` who is not online. */
 type FreeName = (candidates: readonly string[]) => Promise<string | undefined> | undefined;
 
 export class NothingOpen {
@@ -43,7 +43,7 @@ export class NothingOpen {
 
   async #chooseName(): Promise<void> {
     const me = this.#me;
-    // Without an answer, or with everybody on line: a name that nobody has.
+    // Without an answer, or with everybody online: a name that nobody has.
     const free = await Promise.resolve(this.freeName(NAMES)).catch(() => undefined);
     if (me === this.#me) this.#offer(free ?? `guest-${Math.random().toString(36).slice(2, 7)}`);
   }
