@@ -6,10 +6,11 @@ import AgoraRTM from '@tidings/rtm';
 import type { RtmClient, RtmMessage, RtmStatusCode } from '@tidings/rtm';
 import { APP_ID } from './app-id.js';
 import { lowerHand, raiseHand, readBoard, setTopic } from './board.js';
+import { History } from './history.js';
 import { parcelIn } from './call/signals.js';
 import type { Channel, Conversation, Entry, Message, Person, Picture } from './model.js';
 import { load, pictureIn, pictureOf, upload } from './pictures.js';
-import { type Action, gapInWords, inWords } from './words.js';
+import { type Action, canRetry, gapInWords, inWords } from './words.js';
 
 /** What the chat tells the page. */
 export interface ChatListener {
@@ -21,6 +22,8 @@ export interface ChatListener {
   conversationChanged(conversation: Conversation): void;
   conversationRemoved(conversation: Conversation): void;
   entryAdded(conversation: Conversation, entry: Entry): void;
+  /** From the server's history, the oldest one first; some may be on the page already. `hasMore`: older ones are left. */
+  earlierAdded(conversation: Conversation, messages: readonly Message[], hasMore?: boolean): void;
   receiptChanged(conversation: Conversation, message: Message): void;
   /** Something that belongs to no conversation. */
   noticed(text: string): void;
@@ -30,6 +33,9 @@ export class Chat {
   readonly client: RtmClient;
   readonly #people = new Map<string, Person>();
   readonly #channels = new Map<string, Channel>();
+  readonly #history: History;
+  /** Conversations whose history is being read. */
+  readonly #reading = new Map<Conversation, Promise<void>>();
 
   constructor(
     readonly me: string,
@@ -37,6 +43,7 @@ export class Chat {
   ) {
     // Without an endpoint the client connects to where the page came from.
     this.client = AgoraRTM.createInstance(APP_ID);
+    this.#history = new History(this.client);
     this.#listen();
   }
 
@@ -53,6 +60,12 @@ export class Chat {
 
   async logout(): Promise<void> {
     await this.client.logout();
+  }
+
+  /** While the connection is lost, the SDK tries again by itself, with pauses that grow. This ends the pause. */
+  reconnectNow(): void {
+    const client = this.client as RtmClient & { reconnectNow?: () => void };
+    client.reconnectNow?.();
   }
 
   /** For a page that is being closed: others see at once that we are gone. */
@@ -86,12 +99,20 @@ export class Chat {
       const channel = gap.source.type === 'channel' && this.#channels.get(gap.source.channelId);
       if (!channel) return this.listener.noticed(text);
       this.listener.entryAdded(channel, { is: 'note', text, kind: 'warning' });
-      // A change of the topic or of a hand may be among what is missing, and can be asked for.
+      // A change of the topic or of a hand may be among what is missing, and can be asked for; so can messages.
       this.#readBoard(channel).catch(() => undefined);
+      this.#readMissed(channel).catch(() => undefined);
     });
   }
 
   // ---------------------------------------------------------------- people
+
+  /** Somebody who is not online, so that a second tab of ours takes nobody's place. */
+  async freeName(candidates: readonly string[]): Promise<string | undefined> {
+    const others = candidates.filter((name) => name !== this.me);
+    const isOnline = await this.client.queryPeersOnlineStatus([...others]);
+    return others.find((name) => !isOnline[name]);
+  }
 
   /** Follows the presence of people, so that we see who is there to talk to. */
   async addPeople(names: readonly string[]): Promise<void> {
@@ -130,6 +151,7 @@ export class Chat {
 
   #forget(person: Person): void {
     this.#people.delete(person.name);
+    this.#history.forget(person);
     this.listener.conversationRemoved(person);
   }
 
@@ -190,6 +212,7 @@ export class Chat {
     await channel.rtm.leave();
     channel.rtm.removeAllListeners();
     this.#channels.delete(channel.name);
+    this.#history.forget(channel);
     this.listener.conversationRemoved(channel);
   }
 
@@ -218,9 +241,12 @@ export class Chat {
       picture,
       at: Date.now(),
       wasStored: false,
+      isOwn: true,
       receipt: { is: 'sending' },
     };
     this.listener.entryAdded(to, message);
+    // What is being read of the history must not have this message in it as well.
+    await this.#reading.get(to)?.catch(() => undefined);
     await this.deliver(to, message);
   }
 
@@ -246,17 +272,42 @@ export class Chat {
       const content = await this.#contentOf(message, (share) => become({ is: 'uploading', share }));
       if (to.is === 'channel') {
         action = 'sendToChannel';
-        await to.rtm.sendMessage(content);
+        await to.rtm.sendMessage(content, { enableHistoricalMessaging: true });
         become({ is: 'sent' });
       } else {
         action = 'sendToPerson';
-        const options = { enableOfflineMessaging: true };
+        const options = { enableOfflineMessaging: true, enableHistoricalMessaging: true };
         const { hasPeerReceived } = await this.client.sendMessageToPeer(content, to.name, options);
         become({ is: hasPeerReceived ? 'delivered' : 'stored' });
       }
     } catch (error) {
-      become({ is: 'failed', why: inWords(action, error) });
+      become({ is: 'failed', why: inWords(action, error), canRetry: canRetry(action, error) });
     }
+  }
+
+  /** Shows what was said before: the newest messages first, the ones before them with each further call. */
+  loadEarlier(conversation: Conversation): Promise<void> {
+    const known = this.#reading.get(conversation);
+    if (known) return known;
+    const read = async () => {
+      const { messages, hasMore } = await this.#history.earlier(conversation);
+      this.listener.earlierAdded(conversation, messages.map((message) => this.#fromHistory(message)), hasMore);
+    };
+    const reading = read().finally(() => this.#reading.delete(conversation));
+    this.#reading.set(conversation, reading);
+    return reading;
+  }
+
+  /** Our own messages are on the page since they were sent. */
+  async #readMissed(channel: Channel): Promise<void> {
+    const messages = (await this.#history.latest(channel)).filter(({ userId }) => userId !== this.me);
+    this.listener.earlierAdded(channel, messages.map((message) => this.#fromHistory(message)));
+  }
+
+  #fromHistory({ message, userId, serverReceivedTs }: AgoraRTM.HistoryMessage): Message {
+    const content = { text: textOf(message), picture: pictureIn(message) };
+    const about = { from: userId, at: serverReceivedTs, wasStored: false, isOwn: userId === this.me };
+    return { is: 'message', ...content, ...about };
   }
 
   async #contentOf({ text, picture }: Message, progress: (share: number) => void): Promise<RtmMessage> {
@@ -270,7 +321,7 @@ export class Chat {
     about: { from: string; at: number; wasStored: boolean },
   ): void {
     const content = { text: textOf(message), picture: pictureIn(message) };
-    this.listener.entryAdded(conversation, { is: 'message', ...content, ...about });
+    this.listener.entryAdded(conversation, { is: 'message', isOwn: false, ...content, ...about });
   }
 }
 

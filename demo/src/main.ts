@@ -5,7 +5,7 @@
  * `words.ts`; then `view/page.ts` and what it is made of. This file is the way in and the way out:
  * login and logout.
  */
-import { addressOf, conversationIn, setUserInAddress, userInAddress } from './address.js';
+import { conversationIn, setUserInAddress, userInAddress } from './address.js';
 import { lastName } from './memory.js';
 import { ConnectionView, Notices } from './view/connection.js';
 import { byId, onSubmit } from './view/dom.js';
@@ -15,14 +15,16 @@ import { inWords } from './words.js';
 const form = byId<HTMLFormElement>('login-form');
 const nameField = byId<HTMLInputElement>('name');
 const notices = new Notices();
-const page = new Page(new ConnectionView(loginAgain), notices);
+const page = new Page(new ConnectionView({ loginAgain, reconnectNow: () => page.reconnectNow() }), notices);
+
+/** A login that takes longer is explained. Milliseconds. */
+const LONG_LOGIN_MS = 1500;
 
 async function login(name: string): Promise<void> {
-  await page.login(name);
+  await whileWaiting(page.login(name));
   lastName.write(name);
   setUserInAddress(name);
   byId('my-name').textContent = name;
-  suggestSecondPerson(name);
   showChat(true);
   page.follow();
 }
@@ -56,14 +58,24 @@ function welcome(): void {
   if (!wanted) return;
   const { is, name } = wanted;
   byId('login-title').textContent = is === 'person' ? `Talk to ${name}` : `Join #${name}`;
-  byId('login-lead').textContent = 'Say who you are, and you are there. Any name will do.';
+  byId('login-lead').textContent = 'Type a name to go there. Any name will do.';
 }
 
-function suggestSecondPerson(me: string): void {
-  const other = me === 'bob' ? 'alice' : 'bob';
-  const link = byId<HTMLAnchorElement>('second-person');
-  link.href = `?user=${other}${addressOf({ is: 'person', name: me })}`;
-  link.textContent = `Be ${other}`;
+/** Shows that something is going on; without an answer, the SDK tries for 12 seconds. */
+async function whileWaiting(done: Promise<void>): Promise<void> {
+  const button = byId('login-button');
+  const progress = byId('login-progress');
+  button.setAttribute('aria-busy', 'true');
+  const timer = setTimeout(() => {
+    progress.textContent = 'The server has not answered yet. Still trying …';
+  }, LONG_LOGIN_MS);
+  try {
+    await done;
+  } finally {
+    clearTimeout(timer);
+    progress.textContent = '';
+    button.removeAttribute('aria-busy');
+  }
 }
 
 // A name that is there already gives way to the next one that is typed.

@@ -36,7 +36,12 @@ export type Receipt =
   | { readonly is: 'delivered' }
   /** The other person is away; the server keeps it for the next login. */
   | { readonly is: 'stored' }
-  | { readonly is: 'failed'; readonly why: string };
+  | {
+      readonly is: 'failed';
+      readonly why: string;
+      /** The same message may go through at another time. */
+      readonly canRetry: boolean;
+    };
 
 export interface Message {
   readonly is: 'message';
@@ -48,7 +53,9 @@ export interface Message {
   readonly at: number;
   /** Came from the server's store: it was sent while we were away. */
   readonly wasStored: boolean;
-  /** Only on our own messages. */
+  /** We have written it, here or on an earlier visit. */
+  readonly isOwn: boolean;
+  /** Only on messages that were sent by this page. */
   receipt?: Receipt;
 }
 

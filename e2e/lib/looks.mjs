@@ -18,8 +18,8 @@ async function screenshotFolder() {
   return folder;
 }
 
-/** Stores four pictures of the page as it stands, checks each for width, and each size and scheme for access; `grave`: only for grave faults. */
-export async function look(page, state, { sizes = SIZES, grave = false } = {}) {
+/** Stores four pictures of the page as it stands, checks each for width, and each size and scheme for access; `grave`: only for grave faults, `access: false`: not at all, as for pages of another project's making. */
+export async function look(page, state, { sizes = SIZES, grave = false, access = true } = {}) {
   const before = page.viewportSize();
   for (const size of sizes) {
     for (const colorScheme of SCHEMES) {
@@ -29,7 +29,7 @@ export async function look(page, state, { sizes = SIZES, grave = false } = {}) {
       await page.screenshot({ path: join(await screenshotFolder(), `${name}.png`) });
       await checkWidth(page, name);
       // Each size and each scheme once: contrast is a matter of the scheme, everything else of the size.
-      if ((size === sizes[0]) === (colorScheme === SCHEMES[0])) await checkAccess(page, name, grave);
+      if (access && (size === sizes[0]) === (colorScheme === SCHEMES[0])) await checkAccess(page, name, grave);
     }
   }
   await page.setViewportSize(before);

@@ -6,14 +6,14 @@ const AgoraRTM = createRequire(import.meta.url)('../../sdk/js/rtm/dist/tidings-r
 const APP_ID = 'TidingsDemo000000000000000000000';
 const TOO_OFTEN = 5;
 
-/** Sends `count` messages, one after the other, to somebody who is away. */
-export async function store({ origin, from, to, count }) {
+/** Sends `count` messages, one after the other, to somebody who is away; `history`: for the history, not to wait for them. */
+export async function store({ origin, from, to, count, history = false }) {
   const client = AgoraRTM.createInstance(APP_ID, { endpoint: origin });
   await client.login({ uid: from });
   for (let number = 1; number <= count; ) {
     const message = { text: `message ${number}` };
     try {
-      await client.sendMessageToPeer(message, to, { enableOfflineMessaging: true });
+      await client.sendMessageToPeer(message, to, { enableOfflineMessaging: !history, enableHistoricalMessaging: history });
       number++;
     } catch (error) {
       // Over the rate: the same message once more, until its turn has come.

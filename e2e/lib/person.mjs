@@ -9,6 +9,14 @@ const SEEN_WITHIN_MS = 15_000;
 /** A lost link is shown after 4 s; the way back has waits that grow. */
 const RECONNECTED_WITHIN_MS = 45_000;
 
+const CONNECTION_WORDS = {
+  DISCONNECTED: 'Not connected',
+  CONNECTING: 'Connecting …',
+  CONNECTED: 'Connected',
+  RECONNECTING: 'Reconnecting …',
+  ABORTED: 'Logged out',
+};
+
 export class Person {
   /** @type {string[]} */
   #faults = [];
@@ -84,10 +92,11 @@ export class Person {
 
   // ---------------------------------------------------------------- sees
 
+  /** `state` as the SDK calls it; the page has words for it. */
   async seesConnection(state) {
     await this.page
-      .getByRole('status')
-      .getByText(state, { exact: true })
+      .locator(`#connection[data-state="${state}"]`)
+      .getByText(CONNECTION_WORDS[state], { exact: true })
       .waitFor({ timeout: RECONNECTED_WITHIN_MS });
   }
 

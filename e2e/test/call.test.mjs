@@ -56,7 +56,7 @@ test('calls that nobody answers begin to ring; their ends are the last test', as
   await calls(xena, 'yuri');
   await seesInCall(xena, 'yuri', 'Ringing …');
   await calls(zoe, 'nobody', 'audio');
-  await seesInCall(zoe, 'nobody', 'It rings as soon as they are here.');
+  await seesInCall(zoe, 'nobody', 'It will ring as soon as they come online.');
   unanswered = { xena, yuri, zoe };
 });
 
@@ -200,12 +200,12 @@ test('the call goes on when the server is killed, and the chat when it is back',
     await talk(nina, otto);
     await other.kill();
     await both(people, (person) => person.seesConnection('RECONNECTING'));
-    await seesInCall(nina, 'otto', 'The server is away. Your call goes on without it.');
+    await seesInCall(nina, 'otto', 'The server cannot be reached. Your call continues without it.');
     await both(people, seesMoving);
     await presses(nina, 'Mute');
-    await seesInCall(otto, 'nina', 'The server is away.');
+    await seesInCall(otto, 'nina', 'The server cannot be reached.');
     // What the browsers have to agree on anew waits for the server.
-    await seesInCall(rolf, 'pia', 'The server is away.');
+    await seesInCall(rolf, 'pia', 'The server cannot be reached.');
     await presses(pia, 'Camera on');
 
     await other.startAgain();

@@ -66,7 +66,7 @@ pub(crate) fn cargo(args: &[&str]) -> Result<()> {
 /// JavaScript packages, which the program serves as `npm install` takes them.
 const PACKAGES: [&str; 2] = ["rtm", "signaling"];
 
-/// Builds the web SDK, the demo page and the guide, which the program serves.
+/// Builds the web SDK, its reference, the demo page and the guide, which the program serves.
 pub(crate) fn web() -> Result<()> {
     check_node()?;
     for package in PACKAGES {
@@ -75,7 +75,7 @@ pub(crate) fn web() -> Result<()> {
         run(&folder, "npm", &["run", "build"])?;
         pack(package)?;
     }
-    for folder in ["demo", "docs/guide"] {
+    for folder in ["sdk/js/reference", "demo", "docs/guide"] {
         run(folder, "npm", &["ci", "--no-fund", "--no-audit"])?;
         run(folder, "npm", &["run", "build"])?;
     }
@@ -206,6 +206,16 @@ fn is_installed(program: &str) -> bool {
     std::env::split_paths(&path)
         .chain(["/usr/sbin".into(), "/sbin".into()])
         .any(|folder| folder.join(program).exists())
+}
+
+/// The command that makes a certificate, for the test that follows the guide's configuration: from Debian's packages
+/// where it is missing.
+pub(crate) fn openssl() -> Result<()> {
+    let version = Command::new("openssl").arg("version").output();
+    if version.is_ok_and(|output| output.status.success()) {
+        return Ok(());
+    }
+    install(&["openssl"]).context("`openssl` does not run; install it")
 }
 
 /// Installs packages of Debian's.

@@ -1,6 +1,6 @@
 //! Call invitations: rings a user, or waits to be rung.
 //!
-//! `cargo run -p tidings-client --example calls -- ws://localhost:8080 APP_ID alice bob` rings bob;
+//! `cargo run -p tidings-client --example calls -- ws://127.0.0.1:7400 APP_ID alice bob` rings bob;
 //! without the last word it waits, accepts whoever rings, and goes on waiting.
 
 use std::error::Error;

@@ -1,6 +1,6 @@
 //! A chat on the terminal.
 //!
-//! `cargo run -p tidings-client --example chat -- ws://localhost:8080 APP_ID alice lobby`
+//! `cargo run -p tidings-client --example chat -- ws://127.0.0.1:7400 APP_ID alice lobby`
 //!
 //! Each line goes to the channel; `@bob hello` goes to bob, stored if he is not there. The end of
 //! the input (Ctrl-D) logs out.

@@ -1,6 +1,6 @@
 //! Who is there: follows users, says how they are, and shows a line of each.
 //!
-//! `cargo run -p tidings-client --example presence -- ws://localhost:8080 APP_ID alice bob carol`
+//! `cargo run -p tidings-client --example presence -- ws://127.0.0.1:7400 APP_ID alice bob carol`
 //!
 //! Logs alice in with an attribute `mood`, subscribes to bob and carol, and prints what becomes of
 //! them until Ctrl-C.

@@ -443,7 +443,7 @@ impl Hub {
     }
 
     fn reply_absent(&mut self, key: SessionKey, cseq: u64, user: &UserId, out: &mut dyn Sink) {
-        let text = format!("user {user} is not on line");
+        let text = format!("user {user} is not online");
         self.reply_error(key, cseq, error(Outcome::UserNotFound, text), out);
     }
 }

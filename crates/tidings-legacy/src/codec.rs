@@ -35,6 +35,8 @@ pub struct Login {
     pub account: Value,
     /// Empty if none is stated.
     pub token: String,
+    /// The library's word for itself; empty if none is stated.
+    pub device: String,
 }
 
 /// A call.
@@ -140,6 +142,7 @@ fn login(argument: Value) -> Result<Login, FrameError> {
         app: text_of(fields.remove("vid")),
         account: fields.remove("account").unwrap_or_default(),
         token: text_of(fields.remove("token")),
+        device: text_of(fields.remove("device")),
     })
 }
 

@@ -37,12 +37,27 @@ struct Given {
     sseq: u64,
 }
 
+/// How messages come to a client.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) enum Delivery {
+    /// Each as soon as it is there; an answer to a poll repeats none of them.
+    #[default]
+    Pushed,
+    /// In answers to polls. The client is told that there is something, and polls then. The Python package
+    /// (`agora-signaling-sdk` 1.0.2, observed) cannot read a pushed message: it drops it, polls, and takes the
+    /// answer's cursor for what it has had. It does not poll by itself, neither to look nor to acknowledge.
+    Polled,
+}
+
 /// The queue of one connection.
 #[derive(Debug, Default)]
 pub(crate) struct Queue {
-    /// The version before the first.
-    base: u64,
-    /// The last version that was given.
+    delivery: Delivery,
+    /// The client was told to poll, and has not yet.
+    is_called: bool,
+    /// The last answer had messages: only another poll acknowledges them.
+    wants_poll: bool,
+    /// The last version that was given; before the first, the one below it.
     sent: u64,
     /// The client has asked: it may be sent messages.
     is_polled: bool,
@@ -56,11 +71,10 @@ pub(crate) struct Queue {
 impl Queue {
     /// A queue whose versions are above all that the account has seen: a login's come after its time in
     /// microseconds, which no login before it has reached.
-    pub(crate) fn new(unix_ms: u64) -> Self {
-        let base = unix_ms * 1_000;
+    pub(crate) fn new(unix_ms: u64, delivery: Delivery) -> Self {
         Self {
-            base,
-            sent: base,
+            delivery,
+            sent: unix_ms * 1_000,
             ..Self::default()
         }
     }
@@ -83,7 +97,8 @@ impl Queue {
         self.waiting.len() < before
     }
 
-    /// Answers a poll: the body, and up to which number of the hub everything is processed, if that is news.
+    /// Answers a poll: the body, and up to which number of the hub everything is processed, if that is news. The
+    /// caller sends the body, then calls [`Queue::stream`].
     pub(crate) fn poll(
         &mut self,
         to: &Receiver<'_>,
@@ -100,11 +115,13 @@ impl Queue {
             self.unacknowledged.pop_front();
         }
         let was_polled = std::mem::replace(&mut self.is_polled, true);
-        let from = if was_polled { self.sent } else { self.base };
-        let messages = match was_polled {
-            true => Vec::new(),
-            false => self.give(to, max),
+        self.is_called = false;
+        let from = self.sent;
+        let messages = match self.delivery {
+            Delivery::Pushed if was_polled => Vec::new(),
+            _ => self.give(to, max),
         };
+        self.wants_poll = !messages.is_empty();
         let body = json!({"result": "ok", "ver_clear": from, "msgs": messages});
         (body, processed.filter(|sseq| *sseq > 0))
     }
@@ -137,11 +154,26 @@ impl Queue {
         Some(processed).filter(|sseq| *sseq > 0)
     }
 
-    /// Sends what waits.
+    /// Sends what waits, or says that there is something to poll for.
     pub(crate) fn stream(&mut self, to: &Receiver<'_>, out: &mut Vec<String>) {
-        while let Some((version, line)) = self.next(to) {
-            out.push(server::recvmsg(version, &line));
+        match self.delivery {
+            Delivery::Pushed => {
+                while let Some((version, line)) = self.next(to) {
+                    out.push(server::recvmsg(version, &line));
+                }
+            }
+            Delivery::Polled => self.call_for_poll(out),
         }
+    }
+
+    /// Once until the client polls. A call that crosses its poll is not needed: the answer has everything.
+    fn call_for_poll(&mut self, out: &mut Vec<String>) {
+        if self.is_called || (self.waiting.is_empty() && !self.wants_poll) {
+            return;
+        }
+        self.is_called = true;
+        let waiting = u64::try_from(self.waiting.len()).unwrap_or(u64::MAX);
+        out.push(server::up_to(self.sent.saturating_add(waiting)));
     }
 
     fn next(&mut self, to: &Receiver<'_>) -> Option<(u64, String)> {
@@ -231,7 +263,7 @@ mod tests {
 
     #[test]
     fn nothing_is_sent_before_the_first_poll_and_nothing_twice() {
-        let mut queue = Queue::new(1_000);
+        let mut queue = Queue::new(1_000, Delivery::Pushed);
         let mut out = Vec::new();
         for n in 1..=40 {
             queue.push(&OLD, entry(n), &mut out);
@@ -257,11 +289,56 @@ mod tests {
     }
 
     #[test]
+    fn a_client_that_only_polls_is_called_until_all_is_given_and_acknowledged() {
+        let mut queue = Queue::new(1_000, Delivery::Polled);
+        let mut out = Vec::new();
+        assert_eq!(queue.poll(&OLD, 0, 30).0["msgs"], json!([]));
+        queue.stream(&OLD, &mut out);
+        assert!(out.is_empty(), "there is nothing: {out:?}");
+        for n in 1..=40 {
+            queue.push(&OLD, entry(n), &mut out);
+        }
+        assert_eq!(out, [r#"["notify",["msg",1000001]]"#], "it is called once");
+        let mut given = Vec::new();
+        for (clear, base, count, call) in [
+            (1_000_000, 1_000_000, 30, Some(1_000_040)),
+            (1_000_030, 1_000_030, 10, Some(1_000_040)),
+            (1_000_040, 1_000_040, 0, None),
+        ] {
+            out.clear();
+            let (body, processed) = queue.poll(&OLD, clear, 30);
+            assert_eq!(body["ver_clear"], base);
+            let messages = body["msgs"].as_array().cloned().unwrap_or_default();
+            assert_eq!(messages.len(), count);
+            assert_eq!(processed, (clear > 1_000_000).then_some(clear - 1_000_000));
+            given.extend(messages.into_iter().map(|message| message[0].clone()));
+            queue.stream(&OLD, &mut out);
+            let called = call.map(server::up_to);
+            assert_eq!(out, called.into_iter().collect::<Vec<_>>());
+        }
+        assert_eq!(given, (1_000_001..=1_000_040).collect::<Vec<u64>>());
+        assert!(!queue.is_unacknowledged());
+    }
+
+    #[test]
+    fn a_client_that_never_acknowledges_is_not_called_for_ever() {
+        let mut queue = Queue::new(1_000, Delivery::Polled);
+        let mut out = Vec::new();
+        queue.push(&OLD, entry(1), &mut out);
+        for calls in [1, 1, 1] {
+            queue.poll(&OLD, 0, 30);
+            queue.stream(&OLD, &mut out);
+            assert_eq!(out.len(), calls);
+        }
+        assert!(queue.is_unacknowledged());
+    }
+
+    #[test]
     fn the_cursor_of_an_earlier_line_acknowledges_nothing() {
-        let mut earlier = Queue::new(1_000);
+        let mut earlier = Queue::new(1_000, Delivery::Pushed);
         earlier.poll(&OLD, 0, 30);
         earlier.push(&OLD, entry(1), &mut Vec::new());
-        let mut queue = Queue::new(1_001);
+        let mut queue = Queue::new(1_001, Delivery::Pushed);
         queue.poll(&OLD, 0, 30);
         queue.push(&OLD, entry(1), &mut Vec::new());
         let (_, processed) = queue.poll(&OLD, earlier.sent(), 30);
@@ -271,7 +348,7 @@ mod tests {
 
     #[test]
     fn what_expires_while_waiting_leaves_no_hole() {
-        let mut queue = Queue::new(1_000);
+        let mut queue = Queue::new(1_000, Delivery::Pushed);
         for n in 1..=3 {
             let mut entry = entry(n);
             entry.expires_ts = if n == 2 { 1 } else { 0 };

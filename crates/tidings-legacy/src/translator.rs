@@ -12,12 +12,15 @@ use crate::codec::{self, Call, server};
 use crate::ids;
 use crate::login::{AppRules, LoginRefusal};
 use crate::messages::Repeats;
-use crate::queue::{Queue, Receiver};
+use crate::queue::{Delivery, Queue, Receiver};
 use crate::requests::Requests;
 use crate::special::News;
 
 /// A client of which nothing came for this long is gone. Source: signaling-wire 3.2.
 const SILENCE_MS: u64 = 120_000;
+
+/// What the Python and the Java library call themselves. Source: signaling-wire 4.1.
+const POLLING_DEVICE: &str = "javasdk";
 
 /// Messages that may wait for a client's first poll; the hub, which gets no word of further ones, keeps them.
 const WAITING_MAX: usize = 256;
@@ -103,6 +106,7 @@ pub struct Translator {
     pub(crate) rules: AppRules,
     /// It has sent `set_flag`.
     pub(crate) is_modern: bool,
+    delivery: Delivery,
     /// When its last frame came.
     heard_ms: u64,
     /// Numbered messages of the hub that have come.
@@ -130,6 +134,7 @@ impl Translator {
             line: ids::line(random),
             rules: AppRules::default(),
             is_modern: false,
+            delivery: Delivery::default(),
             heard_ms: now.mono_ms,
             sseq: 0,
             confirmed: 0,
@@ -218,6 +223,9 @@ impl Translator {
             return self.refuse(LoginRefusal::WrongAccount);
         };
         self.state = State::LoggingIn;
+        if login.device == POLLING_DEVICE {
+            self.delivery = Delivery::Polled;
+        }
         self.app = app.clone();
         self.account = account.clone();
         self.out.push(Output::Login(LoginRequest {
@@ -358,7 +366,7 @@ impl Translator {
     fn welcome(&mut self) {
         self.state = State::Ready;
         self.heard_ms = self.now.mono_ms;
-        self.queue = Queue::new(self.now.unix_ms);
+        self.queue = Queue::new(self.now.unix_ms, self.delivery);
         let body = json!({
             "result": "ok",
             "line": self.line,

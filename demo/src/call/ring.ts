@@ -23,12 +23,35 @@ const RINGBACK: Pattern = { tones: [{ at: 0, for: 1, hertz: [425, 450] }], perio
 
 const PATTERNS = { ring: RING, ringback: RINGBACK } as const;
 
-/** A browser lets a page make a sound only after the user has clicked or typed somewhere on it. */
 let context: AudioContext | undefined;
 
-/** Plays until the returned function is called. */
+/**
+ * Plays until the returned function is called. A browser lets a page make a sound only after the user has clicked or
+ * typed somewhere on it: until then, the page waits for that.
+ */
 export function play(name: keyof typeof PATTERNS): () => void {
-  const pattern = PATTERNS[name];
+  if (mayPlay()) return playNow(PATTERNS[name]);
+  let stop: () => void = () => undefined;
+  const waiting = new AbortController();
+  const begin = () => {
+    waiting.abort();
+    stop = playNow(PATTERNS[name]);
+  };
+  for (const gesture of ['pointerup', 'keydown']) {
+    document.addEventListener(gesture, begin, { signal: waiting.signal, capture: true });
+  }
+  return () => {
+    waiting.abort();
+    stop();
+  };
+}
+
+/** Where a browser does not tell, the attempt does no harm but for a warning on the console. */
+function mayPlay(): boolean {
+  return 'userActivation' in navigator ? navigator.userActivation.hasBeenActive : true;
+}
+
+function playNow(pattern: Pattern): () => void {
   const audio = (context ??= new AudioContext());
   const out = audio.createGain();
   out.gain.value = pattern.volume;

@@ -10,6 +10,8 @@ export interface CallActions {
   hangUp(): void;
   setMicrophone(isOn: boolean): void;
   setCamera(isOn: boolean): void;
+  /** The call is over: the focus is to go to where one goes on. */
+  goOn(): void;
 }
 
 const KIND_WORDS = { audio: 'Voice call', video: 'Video call' } as const;
@@ -29,17 +31,22 @@ export class CallView {
   readonly #microphone = byId('call-microphone');
   readonly #camera = byId('call-camera');
   readonly #end = byId('call-end');
+  readonly #full = byId('call-full');
   #state: CallState = { is: 'idle' };
   #own: Devices = { microphone: false, camera: false };
   #theirs: Devices = { microphone: false, camera: false };
   #isServerAway = false;
   #silence: () => void = () => undefined;
 
-  constructor(actions: CallActions) {
+  constructor(private readonly actions: CallActions) {
     this.#accept.addEventListener('click', () => actions.accept());
     this.#end.addEventListener('click', () => actions.hangUp());
     this.#microphone.addEventListener('click', () => actions.setMicrophone(!this.#own.microphone));
     this.#camera.addEventListener('click', () => actions.setCamera(!this.#own.camera));
+    this.#full.addEventListener('click', () => this.#setFull(this.#section.dataset['full'] !== 'true'));
+    document.addEventListener('fullscreenchange', () => {
+      if (!document.fullscreenElement) this.#setFull(false);
+    });
     // The key that goes from one part of a window to the next.
     document.addEventListener('keydown', (event) => {
       if (event.key !== 'F6' || this.#state.is === 'idle') return;
@@ -47,15 +54,21 @@ export class CallView {
       this.#title.focus();
     });
     setInterval(() => this.#showClock(), 500);
+    this.#setFull(false);
   }
 
   show(state: CallState): void {
     const previous = this.#state;
     this.#state = state;
+    const hadFocus = this.#section.contains(document.activeElement);
     this.#section.hidden = state.is === 'idle';
     this.#section.dataset['state'] = state.is;
     this.#sound();
-    if (state.is === 'idle') return;
+    if (state.is === 'idle') {
+      this.#setFull(false);
+      if (hadFocus) this.actions.goOn();
+      return;
+    }
     // The conversation has the name too; only one of them is the call.
     this.#title.replaceChildren(
       ...(state.is === 'ringing' ? [`${state.peer} is calling`] : [spoken('Call with '), state.peer]),
@@ -64,7 +77,8 @@ export class CallView {
     this.#remote.setAttribute('aria-label', `Picture of ${state.peer}`);
     this.#accept.hidden = state.is !== 'ringing';
     this.#accept.disabled = state.is === 'ringing' && state.isAnswered;
-    this.#microphone.hidden = this.#camera.hidden = state.is !== 'connecting' && state.is !== 'talking';
+    const isUnderWay = state.is === 'connecting' || state.is === 'talking';
+    this.#microphone.hidden = this.#camera.hidden = this.#full.hidden = !isUnderWay;
     relabel(this.#end, 'hang-up', END_WORDS[state.is]);
     this.#status.textContent = statusOf(state);
     this.#showHint();
@@ -103,15 +117,23 @@ export class CallView {
     if (!isTyping && state.is !== 'talking') this.#title.focus({ preventScroll: true });
   }
 
+  /** The browser's own full screen where there is one, else the whole window: a phone may have only that. */
+  #setFull(isFull: boolean): void {
+    this.#section.dataset['full'] = String(isFull);
+    relabel(this.#full, isFull ? 'shrink' : 'expand', isFull ? 'Leave full screen' : 'Full screen');
+    if (isFull && document.fullscreenEnabled) this.#section.requestFullscreen().catch(() => undefined);
+    if (!isFull && document.fullscreenElement) document.exitFullscreen().catch(() => undefined);
+  }
+
   #showHint(): void {
     const state = this.#state;
     if (state.is !== 'talking') {
       const isReaching = state.is === 'calling' && !state.isRinging;
-      this.#hint.textContent = isReaching ? 'It rings as soon as they are here.' : '';
+      this.#hint.textContent = isReaching ? 'It will ring as soon as they come online.' : '';
     } else if (state.isBroken) {
-      this.#hint.textContent = 'The line is broken. Looking for another way …';
+      this.#hint.textContent = 'The connection is interrupted. Looking for another route …';
     } else if (this.#isServerAway) {
-      this.#hint.textContent = 'The server is away. Your call goes on without it.';
+      this.#hint.textContent = 'The server cannot be reached. Your call continues without it.';
     } else {
       this.#hint.textContent = this.#theirs.microphone ? '' : `${state.peer} is muted.`;
     }

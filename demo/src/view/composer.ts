@@ -1,6 +1,9 @@
 /** The field to write in, and the ways in for a picture: chosen, pasted, dropped. */
 import { byId } from './dom.js';
 
+/** The most that a message carries. Bytes of UTF-8. */
+const BYTES_MAX = 32_768;
+
 export interface ComposerActions {
   send(text: string): void;
   sendPicture(file: File): void;
@@ -10,6 +13,7 @@ export class Composer {
   readonly #text = byId<HTMLTextAreaElement>('text');
   readonly #label = byId('text-label');
   readonly #file = byId<HTMLInputElement>('file');
+  readonly #problem = byId('text-problem');
 
   constructor(private readonly actions: ComposerActions) {
     byId('composer').addEventListener('submit', (event) => {
@@ -42,8 +46,16 @@ export class Composer {
 
   /** `title` is the name of the open conversation. */
   addressTo(title: string): void {
-    this.#label.textContent = `Message to ${title}`;
-    this.#text.placeholder = `Message to ${title}`;
+    const label = `Message to ${title}`;
+    // What was wrong in one conversation has no business in the next.
+    if (label !== this.#label.textContent) this.problem('');
+    this.#label.textContent = label;
+    this.#text.placeholder = label;
+  }
+
+  /** Says what is wrong with what was to be sent; empty for nothing. */
+  problem(text: string): void {
+    this.#problem.textContent = text;
   }
 
   focus(): void {
@@ -53,12 +65,20 @@ export class Composer {
   #send(): void {
     const text = this.#text.value.trim();
     if (text === '') return;
+    const bytes = new TextEncoder().encode(text).length;
+    if (bytes > BYTES_MAX) {
+      // The text stays: it can be made shorter.
+      this.problem(`This message is ${bytes.toLocaleString()} bytes long; the limit is ${BYTES_MAX.toLocaleString()}. Shorten it, or send it in parts.`);
+      return;
+    }
+    this.problem('');
     this.#text.value = '';
     this.actions.send(text);
     this.#text.focus();
   }
 
   #sendFiles(files: FileList | null | undefined): boolean {
+    this.problem('');
     for (const file of files ?? []) this.actions.sendPicture(file);
     return (files?.length ?? 0) > 0;
   }

@@ -5,8 +5,15 @@ import { byId, element } from './dom.js';
 type State = RtmStatusCode.ConnectionState;
 type Reason = RtmStatusCode.ConnectionChangeReason;
 
-const RECONNECTING =
-  'The connection is lost. What you send now waits for it, for up to 10 seconds.';
+const WORDS: Readonly<Record<State, string>> = {
+  DISCONNECTED: 'Not connected',
+  CONNECTING: 'Connecting …',
+  CONNECTED: 'Connected',
+  RECONNECTING: 'Reconnecting …',
+  ABORTED: 'Logged out',
+};
+
+const RECONNECTING = 'The connection is lost. Messages that you send now wait up to 10 seconds for it to come back.';
 
 const ABORTED: Readonly<Partial<Record<Reason, string>>> = {
   REMOTE_LOGIN: 'You have logged in elsewhere under this name, perhaps in another tab.',
@@ -14,28 +21,38 @@ const ABORTED: Readonly<Partial<Record<Reason, string>>> = {
   TOKEN_EXPIRED: 'Your token has expired.',
 };
 
+export interface ConnectionActions {
+  loginAgain(): void;
+  /** Tries to reconnect at once. */
+  reconnectNow(): void;
+}
+
 export class ConnectionView {
   readonly #pill = byId('connection');
   readonly #state = byId('connection-state');
   readonly #banner = byId('banner');
   readonly #text = byId('banner-text');
-  readonly #action = byId<HTMLButtonElement>('banner-action');
+  readonly #loginAgain = byId<HTMLButtonElement>('login-again');
+  readonly #reconnect = byId<HTMLButtonElement>('reconnect');
 
-  constructor(loginAgain: () => void) {
-    this.#action.textContent = 'Log in here';
-    this.#action.addEventListener('click', loginAgain);
+  constructor(actions: ConnectionActions) {
+    this.#loginAgain.addEventListener('click', () => actions.loginAgain());
+    this.#reconnect.addEventListener('click', () => actions.reconnectNow());
   }
 
   show(state: State, reason: Reason): void {
     this.#pill.dataset['state'] = state;
-    this.#state.textContent = state;
+    // What a developer looks for in the SDK's documentation.
+    this.#pill.title = `ConnectionStateChanged: ${state}, ${reason}`;
+    this.#state.textContent = WORDS[state];
     let text = '';
     if (state === 'RECONNECTING') text = RECONNECTING;
     if (state === 'ABORTED') text = ABORTED[reason] ?? 'The server has ended this login.';
     this.#text.textContent = text;
     this.#banner.hidden = text === '';
     this.#banner.dataset['state'] = state;
-    this.#action.hidden = !(state === 'ABORTED' && reason === 'REMOTE_LOGIN');
+    this.#loginAgain.hidden = !(state === 'ABORTED' && reason === 'REMOTE_LOGIN');
+    this.#reconnect.hidden = state !== 'RECONNECTING';
   }
 }
 

@@ -4,7 +4,7 @@ import type { Channel, Conversation, Person } from '../model.js';
 import { Composer } from './composer.js';
 import { byId } from './dom.js';
 import { MembersView } from './members.js';
-import { PRESENCE_WORDS } from './sidebar.js';
+import { presenceWords } from './sidebar.js';
 import type { Timeline } from './timeline.js';
 import { type BoardActions, BoardView } from './topic.js';
 
@@ -21,6 +21,7 @@ export class ConversationView {
   readonly #chat = byId('chat');
   readonly #section = byId('conversation');
   readonly #nothing = byId('nothing-open');
+  #isConnected = false;
   readonly #name = byId('conversation-name');
   readonly #state = byId('conversation-state');
   readonly #remove = byId('remove-person');
@@ -93,10 +94,26 @@ export class ConversationView {
     for (const button of [this.#remove, this.#calls.audio, this.#calls.video]) button.hidden = channel !== undefined;
     delete this.#state.dataset['presence'];
     this.#state.textContent = '';
-    if (conversation.is === 'person' && conversation.presence) {
-      this.#state.textContent = PRESENCE_WORDS[conversation.presence];
-      this.#state.dataset['presence'] = conversation.presence;
-    }
+    if (conversation.is !== 'person') return;
+    this.#state.textContent = presenceWords(conversation.presence, this.#isConnected);
+    if (conversation.presence && this.#isConnected) this.#state.dataset['presence'] = conversation.presence;
+  }
+
+  /** While the connection is lost, nothing is said about who is there. */
+  setConnected(isConnected: boolean): void {
+    this.#isConnected = isConnected;
+    this.update();
+  }
+
+  /** Something about what was to be sent to `to` is wrong. */
+  problem(to: Conversation, text: string): void {
+    if (to === this.#open) this.#composer.problem(text);
+  }
+
+  /** To where one goes on: the message field, or the way to a conversation. */
+  focus(): void {
+    if (this.#open) this.#focus();
+    else if (hasKeyboard()) byId('person').focus();
   }
 
   /** There is one call at a time. */

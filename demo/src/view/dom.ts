@@ -26,7 +26,7 @@ export function spoken(text: string): HTMLElement {
   return element('span', 'visually-hidden', text);
 }
 
-/** Runs `submit` for what has been typed into a form of one field, and shows beside it what went wrong. */
+/** Runs `submit` for the name that has been typed into a form of one field, and shows beside it what went wrong. */
 export function onSubmit(
   form: HTMLFormElement,
   submit: (typed: string) => Promise<void>,
@@ -40,6 +40,8 @@ export function onSubmit(
     event.preventDefault();
     const typed = field.value.trim();
     if (typed === '') {
+      problem.textContent = 'Type a name.';
+      field.setAttribute('aria-invalid', 'true');
       field.focus();
       return;
     }

@@ -12,6 +12,7 @@ import type { ConnectionView, Notices } from './connection.js';
 import { ConversationView } from './conversation.js';
 import { byId, onSubmit } from './dom.js';
 import { linkTo, offerLink } from './links.js';
+import { NothingOpen } from './nothing-open.js';
 import { Viewer } from './picture.js';
 import { Sidebar, beginningOf } from './sidebar.js';
 import { Timeline } from './timeline.js';
@@ -19,6 +20,8 @@ import { Timeline } from './timeline.js';
 interface Shown {
   readonly timeline: Timeline;
   unread: number;
+  /** The newest part of its history has been asked for. */
+  isRead: boolean;
 }
 
 export class Page implements ChatListener, CallListener {
@@ -28,6 +31,8 @@ export class Page implements ChatListener, CallListener {
   readonly #viewer = new Viewer();
   readonly #conversation: ConversationView;
   readonly #call: CallView;
+  readonly #nothing = new NothingOpen((candidates) => this.#chat?.freeName(candidates));
+  #isConnected = false;
   #chat: Chat | undefined;
   #calls: Calls | undefined;
 
@@ -37,7 +42,9 @@ export class Page implements ChatListener, CallListener {
   ) {
     this.#conversation = new ConversationView(() => this.#chat?.me ?? '', {
       send: (to, text) => void this.#chat?.send(to, text),
-      sendPicture: (to, file) => this.#try(this.#chat?.sendPicture(to, file), 'upload'),
+      sendPicture: (to, file) => {
+        this.#chat?.sendPicture(to, file).catch((error: unknown) => this.#conversation.problem(to, inWords('upload', error)));
+      },
       call: ({ name }, kind) => void this.#calls?.call(name, kind),
       copyLink: (channel) => void offerLink(linkTo(channel), notices),
       setTopic: (channel, text) => this.#try(this.#chat?.setTopic(channel, text), 'share'),
@@ -45,10 +52,16 @@ export class Page implements ChatListener, CallListener {
       end: (conversation) => this.#end(conversation),
     });
     this.#call = new CallView({
-      accept: () => void this.#calls?.accept(),
+      accept: () => {
+        const state = this.#calls?.state;
+        // What is said about the call afterwards stands in the caller's conversation.
+        if (state?.is === 'ringing') location.hash = addressOf({ is: 'person', name: state.peer });
+        void this.#calls?.accept();
+      },
       hangUp: () => this.#calls?.hangUp(),
       setMicrophone: (isOn) => this.#calls?.setMicrophone(isOn),
       setCamera: (isOn) => void this.#calls?.setCamera(isOn),
+      goOn: () => this.#conversation.focus(),
     });
     for (const id of ['my-link', 'my-link-too']) {
       byId(id).addEventListener('click', () => {
@@ -111,9 +124,11 @@ export class Page implements ChatListener, CallListener {
     const shown = found && this.#shown.get(found);
     if (shown) shown.unread = 0;
     this.#conversation.show(found, shown?.timeline);
+    if (found) this.#readHistory(found);
     for (const conversation of [previous, found]) {
       if (conversation && this.#shown.has(conversation)) this.conversationChanged(conversation);
     }
+    this.#showNothing();
     if (!wanted || found || !this.#chat) return;
     this.#open(wanted).catch((error: unknown) => {
       this.noticed(inWords(wanted.is === 'person' ? 'watch' : 'join', error));
@@ -129,6 +144,11 @@ export class Page implements ChatListener, CallListener {
     this.conversationChanged(this.#conversation.open);
   }
 
+  /** The connection is lost, and the user does not want to wait for the SDK's next attempt. */
+  reconnectNow(): void {
+    this.#chat?.reconnectNow();
+  }
+
   // ---------------------------------------------------------------- what the chat tells
 
   connectionChanged(
@@ -136,14 +156,17 @@ export class Page implements ChatListener, CallListener {
     reason: RtmStatusCode.ConnectionChangeReason,
   ): void {
     this.connection.show(state, reason);
-    this.#call.connectionChanged(state !== 'CONNECTED');
+    this.#isConnected = state === 'CONNECTED';
+    this.#call.connectionChanged(!this.#isConnected);
+    this.#conversation.setConnected(this.#isConnected);
+    for (const conversation of this.#shown.keys()) this.#showInSidebar(conversation);
   }
 
   conversationChanged(conversation: Conversation): void {
-    const { unread } = this.#shownOf(conversation);
-    const isOpen = conversation === this.#conversation.open;
-    this.#sidebar.show(conversation, unread, isOpen);
-    if (isOpen) this.#conversation.update();
+    this.#shownOf(conversation);
+    this.#showInSidebar(conversation);
+    if (conversation === this.#conversation.open) this.#conversation.update();
+    this.#showNothing();
     this.#showTitle();
     if (conversation.is === 'person') this.#rememberPeople();
   }
@@ -156,6 +179,7 @@ export class Page implements ChatListener, CallListener {
       this.#conversation.show(undefined, undefined);
       location.hash = '#/';
     }
+    this.#showNothing();
     this.#showTitle();
     if (conversation.is === 'person') this.#rememberPeople();
   }
@@ -167,6 +191,10 @@ export class Page implements ChatListener, CallListener {
     const isNews = entry.is === 'message' ? !entry.receipt : entry.isNews === true;
     if (isNews && !isSeen) shown.unread++;
     this.conversationChanged(conversation);
+  }
+
+  earlierAdded(conversation: Conversation, messages: readonly Message[], hasMore?: boolean): void {
+    this.#shownOf(conversation).timeline.addEarlier(messages, hasMore);
   }
 
   receiptChanged(conversation: Conversation, message: Message): void {
@@ -188,7 +216,10 @@ export class Page implements ChatListener, CallListener {
 
   callEnded(peer: string, text: string, isNews: boolean): void {
     const person = this.#chat?.personOf(peer);
-    if (person) this.entryAdded(person, { is: 'note', text, kind: 'call', isNews });
+    if (!person) return;
+    this.entryAdded(person, { is: 'note', text, kind: 'call', isNews });
+    // News are counted; the rest would be seen in the conversation only.
+    if (!isNews && person !== this.#conversation.open) this.notices.brief(`${peer}: ${text}`);
   }
 
   callProblem(text: string): void {
@@ -235,17 +266,48 @@ export class Page implements ChatListener, CallListener {
 
   // ---------------------------------------------------------------- inside
 
+  #showInSidebar(conversation: Conversation): void {
+    const unread = this.#shown.get(conversation)?.unread ?? 0;
+    this.#sidebar.show(conversation, unread, conversation === this.#conversation.open, this.#isConnected);
+  }
+
+  #showNothing(): void {
+    if (this.#conversation.open || !this.#chat) return;
+    const unread = [...this.#shown].filter(([, shown]) => shown.unread > 0).map(([conversation]) => conversation);
+    this.#nothing.show(this.#chat.me, this.#shown.size > 0, unread.at(-1));
+  }
+
+  /** When a conversation is opened for the first time; the button above it asks for more. */
+  #readHistory(conversation: Conversation): void {
+    const shown = this.#shown.get(conversation);
+    if (!shown || shown.isRead) return;
+    shown.isRead = true;
+    this.#loadEarlier(conversation);
+  }
+
+  #loadEarlier(conversation: Conversation): void {
+    this.#chat?.loadEarlier(conversation).catch((error: unknown) => {
+      const shown = this.#shown.get(conversation);
+      if (!shown) return;
+      // The next time that it is opened is the next attempt.
+      shown.isRead = false;
+      const text = `Earlier messages cannot be shown. ${inWords('history', error)}`;
+      this.entryAdded(conversation, { is: 'note', text, kind: 'warning' });
+    });
+  }
+
   #shownOf(conversation: Conversation): Shown {
     const known = this.#shown.get(conversation);
     if (known) return known;
     const isChannel = conversation.is === 'channel';
     const label = `Messages with ${isChannel ? '#' : ''}${conversation.name}`;
-    const timeline = new Timeline(label, beginningOf(conversation), this.#chat?.me ?? '', isChannel ? 'authors' : 'messages', {
+    const timeline = new Timeline(label, beginningOf(conversation), isChannel ? 'authors' : 'messages', {
       again: (message) => void this.#chat?.deliver(conversation, message),
+      earlier: () => this.#loadEarlier(conversation),
       openPicture: (picture) => this.#openPicture(picture),
     });
     this.#timelines.append(timeline.element);
-    const shown = { timeline, unread: 0 };
+    const shown = { timeline, unread: 0, isRead: false };
     this.#shown.set(conversation, shown);
     return shown;
   }

@@ -4,17 +4,22 @@ import { addressOf } from '../address.js';
 import { byId, element, spoken } from './dom.js';
 
 /** What a person's presence is called. */
-export const PRESENCE_WORDS = {
+const PRESENCE_WORDS = {
   ONLINE: 'online',
   UNREACHABLE: 'unreachable',
   OFFLINE: 'offline',
 } as const;
 
+/** While we hear nothing from the server, nobody knows who is there. */
+export function presenceWords(presence: keyof typeof PRESENCE_WORDS | undefined, isConnected: boolean): string {
+  return presence && isConnected ? PRESENCE_WORDS[presence] : '';
+}
+
 export class Sidebar {
   readonly #lists = { person: byId('people'), channel: byId('channels') };
   readonly #items = new Map<Conversation, HTMLLIElement>();
 
-  show(conversation: Conversation, unread: number, isOpen: boolean): void {
+  show(conversation: Conversation, unread: number, isOpen: boolean, isConnected: boolean): void {
     let item = this.#items.get(conversation);
     if (!item) {
       item = element('li', '', element('a', ''));
@@ -26,7 +31,7 @@ export class Sidebar {
     link.href = addressOf(conversation);
     if (isOpen) link.setAttribute('aria-current', 'page');
     else link.removeAttribute('aria-current');
-    link.replaceChildren(...labelOf(conversation));
+    link.replaceChildren(...labelOf(conversation, isConnected));
     if (unread > 0) link.append(' ', element('span', 'unread', String(unread), spoken(' new')));
   }
 
@@ -44,12 +49,12 @@ export class Sidebar {
 export function beginningOf({ is, name }: Conversation): HTMLElement {
   const lines =
     is === 'channel'
-      ? [`This is #${name}.`, 'Copy its link to bring others in, or write something first.']
-      : [`This is your conversation with ${name}.`, 'Write, send a picture or call. What you write while they are away is kept for them.'];
+      ? [`This is #${name}.`, 'Copy its link to invite others, or write the first message.']
+      : [`This is your conversation with ${name}.`, 'Write, send a picture or call. Messages are kept while they are away.'];
   return element('div', 'beginning', ...lines.map((line) => element('p', '', line)));
 }
 
-function labelOf(conversation: Conversation): (Node | string)[] {
+function labelOf(conversation: Conversation, isConnected: boolean): (Node | string)[] {
   const name = element('span', 'name', conversation.name);
   if (conversation.is === 'channel') {
     const hash = element('span', 'hash', '#');
@@ -57,6 +62,6 @@ function labelOf(conversation: Conversation): (Node | string)[] {
   }
   const { presence } = conversation;
   const dot = element('span', 'presence');
-  if (presence) dot.dataset['presence'] = presence;
-  return [dot, name, ' ', element('span', 'state', presence ? PRESENCE_WORDS[presence] : '')];
+  if (presence && isConnected) dot.dataset['presence'] = presence;
+  return [dot, name, ' ', element('span', 'state', presenceWords(presence, isConnected))];
 }

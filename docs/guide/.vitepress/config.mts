@@ -1,4 +1,8 @@
+import { readFileSync } from 'node:fs';
 import { defineConfig } from 'vitepress';
+
+/** The version of the program, which serves this guide. */
+const version = /^version = "(.*)"$/m.exec(readFileSync(new URL('../../../Cargo.toml', import.meta.url), 'utf8'))?.[1];
 
 // The program serves the built site at /docs; it asks nothing of any other host.
 export default defineConfig({
@@ -9,31 +13,43 @@ export default defineConfig({
   outDir: './dist',
   cacheDir: './node_modules/.cache/vitepress',
   srcExclude: ['sample/**', 'README.md'],
+  // The server finds quick-start.html for /docs/quick-start.
+  cleanUrls: true,
   // Pages are addressed as they lie in the folder; a link that leads nowhere fails the build.
-  ignoreDeadLinks: [/^https?:\/\/(127\.0\.0\.1|localhost)/, /^\/(demo|sdk)\b/],
+  ignoreDeadLinks: [/^https?:\/\/(127\.0\.0\.1|localhost)/, /^\/(demo|docs|sdk)\b/, /^\/reference\b/],
   head: [['link', { rel: 'icon', type: 'image/svg+xml', href: '/docs/mark.svg' }]],
   markdown: { theme: { light: 'github-light-high-contrast', dark: 'github-dark-high-contrast' } },
   themeConfig: {
     logo: '/mark.svg',
     search: { provider: 'local' },
     outline: [2, 3],
-    docFooter: { prev: 'Before', next: 'Next' },
+    docFooter: { prev: 'Previous page', next: 'Next page' },
+    notFound: {
+      title: 'Page not found',
+      quote: 'There is no page at this address. It may have been renamed: search for a word of it, or start from the beginning.',
+      linkText: 'To the first page of the guide',
+      linkLabel: 'To the first page of the guide',
+    },
     nav: [
       { text: 'Quick start', link: '/quick-start' },
+      { text: 'Examples', link: '/examples' },
       { text: 'From RTM 1.x', link: '/from-rtm' },
-      { text: 'From Signaling', link: '/from-signaling' },
       { text: 'Running it', link: '/running' },
+      { text: `Version ${version}`, link: '/upgrading' },
     ],
     sidebar: [
       {
         text: 'Start',
         items: [
           { text: 'Quick start', link: '/quick-start' },
+          { text: 'Examples', link: '/examples' },
           { text: 'Concepts', link: '/concepts' },
+          { text: 'Questions and answers', link: '/faq' },
+          { text: 'Compared with other systems', link: '/comparison' },
         ],
       },
       {
-        text: 'The way over',
+        text: 'Migrate',
         items: [
           { text: 'From RTM 1.x', link: '/from-rtm' },
           { text: 'From legacy Signaling', link: '/from-signaling' },
@@ -43,6 +59,8 @@ export default defineConfig({
         text: 'Build',
         items: [
           { text: 'JavaScript', link: '/javascript' },
+          // Not a page of VitePress: the browser loads it anew.
+          { text: 'JavaScript reference', link: '/reference/index.html', target: '_self' },
           { text: 'Rust', link: '/rust' },
           { text: 'Tokens', link: '/tokens' },
           { text: 'Permissions', link: '/permissions' },
@@ -53,12 +71,15 @@ export default defineConfig({
         text: 'Run',
         items: [
           { text: 'Running it', link: '/running' },
+          { text: 'Capacity and cost', link: '/capacity' },
+          { text: 'Backups', link: '/backups' },
+          { text: 'Upgrading', link: '/upgrading' },
           { text: 'Security', link: '/security' },
-          { text: 'When something is wrong', link: '/trouble' },
+          { text: 'Troubleshooting', link: '/trouble' },
         ],
       },
       {
-        text: 'Look up',
+        text: 'Reference',
         items: [
           { text: 'Settings', link: '/settings' },
           { text: 'Errors', link: '/errors' },

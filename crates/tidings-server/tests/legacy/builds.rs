@@ -24,6 +24,8 @@ enum Build {
     V132,
     /// 1.4.x: as 1.3.2, and it connects again by itself.
     V140,
+    /// The Python package: as the oldest, but it cannot read what is pushed, and polls only when it is told to.
+    Python,
 }
 
 impl Build {
@@ -56,7 +58,10 @@ struct Page {
 
 impl Page {
     fn log_in(address: SocketAddr, build: Build, account: &str) -> Self {
-        let socket = Legacy::login(address, account);
+        let socket = match build {
+            Build::Python => Legacy::python(address, account),
+            _ => Legacy::login(address, account),
+        };
         let mut page = Self {
             build,
             socket,
@@ -117,7 +122,8 @@ impl Page {
         for at in 0..self.loops.len() {
             let one = &self.loops[at];
             let is_quiet = one.active.is_some_and(|active| active.elapsed() >= TAIL);
-            if one.polling.is_none() && one.cursor > one.cleared && is_quiet {
+            let has_tail = self.build != Build::Python;
+            if has_tail && one.polling.is_none() && one.cursor > one.cleared && is_quiet {
                 self.poll(at);
             }
         }
@@ -130,6 +136,11 @@ impl Page {
             });
             if let Some(at) = polled {
                 self.hear_poll(at, &crate::client::body(&frame[1][2]));
+            }
+        } else if frame[0] == "notify" && self.build == Build::Python {
+            // Whatever it says: a pushed message is lost on it.
+            if self.loops[0].polling.is_none() {
+                self.poll(0);
             }
         } else if frame[0] == "notify" {
             let text = frame[1].as_str().expect("the text form");
@@ -153,12 +164,13 @@ impl Page {
         one.active = Some(Instant::now());
         one.cleared = base;
         one.cursor = match self.build {
-            Build::Oldest => base,
+            Build::Oldest | Build::Python => base,
             _ => one.cursor.max(base),
         };
         for item in answer["msgs"].as_array().expect("a list") {
             let version = item[0].as_u64().expect("a version");
-            if self.build == Build::Oldest || version > self.loops[at].cursor {
+            let skips = !matches!(self.build, Build::Oldest | Build::Python);
+            if !skips || version > self.loops[at].cursor {
                 self.process(at, version, &item[1]);
             }
         }
@@ -174,6 +186,15 @@ impl Page {
         );
         if line.id.is_none_or(|id| self.ids.insert(id)) {
             self.got.push(line.content);
+        }
+    }
+
+    /// Runs until an answer has acknowledged everything.
+    fn run_to_acknowledgement(&mut self) {
+        let until = Instant::now() + common::PATIENCE;
+        while self.loops[0].cursor > self.loops[0].cleared {
+            assert!(Instant::now() < until, "{:?}: no poll", self.build);
+            self.step();
         }
     }
 
@@ -238,10 +259,18 @@ fn run(build: Build) {
         total = 810;
         bob.run(total);
     }
-    bob.poll_idle();
+    if build == Build::Python {
+        bob.run_to_acknowledgement();
+    } else {
+        bob.poll_idle();
+    }
     let expected: Vec<String> = (0..total).map(|n| n.to_string()).collect();
     assert_eq!(bob.got, expected, "{build:?}");
-    bob.socket.call("user_logout", json!({}));
+    match build {
+        // It has acknowledged, although it never polls by itself.
+        Build::Python => bob.socket.cut_now(),
+        _ => drop(bob.socket.call("user_logout", json!({}))),
+    }
     let mut last = Legacy::login(address, "bob");
     assert_eq!(
         last.poll(0)["msgs"],
@@ -269,6 +298,11 @@ fn the_build_1_3_2_loses_and_repeats_nothing() {
 #[test]
 fn the_builds_1_4_lose_and_repeat_nothing_over_a_reconnect() {
     run(Build::V140);
+}
+
+#[test]
+fn the_python_package_loses_and_repeats_nothing() {
+    run(Build::Python);
 }
 
 /// 1.2.1, 1.3.0-a and a node build open and drop sockets in a loop until `login_ret`.

@@ -27,6 +27,8 @@ pub(crate) struct Legacy {
     heard: VecDeque<Heard>,
     calls: u64,
     pub(crate) line: String,
+    /// The library's word for itself.
+    device: &'static str,
 }
 
 impl Legacy {
@@ -50,7 +52,15 @@ impl Legacy {
             heard: VecDeque::new(),
             calls: 0,
             line: String::new(),
+            device: "websdk",
         }
+    }
+
+    /// As the Python package does it: at the root, for it knows no path.
+    pub(crate) fn python(address: SocketAddr, account: &str) -> Self {
+        let mut client = Self::open(address, "/");
+        client.device = "javasdk";
+        client.logged_in(account)
     }
 
     pub(crate) fn login(address: SocketAddr, account: &str) -> Self {
@@ -76,7 +86,8 @@ impl Legacy {
 
     pub(crate) fn log_in(&mut self, account: &Value, token: &str) -> Value {
         self.say(&json!(["login", {
-            "vid": APP, "account": account, "uid": 0, "token": token, "device": "websdk", "ip": ""
+            "vid": APP, "account": account, "uid": 0, "token": token, "device": self.device,
+            "ip": ""
         }]));
         let frame = self.frame();
         assert_eq!(frame[0], "login_ret", "{frame}");

@@ -8,6 +8,7 @@ mod builds;
 mod calls;
 mod client;
 mod interworking;
+mod python;
 mod rules;
 mod tokens;
 mod transcript;

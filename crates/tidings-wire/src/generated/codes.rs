@@ -12,7 +12,7 @@ pub enum Outcome {
     MessageTooLarge = 3,
     /// A rate limit is reached.
     TooOften = 4,
-    /// The outcome is not known in time.
+    /// The outcome was not known in time.
     TimedOut = 5,
     /// The call needs a joined channel.
     NotInChannel = 6,
@@ -22,7 +22,7 @@ pub enum Outcome {
     TooManyChannels = 8,
     /// Attributes would be larger or more than allowed.
     SizeOverflow = 9,
-    /// The user is not on line.
+    /// The user is not online.
     UserNotFound = 10,
     /// More users are named than a call allows.
     TooManyUsers = 11,
@@ -44,7 +44,7 @@ pub enum Outcome {
     InvalidUserId = 21,
     /// The token is missing, damaged, or made for another app, user or product.
     InvalidToken = 22,
-    /// The token is over.
+    /// The token has expired.
     TokenExpired = 23,
     /// The user is banned.
     Banned = 24,
@@ -62,9 +62,9 @@ pub enum Outcome {
     MediaEmpty = 40,
     /// A file has more bytes than allowed.
     MediaTooLarge = 41,
-    /// There is no file of this id in the app, or its time is over.
+    /// There is no file with this id in the app, or it has expired.
     MediaNotFound = 42,
-    /// An upload ended before all of its bytes had come.
+    /// An upload ended before all of its bytes had arrived.
     MediaTruncated = 43,
     /// A user has more uploads and downloads at once than allowed.
     TooManyTransfers = 44,
@@ -165,7 +165,7 @@ impl Outcome {
             Outcome::AlreadyJoined => "Use the joined channel.",
             Outcome::TooManyChannels => "Leave a channel first.",
             Outcome::SizeOverflow => "Remove or shorten attributes.",
-            Outcome::UserNotFound => "Ask again when the user is on line.",
+            Outcome::UserNotFound => "Ask again when the user is online.",
             Outcome::TooManyUsers => "Split the call.",
             Outcome::Unavailable => "Try again later; tell the operator if it lasts.",
             Outcome::Unsupported => "Use client and server of one version.",
@@ -184,7 +184,7 @@ impl Outcome {
             Outcome::UnknownSession => "Log in anew.",
             Outcome::WindowOver => "Log in anew.",
             Outcome::SecretWrong => "Log in anew.",
-            Outcome::RemoteLogin => "Log out, then log in again if this device shall take over.",
+            Outcome::RemoteLogin => "Log out, then log in again if this device should take over.",
             Outcome::MediaEmpty => "Upload a file with at least one byte.",
             Outcome::MediaTooLarge => "Upload a smaller file.",
             Outcome::MediaNotFound => {

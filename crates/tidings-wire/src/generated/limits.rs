@@ -24,7 +24,7 @@ pub const ATTRIBUTES_MAX: usize = 32;
 pub const BACKOFF_FIRST_MS: u64 = 500;
 /// Largest upper bound of a retry's random wait. Source: contract 4.4.
 pub const BACKOFF_MAX_MS: u64 = 30000;
-/// Every other call is answered within this time. Source: rtm 2.1.
+/// A call other than a peer message is answered within this time. Source: rtm 2.1.
 pub const CALL_TIMEOUT_MS: u64 = 10000;
 /// Keys and values of one channel together. Source: rtm 2.1.
 pub const CHANNEL_ATTRIBUTES_BYTES_MAX: usize = 32768;
@@ -32,9 +32,9 @@ pub const CHANNEL_ATTRIBUTES_BYTES_MAX: usize = 32768;
 pub const CHANNEL_ATTRIBUTES_KEEP_MS: u64 = 300000;
 /// Channels that one login may have joined at once. Source: rtm 2.1.
 pub const CHANNELS_PER_SESSION_MAX: usize = 20;
-/// … or after this many bytes. Source: contract 1.4.
+/// The client confirms what it has processed after at most this many bytes. Source: contract 1.4.
 pub const CLIENT_CONFIRM_BYTES: usize = 65536;
-/// … or after this many messages. Source: contract 1.4.
+/// The client confirms what it has processed after at most this many messages. Source: contract 1.4.
 pub const CLIENT_CONFIRM_FRAMES: usize = 64;
 /// The client confirms what it has processed after at most this time. Source: contract 1.4.
 pub const CLIENT_CONFIRM_WAIT_MS: u64 = 1000;
@@ -46,9 +46,9 @@ pub const CLIENT_QUEUE_BYTES_MAX: usize = 4194304;
 pub const CLIENT_QUEUE_CALLS_MAX: usize = 1000;
 /// A source whose logins fail too often is turned away for this long. Source: contract 6.2.
 pub const FAILED_LOGIN_PAUSE_MS: u64 = 10000;
-/// A client that stays above so many times its limit is sent away … Source: contract 4.2.
+/// A client that stays above this many times one of its rates, for flood_ms, is disconnected. Source: contract 4.2.
 pub const FLOOD_FACTOR: usize = 5;
-/// … after this time. Source: contract 4.2.
+/// A client that stays above flood_factor times one of its rates for this long is disconnected. Source: contract 4.2.
 pub const FLOOD_MS: u64 = 10000;
 /// Largest WebSocket message after login. Source: contract 6.3.
 pub const FRAME_BYTES_MAX: usize = 65536;
@@ -74,7 +74,7 @@ pub const INBOX_AGE_MS: u64 = 604800000;
 pub const INBOX_BYTES_MAX: usize = 6710886;
 /// An end of its own is at most this much after a message: 30 days. Source: signaling 6.5.
 pub const INBOX_LASTING_AGE_MS: u64 = 2592000000;
-/// Bytes of them: so many texts of the largest size. Source: signaling 6.5.
+/// Bytes of the stored messages of one receiver that have an end of their own: 10,000 texts of the largest size. Source: signaling 6.5.
 pub const INBOX_LASTING_BYTES_MAX: usize = 81960000;
 /// Stored messages of one receiver that have an end of their own; the oldest of whoever has sent most of the oldest 256 goes first. Source: signaling 6.5.
 pub const INBOX_LASTING_MESSAGES_MAX: usize = 10000;
@@ -102,7 +102,7 @@ pub const INVITATIONS_OPEN_MAX: usize = 20;
 pub const INVITATIONS_REPORTED_MAX: usize = 50;
 /// Largest WebSocket message before login. Source: contract 6.2.
 pub const LOGIN_FRAME_BYTES_MAX: usize = 8192;
-/// Logins at once, beyond the rate; more are told when to come again. Source: contract 4.1.
+/// Logins that may be waiting beyond the rate; further ones are refused with a time to retry. Source: contract 4.1.
 pub const LOGIN_QUEUE: usize = 1000;
 /// Logins per second of a node that is not behind; half of it when its event loops lag. Source: ours.
 pub const LOGIN_RATE: usize = 10000;
@@ -128,7 +128,7 @@ pub const MEDIA_STALL_MS: u64 = 120000;
 pub const MEDIA_TRANSFERS_MAX: usize = 9;
 /// Longest content type that an upload may state. Source: ours.
 pub const MEDIA_TYPE_BYTES_MAX: usize = 127;
-/// The same above 512 members. Source: rtm 2.1.
+/// Shortest time between two count events of a channel with more than 512 members. Source: rtm 2.1.
 pub const MEMBER_COUNT_LARGE_MS: u64 = 3000;
 /// Shortest time between two count events of a channel with up to 512 members. Source: rtm 2.1.
 pub const MEMBER_COUNT_SMALL_MS: u64 = 1000;
@@ -140,7 +140,7 @@ pub const MEMBER_EVENTS_MAX: usize = 512;
 pub const MESSAGE_PAYLOAD_BYTES_MAX: usize = 32768;
 /// Longest user id or channel name. Source: rtm 2.2.
 pub const NAME_BYTES_MAX: usize = 64;
-/// A login that is refused for want of memory is to be tried again after about this time. Source: ours.
+/// A login that is refused for lack of memory is asked to retry after about this time. Source: ours.
 pub const OVERLOADED_WAIT_MS: u64 = 5000;
 /// A message with offline delivery is stored when the peer has not confirmed it within this time. Source: contract 1.1.
 pub const PEER_ACK_WAIT_MS: u64 = 5000;
@@ -154,7 +154,7 @@ pub const PREAUTH_CONNECTIONS_PER_ADDRESS_MAX: usize = 1000;
 pub const PREAUTH_FRAMES_MAX: usize = 8;
 /// A source with as many connections before login as it may have gives up its oldest after this time. Source: decision 0017.
 pub const PREAUTH_GIVE_UP_MS: u64 = 2000;
-/// The same for a legacy connection. Source: decision 0017.
+/// Messages and control frames of one legacy connection before its login, beyond which it is closed. Source: decision 0017.
 pub const PREAUTH_LEGACY_FRAMES_MAX: usize = 32;
 /// Bytes read at once of a connection before its login. Source: contract 6.2.
 pub const PREAUTH_READ_BYTES: usize = 8192;
@@ -166,7 +166,7 @@ pub const PRESENCE_QUERY_USERS_MAX: usize = 256;
 pub const PRESENCE_SUBSCRIPTIONS_MAX: usize = 512;
 /// A watched user counts as unreachable after this silence. Source: rtm 3.2.
 pub const PRESENCE_UNREACHABLE_MS: u64 = 6000;
-/// A client that was sent away for its rates is to come back after this time. Source: ours.
+/// A client that was disconnected for its rates is asked to come back after this time. Source: ours.
 pub const RATE_LIMITED_WAIT_MS: u64 = 5000;
 /// A lost link becomes visible to the application after this time. Source: rtm 3.2.
 pub const RECONNECT_QUIET_MS: u64 = 4000;
@@ -190,7 +190,7 @@ pub const TLS_HANDSHAKES_MAX: usize = 1000;
 pub const TOKEN_BYTES_MAX: usize = 4096;
 /// Where an app lets its users stay, a session outlives its token by at most this. Source: contract 6.5.
 pub const TOKEN_OVERSTAY_S: usize = 86400;
-/// The client is told this long before its session's token ends. Source: rtm 7.3.
+/// The client is warned this long before the token of its session expires. Source: rtm 7.3.
 pub const TOKEN_WARNING_MS: u64 = 30000;
 /// Keys and values of one user together. Source: rtm 2.1.
 pub const USER_ATTRIBUTES_BYTES_MAX: usize = 16384;
@@ -239,7 +239,7 @@ pub const RATE_INVITE: Rate = Rate {
     calls: 10,
     window_ms: 1000,
 };
-/// 50 calls in 3000 ms. Different channels. Source: rtm 2.1.
+/// 50 calls in 3000 ms. Joins of different channels. Source: rtm 2.1.
 pub const RATE_JOIN: Rate = Rate {
     calls: 50,
     window_ms: 3000,

@@ -9,7 +9,7 @@ export const OUTCOME_INVALID_MESSAGE = 2;
 export const OUTCOME_MESSAGE_TOO_LARGE = 3;
 /** A rate limit is reached. */
 export const OUTCOME_TOO_OFTEN = 4;
-/** The outcome is not known in time. */
+/** The outcome was not known in time. */
 export const OUTCOME_TIMED_OUT = 5;
 /** The call needs a joined channel. */
 export const OUTCOME_NOT_IN_CHANNEL = 6;
@@ -19,7 +19,7 @@ export const OUTCOME_ALREADY_JOINED = 7;
 export const OUTCOME_TOO_MANY_CHANNELS = 8;
 /** Attributes would be larger or more than allowed. */
 export const OUTCOME_SIZE_OVERFLOW = 9;
-/** The user is not on line. */
+/** The user is not online. */
 export const OUTCOME_USER_NOT_FOUND = 10;
 /** More users are named than a call allows. */
 export const OUTCOME_TOO_MANY_USERS = 11;
@@ -41,7 +41,7 @@ export const OUTCOME_UNKNOWN_APP = 20;
 export const OUTCOME_INVALID_USER_ID = 21;
 /** The token is missing, damaged, or made for another app, user or product. */
 export const OUTCOME_INVALID_TOKEN = 22;
-/** The token is over. */
+/** The token has expired. */
 export const OUTCOME_TOKEN_EXPIRED = 23;
 /** The user is banned. */
 export const OUTCOME_BANNED = 24;
@@ -59,9 +59,9 @@ export const OUTCOME_REMOTE_LOGIN = 29;
 export const OUTCOME_MEDIA_EMPTY = 40;
 /** A file has more bytes than allowed. */
 export const OUTCOME_MEDIA_TOO_LARGE = 41;
-/** There is no file of this id in the app, or its time is over. */
+/** There is no file with this id in the app, or it has expired. */
 export const OUTCOME_MEDIA_NOT_FOUND = 42;
-/** An upload ended before all of its bytes had come. */
+/** An upload ended before all of its bytes had arrived. */
 export const OUTCOME_MEDIA_TRUNCATED = 43;
 /** A user has more uploads and downloads at once than allowed. */
 export const OUTCOME_TOO_MANY_TRANSFERS = 44;

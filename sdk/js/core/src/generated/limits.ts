@@ -22,7 +22,7 @@ export const ATTRIBUTES_MAX = 32;
 export const BACKOFF_FIRST_MS = 500;
 /** Largest upper bound of a retry's random wait. Source: contract 4.4. */
 export const BACKOFF_MAX_MS = 30000;
-/** Every other call is answered within this time. Source: rtm 2.1. */
+/** A call other than a peer message is answered within this time. Source: rtm 2.1. */
 export const CALL_TIMEOUT_MS = 10000;
 /** Keys and values of one channel together. Source: rtm 2.1. */
 export const CHANNEL_ATTRIBUTES_BYTES_MAX = 32768;
@@ -30,9 +30,9 @@ export const CHANNEL_ATTRIBUTES_BYTES_MAX = 32768;
 export const CHANNEL_ATTRIBUTES_KEEP_MS = 300000;
 /** Channels that one login may have joined at once. Source: rtm 2.1. */
 export const CHANNELS_PER_SESSION_MAX = 20;
-/** … or after this many bytes. Source: contract 1.4. */
+/** The client confirms what it has processed after at most this many bytes. Source: contract 1.4. */
 export const CLIENT_CONFIRM_BYTES = 65536;
-/** … or after this many messages. Source: contract 1.4. */
+/** The client confirms what it has processed after at most this many messages. Source: contract 1.4. */
 export const CLIENT_CONFIRM_FRAMES = 64;
 /** The client confirms what it has processed after at most this time. Source: contract 1.4. */
 export const CLIENT_CONFIRM_WAIT_MS = 1000;
@@ -44,9 +44,9 @@ export const CLIENT_QUEUE_BYTES_MAX = 4194304;
 export const CLIENT_QUEUE_CALLS_MAX = 1000;
 /** A source whose logins fail too often is turned away for this long. Source: contract 6.2. */
 export const FAILED_LOGIN_PAUSE_MS = 10000;
-/** A client that stays above so many times its limit is sent away … Source: contract 4.2. */
+/** A client that stays above this many times one of its rates, for flood_ms, is disconnected. Source: contract 4.2. */
 export const FLOOD_FACTOR = 5;
-/** … after this time. Source: contract 4.2. */
+/** A client that stays above flood_factor times one of its rates for this long is disconnected. Source: contract 4.2. */
 export const FLOOD_MS = 10000;
 /** Largest WebSocket message after login. Source: contract 6.3. */
 export const FRAME_BYTES_MAX = 65536;
@@ -72,7 +72,7 @@ export const INBOX_AGE_MS = 604800000;
 export const INBOX_BYTES_MAX = 6710886;
 /** An end of its own is at most this much after a message: 30 days. Source: signaling 6.5. */
 export const INBOX_LASTING_AGE_MS = 2592000000;
-/** Bytes of them: so many texts of the largest size. Source: signaling 6.5. */
+/** Bytes of the stored messages of one receiver that have an end of their own: 10,000 texts of the largest size. Source: signaling 6.5. */
 export const INBOX_LASTING_BYTES_MAX = 81960000;
 /** Stored messages of one receiver that have an end of their own; the oldest of whoever has sent most of the oldest 256 goes first. Source: signaling 6.5. */
 export const INBOX_LASTING_MESSAGES_MAX = 10000;
@@ -100,7 +100,7 @@ export const INVITATIONS_OPEN_MAX = 20;
 export const INVITATIONS_REPORTED_MAX = 50;
 /** Largest WebSocket message before login. Source: contract 6.2. */
 export const LOGIN_FRAME_BYTES_MAX = 8192;
-/** Logins at once, beyond the rate; more are told when to come again. Source: contract 4.1. */
+/** Logins that may be waiting beyond the rate; further ones are refused with a time to retry. Source: contract 4.1. */
 export const LOGIN_QUEUE = 1000;
 /** Logins per second of a node that is not behind; half of it when its event loops lag. Source: ours. */
 export const LOGIN_RATE = 10000;
@@ -126,7 +126,7 @@ export const MEDIA_STALL_MS = 120000;
 export const MEDIA_TRANSFERS_MAX = 9;
 /** Longest content type that an upload may state. Source: ours. */
 export const MEDIA_TYPE_BYTES_MAX = 127;
-/** The same above 512 members. Source: rtm 2.1. */
+/** Shortest time between two count events of a channel with more than 512 members. Source: rtm 2.1. */
 export const MEMBER_COUNT_LARGE_MS = 3000;
 /** Shortest time between two count events of a channel with up to 512 members. Source: rtm 2.1. */
 export const MEMBER_COUNT_SMALL_MS = 1000;
@@ -138,7 +138,7 @@ export const MEMBER_EVENTS_MAX = 512;
 export const MESSAGE_PAYLOAD_BYTES_MAX = 32768;
 /** Longest user id or channel name. Source: rtm 2.2. */
 export const NAME_BYTES_MAX = 64;
-/** A login that is refused for want of memory is to be tried again after about this time. Source: ours. */
+/** A login that is refused for lack of memory is asked to retry after about this time. Source: ours. */
 export const OVERLOADED_WAIT_MS = 5000;
 /** A message with offline delivery is stored when the peer has not confirmed it within this time. Source: contract 1.1. */
 export const PEER_ACK_WAIT_MS = 5000;
@@ -152,7 +152,7 @@ export const PREAUTH_CONNECTIONS_PER_ADDRESS_MAX = 1000;
 export const PREAUTH_FRAMES_MAX = 8;
 /** A source with as many connections before login as it may have gives up its oldest after this time. Source: decision 0017. */
 export const PREAUTH_GIVE_UP_MS = 2000;
-/** The same for a legacy connection. Source: decision 0017. */
+/** Messages and control frames of one legacy connection before its login, beyond which it is closed. Source: decision 0017. */
 export const PREAUTH_LEGACY_FRAMES_MAX = 32;
 /** Bytes read at once of a connection before its login. Source: contract 6.2. */
 export const PREAUTH_READ_BYTES = 8192;
@@ -164,7 +164,7 @@ export const PRESENCE_QUERY_USERS_MAX = 256;
 export const PRESENCE_SUBSCRIPTIONS_MAX = 512;
 /** A watched user counts as unreachable after this silence. Source: rtm 3.2. */
 export const PRESENCE_UNREACHABLE_MS = 6000;
-/** A client that was sent away for its rates is to come back after this time. Source: ours. */
+/** A client that was disconnected for its rates is asked to come back after this time. Source: ours. */
 export const RATE_LIMITED_WAIT_MS = 5000;
 /** A lost link becomes visible to the application after this time. Source: rtm 3.2. */
 export const RECONNECT_QUIET_MS = 4000;
@@ -188,7 +188,7 @@ export const TLS_HANDSHAKES_MAX = 1000;
 export const TOKEN_BYTES_MAX = 4096;
 /** Where an app lets its users stay, a session outlives its token by at most this. Source: contract 6.5. */
 export const TOKEN_OVERSTAY_S = 86400;
-/** The client is told this long before its session's token ends. Source: rtm 7.3. */
+/** The client is warned this long before the token of its session expires. Source: rtm 7.3. */
 export const TOKEN_WARNING_MS = 30000;
 /** Keys and values of one user together. Source: rtm 2.1. */
 export const USER_ATTRIBUTES_BYTES_MAX = 16384;
