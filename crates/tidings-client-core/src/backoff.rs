@@ -2,7 +2,9 @@
 //! back in step. Source: contract 4.4.
 
 use tidings_mutant::mutant;
-use tidings_wire::limits::{BACKOFF_FIRST_MS, BACKOFF_MAX_MS};
+use tidings_wire::limits::{
+    BACKOFF_EARLY_MAX_MS, BACKOFF_EARLY_MS, BACKOFF_FIRST_MS, BACKOFF_MAX_MS,
+};
 
 /// A connection that was good for this long forgets earlier failures. Source: contract 4.4.
 pub(crate) const GOOD_CONNECTION_MS: u64 = 60_000;
@@ -36,6 +38,8 @@ impl Random {
 pub(crate) struct Backoff {
     /// Attempts since the last good connection.
     attempts: u32,
+    /// When the first of them was planned, in monotonic milliseconds.
+    since_ms: u64,
 }
 
 impl Backoff {
@@ -49,17 +53,28 @@ impl Backoff {
     }
 
     /// Counts an attempt without a wait.
-    pub(crate) fn count(&mut self) {
+    pub(crate) fn count(&mut self, now_ms: u64) {
+        if self.attempts == 0 {
+            self.since_ms = now_ms;
+        }
         self.attempts = self.attempts.saturating_add(1);
     }
 
     /// Milliseconds until the next attempt. A server's hint replaces the upper bound.
-    pub(crate) fn next_ms(&mut self, random: &mut Random, hint_ms: u64) -> u64 {
+    ///
+    /// In the first minute of an outage the bound stays low, so that a server that restarts is met soon after; a
+    /// storm is spread by the server's hints.
+    pub(crate) fn next_ms(&mut self, now_ms: u64, random: &mut Random, hint_ms: u64) -> u64 {
+        let is_early = self.attempts == 0 || now_ms - self.since_ms < BACKOFF_EARLY_MS;
+        let largest_ms = match is_early {
+            true => BACKOFF_EARLY_MAX_MS,
+            false => BACKOFF_MAX_MS,
+        };
         let upper = BACKOFF_FIRST_MS
             .saturating_mul(1_u64.checked_shl(self.attempts).unwrap_or(u64::MAX))
-            .min(BACKOFF_MAX_MS * if mutant!(68) { 100 } else { 1 })
+            .min(largest_ms * if mutant!(68) { 100 } else { 1 })
             .saturating_mul(if mutant!(68) { 100 } else { 1 });
-        self.count();
+        self.count(now_ms);
         match hint_ms {
             0 => random.up_to(upper),
             hint => hint + random.up_to(hint),
@@ -73,13 +88,15 @@ mod tests {
 
     #[test]
     fn waits_stay_below_the_doubling_bound_and_use_its_whole_range() {
-        let bounds = [500, 1_000, 2_000, 4_000, 8_000, 16_000, 30_000, 30_000];
+        let bounds = [500, 1_000, 2_000, 4_000, 4_000, 4_000, 30_000, 30_000];
+        // The last two are planned after a minute.
+        let times_ms = [0, 500, 1_500, 3_500, 7_500, 59_999, 60_000, 90_000];
         let mut largest = [0; 8];
         for seed in 0..500 {
             let mut random = Random::new(seed);
             let mut backoff = Backoff::default();
-            for (bound, seen) in bounds.into_iter().zip(&mut largest) {
-                let wait = backoff.next_ms(&mut random, 0);
+            for ((bound, now_ms), seen) in bounds.into_iter().zip(times_ms).zip(&mut largest) {
+                let wait = backoff.next_ms(now_ms, &mut random, 0);
                 assert!(wait <= bound, "seed {seed}: {wait} above {bound}");
                 *seen = wait.max(*seen);
             }
@@ -90,11 +107,38 @@ mod tests {
     }
 
     #[test]
+    fn whoever_waits_alone_for_a_restarted_server_is_back_in_5_s() {
+        for down_ms in [1_000, 2_000, 5_000, 20_000, 50_000] {
+            let mut waits = Vec::new();
+            for seed in 0..1_000 {
+                let mut random = Random::new(seed);
+                let mut backoff = Backoff::default();
+                let mut now_ms = 0;
+                while now_ms < down_ms {
+                    now_ms += backoff.next_ms(now_ms, &mut random, 0);
+                }
+                waits.push(now_ms - down_ms);
+            }
+            waits.sort_unstable();
+            assert!(
+                waits[900] <= 3_000,
+                "p90 after {down_ms} ms: {}",
+                waits[900]
+            );
+            assert!(
+                waits[999] <= 4_000,
+                "most after {down_ms} ms: {}",
+                waits[999]
+            );
+        }
+    }
+
+    #[test]
     fn a_hint_replaces_the_bound() {
         let mut backoff = Backoff::default();
         let mut random = Random::new(1);
         for _ in 0..100 {
-            let wait = backoff.next_ms(&mut random, 700);
+            let wait = backoff.next_ms(0, &mut random, 700);
             assert!((700..=1400).contains(&wait), "{wait}");
         }
     }

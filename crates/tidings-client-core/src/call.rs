@@ -230,6 +230,22 @@ pub enum Call {
 }
 
 impl Call {
+    /// Whether it states what the application wants of its own user, and not of others: done even when it is late.
+    pub(crate) fn is_own_standing(&self) -> bool {
+        matches!(
+            self,
+            Self::Leave { .. }
+                | Self::WriteUserAttributes { .. }
+                | Self::SubscribePresence { .. }
+                | Self::UnsubscribePresence { .. }
+        )
+    }
+
+    /// Whether nothing of the user's earlier attributes is left after it.
+    pub(crate) fn replaces_attributes(&self) -> bool {
+        matches!(self, Self::WriteUserAttributes { how, .. } if matches!(how, AttributeWrite::Set | AttributeWrite::Clear))
+    }
+
     /// Whether the call may be executed twice without harm, so that it may be sent again in a new
     /// session when its fate in the old one is unknown. Messages may not.
     pub(crate) fn is_repeatable(&self) -> bool {
@@ -461,6 +477,12 @@ pub enum CallError {
     /// A logout came before the login was complete.
     #[error("the login was given up by a logout")]
     LoginCanceled,
+    /// The call has waited for the link in vain: it has not been sent and has had no effect, so it may be made again.
+    #[error("{text}")]
+    Unsent {
+        /// What happened, with values.
+        text: String,
+    },
     /// The server refused, or a local check found what the server would refuse.
     #[error("{text}")]
     Refused {
@@ -492,7 +514,19 @@ impl CallError {
 
     /// Whether this is the given outcome.
     pub fn is(&self, wanted: Outcome) -> bool {
-        matches!(self, Self::Refused { outcome, .. } if *outcome == wanted as u32)
+        match self {
+            Self::Refused { outcome, .. } => *outcome == wanted as u32,
+            Self::Unsent { .. } => wanted == Outcome::TimedOut,
+            _ => false,
+        }
+    }
+
+    /// Whether the call has had no effect for certain, because it never left this client.
+    pub fn is_unsent(&self) -> bool {
+        matches!(
+            self,
+            Self::Unsent { .. } | Self::AlreadyLoggedIn | Self::WrongTime { .. }
+        )
     }
 
     /// Whether the same call may succeed later.

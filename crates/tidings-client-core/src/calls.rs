@@ -15,6 +15,17 @@ use crate::link::Link;
 use crate::machine::{Account, CallId, Client, LoginCall, LogoutCall, Output, Renewal};
 use crate::session::{Origin, Request};
 
+/// What becomes of a call whose time is over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Fate {
+    /// It has been written to a connection.
+    Sent,
+    /// It has not, and is done when the link is back.
+    Kept,
+    /// It has not, and never will.
+    Dropped,
+}
+
 impl Client {
     pub(crate) fn handle_login(
         &mut self,
@@ -114,12 +125,12 @@ impl Client {
             return Ok(());
         }
         let text = format!(
-            "{} calls of {} bytes wait for the link; at most {CLIENT_QUEUE_CALLS_MAX} calls of \
+            "not sent: {} calls of {} bytes wait for the link; at most {CLIENT_QUEUE_CALLS_MAX} calls of \
              {CLIENT_QUEUE_BYTES_MAX} bytes may",
             self.waiting.len(),
             self.waiting_bytes
         );
-        Err(CallError::outcome(Outcome::TimedOut, text))
+        Err(CallError::Unsent { text })
     }
 
     pub(crate) fn handle_logout(&mut self, now_ms: u64, id: CallId, out: &mut Vec<Output>) {
@@ -206,8 +217,8 @@ impl Client {
             waiting: Some((id, now_ms + CALL_TIMEOUT_MS)),
         });
         if let Some((earlier, _)) = earlier.and_then(|renewal| renewal.waiting) {
-            let text = "a newer token was given before this one was tried".to_owned();
-            let result = Err(CallError::outcome(Outcome::TimedOut, text));
+            let text = "not sent: a newer token was given before this one was tried".to_owned();
+            let result = Err(CallError::Unsent { text });
             out.push(Output::Answer {
                 id: earlier,
                 result,
@@ -229,15 +240,26 @@ impl Client {
             .filter(|(at_ms, _)| *at_ms <= now_ms)
         {
             self.timers.pop_first();
-            self.abandon(id);
+            let fate = self.abandon(id);
             if mutant!(38) {
                 continue;
             }
-            let text = match self.link.is_up() {
+            let what = match self.link.is_up() {
                 true => format!("the server has not answered within {CALL_TIMEOUT_MS} ms"),
                 false => format!("the link was not back within {CALL_TIMEOUT_MS} ms"),
             };
-            let result = Err(CallError::outcome(Outcome::TimedOut, text));
+            let result = Err(match fate {
+                Fate::Sent => {
+                    let text = format!("{what}; the call may have been done all the same");
+                    CallError::outcome(Outcome::TimedOut, text)
+                }
+                Fate::Kept => CallError::Unsent {
+                    text: format!("not sent: {what}; it is done when the link is back"),
+                },
+                Fate::Dropped => CallError::Unsent {
+                    text: format!("not sent: {what}"),
+                },
+            });
             out.push(Output::Answer { id, result });
         }
         if let Some((id, deadline_ms)) = self.renewal.and_then(|renewal| renewal.waiting)
@@ -245,8 +267,10 @@ impl Client {
         {
             // The token is still stated in the next attempt.
             self.renewal = Some(Renewal { waiting: None });
-            let text = format!("the link was not back within {CALL_TIMEOUT_MS} ms");
-            let result = Err(CallError::outcome(Outcome::TimedOut, text));
+            let text = format!(
+                "not sent: the link was not back within {CALL_TIMEOUT_MS} ms; the token is kept for the next attempt"
+            );
+            let result = Err(CallError::Unsent { text });
             out.push(Output::Answer { id, result });
         }
         if self.link.is_up() {
@@ -260,21 +284,47 @@ impl Client {
         }
     }
 
-    fn abandon(&mut self, call: CallId) {
+    fn abandon(&mut self, call: CallId) -> Fate {
         if self
             .session
             .as_mut()
             .is_some_and(|session| session.expire(call))
         {
-            return;
+            return Fate::Sent;
         }
         let is_it = |request: &Request| matches!(request.origin, Origin::Application { id, .. } if id == call);
         self.first.retain(|request| !is_it(request));
-        if let Some(index) = self.waiting.iter().position(is_it)
-            && let Some(request) = self.waiting.remove(index)
-        {
+        let Some(index) = self.waiting.iter().position(is_it) else {
+            return Fate::Dropped;
+        };
+        if !self.link.is_up() && self.waiting[index].call.is_own_standing() {
+            self.keep(index);
+            return Fate::Kept;
+        }
+        if let Some(request) = self.waiting.remove(index) {
             self.waiting_bytes -= request.call.size_bytes();
         }
+        Fate::Dropped
+    }
+
+    /// Keeps a call that nobody waits for any more, for the time when the link is back. A write of all attributes
+    /// leaves nothing of earlier ones.
+    fn keep(&mut self, index: usize) {
+        self.waiting[index].origin = Origin::Expired;
+        if !self.waiting[index].call.replaces_attributes() {
+            return;
+        }
+        let mut at = 0;
+        self.waiting.retain(|request| {
+            let is_earlier = at < index;
+            at += 1;
+            let is_write = matches!(request.call, Call::WriteUserAttributes { .. });
+            let is_over = is_earlier && is_write && request.origin == Origin::Expired;
+            if is_over {
+                self.waiting_bytes -= request.call.size_bytes();
+            }
+            !is_over
+        });
     }
 
     /// Answers a call of the application that was given a deadline.

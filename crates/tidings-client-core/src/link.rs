@@ -274,15 +274,23 @@ impl Client {
         }
         let wait_ms = match retry {
             Retry::AtOnce if self.backoff.is_fresh() => {
-                self.backoff.count();
+                self.backoff.count(now_ms);
                 0
             }
-            Retry::AtOnce => self.backoff.next_ms(&mut self.random, 0),
+            Retry::AtOnce => self.backoff.next_ms(now_ms, &mut self.random, 0),
             Retry::Backoff { at_least_ms } => {
-                self.backoff.next_ms(&mut self.random, 0).max(at_least_ms)
+                let wait_ms = self.backoff.next_ms(now_ms, &mut self.random, 0);
+                wait_ms.max(at_least_ms)
             }
-            Retry::Hint { ms } => self.backoff.next_ms(&mut self.random, ms),
+            Retry::Hint { ms } => self.backoff.next_ms(now_ms, &mut self.random, ms),
         };
+        // What wakes the client up does not bring it back before the time that the server has asked for.
+        self.not_before_ms = now_ms
+            + match retry {
+                Retry::Hint { ms } => ms,
+                Retry::Backoff { at_least_ms } => at_least_ms,
+                Retry::AtOnce => 0,
+            };
         self.retry_at_ms = Some(now_ms + wait_ms);
     }
 
@@ -366,7 +374,7 @@ impl Client {
     /// The device has woken up: a wait is cut short, a link is checked with a ping.
     pub(crate) fn handle_wake(&mut self, now_ms: u64) {
         if self.retry_at_ms.is_some() {
-            self.retry_at_ms = Some(now_ms);
+            self.retry_at_ms = Some(now_ms.max(self.not_before_ms));
         }
         if let Link::Up {
             heard_ms,

@@ -177,6 +177,8 @@ pub struct Client {
     pub(crate) lost_since_ms: Option<u64>,
     /// When to try again.
     pub(crate) retry_at_ms: Option<u64>,
+    /// The server has asked not to come back before this time, in monotonic milliseconds.
+    pub(crate) not_before_ms: u64,
     /// The server's hint when to come back, given on the connection that is up, in milliseconds; 0 = none.
     pub(crate) hint_ms: u64,
     /// New sessions begun because of protocol errors since the last good connection.
@@ -249,6 +251,7 @@ impl Client {
             is_token_end_told: false,
             lost_since_ms: None,
             retry_at_ms: None,
+            not_before_ms: 0,
             hint_ms: 0,
             protocol_errors: 0,
             session: None,

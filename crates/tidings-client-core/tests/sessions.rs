@@ -239,13 +239,13 @@ fn calls_wait_for_the_link_10_s_and_are_bounded_in_number_and_bytes() {
     }
     assert_eq!(
         world.call(to_peer("bob", "x")),
-        ["answer 1002 error timed_out"]
+        ["answer 1002 error timed_out, not sent"]
     );
     let trace = world.pass_untimed(10_000);
     assert_eq!(
         trace
             .iter()
-            .filter(|line| line.contains("timed_out"))
+            .filter(|line| line.contains("timed_out, not sent"))
             .count(),
         1_000
     );
@@ -256,9 +256,33 @@ fn calls_wait_for_the_link_10_s_and_are_bounded_in_number_and_bytes() {
     let trace = world.call(to_peer("bob", &large));
     assert_eq!(
         trace,
-        ["answer 1130 error timed_out"],
+        ["answer 1130 error timed_out, not sent"],
         "128 times 32 KB and the names are above"
     );
+}
+
+#[test]
+fn what_an_application_wants_of_its_own_standing_is_done_when_the_link_is_back() {
+    let mut world = World::logged_in();
+    world.call(join("a"));
+    world.say(1, vec![done(1)]);
+    world.closed(1, 0);
+    world.call(leave("a"));
+    world.call(to_peer("bob", "too late"));
+    let trace = world.pass_untimed(10_000);
+    for id in [3, 4] {
+        let line = format!("answer {id} error timed_out, not sent");
+        assert!(trace.contains(&line), "{trace:?}");
+    }
+    // The attempt of the first half second has had no answer for 10 s.
+    let connection = 2;
+    world.opened(connection);
+    let trace = world.say(connection, vec![resumed(1, "s")]);
+    assert!(
+        trace.iter().any(|line| line.contains("leave a")),
+        "{trace:?}"
+    );
+    assert!(!trace.iter().any(|line| line.contains("too late")));
 }
 
 #[test]

@@ -23,6 +23,9 @@ macro_rules! operation_error {
             pub fn code(&self) -> u32 {
                 match &self.source {
                     CallError::Refused { outcome, .. } => codes::$family::from_outcome(*outcome),
+                    CallError::Unsent { .. } => {
+                        codes::$family::from_outcome(Outcome::TimedOut as u32)
+                    }
                     _ => $not_logged_in,
                 }
             }
@@ -40,6 +43,11 @@ macro_rules! operation_error {
                     }
                     _ => None,
                 }
+            }
+
+            /// Whether the call has had no effect for certain, because it never left this client.
+            pub fn is_unsent(&self) -> bool {
+                self.source.is_unsent()
             }
 
             /// Whether the same call may succeed later.
@@ -149,7 +157,9 @@ impl InvitationError {
     pub fn code(&self) -> u32 {
         match &self.source {
             CallError::WrongTime { code, .. } => *code,
-            CallError::Refused { .. } => codes::invitation_api_call_err::INVALID_ARGUMENT,
+            CallError::Refused { .. } | CallError::Unsent { .. } => {
+                codes::invitation_api_call_err::INVALID_ARGUMENT
+            }
             _ => NOT_LOGGED_IN,
         }
     }
@@ -188,6 +198,7 @@ impl LoginError {
         match &self.source {
             CallError::Refused { outcome, .. } => codes::login_err::from_outcome(*outcome),
             CallError::AlreadyLoggedIn => codes::login_err::ALREADY_LOGIN,
+            CallError::Unsent { .. } => codes::login_err::from_outcome(Outcome::TimedOut as u32),
             CallError::LoginCanceled | CallError::NotLoggedIn | CallError::WrongTime { .. } => {
                 codes::login_err::UNKNOWN
             }

@@ -348,7 +348,7 @@ pub enum Decision {
 pub enum RingFate {
     /// Nobody is left who could decide.
     Lost,
-    /// The same user has logged in again after its connection was lost: it rings there.
+    /// The same user has logged in again, or is expected to: it rings there.
     GoesOn,
 }
 

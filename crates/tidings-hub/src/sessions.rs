@@ -295,7 +295,6 @@ impl Hub {
 
     /// Ends a session for good.
     pub(crate) fn end_session(&mut self, key: SessionKey, end: End, out: &mut dyn Sink) {
-        let was_connected = self.is_connected(key);
         self.remember_rates(key, out);
         self.detach(key, Some(end.code()), out);
         let Some(session) = self.sessions.get_mut(key) else {
@@ -328,7 +327,8 @@ impl Hub {
         self.end_own_invitations(key, out);
         let rings_on = self.traits_of(key).rings_on;
         let fate = match end {
-            End::RemoteLogin if !was_connected => RingFate::GoesOn,
+            // It rings at the login that takes its place.
+            End::RemoteLogin => RingFate::GoesOn,
             // Its client comes back as a new login.
             End::WindowOver if rings_on => RingFate::GoesOn,
             _ => RingFate::Lost,
@@ -349,12 +349,6 @@ impl Hub {
     pub(crate) fn traits_of(&self, key: SessionKey) -> Traits {
         let session = self.sessions.get(key);
         session.map(|session| session.traits).unwrap_or_default()
-    }
-
-    fn is_connected(&self, key: SessionKey) -> bool {
-        self.sessions
-            .get(key)
-            .is_some_and(|session| session.connection.is_some())
     }
 
     /// Takes the session out of the user's entry, and the entry away when nothing else is in it.

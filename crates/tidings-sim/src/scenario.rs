@@ -298,6 +298,7 @@ fn to_permissions(list: &[tidings_scenario::Permission]) -> Permissions {
 fn code(error: &CallError, family: Family) -> u32 {
     match error {
         CallError::Refused { outcome, .. } => family(*outcome),
+        CallError::Unsent { .. } => family(codes::Outcome::TimedOut as u32),
         CallError::NotLoggedIn => 102,
         CallError::AlreadyLoggedIn => codes::login_err::ALREADY_LOGIN,
         CallError::LoginCanceled => codes::login_err::UNKNOWN,

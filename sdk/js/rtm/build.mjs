@@ -1,14 +1,29 @@
 // Builds dist/: ES module, UMD, the Node WebSocket client, the error codes, and the typings.
 import { copyFile, mkdir, readFile, rm, writeFile } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { gzipSync } from 'node:zlib';
+import { promisify } from 'node:util';
+import { brotliCompressSync } from 'node:zlib';
+import zopfli from '@gfx/zopfli';
+import { minify } from 'terser';
 import { build, parseAst } from 'vite';
-import { privateNames, target, transform } from '../core/build/compatible.mjs';
+import { internalNames, privateNames, target, transform } from '../core/build/compatible.mjs';
 
 const root = dirname(fileURLToPath(import.meta.url));
 const dist = join(root, 'dist');
 const { version } = JSON.parse(await readFile(join(root, 'package.json'), 'utf8'));
+
+const sources = [join(root, '../core/src'), join(root, 'src')];
+const ours = internalNames(parseAst, sources, {
+  typings: join(root, 'types/index.d.mts'),
+  shared: join(root, '../core/src/rivals.ts'),
+});
+/** For what is sent to pages: names of our own are shortened as well. */
+const terserOptions = {
+  ecma: 2019,
+  compress: { passes: 3, pure_getters: true },
+  mangle: { properties: { regex: new RegExp(`^(${ours.join('|')})$`) } },
+};
 
 /** Bytes of the UMD file as it travels, compressed. Source: ours, the budget of issue 3. */
 const UMD_BYTES_MAX = 25 * 1024;
@@ -21,14 +36,14 @@ async function bundle({ entry, file, format, name, isMinified }) {
     root,
     configFile: false,
     logLevel: 'warn',
-    plugins: [privateNames(parseAst)],
+    plugins: [privateNames(parseAst, sources)],
     define: { __TIDINGS_VERSION__: JSON.stringify(version) },
     build: {
       outDir: dist,
       emptyOutDir: false,
       target,
       sourcemap: true,
-      minify: isMinified ? 'oxc' : false,
+      minify: false,
       lib: { entry: join(root, entry), formats: [format], name, fileName: () => file },
       rolldownOptions: {
         transform,
@@ -38,11 +53,22 @@ async function bundle({ entry, file, format, name, isMinified }) {
     },
   });
   const path = join(dist, file);
+  if (isMinified) await shorten(path);
   const code = await readFile(path, 'utf8');
   // The length of what stands before the import in its line stays, so the source map stays right
   // for everything but the rest of this one expression.
   const kept = code.replace(/\bimport\(\s*(?:\/\*[^*]*\*\/\s*)*([\w$]+)\s*\)/g, `import(${IGNORE} $1)`);
   if (kept !== code) await writeFile(path, kept);
+}
+
+/** Minifies a file where it lies, and its source map with it. */
+async function shorten(path) {
+  const content = await readFile(`${path}.map`, 'utf8');
+  const sourceMap = { content, filename: basename(path), url: `${basename(path)}.map` };
+  const code = (await readFile(path, 'utf8')).replace(/\n\/\/# sourceMappingURL=.*\s*$/, '');
+  const short = await minify(code, { ...terserOptions, sourceMap });
+  await writeFile(path, short.code);
+  await writeFile(`${path}.map`, short.map);
 }
 
 /** The typings for each way of loading, from the one file that is written by hand. */
@@ -72,9 +98,14 @@ async function typings() {
   );
 }
 
-/** Fails when the UMD file has outgrown its budget. */
-async function checkSize() {
-  const size = gzipSync(await readFile(join(dist, 'tidings-rtm.umd.js')), { level: 9 }).length;
+/** Compresses what pages load, as far as it goes, beside it; fails when the UMD file has outgrown its budget. */
+async function compress() {
+  const path = join(dist, 'tidings-rtm.umd.js');
+  const code = await readFile(path);
+  const zipped = await promisify(zopfli.gzip)(code, { numiterations: 15 });
+  await writeFile(`${path}.gz`, zipped);
+  await writeFile(`${path}.br`, brotliCompressSync(code));
+  const size = zipped.length;
   if (size <= UMD_BYTES_MAX) return;
   throw new Error(`dist/tidings-rtm.umd.js has ${size} bytes compressed, at most ${UMD_BYTES_MAX} are allowed`);
 }
@@ -89,4 +120,4 @@ await bundle({ entry: 'src/error-code.ts', file: 'error-code.js', format: 'umd',
 await copyFile(join(dist, 'index.js'), join(dist, 'index.mjs'));
 await copyFile(join(dist, 'index.js.map'), join(dist, 'index.mjs.map'));
 await typings();
-await checkSize();
+await compress();

@@ -19,7 +19,7 @@ async function bundle({ entry, file, format, isMinified }) {
     root,
     configFile: false,
     logLevel: 'warn',
-    plugins: [privateNames(parseAst)],
+    plugins: [privateNames(parseAst, [join(root, '../core/src'), join(root, 'src')])],
     build: {
       outDir: dist,
       emptyOutDir: false,

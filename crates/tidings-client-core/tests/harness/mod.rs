@@ -461,6 +461,10 @@ fn render_result(result: &Result<Answer, CallError>) -> String {
             let row = Outcome::ALL.into_iter().find(|row| *row as u32 == *outcome);
             format!("error {}", row.map_or("?", Outcome::name))
         }
+        Err(error @ CallError::Unsent { .. }) => {
+            assert!(error.is(Outcome::TimedOut) && error.is_unsent());
+            "error timed_out, not sent".to_owned()
+        }
         Err(error) => format!("error {error:?}"),
     }
 }

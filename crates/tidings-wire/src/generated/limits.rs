@@ -20,6 +20,10 @@ pub const ATTRIBUTE_KEY_BYTES_MAX: usize = 32;
 pub const ATTRIBUTE_VALUE_BYTES_MAX: usize = 8192;
 /// Attributes of one user or channel. Source: rtm 2.1.
 pub const ATTRIBUTES_MAX: usize = 32;
+/// Largest upper bound of a retry's random wait in the first minute of an outage. Source: ours, decision 0020.
+pub const BACKOFF_EARLY_MAX_MS: u64 = 4000;
+/// For so long after a loss the waits between retries stay short. Source: ours, decision 0020.
+pub const BACKOFF_EARLY_MS: u64 = 60000;
 /// Upper bound of the first retry's random wait. Source: contract 4.4.
 pub const BACKOFF_FIRST_MS: u64 = 500;
 /// Largest upper bound of a retry's random wait. Source: contract 4.4.

@@ -1,5 +1,6 @@
 /** The real world for the shell. Nothing here runs when the module is loaded. */
 import type { Environment } from './shell.js';
+import type { Rivals } from './rivals.js';
 import { exchange } from './transport/http.js';
 import { type Connect, connectLater } from './transport/transport.js';
 import { type WebSocketClass, connectWith } from './transport/websocket.js';
@@ -35,22 +36,32 @@ export function platformEnvironment(loadSocket: () => Promise<Connect>): Environ
       return connectLater(load)(url, events);
     },
     exchange,
+    rivals,
     watchWakeUps,
   };
 }
 
-/** Source: RTM 1.x semantics 3.5: visibility, `online`, `pageshow`. */
+/** Copies of the SDK in one program share the list. */
+const RIVALS = Symbol.for('tidings.rivals');
+
+function rivals(): Rivals {
+  const holder = globalThis as unknown as Record<symbol, Rivals | undefined>;
+  return (holder[RIVALS] ??= new Map());
+}
+
+/** Source: RTM 1.x semantics 3.5: visibility, `online`, `pageshow`; `focus` is ours. */
+const WAKING = ['online', 'pageshow', 'focus'] as const;
+
 function watchWakeUps(wake: () => void): () => void {
   const { document } = globals();
   const shown = () => {
     if (document?.visibilityState === 'visible') wake();
   };
-  document?.addEventListener('visibilitychange', shown);
-  globals().addEventListener?.('online', wake);
-  globals().addEventListener?.('pageshow', wake);
+  // React Native has a `window` without events, and no document.
+  document?.addEventListener?.('visibilitychange', shown);
+  for (const name of WAKING) globals().addEventListener?.(name, wake);
   return () => {
-    document?.removeEventListener('visibilitychange', shown);
-    globals().removeEventListener?.('online', wake);
-    globals().removeEventListener?.('pageshow', wake);
+    document?.removeEventListener?.('visibilitychange', shown);
+    for (const name of WAKING) globals().removeEventListener?.(name, wake);
   };
 }

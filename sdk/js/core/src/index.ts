@@ -3,6 +3,7 @@
  *
  * It knows nothing of the RTM 1.x API: `sdk/js/rtm` gives it names, codes and classes.
  */
+export * from './address.js';
 export * from './environment.js';
 export * from './generated/codes.js';
 export * from './generated/limits.js';
@@ -10,9 +11,10 @@ export * as CODES from './generated/rtm-codes.js';
 export * from './machine/states.js';
 export * from './machine/types.js';
 export * from './names.js';
+export * from './rivals.js';
 export * from './shell.js';
 export * from './transport/http.js';
 export * from './transport/transport.js';
 export * from './transport/websocket.js';
-export { decodeUtf8, encodeUtf8 } from './wire/codec.js';
 export * from './wire/messages.js';
+export { decodeUtf8, encodeUtf8 } from './wire/utf8.js';

@@ -1,5 +1,6 @@
 /** Wires the connection machine to a transport, timers and promises. */
 import type { Call } from './wire/messages.js';
+import { CLOSE_NORMAL } from './machine/core.js';
 import { Machine } from './machine/machine.js';
 import type { ConnectionReason, ConnectionState } from './machine/states.js';
 import type {
@@ -11,6 +12,7 @@ import type {
   MachineEvent,
   Output,
 } from './machine/types.js';
+import { type Rival, type Rivals, setRivals } from './rivals.js';
 import type { Exchange } from './transport/http.js';
 import type { Connect, Transport } from './transport/transport.js';
 
@@ -23,6 +25,8 @@ export interface Environment {
   setTimer(run: () => void, afterMs: number): unknown;
   clearTimer(timer: unknown): void;
   readonly connect: Connect;
+  /** Shared by all clients of the program. */
+  readonly rivals: () => Rivals;
   /** One HTTP request. */
   readonly exchange: Exchange;
   /** Calls `wake` when the page is shown again, the network is back and the like; returns its end. */
@@ -43,8 +47,22 @@ export class CallError extends Error {
   }
 }
 
+/**
+ * How much later than another login of its user in this program a login opens its connection, in milliseconds: the
+ * server orders a user's logins by the millisecond in which their connections are opened.
+ */
+const AFTER_RIVAL_MS = 10;
+/** How long a given-up login waits for its answer, to be ended on the server as well. Milliseconds. */
+const FAREWELL_MS = 5_000;
 /** Timers of browsers and Node overflow above this. */
 const TIMER_MS_MAX = 2 ** 31 - 1;
+
+interface Open {
+  readonly connection: number;
+  readonly socket: Transport;
+  /** Takes the answer when the login has been given up. */
+  leave: (() => void) | undefined;
+}
 
 interface Waiter {
   resolve(answer: CallAnswer): void;
@@ -58,10 +76,11 @@ export class Shell {
   readonly #outputs: Output[] = [];
   #lastId = 0;
   #url = '';
-  #transport: { readonly connection: number; readonly socket: Transport } | undefined;
+  #transport: Open | undefined;
   #timer: unknown;
   #timerAt = Infinity;
   #stopWatching: (() => void) | undefined;
+  #rival: { readonly key: string; readonly rival: Rival } | undefined;
 
   constructor(
     private readonly settings: { readonly appId: string; readonly client: string },
@@ -92,8 +111,18 @@ export class Shell {
   /** Rejects with CallError. The first state change happens before this returns. */
   login(url: string, userId: string, token: string): Promise<CallAnswer> {
     this.#url = url;
-    this.#stopWatching ??= this.environment.watchWakeUps(() => this.#handle({ is: 'woken' }));
-    return this.#ask((id) => ({ is: 'login', id, userId, token }));
+    this.#stopWatching ??= this.environment.watchWakeUps(() => this.wake());
+    let afterMs = 0;
+    if (this.state === 'DISCONNECTED') {
+      const key = JSON.stringify([url, this.settings.appId, userId]);
+      const rival: Rival = { tell: (word) => this.#handle({ is: 'rival', word }), isPending: true, told: 'go' };
+      const rivals = this.environment.rivals();
+      const others = rivals.get(key) ?? [];
+      this.#rival = { key, rival };
+      if (others.length > 0) afterMs = AFTER_RIVAL_MS;
+      setRivals(rivals, key, [...others, rival]);
+    }
+    return this.#ask((id) => ({ is: 'login', id, userId, token, afterMs }));
   }
 
   logout(): Promise<CallAnswer> {
@@ -113,6 +142,11 @@ export class Shell {
   /** Tells the server of an invitation; what becomes of it are events. */
   tellInvitation(call: InvitationCall): void {
     this.#handle({ is: 'invitation', call });
+  }
+
+  /** Tries to connect now, or looks whether the link still stands. */
+  wake(): void {
+    this.#handle({ is: 'woken' });
   }
 
   /** For tests: breaks the connection as a bad network would. */
@@ -155,10 +189,14 @@ export class Shell {
         this.#transport.socket.close(output.code);
         this.#transport = undefined;
         break;
+      case 'farewell':
+        this.#sayFarewell(output.connection, output.bytes);
+        break;
       case 'settled':
         this.#settle(output.id, output.result);
         break;
       case 'state':
+        this.#tellRivals(output.state);
         this.listener.stateChanged(output.state, output.reason);
         break;
       case 'event':
@@ -173,13 +211,48 @@ export class Shell {
   #open(connection: number): void {
     const socket = this.environment.connect(this.#url, {
       opened: () => this.#handle({ is: 'opened', connection }),
-      received: (bytes) => this.#handle({ is: 'received', connection, bytes }),
+      received: (bytes) => {
+        if (open.leave) open.leave();
+        else this.#handle({ is: 'received', connection, bytes });
+      },
       closed: (code, reason) => {
-        if (this.#transport?.connection === connection) this.#transport = undefined;
+        if (open.leave) return;
+        if (this.#transport === open) this.#transport = undefined;
         this.#handle({ is: 'closed', connection, code, reason });
       },
     });
-    this.#transport = { connection, socket };
+    const open: Open = { connection, socket, leave: undefined };
+    this.#transport = open;
+  }
+
+  /** The login of this connection was given up, but the server may have it: its answer is followed by a logout. */
+  #sayFarewell(connection: number, bytes: Uint8Array): void {
+    const open = this.#transport;
+    if (open?.connection !== connection) return;
+    this.#transport = undefined;
+    const close = () => open.socket.close(CLOSE_NORMAL);
+    const timer = this.environment.setTimer(close, FAREWELL_MS);
+    open.leave = () => {
+      this.environment.clearTimer(timer);
+      open.socket.send(bytes);
+      close();
+    };
+  }
+
+  #tellRivals(state: ConnectionState): void {
+    if (!this.#rival) return;
+    const { key, rival } = this.#rival;
+    const rivals = this.environment.rivals();
+    const all = rivals.get(key) ?? [];
+    if (state === 'DISCONNECTED' || state === 'ABORTED') {
+      this.#rival = undefined;
+      setRivals(rivals, key, all.filter((other) => other !== rival));
+    } else if (state === 'CONNECTED' && rival.isPending) {
+      rival.isPending = false;
+      const at = all.indexOf(rival);
+      setRivals(rivals, key, all.slice(at));
+      for (const earlier of all.slice(0, at)) earlier.tell('over');
+    }
   }
 
   #settle(id: number, result: CallResult): void {

@@ -53,9 +53,7 @@ function setArea(areaConfig: Parameters<typeof Public.setArea>[0]): void {
 }
 
 function makeProcessId(): string {
-  const random = (digits: number) =>
-    Array.from({ length: digits }, () => Math.floor(Math.random() * 16).toString(16)).join('');
-  return `${random(8)}-${random(4)}-4${random(3)}-a${random(3)}-${random(12)}`;
+  return 'xxxxxxxx-xxxx-4xxx-axxx-xxxxxxxxxxxx'.replace(/x/g, () => Math.floor(Math.random() * 16).toString(16));
 }
 
 export const AgoraRTM = {

@@ -57,21 +57,31 @@ export class RtmChannel
       this.#forget();
       throw error;
     }
-    this.#isIn = this.#joined.get(this.channelId) === this;
+    this.#isIn = this.#holds;
   }
 
   async leave(): Promise<void> {
     this.#connection.checkLogin('leave()');
-    this.#checkJoined(CODES.LEAVE_CHANNEL_ERR_NOT_IN_CHANNEL);
+    const wasIn = this.#isIn;
+    // A join that is under way ends with code 201.
+    if (!this.#holds) this.#checkJoined(CODES.LEAVE_CHANNEL_ERR_NOT_IN_CHANNEL);
+    // From here on another object may join: the server does both in this order.
+    this.#forget();
     const call = { is: 'leave', value: { channel: this.channelId } } as const;
     try {
       await this.#connection.call('leave()', FAMILY_LEAVE_CHANNEL_ERR, call, 'done');
     } catch (error) {
       const isOut = error instanceof RtmError && error.code === CODES.LEAVE_CHANNEL_ERR_NOT_IN_CHANNEL;
-      if (isOut) this.#forget();
+      // The join may have been refused meanwhile.
+      if (isOut && !wasIn) return;
+      // One that waits for the link is done when it is back; after any other failure the user is still in.
+      const isStillIn = !isOut && error instanceof RtmError && error.isSent === undefined;
+      if (isStillIn && wasIn && !this.#joined.has(this.channelId)) {
+        this.#joined.set(this.channelId, this);
+        this.#isIn = true;
+      }
       throw error;
     }
-    this.#forget();
   }
 
   async sendMessage(
@@ -110,13 +120,18 @@ export class RtmChannel
   }
 
   #checkJoined(code: number): void {
-    if (this.#isIn && this.#joined.get(this.channelId) === this) return;
+    if (this.#isIn && this.#holds) return;
     throw invalidStatus(code, `the channel '${this.channelId}' is not joined; wait until join() has resolved`);
+  }
+
+  /** Whether this object stands for the channel. */
+  get #holds(): boolean {
+    return this.#joined.get(this.channelId) === this;
   }
 
   #forget(): void {
     this.#isIn = false;
-    if (this.#joined.get(this.channelId) === this) this.#joined.delete(this.channelId);
+    if (this.#holds) this.#joined.delete(this.channelId);
   }
 }
 

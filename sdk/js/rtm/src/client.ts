@@ -26,7 +26,7 @@ import { type JoinedChannels, RtmChannel, raise } from './channel.js';
 import { byteLength, checkName, checkNames, isOn, kindOf } from './checks.js';
 import { Connection } from './connection.js';
 import { EventEmitter } from './emitter.js';
-import { resolveEndpoint } from './endpoint.js';
+import { HOW_TO_SET, resolveEndpoint } from './endpoint.js';
 import { RtmError, fromCall, invalidArgument, invalidStatus, notLoggedIn } from './errors.js';
 import { readHistory } from './history.js';
 import { LocalInvitation } from './invitation.js';
@@ -116,7 +116,9 @@ export class RtmClient
     try {
       await this.#shell.login(endpoint.url, uid, token ?? '');
     } catch (error) {
-      throw fromCall(error, FAMILY_LOGIN_ERR, 'login()');
+      const failed = fromCall(error, FAMILY_LOGIN_ERR, 'login()') as RtmError;
+      if (failed.code === CODES.LOGIN_ERR_TIMEOUT) failed.message += `. Tried: ${endpoint.url}. Not your server? ${HOW_TO_SET}`;
+      throw failed;
     }
   }
 
@@ -127,6 +129,11 @@ export class RtmClient
     } catch (error) {
       throw fromCall(error, FAMILY_LOGOUT_ERR, 'logout()');
     }
+  }
+
+  /** An extension of ours: no waiting for the next attempt to connect; a link that seems to stand is looked at. */
+  reconnectNow(): void {
+    this.#shell.wake();
   }
 
   logoutSync(): void {

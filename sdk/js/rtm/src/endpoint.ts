@@ -1,42 +1,43 @@
 /** Where the server is. */
+import { parseAddress } from '@tidings/core';
 
 interface Globals {
   readonly TIDINGS_ENDPOINT?: unknown;
-  readonly process?: { readonly env?: Readonly<Record<string, string | undefined>> };
   readonly location?: { readonly origin?: string };
+  readonly document?: { querySelector?(selector: string): { readonly content?: string } | null };
 }
 
 /** Path of the native protocol on a server. */
 const PATH = '/rtm';
 
+/** How the address is set, for error texts. */
+export const HOW_TO_SET =
+  'Set config.endpoint, the global TIDINGS_ENDPOINT, <meta name="tidings-endpoint">, or process.env.TIDINGS_ENDPOINT (Node, or by a bundler)';
+
+/** Node's environment, or what a bundler has put in this place: the words must stand here as they do. */
+function ofBuild(): unknown {
+  try {
+    return process.env.TIDINGS_ENDPOINT;
+  } catch {
+    return undefined;
+  }
+}
+
 /** The WebSocket address, or a text that says what is wrong and what to do. */
 export function resolveEndpoint(configured: unknown): { url: string } | { problem: string } {
-  const globals = globalThis as unknown as Globals;
-  const origin = globals.location?.origin;
+  const { TIDINGS_ENDPOINT, document, location } = globalThis as unknown as Globals;
+  const origin = location?.origin;
   const given =
     configured ||
-    globals.TIDINGS_ENDPOINT ||
-    globals.process?.env?.['TIDINGS_ENDPOINT'] ||
+    TIDINGS_ENDPOINT ||
+    document?.querySelector?.('meta[name="tidings-endpoint"]')?.content ||
+    ofBuild() ||
     (origin?.startsWith('http') ? origin : undefined);
-  if (given === undefined) {
-    return { problem: 'no endpoint: set config.endpoint or TIDINGS_ENDPOINT to https://host[:port]' };
-  }
-  if (typeof given !== 'string') {
-    return { problem: `the endpoint is ${typeof given}, use a string such as https://host[:port]` };
-  }
-  let url: URL;
-  try {
-    url = new URL(given);
-  } catch {
-    return { problem: `the endpoint '${given}' is not an address, use https://host[:port]` };
-  }
-  const scheme = { 'http:': 'ws:', 'https:': 'wss:', 'ws:': 'ws:', 'wss:': 'wss:' }[url.protocol];
-  if (scheme === undefined || url.host === '') {
-    return { problem: `the endpoint '${given}' does not begin with https://, http://, wss:// or ws://` };
-  }
-  let path = url.pathname.replace(/\/+$/, '');
+  if (given === undefined) return { problem: `no endpoint. ${HOW_TO_SET}` };
+  const address = typeof given === 'string' && parseAddress(given);
+  if (!address) return { problem: `the endpoint '${String(given)}' is not an address such as https://host[:port]` };
+  const { secure, isSocket, host, path, search } = address;
   // A ws: address with a path is taken as it stands; http: addresses name the server.
-  const isComplete = url.protocol.startsWith('ws') && path !== '';
-  if (!isComplete && !path.endsWith(PATH)) path += PATH;
-  return { url: `${scheme}//${url.host}${path}${url.search}` };
+  const suffix = (isSocket && path !== '') || path.endsWith(PATH) ? '' : PATH;
+  return { url: `ws${secure}://${host}${path}${suffix}${search}` };
 }

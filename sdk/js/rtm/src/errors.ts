@@ -1,5 +1,6 @@
 /** The errors of the API: what rejects and what is thrown. */
 import {
+  CODES,
   CallError,
   type CallFailure,
   type Family,
@@ -43,6 +44,8 @@ export class RtmError extends Error {
   /** The server's outcome; `undefined` when the error was found here. */
   readonly serverCode: number | undefined;
   readonly originalError: unknown;
+  /** Of a call without an answer: whether it had left this client; `false` = it has had no effect. */
+  declare readonly isSent?: boolean;
   /** When to try again. Milliseconds; only where the server has said it. */
   declare readonly retryAfter?: number;
 
@@ -54,6 +57,7 @@ export class RtmError extends Error {
     this.code = code;
     this.serverCode = failure && !failure.local ? failure.outcome : undefined;
     this.originalError = undefined;
+    if (failure?.isSent !== undefined) this.isSent = failure.isSent;
     if (failure && failure.retryAfterMs > 0) this.retryAfter = failure.retryAfterMs;
   }
 }
@@ -105,6 +109,9 @@ export function fromCall(error: unknown, family: Family, what: string): unknown 
   const { failure } = error;
   if (failure.local === 'not_logged_in') {
     return new RtmError('RtmInvalidStatusError', NOT_LOGGED_IN, `${what}: ${failure.text}`, failure);
+  }
+  if (failure.local === 'left') {
+    return new RtmError('RtmInvalidStatusError', CODES.JOIN_CHANNEL_ERR_ABORTED_BY_LEAVE, `${what}: ${failure.text}`, failure);
   }
   if (failure.local === 'given_up') {
     return new RtmError('RtmUnavailableError', family.other, `${what}: ${failure.text}`, failure);

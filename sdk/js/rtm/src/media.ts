@@ -143,11 +143,11 @@ export class Media {
 
   #request({ path = '', headers, body }: Wanted): Pick<HttpRequest, 'url' | 'headers' | 'body'> {
     const { url, appId, userId, token } = this.connection.shell.access;
-    const address = new URL(url.replace(/^ws/, 'http'));
-    address.pathname = `${address.pathname.replace(/\/rtm$/, '')}/v1/media/${appId}${path}`;
+    const address = url.replace(/^ws/, 'http');
+    const media = (_rtm: string, _path: string, search = '') => `/v1/media/${appId}${path}${search}`;
     const login = token === '' ? undefined : { Authorization: `Bearer ${token}` };
     const all = { 'Tidings-User': percent(encodeUtf8(userId)), ...login, ...headers };
-    return { url: address.href, headers: all, ...(body && { body }) };
+    return { url: address.replace(/(\/rtm)?(\?.*)?$/, media), headers: all, ...(body && { body }) };
   }
 }
 

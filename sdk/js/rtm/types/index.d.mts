@@ -467,6 +467,12 @@ declare namespace AgoraRTM {
     serverCode: number | undefined;
     /** What lies beneath, if anything. */
     originalError: unknown;
+    /**
+     * Of a call that had no answer: `false` = it never left this client and has had no effect, so it may be made again;
+     * `true` = it had left, and may have taken effect. Missing when the server has answered, or the call was refused
+     * before. Not in the original API.
+     */
+    isSent?: boolean;
     /** When to try again, in milliseconds, where the server has said it. */
     retryAfter?: number;
   }
@@ -593,6 +599,11 @@ declare namespace AgoraRTM {
     login(options: { uid: string; token?: string | null | undefined }): Promise<void>;
     /** Logs out: the user is gone at once. Codes `LOGOUT_ERR_…`. */
     logout(): Promise<void>;
+    /**
+     * Tries to connect at once instead of waiting for the next attempt, for a button or the like; when the link seems to
+     * stand, looks whether it does. No effect while logged out. Not in the original API.
+     */
+    reconnectNow(): void;
     /** Logs out without waiting, for handlers of a page's end. */
     logoutSync(): void;
     /** Replaces the token. Codes `RENEW_TOKEN_ERR_…`. */

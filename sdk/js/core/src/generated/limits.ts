@@ -18,6 +18,10 @@ export const ATTRIBUTE_KEY_BYTES_MAX = 32;
 export const ATTRIBUTE_VALUE_BYTES_MAX = 8192;
 /** Attributes of one user or channel. Source: rtm 2.1. */
 export const ATTRIBUTES_MAX = 32;
+/** Largest upper bound of a retry's random wait in the first minute of an outage. Source: ours, decision 0020. */
+export const BACKOFF_EARLY_MAX_MS = 4000;
+/** For so long after a loss the waits between retries stay short. Source: ours, decision 0020. */
+export const BACKOFF_EARLY_MS = 60000;
 /** Upper bound of the first retry's random wait. Source: contract 4.4. */
 export const BACKOFF_FIRST_MS = 500;
 /** Largest upper bound of a retry's random wait. Source: contract 4.4. */

@@ -1,19 +1,19 @@
 /** What the application asks for. */
 import { OUTCOME_INVALID_TOKEN } from '../generated/codes.js';
 import { LOGIN_TIMEOUT_MS, TOKEN_BYTES_MAX } from '../generated/limits.js';
-import { encodeUtf8 } from '../wire/codec.js';
+import { encodeUtf8 } from '../wire/utf8.js';
 import { attempt } from './connecting.js';
 import type { Core } from './core.js';
 import { endLogin, finishLogout } from './endings.js';
-import { givenUp, notLoggedIn, timedOut } from './outputs.js';
+import { foundHere, timedOut } from './outputs.js';
 import type { Input } from './types.js';
 
 /** How long a logout waits for the server before the client leaves without its answer. */
 const LOGOUT_WAIT_MS = 5_000;
 
-export function handleLogin(core: Core, { id, userId, token }: Extract<Input, { is: 'login' }>): void {
+export function handleLogin(core: Core, { id, userId, token, afterMs = 0 }: Extract<Input, { is: 'login' }>): void {
   if (core.state !== 'DISCONNECTED') {
-    core.out.fail(id, givenUp(`the client is ${core.state}`));
+    core.out.fail(id, foundHere('given_up', `the client is ${core.state}`));
     return;
   }
   if (core.identity.beginLogin(userId, token)) core.seen.clear();
@@ -28,7 +28,8 @@ export function handleLogin(core: Core, { id, userId, token }: Extract<Input, { 
     endLogin(core, 'refused', { outcome: OUTCOME_INVALID_TOKEN, text, retryAfterMs: 0 });
     return;
   }
-  attempt(core);
+  if (afterMs > 0) core.link.wait(core.now + afterMs);
+  else attempt(core);
 }
 
 export function handleLogout(core: Core, id: number): void {
@@ -37,7 +38,8 @@ export function handleLogout(core: Core, id: number): void {
     return;
   }
   core.logout = { ids: [id], deadline: core.now + LOGOUT_WAIT_MS };
-  if (core.link.phase === 'live') core.calls.addLogout();
+  // A resume is about to be answered: the server is told then, or the user would seem to be there for a while.
+  if (core.link.phase === 'live' || (core.link.phase === 'greeting' && !core.login)) core.calls.addLogout();
   else finishLogout(core);
 }
 
@@ -51,11 +53,23 @@ export function handleLogoutSync(core: Core): void {
 
 export function handleCall(core: Core, { id, call }: Extract<Input, { is: 'call' }>): void {
   if (!core.takesCalls) {
-    core.out.fail(id, notLoggedIn(`the client is ${core.state}`));
-  } else if (!core.calls.add(id, call, core.now)) {
-    core.out.fail(id, timedOut('too many calls wait for the link already'));
+    core.out.fail(id, foundHere('not_logged_in', `the client is ${core.state}`));
+    return;
+  }
+  const join = call.is === 'leave' && core.calls.leaveJoin(call.value.channel);
+  if (join) {
+    core.out.fail(join.id, foundHere('left', 'the channel was left before the join was done', join.wasSent));
+    join.id = 0;
+    if (join.cseq === 0) {
+      core.out.done(id);
+      return;
+    }
+  }
+  if (!core.calls.add(id, call, core.now)) {
+    core.out.fail(id, timedOut('not sent: too many calls wait for the link already', false));
   } else if (call.is === 'renewToken') {
     core.hasToldExpiry = false;
-    core.link.retryNow(core.now);
+    core.identity.handed = call.value.token;
+    core.retryNow();
   }
 }

@@ -10,6 +10,10 @@ import { Request, type Call, type CallName } from '../wire/messages.js';
 /** Why the machine itself makes a call. */
 export type Purpose =
   | 'application'
+  /** The application's, about its own standing: done when the link is back, though nobody waits any more. */
+  | 'kept'
+  /** Something later says more: it is not repeated, and its answer changes nothing. */
+  | 'overtaken'
   | 'restoreAttributes'
   | 'restoreChannel'
   | 'restorePresence'
@@ -22,13 +26,15 @@ export interface PendingCall {
   /** The application's name for it; 0 when nobody waits (any more). */
   id: number;
   readonly call: Call;
-  readonly purpose: Purpose;
+  purpose: Purpose;
   /** When the application is told that it took too long. */
   readonly deadline: number;
   /** Bytes of the encoded call. */
   readonly size: number;
   /** Number in the session; 0 before it is sent. */
   cseq: number;
+  /** It has been handed to a connection, and no server has said that it did not come. */
+  wasSent: boolean;
 }
 
 /**
@@ -37,6 +43,8 @@ export interface PendingCall {
  * effect under the old session, and what another user did since must not be undone.
  */
 const ONCE_ONLY: readonly CallName[] = ['sendToPeer', 'sendToChannel', 'writeChannelAttributes'];
+/** What of its own standing an application gives up: done when the link is back, however long that takes. */
+const KEPT: readonly CallName[] = ['leave', 'subscribePresence', 'unsubscribePresence'];
 
 export class Calls {
   /** Machine's own calls: before those of the application, also while that waits for a restore. */
@@ -81,6 +89,7 @@ export class Calls {
     const held = this.#urgent.shift() ?? (isRestoring ? undefined : this.#shift());
     if (!held) return undefined;
     held.cseq = ++this.#lastCseq;
+    held.wasSent = true;
     this.#open.set(held.cseq, held);
     return held;
   }
@@ -98,31 +107,38 @@ export class Calls {
     for (const held of unheard) this.#open.delete(held.cseq);
     // The server executes nothing from an older connection, so what it has not received may get
     // other numbers: a call whose time is over is left out rather than executed late.
-    this.#requeue(unheard.filter((held) => held.id !== 0 || held.purpose !== 'application'));
+    for (const held of unheard) held.wasSent = false;
+    const isDropped = ({ id, purpose }: PendingCall) => purpose === 'overtaken' || (id === 0 && purpose === 'application');
+    this.#requeue(unheard.filter((held) => !isDropped(held)));
     this.#lastCseq = cseq;
   }
 
   /**
    * The session is over: queues again what may be repeated, drops the machine's own calls but invitations.
-   * Returns the leaves that had been sent: a new session is in no channel, so they are done.
+   * Returns the leaves: a new session is in no channel, so they are done.
    */
   sessionOver(): PendingCall[] {
-    const open = [...this.#open.values()].filter((held) => held.id !== 0);
+    const open = [...this.#open.values()].filter((held) => held.id !== 0 || held.purpose === 'kept');
     this.#open.clear();
     this.#urgent = this.#urgent.filter(({ call }) => call.is === 'invite');
     this.#lastCseq = 0;
-    const isLeave = (held: PendingCall) => held.call.is === 'leave';
+    const isLeave = (held: PendingCall) => held.call.is === 'leave' && held.purpose !== 'undoJoin';
     this.#unknown.push(...open.filter((held) => ONCE_ONLY.includes(held.call.is)));
     this.#requeue(open.filter((held) => !ONCE_ONLY.includes(held.call.is) && !isLeave(held)));
-    return open.filter(isLeave);
+    return [...open.filter(isLeave), ...this.takeWaiting('leave')];
   }
 
   /** Takes the application's calls of one kind that wait to be sent. */
   takeWaiting(name: CallName): PendingCall[] {
-    const taken = this.#queue.filter((held) => held.call.is === name && held.purpose === 'application');
-    this.#queue = this.#queue.filter((held) => !taken.includes(held));
-    for (const held of taken) this.#queueBytes -= held.size;
+    const taken = this.#queue.filter((held) => held.call.is === name);
+    this.#drop(taken);
     return taken;
+  }
+
+  /** Attribute writes that the server has, as it seems. */
+  openWrites(): Extract<Call, { is: 'writeUserAttributes' }>[] {
+    const calls = [...this.#open.values()].map(({ call }) => call);
+    return calls.filter((call) => call.is === 'writeUserAttributes');
   }
 
   /** Whether this is said in a call of the machine that waits to be sent. */
@@ -130,25 +146,28 @@ export class Calls {
     return this.#urgent.some(({ call }) => call.value === value);
   }
 
-  /** The token of the newest renewal that somebody waits for. */
-  newestToken(): string | undefined {
-    let token: string | undefined;
-    for (const { call, id } of [...this.#open.values(), ...this.#queue]) {
-      if (call.is === 'renewToken' && id !== 0) token = call.value.token;
-    }
-    return token;
+  /**
+   * A leave overtakes a join of the application: takes the one that waits, or marks the one that was sent.
+   */
+  leaveJoin(channel: string | undefined): PendingCall | undefined {
+    const isIt = ({ call, purpose }: PendingCall) =>
+      call.is === 'join' && call.value.channel === channel && purpose === 'application';
+    const waiting = this.#queue.find(isIt);
+    if (waiting) this.#drop([waiting]);
+    const held = waiting ?? [...this.#open.values()].find(isIt);
+    if (held) held.purpose = 'overtaken';
+    return held;
   }
 
-  /** Calls whose time is over. Those that were sent stay open, as the server may answer. */
+  /** Calls whose time is over. Those that were sent, and those that are kept, stay open. */
   expired(now: number): PendingCall[] {
     const isOver = (held: PendingCall) => held.id !== 0 && held.deadline <= now;
-    const over = [...this.#queue.filter(isOver), ...this.#unknown.filter(isOver)];
-    if (over.length > 0) {
-      this.#queue = this.#queue.filter((held) => !isOver(held));
-      this.#unknown = this.#unknown.filter((held) => !isOver(held));
-      this.#queueBytes = this.#queue.reduce((sum, held) => sum + held.size, 0);
-    }
-    for (const held of this.#open.values()) if (isOver(held)) over.push(held);
+    const waiting = this.#queue.filter(isOver);
+    const open = [...this.#open.values()].filter(isOver);
+    const over = [...waiting, ...this.#unknown.filter(isOver), ...open];
+    this.#unknown = this.#unknown.filter((held) => !isOver(held));
+    for (const held of [...waiting, ...open]) if (KEPT.includes(held.call.is)) held.purpose = 'kept';
+    this.#drop(waiting.filter((held) => held.purpose !== 'kept'));
     return over.sort((one, other) => one.id - other.id);
   }
 
@@ -161,8 +180,8 @@ export class Calls {
     return next;
   }
 
-  /** Takes everything; the application's ids in the order of the calls. */
-  clear(): number[] {
+  /** Takes everything; what somebody waits for, in the order of the calls. */
+  clear(): PendingCall[] {
     const all = [...this.#open.values(), ...this.#queue, ...this.#unknown];
     this.#open.clear();
     this.#urgent = [];
@@ -170,10 +189,12 @@ export class Calls {
     this.#unknown = [];
     this.#queueBytes = 0;
     this.#lastCseq = 0;
-    return all
-      .map((held) => held.id)
-      .filter((id) => id !== 0)
-      .sort((one, other) => one - other);
+    return all.filter((held) => held.id !== 0).sort((one, other) => one.id - other.id);
+  }
+
+  #drop(calls: PendingCall[]): void {
+    this.#queue = this.#queue.filter((held) => !calls.includes(held));
+    for (const held of calls) this.#queueBytes -= held.size;
   }
 
   #shift(): PendingCall | undefined {
@@ -184,8 +205,9 @@ export class Calls {
 
   #requeue(calls: PendingCall[]): void {
     for (const held of calls) held.cseq = 0;
-    const own = calls.filter((held) => held.purpose !== 'application' && held.purpose !== 'logout');
-    const others = calls.filter((held) => !own.includes(held));
+    const isOther = ({ purpose }: PendingCall) => ['application', 'kept', 'logout'].includes(purpose);
+    const own = calls.filter((held) => !isOther(held));
+    const others = calls.filter(isOther);
     this.#urgent.unshift(...own);
     this.#queue.unshift(...others);
     for (const held of others) this.#queueBytes += held.size;
@@ -193,7 +215,7 @@ export class Calls {
 }
 
 function pending(id: number, call: Call, purpose: Purpose, deadline: number, size: number): PendingCall {
-  return { id, call, purpose, deadline, size, cseq: 0 };
+  return { id, call, purpose, deadline, size, cseq: 0, wasSent: false };
 }
 
 function sizeOf(call: Call): number {

@@ -1,9 +1,10 @@
 /** The way to a connection, and what its end means. */
 import { CLOSE_LOGIN_REFUSED } from '../generated/codes.js';
 import { CLOSE_NORMAL, type Core } from './core.js';
-import { abort, endLogin, endSession, finishLogout } from './endings.js';
+import { abort, endLogin, endSession, finishLogout, giveWay } from './endings.js';
 import type { RetryHint } from './link.js';
 import { closeRule } from './states.js';
+import type { RivalWord } from './types.js';
 
 /** Fresh sessions in a row after protocol errors; then the client gives up. Source: docs/protocol.md 2.5. */
 const PROTOCOL_ERRORS_MAX = 3;
@@ -16,7 +17,7 @@ export function attempt(core: Core): void {
 /** The connection is open, or a refused resume allows a login on it. */
 export function greet(core: Core): void {
   core.link.greet(core.now, core.login !== undefined);
-  const greeting = core.identity.greeting(core.calls.newestToken(), core.confirmation.sseq, core.invitations.report());
+  const greeting = core.identity.greeting(core.confirmation.sseq, core.invitations.report());
   core.out.greeting(core.link.connection, greeting);
   core.confirmation.said();
 }
@@ -69,8 +70,26 @@ export function lose(core: Core, text: string, hint: RetryHint, isSilent = false
     finishLogout(core);
     return;
   }
+  if (core.rival === 'over') {
+    giveWay(core);
+    return;
+  }
   if (core.link.hasBeenGood(core.now)) core.protocolErrors = 0;
   core.link.lose(core.now, hint, isSilent);
+  if (core.rival === 'hold') core.link.wait(Infinity);
+}
+
+export function handleRival(core: Core, word: RivalWord): void {
+  core.rival = word;
+  if (word === 'go') {
+    core.retryNow();
+  } else if (core.link.phase !== 'live' && core.link.phase !== 'down') {
+    if (word === 'over') giveWay(core);
+    else {
+      core.closeLink(CLOSE_NORMAL);
+      core.link.wait(Infinity);
+    }
+  }
 }
 
 /** The session cannot go on because one side misunderstands the other. */

@@ -10,6 +10,7 @@ import { Outputs } from './outputs.js';
 import { Replica } from './replica.js';
 import { Restore } from './restore.js';
 import { type ConnectionState, STATES, type Trigger, takesCalls } from './states.js';
+import type { RivalWord } from './types.js';
 
 /** What a machine is made with. */
 export interface MachineSettings {
@@ -32,6 +33,8 @@ export class Core {
   /** The server's hint when to come back, given on the link that is live; 0 = none. Milliseconds. */
   hintMs = 0;
   hasToldExpiry = false;
+  /** What a later login of the same user in this program does to this one. */
+  rival: RivalWord = 'go';
   readonly identity: Identity;
   readonly link: Link;
   readonly confirmation = new Confirmation();
@@ -60,12 +63,18 @@ export class Core {
     this.out.push({ is: 'close', connection, code });
   }
 
-  /** Drops connection, session and calls; returns the ids of calls that wait for an answer. */
-  forget(): number[] {
+  /** Tries again at once, unless a later login is on its way. */
+  retryNow(): void {
+    if (this.rival === 'go') this.link.retryNow(this.now);
+  }
+
+  /** Drops connection, session and calls; returns the calls that wait for an answer. */
+  forget(): PendingCall[] {
     this.closeLink(CLOSE_NORMAL);
     this.link.reset();
     this.identity.endSession();
     this.overCause = undefined;
+    this.rival = 'go';
     this.out.dropMessages();
     this.confirmation.beginSession();
     this.restore.stop();

@@ -1,7 +1,9 @@
 /** How logins, logouts and sessions end. */
 import type { GapCause } from '../wire/messages.js';
 import type { Core } from './core.js';
-import { givenUp, notLoggedIn } from './outputs.js';
+import { OUTCOME_REMOTE_LOGIN } from '../generated/codes.js';
+import type { PendingCall } from './calls.js';
+import { foundHere } from './outputs.js';
 import type { CallFailure } from './types.js';
 
 /** The session is over; the calls of it are sorted into those to repeat and those to give up. */
@@ -27,14 +29,18 @@ export function endLogin(core: Core, trigger: 'refused' | 'timedOut', failure: C
 export function finishLogout(core: Core): void {
   const ids = core.logout?.ids ?? [];
   const login = core.login;
+  if (login && core.link.phase === 'greeting') {
+    core.out.farewell(core.link.connection);
+    core.link.stop();
+  }
   core.logout = undefined;
   core.login = undefined;
   const abandoned = core.forget();
   if (login) {
-    core.out.fail(login.id, givenUp('the login was given up because of a logout'));
+    core.out.fail(login.id, foundHere('given_up', 'the login was given up because of a logout'));
   }
   core.move('logout');
-  for (const id of abandoned) core.out.fail(id, notLoggedIn('the client has logged out'));
+  abandon(core, abandoned, 'the client has logged out');
   for (const id of ids) core.out.done(id);
 }
 
@@ -42,5 +48,17 @@ export function abort(core: Core, trigger: 'banned' | 'remoteLogin' | 'tokenExpi
   core.out.log('warn', `the login has ended: ${text}`);
   const abandoned = core.forget();
   core.move(trigger);
-  for (const id of abandoned) core.out.fail(id, notLoggedIn('the client is ABORTED'));
+  abandon(core, abandoned, 'the client is ABORTED');
+}
+
+function abandon(core: Core, calls: PendingCall[], text: string): void {
+  for (const { id, wasSent } of calls) core.out.fail(id, foundHere('not_logged_in', text, wasSent));
+}
+
+/** A later login of the user in this program has succeeded: this one must not throw it out. */
+export function giveWay(core: Core): void {
+  const text = 'another client of this program has logged in as the same user later';
+  if (core.login) endLogin(core, 'refused', { outcome: OUTCOME_REMOTE_LOGIN, text, retryAfterMs: 0 });
+  else if (core.logout) finishLogout(core);
+  else abort(core, 'remoteLogin', text);
 }

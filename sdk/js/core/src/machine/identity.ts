@@ -12,6 +12,8 @@ export class Identity {
   #token = '';
   /** The token of the greeting under way. */
   #offered = '';
+  /** The newest token of the application that no server has judged: it is offered until one has. */
+  handed: string | undefined;
   /** The secret is replaced at each resume. */
   #session: { readonly id: Uint8Array; secret: Uint8Array } | undefined;
 
@@ -33,13 +35,14 @@ export class Identity {
     const isOther = userId !== this.userId;
     this.userId = userId;
     this.#token = token;
+    this.handed = undefined;
     return isOther;
   }
 
-  /** What a connection begins with; `renewed` is a token that waits to replace the accepted one. */
-  greeting(renewed: string | undefined, confirm: number, invitations: OpenReport): Greeting {
+  /** What a connection begins with. */
+  greeting(confirm: number, invitations: OpenReport): Greeting {
     const { appId, client, userId } = this;
-    this.#offered = renewed ?? this.#token;
+    this.#offered = this.handed ?? this.#token;
     if (!this.#session) return { is: 'login', value: { appId, userId, token: this.#offered, client, invitations } };
     const { id: sessionId, secret } = this.#session;
     const token = this.#offered === this.#token ? '' : this.#offered;
@@ -48,16 +51,23 @@ export class Identity {
 
   welcomed(welcome: Welcome): void {
     this.#session = { id: welcome.sessionId, secret: welcome.secret };
-    this.#token = this.#offered;
+    this.judged(this.#offered, true);
   }
 
   resumed(resumed: Resumed): void {
     if (this.#session && resumed.secret.length > 0) this.#session.secret = resumed.secret;
-    this.#token = this.#offered;
+    this.judged(this.#offered, true);
   }
 
-  renewed(token: string): void {
-    this.#token = token;
+  /** The server has accepted or refused a token. */
+  judged(token: string | undefined, isGood: boolean): void {
+    if (isGood) this.#token = token ?? '';
+    if (this.handed === token) this.handed = undefined;
+  }
+
+  /** The server has refused the token of the greeting. */
+  refused(): void {
+    this.judged(this.#offered, false);
   }
 
   /** Returns the id of the session that has ended. */

@@ -1,5 +1,12 @@
 /** The current connection and the way to the next one: phases, back-off, watchdog. */
-import { BACKOFF_FIRST_MS, BACKOFF_MAX_MS, HEARTBEAT_MS, RECONNECT_QUIET_MS } from '../generated/limits.js';
+import {
+  BACKOFF_EARLY_MAX_MS,
+  BACKOFF_EARLY_MS,
+  BACKOFF_FIRST_MS,
+  BACKOFF_MAX_MS,
+  HEARTBEAT_MS,
+  RECONNECT_QUIET_MS,
+} from '../generated/limits.js';
 
 /** A connection that has been good for this long makes the back-off start anew. Source: contract OVL-5. */
 const GOOD_MS = 60_000;
@@ -11,6 +18,8 @@ const LOGIN_ATTEMPT_MS = 5_000;
 const RECONNECT_ATTEMPT_MS = 10_000;
 /** A silence longer than the heartbeat by this much is a lost link. Source: docs/protocol.md 2.4. */
 const WATCHDOG_EXTRA_MS = 4_000;
+/** An attempt that is older than this is given up when the page is shown again or the network is another one. */
+const STALE_MS = 3_000;
 /** A link that has just been heard needs no check. */
 const FRESH_MS = 1_000;
 
@@ -47,7 +56,12 @@ export class Link {
   /** What ended the last attempt, for error texts. */
   lastEnd = '';
   #retryAt = Infinity;
+  /** The server has asked not to come back before this time. */
+  #notBefore = 0;
+  #attemptAt = 0;
   #attemptUntil = Infinity;
+  /** When the first of the attempts that are counted was planned. */
+  #triesSince = 0;
   #liveSince = 0;
   #receivedAt = 0;
   #probeUntil = Infinity;
@@ -58,6 +72,7 @@ export class Link {
   attempt(now: number, isLogin: boolean): number {
     this.phase = 'opening';
     this.#retryAt = Infinity;
+    this.#attemptAt = now;
     this.#attemptUntil = now + (isLogin ? LOGIN_ATTEMPT_MS : RECONNECT_ATTEMPT_MS);
     return ++this.connection;
   }
@@ -88,10 +103,17 @@ export class Link {
       this.quietUntil = isSilent ? now : now + RECONNECT_QUIET_MS;
       if (now - this.#liveSince >= GOOD_MS) this.attempts = 0;
     }
+    if (this.attempts === 0) this.#triesSince = now;
+    this.#notBefore = now + Math.max(hint.retryAfterMs ?? 0, hint.waitMs ?? 0);
+    this.wait(now + this.#delay(hint, now - this.#triesSince));
+    this.attempts++;
+  }
+
+  /** No connection until a time. */
+  wait(until: number): void {
     this.stop();
     this.phase = 'waiting';
-    this.#retryAt = now + this.#delay(hint);
-    this.attempts++;
+    this.#retryAt = until;
   }
 
   /** No connection and no attempt. */
@@ -106,6 +128,7 @@ export class Link {
   reset(): void {
     this.stop();
     this.attempts = 0;
+    this.#notBefore = 0;
     this.lastEnd = '';
     this.lostAt = Infinity;
     this.quietUntil = Infinity;
@@ -119,7 +142,12 @@ export class Link {
   }
 
   retryNow(now: number): void {
-    if (this.phase === 'waiting') this.#retryAt = now;
+    if (this.phase === 'waiting') this.#retryAt = Math.max(now, this.#notBefore);
+  }
+
+  /** An attempt that has had its time, when something says that the next one may do better. */
+  isStale(now: number): boolean {
+    return this.#attemptUntil < Infinity && now - this.#attemptAt >= STALE_MS;
   }
 
   isRetryDue(now: number): boolean {
@@ -147,9 +175,11 @@ export class Link {
     return Math.min(this.#receivedAt + this.heartbeatMs + WATCHDOG_EXTRA_MS, this.#probeUntil);
   }
 
-  #delay(hint: RetryHint): number {
+  #delay(hint: RetryHint, sinceMs: number): number {
     if (hint.isAtOnce && this.attempts === 0) return hint.waitMs ?? 0;
-    const bound = Math.min(BACKOFF_MAX_MS, BACKOFF_FIRST_MS * 2 ** this.attempts);
+    // A server that restarts is met soon after; a storm is spread by its hints.
+    const max = sinceMs < BACKOFF_EARLY_MS ? BACKOFF_EARLY_MAX_MS : BACKOFF_MAX_MS;
+    const bound = Math.min(max, BACKOFF_FIRST_MS * 2 ** this.attempts);
     const after = hint.retryAfterMs ?? 0;
     const delay = after > 0 ? after * (1 + this.random()) : this.random() * bound;
     return Math.max(delay, hint.waitMs ?? 0);

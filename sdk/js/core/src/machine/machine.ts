@@ -9,7 +9,7 @@
  */
 import { CALL_TIMEOUT_MS, LOGIN_TIMEOUT_MS } from '../generated/limits.js';
 import { handleCall, handleLogin, handleLogout, handleLogoutSync } from './asking.js';
-import { attempt, greet, handleClosed, lose } from './connecting.js';
+import { attempt, greet, handleClosed, handleRival, lose } from './connecting.js';
 import { Core, type MachineSettings } from './core.js';
 import { endLogin, finishLogout } from './endings.js';
 import { timedOut } from './outputs.js';
@@ -81,6 +81,9 @@ export class Machine {
       case 'woken':
         handleWoken(core);
         break;
+      case 'rival':
+        handleRival(core, input.word);
+        break;
     }
     core.pump();
     return core.out.take();
@@ -105,7 +108,8 @@ export class Machine {
 }
 
 function handleWoken(core: Core): void {
-  core.link.retryNow(core.now);
+  if (core.link.isStale(core.now)) lose(core, `no answer while ${core.link.phase}`, {});
+  core.retryNow();
   handleTimer(core);
   if (core.link.phase !== 'live' || !core.link.startProbe(core.now)) return;
   core.out.message({ is: 'ping', value: {} });
@@ -118,7 +122,7 @@ function handleTimer(core: Core): void {
     const tries = link.attempts + (link.phase === 'waiting' ? 0 : 1);
     const end = link.lastEnd === '' ? '' : `; the last attempt ended with: ${link.lastEnd}`;
     const text = `no answer to the login within ${LOGIN_TIMEOUT_MS} ms and ${tries} attempts${end}`;
-    endLogin(core, 'timedOut', timedOut(text));
+    endLogin(core, 'timedOut', timedOut(text, core.link.phase === 'greeting'));
   }
   if (core.logout && core.logout.deadline <= now) finishLogout(core);
   if (link.isAttemptOver(now)) lose(core, `no answer while ${link.phase}`, {});
@@ -126,8 +130,17 @@ function handleTimer(core: Core): void {
   if (core.state === 'CONNECTED' && link.quietUntil <= now) core.move('interrupted');
   if (link.isRetryDue(now)) attempt(core);
   for (const held of core.calls.expired(now)) {
-    const since = link.lostAt < Infinity ? `the link has been down for ${now - link.lostAt} ms` : 'the link is up';
-    core.out.fail(held.id, timedOut(`no answer within ${CALL_TIMEOUT_MS} ms; ${since}`));
+    const { call, id, wasSent } = held;
+    const isDown = link.lostAt < Infinity;
+    const since = isDown ? `the link has been down for ${Math.round(now - link.lostAt)} ms` : 'the link is up';
+    if (isDown && call.is === 'writeUserAttributes') {
+      core.replica.wroteLater(call);
+      held.purpose = 'overtaken';
+    }
+    // What the application wants of its own standing is done all the same.
+    const isKept = isDown && (held.purpose !== 'application' || call.is === 'renewToken');
+    const then = isKept ? '; done when it is back' : wasSent ? '; it may have been done all the same' : '';
+    core.out.fail(id, timedOut(`${wasSent ? 'no answer' : 'not sent'} within ${CALL_TIMEOUT_MS} ms; ${since}${then}`, wasSent));
     held.id = 0;
   }
   for (const event of core.replica.expireMissing(now)) core.out.emit(event);

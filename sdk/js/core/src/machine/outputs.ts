@@ -53,6 +53,12 @@ export class Outputs {
     this.#list.push({ is: 'send', connection, bytes });
   }
 
+  /** Ends a connection whose login has no answer yet; the logout follows that. */
+  farewell(connection: number): void {
+    const logout = { is: 'request', value: { cseq: 1, call: { is: 'logout', value: {} } } } as const;
+    this.#list.push({ is: 'farewell', connection, bytes: encodeClientFrame([encodeClientMessage(logout)], 0) });
+  }
+
   dropMessages(): void {
     this.#messages = [];
   }
@@ -79,14 +85,11 @@ export class Outputs {
   }
 }
 
-export function timedOut(text: string): CallFailure {
-  return { outcome: OUTCOME_TIMED_OUT, text, retryAfterMs: 0, local: 'timed_out' };
+export function timedOut(text: string, isSent: boolean): CallFailure {
+  return { outcome: OUTCOME_TIMED_OUT, text, retryAfterMs: 0, local: 'timed_out', isSent };
 }
 
-export function notLoggedIn(text: string): CallFailure {
-  return { outcome: 0, text, retryAfterMs: 0, local: 'not_logged_in' };
-}
-
-export function givenUp(text: string): CallFailure {
-  return { outcome: 0, text, retryAfterMs: 0, local: 'given_up' };
+/** Found here: nobody else has been asked. */
+export function foundHere(local: 'not_logged_in' | 'given_up' | 'left', text: string, isSent = false): CallFailure {
+  return { outcome: 0, text, retryAfterMs: 0, local, isSent };
 }

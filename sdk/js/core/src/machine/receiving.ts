@@ -100,17 +100,24 @@ function handleResumed(core: Core, resumed: Resumed): void {
   core.calls.resumed(resumed.cseq);
   accept(core);
   // The server joins the channels again; attributes end with the user's presence.
-  if (resumed.wasGone) core.restore.attributes();
+  if (!resumed.wasGone && !core.replica.isAheadOfServer) return;
+  // Writes on their way count as done: they come before this one.
+  for (const call of core.calls.openWrites()) core.replica.wroteAttributes(call);
+  core.restore.attributes();
 }
 
 function accept(core: Core): void {
   core.link.accept(core.now);
   core.hintMs = 0;
   core.hasToldExpiry = false;
-  core.move('accepted');
+  if (!core.logout) core.move('accepted');
 }
 
 function handleRefused(core: Core, error: Failure = { outcome: 0, text: 'no reason given', retryAfterMs: 0 }): void {
+  if (core.logout) {
+    finishLogout(core);
+    return;
+  }
   const kind = refusal(error.outcome);
   if (core.identity.hasSession && kind === 'sessionOver') {
     core.out.log('info', `the session is over: ${error.text}`);
@@ -125,6 +132,7 @@ function handleRefused(core: Core, error: Failure = { outcome: 0, text: 'no reas
   }
   if (kind === 'tokenExpired') {
     for (const held of core.calls.takeWaiting('renewToken')) core.out.fail(held.id, error);
+    core.identity.refused();
     handleTokenExpired(core, error.text);
   } else if (kind === 'banned' || kind === 'remoteLogin') {
     abort(core, kind, error.text);
@@ -141,7 +149,7 @@ function handleReply(core: Core, cseq: number, result: Parameters<typeof applyRe
     finishLogout(core);
     return;
   }
-  if (held.call.is === 'renewToken' && result?.is === 'done') core.identity.renewed(held.call.value.token ?? '');
+  if (held.call.is === 'renewToken') core.identity.judged(held.call.value.token, result?.is === 'done');
   const context = { calls: core.calls, replica: core.replica, restore: core.restore, now: core.now };
   const applied = applyReply(held, result, context);
   for (const text of applied.warnings) core.out.log('warn', text);

@@ -40,8 +40,11 @@ interface Channel {
 export class Replica {
   /** Bound: channels_per_session_max, kept by the server. */
   readonly #channels = new Map<string, Channel>();
-  readonly #joining = new Set<string>();
+  /** How many joins of each are on their way. */
+  readonly #joining = new Map<string, number>();
   #attributes = new Map<string, string>();
+  /** The application has written attributes that the server does not have, and has been told so. */
+  isAheadOfServer = false;
   readonly #watched = new Set<string>();
   readonly #presence = new Map<string, number>();
   /** Presence answers that follow a restored subscription and repeat what is known. */
@@ -54,6 +57,7 @@ export class Replica {
     this.#channels.clear();
     this.#joining.clear();
     this.#attributes.clear();
+    this.isAheadOfServer = false;
     this.#watched.clear();
     this.#presence.clear();
     this.#repeats = 0;
@@ -65,11 +69,13 @@ export class Replica {
 
   /** A join is on its way: events may come before its reply. */
   joining(channel: string): void {
-    this.#joining.add(channel);
+    this.#joining.set(channel, (this.#joining.get(channel) ?? 0) + 1);
   }
 
   joinFailed(channel: string): void {
-    this.#joining.delete(channel);
+    const others = (this.#joining.get(channel) ?? 1) - 1;
+    if (others > 0) this.#joining.set(channel, others);
+    else this.#joining.delete(channel);
   }
 
   /** Whether events of the channel concern the application. */
@@ -78,7 +84,7 @@ export class Replica {
   }
 
   joined(name: string, now: number): void {
-    this.#joining.delete(name);
+    this.joinFailed(name);
     const known = this.#channels.get(name);
     if (known) {
       known.isJoined = true;
@@ -117,6 +123,12 @@ export class Replica {
     }
   }
 
+  /** A write that is to be done when the link is back. */
+  wroteLater(call: Extract<Call, { is: 'writeUserAttributes' }>): void {
+    this.wroteAttributes(call);
+    this.isAheadOfServer = true;
+  }
+
   watched(userIds: readonly string[]): void {
     for (const userId of userIds) this.#watched.add(userId);
   }
@@ -128,9 +140,10 @@ export class Replica {
     }
   }
 
-  /** The write that restores the user's attributes; `undefined` when there are none. */
+  /** The write that restores the user's attributes; `undefined` when there is nothing to write. */
   restoreAttributes(): Call | undefined {
-    if (this.#attributes.size === 0) return undefined;
+    if (this.#attributes.size === 0 && !this.isAheadOfServer) return undefined;
+    this.isAheadOfServer = false;
     const attributes = [...this.#attributes].map(([key, value]) => ({ key, value }));
     return { is: 'writeUserAttributes', value: { how: ATTRIBUTES_SET, attributes } };
   }

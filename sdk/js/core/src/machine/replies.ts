@@ -68,7 +68,8 @@ function applySuccess(held: PendingCall, answer: CallAnswer, context: Context): 
     case 'join': {
       const { channel = '' } = call.value;
       // The application has been told that the join took too long: it must not be in there.
-      if (purpose === 'application' && held.id === 0) {
+      if (purpose === 'overtaken') replica.joinFailed(channel);
+      else if (purpose === 'application' && held.id === 0) {
         replica.joinFailed(channel);
         calls.addOwn('undoJoin', { is: 'leave', value: { channel } });
       } else {
@@ -106,7 +107,7 @@ function applyFailure(held: PendingCall, failure: Failure, context: Context): st
   const canRetry = RETRYABLE.includes(failure.outcome);
   const retryAt = now + Math.max(RETRY_MS, failure.retryAfterMs);
   const channel = (call.is === 'join' || call.is === 'getMembers') && call.value.channel;
-  if (purpose === 'application') {
+  if (purpose === 'application' || purpose === 'kept' || purpose === 'overtaken') {
     if (call.is === 'join' && channel) replica.joinFailed(channel);
     return [];
   }

@@ -1,5 +1,6 @@
 /** The tables: connection states that an application sees, and what a close code means. */
 import * as code from '../generated/codes.js';
+import { CLOSE_NO_SOCKET } from '../transport/transport.js';
 
 export type ConnectionState = 'DISCONNECTED' | 'CONNECTING' | 'CONNECTED' | 'RECONNECTING' | 'ABORTED';
 export type ConnectionReason =
@@ -95,6 +96,7 @@ const CLOSE_RULES: Readonly<Record<number, CloseRule>> = {
   [code.CLOSE_BANNED]: { then: 'banned', waitMs: 0, outcome: code.OUTCOME_BANNED },
   [code.CLOSE_APP_DISABLED]: { then: 'banned', waitMs: 0, outcome: code.OUTCOME_UNKNOWN_APP },
   [code.CLOSE_PROTOCOL_ERROR]: { then: 'newSession', waitMs: 5000 },
+  [CLOSE_NO_SOCKET]: { then: 'resume', waitMs: 0, outcome: code.OUTCOME_UNSUPPORTED },
   [CLOSE_TOO_BIG]: { then: 'newSession', waitMs: 0 },
   [code.CLOSE_LOGGED_OUT]: { then: 'loggedOut', waitMs: 0 },
 };

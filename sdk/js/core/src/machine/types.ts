@@ -18,7 +18,12 @@ export interface CallFailure {
   /** When to try again, in milliseconds; 0 = not stated. */
   readonly retryAfterMs: number;
   /** Set when the failure was found here and not by the server. */
-  readonly local?: 'not_logged_in' | 'given_up' | 'timed_out';
+  readonly local?: 'not_logged_in' | 'given_up' | 'timed_out' | 'left';
+  /**
+   * Of a call without an answer: whether it was handed to a connection. One that was not has had no effect; one that
+   * was may have had it.
+   */
+  readonly isSent?: boolean;
 }
 
 export type CallAnswer = Exclude<ReplyResult, { is: 'error' }>;
@@ -26,7 +31,14 @@ export type CallResult = { readonly ok: CallAnswer } | { readonly failure: CallF
 
 /** Everything the machine reacts to. `id` is the caller's own name for what it waits for, above 0. */
 export type Input =
-  | { readonly is: 'login'; readonly id: number; readonly userId: string; readonly token: string }
+  /** `afterMs`: not before so many milliseconds. */
+  | {
+      readonly is: 'login';
+      readonly id: number;
+      readonly userId: string;
+      readonly token: string;
+      readonly afterMs?: number;
+    }
   | { readonly is: 'logout'; readonly id: number }
   | { readonly is: 'logoutSync' }
   | { readonly is: 'call'; readonly id: number; readonly call: Call }
@@ -37,7 +49,15 @@ export type Input =
   | { readonly is: 'closed'; readonly connection: number; readonly code: number; readonly reason: string }
   | { readonly is: 'timer' }
   /** The page is shown again, the network is back, or the like. */
-  | { readonly is: 'woken' };
+  | { readonly is: 'woken' }
+  /** What a later login of the same user in this program does to this one. */
+  | { readonly is: 'rival'; readonly word: RivalWord };
+
+/**
+ * `hold`: it is on its way, no connection is opened meanwhile. `go`: it has come to nothing. `over`: it has succeeded,
+ * and this login is over.
+ */
+export type RivalWord = 'hold' | 'go' | 'over';
 
 /** What an application may want to know. */
 export type MachineEvent =
@@ -99,6 +119,8 @@ export type Output =
   | { readonly is: 'open'; readonly connection: number }
   | { readonly is: 'send'; readonly connection: number; readonly bytes: Uint8Array }
   | { readonly is: 'close'; readonly connection: number; readonly code: number }
+  /** Ends a connection whose login has no answer yet: `bytes` are to follow that answer. Nothing is reported. */
+  | { readonly is: 'farewell'; readonly connection: number; readonly bytes: Uint8Array }
   | { readonly is: 'settled'; readonly id: number; readonly result: CallResult }
   | { readonly is: 'state'; readonly state: ConnectionState; readonly reason: ConnectionReason }
   | { readonly is: 'event'; readonly event: MachineEvent }

@@ -25,7 +25,7 @@ export function connectWith(Socket: WebSocketClass): Connect {
     try {
       socket = new Socket(url, [SUB_PROTOCOL]);
     } catch (error) {
-      queueMicrotask(() => events.closed(CLOSE_ABNORMAL, String(error)));
+      void Promise.resolve().then(() => events.closed(CLOSE_ABNORMAL, String(error)));
       return { send() {}, close() {}, drop() {} };
     }
     socket.binaryType = 'arraybuffer';

@@ -6,6 +6,8 @@
  * newer servers may send them. Of a field that comes twice, the last one counts.
  */
 
+import { decodeUtf8, encodeUtf8 } from './utf8.js';
+
 /** Bytes that are not a valid message. */
 export class DecodeError extends Error {
   constructor(text: string) {
@@ -14,24 +16,9 @@ export class DecodeError extends Error {
   }
 }
 
-// Made on first use: importing the SDK must not need any global.
-let encoder: TextEncoder | undefined;
-let decoder: TextDecoder | undefined;
-let strictDecoder: TextDecoder | undefined;
-
-/** UTF-8 of a text; a lone surrogate becomes U+FFFD. */
-export function encodeUtf8(text: string): Uint8Array {
-  return (encoder ??= new TextEncoder()).encode(text);
-}
-
-/** Text of UTF-8 bytes; what is not UTF-8 becomes U+FFFD. */
-export function decodeUtf8(bytes: Uint8Array): string {
-  return (decoder ??= new TextDecoder('utf-8', { ignoreBOM: true })).decode(bytes);
-}
-
 function decodeUtf8Strictly(bytes: Uint8Array): string {
   try {
-    return (strictDecoder ??= new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })).decode(bytes);
+    return decodeUtf8(bytes, 'fatal');
   } catch {
     throw new DecodeError('a string field is not UTF-8');
   }
@@ -66,7 +53,7 @@ export class Reader {
       }
       scale *= 128;
     }
-    throw new DecodeError('a number is longer than 10 bytes');
+    throw new DecodeError('a number ends late');
   }
 
   /** A view of the following length-delimited bytes. */
@@ -105,7 +92,7 @@ export class Reader {
       if (byte === undefined) throw new DecodeError('a number ends early');
       if (byte < 0x80) return;
     }
-    throw new DecodeError('a number is longer than 10 bytes');
+    throw new DecodeError('a number ends late');
   }
 }
 
@@ -329,31 +316,28 @@ export function message<const F extends Fields>(
 ): MessageType<{ [K in keyof F]: FieldOut<F[K]> }, { [K in keyof F]?: FieldIn<F[K]> }> {
   type MessageOut = { [K in keyof F]: FieldOut<F[K]> };
   type MessageIn = { [K in keyof F]?: FieldIn<F[K]> };
-  const byNumber = new Map<number, string>();
-  for (const name in fields) {
-    for (const number of fields[name]?.numbers ?? []) byNumber.set(number, name);
+  const all = Object.entries<AnyField>(fields);
+  const byNumber = new Map<number, readonly [string, AnyField]>();
+  for (const entry of all) {
+    for (const number of entry[1].numbers) byNumber.set(number, entry);
   }
-  const zero = (): Record<string, unknown> => {
-    const made: Record<string, unknown> = {};
-    for (const name in fields) made[name] = fields[name]?.initial();
-    return made;
-  };
+  const zero = (): Record<string, unknown> => Object.fromEntries(all.map(([name, field]) => [name, field.initial()]));
   const decode = (data: Uint8Array): MessageOut => {
     const reader = new Reader(data);
     const made = zero();
     while (!reader.isAtEnd) {
-      const { field, wire } = reader.tag();
-      const name = byNumber.get(field);
-      if (name === undefined) reader.skip(wire);
-      else made[name] = fields[name]?.read(reader, field, wire, made[name] as never);
+      const { field: number, wire } = reader.tag();
+      const [name, field] = byNumber.get(number) ?? [];
+      if (name === undefined || !field) reader.skip(wire);
+      else made[name] = field.read(reader, number, wire, made[name] as never);
     }
     return made as MessageOut;
   };
   const encode = (value: MessageIn): Uint8Array => {
     const writer = new Writer();
-    for (const name in fields) {
+    for (const [name, field] of all) {
       const given = value[name];
-      if (given !== undefined) fields[name]?.write(writer, given as never);
+      if (given !== undefined) field.write(writer, given as never);
     }
     return writer.finish();
   };

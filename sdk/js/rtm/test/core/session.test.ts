@@ -256,8 +256,9 @@ describe('resume', () => {
       times.push(Math.round((world.now() - from) / 100) * 100);
     };
     world.connection.end(1006);
-    for (let time = 0; time < 8; time++) await wait();
-    expect(times).toEqual([500, 1_000, 2_000, 4_000, 8_000, 16_000, 30_000, 30_000]);
+    for (let time = 0; time < 20; time++) await wait();
+    // Short for a minute: whoever waits for a server that restarts is back soon.
+    expect(times).toEqual([500, 1_000, 2_000, ...Array(15).fill(4_000), 30_000, 30_000]);
   });
 });
 

@@ -1,5 +1,5 @@
 /** A world for the shell whose time, chance and network belong to the test. */
-import type { Environment, HttpAnswer, HttpRequest, Transport, TransportEvents } from '@tidings/core';
+import type { Environment, HttpAnswer, HttpRequest, Rivals, Transport, TransportEvents } from '@tidings/core';
 import {
   ClientFrame,
   type In,
@@ -99,6 +99,10 @@ export class World implements Environment {
   #now = 1000;
   #timers: { readonly at: number; readonly run: () => void }[] = [];
   #wake: (() => void) | undefined;
+
+  readonly #rivals: Rivals = new Map();
+
+  rivals = (): Rivals => this.#rivals;
 
   now(): number {
     return this.#now;
