@@ -33,6 +33,24 @@ const REMEMBERED_MAX: usize = 65_536;
 /// or has given up.
 const REMEMBERED_MS: u64 = 2 * BACKOFF_MAX_MS;
 
+/// The part of the logins at once that an app which has had its share must leave to the others.
+const RESERVE: f64 = 1.0 / 4.0;
+
+/// An app counts as one of those that share for so long after its last login, in milliseconds.
+const ACTIVE_MS: u64 = 10_000;
+
+/// Apps that are looked at. Beyond it nobody has a share of its own until some have been silent.
+const APPS_MAX: usize = 4_096;
+
+/// What one app has had.
+#[derive(Debug)]
+struct Share {
+    /// Of its part of the rate.
+    tokens: f64,
+    /// When that was right. Monotonic milliseconds.
+    at_ms: u64,
+}
+
 /// A bucket of logins whose rate follows what the node can bear.
 #[derive(Debug)]
 pub struct Admission {
@@ -46,6 +64,10 @@ pub struct Admission {
     expected: f64,
     /// Who has been told to come again, by a hash, and from when on. Bound: `REMEMBERED_MAX`.
     remembered: BTreeMap<u64, u64>,
+    /// Apps that have logged in of late, by a hash. Bound: `APPS_MAX`.
+    apps: BTreeMap<u64, Share>,
+    /// When those were forgotten last that have not. Monotonic milliseconds.
+    forgot_ms: u64,
     /// When somebody was last refused. Monotonic milliseconds.
     refused_ms: u64,
     /// When all of these were right. Monotonic milliseconds.
@@ -71,23 +93,27 @@ impl Admission {
             tokens: queue,
             expected: 0.0,
             remembered: BTreeMap::new(),
+            apps: BTreeMap::new(),
+            forgot_ms: 0,
             refused_ms: 0,
             at_ms: 0,
             slow: None,
         }
     }
 
-    /// Takes a fresh login. `who`: a hash of its user, with a key that nobody else knows. Who was refused before and comes
+    /// Takes a fresh login. `app` and `who`: hashes of its app and its user, with a key that nobody else knows. Where
+    /// several apps log in, one that has had its share leaves a quarter of the bucket to the others. Who was refused before and comes
     /// when told to goes before all others, up to as many as may come at once: nobody is sent away twice for those who
     /// came later.
     ///
     /// # Errors
     /// There are too many; the time, in milliseconds, after which it is expected to be taken.
-    pub fn take_login(&mut self, now_ms: u64, who: u64) -> Result<(), u64> {
+    pub fn take_login(&mut self, now_ms: u64, app: u64, who: u64) -> Result<(), u64> {
         self.advance(now_ms);
         let due_ms = self.remembered.get(&who).copied();
-        if self.tokens >= self.least(now_ms, who) {
+        if self.tokens >= self.least(now_ms, app, who) {
             self.tokens -= 1.0;
+            self.charge_share(now_ms, app);
             self.remembered.remove(&who);
             return Ok(());
         }
@@ -109,17 +135,48 @@ impl Admission {
     }
 
     /// Whether [`Admission::take_login`] would take this one.
-    pub fn has_room(&mut self, now_ms: u64, who: u64) -> bool {
+    pub fn has_room(&mut self, now_ms: u64, app: u64, who: u64) -> bool {
         self.advance(now_ms);
-        self.tokens >= self.least(now_ms, who)
+        self.tokens >= self.least(now_ms, app, who)
     }
 
     /// What the bucket must have for this one.
-    fn least(&self, now_ms: u64, who: u64) -> f64 {
+    fn least(&self, now_ms: u64, app: u64, who: u64) -> f64 {
+        let reserve = match self.apps.get(&app) {
+            Some(share) if self.apps.len() > 1 && self.share_at(share, now_ms) < 1.0 => {
+                self.queue * RESERVE
+            }
+            _ => 0.0,
+        };
         match self.remembered.get(&who) {
-            Some(due_ms) if *due_ms <= now_ms => 1.0 - self.queue,
-            _ => 1.0,
+            Some(due_ms) if *due_ms <= now_ms && reserve == 0.0 => 1.0 - self.queue,
+            _ => 1.0 + reserve,
         }
+    }
+
+    /// What is left of an app's part: as much of the rate, and of the logins at once, as of all apps that log in.
+    fn share_at(&self, share: &Share, now_ms: u64) -> f64 {
+        let part = 1.0 / self.apps.len().max(1) as f64;
+        let s = now_ms.saturating_sub(share.at_ms) as f64 / 1_000.0;
+        (share.tokens + s * self.rate * part).min(self.queue * part)
+    }
+
+    fn charge_share(&mut self, now_ms: u64, app: u64) {
+        if now_ms.saturating_sub(self.forgot_ms) > ACTIVE_MS / 2 {
+            self.forgot_ms = now_ms;
+            self.apps
+                .retain(|_, share| now_ms.saturating_sub(share.at_ms) < ACTIVE_MS);
+        }
+        let before = self.apps.get(&app);
+        if before.is_none() && self.apps.len() >= APPS_MAX {
+            return;
+        }
+        let tokens = before.map_or(self.queue, |share| self.share_at(share, now_ms));
+        let share = Share {
+            tokens: (tokens - 1.0).max(-self.queue),
+            at_ms: now_ms,
+        };
+        self.apps.insert(app, share);
     }
 
     /// Gives back what was taken for a login that was none: its credentials were wrong, or its client has gone.
@@ -193,7 +250,7 @@ mod tests {
     /// One whose burst is used up.
     fn empty(now_ms: u64) -> Admission {
         let mut admission = full();
-        while admission.take_login(now_ms, 0).is_ok() {}
+        while admission.take_login(now_ms, 0, 0).is_ok() {}
         admission
     }
 
@@ -203,14 +260,14 @@ mod tests {
             .flat_map(|now_ms| {
                 (0..per_ms).map(move |at| (now_ms, 1_000_000 + now_ms * 1_000 + at as u64))
             })
-            .filter(|(now_ms, who)| admission.take_login(*now_ms, *who).is_ok())
+            .filter(|(now_ms, who)| admission.take_login(*now_ms, 0, *who).is_ok())
             .count()
     }
 
     #[test]
     fn a_burst_passes_and_then_the_rate() {
         let mut admission = full();
-        let burst = (0..5_000).filter(|who| admission.take_login(1, *who).is_ok());
+        let burst = (0..5_000).filter(|who| admission.take_login(1, 0, *who).is_ok());
         assert_eq!(burst.count(), LOGIN_QUEUE);
         assert!((990..=1_010).contains(&taken(&mut admission, 2, 10)));
     }
@@ -219,7 +276,7 @@ mod tests {
     fn each_refused_login_is_told_its_own_time() {
         let mut admission = empty(1);
         let waits: Vec<u64> = (1..=1_000)
-            .map(|who| admission.take_login(1, who).expect_err("empty"))
+            .map(|who| admission.take_login(1, 0, who).expect_err("empty"))
             .collect();
         assert!(waits.is_sorted() && waits[0] <= 3, "{}", waits[0]);
         assert!((900..=1_100).contains(&waits[999]), "{}", waits[999]);
@@ -231,7 +288,7 @@ mod tests {
     fn who_comes_when_told_to_goes_before_those_who_come_later() {
         let mut admission = empty(1);
         let waits: Vec<u64> = (1..=1_000)
-            .map(|who| admission.take_login(1, who).expect_err("empty"))
+            .map(|who| admission.take_login(1, 0, who).expect_err("empty"))
             .collect();
         let mut due: Vec<(u64, u64)> = (1..=1_000)
             .zip(waits)
@@ -242,14 +299,14 @@ mod tests {
         for now_ms in 2..1_600 {
             while let Some((_, who)) = again.next_if(|(due_ms, _)| *due_ms <= now_ms) {
                 assert_eq!(
-                    admission.take_login(now_ms, who),
+                    admission.take_login(now_ms, 0, who),
                     Ok(()),
                     "{who} at {now_ms}"
                 );
             }
             // Three newcomers a millisecond, three times the rate, take whatever they can get.
             for number in 0..3 {
-                let _ = admission.take_login(now_ms, now_ms * 10_000 + number);
+                let _ = admission.take_login(now_ms, 0, now_ms * 10_000 + number);
             }
         }
         assert_eq!(again.next(), None);
@@ -258,28 +315,28 @@ mod tests {
     #[test]
     fn who_comes_again_before_the_time_gains_nothing() {
         let mut admission = empty(1);
-        let wait_ms = admission.take_login(1, 7).expect_err("empty");
+        let wait_ms = admission.take_login(1, 0, 7).expect_err("empty");
         for who in 1_000..1_500 {
-            let _ = admission.take_login(1, who);
+            let _ = admission.take_login(1, 0, who);
         }
-        let left_ms = admission.take_login(1, 7).expect_err("too early");
+        let left_ms = admission.take_login(1, 0, 7).expect_err("too early");
         assert!(
             left_ms <= wait_ms.max(WAIT_MIN_MS),
             "{left_ms} of {wait_ms}"
         );
-        while admission.take_login(12, 8).is_ok() {}
-        assert_eq!(admission.take_login(12, 7), Ok(()));
-        assert!(admission.take_login(12, 7).is_err(), "once");
+        while admission.take_login(12, 0, 8).is_ok() {}
+        assert_eq!(admission.take_login(12, 0, 7), Ok(()));
+        assert!(admission.take_login(12, 0, 7).is_err(), "once");
     }
 
     #[test]
     fn those_who_are_remembered_are_bounded_and_forgotten() {
         let mut admission = empty(1);
         for who in 1..=2 * REMEMBERED_MAX as u64 {
-            assert!(admission.take_login(1, who).is_err());
+            assert!(admission.take_login(1, 0, who).is_err());
         }
         assert_eq!(admission.remembered.len(), REMEMBERED_MAX);
-        let _ = admission.take_login(2 + REMEMBERED_MS, 0);
+        let _ = admission.take_login(2 + REMEMBERED_MS, 0, 0);
         assert!(admission.remembered.is_empty());
     }
 
@@ -289,8 +346,8 @@ mod tests {
         for _ in 0..500 {
             admission.take_resume(1);
         }
-        assert!(admission.take_login(400, 1).is_err());
-        assert!(admission.take_login(600, 2).is_ok());
+        assert!(admission.take_login(400, 0, 1).is_err());
+        assert!(admission.take_login(600, 0, 2).is_ok());
     }
 
     #[test]
@@ -308,14 +365,44 @@ mod tests {
             "{}",
             admission.rate()
         );
-        let _ = admission.take_login(16_050, 1);
+        let _ = admission.take_login(16_050, 0, 1);
         assert!(
             (740.0..780.0).contains(&admission.rate()),
             "{}",
             admission.rate()
         );
-        let _ = admission.take_login(30_000, 2);
+        let _ = admission.take_login(30_000, 0, 2);
         assert!(admission.rate() >= RATE);
+    }
+
+    #[test]
+    fn an_app_whose_users_all_come_at_once_leaves_room_for_others() {
+        let mut admission = full();
+        let (storm, other) = (1, 2);
+        admission.take_login(1, other, 0).expect("a full bucket");
+        let mut who = 10;
+        let mut late = 0;
+        // Ten times as many of one app as the node takes, and one of another app each 20 ms.
+        for now_ms in 2..5_002 {
+            for _ in 0..10 {
+                who += 1;
+                let _ = admission.take_login(now_ms, storm, who);
+            }
+            if now_ms % 20 == 0 {
+                who += 1;
+                late += usize::from(admission.take_login(now_ms, other, who).is_err());
+            }
+        }
+        assert_eq!(late, 0);
+    }
+
+    #[test]
+    fn an_app_alone_has_all_logins_of_the_node() {
+        let mut admission = full();
+        let taken = (0..2 * LOGIN_QUEUE as u64)
+            .filter(|who| admission.take_login(1, 1, *who).is_ok())
+            .count();
+        assert_eq!(taken, LOGIN_QUEUE);
     }
 
     #[test]

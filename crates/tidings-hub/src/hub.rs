@@ -297,7 +297,7 @@ impl Hub {
     pub fn is_logging_in(&self, connection: ConnectionId) -> bool {
         matches!(
             self.connections.get(&connection),
-            Some(Connection::Claiming(_) | Connection::Resuming)
+            Some(Connection::Claiming(_) | Connection::Resuming { .. })
         )
     }
 
@@ -348,6 +348,7 @@ impl Hub {
                 Timer::Drain(connection) => {
                     self.drop_connection(connection, Some(CloseCode::GoingAway), out);
                 }
+                Timer::Refusal(connection) => self.refuse_unknown(connection, out),
                 Timer::Login(connection) => self.check_login(connection, out),
                 Timer::Session(key) => self.check_session(key, out),
                 Timer::Inbox(key) => self.retry_inbox(key, out),

@@ -327,6 +327,16 @@ pub(crate) fn logs_in_too_often(rate: Rate, wait_ms: u64) -> Error {
     too_often(Outcome::TooOften, what, rate, wait_ms)
 }
 
+/// The error of a resume that comes too soon after others of its user.
+pub(crate) fn resumes_too_often(wait_ms: u64) -> Error {
+    too_often(
+        Outcome::TooOften,
+        "resumes of one user",
+        l::RATE_RESUME,
+        wait_ms,
+    )
+}
+
 fn too_often(outcome: Outcome, what: &str, rate: Rate, wait_ms: u64) -> Error {
     Error {
         outcome: outcome as u32,

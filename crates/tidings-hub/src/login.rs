@@ -45,8 +45,11 @@ pub(crate) enum Connection {
     },
     /// Its login waits for the other hubs to yield the user.
     Claiming(Box<UserKey>),
-    /// Its resume waits for the hub that has the session.
-    Resuming,
+    /// Its resume waits for the hub that has the session, or to be refused.
+    Resuming {
+        /// When it was asked for, in monotonic milliseconds.
+        asked_ms: u64,
+    },
     /// It serves a session.
     Serving(SessionKey),
 }
@@ -427,7 +430,7 @@ impl Hub {
             None => return,
             Some(Connection::Serving(key)) => return self.detach(key, code, out),
             Some(Connection::Claiming(user)) => self.abort_claim(&user, connection, out),
-            Some(Connection::Fresh { .. } | Connection::Resuming) => {}
+            Some(Connection::Fresh { .. } | Connection::Resuming { .. }) => {}
         }
         if let Some(code) = code {
             out.emit(Effect::Close { connection, code });

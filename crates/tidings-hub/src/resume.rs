@@ -14,13 +14,20 @@ use crate::bus_ops::{Answer, Located, Question, Topic};
 use crate::ids::{ConnectionId, HubId, SessionId, UserKey};
 use crate::inbox::Asker;
 use crate::io::{Effect, Sink};
+use crate::limiter;
 use crate::login::{Connection, paused};
 use crate::session::{End, SessionKey};
 use crate::sessions::error;
+use crate::timers::Timer;
+use crate::used::{Used, Word};
 
 /// Secrets of before that are good until a client has shown which answer it has seen: so many resumes in a row may lose
 /// their answer, or arrive late.
 pub(crate) const PREVIOUS_SECRETS_MAX: usize = 4;
+
+/// A session that is not known is told so long after it was asked for, in milliseconds: longer than the hubs of a node
+/// take to answer. Where a user is online, another hub is asked first, which takes microseconds more.
+pub(crate) const REFUSAL_MS: u64 = 20;
 
 /// A resume that looks for its session.
 #[derive(Debug)]
@@ -50,9 +57,8 @@ impl Hub {
         };
         let user = UserKey { app, user };
         let used = self.take_recalled(connection, &user);
-        let node_ms = self.node_ms();
-        if let Some(pause_ms) = used.map(|used| used.pause_ms(node_ms)).filter(|ms| *ms > 0) {
-            self.refuse(connection, paused(pause_ms), out);
+        if let Some(error) = used.and_then(|used| self.resumes_too_often(&user, &used)) {
+            self.refuse(connection, error, out);
             return self.drop_connection(connection, Some(CloseCode::RateLimited), out);
         }
         match self.located(&user, id, &resume.secret) {
@@ -66,13 +72,29 @@ impl Hub {
             Located::Replaced => return self.refuse_replaced(connection, out),
             Located::Unknown => {}
         }
-        self.connections.insert(connection, Connection::Resuming);
+        let asked_ms = self.now.mono_ms;
+        self.connections
+            .insert(connection, Connection::Resuming { asked_ms });
         let question = Question::Locate {
             session: id,
             secret: resume.secret.clone(),
         };
         let pending = PendingAsk::Locate(LocateAsk { opened, resume });
         self.ask(Topic::User(user), question, pending, out);
+    }
+
+    /// Why a user's client is to come back later.
+    fn resumes_too_often(&self, user: &UserKey, used: &Used) -> Option<Error> {
+        let node_ms = self.node_ms();
+        let pause_ms = used.pause_ms(node_ms);
+        if pause_ms > 0 {
+            return Some(paused(pause_ms));
+        }
+        if !self.config.apps.settings(&user.app).rate_limits {
+            return None;
+        }
+        let wait_ms = used.resume_wait_ms(node_ms)?;
+        Some(limiter::resumes_too_often(wait_ms))
     }
 
     pub(crate) fn answer_locate(
@@ -121,9 +143,9 @@ impl Hub {
         out: &mut dyn Sink,
     ) {
         let (connection, opened_ms) = ask.opened;
-        if self.connections.get(&connection) != Some(&Connection::Resuming) {
+        let Some(Connection::Resuming { asked_ms }) = self.connections.get(&connection) else {
             return;
-        }
+        };
         match located {
             Located::Here => {
                 // The session stays where it is: its connection goes to it (decision 0002).
@@ -136,7 +158,12 @@ impl Hub {
                 });
             }
             Located::Replaced => self.refuse_replaced(connection, out),
-            Located::Unknown => self.refuse_resume(connection, Outcome::UnknownSession, out),
+            // Order: later, and by a clock that began before anybody was asked. How long the answer takes must not tell a
+            // stranger whether the user that it has named is online.
+            Located::Unknown => {
+                let due_ms = asked_ms + REFUSAL_MS;
+                self.timers.set(due_ms, Timer::Refusal(connection));
+            }
         }
     }
 
@@ -145,6 +172,13 @@ impl Hub {
         let text = "the user has logged in elsewhere; log out, then log in again to take over";
         self.refuse(connection, error(Outcome::RemoteLogin, text), out);
         self.drop_connection(connection, Some(CloseCode::RemoteLogin), out);
+    }
+
+    /// The time has come to tell a client that its session is not known.
+    pub(crate) fn refuse_unknown(&mut self, connection: ConnectionId, out: &mut dyn Sink) {
+        if let Some(Connection::Resuming { .. }) = self.connections.get(&connection) {
+            self.refuse_resume(connection, Outcome::UnknownSession, out);
+        }
     }
 
     /// The client may log in on the same connection, which is why it stays open.
@@ -210,6 +244,7 @@ impl Hub {
         session.heard_ms = self.now.mono_ms;
         session.pinged_ms = None;
         session.stalled = None;
+        let user = session.user.clone();
         session.cseq = session.cseq.saturating_sub(u64::from(mutant!(1)));
         if mutant!(49) {
             session.cseq -= session.open_requests as u64;
@@ -225,6 +260,10 @@ impl Hub {
         out.emit(Effect::Send { connection, frame });
         self.connections
             .insert(connection, Connection::Serving(key));
+        out.emit(Effect::Used {
+            user,
+            word: Word::Resumed,
+        });
         let confirm = resume.confirm + u64::from(mutant!(4));
         self.handle_confirm(key, confirm - u64::from(mutant!(5) && confirm > 0), out);
         let Some(session) = self.sessions.get_mut(key) else {

@@ -13,6 +13,8 @@ use crate::session::SessionKey;
 pub(crate) enum Timer {
     /// The connection should have logged in.
     Login(ConnectionId),
+    /// The connection is told that the session that it wants to resume is not known.
+    Refusal(ConnectionId),
     /// The hub drains: it is this client's turn to be sent away.
     Drain(ConnectionId),
     /// Look at the session's heartbeat, grace, window and token.

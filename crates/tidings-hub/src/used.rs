@@ -5,7 +5,7 @@
 //! client is sent away ([`crate::Effect::Used`]), and is told of it before a login or a resume
 //! ([`crate::Input::Recalled`]). It holds no clock and no lock: who shares it does.
 
-use tidings_wire::limits::RATE_LOGIN;
+use tidings_wire::limits::{RATE_LOGIN, RATE_RESUME};
 use tidings_wire::names::{AppId, ChannelName, UserId};
 use tidings_wire::proto::{ClientFrame, client_message};
 use tidings_wire::rates::{Bucket, Rate};
@@ -26,6 +26,8 @@ pub struct Used {
     pub(crate) joins: Vec<(ChannelName, u64)>,
     /// Logins: its bucket, by the node's clock.
     pub(crate) logins: Bucket,
+    /// Resumes: the same.
+    pub(crate) resumes: Bucket,
     /// The user's clients stay away until then, in monotonic milliseconds of the node.
     pub(crate) paused_until_ms: u64,
 }
@@ -41,10 +43,14 @@ impl Used {
         self.paused_until_ms.saturating_sub(node_ms)
     }
 
+    /// The wait for the next resume, in milliseconds; `None` = it may be now.
+    pub(crate) fn resume_wait_ms(&self, node_ms: u64) -> Option<u64> {
+        self.resumes.wait(RATE_RESUME, node_ms)
+    }
+
     /// The wait for the next login, in milliseconds; `None` = it may be now.
     pub(crate) fn login_wait_ms(&self, rate: Rate, node_ms: u64) -> Option<u64> {
-        let mut logins = self.logins;
-        logins.take(rate, node_ms).err()
+        self.logins.wait(rate, node_ms)
     }
 }
 
@@ -90,6 +96,9 @@ impl UsedRates {
         match word {
             Word::LoggedIn(rate) => {
                 used.logins.charge(rate, 1, node_ms);
+            }
+            Word::Resumed => {
+                used.resumes.charge(RATE_RESUME, 1, node_ms);
             }
             Word::Used(word) => {
                 let Used {
@@ -150,6 +159,8 @@ fn claimant(frame: &ClientFrame) -> Option<UserKey> {
 pub enum Word {
     /// The user has logged in; the rate of its app's logins.
     LoggedIn(Rate),
+    /// The user's session was resumed.
+    Resumed,
     /// A session of the user has ended, or its client was sent away.
     Used(Box<Used>),
 }

@@ -74,22 +74,34 @@ impl Worker {
             token,
             ..
         } = login;
-        let who = self.node.names.hash_one((app_id, user_id));
+        let (app, who) = self.hashes(app_id, user_id);
         let now_ms = self.now.mono_ms;
-        if !self.admission().has_room(now_ms, who)
+        if !self.admission().has_room(now_ms, app, who)
             && credentials::check(&self.apps, self.now.unix_s(), (app_id, user_id, token)).is_err()
         {
             return Ok(());
         }
-        self.charge_login(slot, who)
+        self.charge_login(slot, app_id, user_id)
+    }
+
+    /// Names of an app and of its user, for those who count logins.
+    fn hashes(&self, app_id: &str, user_id: &str) -> (u64, u64) {
+        let names = &self.node.names;
+        (names.hash_one(app_id), names.hash_one((app_id, user_id)))
     }
 
     /// Takes one of the logins of the node.
     ///
     /// # Errors
     /// As above.
-    pub(crate) fn charge_login(&mut self, slot: usize, who: u64) -> Result<(), u64> {
-        let taken = self.admission().take_login(self.now.mono_ms, who);
+    pub(crate) fn charge_login(
+        &mut self,
+        slot: usize,
+        app_id: &str,
+        user_id: &str,
+    ) -> Result<(), u64> {
+        let (app, who) = self.hashes(app_id, user_id);
+        let taken = self.admission().take_login(self.now.mono_ms, app, who);
         taken.map_err(|wait_ms| spread(wait_ms, getrandom::u64().unwrap_or(wait_ms)))?;
         if let Some(fresh) = self.fresh(slot) {
             fresh.is_charged = true;

@@ -16,6 +16,7 @@ use crate::gate::{GivenUp, Owner};
 use crate::head::{Refusal, Verdict, judge};
 use crate::http::Visitor;
 use crate::inbox::Envelope;
+use crate::lanes::LaneId;
 use crate::legacy::Legacy;
 use crate::origins::{Origins, StatedPage};
 use crate::stream::Stream;
@@ -23,6 +24,15 @@ use crate::worker::Worker;
 
 /// Connections accepted per turn.
 const ACCEPTS_PER_TURN: usize = 64;
+
+/// The same where several apps are served and somebody waits to be read.
+const ACCEPTS_PER_SHARED_TURN: usize = 8;
+
+/// What taking a connection in is for work, in small messages.
+const WORK_PER_ACCEPT: usize = 8;
+
+/// What a request head is for work, in small messages.
+const WORK_PER_HEAD: usize = 16;
 
 /// After a failure to accept, mostly for want of file descriptors, the next attempt waits this long.
 const ACCEPT_RETRY_MS: u64 = 100;
@@ -43,12 +53,20 @@ impl Worker {
         if !self.can_accept(self.now.mono_ms) {
             return;
         }
-        for _ in 0..ACCEPTS_PER_TURN {
+        let is_crowded = self.connections.lanes.are_shared() && self.connections.readable() > 0;
+        let most = match is_crowded {
+            true => ACCEPTS_PER_SHARED_TURN,
+            false => ACCEPTS_PER_TURN,
+        };
+        for _ in 0..most {
             let Some(listener) = &self.listener else {
                 return;
             };
             match listener.accept() {
-                Ok((tcp, address)) => self.welcome(tcp, address),
+                Ok((tcp, address)) => {
+                    self.connections.charge(LaneId::STRANGERS, WORK_PER_ACCEPT);
+                    self.welcome(tcp, address);
+                }
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {
                     self.has_unaccepted = false;
                     return;
@@ -268,6 +286,7 @@ impl Worker {
             true => &Origins::Any,
             false => &self.node.origins,
         };
+        self.work += WORK_PER_HEAD;
         let verdict = judge(&head.bytes, origins, self.id);
         if matches!(verdict, Verdict::Incomplete) {
             return;

@@ -1,7 +1,6 @@
 //! Legacy clients: their translators, and who may log in by them.
 
 use std::collections::BTreeMap;
-use std::hash::BuildHasher as _;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use bytes::Bytes;
@@ -384,11 +383,11 @@ impl Worker {
             Ok(()) => self.admit_legacy(&request),
             Err(_) => Err(LoginRefusal::UnknownApp),
         };
-        let who = self
-            .node
-            .names
-            .hash_one((request.app.as_str(), request.account.as_str()));
-        if checked.is_ok() && self.charge_login(slot, who).is_err() {
+        if checked.is_ok()
+            && self
+                .charge_login(slot, &request.app, &request.account)
+                .is_err()
+        {
             // Its words have no time to come back; it tries again by itself, after seconds.
             self.close_by(slot, CloseCode::Overloaded);
             if let Some(connection) = self.connections.get(slot) {

@@ -34,7 +34,7 @@ const MESSAGES_PER_LONE_VISIT: usize = 1_024;
 const BYTES_PER_TURN: usize = 1 << 20;
 
 /// Work per turn where several apps are served, in messages; as above.
-const WORK_PER_TURN: usize = 2_048;
+const WORK_PER_TURN: usize = 1_024;
 
 /// So many frames to be written are as much work as one message.
 const SENDS_PER_WORK: usize = 16;
@@ -227,15 +227,26 @@ impl Worker {
             std::mem::replace(&mut connection.decoder, decoder(LOGIN_FRAME_BYTES_MAX));
         let mut is_heard = false;
         let mut left = 0;
+        let mut frames = 0;
         let mut events = its_decoder.decode(bytes);
         loop {
-            match events.next_event() {
-                Ok(None) => break,
-                Ok(Some(event)) => is_heard |= self.take_event(slot, id, event),
+            let is_last = match events.next_event() {
+                Ok(None) => true,
+                Ok(Some(event)) => {
+                    is_heard |= self.take_event(slot, id, event);
+                    false
+                }
                 Err(error) => {
                     tracing::debug!(hub = self.id.0, connection = id.0, %error, "not WebSocket");
                     self.fail(slot, error.close_code());
+                    false
                 }
+            };
+            // The fragments of a message are work of their own; the event itself has been counted.
+            let begun = events.frames() - std::mem::replace(&mut frames, events.frames());
+            self.work += begun.saturating_sub(usize::from(!is_last));
+            if is_last {
+                break;
             }
             let Some(connection) = self.connections.get(slot) else {
                 break;

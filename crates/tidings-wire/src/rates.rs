@@ -40,7 +40,7 @@ impl Bucket {
         let calls = u64::from(rate.calls);
         let window = u64::from(rate.window_ms);
         let now = now_ms.saturating_mul(calls);
-        let full_at = self.full_at.max(now) + window;
+        let full_at = self.full_at.max(now).saturating_add(window);
         let latest = now + window * calls;
         if full_at > latest {
             return Err((full_at - latest).div_ceil(calls));

@@ -8,6 +8,7 @@ use tidings_wire::proto::{
 use super::node::Node;
 use crate::Time;
 use crate::bus_ops::{BusOp, Publication};
+use crate::resume::REFUSAL_MS;
 use crate::store_ops::StoreOp;
 
 fn last_presence(node: &Node) -> Option<PresenceState> {
@@ -221,5 +222,26 @@ fn a_late_resume_that_reaches_the_server_over_a_younger_connection_leaves_its_cl
         let last = node.resume(0, "bob", &of_newer, 0);
         assert_eq!((node.refused(last), node.closed(last)), (None, None));
         assert!(node.resumed_secret(last).is_some(), "on hub {hub}");
+    }
+}
+
+#[test]
+fn a_session_that_is_not_known_is_refused_after_the_same_time_whoever_was_named() {
+    let mut node = Node::new(2);
+    let bob = node.login(1, "bob");
+    let mut stranger = node.welcome(bob);
+    stranger.session_id = vec![9; 16].into();
+    for user in ["bob", "nobody"] {
+        for hub in [0, 1] {
+            node.is_held = true;
+            let connection = node.resume(hub, user, &stranger, 0);
+            node.is_held = false;
+            node.settle();
+            node.pass(REFUSAL_MS - 1, &[bob]);
+            assert_eq!(node.refused(connection), None, "{user} at hub {hub}");
+            node.pass(1, &[bob]);
+            let unknown = Some(Outcome::UnknownSession as u32);
+            assert_eq!(node.refused(connection), unknown, "{user} at hub {hub}");
+        }
     }
 }

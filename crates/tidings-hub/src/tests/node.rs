@@ -15,6 +15,7 @@ use tidings_wire::proto::{
 use crate::bus_ops::{BusInput, BusOp, Topic};
 use crate::config::{App, Apps, HubConfig};
 use crate::ids::{ConnectionId, HubId, UserKey};
+use crate::resume::REFUSAL_MS;
 use crate::store_ops::{
     InboxLosses, InvitationName, StoreAnswer, StoreOp, StoredInvitation, StoredMessage,
 };
@@ -428,6 +429,11 @@ impl Node {
             ..Resume::default()
         };
         self.say(connection, 0, vec![client_message::Kind::Resume(resume)]);
+        let is_answered = |seen: &Seen| !seen.messages.is_empty() || seen.closed.is_some();
+        if !self.is_held && !self.seen.get(&connection).is_some_and(is_answered) {
+            // A session that is not known is refused later, whoever was named.
+            self.pass(REFUSAL_MS, &[]);
+        }
     }
 
     pub(crate) fn call(&mut self, connection: ConnectionId, call: request::Call) -> u64 {

@@ -308,6 +308,11 @@ pub const RATE_RENEW_TOKEN: Rate = Rate {
     calls: 2,
     window_ms: 1000,
 };
+/// 20 calls in 10000 ms. Resumes of one user. Source: decision 0017.
+pub const RATE_RESUME: Rate = Rate {
+    calls: 20,
+    window_ms: 10000,
+};
 /// 10 calls in 5000 ms. Source: rtm 2.1.
 pub const RATE_SUBSCRIBE_PRESENCE: Rate = Rate {
     calls: 10,

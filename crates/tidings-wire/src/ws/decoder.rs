@@ -146,6 +146,7 @@ impl Decoder {
             decoder: self,
             input,
             delivered: Vec::new(),
+            frames: 0,
         }
     }
 
@@ -176,6 +177,7 @@ pub struct Events<'d, 'i> {
     input: &'i mut [u8],
     /// The payload of the last event, if it was put together from pieces.
     delivered: Vec<u8>,
+    frames: usize,
 }
 
 impl<'i> Events<'_, 'i> {
@@ -203,6 +205,11 @@ impl<'i> Events<'_, 'i> {
         }
     }
 
+    /// Frames that have begun in this input so far: a message may come in many, and each of them is work.
+    pub fn frames(&self) -> usize {
+        self.frames
+    }
+
     /// The bytes after the last event, untouched; to be decoded later if drawing stops early.
     pub fn rest(&self) -> &[u8] {
         self.input
@@ -226,6 +233,7 @@ impl<'i> Events<'_, 'i> {
                 let Some(head) = self.take_head()? else {
                     return Ok(None);
                 };
+                self.frames += 1;
                 let is_message = head.is_final && head.opcode != Opcode::Continuation;
                 if is_message && head.payload_len <= self.input.len() {
                     let payload = self.take(head.payload_len);
