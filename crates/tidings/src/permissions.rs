@@ -15,7 +15,7 @@ pub(crate) struct PermissionArguments {
     #[arg(long, value_name = "CHANNEL")]
     read_channel: Vec<String>,
 
-    /// A channel whose members may send and set attributes there
+    /// A channel that may be sent to, and whose attributes may be changed
     #[arg(long, value_name = "CHANNEL")]
     write_channel: Vec<String>,
 

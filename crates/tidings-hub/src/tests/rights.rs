@@ -133,7 +133,6 @@ fn resume(node: &mut Node, of: ConnectionId, hub: usize, token: String) -> Conne
         secret: welcome.secret,
         confirm: node.numbered(of),
         token,
-        ..Resume::default()
     };
     node.say(connection, 0, vec![client_message::Kind::Resume(resume)]);
     connection

@@ -208,6 +208,42 @@ fn errors_say_what_happened_and_what_to_do() {
 }
 
 #[test]
+fn a_token_says_what_its_user_may_do() {
+    let app = "0123456789abcdef0123456789abcdef:fedcba9876543210fedcba9876543210";
+    let issue = |more: &[&str]| {
+        let arguments = [&["token", "issue", "--app", app, "--user", "bob"], more].concat();
+        run(&arguments)
+    };
+    let inspect = |more: &[&str]| {
+        let output = issue(more);
+        assert!(output.status.success(), "{}", text(&output.stderr));
+        let output = run(&["token", "inspect", text(&output.stdout).trim()]);
+        text(&output.stdout)
+    };
+    let told = inspect(&[
+        "--read-channel",
+        "lobby",
+        "--write-channel=news-*",
+        "--read-user=carol",
+        "--write-user",
+        "alice",
+    ]);
+    for permission in [
+        "read message channel \"lobby\"",
+        "write message channel \"news-*\"",
+        "read user \"carol\"",
+        "write user \"alice\"",
+    ] {
+        assert!(told.contains(permission), "{told}");
+    }
+    assert!(inspect(&["--restricted"]).contains("nothing"));
+    assert!(!inspect(&[]).contains("message channel"));
+    let refused = issue(&["--format", "006", "--restricted"]);
+    assert!(!refused.status.success());
+    assert!(text(&refused.stderr).contains("format 006"));
+}
+
+#[test]
 fn a_token_is_issued_and_inspected() {
     let app = format!("{APP}:{CERTIFICATE}");
     for format in ["007", "006"] {
