@@ -3,9 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use tidings_token::TokenId;
 use tidings_wire::limits;
 use tidings_wire::names::{AppId, NameRule, UserId};
 
+use crate::credentials::Proof;
 use crate::ids::{HubId, UserKey};
 use crate::limiter::Rates;
 use crate::quotas::{Quotas, Usage};
@@ -81,10 +83,32 @@ pub struct App {
     pub quotas: Quotas,
     /// What it uses of a node; shared by all hubs.
     pub usage: Usage,
+    /// Tokens that were taken back, with the Unix seconds at which they end by themselves. Source: tokens 6.7.
+    pub revoked: BTreeMap<TokenId, u64>,
+    /// Tokens of these users count only if they were issued then or later, in Unix seconds.
+    pub not_before: BTreeMap<UserId, u64>,
+    /// The same of all users.
+    pub not_before_all: u64,
+    /// Certificates, by fingerprint, whose sessions are to end. Source: tokens 6.5.
+    pub ended_certificates: BTreeSet<u64>,
     /// Origins of pages that may connect, as the door reads them; none = the server's rule. A hub knows no pages.
     pub origins: Vec<String>,
     /// Whether programs, which state no origin, are turned away.
     pub requires_origin: bool,
+}
+
+impl App {
+    /// Whether what a user was let in by was taken back since.
+    pub fn has_taken_back(&self, user: &UserId, proof: &Proof) -> bool {
+        let not_before = self.not_before.get(user).copied().unwrap_or(0);
+        let not_before = not_before.max(self.not_before_all);
+        // Of a token that does not say when it was issued, nobody knows that it is new.
+        let is_too_old = not_before > 0 && proof.issued_s.is_none_or(|issued| issued < not_before);
+        let is_revoked = |id| self.revoked.contains_key(&id);
+        proof.token.is_some_and(is_revoked)
+            || (proof.token.is_some() && is_too_old)
+            || self.ended_certificates.contains(&proof.certificate)
+    }
 }
 
 /// Numbers of an app, with the documented defaults.

@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
+use sha2::Digest as _;
 use tidings_mutant::mutant;
-use tidings_token::{AppKeys, Door, Granted, Policy, Refusal, Rights};
+use tidings_token::{AppKeys, Door, Granted, Policy, Refusal, Rights, TokenId};
 use tidings_wire::codes::Outcome;
 use tidings_wire::names::{AppId, UserId};
 
@@ -42,11 +43,40 @@ pub struct Grant {
     pub expires_s: Option<u64>,
     /// What it permits.
     pub rights: Restriction,
+    /// By what it can be taken back.
+    pub proof: Proof,
 }
 
-impl From<Granted> for Grant {
-    fn from(granted: Granted) -> Self {
+/// What is remembered of the token of a session, so that it ends when the token is taken back.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Proof {
+    /// The certificate that has signed it, by its [`fingerprint`]; 0 = none has.
+    pub certificate: u64,
+    /// Its name.
+    pub token: Option<TokenId>,
+    /// When it was issued, in Unix seconds, where its format tells.
+    pub issued_s: Option<u64>,
+}
+
+/// Names a certificate without telling it.
+pub fn fingerprint(certificate: &str) -> u64 {
+    let digest = sha2::Sha256::digest(certificate.as_bytes());
+    let (first, _) = digest.split_first_chunk().expect("32 bytes hold 8");
+    // 0 stands for none.
+    u64::from_be_bytes(*first).max(1)
+}
+
+impl Grant {
+    /// What a token gives that this app's keys have shown to be good.
+    pub fn of(granted: Granted, app: &App) -> Self {
+        let certificate = granted.certificate.and_then(|at| app.certificates.get(at));
+        let proof = Proof {
+            certificate: certificate.map_or(0, |certificate| fingerprint(certificate)),
+            token: granted.id,
+            issued_s: granted.issued_at_unix_s,
+        };
         Self {
+            proof,
             expires_s: Some(granted.expires_at_unix_s).filter(|end| *end != tidings_token::NEVER),
             rights: match granted.rights {
                 Rights::Unrestricted => None,
@@ -134,13 +164,21 @@ pub(crate) fn check_token(
         certificates: &certificates,
     };
     let policy = Policy::login();
-    tidings_token::check(Door::Rtm, &keys, &policy, user.as_str(), now_unix_s, token)
-        .map(Grant::from)
+    let granted = tidings_token::check(Door::Rtm, &keys, &policy, user.as_str(), now_unix_s, token);
+    let grant = granted
+        .map(|granted| Grant::of(granted, listed))
         .map_err(|refusal| Refused {
             outcome: match refusal {
                 Refusal::Expired { .. } => Outcome::TokenExpired,
                 _ => Outcome::InvalidToken,
             },
             text: refusal.to_string(),
-        })
+        })?;
+    match listed.has_taken_back(user, &grant.proof) {
+        false => Ok(grant),
+        true => Err(Refused {
+            outcome: Outcome::InvalidToken,
+            text: "the token was revoked; ask the app's backend for a new one".into(),
+        }),
+    }
 }

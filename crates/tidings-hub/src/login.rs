@@ -11,7 +11,7 @@ use tidings_wire::proto::{Error, Login, PresenceState, Refused, Welcome, server_
 use crate::asks::PendingAsk;
 use crate::bus_ops::{Answer, BusOp, Inherited, LoginStamp, Parcel, Question, Topic};
 use crate::config::{Apps, Traits};
-use crate::credentials::{self, Credentials, Grant};
+use crate::credentials::{self, Credentials, Grant, Proof};
 use crate::ids::{ConnectionId, InvitationId, SessionId, UserKey};
 use crate::inbox::{Asker, InboxState, Origin};
 use crate::invitations::Reports;
@@ -290,6 +290,7 @@ impl Hub {
             stalled: None,
             presence: PresenceState::Online,
             token_expires_s: login.grant.expires_s,
+            proof: login.grant.proof,
             rights: login.grant.rights,
             place,
             is_expiry_told: false,
@@ -375,16 +376,23 @@ impl Hub {
         self.config.apps = apps;
         self.has_message_quotas = self.config.apps.has_message_quotas();
         let apps = &self.config.apps;
-        let verdict = |user: &UserKey| match () {
+        let has_taken_back = |user: &UserKey, proof: &Proof| {
+            let listed = apps.listed.get(&user.app);
+            listed.is_some_and(|app| app.has_taken_back(&user.user, proof))
+        };
+        let verdict = |user: &UserKey, proof: &Proof| match () {
             () if !apps.has(&user.app) => Some(End::AppDisabled),
             () if apps.is_banned(user) => Some(End::Banned),
+            // Its client asks for a new token, as at the end of one.
+            () if has_taken_back(user, proof) => Some(End::TokenExpired),
             () => None,
         };
         let mut ends = Vec::new();
         for (key, session) in &mut self.sessions {
             session.settings = apps.settings(&session.user.app);
             session.settings.rate_limits &= !session.traits.is_paced;
-            ends.extend(verdict(&session.user).map(|end| (key, end)));
+            let end = verdict(&session.user, &session.proof);
+            ends.extend(end.map(|end| (key, end)));
         }
         for (user, entry) in &mut self.users {
             if let Some(login) = &mut entry.claim {
@@ -395,7 +403,10 @@ impl Hub {
         let mut claims: Vec<_> = self
             .users
             .iter()
-            .filter_map(|(user, entry)| Some((entry.claim.as_ref()?.connection, verdict(user)?)))
+            .filter_map(|(user, entry)| {
+                let login = entry.claim.as_ref()?;
+                Some((login.connection, verdict(user, &login.grant.proof)?))
+            })
             .collect();
         // The map's order must not show.
         claims.sort_by_key(|(connection, _)| *connection);

@@ -96,6 +96,7 @@ impl Hub {
             return;
         };
         session.renew_token(grant.expires_s);
+        session.proof = grant.proof;
         if session.rights == grant.rights {
             return;
         }

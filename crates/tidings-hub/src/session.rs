@@ -13,6 +13,7 @@ use tidings_wire::proto::PresenceState;
 use crate::AppSettings;
 use crate::bus_ops::{Forerunner, Inherited, LoginStamp};
 use crate::config::Traits;
+use crate::credentials::Proof;
 use crate::floods::Floods;
 use crate::ids::{ConnectionId, SessionId, UserKey};
 use crate::inbox::{Delivery, InboxState};
@@ -69,6 +70,8 @@ pub(crate) struct Session {
     pub(crate) token_expires_s: Option<u64>,
     /// What its token permits.
     pub(crate) rights: Restriction,
+    /// By what its token can be taken back.
+    pub(crate) proof: Proof,
     /// The client has been told that this token ends soon.
     pub(crate) is_expiry_told: bool,
     /// Highest request number that was received.

@@ -463,9 +463,15 @@ impl Worker {
             &request.token,
             was_in_lately,
         )?;
+        let mut grant = match (granted, listed) {
+            (Some(granted), Some(listed)) => Grant::of(granted, listed),
+            _ => Grant::default(),
+        };
+        if listed.is_some_and(|listed| listed.has_taken_back(&user, &grant.proof)) {
+            return Err(LoginRefusal::TokenInvalid);
+        }
         let has_tokens = !certificates.is_empty();
         let lately = has_tokens.then(|| door.note_login(key, request.token.clone()));
-        let mut grant = granted.map(Grant::from).unwrap_or_default();
         let has_ended = grant.expires_s.is_some_and(|end| self.now.unix_s() >= end);
         let kicks = self.apps.settings(&app).kick_on_token_expiry;
         if was_in_lately && has_ended && kicks {

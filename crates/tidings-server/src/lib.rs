@@ -63,6 +63,7 @@ pub use network::{Network, NetworkError};
 pub use origins::{OriginError, OriginPattern, Origins, Page};
 pub use server::{DrainHandle, RunningServer, Server};
 // What a configuration is made of, so that a program needs no other crate for it.
+pub use tidings_hub::credentials::fingerprint;
 pub use tidings_hub::{App, AppSettings, Apps, FOR_EVER, Quotas, RateKind};
 pub use tidings_legacy::AppRules;
 pub use tidings_store::Access;

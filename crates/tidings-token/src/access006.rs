@@ -22,7 +22,7 @@
 use hmac::{Hmac, Mac};
 use sha2::Sha256;
 
-use crate::check::{Format, Granted, Policy};
+use crate::check::{Format, Granted, Policy, TokenId};
 use crate::encoding::{decode_base64, encode_base64};
 use crate::keys::{AppKeys, BuildError, KEY_CHARS, check_form, has_key_form};
 use crate::reader::Reader;
@@ -40,7 +40,7 @@ const LIFETIME_S: u64 = 86_400;
 /// The fields of a token, the signature not yet checked.
 pub(crate) struct Fields<'a> {
     pub(crate) app_id: &'a str,
-    signature: [u8; 32],
+    pub(crate) signature: [u8; 32],
     pub(crate) channel_crc: u32,
     pub(crate) uid_crc: u32,
     message: Vec<u8>,
@@ -166,6 +166,7 @@ pub(crate) fn check(
         issued_at_unix_s: Some(u64::from(fields.ends_at_unix_s).saturating_sub(LIFETIME_S)),
         rights: Rights::Unrestricted,
         certificate: Some(certificate),
+        id: TokenId::of(&fields.signature),
     })
 }
 

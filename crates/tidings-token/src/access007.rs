@@ -19,7 +19,7 @@
 use hmac::{Hmac, Mac};
 use sha2::Sha256;
 
-use crate::check::{Format, Granted, Policy};
+use crate::check::{Format, Granted, Policy, TokenId};
 use crate::encoding::{decode_base64, deflate, encode_base64, inflate};
 use crate::keys::{AppKeys, BuildError, check_form, has_key_form, put_bytes};
 use crate::reader::Reader;
@@ -35,7 +35,7 @@ pub(crate) fn unpack(token: &str, bytes_max: usize) -> Result<Vec<u8>, Flaw> {
 
 /// The fields before the services; nothing is proven by reading them.
 pub(crate) struct Header<'a> {
-    signature: [u8; 32],
+    pub(crate) signature: [u8; 32],
     /// All that the signature covers.
     info: &'a [u8],
     pub(crate) app_id: &'a str,
@@ -176,6 +176,7 @@ pub(crate) fn check(
         issued_at_unix_s: Some(issued_at_unix_s),
         rights,
         certificate: Some(certificate),
+        id: TokenId::of(&header.signature),
     })
 }
 

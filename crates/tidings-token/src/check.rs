@@ -140,6 +140,32 @@ pub struct Granted {
     pub rights: Rights,
     /// Which of [`AppKeys::certificates`] signed it, from 0; none for the debugging word.
     pub certificate: Option<usize>,
+    /// Names this token among all, for a list of revoked ones; none for the debugging word.
+    pub id: Option<TokenId>,
+}
+
+/// Names a token: the first bytes of its signature, which stay the same however its holder packs the rest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct TokenId(pub [u8; 16]);
+
+impl TokenId {
+    pub(crate) fn of(signature: &[u8]) -> Option<Self> {
+        signature.first_chunk().copied().map(Self)
+    }
+}
+
+impl fmt::Display for TokenId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:032x}", u128::from_be_bytes(self.0))
+    }
+}
+
+impl std::str::FromStr for TokenId {
+    type Err = std::num::ParseIntError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        u128::from_str_radix(text, 16).map(|number| Self(number.to_be_bytes()))
+    }
 }
 
 /// Checks whether `token` lets `user_id` in to the app at `now_unix_s`.
@@ -174,6 +200,7 @@ pub fn check(
             issued_at_unix_s: None,
             rights: Rights::Unrestricted,
             certificate: None,
+            id: None,
         },
         Err(_) if token == keys.app_id => return Err(Flaw::AppIdInstead.into()),
         Err(flaw) => return Err(flaw.into()),

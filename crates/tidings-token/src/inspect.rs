@@ -4,7 +4,7 @@ use std::fmt;
 
 use crate::access006;
 use crate::access007::{self, Header};
-use crate::check::{Format, Policy};
+use crate::check::{Format, Policy, TokenId};
 use crate::refusal::Flaw;
 use crate::rights::Permissions;
 use crate::service::{Service, ServiceBody};
@@ -22,6 +22,8 @@ pub struct Inspection {
     /// The first second at which it no longer logs in to messaging, Unix seconds, without any cap
     /// on lifetimes. Without a login privilege, the end of the token as a whole.
     pub expires_at_unix_s: u64,
+    /// Names it in a list of revoked tokens.
+    pub id: Option<TokenId>,
     /// The number that makes tokens of one second differ; 006 and 007.
     pub salt: Option<u32>,
     /// Whether it carries the privilege to log in to messaging, for whomever.
@@ -79,6 +81,7 @@ fn inspect_signaling(token: &str) -> Result<Inspection, Flaw> {
         app_id: parts.app_id.to_owned(),
         issued_at_unix_s: None,
         expires_at_unix_s: parts.expires_at_unix_s,
+        id: parts.digest.parse().ok(),
         salt: None,
         has_rtm_login: false,
         crc32: None,
@@ -95,6 +98,7 @@ fn inspect_006(token: &str) -> Result<Inspection, Flaw> {
         app_id: fields.app_id.to_owned(),
         issued_at_unix_s: None,
         expires_at_unix_s: fields.ends_with_privilege_at(login.unwrap_or(0)),
+        id: TokenId::of(&fields.signature),
         salt: Some(fields.salt),
         has_rtm_login: login.is_some(),
         crc32: Some((fields.channel_crc, fields.uid_crc)),
@@ -119,6 +123,7 @@ fn inspect_007(header: &Header<'_>) -> Result<Inspection, Flaw> {
         app_id: header.app_id.to_owned(),
         issued_at_unix_s: Some(u64::from(header.issued_at_unix_s)),
         expires_at_unix_s: login_end.unwrap_or_else(|| header.ends_with_privilege_at(0, 0)),
+        id: TokenId::of(&header.signature),
         salt: Some(header.salt),
         has_rtm_login: login_end.is_some(),
         crc32: None,

@@ -55,7 +55,7 @@ mod signaling;
 
 pub use access006::build_006;
 pub use access007::{NewAccess007, build_007};
-pub use check::{Door, Format, Granted, NEVER, Policy, check};
+pub use check::{Door, Format, Granted, NEVER, Policy, TokenId, check};
 pub use inspect::{Inspection, ServiceInspection, inspect};
 pub use keys::{AppKeys, BuildError};
 pub use refusal::{Flaw, Refusal, TokenUser};

@@ -24,7 +24,7 @@ pub(crate) struct Parts<'a> {
     /// As written: leading zeros are under the digest.
     expiry: &'a str,
     pub(crate) expires_at_unix_s: u64,
-    digest: &'a str,
+    pub(crate) digest: &'a str,
 }
 
 impl<'a> Parts<'a> {
@@ -93,6 +93,7 @@ pub(crate) fn check(
         issued_at_unix_s: None,
         rights: Rights::Unrestricted,
         certificate: Some(certificate),
+        id: parts.digest.parse().ok(),
     })
 }
 

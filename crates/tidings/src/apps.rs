@@ -4,19 +4,19 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 use serde_json::json;
-use tidings_server::{AppRules, NameRule, RateKind, UserId};
+use tidings_server::{AppRules, NameRule, RateKind, UserId, fingerprint};
 
 use crate::app::AppSpec;
 use crate::command::{
-    AppArguments, AppCommand, BanArguments, CreateArguments, ListArguments, RotateArguments,
-    SetArguments, ShowArguments,
+    AppArguments, AppCommand, BanArguments, CreateArguments, ListArguments, RevokeArguments,
+    RotateArguments, SetArguments, ShowArguments,
 };
 use crate::control::Change;
 use crate::failure::Failure;
 use crate::registry::{Entry, Registry};
 use crate::tuning::{self, RateEntry};
 use crate::words::counted;
-use crate::{input, legacy_rules, output, ownership, page_rules, quotas, status};
+use crate::{input, legacy_rules, output, ownership, page_rules, quotas, revocations, status};
 
 /// Carries the sub-command out.
 pub(crate) fn run(command: AppCommand) -> Result<(), Failure> {
@@ -28,6 +28,7 @@ pub(crate) fn run(command: AppCommand) -> Result<(), Failure> {
         AppCommand::Set(arguments) => set(&arguments),
         AppCommand::Ban(arguments) => ban(&arguments),
         AppCommand::Unban(arguments) => unban(&arguments),
+        AppCommand::Revoke(arguments) => revoke(&arguments),
         AppCommand::Disable(arguments) => switch(&arguments, Switching::Off),
         AppCommand::Enable(arguments) => switch(&arguments, Switching::On),
         AppCommand::Delete(arguments) => delete(&arguments),
@@ -150,6 +151,8 @@ fn rotate(arguments: &RotateArguments) -> Result<(), Failure> {
             "give another one, or none to have a random one made",
         ));
     }
+    let named = format!("{:016x}", fingerprint(&certificate));
+    entry.ended_certificates.retain(|ended| *ended != named);
     let was_open = entry.certificates.is_empty();
     entry.certificates.insert(0, certificate.clone());
     let told = place.finish("app rotate", &arguments.id, "new certificate")?;
@@ -338,6 +341,35 @@ fn unban(arguments: &BanArguments) -> Result<(), Failure> {
     }
     let told = place.finish("app unban", &arguments.id, &arguments.users.join(" "))?;
     output::write(&format!("{told}\n"))
+}
+
+/// Takes tokens back: one, or all of a user, or all of everybody.
+fn revoke(arguments: &RevokeArguments) -> Result<(), Failure> {
+    let mut place = Workplace::open(arguments.place.resolve()?)?;
+    let entry = place.registry.find(&arguments.id)?;
+    let now_s = revocations::now_unix_s()?;
+    let what = if let Some(token) = &arguments.token {
+        let token = match token.as_str() {
+            "-" => input::secret("the token")?,
+            token => token.trim().to_owned(),
+        };
+        entry.revoked.add_token(&arguments.id, &token, now_s)?;
+        "the token is revoked".to_owned()
+    } else if let Some(user) = &arguments.user {
+        check_user(user)?;
+        entry.revoked.add_user(user, now_s)?;
+        format!("all tokens of {user} until now are revoked")
+    } else {
+        entry.revoked.add_everybody(now_s);
+        "all tokens until now are revoked".to_owned()
+    };
+    entry.app()?;
+    let told = place.finish(
+        "app revoke",
+        &arguments.id,
+        arguments.user.as_deref().unwrap_or_default(),
+    )?;
+    output::write(&format!("{what}; logins by it end\n{told}\n"))
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]

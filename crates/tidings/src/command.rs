@@ -88,6 +88,8 @@ pub(crate) enum AppCommand {
     Ban(BanArguments),
     /// Let banned users in again
     Unban(BanArguments),
+    /// Take tokens back before they end: logins by them end, and new ones are refused
+    Revoke(RevokeArguments),
     /// Stop serving an app, and keep it: its logins end
     Disable(AppArguments),
     /// Serve an app again that was disabled
@@ -101,6 +103,34 @@ pub(crate) struct ListArguments {
     /// Print the list as JSON
     #[arg(long)]
     pub(crate) json: bool,
+
+    #[command(flatten)]
+    pub(crate) place: Place,
+}
+
+#[derive(Args)]
+#[command(group = clap::ArgGroup::new("what").required(true).args(["token", "user", "everybody"]))]
+#[command(after_help = "Examples:
+  tidings app revoke ID --token -
+      Take back one token, which is read from the standard input.
+  tidings app revoke ID --user alice
+      Take back all that alice has had until now; tokens that are made from now on are good.")]
+pub(crate) struct RevokeArguments {
+    /// The app's id
+    #[arg(value_name = "ID")]
+    pub(crate) id: String,
+
+    /// One token, or - to read it from the standard input
+    #[arg(long, value_name = "TOKEN")]
+    pub(crate) token: Option<String>,
+
+    /// All tokens that a user has had until now
+    #[arg(long, value_name = "USER")]
+    pub(crate) user: Option<String>,
+
+    /// All tokens of all users until now
+    #[arg(long)]
+    pub(crate) everybody: bool,
 
     #[command(flatten)]
     pub(crate) place: Place,

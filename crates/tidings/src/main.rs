@@ -18,6 +18,7 @@ mod permissions;
 mod quotas;
 mod reference;
 mod registry;
+mod revocations;
 mod rewrite;
 mod serve;
 mod settings;

@@ -11,7 +11,7 @@ use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt 
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
-use tidings_server::{App, AppId, AppRules, NameRule, UserId};
+use tidings_server::{App, AppId, AppRules, NameRule, UserId, fingerprint};
 
 use crate::app::AppSpec;
 use crate::failure::Failure;
@@ -19,10 +19,14 @@ use crate::legacy_rules;
 use crate::ownership;
 use crate::page_rules;
 use crate::quotas;
+use crate::revocations::Revocations;
 use crate::rewrite;
 use crate::tuning::{self, RateEntry};
 
 const FILE: &str = "apps.toml";
+
+/// Fingerprints of dropped certificates that are kept: sessions of older ones ended long ago.
+const ENDED_MAX: usize = 16;
 
 const NOTICE: &str = "# The apps of this server, with their certificates. Made by `tidings app`; see `tidings app --help`.\n";
 
@@ -44,6 +48,12 @@ pub(crate) struct Entry {
     /// Users who may not log in.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) banned: Vec<String>,
+    /// Certificates that are gone, by fingerprint, whose logins are to end.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) ended_certificates: Vec<String>,
+    /// Tokens that were taken back.
+    #[serde(default, skip_serializing_if = "Revocations::is_empty")]
+    pub(crate) revoked: Revocations,
     /// What differs from the defaults.
     #[serde(default, skip_serializing_if = "toml::Table::is_empty")]
     pub(crate) settings: toml::Table,
@@ -63,6 +73,16 @@ impl Entry {
         self.legacy_rules(&AppRules::default())?;
         for (key, value) in self.settings.iter().filter(|(key, _)| quotas::has(key)) {
             quotas::apply(&mut app.quotas, key, value).map_err(here)?;
+        }
+        self.revoked.apply(&mut app).map_err(here)?;
+        for text in &self.ended_certificates {
+            let number = u64::from_str_radix(text, 16).map_err(|_| {
+                here(Failure::new(
+                    format!("{text:?} is no fingerprint of a certificate"),
+                    "mend the list ended_certificates, or take it out",
+                ))
+            })?;
+            app.ended_certificates.insert(number);
         }
         page_rules::apply(&mut app, &self.settings).map_err(here)?;
         let own =
@@ -89,7 +109,15 @@ impl Entry {
 
     /// Notes that whoever was let in by these certificates is to be sent away.
     pub(crate) fn disconnect(&mut self, certificates: &[String]) {
-        let _ = certificates;
+        for certificate in certificates {
+            let named = format!("{:016x}", fingerprint(certificate));
+            if !self.ended_certificates.contains(&named) {
+                self.ended_certificates.push(named);
+            }
+        }
+        // What is older ended when it was new.
+        let older = self.ended_certificates.len().saturating_sub(ENDED_MAX);
+        self.ended_certificates.drain(..older);
     }
 
     /// What it says of its legacy logins, where that differs from what the server says for all.

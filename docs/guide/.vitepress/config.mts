@@ -73,6 +73,7 @@ export default defineConfig({
           { text: 'Running it', link: '/running' },
           { text: 'Capacity and cost', link: '/capacity' },
           { text: 'Backups', link: '/backups' },
+          { text: 'The security log', link: '/security-log' },
           { text: 'Upgrading', link: '/upgrading' },
           { text: 'Security', link: '/security' },
           { text: 'Troubleshooting', link: '/trouble' },

@@ -105,6 +105,14 @@ pub(crate) struct SessionRecord {
     /// What its token permits, as it stands in a token; `None` = everything.
     #[prost(bytes = "vec", optional, tag = "21")]
     pub(crate) rights: Option<Vec<u8>>,
+    /// The fingerprint of the certificate that has signed its token.
+    #[prost(uint64, tag = "22")]
+    pub(crate) certificate: u64,
+    /// The token's name.
+    #[prost(bytes = "vec", tag = "23")]
+    pub(crate) token: Vec<u8>,
+    #[prost(uint64, optional, tag = "24")]
+    pub(crate) token_issued_s: Option<u64>,
 }
 
 #[derive(Clone, PartialEq, prost::Message)]

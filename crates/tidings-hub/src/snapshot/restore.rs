@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use tidings_token::Permissions;
+use tidings_token::{Permissions, TokenId};
 use tidings_wire::names::{ChannelName, NameRule, UserId};
 use tidings_wire::proto::PresenceState;
 
@@ -11,6 +11,7 @@ use super::record::{ChannelRecord, ForerunnerRecord, NUMBER_MAX, OriginRecord, S
 use super::{Snapshot, from_channel, from_session_id, from_traits, from_user, from_user_by};
 use crate::bus_ops::{BusOp, Forerunner, LoginStamp, MemberSnapshot, Topic};
 use crate::channels::Channel;
+use crate::credentials::Proof;
 use crate::ids::{HubId, SessionId, UserKey};
 use crate::inbox::{Delivery, InboxState};
 use crate::io::{Effect, Sink};
@@ -126,6 +127,11 @@ impl Hub {
             rights: match record.rights {
                 Some(bytes) => Some(Arc::new(Permissions::from_bytes(&bytes)?)),
                 None => None,
+            },
+            proof: Proof {
+                certificate: record.certificate,
+                token: record.token.first_chunk().copied().map(TokenId),
+                issued_s: record.token_issued_s,
             },
             is_expiry_told: record.is_expiry_told,
             cseq: record.cseq,

@@ -6,6 +6,7 @@ use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
 
 use rustix::net::sockopt::socket_peercred;
 use tidings_store::embedded::Snapshots;
@@ -15,6 +16,9 @@ use super::{
     WAIT, bind, report_json,
 };
 use crate::failure::Failure;
+
+/// Longest wait for the request of one that comes too many: the others wait with it.
+const TURN_AWAY_WAIT: Duration = Duration::from_millis(200);
 
 /// What the server does for those who ask.
 pub(crate) trait Office: Send + Sync + 'static {
@@ -53,14 +57,14 @@ impl Control {
             .spawn(move || {
                 for stream in listener.incoming() {
                     if theirs.load(Ordering::Acquire) {
-                        return;
+                        break;
                     }
                     match stream {
                         Ok(stream) => Desk::attend(&desk, stream),
                         Err(error) => {
                             // Without a free descriptor the same comes again at once.
                             tracing::warn!(%error, "a connection to the control socket failed");
-                            std::thread::sleep(std::time::Duration::from_millis(100));
+                            std::thread::sleep(Duration::from_millis(100));
                         }
                     }
                 }
@@ -103,11 +107,7 @@ impl<O: Office> Desk<O> {
     fn attend(desk: &Arc<Self>, mut stream: UnixStream) {
         if desk.open.fetch_add(1, Ordering::AcqRel) >= CONNECTIONS_MAX {
             desk.open.fetch_sub(1, Ordering::AcqRel);
-            let _ = stream.set_nonblocking(true);
-            let _ = answer(
-                &mut stream,
-                &refusal("too many commands at once", "try again"),
-            );
+            let _ = turn_away(&mut stream);
             return;
         }
         let theirs = desk.clone();
@@ -239,6 +239,18 @@ fn note(change: &Change, uid: u32) {
         uid,
         "an operator's command"
     );
+}
+
+/// Answers one that comes too many. Its request is read, or else the system would take the answer back with it.
+fn turn_away(stream: &mut UnixStream) -> io::Result<()> {
+    stream.set_read_timeout(Some(TURN_AWAY_WAIT))?;
+    stream.set_write_timeout(Some(TURN_AWAY_WAIT))?;
+    answer(stream, &refusal("too many commands at once", "try again"))?;
+    let mut line = String::new();
+    BufReader::new(&*stream)
+        .take(LINE_BYTES_MAX)
+        .read_line(&mut line)?;
+    Ok(())
 }
 
 fn parse(line: &str) -> Result<Request, Answer> {

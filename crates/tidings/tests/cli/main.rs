@@ -6,6 +6,7 @@
 mod apps;
 mod output;
 mod place;
+mod revoke;
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpStream;

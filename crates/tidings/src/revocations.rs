@@ -1,0 +1,156 @@
+//! Tokens of an app that were taken back, as they stand in `apps.toml`. Source: tokens 6.7.
+
+use std::collections::BTreeMap;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use serde::{Deserialize, Serialize};
+use tidings_server::{App, NameRule, UserId};
+use tidings_token::{TokenId, inspect};
+
+use crate::failure::Failure;
+
+/// Revoked tokens of an app. Bound: each ends by itself, within a day for most; whoever has more to take back takes all of
+/// a user, or of everybody.
+const TOKENS_MAX: usize = 10_000;
+
+/// Users with a time of their own.
+const USERS_MAX: usize = 10_000;
+
+/// What was taken back.
+#[derive(Clone, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Revocations {
+    /// All tokens that were issued before, in Unix seconds.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    before: u64,
+    /// The same of single users.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    users: BTreeMap<String, u64>,
+    /// Single tokens by the beginnings of their signatures, with the Unix seconds at which they end by themselves.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    tokens: BTreeMap<String, u64>,
+}
+
+#[allow(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "the form that serde calls"
+)]
+fn is_zero(number: &u64) -> bool {
+    *number == 0
+}
+
+impl Revocations {
+    /// Whether nothing was.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.before == 0 && self.users.is_empty() && self.tokens.is_empty()
+    }
+
+    /// Takes one token back.
+    pub(crate) fn add_token(
+        &mut self,
+        app_id: &str,
+        token: &str,
+        now_s: u64,
+    ) -> Result<(), Failure> {
+        let token = inspect(token).map_err(|flaw| Failure::of(&flaw, flaw.hint()))?;
+        if token.app_id != app_id {
+            return Err(Failure::new(
+                format!("the token is for app {}, not for {app_id}", token.app_id),
+                "name the app that the token is for",
+            ));
+        }
+        let Some(id) = token.id else {
+            return Err(Failure::new(
+                "the token has no signature",
+                "revoke all tokens of its user: --user",
+            ));
+        };
+        self.tokens.retain(|_, until| *until > now_s);
+        if self.tokens.len() >= TOKENS_MAX {
+            return Err(Failure::new(
+                format!("{TOKENS_MAX} tokens are revoked that have not ended"),
+                "revoke all tokens of a user with --user, or of all users with --everybody",
+            ));
+        }
+        self.tokens.insert(id.to_string(), token.expires_at_unix_s);
+        Ok(())
+    }
+
+    /// Takes all tokens back that a user has had until now.
+    pub(crate) fn add_user(&mut self, user: &str, now_s: u64) -> Result<(), Failure> {
+        if self.users.len() >= USERS_MAX && !self.users.contains_key(user) {
+            return Err(Failure::new(
+                format!("the tokens of {USERS_MAX} users are revoked"),
+                "revoke those of all users with --everybody, or ban the user with `tidings app ban`",
+            ));
+        }
+        // One that was issued in this very second counts among those of before.
+        self.users.insert(user.into(), now_s + 1);
+        Ok(())
+    }
+
+    /// Takes all tokens back that anybody has had until now.
+    pub(crate) fn add_everybody(&mut self, now_s: u64) {
+        self.before = now_s + 1;
+        self.users.clear();
+    }
+
+    /// Tells the server's app.
+    pub(crate) fn apply(&self, to: &mut App) -> Result<(), Failure> {
+        to.not_before_all = self.before;
+        for (user, before) in &self.users {
+            let user = UserId::parse_by(NameRule::Wide, user).map_err(|error| {
+                Failure::new(
+                    format!("user {user:?} has had no token: {error}"),
+                    "mend the table revoked.users",
+                )
+            })?;
+            to.not_before.insert(user, *before);
+        }
+        for (text, until) in &self.tokens {
+            let id = text.parse::<TokenId>().map_err(|_| {
+                Failure::new(
+                    format!("{text:?} is no beginning of a signature"),
+                    "mend the table revoked.tokens",
+                )
+            })?;
+            to.revoked.insert(id, *until);
+        }
+        Ok(())
+    }
+}
+
+/// The time by the system's clock.
+pub(crate) fn now_unix_s() -> Result<u64, Failure> {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH);
+    now.map(|now| now.as_secs()).map_err(|_| {
+        Failure::new(
+            "the system's clock shows a time before 1970",
+            "set the clock to the present time",
+        )
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_taken_back_is_told_to_the_server() {
+        let mut revocations = Revocations::default();
+        assert!(revocations.is_empty());
+        assert_eq!(revocations.add_user("alice", 1_000), Ok(()));
+        revocations.tokens.insert("0".repeat(31) + "7", 2_000);
+        let text = toml::to_string(&revocations).expect("TOML");
+        let read: Revocations = toml::from_str(&text).expect("read again");
+        let mut app = App::default();
+        assert_eq!(read.apply(&mut app), Ok(()));
+        let alice = UserId::parse("alice").expect("a user");
+        assert_eq!(app.not_before.get(&alice), Some(&1_001));
+        assert_eq!(app.revoked.len(), 1);
+        revocations.add_everybody(5_000);
+        assert!(revocations.users.is_empty(), "they are among all");
+        let wrong: Revocations = toml::from_str("[tokens]\nxyz = 1\n").expect("TOML");
+        assert!(wrong.apply(&mut App::default()).is_err());
+    }
+}
