@@ -122,6 +122,22 @@ sed -i '$d' /etc/tidings/tidings.toml
 until_true 'get /readyz | grep -q "^HTTP/1.1 200"'
 expect "the state" "$(property ActiveState)" active
 
+begin "a secret is handed over as a credential, as the guide shows it"
+echo 0123456789abcdef0123456789abcdef:fedcba9876543210fedcba9876543210 > /root/app.secret
+chmod 0600 /root/app.secret
+mkdir -p /etc/systemd/system/tidings.service.d
+cat > /etc/systemd/system/tidings.service.d/override.conf <<'UNIT'
+[Service]
+LoadCredential=app:/root/app.secret
+Environment=TIDINGS_APP_FILE=%d/app
+UNIT
+systemctl daemon-reload
+systemctl restart tidings.service
+tidings status --data-dir /var/lib/tidings | grep -q '^apps  *2$'
+rm -r /etc/systemd/system/tidings.service.d
+systemctl daemon-reload
+systemctl restart tidings.service
+
 begin "remove: the service ends, the data stay"
 dpkg --remove tidings
 if pgrep -x tidings; then

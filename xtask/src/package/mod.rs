@@ -2,6 +2,7 @@
 //!
 //! Made of the same commit twice, the files are the same: times are the commit's, owners are root, names are sorted.
 
+mod container;
 mod debian;
 mod sbom;
 mod stage;
@@ -77,7 +78,8 @@ pub(crate) fn check() -> Result<()> {
         second.display()
     );
     let old = debian::make(&stage, &out.join("old"), Effort::Fast, Some("0.1.0-1"))?;
-    trial::run(&old, &package)
+    trial::run(&old, &package)?;
+    container::check(&program)
 }
 
 /// Packs what the Debian package installs, for every other Linux.
