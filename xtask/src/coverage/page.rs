@@ -69,11 +69,16 @@ pub(super) fn summary(
     let said_by = |clause: &Clause| clause.same.clone().unwrap_or_else(|| clause.id.clone());
     let all: Vec<String> = list.clauses().map(said_by).collect();
     let proven = all.iter().filter(|id| proofs.contains_key(*id)).count();
-    let differ = all.iter().filter(|id| deviations.reasons.contains_key(*id));
-    let differ = differ.count();
+    let differ: Vec<&String> = all
+        .iter()
+        .filter(|id| deviations.reasons.contains_key(*id))
+        .collect();
+    // Proven as far as it goes, with a deviation in the rest.
+    let both = differ.iter().filter(|id| proofs.contains_key(**id)).count();
     format!(
-        "{} clauses: {proven} proven, {differ} with a deviation.",
-        all.len()
+        "{} clauses: {proven} proven, {} with a deviation, {both} of these proven in part.",
+        all.len(),
+        differ.len(),
     )
 }
 
@@ -97,7 +102,7 @@ mod tests {
         let expected = "| `rtm-1.1-a` | x \\| y | [p.rs: n](../p.rs) | [a.rs](../a.rs) |\n";
         assert!(page.ends_with(expected), "{page}");
         assert!(
-            page.contains("1 clauses: 1 proven, 0 with a deviation."),
+            page.contains("1 clauses: 1 proven, 0 with a deviation, 0 of these proven in part."),
             "{page}"
         );
     }

@@ -27,9 +27,17 @@ impl Verdict {
         if self.is_met() {
             "met".into()
         } else {
-            format!("**missed by {}×**", digits(self.excess))
+            format!("**missed, {}× the bound**", beyond_one(self.excess))
         }
     }
+}
+
+/// A number above 1 with two decimals, or as many as it takes to see that it is above.
+fn beyond_one(number: f64) -> String {
+    (2..6)
+        .map(|decimals| format!("{number:.decimals$}"))
+        .find(|text| text.trim_end_matches('0') != "1.")
+        .unwrap_or_else(|| number.to_string())
 }
 
 const PEERS: [&str; 8] = [
@@ -209,6 +217,12 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_bound_that_is_missed_by_little_is_seen_to_be_missed() {
+        let seen = [1.003, 1.000_4, 1.07, 2.0].map(beyond_one);
+        assert_eq!(seen, ["1.003", "1.0004", "1.07", "2.00"]);
+    }
+
+    #[test]
     fn ratios_are_of_one_comparison_and_say_by_how_much_a_goal_is_missed() {
         let cpu = |value| format!("\"cpu_us_per_delivery\":{value}");
         let text = line("fanout", "uws", 0, &cpu(0.5))
@@ -217,7 +231,7 @@ mod tests {
         let series = Series::parse(&text).expect("these are lines of a series");
         let verdicts = verdicts(&series);
         let texts: Vec<String> = verdicts.iter().map(Verdict::text).collect();
-        assert_eq!(texts, ["**missed by 1.10×**", "met"]);
+        assert_eq!(texts, ["**missed, 1.10× the bound**", "met"]);
         assert_eq!(verdicts[0].found, "1.10×");
         assert_eq!(verdicts[1].found, "0.275×");
     }
@@ -250,6 +264,6 @@ mod tests {
         );
         let series = Series::parse(&text).expect("this is a line of a series");
         let texts: Vec<String> = verdicts(&series).iter().map(Verdict::text).collect();
-        assert_eq!(texts, ["**missed by 2.00×**", "met"]);
+        assert_eq!(texts, ["**missed, 2.00× the bound**", "met"]);
     }
 }

@@ -421,7 +421,7 @@ mod tests {
         for part in [
             "0 of 1 are met",
             "| **Tidings** | 1.00 (0.500×) |",
-            "**missed by 2.00×**",
+            "**missed, 2.00× the bound**",
             "2.00× of uWebSockets (Bun), the goal is ≤ 1×",
             "uWebSockets (Bun), fanout, 1000 members, 128 bytes: 3 lost",
         ] {
