@@ -64,7 +64,7 @@ pub(crate) fn cargo(args: &[&str]) -> Result<()> {
 }
 
 /// JavaScript packages, which the program serves as `npm install` takes them.
-const PACKAGES: [&str; 2] = ["rtm", "signaling"];
+const PACKAGES: [&str; 3] = ["rtm", "signaling", "react"];
 
 /// Builds the web SDK, its reference, the demo page and the guide, which the program serves.
 pub(crate) fn web() -> Result<()> {
@@ -73,8 +73,8 @@ pub(crate) fn web() -> Result<()> {
         let folder = format!("sdk/js/{package}");
         run(&folder, "npm", &["ci", "--no-fund", "--no-audit"])?;
         run(&folder, "npm", &["run", "build"])?;
-        pack(package)?;
     }
+    pack()?;
     for folder in ["sdk/js/reference", "demo", "docs/guide"] {
         run(folder, "npm", &["ci", "--no-fund", "--no-audit"])?;
         run(folder, "npm", &["run", "build"])?;
@@ -91,28 +91,13 @@ pub(crate) fn sdk() -> Result<()> {
     run("sdk/js/rtm", "npm", &["run", "--silent", "build"])
 }
 
-/// Packs a JavaScript package under a name without its version: the address of a server's own package is stable.
-fn pack(package: &str) -> Result<()> {
-    let folder = root().join("sdk/js/pack");
-    std::fs::create_dir_all(&folder)?;
-    run(
-        &format!("sdk/js/{package}"),
-        "npm",
-        &[
-            "pack",
-            "--ignore-scripts",
-            "--silent",
-            "--pack-destination",
-            "../pack",
-        ],
-    )?;
-    let manifest = std::fs::read(root().join(format!("sdk/js/{package}/package.json")))?;
-    let manifest: serde_json::Value = serde_json::from_slice(&manifest)?;
-    let version = manifest["version"].as_str().unwrap_or_default();
-    let versioned = format!("tidings-{package}-{version}.tgz");
-    let stable = format!("tidings-{package}.tgz");
-    std::fs::rename(folder.join(&versioned), folder.join(&stable))
-        .with_context(|| format!("renaming {versioned}, which `npm pack` has made"))
+/// Packs the JavaScript packages into `sdk/js/pack`, with their versions and without, and the scripts for pages under
+/// names with hashes: the same bytes from the same sources on every machine.
+fn pack() -> Result<()> {
+    let folders = PACKAGES.map(|package| format!("../{package}"));
+    let mut words = vec!["pack.mjs", "../pack"];
+    words.extend(folders.iter().map(String::as_str));
+    run("sdk/js/rtm", "node", &words)
 }
 
 /// Fails when there is no Node, or an old one.

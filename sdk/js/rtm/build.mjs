@@ -1,9 +1,9 @@
 // Builds dist/: ES module, UMD, the Node WebSocket client, the error codes, and the typings.
 import { copyFile, mkdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { createRequire } from 'node:module';
 import { basename, dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
-import { brotliCompressSync } from 'node:zlib';
 import zopfli from '@gfx/zopfli';
 import { minify } from 'terser';
 import { build, parseAst } from 'vite';
@@ -98,26 +98,23 @@ async function typings() {
   );
 }
 
-/** Compresses what pages load, as far as it goes, beside it; fails when the UMD file has outgrown its budget. */
-async function compress() {
-  const path = join(dist, 'tidings-rtm.umd.js');
-  const code = await readFile(path);
-  const zipped = await promisify(zopfli.gzip)(code, { numiterations: 15 });
-  await writeFile(`${path}.gz`, zipped);
-  await writeFile(`${path}.br`, brotliCompressSync(code));
-  const size = zipped.length;
+/** Fails when the UMD file has outgrown its budget, compressed as far as gzip goes; Brotli makes it a tenth smaller. */
+async function checkSize() {
+  const code = await readFile(join(dist, 'tidings-rtm.umd.js'));
+  const { length: size } = await promisify(zopfli.gzip)(code, { numiterations: 15 });
   if (size <= UMD_BYTES_MAX) return;
   throw new Error(`dist/tidings-rtm.umd.js has ${size} bytes compressed, at most ${UMD_BYTES_MAX} are allowed`);
 }
 
 await rm(dist, { recursive: true, force: true });
 await mkdir(dist);
-await bundle({ entry: 'src/index.ts', file: 'index.js', format: 'es', isMinified: false });
+await bundle({ entry: 'src/index.ts', file: 'index.mjs', format: 'es', isMinified: false });
 await bundle({ entry: 'src/umd.ts', file: 'tidings-rtm.umd.js', format: 'umd', name: 'AgoraRTM', isMinified: true });
 await bundle({ entry: 'src/node-socket.ts', file: 'node-socket.mjs', format: 'es', isMinified: false });
 await bundle({ entry: 'src/error-code.ts', file: 'error-code.js', format: 'umd', name: 'RtmErrorCode', isMinified: true });
-// The package is "commonjs", so that Node takes the UMD files as such; for `import` it needs .mjs.
-await copyFile(join(dist, 'index.js'), join(dist, 'index.mjs'));
-await copyFile(join(dist, 'index.js.map'), join(dist, 'index.mjs.map'));
+// The package is "commonjs": what ends in .js is for `require`, what ends in .mjs for `import`.
+await writeFile(join(dist, 'index.js'), "'use strict';\nmodule.exports = require('./tidings-rtm.umd.js');\n");
+// The global that the original bundle leaves behind, on which programs built with an old Babel preset rely.
+await copyFile(createRequire(import.meta.url).resolve('regenerator-runtime/runtime'), join(dist, 'regenerator-runtime.js'));
 await typings();
-await compress();
+await checkSize();

@@ -1,11 +1,11 @@
-/** Packs @tidings/rtm as a release does, and installs the archive as an application does. */
+/** Packs @tidings/rtm and @tidings/react as a release does, and installs the archives as an application does. */
 import { execFileSync } from 'node:child_process';
-import { mkdirSync, rmSync } from 'node:fs';
+import { mkdirSync, readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 const HERE = fileURLToPath(new URL('..', import.meta.url));
-const PACKAGE = join(HERE, '../rtm');
+const PACKAGES = ['rtm', 'react'].map((name) => join(HERE, '..', name));
 /** Where the archive lies: ignored, as everything that is made. */
 const OUT = join(HERE, 'dist/package');
 
@@ -16,6 +16,8 @@ function npm(folder, ...args) {
 
 rmSync(OUT, { recursive: true, force: true });
 mkdirSync(OUT, { recursive: true });
-const archive = join(OUT, npm(PACKAGE, 'pack', '--ignore-scripts', '--pack-destination', OUT));
-// The package has no dependencies: nothing is fetched.
-npm(HERE, 'install', '--no-save', '--no-package-lock', '--offline', '--no-fund', '--no-audit', archive);
+execFileSync(process.execPath, [join(HERE, '../rtm/pack.mjs'), OUT, ...PACKAGES], { stdio: 'inherit' });
+const versioned = readdirSync(OUT).filter((name) => /\d\.tgz$/.test(name));
+// The packages depend on nothing that is not here: nothing is fetched.
+const archives = versioned.map((name) => join(OUT, name));
+npm(HERE, 'install', '--no-save', '--offline', '--no-fund', '--no-audit', ...archives);

@@ -121,3 +121,31 @@ test('React, mounted twice by StrictMode: one login remains, and none after the 
     assert.equal(await isOnline(), false);
   });
 });
+
+test('the hooks of @tidings/react, under StrictMode: logged in once, in one room at a time, gone with the component', async (context) => {
+  const watcher = await stage.beside(context, 'hook-watcher');
+  const room = watcher.createChannel('first-room');
+  await room.join();
+  await stage.visit(await BUNDLERS.esbuild('react-hooks', 'main.jsx'), async ({ page, sockets }) => {
+    await page.getByRole('status').getByText('CONNECTED in first-room').waitFor();
+    await page.getByText('Members: hook-user, hook-watcher').waitFor();
+    await page.getByText('Watcher: ONLINE').waitFor();
+    assert.equal(sockets.opened, 1);
+    const heard = new Promise((resolve) => room.once('ChannelMessage', ({ text }, from) => resolve(`${from}: ${text}`)));
+    await page.getByRole('button', { name: 'Send' }).click();
+    assert.equal(await heard, 'hook-user: from React');
+    await room.sendMessage({ text: 'to all' });
+    await page.getByText('hook-watcher to first-room: to all').waitFor();
+    await watcher.sendMessageToPeer({ text: 'to you' }, 'hook-user');
+    await page.getByText('hook-watcher: to you').waitFor();
+
+    const left = new Promise((resolve) => room.once('MemberLeft', resolve));
+    await page.getByRole('button', { name: 'Move' }).click();
+    assert.equal(await left, 'hook-user');
+    await page.getByRole('status').getByText('CONNECTED in second-room').waitFor();
+    assert.deepEqual(await room.getMembers(), ['hook-watcher']);
+
+    await page.evaluate(() => window.app.unmount());
+  });
+  assert.deepEqual(await watcher.queryPeersOnlineStatus(['hook-user']), { 'hook-user': false });
+});

@@ -20,6 +20,12 @@ test('CommonJS require', async () => {
   assert.deepEqual(await run(join(project('commonjs'), 'main.cjs')), EXPECTED);
 });
 
+test('deep paths, from CommonJS and from an ES module', async () => {
+  const commonJs = JSON.parse(await node([join(project('deep-commonjs'), 'main.js')]));
+  assert.deepEqual(commonJs, [true, true, true, 'function', true, 'object']);
+  assert.deepEqual(JSON.parse(await node([join(project('deep-module'), 'main.js')])), [true, true, true]);
+});
+
 // proves: rtm-1.1-types-esm
 test('TypeScript, strict, moduleResolution bundler', async () => {
   assert.equal(await compile('typescript-bundler'), '');

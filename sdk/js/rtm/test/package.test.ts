@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { createContext, runInContext } from 'node:vm';
-import { gunzipSync } from 'node:zlib';
+import zopfli from '@gfx/zopfli';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
@@ -151,10 +151,11 @@ describe('loading', () => {
 });
 
 describe('files', () => {
-  it(`the UMD file has at most ${SIZE_MAX} bytes compressed`, () => {
-    const zipped = readFileSync(join(ROOT, 'dist/tidings-rtm.umd.js.gz'));
-    expect(gunzipSync(zipped).toString()).toBe(read('tidings-rtm.umd.js'));
-    const size = zipped.length;
+  it(`the UMD file has at most ${SIZE_MAX} bytes compressed`, async () => {
+    const size = await new Promise<number>((resolve, reject) => {
+      const code = Buffer.from(read('tidings-rtm.umd.js'));
+      zopfli.gzip(code, { numiterations: 15 }, (error: unknown, zipped: Uint8Array) => (error ? reject(error) : resolve(zipped.length)));
+    });
     expect(size).toBeGreaterThan(5_000);
     expect(size).toBeLessThanOrEqual(SIZE_MAX);
   });
@@ -170,7 +171,7 @@ describe('files', () => {
   });
 
   it('source maps fit', () => {
-    for (const file of ['index.js', 'tidings-rtm.umd.js', 'node-socket.mjs', 'error-code.js']) {
+    for (const file of ['index.mjs', 'tidings-rtm.umd.js', 'node-socket.mjs', 'error-code.js']) {
       const map = JSON.parse(read(`${file}.map`)) as { sources: string[]; mappings: string };
       expect(map.sources.length).toBeGreaterThan(0);
       expect(read(file)).toContain(`sourceMappingURL=${file}.map`);

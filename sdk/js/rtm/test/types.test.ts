@@ -37,6 +37,13 @@ const programs: [string, string, string, object][] = [
     { module: 'esnext', moduleResolution: 'bundler', moduleDetection: 'legacy' },
   ],
 ];
+it('what the original typings let through compiles: members without a look at the kind, enums and texts mixed', () => {
+  const program = readFileSync(join(ROOT, 'test/programs/loose.ts'), 'utf8');
+  for (const options of [{ module: 'esnext', moduleResolution: 'bundler' }, { module: 'nodenext' }]) {
+    expect(project.compile('loose.mts', program, options)).toBe('exit 0: ');
+  }
+});
+
 // proves: rtm-1.1-types-cjs, rtm-1.1-types-esm, rtm-1.3-legacy-area-code, rtm-1.4-text, rtm-1.4-raw
 // proves: rtm-1.4-received, rtm-1.4-config, rtm-1.4-counts, rtm-1.4-enum-or-text, rtm-1.7-callee-read-only
 // proves: rtm-1.4-send-result

@@ -234,6 +234,10 @@ declare namespace AgoraRTM {
   interface RtmTextMessage {
     /** At most 32 KB of UTF-8. */
     text: string;
+    /** Never there: so that it can be asked for without a look at the kind. */
+    rawMessage?: never;
+    /** Never there, as `rawMessage`. */
+    description?: never;
     /** The kind. */
     messageType?: 'TEXT';
   }
@@ -243,6 +247,8 @@ declare namespace AgoraRTM {
     rawMessage: Uint8Array;
     /** Text beside the content. */
     description?: string;
+    /** Never there: so that it can be asked for without a look at the kind. */
+    text?: never;
     /** The kind. */
     messageType?: 'RAW';
   }
