@@ -263,6 +263,7 @@ fn an_admitted_client_is_restricted_as_well() {
         grant: crate::credentials::Grant {
             expires_s: None,
             rights: Some(std::sync::Arc::new(list)),
+            ..Default::default()
         },
     };
     node.give(0, input);
