@@ -58,6 +58,13 @@ pub struct Proof {
     pub issued_s: Option<u64>,
 }
 
+impl Proof {
+    /// As a session keeps it: nothing where there is nothing to be taken back.
+    pub(crate) fn kept(self) -> Option<Box<Self>> {
+        (self != Self::default()).then(|| Box::new(self))
+    }
+}
+
 /// Names a certificate without telling it.
 pub fn fingerprint(certificate: &str) -> u64 {
     let digest = sha2::Sha256::digest(certificate.as_bytes());

@@ -290,7 +290,7 @@ impl Hub {
             stalled: None,
             presence: PresenceState::Online,
             token_expires_s: login.grant.expires_s,
-            proof: login.grant.proof,
+            proof: login.grant.proof.kept(),
             rights: login.grant.rights,
             place,
             is_expiry_told: false,
@@ -391,7 +391,7 @@ impl Hub {
         for (key, session) in &mut self.sessions {
             session.settings = apps.settings(&session.user.app);
             session.settings.rate_limits &= !session.traits.is_paced;
-            let end = verdict(&session.user, &session.proof);
+            let end = verdict(&session.user, &session.proof());
             ends.extend(end.map(|end| (key, end)));
         }
         for (user, entry) in &mut self.users {

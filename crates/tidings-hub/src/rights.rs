@@ -96,7 +96,7 @@ impl Hub {
             return;
         };
         session.renew_token(grant.expires_s);
-        session.proof = grant.proof;
+        session.proof = grant.proof.kept();
         if session.rights == grant.rights {
             return;
         }

@@ -63,7 +63,7 @@ pub(crate) struct Session {
     pub(crate) is_watched: bool,
     /// Since when the client confirms nothing although frames had to be dropped, and up to where it had
     /// confirmed then.
-    pub(crate) stalled: Option<(u64, u64)>,
+    pub(crate) stalled: Option<Box<(u64, u64)>>,
     /// What others see of the user.
     pub(crate) presence: PresenceState,
     /// Unix second at which its token ends; `None` for an app without certificate.
@@ -71,7 +71,7 @@ pub(crate) struct Session {
     /// What its token permits.
     pub(crate) rights: Restriction,
     /// By what its token can be taken back.
-    pub(crate) proof: Proof,
+    pub(crate) proof: Option<Box<Proof>>,
     /// The client has been told that this token ends soon.
     pub(crate) is_expiry_told: bool,
     /// Highest request number that was received.
@@ -106,6 +106,11 @@ pub(crate) struct Session {
 }
 
 impl Session {
+    /// By what its token can be taken back.
+    pub(crate) fn proof(&self) -> Proof {
+        self.proof.as_deref().copied().unwrap_or_default()
+    }
+
     /// Whether its client may come back on another connection.
     pub(crate) fn can_resume(&self) -> bool {
         !self.traits.ends_with_connection
@@ -143,12 +148,12 @@ impl Session {
     /// Whether the client reads, perhaps, but has confirmed nothing for long, while frames had to be dropped.
     pub(crate) fn is_stalled(&mut self, now_ms: u64) -> bool {
         let confirmed = self.outbox.confirmed();
-        match self.stalled {
+        match self.stalled.as_deref() {
             _ if !self.outbox.has_dropped() => self.stalled = None,
-            Some((since_ms, before)) if before == confirmed => {
-                return now_ms.saturating_sub(since_ms) >= HEARTBEAT_MS;
+            Some((since_ms, before)) if *before == confirmed => {
+                return now_ms.saturating_sub(*since_ms) >= HEARTBEAT_MS;
             }
-            _ => self.stalled = Some((now_ms, confirmed)),
+            _ => self.stalled = Some(Box::new((now_ms, confirmed))),
         }
         false
     }

@@ -312,7 +312,7 @@ impl Worker {
                 None => {}
             }
             if let Some(connection) = self.connections.get(slot) {
-                connection.forwarded = Some(Box::new(address));
+                connection.extra().forwarded = Some(address);
             }
         }
         match verdict {

@@ -29,8 +29,6 @@ pub(crate) struct Connection {
     pub(crate) lane: LaneId,
     /// What it has had of its rate of messages.
     pub(crate) work: Bucket,
-    /// The address that its proxy has stated; `None` = the socket's counts.
-    pub(crate) forwarded: Option<Box<IpAddr>>,
     /// What few connections have at a time; none of those that are logged in and idle.
     pub(crate) extra: Option<Box<Extra>>,
     /// Its translator, if it speaks the legacy protocol.
@@ -59,6 +57,8 @@ pub(crate) struct Extra {
     pub(crate) admission: Option<Admission>,
     /// The page that has opened it, until it has logged in; `None` = a program.
     pub(crate) page: Option<Box<StatedPage>>,
+    /// The address that its proxy has stated; `None` = the socket's counts.
+    pub(crate) forwarded: Option<IpAddr>,
     /// As whom it wants to log in.
     pub(crate) claimed: Option<Claimed>,
     /// Bytes that have been read and not decoded: its turn was over. Bound: what is read at once.
@@ -228,7 +228,6 @@ impl Connection {
             flags: Flags::default(),
             lane: LaneId::STRANGERS,
             work: Bucket::default(),
-            forwarded: None,
             extra: Some(Box::new(extra)),
             legacy: None,
         }
@@ -252,11 +251,9 @@ impl Connection {
 
     /// Where its client is, if the socket still knows.
     pub(crate) fn source(&self) -> Option<IpAddr> {
-        match (&self.forwarded, self.admission()) {
-            (Some(address), _) => Some(**address),
-            (None, Some(admission)) => Some(admission.address()),
-            (None, None) => self.stream.peer_address(),
-        }
+        let stated = self.extra.as_ref().and_then(|extra| extra.forwarded);
+        let counted = self.admission().map(Admission::address);
+        stated.or(counted).or_else(|| self.stream.peer_address())
     }
 
     /// Whether it is a stranger: it has no session, and goes nowhere where it may have one.

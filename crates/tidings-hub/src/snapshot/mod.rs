@@ -144,9 +144,9 @@ impl Hub {
             silent_ms: now_ms.saturating_sub(session.heard_ms),
             presence: session.presence.into(),
             token_expires_s: session.token_expires_s,
-            certificate: session.proof.certificate,
-            token: (session.proof.token).map_or(Vec::new(), |token| token.0.to_vec()),
-            token_issued_s: session.proof.issued_s,
+            certificate: session.proof().certificate,
+            token: (session.proof().token).map_or(Vec::new(), |token| token.0.to_vec()),
+            token_issued_s: session.proof().issued_s,
             // None was read from a token that could not be written; one such would not be taken back.
             rights: (session.rights.as_ref()).map(|list| list.to_bytes().unwrap_or_default()),
             is_expiry_told: session.is_expiry_told,

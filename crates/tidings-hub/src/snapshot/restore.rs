@@ -132,7 +132,8 @@ impl Hub {
                 certificate: record.certificate,
                 token: record.token.first_chunk().copied().map(TokenId),
                 issued_s: record.token_issued_s,
-            },
+            }
+            .kept(),
             is_expiry_told: record.is_expiry_told,
             cseq: record.cseq,
             open_requests: 0,
