@@ -74,5 +74,7 @@ mkdir "$root/mnt/machine"
 cd "$root"
 pivot_root . mnt/machine
 umount --lazy /mnt/machine
+# As systemd does outside of a container: credentials are mounted by a process of its own.
+mount --make-rshared /
 exec chroot . /usr/bin/env -i container=trial PATH=/usr/sbin:/usr/bin:/sbin:/bin \
     /lib/systemd/systemd --system --unit=trial.target --log-target=journal --show-status=no

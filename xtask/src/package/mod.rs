@@ -62,6 +62,7 @@ pub(crate) fn check() -> Result<()> {
     let package = debian::make(&stage, &out, Effort::Fast, None)?;
     debian::lint(&package)?;
     archive(&package, &out)?;
+    sbom::make(&out)?;
     checksums(&out)?;
     run(
         &out.to_string_lossy(),

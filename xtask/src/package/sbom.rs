@@ -49,11 +49,10 @@ fn rust(to: &Path) -> Result<()> {
         );
     }
     // It leaves one beside the manifest of each of ours; the program's names everything.
-    fs::copy(
-        root().join("crates/tidings").join(format!("{name}.json")),
-        to,
-    )?;
-    for folder in ["crates", "."] {
+    let bill = fs::read_to_string(root().join(format!("crates/tidings/{name}.json")))?;
+    // Where the checkout lies is nobody's business, and would differ from build to build.
+    fs::write(to, bill.replace(&*root().to_string_lossy(), "/tidings"))?;
+    for folder in ["crates", ".", "xtask"] {
         for entry in fs::read_dir(root().join(folder))? {
             let file = entry?.path().join(format!("{name}.json"));
             if file.exists() {
@@ -64,10 +63,10 @@ fn rust(to: &Path) -> Result<()> {
     Ok(())
 }
 
-/// What npm installs for a folder by its lock file, without what differs from call to call.
+/// What npm has installed for a folder by its lock file, without what differs from call to call.
 fn npm(folder: &str, omitted: &[&str]) -> Result<String> {
     let made = Command::new("npm")
-        .args(["sbom", "--sbom-format", "cyclonedx", "--package-lock-only"])
+        .args(["sbom", "--sbom-format", "cyclonedx"])
         .args(omitted)
         .current_dir(root().join(folder))
         .output()
