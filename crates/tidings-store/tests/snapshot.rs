@@ -32,13 +32,19 @@ fn a_backup_under_load_has_every_group_that_was_acknowledged_before_and_none_in_
         Arc::new(AtomicU64::new(0)),
         Arc::new(AtomicBool::new(false)),
     );
+    // The writer does not run away from the reader: there would be more and more to read.
+    let limit = Arc::new(AtomicU64::new(0));
     let writer = std::thread::spawn({
+        let limit = limit.clone();
         let (acknowledged, is_over) = (acknowledged.clone(), is_over.clone());
         move || {
             let padding = "x".repeat(8_000);
             for group in 1.. {
-                if is_over.load(Ordering::Acquire) {
-                    return;
+                while group > limit.load(Ordering::Acquire) {
+                    if is_over.load(Ordering::Acquire) {
+                        return;
+                    }
+                    std::thread::sleep(std::time::Duration::from_millis(1));
                 }
                 let ops: Vec<_> = (0..USERS)
                     .map(|user| append(user, &format!("{group}:{padding}")))
@@ -53,8 +59,9 @@ fn a_backup_under_load_has_every_group_that_was_acknowledged_before_and_none_in_
             }
         }
     });
-    for round in 0..2 {
-        while acknowledged.load(Ordering::Acquire) < 30 * (round + 1) {
+    for round in 0..2_u64 {
+        limit.store(60 * (round + 1), Ordering::Release);
+        while acknowledged.load(Ordering::Acquire) < 60 * round + 20 {
             std::thread::sleep(std::time::Duration::from_millis(1));
         }
         let before = acknowledged.load(Ordering::Acquire);
