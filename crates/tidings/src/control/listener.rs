@@ -253,16 +253,21 @@ fn turn_away(stream: &mut UnixStream) -> io::Result<()> {
     Ok(())
 }
 
-fn parse(line: &str) -> Result<Request, Answer> {
+/// A refusal on its way up.
+fn boxed(error: &str, hint: &str) -> Box<Answer> {
+    Box::new(refusal(error, hint))
+}
+
+fn parse(line: &str) -> Result<Request, Box<Answer>> {
     let version = serde_json::from_str::<serde_json::Value>(line)
         .ok()
         .and_then(|value| value.get("version")?.as_u64());
     match version {
-        None => Err(refusal(
+        None => Err(boxed(
             "this is no request",
             "use the program of the server's version",
         )),
-        Some(version) if version != u64::from(VERSION) => Err(refusal(
+        Some(version) if version != u64::from(VERSION) => Err(boxed(
             &format!(
                 "version {version} of the protocol is not known; this server speaks {VERSION}"
             ),
@@ -271,7 +276,7 @@ fn parse(line: &str) -> Result<Request, Answer> {
         Some(_) => serde_json::from_str::<Envelope>(line)
             .map(|envelope| envelope.request)
             .map_err(|error| {
-                refusal(
+                boxed(
                     &format!("the request is not known: {error}"),
                     "use the program of the server's version",
                 )
