@@ -59,6 +59,7 @@ export default defineConfig({
         text: 'Build',
         items: [
           { text: 'JavaScript', link: '/javascript' },
+          { text: 'Front ends', link: '/front-end' },
           // Not a page of VitePress: the browser loads it anew.
           { text: 'JavaScript reference', link: '/reference/index.html', target: '_self' },
           { text: 'Rust', link: '/rust' },

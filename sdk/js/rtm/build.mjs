@@ -21,7 +21,7 @@ const ours = internalNames(parseAst, sources, {
 /** For what is sent to pages: names of our own are shortened as well. */
 const terserOptions = {
   ecma: 2019,
-  compress: { passes: 3, pure_getters: true },
+  compress: { passes: 3, pure_getters: true, inline: 1 },
   mangle: { properties: { regex: new RegExp(`^(${ours.join('|')})$`) } },
 };
 

@@ -58,10 +58,10 @@ function watchWakeUps(wake: () => void): () => void {
     if (document?.visibilityState === 'visible') wake();
   };
   // React Native has a `window` without events, and no document.
-  document?.addEventListener?.('visibilitychange', shown);
-  for (const name of WAKING) globals().addEventListener?.(name, wake);
-  return () => {
-    document?.removeEventListener?.('visibilitychange', shown);
-    for (const name of WAKING) globals().removeEventListener?.(name, wake);
+  const change = (how: 'addEventListener' | 'removeEventListener') => {
+    document?.[how]?.('visibilitychange', shown);
+    for (const name of WAKING) globals()[how]?.(name, wake);
   };
+  change('addEventListener');
+  return () => change('removeEventListener');
 }

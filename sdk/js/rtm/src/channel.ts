@@ -11,7 +11,7 @@ import type AgoraRTM from '../types/index.mjs';
 import { isOn } from './checks.js';
 import type { Connection } from './connection.js';
 import { EventEmitter } from './emitter.js';
-import { RtmError, invalidStatus } from './errors.js';
+import { type RtmError, invalidStatus } from './errors.js';
 import { readHistory } from './history.js';
 import { checkMessage, checkSize, toApplication, toChannelAttributes } from './messages.js';
 
@@ -71,12 +71,12 @@ export class RtmChannel
     try {
       await this.#connection.call('leave()', FAMILY_LEAVE_CHANNEL_ERR, call, 'done');
     } catch (error) {
-      const isOut = error instanceof RtmError && error.code === CODES.LEAVE_CHANNEL_ERR_NOT_IN_CHANNEL;
+      const { code, isSent } = error as RtmError;
+      const isOut = code === CODES.LEAVE_CHANNEL_ERR_NOT_IN_CHANNEL;
       // The join may have been refused meanwhile.
       if (isOut && !wasIn) return;
       // One that waits for the link is done when it is back; after any other failure the user is still in.
-      const isStillIn = !isOut && error instanceof RtmError && error.isSent === undefined;
-      if (isStillIn && wasIn && !this.#joined.has(this.channelId)) {
+      if (!isOut && isSent === undefined && wasIn && !this.#joined.has(this.channelId)) {
         this.#joined.set(this.channelId, this);
         this.#isIn = true;
       }

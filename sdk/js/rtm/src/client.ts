@@ -117,7 +117,7 @@ export class RtmClient
       await this.#shell.login(endpoint.url, uid, token ?? '');
     } catch (error) {
       const failed = fromCall(error, FAMILY_LOGIN_ERR, 'login()') as RtmError;
-      if (failed.code === CODES.LOGIN_ERR_TIMEOUT) failed.message += `. Tried: ${endpoint.url}. Not your server? ${HOW_TO_SET}`;
+      if (failed.code === CODES.LOGIN_ERR_TIMEOUT) failed.message += `. Tried: ${endpoint.url}. ${HOW_TO_SET}`;
       throw failed;
     }
   }

@@ -184,7 +184,6 @@ describe('leaving while a join is under way', () => {
     expect(await joined).toBe(201);
   });
 
-  // proves: rtm-2.13-leave-during-join
   it('leaves after a join that was sent; another object joins behind', async () => {
     const { client, world } = await makeLoggedIn();
     world.answer = () => undefined;

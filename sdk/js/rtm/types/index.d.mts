@@ -374,8 +374,9 @@ declare namespace AgoraRTM {
   /** Settings of a client. */
   interface RtmConfig {
     /**
-     * Where the server is: `https://host[:port][/path]`. Default: the global `TIDINGS_ENDPOINT`, in
-     * Node the environment variable of that name, else the page's own origin.
+     * Where the server is: `https://host[:port][/path]`. Default: the global `TIDINGS_ENDPOINT`, else
+     * `<meta name="tidings-endpoint" content="…">`, else `process.env.TIDINGS_ENDPOINT` (of Node, or put there by a
+     * bundler), else the page's own origin.
      */
     endpoint?: string;
     /** Default: warnings and errors. */

@@ -58,7 +58,7 @@ export function handleCall(core: Core, { id, call }: Extract<Input, { is: 'call'
   }
   const join = call.is === 'leave' && core.calls.leaveJoin(call.value.channel);
   if (join) {
-    core.out.fail(join.id, foundHere('left', 'the channel was left before the join was done', join.wasSent));
+    core.out.fail(join.id, foundHere('left', 'left before it was done', join.wasSent));
     join.id = 0;
     if (join.cseq === 0) {
       core.out.done(id);
@@ -66,7 +66,7 @@ export function handleCall(core: Core, { id, call }: Extract<Input, { is: 'call'
     }
   }
   if (!core.calls.add(id, call, core.now)) {
-    core.out.fail(id, timedOut('not sent: too many calls wait for the link already', false));
+    core.out.fail(id, timedOut('not sent: too many calls wait', false));
   } else if (call.is === 'renewToken') {
     core.hasToldExpiry = false;
     core.identity.handed = call.value.token;

@@ -57,7 +57,7 @@ function abandon(core: Core, calls: PendingCall[], text: string): void {
 
 /** A later login of the user in this program has succeeded: this one must not throw it out. */
 export function giveWay(core: Core): void {
-  const text = 'another client of this program has logged in as the same user later';
+  const text = 'a later login of the user in this program has succeeded';
   if (core.login) endLogin(core, 'refused', { outcome: OUTCOME_REMOTE_LOGIN, text, retryAfterMs: 0 });
   else if (core.logout) finishLogout(core);
   else abort(core, 'remoteLogin', text);
