@@ -16,10 +16,13 @@ use tidings_wire::proto::{
     self, ClientFrame, ClientMessage, Login, Request, ServerFrame, client_message,
 };
 use tidings_wire::ws::{Decoder, Event, Kind, Limits, Opcode, Role, encode_frame};
-use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, ReadHalf, WriteHalf};
+use tokio::io::{
+    AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, ReadHalf, WriteHalf,
+};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
 use tokio_rustls::rustls::pki_types::ServerName;
 
 /// Longest wait for a handshake or for the answer to a login. What takes longer has failed.
@@ -55,6 +58,8 @@ pub(crate) enum End {
     Broken,
     /// No answer in time.
     Silent,
+    /// The server does not speak what the attack needs.
+    Absent,
 }
 
 impl fmt::Display for End {
@@ -65,6 +70,7 @@ impl fmt::Display for End {
             Self::Refused(outcome) => write!(f, "outcome {outcome}"),
             Self::Broken => f.write_str("cut"),
             Self::Silent => f.write_str("no answer"),
+            Self::Absent => f.write_str("not spoken"),
         }
     }
 }
@@ -80,6 +86,8 @@ impl From<io::Error> for End {
 pub(crate) struct Door {
     pub(crate) address: SocketAddr,
     pub(crate) tls: Option<TlsConnector>,
+    /// The same for a client that wants HTTP/2.
+    pub(crate) h2: Option<TlsConnector>,
 }
 
 impl Door {
@@ -104,9 +112,31 @@ impl Door {
         let Some(connector) = &self.tls else {
             return Ok(Box::new(tcp));
         };
+        Ok(Box::new(self.shake_hands(connector, tcp).await?))
+    }
+
+    async fn shake_hands(
+        &self,
+        connector: &TlsConnector,
+        tcp: TcpStream,
+    ) -> Result<TlsStream<TcpStream>, End> {
         let name = ServerName::IpAddress(self.address.ip().into());
         let opened = timeout(PATIENCE, connector.connect(name, tcp)).await;
-        Ok(Box::new(opened.map_err(|_| End::Silent)??))
+        Ok(opened.map_err(|_| End::Silent)??)
+    }
+
+    /// Opens TLS with a server that speaks HTTP/2.
+    ///
+    /// # Errors
+    /// It cannot be opened, or the server does not speak it.
+    pub(crate) async fn connect_h2(&self) -> Result<Stream, End> {
+        let tcp = self.tcp().await?;
+        let connector = self.h2.as_ref().ok_or(End::Absent)?;
+        let stream = self.shake_hands(connector, tcp).await?;
+        match stream.get_ref().1.alpn_protocol() {
+            Some(b"h2") => Ok(Box::new(stream)),
+            _ => Err(End::Absent),
+        }
     }
 
     /// Opens a WebSocket as somebody at this address; `None` states none.
@@ -142,9 +172,7 @@ impl Door {
         socket.writer.write_all(&frame).await?;
         match socket.tell().await? {
             Tell::Welcome(welcome) => Ok((socket, welcome)),
-            Tell::Refused(refused) => {
-                Err(End::Refused(refused.error.unwrap_or_default().outcome))
-            }
+            Tell::Refused(refused) => Err(End::Refused(refused.error.unwrap_or_default().outcome)),
             _ => Err(End::Broken),
         }
     }
@@ -229,7 +257,10 @@ impl Socket {
             let mut told = None;
             let take = |_: Kind, payload: &[u8]| {
                 let frame = ServerFrame::decode(payload).unwrap_or_default();
-                let mut kinds = frame.messages.into_iter().filter_map(|message| message.kind);
+                let mut kinds = frame
+                    .messages
+                    .into_iter()
+                    .filter_map(|message| message.kind);
                 told = told.take().or_else(|| kinds.next());
             };
             let read = timeout(PATIENCE, self.reader.read(take)).await;
@@ -357,7 +388,10 @@ mod tests {
     fn a_handshake_states_the_address_that_it_is_told() {
         let from = |text: &str| Some(text.parse().expect("an address"));
         let request = upgrade("/rtm", from("2001:db8::1"));
-        assert!(request.contains("\r\nX-Forwarded-For: 2001:db8::1\r\n\r\n"), "{request}");
+        assert!(
+            request.contains("\r\nX-Forwarded-For: 2001:db8::1\r\n\r\n"),
+            "{request}"
+        );
         assert!(!upgrade("/rtm", None).contains("Forwarded"));
         assert!(!upgrade("/", None).contains("tidings.v1"));
     }

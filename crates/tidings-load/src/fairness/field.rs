@@ -77,7 +77,10 @@ impl Field {
 
     /// How connections ended, and how often.
     pub(crate) fn ends(&self) -> BTreeMap<End, u64> {
-        self.ends.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.ends
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 }
 

@@ -20,8 +20,10 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, bail};
 use serde::{Deserialize, Serialize};
 use tokio::runtime::{Builder, Runtime};
+use tokio::task::JoinHandle;
 
 use attacks::{ATTACKS, Attack};
+use door::End;
 use field::Field;
 use victims::{Pair, Seen};
 use world::Server;
@@ -47,9 +49,9 @@ pub(crate) struct Settings {
     /// Show the attacks and run none
     #[arg(long)]
     list: bool,
-    /// The program
-    #[arg(long, default_value = "target/release/tidings")]
-    tidings: PathBuf,
+    /// The program [default: `tidings` beside this one]
+    #[arg(long)]
+    tidings: Option<PathBuf>,
     /// What the program is told besides; repeat it
     #[arg(long, value_name = "ARGUMENT", allow_hyphen_values = true)]
     with: Vec<String>,
@@ -68,7 +70,7 @@ pub(crate) struct Settings {
 }
 
 /// What came of one attack.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub(crate) struct Outcome {
     pub(crate) name: String,
     pub(crate) seconds: u64,
@@ -121,6 +123,14 @@ impl From<Seen> for Figures {
 }
 
 impl Outcome {
+    fn of(name: &str, seconds: u64) -> Self {
+        Self {
+            name: name.to_owned(),
+            seconds,
+            ..Self::default()
+        }
+    }
+
     /// What is not as promised; empty = nothing.
     pub(crate) fn faults(&self) -> Vec<String> {
         let mut faults: Vec<String> = self.failure.iter().cloned().collect();
@@ -129,11 +139,15 @@ impl Outcome {
         if p99_ms > allowed {
             faults.push(format!("p99 {p99_ms:.1} ms, {allowed:.1} allowed"));
         }
-        let Figures { in_time, logins, .. } = self.attacked;
+        let Figures {
+            in_time, logins, ..
+        } = self.attacked;
         if in_time * 100 < logins * 99 {
             faults.push(format!("{in_time} of {logins} logins in time"));
         }
-        let Figures { healthy, health, .. } = self.attacked;
+        let Figures {
+            healthy, health, ..
+        } = self.attacked;
         if healthy * 100 < health * 99 {
             faults.push(format!("{healthy} of {health} health checks good"));
         }
@@ -164,7 +178,10 @@ pub(crate) fn run(settings: &Settings) -> Result<()> {
     };
     let wanted: Vec<&Attack> = ATTACKS.iter().filter(is_wanted).collect();
     if wanted.is_empty() {
-        bail!("no attack begins with {:?}; --list shows them", settings.only);
+        bail!(
+            "no attack begins with {:?}; --list shows them",
+            settings.only
+        );
     }
     if settings.only.is_empty() {
         // A whole run begins anew.
@@ -172,7 +189,10 @@ pub(crate) fn run(settings: &Settings) -> Result<()> {
     }
     let mut failed = 0;
     for attack in wanted {
-        let outcome = measure(settings, attack)?;
+        let Some(outcome) = measure(settings, attack)? else {
+            println!("{:24} not tried: the server does not speak it", attack.name);
+            continue;
+        };
         let faults = outcome.faults();
         failed += usize::from(!faults.is_empty());
         println!("{}", page::line(&outcome, &faults));
@@ -193,58 +213,86 @@ fn runtime() -> Result<Runtime> {
     Ok(builder.worker_threads(1).enable_all().build()?)
 }
 
-/// Runs one attack, at the one process and then at the other.
-fn measure(settings: &Settings, attack: &Attack) -> Result<Outcome> {
-    let start = || Server::start(&settings.tidings, attack.over, &settings.with);
-    let mut servers = [start()?, start()?];
-    let (victims, people) = (runtime()?, runtime()?);
-    let mut pairs = Vec::new();
-    for server in &servers {
-        pairs.push(victims.block_on(Pair::begin(&server.door))?);
-    }
-    let mut outcome = Outcome {
-        name: attack.name.to_owned(),
-        seconds: settings.seconds,
-        attacked: Figures::default(),
-        control: Figures::default(),
-        memory_before: servers[0].memory(),
-        memory_during: 0,
-        memory_after: 0,
-        messages: 0,
-        bytes: 0,
-        held: 0,
-        ends: Vec::new(),
-        failure: None,
-    };
-    let (mut attacked, mut control) = (Seen::default(), Seen::default());
-    for at in [0, 1] {
-        let field = Field::new(servers[at].door.clone());
-        let watch = servers[at].watch();
-        let attackers = runtime()?;
-        let task = attackers.spawn((attack.run)(field.clone()));
-        let ready = async { tokio::time::timeout(PREPARE_MAX, field.until_ready()).await };
-        if attackers.block_on(ready).is_err() {
-            outcome.failure = Some("could not be prepared".to_owned());
+/// The two processes, and who is in them.
+struct Stage {
+    servers: [Server; 2],
+    pairs: Vec<Pair>,
+    victims: Runtime,
+    people: Runtime,
+}
+
+impl Stage {
+    fn set(settings: &Settings, attack: &Attack) -> Result<Self> {
+        let program = match &settings.tidings {
+            Some(program) => program.clone(),
+            None => std::env::current_exe()?.with_file_name("tidings"),
+        };
+        let start = || Server::start(&program, attack.over, &settings.with);
+        let servers = [start()?, start()?];
+        let (victims, people) = (runtime()?, runtime()?);
+        let mut pairs = Vec::new();
+        for server in &servers {
+            pairs.push(victims.block_on(Pair::begin(&server.door))?);
         }
-        std::thread::sleep(BEFORE);
-        let (from, seconds) = (Instant::now(), Duration::from_secs(settings.seconds));
-        let until = from + seconds;
-        let others = servers.iter().map(|server| {
+        Ok(Self {
+            servers,
+            pairs,
+            victims,
+            people,
+        })
+    }
+
+    /// Watches both processes for so long; what was seen at each.
+    fn watch(&self, time: Duration) -> Result<[Seen; 2]> {
+        let from = Instant::now();
+        let until = from + time;
+        let others = self.servers.each_ref().map(|server| {
             let door = server.door.clone();
             (
-                people.spawn(victims::log_people_in(door.clone(), until)),
-                people.spawn(victims::ask_for_health(door, until)),
+                self.people
+                    .spawn(victims::log_people_in(door.clone(), until)),
+                self.people.spawn(victims::ask_for_health(door, until)),
             )
         });
-        let others: Vec<_> = others.collect();
-        std::thread::sleep(seconds);
+        std::thread::sleep(time);
+        let mut both = [Seen::default(), Seen::default()];
         // Those who are under way meet the attack still.
-        for (which, (logins, health)) in others.into_iter().enumerate() {
-            let seen = if which == at { &mut attacked } else { &mut control };
-            seen.add(people.block_on(logins)?);
-            seen.add(people.block_on(health)?);
-            seen.add(victims.block_on(pairs[which].between(from, until)));
+        for (at, (logins, health)) in others.into_iter().enumerate() {
+            both[at].add(self.people.block_on(logins)?);
+            both[at].add(self.people.block_on(health)?);
+            both[at].add(self.victims.block_on(self.pairs[at].between(from, until)));
         }
+        Ok(both)
+    }
+}
+
+/// Runs one attack, at the one process and then at the other. `None` = the server does not speak what it needs.
+fn measure(settings: &Settings, attack: &Attack) -> Result<Option<Outcome>> {
+    let mut stage = Stage::set(settings, attack)?;
+    let mut outcome = Outcome::of(attack.name, settings.seconds);
+    outcome.memory_before = stage.servers[0].memory();
+    let (mut attacked, mut control) = (Seen::default(), Seen::default());
+    for at in [0, 1] {
+        let field = Field::new(stage.servers[at].door.clone());
+        let watch = stage.servers[at].watch();
+        let attackers = runtime()?;
+        let mut task = attackers.spawn((attack.run)(field.clone()));
+        match attackers.block_on(prepared(&field, &mut task)) {
+            Prepared::Yes => {}
+            Prepared::Absent => return Ok(None),
+            Prepared::No(why) => {
+                outcome.failure = Some(why);
+                break;
+            }
+        }
+        std::thread::sleep(BEFORE);
+        let both = stage.watch(Duration::from_secs(settings.seconds))?;
+        let [its, others] = match (at, both) {
+            (0, both) => both,
+            (_, [first, second]) => [second, first],
+        };
+        attacked.add(its);
+        control.add(others);
         if task.is_finished() {
             outcome.failure = Some(format!("the attack ended: {:?}", attackers.block_on(task)));
         }
@@ -253,16 +301,39 @@ fn measure(settings: &Settings, attack: &Attack) -> Result<Outcome> {
         std::thread::sleep(SETTLE);
         if at == 0 {
             outcome.memory_during = most;
-            outcome.memory_after = servers[0].memory();
+            outcome.memory_after = stage.servers[0].memory();
         }
         note(&mut outcome, &field);
     }
-    if let Some(at) = servers.iter_mut().position(|server| !server.is_running()) {
+    let mut servers = stage.servers.iter_mut();
+    if let Some(at) = servers.position(|server| !server.is_running()) {
         outcome.failure = Some(format!("server {at} has ended"));
     }
     outcome.attacked = attacked.into();
     outcome.control = control.into();
-    Ok(outcome)
+    Ok(Some(outcome))
+}
+
+/// Whether an attack can begin.
+enum Prepared {
+    Yes,
+    /// The server does not speak what it needs.
+    Absent,
+    No(String),
+}
+
+async fn prepared(field: &Field, task: &mut JoinHandle<Result<(), End>>) -> Prepared {
+    let ended = async {
+        tokio::select! {
+            () = field.until_ready() => Prepared::Yes,
+            ended = task => match ended {
+                Ok(Err(End::Absent)) => Prepared::Absent,
+                other => Prepared::No(format!("could not be prepared: {other:?}")),
+            },
+        }
+    };
+    let ended = tokio::time::timeout(PREPARE_MAX, ended).await;
+    ended.unwrap_or_else(|_| Prepared::No(format!("not prepared after {PREPARE_MAX:?}")))
 }
 
 fn note(outcome: &mut Outcome, field: &Field) {

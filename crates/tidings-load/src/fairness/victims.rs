@@ -159,13 +159,16 @@ impl Pair {
         let mut seen = Seen::default();
         for (_, took) in notes.messages.iter().filter(|(at, _)| within(at)) {
             match took {
-                Some(took) => seen.micros.push(u64::try_from(took.as_micros()).unwrap_or(0)),
+                Some(took) => seen
+                    .micros
+                    .push(u64::try_from(took.as_micros()).unwrap_or(0)),
                 None => seen.missing += 1,
             }
         }
         // What never came was as late as we have waited.
         let missing_us = u64::try_from(LAST_WAIT.as_micros()).unwrap_or(0);
-        seen.micros.extend(std::iter::repeat_n(missing_us, seen.missing));
+        seen.micros
+            .extend(std::iter::repeat_n(missing_us, seen.missing));
         seen.cut = notes.cut.clone();
         seen
     }
@@ -207,11 +210,7 @@ async fn send(mut writer: WriteHalf<Stream>, notes: Arc<Mutex<Notes>>) {
 }
 
 /// Hears for one of the two. `writer` is the receiver's, who confirms each message at once.
-async fn hear(
-    mut reader: Reader,
-    mut writer: Option<WriteHalf<Stream>>,
-    notes: Arc<Mutex<Notes>>,
-) {
+async fn hear(mut reader: Reader, mut writer: Option<WriteHalf<Stream>>, notes: Arc<Mutex<Notes>>) {
     let mut heard = 0;
     loop {
         let mut count = 0;
@@ -219,7 +218,11 @@ async fn hear(
             let now = Instant::now();
             count += numbered(payload);
             let frame = ServerFrame::decode(payload).unwrap_or_default();
-            for told in frame.messages.into_iter().filter_map(|message| message.kind) {
+            for told in frame
+                .messages
+                .into_iter()
+                .filter_map(|message| message.kind)
+            {
                 if let Tell::PeerMessage(told) = told
                     && let Some(Body::Text(text)) = told.message.and_then(|message| message.body)
                     && let Some(number) = std::str::from_utf8(&text).ok()
@@ -280,7 +283,9 @@ async fn log_in_once(door: Door, number: u32) -> Result<Duration, End> {
     // Addresses that carriers share out among their customers.
     let from = Ipv4Addr::from(u32::from(Ipv4Addr::new(100, 64, 0, 0)) + number * 5);
     let began = Instant::now();
-    let (mut socket, _) = door.log_in(SAFE_APP, &user, &token, Some(from.into())).await?;
+    let (mut socket, _) = door
+        .log_in(SAFE_APP, &user, &token, Some(from.into()))
+        .await?;
     let took = began.elapsed();
     let frame = frame_of([request(1, Some(Call::Logout(Logout {})))], 0);
     if socket.writer.write_all(&frame).await.is_ok() {
@@ -311,7 +316,10 @@ pub(crate) async fn ask_for_health(door: Door, until: Instant) -> Seen {
 
 async fn is_healthy(door: &Door) -> Result<bool, End> {
     let mut stream = door.connect().await?;
-    let request = format!("GET /healthz HTTP/1.1\r\nHost: fair\r\nConnection: close\r\n{}\r\n", stated(None));
+    let request = format!(
+        "GET /healthz HTTP/1.1\r\nHost: fair\r\nConnection: close\r\n{}\r\n",
+        stated(None)
+    );
     stream.write_all(request.as_bytes()).await?;
     let mut answer = [0; 12];
     stream.read_exact(&mut answer).await?;

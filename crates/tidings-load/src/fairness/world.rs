@@ -54,7 +54,7 @@ impl Server {
             .arg("--data-dir")
             .arg(folder.path().join("data"))
             .args(more);
-        let mut tls = None;
+        let (mut tls, mut h2) = (None, None);
         if over == Wire::Tls {
             let (certificate, key) = (
                 folder.path().join("certificate.pem"),
@@ -65,7 +65,13 @@ impl Server {
             std::fs::write(&key, pair.signing_key.serialize_pem())?;
             command.arg("--tls-cert").arg(&certificate);
             command.arg("--tls-key").arg(key);
-            tls = Some(TlsConnector::from(wire::trust(&certificate)?));
+            let trust = wire::trust(&certificate)?;
+            let mut with_h2 = (*trust).clone();
+            with_h2.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+            (tls, h2) = (
+                Some(TlsConnector::from(trust)),
+                Some(TlsConnector::from(Arc::new(with_h2))),
+            );
         }
         let mut process = command
             .stdin(Stdio::null())
@@ -78,13 +84,16 @@ impl Server {
         let found = lines.by_ref().find_map(|line| address_in(&line.ok()?));
         let Some(address) = found else {
             let _ = process.kill();
-            bail!("the server ended with {} instead of listening", process.wait()?);
+            bail!(
+                "the server ended with {} instead of listening",
+                process.wait()?
+            );
         };
         // Whatever else it says must not fill the pipe.
         std::thread::spawn(move || lines.for_each(drop));
         Ok(Self {
             process,
-            door: Door { address, tls },
+            door: Door { address, tls, h2 },
             _folder: folder,
         })
     }

@@ -162,7 +162,9 @@ pub(super) async fn legacy_login(
             };
             line = line.take().or(body["line"].as_str().map(str::to_owned));
         });
-        timeout(Duration::from_secs(10), read).await.map_err(|_| End::Silent)??;
+        timeout(Duration::from_secs(10), read)
+            .await
+            .map_err(|_| End::Silent)??;
     }
     Ok((socket, line.unwrap_or_default()))
 }

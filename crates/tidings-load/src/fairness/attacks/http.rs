@@ -54,7 +54,9 @@ fn get(path: &str, n: u64) -> String {
 /// The head of an upload by a user of an app, of so many bytes.
 fn post(app: &str, user: &str, token: Option<&str>, bytes: usize, n: u64) -> String {
     let from = stated(v4(n));
-    let token = token.map_or(String::new(), |token| format!("Authorization: Bearer {token}\r\n"));
+    let token = token.map_or(String::new(), |token| {
+        format!("Authorization: Bearer {token}\r\n")
+    });
     format!(
         "POST /v1/media/{app} HTTP/1.1\r\nHost: fair\r\nTidings-User: {user}\r\n{token}\
          Content-Type: text/plain\r\nContent-Length: {bytes}\r\n{from}\r\n"
@@ -126,7 +128,10 @@ pub(super) async fn slow_downloads(field: Arc<Field>) -> Result<(), End> {
     let count = timeout(Duration::from_secs(10), stream.read(&mut answer)).await;
     let count = count.map_err(|_| End::Silent)??;
     let text = String::from_utf8_lossy(&answer[..count]).into_owned();
-    let id = text.split("\"mediaId\":\"").nth(1).and_then(|rest| rest.split('"').next());
+    let id = text
+        .split("\"mediaId\":\"")
+        .nth(1)
+        .and_then(|rest| rest.split('"').next());
     let id = id.ok_or(End::Broken)?.to_owned();
     visitors(field, 600, move |field, n| {
         let id = id.clone();
@@ -151,7 +156,9 @@ pub(super) async fn slow_downloads(field: Arc<Field>) -> Result<(), End> {
 pub(super) async fn slow_posts(field: Arc<Field>) -> Result<(), End> {
     visitors(field, 1_200, |field, n| async move {
         let mut stream = narrow(&field.door).await?;
-        stream.write_all(post(SAFE_APP, "eve", None, 1 << 20, n % 40).as_bytes()).await?;
+        stream
+            .write_all(post(SAFE_APP, "eve", None, 1 << 20, n % 40).as_bytes())
+            .await?;
         field.did(1, 0);
         let _held = field.hold();
         for _ in 0..10 {
@@ -168,7 +175,9 @@ pub(super) async fn slow_uploads(field: Arc<Field>) -> Result<(), End> {
     visitors(field, 15 * 18, |field, n| async move {
         let mut stream = narrow(&field.door).await?;
         let user = format!("slow{}", n % 15);
-        stream.write_all(post(OPEN_APP, &user, None, 1 << 20, n % 15).as_bytes()).await?;
+        stream
+            .write_all(post(OPEN_APP, &user, None, 1 << 20, n % 15).as_bytes())
+            .await?;
         field.did(1, 0);
         let _held = field.hold();
         loop {
@@ -188,7 +197,9 @@ pub(super) async fn filling(field: Arc<Field>) -> Result<(), End> {
         /// As large as a file may be.
         const BYTES: usize = 32 << 20;
         let mut stream = field.door.connect().await?;
-        stream.write_all(post(OPEN_APP, "hoarder", None, BYTES, 1).as_bytes()).await?;
+        stream
+            .write_all(post(OPEN_APP, "hoarder", None, BYTES, 1).as_bytes())
+            .await?;
         let piece = vec![b'x'; 256 << 10];
         for _ in 0..BYTES / piece.len() {
             stream.write_all(&piece).await?;
@@ -258,7 +269,9 @@ pub(super) async fn kept_upgrades(field: Arc<Field>) -> Result<(), End> {
     visitors(field, 1_500, |field, n| async move {
         let mut stream = field.door.connect().await?;
         ask(&mut stream, &get("/healthz", n / 100)).await?;
-        stream.write_all(upgrade("/rtm", v4(n / 100)).as_bytes()).await?;
+        stream
+            .write_all(upgrade("/rtm", v4(n / 100)).as_bytes())
+            .await?;
         field.did(2, 0);
         let _held = field.hold();
         until_over(&mut stream).await

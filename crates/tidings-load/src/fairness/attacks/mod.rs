@@ -1,9 +1,10 @@
 //! The attacks by their names. Each runs until it is stopped, and bears whatever the server does to it.
 //!
-//! Reading order: `flood` (one connection), `users` and `crowds` (after a login), `strangers`, `http`, `tls`.
+//! Reading order: `flood` (one connection), `users` and `crowds` (after a login), `strangers`, `http`, `tls`, `h2`.
 
 mod crowds;
 mod flood;
+mod h2;
 mod http;
 mod strangers;
 mod tls;
@@ -125,6 +126,13 @@ pub(crate) const ATTACKS: &[Attack] = attacks! {
     Tls "tls-silent" "1,500 TLS connections on which nothing is said" tls::silent;
     Tls "tls-tiny-records" "four users, each byte a TLS record of its own" tls::tiny_records;
     Tls "tls-pings" "four users, `Ping`, 264 a frame, over TLS" (|f| users::pings(f, 4));
+    Tls "h2-rapid-reset" "four strangers, HTTP/2 requests taken back at once" h2::rapid_reset;
+    Tls "h2-settings" "four strangers, settings of HTTP/2" h2::settings;
+    Tls "h2-pings" "four strangers, pings of HTTP/2" h2::pings;
+    Tls "h2-windows" "four strangers, window updates of a byte" h2::windows;
+    Tls "h2-continuations" "four strangers, headers that never end" h2::continuations;
+    Tls "h2-empty-data" "four strangers, bodies in pieces of nothing" h2::empty_data;
+    Tls "h2-no-window" "200 connections, 100 requests each whose answers have no room to come" h2::no_window;
 };
 
 #[cfg(test)]

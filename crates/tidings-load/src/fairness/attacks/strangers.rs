@@ -13,9 +13,7 @@ use tokio::time::timeout;
 
 use super::flood::{Flood, Say, Who, each, legacy_call, legacy_login, repeat};
 use super::users::FRAME_MESSAGES;
-use crate::fairness::door::{
-    Duplex, End, OPEN_APP, SAFE_APP, binary, frame_of, text, upgrade,
-};
+use crate::fairness::door::{Duplex, End, OPEN_APP, SAFE_APP, binary, frame_of, text, upgrade};
 use crate::fairness::field::{Field, again, v4, v6};
 
 /// How attackers come by their addresses.
@@ -56,7 +54,10 @@ where
         let (field, attempt) = (field.clone(), attempt.clone());
         tasks.spawn(async move {
             let inner = field.clone();
-            again(&field, move |round| attempt(inner.clone(), round * count + n)).await;
+            again(&field, move |round| {
+                attempt(inner.clone(), round * count + n)
+            })
+            .await;
         });
         // All at once would be a thing of the kernel's queue.
         if n % 64 == 63 {
@@ -264,7 +265,12 @@ pub(super) fn unknown_calls(line: String) -> Say {
 /// Polls for messages that there are not.
 pub(super) fn polls(line: String) -> Say {
     each(1, move |number, _| {
-        legacy_call(&line, number, "user_getmsg", json!({"ver_clear": 0, "max": 30}))
+        legacy_call(
+            &line,
+            number,
+            "user_getmsg",
+            json!({"ver_clear": 0, "max": 30}),
+        )
     })
 }
 
@@ -280,7 +286,9 @@ pub(super) async fn slow_heads(field: Arc<Field>) -> Result<(), End> {
         let head = upgrade("/rtm", hundred_each(n));
         let _held = field.hold();
         field.did(1, head.len());
-        stream.write_all(&head.as_bytes()[..head.len() - 60]).await?;
+        stream
+            .write_all(&head.as_bytes()[..head.len() - 60])
+            .await?;
         for byte in head.as_bytes()[head.len() - 60..].iter().take(58) {
             tokio::time::sleep(Duration::from_millis(500)).await;
             stream.write_all(&[*byte]).await?;

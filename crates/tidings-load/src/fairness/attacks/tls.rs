@@ -24,7 +24,10 @@ where
         let (field, attempt) = (field.clone(), attempt.clone());
         tasks.spawn(async move {
             let inner = field.clone();
-            again(&field, move |round| attempt(inner.clone(), round * count + n)).await;
+            again(&field, move |round| {
+                attempt(inner.clone(), round * count + n)
+            })
+            .await;
         });
     }
     tasks.join_all().await;
@@ -36,7 +39,8 @@ pub(super) async fn half_open(field: Arc<Field>) -> Result<(), End> {
     clients(field, 3_000, |field, _| async move {
         let mut tcp = field.door.tcp().await?;
         // A record of 512 bytes with a client's greeting, of which six are here.
-        tcp.write_all(&[0x16, 3, 1, 2, 0, 1, 0, 1, 0xfc, 3, 3]).await?;
+        tcp.write_all(&[0x16, 3, 1, 2, 0, 1, 0, 1, 0xfc, 3, 3])
+            .await?;
         field.did(1, 11);
         let _held = field.hold();
         until_over(&mut tcp).await

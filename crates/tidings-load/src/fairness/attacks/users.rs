@@ -13,9 +13,7 @@ use tidings_wire::ws::{Opcode, encode_close, encode_frame, encode_ping, encode_p
 use tokio::io::AsyncWriteExt as _;
 
 use super::flood::{Ears, Flood, Say, Who, repeat};
-use crate::fairness::door::{
-    End, MASK, OPEN_APP, binary, frame_of, message, request,
-};
+use crate::fairness::door::{End, MASK, OPEN_APP, binary, frame_of, message, request};
 use crate::fairness::field::{Field, again, v4};
 
 /// As many messages as a frame may have.
@@ -45,17 +43,26 @@ async fn many(
 
 /// `Ping` of our own protocol, as many as fit into a frame.
 pub(super) async fn pings(field: Arc<Field>, connections: u64) -> Result<(), End> {
-    repeated(field, connections, || repeat(binary(&[0x0a, 2, 0x2a, 0].repeat(264)), FRAME_MESSAGES)).await
+    repeated(field, connections, || {
+        repeat(binary(&[0x0a, 2, 0x2a, 0].repeat(264)), FRAME_MESSAGES)
+    })
+    .await
 }
 
 /// `Pong`, which answers nothing.
 pub(super) async fn pongs(field: Arc<Field>) -> Result<(), End> {
-    repeated(field, 1, || repeat(binary(&[0x0a, 2, 0x1a, 0].repeat(264)), FRAME_MESSAGES)).await
+    repeated(field, 1, || {
+        repeat(binary(&[0x0a, 2, 0x1a, 0].repeat(264)), FRAME_MESSAGES)
+    })
+    .await
 }
 
 /// Messages that say nothing at all.
 pub(super) async fn nothings(field: Arc<Field>) -> Result<(), End> {
-    repeated(field, 1, || repeat(binary(&[0x0a, 0].repeat(264)), FRAME_MESSAGES)).await
+    repeated(field, 1, || {
+        repeat(binary(&[0x0a, 0].repeat(264)), FRAME_MESSAGES)
+    })
+    .await
 }
 
 /// Frames without content.
@@ -336,7 +343,10 @@ async fn resume_again_and_again(field: Arc<Field>, say: fn() -> Say) -> Result<(
         tasks.spawn(async move {
             let user = format!("resumer{n}");
             let flood = Flood::of(Who::User(user.clone()), v4(n));
-            again(&field.clone(), |_| resume_on(field.clone(), flood.clone(), user.clone(), say)).await;
+            again(&field.clone(), |_| {
+                resume_on(field.clone(), flood.clone(), user.clone(), say)
+            })
+            .await;
         });
     }
     tasks.join_all().await;
