@@ -19,7 +19,7 @@ use tidings_wire::ws::{Decoder, Event, Kind, Limits, Opcode, Role, encode_frame}
 use tokio::io::{
     AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, ReadHalf, WriteHalf,
 };
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
@@ -27,6 +27,9 @@ use tokio_rustls::rustls::pki_types::ServerName;
 
 /// Longest wait for a handshake or for the answer to a login. What takes longer has failed.
 const PATIENCE: Duration = Duration::from_secs(10);
+
+/// What a client that reads nothing leaves to the kernel: as a slow remote one would, not as one on this machine.
+const RECEIVE_BYTES: u32 = 8 << 10;
 
 /// Frames of clients are masked; a mask of zeros costs the generator nothing and the server the same.
 pub(crate) const MASK: Option<[u8; 4]> = Some([0; 4]);
@@ -113,6 +116,20 @@ impl Door {
             return Ok(Box::new(tcp));
         };
         Ok(Box::new(self.shake_hands(connector, tcp).await?))
+    }
+
+    /// The same, with a kernel that takes little that is not read.
+    ///
+    /// # Errors
+    /// As [`Door::connect`].
+    pub(crate) async fn connect_narrow(&self) -> Result<Stream, End> {
+        let socket = TcpSocket::new_v4()?;
+        socket.set_recv_buffer_size(RECEIVE_BYTES)?;
+        let tcp = socket.connect(self.address).await?;
+        Ok(match &self.tls {
+            None => Box::new(tcp),
+            Some(connector) => Box::new(self.shake_hands(connector, tcp).await?),
+        })
     }
 
     async fn shake_hands(

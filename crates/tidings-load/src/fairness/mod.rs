@@ -10,6 +10,7 @@
 mod attacks;
 mod door;
 mod field;
+mod memory;
 mod page;
 mod victims;
 mod world;
@@ -25,6 +26,7 @@ use tokio::task::JoinHandle;
 use attacks::{ATTACKS, Attack};
 use door::End;
 use field::Field;
+use page::Line;
 use victims::{Pair, Seen};
 use world::Server;
 
@@ -36,6 +38,9 @@ const SETTLE: Duration = Duration::from_secs(2);
 
 /// An attack runs for this long before anything is measured: what is measured is how things are, not how they begin.
 const BEFORE: Duration = Duration::from_millis(500);
+
+/// The name by which `--only` has the memory of strangers measured.
+const MEMORY: &str = "memory";
 
 /// Settings of the benchmark.
 #[derive(Debug, clap::Args)]
@@ -67,6 +72,15 @@ pub(crate) struct Settings {
     /// The commit that the page names
     #[arg(long, default_value = "")]
     commit: String,
+}
+
+impl Settings {
+    fn program(&self) -> Result<PathBuf> {
+        Ok(match &self.tidings {
+            Some(program) => program.clone(),
+            None => std::env::current_exe()?.with_file_name("tidings"),
+        })
+    }
 }
 
 /// What came of one attack.
@@ -158,6 +172,11 @@ impl Outcome {
     }
 }
 
+/// Whether a share is below 99 % and below the control's: a machine that is too busy for the one is so for the other.
+fn is_less(part: usize, whole: usize, control_part: usize, control_whole: usize) -> bool {
+    part * 100 < whole * 99 && part * control_whole < control_part * whole
+}
+
 /// Runs the attacks and makes the page.
 ///
 /// # Errors
@@ -167,17 +186,19 @@ pub(crate) fn run(settings: &Settings) -> Result<()> {
         for attack in ATTACKS {
             println!("{:24} {}", attack.name, attack.what);
         }
+        println!("{MEMORY:24} what a connection of each kind costs before its login");
         return Ok(());
     }
     if settings.report {
         return page::write(&settings.page, &settings.json, &settings.commit);
     }
-    let is_wanted = |attack: &&Attack| {
+    let is_wanted = |name: &str| {
         let mut only = settings.only.iter();
-        settings.only.is_empty() || only.any(|begin| attack.name.starts_with(begin.as_str()))
+        settings.only.is_empty() || only.any(|begin| name.starts_with(begin.as_str()))
     };
-    let wanted: Vec<&Attack> = ATTACKS.iter().filter(is_wanted).collect();
-    if wanted.is_empty() {
+    let wanted = ATTACKS.iter().filter(|attack| is_wanted(attack.name));
+    let wanted: Vec<&Attack> = wanted.collect();
+    if wanted.is_empty() && !is_wanted(MEMORY) {
         bail!(
             "no attack begins with {:?}; --list shows them",
             settings.only
@@ -196,7 +217,10 @@ pub(crate) fn run(settings: &Settings) -> Result<()> {
         let faults = outcome.faults();
         failed += usize::from(!faults.is_empty());
         println!("{}", page::line(&outcome, &faults));
-        page::keep(&settings.json, &outcome)?;
+        page::keep(&settings.json, &Line::Attack(outcome))?;
+    }
+    if is_wanted(MEMORY) {
+        failed += weigh(settings)?;
     }
     if settings.only.is_empty() {
         page::write(&settings.page, &settings.json, &settings.commit)?;
@@ -205,6 +229,22 @@ pub(crate) fn run(settings: &Settings) -> Result<()> {
         0 => Ok(()),
         failed => bail!("{failed} attacks were somebody else's trouble"),
     }
+}
+
+/// Measures what strangers of each kind cost; how many of them cost too much.
+fn weigh(settings: &Settings) -> Result<usize> {
+    let mut failed = 0;
+    for kind in memory::KINDS {
+        let Some(bytes) = memory::of_one(&settings.program()?, kind)? else {
+            println!("memory: {} is not spoken", kind.what);
+            continue;
+        };
+        println!("memory: {bytes} bytes, {}", kind.what);
+        failed += usize::from(bytes > memory::BYTES_MAX);
+        let kind = kind.what.to_owned();
+        page::keep(&settings.json, &Line::Memory { kind, bytes })?;
+    }
+    Ok(failed)
 }
 
 fn runtime() -> Result<Runtime> {
@@ -223,10 +263,7 @@ struct Stage {
 
 impl Stage {
     fn set(settings: &Settings, attack: &Attack) -> Result<Self> {
-        let program = match &settings.tidings {
-            Some(program) => program.clone(),
-            None => std::env::current_exe()?.with_file_name("tidings"),
-        };
+        let program = settings.program()?;
         let start = || Server::start(&program, attack.over, &settings.with);
         let servers = [start()?, start()?];
         let (victims, people) = (runtime()?, runtime()?);

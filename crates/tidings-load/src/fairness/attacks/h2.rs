@@ -1,11 +1,12 @@
 //! What can be done over HTTP/2, which a server with TLS speaks. Frames are written down as RFC 9113 has them.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::task::JoinSet;
 
-use crate::fairness::door::{End, Stream, stated};
+use crate::fairness::door::{Door, End, Stream, stated};
 use crate::fairness::field::{Field, again, v4};
 
 /// What a client begins with.
@@ -33,8 +34,8 @@ fn put(out: &mut Vec<u8>, kind: u8, flags: u8, stream: u32, payload: &[u8]) {
     out.extend_from_slice(payload);
 }
 
-/// `GET path` for somebody at the `n`th address, with headers of the static table and three written out.
-fn request(path: &str, n: u64) -> Vec<u8> {
+/// `GET path` for somebody at this address, with headers of the static table and three written out.
+fn request(path: &str, from: Option<IpAddr>) -> Vec<u8> {
     let literal = |out: &mut Vec<u8>, name: &[u8], value: &str| {
         out.extend_from_slice(name);
         out.push(u8::try_from(value.len()).unwrap_or(0));
@@ -44,7 +45,7 @@ fn request(path: &str, n: u64) -> Vec<u8> {
     let mut block = vec![0x82, 0x87];
     literal(&mut block, &[0x04], path);
     literal(&mut block, &[0x01], "fair");
-    let from = stated(v4(n));
+    let from = stated(from);
     if let Some(address) = from.trim_end().split(": ").nth(1) {
         let mut name = vec![0x00, 15];
         name.extend_from_slice(b"x-forwarded-for");
@@ -66,7 +67,7 @@ async fn pour(
     say: fn(&mut Vec<u8>, u64),
 ) -> Result<(), End> {
     // A server that does not speak it is told at once.
-    drop(open(&field, first).await?);
+    drop(open(&field.door, first).await?);
     field.ready();
     let mut tasks = JoinSet::new();
     for _ in 0..connections {
@@ -80,8 +81,12 @@ async fn pour(
     Ok(())
 }
 
-async fn open(field: &Field, first: &[(u16, u32)]) -> Result<Stream, End> {
-    let mut stream = field.door.connect_h2().await?;
+/// Opens a connection with these settings.
+///
+/// # Errors
+/// It cannot be opened, or the server does not speak HTTP/2.
+pub(in crate::fairness) async fn open(door: &Door, first: &[(u16, u32)]) -> Result<Stream, End> {
+    let mut stream = door.connect_h2().await?;
     let mut out = PREFACE.to_vec();
     let mut settings = Vec::new();
     for (name, value) in first {
@@ -90,6 +95,7 @@ async fn open(field: &Field, first: &[(u16, u32)]) -> Result<Stream, End> {
     }
     put(&mut out, SETTINGS, 0, 0, &settings);
     stream.write_all(&out).await?;
+    stream.flush().await?;
     Ok(stream)
 }
 
@@ -98,7 +104,7 @@ async fn one(
     first: &[(u16, u32)],
     say: fn(&mut Vec<u8>, u64),
 ) -> Result<(), End> {
-    let (mut reader, mut writer) = tokio::io::split(open(&field, first).await?);
+    let (mut reader, mut writer) = tokio::io::split(open(&field.door, first).await?);
     let write = async {
         let mut number = 0;
         let mut piece = Vec::new();
@@ -125,10 +131,23 @@ async fn one(
     }
 }
 
+/// No room for answers: the setting of this number is what a stream has.
+pub(in crate::fairness) const NO_WINDOW: &[(u16, u32)] = &[(4, 0)];
+
+/// So many requests for a large file.
+pub(in crate::fairness) fn requests(count: u64, from: Option<IpAddr>) -> Vec<u8> {
+    let block = request("/sdk/tidings-rtm.tgz", from);
+    let mut out = Vec::new();
+    for at in 0..count {
+        put(&mut out, HEADERS, END_HEADERS | END_STREAM, stream(at), &block);
+    }
+    out
+}
+
 /// Requests that are taken back at once.
 pub(super) async fn rapid_reset(field: Arc<Field>) -> Result<(), End> {
     pour(field, 4, &[], |out, n| {
-        let block = request("/docs/", n);
+        let block = request("/docs/", v4(n));
         put(out, HEADERS, END_HEADERS | END_STREAM, stream(n), &block);
         put(out, RST_STREAM, 0, stream(n), &8_u32.to_be_bytes());
     })
@@ -159,7 +178,7 @@ pub(super) async fn windows(field: Arc<Field>) -> Result<(), End> {
 /// A request's headers that never end.
 pub(super) async fn continuations(field: Arc<Field>) -> Result<(), End> {
     pour(field, 4, &[], |out, n| match n {
-        0 => put(out, HEADERS, 0, 1, &request("/docs/", 0)),
+        0 => put(out, HEADERS, 0, 1, &request("/docs/", v4(0))),
         // A header of 8 bytes, over and over.
         _ => put(
             out,
@@ -176,7 +195,7 @@ pub(super) async fn continuations(field: Arc<Field>) -> Result<(), End> {
 pub(super) async fn empty_data(field: Arc<Field>) -> Result<(), End> {
     pour(field, 4, &[], |out, n| match n {
         0 => {
-            let mut block = request("/v1/media/x", 0);
+            let mut block = request("/v1/media/x", v4(0));
             // By number: the method POST.
             block[0] = 0x83;
             put(out, HEADERS, END_HEADERS, 1, &block);
@@ -188,9 +207,7 @@ pub(super) async fn empty_data(field: Arc<Field>) -> Result<(), End> {
 
 /// Requests for a file whose answers have no room to come (a window of 0), on each of 200 connections.
 pub(super) async fn no_window(field: Arc<Field>) -> Result<(), End> {
-    /// Of a stream, by the setting of this number.
-    const NO_WINDOW: &[(u16, u32)] = &[(4, 0)];
-    drop(open(&field, NO_WINDOW).await?);
+    drop(open(&field.door, NO_WINDOW).await?);
     field.ready();
     let mut tasks = JoinSet::new();
     for n in 0..200 {
@@ -200,18 +217,8 @@ pub(super) async fn no_window(field: Arc<Field>) -> Result<(), End> {
             again(&field, move |_| {
                 let field = inner.clone();
                 async move {
-                    let mut connection = open(&field, NO_WINDOW).await?;
-                    let mut out = Vec::new();
-                    for at in 0..100 {
-                        let block = request("/sdk/tidings-rtm.tgz", n / 10);
-                        put(
-                            &mut out,
-                            HEADERS,
-                            END_HEADERS | END_STREAM,
-                            stream(at),
-                            &block,
-                        );
-                    }
+                    let mut connection = open(&field.door, NO_WINDOW).await?;
+                    let out = requests(100, v4(n / 10));
                     connection.write_all(&out).await?;
                     field.did(100, out.len());
                     let _held = field.hold();

@@ -1,10 +1,10 @@
 //! What can be done over HTTP.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpSocket;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
@@ -20,9 +20,6 @@ const FILES: [&str; 5] = [
     "/demo/",
     "/docs/",
 ];
-
-/// What a client that reads nothing leaves to the kernel: as a slow remote one would, not as one on this machine.
-const RECEIVE_BYTES: u32 = 8 << 10;
 
 /// Does the same on so many connections, each again and again.
 async fn visitors<F>(
@@ -46,14 +43,21 @@ where
     Ok(())
 }
 
-fn get(path: &str, n: u64) -> String {
-    let from = stated(v4(n));
+/// A request for a page.
+pub(in crate::fairness) fn get(path: &str, from: Option<IpAddr>) -> String {
+    let from = stated(from);
     format!("GET {path} HTTP/1.1\r\nHost: fair\r\n{from}\r\n")
 }
 
 /// The head of an upload by a user of an app, of so many bytes.
-fn post(app: &str, user: &str, token: Option<&str>, bytes: usize, n: u64) -> String {
-    let from = stated(v4(n));
+pub(in crate::fairness) fn post(
+    app: &str,
+    user: &str,
+    token: Option<&str>,
+    bytes: usize,
+    from: Option<IpAddr>,
+) -> String {
+    let from = stated(from);
     let token = token.map_or(String::new(), |token| {
         format!("Authorization: Bearer {token}\r\n")
     });
@@ -64,7 +68,7 @@ fn post(app: &str, user: &str, token: Option<&str>, bytes: usize, n: u64) -> Str
 }
 
 /// Sends a request and gives the status of the answer.
-async fn ask(stream: &mut impl Duplex, request: &str) -> Result<u16, End> {
+pub(in crate::fairness) async fn ask(stream: &mut impl Duplex, request: &str) -> Result<u16, End> {
     stream.write_all(request.as_bytes()).await?;
     status(stream).await
 }
@@ -79,11 +83,11 @@ async fn status(stream: &mut impl Duplex) -> Result<u16, End> {
 }
 
 /// The largest of the files that are there, and its size.
-async fn largest(door: &Door) -> Result<(&'static str, usize), End> {
+pub(in crate::fairness) async fn largest(door: &Door) -> Result<(&'static str, usize), End> {
     let mut found = ("/healthz", 0);
     for path in FILES {
         let mut stream = door.connect().await?;
-        let request = get(path, 1_000).replace("\r\n\r\n", "\r\nConnection: close\r\n\r\n");
+        let request = get(path, v4(1_000)).replace("\r\n\r\n", "\r\nConnection: close\r\n\r\n");
         stream.write_all(request.as_bytes()).await?;
         let mut answer = Vec::new();
         let read = timeout(Duration::from_secs(5), stream.read_to_end(&mut answer)).await;
@@ -95,19 +99,12 @@ async fn largest(door: &Door) -> Result<(&'static str, usize), End> {
     Ok(found)
 }
 
-/// A connection whose kernel takes little that is not read.
-async fn narrow(door: &Door) -> Result<tokio::net::TcpStream, End> {
-    let socket = TcpSocket::new_v4()?;
-    socket.set_recv_buffer_size(RECEIVE_BYTES)?;
-    Ok(socket.connect(door.address).await?)
-}
-
 /// 1,024 visitors of twelve addresses ask for the largest file and read nothing.
 pub(super) async fn slow_readers(field: Arc<Field>) -> Result<(), End> {
     let (path, bytes) = largest(&field.door).await?;
     visitors(field, 1_024, move |field, n| async move {
-        let mut stream = narrow(&field.door).await?;
-        stream.write_all(get(path, n % 12).as_bytes()).await?;
+        let mut stream = field.door.connect_narrow().await?;
+        stream.write_all(get(path, v4(n % 12)).as_bytes()).await?;
         field.did(1, bytes);
         let _held = field.hold();
         tokio::time::sleep(Duration::from_secs(60)).await;
@@ -121,7 +118,7 @@ pub(super) async fn slow_downloads(field: Arc<Field>) -> Result<(), End> {
     /// Of the file.
     const BYTES: usize = 4 << 20;
     let mut stream = field.door.connect().await?;
-    let head = post(OPEN_APP, "owner", None, BYTES, 1);
+    let head = post(OPEN_APP, "owner", None, BYTES, v4(1));
     stream.write_all(head.as_bytes()).await?;
     stream.write_all(&vec![b'x'; BYTES]).await?;
     let mut answer = vec![0; 4_096];
@@ -136,7 +133,7 @@ pub(super) async fn slow_downloads(field: Arc<Field>) -> Result<(), End> {
     visitors(field, 600, move |field, n| {
         let id = id.clone();
         async move {
-            let mut stream = narrow(&field.door).await?;
+            let mut stream = field.door.connect_narrow().await?;
             let from = stated(v4(n % 50));
             let request = format!(
                 "GET /v1/media/{OPEN_APP}/{id} HTTP/1.1\r\nHost: fair\r\nTidings-User: u{}\r\n{from}\r\n",
@@ -155,9 +152,9 @@ pub(super) async fn slow_downloads(field: Arc<Field>) -> Result<(), End> {
 /// Uploads without a token, of which a byte comes now and then; the answer is not read.
 pub(super) async fn slow_posts(field: Arc<Field>) -> Result<(), End> {
     visitors(field, 1_200, |field, n| async move {
-        let mut stream = narrow(&field.door).await?;
+        let mut stream = field.door.connect_narrow().await?;
         stream
-            .write_all(post(SAFE_APP, "eve", None, 1 << 20, n % 40).as_bytes())
+            .write_all(post(SAFE_APP, "eve", None, 1 << 20, v4(n % 40)).as_bytes())
             .await?;
         field.did(1, 0);
         let _held = field.hold();
@@ -173,10 +170,10 @@ pub(super) async fn slow_posts(field: Arc<Field>) -> Result<(), End> {
 /// Fifteen users with as many uploads as they may have, of which a byte comes now and then.
 pub(super) async fn slow_uploads(field: Arc<Field>) -> Result<(), End> {
     visitors(field, 15 * 18, |field, n| async move {
-        let mut stream = narrow(&field.door).await?;
+        let mut stream = field.door.connect_narrow().await?;
         let user = format!("slow{}", n % 15);
         stream
-            .write_all(post(OPEN_APP, &user, None, 1 << 20, n % 15).as_bytes())
+            .write_all(post(OPEN_APP, &user, None, 1 << 20, v4(n % 15)).as_bytes())
             .await?;
         field.did(1, 0);
         let _held = field.hold();
@@ -198,7 +195,7 @@ pub(super) async fn filling(field: Arc<Field>) -> Result<(), End> {
         const BYTES: usize = 32 << 20;
         let mut stream = field.door.connect().await?;
         stream
-            .write_all(post(OPEN_APP, "hoarder", None, BYTES, 1).as_bytes())
+            .write_all(post(OPEN_APP, "hoarder", None, BYTES, v4(1)).as_bytes())
             .await?;
         let piece = vec![b'x'; 256 << 10];
         for _ in 0..BYTES / piece.len() {
@@ -219,7 +216,7 @@ pub(super) async fn bogus_tokens(field: Arc<Field>) -> Result<(), End> {
     visitors(field, 16, |field, n| async move {
         let mut stream = field.door.connect().await?;
         let token = format!("007{}", "eJxTYDB+".repeat(400));
-        let request = post(SAFE_APP, "alice", Some(&token), 1, n / 100) + "x";
+        let request = post(SAFE_APP, "alice", Some(&token), 1, v4(n / 100)) + "x";
         field.did(1, request.len());
         Err(End::Status(ask(&mut stream, &request).await?))
     })
@@ -231,7 +228,7 @@ pub(super) async fn pages(field: Arc<Field>) -> Result<(), End> {
     let (path, _) = largest(&field.door).await?;
     visitors(field, 16, move |field, n| async move {
         let mut stream = field.door.connect().await?;
-        let request = get(path, n / 10).replace("\r\n\r\n", "\r\nConnection: close\r\n\r\n");
+        let request = get(path, v4(n / 10)).replace("\r\n\r\n", "\r\nConnection: close\r\n\r\n");
         stream.write_all(request.as_bytes()).await?;
         field.did(1, request.len());
         until_over(&mut stream).await
@@ -244,7 +241,7 @@ pub(super) async fn pipelines(field: Arc<Field>) -> Result<(), End> {
     visitors(field, 8, |field, n| async move {
         let stream = field.door.connect().await?;
         let (mut reader, mut writer) = tokio::io::split(stream);
-        let piece = get("/healthz", n).repeat(200);
+        let piece = get("/healthz", v4(n)).repeat(200);
         let write = async {
             loop {
                 writer.write_all(piece.as_bytes()).await?;
@@ -268,7 +265,7 @@ pub(super) async fn pipelines(field: Arc<Field>) -> Result<(), End> {
 pub(super) async fn kept_upgrades(field: Arc<Field>) -> Result<(), End> {
     visitors(field, 1_500, |field, n| async move {
         let mut stream = field.door.connect().await?;
-        ask(&mut stream, &get("/healthz", n / 100)).await?;
+        ask(&mut stream, &get("/healthz", v4(n / 100))).await?;
         stream
             .write_all(upgrade("/rtm", v4(n / 100)).as_bytes())
             .await?;
@@ -283,7 +280,7 @@ pub(super) async fn kept_upgrades(field: Arc<Field>) -> Result<(), End> {
 pub(super) async fn kept(field: Arc<Field>) -> Result<(), End> {
     visitors(field, 2_000, |field, n| async move {
         let mut stream = field.door.connect().await?;
-        ask(&mut stream, &get("/healthz", n / 100)).await?;
+        ask(&mut stream, &get("/healthz", v4(n / 100))).await?;
         field.did(1, 0);
         let _held = field.hold();
         until_over(&mut stream).await

@@ -4,8 +4,8 @@
 
 mod crowds;
 mod flood;
-mod h2;
-mod http;
+pub(super) mod h2;
+pub(super) mod http;
 mod strangers;
 mod tls;
 mod users;
