@@ -238,6 +238,9 @@ mod tests {
                 too_much.push((kind.what, each));
             }
         }
-        assert!(too_much.is_empty(), "more than {BYTES_MAX} bytes: {too_much:?}");
+        assert!(
+            too_much.is_empty(),
+            "more than {BYTES_MAX} bytes: {too_much:?}"
+        );
     }
 }

@@ -156,13 +156,13 @@ impl Outcome {
         let Figures {
             in_time, logins, ..
         } = self.attacked;
-        if in_time * 100 < logins * 99 {
+        if is_less(in_time, logins, self.control.in_time, self.control.logins) {
             faults.push(format!("{in_time} of {logins} logins in time"));
         }
         let Figures {
             healthy, health, ..
         } = self.attacked;
-        if healthy * 100 < health * 99 {
+        if is_less(healthy, health, self.control.healthy, self.control.health) {
             faults.push(format!("{healthy} of {health} health checks good"));
         }
         if !self.attacked.cut.is_empty() {

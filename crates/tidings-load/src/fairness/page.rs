@@ -28,7 +28,10 @@ pub(super) fn begin(json: &Path) -> Result<()> {
 pub(super) enum Line {
     Attack(Outcome),
     /// What a connection of a kind costs before its login, in bytes.
-    Memory { kind: String, bytes: u64 },
+    Memory {
+        kind: String,
+        bytes: u64,
+    },
 }
 
 /// Appends a result; when the page is made, the last one of a name counts.
@@ -180,7 +183,11 @@ fn memories(costs: &BTreeMap<String, u64>) -> String {
     );
     for kind in memory::KINDS {
         if let Some(bytes) = costs.get(kind.what) {
-            let mark = if *bytes > memory::BYTES_MAX { " **too much**" } else { "" };
+            let mark = if *bytes > memory::BYTES_MAX {
+                " **too much**"
+            } else {
+                ""
+            };
             let _ = writeln!(text, "| {} | {bytes}{mark} |", kind.what);
         }
     }
@@ -307,7 +314,10 @@ mod tests {
     fn the_page_has_a_row_for_each_result() {
         let costs = BTreeMap::from([("TCP, nothing said".to_owned(), 25_000)]);
         let page = of(&[outcome()], &costs, "abc");
-        assert!(page.contains("| TCP, nothing said | 25000 **too much** |"), "{page}");
+        assert!(
+            page.contains("| TCP, nothing said | 25000 **too much** |"),
+            "{page}"
+        );
         assert!(page.contains("**1 of 1 attacks"), "{page}");
         assert!(page.contains("| `pings-1` |"), "{page}");
         assert!(page.contains("| 99.0 % | 99.0 % | 99.0 % | 9 / 11 / 9 | 12 k done, 1 bytes; 2 × close 4005 | kept |"), "{page}");

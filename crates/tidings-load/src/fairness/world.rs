@@ -171,9 +171,16 @@ fn memory_of(pid: u32) -> u64 {
 #[cfg(test)]
 pub(super) fn built_program() -> std::path::PathBuf {
     let own = std::env::current_exe().expect("a path of this process");
-    let folder = own.ancestors().nth(2).expect("it is in a folder of its profile");
+    let folder = own
+        .ancestors()
+        .nth(2)
+        .expect("it is in a folder of its profile");
     let program = folder.join("tidings");
-    assert!(program.is_file(), "there is no {}; `cargo build -p tidings` makes it", program.display());
+    assert!(
+        program.is_file(),
+        "there is no {}; `cargo build -p tidings` makes it",
+        program.display()
+    );
     program
 }
 

@@ -139,7 +139,13 @@ pub(in crate::fairness) fn requests(count: u64, from: Option<IpAddr>) -> Vec<u8>
     let block = request("/sdk/tidings-rtm.tgz", from);
     let mut out = Vec::new();
     for at in 0..count {
-        put(&mut out, HEADERS, END_HEADERS | END_STREAM, stream(at), &block);
+        put(
+            &mut out,
+            HEADERS,
+            END_HEADERS | END_STREAM,
+            stream(at),
+            &block,
+        );
     }
     out
 }
