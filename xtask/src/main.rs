@@ -11,6 +11,7 @@ mod package;
 mod performance;
 mod proofs;
 mod reliability;
+mod security_list;
 mod setup;
 mod supply;
 mod tests;
