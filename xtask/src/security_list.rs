@@ -35,7 +35,7 @@ fn wrong(page: &str, files: &[&str], code: &str) -> Vec<String> {
     let mut wrong = Vec::new();
     let rows = page.lines().filter(|line| line.starts_with("| "));
     for row in rows.filter(|row| !row.starts_with("| Line |") && !row.starts_with("| --- |")) {
-        let cells: Vec<&str> = row.trim_matches('|').split(" | ").collect();
+        let cells: Vec<&str> = row.trim_matches('|').split(" | ").map(str::trim).collect();
         let [line, place, proof] = cells[..] else {
             wrong.push(format!("not three cells: {row}"));
             continue;

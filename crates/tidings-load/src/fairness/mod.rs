@@ -15,6 +15,7 @@ mod page;
 mod victims;
 mod world;
 
+use std::cmp::Ordering;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
@@ -102,6 +103,8 @@ pub(crate) struct Outcome {
     pub(crate) ends: Vec<(String, u64)>,
     /// The attack could not be prepared, or a server ended.
     pub(crate) failure: Option<String>,
+    /// How often it was measured; of several this is the one in the middle.
+    pub(crate) times: usize,
 }
 
 /// What victims met.
@@ -149,7 +152,7 @@ impl Outcome {
     pub(crate) fn faults(&self) -> Vec<String> {
         let mut faults: Vec<String> = self.failure.iter().cloned().collect();
         let Figures { p99_ms, .. } = self.attacked;
-        let allowed = (2.0 * self.control.p99_ms).max(self.control.p99_ms + 2.0);
+        let allowed = self.allowed_ms();
         if p99_ms > allowed {
             faults.push(format!("p99 {p99_ms:.1} ms, {allowed:.1} allowed"));
         }
@@ -169,6 +172,25 @@ impl Outcome {
             faults.push(format!("victims cut: {}", self.attacked.cut.join(", ")));
         }
         faults
+    }
+
+    /// The victims' p99 that is promised.
+    fn allowed_ms(&self) -> f64 {
+        (2.0 * self.control.p99_ms).max(self.control.p99_ms + 2.0)
+    }
+
+    /// How bad it is, for comparison with the same attack at another time: first what is lost, then what is late.
+    fn badness(&self) -> (bool, usize, f64) {
+        let Figures {
+            in_time, logins, ..
+        } = self.attacked;
+        let is_broken = self.failure.is_some() || !self.attacked.cut.is_empty();
+        // In whole per cents, so that a login or two do not outweigh all else.
+        let late = match is_less(in_time, logins, self.control.in_time, self.control.logins) {
+            true => (logins - in_time) * 100 / logins.max(1),
+            false => 0,
+        };
+        (is_broken, late, self.attacked.p99_ms / self.allowed_ms())
     }
 }
 
@@ -210,13 +232,13 @@ pub(crate) fn run(settings: &Settings) -> Result<()> {
     }
     let mut failed = 0;
     for attack in wanted {
-        let Some(outcome) = measure(settings, attack)? else {
+        let Some(outcome) = measure_well(settings, attack)? else {
             println!("{:24} not tried: the server does not speak it", attack.name);
             continue;
         };
         let faults = outcome.faults();
         failed += usize::from(!faults.is_empty());
-        println!("{}", page::line(&outcome, &faults));
+        println!("{}", page::line(&outcome));
         page::keep(&settings.json, &Line::Attack(outcome))?;
     }
     if is_wanted(MEMORY) {
@@ -301,6 +323,28 @@ impl Stage {
         }
         Ok(both)
     }
+}
+
+/// Measures an attack. When it seems to do harm, it is measured twice more, and the one in the middle counts: on a
+/// machine that does other things too, one in a few measurements is the other things'.
+fn measure_well(settings: &Settings, attack: &Attack) -> Result<Option<Outcome>> {
+    let Some(first) = measure(settings, attack)? else {
+        return Ok(None);
+    };
+    let mut all = vec![first];
+    while !all[0].faults().is_empty() && all.len() < 3 {
+        println!("{}  (once more)", page::line(&all[all.len() - 1]));
+        all.extend(measure(settings, attack)?);
+    }
+    let times = all.len();
+    all.sort_by(|one, other| {
+        one.badness()
+            .partial_cmp(&other.badness())
+            .unwrap_or(Ordering::Equal)
+    });
+    let mut middle = all.swap_remove(times / 2);
+    middle.times = times;
+    Ok(Some(middle))
 }
 
 /// Runs one attack, at the one process and then at the other. `None` = the server does not speak what it needs.

@@ -46,7 +46,7 @@ pub(super) fn keep(json: &Path, result: &Line) -> Result<()> {
 }
 
 /// One line for the terminal.
-pub(super) fn line(outcome: &Outcome, faults: &[String]) -> String {
+pub(super) fn line(outcome: &Outcome) -> String {
     let Outcome {
         name,
         attacked,
@@ -65,7 +65,7 @@ pub(super) fn line(outcome: &Outcome, faults: &[String]) -> String {
         attacked.health,
         memory_of(outcome),
         deeds(outcome),
-        verdict(faults),
+        verdict(outcome),
     );
     if let Some(why) = common(&attacked.not_in_time) {
         let _ = write!(line, " [logins: {why}]");
@@ -113,14 +113,16 @@ times are worse than those of a machine that has only the server.
 **What is promised.** The victims' p99 is at most twice the control's, or the control's and 2 ms, whichever is more; 99 % of
 the logins are in within 100 ms; 99 % of the health checks are good within a second; no victim's connection ends. Where the
 machine, busy with the generators, did not manage 99 % at the control either, as many as there are asked for.
+An attack that seems to do harm is measured twice more, and the measurement in the middle counts (3 ×): the machine has other
+work too.
 Time is from the send call to the receiver's event.
 
 ";
 
 fn of(outcomes: &[Outcome], costs: &BTreeMap<String, u64>, commit: &str) -> String {
     let seconds = outcomes.first().map_or(0, |outcome| outcome.seconds);
-    let faults: Vec<_> = outcomes.iter().map(Outcome::faults).collect();
-    let bad = faults.iter().filter(|faults| !faults.is_empty()).count();
+    let is_bad = |outcome: &&Outcome| !outcome.faults().is_empty();
+    let bad = outcomes.iter().filter(is_bad).count();
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let cpu = crate::machine::cpu().unwrap_or_else(|| "unknown".into());
     let mut text = HEAD.to_owned();
@@ -138,9 +140,8 @@ fn of(outcomes: &[Outcome], costs: &BTreeMap<String, u64>, commit: &str) -> Stri
              Healthy | Memory MB before / during / after | What the attackers got done | Verdict |\n\
              | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |\n";
     for attack in ATTACKS {
-        let found = outcomes.iter().zip(&faults);
-        let Some((outcome, faults)) = found.into_iter().find(|(one, _)| one.name == attack.name)
-        else {
+        let mut found = outcomes.iter();
+        let Some(outcome) = found.find(|outcome| outcome.name == attack.name) else {
             continue;
         };
         let Outcome {
@@ -158,7 +159,7 @@ fn of(outcomes: &[Outcome], costs: &BTreeMap<String, u64>, commit: &str) -> Stri
             share(attacked.healthy, attacked.health),
             memory_of(outcome),
             deeds(outcome),
-            verdict(faults),
+            verdict(outcome),
         );
     }
     text += &memories(costs);
@@ -242,10 +243,14 @@ fn round(count: u64) -> String {
     }
 }
 
-fn verdict(faults: &[String]) -> String {
-    match faults {
+fn verdict(outcome: &Outcome) -> String {
+    let verdict = match outcome.faults().as_slice() {
         [] => "kept".into(),
         faults => format!("**not kept**: {}", faults.join("; ")),
+    };
+    match outcome.times {
+        0 | 1 => verdict,
+        times => format!("{verdict} ({times} ×)"),
     }
 }
 
@@ -287,6 +292,7 @@ mod tests {
             held: 1,
             ends: vec![("close 4005".into(), 2)],
             failure: None,
+            times: 3,
         }
     }
 
@@ -320,6 +326,6 @@ mod tests {
         );
         assert!(page.contains("**1 of 1 attacks"), "{page}");
         assert!(page.contains("| `pings-1` |"), "{page}");
-        assert!(page.contains("| 99.0 % | 99.0 % | 99.0 % | 9 / 11 / 9 | 12 k done, 1 bytes; 2 × close 4005 | kept |"), "{page}");
+        assert!(page.contains("| 99.0 % | 99.0 % | 99.0 % | 9 / 11 / 9 | 12 k done, 1 bytes; 2 × close 4005 | kept (3 ×) |"), "{page}");
     }
 }
