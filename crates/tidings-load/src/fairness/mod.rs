@@ -120,6 +120,8 @@ pub(crate) struct Figures {
     pub(crate) not_in_time: Vec<String>,
     pub(crate) health: usize,
     pub(crate) healthy: usize,
+    pub(crate) uploads: usize,
+    pub(crate) uploaded: usize,
 }
 
 impl From<Seen> for Figures {
@@ -135,6 +137,8 @@ impl From<Seen> for Figures {
             not_in_time: seen.not_in_time,
             health: seen.health,
             healthy: seen.healthy,
+            uploads: seen.uploads,
+            uploaded: seen.uploaded,
         }
     }
 }
@@ -167,6 +171,17 @@ impl Outcome {
         } = self.attacked;
         if is_less(healthy, health, self.control.healthy, self.control.health) {
             faults.push(format!("{healthy} of {health} health checks good"));
+        }
+        let Figures {
+            uploaded, uploads, ..
+        } = self.attacked;
+        let Figures {
+            uploaded: others_up,
+            uploads: others,
+            ..
+        } = self.control;
+        if is_less(uploaded, uploads, others_up, others) {
+            faults.push(format!("{uploaded} of {uploads} files in time"));
         }
         if !self.attacked.cut.is_empty() {
             faults.push(format!("victims cut: {}", self.attacked.cut.join(", ")));
@@ -239,7 +254,7 @@ pub(crate) fn run(settings: &Settings) -> Result<()> {
         let faults = outcome.faults();
         failed += usize::from(!faults.is_empty());
         println!("{}", page::line(&outcome));
-        page::keep(&settings.json, &Line::Attack(outcome))?;
+        page::keep(&settings.json, &Line::Attack(Box::new(outcome)))?;
     }
     if is_wanted(MEMORY) {
         failed += weigh(settings)?;
@@ -310,15 +325,18 @@ impl Stage {
             (
                 self.people
                     .spawn(victims::log_people_in(door.clone(), until)),
-                self.people.spawn(victims::ask_for_health(door, until)),
+                self.people
+                    .spawn(victims::ask_for_health(door.clone(), until)),
+                self.people.spawn(victims::upload(door, until)),
             )
         });
         std::thread::sleep(time);
         let mut both = [Seen::default(), Seen::default()];
         // Those who are under way meet the attack still.
-        for (at, (logins, health)) in others.into_iter().enumerate() {
+        for (at, (logins, health, files)) in others.into_iter().enumerate() {
             both[at].add(self.people.block_on(logins)?);
             both[at].add(self.people.block_on(health)?);
+            both[at].add(self.people.block_on(files)?);
             both[at].add(self.victims.block_on(self.pairs[at].between(from, until)));
         }
         Ok(both)

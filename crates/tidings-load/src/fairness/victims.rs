@@ -14,6 +14,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, WriteHalf};
 use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval, timeout};
 
+use super::attacks::http;
 use super::door::{
     CERTIFICATE, Door, End, Reader, SAFE_APP, Stream, frame_of, message, numbered, request, stated,
 };
@@ -28,11 +29,18 @@ const LOGIN_EVERY: Duration = Duration::from_millis(20);
 /// A load balancer asks once in this time.
 const HEALTH_EVERY: Duration = Duration::from_millis(100);
 
+/// Somebody uploads a file once in this time.
+const FILE_EVERY: Duration = Duration::from_millis(250);
+
+/// Bytes of such a file.
+const FILE_BYTES: usize = 1_000;
+
 /// An honest login is in within this time.
 pub(crate) const LOGIN_WITHIN: Duration = Duration::from_millis(100);
 
-/// A load balancer takes a node for dead that does not answer within this time.
-const HEALTH_WITHIN: Duration = Duration::from_secs(1);
+/// A load balancer takes a node for dead that does not answer within this time; whoever uploads a small file is not
+/// made to wait longer either.
+const ANSWER_WITHIN: Duration = Duration::from_secs(1);
 
 /// What has not come by this time after the end does not come.
 const LAST_WAIT: Duration = Duration::from_secs(2);
@@ -54,6 +62,9 @@ pub(crate) struct Seen {
     /// Answers of `/healthz` that were good and in time, of how many.
     pub(crate) healthy: usize,
     pub(crate) health: usize,
+    /// Files that were taken in time, of how many.
+    pub(crate) uploaded: usize,
+    pub(crate) uploads: usize,
 }
 
 impl Seen {
@@ -67,6 +78,8 @@ impl Seen {
         self.not_in_time.extend(other.not_in_time);
         self.healthy += other.healthy;
         self.health += other.health;
+        self.uploaded += other.uploaded;
+        self.uploads += other.uploads;
     }
 
     /// The value below which so many percent of the messages stayed, in milliseconds.
@@ -304,7 +317,7 @@ pub(crate) async fn ask_for_health(door: Door, until: Instant) -> Seen {
     while Instant::now() < until {
         ticks.tick().await;
         let door = door.clone();
-        asked.spawn(async move { timeout(HEALTH_WITHIN, is_healthy(&door)).await });
+        asked.spawn(async move { timeout(ANSWER_WITHIN, is_healthy(&door)).await });
     }
     let mut seen = Seen::default();
     while let Some(answer) = asked.join_next().await {
@@ -312,6 +325,35 @@ pub(crate) async fn ask_for_health(door: Door, until: Instant) -> Seen {
         seen.healthy += usize::from(matches!(answer, Ok(Ok(Ok(true)))));
     }
     seen
+}
+
+/// Has people upload small files, each at an address of their own, until a moment.
+pub(crate) async fn upload(door: Door, until: Instant) -> Seen {
+    let mut ticks = interval(FILE_EVERY);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
+    let mut files = JoinSet::new();
+    let mut number = 0;
+    while Instant::now() < until {
+        ticks.tick().await;
+        number += 1;
+        let door = door.clone();
+        files.spawn(async move { timeout(ANSWER_WITHIN, upload_once(&door, number)).await });
+    }
+    let mut seen = Seen::default();
+    while let Some(answer) = files.join_next().await {
+        seen.uploads += 1;
+        seen.uploaded += usize::from(matches!(answer, Ok(Ok(Ok(201)))));
+    }
+    seen
+}
+
+async fn upload_once(door: &Door, number: u32) -> Result<u16, End> {
+    let user = format!("sender{number}");
+    let from = Ipv4Addr::from(u32::from(Ipv4Addr::new(100, 96, 0, 0)) + number * 257);
+    let token = token(&user);
+    let head = http::post(SAFE_APP, &user, Some(&token), FILE_BYTES, Some(from.into()));
+    let mut stream = door.connect().await?;
+    http::ask(&mut stream, &(head + &"x".repeat(FILE_BYTES))).await
 }
 
 async fn is_healthy(door: &Door) -> Result<bool, End> {
