@@ -1,8 +1,8 @@
 //! Project tasks: set-up, the running demo, every test. `cargo xtask help` lists them.
 
 mod coverage;
-mod figures;
 mod fairness;
+mod figures;
 mod instructions;
 mod layers;
 mod long;

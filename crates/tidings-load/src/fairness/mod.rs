@@ -34,7 +34,7 @@ use world::Server;
 /// Preparations take at most so long: 1,500 logins among them.
 const PREPARE_MAX: Duration = Duration::from_secs(60);
 
-/// After an attack, before the memory is read again.
+/// After the first attack, before the memory is read again and the other process is attacked.
 const SETTLE: Duration = Duration::from_secs(2);
 
 /// An attack runs for this long before anything is measured: what is measured is how things are, not how they begin.
@@ -397,9 +397,9 @@ fn measure(settings: &Settings, attack: &Attack) -> Result<Option<Outcome>> {
         }
         attackers.shutdown_background();
         let most = watch.stop();
-        std::thread::sleep(SETTLE);
         if at == 0 {
             outcome.memory_during = most;
+            std::thread::sleep(SETTLE);
             outcome.memory_after = stage.servers[0].memory();
         }
         note(&mut outcome, &field);
