@@ -86,7 +86,10 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "tidings-wire",
         ],
     ),
-    ("tidings-load", &["tidings-wire", "mio"]),
+    (
+        "tidings-load",
+        &["tidings-token", "tidings-wire", "mio", "tokio"],
+    ),
     (
         "tidings-bench",
         &["tidings-hub", "tidings-bus", "tidings-wire"],

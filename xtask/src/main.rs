@@ -1,6 +1,7 @@
 //! Project tasks: set-up, the running demo, every test. `cargo xtask help` lists them.
 
 mod coverage;
+mod fairness;
 mod figures;
 mod instructions;
 mod layers;
@@ -10,6 +11,7 @@ mod package;
 mod performance;
 mod proofs;
 mod reliability;
+mod security_list;
 mod setup;
 mod supply;
 mod tests;
@@ -34,6 +36,8 @@ usage: cargo xtask TASK
                    check; TIDINGS_ADVISORY_DB names a copy of the advisory database
   performance      measure side by side with other servers, and make docs/performance.md; --quick for a few minutes
                    (ARGS go to `tidings-load series`)
+  fairness [ARGS]  attack the program in every way we know, measure what users of another app notice, and make
+                   docs/fairness.md: --only NAME, --seconds N, --list
   ratchet          hold bytes per session and allocations per operation against what is committed; part of check;
                    with --update commit to what is found
   instructions     count the instructions of a hub's operations with callgrind and hold them against what is committed;
@@ -78,6 +82,7 @@ fn perform(args: &[String]) -> Result<()> {
         Some("figures") => figures::check(),
         Some("supply") => supply::check(),
         Some("performance") => performance::run_series(rest),
+        Some("fairness") => fairness::run(rest),
         Some("ratchet") => tests::ratchet(rest),
         Some("instructions") => instructions::run(rest),
         Some("sim") => tests::sim(rest),

@@ -5,7 +5,9 @@ use std::time::Instant;
 use anyhow::Result;
 
 use crate::setup::{self, cargo, run, run_with};
-use crate::{coverage, figures, instructions, layers, mutants, package, proofs, supply};
+use crate::{
+    coverage, figures, instructions, layers, mutants, package, proofs, security_list, supply,
+};
 
 /// Seeds of the simulator in one run. More find more and cost about 40 ms each.
 const SEEDS: &str = "1000";
@@ -58,6 +60,7 @@ pub(crate) fn check() -> Result<()> {
     ])?;
     layers::check()?;
     supply::check()?;
+    security_list::check()?;
     setup::own_clock()?;
     // The end-to-end tests run the program itself.
     cargo(&["build", "--quiet", "--package", "tidings"])?;

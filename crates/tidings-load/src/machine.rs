@@ -46,7 +46,7 @@ impl Machine {
             ("node", said(Path::new("node"), "--version")),
         ];
         Self {
-            cpu: field(&file("/proc/cpuinfo"), "model name").unwrap_or_else(|| "unknown".into()),
+            cpu: cpu().unwrap_or_else(|| "unknown".into()),
             cores: std::thread::available_parallelism().map_or(1, usize::from),
             memory_mib: field(&file("/proc/meminfo"), "MemTotal")
                 .and_then(|text| text.split_whitespace().next()?.parse::<u64>().ok())
@@ -65,6 +65,12 @@ impl Machine {
                 .collect(),
         }
     }
+}
+
+/// The processor, as it calls itself.
+pub(crate) fn cpu() -> Option<String> {
+    let text = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    field(&text, "model name")
 }
 
 /// The value of the first line `name : value`.

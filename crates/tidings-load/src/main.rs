@@ -10,6 +10,7 @@
 mod compare;
 mod drivers;
 mod engine;
+mod fairness;
 mod floor;
 mod hub;
 mod launch;
@@ -56,6 +57,8 @@ enum Command {
     Series(series::Settings),
     /// Make the document and its plots from the figures of a series
     Report(report::Settings),
+    /// Attack our server from one app, or as a stranger, and measure what users of another app notice
+    Fairness(fairness::Settings),
 }
 
 /// One scenario against one server.
@@ -97,6 +100,7 @@ fn main() -> Result<()> {
         Command::Many(settings) => many::run(&settings),
         Command::Series(settings) => series::run(&settings),
         Command::Report(settings) => report::run(&settings),
+        Command::Fairness(settings) => fairness::run(&settings),
     }
 }
 

@@ -1,0 +1,101 @@
+//! What can be done to a server that speaks TLS.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::io::AsyncWriteExt as _;
+use tokio::task::JoinSet;
+
+use super::strangers::until_over;
+use crate::fairness::door::{End, OPEN_APP, binary};
+use crate::fairness::field::{Field, again, v4};
+
+async fn clients<F>(
+    field: Arc<Field>,
+    count: u64,
+    attempt: impl Fn(Arc<Field>, u64) -> F + Clone + Send + Sync + 'static,
+) -> Result<(), End>
+where
+    F: Future<Output = Result<(), End>> + Send + 'static,
+{
+    field.ready();
+    let mut tasks = JoinSet::new();
+    for n in 0..count {
+        let (field, attempt) = (field.clone(), attempt.clone());
+        tasks.spawn(async move {
+            let inner = field.clone();
+            again(&field, move |round| {
+                attempt(inner.clone(), round * count + n)
+            })
+            .await;
+        });
+    }
+    tasks.join_all().await;
+    Ok(())
+}
+
+/// The begin of a handshake, and no more of it.
+pub(super) async fn half_open(field: Arc<Field>) -> Result<(), End> {
+    clients(field, 3_000, |field, _| async move {
+        let mut tcp = field.door.tcp().await?;
+        // A record of 512 bytes with a client's greeting, of which six are here.
+        tcp.write_all(&[0x16, 3, 1, 2, 0, 1, 0, 1, 0xfc, 3, 3])
+            .await?;
+        field.did(1, 11);
+        let _held = field.hold();
+        until_over(&mut tcp).await
+    })
+    .await
+}
+
+/// Whole handshakes, as many as the machine can make.
+pub(super) async fn handshakes(field: Arc<Field>) -> Result<(), End> {
+    clients(field, 8, |field, _| async move {
+        drop(field.door.connect().await?);
+        field.did(1, 0);
+        Ok(())
+    })
+    .await
+}
+
+/// A user's frames a byte at a time, each byte a record of its own.
+pub(super) async fn tiny_records(field: Arc<Field>) -> Result<(), End> {
+    clients(field, 4, |field, n| async move {
+        let user = format!("flooder{}", n % 4);
+        let login = field.door.log_in(OPEN_APP, &user, "", v4(n % 4)).await?;
+        let (mut socket, _) = login;
+        let write = async {
+            loop {
+                for byte in binary(&[0x0a, 2, 0x2a, 0]) {
+                    socket.writer.write_all(&[byte]).await?;
+                    socket.writer.flush().await?;
+                }
+                field.did(10, 10);
+                tokio::task::yield_now().await;
+            }
+        };
+        let hear = async {
+            loop {
+                socket.reader.read(|_, _| {}).await?;
+            }
+        };
+        let end: Result<(), End> = tokio::select! {
+            end = hear => end,
+            end = write => end,
+        };
+        end
+    })
+    .await
+}
+
+/// Handshakes that are whole, after which nothing is said.
+pub(super) async fn silent(field: Arc<Field>) -> Result<(), End> {
+    clients(field, 1_500, |field, _| async move {
+        let mut stream = field.door.connect().await?;
+        field.did(1, 0);
+        let _held = field.hold();
+        let over = tokio::time::timeout(Duration::from_secs(60), until_over(&mut stream)).await;
+        over.unwrap_or(Ok(()))
+    })
+    .await
+}
