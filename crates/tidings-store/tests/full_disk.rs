@@ -30,7 +30,10 @@ impl SmallDisk {
     fn mount() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let mount = ["-t", "tmpfs", "-o", "size=200m", "tmpfs"];
-        let mounted = Command::new("mount").args(mount).arg(folder.path()).status();
+        let mounted = Command::new("mount")
+            .args(mount)
+            .arg(folder.path())
+            .status();
         assert!(
             mounted.is_ok_and(|status| status.success()),
             "this test mounts a small file system in memory, which needs root: run it as root, in a container for \
