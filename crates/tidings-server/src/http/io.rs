@@ -73,6 +73,12 @@ impl VisitorIo {
         })
     }
 
+    /// Waits until it is known that the socket takes bytes: of a socket that was just taken over it is not, and one that
+    /// takes none means a client that does not read.
+    pub(super) async fn ready(&self) -> io::Result<()> {
+        self.tcp.writable().await
+    }
+
     pub(super) fn into_parts(mut self) -> Parts {
         Parts {
             tcp: self.tcp,

@@ -50,7 +50,7 @@ const HTTP2_STREAMS_MAX: u32 = 8;
 /// What a client may send ahead of what is read, on each stream and on all of a connection.
 const HTTP2_WINDOW_BYTES: u32 = 64 * 1024;
 
-/// What a visitor who finds no place may take for reading that.
+/// What a visitor may take until it reads anything, and who finds no place for reading that.
 const TURNED_AWAY: Duration = Duration::from_secs(1);
 
 /// What all visits share. They are on one thread.
@@ -88,6 +88,9 @@ pub(super) async fn visit(house: Rc<House>, visitor: Box<Visitor>) {
         Ok(io) => io,
         Err(error) => return tracing::debug!(%error, "a visitor could not be taken over"),
     };
+    if !matches!(timeout(TURNED_AWAY, io.ready()).await, Ok(Ok(()))) {
+        return tracing::debug!("a visitor reads nothing");
+    }
     let places = if is_http2 { HTTP2_PLACES } else { 1 };
     let entered = house
         .visits
