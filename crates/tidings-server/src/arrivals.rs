@@ -10,7 +10,7 @@ use tidings_hub::Input;
 use tidings_hub::ids::ConnectionId;
 use tidings_wire::limits::REQUEST_HEAD_BYTES_MAX;
 
-use crate::connection::{Connection, Fresh, Handover, Head, Stage, Unread};
+use crate::connection::{Closing, Connection, Fresh, Handover, Head, Returned, Stage, Unread};
 use crate::forwarded::forwarded;
 use crate::gate::{GivenUp, Owner};
 use crate::head::{Refusal, Verdict, judge};
@@ -269,7 +269,6 @@ impl Worker {
     }
 
     pub(crate) fn take_head_bytes(&mut self, slot: usize, count: usize) {
-        let now_ms = self.now.mono_ms;
         let Some(connection) = self.connections.get(slot) else {
             return;
         };
@@ -278,18 +277,39 @@ impl Worker {
         };
         let had = head.bytes.len();
         head.bytes.extend_from_slice(&self.buffer[..count]);
-        if !is_worth_a_look(&head.bytes, had) {
-            return;
+        if connection.stream.speaks_http2() {
+            let bytes = self.take_head(slot);
+            return self.send_to_http(slot, bytes);
         }
+        if is_worth_a_look(&head.bytes, had) {
+            self.judge_head(slot);
+        }
+    }
+
+    /// Does what the head of a request asks for, once it is complete.
+    fn judge_head(&mut self, slot: usize) {
+        let now_ms = self.now.mono_ms;
+        let Some(connection) = self.connections.get(slot) else {
+            return;
+        };
+        let Stage::Head(head) = &mut connection.stage else {
+            return;
+        };
         // Where an app has a list of its own, that one counts, and at the login.
         let origins = match self.has_page_rules {
             true => &Origins::Any,
             false => &self.node.origins,
         };
         self.work += WORK_PER_HEAD;
-        let verdict = judge(&head.bytes, origins, self.id);
-        if matches!(verdict, Verdict::Incomplete) {
-            return;
+        let named = self.node.names_hubs.then_some(self.id);
+        let verdict = judge(&head.bytes, origins, named);
+        match verdict {
+            Verdict::Incomplete => return,
+            Verdict::Health(check) => {
+                let answer = check.response(&self.node.readiness);
+                return self.begin_closing(slot, Closing::StreamEnd, &answer);
+            }
+            _ => {}
         }
         if let Some(full) = head.turned_away {
             return self.refuse(slot, &full.into());
@@ -316,7 +336,7 @@ impl Worker {
             }
         }
         match verdict {
-            Verdict::Incomplete | Verdict::Refuse(_) => {}
+            Verdict::Incomplete | Verdict::Health(_) | Verdict::Refuse(_) => {}
             Verdict::Http => self.send_to_http(slot, bytes),
             Verdict::Legacy {
                 response,
@@ -402,7 +422,14 @@ impl Worker {
 
     /// Gives the connection to the HTTP thread, where it has a place of its own.
     fn send_to_http(&mut self, slot: usize, bytes: Vec<u8>) {
-        let Some(permit) = self.node.http.permit() else {
+        let now_ms = self.now.mono_ms;
+        let admission = self.connections.get(slot);
+        let admission = admission.and_then(Connection::admission_mut);
+        if let Some(Err(full)) = admission.map(|admission| admission.count_as_visit(now_ms)) {
+            return self.refuse(slot, &full.into());
+        }
+        let node = self.node.clone();
+        let Some(place) = node.http.place() else {
             return self.refuse(slot, &Refusal::HttpBusy);
         };
         let Some(mut connection) = self.connections.remove(slot) else {
@@ -410,18 +437,60 @@ impl Worker {
         };
         // A connection that is not registered any more makes no event; it fails only on a broken socket.
         let _ = connection.stream.deregister(self.poll.registry());
-        let Some(mut admission) = connection.extra.take().and_then(|extra| extra.admission) else {
+        let Some(admission) = connection.extra.take().and_then(|extra| extra.admission) else {
             return;
         };
-        admission.leave();
         let (tcp, tls) = connection.stream.into_parts();
-        self.node.http.receive(Visitor {
+        place.send(Visitor {
             tcp: tcp.into(),
             tls,
             bytes,
             admission,
-            permit,
+            home: self.peers[usize::from(self.id.0)].clone(),
         });
+    }
+
+    /// Takes a connection back that the HTTP thread had, with a request that is for a hub.
+    pub(crate) fn take_back(&mut self, returned: Returned) {
+        let Returned {
+            tcp,
+            tls,
+            bytes,
+            mut admission,
+        } = returned;
+        self.connections_made += 1;
+        let id = ConnectionId(u64::from(self.id.0) << 48 | self.connections_made);
+        let owner = Owner {
+            hub: self.id,
+            connection: id,
+        };
+        let now_ms = self.now.mono_ms;
+        let turned_away = match admission.count_as_stranger(owner, now_ms) {
+            Ok(given_up) => {
+                self.give_up(given_up);
+                None
+            }
+            Err(full) => {
+                self.security.turned_away(admission.address(), full);
+                Some(full)
+            }
+        };
+        let stream = Stream::returned(TcpStream::from_std(tcp), tls);
+        let head = Head {
+            bytes,
+            turned_away,
+            due_ms: self.head_deadlines.start(now_ms, id),
+            is_handshaking: false,
+        };
+        let connection = Connection::new(id, stream, head, Some(admission));
+        let slot = self.connections.insert(connection);
+        if !self.register(slot) {
+            return;
+        }
+        match self.listener.is_some() {
+            true => self.judge_head(slot),
+            false => self.refuse(slot, &Refusal::Draining),
+        }
     }
 }
 

@@ -11,6 +11,7 @@ use tidings_wire::limits;
 use tidings_wire::names::AppId;
 use tidings_wire::rates::Rate;
 
+use crate::media::Shares;
 use crate::network::Network;
 use crate::origins::Origins;
 
@@ -60,6 +61,9 @@ pub struct ServerConfig {
     pub memory_max: Option<u64>,
     /// The legacy protocol.
     pub legacy: LegacyConfig,
+    /// Whether the answer to a handshake names the hub that took the connection. For tests that place users on
+    /// hubs; a stranger would choose its victims' thread by it.
+    pub names_hubs: bool,
 }
 
 /// What legacy clients are told and allowed.
@@ -108,6 +112,7 @@ impl ServerConfig {
             limits: Limits::default(),
             memory_max: None,
             legacy: LegacyConfig::default(),
+            names_hubs: false,
             drain_window_ms: 0,
         }
     }
@@ -122,6 +127,9 @@ pub enum StoreConfig {
     Directory(PathBuf),
 }
 
+/// What a file takes beside its content, at most: its beginning, and the rest of its last block.
+const FILE_HEAD_BYTES: u64 = 8 * 1024;
+
 /// Bounds on the files that users upload. They are kept in `media` in the store's directory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct MediaConfig {
@@ -131,8 +139,28 @@ pub struct MediaConfig {
     pub file_bytes_max: u64,
     /// All files together, in bytes; a file counts in blocks of 4 KiB.
     pub bytes_max: u64,
-    /// The files of one app together, in bytes.
-    pub app_bytes_max: u64,
+    /// The files of one app together, in bytes; `None` = half of all where there is more than one app, else all.
+    pub app_bytes_max: Option<u64>,
+    /// The files of one user together, in bytes; `None` = a sixteenth of all.
+    pub user_bytes_max: Option<u64>,
+}
+
+impl MediaConfig {
+    /// How much an app may have, and a user of it.
+    pub(crate) fn shares(&self, has_other_apps: bool) -> Shares {
+        let of_app = match has_other_apps {
+            true => self.bytes_max / 2,
+            false => self.bytes_max,
+        };
+        // A user may keep one file of the largest size in any case.
+        let of_user =
+            (self.bytes_max / 16).max(self.file_bytes_max.saturating_add(FILE_HEAD_BYTES));
+        let app_bytes_max = self.app_bytes_max.unwrap_or(of_app);
+        Shares {
+            app_bytes_max,
+            user_bytes_max: self.user_bytes_max.unwrap_or(of_user).min(app_bytes_max),
+        }
+    }
 }
 
 impl Default for MediaConfig {
@@ -141,7 +169,8 @@ impl Default for MediaConfig {
             keep_s: limits::MEDIA_KEEP_S as u64,
             file_bytes_max: limits::MEDIA_BYTES_MAX as u64,
             bytes_max: 10 << 30,
-            app_bytes_max: 10 << 30,
+            app_bytes_max: None,
+            user_bytes_max: None,
         }
     }
 }
@@ -179,6 +208,8 @@ pub struct Limits {
     pub login_queue: usize,
     /// An HTTP request head, or a TLS handshake, is complete within this time, in milliseconds.
     pub request_head_wait_ms: u64,
+    /// A kept HTTP connection waits so long for its next request, in milliseconds.
+    pub visit_idle_ms: u64,
     /// A closed connection waits this long for its client's close, in milliseconds. A client that is slower
     /// finds the connection reset.
     pub close_wait_ms: u64,
@@ -197,6 +228,7 @@ impl Default for Limits {
             login_rate: limits::LOGIN_RATE,
             login_queue: limits::LOGIN_QUEUE,
             request_head_wait_ms: limits::REQUEST_HEAD_WAIT_MS,
+            visit_idle_ms: limits::VISIT_IDLE_MS,
             close_wait_ms: 5_000,
         }
     }

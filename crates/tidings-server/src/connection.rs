@@ -205,6 +205,16 @@ pub(crate) struct Handover {
     pub(crate) rest: Vec<u8>,
 }
 
+/// A connection that has served pages, and wants something else now.
+#[derive(Debug)]
+pub(crate) struct Returned {
+    pub(crate) tcp: std::net::TcpStream,
+    pub(crate) tls: Option<Box<rustls::ServerConnection>>,
+    /// The request, and what was read after it.
+    pub(crate) bytes: Vec<u8>,
+    pub(crate) admission: Admission,
+}
+
 /// Control frames of a connection without a session. Source: contract 6.2.
 pub(crate) const FRESH_CONTROL_FRAMES_MAX: u8 = 4;
 

@@ -2,9 +2,12 @@
 
 use std::net::{IpAddr, SocketAddr};
 
+use axum::http::{HeaderMap, HeaderValue};
 use tidings_wire::limits::REQUEST_HEAD_HEADERS_MAX;
 
 use crate::gate::Gate;
+
+const FORWARDED_FOR: &str = "x-forwarded-for";
 
 /// The address for which a trusted proxy sends this request: the last of `X-Forwarded-For` that is not itself a
 /// trusted proxy's. What stands before it was written by the client, or by somebody whom nobody trusts. `None` =
@@ -17,9 +20,24 @@ pub(crate) fn forwarded(head: &[u8], gate: &Gate) -> Option<IpAddr> {
     let stated = request
         .headers
         .iter()
+        .filter(|header| header.name.eq_ignore_ascii_case(FORWARDED_FOR))
+        .map(|header| header.value);
+    last_stranger(stated, gate)
+}
+
+/// The same of a request whose headers are known.
+pub(crate) fn forwarded_by(headers: &HeaderMap, gate: &Gate) -> Option<IpAddr> {
+    let stated = headers.get_all(FORWARDED_FOR).iter();
+    last_stranger(stated.map(HeaderValue::as_bytes), gate)
+}
+
+fn last_stranger<'a>(
+    stated: impl DoubleEndedIterator<Item = &'a [u8]>,
+    gate: &Gate,
+) -> Option<IpAddr> {
+    let stated = stated
         .rev()
-        .filter(|header| header.name.eq_ignore_ascii_case("x-forwarded-for"))
-        .filter_map(|header| std::str::from_utf8(header.value).ok())
+        .filter_map(|list| std::str::from_utf8(list).ok())
         .flat_map(|list| list.rsplit(','));
     let mut last = None;
     for text in stated {

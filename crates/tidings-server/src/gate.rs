@@ -5,11 +5,13 @@
 
 mod crowd;
 mod scope;
+mod visits;
 
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tidings_hub::ids::HubId;
+use tidings_wire::limits::{RATE_VISIT, RATE_VISIT_REQUEST};
 use tidings_wire::rates::{Bucket, Rate};
 
 pub(crate) use self::crowd::Owner;
@@ -47,6 +49,10 @@ enum Door {
     Any,
     /// These clients open many connections in one login (signaling-wire 2.6).
     Legacy,
+    /// Browsers open several for one page.
+    Visit,
+    /// Requests on those.
+    Request,
 }
 
 impl Gate {
@@ -85,6 +91,7 @@ impl Gate {
             scopes,
             door: Door::Any,
             is_proxied,
+            is_from_proxy: is_proxied,
         };
         Ok((admission, given_up))
     }
@@ -97,10 +104,7 @@ impl Gate {
 
     /// Holds a newcomer against the limits of its scopes, and gives up the oldest of a scope for it.
     fn check(&self, crowd: &mut Crowd, scopes: &[Scope], now_ms: u64) -> Result<GivenUp, Full> {
-        let is_paused = scopes
-            .iter()
-            .any(|scope| now_ms < crowd.source(*scope, now_ms).paused_until_ms);
-        if is_paused {
+        if Self::is_paused(crowd, scopes, now_ms) {
             return Err(Full::Failures);
         }
         self.take(crowd, scopes, Door::Any, now_ms)?;
@@ -174,7 +178,25 @@ impl Gate {
         match door {
             Door::Any => self.limits.handshakes,
             Door::Legacy => self.limits.legacy_handshakes,
+            Door::Visit => RATE_VISIT,
+            Door::Request => RATE_VISIT_REQUEST,
         }
+    }
+
+    fn note_failure(&self, scopes: &[Scope], now_ms: u64) {
+        let mut crowd = self.crowd();
+        for scope in scopes {
+            let rate = wide(self.limits.failed_logins, scope.factor());
+            let source = crowd.source(*scope, now_ms);
+            if source.failures.take(rate, now_ms).is_err() {
+                source.paused_until_ms = now_ms + self.limits.failed_login_pause_ms;
+            }
+        }
+    }
+
+    fn is_paused(crowd: &mut Crowd, scopes: &[Scope], now_ms: u64) -> bool {
+        let mut scopes = scopes.iter();
+        scopes.any(|scope| now_ms < crowd.source(*scope, now_ms).paused_until_ms)
     }
 
     fn crowd(&self) -> MutexGuard<'_, Crowd> {
@@ -186,6 +208,8 @@ fn bucket(source: &mut Source, door: Door) -> &mut Bucket {
     match door {
         Door::Any => &mut source.handshakes,
         Door::Legacy => &mut source.legacy_handshakes,
+        Door::Visit => &mut source.visits,
+        Door::Request => &mut source.requests,
     }
 }
 
@@ -201,7 +225,9 @@ pub(crate) struct Admission {
     /// Narrowest first; empty for who has no limits of its own.
     scopes: Vec<Scope>,
     door: Door,
+    /// The proxy has yet to say for whom.
     is_proxied: bool,
+    is_from_proxy: bool,
 }
 
 impl Admission {
@@ -278,15 +304,7 @@ impl Admission {
 
     /// A login on it has failed.
     pub(crate) fn note_failure(&self, now_ms: u64) {
-        let limits = &self.gate.limits;
-        let mut crowd = self.gate.crowd();
-        for scope in &self.scopes {
-            let rate = wide(limits.failed_logins, scope.factor());
-            let source = crowd.source(*scope, now_ms);
-            if source.failures.take(rate, now_ms).is_err() {
-                source.paused_until_ms = now_ms + limits.failed_login_pause_ms;
-            }
-        }
+        self.gate.note_failure(&self.scopes, now_ms);
     }
 }
 
@@ -309,7 +327,7 @@ mod tests {
     use super::crowd::SCOPES_MAX;
     use super::*;
 
-    fn ip(text: &str) -> IpAddr {
+    pub(in crate::gate) fn ip(text: &str) -> IpAddr {
         text.parse().expect("an address")
     }
 
@@ -319,13 +337,13 @@ mod tests {
     }
 
     /// A gate, and a counter that names connections.
-    struct Door {
-        gate: Arc<Gate>,
+    pub(in crate::gate) struct Door {
+        pub(in crate::gate) gate: Arc<Gate>,
         made: Cell<u64>,
     }
 
     impl Door {
-        fn new(connections_max: usize, per_address_max: usize) -> Self {
+        pub(in crate::gate) fn new(connections_max: usize, per_address_max: usize) -> Self {
             let limits = Limits {
                 preauth_connections_max: connections_max,
                 preauth_connections_per_address_max: per_address_max,
@@ -339,7 +357,11 @@ mod tests {
             }
         }
 
-        fn knock(&self, address: IpAddr, now_ms: u64) -> Result<(Admission, Vec<u64>), Full> {
+        pub(in crate::gate) fn knock(
+            &self,
+            address: IpAddr,
+            now_ms: u64,
+        ) -> Result<(Admission, Vec<u64>), Full> {
             self.made.set(self.made.get() + 1);
             let owner = Owner {
                 hub: HubId(0),
@@ -350,7 +372,7 @@ mod tests {
             Ok((admission, given_up))
         }
 
-        fn admit(&self, address: &str, now_ms: u64) -> Result<Admission, Full> {
+        pub(in crate::gate) fn admit(&self, address: &str, now_ms: u64) -> Result<Admission, Full> {
             let (admission, given_up) = self.knock(ip(address), now_ms)?;
             assert_eq!(given_up, [0; 0], "nobody has to go");
             Ok(admission)

@@ -9,12 +9,19 @@ use tidings_wire::ws::{self, HandshakeError};
 
 use crate::gate::Full;
 use crate::origins::{Origins, Page, StatedPage};
+use crate::readiness::{Readiness, Report};
 
 /// The path of the native protocol.
 const RTM_PATH: &str = "/rtm";
 
 /// The path of the legacy protocol; the app may follow.
 const LEGACY_PATH: &str = "/legacy";
+
+/// Whether the process answers.
+pub(crate) const LIVES_PATH: &str = "/healthz";
+
+/// Whether clients are served.
+pub(crate) const READY_PATH: &str = "/readyz";
 
 /// Names the hub that took a connection, in the answer to its handshake.
 const HUB_HEADER: &str = "Tidings-Hub";
@@ -47,10 +54,42 @@ pub(crate) enum Verdict {
         /// The page that has opened it.
         page: Option<StatedPage>,
     },
+    /// Whether the server lives and is ready: answered at once, whatever else is going on.
+    Health(Check),
     /// Any other request: for the HTTP thread.
     Http,
     /// Nothing that is served.
     Refuse(Refusal),
+}
+
+/// What a health check asks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Check {
+    /// Whether the process answers at all.
+    Lives { wants_body: bool },
+    /// Whether it serves clients.
+    Ready { wants_body: bool },
+}
+
+impl Check {
+    /// The whole HTTP answer.
+    pub(crate) fn response(self, readiness: &Readiness) -> Bytes {
+        let (report, wants_body) = match self {
+            Self::Lives { wants_body } => (Report::lives(), wants_body),
+            Self::Ready { wants_body } => (readiness.report(), wants_body),
+        };
+        let Report { is_good, text } = report;
+        let status = match is_good {
+            true => "200 OK",
+            false => "503 Service Unavailable\r\nRetry-After: 5",
+        };
+        let body = if wants_body { text } else { "" };
+        Bytes::from(format!(
+            "HTTP/1.1 {status}\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: {}\r\n\
+             Cache-Control: no-store\r\nX-Content-Type-Options: nosniff\r\nConnection: close\r\n\r\n{body}",
+            text.len()
+        ))
+    }
 }
 
 /// Why a request is not served.
@@ -64,6 +103,10 @@ pub(crate) enum Refusal {
     HeadTooLarge,
     #[error("the request has more than {REQUEST_HEAD_HEADERS_MAX} headers")]
     TooManyHeaders,
+    #[error("the request has {0} headers `Host` where it has to have one")]
+    Hosts(usize),
+    #[error("the header `Host` names no host")]
+    Host,
     #[error("the request is no WebSocket handshake: {0}")]
     Handshake(#[from] HandshakeError),
     #[error("none of the sub-protocols offered is {RTM_PROTOCOL}")]
@@ -82,11 +125,16 @@ pub(crate) enum Refusal {
     HttpBusy,
     #[error("this server does not serve legacy Signaling clients")]
     LegacyOff,
+    #[error("a WebSocket cannot begin on a connection of HTTP/2")]
+    Http2,
+    #[error("the request for a WebSocket has a body")]
+    Body,
 }
 
 impl Refusal {
-    fn status(&self) -> (u16, &'static str) {
+    pub(crate) fn status(&self) -> (u16, &'static str) {
         match self {
+            Self::Http2 => (426, "Upgrade Required"),
             Self::Handshake(error) => match error.status() {
                 405 => (405, "Method Not Allowed"),
                 426 => (426, "Upgrade Required"),
@@ -97,7 +145,12 @@ impl Refusal {
             Self::LegacyOff => (404, "Not Found"),
             Self::Draining | Self::HttpBusy => (503, "Service Unavailable"),
             Self::FullSource | Self::Handshakes | Self::Failures => (429, "Too Many Requests"),
-            Self::TlsOnPlain | Self::NotHttp(_) | Self::Protocol => (400, "Bad Request"),
+            Self::TlsOnPlain
+            | Self::NotHttp(_)
+            | Self::Hosts(_)
+            | Self::Host
+            | Self::Body
+            | Self::Protocol => (400, "Bad Request"),
         }
     }
 
@@ -108,6 +161,11 @@ impl Refusal {
             Self::HeadTooLarge | Self::TooManyHeaders => {
                 "Send fewer or shorter headers; large cookies are a common cause."
             }
+            Self::Hosts(_) | Self::Host => {
+                "Send the name or address of the server, with its port, once."
+            }
+            Self::Http2 => "Open a connection of its own for the WebSocket, with HTTP/1.1.",
+            Self::Body => "Send the handshake without a body.",
             Self::Handshake(error) => error.hint(),
             Self::Protocol => "Offer the sub-protocol tidings.v1.",
             Self::Origin => "Add the page's origin to the server's option --origin.",
@@ -123,10 +181,24 @@ impl Refusal {
         }
     }
 
+    /// What it is, and what to do about it.
+    pub(crate) fn text(&self) -> String {
+        format!("{self}\nhint: {}\n", self.hint())
+    }
+
+    /// Seconds after which another attempt has a chance.
+    pub(crate) fn retry_after(&self) -> Option<u32> {
+        match self {
+            Self::Failures => Some(10),
+            _ if matches!(self.status().0, 429 | 503) => Some(5),
+            _ => None,
+        }
+    }
+
     /// The whole HTTP answer.
     pub(crate) fn response(&self) -> Bytes {
         let (status, reason) = self.status();
-        let body = format!("{self}\nhint: {}\n", self.hint());
+        let body = self.text();
         let mut head = format!(
             "HTTP/1.1 {status} {reason}\r\nContent-Type: text/plain; charset=utf-8\r\n\
              Content-Length: {}\r\n",
@@ -144,10 +216,8 @@ impl Refusal {
         if !names_connection {
             head.push_str("Connection: close\r\n");
         }
-        match self {
-            Self::Failures => head.push_str("Retry-After: 10\r\n"),
-            _ if matches!(status, 429 | 503) => head.push_str("Retry-After: 5\r\n"),
-            _ => {}
+        if let Some(seconds) = self.retry_after() {
+            let _ = write!(head, "Retry-After: {seconds}\r\n");
         }
         Bytes::from(format!("{head}\r\n{body}"))
     }
@@ -163,15 +233,15 @@ impl From<Full> for Refusal {
     }
 }
 
-/// Judges the bytes that have arrived so far at `hub`.
-pub(crate) fn judge(bytes: &[u8], origins: &Origins, hub: HubId) -> Verdict {
+/// Judges the bytes that have arrived so far; `hub` is named in the answer to a handshake.
+pub(crate) fn judge(bytes: &[u8], origins: &Origins, hub: Option<HubId>) -> Verdict {
     match parse(bytes, origins, hub) {
         Ok(verdict) => verdict,
         Err(refusal) => Verdict::Refuse(refusal),
     }
 }
 
-fn parse(bytes: &[u8], origins: &Origins, hub: HubId) -> Result<Verdict, Refusal> {
+fn parse(bytes: &[u8], origins: &Origins, hub: Option<HubId>) -> Result<Verdict, Refusal> {
     // The first byte of a TLS record of type handshake.
     if bytes.first() == Some(&0x16) {
         return Err(Refusal::TlsOnPlain);
@@ -187,8 +257,16 @@ fn parse(bytes: &[u8], origins: &Origins, hub: HubId) -> Result<Verdict, Refusal
         Err(httparse::Error::TooManyHeaders) => return Err(Refusal::TooManyHeaders),
         Err(error) => return Err(Refusal::NotHttp(error)),
     };
+    if request.version == Some(1) {
+        let hosts = request.headers.iter();
+        let hosts = hosts.filter(|header| header.name.eq_ignore_ascii_case("host"));
+        check_hosts(hosts.map(|header| header.value))?;
+    }
     let target = request.path.unwrap_or_default();
     let path = target.split('?').next().unwrap_or_default();
+    if let Some(check) = health_check(request.method.unwrap_or_default(), path) {
+        return Ok(Verdict::Health(check));
+    }
     let wants_socket = request
         .headers
         .iter()
@@ -242,12 +320,49 @@ fn parse(bytes: &[u8], origins: &Origins, hub: HubId) -> Result<Verdict, Refusal
     })
 }
 
+/// A request of HTTP/1.1 names its host, once. Source: RFC 9112, 3.2.
+pub(crate) fn check_hosts<'a>(mut hosts: impl Iterator<Item = &'a [u8]>) -> Result<(), Refusal> {
+    let Some(host) = hosts.next() else {
+        return Err(Refusal::Hosts(0));
+    };
+    let more = hosts.count();
+    if more > 0 {
+        return Err(Refusal::Hosts(1 + more));
+    }
+    // What a name, an address and a port are made of. Source: RFC 3986, 3.2.2.
+    let is_part = |byte: &u8| byte.is_ascii_alphanumeric() || b"-._~%!$&'()*+,;=:[]".contains(byte);
+    match host.iter().all(is_part) {
+        true => Ok(()),
+        false => Err(Refusal::Host),
+    }
+}
+
+fn health_check(method: &str, path: &str) -> Option<Check> {
+    let wants_body = match method {
+        "GET" => true,
+        "HEAD" => false,
+        _ => return None,
+    };
+    match path {
+        LIVES_PATH => Some(Check::Lives { wants_body }),
+        READY_PATH => Some(Check::Ready { wants_body }),
+        _ => None,
+    }
+}
+
+/// Whether a request of this path is for a hub, also when it comes on a connection that has served pages.
+pub(crate) fn is_for_hub(path: &str, wants_socket: bool) -> bool {
+    path == RTM_PATH || legacy_app(path, wants_socket).is_some()
+}
+
 /// The answer to a handshake.
-fn switching(key: &str, protocol: Option<&str>, hub: HubId) -> Bytes {
+fn switching(key: &str, protocol: Option<&str>, hub: Option<HubId>) -> Bytes {
     let mut response = ws::response_bytes(key, protocol);
-    // The empty line ends the head: ours comes before it.
-    response.truncate(response.len() - 2);
-    response.extend_from_slice(format!("{HUB_HEADER}: {}\r\n\r\n", hub.0).as_bytes());
+    if let Some(hub) = hub {
+        // The empty line ends the head: ours comes before it.
+        response.truncate(response.len() - 2);
+        response.extend_from_slice(format!("{HUB_HEADER}: {}\r\n\r\n", hub.0).as_bytes());
+    }
     Bytes::from(response)
 }
 
@@ -270,9 +385,11 @@ mod tests {
 
     fn verdict(request: &str) -> String {
         let origins = Origins::Listed(vec!["https://good.example".parse().expect("an origin")]);
-        match judge(request.as_bytes(), &origins, HubId(0)) {
+        match judge(request.as_bytes(), &origins, None) {
             Verdict::Incomplete => "incomplete".into(),
             Verdict::Http => "http".into(),
+            Verdict::Health(Check::Lives { .. }) => "lives".into(),
+            Verdict::Health(Check::Ready { .. }) => "ready".into(),
             Verdict::Legacy { app, .. } => format!("legacy {app}"),
             Verdict::Upgrade { head_len, .. } => format!("upgrade {}", request.len() - head_len),
             Verdict::Refuse(refusal) => refusal.status().0.to_string(),
@@ -298,6 +415,18 @@ mod tests {
                 "http",
             ),
             ("GET / HTTP/1.1\r\nHost: a\r\n\r\n", "http"),
+            ("GET / HTTP/1.1\r\n\r\n", "400"),
+            ("GET / HTTP/1.0\r\n\r\n", "http"),
+            ("GET / HTTP/1.1\r\nHost: a\r\nHost: a\r\n\r\n", "400"),
+            ("GET / HTTP/1.1\r\nHost: a\r\nhost: b\r\n\r\n", "400"),
+            ("GET / HTTP/1.1\r\nHost: a b\r\n\r\n", "400"),
+            ("GET / HTTP/1.1\r\nHost: a/b\r\n\r\n", "400"),
+            ("GET / HTTP/1.1\r\nHost: \r\n\r\n", "http"),
+            ("GET / HTTP/1.1\r\nHost: [::1]:80\r\n\r\n", "http"),
+            ("GET / HTTP/1.1\r\nHost: a\r\nB: c\r\n d\r\n\r\n", "400"),
+            ("GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n", "lives"),
+            ("HEAD /readyz?x HTTP/1.0\r\n\r\n", "ready"),
+            ("POST /healthz HTTP/1.1\r\nHost: a\r\n\r\n", "http"),
             ("GET /legacy/a1 HTTP/1.1\r\nHost: a\r\n\r\n", "426"),
             ("\x16\x03\x01", "400"),
             ("SSH-2.0-OpenSSH_9.2\r\n\r\n", "400"),
@@ -340,29 +469,31 @@ mod tests {
     }
 
     #[test]
-    fn the_answer_names_the_hub() {
-        for path in ["/rtm", "/legacy/a1"] {
+    fn the_answer_names_the_hub_to_tests_alone() {
+        let cases = [
+            ("/rtm", Some(HubId(7))),
+            ("/legacy/a1", Some(HubId(7))),
+            ("/rtm", None),
+        ];
+        for (path, hub) in cases {
             let request = format!("{}\r\n", UPGRADE.replace("/rtm", path));
             let (Verdict::Upgrade { response, .. } | Verdict::Legacy { response, .. }) =
-                judge(request.as_bytes(), &Origins::Any, HubId(7))
+                judge(request.as_bytes(), &Origins::Any, hub)
             else {
                 panic!("{path} is a handshake");
             };
             let response = String::from_utf8(response.to_vec()).expect("text");
-            assert!(
-                response.ends_with("\r\nTidings-Hub: 7\r\n\r\n"),
-                "{response}"
-            );
+            assert!(response.ends_with("\r\n\r\n"), "{response}");
+            let is_named = response.ends_with("\r\nTidings-Hub: 7\r\n\r\n");
+            assert_eq!(is_named, hub.is_some(), "{response}");
         }
     }
 
     #[test]
     fn a_refusal_is_an_http_answer_that_helps() {
-        let Verdict::Refuse(refusal) = judge(
-            b"GET /rtm HTTP/1.1\r\nHost: a\r\n\r\n",
-            &Origins::Any,
-            HubId(0),
-        ) else {
+        let Verdict::Refuse(refusal) =
+            judge(b"GET /rtm HTTP/1.1\r\nHost: a\r\n\r\n", &Origins::Any, None)
+        else {
             panic!("a plain request is no upgrade");
         };
         let response = String::from_utf8(refusal.response().to_vec()).expect("text");

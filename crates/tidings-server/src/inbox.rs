@@ -13,7 +13,7 @@ use tidings_hub::ids::{ConnectionId, HubId};
 use tidings_hub::store_ops::StoreAnswer;
 use tidings_hub::{Apps, Pressure, Snapshot, Ticket};
 
-use crate::connection::Handover;
+use crate::connection::{Handover, Returned};
 
 /// Envelopes in one inbox above which the hubs that fill it stop reading their clients.
 ///
@@ -33,6 +33,8 @@ pub(crate) enum Envelope {
     GiveUp(ConnectionId),
     /// A connection whose session is at the receiver.
     HandOver(Box<Handover>),
+    /// A connection that the HTTP thread had.
+    Returned(Box<Returned>),
     /// The store has answered.
     Stored { ticket: Ticket, answer: StoreAnswer },
     /// The tenants are others now.

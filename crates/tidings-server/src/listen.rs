@@ -11,16 +11,29 @@ use crate::error::StartError;
 /// Connections that the kernel holds for a hub that has not accepted them. Source: contract 4.1.
 const BACKLOG: i32 = 1_024;
 
+fn fault(address: SocketAddr, source: io::Error) -> StartError {
+    match source.kind() {
+        ErrorKind::AddrInUse => StartError::PortInUse(address),
+        ErrorKind::PermissionDenied => StartError::PortForbidden(address),
+        _ => StartError::Listen { address, source },
+    }
+}
+
+/// Opens a listener for operators, which no hub serves.
+pub(crate) fn open_one(address: SocketAddr) -> Result<std::net::TcpListener, StartError> {
+    let listener = std::net::TcpListener::bind(address).map_err(|source| fault(address, source))?;
+    listener
+        .set_nonblocking(true)
+        .map_err(|source| fault(address, source))?;
+    Ok(listener)
+}
+
 /// Opens a listener for each hub; the kernel spreads connections over them.
 pub(crate) fn open(
     address: SocketAddr,
     hubs: u16,
 ) -> Result<(Vec<TcpListener>, SocketAddr), StartError> {
-    let fault = |source: io::Error| match source.kind() {
-        ErrorKind::AddrInUse => StartError::PortInUse(address),
-        ErrorKind::PermissionDenied => StartError::PortForbidden(address),
-        _ => StartError::Listen { address, source },
-    };
+    let fault = |source| fault(address, source);
     if address.port() != 0 {
         // A port may be shared by all who ask for it shared, also by another server of this user. One bind that
         // does not share finds out whether anybody is there.

@@ -20,7 +20,45 @@ pub(crate) struct Readiness {
     store: Mutex<Access>,
 }
 
+/// What a health check is told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Report {
+    pub(crate) is_good: bool,
+    pub(crate) text: &'static str,
+}
+
+impl Report {
+    /// Whoever answers lives.
+    pub(crate) fn lives() -> Self {
+        Self {
+            is_good: true,
+            text: "ok\n",
+        }
+    }
+}
+
 impl Readiness {
+    /// Whether clients are served, for `/readyz`.
+    pub(crate) fn report(&self) -> Report {
+        let (is_good, text) = match self.phase() {
+            Phase::Ready => match self.store() {
+                Access::Full => (true, "ready\n"),
+                // Live messages go on, and so do reads and deletions: it is no reason to send everybody away.
+                Access::NoSpace { .. } => (
+                    true,
+                    "ready\nstore: the disk is nearly full, nothing new is stored\n",
+                ),
+                Access::ReadOnly { .. } => (
+                    false,
+                    "the store is read-only since a write failed: see the log, and the disk\n",
+                ),
+            },
+            Phase::Starting => (false, "starting\n"),
+            Phase::Draining => (false, "draining: clients are being sent away\n"),
+        };
+        Report { is_good, text }
+    }
+
     pub(crate) fn phase(&self) -> Phase {
         match self.phase.load(Ordering::Relaxed) {
             0 => Phase::Starting,

@@ -73,6 +73,7 @@ impl Server {
         // Order: the store before the port, so that a refused second start never takes connections of the first.
         let (engine, snapshots) = open_engine(&config)?;
         let media = open_media(&config)?;
+        let admin = config.admin_listen.map(listen::open_one).transpose()?;
         let (listeners, local_addr) = listen::open(config.listen, config.hubs)?;
         let readiness = Arc::new(Readiness::default());
         let clock = Clock::start();
@@ -82,12 +83,25 @@ impl Server {
             apps.clone(),
             config.origins.clone(),
             clock,
-            config.media.file_bytes_max,
+            config.media,
         );
         let has_tls = tls.is_some();
         let legacy = Arc::new(LegacyDoor::new(config.legacy, clock, has_tls));
-        let (http, http_thread) = http::start(readiness.clone(), media.clone(), legacy.clone())
-            .map_err(StartError::system("start the HTTP thread"))?;
+        let admin_addr = admin.as_ref().and_then(|admin| admin.local_addr().ok());
+        let (http, http_thread) = http::start(http::HttpParts {
+            readiness: readiness.clone(),
+            media: media.clone(),
+            legacy: legacy.clone(),
+            pages: http::Pages {
+                demo: config.demo,
+                guide: config.guide,
+                has_tls,
+            },
+            clock,
+            limits: config.limits,
+            admin,
+        })
+        .map_err(StartError::system("start the HTTP thread"))?;
         let limits = config.limits;
         let memory_max = config.memory_max.or_else(memory_max_default);
         let memory_max = memory_max.map(|max| max.max(MEMORY_MIN));
@@ -103,6 +117,8 @@ impl Server {
             limits,
             tls: tls.as_ref().map(Tls::config),
             http,
+            readiness: readiness.clone(),
+            names_hubs: config.names_hubs,
             legacy,
         });
         let loops = open_loops(config.hubs)?;
@@ -179,6 +195,7 @@ impl Server {
         tracing::info!(address = %local_addr, hubs = config.hubs, "ready");
         Ok(RunningServer {
             local_addr,
+            admin_addr,
             drain,
             supervisor,
         })
@@ -189,6 +206,7 @@ impl Server {
 #[derive(Debug)]
 pub struct RunningServer {
     local_addr: SocketAddr,
+    admin_addr: Option<SocketAddr>,
     drain: DrainHandle,
     supervisor: JoinHandle<()>,
 }
@@ -197,6 +215,11 @@ impl RunningServer {
     /// The address really bound.
     pub fn local_addr(&self) -> SocketAddr {
         self.local_addr
+    }
+
+    /// The address of the operators' listener, if there is one.
+    pub fn admin_addr(&self) -> Option<SocketAddr> {
+        self.admin_addr
     }
 
     /// Begins to end: clients are sent away with `going_away`, nothing new is accepted. Returns at once.
@@ -485,7 +508,6 @@ fn open_media(config: &ServerConfig) -> Result<Option<Arc<dyn MediaStore>>, Star
     let bounds = Bounds {
         keep_s: config.media.keep_s,
         bytes_max: config.media.bytes_max,
-        app_bytes_max: config.media.app_bytes_max,
         disk_reserve: config.disk_reserve,
     };
     match Directory::open(&path, bounds) {

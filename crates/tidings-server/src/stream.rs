@@ -9,6 +9,7 @@ use mio::net::TcpStream;
 use mio::{Registry, Token};
 use rustls::{ServerConfig, ServerConnection};
 
+use crate::http::speaks_http2;
 use crate::outgoing::Written;
 
 /// Unencrypted bytes that rustls keeps when the socket is full. More stays in the connection's own queue, where
@@ -32,6 +33,26 @@ pub(crate) struct TlsStream {
 impl Stream {
     pub(crate) fn plain(tcp: TcpStream) -> Self {
         Self::Plain(tcp)
+    }
+
+    /// A stream that the HTTP thread had.
+    pub(crate) fn returned(tcp: TcpStream, tls: Option<Box<ServerConnection>>) -> Self {
+        match tls {
+            None => Self::Plain(tcp),
+            Some(mut session) => {
+                session.set_buffer_limit(Some(TLS_BUFFER_BYTES));
+                let session = *session;
+                Self::Tls(Box::new(TlsStream { tcp, session }))
+            }
+        }
+    }
+
+    /// Whether the client has chosen HTTP/2, in which there is no WebSocket for a hub.
+    pub(crate) fn speaks_http2(&self) -> bool {
+        match self {
+            Self::Plain(_) => false,
+            Self::Tls(tls) => speaks_http2(&tls.session),
+        }
     }
 
     /// A stream whose client has yet to begin its handshake.
@@ -72,10 +93,10 @@ impl Stream {
     }
 
     /// Takes it apart for the HTTP thread.
-    pub(crate) fn into_parts(self) -> (TcpStream, Option<ServerConnection>) {
+    pub(crate) fn into_parts(self) -> (TcpStream, Option<Box<ServerConnection>>) {
         match self {
             Self::Plain(tcp) => (tcp, None),
-            Self::Tls(tls) => (tls.tcp, Some(tls.session)),
+            Self::Tls(tls) => (tls.tcp, Some(Box::new(tls.session))),
         }
     }
 

@@ -14,6 +14,7 @@ use x509_cert::der::Decode as _;
 
 use crate::config::TlsFiles;
 use crate::error::StartError;
+use crate::http::HTTP2;
 
 impl TlsFiles {
     /// Reads both files as a server does at its start. Returns when the certificate ends, in seconds since 1970.
@@ -77,7 +78,7 @@ impl Tls {
             .map_err(|source| pair(files, source))?
             .with_no_client_auth()
             .with_cert_resolver(resolver.clone());
-        config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        config.alpn_protocols = vec![HTTP2.to_vec(), b"http/1.1".to_vec()];
         Ok(Self {
             files: files.clone(),
             config: Arc::new(config),

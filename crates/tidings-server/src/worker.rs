@@ -37,6 +37,7 @@ use crate::legacy::LegacyDoor;
 use crate::memory::Intake;
 use crate::origins::{Origins, has_own_rules};
 use crate::outgoing::TurnLog;
+use crate::readiness::Readiness;
 use crate::security::SecurityLog;
 
 /// Readiness events taken per turn; more are taken in the next.
@@ -74,6 +75,9 @@ pub(crate) struct Node {
     pub(crate) limits: Limits,
     pub(crate) tls: Option<Arc<rustls::ServerConfig>>,
     pub(crate) http: HttpDoor,
+    pub(crate) readiness: Arc<Readiness>,
+    /// Whether answers to handshakes name their hub.
+    pub(crate) names_hubs: bool,
     pub(crate) legacy: Arc<LegacyDoor>,
     /// Which logins are taken. Locked by logins, and by turns that took too long.
     pub(crate) admission: Mutex<Admission>,
@@ -151,7 +155,7 @@ pub(crate) struct Worker {
     shard: Shard,
     homes: Homes,
     inbox: Inbox,
-    peers: Vec<Arc<Mailbox>>,
+    pub(crate) peers: Vec<Arc<Mailbox>>,
     /// What is to be posted to each hub at the end of the turn.
     pub(crate) outboxes: Vec<Vec<Envelope>>,
     store: Submitter,
@@ -384,6 +388,7 @@ impl Worker {
             Envelope::Deliver(input) => self.give(Input::Bus(input)),
             Envelope::GiveUp(connection) => self.lose_stranger(connection),
             Envelope::HandOver(handover) => self.take_over(*handover),
+            Envelope::Returned(returned) => self.take_back(*returned),
             Envelope::Stored { ticket, answer } => self.give(Input::Store { ticket, answer }),
             Envelope::Apps(apps) => {
                 self.apps = apps.clone();

@@ -202,7 +202,7 @@ impl Worker {
         self.begin_closing(slot, Closing::StreamEnd, &refusal.response());
     }
 
-    fn begin_closing(&mut self, slot: usize, closing: Closing, last: &[u8]) {
+    pub(crate) fn begin_closing(&mut self, slot: usize, closing: Closing, last: &[u8]) {
         let now_ms = self.now.mono_ms;
         let Some(connection) = self.connections.get(slot) else {
             return;

@@ -4,14 +4,15 @@ mod common;
 
 use std::fs;
 use std::io::{Read as _, Write as _};
-use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::net::{Shutdown, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use common::{APP, PATIENCE, TestServer, config, connect_tcp};
-use serde_json::Value;
+use common::{APP, Answer, PATIENCE, TestServer, config, connect_tcp};
 use tempfile::TempDir;
-use tidings_server::{App, AppId, Apps, DiskReserve, Origins, ServerConfig, StoreConfig};
+use tidings_server::{
+    App, AppId, Apps, DiskReserve, MediaFiles, Origins, ServerConfig, StoreConfig, UserId,
+};
 
 const OTHER_APP: &str = "ffffffffffffffffffffffffffffffff";
 const CLOSED_APP: &str = "cccccccccccccccccccccccccccccccc";
@@ -93,7 +94,7 @@ impl Place {
         stream.write_all(head.as_bytes()).expect("the head is sent");
         // A server that refuses may stop reading.
         let _ = stream.write_all(bytes);
-        Answer::read(stream)
+        Answer::read(&mut stream)
     }
 
     fn get(&self, app: &str, id: &str, headers: &str) -> Answer {
@@ -105,55 +106,25 @@ impl Place {
 fn request(address: SocketAddr, head: &str) -> Answer {
     let mut stream = connect_tcp(address);
     stream.write_all(head.as_bytes()).expect("it is sent");
-    Answer::read(stream)
+    match head.starts_with("HEAD") {
+        true => Answer::read_to_head(&mut stream),
+        false => Answer::read(&mut stream),
+    }
 }
 
-#[derive(Debug)]
-struct Answer {
-    status: u16,
-    head: String,
-    body: Vec<u8>,
-}
-
-impl Answer {
-    fn read(mut stream: TcpStream) -> Self {
-        let mut bytes = Vec::new();
-        stream.read_to_end(&mut bytes).expect("an answer");
-        let end = bytes
-            .windows(4)
-            .position(|four| four == b"\r\n\r\n")
-            .unwrap_or_else(|| panic!("no head: {:?}", String::from_utf8_lossy(&bytes)));
-        let body = bytes.split_off(end + 4);
-        let head = String::from_utf8(bytes).expect("text");
-        let status = head[9..12].parse().expect("a status");
-        Self { status, head, body }
-    }
-
-    fn header(&self, name: &str) -> Option<&str> {
-        self.head.lines().find_map(|line| {
-            let (key, value) = line.split_once(": ")?;
-            key.eq_ignore_ascii_case(name).then_some(value)
-        })
-    }
-
-    fn json(&self) -> Value {
-        serde_json::from_slice(&self.body).expect("JSON")
-    }
-
-    /// Status and outcome of an error, which must say what to do.
-    fn error(&self) -> (u16, String) {
-        let json = self.json();
-        let error = &json["error"];
-        assert!(error["outcome"].is_u64() && error["text"].as_str().is_some_and(|t| !t.is_empty()));
-        assert!(
-            error["hint"].as_str().is_some_and(|hint| !hint.is_empty()),
-            "{json}"
-        );
-        (
-            self.status,
-            error["name"].as_str().expect("a name").to_owned(),
-        )
-    }
+/// Status and outcome of an error, which must say what to do.
+fn error(answer: &Answer) -> (u16, String) {
+    let json = answer.json();
+    let error = &json["error"];
+    assert!(error["outcome"].is_u64() && error["text"].as_str().is_some_and(|t| !t.is_empty()));
+    assert!(
+        error["hint"].as_str().is_some_and(|hint| !hint.is_empty()),
+        "{json}"
+    );
+    (
+        answer.status,
+        error["name"].as_str().expect("a name").to_owned(),
+    )
 }
 
 /// Waits for a condition.
@@ -186,7 +157,7 @@ fn a_file_of_32_mb_comes_back_byte_by_byte() {
     assert_eq!(answer.header("content-length"), Some("33554432"));
     assert!(answer.body == content, "other bytes");
     let too_large = place.post(APP, &bytes(33_554_433), ALICE);
-    assert_eq!(too_large.error(), (413, "media_too_large".into()));
+    assert_eq!(error(&too_large), (413, "media_too_large".into()));
     place.has_files(1);
 }
 
@@ -196,7 +167,7 @@ fn one_byte_is_a_file_and_none_is_not() {
     let id = place.upload(b"x");
     assert_eq!(place.get(APP, &id, ALICE).body, b"x");
     assert_eq!(
-        place.post(APP, b"", ALICE).error(),
+        error(&place.post(APP, b"", ALICE)),
         (400, "media_empty".into())
     );
     place.has_files(1);
@@ -213,7 +184,7 @@ fn chunks_are_counted_while_they_come() {
     };
     assert_eq!(send("a\r\n0123456789\r\n0\r\n\r\n").status, 201);
     let answer = send("a\r\n0123456789\r\n1\r\nx\r\n0\r\n\r\n");
-    assert_eq!(answer.error(), (413, "media_too_large".into()));
+    assert_eq!(error(&answer), (413, "media_too_large".into()));
     place.has_files(1);
 }
 
@@ -249,7 +220,7 @@ fn names_and_types_that_could_write_headers_are_refused() {
     for headers in cases {
         let answer = place.post(APP, b"x", &format!("{ALICE}{headers}"));
         assert_eq!(
-            answer.error(),
+            error(&answer),
             (400, "invalid_argument".into()),
             "{headers}"
         );
@@ -282,12 +253,12 @@ fn only_who_could_log_in_may() {
     for (app, headers, status, name) in cases {
         let expected = (status, name.to_owned());
         assert_eq!(
-            place.post(app, b"x", headers).error(),
+            error(&place.post(app, b"x", headers)),
             expected,
             "{app} {headers}"
         );
         assert_eq!(
-            place.get(app, &id, headers).error(),
+            error(&place.get(app, &id, headers)),
             expected,
             "{app} {headers}"
         );
@@ -302,7 +273,7 @@ fn an_id_is_good_in_its_app_only_and_is_no_path() {
     let id = place.upload(b"x");
     let unknown = format!("{}{}", &id[..41], if id.ends_with('0') { '1' } else { '0' });
     let missing = (404, "media_not_found".to_owned());
-    assert_eq!(place.get(OTHER_APP, &id, ALICE).error(), missing);
+    assert_eq!(error(&place.get(OTHER_APP, &id, ALICE)), missing);
     for id in [
         unknown.as_str(),
         &id.to_uppercase(),
@@ -311,7 +282,7 @@ fn an_id_is_good_in_its_app_only_and_is_no_path() {
         "%2e%2e%2fLOCK",
         "x",
     ] {
-        assert_eq!(place.get(APP, id, ALICE).error(), missing, "{id}");
+        assert_eq!(error(&place.get(APP, id, ALICE)), missing, "{id}");
     }
 }
 
@@ -399,19 +370,19 @@ fn a_file_survives_a_restart_and_ends_when_its_time_is_over() {
     let old = format!("{:010x}{}", created - 604_802, &id[10..]);
     fs::rename(media.join(APP).join(&id), media.join(APP).join(&old)).expect("renamed");
     let server = place(directory.path());
-    assert_eq!(get(&server, &old).error(), (404, "media_not_found".into()));
+    assert_eq!(error(&get(&server, &old)), (404, "media_not_found".into()));
     until(|| !media.join(APP).exists());
 }
 
 #[test]
 fn an_app_and_the_server_have_only_so_much_space() {
     let place = Place::with(|config| {
-        config.media.app_bytes_max = 3 * 4_096;
+        config.media.app_bytes_max = Some(3 * 4_096);
         config.media.bytes_max = 5 * 4_096;
     });
     place.upload(&bytes(8_000));
     let full = place.post(APP, &bytes(5_000), ALICE);
-    assert_eq!(full.error(), (507, "media_full".into()));
+    assert_eq!(error(&full), (507, "media_full".into()));
     assert!(
         full.json()["error"]["text"]
             .as_str()
@@ -419,16 +390,150 @@ fn an_app_and_the_server_have_only_so_much_space() {
     );
     assert_eq!(place.post(OTHER_APP, &bytes(8_000), ALICE).status, 201);
     let full = place.post(APP, &bytes(5_000), ALICE);
-    assert_eq!(full.error(), (507, "media_full".into()));
+    assert_eq!(error(&full), (507, "media_full".into()));
     place.upload(&bytes(100));
     place.has_files(3);
+}
+
+#[test]
+fn a_user_has_a_share_and_can_delete_files_for_room() {
+    let place = Place::with(|config| config.media.user_bytes_max = Some(2 * 4_096));
+    let id = place.upload(&bytes(8_000));
+    let full = place.post(APP, b"x", ALICE);
+    assert_eq!(error(&full), (507, "media_full".into()));
+    assert!(full.text().contains("media-user-bytes-max"), "{full:?}");
+    assert_eq!(
+        place
+            .post(APP, &bytes(8_000), "Tidings-User: bob\r\n")
+            .status,
+        201
+    );
+    // Somebody else cannot delete it; whoever has uploaded it can, once.
+    let delete = |app: &str, id: &str, headers: &str| {
+        let head = format!("DELETE /v1/media/{app}/{id} HTTP/1.1\r\nHost: a\r\n{headers}\r\n");
+        let mut stream = connect_tcp(place.address());
+        stream.write_all(head.as_bytes()).expect("sent");
+        Answer::read(&mut stream)
+    };
+    let bobs = delete(APP, &id, "Tidings-User: bob\r\n");
+    assert_eq!(error(&bobs), (403, "media_not_yours".into()));
+    for (app, id) in [(OTHER_APP, id.as_str()), (APP, "x"), (APP, "..")] {
+        let missing = delete(app, id, ALICE);
+        assert_eq!(
+            error(&missing),
+            (404, "media_not_found".into()),
+            "{app} {id}"
+        );
+    }
+    let closed = delete(CLOSED_APP, &id, ALICE);
+    assert_eq!(error(&closed), (401, "invalid_token".into()));
+    assert_eq!(place.get(APP, &id, ALICE).status, 200);
+    assert_eq!(delete(APP, &id, ALICE).status, 204);
+    assert_eq!(
+        error(&delete(APP, &id, ALICE)),
+        (404, "media_not_found".into())
+    );
+    assert_eq!(
+        error(&place.get(APP, &id, ALICE)),
+        (404, "media_not_found".into())
+    );
+    place.upload(&bytes(8_000));
+}
+
+#[test]
+fn one_app_cannot_take_all_of_the_space_from_others() {
+    let place = Place::with(|config| config.media.bytes_max = 8 * 4_096);
+    for user in ["a", "b"] {
+        let headers = format!("Tidings-User: {user}\r\n");
+        assert_eq!(place.post(APP, &bytes(8_000), &headers).status, 201);
+    }
+    let full = place.post(APP, b"x", "Tidings-User: c\r\n");
+    assert_eq!(error(&full), (507, "media_full".into()));
+    let text = full.text();
+    assert!(text.contains("media-app-bytes-max"), "{text}");
+    assert_eq!(place.post(OTHER_APP, &bytes(8_000), ALICE).status, 201);
+}
+
+#[test]
+fn operators_list_and_delete_files_beside_the_server() {
+    let place = Place::with(|config| config.media.bytes_max = 4 * 4_096);
+    let headers = format!("{ALICE}Content-Type: text/plain\r\nTidings-File-Name: a%20b.txt\r\n");
+    let posted = place.post(APP, b"hello", &headers);
+    let id = posted.json()["mediaId"].as_str().expect("an id").to_owned();
+    assert_eq!(
+        place
+            .post(OTHER_APP, b"other", "Tidings-User: bob\r\n")
+            .status,
+        201
+    );
+    let files = MediaFiles::of(place.directory.path());
+    let (app, other) = (AppId::parse(APP), AppId::parse(OTHER_APP));
+    let (app, other) = (app.expect("an app id"), other.expect("an app id"));
+    let (alice, bob) = (UserId::parse("alice"), UserId::parse("bob"));
+    let (alice, bob) = (alice.expect("a user id"), bob.expect("a user id"));
+    let list = |app, user| files.list(app, user).expect("a list");
+    assert_eq!(list(None, None).len(), 2);
+    assert_eq!(list(Some(&other), None).len(), 1);
+    assert_eq!(list(Some(&app), Some(&bob)).len(), 0);
+    let file = list(None, Some(&alice)).pop().expect("alice's");
+    assert_eq!((file.id.as_str(), file.bytes), (id.as_str(), 5));
+    assert_eq!(
+        (file.content_type.as_str(), file.file_name.as_str()),
+        ("text/plain", "a b.txt")
+    );
+    assert_eq!((&file.app, &file.user), (&app, &Some(alice)));
+    // The app's half is used up, until the operator makes room.
+    assert_eq!(place.post(APP, &bytes(3_000), ALICE).status, 201);
+    assert!(files.delete(&app, &id).expect("deleted"));
+    assert_eq!(place.post(APP, &bytes(3_000), ALICE).status, 201);
+    for gone in [id.as_str(), "..", "../x"] {
+        assert!(!files.delete(&app, gone).expect("nothing"), "{gone}");
+    }
+    assert_eq!(
+        error(&place.get(APP, &id, ALICE)),
+        (404, "media_not_found".into())
+    );
+    let nobody = tempfile::tempdir().expect("a directory");
+    assert_eq!(
+        MediaFiles::of(nobody.path())
+            .list(None, None)
+            .expect("none")
+            .len(),
+        0
+    );
+}
+
+#[test]
+fn files_of_the_layout_before_are_served() {
+    let place = Place::start();
+    let id = place.upload(b"content");
+    let path = place.directory.path().join("media").join(APP).join(&id);
+    fs::write(&path, "tidings-media 1\ntext/plain\nold.txt\ncontent").expect("written");
+    let answer = place.get(APP, &id, ALICE);
+    assert_eq!(
+        (answer.status, answer.body.as_slice()),
+        (200, &b"content"[..])
+    );
+    assert_eq!(answer.header("content-type"), Some("text/plain"));
+    let head = format!("DELETE /v1/media/{APP}/{id} HTTP/1.1\r\nHost: a\r\n{ALICE}\r\n");
+    let refused = request(place.address(), &head);
+    assert_eq!(
+        error(&refused),
+        (403, "media_not_yours".into()),
+        "nobody knows whose it is"
+    );
+    // One that is damaged is found by the operator, and by nobody else.
+    fs::write(&path, "nonsense").expect("written");
+    assert_eq!(error(&place.get(APP, &id, ALICE)).0, 503);
+    let files = MediaFiles::of(place.directory.path());
+    assert_eq!(files.list(None, None).expect("a list")[0].user, None);
 }
 
 #[test]
 fn a_disk_that_is_nearly_full_takes_no_file() {
     let place = Place::with(|config| config.disk_reserve = DiskReserve::Bytes(u64::MAX));
     let full = place.post(APP, b"x", ALICE);
-    assert_eq!(full.error(), (507, "media_full".into()));
+    assert_eq!(error(&full), (507, "media_full".into()));
     let json = full.json();
     let hint = json["error"]["hint"].as_str().expect("a hint");
     assert!(hint.contains("free disk space"), "{hint}");
@@ -440,7 +545,7 @@ fn a_server_without_a_directory_says_so() {
     let head =
         format!("POST /v1/media/{APP} HTTP/1.1\r\nHost: a\r\n{ALICE}Content-Length: 1\r\n\r\nx");
     let answer = request(server.address(), &head);
-    assert_eq!(answer.error(), (501, "media_off".into()));
+    assert_eq!(error(&answer), (501, "media_off".into()));
 }
 
 #[test]
@@ -448,7 +553,7 @@ fn who_is_refused_early_can_read_why() {
     let place = Place::start();
     // Far more than the sockets hold, so that the refusal comes while the client is sending.
     let answer = place.post(CLOSED_APP, &bytes(20_000_000), ALICE);
-    assert_eq!(answer.error(), (401, "invalid_token".into()));
+    assert_eq!(error(&answer), (401, "invalid_token".into()));
 }
 
 #[test]
@@ -469,11 +574,11 @@ fn a_slow_upload_keeps_nobody_waiting() {
     assert_eq!(place.get(APP, &id, ALICE).body.len(), 200_000);
     until(|| {
         let one_more = place.get(APP, &id, "Tidings-User: slow\r\n");
-        one_more.status == 429 && one_more.error().1 == "too_many_transfers"
+        one_more.status == 429 && error(&one_more).1 == "too_many_transfers"
     });
     for mut stream in slow.drain(..) {
         stream.write_all(b"bc").expect("the rest is sent");
-        assert_eq!(Answer::read(stream).status, 201);
+        assert_eq!(Answer::read(&mut stream).status, 201);
     }
     assert_eq!(place.get(APP, &id, "Tidings-User: slow\r\n").status, 200);
 }

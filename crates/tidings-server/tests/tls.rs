@@ -8,7 +8,7 @@ use std::net::TcpStream;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use common::{APP, Client, Seen, TestServer, config, connect_tcp};
+use common::{APP, Answer, Client, Seen, TestServer, config, connect_tcp};
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
@@ -91,7 +91,12 @@ fn files_come_and_go_over_tls() {
             "{head} HTTP/1.1\r\nHost: localhost\r\nTidings-User: alice\r\n"
         )
         .expect("a head");
-        write!(stream, "Content-Length: {}\r\n\r\n", body.len()).expect("its end");
+        write!(
+            stream,
+            "Connection: close\r\nContent-Length: {}\r\n\r\n",
+            body.len()
+        )
+        .expect("its end");
         stream.write_all(body).expect("a body");
         let mut answer = Vec::new();
         stream.read_to_end(&mut answer).expect("an answer");
@@ -110,12 +115,122 @@ fn pages_are_served_over_tls() {
     let server = TlsServer::start();
     for path in ["/healthz", "/nowhere"] {
         let mut stream = server.connect();
-        write!(stream, "GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n").expect("a request");
+        write!(
+            stream,
+            "GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+        )
+        .expect("a request");
         let mut answer = String::new();
         // Also checks that the server says goodbye: a stream that is merely cut is an error.
         stream.read_to_string(&mut answer).expect("an answer");
         assert!(answer.starts_with("HTTP/1.1 "), "{answer}");
     }
+}
+
+#[test]
+fn a_connection_is_kept_and_may_become_a_websocket() {
+    let server = TlsServer::start();
+    let mut stream = server.connect();
+    for _ in 0..3 {
+        write!(
+            stream,
+            "GET /version HTTP/1.1\r\nHost: chat.example\r\n\r\n"
+        )
+        .expect("a request");
+        let answer = Answer::read(&mut stream);
+        assert_eq!(answer.status, 200);
+        let only = answer.header("strict-transport-security");
+        assert!(
+            only.is_some_and(|only| only.starts_with("max-age=")),
+            "{answer:?}"
+        );
+    }
+    write!(stream, "GET /version HTTP/1.1\r\nHost: localhost:1\r\n\r\n").expect("a request");
+    let answer = Answer::read(&mut stream);
+    assert_eq!(
+        answer.header("strict-transport-security"),
+        None,
+        "a name of many servers"
+    );
+    let mut alice = Client::upgrade(stream);
+    alice.log_in("alice");
+    alice.send(Opcode::Ping, &[7; 100]);
+    assert_eq!(alice.next(), Seen::Pong(vec![7; 100]));
+}
+
+/// Requests of one connection of HTTP/2, and their answers' status and body.
+fn ask_over_http2(server: &TlsServer, paths: &[&str]) -> Vec<(u16, Vec<u8>)> {
+    let mut trust = (*server.trust).clone();
+    trust.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    let address = server.server.address();
+    let runtime = tokio::runtime::Builder::new_current_thread();
+    let runtime = { runtime }.enable_all().build().expect("a runtime");
+    runtime.block_on(async {
+        let tcp = tokio::net::TcpStream::connect(address)
+            .await
+            .expect("it accepts");
+        let name = ServerName::try_from("localhost").expect("a name");
+        let connector = tokio_rustls::TlsConnector::from(Arc::new(trust));
+        let tls = connector.connect(name, tcp).await.expect("a handshake");
+        assert_eq!(tls.get_ref().1.alpn_protocol(), Some(&b"h2"[..]));
+        let io = hyper_util::rt::TokioIo::new(tls);
+        let executor = hyper_util::rt::TokioExecutor::new();
+        let (mut sender, connection) = hyper::client::conn::http2::handshake(executor, io)
+            .await
+            .expect("a connection");
+        tokio::spawn(connection);
+        let request = |path: &str| {
+            hyper::Request::builder()
+                .uri(format!("https://localhost{path}"))
+                .body(axum::body::Body::empty())
+                .expect("a request")
+        };
+        // With the first answer come the server's settings.
+        let first = sender.send_request(request("/version")).await;
+        assert_eq!(first.expect("an answer").status().as_u16(), 200);
+        let answers = paths.iter().map(|path| sender.send_request(request(path)));
+        let mut seen = Vec::new();
+        for answer in answers.collect::<Vec<_>>() {
+            let answer = answer.await.expect("an answer");
+            let status = answer.status().as_u16();
+            let body = axum::body::Body::new(answer.into_body());
+            let body = axum::body::to_bytes(body, usize::MAX)
+                .await
+                .expect("a body");
+            seen.push((status, body.to_vec()));
+        }
+        seen
+    })
+}
+
+#[test]
+fn browsers_may_use_http_2() {
+    let server = TlsServer::start();
+    // More at once than the server takes at once.
+    let paths = [["/version", "/nowhere", "/healthz"]; 20].concat();
+    let answers = ask_over_http2(&server, &paths);
+    for (path, (status, body)) in paths.iter().zip(answers) {
+        assert_eq!(
+            status,
+            if *path == "/nowhere" { 404 } else { 200 },
+            "{path}"
+        );
+        assert!(!body.is_empty());
+    }
+    let [socket, legacy] = &ask_over_http2(&server, &["/rtm", "/legacy"])[..] else {
+        panic!("two answers");
+    };
+    for (status, text) in [socket, legacy] {
+        assert_eq!(*status, 426);
+        assert!(String::from_utf8_lossy(text).contains("HTTP/1.1"));
+    }
+    // A file of some size, if the SDK is built into this program.
+    let (status, body) = ask_over_http2(&server, &["/sdk/tidings-rtm.tgz"]).remove(0);
+    assert!(
+        status == 404 || body.len() > 100_000,
+        "{status}, {} bytes",
+        body.len()
+    );
 }
 
 #[test]

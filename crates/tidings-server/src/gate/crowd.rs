@@ -33,6 +33,8 @@ pub(super) struct Source {
     open: BTreeSet<u64>,
     pub(super) handshakes: Bucket,
     pub(super) legacy_handshakes: Bucket,
+    pub(super) visits: Bucket,
+    pub(super) requests: Bucket,
     pub(super) failures: Bucket,
     /// Turned away until this time after too many failed logins. Monotonic milliseconds.
     pub(super) paused_until_ms: u64,

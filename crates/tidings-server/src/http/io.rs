@@ -1,51 +1,140 @@
 //! A visitor's connection as asynchronous I/O: what was read already, then TCP, or TLS over TCP.
 
-use std::future::Future as _;
-use std::io::{self, ErrorKind, Read as _, Write as _};
+use std::io::{self, ErrorKind, IoSlice, Read as _, Write as _};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
-use std::time::Duration;
 
 use rustls::ServerConnection;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
-use tokio::time::{Sleep, sleep};
 
 use super::pace::Pace;
+use super::speaks_http2;
 
-/// How long a client that was answered early may go on sending: closed at once, the connection would be reset, and
-/// the answer lost.
-const LINGER: Duration = Duration::from_secs(5);
+/// Bytes that TLS keeps while the socket takes none: they are copies, so a stranger gets few. Somebody with a token
+/// gets one record of the usual size.
+const TLS_BYTES: usize = 2 * 1024;
+const TLS_TRANSFER_BYTES: usize = 16 * 1024;
+
+/// What is read at once of a stranger: enough for the head of a request of a browser.
+const READ_BYTES: usize = 2 * 1024;
+
+/// What a stranger may have sent beyond its request while it does not read the answer.
+const AHEAD_BYTES_MAX: usize = 1_024;
 
 /// A visitor's connection.
 pub(super) struct VisitorIo {
     tcp: TcpStream,
-    tls: Option<ServerConnection>,
+    tls: Option<Tls>,
     /// What the hub has read; it comes first.
     bytes: Vec<u8>,
     /// How much of it has been given.
     given: usize,
     pace: Pace,
-    /// Set while the client may still send.
-    linger: Option<Pin<Box<Sleep>>>,
+    /// The socket takes no more.
+    is_blocked: bool,
+}
+
+/// What a visitor's connection is made of.
+pub(super) struct Parts {
+    pub(super) tcp: TcpStream,
+    pub(super) tls: Option<Box<ServerConnection>>,
+    /// What was read and not given.
+    pub(super) bytes: Vec<u8>,
+}
+
+struct Tls {
+    session: Box<ServerConnection>,
+    has_transfer: bool,
 }
 
 impl VisitorIo {
     /// Takes over a connection, which does not block.
     pub(super) fn new(
         tcp: std::net::TcpStream,
-        tls: Option<ServerConnection>,
+        tls: Option<Box<ServerConnection>>,
         bytes: Vec<u8>,
         pace: Pace,
     ) -> io::Result<Self> {
+        let tls = tls.map(|mut session| {
+            session.set_buffer_limit(Some(TLS_BYTES));
+            Tls {
+                session,
+                has_transfer: false,
+            }
+        });
         Ok(Self {
             tcp: TcpStream::from_std(tcp)?,
             tls,
             bytes,
             given: 0,
             pace,
-            linger: None,
+            is_blocked: false,
         })
+    }
+
+    /// Waits until it is known that the socket takes bytes: of a socket that was just taken over it is not, and one that
+    /// takes none means a client that does not read.
+    pub(super) async fn ready(&self) -> io::Result<()> {
+        self.tcp.writable().await
+    }
+
+    pub(super) fn into_parts(mut self) -> Parts {
+        Parts {
+            tcp: self.tcp,
+            tls: self.tls.map(|tls| tls.session),
+            bytes: self.bytes.split_off(self.given),
+        }
+    }
+
+    /// Notes whether the socket takes what is written.
+    ///
+    /// # Errors
+    /// It does not, and its client has sent more than it could ask for at once: kept, that would be the most of what
+    /// it costs.
+    fn note_blocked(&mut self, is_blocked: bool) -> io::Result<()> {
+        self.is_blocked = is_blocked;
+        // Browsers send many requests at once by HTTP/2, for which there is more room.
+        let is_http2 = self
+            .tls
+            .as_ref()
+            .is_some_and(|tls| speaks_http2(&tls.session));
+        if !is_blocked || is_http2 || self.pace.is_transfer() {
+            return Ok(());
+        }
+        let unread = self.bytes.len() - self.given;
+        let of_tls = match &mut self.tls {
+            Some(tls) => tls
+                .session
+                .reader()
+                .into_first_chunk()
+                .map_or(0, <[u8]>::len),
+            None => 0,
+        };
+        let ahead = usize::try_from(self.pace.ahead()).unwrap_or(usize::MAX);
+        if unread + of_tls + ahead <= AHEAD_BYTES_MAX {
+            return Ok(());
+        }
+        Err(io::Error::new(
+            ErrorKind::QuotaExceeded,
+            "the client sends requests and reads no answers",
+        ))
+    }
+
+    /// The session, with room for what is going on.
+    fn session(&mut self) -> Option<(&mut ServerConnection, &mut TcpStream)> {
+        let tls = self.tls.as_mut()?;
+        let has_transfer = self.pace.is_transfer();
+        if tls.has_transfer != has_transfer {
+            tls.has_transfer = has_transfer;
+            let bytes = if has_transfer {
+                TLS_TRANSFER_BYTES
+            } else {
+                TLS_BYTES
+            };
+            tls.session.set_buffer_limit(Some(bytes));
+        }
+        Some((&mut tls.session, &mut self.tcp))
     }
 }
 
@@ -56,11 +145,23 @@ impl AsyncRead for VisitorIo {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let this = self.get_mut();
-        let before = buffer.filled().len();
-        let polled = this.poll_read_plain(context, buffer);
-        if buffer.filled().len() > before {
-            this.pace.moved();
+        if this.pace.is_transfer() {
+            let before = buffer.filled().len();
+            let polled = this.poll_read_plain(context, buffer);
+            this.pace.read(buffer.filled().len() - before);
+            return polled;
         }
+        // Whoever does not read its answers is not read either: what it sends meanwhile stays in the kernel. The
+        // socket wakes this task when it takes more.
+        if this.is_blocked {
+            return Poll::Pending;
+        }
+        let most = buffer.remaining().min(READ_BYTES);
+        let mut part = ReadBuf::new(buffer.initialize_unfilled_to(most));
+        let polled = this.poll_read_plain(context, &mut part);
+        let count = part.filled().len();
+        buffer.advance(count);
+        this.pace.read(count);
         polled
     }
 }
@@ -75,9 +176,12 @@ impl VisitorIo {
             let count = buffer.remaining().min(self.bytes.len() - self.given);
             buffer.put_slice(&self.bytes[self.given..self.given + count]);
             self.given += count;
+            if self.given == self.bytes.len() {
+                (self.bytes, self.given) = (Vec::new(), 0);
+            }
             return Poll::Ready(Ok(()));
         }
-        let Some(tls) = &mut self.tls else {
+        let Some((tls, tcp)) = self.session() else {
             return Pin::new(&mut self.tcp).poll_read(context, buffer);
         };
         loop {
@@ -93,11 +197,7 @@ impl VisitorIo {
                 }
                 Err(error) => return Poll::Ready(Err(error)),
             }
-            let mut socket = Socket {
-                tcp: &mut self.tcp,
-                context,
-            };
-            match tls.read_tls(&mut socket) {
+            match tls.read_tls(&mut Socket { tcp, context }) {
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return Poll::Pending,
                 other => other?,
             };
@@ -109,18 +209,18 @@ impl VisitorIo {
     fn poll_write_plain(
         &mut self,
         context: &mut Context<'_>,
-        bytes: &[u8],
+        slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let Some(tls) = &mut self.tls else {
-            return Pin::new(&mut self.tcp).poll_write(context, bytes);
+        let Some((tls, tcp)) = self.session() else {
+            return Pin::new(&mut self.tcp).poll_write_vectored(context, slices);
         };
         // Order: what is buffered goes first, so that the buffer, which is bounded, has room.
-        let flushed = write_out(tls, &mut self.tcp, context);
-        match tls.writer().write(bytes)? {
+        let flushed = write_out(tls, tcp, context);
+        match tls.writer().write_vectored(slices)? {
             0 => {
                 ready!(flushed)?;
                 // The socket took everything, so that there is room now.
-                Poll::Ready(tls.writer().write(bytes))
+                Poll::Ready(tls.writer().write_vectored(slices))
             }
             count => Poll::Ready(Ok(count)),
         }
@@ -133,45 +233,47 @@ impl AsyncWrite for VisitorIo {
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
+        self.poll_write_vectored(context, &[IoSlice::new(bytes)])
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
-        let polled = this.poll_write_plain(context, bytes);
-        if matches!(polled, Poll::Ready(Ok(count)) if count > 0) {
-            this.pace.moved();
+        let polled = this.poll_write_plain(context, slices);
+        if let Poll::Ready(Ok(count)) = polled {
+            this.pace.written(count);
         }
+        this.note_blocked(polled.is_pending())?;
         polled
+    }
+
+    /// Without it hyper would copy bodies into a buffer of its own.
+    fn is_write_vectored(&self) -> bool {
+        true
     }
 
     fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
-        if let Some(tls) = &mut this.tls {
-            ready!(write_out(tls, &mut this.tcp, context))?;
+        if let Some((tls, tcp)) = this.session() {
+            let flushed = write_out(tls, tcp, context);
+            this.note_blocked(flushed.is_pending())?;
+            ready!(flushed)?;
         }
-        Pin::new(&mut this.tcp).poll_flush(context)
+        ready!(Pin::new(&mut this.tcp).poll_flush(context))?;
+        this.pace.flushed();
+        Poll::Ready(Ok(()))
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
-        if this.linger.is_none() {
-            if let Some(tls) = &mut this.tls {
-                tls.send_close_notify();
-                ready!(write_out(tls, &mut this.tcp, context))?;
-            }
-            ready!(Pin::new(&mut this.tcp).poll_shutdown(context))?;
-            if !this.pace.has_left_body() {
-                return Poll::Ready(Ok(()));
-            }
+        if let Some((tls, tcp)) = this.session() {
+            tls.send_close_notify();
+            ready!(write_out(tls, tcp, context))?;
         }
-        // What still comes is thrown away, until the client ends or the time is over.
-        let linger = this.linger.get_or_insert_with(|| Box::pin(sleep(LINGER)));
-        let mut unread = [0; 16 * 1024];
-        while linger.as_mut().poll(context).is_pending() {
-            let mut unread = ReadBuf::new(&mut unread);
-            ready!(Pin::new(&mut this.tcp).poll_read(context, &mut unread))?;
-            if unread.filled().is_empty() {
-                break;
-            }
-        }
-        Poll::Ready(Ok(()))
+        Pin::new(&mut this.tcp).poll_shutdown(context)
     }
 }
 

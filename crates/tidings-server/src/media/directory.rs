@@ -1,7 +1,7 @@
 //! Files in a directory: `<app id>/<media id>`, and `.partial/<media id>` while they come in.
 //!
-//! A file begins with three lines of text (this layout's name, content type, file name); its content follows. A
-//! file appears under its app only whole and on disk: it is synced, then renamed, then its directory is synced.
+//! A file begins with four lines of text (this layout's name, content type, file name, the user who has uploaded it); its
+//! content follows. In the layout before there was no user. A file appears under its app only whole and on disk: it is synced, then renamed, then its directory is synced.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write as _};
@@ -9,20 +9,24 @@ use std::ops::Range;
 use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
 use futures_util::stream;
 use tidings_store::embedded::{DiskReserve, Space};
-use tidings_wire::names::AppId;
+use tidings_wire::names::{AppId, NameRule, UserId};
 use tokio::task::spawn_blocking;
 
-use super::usage::{Share, Usage};
+use super::usage::{Owner, Share, Shares, Usage};
 use super::{About, Chunks, Content, Media, MediaId, MediaStore, StoreError, Stored, Upload, Work};
 
-/// First line of a file.
-const MAGIC: &str = "tidings-media 1";
-/// Longest beginning of a file: the three lines, each at its longest.
-const HEAD_BYTES_MAX: usize = 512;
+/// First line of a file, and of those that do not say who has uploaded them.
+const MAGIC: &str = "tidings-media 2";
+const MAGIC_1: &str = "tidings-media 1";
+/// Longest beginning of a file: the four lines, each at its longest.
+const HEAD_BYTES_MAX: usize = 1_024;
+/// Space that seems to be used up is counted anew at most so often.
+const RECOUNT: Duration = Duration::from_secs(5);
 const PARTIAL: &str = ".partial";
 /// Bytes that are read or written in one go. More would let one transfer hold a thread for longer, less costs more
 /// changes of thread per file.
@@ -35,8 +39,6 @@ pub(crate) struct Bounds {
     pub(crate) keep_s: u64,
     /// All files together.
     pub(crate) bytes_max: u64,
-    /// The files of one app.
-    pub(crate) app_bytes_max: u64,
     /// The disk keeps this much free: the store of messages needs it more. Source: contract CRA-6.
     pub(crate) disk_reserve: DiskReserve,
 }
@@ -52,8 +54,10 @@ struct Shared {
     path: PathBuf,
     bounds: Bounds,
     usage: Arc<Usage>,
-    /// Held while an app's directory is made and filled, or removed.
+    /// Held while an app's directory is made, filled, counted or removed.
     directories: Mutex<()>,
+    /// When everything was last counted anew for somebody who found no room.
+    counted: Mutex<Option<Instant>>,
 }
 
 impl Directory {
@@ -67,10 +71,10 @@ impl Directory {
         if let Some(parent) = path.parent().filter(|parent| parent.is_dir()) {
             File::open(parent)?.sync_all()?;
         }
-        let usage = Usage::new(bounds.bytes_max, bounds.app_bytes_max);
+        let usage = Usage::new(bounds.bytes_max);
         for (app, directory) in apps(path)? {
-            for (_, entry) in files(&directory)? {
-                usage.found(&app, entry.metadata()?.len());
+            for (owner, bytes) in owned(&app, &directory)? {
+                usage.found(&owner, bytes);
             }
         }
         let shared = Shared {
@@ -78,6 +82,7 @@ impl Directory {
             bounds,
             usage,
             directories: Mutex::new(()),
+            counted: Mutex::default(),
         };
         Ok(Self {
             shared: Arc::new(shared),
@@ -88,13 +93,15 @@ impl Directory {
 impl MediaStore for Directory {
     fn begin(
         &self,
-        app: AppId,
+        owner: Owner,
+        shares: Shares,
         about: About,
         now_s: u64,
     ) -> Work<'_, Result<Box<dyn Upload>, StoreError>> {
         let shared = self.shared.clone();
         work(move || {
-            let writing = Writing::begin(shared, app, &about, now_s)?;
+            let share = Share::new(shared.usage.clone(), owner, shares);
+            let writing = Writing::begin(shared, share, &about, now_s)?;
             let upload: Box<dyn Upload> = Box::new(Incoming {
                 writing: Some(writing),
                 buffer: BytesMut::new(),
@@ -106,6 +113,11 @@ impl MediaStore for Directory {
     fn open(&self, app: AppId, id: MediaId, now_s: u64) -> Work<'_, Result<Media, StoreError>> {
         let shared = self.shared.clone();
         work(move || shared.read_head(&app, &id, now_s))
+    }
+
+    fn delete(&self, owner: Owner, id: MediaId, now_s: u64) -> Work<'_, Result<(), StoreError>> {
+        let shared = self.shared.clone();
+        work(move || shared.delete(&owner, &id, now_s))
     }
 
     fn delete_expired(&self, now_s: u64) -> Work<'_, Result<u64, StoreError>> {
@@ -136,47 +148,87 @@ impl Shared {
             return Err(StoreError::NotFound);
         }
         let path = self.path.join(app.as_str()).join(id.as_str());
-        let file = File::open(path).map_err(|error| match error.kind() {
-            io::ErrorKind::NotFound => StoreError::NotFound,
-            _ => error.into(),
-        })?;
-        let mut head = [0; HEAD_BYTES_MAX];
-        let mut filled = 0;
-        while filled < head.len() {
-            match file.read_at(&mut head[filled..], filled as u64)? {
-                0 => break,
-                count => filled += count,
-            }
-        }
-        let damaged = || io::Error::new(io::ErrorKind::InvalidData, "the file's head is damaged");
-        let mut lines = head[..filled].splitn(4, |byte| *byte == b'\n');
-        let mut line = || std::str::from_utf8(lines.next()?).ok();
-        let (Some(MAGIC), Some(content_type), Some(file_name)) = (line(), line(), line()) else {
-            return Err(StoreError::Io(damaged()));
-        };
-        let about = About::new(content_type, file_name).map_err(|_| StoreError::Io(damaged()))?;
-        let head_len = head_of(&about).len() as u64;
-        let size = file.metadata()?.len().checked_sub(head_len);
+        let file = File::open(path).map_err(or_missing)?;
+        let Beginning {
+            about,
+            uploader,
+            len,
+        } = Beginning::read(&file)?;
+        let size = file.metadata()?.len().checked_sub(len);
         Ok(Media {
             about,
-            size: size.ok_or_else(|| StoreError::Io(damaged()))?,
-            content: Box::new(Reading { file, head_len }),
+            uploader,
+            size: size.ok_or_else(damaged)?,
+            content: Box::new(Reading {
+                file,
+                head_len: len,
+            }),
         })
+    }
+
+    fn delete(&self, owner: &Owner, id: &MediaId, now_s: u64) -> Result<(), StoreError> {
+        let media = self.read_head(&owner.app, id, now_s)?;
+        if media.uploader.is_none() || media.uploader != owner.user {
+            return Err(StoreError::NotOwner);
+        }
+        let path = self.path.join(owner.app.as_str()).join(id.as_str());
+        let _held = self.hold_directories();
+        let bytes = fs::metadata(&path).map_err(or_missing)?.len();
+        fs::remove_file(&path).map_err(or_missing)?;
+        self.usage.gone(owner, bytes);
+        Ok(())
+    }
+
+    /// Counts everything anew: files may have been deleted on the disk.
+    fn recount(&self) -> Result<(), StoreError> {
+        let mut left = self.usage.apps();
+        for (app, directory) in apps(&self.path)? {
+            left.retain(|one| *one != app);
+            // Nothing is stored meanwhile that would not be seen.
+            let _held = self.hold_directories();
+            self.usage.recount(&app, &owned(&app, &directory)?);
+        }
+        for app in left {
+            let _held = self.hold_directories();
+            if !self.path.join(app.as_str()).exists() {
+                self.usage.recount(&app, &[]);
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes space for a file; what seems to be full is counted anew now and then.
+    fn grow(&self, share: &mut Share, file_bytes: u64) -> Result<(), StoreError> {
+        let refused = match share.grow(file_bytes) {
+            Err(refused @ StoreError::Full(_)) => refused,
+            other => return other,
+        };
+        {
+            let mut counted = self.counted.lock().unwrap_or_else(PoisonError::into_inner);
+            if counted.is_some_and(|counted| counted.elapsed() < RECOUNT) {
+                return Err(refused);
+            }
+            *counted = Some(Instant::now());
+        }
+        self.recount()?;
+        share.grow(file_bytes)
     }
 
     fn delete_expired(&self, now_s: u64) -> Result<u64, StoreError> {
         let mut count = 0;
-        for (app, directory) in apps(&self.path)? {
+        for (_, directory) in apps(&self.path)? {
             let mut is_empty = true;
             for (id, entry) in files(&directory)? {
                 if self.expires_s(&id) > now_s {
                     is_empty = false;
                     continue;
                 }
-                let bytes = entry.metadata()?.len();
-                fs::remove_file(entry.path())?;
-                self.usage.gone(&app, bytes);
-                count += 1;
+                match fs::remove_file(entry.path()) {
+                    Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                        return Err(error.into());
+                    }
+                    _ => count += 1,
+                }
             }
             if is_empty {
                 let _held = self.hold_directories();
@@ -184,6 +236,7 @@ impl Shared {
                 let _ = fs::remove_dir(&directory);
             }
         }
+        self.recount()?;
         Ok(count)
     }
 
@@ -203,7 +256,7 @@ impl Shared {
 }
 
 /// The directories of apps; other entries are none of ours.
-fn apps(path: &Path) -> io::Result<Vec<(AppId, PathBuf)>> {
+pub(super) fn apps(path: &Path) -> io::Result<Vec<(AppId, PathBuf)>> {
     let mut list = Vec::new();
     for entry in fs::read_dir(path)? {
         let entry = entry?;
@@ -214,7 +267,7 @@ fn apps(path: &Path) -> io::Result<Vec<(AppId, PathBuf)>> {
     Ok(list)
 }
 
-fn files(directory: &Path) -> io::Result<Vec<(MediaId, fs::DirEntry)>> {
+pub(super) fn files(directory: &Path) -> io::Result<Vec<(MediaId, fs::DirEntry)>> {
     let mut list = Vec::new();
     for entry in fs::read_dir(directory)? {
         let entry = entry?;
@@ -224,15 +277,102 @@ fn files(directory: &Path) -> io::Result<Vec<(MediaId, fs::DirEntry)>> {
     Ok(list)
 }
 
-fn head_of(about: &About) -> String {
-    format!("{MAGIC}\n{}\n{}\n", about.content_type(), about.file_name())
+/// The files of an app, with whose they are and how many bytes they have.
+fn owned(app: &AppId, directory: &Path) -> io::Result<Vec<(Owner, u64)>> {
+    let mut list = Vec::new();
+    for (_, entry) in files(directory)? {
+        let file = match File::open(entry.path()) {
+            Ok(file) => file,
+            // Deleted meanwhile.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+            Err(error) => return Err(error),
+        };
+        // A damaged file takes space as any other.
+        let beginning = Beginning::read(&file).ok();
+        let owner = Owner {
+            app: app.clone(),
+            user: beginning.and_then(|beginning| beginning.uploader),
+        };
+        list.push((owner, file.metadata()?.len()));
+    }
+    Ok(list)
+}
+
+fn or_missing(error: io::Error) -> StoreError {
+    match error.kind() {
+        io::ErrorKind::NotFound => StoreError::NotFound,
+        _ => error.into(),
+    }
+}
+
+fn damaged() -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, "the file's head is damaged")
+}
+
+/// What a file begins with.
+pub(super) struct Beginning {
+    pub(super) about: About,
+    /// `None` in the layout before.
+    pub(super) uploader: Option<UserId>,
+    /// Bytes, after which its content follows.
+    pub(super) len: u64,
+}
+
+impl Beginning {
+    pub(super) fn read(file: &File) -> io::Result<Self> {
+        let mut head = [0; HEAD_BYTES_MAX];
+        let mut filled = 0;
+        while filled < head.len() {
+            match file.read_at(&mut head[filled..], filled as u64)? {
+                0 => break,
+                count => filled += count,
+            }
+        }
+        let mut rest = &head[..filled];
+        let mut len = 0;
+        let mut line = || {
+            let end = rest.iter().position(|byte| *byte == b'\n')?;
+            let line = std::str::from_utf8(&rest[..end]).ok()?;
+            rest = &rest[end + 1..];
+            len += end as u64 + 1;
+            Some(line)
+        };
+        let has_uploader = match line() {
+            Some(MAGIC) => true,
+            Some(MAGIC_1) => false,
+            _ => return Err(damaged()),
+        };
+        let (Some(content_type), Some(file_name)) = (line(), line()) else {
+            return Err(damaged());
+        };
+        let about = About::new(content_type, file_name).map_err(|_| damaged())?;
+        let uploader = match has_uploader.then(line).flatten() {
+            Some(user) => Some(UserId::parse_by(NameRule::Wide, user).map_err(|_| damaged())?),
+            None if has_uploader => return Err(damaged()),
+            None => None,
+        };
+        Ok(Self {
+            about,
+            uploader,
+            len,
+        })
+    }
+}
+
+fn head_of(about: &About, owner: &Owner) -> String {
+    // A user id has no line breaks.
+    let user = owner.user.as_ref().map_or("", UserId::as_str);
+    let (content_type, file_name) = (about.content_type(), about.file_name());
+    match user {
+        "" => format!("{MAGIC_1}\n{content_type}\n{file_name}\n"),
+        user => format!("{MAGIC}\n{content_type}\n{file_name}\n{user}\n"),
+    }
 }
 
 /// A file under `.partial`; removed when dropped, unless it was finished.
 #[derive(Debug)]
 struct Writing {
     shared: Arc<Shared>,
-    app: AppId,
     id: MediaId,
     file: File,
     share: Share,
@@ -242,20 +382,18 @@ struct Writing {
 impl Writing {
     fn begin(
         shared: Arc<Shared>,
-        app: AppId,
+        mut share: Share,
         about: &About,
         now_s: u64,
     ) -> Result<Self, StoreError> {
         shared.check_disk()?;
         let id = MediaId::draw(now_s)?;
-        let mut share = Share::new(shared.usage.clone(), app.clone());
-        let head = head_of(about);
-        share.grow(head.len() as u64)?;
+        let head = head_of(about, share.owner());
+        shared.grow(&mut share, head.len() as u64)?;
         let path = shared.path.join(PARTIAL).join(id.as_str());
         let file = OpenOptions::new().write(true).create_new(true).open(path)?;
         let mut writing = Self {
             shared,
-            app,
             id,
             file,
             share,
@@ -267,17 +405,17 @@ impl Writing {
 
     fn append(&mut self, bytes: &[u8]) -> Result<(), StoreError> {
         let file_bytes = self.file_bytes + bytes.len() as u64;
-        self.share.grow(file_bytes)?;
+        self.shared.grow(&mut self.share, file_bytes)?;
         self.shared.check_disk()?;
         self.file.write_all(bytes)?;
         self.file_bytes = file_bytes;
         Ok(())
     }
 
-    fn finish(self) -> Result<Stored, StoreError> {
+    fn finish(mut self) -> Result<Stored, StoreError> {
         self.file.sync_all()?;
         let shared = self.shared.clone();
-        let directory = shared.path.join(self.app.as_str());
+        let directory = shared.path.join(self.share.owner().app.as_str());
         {
             let _held = shared.hold_directories();
             if !directory.exists() {
@@ -285,27 +423,22 @@ impl Writing {
                 File::open(&shared.path)?.sync_all()?;
             }
             fs::rename(self.path(), directory.join(self.id.as_str()))?;
+            self.share.keep();
         }
         if let Err(error) = File::open(&directory).and_then(|directory| directory.sync_all()) {
             // Nobody is told of it, so it must not stay.
             let _ = fs::remove_file(directory.join(self.id.as_str()));
+            shared.usage.gone(self.share.owner(), self.file_bytes);
             return Err(error.into());
         }
-        let stored = Stored {
+        Ok(Stored {
             id: self.id.clone(),
             expires_s: shared.expires_s(&self.id),
-        };
-        self.keep();
-        Ok(stored)
+        })
     }
 
     fn path(&self) -> PathBuf {
         self.shared.path.join(PARTIAL).join(self.id.as_str())
-    }
-
-    fn keep(mut self) {
-        let empty = Share::new(self.shared.usage.clone(), self.app.clone());
-        std::mem::replace(&mut self.share, empty).keep();
     }
 }
 

@@ -4,6 +4,7 @@
 //! them in an object store: nothing here speaks of paths.
 
 mod directory;
+mod files;
 mod usage;
 
 use std::future::Future;
@@ -14,9 +15,11 @@ use std::pin::Pin;
 use bytes::Bytes;
 use futures_util::Stream;
 use tidings_wire::limits::{MEDIA_FILE_NAME_BYTES_MAX, MEDIA_TYPE_BYTES_MAX};
-use tidings_wire::names::AppId;
+use tidings_wire::names::{AppId, UserId};
 
 pub(crate) use self::directory::{Bounds, Directory};
+pub use self::files::{MediaFile, MediaFiles};
+pub(crate) use self::usage::{Bound, Owner, Shares};
 
 /// Something that takes a while.
 pub(crate) type Work<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -29,7 +32,8 @@ pub(crate) trait MediaStore: Send + Sync {
     /// Begins a file. It is there once it is finished; dropped before, nothing of it stays.
     fn begin(
         &self,
-        app: AppId,
+        owner: Owner,
+        shares: Shares,
         about: About,
         now_s: u64,
     ) -> Work<'_, Result<Box<dyn Upload>, StoreError>>;
@@ -37,7 +41,10 @@ pub(crate) trait MediaStore: Send + Sync {
     /// A file of this app, if it is there and its time is not over.
     fn open(&self, app: AppId, id: MediaId, now_s: u64) -> Work<'_, Result<Media, StoreError>>;
 
-    /// Deletes the files whose time is over; returns how many there were.
+    /// Deletes a file for the user who has uploaded it.
+    fn delete(&self, owner: Owner, id: MediaId, now_s: u64) -> Work<'_, Result<(), StoreError>>;
+
+    /// Deletes the files whose time is over, and counts the others anew; returns how many there were.
     fn delete_expired(&self, now_s: u64) -> Work<'_, Result<u64, StoreError>>;
 }
 
@@ -61,6 +68,8 @@ pub(crate) struct Stored {
 /// A file that was found.
 pub(crate) struct Media {
     pub(crate) about: About,
+    /// `None` = nobody has noted it.
+    pub(crate) uploader: Option<UserId>,
     /// Bytes of its content.
     pub(crate) size: u64,
     pub(crate) content: Box<dyn Content>,
@@ -85,7 +94,7 @@ impl About {
         check("content type", content_type, MEDIA_TYPE_BYTES_MAX)?;
         check("file name", file_name, MEDIA_FILE_NAME_BYTES_MAX)?;
         if !content_type.is_ascii() {
-            return Err(format!("the content type {content_type:?} is not ASCII"));
+            return Err("the content type is not ASCII".to_owned());
         }
         Ok(Self {
             content_type: content_type.to_owned(),
@@ -162,13 +171,12 @@ pub(crate) enum StoreError {
     /// Never there, another app's, or its time is over.
     #[error("there is no such file")]
     NotFound,
+    /// Somebody else has uploaded it, or nobody knows who has.
+    #[error("the file was not uploaded by this user")]
+    NotOwner,
     /// No space by our own rules.
-    #[error("{what} has {used} of {max} bytes in use, too many for this file")]
-    Full {
-        what: &'static str,
-        used: u64,
-        max: u64,
-    },
+    #[error("{0}")]
+    Full(Bound),
     /// No space on the disk, or less than must stay free.
     #[error("the disk has too little free space")]
     DiskFull,

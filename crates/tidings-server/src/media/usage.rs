@@ -1,9 +1,13 @@
-//! How much space files take, by app and in all.
+//! How much space files take: by user, by app, and in all.
+//!
+//! What is stored is counted apart from what is still coming in, so that it can be counted anew from the disk, where an
+//! operator may have deleted files.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use tidings_wire::names::AppId;
+use tidings_wire::names::{AppId, UserId};
 
 use super::StoreError;
 
@@ -11,65 +15,174 @@ use super::StoreError;
 /// use the disk up.
 const BLOCK_BYTES: u64 = 4_096;
 
+/// Whose a file is. Files of before it was noted belong to their app alone.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Owner {
+    pub(crate) app: AppId,
+    pub(crate) user: Option<UserId>,
+}
+
+/// How much one app, and one user of it, may have. Bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Shares {
+    pub(crate) app_bytes_max: u64,
+    pub(crate) user_bytes_max: u64,
+}
+
+/// Which bound a file would exceed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Bound {
+    User(u64),
+    App(u64),
+    Server,
+}
+
+/// Says nothing of what others have: an app could watch them by it.
+impl fmt::Display for Bound {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::User(max) => write!(
+                f,
+                "the user's files have no room for it: a user may have {max} bytes (media-user-bytes-max)"
+            ),
+            Self::App(max) => write!(
+                f,
+                "the app's files have no room for it: an app may have {max} bytes (media-app-bytes-max)"
+            ),
+            Self::Server => f.write_str("the server has no room for it (media-bytes-max)"),
+        }
+    }
+}
+
 /// The count. Touched once per piece that is written.
 #[derive(Debug)]
 pub(super) struct Usage {
     bytes_max: u64,
-    app_bytes_max: u64,
     counts: Mutex<Counts>,
 }
 
 #[derive(Debug, Default)]
 struct Counts {
+    stored: Tally,
+    coming: Tally,
+}
+
+/// Bound: the apps and users that have files.
+#[derive(Debug, Default)]
+struct Tally {
     total: u64,
-    /// Bound: the apps that have files.
-    by_app: HashMap<AppId, u64>,
+    apps: HashMap<AppId, OfApp>,
+}
+
+#[derive(Debug, Default)]
+struct OfApp {
+    bytes: u64,
+    users: HashMap<UserId, u64>,
+}
+
+impl Tally {
+    fn add(&mut self, owner: &Owner, bytes: u64) {
+        self.total += bytes;
+        let of_app = self.apps.entry(owner.app.clone()).or_default();
+        of_app.bytes += bytes;
+        if let Some(user) = &owner.user {
+            *of_app.users.entry(user.clone()).or_default() += bytes;
+        }
+    }
+
+    fn subtract(&mut self, owner: &Owner, bytes: u64) {
+        self.total = self.total.saturating_sub(bytes);
+        let Some(of_app) = self.apps.get_mut(&owner.app) else {
+            return;
+        };
+        of_app.bytes = of_app.bytes.saturating_sub(bytes);
+        if let Some(user) = &owner.user
+            && let Some(of_user) = of_app.users.get_mut(user)
+        {
+            *of_user = of_user.saturating_sub(bytes);
+            if *of_user == 0 {
+                of_app.users.remove(user);
+            }
+        }
+        if of_app.bytes == 0 {
+            self.apps.remove(&owner.app);
+        }
+    }
+
+    fn of_app(&self, app: &AppId) -> u64 {
+        self.apps.get(app).map_or(0, |of_app| of_app.bytes)
+    }
+
+    fn of_user(&self, owner: &Owner) -> u64 {
+        let of_app = self.apps.get(&owner.app);
+        let of_user = of_app.zip(owner.user.as_ref());
+        let of_user = of_user.and_then(|(of_app, user)| of_app.users.get(user));
+        of_user.copied().unwrap_or(0)
+    }
 }
 
 impl Usage {
-    pub(super) fn new(bytes_max: u64, app_bytes_max: u64) -> Arc<Self> {
+    pub(super) fn new(bytes_max: u64) -> Arc<Self> {
         Arc::new(Self {
             bytes_max,
-            app_bytes_max,
             counts: Mutex::default(),
         })
     }
 
     /// Counts a file that is there already, whatever the bounds.
-    pub(super) fn found(&self, app: &AppId, file_bytes: u64) {
-        self.change(app, |count| *count += blocks(file_bytes));
+    pub(super) fn found(&self, owner: &Owner, file_bytes: u64) {
+        self.counts().stored.add(owner, blocks(file_bytes));
     }
 
     /// Forgets a file.
-    pub(super) fn gone(&self, app: &AppId, file_bytes: u64) {
-        self.change(app, |count| {
-            *count = count.saturating_sub(blocks(file_bytes))
-        });
+    pub(super) fn gone(&self, owner: &Owner, file_bytes: u64) {
+        self.counts().stored.subtract(owner, blocks(file_bytes));
     }
 
-    fn change(&self, app: &AppId, change: impl Fn(&mut u64)) {
-        let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
-        change(&mut counts.total);
-        let of_app = counts.by_app.entry(app.clone()).or_default();
-        change(of_app);
-        if *of_app == 0 {
-            counts.by_app.remove(app);
+    /// Counts the stored files of an app anew.
+    pub(super) fn recount(&self, app: &AppId, files: &[(Owner, u64)]) {
+        let mut counts = self.counts();
+        let stored = &mut counts.stored;
+        if let Some(of_app) = stored.apps.remove(app) {
+            stored.total = stored.total.saturating_sub(of_app.bytes);
+        }
+        for (owner, file_bytes) in files {
+            stored.add(owner, blocks(*file_bytes));
         }
     }
 
-    fn take(&self, app: &AppId, bytes: u64) -> Result<(), StoreError> {
-        let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
-        let of_app = counts.by_app.get(app).copied().unwrap_or(0);
-        for (what, used, max) in [
-            ("the app", of_app, self.app_bytes_max),
-            ("the server", counts.total, self.bytes_max),
-        ] {
-            if used + bytes > max {
-                return Err(StoreError::Full { what, used, max });
+    /// The apps of which files are counted as stored.
+    pub(super) fn apps(&self) -> Vec<AppId> {
+        self.counts().stored.apps.keys().cloned().collect()
+    }
+
+    fn counts(&self) -> MutexGuard<'_, Counts> {
+        self.counts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn take(&self, owner: &Owner, shares: Shares, bytes: u64) -> Result<(), StoreError> {
+        let mut counts = self.counts();
+        let Counts { stored, coming } = &mut *counts;
+        // Order: where a user may have as much as its app, the app's bound is the one to be raised.
+        let bounds = [
+            (
+                stored.of_app(&owner.app) + coming.of_app(&owner.app),
+                shares.app_bytes_max,
+                Bound::App(shares.app_bytes_max),
+            ),
+            (
+                stored.of_user(owner) + coming.of_user(owner),
+                shares.user_bytes_max,
+                Bound::User(shares.user_bytes_max),
+            ),
+            (stored.total + coming.total, self.bytes_max, Bound::Server),
+        ];
+        for (used, max, bound) in bounds {
+            if used.saturating_add(bytes) > max {
+                return Err(StoreError::Full(bound));
             }
         }
-        counts.total += bytes;
-        *counts.by_app.entry(app.clone()).or_default() += bytes;
+        coming.add(owner, bytes);
         Ok(())
     }
 }
@@ -82,31 +195,40 @@ fn blocks(bytes: u64) -> u64 {
 #[derive(Debug)]
 pub(super) struct Share {
     usage: Arc<Usage>,
-    app: AppId,
+    owner: Owner,
+    shares: Shares,
     taken: u64,
 }
 
 impl Share {
-    pub(super) fn new(usage: Arc<Usage>, app: AppId) -> Self {
+    pub(super) fn new(usage: Arc<Usage>, owner: Owner, shares: Shares) -> Self {
         Self {
             usage,
-            app,
+            owner,
+            shares,
             taken: 0,
         }
+    }
+
+    pub(super) fn owner(&self) -> &Owner {
+        &self.owner
     }
 
     /// Makes the share large enough for a file of so many bytes.
     pub(super) fn grow(&mut self, file_bytes: u64) -> Result<(), StoreError> {
         let needed = blocks(file_bytes).saturating_sub(self.taken);
         if needed > 0 {
-            self.usage.take(&self.app, needed)?;
+            self.usage.take(&self.owner, self.shares, needed)?;
             self.taken += needed;
         }
         Ok(())
     }
 
-    /// The file stays.
-    pub(super) fn keep(mut self) {
+    /// The file is stored from now on.
+    pub(super) fn keep(&mut self) {
+        let mut counts = self.usage.counts();
+        counts.coming.subtract(&self.owner, self.taken);
+        counts.stored.add(&self.owner, self.taken);
         self.taken = 0;
     }
 }
@@ -114,7 +236,7 @@ impl Share {
 impl Drop for Share {
     fn drop(&mut self) {
         if self.taken > 0 {
-            self.usage.gone(&self.app, self.taken);
+            self.usage.counts().coming.subtract(&self.owner, self.taken);
         }
     }
 }
@@ -123,36 +245,87 @@ impl Drop for Share {
 mod tests {
     use super::*;
 
-    fn app(letter: &str) -> AppId {
-        AppId::parse(&letter.repeat(32)).expect("an app id")
+    fn owner(app: &str, user: &str) -> Owner {
+        Owner {
+            app: AppId::parse(&app.repeat(32)).expect("an app id"),
+            user: Some(UserId::parse(user).expect("a user id")),
+        }
+    }
+
+    const SHARES: Shares = Shares {
+        app_bytes_max: 3 * BLOCK_BYTES,
+        user_bytes_max: 2 * BLOCK_BYTES,
+    };
+
+    fn share(usage: &Arc<Usage>, app: &str, user: &str) -> Share {
+        Share::new(usage.clone(), owner(app, user), SHARES)
+    }
+
+    fn full(result: Result<(), StoreError>) -> Bound {
+        match result {
+            Err(StoreError::Full(bound)) => bound,
+            other => panic!("not full but {other:?}"),
+        }
     }
 
     #[test]
-    fn an_app_and_the_server_have_bounds_and_space_comes_back() {
-        let usage = Usage::new(5 * BLOCK_BYTES, 3 * BLOCK_BYTES);
-        let mut first = Share::new(usage.clone(), app("a"));
-        first
-            .grow(3 * BLOCK_BYTES)
-            .expect("as much as an app may have");
-        let full = first
-            .grow(3 * BLOCK_BYTES + 1)
-            .expect_err("one byte too many");
-        assert!(full.to_string().starts_with("the app has 12288 of 12288"));
-        let mut second = Share::new(usage.clone(), app("b"));
-        second.grow(2 * BLOCK_BYTES).expect("the rest");
-        let full = second
-            .grow(2 * BLOCK_BYTES + 1)
-            .expect_err("the server is full");
-        assert!(
-            full.to_string()
-                .starts_with("the server has 20480 of 20480")
+    fn a_user_an_app_and_the_server_have_bounds_and_space_comes_back() {
+        let usage = Usage::new(5 * BLOCK_BYTES);
+        let mut alice = share(&usage, "a", "alice");
+        alice
+            .grow(2 * BLOCK_BYTES)
+            .expect("as much as a user may have");
+        let bound = full(alice.grow(2 * BLOCK_BYTES + 1));
+        assert_eq!(bound, Bound::User(SHARES.user_bytes_max));
+        let mut bob = share(&usage, "a", "bob");
+        bob.grow(BLOCK_BYTES).expect("the app's rest");
+        assert_eq!(
+            full(bob.grow(BLOCK_BYTES + 1)),
+            Bound::App(SHARES.app_bytes_max)
         );
-        drop(first);
-        second.grow(3 * BLOCK_BYTES).expect("space again");
-        second.keep();
-        usage.gone(&app("b"), 3 * BLOCK_BYTES);
-        let mut third = Share::new(usage, app("b"));
-        third.grow(1).expect("space again");
-        assert_eq!(third.taken, BLOCK_BYTES, "one byte costs a block");
+        let mut carol = share(&usage, "b", "carol");
+        carol.grow(2 * BLOCK_BYTES).expect("the server's rest");
+        assert_eq!(full(share(&usage, "b", "dave").grow(1)), Bound::Server);
+        drop(alice);
+        carol.keep();
+        usage.gone(&owner("b", "carol"), 2 * BLOCK_BYTES);
+        let mut dave = share(&usage, "b", "dave");
+        dave.grow(1).expect("space again");
+        assert_eq!(dave.taken, BLOCK_BYTES, "one byte costs a block");
+    }
+
+    #[test]
+    fn what_is_stored_can_be_counted_anew_while_files_come_in() {
+        let usage = Usage::new(3 * BLOCK_BYTES);
+        usage.found(&owner("a", "alice"), 1);
+        usage.found(&owner("a", "bob"), 1);
+        let mut coming = share(&usage, "a", "alice");
+        coming.grow(1).expect("the last");
+        assert_eq!(
+            full(share(&usage, "a", "carol").grow(1)),
+            Bound::App(SHARES.app_bytes_max)
+        );
+        let app = owner("a", "bob").app;
+        usage.recount(&app, &[(owner("a", "bob"), 1)]);
+        share(&usage, "a", "carol")
+            .grow(1)
+            .expect("alice's was deleted");
+        coming.keep();
+        assert_eq!(usage.apps(), std::slice::from_ref(&app));
+        usage.recount(&app, &[]);
+        assert!(usage.apps().is_empty());
+        assert_eq!(usage.counts().stored.total, 0);
+    }
+
+    #[test]
+    fn errors_name_the_setting_and_nobody_elses_numbers() {
+        for (bound, word) in [
+            (Bound::User(7), "media-user-bytes-max"),
+            (Bound::App(7), "media-app-bytes-max"),
+            (Bound::Server, "(media-bytes-max)"),
+        ] {
+            assert!(bound.to_string().contains(word), "{bound}");
+        }
+        assert!(!Bound::Server.to_string().contains(char::is_numeric));
     }
 }

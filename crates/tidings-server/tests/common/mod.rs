@@ -2,10 +2,14 @@
 
 #![allow(dead_code, reason = "each test file uses its part")]
 
+mod answer;
+
 use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
+#[allow(unused_imports, reason = "each test file uses its part")]
+pub(crate) use answer::Answer;
 use tidings_hub::Apps;
 use tidings_server::{DiskReserve, RunningServer, Server, ServerConfig};
 use tidings_wire::frame::{decode_server, encode_client};
@@ -23,6 +27,7 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 pub(crate) fn config() -> ServerConfig {
     let mut config = ServerConfig::new("127.0.0.1:0".parse().expect("an address"));
     config.hubs = 2;
+    config.names_hubs = true;
     // How full this machine's disk is says nothing about the server.
     config.disk_reserve = DiskReserve::Bytes(0);
     config.apps = Apps {
@@ -350,6 +355,6 @@ pub(crate) fn exchange(address: SocketAddr, request: &str) -> String {
 pub(crate) fn get(address: SocketAddr, path: &str) -> String {
     exchange(
         address,
-        &format!("GET {path} HTTP/1.1\r\nHost: test\r\n\r\n"),
+        &format!("GET {path} HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n"),
     )
 }

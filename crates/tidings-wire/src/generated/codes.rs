@@ -68,15 +68,17 @@ pub enum Outcome {
     MediaTruncated = 43,
     /// A user has more uploads and downloads at once than allowed.
     TooManyTransfers = 44,
-    /// The app's or the server's space for files, or the disk, is used up.
+    /// The user's, the app's or the server's space for files, or the disk, is used up.
     MediaFull = 45,
     /// The server keeps no files.
     MediaOff = 46,
+    /// A file is to be deleted by a user who has not uploaded it.
+    MediaNotYours = 47,
 }
 
 impl Outcome {
     /// Every outcome, in the table's order.
-    pub const ALL: [Outcome; 34] = [
+    pub const ALL: [Outcome; 35] = [
         Outcome::InvalidArgument,
         Outcome::InvalidMessage,
         Outcome::MessageTooLarge,
@@ -111,6 +113,7 @@ impl Outcome {
         Outcome::TooManyTransfers,
         Outcome::MediaFull,
         Outcome::MediaOff,
+        Outcome::MediaNotYours,
     ];
 
     /// The name in the table.
@@ -150,6 +153,7 @@ impl Outcome {
             Outcome::TooManyTransfers => "too_many_transfers",
             Outcome::MediaFull => "media_full",
             Outcome::MediaOff => "media_off",
+            Outcome::MediaNotYours => "media_not_yours",
         }
     }
 
@@ -193,9 +197,12 @@ impl Outcome {
             Outcome::MediaTruncated => "Upload the file again.",
             Outcome::TooManyTransfers => "Wait until a transfer has ended.",
             Outcome::MediaFull => {
-                "Tell the operator: raise --media-bytes-max or free disk space; files also go when they are 7 days old."
+                "Delete files, or tell the operator: raise the setting that the text names, or free disk space; files also go when they are 7 days old."
             }
             Outcome::MediaOff => "Start the server with a data directory.",
+            Outcome::MediaNotYours => {
+                "Log in as the user who has uploaded it, or ask the operator."
+            }
         }
     }
 

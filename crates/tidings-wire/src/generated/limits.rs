@@ -116,6 +116,8 @@ pub const LOGIN_SPACING_MS: u64 = 500;
 pub const LOGIN_TIMEOUT_MS: u64 = 12000;
 /// The login frame is complete within this time after accept. Source: contract 6.2.
 pub const LOGIN_WAIT_MS: u64 = 10000;
+/// Bytes per second of one app's uploads. Source: ours.
+pub const MEDIA_APP_RATE_MAX: usize = 67108864;
 /// Largest file that can be uploaded. Source: rtm 9.2.
 pub const MEDIA_BYTES_MAX: usize = 33554432;
 /// Longest file name that an upload may state. Source: ours.
@@ -126,12 +128,18 @@ pub const MEDIA_ID_BYTES_MAX: usize = 64;
 pub const MEDIA_KEEP_S: usize = 604800;
 /// Shortest time between two reports of a transfer's progress. Source: rtm 1.4.
 pub const MEDIA_PROGRESS_MS: u64 = 1000;
+/// Bytes per second that an upload or a download moves at least, on average over … Source: ours.
+pub const MEDIA_RATE_MIN: usize = 4096;
+/// … this time; one that is slower ends. Source: ours.
+pub const MEDIA_RATE_WINDOW_MS: u64 = 30000;
 /// An upload or a download without progress ends after this time. Source: rtm 2.1.
 pub const MEDIA_STALL_MS: u64 = 120000;
 /// Uploads and downloads of one user at once. Source: rtm 2.1.
 pub const MEDIA_TRANSFERS_MAX: usize = 9;
 /// Longest content type that an upload may state. Source: ours.
 pub const MEDIA_TYPE_BYTES_MAX: usize = 127;
+/// Bytes per second of one user's uploads; one file at once goes as fast as it comes. Source: ours.
+pub const MEDIA_USER_RATE_MAX: usize = 8388608;
 /// Shortest time between two count events of a channel with more than 512 members. Source: rtm 2.1.
 pub const MEMBER_COUNT_LARGE_MS: u64 = 3000;
 /// Shortest time between two count events of a channel with up to 512 members. Source: rtm 2.1.
@@ -198,6 +206,20 @@ pub const TOKEN_OVERSTAY_S: usize = 86400;
 pub const TOKEN_WARNING_MS: u64 = 30000;
 /// Keys and values of one user together. Source: rtm 2.1.
 pub const USER_ATTRIBUTES_BYTES_MAX: usize = 16384;
+/// Memory of the server that one HTTP connection takes at most, without a token. Source: contract 6.2.
+pub const VISIT_BYTES_MAX: usize = 24576;
+/// A kept HTTP connection without a request ends after this time. Source: ours.
+pub const VISIT_IDLE_MS: u64 = 15000;
+/// A request is answered, and its answer read, within this time, unless it moves a file. Source: ours.
+pub const VISIT_MS: u64 = 60000;
+/// Requests on one HTTP connection. Source: ours.
+pub const VISIT_REQUESTS_MAX: usize = 1000;
+/// The same with TLS, whose session takes 8 KiB of it; HTTP/2 has two places and twice as much. Source: ours.
+pub const VISIT_TLS_BYTES_MAX: usize = 32768;
+/// HTTP connections of a node; with one more, an idle or the slowest one is given up. Source: ours.
+pub const VISITS_MAX: usize = 1024;
+/// HTTP connections of one source. Source: ours.
+pub const VISITS_PER_SOURCE_MAX: usize = 512;
 /// 2048 calls in 4000 ms. KiB of answers to a user's calls for lists, counts, attributes and histories; counted likewise, from 1 KiB an answer. Source: ours.
 pub const RATE_ANSWER_KIB: Rate = Rate {
     calls: 2048,
@@ -322,6 +344,16 @@ pub const RATE_SUBSCRIBE_PRESENCE: Rate = Rate {
 pub const RATE_UNSUBSCRIBE_PRESENCE: Rate = Rate {
     calls: 10,
     window_ms: 5000,
+};
+/// 2000 calls in 4000 ms. HTTP connections of one source: a school behind one address loads a page at once. Source: ours.
+pub const RATE_VISIT: Rate = Rate {
+    calls: 2000,
+    window_ms: 4000,
+};
+/// 8000 calls in 8000 ms. HTTP requests of one source. Source: ours.
+pub const RATE_VISIT_REQUEST: Rate = Rate {
+    calls: 8000,
+    window_ms: 8000,
 };
 /// 10 calls in 5000 ms. Source: rtm 2.1.
 pub const RATE_WRITE_CHANNEL_ATTRIBUTES: Rate = Rate {

@@ -116,9 +116,14 @@ pub(crate) struct Settings {
     #[arg(long, env = "TIDINGS_MEDIA_BYTES_MAX", value_name = "SIZE")]
     media_bytes_max: Option<Size>,
 
-    /// Space that the uploaded files of one app may take [default: as --media-bytes-max]
+    /// Space that the uploaded files of one app may take [default: half of --media-bytes-max where there is more than one
+    /// app, else all]
     #[arg(long, env = "TIDINGS_MEDIA_APP_BYTES_MAX", value_name = "SIZE")]
     media_app_bytes_max: Option<Size>,
+
+    /// Space that the uploaded files of one user may take [default: a sixteenth of --media-bytes-max]
+    #[arg(long, env = "TIDINGS_MEDIA_USER_BYTES_MAX", value_name = "SIZE")]
+    media_user_bytes_max: Option<Size>,
 
     /// Hubs, each with a thread of its own [default: one per core]
     #[arg(long, env = "TIDINGS_HUBS", value_name = "NUMBER")]
@@ -287,6 +292,7 @@ impl Settings {
             media_keep_days: self.media_keep_days.or(weaker.media_keep_days),
             media_bytes_max: self.media_bytes_max.or(weaker.media_bytes_max),
             media_app_bytes_max: self.media_app_bytes_max.or(weaker.media_app_bytes_max),
+            media_user_bytes_max: self.media_user_bytes_max.or(weaker.media_user_bytes_max),
             hubs: self.hubs.or(weaker.hubs),
             drain_window: self.drain_window.or(weaker.drain_window),
             memory_max: self.memory_max.or(weaker.memory_max),

@@ -107,9 +107,8 @@ impl Settings {
             }
         }
         media.bytes_max = self.media_bytes_max.map_or(media.bytes_max, |size| size.0);
-        media.app_bytes_max = self
-            .media_app_bytes_max
-            .map_or(media.bytes_max, |size| size.0);
+        media.app_bytes_max = self.media_app_bytes_max.map(|size| size.0);
+        media.user_bytes_max = self.media_user_bytes_max.map(|size| size.0);
         Ok(media)
     }
 
@@ -278,9 +277,9 @@ mod tests {
             let config = settings(&format!("dev = true\n{text}")).resolve();
             config.map(|config| (config.media.bytes_max, config.media.app_bytes_max))
         };
-        assert_eq!(media("media-bytes-max = 7").ok(), Some((7, 7)));
+        assert_eq!(media("media-bytes-max = 7").ok(), Some((7, None)));
         let both = "media-bytes-max = 7\nmedia-app-bytes-max = 3";
-        assert_eq!(media(both).ok(), Some((7, 3)));
+        assert_eq!(media(both).ok(), Some((7, Some(3))));
         assert!(media("media-keep-days = 0").is_err());
         let kept = settings("dev = true\nmedia-keep-days = \"36h\"").resolve();
         assert_eq!(

@@ -14,6 +14,8 @@ use futures_util::StreamExt as _;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::json;
 use tidings_wire::codes::Outcome;
+use tidings_wire::limits::MEDIA_ID_BYTES_MAX;
+use tidings_wire::names::AppId;
 
 use super::guests::Seat;
 use super::range::Wanted;
@@ -37,6 +39,21 @@ impl Problem {
         }
     }
 
+    /// An id is repeated only as far as one can be long.
+    pub(super) fn missing(app: &AppId, id: &str) -> Self {
+        let end = id
+            .char_indices()
+            .nth(MEDIA_ID_BYTES_MAX)
+            .map(|(end, _)| end);
+        let (id, more) = match end {
+            Some(end) => (&id[..end], "…"),
+            None => (id, ""),
+        };
+        let id = id.escape_debug();
+        let text = format!("app {app} has no file `{id}{more}`, or its time is over");
+        Self::new(Outcome::MediaNotFound, text)
+    }
+
     pub(super) fn retry_after(mut self, ms: u32) -> Self {
         self.retry_after_ms = ms;
         self
@@ -52,6 +69,7 @@ impl Problem {
             Outcome::InvalidToken | Outcome::TokenExpired => StatusCode::UNAUTHORIZED,
             Outcome::NotPermitted => StatusCode::FORBIDDEN,
             Outcome::UnknownApp | Outcome::MediaNotFound => StatusCode::NOT_FOUND,
+            Outcome::MediaNotYours => StatusCode::FORBIDDEN,
             Outcome::MediaTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Outcome::TooManyTransfers => StatusCode::TOO_MANY_REQUESTS,
             Outcome::MediaFull => StatusCode::INSUFFICIENT_STORAGE,
@@ -87,10 +105,11 @@ impl Problem {
 impl From<StoreError> for Problem {
     fn from(error: StoreError) -> Self {
         match error {
-            StoreError::Full { .. } | StoreError::DiskFull => {
+            StoreError::Full(_) | StoreError::DiskFull => {
                 tracing::warn!(%error, "an upload was refused");
                 Self::new(Outcome::MediaFull, error.to_string())
             }
+            StoreError::NotOwner => Self::new(Outcome::MediaNotYours, error.to_string()),
             StoreError::NotFound => Self::new(Outcome::MediaNotFound, error.to_string()),
             StoreError::Io(_) => {
                 tracing::error!(%error, "the directory of uploaded files failed");
@@ -120,6 +139,12 @@ pub(super) fn stored(stored: &Stored, size: u64) -> Response<Body> {
     json_response(StatusCode::CREATED, &body)
 }
 
+pub(super) fn deleted() -> Response<Body> {
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = StatusCode::NO_CONTENT;
+    response
+}
+
 /// A file never changes, so its id says it all.
 pub(super) fn etag(id: &MediaId) -> String {
     format!("\"{}\"", id.as_str())
@@ -131,6 +156,7 @@ pub(super) fn content(id: &MediaId, media: Media, wanted: Wanted, seat: Seat) ->
         about,
         size,
         content,
+        ..
     } = media;
     let (status, part, range) = match wanted {
         Wanted::Whole => (StatusCode::OK, 0..size, None),
@@ -219,7 +245,7 @@ pub(super) fn preflight() -> Response<Body> {
     let mut response = Response::new(Body::empty());
     *response.status_mut() = StatusCode::NO_CONTENT;
     let fixed: [(HeaderName, &str); 3] = [
-        (ACCESS_CONTROL_ALLOW_METHODS, "GET, POST"),
+        (ACCESS_CONTROL_ALLOW_METHODS, "GET, POST, DELETE"),
         (
             ACCESS_CONTROL_ALLOW_HEADERS,
             "Authorization, Content-Type, If-Range, Range, Tidings-File-Name, Tidings-User",

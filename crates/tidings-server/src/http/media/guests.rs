@@ -1,6 +1,7 @@
 //! How many transfers go on at once.
 
 use std::collections::HashMap;
+use std::hash::Hash;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tidings_wire::codes::Outcome;
@@ -8,9 +9,13 @@ use tidings_wire::limits::MEDIA_TRANSFERS_MAX;
 use tidings_wire::names::{AppId, UserId};
 
 use super::answer::Problem;
+use crate::http::pace::{Pace, Transfer};
 
 /// Transfers of the node at once. Each has a connection and up to 256 KB of buffers.
 const TRANSFERS_MAX: usize = 256;
+
+/// Of one app, where there are others.
+const APP_TRANSFERS_MAX: usize = TRANSFERS_MAX / 2;
 
 /// A client counts its own transfers. Of one user the server takes twice as many: the end of a transfer that a client
 /// has given up is noticed here a little later.
@@ -30,27 +35,51 @@ struct Counts {
     total: usize,
     /// Bound: `TRANSFERS_MAX` entries.
     by_user: HashMap<(AppId, UserId), usize>,
+    by_app: HashMap<AppId, usize>,
 }
 
 impl Guests {
     /// Counts a transfer until its seat is dropped.
-    pub(super) fn seat(self: &Arc<Self>, app: &AppId, user: &UserId) -> Result<Seat, Problem> {
+    pub(super) fn seat(
+        self: &Arc<Self>,
+        (app, user): (&AppId, &UserId),
+        others: Others,
+        pace: &Pace,
+    ) -> Result<Seat, Problem> {
         let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
-        if counts.total >= TRANSFERS_MAX {
-            let text = format!("the server has {TRANSFERS_MAX} uploads and downloads going on");
-            return Err(Problem::new(Outcome::Overloaded, text).retry_after(RETRY_MS));
-        }
+        let refused = |outcome, text: String| Problem::new(outcome, text).retry_after(RETRY_MS);
         let key = (app.clone(), user.clone());
-        let of_user = counts.by_user.entry(key.clone()).or_default();
-        if *of_user >= USER_TRANSFERS_MAX {
+        let of_user = counts.by_user.get(&key).copied().unwrap_or(0);
+        if of_user >= USER_TRANSFERS_MAX {
             let text = format!("user {user} has {of_user} uploads and downloads going on");
-            return Err(Problem::new(Outcome::TooManyTransfers, text).retry_after(RETRY_MS));
+            return Err(refused(Outcome::TooManyTransfers, text));
         }
-        *of_user += 1;
+        let of_app = counts.by_app.get(app).copied().unwrap_or(0);
+        if others == Others::Exist && of_app >= APP_TRANSFERS_MAX {
+            let text = format!("app {app} has {of_app} uploads and downloads going on");
+            return Err(refused(Outcome::Overloaded, text));
+        }
+        if counts.total >= TRANSFERS_MAX {
+            // How many there are of others is nobody's business.
+            let text = "the server is busy with other uploads and downloads".to_owned();
+            return Err(refused(Outcome::Overloaded, text));
+        }
         counts.total += 1;
-        let guests = self.clone();
-        Ok(Seat { guests, key })
+        counts.by_user.insert(key.clone(), of_user + 1);
+        counts.by_app.insert(app.clone(), of_app + 1);
+        Ok(Seat {
+            guests: self.clone(),
+            key,
+            _transfer: pace.becomes_transfer(),
+        })
     }
+}
+
+/// Whether an app has the server for itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Others {
+    Exist,
+    None,
 }
 
 /// A counted transfer.
@@ -58,6 +87,7 @@ impl Guests {
 pub(super) struct Seat {
     guests: Arc<Guests>,
     key: (AppId, UserId),
+    _transfer: Transfer,
 }
 
 impl Drop for Seat {
@@ -65,11 +95,16 @@ impl Drop for Seat {
         let counts = &self.guests.counts;
         let mut counts = counts.lock().unwrap_or_else(PoisonError::into_inner);
         counts.total -= 1;
-        if let Some(of_user) = counts.by_user.get_mut(&self.key) {
-            *of_user -= 1;
-            if *of_user == 0 {
-                counts.by_user.remove(&self.key);
-            }
+        take_one(&mut counts.by_user, &self.key);
+        take_one(&mut counts.by_app, &self.key.0);
+    }
+}
+
+fn take_one<K: Eq + Hash>(counts: &mut HashMap<K, usize>, key: &K) {
+    if let Some(count) = counts.get_mut(key) {
+        *count -= 1;
+        if *count == 0 {
+            counts.remove(key);
         }
     }
 }
@@ -77,27 +112,58 @@ impl Drop for Seat {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::Limits;
+    use crate::http::pace::Waits;
+
+    fn pace() -> Pace {
+        Pace::begin(Waits::new(&Limits::default()))
+    }
+
+    fn app(letter: &str) -> AppId {
+        AppId::parse(&letter.repeat(32)).expect("an app id")
+    }
+
+    fn user(number: usize) -> UserId {
+        UserId::parse(&format!("u{number}")).expect("a user id")
+    }
 
     #[test]
-    fn a_user_and_the_node_have_bounds_and_seats_come_back() {
+    fn a_user_an_app_and_the_node_have_bounds_and_seats_come_back() {
         let guests = Arc::new(Guests::default());
-        let app = AppId::parse(&"a".repeat(32)).expect("an app id");
-        let user = |name: &str| UserId::parse(name).expect("a user id");
+        let pace = pace();
+        let seat = |letter: &str, number, others| {
+            let user = user(number);
+            guests.seat((&app(letter), &user), others, &pace)
+        };
+        let refused = |letter, number, others| {
+            let refused = seat(letter, number, others).expect_err("no seat");
+            refused.outcome()
+        };
         let mut seats: Vec<_> = (0..USER_TRANSFERS_MAX)
-            .map(|_| guests.seat(&app, &user("alice")).expect("a seat"))
+            .map(|_| seat("a", 0, Others::Exist).expect("a seat"))
             .collect();
-        let full = guests.seat(&app, &user("alice")).expect_err("no seat");
-        assert_eq!(full.outcome(), Outcome::TooManyTransfers);
-        for number in seats.len()..TRANSFERS_MAX {
-            seats.push(
-                guests
-                    .seat(&app, &user(&format!("u{number}")))
-                    .expect("a seat"),
-            );
+        assert_eq!(refused("a", 0, Others::Exist), Outcome::TooManyTransfers);
+        for number in seats.len()..APP_TRANSFERS_MAX {
+            seats.push(seat("a", number, Others::Exist).expect("a seat"));
         }
-        let full = guests.seat(&app, &user("bob")).expect_err("no seat");
-        assert_eq!(full.outcome(), Outcome::Overloaded);
+        assert_eq!(refused("a", 999, Others::Exist), Outcome::Overloaded);
+        for number in seats.len()..TRANSFERS_MAX {
+            seats.push(seat("b", number, Others::Exist).expect("a seat of another app"));
+        }
+        assert_eq!(refused("c", 999, Others::Exist), Outcome::Overloaded);
         drop(seats);
-        guests.seat(&app, &user("alice")).expect("a seat again");
+        let alone: Vec<_> = (0..TRANSFERS_MAX)
+            .map(|number| seat("a", number, Others::None).expect("a seat"))
+            .collect();
+        drop(alone);
+        assert!(!pace.is_transfer());
+        assert!(
+            guests
+                .counts
+                .lock()
+                .expect("nobody panicked")
+                .by_app
+                .is_empty()
+        );
     }
 }

@@ -1,8 +1,9 @@
-//! Uploads and downloads: `/v1/media/<app id>`, `/v1/media/<app id>/<media id>`.
+//! Uploads, downloads and deletions: `/v1/media/<app id>`, `/v1/media/<app id>/<media id>`.
 //!
 //! Who may: whoever could log in to the app, by the same check. What a client sees is in `docs/protocol.md`.
 
 mod answer;
+mod bandwidth;
 mod guests;
 mod range;
 
@@ -21,13 +22,16 @@ use percent_encoding::percent_decode_str;
 use tidings_hub::Apps;
 use tidings_hub::credentials::{self, Credentials};
 use tidings_wire::codes::Outcome;
+use tokio::time::sleep;
 
 use self::answer::Problem;
-use self::guests::{Guests, Seat};
+use self::bandwidth::Bandwidth;
+use self::guests::{Guests, Others, Seat};
 use self::range::Wanted;
-use super::pace::Pace;
+use super::guest::Guest;
 use crate::clock::Clock;
-use crate::media::{About, Media, MediaId, MediaStore, Stored};
+use crate::config::MediaConfig;
+use crate::media::{About, Media, MediaId, MediaStore, Owner, Shares, StoreError, Stored};
 use crate::origins::{Origins, Page, StatedPage, has_own_rules};
 
 /// Who uploads or downloads: the user id, percent-encoded, because it may hold spaces that headers do not keep.
@@ -45,9 +49,9 @@ pub(crate) struct MediaDoor {
     apps: RwLock<Arc<Apps>>,
     pub(crate) origins: Origins,
     pub(crate) clock: Clock,
-    /// Largest file.
-    pub(crate) file_bytes_max: u64,
-    pub(crate) guests: Arc<Guests>,
+    config: MediaConfig,
+    guests: Arc<Guests>,
+    bandwidth: Bandwidth,
 }
 
 impl MediaDoor {
@@ -56,15 +60,16 @@ impl MediaDoor {
         apps: Arc<Apps>,
         origins: Origins,
         clock: Clock,
-        file_bytes_max: u64,
+        config: MediaConfig,
     ) -> Arc<Self> {
         Arc::new(Self {
             store,
             apps: RwLock::new(apps),
             origins,
             clock,
-            file_bytes_max,
+            config,
             guests: Arc::default(),
+            bandwidth: Bandwidth::default(),
         })
     }
 
@@ -78,6 +83,19 @@ impl MediaDoor {
         apps.clone()
     }
 
+    /// Whether an app has the server for itself.
+    fn others(&self) -> Others {
+        let apps = self.apps();
+        match apps.accept_any || apps.listed.len() > 1 {
+            true => Others::Exist,
+            false => Others::None,
+        }
+    }
+
+    fn shares(&self) -> Shares {
+        self.config.shares(self.others() == Others::Exist)
+    }
+
     fn now_s(&self) -> u64 {
         self.clock.now().unix_s()
     }
@@ -89,7 +107,12 @@ impl MediaDoor {
     }
 
     /// The check of a login, with what the headers say.
-    fn admit(&self, app_id: &str, headers: &HeaderMap) -> Result<(Credentials, Seat), Problem> {
+    fn check(
+        &self,
+        guest: &Guest,
+        app_id: &str,
+        headers: &HeaderMap,
+    ) -> Result<Credentials, Problem> {
         let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
         let user_id = text(USER).unwrap_or_default();
         let user_id = percent_decode_str(user_id).decode_utf8_lossy();
@@ -98,8 +121,13 @@ impl MediaDoor {
             Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") => token.trim(),
             _ => "",
         };
-        let credentials = credentials::check(&self.apps(), self.now_s(), (app_id, &user_id, token))
-            .map_err(|refused| Problem::new(refused.outcome, refused.text))?;
+        let checked = credentials::check(&self.apps(), self.now_s(), (app_id, &user_id, token));
+        let credentials = checked.map_err(|refused| {
+            if is_guess(refused.outcome) {
+                guest.note_failure();
+            }
+            Problem::new(refused.outcome, refused.text)
+        })?;
         let value = |name| headers.get(name).map(HeaderValue::as_bytes);
         let page = StatedPage::of(Page {
             origin: value(ORIGIN),
@@ -110,9 +138,26 @@ impl MediaDoor {
         self.origins
             .admit(listed, page.as_ref())
             .map_err(|text| Problem::new(Outcome::UnknownApp, text))?;
-        let seat = self.guests.seat(&credentials.app, &credentials.user)?;
+        Ok(credentials)
+    }
+
+    /// The same, and a seat.
+    fn admit(
+        &self,
+        guest: &Guest,
+        app_id: &str,
+        headers: &HeaderMap,
+    ) -> Result<(Credentials, Seat), Problem> {
+        let credentials = self.check(guest, app_id, headers)?;
+        let who = (&credentials.app, &credentials.user);
+        let seat = self.guests.seat(who, self.others(), &guest.pace)?;
         Ok((credentials, seat))
     }
+}
+
+/// Whether credentials were wrong, as they are at the other doors.
+fn is_guess(outcome: Outcome) -> bool {
+    matches!(outcome, Outcome::UnknownApp | Outcome::InvalidToken)
 }
 
 /// Deletes files whose time is over, now and then.
@@ -134,7 +179,10 @@ pub(super) async fn sweep(door: Arc<MediaDoor>) {
 pub(super) fn routes(door: Arc<MediaDoor>) -> Router {
     Router::new()
         .route("/v1/media/{app}", post(upload).options(preflight))
-        .route("/v1/media/{app}/{id}", get(download).options(preflight))
+        .route(
+            "/v1/media/{app}/{id}",
+            get(download).delete(delete).options(preflight),
+        )
         .layer(from_fn_with_state(door.clone(), share))
         .with_state(door)
 }
@@ -170,28 +218,25 @@ async fn preflight() -> Response<Body> {
 
 async fn upload(
     State(door): State<Arc<MediaDoor>>,
-    Extension(pace): Extension<Pace>,
+    Extension(guest): Extension<Guest>,
     Path(app): Path<String>,
     request: Request,
 ) -> Response<Body> {
-    pace.becomes_transfer();
     let (head, body) = request.into_parts();
-    match receive(&door, &app, &head.headers, body).await {
+    match receive(&door, &guest, &app, &head.headers, body).await {
         Ok((stored, size)) => answer::stored(&stored, size),
-        Err(problem) => {
-            pace.leaves_body();
-            problem.response()
-        }
+        Err(problem) => problem.response(),
     }
 }
 
 async fn receive(
     door: &MediaDoor,
+    guest: &Guest,
     app: &str,
     headers: &HeaderMap,
     body: Body,
 ) -> Result<(Stored, u64), Problem> {
-    let (credentials, _seat) = door.admit(app, headers)?;
+    let (credentials, _seat) = door.admit(guest, app, headers)?;
     if !credentials.may_upload() {
         let text = "the token permits to write to no channel and no user, so that there is nobody to upload for";
         return Err(Problem::new(Outcome::NotPermitted, text.to_owned()));
@@ -201,7 +246,13 @@ async fn receive(
     let declared = headers.get(CONTENT_LENGTH);
     let declared = declared.and_then(|length| length.to_str().ok()?.parse().ok());
     door.check_size(declared.unwrap_or(0))?;
-    let mut upload = store.begin(credentials.app, about, door.now_s()).await?;
+    let Credentials { app, user, .. } = credentials;
+    let owner = Owner {
+        app: app.clone(),
+        user: Some(user.clone()),
+    };
+    let begun = store.begin(owner, door.shares(), about, door.now_s());
+    let mut upload = begun.await?;
     let mut size = 0;
     let mut body = body.into_data_stream();
     while let Some(piece) = body.next().await {
@@ -211,7 +262,12 @@ async fn receive(
         })?;
         size += piece.len() as u64;
         door.check_size(size)?;
+        let wait = door.bandwidth.spend(&app, &user, piece.len());
         upload.write(piece).await?;
+        if !wait.is_zero() {
+            guest.pace.excuse(wait);
+            sleep(wait).await;
+        }
     }
     if size == 0 {
         let text = "the file has no bytes".to_owned();
@@ -222,7 +278,7 @@ async fn receive(
 
 impl MediaDoor {
     fn check_size(&self, size: u64) -> Result<(), Problem> {
-        let max = self.file_bytes_max;
+        let max = self.config.file_bytes_max;
         if size <= max {
             return Ok(());
         }
@@ -249,12 +305,11 @@ fn about(headers: &HeaderMap) -> Result<About, Problem> {
 
 async fn download(
     State(door): State<Arc<MediaDoor>>,
-    Extension(pace): Extension<Pace>,
+    Extension(guest): Extension<Guest>,
     Path((app, id)): Path<(String, String)>,
     headers: HeaderMap,
 ) -> Response<Body> {
-    pace.becomes_transfer();
-    match find(&door, &app, &id, &headers).await {
+    match find(&door, &guest, &app, &id, &headers).await {
         Ok((id, media, seat)) => {
             let wanted = Wanted::of(&headers, &answer::etag(&id), media.size);
             answer::content(&id, media, wanted, seat)
@@ -263,23 +318,54 @@ async fn download(
     }
 }
 
+/// Whoever has uploaded a file may delete it.
+async fn delete(
+    State(door): State<Arc<MediaDoor>>,
+    Extension(guest): Extension<Guest>,
+    Path((app, id)): Path<(String, String)>,
+    headers: HeaderMap,
+) -> Response<Body> {
+    match remove(&door, &guest, &app, &id, &headers).await {
+        Ok(()) => answer::deleted(),
+        Err(problem) => problem.response(),
+    }
+}
+
+async fn remove(
+    door: &MediaDoor,
+    guest: &Guest,
+    app: &str,
+    id: &str,
+    headers: &HeaderMap,
+) -> Result<(), Problem> {
+    let Credentials { app, user, .. } = door.check(guest, app, headers)?;
+    let store = door.store()?;
+    let id = MediaId::parse(id).ok_or_else(|| Problem::missing(&app, id))?;
+    let owner = Owner {
+        app,
+        user: Some(user),
+    };
+    let deleted = store.delete(owner.clone(), id.clone(), door.now_s()).await;
+    deleted.map_err(|error| match error {
+        StoreError::NotFound => Problem::missing(&owner.app, id.as_str()),
+        error => error.into(),
+    })
+}
+
 async fn find(
     door: &MediaDoor,
+    guest: &Guest,
     app: &str,
     id: &str,
     headers: &HeaderMap,
 ) -> Result<(MediaId, Media, Seat), Problem> {
-    let (credentials, seat) = door.admit(app, headers)?;
+    let (credentials, seat) = door.admit(guest, app, headers)?;
     let store = door.store()?;
-    let missing = || {
-        let text = format!("app {app} has no file {id:?}, or its time is over");
-        Problem::new(Outcome::MediaNotFound, text)
-    };
-    let id = MediaId::parse(id).ok_or_else(missing)?;
-    let opened = store.open(credentials.app, id.clone(), door.now_s()).await;
-    match opened {
+    let id = MediaId::parse(id).ok_or_else(|| Problem::missing(&credentials.app, id))?;
+    let app = credentials.app;
+    match store.open(app.clone(), id.clone(), door.now_s()).await {
         Ok(media) => Ok((id, media, seat)),
-        Err(crate::media::StoreError::NotFound) => Err(missing()),
+        Err(StoreError::NotFound) => Err(Problem::missing(&app, id.as_str())),
         Err(error) => Err(error.into()),
     }
 }

@@ -65,10 +65,12 @@ export const OUTCOME_MEDIA_NOT_FOUND = 42;
 export const OUTCOME_MEDIA_TRUNCATED = 43;
 /** A user has more uploads and downloads at once than allowed. */
 export const OUTCOME_TOO_MANY_TRANSFERS = 44;
-/** The app's or the server's space for files, or the disk, is used up. */
+/** The user's, the app's or the server's space for files, or the disk, is used up. */
 export const OUTCOME_MEDIA_FULL = 45;
 /** The server keeps no files. */
 export const OUTCOME_MEDIA_OFF = 46;
+/** A file is to be deleted by a user who has not uploaded it. */
+export const OUTCOME_MEDIA_NOT_YOURS = 47;
 
 /** Why a server closes a connection: WebSocket close codes. */
 /** Retry: at_once; session: resumes. */

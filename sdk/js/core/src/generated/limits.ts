@@ -114,6 +114,8 @@ export const LOGIN_SPACING_MS = 500;
 export const LOGIN_TIMEOUT_MS = 12000;
 /** The login frame is complete within this time after accept. Source: contract 6.2. */
 export const LOGIN_WAIT_MS = 10000;
+/** Bytes per second of one app's uploads. Source: ours. */
+export const MEDIA_APP_RATE_MAX = 67108864;
 /** Largest file that can be uploaded. Source: rtm 9.2. */
 export const MEDIA_BYTES_MAX = 33554432;
 /** Longest file name that an upload may state. Source: ours. */
@@ -124,12 +126,18 @@ export const MEDIA_ID_BYTES_MAX = 64;
 export const MEDIA_KEEP_S = 604800;
 /** Shortest time between two reports of a transfer's progress. Source: rtm 1.4. */
 export const MEDIA_PROGRESS_MS = 1000;
+/** Bytes per second that an upload or a download moves at least, on average over … Source: ours. */
+export const MEDIA_RATE_MIN = 4096;
+/** … this time; one that is slower ends. Source: ours. */
+export const MEDIA_RATE_WINDOW_MS = 30000;
 /** An upload or a download without progress ends after this time. Source: rtm 2.1. */
 export const MEDIA_STALL_MS = 120000;
 /** Uploads and downloads of one user at once. Source: rtm 2.1. */
 export const MEDIA_TRANSFERS_MAX = 9;
 /** Longest content type that an upload may state. Source: ours. */
 export const MEDIA_TYPE_BYTES_MAX = 127;
+/** Bytes per second of one user's uploads; one file at once goes as fast as it comes. Source: ours. */
+export const MEDIA_USER_RATE_MAX = 8388608;
 /** Shortest time between two count events of a channel with more than 512 members. Source: rtm 2.1. */
 export const MEMBER_COUNT_LARGE_MS = 3000;
 /** Shortest time between two count events of a channel with up to 512 members. Source: rtm 2.1. */
@@ -196,3 +204,17 @@ export const TOKEN_OVERSTAY_S = 86400;
 export const TOKEN_WARNING_MS = 30000;
 /** Keys and values of one user together. Source: rtm 2.1. */
 export const USER_ATTRIBUTES_BYTES_MAX = 16384;
+/** Memory of the server that one HTTP connection takes at most, without a token. Source: contract 6.2. */
+export const VISIT_BYTES_MAX = 24576;
+/** A kept HTTP connection without a request ends after this time. Source: ours. */
+export const VISIT_IDLE_MS = 15000;
+/** A request is answered, and its answer read, within this time, unless it moves a file. Source: ours. */
+export const VISIT_MS = 60000;
+/** Requests on one HTTP connection. Source: ours. */
+export const VISIT_REQUESTS_MAX = 1000;
+/** The same with TLS, whose session takes 8 KiB of it; HTTP/2 has two places and twice as much. Source: ours. */
+export const VISIT_TLS_BYTES_MAX = 32768;
+/** HTTP connections of a node; with one more, an idle or the slowest one is given up. Source: ours. */
+export const VISITS_MAX = 1024;
+/** HTTP connections of one source. Source: ours. */
+export const VISITS_PER_SOURCE_MAX = 512;
