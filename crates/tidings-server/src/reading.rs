@@ -36,6 +36,13 @@ const BYTES_PER_TURN: usize = 1 << 20;
 /// Work per turn where several apps are served, in messages; as above.
 const WORK_PER_TURN: usize = 1_024;
 
+/// TLS handshakes that are computed per turn, of which each takes up to a millisecond: whoever waits for more waits, not
+/// those who are logged in.
+const HANDSHAKES_PER_TURN: usize = 2;
+
+/// What a step of a TLS handshake is for work, in messages.
+const WORK_PER_HANDSHAKE: usize = 512;
+
 /// So many frames to be written are as much work as one message.
 const SENDS_PER_WORK: usize = 16;
 
@@ -61,21 +68,30 @@ impl Worker {
         };
         let mut bytes_left = BYTES_PER_TURN;
         let mut work_left = if is_shared { WORK_PER_TURN } else { usize::MAX };
+        let mut handshakes_left = HANDSHAKES_PER_TURN;
         self.take_intake(0);
         // Whoever is marked again meanwhile waits for the next turn.
         for _ in 0..self.connections.readable() {
-            if bytes_left == 0 || work_left == 0 || self.node.intake.left() == 0 {
+            let is_over = bytes_left == 0 || work_left == 0 || handshakes_left == 0;
+            if is_over || self.node.intake.left() == 0 {
                 break;
             }
             let Some(slot) = self.connections.next_readable() else {
                 break;
             };
-            let lane = self.connections.get(slot).map(|connection| connection.lane);
+            let Some(connection) = self.connections.get(slot) else {
+                continue;
+            };
+            let lane = connection.lane;
+            if connection.stream.is_handshaking() {
+                handshakes_left -= 1;
+                self.work += WORK_PER_HANDSHAKE;
+            }
             let bytes = self.read_connection(slot, messages_max);
             let own_work = std::mem::take(&mut self.work);
             let work = own_work + self.queued / SENDS_PER_WORK;
             self.take_intake(bytes);
-            self.connections.charge(lane.unwrap_or_default(), work);
+            self.connections.charge(lane, work);
             self.hold_to_rate(slot, own_work);
             bytes_left = bytes_left.saturating_sub(bytes);
             work_left = work_left.saturating_sub(work);

@@ -160,13 +160,13 @@ pub const PEER_ACK_WAIT_MS: u64 = 5000;
 pub const PEER_TIMEOUT_MS: u64 = 10000;
 /// Connections before login, per node. Source: contract 4.1.
 pub const PREAUTH_CONNECTIONS_MAX: usize = 10000;
-/// Connections before login from one IPv4 address or IPv6 /64; four times as many from an IPv4 /24 or IPv6 /56, sixteen times from an IPv6 /48. Source: decision 0017.
+/// Connections before login from one IPv4 address or IPv6 /64; four times as many from an IPv4 /24 or IPv6 /56, sixteen times from an IPv6 /48. Source: decision 0012.
 pub const PREAUTH_CONNECTIONS_PER_ADDRESS_MAX: usize = 1000;
-/// Messages and control frames of one native connection before its login, beyond which it is closed. Source: decision 0017.
+/// Messages and control frames of one native connection before its login, beyond which it is closed. Source: decision 0012.
 pub const PREAUTH_FRAMES_MAX: usize = 8;
-/// A source with as many connections before login as it may have gives up its oldest after this time. Source: decision 0017.
+/// A source with as many connections before login as it may have gives up its oldest after this time. Source: decision 0012.
 pub const PREAUTH_GIVE_UP_MS: u64 = 2000;
-/// Messages and control frames of one legacy connection before its login, beyond which it is closed. Source: decision 0017.
+/// Messages and control frames of one legacy connection before its login, beyond which it is closed. Source: decision 0012.
 pub const PREAUTH_LEGACY_FRAMES_MAX: usize = 32;
 /// Bytes read at once of a connection before its login. Source: contract 6.2.
 pub const PREAUTH_READ_BYTES: usize = 8192;
@@ -225,7 +225,7 @@ pub const RATE_ANSWER_KIB: Rate = Rate {
     calls: 2048,
     window_ms: 4000,
 };
-/// 3000 calls in 3000 ms. Messages and control frames of one connection, whatever they ask for; what comes faster waits in the network. Source: decision 0017.
+/// 3000 calls in 3000 ms. Messages and control frames of one connection, whatever they ask for; what comes faster waits in the network. Source: decision 0012.
 pub const RATE_CONNECTION_MESSAGE: Rate = Rate {
     calls: 3000,
     window_ms: 3000,
@@ -255,7 +255,7 @@ pub const RATE_GET_MEMBERS: Rate = Rate {
     calls: 5,
     window_ms: 2000,
 };
-/// 1000 calls in 20000 ms. Connections of one source (an IPv4 address or an IPv6 /64) that did not log in. Four times as many of an IPv4 /24 or IPv6 /56, sixteen times of an IPv6 /48. Source: decision 0017.
+/// 1000 calls in 20000 ms. Connections of one source (an IPv4 address or an IPv6 /64) that did not log in. Four times as many of an IPv4 /24 or IPv6 /56, sixteen times of an IPv6 /48. Source: decision 0012.
 pub const RATE_HANDSHAKE: Rate = Rate {
     calls: 1000,
     window_ms: 20000,
@@ -330,7 +330,7 @@ pub const RATE_RENEW_TOKEN: Rate = Rate {
     calls: 2,
     window_ms: 1000,
 };
-/// 20 calls in 10000 ms. Resumes of one user. Source: decision 0017.
+/// 20 calls in 10000 ms. Resumes of one user. Source: decision 0012.
 pub const RATE_RESUME: Rate = Rate {
     calls: 20,
     window_ms: 10000,

@@ -158,13 +158,13 @@ export const PEER_ACK_WAIT_MS = 5000;
 export const PEER_TIMEOUT_MS = 10000;
 /** Connections before login, per node. Source: contract 4.1. */
 export const PREAUTH_CONNECTIONS_MAX = 10000;
-/** Connections before login from one IPv4 address or IPv6 /64; four times as many from an IPv4 /24 or IPv6 /56, sixteen times from an IPv6 /48. Source: decision 0017. */
+/** Connections before login from one IPv4 address or IPv6 /64; four times as many from an IPv4 /24 or IPv6 /56, sixteen times from an IPv6 /48. Source: decision 0012. */
 export const PREAUTH_CONNECTIONS_PER_ADDRESS_MAX = 1000;
-/** Messages and control frames of one native connection before its login, beyond which it is closed. Source: decision 0017. */
+/** Messages and control frames of one native connection before its login, beyond which it is closed. Source: decision 0012. */
 export const PREAUTH_FRAMES_MAX = 8;
-/** A source with as many connections before login as it may have gives up its oldest after this time. Source: decision 0017. */
+/** A source with as many connections before login as it may have gives up its oldest after this time. Source: decision 0012. */
 export const PREAUTH_GIVE_UP_MS = 2000;
-/** Messages and control frames of one legacy connection before its login, beyond which it is closed. Source: decision 0017. */
+/** Messages and control frames of one legacy connection before its login, beyond which it is closed. Source: decision 0012. */
 export const PREAUTH_LEGACY_FRAMES_MAX = 32;
 /** Bytes read at once of a connection before its login. Source: contract 6.2. */
 export const PREAUTH_READ_BYTES = 8192;
