@@ -53,6 +53,12 @@ fn main() -> Result<(), Fault> {
             println!("cargo::rerun-if-changed={}", directory.display());
             gather(&directory, "", &mut files)?;
         }
+        // What was compressed where it was built is a form of its file, not a file.
+        let plain: Vec<String> = files.keys().cloned().collect();
+        files.retain(|path, _| {
+            let of = [".br", ".gz"].iter().find_map(|end| path.strip_suffix(end));
+            of.is_none_or(|of| plain.binary_search_by(|one| one.as_str().cmp(of)).is_err())
+        });
         writeln!(tables, "pub(super) static {name}: &[File] = &[")?;
         for (path, file) in &files {
             tables.push_str(&entry(path, file, hashed, &out)?);
@@ -92,8 +98,8 @@ fn entry(path: &str, file: &Path, hashed: Hashed, out: &Path) -> Result<String, 
     };
     let [brotli, gzip] = if is_text(&media_type) && content.len() >= COMPRESSED_FROM {
         [
-            compressed(&content, &out.join(format!("{digest}.br")), brotli)?,
-            compressed(&content, &out.join(format!("{digest}.gz")), gzip)?,
+            compressed(&content, file, &out.join(format!("{digest}.br")), brotli)?,
+            compressed(&content, file, &out.join(format!("{digest}.gz")), gzip)?,
         ]
     } else {
         [const { String::new() }; 2].map(|_| "None".to_owned())
@@ -103,9 +109,12 @@ fn entry(path: &str, file: &Path, hashed: Hashed, out: &Path) -> Result<String, 
         Hashed::ByContent => has_own_hash(path, &digest),
     };
     let tag = &digest[..32];
+    // A copy, so that the pages may be built anew while the program is compiled.
+    let copy = out.join(format!("{digest}.plain"));
+    keep(&copy, &content)?;
     Ok(format!(
         "File {{ path: {path:?}, media_type: {media_type:?}, tag: {tag:?}, policy: {policy:?}, \
-         is_lasting: {is_lasting}, plain: include_bytes!({file:?}), brotli: {brotli}, gzip: {gzip} }},\n"
+         is_lasting: {is_lasting}, plain: include_bytes!({copy:?}), brotli: {brotli}, gzip: {gzip} }},\n"
     ))
 }
 
@@ -220,27 +229,39 @@ fn base64(bytes: &[u8]) -> String {
     text
 }
 
-/// An expression for the compressed content. What a build before has compressed is taken as it is: it is named by
-/// its content.
+/// An expression for the compressed content. What stands compressed beside the plain file, or was compressed by a
+/// build before, which is named by its content, is taken as it is.
 fn compressed(
     content: &[u8],
+    plain: &Path,
     file: &Path,
     compress: fn(&[u8]) -> io::Result<Vec<u8>>,
 ) -> io::Result<String> {
-    let made = match fs::read(file) {
-        Ok(made) => made,
-        Err(_) => {
-            let made = compress(content)?;
-            let partial = file.with_extension("partial");
-            fs::write(&partial, &made)?;
-            fs::rename(&partial, file)?;
-            made
-        }
+    let ending = file.extension().and_then(|ending| ending.to_str());
+    let beside = PathBuf::from(format!(
+        "{}.{}",
+        plain.display(),
+        ending.unwrap_or_default()
+    ));
+    let made = match (fs::read(&beside), fs::read(file)) {
+        (Ok(made), _) | (_, Ok(made)) => made,
+        _ => compress(content)?,
     };
+    keep(file, &made)?;
     Ok(match made.len() < content.len() {
         true => format!("Some(include_bytes!({file:?}))"),
         false => "None".to_owned(),
     })
+}
+
+/// Writes a file at once, unless it is there as it should be.
+fn keep(file: &Path, content: &[u8]) -> io::Result<()> {
+    if fs::read(file).is_ok_and(|there| there == content) {
+        return Ok(());
+    }
+    let partial = file.with_extension("partial");
+    fs::write(&partial, content)?;
+    fs::rename(&partial, file)
 }
 
 fn brotli(content: &[u8]) -> io::Result<Vec<u8>> {

@@ -214,8 +214,8 @@ pub const VISIT_IDLE_MS: u64 = 15000;
 pub const VISIT_MS: u64 = 60000;
 /// Requests on one HTTP connection. Source: ours.
 pub const VISIT_REQUESTS_MAX: usize = 1000;
-/// The same with TLS, whose session takes 8 KiB of it; HTTP/2 has two places and twice as much. Source: ours.
-pub const VISIT_TLS_BYTES_MAX: usize = 32768;
+/// The same with TLS: 26 KiB for most, more for who sends large records and reads no answers, or uses HTTP/2. Source: ours.
+pub const VISIT_TLS_BYTES_MAX: usize = 65536;
 /// HTTP connections of a node; with one more, an idle or the slowest one is given up. Source: ours.
 pub const VISITS_MAX: usize = 1024;
 /// HTTP connections of one source. Source: ours.

@@ -212,8 +212,8 @@ export const VISIT_IDLE_MS = 15000;
 export const VISIT_MS = 60000;
 /** Requests on one HTTP connection. Source: ours. */
 export const VISIT_REQUESTS_MAX = 1000;
-/** The same with TLS, whose session takes 8 KiB of it; HTTP/2 has two places and twice as much. Source: ours. */
-export const VISIT_TLS_BYTES_MAX = 32768;
+/** The same with TLS: 26 KiB for most, more for who sends large records and reads no answers, or uses HTTP/2. Source: ours. */
+export const VISIT_TLS_BYTES_MAX = 65536;
 /** HTTP connections of a node; with one more, an idle or the slowest one is given up. Source: ours. */
 export const VISITS_MAX = 1024;
 /** HTTP connections of one source. Source: ours. */
