@@ -24,7 +24,7 @@ before(async () => {
     { stdio: ['ignore', 'pipe', 'ignore'] },
   );
   for await (const line of createInterface({ input: server.stdout })) {
-    const ready = /^tidings is ready: (http:\/\/[^/]+)\/demo$/.exec(line);
+    const ready = /^tidings is ready: (http:\/\/[^/\s]+)/.exec(line);
     if (ready !== null) {
       address = ready[1];
       return;

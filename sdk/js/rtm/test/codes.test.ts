@@ -1,5 +1,5 @@
 /** Numbers and names: every enum, every numeric constant, and the code of each method for what a server says. */
-import { RTM_ERROR_CODES } from '@tidings/core';
+import { OUTCOME_NOT_PERMITTED, RTM_ERROR_CODES } from '@tidings/core';
 import { describe, expect, it } from 'vitest';
 import { AgoraRTM } from '../src/api.js';
 import errorCodes from '../src/error-code.js';
