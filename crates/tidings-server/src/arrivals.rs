@@ -10,7 +10,9 @@ use tidings_hub::Input;
 use tidings_hub::ids::ConnectionId;
 use tidings_wire::limits::REQUEST_HEAD_BYTES_MAX;
 
-use crate::connection::{Closing, Connection, Fresh, Handover, Head, Returned, Stage, Unread};
+use crate::connection::{
+    Closing, Connection, Fresh, Handover, Head, ProxyLine, Returned, Stage, Unread,
+};
 use crate::forwarded::forwarded;
 use crate::gate::{GivenUp, Owner};
 use crate::head::{Refusal, Verdict, judge};
@@ -19,6 +21,7 @@ use crate::inbox::Envelope;
 use crate::lanes::LaneId;
 use crate::legacy::Legacy;
 use crate::origins::{Origins, StatedPage};
+use crate::proxy_line::{self, Beginning};
 use crate::stream::Stream;
 use crate::worker::Worker;
 
@@ -121,6 +124,7 @@ impl Worker {
         };
         let head = Head {
             bytes: Vec::new(),
+            proxy_line: ProxyLine::Awaited,
             turned_away,
             due_ms: self.head_deadlines.start(now_ms, id),
             is_handshaking: stream.is_handshaking(),
@@ -275,8 +279,19 @@ impl Worker {
         let Stage::Head(head) = &mut connection.stage else {
             return;
         };
-        let had = head.bytes.len();
+        let mut had = head.bytes.len();
         head.bytes.extend_from_slice(&self.buffer[..count]);
+        if head.proxy_line == ProxyLine::Awaited && !connection.stream.speaks_http2() {
+            match proxy_line::look_at(&head.bytes) {
+                Beginning::Other => {}
+                Beginning::Incomplete => return,
+                Beginning::Line(length, source) => {
+                    head.proxy_line = ProxyLine::Taken(source);
+                    head.bytes.drain(..length);
+                    had = 0;
+                }
+            }
+        }
         if connection.stream.speaks_http2() {
             let bytes = self.take_head(slot);
             return self.send_to_http(slot, bytes);
@@ -371,7 +386,14 @@ impl Worker {
         let Stage::Head(head) = &connection.stage else {
             return None;
         };
-        forwarded(&head.bytes, gate)
+        match head.proxy_line {
+            ProxyLine::Awaited | ProxyLine::Past => forwarded(&head.bytes, gate),
+            // A proxy that forwards bytes has not looked at the header, unless another one stands behind it.
+            ProxyLine::Taken(Some(source)) if gate.trusts(source) => {
+                forwarded(&head.bytes, gate).or(Some(source))
+            }
+            ProxyLine::Taken(source) => source,
+        }
     }
 
     /// Takes the bytes of a head that is whole.
@@ -478,6 +500,7 @@ impl Worker {
         let stream = Stream::returned(TcpStream::from_std(tcp), tls);
         let head = Head {
             bytes,
+            proxy_line: ProxyLine::Past,
             turned_away,
             due_ms: self.head_deadlines.start(now_ms, id),
             is_handshaking: false,

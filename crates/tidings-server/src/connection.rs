@@ -144,11 +144,25 @@ pub(crate) enum Stage {
     Closing(Closing),
 }
 
+/// What has come of a proxy's line before the first request.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) enum ProxyLine {
+    /// None so far.
+    #[default]
+    Awaited,
+    /// It would come too late: the connection has carried another request before.
+    Past,
+    /// It was there, and may have said for whom it speaks.
+    Taken(Option<IpAddr>),
+}
+
 /// What a connection needs until its first request is complete.
 #[derive(Debug)]
 pub(crate) struct Head {
     /// What has arrived. Bound: one read above `request_head_bytes_max`.
     pub(crate) bytes: Vec<u8>,
+    /// For whom a proxy says that it forwards it, in a line before the request; believed of a trusted one only.
+    pub(crate) proxy_line: ProxyLine,
     /// Why it is turned away, unless it asks for the server's health.
     pub(crate) turned_away: Option<Full>,
     /// When the connection is dropped, in monotonic milliseconds.

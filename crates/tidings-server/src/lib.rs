@@ -45,6 +45,7 @@ mod memory;
 mod network;
 mod origins;
 mod outgoing;
+mod proxy_line;
 mod readiness;
 mod reading;
 mod security;

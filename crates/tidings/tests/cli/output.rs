@@ -122,6 +122,8 @@ fn commands_whose_output_cannot_be_written_say_so_and_do_not_panic() {
             "--dev",
             "--listen",
             "127.0.0.1:0",
+            "--disk-reserve",
+            "0",
             "--data-dir",
             &data,
         ],
