@@ -171,7 +171,7 @@ fn without_marks(text: &str) -> String {
 fn versions(sources: &Sources) -> Result<Vec<String>> {
     let version = sources.value("version")?;
     let mut wrong = Vec::new();
-    for package in ["core", "rtm", "signaling"] {
+    for package in ["core", "rtm", "signaling", "react"] {
         let path = format!("sdk/js/{package}/package.json");
         let manifest: serde_json::Value =
             serde_json::from_str(&fs::read_to_string(root().join(&path))?)?;

@@ -182,18 +182,20 @@ fn wait(mut jobs: Vec<Job>) -> Result<()> {
     let terminal = std::io::stdout().is_terminal();
     let mut told = Instant::now();
     while !jobs.is_empty() {
+        let mut ended = None;
         let mut open = Vec::new();
         for mut job in jobs {
             match job.child.try_wait()? {
                 None => open.push(job),
                 Some(status) if status.success() || job.may_fail => {}
-                Some(status) => {
-                    clear(terminal);
-                    end(&mut open);
-                    let output = fs::read_to_string(&job.log).unwrap_or_default();
-                    bail!("{} ended with {status}; it said:\n{output}", job.name);
-                }
+                Some(status) => ended = Some((job, status)),
             }
+        }
+        if let Some((job, status)) = ended {
+            clear(terminal);
+            end(&mut open);
+            let output = fs::read_to_string(&job.log).unwrap_or_default();
+            bail!("{} ended with {status}; it said:\n{output}", job.name);
         }
         jobs = open;
         if terminal || told.elapsed() >= LINE_EVERY {

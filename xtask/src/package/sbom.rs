@@ -12,9 +12,10 @@ use crate::setup::root;
 use crate::tools;
 
 /// npm's parts: the folder, the name of its bill, and what is not part of it.
-const NPM: [(&str, &str, &[&str]); 4] = [
+const NPM: [(&str, &str, &[&str]); 5] = [
     ("sdk/js/rtm", "tidings-rtm", &["--omit", "dev"]),
     ("sdk/js/signaling", "tidings-signaling", &["--omit", "dev"]),
+    ("sdk/js/react", "tidings-react", &["--omit", "dev"]),
     // The pages hold pieces of what they are built with.
     ("demo", "tidings-demo", &[]),
     ("docs/guide", "tidings-guide", &[]),
