@@ -67,13 +67,16 @@ impl Hub {
         if !self.take_rate(key, cseq, limiter::Kind::Message, out) {
             return;
         }
-        let known = self.channels.get(&channel_key);
-        let members = known.map_or(1, |known| known.members.len());
         let bytes = message_bytes(&message);
-        if !self.take_fan_out(key, cseq, (bytes, members), out)
-            || !self.take_quota(key, cseq, Some(members), out)
-        {
+        if !self.check_debt(key, cseq, limiter::Kind::FanOut, out) {
             return;
+        }
+        if self.has_message_quotas {
+            let known = self.channels.get(&channel_key);
+            let members = known.map_or(1, |known| known.members.len());
+            if !self.take_quota(key, cseq, Some(members), out) {
+                return;
+            }
         }
         let Some(session) = self.sessions.get(key) else {
             return;
@@ -96,8 +99,10 @@ impl Hub {
             server_ts: self.now.unix_ms,
         }));
         let is_kept = keep.is_some();
+        let mut members = 1;
         let is_known = match self.channels.get_mut(&channel_key) {
             Some(channel) => {
+                members = channel.members.len();
                 channel.published.push_back(Published {
                     session: key,
                     id: session.id,
@@ -124,6 +129,7 @@ impl Hub {
         {
             self.fan_out(&channel_key, frame, Some(*sender), out);
         }
+        self.charge_fan_out(key, bytes, members);
         let topic = Topic::Channel(channel_key);
         out.emit(Effect::Bus(BusOp::Publish {
             topic,

@@ -101,26 +101,7 @@ impl Hub {
         }
     }
 
-    /// Whether a message of so many bytes may go to so many; if so it is counted, if not the request is answered.
-    pub(crate) fn take_fan_out(
-        &mut self,
-        key: SessionKey,
-        cseq: u64,
-        (bytes, members): (usize, usize),
-        out: &mut dyn Sink,
-    ) -> bool {
-        let cost = bytes.saturating_mul(members);
-        if cost < FAN_OUT_BYTES_MIN {
-            return true;
-        }
-        let may = self.check_debt(key, cseq, Kind::FanOut, out);
-        if may {
-            self.charge(key, Kind::FanOut, (cost / 1024) as u64);
-        }
-        may
-    }
-
-    /// Counts what was sent to so many without a question before.
+    /// Counts what was sent to so many.
     pub(crate) fn charge_fan_out(&mut self, key: SessionKey, bytes: usize, members: usize) {
         let cost = bytes.saturating_mul(members);
         if cost >= FAN_OUT_BYTES_MIN {

@@ -89,7 +89,10 @@ fn a_sender_waits_for_what_its_messages_have_made_of_themselves() {
     assert_eq!(send(&mut node, alice, 32_000), Some(0), "one passes");
     let wait_ms = send(&mut node, alice, 32_000).expect("an answer");
     assert!((200..300).contains(&wait_ms), "{wait_ms} ms for 1,250 KiB");
-    assert_eq!(send(&mut node, alice, 100), Some(0), "nobody minds that");
+    assert!(
+        send(&mut node, alice, 100) > Some(0),
+        "the next waits, whatever its size"
+    );
     assert_eq!(send(&mut node, bob, 32_000), Some(0), "others may");
     node.pass(u64::from(wait_ms), &users);
     assert_eq!(send(&mut node, alice, 32_000), Some(0));
