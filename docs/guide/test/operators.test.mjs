@@ -33,6 +33,7 @@ test('the configuration of "Running it" is read, and its server is asked whether
   place.replaced['0.0.0.0:443'] = place.address;
   writeFileSync(join(place.folder, '/etc/tidings/tidings.toml'), place.own(steps['file /etc/tidings/tidings.toml']));
   // The file names the address; a variable would win.
+  const { TIDINGS_LISTEN } = place.env;
   delete place.env.TIDINGS_LISTEN;
 
   const made = await works(steps.app);
@@ -43,6 +44,7 @@ test('the configuration of "Running it" is read, and its server is asked whether
   assert.ok(ready.startsWith(`https://${place.address}/`), ready);
   const found = await place.run(steps.doctor);
   await server.interrupt();
+  place.env.TIDINGS_LISTEN = TIDINGS_LISTEN;
   assert.match(found.output, /^ok +apps/m, found.output);
   // Nobody vouches for this certificate, so that doctor's own login is refused: nothing else may be wrong.
   for (const [line] of found.output.matchAll(/^fail .*/gm)) assert.match(line, /WebSocket|certificate/, found.output);
@@ -67,7 +69,11 @@ test('apps and tokens', async () => {
 test('backups: made, checked, restored, and kept for a fortnight', async () => {
   const steps = Object.fromEntries(stepsOf('backups.md').map(({ what, text }) => [what, text]));
   assert.deepEqual(Object.keys(steps), ['backup', 'verify', 'restore', 'look', 'script']);
+  // As on the page: of a server that runs.
+  const server = place.start('tidings serve --data-dir /var/lib/tidings');
+  await server.line(/^tidings is ready/);
   for (const what of ['backup', 'verify', 'restore']) await works(steps[what]);
+  await server.interrupt();
   assert.match(await works(steps.look), new RegExp(place.appId));
 
   const old = join(place.folder, '/backup/tidings-2001-01-01');

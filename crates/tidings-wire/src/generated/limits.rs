@@ -128,9 +128,9 @@ pub const MEDIA_ID_BYTES_MAX: usize = 64;
 pub const MEDIA_KEEP_S: usize = 604800;
 /// Shortest time between two reports of a transfer's progress. Source: rtm 1.4.
 pub const MEDIA_PROGRESS_MS: u64 = 1000;
-/// Bytes per second that an upload or a download moves at least, on average over … Source: ours.
+/// Bytes per second that an upload or a download moves at least, on average over media_rate_window_ms; one that is slower ends. Source: ours.
 pub const MEDIA_RATE_MIN: usize = 4096;
-/// … this time; one that is slower ends. Source: ours.
+/// Time over which the speed of an upload or a download is averaged for media_rate_min. Source: ours.
 pub const MEDIA_RATE_WINDOW_MS: u64 = 30000;
 /// An upload or a download without progress ends after this time. Source: rtm 2.1.
 pub const MEDIA_STALL_MS: u64 = 120000;
@@ -214,7 +214,7 @@ pub const VISIT_IDLE_MS: u64 = 15000;
 pub const VISIT_MS: u64 = 60000;
 /// Requests on one HTTP connection. Source: ours.
 pub const VISIT_REQUESTS_MAX: usize = 1000;
-/// The same with TLS: 26 KiB for most, more for who sends large records and reads no answers, or uses HTTP/2. Source: ours.
+/// Memory of the server that one HTTP connection with TLS takes at most, without a token: 26 KiB for most, more for a client that sends large records and reads no answers, or uses HTTP/2. Source: ours.
 pub const VISIT_TLS_BYTES_MAX: usize = 65536;
 /// HTTP connections of a node; with one more, an idle or the slowest one is given up. Source: ours.
 pub const VISITS_MAX: usize = 1024;

@@ -126,9 +126,9 @@ export const MEDIA_ID_BYTES_MAX = 64;
 export const MEDIA_KEEP_S = 604800;
 /** Shortest time between two reports of a transfer's progress. Source: rtm 1.4. */
 export const MEDIA_PROGRESS_MS = 1000;
-/** Bytes per second that an upload or a download moves at least, on average over … Source: ours. */
+/** Bytes per second that an upload or a download moves at least, on average over media_rate_window_ms; one that is slower ends. Source: ours. */
 export const MEDIA_RATE_MIN = 4096;
-/** … this time; one that is slower ends. Source: ours. */
+/** Time over which the speed of an upload or a download is averaged for media_rate_min. Source: ours. */
 export const MEDIA_RATE_WINDOW_MS = 30000;
 /** An upload or a download without progress ends after this time. Source: rtm 2.1. */
 export const MEDIA_STALL_MS = 120000;
@@ -212,7 +212,7 @@ export const VISIT_IDLE_MS = 15000;
 export const VISIT_MS = 60000;
 /** Requests on one HTTP connection. Source: ours. */
 export const VISIT_REQUESTS_MAX = 1000;
-/** The same with TLS: 26 KiB for most, more for who sends large records and reads no answers, or uses HTTP/2. Source: ours. */
+/** Memory of the server that one HTTP connection with TLS takes at most, without a token: 26 KiB for most, more for a client that sends large records and reads no answers, or uses HTTP/2. Source: ours. */
 export const VISIT_TLS_BYTES_MAX = 65536;
 /** HTTP connections of a node; with one more, an idle or the slowest one is given up. Source: ours. */
 export const VISITS_MAX = 1024;
