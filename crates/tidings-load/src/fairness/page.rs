@@ -138,6 +138,10 @@ fn of(outcomes: &[Outcome], costs: &BTreeMap<String, u64>, commit: &str) -> Stri
             commit => format!("; commit {commit}"),
         }
     );
+    if outcomes.iter().any(|outcome| outcome.is_development) {
+        text += "**Measured with a development build, which is not optimized, on a machine that was compiling meanwhile: what \
+                 counts is the ratio to the control. `cargo xtask fairness` measures a release build.**\n\n";
+    }
     text += "| Attack | Who does what | p50 / p99 ms, attacked | control | Logins in 100 ms, attacked | control | \
              Healthy | Files | Memory MB before / during / after | What the attackers got done | Verdict |\n\
              | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |\n";
@@ -298,6 +302,7 @@ mod tests {
             ends: vec![("close 4005".into(), 2)],
             failure: None,
             times: 3,
+            is_development: false,
         }
     }
 
