@@ -284,7 +284,7 @@ fn weigh(settings: &Settings) -> Result<usize> {
             continue;
         };
         println!("memory: {bytes} bytes, {}", kind.what);
-        failed += usize::from(bytes > memory::BYTES_MAX);
+        failed += usize::from(bytes > kind.bytes_max());
         let kind = kind.what.to_owned();
         page::keep(&settings.json, &Line::Memory { kind, bytes })?;
     }
