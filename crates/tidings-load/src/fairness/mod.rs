@@ -52,6 +52,9 @@ pub(crate) struct Settings {
     /// How long each process is attacked
     #[arg(long, value_name = "SECONDS", default_value_t = 5)]
     seconds: u64,
+    /// Measure each attack once, whatever comes of it
+    #[arg(long)]
+    once: bool,
     /// Show the attacks and run none
     #[arg(long)]
     list: bool,
@@ -105,6 +108,8 @@ pub(crate) struct Outcome {
     pub(crate) failure: Option<String>,
     /// How often it was measured; of several this is the one in the middle.
     pub(crate) times: usize,
+    /// Of a build that is not for use but for development.
+    pub(crate) is_development: bool,
 }
 
 /// What victims met.
@@ -148,6 +153,8 @@ impl Outcome {
         Self {
             name: name.to_owned(),
             seconds,
+            // The program is built with this one.
+            is_development: cfg!(debug_assertions),
             ..Self::default()
         }
     }
@@ -277,7 +284,7 @@ fn weigh(settings: &Settings) -> Result<usize> {
             continue;
         };
         println!("memory: {bytes} bytes, {}", kind.what);
-        failed += usize::from(bytes > memory::BYTES_MAX);
+        failed += usize::from(bytes > kind.bytes_max());
         let kind = kind.what.to_owned();
         page::keep(&settings.json, &Line::Memory { kind, bytes })?;
     }
@@ -350,7 +357,7 @@ fn measure_well(settings: &Settings, attack: &Attack) -> Result<Option<Outcome>>
         return Ok(None);
     };
     let mut all = vec![first];
-    while !all[0].faults().is_empty() && all.len() < 3 {
+    while !settings.once && !all[0].faults().is_empty() && all.len() < 3 {
         println!("{}  (once more)", page::line(&all[all.len() - 1]));
         all.extend(measure(settings, attack)?);
     }
