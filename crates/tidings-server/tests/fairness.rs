@@ -501,7 +501,7 @@ fn a_flooder_stays_away_for_its_pause() {
         let answer = again.next();
         let is_refused = matches!(&answer, common::Seen::Message(server_message::Kind::Refused(refused))
             if refused.error.as_ref().is_some_and(|error| error.retry_after_ms > 0));
-        let is_early = sent_away.elapsed() < Duration::from_millis(RATE_LIMITED_WAIT_MS as u64);
+        let is_early = sent_away.elapsed() < Duration::from_millis(RATE_LIMITED_WAIT_MS);
         assert!(
             is_refused || !is_early,
             "{answer:?} after {:?}",
