@@ -39,6 +39,9 @@ impl Worker {
             Some(client_message::Kind::Resume(resume)) => {
                 // It is charged when its session is found.
                 connection.claim(&resume.app_id, &resume.user_id);
+                if let Some(fresh) = self.fresh(slot) {
+                    fresh.resumes = fresh.resumes.saturating_add(1);
+                }
                 Ok(())
             }
             _ => Ok(()),
@@ -199,11 +202,13 @@ impl Worker {
         let Some(fresh) = self.fresh(slot) else {
             return;
         };
-        if error.outcome == Outcome::UnknownSession as u32 {
-            fresh.failed_resumes = fresh.failed_resumes.saturating_add(1);
-        } else if error.outcome == Outcome::Overloaded as u32 {
-            // Whoever was told to come again has not given up: its session is gone, it is not made up.
-            fresh.failed_resumes = 0;
+        let is_made_up = [Outcome::UnknownSession, Outcome::SecretWrong];
+        if is_made_up
+            .iter()
+            .all(|outcome| *outcome as u32 != error.outcome)
+        {
+            // Whoever is told to come again, or to bring a new token, has not made its session up.
+            fresh.resumes = 0;
         }
         if std::mem::take(&mut fresh.is_charged) {
             self.admission().give_back();
@@ -217,7 +222,7 @@ impl Worker {
         let Some(fresh) = self.fresh(slot) else {
             return;
         };
-        let failures = std::mem::take(&mut fresh.failed_resumes).div_ceil(2);
+        let failures = std::mem::take(&mut fresh.resumes).div_ceil(2);
         if std::mem::take(&mut fresh.is_charged) {
             self.admission().give_back();
         }

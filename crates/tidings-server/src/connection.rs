@@ -178,8 +178,8 @@ pub(crate) struct Fresh {
     pub(crate) control_frames: u8,
     /// Messages so far: the login needs one, a resume that fails another.
     pub(crate) messages: u8,
-    /// Resumes of sessions that there are not. They count as failures when no login follows.
-    pub(crate) failed_resumes: u8,
+    /// Resumes so far. They count as failures when neither a session nor a login follows.
+    pub(crate) resumes: u8,
     /// A login of the node's was taken for it.
     pub(crate) is_charged: bool,
 }

@@ -34,7 +34,9 @@ fn log_in(server: &TestServer, origin: Option<&str>) -> Result<(), u32> {
     }
 }
 
-fn apps(app: App) -> Apps {
+fn apps(mut app: App) -> Apps {
+    // One user logs in again and again.
+    app.settings.rate_limits = false;
     let mut apps = Apps::default();
     apps.listed.insert(AppId::parse(APP).expect("an id"), app);
     apps
