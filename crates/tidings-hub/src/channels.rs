@@ -74,7 +74,9 @@ impl Hub {
         if self.has_message_quotas {
             let known = self.channels.get(&channel_key);
             let members = known.map_or(1, |known| known.members.len());
-            if !self.take_quota(key, cseq, Some(members), out) {
+            // A copy of a large message is as many as it has KiB.
+            let copies = members * bytes.div_ceil(1024).max(1);
+            if !self.take_quota(key, cseq, Some(copies), out) {
                 return;
             }
         }

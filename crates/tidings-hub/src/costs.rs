@@ -65,12 +65,13 @@ impl Hub {
         debt: Kind,
         out: &mut dyn Sink,
     ) -> bool {
-        if !self.counts_costs(key) {
-            return true;
-        }
         let Some(session) = self.sessions.get(key) else {
             return false;
         };
+        // Nearly always: nothing of that sort was ever charged.
+        if !session.limiter.has_used(debt) || !self.counts_costs(key) {
+            return true;
+        }
         let listed = self.config.apps.listed.get(&session.user.app);
         let rates = listed.map_or(&self.default_rates, |app| &app.rates);
         match session.limiter.check(debt, rates, self.now.mono_ms) {

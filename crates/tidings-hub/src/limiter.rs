@@ -279,6 +279,11 @@ impl Limiter {
         self.bucket(kind).charge(rates.get(kind), amount, now_ms);
     }
 
+    /// Whether anything of a kind was ever counted.
+    pub(crate) fn has_used(&self, kind: Kind) -> bool {
+        self.buckets.iter().any(|(have, _)| *have == kind)
+    }
+
     /// Why the next call has to wait for what was charged before.
     pub(crate) fn check(&self, kind: Kind, rates: &Rates, now_ms: u64) -> Result<(), Error> {
         let rate = rates.get(kind);

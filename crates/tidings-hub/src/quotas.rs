@@ -194,12 +194,12 @@ impl Hub {
         }
     }
 
-    /// Counts a message that goes to so many, or answers the request: the app's users together send too many.
+    /// Counts a message of which so many copies are made, or answers the request: the app's users together send too many.
     pub(crate) fn take_quota(
         &mut self,
         key: SessionKey,
         cseq: u64,
-        members: Option<usize>,
+        copies: Option<usize>,
         out: &mut dyn Sink,
     ) -> bool {
         if !self.has_message_quotas {
@@ -224,9 +224,9 @@ impl Hub {
             ),
             (
                 "max_fanout_per_s",
-                quotas.max_fanout_per_s.filter(|_| members.is_some()),
+                quotas.max_fanout_per_s.filter(|_| copies.is_some()),
                 &counters.fan_out,
-                members.unwrap_or_default() as u64,
+                copies.unwrap_or_default() as u64,
             ),
         ];
         let refusal = parts.into_iter().find_map(|(name, quota, bucket, amount)| {

@@ -346,6 +346,19 @@ fn enter(address: SocketAddr, door: Door, user: &str, from: &str) -> TcpStream {
     stream
 }
 
+/// How many WebSocket frames there are: a message may come in many, and each counts.
+fn frames_in(bytes: &[u8]) -> usize {
+    let limits = tidings_wire::ws::Limits {
+        message_bytes_max: 1 << 16,
+        fragments_max: 64,
+    };
+    let mut decoder = tidings_wire::ws::Decoder::new(tidings_wire::ws::Role::Server, limits);
+    let mut bytes = bytes.to_vec();
+    let mut events = decoder.decode(&mut bytes);
+    while let Ok(Some(_)) = events.next_event() {}
+    events.frames().max(1)
+}
+
 /// Whatever a client says counts against what its connection may say. The last of more than that waits for its turn, on a
 /// machine of any speed.
 #[test]
@@ -363,6 +376,7 @@ fn whatever_a_user_says_counts() {
             let mut stream = enter(address, door, &format!("talker{n}"), &from);
             let mut hearing = stream.try_clone().expect("a second handle");
             let began = Instant::now();
+            let count = count / frames_in(&frame);
             let talk = std::thread::spawn(move || {
                 flood(&mut stream, &frame, count);
                 let last = encode_ping(b"the last", MASK);

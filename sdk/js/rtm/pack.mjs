@@ -3,7 +3,7 @@
 //   node pack.mjs OUT FOLDER...
 //
 // OUT gets, for each package: `NAME-VERSION.tgz`, the same as `NAME.tgz`, its script for pages under a name with the
-// beginning of its SHA-256, and `packages.json`, which lists them with what `npm` and `<script integrity>` check.
+// beginning of its SHA-256, plain and compressed, and `packages.json`, which lists them with what `npm` and `<script integrity>` check.
 import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
@@ -57,6 +57,10 @@ for (const folder of folders) {
     const hash = createHash('sha256').update(script).digest('hex').slice(0, HASH_DIGITS);
     const named = basename(unpkg).replace('.', `.${hash}.`);
     await writeFile(join(out, named), script);
+    // The server sends these bytes, which are what the budget of the script is measured in.
+    const compressed = await promisify(zopfli.gzip)(script, { numiterations: 15 });
+    await writeFile(join(out, `${named}.gz`), compressed);
+    await writeFile(join(folder, `${unpkg}.gz`), compressed);
     entry.script = { file: named, latest: basename(unpkg), bytes: script.length, integrity: digest('sha384', script) };
   }
   packages.push(entry);

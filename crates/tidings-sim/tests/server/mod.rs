@@ -9,6 +9,7 @@ use std::sync::Arc;
 use tidings_bus::{Homes, Shard};
 use tidings_hub::bus_ops::BusOp;
 use tidings_hub::ids::{ConnectionId, HubId};
+use tidings_hub::used::UsedRates;
 use tidings_hub::{App, AppSettings, Apps, Effect, Hub, HubConfig, Input, Time};
 use tidings_store::{Engine as _, MemoryEngine};
 use tidings_wire::codes::CloseCode;
@@ -42,6 +43,7 @@ pub struct Server {
     hub: Hub,
     shard: Shard,
     engine: MemoryEngine,
+    used: UsedRates,
     pub now_ms: u64,
     clients: BTreeMap<u64, Held>,
 }
@@ -71,6 +73,7 @@ impl Server {
             hub,
             shard: Shard::new(HubId(0), Homes::new(1, (1, 2))),
             engine: MemoryEngine::new(),
+            used: UsedRates::new((1, 2)),
             now_ms: 1_000,
             clients: BTreeMap::new(),
         };
@@ -91,6 +94,9 @@ impl Server {
                 unix_ms: self.unix_ms(),
             };
             let mut effects: Vec<Effect> = Vec::new();
+            if let Some(recalled) = self.used.before(&input, self.now_ms) {
+                self.hub.handle(now, recalled, &mut effects);
+            }
             self.hub.handle(now, input, &mut effects);
             for effect in effects {
                 match effect {
@@ -119,8 +125,7 @@ impl Server {
                         let answers = answers.into_iter();
                         inputs.extend(answers.map(|answer| Input::Store { ticket, answer }));
                     }
-                    // What is tried here is within all rates.
-                    Effect::Used { .. } => {}
+                    Effect::Used { user, word } => self.used.note(user, word, self.now_ms),
                     Effect::HandOver { .. } => panic!("there is one hub"),
                 }
             }

@@ -6,7 +6,7 @@ use crate::rates::Rate;
 pub const APP_BYTES_MAX: usize = 1073741824;
 /// Logins of one app at once (`max_connections`). Source: contract 6.4.
 pub const APP_CONNECTIONS_MAX: usize = 20000;
-/// Copies of channel messages per second of one app: a message counts once for each member (`max_fanout_per_s`). Source: contract 6.4.
+/// Copies of channel messages per second of one app: a message counts once for each member, and one above 1 KiB once for each KiB (`max_fanout_per_s`). Source: contract 6.4.
 pub const APP_FANOUT_PER_S_MAX: usize = 200000;
 /// Exact length of an app id: ASCII letters or digits. Source: rtm 2.1.
 pub const APP_ID_BYTES: usize = 32;
@@ -240,9 +240,9 @@ pub const RATE_FAILED_LOGIN: Rate = Rate {
     calls: 20,
     window_ms: 10000,
 };
-/// 131072 calls in 1000 ms. KiB that a user's channel messages make of themselves: their sizes times the members. Counted from 4 KiB a message; one that goes over passes, and the next waits. Source: ours.
+/// 32768 calls in 1000 ms. KiB that a user's channel messages make of themselves: their sizes times the members. Counted from 4 KiB a message; one that goes over passes, and the next waits. Source: ours.
 pub const RATE_FAN_OUT_KIB: Rate = Rate {
-    calls: 131072,
+    calls: 32768,
     window_ms: 1000,
 };
 /// 1 calls in 1000 ms. Source: rtm 2.1.

@@ -4,7 +4,7 @@
 export const APP_BYTES_MAX = 1073741824;
 /** Logins of one app at once (`max_connections`). Source: contract 6.4. */
 export const APP_CONNECTIONS_MAX = 20000;
-/** Copies of channel messages per second of one app: a message counts once for each member (`max_fanout_per_s`). Source: contract 6.4. */
+/** Copies of channel messages per second of one app: a message counts once for each member, and one above 1 KiB once for each KiB (`max_fanout_per_s`). Source: contract 6.4. */
 export const APP_FANOUT_PER_S_MAX = 200000;
 /** Exact length of an app id: ASCII letters or digits. Source: rtm 2.1. */
 export const APP_ID_BYTES = 32;
