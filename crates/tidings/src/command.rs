@@ -38,6 +38,9 @@ pub(crate) enum Command {
     /// Look into the store, back it up, restore it
     #[command(subcommand)]
     Store(StoreCommand),
+    /// List the files that users have uploaded, and take one down
+    #[command(subcommand)]
+    Media(MediaCommand),
     /// Say how the server is that runs on a data directory
     Status(ListArguments),
     /// Have the server that runs on a data directory read its apps and its TLS certificate anew
@@ -70,6 +73,46 @@ impl Place {
             (None, None) => Ok(Settings::default().data_dir()),
         }
     }
+}
+
+#[derive(Subcommand)]
+pub(crate) enum MediaCommand {
+    /// List files, oldest first
+    List(MediaListArguments),
+    /// Delete a file; a running server finds it missing at once
+    Delete(MediaDeleteArguments),
+}
+
+#[derive(Args)]
+pub(crate) struct MediaListArguments {
+    /// Only the files of this app
+    #[arg(long, value_name = "ID")]
+    pub(crate) app: Option<String>,
+
+    /// Only the files that this user has uploaded
+    #[arg(long, value_name = "USER")]
+    pub(crate) user: Option<String>,
+
+    /// Print the list as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+
+    #[command(flatten)]
+    pub(crate) place: Place,
+}
+
+#[derive(Args)]
+pub(crate) struct MediaDeleteArguments {
+    /// The app that the file belongs to
+    #[arg(value_name = "APP")]
+    pub(crate) app: String,
+
+    /// The file's id, as `media list` prints it
+    #[arg(value_name = "FILE")]
+    pub(crate) id: String,
+
+    #[command(flatten)]
+    pub(crate) place: Place,
 }
 
 #[derive(Subcommand)]

@@ -11,6 +11,7 @@ mod hostile;
 mod input;
 mod legacy_rules;
 mod log;
+mod media;
 mod output;
 mod ownership;
 mod page_rules;
@@ -45,6 +46,7 @@ fn main() -> ExitCode {
         Command::Token(command) => token::run(command),
         Command::App(command) => apps::run(command),
         Command::Store(command) => stored::run(command),
+        Command::Media(command) => media::run(command),
         Command::Status(arguments) => status::run(&arguments),
         Command::Reload(place) => status::reload(&place),
         Command::Doctor(arguments) => doctor::run(arguments),

@@ -4,6 +4,7 @@
 //! are committed.
 
 mod apps;
+mod media;
 mod output;
 mod place;
 mod revoke;
@@ -65,6 +66,7 @@ fn help_texts() {
         ("help-app.txt", &["app", "--help"]),
         ("help-app-set.txt", &["app", "set", "--help"]),
         ("help-store.txt", &["store", "--help"]),
+        ("help-media.txt", &["media", "--help"]),
         ("help-doctor.txt", &["doctor", "--help"]),
         ("help-reference.txt", &["reference", "--help"]),
     ] {
