@@ -188,7 +188,8 @@ test('calls before the login wait for it, and are refused after the logout', asy
 });
 
 test('a refused login says why', async () => {
-  const guarded = await Server.start('--app', 'abcdefabcdefabcdefabcdefabcdefab:fedcba9876543210fedcba9876543210');
+  const guarded = await Server.start();
+  guarded.command('app', 'create', '--id', 'abcdefabcdefabcdefabcdefabcdefab', '--certificate', 'fedcba9876543210fedcba9876543210');
   const url = `ws://${guarded.address}/legacy/abcdefabcdefabcdefabcdefabcdefab`;
   const refused = async (token: string, account = 'alice') => {
     const signal = Signal('abcdefabcdefabcdefabcdefabcdefab');
@@ -200,6 +201,9 @@ test('a refused login says why', async () => {
   expect(await refused('_no_need_token')).toBe(206);
   const app = 'abcdefabcdefabcdefabcdefabcdefab';
   const digest = createHash('md5').update(`alice${app}fedcba9876543210fedcba98765432101514219634`).digest('hex');
+  // Tokens of this format are taken where they are switched on.
+  expect(await refused(`1:${app}:1514219634:${digest}`)).toBe(206);
+  guarded.command('app', 'set', app, 'legacy_tokens=true');
   expect(await refused(`1:${app}:1514219634:${digest}`)).toBe(204);
   expect(await refused('_no_need_token', 'with space')).toBe(209);
   await guarded.stop();

@@ -1,5 +1,5 @@
 /** The real program on a free port. */
-import { type ChildProcess, spawn } from 'node:child_process';
+import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -27,6 +27,11 @@ export class Server {
 
   get origin(): string {
     return `http://${this.address}`;
+  }
+
+  /** Runs a command of the program on the data directory of this server, which is told of it. */
+  command(...words: string[]): void {
+    execFileSync(PROGRAM, [...words, '--data-dir', this.#folder], { stdio: 'pipe' });
   }
 
   /** Starts; again after `kill`, on the same port and directory. */
