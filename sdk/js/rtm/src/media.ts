@@ -212,8 +212,10 @@ function reporter(environment: Environment, listener: AgoraRTM.MediaTransferHand
 async function problemOf(status: number, answer: Blob, { what, family }: Wanted): Promise<unknown> {
   let failure = { outcome: 0, text: `the server answered with HTTP ${status}`, retryAfterMs: 0 };
   try {
-    const { outcome, text, hint, retryAfterMs } = (JSON.parse(await textOf(answer)) as { error: typeof failure & { hint: string } }).error;
-    failure = { outcome, text: `${text}. ${hint}`, retryAfterMs };
+    const { error } = JSON.parse(await textOf(answer)) as { error: Record<string, never> & { text: string; hint: string } };
+    // By texts of templates: these two names of the server's would be shortened by the build, as ours are.
+    const [outcome, retryAfterMs] = [`outcome`, `retryAfterMs`].map((name) => error[name]) as unknown as [number, number];
+    failure = { outcome, text: `${error.text}. ${error.hint}`, retryAfterMs };
   } catch {
     // Something between here and the server has answered.
   }
