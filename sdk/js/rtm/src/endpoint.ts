@@ -12,7 +12,7 @@ const PATH = '/rtm';
 
 /** How the address is set, for error texts. */
 export const HOW_TO_SET =
-  'Set config.endpoint, the global TIDINGS_ENDPOINT, <meta name="tidings-endpoint">, or process.env.TIDINGS_ENDPOINT (Node, bundlers)';
+  'Set config.endpoint, global TIDINGS_ENDPOINT, <meta name="tidings-endpoint"> or process.env.TIDINGS_ENDPOINT';
 
 /** Node's environment, or what a bundler has put in this place: the words must stand here as they do. */
 function ofBuild(): unknown {

@@ -118,6 +118,6 @@ export function fromCall(error: unknown, family: Family, what: string): unknown 
   }
   const code = family.byOutcome[failure.outcome] ?? family.other;
   const name = NAMES[failure.outcome] ?? 'RtmServerError';
-  const text = failure.text === '' ? `the server answered with outcome ${failure.outcome}` : failure.text;
+  const text = failure.text === '' ? `outcome ${failure.outcome}` : failure.text;
   return new RtmError(name, code, `${what}: ${text}`, failure);
 }
