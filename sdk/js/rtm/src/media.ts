@@ -210,7 +210,7 @@ function reporter(environment: Environment, listener: AgoraRTM.MediaTransferHand
 }
 
 async function problemOf(status: number, answer: Blob, { what, family }: Wanted): Promise<unknown> {
-  let failure = { outcome: 0, text: `status ${status}`, retryAfterMs: 0 };
+  let failure = { outcome: 0, text: `HTTP ${status}`, retryAfterMs: 0 };
   try {
     const { error } = JSON.parse(await textOf(answer)) as { error: Record<string, never> & { text: string; hint: string } };
     // By texts of templates: these two names of the server's would be shortened by the build, as ours are.
