@@ -1,7 +1,7 @@
 #!/bin/sh
 # Makes the container's last stage in a copy-on-write view of this machine, and runs it as an engine does: its user, no
 # capability, a read-only root, a volume, its variables and nothing else. Takes root, and the directory that
-# `xtask/src/package/container.rs` fills. Ends with 125 where this machine does not let one have all this.
+# `tools/xtask/src/package/container.rs` fills. Ends with 125 where this machine does not let one have all this.
 set -eu
 given=$1
 namespaces="--mount --propagation private --pid --fork --kill-child --net"

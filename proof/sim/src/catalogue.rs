@@ -1,0 +1,242 @@
+//! Every check of the delivery contract's list: where it is evaluated, and what shows that it can fail.
+//!
+//! `docs/checks.md` is made of it; a test holds it against the contract's list, against the deliberate faults and
+//! against the tests that it names.
+
+use crate::mutants::ALL;
+
+/// Where a check is evaluated.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Place {
+    /// The simulator.
+    Simulator,
+    /// The real program, or a real store.
+    Real,
+    /// A unit or property test.
+    Unit,
+    /// A model whose every state is looked at.
+    Model,
+}
+
+/// A test: its file from the root of the repository, and its function.
+pub type Test = (&'static str, &'static str);
+
+/// How things are with a check.
+#[derive(Debug, Clone, Copy)]
+pub enum Standing {
+    /// It is evaluated; its deliberate faults are those of [`crate::mutants`] that name it.
+    Mutants(&'static [Place]),
+    /// It is evaluated by a test that makes the fault itself: which one.
+    Planted(&'static [Place], Test, &'static str),
+    /// What it is about does not exist yet.
+    Later(&'static str),
+    /// It should be evaluated, and is not, or nothing shows that it can fail: why.
+    Open(&'static str),
+}
+
+/// A check.
+#[derive(Debug, Clone, Copy)]
+pub struct Check {
+    /// Its name in the contract.
+    pub name: &'static str,
+    /// How things are with it.
+    pub standing: Standing,
+}
+
+use Place::{Model, Real, Simulator, Unit};
+use Standing::{Later, Mutants, Open, Planted};
+
+const fn check(name: &'static str, standing: Standing) -> Check {
+    Check { name, standing }
+}
+
+const S: &[Place] = &[Simulator];
+const SR: &[Place] = &[Simulator, Real];
+const SRM: &[Place] = &[Simulator, Real, Model];
+const R: &[Place] = &[Real];
+const U: &[Place] = &[Unit];
+
+const CLUSTER: &str = "with the cluster: there is one node";
+const RTM2: &str = "with the RTM 2.x API";
+const DAMAGE: &str = "server/store/tests/damage.rs";
+const STRANGERS: &str = "server/server/tests/strangers.rs";
+
+/// All of them, in the contract's order.
+pub const CHECKS: &[Check] = &[
+    check("order.per_sender", Mutants(SR)),
+    check("order.total_channel", Mutants(SR)),
+    check("order.membership_brackets_messages", Mutants(S)),
+    check("once.client_retry", Mutants(SRM)),
+    check("once.reply_cache_hit", Mutants(S)),
+    check("once.effect_and_mark", Mutants(SR)),
+    check(
+        "once.app_key",
+        Later("with the REST API: no request has such a key yet"),
+    ),
+    check("once.server_replay", Mutants(SR)),
+    check("resume.contiguous", Mutants(S)),
+    check("gap.explicit", Mutants(SR)),
+    check("gap.no_false_alarm", Mutants(SR)),
+    check("ack.truthful", Mutants(S)),
+    check("ack.durable", Mutants(SR)),
+    check("inbox.only_if_asked", Mutants(S)),
+    check("inbox.contiguous", Mutants(S)),
+    check("inbox.no_overtake", Mutants(S)),
+    check("inbox.deleted_only_if_confirmed", Mutants(S)),
+    check("inbox.dedup", Mutants(S)),
+    check("session.single_connection", Mutants(S)),
+    check("session.single_owner", Mutants(S)),
+    check("presence.alternates", Mutants(S)),
+    check("presence.no_ghost", Mutants(S)),
+    check("presence.one_caretaker", Later(CLUSTER)),
+    check("presence.fenced", Later(CLUSTER)),
+    check("presence.no_flap_on_resume", Mutants(SR)),
+    check("presence.snapshot_equals_events", Mutants(S)),
+    check("lock.single_holder", Later(RTM2)),
+    check("lock.fencing_rises", Later(RTM2)),
+    check("attr.cas", Later(RTM2)),
+    check("attr.no_lost_update", Mutants(SR)),
+    check("invite.one_terminal", Mutants(SRM)),
+    check("invite.agreement", Mutants(SRM)),
+    check("invite.durable_before_told", Mutants(&[Simulator, Model])),
+    check("invite.never_stuck", Mutants(SRM)),
+    check("invite.no_ring_after_end", Mutants(SRM)),
+    check("invite.timer_not_early", Mutants(S)),
+    check("call.always_answered", Mutants(SR)),
+    check("state.legal", Mutants(S)),
+    check("queue.bounded", Mutants(S)),
+    check("memory.bounded", Mutants(SR)),
+    check("slow.isolated", Mutants(SR)),
+    check("limit.enforced", Mutants(S)),
+    check("limit.fair", Mutants(S)),
+    check("storm.recovers", Mutants(SR)),
+    check("drain.no_loss", Mutants(SR)),
+    check("crash.acked_survive", Mutants(SR)),
+    check("crash.atomic", Mutants(SR)),
+    check("crash.no_resurrection", Mutants(SR)),
+    check(
+        "crash.idempotent_recovery",
+        Planted(
+            SR,
+            (DAMAGE, "a_torn_last_group_is_cut_wherever_it_was_torn"),
+            "the last write is torn at every sixteenth of its length, and the store is opened twice",
+        ),
+    ),
+    check("store.checksum", Mutants(SR)),
+    check("disk.full_recovers", Mutants(SR)),
+    check("clock.monotone_ts", Mutants(S)),
+    check("clock.no_mass_expiry", Mutants(&[Simulator, Unit])),
+    check("auth.no_action_before_login", Mutants(SR)),
+    check("auth.vectors", Mutants(&[Unit, Simulator])),
+    check("auth.expired_is_out", Mutants(S)),
+    check("auth.resume_secret", Mutants(S)),
+    check(
+        "auth.origin",
+        Planted(
+            R,
+            (STRANGERS, "a_page_of_a_foreign_origin_may_not_connect"),
+            "a page of another origin, of a longer and of a shorter name",
+        ),
+    ),
+    check(
+        "auth.timing",
+        Open("needs an idle machine and hours; all secrets are compared in constant time"),
+    ),
+    check("authz.self_only", Mutants(S)),
+    check("authz.member_only", Mutants(S)),
+    check("authz.replay", Mutants(S)),
+    check("rest.authz", Later("with the REST API")),
+    check("tenant.isolated", Mutants(SR)),
+    check(
+        "dos.slow_handshake",
+        Planted(
+            R,
+            (STRANGERS, "silent_and_slow_strangers_are_dropped_in_time"),
+            "strangers that say nothing, and heads that come byte by byte",
+        ),
+    ),
+    check(
+        "dos.preauth_memory",
+        Planted(
+            R,
+            (STRANGERS, "frames_are_bounded_before_and_after_login"),
+            "frames over the bound of a stranger",
+        ),
+    ),
+    check(
+        "secrets.not_in_clear",
+        Later("with the admin API: certificates are in the operator's own file"),
+    ),
+    check(
+        "secrets.not_in_logs",
+        Planted(
+            R,
+            (
+                "proof/real/tests/security/main.rs",
+                "no_payload_token_or_certificate_is_logged_at_trace",
+            ),
+            "marked messages, tokens and certificates, logged at the finest level",
+        ),
+    ),
+    check("console.xss", Later("with the console")),
+    check("nats.settings_verified", Later(CLUSTER)),
+    check(
+        "legacy.order",
+        Planted(
+            R,
+            (
+                "server/server/tests/legacy/builds.rs",
+                "the_builds_1_4_lose_and_repeat_nothing_over_a_reconnect",
+            ),
+            "connections of every build that are cut",
+        ),
+    ),
+    check(
+        "legacy.inbox",
+        Planted(
+            R,
+            (
+                "server/server/tests/legacy/builds.rs",
+                "the_builds_from_1_2_1_lose_and_repeat_nothing",
+            ),
+            "notifications of which every build sees some twice",
+        ),
+    ),
+    check("sim.deterministic", Mutants(S)),
+    check("no.panic", Mutants(&[Simulator, Real, Unit])),
+];
+
+/// The table, as `docs/checks.md` has it.
+pub fn table() -> String {
+    let mut lines = vec![
+        "| Check | Where | What makes it fail |".to_owned(),
+        "| --- | --- | --- |".to_owned(),
+    ];
+    for check in CHECKS {
+        let (places, proof) = match check.standing {
+            Mutants(places) => {
+                let own = ALL.iter().filter(|mutant| mutant.check == check.name);
+                let own: Vec<String> = own
+                    .map(|mutant| format!("fault {}: {}", mutant.number, mutant.what))
+                    .collect();
+                (places, own.join("; "))
+            }
+            Planted(places, (_, test), what) => (places, format!("{what} (`{test}`)")),
+            Later(why) => (U.get(..0).unwrap_or_default(), format!("later, {why}")),
+            Open(why) => (U.get(..0).unwrap_or_default(), format!("**open**: {why}")),
+        };
+        let letters: Vec<&str> = places
+            .iter()
+            .map(|place| match place {
+                Simulator => "S",
+                Real => "R",
+                Unit => "U",
+                Model => "M",
+            })
+            .collect();
+        let (name, letters) = (check.name, letters.join(" "));
+        lines.push(format!("| `{name}` | {letters} | {proof} |"));
+    }
+    lines.push(String::new());
+    lines.join("\n")
+}

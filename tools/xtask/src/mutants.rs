@@ -1,0 +1,101 @@
+//! The deliberate faults that prove the simulator's checks.
+
+use std::process::Command;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use anyhow::{Context as _, Result, bail};
+
+use crate::setup;
+
+/// Faults drawn in one test run.
+const COUNT: &str = "10";
+
+/// Built apart from the simulator: a binary of its own, with the feature that makes the switches.
+const PROGRAM: &[&str] = &[
+    "run",
+    "--release",
+    "--quiet",
+    "--package",
+    "tidings-sim",
+    "--features",
+    "mutants",
+    "--bin",
+    "tidings-mutants",
+    "--",
+];
+
+const INTRODUCTION: &str = "\
+# Deliberate faults
+
+Made by `cargo xtask mutants --all`; do not edit. Each fault is one line of the product's code, switched on in a test build
+only (`tidings_mutant::mutant!`). The simulator runs at most 200 seeds of the named profile with it, until the named check of the
+reliability contract fails; the table shows with which seed, and whether other checks fail with that seed, too. One run:
+`cargo xtask sim --mutant N --seed S --trace`. Which check has which fault: [checks.md](checks.md).
+
+Not here: faults of the cluster (lease, caretaker, fencing between nodes, JetStream settings), as there is no cluster yet; those of the
+order of events in an invitation's record, which the model has (`proof/models`); torn writes and damaged files, which the
+tests of `tidings-store` make.
+
+";
+
+/// Runs faults. All of them write the table.
+pub(crate) fn run(args: &[String]) -> Result<()> {
+    if !args.iter().any(|arg| arg == "--all") {
+        let mut command = PROGRAM.to_vec();
+        command.extend(args.iter().map(String::as_str));
+        return setup::cargo(&command);
+    }
+    let output = Command::new("cargo")
+        .current_dir(setup::root())
+        .args(PROGRAM)
+        .args(["--all", "--table"])
+        .output()
+        .context("cargo cannot be started")?;
+    let table = String::from_utf8_lossy(&output.stdout);
+    print!("{table}{}", String::from_utf8_lossy(&output.stderr));
+    if !output.status.success() {
+        bail!("a deliberate fault was caught by nothing; see above");
+    }
+    let path = setup::root().join("docs/mutants.md");
+    std::fs::write(&path, format!("{INTRODUCTION}{table}"))
+        .with_context(|| format!("{} cannot be written", path.display()))
+}
+
+const CHECKS: &str = "\
+# The checks
+
+Made by `cargo xtask checks`; do not edit. Every check of the delivery contract's list: where it is evaluated (S simulator, R real
+program or store, U unit or property test, M model) and what makes it fail: a [deliberate fault](mutants.md), or a test that makes
+the fault itself. A test fails when a check has neither.
+
+";
+
+/// Writes the list of checks.
+pub(crate) fn checks() -> Result<()> {
+    let output = Command::new("cargo")
+        .current_dir(setup::root())
+        .args([
+            "run",
+            "--quiet",
+            "--package",
+            "tidings-sim",
+            "--",
+            "--checks",
+        ])
+        .output()
+        .context("cargo cannot be started")?;
+    if !output.status.success() {
+        bail!("{}", String::from_utf8_lossy(&output.stderr));
+    }
+    let table = String::from_utf8_lossy(&output.stdout);
+    let path = setup::root().join("docs/checks.md");
+    std::fs::write(&path, format!("{CHECKS}{table}"))
+        .with_context(|| format!("{} cannot be written", path.display()))
+}
+
+/// Draws some of them: other ones in every run, and the seed is printed.
+pub(crate) fn draw() -> Result<()> {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    let seed = since.map_or(1, |since| since.as_secs()).to_string();
+    run(&["--count".into(), COUNT.into(), "--seed".into(), seed])
+}

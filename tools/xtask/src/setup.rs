@@ -1,0 +1,215 @@
+//! What a fresh machine lacks, and the pages that the program serves.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context as _, Result, bail};
+
+/// Lowest major version of Node that builds and runs the SDKs.
+pub(crate) const NODE_MAJOR_MIN: u32 = 20;
+/// Lowest version of Python that runs the WebSocket conformance suite.
+pub(crate) const PYTHON_MIN: &str = "3.10";
+
+/// The folder of the project.
+pub(crate) fn root() -> PathBuf {
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    here.ancestors().nth(2).unwrap_or(here).to_path_buf()
+}
+
+/// Where cargo puts what it builds.
+pub(crate) fn target() -> PathBuf {
+    std::env::var_os("CARGO_TARGET_DIR")
+        .map_or_else(|| root().join("target"), |set| root().join(set))
+}
+
+/// Cargo, as it runs this task.
+pub(crate) fn cargo_program() -> String {
+    std::env::var("CARGO").unwrap_or_else(|_| "cargo".into())
+}
+
+/// Runs a program in a folder of the project and fails when it fails.
+pub(crate) fn run(folder: &str, program: &str, args: &[&str]) -> Result<()> {
+    run_with(folder, program, args, &[])
+}
+
+/// The same with environment variables.
+pub(crate) fn run_with(
+    folder: &str,
+    program: &str,
+    args: &[&str],
+    variables: &[(&str, &str)],
+) -> Result<()> {
+    println!("> {folder}: {program} {}", args.join(" "));
+    let status = Command::new(program)
+        .args(args)
+        // Of this task, not of what it runs: the build script of a dependency would run anew.
+        .env_remove("CARGO_MANIFEST_DIR")
+        .env_remove("CARGO_PKG_NAME")
+        .envs(variables.iter().copied())
+        .current_dir(root().join(folder))
+        .status()
+        .with_context(|| format!("running {program}; is it installed?"))?;
+    if !status.success() {
+        bail!(
+            "{program} {} in {folder} ended with {status}",
+            args.join(" ")
+        );
+    }
+    Ok(())
+}
+
+/// Runs cargo in the folder of the project.
+pub(crate) fn cargo(args: &[&str]) -> Result<()> {
+    run(".", &cargo_program(), args)
+}
+
+/// JavaScript packages, which the program serves as `npm install` takes them.
+const PACKAGES: [&str; 3] = ["rtm", "signaling", "react"];
+
+/// Builds the web SDK, its reference, the demo page and the guide, which the program serves.
+pub(crate) fn web() -> Result<()> {
+    check_node()?;
+    for package in PACKAGES {
+        let folder = format!("clients/js/{package}");
+        run(&folder, "npm", &["ci", "--no-fund", "--no-audit"])?;
+        run(&folder, "npm", &["run", "build"])?;
+    }
+    pack()?;
+    for folder in ["site/reference", "site/demo", "site/guide"] {
+        run(folder, "npm", &["ci", "--no-fund", "--no-audit"])?;
+        run(folder, "npm", &["run", "build"])?;
+    }
+    Ok(())
+}
+
+/// The JavaScript SDK of RTM for Node, as it stands now.
+pub(crate) fn sdk() -> Result<()> {
+    check_node()?;
+    if !root().join("clients/js/rtm/node_modules").exists() {
+        run("clients/js/rtm", "npm", &["ci", "--no-fund", "--no-audit"])?;
+    }
+    run("clients/js/rtm", "npm", &["run", "--silent", "build"])
+}
+
+/// Packs the JavaScript packages into `clients/js/pack`, with their versions and without, and the scripts for pages under
+/// names with hashes: the same bytes from the same sources on every machine.
+fn pack() -> Result<()> {
+    let folders = PACKAGES.map(|package| format!("../{package}"));
+    let mut words = vec!["pack.mjs", "../pack"];
+    words.extend(folders.iter().map(String::as_str));
+    run("clients/js/rtm", "node", &words)
+}
+
+/// Fails when there is no Node, or an old one.
+pub(crate) fn check_node() -> Result<()> {
+    let output = Command::new("node")
+        .arg("--version")
+        .output()
+        .with_context(|| {
+            format!("running node; install Node {NODE_MAJOR_MIN} or later with npm, then try again")
+        })?;
+    let version = String::from_utf8_lossy(&output.stdout);
+    let major = version
+        .trim()
+        .trim_start_matches('v')
+        .split('.')
+        .next()
+        .unwrap_or_default();
+    if major
+        .parse::<u32>()
+        .is_ok_and(|major| major >= NODE_MAJOR_MIN)
+    {
+        return Ok(());
+    }
+    bail!(
+        "node is {}, but {NODE_MAJOR_MIN} or later is needed; install it, then try again",
+        version.trim()
+    );
+}
+
+/// Chromium for the browser tests: installed from Debian's packages where it is missing.
+pub(crate) fn chromium() -> Result<()> {
+    if Path::new("/usr/bin/chromium").exists() {
+        return Ok(());
+    }
+    install(&["chromium", "fonts-dejavu-core"])
+        .context("/usr/bin/chromium is missing; install Chromium there")
+}
+
+/// Python with its installer of packages, for the WebSocket conformance suite: from Debian's packages where it is
+/// missing.
+pub(crate) fn python() -> Result<()> {
+    let pip = Command::new("python3")
+        .args(["-m", "pip", "--version"])
+        .output();
+    if pip.is_ok_and(|output| output.status.success()) {
+        return Ok(());
+    }
+    install(&["python3", "python3-pip"]).with_context(|| {
+        format!("`python3 -m pip` does not run; install Python {PYTHON_MIN} or later with pip")
+    })
+}
+
+/// The library that gives a process a wall clock of its own, for the proof that jumps of the clock do no harm: from
+/// Debian's packages where it is missing.
+pub(crate) fn own_clock() -> Result<()> {
+    let is_there = ["x86_64", "aarch64"].iter().any(|machine| {
+        Path::new(&format!(
+            "/usr/lib/{machine}-linux-gnu/faketime/libfaketime.so.1"
+        ))
+        .exists()
+    });
+    if is_there {
+        return Ok(());
+    }
+    install(&["libfaketime"]).context("libfaketime is missing; install it")
+}
+
+/// Programs that look into a Debian package and a systemd unit: from Debian's packages where they are missing.
+pub(crate) fn packaging() -> Result<()> {
+    let needed = [
+        ("dpkg-shlibdeps", "dpkg-dev"),
+        ("lintian", "lintian"),
+        ("objcopy", "binutils"),
+        ("systemd-analyze", "systemd"),
+        ("adduser", "adduser"),
+    ];
+    let missing: Vec<&str> = needed
+        .iter()
+        .filter(|(program, _)| !is_installed(program))
+        .map(|(_, package)| *package)
+        .collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    install(&missing).context("these look into the Debian package and the systemd unit")
+}
+
+/// Whether a program can be found.
+fn is_installed(program: &str) -> bool {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path)
+        .chain(["/usr/sbin".into(), "/sbin".into()])
+        .any(|folder| folder.join(program).exists())
+}
+
+/// The command that makes a certificate, for the test that follows the guide's configuration: from Debian's packages
+/// where it is missing.
+pub(crate) fn openssl() -> Result<()> {
+    let version = Command::new("openssl").arg("version").output();
+    if version.is_ok_and(|output| output.status.success()) {
+        return Ok(());
+    }
+    install(&["openssl"]).context("`openssl` does not run; install it")
+}
+
+/// Installs packages of Debian's.
+fn install(packages: &[&str]) -> Result<()> {
+    if !Path::new("/usr/bin/apt-get").exists() {
+        bail!("there is no apt-get to install {}", packages.join(" "));
+    }
+    run(".", "apt-get", &["update", "-qq"])?;
+    let quiet = [("DEBIAN_FRONTEND", "noninteractive")];
+    let head = ["install", "-y", "-qq", "--no-install-recommends"];
+    run_with(".", "apt-get", &[&head, packages].concat(), &quiet)
+}

@@ -1,0 +1,143 @@
+//! Every test, in the order in which failures are cheapest.
+
+use std::time::Instant;
+
+use anyhow::Result;
+
+use crate::setup::{self, cargo, run, run_with};
+use crate::{
+    coverage, figures, instructions, layers, mutants, package, proofs, security_list, supply,
+};
+
+/// Seeds of the simulator in one run. More find more and cost about 40 ms each.
+const SEEDS: &str = "1000";
+
+/// A step: what it is called, and what it does.
+type Step = (&'static str, fn() -> Result<()>);
+
+/// Everything. Ends with what took how long.
+pub(crate) fn all() -> Result<()> {
+    let steps: &[Step] = &[
+        ("web builds", setup::web),
+        ("quick checks and Rust tests", check),
+        ("instructions of the hub", instructions::gate),
+        ("simulation", || {
+            let words = ["--from", "1", "--count", SEEDS, "--gate"];
+            sim(&words.map(Into::into))
+        }),
+        ("deliberate faults", mutants::draw),
+        ("WebSocket conformance", proofs::autobahn),
+        ("loss of power", proofs::power_gate),
+        ("packages", package::check),
+        ("JavaScript tests", javascript),
+        ("browser tests", browser),
+        ("ways of loading the SDK", imports),
+    ];
+    let mut report = Vec::new();
+    for (name, step) in steps {
+        let began = Instant::now();
+        step()?;
+        report.push(format!("{:>6.0} s  {name}", began.elapsed().as_secs_f64()));
+    }
+    println!("\nall tests passed\n{}", report.join("\n"));
+    Ok(())
+}
+
+/// Generated code, conformance list, format, lints, layers, Rust tests.
+pub(crate) fn check() -> Result<()> {
+    codegen(&["--check".into()])?;
+    coverage::run("--check")?;
+    figures::check()?;
+    cargo(&["fmt", "--all", "--check"])?;
+    cargo(&[
+        "clippy",
+        "--workspace",
+        "--all-targets",
+        "--quiet",
+        "--",
+        "--deny",
+        "warnings",
+    ])?;
+    layers::check()?;
+    supply::check()?;
+    security_list::check()?;
+    setup::own_clock()?;
+    // The end-to-end tests run the program itself.
+    cargo(&["build", "--quiet", "--package", "tidings"])?;
+    cargo(&["test", "--workspace", "--quiet"])
+}
+
+/// Code and pages from `proto/`.
+pub(crate) fn codegen(args: &[String]) -> Result<()> {
+    let mut command = vec!["run", "--quiet", "--package", "xtask-codegen", "--"];
+    command.extend(args.iter().map(String::as_str));
+    cargo(&command)
+}
+
+/// Bytes per session and allocations per operation, against what is committed.
+pub(crate) fn ratchet(args: &[String]) -> Result<()> {
+    let test = ["test", "--quiet", "--package", "tidings-bench"];
+    if args.iter().any(|arg| arg == "--update") {
+        let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".into());
+        return run_with(".", &cargo, &test, &[("TIDINGS_UPDATE_FIGURES", "1")]);
+    }
+    cargo(&test)
+}
+
+/// Seeds of the simulator, or of one of its deliberate faults.
+pub(crate) fn sim(args: &[String]) -> Result<()> {
+    if args.iter().any(|arg| arg == "--mutant") {
+        return mutants::run(args);
+    }
+    let mut command = vec![
+        "run",
+        "--release",
+        "--quiet",
+        "--package",
+        "tidings-sim",
+        "--",
+    ];
+    command.extend(args.iter().map(String::as_str));
+    cargo(&command)
+}
+
+/// The reference of the JavaScript SDK, made from its typings: `site/reference/dist/index.html`. Fails on a warning,
+/// among others when a public item has no comment.
+pub(crate) fn reference() -> Result<()> {
+    run("site/reference", "npm", &["ci", "--no-fund", "--no-audit"])?;
+    run("site/reference", "npm", &["run", "build"])
+}
+
+fn javascript() -> Result<()> {
+    run("clients/js/rtm", "npm", &["run", "check"])?;
+    run("clients/js/rtm", "npm", &["test"])?;
+    run("clients/js/signaling", "npm", &["test"])?;
+    setup::openssl()?;
+    // The guide's pages, followed to the letter.
+    run("site/guide", "npm", &["test"])
+}
+
+fn browser() -> Result<()> {
+    setup::chromium()?;
+    run("proof/browser", "npm", &["ci", "--no-fund", "--no-audit"])?;
+    let program = setup::target().join("debug/tidings");
+    run_with(
+        "proof/browser",
+        "npm",
+        &["test"],
+        &[("TIDINGS_BIN", &program.to_string_lossy())],
+    )
+}
+
+/// The packed SDK in every kind of application, against the real program. After the browser tests, whose
+/// libraries it uses.
+fn imports() -> Result<()> {
+    run("proof/packages", "npm", &["ci", "--no-fund", "--no-audit"])?;
+    let program = setup::target().join("debug/tidings");
+    run_with(
+        "proof/packages",
+        "npm",
+        &["test"],
+        &[("TIDINGS_BIN", &program.to_string_lossy())],
+    )
+}
