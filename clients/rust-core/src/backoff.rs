@@ -1,7 +1,7 @@
 //! When to try again: full jitter, so that a thousand clients of a restarted server do not come
 //! back in step. Source: contract 4.4.
 
-use tidings_mutant::mutant;
+use tidings_fault::fault;
 use tidings_wire::limits::{
     BACKOFF_EARLY_MAX_MS, BACKOFF_EARLY_MS, BACKOFF_FIRST_MS, BACKOFF_MAX_MS,
 };
@@ -72,8 +72,19 @@ impl Backoff {
         };
         let upper = BACKOFF_FIRST_MS
             .saturating_mul(1_u64.checked_shl(self.attempts).unwrap_or(u64::MAX))
-            .min(largest_ms * if mutant!(68) { 100 } else { 1 })
-            .saturating_mul(if mutant!(68) { 100 } else { 1 });
+            .min(
+                largest_ms
+                    * if fault!(BackoffGrowsHundredfold) {
+                        100
+                    } else {
+                        1
+                    },
+            )
+            .saturating_mul(if fault!(BackoffGrowsHundredfold) {
+                100
+            } else {
+                1
+            });
         self.count(now_ms);
         match hint_ms {
             0 => random.up_to(upper),

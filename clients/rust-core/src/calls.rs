@@ -1,6 +1,6 @@
 //! What the application does: logs in and out, calls, renews its token.
 
-use tidings_mutant::mutant;
+use tidings_fault::fault;
 use tidings_wire::codes::Outcome;
 use tidings_wire::limits::{
     CALL_TIMEOUT_MS, CLIENT_QUEUE_BYTES_MAX, CLIENT_QUEUE_CALLS_MAX, LOGIN_SPACING_MS,
@@ -52,7 +52,7 @@ impl Client {
             deadline_ms: now_ms + LOGIN_TIMEOUT_MS,
             progress: "no connection could be opened; check the endpoint and the network",
         });
-        if !mutant!(39) {
+        if !fault!(ConnectedWithoutConnecting) {
             self.enter(ConnectionState::Connecting, ConnectionReason::Login, out);
         }
         self.open(now_ms, out);
@@ -121,7 +121,7 @@ impl Client {
         let bytes = self.waiting_bytes + call.size_bytes();
         let has_room =
             self.waiting.len() < CLIENT_QUEUE_CALLS_MAX && bytes <= CLIENT_QUEUE_BYTES_MAX;
-        if has_room || mutant!(65) {
+        if has_room || fault!(WaitingCallsHaveNoBound) {
             return Ok(());
         }
         let text = format!(
@@ -241,7 +241,7 @@ impl Client {
         {
             self.timers.pop_first();
             let fate = self.abandon(id);
-            if mutant!(38) {
+            if fault!(CallNeverTimesOut) {
                 continue;
             }
             let what = match self.link.is_up() {

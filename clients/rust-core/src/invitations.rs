@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
 
 use bytes::Bytes;
-use tidings_mutant::mutant;
+use tidings_fault::fault;
 use tidings_wire::codes::invitation_api_call_err as code;
 use tidings_wire::limits::{INVITATIONS_INCOMING_MAX, INVITATIONS_REPORTED_MAX};
 use tidings_wire::proto::{self, InvitationEnd, request};
@@ -308,7 +308,7 @@ impl Client {
                 Err(wrong_time(code::NOT_STARTED, text))
             }
             None => Err(over()),
-            Some(local) if local.is_confirmed && !mutant!(32) => {
+            Some(local) if local.is_confirmed && !fault!(ConfirmedIsCanceled) => {
                 let text = "the callee has accepted, and that has been confirmed".to_owned();
                 Err(wrong_time(code::ALREADY_ACCEPT, text))
             }
@@ -492,11 +492,11 @@ impl Client {
             session.confirm_by(now_ms);
         }
         let id = InvitationId(invitation.id);
-        if self.invitations.remote.contains_key(&id) && !mutant!(30) {
+        if self.invitations.remote.contains_key(&id) && !fault!(EveryOfferRings) {
             return;
         }
         let over = self.invitations.over.iter().find(|over| over.id == id);
-        if let Some(over) = over.filter(|_| !mutant!(30)) {
+        if let Some(over) = over.filter(|_| !fault!(EveryOfferRings)) {
             // The server has lost what became of it.
             let (id, response) = (id.0, over.refused.clone().unwrap_or_default());
             return self.tell(InvitationWord::Refuse(proto::RefuseInvitation {
@@ -572,7 +572,7 @@ impl Client {
 
     /// None for an invitation that has ended before: its end was told.
     fn end_local(&mut self, number: u64, news: LocalInvitationNews) -> Option<ClientEvent> {
-        let callee_id = match mutant!(76) {
+        let callee_id = match fault!(EndedInvitationIsKept) {
             true => self.invitations.local.get(&number)?.callee_id.clone(),
             false => self.invitations.local.remove(&number)?.callee_id,
         };

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use bytes::Bytes;
-use tidings_mutant::mutant;
+use tidings_fault::fault;
 
 use crate::attributes::OwnAttributes;
 use crate::call::{Call, PresenceState};
@@ -65,7 +65,8 @@ impl Presence {
                 // The event may come before the reply to the subscription.
                 None => self.users.insert(user.clone(), Some(*state)).flatten(),
             };
-            !(self.restoring.remove(user) && (told == Some(*state) || mutant!(137)))
+            !(self.restoring.remove(user)
+                && (told == Some(*state) || fault!(WatchedChangesAreNotTold)))
         });
         users
     }
@@ -95,7 +96,8 @@ impl Inbox {
 
     /// Notes a message; false if it has been raised before.
     pub(crate) fn is_new(&mut self, inbox: u64, id: &Bytes) -> bool {
-        let is_stored_repeat = inbox > 0 && inbox <= self.highest && !mutant!(102);
+        let is_stored_repeat =
+            inbox > 0 && inbox <= self.highest && !fault!(InboxNumbersAreNotCompared);
         self.highest = self.highest.max(inbox);
         if id.is_empty() {
             return !is_stored_repeat;

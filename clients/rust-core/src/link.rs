@@ -1,6 +1,6 @@
 //! The link: attempts, when to try again, and when a silent link is lost.
 
-use tidings_mutant::mutant;
+use tidings_fault::fault;
 use tidings_wire::codes::Outcome;
 use tidings_wire::limits::LOGIN_TIMEOUT_MS;
 use tidings_wire::proto::{Login, Ping, Resume, client_message};
@@ -199,7 +199,8 @@ impl Client {
         let (Some(session), Some(since_ms)) = (&self.session, self.lost_since_ms) else {
             return false;
         };
-        !mutant!(92) && now_ms + session.heartbeat_ms >= since_ms + session.resume_window_ms
+        !fault!(LongAbsenceIsServerLoss)
+            && now_ms + session.heartbeat_ms >= since_ms + session.resume_window_ms
     }
 
     fn begin_anew(&mut self, now_ms: u64, retry: Retry, out: &mut Vec<Output>) {

@@ -1,7 +1,7 @@
 //! What the server says.
 
 use bytes::Bytes;
-use tidings_mutant::mutant;
+use tidings_fault::fault;
 use tidings_wire::codes::Outcome;
 use tidings_wire::frame::decode_server;
 use tidings_wire::proto::{self, client_message, server_message::Kind};
@@ -213,7 +213,7 @@ impl Client {
         if let Some(session) = &mut self.session {
             session.confirm_by(now_ms);
         }
-        if self.inbox.is_new(message.inbox, &message.id) || mutant!(12) {
+        if self.inbox.is_new(message.inbox, &message.id) || fault!(ClientTakesRepeats) {
             out.push(Output::Event(ClientEvent::PeerMessage {
                 from: message.from,
                 message: Message::from_proto(message.message),
@@ -357,7 +357,9 @@ impl Client {
             }
             (Call::Join { channel }, _) => {
                 let known = self.lineage.channels.get(channel);
-                if known.is_some_and(Channel::has_something_to_compare) && !mutant!(103) {
+                if known.is_some_and(Channel::has_something_to_compare)
+                    && !fault!(MembersAreNotAskedAgain)
+                {
                     let call = Call::GetMembers {
                         channel: channel.clone(),
                     };
@@ -372,7 +374,7 @@ impl Client {
                 let Some(known) = self.lineage.channels.get_mut(channel) else {
                     return;
                 };
-                if mutant!(35) {
+                if fault!(ArrivalsInAHoleAreNotTold) {
                     return;
                 }
                 for user_id in known.listed_after_hole(now_ms, &users, own_id) {

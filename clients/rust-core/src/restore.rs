@@ -1,7 +1,7 @@
 //! Sessions begin, go on and are lost; what a new one brings back. Source: docs/protocol.md 2.3,
 //! contract PRE-9.
 
-use tidings_mutant::mutant;
+use tidings_fault::fault;
 use tidings_wire::codes::Outcome;
 use tidings_wire::proto;
 
@@ -26,8 +26,15 @@ impl Client {
             return;
         };
         for (name, channel) in &mut self.lineage.channels {
-            channel.wait_for_leavers(now_ms + if mutant!(36) { 0 } else { grace_ms });
-            if mutant!(7) {
+            channel.wait_for_leavers(
+                now_ms
+                    + if fault!(MembersGetNoTimeToReturn) {
+                        0
+                    } else {
+                        grace_ms
+                    },
+            );
+            if fault!(LostSessionLeavesNoGap) {
                 continue;
             }
             let source = GapSource::Channel(name.clone());
@@ -47,10 +54,20 @@ impl Client {
             call,
             origin: Origin::Restore,
         };
-        if let Some(call) = self.lineage.attributes.restore().filter(|_| !mutant!(27)) {
+        if let Some(call) = self
+            .lineage
+            .attributes
+            .restore()
+            .filter(|_| !fault!(AttributesAreNotRestored))
+        {
             self.first.push_front(restore(call));
         }
-        for channel in self.lineage.channels.keys().filter(|_| !mutant!(34)) {
+        for channel in self
+            .lineage
+            .channels
+            .keys()
+            .filter(|_| !fault!(ChannelsAreNotRestored))
+        {
             self.first.push_back(restore(Call::Join {
                 channel: channel.clone(),
             }));
@@ -162,7 +179,7 @@ impl Client {
             Call::Leave { channel } if self.lineage.channels.remove(channel).is_some() => {
                 self.answer(request.origin, Ok(Answer::Done), out);
             }
-            call if call.is_repeatable() || mutant!(75) => again.push(request),
+            call if call.is_repeatable() || fault!(UnansweredIsSentAgain) => again.push(request),
             _ => {
                 let text = "the session was lost before the server's answer; the message may have \
                             been delivered";

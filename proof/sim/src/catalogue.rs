@@ -3,7 +3,7 @@
 //! `docs/checks.md` is made of it; a test holds it against the contract's list, against the deliberate faults and
 //! against the tests that it names.
 
-use crate::mutants::ALL;
+use crate::faults::ALL;
 
 /// Where a check is evaluated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,8 +24,8 @@ pub type Test = (&'static str, &'static str);
 /// How things are with a check.
 #[derive(Debug, Clone, Copy)]
 pub enum Standing {
-    /// It is evaluated; its deliberate faults are those of [`crate::mutants`] that name it.
-    Mutants(&'static [Place]),
+    /// It is evaluated; its deliberate faults are those of [`crate::faults`] that name it.
+    Faults(&'static [Place]),
     /// It is evaluated by a test that makes the fault itself: which one.
     Planted(&'static [Place], Test, &'static str),
     /// What it is about does not exist yet.
@@ -44,7 +44,7 @@ pub struct Check {
 }
 
 use Place::{Model, Real, Simulator, Unit};
-use Standing::{Later, Mutants, Open, Planted};
+use Standing::{Faults, Later, Open, Planted};
 
 const fn check(name: &'static str, standing: Standing) -> Check {
     Check { name, standing }
@@ -63,57 +63,57 @@ const STRANGERS: &str = "server/server/tests/strangers.rs";
 
 /// All of them, in the contract's order.
 pub const CHECKS: &[Check] = &[
-    check("order.per_sender", Mutants(SR)),
-    check("order.total_channel", Mutants(SR)),
-    check("order.membership_brackets_messages", Mutants(S)),
-    check("once.client_retry", Mutants(SRM)),
-    check("once.reply_cache_hit", Mutants(S)),
-    check("once.effect_and_mark", Mutants(SR)),
+    check("order.per_sender", Faults(SR)),
+    check("order.total_channel", Faults(SR)),
+    check("order.membership_brackets_messages", Faults(S)),
+    check("once.client_retry", Faults(SRM)),
+    check("once.reply_cache_hit", Faults(S)),
+    check("once.effect_and_mark", Faults(SR)),
     check(
         "once.app_key",
         Later("with the REST API: no request has such a key yet"),
     ),
-    check("once.server_replay", Mutants(SR)),
-    check("resume.contiguous", Mutants(S)),
-    check("gap.explicit", Mutants(SR)),
-    check("gap.no_false_alarm", Mutants(SR)),
-    check("ack.truthful", Mutants(S)),
-    check("ack.durable", Mutants(SR)),
-    check("inbox.only_if_asked", Mutants(S)),
-    check("inbox.contiguous", Mutants(S)),
-    check("inbox.no_overtake", Mutants(S)),
-    check("inbox.deleted_only_if_confirmed", Mutants(S)),
-    check("inbox.dedup", Mutants(S)),
-    check("session.single_connection", Mutants(S)),
-    check("session.single_owner", Mutants(S)),
-    check("presence.alternates", Mutants(S)),
-    check("presence.no_ghost", Mutants(S)),
+    check("once.server_replay", Faults(SR)),
+    check("resume.contiguous", Faults(S)),
+    check("gap.explicit", Faults(SR)),
+    check("gap.no_false_alarm", Faults(SR)),
+    check("ack.truthful", Faults(S)),
+    check("ack.durable", Faults(SR)),
+    check("inbox.only_if_asked", Faults(S)),
+    check("inbox.contiguous", Faults(S)),
+    check("inbox.no_overtake", Faults(S)),
+    check("inbox.deleted_only_if_confirmed", Faults(S)),
+    check("inbox.dedup", Faults(S)),
+    check("session.single_connection", Faults(S)),
+    check("session.single_owner", Faults(S)),
+    check("presence.alternates", Faults(S)),
+    check("presence.no_ghost", Faults(S)),
     check("presence.one_caretaker", Later(CLUSTER)),
     check("presence.fenced", Later(CLUSTER)),
-    check("presence.no_flap_on_resume", Mutants(SR)),
-    check("presence.snapshot_equals_events", Mutants(S)),
+    check("presence.no_flap_on_resume", Faults(SR)),
+    check("presence.snapshot_equals_events", Faults(S)),
     check("lock.single_holder", Later(RTM2)),
     check("lock.fencing_rises", Later(RTM2)),
     check("attr.cas", Later(RTM2)),
-    check("attr.no_lost_update", Mutants(SR)),
-    check("invite.one_terminal", Mutants(SRM)),
-    check("invite.agreement", Mutants(SRM)),
-    check("invite.durable_before_told", Mutants(&[Simulator, Model])),
-    check("invite.never_stuck", Mutants(SRM)),
-    check("invite.no_ring_after_end", Mutants(SRM)),
-    check("invite.timer_not_early", Mutants(S)),
-    check("call.always_answered", Mutants(SR)),
-    check("state.legal", Mutants(S)),
-    check("queue.bounded", Mutants(S)),
-    check("memory.bounded", Mutants(SR)),
-    check("slow.isolated", Mutants(SR)),
-    check("limit.enforced", Mutants(S)),
-    check("limit.fair", Mutants(S)),
-    check("storm.recovers", Mutants(SR)),
-    check("drain.no_loss", Mutants(SR)),
-    check("crash.acked_survive", Mutants(SR)),
-    check("crash.atomic", Mutants(SR)),
-    check("crash.no_resurrection", Mutants(SR)),
+    check("attr.no_lost_update", Faults(SR)),
+    check("invite.one_terminal", Faults(SRM)),
+    check("invite.agreement", Faults(SRM)),
+    check("invite.durable_before_told", Faults(&[Simulator, Model])),
+    check("invite.never_stuck", Faults(SRM)),
+    check("invite.no_ring_after_end", Faults(SRM)),
+    check("invite.timer_not_early", Faults(S)),
+    check("call.always_answered", Faults(SR)),
+    check("state.legal", Faults(S)),
+    check("queue.bounded", Faults(S)),
+    check("memory.bounded", Faults(SR)),
+    check("slow.isolated", Faults(SR)),
+    check("limit.enforced", Faults(S)),
+    check("limit.fair", Faults(S)),
+    check("storm.recovers", Faults(SR)),
+    check("drain.no_loss", Faults(SR)),
+    check("crash.acked_survive", Faults(SR)),
+    check("crash.atomic", Faults(SR)),
+    check("crash.no_resurrection", Faults(SR)),
     check(
         "crash.idempotent_recovery",
         Planted(
@@ -122,14 +122,14 @@ pub const CHECKS: &[Check] = &[
             "the last write is torn at every sixteenth of its length, and the store is opened twice",
         ),
     ),
-    check("store.checksum", Mutants(SR)),
-    check("disk.full_recovers", Mutants(SR)),
-    check("clock.monotone_ts", Mutants(S)),
-    check("clock.no_mass_expiry", Mutants(&[Simulator, Unit])),
-    check("auth.no_action_before_login", Mutants(SR)),
-    check("auth.vectors", Mutants(&[Unit, Simulator])),
-    check("auth.expired_is_out", Mutants(S)),
-    check("auth.resume_secret", Mutants(S)),
+    check("store.checksum", Faults(SR)),
+    check("disk.full_recovers", Faults(SR)),
+    check("clock.monotone_ts", Faults(S)),
+    check("clock.no_mass_expiry", Faults(&[Simulator, Unit])),
+    check("auth.no_action_before_login", Faults(SR)),
+    check("auth.vectors", Faults(&[Unit, Simulator])),
+    check("auth.expired_is_out", Faults(S)),
+    check("auth.resume_secret", Faults(S)),
     check(
         "auth.origin",
         Planted(
@@ -142,11 +142,11 @@ pub const CHECKS: &[Check] = &[
         "auth.timing",
         Open("needs an idle machine and hours; all secrets are compared in constant time"),
     ),
-    check("authz.self_only", Mutants(S)),
-    check("authz.member_only", Mutants(S)),
-    check("authz.replay", Mutants(S)),
+    check("authz.self_only", Faults(S)),
+    check("authz.member_only", Faults(S)),
+    check("authz.replay", Faults(S)),
     check("rest.authz", Later("with the REST API")),
-    check("tenant.isolated", Mutants(SR)),
+    check("tenant.isolated", Faults(SR)),
     check(
         "dos.slow_handshake",
         Planted(
@@ -202,8 +202,8 @@ pub const CHECKS: &[Check] = &[
             "notifications of which every build sees some twice",
         ),
     ),
-    check("sim.deterministic", Mutants(S)),
-    check("no.panic", Mutants(&[Simulator, Real, Unit])),
+    check("sim.deterministic", Faults(S)),
+    check("no.panic", Faults(&[Simulator, Real, Unit])),
 ];
 
 /// The table, as `docs/checks.md` has it.
@@ -214,10 +214,10 @@ pub fn table() -> String {
     ];
     for check in CHECKS {
         let (places, proof) = match check.standing {
-            Mutants(places) => {
-                let own = ALL.iter().filter(|mutant| mutant.check == check.name);
+            Faults(places) => {
+                let own = ALL.iter().filter(|case| case.check == check.name);
                 let own: Vec<String> = own
-                    .map(|mutant| format!("fault {}: {}", mutant.number, mutant.what))
+                    .map(|case| format!("{}: {}", case.fault.name(), case.fault.what()))
                     .collect();
                 (places, own.join("; "))
             }

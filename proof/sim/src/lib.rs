@@ -4,7 +4,7 @@
 //! between them is simulated. One seed decides everything; a failure is a seed, and a seed is a replay.
 //!
 //! Reading order: [`world`] (the world and its faults), [`scenario`] (scenario files in it), [`chaos`] (random
-//! clients under random faults), [`everything`] (two users and a model of all that they do), [`checks`] and [`invitations`] (what must hold, apart from the code that is checked), [`legacy`] (clients of the legacy protocol in the world), [`probes`] (short runs for one promise each), [`mutants`] (the
+//! clients under random faults), [`everything`] (two users and a model of all that they do), [`checks`] and [`invitations`] (what must hold, apart from the code that is checked), [`legacy`] (clients of the legacy protocol in the world), [`probes`] (short runs for one promise each), [`faults`] (the
 //! deliberate faults that prove the checks).
 
 pub mod catalogue;
@@ -12,11 +12,11 @@ pub mod chaos;
 pub mod checks;
 mod disk;
 pub mod everything;
+pub mod faults;
 mod freeze;
 mod inside;
 pub mod invitations;
 pub mod legacy;
-pub mod mutants;
 pub mod options;
 pub mod probes;
 pub mod random;

@@ -4,8 +4,9 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::PathBuf;
 
+use tidings_fault::Fault;
 use tidings_sim::catalogue::{CHECKS, Standing, table};
-use tidings_sim::mutants::ALL;
+use tidings_sim::faults::ALL;
 
 /// The names in section 8 of the delivery contract.
 const CONTRACT: &str = "
@@ -46,9 +47,9 @@ fn every_check_has_something_that_makes_it_fail() {
     for check in CHECKS {
         let name = check.name;
         match check.standing {
-            Standing::Mutants(places) => {
+            Standing::Faults(places) => {
                 assert!(!places.is_empty(), "{name} is evaluated nowhere");
-                let has_fault = ALL.iter().any(|mutant| mutant.check == name);
+                let has_fault = ALL.iter().any(|case| case.check == name);
                 assert!(has_fault, "no deliberate fault is for {name}");
             }
             Standing::Planted(places, (path, test), _) => {
@@ -84,27 +85,28 @@ fn every_fault_names_a_check_and_has_its_switch() {
         while let Some(directory) = directories.pop() {
             for entry in fs::read_dir(&directory).expect("a directory of sources") {
                 let path = entry.expect("an entry").path();
-                match path.is_dir() {
-                    true => directories.push(path),
-                    false => sources.push_str(&fs::read_to_string(path).expect("a source")),
+                if path.is_dir() {
+                    directories.push(path);
+                } else {
+                    sources.push_str(&fs::read_to_string(path).expect("a source"));
                 }
             }
         }
     }
-    let mut numbers = BTreeSet::new();
-    for mutant in ALL {
-        let number = mutant.number;
+    let mut proven = BTreeSet::new();
+    for case in ALL {
+        let name = case.fault.name();
+        assert!(proven.insert(case.fault), "{name} has two checks");
         assert!(
-            numbers.insert(number),
-            "two faults have the number {number}"
+            names.contains(case.check),
+            "{name}: {} is no check",
+            case.check
         );
-        assert!(
-            names.contains(mutant.check),
-            "fault {number}: {} is no check",
-            mutant.check
-        );
-        let switch = format!("mutant!({number})");
-        assert!(sources.contains(&switch), "fault {number} has no switch");
+        let switch = format!("fault!({name})");
+        assert!(sources.contains(&switch), "{name} has no switch");
+    }
+    for fault in Fault::ALL {
+        assert!(proven.contains(fault), "{} has no check", fault.name());
     }
     assert!(ALL.len() >= 40, "the contract asks for 40 faults");
 }

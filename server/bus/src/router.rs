@@ -6,9 +6,9 @@ use std::sync::Arc;
 
 use siphasher::sip::SipHasher13;
 use smallvec::SmallVec;
+use tidings_fault::fault;
 use tidings_hub::bus_ops::{AskId, BusInput, BusOp, Publication, Topic};
 use tidings_hub::ids::HubId;
-use tidings_mutant::mutant;
 
 /// Subscribers of a topic, in the order in which they subscribed: up to eight without an allocation.
 type Subscribers = SmallVec<[HubId; 8]>;
@@ -101,7 +101,7 @@ impl Shard {
         match op {
             BusOp::Subscribe(topic) => {
                 let subscribers = self.topics.entry(topic).or_default();
-                let is_forgotten = mutant!(22) && subscribers.len() > 1;
+                let is_forgotten = fault!(RouterForgetsThirdHub) && subscribers.len() > 1;
                 if !is_forgotten && !subscribers.contains(&from) {
                     subscribers.push(from);
                 }
@@ -116,7 +116,7 @@ impl Shard {
                         from,
                         message,
                     };
-                    if mutant!(128) {
+                    if fault!(KeptIsAppendedTwice) {
                         deliver(self.hub, input.clone());
                     }
                     deliver(self.hub, input);
@@ -168,7 +168,7 @@ impl Shard {
     /// seen a jump that another has not (contract CRA-7).
     fn in_order(&mut self, message: Arc<Publication>) -> Arc<Publication> {
         match message.server_ts() {
-            Some(server_ts) if server_ts < self.latest_ts && !mutant!(95) => {
+            Some(server_ts) if server_ts < self.latest_ts && !fault!(StampIgnoresEarlierOnes) => {
                 Arc::new(Arc::unwrap_or_clone(message).raised(self.latest_ts))
             }
             Some(server_ts) => {

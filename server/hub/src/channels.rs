@@ -8,7 +8,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use tidings_mutant::mutant;
+use tidings_fault::fault;
 use tidings_token::Access;
 use tidings_wire::frame::encode_server;
 use tidings_wire::limits::MEMBER_EVENTS_MAX;
@@ -127,7 +127,7 @@ impl Hub {
             keep,
         };
         if let Publication::Message { sender, frame, .. } = &message
-            && mutant!(21)
+            && fault!(OwnHubSeesMessageEarly)
         {
             self.fan_out(&channel_key, frame, Some(*sender), out);
         }
@@ -214,7 +214,7 @@ impl Hub {
         let is_own = from == self.config.id;
         match message {
             Publication::Message { sender, frame, .. } => {
-                if !(is_own && mutant!(21)) {
+                if !(is_own && fault!(OwnHubSeesMessageEarly)) {
                     self.fan_out(key, frame, Some(*sender), out);
                 }
                 if is_own {
@@ -227,7 +227,7 @@ impl Hub {
                 revision,
                 frame,
                 others,
-            } if *revision > channel.attributes_revision || mutant!(24) => {
+            } if *revision > channel.attributes_revision || fault!(AttributesInOrderOfArrival) => {
                 channel.attributes_revision = *revision;
                 let knows = |session: &Session| session.traits.knows_library_types;
                 match others {
@@ -270,7 +270,9 @@ impl Hub {
                     self.touch_channel(key, out);
                 }
             }
-            Publication::Resync { origin } if *origin == self.config.id && !mutant!(104) => {
+            Publication::Resync { origin }
+                if *origin == self.config.id && !fault!(ResyncIsNotAnswered) =>
+            {
                 let snapshot = channel.members.snapshot(key, *origin);
                 let message = Arc::new(Publication::Snapshot(Box::new(snapshot)));
                 let topic = Topic::Channel(key.clone());
@@ -282,7 +284,7 @@ impl Hub {
                 let lacks =
                     resync.is_some_and(|resync| resync.needed > (snapshot.epoch, snapshot.seq));
                 for change in channel.members.apply_snapshot(snapshot) {
-                    if mutant!(105) {
+                    if fault!(SnapshotChangesAreNotTold) {
                         continue;
                     }
                     self.tell_change(key, change, out);
@@ -306,7 +308,7 @@ impl Hub {
     ) {
         match change {
             Ok(Some(change)) => {
-                if mutant!(74) {
+                if fault!(JoinIsToldTwice) {
                     self.tell_change(key, change.clone(), out);
                 }
                 self.tell_change(key, change, out);
@@ -349,7 +351,7 @@ impl Hub {
             Own::Join { .. } | Own::Show if is_live && !is_shut => {
                 channel.locals.insert(session, published.id);
             }
-            Own::Leave { .. } | Own::End if !mutant!(20) => {
+            Own::Leave { .. } | Own::End if !fault!(LeaverStaysSubscribed) => {
                 channel.locals.swap_remove(&session);
             }
             _ => {}
@@ -402,8 +404,8 @@ impl Hub {
             }
         };
         if count_before <= MEMBER_EVENTS_MAX
-            && !(mutant!(46) && matches!(kind, Kind::MemberLeft(_)))
-            && !(mutant!(47) && matches!(kind, Kind::MemberJoined(_)))
+            && !(fault!(LeaversAreNotTold) && matches!(kind, Kind::MemberLeft(_)))
+            && !(fault!(JoinersAreNotTold) && matches!(kind, Kind::MemberJoined(_)))
         {
             let frame = encode_server(kind);
             // Nobody is told of its own coming and going (rtm-v1 2.20).
@@ -451,7 +453,7 @@ impl Hub {
             }
             let session = sessions.get_mut(*session);
             if let Some(session) = session.filter(|session| is_meant(session)) {
-                if mutant!(66) && session.outbox.has_dropped() {
+                if fault!(FullOutboxEndsFanOut) && session.outbox.has_dropped() {
                     return;
                 }
                 session.outbox.push(Rc::clone(&kept));

@@ -1,6 +1,6 @@
 //! Member lists and counts.
 
-use tidings_mutant::mutant;
+use tidings_fault::fault;
 use tidings_token::Access;
 use tidings_wire::codes::Outcome;
 use tidings_wire::frame::encode_server;
@@ -64,8 +64,12 @@ impl Hub {
         };
         let due = channel.count_told_ms.map_or(0, |told| told + spacing_ms);
         channel.has_count_timer = true;
-        let due = if mutant!(126) { 0 } else { due };
-        if due > now_ms && mutant!(23) {
+        let due = if fault!(CountsAreSentAtEveryChange) {
+            0
+        } else {
+            due
+        };
+        if due > now_ms && fault!(DelayedCountIsNeverSent) {
             // The count is never told.
         } else if due > now_ms {
             self.timers.set(due, Timer::Count(Box::new(key.clone())));

@@ -1,6 +1,6 @@
 //! Clients that stay far above a rate: refusing them costs, and they do not listen (contract OVL-3).
 
-use tidings_mutant::mutant;
+use tidings_fault::fault;
 use tidings_wire::codes::{CloseCode, Outcome};
 use tidings_wire::frame::encode_server;
 use tidings_wire::limits::{FLOOD_FACTOR, FLOOD_MS, RATE_LIMITED_WAIT_MS};
@@ -60,7 +60,7 @@ impl Floods {
             flood.since_ms = now_ms;
         }
         flood.last_ms = now_ms;
-        now_ms - flood.since_ms >= FLOOD_MS && !mutant!(201)
+        now_ms - flood.since_ms >= FLOOD_MS && !fault!(FlooderIsNotSentAway)
     }
 }
 
@@ -124,7 +124,7 @@ impl Hub {
             let frame = encode_server(refused);
             out.emit(Effect::Send { connection, frame });
         }
-        if code == CloseCode::RateLimited && !mutant!(216) {
+        if code == CloseCode::RateLimited && !fault!(FlooderMayReturnAtOnce) {
             self.pause(key, retry_after_ms, out);
         }
         self.detach(key, Some(code), out);

@@ -11,7 +11,7 @@ use crate::inbox::{BEHIND_MAX, Origin, Waiting, ack_wait_ms};
 use crate::io::Sink;
 use crate::session::SessionKey;
 use crate::stores::PendingStore;
-use tidings_mutant::mutant;
+use tidings_fault::fault;
 
 impl Hub {
     /// Stores a message if its sender has asked for that, else answers it.
@@ -132,7 +132,7 @@ impl Hub {
                 continue;
             }
             // Whoever resumes later must not get what its sender has been told will not arrive.
-            if !mutant!(14) {
+            if !fault!(DroppedMessageStays) {
                 session.outbox.withdraw(delivery.sseq);
             }
             if !delivery.is_answered {

@@ -6,7 +6,7 @@
 
 use bytes::Bytes;
 use prost::Message as _;
-use tidings_mutant::mutant;
+use tidings_fault::fault;
 use tidings_token::Access;
 use tidings_wire::codes::Outcome;
 use tidings_wire::limits::{HISTORY_PAGE_BYTES_MAX, HISTORY_PAGE_MAX};
@@ -79,7 +79,7 @@ impl Hub {
             asked: 1,
             ..keep.ask
         };
-        if mutant!(41) {
+        if fault!(KeptIsAnsweredEarly) {
             return self.answer((from, ask), Answer::Stored, out);
         }
         self.store(op, PendingStore::ChannelHistory((from, ask)), out);
@@ -251,7 +251,9 @@ impl Hub {
         out: &mut dyn Sink,
     ) -> Option<Conversation> {
         let text = match conversation {
-            Some(read_history::Conversation::Channel(channel)) if mutant!(57) => {
+            Some(read_history::Conversation::Channel(channel))
+                if fault!(HistoryReaderNeedNotBeMember) =>
+            {
                 let app = self.sessions.get(key)?.user.app.clone();
                 let channel = ChannelName::parse(&channel).ok()?;
                 return Some(Conversation::Channel(ChannelKey { app, channel }));

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use slotmap::SlotMap;
-use tidings_mutant::mutant;
+use tidings_fault::fault;
 use tidings_wire::codes::CloseCode;
 use tidings_wire::frame::encode_server;
 use tidings_wire::limits::LOGIN_WAIT_MS;
@@ -329,7 +329,7 @@ impl Hub {
         }
         self.now = Time {
             mono_ms: mono_ms.max(self.now.mono_ms),
-            unix_ms: match mutant!(71) {
+            unix_ms: match fault!(StampsGoBack) {
                 true => now.unix_ms,
                 false => now.unix_ms.max(self.now.unix_ms),
             },
@@ -436,7 +436,9 @@ impl Hub {
                 let opened = (connection, *opened_ms);
                 self.handle_resume(opened, resume, out);
             }
-            (Connection::Fresh { .. }, Some(Kind::Request(request))) if mutant!(52) => {
+            (Connection::Fresh { .. }, Some(Kind::Request(request)))
+                if fault!(RequestBeforeLoginIsExecuted) =>
+            {
                 if let Some(key) = self.sessions.keys().next() {
                     self.handle_request(key, connection, request, out);
                 }

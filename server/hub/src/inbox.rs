@@ -6,7 +6,7 @@ mod stored;
 use std::collections::VecDeque;
 
 use bytes::Bytes;
-use tidings_mutant::mutant;
+use tidings_fault::fault;
 use tidings_wire::frame::restamp;
 use tidings_wire::limits::{
     INBOX_BYTES_MAX, INBOX_LASTING_BYTES_MAX, INBOX_LASTING_MESSAGES_MAX, PEER_ACK_WAIT_MS,
@@ -163,7 +163,7 @@ impl Hub {
             let user = session.user.clone();
             return self.keep_or_answer(&user, from, parcel, Answer::Unconfirmed, out);
         }
-        if session.inbox.is_draining() && !mutant!(10) {
+        if session.inbox.is_draining() && !fault!(LiveOvertakesStored) {
             let is_full = session.inbox.behind.len() >= BEHIND_MAX;
             let since_ms = self.now.mono_ms;
             let due_ms = since_ms + ack_wait_ms(&parcel);
@@ -193,7 +193,7 @@ impl Hub {
         let is_written = session.connection.is_some();
         let frame = session.inbox.stamped(&parcel.frame, parcel.server_ts);
         let sseq = Self::push(session, frame, Source::Inbox, out);
-        if mutant!(13) {
+        if fault!(WrittenCountsAsReceived) {
             return self.answer_delivery(from, Answer::Confirmed, out);
         }
         session.deliveries.push_back(Delivery {
@@ -305,7 +305,7 @@ impl Hub {
                 session.inbox.confirmed_early.push(id);
             }
             self.answer_delivery(delivery.from, Answer::Confirmed, out);
-        } else if delivery.is_storing && !mutant!(120) {
+        } else if delivery.is_storing && !fault!(LiveConfirmationLeavesStored) {
             // Confirmation of either form deletes the stored one (contract OFF-6).
             self.store(
                 StoreOp::InboxRemove { user, id },
@@ -332,7 +332,7 @@ impl Hub {
         if up_to > 0 || told.is_some() {
             let user = session.user.clone();
             let told = told.unwrap_or_default();
-            let up_to = up_to.saturating_sub(u64::from(mutant!(116)));
+            let up_to = up_to.saturating_sub(u64::from(fault!(LastConfirmedStoredStays)));
             let op = StoreOp::InboxConfirm { user, up_to, told };
             self.store(op, PendingStore::Forgotten, out);
         }
@@ -421,7 +421,7 @@ impl Hub {
         {
             session.inbox.confirmed_early.swap_remove(at);
             let user = session.user.clone();
-            if mutant!(119) {
+            if fault!(ConfirmedWhileStoringIsKept) {
                 return;
             }
             return self.store(

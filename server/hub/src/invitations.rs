@@ -12,7 +12,7 @@ mod reports;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use tidings_mutant::mutant;
+use tidings_fault::fault;
 use tidings_token::Access;
 use tidings_wire::codes::Outcome;
 use tidings_wire::frame::encode_server;
@@ -89,9 +89,9 @@ impl Invitation {
     /// When time alone changes something.
     fn due_ms(&self) -> u64 {
         match &self.state {
-            State::Pending { again_ms } if mutant!(33) => *again_ms,
+            State::Pending { again_ms } if fault!(InvitationNeverExpires) => *again_ms,
             State::Pending { again_ms } => (*again_ms).min(self.deadline_ms()),
-            State::Ringing if mutant!(33) => u64::MAX,
+            State::Ringing if fault!(InvitationNeverExpires) => u64::MAX,
             State::Ringing => self.deadline_ms(),
             State::Accepting { until_ms, .. } => *until_ms,
             State::Ended { .. } => u64::MAX,
@@ -107,7 +107,7 @@ impl Invitation {
             return until_ms;
         }
         let wait_ms = match self.is_received {
-            true if mutant!(31) => INVITATION_DECISION_WAIT_MS / 2,
+            true if fault!(InvitationExpiresEarly) => INVITATION_DECISION_WAIT_MS / 2,
             true => INVITATION_DECISION_WAIT_MS,
             false => INVITATION_RECEIPT_WAIT_MS,
         };
@@ -262,7 +262,7 @@ impl Hub {
             };
             return self.end_invitation(caller, id, (end, String::new()), None, out);
         }
-        if invitation.deadline_ms() <= now_ms && !mutant!(33) {
+        if invitation.deadline_ms() <= now_ms && !fault!(InvitationNeverExpires) {
             let end = match (invitation.is_received, invitation.was_callee_there) {
                 _ if invitation.rings_on.is_some() => InvitationEnd::CalleeGone,
                 (true, _) => InvitationEnd::Expired,
@@ -389,7 +389,7 @@ impl Hub {
             response: response.clone(),
         };
         self.set_invitation_timer(caller, id);
-        if mutant!(28) {
+        if fault!(AcceptanceIsNotAgreed) {
             let end = (InvitationEnd::Accepted, response);
             return self.end_invitation(caller, id, end, None, out);
         }

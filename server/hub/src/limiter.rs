@@ -1,6 +1,6 @@
 //! The rate limits of one session.
 
-use tidings_mutant::mutant;
+use tidings_fault::fault;
 use tidings_wire::codes::Outcome;
 use tidings_wire::limits as l;
 use tidings_wire::names::ChannelName;
@@ -219,7 +219,7 @@ impl Limiter {
     /// Takes one call of a kind.
     pub(crate) fn take(&mut self, kind: Kind, rates: &Rates, now_ms: u64) -> Result<(), Error> {
         let bucket = self.bucket(kind);
-        if mutant!(45) {
+        if fault!(RatesAreNotLimited) {
             return Ok(());
         }
         let (_, _, what, _) = RATES[kind as usize];

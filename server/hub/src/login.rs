@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use tidings_mutant::{mutant, unseeded};
+use tidings_fault::{fault, unseeded};
 use tidings_wire::codes::{CloseCode, Outcome};
 use tidings_wire::frame::encode_server;
 use tidings_wire::limits::{CLIENT_NAME_BYTES_MAX, HEARTBEAT_MS, RESUME_WINDOW_MS};
@@ -116,7 +116,10 @@ impl Hub {
                 settings,
                 grant,
             }) => {
-                let app = match (mutant!(44), self.config.apps.listed.keys().next()) {
+                let app = match (
+                    fault!(UserKeyLacksApp),
+                    self.config.apps.listed.keys().next(),
+                ) {
                     (true, Some(first)) => first.clone(),
                     _ => app,
                 };
@@ -214,7 +217,7 @@ impl Hub {
             return;
         };
         let used = session.limiter.used(self.rates_of(&session.user), times);
-        if !used.is_empty() && !mutant!(215) {
+        if !used.is_empty() && !fault!(LoginResetsRates) {
             out.emit(Effect::Used {
                 user: session.user.clone(),
                 word: Word::Used(Box::new(used)),
@@ -268,7 +271,7 @@ impl Hub {
         place: Option<Place>,
         out: &mut dyn Sink,
     ) {
-        let id = SessionId(match mutant!(42) {
+        let id = SessionId(match fault!(SessionIdsAreUnseeded) {
             true => u128::from(unseeded()).to_be_bytes(),
             false => self.rng.bytes(),
         });
@@ -301,7 +304,7 @@ impl Hub {
             deliveries: Default::default(),
             delivery_check_ms: None,
             inbox: InboxState::default(),
-            has_attributes: login.inherited.has_attributes && !mutant!(108),
+            has_attributes: login.inherited.has_attributes && !fault!(SecondLoginForgetsAttributes),
             forerunners: login.inherited.forerunners,
             watched: Watched::default(),
             limiter: login.limiter,
@@ -338,7 +341,7 @@ impl Hub {
         self.read_inbox(key, out);
         self.take_reports(key, login.reports, out);
         for (origin, parcel) in login.held {
-            if mutant!(115) {
+            if fault!(WaitingForLoginIsForgotten) {
                 continue;
             }
             self.accept_parcel(key, origin, parcel, out);

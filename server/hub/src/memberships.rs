@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use tidings_mutant::mutant;
+use tidings_fault::fault;
 use tidings_token::Access;
 use tidings_wire::codes::Outcome;
 use tidings_wire::limits::CHANNELS_PER_SESSION_MAX;
@@ -163,7 +163,7 @@ impl Hub {
         let session = self.sessions.get(key)?;
         let joined = ChannelName::parse_by(session.traits.names, channel)
             .ok()
-            .filter(|channel| session.channels.contains(channel) || mutant!(56));
+            .filter(|channel| session.channels.contains(channel) || fault!(SenderNeedNotBeMember));
         match joined {
             Some(channel) => Some(ChannelKey {
                 app: session.user.app.clone(),
@@ -199,7 +199,7 @@ impl Hub {
         out: &mut dyn Sink,
     ) {
         for channel_key in self.channels_of(key) {
-            if visibility == Visibility::Visible && !mutant!(17) {
+            if visibility == Visibility::Visible && !fault!(LogoutStaysMember) {
                 self.publish_membership(&channel_key, key, Own::End, out);
             }
             if let Some(channel) = self.channels.get_mut(&channel_key) {

@@ -2,7 +2,7 @@
 //!
 //! The hub does not know how much memory there is: its shell measures, and says how much is to be freed.
 
-use tidings_mutant::mutant;
+use tidings_fault::fault;
 use tidings_wire::codes::CloseCode;
 use tidings_wire::limits::OVERLOADED_WAIT_MS;
 
@@ -53,7 +53,7 @@ impl Hub {
             Pressure::High { excess_bytes } => (excess_bytes, false),
             Pressure::Critical { excess_bytes } => (excess_bytes, true),
         };
-        if mutant!(202) {
+        if fault!(HubKeepsItsMemory) {
             return;
         }
         let target = self.replay_bytes.get().saturating_sub(excess_bytes);
@@ -66,7 +66,7 @@ impl Hub {
 
     /// All sessions together have more than their bound.
     pub(crate) fn bound_replay(&mut self, out: &mut dyn Sink) {
-        if mutant!(203) {
+        if fault!(SessionsHaveNoCommonBound) {
             return;
         }
         let target = self.replay_bytes_max / 100 * BOUND_REACHED;
@@ -81,7 +81,7 @@ impl Hub {
         connection: ConnectionId,
         out: &mut dyn Sink,
     ) -> bool {
-        if self.pressure == Pressure::None || mutant!(204) {
+        if self.pressure == Pressure::None || fault!(LoginsIgnoreShortMemory) {
             return false;
         }
         let wait_ms = self.rng.spread(OVERLOADED_WAIT_MS);
@@ -96,7 +96,7 @@ impl Hub {
             .iter()
             .filter(|(_, session)| session.connection.is_none() && session.outbox.bytes_kept() > 0);
         let mut away: Vec<_> = away.map(|(key, session)| (session.heard_ms, key)).collect();
-        away.sort_by_key(|(heard_ms, _)| match mutant!(205) {
+        away.sort_by_key(|(heard_ms, _)| match fault!(LatestAbsenceIsDroppedFirst) {
             true => u64::MAX - heard_ms,
             false => *heard_ms,
         });

@@ -12,7 +12,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use tidings_mutant::mutant;
+use tidings_fault::fault;
 use tidings_wire::frame::encode_server;
 use tidings_wire::limits::{REPLAY_BYTES_MAX, REPLAY_FRAMES_MAX};
 use tidings_wire::names::ChannelName;
@@ -235,7 +235,8 @@ impl Outbox {
             self.owed_bytes += kept.frame.len();
         }
         self.kept.push_back(kept);
-        while (self.kept.len() > REPLAY_FRAMES_MAX || self.bytes > REPLAY_BYTES_MAX) && !mutant!(64)
+        while (self.kept.len() > REPLAY_FRAMES_MAX || self.bytes > REPLAY_BYTES_MAX)
+            && !fault!(OutboxHasNoBound)
         {
             self.drop_oldest();
         }
@@ -340,7 +341,7 @@ impl Outbox {
     }
 
     fn settle(&mut self, kept: &Kept) {
-        if kept.source.is_owed() && !mutant!(111) {
+        if kept.source.is_owed() && !fault!(ConfirmedRepliesCountAsOwed) {
             self.owed -= 1;
             self.owed_bytes -= kept.frame.len();
         }
@@ -352,7 +353,7 @@ impl Outbox {
         let mut withdrawn = 0;
         let replies = self.replies.iter().map(|(sseq, kept)| (*sseq, kept));
         for (sseq, kept) in replies.chain((self.first_kept()..).zip(&self.kept)) {
-            let late = u64::from(mutant!(70));
+            let late = u64::from(fault!(GapComesLate));
             while let Some(run) = runs.next_if(|run| run.first + run.count * late < sseq) {
                 send(skip(run));
             }
@@ -361,7 +362,7 @@ impl Outbox {
                 continue;
             }
             send_skip(std::mem::take(&mut withdrawn), &mut send);
-            if mutant!(106) && kept.source == Source::Call {
+            if fault!(ReplayLeavesOutReplies) && kept.source == Source::Call {
                 continue;
             }
             send(kept.frame.clone());
@@ -384,7 +385,7 @@ fn skip(run: &Run) -> Bytes {
     let gaps = run
         .losses
         .iter()
-        .filter(|_| !mutant!(6))
+        .filter(|_| !fault!(DroppedFramesLeaveNoGap))
         .map(|(source, missed)| Gap {
             cause: GapCause::BufferOverflow.into(),
             missed: *missed,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use prost::Message as _;
-use tidings_mutant::mutant;
+use tidings_fault::fault;
 use tidings_token::Access;
 use tidings_wire::codes::Outcome;
 use tidings_wire::frame::encode_server;
@@ -87,7 +87,7 @@ impl Lane {
     /// others were asked for may still come back from them.
     fn must_wait(&self, is_here: bool) -> bool {
         let is_open = is_here || self.first != First::Found;
-        !self.asked.is_empty() && is_open && !mutant!(214)
+        !self.asked.is_empty() && is_open && !fault!(MessagesAreAskedForOutOfOrder)
     }
 
     /// Whether a further message has to wait.
@@ -163,7 +163,8 @@ impl Hub {
             .then(|| Box::new(history_message(from.user.to_string(), &message, server_ts)));
         let kind = message_kind(&message);
         let lasts_until = lasts_until(session.traits, &message, server_ts);
-        let offline = (call.offline || mutant!(9)).then(|| Bytes::from(message.encode_to_vec()));
+        let offline = (call.offline || fault!(EveryMessageIsStored))
+            .then(|| Bytes::from(message.encode_to_vec()));
         let frame = encode_server(Kind::PeerMessage(PeerMessage {
             from: from.user.to_string(),
             message: Some(message),
@@ -192,7 +193,9 @@ impl Hub {
             history,
         };
         match self.lanes.lanes.get_mut(&(key, send.to.clone())) {
-            Some(lane) if lane.is_storing() && !mutant!(37) => lane.waiting.push_back(send),
+            Some(lane) if lane.is_storing() && !fault!(LaterMessageOvertakesStoring) => {
+                lane.waiting.push_back(send)
+            }
             _ => self.keep_and_dispatch(send, out),
         }
     }
@@ -366,7 +369,7 @@ impl Hub {
             .entry((send.session, send.to.clone()))
             .or_default();
         lane.appends += 1;
-        if mutant!(8) {
+        if fault!(StoredIsAnsweredEarly) {
             self.finish_send(send.clone(), Answer::Stored, out);
         }
         let op = self.append_op(send.to.clone(), &send.parcel, body);
@@ -381,7 +384,7 @@ impl Hub {
     ) {
         let lane_key = (send.session, send.to.clone());
         let is_stored = matches!(answer, StoreAnswer::InboxAppended { .. });
-        if is_stored && !mutant!(122) {
+        if is_stored && !fault!(NewLoginIsNotToldOfStored) {
             // The receiver may have logged in while this was being stored.
             // Order: told before anything later of this sender is asked of the topic.
             self.tell_inbox_grew(&send.to, out);

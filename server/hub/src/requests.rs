@@ -1,6 +1,6 @@
 //! A client's requests: each is executed once and answered once.
 
-use tidings_mutant::mutant;
+use tidings_fault::fault;
 use tidings_wire::codes::Outcome;
 use tidings_wire::limits::{MEDIA_ID_BYTES_MAX, MESSAGE_PAYLOAD_BYTES_MAX, REQUESTS_IN_FLIGHT_MAX};
 use tidings_wire::names::ChannelName;
@@ -27,7 +27,7 @@ impl Hub {
         let Some(session) = self.sessions.get_mut(key) else {
             return;
         };
-        let is_forgotten = mutant!(48) && request.cseq + 2 <= session.cseq;
+        let is_forgotten = fault!(OldRepeatsAreForgotten) && request.cseq + 2 <= session.cseq;
         if request.cseq <= session.cseq && request.cseq > 0 && !is_forgotten {
             return;
         }
@@ -38,7 +38,10 @@ impl Hub {
         }
         session.cseq = request.cseq.max(session.cseq);
         session.open_requests += 1;
-        assert!(!mutant!(73) || session.cseq < 20, "a deliberate fault");
+        assert!(
+            !fault!(HubPanics) || session.cseq < 20,
+            "a deliberate fault"
+        );
         let cseq = request.cseq;
         // Whoever calls in vain again and again waits as if it had called with success; to leave anybody may.
         if !matches!(request.call, Some(Call::Logout(_)))
@@ -123,7 +126,11 @@ impl Hub {
             return false;
         }
         let now_ms = self.now.mono_ms;
-        let first = self.sessions.keys().next().filter(|_| mutant!(67));
+        let first = self
+            .sessions
+            .keys()
+            .next()
+            .filter(|_| fault!(UsersShareRates));
         let Some(session) = self.sessions.get_mut(first.unwrap_or(key)) else {
             return false;
         };

@@ -2,7 +2,7 @@
 
 use sha2::Digest as _;
 use subtle::ConstantTimeEq as _;
-use tidings_mutant::mutant;
+use tidings_fault::fault;
 use tidings_wire::codes::{CloseCode, Outcome};
 use tidings_wire::frame::encode_server;
 use tidings_wire::names::{AppId, UserId};
@@ -125,7 +125,7 @@ impl Hub {
         let mut replaced = known.into_iter().chain(claimed).flatten();
         let is_its_own = replaced.any(|forerunner| {
             let mut secrets = forerunner.secrets.iter();
-            !mutant!(155)
+            !fault!(ReplacedLoginIsNotTold)
                 && forerunner.id == session
                 && secrets.any(|known| same_secret(secret, known))
         });
@@ -210,7 +210,7 @@ impl Hub {
         let fits = (session.secrets()).fold(false, |fits, secret| {
             fits | same_secret(&resume.secret, &secret)
         });
-        if !fits && !mutant!(55) {
+        if !fits && !fault!(ResumeSecretIsNotCompared) {
             return self.refuse_resume(connection, Outcome::SecretWrong, out);
         }
         if let Err(error) = self.check_resume_token(key, resume, out) {
@@ -223,7 +223,10 @@ impl Hub {
         };
         let is_ahead = resume.confirm > session.outbox.sent();
         let is_level = resume.confirm == session.outbox.sent();
-        if is_ahead || mutant!(69) && is_level || resume.confirm < session.outbox.confirmed() {
+        if is_ahead
+            || fault!(CompleteClientCannotResume) && is_level
+            || resume.confirm < session.outbox.confirmed()
+        {
             return self.refuse_resume(connection, Outcome::UnknownSession, out);
         }
         if session.outbox.is_far_over() {
@@ -231,7 +234,7 @@ impl Hub {
             self.end_session(key, End::WindowOver, out);
             return self.refuse_resume(connection, Outcome::UnknownSession, out);
         }
-        if !mutant!(51) {
+        if !fault!(OlderConnectionStays) {
             self.detach(key, Some(CloseCode::Superseded), out);
         }
         let secret: [u8; 32] = self.rng.bytes();
@@ -245,14 +248,16 @@ impl Hub {
         session.pinged_ms = None;
         session.stalled = None;
         let user = session.user.clone();
-        session.cseq = session.cseq.saturating_sub(u64::from(mutant!(1)));
-        if mutant!(49) {
+        session.cseq = session
+            .cseq
+            .saturating_sub(u64::from(fault!(ResumeForgetsLastRequest)));
+        if fault!(RequestIsMarkedAtItsAnswer) {
             session.cseq -= session.open_requests as u64;
         }
         let was_gone = !session.is_here();
         let resumed = Resumed {
             secret: secret.to_vec().into(),
-            cseq: session.cseq + u64::from(mutant!(2)),
+            cseq: session.cseq + u64::from(fault!(ResumeSkipsARequest)),
             server_ts: self.now.unix_ms,
             was_gone,
         };
@@ -264,8 +269,12 @@ impl Hub {
             user,
             word: Word::Resumed,
         });
-        let confirm = resume.confirm + u64::from(mutant!(4));
-        self.handle_confirm(key, confirm - u64::from(mutant!(5) && confirm > 0), out);
+        let confirm = resume.confirm + u64::from(fault!(ReplayBeginsLate));
+        self.handle_confirm(
+            key,
+            confirm - u64::from(fault!(ReplayBeginsEarly) && confirm > 0),
+            out,
+        );
         let Some(session) = self.sessions.get_mut(key) else {
             return;
         };
@@ -282,7 +291,7 @@ impl Hub {
         }
         if was_gone {
             self.show_memberships(key, out);
-            if !mutant!(145) {
+            if !fault!(ReturnedUserMissesStored) {
                 self.read_inbox(key, out);
             }
         }

@@ -3,7 +3,7 @@
 //! Nothing is decided here: the record is at the caller's hub (`invitations`).
 
 use bytes::Bytes;
-use tidings_mutant::mutant;
+use tidings_fault::fault;
 use tidings_wire::codes::Outcome;
 use tidings_wire::frame::encode_server;
 use tidings_wire::limits::{INVITATION_DECISION_WAIT_MS, INVITATIONS_INCOMING_MAX};
@@ -114,7 +114,8 @@ impl Hub {
             return;
         };
         let rings_on = session.traits.rings_on;
-        let rings_already = session.rings.iter().any(|ringing| ringing.id == id) && !mutant!(30);
+        let rings_already =
+            session.rings.iter().any(|ringing| ringing.id == id) && !fault!(EveryOfferRings);
         if !rings_already && session.rings.len() < INVITATIONS_INCOMING_MAX {
             let sseq = Self::push(session, frame.clone(), Source::Call, out);
             session.rings.push(Ringing {
@@ -199,7 +200,7 @@ impl Hub {
             return self.reply_error(key, cseq, error(Outcome::InvalidArgument, text), out);
         };
         let mut holder = key;
-        if mutant!(58) {
+        if fault!(AnyoneMayAccept) {
             let holds = |session: &crate::session::Session| {
                 session.rings.iter().any(|ringing| ringing.id == id)
             };

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use tidings_mutant::mutant;
+use tidings_fault::fault;
 use tidings_wire::codes::CloseCode;
 use tidings_wire::limits::{
     HEARTBEAT_ANSWER_MS, HEARTBEAT_MS, PRESENCE_UNREACHABLE_MS, TOKEN_OVERSTAY_S, TOKEN_WARNING_MS,
@@ -188,7 +188,7 @@ impl Session {
 
     /// Replaces the token: the new one has its own end, and its own warning.
     pub(crate) fn renew_token(&mut self, expires_s: Option<u64>) {
-        if !mutant!(131) {
+        if !fault!(RenewalKeepsOldEnd) {
             self.token_expires_s = expires_s;
         }
         self.is_expiry_told = false;

@@ -1,7 +1,7 @@
 //! Sessions: one login of one user. Heartbeat, grace, window and end of a session.
 
 use bytes::Bytes;
-use tidings_mutant::mutant;
+use tidings_fault::fault;
 use tidings_wire::codes::{CloseCode, Outcome};
 use tidings_wire::frame::encode_server;
 use tidings_wire::limits::{RESUME_WINDOW_MS, TOKEN_WARNING_MS};
@@ -69,7 +69,7 @@ impl Hub {
             return;
         };
         session.open_requests = session.open_requests.saturating_sub(1);
-        if mutant!(3) && session.connection.is_none() {
+        if fault!(ReplyIsLostWhileAway) && session.connection.is_none() {
             return;
         }
         let frame = encode_server(Kind::Reply(Reply {
@@ -133,7 +133,7 @@ impl Hub {
         let Some(connection) = session.connection.take() else {
             return;
         };
-        if mutant!(107) {
+        if fault!(GraceBeginsAtNotice) {
             session.heard_ms = self.now.mono_ms;
         }
         let ends = session.traits.ends_with_connection;
@@ -163,13 +163,16 @@ impl Hub {
         };
         due = due.min(match session.presence {
             PresenceState::Online | PresenceState::Unreachable => {
-                let gone_ms =
-                    heard + session.settings.presence_grace_ms / if mutant!(15) { 4 } else { 1 };
+                let gone_ms = heard
+                    + session.settings.presence_grace_ms
+                        / if fault!(GraceIsCutShort) { 4 } else { 1 };
                 let is_online = session.presence == PresenceState::Online;
                 let unreachable_ms = session.unreachable_due_ms().filter(|_| is_online);
                 unreachable_ms.map_or(gone_ms, |due_ms| due_ms.min(gone_ms))
             }
-            PresenceState::Offline => heard + RESUME_WINDOW_MS / if mutant!(40) { 2 } else { 1 },
+            PresenceState::Offline => {
+                heard + RESUME_WINDOW_MS / if fault!(ResumeWindowIsHalved) { 2 } else { 1 }
+            }
         });
         if session.is_watched && session.connection.is_some() {
             // A client that answers is silent from then on: the timer must not wait for the old ping's end.
@@ -206,7 +209,7 @@ impl Hub {
         if session
             .ends_by_token_s()
             .is_some_and(|end| self.wall.unix_s() >= end)
-            && !mutant!(54)
+            && !fault!(SessionOutlivesToken)
         {
             return self.end_session(key, End::TokenExpired, out);
         }
@@ -227,7 +230,8 @@ impl Hub {
                 });
             }
         }
-        let grace_ms = session.settings.presence_grace_ms / if mutant!(15) { 4 } else { 1 };
+        let grace_ms =
+            session.settings.presence_grace_ms / if fault!(GraceIsCutShort) { 4 } else { 1 };
         let is_unreachable = session
             .unreachable_due_ms()
             .is_some_and(|due_ms| self.now.mono_ms >= due_ms);
@@ -245,8 +249,8 @@ impl Hub {
             return;
         };
         if session.connection.is_none()
-            && !mutant!(101)
-            && silent_ms >= RESUME_WINDOW_MS / if mutant!(40) { 2 } else { 1 }
+            && !fault!(SessionNeverEnds)
+            && silent_ms >= RESUME_WINDOW_MS / if fault!(ResumeWindowIsHalved) { 2 } else { 1 }
         {
             return self.end_session(key, End::WindowOver, out);
         }
@@ -285,10 +289,10 @@ impl Hub {
         };
         session.presence = PresenceState::Offline;
         self.emit_presence(key, out);
-        if !mutant!(16) {
+        if !fault!(GoneUserStaysMember) {
             self.hide_memberships(key, out);
         }
-        if !mutant!(143) {
+        if !fault!(UnconfirmedIsNotGivenBack) {
             self.give_back_deliveries(key, out);
         }
     }
@@ -307,7 +311,7 @@ impl Hub {
         };
         session.presence = PresenceState::Offline;
         let user = session.user.clone();
-        if end != End::RemoteLogin || mutant!(18) {
+        if end != End::RemoteLogin || fault!(SecondLoginEndsPresence) {
             // A replaced login hands its user over: nobody sees it go off line, its attributes stay.
             if visibility == Visibility::Visible {
                 self.emit_presence(key, out);
@@ -318,10 +322,10 @@ impl Hub {
             }
         }
         self.end_memberships(key, visibility, out);
-        if !mutant!(156) {
+        if !fault!(ReplacingLoginMissesUnconfirmed) {
             self.give_back_deliveries(key, out);
         }
-        if !mutant!(141) {
+        if !fault!(WatchOutlivesSession) {
             self.end_watches(key, out);
         }
         self.end_own_invitations(key, out);
@@ -333,7 +337,7 @@ impl Hub {
             End::WindowOver if rings_on => RingFate::GoesOn,
             _ => RingFate::Lost,
         };
-        if !mutant!(140) {
+        if !fault!(CallerIsNotToldOfCalleesEnd) {
             self.end_rings(key, fate, out);
         }
         self.sessions.remove(key);

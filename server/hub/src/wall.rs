@@ -1,6 +1,6 @@
 //! The wall clock: what it says, and whether it is believed.
 
-use tidings_mutant::mutant;
+use tidings_fault::fault;
 use tidings_wire::names::AppId;
 
 use crate::Hub;
@@ -67,7 +67,7 @@ impl Wall {
         let agree = |since_ms: u64| self.now.mono_ms.saturating_sub(since_ms) >= AGREED_MS;
         // Stamps that are far ahead of the clock make everything before them look old.
         let is_stamped_right = stamp_ms.saturating_sub(self.now.unix_ms) <= APART_MS;
-        self.since_ms.is_none_or(agree) && is_stamped_right || mutant!(72)
+        self.since_ms.is_none_or(agree) && is_stamped_right || fault!(JumpedClockExpiresMessages)
     }
 }
 

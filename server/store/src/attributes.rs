@@ -3,10 +3,10 @@
 
 use std::collections::BTreeMap;
 
+use tidings_fault::fault;
 use tidings_hub::store_ops::{
     AttributeEntry, AttributeLimits, AttributeOwner, LIBRARY_KEY, StoreAnswer,
 };
-use tidings_mutant::mutant;
 use tidings_wire::proto::AttributeWrite;
 
 use crate::keys::{Key, Kind};
@@ -33,7 +33,7 @@ pub(crate) fn write<B: Backend>(
                 .map(|entry| (entry.key.clone(), entry))
                 .collect(),
         },
-        AttributeWrite::Merge if mutant!(25) => BTreeMap::new(),
+        AttributeWrite::Merge if fault!(MergeBeginsFromNothing) => BTreeMap::new(),
         AttributeWrite::Merge | AttributeWrite::Delete => load(group, owner)?
             .into_iter()
             .map(|entry| (entry.key.clone(), entry))

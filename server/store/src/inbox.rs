@@ -5,9 +5,9 @@
 
 use std::ops::ControlFlow::{self, Break, Continue};
 
+use tidings_fault::fault;
 use tidings_hub::ids::{MessageId, UserKey};
 use tidings_hub::store_ops::{InboxLimits, InboxLosses, StoreAnswer, StoredMessage};
-use tidings_mutant::mutant;
 
 use crate::keys::Key;
 use crate::kinds::{Class, Ends, Weight, count_in};
@@ -97,7 +97,7 @@ pub(crate) fn confirm<B: Backend>(
     up_to: u64,
     told: &InboxLosses,
 ) -> Result<StoreAnswer, ReadError> {
-    if mutant!(63) {
+    if fault!(ConfirmedStaysInInbox) {
         return Ok(StoreAnswer::Done);
     }
     let mut inbox = Inbox::load(group, user)?;
@@ -380,7 +380,7 @@ impl<'u> Inbox<'u> {
             let is_whole = self.look(group, class)?;
             match class.shares(&mut self.head).next_to_go(sender) {
                 Some(place) if is_whole => {
-                    self.head.losses.overflowed += u64::from(!mutant!(43));
+                    self.head.losses.overflowed += u64::from(!fault!(OverflowIsNotCounted));
                     let bytes = u64::from(place.bytes);
                     self.delete(group, place.number, Weight { class, bytes });
                 }

@@ -4,9 +4,9 @@
 //! message, its number in big-endian order, for an invitation its id. The history of two users has both
 //! names, the lesser first. So no key is the beginning of another and keys sort by kind, app, name and number.
 
+use tidings_fault::fault;
 use tidings_hub::ids::{ChannelKey, InvitationId, UserKey};
 use tidings_hub::store_ops::{AttributeOwner, Conversation, InvitationName};
-use tidings_mutant::mutant;
 use tidings_wire::names::{AppId, ChannelName, NameRule, UserId};
 
 const APP_BYTES: usize = 32;
@@ -195,7 +195,7 @@ fn name_key(kind: &[u8], app: &AppId, name: &str) -> Vec<u8> {
     // Eight bytes more than needed, for the number of a message.
     let mut key = Vec::with_capacity(kind.len() + APP_BYTES + name.len() + 9);
     key.extend_from_slice(kind);
-    match mutant!(130) {
+    match fault!(StoreKeyLacksApp) {
         true => key.extend_from_slice(&[b'0'; APP_BYTES]),
         false => key.extend_from_slice(app.as_str().as_bytes()),
     }

@@ -4,11 +4,11 @@
 //! that strayed to another key is found out (contract CRA-4).
 
 use bytes::Bytes;
+use tidings_fault::fault;
 use tidings_hub::ids::MessageId;
 use tidings_hub::store_ops::{
     AttributeEntry, HistoryMessage, InboxLosses, StoredInvitation, StoredMessage,
 };
-use tidings_mutant::mutant;
 
 use crate::keys::Key;
 use crate::kv::ReadError;
@@ -415,7 +415,9 @@ fn open(key: &[u8], record: &Bytes) -> Result<Bytes, ReadError> {
             "a record of {bytes} bytes has no header"
         )));
     };
-    if header[1..] != checksum(key, header[0], content).to_le_bytes() && !mutant!(59) {
+    if header[1..] != checksum(key, header[0], content).to_le_bytes()
+        && !fault!(ChecksumsAreNotCompared)
+    {
         return Err(ReadError::Damaged("its checksum does not match".into()));
     }
     if header[0] > LASTING_VERSION {

@@ -3,8 +3,8 @@
 use std::cell::RefCell;
 use std::sync::Arc;
 
+use tidings_fault::fault;
 use tidings_hub::store_ops::{StoreAnswer, StoreOp};
-use tidings_mutant::mutant;
 use tidings_wire::names::AppId;
 use tidings_wire::proto::AttributeWrite;
 
@@ -61,11 +61,11 @@ impl<B: Backend> Store<B> {
         }
         self.usage.count_in(&self.backend, &mut writes);
         self.cache.get_mut().take_writes(&writes);
-        let committed = match mutant!(62) {
+        let committed = match fault!(GroupIsWrittenInHalves) {
             true => self.commit_in_halves(writes),
             false => self.backend.commit(writes),
         };
-        if let Err(fault) = committed.or_else(|fault| match mutant!(61) {
+        if let Err(fault) = committed.or_else(|fault| match fault!(DiskErrorIsSuccess) {
             true => Ok(()),
             false => Err(fault),
         }) {
@@ -114,7 +114,8 @@ impl<B: Backend> Store<B> {
     }
 
     fn look_at_space(&mut self) {
-        let is_stuck = mutant!(60) && matches!(self.health.access, Access::NoSpace { .. });
+        let is_stuck =
+            fault!(FullDiskIsForEver) && matches!(self.health.access, Access::NoSpace { .. });
         if matches!(self.health.access, Access::ReadOnly { .. }) || is_stuck {
             return;
         }
@@ -144,7 +145,11 @@ impl<B: Backend> Store<B> {
             ) = (op, &mut answer)
             {
                 self.revision = (self.revision + 1).max(*now_ts);
-                *revision = if mutant!(127) { 1 } else { self.revision };
+                *revision = if fault!(RevisionDoesNotRise) {
+                    1
+                } else {
+                    self.revision
+                };
             }
             match answer {
                 StoreAnswer::Failed { .. } => group.take_back(),

@@ -9,22 +9,22 @@ use serde_json::Value;
 /// What each crate may depend on: of ours, and of the crates that are watched.
 const ALLOWED: &[(&str, &[&str])] = &[
     ("tidings-wire", &[]),
-    ("tidings-mutant", &[]),
+    ("tidings-fault", &[]),
     ("tidings-token", &[]),
     (
         "tidings-hub",
-        &["tidings-mutant", "tidings-wire", "tidings-token"],
+        &["tidings-fault", "tidings-wire", "tidings-token"],
     ),
     ("tidings-legacy", &["tidings-wire", "tidings-token"]),
-    ("tidings-client-core", &["tidings-mutant", "tidings-wire"]),
+    ("tidings-client-core", &["tidings-fault", "tidings-wire"]),
     ("tidings-models", &[]),
     (
         "tidings-bus",
-        &["tidings-hub", "tidings-mutant", "tidings-wire"],
+        &["tidings-hub", "tidings-fault", "tidings-wire"],
     ),
     (
         "tidings-store",
-        &["tidings-hub", "tidings-mutant", "tidings-wire"],
+        &["tidings-hub", "tidings-fault", "tidings-wire"],
     ),
     (
         "tidings-server",
@@ -52,7 +52,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "tidings-store",
             "tidings-legacy",
             "tidings-client-core",
-            "tidings-mutant",
+            "tidings-fault",
             "tidings-scenario",
             "tidings-token",
             "tidings-wire",

@@ -2,11 +2,11 @@
 
 mod coverage;
 mod fairness;
+mod faults;
 mod figures;
 mod instructions;
 mod layers;
 mod long;
-mod mutants;
 mod package;
 mod performance;
 mod proofs;
@@ -44,8 +44,8 @@ usage: cargo xtask TASK
                    part of test where valgrind is installed; --update as above, --all also at 100,000 users
   sim [ARGS]       replay seeds: --seed N --trace, or --from N --count N; --seed N --shrink makes a failing one small
   checks           write docs/checks.md: every check of the contract, and what makes it fail
-  mutants [ARGS]   switch deliberate faults on and see that a check finds each: --count N --seed S, or --all, which
-                   writes docs/mutants.md; or --mutant N [--seed S --trace]
+  faults [ARGS]    switch deliberate faults on and see that a check finds each: --count N --seed S, or --all, which
+                   writes docs/faults.md; or --fault NAME [--seed S --trace]
   reliability      run every proof and write the figures of docs/reliability.md; with --quick in minutes
   long [ARGS]      the proofs in slices with fresh seeds, each a line of docs/reliability-ledger.tsv: --minutes N; can be
                    stopped and goes on where it was; without arguments adds up what was run since the core changed
@@ -86,8 +86,8 @@ fn perform(args: &[String]) -> Result<()> {
         Some("ratchet") => tests::ratchet(rest),
         Some("instructions") => instructions::run(rest),
         Some("sim") => tests::sim(rest),
-        Some("checks") => mutants::checks(),
-        Some("mutants") => mutants::run(rest),
+        Some("checks") => faults::checks(),
+        Some("faults") => faults::run(rest),
         Some("fuzz") => proofs::fuzz(rest),
         Some("autobahn") => proofs::autobahn(),
         Some("reliability") => reliability::run(rest),

@@ -20,7 +20,7 @@ struct Amounts {
     stopped_minutes: &'static str,
     stop_seconds: &'static str,
     fuzz_seconds: &'static str,
-    mutants: &'static [&'static str],
+    faults: &'static [&'static str],
 }
 
 /// About five minutes, when everything is built.
@@ -31,7 +31,7 @@ const QUICK: Amounts = Amounts {
     stopped_minutes: "0.5",
     stop_seconds: "5",
     fuzz_seconds: "3",
-    mutants: &["--count", "10", "--seed", "1"],
+    faults: &["--count", "10", "--seed", "1"],
 };
 
 /// About two and a half hours.
@@ -42,7 +42,7 @@ const FULL: Amounts = Amounts {
     stopped_minutes: "20",
     stop_seconds: "40",
     fuzz_seconds: "120",
-    mutants: &["--all"],
+    faults: &["--all"],
 };
 
 /// A proof: what it shows, the arguments of cargo, variables, and which lines of its output are its result.
@@ -92,19 +92,19 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
 }
 
 fn list(amounts: &Amounts) -> Vec<Proof> {
-    let mut mutants = vec![
+    let mut faults = vec![
         "run",
         "--release",
         "--quiet",
         "--package",
         "tidings-sim",
         "--features",
-        "mutants",
+        "faults",
         "--bin",
-        "tidings-mutants",
+        "tidings-faults",
         "--",
     ];
-    mutants.extend(amounts.mutants);
+    faults.extend(amounts.faults);
     let stopped = Proof {
         what: "The same, and the server's process is stopped again and again",
         ..Proof::soak(
@@ -129,9 +129,9 @@ fn list(amounts: &Amounts) -> Vec<Proof> {
         Proof::fuzz(&["--seconds", amounts.fuzz_seconds]),
         Proof {
             what: "Deliberate faults, each to be found by a named check",
-            args: mutants,
+            args: faults,
             variables: vec![],
-            result: &[" mutants, ", "| nothing |"],
+            result: &[" faults, ", "| nothing |"],
         },
     ]
 }

@@ -6,7 +6,7 @@ use anyhow::Result;
 
 use crate::setup::{self, cargo, run, run_with};
 use crate::{
-    coverage, figures, instructions, layers, mutants, package, proofs, security_list, supply,
+    coverage, faults, figures, instructions, layers, package, proofs, security_list, supply,
 };
 
 /// Seeds of the simulator in one run. More find more and cost about 40 ms each.
@@ -25,7 +25,7 @@ pub(crate) fn all() -> Result<()> {
             let words = ["--from", "1", "--count", SEEDS, "--gate"];
             sim(&words.map(Into::into))
         }),
-        ("deliberate faults", mutants::draw),
+        ("deliberate faults", faults::draw),
         ("WebSocket conformance", proofs::autobahn),
         ("loss of power", proofs::power_gate),
         ("packages", package::check),
@@ -86,8 +86,8 @@ pub(crate) fn ratchet(args: &[String]) -> Result<()> {
 
 /// Seeds of the simulator, or of one of its deliberate faults.
 pub(crate) fn sim(args: &[String]) -> Result<()> {
-    if args.iter().any(|arg| arg == "--mutant") {
-        return mutants::run(args);
+    if args.iter().any(|arg| arg == "--fault") {
+        return faults::run(args);
     }
     let mut command = vec![
         "run",

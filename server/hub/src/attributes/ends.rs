@@ -1,6 +1,6 @@
 //! When attributes end: with their owner, or, where nobody saw the owner go, when a sweep finds them.
 
-use tidings_mutant::mutant;
+use tidings_fault::fault;
 use tidings_wire::names::AppId;
 
 use super::{AttributeAsk, AttributeStore};
@@ -24,7 +24,9 @@ impl Hub {
     /// A user's attributes end with its session (rtm-v1 5.1), unless the app keeps them (8).
     pub(crate) fn drop_user_attributes(&mut self, key: SessionKey, out: &mut dyn Sink) {
         let Some(session) = self.sessions.get(key).filter(|session| {
-            session.has_attributes && !session.settings.keep_user_attributes && !mutant!(26)
+            session.has_attributes
+                && !session.settings.keep_user_attributes
+                && !fault!(AttributesOutliveSession)
         }) else {
             return;
         };

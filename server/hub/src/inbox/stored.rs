@@ -1,7 +1,7 @@
 //! Stored messages on their way to the client: pages of the inbox, in order, before anything live.
 
 use bytes::Bytes;
-use tidings_mutant::mutant;
+use tidings_fault::fault;
 use tidings_wire::frame::encode_server;
 use tidings_wire::limits::INBOX_PAGE;
 use tidings_wire::proto::{Gap, GapCause, Inbox, Message, PeerMessage, gap, server_message::Kind};
@@ -62,7 +62,8 @@ impl Hub {
         };
         let op = StoreOp::InboxRead {
             user: session.user.clone(),
-            after: session.inbox.seen + u64::from(mutant!(50) && session.inbox.seen > 0),
+            after: session.inbox.seen
+                + u64::from(fault!(StoredPageBeginsLate) && session.inbox.seen > 0),
             count_max: INBOX_PAGE,
             not_before_ts: self.now.unix_ms.saturating_sub(age_ms),
         };
@@ -95,7 +96,7 @@ impl Hub {
         let Some(session) = self.sessions.get_mut(key) else {
             return;
         };
-        if mutant!(11) {
+        if fault!(StoredIsDeletedUnconfirmed) {
             let (user, up_to) = (session.user.clone(), session.inbox.seen);
             let told = InboxLosses::default();
             let op = StoreOp::InboxConfirm { user, up_to, told };

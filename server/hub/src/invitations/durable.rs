@@ -3,7 +3,7 @@
 //! A decision counts at once for what is decided after it. The store answers the writes of one caller in their order,
 //! so what follows from them is told in their order, too.
 
-use tidings_mutant::mutant;
+use tidings_fault::fault;
 use tidings_wire::codes::Outcome;
 use tidings_wire::frame::encode_server;
 use tidings_wire::limits::INVITATION_KEEP_MS;
@@ -88,7 +88,7 @@ impl Hub {
             revision,
             body,
         };
-        if mutant!(211) {
+        if fault!(InvitationIsToldBeforeDurable) {
             self.store(op, PendingStore::Forgotten, out);
             return self.tell_of_invitation(caller, id, told, out);
         }
@@ -193,7 +193,7 @@ impl Hub {
             let ended = local_end(invitation.number, end, response);
             self.tell_caller_client(invitation.owner, ended, out);
         }
-        if end == InvitationEnd::Canceled && mutant!(29) {
+        if end == InvitationEnd::Canceled && fault!(CancellationIsNotSent) {
             return;
         }
         let id = invitation.id;

@@ -1,7 +1,7 @@
 //! What a restart or a lost session leaves behind: invitations that the caller's client takes over with its next login,
 //! which lists those that it holds open (contract INV-6).
 
-use tidings_mutant::mutant;
+use tidings_fault::fault;
 use tidings_wire::limits::{
     INVITATION_DECISION_WAIT_MS, INVITATION_KEEP_MS, INVITATIONS_OPEN_MAX, INVITATIONS_REPORTED_MAX,
 };
@@ -96,7 +96,7 @@ impl Hub {
     pub(crate) fn handle_load(&mut self, hubs: u16, boot: u64, out: &mut dyn Sink) {
         self.boot = boot;
         self.leftovers_until_ms = self.now.mono_ms + LEFT_MS;
-        if !mutant!(212) {
+        if !fault!(InvitationsAreNotReadAtStart) {
             self.load_invitations(hubs, None, out);
         }
     }
@@ -142,7 +142,7 @@ impl Hub {
             let timer = Timer::InvitationOver(Box::new(caller.clone()), id);
             return self.timers.set(self.now.mono_ms + left_ms, timer);
         }
-        if mutant!(213) {
+        if fault!(RestartExtendsDeadlines) {
             invitation.sent_ms = self.now.mono_ms;
         }
         // After a planned restart its session goes on.

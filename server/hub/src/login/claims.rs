@@ -106,7 +106,7 @@ impl Hub {
                 self.users.entry(user.clone()).or_default().claim = Some(login);
             }
         }
-        if let Some(older) = older.filter(|_| !mutant!(19)) {
+        if let Some(older) = older.filter(|_| !fault!(FirstLoginStaysInService)) {
             self.release_invitations(&user, &holds, older);
             self.end_session(older, End::RemoteLogin, out);
         }
@@ -181,7 +181,7 @@ impl Hub {
         if let Some(rival) = rival {
             self.drop_connection(rival, Some(CloseCode::RemoteLogin), out);
         }
-        if let Some(session) = session.filter(|_| !mutant!(19)) {
+        if let Some(session) = session.filter(|_| !fault!(FirstLoginStaysInService)) {
             self.release_invitations(user, holds, session);
             self.end_session(session, End::RemoteLogin, out);
         }

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use tidings_mutant::mutant;
+use tidings_fault::fault;
 use tidings_wire::names::{AppId, ChannelName, NameRule};
 
 use super::{Gauge, Kept, Outbox, Run, Source};
@@ -80,7 +80,10 @@ impl Outbox {
             sent: self.sent,
             confirmed: self.confirmed,
             kept: ((self.first_kept()..).zip(&self.kept))
-                .take(self.kept.len() - usize::from(mutant!(301) && !self.kept.is_empty()))
+                .take(
+                    self.kept.len()
+                        - usize::from(fault!(SnapshotForgetsLastFrame) && !self.kept.is_empty()),
+                )
                 .map(|(sseq, kept)| to_kept(sseq, kept))
                 .collect(),
             replies: (self.replies.iter())

@@ -8,7 +8,7 @@ pub(crate) mod record;
 mod restore;
 
 use prost::Message as _;
-use tidings_mutant::mutant;
+use tidings_fault::fault;
 use tidings_wire::names::{AppId, ChannelName, NameRule, UserId};
 
 use self::record::{
@@ -150,10 +150,10 @@ impl Hub {
             // None was read from a token that could not be written; one such would not be taken back.
             rights: (session.rights.as_ref()).map(|list| list.to_bytes().unwrap_or_default()),
             is_expiry_told: session.is_expiry_told,
-            cseq: session.cseq - u64::from(mutant!(302) && session.cseq > 0),
+            cseq: session.cseq - u64::from(fault!(SnapshotForgetsLastRequest) && session.cseq > 0),
             outbox: Some(session.outbox.to_record()),
             channels: (session.channels.iter())
-                .filter(|_| !mutant!(303))
+                .filter(|_| !fault!(SnapshotForgetsMemberships))
                 .map(|channel| channel.to_string())
                 .collect(),
             deliveries: session.deliveries.iter().map(|d| d.to_record()).collect(),

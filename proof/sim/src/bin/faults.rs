@@ -1,9 +1,9 @@
 //! Proves the simulator's checks: switches the deliberate faults on, one after the other, and looks for a seed in which
-//! a check fails. `tidings-mutants [--all | --count N --seed S] [--table]`, or `--mutant N --seed S --trace`.
+//! a check fails. `tidings-faults [--all | --count N --seed S] [--table]`, or `--fault NAME --seed S --trace`.
 
 use std::process::ExitCode;
 
-use tidings_sim::mutants::{ALL, Catch, Mutant, SEEDS_MAX};
+use tidings_sim::faults::{ALL, Catch, FaultCase, SEEDS_MAX};
 use tidings_sim::random::Random;
 
 fn main() -> ExitCode {
@@ -16,16 +16,14 @@ fn main() -> ExitCode {
         args.get(at + 1)?.parse::<u64>().ok()
     };
     let seed = number("--seed").unwrap_or(1);
-    if let Some(wanted) = number("--mutant") {
-        let mutant = ALL.iter().find(|mutant| u64::from(mutant.number) == wanted);
-        return match mutant {
-            Some(mutant) if is_given("--trace") => replay(mutant, seed),
-            Some(mutant) => report(&[(*mutant, mutant.hunt(SEEDS_MAX))], false),
+    if let Some(at) = args.iter().position(|arg| arg == "--fault") {
+        let wanted = args.get(at + 1).map_or("", String::as_str);
+        let case = ALL.iter().find(|case| case.fault.name() == wanted);
+        return match case {
+            Some(case) if is_given("--trace") => replay(case, seed),
+            Some(case) => report(&[(*case, case.hunt(SEEDS_MAX))], false),
             None => {
-                let last = ALL.last().map_or(0, |mutant| mutant.number);
-                println!(
-                    "there is no mutant {wanted}; the last is {last}, docs/mutants.md has all"
-                );
+                println!("there is no fault {wanted:?}; docs/faults.md has all names");
                 ExitCode::FAILURE
             }
         };
@@ -39,21 +37,21 @@ fn main() -> ExitCode {
             chosen.remove(usize::try_from(at).unwrap_or(0));
         }
         println!(
-            "{} of {} mutants, drawn with seed {seed}",
+            "{} of {} faults, drawn with seed {seed}",
             chosen.len(),
             ALL.len()
         );
     }
     let found: Vec<_> = chosen
         .iter()
-        .map(|mutant| (*mutant, mutant.hunt(SEEDS_MAX)))
+        .map(|case| (*case, case.hunt(SEEDS_MAX)))
         .collect();
     report(&found, is_given("--table"))
 }
 
-fn replay(mutant: &Mutant, seed: u64) -> ExitCode {
-    tidings_mutant::choose(Some(mutant.number));
-    let (violations, trace) = mutant.profile.run(seed, true);
+fn replay(case: &FaultCase, seed: u64) -> ExitCode {
+    tidings_fault::choose(Some(case.fault));
+    let (violations, trace) = case.profile.run(seed, true);
     trace.iter().for_each(|line| println!("{line}"));
     for violation in &violations {
         println!("{}: {}", violation.check, violation.text);
@@ -61,39 +59,37 @@ fn replay(mutant: &Mutant, seed: u64) -> ExitCode {
     ExitCode::SUCCESS
 }
 
-fn report(found: &[(Mutant, Option<Catch>)], is_table: bool) -> ExitCode {
+fn report(found: &[(FaultCase, Option<Catch>)], is_table: bool) -> ExitCode {
     if is_table {
         println!(
-            "| Mutant | What is broken | Caught by | By others, too | Profile | Seed |\n\
-             | ---: | --- | --- | --- | --- | ---: |"
+            "| Fault | What is broken | Caught by | By others, too | Profile | Seed |\n\
+             | --- | --- | --- | --- | --- | ---: |"
         );
     }
     let mut survivors = 0;
-    for (mutant, caught) in found {
-        let (number, what, check) = (mutant.number, mutant.what, mutant.check);
-        let profile = mutant.profile.name();
+    for (case, caught) in found {
+        let (name, what, check) = (case.fault.name(), case.fault.what(), case.check);
+        let profile = case.profile.name();
         match caught {
             Some(Catch { seed, is_alone, .. }) if is_table => {
                 let others = if *is_alone { "no" } else { "yes" };
-                println!("| {number} | {what} | `{check}` | {others} | {profile} | {seed} |");
+                println!("| {name} | {what} | `{check}` | {others} | {profile} | {seed} |");
             }
-            None if is_table => println!("| {number} | {what} | nothing | | {profile} | |"),
+            None if is_table => println!("| {name} | {what} | nothing | | {profile} | |"),
             Some(Catch {
                 seed, violation, ..
             }) => {
                 let text = &violation.text;
                 println!(
-                    "mutant {number} ({what}): caught by {check} in {profile}, seed {seed}: {text:.160}"
+                    "{name} ({what}): caught by {check} in {profile}, seed {seed}: {text:.160}"
                 );
             }
-            None => println!(
-                "mutant {number} ({what}): SURVIVES {check} in {SEEDS_MAX} seeds of {profile}"
-            ),
+            None => println!("{name} ({what}): SURVIVES {check} in {SEEDS_MAX} seeds of {profile}"),
         }
         survivors += usize::from(caught.is_none());
     }
     if !is_table {
-        println!("{} mutants, {survivors} not caught", found.len());
+        println!("{} faults, {survivors} not caught", found.len());
     }
     if survivors == 0 {
         ExitCode::SUCCESS

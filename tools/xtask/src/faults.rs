@@ -18,19 +18,19 @@ const PROGRAM: &[&str] = &[
     "--package",
     "tidings-sim",
     "--features",
-    "mutants",
+    "faults",
     "--bin",
-    "tidings-mutants",
+    "tidings-faults",
     "--",
 ];
 
 const INTRODUCTION: &str = "\
 # Deliberate faults
 
-Made by `cargo xtask mutants --all`; do not edit. Each fault is one line of the product's code, switched on in a test build
-only (`tidings_mutant::mutant!`). The simulator runs at most 200 seeds of the named profile with it, until the named check of the
+Made by `cargo xtask faults --all`; do not edit. Each fault is one line of the product's code, switched on in a test build
+only (`tidings_fault::fault!`). The simulator runs at most 200 seeds of the named profile with it, until the named check of the
 reliability contract fails; the table shows with which seed, and whether other checks fail with that seed, too. One run:
-`cargo xtask sim --mutant N --seed S --trace`. Which check has which fault: [checks.md](checks.md).
+`cargo xtask sim --fault NAME --seed S --trace`. Which check has which fault: [checks.md](checks.md).
 
 Not here: faults of the cluster (lease, caretaker, fencing between nodes, JetStream settings), as there is no cluster yet; those of the
 order of events in an invitation's record, which the model has (`proof/models`); torn writes and damaged files, which the
@@ -56,7 +56,7 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
     if !output.status.success() {
         bail!("a deliberate fault was caught by nothing; see above");
     }
-    let path = setup::root().join("docs/mutants.md");
+    let path = setup::root().join("docs/faults.md");
     std::fs::write(&path, format!("{INTRODUCTION}{table}"))
         .with_context(|| format!("{} cannot be written", path.display()))
 }
@@ -65,7 +65,7 @@ const CHECKS: &str = "\
 # The checks
 
 Made by `cargo xtask checks`; do not edit. Every check of the delivery contract's list: where it is evaluated (S simulator, R real
-program or store, U unit or property test, M model) and what makes it fail: a [deliberate fault](mutants.md), or a test that makes
+program or store, U unit or property test, M model) and what makes it fail: a [deliberate fault](faults.md), or a test that makes
 the fault itself. A test fails when a check has neither.
 
 ";
