@@ -1,5 +1,6 @@
 //! Runs seeds: `tidings-sim [--seed N | --from N --count N] [--trace] [--shrink] [--gate]`, the probes of a seed:
-//! `tidings-sim --probes --seed N [--trace]`, the table of the checks: `tidings-sim --checks`.
+//! `tidings-sim --probes --seed N [--trace]`, the table of the checks: `tidings-sim --checks`. `--hashes` with `--from`
+//! and `--count` prints the hash of every trace: two builds that print the same lines behave alike.
 //!
 //! One seed can be made smaller: `--hubs`, `--users`, `--ms`, `--off KIND,…`, `--skip STEP-STEP,…`; `--shrink` does it.
 
@@ -11,7 +12,7 @@ use std::thread;
 use tidings_sim::chaos::{ChaosConfig, FAULTS, Fault, run};
 use tidings_sim::checks::Violation;
 use tidings_sim::sometimes::{SITUATIONS, Sometimes};
-use tidings_sim::{catalogue, options, probes, shrink};
+use tidings_sim::{catalogue, everything, options, probes, shrink};
 
 /// Of so many seeds, one runs the probes as well.
 const PROBED: u64 = 50;
@@ -48,7 +49,25 @@ fn main() -> ExitCode {
         return sums.report(false);
     }
     let from = number("--from").unwrap_or(1);
+    if is_given("--hashes") {
+        print_hashes(from, number("--count").unwrap_or(1));
+        return ExitCode::SUCCESS;
+    }
     run_many(from, number("--count").unwrap_or(1)).report(is_given("--gate"))
+}
+
+/// A line per seed: what its traces hash to in every profile.
+fn print_hashes(from: u64, count: u64) {
+    for seed in from..from + count {
+        let chaos = run(&ChaosConfig::for_seed(seed)).trace_hash;
+        let everything = everything::run(seed, false).trace_hash;
+        let probes = if seed.is_multiple_of(PROBED) {
+            probes::run(seed, false).trace_hash
+        } else {
+            0
+        };
+        println!("{seed} {chaos:016x} {everything:016x} {probes:016x}");
+    }
 }
 
 /// Seeds on two threads; each seed is a world of its own.
