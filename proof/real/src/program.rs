@@ -186,6 +186,11 @@ impl Program {
         self.memory("VmHWM:")
     }
 
+    /// What it has in memory of files, its own text above all, in bytes: the system takes that back by itself.
+    pub fn memory_of_files(&self) -> Option<u64> {
+        self.memory("RssFile:")
+    }
+
     /// Memory that it uses now, in bytes.
     pub fn memory_used(&self) -> Option<u64> {
         self.memory("VmRSS:")

@@ -31,7 +31,9 @@ use crate::gate::Gate;
 use crate::inbox::{Envelope, Inbox, Mailbox};
 use crate::legacy::LegacyDoor;
 use crate::media::{Bounds, Directory, MediaStore};
-use crate::memory::{Intake, MEMORY_MIN, Watch, give_back_freed, memory_max_default, memory_used};
+use crate::memory::{
+    Intake, MEMORY_MIN, Watch, give_back_freed, memory_allocated, memory_max_default, memory_used,
+};
 use crate::readiness::{Phase, Readiness};
 use crate::tls::Tls;
 use crate::worker::{LISTENER, Node, WAKER, Worker, WorkerParts};
@@ -391,13 +393,15 @@ impl Supervisor {
         let Some((watch, mut used)) = self.memory.as_mut().zip(memory_used()) else {
             return UNMEASURED;
         };
+        let mut allocated = used;
         if watch.is_tense(used) {
             give_back_freed();
             used = memory_used().unwrap_or(used);
+            allocated = memory_allocated().unwrap_or(used);
         }
         let wait = watch.interval(used);
         self.node.intake.allow(watch.intake(used));
-        if let Some(pressure) = watch.judge(used) {
+        if let Some(pressure) = watch.judge(used, allocated) {
             self.tell(|| Envelope::Memory(pressure));
         }
         wait

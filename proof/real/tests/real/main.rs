@@ -69,7 +69,9 @@ async fn client(program: &Program, user: &str) -> (Client, Events) {
     let endpoint = format!("ws://{}", program.address());
     let built = Client::builder().endpoint(endpoint).app_id(APP).build();
     let (client, events) = built.expect("the settings are good");
-    client.login(user, None).await.expect("the login succeeds");
+    if let Err(error) = client.login(user, None).await {
+        panic!("{user} cannot log in: {error}\n{}", program.log());
+    }
     (client, events)
 }
 
