@@ -71,7 +71,7 @@ fn pages_are_served_beside_the_websocket() {
     assert_eq!(status(&get(server.address(), "/healthz")), "200");
     assert_eq!(status(&get(server.address(), "/readyz")), "200");
     let root = get(server.address(), "/");
-    assert!(root.contains("location: site/demo/\r\n"), "{root}");
+    assert!(root.contains("location: demo/\r\n"), "{root}");
     let nowhere = get(server.address(), "/nowhere");
     assert_eq!(status(&nowhere), "404");
     assert!(nowhere.contains("/demo/"), "{nowhere}");
