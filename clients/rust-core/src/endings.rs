@@ -1,0 +1,113 @@
+//! How logins, logouts and sessions end.
+
+use tidings_fault::fault;
+use tidings_wire::codes::Outcome;
+
+use crate::answer::Answer;
+use crate::call::Call;
+use crate::calls::{PendingCall, Purpose};
+use crate::core::Core;
+use crate::error::CallError;
+use crate::event::GapCause;
+use crate::invitation::LocalInvitationFailure;
+use crate::states::{ConnectionState, Trigger};
+
+/// Whether the login goes on after its session is lost.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Login {
+    GoesOn,
+    Ended,
+}
+
+/// Ends the login: nothing of it is left but the memory of received peer messages.
+pub(crate) fn end_login(core: &mut Core, by: Trigger) {
+    core.hang_up();
+    core.link.reset();
+    core.confirmation.begin_session();
+    core.replica.clear();
+    core.restore.stop();
+    core.advance(by);
+    let failure = if by == Trigger::RemoteLogin {
+        LocalInvitationFailure::Unknown
+    } else {
+        LocalInvitationFailure::NotLoggedIn
+    };
+    let events = core.invitations.clear(failure);
+    core.out.emit_all(events);
+    let waiting = core.calls.clear();
+    for id in waiting.into_iter().chain(core.identity.judged()) {
+        core.out.fail(id, CallError::NotLoggedIn);
+    }
+    let is_aborted = core.state() == ConnectionState::Aborted;
+    core.identity.end_login(is_aborted);
+    if let Some(logout) = core.logout.take() {
+        for id in logout.ids {
+            core.out.done(id);
+        }
+    }
+}
+
+/// Ends a login that has not succeeded.
+pub(crate) fn fail_login(core: &mut Core, by: Trigger, error: CallError) {
+    let login = core.login.take();
+    let login = login.expect("only a login under way can fail");
+    end_login(core, by);
+    core.out.fail(login.id, error);
+}
+
+/// The session cannot be resumed: what is open is prepared for the next one.
+///
+/// A message that was written to any connection may have been executed, so its call ends with
+/// `timed_out`; what may be repeated waits for the new session.
+pub(crate) fn end_session(core: &mut Core, cause: GapCause) -> Login {
+    let Some(session) = core.identity.end_session(cause) else {
+        // The attempt was one to log in.
+        return Login::GoesOn;
+    };
+    core.confirmation.begin_session();
+    if core.logout.is_some() {
+        // What it was to end has ended.
+        end_login(core, Trigger::Logout);
+        return Login::Ended;
+    }
+    core.link.lost_session(core.now_ms);
+    let events = core.invitations.session_over(&session, &mut core.calls);
+    core.out.emit_all(events);
+    core.restore.drop_later();
+    core.replica.session_over();
+    let mut again = vec![];
+    for held in core.calls.take_open() {
+        if keeps(core, &held) {
+            again.push(held);
+        }
+    }
+    core.calls.requeue(again);
+    Login::GoesOn
+}
+
+/// Whether an unanswered call of an ended session is made again; if not, it is answered.
+fn keeps(core: &mut Core, held: &PendingCall) -> bool {
+    if !matches!(held.purpose, Purpose::Application { .. }) {
+        // The machine's own calls are made again from what they restore, and nobody waits for a call
+        // whose time was up.
+        return false;
+    }
+    if let Call::Leave { channel } = &held.call
+        && core.replica.left(channel)
+    {
+        // The membership has ended with the session.
+        core.answer(held.purpose, Ok(Answer::Done));
+        return false;
+    }
+    let mut is_repeatable = held.call.is_repeatable();
+    if fault!(UnansweredIsSentAgain) {
+        is_repeatable = true;
+    }
+    if !is_repeatable {
+        let text = "the session was lost before the server's answer; the message may have \
+                    been delivered";
+        let error = CallError::outcome(Outcome::TimedOut, text.to_owned());
+        core.answer(held.purpose, Err(error));
+    }
+    is_repeatable
+}
