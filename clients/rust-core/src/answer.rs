@@ -14,8 +14,8 @@ pub enum Answer {
     Done,
     /// What became of a peer message.
     PeerSent {
-        /// The peer's client has it. False: the peer was gone, and the message is stored if that was
-        /// asked for, otherwise dropped.
+        /// The peer's client has it. False: the peer was gone, and the message is stored if that
+        /// was asked for, otherwise dropped.
         received: bool,
     },
     /// The number of an invitation, under which its events come.

@@ -23,6 +23,11 @@ pub(crate) fn handle_login(core: &mut Core, id: CallId, account: Account) {
         core.out.fail(id, error);
         return;
     }
+    assert!(
+        core.link.is_down(),
+        "a login beside a connection: {:?}",
+        core.link
+    );
     core.seen.serve(&account.app_id, &account.user_id);
     core.identity.begin_login(account);
     core.login = Some(PendingLogin {
@@ -129,6 +134,7 @@ pub(crate) fn handle_logout(core: &mut Core, id: CallId) {
                 ids: vec![id],
                 deadline_ms: core.now_ms + CALL_TIMEOUT_MS,
             });
+            assert!(core.login.is_none(), "a login is under way while connected");
             // Behind what the application has called before.
             core.calls.add_logout();
         }
@@ -165,6 +171,7 @@ pub(crate) fn handle_renew_token(core: &mut Core, id: CallId, token: String) {
     }
     // An attempt under way states the old token; a wait has lost its reason.
     if !core.link.is_down() {
+        assert!(!core.link.is_live(), "a live link is given up for a token");
         core.hang_up();
         core.link.wait(core.now_ms);
     }

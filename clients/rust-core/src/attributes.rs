@@ -1,5 +1,5 @@
-//! The user's own attributes, as far as the server has confirmed them. They end with the session, so
-//! the client writes them again in the next one. Source: documented, rtm 3.3.
+//! The user's own attributes, as far as the server has confirmed them. They end with the session,
+//! so the client writes them again in the next one. Source: documented, rtm 3.3.
 
 use std::collections::BTreeMap;
 
@@ -11,8 +11,8 @@ use crate::call::{Attribute, AttributeWrite, Call};
 /// key remembers which request decided it.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct OwnAttributes {
-    /// By key, the deciding `cseq` and the value; a deleted key has no value. Emptied at the end of a
-    /// login. Bound: 32 values, the server's limit, and the keys deleted in this session.
+    /// By key, the deciding `cseq` and the value; a deleted key has no value. Emptied at the end of
+    /// a login. Bound: 32 values, the server's limit, and the keys deleted in this session.
     entries: BTreeMap<String, (u64, Option<String>)>,
     /// The newest write that decided all keys.
     all_since: u64,
@@ -50,6 +50,12 @@ impl OwnAttributes {
         self.entries.retain(|_, (_, value)| value.is_some());
         self.entries.values_mut().for_each(|(since, _)| *since = 0);
         self.all_since = 0;
+        let deleted = self
+            .entries
+            .values()
+            .filter(|(_, value)| value.is_none())
+            .count();
+        assert_eq!(deleted, 0, "deleted keys outlive their session");
     }
 
     /// The call that writes them again; none if there is nothing to write.

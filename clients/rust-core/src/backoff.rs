@@ -6,7 +6,8 @@ use tidings_wire::limits::{
     BACKOFF_EARLY_MAX_MS, BACKOFF_EARLY_MS, BACKOFF_FIRST_MS, BACKOFF_MAX_MS,
 };
 
-/// After a connection of this length, in milliseconds, earlier failures no longer count. Source: contract 4.4.
+/// After a connection of this length, in milliseconds, earlier failures no longer count. Source:
+/// contract 4.4.
 pub(crate) const GOOD_CONNECTION_MS: u64 = 60_000;
 
 /// Random numbers from a seed: repeatable, not for secrets.
@@ -70,8 +71,8 @@ impl Backoff {
         self.attempts = self.attempts.saturating_add(1);
     }
 
-    /// Milliseconds until the next attempt. A server's hint, if it is not 0, replaces the random wait
-    /// by one between the hint and twice it.
+    /// Milliseconds until the next attempt. A server's hint, if it is not 0, replaces the random
+    /// wait by one between the hint and twice it.
     ///
     /// In the first minute of an outage the bound stays low, so that clients are back soon after a
     /// restart of the server; a storm of them is spread by the server's hints.

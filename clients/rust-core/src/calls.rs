@@ -113,11 +113,16 @@ impl Calls {
 
     /// Queues a call of the machine, ahead of the application's.
     pub(crate) fn add_own(&mut self, purpose: Purpose, call: Call) {
+        assert!(
+            is_machines(purpose),
+            "{purpose:?} goes ahead of the application's calls"
+        );
         self.urgent.push_back(PendingCall { call, purpose });
     }
 
     /// Queues a call of the machine ahead of all others.
     pub(crate) fn add_own_first(&mut self, purpose: Purpose, call: Call) {
+        assert!(is_machines(purpose), "{purpose:?} goes ahead of all calls");
         self.urgent.push_front(PendingCall { call, purpose });
     }
 
@@ -135,6 +140,13 @@ impl Calls {
             None => self.shift()?,
         };
         self.last_cseq += 1;
+        let newest = self.open.back().map_or(0, |(cseq, _)| *cseq);
+        assert!(newest < self.last_cseq, "numbers do not rise");
+        assert!(
+            !matches!(next.call, Call::Invitation(_)),
+            "a call that the machine does itself is sent: {:?}",
+            next.purpose
+        );
         self.open.push_back((self.last_cseq, next));
         let (cseq, written) = self.open.back()?;
         Some((*cseq, &written.call))
@@ -142,7 +154,13 @@ impl Calls {
 
     fn shift(&mut self) -> Option<PendingCall> {
         let next = self.queue.pop_front()?;
-        self.queue_bytes -= next.call.size_bytes();
+        let bytes = next.call.size_bytes();
+        assert!(
+            self.queue_bytes >= bytes,
+            "{bytes} bytes leave a queue of {}",
+            self.queue_bytes
+        );
+        self.queue_bytes -= bytes;
         Some(next)
     }
 
@@ -192,6 +210,10 @@ impl Calls {
 
     /// Queues calls of an ended session again, in their order, before all others.
     pub(crate) fn requeue(&mut self, calls: Vec<PendingCall>) {
+        assert!(
+            self.open.is_empty(),
+            "calls of a session that goes on are queued again"
+        );
         for call in calls.into_iter().rev() {
             // Attribute writes go before the channels are joined again.
             if matches!(call.call, Call::WriteUserAttributes { .. }) {
@@ -211,7 +233,12 @@ impl Calls {
             return None;
         }
         self.timers.pop_first();
-        Some((id, self.abandon(id, is_live)))
+        let fate = self.abandon(id, is_live);
+        assert!(
+            is_live || fate != Fate::Kept || !self.queue.is_empty(),
+            "call {id} is not kept"
+        );
+        Some((id, fate))
     }
 
     fn abandon(&mut self, id: CallId, is_live: bool) -> Fate {
@@ -237,6 +264,10 @@ impl Calls {
     /// Keeps a call that nobody waits for any more, for the time when the link is back. A write of
     /// all attributes replaces earlier writes that are kept.
     fn keep(&mut self, index: usize) {
+        assert!(
+            self.queue[index].call.is_own_standing(),
+            "a call that concerns others is kept"
+        );
         self.queue[index].purpose = Purpose::Kept;
         if !self.queue[index].call.replaces_attributes() {
             return;
@@ -263,6 +294,7 @@ impl Calls {
     /// in the order of their deadlines.
     pub(crate) fn clear(&mut self) -> Vec<CallId> {
         let timers = std::mem::take(self).timers;
+        assert_eq!(self.queue_bytes, 0, "bytes of an empty queue");
         timers.into_iter().map(|(_, id)| id).collect()
     }
 
@@ -309,6 +341,12 @@ impl Calls {
             "a call is overdue at {now_ms} ms: {:?}",
             self.timers.first()
         );
+        assert!(
+            self.queue
+                .iter()
+                .all(|held| !matches!(held.call, Call::InvitationWord(_))),
+            "a word about an invitation waits behind the application's calls"
+        );
         self.assert_timers();
     }
 
@@ -328,4 +366,9 @@ impl Calls {
         }
         assert_eq!(waiting, self.timers.len(), "calls with a timer");
     }
+}
+
+/// Whether a call is the machine's own.
+fn is_machines(purpose: Purpose) -> bool {
+    matches!(purpose, Purpose::Restore | Purpose::Own)
 }

@@ -300,8 +300,8 @@ mod tests {
         }
     }
 
-    // proves: rtm-2.1-text, rtm-2.1-raw, rtm-2.1-key, rtm-2.1-value, rtm-2.1-entries, rtm-2.1-user-total
-    // proves: rtm-2.1-query-users, rtm-2.1-count-channels
+    // proves: rtm-2.1-text, rtm-2.1-raw, rtm-2.1-key, rtm-2.1-value, rtm-2.1-entries,
+    // rtm-2.1-user-total proves: rtm-2.1-query-users, rtm-2.1-count-channels
     #[test]
     fn every_limit_at_one_below_and_one_above() {
         let raw = |data: usize, description: usize| Message::Raw {

@@ -9,8 +9,8 @@ pub(crate) struct Confirmation {
     sseq: u64,
     /// The highest that the server was told.
     told: u64,
-    /// Numbered messages since then. Bound: they are confirmed at `CLIENT_CONFIRM_FRAMES` unless the
-    /// application is behind with its events; then the server's own bound holds.
+    /// Numbered messages since then. Bound: they are confirmed at `CLIENT_CONFIRM_FRAMES` unless
+    /// the application is behind with its events; then the server's own bound holds.
     messages: usize,
     /// Bytes of these messages.
     bytes: usize,
@@ -21,7 +21,8 @@ pub(crate) struct Confirmation {
 impl Confirmation {
     /// Counts a numbered message.
     pub(crate) fn count(&mut self, now_ms: u64, bytes: usize) {
-        self.sseq += 1;
+        // A server that has skipped to the last number has none left: it must not make us panic.
+        self.sseq = self.sseq.saturating_add(1);
         self.messages += 1;
         self.bytes += bytes;
         self.confirm_by(now_ms + CLIENT_CONFIRM_WAIT_MS);
@@ -40,6 +41,7 @@ impl Confirmation {
     /// The server has to be told by this time; by now, if somebody waits for it.
     pub(crate) fn confirm_by(&mut self, at_ms: u64) {
         let earlier = self.deadline_ms.map_or(at_ms, |other| other.min(at_ms));
+        assert!(earlier <= at_ms, "a confirmation is put off");
         self.deadline_ms = Some(earlier);
     }
 
@@ -57,6 +59,7 @@ impl Confirmation {
     pub(crate) fn take(&mut self) -> u64 {
         let is_new = self.sseq > self.told;
         self.said();
+        assert_eq!(self.told, self.sseq, "something is left to confirm");
         if is_new { self.sseq } else { 0 }
     }
 
@@ -87,11 +90,16 @@ impl Confirmation {
             self.sseq
         );
         assert!(
-            self.messages as u64 <= self.sseq - self.told,
+            self.messages as u64 <= self.sseq - self.told || self.sseq == u64::MAX,
             "{} messages are unconfirmed, of {} after {}",
             self.messages,
             self.sseq,
             self.told
+        );
+        assert!(
+            self.messages > 0 || self.bytes == 0,
+            "{} bytes of no message are unconfirmed",
+            self.bytes
         );
         assert!(
             self.messages == 0 || self.deadline_ms.is_some(),
@@ -129,6 +137,7 @@ mod tests {
         let mut confirm = Confirmation::default();
         confirm.skip(1, u64::MAX);
         confirm.skip(1, u64::MAX);
+        confirm.count(1, 1);
         assert_eq!(confirm.take(), u64::MAX);
         confirm.assert_consistent();
     }

@@ -15,6 +15,10 @@ use crate::types::{Backlog, ConnectionId, Output};
 
 /// Begins an attempt.
 pub(crate) fn attempt(core: &mut Core) {
+    assert!(
+        core.identity.account().is_some(),
+        "nobody wants a connection"
+    );
     let connection = core.link.attempt(core.now_ms, core.login.is_some());
     core.out.push(Output::Open { connection });
 }
@@ -31,6 +35,7 @@ pub(crate) fn handle_opened(core: &mut Core, connection: ConnectionId) {
 
 /// The connection is open, or a refused resume allows a login on it.
 fn greet(core: &mut Core) {
+    assert!(core.link.is_greeting(), "a greeting on {:?}", core.link);
     let invitations = core.invitations.report();
     let greeting = core
         .identity
@@ -81,6 +86,7 @@ fn begin_anew(core: &mut Core, retry: Retry) {
 
 /// The connection has not answered, or what came on it was not our protocol.
 pub(crate) fn lose(core: &mut Core, since_ms: u64) {
+    assert!(core.link.connection().is_some(), "no connection is lost");
     core.hang_up();
     core.link.lose(core.now_ms, since_ms);
     core.link.retry(core.now_ms, BACKOFF);
@@ -98,6 +104,10 @@ pub(crate) fn check_quiet(core: &mut Core) {
     let is_visible = |until_ms| until_ms <= core.now_ms;
     if core.quiet_until_ms().is_some_and(is_visible) {
         core.advance(Trigger::Interrupted);
+        assert!(
+            core.quiet_until_ms().is_none(),
+            "an interruption is not shown"
+        );
     }
 }
 
@@ -130,6 +140,7 @@ pub(crate) fn handle_wake(core: &mut Core) {
 
 /// A login or a resume is refused.
 pub(crate) fn handle_refused(core: &mut Core, error: CallError) {
+    assert!(core.link.is_greeting(), "a refusal on {:?}", core.link);
     let kind = refusal(&error);
     if core.identity.has_session() && kind == Refusal::SessionOver {
         let cause = cause_of(core, &error);
@@ -139,8 +150,8 @@ pub(crate) fn handle_refused(core: &mut Core, error: CallError) {
         }
         return;
     }
-    // The application is told that it logs in too often; what the server cannot do just now is tried
-    // again.
+    // The application is told that it logs in too often; what the server cannot do just now is
+    // tried again.
     let is_told = core.login.is_some() && error.is(Outcome::TooOften);
     if error.is_retryable() && !is_told {
         if let Some(login) = &mut core.login {

@@ -86,6 +86,7 @@ impl Core {
     /// Moves the state as the table says; the application is told of every change.
     pub(crate) fn advance(&mut self, by: Trigger) {
         if let Some((state, reason)) = step(self.state, by) {
+            assert_ne!(self.state, state, "{by:?} tells of no change");
             self.state = state;
             let event = ClientEvent::StateChanged { state, reason };
             self.out.emit(event);
@@ -112,6 +113,10 @@ impl Core {
     pub(crate) fn hang_up(&mut self) {
         if let Some(connection) = self.link.connection() {
             self.out.drop_messages();
+            assert!(
+                !self.out.has_messages(),
+                "messages for a connection that is given up"
+            );
             self.out.push(Output::Close { connection });
         }
     }
@@ -137,6 +142,10 @@ impl Core {
         if !self.link.is_live() {
             return;
         }
+        assert!(
+            self.identity.has_session(),
+            "calls are sent without a session"
+        );
         self.restore.pump(self.now_ms, &mut self.calls);
         while let Some((cseq, call)) = self.calls.next(self.restore.is_running()) {
             self.out.message(encode::request(cseq, call));
@@ -149,6 +158,11 @@ impl Core {
             self.out.drop_messages();
             return;
         };
+        assert!(
+            self.link.is_live() || self.link.is_greeting(),
+            "something is written to {:?}",
+            self.link
+        );
         let may_confirm = self.link.is_live() && self.backlog == Backlog::Clear;
         let is_written = self.out.has_messages() || self.confirmation.is_due(self.now_ms);
         let mut confirm = 0;
@@ -160,7 +174,7 @@ impl Core {
 
     /// What must hold between inputs, for every part and between the parts.
     pub(crate) fn assert_consistent(&self) {
-        self.identity.assert_consistent();
+        self.identity.assert_consistent(self.now_ms);
         self.link.assert_consistent(self.now_ms);
         self.confirmation.assert_consistent();
         self.calls.assert_consistent(self.now_ms);

@@ -39,7 +39,17 @@ pub(crate) fn end_login(core: &mut Core, by: Trigger) {
         core.out.fail(id, CallError::NotLoggedIn);
     }
     let is_aborted = core.state() == ConnectionState::Aborted;
+    assert!(
+        is_aborted || core.state() == ConnectionState::Disconnected,
+        "a login ends in {}, by {by:?}",
+        core.state()
+    );
     core.identity.end_login(is_aborted);
+    assert!(!core.identity.has_session(), "a session outlives its login");
+    assert!(
+        core.login.is_none(),
+        "a login under way has ended unanswered"
+    );
     if let Some(logout) = core.logout.take() {
         for id in logout.ids {
             core.out.done(id);
@@ -52,6 +62,11 @@ pub(crate) fn fail_login(core: &mut Core, by: Trigger, error: CallError) {
     let login = core.login.take();
     let login = login.expect("only a login under way can fail");
     end_login(core, by);
+    assert_eq!(
+        core.state(),
+        ConnectionState::Disconnected,
+        "a failed login leads elsewhere"
+    );
     core.out.fail(login.id, error);
 }
 
@@ -82,14 +97,20 @@ pub(crate) fn end_session(core: &mut Core, cause: GapCause) -> Login {
         }
     }
     core.calls.requeue(again);
+    assert_eq!(
+        core.calls.open().count(),
+        0,
+        "calls are open without a session"
+    );
+    assert!(!core.identity.has_session(), "a lost session is kept");
     Login::GoesOn
 }
 
 /// Whether an unanswered call of an ended session is made again; if not, it is answered.
 fn keeps(core: &mut Core, held: &PendingCall) -> bool {
     if !matches!(held.purpose, Purpose::Application { .. }) {
-        // The machine's own calls are made again from what they restore, and nobody waits for a call
-        // whose time was up.
+        // The machine's own calls are made again from what they restore, and nobody waits for a
+        // call whose time was up.
         return false;
     }
     if let Call::Leave { channel } = &held.call

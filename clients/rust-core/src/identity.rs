@@ -1,7 +1,9 @@
 //! Who the client is to the server: user, token, and the session with its secret.
 
 use bytes::Bytes;
-use tidings_wire::limits::{CALL_TIMEOUT_MS, CLIENT_NAME_BYTES_MAX, LOGIN_SPACING_MS};
+use tidings_wire::limits::{
+    CALL_TIMEOUT_MS, CLIENT_NAME_BYTES_MAX, LOGIN_SPACING_MS, TOKEN_BYTES_MAX,
+};
 use tidings_wire::proto::{self, Login, Resume, client_message};
 
 use crate::event::GapCause;
@@ -69,6 +71,7 @@ impl Identity {
         while !client_name.is_char_boundary(end) {
             end -= 1;
         }
+        assert!(end <= client_name.len(), "a name is cut behind its end");
         Self {
             client_name: client_name[..end].to_owned(),
             account: None,
@@ -94,6 +97,11 @@ impl Identity {
     /// Counts a call of login. If it comes too soon after the last one that did not, returns how
     /// long ago that was, in milliseconds.
     pub(crate) fn space_logins(&mut self, now_ms: u64) -> Result<(), u64> {
+        let last_ms = self.last_login_ms.unwrap_or(0);
+        assert!(
+            last_ms <= now_ms,
+            "the last login was called at {last_ms} ms, after {now_ms} ms"
+        );
         let since_ms = self.last_login_ms.map(|last_ms| now_ms - last_ms);
         if let Some(since_ms) = since_ms.filter(|since_ms| *since_ms < LOGIN_SPACING_MS) {
             return Err(since_ms);
@@ -105,6 +113,8 @@ impl Identity {
     /// A login of the application begins.
     pub(crate) fn begin_login(&mut self, account: Account) {
         assert!(self.session.is_none(), "a login begins within a session");
+        assert!(!account.app_id.is_empty(), "a login names no app");
+        assert!(!account.user_id.is_empty(), "a login names no user");
         self.account = Some(account);
     }
 
@@ -182,6 +192,7 @@ impl Identity {
     /// The session is lost. Returns its id.
     pub(crate) fn end_session(&mut self, cause: GapCause) -> Option<Bytes> {
         let session = self.session.take()?;
+        assert!(self.over_cause.is_none(), "a lost session was not told");
         self.over_cause = Some(cause);
         Some(session.id)
     }
@@ -227,6 +238,10 @@ impl Identity {
         let handed = self.handed.as_mut()?;
         let (id, _) = handed.waiting.filter(|(_, at_ms)| *at_ms <= now_ms)?;
         handed.waiting = None;
+        assert!(
+            self.account.is_some(),
+            "call {id} waits with a token for nobody"
+        );
         Some(id)
     }
 
@@ -246,7 +261,23 @@ impl Identity {
     }
 
     /// What must hold between inputs.
-    pub(crate) fn assert_consistent(&self) {
+    pub(crate) fn assert_consistent(&self, now_ms: u64) {
+        assert!(
+            self.last_login_ms.is_none_or(|last_ms| last_ms <= now_ms),
+            "the last login was called in the future, at {:?}",
+            self.last_login_ms
+        );
+        assert!(
+            self.deadline_ms().is_none_or(|at_ms| at_ms > now_ms),
+            "a call waits too long with a token: {:?}",
+            self.handed
+        );
+        let account = self.account.as_ref();
+        let token_bytes = account.map_or(0, |account| account.token.len());
+        assert!(
+            token_bytes <= TOKEN_BYTES_MAX,
+            "the token has {token_bytes} bytes"
+        );
         assert!(
             self.client_name.len() <= CLIENT_NAME_BYTES_MAX,
             "the library's name has {} bytes",

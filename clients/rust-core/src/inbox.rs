@@ -43,6 +43,7 @@ impl SeenMessages {
     /// Counts everything up to a number as raised.
     pub(crate) fn keep_cursor(&mut self, cursor: u64) {
         self.highest = self.highest.max(cursor);
+        assert!(self.highest >= cursor, "the cursor goes back");
     }
 
     /// Whether a message is new; remembers it. `inbox` is 0 for one that was not stored.
@@ -52,6 +53,7 @@ impl SeenMessages {
             is_stored_repeat = false;
         }
         self.highest = self.highest.max(inbox);
+        assert!(self.highest >= inbox, "a raised message is forgotten");
         if id.is_empty() {
             return !is_stored_repeat;
         }
@@ -64,6 +66,7 @@ impl SeenMessages {
         {
             self.ids.remove(&oldest);
         }
+        assert!(self.ids.contains(id), "a message is not remembered");
         !is_stored_repeat
     }
 

@@ -59,8 +59,8 @@ pub(crate) struct OpenInvitations {
     last_number: u64,
     /// By number. Bound: the server's, on open invitations.
     local: BTreeMap<u64, Local>,
-    /// Cancelled ones whose cancellation the server has not answered, with the session that has sent
-    /// them. Bound: as `local`.
+    /// Cancelled ones whose cancellation the server has not answered, with the session that has
+    /// sent them. Bound: as `local`.
     canceled: BTreeMap<u64, Option<Bytes>>,
     /// By id. Bound: the server's, on ringing invitations.
     remote: BTreeMap<InvitationId, Remote>,
@@ -87,7 +87,8 @@ impl OpenInvitations {
             is_received: false,
             is_confirmed: false,
         };
-        self.local.insert(number, local);
+        let earlier = self.local.insert(number, local);
+        assert!(earlier.is_none(), "invitation {number} is sent twice");
         let invite = proto::Invite {
             number,
             callee_id,
@@ -120,7 +121,10 @@ impl OpenInvitations {
             let text = "the callee has accepted, and that has been confirmed".to_owned();
             return Err(wrong_time(code::ALREADY_ACCEPT, text));
         }
-        self.canceled.insert(number, local.session.clone());
+        let earlier = self.canceled.insert(number, local.session.clone());
+        if !fault!(EndedInvitationIsKept) {
+            assert!(earlier.is_none(), "invitation {number} is cancelled twice");
+        }
         let event = self.end_local(number, LocalInvitationNews::Canceled);
         let cancel = proto::CancelInvitation { number };
         tell(calls, InvitationWord::Cancel(cancel));
@@ -136,6 +140,7 @@ impl OpenInvitations {
     ) -> Result<(), CallError> {
         let remote = self.undecided(&id)?;
         check::invitation_text("response", &response)?;
+        assert!(remote.accepting.is_none(), "{id:?} is accepted twice");
         remote.accepting = Some(response.clone());
         let id = id.0;
         let accept = proto::AcceptInvitation { id, response };
@@ -154,6 +159,7 @@ impl OpenInvitations {
         check::invitation_text("response", &response)?;
         let event = self.end_remote(&id, RemoteInvitationNews::Refused);
         if let Some(over) = self.over.back_mut() {
+            assert_eq!(over.id, id, "another invitation is refused");
             over.refused = Some(response.clone());
         }
         let id = id.0;
@@ -327,8 +333,8 @@ impl OpenInvitations {
         sent.chain(ringing).take(INVITATIONS_REPORTED_MAX).collect()
     }
 
-    /// A session is lost. Whatever it has sent is known under its id from now on; whatever the server
-    /// may not have received is told again in the next one.
+    /// A session is lost. Whatever it has sent is known under its id from now on; whatever the
+    /// server may not have received is told again in the next one.
     pub(crate) fn session_over(&mut self, session: &Bytes, calls: &mut Calls) -> Vec<ClientEvent> {
         let unsent: Vec<_> = (calls.take_urgent().into_iter())
             .filter_map(|held| match held.call {
@@ -376,13 +382,17 @@ impl OpenInvitations {
             let news = RemoteInvitationNews::Failed(RemoteInvitationFailure::Unknown);
             events.extend(self.end_remote(&id, news));
             // It may ring again.
-            self.over.pop_back();
+            let dropped = self.over.pop_back();
+            assert!(
+                dropped.is_some_and(|over| over.id == id),
+                "{id:?} rings no more"
+            );
         }
         events
     }
 
-    /// The login has ended, and its invitations with it (contract INV-8). `failure`: what has become
-    /// of those that were sent.
+    /// The login has ended, and its invitations with it (contract INV-8). `failure`: what has
+    /// become of those that were sent.
     pub(crate) fn clear(&mut self, failure: LocalInvitationFailure) -> Vec<ClientEvent> {
         let local = std::mem::take(&mut self.local).into_iter();
         let local = local.map(
@@ -425,6 +435,10 @@ impl OpenInvitations {
         if self.over.len() == INVITATIONS_INCOMING_MAX {
             self.over.pop_front();
         }
+        assert!(
+            self.over.len() < INVITATIONS_INCOMING_MAX,
+            "too many ended invitations are kept"
+        );
         self.over.push_back(Over {
             id: id.clone(),
             refused: None,

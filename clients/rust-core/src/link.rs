@@ -10,7 +10,8 @@ use crate::types::ConnectionId;
 /// Time for one attempt of a login, in milliseconds: three fit into its 12 s. Larger: fewer tries;
 /// smaller: a slow network never gets through.
 const LOGIN_ATTEMPT_MS: u64 = 4_000;
-/// Time for one attempt to reconnect, in milliseconds. It may be longer, since no call waits for it.
+/// Time for one attempt to reconnect, in milliseconds. It may be longer, since no call waits for
+/// it.
 const RECONNECT_ATTEMPT_MS: u64 = 10_000;
 /// A silence longer than the heartbeat by this many milliseconds is a lost link: the time that the
 /// server's ping has to arrive. Source: docs/protocol.md 2.4.
@@ -61,7 +62,8 @@ pub(crate) struct Link {
     lost_since_ms: Option<u64>,
     /// The server has asked not to come back before this time, in monotonic milliseconds.
     not_before_ms: u64,
-    /// The server's hint when to come back, given on the live connection, in milliseconds; 0 = none.
+    /// The server's hint when to come back, given on the live connection, in milliseconds; 0 =
+    /// none.
     hint_ms: u64,
     /// New sessions begun because of protocol errors since the last good connection.
     protocol_errors: u32,
@@ -125,6 +127,7 @@ impl Link {
         assert!(self.connection().is_none(), "two connections at once");
         self.last_connection += 1;
         let connection = self.last_connection;
+        assert!(connection > 0, "connections are named from 1");
         let attempt_ms = if is_login {
             LOGIN_ATTEMPT_MS
         } else {
@@ -165,6 +168,7 @@ impl Link {
 
     /// The server has accepted a login or a resume.
     pub(crate) fn accept(&mut self, now_ms: u64) {
+        assert!(self.is_greeting(), "{:?} is accepted", self.phase);
         let connection = self.connection();
         self.phase = Phase::Live {
             connection: connection.expect("what is accepted came on a connection"),
@@ -184,6 +188,10 @@ impl Link {
             ..
         } = &mut self.phase
         {
+            assert!(
+                *heard_ms <= now_ms,
+                "heard at {heard_ms} ms, before {now_ms} ms"
+            );
             *heard_ms = now_ms;
             *probe_until_ms = None;
         }
@@ -220,11 +228,12 @@ impl Link {
 
     /// The link serves no session any more, though it may be open: that counts as an interruption.
     pub(crate) fn lost_session(&mut self, now_ms: u64) {
+        assert!(!self.is_live(), "a session is lost while it is served");
         self.lost_since_ms = self.lost_since_ms.or(Some(now_ms));
     }
 
-    /// Counts a new session that is needed because of a protocol error. False if there have been too
-    /// many in a row.
+    /// Counts a new session that is needed because of a protocol error. False if there have been
+    /// too many in a row.
     pub(crate) fn may_begin_anew(&mut self) -> bool {
         self.protocol_errors = self.protocol_errors.saturating_add(1);
         self.protocol_errors <= PROTOCOL_ERRORS_MAX
@@ -252,11 +261,19 @@ impl Link {
                 Retry::Backoff { at_least_ms } => at_least_ms,
                 Retry::AtOnce => 0,
             };
+        assert!(
+            now_ms + wait_ms >= self.not_before_ms,
+            "a wait of {wait_ms} ms undercuts the server's {retry:?}"
+        );
         self.wait(now_ms + wait_ms);
     }
 
     /// No connection until a time.
     pub(crate) fn wait(&mut self, retry_at_ms: u64) {
+        assert!(
+            !self.is_live(),
+            "a live link is given up without being lost"
+        );
         self.phase = Phase::Waiting { retry_at_ms };
     }
 
@@ -268,6 +285,7 @@ impl Link {
     /// The login has ended: no connection, and no memory of failures.
     pub(crate) fn reset(&mut self) {
         self.stop();
+        assert!(self.is_down(), "the link has a plan after its login");
         self.lost_since_ms = None;
         self.protocol_errors = 0;
         self.backoff.reset();
@@ -375,6 +393,25 @@ impl Link {
             "the link is lost in the future: {:?}",
             self.lost_since_ms
         );
+        if let Phase::Live {
+            since_ms,
+            heard_ms,
+            probe_until_ms,
+            ..
+        } = self.phase
+        {
+            assert!(
+                since_ms <= heard_ms,
+                "heard before it was live: {:?}",
+                self.phase
+            );
+            assert!(heard_ms <= now_ms, "heard in the future: {:?}", self.phase);
+            assert!(
+                probe_until_ms.is_none_or(|until_ms| until_ms <= now_ms + WATCHDOG_EXTRA_MS),
+                "a check is answered too late: {:?}",
+                self.phase
+            );
+        }
         assert!(
             !self.is_live() || self.lost_since_ms.is_none(),
             "a live link is lost since {:?}",

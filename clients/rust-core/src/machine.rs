@@ -77,8 +77,18 @@ impl Client {
         core.flush();
         core.out.swap(out);
         if cfg!(debug_assertions) {
-            core.assert_consistent();
+            self.assert_consistent();
         }
+    }
+
+    /// What must hold between inputs. The simulator and the tests run it after each.
+    fn assert_consistent(&self) {
+        self.core.assert_consistent();
+        let (now_ms, deadline_ms) = (self.core.now_ms, self.deadline());
+        assert!(
+            deadline_ms.is_none_or(|at_ms| at_ms > now_ms),
+            "at {now_ms} ms the machine asks for a tick at {deadline_ms:?}"
+        );
     }
 
     /// When the machine wants a `Tick` at the latest, in the time of [`Client::handle`].

@@ -27,14 +27,14 @@ pub(crate) struct Channel {
     told_out: BTreeSet<String>,
     /// The application knows every member: it has seen a list, or has been there from the start.
     is_complete: bool,
-    /// The server has counted the user as offline in this session: counts replayed from that time do
-    /// not include the user.
+    /// The server has counted the user as offline in this session: counts replayed from that time
+    /// do not include the user.
     has_been_out: bool,
-    /// Members missing from a list do not count as left before this time, in monotonic milliseconds:
-    /// they may be reconnecting too.
+    /// Members missing from a list do not count as left before this time, in monotonic
+    /// milliseconds: they may be reconnecting too.
     leavers_from_ms: u64,
-    /// When the doubtful count as left, in monotonic milliseconds. None until a list without them has
-    /// arrived: without one nobody is known to have left.
+    /// When the doubtful count as left, in monotonic milliseconds. None until a list without them
+    /// has arrived: without one nobody is known to have left.
     leavers_at_ms: Option<u64>,
 }
 
@@ -79,6 +79,10 @@ impl Channel {
         if self.told_out.len() >= MEMBER_EVENTS_MAX {
             self.told_out.clear();
         }
+        assert!(
+            !self.members.contains_key(&user_id),
+            "{user_id:?} has left and is there"
+        );
         self.told_out.insert(user_id);
     }
 
@@ -115,10 +119,14 @@ impl Channel {
         self.leavers_from_ms = until_ms;
     }
 
-    /// The link was lost before the doubtful counted as left: they may have come back since, so only
-    /// a new list can tell. Returns whether one is needed.
+    /// The link was lost before the doubtful counted as left: they may have come back since, so
+    /// only a new list can tell. Returns whether one is needed.
     pub(crate) fn withdraw_verdict(&mut self) -> bool {
         if let Some(at_ms) = self.leavers_at_ms.take() {
+            assert!(
+                at_ms >= self.leavers_from_ms,
+                "leavers were told before their time"
+            );
             self.leavers_from_ms = at_ms;
             return true;
         }
@@ -133,11 +141,16 @@ impl Channel {
         self.told_out.clear();
         let others = users.iter().filter(|user| *user != own_id);
         self.members = others.map(|user| (user.clone(), Standing::Known)).collect();
+        assert!(
+            !self.members.contains_key(own_id),
+            "the user is another member"
+        );
         self.is_complete = true;
     }
 
-    /// Takes in a list fetched after events were missed. Returns those who, as the application has to
-    /// be told, have joined. Whoever is missing stays doubtful until the time given to come back.
+    /// Takes in a list fetched after events were missed. Returns those who, as the application has
+    /// to be told, have joined. Whoever is missing stays doubtful until the time given to come
+    /// back.
     pub(crate) fn listed_after_gap(
         &mut self,
         now_ms: u64,
@@ -165,6 +178,10 @@ impl Channel {
             self.leavers_at_ms = Some(self.leavers_from_ms.max(now_ms));
         }
         news.sort();
+        assert!(
+            !news.iter().any(|user| user == own_id),
+            "the user is told of its own join"
+        );
         news
     }
 
@@ -195,6 +212,10 @@ impl Channel {
         self.members.clear();
         self.told_out.clear();
         self.is_complete = false;
+        assert!(
+            !self.has_something_to_compare(),
+            "a forgotten channel is compared"
+        );
     }
 
     /// What must hold between inputs.

@@ -97,7 +97,8 @@ impl Message {
         }
     }
 
-    /// Reads a message. One without a body, which the server lets nobody send, becomes an empty text.
+    /// Reads a message. One without a body, which the server lets nobody send, becomes an empty
+    /// text.
     pub(crate) fn from_proto(message: Option<proto::Message>) -> Self {
         match message.and_then(|message| message.body) {
             Some(Body::Raw(raw)) => Self::Raw {

@@ -88,9 +88,15 @@ impl Outputs {
         if !frame.messages.is_empty() || frame.confirm > 0 {
             self.send(connection, &frame);
         }
+        assert!(self.messages.is_empty(), "messages stay behind");
     }
 
     fn send(&mut self, connection: ConnectionId, frame: &ClientFrame) {
+        assert!(connection > 0, "a frame for no connection");
+        assert!(
+            !frame.messages.is_empty() || frame.confirm > 0,
+            "an empty frame is written"
+        );
         let payload = encode_client(frame);
         assert!(
             payload.len() <= FRAME_BYTES_MAX,

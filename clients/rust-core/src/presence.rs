@@ -35,6 +35,11 @@ impl Watched {
     /// are news only where they differ from what the application knows.
     pub(crate) fn restore(&mut self) -> Option<Call> {
         self.restoring = self.users.keys().cloned().collect();
+        assert_eq!(
+            self.restoring.len(),
+            self.users.len(),
+            "users watched again"
+        );
         let user_ids: Vec<_> = self.users.keys().cloned().collect();
         (!user_ids.is_empty()).then_some(Call::SubscribePresence { user_ids })
     }

@@ -53,7 +53,8 @@ pub(crate) fn handle_frame(core: &mut Core, connection: ConnectionId, payload: &
     }
 }
 
-/// Counts a numbered message of so many bytes; before the greeting's answer none can be one of ours.
+/// Counts a numbered message of so many bytes; before the greeting's answer none can be one of
+/// ours.
 fn count(core: &mut Core, bytes: usize) {
     if core.link.is_live() {
         core.confirmation.count(core.now_ms, bytes);
@@ -108,6 +109,7 @@ fn handle_welcome(core: &mut Core, welcome: proto::Welcome) {
     let cause = core.identity.welcomed(welcome);
     core.confirmation.begin_session();
     accept(core);
+    assert!(core.login.is_none(), "an accepted login is under way");
     let Some(cause) = cause else {
         // The first session of a login: there is nothing to restore.
         return;
@@ -158,6 +160,7 @@ fn handle_resumed(core: &mut Core, resumed: proto::Resumed) {
 
 /// The link is in service.
 fn accept(core: &mut Core) {
+    assert!(core.identity.has_session(), "no session is accepted");
     core.link.accept(core.now_ms);
     core.identity.accepted();
     core.advance(Trigger::Accepted);
@@ -170,6 +173,7 @@ fn accept(core: &mut Core) {
 // ------------------------------------------------------------ numbered messages
 
 fn handle_numbered(core: &mut Core, kind: Kind) {
+    assert!(core.link.is_live(), "an event before the greeting's answer");
     match kind {
         Kind::Reply(reply) => handle_reply(core, reply),
         Kind::PeerMessage(message) => handle_peer_message(core, message),

@@ -1,5 +1,6 @@
 //! What the client knows of its own standing, so that a new session can be given the same: its
-//! attributes, its channels with their members, the users it watches. Lives from a login to its end.
+//! attributes, its channels with their members, the users it watches. Lives from a login to its
+//! end.
 
 use std::collections::BTreeMap;
 
@@ -62,6 +63,7 @@ impl Replica {
 
     /// The server has accepted a join. `is_heard`: the application waits for it.
     pub(crate) fn joined(&mut self, name: &str, is_heard: bool) {
+        assert!(!name.is_empty(), "a channel without a name is joined");
         let channel = self.channels.entry(name.to_owned()).or_default();
         channel.is_claimed |= is_heard;
     }
@@ -159,6 +161,10 @@ impl Replica {
             let users = channel.take_left(now_ms).into_iter();
             left.extend(users.map(|user_id| (name.clone(), user_id)));
         }
+        assert!(
+            self.deadline_ms().is_none_or(|at_ms| at_ms > now_ms),
+            "members that have left are not told at {now_ms} ms"
+        );
         left
     }
 
@@ -201,6 +207,10 @@ impl Replica {
         // A join whose call had timed out is not repeated: the application does not know of it.
         self.channels.retain(|_, channel| channel.is_claimed);
         self.channels.values_mut().for_each(Channel::doubt);
+        assert!(
+            self.deadline_ms().is_none(),
+            "members leave while there is no session"
+        );
     }
 
     /// A new session begins: members missing from a list have until this time, in monotonic

@@ -21,6 +21,7 @@ pub(crate) fn handle_reply(core: &mut Core, reply: proto::Reply) {
         // The server has answered it before, or makes it up: either way nobody waits.
         return;
     };
+    assert!(core.link.is_live(), "a reply before the greeting's answer");
     let result = Answer::from_proto(reply.result);
     match held.purpose {
         Purpose::Application { .. } => {
@@ -160,6 +161,7 @@ fn fetch_members(core: &mut Core, channel: &str) {
     if fault!(MembersAreNotAskedAgain) {
         return;
     }
+    assert!(core.link.is_live(), "members are asked for without a link");
     if core.replica.wants_members(channel) {
         let channel = channel.to_owned();
         core.calls

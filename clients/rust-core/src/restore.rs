@@ -1,6 +1,6 @@
-//! Gives a new session what the former one had: attributes first, so that whoever sees the user join
-//! can read them; then channels and watched users; only then the application's waiting calls, so
-//! that a message to a channel finds it joined. Source: docs/protocol.md 2.3, contract PRE-9.
+//! Gives a new session what the former one had: attributes first, so that whoever sees the user
+//! join can read them; then channels and watched users; only then the application's waiting calls,
+//! so that a message to a channel finds it joined. Source: docs/protocol.md 2.3, contract PRE-9.
 
 use tidings_fault::fault;
 
@@ -16,8 +16,8 @@ const OWN_RETRY_MS: u64 = 1_000;
 pub(crate) struct Restore {
     /// The application's calls have to wait.
     is_running: bool,
-    /// The machine's own calls that the server asked to be made later, with their times in monotonic
-    /// milliseconds. Bound: as the machine's own calls.
+    /// The machine's own calls that the server asked to be made later, with their times in
+    /// monotonic milliseconds. Bound: as the machine's own calls.
     later: Vec<(u64, PendingCall)>,
 }
 
@@ -29,6 +29,10 @@ impl Restore {
 
     /// A new session begins.
     pub(crate) fn begin(&mut self, calls: &mut Calls, replica: &mut Replica) {
+        assert!(
+            self.later.is_empty(),
+            "calls of an ended session are repeated"
+        );
         let mut attributes = replica.restore_attributes();
         if fault!(AttributesAreNotRestored) {
             attributes = None;
@@ -62,7 +66,13 @@ impl Restore {
     /// The server has refused a call of the machine for now, and said when it may succeed, in
     /// milliseconds; 0 = it did not say.
     pub(crate) fn again(&mut self, now_ms: u64, retry_after_ms: u64, call: PendingCall) {
+        assert!(
+            matches!(call.purpose, Purpose::Own | Purpose::Restore),
+            "a call of the application is repeated: {:?}",
+            call.purpose
+        );
         let at_ms = now_ms + retry_after_ms.max(OWN_RETRY_MS);
+        assert!(at_ms > now_ms, "a refused call is repeated at once");
         self.later.push((at_ms, call));
     }
 
@@ -72,6 +82,10 @@ impl Restore {
             .into_iter()
             .partition::<Vec<_>, _>(|(at_ms, _)| *at_ms <= now_ms);
         self.later = later;
+        assert!(
+            self.deadline_ms().is_none_or(|at_ms| at_ms > now_ms),
+            "a call is left behind"
+        );
         for (_, PendingCall { call, purpose }) in due {
             calls.add_own(purpose, call);
         }
