@@ -70,10 +70,28 @@ pub(crate) fn handle_call(core: &mut Core, id: CallId, call: Call) {
     } else {
         core.may_call().and_then(|()| check::call(&call))
     };
+    if let (Ok(()), Call::Leave { channel }) = (&is_possible, &call)
+        && overtake_joins(core, channel)
+    {
+        core.out.done(id);
+        return;
+    }
     let result = is_possible.and_then(|()| core.calls.add(core.now_ms, id, call));
     if let Err(error) = result {
         core.out.fail(id, error);
     }
+}
+
+/// A leave ends the joins of its channel that are under way (code 201). True if that was all there
+/// is to do: the server has not heard of the channel.
+fn overtake_joins(core: &mut Core, channel: &str) -> bool {
+    let overtaken = core.calls.overtake_joins(channel);
+    for (id, was_sent) in &overtaken {
+        let was_sent = *was_sent;
+        core.out.fail(*id, CallError::Left { was_sent });
+    }
+    let is_known = core.replica.has_joined(channel) || core.calls.is_joining(channel);
+    !overtaken.is_empty() && !is_known
 }
 
 /// The application does something with an invitation: answered at once.

@@ -23,6 +23,8 @@ pub(crate) enum Purpose {
     },
     /// Nobody any more: the application has been told that time is up.
     Kept,
+    /// Nobody any more: the application has left the channel since. The reply changes nothing.
+    Overtaken,
     /// The machine, which restores a session; the application's calls wait behind it.
     Restore,
     /// The machine, for another purpose.
@@ -37,6 +39,11 @@ pub(crate) struct PendingCall {
 }
 
 impl PendingCall {
+    /// Whether it is a join of this channel.
+    fn joins(&self, channel: &str) -> bool {
+        matches!(&self.call, Call::Join { channel: joined } if joined == channel)
+    }
+
     /// Whether the application waits for it under this name.
     fn is_of(&self, call: CallId) -> bool {
         matches!(self.purpose, Purpose::Application { id, .. } if id == call)
@@ -191,8 +198,59 @@ impl Calls {
                 assert!(was_open, "call {id} is answered twice");
                 Some(id)
             }
-            Purpose::Kept | Purpose::Restore | Purpose::Own => None,
+            Purpose::Kept | Purpose::Overtaken | Purpose::Restore | Purpose::Own => None,
         }
+    }
+
+    // ------------------------------------------------------------ leaves
+
+    /// The application leaves a channel, which overtakes its joins of it: those that wait are
+    /// dropped, those that were sent change nothing any more. Returns their names, with whether
+    /// they were sent.
+    pub(crate) fn overtake_joins(&mut self, channel: &str) -> Vec<(CallId, bool)> {
+        let mut overtaken = vec![];
+        for (_, held) in &mut self.open {
+            if let (true, Purpose::Application { id, deadline_ms }) =
+                (held.joins(channel), held.purpose)
+            {
+                held.purpose = Purpose::Overtaken;
+                self.timers.remove(&(deadline_ms, id));
+                overtaken.push((id, true));
+            }
+        }
+        let (dropped, queue) = std::mem::take(&mut self.queue)
+            .into_iter()
+            .partition::<VecDeque<_>, _>(|held| held.joins(channel));
+        self.queue = queue;
+        for held in dropped {
+            self.queue_bytes -= held.call.size_bytes();
+            if let Some(id) = self.settle(held.purpose) {
+                overtaken.push((id, false));
+            }
+        }
+        assert!(
+            !self.queue.iter().any(|held| held.joins(channel)),
+            "a join of a channel that is left waits"
+        );
+        overtaken
+    }
+
+    /// Whether a join of the channel was sent and has no reply.
+    pub(crate) fn is_joining(&self, channel: &str) -> bool {
+        self.open().any(|(_, held)| held.joins(channel))
+    }
+
+    /// Takes the leaves of a channel that wait to be sent.
+    pub(crate) fn take_leaves(&mut self, channel: &str) -> Vec<PendingCall> {
+        let leaves = |call: &Call| matches!(call, Call::Leave { channel: left } if left == channel);
+        let (taken, queue) = std::mem::take(&mut self.queue)
+            .into_iter()
+            .partition::<VecDeque<_>, _>(|held| leaves(&held.call));
+        self.queue = queue;
+        for held in &taken {
+            self.queue_bytes -= held.call.size_bytes();
+        }
+        taken.into()
     }
 
     // ------------------------------------------------------------ endings

@@ -9,9 +9,10 @@ use crate::endings::{self, Login};
 use crate::error::CallError;
 use crate::event::{ClientEvent, GapCause};
 use crate::states::{
-    BACKOFF, CloseRule, Refusal, Retry, Trigger, close_rule, outcome_of_close, refusal,
+    BACKOFF, CloseRule, ConnectionState, Refusal, Retry, Trigger, close_rule, outcome_of_close,
+    refusal,
 };
-use crate::types::{Backlog, ConnectionId, Output};
+use crate::types::{Backlog, ConnectionId, Output, RivalWord};
 
 /// Begins an attempt.
 pub(crate) fn attempt(core: &mut Core) {
@@ -53,9 +54,9 @@ pub(crate) fn handle_closed(core: &mut Core, connection: ConnectionId, code: Opt
     core.link.lose(core.now_ms, core.now_ms);
     match close_rule(code) {
         CloseRule::Resume(BACKOFF) if hint_ms > 0 => {
-            core.link.retry(core.now_ms, Retry::Hint { ms: hint_ms });
+            retry_link(core, Retry::Hint { ms: hint_ms });
         }
-        CloseRule::Resume(retry) => core.link.retry(core.now_ms, retry),
+        CloseRule::Resume(retry) => retry_link(core, retry),
         CloseRule::NewSession(retry) => begin_anew(core, retry),
         CloseRule::End(by) if core.login.is_some() => {
             let code = code.unwrap_or_default();
@@ -64,7 +65,7 @@ pub(crate) fn handle_closed(core: &mut Core, connection: ConnectionId, code: Opt
             endings::fail_login(core, Trigger::Refused, error);
         }
         // A refusal that came without its message while reconnecting: keep trying.
-        CloseRule::End(Trigger::Refused) => core.link.retry(core.now_ms, BACKOFF),
+        CloseRule::End(Trigger::Refused) => retry_link(core, BACKOFF),
         CloseRule::End(by) => {
             if by == Trigger::TokenExpired {
                 core.out.emit(ClientEvent::TokenExpired);
@@ -74,11 +75,42 @@ pub(crate) fn handle_closed(core: &mut Core, connection: ConnectionId, code: Opt
     }
 }
 
+/// Plans the next attempt, unless a later login of the user has taken this one's place.
+fn retry_link(core: &mut Core, retry: Retry) {
+    if core.is_overtaken {
+        endings::give_way(core);
+    } else {
+        core.link.retry(core.now_ms, retry);
+    }
+}
+
+/// A later login of the same user in this program is on its way, has come to nothing or succeeded.
+pub(crate) fn handle_rival(core: &mut Core, word: RivalWord) {
+    if core.identity.account().is_none() || core.state() == ConnectionState::Aborted {
+        // The word crossed with the end of this login.
+        return;
+    }
+    let is_live = core.link.is_live();
+    match word {
+        RivalWord::Hold => {
+            if core.link.connection().is_some() && !is_live {
+                core.hang_up();
+                core.link.wait(core.now_ms);
+            }
+            core.link.hold();
+        }
+        RivalWord::Go => core.link.release(core.now_ms),
+        RivalWord::Over if is_live => core.is_overtaken = true,
+        RivalWord::Over => endings::give_way(core),
+    }
+}
+
 /// The session cannot go on because one side misunderstands the other.
 fn begin_anew(core: &mut Core, retry: Retry) {
     let may_retry = core.link.may_begin_anew();
-    if endings::end_session(core, GapCause::NodeLost) == Login::GoesOn && may_retry {
-        core.link.retry(core.now_ms, retry);
+    let goes_on = endings::end_session(core, GapCause::NodeLost) == Login::GoesOn;
+    if goes_on && (may_retry || core.is_overtaken) {
+        retry_link(core, retry);
     }
     // Otherwise it stays interrupted until its application logs out (contract 4.6): a client that
     // the server does not understand must not try for ever.
@@ -89,7 +121,7 @@ pub(crate) fn lose(core: &mut Core, since_ms: u64) {
     assert!(core.link.connection().is_some(), "no connection is lost");
     core.hang_up();
     core.link.lose(core.now_ms, since_ms);
-    core.link.retry(core.now_ms, BACKOFF);
+    retry_link(core, BACKOFF);
 }
 
 /// Gives up a connection that has not answered in time.
@@ -181,7 +213,7 @@ pub(crate) fn handle_refused(core: &mut Core, error: CallError) {
 fn give_up(core: &mut Core, retry: Retry) {
     core.hang_up();
     core.link.stop();
-    core.link.retry(core.now_ms, retry);
+    retry_link(core, retry);
 }
 
 /// Why a session is lost that the server does not resume.

@@ -43,6 +43,9 @@ pub(crate) struct Core {
     /// Set exactly while the state is `Connecting`.
     pub(crate) login: Option<PendingLogin>,
     pub(crate) logout: Option<PendingLogout>,
+    /// A later login of the same user in this program has succeeded, and the server has yet to end
+    /// this one.
+    pub(crate) is_overtaken: bool,
     /// Whether the application keeps up with its events.
     pub(crate) backlog: Backlog,
     /// Time of the input under way, in monotonic milliseconds.
@@ -65,6 +68,7 @@ impl Core {
             state: ConnectionState::Disconnected,
             login: None,
             logout: None,
+            is_overtaken: false,
             backlog: Backlog::Clear,
             now_ms: 0,
             identity: Identity::new(client_name),
@@ -215,6 +219,10 @@ impl Core {
         assert!(
             !is_over || link.is_down(),
             "the link outlives its login: {link:?} while {state}"
+        );
+        assert!(
+            !self.is_overtaken || link.is_live(),
+            "an overtaken login goes on: {link:?} while {state}"
         );
         assert!(
             !is_over || self.calls.deadline_ms().is_none(),

@@ -1,5 +1,7 @@
 //! How logins, logouts and sessions end.
 
+use std::collections::BTreeSet;
+
 use tidings_fault::fault;
 use tidings_wire::codes::Outcome;
 
@@ -23,6 +25,7 @@ pub(crate) enum Login {
 pub(crate) fn end_login(core: &mut Core, by: Trigger) {
     core.hang_up();
     core.link.reset();
+    core.is_overtaken = false;
     core.confirmation.begin_session();
     core.replica.clear();
     core.restore.stop();
@@ -70,6 +73,19 @@ pub(crate) fn fail_login(core: &mut Core, by: Trigger, error: CallError) {
     core.out.fail(login.id, error);
 }
 
+/// A later login of the user in this program has succeeded: this one must not throw it out.
+pub(crate) fn give_way(core: &mut Core) {
+    if core.login.is_some() {
+        let text = "a later login of the user in this program has succeeded".to_owned();
+        let error = CallError::outcome(Outcome::RemoteLogin, text);
+        fail_login(core, Trigger::Refused, error);
+    } else if core.logout.is_some() {
+        end_login(core, Trigger::Logout);
+    } else {
+        end_login(core, Trigger::RemoteLogin);
+    }
+}
+
 /// The session cannot be resumed: what is open is prepared for the next one.
 ///
 /// A message that was written to any connection may have been executed, so its call ends with
@@ -91,8 +107,10 @@ pub(crate) fn end_session(core: &mut Core, cause: GapCause) -> Login {
     core.restore.drop_later();
     core.replica.session_over();
     let mut again = vec![];
-    for held in core.calls.take_open() {
-        if keeps(core, &held) {
+    let open = core.calls.take_open();
+    let overtaken = overtaken_channels(core, &open);
+    for held in open {
+        if keeps(core, &held, &overtaken) {
             again.push(held);
         }
     }
@@ -106,15 +124,32 @@ pub(crate) fn end_session(core: &mut Core, cause: GapCause) -> Login {
     Login::GoesOn
 }
 
+/// The channels whose joins were overtaken by a leave. Such a join is not made again, so its leave is
+/// done too: a new session is in no channel. Answers the leaves that wait to be sent.
+fn overtaken_channels(core: &mut Core, open: &[PendingCall]) -> BTreeSet<String> {
+    let mut channels = BTreeSet::new();
+    for held in open {
+        if let (Call::Join { channel }, Purpose::Overtaken) = (&held.call, held.purpose) {
+            channels.insert(channel.clone());
+        }
+    }
+    for channel in &channels {
+        for leave in core.calls.take_leaves(channel) {
+            core.answer(leave.purpose, Ok(Answer::Done));
+        }
+    }
+    channels
+}
+
 /// Whether an unanswered call of an ended session is made again; if not, it is answered.
-fn keeps(core: &mut Core, held: &PendingCall) -> bool {
+fn keeps(core: &mut Core, held: &PendingCall, overtaken: &BTreeSet<String>) -> bool {
     if !matches!(held.purpose, Purpose::Application { .. }) {
         // The machine's own calls are made again from what they restore, and nobody waits for a
         // call whose time was up.
         return false;
     }
     if let Call::Leave { channel } = &held.call
-        && core.replica.left(channel)
+        && (core.replica.left(channel) || overtaken.contains(channel))
     {
         // The membership has ended with the session.
         core.answer(held.purpose, Ok(Answer::Done));

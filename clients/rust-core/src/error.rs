@@ -23,6 +23,12 @@ pub enum CallError {
     /// The application logged out before the login was complete.
     #[error("the login was given up by a logout")]
     LoginCanceled,
+    /// A join was overtaken by a leave of the same channel: the user is not in it.
+    #[error("the channel was left before the join was done")]
+    Left {
+        /// Whether the join was handed to a connection; if not, it has had no effect.
+        was_sent: bool,
+    },
     /// The call waited for the link in vain: it was never sent and has had no effect, so it is safe
     /// to make it again.
     #[error("{text}")]
@@ -69,6 +75,7 @@ impl CallError {
             Self::NotLoggedIn
             | Self::AlreadyLoggedIn
             | Self::WrongTime { .. }
+            | Self::Left { .. }
             | Self::LoginCanceled => false,
         }
     }
@@ -77,7 +84,10 @@ impl CallError {
     pub fn is_unsent(&self) -> bool {
         matches!(
             self,
-            Self::Unsent { .. } | Self::AlreadyLoggedIn | Self::WrongTime { .. }
+            Self::Unsent { .. }
+                | Self::AlreadyLoggedIn
+                | Self::WrongTime { .. }
+                | Self::Left { was_sent: false }
         )
     }
 

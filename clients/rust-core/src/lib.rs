@@ -75,4 +75,4 @@ pub use invitation::{
 pub use machine::Client;
 pub use message::{MediaFile, Message, PixelSize};
 pub use states::{ConnectionReason, ConnectionState};
-pub use types::{Backlog, CallId, ConnectionId, Input, Output};
+pub use types::{Backlog, CallId, ConnectionId, Input, Output, RivalWord};

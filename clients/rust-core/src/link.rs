@@ -58,6 +58,8 @@ pub(crate) struct Link {
     last_connection: ConnectionId,
     /// Silence after which the server pings, in milliseconds.
     heartbeat_ms: u64,
+    /// A later login of the user in this program is on its way: no attempt until it is settled.
+    is_held: bool,
     /// When the link that had been live was lost, in monotonic milliseconds.
     lost_since_ms: Option<u64>,
     /// The server has asked not to come back before this time, in monotonic milliseconds.
@@ -78,6 +80,7 @@ impl Link {
             phase: Phase::Down,
             last_connection: 0,
             heartbeat_ms: HEARTBEAT_MS,
+            is_held: false,
             lost_since_ms: None,
             not_before_ms: 0,
             hint_ms: 0,
@@ -282,10 +285,29 @@ impl Link {
         self.phase = Phase::Down;
     }
 
+    /// No attempt until [`Link::release`]. A connection that is live stays; any other must have been
+    /// given up.
+    pub(crate) fn hold(&mut self) {
+        self.is_held = true;
+    }
+
+    /// Attempts may go on, the next one at once unless the server has asked to wait.
+    pub(crate) fn release(&mut self, now_ms: u64) {
+        self.is_held = false;
+        self.cut_wait(now_ms);
+    }
+
+    fn cut_wait(&mut self, now_ms: u64) {
+        if let Phase::Waiting { retry_at_ms } = &mut self.phase {
+            *retry_at_ms = now_ms.max(self.not_before_ms);
+        }
+    }
+
     /// The login has ended: no connection, and no memory of failures.
     pub(crate) fn reset(&mut self) {
         self.stop();
         assert!(self.is_down(), "the link has a plan after its login");
+        self.is_held = false;
         self.lost_since_ms = None;
         self.protocol_errors = 0;
         self.backoff.reset();
@@ -293,11 +315,8 @@ impl Link {
 
     /// A wake-up: a wait is cut short. True if the server has to be asked for a sign of life.
     pub(crate) fn wake(&mut self, now_ms: u64) -> bool {
+        self.cut_wait(now_ms);
         match &mut self.phase {
-            Phase::Waiting { retry_at_ms } => {
-                *retry_at_ms = now_ms.max(self.not_before_ms);
-                false
-            }
             Phase::Live {
                 heard_ms,
                 probe_until_ms,
@@ -306,9 +325,11 @@ impl Link {
                 *probe_until_ms = Some(now_ms + WATCHDOG_EXTRA_MS);
                 true
             }
-            Phase::Down | Phase::Opening { .. } | Phase::Greeting { .. } | Phase::Live { .. } => {
-                false
-            }
+            Phase::Down
+            | Phase::Waiting { .. }
+            | Phase::Opening { .. }
+            | Phase::Greeting { .. }
+            | Phase::Live { .. } => false,
         }
     }
 
@@ -330,12 +351,15 @@ impl Link {
         }
     }
 
-    /// When the next attempt is planned, in monotonic milliseconds.
+    /// When the next attempt is planned, in monotonic milliseconds; none while it is held back.
     pub(crate) fn retry_at_ms(&self) -> Option<u64> {
-        if let Phase::Waiting { retry_at_ms } = self.phase {
-            Some(retry_at_ms)
-        } else {
-            None
+        match self.phase {
+            Phase::Waiting { retry_at_ms } if !self.is_held => Some(retry_at_ms),
+            Phase::Waiting { .. }
+            | Phase::Down
+            | Phase::Opening { .. }
+            | Phase::Greeting { .. }
+            | Phase::Live { .. } => None,
         }
     }
 
@@ -412,6 +436,12 @@ impl Link {
                 self.phase
             );
         }
+        let is_attempt = matches!(self.phase, Phase::Opening { .. } | Phase::Greeting { .. });
+        assert!(
+            !self.is_held || !is_attempt,
+            "a held login tries: {:?}",
+            self.phase
+        );
         assert!(
             !self.is_live() || self.lost_since_ms.is_none(),
             "a live link is lost since {:?}",

@@ -139,6 +139,7 @@ fn take(core: &mut Core, input: Input) {
         } => receiving::handle_frame(core, connection, &payload),
         Input::Closed { connection, code } => connecting::handle_closed(core, connection, code),
         Input::Backlog(backlog) => core.backlog = backlog,
+        Input::Rival(word) => connecting::handle_rival(core, word),
         Input::Wake => connecting::handle_wake(core),
         Input::Tick => {}
     }

@@ -61,6 +61,11 @@ impl Replica {
         self.channels.keys()
     }
 
+    /// Whether a channel is joined, as far as the client knows.
+    pub(crate) fn has_joined(&self, name: &str) -> bool {
+        self.channels.contains_key(name)
+    }
+
     /// The server has accepted a join. `is_heard`: the application waits for it.
     pub(crate) fn joined(&mut self, name: &str, is_heard: bool) {
         assert!(!name.is_empty(), "a channel without a name is joined");

@@ -32,6 +32,8 @@ pub(crate) fn handle_reply(core: &mut Core, reply: proto::Reply) {
             // Nobody waits for it, but what it has changed counts.
             let _ = learn(core, cseq, &held, result);
         }
+        // The leave behind it says how it stands.
+        Purpose::Overtaken => {}
         Purpose::Restore | Purpose::Own => handle_own_reply(core, held, result),
     }
 }

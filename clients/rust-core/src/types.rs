@@ -67,10 +67,29 @@ pub enum Input {
     },
     /// The application's queue of events is full, or has room again.
     Backlog(Backlog),
+    /// Another client of the same user in this program has logged in later: what that means here.
+    /// Without a login it means nothing.
+    Rival(RivalWord),
     /// The device has woken up or the network has changed: check the link now.
     Wake,
     /// Time has passed.
     Tick,
+}
+
+/// What a later login of the same user in this program does to this one.
+///
+/// The server lets the newest of a user's connections win. Which of two that are opened in the same
+/// moment it sees first depends on the network; the application, though, has called them in an order
+/// (decision 0020).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RivalWord {
+    /// It is on its way: no connection is opened until it has succeeded or come to nothing.
+    Hold,
+    /// It has come to nothing: this login goes on.
+    Go,
+    /// It has succeeded: this login has ended, unless it is connected. Then the server ends it, and
+    /// it does not come back should the server's word be lost.
+    Over,
 }
 
 /// Whether the application keeps up with its events.
