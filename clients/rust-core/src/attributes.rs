@@ -1,5 +1,5 @@
-//! What the user's own attributes are, as far as the server has confirmed it: they end with the
-//! session, so the client writes them again in the next one. Source: documented, rtm 3.3.
+//! The user's own attributes, as far as the server has confirmed them. They end with the session,
+//! so the client writes them again in the next one. Source: documented, rtm 3.3.
 
 use std::collections::BTreeMap;
 
@@ -7,18 +7,19 @@ use crate::call::{Attribute, AttributeWrite, Call};
 
 /// The user's own attributes.
 ///
-/// Replies may come in any order, the server executes in the order of `cseq`: each key remembers
-/// which request decided it.
+/// Replies may arrive in any order, but the server executes requests in the order of `cseq`: each
+/// key remembers which request decided it.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct OwnAttributes {
-    /// Value and the deciding `cseq`; a deleted key has no value. Emptied at the end of a login.
+    /// By key, the deciding `cseq` and the value; a deleted key has no value. Emptied at the end of
+    /// a login. Bound: 32 values, the server's limit, and the keys deleted in this session.
     entries: BTreeMap<String, (u64, Option<String>)>,
     /// The newest write that decided all keys.
     all_since: u64,
 }
 
 impl OwnAttributes {
-    /// Takes in a write that the server has confirmed under this number.
+    /// Takes in a write that the server has confirmed, sent under the number `cseq`.
     pub(crate) fn apply(&mut self, cseq: u64, how: AttributeWrite, attributes: &[Attribute]) {
         if matches!(how, AttributeWrite::Set | AttributeWrite::Clear) {
             for (since, value) in self.entries.values_mut() {
@@ -37,7 +38,7 @@ impl OwnAttributes {
                 .entries
                 .get(&attribute.key)
                 .map_or(0, |(since, _)| *since);
-            // Of equal numbers the value wins over the removal that its own `Set` just made.
+            // At equal numbers the value wins over the removal that its own `Set` has just made.
             if cseq >= since.max(self.all_since) {
                 self.entries.insert(attribute.key.clone(), (cseq, value));
             }
@@ -49,9 +50,15 @@ impl OwnAttributes {
         self.entries.retain(|_, (_, value)| value.is_some());
         self.entries.values_mut().for_each(|(since, _)| *since = 0);
         self.all_since = 0;
+        let deleted = self
+            .entries
+            .values()
+            .filter(|(_, value)| value.is_none())
+            .count();
+        assert_eq!(deleted, 0, "deleted keys outlive their session");
     }
 
-    /// The call that writes them again; none when there is nothing to write.
+    /// The call that writes them again; none if there is nothing to write.
     pub(crate) fn restore(&self) -> Option<Call> {
         let attributes: Vec<_> = self
             .entries
@@ -60,6 +67,18 @@ impl OwnAttributes {
             .collect();
         let how = AttributeWrite::Set;
         (!attributes.is_empty()).then_some(Call::WriteUserAttributes { how, attributes })
+    }
+
+    /// What must hold between inputs.
+    pub(crate) fn assert_consistent(&self) {
+        for (key, (since, _)) in &self.entries {
+            assert!(!key.is_empty(), "an attribute has no key");
+            assert!(
+                *since >= self.all_since,
+                "{key:?} was decided by request {since}, before all keys were by {}",
+                self.all_since
+            );
+        }
     }
 }
 

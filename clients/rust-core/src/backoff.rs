@@ -1,12 +1,13 @@
-//! When to try again: full jitter, so that a thousand clients of a restarted server do not come
-//! back in step. Source: contract 4.4.
+//! When to try again: full jitter, so that a thousand clients of a restarted server do not all come
+//! back at the same moment. Source: contract 4.4.
 
 use tidings_fault::fault;
 use tidings_wire::limits::{
     BACKOFF_EARLY_MAX_MS, BACKOFF_EARLY_MS, BACKOFF_FIRST_MS, BACKOFF_MAX_MS,
 };
 
-/// A connection that was good for this long forgets earlier failures. Source: contract 4.4.
+/// After a connection of this length, in milliseconds, earlier failures no longer count. Source:
+/// contract 4.4.
 pub(crate) const GOOD_CONNECTION_MS: u64 = 60_000;
 
 /// Random numbers from a seed: repeatable, not for secrets.
@@ -43,11 +44,21 @@ pub(crate) struct Backoff {
 }
 
 impl Backoff {
+    /// What must hold between inputs.
+    pub(crate) fn assert_consistent(&self, now_ms: u64) {
+        assert!(
+            self.since_ms <= now_ms,
+            "attempts are counted from {} ms, and it is {now_ms} ms",
+            self.since_ms
+        );
+    }
+
     /// Whether nothing has failed since the last good connection.
     pub(crate) fn is_fresh(&self) -> bool {
         self.attempts == 0
     }
 
+    /// Forgets earlier failures.
     pub(crate) fn reset(&mut self) {
         self.attempts = 0;
     }
@@ -60,36 +71,39 @@ impl Backoff {
         self.attempts = self.attempts.saturating_add(1);
     }
 
-    /// Milliseconds until the next attempt. A server's hint replaces the upper bound.
+    /// Milliseconds until the next attempt. A server's hint, if it is not 0, replaces the random
+    /// wait by one between the hint and twice it.
     ///
-    /// In the first minute of an outage the bound stays low, so that a server that restarts is met soon after; a
-    /// storm is spread by the server's hints.
+    /// In the first minute of an outage the bound stays low, so that clients are back soon after a
+    /// restart of the server; a storm of them is spread by the server's hints.
     pub(crate) fn next_ms(&mut self, now_ms: u64, random: &mut Random, hint_ms: u64) -> u64 {
         let is_early = self.attempts == 0 || now_ms - self.since_ms < BACKOFF_EARLY_MS;
-        let largest_ms = match is_early {
-            true => BACKOFF_EARLY_MAX_MS,
-            false => BACKOFF_MAX_MS,
+        let mut largest_ms = if is_early {
+            BACKOFF_EARLY_MAX_MS
+        } else {
+            BACKOFF_MAX_MS
         };
-        let upper = BACKOFF_FIRST_MS
-            .saturating_mul(1_u64.checked_shl(self.attempts).unwrap_or(u64::MAX))
-            .min(
-                largest_ms
-                    * if fault!(BackoffGrowsHundredfold) {
-                        100
-                    } else {
-                        1
-                    },
-            )
-            .saturating_mul(if fault!(BackoffGrowsHundredfold) {
-                100
-            } else {
-                1
-            });
-        self.count(now_ms);
-        match hint_ms {
-            0 => random.up_to(upper),
-            hint => hint + random.up_to(hint),
+        let mut growth = 1;
+        if fault!(BackoffGrowsHundredfold) {
+            growth = 100;
         }
+        largest_ms *= growth;
+        let doubled = 1_u64.checked_shl(self.attempts).unwrap_or(u64::MAX);
+        let upper_ms = BACKOFF_FIRST_MS
+            .saturating_mul(doubled)
+            .min(largest_ms)
+            .saturating_mul(growth);
+        self.count(now_ms);
+        let wait_ms = if hint_ms == 0 {
+            random.up_to(upper_ms)
+        } else {
+            hint_ms + random.up_to(hint_ms)
+        };
+        assert!(
+            wait_ms >= hint_ms,
+            "{wait_ms} ms undercut the server's {hint_ms} ms"
+        );
+        wait_ms
     }
 }
 

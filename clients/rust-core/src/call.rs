@@ -1,14 +1,13 @@
-//! What an application can ask for, and what it is answered.
+//! What an application can ask for.
 
-use tidings_wire::codes::Outcome;
-use tidings_wire::proto::{self, reply, request};
+use tidings_wire::proto;
 
 pub use tidings_wire::proto::{AttributeWrite, PresenceState};
 
-use crate::invitations::{InvitationCall, InvitationWord};
+use crate::invitation::{InvitationCall, InvitationWord};
 use crate::message::Message;
 
-/// Whose history.
+/// The two sides of a history: a channel, or a pair of users.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Conversation {
     /// A channel that is joined.
@@ -17,7 +16,7 @@ pub enum Conversation {
     Peer(String),
 }
 
-/// What of a history is read; as it is by default, the oldest 100 messages.
+/// Which part of a history is read; by default the oldest 100 messages.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct HistoryRange {
     /// Only messages after this position.
@@ -28,47 +27,10 @@ pub struct HistoryRange {
     pub from_ts_ms: Option<u64>,
     /// Only messages that the server received before this time, Unix milliseconds.
     pub until_ts_ms: Option<u64>,
-    /// At most so many, 1 to 100; none = 100.
+    /// How many messages at most, 1 to 100; none = 100.
     pub count_max: Option<u32>,
-    /// Begins at the newest and goes back.
+    /// Starts with the newest message and goes back in time.
     pub newest_first: bool,
-}
-
-/// A message of a history.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct HistoryMessage {
-    /// Its place in the conversation; rises from 1.
-    pub position: u64,
-    /// The sender.
-    pub from: String,
-    /// What was sent.
-    pub message: Message,
-    /// When the server received it, Unix milliseconds.
-    pub server_ts_ms: u64,
-}
-
-/// A part of a history.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct HistoryPage {
-    /// In the order asked for. May be fewer than asked for, even none, although more follow.
-    pub messages: Vec<HistoryMessage>,
-    /// Where to go on: the next range's `after`, or its `before` when the newest come first. None = at the end.
-    pub next: Option<u64>,
-}
-
-impl HistoryPage {
-    fn from_proto(page: proto::HistoryPage) -> Self {
-        let message = |kept: proto::HistoryMessage| HistoryMessage {
-            position: kept.position,
-            from: kept.from,
-            message: Message::from_proto(kept.message),
-            server_ts_ms: kept.server_ts,
-        };
-        Self {
-            messages: page.messages.into_iter().map(message).collect(),
-            next: (page.next > 0).then_some(page.next),
-        }
-    }
 }
 
 /// One attribute of a user or channel.
@@ -85,7 +47,7 @@ pub struct Attribute {
 }
 
 impl Attribute {
-    /// Makes an entry to be written.
+    /// Makes an entry for a write.
     pub fn new(key: impl Into<String>, value: impl Into<String>) -> Self {
         Self {
             key: key.into(),
@@ -95,6 +57,7 @@ impl Attribute {
         }
     }
 
+    /// Reads an attribute as the server states it.
     pub(crate) fn from_proto(attribute: proto::Attribute) -> Self {
         Self {
             key: attribute.key,
@@ -104,7 +67,8 @@ impl Attribute {
         }
     }
 
-    fn to_proto(&self) -> proto::Attribute {
+    /// What a client writes of it: who wrote it and when is for the server to say.
+    pub(crate) fn to_proto(&self) -> proto::Attribute {
         proto::Attribute {
             key: self.key.clone(),
             value: self.value.clone(),
@@ -121,9 +85,9 @@ pub enum Call {
     SendToPeer {
         /// The receiver; may be oneself.
         peer_id: String,
-        /// What to send.
+        /// The content; at most 32 KB.
         message: Message,
-        /// Store it when the peer is gone.
+        /// Store it for 7 days if the peer is offline.
         offline: bool,
         /// Keep a copy in the history.
         history: bool,
@@ -132,7 +96,7 @@ pub enum Call {
     SendToChannel {
         /// The channel.
         channel: String,
-        /// What to send.
+        /// The content; at most 32 KB.
         message: Message,
         /// Keep a copy in the history.
         history: bool,
@@ -157,7 +121,7 @@ pub enum Call {
         /// 1 to 32 channels.
         channels: Vec<String>,
     },
-    /// Asks whether users are on line. Answered with [`Answer::Presence`].
+    /// Asks whether users are online. Answered with [`Answer::Presence`].
     QueryPresence {
         /// 1 to 256 users.
         user_ids: Vec<String>,
@@ -178,14 +142,14 @@ pub enum Call {
     WriteUserAttributes {
         /// Set, merge, delete or clear.
         how: AttributeWrite,
-        /// The entries; of a deletion only the keys count.
+        /// The entries; a deletion looks at their keys only.
         attributes: Vec<Attribute>,
     },
     /// Reads a user's attributes. Answered with [`Answer::Attributes`].
     ReadUserAttributes {
-        /// Whose.
+        /// The user whose attributes they are.
         user_id: String,
-        /// Which; empty = all.
+        /// Only these keys; empty = all.
         keys: Vec<String>,
     },
     /// Changes a channel's attributes.
@@ -194,23 +158,23 @@ pub enum Call {
         channel: String,
         /// Set, merge, delete or clear.
         how: AttributeWrite,
-        /// The entries; of a deletion only the keys count.
+        /// The entries; a deletion looks at their keys only.
         attributes: Vec<Attribute>,
         /// Tell the members.
         notify: bool,
     },
     /// Reads messages that were sent with `history`. Answered with [`Answer::History`].
     ReadHistory {
-        /// Whose.
+        /// The channel or the user it was held with.
         conversation: Conversation,
-        /// What of it.
+        /// The part to read.
         range: HistoryRange,
     },
     /// Reads a channel's attributes. Answered with [`Answer::Attributes`].
     ReadChannelAttributes {
         /// The channel; need not be joined.
         channel: String,
-        /// Which; empty = all.
+        /// Only these keys; empty = all.
         keys: Vec<String>,
     },
     /// Does something with an invitation. Answered at once, whatever the link does.
@@ -230,7 +194,8 @@ pub enum Call {
 }
 
 impl Call {
-    /// Whether it states what the application wants of its own user, and not of others: done even when it is late.
+    /// Whether it states what the application wants for its own user, not for others: it is carried
+    /// out however late the link comes back.
     pub(crate) fn is_own_standing(&self) -> bool {
         matches!(
             self,
@@ -241,13 +206,14 @@ impl Call {
         )
     }
 
-    /// Whether nothing of the user's earlier attributes is left after it.
+    /// Whether it leaves none of the user's earlier attributes in place.
     pub(crate) fn replaces_attributes(&self) -> bool {
-        matches!(self, Self::WriteUserAttributes { how, .. } if matches!(how, AttributeWrite::Set | AttributeWrite::Clear))
+        let is_total = |how| matches!(how, AttributeWrite::Set | AttributeWrite::Clear);
+        matches!(self, Self::WriteUserAttributes { how, .. } if is_total(*how))
     }
 
     /// Whether the call may be executed twice without harm, so that it may be sent again in a new
-    /// session when its fate in the old one is unknown. Messages may not.
+    /// session when nobody knows whether the old one executed it. Messages may not.
     pub(crate) fn is_repeatable(&self) -> bool {
         !matches!(
             self,
@@ -290,256 +256,9 @@ impl Call {
                 ..
             } => name.len(),
             Self::RenewToken { token } => token.len(),
-            // These do not wait in the queue of calls.
+            // These do not wait in the application's queue.
             Self::Invitation(_) | Self::InvitationWord(_) => 0,
             Self::QueryPresenceSubscriptions | Self::Logout => 0,
-        }
-    }
-
-    pub(crate) fn to_proto(&self) -> request::Call {
-        use request::Call as To;
-        let entries = |list: &[Attribute]| list.iter().map(Attribute::to_proto).collect::<Vec<_>>();
-        match self.clone() {
-            Self::SendToPeer {
-                peer_id,
-                message,
-                offline,
-                history,
-            } => {
-                let message = Some(message.to_proto());
-                To::SendToPeer(proto::SendToPeer {
-                    peer_id,
-                    message,
-                    offline,
-                    history,
-                })
-            }
-            Self::SendToChannel {
-                channel,
-                message,
-                history,
-            } => {
-                let message = Some(message.to_proto());
-                To::SendToChannel(proto::SendToChannel {
-                    channel,
-                    message,
-                    history,
-                })
-            }
-            Self::Join { channel } => To::Join(proto::Join { channel }),
-            Self::Leave { channel } => To::Leave(proto::Leave { channel }),
-            Self::GetMembers { channel } => To::GetMembers(proto::GetMembers { channel }),
-            Self::GetMemberCounts { channels } => {
-                To::GetMemberCounts(proto::GetMemberCounts { channels })
-            }
-            Self::QueryPresence { user_ids } => {
-                To::QueryPresence(proto::QueryPresence { user_ids })
-            }
-            Self::SubscribePresence { user_ids } => {
-                To::SubscribePresence(proto::SubscribePresence { user_ids })
-            }
-            Self::UnsubscribePresence { user_ids } => {
-                To::UnsubscribePresence(proto::UnsubscribePresence { user_ids })
-            }
-            Self::QueryPresenceSubscriptions => {
-                To::QueryPresenceSubscriptions(proto::QueryPresenceSubscriptions {})
-            }
-            Self::WriteUserAttributes { how, attributes } => {
-                let attributes = entries(&attributes);
-                To::WriteUserAttributes(proto::WriteUserAttributes {
-                    how: how.into(),
-                    attributes,
-                })
-            }
-            Self::ReadUserAttributes { user_id, keys } => {
-                To::ReadUserAttributes(proto::ReadUserAttributes { user_id, keys })
-            }
-            Self::WriteChannelAttributes {
-                channel,
-                how,
-                attributes,
-                notify,
-            } => To::WriteChannelAttributes(proto::WriteChannelAttributes {
-                channel,
-                how: how.into(),
-                attributes: entries(&attributes),
-                notify,
-            }),
-            Self::ReadChannelAttributes { channel, keys } => {
-                To::ReadChannelAttributes(proto::ReadChannelAttributes { channel, keys })
-            }
-            Self::ReadHistory {
-                conversation,
-                range,
-            } => To::ReadHistory(proto::ReadHistory {
-                conversation: Some(match conversation {
-                    Conversation::Channel(name) => proto::read_history::Conversation::Channel(name),
-                    Conversation::Peer(id) => proto::read_history::Conversation::PeerId(id),
-                }),
-                after: range.after.unwrap_or(0),
-                before: range.before.unwrap_or(0),
-                from_ts: range.from_ts_ms.unwrap_or(0),
-                until_ts: range.until_ts_ms.unwrap_or(0),
-                count_max: range.count_max.unwrap_or(0),
-                newest_first: range.newest_first,
-            }),
-            Self::RenewToken { token } => To::RenewToken(proto::RenewToken { token }),
-            Self::InvitationWord(word) => word.to_proto(),
-            Self::Invitation(call) => unreachable!("{call:?} is done by the machine itself"),
-            Self::Logout => To::Logout(proto::Logout {}),
-        }
-    }
-}
-
-/// What a call was answered.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Answer {
-    /// Done; nothing to tell.
-    Done,
-    /// The fate of a peer message.
-    PeerSent {
-        /// The peer's client has it. False: the peer was gone; the message is stored if that was
-        /// asked for, else dropped.
-        received: bool,
-    },
-    /// The number of an invitation, under which its events come.
-    Invited {
-        /// From 1, per client.
-        number: u64,
-    },
-    /// Users, in no order.
-    Users(Vec<String>),
-    /// Channels with their number of members.
-    MemberCounts(Vec<(String, u32)>),
-    /// Users with their state.
-    Presence(Vec<(String, PresenceState)>),
-    /// Attributes.
-    Attributes(Vec<Attribute>),
-    /// Messages of a history.
-    History(HistoryPage),
-}
-
-impl Answer {
-    pub(crate) fn from_proto(result: Option<reply::Result>) -> Result<Self, CallError> {
-        match result {
-            Some(reply::Result::Error(error)) => Err(CallError::from_proto(error)),
-            Some(reply::Result::Done(_)) => Ok(Self::Done),
-            Some(reply::Result::PeerSent(sent)) => Ok(Self::PeerSent {
-                received: sent.received,
-            }),
-            Some(reply::Result::Users(users)) => Ok(Self::Users(users.user_ids)),
-            Some(reply::Result::MemberCounts(list)) => Ok(Self::MemberCounts(
-                list.counts
-                    .into_iter()
-                    .map(|entry| (entry.channel, entry.count))
-                    .collect(),
-            )),
-            Some(reply::Result::Presence(list)) => Ok(Self::Presence(presence(list.users))),
-            Some(reply::Result::Attributes(list)) => Ok(Self::Attributes(
-                list.attributes
-                    .into_iter()
-                    .map(Attribute::from_proto)
-                    .collect(),
-            )),
-            Some(reply::Result::History(page)) => Ok(Self::History(HistoryPage::from_proto(page))),
-            None => Err(CallError::outcome(
-                Outcome::Unsupported,
-                "the server's reply is of a kind that this client does not know".to_owned(),
-            )),
-        }
-    }
-}
-
-pub(crate) fn presence(users: Vec<proto::Presence>) -> Vec<(String, PresenceState)> {
-    users
-        .into_iter()
-        .map(|user| (user.user_id.clone(), user.state()))
-        .collect()
-}
-
-/// Why a call failed.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum CallError {
-    /// The call needs a login.
-    #[error("the client is not logged in")]
-    NotLoggedIn,
-    /// The client is logged in, or is logging in or out.
-    #[error("the client is logged in already, or its last login has not been logged out")]
-    AlreadyLoggedIn,
-    /// An invitation is not in a state for this.
-    #[error("{text}")]
-    WrongTime {
-        /// A code `INVITATION_API_CALL_ERR_…` of the RTM 1.x API.
-        code: u32,
-        /// What is the matter.
-        text: String,
-    },
-    /// A logout came before the login was complete.
-    #[error("the login was given up by a logout")]
-    LoginCanceled,
-    /// The call has waited for the link in vain: it has not been sent and has had no effect, so it may be made again.
-    #[error("{text}")]
-    Unsent {
-        /// What happened, with values.
-        text: String,
-    },
-    /// The server refused, or a local check found what the server would refuse.
-    #[error("{text}")]
-    Refused {
-        /// A row of `proto/errors.toml`.
-        outcome: u32,
-        /// What happened, with values.
-        text: String,
-        /// When to try again, in milliseconds; 0 = not stated.
-        retry_after_ms: u32,
-    },
-}
-
-impl CallError {
-    pub(crate) fn outcome(outcome: Outcome, text: String) -> Self {
-        Self::Refused {
-            outcome: outcome as u32,
-            text,
-            retry_after_ms: 0,
-        }
-    }
-
-    pub(crate) fn from_proto(error: proto::Error) -> Self {
-        Self::Refused {
-            outcome: error.outcome,
-            text: error.text,
-            retry_after_ms: error.retry_after_ms,
-        }
-    }
-
-    /// Whether this is the given outcome.
-    pub fn is(&self, wanted: Outcome) -> bool {
-        match self {
-            Self::Refused { outcome, .. } => *outcome == wanted as u32,
-            Self::Unsent { .. } => wanted == Outcome::TimedOut,
-            _ => false,
-        }
-    }
-
-    /// Whether the call has had no effect for certain, because it never left this client.
-    pub fn is_unsent(&self) -> bool {
-        matches!(
-            self,
-            Self::Unsent { .. } | Self::AlreadyLoggedIn | Self::WrongTime { .. }
-        )
-    }
-
-    /// Whether the same call may succeed later.
-    pub fn is_retryable(&self) -> bool {
-        Outcome::ALL
-            .into_iter()
-            .any(|row| self.is(row) && row.is_retryable())
-    }
-
-    pub(crate) fn retry_after_ms(&self) -> u64 {
-        match self {
-            Self::Refused { retry_after_ms, .. } => u64::from(*retry_after_ms),
-            _ => 0,
         }
     }
 }

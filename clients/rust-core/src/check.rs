@@ -1,4 +1,4 @@
-//! What is checked before anything is sent: the same rules, with the same outcomes, as the server's.
+//! Checks made before anything is sent: the server's rules, with the server's outcomes.
 
 use tidings_wire::codes::Outcome;
 use tidings_wire::limits::{
@@ -9,7 +9,8 @@ use tidings_wire::limits::{
 };
 use tidings_wire::names::{AppId, ChannelName, UserId};
 
-use crate::call::{Attribute, AttributeWrite, Call, CallError, Conversation};
+use crate::call::{Attribute, AttributeWrite, Call, Conversation};
+use crate::error::CallError;
 use crate::message::Message;
 
 /// Users in one presence query. Source: rtm 2.1.
@@ -17,9 +18,9 @@ const QUERY_USERS_MAX: usize = 256;
 /// Users in one subscription call. Source: rtm 2.1.
 const SUBSCRIBE_USERS_MAX: usize = 512;
 
-/// Whether a call is checked before it is asked whether the client is logged in.
+/// Whether the arguments of a call are checked before the login is.
 ///
-/// The order decides which code an application sees. Source: observed, rtm 2.3.
+/// The order decides which code an application sees when both are wrong. Source: observed, rtm 2.3.
 pub(crate) fn is_checked_before_login(call: &Call) -> bool {
     matches!(
         call,
@@ -44,7 +45,7 @@ pub(crate) fn login(app_id: &str, user_id: &str, token: &str) -> Result<(), Call
     self::token(token)
 }
 
-/// Checks a token's length; what is in it is the server's business.
+/// Checks a token's length; its content is for the server to judge.
 pub(crate) fn token(token: &str) -> Result<(), CallError> {
     if token.len() <= TOKEN_BYTES_MAX {
         return Ok(());
@@ -63,38 +64,19 @@ pub(crate) fn call(call: &Call) -> Result<(), CallError> {
             peer_id,
             message: body,
             ..
-        } => {
-            user(peer_id)?;
-            message(body)
-        }
+        } => user(peer_id).and_then(|()| message(body)),
         Call::SendToChannel {
             channel: name,
             message: body,
             ..
-        } => {
-            channel(name)?;
-            message(body)
-        }
+        } => channel(name).and_then(|()| message(body)),
         Call::Join { channel: name }
         | Call::Leave { channel: name }
         | Call::GetMembers { channel: name } => channel(name),
-        Call::GetMemberCounts { channels } => {
-            let outcome = Outcome::TooManyChannelsNamed;
-            count(channels, MEMBER_COUNTS_PER_CALL_MAX, "channels", outcome)?;
-            channels.iter().try_for_each(|name| channel(name))
-        }
-        Call::QueryPresence { user_ids } => {
-            count(user_ids, QUERY_USERS_MAX, "users", Outcome::TooManyUsers)?;
-            user_ids.iter().try_for_each(|id| user(id))
-        }
+        Call::GetMemberCounts { channels } => counted_channels(channels),
+        Call::QueryPresence { user_ids } => users(user_ids, QUERY_USERS_MAX),
         Call::SubscribePresence { user_ids } | Call::UnsubscribePresence { user_ids } => {
-            count(
-                user_ids,
-                SUBSCRIBE_USERS_MAX,
-                "users",
-                Outcome::TooManyUsers,
-            )?;
-            user_ids.iter().try_for_each(|id| user(id))
+            users(user_ids, SUBSCRIBE_USERS_MAX)
         }
         Call::WriteUserAttributes { how, attributes } => {
             write(*how, attributes, USER_ATTRIBUTES_BYTES_MAX)
@@ -104,42 +86,46 @@ pub(crate) fn call(call: &Call) -> Result<(), CallError> {
             how,
             attributes,
             ..
-        } => {
-            channel(name)?;
-            write(*how, attributes, CHANNEL_ATTRIBUTES_BYTES_MAX)
-        }
-        Call::ReadUserAttributes { user_id, keys } => {
-            user(user_id)?;
-            read(keys)
-        }
+        } => channel(name).and_then(|()| write(*how, attributes, CHANNEL_ATTRIBUTES_BYTES_MAX)),
+        Call::ReadUserAttributes { user_id, keys } => user(user_id).and_then(|()| read(keys)),
         Call::ReadChannelAttributes {
             channel: name,
             keys,
-        } => {
-            channel(name)?;
-            read(keys)
-        }
+        } => channel(name).and_then(|()| read(keys)),
         Call::ReadHistory {
             conversation,
             range,
-        } => {
-            match conversation {
-                Conversation::Channel(name) => channel(name)?,
-                Conversation::Peer(id) => user(id)?,
-            }
-            match range.count_max {
-                Some(count) if count == 0 || count as usize > HISTORY_PAGE_MAX => Err(invalid(
-                    format!("{count} messages are asked for; ask for 1 to {HISTORY_PAGE_MAX}"),
-                )),
-                _ => Ok(()),
-            }
-        }
+        } => history(conversation, range.count_max),
         Call::RenewToken { token } => self::token(token),
-        // Those of invitations are checked with their states.
+        // Invitations are checked together with their states.
         Call::Invitation(_)
         | Call::InvitationWord(_)
         | Call::QueryPresenceSubscriptions
         | Call::Logout => Ok(()),
+    }
+}
+
+fn counted_channels(names: &[String]) -> Result<(), CallError> {
+    let outcome = Outcome::TooManyChannelsNamed;
+    count(names, MEMBER_COUNTS_PER_CALL_MAX, "channels", outcome)?;
+    names.iter().try_for_each(|name| channel(name))
+}
+
+fn users(ids: &[String], max: usize) -> Result<(), CallError> {
+    count(ids, max, "users", Outcome::TooManyUsers)?;
+    ids.iter().try_for_each(|id| user(id))
+}
+
+fn history(conversation: &Conversation, count_max: Option<u32>) -> Result<(), CallError> {
+    match conversation {
+        Conversation::Channel(name) => channel(name)?,
+        Conversation::Peer(id) => user(id)?,
+    }
+    match count_max {
+        Some(count) if count == 0 || count as usize > HISTORY_PAGE_MAX => Err(invalid(format!(
+            "{count} messages are asked for; ask for 1 to {HISTORY_PAGE_MAX}"
+        ))),
+        Some(_) | None => Ok(()),
     }
 }
 
@@ -148,17 +134,19 @@ fn invalid(text: String) -> CallError {
 }
 
 fn user(id: &str) -> Result<(), CallError> {
-    match UserId::parse(id) {
-        Ok(_) => Ok(()),
-        Err(error) => Err(invalid(format!("user id {id:?}: {error}"))),
-    }
+    let parsed = UserId::parse(id);
+    parsed.map_or_else(
+        |error| Err(invalid(format!("user id {id:?}: {error}"))),
+        |_| Ok(()),
+    )
 }
 
 fn channel(name: &str) -> Result<(), CallError> {
-    match ChannelName::parse(name) {
-        Ok(_) => Ok(()),
-        Err(error) => Err(invalid(format!("channel {name:?}: {error}"))),
-    }
+    let parsed = ChannelName::parse(name);
+    parsed.map_or_else(
+        |error| Err(invalid(format!("channel {name:?}: {error}"))),
+        |_| Ok(()),
+    )
 }
 
 fn count(list: &[String], max: usize, what: &str, outcome: Outcome) -> Result<(), CallError> {
@@ -172,7 +160,7 @@ fn count(list: &[String], max: usize, what: &str, outcome: Outcome) -> Result<()
     }
 }
 
-/// Checks what an invitation says of itself.
+/// Checks the arguments of an invitation.
 pub(crate) fn invitation(callee_id: &str, content: &str, name: &str) -> Result<(), CallError> {
     user(callee_id)?;
     if !name.is_empty() {
@@ -263,10 +251,10 @@ fn write(how: AttributeWrite, entries: &[Attribute], bytes_max: usize) -> Result
 }
 
 fn read(keys: &[String]) -> Result<(), CallError> {
-    keys.iter().try_for_each(|name| match name.is_empty() {
-        true => Err(invalid("an attribute key is empty".to_owned())),
-        false => Ok(()),
-    })
+    if keys.iter().any(String::is_empty) {
+        return Err(invalid("an attribute key is empty".to_owned()));
+    }
+    Ok(())
 }
 
 fn key(key: &str) -> Result<(), CallError> {
@@ -312,8 +300,8 @@ mod tests {
         }
     }
 
-    // proves: rtm-2.1-text, rtm-2.1-raw, rtm-2.1-key, rtm-2.1-value, rtm-2.1-entries, rtm-2.1-user-total
-    // proves: rtm-2.1-query-users, rtm-2.1-count-channels
+    // proves: rtm-2.1-text, rtm-2.1-raw, rtm-2.1-key, rtm-2.1-value, rtm-2.1-entries,
+    // rtm-2.1-user-total proves: rtm-2.1-query-users, rtm-2.1-count-channels
     #[test]
     fn every_limit_at_one_below_and_one_above() {
         let raw = |data: usize, description: usize| Message::Raw {

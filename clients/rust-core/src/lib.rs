@@ -9,10 +9,12 @@
 //! It is not a transport, and it does not know the server's state machine: the two meet on the wire
 //! only.
 //!
-//! Reading order: [`Input`], [`Output`] and [`Client::handle`] (`machine`), `link` (attempts,
-//! back-off), `close` (what close codes mean), `receive` (the server's messages), `calls` (the application's), `restore`
-//! (what a new session brings back), `session` (numbers), `lineage`, `members` and `attributes`
-//! (what outlives a session), `check` (local checks).
+//! Reading order: [`Input`], [`Output`] (`types`), the tables (`states`), [`Client::handle`]
+//! (`machine`), the state that the parts share (`core`), the handlers (`asking`, `connecting`,
+//! `receiving`, `replies`, `endings`); then what the state is made of: `identity`, `link`,
+//! `confirm`, `calls`, `inbox`, `replica` (`attributes`, `members`, `presence`), `restore`,
+//! `invitations`, `outputs`. The JavaScript core has the same parts under the same names
+//! (`clients/js/core/src/machine`).
 //!
 //! ```
 //! use tidings_client_core::{Client, Input, Output};
@@ -30,32 +32,47 @@
 //! assert_eq!(client.deadline(), Some(4_000));
 //! ```
 
+mod answer;
+mod asking;
 mod attributes;
 mod backoff;
 mod call;
 mod calls;
 mod check;
-mod close;
+mod confirm;
+mod connecting;
+mod core;
+mod encode;
+mod endings;
+mod error;
 mod event;
+mod identity;
+mod inbox;
+mod invitation;
 mod invitations;
-mod lineage;
 mod link;
 mod machine;
 mod members;
 mod message;
-mod receive;
+mod outputs;
+mod presence;
+mod receiving;
+mod replica;
+mod replies;
 mod restore;
-mod session;
+mod states;
+mod types;
 mod unknown;
 
-pub use call::{
-    Answer, Attribute, AttributeWrite, Call, CallError, Conversation, HistoryMessage, HistoryPage,
-    HistoryRange, PresenceState,
-};
-pub use event::{ClientEvent, ConnectionReason, ConnectionState, GapCause, GapSource};
-pub use invitations::{
+pub use answer::{Answer, HistoryMessage, HistoryPage};
+pub use call::{Attribute, AttributeWrite, Call, Conversation, HistoryRange, PresenceState};
+pub use error::CallError;
+pub use event::{ClientEvent, GapCause, GapSource};
+pub use invitation::{
     InvitationCall, InvitationId, LocalInvitationFailure, LocalInvitationNews,
     RemoteInvitationFailure, RemoteInvitationNews,
 };
-pub use machine::{Backlog, CallId, Client, ConnectionId, Input, Output};
+pub use machine::Client;
 pub use message::{MediaFile, Message, PixelSize};
+pub use states::{ConnectionReason, ConnectionState};
+pub use types::{Backlog, CallId, ConnectionId, Input, Output, RivalWord};

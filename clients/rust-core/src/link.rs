@@ -1,278 +1,250 @@
-//! The link: attempts, when to try again, and when a silent link is lost.
+//! The current connection and the way to the next one: phases, back-off, watchdog.
 
 use tidings_fault::fault;
-use tidings_wire::codes::Outcome;
-use tidings_wire::limits::LOGIN_TIMEOUT_MS;
-use tidings_wire::proto::{Login, Ping, Resume, client_message};
+use tidings_wire::limits::{HEARTBEAT_MS, RECONNECT_QUIET_MS};
 
-use crate::backoff::GOOD_CONNECTION_MS;
-use crate::call::{Answer, CallError};
-use crate::close::{BACKOFF, Retry, Verdict, verdict};
-use crate::event::{ClientEvent, ConnectionReason, ConnectionState, GapCause};
-use crate::machine::{Backlog, Client, ConnectionId, Output};
+use crate::backoff::{Backoff, GOOD_CONNECTION_MS, Random};
+use crate::states::Retry;
+use crate::types::ConnectionId;
 
-/// How long an attempt of a login may take: three fit into the 12 s. Larger: fewer tries; smaller:
-/// a slow network never gets through.
+/// Time for one attempt of a login, in milliseconds: three fit into its 12 s. Larger: fewer tries;
+/// smaller: a slow network never gets through.
 const LOGIN_ATTEMPT_MS: u64 = 4_000;
-/// How long an attempt to reconnect may take: nobody waits for it with a deadline.
+/// Time for one attempt to reconnect, in milliseconds. It may be longer, since no call waits for
+/// it.
 const RECONNECT_ATTEMPT_MS: u64 = 10_000;
-/// An interruption shorter than this is not shown. Source: documented, rtm 3.2.
-pub(crate) const QUIET_MS: u64 = 4_000;
-/// Time that the server's ping has to arrive after the heartbeat. Source: docs/protocol.md 2.4.
-const PING_SLACK_MS: u64 = 4_000;
-/// A link that has been heard within this time needs no check after a wake-up.
+/// A silence longer than the heartbeat by this many milliseconds is a lost link: the time that the
+/// server's ping has to arrive. Source: docs/protocol.md 2.4.
+const WATCHDOG_EXTRA_MS: u64 = 4_000;
+/// A link that was heard within this many milliseconds needs no check after a wake-up.
 const FRESH_MS: u64 = 1_000;
-/// New sessions after protocol errors before giving up. Source: docs/protocol.md 2.5.
+/// New sessions in a row after protocol errors; then the client gives up.
+/// Source: docs/protocol.md 2.5.
 const PROTOCOL_ERRORS_MAX: u32 = 3;
 
-/// The one connection that counts.
+/// The one connection that counts. Times are monotonic milliseconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Link {
-    /// None.
+pub(crate) enum Phase {
+    /// No connection, and none is planned.
     Down,
-    /// Asked for.
+    /// No connection until the time of the next attempt.
+    Waiting { retry_at_ms: u64 },
+    /// A connection has been asked for.
     Opening {
         connection: ConnectionId,
         until_ms: u64,
     },
-    /// Open; `Login` or `Resume` is on its way.
+    /// It is open; `Login` or `Resume` is on its way.
     Greeting {
         connection: ConnectionId,
         until_ms: u64,
     },
-    /// In service.
-    Up {
+    /// The server has accepted.
+    Live {
         connection: ConnectionId,
         since_ms: u64,
-        /// When the last bytes came.
+        /// When the last bytes arrived.
         heard_ms: u64,
-        /// When an answer to a check must have come.
+        /// When the answer to a check must have arrived.
         probe_until_ms: Option<u64>,
     },
 }
 
+/// The current connection and the plan for the next.
+#[derive(Debug)]
+pub(crate) struct Link {
+    phase: Phase,
+    /// The newest connection. Rises with each attempt; what comes from an older one is ignored.
+    last_connection: ConnectionId,
+    /// Silence after which the server pings, in milliseconds.
+    heartbeat_ms: u64,
+    /// A later login of the user in this program is on its way: no attempt until it is settled.
+    is_held: bool,
+    /// When the link that had been live was lost, in monotonic milliseconds.
+    lost_since_ms: Option<u64>,
+    /// The server has asked not to come back before this time, in monotonic milliseconds.
+    not_before_ms: u64,
+    /// The server's hint when to come back, given on the live connection, in milliseconds; 0 =
+    /// none.
+    hint_ms: u64,
+    /// New sessions begun because of protocol errors since the last good connection.
+    protocol_errors: u32,
+    backoff: Backoff,
+    random: Random,
+}
+
 impl Link {
-    pub(crate) fn connection(self) -> Option<ConnectionId> {
-        match self {
-            Self::Down => None,
-            Self::Opening { connection, .. }
-            | Self::Greeting { connection, .. }
-            | Self::Up { connection, .. } => Some(connection),
+    /// No connection. The seed decides the waits between attempts.
+    pub(crate) fn new(seed: u64) -> Self {
+        Self {
+            phase: Phase::Down,
+            last_connection: 0,
+            heartbeat_ms: HEARTBEAT_MS,
+            is_held: false,
+            lost_since_ms: None,
+            not_before_ms: 0,
+            hint_ms: 0,
+            protocol_errors: 0,
+            backoff: Backoff::default(),
+            random: Random::new(seed),
+        }
+    }
+
+    // ------------------------------------------------------------ where it stands
+
+    /// The connection, open or being opened.
+    pub(crate) fn connection(&self) -> Option<ConnectionId> {
+        match self.phase {
+            Phase::Down | Phase::Waiting { .. } => None,
+            Phase::Opening { connection, .. }
+            | Phase::Greeting { connection, .. }
+            | Phase::Live { connection, .. } => Some(connection),
         }
     }
 
     /// The connection, if it is open.
-    pub(crate) fn writable(self) -> Option<ConnectionId> {
-        match self {
-            Self::Greeting { connection, .. } | Self::Up { connection, .. } => Some(connection),
-            Self::Down | Self::Opening { .. } => None,
+    pub(crate) fn writable(&self) -> Option<ConnectionId> {
+        match self.phase {
+            Phase::Greeting { connection, .. } | Phase::Live { connection, .. } => Some(connection),
+            Phase::Down | Phase::Waiting { .. } | Phase::Opening { .. } => None,
         }
     }
 
-    pub(crate) fn is_up(self) -> bool {
-        matches!(self, Self::Up { .. })
+    pub(crate) fn is_live(&self) -> bool {
+        matches!(self.phase, Phase::Live { .. })
     }
 
-    /// When the connection is to be given up unless something comes.
-    pub(crate) fn deadline_ms(self, heartbeat_ms: u64) -> Option<u64> {
-        match self {
-            Self::Down => None,
-            Self::Opening { until_ms, .. } | Self::Greeting { until_ms, .. } => Some(until_ms),
-            Self::Up {
-                heard_ms,
-                probe_until_ms,
-                ..
-            } => {
-                let silent_until_ms = heard_ms + heartbeat_ms + PING_SLACK_MS;
-                Some(probe_until_ms.map_or(silent_until_ms, |probe| probe.min(silent_until_ms)))
-            }
-        }
-    }
-}
-
-impl Client {
-    pub(crate) fn heartbeat_ms(&self) -> u64 {
-        let default = tidings_wire::limits::HEARTBEAT_MS;
-        self.session
-            .as_ref()
-            .map_or(default, |session| session.heartbeat_ms)
+    pub(crate) fn is_greeting(&self) -> bool {
+        matches!(self.phase, Phase::Greeting { .. })
     }
 
-    /// Begins an attempt.
-    pub(crate) fn open(&mut self, now_ms: u64, out: &mut Vec<Output>) {
-        self.retry_at_ms = None;
-        self.connections += 1;
-        let connection = self.connections;
-        let attempt_ms = match self.login {
-            Some(_) => LOGIN_ATTEMPT_MS,
-            None => RECONNECT_ATTEMPT_MS,
+    /// Whether there is neither a connection nor a plan for one.
+    pub(crate) fn is_down(&self) -> bool {
+        self.phase == Phase::Down
+    }
+
+    // ------------------------------------------------------------ attempts
+
+    /// Starts an attempt; returns the name of its connection.
+    pub(crate) fn attempt(&mut self, now_ms: u64, is_login: bool) -> ConnectionId {
+        assert!(self.connection().is_none(), "two connections at once");
+        self.last_connection += 1;
+        let connection = self.last_connection;
+        assert!(connection > 0, "connections are named from 1");
+        let attempt_ms = if is_login {
+            LOGIN_ATTEMPT_MS
+        } else {
+            RECONNECT_ATTEMPT_MS
         };
-        self.link = Link::Opening {
+        self.phase = Phase::Opening {
             connection,
             until_ms: now_ms + attempt_ms,
         };
-        out.push(Output::Open { connection });
+        connection
     }
 
-    pub(crate) fn handle_opened(&mut self, opened: ConnectionId) {
-        let Link::Opening {
-            connection,
-            until_ms,
-        } = self.link
-        else {
-            return;
-        };
-        if connection != opened {
-            return;
-        }
-        self.link = Link::Greeting {
-            connection,
-            until_ms,
-        };
-        if let Some(login) = &mut self.login {
-            login.progress = "the server does not answer the login";
-        }
-        self.greet();
-    }
-
-    /// Says who we are: resumes the session if there is one, else logs in.
-    pub(crate) fn greet(&mut self) {
-        let Some(account) = &self.account else { return };
-        let greeting = match &self.session {
-            Some(session) => client_message::Kind::Resume(Resume {
-                app_id: account.app_id.clone(),
-                user_id: account.user_id.clone(),
-                session_id: session.id.clone(),
-                secret: session.secret.0.clone(),
-                confirm: session.processed(),
-                token: match self.renewal {
-                    Some(_) => account.token.clone(),
-                    None => String::new(),
-                },
-            }),
-            None => client_message::Kind::Login(Login {
-                app_id: account.app_id.clone(),
-                user_id: account.user_id.clone(),
-                token: account.token.clone(),
-                client: self.client_name.clone(),
-                invitations: self.invitations.to_report(),
-            }),
-        };
-        self.unwritten.push(greeting);
-    }
-
-    pub(crate) fn handle_closed(
-        &mut self,
-        now_ms: u64,
-        connection: ConnectionId,
-        code: Option<u16>,
-        out: &mut Vec<Output>,
-    ) {
-        if self.link.connection() != Some(connection) {
-            return;
-        }
-        let hint_ms = std::mem::take(&mut self.hint_ms);
-        self.lose(now_ms, now_ms);
-        match verdict(code) {
-            Verdict::Resume(BACKOFF) if hint_ms > 0 => {
-                self.retry(now_ms, Retry::Hint { ms: hint_ms });
+    /// A connection is open. False if it is not the one that counts.
+    pub(crate) fn opened(&mut self, opened: ConnectionId) -> bool {
+        match self.phase {
+            Phase::Opening {
+                connection,
+                until_ms,
+            } if connection == opened => {
+                self.phase = Phase::Greeting {
+                    connection,
+                    until_ms,
+                };
+                true
             }
-            Verdict::Resume(retry) => self.retry(now_ms, retry),
-            Verdict::Anew(retry) => self.begin_anew(now_ms, retry, out),
-            Verdict::End(state, reason) if self.login.is_some() => {
-                self.end_refused_login(state, reason, code, out);
-            }
-            // A refusal that came without its message while reconnecting: keep trying.
-            Verdict::End(_, ConnectionReason::LoginFailure) => self.retry(now_ms, BACKOFF),
-            Verdict::End(state, reason) => {
-                if reason == ConnectionReason::TokenExpired {
-                    out.push(Output::Event(ClientEvent::TokenExpired));
-                }
-                self.end(state, reason, out);
-            }
+            Phase::Down
+            | Phase::Waiting { .. }
+            | Phase::Opening { .. }
+            | Phase::Greeting { .. }
+            | Phase::Live { .. } => false,
         }
     }
 
-    /// Whether the link was gone for so long that the server has let the session go. It counts from the client's last
-    /// word, which may be a heartbeat older than the loss.
-    fn is_window_over(&self, now_ms: u64) -> bool {
-        let (Some(session), Some(since_ms)) = (&self.session, self.lost_since_ms) else {
-            return false;
+    /// A session was made, with this heartbeat in milliseconds.
+    pub(crate) fn set_heartbeat(&mut self, heartbeat_ms: u64) {
+        self.heartbeat_ms = heartbeat_ms;
+    }
+
+    /// The server has accepted a login or a resume.
+    pub(crate) fn accept(&mut self, now_ms: u64) {
+        assert!(self.is_greeting(), "{:?} is accepted", self.phase);
+        let connection = self.connection();
+        self.phase = Phase::Live {
+            connection: connection.expect("what is accepted came on a connection"),
+            since_ms: now_ms,
+            heard_ms: now_ms,
+            probe_until_ms: None,
         };
-        !fault!(LongAbsenceIsServerLoss)
-            && now_ms + session.heartbeat_ms >= since_ms + session.resume_window_ms
+        self.lost_since_ms = None;
+        self.hint_ms = 0;
     }
 
-    fn begin_anew(&mut self, now_ms: u64, retry: Retry, out: &mut Vec<Output>) {
-        self.protocol_errors += 1;
-        self.lose_session(now_ms, GapCause::NodeLost, out);
-        // Beyond it, it stays interrupted until its application logs out (contract 4.6): a client that the server does
-        // not understand must not try for ever.
-        if self.protocol_errors <= PROTOCOL_ERRORS_MAX {
-            self.retry(now_ms, retry);
-        }
-    }
-
-    /// The server closed the connection of a login without saying why in a message.
-    fn end_refused_login(
-        &mut self,
-        state: ConnectionState,
-        reason: ConnectionReason,
-        code: Option<u16>,
-        out: &mut Vec<Output>,
-    ) {
-        let outcome = match (state, reason) {
-            (_, ConnectionReason::BannedByServer) => Outcome::Banned,
-            (_, ConnectionReason::TokenExpired) => Outcome::TokenExpired,
-            (_, ConnectionReason::RemoteLogin) => Outcome::RemoteLogin,
-            _ => Outcome::Unavailable,
-        };
-        let code = code.unwrap_or_default();
-        let error = CallError::outcome(
-            outcome,
-            format!("the server closed the login with code {code}"),
-        );
-        self.fail_login(ConnectionReason::LoginFailure, error, out);
-    }
-
-    /// Ends a login that has not succeeded, or a reconnect that never will.
-    pub(crate) fn fail_login(
-        &mut self,
-        reason: ConnectionReason,
-        error: CallError,
-        out: &mut Vec<Output>,
-    ) {
-        let login = self.login.take();
-        self.end(ConnectionState::Disconnected, reason, out);
-        if let Some(login) = login {
-            out.push(Output::Answer {
-                id: login.id,
-                result: Err(error),
-            });
-        }
-    }
-
-    /// Notes that the link is gone. `since_ms` is when it went, which may be known late.
-    pub(crate) fn lose(&mut self, now_ms: u64, since_ms: u64) {
-        if let Link::Up {
-            since_ms: up_since_ms,
+    /// Bytes have arrived.
+    pub(crate) fn heard(&mut self, now_ms: u64) {
+        if let Phase::Live {
+            heard_ms,
+            probe_until_ms,
             ..
-        } = self.link
+        } = &mut self.phase
+        {
+            assert!(
+                *heard_ms <= now_ms,
+                "heard at {heard_ms} ms, before {now_ms} ms"
+            );
+            *heard_ms = now_ms;
+            *probe_until_ms = None;
+        }
+    }
+
+    /// The server says on a live connection when to come back, before it closes it.
+    pub(crate) fn note_hint(&mut self, hint_ms: u64) {
+        self.hint_ms = hint_ms;
+    }
+
+    /// The server's hint when to come back, in milliseconds; 0 = none. It counts once.
+    pub(crate) fn take_hint(&mut self) -> u64 {
+        std::mem::take(&mut self.hint_ms)
+    }
+
+    // ------------------------------------------------------------ losses
+
+    /// The connection is gone. `since_ms` is when it went, which may become known late.
+    pub(crate) fn lose(&mut self, now_ms: u64, since_ms: u64) {
+        assert!(since_ms <= now_ms, "the link is lost in the future");
+        if let Phase::Live {
+            since_ms: live_since_ms,
+            ..
+        } = self.phase
         {
             self.lost_since_ms = Some(since_ms);
-            if now_ms.saturating_sub(up_since_ms) >= GOOD_CONNECTION_MS {
+            if now_ms.saturating_sub(live_since_ms) >= GOOD_CONNECTION_MS {
                 self.backoff.reset();
                 self.protocol_errors = 0;
             }
         }
-        self.link = Link::Down;
+        self.phase = Phase::Down;
+    }
+
+    /// The link serves no session any more, though it may be open: that counts as an interruption.
+    pub(crate) fn lost_session(&mut self, now_ms: u64) {
+        assert!(!self.is_live(), "a session is lost while it is served");
+        self.lost_since_ms = self.lost_since_ms.or(Some(now_ms));
+    }
+
+    /// Counts a new session that is needed because of a protocol error. False if there have been
+    /// too many in a row.
+    pub(crate) fn may_begin_anew(&mut self) -> bool {
+        self.protocol_errors = self.protocol_errors.saturating_add(1);
+        self.protocol_errors <= PROTOCOL_ERRORS_MAX
     }
 
     /// Plans the next attempt.
     pub(crate) fn retry(&mut self, now_ms: u64, retry: Retry) {
-        if self.account.is_none() {
-            return;
-        }
+        assert!(self.connection().is_none(), "a retry beside a connection");
         let wait_ms = match retry {
             Retry::AtOnce if self.backoff.is_fresh() => {
                 self.backoff.count(now_ms);
@@ -285,210 +257,195 @@ impl Client {
             }
             Retry::Hint { ms } => self.backoff.next_ms(now_ms, &mut self.random, ms),
         };
-        // What wakes the client up does not bring it back before the time that the server has asked for.
+        // A wake-up does not bring the client back before the time that the server has asked for.
         self.not_before_ms = now_ms
             + match retry {
                 Retry::Hint { ms } => ms,
                 Retry::Backoff { at_least_ms } => at_least_ms,
                 Retry::AtOnce => 0,
             };
-        self.retry_at_ms = Some(now_ms + wait_ms);
+        assert!(
+            now_ms + wait_ms >= self.not_before_ms,
+            "a wait of {wait_ms} ms undercuts the server's {retry:?}"
+        );
+        self.wait(now_ms + wait_ms);
     }
 
-    /// Closes the connection, whatever its state.
-    pub(crate) fn drop_link(&mut self, out: &mut Vec<Output>) {
-        if let Some(connection) = self.link.connection() {
-            // Nothing is written to a connection that is given up.
-            self.unwritten.clear();
-            out.push(Output::Close { connection });
-        }
-        self.link = Link::Down;
+    /// No connection until a time.
+    pub(crate) fn wait(&mut self, retry_at_ms: u64) {
+        assert!(
+            !self.is_live(),
+            "a live link is given up without being lost"
+        );
+        self.phase = Phase::Waiting { retry_at_ms };
     }
 
-    /// Gives up a connection that has not answered in time.
-    pub(crate) fn check_link(&mut self, now_ms: u64, out: &mut Vec<Output>) {
-        let heartbeat_ms = self.heartbeat_ms();
-        if self
-            .link
-            .deadline_ms(heartbeat_ms)
-            .is_none_or(|deadline_ms| deadline_ms > now_ms)
-        {
-            return;
+    /// No connection, and no plan for one.
+    pub(crate) fn stop(&mut self) {
+        self.phase = Phase::Down;
+    }
+
+    /// No attempt until [`Link::release`]. A connection that is live stays; any other must have been
+    /// given up.
+    pub(crate) fn hold(&mut self) {
+        self.is_held = true;
+    }
+
+    /// Attempts may go on, the next one at once unless the server has asked to wait.
+    pub(crate) fn release(&mut self, now_ms: u64) {
+        self.is_held = false;
+        self.cut_wait(now_ms);
+    }
+
+    fn cut_wait(&mut self, now_ms: u64) {
+        if let Phase::Waiting { retry_at_ms } = &mut self.phase {
+            *retry_at_ms = now_ms.max(self.not_before_ms);
         }
-        let since_ms = match self.link {
-            Link::Up {
+    }
+
+    /// The login has ended: no connection, and no memory of failures.
+    pub(crate) fn reset(&mut self) {
+        self.stop();
+        assert!(self.is_down(), "the link has a plan after its login");
+        self.is_held = false;
+        self.lost_since_ms = None;
+        self.protocol_errors = 0;
+        self.backoff.reset();
+    }
+
+    /// A wake-up: a wait is cut short. True if the server has to be asked for a sign of life.
+    pub(crate) fn wake(&mut self, now_ms: u64) -> bool {
+        self.cut_wait(now_ms);
+        match &mut self.phase {
+            Phase::Live {
+                heard_ms,
+                probe_until_ms,
+                ..
+            } if probe_until_ms.is_none() && now_ms.saturating_sub(*heard_ms) > FRESH_MS => {
+                *probe_until_ms = Some(now_ms + WATCHDOG_EXTRA_MS);
+                true
+            }
+            Phase::Down
+            | Phase::Waiting { .. }
+            | Phase::Opening { .. }
+            | Phase::Greeting { .. }
+            | Phase::Live { .. } => false,
+        }
+    }
+
+    // ------------------------------------------------------------ time
+
+    /// When something has to happen by itself, apart from a retry, in monotonic milliseconds.
+    pub(crate) fn deadline_ms(&self) -> Option<u64> {
+        match self.phase {
+            Phase::Down | Phase::Waiting { .. } => None,
+            Phase::Opening { until_ms, .. } | Phase::Greeting { until_ms, .. } => Some(until_ms),
+            Phase::Live {
                 heard_ms,
                 probe_until_ms,
                 ..
             } => {
-                // The ping was due after the heartbeat; an answer to a check at once.
-                let silent_ms = heard_ms + heartbeat_ms;
-                probe_until_ms.map_or(silent_ms, |until| silent_ms.min(until - QUIET_MS))
+                let silent_ms = heard_ms + self.heartbeat_ms + WATCHDOG_EXTRA_MS;
+                Some(probe_until_ms.map_or(silent_ms, |probe_ms| probe_ms.min(silent_ms)))
             }
-            _ => now_ms,
-        };
-        if let Some(connection) = self.link.connection() {
-            self.unwritten.clear();
-            out.push(Output::Close { connection });
-        }
-        self.lose(now_ms, since_ms);
-        self.retry(now_ms, BACKOFF);
-    }
-
-    /// When an interruption becomes visible.
-    pub(crate) fn quiet_until_ms(&self) -> Option<u64> {
-        match self.state {
-            ConnectionState::Connected => self.lost_since_ms.map(|since_ms| since_ms + QUIET_MS),
-            _ => None,
         }
     }
 
-    pub(crate) fn check_quiet(&mut self, now_ms: u64, out: &mut Vec<Output>) {
-        if self
-            .quiet_until_ms()
-            .is_some_and(|until_ms| until_ms <= now_ms)
-        {
-            self.enter(
-                ConnectionState::Reconnecting,
-                ConnectionReason::Interrupted,
-                out,
-            );
+    /// When the next attempt is planned, in monotonic milliseconds; none while it is held back.
+    pub(crate) fn retry_at_ms(&self) -> Option<u64> {
+        match self.phase {
+            Phase::Waiting { retry_at_ms } if !self.is_held => Some(retry_at_ms),
+            Phase::Waiting { .. }
+            | Phase::Down
+            | Phase::Opening { .. }
+            | Phase::Greeting { .. }
+            | Phase::Live { .. } => None,
         }
     }
 
-    pub(crate) fn check_retry(&mut self, now_ms: u64, out: &mut Vec<Output>) {
-        let is_due = self.retry_at_ms.is_some_and(|at_ms| at_ms <= now_ms);
-        if is_due && self.backlog == Backlog::Clear && self.link == Link::Down {
-            self.open(now_ms, out);
-        }
-    }
-
-    pub(crate) fn check_login(&mut self, now_ms: u64, out: &mut Vec<Output>) {
-        let Some(login) = self.login.filter(|login| login.deadline_ms <= now_ms) else {
-            return;
-        };
-        let text = format!("no login within {LOGIN_TIMEOUT_MS} ms: {}", login.progress);
-        let error = CallError::outcome(Outcome::TimedOut, text);
-        self.fail_login(ConnectionReason::LoginTimeout, error, out);
-    }
-
-    /// The device has woken up: a wait is cut short, a link is checked with a ping.
-    pub(crate) fn handle_wake(&mut self, now_ms: u64) {
-        if self.retry_at_ms.is_some() {
-            self.retry_at_ms = Some(now_ms.max(self.not_before_ms));
-        }
-        if let Link::Up {
+    /// If the connection has not answered in time: since when it has been gone.
+    pub(crate) fn silent_since_ms(&self, now_ms: u64) -> Option<u64> {
+        self.deadline_ms().filter(|at_ms| *at_ms <= now_ms)?;
+        if let Phase::Live {
             heard_ms,
             probe_until_ms,
             ..
-        } = &mut self.link
-            && probe_until_ms.is_none()
-            && now_ms.saturating_sub(*heard_ms) > FRESH_MS
+        } = self.phase
         {
-            *probe_until_ms = Some(now_ms + PING_SLACK_MS);
-            self.unwritten.push(client_message::Kind::Ping(Ping {}));
-        }
-    }
-
-    /// A login or a resume is accepted: the link is in service.
-    pub(crate) fn link_up(&mut self, now_ms: u64, out: &mut Vec<Output>) {
-        if let Some(connection) = self.link.connection() {
-            self.link = Link::Up {
-                connection,
-                since_ms: now_ms,
-                heard_ms: now_ms,
-                probe_until_ms: None,
-            };
-        }
-        self.lost_since_ms = None;
-        self.hint_ms = 0;
-        self.is_token_end_told = false;
-        self.enter(
-            ConnectionState::Connected,
-            ConnectionReason::LoginSuccess,
-            out,
-        );
-        if let Some((id, _)) = self.renewal.take().and_then(|renewal| renewal.waiting) {
-            out.push(Output::Answer {
-                id,
-                result: Ok(Answer::Done),
-            });
-        }
-        if let Some(login) = self.login.take() {
-            out.push(Output::Answer {
-                id: login.id,
-                result: Ok(Answer::Done),
-            });
-        }
-    }
-
-    /// A login or a resume is refused.
-    pub(crate) fn handle_refused(&mut self, now_ms: u64, error: CallError, out: &mut Vec<Output>) {
-        let is = |outcome| error.is(outcome);
-        let anew = [
-            Outcome::UnknownSession,
-            Outcome::WindowOver,
-            Outcome::SecretWrong,
-        ];
-        if self.session.is_some() && anew.into_iter().any(is) {
-            let cause = match error.is(Outcome::WindowOver) || self.is_window_over(now_ms) {
-                true => GapCause::ResumeWindow,
-                false => GapCause::NodeLost,
-            };
-            self.lose_session(now_ms, cause, out);
-            // The same connection serves for the login.
-            self.greet();
-            return;
-        }
-        // An application is told that it logs in too often; only what the server cannot do for now is tried again.
-        let is_told = self.login.is_some() && error.is(Outcome::TooOften);
-        if error.is_retryable() && !is_told {
-            if let Some(login) = &mut self.login {
-                login.progress = "the server takes no logins for now";
-            }
-            self.drop_link(out);
-            let retry = match error.retry_after_ms() {
-                0 => BACKOFF,
-                ms => Retry::Hint { ms },
-            };
-            self.retry(now_ms, retry);
-        } else if self.login.is_some() {
-            self.fail_login(ConnectionReason::LoginFailure, error, out);
-        } else if is(Outcome::TokenExpired) || is(Outcome::InvalidToken) {
-            self.token_refused(now_ms, error, out);
-        } else if is(Outcome::RemoteLogin) {
-            self.end(ConnectionState::Aborted, ConnectionReason::RemoteLogin, out);
-        } else if is(Outcome::Banned) || is(Outcome::UnknownApp) {
-            self.end(
-                ConnectionState::Aborted,
-                ConnectionReason::BannedByServer,
-                out,
-            );
+            // The ping was due after the heartbeat; an answer to a check at once.
+            let silent_ms = heard_ms + self.heartbeat_ms;
+            let checked_ms = probe_until_ms.map(|until_ms| until_ms - WATCHDOG_EXTRA_MS);
+            Some(checked_ms.map_or(silent_ms, |at_ms| at_ms.min(silent_ms)))
         } else {
-            // The session is not let in: the client stays interrupted, as with no network.
-            self.drop_link(out);
-            self.retry(now_ms, BACKOFF);
+            Some(now_ms)
         }
     }
 
-    /// The server says, before it closes a connection that is served, when to come back.
-    pub(crate) fn note_hint(&mut self, error: &CallError) {
-        self.hint_ms = error.retry_after_ms();
+    /// When a lost link becomes visible to the application, in monotonic milliseconds.
+    pub(crate) fn quiet_until_ms(&self) -> Option<u64> {
+        let since_ms = self.lost_since_ms?;
+        Some(since_ms + RECONNECT_QUIET_MS)
     }
 
-    /// The token of a reconnect is over: the application is told once, attempts go on.
-    fn token_refused(&mut self, now_ms: u64, error: CallError, out: &mut Vec<Output>) {
-        if let Some((id, _)) = self.renewal.take().and_then(|renewal| renewal.waiting) {
-            out.push(Output::Answer {
-                id,
-                result: Err(error),
-            });
+    /// Whether the link was gone for so long that the server has let a session with this window go.
+    /// That counts from the client's last word, up to a heartbeat before the loss.
+    pub(crate) fn is_window_over(&self, now_ms: u64, resume_window_ms: u64) -> bool {
+        if fault!(LongAbsenceIsServerLoss) {
+            return false;
         }
-        if !self.is_token_end_told {
-            self.is_token_end_told = true;
-            out.push(Output::Event(ClientEvent::TokenExpired));
+        self.lost_since_ms
+            .is_some_and(|since_ms| now_ms + self.heartbeat_ms >= since_ms + resume_window_ms)
+    }
+
+    /// What must hold between inputs.
+    pub(crate) fn assert_consistent(&self, now_ms: u64) {
+        self.backoff.assert_consistent(now_ms);
+        assert!(
+            self.connection()
+                .is_none_or(|connection| connection == self.last_connection),
+            "an old connection counts: {:?} of {}",
+            self.phase,
+            self.last_connection
+        );
+        assert!(
+            self.deadline_ms().is_none_or(|at_ms| at_ms > now_ms),
+            "a connection is overdue at {now_ms} ms: {:?}",
+            self.phase
+        );
+        assert!(
+            self.lost_since_ms.is_none_or(|since_ms| since_ms <= now_ms),
+            "the link is lost in the future: {:?}",
+            self.lost_since_ms
+        );
+        if let Phase::Live {
+            since_ms,
+            heard_ms,
+            probe_until_ms,
+            ..
+        } = self.phase
+        {
+            assert!(
+                since_ms <= heard_ms,
+                "heard before it was live: {:?}",
+                self.phase
+            );
+            assert!(heard_ms <= now_ms, "heard in the future: {:?}", self.phase);
+            assert!(
+                probe_until_ms.is_none_or(|until_ms| until_ms <= now_ms + WATCHDOG_EXTRA_MS),
+                "a check is answered too late: {:?}",
+                self.phase
+            );
         }
-        self.drop_link(out);
-        self.retry(now_ms, BACKOFF);
+        let is_attempt = matches!(self.phase, Phase::Opening { .. } | Phase::Greeting { .. });
+        assert!(
+            !self.is_held || !is_attempt,
+            "a held login tries: {:?}",
+            self.phase
+        );
+        assert!(
+            !self.is_live() || self.lost_since_ms.is_none(),
+            "a live link is lost since {:?}",
+            self.lost_since_ms
+        );
     }
 }

@@ -21,23 +21,24 @@ pub enum Message {
     Image {
         /// The picture's file.
         file: MediaFile,
-        /// Of the picture; zeros = not known.
+        /// Size of the picture; zeros = not known.
         size: PixelSize,
-        /// Of the thumbnail; zeros = not known, or there is none.
+        /// Size of the thumbnail; zeros = not known, or there is no thumbnail.
         thumbnail_size: PixelSize,
     },
 }
 
-/// What a message tells of an uploaded file. Name, description and thumbnail have together at most 32 KB.
+/// What a message says about an uploaded file. Name, description and thumbnail may have 32 KB
+/// together.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct MediaFile {
-    /// As the upload has returned it: 1 to 64 bytes of ASCII.
+    /// As returned by the upload: 1 to 64 bytes of ASCII.
     pub media_id: String,
-    /// Bytes of the file, as the sender states them.
+    /// The file's size in bytes, as the sender states it.
     pub size: u64,
-    /// The file's name, as the sender states it: not to be used as a path unseen.
+    /// The file's name, as the sender states it: check it before using it as a path.
     pub file_name: String,
-    /// For the receiver. May be empty.
+    /// A text for the receiver. May be empty.
     pub description: String,
     /// A small picture. May be empty.
     pub thumbnail: Bytes,
@@ -96,7 +97,8 @@ impl Message {
         }
     }
 
-    /// A message without a body becomes an empty text: the server lets none pass.
+    /// Reads a message. One without a body, which the server lets nobody send, becomes an empty
+    /// text.
     pub(crate) fn from_proto(message: Option<proto::Message>) -> Self {
         match message.and_then(|message| message.body) {
             Some(Body::Raw(raw)) => Self::Raw {

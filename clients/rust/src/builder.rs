@@ -80,8 +80,10 @@ impl Builder {
         let (sender, events) = events::queue();
         let (state_sender, state) =
             watch::channel(tidings_client_core::ConnectionState::Disconnected);
+        let endpoint = uri.to_string();
         tokio::spawn(Driver::new(uri, inbox, sender, state_sender).run());
-        Ok((Client::new(self.app_id, commands, state), events))
+        let client = Client::new(&endpoint, self.app_id, commands, state);
+        Ok((client, events))
     }
 }
 

@@ -36,7 +36,8 @@ impl Channel {
     /// Joins: every message accepted from now on is delivered, also across interruptions.
     ///
     /// # Errors
-    /// [`JoinError`]; code 6 when joined already, 5 when 20 channels are.
+    /// [`JoinError`]; code 6 when joined already, 5 when 20 channels are, 201 when [`Channel::leave`]
+    /// is called before the join is done.
     ///
     /// ```
     /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/served.rs"));
@@ -75,7 +76,7 @@ impl Channel {
         Ok(())
     }
 
-    /// Leaves. Others see it at once.
+    /// Leaves. Others see it at once. A join under way is given up.
     ///
     /// # Errors
     /// [`LeaveError`]; code 3 when not joined.

@@ -15,6 +15,7 @@ use crate::error::{
     AttributeError, InvitationError, LoginError, LogoutError, MemberCountError, PeerMessageError,
     PresenceQueryError, RenewTokenError, SubscriptionError, SubscriptionQueryError,
 };
+use crate::rivals::{self, Place};
 
 /// What became of a peer message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -67,6 +68,9 @@ pub struct Client {
     pub(crate) state: watch::Receiver<ConnectionState>,
     /// Places for uploads and downloads.
     pub(crate) transfers: Arc<Semaphore>,
+    /// The server's address, and the client's name among others of the program.
+    endpoint: Arc<str>,
+    name: u64,
 }
 
 impl Client {
@@ -76,6 +80,7 @@ impl Client {
     }
 
     pub(crate) fn new(
+        endpoint: &str,
         app_id: String,
         commands: mpsc::Sender<Command>,
         state: watch::Receiver<ConnectionState>,
@@ -85,6 +90,8 @@ impl Client {
             commands,
             state,
             transfers: crate::media::places(),
+            endpoint: endpoint.into(),
+            name: rivals::name_client(),
         }
     }
 
@@ -92,6 +99,11 @@ impl Client {
     ///
     /// Several attempts are made within 12 s. A login that has succeeded is kept up until
     /// [`Client::logout`]; one that has failed is not repeated.
+    ///
+    /// One user has one login at a time, and the latest wins. If several clients of a program log
+    /// the same user in at the same moment, the one that was called last (whose future was polled
+    /// last for the first time) stays; the others end with outcome
+    /// [`RemoteLogin`](crate::Outcome::RemoteLogin).
     ///
     /// # Errors
     /// [`LoginError`] with codes 1, 3 to 10: the server refuses, 12 s are over, or the client is
@@ -119,7 +131,11 @@ impl Client {
     /// # }
     /// ```
     pub async fn login(&self, user_id: &str, token: Option<&str>) -> Result<(), LoginError> {
+        // Taken now, not when the driver has its turn: the order of the calls counts.
+        let is_out = self.state() == ConnectionState::Disconnected;
+        let place = is_out.then(|| Place::take(&self.endpoint, &self.app_id, user_id, self.name));
         let login = |reply| Command::Login {
+            place,
             app_id: self.app_id.clone(),
             user_id: user_id.to_owned(),
             token: token.unwrap_or_default().to_owned(),

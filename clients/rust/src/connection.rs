@@ -8,7 +8,7 @@ use http::{HeaderValue, Uri, header::SEC_WEBSOCKET_PROTOCOL};
 use tidings_client_core::{ConnectionId, Input};
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
-use tokio::time::{Duration, timeout};
+use tokio::time::{Duration, Instant, sleep_until, timeout};
 use tokio_websockets::{
     ClientBuilder, Connector, Limits, MaybeTlsStream, Message, WebSocketStream,
 };
@@ -25,17 +25,18 @@ const CLOSE_WAIT: Duration = Duration::from_secs(1);
 
 type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
 
-/// Opens a connection and serves it until it ends or `frames` is closed.
+/// Opens a connection, not before `open_from`, and serves it until it ends or `frames` is closed.
 ///
 /// Everything that happens goes to `inputs`, last `Closed`.
 pub(crate) async fn run(
     connection: ConnectionId,
     uri: Uri,
+    open_from: Instant,
     mut frames: mpsc::Receiver<Bytes>,
     inputs: mpsc::Sender<Input>,
 ) {
     let socket = tokio::select! {
-        socket = open(uri) => socket,
+        socket = async { sleep_until(open_from).await; open(uri).await } => socket,
         // Nothing is written before the connection is open: this is its end.
         _ = frames.recv() => return,
     };

@@ -15,9 +15,13 @@ use tokio::time::{Duration, Instant, sleep_until};
 use crate::connection;
 use crate::events::Sender;
 use crate::media::Access;
+use crate::rivals::{self, Place};
 
 /// Things that connections report and the driver has not taken: beyond it they stop reading.
 const INPUTS_MAX: usize = 64;
+/// How much later than another login of its user in this program a login opens its connection: the
+/// server orders a user's logins by the millisecond in which their connections are opened.
+const AFTER_RIVAL: Duration = Duration::from_millis(10);
 /// Waiting time when the machine has no deadline: any long time.
 const NO_DEADLINE: Duration = Duration::from_secs(3_600);
 
@@ -31,6 +35,8 @@ pub(crate) enum Command {
         app_id: String,
         user_id: String,
         token: String,
+        /// None if the client had a login already when it was asked for another.
+        place: Option<Place>,
         reply: Reply,
     },
     Call {
@@ -75,6 +81,10 @@ pub(crate) struct Driver {
     input_sender: mpsc::Sender<Input>,
     inputs: mpsc::Receiver<Input>,
     line: Option<Line>,
+    /// The login's place among those of its user in this program; none without a login.
+    place: Option<Place>,
+    /// No connection is opened before this time.
+    open_from: Instant,
     /// Open calls. Bound: the machine's.
     replies: BTreeMap<CallId, Reply>,
     calls: CallId,
@@ -106,6 +116,8 @@ impl Driver {
             input_sender,
             inputs,
             line: None,
+            place: None,
+            open_from: Instant::now(),
             replies: BTreeMap::new(),
             calls: 0,
             backlog: Backlog::Clear,
@@ -127,6 +139,7 @@ impl Driver {
                     Some(command) => self.command(command),
                     None => return,
                 },
+                word = rivals::next_word(&mut self.place) => self.handle(Input::Rival(word)),
                 () = self.events.room(), if self.backlog == Backlog::Full => {}
                 () = sleep_until(deadline) => {
                     // Order: what came before the deadline counts before it, which matters after
@@ -155,15 +168,17 @@ impl Driver {
                 app_id,
                 user_id,
                 token,
+                place,
                 reply,
             } => {
                 let id = self.open_call(reply);
-                self.handle(Input::Login {
+                let login = Input::Login {
                     id,
                     app_id,
                     user_id,
                     token,
-                });
+                };
+                self.log_in(login, place);
             }
             Command::Call { call, reply } => {
                 let id = self.open_call(reply);
@@ -197,6 +212,33 @@ impl Driver {
                 self.is_cut = false;
                 self.handle(Input::Wake);
             }
+        }
+    }
+
+    fn log_in(&mut self, login: Input, place: Option<Place>) {
+        if self.machine.state() == ConnectionState::Disconnected {
+            if place.as_ref().is_some_and(Place::has_earlier) {
+                self.open_from = Instant::now() + AFTER_RIVAL;
+            }
+            self.place = place;
+        }
+        self.handle(login);
+        if self.machine.state() == ConnectionState::Disconnected {
+            // It was refused at once.
+            self.place = None;
+        }
+    }
+
+    /// What a new state means to other logins of the user.
+    fn tell_rivals(&mut self, state: ConnectionState) {
+        match state {
+            ConnectionState::Connected => {
+                if let Some(place) = &self.place {
+                    place.succeeded();
+                }
+            }
+            ConnectionState::Disconnected | ConnectionState::Aborted => self.place = None,
+            ConnectionState::Connecting | ConnectionState::Reconnecting => {}
         }
     }
 
@@ -253,7 +295,8 @@ impl Driver {
             Output::Open { connection } => {
                 let (frames, receiver) = mpsc::channel(connection::FRAMES_MAX);
                 let inputs = self.input_sender.clone();
-                let task = connection::run(connection, self.uri.clone(), receiver, inputs);
+                let uri = self.uri.clone();
+                let task = connection::run(connection, uri, self.open_from, receiver, inputs);
                 tokio::spawn(task);
                 self.line = Some(Line { connection, frames });
             }
@@ -283,6 +326,7 @@ impl Driver {
             }
             Output::Event(event) => {
                 if let ClientEvent::StateChanged { state, .. } = &event {
+                    self.tell_rivals(*state);
                     self.state.send_replace(*state);
                 }
                 self.events.push(event);

@@ -26,7 +26,12 @@ macro_rules! operation_error {
                     CallError::Unsent { .. } => {
                         codes::$family::from_outcome(Outcome::TimedOut as u32)
                     }
-                    _ => $not_logged_in,
+                    // Only a join can be overtaken by a leave.
+                    CallError::Left { .. } => codes::join_channel::ERR_ABORTED_BY_LEAVE,
+                    CallError::NotLoggedIn
+                    | CallError::AlreadyLoggedIn
+                    | CallError::LoginCanceled
+                    | CallError::WrongTime { .. } => $not_logged_in,
                 }
             }
 
@@ -57,9 +62,10 @@ macro_rules! operation_error {
 
             /// What to do about it: one imperative sentence.
             pub fn hint(&self) -> &'static str {
-                match self.outcome() {
-                    Some(outcome) => outcome.remedy(),
-                    None => "Log in first.",
+                match (self.outcome(), &self.source) {
+                    (Some(outcome), _) => outcome.remedy(),
+                    (None, CallError::Left { .. }) => "Join again if the channel is wanted.",
+                    (None, _) => "Log in first.",
                 }
             }
         }
@@ -97,7 +103,7 @@ operation_error!(
     codes::channel_message_err::USER_NOT_LOGGED_IN
 );
 operation_error!(
-    /// Why a channel was not joined. Codes `JOIN_CHANNEL_…`.
+    /// Why a channel was not joined. Codes `JOIN_CHANNEL_…`; 201 when a leave overtook the join.
     JoinError,
     join_channel,
     codes::join_channel::ERR_USER_NOT_LOGGED_IN
@@ -160,7 +166,10 @@ impl InvitationError {
             CallError::Refused { .. } | CallError::Unsent { .. } => {
                 codes::invitation_api_call_err::INVALID_ARGUMENT
             }
-            _ => NOT_LOGGED_IN,
+            CallError::NotLoggedIn
+            | CallError::AlreadyLoggedIn
+            | CallError::LoginCanceled
+            | CallError::Left { .. } => NOT_LOGGED_IN,
         }
     }
 
@@ -199,9 +208,10 @@ impl LoginError {
             CallError::Refused { outcome, .. } => codes::login_err::from_outcome(*outcome),
             CallError::AlreadyLoggedIn => codes::login_err::ALREADY_LOGIN,
             CallError::Unsent { .. } => codes::login_err::from_outcome(Outcome::TimedOut as u32),
-            CallError::LoginCanceled | CallError::NotLoggedIn | CallError::WrongTime { .. } => {
-                codes::login_err::UNKNOWN
-            }
+            CallError::LoginCanceled
+            | CallError::NotLoggedIn
+            | CallError::WrongTime { .. }
+            | CallError::Left { .. } => codes::login_err::UNKNOWN,
         }
     }
 
@@ -255,6 +265,10 @@ mod tests {
         let join = JoinError::from(refused(Outcome::TimedOut));
         assert_eq!((join.code(), join.outcome()), (4, Some(Outcome::TimedOut)));
         assert_eq!(join.retry_after(), Some(Duration::from_millis(700)));
+        let left = JoinError::from(CallError::Left { was_sent: true });
+        assert_eq!((left.code(), left.outcome()), (201, None));
+        assert!(!left.is_unsent() && !left.is_retryable());
+        assert_eq!(left.hint(), "Join again if the channel is wanted.");
         assert_eq!(PeerMessageError::from(refused(Outcome::TimedOut)).code(), 2);
         assert_eq!(
             AttributeError::from(refused(Outcome::UserNotFound)).code(),

@@ -77,6 +77,7 @@ mod driver;
 mod error;
 mod events;
 mod media;
+mod rivals;
 
 pub use bytes::Bytes;
 pub use tidings_client_core::{

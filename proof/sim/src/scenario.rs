@@ -303,6 +303,7 @@ fn code(error: &CallError, family: Family) -> u32 {
         CallError::AlreadyLoggedIn => codes::login_err::ALREADY_LOGIN,
         CallError::LoginCanceled => codes::login_err::UNKNOWN,
         CallError::WrongTime { code, .. } => *code,
+        CallError::Left { .. } => codes::join_channel::ERR_ABORTED_BY_LEAVE,
     }
 }
 

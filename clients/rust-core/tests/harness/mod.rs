@@ -465,6 +465,10 @@ fn render_result(result: &Result<Answer, CallError>) -> String {
             assert!(error.is(Outcome::TimedOut) && error.is_unsent());
             "error timed_out, not sent".to_owned()
         }
+        Err(error @ CallError::Left { was_sent }) => {
+            assert_eq!(error.is_unsent(), !was_sent);
+            format!("left {}", if *was_sent { "sent" } else { "unsent" })
+        }
         Err(error) => format!("error {error:?}"),
     }
 }
