@@ -10,7 +10,7 @@ import { createInterface } from 'node:readline';
 import { after, before, test } from 'node:test';
 
 const guide = new URL('..', import.meta.url).pathname;
-const program = process.env.TIDINGS_BIN ?? join(guide, '../../../docs/target/debug/tidings');
+const program = process.env.TIDINGS_BIN ?? join(guide, '../../target/debug/tidings');
 const app = { id: '0123456789abcdef0123456789abcdef', certificate: 'fedcba9876543210fedcba9876543210' };
 const folder = mkdtempSync(join(tmpdir(), 'tidings-migration-'));
 let server;

@@ -8,7 +8,7 @@ import { delimiter, dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 export const guide = fileURLToPath(new URL('..', import.meta.url));
-export const program = process.env.TIDINGS_BIN ?? join(guide, '../../../docs/target/debug/tidings');
+export const program = process.env.TIDINGS_BIN ?? join(guide, '../../target/debug/tidings');
 /** The address that the guide names; every test has a port of its own. */
 const ADDRESS = '127.0.0.1:7400';
 /** For a machine that does much else; whatever is waited for ends the wait at once. */
@@ -97,6 +97,11 @@ class Running {
 
   output() {
     return this.#output;
+  }
+
+  /** The process id of the shell, and of what it has become by `exec`. */
+  get id() {
+    return this.#child.pid;
   }
 
   /** Resolves as soon as a line is there that matches, with the match. */

@@ -35,8 +35,8 @@ pub(super) fn routes(pages: &Pages, readiness: &Arc<Readiness>) -> Router {
     let mut router = health(readiness).route("/sdk/{*path}", get(sdk));
     if pages.demo {
         router = router
-            .route("/", get(|query| to("site/demo/", query)))
-            .route("/demo", get(|query| to("site/demo/", query)))
+            .route("/", get(|query| to("demo/", query)))
+            .route("/demo", get(|query| to("demo/", query)))
             .route("/demo/", get(|request: Request| page(DEMO, "", request)))
             .route(
                 "/demo/{*path}",
