@@ -1,4 +1,4 @@
-/** The programs of the guide's page on front ends, as they stand there, with the tools of their kind. */
+/** Programs of the guide's pages on JavaScript and front ends, as they stand there, with the tools of their kind. */
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -10,7 +10,7 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { after, before, test } from 'node:test';
 import { build } from 'esbuild';
-import { HERE, open, output } from '../lib/project.mjs';
+import { HERE, open, output, resultOf } from '../lib/project.mjs';
 import { APP_ID, Stage } from '../lib/stage.mjs';
 
 const bin = (path) => join(HERE, 'node_modules', path);
@@ -18,17 +18,18 @@ const bin = (path) => join(HERE, 'node_modules', path);
 const READY_WITHIN_MS = 120_000;
 
 let stage;
-let page;
+let pages;
 before(async () => {
-  page = await readFile(join(HERE, '../../site/guide/front-end.md'), 'utf8');
+  const read = (name) => readFile(join(HERE, '../../site/guide', name), 'utf8');
+  pages = (await Promise.all(['front-end.md', 'javascript.md'].map(read))).join('\n');
   stage = await Stage.open();
 });
 after(() => stage?.close());
 
-/** The program behind a mark of the page. */
+/** The program behind a mark of a page. */
 function programOf(name) {
-  const found = new RegExp(`<!-- try: ${name} -->\n\`\`\`\\w+\n(.*?)\`\`\``, 's').exec(page);
-  assert.ok(found, `front-end.md has a program for ${name}`);
+  const found = new RegExp(`<!-- try: ${name} -->\n\`\`\`\\w+\n(.*?)\`\`\``, 's').exec(pages);
+  assert.ok(found, `the guide has a program for ${name}`);
   return found[1];
 }
 
@@ -331,6 +332,33 @@ addEventListener('securitypolicyviolation', (event) => window.blocked.push(event
   } finally {
     await visited.close();
   }
+});
+
+test('a file is deleted by whoever has uploaded it', async () => {
+  const main = `import AgoraRTM from '@tidings/rtm';
+${programOf('delete')}
+const [endpoint, appId] = ['${stage.server.origin}', '${APP_ID}'];
+const failure = (call) => call.then(() => 'none', (error) => error.code ?? error.message);
+window.result = (async () => {
+  const client = AgoraRTM.createInstance(appId);
+  await client.login({ uid: 'a file owner' });
+  const { mediaId } = await client.createMediaMessageByUploading(new Blob(['x']), { messageType: 'FILE', fileName: 'x' });
+  const seen = {
+    stranger: await failure(deleteMedia({ endpoint, appId, uid: 'stranger' }, mediaId)),
+    owner: await failure(deleteMedia({ endpoint, appId, uid: 'a file owner' }, mediaId)),
+    download: await failure(client.downloadMedia(mediaId)),
+  };
+  await client.logout();
+  return seen;
+})();
+`;
+  await visit('delete', { 'program.mjs': main }, { entry: 'program.mjs' }, async (visited) => {
+    // The browser itself notes refused requests in the console: one of a deletion, one of a download.
+    const { stranger, owner, download } = await resultOf(visited);
+    assert.match(stranger, /not uploaded by this user/);
+    assert.deepEqual([owner, download], ['none', 4]);
+    assert.deepEqual(visited.faults.splice(0).map((text) => /status of (\d+)/.exec(text)?.[1]), ['403', '404']);
+  });
 });
 
 for (const [name, first] of [['vitest', "import { expect, test, vi } from 'vitest';\n"], ['jest', '']]) {

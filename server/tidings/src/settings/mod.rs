@@ -116,8 +116,8 @@ pub(crate) struct Settings {
     #[arg(long, env = "TIDINGS_MEDIA_BYTES_MAX", value_name = "SIZE")]
     media_bytes_max: Option<Size>,
 
-    /// Space that the uploaded files of one app may take [default: half of --media-bytes-max where there is more than one
-    /// app, else all]
+    /// Space that the uploaded files of one app may take, unless the app has a quota of its own, max_media_bytes [default:
+    /// half of --media-bytes-max where there is more than one app, but at most 2GiB; else all]
     #[arg(long, env = "TIDINGS_MEDIA_APP_BYTES_MAX", value_name = "SIZE")]
     media_app_bytes_max: Option<Size>,
 
