@@ -95,7 +95,10 @@ impl MediaDoor {
 
     fn shares(&self, app: &AppId) -> Shares {
         let apps = self.apps();
-        let own = apps.listed.get(app).and_then(|app| app.quotas.max_media_bytes);
+        let own = apps
+            .listed
+            .get(app)
+            .and_then(|app| app.quotas.max_media_bytes);
         self.config.shares(self.others() == Others::Exist, own)
     }
 
