@@ -4,6 +4,8 @@ use tidings_client_core::{
     Answer, Attribute, AttributeWrite, Call, Conversation, HistoryPage, HistoryRange, Message,
 };
 
+use tidings_wire::codes::Outcome;
+
 use crate::client::{Client, SendOptions, owned, unexpected};
 use crate::error::{AttributeError, ChannelMessageError, GetMembersError, JoinError, LeaveError};
 
@@ -36,7 +38,8 @@ impl Channel {
     /// Joins: every message accepted from now on is delivered, also across interruptions.
     ///
     /// # Errors
-    /// [`JoinError`]; code 6 when joined already, 5 when 20 channels are.
+    /// [`JoinError`]; code 6 when joined already, 5 when 20 channels are, 201 when
+    /// [`Channel::leave`] was called meanwhile: the channel is left then, whatever became of the join.
     ///
     /// ```
     /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/served.rs"));
@@ -67,25 +70,30 @@ impl Channel {
     /// # }
     /// ```
     pub async fn join(&self) -> Result<(), JoinError> {
-        self.client
-            .call(Call::Join {
-                channel: self.name.clone(),
-            })
-            .await?;
-        Ok(())
+        let channel = self.name.clone();
+        let mut join = self.client.joins.begin(&channel);
+        tokio::select! {
+            biased;
+            () = join.left() => Err(JoinError::Left),
+            result = self.client.call(Call::Join { channel }) => {
+                result?;
+                Ok(())
+            }
+        }
     }
 
-    /// Leaves. Others see it at once.
+    /// Leaves, also while a join is under way. Others see it at once.
     ///
     /// # Errors
     /// [`LeaveError`]; code 3 when not joined.
     pub async fn leave(&self) -> Result<(), LeaveError> {
-        self.client
-            .call(Call::Leave {
-                channel: self.name.clone(),
-            })
-            .await?;
-        Ok(())
+        let channel = self.name.clone();
+        let has_overtaken = self.client.joins.leave(&channel);
+        match self.client.call(Call::Leave { channel }).await {
+            // The join has come to nothing: the user is where it wants to be.
+            Err(error) if has_overtaken && error.is(Outcome::NotInChannel) => Ok(()),
+            result => Ok(result.map(|_| ())?),
+        }
     }
 
     /// Sends a message, at most 32 KB, to every other member.

@@ -15,6 +15,7 @@ use crate::error::{
     AttributeError, InvitationError, LoginError, LogoutError, MemberCountError, PeerMessageError,
     PresenceQueryError, RenewTokenError, SubscriptionError, SubscriptionQueryError,
 };
+use crate::joins::Joins;
 
 /// What became of a peer message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -67,6 +68,7 @@ pub struct Client {
     pub(crate) state: watch::Receiver<ConnectionState>,
     /// Places for uploads and downloads.
     pub(crate) transfers: Arc<Semaphore>,
+    pub(crate) joins: Joins,
 }
 
 impl Client {
@@ -85,13 +87,16 @@ impl Client {
             commands,
             state,
             transfers: crate::media::places(),
+            joins: Joins::default(),
         }
     }
 
     /// Logs in. `token` is needed when the app has a certificate.
     ///
     /// Several attempts are made within 12 s. A login that has succeeded is kept up until
-    /// [`Client::logout`]; one that has failed is not repeated.
+    /// [`Client::logout`]; one that has failed is not repeated. Of two clients of a program that log
+    /// the same user in, the later one wins; an earlier login that has not succeeded by then fails
+    /// with code 1.
     ///
     /// # Errors
     /// [`LoginError`] with codes 1, 3 to 10: the server refuses, 12 s are over, or the client is

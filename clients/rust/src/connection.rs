@@ -8,7 +8,7 @@ use http::{HeaderValue, Uri, header::SEC_WEBSOCKET_PROTOCOL};
 use tidings_client_core::{ConnectionId, Input};
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
-use tokio::time::{Duration, timeout};
+use tokio::time::{Duration, sleep, timeout};
 use tokio_websockets::{
     ClientBuilder, Connector, Limits, MaybeTlsStream, Message, WebSocketStream,
 };
@@ -27,15 +27,21 @@ type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
 
 /// Opens a connection and serves it until it ends or `frames` is closed.
 ///
-/// Everything that happens goes to `inputs`, last `Closed`.
+/// Everything that happens goes to `inputs`, last `Closed`. Begins after `delay`.
 pub(crate) async fn run(
     connection: ConnectionId,
     uri: Uri,
+    delay: Duration,
     mut frames: mpsc::Receiver<Bytes>,
     inputs: mpsc::Sender<Input>,
 ) {
     let socket = tokio::select! {
-        socket = open(uri) => socket,
+        socket = async {
+            if !delay.is_zero() {
+                sleep(delay).await;
+            }
+            open(uri).await
+        } => socket,
         // Nothing is written before the connection is open: this is its end.
         _ = frames.recv() => return,
     };

@@ -9,17 +9,23 @@ use tidings_client_core::{
     Answer, Backlog, Call, CallError, CallId, Client as Machine, ClientEvent, ConnectionId,
     ConnectionState, Input, Output,
 };
+use tidings_wire::codes::{CloseCode, Outcome};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Duration, Instant, sleep_until};
 
 use crate::connection;
 use crate::events::Sender;
 use crate::media::Access;
+use crate::rivals::{Place, Word};
 
 /// Things that connections report and the driver has not taken: beyond it they stop reading.
 const INPUTS_MAX: usize = 64;
 /// Waiting time when the machine has no deadline: any long time.
 const NO_DEADLINE: Duration = Duration::from_secs(3_600);
+
+/// How much later than another login of its user in this program a login opens its connection: the server orders a
+/// user's logins by the millisecond in which their connections were opened.
+const AFTER_RIVAL: Duration = Duration::from_millis(10);
 
 /// Where a call's answer goes.
 pub(crate) type Reply = oneshot::Sender<Result<Answer, CallError>>;
@@ -79,6 +85,14 @@ pub(crate) struct Driver {
     replies: BTreeMap<CallId, Reply>,
     calls: CallId,
     backlog: Backlog,
+    /// The login's place among those of its user in this program.
+    place: Option<Place>,
+    /// What the machine wants to have opened, and later logins hold back.
+    held: Option<ConnectionId>,
+    /// A later login of the user has ended this one.
+    has_given_way: bool,
+    /// Of the next connection that is opened.
+    delay: Duration,
     /// A test holds the link down.
     is_cut: bool,
     /// Reused between turns.
@@ -109,6 +123,10 @@ impl Driver {
             replies: BTreeMap::new(),
             calls: 0,
             backlog: Backlog::Clear,
+            place: None,
+            held: None,
+            has_given_way: false,
+            delay: Duration::ZERO,
             is_cut: false,
             outputs: Vec::new(),
         }
@@ -128,6 +146,7 @@ impl Driver {
                     None => return,
                 },
                 () = self.events.room(), if self.backlog == Backlog::Full => {}
+                () = new_word(&mut self.place) => self.heed(),
                 () = sleep_until(deadline) => {
                     // Order: what came before the deadline counts before it, which matters after
                     // the process has been stopped for a while.
@@ -158,12 +177,28 @@ impl Driver {
                 reply,
             } => {
                 let id = self.open_call(reply);
+                let is_new = *self.state.borrow() == ConnectionState::Disconnected;
+                if is_new {
+                    let key = (self.uri.to_string(), app_id.clone(), user_id.clone());
+                    let (place, has_others) = Place::take(key);
+                    self.place = Some(place);
+                    self.has_given_way = false;
+                    self.delay = if has_others {
+                        AFTER_RIVAL
+                    } else {
+                        Duration::ZERO
+                    };
+                }
                 self.handle(Input::Login {
                     id,
                     app_id,
                     user_id,
                     token,
                 });
+                // Refused before it began.
+                if is_new && *self.state.borrow() == ConnectionState::Disconnected {
+                    self.place = None;
+                }
             }
             Command::Call { call, reply } => {
                 let id = self.open_call(reply);
@@ -200,6 +235,52 @@ impl Driver {
         }
     }
 
+    /// Does what the other logins of this user ask for. A connection that is up stays up: the server ends it.
+    fn heed(&mut self) {
+        let word = self.place.as_ref().map_or(Word::Go, Place::word);
+        if word == Word::Go {
+            if let Some(connection) = self.held.take() {
+                self.open(connection);
+            }
+            return;
+        }
+        if *self.state.borrow() == ConnectionState::Connected {
+            return;
+        }
+        let line = self.line.as_ref().map(|line| line.connection);
+        match (word, self.held.take().or(line)) {
+            (Word::Over, Some(connection)) => {
+                let end = self.give_way(connection);
+                self.handle(end);
+            }
+            // Between two attempts: the next one ends it.
+            (Word::Over, None) => self.handle(Input::Wake),
+            (_, Some(connection)) => self.handle(Input::Closed {
+                connection,
+                code: None,
+            }),
+            (_, None) => {}
+        }
+    }
+
+    /// The end of a connection because a later login of this user has succeeded: as if the server had said so.
+    fn give_way(&mut self, connection: ConnectionId) -> Input {
+        self.has_given_way = true;
+        Input::Closed {
+            connection,
+            code: Some(CloseCode::RemoteLogin as u16),
+        }
+    }
+
+    fn open(&mut self, connection: ConnectionId) {
+        let (frames, receiver) = mpsc::channel(connection::FRAMES_MAX);
+        let inputs = self.input_sender.clone();
+        let delay = std::mem::take(&mut self.delay);
+        let task = connection::run(connection, self.uri.clone(), delay, receiver, inputs);
+        tokio::spawn(task);
+        self.line = Some(Line { connection, frames });
+    }
+
     fn access(&self) -> Option<Access> {
         let (app_id, user_id, token) = self.machine.credentials()?;
         Some(Access {
@@ -208,6 +289,17 @@ impl Driver {
             user_id: user_id.to_owned(),
             token: token.to_owned(),
         })
+    }
+
+    fn tell_rivals(&mut self, state: ConnectionState) {
+        match (state, &self.place) {
+            (ConnectionState::Connected, Some(place)) => place.succeeded(),
+            (ConnectionState::Disconnected | ConnectionState::Aborted, _) => {
+                self.place = None;
+                self.held = None;
+            }
+            _ => {}
+        }
     }
 
     fn open_call(&mut self, reply: Reply) -> CallId {
@@ -227,16 +319,13 @@ impl Driver {
         }
         let mut failed = self.step(input);
         // A failed output is an input; each of these ends a connection, so the loop ends.
-        while let Some(connection) = failed {
-            failed = self.step(Input::Closed {
-                connection,
-                code: None,
-            });
+        while let Some(closed) = failed {
+            failed = self.step(closed);
         }
     }
 
-    /// Gives the machine an input and does what it says. Returns a connection that failed.
-    fn step(&mut self, input: Input) -> Option<ConnectionId> {
+    /// Gives the machine an input and does what it says. Returns the end of a connection that failed.
+    fn step(&mut self, input: Input) -> Option<Input> {
         let mut outputs = std::mem::take(&mut self.outputs);
         self.machine.handle(self.now_ms(), input, &mut outputs);
         let mut failed = None;
@@ -247,15 +336,19 @@ impl Driver {
         failed
     }
 
-    fn perform(&mut self, output: Output) -> Option<ConnectionId> {
+    fn perform(&mut self, output: Output) -> Option<Input> {
+        let lost = |connection| Input::Closed {
+            connection,
+            code: None,
+        };
         match output {
-            Output::Open { connection } if self.is_cut => return Some(connection),
+            Output::Open { connection } if self.is_cut => return Some(lost(connection)),
             Output::Open { connection } => {
-                let (frames, receiver) = mpsc::channel(connection::FRAMES_MAX);
-                let inputs = self.input_sender.clone();
-                let task = connection::run(connection, self.uri.clone(), receiver, inputs);
-                tokio::spawn(task);
-                self.line = Some(Line { connection, frames });
+                match self.place.as_ref().map_or(Word::Go, Place::word) {
+                    Word::Go => self.open(connection),
+                    Word::Hold => self.held = Some(connection),
+                    Word::Over => return Some(self.give_way(connection)),
+                }
             }
             Output::Send {
                 connection,
@@ -269,10 +362,11 @@ impl Driver {
                 if !is_written {
                     // A socket that takes nothing any more.
                     self.line = None;
-                    return Some(connection);
+                    return Some(lost(connection));
                 }
             }
             Output::Close { connection } => {
+                self.held.take_if(|held| *held == connection);
                 if self
                     .line
                     .as_ref()
@@ -284,10 +378,23 @@ impl Driver {
             Output::Event(event) => {
                 if let ClientEvent::StateChanged { state, .. } = &event {
                     self.state.send_replace(*state);
+                    self.tell_rivals(*state);
                 }
                 self.events.push(event);
             }
             Output::Answer { id, result } => {
+                let result = match result {
+                    Err(CallError::Refused { outcome, .. })
+                        if self.has_given_way && outcome == Outcome::RemoteLogin as u32 =>
+                    {
+                        Err(CallError::Refused {
+                            outcome,
+                            text: "a later login of this user in this program has succeeded".into(),
+                            retry_after_ms: 0,
+                        })
+                    }
+                    result => result,
+                };
                 if let Some(reply) = self.replies.remove(&id) {
                     // Whoever asked may have lost interest.
                     let _ = reply.send(result);
@@ -295,5 +402,13 @@ impl Driver {
             }
         }
         None
+    }
+}
+
+/// Waits for a new word of the other logins of this user.
+async fn new_word(place: &mut Option<Place>) {
+    match place {
+        Some(place) => place.changed().await,
+        None => std::future::pending().await,
     }
 }

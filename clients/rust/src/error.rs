@@ -97,12 +97,6 @@ operation_error!(
     codes::channel_message_err::USER_NOT_LOGGED_IN
 );
 operation_error!(
-    /// Why a channel was not joined. Codes `JOIN_CHANNEL_…`.
-    JoinError,
-    join_channel,
-    codes::join_channel::ERR_USER_NOT_LOGGED_IN
-);
-operation_error!(
     /// Why a channel was not left. Codes `LEAVE_CHANNEL_ERR_…`.
     LeaveError,
     leave_channel_err,
@@ -144,6 +138,81 @@ operation_error!(
     attribute_operation_err,
     codes::attribute_operation_err::USER_NOT_LOGGED_IN
 );
+
+/// Why a channel was not joined. Codes `JOIN_CHANNEL_…`.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum JoinError {
+    /// The call has failed.
+    #[error("{0}")]
+    Call(CallError),
+    /// The channel was left before it was joined.
+    #[error("the channel was left before it was joined")]
+    Left,
+}
+
+impl JoinError {
+    fn call(&self) -> Option<&CallError> {
+        match self {
+            Self::Call(error) => Some(error),
+            Self::Left => None,
+        }
+    }
+
+    /// The code of the method's family in the RTM 1.x API; 201 when the channel was left meanwhile.
+    pub fn code(&self) -> u32 {
+        match self {
+            Self::Left => codes::join_channel::ERR_ABORTED_BY_LEAVE,
+            Self::Call(CallError::Refused { outcome, .. }) => {
+                codes::join_channel::from_outcome(*outcome)
+            }
+            Self::Call(CallError::Unsent { .. }) => {
+                codes::join_channel::from_outcome(Outcome::TimedOut as u32)
+            }
+            Self::Call(_) => codes::join_channel::ERR_USER_NOT_LOGGED_IN,
+        }
+    }
+
+    /// The server's outcome; none when the client did not ask the server, or waits no more for its answer.
+    pub fn outcome(&self) -> Option<Outcome> {
+        let call = self.call()?;
+        Outcome::ALL.into_iter().find(|row| call.is(*row))
+    }
+
+    /// When to try again, where that is stated.
+    pub fn retry_after(&self) -> Option<Duration> {
+        match self.call()? {
+            CallError::Refused { retry_after_ms, .. } if *retry_after_ms > 0 => {
+                Some(Duration::from_millis(u64::from(*retry_after_ms)))
+            }
+            _ => None,
+        }
+    }
+
+    /// Whether the call has had no effect for certain, because it never left this client.
+    pub fn is_unsent(&self) -> bool {
+        self.call().is_some_and(CallError::is_unsent)
+    }
+
+    /// Whether the same call may succeed later.
+    pub fn is_retryable(&self) -> bool {
+        self.call().is_some_and(CallError::is_retryable)
+    }
+
+    /// What to do about it: one imperative sentence.
+    pub fn hint(&self) -> &'static str {
+        match (self, self.outcome()) {
+            (Self::Left, _) => "Join again if the channel is wanted after all.",
+            (_, Some(outcome)) => outcome.remedy(),
+            (_, None) => "Log in first.",
+        }
+    }
+}
+
+impl From<CallError> for JoinError {
+    fn from(source: CallError) -> Self {
+        Self::Call(source)
+    }
+}
 
 /// Why something was not done with an invitation. Codes `INVITATION_API_CALL_ERR_…`.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -255,6 +324,10 @@ mod tests {
         let join = JoinError::from(refused(Outcome::TimedOut));
         assert_eq!((join.code(), join.outcome()), (4, Some(Outcome::TimedOut)));
         assert_eq!(join.retry_after(), Some(Duration::from_millis(700)));
+        assert_eq!(
+            (JoinError::Left.code(), JoinError::Left.outcome()),
+            (201, None)
+        );
         assert_eq!(PeerMessageError::from(refused(Outcome::TimedOut)).code(), 2);
         assert_eq!(
             AttributeError::from(refused(Outcome::UserNotFound)).code(),

@@ -76,7 +76,9 @@ mod connection;
 mod driver;
 mod error;
 mod events;
+mod joins;
 mod media;
+mod rivals;
 
 pub use bytes::Bytes;
 pub use tidings_client_core::{
