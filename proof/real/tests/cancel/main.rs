@@ -253,7 +253,7 @@ async fn of_two_logins_that_begin_in_the_same_moment_the_later_one_wins() {
     let server = Server::start(false);
     for round in 0..20 {
         let user = format!("twice-{round}");
-        let ((first, _), (second, mut events)) = (make(&server), make(&server));
+        let ((first, _), (second, _)) = (make(&server), make(&server));
         let earlier = first.login(&user, None);
         // Polled in their order: which connection the server sees first is chance.
         let (earlier, later) = tokio::join!(earlier, second.login(&user, None));
@@ -262,9 +262,8 @@ async fn of_two_logins_that_begin_in_the_same_moment_the_later_one_wins() {
         assert_eq!(error.code(), 1, "{error}");
         assert!(error.to_string().contains("a later login"), "{error}");
         assert_eq!(first.state(), ConnectionState::Disconnected);
-        let sent = second.send_to_peer(&user, "still here", SendOptions::new());
-        sent.await.expect("a message to oneself");
-        assert_eq!(wait_for(&mut events, peer_text).await, "still here");
+        let online = second.query_presence([&user]).await.expect("an answer");
+        assert_eq!(online, [(user, PresenceState::Online)]);
         assert_eq!(second.state(), ConnectionState::Connected);
     }
 }
