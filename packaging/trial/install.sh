@@ -1,7 +1,7 @@
 #!/bin/sh
 # Does with the packages what an administrator does: install, make an app, start, look, upgrade, remove, purge; each
 # command as the package and the guide print it. Runs in the systemd of `boot.sh`; /trial has `old.deb`, which counts as
-# the package before 0.2.0, and `new.deb`.
+# the package before 0.2.0, `new.deb`, the archive, and `archive-commands`, which are the guide's.
 set -u
 step=begin
 finish() {
@@ -154,4 +154,22 @@ for path in /var/lib/tidings /etc/tidings /usr/bin/tidings /usr/share/doc/tiding
     fi
 done
 expect "the unit" "$(systemctl show --property LoadState --value tidings.service)" not-found
+
+begin "the archive, as the guide tells whoever has another Linux"
+if getent passwd tidings > /dev/null; then
+    userdel tidings
+fi
+cd /trial
+sh -e archive-commands
+expect "the settings" "$(owner /etc/tidings/tidings.toml)" "root:tidings 640"
+until_true 'get /readyz | grep -q "^HTTP/1.1 200"'
+tidings doctor --config /etc/tidings/tidings.toml
+expect "the apps" "$(owner /var/lib/tidings/apps.toml)" "tidings:tidings 600"
+echo '# mine' >> /etc/tidings/tidings.toml
+pid=$(property MainPID)
+tar --extract --file tidings-*.tar.gz --directory / --exclude ./etc
+systemctl restart tidings.service
+test "$(property MainPID)" != "$pid" || fail "the old program goes on after the upgrade"
+grep -q '^# mine' /etc/tidings/tidings.toml
+expect "the program" "$(tidings --version)" "$(/proc/"$(property MainPID)"/exe --version)"
 echo "everything was as it should be"

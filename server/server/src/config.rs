@@ -11,7 +11,7 @@ use tidings_wire::limits;
 use tidings_wire::names::AppId;
 use tidings_wire::rates::Rate;
 
-use crate::media::Shares;
+use crate::media::{AppRule, Shares};
 use crate::network::Network;
 use crate::origins::Origins;
 
@@ -139,25 +139,33 @@ pub struct MediaConfig {
     pub file_bytes_max: u64,
     /// All files together, in bytes; a file counts in blocks of 4 KiB.
     pub bytes_max: u64,
-    /// The files of one app together, in bytes; `None` = half of all where there is more than one app, else all.
+    /// The files of one app together, in bytes; `None` = half of all, but at most the default of the quota, where there
+    /// is more than one app, else all. An app's own quota counts instead.
     pub app_bytes_max: Option<u64>,
     /// The files of one user together, in bytes; `None` = a sixteenth of all.
     pub user_bytes_max: Option<u64>,
 }
 
 impl MediaConfig {
-    /// How much an app may have, and a user of it.
-    pub(crate) fn shares(&self, has_other_apps: bool) -> Shares {
-        let of_app = match has_other_apps {
-            true => self.bytes_max / 2,
-            false => self.bytes_max,
+    /// How much an app may have that has this quota of its own, and a user of it.
+    pub(crate) fn shares(&self, has_other_apps: bool, quota: Option<u64>) -> Shares {
+        let default = limits::APP_MEDIA_BYTES_MAX as u64;
+        // Order: what is said of this app, then what is said of every app, then what nobody has said.
+        let (app_bytes_max, app_rule) = match (quota, self.app_bytes_max) {
+            // Without limit: the server's own bound is the one that is met.
+            (Some(0), _) => (u64::MAX, AppRule::Quota),
+            (Some(max), _) => (max, AppRule::Quota),
+            (None, Some(max)) => (max, AppRule::Setting),
+            (None, None) if !has_other_apps => (self.bytes_max, AppRule::Setting),
+            (None, None) if self.bytes_max / 2 > default => (default, AppRule::Quota),
+            (None, None) => (self.bytes_max / 2, AppRule::Setting),
         };
         // A user may keep one file of the largest size in any case.
         let of_user =
             (self.bytes_max / 16).max(self.file_bytes_max.saturating_add(FILE_HEAD_BYTES));
-        let app_bytes_max = self.app_bytes_max.unwrap_or(of_app);
         Shares {
             app_bytes_max,
+            app_rule,
             user_bytes_max: self.user_bytes_max.unwrap_or(of_user).min(app_bytes_max),
         }
     }

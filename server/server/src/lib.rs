@@ -59,6 +59,7 @@ pub use config::{
     HUBS_MAX, LegacyConfig, Limits, MediaConfig, ServerConfig, StoreConfig, TlsFiles,
 };
 pub use error::StartError;
+pub use http::unbuilt;
 pub use media::{MediaFile, MediaFiles};
 pub use memory::{MEMORY_MIN, memory_max_default, memory_used};
 pub use network::{Network, NetworkError};

@@ -54,7 +54,7 @@ impl Readiness {
                 ),
             },
             Phase::Starting => (false, "starting\n"),
-            Phase::Draining => (false, "draining: clients are being sent away\n"),
+            Phase::Draining => (false, "draining: clients are being disconnected\n"),
         };
         Report { is_good, text }
     }

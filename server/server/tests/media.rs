@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use common::{APP, Answer, PATIENCE, TestServer, config, connect_tcp};
 use tempfile::TempDir;
 use tidings_server::{
-    App, AppId, Apps, DiskReserve, MediaFiles, Origins, ServerConfig, StoreConfig, UserId,
+    App, AppId, Apps, DiskReserve, MediaFiles, Origins, Quotas, ServerConfig, StoreConfig, UserId,
 };
 
 const OTHER_APP: &str = "ffffffffffffffffffffffffffffffff";
@@ -393,6 +393,47 @@ fn an_app_and_the_server_have_only_so_much_space() {
     assert_eq!(error(&full), (507, "media_full".into()));
     place.upload(&bytes(100));
     place.has_files(3);
+}
+
+#[test]
+fn an_apps_own_quota_counts_in_place_of_what_every_app_may_have() {
+    let app = |id: &str| AppId::parse(id).expect("an app id");
+    let quota = |bytes| Quotas {
+        max_media_bytes: Some(bytes),
+        ..Quotas::default()
+    };
+    let with = |of_app: u64, of_other: u64| {
+        Place::with(|config| {
+            config.media.app_bytes_max = Some(2 * 4_096);
+            config.media.bytes_max = 6 * 4_096;
+            for (id, bytes) in [(APP, of_app), (OTHER_APP, of_other)] {
+                let listed = config.apps.listed.get_mut(&app(id)).expect("an app");
+                listed.quotas = quota(bytes);
+            }
+        })
+    };
+    // Less than every app may have, and more.
+    let place = with(4_096, 3 * 4_096);
+    place.upload(&bytes(100));
+    let full = place.post(APP, b"x", ALICE);
+    assert_eq!(error(&full), (507, "media_full".into()));
+    let text = full.text();
+    assert!(text.contains("max_media_bytes is 4096"), "{text}");
+    for size in [8_000, 100] {
+        assert_eq!(place.post(OTHER_APP, &bytes(size), ALICE).status, 201);
+    }
+    let full = place.post(OTHER_APP, b"x", ALICE);
+    assert_eq!(error(&full), (507, "media_full".into()));
+    assert!(full.text().contains("max_media_bytes is 12288"));
+
+    // 0 is "unlimited": the server's bound is left.
+    let place = with(0, 4_096);
+    for _ in 0..3 {
+        place.upload(&bytes(8_000));
+    }
+    let full = place.post(APP, b"x", ALICE);
+    assert_eq!(error(&full), (507, "media_full".into()));
+    assert!(full.text().contains("media-bytes-max"), "{full:?}");
 }
 
 #[test]

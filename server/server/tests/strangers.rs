@@ -70,8 +70,16 @@ fn pages_are_served_beside_the_websocket() {
     let server = start();
     assert_eq!(status(&get(server.address(), "/healthz")), "200");
     assert_eq!(status(&get(server.address(), "/readyz")), "200");
-    let root = get(server.address(), "/");
-    assert!(root.contains("location: demo/\r\n"), "{root}");
+    // Relative: behind a proxy that strips a prefix they stay below it.
+    for (from, to) in [("/", "demo/"), ("/demo", "demo/"), ("/docs", "docs/")] {
+        let answer = get(server.address(), from);
+        assert!(
+            answer.contains(&format!("location: {to}\r\n")),
+            "{from}: {answer}"
+        );
+        let there = get(server.address(), &format!("/{to}"));
+        assert!(!there.contains("there is nothing at"), "{from}: {there}");
+    }
     let nowhere = get(server.address(), "/nowhere");
     assert_eq!(status(&nowhere), "404");
     assert!(nowhere.contains("/demo/"), "{nowhere}");

@@ -87,6 +87,13 @@ pub(crate) fn run(arguments: ServeArguments) -> Result<(), Failure> {
             "there is no app yet, so that nobody can log in; make one with `tidings app create`"
         );
     }
+    if !pages.missing.is_empty() {
+        tracing::warn!(
+            missing = pages.missing.join(" "),
+            "this program was built without its pages and JavaScript packages; `cargo xtask web` in the project builds \
+             them, then build the program again"
+        );
+    }
     // A program that waits for this line reads a pipe; that it has closed the pipe is no reason to end.
     let address = pages.address(server.local_addr());
     let _ = writeln!(std::io::stdout(), "tidings is ready: {address}");
@@ -222,13 +229,22 @@ impl RunningOffice {
 struct Pages {
     is_tls: bool,
     has_demo: bool,
+    /// What the program was built without, of what this server would show.
+    missing: Vec<&'static str>,
 }
 
 impl Pages {
     fn of(config: &ServerConfig) -> Self {
+        let mut missing = tidings_server::unbuilt();
+        missing.retain(|path| match *path {
+            "/demo" => config.demo,
+            "/docs" => config.guide,
+            _ => true,
+        });
         Self {
             is_tls: config.tls.is_some(),
-            has_demo: config.demo,
+            has_demo: config.demo && !missing.contains(&"/demo"),
+            missing,
         }
     }
 
@@ -348,6 +364,7 @@ mod tests {
             let pages = Pages {
                 is_tls,
                 has_demo: true,
+                missing: Vec::new(),
             };
             pages.address(address.parse().expect("an address"))
         };

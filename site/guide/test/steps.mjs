@@ -99,6 +99,11 @@ class Running {
     return this.#output;
   }
 
+  /** The process id of the shell, and of what it has become by `exec`. */
+  get id() {
+    return this.#child.pid;
+  }
+
   /** Resolves as soon as a line is there that matches, with the match. */
   async line(wanted) {
     const matches = () => this.#output.split('\n').map((line) => (wanted instanceof RegExp ? wanted.exec(line) : line === wanted)).find(Boolean);

@@ -1,5 +1,7 @@
 //! What a fresh machine lacks, and the pages that the program serves.
 
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -174,6 +176,49 @@ pub(crate) fn packaging() -> Result<()> {
         ("systemd-analyze", "systemd"),
         ("adduser", "adduser"),
     ];
+    install_missing(&needed).context("these look into the Debian package and the systemd unit")
+}
+
+/// The proxies of the guide, which its tests put in front of the program: from Debian's packages where they are missing.
+pub(crate) fn proxies() -> Result<()> {
+    let needed = [
+        ("nginx", "nginx-light"),
+        ("caddy", "caddy"),
+        ("haproxy", "haproxy"),
+    ];
+    // Debian starts a server that it installs, now and at every boot; nobody has asked for that.
+    let policy = Path::new("/usr/sbin/policy-rc.d");
+    let is_ours = needed.iter().any(|(program, _)| !is_installed(program)) && !policy.exists();
+    if is_ours {
+        deny_starts(policy)?;
+    }
+    let installed = install_missing(&needed);
+    if is_ours {
+        fs::remove_file(policy)?;
+        let names = needed.map(|(program, _)| program);
+        // Where there is no systemd, nothing has been enabled.
+        let _ = Command::new("systemctl")
+            .args(["disable", "--quiet"])
+            .args(names)
+            .status();
+    }
+    installed.context("the guide shows how nginx, Caddy and HAProxy are configured")
+}
+
+/// Tells Debian's maintainer scripts to start no service.
+fn deny_starts(policy: &Path) -> Result<()> {
+    fs::write(policy, "#!/bin/sh\nexit 101\n")
+        .and_then(|()| fs::set_permissions(policy, fs::Permissions::from_mode(0o755)))
+        .with_context(|| {
+            format!(
+                "writing {}; install nginx-light, caddy and haproxy, or run this as root",
+                policy.display()
+            )
+        })
+}
+
+/// Installs what is missing of programs, each with the name of its package.
+fn install_missing(needed: &[(&str, &str)]) -> Result<()> {
     let missing: Vec<&str> = needed
         .iter()
         .filter(|(program, _)| !is_installed(program))
@@ -182,7 +227,7 @@ pub(crate) fn packaging() -> Result<()> {
     if missing.is_empty() {
         return Ok(());
     }
-    install(&missing).context("these look into the Debian package and the systemd unit")
+    install(&missing)
 }
 
 /// Whether a program can be found.

@@ -113,6 +113,7 @@ fn javascript() -> Result<()> {
     run("clients/js/rtm", "npm", &["test"])?;
     run("clients/js/signaling", "npm", &["test"])?;
     setup::openssl()?;
+    setup::proxies()?;
     // The guide's pages, followed to the letter.
     run("site/guide", "npm", &["test"])
 }

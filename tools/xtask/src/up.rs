@@ -32,13 +32,23 @@ pub(crate) fn up(args: &[String]) -> Result<()> {
     compiler()?;
     disk()?;
 
-    step(
-        2,
-        "pages and libraries: npm builds the SDKs, the demo and the guide, cargo the server's libraries (1 to 2 minutes)",
-    );
     let mut jobs = Vec::new();
     let stamp = target().join("up/pages.stamp");
     let is_fresh = pages_are_fresh(&stamp);
+    let is_built = target().join("quick/tidings").exists();
+    step(
+        2,
+        match (is_fresh, is_built) {
+            (true, _) => "the pages are as they were; cargo builds what has changed",
+            (false, true) => {
+                "npm builds the SDKs, the demo and the guide (a minute), cargo what has changed"
+            }
+            (false, false) => {
+                "npm builds the SDKs, the demo and the guide, cargo the server's libraries \
+                 (two to three minutes)"
+            }
+        },
+    );
     if !is_fresh {
         jobs.push(start(
             "pages",
@@ -55,7 +65,7 @@ pub(crate) fn up(args: &[String]) -> Result<()> {
         File::create(&stamp)?;
     }
 
-    step(3, "the server with these pages (half a minute)");
+    step(3, "the server with these pages (up to half a minute)");
     let server = start("server", Path::new(&cargo_program()), &build())?;
     wait(vec![server])?;
 

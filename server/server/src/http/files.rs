@@ -56,6 +56,18 @@ pub(super) const SDK: [Files; 3] = [
     Files(embedded::PACKAGES),
 ];
 
+/// What the program was built without, by where it would be.
+#[must_use]
+pub fn unbuilt() -> Vec<&'static str> {
+    empty_of(&[("/demo", &[DEMO]), ("/docs", &[GUIDE]), ("/sdk", &SDK)])
+}
+
+fn empty_of(parts: &[(&'static str, &[Files])]) -> Vec<&'static str> {
+    let is_empty = |files: &[Files]| files.iter().all(|files| files.is_empty());
+    let empty = parts.iter().filter(|(_, files)| is_empty(files));
+    empty.map(|(path, _)| *path).collect()
+}
+
 impl Files {
     /// Whether the program was built without them.
     pub(super) fn is_empty(self) -> bool {
@@ -236,6 +248,17 @@ mod tests {
         brotli: Some(b"br"),
         gzip: Some(b"gzip"),
     };
+
+    #[test]
+    fn what_the_program_was_built_without_is_named() {
+        let none = Files(&[]);
+        assert_eq!(
+            empty_of(&[("/a", &[none]), ("/b", &[none, none])]),
+            ["/a", "/b"]
+        );
+        let some = Files(std::slice::from_ref(&FILE));
+        assert!(empty_of(&[("/a", &[some]), ("/b", &[none, some])]).is_empty());
+    }
 
     fn ask(method: Method, headers: &[(axum::http::HeaderName, &str)]) -> Response<Body> {
         let mut request = Request::new(());

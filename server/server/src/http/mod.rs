@@ -33,6 +33,7 @@ use tokio::runtime;
 use tokio::sync::mpsc::{Permit, Receiver, Sender, channel};
 use tokio::task::{LocalSet, spawn_local};
 
+pub use self::files::unbuilt;
 pub(crate) use self::media::MediaDoor;
 use self::pace::Waits;
 use self::visit::{House, visit};

@@ -19,7 +19,7 @@ use tidings_wire::names::{AppId, UserId};
 
 pub(crate) use self::directory::{Bounds, Directory};
 pub use self::files::{MediaFile, MediaFiles};
-pub(crate) use self::usage::{Bound, Owner, Shares};
+pub(crate) use self::usage::{AppRule, Bound, Owner, Shares};
 
 /// Something that takes a while.
 pub(crate) type Work<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;

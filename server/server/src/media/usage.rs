@@ -26,14 +26,25 @@ pub(crate) struct Owner {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Shares {
     pub(crate) app_bytes_max: u64,
+    /// What has to be changed for the app to have more.
+    pub(crate) app_rule: AppRule,
     pub(crate) user_bytes_max: u64,
+}
+
+/// What says how much an app may have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum AppRule {
+    /// The server's settings, for each app alike.
+    Setting,
+    /// The app's own quota, or the one that apps have which share a server.
+    Quota,
 }
 
 /// Which bound a file would exceed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Bound {
     User(u64),
-    App(u64),
+    App(u64, AppRule),
     Server,
 }
 
@@ -45,9 +56,14 @@ impl fmt::Display for Bound {
                 f,
                 "the user's files have no room for it: a user may have {max} bytes (media-user-bytes-max)"
             ),
-            Self::App(max) => write!(
+            Self::App(max, AppRule::Setting) => write!(
                 f,
                 "the app's files have no room for it: an app may have {max} bytes (media-app-bytes-max)"
+            ),
+            Self::App(max, AppRule::Quota) => write!(
+                f,
+                "the app's files have no room for it: its quota max_media_bytes is {max}; the operator sets it with \
+                 `tidings app set`"
             ),
             Self::Server => f.write_str("the server has no room for it (media-bytes-max)"),
         }
@@ -168,7 +184,7 @@ impl Usage {
             (
                 stored.of_app(&owner.app) + coming.of_app(&owner.app),
                 shares.app_bytes_max,
-                Bound::App(shares.app_bytes_max),
+                Bound::App(shares.app_bytes_max, shares.app_rule),
             ),
             (
                 stored.of_user(owner) + coming.of_user(owner),
@@ -254,6 +270,7 @@ mod tests {
 
     const SHARES: Shares = Shares {
         app_bytes_max: 3 * BLOCK_BYTES,
+        app_rule: AppRule::Setting,
         user_bytes_max: 2 * BLOCK_BYTES,
     };
 
@@ -281,7 +298,7 @@ mod tests {
         bob.grow(BLOCK_BYTES).expect("the app's rest");
         assert_eq!(
             full(bob.grow(BLOCK_BYTES + 1)),
-            Bound::App(SHARES.app_bytes_max)
+            Bound::App(SHARES.app_bytes_max, AppRule::Setting)
         );
         let mut carol = share(&usage, "b", "carol");
         carol.grow(2 * BLOCK_BYTES).expect("the server's rest");
@@ -303,7 +320,7 @@ mod tests {
         coming.grow(1).expect("the last");
         assert_eq!(
             full(share(&usage, "a", "carol").grow(1)),
-            Bound::App(SHARES.app_bytes_max)
+            Bound::App(SHARES.app_bytes_max, AppRule::Setting)
         );
         let app = owner("a", "bob").app;
         usage.recount(&app, &[(owner("a", "bob"), 1)]);
@@ -321,7 +338,8 @@ mod tests {
     fn errors_name_the_setting_and_nobody_elses_numbers() {
         for (bound, word) in [
             (Bound::User(7), "media-user-bytes-max"),
-            (Bound::App(7), "media-app-bytes-max"),
+            (Bound::App(7, AppRule::Setting), "media-app-bytes-max"),
+            (Bound::App(7, AppRule::Quota), "max_media_bytes"),
             (Bound::Server, "(media-bytes-max)"),
         ] {
             assert!(bound.to_string().contains(word), "{bound}");

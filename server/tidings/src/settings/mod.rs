@@ -116,8 +116,8 @@ pub(crate) struct Settings {
     #[arg(long, env = "TIDINGS_MEDIA_BYTES_MAX", value_name = "SIZE")]
     media_bytes_max: Option<Size>,
 
-    /// Space that the uploaded files of one app may take [default: half of --media-bytes-max where there is more than one
-    /// app, else all]
+    /// Space that the uploaded files of one app may take, unless the app has a quota of its own, max_media_bytes [default:
+    /// half of --media-bytes-max where there is more than one app, but at most 2GiB; else all]
     #[arg(long, env = "TIDINGS_MEDIA_APP_BYTES_MAX", value_name = "SIZE")]
     media_app_bytes_max: Option<Size>,
 
@@ -129,7 +129,7 @@ pub(crate) struct Settings {
     #[arg(long, env = "TIDINGS_HUBS", value_name = "NUMBER")]
     hubs: Option<u16>,
 
-    /// Time over which clients are sent away when the server ends, at most 20s; a number without a unit is seconds
+    /// Time over which clients are disconnected when the server ends, at most 20s; a number without a unit is seconds
     /// [default: 0, at once]
     #[arg(long, env = "TIDINGS_DRAIN_WINDOW", value_name = "TIME")]
     drain_window: Option<Span>,
@@ -138,7 +138,7 @@ pub(crate) struct Settings {
     /// limit]
     ///
     /// From 80 % of it on, nobody else can log in, and what waits for clients that are away is dropped; from 95 % on,
-    /// the slowest clients are sent away. They are told what they have missed.
+    /// the slowest clients are disconnected. They are told what they have missed.
     #[arg(long, env = "TIDINGS_MEMORY_MAX", value_name = "SIZE")]
     memory_max: Option<Size>,
 
@@ -164,7 +164,7 @@ pub(crate) struct Settings {
     insecure: Option<Switch>,
 
     /// Origin from whose pages browsers may connect; repeat it for more origins [default: any, but pages of the
-    /// server's own host alone for apps that ask for no token]
+    /// server's own host alone for apps that require no token]
     ///
     /// An origin is written as browsers state it: https://chat.example.org, or https://*.example.org for all names of
     /// one more label; any is every origin. An app can have a list of its own: `tidings app set ID origins=...`.

@@ -119,7 +119,10 @@ impl Settings {
         match u64::try_from(window.as_millis()) {
             Ok(ms) if window <= DRAIN_WINDOW_MAX => Ok(ms),
             _ => Err(Failure::new(
-                format!("clients cannot be sent away over {} s", window.as_secs()),
+                format!(
+                    "the disconnects cannot be spread over {} s",
+                    window.as_secs()
+                ),
                 "give --drain-window at most 20s",
             )),
         }

@@ -4,6 +4,7 @@
 
 mod container;
 mod debian;
+mod install;
 mod sbom;
 mod stage;
 mod trial;
@@ -80,7 +81,8 @@ pub(crate) fn check() -> Result<()> {
     );
     let old = debian::make(&stage, &out.join("old"), Effort::Fast, Some("0.1.0-1"))?;
     trial::run(&old, &package)?;
-    container::check(&program)
+    container::check(&program)?;
+    install::check()
 }
 
 /// Packs what the Debian package installs, for every other Linux.

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, bail, ensure};
 use serde_json::Value;
 
 use super::{VERSION, commit_time, output};
@@ -93,6 +93,11 @@ fn npm(folder: &str, omitted: &[&str]) -> Result<String> {
             "--format=%cd",
         ],
     )?;
+    ensure!(
+        bill["metadata"]["component"]["version"] == VERSION,
+        "{folder}/package.json and its lock file are not of version {VERSION}: {}",
+        bill["metadata"]["component"]["version"]
+    );
     bill["metadata"]["timestamp"] = date.into();
     if let Some(fields) = bill.as_object_mut() {
         fields.remove("serialNumber");

@@ -6,18 +6,23 @@ use std::process::Command;
 
 use anyhow::{Context as _, Result, bail};
 
-use super::empty;
+use super::{empty, find};
 use crate::setup::{root, target};
 
 /// The trial's exit code where the machine does not let one have namespaces, mounts and a control group.
 const NOT_HERE: i32 = 125;
 
-/// Runs the trial: `old` counts as the package before, `new` is the one to try.
+/// Runs the trial: `old` counts as the package before, `new` is the one to try, with the archive beside it.
 pub(super) fn run(old: &Path, new: &Path) -> Result<()> {
     let given = target().join("package-trial");
     empty(&given)?;
     fs::copy(old, given.join("old.deb"))?;
     fs::copy(new, given.join("new.deb"))?;
+    let folder = new.parent().context("a package lies in a folder")?;
+    let archive = find(folder, "tidings-", ".tar.gz")?;
+    let name = archive.file_name().context("an archive has a name")?;
+    fs::copy(&archive, given.join(name))?;
+    fs::write(given.join("archive-commands"), archive_commands()?)?;
     let status = Command::new("sh")
         .arg(root().join("packaging/trial/run.sh"))
         .arg(&given)
@@ -45,4 +50,15 @@ pub(super) fn run(old: &Path, new: &Path) -> Result<()> {
             told("output")
         ),
     }
+}
+
+/// What the guide tells whoever has another Linux.
+fn archive_commands() -> Result<String> {
+    let page = fs::read_to_string(root().join("site/guide/running.md"))
+        .context("reading site/guide/running.md")?;
+    let block = page
+        .split_once("<!-- archive -->\n```sh\n")
+        .and_then(|(_, rest)| rest.split_once("```"));
+    let (commands, _) = block.context("running.md has no block that is marked `archive`")?;
+    Ok(commands.to_owned())
 }

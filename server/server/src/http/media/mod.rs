@@ -22,6 +22,7 @@ use percent_encoding::percent_decode_str;
 use tidings_hub::Apps;
 use tidings_hub::credentials::{self, Credentials};
 use tidings_wire::codes::Outcome;
+use tidings_wire::names::AppId;
 use tokio::time::sleep;
 
 use self::answer::Problem;
@@ -92,8 +93,13 @@ impl MediaDoor {
         }
     }
 
-    fn shares(&self) -> Shares {
-        self.config.shares(self.others() == Others::Exist)
+    fn shares(&self, app: &AppId) -> Shares {
+        let apps = self.apps();
+        let own = apps
+            .listed
+            .get(app)
+            .and_then(|app| app.quotas.max_media_bytes);
+        self.config.shares(self.others() == Others::Exist, own)
     }
 
     fn now_s(&self) -> u64 {
@@ -251,7 +257,7 @@ async fn receive(
         app: app.clone(),
         user: Some(user.clone()),
     };
-    let begun = store.begin(owner, door.shares(), about, door.now_s());
+    let begun = store.begin(owner, door.shares(&app), about, door.now_s());
     let mut upload = begun.await?;
     let mut size = 0;
     let mut body = body.into_data_stream();

@@ -1,7 +1,7 @@
 /** Member events across holes: contract PRE-3 and PRE-9, and presence after a reconnect. */
 import { describe, expect, it } from 'vitest';
-import { type Recorder, join, makeLoggedIn } from '../support/client.js';
-import { type FromServer, friendly, refused, reply } from '../support/world.js';
+import { type Recorder, join, makeLoggedIn } from '../../rtm/test/support/client.js';
+import { type FromServer, friendly, refused, reply } from '../../rtm/test/support/world.js';
 
 const joined = (userId: string): FromServer => ({ is: 'memberJoined', value: { channel: 'room', userId } });
 const left = (userId: string): FromServer => ({ is: 'memberLeft', value: { channel: 'room', userId } });

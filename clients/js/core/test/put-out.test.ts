@@ -1,7 +1,7 @@
 /** A token that permits a channel no more: the server says that the user itself has left. */
 import { expect, it } from 'vitest';
-import { join, makeLoggedIn } from '../support/client.js';
-import { friendly, refused } from '../support/world.js';
+import { join, makeLoggedIn } from '../../rtm/test/support/client.js';
+import { friendly, refused } from '../../rtm/test/support/world.js';
 
 // proves: rtm-7.5-replaced
 it('the user is told its own leave, may join again, and is not joined again by itself', async () => {

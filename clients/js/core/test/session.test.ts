@@ -1,6 +1,6 @@
 /** Sessions: numbers, confirmations, resume, and what a new session is given. */
 import { describe, expect, it } from 'vitest';
-import { codeOf, join, makeLoggedIn } from '../support/client.js';
+import { codeOf, join, makeLoggedIn } from '../../rtm/test/support/client.js';
 import {
   type Answer,
   type FakeConnection,
@@ -11,7 +11,7 @@ import {
   secretOf,
   usual,
   welcome,
-} from '../support/world.js';
+} from '../../rtm/test/support/world.js';
 
 const text = (value: string) => ({ body: { is: 'text', value: new TextEncoder().encode(value) } }) as const;
 
