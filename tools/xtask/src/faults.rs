@@ -56,7 +56,7 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
     if !output.status.success() {
         bail!("a deliberate fault was caught by nothing; see above");
     }
-    let path = setup::root().join("docs/faults.md");
+    let path = setup::root().join("docs/proven/faults.md");
     std::fs::write(&path, format!("{INTRODUCTION}{table}"))
         .with_context(|| format!("{} cannot be written", path.display()))
 }
@@ -88,7 +88,7 @@ pub(crate) fn checks() -> Result<()> {
         bail!("{}", String::from_utf8_lossy(&output.stderr));
     }
     let table = String::from_utf8_lossy(&output.stdout);
-    let path = setup::root().join("docs/checks.md");
+    let path = setup::root().join("docs/proven/checks.md");
     std::fs::write(&path, format!("{CHECKS}{table}"))
         .with_context(|| format!("{} cannot be written", path.display()))
 }

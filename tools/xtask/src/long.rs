@@ -11,7 +11,7 @@ use crate::proofs;
 use crate::reliability::{Proof, perform, said_by};
 use crate::setup;
 
-const LEDGER: &str = "docs/reliability-ledger.tsv";
+const LEDGER: &str = "docs/proven/reliability-ledger.tsv";
 
 const HEAD: &str = "date\tcommit\tproof\tseed\tamount\tseconds\tverdict\tresult\n";
 

@@ -34,20 +34,20 @@ usage: cargo xtask TASK
   figures          hold the figures in README, guide and CHANGELOG against the code (docs/figures.toml); part of check
   supply           check licences, sources and known vulnerabilities of all dependencies with cargo-deny; part of
                    check; TIDINGS_ADVISORY_DB names a copy of the advisory database
-  performance      measure side by side with other servers, and make docs/performance.md; --quick for a few minutes
+  performance      measure side by side with other servers, and make docs/proven/performance.md; --quick for a few minutes
                    (ARGS go to `tidings-load series`)
   fairness [ARGS]  attack the program in every way we know, measure what users of another app notice, and make
-                   docs/fairness.md: --only NAME, --seconds N, --list
+                   docs/proven/fairness.md: --only NAME, --seconds N, --list
   ratchet          hold bytes per session and allocations per operation against what is committed; part of check;
                    with --update commit to what is found
   instructions     count the instructions of a hub's operations with callgrind and hold them against what is committed;
                    part of test where valgrind is installed; --update as above, --all also at 100,000 users
   sim [ARGS]       replay seeds: --seed N --trace, or --from N --count N; --seed N --shrink makes a failing one small
-  checks           write docs/checks.md: every check of the contract, and what makes it fail
+  checks           write docs/proven/checks.md: every check of the contract, and what makes it fail
   faults [ARGS]    switch deliberate faults on and see that a check finds each: --count N --seed S, or --all, which
-                   writes docs/faults.md; or --fault NAME [--seed S --trace]
-  reliability      run every proof and write the figures of docs/reliability.md; with --quick in minutes
-  long [ARGS]      the proofs in slices with fresh seeds, each a line of docs/reliability-ledger.tsv: --minutes N; can be
+                   writes docs/proven/faults.md; or --fault NAME [--seed S --trace]
+  reliability      run every proof and write the figures of docs/proven/reliability.md; with --quick in minutes
+  long [ARGS]      the proofs in slices with fresh seeds, each a line of docs/proven/reliability-ledger.tsv: --minutes N; can be
                    stopped and goes on where it was; without arguments adds up what was run since the core changed
   soak [ARGS]      SDK clients and the program over broken networks: --minutes N --seed S
   power [ARGS]     the program loses power under load, on a disk that forgets what was not synced: --cycles N --seed S;
@@ -56,7 +56,7 @@ usage: cargo xtask TASK
   autobahn         WebSocket conformance of the server's codec and the Rust SDK, by the Autobahn cases
   reference        make the reference of the JavaScript SDK (site/reference/dist)
   codegen          make code from proto/; with --check only compare
-  coverage         make the conformance list (docs/conformance.md); with --check only compare
+  coverage         make the conformance list (docs/proven/conformance.md); with --check only compare
 ";
 
 fn main() -> ExitCode {

@@ -1,4 +1,4 @@
-//! Runs every proof and writes what came of it into docs/reliability.md.
+//! Runs every proof and writes what came of it into docs/proven/reliability.md.
 
 use std::io::{BufRead as _, BufReader};
 use std::process::{Command, Stdio};
@@ -8,7 +8,7 @@ use anyhow::{Context as _, Result, bail};
 
 use crate::{proofs, setup};
 
-const PAGE: &str = "docs/reliability.md";
+const PAGE: &str = "docs/proven/reliability.md";
 const BEGIN: &str = "<!-- figures: made by `cargo xtask reliability`; do not edit -->\n";
 const END: &str = "<!-- end of figures -->\n";
 

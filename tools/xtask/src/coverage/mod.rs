@@ -1,7 +1,7 @@
 //! The conformance list: which clause of the RTM 1.x behaviour is proven by which test.
 //!
 //! The clauses are in `docs/conformance/clauses.toml`, what is known to differ in `deviations.toml` beside it. A
-//! test says what it proves in a comment (`proves: ID, …`); from all of them `docs/conformance.md` is made.
+//! test says what it proves in a comment (`proves: ID, …`); from all of them `docs/proven/conformance.md` is made.
 //!
 //! Reading order: [`list`] (clauses and deviations), [`markers`] (what tests claim), [`page`] (the table).
 
@@ -18,7 +18,7 @@ use list::{Deviations, List};
 use markers::Proof;
 
 /// The page, from the repository's root.
-const PAGE: &str = "docs/conformance.md";
+const PAGE: &str = "docs/proven/conformance.md";
 /// The text that the clauses were cut from. It lies beside the repository where the project is developed; elsewhere
 /// the list stands by itself.
 const SPEC: &str = "../shared/spec/rtm-v1.md";
