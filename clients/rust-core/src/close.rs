@@ -1,10 +1,10 @@
-//! What the server's close codes mean. Source: docs/internals/protocol.md 2.5.
+//! What the server's close codes mean. Source: protocol 2.5.
 
 use tidings_wire::codes::CloseCode;
 
 use crate::event::{ConnectionReason, ConnectionState};
 
-/// Shortest wait after `slow_consumer` and after `protocol_error`. Source: docs/internals/protocol.md 2.5.
+/// Shortest wait after `slow_consumer` and after `protocol_error`. Source: protocol 2.5.
 const SLOW_CONSUMER_WAIT_MS: u64 = 1_000;
 const PROTOCOL_ERROR_WAIT_MS: u64 = 5_000;
 /// WebSocket close code "message too big".
@@ -34,7 +34,7 @@ pub(crate) enum Verdict {
 
 pub(crate) const BACKOFF: Retry = Retry::Backoff { at_least_ms: 0 };
 
-/// The table of docs/internals/protocol.md 2.5.
+/// The table of protocol 2.5.
 pub(crate) fn verdict(code: Option<u16>) -> Verdict {
     use ConnectionReason as Reason;
     use ConnectionState::{Aborted, Disconnected};

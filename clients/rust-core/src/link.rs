@@ -18,11 +18,11 @@ const LOGIN_ATTEMPT_MS: u64 = 4_000;
 const RECONNECT_ATTEMPT_MS: u64 = 10_000;
 /// An interruption shorter than this is not shown. Source: documented, rtm 3.2.
 pub(crate) const QUIET_MS: u64 = 4_000;
-/// Time that the server's ping has to arrive after the heartbeat. Source: docs/internals/protocol.md 2.4.
+/// Time that the server's ping has to arrive after the heartbeat. Source: protocol 2.4.
 const PING_SLACK_MS: u64 = 4_000;
 /// A link that has been heard within this time needs no check after a wake-up.
 const FRESH_MS: u64 = 1_000;
-/// New sessions after protocol errors before giving up. Source: docs/internals/protocol.md 2.5.
+/// New sessions after protocol errors before giving up. Source: protocol 2.5.
 const PROTOCOL_ERRORS_MAX: u32 = 3;
 
 /// The one connection that counts.

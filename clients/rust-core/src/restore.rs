@@ -1,4 +1,4 @@
-//! Sessions begin, go on and are lost; what a new one brings back. Source: docs/internals/protocol.md 2.3,
+//! Sessions begin, go on and are lost; what a new one brings back. Source: protocol 2.3,
 //! contract PRE-9.
 
 use tidings_fault::fault;

@@ -10,7 +10,7 @@ const HEAD: &str = "\
 # Conformance
 
 What an application written for the RTM 1.x web SDK may rely on, clause by clause, with the tests that prove it.
-This page is made by `cargo xtask coverage` from [the clauses](conformance/clauses.toml), [the deviations](conformance/deviations.toml) and what the tests say that they prove (`proves: …` above each).
+This page is made by `cargo xtask coverage` from [the clauses](../../spec/clauses.toml), [the deviations](../../spec/deviations.toml) and what the tests say that they prove (`proves: …` above each).
 Scenarios (`proof/scenarios/`) are run against the simulator, the Rust SDK and the JavaScript SDK with the real program.
 
 ";
