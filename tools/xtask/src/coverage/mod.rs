@@ -22,8 +22,8 @@ const PAGE: &str = "docs/proven/conformance.md";
 /// The text whose sections the clauses state one by one.
 const SPEC: &str = "spec/rtm.md";
 
-/// Makes the page; with `--check` only compares.
-pub(crate) fn run(argument: &str) -> Result<()> {
+/// Makes the page, or only compares it.
+pub(crate) fn run(only_compare: bool) -> Result<()> {
     let root = crate::setup::root();
     let (list, deviations) = (List::read(&root)?, Deviations::read(&root)?);
     let markers::Found {
@@ -37,7 +37,7 @@ pub(crate) fn run(argument: &str) -> Result<()> {
     problems.extend(judge(&list, &deviations, &proofs));
     let page = page::render(&list, &deviations, &proofs);
     let summary = page::summary(&list, &deviations, &proofs);
-    if argument == "--check" {
+    if only_compare {
         let have = std::fs::read_to_string(root.join(PAGE)).unwrap_or_default();
         if have != page {
             problems.push(format!("{PAGE} is stale: run `cargo xtask coverage`"));
