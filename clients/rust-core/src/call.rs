@@ -77,7 +77,7 @@ impl Attribute {
     }
 }
 
-/// A call of the protocol (docs/protocol.md, section 4), except login, logout and token renewal,
+/// A call of the protocol (protocol 4), except login, logout and token renewal,
 /// which are inputs of their own.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Call {

@@ -14,12 +14,12 @@ const LOGIN_ATTEMPT_MS: u64 = 4_000;
 /// it.
 const RECONNECT_ATTEMPT_MS: u64 = 10_000;
 /// A silence longer than the heartbeat by this many milliseconds is a lost link: the time that the
-/// server's ping has to arrive. Source: docs/protocol.md 2.4.
+/// server's ping has to arrive. Source: protocol 2.4.
 const WATCHDOG_EXTRA_MS: u64 = 4_000;
 /// A link that was heard within this many milliseconds needs no check after a wake-up.
 const FRESH_MS: u64 = 1_000;
 /// New sessions in a row after protocol errors; then the client gives up.
-/// Source: docs/protocol.md 2.5.
+/// Source: protocol 2.5.
 const PROTOCOL_ERRORS_MAX: u32 = 3;
 
 /// The one connection that counts. Times are monotonic milliseconds.

@@ -1,6 +1,6 @@
 //! Gives a new session what the former one had: attributes first, so that whoever sees the user
 //! join can read them; then channels and watched users; only then the application's waiting calls,
-//! so that a message to a channel finds it joined. Source: docs/protocol.md 2.3, contract PRE-9.
+//! so that a message to a channel finds it joined. Source: protocol 2.3, contract PRE-9.
 
 use tidings_fault::fault;
 

@@ -158,7 +158,7 @@ pub(crate) fn step(
 }
 
 /// Shortest wait after `slow_consumer` and after `protocol_error`, in milliseconds.
-/// Source: docs/protocol.md 2.5.
+/// Source: protocol 2.5.
 const SLOW_CONSUMER_WAIT_MS: u64 = 1_000;
 const PROTOCOL_ERROR_WAIT_MS: u64 = 5_000;
 /// WebSocket close code "message too big".

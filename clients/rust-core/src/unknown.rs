@@ -1,6 +1,6 @@
 //! Messages of a kind that this client does not know: a numbered one still counts.
 
-/// Smallest field number of a numbered message. Source: docs/protocol.md 2.2.
+/// Smallest field number of a numbered message. Source: protocol 2.2.
 const NUMBERED_MIN: u64 = 16;
 /// Protobuf wire type of length-delimited fields.
 const LENGTH_DELIMITED: u64 = 2;

@@ -1,4 +1,4 @@
-//! Numbers, confirmations, resumes and new sessions: docs/protocol.md 2.2 and 2.3, contract 1.3,
+//! Numbers, confirmations, resumes and new sessions: protocol 2.2 and 2.3, contract 1.3,
 //! 1.4 and PRE-9.
 
 mod harness;

@@ -1,4 +1,4 @@
-//! The connection states of rtm 3.1, each row of its table, and the closes of docs/protocol.md 2.5.
+//! The connection states of rtm 3.1, each row of its table, and the closes of protocol 2.5.
 
 mod harness;
 

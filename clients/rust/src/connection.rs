@@ -13,7 +13,7 @@ use tokio_websockets::{
     ClientBuilder, Connector, Limits, MaybeTlsStream, Message, WebSocketStream,
 };
 
-/// The sub-protocol. Source: docs/protocol.md 1.
+/// The sub-protocol. Source: protocol 1.
 const PROTOCOL: &str = "tidings.v1";
 /// Largest message taken from a server: what it may hold for a session (1 MiB), twice.
 const MESSAGE_BYTES_MAX: usize = 2 * 1024 * 1024;

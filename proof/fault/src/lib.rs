@@ -2,7 +2,7 @@
 //!
 //! A product crate asks [`fault!`] at the place that a fault would break. Without the feature `faults` the answer is
 //! the constant `false` and the compiler removes the branch: what is shipped is the normal code. With it, which only
-//! `cargo xtask faults` asks for, the thread's choice answers. `docs/faults.md` says which check catches each.
+//! `cargo xtask faults` asks for, the thread's choice answers. `docs/proven/faults.md` says which check catches each.
 //!
 //! ```
 //! assert!(!tidings_fault::fault!(StampsGoBack));

@@ -1,6 +1,6 @@
 //! Every check of the delivery contract's list: where it is evaluated, and what shows that it can fail.
 //!
-//! `docs/checks.md` is made of it; a test holds it against the contract's list, against the deliberate faults and
+//! `docs/proven/checks.md` is made of it; a test holds it against the contract's list, against the deliberate faults and
 //! against the tests that it names.
 
 use crate::faults::ALL;
@@ -206,7 +206,7 @@ pub const CHECKS: &[Check] = &[
     check("no.panic", Faults(&[Simulator, Real, Unit])),
 ];
 
-/// The table, as `docs/checks.md` has it.
+/// The table, as `docs/proven/checks.md` has it.
 pub fn table() -> String {
     let mut lines = vec![
         "| Check | Where | What makes it fail |".to_owned(),

@@ -23,7 +23,7 @@ use crate::sessions::error;
 use crate::store_ops::AttributeOwner;
 use crate::timers::Timer;
 
-/// Users in the member list of a session that lists all. Source: documented, signaling-wire 12.
+/// Users in the member list of a session that lists all. Source: documented, signaling 12.
 const MEMBERS_LISTED_MAX: usize = 10_000;
 
 /// What a count was asked for.
@@ -48,7 +48,7 @@ pub(crate) struct CountGather {
 }
 
 impl Hub {
-    /// Tells the count now, or when the time since it was last told is over (rtm-v1 4.5).
+    /// Tells the count now, or when the time since it was last told is over (rtm 4.5).
     pub(crate) fn schedule_count(&mut self, key: &ChannelKey, out: &mut dyn Sink) {
         let now_ms = self.now.mono_ms;
         let Some(channel) = self.channels.get_mut(key) else {

@@ -39,7 +39,7 @@ pub(crate) use self::record::end_by_record;
 pub(crate) use self::reports::{Report, Reports};
 
 /// A callee that was lost while an invitation rings on may come back for so long, in milliseconds. Source:
-/// signaling-wire 8.2, of a callee that is off line.
+/// signaling 8.2, of a callee that is off line.
 const CALLEE_BACK_WAIT_MS: u64 = 20_000;
 
 /// An invitation until both sides are told its end.

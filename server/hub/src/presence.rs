@@ -342,7 +342,7 @@ impl Hub {
                 .iter()
                 .map(|(user, state)| Presence {
                     user_id: user.user.to_string(),
-                    // A query never tells UNREACHABLE: a user within the grace is on line (rtm-v1 2.9).
+                    // A query never tells UNREACHABLE: a user within the grace is on line (rtm 2.9).
                     state: match state {
                         PresenceState::Offline => PresenceState::Offline,
                         _ => PresenceState::Online,

@@ -1,4 +1,4 @@
-//! Attributes of users and of the channel. Source: signaling-wire 5.3, 7.6, 9.4.
+//! Attributes of users and of the channel. Source: signaling 5.3, 7.6, 9.4.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -15,21 +15,21 @@ use crate::requests::Pending;
 use crate::special;
 use crate::translator::Translator;
 
-/// Longest value. Source: documented, signaling-wire 12.
+/// Longest value. Source: documented, signaling 12.
 const VALUE_BYTES_MAX: usize = 8_096;
-/// Attribute events of one channel. Source: documented, signaling-wire 7.6.
+/// Attribute events of one channel. Source: documented, signaling 7.6.
 const EVENTS: Rate = Rate {
     calls: 10,
     window_ms: 1_000,
 };
-/// Kept by the system. Source: signaling-wire 7.6.
+/// Kept by the system. Source: signaling 7.6.
 const MEMBER_NUM: &str = "_member_num";
 const TOTAL_NUM: &str = "_total_member_num";
 const AUTO_NUM: &str = "_auto_update_num";
 const AUTO_TOTAL_NUM: &str = "_auto_update_total_num";
 
 /// Names that say how a channel is, towards the hub as what a library notes of it: RTM users do not see them, and
-/// what they replace or clear leaves them alone. Source: signaling-wire 7.6, 9.4.
+/// what they replace or clear leaves them alone. Source: signaling 7.6, 9.4.
 const BUILT_IN: [&str; 8] = [
     CHANNEL_TTL,
     MEMBER_NUM,
@@ -49,7 +49,7 @@ const LIBRARY_KEY: &str = "lib:known-to-client-libraries-only:";
 
 /// The hub's note of how long a channel's attributes outlive its last member, in seconds.
 const KEEP_NOTE: &str = "lib:known-to-client-libraries-only:keep_s";
-/// How long, if the channel does not say it. Source: documented, signaling-wire 7.1.
+/// How long, if the channel does not say it. Source: documented, signaling 7.1.
 const CHANNEL_TTL_S: u64 = 7_200;
 
 /// How long a channel's attributes are kept, as the hub has it noted.

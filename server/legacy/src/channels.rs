@@ -1,4 +1,4 @@
-//! The one channel of a login: joining, leaving, messages and member events. Source: signaling-wire 7.
+//! The one channel of a login: joining, leaving, messages and member events. Source: signaling 7.
 
 use std::collections::BTreeMap;
 
@@ -18,7 +18,7 @@ use crate::requests::{Pending, ok_with, reason};
 use crate::special::{self, News};
 use crate::translator::Translator;
 
-/// Members told of when joining: the latest. Source: signaling-wire 7.2.
+/// Members told of when joining: the latest. Source: signaling 7.2.
 pub(crate) const USERS_MAX: usize = 200;
 /// Channel messages kept while a join is under way.
 const HELD_MAX: usize = 256;

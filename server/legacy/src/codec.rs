@@ -1,4 +1,4 @@
-//! Text frames to typed calls and back. Source: signaling-wire 3 and 5.1.
+//! Text frames to typed calls and back. Source: signaling 3 and 5.1.
 
 use serde_json::{Map, Value, json};
 

@@ -1,4 +1,4 @@
-//! Accounts, channels, uids and lines. Source: signaling-wire 4.1, 9.1, 12.
+//! Accounts, channels, uids and lines. Source: signaling 4.1, 9.1, 12.
 
 use serde_json::Value;
 

@@ -1,4 +1,4 @@
-//! Who may log in. Source: signaling-wire 4.2, 4.8, 11.
+//! Who may log in. Source: signaling 4.2, 4.8, 11.
 
 use tidings_token::{AppKeys, Door, Granted, Policy, Refusal, check};
 
@@ -54,7 +54,7 @@ pub enum LoginRefusal {
 
 /// A token is good for so long after its end, in seconds, for whoever was logged in with it when its connection was
 /// lost. Counted from the token's end, so that logins that follow each other do not draw it out. Source:
-/// signaling-wire 4.8.
+/// signaling 4.8.
 pub const LATE_LOGIN_S: u64 = 600;
 
 /// Checks a login's token; `None` = the app has no certificate. `was_in_lately` = the account was logged in with this

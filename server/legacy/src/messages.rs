@@ -1,4 +1,4 @@
-//! Instant messages. Source: signaling-wire 6.7, 6.9, 9.2.
+//! Instant messages. Source: signaling 6.7, 6.9, 9.2.
 
 use std::collections::VecDeque;
 
@@ -13,9 +13,9 @@ use crate::queue::{Entry, Receiver};
 use crate::requests::Pending;
 use crate::translator::{Output, Translator};
 
-/// Longest text. Source: documented, signaling-wire 12, in the larger of its two forms.
+/// Longest text. Source: documented, signaling 12, in the larger of its two forms.
 pub(crate) const TEXT_BYTES_MAX: usize = 8_196;
-/// Longest life of a message. Source: signaling-wire 6.5.
+/// Longest life of a message. Source: signaling 6.5.
 const TTL_S_MAX: u64 = 30 * 86_400;
 /// What messages between libraries are called.
 pub(crate) const SIGNAL_TYPE: &str = "lib.signaling";

@@ -1,11 +1,11 @@
-//! What a channel takes a second, from all its members together. Source: signaling-wire 7.6, 12.
+//! What a channel takes a second, from all its members together. Source: signaling 7.6, 12.
 
 use tidings_wire::rates::{Bucket, Rate};
 
 use crate::attributes::{SENDMSG_LIMIT, SETATTR_LIMIT};
 use crate::translator::Translator;
 
-/// Messages of one channel, and the most that its attribute may allow. Source: documented, signaling-wire 12.
+/// Messages of one channel, and the most that its attribute may allow. Source: documented, signaling 12.
 const MESSAGES_MAX: u32 = 200;
 const WINDOW_MS: u32 = 1_000;
 

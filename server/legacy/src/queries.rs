@@ -1,4 +1,4 @@
-//! Questions: who is there, who is where, which attributes. Source: signaling-wire 5.2, 5.3.
+//! Questions: who is there, who is where, which attributes. Source: signaling 5.2, 5.3.
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,4 @@
-//! The message queue of one connection: versions, polls and acknowledgements. Source: signaling-wire 6.
+//! The message queue of one connection: versions, polls and acknowledgements. Source: signaling 6.
 
 use std::collections::{BTreeSet, VecDeque};
 

@@ -11,7 +11,7 @@ use tidings_wire::rates::{Bucket, Rate};
 use crate::codec::Call;
 use crate::translator::Translator;
 
-/// Calls of one client. Source: documented, signaling-wire 12: 60 messages per second.
+/// Calls of one client. Source: documented, signaling 12: 60 messages per second.
 const RATE: Rate = Rate {
     calls: 180,
     window_ms: 3_000,

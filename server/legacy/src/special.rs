@@ -1,4 +1,4 @@
-//! The channels in which logins, joins and their ends are told, of legacy users. Source: signaling-wire 7.7.
+//! The channels in which logins, joins and their ends are told, of legacy users. Source: signaling 7.7.
 
 use serde_json::json;
 use tidings_wire::names::NEWS_CHANNELS;

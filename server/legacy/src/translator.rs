@@ -16,10 +16,10 @@ use crate::queue::{Delivery, Queue, Receiver};
 use crate::requests::Requests;
 use crate::special::News;
 
-/// A client of which nothing came for this long is gone. Source: signaling-wire 3.2.
+/// A client of which nothing came for this long is gone. Source: signaling 3.2.
 const SILENCE_MS: u64 = 120_000;
 
-/// What the Python and the Java library call themselves. Source: signaling-wire 4.1.
+/// What the Python and the Java library call themselves. Source: signaling 4.1.
 const POLLING_DEVICE: &str = "javasdk";
 
 /// Messages that may wait for a client's first poll; the hub, which gets no word of further ones, keeps them.
@@ -387,7 +387,7 @@ impl Translator {
         self.state = State::Ended;
     }
 
-    /// The hub ends the connection. Source: signaling-wire 4.7.
+    /// The hub ends the connection. Source: signaling 4.7.
     pub fn end(&mut self, code: CloseCode) -> Ending {
         let state = std::mem::replace(&mut self.state, State::Ended);
         let is_kick = matches!(code, CloseCode::RemoteLogin | CloseCode::Banned);

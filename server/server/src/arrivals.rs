@@ -415,7 +415,7 @@ impl Worker {
         let Some(connection) = self.connections.get(slot) else {
             return;
         };
-        // These clients open hundreds of connections in one login (signaling-wire 2.6).
+        // These clients open hundreds of connections in one login (signaling 2.6).
         if let Some(admission) = connection.admission_mut()
             && let Err(full) = admission.count_as_legacy(now.mono_ms)
         {

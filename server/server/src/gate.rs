@@ -1,7 +1,7 @@
 //! Counts connections that have not logged in, per node and per source, and holds sources to their rates.
 //!
 //! Places are given up, not run out of: a newcomer takes the place of the oldest stranger of its own source, or, when
-//! the node has no more, of the source that has most (decision 0017).
+//! the node has no more, of the source that has most (decision 0012).
 
 mod crowd;
 mod scope;
@@ -47,7 +47,7 @@ pub(crate) type GivenUp = Vec<Owner>;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Door {
     Any,
-    /// These clients open many connections in one login (signaling-wire 2.6).
+    /// These clients open many connections in one login (signaling 2.6).
     Legacy,
     /// Browsers open several for one page.
     Visit,

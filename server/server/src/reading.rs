@@ -2,7 +2,7 @@
 //!
 //! A connection is served for as many messages as one turn of it may hold; what else was read of it waits for its next
 //! one. Connections take turns by app ([`crate::lanes`]), and whoever stays above the rate of a connection is read no
-//! more until it is below, then sent away (decision 0017).
+//! more until it is below, then sent away (decision 0012).
 
 use std::io::ErrorKind;
 

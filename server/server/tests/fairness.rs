@@ -1,5 +1,5 @@
 //! Nobody's traffic is anybody else's trouble, by counts of work and outcomes: what the server takes of a flood, whom it
-//! sends away, and who gets in meanwhile. Times are in docs/fairness.md, which `cargo xtask fairness` makes.
+//! sends away, and who gets in meanwhile. Times are in docs/proven/fairness.md, which `cargo xtask fairness` makes.
 
 mod common;
 

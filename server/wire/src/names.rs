@@ -44,7 +44,7 @@ pub enum NameError {
 }
 
 /// The channels in which the legacy door tells logins, joins and their ends, to whom an app lets them be told.
-/// Native clients cannot state such names, and legacy clients cannot send there. Source: signaling-wire 7.7.
+/// Native clients cannot state such names, and legacy clients cannot send there. Source: signaling 7.7.
 pub const NEWS_CHANNELS: [&str; 2] = ["\u{a7}user_online", "\u{a7}channel_event"];
 
 /// Whether only the server itself sends to the channel.
@@ -52,7 +52,7 @@ pub fn is_news_channel(channel: &ChannelName) -> bool {
     NEWS_CHANNELS.contains(&channel.as_str())
 }
 
-/// Whether a byte may stand in a user id or channel name. Source: observed, rtm-v1 2.2.
+/// Whether a byte may stand in a user id or channel name. Source: observed, rtm 2.2.
 const fn is_name_byte(byte: u8) -> bool {
     byte.is_ascii_alphanumeric()
         || matches!(
@@ -104,7 +104,7 @@ fn check_name(text: &str) -> Result<(), NameError> {
     }
 }
 
-/// Longest wide name, in Unicode scalar values. Source: documented, signaling-wire 12.
+/// Longest wide name, in Unicode scalar values. Source: documented, signaling 12.
 pub const WIDE_NAME_CHARS_MAX: usize = 128;
 
 /// Which texts are names.

@@ -88,6 +88,19 @@ export default defineConfig({
           { text: 'Limits', link: '/limits' },
         ],
       },
+      {
+        text: 'Specification',
+        collapsed: true,
+        items: [
+          { text: 'The delivery contract', link: '/spec/contract' },
+          { text: 'RTM 1.x', link: '/spec/rtm' },
+          { text: 'Legacy Signaling', link: '/spec/signaling' },
+          { text: 'Token formats', link: '/spec/tokens' },
+          { text: 'Server-side HTTP API (planned)', link: '/spec/rest' },
+          { text: 'Cluster (planned)', link: '/spec/cluster' },
+          { text: 'RTM 2.x (later)', link: '/spec/rtm2' },
+        ],
+      },
     ],
   },
 });

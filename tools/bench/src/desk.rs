@@ -260,7 +260,7 @@ fn encode(kind: Option<Kind>, confirm: u64) -> Bytes {
     })
 }
 
-/// Whether a frame of the server counts: the field number of its one message says so (docs/protocol.md 2.2).
+/// Whether a frame of the server counts: the field number of its one message says so (protocol 2.2).
 fn is_numbered(frame: &[u8]) -> bool {
     let head = match frame[1] {
         126 => 4,

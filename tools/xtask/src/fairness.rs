@@ -5,7 +5,7 @@ use anyhow::Result;
 use crate::reliability::said_by;
 use crate::setup::{cargo, root, web};
 
-/// Builds the program with its pages, attacks it, and makes `docs/fairness.md`.
+/// Builds the program with its pages, attacks it, and makes `docs/proven/fairness.md`.
 pub(crate) fn run(arguments: &[String]) -> Result<()> {
     let begins = |word: &str| arguments.iter().any(|argument| argument == word);
     if !begins("--list") && !begins("--report") {

@@ -6,9 +6,10 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use anyhow::{Context as _, Result, bail};
 
 use crate::setup;
+use crate::sim::Faults;
 
 /// Faults drawn in one test run.
-const COUNT: &str = "10";
+const COUNT: u64 = 10;
 
 /// Built apart from the simulator: a binary of its own, with the feature that makes the switches.
 const PROGRAM: &[&str] = &[
@@ -38,13 +39,15 @@ tests of `tidings-store` make.
 
 ";
 
-/// Runs faults. All of them write the table.
-pub(crate) fn run(args: &[String]) -> Result<()> {
-    if !args.iter().any(|arg| arg == "--all") {
-        let mut command = PROGRAM.to_vec();
-        command.extend(args.iter().map(String::as_str));
-        return setup::cargo(&command);
-    }
+/// Runs those that the words choose.
+pub(crate) fn some(words: &[String]) -> Result<()> {
+    let mut command = PROGRAM.to_vec();
+    command.extend(words.iter().map(String::as_str));
+    setup::cargo(&command)
+}
+
+/// Runs all, and writes the table.
+pub(crate) fn all() -> Result<()> {
     let output = Command::new("cargo")
         .current_dir(setup::root())
         .args(PROGRAM)
@@ -56,7 +59,7 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
     if !output.status.success() {
         bail!("a deliberate fault was caught by nothing; see above");
     }
-    let path = setup::root().join("docs/faults.md");
+    let path = setup::root().join("docs/proven/faults.md");
     std::fs::write(&path, format!("{INTRODUCTION}{table}"))
         .with_context(|| format!("{} cannot be written", path.display()))
 }
@@ -88,7 +91,7 @@ pub(crate) fn checks() -> Result<()> {
         bail!("{}", String::from_utf8_lossy(&output.stderr));
     }
     let table = String::from_utf8_lossy(&output.stdout);
-    let path = setup::root().join("docs/checks.md");
+    let path = setup::root().join("docs/proven/checks.md");
     std::fs::write(&path, format!("{CHECKS}{table}"))
         .with_context(|| format!("{} cannot be written", path.display()))
 }
@@ -96,6 +99,6 @@ pub(crate) fn checks() -> Result<()> {
 /// Draws some of them: other ones in every run, and the seed is printed.
 pub(crate) fn draw() -> Result<()> {
     let since = SystemTime::now().duration_since(UNIX_EPOCH);
-    let seed = since.map_or(1, |since| since.as_secs()).to_string();
-    run(&["--count".into(), COUNT.into(), "--seed".into(), seed])
+    let seed = since.map_or(1, |since| since.as_secs());
+    Faults::draw(COUNT, seed).run()
 }

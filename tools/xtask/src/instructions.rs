@@ -43,7 +43,7 @@ struct Figures {
 /// In the gate: as `run`, where callgrind is installed.
 pub(crate) fn gate() -> Result<()> {
     match Command::new("valgrind").arg("--version").output() {
-        Ok(_) => run(&[]),
+        Ok(_) => run(false, false),
         Err(_) => {
             println!("instructions are not counted: valgrind is not installed");
             Ok(())
@@ -51,13 +51,13 @@ pub(crate) fn gate() -> Result<()> {
     }
 }
 
-/// Counts, and compares with what is committed; `--update` writes that anew, `--all` also counts at 100,000 users.
-pub(crate) fn run(args: &[String]) -> Result<()> {
-    let has = |word: &str| args.iter().any(|arg| arg == word);
+/// Counts, and compares with what is committed; `update` writes what is found instead, `all` also
+/// counts at 100,000 users.
+pub(crate) fn run(update: bool, all: bool) -> Result<()> {
     cargo(&["build", "--release", "--package", "tidings-bench"])?;
     let found = count(USERS)?;
     let mut problems = Vec::new();
-    let more = if has("--all") { 2 } else { 1 };
+    let more = if all { 2 } else { 1 };
     let mut columns = vec![found.clone()];
     for users in &MORE_USERS[..more] {
         let grown = count(*users)?;
@@ -67,7 +67,7 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
     print(&columns);
     let path = root().join(FIGURES);
     let rustc = version()?;
-    if has("--update") {
+    if update {
         let instructions = found;
         let text = toml::to_string(&Figures {
             rustc,

@@ -102,6 +102,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ),
     ("xtask", &[]),
     ("xtask-codegen", &[]),
+    ("xtask-tidy", &[]),
 ];
 
 /// Foreign crates that only the crates named above may depend on.

@@ -11,7 +11,7 @@ use crate::proofs;
 use crate::reliability::{Proof, perform, said_by};
 use crate::setup;
 
-const LEDGER: &str = "docs/reliability-ledger.tsv";
+const LEDGER: &str = "docs/proven/reliability-ledger.tsv";
 
 const HEAD: &str = "date\tcommit\tproof\tseed\tamount\tseconds\tverdict\tresult\n";
 
@@ -87,14 +87,10 @@ impl Slice {
     }
 }
 
-/// Runs slices for some minutes; the last one is finished. `args`: `--minutes N`.
-pub(crate) fn run(args: &[String]) -> Result<()> {
-    let minutes: f64 = match args {
-        [name, value] if name == "--minutes" => value
-            .parse()
-            .with_context(|| format!("--minutes {value:?} is no number"))?,
-        [] => return tell(),
-        _ => bail!("long takes --minutes N, or nothing to add up what there is"),
+/// Runs slices for some minutes, the last one to its end; without minutes, adds up what was run.
+pub(crate) fn run(minutes: Option<f64>) -> Result<()> {
+    let Some(minutes) = minutes else {
+        return tell();
     };
     setup::cargo(&["build", "--quiet", "--package", "tidings"])?;
     setup::sdk()?;
@@ -130,10 +126,10 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
             .with_context(|| format!("writing {LEDGER}"))?;
     }
     tell()?;
-    match has_failed {
-        true => bail!("a slice has failed; {LEDGER} has its seed"),
-        false => Ok(()),
+    if has_failed {
+        bail!("a slice has failed; {LEDGER} has its seed");
     }
+    Ok(())
 }
 
 /// The lowest seed that no slice of the kind has had.
@@ -173,9 +169,10 @@ fn tell() -> Result<()> {
             faults += number_before(line.result, " faults");
         }
         print!("{}: {amount} {unit}, {failed} slices failed", slice.name());
-        match hours > 0.0 {
-            true => println!(", {hours:.0} simulated hours, {faults:.0} faults"),
-            false => println!(),
+        if hours > 0.0 {
+            println!(", {hours:.0} simulated hours, {faults:.0} faults");
+        } else {
+            println!();
         }
     }
     Ok(())

@@ -13,6 +13,7 @@ mod proofs;
 mod reliability;
 mod security_list;
 mod setup;
+mod sim;
 mod supply;
 mod tests;
 mod tools;
@@ -20,48 +21,175 @@ mod up;
 
 use std::process::ExitCode;
 
-use anyhow::{Result, bail};
+use anyhow::Result;
+use clap::{Parser, Subcommand};
 
-const HELP: &str = "\
-usage: cargo xtask TASK
+/// Project tasks of Tidings
+#[derive(Debug, Parser)]
+#[command(
+    name = "cargo xtask",
+    bin_name = "cargo xtask",
+    arg_required_else_help = true
+)]
+struct Arguments {
+    #[command(subcommand)]
+    task: Task,
+}
 
-  up [ARGS]        set everything up, then run the server with the demo (ARGS go to `tidings serve`)
-  test             set everything up, then run every test
-  web              only build what the program serves: SDKs, demo, guide
-  package          build the release: Debian packages, archive, JavaScript packages, bills of materials, checksums;
-                   with --check of the test build, look into them, install and use them
-  check            the quick part of it: generated code, conformance list, format, lints, layers, Rust tests
-  figures          hold the figures in README, guide and CHANGELOG against the code (docs/figures.toml); part of check
-  supply           check licences, sources and known vulnerabilities of all dependencies with cargo-deny; part of
-                   check; TIDINGS_ADVISORY_DB names a copy of the advisory database
-  performance      measure side by side with other servers, and make docs/performance.md; --quick for a few minutes
-                   (ARGS go to `tidings-load series`)
-  fairness [ARGS]  attack the program in every way we know, measure what users of another app notice, and make
-                   docs/fairness.md: --only NAME, --seconds N, --list
-  ratchet          hold bytes per session and allocations per operation against what is committed; part of check;
-                   with --update commit to what is found
-  instructions     count the instructions of a hub's operations with callgrind and hold them against what is committed;
-                   part of test where valgrind is installed; --update as above, --all also at 100,000 users
-  sim [ARGS]       replay seeds: --seed N --trace, or --from N --count N; --seed N --shrink makes a failing one small
-  checks           write docs/checks.md: every check of the contract, and what makes it fail
-  faults [ARGS]    switch deliberate faults on and see that a check finds each: --count N --seed S, or --all, which
-                   writes docs/faults.md; or --fault NAME [--seed S --trace]
-  reliability      run every proof and write the figures of docs/reliability.md; with --quick in minutes
-  long [ARGS]      the proofs in slices with fresh seeds, each a line of docs/reliability-ledger.tsv: --minutes N; can be
-                   stopped and goes on where it was; without arguments adds up what was run since the core changed
-  soak [ARGS]      SDK clients and the program over broken networks: --minutes N --seed S
-  power [ARGS]     the program loses power under load, on a disk that forgets what was not synced: --cycles N --seed S;
-                   needs /dev/fuse
-  fuzz [ARGS]      hostile bytes for every decoder: --seconds N for each, --target T, --seed S
-  autobahn         WebSocket conformance of the server's codec and the Rust SDK, by the Autobahn cases
-  reference        make the reference of the JavaScript SDK (site/reference/dist)
-  codegen          make code from proto/; with --check only compare
-  coverage         make the conformance list (docs/conformance.md); with --check only compare
-";
+#[derive(Debug, Subcommand)]
+enum Task {
+    /// Set everything up, then run the server with the demo
+    Up {
+        /// Options of `tidings serve`, for example `--listen 127.0.0.1:7401`
+        #[arg(
+            trailing_var_arg = true,
+            allow_hyphen_values = true,
+            value_name = "OPTION"
+        )]
+        serve: Vec<String>,
+    },
+    /// Set everything up, then run every test
+    Test,
+    /// Build only what the program serves: SDKs, demo, guide
+    Web,
+    /// Run the quick part of `test`: generated code, pages, format, lints, layers, Rust tests
+    Check,
+    /// Check citations and links, and that the code does not grow untidy; part of `check`
+    Tidy {
+        /// Write improved measures into tools/tidy/tidy.toml
+        #[arg(long)]
+        update: bool,
+        /// List every place that counts for this measure; `all` lists all measures
+        #[arg(long, value_name = "MEASURE")]
+        list: Option<String>,
+    },
+    /// Build the release: Debian packages, archive, JavaScript packages, bills of materials, checksums
+    Package {
+        /// Instead, package the test build, inspect the packages, install and use them (as root)
+        #[arg(long)]
+        check: bool,
+    },
+    /// Compare the figures in README, guide and CHANGELOG with the code (docs/figures.toml); part of `check`
+    Figures,
+    /// Check licences, sources and known vulnerabilities of all dependencies; part of `check`
+    ///
+    /// Vulnerabilities are looked up where the variable `TIDINGS_ADVISORY_DB` names a clone of the
+    /// RustSec advisory database.
+    Supply,
+    /// Measure side by side with other servers, and write docs/proven/performance.md
+    #[command(after_help = "All options: cargo run -p tidings-load -- series --help")]
+    Performance {
+        /// Options of `tidings-load series`; `--quick` takes a few minutes
+        #[arg(
+            trailing_var_arg = true,
+            allow_hyphen_values = true,
+            value_name = "OPTION"
+        )]
+        series: Vec<String>,
+    },
+    /// Attack the program in every known way, measure what users of another app notice, and write
+    /// docs/proven/fairness.md
+    #[command(after_help = "All options: cargo run -p tidings-load -- fairness --help")]
+    Fairness {
+        /// Options of `tidings-load fairness`, for example `--only NAME`, `--seconds N`, `--list`
+        #[arg(
+            trailing_var_arg = true,
+            allow_hyphen_values = true,
+            value_name = "OPTION"
+        )]
+        load: Vec<String>,
+    },
+    /// Compare bytes per session and allocations per operation with the committed figures; part of `check`
+    Ratchet {
+        /// Commit to what is found
+        #[arg(long)]
+        update: bool,
+    },
+    /// Count the instructions of a hub's operations with callgrind and compare with the committed figures
+    ///
+    /// Part of `test` where valgrind is installed.
+    Instructions {
+        /// Commit to what is found
+        #[arg(long)]
+        update: bool,
+        /// Count at 100,000 users as well
+        #[arg(long)]
+        all: bool,
+    },
+    /// Run seeds of the simulator, or replay one
+    Sim(sim::Sim),
+    /// Write docs/proven/checks.md: every check of the contract, and what makes it fail
+    Checks,
+    /// Switch deliberate faults on and see that a check finds each
+    Faults(sim::Faults),
+    /// Run every proof and write the figures of docs/proven/reliability.md (about two and a half hours)
+    Reliability {
+        /// Prove less, in about five minutes
+        #[arg(long)]
+        quick: bool,
+    },
+    /// Run the proofs in slices with fresh seeds, each a line of docs/proven/reliability-ledger.tsv
+    ///
+    /// Can be stopped, and continues where it was. Without `--minutes`, adds up what was run since
+    /// the core changed.
+    Long {
+        /// Start new slices for this long; the last one is finished
+        #[arg(long)]
+        minutes: Option<f64>,
+    },
+    /// Run SDK clients and the program over broken networks
+    #[command(after_help = "All options: cargo run -p tidings-proof -- soak --help")]
+    Soak {
+        /// Options of `tidings-proof soak`, for example `--minutes N`, `--seed S`
+        #[arg(
+            trailing_var_arg = true,
+            allow_hyphen_values = true,
+            value_name = "OPTION"
+        )]
+        proof: Vec<String>,
+    },
+    /// Cut the program's power under load, on a disk that forgets what was not synced
+    ///
+    /// Needs /dev/fuse, and `unshare` to mount it.
+    Power {
+        /// How many times
+        #[arg(long, default_value_t = 20)]
+        cycles: u32,
+        /// Decides what the disk forgets
+        #[arg(long, default_value_t = 1)]
+        seed: u64,
+    },
+    /// Send hostile bytes to every decoder
+    #[command(after_help = "All options: cargo run -p tidings-fuzz -- --help")]
+    Fuzz {
+        /// Options of `tidings-fuzz`, for example `--seconds N` (for each), `--target T`, `--seed S`
+        #[arg(
+            trailing_var_arg = true,
+            allow_hyphen_values = true,
+            value_name = "OPTION"
+        )]
+        fuzz: Vec<String>,
+    },
+    /// Run the Autobahn cases against the server's WebSocket codec and the Rust SDK
+    Autobahn,
+    /// Build the reference of the JavaScript SDK (site/reference/dist)
+    Reference,
+    /// Generate code and pages from proto/
+    Codegen {
+        /// Only compare, and fail when something is stale
+        #[arg(long)]
+        check: bool,
+    },
+    /// Generate the conformance list, docs/proven/conformance.md
+    Coverage {
+        /// Only compare, and fail when it is stale
+        #[arg(long)]
+        check: bool,
+    },
+}
 
 fn main() -> ExitCode {
-    let args: Vec<String> = std::env::args().skip(1).collect();
-    match perform(&args) {
+    match perform(Arguments::parse().task) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {error:#}");
@@ -70,37 +198,88 @@ fn main() -> ExitCode {
     }
 }
 
-fn perform(args: &[String]) -> Result<()> {
-    let rest = args.get(1..).unwrap_or_default();
-    match args.first().map(String::as_str) {
-        Some("up") => up::up(rest),
-        Some("test") => tests::all(),
-        Some("web") => setup::web(),
-        Some("package") if rest.first().is_some_and(|word| word == "--check") => package::check(),
-        Some("package") => package::package(),
-        Some("check") => tests::check(),
-        Some("figures") => figures::check(),
-        Some("supply") => supply::check(),
-        Some("performance") => performance::run_series(rest),
-        Some("fairness") => fairness::run(rest),
-        Some("ratchet") => tests::ratchet(rest),
-        Some("instructions") => instructions::run(rest),
-        Some("sim") => tests::sim(rest),
-        Some("checks") => faults::checks(),
-        Some("faults") => faults::run(rest),
-        Some("fuzz") => proofs::fuzz(rest),
-        Some("autobahn") => proofs::autobahn(),
-        Some("reliability") => reliability::run(rest),
-        Some("long") => long::run(rest),
-        Some("power") => proofs::power(rest),
-        Some("soak") => proofs::soak(rest),
-        Some("reference") => tests::reference(),
-        Some("codegen") => tests::codegen(rest),
-        Some("coverage") => coverage::run(rest.first().map_or("", String::as_str)),
-        Some("help" | "--help") | None => {
-            print!("{HELP}");
-            Ok(())
+fn perform(task: Task) -> Result<()> {
+    match task {
+        Task::Up { serve } => up::up(&serve),
+        Task::Test => tests::all(),
+        Task::Web => setup::web(),
+        Task::Check => tests::check(),
+        Task::Tidy { update, list } => tests::tidy(update, list.as_deref()),
+        Task::Package { check: true } => package::check(),
+        Task::Package { check: false } => package::package(),
+        Task::Figures => figures::check(),
+        Task::Supply => supply::check(),
+        Task::Performance { series } => performance::run_series(&series),
+        Task::Fairness { load } => fairness::run(&load),
+        Task::Ratchet { update } => tests::ratchet(update),
+        Task::Instructions { update, all } => instructions::run(update, all),
+        Task::Sim(sim) => sim.run(),
+        Task::Checks => faults::checks(),
+        Task::Faults(faults) => faults.run(),
+        Task::Reliability { quick } => reliability::run(quick),
+        Task::Long { minutes } => long::run(minutes),
+        Task::Soak { proof } => proofs::soak(&proof),
+        Task::Power { cycles, seed } => proofs::power(cycles, seed),
+        Task::Fuzz { fuzz } => proofs::fuzz(&fuzz),
+        Task::Autobahn => proofs::autobahn(),
+        Task::Reference => tests::reference(),
+        Task::Codegen { check } => tests::codegen(check),
+        Task::Coverage { check } => coverage::run(check),
+    }
+}
+
+#[cfg(test)]
+mod main_tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn every_task_and_every_option_has_a_help_text() {
+        let command = Arguments::command();
+        command.clone().debug_assert();
+        for task in command.get_subcommands() {
+            assert!(task.get_about().is_some(), "{}", task.get_name());
+            for option in task.get_arguments() {
+                let name = option.get_id().as_str();
+                let is_own = name != "help";
+                assert!(
+                    !is_own || option.get_help().is_some(),
+                    "{} {name}",
+                    task.get_name()
+                );
+            }
         }
-        Some(other) => bail!("unknown task {other:?}\n\n{HELP}"),
+    }
+
+    #[test]
+    fn what_a_task_does_not_know_is_refused_before_anything_runs() {
+        for words in [
+            "xtask sim --sed 5",
+            "xtask sim --seed five",
+            "xtask faults --fault",
+            "xtask power --cycles many",
+            "xtask long 5",
+            "xtask codegen --chek",
+            "xtask no-such-task",
+        ] {
+            assert!(
+                Arguments::try_parse_from(words.split(' ')).is_err(),
+                "{words}"
+            );
+        }
+        for words in [
+            "xtask up --listen 127.0.0.1:7401",
+            "xtask sim --seed 5 --trace",
+            "xtask sim --from 1 --count 300 --gate",
+            "xtask sim --fault StampsGoBack --seed 3 --trace",
+            "xtask faults --all",
+            "xtask soak --minutes 9 --seed 5 --groups 3",
+        ] {
+            assert!(
+                Arguments::try_parse_from(words.split(' ')).is_ok(),
+                "{words}"
+            );
+        }
     }
 }

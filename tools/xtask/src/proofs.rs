@@ -47,20 +47,12 @@ pub(crate) fn install_suite() -> Result<String> {
 }
 
 /// Losses of power: the kills of the program under load, with its data on a disk that forgets what was not synced.
-/// `args`: `--cycles N --seed S`.
-pub(crate) fn power(args: &[String]) -> Result<()> {
-    let (mut cycles, mut seed) = ("20", "1");
-    for pair in args.chunks(2) {
-        match pair {
-            [name, value] if name == "--cycles" => cycles = value,
-            [name, value] if name == "--seed" => seed = value,
-            _ => bail!("power takes --cycles N and --seed S"),
-        }
-    }
+/// The seed decides what the disk forgets.
+pub(crate) fn power(cycles: u32, seed: u64) -> Result<()> {
     if let Some(lack) = power_lacks() {
         bail!("power cannot be lost here: {lack}");
     }
-    lose_power(cycles, seed)
+    lose_power(&cycles.to_string(), &seed.to_string())
 }
 
 /// A moment of it, where the machine can.

@@ -1,4 +1,4 @@
-//! Runs every proof and writes what came of it into docs/reliability.md.
+//! Runs every proof and writes what came of it into docs/proven/reliability.md.
 
 use std::io::{BufRead as _, BufReader};
 use std::process::{Command, Stdio};
@@ -8,7 +8,7 @@ use anyhow::{Context as _, Result, bail};
 
 use crate::{proofs, setup};
 
-const PAGE: &str = "docs/reliability.md";
+const PAGE: &str = "docs/proven/reliability.md";
 const BEGIN: &str = "<!-- figures: made by `cargo xtask reliability`; do not edit -->\n";
 const END: &str = "<!-- end of figures -->\n";
 
@@ -55,12 +55,8 @@ pub(crate) struct Proof {
 }
 
 /// Runs all proofs; every result is written, also that of one that fails, which fails the task at the end.
-pub(crate) fn run(args: &[String]) -> Result<()> {
-    let amounts = match args {
-        [] => FULL,
-        [word] if word == "--quick" => QUICK,
-        _ => bail!("reliability takes --quick or nothing"),
-    };
+pub(crate) fn run(quick: bool) -> Result<()> {
+    let amounts = if quick { QUICK } else { FULL };
     setup::cargo(&["build", "--quiet", "--package", "tidings"])?;
     setup::sdk()?;
     let packages = proofs::install_suite()?;
@@ -84,7 +80,7 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
         let command = command_of(&proof);
         rows += &format!("| {what} | {verdict}{result} ({seconds} s) | `{command}` |\n");
     }
-    write(&rows, args)?;
+    write(&rows, quick)?;
     match failed.as_slice() {
         [] => Ok(()),
         failed => bail!("these have failed; see {PAGE}:\n  {}", failed.join("\n  ")),
@@ -236,7 +232,7 @@ fn command_of(proof: &Proof) -> String {
 }
 
 /// Replaces the figures of the page.
-fn write(rows: &str, args: &[String]) -> Result<()> {
+fn write(rows: &str, quick: bool) -> Result<()> {
     let path = setup::root().join(PAGE);
     let page = std::fs::read_to_string(&path).with_context(|| format!("reading {PAGE}"))?;
     let (before, rest) = page
@@ -251,7 +247,7 @@ fn write(rows: &str, args: &[String]) -> Result<()> {
     );
     let made = ["cargo xtask reliability"]
         .into_iter()
-        .chain(args.iter().map(String::as_str));
+        .chain(quick.then_some("--quick"));
     let made = made.collect::<Vec<_>>().join(" ");
     let head = format!("Of {date}, commit {commit}, by `{made}`.\n\n");
     let page = format!("{before}{BEGIN}{head}{rows}{END}{after}");

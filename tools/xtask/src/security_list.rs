@@ -1,4 +1,4 @@
-//! docs/security-list.md names the test of each control: every test and every file that it names is there.
+//! docs/internals/security-list.md names the test of each control: every test and every file that it names is there.
 
 use std::path::Path;
 
@@ -7,7 +7,7 @@ use anyhow::{Context as _, Result, bail};
 use crate::reliability::said_by;
 use crate::setup::root;
 
-const PAGE: &str = "docs/security-list.md";
+const PAGE: &str = "docs/internals/security-list.md";
 
 /// Fails when the page names what there is not, or a control without proof that does not say so.
 pub(crate) fn check() -> Result<()> {

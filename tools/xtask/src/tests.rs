@@ -5,12 +5,13 @@ use std::time::Instant;
 use anyhow::Result;
 
 use crate::setup::{self, cargo, run, run_with};
+use crate::sim::Sim;
 use crate::{
     coverage, faults, figures, instructions, layers, package, proofs, security_list, supply,
 };
 
 /// Seeds of the simulator in one run. More find more and cost about 40 ms each.
-const SEEDS: &str = "1000";
+const SEEDS: u64 = 1000;
 
 /// A step: what it is called, and what it does.
 type Step = (&'static str, fn() -> Result<()>);
@@ -21,10 +22,7 @@ pub(crate) fn all() -> Result<()> {
         ("web builds", setup::web),
         ("quick checks and Rust tests", check),
         ("instructions of the hub", instructions::gate),
-        ("simulation", || {
-            let words = ["--from", "1", "--count", SEEDS, "--gate"];
-            sim(&words.map(Into::into))
-        }),
+        ("simulation", || Sim::gate(SEEDS).run()),
         ("deliberate faults", faults::draw),
         ("WebSocket conformance", proofs::autobahn),
         ("loss of power", proofs::power_gate),
@@ -43,10 +41,11 @@ pub(crate) fn all() -> Result<()> {
     Ok(())
 }
 
-/// Generated code, conformance list, format, lints, layers, Rust tests.
+/// Generated code, pages, format, lints, layers, Rust tests.
 pub(crate) fn check() -> Result<()> {
-    codegen(&["--check".into()])?;
-    coverage::run("--check")?;
+    codegen(true)?;
+    coverage::run(true)?;
+    tidy(false, None)?;
     figures::check()?;
     cargo(&["fmt", "--all", "--check"])?;
     cargo(&[
@@ -68,37 +67,28 @@ pub(crate) fn check() -> Result<()> {
 }
 
 /// Code and pages from `proto/`.
-pub(crate) fn codegen(args: &[String]) -> Result<()> {
+pub(crate) fn codegen(check: bool) -> Result<()> {
     let mut command = vec!["run", "--quiet", "--package", "xtask-codegen", "--"];
-    command.extend(args.iter().map(String::as_str));
+    command.extend(check.then_some("--check"));
+    cargo(&command)
+}
+
+/// Citations, links and measures of the code.
+pub(crate) fn tidy(update: bool, list: Option<&str>) -> Result<()> {
+    let mut command = vec!["run", "--quiet", "--package", "xtask-tidy", "--"];
+    command.extend(update.then_some("--update"));
+    command.extend(list.iter().flat_map(|list| ["--list", list]));
     cargo(&command)
 }
 
 /// Bytes per session and allocations per operation, against what is committed.
-pub(crate) fn ratchet(args: &[String]) -> Result<()> {
+pub(crate) fn ratchet(update: bool) -> Result<()> {
     let test = ["test", "--quiet", "--package", "tidings-bench"];
-    if args.iter().any(|arg| arg == "--update") {
+    if update {
         let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".into());
         return run_with(".", &cargo, &test, &[("TIDINGS_UPDATE_FIGURES", "1")]);
     }
     cargo(&test)
-}
-
-/// Seeds of the simulator, or of one of its deliberate faults.
-pub(crate) fn sim(args: &[String]) -> Result<()> {
-    if args.iter().any(|arg| arg == "--fault") {
-        return faults::run(args);
-    }
-    let mut command = vec![
-        "run",
-        "--release",
-        "--quiet",
-        "--package",
-        "tidings-sim",
-        "--",
-    ];
-    command.extend(args.iter().map(String::as_str));
-    cargo(&command)
 }
 
 /// The reference of the JavaScript SDK, made from its typings: `site/reference/dist/index.html`. Fails on a warning,

@@ -1,4 +1,4 @@
-/** Identifiers of users and channels. Source: docs/protocol.md 3. */
+/** Identifiers of users and channels. Source: protocol 3. */
 import { APP_ID_BYTES, NAME_BYTES_MAX } from './generated/limits.js';
 
 const PUNCTUATION = ' !#$%&()+,-.:;<=>?@[]^_{|}~';

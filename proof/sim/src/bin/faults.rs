@@ -23,7 +23,7 @@ fn main() -> ExitCode {
             Some(case) if is_given("--trace") => replay(case, seed),
             Some(case) => report(&[(*case, case.hunt(SEEDS_MAX))], false),
             None => {
-                println!("there is no fault {wanted:?}; docs/faults.md has all names");
+                println!("there is no fault {wanted:?}; docs/proven/faults.md has all names");
                 ExitCode::FAILURE
             }
         };

@@ -122,7 +122,7 @@ impl LegacyPart {
         self.numbers
     }
 
-    /// What a legacy client was handed counts as received before the client says that it has it (signaling-wire 9.2):
+    /// What a legacy client was handed counts as received before the client says that it has it (signaling 9.2):
     /// when the server crashes between the two, or its disk takes nothing, it may be lost.
     pub(super) fn excuse_handed(&mut self) {
         for sent in self.sent.values_mut() {

@@ -1,5 +1,5 @@
 //! A legacy client, written from the protocol's description: the library of build 1.4 as a page uses it. Source:
-//! signaling-wire 3, 4, 6.
+//! signaling 3, 4, 6.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,15 +7,15 @@ use serde_json::{Value, json};
 
 use super::LegacySeen;
 
-/// Between two pings. Source: signaling-wire 3.2.
+/// Between two pings. Source: signaling 3.2.
 const PING_MS: u64 = 10_000;
-/// Pings without an answer after which a connection is taken for dead. Source: signaling-wire 3.2, the build that
+/// Pings without an answer after which a connection is taken for dead. Source: signaling 3.2, the build that
 /// watches them.
 const PINGS_BEHIND_MAX: u64 = 3;
-/// After the last push or poll: an acknowledgement, or an idle poll. Source: signaling-wire 6.4.
+/// After the last push or poll: an acknowledgement, or an idle poll. Source: signaling 6.4.
 const TAIL_MS: u64 = 1_000;
 const IDLE_MS: u64 = 60_000;
-/// Before a connection is tried again, the first time and at most. Source: signaling-wire 4.8.
+/// Before a connection is tried again, the first time and at most. Source: signaling 4.8.
 const RETRY_MS: u64 = 200;
 const RETRY_MS_MAX: u64 = 2_000;
 /// A connection on which a login is not even acknowledged is given up by the client's machine; no timer of the

@@ -205,7 +205,7 @@ impl Probe {
         }
     }
 
-    /// `limit.enforced`: of 300 messages in one moment, 180 are taken (rtm-v1 2.1).
+    /// `limit.enforced`: of 300 messages in one moment, 180 are taken (rtm 2.1).
     pub(super) fn rates(&mut self) {
         let sender = self.log_in("alice");
         let calls: Vec<_> = (0..300)

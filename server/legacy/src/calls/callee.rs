@@ -1,4 +1,4 @@
-//! Invitations at the callee. Source: signaling-wire 8.1, 8.3, 9.5.
+//! Invitations at the callee. Source: signaling 8.1, 8.3, 9.5.
 
 use serde_json::json;
 use tidings_wire::proto::request::Call as HubCall;

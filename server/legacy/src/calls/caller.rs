@@ -1,4 +1,4 @@
-//! Invitations at the caller. Source: signaling-wire 8.2, 8.3.
+//! Invitations at the caller. Source: signaling 8.2, 8.3.
 
 use serde_json::{Value, json};
 use tidings_wire::proto::request::Call as HubCall;
@@ -14,12 +14,12 @@ use crate::queries::{is_here, presence};
 use crate::requests::Pending;
 use crate::translator::Translator;
 
-/// An invitation that no client of the callee has had by then fails. Source: signaling-wire 8.3.
+/// An invitation that no client of the callee has had by then fails. Source: signaling 8.3.
 const RECEIPT_WAIT_MS: u64 = 20_000;
 /// Longest `_timeout` that counts, in seconds. Source: ours.
 const TIMEOUT_S_MAX: f64 = 3_600.0;
 
-/// Codes of a failed invitation. Source: signaling-wire 10.
+/// Codes of a failed invitation. Source: signaling 10.
 const E_OTHER: u16 = 700;
 const E_PEER_OFFLINE: u16 = 703;
 const E_TIMEOUT: u16 = 704;

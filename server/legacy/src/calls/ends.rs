@@ -1,4 +1,4 @@
-//! Ends of calls and tones. Source: signaling-wire 8.1, 9.5.
+//! Ends of calls and tones. Source: signaling 8.1, 9.5.
 
 use serde_json::{Value, json};
 use tidings_wire::proto::RefuseInvitation;

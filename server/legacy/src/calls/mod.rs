@@ -1,4 +1,4 @@
-//! Invitations. Source: signaling-wire 8, 9.5. `caller` and `callee` are the two sides of one that rings, `ends`
+//! Invitations. Source: signaling 8, 9.5. `caller` and `callee` are the two sides of one that rings, `ends`
 //! what either side says of a call.
 //!
 //! The hub keeps the record of an invitation while it rings. What only legacy clients can say to each other, an
@@ -22,7 +22,7 @@ use crate::queue::Entry;
 use crate::requests::Pending;
 use crate::translator::Translator;
 
-/// What RTM users send to end a call, and get. Source: signaling-wire 9.5.
+/// What RTM users send to end a call, and get. Source: signaling 9.5.
 pub(crate) const END_CALL_PREFIX: &str = "AgoraRTMLegacyEndcallCompatibleMessagePrefix";
 
 /// How long a signal waits for its receiver.

@@ -1,4 +1,4 @@
-//! Built-in attributes of channels: what they do, and that RTM users do not see them. Source: signaling-wire 7.1,
+//! Built-in attributes of channels: what they do, and that RTM users do not see them. Source: signaling 7.1,
 //! 7.6, 9.4.
 
 use serde_json::{Value, json};

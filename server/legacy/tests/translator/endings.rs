@@ -1,4 +1,4 @@
-//! How logins end by time and by the server, and what a flood gets. Source: signaling-wire 3.2, 4.7, 12.
+//! How logins end by time and by the server, and what a flood gets. Source: signaling 3.2, 4.7, 12.
 
 use tidings_legacy::{AppRules, Now, Output, Translator};
 use tidings_wire::codes::CloseCode;

@@ -1,4 +1,4 @@
-//! How long invitations ring, and what is said when they end. Source: signaling-wire 8.2, 8.3, 9.5.
+//! How long invitations ring, and what is said when they end. Source: signaling 8.2, 8.3, 9.5.
 
 use serde_json::{Value, json};
 use tidings_wire::proto::request::Call;

@@ -1,4 +1,4 @@
-//! What waits for an absent account, and for how long. Source: signaling-wire 6.5, 6.6.
+//! What waits for an absent account, and for how long. Source: signaling 6.5, 6.6.
 
 use serde_json::{Value, json};
 use tidings_wire::proto::request::Call;

@@ -1,4 +1,4 @@
-//! The address service of the legacy protocol. Source: signaling-wire 2.1, 2.5.
+//! The address service of the legacy protocol. Source: signaling 2.1, 2.5.
 
 use std::sync::Arc;
 
@@ -16,7 +16,7 @@ use tidings_wire::names::AppId;
 
 use crate::legacy::LegacyDoor;
 
-/// Addresses in an answer: some clients run past a shorter list. Source: signaling-wire 2.3.
+/// Addresses in an answer: some clients run past a shorter list. Source: signaling 2.3.
 const ADDRESSES: usize = 16;
 
 /// How clients make a URL of an address.

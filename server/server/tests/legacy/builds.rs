@@ -1,5 +1,5 @@
 //! Clients that behave as each public build does: cursors, polls, storms of sockets, reconnects. Source:
-//! signaling-wire 2.3, 2.6, 4.8, 6.3, 6.4, 13.
+//! signaling 2.3, 2.6, 4.8, 6.3, 6.4, 13.
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
@@ -225,7 +225,7 @@ fn settle(sender: &mut Legacy, calls: usize) {
     }
 }
 
-/// The run of signaling-wire 6.6.
+/// The run of signaling 6.6.
 fn run(build: Build) {
     let server = common::start();
     let address = server.address();

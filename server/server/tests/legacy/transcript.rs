@@ -1,4 +1,4 @@
-//! The annotated transcript, frame by frame. Source: signaling-wire 17.
+//! The annotated transcript, frame by frame. Source: signaling 17.
 
 use serde_json::json;
 

@@ -1,4 +1,4 @@
-//! Cases about attributes. Source: rtm-v1 5.1 and 5.2.
+//! Cases about attributes. Source: rtm 5.1 and 5.2.
 
 use tidings_hub::ids::{ChannelKey, UserKey};
 use tidings_hub::store_ops::{

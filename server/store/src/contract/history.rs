@@ -1,4 +1,4 @@
-//! Cases about histories. Source: rtm-v1 4.4, contract 1.1.
+//! Cases about histories. Source: rtm 4.4, contract 1.1.
 
 use bytes::Bytes;
 use tidings_hub::ids::UserKey;

@@ -1,4 +1,4 @@
-//! Cases about inboxes. Source: contract OFF-3 to OFF-8, rtm-v1 4.3.
+//! Cases about inboxes. Source: contract OFF-3 to OFF-8, rtm 4.3.
 
 use tidings_hub::store_ops::{InboxLimits, InboxLosses, StoreAnswer, StoreOp, StoredMessage};
 

@@ -38,7 +38,7 @@ pub struct Login {
     /// 32 ASCII letters or digits.
     #[prost(string, tag = "1")]
     pub app_id: ::prost::alloc::string::String,
-    /// 1 to 64 bytes of the identifier set (docs/protocol.md, "Names").
+    /// 1 to 64 bytes of the identifier set (docs/internals/protocol.md, "Names").
     #[prost(string, tag = "2")]
     pub user_id: ::prost::alloc::string::String,
     /// Token made by the app's backend; empty when the app has no certificate.
@@ -185,7 +185,7 @@ pub struct Raw {
     #[prost(bytes = "bytes", tag = "2")]
     pub description: ::prost::bytes::Bytes,
 }
-/// Names a file that was uploaded over HTTP (docs/protocol.md, "Media"). Whether there is one is not
+/// Names a file that was uploaded over HTTP (docs/internals/protocol.md, "Media"). Whether there is one is not
 /// checked when the message is sent.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct File {

@@ -68,7 +68,7 @@ pub(crate) struct Settings {
     #[arg(long, default_value = "target/fairness.jsonl")]
     json: PathBuf,
     /// The page that is made when all attacks have run
-    #[arg(long, default_value = "docs/fairness.md")]
+    #[arg(long, default_value = "docs/proven/fairness.md")]
     page: PathBuf,
     /// Make the page of what is there, and run nothing
     #[arg(long)]

@@ -24,7 +24,7 @@ pub(crate) struct Settings {
     #[arg(long, default_value = "target/performance.jsonl")]
     json: PathBuf,
     /// The folder that gets performance.md and performance/*.svg
-    #[arg(long, default_value = "docs")]
+    #[arg(long, default_value = "docs/proven")]
     folder: PathBuf,
     /// The file whose figures between marks are made anew; left alone when it has no marks
     #[arg(long, default_value = "README.md")]

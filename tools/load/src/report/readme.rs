@@ -37,7 +37,7 @@ fn table(series: &Series) -> String {
     }
     format!(
         "| Measured on {} cores ({}) | |\n| --- | ---: |\n{}\n\n\
-         [All figures, beside other servers](docs/performance.md).",
+         [All figures, beside other servers](docs/proven/performance.md).",
         series.machine.cores,
         series.machine.cpu,
         rows.join("\n")

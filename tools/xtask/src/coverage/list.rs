@@ -6,8 +6,8 @@ use std::path::Path;
 use anyhow::{Context as _, Result};
 use serde::Deserialize;
 
-const CLAUSES: &str = "docs/conformance/clauses.toml";
-const DEVIATIONS: &str = "docs/conformance/deviations.toml";
+const CLAUSES: &str = "spec/clauses.toml";
+const DEVIATIONS: &str = "spec/deviations.toml";
 
 /// All clauses, by section, in the specification's order.
 #[derive(Debug, Deserialize)]

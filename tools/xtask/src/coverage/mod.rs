@@ -1,7 +1,7 @@
 //! The conformance list: which clause of the RTM 1.x behaviour is proven by which test.
 //!
-//! The clauses are in `docs/conformance/clauses.toml`, what is known to differ in `deviations.toml` beside it. A
-//! test says what it proves in a comment (`proves: ID, …`); from all of them `docs/conformance.md` is made.
+//! The clauses are in `spec/clauses.toml`, what is known to differ in `deviations.toml` beside it. A
+//! test says what it proves in a comment (`proves: ID, …`); from all of them `docs/proven/conformance.md` is made.
 //!
 //! Reading order: [`list`] (clauses and deviations), [`markers`] (what tests claim), [`page`] (the table).
 
@@ -18,13 +18,12 @@ use list::{Deviations, List};
 use markers::Proof;
 
 /// The page, from the repository's root.
-const PAGE: &str = "docs/conformance.md";
-/// The text that the clauses were cut from. It lies beside the repository where the project is developed; elsewhere
-/// the list stands by itself.
-const SPEC: &str = "../shared/spec/rtm-v1.md";
+const PAGE: &str = "docs/proven/conformance.md";
+/// The text whose sections the clauses state one by one.
+const SPEC: &str = "spec/rtm.md";
 
-/// Makes the page; with `--check` only compares.
-pub(crate) fn run(argument: &str) -> Result<()> {
+/// Makes the page, or only compares it.
+pub(crate) fn run(only_compare: bool) -> Result<()> {
     let root = crate::setup::root();
     let (list, deviations) = (List::read(&root)?, Deviations::read(&root)?);
     let markers::Found {
@@ -32,14 +31,13 @@ pub(crate) fn run(argument: &str) -> Result<()> {
         mut problems,
     } = markers::collect(&root)?;
     problems.extend(list.problems(&root));
-    if let Ok(spec) = std::fs::read_to_string(root.join(SPEC)) {
-        problems.extend(list.missing_sections(&spec));
-    }
+    let spec = std::fs::read_to_string(root.join(SPEC)).context(SPEC)?;
+    problems.extend(list.missing_sections(&spec));
     let proofs = by_clause(proofs);
     problems.extend(judge(&list, &deviations, &proofs));
     let page = page::render(&list, &deviations, &proofs);
     let summary = page::summary(&list, &deviations, &proofs);
-    if argument == "--check" {
+    if only_compare {
         let have = std::fs::read_to_string(root.join(PAGE)).unwrap_or_default();
         if have != page {
             problems.push(format!("{PAGE} is stale: run `cargo xtask coverage`"));

@@ -10,7 +10,7 @@ const HEAD: &str = "\
 # Conformance
 
 What an application written for the RTM 1.x web SDK may rely on, clause by clause, with the tests that prove it.
-This page is made by `cargo xtask coverage` from [the clauses](conformance/clauses.toml), [the deviations](conformance/deviations.toml) and what the tests say that they prove (`proves: …` above each).
+This page is made by `cargo xtask coverage` from [the clauses](../../spec/clauses.toml), [the deviations](../../spec/deviations.toml) and what the tests say that they prove (`proves: …` above each).
 Scenarios (`proof/scenarios/`) are run against the simulator, the Rust SDK and the JavaScript SDK with the real program.
 
 ";
@@ -45,13 +45,13 @@ fn row(page: &mut String, clause: &Clause, proofs: &[Proof], deviation: Option<&
         .iter()
         .map(|proof| {
             let name = cell(&proof.name);
-            format!("[{}: {name}](../{})", proof.path, proof.path)
+            format!("[{}: {name}](../../{})", proof.path, proof.path)
         })
         .collect();
     cells.extend(clause.same.as_ref().map(|same| format!("as `{same}`")));
     cells.extend(deviation.map(|reason| format!("**Deviation**: {}", cell(reason))));
     let (id, is, proof) = (&clause.id, cell(&clause.is), cells.join("<br>"));
-    let _ = writeln!(page, "| `{id}` | {is} | {proof} | [{file}](../{file}) |");
+    let _ = writeln!(page, "| `{id}` | {is} | {proof} | [{file}](../../{file}) |");
 }
 
 /// A text that does not break a table.
@@ -99,7 +99,7 @@ mod tests {
         };
         let proofs = BTreeMap::from([("rtm-1.1-a".to_owned(), vec![proof])]);
         let page = render(&list, &deviations, &proofs);
-        let expected = "| `rtm-1.1-a` | x \\| y | [p.rs: n](../p.rs) | [a.rs](../a.rs) |\n";
+        let expected = "| `rtm-1.1-a` | x \\| y | [p.rs: n](../../p.rs) | [a.rs](../../a.rs) |\n";
         assert!(page.ends_with(expected), "{page}");
         assert!(
             page.contains("1 clauses: 1 proven, 0 with a deviation, 0 of these proven in part."),

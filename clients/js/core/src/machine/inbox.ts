@@ -5,7 +5,7 @@
  * which comes in both forms is among the last few hundred; 4096 ids are about 300 KB at worst.
  */
 const IDS_MAX = 4096;
-/** Bytes of an id. Source: docs/protocol.md. */
+/** Bytes of an id. Source: docs/internals/protocol.md. */
 const ID_BYTES = 16;
 
 export class SeenMessages {

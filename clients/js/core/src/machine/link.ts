@@ -16,7 +16,7 @@ const GOOD_MS = 60_000;
  */
 const LOGIN_ATTEMPT_MS = 5_000;
 const RECONNECT_ATTEMPT_MS = 10_000;
-/** A silence longer than the heartbeat by this much is a lost link. Source: docs/protocol.md 2.4. */
+/** A silence longer than the heartbeat by this much is a lost link. Source: protocol 2.4. */
 const WATCHDOG_EXTRA_MS = 4_000;
 /** An attempt that is older than this is given up when the page is shown again or the network is another one. */
 const STALE_MS = 3_000;

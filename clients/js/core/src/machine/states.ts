@@ -84,7 +84,7 @@ export interface CloseRule {
 const RESUME: CloseRule = { then: 'resume', waitMs: 0 };
 const CLOSE_TOO_BIG = 1009;
 
-/** Source: docs/protocol.md 2.5. */
+/** Source: protocol 2.5. */
 const CLOSE_RULES: Readonly<Record<number, CloseRule>> = {
   [code.CLOSE_GOING_AWAY]: { then: 'resumeAtOnce', waitMs: 0 },
   [code.CLOSE_NODE_ISOLATED]: { then: 'resumeAtOnce', waitMs: 0 },

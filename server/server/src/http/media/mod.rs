@@ -1,6 +1,6 @@
 //! Uploads, downloads and deletions: `/v1/media/<app id>`, `/v1/media/<app id>/<media id>`.
 //!
-//! Who may: whoever could log in to the app, by the same check. What a client sees is in `docs/protocol.md`.
+//! Who may: whoever could log in to the app, by the same check. What a client sees is in `docs/internals/protocol.md`.
 
 mod answer;
 mod bandwidth;
