@@ -1,5 +1,11 @@
 //! User and channel attributes: every change is one atomic, durable step of the store.
 
+pub(crate) mod ends;
+pub(crate) mod keep;
+
+#[cfg(test)]
+mod tests;
+
 use std::sync::Arc;
 
 use tidings_token::Access;
@@ -10,26 +16,26 @@ use tidings_wire::limits::{
     CHANNEL_ATTRIBUTES_BYTES_MAX, USER_ATTRIBUTES_BYTES_MAX,
 };
 use tidings_wire::names::{NameRule, UserId, WIDE_NAME_CHARS_MAX};
+use tidings_wire::proto::server_message::Kind;
 use tidings_wire::proto::{
-    Attribute, AttributeList, AttributeWrite, ChannelAttributes, Error, PresenceState,
-    ReadChannelAttributes, ReadUserAttributes, WriteChannelAttributes, WriteUserAttributes, reply,
-    server_message::Kind,
+    Attribute, AttributeList, AttributeWrite, ChannelAttributes, Error, ReadChannelAttributes,
+    ReadUserAttributes, WriteChannelAttributes, WriteUserAttributes, reply,
 };
 
-use crate::Hub;
-use crate::asks::PendingAsk;
 use crate::bus_ops::{Answer, BusOp, ForOthers, Publication, Question, Topic};
+use crate::channels::state::Channels;
 use crate::ids::{ChannelKey, UserKey};
-use crate::io::{Effect, Sink};
-use crate::limiter;
-use crate::session::SessionKey;
-use crate::sessions::error;
+use crate::io::{Effect, Sink, Ticket};
+use crate::kernel::Kernel;
+use crate::kernel::asks::{AskRule, AskTag, Hangs, Outcome as Asked, Settled};
+use crate::kernel::caller::Caller;
+use crate::kernel::maps::NumberMap;
+use crate::kernel::reply::error;
+use crate::kernel::stores::StoreTag;
+use crate::rates;
 use crate::store_ops::{
     AttributeEntry, AttributeLimits, AttributeOwner, LIBRARY_KEY, StoreAnswer, StoreOp,
 };
-use crate::stores::PendingStore;
-
-mod ends;
 
 /// What a write was, as members are told.
 #[derive(Debug)]
@@ -43,13 +49,11 @@ pub(crate) struct AttributeChange {
 #[derive(Debug)]
 pub(crate) enum AttributeStore {
     Write {
-        session: SessionKey,
-        cseq: u64,
+        caller: Caller,
         notify: Option<(ChannelKey, AttributeChange)>,
     },
     Read {
-        session: SessionKey,
-        cseq: u64,
+        caller: Caller,
         keys: Vec<String>,
         /// The owner is a user who is off line: it is known by its attributes only.
         absent: Option<UserId>,
@@ -69,24 +73,88 @@ pub(crate) enum AttributeStore {
 pub(crate) enum AttributeAsk {
     /// Is the user on line, whose attributes are to be read?
     Read {
-        session: SessionKey,
-        cseq: u64,
+        caller: Caller,
         user: UserKey,
         keys: Vec<String>,
     },
-    /// Is the user on line, whose attributes may be left over?
-    Sweep { user: UserKey, touched_before: u64 },
+    /// Is the user online, whose attributes may be left over?
+    SweepUser { user: UserKey, touched_before: u64 },
+    /// Has the channel a member, whose attributes may be left over?
+    SweepChannel {
+        channel: ChannelKey,
+        touched_before: u64,
+    },
 }
 
-impl Hub {
-    pub(crate) fn handle_write_user_attributes(
+impl AttributeAsk {
+    fn question(&self) -> Question {
+        match self {
+            Self::Read { .. } | Self::SweepUser { .. } => Question::Presence,
+            Self::SweepChannel { .. } => Question::Count,
+        }
+    }
+}
+
+/// Asked for a reader: the first hub that has the user there decides.
+static READER: AskRule = AskRule {
+    tag: AskTag::Attributes,
+    hangs: Hangs::OnHub,
+    is_decided_by: Answer::is_of_somebody_there,
+    takes_some: true,
+};
+
+/// Asked before something is deleted: every hub has to answer.
+pub(crate) static SWEEP: AskRule = AskRule {
+    takes_some: false,
+    ..READER
+};
+
+/// Attributes that this hub reads, writes and clears up.
+#[derive(Debug, Default)]
+pub(crate) struct Attributes {
+    /// Questions under way, by their numbers. Bound: each belongs to an open request or a sweep.
+    pub(crate) asks: NumberMap<AttributeAsk>,
+    /// Store operations under way, by their tickets. Bound: as above.
+    pub(crate) stores: NumberMap<AttributeStore>,
+}
+
+impl Attributes {
+    pub(crate) fn ask(
         &mut self,
-        key: SessionKey,
-        cseq: u64,
-        call: WriteUserAttributes,
+        kernel: &mut Kernel,
+        topic: Topic,
+        rule: &'static AskRule,
+        ask: AttributeAsk,
         out: &mut dyn Sink,
     ) {
-        let Some(session) = self.sessions.get_mut(key) else {
+        let number = kernel.ask(topic, ask.question(), rule, out);
+        self.asks.insert(number, ask);
+    }
+
+    pub(crate) fn store(
+        &mut self,
+        kernel: &mut Kernel,
+        op: StoreOp,
+        pending: AttributeStore,
+        out: &mut dyn Sink,
+    ) {
+        let ticket = kernel.store(op, StoreTag::Attributes, out);
+        self.stores.insert(ticket.0, pending);
+    }
+}
+
+impl Attributes {
+    pub(crate) fn handle_write_user_attributes(
+        &mut self,
+        caller: Caller,
+        call: WriteUserAttributes,
+        kernel: &mut Kernel,
+        out: &mut dyn Sink,
+    ) {
+        let Some(key) = kernel.session_of(caller, out) else {
+            return;
+        };
+        let Some(session) = kernel.sessions.get_mut(key) else {
             return;
         };
         session.has_attributes = true;
@@ -95,28 +163,28 @@ impl Hub {
             entries_max: ATTRIBUTES_MAX,
             bytes_max: USER_ATTRIBUTES_BYTES_MAX,
         };
-        let kind = limiter::Kind::WriteUserAttributes;
+        let kind = rates::Kind::WriteUserAttributes;
         self.write_attributes(
-            key,
-            cseq,
+            caller,
             (owner, limits, kind),
             (call.how, call.attributes),
             None,
+            kernel,
             out,
         );
     }
 
     pub(crate) fn handle_write_channel_attributes(
         &mut self,
-        key: SessionKey,
-        cseq: u64,
+        caller: Caller,
         call: WriteChannelAttributes,
+        kernel: &mut Kernel,
         out: &mut dyn Sink,
     ) {
-        let Some(channel) = self.parse_channel(key, cseq, &call.channel, out) else {
+        let Some(channel) = kernel.parse_channel(caller, &call.channel, out) else {
             return;
         };
-        if !self.permit_in(key, cseq, Access::Write, &channel.channel, out) {
+        if !kernel.permit_in(caller, Access::Write, &channel.channel, out) {
             return;
         }
         let owner = AttributeOwner::Channel(channel.clone());
@@ -124,27 +192,30 @@ impl Hub {
             entries_max: ATTRIBUTES_MAX,
             bytes_max: CHANNEL_ATTRIBUTES_BYTES_MAX,
         };
-        let kind = limiter::Kind::WriteChannelAttributes;
+        let kind = rates::Kind::WriteChannelAttributes;
         let notify = call.notify.then_some(channel);
         self.write_attributes(
-            key,
-            cseq,
+            caller,
             (owner, limits, kind),
             (call.how, call.attributes),
             notify,
+            kernel,
             out,
         );
     }
 
     fn write_attributes(
         &mut self,
-        key: SessionKey,
-        cseq: u64,
-        (owner, limits, rate): (AttributeOwner, AttributeLimits, limiter::Kind),
+        caller: Caller,
+        (owner, limits, rate): (AttributeOwner, AttributeLimits, rates::Kind),
         (how, attributes): (i32, Vec<Attribute>),
         notify: Option<ChannelKey>,
+        kernel: &mut Kernel,
         out: &mut dyn Sink,
     ) {
+        let Some(key) = kernel.session_of(caller, out) else {
+            return;
+        };
         let checked = AttributeWrite::try_from(how)
             .map_err(|_| {
                 error(
@@ -152,18 +223,18 @@ impl Hub {
                     format!("{how} is no way to write"),
                 )
             })
-            .and_then(|how| check_attributes(how, &attributes, self.names_of(key)).map(|()| how));
+            .and_then(|how| check_attributes(how, &attributes, kernel.names_of(key)).map(|()| how));
         let how = match checked {
             Ok(how) => how,
-            Err(error) => return self.reply_error(key, cseq, error, out),
+            Err(error) => return kernel.reply_error(caller, error, out),
         };
-        if !self.take_rate(key, cseq, rate, out) {
+        if !kernel.take_rate(caller, rate, out) {
             return;
         }
-        let Some(session) = self.sessions.get(key) else {
+        let Some(session) = kernel.sessions.get(key) else {
             return;
         };
-        let (by, now_ts) = (session.user.user.to_string(), self.now.unix_ms);
+        let (by, now_ts) = (session.user.user.to_string(), kernel.now.unix_ms);
         let notify = notify.map(|channel| {
             let keys = attributes.iter().map(|attribute| attribute.key.clone());
             let (keys, by) = (keys.collect(), by.clone());
@@ -185,22 +256,21 @@ impl Hub {
             limits,
             now_ts,
         };
-        let pending = AttributeStore::Write {
-            session: key,
-            cseq,
-            notify,
-        };
-        self.store(op, PendingStore::Attributes(pending), out);
+        let pending = AttributeStore::Write { caller, notify };
+        self.store(kernel, op, pending, out);
     }
 
     pub(crate) fn handle_read_user_attributes(
         &mut self,
-        key: SessionKey,
-        cseq: u64,
+        caller: Caller,
         call: ReadUserAttributes,
+        kernel: &mut Kernel,
         out: &mut dyn Sink,
     ) {
-        let Some(session) = self.sessions.get(key) else {
+        let Some(key) = kernel.session_of(caller, out) else {
+            return;
+        };
+        let Some(session) = kernel.sessions.get(key) else {
             return;
         };
         let app = session.user.app.clone();
@@ -208,131 +278,115 @@ impl Hub {
             Ok(user) => UserKey { app, user },
             Err(name) => {
                 let text = format!("user id {:?}: {name}", call.user_id);
-                return self.reply_error(key, cseq, error(Outcome::InvalidArgument, text), out);
+                return kernel.reply_error(caller, error(Outcome::InvalidArgument, text), out);
             }
         };
-        if !self.permit_with(key, cseq, Access::Read, &user.user, out) {
+        if !kernel.permit_with(caller, Access::Read, &user.user, out) {
             return;
         }
-        if !self.take_rate(key, cseq, limiter::Kind::ReadUserAttributes, out) {
+        if !kernel.take_rate(caller, rates::Kind::ReadUserAttributes, out) {
             return;
         }
-        let here = self
+        let here = kernel
             .users
             .get(&user)
-            .and_then(|entry| self.sessions.get(entry.session?));
+            .and_then(|entry| kernel.sessions.get(entry.session?));
         let keys = call.keys;
         if here.is_some_and(|session| session.is_here()) {
             let owner = AttributeOwner::User(user);
-            return self.read_attributes((key, cseq), owner, keys, None, out);
+            return self.read_attributes(caller, owner, keys, None, kernel, out);
         }
         let ask = AttributeAsk::Read {
-            session: key,
-            cseq,
+            caller,
             user: user.clone(),
             keys,
         };
-        self.ask(
-            Topic::User(user),
-            Question::Presence,
-            PendingAsk::Attributes(ask),
-            out,
-        );
+        let topic = Topic::User(user);
+        self.ask(kernel, topic, &READER, ask, out);
     }
 
     pub(crate) fn handle_read_channel_attributes(
         &mut self,
-        key: SessionKey,
-        cseq: u64,
+        caller: Caller,
         call: ReadChannelAttributes,
+        kernel: &mut Kernel,
         out: &mut dyn Sink,
     ) {
-        let Some(channel) = self.parse_channel(key, cseq, &call.channel, out) else {
+        let Some(channel) = kernel.parse_channel(caller, &call.channel, out) else {
             return;
         };
-        if self.permit_in(key, cseq, Access::Read, &channel.channel, out)
-            && self.take_rate(key, cseq, limiter::Kind::ReadChannelAttributes, out)
+        if kernel.permit_in(caller, Access::Read, &channel.channel, out)
+            && kernel.take_rate(caller, rates::Kind::ReadChannelAttributes, out)
         {
             let owner = AttributeOwner::Channel(channel);
-            self.read_attributes((key, cseq), owner, call.keys, None, out);
+            self.read_attributes(caller, owner, call.keys, None, kernel, out);
         }
     }
 
     fn read_attributes(
         &mut self,
-        (session, cseq): (SessionKey, u64),
+        caller: Caller,
         owner: AttributeOwner,
         keys: Vec<String>,
         absent: Option<UserId>,
+        kernel: &mut Kernel,
         out: &mut dyn Sink,
     ) {
         let pending = AttributeStore::Read {
-            session,
-            cseq,
+            caller,
             keys,
             absent,
         };
-        self.store(
-            StoreOp::AttributesRead { owner },
-            PendingStore::Attributes(pending),
-            out,
-        );
+        self.store(kernel, StoreOp::AttributesRead { owner }, pending, out);
     }
 
-    pub(crate) fn apply_attributes(
+    /// A store operation of ours is answered.
+    pub(crate) fn finish_attribute_store(
         &mut self,
-        pending: AttributeStore,
+        ticket: Ticket,
         answer: StoreAnswer,
+        channels: &Channels,
+        kernel: &mut Kernel,
         out: &mut dyn Sink,
     ) {
+        let Some(pending) = self.stores.remove(&ticket.0) else {
+            debug_assert!(false, "a store operation that nobody waits for");
+            return;
+        };
         match (pending, answer) {
             (
-                AttributeStore::Write {
-                    session,
-                    cseq,
-                    notify,
-                },
+                AttributeStore::Write { caller, notify },
                 StoreAnswer::AttributesWritten { revision, entries },
             ) => {
                 if let Some((channel, change)) = notify {
-                    let known = self.channels.get(&channel);
+                    let known = channels.known.get(&channel);
                     let members = known.map_or(1, |known| known.members.len());
                     let bytes = entries.iter().map(|e| e.key.len() + e.value.len()).sum();
-                    self.charge_fan_out(session, bytes, members);
-                    self.emit_attributes(channel, change, (revision, entries), out);
+                    kernel.charge_fan_out(caller, bytes, members);
+                    Self::emit_attributes(channel, change, (revision, entries), out);
                 }
-                self.reply_done(session, cseq, out);
+                kernel.reply_done(caller, out);
             }
-            (
-                AttributeStore::Write { session, cseq, .. },
-                StoreAnswer::Overflow { entries, bytes },
-            ) => {
+            (AttributeStore::Write { caller, .. }, StoreAnswer::Overflow { entries, bytes }) => {
                 let text = format!(
                     "there would be {entries} attributes of {bytes} bytes; at most \
                      {ATTRIBUTES_MAX} attributes of {USER_ATTRIBUTES_BYTES_MAX} bytes (a user) or \
                      {CHANNEL_ATTRIBUTES_BYTES_MAX} bytes (a channel) are allowed"
                 );
-                self.reply_error(session, cseq, error(Outcome::SizeOverflow, text), out);
+                kernel.reply_error(caller, error(Outcome::SizeOverflow, text), out);
             }
             (
                 AttributeStore::Read {
-                    session,
-                    cseq,
+                    caller,
                     absent: Some(user),
                     ..
                 },
                 StoreAnswer::Attributes(all),
-            ) if all.is_empty() => self.reply_absent(session, cseq, &user, out),
-            (
-                AttributeStore::Read {
-                    session,
-                    cseq,
-                    keys,
-                    ..
-                },
-                StoreAnswer::Attributes(all),
-            ) => {
-                let knows = self.traits_of(session).knows_library_types;
+            ) if all.is_empty() => Self::reply_absent(caller, &user, kernel, out),
+            (AttributeStore::Read { caller, keys, .. }, StoreAnswer::Attributes(all)) => {
+                let knows = caller
+                    .session()
+                    .is_some_and(|key| kernel.traits_of(key).knows_library_types);
                 let is_wanted = |key: &String| {
                     (keys.is_empty() || keys.contains(key)) && (knows || !is_note(key))
                 };
@@ -342,32 +396,30 @@ impl Hub {
                     .map(to_wire)
                     .collect();
                 let list = reply::Result::Attributes(AttributeList { attributes });
-                self.reply(session, cseq, list, out);
+                kernel.reply(caller, list, out);
             }
             (
-                AttributeStore::Write { session, cseq, .. }
-                | AttributeStore::Read { session, cseq, .. },
+                AttributeStore::Write { caller, .. } | AttributeStore::Read { caller, .. },
                 answer,
             ) => {
                 let text = match answer {
                     StoreAnswer::Failed { reason } => format!("the store has refused: {reason}"),
                     other => format!("the store has answered {other:?}"),
                 };
-                self.reply_error(session, cseq, error(Outcome::Unavailable, text), out);
+                kernel.reply_error(caller, error(Outcome::Unavailable, text), out);
             }
             (
                 AttributeStore::Owners { touched_before },
                 StoreAnswer::AttributeOwners { owners, has_more },
-            ) => self.sweep_owners(touched_before, owners, has_more, out),
+            ) => self.sweep_owners(touched_before, owners, has_more, channels, kernel, out),
             (AttributeStore::Keep { channel, left_ts }, StoreAnswer::Attributes(entries)) => {
-                self.apply_keep_note(channel, left_ts, &entries, out);
+                Self::apply_keep_note(channel, left_ts, &entries, kernel, out);
             }
             (AttributeStore::Owners { .. } | AttributeStore::Keep { .. }, _) => {}
         }
     }
 
     fn emit_attributes(
-        &mut self,
         channel: ChannelKey,
         change: AttributeChange,
         (revision, all): (u64, Vec<AttributeEntry>),
@@ -391,60 +443,66 @@ impl Hub {
         out.emit(Effect::Bus(BusOp::Publish { topic, message }));
     }
 
+    /// A question of ours is settled.
     pub(crate) fn finish_attribute_ask(
         &mut self,
-        ask: AttributeAsk,
-        answer: Option<Answer>,
+        settled: Settled,
+        kernel: &mut Kernel,
         out: &mut dyn Sink,
     ) {
-        let is_definite = answer.is_none();
-        let state = match answer {
-            Some(Answer::Presence { state, .. }) => state,
-            _ => PresenceState::Offline,
+        let Some(ask) = self.asks.remove(&settled.number) else {
+            debug_assert!(false, "a question about attributes that nobody has asked");
+            return;
         };
-        let is_here = state != PresenceState::Offline;
+        let is_here = matches!(
+            &settled.outcome,
+            Asked::Answered { answer, .. } if answer.is_of_somebody_there()
+        );
         match ask {
-            AttributeAsk::Read {
-                session,
-                cseq,
-                user,
-                keys,
-            } if is_here => {
+            AttributeAsk::Read { caller, user, keys } if is_here => {
                 let owner = AttributeOwner::User(user);
-                self.read_attributes((session, cseq), owner, keys, None, out);
+                self.read_attributes(caller, owner, keys, None, kernel, out);
             }
-            AttributeAsk::Read {
-                session,
-                cseq,
-                user,
-                keys,
-            } if self.config.apps.settings(&user.app).keep_user_attributes => {
+            AttributeAsk::Read { caller, user, keys }
+                if kernel.config.apps.settings(&user.app).keep_user_attributes =>
+            {
                 let absent = Some(user.user.clone());
                 let owner = AttributeOwner::User(user);
-                self.read_attributes((session, cseq), owner, keys, absent, out);
+                self.read_attributes(caller, owner, keys, absent, kernel, out);
             }
-            AttributeAsk::Read {
-                session,
-                cseq,
-                user,
-                ..
-            } => self.reply_absent(session, cseq, &user.user, out),
-            AttributeAsk::Sweep {
+            AttributeAsk::Read { caller, user, .. } => {
+                Self::reply_absent(caller, &user.user, kernel, out)
+            }
+            // The next sweep asks again.
+            AttributeAsk::SweepUser { .. } | AttributeAsk::SweepChannel { .. }
+                if settled.outcome == Asked::Silence => {}
+            AttributeAsk::SweepUser {
                 user,
                 touched_before,
             } => {
                 // A hub with a session of the user that is gone drops them itself when that ends.
-                if is_here || is_definite {
+                if is_here || settled.outcome == Asked::Nobody {
                     let owner = AttributeOwner::User(user);
-                    self.settle_owner(owner, is_here, touched_before, out);
+                    Self::settle_owner(owner, is_here, touched_before, kernel, out);
                 }
+            }
+            AttributeAsk::SweepChannel {
+                channel,
+                touched_before,
+            } => {
+                let has_members = matches!(
+                    settled.outcome,
+                    Asked::Answered { answer: Answer::Count(count), .. } if count > 0
+                );
+                let owner = AttributeOwner::Channel(channel);
+                Self::settle_owner(owner, has_members, touched_before, kernel, out);
             }
         }
     }
 
-    fn reply_absent(&mut self, key: SessionKey, cseq: u64, user: &UserId, out: &mut dyn Sink) {
+    fn reply_absent(caller: Caller, user: &UserId, kernel: &mut Kernel, out: &mut dyn Sink) {
         let text = format!("user {user} is not online");
-        self.reply_error(key, cseq, error(Outcome::UserNotFound, text), out);
+        kernel.reply_error(caller, error(Outcome::UserNotFound, text), out);
     }
 }
 
@@ -523,6 +581,3 @@ fn check_attributes(
     }
     Ok(())
 }
-
-#[cfg(test)]
-mod tests;

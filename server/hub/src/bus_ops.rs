@@ -20,8 +20,8 @@ use tidings_wire::frame::restamp;
 use tidings_wire::proto::{InvitationEnd, PresenceState};
 
 use crate::ids::{ChannelKey, HubId, InvitationId, MessageId, SessionId, UserKey};
+use crate::rates::Used;
 use crate::store_ops::{HistoryLimits, HistoryMessage};
-use crate::used::Used;
 
 /// Where hubs meet.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -487,6 +487,13 @@ pub enum Answer {
     Count(u32),
 }
 
+impl Answer {
+    /// Whether a hub has the user there: connected, or within the grace.
+    pub(crate) fn is_of_somebody_there(&self) -> bool {
+        matches!(self, Self::Presence { state, .. } if *state != PresenceState::Offline)
+    }
+}
+
 /// A peer message on its way to its receiver's hub.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Parcel {
@@ -517,3 +524,6 @@ pub enum MessageKind {
     /// Those that know types of client libraries.
     Library,
 }
+
+/// Who asked, and which question.
+pub(crate) type Asker = (HubId, AskId);

@@ -10,22 +10,24 @@ use tidings_fault::fault;
 use tidings_token::Access;
 use tidings_wire::codes::Outcome;
 use tidings_wire::limits::{HISTORY_PAGE_BYTES_MAX, HISTORY_PAGE_MAX};
-use tidings_wire::names::{AppId, ChannelName, UserId};
+use tidings_wire::names::{ChannelName, UserId};
 use tidings_wire::proto::{self, Message, ReadHistory, read_history, reply};
 
-use crate::bus_ops::{Answer, AskId, Keep};
+use crate::bus_ops::{Answer, AskId, Asker, Keep};
+use crate::config::AppSettings;
 use crate::ids::{ChannelKey, HubId};
-use crate::inbox::Asker;
-use crate::io::Sink;
-use crate::limiter;
-use crate::session::SessionKey;
-use crate::sessions::error;
+use crate::io::{Sink, Ticket};
+use crate::kernel::Kernel;
+use crate::kernel::asks::{AskRule, AskTag, Asks, Hangs, Outcome as Asked, Settled};
+use crate::kernel::caller::Caller;
+use crate::kernel::maps::NumberMap;
+use crate::kernel::reply::error;
+use crate::kernel::stores::StoreTag;
+use crate::kernel::timers::Timer;
+use crate::rates;
 use crate::store_ops::{
     Conversation, HistoryMessage, HistoryRange, ReadOrder, StoreAnswer, StoreOp,
 };
-use crate::stores::PendingStore;
-use crate::timers::Timer;
-use crate::{AppSettings, Hub};
 
 /// How often histories are looked through for what is too old.
 const SWEEP_MS: u64 = 600_000;
@@ -47,17 +49,86 @@ pub(crate) fn history_message(from: String, message: &Message, server_ts: u64) -
     }
 }
 
-impl Hub {
-    pub(crate) fn history_op(
-        &self,
-        app: &AppId,
-        conversation: Conversation,
-        message: HistoryMessage,
-    ) -> StoreOp {
-        StoreOp::HistoryAppend {
-            conversation,
-            message,
-            limits: self.history_limits(app),
+/// Histories that this hub reads, writes and clears up.
+#[derive(Debug, Default)]
+pub(crate) struct History {
+    /// Senders whose message is being kept by another hub, by the numbers of the questions. Bound: each belongs to an
+    /// open request.
+    pub(crate) keeping: NumberMap<Caller>,
+    /// Store operations under way, by their tickets. Bound: each belongs to an open request, a kept message or a sweep.
+    pub(crate) stores: NumberMap<HistoryStore>,
+}
+
+/// What a store operation was for.
+#[derive(Debug)]
+pub(crate) enum HistoryStore {
+    /// A channel message has its place, and its sender's hub waits until the copy is durable.
+    Keep(Asker),
+    /// Histories with messages that may be too old.
+    List { first_before_ts: u64 },
+    /// Old messages of a history are being deleted.
+    Trim(Conversation),
+    /// A page of a history.
+    Page { caller: Caller },
+}
+
+/// The hub where the channel is at home keeps the copy; it alone is asked.
+static KEEP: AskRule = AskRule {
+    tag: AskTag::History,
+    hangs: Hangs::OnClient,
+    is_decided_by: |_| true,
+    takes_some: true,
+};
+
+impl History {
+    /// Waits for the hub that keeps a channel message; `caller` is answered when it has.
+    pub(crate) fn wait_for_keeper(
+        &mut self,
+        asks: &mut Asks,
+        now_ms: u64,
+        caller: Caller,
+    ) -> AskId {
+        let ask = asks.add(now_ms, &KEEP);
+        self.keeping.insert(ask.number, caller);
+        ask
+    }
+
+    fn store(
+        &mut self,
+        kernel: &mut Kernel,
+        op: StoreOp,
+        pending: HistoryStore,
+        out: &mut dyn Sink,
+    ) {
+        let ticket = kernel.store(op, StoreTag::History, out);
+        self.stores.insert(ticket.0, pending);
+    }
+}
+
+impl History {
+    /// A store operation of ours is answered.
+    pub(crate) fn finish_history_store(
+        &mut self,
+        ticket: Ticket,
+        answer: StoreAnswer,
+        kernel: &mut Kernel,
+        out: &mut dyn Sink,
+    ) {
+        let Some(pending) = self.stores.remove(&ticket.0) else {
+            debug_assert!(false, "a store operation that nobody waits for");
+            return;
+        };
+        match pending {
+            HistoryStore::Keep(asker) => Self::answer_kept(asker, answer, kernel, out),
+            HistoryStore::List { first_before_ts } => {
+                self.trim_histories(first_before_ts, answer, kernel, out);
+            }
+            HistoryStore::Trim(conversation) => {
+                self.go_on_trimming(conversation, &answer, kernel, out)
+            }
+            HistoryStore::Page { caller } => {
+                Self::finish_read_history(caller, answer, kernel, out);
+            }
         }
     }
 
@@ -67,48 +138,62 @@ impl Hub {
         channel: ChannelKey,
         from: HubId,
         keep: &Keep,
+        kernel: &mut Kernel,
         out: &mut dyn Sink,
     ) {
         let op = StoreOp::HistoryAppend {
             conversation: Conversation::Channel(channel),
             message: keep.message.clone(),
             // Other hubs may have stamped what is there, and raised the stamp of this message.
-            limits: self.limits_before(keep.limits, keep.message.server_ts),
+            limits: kernel.limits_before(keep.limits, keep.message.server_ts),
         };
         let ask = AskId {
             asked: 1,
             ..keep.ask
         };
         if fault!(KeptIsAnsweredEarly) {
-            return self.answer((from, ask), Answer::Stored, out);
+            return kernel.answer((from, ask), Answer::Stored, out);
         }
-        self.store(op, PendingStore::ChannelHistory((from, ask)), out);
+        let pending = HistoryStore::Keep((from, ask));
+        self.store(kernel, op, pending, out);
     }
 
     /// Tells the sender's hub what has become of the copy.
-    pub(crate) fn answer_kept(&mut self, asker: Asker, answer: StoreAnswer, out: &mut dyn Sink) {
+    pub(crate) fn answer_kept(
+        asker: Asker,
+        answer: StoreAnswer,
+        kernel: &mut Kernel,
+        out: &mut dyn Sink,
+    ) {
         let answer = match answer {
             StoreAnswer::Failed { reason } => Answer::StoreFailed { reason },
             _ => Answer::Stored,
         };
-        self.answer(asker, answer, out);
+        kernel.answer(asker, answer, out);
     }
 
     /// The copy is durable, or not: now the sender is answered.
     pub(crate) fn finish_keep(
         &mut self,
-        session: SessionKey,
-        cseq: u64,
-        answer: Answer,
+        settled: Settled,
+        kernel: &mut Kernel,
         out: &mut dyn Sink,
     ) {
+        let Some(caller) = self.keeping.remove(&settled.number) else {
+            debug_assert!(false, "a copy that nobody has asked for");
+            return;
+        };
+        let answer = match settled.outcome {
+            Asked::Answered { answer, .. } => answer,
+            Asked::Nobody | Asked::Silence => Answer::Unconfirmed,
+        };
         match answer {
-            Answer::Stored => self.reply_done(session, cseq, out),
-            Answer::StoreFailed { reason } => self.reply_not_kept(session, cseq, &reason, out),
+            Answer::Stored => kernel.reply_done(caller, out),
+            Answer::StoreFailed { reason } => kernel.reply_not_kept(caller, &reason, out),
             _ => {
                 let text =
                     "the message was sent; whether it is in the history is not known in time";
-                self.reply_error(session, cseq, error(Outcome::TimedOut, text), out);
+                kernel.reply_error(caller, error(Outcome::TimedOut, text), out);
             }
         }
     }
@@ -116,34 +201,38 @@ impl Hub {
     // ------------------------------------------------------------ what is too old
 
     /// Deletes what is too old in conversations that nobody writes to any more.
-    pub(crate) fn sweep_histories(&mut self, out: &mut dyn Sink) {
-        self.timers
-            .set(self.now.mono_ms + SWEEP_MS, Timer::HistorySweep);
-        let ages = self.config.apps.listed.values();
+    pub(crate) fn sweep_histories(&mut self, kernel: &mut Kernel, out: &mut dyn Sink) {
+        kernel
+            .timers
+            .set(kernel.now.mono_ms + SWEEP_MS, Timer::HistorySweep);
+        let ages = kernel.config.apps.listed.values();
         let shortest_ms = ages.map(|app| app.settings.history_age_ms).min();
         let default_ms = AppSettings::default().history_age_ms;
         let shortest_ms = shortest_ms.unwrap_or(u64::MAX).min(default_ms);
-        let first_before_ts = not_before(self.now.unix_ms, self.deletion_age_ms(shortest_ms));
-        self.list_histories(first_before_ts, None, out);
+        let first_before_ts = not_before(kernel.now.unix_ms, kernel.deletion_age_ms(shortest_ms));
+        self.list_histories(first_before_ts, None, kernel, out);
     }
 
     fn list_histories(
         &mut self,
         first_before_ts: u64,
         after: Option<Conversation>,
+        kernel: &mut Kernel,
         out: &mut dyn Sink,
     ) {
         let op = StoreOp::HistoryList {
             first_before_ts,
             after,
         };
-        self.store(op, PendingStore::Histories { first_before_ts }, out);
+        let pending = HistoryStore::List { first_before_ts };
+        self.store(kernel, op, pending, out);
     }
 
     pub(crate) fn trim_histories(
         &mut self,
         first_before_ts: u64,
         answer: StoreAnswer,
+        kernel: &mut Kernel,
         out: &mut dyn Sink,
     ) {
         let StoreAnswer::Histories {
@@ -154,63 +243,62 @@ impl Hub {
             return;
         };
         for conversation in conversations {
-            self.trim_history(conversation, out);
+            self.trim_history(conversation, kernel, out);
         }
         if next.is_some() {
-            self.list_histories(first_before_ts, next, out);
+            self.list_histories(first_before_ts, next, kernel, out);
         }
     }
 
-    fn trim_history(&mut self, conversation: Conversation, out: &mut dyn Sink) {
-        let age_ms = self.history_limits(conversation.app()).age_ms;
+    fn trim_history(
+        &mut self,
+        conversation: Conversation,
+        kernel: &mut Kernel,
+        out: &mut dyn Sink,
+    ) {
+        let age_ms = kernel.history_limits(conversation.app()).age_ms;
         let op = StoreOp::HistoryTrim {
             conversation: conversation.clone(),
-            not_before_ts: not_before(self.now.unix_ms, age_ms),
+            not_before_ts: not_before(kernel.now.unix_ms, age_ms),
         };
-        self.store(op, PendingStore::HistoryTrim(conversation), out);
+        let pending = HistoryStore::Trim(conversation);
+        self.store(kernel, op, pending, out);
     }
 
     pub(crate) fn go_on_trimming(
         &mut self,
         conversation: Conversation,
         answer: &StoreAnswer,
+        kernel: &mut Kernel,
         out: &mut dyn Sink,
     ) {
         if *answer == (StoreAnswer::HistoryTrimmed { has_more: true }) {
-            self.trim_history(conversation, out);
+            self.trim_history(conversation, kernel, out);
         }
-    }
-
-    pub(crate) fn reply_not_kept(
-        &mut self,
-        session: SessionKey,
-        cseq: u64,
-        reason: &str,
-        out: &mut dyn Sink,
-    ) {
-        let text = format!("the message could not be kept in the history: {reason}");
-        self.reply_error(session, cseq, error(Outcome::Unavailable, text), out);
     }
 
     pub(crate) fn handle_read_history(
         &mut self,
-        key: SessionKey,
-        cseq: u64,
+        caller: Caller,
         call: ReadHistory,
+        kernel: &mut Kernel,
         out: &mut dyn Sink,
     ) {
+        let Some(key) = kernel.session_of(caller, out) else {
+            return;
+        };
         let count_max = call.count_max as usize;
         if count_max > HISTORY_PAGE_MAX {
             let text =
                 format!("{count_max} messages are asked for; at most {HISTORY_PAGE_MAX} pass");
-            return self.reply_error(key, cseq, error(Outcome::InvalidArgument, text), out);
+            return kernel.reply_error(caller, error(Outcome::InvalidArgument, text), out);
         }
-        let Some(session) = self.sessions.get(key) else {
+        let Some(session) = kernel.sessions.get(key) else {
             return;
         };
         // What is over its age is gone for readers at once, from the disk with the next append or sweep.
-        let age_ms = self.deletion_age_ms(session.settings.history_age_ms);
-        let oldest_ts = self.now.unix_ms.saturating_sub(age_ms);
+        let age_ms = kernel.deletion_age_ms(session.settings.history_age_ms);
+        let oldest_ts = kernel.now.unix_ms.saturating_sub(age_ms);
         let bound = |given: u64| if given == 0 { u64::MAX } else { given };
         let range = HistoryRange {
             after: call.after,
@@ -228,68 +316,68 @@ impl Hub {
                 false => ReadOrder::OldestFirst,
             },
         };
-        let Some(conversation) = self.readable(key, cseq, call.conversation, out) else {
+        let Some(conversation) = Self::readable(caller, call.conversation, kernel, out) else {
             return;
         };
-        if !self.take_rate(key, cseq, limiter::Kind::ReadHistory, out) {
+        if !kernel.take_rate(caller, rates::Kind::ReadHistory, out) {
             return;
         }
         let op = StoreOp::HistoryRead {
             conversation,
             range,
         };
-        self.store(op, PendingStore::HistoryPage { session: key, cseq }, out);
+        let pending = HistoryStore::Page { caller };
+        self.store(kernel, op, pending, out);
     }
 
     /// The conversation, if the session may read it: one with its own user, or a channel that it has joined.
     /// Otherwise answers the request (contract SEC-8).
     fn readable(
-        &mut self,
-        key: SessionKey,
-        cseq: u64,
+        caller: Caller,
         conversation: Option<read_history::Conversation>,
+        kernel: &mut Kernel,
         out: &mut dyn Sink,
     ) -> Option<Conversation> {
+        let key = kernel.session_of(caller, out)?;
         let text = match conversation {
             Some(read_history::Conversation::Channel(channel))
                 if fault!(HistoryReaderNeedNotBeMember) =>
             {
-                let app = self.sessions.get(key)?.user.app.clone();
+                let app = kernel.sessions.get(key)?.user.app.clone();
                 let channel = ChannelName::parse(&channel).ok()?;
                 return Some(Conversation::Channel(ChannelKey { app, channel }));
             }
             Some(read_history::Conversation::Channel(channel)) => {
-                let channel = self.joined_channel(key, cseq, &channel, out)?;
-                if !self.permit_in(key, cseq, Access::Read, &channel.channel, out) {
+                let channel = kernel.joined_channel(caller, &channel, out)?;
+                if !kernel.permit_in(caller, Access::Read, &channel.channel, out) {
                     return None;
                 }
                 return Some(Conversation::Channel(channel));
             }
             Some(read_history::Conversation::PeerId(peer_id)) => match UserId::parse(&peer_id) {
                 Ok(peer) => {
-                    let session = self.sessions.get(key)?;
+                    let session = kernel.sessions.get(key)?;
                     return Some(Conversation::of_users(&session.user, &peer));
                 }
                 Err(name) => format!("peer id {peer_id:?}: {name}"),
             },
             None => "neither a channel nor a peer is named; name one of them".to_owned(),
         };
-        self.reply_error(key, cseq, error(Outcome::InvalidArgument, text), out);
+        kernel.reply_error(caller, error(Outcome::InvalidArgument, text), out);
         None
     }
 
     pub(crate) fn finish_read_history(
-        &mut self,
-        session: SessionKey,
-        cseq: u64,
+        caller: Caller,
         answer: StoreAnswer,
+        kernel: &mut Kernel,
         out: &mut dyn Sink,
     ) {
         let (messages, next) = match answer {
             StoreAnswer::HistoryPage { messages, next } => (messages, next),
             StoreAnswer::Failed { reason } => {
                 let text = format!("the history could not be read: {reason}");
-                return self.reply_error(session, cseq, error(Outcome::Unavailable, text), out);
+                return kernel.reply_error(caller, error(Outcome::Unavailable, text), out);
             }
             other => {
                 debug_assert!(false, "a read of a history was answered {other:?}");
@@ -307,7 +395,7 @@ impl Hub {
             })
             .collect();
         let page = proto::HistoryPage { messages, next };
-        self.reply(session, cseq, reply::Result::History(page), out);
+        kernel.reply(caller, reply::Result::History(page), out);
     }
 }
 

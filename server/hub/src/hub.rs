@@ -3,111 +3,57 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use slotmap::SlotMap;
 use tidings_fault::fault;
-use tidings_wire::codes::CloseCode;
+use tidings_wire::codes::{CloseCode, Outcome};
 use tidings_wire::frame::encode_server;
-use tidings_wire::limits::LOGIN_WAIT_MS;
-use tidings_wire::proto::{
-    ClientFrame, ClientMessage, Ping, Pong, client_message, server_message::Kind,
-};
+use tidings_wire::limits::{LOGIN_WAIT_MS, OVERLOADED_WAIT_MS};
+use tidings_wire::proto::server_message::Kind;
+use tidings_wire::proto::{ClientFrame, ClientMessage, Pong, SendToPeer, client_message};
 
-use crate::asks::Asks;
+use crate::attributes::Attributes;
 use crate::bus_ops::{BusInput, Publication, Question, Topic};
-use crate::channels::Channel;
+use crate::channels::state::Channels;
 use crate::config::HubConfig;
-use crate::counts::CountGather;
-use crate::ids::{ChannelKey, ConnectionId, HubId, UserKey};
-use crate::invitations::Invitation;
-use crate::io::{Effect, Input, Sink};
-use crate::limiter::Rates;
-use crate::login::{Connection, Recalled, UserEntry};
-use crate::maps::{Map, SeededHasher};
-use crate::memory::Pressure;
-use crate::outbox::Gauge;
-use crate::peers::Lanes;
-use crate::presence::{PresenceGather, Watch};
-use crate::rng::Rng;
-use crate::session::{End, Session, SessionKey};
-use crate::stores::Stores;
+use crate::history::History;
+use crate::ids::{ConnectionId, HubId, UserKey};
+use crate::invitations::state::Invitations;
+use crate::io::{Effect, Input, Sink, Ticket};
+use crate::kernel::Kernel;
+use crate::kernel::asks::{AskTag, Settled};
+use crate::kernel::caller::Caller;
+use crate::kernel::link::HEAD_START_MS;
+use crate::kernel::maps::SeededHasher;
+use crate::kernel::reply::error;
+use crate::kernel::rng::Rng;
+use crate::kernel::session::End;
+use crate::kernel::stores::StoreTag;
+use crate::kernel::timers::Timer;
+use crate::kernel::users::{Connection, Recalled};
+use crate::life::state::{Logins, Memory};
+use crate::peers::state::Peers;
+use crate::presence::Presence;
+use crate::store_ops::StoreAnswer;
 use crate::time::Time;
-use crate::timers::{Timer, Timers};
-use crate::wall::Wall;
 
 /// A single-threaded state machine that owns sessions.
 #[derive(Debug)]
 pub struct Hub {
-    pub(crate) config: HubConfig,
-    /// The time of the input being handled.
-    ///
-    /// Its monotonic part is the hub's own clock: it stands still while the process does.
-    pub(crate) now: Time,
-    /// The wall clock as the system has it.
-    pub(crate) wall: Wall,
-    /// How long it has stood still, in milliseconds.
-    pub(crate) paused_ms: u64,
-    /// When this life of the hub has begun, in Unix milliseconds.
-    pub(crate) started_ts: u64,
-    pub(crate) rng: Rng,
-    pub(crate) hasher: SeededHasher,
-    pub(crate) timers: Timers,
-    /// Open connections. Bound: the shell's limits on connections.
-    pub(crate) connections: Map<ConnectionId, Connection>,
-    pub(crate) sessions: SlotMap<SessionKey, Session>,
-    /// Users with a session here or a login in progress: this hub subscribes to their topics.
-    pub(crate) users: Map<UserKey, UserEntry>,
-    /// Channels with a member here: this hub subscribes to their topics.
-    pub(crate) channels: Map<ChannelKey, Channel>,
-    pub(crate) asks: Asks,
-    pub(crate) stores: Stores,
-    pub(crate) lanes: Lanes,
-    /// Users whose presence a session here watches.
-    pub(crate) watches: Map<UserKey, Watch>,
-    /// Presence calls that wait for other hubs. Bound: each belongs to an open request.
-    pub(crate) presence_gathers: Map<u64, PresenceGather>,
-    /// Count calls that wait for other hubs. Bound: each belongs to an open request.
-    pub(crate) count_gathers: Map<u64, CountGather>,
-    /// Names the gathers.
-    pub(crate) gathers: u64,
-    /// Rises with every interest in a channel: tells a hub's numberings apart.
-    pub(crate) epochs: u64,
-    /// Tells logins of one millisecond apart.
-    pub(crate) logins: u64,
-    /// What the next login or resume is told.
-    pub(crate) recalled: Option<Recalled>,
-    /// Some app has a quota of messages.
-    pub(crate) has_message_quotas: bool,
-    /// Of apps that are not listed.
-    pub(crate) default_rates: Rates,
-    /// Invitations by who has sent them. Bound: `INVITATIONS_OPEN_MAX` per session, and what a restart has left.
-    pub(crate) invitations: Map<UserKey, Vec<Invitation>>,
-    /// As in [`Input::Load`].
-    pub(crate) boot: u64,
-    /// Until then, in monotonic milliseconds, there may be invitations that nobody owns.
-    pub(crate) leftovers_until_ms: u64,
-    /// Nothing ends by time before, in monotonic milliseconds: other hubs might not hear of it.
-    pub(crate) heard_from_ms: u64,
+    pub(crate) kernel: Kernel,
+    pub(crate) logins: Logins,
+    pub(crate) peers: Peers,
+    pub(crate) channels: Channels,
+    pub(crate) presence: Presence,
+    pub(crate) attributes: Attributes,
+    pub(crate) history: History,
+    pub(crate) invitations: Invitations,
+    pub(crate) memory: Memory,
     pub(crate) is_draining: bool,
-    /// Nobody is connected any more: what is under way comes to an end.
-    pub(crate) is_settling: bool,
-    /// How short memory is.
-    pub(crate) pressure: Pressure,
-    /// Bytes of all frames that are kept for clients; one for many counts once.
-    pub(crate) replay_bytes: Gauge,
-    /// Bound on them.
-    pub(crate) replay_bytes_max: usize,
-    /// The one ping frame.
-    pub(crate) ping: Bytes,
     /// The one pong frame.
     pong: Bytes,
 }
 
 /// A timer that fires this much later than it is due shows that the process has not run. Milliseconds.
 const LATE_MS: u64 = 1_000;
-
-/// The hub's own clock is this much ahead, so that what was restored may be older than the process. Longer than
-/// anything that a session waits for. Milliseconds.
-const HEAD_START_MS: u64 = 3_600_000;
 
 /// Passes effects on and notes which connections are closed because their clients do not confirm.
 struct SlowWatch<'a> {
@@ -152,41 +98,17 @@ impl Hub {
         let hasher = SeededHasher::new((rng.next_u64(), rng.next_u64()));
         let epochs = rng.next_u64() >> 16;
         Self {
-            now: Time::default(),
-            wall: Wall::default(),
-            paused_ms: 0,
-            started_ts: 0,
-            rng,
-            timers: Timers::default(),
-            connections: hasher.map(),
-            sessions: SlotMap::with_key(),
-            users: hasher.map(),
-            channels: hasher.map(),
-            asks: Asks::new(hasher),
-            stores: Stores::new(hasher),
-            lanes: Lanes::new(hasher),
-            watches: hasher.map(),
-            presence_gathers: hasher.map(),
-            count_gathers: hasher.map(),
-            gathers: 0,
-            epochs,
-            logins: 0,
-            recalled: None,
-            has_message_quotas: config.apps.has_message_quotas(),
-            default_rates: Rates::default(),
-            invitations: hasher.map(),
-            boot: 0,
-            leftovers_until_ms: 0,
-            heard_from_ms: 0,
+            logins: Logins::default(),
+            peers: Peers::new(hasher),
+            channels: Channels::new(hasher, epochs),
+            presence: Presence::new(hasher),
+            attributes: Attributes::default(),
+            history: History::default(),
+            invitations: Invitations::new(hasher),
+            memory: Memory::default(),
             is_draining: false,
-            is_settling: false,
-            pressure: Pressure::None,
-            replay_bytes: Gauge::default(),
-            replay_bytes_max: usize::MAX,
-            ping: encode_server(Kind::Ping(Ping {})),
             pong: encode_server(Kind::Pong(Pong {})),
-            hasher,
-            config,
+            kernel: Kernel::new(config, rng, hasher),
         }
     }
 
@@ -201,11 +123,11 @@ impl Hub {
         };
         self.take(input, &mut watched);
         self.fire_timers(&mut watched);
-        if self.replay_bytes.get() > self.replay_bytes_max {
+        if self.kernel.replay_bytes.get() > self.memory.replay_bytes_max {
             self.bound_replay(&mut watched);
         }
         let slow = watched.slow;
-        self.finish_slow(slow);
+        self.kernel.finish_slow(slow);
     }
 
     fn take(&mut self, input: Input, out: &mut dyn Sink) {
@@ -222,14 +144,19 @@ impl Hub {
                 user,
                 used,
             } => {
-                self.recalled = Some(Recalled {
+                self.logins.recalled = Some(Recalled {
                     connection,
                     user,
                     used,
                 });
             }
-            Input::Processed { connection, sseq } => self.handle_processed(connection, sseq, out),
-            Input::Rung { connection, id } => self.handle_rung(connection, id, out),
+            Input::Processed { connection, sseq } => {
+                self.peers
+                    .handle_processed(connection, sseq, &mut self.kernel, out)
+            }
+            Input::Rung { connection, id } => {
+                Invitations::handle_rung(connection, id, &mut self.kernel, out)
+            }
             Input::Frame { connection, frame } => self.handle_frame(connection, frame, out),
             Input::Heard { connection } => self.handle_heard(connection, out),
             Input::Malformed { connection } => self.handle_protocol_error(connection, out),
@@ -247,12 +174,16 @@ impl Hub {
                 resume,
                 opened_ms,
             } => {
-                self.connections
+                self.kernel
+                    .connections
                     .insert(connection, Connection::Fresh { opened_ms });
                 // A resume that is refused here leaves it without a login once more.
-                let due = self.now.mono_ms + LOGIN_WAIT_MS;
-                self.timers.set(due, Timer::Login(connection));
+                let due = self.kernel.now.mono_ms + LOGIN_WAIT_MS;
+                self.kernel.timers.set(due, Timer::Login(connection));
                 self.handle_resume((connection, opened_ms), resume, out);
+            }
+            Input::SendToPeer { ticket, from, call } => {
+                self.handle_send_from_outside(ticket, from, call, out);
             }
             Input::Bus(input) => self.handle_bus(input, out),
             Input::Store { ticket, answer } => self.handle_store_answer(ticket, answer, out),
@@ -261,34 +192,39 @@ impl Hub {
             Input::Tick => {}
             Input::Drain => self.handle_drain(out),
             Input::Settle => self.handle_settle(out),
-            Input::Load { hubs, boot } => self.handle_load(hubs, boot, out),
+            Input::Load { hubs, boot } => {
+                self.invitations
+                    .handle_load(hubs, boot, &mut self.kernel, out)
+            }
             Input::Restore(snapshot) => self.handle_restore(*snapshot, out),
         }
     }
 
+    fn handle_send_from_outside(
+        &mut self,
+        ticket: Ticket,
+        from: UserKey,
+        call: SendToPeer,
+        out: &mut dyn Sink,
+    ) {
+        if self.is_draining {
+            let mut error = error(Outcome::Overloaded, "the server is about to end; try again");
+            error.retry_after_ms = OVERLOADED_WAIT_MS as u32;
+            return self.kernel.reply_error(Caller::Outside(ticket), error, out);
+        }
+        (self.peers).handle_send_from_outside(ticket, from, call, &mut self.kernel, out);
+    }
+
     /// When the hub wants [`Input::Tick`] at the latest, in monotonic milliseconds; `None` = never.
     pub fn deadline(&self) -> Option<u64> {
-        let due_ms = self.next_due()? + self.paused_ms;
+        let due_ms = self.kernel.next_due()? + self.kernel.clock.paused_ms;
         Some(due_ms.saturating_sub(HEAD_START_MS))
-    }
-
-    /// The same by the hub's own clock.
-    fn next_due(&self) -> Option<u64> {
-        [self.timers.next_due(), self.asks.next_due()]
-            .into_iter()
-            .flatten()
-            .min()
-    }
-
-    /// The monotonic clock that all hubs of the node share.
-    pub(crate) fn node_ms(&self) -> u64 {
-        (self.now.mono_ms + self.paused_ms).saturating_sub(HEAD_START_MS)
     }
 
     /// Who is logged in on a connection.
     pub fn user_of(&self, connection: ConnectionId) -> Option<&UserKey> {
-        match self.connections.get(&connection)? {
-            Connection::Serving(key) => Some(&self.sessions.get(*key)?.user),
+        match self.kernel.connections.get(&connection)? {
+            Connection::Serving(key) => Some(&self.kernel.sessions.get(*key)?.user),
             _ => None,
         }
     }
@@ -296,7 +232,7 @@ impl Hub {
     /// Whether a login or a resume is under way on a connection.
     pub fn is_logging_in(&self, connection: ConnectionId) -> bool {
         matches!(
-            self.connections.get(&connection),
+            self.kernel.connections.get(&connection),
             Some(Connection::Claiming(_) | Connection::Resuming { .. })
         )
     }
@@ -304,46 +240,46 @@ impl Hub {
     /// How large the hub is.
     pub fn stats(&self) -> HubStats {
         HubStats {
-            connections: self.connections.len(),
-            sessions: self.sessions.len(),
-            channels: self.channels.len(),
-            asks: self.asks.len(),
-            store_operations: self.stores.len(),
-            replay_bytes: self.replay_bytes.get(),
+            connections: self.kernel.connections.len(),
+            sessions: self.kernel.sessions.len(),
+            channels: self.channels.known.len(),
+            asks: self.kernel.asks.len(),
+            store_operations: self.kernel.stores.len(),
+            replay_bytes: self.kernel.replay_bytes.get(),
         }
     }
 
     fn start_or_advance(&mut self, now: Time) {
-        let is_first = self.now == Time::default();
-        self.wall.look(now);
+        let is_first = self.kernel.now == Time::default();
+        self.kernel.clock.wall.look(now);
         // A clock that goes back must not make stamps go back (contract CRA-7).
-        let mut mono_ms = now.mono_ms + HEAD_START_MS - self.paused_ms;
-        if let Some(due_ms) = self.next_due().filter(|_| !is_first)
+        let mut mono_ms = now.mono_ms + HEAD_START_MS - self.kernel.clock.paused_ms;
+        if let Some(due_ms) = self.kernel.next_due().filter(|_| !is_first)
             && mono_ms > due_ms + LATE_MS
         {
             // The process did not run. What clients and hubs have said meanwhile waits to be read: nobody is
             // to be found silent before it is.
-            let wake_ms = due_ms.max(self.now.mono_ms);
-            self.paused_ms += mono_ms - wake_ms;
+            let wake_ms = due_ms.max(self.kernel.now.mono_ms);
+            self.kernel.clock.paused_ms += mono_ms - wake_ms;
             mono_ms = wake_ms;
         }
-        self.now = Time {
-            mono_ms: mono_ms.max(self.now.mono_ms),
+        self.kernel.now = Time {
+            mono_ms: mono_ms.max(self.kernel.now.mono_ms),
             unix_ms: match fault!(StampsGoBack) {
                 true => now.unix_ms,
-                false => now.unix_ms.max(self.now.unix_ms),
+                false => now.unix_ms.max(self.kernel.now.unix_ms),
             },
         };
         if is_first {
-            self.started_ts = now.unix_ms;
+            self.kernel.clock.started_ts = now.unix_ms;
         }
-        if is_first && self.config.id == HubId(0) {
-            self.start_sweeps();
+        if is_first && self.kernel.config.id == HubId(0) {
+            Attributes::start_sweeps(&mut self.kernel);
         }
     }
 
     fn fire_timers(&mut self, out: &mut dyn Sink) {
-        while let Some(timer) = self.timers.pop_due(self.now.mono_ms) {
+        while let Some(timer) = self.kernel.timers.pop_due(self.kernel.now.mono_ms) {
             match timer {
                 Timer::Drain(connection) => {
                     self.drop_connection(connection, Some(CloseCode::GoingAway), out);
@@ -351,20 +287,33 @@ impl Hub {
                 Timer::Refusal(connection) => self.refuse_unknown(connection, out),
                 Timer::Login(connection) => self.check_login(connection, out),
                 Timer::Session(key) => self.check_session(key, out),
-                Timer::Inbox(key) => self.retry_inbox(key, out),
-                Timer::Deliveries(key) => self.check_deliveries(key, out),
-                Timer::Count(channel) => self.tell_count(&channel, out),
-                Timer::Invitation(caller, id) => self.check_invitation(&caller, id, out),
-                Timer::Ring(key, id) => self.check_ring(key, id, out),
-                Timer::InvitationOver(caller, id) => self.drop_invitation(*caller, id, out),
-                Timer::ChannelOver(channel, left_ts) => self.end_channel(*channel, left_ts, out),
-                Timer::LostUser(user, lost_ts) => self.drop_lost_attributes(*user, lost_ts, out),
-                Timer::Sweep => self.sweep_attributes(out),
-                Timer::HistorySweep => self.sweep_histories(out),
+                Timer::Inbox(key) => self.peers.retry_inbox(key, &mut self.kernel, out),
+                Timer::Deliveries(key) => self.peers.check_deliveries(key, &mut self.kernel, out),
+                Timer::Count(channel) => self.channels.tell_count(&channel, &mut self.kernel, out),
+                Timer::Invitation(caller, id) => {
+                    self.invitations
+                        .check_invitation(&caller, id, &mut self.kernel, out)
+                }
+                Timer::Ring(key, id) => self.invitations.check_ring(key, id, &mut self.kernel, out),
+                Timer::InvitationOver(caller, id) => {
+                    Invitations::drop_invitation(*caller, id, &mut self.kernel, out)
+                }
+                Timer::ChannelOver(channel, left_ts) => self.attributes.end_channel(
+                    *channel,
+                    left_ts,
+                    &self.channels,
+                    &mut self.kernel,
+                    out,
+                ),
+                Timer::LostUser(user, lost_ts) => {
+                    Attributes::drop_lost_attributes(*user, lost_ts, &mut self.kernel, out)
+                }
+                Timer::Sweep => self.attributes.sweep_attributes(&mut self.kernel, out),
+                Timer::HistorySweep => self.history.sweep_histories(&mut self.kernel, out),
             }
         }
-        while let Some(pending) = self.asks.pop_due(self.now.mono_ms) {
-            self.handle_unanswered(pending, out);
+        while let Some(settled) = self.kernel.asks.pop_due(self.kernel.now.mono_ms) {
+            self.settle(settled, out);
         }
     }
 
@@ -376,23 +325,25 @@ impl Hub {
             });
             return;
         }
-        self.insert_fresh(connection);
-        self.timers
-            .set(self.now.mono_ms + LOGIN_WAIT_MS, Timer::Login(connection));
+        self.kernel.insert_fresh(connection);
+        self.kernel.timers.set(
+            self.kernel.now.mono_ms + LOGIN_WAIT_MS,
+            Timer::Login(connection),
+        );
     }
 
     fn handle_heard(&mut self, connection: ConnectionId, out: &mut dyn Sink) {
-        if let Some(Connection::Serving(key)) = self.connections.get(&connection) {
-            self.touch(*key, out);
+        if let Some(Connection::Serving(key)) = self.kernel.connections.get(&connection) {
+            self.kernel.touch(*key, out);
         }
     }
 
     fn handle_frame(&mut self, connection: ConnectionId, frame: ClientFrame, out: &mut dyn Sink) {
-        if let Some(Connection::Serving(key)) = self.connections.get(&connection) {
+        if let Some(Connection::Serving(key)) = self.kernel.connections.get(&connection) {
             let key = *key;
-            self.touch(key, out);
-            if let Some(session) = self.sessions.get_mut(key) {
-                session.previous_secrets = Box::default();
+            self.kernel.touch(key, out);
+            if let Some(session) = self.kernel.sessions.get_mut(key) {
+                session.link.previous_secrets = Box::default();
             }
             if frame.confirm > 0 && !self.handle_confirm(key, frame.confirm, out) {
                 return self.handle_protocol_error(connection, out);
@@ -400,21 +351,10 @@ impl Hub {
         }
         for message in frame.messages {
             self.handle_message(connection, message, out);
-            if !self.is_open(connection) {
+            if !self.kernel.is_open(connection) {
                 // The message has ended the connection: the rest of the frame is nobody's.
                 return;
             }
-        }
-    }
-
-    fn is_open(&self, connection: ConnectionId) -> bool {
-        match self.connections.get(&connection) {
-            None => false,
-            Some(Connection::Serving(key)) => {
-                let session = self.sessions.get(*key);
-                session.is_some_and(|session| session.connection == Some(connection))
-            }
-            Some(_) => true,
         }
     }
 
@@ -425,7 +365,7 @@ impl Hub {
         out: &mut dyn Sink,
     ) {
         use client_message::Kind;
-        let Some(state) = self.connections.get(&connection) else {
+        let Some(state) = self.kernel.connections.get(&connection) else {
             return;
         };
         match (state, message.kind) {
@@ -439,7 +379,7 @@ impl Hub {
             (Connection::Fresh { .. }, Some(Kind::Request(request)))
                 if fault!(RequestBeforeLoginIsExecuted) =>
             {
-                if let Some(key) = self.sessions.keys().next() {
+                if let Some(key) = self.kernel.sessions.keys().next() {
                     self.handle_request(key, connection, request, out);
                 }
             }
@@ -460,7 +400,7 @@ impl Hub {
 
     /// The client has broken the protocol: its connection and its session are over.
     pub(crate) fn handle_protocol_error(&mut self, connection: ConnectionId, out: &mut dyn Sink) {
-        match self.connections.get(&connection) {
+        match self.kernel.connections.get(&connection) {
             Some(Connection::Serving(key)) => self.end_session(*key, End::ProtocolError, out),
             _ => self.drop_connection(connection, Some(CloseCode::ProtocolError), out),
         }
@@ -473,19 +413,31 @@ impl Hub {
                 from,
                 message,
             } => match (topic, &*message) {
-                (Topic::User(user), Publication::InboxGrew) => self.handle_inbox_grew(&user, out),
+                (Topic::User(user), Publication::InboxGrew) => {
+                    self.peers.handle_inbox_grew(&user, &mut self.kernel, out)
+                }
                 (Topic::User(user), Publication::Invitation(word)) => {
-                    self.handle_invitation_word(&user, word, out);
+                    self.invitations
+                        .handle_invitation_word(&user, word, &mut self.kernel, out);
                 }
                 (Topic::Calls(caller), Publication::Invitation(word)) => {
-                    self.handle_invitation_word(&caller, word, out);
+                    self.invitations
+                        .handle_invitation_word(&caller, word, &mut self.kernel, out);
                 }
-                (Topic::User(user), Publication::Watched) => self.note_watched(&user),
+                (Topic::User(user), Publication::Watched) => self.kernel.note_watched(&user),
                 (Topic::Presence(user), Publication::Presence { state, stamp }) => {
-                    self.apply_presence(&user, *state, *stamp, out);
+                    self.presence
+                        .apply_presence(&user, *state, *stamp, &mut self.kernel, out);
                 }
                 (Topic::Channel(channel), _) => {
-                    self.handle_channel_publication(&channel, from, message, out);
+                    self.channels.handle_channel_publication(
+                        &channel,
+                        from,
+                        message,
+                        &mut self.attributes,
+                        &mut self.kernel,
+                        out,
+                    );
                 }
                 (Topic::User(_) | Topic::Calls(_) | Topic::Presence(_), _) => {
                     debug_assert!(false, "a publication on a topic of another kind");
@@ -499,7 +451,11 @@ impl Hub {
             } => {
                 self.handle_question(topic, (from, ask), question, out);
             }
-            BusInput::Answered { ask, from, answer } => self.handle_answer(ask, from, answer, out),
+            BusInput::Answered { ask, from, answer } => {
+                if let Some(settled) = self.kernel.asks.answer(ask, from, answer) {
+                    self.settle(settled, out);
+                }
+            }
             BusInput::Keep {
                 topic,
                 from,
@@ -511,21 +467,78 @@ impl Hub {
                         keep: Some(keep), ..
                     },
                 ) => {
-                    self.keep_channel_message(channel, from, keep, out);
+                    self.history
+                        .keep_channel_message(channel, from, keep, &mut self.kernel, out);
                 }
                 _ => debug_assert!(
                     false,
                     "something to be kept that is no message of a channel"
                 ),
             },
-            BusInput::Nobody { ask } => self.handle_nobody(ask, out),
+            BusInput::Nobody { ask } => {
+                if let Some(settled) = self.kernel.asks.nobody(ask) {
+                    self.settle(settled, out);
+                }
+            }
+        }
+    }
+
+    /// A question is settled: whoever has asked it goes on.
+    fn settle(&mut self, settled: Settled, out: &mut dyn Sink) {
+        match settled.tag {
+            AskTag::Attributes => {
+                self.attributes
+                    .finish_attribute_ask(settled, &mut self.kernel, out)
+            }
+            AskTag::Channels => self.channels.finish_channel_ask(
+                settled,
+                &mut self.attributes,
+                &mut self.kernel,
+                out,
+            ),
+            AskTag::History => self.history.finish_keep(settled, &mut self.kernel, out),
+            AskTag::Logins => self.finish_claim(settled, out),
+            AskTag::Peers => self.peers.finish_peer_ask(settled, &mut self.kernel, out),
+            AskTag::Presence => self
+                .presence
+                .finish_presence(settled, &mut self.kernel, out),
+            AskTag::Resumes => self.finish_locate(settled, out),
+        }
+    }
+
+    /// The store has answered: whoever has given it the operation goes on.
+    fn handle_store_answer(&mut self, ticket: Ticket, answer: StoreAnswer, out: &mut dyn Sink) {
+        let Some(tag) = self.kernel.stores.take(ticket) else {
+            // A store that answers twice is at fault, and is not let in.
+            return;
+        };
+        match tag {
+            StoreTag::Attributes => self.attributes.finish_attribute_store(
+                ticket,
+                answer,
+                &self.channels,
+                &mut self.kernel,
+                out,
+            ),
+            StoreTag::Forgotten => {}
+            StoreTag::History => {
+                self.history
+                    .finish_history_store(ticket, answer, &mut self.kernel, out)
+            }
+            StoreTag::Invitations => {
+                self.invitations
+                    .finish_invitation_store(ticket, answer, &mut self.kernel, out)
+            }
+            StoreTag::Peers => self
+                .peers
+                .finish_peer_store(ticket, answer, &mut self.kernel, out),
         }
     }
 
     fn handle_question(
         &mut self,
         topic: Topic,
-        asker: crate::inbox::Asker,
+        asker: crate::bus_ops::Asker,
         question: Arc<Question>,
         out: &mut dyn Sink,
     ) {
@@ -534,22 +547,25 @@ impl Hub {
                 self.handle_claim(&user, (*stamp, holds), asker, out);
             }
             (Topic::User(user), Question::Deliver(parcel)) => {
-                self.handle_deliver(&user, asker, parcel, out);
+                self.peers
+                    .handle_deliver(&user, asker, parcel, &mut self.kernel, out);
             }
             (Topic::User(user), Question::HasTaken(id)) => {
-                self.answer_taken(&user, *id, asker, out);
+                Peers::answer_taken(&user, *id, asker, &mut self.kernel, out);
             }
             (Topic::User(user), Question::Presence) => {
-                self.answer_presence(&user, asker, out);
+                Presence::answer_presence(&user, asker, &mut self.kernel, out);
             }
             (Topic::User(user), Question::Locate { session, secret }) => {
                 self.answer_locate(&user, (*session, secret), asker, out);
             }
             (Topic::Channel(channel), Question::Members) => {
-                self.answer_members(&channel, asker, out);
+                self.channels
+                    .answer_members(&channel, asker, &mut self.kernel, out);
             }
             (Topic::Channel(channel), Question::Count) => {
-                self.answer_count(&channel, asker, out);
+                self.channels
+                    .answer_count(&channel, asker, &mut self.kernel, out);
             }
             _ => debug_assert!(false, "a question on a topic of another kind"),
         }
@@ -560,19 +576,19 @@ impl Hub {
             return;
         }
         self.is_draining = true;
-        let mut open: Vec<ConnectionId> = self.connections.keys().copied().collect();
+        let mut open: Vec<ConnectionId> = self.kernel.connections.keys().copied().collect();
         // Order: sorted, because the map's order would reach the effects.
         open.sort_unstable();
         let served = open.len().max(1) as u64;
         for (at, connection) in (0_u64..).zip(open) {
-            let wait_ms = self.config.drain_window_ms * at / served;
+            let wait_ms = self.kernel.config.drain_window_ms * at / served;
             let is_served = matches!(
-                self.connections.get(&connection),
+                self.kernel.connections.get(&connection),
                 Some(Connection::Serving(_))
             );
             if is_served && wait_ms > 0 {
-                let due_ms = self.now.mono_ms + wait_ms;
-                self.timers.set(due_ms, Timer::Drain(connection));
+                let due_ms = self.kernel.now.mono_ms + wait_ms;
+                self.kernel.timers.set(due_ms, Timer::Drain(connection));
             } else {
                 self.drop_connection(connection, Some(CloseCode::GoingAway), out);
             }

@@ -5,9 +5,16 @@
 //! durable (`durable`); what a restart or a lost session leaves behind goes on with the caller's next login
 //! (`reports`). `rings` is the callee's side.
 
-mod durable;
-mod record;
-mod reports;
+pub(crate) mod check;
+pub(crate) mod durable;
+pub(crate) mod record;
+pub(crate) mod reports;
+pub(crate) mod rings;
+pub(crate) mod slot;
+pub(crate) mod state;
+
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 
@@ -17,151 +24,103 @@ use tidings_token::Access;
 use tidings_wire::codes::Outcome;
 use tidings_wire::frame::encode_server;
 use tidings_wire::limits::{
-    INVITATION_CONFIRM_WAIT_MS, INVITATION_DECISION_WAIT_MS, INVITATION_RECEIPT_WAIT_MS,
-    INVITATION_RING_AGAIN_MS, INVITATION_TEXT_BYTES_MAX, INVITATIONS_OPEN_MAX,
+    INVITATION_CONFIRM_WAIT_MS, INVITATION_RING_AGAIN_MS, INVITATIONS_OPEN_MAX,
 };
-use tidings_wire::names::{ChannelName, NameRule, UserId};
-use tidings_wire::proto::{Error, IncomingInvitation, InvitationEnd, Invite, server_message::Kind};
+use tidings_wire::proto::server_message::Kind;
+use tidings_wire::proto::{IncomingInvitation, InvitationEnd, Invite};
 
-use crate::Hub;
 use crate::bus_ops::{BusOp, CalleeWord, Decision, InvitationWord, Publication, RingFate, Topic};
-use crate::ids::{InvitationId, SessionId, UserKey};
-use crate::io::{Effect, Sink};
-use crate::limiter;
-use crate::requests::check_type;
-use crate::session::SessionKey;
-use crate::sessions::error;
-use crate::timers::Timer;
+use crate::ids::{InvitationId, SessionKey, UserKey};
+use crate::invitations::check::check_invite;
+use crate::invitations::state::{
+    CALLEE_BACK_WAIT_MS, Invitation, InvitationStore, Invitations, State, Told,
+};
+use crate::io::{Effect, Sink, Ticket};
+use crate::kernel::Kernel;
+use crate::kernel::caller::Caller;
+use crate::kernel::reply::error;
+use crate::kernel::timers::Timer;
+use crate::rates;
+use crate::store_ops::StoreAnswer;
 
-pub(crate) use self::durable::{Told, Waiting, Write};
-pub use self::record::Recorded;
-pub(crate) use self::record::end_by_record;
-pub(crate) use self::reports::{Report, Reports};
-
-/// A callee that was lost while an invitation rings on may come back for so long, in milliseconds. Source:
-/// signaling 8.2, of a callee that is off line.
-const CALLEE_BACK_WAIT_MS: u64 = 20_000;
-
-/// An invitation until both sides are told its end.
-#[derive(Debug)]
-pub(crate) struct Invitation {
-    id: InvitationId,
-    /// Names it between the caller's client and us.
-    number: u64,
-    /// The login that has sent it, or has taken it over.
-    session: SessionId,
-    /// Its caller's session here; `None` = the session is lost, and its client may take the invitation over.
-    owner: Option<SessionKey>,
-    /// Of its record, as of the last write that the store was given.
-    revision: u64,
-    callee: UserKey,
-    /// The ring, as the callee's client is sent it.
-    frame: Bytes,
-    state: State,
-    /// Some client of the callee has had it: the caller has been told so.
-    is_received: bool,
-    /// The callee was there at some time since it was sent.
-    was_callee_there: bool,
-    /// When it was sent, in monotonic milliseconds: every deadline counts from here (contract INV-7), but for
-    /// invitations that ring on.
-    sent_ms: u64,
-    /// It rings until one side ends it; the callee's client, if lost, is waited for until this time, in monotonic
-    /// milliseconds.
-    rings_on: Option<u64>,
-}
-
-#[derive(Debug)]
-enum State {
-    /// It has not reached the callee's client; it is offered again at this time, in monotonic milliseconds.
-    Pending { again_ms: u64 },
-    /// The callee's client has it.
-    Ringing,
-    /// The callee accepts; the caller's client is asked until this time, in monotonic milliseconds.
-    Accepting { until_ms: u64, response: String },
-    /// It has ended; both sides are told when that is durable.
-    Ended {
-        end: InvitationEnd,
-        response: String,
-    },
-}
-
-impl Invitation {
-    /// When time alone changes something.
-    fn due_ms(&self) -> u64 {
-        match &self.state {
-            State::Pending { again_ms } if fault!(InvitationNeverExpires) => *again_ms,
-            State::Pending { again_ms } => (*again_ms).min(self.deadline_ms()),
-            State::Ringing if fault!(InvitationNeverExpires) => u64::MAX,
-            State::Ringing => self.deadline_ms(),
-            State::Accepting { until_ms, .. } => *until_ms,
-            State::Ended { .. } => u64::MAX,
-        }
-    }
-
-    fn has_ended(&self) -> bool {
-        matches!(self.state, State::Ended { .. })
-    }
-
-    fn deadline_ms(&self) -> u64 {
-        if let Some(until_ms) = self.rings_on {
-            return until_ms;
-        }
-        let wait_ms = match self.is_received {
-            true if fault!(InvitationExpiresEarly) => INVITATION_DECISION_WAIT_MS / 2,
-            true => INVITATION_DECISION_WAIT_MS,
-            false => INVITATION_RECEIPT_WAIT_MS,
-        };
-        self.sent_ms + wait_ms
-    }
-}
-
-impl Hub {
-    pub(crate) fn handle_invite(
+impl Invitations {
+    /// A store operation of ours is answered.
+    pub(crate) fn finish_invitation_store(
         &mut self,
-        key: SessionKey,
-        cseq: u64,
-        call: Invite,
+        ticket: Ticket,
+        answer: StoreAnswer,
+        kernel: &mut Kernel,
         out: &mut dyn Sink,
     ) {
-        let callee = match check_invite(self.names_of(key), &call) {
-            Ok(callee) => callee,
-            Err(error) => return self.reply_error(key, cseq, error, out),
+        let Some(pending) = self.stores.remove(&ticket.0) else {
+            debug_assert!(false, "a store operation that nobody waits for");
+            return;
         };
-        if !self.permit_with(key, cseq, Access::Write, &callee, out) {
+        match pending {
+            InvitationStore::Write(write) => {
+                self.finish_invitation_write(*write, answer, kernel, out)
+            }
+            InvitationStore::Left { hubs } => self.apply_loaded(hubs, answer, kernel, out),
+            InvitationStore::Report { session, id } => {
+                self.finish_report(session, id, answer, kernel, out);
+            }
+            InvitationStore::Ring {
+                session,
+                caller,
+                id,
+            } => Self::finish_ring_check(session, (caller, id), answer, kernel, out),
+        }
+    }
+
+    pub(crate) fn handle_invite(
+        &mut self,
+        caller: Caller,
+        call: Invite,
+        kernel: &mut Kernel,
+        out: &mut dyn Sink,
+    ) {
+        let Some(key) = kernel.session_of(caller, out) else {
+            return;
+        };
+        let callee = match check_invite(kernel.names_of(key), &call) {
+            Ok(callee) => callee,
+            Err(error) => return kernel.reply_error(caller, error, out),
+        };
+        if !kernel.permit_with(caller, Access::Write, &callee, out) {
             return;
         }
-        let is_repeated = self
+        let is_repeated = kernel
             .sessions
             .get(key)
-            .is_some_and(|session| call.number <= session.last_invitation);
+            .is_some_and(|session| call.number <= session.invitations.last_number);
         if is_repeated {
-            return self.reply_done(key, cseq, out);
+            return kernel.reply_done(caller, out);
         }
-        if !self.take_rate(key, cseq, limiter::Kind::Invite, out) {
+        if !kernel.take_rate(caller, rates::Kind::Invite, out) {
             return;
         }
-        let now_ms = self.now.mono_ms;
-        let open = self.open_of(key).count();
-        let Some(session) = self.sessions.get_mut(key) else {
+        let now_ms = kernel.now.mono_ms;
+        let open = self.open_of(key, kernel).count();
+        let Some(session) = kernel.sessions.get_mut(key) else {
             return;
         };
-        if open + session.reported.len() >= INVITATIONS_OPEN_MAX {
+        if open + session.invitations.reported.len() >= INVITATIONS_OPEN_MAX {
             let text = format!(
                 "{INVITATIONS_OPEN_MAX} invitations are open; cancel one or wait until one has ended"
             );
             let error = error(Outcome::TooManyInvitations, text);
-            return self.reply_error(key, cseq, error, out);
+            return kernel.reply_error(caller, error, out);
         }
         let id = InvitationId::new(session.id, call.number);
-        let caller = session.user.clone();
+        let user = session.user.clone();
         let frame = encode_server(Kind::IncomingInvitation(IncomingInvitation {
             id: Bytes::copy_from_slice(&id.0),
-            caller_id: caller.user.to_string(),
+            caller_id: user.user.to_string(),
             content: call.content,
             channel: call.channel,
             r#type: call.r#type,
         }));
-        session.last_invitation = call.number;
+        session.invitations.last_number = call.number;
         let invitation = Invitation {
             id,
             number: call.number,
@@ -169,7 +128,7 @@ impl Hub {
             owner: Some(key),
             revision: 0,
             callee: UserKey {
-                app: caller.app.clone(),
+                app: user.app.clone(),
                 user: callee,
             },
             frame,
@@ -180,63 +139,74 @@ impl Hub {
             sent_ms: now_ms,
             rings_on: None,
         };
-        self.insert_invitation(&caller, invitation, out);
-        self.write_invitation(&caller, id, Told::Sent(Waiting { session: key, cseq }), out);
+        self.insert_invitation(&user, invitation, out);
+        self.write_invitation(&user, id, Told::Sent(caller), kernel, out);
     }
 
     /// The caller's client has cancelled; it has told its application already.
     pub(crate) fn handle_cancel_invitation(
         &mut self,
-        key: SessionKey,
-        cseq: u64,
+        caller: Caller,
         number: u64,
+        kernel: &mut Kernel,
         out: &mut dyn Sink,
     ) {
-        let Some(session) = self.sessions.get_mut(key) else {
+        let Some(key) = kernel.session_of(caller, out) else {
             return;
         };
-        let waiting = Some(Waiting { session: key, cseq });
-        if let Some(report) = session.reported.iter_mut().find(|r| r.number == number) {
+        let Some(session) = kernel.sessions.get_mut(key) else {
+            return;
+        };
+        let waiting = Some(caller);
+        if let Some(report) = session
+            .invitations
+            .reported
+            .iter_mut()
+            .find(|r| r.number == number)
+        {
             // Its record is still being read.
             report.canceled = waiting;
             return;
         }
-        let caller = session.user.clone();
-        let sent = self.sent_by(key).find(|sent| sent.number == number);
+        let user = session.user.clone();
+        let sent = self.sent_by(key, kernel).find(|sent| sent.number == number);
         let Some((id, has_ended)) = sent.map(|sent| (sent.id, sent.has_ended())) else {
-            return self.reply_done(key, cseq, out);
+            return kernel.reply_done(caller, out);
         };
         if has_ended {
             // Its end is being written. An answer before that would let a restart forget both.
-            return self.write_invitation(&caller, id, Told::Ended(waiting), out);
+            return self.write_invitation(&user, id, Told::Ended(waiting), kernel, out);
         }
         let end = (InvitationEnd::Canceled, String::new());
-        self.end_invitation(&caller, id, end, waiting, out);
+        self.end_invitation(&user, id, end, waiting, kernel, out);
     }
 
     /// The invitation was still open when the caller's client was asked: the acceptance is recorded.
     pub(crate) fn handle_confirm_accept(
         &mut self,
-        key: SessionKey,
-        cseq: u64,
+        caller: Caller,
         number: u64,
+        kernel: &mut Kernel,
         out: &mut dyn Sink,
     ) {
+        let Some(key) = kernel.session_of(caller, out) else {
+            return;
+        };
         let accepted = self
-            .open_of(key)
+            .open_of(key, kernel)
             .find_map(|invitation| match &invitation.state {
                 State::Accepting { response, .. } if invitation.number == number => {
                     Some((invitation.id, response.clone()))
                 }
                 _ => None,
             });
-        let caller = self.sessions.get(key).map(|session| session.user.clone());
-        let (Some((id, response)), Some(caller)) = (accepted, caller) else {
-            return self.reply_done(key, cseq, out);
+        let user = kernel.sessions.get(key).map(|session| session.user.clone());
+        let (Some((id, response)), Some(user)) = (accepted, user) else {
+            return kernel.reply_done(caller, out);
         };
-        let waiting = Some(Waiting { session: key, cseq });
+        let waiting = Some(caller);
         let end = (InvitationEnd::Accepted, response);
-        self.end_invitation(&caller, id, end, waiting, out);
+        self.end_invitation(&user, id, end, waiting, kernel, out);
     }
 
     /// Does what time asks of an invitation, and sets its next timer.
@@ -244,9 +214,10 @@ impl Hub {
         &mut self,
         caller: &UserKey,
         id: InvitationId,
+        kernel: &mut Kernel,
         out: &mut dyn Sink,
     ) {
-        let now_ms = self.now.mono_ms;
+        let now_ms = kernel.now.mono_ms;
         let Some(invitation) = self.invitation(caller, id) else {
             return;
         };
@@ -255,12 +226,12 @@ impl Hub {
             return;
         }
         if let State::Accepting { .. } = invitation.state {
-            let owner = invitation.owner.and_then(|key| self.sessions.get(key));
+            let owner = invitation.owner.and_then(|key| kernel.sessions.get(key));
             let end = match owner.is_some_and(|session| session.is_here()) {
                 true => InvitationEnd::AcceptFailed,
                 false => InvitationEnd::CallerGone,
             };
-            return self.end_invitation(caller, id, (end, String::new()), None, out);
+            return self.end_invitation(caller, id, (end, String::new()), None, kernel, out);
         }
         if invitation.deadline_ms() <= now_ms && !fault!(InvitationNeverExpires) {
             let end = match (invitation.is_received, invitation.was_callee_there) {
@@ -269,7 +240,7 @@ impl Hub {
                 (false, true) => InvitationEnd::NoResponse,
                 (false, false) => InvitationEnd::PeerOffline,
             };
-            return self.end_invitation(caller, id, (end, String::new()), None, out);
+            return self.end_invitation(caller, id, (end, String::new()), None, kernel, out);
         }
         let again_ms = now_ms + INVITATION_RING_AGAIN_MS;
         invitation.state = State::Pending { again_ms };
@@ -279,18 +250,18 @@ impl Hub {
             frame: invitation.frame.clone(),
         };
         let callee = invitation.callee.clone();
-        self.set_invitation_timer(caller, id);
-        self.tell_user(callee, word, out);
+        self.set_invitation_timer(caller, id, kernel);
+        Self::tell_user(callee, word, out);
     }
 
     /// Reminds of the next thing that time alone does to an invitation.
-    fn set_invitation_timer(&mut self, caller: &UserKey, id: InvitationId) {
+    fn set_invitation_timer(&mut self, caller: &UserKey, id: InvitationId, kernel: &mut Kernel) {
         let due_ms = self
             .invitation(caller, id)
             .map(|invitation| invitation.due_ms());
         if let Some(due_ms) = due_ms.filter(|due_ms| *due_ms < u64::MAX) {
             let timer = Timer::Invitation(Box::new(caller.clone()), id);
-            self.timers.set(due_ms, timer);
+            kernel.timers.set(due_ms, timer);
         }
     }
 
@@ -300,9 +271,10 @@ impl Hub {
         caller: &UserKey,
         id: InvitationId,
         word: &CalleeWord,
+        kernel: &mut Kernel,
         out: &mut dyn Sink,
     ) {
-        let now_ms = self.now.mono_ms;
+        let now_ms = kernel.now.mono_ms;
         let Some(invitation) = self.invitation(caller, id) else {
             return;
         };
@@ -315,26 +287,26 @@ impl Hub {
                 if *rings_on && invitation.is_received && invitation.rings_on.is_some() {
                     // The callee is back: its client has not forgotten what rings.
                     invitation.rings_on = Some(u64::MAX);
-                    self.apply_received(caller, id, out);
+                    self.apply_received(caller, id, kernel, out);
                 }
             }
             CalleeWord::Received { rings_on } => {
                 let owner = invitation.owner;
                 let is_on = invitation.rings_on.is_some();
-                let both = *rings_on && owner.map_or(is_on, |key| self.traits_of(key).rings_on);
+                let both = *rings_on && owner.map_or(is_on, |key| kernel.traits_of(key).rings_on);
                 if let Some(invitation) = self.invitation(caller, id) {
                     invitation.rings_on = both.then_some(u64::MAX);
                 }
-                self.apply_received(caller, id, out);
+                self.apply_received(caller, id, kernel, out);
             }
             CalleeWord::Decided(Decision::Refuse(response)) => {
                 let end = (InvitationEnd::Refused, response.clone());
-                self.end_invitation(caller, id, end, None, out);
+                self.end_invitation(caller, id, end, None, kernel, out);
             }
             CalleeWord::Decided(Decision::Accept(response)) => {
                 // Order: the receipt, which may still be unconfirmed, before what follows from it.
-                self.apply_received(caller, id, out);
-                self.apply_accept(caller, id, response, out);
+                self.apply_received(caller, id, kernel, out);
+                self.apply_accept(caller, id, response, kernel, out);
             }
             CalleeWord::SessionOver(fate) => match (*fate, &invitation.state) {
                 // It has not been heard there: it is being offered again anyway.
@@ -343,17 +315,23 @@ impl Hub {
                     let until_ms = now_ms + CALLEE_BACK_WAIT_MS;
                     invitation.rings_on = invitation.rings_on.map(|_| until_ms);
                     invitation.state = State::Pending { again_ms: now_ms };
-                    self.set_invitation_timer(caller, id);
+                    self.set_invitation_timer(caller, id, kernel);
                 }
                 _ => {
                     let end = (InvitationEnd::CalleeGone, String::new());
-                    self.end_invitation(caller, id, end, None, out);
+                    self.end_invitation(caller, id, end, None, kernel, out);
                 }
             },
         }
     }
 
-    fn apply_received(&mut self, caller: &UserKey, id: InvitationId, out: &mut dyn Sink) {
+    fn apply_received(
+        &mut self,
+        caller: &UserKey,
+        id: InvitationId,
+        kernel: &mut Kernel,
+        out: &mut dyn Sink,
+    ) {
         let Some(invitation) = self.invitation(caller, id) else {
             return;
         };
@@ -362,9 +340,9 @@ impl Hub {
         }
         invitation.state = State::Ringing;
         let is_news = !std::mem::replace(&mut invitation.is_received, true);
-        self.set_invitation_timer(caller, id);
+        self.set_invitation_timer(caller, id, kernel);
         if is_news {
-            self.write_invitation(caller, id, Told::Received, out);
+            self.write_invitation(caller, id, Told::Received, kernel, out);
         }
     }
 
@@ -374,9 +352,10 @@ impl Hub {
         caller: &UserKey,
         id: InvitationId,
         response: &str,
+        kernel: &mut Kernel,
         out: &mut dyn Sink,
     ) {
-        let until_ms = self.now.mono_ms + INVITATION_CONFIRM_WAIT_MS;
+        let until_ms = kernel.now.mono_ms + INVITATION_CONFIRM_WAIT_MS;
         let Some(invitation) = self.invitation(caller, id) else {
             return;
         };
@@ -388,12 +367,12 @@ impl Hub {
             until_ms,
             response: response.clone(),
         };
-        self.set_invitation_timer(caller, id);
+        self.set_invitation_timer(caller, id, kernel);
         if fault!(AcceptanceIsNotAgreed) {
             let end = (InvitationEnd::Accepted, response);
-            return self.end_invitation(caller, id, end, None, out);
+            return self.end_invitation(caller, id, end, None, kernel, out);
         }
-        self.write_invitation(caller, id, Told::AcceptAsked, out);
+        self.write_invitation(caller, id, Told::AcceptAsked, kernel, out);
     }
 
     /// Ends an invitation, unless it has ended. Both sides are told when that is durable, and so is the request
@@ -403,55 +382,64 @@ impl Hub {
         caller: &UserKey,
         id: InvitationId,
         (end, response): (InvitationEnd, String),
-        waiting: Option<Waiting>,
+        waiting: Option<Caller>,
+        kernel: &mut Kernel,
         out: &mut dyn Sink,
     ) {
         let Some(invitation) = self.invitation(caller, id).filter(|i| !i.has_ended()) else {
             return;
         };
         invitation.state = State::Ended { end, response };
-        self.write_invitation(caller, id, Told::Ended(waiting), out);
+        self.write_invitation(caller, id, Told::Ended(waiting), kernel, out);
     }
 
     /// The session ends, and with it what it has sent.
-    pub(crate) fn end_own_invitations(&mut self, key: SessionKey, out: &mut dyn Sink) {
-        let Some(caller) = self.sessions.get(key).map(|session| session.user.clone()) else {
+    pub(crate) fn end_own_invitations(
+        &mut self,
+        key: SessionKey,
+        kernel: &mut Kernel,
+        out: &mut dyn Sink,
+    ) {
+        let Some(caller) = kernel.sessions.get(key).map(|session| session.user.clone()) else {
             return;
         };
-        let ids: Vec<_> = self.open_of(key).map(|invitation| invitation.id).collect();
+        let ids: Vec<_> = self
+            .open_of(key, kernel)
+            .map(|invitation| invitation.id)
+            .collect();
         for id in ids {
             let end = (InvitationEnd::CallerGone, String::new());
-            self.end_invitation(&caller, id, end, None, out);
+            self.end_invitation(&caller, id, end, None, kernel, out);
         }
     }
 
     // ------------------------------------------------------------ where they are kept
 
     fn invitation(&mut self, caller: &UserKey, id: InvitationId) -> Option<&mut Invitation> {
-        let all = self.invitations.get_mut(caller)?;
+        let all = self.sent.get_mut(caller)?;
         all.iter_mut().find(|invitation| invitation.id == id)
     }
 
     /// What a session has sent and has not ended.
-    fn open_of(&self, key: SessionKey) -> impl Iterator<Item = &Invitation> {
-        self.sent_by(key)
+    fn open_of(&self, key: SessionKey, kernel: &Kernel) -> impl Iterator<Item = &Invitation> {
+        self.sent_by(key, kernel)
             .filter(|invitation| !invitation.has_ended())
     }
 
     /// What a session has sent, until its end is durable.
-    fn sent_by(&self, key: SessionKey) -> impl Iterator<Item = &Invitation> {
-        let caller = self.sessions.get(key).map(|session| &session.user);
-        let all = caller.and_then(|caller| self.invitations.get(caller));
+    fn sent_by(&self, key: SessionKey, kernel: &Kernel) -> impl Iterator<Item = &Invitation> {
+        let caller = kernel.sessions.get(key).map(|session| &session.user);
+        let all = caller.and_then(|caller| self.sent.get(caller));
         let is_its = move |invitation: &&Invitation| invitation.owner == Some(key);
         all.into_iter().flatten().filter(is_its)
     }
 
     fn insert_invitation(&mut self, caller: &UserKey, invitation: Invitation, out: &mut dyn Sink) {
-        if !self.invitations.contains_key(caller) {
+        if !self.sent.contains_key(caller) {
             let topic = Topic::Calls(caller.clone());
             out.emit(Effect::Bus(BusOp::Subscribe(topic)));
         }
-        let all = self.invitations.entry(caller.clone()).or_default();
+        let all = self.sent.entry(caller.clone()).or_default();
         all.push(invitation);
     }
 
@@ -461,11 +449,11 @@ impl Hub {
         id: InvitationId,
         out: &mut dyn Sink,
     ) -> Option<Invitation> {
-        let all = self.invitations.get_mut(caller)?;
+        let all = self.sent.get_mut(caller)?;
         let index = all.iter().position(|invitation| invitation.id == id)?;
         let invitation = all.remove(index);
         if all.is_empty() {
-            self.invitations.remove(caller);
+            self.sent.remove(caller);
             let topic = Topic::Calls(caller.clone());
             out.emit(Effect::Bus(BusOp::Unsubscribe(topic)));
         }
@@ -473,7 +461,7 @@ impl Hub {
     }
 
     /// Publishes a word on a user's topic; this hub gets it back if the user is here.
-    pub(crate) fn tell_user(&mut self, user: UserKey, word: InvitationWord, out: &mut dyn Sink) {
+    pub(crate) fn tell_user(user: UserKey, word: InvitationWord, out: &mut dyn Sink) {
         out.emit(Effect::Bus(BusOp::Publish {
             topic: Topic::User(user),
             message: Arc::new(Publication::Invitation(word)),
@@ -481,46 +469,10 @@ impl Hub {
     }
 
     /// Publishes a word for whoever writes the records of what this user has sent.
-    pub(crate) fn tell_writer(
-        &mut self,
-        caller: UserKey,
-        word: InvitationWord,
-        out: &mut dyn Sink,
-    ) {
+    pub(crate) fn tell_writer(caller: UserKey, word: InvitationWord, out: &mut dyn Sink) {
         out.emit(Effect::Bus(BusOp::Publish {
             topic: Topic::Calls(caller),
             message: Arc::new(Publication::Invitation(word)),
         }));
     }
 }
-
-/// Checks everything that an invitation says of itself; returns the callee.
-fn check_invite(names: NameRule, call: &Invite) -> Result<UserId, Error> {
-    let invalid = |text: String| error(Outcome::InvalidArgument, text);
-    let callee = UserId::parse_by(names, &call.callee_id)
-        .map_err(|name| invalid(format!("callee id {:?}: {name}", call.callee_id)))?;
-    if call.number == 0 {
-        return Err(invalid("the invitation's number is 0; count from 1".into()));
-    }
-    if !call.channel.is_empty() {
-        ChannelName::parse_by(names, &call.channel)
-            .map_err(|name| invalid(format!("channel {:?}: {name}", call.channel)))?;
-    }
-    check_text("content", &call.content)?;
-    check_type(&call.r#type)?;
-    Ok(callee)
-}
-
-/// Checks the length of an invitation's content or response.
-pub(crate) fn check_text(what: &str, text: &str) -> Result<(), Error> {
-    let bytes = text.len();
-    if bytes <= INVITATION_TEXT_BYTES_MAX {
-        return Ok(());
-    }
-    let text =
-        format!("the {what} has {bytes} bytes; at most {INVITATION_TEXT_BYTES_MAX} are allowed");
-    Err(error(Outcome::InvalidArgument, text))
-}
-
-#[cfg(test)]
-mod tests;

@@ -1,5 +1,7 @@
 //! Presence: who is on line, asked once or watched.
 
+pub(crate) mod slot;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -9,30 +11,60 @@ use tidings_wire::codes::Outcome;
 use tidings_wire::frame::encode_server;
 use tidings_wire::limits::{PRESENCE_QUERY_USERS_MAX, PRESENCE_SUBSCRIPTIONS_MAX};
 use tidings_wire::names::UserId;
-use tidings_wire::proto::{
-    Presence, PresenceChanged, PresenceList, PresenceState, UserList, reply, server_message::Kind,
-};
+use tidings_wire::proto::server_message::Kind;
+use tidings_wire::proto::{self, PresenceChanged, PresenceList, PresenceState, UserList, reply};
 
-use crate::Hub;
-use crate::asks::PendingAsk;
-use crate::bus_ops::{Answer, BusOp, LoginStamp, Publication, Question, Topic};
-use crate::ids::{HubId, SessionId, UserKey};
-use crate::inbox::Asker;
+use crate::bus_ops::{Answer, Asker, BusOp, LoginStamp, Publication, Question, Topic};
+use crate::ids::{HubId, SessionId, SessionKey, UserKey};
 use crate::io::{Effect, Sink};
-use crate::limiter;
-use crate::maps::SeededHasher;
-use crate::outbox::Source;
-use crate::session::SessionKey;
-use crate::sessions::error;
+use crate::kernel::Kernel;
+use crate::kernel::asks::{AskRule, AskTag, Hangs, Outcome as Asked, Settled};
+use crate::kernel::caller::Caller;
+use crate::kernel::maps::{Map, NumberMap, SeededHasher, number_map};
+use crate::kernel::outbox::Source;
+use crate::kernel::reply::error;
+use crate::rates;
 use crate::snapshot::record::WatchRecord;
 use crate::snapshot::{from_session_id, from_user, to_user};
 
 /// No login: older than every login.
-const NEVER: LoginStamp = LoginStamp {
+pub(crate) const NEVER: LoginStamp = LoginStamp {
     mono_ms: 0,
     hub: HubId(0),
     count: 0,
 };
+
+/// Whom this hub's sessions watch, and presence calls under way.
+#[derive(Debug)]
+pub(crate) struct Presence {
+    /// Users whose presence a session here watches.
+    pub(crate) watches: Map<UserKey, Watch>,
+    /// Presence calls that wait for other hubs. Bound: each belongs to an open request.
+    pub(crate) gathers: Map<u64, PresenceGather>,
+    /// Names the gathers.
+    pub(crate) gather_count: u64,
+    /// Questions under way, by their numbers. Bound: each belongs to a gather.
+    pub(crate) asks: NumberMap<PresenceAsk>,
+}
+
+/// A question for a user's state: the first hub that has the user there decides.
+pub(crate) static STATE: AskRule = AskRule {
+    tag: AskTag::Presence,
+    hangs: Hangs::OnHub,
+    is_decided_by: Answer::is_of_somebody_there,
+    takes_some: true,
+};
+
+impl Presence {
+    pub(crate) fn new(hasher: SeededHasher) -> Self {
+        Self {
+            watches: hasher.map(),
+            gathers: hasher.map(),
+            gather_count: 0,
+            asks: number_map(),
+        }
+    }
+}
 
 /// A user whom sessions of this hub watch.
 ///
@@ -40,22 +72,22 @@ const NEVER: LoginStamp = LoginStamp {
 /// O(watchers), with one encoding for all of them.
 #[derive(Debug)]
 pub(crate) struct Watch {
-    state: PresenceState,
+    pub(crate) state: PresenceState,
     /// The login that `state` belongs to.
-    stamp: LoginStamp,
+    pub(crate) stamp: LoginStamp,
     /// Sessions that have had their first report.
-    watchers: IndexSet<SessionKey, SeededHasher>,
+    pub(crate) watchers: IndexSet<SessionKey, SeededHasher>,
     /// Subscriptions that wait for their first report.
-    waiting: usize,
+    pub(crate) waiting: usize,
 }
 
 /// One question of a presence call.
 #[derive(Debug)]
 pub(crate) struct PresenceAsk {
-    gather: u64,
+    pub(crate) gather: u64,
     /// The user's place in the call.
-    at: usize,
-    user: UserKey,
+    pub(crate) at: usize,
+    pub(crate) user: UserKey,
 }
 
 /// A presence call that waits for other hubs.
@@ -63,66 +95,69 @@ pub(crate) struct PresenceAsk {
 /// Cost: O(users of the call) in all, O(1) per answer.
 #[derive(Debug)]
 pub(crate) struct PresenceGather {
-    session: SessionKey,
-    cseq: u64,
+    pub(crate) caller: Caller,
     /// Users in the order of the call, with what is known.
-    users: Vec<(UserKey, PresenceState)>,
-    missing: usize,
-    is_subscription: bool,
+    pub(crate) users: Vec<(UserKey, PresenceState)>,
+    pub(crate) missing: usize,
+    pub(crate) is_subscription: bool,
 }
 
-impl Hub {
+impl Presence {
     pub(crate) fn handle_query_presence(
         &mut self,
-        key: SessionKey,
-        cseq: u64,
+        caller: Caller,
         user_ids: Vec<String>,
+        kernel: &mut Kernel,
         out: &mut dyn Sink,
     ) {
-        if !self.take_rate(key, cseq, limiter::Kind::QueryPresence, out) {
+        if !kernel.take_rate(caller, rates::Kind::QueryPresence, out) {
             return;
         }
-        let users = self.parse_users(key, cseq, &user_ids, PRESENCE_QUERY_USERS_MAX, out);
+        let users = Self::parse_users(caller, &user_ids, PRESENCE_QUERY_USERS_MAX, kernel, out);
         if let Some(users) = users
-            && self.permit_all(key, cseq, &users, out)
+            && Self::permit_all(caller, &users, kernel, out)
         {
-            self.gather_presence(key, cseq, users, false, out);
+            self.gather_presence(caller, users, false, kernel, out);
         }
     }
 
     pub(crate) fn handle_subscribe_presence(
         &mut self,
-        key: SessionKey,
-        cseq: u64,
+        caller: Caller,
         user_ids: Vec<String>,
+        kernel: &mut Kernel,
         out: &mut dyn Sink,
     ) {
-        if !self.take_rate(key, cseq, limiter::Kind::SubscribePresence, out) {
+        let Some(key) = kernel.session_of(caller, out) else {
+            return;
+        };
+        if !kernel.take_rate(caller, rates::Kind::SubscribePresence, out) {
             return;
         }
-        let Some(users) = self.parse_users(key, cseq, &user_ids, PRESENCE_SUBSCRIPTIONS_MAX, out)
+        let Some(users) =
+            Self::parse_users(caller, &user_ids, PRESENCE_SUBSCRIPTIONS_MAX, kernel, out)
         else {
             return;
         };
-        if !self.permit_all(key, cseq, &users, out) {
+        if !Self::permit_all(caller, &users, kernel, out) {
             return;
         }
-        let Some(session) = self.sessions.get_mut(key) else {
+        let Some(session) = kernel.sessions.get_mut(key) else {
             return;
         };
         let new: Vec<UserKey> = users
             .iter()
-            .filter(|user| !session.watched.contains(user))
+            .filter(|user| !session.presence.watched.contains(user))
             .cloned()
             .collect();
-        let total = session.watched.len() + new.len();
+        let total = session.presence.watched.len() + new.len();
         if total > PRESENCE_SUBSCRIPTIONS_MAX {
             let text = format!(
                 "the login would watch {total} users; at most {PRESENCE_SUBSCRIPTIONS_MAX} are allowed"
             );
-            return self.reply_error(key, cseq, error(Outcome::TooManyUsers, text), out);
+            return kernel.reply_error(caller, error(Outcome::TooManyUsers, text), out);
         }
-        session.watched.extend(self.hasher, new);
+        session.presence.watched.extend(kernel.hasher, new);
         for user in &users {
             if !self.watches.contains_key(user) {
                 // Subscribed before asking: no change can fall between the answer and the topic.
@@ -131,77 +166,83 @@ impl Hub {
             let watch = self.watches.entry(user.clone()).or_insert_with(|| Watch {
                 state: PresenceState::Offline,
                 stamp: NEVER,
-                watchers: IndexSet::with_hasher(self.hasher),
+                watchers: IndexSet::with_hasher(kernel.hasher),
                 waiting: 0,
             });
             watch.waiting += 1;
-            self.tell_watched(user, out);
+            Self::tell_watched(user, kernel, out);
         }
-        self.gather_presence(key, cseq, users, true, out);
+        self.gather_presence(caller, users, true, kernel, out);
     }
 
     pub(crate) fn handle_unsubscribe_presence(
         &mut self,
-        key: SessionKey,
-        cseq: u64,
+        caller: Caller,
         user_ids: Vec<String>,
+        kernel: &mut Kernel,
         out: &mut dyn Sink,
     ) {
-        if !self.take_rate(key, cseq, limiter::Kind::UnsubscribePresence, out) {
+        let Some(key) = kernel.session_of(caller, out) else {
+            return;
+        };
+        if !kernel.take_rate(caller, rates::Kind::UnsubscribePresence, out) {
             return;
         }
-        let Some(users) = self.parse_users(key, cseq, &user_ids, PRESENCE_SUBSCRIPTIONS_MAX, out)
+        let Some(users) =
+            Self::parse_users(caller, &user_ids, PRESENCE_SUBSCRIPTIONS_MAX, kernel, out)
         else {
             return;
         };
         for user in users {
-            self.end_watch(key, &user, out);
+            self.end_watch(key, &user, kernel, out);
         }
-        self.reply_done(key, cseq, out);
+        kernel.reply_done(caller, out);
     }
 
     pub(crate) fn handle_query_subscriptions(
-        &mut self,
-        key: SessionKey,
-        cseq: u64,
+        caller: Caller,
+        kernel: &mut Kernel,
         out: &mut dyn Sink,
     ) {
-        if !self.take_rate(key, cseq, limiter::Kind::QuerySubscriptions, out) {
+        let Some(key) = kernel.session_of(caller, out) else {
+            return;
+        };
+        if !kernel.take_rate(caller, rates::Kind::QuerySubscriptions, out) {
             return;
         }
-        let Some(session) = self.sessions.get(key) else {
+        let Some(session) = kernel.sessions.get(key) else {
             return;
         };
         let user_ids = session
+            .presence
             .watched
             .iter()
             .map(|user| user.user.to_string())
             .collect();
-        self.reply(key, cseq, reply::Result::Users(UserList { user_ids }), out);
+        kernel.reply(caller, reply::Result::Users(UserList { user_ids }), out);
     }
 
     /// Whether the session may see all of these users; if not, answers the request.
     fn permit_all(
-        &mut self,
-        key: SessionKey,
-        cseq: u64,
+        caller: Caller,
         users: &[UserKey],
+        kernel: &mut Kernel,
         out: &mut dyn Sink,
     ) -> bool {
         let mut users = users.iter();
-        users.all(|user| self.permit_with(key, cseq, Access::Read, &user.user, out))
+        users.all(|user| kernel.permit_with(caller, Access::Read, &user.user, out))
     }
 
     fn parse_users(
-        &mut self,
-        key: SessionKey,
-        cseq: u64,
+        caller: Caller,
         user_ids: &[String],
         max: usize,
+        kernel: &mut Kernel,
         out: &mut dyn Sink,
     ) -> Option<Vec<UserKey>> {
-        let app = self.sessions.get(key)?.user.app.clone();
-        let names = self.names_of(key);
+        let key = kernel.session_of(caller, out)?;
+        let app = kernel.sessions.get(key)?.user.app.clone();
+        let names = kernel.names_of(key);
         let refusal = if user_ids.is_empty() {
             Some(error(
                 Outcome::InvalidArgument,
@@ -217,7 +258,7 @@ impl Hub {
             None
         };
         if let Some(refusal) = refusal {
-            self.reply_error(key, cseq, refusal, out);
+            kernel.reply_error(caller, refusal, out);
             return None;
         }
         let mut users: Vec<UserKey> = Vec::with_capacity(user_ids.len());
@@ -229,7 +270,7 @@ impl Hub {
                 }),
                 Err(name) => {
                     let text = format!("user id {id:?}: {name}");
-                    self.reply_error(key, cseq, error(Outcome::InvalidArgument, text), out);
+                    kernel.reply_error(caller, error(Outcome::InvalidArgument, text), out);
                     return None;
                 }
             }
@@ -241,18 +282,18 @@ impl Hub {
 
     fn gather_presence(
         &mut self,
-        session: SessionKey,
-        cseq: u64,
+        caller: Caller,
         users: Vec<UserKey>,
         is_subscription: bool,
+        kernel: &mut Kernel,
         out: &mut dyn Sink,
     ) {
-        self.gathers += 1;
-        let gather = self.gathers;
+        self.gather_count += 1;
+        let gather = self.gather_count;
         let mut known = Vec::with_capacity(users.len());
         let mut unknown = Vec::new();
         for (at, user) in users.into_iter().enumerate() {
-            match self.presence_here(&user) {
+            match Self::presence_here(&user, kernel) {
                 Some((state, stamp)) => {
                     self.note_presence(&user, state, stamp);
                     known.push((user, state));
@@ -265,58 +306,72 @@ impl Hub {
         }
         let missing = unknown.len();
         let pending = PresenceGather {
-            session,
-            cseq,
+            caller,
             users: known,
             missing,
             is_subscription,
         };
         if missing == 0 {
-            return self.finish_gather(pending, out);
+            return self.finish_gather(pending, kernel, out);
         }
-        self.presence_gathers.insert(gather, pending);
+        self.gathers.insert(gather, pending);
         for (at, user) in unknown {
-            let ask = PendingAsk::Presence(PresenceAsk {
+            let ask = PresenceAsk {
                 gather,
                 at,
                 user: user.clone(),
-            });
-            self.ask(Topic::User(user), Question::Presence, ask, out);
+            };
+            let topic = Topic::User(user);
+            let number = kernel.ask(topic, Question::Presence, &STATE, out);
+            self.asks.insert(number, ask);
         }
     }
 
-    fn presence_here(&self, user: &UserKey) -> Option<(PresenceState, LoginStamp)> {
-        let session = self.sessions.get(self.users.get(user)?.session?)?;
-        Some((session.presence, session.stamp))
+    fn presence_here(user: &UserKey, kernel: &Kernel) -> Option<(PresenceState, LoginStamp)> {
+        let session = kernel.sessions.get(kernel.users.get(user)?.session?)?;
+        Some((session.presence.state, session.presence.stamp))
     }
 
-    pub(crate) fn answer_presence(&mut self, user: &UserKey, asker: Asker, out: &mut dyn Sink) {
-        let (state, stamp) = self
-            .presence_here(user)
-            .unwrap_or((PresenceState::Offline, NEVER));
-        self.answer(asker, Answer::Presence { state, stamp }, out);
-    }
-
-    pub(crate) fn finish_presence(
-        &mut self,
-        ask: PresenceAsk,
-        answer: Option<Answer>,
+    pub(crate) fn answer_presence(
+        user: &UserKey,
+        asker: Asker,
+        kernel: &mut Kernel,
         out: &mut dyn Sink,
     ) {
-        let (state, stamp) = match answer {
-            Some(Answer::Presence { state, stamp }) => (state, stamp),
+        let (state, stamp) =
+            Self::presence_here(user, kernel).unwrap_or((PresenceState::Offline, NEVER));
+        kernel.answer(asker, Answer::Presence { state, stamp }, out);
+    }
+
+    /// A question of ours is settled.
+    pub(crate) fn finish_presence(
+        &mut self,
+        settled: Settled,
+        kernel: &mut Kernel,
+        out: &mut dyn Sink,
+    ) {
+        let Some(ask) = self.asks.remove(&settled.number) else {
+            debug_assert!(false, "a presence question that nobody has asked");
+            return;
+        };
+        let (state, stamp) = match settled.outcome {
+            Asked::Answered {
+                answer: Answer::Presence { state, stamp },
+                ..
+            } => (state, stamp),
+            // Nobody has a session of the user, or whoever has is silent.
             _ => (PresenceState::Offline, NEVER),
         };
         self.note_presence(&ask.user, state, stamp);
-        let Some(gather) = self.presence_gathers.get_mut(&ask.gather) else {
+        let Some(gather) = self.gathers.get_mut(&ask.gather) else {
             return;
         };
         gather.users[ask.at].1 = state;
         gather.missing -= 1;
         if gather.missing == 0
-            && let Some(gather) = self.presence_gathers.remove(&ask.gather)
+            && let Some(gather) = self.gathers.remove(&ask.gather)
         {
-            self.finish_gather(gather, out);
+            self.finish_gather(gather, kernel, out);
         }
     }
 
@@ -334,13 +389,12 @@ impl Hub {
         is_news
     }
 
-    fn finish_gather(&mut self, gather: PresenceGather, out: &mut dyn Sink) {
-        let key = gather.session;
+    fn finish_gather(&mut self, gather: PresenceGather, kernel: &mut Kernel, out: &mut dyn Sink) {
         if !gather.is_subscription {
             let users = gather
                 .users
                 .iter()
-                .map(|(user, state)| Presence {
+                .map(|(user, state)| proto::Presence {
                     user_id: user.user.to_string(),
                     // A query never tells UNREACHABLE: a user within the grace is on line (rtm 2.9).
                     state: match state {
@@ -350,23 +404,26 @@ impl Hub {
                     .into(),
                 })
                 .collect();
-            return self.reply(
-                key,
-                gather.cseq,
+            return kernel.reply(
+                gather.caller,
                 reply::Result::Presence(PresenceList { users }),
                 out,
             );
         }
-        let is_live = self.sessions.contains_key(key);
+        let Some(key) = gather.caller.session() else {
+            debug_assert!(false, "only a session subscribes");
+            return;
+        };
+        let is_live = kernel.sessions.contains_key(key);
         let mut report = Vec::with_capacity(gather.users.len());
         for (user, _) in &gather.users {
             let Some(watch) = self.watches.get_mut(user) else {
                 continue;
             };
             watch.waiting -= 1;
-            let is_wanted = is_live && self.sessions[key].watched.contains(user);
+            let is_wanted = is_live && kernel.sessions[key].presence.watched.contains(user);
             if is_wanted {
-                report.push(Presence {
+                report.push(proto::Presence {
                     user_id: user.user.to_string(),
                     state: watch.state.into(),
                 });
@@ -374,45 +431,28 @@ impl Hub {
             }
             self.drop_watch_if_unused(user, out);
         }
-        self.reply_done(key, gather.cseq, out);
-        self.push_presence(key, report, out);
+        kernel.reply_done(gather.caller, out);
+        Self::push_presence(key, report, kernel, out);
     }
 
-    fn push_presence(&mut self, key: SessionKey, users: Vec<Presence>, out: &mut dyn Sink) {
-        if let Some(session) = self.sessions.get_mut(key)
+    fn push_presence(
+        key: SessionKey,
+        users: Vec<proto::Presence>,
+        kernel: &mut Kernel,
+        out: &mut dyn Sink,
+    ) {
+        if let Some(session) = kernel.sessions.get_mut(key)
             && !users.is_empty()
         {
             let frame = encode_server(Kind::PresenceChanged(PresenceChanged { users }));
-            Self::push(session, frame, Source::Call, out);
+            session.push(frame, Source::Call, out);
         }
     }
 
-    /// Tells the world the state of a session's user.
-    pub(crate) fn emit_presence(&mut self, key: SessionKey, out: &mut dyn Sink) {
-        let Some(session) = self.sessions.get(key) else {
-            return;
-        };
-        let (user, state, stamp) = (session.user.clone(), session.presence, session.stamp);
-        self.publish_presence(user, state, stamp, out);
-    }
-
-    pub(crate) fn publish_presence(
-        &mut self,
-        user: UserKey,
-        state: PresenceState,
-        stamp: LoginStamp,
-        out: &mut dyn Sink,
-    ) {
-        out.emit(Effect::Bus(BusOp::Publish {
-            topic: Topic::Presence(user),
-            message: Arc::new(Publication::Presence { state, stamp }),
-        }));
-    }
-
-    pub(crate) fn watch_records(&self) -> Vec<WatchRecord> {
+    pub(crate) fn watch_records(&self, kernel: &Kernel) -> Vec<WatchRecord> {
         let mut watches: Vec<_> = self.watches.iter().collect();
         watches.sort_unstable_by_key(|(user, _)| *user);
-        let id = |key: &SessionKey| Some(self.sessions.get(*key)?.id.0.to_vec());
+        let id = |key: &SessionKey| Some(kernel.sessions.get(*key)?.id.0.to_vec());
         let record = |(user, watch): (&UserKey, &Watch)| WatchRecord {
             user: Some(to_user(user)),
             state: watch.state.into(),
@@ -426,6 +466,7 @@ impl Hub {
         &mut self,
         record: WatchRecord,
         keys: &BTreeMap<SessionId, SessionKey>,
+        kernel: &mut Kernel,
         out: &mut dyn Sink,
     ) {
         let state = PresenceState::try_from(record.state);
@@ -433,7 +474,7 @@ impl Hub {
             return;
         };
         let ids = record.watchers.iter().filter_map(|id| from_session_id(id));
-        let mut watchers = IndexSet::with_hasher(self.hasher);
+        let mut watchers = IndexSet::with_hasher(kernel.hasher);
         watchers.extend(ids.filter_map(|id| keys.get(&id).copied()));
         let watch = Watch {
             state,
@@ -447,9 +488,9 @@ impl Hub {
     }
 
     /// Tells the user's hub that the user is watched.
-    fn tell_watched(&mut self, user: &UserKey, out: &mut dyn Sink) {
-        if self.users.contains_key(user) {
-            return self.note_watched(user);
+    fn tell_watched(user: &UserKey, kernel: &mut Kernel, out: &mut dyn Sink) {
+        if kernel.users.contains_key(user) {
+            return kernel.note_watched(user);
         }
         out.emit(Effect::Bus(BusOp::Publish {
             topic: Topic::User(user.clone()),
@@ -463,23 +504,22 @@ impl Hub {
         user: &UserKey,
         state: PresenceState,
         stamp: LoginStamp,
+        kernel: &mut Kernel,
         out: &mut dyn Sink,
     ) {
         let is_new_login = state == PresenceState::Online
             && (self.watches.get(user)).is_some_and(|watch| watch.stamp < stamp);
         if is_new_login {
-            self.tell_watched(user, out);
+            Self::tell_watched(user, kernel, out);
         }
         if !self.note_presence(user, state, stamp) {
             return;
         }
-        let Hub {
-            watches, sessions, ..
-        } = self;
-        let Some(watch) = watches.get(user) else {
+        let sessions = &mut kernel.sessions;
+        let Some(watch) = self.watches.get(user) else {
             return;
         };
-        let report = Presence {
+        let report = proto::Presence {
             user_id: user.user.to_string(),
             state: state.into(),
         };
@@ -488,23 +528,29 @@ impl Hub {
         }));
         for key in &watch.watchers {
             if let Some(session) = sessions.get_mut(*key) {
-                Self::push(session, frame.clone(), Source::Call, out);
+                session.push(frame.clone(), Source::Call, out);
             }
         }
     }
 
-    pub(crate) fn end_watches(&mut self, key: SessionKey, out: &mut dyn Sink) {
-        let Some(session) = self.sessions.get_mut(key) else {
+    pub(crate) fn end_watches(&mut self, key: SessionKey, kernel: &mut Kernel, out: &mut dyn Sink) {
+        let Some(session) = kernel.sessions.get_mut(key) else {
             return;
         };
-        for user in session.watched.take() {
-            self.end_watch(key, &user, out);
+        for user in session.presence.watched.take() {
+            self.end_watch(key, &user, kernel, out);
         }
     }
 
-    pub(crate) fn end_watch(&mut self, key: SessionKey, user: &UserKey, out: &mut dyn Sink) {
-        if let Some(session) = self.sessions.get_mut(key) {
-            session.watched.remove(user);
+    pub(crate) fn end_watch(
+        &mut self,
+        key: SessionKey,
+        user: &UserKey,
+        kernel: &mut Kernel,
+        out: &mut dyn Sink,
+    ) {
+        if let Some(session) = kernel.sessions.get_mut(key) {
+            session.presence.watched.remove(user);
         }
         if let Some(watch) = self.watches.get_mut(user) {
             watch.watchers.swap_remove(&key);

@@ -1,13 +1,14 @@
 //! Attributes: the order of what members are told, and what a sweep may delete.
 
 use tidings_wire::frame::encode_server;
-use tidings_wire::proto::{ChannelAttributes, server_message::Kind};
+use tidings_wire::proto::server_message::Kind;
+use tidings_wire::proto::{Attribute, ChannelAttributes, PresenceState};
 
-use super::*;
-use crate::bus_ops::{AskId, BusInput, LoginStamp};
+use crate::bus_ops::{Answer, AskId, BusInput, LoginStamp, Publication};
 use crate::ids::HubId;
 use crate::io::Input;
 use crate::rig::{Rig, channel, user};
+use crate::store_ops::{AttributeOwner, StoreAnswer, StoreOp};
 
 fn publication(revision: u64) -> Publication {
     let attribute = Attribute {
@@ -154,7 +155,7 @@ fn the_wait_for_left_attributes_counts_from_the_last_visible_member() {
     let touches = touches.filter(|(_, op)| matches!(op, StoreOp::AttributesTouch { .. }));
     assert_eq!(touches.count(), 1);
     assert!(
-        rig.hub.channels.contains_key(&channel("room")),
+        rig.hub.channels.known.contains_key(&channel("room")),
         "her session can come back"
     );
 }

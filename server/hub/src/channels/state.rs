@@ -4,12 +4,74 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use indexmap::IndexMap;
+use tidings_wire::proto::MemberCount;
 
-use crate::bus_ops::Publication;
-use crate::ids::{ChannelKey, HubId, SessionId};
-use crate::maps::SeededHasher;
-use crate::members::{Members, Stamp};
-use crate::session::SessionKey;
+use crate::bus_ops::{Publication, Question, Topic};
+use crate::channels::members::{Members, Stamp};
+use crate::ids::{ChannelKey, HubId, SessionId, SessionKey};
+use crate::io::Sink;
+use crate::kernel::Kernel;
+use crate::kernel::asks::{AskRule, AskTag, Hangs};
+use crate::kernel::caller::Caller;
+use crate::kernel::maps::{Map, NumberMap, SeededHasher, number_map};
+
+/// The channels of this hub.
+#[derive(Debug)]
+pub(crate) struct Channels {
+    /// Those with a member here: this hub subscribes to their topics.
+    pub(crate) known: Map<ChannelKey, Channel>,
+    /// Rises with every interest in a channel: tells a hub's numberings apart.
+    pub(crate) epochs: u64,
+    /// Count calls that wait for other hubs. Bound: each belongs to an open request.
+    pub(crate) gathers: Map<u64, CountGather>,
+    /// Names the gathers.
+    pub(crate) gather_count: u64,
+    /// Questions under way, by their numbers. Bound: each belongs to an open request or a channel.
+    pub(crate) asks: NumberMap<ChannelAsk>,
+}
+
+/// What was asked of other hubs.
+#[derive(Debug)]
+pub(crate) enum ChannelAsk {
+    /// Who is in a channel that becomes known here?
+    Members(ChannelKey),
+    /// The member list of a channel without members here.
+    Look { caller: Caller },
+    /// One channel of a request for counts.
+    Count { gather: u64, at: usize },
+}
+
+/// Every hub knows its own members: none decides for the others.
+pub(crate) static MEMBERS: AskRule = AskRule {
+    tag: AskTag::Channels,
+    hangs: Hangs::OnHub,
+    is_decided_by: |_| false,
+    takes_some: true,
+};
+
+impl Channels {
+    /// None yet. `epochs`: a number that no earlier life of this hub has reached.
+    pub(crate) fn new(hasher: SeededHasher, epochs: u64) -> Self {
+        Self {
+            known: hasher.map(),
+            epochs,
+            gathers: hasher.map(),
+            gather_count: 0,
+            asks: number_map(),
+        }
+    }
+
+    pub(crate) fn ask(
+        &mut self,
+        kernel: &mut Kernel,
+        (topic, question): (Topic, Question),
+        ask: ChannelAsk,
+        out: &mut dyn Sink,
+    ) {
+        let number = kernel.ask(topic, question, &MEMBERS, out);
+        self.asks.insert(number, ask);
+    }
+}
 
 /// A channel in which this hub has members.
 #[derive(Debug)]
@@ -25,7 +87,7 @@ pub(crate) struct Channel {
     pub(crate) seq: u64,
     pub(crate) sync: Sync,
     /// This hub's first change has come back: what follows is of this interest in the channel, not of an earlier one.
-    pub(super) is_current: bool,
+    pub(crate) is_current: bool,
     /// What this hub has published and not yet seen in the topic's order. Bound: open requests and memberships.
     pub(crate) published: VecDeque<Published>,
     pub(crate) count_told_ms: Option<u64>,
@@ -33,7 +95,7 @@ pub(crate) struct Channel {
     /// Of the attributes that members here were last told; 0 = of none.
     pub(crate) attributes_revision: u64,
     /// Hubs that have been asked for a snapshot of their members. Bound: the hubs of the node.
-    pub(super) resyncs: BTreeMap<HubId, Resync>,
+    pub(crate) resyncs: BTreeMap<HubId, Resync>,
 }
 
 impl Channel {
@@ -96,7 +158,7 @@ impl Channel {
     }
 }
 
-pub(super) fn stamp(origin: HubId, epoch: u64, seq: u64) -> Stamp {
+pub(crate) fn stamp(origin: HubId, epoch: u64, seq: u64) -> Stamp {
     Stamp { origin, epoch, seq }
 }
 
@@ -106,18 +168,18 @@ pub(crate) enum Sync {
     /// They have been asked for; what comes meanwhile waits. Bound: `HELD_MAX`.
     Waiting {
         held: Vec<(HubId, Arc<Publication>)>,
-        calls: Vec<(SessionKey, u64)>,
+        calls: Vec<Caller>,
     },
     Ready,
 }
 
 /// A snapshot that has been asked for.
 #[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Resync {
+pub(crate) struct Resync {
     /// When it may be asked for again, in monotonic milliseconds.
-    pub(super) due_ms: u64,
+    pub(crate) due_ms: u64,
     /// The greatest change that could not be applied: (epoch, seq).
-    pub(super) needed: (u64, u64),
+    pub(crate) needed: (u64, u64),
 }
 
 /// Something of ours on its way through the topic.
@@ -127,23 +189,23 @@ pub(crate) struct Published {
     pub(crate) id: SessionId,
     pub(crate) what: Own,
     /// Calls for the member list that came while this, a join, was on its way. Bound: open requests.
-    pub(crate) member_lists: Vec<u64>,
+    pub(crate) member_lists: Vec<Caller>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Own {
     /// A request to join.
-    Join { cseq: u64 },
+    Join { caller: Caller },
     /// A user that was gone is back.
     Show,
     /// A request to leave.
-    Leave { cseq: u64 },
+    Leave { caller: Caller },
     /// The user is gone, its session may come back.
     Hide,
     /// The session is over.
     End,
     /// A message.
-    Message { cseq: u64 },
+    Message { caller: Caller },
     /// A message whose sender is answered when the copy in the history is durable.
     KeptMessage,
 }
@@ -153,4 +215,12 @@ impl Own {
     pub(crate) fn shows(self) -> bool {
         matches!(self, Own::Join { .. } | Own::Show)
     }
+}
+
+/// A request for counts that waits for other hubs.
+#[derive(Debug)]
+pub(crate) struct CountGather {
+    pub(crate) caller: Caller,
+    pub(crate) counts: Vec<MemberCount>,
+    pub(crate) missing: usize,
 }

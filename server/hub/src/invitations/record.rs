@@ -5,11 +5,12 @@ use bytes::Bytes;
 use prost::Message as _;
 use tidings_wire::frame::decode_server;
 use tidings_wire::limits::INVITATION_CONFIRM_WAIT_MS;
-use tidings_wire::proto::{InvitationEnd, server_message::Kind};
+use tidings_wire::proto::InvitationEnd;
+use tidings_wire::proto::server_message::Kind;
 
-use super::{CALLEE_BACK_WAIT_MS, Invitation, State};
-use crate::Hub;
 use crate::ids::{HubId, InvitationId, SessionId, UserKey};
+use crate::invitations::state::{CALLEE_BACK_WAIT_MS, Invitation, Invitations, State};
+use crate::kernel::Kernel;
 use crate::snapshot::record::UserRecord;
 use crate::snapshot::{from_session_id, from_user, to_user};
 use crate::store_ops::StoredInvitation;
@@ -57,8 +58,11 @@ impl Recorded {
 }
 
 const PENDING: u32 = 0;
+
 const RINGING: u32 = 1;
+
 const ACCEPTING: u32 = 2;
+
 const ENDED: u32 = 3;
 
 /// Later versions read what earlier ones have written: a field is added, never changed.
@@ -151,13 +155,13 @@ pub(crate) fn end_by_record(
     })
 }
 
-impl Hub {
-    pub(crate) fn record_clock(&self) -> RecordClock {
+impl Invitations {
+    pub(crate) fn record_clock(&self, kernel: &Kernel) -> RecordClock {
         RecordClock {
-            hub: self.config.id,
-            now_ms: self.now.mono_ms,
-            node_ms: self.node_ms(),
-            unix_ms: self.wall.unix_ms(),
+            hub: kernel.config.id,
+            now_ms: kernel.now.mono_ms,
+            node_ms: kernel.node_ms(),
+            unix_ms: kernel.clock.wall.unix_ms(),
             boot: self.boot,
         }
     }

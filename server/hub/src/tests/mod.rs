@@ -1,8 +1,10 @@
 //! Hubs among themselves: what only shows with two of them, or with a client that misbehaves.
 
+mod asks;
 mod costs;
 mod logins;
 mod node;
+mod outside;
 mod overload;
 mod quotas;
 mod restart;

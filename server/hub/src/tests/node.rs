@@ -7,20 +7,23 @@ use bytes::Bytes;
 use tidings_wire::codes::CloseCode;
 use tidings_wire::frame::decode_server;
 use tidings_wire::names::AppId;
+use tidings_wire::proto::server_message::Kind;
 use tidings_wire::proto::{
     ClientFrame, ClientMessage, Login, Message, Request, Resume, SendToPeer, Welcome,
-    client_message, message, request, server_message::Kind,
+    client_message, message, request,
 };
 
 use crate::bus_ops::{BusInput, BusOp, Topic};
 use crate::config::{App, Apps, HubConfig};
+use crate::hub::Hub;
 use crate::ids::{ConnectionId, HubId, UserKey};
-use crate::resume::REFUSAL_MS;
+use crate::io::{Effect, Input, OutsideAnswer, Ticket};
+use crate::life::resume::REFUSAL_MS;
 use crate::store_ops::{
     InboxLosses, InvitationName, StoreAnswer, StoreOp, StoredInvitation, StoredMessage,
 };
+use crate::time::Time;
 use crate::used::UsedRates;
-use crate::{Effect, Hub, Input, Time};
 
 /// Something that has not happened yet.
 #[derive(Debug)]
@@ -41,6 +44,8 @@ pub(crate) struct Node {
     pub(crate) now: Time,
     pub(crate) seen: BTreeMap<ConnectionId, Seen>,
     pub(crate) store_ops: Vec<StoreOp>,
+    /// What was answered to calls from outside.
+    pub(crate) answers: Vec<(Ticket, OutsideAnswer)>,
     /// So many reads of inboxes fail.
     pub(crate) reads_failing: usize,
     /// What is given to the hubs waits here while this is set.
@@ -89,6 +94,7 @@ impl Node {
             },
             seen: BTreeMap::new(),
             store_ops: Vec::new(),
+            answers: Vec::new(),
             reads_failing: 0,
             is_held: false,
             used: UsedRates::new((1, 2)),
@@ -109,7 +115,7 @@ impl Node {
         self.topics.clear();
         self.used = UsedRates::new((1, 2));
         for (at, hub) in (0..).zip(&mut self.hubs) {
-            *hub = Hub::new(config(at, Arc::clone(&hub.config.apps), 100));
+            *hub = Hub::new(config(at, Arc::clone(&hub.kernel.config.apps), 100));
         }
         self.now.mono_ms = 500;
         self.now.unix_ms += 3_000;
@@ -170,6 +176,7 @@ impl Node {
                     self.see(connection, &frame);
                 }
             }
+            Effect::Answer { ticket, answer } => self.answers.push((ticket, answer)),
             Effect::Close { connection, code } => {
                 self.seen.entry(connection).or_default().closed = Some(code);
             }

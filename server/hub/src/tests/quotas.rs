@@ -4,14 +4,14 @@ use std::sync::Arc;
 
 use tidings_wire::codes::{CloseCode, Outcome};
 use tidings_wire::names::AppId;
-use tidings_wire::proto::{
-    Join, Logout, Message, SendToChannel, message, reply, request, server_message::Kind,
-};
+use tidings_wire::proto::server_message::Kind;
+use tidings_wire::proto::{Join, Logout, Message, SendToChannel, message, reply, request};
 
-use super::node::Node;
 use crate::config::{App, Apps};
 use crate::ids::ConnectionId;
-use crate::{Input, Quotas};
+use crate::io::Input;
+use crate::quotas::Quotas;
+use crate::tests::node::Node;
 
 fn id() -> AppId {
     AppId::parse(&"a".repeat(32)).expect("an app id")
@@ -44,7 +44,7 @@ fn logins_of_an_app_are_bounded_over_all_hubs() {
         ..Quotas::default()
     };
     let mut node = Node::with_apps(2, apps(quotas));
-    let usage = node.hubs[0].config.apps.listed[&id()].usage.clone();
+    let usage = node.hubs[0].kernel.config.apps.listed[&id()].usage.clone();
     let alice = node.login(0, "alice");
     let bob = node.login(1, "bob");
     for hub in [0, 1] {
@@ -71,7 +71,7 @@ fn logins_of_an_app_are_bounded_over_all_hubs() {
         max_connections: Some(3),
         ..quotas
     };
-    let raised = Arc::new(apps(raised).counting_on(&node.hubs[0].config.apps));
+    let raised = Arc::new(apps(raised).counting_on(&node.hubs[0].kernel.config.apps));
     for hub in [0, 1] {
         node.give(hub, Input::Apps(Arc::clone(&raised)));
     }
