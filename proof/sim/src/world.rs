@@ -393,7 +393,11 @@ impl World {
             .filter_map(|(at, client)| Some(self.client_due_ms(at, client.deadline()?)))
             .min();
         let kept = (!self.held_back.is_empty()).then_some(self.paused_until_ms);
-        let translators = self.cells.iter().filter_map(Cell::translators_deadline).min();
+        let translators = self
+            .cells
+            .iter()
+            .filter_map(Cell::translators_deadline)
+            .min();
         let legacy = self.legacy.next_at();
         [queued, hubs, clients, kept, translators, legacy]
             .into_iter()
@@ -407,7 +411,10 @@ impl World {
             if is_paused {
                 break;
             }
-            self.drive(HubId(u16::try_from(at).unwrap_or(0)), tidings_cell::tick_hub);
+            self.drive(
+                HubId(u16::try_from(at).unwrap_or(0)),
+                tidings_cell::tick_hub,
+            );
         }
         for at in 0..self.clients.len() {
             let due = self.clients[at].deadline();

@@ -1,7 +1,7 @@
 //! A node for tests: cells whose bus has no delay, a store that the test gives, and everything that connections are
 //! told, to be looked at.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -22,7 +22,7 @@ use crate::{Cell, Closing, Host, RecentLogins};
 /// The time at which every desk begins.
 const START: Time = Time {
     mono_ms: 1_000,
-    unix_ms: 1_700_000_001_000,
+    unix_ms: 1_700_000_000_000,
 };
 
 /// What a connection is told.
@@ -51,7 +51,11 @@ impl Told {
             return Vec::new();
         };
         let frame = decode_server(payload(frame)).expect("a frame of the hub");
-        frame.messages.into_iter().filter_map(|it| it.kind).collect()
+        frame
+            .messages
+            .into_iter()
+            .filter_map(|it| it.kind)
+            .collect()
     }
 }
 
@@ -79,6 +83,8 @@ pub struct Desk<S> {
     /// What was told since the test took it, in order.
     pub told: Vec<(ConnectionId, Told)>,
     closed: BTreeMap<ConnectionId, Option<CloseCode>>,
+    /// Connections that the test has taken away.
+    lost: BTreeSet<ConnectionId>,
 }
 
 impl<S: FnMut(&StoreOp) -> Vec<StoreAnswer>> Desk<S> {
@@ -114,6 +120,7 @@ impl<S: FnMut(&StoreOp) -> Vec<StoreAnswer>> Desk<S> {
             homes: BTreeMap::new(),
             told: Vec::new(),
             closed: BTreeMap::new(),
+            lost: BTreeSet::new(),
         };
         for at in 0..desk.cells.len() {
             desk.give(at, Input::Tick);
@@ -157,10 +164,10 @@ impl<S: FnMut(&StoreOp) -> Vec<StoreAnswer>> Desk<S> {
         self.give(at, input);
     }
 
-    /// Opens a connection of a legacy client.
-    pub fn open_legacy(&mut self, at: usize, connection: ConnectionId, random: u64) {
+    /// Opens a connection of a legacy client; see [`crate::open_legacy`].
+    pub fn open_legacy(&mut self, at: usize, connection: ConnectionId, app: &str, random: u64) {
         self.at = at;
-        crate::open_legacy(self, connection, "", random);
+        crate::open_legacy(self, connection, app, random);
         self.give(at, Input::Opened { connection });
     }
 
@@ -174,8 +181,15 @@ impl<S: FnMut(&StoreOp) -> Vec<StoreAnswer>> Desk<S> {
     /// A connection is gone.
     pub fn lose(&mut self, connection: ConnectionId) {
         self.at = self.home_of(connection);
+        self.lost.insert(connection);
         crate::closed(self, connection);
         self.settle();
+    }
+
+    /// A connection is gone that was closed before.
+    pub fn forget(&mut self, connection: ConnectionId) {
+        self.at = self.home_of(connection);
+        crate::forget(self, connection);
     }
 
     /// When a hub or a translator wants to be looked at next, in monotonic milliseconds.
@@ -219,6 +233,13 @@ impl<S: FnMut(&StoreOp) -> Vec<StoreAnswer>> Desk<S> {
         std::mem::take(&mut self.told)
     }
 
+    /// Nobody hears what is said to a connection that is gone.
+    fn tell(&mut self, connection: ConnectionId, told: Told) {
+        if !self.lost.contains(&connection) && !self.closed.contains_key(&connection) {
+            self.told.push((connection, told));
+        }
+    }
+
     fn settle(&mut self) {
         while let Some((at, pending)) = self.pending.pop_front() {
             self.at = at;
@@ -242,22 +263,20 @@ impl<S: FnMut(&StoreOp) -> Vec<StoreAnswer>> Host for Desk<S> {
     }
 
     fn send(&mut self, connection: ConnectionId, frame: &Bytes) {
-        self.told.push((connection, Told::Frame(frame.clone())));
+        self.tell(connection, Told::Frame(frame.clone()));
     }
 
     fn send_text(&mut self, connection: ConnectionId, text: &str) {
-        self.told.push((connection, Told::Text(text.into())));
+        self.tell(connection, Told::Text(text.into()));
     }
 
     fn close(&mut self, connection: ConnectionId, closing: Closing<'_>) {
-        if self.closed.insert(connection, closing.cause).is_some() {
-            return;
-        }
         for text in closing.texts {
             self.send_text(connection, text);
         }
         let (cause, code) = (closing.cause, closing.code);
-        self.told.push((connection, Told::Closed { cause, code }));
+        self.tell(connection, Told::Closed { cause, code });
+        self.closed.entry(connection).or_insert(cause);
     }
 
     fn hand_over(&mut self, connection: ConnectionId, to: HubId, resume: Resume, opened_ms: u64) {

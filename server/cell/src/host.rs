@@ -29,7 +29,8 @@ pub struct Closing<'a> {
 
 /// Whoever runs a cell: owns it, and carries out what it wants.
 ///
-/// Order: what a method is called for has happened when it returns; none of them may drive the cell.
+/// Order: what a method is called for has happened when it returns; none of them may drive the cell. A connection that
+/// something is for may be gone, or be closing: then there is nothing to be done.
 pub trait Host {
     /// The bus between its cells.
     type Bus: Bus;
@@ -64,13 +65,7 @@ pub trait Host {
     fn close(&mut self, connection: ConnectionId, closing: Closing<'_>);
 
     /// Gives the connection to the host of another cell, which gives that `Input::HandedOver` with the same contents.
-    fn hand_over(
-        &mut self,
-        connection: ConnectionId,
-        to: HubId,
-        resume: Resume,
-        opened_ms: u64,
-    );
+    fn hand_over(&mut self, connection: ConnectionId, to: HubId, resume: Resume, opened_ms: u64);
 
     // ------------------------------------------------------------ other cells, the store, what a node shares
 

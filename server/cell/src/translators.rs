@@ -56,7 +56,9 @@ impl Translators {
         if self.clients.is_empty() {
             return None;
         }
-        self.clients.get_mut(&connection).map(|client| &mut **client)
+        self.clients
+            .get_mut(&connection)
+            .map(|client| &mut **client)
     }
 
     fn remove(&mut self, connection: ConnectionId) -> Option<Box<Client>> {
@@ -174,18 +176,14 @@ fn drop_client<H: Host>(host: &mut H, connection: ConnectionId) -> Option<Box<Cl
 }
 
 /// The hub has a frame for a client. False if it is no legacy one.
-pub(crate) fn translate<H: Host>(
-    host: &mut H,
-    connection: ConnectionId,
-    frame: &[u8],
-) -> bool {
+pub(crate) fn translate<H: Host>(host: &mut H, connection: ConnectionId, frame: &[u8]) -> bool {
     let now = now(host.now());
     let Some(client) = host.cell().translators.get(connection) else {
         return false;
     };
     // The hub speaks one protocol: for each legacy receiver its frame is decoded and said in the other one.
+    // What the process before has left may hold anything: what cannot be decoded is not passed on.
     let Ok(frame) = decode_server(payload(frame)) else {
-        debug_assert!(false, "a hub's frame that cannot be decoded");
         return true;
     };
     let mut is_welcome = false;

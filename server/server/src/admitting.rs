@@ -79,7 +79,12 @@ impl Worker {
         let (app, who) = self.hashes(app_id, user_id);
         let now_ms = self.now.mono_ms;
         if !self.admission().has_room(now_ms, app, who)
-            && credentials::check(self.cell.apps(), self.now.unix_s(), (app_id, user_id, token)).is_err()
+            && credentials::check(
+                self.cell.apps(),
+                self.now.unix_s(),
+                (app_id, user_id, token),
+            )
+            .is_err()
         {
             return Ok(());
         }

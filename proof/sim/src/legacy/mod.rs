@@ -97,6 +97,13 @@ impl World {
         id
     }
 
+    /// What a legacy client states at its next logins; "no token is needed" before.
+    pub fn set_legacy_token(&mut self, client: ClientId, token: String) {
+        if let Some(client) = self.legacy.clients.get_mut(&client) {
+            client.token = token;
+        }
+    }
+
     /// Logs a legacy client in; it comes back by itself whenever its connection is lost.
     pub fn legacy_login(&mut self, client: ClientId) {
         self.with_legacy(client, LegacyClient::log_in);
@@ -193,7 +200,12 @@ impl World {
         let line = self.random.next_u64();
         self.drive(hub, |world| {
             tidings_cell::open_legacy(world, wire_id, APP_ID, line);
-            tidings_cell::give(world, Input::Opened { connection: wire_id });
+            tidings_cell::give(
+                world,
+                Input::Opened {
+                    connection: wire_id,
+                },
+            );
         });
         self.with_legacy(id, |client, now_ms, says| {
             client.open(now_ms, connection, says);

@@ -103,7 +103,10 @@ impl Host for World {
         for text in closing.texts {
             self.send_text(connection, text);
         }
-        let wire = self.wires.get(&connection).filter(|wire| !wire.is_half_open);
+        let wire = self
+            .wires
+            .get(&connection)
+            .filter(|wire| !wire.is_half_open);
         let Some(at) = wire.map(|wire| wire.to_client_ms.max(self.now_ms)) else {
             return;
         };
