@@ -6,6 +6,7 @@
 #[path = "../scenarios/server.rs"]
 #[allow(dead_code, reason = "the scenarios use more of it")]
 mod server;
+mod together;
 
 use std::future::{Future, poll_fn};
 use std::pin::pin;
@@ -17,7 +18,8 @@ use tidings_client::{
     Attribute, AttributeWrite, Client, ClientEvent, ConnectionState, Events, HistoryRange,
     LoginError, Message, Notify, PresenceState, SendOptions,
 };
-use tokio::time::{sleep, timeout};
+use tidings_proof::tries::Tries;
+use tokio::time::timeout;
 
 /// Long enough for a slow machine; a condition that holds ends the wait at once.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -51,14 +53,19 @@ async fn abandon(future: impl Future, polls: usize) {
 
 /// A login once more, as soon as the client may.
 async fn log_in_again(client: &Client) -> Result<(), LoginError> {
-    let result = client.login("alice", None).await;
-    let wait = result.as_ref().err().and_then(LoginError::retry_after);
-    match wait {
-        Some(wait) => {
-            sleep(wait).await;
-            client.login("alice", None).await
+    let mut tries = Tries::new("a login", Duration::from_millis(50), PATIENCE);
+    loop {
+        let result = client.login("alice", None).await;
+        // One that comes too soon is told when to try again.
+        if result
+            .as_ref()
+            .err()
+            .and_then(LoginError::retry_after)
+            .is_none()
+        {
+            return result;
         }
-        None => result,
+        tries.again().await;
     }
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use tidings_client::{Client, ClientEvent, Events, Message, SendOptions};
-use tokio::time::sleep;
+use tokio::time::{MissedTickBehavior, interval};
 
 use crate::Run;
 use crate::judge::Text;
@@ -73,6 +73,8 @@ async fn talk(run: &Run, client: &Client, user: usize) -> Vec<Text> {
     let channel = client.channel("chat");
     let to = name((user + 1) % USERS);
     let mut acknowledged = vec![];
+    let mut pace = interval(PAUSE);
+    pace.set_missed_tick_behavior(MissedTickBehavior::Delay);
     for number in 1.. {
         if run.is_over() {
             break;
@@ -90,7 +92,8 @@ async fn talk(run: &Run, client: &Client, user: usize) -> Vec<Text> {
         if to_channel.is_err() {
             run.report(|report| report.unanswered += 1);
         }
-        sleep(PAUSE).await;
+        run.note_answer();
+        pace.tick().await;
     }
     acknowledged
 }

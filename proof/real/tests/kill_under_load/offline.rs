@@ -5,7 +5,7 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use tidings_client::{Client, ClientEvent, Events, Message, PeerReceipt, SendOptions};
 use tokio::task::JoinSet;
-use tokio::time::{Instant, sleep, timeout, timeout_at};
+use tokio::time::{Instant, MissedTickBehavior, interval, timeout, timeout_at};
 
 use crate::Run;
 use crate::judge::Text;
@@ -55,8 +55,10 @@ pub async fn send_and_collect(run: Run, pair: usize) {
 async fn send(run: &Run, client: &Client, name: &str, receiver: &str, first: u64) -> Vec<Text> {
     let mut acknowledged = vec![];
     let mut number = first;
+    let mut pace = interval(BATCH_PAUSE);
+    pace.set_missed_tick_behavior(MissedTickBehavior::Delay);
     while number < first + PER_RECEIVER && !run.is_over() {
-        let began = Instant::now();
+        pace.tick().await;
         let texts: Vec<Text> = (number..number + AT_ONCE)
             .map(|number| Text::new(name, number))
             .collect();
@@ -70,11 +72,11 @@ async fn send(run: &Run, client: &Client, name: &str, receiver: &str, first: u64
                 Ok(receipt) => {
                     assert_eq!(receipt, PeerReceipt::NotReceived, "{receiver} is not there");
                     acknowledged.push(text.clone());
+                    run.note_answer();
                 }
                 Err(_) => run.report(|report| report.unanswered += 1),
             }
         }
-        sleep(BATCH_PAUSE.saturating_sub(began.elapsed())).await;
     }
     acknowledged
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 use tidings_client::{Attribute, AttributeError, AttributeWrite, Client, Notify};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
-use tokio::time::{sleep, timeout};
+use tokio::time::{MissedTickBehavior, interval, timeout};
 
 use crate::{Run, login};
 
@@ -114,6 +114,8 @@ async fn write(
     compare(&run, &client, &name, &acknowledged).await;
     checked.send_replace(true);
     let channel = client.channel(&name);
+    let mut pace = interval(PAUSE);
+    pace.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         let number = acknowledged.attempts.fetch_add(1, Ordering::SeqCst) + 1;
         let entries = || {
@@ -142,7 +144,8 @@ async fn write(
             note(result.await, &acknowledged.channel);
         };
         tokio::join!(to_user, to_channel);
-        sleep(PAUSE).await;
+        run.note_answer();
+        pace.tick().await;
     }
 }
 

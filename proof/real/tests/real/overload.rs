@@ -8,6 +8,7 @@ use futures_util::future::join_all;
 use tidings_client::{ConnectionState, PeerReceipt, SendOptions};
 use tidings_proof::program::Program;
 use tidings_proof::raw::RawClient;
+use tidings_proof::tries::Tries;
 use tidings_wire::limits::LOGIN_FRAME_BYTES_MAX;
 use tidings_wire::proto::server_message::Kind;
 use tidings_wire::proto::{Join, Message, SendToChannel, SendToPeer, message, request};
@@ -165,10 +166,16 @@ async fn two_thousand_clients_are_back_seconds_after_a_crash() {
     program.crash().expect("the next process starts");
     let began = Instant::now();
     let is_back = |client: &tidings_client::Client| client.state() == ConnectionState::Connected;
-    // A client that has not noticed yet counts as connected: each is asked for something.
+    // A client that has not noticed yet counts as connected: each is asked for something, which
+    // waits for the link.
     let asked = clients.iter().map(|(client, _)| async {
+        let mut tries = Tries::new(
+            "a client is back",
+            Duration::from_millis(20),
+            BACK_ON_A_BUSY_MACHINE * 2,
+        );
         while client.presence_subscriptions().await.is_err() {
-            tokio::time::sleep(Duration::from_millis(20)).await;
+            tries.again().await;
         }
     });
     let all = tokio::time::timeout(BACK_ON_A_BUSY_MACHINE, join_all(asked)).await;
