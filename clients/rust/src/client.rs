@@ -22,7 +22,7 @@ use crate::rivals::{self, Place};
 pub enum PeerReceipt {
     /// The peer's client has confirmed it.
     Received,
-    /// The peer is gone. The message is stored durably if that was asked for, else dropped.
+    /// The peer is offline. The message is stored durably if that was asked for, otherwise dropped.
     NotReceived,
 }
 
@@ -35,7 +35,7 @@ pub struct SendOptions {
 }
 
 impl SendOptions {
-    /// Neither stored for a peer who is gone nor kept in the history.
+    /// Neither stored for an offline peer nor kept in the history.
     pub fn new() -> Self {
         Self::default()
     }
@@ -106,7 +106,7 @@ impl Client {
     /// [`RemoteLogin`](crate::Outcome::RemoteLogin).
     ///
     /// # Errors
-    /// [`LoginError`] with codes 1, 3 to 10: the server refuses, 12 s are over, or the client is
+    /// [`LoginError`] with codes 1, 3 to 10: the server refuses, 12 s have passed, or the client is
     /// logged in.
     ///
     /// ```
@@ -145,7 +145,7 @@ impl Client {
         Ok(())
     }
 
-    /// Logs out: the user is gone at once.
+    /// Logs out: others see the user leave at once.
     ///
     /// Without a link the logout is done locally after at most 4 s.
     ///
@@ -242,8 +242,8 @@ impl Client {
         }
     }
 
-    /// Reads the conversation with one user, as far as its messages were sent with [`SendOptions::history`].
-    /// An extension of ours: the RTM 1.x SDKs have no such method.
+    /// Reads the conversation with one user, as far as its messages were sent with
+    /// [`SendOptions::history`]. An extension of ours: the RTM 1.x SDKs have no such method.
     ///
     /// # Errors
     /// [`PeerMessageError`].
@@ -286,7 +286,7 @@ impl Client {
         }
     }
 
-    /// Asks whether 1 to 256 users are on line. A user within the grace is.
+    /// Asks whether 1 to 256 users are online. A user counts as online for 30 s after a lost link.
     ///
     /// # Errors
     /// [`PresenceQueryError`].
@@ -326,7 +326,7 @@ impl Client {
     /// #       if bob.is_none() { bob = Some(server.client("bob").await); }
     ///     }
     /// }
-    /// // Bob was away, and has logged in meanwhile.
+    /// // Bob was away, and has logged in since.
     /// let expected = [PresenceState::Offline, PresenceState::Online];
     /// assert_eq!(states, expected.map(|state| ("bob".to_owned(), state)));
     /// # Ok(())
@@ -389,7 +389,7 @@ impl Client {
     /// Reads a user's attributes; no keys means all. Keys that do not exist are left out.
     ///
     /// # Errors
-    /// [`AttributeError`]; code 6 when the user is not on line.
+    /// [`AttributeError`]; code 6 when the user is offline.
     pub async fn read_attributes<N: Into<String>>(
         &self,
         user_id: &str,

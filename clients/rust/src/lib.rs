@@ -1,9 +1,9 @@
 //! The async Rust SDK.
 //!
-//! A [`Client`] is one login of one user at a time. It keeps its link by itself: a lost connection
-//! is resumed without loss or repetition, and when the server no longer knows the session a new one
-//! is begun, with channels, attributes and subscriptions restored. What happens meanwhile comes as
-//! [`ClientEvent`]s.
+//! A [`Client`] is one login of one user at a time. It maintains its link on its own: a lost
+//! connection is resumed without loss or repetition, and when the server no longer knows the
+//! session a new one is begun, with channels, attributes and subscriptions restored. What happens
+//! in the meantime comes as [`ClientEvent`]s.
 //!
 //! Every future may be dropped at any time: a call that has been handed over goes on, only its
 //! answer is lost.

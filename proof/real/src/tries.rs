@@ -1,5 +1,6 @@
 //! Asks again until something has happened, with a limit: for what another process does and tells
-//! nobody of, such as that it has looked at its disk. Whatever tells of itself is waited for instead.
+//! nobody of, such as that it has looked at its disk. Whatever tells of itself is waited for
+//! instead.
 
 use std::time::Duration;
 

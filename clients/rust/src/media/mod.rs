@@ -1,6 +1,7 @@
 //! Uploads and downloads.
 //!
-//! Dropping the future of a transfer cancels it: its connection is closed, and the server forgets what has come.
+//! Dropping the future of a transfer cancels it: its connection is closed, and the server forgets
+//! what has come.
 
 mod error;
 mod exchange;
@@ -89,7 +90,7 @@ impl fmt::Debug for Upload {
     }
 }
 
-/// A file to be downloaded. A media id by itself will do where this is asked for.
+/// A file to be downloaded. A media id alone will do where this is expected.
 #[must_use]
 pub struct Download {
     media_id: String,
@@ -148,8 +149,9 @@ pub(crate) fn places() -> Arc<Semaphore> {
 }
 
 impl Client {
-    /// Uploads a file. It is kept for 7 days; what is returned goes into [`Message::File`](crate::Message::File) or
-    /// [`Message::Image`](crate::Message::Image), as often as wanted.
+    /// Uploads a file. It is kept for 7 days; what is returned goes into
+    /// [`Message::File`](crate::Message::File) or [`Message::Image`](crate::Message::Image), as
+    /// often as wanted.
     ///
     /// Dropping the future cancels the upload. At most 9 uploads and downloads go on at once.
     ///
@@ -170,7 +172,7 @@ impl Client {
     /// # Errors
     /// [`UploadMediaError`] with the codes `UPLOAD_MEDIA_ERR_…`: 102 without a login, 2 for a bad name, 4 for a file
     /// that is empty or too large, 5 for a tenth transfer, 3 after 120 s without progress, 6 when the login ends
-    /// meanwhile, else 1.
+    /// during it, otherwise 1.
     pub async fn upload_media(&self, upload: Upload) -> Result<MediaFile, UploadMediaError> {
         let access = self.access().await?;
         let Upload {
@@ -203,8 +205,8 @@ impl Client {
     ///
     /// # Errors
     /// [`DownloadMediaError`] with the codes `DOWNLOAD_MEDIA_ERR_…`: 102 without a login, 2 for an id that is none,
-    /// 4 when there is no such file or its time is over, 5 for a tenth transfer, 3 after 120 s without progress, 6
-    /// when the login ends meanwhile, else 1.
+    /// 4 when there is no such file or it has expired, 5 for a tenth transfer, 3 after 120 s without progress, 6
+    /// when the login ends during it, otherwise 1.
     pub async fn download_media(
         &self,
         download: impl Into<Download>,
@@ -271,7 +273,8 @@ async fn login_end(state: &mut watch::Receiver<ConnectionState>) {
 fn check_upload(bytes: usize, file_name: &str) -> Result<(), Cause> {
     if file_name.len() > MEDIA_FILE_NAME_BYTES_MAX || file_name.contains(char::is_control) {
         let text = format!(
-            "file name {file_name:?} is longer than {MEDIA_FILE_NAME_BYTES_MAX} bytes or has control characters"
+            "file name {file_name:?} is longer than {MEDIA_FILE_NAME_BYTES_MAX} bytes or has control \
+             characters"
         );
         return Err(Cause::refused(Outcome::InvalidArgument, text));
     }
@@ -282,7 +285,8 @@ fn check_upload(bytes: usize, file_name: &str) -> Result<(), Cause> {
         }
         1..=MEDIA_BYTES_MAX => Ok(()),
         _ => {
-            let text = format!("the file has {bytes} bytes; at most {MEDIA_BYTES_MAX} pass");
+            let text =
+                format!("the file has {bytes} bytes; at most {MEDIA_BYTES_MAX} are possible");
             Err(Cause::refused(Outcome::MediaTooLarge, text))
         }
     }

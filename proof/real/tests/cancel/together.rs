@@ -2,10 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use tidings_client::{ClientEvent, ConnectionState, Outcome};
-use tidings_wire::codes::join_channel;
+use tidings_client::{ClientEvent, ConnectionState, Message, Outcome, PresenceState, SendOptions};
 
-use super::{PATIENCE, Server, log_in, make};
+use super::{PATIENCE, Server, log_in, make, reaches, wait_for};
 
 /// Enough for the network to have ordered some of them the other way.
 const ROUNDS: usize = 25;
@@ -62,7 +61,7 @@ async fn the_later_of_two_logins_of_the_same_moment_wins() {
     println!("of {ROUNDS} earlier logins, some were {ends:?}");
 }
 
-/// A login that comes to nothing lets the earlier one of its user go on.
+/// A login that fails lets the earlier one of its user continue.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_later_login_that_is_given_up_lets_the_earlier_one_succeed() {
     let server = Server::start(false);
@@ -80,16 +79,93 @@ async fn a_later_login_that_is_given_up_lets_the_earlier_one_succeed() {
     assert_eq!(earlier.state(), ConnectionState::Connected);
 }
 
-/// A leave ends a join that is under way, with code 201.
-#[tokio::test(flavor = "multi_thread")]
-async fn a_join_that_is_left_before_it_is_done_ends_with_201() {
+#[tokio::test]
+async fn of_two_logins_that_begin_in_the_same_moment_the_later_one_wins() {
+    let server = Server::start(false);
+    for round in 0..20 {
+        let user = format!("twice-{round}");
+        let ((first, _), (second, _)) = (make(&server), make(&server));
+        let earlier = first.login(&user, None);
+        // Polled in their order: which connection the server sees first is chance.
+        let (earlier, later) = tokio::join!(earlier, second.login(&user, None));
+        later.expect("the later login");
+        let error = earlier.expect_err("the earlier login");
+        assert_eq!(error.code(), 1, "{error}");
+        assert!(error.to_string().contains("a later login"), "{error}");
+        assert_eq!(first.state(), ConnectionState::Disconnected);
+        let online = second.query_presence([&user]).await.expect("an answer");
+        assert_eq!(online, [(user, PresenceState::Online)]);
+        assert_eq!(second.state(), ConnectionState::Connected);
+    }
+}
+
+#[tokio::test]
+async fn a_login_is_held_back_only_until_the_later_one_has_come_to_nothing() {
+    let server = Server::start(false);
+    let ((first, _), (second, _)) = (make(&server), make(&server));
+    let too_long = "x".repeat(5_000);
+    let logins = async {
+        tokio::join!(
+            first.login("held", None),
+            second.login("held", Some(&too_long))
+        )
+    };
+    let (earlier, later) = logins.await;
+    earlier.expect("the earlier login goes on");
+    later.expect_err("a token of 5,000 bytes");
+    assert_eq!(first.state(), ConnectionState::Connected);
+}
+
+#[tokio::test]
+async fn one_that_has_lost_its_link_does_not_throw_the_later_one_out() {
+    let server = Server::start(false);
+    let (first, mut events) = log_in(&server, "moved").await;
+    first.cut().await;
+    wait_for(&mut events, reaches(ConnectionState::Reconnecting)).await;
+    let (second, _later) = log_in(&server, "moved").await;
+    first.come_back().await;
+    wait_for(&mut events, reaches(ConnectionState::Aborted)).await;
+    assert_eq!(second.state(), ConnectionState::Connected);
+    second
+        .send_to_peer("moved", "here", SendOptions::new())
+        .await
+        .expect("the later login is undisturbed");
+}
+
+#[tokio::test]
+async fn a_leave_overtakes_a_join_and_another_join_may_follow_at_once() {
     let server = Server::start(false);
     let (alice, _events) = log_in(&server, "alice").await;
-    let room = alice.channel("room");
-    let (join, leave, again) = tokio::join!(biased; room.join(), room.leave(), room.join());
-    let error = join.expect_err("it was left");
-    assert_eq!(error.code(), join_channel::ERR_ABORTED_BY_LEAVE);
-    assert_eq!((leave, again), (Ok(()), Ok(())));
-    assert_eq!(room.members().await, Ok(vec!["alice".to_owned()]));
-    room.leave().await.expect("it had joined again");
+    let (bob, mut heard) = log_in(&server, "bob").await;
+    let hers = alice.channel("door");
+    hers.join().await.expect("a join");
+    let his = bob.channel("door");
+    let (join, leave) = tokio::join!(his.join(), his.leave());
+    assert_eq!(join.expect_err("overtaken").code(), 201);
+    leave.expect("a leave");
+    assert_eq!(hers.members().await.expect("members"), ["alice"]);
+
+    // Another channel: joins of the same one are limited.
+    let (hers, his) = (alice.channel("hall"), bob.channel("hall"));
+    hers.join().await.expect("a join");
+    let (first, leave, second) = tokio::join!(his.join(), his.leave(), async {
+        // Behind the two.
+        tokio::task::yield_now().await;
+        his.join().await
+    });
+    assert_eq!(first.expect_err("overtaken").code(), 201);
+    leave.expect("a leave");
+    second.expect("the later join");
+    hers.send("hello").await.expect("a message");
+    let text = wait_for(&mut heard, |event| match event {
+        ClientEvent::ChannelMessage {
+            message: Message::Text(text),
+            ..
+        } => Some(text),
+        _ => None,
+    });
+    assert_eq!(text.await, "hello");
+    // Without a join there is nothing to overtake.
+    his.leave().await.expect("joined");
+    assert_eq!(his.leave().await.expect_err("left").code(), 3);
 }

@@ -1,4 +1,5 @@
-//! The program is killed (`kill -9`) under load, again and again: what it has acknowledged as durable is there.
+//! The program is killed (`kill -9`) under load, again and again: what it has acknowledged as
+//! durable is there.
 
 #![allow(unreachable_pub, reason = "modules of a test")]
 
@@ -23,7 +24,7 @@ use tokio::time::{Instant, timeout};
 /// Kills in one run, unless `TIDINGS_KILLS` says otherwise.
 const KILLS: u32 = 50;
 const SENDERS: usize = 6;
-/// A kill comes after so many acknowledged messages, and up to so many more.
+/// A kill comes after `MESSAGES_MIN` acknowledged messages and up to `MESSAGES_SPREAD` more.
 const MESSAGES_MIN: u64 = 20;
 const MESSAGES_SPREAD: u64 = 200;
 /// Messages to one receiver: below the 200 that an inbox keeps, those without an answer included.
@@ -112,8 +113,8 @@ async fn come_back(clients: &mut [(Client, Events)]) {
 /// How much has been acknowledged, by all senders together.
 type Progress = Arc<watch::Sender<u64>>;
 
-/// Waits until so much more has been acknowledged. Without progress it ends after two seconds: the
-/// kill then falls into the time in which clients come back.
+/// Waits until `more` messages have been acknowledged. Without progress it ends after two seconds:
+/// the kill then falls into the time in which clients come back.
 async fn progress(progress: &Progress, more: u64) {
     let mut seen = progress.subscribe();
     let wanted = *seen.borrow() + more;
@@ -132,7 +133,8 @@ async fn receive(endpoint: &str, receiver: &str, wanted: &[usize]) -> Vec<usize>
         .await
         .expect("the receiver logs in");
     let mut numbers: Vec<usize> = Vec::new();
-    // What was stored without its sender's knowing may come, too: hence a while without news at the end.
+    // What was stored without its sender's knowing may come, too: hence a while without news at the
+    // end.
     while let Ok(Some(event)) = {
         let has_all = wanted.iter().all(|number| numbers.contains(number));
         timeout(

@@ -1,4 +1,4 @@
-//! Users who are on line write to each other and to a channel; they stay over all kills.
+//! Users who are online write to each other and to a channel; they stay over all kills.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -67,8 +67,8 @@ async fn join(client: &Client) {
     panic!("the channel cannot be joined");
 }
 
-/// Writes to the channel and to the next user. Returns which messages to that user were acknowledged, as received
-/// or as stored: either way it has got them, or gets them.
+/// Writes to the channel and to the next user. Returns which messages to that user were
+/// acknowledged, as received or as stored: either way it has got them, or gets them.
 async fn talk(run: &Run, client: &Client, user: usize) -> Vec<Text> {
     let channel = client.channel("chat");
     let to = name((user + 1) % USERS);

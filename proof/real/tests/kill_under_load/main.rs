@@ -1,7 +1,8 @@
-//! The program is killed (`kill -9`) under load, again and again: what it has acknowledged as durable is there
-//! afterwards, once and in order. Source: contract OFF-2, OFF-3, OFF-6.
+//! The program is killed (`kill -9`) under load, again and again: what it has acknowledged as
+//! durable is there afterwards, once and in order. Source: contract OFF-2, OFF-3, OFF-6.
 //!
-//! `TIDINGS_KILL_SEED` repeats the moments of a run's kills, `TIDINGS_KILL_CYCLES` sets their number.
+//! `TIDINGS_KILL_SEED` repeats the moments of a run's kills, `TIDINGS_KILL_CYCLES` sets their
+//! number.
 
 #![allow(unreachable_pub, reason = "modules of a test")]
 
@@ -29,8 +30,8 @@ use crate::judge::Report;
 const CYCLES: u32 = 50;
 /// Pairs of senders, each pair with one receiver after the other.
 const PAIRS: usize = 4;
-/// A kill comes after at most so many answered calls of the load, or after this time: some fall into
-/// the logins, some into full load.
+/// A kill comes after at most `ANSWERS_MAX` answered calls of the load, or `LIFE_MS_MAX`: some fall
+/// into the logins, some into full load.
 const ANSWERS_MAX: u64 = 300;
 const LIFE_MS_MAX: u64 = 1_000;
 
@@ -38,11 +39,11 @@ const LIFE_MS_MAX: u64 = 1_000;
 #[derive(Clone)]
 struct Run {
     endpoint: String,
-    /// Clients that come back after a kill. Told when the server is back, as a device's network would tell: their
-    /// back-off would grow to 30 s over the kills of a run.
+    /// Clients that come back after a kill. Told when the server is back, as a device's network
+    /// would tell: their back-off would grow to 30 s over the kills of a run.
     clients: Arc<Mutex<Vec<Client>>>,
     report: Arc<Mutex<Report>>,
-    /// True when the load is to end.
+    /// True once the load has to end.
     is_over: watch::Receiver<bool>,
     /// How many calls of the load have been answered.
     answered: Arc<watch::Sender<u64>>,
@@ -84,7 +85,7 @@ impl Run {
         self.answered.send_modify(|count| *count += 1);
     }
 
-    /// Waits until so many more calls have been answered, or the server has lived long enough.
+    /// Waits until `more` calls have been answered, or the server has lived for `LIFE_MS_MAX`.
     async fn answers(&self, more: u64) {
         let mut answered = self.answered.subscribe();
         let wanted = *answered.borrow() + more;
@@ -109,7 +110,7 @@ impl Run {
     }
 }
 
-/// Logs in, also when the server is killed meanwhile.
+/// Logs in, even if the server is killed during the login.
 async fn login(client: &Client, user_id: &str) {
     let what = format!("{user_id} logs in");
     let mut tries = Tries::new(what, Duration::from_millis(500), Duration::from_secs(60));

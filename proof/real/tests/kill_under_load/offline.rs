@@ -1,4 +1,5 @@
-//! Pairs of senders write to users who are off line; each user logs in when its two senders have gone on to the next.
+//! Pairs of senders write to users who are off line; each user logs in when its two senders have
+//! gone on to the next.
 
 use std::time::Duration;
 
@@ -10,8 +11,8 @@ use tokio::time::{Instant, MissedTickBehavior, interval, timeout, timeout_at};
 use crate::Run;
 use crate::judge::Text;
 
-/// Messages of one sender to one receiver. Two senders stay below the 200 that an inbox keeps, those without an
-/// acknowledgement included.
+/// Messages of one sender to one receiver. Two senders stay below the 200 that an inbox keeps,
+/// those without an acknowledgement included.
 const PER_RECEIVER: u64 = 90;
 /// Calls of one sender at once: a kill finds some of them on their way.
 const AT_ONCE: u64 = 9;
@@ -92,7 +93,8 @@ async fn collect(run: Run, receiver: String, acknowledged: Vec<Text>) {
     });
 }
 
-/// Everything that comes until all of `wanted` is there and a while has been quiet, or the time is over.
+/// Everything that comes until all of `wanted` is there and a while has been quiet, or the time is
+/// over.
 pub async fn take(events: &mut Events, wanted: &[Text]) -> Vec<Text> {
     let mut arrived = vec![];
     let mut missing: Vec<&Text> = wanted.iter().collect();

@@ -1,5 +1,5 @@
-//! Jumps of the wall clock under the real program (contract CRA-7): nobody is lost, nothing is too old, stamps do not go
-//! back, and only tokens follow the clock.
+//! Jumps of the wall clock under the real program (contract CRA-7): nobody is lost, nothing is too
+//! old, stamps do not go back, and only tokens follow the clock.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 

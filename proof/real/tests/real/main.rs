@@ -18,7 +18,7 @@ fn build() {
     static BUILT: Once = Once::new();
     BUILT.call_once(|| {
         let status = Command::new(env!("CARGO"))
-            // Of this test, not of the build: the build script of a dependency would run anew.
+            // They belong to this test, not to the build: with them, build scripts would run again.
             .env_remove("CARGO_MANIFEST_DIR")
             .env_remove("CARGO_PKG_NAME")
             .args(["build", "--quiet", "--package", "tidings"])
@@ -140,8 +140,8 @@ async fn a_full_disk_refuses_what_must_be_stored_and_nothing_else_until_there_is
     assert_eq!((twos, texts.len()), (stored, stored + 2), "{texts:?}");
 }
 
-/// Checks `drain.no_loss` and `presence.no_flap_on_resume` (contract OVL-8): no gap, nothing lost, twice or out of
-/// order, no answer that is not true, and nobody is seen to leave.
+/// Checks `drain.no_loss` and `presence.no_flap_on_resume` (contract OVL-8): no gap, nothing lost,
+/// twice or out of order, no answer that is not true, and nobody is seen to leave.
 #[tokio::test(flavor = "multi_thread")]
 async fn planned_restarts_under_load_lose_nothing_and_nobody_is_seen_to_leave() {
     build();

@@ -1,6 +1,7 @@
 //! The program itself, in a process of its own with a directory of its own.
 //!
-//! Under `cargo xtask power` its data are on a disk that forgets what was not synced, whenever the program is killed.
+//! Under `cargo xtask power` its data are on a disk that forgets what was not synced, whenever the
+//! program is killed.
 
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
@@ -96,13 +97,14 @@ impl Server {
 
     fn stop(&mut self) {
         let Some(control) = std::env::var_os("TIDINGS_POWER_CONTROL") else {
-            // It may have ended by itself: then the scenario fails.
+            // It may have ended on its own: then the scenario fails.
             let _ = self.process.kill();
             let _ = self.process.wait();
             return;
         };
         let mut power = UnixStream::connect(control).expect("the disk's control");
-        // Held, so that it cannot answer from a disk that has forgotten; its end waits for calls under way.
+        // Held, so that it cannot answer from a disk that has forgotten; its end waits for calls
+        // under way.
         order(&mut power, "hold");
         let _ = self.process.kill();
         order(&mut power, "lose");
@@ -126,7 +128,8 @@ fn order(power: &mut UnixStream, what: &str) {
     assert_eq!(answer, "done\n");
 }
 
-/// Where a server with this directory keeps its data. The disk that forgets has one server at a time.
+/// Where a server with this directory keeps its data. The disk that forgets has one server at a
+/// time.
 fn data(directory: &Path) -> PathBuf {
     match std::env::var_os("TIDINGS_POWER_DISK") {
         Some(disk) => Path::new(&disk).join("data"),
@@ -134,9 +137,9 @@ fn data(directory: &Path) -> PathBuf {
     }
 }
 
-/// A loopback address of its own for each server, so that its port stays free until it listens and while it is
-/// stopped: on a shared address, another server or a client's connection can be given the port in between, and two
-/// scenarios meet on one server.
+/// A loopback address of its own for each server, so that its port stays free until it listens and
+/// while it is stopped: on a shared address, another server or a client's connection can be given
+/// the port in between, and two scenarios meet on one server.
 fn free_address() -> SocketAddr {
     static STARTED: AtomicU32 = AtomicU32::new(0);
     let [_, _, high, low] = std::process::id().to_be_bytes();
@@ -237,7 +240,7 @@ fn program() -> &'static Path {
     static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
     PROGRAM.get_or_init(|| {
         let status = Command::new(env!("CARGO"))
-            // Of this test, not of the build: the build script of a dependency would run anew.
+            // They belong to this test, not to the build: with them, build scripts would run again.
             .env_remove("CARGO_MANIFEST_DIR")
             .env_remove("CARGO_PKG_NAME")
             .args(["build", "--quiet", "--package", "tidings"])
