@@ -158,14 +158,18 @@ impl Identity {
                 invitations,
             });
         };
-        let is_new = self.handed.is_some();
+        let token = if self.handed.is_some() {
+            account.token.clone()
+        } else {
+            String::new()
+        };
         client_message::Kind::Resume(Resume {
             app_id,
             user_id,
             session_id: session.id.clone(),
             secret: session.secret.0.clone(),
             confirm,
-            token: is_new.then(|| account.token.clone()).unwrap_or_default(),
+            token,
         })
     }
 

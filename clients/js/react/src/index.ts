@@ -17,7 +17,7 @@ export interface RtmLogin {
   readonly config?: AgoraRTM.RtmConfig | undefined;
 }
 
-/** Where a login stands. */
+/** The state of a login. */
 export interface RtmSession {
   /** The client; `undefined` before the first effect and while nobody logs in. */
   readonly client: AgoraRTM.RtmClient | undefined;

@@ -73,7 +73,7 @@ export class RtmChannel
     } catch (error) {
       const { code, isSent } = error as RtmError;
       const isOut = code === CODES.LEAVE_CHANNEL_ERR_NOT_IN_CHANNEL;
-      // The join may have been refused meanwhile.
+      // The join may have been refused in the meantime.
       if (isOut && !wasIn) return;
       // One that waits for the link is done when it is back; after any other failure the user is still in.
       if (!isOut && isSent === undefined && wasIn && !this.#joined.has(this.channelId)) {

@@ -206,7 +206,7 @@ export class RtmClient
     return new LocalInvitation(calleeId, this.#connection, this.#invitations);
   }
 
-  /** An extension of ours: an open invitation that has come, by its `invitationId`. */
+  /** An extension of ours: an open invitation that was received, by its `invitationId`. */
   getRemoteInvitation(invitationId: string): AgoraRTM.RemoteInvitation | undefined {
     return this.#invitations.find(invitationId);
   }
@@ -426,7 +426,7 @@ export class RtmClient
       }
       default: {
         const channel = this.#joined.get(event.channel);
-        // Its token permits the channel no more.
+        // The user's token no longer permits the channel.
         if (event.is === 'memberLeft' && event.isSelf) this.#joined.delete(event.channel);
         if (channel) raise(channel, event);
       }

@@ -23,7 +23,7 @@ const LOCAL_FAILURES: Partial<Record<InvitationEnd, LocalFailure>> = {
   callee_gone: 'PEER_OFFLINE',
   no_response: 'PEER_NO_RESPONSE',
   expired: 'INVITATION_EXPIRE',
-  // The session that had sent it is over, and it is not known what became of it.
+  // The session that had sent it has ended, and nobody knows what became of it.
   not_recorded: 'NOT_LOGGEDIN',
 };
 /** And for the callee. */

@@ -27,7 +27,7 @@ export class Invitations implements Outgoing {
     this.#tell({ is: 'cancelInvitation', value: { number } });
   }
 
-  /** Takes a word of the server; returns an invitation that has come. */
+  /** Takes what the server says; returns an invitation that has arrived. */
   heard(event: InvitationEvent): RemoteInvitation | undefined {
     switch (event.is) {
       case 'invitationReceived': {
@@ -73,7 +73,7 @@ export class Invitations implements Outgoing {
     }
   }
 
-  /** The login is over: nothing more will be told of what belonged to it. */
+  /** The login has ended: nothing more will be told about its invitations. */
   sessionOver(reason: AgoraRTM.RtmStatusCode.LocalInvitationFailureReason): void {
     const local = [...this.#local.values()];
     const remote = [...this.#remote.values()];

@@ -52,7 +52,7 @@ export class Media {
     private readonly environment: Environment,
   ) {}
 
-  /** The login is over. */
+  /** The login has ended. */
   stop(): void {
     for (const stop of this.#open) stop('the login is over');
   }

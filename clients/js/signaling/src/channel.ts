@@ -83,7 +83,7 @@ export class Channel {
     });
   }
 
-  /** The login is in this channel no more. */
+  /** The login is no longer in this channel. */
   left(): void {
     this.state = 'leaved';
     this.#session.forgetChannel(this);

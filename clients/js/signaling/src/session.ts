@@ -24,11 +24,11 @@ const PING_MS = 10_000;
 const SILENCE_MS = 30_000;
 /** A connection is open and logged in within this time, in milliseconds. Source: signaling 2.3. */
 const LOGIN_WAIT_MS = 6_000;
-/** First logins are tried so often before they fail. */
+/** Attempts of a first login before it fails. */
 const LOGIN_TRIES = 3;
 const DELAY_FIRST_MS = 200;
 const DELAY_MAX_MS = 2_000;
-/** A logout that is not answered is over after this, in milliseconds. */
+/** How long a logout waits for an answer, in milliseconds; then it is done without one. */
 const LOGOUT_WAIT_MS = 3_000;
 
 export interface Settings {
@@ -123,7 +123,7 @@ export class Session {
     this.request('user_sendmsg', args, (error) => run(done, error !== ''));
   }
 
-  /** Leaves the channel of before, if there is one, and joins another. `undefined` when logged out. */
+  /** Leaves the previous channel, if there is one, and joins another. `undefined` when logged out. */
   channelJoin(name: unknown): Channel | undefined {
     if (this.state === LOGGED_OUT) return undefined;
     const before = this.#channel;
@@ -138,7 +138,7 @@ export class Session {
     return this.#invite('voip_invite', channelName, String(peer), extra);
   }
 
-  /** The same without words of its own. */
+  /** The same without `extra`. */
   channelInviteUser(channelName: string, peer: string): Call {
     return this.channelInviteUser2(channelName, peer);
   }
