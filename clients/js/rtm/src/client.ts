@@ -131,7 +131,7 @@ export class RtmClient
     }
   }
 
-  /** An extension of ours: no waiting for the next attempt to connect; a link that seems to stand is looked at. */
+  /** An extension of ours: connects now instead of waiting for the next attempt; checks a link that seems alive. */
   reconnectNow(): void {
     this.#shell.wake();
   }
@@ -169,7 +169,7 @@ export class RtmClient
     checkName('peerId', peerId, CODES.PEER_MESSAGE_ERR_INVALID_USERID);
     checkSize(checked.size, CODES.PEER_MESSAGE_ERR_INVALID_MESSAGE);
     const load = checked.load();
-    // Without a wait where none is needed: calls keep their order.
+    // No wait where none is needed, so that calls keep their order.
     const loaded = load instanceof Promise ? await load : load;
     const value = {
       peerId,

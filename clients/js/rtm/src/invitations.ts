@@ -1,4 +1,4 @@
-/** The open invitations of a client: brings the server's words to their objects. */
+/** The open invitations of a client: passes what the server says to their objects. */
 import { INVITATION_ENDS, type InvitationCall, type InvitationEvent } from '@tidings/core';
 import type AgoraRTM from '../types/index.mjs';
 import { type LocalInvitation, type Outgoing, RemoteInvitation, localWords, remoteWords } from './invitation.js';
@@ -38,7 +38,7 @@ export class Invitations implements Outgoing {
       case 'acceptAsked': {
         const { number } = event.value;
         const invitation = this.#local.get(number);
-        // The gate: one that has been cancelled here is never confirmed.
+        // An invitation that has been cancelled here is never confirmed.
         if (invitation && localWords(invitation).confirms()) this.#tell({ is: 'confirmAccept', value: { number } });
         return undefined;
       }
@@ -83,7 +83,7 @@ export class Invitations implements Outgoing {
     for (const invitation of remote) remoteWords(invitation).failed('UNKNOWN');
   }
 
-  /** An open invitation that has come, by its `invitationId`. */
+  /** An open invitation that was received, by its `invitationId`. */
   find(invitationId: string): RemoteInvitation | undefined {
     return this.#remote.get(invitationId);
   }

@@ -20,9 +20,9 @@ import { type Line, parse, parseObject, readAnswer, readFrame } from './wire.js'
 
 const INVOKE_PREFIX = 'io.agora.signal.';
 const PING_MS = 10_000;
-/** Without a word from the server for this long the connection counts as lost, in milliseconds. */
+/** After this long without a sign of life from the server the connection counts as lost, in milliseconds. */
 const SILENCE_MS = 30_000;
-/** A connection is open and logged in within this time, in milliseconds. Source: signaling 2.3. */
+/** Time for opening a connection and logging in, in milliseconds. Source: signaling 2.3. */
 const LOGIN_WAIT_MS = 6_000;
 /** Attempts of a first login before it fails. */
 const LOGIN_TRIES = 3;
@@ -67,7 +67,7 @@ export class Session {
   readonly #settings: Settings;
   readonly #calls = new Calls((name, number, args) => this.#send('call2', [name, number, { ...args, line: this.line }]));
   readonly #queue: Queue;
-  /** By channel and peer, one after the other, as all builds find them. */
+  /** By channel and peer in one key, which is how all builds find them. */
   readonly #invitations = new Map<string, Call>();
   #channel: Channel | undefined;
   #socket: Socket | undefined;
@@ -268,7 +268,7 @@ export class Session {
     else this.#calls.resume();
   }
 
-  /** Joins the channel again, before anything that waits is sent into it. */
+  /** Joins the channel again before waiting messages are sent to it. */
   #restore(): void {
     const done = (joined: string[]) => {
       this.#calls.resume();
@@ -320,7 +320,7 @@ export class Session {
     this.#pingTimer = setInterval(ping, PING_MS);
   }
 
-  /** The connection has ended, or was never there. */
+  /** The connection has ended, or could not be opened. */
   #lost(): void {
     if (this.state === LOGGED_OUT) return;
     this.#stop();
@@ -356,7 +356,7 @@ export class Session {
     run(this.onLogout, code);
   }
 
-  /** Nothing happens any more: no connection, no timer. */
+  /** Stops everything: no connection, no timer. */
   #close(): void {
     this.state = LOGGED_OUT;
     this.#stop();
