@@ -9,23 +9,22 @@ mod meter;
 
 use std::fmt;
 use std::future::Future;
-use std::sync::Arc;
 
 use bytes::Bytes;
-use http::Uri;
 use tidings_client_core::{ConnectionState, MediaFile};
 use tidings_wire::codes::Outcome;
 use tidings_wire::limits::{
     MEDIA_BYTES_MAX, MEDIA_FILE_NAME_BYTES_MAX, MEDIA_ID_BYTES_MAX, MEDIA_STALL_MS,
     MEDIA_TRANSFERS_MAX,
 };
-use tokio::sync::{Semaphore, oneshot, watch};
+use tokio::sync::{oneshot, watch};
 use tokio::time::sleep_until;
 
 use self::error::Cause;
 pub use self::error::{DownloadMediaError, UploadMediaError};
 use self::exchange::{Exchange, Outgoing};
 use self::meter::Meter;
+use crate::access::Access;
 use crate::client::Client;
 use crate::driver::Command;
 
@@ -125,27 +124,6 @@ impl<T: Into<String>> From<T> for Download {
     fn from(media_id: T) -> Self {
         Self::new(media_id)
     }
-}
-
-/// Where the server is, and what lets the user in.
-#[derive(Clone)]
-pub(crate) struct Access {
-    pub(crate) uri: Uri,
-    pub(crate) app_id: String,
-    pub(crate) user_id: String,
-    pub(crate) token: String,
-}
-
-impl fmt::Debug for Access {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Never the token.
-        write!(f, "Access of {}", self.user_id)
-    }
-}
-
-/// Places for transfers, shared by the clones of a client.
-pub(crate) fn places() -> Arc<Semaphore> {
-    Arc::new(Semaphore::new(MEDIA_TRANSFERS_MAX))
 }
 
 impl Client {
