@@ -94,7 +94,7 @@ pub enum Call {
     },
     /// Sends a message to a joined channel.
     SendToChannel {
-        /// The channel.
+        /// A joined channel.
         channel: String,
         /// The content; at most 32 KB.
         message: Message,
@@ -103,17 +103,17 @@ pub enum Call {
     },
     /// Joins a channel.
     Join {
-        /// The channel.
+        /// The channel's name.
         channel: String,
     },
     /// Leaves a channel.
     Leave {
-        /// The channel.
+        /// The channel's name.
         channel: String,
     },
     /// Lists the members of a joined channel. Answered with [`Answer::Users`].
     GetMembers {
-        /// The channel.
+        /// The channel's name.
         channel: String,
     },
     /// Counts the members of channels. Answered with [`Answer::MemberCounts`].
@@ -131,7 +131,7 @@ pub enum Call {
         /// 1 to 512 users.
         user_ids: Vec<String>,
     },
-    /// Ends subscriptions.
+    /// Ends subscriptions to users.
     UnsubscribePresence {
         /// 1 to 512 users.
         user_ids: Vec<String>,

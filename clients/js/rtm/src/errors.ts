@@ -32,7 +32,7 @@ export type ErrorName =
   | 'RtmInvokeTooOftenError'
   | 'RtmTimeoutError'
   | 'RtmUnavailableError'
-  /** Ours, for what only a server can say: a refused token, a user who is offline. */
+  /** Our own name, for what only a server can know: a refused token, a user who is offline. */
   | 'RtmServerError';
 
 /** Code of every method that needs a login. */

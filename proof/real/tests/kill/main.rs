@@ -1,4 +1,5 @@
-//! The program is killed (`kill -9`) under load, again and again: what it has acknowledged as durable is there.
+//! The program is killed (`kill -9`) under load, again and again: what it has acknowledged as
+//! durable is there.
 
 #![allow(unreachable_pub, reason = "modules of a test")]
 
@@ -16,12 +17,16 @@ use tidings_client::{
     Attribute, AttributeWrite, Client, ClientEvent, ConnectionState, Events, Message, Notify,
     PeerReceipt, SendOptions,
 };
+use tokio::sync::watch;
 use tokio::task::{JoinSet, block_in_place};
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, timeout};
 
 /// Kills in one run, unless `TIDINGS_KILLS` says otherwise.
 const KILLS: u32 = 50;
 const SENDERS: usize = 6;
+/// A kill comes after `MESSAGES_MIN` acknowledged messages and up to `MESSAGES_SPREAD` more.
+const MESSAGES_MIN: u64 = 20;
+const MESSAGES_SPREAD: u64 = 200;
 /// Messages to one receiver: below the 200 that an inbox keeps, those without an answer included.
 const PER_RECEIVER: usize = 120;
 /// Between two attribute writes of one sender: the limit is 10 in 5 s.
@@ -47,7 +52,12 @@ fn client(endpoint: &str) -> (Client, Events) {
 }
 
 /// Sends to users who are off line and writes attributes until it is told to stop.
-async fn send(client: Client, sender: usize, stop: Arc<AtomicBool>) -> Acknowledged {
+async fn send(
+    client: Client,
+    sender: usize,
+    stop: Arc<AtomicBool>,
+    progress: Progress,
+) -> Acknowledged {
     let mut acknowledged = Acknowledged::default();
     let attributes = client.channel(format!("attributes-{sender}"));
     let mut next_attribute = Instant::now();
@@ -62,6 +72,7 @@ async fn send(client: Client, sender: usize, stop: Arc<AtomicBool>) -> Acknowled
             .await;
         if sent.is_ok_and(|receipt| receipt == PeerReceipt::NotReceived) {
             acknowledged.stored.push((receiver, number));
+            progress.send_modify(|done| *done += 1);
         }
         if Instant::now() >= next_attribute {
             next_attribute = Instant::now() + ATTRIBUTE_PAUSE;
@@ -82,22 +93,36 @@ async fn send(client: Client, sender: usize, stop: Arc<AtomicBool>) -> Acknowled
     acknowledged
 }
 
-/// Waits until all clients are connected again, telling them to try: otherwise the back-off grows with every kill.
-async fn come_back(clients: &[(Client, Events)]) {
+/// Waits until all clients are connected again, telling them to try: otherwise the back-off would
+/// grow with every kill.
+async fn come_back(clients: &mut [(Client, Events)]) {
     let until = Instant::now() + Duration::from_secs(20);
-    while clients
-        .iter()
-        .any(|(client, _)| client.state() != ConnectionState::Connected)
-    {
-        assert!(
-            Instant::now() < until,
-            "a client has not come back within 20 s"
-        );
-        for (client, _) in clients {
+    for (client, events) in clients {
+        while client.state() != ConnectionState::Connected {
+            assert!(
+                Instant::now() < until,
+                "a client has not come back within 20 s"
+            );
             client.wake().await;
+            // The next change of its state, unless its attempt was too early.
+            let _ = timeout(Duration::from_millis(50), events.next()).await;
         }
-        sleep(Duration::from_millis(50)).await;
     }
+}
+
+/// How much has been acknowledged, by all senders together.
+type Progress = Arc<watch::Sender<u64>>;
+
+/// Waits until `more` messages have been acknowledged. Without progress it ends after two seconds:
+/// the kill then falls into the time in which clients come back.
+async fn progress(progress: &Progress, more: u64) {
+    let mut seen = progress.subscribe();
+    let wanted = *seen.borrow() + more;
+    let _ = timeout(
+        Duration::from_secs(2),
+        seen.wait_for(|done| *done >= wanted),
+    )
+    .await;
 }
 
 /// Everything that a receiver finds at its login, until it has `count` of it or waits in vain.
@@ -108,7 +133,8 @@ async fn receive(endpoint: &str, receiver: &str, wanted: &[usize]) -> Vec<usize>
         .await
         .expect("the receiver logs in");
     let mut numbers: Vec<usize> = Vec::new();
-    // What was stored without its sender's knowing may come, too: hence a while without news at the end.
+    // What was stored without its sender's knowing may come, too: hence a while without news at the
+    // end.
     while let Ok(Some(event)) = {
         let has_all = wanted.iter().all(|number| numbers.contains(number));
         timeout(
@@ -147,6 +173,7 @@ async fn nothing_acknowledged_is_lost_when_the_program_is_killed_under_load() {
     let mut server = block_in_place(|| Server::start(false));
     let endpoint = server.endpoint();
     let stop = Arc::new(AtomicBool::new(false));
+    let progress = Progress::default();
     let mut senders = JoinSet::new();
     let mut watched = Vec::new();
     for sender in 0..SENDERS {
@@ -157,15 +184,19 @@ async fn nothing_acknowledged_is_lost_when_the_program_is_killed_under_load() {
             .expect("the sender logs in");
         watched.push((client.clone(), events));
         let stop = Arc::clone(&stop);
-        senders.spawn(async move { (sender, send(client, sender, stop).await) });
+        let progress = Arc::clone(&progress);
+        senders.spawn(async move { (sender, send(client, sender, stop, progress).await) });
     }
     for _ in 0..kills {
         random = random
             .wrapping_mul(6_364_136_223_846_793_005)
             .wrapping_add(1_442_695_040_888_963_407);
-        sleep(Duration::from_millis(200 + (random >> 33) % 800)).await;
-        block_in_place(|| server.restart());
-        come_back(&watched).await;
+        self::progress(&progress, MESSAGES_MIN + (random >> 33) % MESSAGES_SPREAD).await;
+        block_in_place(|| {
+            server.restart();
+            server.wait_until_ready();
+        });
+        come_back(&mut watched).await;
     }
     stop.store(true, Ordering::SeqCst);
     let (mut messages, mut problems) = (0, Vec::new());

@@ -1,4 +1,4 @@
-/** One HTTP request with its progress: XMLHttpRequest for uploads of pages and workers, fetch for all else. */
+/** One HTTP request with its progress: XMLHttpRequest for uploads of pages and workers, fetch for everything else. */
 
 export interface HttpRequest {
   readonly url: string;
@@ -7,7 +7,7 @@ export interface HttpRequest {
   readonly body?: Blob;
   /** Ends the request; the promise then rejects. */
   readonly signal: AbortSignal;
-  /** Bytes of the file so far and in all. Called often. */
+  /** Bytes of the file so far, and in total. Called often. */
   moved(currentSize: number, totalSize: number): void;
 }
 

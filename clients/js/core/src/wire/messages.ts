@@ -65,7 +65,7 @@ export const Attribute = /* @__PURE__ */ message({
   updatedTs: one(4, uint),
 });
 
-/** How an attribute write treats what is there. */
+/** How an attribute write treats existing attributes. */
 export const ATTRIBUTES_SET = 0;
 export const ATTRIBUTES_MERGE = 1;
 export const ATTRIBUTES_DELETE = 2;
