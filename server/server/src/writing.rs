@@ -70,7 +70,11 @@ impl Worker {
                     .write_to(&mut connection.stream, &self.log)
                 {
                     Ok(Written::All) => {}
-                    Ok(Written::Blocked) => connection.flags.is_blocked = true,
+                    Ok(Written::Blocked) => {
+                        connection.flags.is_blocked = true;
+                        connection.flags.is_heard_out = false;
+                        self.register(slot);
+                    }
                     Err(error) => {
                         tracing::trace!(hub = self.id.0, %error, "a connection broke");
                         self.lose(slot);
@@ -78,11 +82,16 @@ impl Worker {
                     }
                 }
             }
+            let Some(connection) = self.connections.get(slot) else {
+                continue;
+            };
             // TLS may hold something back although the queue is empty.
             let is_written = connection.outgoing.is_empty() && !connection.flags.is_blocked;
             if is_written && let Stage::Closing(closing) = &connection.stage {
                 match closing {
                     Closing::ClientClose => {}
+                    // Nothing that it has sent is unread, so that ending TCP loses nothing.
+                    Closing::StreamEnd if connection.flags.is_heard_out => self.lose(slot),
                     Closing::StreamEnd => connection.stream.shutdown_write(),
                     Closing::Nothing => self.lose(slot),
                 }
@@ -179,8 +188,7 @@ impl Worker {
         if let Stage::Closing(Closing::Nothing) = connection.stage {
             connection.stream.shutdown_write();
         }
-        // Closing the socket, which follows, takes it out of the kernel's list as well.
-        let _ = connection.stream.deregister(self.poll.registry());
+        // Closing the socket, which follows, takes it out of the kernel's list of those to be watched.
         if connection.is_open() {
             tidings_cell::closed(self, connection.id);
         } else if connection.flags.is_legacy {

@@ -206,13 +206,15 @@ export const TOKEN_WARNING_MS = 30000;
 export const USER_ATTRIBUTES_BYTES_MAX = 16384;
 /** Memory of the server that one HTTP connection takes at most, without a token. Source: contract 6.2. */
 export const VISIT_BYTES_MAX = 24576;
+/** The same of a connection of HTTP/2, which takes two places: visit_bytes_max for each. Source: ours. */
+export const VISIT_HTTP2_BYTES_MAX = 49152;
 /** A kept HTTP connection without a request ends after this time. Source: ours. */
 export const VISIT_IDLE_MS = 15000;
 /** A request is answered, and its answer read, within this time, unless it moves a file. Source: ours. */
 export const VISIT_MS = 60000;
 /** Requests on one HTTP connection. Source: ours. */
 export const VISIT_REQUESTS_MAX = 1000;
-/** Memory of the server that one HTTP connection with TLS takes at most, without a token: 26 KiB for most, more for a client that sends large records and reads no answers, or uses HTTP/2. Source: ours. */
+/** The same with TLS, of a client that fills records of 16 KiB with requests: a record is decrypted as a whole. Any other client of TLS has visit_bytes_max. Source: ours. */
 export const VISIT_TLS_BYTES_MAX = 65536;
 /** HTTP connections of a node; with one more, an idle or the slowest one is given up. Source: ours. */
 export const VISITS_MAX = 1024;
