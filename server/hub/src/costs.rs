@@ -69,12 +69,12 @@ impl Hub {
             return false;
         };
         // Nearly always: nothing of that sort was ever charged.
-        if !session.limiter.has_used(debt) || !self.counts_costs(key) {
+        if !session.rates.limiter.has_used(debt) || !self.counts_costs(key) {
             return true;
         }
         let listed = self.config.apps.listed.get(&session.user.app);
         let rates = listed.map_or(&self.default_rates, |app| &app.rates);
-        match session.limiter.check(debt, rates, self.now.mono_ms) {
+        match session.rates.limiter.check(debt, rates, self.now.mono_ms) {
             Ok(()) => true,
             Err(error) => {
                 self.refuse_rate(key, cseq, (debt, error), out);
@@ -98,7 +98,7 @@ impl Hub {
         if let Some(session) = sessions.get_mut(key) {
             let listed = config.apps.listed.get(&session.user.app);
             let rates: &Rates = listed.map_or(default_rates, |app| &app.rates);
-            session.limiter.charge(kind, amount, rates, now_ms);
+            session.rates.limiter.charge(kind, amount, rates, now_ms);
         }
     }
 

@@ -80,10 +80,10 @@ impl Hub {
         };
         let listed = self.config.apps.listed.get(&session.user.app);
         let rates = listed.map_or(&self.default_rates, |app| &app.rates);
-        let floods = session.floods.get_or_insert_default();
+        let floods = session.rates.floods.get_or_insert_default();
         let is_flood = floods.count(kind, rates.get(kind), now_ms);
         if is_flood {
-            session.floods = None;
+            session.rates.floods = None;
         }
         self.reply_error(key, cseq, error, out);
         if is_flood {

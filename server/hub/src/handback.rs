@@ -58,7 +58,7 @@ impl Hub {
             return;
         };
         let user = session.user.clone();
-        let mut behind = std::mem::take(&mut session.inbox.behind);
+        let mut behind = std::mem::take(&mut session.peers.inbox.behind);
         let mut spilled = Vec::new();
         let mut stored_of = Vec::new();
         while let Some(waiting) = behind.pop_back() {
@@ -68,10 +68,10 @@ impl Hub {
                     stored_of.push(sender.clone());
                 }
                 spilled.push(waiting);
-            } else if stored_of.contains(sender) || session.inbox.behind.len() >= BEHIND_MAX {
+            } else if stored_of.contains(sender) || session.peers.inbox.behind.len() >= BEHIND_MAX {
                 spilled.push(waiting);
             } else {
-                session.inbox.behind.push_front(waiting);
+                session.peers.inbox.behind.push_front(waiting);
             }
         }
         for waiting in spilled.into_iter().rev() {
@@ -93,7 +93,7 @@ impl Hub {
             false => self.now.mono_ms,
         };
         let due = |waiting: &Waiting| waiting.since_ms + ack_wait_ms(&waiting.parcel);
-        let behind = &mut self.sessions.get_mut(key)?.inbox.behind;
+        let behind = &mut self.sessions.get_mut(key)?.peers.inbox.behind;
         let is_late = |waiting: &Waiting| due(waiting) <= now_ms;
         if behind
             .iter()
@@ -101,7 +101,7 @@ impl Hub {
         {
             self.spill(key, out);
         }
-        let behind = &mut self.sessions.get_mut(key)?.inbox.behind;
+        let behind = &mut self.sessions.get_mut(key)?.peers.inbox.behind;
         let (late, rest) = std::mem::take(behind).into_iter().partition(is_late);
         *behind = rest;
         let next_due = behind.iter().map(due).min();
@@ -118,8 +118,8 @@ impl Hub {
             return;
         };
         let user = session.user.clone();
-        let handed = std::mem::take(&mut session.deliveries);
-        let behind = std::mem::take(&mut session.inbox.behind);
+        let handed = std::mem::take(&mut session.peers.deliveries);
+        let behind = std::mem::take(&mut session.peers.inbox.behind);
         let (mut answers, mut to_store) = (Vec::new(), Vec::new());
         for mut delivery in handed {
             if let Some(body) = delivery.parcel.offline.take() {
@@ -128,7 +128,7 @@ impl Hub {
             }
             if delivery.is_storing {
                 // Its sender is told that it is stored. Whoever resumes gets the live form, in its place.
-                session.deliveries.push_back(delivery);
+                session.peers.deliveries.push_back(delivery);
                 continue;
             }
             // Whoever resumes later must not get what its sender has been told will not arrive.

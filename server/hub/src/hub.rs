@@ -392,7 +392,7 @@ impl Hub {
             let key = *key;
             self.touch(key, out);
             if let Some(session) = self.sessions.get_mut(key) {
-                session.previous_secrets = Box::default();
+                session.link.previous_secrets = Box::default();
             }
             if frame.confirm > 0 && !self.handle_confirm(key, frame.confirm, out) {
                 return self.handle_protocol_error(connection, out);

@@ -163,8 +163,8 @@ impl Hub {
             let user = session.user.clone();
             return self.keep_or_answer(&user, from, parcel, Answer::Unconfirmed, out);
         }
-        if session.inbox.is_draining() && !fault!(LiveOvertakesStored) {
-            let is_full = session.inbox.behind.len() >= BEHIND_MAX;
+        if session.peers.inbox.is_draining() && !fault!(LiveOvertakesStored) {
+            let is_full = session.peers.inbox.behind.len() >= BEHIND_MAX;
             let since_ms = self.now.mono_ms;
             let due_ms = since_ms + ack_wait_ms(&parcel);
             let waiting = Waiting {
@@ -172,13 +172,13 @@ impl Hub {
                 parcel,
                 since_ms,
             };
-            session.inbox.behind.push_back(waiting);
+            session.peers.inbox.behind.push_back(waiting);
             if is_full {
                 return self.spill(key, out);
             }
             return self.check_deliveries_at(key, due_ms);
         }
-        if session.deliveries.len() >= DELIVERIES_MAX {
+        if session.peers.deliveries.len() >= DELIVERIES_MAX {
             return self.keep_for_later(key, from, parcel, out);
         }
         self.hand_over(key, from, parcel, out);
@@ -191,12 +191,12 @@ impl Hub {
         };
         let wait_ms = ack_wait_ms(&parcel);
         let is_written = session.connection.is_some();
-        let frame = session.inbox.stamped(&parcel.frame, parcel.server_ts);
+        let frame = session.peers.inbox.stamped(&parcel.frame, parcel.server_ts);
         let sseq = Self::push(session, frame, Source::Inbox, out);
         if fault!(WrittenCountsAsReceived) {
             return self.answer_delivery(from, Answer::Confirmed, out);
         }
-        session.deliveries.push_back(Delivery {
+        session.peers.deliveries.push_back(Delivery {
             sseq,
             parcel,
             from,
@@ -214,8 +214,8 @@ impl Hub {
         let Some(session) = self.sessions.get_mut(key) else {
             return;
         };
-        if session.delivery_check_ms.is_none_or(|at| at > due_ms) {
-            session.delivery_check_ms = Some(due_ms);
+        if session.peers.check_ms.is_none_or(|at| at > due_ms) {
+            session.peers.check_ms = Some(due_ms);
             self.timers.set(due_ms, Timer::Deliveries(key));
         }
     }
@@ -274,7 +274,7 @@ impl Hub {
             return;
         };
         let mut received = Vec::new();
-        for delivery in session.deliveries.iter_mut() {
+        for delivery in session.peers.deliveries.iter_mut() {
             if delivery.sseq <= sseq && !std::mem::replace(&mut delivery.is_answered, true) {
                 received.push(std::mem::replace(&mut delivery.from, Origin::Nobody));
             }
@@ -286,7 +286,7 @@ impl Hub {
 
     fn apply_processed(&mut self, key: SessionKey, sseq: u64, out: &mut dyn Sink) {
         while let Some(session) = self.sessions.get_mut(key) {
-            let Some(delivery) = session.deliveries.pop_front_if(|next| next.sseq <= sseq) else {
+            let Some(delivery) = session.peers.deliveries.pop_front_if(|next| next.sseq <= sseq) else {
                 break;
             };
             self.apply_confirmed(key, delivery, out);
@@ -302,7 +302,7 @@ impl Hub {
         let user = session.user.clone();
         if !delivery.is_answered {
             if delivery.is_storing {
-                session.inbox.confirmed_early.push(id);
+                session.peers.inbox.confirmed_early.push(id);
             }
             self.answer_delivery(delivery.from, Answer::Confirmed, out);
         } else if delivery.is_storing && !fault!(LiveConfirmationLeavesStored) {
@@ -320,7 +320,7 @@ impl Hub {
         let Some(session) = self.sessions.get_mut(key) else {
             return;
         };
-        let inbox = &mut session.inbox;
+        let inbox = &mut session.peers.inbox;
         let mut up_to = 0;
         while let Some((_, number)) = inbox.delivered.pop_front_if(|(at, _)| *at <= sseq) {
             up_to = number;
@@ -344,12 +344,12 @@ impl Hub {
         let Some(session) = self.sessions.get_mut(key) else {
             return;
         };
-        session.delivery_check_ms = None;
+        session.peers.check_ms = None;
         let mut to_store = Vec::new();
         let mut given_up = Vec::new();
         let mut next_due = None;
         let processes_late = session.traits.processes_late;
-        for delivery in session.deliveries.iter_mut() {
+        for delivery in session.peers.deliveries.iter_mut() {
             let is_settled =
                 delivery.is_answered && !(processes_late && delivery.parcel.offline.is_some());
             if is_settled || delivery.is_storing {
@@ -414,12 +414,12 @@ impl Hub {
             return self.answer_delivery(from, outcome_of(answer), out);
         };
         if let Some(at) = session
-            .inbox
+            .peers.inbox
             .confirmed_early
             .iter()
             .position(|early| *early == id)
         {
-            session.inbox.confirmed_early.swap_remove(at);
+            session.peers.inbox.confirmed_early.swap_remove(at);
             let user = session.user.clone();
             if fault!(ConfirmedWhileStoringIsKept) {
                 return;
@@ -430,7 +430,7 @@ impl Hub {
                 out,
             );
         }
-        if let Some(delivery) = session.deliveries.iter_mut().find(|d| d.parcel.id == id) {
+        if let Some(delivery) = session.peers.deliveries.iter_mut().find(|d| d.parcel.id == id) {
             delivery.is_answered = true;
             delivery.is_storing = !matches!(answer, StoreAnswer::Failed { .. });
         }

@@ -133,7 +133,7 @@ impl Hub {
         let is_repeated = self
             .sessions
             .get(key)
-            .is_some_and(|session| call.number <= session.last_invitation);
+            .is_some_and(|session| call.number <= session.invitations.last_number);
         if is_repeated {
             return self.reply_done(key, cseq, out);
         }
@@ -145,7 +145,7 @@ impl Hub {
         let Some(session) = self.sessions.get_mut(key) else {
             return;
         };
-        if open + session.reported.len() >= INVITATIONS_OPEN_MAX {
+        if open + session.invitations.reported.len() >= INVITATIONS_OPEN_MAX {
             let text = format!(
                 "{INVITATIONS_OPEN_MAX} invitations are open; cancel one or wait until one has ended"
             );
@@ -161,7 +161,7 @@ impl Hub {
             channel: call.channel,
             r#type: call.r#type,
         }));
-        session.last_invitation = call.number;
+        session.invitations.last_number = call.number;
         let invitation = Invitation {
             id,
             number: call.number,
@@ -196,7 +196,7 @@ impl Hub {
             return;
         };
         let waiting = Some(Waiting { session: key, cseq });
-        if let Some(report) = session.reported.iter_mut().find(|r| r.number == number) {
+        if let Some(report) = session.invitations.reported.iter_mut().find(|r| r.number == number) {
             // Its record is still being read.
             report.canceled = waiting;
             return;

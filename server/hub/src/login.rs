@@ -13,14 +13,16 @@ use crate::bus_ops::{Answer, BusOp, Inherited, LoginStamp, Parcel, Question, Top
 use crate::config::{Apps, Traits};
 use crate::credentials::{self, Credentials, Grant, Proof};
 use crate::ids::{ConnectionId, InvitationId, SessionId, UserKey};
-use crate::inbox::{Asker, InboxState, Origin};
+use crate::inbox::{Asker, Origin};
 use crate::invitations::Reports;
 use crate::io::{Effect, Sink};
 use crate::limiter::{self, Limiter, Rates};
 use crate::outbox::Outbox;
 use crate::quotas::Place;
 use crate::resume::digest;
-use crate::session::{End, Session, SessionKey};
+use crate::session::{
+    End, InvitationSlot, Link, PeerSlot, PresenceSlot, RateSlot, Requests, Session, SessionKey, Token,
+};
 use crate::sessions::error;
 use crate::store_ops::{AttributeOwner, StoreOp};
 use crate::stores::PendingStore;
@@ -216,7 +218,7 @@ impl Hub {
         let Some(session) = self.sessions.get(key) else {
             return;
         };
-        let used = session.limiter.used(self.rates_of(&session.user), times);
+        let used = session.rates.limiter.used(self.rates_of(&session.user), times);
         if !used.is_empty() && !fault!(LoginResetsRates) {
             out.emit(Effect::Used {
                 user: session.user.clone(),
@@ -276,42 +278,41 @@ impl Hub {
             false => self.rng.bytes(),
         });
         let secret: [u8; 32] = self.rng.bytes();
+        let mut link = Link::new(digest(&secret), login.stamp.mono_ms, self.now.mono_ms);
+        link.forerunners = login.inherited.forerunners;
         let session = Session {
             id,
             user: user.clone(),
-            stamp: login.stamp,
             settings: login.settings,
             traits: login.traits,
-            secret: digest(&secret),
-            previous_secrets: Box::default(),
             connection: Some(login.connection),
-            opened_ms: login.stamp.mono_ms,
-            heard_ms: self.now.mono_ms,
-            next_check_ms: None,
-            pinged_ms: None,
-            is_watched: false,
-            stalled: None,
-            presence: PresenceState::Online,
-            token_expires_s: login.grant.expires_s,
-            proof: login.grant.proof.kept(),
-            rights: login.grant.rights,
-            place,
-            is_expiry_told: false,
-            cseq: 0,
-            open_requests: 0,
             outbox: Outbox::counted_by(self.replay_bytes.clone()),
+            link,
+            token: Token {
+                expires_s: login.grant.expires_s,
+                rights: login.grant.rights,
+                proof: login.grant.proof.kept(),
+                is_expiry_told: false,
+            },
+            requests: Requests::default(),
+            rates: RateSlot {
+                limiter: login.limiter,
+                floods: None,
+                place,
+            },
+            presence: PresenceSlot {
+                state: PresenceState::Online,
+                stamp: login.stamp,
+                is_watched: false,
+                watched: Watched::default(),
+            },
             channels: Vec::new(),
-            deliveries: Default::default(),
-            delivery_check_ms: None,
-            inbox: InboxState::default(),
+            peers: PeerSlot::default(),
             has_attributes: login.inherited.has_attributes && !fault!(SecondLoginForgetsAttributes),
-            forerunners: login.inherited.forerunners,
-            watched: Watched::default(),
-            limiter: login.limiter,
-            floods: None,
-            reported: Vec::new(),
-            last_invitation: login.reports.last_number(),
-            rings: Vec::new(),
+            invitations: InvitationSlot {
+                last_number: login.reports.last_number(),
+                ..InvitationSlot::default()
+            },
         };
         let welcome = Welcome {
             session_id: session.id.0.to_vec().into(),

@@ -53,7 +53,7 @@ impl Hub {
         } else if session.settings.rate_limits {
             let listed = self.config.apps.listed.get(&channel.app);
             let rates = listed.map_or(&self.default_rates, |app| &app.rates);
-            let limiter = &mut session.limiter;
+            let limiter = &mut session.rates.limiter;
             rate = Some(limiter::Kind::Join);
             limiter
                 .take_join(&channel.channel, rates, now_ms)

@@ -95,7 +95,7 @@ impl Hub {
             .sessions
             .iter()
             .filter(|(_, session)| session.connection.is_none() && session.outbox.bytes_kept() > 0);
-        let mut away: Vec<_> = away.map(|(key, session)| (session.heard_ms, key)).collect();
+        let mut away: Vec<_> = away.map(|(key, session)| (session.link.heard_ms, key)).collect();
         away.sort_by_key(|(heard_ms, _)| match fault!(LatestAbsenceIsDroppedFirst) {
             true => u64::MAX - heard_ms,
             false => *heard_ms,

@@ -301,8 +301,8 @@ impl Hub {
         let session = self.users.get(user).and_then(|entry| entry.session);
         let session = session.and_then(|key| self.sessions.get(key));
         let has_it = session.is_some_and(|session| {
-            let mut waiting = session.inbox.behind.iter();
-            let mut handed = session.deliveries.iter();
+            let mut waiting = session.peers.inbox.behind.iter();
+            let mut handed = session.peers.deliveries.iter();
             handed.any(|handed| handed.parcel.id == id)
                 || waiting.any(|waiting| waiting.parcel.id == id)
         });

@@ -112,17 +112,17 @@ impl Hub {
         };
         let new: Vec<UserKey> = users
             .iter()
-            .filter(|user| !session.watched.contains(user))
+            .filter(|user| !session.presence.watched.contains(user))
             .cloned()
             .collect();
-        let total = session.watched.len() + new.len();
+        let total = session.presence.watched.len() + new.len();
         if total > PRESENCE_SUBSCRIPTIONS_MAX {
             let text = format!(
                 "the login would watch {total} users; at most {PRESENCE_SUBSCRIPTIONS_MAX} are allowed"
             );
             return self.reply_error(key, cseq, error(Outcome::TooManyUsers, text), out);
         }
-        session.watched.extend(self.hasher, new);
+        session.presence.watched.extend(self.hasher, new);
         for user in &users {
             if !self.watches.contains_key(user) {
                 // Subscribed before asking: no change can fall between the answer and the topic.
@@ -173,7 +173,7 @@ impl Hub {
             return;
         };
         let user_ids = session
-            .watched
+            .presence.watched
             .iter()
             .map(|user| user.user.to_string())
             .collect();
@@ -287,7 +287,7 @@ impl Hub {
 
     fn presence_here(&self, user: &UserKey) -> Option<(PresenceState, LoginStamp)> {
         let session = self.sessions.get(self.users.get(user)?.session?)?;
-        Some((session.presence, session.stamp))
+        Some((session.presence.state, session.presence.stamp))
     }
 
     pub(crate) fn answer_presence(&mut self, user: &UserKey, asker: Asker, out: &mut dyn Sink) {
@@ -364,7 +364,7 @@ impl Hub {
                 continue;
             };
             watch.waiting -= 1;
-            let is_wanted = is_live && self.sessions[key].watched.contains(user);
+            let is_wanted = is_live && self.sessions[key].presence.watched.contains(user);
             if is_wanted {
                 report.push(Presence {
                     user_id: user.user.to_string(),
@@ -392,7 +392,7 @@ impl Hub {
         let Some(session) = self.sessions.get(key) else {
             return;
         };
-        let (user, state, stamp) = (session.user.clone(), session.presence, session.stamp);
+        let (user, state, stamp) = (session.user.clone(), session.presence.state, session.presence.stamp);
         self.publish_presence(user, state, stamp, out);
     }
 
@@ -497,14 +497,14 @@ impl Hub {
         let Some(session) = self.sessions.get_mut(key) else {
             return;
         };
-        for user in session.watched.take() {
+        for user in session.presence.watched.take() {
             self.end_watch(key, &user, out);
         }
     }
 
     pub(crate) fn end_watch(&mut self, key: SessionKey, user: &UserKey, out: &mut dyn Sink) {
         if let Some(session) = self.sessions.get_mut(key) {
-            session.watched.remove(user);
+            session.presence.watched.remove(user);
         }
         if let Some(watch) = self.watches.get_mut(user) {
             watch.watchers.swap_remove(&key);

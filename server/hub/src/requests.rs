@@ -27,19 +27,19 @@ impl Hub {
         let Some(session) = self.sessions.get_mut(key) else {
             return;
         };
-        let is_forgotten = fault!(OldRepeatsAreForgotten) && request.cseq + 2 <= session.cseq;
-        if request.cseq <= session.cseq && request.cseq > 0 && !is_forgotten {
+        let is_forgotten = fault!(OldRepeatsAreForgotten) && request.cseq + 2 <= session.requests.cseq;
+        if request.cseq <= session.requests.cseq && request.cseq > 0 && !is_forgotten {
             return;
         }
-        if request.cseq != session.cseq + 1 && !is_forgotten
-            || session.open_requests >= REQUESTS_IN_FLIGHT_MAX
+        if request.cseq != session.requests.cseq + 1 && !is_forgotten
+            || session.requests.open >= REQUESTS_IN_FLIGHT_MAX
         {
             return self.handle_protocol_error(connection, out);
         }
-        session.cseq = request.cseq.max(session.cseq);
-        session.open_requests += 1;
+        session.requests.cseq = request.cseq.max(session.requests.cseq);
+        session.requests.open += 1;
         assert!(
-            !fault!(HubPanics) || session.cseq < 20,
+            !fault!(HubPanics) || session.requests.cseq < 20,
             "a deliberate fault"
         );
         let cseq = request.cseq;
@@ -139,7 +139,7 @@ impl Hub {
         }
         let listed = self.config.apps.listed.get(&session.user.app);
         let rates = listed.map_or(&self.default_rates, |app| &app.rates);
-        match session.limiter.take(kind, rates, now_ms) {
+        match session.rates.limiter.take(kind, rates, now_ms) {
             Ok(()) => true,
             Err(error) => {
                 self.refuse_rate(key, cseq, (kind, error), out);

@@ -117,7 +117,7 @@ impl Hub {
             return Located::Here;
         }
         // A stranger who names a user must not learn from the answer whether that user is on line.
-        let known = here.map(|here| &here.forerunners);
+        let known = here.map(|here| &here.link.forerunners);
         let claimed = entry
             .claim
             .as_ref()
@@ -201,7 +201,7 @@ impl Hub {
         let Some(session) = self.sessions.get(key) else {
             return;
         };
-        if opened_ms < session.opened_ms {
+        if opened_ms < session.link.opened_ms {
             // Late: its client has given this connection up and has been served over a newer one. It would throw
             // that out, by the secret of before, and leave its client with one that fits no more.
             return self.drop_connection(connection, Some(CloseCode::Superseded), out);
@@ -241,23 +241,23 @@ impl Hub {
         let Some(session) = self.sessions.get_mut(key) else {
             return;
         };
-        session.previous_secrets = session.secrets().take(PREVIOUS_SECRETS_MAX).collect();
-        session.secret = digest(&secret);
-        session.opened_ms = opened_ms;
-        session.heard_ms = self.now.mono_ms;
-        session.pinged_ms = None;
-        session.stalled = None;
+        session.link.previous_secrets = session.secrets().take(PREVIOUS_SECRETS_MAX).collect();
+        session.link.secret = digest(&secret);
+        session.link.opened_ms = opened_ms;
+        session.link.heard_ms = self.now.mono_ms;
+        session.link.pinged_ms = None;
+        session.link.stalled = None;
         let user = session.user.clone();
-        session.cseq = session
-            .cseq
+        session.requests.cseq = session
+            .requests.cseq
             .saturating_sub(u64::from(fault!(ResumeForgetsLastRequest)));
         if fault!(RequestIsMarkedAtItsAnswer) {
-            session.cseq -= session.open_requests as u64;
+            session.requests.cseq -= session.requests.open as u64;
         }
         let was_gone = !session.is_here();
         let resumed = Resumed {
             secret: secret.to_vec().into(),
-            cseq: session.cseq + u64::from(fault!(ResumeSkipsARequest)),
+            cseq: session.requests.cseq + u64::from(fault!(ResumeSkipsARequest)),
             server_ts: self.now.unix_ms,
             was_gone,
         };
@@ -282,10 +282,10 @@ impl Hub {
             .outbox
             .replay(|frame| out.emit(Effect::Send { connection, frame }));
         session.connection = Some(connection);
-        for delivery in &mut session.deliveries {
+        for delivery in &mut session.peers.deliveries {
             delivery.is_written = true;
         }
-        let was = std::mem::replace(&mut session.presence, PresenceState::Online);
+        let was = std::mem::replace(&mut session.presence.state, PresenceState::Online);
         if was != PresenceState::Online {
             self.emit_presence(key, out);
         }
@@ -308,7 +308,7 @@ impl Hub {
         let Some(session) = self.sessions.get(key) else {
             return Ok(());
         };
-        let Some(expires_s) = session.token_expires_s else {
+        let Some(expires_s) = session.token.expires_s else {
             return Ok(());
         };
         if !resume.token.is_empty() {

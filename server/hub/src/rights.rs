@@ -30,13 +30,13 @@ impl Session {
         let allow = |list: &Arc<Permissions>| {
             list.allow(Resource::MessageChannel, access, channel.as_str())
         };
-        self.rights.as_ref().is_none_or(allow)
+        self.token.rights.as_ref().is_none_or(allow)
     }
 
     /// Whether its token lets it read of, or write to, a user. To itself anybody may.
     pub(crate) fn may_with(&self, access: Access, user: &UserId) -> bool {
         let allow = |list: &Arc<Permissions>| list.allow(Resource::User, access, user.as_str());
-        self.rights.as_ref().is_none_or(allow) || *user == self.user.user
+        self.token.rights.as_ref().is_none_or(allow) || *user == self.user.user
     }
 }
 
@@ -96,11 +96,11 @@ impl Hub {
             return;
         };
         session.renew_token(grant.expires_s);
-        session.proof = grant.proof.kept();
-        if session.rights == grant.rights {
+        session.token.proof = grant.proof.kept();
+        if session.token.rights == grant.rights {
             return;
         }
-        session.rights = grant.rights;
+        session.token.rights = grant.rights;
         let app = session.user.app.clone();
         let mut withdrawn = Vec::new();
         let channels = std::mem::take(&mut session.channels);
@@ -111,7 +111,7 @@ impl Hub {
                 withdrawn.push(channel);
             }
         }
-        let watched = session.watched.iter();
+        let watched = session.presence.watched.iter();
         let unwatched: Vec<UserKey> = watched
             .filter(|user| !session.may_with(Access::Read, &user.user))
             .cloned()
@@ -122,7 +122,7 @@ impl Hub {
         }
         // Frames of channels that it has left by itself may wait as well.
         if let Some(session) = self.sessions.get_mut(key)
-            && let Some(list) = session.rights.clone()
+            && let Some(list) = session.token.rights.clone()
         {
             session.outbox.withdraw_channels(|channel| {
                 list.allow(Resource::MessageChannel, Access::Read, channel.as_str())

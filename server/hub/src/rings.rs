@@ -115,10 +115,10 @@ impl Hub {
         };
         let rings_on = session.traits.rings_on;
         let rings_already =
-            session.rings.iter().any(|ringing| ringing.id == id) && !fault!(EveryOfferRings);
-        if !rings_already && session.rings.len() < INVITATIONS_INCOMING_MAX {
+            session.invitations.rings.iter().any(|ringing| ringing.id == id) && !fault!(EveryOfferRings);
+        if !rings_already && session.invitations.rings.len() < INVITATIONS_INCOMING_MAX {
             let sseq = Self::push(session, frame.clone(), Source::Call, out);
-            session.rings.push(Ringing {
+            session.invitations.rings.push(Ringing {
                 id,
                 caller: caller.clone(),
                 sseq,
@@ -130,7 +130,7 @@ impl Hub {
                 .set(self.now.mono_ms + RING_CHECK_MS, Timer::Ring(key, id));
         }
         // What was said of it may have been lost with the caller's hub.
-        let ringing = session.rings.iter().find(|ringing| ringing.id == id);
+        let ringing = session.invitations.rings.iter().find(|ringing| ringing.id == id);
         let known = ringing.filter(|ringing| ringing.is_received && !ringing.is_checked);
         let word = match known {
             Some(ringing) => match &ringing.decision {
@@ -149,7 +149,7 @@ impl Hub {
         };
         let rings_on = session.traits.rings_on;
         let mut received = Vec::new();
-        for ringing in &mut session.rings {
+        for ringing in &mut session.invitations.rings {
             if !ringing.is_received && ringing.sseq <= sseq {
                 ringing.is_received = true;
                 received.push((ringing.caller.clone(), ringing.id));
@@ -174,7 +174,7 @@ impl Hub {
             return;
         };
         let rings_on = session.traits.rings_on;
-        let ringing = session.rings.iter_mut().find(|ringing| ringing.id == id);
+        let ringing = session.invitations.rings.iter_mut().find(|ringing| ringing.id == id);
         if let Some(ringing) = ringing.filter(|ringing| !ringing.is_received) {
             ringing.is_received = true;
             let caller = ringing.caller.clone();
@@ -202,7 +202,7 @@ impl Hub {
         let mut holder = key;
         if fault!(AnyoneMayAccept) {
             let holds = |session: &crate::session::Session| {
-                session.rings.iter().any(|ringing| ringing.id == id)
+                session.invitations.rings.iter().any(|ringing| ringing.id == id)
             };
             let other = self.sessions.iter().find(|(_, session)| holds(session));
             holder = other.map_or(key, |(other, _)| other);
@@ -210,7 +210,7 @@ impl Hub {
         let Some(session) = self.sessions.get_mut(holder) else {
             return;
         };
-        let ringing = session.rings.iter_mut().find(|ringing| ringing.id == id);
+        let ringing = session.invitations.rings.iter_mut().find(|ringing| ringing.id == id);
         if let Some(ringing) = ringing {
             // Who decides has heard it, confirmed or not.
             ringing.is_received = true;
@@ -235,13 +235,13 @@ impl Hub {
         let Some(session) = session.and_then(|key| self.sessions.get_mut(key)) else {
             return;
         };
-        if let Some(index) = session.rings.iter().position(|ringing| ringing.id == id) {
+        if let Some(index) = session.invitations.rings.iter().position(|ringing| ringing.id == id) {
             Self::end_ring_at(session, index, end, out);
         }
     }
 
     fn end_ring_at(session: &mut Session, index: usize, end: InvitationEnd, out: &mut dyn Sink) {
-        let ringing = session.rings.remove(index);
+        let ringing = session.invitations.rings.remove(index);
         // A ring that is still on its way must not be heard after the end. The end is told all the same: the
         // client may have had the ring without our knowing.
         session.outbox.withdraw(ringing.sseq);
@@ -260,7 +260,7 @@ impl Hub {
         let Some(session) = self.sessions.get_mut(key) else {
             return;
         };
-        let ringing = session.rings.iter_mut().find(|ringing| ringing.id == id);
+        let ringing = session.invitations.rings.iter_mut().find(|ringing| ringing.id == id);
         if let Some(ringing) = ringing {
             ringing.is_checked = true;
             let caller = ringing.caller.clone();
@@ -274,7 +274,7 @@ impl Hub {
             return;
         };
         let due_ms = self.now.mono_ms + RING_CHECK_SOON_MS;
-        for ringing in &session.rings {
+        for ringing in &session.invitations.rings {
             self.timers.set(due_ms, Timer::Ring(key, ringing.id));
         }
     }
@@ -288,7 +288,7 @@ impl Hub {
     ) {
         for (caller, id) in reported {
             if let Some(session) = self.sessions.get_mut(key) {
-                session.rings.push(Ringing::reported(id, caller.clone()));
+                session.invitations.rings.push(Ringing::reported(id, caller.clone()));
             }
             self.look_up_ring(key, caller, id, out);
         }
@@ -321,7 +321,7 @@ impl Hub {
             return;
         };
         let is_it = |ringing: &Ringing| ringing.is_checked && ringing.id == id;
-        let Some(index) = session.rings.iter().position(is_it) else {
+        let Some(index) = session.invitations.rings.iter().position(is_it) else {
             // Its end has come meanwhile.
             return;
         };
@@ -341,7 +341,7 @@ impl Hub {
             return Self::end_ring_at(session, index, end, out);
         }
         let rings_on = session.traits.rings_on;
-        let ringing = &mut session.rings[index];
+        let ringing = &mut session.invitations.rings[index];
         ringing.is_checked = false;
         let received = ringing
             .is_received
@@ -359,7 +359,7 @@ impl Hub {
         let Some(session) = self.sessions.get_mut(key) else {
             return;
         };
-        for ringing in std::mem::take(&mut session.rings) {
+        for ringing in std::mem::take(&mut session.invitations.rings) {
             let word = CalleeWord::SessionOver(fate);
             self.tell_caller(ringing.caller, ringing.id, word, out);
         }

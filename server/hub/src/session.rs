@@ -35,21 +35,41 @@ slotmap::new_key_type! {
 }
 
 /// One login of one user by one client; outlives its connections.
+///
+/// The first fields are everybody's; each of the last is one feature's.
 #[derive(Debug)]
 pub(crate) struct Session {
     pub(crate) id: SessionId,
     pub(crate) user: UserKey,
-    pub(crate) stamp: LoginStamp,
     pub(crate) settings: AppSettings,
     /// What its client can do.
     pub(crate) traits: Traits,
-    /// The digest of what the client must state to resume.
-    pub(crate) secret: [u8; 32],
-    /// Those of before the last resumes, newest first; good until the first frame on the new connection. Which of the
-    /// answers its client has seen is not known before. Bound: `PREVIOUS_SECRETS_MAX`.
-    pub(crate) previous_secrets: Box<[[u8; 32]]>,
     /// Its one serving connection; `None` while it is detached.
     pub(crate) connection: Option<ConnectionId>,
+    pub(crate) outbox: Outbox,
+    pub(crate) link: Link,
+    pub(crate) token: Token,
+    pub(crate) requests: Requests,
+    pub(crate) rates: RateSlot,
+    pub(crate) presence: PresenceSlot,
+    /// Channels joined or being joined. Bound: `CHANNELS_PER_SESSION_MAX`.
+    pub(crate) channels: Vec<ChannelName>,
+    pub(crate) peers: PeerSlot,
+    /// It has written user attributes, which end with it.
+    pub(crate) has_attributes: bool,
+    pub(crate) invitations: InvitationSlot,
+}
+
+/// How a session hangs on its client: whether it is heard, and what it must state to resume.
+#[derive(Debug)]
+pub(crate) struct Link {
+    /// The digest of what the client must state to resume.
+    pub(crate) secret: [u8; 32],
+    /// Secrets issued before the latest resumes, newest first. Valid until the new connection's first frame: until
+    /// then nobody knows which answer the client received. Bound: `PREVIOUS_SECRETS_MAX`.
+    pub(crate) previous_secrets: Box<[[u8; 32]]>,
+    /// Sessions that this one has replaced. Bound: `FORERUNNERS_MAX` per replacement.
+    pub(crate) forerunners: Vec<Forerunner>,
     /// When the newest connection that has served it was opened, by the clock that all hubs of the node share, in
     /// monotonic milliseconds.
     pub(crate) opened_ms: u64,
@@ -59,56 +79,97 @@ pub(crate) struct Session {
     pub(crate) next_check_ms: Option<u64>,
     /// When a ping was sent that the client has not answered, in monotonic milliseconds.
     pub(crate) pinged_ms: Option<u64>,
-    /// Somebody watches the user's presence.
-    pub(crate) is_watched: bool,
     /// Since when the client confirms nothing although frames had to be dropped, and up to where it had
     /// confirmed then.
     pub(crate) stalled: Option<Box<(u64, u64)>>,
-    /// What others see of the user.
-    pub(crate) presence: PresenceState,
-    /// Unix second at which its token ends; `None` for an app without certificate.
-    pub(crate) token_expires_s: Option<u64>,
-    /// What its token permits.
+}
+
+impl Link {
+    /// One whose client was heard at `heard_ms`, over a connection opened at `opened_ms`.
+    pub(crate) fn new(secret: [u8; 32], opened_ms: u64, heard_ms: u64) -> Self {
+        Self {
+            secret,
+            previous_secrets: Box::default(),
+            forerunners: Vec::new(),
+            opened_ms,
+            heard_ms,
+            next_check_ms: None,
+            pinged_ms: None,
+            stalled: None,
+        }
+    }
+}
+
+/// The token that a session was let in by, or has renewed since.
+#[derive(Debug)]
+pub(crate) struct Token {
+    /// Unix second at which it ends; `None` for an app without certificate.
+    pub(crate) expires_s: Option<u64>,
+    /// What it permits.
     pub(crate) rights: Restriction,
-    /// By what its token can be taken back.
+    /// What identifies it when it is revoked.
     pub(crate) proof: Option<Box<Proof>>,
-    /// The client has been told that this token ends soon.
+    /// The client has been told that it ends soon.
     pub(crate) is_expiry_told: bool,
+}
+
+/// How far a session has come with its client's requests.
+#[derive(Debug, Default)]
+pub(crate) struct Requests {
     /// Highest request number that was received.
     pub(crate) cseq: u64,
     /// Requests without a reply. Bound: `REQUESTS_IN_FLIGHT_MAX`.
-    pub(crate) open_requests: usize,
-    pub(crate) outbox: Outbox,
-    /// Channels joined or being joined. Bound: `CHANNELS_PER_SESSION_MAX`.
-    pub(crate) channels: Vec<ChannelName>,
-    /// Peer messages handed to the client and not confirmed, in outbox order.
-    pub(crate) deliveries: VecDeque<Delivery>,
-    /// When `deliveries` is looked at next, in monotonic milliseconds.
-    pub(crate) delivery_check_ms: Option<u64>,
-    pub(crate) inbox: InboxState,
-    pub(crate) watched: Watched,
-    /// It has written user attributes, which end with it.
-    pub(crate) has_attributes: bool,
-    /// Sessions that it has replaced.
-    pub(crate) forerunners: Vec<Forerunner>,
-    /// Its place among the logins of its app, given back with it.
-    pub(crate) place: Option<Place>,
+    pub(crate) open: usize,
+}
+
+/// What a session uses of the rates and quotas of its user and app.
+#[derive(Debug, Default)]
+pub(crate) struct RateSlot {
     pub(crate) limiter: Limiter,
     /// Calls over their rates; `None` = none of late.
     pub(crate) floods: Option<Box<Floods>>,
-    /// Invitations that its client held open when it logged in, whose records are being read. Bound:
+    /// Its place among the logins of its app, given back with it.
+    pub(crate) place: Option<Place>,
+}
+
+/// What others see of a session's user, and whom the session watches.
+#[derive(Debug)]
+pub(crate) struct PresenceSlot {
+    /// What others see.
+    pub(crate) state: PresenceState,
+    /// The login that the state belongs to.
+    pub(crate) stamp: LoginStamp,
+    /// Somebody watches the user.
+    pub(crate) is_watched: bool,
+    pub(crate) watched: Watched,
+}
+
+/// Peer messages on their way to a session's client.
+#[derive(Debug, Default)]
+pub(crate) struct PeerSlot {
+    /// Handed to the client and not confirmed, in outbox order.
+    pub(crate) deliveries: VecDeque<Delivery>,
+    /// When `deliveries` is looked at next, in monotonic milliseconds.
+    pub(crate) check_ms: Option<u64>,
+    pub(crate) inbox: InboxState,
+}
+
+/// Invitations that a session's client has sent or is sent.
+#[derive(Debug, Default)]
+pub(crate) struct InvitationSlot {
+    /// Those that its client held open when it logged in, whose records are being read. Bound:
     /// `INVITATIONS_OPEN_MAX`.
     pub(crate) reported: Vec<Report>,
     /// Highest number that it has given an invitation.
-    pub(crate) last_invitation: u64,
-    /// Invitations that ring at its client. Bound: `INVITATIONS_INCOMING_MAX`.
+    pub(crate) last_number: u64,
+    /// Those that ring at its client. Bound: `INVITATIONS_INCOMING_MAX`.
     pub(crate) rings: Vec<Ringing>,
 }
 
 impl Session {
     /// By what its token can be taken back.
     pub(crate) fn proof(&self) -> Proof {
-        self.proof.as_deref().copied().unwrap_or_default()
+        self.token.proof.as_deref().copied().unwrap_or_default()
     }
 
     /// Whether its client may come back on another connection.
@@ -118,12 +179,12 @@ impl Session {
 
     /// Digests of what its client may state to resume: the present secret, then those of before.
     pub(crate) fn secrets(&self) -> impl Iterator<Item = [u8; 32]> {
-        std::iter::once(self.secret).chain(self.previous_secrets.iter().copied())
+        std::iter::once(self.link.secret).chain(self.link.previous_secrets.iter().copied())
     }
 
     /// Whether its user counts as there: connected, or within the grace.
     pub(crate) fn is_here(&self) -> bool {
-        self.presence != PresenceState::Offline
+        self.presence.state != PresenceState::Offline
     }
 
     /// What a login that replaces this one takes over.
@@ -136,7 +197,7 @@ impl Session {
         Inherited {
             was_here: self.is_here(),
             has_attributes: self.has_attributes,
-            forerunners: self.forerunners.clone(),
+            forerunners: self.link.forerunners.clone(),
             used: None,
         }
         .and(Inherited {
@@ -148,19 +209,19 @@ impl Session {
     /// Whether the client reads, perhaps, but has confirmed nothing for long, while frames had to be dropped.
     pub(crate) fn is_stalled(&mut self, now_ms: u64) -> bool {
         let confirmed = self.outbox.confirmed();
-        match self.stalled.as_deref() {
-            _ if !self.outbox.has_dropped() => self.stalled = None,
+        match self.link.stalled.as_deref() {
+            _ if !self.outbox.has_dropped() => self.link.stalled = None,
             Some((since_ms, before)) if *before == confirmed => {
                 return now_ms.saturating_sub(*since_ms) >= HEARTBEAT_MS;
             }
-            _ => self.stalled = Some(Box::new((now_ms, confirmed))),
+            _ => self.link.stalled = Some(Box::new((now_ms, confirmed))),
         }
         false
     }
 
     /// Silence after which the client is pinged, in milliseconds (contract PRE-2).
     pub(crate) fn heartbeat_ms(&self) -> u64 {
-        match self.is_watched {
+        match self.presence.is_watched {
             true => HEARTBEAT_WATCHED_MS,
             false => HEARTBEAT_MS,
         }
@@ -176,10 +237,10 @@ impl Session {
     /// When silence makes it unreachable: 6 s after its last word without a connection, or with one when it has been
     /// pinged and had its time to answer. A client that was silent because nobody had asked it is not unreachable.
     pub(crate) fn unreachable_due_ms(&self) -> Option<u64> {
-        let due_ms = self.heard_ms + PRESENCE_UNREACHABLE_MS;
-        match (self.connection, self.pinged_ms) {
+        let due_ms = self.link.heard_ms + PRESENCE_UNREACHABLE_MS;
+        match (self.connection, self.link.pinged_ms) {
             (None, _) => Some(due_ms),
-            (Some(_), Some(at)) if self.is_watched => {
+            (Some(_), Some(at)) if self.presence.is_watched => {
                 Some(due_ms.max(at + PRESENCE_UNREACHABLE_MS - HEARTBEAT_WATCHED_MS))
             }
             (Some(_), _) => None,
@@ -189,17 +250,17 @@ impl Session {
     /// Replaces the token: the new one has its own end, and its own warning.
     pub(crate) fn renew_token(&mut self, expires_s: Option<u64>) {
         if !fault!(RenewalKeepsOldEnd) {
-            self.token_expires_s = expires_s;
+            self.token.expires_s = expires_s;
         }
-        self.is_expiry_told = false;
+        self.token.is_expiry_told = false;
     }
 
     /// When something is to be done about the token, in Unix milliseconds; `None` = never.
     ///
     /// A client that is away is warned when it is back: a warning that waits for it may come too late to be true.
     pub(crate) fn token_due_ms(&self) -> Option<u64> {
-        let ends_ms = self.token_expires_s?.saturating_mul(1_000);
-        if !self.is_expiry_told && self.connection.is_some() {
+        let ends_ms = self.token.expires_s?.saturating_mul(1_000);
+        if !self.token.is_expiry_told && self.connection.is_some() {
             return Some(ends_ms.saturating_sub(TOKEN_WARNING_MS));
         }
         self.ends_by_token_s()
@@ -212,7 +273,7 @@ impl Session {
             true => 0,
             false => TOKEN_OVERSTAY_S as u64,
         };
-        Some(self.token_expires_s?.saturating_add(overstay_s))
+        Some(self.token.expires_s?.saturating_add(overstay_s))
     }
 }
 

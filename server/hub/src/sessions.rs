@@ -68,7 +68,7 @@ impl Hub {
         let Some(session) = self.sessions.get_mut(key) else {
             return;
         };
-        session.open_requests = session.open_requests.saturating_sub(1);
+        session.requests.open = session.requests.open.saturating_sub(1);
         if fault!(ReplyIsLostWhileAway) && session.connection.is_none() {
             return;
         }
@@ -105,10 +105,10 @@ impl Hub {
         let Some(session) = self.sessions.get_mut(key) else {
             return;
         };
-        session.heard_ms = self.now.mono_ms;
-        session.pinged_ms = None;
-        if session.presence == PresenceState::Unreachable {
-            session.presence = PresenceState::Online;
+        session.link.heard_ms = self.now.mono_ms;
+        session.link.pinged_ms = None;
+        if session.presence.state == PresenceState::Unreachable {
+            session.presence.state = PresenceState::Online;
             self.emit_presence(key, out);
         }
     }
@@ -119,8 +119,8 @@ impl Hub {
         let Some(key) = session else {
             return;
         };
-        if let Some(session) = self.sessions.get_mut(key).filter(|s| !s.is_watched) {
-            session.is_watched = true;
+        if let Some(session) = self.sessions.get_mut(key).filter(|s| !s.presence.is_watched) {
+            session.presence.is_watched = true;
             self.set_session_timer(key);
         }
     }
@@ -134,11 +134,11 @@ impl Hub {
             return;
         };
         if fault!(GraceBeginsAtNotice) {
-            session.heard_ms = self.now.mono_ms;
+            session.link.heard_ms = self.now.mono_ms;
         }
         let ends = session.traits.ends_with_connection;
         if ends {
-            session.next_check_ms = Some(self.now.mono_ms);
+            session.link.next_check_ms = Some(self.now.mono_ms);
             self.timers.set(self.now.mono_ms, Timer::Session(key));
         }
         self.connections.remove(&connection);
@@ -155,18 +155,18 @@ impl Hub {
         let Some(session) = self.sessions.get_mut(key) else {
             return;
         };
-        let heard = session.heard_ms;
-        let mut due = match (session.connection, session.pinged_ms) {
+        let heard = session.link.heard_ms;
+        let mut due = match (session.connection, session.link.pinged_ms) {
             (Some(_), Some(at)) => session.answer_due_ms(at),
             (Some(_), None) => heard + session.heartbeat_ms(),
             (None, _) => u64::MAX,
         };
-        due = due.min(match session.presence {
+        due = due.min(match session.presence.state {
             PresenceState::Online | PresenceState::Unreachable => {
                 let gone_ms = heard
                     + session.settings.presence_grace_ms
                         / if fault!(GraceIsCutShort) { 4 } else { 1 };
-                let is_online = session.presence == PresenceState::Online;
+                let is_online = session.presence.state == PresenceState::Online;
                 let unreachable_ms = session.unreachable_due_ms().filter(|_| is_online);
                 unreachable_ms.map_or(gone_ms, |due_ms| due_ms.min(gone_ms))
             }
@@ -174,7 +174,7 @@ impl Hub {
                 heard + RESUME_WINDOW_MS / if fault!(ResumeWindowIsHalved) { 2 } else { 1 }
             }
         });
-        if session.is_watched && session.connection.is_some() {
+        if session.presence.is_watched && session.connection.is_some() {
             // A client that answers is silent from then on: the timer must not wait for the old ping's end.
             due = due.min(self.now.mono_ms + HEARTBEAT_WATCHED_MS);
         }
@@ -184,8 +184,8 @@ impl Hub {
         }
         let due = due.max(self.now.mono_ms + 1).max(self.heard_from_ms);
         // One chain of timers per session, however often it is cut and resumed.
-        if session.next_check_ms.is_none_or(|at| at > due) {
-            session.next_check_ms = Some(due);
+        if session.link.next_check_ms.is_none_or(|at| at > due) {
+            session.link.next_check_ms = Some(due);
             self.timers.set(due, Timer::Session(key));
         }
     }
@@ -196,16 +196,16 @@ impl Hub {
             return;
         };
         if session
-            .next_check_ms
+            .link.next_check_ms
             .is_some_and(|at| at > self.now.mono_ms)
         {
             return; // A later one was replaced by this earlier one, or the reverse.
         }
-        session.next_check_ms = None;
+        session.link.next_check_ms = None;
         if session.traits.ends_with_connection && session.connection.is_none() {
             return self.end_session(key, End::WindowOver, out);
         }
-        let silent_ms = self.now.mono_ms.saturating_sub(session.heard_ms);
+        let silent_ms = self.now.mono_ms.saturating_sub(session.link.heard_ms);
         if session
             .ends_by_token_s()
             .is_some_and(|end| self.wall.unix_s() >= end)
@@ -218,12 +218,12 @@ impl Hub {
             if session.is_stalled(self.now.mono_ms) {
                 return self.detach_and_check(key, CloseCode::SlowConsumer, out);
             }
-            let due_ms = session.pinged_ms.map(|at| session.answer_due_ms(at));
+            let due_ms = session.link.pinged_ms.map(|at| session.answer_due_ms(at));
             if due_ms.is_some_and(|due_ms| self.now.mono_ms >= due_ms) {
                 return self.detach_and_check(key, CloseCode::HeartbeatLost, out);
             }
-            if silent_ms >= session.heartbeat_ms() && session.pinged_ms.is_none() {
-                session.pinged_ms = Some(self.now.mono_ms);
+            if silent_ms >= session.heartbeat_ms() && session.link.pinged_ms.is_none() {
+                session.link.pinged_ms = Some(self.now.mono_ms);
                 out.emit(Effect::Send {
                     connection,
                     frame: self.ping.clone(),
@@ -235,8 +235,8 @@ impl Hub {
         let is_unreachable = session
             .unreachable_due_ms()
             .is_some_and(|due_ms| self.now.mono_ms >= due_ms);
-        if session.presence == PresenceState::Online && is_unreachable {
-            session.presence = PresenceState::Unreachable;
+        if session.presence.state == PresenceState::Online && is_unreachable {
+            session.presence.state = PresenceState::Unreachable;
             self.emit_presence(key, out);
         }
         let Some(session) = self.sessions.get(key) else {
@@ -259,15 +259,15 @@ impl Hub {
 
     /// Tells a connected client, once per token, that its token ends soon (rtm 7.3).
     fn warn_of_expiry(session: &mut Session, now_unix_ms: u64, out: &mut dyn Sink) {
-        let Some(expires_s) = session.token_expires_s else {
+        let Some(expires_s) = session.token.expires_s else {
             return;
         };
         let expires_ts = expires_s.saturating_mul(1_000);
         let is_due = now_unix_ms + TOKEN_WARNING_MS >= expires_ts;
-        if !is_due || session.is_expiry_told || session.connection.is_none() {
+        if !is_due || session.token.is_expiry_told || session.connection.is_none() {
             return;
         }
-        session.is_expiry_told = true;
+        session.token.is_expiry_told = true;
         if now_unix_ms >= expires_ts {
             // The clock has jumped over the warning's time, and the app lets its users stay.
             return;
@@ -287,7 +287,7 @@ impl Hub {
         let Some(session) = self.sessions.get_mut(key) else {
             return;
         };
-        session.presence = PresenceState::Offline;
+        session.presence.state = PresenceState::Offline;
         self.emit_presence(key, out);
         if !fault!(GoneUserStaysMember) {
             self.hide_memberships(key, out);
@@ -309,7 +309,7 @@ impl Hub {
         } else {
             Visibility::Hidden
         };
-        session.presence = PresenceState::Offline;
+        session.presence.state = PresenceState::Offline;
         let user = session.user.clone();
         if end != End::RemoteLogin || fault!(SecondLoginEndsPresence) {
             // A replaced login hands its user over: nobody sees it go off line, its attributes stay.

@@ -22,7 +22,7 @@ impl Hub {
     pub(super) fn finish_inbox_page(&mut self, key: SessionKey, sseq: u64, out: &mut dyn Sink) {
         let session = self.sessions.get_mut(key);
         let page_end = session.and_then(|session| {
-            let end = &mut session.inbox.page_end;
+            let end = &mut session.peers.inbox.page_end;
             end.take_if(|end| *end <= sseq)
         });
         if page_end.is_some() {
@@ -49,12 +49,12 @@ impl Hub {
         let Some(session) = self.sessions.get_mut(key) else {
             return;
         };
-        if session.inbox.is_reading || session.inbox.page_end.is_some() {
-            session.inbox.has_grown = true;
+        if session.peers.inbox.is_reading || session.peers.inbox.page_end.is_some() {
+            session.peers.inbox.has_grown = true;
             return;
         }
-        session.inbox.is_reading = true;
-        session.inbox.has_grown = false;
+        session.peers.inbox.is_reading = true;
+        session.peers.inbox.has_grown = false;
         let age_ms = session.settings.inbox_age_ms;
         let age_ms = self.deletion_age_ms(age_ms);
         let Some(session) = self.sessions.get(key) else {
@@ -62,8 +62,8 @@ impl Hub {
         };
         let op = StoreOp::InboxRead {
             user: session.user.clone(),
-            after: session.inbox.seen
-                + u64::from(fault!(StoredPageBeginsLate) && session.inbox.seen > 0),
+            after: session.peers.inbox.seen
+                + u64::from(fault!(StoredPageBeginsLate) && session.peers.inbox.seen > 0),
             count_max: INBOX_PAGE,
             not_before_ts: self.now.unix_ms.saturating_sub(age_ms),
         };
@@ -79,7 +79,7 @@ impl Hub {
         let Some(session) = self.sessions.get_mut(key) else {
             return;
         };
-        session.inbox.is_reading = false;
+        session.peers.inbox.is_reading = false;
         let StoreAnswer::InboxPage {
             messages,
             has_more,
@@ -88,7 +88,7 @@ impl Hub {
         else {
             return self.note_failed_read(key, out);
         };
-        session.inbox.failures = 0;
+        session.peers.inbox.failures = 0;
         Self::tell_losses(session, losses, out);
         for message in messages {
             self.hand_stored(key, message, out);
@@ -97,19 +97,19 @@ impl Hub {
             return;
         };
         if fault!(StoredIsDeletedUnconfirmed) {
-            let (user, up_to) = (session.user.clone(), session.inbox.seen);
+            let (user, up_to) = (session.user.clone(), session.peers.inbox.seen);
             let told = InboxLosses::default();
             let op = StoreOp::InboxConfirm { user, up_to, told };
             return self.store(op, PendingStore::Forgotten, out);
         }
-        let last = session.inbox.delivered.back().map(|(sseq, _)| *sseq);
+        let last = session.peers.inbox.delivered.back().map(|(sseq, _)| *sseq);
         // Also without more of them: what grows one by one is no less than a page.
-        let is_full = has_more || session.inbox.delivered.len() >= INBOX_PAGE;
+        let is_full = has_more || session.peers.inbox.delivered.len() >= INBOX_PAGE;
         if is_full && last.is_some_and(|last| last > session.outbox.confirmed()) {
-            session.inbox.page_end = last;
+            session.peers.inbox.page_end = last;
             return;
         }
-        if has_more || session.inbox.has_grown {
+        if has_more || session.peers.inbox.has_grown {
             return self.read_inbox(key, out);
         }
         self.release_behind(key, out);
@@ -120,7 +120,7 @@ impl Hub {
         let Some(session) = self.sessions.get_mut(key) else {
             return;
         };
-        let behind = std::mem::take(&mut session.inbox.behind);
+        let behind = std::mem::take(&mut session.peers.inbox.behind);
         for waiting in behind {
             self.accept_parcel(key, waiting.from, waiting.parcel, out);
         }
@@ -130,11 +130,11 @@ impl Hub {
         let Some(session) = self.sessions.get_mut(key) else {
             return;
         };
-        session.inbox.failures = session.inbox.failures.saturating_add(1);
-        let is_awaited = session.inbox.failures < READS_AWAITED;
+        session.peers.inbox.failures = session.peers.inbox.failures.saturating_add(1);
+        let is_awaited = session.peers.inbox.failures < READS_AWAITED;
         let again_ms = self.now.mono_ms + READ_AGAIN_MS[usize::from(!is_awaited)];
-        if session.inbox.again_ms.is_none_or(|at| at > again_ms) {
-            session.inbox.again_ms = Some(again_ms);
+        if session.peers.inbox.again_ms.is_none_or(|at| at > again_ms) {
+            session.peers.inbox.again_ms = Some(again_ms);
             self.timers.set(again_ms, Timer::Inbox(key));
         }
         if !is_awaited {
@@ -148,20 +148,20 @@ impl Hub {
             return;
         };
         let is_due = |at: &mut u64| *at <= self.now.mono_ms;
-        if session.inbox.again_ms.take_if(is_due).is_some() && session.inbox.failures > 0 {
+        if session.peers.inbox.again_ms.take_if(is_due).is_some() && session.peers.inbox.failures > 0 {
             self.read_inbox(key, out);
         }
     }
 
     fn tell_losses(session: &mut Session, losses: InboxLosses, out: &mut dyn Sink) {
-        if losses == InboxLosses::default() || session.inbox.losses.is_some() {
+        if losses == InboxLosses::default() || session.peers.inbox.losses.is_some() {
             return;
         }
         let mut last = 0;
         for frame in gap_frames(losses) {
             last = Self::push(session, frame, Source::Call, out);
         }
-        session.inbox.losses = Some(Box::new((last, losses)));
+        session.peers.inbox.losses = Some(Box::new((last, losses)));
     }
 
     /// Hands one stored message to the client.
@@ -174,9 +174,9 @@ impl Hub {
         let Some(session) = self.sessions.get_mut(key) else {
             return;
         };
-        session.inbox.seen = session.inbox.seen.max(message.inbox);
+        session.peers.inbox.seen = session.peers.inbox.seen.max(message.inbox);
         let is_handed = |delivery: &Delivery| delivery.parcel.id == message.id;
-        if session.deliveries.iter().any(is_handed) {
+        if session.peers.deliveries.iter().any(is_handed) {
             return; // Its live form is on the way; confirming that deletes this one.
         }
         if is_kept_no_more {
@@ -189,9 +189,9 @@ impl Hub {
         }
         let inbox = message.inbox;
         let server_ts = message.server_ts;
-        let frame = session.inbox.stamped(&stored_frame(message), server_ts);
+        let frame = session.peers.inbox.stamped(&stored_frame(message), server_ts);
         let sseq = Self::push(session, frame, Source::Call, out);
-        session.inbox.delivered.push_back((sseq, inbox));
+        session.peers.inbox.delivered.push_back((sseq, inbox));
     }
 
     /// A message was given to this hub and to the one whose session it replaces, which has stored it. What its
@@ -200,7 +200,7 @@ impl Hub {
         let Some(session) = self.sessions.get_mut(key) else {
             return;
         };
-        let behind = &mut session.inbox.behind;
+        let behind = &mut session.peers.inbox.behind;
         let Some(at) = behind.iter().position(|waiting| waiting.parcel.id == id) else {
             return;
         };

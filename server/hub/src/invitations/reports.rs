@@ -171,7 +171,7 @@ impl Hub {
         }
         if let Some(session) = self.sessions.get_mut(key) {
             // They go on in the new session, without a word to their callers.
-            session.rings.retain(|ringing| !holds.contains(&ringing.id));
+            session.invitations.rings.retain(|ringing| !holds.contains(&ringing.id));
         }
     }
 
@@ -225,7 +225,7 @@ impl Hub {
         }
         let pending = PendingStore::InvitationReport { session: key, id };
         if let Some(session) = self.sessions.get_mut(key) {
-            session.reported.push(report);
+            session.invitations.reported.push(report);
         }
         let caller = caller.clone();
         self.store(StoreOp::InvitationRead { caller, id }, pending, out);
@@ -242,10 +242,10 @@ impl Hub {
         let Some(session) = self.sessions.get_mut(key) else {
             return;
         };
-        let Some(index) = session.reported.iter().position(|report| report.id == id) else {
+        let Some(index) = session.invitations.reported.iter().position(|report| report.id == id) else {
             return;
         };
-        let report = session.reported.remove(index);
+        let report = session.invitations.reported.remove(index);
         let (caller, session_id) = (session.user.clone(), session.id);
         let stored = match answer {
             StoreAnswer::Invitation(stored) => Ok(stored),

@@ -77,7 +77,7 @@ impl Hub {
         );
         let (mut limiter, mut inherited) = older
             .and_then(|key| self.sessions.get(key))
-            .map(|session| (session.limiter.clone(), session.legacy()))
+            .map(|session| (session.rates.limiter.clone(), session.legacy()))
             .unwrap_or_default();
         if let Some(rival) = entry.claim.as_mut().filter(|_| older.is_none()) {
             limiter = std::mem::take(&mut rival.limiter);
@@ -141,7 +141,7 @@ impl Hub {
         let entry = self.users.get(user)?;
         let session = entry.session.and_then(|key| self.sessions.get(key));
         let claim = entry.claim.as_ref().map(|claim| claim.stamp);
-        session.map(|session| session.stamp).max(claim)
+        session.map(|session| session.presence.stamp).max(claim)
     }
 
     /// Another hub claims the user.
@@ -169,7 +169,7 @@ impl Hub {
             .unwrap_or_default();
         let limiter = session
             .and_then(|key| self.sessions.get(key))
-            .map(|it| &it.limiter);
+            .map(|it| &it.rates.limiter);
         inherited.used = limiter.and_then(|limiter| {
             let times = (self.now.mono_ms, self.node_ms());
             let used = limiter.used(self.rates_of(user), times);
@@ -243,7 +243,7 @@ impl Hub {
         let session = self.users.get(user).and_then(|entry| entry.session);
         if let Some(session) = session.and_then(|key| self.sessions.get_mut(key)) {
             session.has_attributes |= inherited.has_attributes;
-            session.forerunners.extend(inherited.forerunners);
+            session.link.forerunners.extend(inherited.forerunners);
             return;
         }
         if inherited.was_here {

@@ -15,11 +15,12 @@ use crate::credentials::Proof;
 use crate::ids::{HubId, SessionId, UserKey};
 use crate::inbox::{Delivery, InboxState};
 use crate::io::{Effect, Sink};
-use crate::limiter::Limiter;
 use crate::outbox::Outbox;
 use crate::resume::PREVIOUS_SECRETS_MAX;
 use crate::rings::Ringing;
-use crate::session::{Session, SessionKey};
+use crate::session::{
+    InvitationSlot, Link, PeerSlot, PresenceSlot, RateSlot, Requests, Session, SessionKey, Token,
+};
 use crate::watched::Watched;
 use crate::{AppSettings, Hub, Traits};
 
@@ -70,7 +71,7 @@ impl Hub {
         settings.rate_limits &= !traits.is_paced;
         let mut session = self.make_session(record, user.clone(), settings, traits)?;
         // Who was in stays in.
-        session.place = self.enter(&user.app, true).unwrap_or_default();
+        session.rates.place = self.enter(&user.app, true).unwrap_or_default();
         let id = session.id;
         let key = self.sessions.insert(session);
         self.users.entry(user.clone()).or_default().session = Some(key);
@@ -108,55 +109,60 @@ impl Hub {
         let mut secrets = record.secrets.iter().map(|secret| to_secret(secret));
         let channels = record.channels.iter();
         let deliveries = record.deliveries.iter();
+        let mut link = Link::new(secrets.next()??, 0, heard_ms);
+        link.previous_secrets = secrets.flatten().take(PREVIOUS_SECRETS_MAX).collect();
+        let forerunners = record.forerunners.into_iter().map(to_forerunner);
+        link.forerunners = forerunners.collect::<Option<_>>()?;
         Some(Session {
             id: from_session_id(&record.id)?,
-            stamp,
             settings,
             traits,
-            secret: secrets.next()??,
-            previous_secrets: secrets.flatten().take(PREVIOUS_SECRETS_MAX).collect(),
             connection: None,
-            opened_ms: 0,
-            heard_ms,
-            next_check_ms: None,
-            pinged_ms: None,
-            is_watched: record.is_watched,
-            stalled: None,
-            presence,
-            token_expires_s: record.token_expires_s,
-            rights: match record.rights {
-                Some(bytes) => Some(Arc::new(Permissions::from_bytes(&bytes)?)),
-                None => None,
-            },
-            proof: Proof {
-                certificate: record.certificate,
-                token: record.token.first_chunk().copied().map(TokenId),
-                issued_s: record.token_issued_s,
-            }
-            .kept(),
-            is_expiry_told: record.is_expiry_told,
-            cseq: record.cseq,
-            open_requests: 0,
             outbox: Outbox::from_record(&user.app, record.outbox?, &self.replay_bytes)?,
+            link,
+            token: Token {
+                expires_s: record.token_expires_s,
+                rights: match record.rights {
+                    Some(bytes) => Some(Arc::new(Permissions::from_bytes(&bytes)?)),
+                    None => None,
+                },
+                proof: Proof {
+                    certificate: record.certificate,
+                    token: record.token.first_chunk().copied().map(TokenId),
+                    issued_s: record.token_issued_s,
+                }
+                .kept(),
+                is_expiry_told: record.is_expiry_told,
+            },
+            requests: Requests {
+                cseq: record.cseq,
+                open: 0,
+            },
+            // Rates start from zero: restarts are rarer than their windows are long.
+            rates: RateSlot::default(),
+            presence: PresenceSlot {
+                state: presence,
+                stamp,
+                is_watched: record.is_watched,
+                watched,
+            },
             channels: channels
                 .map(|channel| ChannelName::parse_by(traits.names, channel).ok())
                 .collect::<Option<_>>()?,
-            deliveries: deliveries
-                .map(|delivery| Delivery::from_record(delivery, &user))
-                .collect::<Option<_>>()?,
-            delivery_check_ms: None,
-            inbox: InboxState::from_record(record.inbox?),
-            watched,
+            peers: PeerSlot {
+                deliveries: deliveries
+                    .map(|delivery| Delivery::from_record(delivery, &user))
+                    .collect::<Option<_>>()?,
+                check_ms: None,
+                inbox: InboxState::from_record(record.inbox?),
+            },
             has_attributes: record.has_attributes,
-            forerunners: (record.forerunners.into_iter().map(to_forerunner))
-                .collect::<Option<_>>()?,
-            // Rates begin anew: a restart is rarer than their windows are long.
-            place: None,
-            limiter: Limiter::default(),
-            floods: None,
-            reported: Vec::new(),
-            last_invitation: record.last_invitation,
-            rings: (record.rings.into_iter().map(Ringing::from_record)).collect::<Option<_>>()?,
+            invitations: InvitationSlot {
+                reported: Vec::new(),
+                last_number: record.last_invitation,
+                rings: (record.rings.into_iter().map(Ringing::from_record))
+                    .collect::<Option<_>>()?,
+            },
             user,
         })
     }
