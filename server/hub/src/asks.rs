@@ -179,7 +179,7 @@ impl Hub {
         pending: PendingAsk,
         out: &mut dyn Sink,
     ) {
-        let ask = self.asks.add(self.now.mono_ms, pending);
+        let ask = self.kernel.asks.add(self.kernel.now.mono_ms, pending);
         out.emit(Effect::Bus(BusOp::Ask {
             topic,
             ask,
@@ -194,7 +194,7 @@ impl Hub {
         answer: Answer,
         out: &mut dyn Sink,
     ) {
-        let Some((pending, answers)) = self.asks.pending.get_mut(&ask.number) else {
+        let Some((pending, answers)) = self.kernel.asks.pending.get_mut(&ask.number) else {
             return;
         };
         let is_decisive = pending.is_decided_by(&answer);
@@ -203,7 +203,7 @@ impl Hub {
             // Another hub may know better: one that has just lost what was asked for answers, too.
             return;
         }
-        if let Some((pending, answers)) = self.asks.take(ask.number) {
+        if let Some((pending, answers)) = self.kernel.asks.take(ask.number) {
             self.settle(pending, answers, out);
         }
     }
@@ -256,7 +256,7 @@ impl Hub {
     }
 
     pub(crate) fn handle_nobody(&mut self, ask: AskId, out: &mut dyn Sink) {
-        if let Some((pending, _)) = self.asks.take(ask.number) {
+        if let Some((pending, _)) = self.kernel.asks.take(ask.number) {
             self.settle_unknown(pending, Answer::Gone, out);
         }
     }
@@ -279,7 +279,7 @@ impl Hub {
 
     /// No hub has said anything; `delivery` is what that means for a message.
     fn settle_unknown(&mut self, pending: PendingAsk, delivery: Answer, out: &mut dyn Sink) {
-        let own = self.config.id;
+        let own = self.kernel.config.id;
         match pending {
             PendingAsk::Deliver(send) => self.finish_asked(send, delivery, out),
             PendingAsk::Claim(ask) => {

@@ -86,7 +86,7 @@ impl Hub {
         call: WriteUserAttributes,
         out: &mut dyn Sink,
     ) {
-        let Some(session) = self.sessions.get_mut(key) else {
+        let Some(session) = self.kernel.sessions.get_mut(key) else {
             return;
         };
         session.has_attributes = true;
@@ -160,10 +160,10 @@ impl Hub {
         if !self.take_rate(key, cseq, rate, out) {
             return;
         }
-        let Some(session) = self.sessions.get(key) else {
+        let Some(session) = self.kernel.sessions.get(key) else {
             return;
         };
-        let (by, now_ts) = (session.user.user.to_string(), self.now.unix_ms);
+        let (by, now_ts) = (session.user.user.to_string(), self.kernel.now.unix_ms);
         let notify = notify.map(|channel| {
             let keys = attributes.iter().map(|attribute| attribute.key.clone());
             let (keys, by) = (keys.collect(), by.clone());
@@ -200,7 +200,7 @@ impl Hub {
         call: ReadUserAttributes,
         out: &mut dyn Sink,
     ) {
-        let Some(session) = self.sessions.get(key) else {
+        let Some(session) = self.kernel.sessions.get(key) else {
             return;
         };
         let app = session.user.app.clone();
@@ -218,9 +218,10 @@ impl Hub {
             return;
         }
         let here = self
+            .kernel
             .users
             .get(&user)
-            .and_then(|entry| self.sessions.get(entry.session?));
+            .and_then(|entry| self.kernel.sessions.get(entry.session?));
         let keys = call.keys;
         if here.is_some_and(|session| session.is_here()) {
             let owner = AttributeOwner::User(user);
@@ -295,7 +296,7 @@ impl Hub {
                 StoreAnswer::AttributesWritten { revision, entries },
             ) => {
                 if let Some((channel, change)) = notify {
-                    let known = self.channels.get(&channel);
+                    let known = self.channels.known.get(&channel);
                     let members = known.map_or(1, |known| known.members.len());
                     let bytes = entries.iter().map(|e| e.key.len() + e.value.len()).sum();
                     self.charge_fan_out(session, bytes, members);
@@ -418,7 +419,13 @@ impl Hub {
                 cseq,
                 user,
                 keys,
-            } if self.config.apps.settings(&user.app).keep_user_attributes => {
+            } if self
+                .kernel
+                .config
+                .apps
+                .settings(&user.app)
+                .keep_user_attributes =>
+            {
                 let absent = Some(user.user.clone());
                 let owner = AttributeOwner::User(user);
                 self.read_attributes((session, cseq), owner, keys, absent, out);

@@ -23,6 +23,7 @@ use crate::bus_ops::{BusOp, ForOthers, Keep, MemberSnapshot, Publication, Topic}
 use crate::history::history_message;
 use crate::ids::{ChannelKey, HubId, SessionId};
 use crate::io::{Effect, Sink};
+use crate::kernel::Kernel;
 use crate::limiter;
 use crate::members::{Change, Missing, Stamp};
 use crate::outbox::{Kept, Source};
@@ -38,7 +39,7 @@ const RESYNC_AGAIN_MS: u64 = 2_000;
 mod state;
 
 use state::stamp;
-pub(crate) use state::{Channel, Own, Published, Sync};
+pub(crate) use state::{Channel, Channels, Own, Published, Sync};
 
 impl Hub {
     pub(crate) fn handle_send_to_channel(
@@ -71,8 +72,8 @@ impl Hub {
         if !self.check_debt(key, cseq, limiter::Kind::FanOut, out) {
             return;
         }
-        if self.has_message_quotas {
-            let known = self.channels.get(&channel_key);
+        if self.kernel.has_message_quotas {
+            let known = self.channels.known.get(&channel_key);
             let members = known.map_or(1, |known| known.members.len());
             // A copy of a large message is as many as it has KiB.
             let copies = members * bytes.div_ceil(1024).max(1);
@@ -80,7 +81,7 @@ impl Hub {
                 return;
             }
         }
-        let Some(session) = self.sessions.get(key) else {
+        let Some(session) = self.kernel.sessions.get(key) else {
             return;
         };
         let limits = self.history_limits(&channel_key.app);
@@ -88,8 +89,8 @@ impl Hub {
             let from = session.user.user.to_string();
             let pending = PendingAsk::Keep { session: key, cseq };
             Box::new(Keep {
-                ask: self.asks.add(self.now.mono_ms, pending),
-                message: history_message(from, &message, self.now.unix_ms),
+                ask: self.kernel.asks.add(self.kernel.now.mono_ms, pending),
+                message: history_message(from, &message, self.kernel.now.unix_ms),
                 limits,
             })
         });
@@ -98,11 +99,11 @@ impl Hub {
             channel: call.channel,
             from: session.user.user.to_string(),
             message: Some(message),
-            server_ts: self.now.unix_ms,
+            server_ts: self.kernel.now.unix_ms,
         }));
         let is_kept = keep.is_some();
         let mut members = 1;
-        let is_known = match self.channels.get_mut(&channel_key) {
+        let is_known = match self.channels.known.get_mut(&channel_key) {
             Some(channel) => {
                 members = channel.members.len();
                 channel.published.push_back(Published {
@@ -122,7 +123,7 @@ impl Hub {
         let message = Publication::Message {
             sender: session.id,
             cseq,
-            server_ts: self.now.unix_ms,
+            server_ts: self.kernel.now.unix_ms,
             frame,
             keep,
         };
@@ -151,14 +152,14 @@ impl Hub {
         message: Arc<Publication>,
         out: &mut dyn Sink,
     ) {
-        let Some(channel) = self.channels.get_mut(key) else {
+        let Some(channel) = self.channels.known.get_mut(key) else {
             return;
         };
         if !channel.is_current {
             // Ours is the first word of this interest; what comes before it is of the one before.
             let is_first =
                 matches!(*message, Publication::Joined { epoch, .. } if epoch == channel.epoch);
-            if from != self.config.id || !is_first {
+            if from != self.kernel.config.id || !is_first {
                 return;
             }
             channel.is_current = true;
@@ -180,7 +181,7 @@ impl Hub {
         known: Vec<MemberSnapshot>,
         out: &mut dyn Sink,
     ) {
-        let Some(channel) = self.channels.get_mut(key) else {
+        let Some(channel) = self.channels.known.get_mut(key) else {
             return;
         };
         let Sync::Waiting { held, calls } = std::mem::replace(&mut channel.sync, Sync::Ready)
@@ -188,7 +189,7 @@ impl Hub {
             return;
         };
         for snapshot in known {
-            if snapshot.origin != self.config.id {
+            if snapshot.origin != self.kernel.config.id {
                 // Nobody here has seen the channel before: these are no events.
                 channel.members.apply_snapshot(&snapshot);
             }
@@ -208,10 +209,10 @@ impl Hub {
         message: &Publication,
         out: &mut dyn Sink,
     ) {
-        let Some(channel) = self.channels.get_mut(key) else {
+        let Some(channel) = self.channels.known.get_mut(key) else {
             return;
         };
-        let is_own = from == self.config.id;
+        let is_own = from == self.kernel.config.id;
         match message {
             Publication::Message { sender, frame, .. } => {
                 if !(is_own && fault!(OwnHubSeesMessageEarly)) {
@@ -271,7 +272,7 @@ impl Hub {
                 }
             }
             Publication::Resync { origin }
-                if *origin == self.config.id && !fault!(ResyncIsNotAnswered) =>
+                if *origin == self.kernel.config.id && !fault!(ResyncIsNotAnswered) =>
             {
                 let snapshot = channel.members.snapshot(key, *origin);
                 let message = Arc::new(Publication::Snapshot(Box::new(snapshot)));
@@ -315,8 +316,8 @@ impl Hub {
             }
             Ok(None) => {}
             Err(Missing) => {
-                let now_ms = self.now.mono_ms;
-                let Some(channel) = self.channels.get_mut(key) else {
+                let now_ms = self.kernel.now.mono_ms;
+                let Some(channel) = self.channels.known.get_mut(key) else {
                     return;
                 };
                 let resync = channel.resyncs.entry(stamp.origin).or_default();
@@ -336,17 +337,17 @@ impl Hub {
 
     /// Something that this hub has published has its place in the order: does what waits for that.
     fn finish_published(&mut self, key: &ChannelKey, out: &mut dyn Sink) {
-        let Some(channel) = self.channels.get_mut(key) else {
+        let Some(channel) = self.channels.known.get_mut(key) else {
             return;
         };
         let Some(published) = channel.published.pop_front() else {
             return;
         };
         let session = published.session;
-        let is_live = self.sessions.contains_key(session);
+        let is_live = self.kernel.sessions.contains_key(session);
         // The right may have been withdrawn since.
         let may_read = |of: &Session| of.may_in(Access::Read, &key.channel);
-        let is_shut = !self.sessions.get(session).is_none_or(may_read);
+        let is_shut = !self.kernel.sessions.get(session).is_none_or(may_read);
         match published.what {
             Own::Join { .. } | Own::Show if is_live && !is_shut => {
                 channel.locals.insert(session, published.id);
@@ -374,7 +375,7 @@ impl Hub {
 
     /// Tells the members here of a member that has come or gone, while there are not too many.
     fn tell_change(&mut self, key: &ChannelKey, change: Change, out: &mut dyn Sink) {
-        let Some(channel) = self.channels.get(key) else {
+        let Some(channel) = self.channels.known.get(key) else {
             return;
         };
         let count = channel.members.len();
@@ -436,12 +437,14 @@ impl Hub {
         out: &mut dyn Sink,
     ) {
         let Hub {
-            channels,
+            channels, kernel, ..
+        } = self;
+        let Kernel {
             sessions,
             replay_bytes,
             ..
-        } = self;
-        let Some(channel) = channels.get(key) else {
+        } = kernel;
+        let Some(channel) = channels.known.get(key) else {
             return;
         };
         let mut connections = Vec::with_capacity(channel.locals.len());
@@ -469,7 +472,7 @@ impl Hub {
     }
 
     pub(crate) fn drop_channel_if_unused(&mut self, key: &ChannelKey, out: &mut dyn Sink) {
-        let Some(channel) = self.channels.get(key) else {
+        let Some(channel) = self.channels.known.get(key) else {
             return;
         };
         let is_used = !channel.locals.is_empty()
@@ -478,7 +481,7 @@ impl Hub {
         if is_used {
             return;
         }
-        self.channels.remove(key);
+        self.channels.known.remove(key);
         out.emit(Effect::Bus(BusOp::Unsubscribe(Topic::Channel(key.clone()))));
     }
 }

@@ -6,6 +6,7 @@
 
 use crate::Hub;
 use crate::io::Sink;
+use crate::kernel::Kernel;
 use crate::limiter::{Kind, Rates};
 use crate::session::SessionKey;
 
@@ -38,11 +39,17 @@ impl Kind {
 impl Hub {
     /// Whether what a session's calls cost is counted. Who speaks for a client limits its rates, not its costs.
     fn counts_costs(&self, key: SessionKey) -> bool {
-        let Some(session) = self.sessions.get(key) else {
+        let Some(session) = self.kernel.sessions.get(key) else {
             return false;
         };
         session.settings.rate_limits
-            || session.traits.is_paced && self.config.apps.settings(&session.user.app).rate_limits
+            || session.traits.is_paced
+                && self
+                    .kernel
+                    .config
+                    .apps
+                    .settings(&session.user.app)
+                    .rate_limits
     }
 
     /// Whether the session has paid off what such a call waits for; if not, answers the request.
@@ -65,16 +72,20 @@ impl Hub {
         debt: Kind,
         out: &mut dyn Sink,
     ) -> bool {
-        let Some(session) = self.sessions.get(key) else {
+        let Some(session) = self.kernel.sessions.get(key) else {
             return false;
         };
         // Nearly always: nothing of that sort was ever charged.
         if !session.rates.limiter.has_used(debt) || !self.counts_costs(key) {
             return true;
         }
-        let listed = self.config.apps.listed.get(&session.user.app);
-        let rates = listed.map_or(&self.default_rates, |app| &app.rates);
-        match session.rates.limiter.check(debt, rates, self.now.mono_ms) {
+        let listed = self.kernel.config.apps.listed.get(&session.user.app);
+        let rates = listed.map_or(&self.kernel.default_rates, |app| &app.rates);
+        match session
+            .rates
+            .limiter
+            .check(debt, rates, self.kernel.now.mono_ms)
+        {
             Ok(()) => true,
             Err(error) => {
                 self.refuse_rate(key, cseq, (debt, error), out);
@@ -88,13 +99,13 @@ impl Hub {
         if !self.counts_costs(key) {
             return;
         }
-        let now_ms = self.now.mono_ms;
-        let Hub {
+        let now_ms = self.kernel.now.mono_ms;
+        let Kernel {
             sessions,
             config,
             default_rates,
             ..
-        } = self;
+        } = &mut self.kernel;
         if let Some(session) = sessions.get_mut(key) {
             let listed = config.apps.listed.get(&session.user.app);
             let rates: &Rates = listed.map_or(default_rates, |app| &app.rates);

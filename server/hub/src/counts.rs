@@ -50,8 +50,8 @@ pub(crate) struct CountGather {
 impl Hub {
     /// Tells the count now, or when the time since it was last told is over (rtm 4.5).
     pub(crate) fn schedule_count(&mut self, key: &ChannelKey, out: &mut dyn Sink) {
-        let now_ms = self.now.mono_ms;
-        let Some(channel) = self.channels.get_mut(key) else {
+        let now_ms = self.kernel.now.mono_ms;
+        let Some(channel) = self.channels.known.get_mut(key) else {
             return;
         };
         if channel.has_count_timer {
@@ -72,15 +72,17 @@ impl Hub {
         if due > now_ms && fault!(DelayedCountIsNeverSent) {
             // The count is never told.
         } else if due > now_ms {
-            self.timers.set(due, Timer::Count(Box::new(key.clone())));
+            self.kernel
+                .timers
+                .set(due, Timer::Count(Box::new(key.clone())));
         } else {
             self.tell_count(key, out);
         }
     }
 
     pub(crate) fn tell_count(&mut self, key: &ChannelKey, out: &mut dyn Sink) {
-        let now_ms = self.now.mono_ms;
-        let Some(channel) = self.channels.get_mut(key) else {
+        let now_ms = self.kernel.now.mono_ms;
+        let Some(channel) = self.channels.known.get_mut(key) else {
             return;
         };
         if !std::mem::take(&mut channel.has_count_timer) {
@@ -103,6 +105,7 @@ impl Hub {
         out: &mut dyn Sink,
     ) {
         let lists_all = self
+            .kernel
             .sessions
             .get(key)
             .is_some_and(|session| session.traits.lists_all_members);
@@ -134,7 +137,7 @@ impl Hub {
         cseq: u64,
         out: &mut dyn Sink,
     ) {
-        if self.channels.contains_key(channel) {
+        if self.channels.known.contains_key(channel) {
             return self.answer_member_list(channel, session, cseq, out);
         }
         self.charge(session, limiter::Kind::ListedMembers, LISTED_MEMBERS_GUESS);
@@ -170,7 +173,7 @@ impl Hub {
         cseq: u64,
         out: &mut dyn Sink,
     ) {
-        let Some(channel) = self.channels.get_mut(key) else {
+        let Some(channel) = self.channels.known.get_mut(key) else {
             let text = format!("channel {} is not joined any more", key.channel);
             return self.reply_error(session, cseq, error(Outcome::NotInChannel, text), out);
         };
@@ -185,18 +188,21 @@ impl Hub {
             return;
         }
         let may_read = |of: &Session| of.may_in(Access::Read, &key.channel);
-        if !self.sessions.get(session).is_none_or(may_read) {
+        if !self.kernel.sessions.get(session).is_none_or(may_read) {
             // Withdrawn while it waited.
             self.permit_in(session, cseq, Access::Read, &key.channel, out);
             return;
         }
         let lists_all = self
+            .kernel
             .sessions
             .get(session)
             .is_some_and(|session| session.traits.lists_all_members);
         let user_ids = match lists_all {
             true => channel.members.in_order(MEMBERS_LISTED_MAX),
-            false => channel.members.sample(MEMBER_EVENTS_MAX, &mut self.rng),
+            false => channel
+                .members
+                .sample(MEMBER_EVENTS_MAX, &mut self.kernel.rng),
         };
         let listed = user_ids.len() as u64;
         self.charge(session, limiter::Kind::ListedMembers, listed);
@@ -252,6 +258,7 @@ impl Hub {
         for (at, (channel, name)) in keys.into_iter().zip(channels).enumerate() {
             let here = self
                 .channels
+                .known
                 .get(&channel)
                 .filter(|c| matches!(c.sync, Sync::Ready));
             let count = here.map_or(0, |channel| channel.members.len());
@@ -268,9 +275,9 @@ impl Hub {
         if gather.missing == 0 {
             return self.finish_counts(gather, out);
         }
-        self.gathers += 1;
-        let id = self.gathers;
-        self.count_gathers.insert(id, gather);
+        self.channels.gather_count += 1;
+        let id = self.channels.gather_count;
+        self.channels.gathers.insert(id, gather);
         for (at, channel) in unknown {
             let pending = PendingAsk::Count(CountAsk::Call { gather: id, at });
             self.ask(Topic::Channel(channel), Question::Count, pending, out);
@@ -280,13 +287,13 @@ impl Hub {
     pub(crate) fn finish_count(&mut self, ask: CountAsk, count: u32, out: &mut dyn Sink) {
         match ask {
             CountAsk::Call { gather: id, at } => {
-                let Some(gather) = self.count_gathers.get_mut(&id) else {
+                let Some(gather) = self.channels.gathers.get_mut(&id) else {
                     return;
                 };
                 gather.counts[at].count = count;
                 gather.missing -= 1;
                 if gather.missing == 0
-                    && let Some(gather) = self.count_gathers.remove(&id)
+                    && let Some(gather) = self.channels.gathers.remove(&id)
                 {
                     self.finish_counts(gather, out);
                 }
@@ -309,11 +316,11 @@ impl Hub {
     }
 
     pub(crate) fn answer_members(&mut self, key: &ChannelKey, asker: Asker, out: &mut dyn Sink) {
-        let own = self.config.id;
-        let known = match self.channels.get(key) {
+        let own = self.kernel.config.id;
+        let known = match self.channels.known.get(key) {
             None => Vec::new(),
             // Not left to wait: two hubs that become interested together would wait for each other.
-            Some(channel) => match channel.held_own(own, self.hasher) {
+            Some(channel) => match channel.held_own(own, self.kernel.hasher) {
                 Some(members) => vec![members.snapshot(key, own)],
                 None => channel.members.snapshots(key),
             },
@@ -324,6 +331,7 @@ impl Hub {
     pub(crate) fn answer_count(&mut self, key: &ChannelKey, asker: Asker, out: &mut dyn Sink) {
         let count = self
             .channels
+            .known
             .get(key)
             .map_or(0, |channel| channel.members.len());
         self.answer(

@@ -40,7 +40,12 @@ impl Hub {
         parcel: Parcel,
         out: &mut dyn Sink,
     ) {
-        let Some(user) = self.sessions.get(key).map(|session| session.user.clone()) else {
+        let Some(user) = self
+            .kernel
+            .sessions
+            .get(key)
+            .map(|session| session.user.clone())
+        else {
             return self.answer_delivery(from, Answer::Gone, out);
         };
         let is_stored = parcel.offline.is_some();
@@ -54,7 +59,7 @@ impl Hub {
     /// Stores what is to be stored of the messages that wait behind the inbox: they will come out of it in
     /// their order. A message that is not to be stored and was sent before one that is cannot come any more.
     pub(crate) fn spill(&mut self, key: SessionKey, out: &mut dyn Sink) {
-        let Some(session) = self.sessions.get_mut(key) else {
+        let Some(session) = self.kernel.sessions.get_mut(key) else {
             return;
         };
         let user = session.user.clone();
@@ -88,12 +93,12 @@ impl Hub {
 
     /// Looks at messages that wait behind the inbox for too long. Returns when to look again.
     pub(crate) fn check_behind(&mut self, key: SessionKey, out: &mut dyn Sink) -> Option<u64> {
-        let now_ms = match self.is_settling {
+        let now_ms = match self.kernel.is_settling {
             true => u64::MAX,
-            false => self.now.mono_ms,
+            false => self.kernel.now.mono_ms,
         };
         let due = |waiting: &Waiting| waiting.since_ms + ack_wait_ms(&waiting.parcel);
-        let behind = &mut self.sessions.get_mut(key)?.peers.inbox.behind;
+        let behind = &mut self.kernel.sessions.get_mut(key)?.peers.inbox.behind;
         let is_late = |waiting: &Waiting| due(waiting) <= now_ms;
         if behind
             .iter()
@@ -101,7 +106,7 @@ impl Hub {
         {
             self.spill(key, out);
         }
-        let behind = &mut self.sessions.get_mut(key)?.peers.inbox.behind;
+        let behind = &mut self.kernel.sessions.get_mut(key)?.peers.inbox.behind;
         let (late, rest) = std::mem::take(behind).into_iter().partition(is_late);
         *behind = rest;
         let next_due = behind.iter().map(due).min();
@@ -114,7 +119,7 @@ impl Hub {
 
     /// Settles everything that waits for this session's confirmation: it will not come.
     pub(crate) fn give_back_deliveries(&mut self, key: SessionKey, out: &mut dyn Sink) {
-        let Some(session) = self.sessions.get_mut(key) else {
+        let Some(session) = self.kernel.sessions.get_mut(key) else {
             return;
         };
         let user = session.user.clone();

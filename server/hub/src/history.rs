@@ -117,13 +117,15 @@ impl Hub {
 
     /// Deletes what is too old in conversations that nobody writes to any more.
     pub(crate) fn sweep_histories(&mut self, out: &mut dyn Sink) {
-        self.timers
-            .set(self.now.mono_ms + SWEEP_MS, Timer::HistorySweep);
-        let ages = self.config.apps.listed.values();
+        self.kernel
+            .timers
+            .set(self.kernel.now.mono_ms + SWEEP_MS, Timer::HistorySweep);
+        let ages = self.kernel.config.apps.listed.values();
         let shortest_ms = ages.map(|app| app.settings.history_age_ms).min();
         let default_ms = AppSettings::default().history_age_ms;
         let shortest_ms = shortest_ms.unwrap_or(u64::MAX).min(default_ms);
-        let first_before_ts = not_before(self.now.unix_ms, self.deletion_age_ms(shortest_ms));
+        let first_before_ts =
+            not_before(self.kernel.now.unix_ms, self.deletion_age_ms(shortest_ms));
         self.list_histories(first_before_ts, None, out);
     }
 
@@ -165,7 +167,7 @@ impl Hub {
         let age_ms = self.history_limits(conversation.app()).age_ms;
         let op = StoreOp::HistoryTrim {
             conversation: conversation.clone(),
-            not_before_ts: not_before(self.now.unix_ms, age_ms),
+            not_before_ts: not_before(self.kernel.now.unix_ms, age_ms),
         };
         self.store(op, PendingStore::HistoryTrim(conversation), out);
     }
@@ -205,12 +207,12 @@ impl Hub {
                 format!("{count_max} messages are asked for; at most {HISTORY_PAGE_MAX} pass");
             return self.reply_error(key, cseq, error(Outcome::InvalidArgument, text), out);
         }
-        let Some(session) = self.sessions.get(key) else {
+        let Some(session) = self.kernel.sessions.get(key) else {
             return;
         };
         // What is over its age is gone for readers at once, from the disk with the next append or sweep.
         let age_ms = self.deletion_age_ms(session.settings.history_age_ms);
-        let oldest_ts = self.now.unix_ms.saturating_sub(age_ms);
+        let oldest_ts = self.kernel.now.unix_ms.saturating_sub(age_ms);
         let bound = |given: u64| if given == 0 { u64::MAX } else { given };
         let range = HistoryRange {
             after: call.after,
@@ -254,7 +256,7 @@ impl Hub {
             Some(read_history::Conversation::Channel(channel))
                 if fault!(HistoryReaderNeedNotBeMember) =>
             {
-                let app = self.sessions.get(key)?.user.app.clone();
+                let app = self.kernel.sessions.get(key)?.user.app.clone();
                 let channel = ChannelName::parse(&channel).ok()?;
                 return Some(Conversation::Channel(ChannelKey { app, channel }));
             }
@@ -267,7 +269,7 @@ impl Hub {
             }
             Some(read_history::Conversation::PeerId(peer_id)) => match UserId::parse(&peer_id) {
                 Ok(peer) => {
-                    let session = self.sessions.get(key)?;
+                    let session = self.kernel.sessions.get(key)?;
                     return Some(Conversation::of_users(&session.user, &peer));
                 }
                 Err(name) => format!("peer id {peer_id:?}: {name}"),

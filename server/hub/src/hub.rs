@@ -3,101 +3,40 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use slotmap::SlotMap;
 use tidings_fault::fault;
 use tidings_wire::codes::CloseCode;
 use tidings_wire::frame::encode_server;
 use tidings_wire::limits::LOGIN_WAIT_MS;
-use tidings_wire::proto::{
-    ClientFrame, ClientMessage, Ping, Pong, client_message, server_message::Kind,
-};
+use tidings_wire::proto::{ClientFrame, ClientMessage, Pong, client_message, server_message::Kind};
 
-use crate::asks::Asks;
 use crate::bus_ops::{BusInput, Publication, Question, Topic};
-use crate::channels::Channel;
+use crate::channels::Channels;
 use crate::config::HubConfig;
-use crate::counts::CountGather;
-use crate::ids::{ChannelKey, ConnectionId, HubId, UserKey};
-use crate::invitations::Invitation;
+use crate::ids::{ConnectionId, HubId, UserKey};
+use crate::invitations::Invitations;
 use crate::io::{Effect, Input, Sink};
-use crate::limiter::Rates;
-use crate::login::{Connection, Recalled, UserEntry};
-use crate::maps::{Map, SeededHasher};
-use crate::memory::Pressure;
-use crate::outbox::Gauge;
-use crate::peers::Lanes;
-use crate::presence::{PresenceGather, Watch};
+use crate::kernel::Kernel;
+use crate::login::{Connection, Logins, Recalled};
+use crate::maps::SeededHasher;
+use crate::memory::Memory;
+use crate::peers::Peers;
+use crate::presence::Presence;
 use crate::rng::Rng;
-use crate::session::{End, Session, SessionKey};
-use crate::stores::Stores;
+use crate::session::End;
 use crate::time::Time;
-use crate::timers::{Timer, Timers};
-use crate::wall::Wall;
+use crate::timers::Timer;
 
 /// A single-threaded state machine that owns sessions.
 #[derive(Debug)]
 pub struct Hub {
-    pub(crate) config: HubConfig,
-    /// The time of the input being handled.
-    ///
-    /// Its monotonic part is the hub's own clock: it stands still while the process does.
-    pub(crate) now: Time,
-    /// The wall clock as the system has it.
-    pub(crate) wall: Wall,
-    /// How long it has stood still, in milliseconds.
-    pub(crate) paused_ms: u64,
-    /// When this life of the hub has begun, in Unix milliseconds.
-    pub(crate) started_ts: u64,
-    pub(crate) rng: Rng,
-    pub(crate) hasher: SeededHasher,
-    pub(crate) timers: Timers,
-    /// Open connections. Bound: the shell's limits on connections.
-    pub(crate) connections: Map<ConnectionId, Connection>,
-    pub(crate) sessions: SlotMap<SessionKey, Session>,
-    /// Users with a session here or a login in progress: this hub subscribes to their topics.
-    pub(crate) users: Map<UserKey, UserEntry>,
-    /// Channels with a member here: this hub subscribes to their topics.
-    pub(crate) channels: Map<ChannelKey, Channel>,
-    pub(crate) asks: Asks,
-    pub(crate) stores: Stores,
-    pub(crate) lanes: Lanes,
-    /// Users whose presence a session here watches.
-    pub(crate) watches: Map<UserKey, Watch>,
-    /// Presence calls that wait for other hubs. Bound: each belongs to an open request.
-    pub(crate) presence_gathers: Map<u64, PresenceGather>,
-    /// Count calls that wait for other hubs. Bound: each belongs to an open request.
-    pub(crate) count_gathers: Map<u64, CountGather>,
-    /// Names the gathers.
-    pub(crate) gathers: u64,
-    /// Rises with every interest in a channel: tells a hub's numberings apart.
-    pub(crate) epochs: u64,
-    /// Tells logins of one millisecond apart.
-    pub(crate) logins: u64,
-    /// What the next login or resume is told.
-    pub(crate) recalled: Option<Recalled>,
-    /// Some app has a quota of messages.
-    pub(crate) has_message_quotas: bool,
-    /// Of apps that are not listed.
-    pub(crate) default_rates: Rates,
-    /// Invitations by who has sent them. Bound: `INVITATIONS_OPEN_MAX` per session, and what a restart has left.
-    pub(crate) invitations: Map<UserKey, Vec<Invitation>>,
-    /// As in [`Input::Load`].
-    pub(crate) boot: u64,
-    /// Until then, in monotonic milliseconds, there may be invitations that nobody owns.
-    pub(crate) leftovers_until_ms: u64,
-    /// Nothing ends by time before, in monotonic milliseconds: other hubs might not hear of it.
-    pub(crate) heard_from_ms: u64,
+    pub(crate) kernel: Kernel,
+    pub(crate) logins: Logins,
+    pub(crate) peers: Peers,
+    pub(crate) channels: Channels,
+    pub(crate) presence: Presence,
+    pub(crate) invitations: Invitations,
+    pub(crate) memory: Memory,
     pub(crate) is_draining: bool,
-    /// Nobody is connected any more: what is under way comes to an end.
-    pub(crate) is_settling: bool,
-    /// How short memory is.
-    pub(crate) pressure: Pressure,
-    /// Bytes of all frames that are kept for clients; one for many counts once.
-    pub(crate) replay_bytes: Gauge,
-    /// Bound on them.
-    pub(crate) replay_bytes_max: usize,
-    /// The one ping frame.
-    pub(crate) ping: Bytes,
     /// The one pong frame.
     pong: Bytes,
 }
@@ -152,41 +91,15 @@ impl Hub {
         let hasher = SeededHasher::new((rng.next_u64(), rng.next_u64()));
         let epochs = rng.next_u64() >> 16;
         Self {
-            now: Time::default(),
-            wall: Wall::default(),
-            paused_ms: 0,
-            started_ts: 0,
-            rng,
-            timers: Timers::default(),
-            connections: hasher.map(),
-            sessions: SlotMap::with_key(),
-            users: hasher.map(),
-            channels: hasher.map(),
-            asks: Asks::new(hasher),
-            stores: Stores::new(hasher),
-            lanes: Lanes::new(hasher),
-            watches: hasher.map(),
-            presence_gathers: hasher.map(),
-            count_gathers: hasher.map(),
-            gathers: 0,
-            epochs,
-            logins: 0,
-            recalled: None,
-            has_message_quotas: config.apps.has_message_quotas(),
-            default_rates: Rates::default(),
-            invitations: hasher.map(),
-            boot: 0,
-            leftovers_until_ms: 0,
-            heard_from_ms: 0,
+            logins: Logins::default(),
+            peers: Peers::new(hasher),
+            channels: Channels::new(hasher, epochs),
+            presence: Presence::new(hasher),
+            invitations: Invitations::new(hasher),
+            memory: Memory::default(),
             is_draining: false,
-            is_settling: false,
-            pressure: Pressure::None,
-            replay_bytes: Gauge::default(),
-            replay_bytes_max: usize::MAX,
-            ping: encode_server(Kind::Ping(Ping {})),
             pong: encode_server(Kind::Pong(Pong {})),
-            hasher,
-            config,
+            kernel: Kernel::new(config, rng, hasher),
         }
     }
 
@@ -201,7 +114,7 @@ impl Hub {
         };
         self.take(input, &mut watched);
         self.fire_timers(&mut watched);
-        if self.replay_bytes.get() > self.replay_bytes_max {
+        if self.kernel.replay_bytes.get() > self.memory.replay_bytes_max {
             self.bound_replay(&mut watched);
         }
         let slow = watched.slow;
@@ -222,7 +135,7 @@ impl Hub {
                 user,
                 used,
             } => {
-                self.recalled = Some(Recalled {
+                self.logins.recalled = Some(Recalled {
                     connection,
                     user,
                     used,
@@ -247,11 +160,12 @@ impl Hub {
                 resume,
                 opened_ms,
             } => {
-                self.connections
+                self.kernel
+                    .connections
                     .insert(connection, Connection::Fresh { opened_ms });
                 // A resume that is refused here leaves it without a login once more.
-                let due = self.now.mono_ms + LOGIN_WAIT_MS;
-                self.timers.set(due, Timer::Login(connection));
+                let due = self.kernel.now.mono_ms + LOGIN_WAIT_MS;
+                self.kernel.timers.set(due, Timer::Login(connection));
                 self.handle_resume((connection, opened_ms), resume, out);
             }
             Input::Bus(input) => self.handle_bus(input, out),
@@ -268,13 +182,13 @@ impl Hub {
 
     /// When the hub wants [`Input::Tick`] at the latest, in monotonic milliseconds; `None` = never.
     pub fn deadline(&self) -> Option<u64> {
-        let due_ms = self.next_due()? + self.paused_ms;
+        let due_ms = self.next_due()? + self.kernel.clock.paused_ms;
         Some(due_ms.saturating_sub(HEAD_START_MS))
     }
 
     /// The same by the hub's own clock.
     fn next_due(&self) -> Option<u64> {
-        [self.timers.next_due(), self.asks.next_due()]
+        [self.kernel.timers.next_due(), self.kernel.asks.next_due()]
             .into_iter()
             .flatten()
             .min()
@@ -282,13 +196,13 @@ impl Hub {
 
     /// The monotonic clock that all hubs of the node share.
     pub(crate) fn node_ms(&self) -> u64 {
-        (self.now.mono_ms + self.paused_ms).saturating_sub(HEAD_START_MS)
+        (self.kernel.now.mono_ms + self.kernel.clock.paused_ms).saturating_sub(HEAD_START_MS)
     }
 
     /// Who is logged in on a connection.
     pub fn user_of(&self, connection: ConnectionId) -> Option<&UserKey> {
-        match self.connections.get(&connection)? {
-            Connection::Serving(key) => Some(&self.sessions.get(*key)?.user),
+        match self.kernel.connections.get(&connection)? {
+            Connection::Serving(key) => Some(&self.kernel.sessions.get(*key)?.user),
             _ => None,
         }
     }
@@ -296,7 +210,7 @@ impl Hub {
     /// Whether a login or a resume is under way on a connection.
     pub fn is_logging_in(&self, connection: ConnectionId) -> bool {
         matches!(
-            self.connections.get(&connection),
+            self.kernel.connections.get(&connection),
             Some(Connection::Claiming(_) | Connection::Resuming { .. })
         )
     }
@@ -304,46 +218,46 @@ impl Hub {
     /// How large the hub is.
     pub fn stats(&self) -> HubStats {
         HubStats {
-            connections: self.connections.len(),
-            sessions: self.sessions.len(),
-            channels: self.channels.len(),
-            asks: self.asks.len(),
-            store_operations: self.stores.len(),
-            replay_bytes: self.replay_bytes.get(),
+            connections: self.kernel.connections.len(),
+            sessions: self.kernel.sessions.len(),
+            channels: self.channels.known.len(),
+            asks: self.kernel.asks.len(),
+            store_operations: self.kernel.stores.len(),
+            replay_bytes: self.kernel.replay_bytes.get(),
         }
     }
 
     fn start_or_advance(&mut self, now: Time) {
-        let is_first = self.now == Time::default();
-        self.wall.look(now);
+        let is_first = self.kernel.now == Time::default();
+        self.kernel.clock.wall.look(now);
         // A clock that goes back must not make stamps go back (contract CRA-7).
-        let mut mono_ms = now.mono_ms + HEAD_START_MS - self.paused_ms;
+        let mut mono_ms = now.mono_ms + HEAD_START_MS - self.kernel.clock.paused_ms;
         if let Some(due_ms) = self.next_due().filter(|_| !is_first)
             && mono_ms > due_ms + LATE_MS
         {
             // The process did not run. What clients and hubs have said meanwhile waits to be read: nobody is
             // to be found silent before it is.
-            let wake_ms = due_ms.max(self.now.mono_ms);
-            self.paused_ms += mono_ms - wake_ms;
+            let wake_ms = due_ms.max(self.kernel.now.mono_ms);
+            self.kernel.clock.paused_ms += mono_ms - wake_ms;
             mono_ms = wake_ms;
         }
-        self.now = Time {
-            mono_ms: mono_ms.max(self.now.mono_ms),
+        self.kernel.now = Time {
+            mono_ms: mono_ms.max(self.kernel.now.mono_ms),
             unix_ms: match fault!(StampsGoBack) {
                 true => now.unix_ms,
-                false => now.unix_ms.max(self.now.unix_ms),
+                false => now.unix_ms.max(self.kernel.now.unix_ms),
             },
         };
         if is_first {
-            self.started_ts = now.unix_ms;
+            self.kernel.clock.started_ts = now.unix_ms;
         }
-        if is_first && self.config.id == HubId(0) {
+        if is_first && self.kernel.config.id == HubId(0) {
             self.start_sweeps();
         }
     }
 
     fn fire_timers(&mut self, out: &mut dyn Sink) {
-        while let Some(timer) = self.timers.pop_due(self.now.mono_ms) {
+        while let Some(timer) = self.kernel.timers.pop_due(self.kernel.now.mono_ms) {
             match timer {
                 Timer::Drain(connection) => {
                     self.drop_connection(connection, Some(CloseCode::GoingAway), out);
@@ -363,7 +277,7 @@ impl Hub {
                 Timer::HistorySweep => self.sweep_histories(out),
             }
         }
-        while let Some(pending) = self.asks.pop_due(self.now.mono_ms) {
+        while let Some(pending) = self.kernel.asks.pop_due(self.kernel.now.mono_ms) {
             self.handle_unanswered(pending, out);
         }
     }
@@ -377,21 +291,23 @@ impl Hub {
             return;
         }
         self.insert_fresh(connection);
-        self.timers
-            .set(self.now.mono_ms + LOGIN_WAIT_MS, Timer::Login(connection));
+        self.kernel.timers.set(
+            self.kernel.now.mono_ms + LOGIN_WAIT_MS,
+            Timer::Login(connection),
+        );
     }
 
     fn handle_heard(&mut self, connection: ConnectionId, out: &mut dyn Sink) {
-        if let Some(Connection::Serving(key)) = self.connections.get(&connection) {
+        if let Some(Connection::Serving(key)) = self.kernel.connections.get(&connection) {
             self.touch(*key, out);
         }
     }
 
     fn handle_frame(&mut self, connection: ConnectionId, frame: ClientFrame, out: &mut dyn Sink) {
-        if let Some(Connection::Serving(key)) = self.connections.get(&connection) {
+        if let Some(Connection::Serving(key)) = self.kernel.connections.get(&connection) {
             let key = *key;
             self.touch(key, out);
-            if let Some(session) = self.sessions.get_mut(key) {
+            if let Some(session) = self.kernel.sessions.get_mut(key) {
                 session.link.previous_secrets = Box::default();
             }
             if frame.confirm > 0 && !self.handle_confirm(key, frame.confirm, out) {
@@ -408,10 +324,10 @@ impl Hub {
     }
 
     fn is_open(&self, connection: ConnectionId) -> bool {
-        match self.connections.get(&connection) {
+        match self.kernel.connections.get(&connection) {
             None => false,
             Some(Connection::Serving(key)) => {
-                let session = self.sessions.get(*key);
+                let session = self.kernel.sessions.get(*key);
                 session.is_some_and(|session| session.connection == Some(connection))
             }
             Some(_) => true,
@@ -425,7 +341,7 @@ impl Hub {
         out: &mut dyn Sink,
     ) {
         use client_message::Kind;
-        let Some(state) = self.connections.get(&connection) else {
+        let Some(state) = self.kernel.connections.get(&connection) else {
             return;
         };
         match (state, message.kind) {
@@ -439,7 +355,7 @@ impl Hub {
             (Connection::Fresh { .. }, Some(Kind::Request(request)))
                 if fault!(RequestBeforeLoginIsExecuted) =>
             {
-                if let Some(key) = self.sessions.keys().next() {
+                if let Some(key) = self.kernel.sessions.keys().next() {
                     self.handle_request(key, connection, request, out);
                 }
             }
@@ -460,7 +376,7 @@ impl Hub {
 
     /// The client has broken the protocol: its connection and its session are over.
     pub(crate) fn handle_protocol_error(&mut self, connection: ConnectionId, out: &mut dyn Sink) {
-        match self.connections.get(&connection) {
+        match self.kernel.connections.get(&connection) {
             Some(Connection::Serving(key)) => self.end_session(*key, End::ProtocolError, out),
             _ => self.drop_connection(connection, Some(CloseCode::ProtocolError), out),
         }
@@ -560,19 +476,19 @@ impl Hub {
             return;
         }
         self.is_draining = true;
-        let mut open: Vec<ConnectionId> = self.connections.keys().copied().collect();
+        let mut open: Vec<ConnectionId> = self.kernel.connections.keys().copied().collect();
         // Order: sorted, because the map's order would reach the effects.
         open.sort_unstable();
         let served = open.len().max(1) as u64;
         for (at, connection) in (0_u64..).zip(open) {
-            let wait_ms = self.config.drain_window_ms * at / served;
+            let wait_ms = self.kernel.config.drain_window_ms * at / served;
             let is_served = matches!(
-                self.connections.get(&connection),
+                self.kernel.connections.get(&connection),
                 Some(Connection::Serving(_))
             );
             if is_served && wait_ms > 0 {
-                let due_ms = self.now.mono_ms + wait_ms;
-                self.timers.set(due_ms, Timer::Drain(connection));
+                let due_ms = self.kernel.now.mono_ms + wait_ms;
+                self.kernel.timers.set(due_ms, Timer::Drain(connection));
             } else {
                 self.drop_connection(connection, Some(CloseCode::GoingAway), out);
             }

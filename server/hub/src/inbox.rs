@@ -132,7 +132,7 @@ impl Hub {
         parcel: &Parcel,
         out: &mut dyn Sink,
     ) {
-        match self.users.get(user).and_then(|entry| entry.session) {
+        match self.kernel.users.get(user).and_then(|entry| entry.session) {
             Some(key) => self.accept_parcel(key, Origin::Hub(asker), parcel.clone(), out),
             None => self.hold_parcel(user, Origin::Hub(asker), parcel.clone(), out),
         }
@@ -146,7 +146,7 @@ impl Hub {
         parcel: Parcel,
         out: &mut dyn Sink,
     ) {
-        let Some(session) = self.sessions.get_mut(key) else {
+        let Some(session) = self.kernel.sessions.get_mut(key) else {
             return self.answer_delivery(from, Answer::Gone, out);
         };
         if !session.is_here() {
@@ -158,14 +158,14 @@ impl Hub {
             let user = session.user.clone();
             return self.keep_or_answer(&user, from, parcel, Answer::Gone, out);
         }
-        if self.is_settling {
+        if self.kernel.is_settling {
             // No client is there to confirm it, and what is under way is to come to an end.
             let user = session.user.clone();
             return self.keep_or_answer(&user, from, parcel, Answer::Unconfirmed, out);
         }
         if session.peers.inbox.is_draining() && !fault!(LiveOvertakesStored) {
             let is_full = session.peers.inbox.behind.len() >= BEHIND_MAX;
-            let since_ms = self.now.mono_ms;
+            let since_ms = self.kernel.now.mono_ms;
             let due_ms = since_ms + ack_wait_ms(&parcel);
             let waiting = Waiting {
                 from,
@@ -186,7 +186,7 @@ impl Hub {
 
     /// Sends a message live and waits for its confirmation.
     fn hand_over(&mut self, key: SessionKey, from: Origin, parcel: Parcel, out: &mut dyn Sink) {
-        let Some(session) = self.sessions.get_mut(key) else {
+        let Some(session) = self.kernel.sessions.get_mut(key) else {
             return self.answer_delivery(from, Answer::Gone, out);
         };
         let wait_ms = ack_wait_ms(&parcel);
@@ -200,23 +200,23 @@ impl Hub {
             sseq,
             parcel,
             from,
-            since_ms: self.now.mono_ms,
+            since_ms: self.kernel.now.mono_ms,
             is_storing: false,
             is_answered: false,
             is_written,
         });
-        self.check_deliveries_at(key, self.now.mono_ms + wait_ms);
+        self.check_deliveries_at(key, self.kernel.now.mono_ms + wait_ms);
     }
 
     /// Sees to it that unconfirmed messages are looked at then, or earlier: one that is to be stored waits less
     /// than one that is not.
     fn check_deliveries_at(&mut self, key: SessionKey, due_ms: u64) {
-        let Some(session) = self.sessions.get_mut(key) else {
+        let Some(session) = self.kernel.sessions.get_mut(key) else {
             return;
         };
         if session.peers.check_ms.is_none_or(|at| at > due_ms) {
             session.peers.check_ms = Some(due_ms);
-            self.timers.set(due_ms, Timer::Deliveries(key));
+            self.kernel.timers.set(due_ms, Timer::Deliveries(key));
         }
     }
 
@@ -236,7 +236,7 @@ impl Hub {
         sseq: u64,
         out: &mut dyn Sink,
     ) -> bool {
-        let Some(session) = self.sessions.get_mut(key) else {
+        let Some(session) = self.kernel.sessions.get_mut(key) else {
             return true;
         };
         if !session.outbox.confirm(sseq) {
@@ -262,7 +262,7 @@ impl Hub {
         sseq: u64,
         out: &mut dyn Sink,
     ) {
-        if let Some(Connection::Serving(key)) = self.connections.get(&connection) {
+        if let Some(Connection::Serving(key)) = self.kernel.connections.get(&connection) {
             self.apply_processed(*key, sseq, out);
         }
     }
@@ -270,7 +270,7 @@ impl Hub {
     /// The client has the messages, but has not processed them: their senders know, and what was to be stored
     /// stays to be stored.
     fn apply_received_deliveries(&mut self, key: SessionKey, sseq: u64, out: &mut dyn Sink) {
-        let Some(session) = self.sessions.get_mut(key) else {
+        let Some(session) = self.kernel.sessions.get_mut(key) else {
             return;
         };
         let mut received = Vec::new();
@@ -285,8 +285,12 @@ impl Hub {
     }
 
     fn apply_processed(&mut self, key: SessionKey, sseq: u64, out: &mut dyn Sink) {
-        while let Some(session) = self.sessions.get_mut(key) {
-            let Some(delivery) = session.peers.deliveries.pop_front_if(|next| next.sseq <= sseq) else {
+        while let Some(session) = self.kernel.sessions.get_mut(key) {
+            let Some(delivery) = session
+                .peers
+                .deliveries
+                .pop_front_if(|next| next.sseq <= sseq)
+            else {
                 break;
             };
             self.apply_confirmed(key, delivery, out);
@@ -296,7 +300,7 @@ impl Hub {
 
     fn apply_confirmed(&mut self, key: SessionKey, delivery: Delivery, out: &mut dyn Sink) {
         let id = delivery.parcel.id;
-        let Some(session) = self.sessions.get_mut(key) else {
+        let Some(session) = self.kernel.sessions.get_mut(key) else {
             return;
         };
         let user = session.user.clone();
@@ -317,7 +321,7 @@ impl Hub {
 
     /// Deletes stored messages whose delivery was confirmed, and goes on reading.
     fn confirm_stored(&mut self, key: SessionKey, sseq: u64, out: &mut dyn Sink) {
-        let Some(session) = self.sessions.get_mut(key) else {
+        let Some(session) = self.kernel.sessions.get_mut(key) else {
             return;
         };
         let inbox = &mut session.peers.inbox;
@@ -340,8 +344,8 @@ impl Hub {
 
     /// Looks at deliveries that the client has not confirmed: stores what is to be stored, gives up the rest.
     pub(crate) fn check_deliveries(&mut self, key: SessionKey, out: &mut dyn Sink) {
-        let now_ms = self.now.mono_ms;
-        let Some(session) = self.sessions.get_mut(key) else {
+        let now_ms = self.kernel.now.mono_ms;
+        let Some(session) = self.kernel.sessions.get_mut(key) else {
             return;
         };
         session.peers.check_ms = None;
@@ -356,7 +360,7 @@ impl Hub {
                 continue;
             }
             let due = delivery.since_ms + ack_wait_ms(&delivery.parcel);
-            if due > now_ms && !self.is_settling {
+            if due > now_ms && !self.kernel.is_settling {
                 next_due = Some(next_due.map_or(due, |next: u64| next.min(due)));
             } else if let Some(body) = delivery.parcel.offline.take() {
                 delivery.is_storing = true;
@@ -409,12 +413,13 @@ impl Hub {
         answer: StoreAnswer,
         out: &mut dyn Sink,
     ) {
-        let session = self.sessions.get_mut(key);
+        let session = self.kernel.sessions.get_mut(key);
         let Some(session) = session else {
             return self.answer_delivery(from, outcome_of(answer), out);
         };
         if let Some(at) = session
-            .peers.inbox
+            .peers
+            .inbox
             .confirmed_early
             .iter()
             .position(|early| *early == id)
@@ -430,7 +435,12 @@ impl Hub {
                 out,
             );
         }
-        if let Some(delivery) = session.peers.deliveries.iter_mut().find(|d| d.parcel.id == id) {
+        if let Some(delivery) = session
+            .peers
+            .deliveries
+            .iter_mut()
+            .find(|d| d.parcel.id == id)
+        {
             delivery.is_answered = true;
             delivery.is_storing = !matches!(answer, StoreAnswer::Failed { .. });
         }
@@ -438,7 +448,7 @@ impl Hub {
     }
 
     pub(crate) fn append_op(&self, user: UserKey, parcel: &Parcel, body: Bytes) -> StoreOp {
-        let settings = self.config.apps.settings(&user.app);
+        let settings = self.kernel.config.apps.settings(&user.app);
         let age_ms = self.deletion_age_before(settings.inbox_age_ms, parcel.server_ts);
         let aging = InboxLimits {
             messages_max: settings.inbox_messages_max,

@@ -28,6 +28,7 @@ use crate::bus_ops::{BusOp, CalleeWord, Decision, InvitationWord, Publication, R
 use crate::ids::{InvitationId, SessionId, UserKey};
 use crate::io::{Effect, Sink};
 use crate::limiter;
+use crate::maps::{Map, SeededHasher};
 use crate::requests::check_type;
 use crate::session::SessionKey;
 use crate::sessions::error;
@@ -68,6 +69,27 @@ pub(crate) struct Invitation {
     /// It rings until one side ends it; the callee's client, if lost, is waited for until this time, in monotonic
     /// milliseconds.
     rings_on: Option<u64>,
+}
+
+/// Invitations that users of this hub have sent.
+#[derive(Debug)]
+pub(crate) struct Invitations {
+    /// By who has sent them. Bound: `INVITATIONS_OPEN_MAX` per session, and what a restart has left.
+    pub(crate) sent: Map<UserKey, Vec<Invitation>>,
+    /// As in [`crate::Input::Load`].
+    boot: u64,
+    /// Until then, in monotonic milliseconds, there may be invitations that nobody owns.
+    leftovers_until_ms: u64,
+}
+
+impl Invitations {
+    pub(crate) fn new(hasher: SeededHasher) -> Self {
+        Self {
+            sent: hasher.map(),
+            boot: 0,
+            leftovers_until_ms: 0,
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -131,6 +153,7 @@ impl Hub {
             return;
         }
         let is_repeated = self
+            .kernel
             .sessions
             .get(key)
             .is_some_and(|session| call.number <= session.invitations.last_number);
@@ -140,9 +163,9 @@ impl Hub {
         if !self.take_rate(key, cseq, limiter::Kind::Invite, out) {
             return;
         }
-        let now_ms = self.now.mono_ms;
+        let now_ms = self.kernel.now.mono_ms;
         let open = self.open_of(key).count();
-        let Some(session) = self.sessions.get_mut(key) else {
+        let Some(session) = self.kernel.sessions.get_mut(key) else {
             return;
         };
         if open + session.invitations.reported.len() >= INVITATIONS_OPEN_MAX {
@@ -192,11 +215,16 @@ impl Hub {
         number: u64,
         out: &mut dyn Sink,
     ) {
-        let Some(session) = self.sessions.get_mut(key) else {
+        let Some(session) = self.kernel.sessions.get_mut(key) else {
             return;
         };
         let waiting = Some(Waiting { session: key, cseq });
-        if let Some(report) = session.invitations.reported.iter_mut().find(|r| r.number == number) {
+        if let Some(report) = session
+            .invitations
+            .reported
+            .iter_mut()
+            .find(|r| r.number == number)
+        {
             // Its record is still being read.
             report.canceled = waiting;
             return;
@@ -230,7 +258,11 @@ impl Hub {
                 }
                 _ => None,
             });
-        let caller = self.sessions.get(key).map(|session| session.user.clone());
+        let caller = self
+            .kernel
+            .sessions
+            .get(key)
+            .map(|session| session.user.clone());
         let (Some((id, response)), Some(caller)) = (accepted, caller) else {
             return self.reply_done(key, cseq, out);
         };
@@ -246,7 +278,7 @@ impl Hub {
         id: InvitationId,
         out: &mut dyn Sink,
     ) {
-        let now_ms = self.now.mono_ms;
+        let now_ms = self.kernel.now.mono_ms;
         let Some(invitation) = self.invitation(caller, id) else {
             return;
         };
@@ -255,7 +287,9 @@ impl Hub {
             return;
         }
         if let State::Accepting { .. } = invitation.state {
-            let owner = invitation.owner.and_then(|key| self.sessions.get(key));
+            let owner = invitation
+                .owner
+                .and_then(|key| self.kernel.sessions.get(key));
             let end = match owner.is_some_and(|session| session.is_here()) {
                 true => InvitationEnd::AcceptFailed,
                 false => InvitationEnd::CallerGone,
@@ -290,7 +324,7 @@ impl Hub {
             .map(|invitation| invitation.due_ms());
         if let Some(due_ms) = due_ms.filter(|due_ms| *due_ms < u64::MAX) {
             let timer = Timer::Invitation(Box::new(caller.clone()), id);
-            self.timers.set(due_ms, timer);
+            self.kernel.timers.set(due_ms, timer);
         }
     }
 
@@ -302,7 +336,7 @@ impl Hub {
         word: &CalleeWord,
         out: &mut dyn Sink,
     ) {
-        let now_ms = self.now.mono_ms;
+        let now_ms = self.kernel.now.mono_ms;
         let Some(invitation) = self.invitation(caller, id) else {
             return;
         };
@@ -376,7 +410,7 @@ impl Hub {
         response: &str,
         out: &mut dyn Sink,
     ) {
-        let until_ms = self.now.mono_ms + INVITATION_CONFIRM_WAIT_MS;
+        let until_ms = self.kernel.now.mono_ms + INVITATION_CONFIRM_WAIT_MS;
         let Some(invitation) = self.invitation(caller, id) else {
             return;
         };
@@ -415,7 +449,12 @@ impl Hub {
 
     /// The session ends, and with it what it has sent.
     pub(crate) fn end_own_invitations(&mut self, key: SessionKey, out: &mut dyn Sink) {
-        let Some(caller) = self.sessions.get(key).map(|session| session.user.clone()) else {
+        let Some(caller) = self
+            .kernel
+            .sessions
+            .get(key)
+            .map(|session| session.user.clone())
+        else {
             return;
         };
         let ids: Vec<_> = self.open_of(key).map(|invitation| invitation.id).collect();
@@ -428,7 +467,7 @@ impl Hub {
     // ------------------------------------------------------------ where they are kept
 
     fn invitation(&mut self, caller: &UserKey, id: InvitationId) -> Option<&mut Invitation> {
-        let all = self.invitations.get_mut(caller)?;
+        let all = self.invitations.sent.get_mut(caller)?;
         all.iter_mut().find(|invitation| invitation.id == id)
     }
 
@@ -440,18 +479,18 @@ impl Hub {
 
     /// What a session has sent, until its end is durable.
     fn sent_by(&self, key: SessionKey) -> impl Iterator<Item = &Invitation> {
-        let caller = self.sessions.get(key).map(|session| &session.user);
-        let all = caller.and_then(|caller| self.invitations.get(caller));
+        let caller = self.kernel.sessions.get(key).map(|session| &session.user);
+        let all = caller.and_then(|caller| self.invitations.sent.get(caller));
         let is_its = move |invitation: &&Invitation| invitation.owner == Some(key);
         all.into_iter().flatten().filter(is_its)
     }
 
     fn insert_invitation(&mut self, caller: &UserKey, invitation: Invitation, out: &mut dyn Sink) {
-        if !self.invitations.contains_key(caller) {
+        if !self.invitations.sent.contains_key(caller) {
             let topic = Topic::Calls(caller.clone());
             out.emit(Effect::Bus(BusOp::Subscribe(topic)));
         }
-        let all = self.invitations.entry(caller.clone()).or_default();
+        let all = self.invitations.sent.entry(caller.clone()).or_default();
         all.push(invitation);
     }
 
@@ -461,11 +500,11 @@ impl Hub {
         id: InvitationId,
         out: &mut dyn Sink,
     ) -> Option<Invitation> {
-        let all = self.invitations.get_mut(caller)?;
+        let all = self.invitations.sent.get_mut(caller)?;
         let index = all.iter().position(|invitation| invitation.id == id)?;
         let invitation = all.remove(index);
         if all.is_empty() {
-            self.invitations.remove(caller);
+            self.invitations.sent.remove(caller);
             let topic = Topic::Calls(caller.clone());
             out.emit(Effect::Bus(BusOp::Unsubscribe(topic)));
         }

@@ -20,13 +20,14 @@ impl Hub {
     /// The last member is gone: its attributes are touched, and asked for their note.
     pub(crate) fn touch_channel(&mut self, channel: &ChannelKey, out: &mut dyn Sink) {
         let owner = AttributeOwner::Channel(channel.clone());
-        let left_ts = self.now.unix_ms;
+        let left_ts = self.kernel.now.unix_ms;
         let touch = StoreOp::AttributesTouch {
             owner: owner.clone(),
             now_ts: left_ts,
         };
         self.store(touch, PendingStore::Forgotten, out);
         let keep_ms = self
+            .kernel
             .config
             .apps
             .settings(&channel.app)
@@ -55,6 +56,7 @@ impl Hub {
         };
         let wanted_ms = keep_s.min(KEEP_S_MAX) * 1_000;
         let usual_ms = self
+            .kernel
             .config
             .apps
             .settings(&channel.app)
@@ -67,8 +69,10 @@ impl Hub {
             };
             return self.store(touch, PendingStore::Forgotten, out);
         }
-        let due_ms = self.now.mono_ms + (left_ts + wanted_ms).saturating_sub(self.now.unix_ms);
-        self.timers
+        let due_ms =
+            self.kernel.now.mono_ms + (left_ts + wanted_ms).saturating_sub(self.kernel.now.unix_ms);
+        self.kernel
+            .timers
             .set(due_ms, Timer::ChannelOver(Box::new(channel), left_ts));
     }
 

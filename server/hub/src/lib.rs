@@ -49,6 +49,7 @@ mod inbox;
 mod invitations;
 pub mod io;
 mod keep;
+mod kernel;
 mod limiter;
 mod login;
 mod maps;

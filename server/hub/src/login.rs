@@ -21,7 +21,8 @@ use crate::outbox::Outbox;
 use crate::quotas::Place;
 use crate::resume::digest;
 use crate::session::{
-    End, InvitationSlot, Link, PeerSlot, PresenceSlot, RateSlot, Requests, Session, SessionKey, Token,
+    End, InvitationSlot, Link, PeerSlot, PresenceSlot, RateSlot, Requests, Session, SessionKey,
+    Token,
 };
 use crate::sessions::error;
 use crate::store_ops::{AttributeOwner, StoreOp};
@@ -64,6 +65,15 @@ pub(crate) struct Recalled {
     pub(crate) used: Box<Used>,
 }
 
+/// What the hub knows of logins as such.
+#[derive(Debug, Default)]
+pub(crate) struct Logins {
+    /// Tells logins of one millisecond apart.
+    pub(crate) count: u64,
+    /// What the next login or resume is told.
+    pub(crate) recalled: Option<Recalled>,
+}
+
 /// A user whom this hub knows: it has the session, or a login in progress, or both.
 #[derive(Debug, Default)]
 pub(crate) struct UserEntry {
@@ -100,8 +110,8 @@ impl Hub {
             return;
         }
         let checked = credentials::check(
-            &self.config.apps,
-            self.wall.unix_s(),
+            &self.kernel.config.apps,
+            self.kernel.clock.wall.unix_s(),
             (&login.app_id, &login.user_id, &login.token),
         );
         match checked {
@@ -120,7 +130,7 @@ impl Hub {
             }) => {
                 let app = match (
                     fault!(UserKeyLacksApp),
-                    self.config.apps.listed.keys().next(),
+                    self.kernel.config.apps.listed.keys().next(),
                 ) {
                     (true, Some(first)) => first.clone(),
                     _ => app,
@@ -150,12 +160,12 @@ impl Hub {
         out: &mut dyn Sink,
     ) {
         if !matches!(
-            self.connections.get(&connection),
+            self.kernel.connections.get(&connection),
             Some(Connection::Fresh { .. })
         ) {
             return self.handle_protocol_error(connection, out);
         }
-        if self.config.apps.is_banned(&user) {
+        if self.kernel.config.apps.is_banned(&user) {
             return self.drop_connection(connection, Some(CloseCode::Banned), out);
         }
         if self.refuse_for_memory(connection, out) {
@@ -167,7 +177,7 @@ impl Hub {
             // It was sent away for a while, and tries again by itself.
             return self.drop_connection(connection, Some(CloseCode::RateLimited), out);
         }
-        let mut settings = self.config.apps.settings(&user.app);
+        let mut settings = self.kernel.config.apps.settings(&user.app);
         settings.rate_limits &= !traits.is_paced;
         let rights = (settings, traits, grant);
         self.start_claim(connection, user, rights, Reports::default(), out);
@@ -189,8 +199,8 @@ impl Hub {
         if !settings.rate_limits {
             return Ok(());
         }
-        let listed = self.config.apps.listed.get(&user.app);
-        let rates = listed.map_or(&self.default_rates, |app| &app.rates);
+        let listed = self.kernel.config.apps.listed.get(&user.app);
+        let rates = listed.map_or(&self.kernel.default_rates, |app| &app.rates);
         let rate = rates.get(limiter::Kind::Login);
         if let Some(wait_ms) = used.and_then(|used| used.login_wait_ms(rate, node_ms)) {
             return Err(limiter::logs_in_too_often(rate, wait_ms));
@@ -208,17 +218,20 @@ impl Hub {
         connection: ConnectionId,
         user: &UserKey,
     ) -> Option<Box<Used>> {
-        let recalled = self.recalled.take()?;
+        let recalled = self.logins.recalled.take()?;
         (recalled.connection == connection && recalled.user == *user).then_some(recalled.used)
     }
 
     /// Tells what a session's user has used of its rates, for its next session on whichever hub.
     pub(crate) fn remember_rates(&mut self, key: SessionKey, out: &mut dyn Sink) {
-        let times = (self.now.mono_ms, self.node_ms());
-        let Some(session) = self.sessions.get(key) else {
+        let times = (self.kernel.now.mono_ms, self.node_ms());
+        let Some(session) = self.kernel.sessions.get(key) else {
             return;
         };
-        let used = session.rates.limiter.used(self.rates_of(&session.user), times);
+        let used = session
+            .rates
+            .limiter
+            .used(self.rates_of(&session.user), times);
         if !used.is_empty() && !fault!(LoginResetsRates) {
             out.emit(Effect::Used {
                 user: session.user.clone(),
@@ -228,8 +241,8 @@ impl Hub {
     }
 
     pub(crate) fn rates_of(&self, user: &UserKey) -> &Rates {
-        let listed = self.config.apps.listed.get(&user.app);
-        listed.map_or(&self.default_rates, |app| &app.rates)
+        let listed = self.kernel.config.apps.listed.get(&user.app);
+        listed.map_or(&self.kernel.default_rates, |app| &app.rates)
     }
 
     pub(crate) fn refuse(&mut self, connection: ConnectionId, error: Error, out: &mut dyn Sink) {
@@ -261,8 +274,9 @@ impl Hub {
     /// Notes a connection without a login, opened now.
     pub(crate) fn insert_fresh(&mut self, connection: ConnectionId) {
         // By the clock that all hubs of the node share.
-        let opened_ms = self.now.mono_ms + self.paused_ms;
-        self.connections
+        let opened_ms = self.kernel.now.mono_ms + self.kernel.clock.paused_ms;
+        self.kernel
+            .connections
             .insert(connection, Connection::Fresh { opened_ms });
     }
 
@@ -275,10 +289,14 @@ impl Hub {
     ) {
         let id = SessionId(match fault!(SessionIdsAreUnseeded) {
             true => u128::from(unseeded()).to_be_bytes(),
-            false => self.rng.bytes(),
+            false => self.kernel.rng.bytes(),
         });
-        let secret: [u8; 32] = self.rng.bytes();
-        let mut link = Link::new(digest(&secret), login.stamp.mono_ms, self.now.mono_ms);
+        let secret: [u8; 32] = self.kernel.rng.bytes();
+        let mut link = Link::new(
+            digest(&secret),
+            login.stamp.mono_ms,
+            self.kernel.now.mono_ms,
+        );
         link.forerunners = login.inherited.forerunners;
         let session = Session {
             id,
@@ -286,7 +304,7 @@ impl Hub {
             settings: login.settings,
             traits: login.traits,
             connection: Some(login.connection),
-            outbox: Outbox::counted_by(self.replay_bytes.clone()),
+            outbox: Outbox::counted_by(self.kernel.replay_bytes.clone()),
             link,
             token: Token {
                 expires_s: login.grant.expires_s,
@@ -321,13 +339,14 @@ impl Hub {
             resume_window_ms: RESUME_WINDOW_MS as u32,
             presence_grace_ms: u32::try_from(session.settings.presence_grace_ms)
                 .unwrap_or(u32::MAX),
-            server_ts: self.now.unix_ms,
-            server: self.config.server.clone(),
+            server_ts: self.kernel.now.unix_ms,
+            server: self.kernel.config.server.clone(),
         };
-        let key = self.sessions.insert(session);
-        self.connections
+        let key = self.kernel.sessions.insert(session);
+        self.kernel
+            .connections
             .insert(login.connection, Connection::Serving(key));
-        self.users.entry(user.clone()).or_default().session = Some(key);
+        self.kernel.users.entry(user.clone()).or_default().session = Some(key);
         let frame = encode_server(Kind::Welcome(welcome));
         out.emit(Effect::Send {
             connection: login.connection,
@@ -358,6 +377,7 @@ impl Hub {
         out: &mut dyn Sink,
     ) {
         let claim = self
+            .kernel
             .users
             .get_mut(user)
             .and_then(|entry| entry.claim.as_mut());
@@ -377,9 +397,9 @@ impl Hub {
 
     /// The apps are others now: sessions get their new numbers, or end.
     pub(crate) fn handle_apps(&mut self, apps: Arc<Apps>, out: &mut dyn Sink) {
-        self.config.apps = apps;
-        self.has_message_quotas = self.config.apps.has_message_quotas();
-        let apps = &self.config.apps;
+        self.kernel.config.apps = apps;
+        self.kernel.has_message_quotas = self.kernel.config.apps.has_message_quotas();
+        let apps = &self.kernel.config.apps;
         let has_taken_back = |user: &UserKey, proof: &Proof| {
             let listed = apps.listed.get(&user.app);
             listed.is_some_and(|app| app.has_taken_back(&user.user, proof))
@@ -392,19 +412,20 @@ impl Hub {
             () => None,
         };
         let mut ends = Vec::new();
-        for (key, session) in &mut self.sessions {
+        for (key, session) in &mut self.kernel.sessions {
             session.settings = apps.settings(&session.user.app);
             session.settings.rate_limits &= !session.traits.is_paced;
             let end = verdict(&session.user, &session.proof());
             ends.extend(end.map(|end| (key, end)));
         }
-        for (user, entry) in &mut self.users {
+        for (user, entry) in &mut self.kernel.users {
             if let Some(login) = &mut entry.claim {
                 login.settings = apps.settings(&user.app);
                 login.settings.rate_limits &= !login.traits.is_paced;
             }
         }
         let mut claims: Vec<_> = self
+            .kernel
             .users
             .iter()
             .filter_map(|(user, entry)| {
@@ -420,7 +441,7 @@ impl Hub {
         for (key, end) in ends {
             self.end_session(key, end, out);
         }
-        let all: Vec<SessionKey> = self.sessions.keys().collect();
+        let all: Vec<SessionKey> = self.kernel.sessions.keys().collect();
         for key in all {
             self.set_session_timer(key);
         }
@@ -428,7 +449,7 @@ impl Hub {
 
     /// The time for a login is over.
     pub(crate) fn check_login(&mut self, connection: ConnectionId, out: &mut dyn Sink) {
-        match self.connections.get(&connection) {
+        match self.kernel.connections.get(&connection) {
             None | Some(Connection::Serving(_)) => {}
             Some(_) => self.drop_connection(connection, Some(CloseCode::LoginTimeout), out),
         }
@@ -441,7 +462,7 @@ impl Hub {
         code: Option<CloseCode>,
         out: &mut dyn Sink,
     ) {
-        match self.connections.remove(&connection) {
+        match self.kernel.connections.remove(&connection) {
             None => return,
             Some(Connection::Serving(key)) => return self.detach(key, code, out),
             Some(Connection::Claiming(user)) => self.abort_claim(&user, connection, out),
@@ -454,11 +475,15 @@ impl Hub {
 
     /// Checks a token that replaces a session's; returns what it gives.
     pub(crate) fn renewed_grant(&self, user: &UserKey, token: &str) -> Result<Grant, Error> {
-        match self.config.apps.listed.get(&user.app) {
-            Some(listed) => {
-                credentials::check_token(self.wall.unix_s(), &user.app, listed, &user.user, token)
-                    .map_err(|refused| error(refused.outcome, refused.text))
-            }
+        match self.kernel.config.apps.listed.get(&user.app) {
+            Some(listed) => credentials::check_token(
+                self.kernel.clock.wall.unix_s(),
+                &user.app,
+                listed,
+                &user.user,
+                token,
+            )
+            .map_err(|refused| error(refused.outcome, refused.text)),
             None => Ok(Grant::default()),
         }
     }

@@ -39,8 +39,8 @@ impl Hub {
         if !self.permit_in(key, cseq, Access::Read, &channel.channel, out) {
             return;
         }
-        let now_ms = self.now.mono_ms;
-        let Some(session) = self.sessions.get_mut(key) else {
+        let now_ms = self.kernel.now.mono_ms;
+        let Some(session) = self.kernel.sessions.get_mut(key) else {
             return;
         };
         let mut rate = None;
@@ -51,8 +51,8 @@ impl Hub {
             let text = format!("{CHANNELS_PER_SESSION_MAX} channels are joined; leave one first");
             Err(error(Outcome::TooManyChannels, text))
         } else if session.settings.rate_limits {
-            let listed = self.config.apps.listed.get(&channel.app);
-            let rates = listed.map_or(&self.default_rates, |app| &app.rates);
+            let listed = self.kernel.config.apps.listed.get(&channel.app);
+            let rates = listed.map_or(&self.kernel.default_rates, |app| &app.rates);
             let limiter = &mut session.rates.limiter;
             rate = Some(limiter::Kind::Join);
             limiter
@@ -80,12 +80,12 @@ impl Hub {
 
     /// Makes the channel known here and subscribes to it; returns whether that was news.
     fn become_interested(&mut self, key: &ChannelKey, out: &mut dyn Sink) -> bool {
-        if self.channels.contains_key(key) {
+        if self.channels.known.contains_key(key) {
             return false;
         }
-        self.epochs += 1;
-        let channel = Channel::new(key.clone(), self.hasher, self.epochs);
-        self.channels.insert(key.clone(), channel);
+        self.channels.epochs += 1;
+        let channel = Channel::new(key.clone(), self.kernel.hasher, self.channels.epochs);
+        self.channels.known.insert(key.clone(), channel);
         let topic = Topic::Channel(key.clone());
         out.emit(Effect::Bus(BusOp::Subscribe(topic)));
         true
@@ -99,10 +99,10 @@ impl Hub {
         what: Own,
         out: &mut dyn Sink,
     ) {
-        let Some(session) = self.sessions.get(session_key) else {
+        let Some(session) = self.kernel.sessions.get(session_key) else {
             return;
         };
-        let Some(channel) = self.channels.get_mut(key) else {
+        let Some(channel) = self.channels.known.get_mut(key) else {
             return;
         };
         channel.seq += 1;
@@ -146,7 +146,7 @@ impl Hub {
         let Some(channel) = self.joined_channel(key, cseq, channel, out) else {
             return;
         };
-        if let Some(session) = self.sessions.get_mut(key) {
+        if let Some(session) = self.kernel.sessions.get_mut(key) {
             session.channels.retain(|joined| *joined != channel.channel);
         }
         self.publish_membership(&channel, key, Own::Leave { cseq }, out);
@@ -160,7 +160,7 @@ impl Hub {
         channel: &str,
         out: &mut dyn Sink,
     ) -> Option<ChannelKey> {
-        let session = self.sessions.get(key)?;
+        let session = self.kernel.sessions.get(key)?;
         let joined = ChannelName::parse_by(session.traits.names, channel)
             .ok()
             .filter(|channel| session.channels.contains(channel) || fault!(SenderNeedNotBeMember));
@@ -202,7 +202,7 @@ impl Hub {
             if visibility == Visibility::Visible && !fault!(LogoutStaysMember) {
                 self.publish_membership(&channel_key, key, Own::End, out);
             }
-            if let Some(channel) = self.channels.get_mut(&channel_key) {
+            if let Some(channel) = self.channels.known.get_mut(&channel_key) {
                 channel.locals.swap_remove(&key);
             }
             self.drop_channel_if_unused(&channel_key, out);
@@ -210,7 +210,7 @@ impl Hub {
     }
 
     fn channels_of(&self, key: SessionKey) -> Vec<ChannelKey> {
-        let Some(session) = self.sessions.get(key) else {
+        let Some(session) = self.kernel.sessions.get(key) else {
             return Vec::new();
         };
         let app = &session.user.app;

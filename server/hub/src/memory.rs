@@ -29,6 +29,23 @@ pub enum Pressure {
     },
 }
 
+/// What a hub knows of the node's memory.
+#[derive(Debug)]
+pub(crate) struct Memory {
+    pub(crate) pressure: Pressure,
+    /// Bound on the bytes of all frames that are kept for clients.
+    pub(crate) replay_bytes_max: usize,
+}
+
+impl Default for Memory {
+    fn default() -> Self {
+        Self {
+            pressure: Pressure::None,
+            replay_bytes_max: usize::MAX,
+        }
+    }
+}
+
 /// A client for which less than this is waiting is not sent away for want of memory: nothing would be gained.
 const SLOW_BYTES_MIN: usize = 4 * 1024;
 
@@ -41,13 +58,13 @@ impl Hub {
     /// is none but that of each session.
     #[must_use]
     pub fn with_replay_bytes_max(mut self, bytes: usize) -> Self {
-        self.replay_bytes_max = bytes;
+        self.memory.replay_bytes_max = bytes;
         self
     }
 
     /// The shell has measured.
     pub(crate) fn handle_pressure(&mut self, pressure: Pressure, out: &mut dyn Sink) {
-        self.pressure = pressure;
+        self.memory.pressure = pressure;
         let (excess_bytes, sends_away) = match pressure {
             Pressure::None => return,
             Pressure::High { excess_bytes } => (excess_bytes, false),
@@ -56,7 +73,7 @@ impl Hub {
         if fault!(HubKeepsItsMemory) {
             return;
         }
-        let target = self.replay_bytes.get().saturating_sub(excess_bytes);
+        let target = self.kernel.replay_bytes.get().saturating_sub(excess_bytes);
         self.drop_detached(target);
         if sends_away {
             self.send_slow_away(target, out);
@@ -69,7 +86,7 @@ impl Hub {
         if fault!(SessionsHaveNoCommonBound) {
             return;
         }
-        let target = self.replay_bytes_max / 100 * BOUND_REACHED;
+        let target = self.memory.replay_bytes_max / 100 * BOUND_REACHED;
         self.drop_detached(target);
         self.send_slow_away(target, out);
         self.end_detached(target, out);
@@ -81,21 +98,23 @@ impl Hub {
         connection: ConnectionId,
         out: &mut dyn Sink,
     ) -> bool {
-        if self.pressure == Pressure::None || fault!(LoginsIgnoreShortMemory) {
+        if self.memory.pressure == Pressure::None || fault!(LoginsIgnoreShortMemory) {
             return false;
         }
-        let wait_ms = self.rng.spread(OVERLOADED_WAIT_MS);
+        let wait_ms = self.kernel.rng.spread(OVERLOADED_WAIT_MS);
         self.refuse_overloaded(connection, wait_ms, out);
         true
     }
 
     /// Sessions without a connection for which something is kept, those of the longest away first.
     fn detached(&self) -> Vec<SessionKey> {
-        let away = self
-            .sessions
-            .iter()
-            .filter(|(_, session)| session.connection.is_none() && session.outbox.bytes_kept() > 0);
-        let mut away: Vec<_> = away.map(|(key, session)| (session.link.heard_ms, key)).collect();
+        let away =
+            self.kernel.sessions.iter().filter(|(_, session)| {
+                session.connection.is_none() && session.outbox.bytes_kept() > 0
+            });
+        let mut away: Vec<_> = away
+            .map(|(key, session)| (session.link.heard_ms, key))
+            .collect();
         away.sort_by_key(|(heard_ms, _)| match fault!(LatestAbsenceIsDroppedFirst) {
             true => u64::MAX - heard_ms,
             false => *heard_ms,
@@ -105,14 +124,14 @@ impl Hub {
 
     /// Drops what sessions without a connection may miss: a gap when they are back.
     fn drop_detached(&mut self, target: usize) {
-        if self.replay_bytes.get() <= target {
+        if self.kernel.replay_bytes.get() <= target {
             return;
         }
         for key in self.detached() {
-            if let Some(session) = self.sessions.get_mut(key) {
+            if let Some(session) = self.kernel.sessions.get_mut(key) {
                 session.outbox.drop_replay();
             }
-            if self.replay_bytes.get() <= target {
+            if self.kernel.replay_bytes.get() <= target {
                 return;
             }
         }
@@ -120,10 +139,11 @@ impl Hub {
 
     /// Sends the clients away for which most is waiting.
     fn send_slow_away(&mut self, target: usize, out: &mut dyn Sink) {
-        if self.replay_bytes.get() <= target {
+        if self.kernel.replay_bytes.get() <= target {
             return;
         }
         let mut slow: Vec<_> = self
+            .kernel
             .sessions
             .iter()
             .filter(|(_, session)| session.connection.is_some())
@@ -135,11 +155,11 @@ impl Hub {
         let mut copies = 0;
         for (bytes, key) in slow {
             self.detach(key, Some(CloseCode::SlowConsumer), out);
-            if let Some(session) = self.sessions.get_mut(key) {
+            if let Some(session) = self.kernel.sessions.get_mut(key) {
                 session.outbox.drop_replay();
             }
             copies += bytes;
-            if self.replay_bytes.get() <= target.saturating_add(copies) {
+            if self.kernel.replay_bytes.get() <= target.saturating_add(copies) {
                 return;
             }
         }
@@ -147,12 +167,12 @@ impl Hub {
 
     /// The last resort: what may not be dropped goes with its session. Peer messages that are to be stored are.
     fn end_detached(&mut self, target: usize, out: &mut dyn Sink) {
-        if self.replay_bytes.get() <= target {
+        if self.kernel.replay_bytes.get() <= target {
             return;
         }
         for key in self.detached() {
             self.end_session(key, End::WindowOver, out);
-            if self.replay_bytes.get() <= target {
+            if self.kernel.replay_bytes.get() <= target {
                 return;
             }
         }

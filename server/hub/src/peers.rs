@@ -113,6 +113,20 @@ impl Lane {
     }
 }
 
+/// Peer messages of this hub's senders, and to its receivers.
+#[derive(Debug)]
+pub(crate) struct Peers {
+    pub(crate) lanes: Lanes,
+}
+
+impl Peers {
+    pub(crate) fn new(hasher: SeededHasher) -> Self {
+        Self {
+            lanes: Lanes::new(hasher),
+        }
+    }
+}
+
 impl Lanes {
     pub(crate) fn new(hasher: SeededHasher) -> Self {
         Self {
@@ -152,12 +166,12 @@ impl Hub {
         if message.expires_ts > 0 {
             message.expires_ts = self.stamped(message.expires_ts);
         }
-        let Some(session) = self.sessions.get(key) else {
+        let Some(session) = self.kernel.sessions.get(key) else {
             return;
         };
         let id = MessageId::new(session.id, cseq);
         let from = session.user.clone();
-        let server_ts = self.now.unix_ms;
+        let server_ts = self.kernel.now.unix_ms;
         let history = call
             .history
             .then(|| Box::new(history_message(from.user.to_string(), &message, server_ts)));
@@ -192,7 +206,7 @@ impl Hub {
             parcel,
             history,
         };
-        match self.lanes.lanes.get_mut(&(key, send.to.clone())) {
+        match self.peers.lanes.lanes.get_mut(&(key, send.to.clone())) {
             Some(lane) if lane.is_storing() && !fault!(LaterMessageOvertakesStoring) => {
                 lane.waiting.push_back(send)
             }
@@ -206,7 +220,7 @@ impl Hub {
             return self.dispatch(send, out);
         };
         let lane = (send.session, send.to.clone());
-        self.lanes.lanes.entry(lane).or_default().appends += 1;
+        self.peers.lanes.lanes.entry(lane).or_default().appends += 1;
         let conversation = Conversation::of_users(&send.parcel.from, &send.to.user);
         let op = self.history_op(&send.to.app, conversation, *message);
         self.store(op, PendingStore::PeerHistory(send), out);
@@ -233,14 +247,14 @@ impl Hub {
     /// Hands the message to the receiver's hub: this one, or whoever is subscribed to the user's topic.
     fn dispatch(&mut self, send: SendToPeer, out: &mut dyn Sink) {
         let lane_key = (send.session, send.to.clone());
-        let is_here = self.users.contains_key(&send.to);
-        let lane = self.lanes.lanes.get_mut(&lane_key);
+        let is_here = self.kernel.users.contains_key(&send.to);
+        let lane = self.peers.lanes.lanes.get_mut(&lane_key);
         if let Some(lane) = lane.filter(|lane| lane.must_wait(is_here)) {
             // Order: what waits is younger.
             lane.waiting.push_front(send);
             return self.seek_first(lane_key, out);
         }
-        if let Some(entry) = self.users.get(&send.to) {
+        if let Some(entry) = self.kernel.users.get(&send.to) {
             let (parcel, to) = (send.parcel.clone(), send.to.clone());
             match entry.session {
                 Some(session) => {
@@ -250,7 +264,7 @@ impl Hub {
             }
             return;
         }
-        let lane = self.lanes.lanes.entry(lane_key).or_default();
+        let lane = self.peers.lanes.lanes.entry(lane_key).or_default();
         lane.asked.push_back((send.cseq, send.parcel.id));
         let topic = Topic::User(send.to.clone());
         let question = Question::Deliver(send.parcel.clone());
@@ -259,7 +273,7 @@ impl Hub {
 
     /// Asks whether a session has the first of what was asked for: messages wait for that.
     fn seek_first(&mut self, lane_key: (SessionKey, UserKey), out: &mut dyn Sink) {
-        let Some(lane) = self.lanes.lanes.get_mut(&lane_key) else {
+        let Some(lane) = self.peers.lanes.lanes.get_mut(&lane_key) else {
             return;
         };
         let Some((_, id)) = lane.asked.front().copied() else {
@@ -280,7 +294,7 @@ impl Hub {
         is_taken: bool,
         out: &mut dyn Sink,
     ) {
-        let lane = self.lanes.lanes.get_mut(lane_key);
+        let lane = self.peers.lanes.lanes.get_mut(lane_key);
         let is_first = |lane: &&mut Lane| lane.asked.front().is_some_and(|(_, first)| *first == id);
         if let Some(lane) = lane.filter(is_first)
             && is_taken
@@ -298,8 +312,8 @@ impl Hub {
         asker: Asker,
         out: &mut dyn Sink,
     ) {
-        let session = self.users.get(user).and_then(|entry| entry.session);
-        let session = session.and_then(|key| self.sessions.get(key));
+        let session = self.kernel.users.get(user).and_then(|entry| entry.session);
+        let session = session.and_then(|key| self.kernel.sessions.get(key));
         let has_it = session.is_some_and(|session| {
             let mut waiting = session.peers.inbox.behind.iter();
             let mut handed = session.peers.deliveries.iter();
@@ -313,7 +327,7 @@ impl Hub {
     /// A hub that was asked to deliver a message has answered, or there was none.
     pub(crate) fn finish_asked(&mut self, send: SendToPeer, answer: Answer, out: &mut dyn Sink) {
         let lane_key = (send.session, send.to.clone());
-        let Some(lane) = self.lanes.lanes.get_mut(&lane_key) else {
+        let Some(lane) = self.peers.lanes.lanes.get_mut(&lane_key) else {
             return self.finish_send(send, answer, out);
         };
         lane.asked.retain(|(cseq, _)| *cseq != send.cseq);
@@ -326,7 +340,7 @@ impl Hub {
             return;
         }
         self.finish_send(send, answer, out);
-        while let Some(lane) = self.lanes.lanes.get_mut(&lane_key)
+        while let Some(lane) = self.peers.lanes.lanes.get_mut(&lane_key)
             && let Some(held) = lane.release()
         {
             self.finish_send(held, Answer::Gone, out);
@@ -335,8 +349,14 @@ impl Hub {
     }
 
     fn drop_lane_if_over(&mut self, lane_key: &(SessionKey, UserKey)) {
-        if self.lanes.lanes.get(lane_key).is_some_and(Lane::is_over) {
-            self.lanes.lanes.remove(lane_key);
+        if self
+            .peers
+            .lanes
+            .lanes
+            .get(lane_key)
+            .is_some_and(Lane::is_over)
+        {
+            self.peers.lanes.lanes.remove(lane_key);
         }
     }
 
@@ -364,6 +384,7 @@ impl Hub {
 
     fn append(&mut self, send: SendToPeer, body: Bytes, out: &mut dyn Sink) {
         let lane = self
+            .peers
             .lanes
             .lanes
             .entry((send.session, send.to.clone()))
@@ -399,7 +420,7 @@ impl Hub {
 
     /// Something of the lane is stored: what waited behind it goes on.
     fn finish_lane_append(&mut self, lane_key: &(SessionKey, UserKey), out: &mut dyn Sink) {
-        let Some(lane) = self.lanes.lanes.get_mut(lane_key) else {
+        let Some(lane) = self.peers.lanes.lanes.get_mut(lane_key) else {
             return;
         };
         lane.appends -= 1;
@@ -408,11 +429,11 @@ impl Hub {
 
     /// Goes on with what waits in a lane, as far as it may.
     fn go_on(&mut self, lane_key: &(SessionKey, UserKey), out: &mut dyn Sink) {
-        while let Some(lane) = self.lanes.lanes.get_mut(lane_key) {
+        while let Some(lane) = self.peers.lanes.lanes.get_mut(lane_key) {
             if lane.appends > 0 || !lane.held.is_empty() {
                 return;
             }
-            let is_here = self.users.contains_key(&lane_key.1);
+            let is_here = self.kernel.users.contains_key(&lane_key.1);
             if lane.must_wait(is_here) && !lane.waiting.is_empty() {
                 return self.seek_first(lane_key.clone(), out);
             }
@@ -424,7 +445,7 @@ impl Hub {
     }
 
     fn tell_inbox_grew(&mut self, user: &UserKey, out: &mut dyn Sink) {
-        let entry = self.users.get(user);
+        let entry = self.kernel.users.get(user);
         let is_settled = entry.is_some_and(|entry| entry.claim.is_none());
         // Order: at once, before a later message of this sender is handed to the session.
         self.handle_inbox_grew(user, out);
@@ -474,10 +495,10 @@ mod tests {
     #[test]
     fn a_message_that_nobody_takes_is_stored_behind_an_earlier_one_that_another_hub_gives_back() {
         let mut rig = Rig::with_users(&["alice"]);
-        let key = rig.hub.users[&user("alice")]
+        let key = rig.hub.kernel.users[&user("alice")]
             .session
             .expect("alice is here");
-        let session = rig.hub.sessions[key].id;
+        let session = rig.hub.kernel.sessions[key].id;
         let sent = ["one", "two", "three"]
             .map(|text| MessageId::new(session, rig.request(0, offline(text))));
         let stored = |rig: &Rig| -> Vec<MessageId> {
@@ -503,14 +524,17 @@ mod tests {
         assert_eq!(stored(&rig), []);
         rig.give(answered(first, Answer::Gone));
         assert_eq!(stored(&rig), sent);
-        assert!(!rig.hub.lanes.lanes.is_empty(), "they are being stored");
+        assert!(
+            !rig.hub.peers.lanes.lanes.is_empty(),
+            "they are being stored"
+        );
         for (ticket, op) in std::mem::take(&mut rig.store) {
             if let StoreOp::InboxAppend { .. } = op {
                 let answer = StoreAnswer::InboxAppended { inbox: 1 };
                 rig.give(Input::Store { ticket, answer });
             }
         }
-        assert!(rig.hub.lanes.lanes.is_empty());
+        assert!(rig.hub.peers.lanes.lanes.is_empty());
     }
 
     #[test]

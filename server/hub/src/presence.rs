@@ -10,7 +10,7 @@ use tidings_wire::frame::encode_server;
 use tidings_wire::limits::{PRESENCE_QUERY_USERS_MAX, PRESENCE_SUBSCRIPTIONS_MAX};
 use tidings_wire::names::UserId;
 use tidings_wire::proto::{
-    Presence, PresenceChanged, PresenceList, PresenceState, UserList, reply, server_message::Kind,
+    self, PresenceChanged, PresenceList, PresenceState, UserList, reply, server_message::Kind,
 };
 
 use crate::Hub;
@@ -20,7 +20,7 @@ use crate::ids::{HubId, SessionId, UserKey};
 use crate::inbox::Asker;
 use crate::io::{Effect, Sink};
 use crate::limiter;
-use crate::maps::SeededHasher;
+use crate::maps::{Map, SeededHasher};
 use crate::outbox::Source;
 use crate::session::SessionKey;
 use crate::sessions::error;
@@ -33,6 +33,27 @@ const NEVER: LoginStamp = LoginStamp {
     hub: HubId(0),
     count: 0,
 };
+
+/// Whom this hub's sessions watch, and presence calls under way.
+#[derive(Debug)]
+pub(crate) struct Presence {
+    /// Users whose presence a session here watches.
+    pub(crate) watches: Map<UserKey, Watch>,
+    /// Presence calls that wait for other hubs. Bound: each belongs to an open request.
+    pub(crate) gathers: Map<u64, PresenceGather>,
+    /// Names the gathers.
+    gather_count: u64,
+}
+
+impl Presence {
+    pub(crate) fn new(hasher: SeededHasher) -> Self {
+        Self {
+            watches: hasher.map(),
+            gathers: hasher.map(),
+            gather_count: 0,
+        }
+    }
+}
 
 /// A user whom sessions of this hub watch.
 ///
@@ -107,7 +128,7 @@ impl Hub {
         if !self.permit_all(key, cseq, &users, out) {
             return;
         }
-        let Some(session) = self.sessions.get_mut(key) else {
+        let Some(session) = self.kernel.sessions.get_mut(key) else {
             return;
         };
         let new: Vec<UserKey> = users
@@ -122,18 +143,22 @@ impl Hub {
             );
             return self.reply_error(key, cseq, error(Outcome::TooManyUsers, text), out);
         }
-        session.presence.watched.extend(self.hasher, new);
+        session.presence.watched.extend(self.kernel.hasher, new);
         for user in &users {
-            if !self.watches.contains_key(user) {
+            if !self.presence.watches.contains_key(user) {
                 // Subscribed before asking: no change can fall between the answer and the topic.
                 out.emit(Effect::Bus(BusOp::Subscribe(Topic::Presence(user.clone()))));
             }
-            let watch = self.watches.entry(user.clone()).or_insert_with(|| Watch {
-                state: PresenceState::Offline,
-                stamp: NEVER,
-                watchers: IndexSet::with_hasher(self.hasher),
-                waiting: 0,
-            });
+            let watch = self
+                .presence
+                .watches
+                .entry(user.clone())
+                .or_insert_with(|| Watch {
+                    state: PresenceState::Offline,
+                    stamp: NEVER,
+                    watchers: IndexSet::with_hasher(self.kernel.hasher),
+                    waiting: 0,
+                });
             watch.waiting += 1;
             self.tell_watched(user, out);
         }
@@ -169,11 +194,12 @@ impl Hub {
         if !self.take_rate(key, cseq, limiter::Kind::QuerySubscriptions, out) {
             return;
         }
-        let Some(session) = self.sessions.get(key) else {
+        let Some(session) = self.kernel.sessions.get(key) else {
             return;
         };
         let user_ids = session
-            .presence.watched
+            .presence
+            .watched
             .iter()
             .map(|user| user.user.to_string())
             .collect();
@@ -200,7 +226,7 @@ impl Hub {
         max: usize,
         out: &mut dyn Sink,
     ) -> Option<Vec<UserKey>> {
-        let app = self.sessions.get(key)?.user.app.clone();
+        let app = self.kernel.sessions.get(key)?.user.app.clone();
         let names = self.names_of(key);
         let refusal = if user_ids.is_empty() {
             Some(error(
@@ -247,8 +273,8 @@ impl Hub {
         is_subscription: bool,
         out: &mut dyn Sink,
     ) {
-        self.gathers += 1;
-        let gather = self.gathers;
+        self.presence.gather_count += 1;
+        let gather = self.presence.gather_count;
         let mut known = Vec::with_capacity(users.len());
         let mut unknown = Vec::new();
         for (at, user) in users.into_iter().enumerate() {
@@ -274,7 +300,7 @@ impl Hub {
         if missing == 0 {
             return self.finish_gather(pending, out);
         }
-        self.presence_gathers.insert(gather, pending);
+        self.presence.gathers.insert(gather, pending);
         for (at, user) in unknown {
             let ask = PendingAsk::Presence(PresenceAsk {
                 gather,
@@ -286,7 +312,10 @@ impl Hub {
     }
 
     fn presence_here(&self, user: &UserKey) -> Option<(PresenceState, LoginStamp)> {
-        let session = self.sessions.get(self.users.get(user)?.session?)?;
+        let session = self
+            .kernel
+            .sessions
+            .get(self.kernel.users.get(user)?.session?)?;
         Some((session.presence.state, session.presence.stamp))
     }
 
@@ -308,13 +337,13 @@ impl Hub {
             _ => (PresenceState::Offline, NEVER),
         };
         self.note_presence(&ask.user, state, stamp);
-        let Some(gather) = self.presence_gathers.get_mut(&ask.gather) else {
+        let Some(gather) = self.presence.gathers.get_mut(&ask.gather) else {
             return;
         };
         gather.users[ask.at].1 = state;
         gather.missing -= 1;
         if gather.missing == 0
-            && let Some(gather) = self.presence_gathers.remove(&ask.gather)
+            && let Some(gather) = self.presence.gathers.remove(&ask.gather)
         {
             self.finish_gather(gather, out);
         }
@@ -322,7 +351,7 @@ impl Hub {
 
     /// Remembers a state for the watchers, unless something newer is known. Returns whether it is news.
     fn note_presence(&mut self, user: &UserKey, state: PresenceState, stamp: LoginStamp) -> bool {
-        let Some(watch) = self.watches.get_mut(user) else {
+        let Some(watch) = self.presence.watches.get_mut(user) else {
             return false;
         };
         if stamp < watch.stamp {
@@ -340,7 +369,7 @@ impl Hub {
             let users = gather
                 .users
                 .iter()
-                .map(|(user, state)| Presence {
+                .map(|(user, state)| proto::Presence {
                     user_id: user.user.to_string(),
                     // A query never tells UNREACHABLE: a user within the grace is on line (rtm 2.9).
                     state: match state {
@@ -357,16 +386,16 @@ impl Hub {
                 out,
             );
         }
-        let is_live = self.sessions.contains_key(key);
+        let is_live = self.kernel.sessions.contains_key(key);
         let mut report = Vec::with_capacity(gather.users.len());
         for (user, _) in &gather.users {
-            let Some(watch) = self.watches.get_mut(user) else {
+            let Some(watch) = self.presence.watches.get_mut(user) else {
                 continue;
             };
             watch.waiting -= 1;
-            let is_wanted = is_live && self.sessions[key].presence.watched.contains(user);
+            let is_wanted = is_live && self.kernel.sessions[key].presence.watched.contains(user);
             if is_wanted {
-                report.push(Presence {
+                report.push(proto::Presence {
                     user_id: user.user.to_string(),
                     state: watch.state.into(),
                 });
@@ -378,8 +407,8 @@ impl Hub {
         self.push_presence(key, report, out);
     }
 
-    fn push_presence(&mut self, key: SessionKey, users: Vec<Presence>, out: &mut dyn Sink) {
-        if let Some(session) = self.sessions.get_mut(key)
+    fn push_presence(&mut self, key: SessionKey, users: Vec<proto::Presence>, out: &mut dyn Sink) {
+        if let Some(session) = self.kernel.sessions.get_mut(key)
             && !users.is_empty()
         {
             let frame = encode_server(Kind::PresenceChanged(PresenceChanged { users }));
@@ -389,10 +418,14 @@ impl Hub {
 
     /// Tells the world the state of a session's user.
     pub(crate) fn emit_presence(&mut self, key: SessionKey, out: &mut dyn Sink) {
-        let Some(session) = self.sessions.get(key) else {
+        let Some(session) = self.kernel.sessions.get(key) else {
             return;
         };
-        let (user, state, stamp) = (session.user.clone(), session.presence.state, session.presence.stamp);
+        let (user, state, stamp) = (
+            session.user.clone(),
+            session.presence.state,
+            session.presence.stamp,
+        );
         self.publish_presence(user, state, stamp, out);
     }
 
@@ -410,9 +443,9 @@ impl Hub {
     }
 
     pub(crate) fn watch_records(&self) -> Vec<WatchRecord> {
-        let mut watches: Vec<_> = self.watches.iter().collect();
+        let mut watches: Vec<_> = self.presence.watches.iter().collect();
         watches.sort_unstable_by_key(|(user, _)| *user);
-        let id = |key: &SessionKey| Some(self.sessions.get(*key)?.id.0.to_vec());
+        let id = |key: &SessionKey| Some(self.kernel.sessions.get(*key)?.id.0.to_vec());
         let record = |(user, watch): (&UserKey, &Watch)| WatchRecord {
             user: Some(to_user(user)),
             state: watch.state.into(),
@@ -433,7 +466,7 @@ impl Hub {
             return;
         };
         let ids = record.watchers.iter().filter_map(|id| from_session_id(id));
-        let mut watchers = IndexSet::with_hasher(self.hasher);
+        let mut watchers = IndexSet::with_hasher(self.kernel.hasher);
         watchers.extend(ids.filter_map(|id| keys.get(&id).copied()));
         let watch = Watch {
             state,
@@ -441,14 +474,14 @@ impl Hub {
             watchers,
             waiting: 0,
         };
-        self.watches.insert(user.clone(), watch);
+        self.presence.watches.insert(user.clone(), watch);
         out.emit(Effect::Bus(BusOp::Subscribe(Topic::Presence(user.clone()))));
         self.drop_watch_if_unused(&user, out);
     }
 
     /// Tells the user's hub that the user is watched.
     fn tell_watched(&mut self, user: &UserKey, out: &mut dyn Sink) {
-        if self.users.contains_key(user) {
+        if self.kernel.users.contains_key(user) {
             return self.note_watched(user);
         }
         out.emit(Effect::Bus(BusOp::Publish {
@@ -466,7 +499,7 @@ impl Hub {
         out: &mut dyn Sink,
     ) {
         let is_new_login = state == PresenceState::Online
-            && (self.watches.get(user)).is_some_and(|watch| watch.stamp < stamp);
+            && (self.presence.watches.get(user)).is_some_and(|watch| watch.stamp < stamp);
         if is_new_login {
             self.tell_watched(user, out);
         }
@@ -474,12 +507,13 @@ impl Hub {
             return;
         }
         let Hub {
-            watches, sessions, ..
+            presence, kernel, ..
         } = self;
-        let Some(watch) = watches.get(user) else {
+        let sessions = &mut kernel.sessions;
+        let Some(watch) = presence.watches.get(user) else {
             return;
         };
-        let report = Presence {
+        let report = proto::Presence {
             user_id: user.user.to_string(),
             state: state.into(),
         };
@@ -494,7 +528,7 @@ impl Hub {
     }
 
     pub(crate) fn end_watches(&mut self, key: SessionKey, out: &mut dyn Sink) {
-        let Some(session) = self.sessions.get_mut(key) else {
+        let Some(session) = self.kernel.sessions.get_mut(key) else {
             return;
         };
         for user in session.presence.watched.take() {
@@ -503,10 +537,10 @@ impl Hub {
     }
 
     pub(crate) fn end_watch(&mut self, key: SessionKey, user: &UserKey, out: &mut dyn Sink) {
-        if let Some(session) = self.sessions.get_mut(key) {
+        if let Some(session) = self.kernel.sessions.get_mut(key) {
             session.presence.watched.remove(user);
         }
-        if let Some(watch) = self.watches.get_mut(user) {
+        if let Some(watch) = self.presence.watches.get_mut(user) {
             watch.watchers.swap_remove(&key);
         }
         self.drop_watch_if_unused(user, out);
@@ -514,8 +548,8 @@ impl Hub {
 
     fn drop_watch_if_unused(&mut self, user: &UserKey, out: &mut dyn Sink) {
         let is_unused = |watch: &Watch| watch.watchers.is_empty() && watch.waiting == 0;
-        if self.watches.get(user).is_some_and(is_unused) {
-            self.watches.remove(user);
+        if self.presence.watches.get(user).is_some_and(is_unused) {
+            self.presence.watches.remove(user);
             out.emit(Effect::Bus(BusOp::Unsubscribe(Topic::Presence(
                 user.clone(),
             ))));

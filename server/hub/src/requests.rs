@@ -24,10 +24,11 @@ impl Hub {
         request: Request,
         out: &mut dyn Sink,
     ) {
-        let Some(session) = self.sessions.get_mut(key) else {
+        let Some(session) = self.kernel.sessions.get_mut(key) else {
             return;
         };
-        let is_forgotten = fault!(OldRepeatsAreForgotten) && request.cseq + 2 <= session.requests.cseq;
+        let is_forgotten =
+            fault!(OldRepeatsAreForgotten) && request.cseq + 2 <= session.requests.cseq;
         if request.cseq <= session.requests.cseq && request.cseq > 0 && !is_forgotten {
             return;
         }
@@ -125,20 +126,21 @@ impl Hub {
         if !self.check_debts(key, cseq, kind, out) {
             return false;
         }
-        let now_ms = self.now.mono_ms;
+        let now_ms = self.kernel.now.mono_ms;
         let first = self
+            .kernel
             .sessions
             .keys()
             .next()
             .filter(|_| fault!(UsersShareRates));
-        let Some(session) = self.sessions.get_mut(first.unwrap_or(key)) else {
+        let Some(session) = self.kernel.sessions.get_mut(first.unwrap_or(key)) else {
             return false;
         };
         if !session.settings.rate_limits {
             return true;
         }
-        let listed = self.config.apps.listed.get(&session.user.app);
-        let rates = listed.map_or(&self.default_rates, |app| &app.rates);
+        let listed = self.kernel.config.apps.listed.get(&session.user.app);
+        let rates = listed.map_or(&self.kernel.default_rates, |app| &app.rates);
         match session.rates.limiter.take(kind, rates, now_ms) {
             Ok(()) => true,
             Err(error) => {
@@ -152,7 +154,12 @@ impl Hub {
         if !self.take_rate(key, cseq, Kind::RenewToken, out) {
             return;
         }
-        let Some(user) = self.sessions.get(key).map(|session| session.user.clone()) else {
+        let Some(user) = self
+            .kernel
+            .sessions
+            .get(key)
+            .map(|session| session.user.clone())
+        else {
             return;
         };
         match self.renewed_grant(&user, token) {
@@ -174,7 +181,7 @@ impl Hub {
         channel: &str,
         out: &mut dyn Sink,
     ) -> Option<ChannelKey> {
-        let app = self.sessions.get(key)?.user.app.clone();
+        let app = self.kernel.sessions.get(key)?.user.app.clone();
         match ChannelName::parse_by(self.names_of(key), channel) {
             Ok(channel) => Some(ChannelKey { app, channel }),
             Err(name) => {

@@ -63,7 +63,7 @@ impl Hub {
         }
         match self.located(&user, id, &resume.secret) {
             Located::Here => {
-                let key = self.users.get(&user).and_then(|entry| entry.session);
+                let key = self.kernel.users.get(&user).and_then(|entry| entry.session);
                 if let Some(key) = key {
                     self.attach(key, opened, &resume, out);
                 }
@@ -72,8 +72,9 @@ impl Hub {
             Located::Replaced => return self.refuse_replaced(connection, out),
             Located::Unknown => {}
         }
-        let asked_ms = self.now.mono_ms;
-        self.connections
+        let asked_ms = self.kernel.now.mono_ms;
+        self.kernel
+            .connections
             .insert(connection, Connection::Resuming { asked_ms });
         let question = Question::Locate {
             session: id,
@@ -90,7 +91,7 @@ impl Hub {
         if pause_ms > 0 {
             return Some(paused(pause_ms));
         }
-        if !self.config.apps.settings(&user.app).rate_limits {
+        if !self.kernel.config.apps.settings(&user.app).rate_limits {
             return None;
         }
         let wait_ms = used.resume_wait_ms(node_ms)?;
@@ -109,10 +110,10 @@ impl Hub {
     }
 
     fn located(&self, user: &UserKey, session: SessionId, secret: &[u8]) -> Located {
-        let Some(entry) = self.users.get(user) else {
+        let Some(entry) = self.kernel.users.get(user) else {
             return Located::Unknown;
         };
-        let here = entry.session.and_then(|key| self.sessions.get(key));
+        let here = entry.session.and_then(|key| self.kernel.sessions.get(key));
         if here.is_some_and(|here| here.id == session) {
             return Located::Here;
         }
@@ -143,13 +144,14 @@ impl Hub {
         out: &mut dyn Sink,
     ) {
         let (connection, opened_ms) = ask.opened;
-        let Some(Connection::Resuming { asked_ms }) = self.connections.get(&connection) else {
+        let Some(Connection::Resuming { asked_ms }) = self.kernel.connections.get(&connection)
+        else {
             return;
         };
         match located {
             Located::Here => {
                 // The session stays where it is: its connection goes to it (decision 0002).
-                self.connections.remove(&connection);
+                self.kernel.connections.remove(&connection);
                 out.emit(Effect::HandOver {
                     connection,
                     to: by,
@@ -162,7 +164,7 @@ impl Hub {
             // stranger whether the user that it has named is online.
             Located::Unknown => {
                 let due_ms = asked_ms + REFUSAL_MS;
-                self.timers.set(due_ms, Timer::Refusal(connection));
+                self.kernel.timers.set(due_ms, Timer::Refusal(connection));
             }
         }
     }
@@ -176,7 +178,7 @@ impl Hub {
 
     /// The time has come to tell a client that its session is not known.
     pub(crate) fn refuse_unknown(&mut self, connection: ConnectionId, out: &mut dyn Sink) {
-        if let Some(Connection::Resuming { .. }) = self.connections.get(&connection) {
+        if let Some(Connection::Resuming { .. }) = self.kernel.connections.get(&connection) {
             self.refuse_resume(connection, Outcome::UnknownSession, out);
         }
     }
@@ -198,7 +200,7 @@ impl Hub {
         resume: &Resume,
         out: &mut dyn Sink,
     ) {
-        let Some(session) = self.sessions.get(key) else {
+        let Some(session) = self.kernel.sessions.get(key) else {
             return;
         };
         if opened_ms < session.link.opened_ms {
@@ -218,7 +220,7 @@ impl Hub {
             return self.refuse(connection, error, out);
         }
         // A confirmation beyond what was sent: this client counts another session.
-        let Some(session) = self.sessions.get(key) else {
+        let Some(session) = self.kernel.sessions.get(key) else {
             return;
         };
         let is_ahead = resume.confirm > session.outbox.sent();
@@ -237,19 +239,20 @@ impl Hub {
         if !fault!(OlderConnectionStays) {
             self.detach(key, Some(CloseCode::Superseded), out);
         }
-        let secret: [u8; 32] = self.rng.bytes();
-        let Some(session) = self.sessions.get_mut(key) else {
+        let secret: [u8; 32] = self.kernel.rng.bytes();
+        let Some(session) = self.kernel.sessions.get_mut(key) else {
             return;
         };
         session.link.previous_secrets = session.secrets().take(PREVIOUS_SECRETS_MAX).collect();
         session.link.secret = digest(&secret);
         session.link.opened_ms = opened_ms;
-        session.link.heard_ms = self.now.mono_ms;
+        session.link.heard_ms = self.kernel.now.mono_ms;
         session.link.pinged_ms = None;
         session.link.stalled = None;
         let user = session.user.clone();
         session.requests.cseq = session
-            .requests.cseq
+            .requests
+            .cseq
             .saturating_sub(u64::from(fault!(ResumeForgetsLastRequest)));
         if fault!(RequestIsMarkedAtItsAnswer) {
             session.requests.cseq -= session.requests.open as u64;
@@ -258,12 +261,13 @@ impl Hub {
         let resumed = Resumed {
             secret: secret.to_vec().into(),
             cseq: session.requests.cseq + u64::from(fault!(ResumeSkipsARequest)),
-            server_ts: self.now.unix_ms,
+            server_ts: self.kernel.now.unix_ms,
             was_gone,
         };
         let frame = encode_server(Kind::Resumed(resumed));
         out.emit(Effect::Send { connection, frame });
-        self.connections
+        self.kernel
+            .connections
             .insert(connection, Connection::Serving(key));
         out.emit(Effect::Used {
             user,
@@ -275,7 +279,7 @@ impl Hub {
             confirm - u64::from(fault!(ReplayBeginsEarly) && confirm > 0),
             out,
         );
-        let Some(session) = self.sessions.get_mut(key) else {
+        let Some(session) = self.kernel.sessions.get_mut(key) else {
             return;
         };
         session
@@ -305,7 +309,7 @@ impl Hub {
         resume: &Resume,
         out: &mut dyn Sink,
     ) -> Result<(), Error> {
-        let Some(session) = self.sessions.get(key) else {
+        let Some(session) = self.kernel.sessions.get(key) else {
             return Ok(());
         };
         let Some(expires_s) = session.token.expires_s else {
@@ -317,7 +321,7 @@ impl Hub {
             self.apply_grant(key, grant, out);
             return Ok(());
         }
-        if self.wall.unix_s() >= expires_s {
+        if self.kernel.clock.wall.unix_s() >= expires_s {
             let text = format!("the session's token ended at Unix second {expires_s}");
             return Err(error(Outcome::TokenExpired, text));
         }

@@ -198,7 +198,7 @@ impl Rig {
                 return;
             }
             for (topic, message) in own {
-                let from = self.hub.config.id;
+                let from = self.hub.kernel.config.id;
                 self.give(Input::Bus(BusInput::Published {
                     topic,
                     from,

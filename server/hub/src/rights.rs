@@ -50,7 +50,7 @@ impl Hub {
         channel: &ChannelName,
         out: &mut dyn Sink,
     ) -> bool {
-        let session = self.sessions.get(key);
+        let session = self.kernel.sessions.get(key);
         let may = session.is_some_and(|session| session.may_in(access, channel));
         if !may {
             self.refuse_access(key, cseq, (access, "channel", channel.as_str()), out);
@@ -67,7 +67,7 @@ impl Hub {
         user: &UserId,
         out: &mut dyn Sink,
     ) -> bool {
-        let session = self.sessions.get(key);
+        let session = self.kernel.sessions.get(key);
         let may = session.is_some_and(|session| session.may_with(access, user));
         if !may {
             self.refuse_access(key, cseq, (access, "user", user.as_str()), out);
@@ -92,7 +92,7 @@ impl Hub {
 
     /// A new token is in force: its end and its rights replace those of before. What it permits no more ends at once.
     pub(crate) fn apply_grant(&mut self, key: SessionKey, grant: Grant, out: &mut dyn Sink) {
-        let Some(session) = self.sessions.get_mut(key) else {
+        let Some(session) = self.kernel.sessions.get_mut(key) else {
             return;
         };
         session.renew_token(grant.expires_s);
@@ -121,7 +121,7 @@ impl Hub {
             self.withdraw_membership(key, ChannelKey { app, channel }, out);
         }
         // Frames of channels that it has left by itself may wait as well.
-        if let Some(session) = self.sessions.get_mut(key)
+        if let Some(session) = self.kernel.sessions.get_mut(key)
             && let Some(list) = session.token.rights.clone()
         {
             session.outbox.withdraw_channels(|channel| {
@@ -135,14 +135,14 @@ impl Hub {
 
     /// Ends a membership whose right is gone: nothing more comes, others see the user leave, and so does its client.
     fn withdraw_membership(&mut self, key: SessionKey, channel: ChannelKey, out: &mut dyn Sink) {
-        let is_here = self.sessions.get(key).is_some_and(Session::is_here);
-        let known = self.channels.get_mut(&channel);
+        let is_here = self.kernel.sessions.get(key).is_some_and(Session::is_here);
+        let known = self.channels.known.get_mut(&channel);
         let was_in = known.is_some_and(|known| known.locals.swap_remove(&key).is_some());
         if is_here {
             self.publish_membership(&channel, key, Own::End, out);
         }
         // A join that is still under way is answered when it comes back.
-        if was_in && let Some(session) = self.sessions.get_mut(key) {
+        if was_in && let Some(session) = self.kernel.sessions.get_mut(key) {
             let frame = encode_server(Kind::MemberLeft(MemberLeft {
                 channel: channel.channel.to_string(),
                 user_id: session.user.user.to_string(),

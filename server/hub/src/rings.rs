@@ -107,15 +107,19 @@ impl Hub {
         frame: &Bytes,
         out: &mut dyn Sink,
     ) {
-        let Some(key) = self.users.get(user).and_then(|entry| entry.session) else {
+        let Some(key) = self.kernel.users.get(user).and_then(|entry| entry.session) else {
             return;
         };
-        let Some(session) = self.sessions.get_mut(key).filter(|s| s.is_here()) else {
+        let Some(session) = self.kernel.sessions.get_mut(key).filter(|s| s.is_here()) else {
             return;
         };
         let rings_on = session.traits.rings_on;
-        let rings_already =
-            session.invitations.rings.iter().any(|ringing| ringing.id == id) && !fault!(EveryOfferRings);
+        let rings_already = session
+            .invitations
+            .rings
+            .iter()
+            .any(|ringing| ringing.id == id)
+            && !fault!(EveryOfferRings);
         if !rings_already && session.invitations.rings.len() < INVITATIONS_INCOMING_MAX {
             let sseq = Self::push(session, frame.clone(), Source::Call, out);
             session.invitations.rings.push(Ringing {
@@ -126,11 +130,17 @@ impl Hub {
                 is_checked: false,
                 decision: None,
             });
-            self.timers
-                .set(self.now.mono_ms + RING_CHECK_MS, Timer::Ring(key, id));
+            self.kernel.timers.set(
+                self.kernel.now.mono_ms + RING_CHECK_MS,
+                Timer::Ring(key, id),
+            );
         }
         // What was said of it may have been lost with the caller's hub.
-        let ringing = session.invitations.rings.iter().find(|ringing| ringing.id == id);
+        let ringing = session
+            .invitations
+            .rings
+            .iter()
+            .find(|ringing| ringing.id == id);
         let known = ringing.filter(|ringing| ringing.is_received && !ringing.is_checked);
         let word = match known {
             Some(ringing) => match &ringing.decision {
@@ -144,7 +154,7 @@ impl Hub {
 
     /// The client has processed everything up to `sseq`, rings too.
     pub(crate) fn confirm_rings(&mut self, key: SessionKey, sseq: u64, out: &mut dyn Sink) {
-        let Some(session) = self.sessions.get_mut(key) else {
+        let Some(session) = self.kernel.sessions.get_mut(key) else {
             return;
         };
         let rings_on = session.traits.rings_on;
@@ -167,14 +177,18 @@ impl Hub {
         id: InvitationId,
         out: &mut dyn Sink,
     ) {
-        let Some(Connection::Serving(key)) = self.connections.get(&connection) else {
+        let Some(Connection::Serving(key)) = self.kernel.connections.get(&connection) else {
             return;
         };
-        let Some(session) = self.sessions.get_mut(*key) else {
+        let Some(session) = self.kernel.sessions.get_mut(*key) else {
             return;
         };
         let rings_on = session.traits.rings_on;
-        let ringing = session.invitations.rings.iter_mut().find(|ringing| ringing.id == id);
+        let ringing = session
+            .invitations
+            .rings
+            .iter_mut()
+            .find(|ringing| ringing.id == id);
         if let Some(ringing) = ringing.filter(|ringing| !ringing.is_received) {
             ringing.is_received = true;
             let caller = ringing.caller.clone();
@@ -202,15 +216,27 @@ impl Hub {
         let mut holder = key;
         if fault!(AnyoneMayAccept) {
             let holds = |session: &crate::session::Session| {
-                session.invitations.rings.iter().any(|ringing| ringing.id == id)
+                session
+                    .invitations
+                    .rings
+                    .iter()
+                    .any(|ringing| ringing.id == id)
             };
-            let other = self.sessions.iter().find(|(_, session)| holds(session));
+            let other = self
+                .kernel
+                .sessions
+                .iter()
+                .find(|(_, session)| holds(session));
             holder = other.map_or(key, |(other, _)| other);
         }
-        let Some(session) = self.sessions.get_mut(holder) else {
+        let Some(session) = self.kernel.sessions.get_mut(holder) else {
             return;
         };
-        let ringing = session.invitations.rings.iter_mut().find(|ringing| ringing.id == id);
+        let ringing = session
+            .invitations
+            .rings
+            .iter_mut()
+            .find(|ringing| ringing.id == id);
         if let Some(ringing) = ringing {
             // Who decides has heard it, confirmed or not.
             ringing.is_received = true;
@@ -231,11 +257,16 @@ impl Hub {
         end: InvitationEnd,
         out: &mut dyn Sink,
     ) {
-        let session = self.users.get(user).and_then(|entry| entry.session);
-        let Some(session) = session.and_then(|key| self.sessions.get_mut(key)) else {
+        let session = self.kernel.users.get(user).and_then(|entry| entry.session);
+        let Some(session) = session.and_then(|key| self.kernel.sessions.get_mut(key)) else {
             return;
         };
-        if let Some(index) = session.invitations.rings.iter().position(|ringing| ringing.id == id) {
+        if let Some(index) = session
+            .invitations
+            .rings
+            .iter()
+            .position(|ringing| ringing.id == id)
+        {
             Self::end_ring_at(session, index, end, out);
         }
     }
@@ -257,10 +288,14 @@ impl Hub {
     /// The word of an end can be lost with the hub that would have told it, or come before a session is back after
     /// a restart: what rings for long is looked up in its record.
     pub(crate) fn check_ring(&mut self, key: SessionKey, id: InvitationId, out: &mut dyn Sink) {
-        let Some(session) = self.sessions.get_mut(key) else {
+        let Some(session) = self.kernel.sessions.get_mut(key) else {
             return;
         };
-        let ringing = session.invitations.rings.iter_mut().find(|ringing| ringing.id == id);
+        let ringing = session
+            .invitations
+            .rings
+            .iter_mut()
+            .find(|ringing| ringing.id == id);
         if let Some(ringing) = ringing {
             ringing.is_checked = true;
             let caller = ringing.caller.clone();
@@ -270,12 +305,12 @@ impl Hub {
 
     /// What rings at a restored session: its end may have been told before the session was there.
     pub(crate) fn check_restored_rings(&mut self, key: SessionKey) {
-        let Some(session) = self.sessions.get(key) else {
+        let Some(session) = self.kernel.sessions.get(key) else {
             return;
         };
-        let due_ms = self.now.mono_ms + RING_CHECK_SOON_MS;
+        let due_ms = self.kernel.now.mono_ms + RING_CHECK_SOON_MS;
         for ringing in &session.invitations.rings {
-            self.timers.set(due_ms, Timer::Ring(key, ringing.id));
+            self.kernel.timers.set(due_ms, Timer::Ring(key, ringing.id));
         }
     }
 
@@ -287,8 +322,11 @@ impl Hub {
         out: &mut dyn Sink,
     ) {
         for (caller, id) in reported {
-            if let Some(session) = self.sessions.get_mut(key) {
-                session.invitations.rings.push(Ringing::reported(id, caller.clone()));
+            if let Some(session) = self.kernel.sessions.get_mut(key) {
+                session
+                    .invitations
+                    .rings
+                    .push(Ringing::reported(id, caller.clone()));
             }
             self.look_up_ring(key, caller, id, out);
         }
@@ -317,7 +355,7 @@ impl Hub {
         answer: StoreAnswer,
         out: &mut dyn Sink,
     ) {
-        let Some(session) = self.sessions.get_mut(key) else {
+        let Some(session) = self.kernel.sessions.get_mut(key) else {
             return;
         };
         let is_it = |ringing: &Ringing| ringing.is_checked && ringing.id == id;
@@ -348,7 +386,9 @@ impl Hub {
             .then_some(CalleeWord::Received { rings_on });
         let decided = ringing.decision.clone().map(CalleeWord::Decided);
         let timer = Timer::Ring(key, id);
-        self.timers.set(self.now.mono_ms + again_ms, timer);
+        self.kernel
+            .timers
+            .set(self.kernel.now.mono_ms + again_ms, timer);
         for word in received.into_iter().chain(decided) {
             self.tell_caller(caller.clone(), id, word, out);
         }
@@ -356,7 +396,7 @@ impl Hub {
 
     /// The session ends: the callers' hubs are told.
     pub(crate) fn end_rings(&mut self, key: SessionKey, fate: RingFate, out: &mut dyn Sink) {
-        let Some(session) = self.sessions.get_mut(key) else {
+        let Some(session) = self.kernel.sessions.get_mut(key) else {
             return;
         };
         for ringing in std::mem::take(&mut session.invitations.rings) {

@@ -51,7 +51,7 @@ impl Hub {
     /// Connections were closed in this turn because their clients do not confirm.
     pub(crate) fn finish_slow(&mut self, slow: Vec<ConnectionId>) {
         for connection in slow {
-            if let Some(Connection::Serving(key)) = self.connections.remove(&connection) {
+            if let Some(Connection::Serving(key)) = self.kernel.connections.remove(&connection) {
                 self.set_session_timer(key);
             }
         }
@@ -65,7 +65,7 @@ impl Hub {
         result: reply::Result,
         out: &mut dyn Sink,
     ) {
-        let Some(session) = self.sessions.get_mut(key) else {
+        let Some(session) = self.kernel.sessions.get_mut(key) else {
             return;
         };
         session.requests.open = session.requests.open.saturating_sub(1);
@@ -102,10 +102,10 @@ impl Hub {
 
     /// Notes that the client was heard on this connection.
     pub(crate) fn touch(&mut self, key: SessionKey, out: &mut dyn Sink) {
-        let Some(session) = self.sessions.get_mut(key) else {
+        let Some(session) = self.kernel.sessions.get_mut(key) else {
             return;
         };
-        session.link.heard_ms = self.now.mono_ms;
+        session.link.heard_ms = self.kernel.now.mono_ms;
         session.link.pinged_ms = None;
         if session.presence.state == PresenceState::Unreachable {
             session.presence.state = PresenceState::Online;
@@ -115,11 +115,16 @@ impl Hub {
 
     /// Somebody watches the user: a silent client is asked sooner.
     pub(crate) fn note_watched(&mut self, user: &UserKey) {
-        let session = self.users.get(user).and_then(|entry| entry.session);
+        let session = self.kernel.users.get(user).and_then(|entry| entry.session);
         let Some(key) = session else {
             return;
         };
-        if let Some(session) = self.sessions.get_mut(key).filter(|s| !s.presence.is_watched) {
+        if let Some(session) = self
+            .kernel
+            .sessions
+            .get_mut(key)
+            .filter(|s| !s.presence.is_watched)
+        {
             session.presence.is_watched = true;
             self.set_session_timer(key);
         }
@@ -127,21 +132,23 @@ impl Hub {
 
     /// Ends the session's connection, if it has one; the session stays.
     pub(crate) fn detach(&mut self, key: SessionKey, code: Option<CloseCode>, out: &mut dyn Sink) {
-        let Some(session) = self.sessions.get_mut(key) else {
+        let Some(session) = self.kernel.sessions.get_mut(key) else {
             return;
         };
         let Some(connection) = session.connection.take() else {
             return;
         };
         if fault!(GraceBeginsAtNotice) {
-            session.link.heard_ms = self.now.mono_ms;
+            session.link.heard_ms = self.kernel.now.mono_ms;
         }
         let ends = session.traits.ends_with_connection;
         if ends {
-            session.link.next_check_ms = Some(self.now.mono_ms);
-            self.timers.set(self.now.mono_ms, Timer::Session(key));
+            session.link.next_check_ms = Some(self.kernel.now.mono_ms);
+            self.kernel
+                .timers
+                .set(self.kernel.now.mono_ms, Timer::Session(key));
         }
-        self.connections.remove(&connection);
+        self.kernel.connections.remove(&connection);
         if let Some(code) = code {
             out.emit(Effect::Close { connection, code });
         }
@@ -152,7 +159,7 @@ impl Hub {
 
     /// Sets the session's next look: the earliest of everything that can happen to it by time alone.
     pub(crate) fn set_session_timer(&mut self, key: SessionKey) {
-        let Some(session) = self.sessions.get_mut(key) else {
+        let Some(session) = self.kernel.sessions.get_mut(key) else {
             return;
         };
         let heard = session.link.heard_ms;
@@ -176,28 +183,31 @@ impl Hub {
         });
         if session.presence.is_watched && session.connection.is_some() {
             // A client that answers is silent from then on: the timer must not wait for the old ping's end.
-            due = due.min(self.now.mono_ms + HEARTBEAT_WATCHED_MS);
+            due = due.min(self.kernel.now.mono_ms + HEARTBEAT_WATCHED_MS);
         }
         if let Some(token_due_ms) = session.token_due_ms() {
-            let left_ms = token_due_ms.saturating_sub(self.wall.unix_ms());
-            due = due.min(self.now.mono_ms + left_ms);
+            let left_ms = token_due_ms.saturating_sub(self.kernel.clock.wall.unix_ms());
+            due = due.min(self.kernel.now.mono_ms + left_ms);
         }
-        let due = due.max(self.now.mono_ms + 1).max(self.heard_from_ms);
+        let due = due
+            .max(self.kernel.now.mono_ms + 1)
+            .max(self.kernel.clock.heard_from_ms);
         // One chain of timers per session, however often it is cut and resumed.
         if session.link.next_check_ms.is_none_or(|at| at > due) {
             session.link.next_check_ms = Some(due);
-            self.timers.set(due, Timer::Session(key));
+            self.kernel.timers.set(due, Timer::Session(key));
         }
     }
 
     /// A session's timer has fired: does what is due and sets the next one.
     pub(crate) fn check_session(&mut self, key: SessionKey, out: &mut dyn Sink) {
-        let Some(session) = self.sessions.get_mut(key) else {
+        let Some(session) = self.kernel.sessions.get_mut(key) else {
             return;
         };
         if session
-            .link.next_check_ms
-            .is_some_and(|at| at > self.now.mono_ms)
+            .link
+            .next_check_ms
+            .is_some_and(|at| at > self.kernel.now.mono_ms)
         {
             return; // A later one was replaced by this earlier one, or the reverse.
         }
@@ -205,28 +215,32 @@ impl Hub {
         if session.traits.ends_with_connection && session.connection.is_none() {
             return self.end_session(key, End::WindowOver, out);
         }
-        let silent_ms = self.now.mono_ms.saturating_sub(session.link.heard_ms);
+        let silent_ms = self
+            .kernel
+            .now
+            .mono_ms
+            .saturating_sub(session.link.heard_ms);
         if session
             .ends_by_token_s()
-            .is_some_and(|end| self.wall.unix_s() >= end)
+            .is_some_and(|end| self.kernel.clock.wall.unix_s() >= end)
             && !fault!(SessionOutlivesToken)
         {
             return self.end_session(key, End::TokenExpired, out);
         }
-        Self::warn_of_expiry(session, self.wall.unix_ms(), out);
+        Self::warn_of_expiry(session, self.kernel.clock.wall.unix_ms(), out);
         if let Some(connection) = session.connection {
-            if session.is_stalled(self.now.mono_ms) {
+            if session.is_stalled(self.kernel.now.mono_ms) {
                 return self.detach_and_check(key, CloseCode::SlowConsumer, out);
             }
             let due_ms = session.link.pinged_ms.map(|at| session.answer_due_ms(at));
-            if due_ms.is_some_and(|due_ms| self.now.mono_ms >= due_ms) {
+            if due_ms.is_some_and(|due_ms| self.kernel.now.mono_ms >= due_ms) {
                 return self.detach_and_check(key, CloseCode::HeartbeatLost, out);
             }
             if silent_ms >= session.heartbeat_ms() && session.link.pinged_ms.is_none() {
-                session.link.pinged_ms = Some(self.now.mono_ms);
+                session.link.pinged_ms = Some(self.kernel.now.mono_ms);
                 out.emit(Effect::Send {
                     connection,
-                    frame: self.ping.clone(),
+                    frame: self.kernel.ping.clone(),
                 });
             }
         }
@@ -234,18 +248,18 @@ impl Hub {
             session.settings.presence_grace_ms / if fault!(GraceIsCutShort) { 4 } else { 1 };
         let is_unreachable = session
             .unreachable_due_ms()
-            .is_some_and(|due_ms| self.now.mono_ms >= due_ms);
+            .is_some_and(|due_ms| self.kernel.now.mono_ms >= due_ms);
         if session.presence.state == PresenceState::Online && is_unreachable {
             session.presence.state = PresenceState::Unreachable;
             self.emit_presence(key, out);
         }
-        let Some(session) = self.sessions.get(key) else {
+        let Some(session) = self.kernel.sessions.get(key) else {
             return;
         };
         if session.is_here() && silent_ms >= grace_ms {
             self.become_gone(key, out);
         }
-        let Some(session) = self.sessions.get(key) else {
+        let Some(session) = self.kernel.sessions.get(key) else {
             return;
         };
         if session.connection.is_none()
@@ -284,7 +298,7 @@ impl Hub {
     /// The grace is over: others see the user leave; the session can still be resumed.
     fn become_gone(&mut self, key: SessionKey, out: &mut dyn Sink) {
         self.detach(key, Some(CloseCode::HeartbeatLost), out);
-        let Some(session) = self.sessions.get_mut(key) else {
+        let Some(session) = self.kernel.sessions.get_mut(key) else {
             return;
         };
         session.presence.state = PresenceState::Offline;
@@ -301,7 +315,7 @@ impl Hub {
     pub(crate) fn end_session(&mut self, key: SessionKey, end: End, out: &mut dyn Sink) {
         self.remember_rates(key, out);
         self.detach(key, Some(end.code()), out);
-        let Some(session) = self.sessions.get_mut(key) else {
+        let Some(session) = self.kernel.sessions.get_mut(key) else {
             return;
         };
         let visibility = if session.is_here() {
@@ -340,7 +354,7 @@ impl Hub {
         if !fault!(CallerIsNotToldOfCalleesEnd) {
             self.end_rings(key, fate, out);
         }
-        self.sessions.remove(key);
+        self.kernel.sessions.remove(key);
         self.forget_user_session(&user, key, out);
     }
 
@@ -351,20 +365,20 @@ impl Hub {
 
     /// What the session's client can do.
     pub(crate) fn traits_of(&self, key: SessionKey) -> Traits {
-        let session = self.sessions.get(key);
+        let session = self.kernel.sessions.get(key);
         session.map(|session| session.traits).unwrap_or_default()
     }
 
     /// Takes the session out of the user's entry, and the entry away when nothing else is in it.
     fn forget_user_session(&mut self, user: &UserKey, key: SessionKey, out: &mut dyn Sink) {
-        let Some(entry) = self.users.get_mut(user) else {
+        let Some(entry) = self.kernel.users.get_mut(user) else {
             return;
         };
         if entry.session == Some(key) {
             entry.session = None;
         }
         if entry.session.is_none() && entry.claim.is_none() {
-            self.users.remove(user);
+            self.kernel.users.remove(user);
             out.emit(Effect::Bus(BusOp::Unsubscribe(Topic::User(user.clone()))));
         }
     }

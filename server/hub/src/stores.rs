@@ -80,9 +80,9 @@ impl Stores {
 impl Hub {
     /// Gives the store an operation; the answer comes back to what `pending` says.
     pub(crate) fn store(&mut self, op: StoreOp, pending: PendingStore, out: &mut dyn Sink) {
-        self.stores.next += 1;
-        let ticket = Ticket(self.stores.next);
-        self.stores.pending.insert(ticket, pending);
+        self.kernel.stores.next += 1;
+        let ticket = Ticket(self.kernel.stores.next);
+        self.kernel.stores.pending.insert(ticket, pending);
         out.emit(Effect::Store { ticket, op });
     }
 
@@ -92,7 +92,7 @@ impl Hub {
         answer: StoreAnswer,
         out: &mut dyn Sink,
     ) {
-        let Some(pending) = self.stores.pending.remove(&ticket) else {
+        let Some(pending) = self.kernel.stores.pending.remove(&ticket) else {
             return;
         };
         match pending {

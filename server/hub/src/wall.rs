@@ -12,6 +12,19 @@ const APART_MS: u64 = 60_000;
 /// They have to agree for this long before anything is deleted for its age. Milliseconds. Source: contract CRA-7.
 const AGREED_MS: u64 = 600_000;
 
+/// The hub's clocks beside the time of the input: the wall clock, and how the hub's own monotonic clock differs from the
+/// node's.
+#[derive(Debug, Default)]
+pub(crate) struct Clock {
+    pub(crate) wall: Wall,
+    /// How long the hub's own clock has stood still, in milliseconds.
+    pub(crate) paused_ms: u64,
+    /// When this life of the hub began, in Unix milliseconds.
+    pub(crate) started_ts: u64,
+    /// Nothing ends by time before, in monotonic milliseconds: other hubs might not hear of it.
+    pub(crate) heard_from_ms: u64,
+}
+
 /// What a hub knows of the wall clock. [`Time::unix_ms`] of the hub never goes back, for stamps; this is the clock itself.
 #[derive(Debug, Default)]
 pub(crate) struct Wall {
@@ -79,7 +92,12 @@ impl Hub {
 
     /// The same for what is deleted because something with this stamp is added, which may be another hub's.
     pub(crate) fn deletion_age_before(&self, age_ms: u64, stamp_ms: u64) -> u64 {
-        match self.wall.is_believed(stamp_ms.max(self.now.unix_ms)) {
+        match self
+            .kernel
+            .clock
+            .wall
+            .is_believed(stamp_ms.max(self.kernel.now.unix_ms))
+        {
             true => age_ms,
             false => u64::MAX,
         }
@@ -87,17 +105,23 @@ impl Hub {
 
     /// A time that somebody has read from the clock, by the clock of stamps, which never goes back.
     pub(crate) fn stamped(&self, unix_ms: u64) -> u64 {
-        unix_ms.saturating_add(self.now.unix_ms.saturating_sub(self.wall.unix_ms()))
+        unix_ms.saturating_add(
+            self.kernel
+                .now
+                .unix_ms
+                .saturating_sub(self.kernel.clock.wall.unix_ms()),
+        )
     }
 
     /// Whether the end of something is over: never, while the wall clock is not believed (contract CRA-7).
     pub(crate) fn is_over(&self, end_ts: u64) -> bool {
-        end_ts <= self.now.unix_ms && self.wall.is_believed(self.now.unix_ms)
+        end_ts <= self.kernel.now.unix_ms
+            && self.kernel.clock.wall.is_believed(self.kernel.now.unix_ms)
     }
 
     /// Bounds of a history of this app, at this time.
     pub(crate) fn history_limits(&self, app: &AppId) -> HistoryLimits {
-        self.limits_before(self.config.history_limits(app), 0)
+        self.limits_before(self.kernel.config.history_limits(app), 0)
     }
 
     /// Bounds of a history as they are applied when a message with this stamp is added.

@@ -23,7 +23,7 @@ const SWEEP_PAGE: usize = 100;
 impl Hub {
     /// A user's attributes end with its session (rtm 5.1), unless the app keeps them (8).
     pub(crate) fn drop_user_attributes(&mut self, key: SessionKey, out: &mut dyn Sink) {
-        let Some(session) = self.sessions.get(key).filter(|session| {
+        let Some(session) = self.kernel.sessions.get(key).filter(|session| {
             session.has_attributes
                 && !session.settings.keep_user_attributes
                 && !fault!(AttributesOutliveSession)
@@ -40,7 +40,7 @@ impl Hub {
 
     /// The attributes of a user whose client was lost without a window to resume outlive it by the grace.
     pub(crate) fn drop_user_attributes_late(&mut self, key: SessionKey, out: &mut dyn Sink) {
-        let Some(session) = self.sessions.get(key) else {
+        let Some(session) = self.kernel.sessions.get(key) else {
             return;
         };
         if !session.traits.ends_with_connection {
@@ -49,9 +49,10 @@ impl Hub {
         if !session.has_attributes || session.settings.keep_user_attributes {
             return;
         }
-        let (user, now_ts) = (session.user.clone(), self.now.unix_ms);
-        let due_ms = self.now.mono_ms + session.settings.presence_grace_ms;
-        self.timers
+        let (user, now_ts) = (session.user.clone(), self.kernel.now.unix_ms);
+        let due_ms = self.kernel.now.mono_ms + session.settings.presence_grace_ms;
+        self.kernel
+            .timers
             .set(due_ms, Timer::LostUser(Box::new(user.clone()), now_ts));
         self.touch_user_attributes(user, out);
     }
@@ -60,7 +61,7 @@ impl Hub {
     pub(crate) fn touch_user_attributes(&mut self, user: UserKey, out: &mut dyn Sink) {
         let op = StoreOp::AttributesTouch {
             owner: AttributeOwner::User(user),
-            now_ts: self.now.unix_ms,
+            now_ts: self.kernel.now.unix_ms,
         };
         self.store(op, PendingStore::Forgotten, out);
     }
@@ -77,31 +78,42 @@ impl Hub {
     pub(crate) fn start_sweeps(&mut self) {
         // Users of before a restart have the presence grace to come back (contract PRE-1).
         let first_ms = tidings_wire::limits::PRESENCE_GRACE_MS + SWEEP_MS;
-        self.timers.set(self.now.mono_ms + first_ms, Timer::Sweep);
-        self.timers
-            .set(self.now.mono_ms + first_ms, Timer::HistorySweep);
+        self.kernel
+            .timers
+            .set(self.kernel.now.mono_ms + first_ms, Timer::Sweep);
+        self.kernel
+            .timers
+            .set(self.kernel.now.mono_ms + first_ms, Timer::HistorySweep);
     }
 
     pub(crate) fn sweep_attributes(&mut self, out: &mut dyn Sink) {
-        self.timers.set(self.now.mono_ms + SWEEP_MS, Timer::Sweep);
-        let keeps = self.config.apps.listed.values();
+        self.kernel
+            .timers
+            .set(self.kernel.now.mono_ms + SWEEP_MS, Timer::Sweep);
+        let keeps = self.kernel.config.apps.listed.values();
         let keeps = keeps.map(|app| app.settings.channel_attributes_keep_ms);
         let shortest_ms = keeps.min().unwrap_or(u64::MAX);
         let shortest_ms = shortest_ms.min(AppSettings::default().channel_attributes_keep_ms);
         // What users of before the last start have left is over long before the wait for channels.
-        let touched_before = (self.now.unix_ms).saturating_sub(self.deletion_age_ms(shortest_ms));
-        self.list_owners(touched_before.max(self.started_ts), None, out);
+        let touched_before =
+            (self.kernel.now.unix_ms).saturating_sub(self.deletion_age_ms(shortest_ms));
+        self.list_owners(touched_before.max(self.kernel.clock.started_ts), None, out);
     }
 
     /// Attributes of this app that nobody has touched since are over, if their owner is not there.
     fn over_before(&self, app: &AppId) -> u64 {
-        let keep_ms = self.config.apps.settings(app).channel_attributes_keep_ms;
-        (self.now.unix_ms).saturating_sub(self.deletion_age_ms(keep_ms))
+        let keep_ms = self
+            .kernel
+            .config
+            .apps
+            .settings(app)
+            .channel_attributes_keep_ms;
+        (self.kernel.now.unix_ms).saturating_sub(self.deletion_age_ms(keep_ms))
     }
 
     /// Whether the channel has a member, as far as this hub knows.
     pub(crate) fn has_members(&self, channel: &ChannelKey) -> bool {
-        let channel = self.channels.get(channel);
+        let channel = self.channels.known.get(channel);
         channel.is_some_and(|channel| channel.members.len() > 0 || !channel.is_ready())
     }
 
@@ -132,9 +144,15 @@ impl Hub {
             match owner {
                 AttributeOwner::User(user) => {
                     let touched_before = self.over_before(&user.app);
-                    let touched_before = touched_before.max(self.started_ts.saturating_sub(1));
-                    let is_kept = self.config.apps.settings(&user.app).keep_user_attributes;
-                    if is_kept || self.users.contains_key(&user) {
+                    let touched_before =
+                        touched_before.max(self.kernel.clock.started_ts.saturating_sub(1));
+                    let is_kept = self
+                        .kernel
+                        .config
+                        .apps
+                        .settings(&user.app)
+                        .keep_user_attributes;
+                    if is_kept || self.kernel.users.contains_key(&user) {
                         let owner = AttributeOwner::User(user);
                         self.settle_owner(owner, true, touched_before, out);
                         continue;
@@ -148,7 +166,7 @@ impl Hub {
                 }
                 AttributeOwner::Channel(channel) => {
                     let touched_before = self.over_before(&channel.app);
-                    let settings = self.config.apps.settings(&channel.app);
+                    let settings = self.kernel.config.apps.settings(&channel.app);
                     let is_kept = settings.channel_attributes_keep_ms == FOR_EVER;
                     if is_kept || self.has_members(&channel) {
                         let owner = AttributeOwner::Channel(channel);
@@ -180,7 +198,7 @@ impl Hub {
         let op = if is_in_use {
             StoreOp::AttributesTouch {
                 owner,
-                now_ts: self.now.unix_ms,
+                now_ts: self.kernel.now.unix_ms,
             }
         } else {
             StoreOp::AttributesDrop {

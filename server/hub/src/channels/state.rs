@@ -6,10 +6,36 @@ use std::sync::Arc;
 use indexmap::IndexMap;
 
 use crate::bus_ops::Publication;
+use crate::counts::CountGather;
 use crate::ids::{ChannelKey, HubId, SessionId};
-use crate::maps::SeededHasher;
+use crate::maps::{Map, SeededHasher};
 use crate::members::{Members, Stamp};
 use crate::session::SessionKey;
+
+/// The channels of this hub.
+#[derive(Debug)]
+pub(crate) struct Channels {
+    /// Those with a member here: this hub subscribes to their topics.
+    pub(crate) known: Map<ChannelKey, Channel>,
+    /// Rises with every interest in a channel: tells a hub's numberings apart.
+    pub(crate) epochs: u64,
+    /// Count calls that wait for other hubs. Bound: each belongs to an open request.
+    pub(crate) gathers: Map<u64, CountGather>,
+    /// Names the gathers.
+    pub(crate) gather_count: u64,
+}
+
+impl Channels {
+    /// None yet. `epochs`: a number that no earlier life of this hub has reached.
+    pub(crate) fn new(hasher: SeededHasher, epochs: u64) -> Self {
+        Self {
+            known: hasher.map(),
+            epochs,
+            gathers: hasher.map(),
+            gather_count: 0,
+        }
+    }
+}
 
 /// A channel in which this hub has members.
 #[derive(Debug)]

@@ -20,7 +20,7 @@ use crate::timers::Timer;
 impl Hub {
     /// Goes on reading once the client has a page.
     pub(super) fn finish_inbox_page(&mut self, key: SessionKey, sseq: u64, out: &mut dyn Sink) {
-        let session = self.sessions.get_mut(key);
+        let session = self.kernel.sessions.get_mut(key);
         let page_end = session.and_then(|session| {
             let end = &mut session.peers.inbox.page_end;
             end.take_if(|end| *end <= sseq)
@@ -32,10 +32,11 @@ impl Hub {
 
     /// The store has more for a user of this hub.
     pub(crate) fn handle_inbox_grew(&mut self, user: &UserKey, out: &mut dyn Sink) {
-        let Some(key) = self.users.get(user).and_then(|entry| entry.session) else {
+        let Some(key) = self.kernel.users.get(user).and_then(|entry| entry.session) else {
             return;
         };
         if self
+            .kernel
             .sessions
             .get(key)
             .is_some_and(|session| session.is_here())
@@ -46,7 +47,7 @@ impl Hub {
 
     /// Reads the next page of stored messages, unless one is on its way to the client.
     pub(crate) fn read_inbox(&mut self, key: SessionKey, out: &mut dyn Sink) {
-        let Some(session) = self.sessions.get_mut(key) else {
+        let Some(session) = self.kernel.sessions.get_mut(key) else {
             return;
         };
         if session.peers.inbox.is_reading || session.peers.inbox.page_end.is_some() {
@@ -57,7 +58,7 @@ impl Hub {
         session.peers.inbox.has_grown = false;
         let age_ms = session.settings.inbox_age_ms;
         let age_ms = self.deletion_age_ms(age_ms);
-        let Some(session) = self.sessions.get(key) else {
+        let Some(session) = self.kernel.sessions.get(key) else {
             return;
         };
         let op = StoreOp::InboxRead {
@@ -65,7 +66,7 @@ impl Hub {
             after: session.peers.inbox.seen
                 + u64::from(fault!(StoredPageBeginsLate) && session.peers.inbox.seen > 0),
             count_max: INBOX_PAGE,
-            not_before_ts: self.now.unix_ms.saturating_sub(age_ms),
+            not_before_ts: self.kernel.now.unix_ms.saturating_sub(age_ms),
         };
         self.store(op, PendingStore::InboxPage(key), out);
     }
@@ -76,7 +77,7 @@ impl Hub {
         answer: StoreAnswer,
         out: &mut dyn Sink,
     ) {
-        let Some(session) = self.sessions.get_mut(key) else {
+        let Some(session) = self.kernel.sessions.get_mut(key) else {
             return;
         };
         session.peers.inbox.is_reading = false;
@@ -93,7 +94,7 @@ impl Hub {
         for message in messages {
             self.hand_stored(key, message, out);
         }
-        let Some(session) = self.sessions.get_mut(key) else {
+        let Some(session) = self.kernel.sessions.get_mut(key) else {
             return;
         };
         if fault!(StoredIsDeletedUnconfirmed) {
@@ -117,7 +118,7 @@ impl Hub {
 
     /// Nothing stored is left before them: live messages go on.
     fn release_behind(&mut self, key: SessionKey, out: &mut dyn Sink) {
-        let Some(session) = self.sessions.get_mut(key) else {
+        let Some(session) = self.kernel.sessions.get_mut(key) else {
             return;
         };
         let behind = std::mem::take(&mut session.peers.inbox.behind);
@@ -127,15 +128,15 @@ impl Hub {
     }
 
     fn note_failed_read(&mut self, key: SessionKey, out: &mut dyn Sink) {
-        let Some(session) = self.sessions.get_mut(key) else {
+        let Some(session) = self.kernel.sessions.get_mut(key) else {
             return;
         };
         session.peers.inbox.failures = session.peers.inbox.failures.saturating_add(1);
         let is_awaited = session.peers.inbox.failures < READS_AWAITED;
-        let again_ms = self.now.mono_ms + READ_AGAIN_MS[usize::from(!is_awaited)];
+        let again_ms = self.kernel.now.mono_ms + READ_AGAIN_MS[usize::from(!is_awaited)];
         if session.peers.inbox.again_ms.is_none_or(|at| at > again_ms) {
             session.peers.inbox.again_ms = Some(again_ms);
-            self.timers.set(again_ms, Timer::Inbox(key));
+            self.kernel.timers.set(again_ms, Timer::Inbox(key));
         }
         if !is_awaited {
             self.release_behind(key, out);
@@ -144,11 +145,13 @@ impl Hub {
 
     /// Reads the inbox once more, unless that was done since it failed.
     pub(crate) fn retry_inbox(&mut self, key: SessionKey, out: &mut dyn Sink) {
-        let Some(session) = self.sessions.get_mut(key) else {
+        let Some(session) = self.kernel.sessions.get_mut(key) else {
             return;
         };
-        let is_due = |at: &mut u64| *at <= self.now.mono_ms;
-        if session.peers.inbox.again_ms.take_if(is_due).is_some() && session.peers.inbox.failures > 0 {
+        let is_due = |at: &mut u64| *at <= self.kernel.now.mono_ms;
+        if session.peers.inbox.again_ms.take_if(is_due).is_some()
+            && session.peers.inbox.failures > 0
+        {
             self.read_inbox(key, out);
         }
     }
@@ -171,7 +174,7 @@ impl Hub {
         let is_over = |end_ts: u64| end_ts > 0 && self.is_over(end_ts);
         let (is_kept_no_more, is_late) =
             (is_over(message.lasts_until), is_over(content.expires_ts));
-        let Some(session) = self.sessions.get_mut(key) else {
+        let Some(session) = self.kernel.sessions.get_mut(key) else {
             return;
         };
         session.peers.inbox.seen = session.peers.inbox.seen.max(message.inbox);
@@ -189,7 +192,10 @@ impl Hub {
         }
         let inbox = message.inbox;
         let server_ts = message.server_ts;
-        let frame = session.peers.inbox.stamped(&stored_frame(message), server_ts);
+        let frame = session
+            .peers
+            .inbox
+            .stamped(&stored_frame(message), server_ts);
         let sseq = Self::push(session, frame, Source::Call, out);
         session.peers.inbox.delivered.push_back((sseq, inbox));
     }
@@ -197,7 +203,7 @@ impl Hub {
     /// A message was given to this hub and to the one whose session it replaces, which has stored it. What its
     /// sender had sent before it goes first; its live form goes no more.
     fn release_before(&mut self, key: SessionKey, id: MessageId, out: &mut dyn Sink) {
-        let Some(session) = self.sessions.get_mut(key) else {
+        let Some(session) = self.kernel.sessions.get_mut(key) else {
             return;
         };
         let behind = &mut session.peers.inbox.behind;

@@ -126,7 +126,7 @@ impl Hub {
         told: Told,
         out: &mut dyn Sink,
     ) {
-        let now_ms = self.now.mono_ms;
+        let now_ms = self.kernel.now.mono_ms;
         match told {
             Told::Sent(waiting) => {
                 self.reply_done(waiting.session, waiting.cseq, out);
@@ -155,7 +155,7 @@ impl Hub {
                 if let Some(invitation) = self.remove_invitation(caller, id, out) {
                     self.tell_end(invitation, out);
                     let timer = Timer::InvitationOver(Box::new(caller.clone()), id);
-                    self.timers.set(now_ms + INVITATION_KEEP_MS, timer);
+                    self.kernel.timers.set(now_ms + INVITATION_KEEP_MS, timer);
                 }
                 if let Some(waiting) = waiting {
                     self.reply_done(waiting.session, waiting.cseq, out);
@@ -206,7 +206,7 @@ impl Hub {
         word: Kind,
         out: &mut dyn Sink,
     ) {
-        if let Some(session) = owner.and_then(|key| self.sessions.get_mut(key)) {
+        if let Some(session) = owner.and_then(|key| self.kernel.sessions.get_mut(key)) {
             Self::push(session, encode_server(word), Source::Call, out);
         }
     }
@@ -231,7 +231,7 @@ impl Hub {
         told: Told,
         out: &mut dyn Sink,
     ) {
-        let (now_ms, clock) = (self.now.mono_ms, self.record_clock());
+        let (now_ms, clock) = (self.kernel.now.mono_ms, self.record_clock());
         let Some(ours) = self.remove_invitation(caller, id, out) else {
             return self.finish_canceled(told, out);
         };
@@ -241,7 +241,9 @@ impl Hub {
             self.tell_caller_client(ours.owner, end, out);
             return self.finish_canceled(told, out);
         };
-        let owner = ours.owner.filter(|key| self.sessions.contains_key(*key));
+        let owner = ours
+            .owner
+            .filter(|key| self.kernel.sessions.contains_key(*key));
         let Some(owner) = owner else {
             // Who has taken it over writes it.
             return;

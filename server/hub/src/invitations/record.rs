@@ -154,11 +154,11 @@ pub(crate) fn end_by_record(
 impl Hub {
     pub(crate) fn record_clock(&self) -> RecordClock {
         RecordClock {
-            hub: self.config.id,
-            now_ms: self.now.mono_ms,
+            hub: self.kernel.config.id,
+            now_ms: self.kernel.now.mono_ms,
             node_ms: self.node_ms(),
-            unix_ms: self.wall.unix_ms(),
-            boot: self.boot,
+            unix_ms: self.kernel.clock.wall.unix_ms(),
+            boot: self.invitations.boot,
         }
     }
 }

@@ -94,8 +94,8 @@ impl Hub {
     /// Begins to read what the process before has left. Of `hubs` hubs, each takes what the hub of its name has
     /// written.
     pub(crate) fn handle_load(&mut self, hubs: u16, boot: u64, out: &mut dyn Sink) {
-        self.boot = boot;
-        self.leftovers_until_ms = self.now.mono_ms + LEFT_MS;
+        self.invitations.boot = boot;
+        self.invitations.leftovers_until_ms = self.kernel.now.mono_ms + LEFT_MS;
         if !fault!(InvitationsAreNotReadAtStart) {
             self.load_invitations(hubs, None, out);
         }
@@ -134,21 +134,30 @@ impl Hub {
         let Some((mut invitation, origin)) = Invitation::from_record(stored, clock) else {
             return;
         };
-        if origin.hub.0 % hubs.max(1) != self.config.id.0 || self.invitation(caller, id).is_some() {
+        if origin.hub.0 % hubs.max(1) != self.kernel.config.id.0
+            || self.invitation(caller, id).is_some()
+        {
             return;
         }
         if invitation.has_ended() {
             let left_ms = INVITATION_KEEP_MS.saturating_sub(origin.passed_ms);
             let timer = Timer::InvitationOver(Box::new(caller.clone()), id);
-            return self.timers.set(self.now.mono_ms + left_ms, timer);
+            return self
+                .kernel
+                .timers
+                .set(self.kernel.now.mono_ms + left_ms, timer);
         }
         if fault!(RestartExtendsDeadlines) {
-            invitation.sent_ms = self.now.mono_ms;
+            invitation.sent_ms = self.kernel.now.mono_ms;
         }
         // After a planned restart its session goes on.
-        let session = self.users.get(caller).and_then(|entry| entry.session);
+        let session = self
+            .kernel
+            .users
+            .get(caller)
+            .and_then(|entry| entry.session);
         invitation.owner = session.filter(|key| {
-            let session = self.sessions.get(*key);
+            let session = self.kernel.sessions.get(*key);
             session.is_some_and(|session| session.id == invitation.session)
         });
         self.insert_invitation(caller, invitation, out);
@@ -164,14 +173,17 @@ impl Hub {
         holds: &[InvitationId],
         key: SessionKey,
     ) {
-        for invitation in self.invitations.get_mut(caller).into_iter().flatten() {
+        for invitation in self.invitations.sent.get_mut(caller).into_iter().flatten() {
             if invitation.owner == Some(key) && holds.contains(&invitation.id) {
                 invitation.owner = None;
             }
         }
-        if let Some(session) = self.sessions.get_mut(key) {
+        if let Some(session) = self.kernel.sessions.get_mut(key) {
             // They go on in the new session, without a word to their callers.
-            session.invitations.rings.retain(|ringing| !holds.contains(&ringing.id));
+            session
+                .invitations
+                .rings
+                .retain(|ringing| !holds.contains(&ringing.id));
         }
     }
 
@@ -185,7 +197,7 @@ impl Hub {
         let is_over = |invitation: &&Invitation| {
             invitation.owner.is_none() && !invitation.has_ended() && !holds.contains(&invitation.id)
         };
-        let all = self.invitations.get(caller).into_iter().flatten();
+        let all = self.invitations.sent.get(caller).into_iter().flatten();
         let over: Vec<_> = all
             .filter(is_over)
             .map(|invitation| invitation.id)
@@ -198,11 +210,11 @@ impl Hub {
 
     /// A session has begun: its client is told where what it holds open stands.
     pub(crate) fn take_reports(&mut self, key: SessionKey, reports: Reports, out: &mut dyn Sink) {
-        let Some(session) = self.sessions.get(key) else {
+        let Some(session) = self.kernel.sessions.get(key) else {
             return;
         };
         let user = session.user.clone();
-        if self.now.mono_ms < self.leftovers_until_ms {
+        if self.kernel.now.mono_ms < self.invitations.leftovers_until_ms {
             let holds = reports.ids();
             self.tell_writer(user.clone(), InvitationWord::CallerBack { holds }, out);
         }
@@ -224,7 +236,7 @@ impl Hub {
             return self.adopt(key, caller, report, out);
         }
         let pending = PendingStore::InvitationReport { session: key, id };
-        if let Some(session) = self.sessions.get_mut(key) {
+        if let Some(session) = self.kernel.sessions.get_mut(key) {
             session.invitations.reported.push(report);
         }
         let caller = caller.clone();
@@ -239,10 +251,15 @@ impl Hub {
         out: &mut dyn Sink,
     ) {
         let clock = self.record_clock();
-        let Some(session) = self.sessions.get_mut(key) else {
+        let Some(session) = self.kernel.sessions.get_mut(key) else {
             return;
         };
-        let Some(index) = session.invitations.reported.iter().position(|report| report.id == id) else {
+        let Some(index) = session
+            .invitations
+            .reported
+            .iter()
+            .position(|report| report.id == id)
+        else {
             return;
         };
         let report = session.invitations.reported.remove(index);
@@ -282,7 +299,7 @@ impl Hub {
 
     /// A new session's client holds open what is written here already: it goes on in that session.
     fn adopt(&mut self, key: SessionKey, caller: &UserKey, report: Report, out: &mut dyn Sink) {
-        let Some(session) = self.sessions.get(key).map(|session| session.id) else {
+        let Some(session) = self.kernel.sessions.get(key).map(|session| session.id) else {
             return;
         };
         let Some(invitation) = self.invitation(caller, report.id) else {

@@ -48,14 +48,14 @@ impl Hub {
         reports: Reports,
         out: &mut dyn Sink,
     ) {
-        let Some(Connection::Fresh { opened_ms }) = self.connections.get(&connection) else {
+        let Some(Connection::Fresh { opened_ms }) = self.kernel.connections.get(&connection) else {
             return;
         };
-        self.logins += 1;
+        self.logins.count += 1;
         let stamp = LoginStamp {
             mono_ms: *opened_ms,
-            hub: self.config.id,
-            count: self.logins,
+            hub: self.kernel.config.id,
+            count: self.logins.count,
         };
         if self
             .newest_login(&user)
@@ -63,12 +63,12 @@ impl Hub {
         {
             return self.drop_connection(connection, Some(CloseCode::RemoteLogin), out);
         }
-        let entry = match self.users.get_mut(&user) {
+        let entry = match self.kernel.users.get_mut(&user) {
             Some(entry) => entry,
             None => {
                 // Subscribed before asking: whoever claims later meets this login on the topic.
                 out.emit(Effect::Bus(BusOp::Subscribe(Topic::User(user.clone()))));
-                self.users.entry(user.clone()).or_default()
+                self.kernel.users.entry(user.clone()).or_default()
             }
         };
         let (older, rival) = (
@@ -76,7 +76,7 @@ impl Hub {
             entry.claim.as_ref().map(|claim| claim.connection),
         );
         let (mut limiter, mut inherited) = older
-            .and_then(|key| self.sessions.get(key))
+            .and_then(|key| self.kernel.sessions.get(key))
             .map(|session| (session.rates.limiter.clone(), session.legacy()))
             .unwrap_or_default();
         if let Some(rival) = entry.claim.as_mut().filter(|_| older.is_none()) {
@@ -98,25 +98,26 @@ impl Hub {
             inherited,
             held: Vec::new(),
         });
-        match self.users.get_mut(&user) {
+        match self.kernel.users.get_mut(&user) {
             Some(entry) => entry.claim = Some(login),
             None => {
                 // Dropping the rival has taken the entry away with it.
                 out.emit(Effect::Bus(BusOp::Subscribe(Topic::User(user.clone()))));
-                self.users.entry(user.clone()).or_default().claim = Some(login);
+                self.kernel.users.entry(user.clone()).or_default().claim = Some(login);
             }
         }
         if let Some(older) = older.filter(|_| !fault!(FirstLoginStaysInService)) {
             self.release_invitations(&user, &holds, older);
             self.end_session(older, End::RemoteLogin, out);
         }
-        self.connections
+        self.kernel
+            .connections
             .insert(connection, Connection::Claiming(Box::new(user.clone())));
         let pending = PendingAsk::Claim(ClaimAsk {
             user: user.clone(),
             connection,
             stamp,
-            begun_ts: self.now.unix_ms,
+            begun_ts: self.kernel.now.unix_ms,
         });
         let question = Question::Claim { stamp, holds };
         self.ask(Topic::User(user), question, pending, out);
@@ -124,10 +125,11 @@ impl Hub {
 
     /// Has a login that was just begun go on with what its user has used of its rates.
     pub(super) fn charge_used(&mut self, user: &UserKey, used: Option<&Used>) {
-        let times = (self.now.mono_ms, self.node_ms());
-        let listed = self.config.apps.listed.get(&user.app);
-        let rates = listed.map_or(&self.default_rates, |app| &app.rates);
+        let times = (self.kernel.now.mono_ms, self.node_ms());
+        let listed = self.kernel.config.apps.listed.get(&user.app);
+        let rates = listed.map_or(&self.kernel.default_rates, |app| &app.rates);
         let claim = self
+            .kernel
             .users
             .get_mut(user)
             .and_then(|entry| entry.claim.as_mut());
@@ -138,8 +140,8 @@ impl Hub {
 
     /// The stamp of the user's session or login in progress here, whichever is newer.
     fn newest_login(&self, user: &UserKey) -> Option<LoginStamp> {
-        let entry = self.users.get(user)?;
-        let session = entry.session.and_then(|key| self.sessions.get(key));
+        let entry = self.kernel.users.get(user)?;
+        let session = entry.session.and_then(|key| self.kernel.sessions.get(key));
         let claim = entry.claim.as_ref().map(|claim| claim.stamp);
         session.map(|session| session.presence.stamp).max(claim)
     }
@@ -153,7 +155,7 @@ impl Hub {
         out: &mut dyn Sink,
     ) {
         let newest = self.newest_login(user);
-        let Some(entry) = self.users.get(user) else {
+        let Some(entry) = self.kernel.users.get(user) else {
             return self.answer(asker, Answer::Yielded(Inherited::default()), out);
         };
         if newest.is_some_and(|ours| ours > stamp) {
@@ -164,18 +166,23 @@ impl Hub {
             entry.claim.as_ref().map(|claim| claim.connection),
         );
         let mut inherited = session
-            .and_then(|key| self.sessions.get(key))
+            .and_then(|key| self.kernel.sessions.get(key))
             .map(Session::legacy)
             .unwrap_or_default();
         let limiter = session
-            .and_then(|key| self.sessions.get(key))
+            .and_then(|key| self.kernel.sessions.get(key))
             .map(|it| &it.rates.limiter);
         inherited.used = limiter.and_then(|limiter| {
-            let times = (self.now.mono_ms, self.node_ms());
+            let times = (self.kernel.now.mono_ms, self.node_ms());
             let used = limiter.used(self.rates_of(user), times);
             (!used.is_empty()).then(|| Box::new(used))
         });
-        if let Some(claim) = self.users.get_mut(user).and_then(|e| e.claim.as_mut()) {
+        if let Some(claim) = self
+            .kernel
+            .users
+            .get_mut(user)
+            .and_then(|e| e.claim.as_mut())
+        {
             inherited = inherited.and(std::mem::take(&mut claim.inherited));
         }
         if let Some(rival) = rival {
@@ -191,7 +198,7 @@ impl Hub {
 
     pub(crate) fn finish_claim(&mut self, ask: ClaimAsk, claim: Claim, out: &mut dyn Sink) {
         let is_ours = |login: &PendingLogin| login.connection == ask.connection;
-        let entry = self.users.get_mut(&ask.user);
+        let entry = self.kernel.users.get_mut(&ask.user);
         let Some(entry) = entry.filter(|entry| entry.claim.as_deref().is_some_and(is_ours)) else {
             if let Claim::Won(inherited) = claim {
                 self.pass_on(&ask.user, (ask.stamp, ask.begun_ts), inherited, out);
@@ -208,7 +215,7 @@ impl Hub {
         if let Some(mut login) = entry.claim.take() {
             login.inherited = login.inherited.and(inherited);
             if let Some(used) = login.inherited.used.take() {
-                let times = (self.now.mono_ms, self.node_ms());
+                let times = (self.kernel.now.mono_ms, self.node_ms());
                 let rates = self.rates_of(&ask.user);
                 login.limiter.absorb(&used, rates, times);
             }
@@ -216,7 +223,7 @@ impl Hub {
             match self.enter(&ask.user.app, takes_over) {
                 Ok(place) => self.start_session(ask.user, *login, place, out),
                 Err(error) => {
-                    if let Some(entry) = self.users.get_mut(&ask.user) {
+                    if let Some(entry) = self.kernel.users.get_mut(&ask.user) {
                         entry.claim = Some(login);
                     }
                     self.refuse(ask.connection, error, out);
@@ -235,13 +242,13 @@ impl Hub {
         inherited: Inherited,
         out: &mut dyn Sink,
     ) {
-        let entry = self.users.get_mut(user);
+        let entry = self.kernel.users.get_mut(user);
         if let Some(claim) = entry.and_then(|entry| entry.claim.as_mut()) {
             claim.inherited = std::mem::take(&mut claim.inherited).and(inherited);
             return;
         }
-        let session = self.users.get(user).and_then(|entry| entry.session);
-        if let Some(session) = session.and_then(|key| self.sessions.get_mut(key)) {
+        let session = self.kernel.users.get(user).and_then(|entry| entry.session);
+        if let Some(session) = session.and_then(|key| self.kernel.sessions.get_mut(key)) {
             session.has_attributes |= inherited.has_attributes;
             session.link.forerunners.extend(inherited.forerunners);
             return;
@@ -249,7 +256,14 @@ impl Hub {
         if inherited.was_here {
             self.publish_presence(user.clone(), PresenceState::Offline, stamp, out);
         }
-        if inherited.has_attributes && !self.config.apps.settings(&user.app).keep_user_attributes {
+        if inherited.has_attributes
+            && !self
+                .kernel
+                .config
+                .apps
+                .settings(&user.app)
+                .keep_user_attributes
+        {
             // What a later login on another hub has written meanwhile is its own.
             let op = StoreOp::AttributesDrop {
                 owner: AttributeOwner::User(user.clone()),
@@ -265,20 +279,20 @@ impl Hub {
         connection: ConnectionId,
         out: &mut dyn Sink,
     ) {
-        let Some(entry) = self.users.get_mut(user) else {
+        let Some(entry) = self.kernel.users.get_mut(user) else {
             return;
         };
         let Some(login) = entry.claim.take_if(|login| login.connection == connection) else {
             return;
         };
         if entry.session.is_none() {
-            self.users.remove(user);
+            self.kernel.users.remove(user);
             out.emit(Effect::Bus(BusOp::Unsubscribe(Topic::User(user.clone()))));
         }
         for (origin, parcel) in login.held {
             self.keep_or_answer(user, origin, parcel, Answer::Gone, out);
         }
-        let begun_ts = self.now.unix_ms;
+        let begun_ts = self.kernel.now.unix_ms;
         self.pass_on(user, (login.stamp, begun_ts), login.inherited, out);
     }
 }

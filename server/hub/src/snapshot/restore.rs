@@ -32,12 +32,12 @@ impl Hub {
     /// Takes over what the process before has left. What does not fit this hub any more is left out.
     pub(crate) fn handle_restore(&mut self, snapshot: Snapshot, out: &mut dyn Sink) {
         let record = snapshot.0;
-        self.epochs = self.epochs.max(record.epochs);
-        self.now.unix_ms = self.now.unix_ms.max(record.stamped_ms);
+        self.channels.epochs = self.channels.epochs.max(record.epochs);
+        self.kernel.now.unix_ms = self.kernel.now.unix_ms.max(record.stamped_ms);
         if let Some(agreed_ms) = record.clock_agreed_ms {
-            self.wall.doubt(agreed_ms);
+            self.kernel.clock.wall.doubt(agreed_ms);
         }
-        self.heard_from_ms = self.now.mono_ms + SUBSCRIBE_MS;
+        self.kernel.clock.heard_from_ms = self.kernel.now.mono_ms + SUBSCRIBE_MS;
         let mut keys = BTreeMap::new();
         for session in record.sessions {
             if let Some((id, key)) = self.restore_session(session, out) {
@@ -53,7 +53,7 @@ impl Hub {
         for key in keys.into_values() {
             self.set_session_timer(key);
             self.check_restored_rings(key);
-            if self.sessions.get(key).is_some_and(Session::is_here) {
+            if self.kernel.sessions.get(key).is_some_and(Session::is_here) {
                 self.read_inbox(key, out);
             }
         }
@@ -67,14 +67,14 @@ impl Hub {
         let traits = from_traits(record.traits.as_ref()?);
         let user = from_user_by(traits.names, record.user.as_ref()?)?;
         // Who may not be here any more is ended when all hubs hear of it.
-        let mut settings = self.config.apps.settings(&user.app);
+        let mut settings = self.kernel.config.apps.settings(&user.app);
         settings.rate_limits &= !traits.is_paced;
         let mut session = self.make_session(record, user.clone(), settings, traits)?;
         // Who was in stays in.
         session.rates.place = self.enter(&user.app, true).unwrap_or_default();
         let id = session.id;
-        let key = self.sessions.insert(session);
-        self.users.entry(user.clone()).or_default().session = Some(key);
+        let key = self.kernel.sessions.insert(session);
+        self.kernel.users.entry(user.clone()).or_default().session = Some(key);
         out.emit(Effect::Bus(BusOp::Subscribe(Topic::User(user))));
         Some((id, key))
     }
@@ -87,13 +87,13 @@ impl Hub {
         settings: AppSettings,
         traits: Traits,
     ) -> Option<Session> {
-        self.logins += 1;
+        self.logins.count += 1;
         let stamp = LoginStamp {
-            mono_ms: self.now.mono_ms + self.paused_ms,
-            hub: self.config.id,
-            count: self.logins,
+            mono_ms: self.kernel.now.mono_ms + self.kernel.clock.paused_ms,
+            hub: self.kernel.config.id,
+            count: self.logins.count,
         };
-        let now_ms = self.now.mono_ms;
+        let now_ms = self.kernel.now.mono_ms;
         let presence = PresenceState::try_from(record.presence).ok()?;
         // Who was there has its whole grace from now on: its client could not come back earlier.
         let heard_ms = match presence {
@@ -102,7 +102,7 @@ impl Hub {
         };
         let mut watched = Watched::default();
         let users = record.watched.into_iter().filter_map(from_user);
-        watched.extend(self.hasher, users.collect());
+        watched.extend(self.kernel.hasher, users.collect());
         if record.cseq.max(record.last_invitation) > NUMBER_MAX {
             return None;
         }
@@ -118,7 +118,7 @@ impl Hub {
             settings,
             traits,
             connection: None,
-            outbox: Outbox::from_record(&user.app, record.outbox?, &self.replay_bytes)?,
+            outbox: Outbox::from_record(&user.app, record.outbox?, &self.kernel.replay_bytes)?,
             link,
             token: Token {
                 expires_s: record.token_expires_s,
@@ -176,7 +176,7 @@ impl Hub {
         let Some(key) = from_channel(&record.app, &record.channel) else {
             return;
         };
-        let mut channel = Channel::new(key.clone(), self.hasher, record.epoch);
+        let mut channel = Channel::new(key.clone(), self.kernel.hasher, record.epoch);
         channel.seq = record.seq;
         // The store counts revisions of attributes anew, and none is under way.
         channel.go_on();
@@ -192,7 +192,7 @@ impl Hub {
                 .apply_snapshot(&to_members(&key.app, origin));
         }
         out.emit(Effect::Bus(BusOp::Subscribe(Topic::Channel(key.clone()))));
-        self.channels.insert(key.clone(), channel);
+        self.channels.known.insert(key.clone(), channel);
         if record.is_count_due {
             self.schedule_count(&key, out);
         }

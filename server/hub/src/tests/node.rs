@@ -109,7 +109,7 @@ impl Node {
         self.topics.clear();
         self.used = UsedRates::new((1, 2));
         for (at, hub) in (0..).zip(&mut self.hubs) {
-            *hub = Hub::new(config(at, Arc::clone(&hub.config.apps), 100));
+            *hub = Hub::new(config(at, Arc::clone(&hub.kernel.config.apps), 100));
         }
         self.now.mono_ms = 500;
         self.now.unix_ms += 3_000;

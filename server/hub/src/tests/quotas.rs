@@ -44,7 +44,7 @@ fn logins_of_an_app_are_bounded_over_all_hubs() {
         ..Quotas::default()
     };
     let mut node = Node::with_apps(2, apps(quotas));
-    let usage = node.hubs[0].config.apps.listed[&id()].usage.clone();
+    let usage = node.hubs[0].kernel.config.apps.listed[&id()].usage.clone();
     let alice = node.login(0, "alice");
     let bob = node.login(1, "bob");
     for hub in [0, 1] {
@@ -71,7 +71,7 @@ fn logins_of_an_app_are_bounded_over_all_hubs() {
         max_connections: Some(3),
         ..quotas
     };
-    let raised = Arc::new(apps(raised).counting_on(&node.hubs[0].config.apps));
+    let raised = Arc::new(apps(raised).counting_on(&node.hubs[0].kernel.config.apps));
     for hub in [0, 1] {
         node.give(hub, Input::Apps(Arc::clone(&raised)));
     }

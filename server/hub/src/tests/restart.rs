@@ -173,7 +173,7 @@ fn who_does_not_come_back_after_a_restart_is_gone_thirty_seconds_later() {
 fn clients_are_sent_away_one_after_the_other() {
     let mut node = Node::new(1);
     for hub in &mut node.hubs {
-        hub.config.drain_window_ms = 4_000;
+        hub.kernel.config.drain_window_ms = 4_000;
     }
     let clients: Vec<_> = (0..4).map(|n| node.login(0, &format!("u{n}"))).collect();
     node.give(0, Input::Drain);

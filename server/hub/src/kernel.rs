@@ -1,0 +1,74 @@
+//! What every feature works with: who is connected, who is logged in, time, chance, and what is under way.
+
+use bytes::Bytes;
+use slotmap::SlotMap;
+use tidings_wire::frame::encode_server;
+use tidings_wire::proto::{Ping, server_message::Kind};
+
+use crate::asks::Asks;
+use crate::config::HubConfig;
+use crate::ids::{ConnectionId, UserKey};
+use crate::limiter::Rates;
+use crate::login::{Connection, UserEntry};
+use crate::maps::{Map, SeededHasher};
+use crate::outbox::Gauge;
+use crate::rng::Rng;
+use crate::session::{Session, SessionKey};
+use crate::stores::Stores;
+use crate::time::Time;
+use crate::timers::Timers;
+use crate::wall::Clock;
+
+/// The state that no feature owns. It knows none of them.
+#[derive(Debug)]
+pub(crate) struct Kernel {
+    pub(crate) config: HubConfig,
+    /// The time of the input being handled.
+    ///
+    /// Its monotonic part is the hub's own clock: it stands still while the process does.
+    pub(crate) now: Time,
+    pub(crate) clock: Clock,
+    pub(crate) rng: Rng,
+    pub(crate) hasher: SeededHasher,
+    pub(crate) timers: Timers,
+    /// Open connections. Bound: the shell's limits on connections.
+    pub(crate) connections: Map<ConnectionId, Connection>,
+    pub(crate) sessions: SlotMap<SessionKey, Session>,
+    /// Users with a session here or a login in progress: this hub subscribes to their topics.
+    pub(crate) users: Map<UserKey, UserEntry>,
+    pub(crate) asks: Asks,
+    pub(crate) stores: Stores,
+    /// Rates of apps that are not listed.
+    pub(crate) default_rates: Rates,
+    /// Some app has a quota of messages.
+    pub(crate) has_message_quotas: bool,
+    /// Bytes of all frames that are kept for clients; one for many counts once.
+    pub(crate) replay_bytes: Gauge,
+    /// Nobody is connected any more: what is under way comes to an end.
+    pub(crate) is_settling: bool,
+    /// The one ping frame.
+    pub(crate) ping: Bytes,
+}
+
+impl Kernel {
+    pub(crate) fn new(config: HubConfig, rng: Rng, hasher: SeededHasher) -> Self {
+        Self {
+            now: Time::default(),
+            clock: Clock::default(),
+            rng,
+            hasher,
+            timers: Timers::default(),
+            connections: hasher.map(),
+            sessions: SlotMap::with_key(),
+            users: hasher.map(),
+            asks: Asks::new(hasher),
+            stores: Stores::new(hasher),
+            default_rates: Rates::default(),
+            has_message_quotas: config.apps.has_message_quotas(),
+            replay_bytes: Gauge::default(),
+            is_settling: false,
+            ping: encode_server(Kind::Ping(Ping {})),
+            config,
+        }
+    }
+}
