@@ -17,17 +17,19 @@ use tidings_wire::proto::{
 };
 
 use crate::Hub;
-use crate::asks::PendingAsk;
+use crate::asks::{AskRule, AskTag, Hangs, Outcome as Asked, Settled};
 use crate::bus_ops::{Answer, BusOp, ForOthers, Publication, Question, Topic};
 use crate::ids::{ChannelKey, UserKey};
-use crate::io::{Effect, Sink};
+use crate::io::{Effect, Sink, Ticket};
+use crate::kernel::Kernel;
 use crate::limiter;
+use crate::maps::NumberMap;
 use crate::session::SessionKey;
 use crate::sessions::error;
 use crate::store_ops::{
     AttributeEntry, AttributeLimits, AttributeOwner, LIBRARY_KEY, StoreAnswer, StoreOp,
 };
-use crate::stores::PendingStore;
+use crate::stores::StoreTag;
 
 mod ends;
 
@@ -74,8 +76,70 @@ pub(crate) enum AttributeAsk {
         user: UserKey,
         keys: Vec<String>,
     },
-    /// Is the user on line, whose attributes may be left over?
-    Sweep { user: UserKey, touched_before: u64 },
+    /// Is the user online, whose attributes may be left over?
+    SweepUser { user: UserKey, touched_before: u64 },
+    /// Has the channel a member, whose attributes may be left over?
+    SweepChannel {
+        channel: ChannelKey,
+        touched_before: u64,
+    },
+}
+
+impl AttributeAsk {
+    fn question(&self) -> Question {
+        match self {
+            Self::Read { .. } | Self::SweepUser { .. } => Question::Presence,
+            Self::SweepChannel { .. } => Question::Count,
+        }
+    }
+}
+
+/// Asked for a reader: the first hub that has the user there decides.
+static READER: AskRule = AskRule {
+    tag: AskTag::Attributes,
+    hangs: Hangs::OnHub,
+    is_decided_by: Answer::is_of_somebody_there,
+    takes_some: true,
+};
+
+/// Asked before something is deleted: every hub has to answer.
+pub(crate) static SWEEP: AskRule = AskRule {
+    takes_some: false,
+    ..READER
+};
+
+/// Attributes that this hub reads, writes and clears up.
+#[derive(Debug, Default)]
+pub(crate) struct Attributes {
+    /// Questions under way, by their numbers. Bound: each belongs to an open request or a sweep.
+    pub(crate) asks: NumberMap<AttributeAsk>,
+    /// Store operations under way, by their tickets. Bound: as above.
+    pub(crate) stores: NumberMap<AttributeStore>,
+}
+
+impl Attributes {
+    pub(crate) fn ask(
+        &mut self,
+        kernel: &mut Kernel,
+        topic: Topic,
+        rule: &'static AskRule,
+        ask: AttributeAsk,
+        out: &mut dyn Sink,
+    ) {
+        let number = kernel.ask(topic, ask.question(), rule, out);
+        self.asks.insert(number, ask);
+    }
+
+    pub(crate) fn store(
+        &mut self,
+        kernel: &mut Kernel,
+        op: StoreOp,
+        pending: AttributeStore,
+        out: &mut dyn Sink,
+    ) {
+        let ticket = kernel.store(op, StoreTag::Attributes, out);
+        self.stores.insert(ticket.0, pending);
+    }
 }
 
 impl Hub {
@@ -190,7 +254,7 @@ impl Hub {
             cseq,
             notify,
         };
-        self.store(op, PendingStore::Attributes(pending), out);
+        self.attributes.store(&mut self.kernel, op, pending, out);
     }
 
     pub(crate) fn handle_read_user_attributes(
@@ -233,12 +297,9 @@ impl Hub {
             user: user.clone(),
             keys,
         };
-        self.ask(
-            Topic::User(user),
-            Question::Presence,
-            PendingAsk::Attributes(ask),
-            out,
-        );
+        let topic = Topic::User(user);
+        self.attributes
+            .ask(&mut self.kernel, topic, &READER, ask, out);
     }
 
     pub(crate) fn handle_read_channel_attributes(
@@ -273,19 +334,25 @@ impl Hub {
             keys,
             absent,
         };
-        self.store(
+        self.attributes.store(
+            &mut self.kernel,
             StoreOp::AttributesRead { owner },
-            PendingStore::Attributes(pending),
+            pending,
             out,
         );
     }
 
-    pub(crate) fn apply_attributes(
+    /// A store operation of ours is answered.
+    pub(crate) fn finish_attribute_store(
         &mut self,
-        pending: AttributeStore,
+        ticket: Ticket,
         answer: StoreAnswer,
         out: &mut dyn Sink,
     ) {
+        let Some(pending) = self.attributes.stores.remove(&ticket.0) else {
+            debug_assert!(false, "a store operation that nobody waits for");
+            return;
+        };
         match (pending, answer) {
             (
                 AttributeStore::Write {
@@ -392,18 +459,16 @@ impl Hub {
         out.emit(Effect::Bus(BusOp::Publish { topic, message }));
     }
 
-    pub(crate) fn finish_attribute_ask(
-        &mut self,
-        ask: AttributeAsk,
-        answer: Option<Answer>,
-        out: &mut dyn Sink,
-    ) {
-        let is_definite = answer.is_none();
-        let state = match answer {
-            Some(Answer::Presence { state, .. }) => state,
-            _ => PresenceState::Offline,
+    /// A question of ours is settled.
+    pub(crate) fn finish_attribute_ask(&mut self, settled: Settled, out: &mut dyn Sink) {
+        let Some(ask) = self.attributes.asks.remove(&settled.number) else {
+            debug_assert!(false, "a question about attributes that nobody has asked");
+            return;
         };
-        let is_here = state != PresenceState::Offline;
+        let is_here = matches!(
+            &settled.outcome,
+            Asked::Answered { answer, .. } if answer.is_of_somebody_there()
+        );
         match ask {
             AttributeAsk::Read {
                 session,
@@ -436,15 +501,29 @@ impl Hub {
                 user,
                 ..
             } => self.reply_absent(session, cseq, &user.user, out),
-            AttributeAsk::Sweep {
+            // The next sweep asks again.
+            AttributeAsk::SweepUser { .. } | AttributeAsk::SweepChannel { .. }
+                if settled.outcome == Asked::Silence => {}
+            AttributeAsk::SweepUser {
                 user,
                 touched_before,
             } => {
                 // A hub with a session of the user that is gone drops them itself when that ends.
-                if is_here || is_definite {
+                if is_here || settled.outcome == Asked::Nobody {
                     let owner = AttributeOwner::User(user);
                     self.settle_owner(owner, is_here, touched_before, out);
                 }
+            }
+            AttributeAsk::SweepChannel {
+                channel,
+                touched_before,
+            } => {
+                let has_members = matches!(
+                    settled.outcome,
+                    Asked::Answered { answer: Answer::Count(count), .. } if count > 0
+                );
+                let owner = AttributeOwner::Channel(channel);
+                self.settle_owner(owner, has_members, touched_before, out);
             }
         }
     }

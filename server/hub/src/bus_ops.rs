@@ -487,6 +487,13 @@ pub enum Answer {
     Count(u32),
 }
 
+impl Answer {
+    /// Whether a hub has the user there: connected, or within the grace.
+    pub(crate) fn is_of_somebody_there(&self) -> bool {
+        matches!(self, Self::Presence { state, .. } if *state != PresenceState::Offline)
+    }
+}
+
 /// A peer message on its way to its receiver's hub.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Parcel {

@@ -18,7 +18,6 @@ use tidings_wire::proto::{
 };
 
 use crate::Hub;
-use crate::asks::PendingAsk;
 use crate::bus_ops::{BusOp, ForOthers, Keep, MemberSnapshot, Publication, Topic};
 use crate::history::history_message;
 use crate::ids::{ChannelKey, HubId, SessionId};
@@ -39,7 +38,7 @@ const RESYNC_AGAIN_MS: u64 = 2_000;
 mod state;
 
 use state::stamp;
-pub(crate) use state::{Channel, Channels, Own, Published, Sync};
+pub(crate) use state::{Channel, ChannelAsk, Channels, MEMBERS, Own, Published, Sync};
 
 impl Hub {
     pub(crate) fn handle_send_to_channel(
@@ -85,11 +84,11 @@ impl Hub {
             return;
         };
         let limits = self.history_limits(&channel_key.app);
+        let now_ms = self.kernel.now.mono_ms;
         let keep = call.history.then(|| {
             let from = session.user.user.to_string();
-            let pending = PendingAsk::Keep { session: key, cseq };
             Box::new(Keep {
-                ask: self.kernel.asks.add(self.kernel.now.mono_ms, pending),
+                ask: (self.history).wait_for_keeper(&mut self.kernel.asks, now_ms, (key, cseq)),
                 message: history_message(from, &message, self.kernel.now.unix_ms),
                 limits,
             })

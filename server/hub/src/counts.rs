@@ -10,9 +10,9 @@ use tidings_wire::limits::{
 use tidings_wire::proto::{MemberCount, MemberCounts, UserList, reply, server_message::Kind};
 
 use crate::Hub;
-use crate::asks::PendingAsk;
+use crate::asks::{Outcome as Asked, Settled};
 use crate::bus_ops::{Answer, MemberSnapshot, Question, Topic};
-use crate::channels::Sync;
+use crate::channels::{ChannelAsk, Sync};
 use crate::costs::LISTED_MEMBERS_GUESS;
 use crate::ids::ChannelKey;
 use crate::inbox::Asker;
@@ -20,23 +20,10 @@ use crate::io::Sink;
 use crate::limiter;
 use crate::session::{Session, SessionKey};
 use crate::sessions::error;
-use crate::store_ops::AttributeOwner;
 use crate::timers::Timer;
 
 /// Users in the member list of a session that lists all. Source: documented, signaling 12.
 const MEMBERS_LISTED_MAX: usize = 10_000;
-
-/// What a count was asked for.
-#[derive(Debug)]
-pub(crate) enum CountAsk {
-    /// One channel of a request.
-    Call { gather: u64, at: usize },
-    /// Attributes that may be left over.
-    Sweep {
-        channel: ChannelKey,
-        touched_before: u64,
-    },
-}
 
 /// A request for counts that waits for other hubs.
 #[derive(Debug)]
@@ -141,9 +128,10 @@ impl Hub {
             return self.answer_member_list(channel, session, cseq, out);
         }
         self.charge(session, limiter::Kind::ListedMembers, LISTED_MEMBERS_GUESS);
-        let pending = PendingAsk::Look { session, cseq };
+        let pending = ChannelAsk::Look { session, cseq };
         let topic = Topic::Channel(channel.clone());
-        self.ask(topic, Question::Members, pending, out);
+        let question = Question::Members;
+        (self.channels).ask(&mut self.kernel, (topic, question), pending, out);
     }
 
     /// Other hubs have told of a channel that has no members here.
@@ -279,32 +267,45 @@ impl Hub {
         let id = self.channels.gather_count;
         self.channels.gathers.insert(id, gather);
         for (at, channel) in unknown {
-            let pending = PendingAsk::Count(CountAsk::Call { gather: id, at });
-            self.ask(Topic::Channel(channel), Question::Count, pending, out);
+            let pending = ChannelAsk::Count { gather: id, at };
+            let asked = (Topic::Channel(channel), Question::Count);
+            self.channels.ask(&mut self.kernel, asked, pending, out);
         }
     }
 
-    pub(crate) fn finish_count(&mut self, ask: CountAsk, count: u32, out: &mut dyn Sink) {
+    /// A question of ours is settled.
+    pub(crate) fn finish_channel_ask(&mut self, settled: Settled, out: &mut dyn Sink) {
+        let Some(ask) = self.channels.asks.remove(&settled.number) else {
+            debug_assert!(false, "a question about a channel that nobody has asked");
+            return;
+        };
+        let answer = match settled.outcome {
+            Asked::Answered { answer, .. } => Some(answer),
+            Asked::Nobody | Asked::Silence => None,
+        };
+        let (known, count) = match answer {
+            Some(Answer::Members(known)) => (known, 0),
+            Some(Answer::Count(count)) => (Vec::new(), count),
+            _ => (Vec::new(), 0),
+        };
         match ask {
-            CountAsk::Call { gather: id, at } => {
-                let Some(gather) = self.channels.gathers.get_mut(&id) else {
-                    return;
-                };
-                gather.counts[at].count = count;
-                gather.missing -= 1;
-                if gather.missing == 0
-                    && let Some(gather) = self.channels.gathers.remove(&id)
-                {
-                    self.finish_counts(gather, out);
-                }
-            }
-            CountAsk::Sweep {
-                channel,
-                touched_before,
-            } => {
-                let owner = AttributeOwner::Channel(channel);
-                self.settle_owner(owner, count > 0, touched_before, out);
-            }
+            ChannelAsk::Members(channel) => self.finish_sync(&channel, known, out),
+            ChannelAsk::Look { session, cseq } => self.finish_look((session, cseq), known, out),
+            ChannelAsk::Count { gather, at } => self.finish_count(gather, at, count, out),
+        }
+    }
+
+    fn finish_count(&mut self, id: u64, at: usize, count: u32, out: &mut dyn Sink) {
+        let Some(gather) = self.channels.gathers.get_mut(&id) else {
+            debug_assert!(false, "a count without its request");
+            return;
+        };
+        gather.counts[at].count = count;
+        gather.missing -= 1;
+        if gather.missing == 0
+            && let Some(gather) = self.channels.gathers.remove(&id)
+        {
+            self.finish_counts(gather, out);
         }
     }
 

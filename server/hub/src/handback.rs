@@ -9,8 +9,8 @@ use crate::bus_ops::{Answer, Parcel};
 use crate::ids::UserKey;
 use crate::inbox::{BEHIND_MAX, Origin, Waiting, ack_wait_ms};
 use crate::io::Sink;
+use crate::peers::PeerStore;
 use crate::session::SessionKey;
-use crate::stores::PendingStore;
 use tidings_fault::fault;
 
 impl Hub {
@@ -26,7 +26,8 @@ impl Hub {
         match parcel.offline.clone() {
             Some(body) => {
                 let op = self.append_op(user.clone(), &parcel, body);
-                self.store(op, PendingStore::Kept(from), out);
+                let pending = PeerStore::Kept(from);
+                self.peers.store(&mut self.kernel, op, pending, out);
             }
             None => self.answer_delivery(from, otherwise, out),
         }

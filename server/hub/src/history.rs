@@ -13,17 +13,20 @@ use tidings_wire::limits::{HISTORY_PAGE_BYTES_MAX, HISTORY_PAGE_MAX};
 use tidings_wire::names::{AppId, ChannelName, UserId};
 use tidings_wire::proto::{self, Message, ReadHistory, read_history, reply};
 
+use crate::asks::{AskRule, AskTag, Asks, Hangs, Outcome as Asked, Settled};
 use crate::bus_ops::{Answer, AskId, Keep};
 use crate::ids::{ChannelKey, HubId};
 use crate::inbox::Asker;
-use crate::io::Sink;
+use crate::io::{Sink, Ticket};
+use crate::kernel::Kernel;
 use crate::limiter;
+use crate::maps::NumberMap;
 use crate::session::SessionKey;
 use crate::sessions::error;
 use crate::store_ops::{
     Conversation, HistoryMessage, HistoryRange, ReadOrder, StoreAnswer, StoreOp,
 };
-use crate::stores::PendingStore;
+use crate::stores::StoreTag;
 use crate::timers::Timer;
 use crate::{AppSettings, Hub};
 
@@ -47,7 +50,86 @@ pub(crate) fn history_message(from: String, message: &Message, server_ts: u64) -
     }
 }
 
+/// Histories that this hub reads, writes and clears up.
+#[derive(Debug, Default)]
+pub(crate) struct History {
+    /// Senders whose message is being kept by another hub, by the numbers of the questions. Bound: each belongs to an
+    /// open request.
+    pub(crate) keeping: NumberMap<(SessionKey, u64)>,
+    /// Store operations under way, by their tickets. Bound: each belongs to an open request, a kept message or a sweep.
+    pub(crate) stores: NumberMap<HistoryStore>,
+}
+
+/// What a store operation was for.
+#[derive(Debug)]
+pub(crate) enum HistoryStore {
+    /// A channel message has its place, and its sender's hub waits until the copy is durable.
+    Keep(Asker),
+    /// Histories with messages that may be too old.
+    List { first_before_ts: u64 },
+    /// Old messages of a history are being deleted.
+    Trim(Conversation),
+    /// A page of a history.
+    Page { session: SessionKey, cseq: u64 },
+}
+
+/// The hub where the channel is at home keeps the copy; it alone is asked.
+static KEEP: AskRule = AskRule {
+    tag: AskTag::History,
+    hangs: Hangs::OnClient,
+    is_decided_by: |_| true,
+    takes_some: true,
+};
+
+impl History {
+    /// Waits for the hub that keeps a channel message; `caller` is answered when it has.
+    pub(crate) fn wait_for_keeper(
+        &mut self,
+        asks: &mut Asks,
+        now_ms: u64,
+        caller: (SessionKey, u64),
+    ) -> AskId {
+        let ask = asks.add(now_ms, &KEEP);
+        self.keeping.insert(ask.number, caller);
+        ask
+    }
+
+    fn store(
+        &mut self,
+        kernel: &mut Kernel,
+        op: StoreOp,
+        pending: HistoryStore,
+        out: &mut dyn Sink,
+    ) {
+        let ticket = kernel.store(op, StoreTag::History, out);
+        self.stores.insert(ticket.0, pending);
+    }
+}
+
 impl Hub {
+    /// A store operation of ours is answered.
+    pub(crate) fn finish_history_store(
+        &mut self,
+        ticket: Ticket,
+        answer: StoreAnswer,
+        out: &mut dyn Sink,
+    ) {
+        let Some(pending) = self.history.stores.remove(&ticket.0) else {
+            debug_assert!(false, "a store operation that nobody waits for");
+            return;
+        };
+        match pending {
+            HistoryStore::Keep(asker) => self.answer_kept(asker, answer, out),
+            HistoryStore::List { first_before_ts } => {
+                self.trim_histories(first_before_ts, answer, out);
+            }
+            HistoryStore::Trim(conversation) => self.go_on_trimming(conversation, &answer, out),
+            HistoryStore::Page { session, cseq } => {
+                self.finish_read_history(session, cseq, answer, out);
+            }
+        }
+    }
+
     pub(crate) fn history_op(
         &self,
         app: &AppId,
@@ -82,7 +164,8 @@ impl Hub {
         if fault!(KeptIsAnsweredEarly) {
             return self.answer((from, ask), Answer::Stored, out);
         }
-        self.store(op, PendingStore::ChannelHistory((from, ask)), out);
+        let pending = HistoryStore::Keep((from, ask));
+        self.history.store(&mut self.kernel, op, pending, out);
     }
 
     /// Tells the sender's hub what has become of the copy.
@@ -95,13 +178,15 @@ impl Hub {
     }
 
     /// The copy is durable, or not: now the sender is answered.
-    pub(crate) fn finish_keep(
-        &mut self,
-        session: SessionKey,
-        cseq: u64,
-        answer: Answer,
-        out: &mut dyn Sink,
-    ) {
+    pub(crate) fn finish_keep(&mut self, settled: Settled, out: &mut dyn Sink) {
+        let Some((session, cseq)) = self.history.keeping.remove(&settled.number) else {
+            debug_assert!(false, "a copy that nobody has asked for");
+            return;
+        };
+        let answer = match settled.outcome {
+            Asked::Answered { answer, .. } => answer,
+            Asked::Nobody | Asked::Silence => Answer::Unconfirmed,
+        };
         match answer {
             Answer::Stored => self.reply_done(session, cseq, out),
             Answer::StoreFailed { reason } => self.reply_not_kept(session, cseq, &reason, out),
@@ -139,7 +224,8 @@ impl Hub {
             first_before_ts,
             after,
         };
-        self.store(op, PendingStore::Histories { first_before_ts }, out);
+        let pending = HistoryStore::List { first_before_ts };
+        self.history.store(&mut self.kernel, op, pending, out);
     }
 
     pub(crate) fn trim_histories(
@@ -169,7 +255,8 @@ impl Hub {
             conversation: conversation.clone(),
             not_before_ts: not_before(self.kernel.now.unix_ms, age_ms),
         };
-        self.store(op, PendingStore::HistoryTrim(conversation), out);
+        let pending = HistoryStore::Trim(conversation);
+        self.history.store(&mut self.kernel, op, pending, out);
     }
 
     pub(crate) fn go_on_trimming(
@@ -240,7 +327,8 @@ impl Hub {
             conversation,
             range,
         };
-        self.store(op, PendingStore::HistoryPage { session: key, cseq }, out);
+        let pending = HistoryStore::Page { session: key, cseq };
+        self.history.store(&mut self.kernel, op, pending, out);
     }
 
     /// The conversation, if the session may read it: one with its own user, or a channel that it has joined.

@@ -9,12 +9,15 @@ use tidings_wire::frame::encode_server;
 use tidings_wire::limits::LOGIN_WAIT_MS;
 use tidings_wire::proto::{ClientFrame, ClientMessage, Pong, client_message, server_message::Kind};
 
+use crate::asks::{AskTag, Settled};
+use crate::attributes::Attributes;
 use crate::bus_ops::{BusInput, Publication, Question, Topic};
 use crate::channels::Channels;
 use crate::config::HubConfig;
+use crate::history::History;
 use crate::ids::{ConnectionId, HubId, UserKey};
 use crate::invitations::Invitations;
-use crate::io::{Effect, Input, Sink};
+use crate::io::{Effect, Input, Sink, Ticket};
 use crate::kernel::Kernel;
 use crate::login::{Connection, Logins, Recalled};
 use crate::maps::SeededHasher;
@@ -23,6 +26,8 @@ use crate::peers::Peers;
 use crate::presence::Presence;
 use crate::rng::Rng;
 use crate::session::End;
+use crate::store_ops::StoreAnswer;
+use crate::stores::StoreTag;
 use crate::time::Time;
 use crate::timers::Timer;
 
@@ -34,6 +39,8 @@ pub struct Hub {
     pub(crate) peers: Peers,
     pub(crate) channels: Channels,
     pub(crate) presence: Presence,
+    pub(crate) attributes: Attributes,
+    pub(crate) history: History,
     pub(crate) invitations: Invitations,
     pub(crate) memory: Memory,
     pub(crate) is_draining: bool,
@@ -95,6 +102,8 @@ impl Hub {
             peers: Peers::new(hasher),
             channels: Channels::new(hasher, epochs),
             presence: Presence::new(hasher),
+            attributes: Attributes::default(),
+            history: History::default(),
             invitations: Invitations::new(hasher),
             memory: Memory::default(),
             is_draining: false,
@@ -277,8 +286,8 @@ impl Hub {
                 Timer::HistorySweep => self.sweep_histories(out),
             }
         }
-        while let Some(pending) = self.kernel.asks.pop_due(self.kernel.now.mono_ms) {
-            self.handle_unanswered(pending, out);
+        while let Some(settled) = self.kernel.asks.pop_due(self.kernel.now.mono_ms) {
+            self.settle(settled, out);
         }
     }
 
@@ -415,7 +424,11 @@ impl Hub {
             } => {
                 self.handle_question(topic, (from, ask), question, out);
             }
-            BusInput::Answered { ask, from, answer } => self.handle_answer(ask, from, answer, out),
+            BusInput::Answered { ask, from, answer } => {
+                if let Some(settled) = self.kernel.asks.answer(ask, from, answer) {
+                    self.settle(settled, out);
+                }
+            }
             BusInput::Keep {
                 topic,
                 from,
@@ -434,7 +447,39 @@ impl Hub {
                     "something to be kept that is no message of a channel"
                 ),
             },
-            BusInput::Nobody { ask } => self.handle_nobody(ask, out),
+            BusInput::Nobody { ask } => {
+                if let Some(settled) = self.kernel.asks.nobody(ask) {
+                    self.settle(settled, out);
+                }
+            }
+        }
+    }
+
+    /// A question is settled: whoever has asked it goes on.
+    fn settle(&mut self, settled: Settled, out: &mut dyn Sink) {
+        match settled.tag {
+            AskTag::Attributes => self.finish_attribute_ask(settled, out),
+            AskTag::Channels => self.finish_channel_ask(settled, out),
+            AskTag::History => self.finish_keep(settled, out),
+            AskTag::Logins => self.finish_claim(settled, out),
+            AskTag::Peers => self.finish_peer_ask(settled, out),
+            AskTag::Presence => self.finish_presence(settled, out),
+            AskTag::Resumes => self.finish_locate(settled, out),
+        }
+    }
+
+    /// The store has answered: whoever has given it the operation goes on.
+    fn handle_store_answer(&mut self, ticket: Ticket, answer: StoreAnswer, out: &mut dyn Sink) {
+        let Some(tag) = self.kernel.stores.take(ticket) else {
+            // A store that answers twice is at fault, and is not let in.
+            return;
+        };
+        match tag {
+            StoreTag::Attributes => self.finish_attribute_store(ticket, answer, out),
+            StoreTag::Forgotten => {}
+            StoreTag::History => self.finish_history_store(ticket, answer, out),
+            StoreTag::Invitations => self.finish_invitation_store(ticket, answer, out),
+            StoreTag::Peers => self.finish_peer_store(ticket, answer, out),
         }
     }
 

@@ -21,11 +21,10 @@ use crate::ids::{ConnectionId, HubId, MessageId, UserKey};
 use crate::io::Sink;
 use crate::login::Connection;
 use crate::outbox::Source;
-use crate::peers::SendToPeer;
+use crate::peers::{PeerStore, SendToPeer};
 use crate::requests::LIBRARY_TYPE;
 use crate::session::SessionKey;
 use crate::store_ops::{InboxLimits, InboxLosses, StoreAnswer, StoreOp, StoredMessage};
-use crate::stores::PendingStore;
 use crate::timers::Timer;
 
 /// Live messages that may wait behind the stored ones of one receiver.
@@ -311,11 +310,8 @@ impl Hub {
             self.answer_delivery(delivery.from, Answer::Confirmed, out);
         } else if delivery.is_storing && !fault!(LiveConfirmationLeavesStored) {
             // Confirmation of either form deletes the stored one (contract OFF-6).
-            self.store(
-                StoreOp::InboxRemove { user, id },
-                PendingStore::Forgotten,
-                out,
-            );
+            self.kernel
+                .store_and_forget(StoreOp::InboxRemove { user, id }, out);
         }
     }
 
@@ -338,7 +334,7 @@ impl Hub {
             let told = told.unwrap_or_default();
             let up_to = up_to.saturating_sub(u64::from(fault!(LastConfirmedStoredStays)));
             let op = StoreOp::InboxConfirm { user, up_to, told };
-            self.store(op, PendingStore::Forgotten, out);
+            self.kernel.store_and_forget(op, out);
         }
     }
 
@@ -396,13 +392,13 @@ impl Hub {
         from: Origin,
         out: &mut dyn Sink,
     ) {
-        let pending = PendingStore::Delivery {
+        let pending = PeerStore::Delivery {
             session,
             id: parcel.id,
             from,
         };
         let op = self.append_op(user.clone(), &parcel, body);
-        self.store(op, pending, out);
+        self.peers.store(&mut self.kernel, op, pending, out);
     }
 
     pub(crate) fn apply_delivery_stored(
@@ -429,11 +425,9 @@ impl Hub {
             if fault!(ConfirmedWhileStoringIsKept) {
                 return;
             }
-            return self.store(
-                StoreOp::InboxRemove { user, id },
-                PendingStore::Forgotten,
-                out,
-            );
+            return self
+                .kernel
+                .store_and_forget(StoreOp::InboxRemove { user, id }, out);
         }
         if let Some(delivery) = session
             .peers

@@ -26,12 +26,15 @@ use tidings_wire::proto::{Error, IncomingInvitation, InvitationEnd, Invite, serv
 use crate::Hub;
 use crate::bus_ops::{BusOp, CalleeWord, Decision, InvitationWord, Publication, RingFate, Topic};
 use crate::ids::{InvitationId, SessionId, UserKey};
-use crate::io::{Effect, Sink};
+use crate::io::{Effect, Sink, Ticket};
+use crate::kernel::Kernel;
 use crate::limiter;
-use crate::maps::{Map, SeededHasher};
+use crate::maps::{Map, NumberMap, SeededHasher, number_map};
 use crate::requests::check_type;
 use crate::session::SessionKey;
 use crate::sessions::error;
+use crate::store_ops::{StoreAnswer, StoreOp};
+use crate::stores::StoreTag;
 use crate::timers::Timer;
 
 pub(crate) use self::durable::{Told, Waiting, Write};
@@ -80,6 +83,28 @@ pub(crate) struct Invitations {
     boot: u64,
     /// Until then, in monotonic milliseconds, there may be invitations that nobody owns.
     leftovers_until_ms: u64,
+    /// Store operations under way, by their tickets. Bound: each belongs to an invitation, or to the start.
+    pub(crate) stores: NumberMap<InvitationStore>,
+}
+
+/// What a store operation was for.
+#[derive(Debug)]
+pub(crate) enum InvitationStore {
+    /// An invitation's record is written before what it says is told.
+    Write(Box<Write>),
+    /// What the process before has left; of so many hubs.
+    Left { hubs: u16 },
+    /// A new session's client holds open what it has sent.
+    Report {
+        session: SessionKey,
+        id: InvitationId,
+    },
+    /// At a session rings what this caller has sent: does it still?
+    Ring {
+        session: SessionKey,
+        caller: UserKey,
+        id: InvitationId,
+    },
 }
 
 impl Invitations {
@@ -88,7 +113,19 @@ impl Invitations {
             sent: hasher.map(),
             boot: 0,
             leftovers_until_ms: 0,
+            stores: number_map(),
         }
+    }
+
+    pub(crate) fn store(
+        &mut self,
+        kernel: &mut Kernel,
+        op: StoreOp,
+        pending: InvitationStore,
+        out: &mut dyn Sink,
+    ) {
+        let ticket = kernel.store(op, StoreTag::Invitations, out);
+        self.stores.insert(ticket.0, pending);
     }
 }
 
@@ -138,6 +175,31 @@ impl Invitation {
 }
 
 impl Hub {
+    /// A store operation of ours is answered.
+    pub(crate) fn finish_invitation_store(
+        &mut self,
+        ticket: Ticket,
+        answer: StoreAnswer,
+        out: &mut dyn Sink,
+    ) {
+        let Some(pending) = self.invitations.stores.remove(&ticket.0) else {
+            debug_assert!(false, "a store operation that nobody waits for");
+            return;
+        };
+        match pending {
+            InvitationStore::Write(write) => self.finish_invitation_write(*write, answer, out),
+            InvitationStore::Left { hubs } => self.apply_loaded(hubs, answer, out),
+            InvitationStore::Report { session, id } => {
+                self.finish_report(session, id, answer, out);
+            }
+            InvitationStore::Ring {
+                session,
+                caller,
+                id,
+            } => self.finish_ring_check(session, (caller, id), answer, out),
+        }
+    }
+
     pub(crate) fn handle_invite(
         &mut self,
         key: SessionKey,

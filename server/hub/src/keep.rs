@@ -1,13 +1,10 @@
 //! How long a channel's attributes outlive its last member, if a note among them says so.
 
-use crate::asks::PendingAsk;
-use crate::attributes::AttributeStore;
-use crate::bus_ops::{Question, Topic};
-use crate::counts::CountAsk;
+use crate::attributes::{AttributeAsk, AttributeStore, SWEEP};
+use crate::bus_ops::Topic;
 use crate::ids::ChannelKey;
 use crate::io::Sink;
 use crate::store_ops::{AttributeEntry, AttributeOwner, LIBRARY_KEY, StoreOp};
-use crate::stores::PendingStore;
 use crate::timers::Timer;
 use crate::{FOR_EVER, Hub};
 
@@ -25,7 +22,7 @@ impl Hub {
             owner: owner.clone(),
             now_ts: left_ts,
         };
-        self.store(touch, PendingStore::Forgotten, out);
+        self.kernel.store_and_forget(touch, out);
         let keep_ms = self
             .kernel
             .config
@@ -36,7 +33,7 @@ impl Hub {
             let channel = channel.clone();
             let pending = AttributeStore::Keep { channel, left_ts };
             let read = StoreOp::AttributesRead { owner };
-            self.store(read, PendingStore::Attributes(pending), out);
+            self.attributes.store(&mut self.kernel, read, pending, out);
         }
     }
 
@@ -67,7 +64,7 @@ impl Hub {
                 owner: AttributeOwner::Channel(channel),
                 now_ts: left_ts + more_ms,
             };
-            return self.store(touch, PendingStore::Forgotten, out);
+            return self.kernel.store_and_forget(touch, out);
         }
         let due_ms =
             self.kernel.now.mono_ms + (left_ts + wanted_ms).saturating_sub(self.kernel.now.unix_ms);
@@ -81,15 +78,12 @@ impl Hub {
         if self.has_members(&channel) {
             return;
         }
-        let ask = CountAsk::Sweep {
+        let ask = AttributeAsk::SweepChannel {
             channel: channel.clone(),
             touched_before: left_ts,
         };
-        self.ask(
-            Topic::Channel(channel),
-            Question::Count,
-            PendingAsk::Count(ask),
-            out,
-        );
+        let topic = Topic::Channel(channel);
+        self.attributes
+            .ask(&mut self.kernel, topic, &SWEEP, ask, out);
     }
 }

@@ -1,20 +1,25 @@
 //! What every feature works with: who is connected, who is logged in, time, chance, and what is under way.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use slotmap::SlotMap;
 use tidings_wire::frame::encode_server;
 use tidings_wire::proto::{Ping, server_message::Kind};
 
-use crate::asks::Asks;
+use crate::asks::{AskRule, Asks};
+use crate::bus_ops::{BusOp, Question, Topic};
 use crate::config::HubConfig;
 use crate::ids::{ConnectionId, UserKey};
+use crate::io::{Effect, Sink, Ticket};
 use crate::limiter::Rates;
 use crate::login::{Connection, UserEntry};
 use crate::maps::{Map, SeededHasher};
 use crate::outbox::Gauge;
 use crate::rng::Rng;
 use crate::session::{Session, SessionKey};
-use crate::stores::Stores;
+use crate::store_ops::StoreOp;
+use crate::stores::{StoreTag, Stores};
 use crate::time::Time;
 use crate::timers::Timers;
 use crate::wall::Clock;
@@ -61,8 +66,8 @@ impl Kernel {
             connections: hasher.map(),
             sessions: SlotMap::with_key(),
             users: hasher.map(),
-            asks: Asks::new(hasher),
-            stores: Stores::new(hasher),
+            asks: Asks::new(),
+            stores: Stores::new(),
             default_rates: Rates::default(),
             has_message_quotas: config.apps.has_message_quotas(),
             replay_bytes: Gauge::default(),
@@ -70,5 +75,36 @@ impl Kernel {
             ping: encode_server(Kind::Ping(Ping {})),
             config,
         }
+    }
+}
+
+impl Kernel {
+    /// Asks a topic. What the answer is for is kept, under the number that is returned, by the feature that asks.
+    pub(crate) fn ask(
+        &mut self,
+        topic: Topic,
+        question: Question,
+        rule: &'static AskRule,
+        out: &mut dyn Sink,
+    ) -> u64 {
+        let ask = self.asks.add(self.now.mono_ms, rule);
+        out.emit(Effect::Bus(BusOp::Ask {
+            topic,
+            ask,
+            question: Arc::new(question),
+        }));
+        ask.number
+    }
+
+    /// Gives the store an operation. What it is for is kept, under the ticket that is returned, by the feature.
+    pub(crate) fn store(&mut self, op: StoreOp, tag: StoreTag, out: &mut dyn Sink) -> Ticket {
+        let ticket = self.stores.add(tag);
+        out.emit(Effect::Store { ticket, op });
+        ticket
+    }
+
+    /// Gives the store an operation for whose answer nobody waits.
+    pub(crate) fn store_and_forget(&mut self, op: StoreOp, out: &mut dyn Sink) {
+        self.store(op, StoreTag::Forgotten, out);
     }
 }

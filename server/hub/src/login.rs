@@ -8,7 +8,7 @@ use tidings_wire::frame::encode_server;
 use tidings_wire::limits::{CLIENT_NAME_BYTES_MAX, HEARTBEAT_MS, RESUME_WINDOW_MS};
 use tidings_wire::proto::{Error, Login, PresenceState, Refused, Welcome, server_message::Kind};
 
-use crate::asks::PendingAsk;
+use crate::asks::{AskRule, AskTag, Hangs, Outcome as Asked, Settled};
 use crate::bus_ops::{Answer, BusOp, Inherited, LoginStamp, Parcel, Question, Topic};
 use crate::config::{Apps, Traits};
 use crate::credentials::{self, Credentials, Grant, Proof};
@@ -17,23 +17,23 @@ use crate::inbox::{Asker, Origin};
 use crate::invitations::Reports;
 use crate::io::{Effect, Sink};
 use crate::limiter::{self, Limiter, Rates};
+use crate::maps::NumberMap;
 use crate::outbox::Outbox;
 use crate::quotas::Place;
-use crate::resume::digest;
+use crate::resume::{LocateAsk, digest};
 use crate::session::{
     End, InvitationSlot, Link, PeerSlot, PresenceSlot, RateSlot, Requests, Session, SessionKey,
     Token,
 };
 use crate::sessions::error;
 use crate::store_ops::{AttributeOwner, StoreOp};
-use crate::stores::PendingStore;
 use crate::used::{Used, Word};
 use crate::watched::Watched;
 use crate::{AppSettings, Hub};
 
 mod claims;
 
-pub(crate) use claims::{Claim, ClaimAsk};
+pub(crate) use claims::ClaimAsk;
 
 /// Messages that may wait for one login to be settled; it takes one turn of the bus.
 const HELD_PARCELS_MAX: usize = 256;
@@ -72,7 +72,19 @@ pub(crate) struct Logins {
     pub(crate) count: u64,
     /// What the next login or resume is told.
     pub(crate) recalled: Option<Recalled>,
+    /// Claims under way, by the numbers of their questions. Bound: one per login in progress.
+    pub(crate) claims: NumberMap<ClaimAsk>,
+    /// Resumes that look for their session, by the numbers of their questions. Bound: one per resuming connection.
+    pub(crate) locates: NumberMap<LocateAsk>,
 }
+
+/// A hub with a newer login decides; all others have to yield.
+pub(crate) static CLAIM: AskRule = AskRule {
+    tag: AskTag::Logins,
+    hangs: Hangs::OnHub,
+    is_decided_by: |answer| *answer == Answer::Superseded,
+    takes_some: true,
+};
 
 /// A user whom this hub knows: it has the session, or a login in progress, or both.
 #[derive(Debug, Default)]

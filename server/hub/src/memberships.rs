@@ -9,9 +9,8 @@ use tidings_wire::limits::CHANNELS_PER_SESSION_MAX;
 use tidings_wire::names::ChannelName;
 
 use crate::Hub;
-use crate::asks::PendingAsk;
 use crate::bus_ops::{BusOp, Publication, Question, Topic};
-use crate::channels::{Channel, Own, Published};
+use crate::channels::{Channel, ChannelAsk, Own, Published};
 use crate::ids::ChannelKey;
 use crate::io::{Effect, Sink};
 use crate::limiter;
@@ -73,8 +72,9 @@ impl Hub {
         if is_new {
             // Order: asked after the change was published. What comes before that change is then in the answers,
             // or is left over from an earlier interest of ours; so none of it counts.
-            let pending = PendingAsk::Members(channel.clone());
-            self.ask(Topic::Channel(channel), Question::Members, pending, out);
+            let pending = ChannelAsk::Members(channel.clone());
+            let asked = (Topic::Channel(channel), Question::Members);
+            self.channels.ask(&mut self.kernel, asked, pending, out);
         }
     }
 

@@ -16,20 +16,21 @@ use tidings_wire::proto::{
 };
 
 use crate::Hub;
-use crate::asks::PendingAsk;
+use crate::asks::{AskRule, AskTag, Hangs, Outcome as Asked, Settled};
 use crate::bus_ops::{Answer, BusOp, Parcel, Publication, Question, Topic};
 use crate::config::Traits;
 use crate::history::history_message;
 use crate::ids::{MessageId, UserKey};
-use crate::inbox::{Asker, Origin, message_kind};
-use crate::io::{Effect, Sink};
+use crate::inbox::{Asker, Origin, message_kind, outcome_of};
+use crate::io::{Effect, Sink, Ticket};
+use crate::kernel::Kernel;
 use crate::limiter;
-use crate::maps::{Map, SeededHasher};
+use crate::maps::{Map, NumberMap, SeededHasher, number_map};
 use crate::requests::check_message;
 use crate::session::SessionKey;
 use crate::sessions::error;
-use crate::store_ops::{Conversation, HistoryMessage, StoreAnswer};
-use crate::stores::PendingStore;
+use crate::store_ops::{Conversation, HistoryMessage, StoreAnswer, StoreOp};
+use crate::stores::StoreTag;
 
 /// A peer message whose sender waits for its outcome.
 #[derive(Debug, Clone)]
@@ -117,12 +118,147 @@ impl Lane {
 #[derive(Debug)]
 pub(crate) struct Peers {
     pub(crate) lanes: Lanes,
+    /// Questions under way, by their numbers. Bound: each belongs to an open request.
+    pub(crate) asks: NumberMap<PeerAsk>,
+    /// Store operations under way, by their tickets. Bound: each belongs to an open request, or to a session's inbox.
+    pub(crate) stores: NumberMap<PeerStore>,
+}
+
+/// What was asked of other hubs.
+#[derive(Debug)]
+pub(crate) enum PeerAsk {
+    Deliver(SendToPeer),
+    /// Whether a session has this message, which others of the same sender wait for.
+    Taken {
+        lane: (SessionKey, UserKey),
+        id: MessageId,
+    },
+}
+
+impl PeerAsk {
+    fn rule(&self) -> &'static AskRule {
+        match self {
+            Self::Deliver(_) => &DELIVER,
+            Self::Taken { .. } => &TAKEN,
+        }
+    }
+}
+
+/// A delivery hangs on the receiver's client. A hub that has just lost the user does not decide, nor does it stand for
+/// the others.
+static DELIVER: AskRule = AskRule {
+    tag: AskTag::Peers,
+    hangs: Hangs::OnClient,
+    is_decided_by: |answer| *answer != Answer::Gone,
+    takes_some: false,
+};
+
+static TAKEN: AskRule = AskRule {
+    tag: AskTag::Peers,
+    hangs: Hangs::OnHub,
+    is_decided_by: |answer| *answer == Answer::Taken,
+    takes_some: true,
+};
+
+/// What a store operation was for.
+#[derive(Debug)]
+pub(crate) enum PeerStore {
+    /// The sender's hub stores a message for a user who is gone.
+    Send(SendToPeer),
+    /// A message is kept in the history before it is sent.
+    History(SendToPeer),
+    /// The receiver's hub stores a message that was not confirmed in time.
+    Delivery {
+        session: SessionKey,
+        id: MessageId,
+        from: Origin,
+    },
+    /// The receiver's hub stores a message that it does not hand over.
+    Kept(Origin),
+    /// Stored messages for a session.
+    Page(SessionKey),
 }
 
 impl Peers {
     pub(crate) fn new(hasher: SeededHasher) -> Self {
         Self {
             lanes: Lanes::new(hasher),
+            asks: number_map(),
+            stores: number_map(),
+        }
+    }
+
+    fn ask(
+        &mut self,
+        kernel: &mut Kernel,
+        (topic, question): (Topic, Question),
+        ask: PeerAsk,
+        out: &mut dyn Sink,
+    ) {
+        let number = kernel.ask(topic, question, ask.rule(), out);
+        self.asks.insert(number, ask);
+    }
+
+    pub(crate) fn store(
+        &mut self,
+        kernel: &mut Kernel,
+        op: StoreOp,
+        pending: PeerStore,
+        out: &mut dyn Sink,
+    ) {
+        let ticket = kernel.store(op, StoreTag::Peers, out);
+        self.stores.insert(ticket.0, pending);
+    }
+}
+
+impl Hub {
+    /// A question of ours is settled.
+    pub(crate) fn finish_peer_ask(&mut self, settled: Settled, out: &mut dyn Sink) {
+        let Some(ask) = self.peers.asks.remove(&settled.number) else {
+            debug_assert!(false, "a question about a peer that nobody has asked");
+            return;
+        };
+        match ask {
+            PeerAsk::Deliver(send) => {
+                let answer = match settled.outcome {
+                    Asked::Answered { answer, .. } => answer,
+                    Asked::Nobody => Answer::Gone,
+                    Asked::Silence => Answer::Unconfirmed,
+                };
+                self.finish_asked(send, answer, out);
+            }
+            PeerAsk::Taken { lane, id } => {
+                let is_taken = matches!(
+                    settled.outcome,
+                    Asked::Answered {
+                        answer: Answer::Taken,
+                        ..
+                    }
+                );
+                self.finish_taken(&lane, id, is_taken, out);
+            }
+        }
+    }
+
+    /// A store operation of ours is answered.
+    pub(crate) fn finish_peer_store(
+        &mut self,
+        ticket: Ticket,
+        answer: StoreAnswer,
+        out: &mut dyn Sink,
+    ) {
+        let Some(pending) = self.peers.stores.remove(&ticket.0) else {
+            debug_assert!(false, "a store operation that nobody waits for");
+            return;
+        };
+        match pending {
+            PeerStore::Send(send) => self.finish_append(send, answer, out),
+            PeerStore::History(send) => self.finish_peer_history(send, answer, out),
+            PeerStore::Delivery { session, id, from } => {
+                self.apply_delivery_stored(session, id, from, answer, out);
+            }
+            PeerStore::Kept(from) => self.answer_delivery(from, outcome_of(answer), out),
+            PeerStore::Page(session) => self.apply_inbox_page(session, answer, out),
         }
     }
 }
@@ -223,7 +359,8 @@ impl Hub {
         self.peers.lanes.lanes.entry(lane).or_default().appends += 1;
         let conversation = Conversation::of_users(&send.parcel.from, &send.to.user);
         let op = self.history_op(&send.to.app, conversation, *message);
-        self.store(op, PendingStore::PeerHistory(send), out);
+        let pending = PeerStore::History(send);
+        self.peers.store(&mut self.kernel, op, pending, out);
     }
 
     /// The copy is durable, or cannot be stored.
@@ -268,7 +405,8 @@ impl Hub {
         lane.asked.push_back((send.cseq, send.parcel.id));
         let topic = Topic::User(send.to.clone());
         let question = Question::Deliver(send.parcel.clone());
-        self.ask(topic, question, PendingAsk::Deliver(send), out);
+        let pending = PeerAsk::Deliver(send);
+        (self.peers).ask(&mut self.kernel, (topic, question), pending, out);
     }
 
     /// Asks whether a session has the first of what was asked for: messages wait for that.
@@ -281,8 +419,9 @@ impl Hub {
         };
         if std::mem::replace(&mut lane.first, First::Sought) == First::Unknown {
             let topic = Topic::User(lane_key.1.clone());
-            let pending = PendingAsk::Taken { lane: lane_key, id };
-            self.ask(topic, Question::HasTaken(id), pending, out);
+            let pending = PeerAsk::Taken { lane: lane_key, id };
+            let asked = (topic, Question::HasTaken(id));
+            self.peers.ask(&mut self.kernel, asked, pending, out);
         }
     }
 
@@ -394,7 +533,8 @@ impl Hub {
             self.finish_send(send.clone(), Answer::Stored, out);
         }
         let op = self.append_op(send.to.clone(), &send.parcel, body);
-        self.store(op, PendingStore::Send(send), out);
+        let pending = PeerStore::Send(send);
+        self.peers.store(&mut self.kernel, op, pending, out);
     }
 
     pub(crate) fn finish_append(

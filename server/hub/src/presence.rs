@@ -14,13 +14,13 @@ use tidings_wire::proto::{
 };
 
 use crate::Hub;
-use crate::asks::PendingAsk;
+use crate::asks::{AskRule, AskTag, Hangs, Outcome as Asked, Settled};
 use crate::bus_ops::{Answer, BusOp, LoginStamp, Publication, Question, Topic};
 use crate::ids::{HubId, SessionId, UserKey};
 use crate::inbox::Asker;
 use crate::io::{Effect, Sink};
 use crate::limiter;
-use crate::maps::{Map, SeededHasher};
+use crate::maps::{Map, NumberMap, SeededHasher, number_map};
 use crate::outbox::Source;
 use crate::session::SessionKey;
 use crate::sessions::error;
@@ -43,7 +43,17 @@ pub(crate) struct Presence {
     pub(crate) gathers: Map<u64, PresenceGather>,
     /// Names the gathers.
     gather_count: u64,
+    /// Questions under way, by their numbers. Bound: each belongs to a gather.
+    pub(crate) asks: NumberMap<PresenceAsk>,
 }
+
+/// A question for a user's state: the first hub that has the user there decides.
+static STATE: AskRule = AskRule {
+    tag: AskTag::Presence,
+    hangs: Hangs::OnHub,
+    is_decided_by: Answer::is_of_somebody_there,
+    takes_some: true,
+};
 
 impl Presence {
     pub(crate) fn new(hasher: SeededHasher) -> Self {
@@ -51,6 +61,7 @@ impl Presence {
             watches: hasher.map(),
             gathers: hasher.map(),
             gather_count: 0,
+            asks: number_map(),
         }
     }
 }
@@ -302,12 +313,14 @@ impl Hub {
         }
         self.presence.gathers.insert(gather, pending);
         for (at, user) in unknown {
-            let ask = PendingAsk::Presence(PresenceAsk {
+            let ask = PresenceAsk {
                 gather,
                 at,
                 user: user.clone(),
-            });
-            self.ask(Topic::User(user), Question::Presence, ask, out);
+            };
+            let topic = Topic::User(user);
+            let number = self.kernel.ask(topic, Question::Presence, &STATE, out);
+            self.presence.asks.insert(number, ask);
         }
     }
 
@@ -326,14 +339,18 @@ impl Hub {
         self.answer(asker, Answer::Presence { state, stamp }, out);
     }
 
-    pub(crate) fn finish_presence(
-        &mut self,
-        ask: PresenceAsk,
-        answer: Option<Answer>,
-        out: &mut dyn Sink,
-    ) {
-        let (state, stamp) = match answer {
-            Some(Answer::Presence { state, stamp }) => (state, stamp),
+    /// A question of ours is settled.
+    pub(crate) fn finish_presence(&mut self, settled: Settled, out: &mut dyn Sink) {
+        let Some(ask) = self.presence.asks.remove(&settled.number) else {
+            debug_assert!(false, "a presence question that nobody has asked");
+            return;
+        };
+        let (state, stamp) = match settled.outcome {
+            Asked::Answered {
+                answer: Answer::Presence { state, stamp },
+                ..
+            } => (state, stamp),
+            // Nobody has a session of the user, or whoever has is silent.
             _ => (PresenceState::Offline, NEVER),
         };
         self.note_presence(&ask.user, state, stamp);

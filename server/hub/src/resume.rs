@@ -9,9 +9,9 @@ use tidings_wire::names::{AppId, UserId};
 use tidings_wire::proto::{Error, PresenceState, Resume, Resumed, server_message::Kind};
 
 use crate::Hub;
-use crate::asks::PendingAsk;
+use crate::asks::{AskRule, AskTag, Hangs, Outcome as Asked, Settled};
 use crate::bus_ops::{Answer, Located, Question, Topic};
-use crate::ids::{ConnectionId, HubId, SessionId, UserKey};
+use crate::ids::{ConnectionId, SessionId, UserKey};
 use crate::inbox::Asker;
 use crate::io::{Effect, Sink};
 use crate::limiter;
@@ -36,6 +36,14 @@ pub(crate) struct LocateAsk {
     opened: (ConnectionId, u64),
     resume: Resume,
 }
+
+/// The hub that has the session decides.
+static LOCATE: AskRule = AskRule {
+    tag: AskTag::Resumes,
+    hangs: Hangs::OnHub,
+    is_decided_by: |answer| *answer == Answer::Located(Located::Here),
+    takes_some: true,
+};
 
 impl Hub {
     /// A client resumes over a connection that was `opened` at that time.
@@ -80,8 +88,10 @@ impl Hub {
             session: id,
             secret: resume.secret.clone(),
         };
-        let pending = PendingAsk::Locate(LocateAsk { opened, resume });
-        self.ask(Topic::User(user), question, pending, out);
+        let number = self.kernel.ask(Topic::User(user), question, &LOCATE, out);
+        self.logins
+            .locates
+            .insert(number, LocateAsk { opened, resume });
     }
 
     /// Why a user's client is to come back later.
@@ -136,13 +146,19 @@ impl Hub {
         }
     }
 
-    pub(crate) fn finish_locate(
-        &mut self,
-        ask: LocateAsk,
-        located: Located,
-        by: HubId,
-        out: &mut dyn Sink,
-    ) {
+    /// The session that a resume looks for is found, or is not known anywhere.
+    pub(crate) fn finish_locate(&mut self, settled: Settled, out: &mut dyn Sink) {
+        let Some(ask) = self.logins.locates.remove(&settled.number) else {
+            debug_assert!(false, "a session that nobody looks for");
+            return;
+        };
+        let (located, by) = match settled.outcome {
+            Asked::Answered {
+                answer: Answer::Located(located),
+                from,
+            } => (located, from),
+            _ => (Located::Unknown, self.kernel.config.id),
+        };
         let (connection, opened_ms) = ask.opened;
         let Some(Connection::Resuming { asked_ms }) = self.kernel.connections.get(&connection)
         else {

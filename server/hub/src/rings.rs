@@ -12,7 +12,7 @@ use tidings_wire::proto::{InvitationEnd, RemoteInvitationEnded, server_message::
 use crate::Hub;
 use crate::bus_ops::{CalleeWord, Decision, InvitationWord, RingFate};
 use crate::ids::{ConnectionId, InvitationId, UserKey};
-use crate::invitations::{check_text, end_by_record};
+use crate::invitations::{InvitationStore, check_text, end_by_record};
 use crate::io::Sink;
 use crate::login::Connection;
 use crate::outbox::Source;
@@ -21,7 +21,6 @@ use crate::sessions::error;
 use crate::snapshot::record::RingRecord;
 use crate::snapshot::{from_user, to_user};
 use crate::store_ops::{InvitationName, StoreAnswer, StoreOp};
-use crate::stores::PendingStore;
 use crate::timers::Timer;
 
 /// An invitation that rings for so long is looked up in its record, in milliseconds: its end should have come.
@@ -339,12 +338,13 @@ impl Hub {
         id: InvitationId,
         out: &mut dyn Sink,
     ) {
-        let pending = PendingStore::Ring {
+        let pending = InvitationStore::Ring {
             session,
             caller: caller.clone(),
             id,
         };
-        self.store(StoreOp::InvitationRead { caller, id }, pending, out);
+        let op = StoreOp::InvitationRead { caller, id };
+        self.invitations.store(&mut self.kernel, op, pending, out);
     }
 
     /// The record of what rings at a session is read.

@@ -3,15 +3,12 @@
 use tidings_fault::fault;
 use tidings_wire::names::AppId;
 
-use super::{AttributeAsk, AttributeStore};
-use crate::asks::PendingAsk;
-use crate::bus_ops::{Question, Topic};
-use crate::counts::CountAsk;
+use super::{AttributeAsk, AttributeStore, SWEEP};
+use crate::bus_ops::Topic;
 use crate::ids::{ChannelKey, UserKey};
 use crate::io::Sink;
 use crate::session::SessionKey;
 use crate::store_ops::{AttributeOwner, StoreOp};
-use crate::stores::PendingStore;
 use crate::timers::Timer;
 use crate::{AppSettings, FOR_EVER, Hub};
 
@@ -35,7 +32,7 @@ impl Hub {
             owner,
             unless_touched_after: u64::MAX,
         };
-        self.store(op, PendingStore::Forgotten, out);
+        self.kernel.store_and_forget(op, out);
     }
 
     /// The attributes of a user whose client was lost without a window to resume outlive it by the grace.
@@ -63,7 +60,7 @@ impl Hub {
             owner: AttributeOwner::User(user),
             now_ts: self.kernel.now.unix_ms,
         };
-        self.store(op, PendingStore::Forgotten, out);
+        self.kernel.store_and_forget(op, out);
     }
 
     pub(crate) fn drop_lost_attributes(&mut self, user: UserKey, lost_ts: u64, out: &mut dyn Sink) {
@@ -71,7 +68,7 @@ impl Hub {
             owner: AttributeOwner::User(user),
             unless_touched_after: lost_ts,
         };
-        self.store(op, PendingStore::Forgotten, out);
+        self.kernel.store_and_forget(op, out);
     }
 
     /// Begins to look for attributes that outlive their owner: of users after a crash, of channels always.
@@ -129,7 +126,7 @@ impl Hub {
             after,
         };
         let pending = AttributeStore::Owners { touched_before };
-        self.store(op, PendingStore::Attributes(pending), out);
+        self.attributes.store(&mut self.kernel, op, pending, out);
     }
 
     pub(super) fn sweep_owners(
@@ -157,12 +154,13 @@ impl Hub {
                         self.settle_owner(owner, true, touched_before, out);
                         continue;
                     }
-                    let ask = AttributeAsk::Sweep {
+                    let ask = AttributeAsk::SweepUser {
                         user: user.clone(),
                         touched_before,
                     };
-                    let pending = PendingAsk::Attributes(ask);
-                    self.ask(Topic::User(user), Question::Presence, pending, out);
+                    let topic = Topic::User(user);
+                    self.attributes
+                        .ask(&mut self.kernel, topic, &SWEEP, ask, out);
                 }
                 AttributeOwner::Channel(channel) => {
                     let touched_before = self.over_before(&channel.app);
@@ -173,12 +171,13 @@ impl Hub {
                         self.settle_owner(owner, true, touched_before, out);
                         continue;
                     }
-                    let ask = CountAsk::Sweep {
+                    let ask = AttributeAsk::SweepChannel {
                         channel: channel.clone(),
                         touched_before,
                     };
-                    let pending = PendingAsk::Count(ask);
-                    self.ask(Topic::Channel(channel), Question::Count, pending, out);
+                    let topic = Topic::Channel(channel);
+                    self.attributes
+                        .ask(&mut self.kernel, topic, &SWEEP, ask, out);
                 }
             }
         }
@@ -206,6 +205,6 @@ impl Hub {
                 unless_touched_after: touched_before,
             }
         };
-        self.store(op, PendingStore::Forgotten, out);
+        self.kernel.store_and_forget(op, out);
     }
 }

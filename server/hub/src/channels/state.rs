@@ -5,10 +5,13 @@ use std::sync::Arc;
 
 use indexmap::IndexMap;
 
-use crate::bus_ops::Publication;
+use crate::asks::{AskRule, AskTag, Hangs};
+use crate::bus_ops::{Publication, Question, Topic};
 use crate::counts::CountGather;
 use crate::ids::{ChannelKey, HubId, SessionId};
-use crate::maps::{Map, SeededHasher};
+use crate::io::Sink;
+use crate::kernel::Kernel;
+use crate::maps::{Map, NumberMap, SeededHasher, number_map};
 use crate::members::{Members, Stamp};
 use crate::session::SessionKey;
 
@@ -23,7 +26,28 @@ pub(crate) struct Channels {
     pub(crate) gathers: Map<u64, CountGather>,
     /// Names the gathers.
     pub(crate) gather_count: u64,
+    /// Questions under way, by their numbers. Bound: each belongs to an open request or a channel.
+    pub(crate) asks: NumberMap<ChannelAsk>,
 }
+
+/// What was asked of other hubs.
+#[derive(Debug)]
+pub(crate) enum ChannelAsk {
+    /// Who is in a channel that becomes known here?
+    Members(ChannelKey),
+    /// The member list of a channel without members here.
+    Look { session: SessionKey, cseq: u64 },
+    /// One channel of a request for counts.
+    Count { gather: u64, at: usize },
+}
+
+/// Every hub knows its own members: none decides for the others.
+pub(crate) static MEMBERS: AskRule = AskRule {
+    tag: AskTag::Channels,
+    hangs: Hangs::OnHub,
+    is_decided_by: |_| false,
+    takes_some: true,
+};
 
 impl Channels {
     /// None yet. `epochs`: a number that no earlier life of this hub has reached.
@@ -33,7 +57,19 @@ impl Channels {
             epochs,
             gathers: hasher.map(),
             gather_count: 0,
+            asks: number_map(),
         }
+    }
+
+    pub(crate) fn ask(
+        &mut self,
+        kernel: &mut Kernel,
+        (topic, question): (Topic, Question),
+        ask: ChannelAsk,
+        out: &mut dyn Sink,
+    ) {
+        let number = kernel.ask(topic, question, &MEMBERS, out);
+        self.asks.insert(number, ask);
     }
 }
 

@@ -12,9 +12,9 @@ use crate::bus_ops::Answer;
 use crate::ids::{MessageId, UserKey};
 use crate::io::Sink;
 use crate::outbox::Source;
+use crate::peers::PeerStore;
 use crate::session::{Session, SessionKey};
 use crate::store_ops::{InboxLosses, StoreAnswer, StoreOp, StoredMessage};
-use crate::stores::PendingStore;
 use crate::timers::Timer;
 
 impl Hub {
@@ -68,7 +68,8 @@ impl Hub {
             count_max: INBOX_PAGE,
             not_before_ts: self.kernel.now.unix_ms.saturating_sub(age_ms),
         };
-        self.store(op, PendingStore::InboxPage(key), out);
+        let pending = PeerStore::Page(key);
+        self.peers.store(&mut self.kernel, op, pending, out);
     }
 
     pub(crate) fn apply_inbox_page(
@@ -101,7 +102,7 @@ impl Hub {
             let (user, up_to) = (session.user.clone(), session.peers.inbox.seen);
             let told = InboxLosses::default();
             let op = StoreOp::InboxConfirm { user, up_to, told };
-            return self.store(op, PendingStore::Forgotten, out);
+            return self.kernel.store_and_forget(op, out);
         }
         let last = session.peers.inbox.delivered.back().map(|(sseq, _)| *sseq);
         // Also without more of them: what grows one by one is no less than a page.
@@ -185,7 +186,7 @@ impl Hub {
         if is_kept_no_more {
             let (user, id) = (session.user.clone(), message.id);
             let op = StoreOp::InboxRemove { user, id };
-            return self.store(op, PendingStore::Forgotten, out);
+            return self.kernel.store_and_forget(op, out);
         }
         if is_late || !session.traits.takes(message_kind(&content)) {
             return;

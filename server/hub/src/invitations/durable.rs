@@ -11,7 +11,7 @@ use tidings_wire::proto::{
     AcceptAsked, InvitationEnd, InvitationReceived, LocalInvitationEnded, server_message::Kind,
 };
 
-use super::{Invitation, State};
+use super::{Invitation, InvitationStore, State};
 use crate::Hub;
 use crate::bus_ops::InvitationWord;
 use crate::ids::{InvitationId, UserKey};
@@ -20,7 +20,6 @@ use crate::outbox::Source;
 use crate::session::SessionKey;
 use crate::sessions::error;
 use crate::store_ops::{StoreAnswer, StoreOp, StoredInvitation};
-use crate::stores::PendingStore;
 use crate::timers::Timer;
 
 /// A request that is answered when something is durable.
@@ -89,7 +88,7 @@ impl Hub {
             body,
         };
         if fault!(InvitationIsToldBeforeDurable) {
-            self.store(op, PendingStore::Forgotten, out);
+            self.kernel.store_and_forget(op, out);
             return self.tell_of_invitation(caller, id, told, out);
         }
         let write = Box::new(Write {
@@ -97,7 +96,8 @@ impl Hub {
             id,
             told,
         });
-        self.store(op, PendingStore::Invitation(write), out);
+        let pending = InvitationStore::Write(write);
+        self.invitations.store(&mut self.kernel, op, pending, out);
     }
 
     pub(crate) fn finish_invitation_write(
@@ -219,7 +219,7 @@ impl Hub {
         out: &mut dyn Sink,
     ) {
         let op = StoreOp::InvitationDrop { caller, id };
-        self.store(op, PendingStore::Forgotten, out);
+        self.kernel.store_and_forget(op, out);
     }
 
     /// Somebody else has written the record: a newer login that has taken it over, or what was left of an older one.

@@ -9,14 +9,13 @@ use tidings_wire::names::{NameRule, UserId};
 use tidings_wire::proto::{InvitationEnd, Login};
 
 use super::durable::local_end;
-use super::{Invitation, State, Told, Waiting};
+use super::{Invitation, InvitationStore, State, Told, Waiting};
 use crate::Hub;
 use crate::bus_ops::InvitationWord;
 use crate::ids::{InvitationId, SessionId, UserKey};
 use crate::io::Sink;
 use crate::session::SessionKey;
 use crate::store_ops::{InvitationName, StoreAnswer, StoreOp, StoredInvitation};
-use crate::stores::PendingStore;
 use crate::timers::Timer;
 
 /// Records read at once after a start.
@@ -106,7 +105,8 @@ impl Hub {
             after,
             count_max: PAGE,
         };
-        self.store(op, PendingStore::Invitations { hubs }, out);
+        let pending = InvitationStore::Left { hubs };
+        self.invitations.store(&mut self.kernel, op, pending, out);
     }
 
     pub(crate) fn apply_loaded(&mut self, hubs: u16, answer: StoreAnswer, out: &mut dyn Sink) {
@@ -235,12 +235,13 @@ impl Hub {
         if self.invitation(caller, id).is_some() {
             return self.adopt(key, caller, report, out);
         }
-        let pending = PendingStore::InvitationReport { session: key, id };
+        let pending = InvitationStore::Report { session: key, id };
         if let Some(session) = self.kernel.sessions.get_mut(key) {
             session.invitations.reported.push(report);
         }
         let caller = caller.clone();
-        self.store(StoreOp::InvitationRead { caller, id }, pending, out);
+        let op = StoreOp::InvitationRead { caller, id };
+        self.invitations.store(&mut self.kernel, op, pending, out);
     }
 
     pub(crate) fn finish_report(

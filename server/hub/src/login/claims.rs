@@ -4,7 +4,7 @@ use super::*;
 
 /// How the other hubs have answered.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Claim {
+enum Claim {
     Won(Inherited),
     Lost,
 }
@@ -17,25 +17,6 @@ pub(crate) struct ClaimAsk {
     stamp: LoginStamp,
     /// When it began, in Unix milliseconds.
     begun_ts: u64,
-}
-
-#[cfg(test)]
-impl ClaimAsk {
-    pub(crate) fn for_test(user: &str) -> Self {
-        Self {
-            user: UserKey {
-                app: tidings_wire::names::AppId::parse(&"a".repeat(32)).expect("app id"),
-                user: tidings_wire::names::UserId::parse(user).expect("user id"),
-            },
-            connection: ConnectionId(1),
-            stamp: LoginStamp {
-                mono_ms: 1,
-                hub: crate::ids::HubId(0),
-                count: 1,
-            },
-            begun_ts: 1,
-        }
-    }
 }
 
 impl Hub {
@@ -113,14 +94,15 @@ impl Hub {
         self.kernel
             .connections
             .insert(connection, Connection::Claiming(Box::new(user.clone())));
-        let pending = PendingAsk::Claim(ClaimAsk {
+        let ask = ClaimAsk {
             user: user.clone(),
             connection,
             stamp,
             begun_ts: self.kernel.now.unix_ms,
-        });
+        };
         let question = Question::Claim { stamp, holds };
-        self.ask(Topic::User(user), question, pending, out);
+        let number = self.kernel.ask(Topic::User(user), question, &CLAIM, out);
+        self.logins.claims.insert(number, ask);
     }
 
     /// Has a login that was just begun go on with what its user has used of its rates.
@@ -196,7 +178,24 @@ impl Hub {
         self.answer(asker, Answer::Yielded(inherited), out);
     }
 
-    pub(crate) fn finish_claim(&mut self, ask: ClaimAsk, claim: Claim, out: &mut dyn Sink) {
+    /// The other hubs have yielded, or one has a newer login.
+    pub(crate) fn finish_claim(&mut self, settled: Settled, out: &mut dyn Sink) {
+        let Some(ask) = self.logins.claims.remove(&settled.number) else {
+            debug_assert!(false, "a claim that nobody has made");
+            return;
+        };
+        let claim = match settled.outcome {
+            Asked::Answered {
+                answer: Answer::Superseded,
+                ..
+            } => Claim::Lost,
+            Asked::Answered {
+                answer: Answer::Yielded(inherited),
+                ..
+            } => Claim::Won(inherited),
+            // A hub that is silent cannot hold the user: the later login wins.
+            _ => Claim::Won(Inherited::default()),
+        };
         let is_ours = |login: &PendingLogin| login.connection == ask.connection;
         let entry = self.kernel.users.get_mut(&ask.user);
         let Some(entry) = entry.filter(|entry| entry.claim.as_deref().is_some_and(is_ours)) else {
@@ -269,7 +268,7 @@ impl Hub {
                 owner: AttributeOwner::User(user.clone()),
                 unless_touched_after: begun_ts,
             };
-            self.store(op, PendingStore::Forgotten, out);
+            self.kernel.store_and_forget(op, out);
         }
     }
 

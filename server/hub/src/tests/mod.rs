@@ -1,5 +1,6 @@
 //! Hubs among themselves: what only shows with two of them, or with a client that misbehaves.
 
+mod asks;
 mod costs;
 mod logins;
 mod node;

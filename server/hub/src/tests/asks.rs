@@ -1,0 +1,38 @@
+//! What several hubs answer, put together.
+
+use crate::bus_ops::Answer;
+use crate::bus_ops::{Inherited, MemberSnapshot};
+use crate::ids::HubId;
+use crate::{channels, login};
+
+#[test]
+fn a_hub_that_knows_is_not_outvoted_by_one_that_has_just_left() {
+    let claim = &login::CLAIM;
+    let yielded = |was_here| {
+        Answer::Yielded(Inherited {
+            was_here,
+            ..Inherited::default()
+        })
+    };
+    assert!(!(claim.is_decided_by)(&yielded(true)));
+    let answers = vec![(HubId(1), Answer::Superseded), (HubId(2), yielded(false))];
+    assert_eq!(claim.best_of(answers), Some((HubId(1), Answer::Superseded)));
+    let answers = vec![(HubId(1), yielded(true)), (HubId(2), yielded(false))];
+    assert_eq!(claim.best_of(answers), Some((HubId(2), yielded(true))));
+}
+
+#[test]
+fn member_lists_of_all_hubs_are_put_together() {
+    let one = |hub| MemberSnapshot {
+        origin: HubId(hub),
+        epoch: 1,
+        seq: 1,
+        members: Vec::new(),
+    };
+    let answers = vec![
+        (HubId(1), Answer::Members(vec![one(1)])),
+        (HubId(2), Answer::Members(Vec::new())),
+    ];
+    let best = channels::MEMBERS.best_of(answers);
+    assert_eq!(best, Some((HubId(2), Answer::Members(vec![one(1)]))));
+}
