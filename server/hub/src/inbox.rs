@@ -191,7 +191,7 @@ impl Hub {
         let wait_ms = ack_wait_ms(&parcel);
         let is_written = session.connection.is_some();
         let frame = session.peers.inbox.stamped(&parcel.frame, parcel.server_ts);
-        let sseq = Self::push(session, frame, Source::Inbox, out);
+        let sseq = session.push(frame, Source::Inbox, out);
         if fault!(WrittenCountsAsReceived) {
             return self.answer_delivery(from, Answer::Confirmed, out);
         }

@@ -429,7 +429,7 @@ impl Hub {
             && !users.is_empty()
         {
             let frame = encode_server(Kind::PresenceChanged(PresenceChanged { users }));
-            Self::push(session, frame, Source::Call, out);
+            session.push(frame, Source::Call, out);
         }
     }
 
@@ -539,7 +539,7 @@ impl Hub {
         }));
         for key in &watch.watchers {
             if let Some(session) = sessions.get_mut(*key) {
-                Self::push(session, frame.clone(), Source::Call, out);
+                session.push(frame.clone(), Source::Call, out);
             }
         }
     }

@@ -147,7 +147,7 @@ impl Hub {
                 channel: channel.channel.to_string(),
                 user_id: session.user.user.to_string(),
             }));
-            Self::push(session, frame, Source::Call, out);
+            session.push(frame, Source::Call, out);
         }
         self.drop_channel_if_unused(&channel, out);
     }

@@ -120,7 +120,7 @@ impl Hub {
             .any(|ringing| ringing.id == id)
             && !fault!(EveryOfferRings);
         if !rings_already && session.invitations.rings.len() < INVITATIONS_INCOMING_MAX {
-            let sseq = Self::push(session, frame.clone(), Source::Call, out);
+            let sseq = session.push(frame.clone(), Source::Call, out);
             session.invitations.rings.push(Ringing {
                 id,
                 caller: caller.clone(),
@@ -279,7 +279,7 @@ impl Hub {
             id: Bytes::copy_from_slice(&ringing.id.0),
             end: end.into(),
         }));
-        Self::push(session, frame, Source::Call, out);
+        session.push(frame, Source::Call, out);
     }
 
     // ------------------------------------------------------------ does it ring still?

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 
+use bytes::Bytes;
 use tidings_fault::fault;
 use tidings_wire::codes::CloseCode;
 use tidings_wire::limits::{
@@ -19,7 +20,8 @@ use crate::ids::{ConnectionId, SessionId, UserKey};
 use crate::inbox::{Delivery, InboxState};
 use crate::invitations::Report;
 use crate::limiter::Limiter;
-use crate::outbox::Outbox;
+use crate::io::{Effect, Sink};
+use crate::outbox::{Outbox, Source};
 use crate::quotas::Place;
 use crate::rights::Restriction;
 use crate::rings::Ringing;
@@ -167,6 +169,25 @@ pub(crate) struct InvitationSlot {
 }
 
 impl Session {
+    /// Numbers a frame, keeps it until it is confirmed, and sends it if the session is connected. Returns its number.
+    pub(crate) fn push(&mut self, frame: Bytes, source: Source, out: &mut dyn Sink) -> u64 {
+        if let Some(connection) = self.connection {
+            out.emit(Effect::Send {
+                connection,
+                frame: frame.clone(),
+            });
+        }
+        let sseq = self.outbox.push_own(frame, source);
+        if self.outbox.is_over()
+            && let Some(connection) = self.connection.take()
+        {
+            // The client confirms nothing. The session stays; `finish_slow` does the rest in this turn.
+            let code = CloseCode::SlowConsumer;
+            out.emit(Effect::Close { connection, code });
+        }
+        sseq
+    }
+
     /// By what its token can be taken back.
     pub(crate) fn proof(&self) -> Proof {
         self.token.proof.as_deref().copied().unwrap_or_default()

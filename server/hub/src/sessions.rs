@@ -24,30 +24,6 @@ use crate::session::{End, HEARTBEAT_WATCHED_MS, Session, SessionKey};
 use crate::timers::Timer;
 
 impl Hub {
-    /// Numbers a frame, keeps it until it is confirmed, and sends it if the session is connected.
-    pub(crate) fn push(
-        session: &mut Session,
-        frame: Bytes,
-        source: Source,
-        out: &mut dyn Sink,
-    ) -> u64 {
-        if let Some(connection) = session.connection {
-            out.emit(Effect::Send {
-                connection,
-                frame: frame.clone(),
-            });
-        }
-        let sseq = session.outbox.push_own(frame, source);
-        if session.outbox.is_over()
-            && let Some(connection) = session.connection.take()
-        {
-            // The client confirms nothing. The session stays; `finish_slow` does the rest in this turn.
-            let code = CloseCode::SlowConsumer;
-            out.emit(Effect::Close { connection, code });
-        }
-        sseq
-    }
-
     /// Connections were closed in this turn because their clients do not confirm.
     pub(crate) fn finish_slow(&mut self, slow: Vec<ConnectionId>) {
         for connection in slow {
@@ -77,7 +53,7 @@ impl Hub {
             result: Some(result),
         }));
         let bytes = frame.len();
-        Self::push(session, frame, Source::Call, out);
+        session.push(frame, Source::Call, out);
         if bytes >= ANSWER_BYTES_MIN {
             self.charge(key, limiter::Kind::Answer, (bytes / 1024) as u64);
         }
@@ -287,7 +263,7 @@ impl Hub {
             return;
         }
         let frame = encode_server(Kind::TokenWillExpire(TokenWillExpire { expires_ts }));
-        Self::push(session, frame, Source::Call, out);
+        session.push(frame, Source::Call, out);
     }
 
     fn detach_and_check(&mut self, key: SessionKey, code: CloseCode, out: &mut dyn Sink) {

@@ -163,7 +163,7 @@ impl Hub {
         }
         let mut last = 0;
         for frame in gap_frames(losses) {
-            last = Self::push(session, frame, Source::Call, out);
+            last = session.push(frame, Source::Call, out);
         }
         session.peers.inbox.losses = Some(Box::new((last, losses)));
     }
@@ -197,7 +197,7 @@ impl Hub {
             .peers
             .inbox
             .stamped(&stored_frame(message), server_ts);
-        let sseq = Self::push(session, frame, Source::Call, out);
+        let sseq = session.push(frame, Source::Call, out);
         session.peers.inbox.delivered.push_back((sseq, inbox));
     }
 

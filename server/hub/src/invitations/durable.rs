@@ -207,7 +207,7 @@ impl Hub {
         out: &mut dyn Sink,
     ) {
         if let Some(session) = owner.and_then(|key| self.kernel.sessions.get_mut(key)) {
-            Self::push(session, encode_server(word), Source::Call, out);
+            session.push(encode_server(word), Source::Call, out);
         }
     }
 
