@@ -11,14 +11,13 @@ use tidings_wire::limits::{
 };
 use tidings_wire::names::{NameRule, UserId, WIDE_NAME_CHARS_MAX};
 use tidings_wire::proto::{
-    Attribute, AttributeList, AttributeWrite, ChannelAttributes, Error, PresenceState,
-    ReadChannelAttributes, ReadUserAttributes, WriteChannelAttributes, WriteUserAttributes, reply,
-    server_message::Kind,
+    Attribute, AttributeList, AttributeWrite, ChannelAttributes, Error, ReadChannelAttributes,
+    ReadUserAttributes, WriteChannelAttributes, WriteUserAttributes, reply, server_message::Kind,
 };
 
-use crate::Hub;
 use crate::asks::{AskRule, AskTag, Hangs, Outcome as Asked, Settled};
 use crate::bus_ops::{Answer, BusOp, ForOthers, Publication, Question, Topic};
+use crate::channels::Channels;
 use crate::ids::{ChannelKey, UserKey};
 use crate::io::{Effect, Sink, Ticket};
 use crate::kernel::Kernel;
@@ -142,15 +141,16 @@ impl Attributes {
     }
 }
 
-impl Hub {
+impl Attributes {
     pub(crate) fn handle_write_user_attributes(
         &mut self,
         key: SessionKey,
         cseq: u64,
         call: WriteUserAttributes,
+        kernel: &mut Kernel,
         out: &mut dyn Sink,
     ) {
-        let Some(session) = self.kernel.sessions.get_mut(key) else {
+        let Some(session) = kernel.sessions.get_mut(key) else {
             return;
         };
         session.has_attributes = true;
@@ -166,6 +166,7 @@ impl Hub {
             (owner, limits, kind),
             (call.how, call.attributes),
             None,
+            kernel,
             out,
         );
     }
@@ -175,12 +176,13 @@ impl Hub {
         key: SessionKey,
         cseq: u64,
         call: WriteChannelAttributes,
+        kernel: &mut Kernel,
         out: &mut dyn Sink,
     ) {
-        let Some(channel) = self.parse_channel(key, cseq, &call.channel, out) else {
+        let Some(channel) = kernel.parse_channel(key, cseq, &call.channel, out) else {
             return;
         };
-        if !self.permit_in(key, cseq, Access::Write, &channel.channel, out) {
+        if !kernel.permit_in(key, cseq, Access::Write, &channel.channel, out) {
             return;
         }
         let owner = AttributeOwner::Channel(channel.clone());
@@ -196,6 +198,7 @@ impl Hub {
             (owner, limits, kind),
             (call.how, call.attributes),
             notify,
+            kernel,
             out,
         );
     }
@@ -207,6 +210,7 @@ impl Hub {
         (owner, limits, rate): (AttributeOwner, AttributeLimits, limiter::Kind),
         (how, attributes): (i32, Vec<Attribute>),
         notify: Option<ChannelKey>,
+        kernel: &mut Kernel,
         out: &mut dyn Sink,
     ) {
         let checked = AttributeWrite::try_from(how)
@@ -216,18 +220,18 @@ impl Hub {
                     format!("{how} is no way to write"),
                 )
             })
-            .and_then(|how| check_attributes(how, &attributes, self.names_of(key)).map(|()| how));
+            .and_then(|how| check_attributes(how, &attributes, kernel.names_of(key)).map(|()| how));
         let how = match checked {
             Ok(how) => how,
-            Err(error) => return self.reply_error(key, cseq, error, out),
+            Err(error) => return kernel.reply_error(key, cseq, error, out),
         };
-        if !self.take_rate(key, cseq, rate, out) {
+        if !kernel.take_rate(key, cseq, rate, out) {
             return;
         }
-        let Some(session) = self.kernel.sessions.get(key) else {
+        let Some(session) = kernel.sessions.get(key) else {
             return;
         };
-        let (by, now_ts) = (session.user.user.to_string(), self.kernel.now.unix_ms);
+        let (by, now_ts) = (session.user.user.to_string(), kernel.now.unix_ms);
         let notify = notify.map(|channel| {
             let keys = attributes.iter().map(|attribute| attribute.key.clone());
             let (keys, by) = (keys.collect(), by.clone());
@@ -254,7 +258,7 @@ impl Hub {
             cseq,
             notify,
         };
-        self.attributes.store(&mut self.kernel, op, pending, out);
+        self.store(kernel, op, pending, out);
     }
 
     pub(crate) fn handle_read_user_attributes(
@@ -262,9 +266,10 @@ impl Hub {
         key: SessionKey,
         cseq: u64,
         call: ReadUserAttributes,
+        kernel: &mut Kernel,
         out: &mut dyn Sink,
     ) {
-        let Some(session) = self.kernel.sessions.get(key) else {
+        let Some(session) = kernel.sessions.get(key) else {
             return;
         };
         let app = session.user.app.clone();
@@ -272,24 +277,23 @@ impl Hub {
             Ok(user) => UserKey { app, user },
             Err(name) => {
                 let text = format!("user id {:?}: {name}", call.user_id);
-                return self.reply_error(key, cseq, error(Outcome::InvalidArgument, text), out);
+                return kernel.reply_error(key, cseq, error(Outcome::InvalidArgument, text), out);
             }
         };
-        if !self.permit_with(key, cseq, Access::Read, &user.user, out) {
+        if !kernel.permit_with(key, cseq, Access::Read, &user.user, out) {
             return;
         }
-        if !self.take_rate(key, cseq, limiter::Kind::ReadUserAttributes, out) {
+        if !kernel.take_rate(key, cseq, limiter::Kind::ReadUserAttributes, out) {
             return;
         }
-        let here = self
-            .kernel
+        let here = kernel
             .users
             .get(&user)
-            .and_then(|entry| self.kernel.sessions.get(entry.session?));
+            .and_then(|entry| kernel.sessions.get(entry.session?));
         let keys = call.keys;
         if here.is_some_and(|session| session.is_here()) {
             let owner = AttributeOwner::User(user);
-            return self.read_attributes((key, cseq), owner, keys, None, out);
+            return self.read_attributes((key, cseq), owner, keys, None, kernel, out);
         }
         let ask = AttributeAsk::Read {
             session: key,
@@ -298,8 +302,7 @@ impl Hub {
             keys,
         };
         let topic = Topic::User(user);
-        self.attributes
-            .ask(&mut self.kernel, topic, &READER, ask, out);
+        self.ask(kernel, topic, &READER, ask, out);
     }
 
     pub(crate) fn handle_read_channel_attributes(
@@ -307,16 +310,17 @@ impl Hub {
         key: SessionKey,
         cseq: u64,
         call: ReadChannelAttributes,
+        kernel: &mut Kernel,
         out: &mut dyn Sink,
     ) {
-        let Some(channel) = self.parse_channel(key, cseq, &call.channel, out) else {
+        let Some(channel) = kernel.parse_channel(key, cseq, &call.channel, out) else {
             return;
         };
-        if self.permit_in(key, cseq, Access::Read, &channel.channel, out)
-            && self.take_rate(key, cseq, limiter::Kind::ReadChannelAttributes, out)
+        if kernel.permit_in(key, cseq, Access::Read, &channel.channel, out)
+            && kernel.take_rate(key, cseq, limiter::Kind::ReadChannelAttributes, out)
         {
             let owner = AttributeOwner::Channel(channel);
-            self.read_attributes((key, cseq), owner, call.keys, None, out);
+            self.read_attributes((key, cseq), owner, call.keys, None, kernel, out);
         }
     }
 
@@ -326,6 +330,7 @@ impl Hub {
         owner: AttributeOwner,
         keys: Vec<String>,
         absent: Option<UserId>,
+        kernel: &mut Kernel,
         out: &mut dyn Sink,
     ) {
         let pending = AttributeStore::Read {
@@ -334,12 +339,7 @@ impl Hub {
             keys,
             absent,
         };
-        self.attributes.store(
-            &mut self.kernel,
-            StoreOp::AttributesRead { owner },
-            pending,
-            out,
-        );
+        self.store(kernel, StoreOp::AttributesRead { owner }, pending, out);
     }
 
     /// A store operation of ours is answered.
@@ -347,9 +347,11 @@ impl Hub {
         &mut self,
         ticket: Ticket,
         answer: StoreAnswer,
+        channels: &Channels,
+        kernel: &mut Kernel,
         out: &mut dyn Sink,
     ) {
-        let Some(pending) = self.attributes.stores.remove(&ticket.0) else {
+        let Some(pending) = self.stores.remove(&ticket.0) else {
             debug_assert!(false, "a store operation that nobody waits for");
             return;
         };
@@ -363,13 +365,13 @@ impl Hub {
                 StoreAnswer::AttributesWritten { revision, entries },
             ) => {
                 if let Some((channel, change)) = notify {
-                    let known = self.channels.known.get(&channel);
+                    let known = channels.known.get(&channel);
                     let members = known.map_or(1, |known| known.members.len());
                     let bytes = entries.iter().map(|e| e.key.len() + e.value.len()).sum();
-                    self.charge_fan_out(session, bytes, members);
-                    self.emit_attributes(channel, change, (revision, entries), out);
+                    kernel.charge_fan_out(session, bytes, members);
+                    Self::emit_attributes(channel, change, (revision, entries), out);
                 }
-                self.reply_done(session, cseq, out);
+                kernel.reply_done(session, cseq, out);
             }
             (
                 AttributeStore::Write { session, cseq, .. },
@@ -380,7 +382,7 @@ impl Hub {
                      {ATTRIBUTES_MAX} attributes of {USER_ATTRIBUTES_BYTES_MAX} bytes (a user) or \
                      {CHANNEL_ATTRIBUTES_BYTES_MAX} bytes (a channel) are allowed"
                 );
-                self.reply_error(session, cseq, error(Outcome::SizeOverflow, text), out);
+                kernel.reply_error(session, cseq, error(Outcome::SizeOverflow, text), out);
             }
             (
                 AttributeStore::Read {
@@ -390,7 +392,7 @@ impl Hub {
                     ..
                 },
                 StoreAnswer::Attributes(all),
-            ) if all.is_empty() => self.reply_absent(session, cseq, &user, out),
+            ) if all.is_empty() => Self::reply_absent(session, cseq, &user, kernel, out),
             (
                 AttributeStore::Read {
                     session,
@@ -400,7 +402,7 @@ impl Hub {
                 },
                 StoreAnswer::Attributes(all),
             ) => {
-                let knows = self.traits_of(session).knows_library_types;
+                let knows = kernel.traits_of(session).knows_library_types;
                 let is_wanted = |key: &String| {
                     (keys.is_empty() || keys.contains(key)) && (knows || !is_note(key))
                 };
@@ -410,7 +412,7 @@ impl Hub {
                     .map(to_wire)
                     .collect();
                 let list = reply::Result::Attributes(AttributeList { attributes });
-                self.reply(session, cseq, list, out);
+                kernel.reply(session, cseq, list, out);
             }
             (
                 AttributeStore::Write { session, cseq, .. }
@@ -421,21 +423,20 @@ impl Hub {
                     StoreAnswer::Failed { reason } => format!("the store has refused: {reason}"),
                     other => format!("the store has answered {other:?}"),
                 };
-                self.reply_error(session, cseq, error(Outcome::Unavailable, text), out);
+                kernel.reply_error(session, cseq, error(Outcome::Unavailable, text), out);
             }
             (
                 AttributeStore::Owners { touched_before },
                 StoreAnswer::AttributeOwners { owners, has_more },
-            ) => self.sweep_owners(touched_before, owners, has_more, out),
+            ) => self.sweep_owners(touched_before, owners, has_more, channels, kernel, out),
             (AttributeStore::Keep { channel, left_ts }, StoreAnswer::Attributes(entries)) => {
-                self.apply_keep_note(channel, left_ts, &entries, out);
+                Self::apply_keep_note(channel, left_ts, &entries, kernel, out);
             }
             (AttributeStore::Owners { .. } | AttributeStore::Keep { .. }, _) => {}
         }
     }
 
     fn emit_attributes(
-        &mut self,
         channel: ChannelKey,
         change: AttributeChange,
         (revision, all): (u64, Vec<AttributeEntry>),
@@ -460,8 +461,13 @@ impl Hub {
     }
 
     /// A question of ours is settled.
-    pub(crate) fn finish_attribute_ask(&mut self, settled: Settled, out: &mut dyn Sink) {
-        let Some(ask) = self.attributes.asks.remove(&settled.number) else {
+    pub(crate) fn finish_attribute_ask(
+        &mut self,
+        settled: Settled,
+        kernel: &mut Kernel,
+        out: &mut dyn Sink,
+    ) {
+        let Some(ask) = self.asks.remove(&settled.number) else {
             debug_assert!(false, "a question about attributes that nobody has asked");
             return;
         };
@@ -477,30 +483,24 @@ impl Hub {
                 keys,
             } if is_here => {
                 let owner = AttributeOwner::User(user);
-                self.read_attributes((session, cseq), owner, keys, None, out);
+                self.read_attributes((session, cseq), owner, keys, None, kernel, out);
             }
             AttributeAsk::Read {
                 session,
                 cseq,
                 user,
                 keys,
-            } if self
-                .kernel
-                .config
-                .apps
-                .settings(&user.app)
-                .keep_user_attributes =>
-            {
+            } if kernel.config.apps.settings(&user.app).keep_user_attributes => {
                 let absent = Some(user.user.clone());
                 let owner = AttributeOwner::User(user);
-                self.read_attributes((session, cseq), owner, keys, absent, out);
+                self.read_attributes((session, cseq), owner, keys, absent, kernel, out);
             }
             AttributeAsk::Read {
                 session,
                 cseq,
                 user,
                 ..
-            } => self.reply_absent(session, cseq, &user.user, out),
+            } => Self::reply_absent(session, cseq, &user.user, kernel, out),
             // The next sweep asks again.
             AttributeAsk::SweepUser { .. } | AttributeAsk::SweepChannel { .. }
                 if settled.outcome == Asked::Silence => {}
@@ -511,7 +511,7 @@ impl Hub {
                 // A hub with a session of the user that is gone drops them itself when that ends.
                 if is_here || settled.outcome == Asked::Nobody {
                     let owner = AttributeOwner::User(user);
-                    self.settle_owner(owner, is_here, touched_before, out);
+                    Self::settle_owner(owner, is_here, touched_before, kernel, out);
                 }
             }
             AttributeAsk::SweepChannel {
@@ -523,14 +523,20 @@ impl Hub {
                     Asked::Answered { answer: Answer::Count(count), .. } if count > 0
                 );
                 let owner = AttributeOwner::Channel(channel);
-                self.settle_owner(owner, has_members, touched_before, out);
+                Self::settle_owner(owner, has_members, touched_before, kernel, out);
             }
         }
     }
 
-    fn reply_absent(&mut self, key: SessionKey, cseq: u64, user: &UserId, out: &mut dyn Sink) {
+    fn reply_absent(
+        key: SessionKey,
+        cseq: u64,
+        user: &UserId,
+        kernel: &mut Kernel,
+        out: &mut dyn Sink,
+    ) {
         let text = format!("user {user} is not online");
-        self.reply_error(key, cseq, error(Outcome::UserNotFound, text), out);
+        kernel.reply_error(key, cseq, error(Outcome::UserNotFound, text), out);
     }
 }
 

@@ -17,8 +17,9 @@ use tidings_wire::proto::{
     ChannelMessage, MemberJoined, MemberLeft, SendToChannel, server_message::Kind,
 };
 
-use crate::Hub;
+use crate::attributes::Attributes;
 use crate::bus_ops::{BusOp, ForOthers, Keep, MemberSnapshot, Publication, Topic};
+use crate::history::History;
 use crate::history::history_message;
 use crate::ids::{ChannelKey, HubId, SessionId};
 use crate::io::{Effect, Sink};
@@ -35,61 +36,63 @@ const HELD_MAX: usize = 16_384;
 /// A snapshot that has not come within this time is asked for again, by the next change that needs it.
 const RESYNC_AGAIN_MS: u64 = 2_000;
 
-mod state;
+pub(crate) mod state;
 
 use state::stamp;
-pub(crate) use state::{Channel, ChannelAsk, Channels, MEMBERS, Own, Published, Sync};
+pub(crate) use state::{Channel, ChannelAsk, Channels, Own, Published, Sync};
 
-impl Hub {
+impl Channels {
     pub(crate) fn handle_send_to_channel(
         &mut self,
         key: SessionKey,
         cseq: u64,
         call: SendToChannel,
+        history: &mut History,
+        kernel: &mut Kernel,
         out: &mut dyn Sink,
     ) {
-        let found = match self.traits_of(key).reaches_any_channel {
-            true => self.parse_channel(key, cseq, &call.channel, out),
-            false => self.joined_channel(key, cseq, &call.channel, out),
+        let found = match kernel.traits_of(key).reaches_any_channel {
+            true => kernel.parse_channel(key, cseq, &call.channel, out),
+            false => kernel.joined_channel(key, cseq, &call.channel, out),
         };
         let Some(channel_key) = found else {
             return;
         };
         if !is_news_channel(&channel_key.channel)
-            && !self.permit_in(key, cseq, Access::Write, &channel_key.channel, out)
+            && !kernel.permit_in(key, cseq, Access::Write, &channel_key.channel, out)
         {
             return;
         }
         let message = match check_message(call.message) {
             Ok(message) => message,
-            Err(error) => return self.reply_error(key, cseq, error, out),
+            Err(error) => return kernel.reply_error(key, cseq, error, out),
         };
-        if !self.take_rate(key, cseq, limiter::Kind::Message, out) {
+        if !kernel.take_rate(key, cseq, limiter::Kind::Message, out) {
             return;
         }
         let bytes = message_bytes(&message);
-        if !self.check_debt(key, cseq, limiter::Kind::FanOut, out) {
+        if !kernel.check_debt(key, cseq, limiter::Kind::FanOut, out) {
             return;
         }
-        if self.kernel.has_message_quotas {
-            let known = self.channels.known.get(&channel_key);
+        if kernel.has_message_quotas {
+            let known = self.known.get(&channel_key);
             let members = known.map_or(1, |known| known.members.len());
             // A copy of a large message is as many as it has KiB.
             let copies = members * bytes.div_ceil(1024).max(1);
-            if !self.take_quota(key, cseq, Some(copies), out) {
+            if !kernel.take_quota(key, cseq, Some(copies), out) {
                 return;
             }
         }
-        let Some(session) = self.kernel.sessions.get(key) else {
+        let Some(session) = kernel.sessions.get(key) else {
             return;
         };
-        let limits = self.history_limits(&channel_key.app);
-        let now_ms = self.kernel.now.mono_ms;
+        let limits = kernel.history_limits(&channel_key.app);
+        let now_ms = kernel.now.mono_ms;
         let keep = call.history.then(|| {
             let from = session.user.user.to_string();
             Box::new(Keep {
-                ask: (self.history).wait_for_keeper(&mut self.kernel.asks, now_ms, (key, cseq)),
-                message: history_message(from, &message, self.kernel.now.unix_ms),
+                ask: history.wait_for_keeper(&mut kernel.asks, now_ms, (key, cseq)),
+                message: history_message(from, &message, kernel.now.unix_ms),
                 limits,
             })
         });
@@ -98,11 +101,11 @@ impl Hub {
             channel: call.channel,
             from: session.user.user.to_string(),
             message: Some(message),
-            server_ts: self.kernel.now.unix_ms,
+            server_ts: kernel.now.unix_ms,
         }));
         let is_kept = keep.is_some();
         let mut members = 1;
-        let is_known = match self.channels.known.get_mut(&channel_key) {
+        let is_known = match self.known.get_mut(&channel_key) {
             Some(channel) => {
                 members = channel.members.len();
                 channel.published.push_back(Published {
@@ -122,23 +125,23 @@ impl Hub {
         let message = Publication::Message {
             sender: session.id,
             cseq,
-            server_ts: self.kernel.now.unix_ms,
+            server_ts: kernel.now.unix_ms,
             frame,
             keep,
         };
         if let Publication::Message { sender, frame, .. } = &message
             && fault!(OwnHubSeesMessageEarly)
         {
-            self.fan_out(&channel_key, frame, Some(*sender), out);
+            self.fan_out(&channel_key, frame, Some(*sender), kernel, out);
         }
-        self.charge_fan_out(key, bytes, members);
+        kernel.charge_fan_out(key, bytes, members);
         let topic = Topic::Channel(channel_key);
         out.emit(Effect::Bus(BusOp::Publish {
             topic,
             message: Arc::new(message),
         }));
         if !is_known && !is_kept {
-            self.reply_done(key, cseq, out);
+            kernel.reply_done(key, cseq, out);
         }
     }
 
@@ -149,16 +152,18 @@ impl Hub {
         key: &ChannelKey,
         from: HubId,
         message: Arc<Publication>,
+        attributes: &mut Attributes,
+        kernel: &mut Kernel,
         out: &mut dyn Sink,
     ) {
-        let Some(channel) = self.channels.known.get_mut(key) else {
+        let Some(channel) = self.known.get_mut(key) else {
             return;
         };
         if !channel.is_current {
             // Ours is the first word of this interest; what comes before it is of the one before.
             let is_first =
                 matches!(*message, Publication::Joined { epoch, .. } if epoch == channel.epoch);
-            if from != self.kernel.config.id || !is_first {
+            if from != kernel.config.id || !is_first {
                 return;
             }
             channel.is_current = true;
@@ -166,11 +171,11 @@ impl Hub {
         if let Sync::Waiting { held, .. } = &mut channel.sync {
             held.push((from, message));
             if held.len() > HELD_MAX {
-                self.finish_sync(key, Vec::new(), out);
+                self.finish_sync(key, Vec::new(), attributes, kernel, out);
             }
             return;
         }
-        self.apply_publication(key, from, &message, out);
+        self.apply_publication(key, from, &message, attributes, kernel, out);
     }
 
     /// The members of before our interest are known: applies them, then what has come since.
@@ -178,9 +183,11 @@ impl Hub {
         &mut self,
         key: &ChannelKey,
         known: Vec<MemberSnapshot>,
+        attributes: &mut Attributes,
+        kernel: &mut Kernel,
         out: &mut dyn Sink,
     ) {
-        let Some(channel) = self.channels.known.get_mut(key) else {
+        let Some(channel) = self.known.get_mut(key) else {
             return;
         };
         let Sync::Waiting { held, calls } = std::mem::replace(&mut channel.sync, Sync::Ready)
@@ -188,16 +195,16 @@ impl Hub {
             return;
         };
         for snapshot in known {
-            if snapshot.origin != self.kernel.config.id {
+            if snapshot.origin != kernel.config.id {
                 // Nobody here has seen the channel before: these are no events.
                 channel.members.apply_snapshot(&snapshot);
             }
         }
         for (from, message) in held {
-            self.apply_publication(key, from, &message, out);
+            self.apply_publication(key, from, &message, attributes, kernel, out);
         }
         for (session, cseq) in calls {
-            self.answer_member_list(key, session, cseq, out);
+            self.answer_member_list(key, session, cseq, kernel, out);
         }
     }
 
@@ -206,19 +213,21 @@ impl Hub {
         key: &ChannelKey,
         from: HubId,
         message: &Publication,
+        attributes: &mut Attributes,
+        kernel: &mut Kernel,
         out: &mut dyn Sink,
     ) {
-        let Some(channel) = self.channels.known.get_mut(key) else {
+        let Some(channel) = self.known.get_mut(key) else {
             return;
         };
-        let is_own = from == self.kernel.config.id;
+        let is_own = from == kernel.config.id;
         match message {
             Publication::Message { sender, frame, .. } => {
                 if !(is_own && fault!(OwnHubSeesMessageEarly)) {
-                    self.fan_out(key, frame, Some(*sender), out);
+                    self.fan_out(key, frame, Some(*sender), kernel, out);
                 }
                 if is_own {
-                    self.finish_published(key, out);
+                    self.finish_published(key, kernel, out);
                 }
             }
             // Two writers on two hubs may publish in another order than they have written in: what is told is the
@@ -231,11 +240,18 @@ impl Hub {
                 channel.attributes_revision = *revision;
                 let knows = |session: &Session| session.traits.knows_library_types;
                 match others {
-                    ForOthers::Same => self.fan_out(key, frame, None, out),
-                    ForOthers::Nothing => self.fan_out_where(key, frame, None, knows, out),
+                    ForOthers::Same => self.fan_out(key, frame, None, kernel, out),
+                    ForOthers::Nothing => self.fan_out_where(key, frame, None, knows, kernel, out),
                     ForOthers::Frame(other) => {
-                        self.fan_out_where(key, frame, None, knows, out);
-                        self.fan_out_where(key, other, None, |session| !knows(session), out);
+                        self.fan_out_where(key, frame, None, knows, kernel, out);
+                        self.fan_out_where(
+                            key,
+                            other,
+                            None,
+                            |session| !knows(session),
+                            kernel,
+                            out,
+                        );
                     }
                 }
             }
@@ -247,9 +263,9 @@ impl Hub {
             } => {
                 let stamp = stamp(from, *epoch, *seq);
                 let change = channel.members.apply_joined(stamp, &user.user, *session);
-                self.apply_change(key, stamp, change, out);
+                self.apply_change(key, stamp, change, kernel, out);
                 if is_own {
-                    self.finish_published(key, out);
+                    self.finish_published(key, kernel, out);
                 }
             }
             Publication::Left {
@@ -263,15 +279,15 @@ impl Hub {
                 let is_last = matches!(change, Ok(Some(_))) && channel.members.len() == 0;
                 if is_own {
                     // Order: the leaver gets its answer, not the news of its own leaving.
-                    self.finish_published(key, out);
+                    self.finish_published(key, kernel, out);
                 }
-                self.apply_change(key, stamp, change, out);
+                self.apply_change(key, stamp, change, kernel, out);
                 if is_own && is_last {
-                    self.touch_channel(key, out);
+                    attributes.touch_channel(key, kernel, out);
                 }
             }
             Publication::Resync { origin }
-                if *origin == self.kernel.config.id && !fault!(ResyncIsNotAnswered) =>
+                if *origin == kernel.config.id && !fault!(ResyncIsNotAnswered) =>
             {
                 let snapshot = channel.members.snapshot(key, *origin);
                 let message = Arc::new(Publication::Snapshot(Box::new(snapshot)));
@@ -287,11 +303,11 @@ impl Hub {
                     if fault!(SnapshotChangesAreNotTold) {
                         continue;
                     }
-                    self.tell_change(key, change, out);
+                    self.tell_change(key, change, kernel, out);
                 }
                 if lacks {
                     let stamp = stamp(snapshot.origin, snapshot.epoch, snapshot.seq);
-                    self.apply_change(key, stamp, Err(Missing), out);
+                    self.apply_change(key, stamp, Err(Missing), kernel, out);
                 }
             }
             _ => {}
@@ -304,19 +320,20 @@ impl Hub {
         key: &ChannelKey,
         stamp: Stamp,
         change: Result<Option<Change>, Missing>,
+        kernel: &mut Kernel,
         out: &mut dyn Sink,
     ) {
         match change {
             Ok(Some(change)) => {
                 if fault!(JoinIsToldTwice) {
-                    self.tell_change(key, change.clone(), out);
+                    self.tell_change(key, change.clone(), kernel, out);
                 }
-                self.tell_change(key, change, out);
+                self.tell_change(key, change, kernel, out);
             }
             Ok(None) => {}
             Err(Missing) => {
-                let now_ms = self.kernel.now.mono_ms;
-                let Some(channel) = self.channels.known.get_mut(key) else {
+                let now_ms = kernel.now.mono_ms;
+                let Some(channel) = self.known.get_mut(key) else {
                     return;
                 };
                 let resync = channel.resyncs.entry(stamp.origin).or_default();
@@ -335,18 +352,18 @@ impl Hub {
     }
 
     /// Something that this hub has published has its place in the order: does what waits for that.
-    fn finish_published(&mut self, key: &ChannelKey, out: &mut dyn Sink) {
-        let Some(channel) = self.channels.known.get_mut(key) else {
+    fn finish_published(&mut self, key: &ChannelKey, kernel: &mut Kernel, out: &mut dyn Sink) {
+        let Some(channel) = self.known.get_mut(key) else {
             return;
         };
         let Some(published) = channel.published.pop_front() else {
             return;
         };
         let session = published.session;
-        let is_live = self.kernel.sessions.contains_key(session);
+        let is_live = kernel.sessions.contains_key(session);
         // The right may have been withdrawn since.
         let may_read = |of: &Session| of.may_in(Access::Read, &key.channel);
-        let is_shut = !self.kernel.sessions.get(session).is_none_or(may_read);
+        let is_shut = !kernel.sessions.get(session).is_none_or(may_read);
         match published.what {
             Own::Join { .. } | Own::Show if is_live && !is_shut => {
                 channel.locals.insert(session, published.id);
@@ -358,23 +375,29 @@ impl Hub {
         }
         match published.what {
             Own::Join { cseq } if is_shut => {
-                self.permit_in(session, cseq, Access::Read, &key.channel, out);
+                kernel.permit_in(session, cseq, Access::Read, &key.channel, out);
             }
             Own::Join { cseq } => {
-                self.reply_done(session, cseq, out);
-                self.schedule_count(key, out);
+                kernel.reply_done(session, cseq, out);
+                self.schedule_count(key, kernel, out);
             }
-            Own::Message { cseq } | Own::Leave { cseq } => self.reply_done(session, cseq, out),
+            Own::Message { cseq } | Own::Leave { cseq } => kernel.reply_done(session, cseq, out),
             Own::KeptMessage | Own::Show | Own::Hide | Own::End => {}
         }
         for cseq in published.member_lists {
-            self.answer_member_list(key, session, cseq, out);
+            self.answer_member_list(key, session, cseq, kernel, out);
         }
     }
 
     /// Tells the members here of a member that has come or gone, while there are not too many.
-    fn tell_change(&mut self, key: &ChannelKey, change: Change, out: &mut dyn Sink) {
-        let Some(channel) = self.channels.known.get(key) else {
+    fn tell_change(
+        &mut self,
+        key: &ChannelKey,
+        change: Change,
+        kernel: &mut Kernel,
+        out: &mut dyn Sink,
+    ) {
+        let Some(channel) = self.known.get(key) else {
             return;
         };
         let count = channel.members.len();
@@ -410,9 +433,9 @@ impl Hub {
             let frame = encode_server(kind);
             // Nobody is told of its own coming and going (rtm 2.20).
             let is_other = |session: &Session| session.user.user != user;
-            self.fan_out_where(key, &frame, None, is_other, out);
+            self.fan_out_where(key, &frame, None, is_other, kernel, out);
         }
-        self.schedule_count(key, out);
+        self.schedule_count(key, kernel, out);
     }
 
     /// Hands a frame to every member here but the sender: no copy per member, one allocation for all.
@@ -421,9 +444,10 @@ impl Hub {
         key: &ChannelKey,
         frame: &Bytes,
         sender: Option<SessionId>,
+        kernel: &mut Kernel,
         out: &mut dyn Sink,
     ) {
-        self.fan_out_where(key, frame, sender, |_| true, out);
+        self.fan_out_where(key, frame, sender, |_| true, kernel, out);
     }
 
     /// The same, to some of the members.
@@ -433,17 +457,15 @@ impl Hub {
         frame: &Bytes,
         sender: Option<SessionId>,
         is_meant: impl Fn(&Session) -> bool,
+        kernel: &mut Kernel,
         out: &mut dyn Sink,
     ) {
-        let Hub {
-            channels, kernel, ..
-        } = self;
         let Kernel {
             sessions,
             replay_bytes,
             ..
         } = kernel;
-        let Some(channel) = channels.known.get(key) else {
+        let Some(channel) = self.known.get(key) else {
             return;
         };
         let mut connections = Vec::with_capacity(channel.locals.len());
@@ -471,7 +493,7 @@ impl Hub {
     }
 
     pub(crate) fn drop_channel_if_unused(&mut self, key: &ChannelKey, out: &mut dyn Sink) {
-        let Some(channel) = self.channels.known.get(key) else {
+        let Some(channel) = self.known.get(key) else {
             return;
         };
         let is_used = !channel.locals.is_empty()
@@ -480,7 +502,7 @@ impl Hub {
         if is_used {
             return;
         }
-        self.channels.known.remove(key);
+        self.known.remove(key);
         out.emit(Effect::Bus(BusOp::Unsubscribe(Topic::Channel(key.clone()))));
     }
 }

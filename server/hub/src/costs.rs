@@ -4,7 +4,6 @@
 //! is paid off: one message to a channel of any size passes, and a stream of them goes at the pace that the user's
 //! share allows. This holds for clients of every kind, also for those whose rates somebody else limits.
 
-use crate::Hub;
 use crate::io::Sink;
 use crate::kernel::Kernel;
 use crate::limiter::{Kind, Rates};
@@ -36,20 +35,14 @@ impl Kind {
     }
 }
 
-impl Hub {
+impl Kernel {
     /// Whether what a session's calls cost is counted. Who speaks for a client limits its rates, not its costs.
     fn counts_costs(&self, key: SessionKey) -> bool {
-        let Some(session) = self.kernel.sessions.get(key) else {
+        let Some(session) = self.sessions.get(key) else {
             return false;
         };
         session.settings.rate_limits
-            || session.traits.is_paced
-                && self
-                    .kernel
-                    .config
-                    .apps
-                    .settings(&session.user.app)
-                    .rate_limits
+            || session.traits.is_paced && self.config.apps.settings(&session.user.app).rate_limits
     }
 
     /// Whether the session has paid off what such a call waits for; if not, answers the request.
@@ -72,20 +65,16 @@ impl Hub {
         debt: Kind,
         out: &mut dyn Sink,
     ) -> bool {
-        let Some(session) = self.kernel.sessions.get(key) else {
+        let Some(session) = self.sessions.get(key) else {
             return false;
         };
         // Nearly always: nothing of that sort was ever charged.
         if !session.rates.limiter.has_used(debt) || !self.counts_costs(key) {
             return true;
         }
-        let listed = self.kernel.config.apps.listed.get(&session.user.app);
-        let rates = listed.map_or(&self.kernel.default_rates, |app| &app.rates);
-        match session
-            .rates
-            .limiter
-            .check(debt, rates, self.kernel.now.mono_ms)
-        {
+        let listed = self.config.apps.listed.get(&session.user.app);
+        let rates = listed.map_or(&self.default_rates, |app| &app.rates);
+        match session.rates.limiter.check(debt, rates, self.now.mono_ms) {
             Ok(()) => true,
             Err(error) => {
                 self.refuse_rate(key, cseq, (debt, error), out);
@@ -99,13 +88,13 @@ impl Hub {
         if !self.counts_costs(key) {
             return;
         }
-        let now_ms = self.kernel.now.mono_ms;
+        let now_ms = self.now.mono_ms;
         let Kernel {
             sessions,
             config,
             default_rates,
             ..
-        } = &mut self.kernel;
+        } = self;
         if let Some(session) = sessions.get_mut(key) {
             let listed = config.apps.listed.get(&session.user.app);
             let rates: &Rates = listed.map_or(default_rates, |app| &app.rates);

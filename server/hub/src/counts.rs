@@ -9,14 +9,16 @@ use tidings_wire::limits::{
 };
 use tidings_wire::proto::{MemberCount, MemberCounts, UserList, reply, server_message::Kind};
 
-use crate::Hub;
 use crate::asks::{Outcome as Asked, Settled};
+use crate::attributes::Attributes;
 use crate::bus_ops::{Answer, MemberSnapshot, Question, Topic};
+use crate::channels::Channels;
 use crate::channels::{ChannelAsk, Sync};
 use crate::costs::LISTED_MEMBERS_GUESS;
 use crate::ids::ChannelKey;
 use crate::inbox::Asker;
 use crate::io::Sink;
+use crate::kernel::Kernel;
 use crate::limiter;
 use crate::session::{Session, SessionKey};
 use crate::sessions::error;
@@ -34,11 +36,16 @@ pub(crate) struct CountGather {
     missing: usize,
 }
 
-impl Hub {
-    /// Tells the count now, or when the time since it was last told is over (rtm 4.5).
-    pub(crate) fn schedule_count(&mut self, key: &ChannelKey, out: &mut dyn Sink) {
-        let now_ms = self.kernel.now.mono_ms;
-        let Some(channel) = self.channels.known.get_mut(key) else {
+impl Channels {
+    /// Tells the count now, or when the time since it was last told is over (rtm-v1 4.5).
+    pub(crate) fn schedule_count(
+        &mut self,
+        key: &ChannelKey,
+        kernel: &mut Kernel,
+        out: &mut dyn Sink,
+    ) {
+        let now_ms = kernel.now.mono_ms;
+        let Some(channel) = self.known.get_mut(key) else {
             return;
         };
         if channel.has_count_timer {
@@ -59,17 +66,15 @@ impl Hub {
         if due > now_ms && fault!(DelayedCountIsNeverSent) {
             // The count is never told.
         } else if due > now_ms {
-            self.kernel
-                .timers
-                .set(due, Timer::Count(Box::new(key.clone())));
+            kernel.timers.set(due, Timer::Count(Box::new(key.clone())));
         } else {
-            self.tell_count(key, out);
+            self.tell_count(key, kernel, out);
         }
     }
 
-    pub(crate) fn tell_count(&mut self, key: &ChannelKey, out: &mut dyn Sink) {
-        let now_ms = self.kernel.now.mono_ms;
-        let Some(channel) = self.channels.known.get_mut(key) else {
+    pub(crate) fn tell_count(&mut self, key: &ChannelKey, kernel: &mut Kernel, out: &mut dyn Sink) {
+        let now_ms = kernel.now.mono_ms;
+        let Some(channel) = self.known.get_mut(key) else {
             return;
         };
         if !std::mem::take(&mut channel.has_count_timer) {
@@ -81,7 +86,7 @@ impl Hub {
             channel: key.channel.to_string(),
             count,
         }));
-        self.fan_out(key, &frame, None, out);
+        self.fan_out(key, &frame, None, kernel, out);
     }
 
     pub(crate) fn handle_get_members(
@@ -89,30 +94,30 @@ impl Hub {
         key: SessionKey,
         cseq: u64,
         channel: &str,
+        kernel: &mut Kernel,
         out: &mut dyn Sink,
     ) {
-        let lists_all = self
-            .kernel
+        let lists_all = kernel
             .sessions
             .get(key)
             .is_some_and(|session| session.traits.lists_all_members);
         let channel = match lists_all {
-            true => self.parse_channel(key, cseq, channel, out),
-            false => self.joined_channel(key, cseq, channel, out),
+            true => kernel.parse_channel(key, cseq, channel, out),
+            false => kernel.joined_channel(key, cseq, channel, out),
         };
         let Some(channel) = channel else {
             return;
         };
-        if !self.permit_in(key, cseq, Access::Read, &channel.channel, out) {
+        if !kernel.permit_in(key, cseq, Access::Read, &channel.channel, out) {
             return;
         }
-        if !self.take_rate(key, cseq, limiter::Kind::GetMembers, out) {
+        if !kernel.take_rate(key, cseq, limiter::Kind::GetMembers, out) {
             return;
         }
         if lists_all {
-            self.look_at_channel(&channel, key, cseq, out);
+            self.look_at_channel(&channel, key, cseq, kernel, out);
         } else {
-            self.answer_member_list(&channel, key, cseq, out);
+            self.answer_member_list(&channel, key, cseq, kernel, out);
         }
     }
 
@@ -122,23 +127,24 @@ impl Hub {
         channel: &ChannelKey,
         session: SessionKey,
         cseq: u64,
+        kernel: &mut Kernel,
         out: &mut dyn Sink,
     ) {
-        if self.channels.known.contains_key(channel) {
-            return self.answer_member_list(channel, session, cseq, out);
+        if self.known.contains_key(channel) {
+            return self.answer_member_list(channel, session, cseq, kernel, out);
         }
-        self.charge(session, limiter::Kind::ListedMembers, LISTED_MEMBERS_GUESS);
+        kernel.charge(session, limiter::Kind::ListedMembers, LISTED_MEMBERS_GUESS);
         let pending = ChannelAsk::Look { session, cseq };
         let topic = Topic::Channel(channel.clone());
         let question = Question::Members;
-        (self.channels).ask(&mut self.kernel, (topic, question), pending, out);
+        self.ask(kernel, (topic, question), pending, out);
     }
 
     /// Other hubs have told of a channel that has no members here.
     pub(crate) fn finish_look(
-        &mut self,
         (session, cseq): (SessionKey, u64),
         known: Vec<MemberSnapshot>,
+        kernel: &mut Kernel,
         out: &mut dyn Sink,
     ) {
         let mut user_ids: Vec<String> = Vec::new();
@@ -149,9 +155,9 @@ impl Hub {
         user_ids.retain(|user| seen.insert(user.clone()));
         user_ids.truncate(MEMBERS_LISTED_MAX);
         let more = (user_ids.len() as u64).saturating_sub(LISTED_MEMBERS_GUESS);
-        self.charge(session, limiter::Kind::ListedMembers, more);
+        kernel.charge(session, limiter::Kind::ListedMembers, more);
         let users = reply::Result::Users(UserList { user_ids });
-        self.reply(session, cseq, users, out);
+        kernel.reply(session, cseq, users, out);
     }
 
     pub(crate) fn answer_member_list(
@@ -159,11 +165,12 @@ impl Hub {
         key: &ChannelKey,
         session: SessionKey,
         cseq: u64,
+        kernel: &mut Kernel,
         out: &mut dyn Sink,
     ) {
-        let Some(channel) = self.channels.known.get_mut(key) else {
+        let Some(channel) = self.known.get_mut(key) else {
             let text = format!("channel {} is not joined any more", key.channel);
-            return self.reply_error(session, cseq, error(Outcome::NotInChannel, text), out);
+            return kernel.reply_error(session, cseq, error(Outcome::NotInChannel, text), out);
         };
         // The caller is in the list when its own join has its place.
         let mut own = channel.published.iter_mut().rev();
@@ -176,25 +183,22 @@ impl Hub {
             return;
         }
         let may_read = |of: &Session| of.may_in(Access::Read, &key.channel);
-        if !self.kernel.sessions.get(session).is_none_or(may_read) {
+        if !kernel.sessions.get(session).is_none_or(may_read) {
             // Withdrawn while it waited.
-            self.permit_in(session, cseq, Access::Read, &key.channel, out);
+            kernel.permit_in(session, cseq, Access::Read, &key.channel, out);
             return;
         }
-        let lists_all = self
-            .kernel
+        let lists_all = kernel
             .sessions
             .get(session)
             .is_some_and(|session| session.traits.lists_all_members);
         let user_ids = match lists_all {
             true => channel.members.in_order(MEMBERS_LISTED_MAX),
-            false => channel
-                .members
-                .sample(MEMBER_EVENTS_MAX, &mut self.kernel.rng),
+            false => channel.members.sample(MEMBER_EVENTS_MAX, &mut kernel.rng),
         };
         let listed = user_ids.len() as u64;
-        self.charge(session, limiter::Kind::ListedMembers, listed);
-        self.reply(
+        kernel.charge(session, limiter::Kind::ListedMembers, listed);
+        kernel.reply(
             session,
             cseq,
             reply::Result::Users(UserList { user_ids }),
@@ -207,6 +211,7 @@ impl Hub {
         key: SessionKey,
         cseq: u64,
         channels: Vec<String>,
+        kernel: &mut Kernel,
         out: &mut dyn Sink,
     ) {
         if channels.len() > MEMBER_COUNTS_PER_CALL_MAX {
@@ -215,25 +220,25 @@ impl Hub {
                 channels.len()
             );
             let refusal = error(Outcome::TooManyChannelsNamed, text);
-            return self.reply_error(key, cseq, refusal, out);
+            return kernel.reply_error(key, cseq, refusal, out);
         }
         if channels.is_empty() {
             let refusal = error(Outcome::InvalidArgument, "the list of channels is empty");
-            return self.reply_error(key, cseq, refusal, out);
+            return kernel.reply_error(key, cseq, refusal, out);
         }
         let mut keys = Vec::with_capacity(channels.len());
         for channel in &channels {
-            match self.parse_channel(key, cseq, channel, out) {
+            match kernel.parse_channel(key, cseq, channel, out) {
                 Some(channel) => keys.push(channel),
                 None => return,
             }
         }
         for channel in &keys {
-            if !self.permit_in(key, cseq, Access::Read, &channel.channel, out) {
+            if !kernel.permit_in(key, cseq, Access::Read, &channel.channel, out) {
                 return;
             }
         }
-        if !self.take_rate(key, cseq, limiter::Kind::GetMemberCounts, out) {
+        if !kernel.take_rate(key, cseq, limiter::Kind::GetMemberCounts, out) {
             return;
         }
         let mut gather = CountGather {
@@ -245,7 +250,6 @@ impl Hub {
         let mut unknown = Vec::new();
         for (at, (channel, name)) in keys.into_iter().zip(channels).enumerate() {
             let here = self
-                .channels
                 .known
                 .get(&channel)
                 .filter(|c| matches!(c.sync, Sync::Ready));
@@ -261,21 +265,27 @@ impl Hub {
         }
         gather.missing = unknown.len();
         if gather.missing == 0 {
-            return self.finish_counts(gather, out);
+            return Self::finish_counts(gather, kernel, out);
         }
-        self.channels.gather_count += 1;
-        let id = self.channels.gather_count;
-        self.channels.gathers.insert(id, gather);
+        self.gather_count += 1;
+        let id = self.gather_count;
+        self.gathers.insert(id, gather);
         for (at, channel) in unknown {
             let pending = ChannelAsk::Count { gather: id, at };
             let asked = (Topic::Channel(channel), Question::Count);
-            self.channels.ask(&mut self.kernel, asked, pending, out);
+            self.ask(kernel, asked, pending, out);
         }
     }
 
     /// A question of ours is settled.
-    pub(crate) fn finish_channel_ask(&mut self, settled: Settled, out: &mut dyn Sink) {
-        let Some(ask) = self.channels.asks.remove(&settled.number) else {
+    pub(crate) fn finish_channel_ask(
+        &mut self,
+        settled: Settled,
+        attributes: &mut Attributes,
+        kernel: &mut Kernel,
+        out: &mut dyn Sink,
+    ) {
+        let Some(ask) = self.asks.remove(&settled.number) else {
             debug_assert!(false, "a question about a channel that nobody has asked");
             return;
         };
@@ -289,53 +299,75 @@ impl Hub {
             _ => (Vec::new(), 0),
         };
         match ask {
-            ChannelAsk::Members(channel) => self.finish_sync(&channel, known, out),
-            ChannelAsk::Look { session, cseq } => self.finish_look((session, cseq), known, out),
-            ChannelAsk::Count { gather, at } => self.finish_count(gather, at, count, out),
+            ChannelAsk::Members(channel) => {
+                self.finish_sync(&channel, known, attributes, kernel, out)
+            }
+            ChannelAsk::Look { session, cseq } => {
+                Self::finish_look((session, cseq), known, kernel, out)
+            }
+            ChannelAsk::Count { gather, at } => self.finish_count(gather, at, count, kernel, out),
         }
     }
 
-    fn finish_count(&mut self, id: u64, at: usize, count: u32, out: &mut dyn Sink) {
-        let Some(gather) = self.channels.gathers.get_mut(&id) else {
+    fn finish_count(
+        &mut self,
+        id: u64,
+        at: usize,
+        count: u32,
+        kernel: &mut Kernel,
+        out: &mut dyn Sink,
+    ) {
+        let Some(gather) = self.gathers.get_mut(&id) else {
             debug_assert!(false, "a count without its request");
             return;
         };
         gather.counts[at].count = count;
         gather.missing -= 1;
         if gather.missing == 0
-            && let Some(gather) = self.channels.gathers.remove(&id)
+            && let Some(gather) = self.gathers.remove(&id)
         {
-            self.finish_counts(gather, out);
+            Self::finish_counts(gather, kernel, out);
         }
     }
 
-    fn finish_counts(&mut self, gather: CountGather, out: &mut dyn Sink) {
+    fn finish_counts(gather: CountGather, kernel: &mut Kernel, out: &mut dyn Sink) {
         let counts = reply::Result::MemberCounts(MemberCounts {
             counts: gather.counts,
         });
-        self.reply(gather.session, gather.cseq, counts, out);
+        kernel.reply(gather.session, gather.cseq, counts, out);
     }
 
-    pub(crate) fn answer_members(&mut self, key: &ChannelKey, asker: Asker, out: &mut dyn Sink) {
-        let own = self.kernel.config.id;
-        let known = match self.channels.known.get(key) {
+    pub(crate) fn answer_members(
+        &mut self,
+        key: &ChannelKey,
+        asker: Asker,
+        kernel: &mut Kernel,
+        out: &mut dyn Sink,
+    ) {
+        let own = kernel.config.id;
+        let known = match self.known.get(key) {
             None => Vec::new(),
             // Not left to wait: two hubs that become interested together would wait for each other.
-            Some(channel) => match channel.held_own(own, self.kernel.hasher) {
+            Some(channel) => match channel.held_own(own, kernel.hasher) {
                 Some(members) => vec![members.snapshot(key, own)],
                 None => channel.members.snapshots(key),
             },
         };
-        self.answer(asker, Answer::Members(known), out);
+        kernel.answer(asker, Answer::Members(known), out);
     }
 
-    pub(crate) fn answer_count(&mut self, key: &ChannelKey, asker: Asker, out: &mut dyn Sink) {
+    pub(crate) fn answer_count(
+        &mut self,
+        key: &ChannelKey,
+        asker: Asker,
+        kernel: &mut Kernel,
+        out: &mut dyn Sink,
+    ) {
         let count = self
-            .channels
             .known
             .get(key)
             .map_or(0, |channel| channel.members.len());
-        self.answer(
+        kernel.answer(
             asker,
             Answer::Count(u32::try_from(count).unwrap_or(u32::MAX)),
             out,

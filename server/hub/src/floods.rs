@@ -10,6 +10,7 @@ use tidings_wire::rates::{Bucket, Rate};
 use crate::Hub;
 use crate::ids::ConnectionId;
 use crate::io::{Effect, Sink};
+use crate::kernel::Kernel;
 use crate::limiter::Kind;
 use crate::login::Connection;
 use crate::session::SessionKey;
@@ -64,7 +65,7 @@ impl Floods {
     }
 }
 
-impl Hub {
+impl Kernel {
     /// Answers a call that is over its rate. A client that does not heed such answers is sent away for a while; its
     /// session can be resumed.
     pub(crate) fn refuse_rate(
@@ -74,12 +75,12 @@ impl Hub {
         (kind, error): (Kind, Error),
         out: &mut dyn Sink,
     ) {
-        let now_ms = self.kernel.now.mono_ms;
-        let Some(session) = self.kernel.sessions.get_mut(key) else {
+        let now_ms = self.now.mono_ms;
+        let Some(session) = self.sessions.get_mut(key) else {
             return;
         };
-        let listed = self.kernel.config.apps.listed.get(&session.user.app);
-        let rates = listed.map_or(&self.kernel.default_rates, |app| &app.rates);
+        let listed = self.config.apps.listed.get(&session.user.app);
+        let rates = listed.map_or(&self.default_rates, |app| &app.rates);
         let floods = session.rates.floods.get_or_insert_default();
         let is_flood = floods.count(kind, rates.get(kind), now_ms);
         if is_flood {
@@ -91,16 +92,6 @@ impl Hub {
         }
     }
 
-    /// A connection has sent too much for too long, whatever it was.
-    pub(crate) fn handle_flooded(&mut self, connection: ConnectionId, out: &mut dyn Sink) {
-        match self.kernel.connections.get(&connection) {
-            Some(Connection::Serving(key)) => {
-                self.send_away(*key, CloseCode::RateLimited, RATE_LIMITED_WAIT_MS, out);
-            }
-            _ => self.drop_connection(connection, Some(CloseCode::RateLimited), out),
-        }
-    }
-
     /// Closes the session's connection and says when to come back.
     pub(crate) fn send_away(
         &mut self,
@@ -109,7 +100,7 @@ impl Hub {
         retry_after_ms: u64,
         out: &mut dyn Sink,
     ) {
-        let session = self.kernel.sessions.get(key);
+        let session = self.sessions.get(key);
         if let Some(connection) = session.and_then(|session| session.connection) {
             let outcome = match code {
                 CloseCode::RateLimited => Outcome::TooOften,
@@ -132,9 +123,22 @@ impl Hub {
 }
 
 impl Hub {
+    /// A connection has sent too much for too long, whatever it was.
+    pub(crate) fn handle_flooded(&mut self, connection: ConnectionId, out: &mut dyn Sink) {
+        match self.kernel.connections.get(&connection) {
+            Some(Connection::Serving(key)) => {
+                self.kernel
+                    .send_away(*key, CloseCode::RateLimited, RATE_LIMITED_WAIT_MS, out);
+            }
+            _ => self.drop_connection(connection, Some(CloseCode::RateLimited), out),
+        }
+    }
+}
+
+impl Kernel {
     /// Keeps a user's clients away for as long as they were told, on whichever hub they come back.
     fn pause(&mut self, key: SessionKey, pause_ms: u64, out: &mut dyn Sink) {
-        let Some(session) = self.kernel.sessions.get(key) else {
+        let Some(session) = self.sessions.get(key) else {
             return;
         };
         let used = Used {

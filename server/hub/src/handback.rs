@@ -4,16 +4,17 @@
 //! up. Whatever happens to the user next, here or on another hub, reads the inbox later; so no later message of
 //! the same sender is delivered before it (contract DEL-1).
 
-use crate::Hub;
 use crate::bus_ops::{Answer, Parcel};
 use crate::ids::UserKey;
 use crate::inbox::{BEHIND_MAX, Origin, Waiting, ack_wait_ms};
 use crate::io::Sink;
+use crate::kernel::Kernel;
 use crate::peers::PeerStore;
+use crate::peers::Peers;
 use crate::session::SessionKey;
 use tidings_fault::fault;
 
-impl Hub {
+impl Peers {
     /// Stores a message if its sender has asked for that, else answers it.
     pub(crate) fn keep_or_answer(
         &mut self,
@@ -21,15 +22,16 @@ impl Hub {
         from: Origin,
         parcel: Parcel,
         otherwise: Answer,
+        kernel: &mut Kernel,
         out: &mut dyn Sink,
     ) {
         match parcel.offline.clone() {
             Some(body) => {
-                let op = self.append_op(user.clone(), &parcel, body);
+                let op = Self::append_op(user.clone(), &parcel, body, kernel);
                 let pending = PeerStore::Kept(from);
-                self.peers.store(&mut self.kernel, op, pending, out);
+                self.store(kernel, op, pending, out);
             }
-            None => self.answer_delivery(from, otherwise, out),
+            None => self.answer_delivery(from, otherwise, kernel, out),
         }
     }
 
@@ -39,28 +41,24 @@ impl Hub {
         key: SessionKey,
         from: Origin,
         parcel: Parcel,
+        kernel: &mut Kernel,
         out: &mut dyn Sink,
     ) {
-        let Some(user) = self
-            .kernel
-            .sessions
-            .get(key)
-            .map(|session| session.user.clone())
-        else {
-            return self.answer_delivery(from, Answer::Gone, out);
+        let Some(user) = kernel.sessions.get(key).map(|session| session.user.clone()) else {
+            return self.answer_delivery(from, Answer::Gone, kernel, out);
         };
         let is_stored = parcel.offline.is_some();
-        self.keep_or_answer(&user, from, parcel, Answer::Unconfirmed, out);
+        self.keep_or_answer(&user, from, parcel, Answer::Unconfirmed, kernel, out);
         if is_stored {
             // From here on, live messages wait behind it.
-            self.read_inbox(key, out);
+            self.read_inbox(key, kernel, out);
         }
     }
 
     /// Stores what is to be stored of the messages that wait behind the inbox: they will come out of it in
     /// their order. A message that is not to be stored and was sent before one that is cannot come any more.
-    pub(crate) fn spill(&mut self, key: SessionKey, out: &mut dyn Sink) {
-        let Some(session) = self.kernel.sessions.get_mut(key) else {
+    pub(crate) fn spill(&mut self, key: SessionKey, kernel: &mut Kernel, out: &mut dyn Sink) {
+        let Some(session) = kernel.sessions.get_mut(key) else {
             return;
         };
         let user = session.user.clone();
@@ -86,41 +84,52 @@ impl Hub {
                 waiting.from,
                 waiting.parcel,
                 Answer::Unconfirmed,
+                kernel,
                 out,
             );
         }
-        self.read_inbox(key, out);
+        self.read_inbox(key, kernel, out);
     }
 
     /// Looks at messages that wait behind the inbox for too long. Returns when to look again.
-    pub(crate) fn check_behind(&mut self, key: SessionKey, out: &mut dyn Sink) -> Option<u64> {
-        let now_ms = match self.kernel.is_settling {
+    pub(crate) fn check_behind(
+        &mut self,
+        key: SessionKey,
+        kernel: &mut Kernel,
+        out: &mut dyn Sink,
+    ) -> Option<u64> {
+        let now_ms = match kernel.is_settling {
             true => u64::MAX,
-            false => self.kernel.now.mono_ms,
+            false => kernel.now.mono_ms,
         };
         let due = |waiting: &Waiting| waiting.since_ms + ack_wait_ms(&waiting.parcel);
-        let behind = &mut self.kernel.sessions.get_mut(key)?.peers.inbox.behind;
+        let behind = &mut kernel.sessions.get_mut(key)?.peers.inbox.behind;
         let is_late = |waiting: &Waiting| due(waiting) <= now_ms;
         if behind
             .iter()
             .any(|w| is_late(w) && w.parcel.offline.is_some())
         {
-            self.spill(key, out);
+            self.spill(key, kernel, out);
         }
-        let behind = &mut self.kernel.sessions.get_mut(key)?.peers.inbox.behind;
+        let behind = &mut kernel.sessions.get_mut(key)?.peers.inbox.behind;
         let (late, rest) = std::mem::take(behind).into_iter().partition(is_late);
         *behind = rest;
         let next_due = behind.iter().map(due).min();
         let late: std::collections::VecDeque<Waiting> = late;
         for waiting in late {
-            self.answer_delivery(waiting.from, Answer::Unconfirmed, out);
+            self.answer_delivery(waiting.from, Answer::Unconfirmed, kernel, out);
         }
         next_due
     }
 
     /// Settles everything that waits for this session's confirmation: it will not come.
-    pub(crate) fn give_back_deliveries(&mut self, key: SessionKey, out: &mut dyn Sink) {
-        let Some(session) = self.kernel.sessions.get_mut(key) else {
+    pub(crate) fn give_back_deliveries(
+        &mut self,
+        key: SessionKey,
+        kernel: &mut Kernel,
+        out: &mut dyn Sink,
+    ) {
+        let Some(session) = kernel.sessions.get_mut(key) else {
             return;
         };
         let user = session.user.clone();
@@ -150,13 +159,20 @@ impl Hub {
             }
         }
         for (from, answer) in answers {
-            self.answer_delivery(from, answer, out);
+            self.answer_delivery(from, answer, kernel, out);
         }
         for (parcel, body, from) in to_store {
-            self.store_delivery(key, &user, (parcel, body), from, out);
+            self.store_delivery(key, &user, (parcel, body), from, kernel, out);
         }
         for waiting in behind {
-            self.keep_or_answer(&user, waiting.from, waiting.parcel, Answer::Gone, out);
+            self.keep_or_answer(
+                &user,
+                waiting.from,
+                waiting.parcel,
+                Answer::Gone,
+                kernel,
+                out,
+            );
         }
     }
 }

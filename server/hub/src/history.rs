@@ -13,6 +13,7 @@ use tidings_wire::limits::{HISTORY_PAGE_BYTES_MAX, HISTORY_PAGE_MAX};
 use tidings_wire::names::{AppId, ChannelName, UserId};
 use tidings_wire::proto::{self, Message, ReadHistory, read_history, reply};
 
+use crate::AppSettings;
 use crate::asks::{AskRule, AskTag, Asks, Hangs, Outcome as Asked, Settled};
 use crate::bus_ops::{Answer, AskId, Keep};
 use crate::ids::{ChannelKey, HubId};
@@ -28,7 +29,6 @@ use crate::store_ops::{
 };
 use crate::stores::StoreTag;
 use crate::timers::Timer;
-use crate::{AppSettings, Hub};
 
 /// How often histories are looked through for what is too old.
 const SWEEP_MS: u64 = 600_000;
@@ -106,40 +106,30 @@ impl History {
     }
 }
 
-impl Hub {
+impl History {
     /// A store operation of ours is answered.
     pub(crate) fn finish_history_store(
         &mut self,
         ticket: Ticket,
         answer: StoreAnswer,
+        kernel: &mut Kernel,
         out: &mut dyn Sink,
     ) {
-        let Some(pending) = self.history.stores.remove(&ticket.0) else {
+        let Some(pending) = self.stores.remove(&ticket.0) else {
             debug_assert!(false, "a store operation that nobody waits for");
             return;
         };
         match pending {
-            HistoryStore::Keep(asker) => self.answer_kept(asker, answer, out),
+            HistoryStore::Keep(asker) => Self::answer_kept(asker, answer, kernel, out),
             HistoryStore::List { first_before_ts } => {
-                self.trim_histories(first_before_ts, answer, out);
+                self.trim_histories(first_before_ts, answer, kernel, out);
             }
-            HistoryStore::Trim(conversation) => self.go_on_trimming(conversation, &answer, out),
+            HistoryStore::Trim(conversation) => {
+                self.go_on_trimming(conversation, &answer, kernel, out)
+            }
             HistoryStore::Page { session, cseq } => {
-                self.finish_read_history(session, cseq, answer, out);
+                Self::finish_read_history(session, cseq, answer, kernel, out);
             }
-        }
-    }
-
-    pub(crate) fn history_op(
-        &self,
-        app: &AppId,
-        conversation: Conversation,
-        message: HistoryMessage,
-    ) -> StoreOp {
-        StoreOp::HistoryAppend {
-            conversation,
-            message,
-            limits: self.history_limits(app),
         }
     }
 
@@ -149,37 +139,48 @@ impl Hub {
         channel: ChannelKey,
         from: HubId,
         keep: &Keep,
+        kernel: &mut Kernel,
         out: &mut dyn Sink,
     ) {
         let op = StoreOp::HistoryAppend {
             conversation: Conversation::Channel(channel),
             message: keep.message.clone(),
             // Other hubs may have stamped what is there, and raised the stamp of this message.
-            limits: self.limits_before(keep.limits, keep.message.server_ts),
+            limits: kernel.limits_before(keep.limits, keep.message.server_ts),
         };
         let ask = AskId {
             asked: 1,
             ..keep.ask
         };
         if fault!(KeptIsAnsweredEarly) {
-            return self.answer((from, ask), Answer::Stored, out);
+            return kernel.answer((from, ask), Answer::Stored, out);
         }
         let pending = HistoryStore::Keep((from, ask));
-        self.history.store(&mut self.kernel, op, pending, out);
+        self.store(kernel, op, pending, out);
     }
 
     /// Tells the sender's hub what has become of the copy.
-    pub(crate) fn answer_kept(&mut self, asker: Asker, answer: StoreAnswer, out: &mut dyn Sink) {
+    pub(crate) fn answer_kept(
+        asker: Asker,
+        answer: StoreAnswer,
+        kernel: &mut Kernel,
+        out: &mut dyn Sink,
+    ) {
         let answer = match answer {
             StoreAnswer::Failed { reason } => Answer::StoreFailed { reason },
             _ => Answer::Stored,
         };
-        self.answer(asker, answer, out);
+        kernel.answer(asker, answer, out);
     }
 
     /// The copy is durable, or not: now the sender is answered.
-    pub(crate) fn finish_keep(&mut self, settled: Settled, out: &mut dyn Sink) {
-        let Some((session, cseq)) = self.history.keeping.remove(&settled.number) else {
+    pub(crate) fn finish_keep(
+        &mut self,
+        settled: Settled,
+        kernel: &mut Kernel,
+        out: &mut dyn Sink,
+    ) {
+        let Some((session, cseq)) = self.keeping.remove(&settled.number) else {
             debug_assert!(false, "a copy that nobody has asked for");
             return;
         };
@@ -188,12 +189,12 @@ impl Hub {
             Asked::Nobody | Asked::Silence => Answer::Unconfirmed,
         };
         match answer {
-            Answer::Stored => self.reply_done(session, cseq, out),
-            Answer::StoreFailed { reason } => self.reply_not_kept(session, cseq, &reason, out),
+            Answer::Stored => kernel.reply_done(session, cseq, out),
+            Answer::StoreFailed { reason } => kernel.reply_not_kept(session, cseq, &reason, out),
             _ => {
                 let text =
                     "the message was sent; whether it is in the history is not known in time";
-                self.reply_error(session, cseq, error(Outcome::TimedOut, text), out);
+                kernel.reply_error(session, cseq, error(Outcome::TimedOut, text), out);
             }
         }
     }
@@ -201,23 +202,23 @@ impl Hub {
     // ------------------------------------------------------------ what is too old
 
     /// Deletes what is too old in conversations that nobody writes to any more.
-    pub(crate) fn sweep_histories(&mut self, out: &mut dyn Sink) {
-        self.kernel
+    pub(crate) fn sweep_histories(&mut self, kernel: &mut Kernel, out: &mut dyn Sink) {
+        kernel
             .timers
-            .set(self.kernel.now.mono_ms + SWEEP_MS, Timer::HistorySweep);
-        let ages = self.kernel.config.apps.listed.values();
+            .set(kernel.now.mono_ms + SWEEP_MS, Timer::HistorySweep);
+        let ages = kernel.config.apps.listed.values();
         let shortest_ms = ages.map(|app| app.settings.history_age_ms).min();
         let default_ms = AppSettings::default().history_age_ms;
         let shortest_ms = shortest_ms.unwrap_or(u64::MAX).min(default_ms);
-        let first_before_ts =
-            not_before(self.kernel.now.unix_ms, self.deletion_age_ms(shortest_ms));
-        self.list_histories(first_before_ts, None, out);
+        let first_before_ts = not_before(kernel.now.unix_ms, kernel.deletion_age_ms(shortest_ms));
+        self.list_histories(first_before_ts, None, kernel, out);
     }
 
     fn list_histories(
         &mut self,
         first_before_ts: u64,
         after: Option<Conversation>,
+        kernel: &mut Kernel,
         out: &mut dyn Sink,
     ) {
         let op = StoreOp::HistoryList {
@@ -225,13 +226,14 @@ impl Hub {
             after,
         };
         let pending = HistoryStore::List { first_before_ts };
-        self.history.store(&mut self.kernel, op, pending, out);
+        self.store(kernel, op, pending, out);
     }
 
     pub(crate) fn trim_histories(
         &mut self,
         first_before_ts: u64,
         answer: StoreAnswer,
+        kernel: &mut Kernel,
         out: &mut dyn Sink,
     ) {
         let StoreAnswer::Histories {
@@ -242,43 +244,38 @@ impl Hub {
             return;
         };
         for conversation in conversations {
-            self.trim_history(conversation, out);
+            self.trim_history(conversation, kernel, out);
         }
         if next.is_some() {
-            self.list_histories(first_before_ts, next, out);
+            self.list_histories(first_before_ts, next, kernel, out);
         }
     }
 
-    fn trim_history(&mut self, conversation: Conversation, out: &mut dyn Sink) {
-        let age_ms = self.history_limits(conversation.app()).age_ms;
+    fn trim_history(
+        &mut self,
+        conversation: Conversation,
+        kernel: &mut Kernel,
+        out: &mut dyn Sink,
+    ) {
+        let age_ms = kernel.history_limits(conversation.app()).age_ms;
         let op = StoreOp::HistoryTrim {
             conversation: conversation.clone(),
-            not_before_ts: not_before(self.kernel.now.unix_ms, age_ms),
+            not_before_ts: not_before(kernel.now.unix_ms, age_ms),
         };
         let pending = HistoryStore::Trim(conversation);
-        self.history.store(&mut self.kernel, op, pending, out);
+        self.store(kernel, op, pending, out);
     }
 
     pub(crate) fn go_on_trimming(
         &mut self,
         conversation: Conversation,
         answer: &StoreAnswer,
+        kernel: &mut Kernel,
         out: &mut dyn Sink,
     ) {
         if *answer == (StoreAnswer::HistoryTrimmed { has_more: true }) {
-            self.trim_history(conversation, out);
+            self.trim_history(conversation, kernel, out);
         }
-    }
-
-    pub(crate) fn reply_not_kept(
-        &mut self,
-        session: SessionKey,
-        cseq: u64,
-        reason: &str,
-        out: &mut dyn Sink,
-    ) {
-        let text = format!("the message could not be kept in the history: {reason}");
-        self.reply_error(session, cseq, error(Outcome::Unavailable, text), out);
     }
 
     pub(crate) fn handle_read_history(
@@ -286,20 +283,21 @@ impl Hub {
         key: SessionKey,
         cseq: u64,
         call: ReadHistory,
+        kernel: &mut Kernel,
         out: &mut dyn Sink,
     ) {
         let count_max = call.count_max as usize;
         if count_max > HISTORY_PAGE_MAX {
             let text =
                 format!("{count_max} messages are asked for; at most {HISTORY_PAGE_MAX} pass");
-            return self.reply_error(key, cseq, error(Outcome::InvalidArgument, text), out);
+            return kernel.reply_error(key, cseq, error(Outcome::InvalidArgument, text), out);
         }
-        let Some(session) = self.kernel.sessions.get(key) else {
+        let Some(session) = kernel.sessions.get(key) else {
             return;
         };
         // What is over its age is gone for readers at once, from the disk with the next append or sweep.
-        let age_ms = self.deletion_age_ms(session.settings.history_age_ms);
-        let oldest_ts = self.kernel.now.unix_ms.saturating_sub(age_ms);
+        let age_ms = kernel.deletion_age_ms(session.settings.history_age_ms);
+        let oldest_ts = kernel.now.unix_ms.saturating_sub(age_ms);
         let bound = |given: u64| if given == 0 { u64::MAX } else { given };
         let range = HistoryRange {
             after: call.after,
@@ -317,10 +315,10 @@ impl Hub {
                 false => ReadOrder::OldestFirst,
             },
         };
-        let Some(conversation) = self.readable(key, cseq, call.conversation, out) else {
+        let Some(conversation) = Self::readable(key, cseq, call.conversation, kernel, out) else {
             return;
         };
-        if !self.take_rate(key, cseq, limiter::Kind::ReadHistory, out) {
+        if !kernel.take_rate(key, cseq, limiter::Kind::ReadHistory, out) {
             return;
         }
         let op = StoreOp::HistoryRead {
@@ -328,58 +326,58 @@ impl Hub {
             range,
         };
         let pending = HistoryStore::Page { session: key, cseq };
-        self.history.store(&mut self.kernel, op, pending, out);
+        self.store(kernel, op, pending, out);
     }
 
     /// The conversation, if the session may read it: one with its own user, or a channel that it has joined.
     /// Otherwise answers the request (contract SEC-8).
     fn readable(
-        &mut self,
         key: SessionKey,
         cseq: u64,
         conversation: Option<read_history::Conversation>,
+        kernel: &mut Kernel,
         out: &mut dyn Sink,
     ) -> Option<Conversation> {
         let text = match conversation {
             Some(read_history::Conversation::Channel(channel))
                 if fault!(HistoryReaderNeedNotBeMember) =>
             {
-                let app = self.kernel.sessions.get(key)?.user.app.clone();
+                let app = kernel.sessions.get(key)?.user.app.clone();
                 let channel = ChannelName::parse(&channel).ok()?;
                 return Some(Conversation::Channel(ChannelKey { app, channel }));
             }
             Some(read_history::Conversation::Channel(channel)) => {
-                let channel = self.joined_channel(key, cseq, &channel, out)?;
-                if !self.permit_in(key, cseq, Access::Read, &channel.channel, out) {
+                let channel = kernel.joined_channel(key, cseq, &channel, out)?;
+                if !kernel.permit_in(key, cseq, Access::Read, &channel.channel, out) {
                     return None;
                 }
                 return Some(Conversation::Channel(channel));
             }
             Some(read_history::Conversation::PeerId(peer_id)) => match UserId::parse(&peer_id) {
                 Ok(peer) => {
-                    let session = self.kernel.sessions.get(key)?;
+                    let session = kernel.sessions.get(key)?;
                     return Some(Conversation::of_users(&session.user, &peer));
                 }
                 Err(name) => format!("peer id {peer_id:?}: {name}"),
             },
             None => "neither a channel nor a peer is named; name one of them".to_owned(),
         };
-        self.reply_error(key, cseq, error(Outcome::InvalidArgument, text), out);
+        kernel.reply_error(key, cseq, error(Outcome::InvalidArgument, text), out);
         None
     }
 
     pub(crate) fn finish_read_history(
-        &mut self,
         session: SessionKey,
         cseq: u64,
         answer: StoreAnswer,
+        kernel: &mut Kernel,
         out: &mut dyn Sink,
     ) {
         let (messages, next) = match answer {
             StoreAnswer::HistoryPage { messages, next } => (messages, next),
             StoreAnswer::Failed { reason } => {
                 let text = format!("the history could not be read: {reason}");
-                return self.reply_error(session, cseq, error(Outcome::Unavailable, text), out);
+                return kernel.reply_error(session, cseq, error(Outcome::Unavailable, text), out);
             }
             other => {
                 debug_assert!(false, "a read of a history was answered {other:?}");
@@ -397,7 +395,33 @@ impl Hub {
             })
             .collect();
         let page = proto::HistoryPage { messages, next };
-        self.reply(session, cseq, reply::Result::History(page), out);
+        kernel.reply(session, cseq, reply::Result::History(page), out);
+    }
+}
+
+impl Kernel {
+    pub(crate) fn history_op(
+        &self,
+        app: &AppId,
+        conversation: Conversation,
+        message: HistoryMessage,
+    ) -> StoreOp {
+        StoreOp::HistoryAppend {
+            conversation,
+            message,
+            limits: self.history_limits(app),
+        }
+    }
+
+    pub(crate) fn reply_not_kept(
+        &mut self,
+        session: SessionKey,
+        cseq: u64,
+        reason: &str,
+        out: &mut dyn Sink,
+    ) {
+        let text = format!("the message could not be kept in the history: {reason}");
+        self.reply_error(session, cseq, error(Outcome::Unavailable, text), out);
     }
 }
 

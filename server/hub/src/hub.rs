@@ -127,7 +127,7 @@ impl Hub {
             self.bound_replay(&mut watched);
         }
         let slow = watched.slow;
-        self.finish_slow(slow);
+        self.kernel.finish_slow(slow);
     }
 
     fn take(&mut self, input: Input, out: &mut dyn Sink) {
@@ -150,8 +150,13 @@ impl Hub {
                     used,
                 });
             }
-            Input::Processed { connection, sseq } => self.handle_processed(connection, sseq, out),
-            Input::Rung { connection, id } => self.handle_rung(connection, id, out),
+            Input::Processed { connection, sseq } => {
+                self.peers
+                    .handle_processed(connection, sseq, &mut self.kernel, out)
+            }
+            Input::Rung { connection, id } => {
+                Invitations::handle_rung(connection, id, &mut self.kernel, out)
+            }
             Input::Frame { connection, frame } => self.handle_frame(connection, frame, out),
             Input::Heard { connection } => self.handle_heard(connection, out),
             Input::Malformed { connection } => self.handle_protocol_error(connection, out),
@@ -184,28 +189,18 @@ impl Hub {
             Input::Tick => {}
             Input::Drain => self.handle_drain(out),
             Input::Settle => self.handle_settle(out),
-            Input::Load { hubs, boot } => self.handle_load(hubs, boot, out),
+            Input::Load { hubs, boot } => {
+                self.invitations
+                    .handle_load(hubs, boot, &mut self.kernel, out)
+            }
             Input::Restore(snapshot) => self.handle_restore(*snapshot, out),
         }
     }
 
     /// When the hub wants [`Input::Tick`] at the latest, in monotonic milliseconds; `None` = never.
     pub fn deadline(&self) -> Option<u64> {
-        let due_ms = self.next_due()? + self.kernel.clock.paused_ms;
+        let due_ms = self.kernel.next_due()? + self.kernel.clock.paused_ms;
         Some(due_ms.saturating_sub(HEAD_START_MS))
-    }
-
-    /// The same by the hub's own clock.
-    fn next_due(&self) -> Option<u64> {
-        [self.kernel.timers.next_due(), self.kernel.asks.next_due()]
-            .into_iter()
-            .flatten()
-            .min()
-    }
-
-    /// The monotonic clock that all hubs of the node share.
-    pub(crate) fn node_ms(&self) -> u64 {
-        (self.kernel.now.mono_ms + self.kernel.clock.paused_ms).saturating_sub(HEAD_START_MS)
     }
 
     /// Who is logged in on a connection.
@@ -241,7 +236,7 @@ impl Hub {
         self.kernel.clock.wall.look(now);
         // A clock that goes back must not make stamps go back (contract CRA-7).
         let mut mono_ms = now.mono_ms + HEAD_START_MS - self.kernel.clock.paused_ms;
-        if let Some(due_ms) = self.next_due().filter(|_| !is_first)
+        if let Some(due_ms) = self.kernel.next_due().filter(|_| !is_first)
             && mono_ms > due_ms + LATE_MS
         {
             // The process did not run. What clients and hubs have said meanwhile waits to be read: nobody is
@@ -261,7 +256,7 @@ impl Hub {
             self.kernel.clock.started_ts = now.unix_ms;
         }
         if is_first && self.kernel.config.id == HubId(0) {
-            self.start_sweeps();
+            Attributes::start_sweeps(&mut self.kernel);
         }
     }
 
@@ -274,16 +269,29 @@ impl Hub {
                 Timer::Refusal(connection) => self.refuse_unknown(connection, out),
                 Timer::Login(connection) => self.check_login(connection, out),
                 Timer::Session(key) => self.check_session(key, out),
-                Timer::Inbox(key) => self.retry_inbox(key, out),
-                Timer::Deliveries(key) => self.check_deliveries(key, out),
-                Timer::Count(channel) => self.tell_count(&channel, out),
-                Timer::Invitation(caller, id) => self.check_invitation(&caller, id, out),
-                Timer::Ring(key, id) => self.check_ring(key, id, out),
-                Timer::InvitationOver(caller, id) => self.drop_invitation(*caller, id, out),
-                Timer::ChannelOver(channel, left_ts) => self.end_channel(*channel, left_ts, out),
-                Timer::LostUser(user, lost_ts) => self.drop_lost_attributes(*user, lost_ts, out),
-                Timer::Sweep => self.sweep_attributes(out),
-                Timer::HistorySweep => self.sweep_histories(out),
+                Timer::Inbox(key) => self.peers.retry_inbox(key, &mut self.kernel, out),
+                Timer::Deliveries(key) => self.peers.check_deliveries(key, &mut self.kernel, out),
+                Timer::Count(channel) => self.channels.tell_count(&channel, &mut self.kernel, out),
+                Timer::Invitation(caller, id) => {
+                    self.invitations
+                        .check_invitation(&caller, id, &mut self.kernel, out)
+                }
+                Timer::Ring(key, id) => self.invitations.check_ring(key, id, &mut self.kernel, out),
+                Timer::InvitationOver(caller, id) => {
+                    Invitations::drop_invitation(*caller, id, &mut self.kernel, out)
+                }
+                Timer::ChannelOver(channel, left_ts) => self.attributes.end_channel(
+                    *channel,
+                    left_ts,
+                    &self.channels,
+                    &mut self.kernel,
+                    out,
+                ),
+                Timer::LostUser(user, lost_ts) => {
+                    Attributes::drop_lost_attributes(*user, lost_ts, &mut self.kernel, out)
+                }
+                Timer::Sweep => self.attributes.sweep_attributes(&mut self.kernel, out),
+                Timer::HistorySweep => self.history.sweep_histories(&mut self.kernel, out),
             }
         }
         while let Some(settled) = self.kernel.asks.pop_due(self.kernel.now.mono_ms) {
@@ -299,7 +307,7 @@ impl Hub {
             });
             return;
         }
-        self.insert_fresh(connection);
+        self.kernel.insert_fresh(connection);
         self.kernel.timers.set(
             self.kernel.now.mono_ms + LOGIN_WAIT_MS,
             Timer::Login(connection),
@@ -308,14 +316,14 @@ impl Hub {
 
     fn handle_heard(&mut self, connection: ConnectionId, out: &mut dyn Sink) {
         if let Some(Connection::Serving(key)) = self.kernel.connections.get(&connection) {
-            self.touch(*key, out);
+            self.kernel.touch(*key, out);
         }
     }
 
     fn handle_frame(&mut self, connection: ConnectionId, frame: ClientFrame, out: &mut dyn Sink) {
         if let Some(Connection::Serving(key)) = self.kernel.connections.get(&connection) {
             let key = *key;
-            self.touch(key, out);
+            self.kernel.touch(key, out);
             if let Some(session) = self.kernel.sessions.get_mut(key) {
                 session.link.previous_secrets = Box::default();
             }
@@ -325,21 +333,10 @@ impl Hub {
         }
         for message in frame.messages {
             self.handle_message(connection, message, out);
-            if !self.is_open(connection) {
+            if !self.kernel.is_open(connection) {
                 // The message has ended the connection: the rest of the frame is nobody's.
                 return;
             }
-        }
-    }
-
-    fn is_open(&self, connection: ConnectionId) -> bool {
-        match self.kernel.connections.get(&connection) {
-            None => false,
-            Some(Connection::Serving(key)) => {
-                let session = self.kernel.sessions.get(*key);
-                session.is_some_and(|session| session.connection == Some(connection))
-            }
-            Some(_) => true,
         }
     }
 
@@ -398,19 +395,31 @@ impl Hub {
                 from,
                 message,
             } => match (topic, &*message) {
-                (Topic::User(user), Publication::InboxGrew) => self.handle_inbox_grew(&user, out),
+                (Topic::User(user), Publication::InboxGrew) => {
+                    self.peers.handle_inbox_grew(&user, &mut self.kernel, out)
+                }
                 (Topic::User(user), Publication::Invitation(word)) => {
-                    self.handle_invitation_word(&user, word, out);
+                    self.invitations
+                        .handle_invitation_word(&user, word, &mut self.kernel, out);
                 }
                 (Topic::Calls(caller), Publication::Invitation(word)) => {
-                    self.handle_invitation_word(&caller, word, out);
+                    self.invitations
+                        .handle_invitation_word(&caller, word, &mut self.kernel, out);
                 }
-                (Topic::User(user), Publication::Watched) => self.note_watched(&user),
+                (Topic::User(user), Publication::Watched) => self.kernel.note_watched(&user),
                 (Topic::Presence(user), Publication::Presence { state, stamp }) => {
-                    self.apply_presence(&user, *state, *stamp, out);
+                    self.presence
+                        .apply_presence(&user, *state, *stamp, &mut self.kernel, out);
                 }
                 (Topic::Channel(channel), _) => {
-                    self.handle_channel_publication(&channel, from, message, out);
+                    self.channels.handle_channel_publication(
+                        &channel,
+                        from,
+                        message,
+                        &mut self.attributes,
+                        &mut self.kernel,
+                        out,
+                    );
                 }
                 (Topic::User(_) | Topic::Calls(_) | Topic::Presence(_), _) => {
                     debug_assert!(false, "a publication on a topic of another kind");
@@ -440,7 +449,8 @@ impl Hub {
                         keep: Some(keep), ..
                     },
                 ) => {
-                    self.keep_channel_message(channel, from, keep, out);
+                    self.history
+                        .keep_channel_message(channel, from, keep, &mut self.kernel, out);
                 }
                 _ => debug_assert!(
                     false,
@@ -458,12 +468,22 @@ impl Hub {
     /// A question is settled: whoever has asked it goes on.
     fn settle(&mut self, settled: Settled, out: &mut dyn Sink) {
         match settled.tag {
-            AskTag::Attributes => self.finish_attribute_ask(settled, out),
-            AskTag::Channels => self.finish_channel_ask(settled, out),
-            AskTag::History => self.finish_keep(settled, out),
+            AskTag::Attributes => {
+                self.attributes
+                    .finish_attribute_ask(settled, &mut self.kernel, out)
+            }
+            AskTag::Channels => self.channels.finish_channel_ask(
+                settled,
+                &mut self.attributes,
+                &mut self.kernel,
+                out,
+            ),
+            AskTag::History => self.history.finish_keep(settled, &mut self.kernel, out),
             AskTag::Logins => self.finish_claim(settled, out),
-            AskTag::Peers => self.finish_peer_ask(settled, out),
-            AskTag::Presence => self.finish_presence(settled, out),
+            AskTag::Peers => self.peers.finish_peer_ask(settled, &mut self.kernel, out),
+            AskTag::Presence => self
+                .presence
+                .finish_presence(settled, &mut self.kernel, out),
             AskTag::Resumes => self.finish_locate(settled, out),
         }
     }
@@ -475,11 +495,25 @@ impl Hub {
             return;
         };
         match tag {
-            StoreTag::Attributes => self.finish_attribute_store(ticket, answer, out),
+            StoreTag::Attributes => self.attributes.finish_attribute_store(
+                ticket,
+                answer,
+                &self.channels,
+                &mut self.kernel,
+                out,
+            ),
             StoreTag::Forgotten => {}
-            StoreTag::History => self.finish_history_store(ticket, answer, out),
-            StoreTag::Invitations => self.finish_invitation_store(ticket, answer, out),
-            StoreTag::Peers => self.finish_peer_store(ticket, answer, out),
+            StoreTag::History => {
+                self.history
+                    .finish_history_store(ticket, answer, &mut self.kernel, out)
+            }
+            StoreTag::Invitations => {
+                self.invitations
+                    .finish_invitation_store(ticket, answer, &mut self.kernel, out)
+            }
+            StoreTag::Peers => self
+                .peers
+                .finish_peer_store(ticket, answer, &mut self.kernel, out),
         }
     }
 
@@ -495,22 +529,25 @@ impl Hub {
                 self.handle_claim(&user, (*stamp, holds), asker, out);
             }
             (Topic::User(user), Question::Deliver(parcel)) => {
-                self.handle_deliver(&user, asker, parcel, out);
+                self.peers
+                    .handle_deliver(&user, asker, parcel, &mut self.kernel, out);
             }
             (Topic::User(user), Question::HasTaken(id)) => {
-                self.answer_taken(&user, *id, asker, out);
+                Peers::answer_taken(&user, *id, asker, &mut self.kernel, out);
             }
             (Topic::User(user), Question::Presence) => {
-                self.answer_presence(&user, asker, out);
+                Presence::answer_presence(&user, asker, &mut self.kernel, out);
             }
             (Topic::User(user), Question::Locate { session, secret }) => {
                 self.answer_locate(&user, (*session, secret), asker, out);
             }
             (Topic::Channel(channel), Question::Members) => {
-                self.answer_members(&channel, asker, out);
+                self.channels
+                    .answer_members(&channel, asker, &mut self.kernel, out);
             }
             (Topic::Channel(channel), Question::Count) => {
-                self.answer_count(&channel, asker, out);
+                self.channels
+                    .answer_count(&channel, asker, &mut self.kernel, out);
             }
             _ => debug_assert!(false, "a question on a topic of another kind"),
         }
@@ -537,6 +574,32 @@ impl Hub {
             } else {
                 self.drop_connection(connection, Some(CloseCode::GoingAway), out);
             }
+        }
+    }
+}
+
+impl Kernel {
+    /// The same by the hub's own clock.
+    fn next_due(&self) -> Option<u64> {
+        [self.timers.next_due(), self.asks.next_due()]
+            .into_iter()
+            .flatten()
+            .min()
+    }
+
+    /// The monotonic clock that all hubs of the node share.
+    pub(crate) fn node_ms(&self) -> u64 {
+        (self.now.mono_ms + self.clock.paused_ms).saturating_sub(HEAD_START_MS)
+    }
+
+    fn is_open(&self, connection: ConnectionId) -> bool {
+        match self.connections.get(&connection) {
+            None => false,
+            Some(Connection::Serving(key)) => {
+                let session = self.sessions.get(*key);
+                session.is_some_and(|session| session.connection == Some(connection))
+            }
+            Some(_) => true,
         }
     }
 }

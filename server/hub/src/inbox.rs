@@ -18,9 +18,12 @@ use crate::Hub;
 use crate::bus_ops::{Answer, AskId, MessageKind, Parcel};
 use crate::config::Traits;
 use crate::ids::{ConnectionId, HubId, MessageId, UserKey};
+use crate::invitations::Invitations;
 use crate::io::Sink;
+use crate::kernel::Kernel;
 use crate::login::Connection;
 use crate::outbox::Source;
+use crate::peers::Peers;
 use crate::peers::{PeerStore, SendToPeer};
 use crate::requests::LIBRARY_TYPE;
 use crate::session::SessionKey;
@@ -122,18 +125,19 @@ impl InboxState {
     }
 }
 
-impl Hub {
+impl Peers {
     /// Another hub asks for a delivery to a user of this hub.
     pub(crate) fn handle_deliver(
         &mut self,
         user: &UserKey,
         asker: Asker,
         parcel: &Parcel,
+        kernel: &mut Kernel,
         out: &mut dyn Sink,
     ) {
-        match self.kernel.users.get(user).and_then(|entry| entry.session) {
-            Some(key) => self.accept_parcel(key, Origin::Hub(asker), parcel.clone(), out),
-            None => self.hold_parcel(user, Origin::Hub(asker), parcel.clone(), out),
+        match kernel.users.get(user).and_then(|entry| entry.session) {
+            Some(key) => self.accept_parcel(key, Origin::Hub(asker), parcel.clone(), kernel, out),
+            None => self.hold_parcel(user, Origin::Hub(asker), parcel.clone(), kernel, out),
         }
     }
 
@@ -143,28 +147,29 @@ impl Hub {
         key: SessionKey,
         from: Origin,
         parcel: Parcel,
+        kernel: &mut Kernel,
         out: &mut dyn Sink,
     ) {
-        let Some(session) = self.kernel.sessions.get_mut(key) else {
-            return self.answer_delivery(from, Answer::Gone, out);
+        let Some(session) = kernel.sessions.get_mut(key) else {
+            return self.answer_delivery(from, Answer::Gone, kernel, out);
         };
         if !session.is_here() {
             let user = session.user.clone();
-            return self.keep_or_answer(&user, from, parcel, Answer::Gone, out);
+            return self.keep_or_answer(&user, from, parcel, Answer::Gone, kernel, out);
         }
         if !session.traits.takes(parcel.kind) {
             // The user may have another client that takes it: kept for it if the sender wants that.
             let user = session.user.clone();
-            return self.keep_or_answer(&user, from, parcel, Answer::Gone, out);
+            return self.keep_or_answer(&user, from, parcel, Answer::Gone, kernel, out);
         }
-        if self.kernel.is_settling {
+        if kernel.is_settling {
             // No client is there to confirm it, and what is under way is to come to an end.
             let user = session.user.clone();
-            return self.keep_or_answer(&user, from, parcel, Answer::Unconfirmed, out);
+            return self.keep_or_answer(&user, from, parcel, Answer::Unconfirmed, kernel, out);
         }
         if session.peers.inbox.is_draining() && !fault!(LiveOvertakesStored) {
             let is_full = session.peers.inbox.behind.len() >= BEHIND_MAX;
-            let since_ms = self.kernel.now.mono_ms;
+            let since_ms = kernel.now.mono_ms;
             let due_ms = since_ms + ack_wait_ms(&parcel);
             let waiting = Waiting {
                 from,
@@ -173,85 +178,72 @@ impl Hub {
             };
             session.peers.inbox.behind.push_back(waiting);
             if is_full {
-                return self.spill(key, out);
+                return self.spill(key, kernel, out);
             }
-            return self.check_deliveries_at(key, due_ms);
+            return Self::check_deliveries_at(key, due_ms, kernel);
         }
         if session.peers.deliveries.len() >= DELIVERIES_MAX {
-            return self.keep_for_later(key, from, parcel, out);
+            return self.keep_for_later(key, from, parcel, kernel, out);
         }
-        self.hand_over(key, from, parcel, out);
+        self.hand_over(key, from, parcel, kernel, out);
     }
 
     /// Sends a message live and waits for its confirmation.
-    fn hand_over(&mut self, key: SessionKey, from: Origin, parcel: Parcel, out: &mut dyn Sink) {
-        let Some(session) = self.kernel.sessions.get_mut(key) else {
-            return self.answer_delivery(from, Answer::Gone, out);
+    fn hand_over(
+        &mut self,
+        key: SessionKey,
+        from: Origin,
+        parcel: Parcel,
+        kernel: &mut Kernel,
+        out: &mut dyn Sink,
+    ) {
+        let Some(session) = kernel.sessions.get_mut(key) else {
+            return self.answer_delivery(from, Answer::Gone, kernel, out);
         };
         let wait_ms = ack_wait_ms(&parcel);
         let is_written = session.connection.is_some();
         let frame = session.peers.inbox.stamped(&parcel.frame, parcel.server_ts);
         let sseq = session.push(frame, Source::Inbox, out);
         if fault!(WrittenCountsAsReceived) {
-            return self.answer_delivery(from, Answer::Confirmed, out);
+            return self.answer_delivery(from, Answer::Confirmed, kernel, out);
         }
         session.peers.deliveries.push_back(Delivery {
             sseq,
             parcel,
             from,
-            since_ms: self.kernel.now.mono_ms,
+            since_ms: kernel.now.mono_ms,
             is_storing: false,
             is_answered: false,
             is_written,
         });
-        self.check_deliveries_at(key, self.kernel.now.mono_ms + wait_ms);
+        Self::check_deliveries_at(key, kernel.now.mono_ms + wait_ms, kernel);
     }
 
     /// Sees to it that unconfirmed messages are looked at then, or earlier: one that is to be stored waits less
     /// than one that is not.
-    fn check_deliveries_at(&mut self, key: SessionKey, due_ms: u64) {
-        let Some(session) = self.kernel.sessions.get_mut(key) else {
+    fn check_deliveries_at(key: SessionKey, due_ms: u64, kernel: &mut Kernel) {
+        let Some(session) = kernel.sessions.get_mut(key) else {
             return;
         };
         if session.peers.check_ms.is_none_or(|at| at > due_ms) {
             session.peers.check_ms = Some(due_ms);
-            self.kernel.timers.set(due_ms, Timer::Deliveries(key));
+            kernel.timers.set(due_ms, Timer::Deliveries(key));
         }
     }
 
     /// Tells a sender what became of its message.
-    pub(crate) fn answer_delivery(&mut self, from: Origin, answer: Answer, out: &mut dyn Sink) {
+    pub(crate) fn answer_delivery(
+        &mut self,
+        from: Origin,
+        answer: Answer,
+        kernel: &mut Kernel,
+        out: &mut dyn Sink,
+    ) {
         match from {
-            Origin::Hub(asker) => self.answer(asker, answer, out),
-            Origin::Local(send) => self.finish_send(*send, answer, out),
+            Origin::Hub(asker) => kernel.answer(asker, answer, out),
+            Origin::Local(send) => self.finish_send(*send, answer, kernel, out),
             Origin::Nobody => {}
         }
-    }
-
-    /// The client has processed everything up to `sseq`. Returns whether it can have.
-    pub(crate) fn handle_confirm(
-        &mut self,
-        key: SessionKey,
-        sseq: u64,
-        out: &mut dyn Sink,
-    ) -> bool {
-        let Some(session) = self.kernel.sessions.get_mut(key) else {
-            return true;
-        };
-        if !session.outbox.confirm(sseq) {
-            return false;
-        }
-        let late = session.traits.processes_late;
-        if late {
-            self.apply_received_deliveries(key, sseq, out);
-        } else {
-            self.apply_processed(key, sseq, out);
-        }
-        self.finish_inbox_page(key, sseq, out);
-        if !late {
-            self.confirm_rings(key, sseq, out);
-        }
-        true
     }
 
     /// A client that processes late has processed everything up to `sseq`.
@@ -259,17 +251,24 @@ impl Hub {
         &mut self,
         connection: ConnectionId,
         sseq: u64,
+        kernel: &mut Kernel,
         out: &mut dyn Sink,
     ) {
-        if let Some(Connection::Serving(key)) = self.kernel.connections.get(&connection) {
-            self.apply_processed(*key, sseq, out);
+        if let Some(Connection::Serving(key)) = kernel.connections.get(&connection) {
+            self.apply_processed(*key, sseq, kernel, out);
         }
     }
 
     /// The client has the messages, but has not processed them: their senders know, and what was to be stored
     /// stays to be stored.
-    fn apply_received_deliveries(&mut self, key: SessionKey, sseq: u64, out: &mut dyn Sink) {
-        let Some(session) = self.kernel.sessions.get_mut(key) else {
+    fn apply_received_deliveries(
+        &mut self,
+        key: SessionKey,
+        sseq: u64,
+        kernel: &mut Kernel,
+        out: &mut dyn Sink,
+    ) {
+        let Some(session) = kernel.sessions.get_mut(key) else {
             return;
         };
         let mut received = Vec::new();
@@ -279,12 +278,18 @@ impl Hub {
             }
         }
         for from in received {
-            self.answer_delivery(from, Answer::Confirmed, out);
+            self.answer_delivery(from, Answer::Confirmed, kernel, out);
         }
     }
 
-    fn apply_processed(&mut self, key: SessionKey, sseq: u64, out: &mut dyn Sink) {
-        while let Some(session) = self.kernel.sessions.get_mut(key) {
+    fn apply_processed(
+        &mut self,
+        key: SessionKey,
+        sseq: u64,
+        kernel: &mut Kernel,
+        out: &mut dyn Sink,
+    ) {
+        while let Some(session) = kernel.sessions.get_mut(key) {
             let Some(delivery) = session
                 .peers
                 .deliveries
@@ -292,14 +297,20 @@ impl Hub {
             else {
                 break;
             };
-            self.apply_confirmed(key, delivery, out);
+            self.apply_confirmed(key, delivery, kernel, out);
         }
-        self.confirm_stored(key, sseq, out);
+        Self::confirm_stored(key, sseq, kernel, out);
     }
 
-    fn apply_confirmed(&mut self, key: SessionKey, delivery: Delivery, out: &mut dyn Sink) {
+    fn apply_confirmed(
+        &mut self,
+        key: SessionKey,
+        delivery: Delivery,
+        kernel: &mut Kernel,
+        out: &mut dyn Sink,
+    ) {
         let id = delivery.parcel.id;
-        let Some(session) = self.kernel.sessions.get_mut(key) else {
+        let Some(session) = kernel.sessions.get_mut(key) else {
             return;
         };
         let user = session.user.clone();
@@ -307,17 +318,16 @@ impl Hub {
             if delivery.is_storing {
                 session.peers.inbox.confirmed_early.push(id);
             }
-            self.answer_delivery(delivery.from, Answer::Confirmed, out);
+            self.answer_delivery(delivery.from, Answer::Confirmed, kernel, out);
         } else if delivery.is_storing && !fault!(LiveConfirmationLeavesStored) {
             // Confirmation of either form deletes the stored one (contract OFF-6).
-            self.kernel
-                .store_and_forget(StoreOp::InboxRemove { user, id }, out);
+            kernel.store_and_forget(StoreOp::InboxRemove { user, id }, out);
         }
     }
 
     /// Deletes stored messages whose delivery was confirmed, and goes on reading.
-    fn confirm_stored(&mut self, key: SessionKey, sseq: u64, out: &mut dyn Sink) {
-        let Some(session) = self.kernel.sessions.get_mut(key) else {
+    fn confirm_stored(key: SessionKey, sseq: u64, kernel: &mut Kernel, out: &mut dyn Sink) {
+        let Some(session) = kernel.sessions.get_mut(key) else {
             return;
         };
         let inbox = &mut session.peers.inbox;
@@ -334,14 +344,19 @@ impl Hub {
             let told = told.unwrap_or_default();
             let up_to = up_to.saturating_sub(u64::from(fault!(LastConfirmedStoredStays)));
             let op = StoreOp::InboxConfirm { user, up_to, told };
-            self.kernel.store_and_forget(op, out);
+            kernel.store_and_forget(op, out);
         }
     }
 
     /// Looks at deliveries that the client has not confirmed: stores what is to be stored, gives up the rest.
-    pub(crate) fn check_deliveries(&mut self, key: SessionKey, out: &mut dyn Sink) {
-        let now_ms = self.kernel.now.mono_ms;
-        let Some(session) = self.kernel.sessions.get_mut(key) else {
+    pub(crate) fn check_deliveries(
+        &mut self,
+        key: SessionKey,
+        kernel: &mut Kernel,
+        out: &mut dyn Sink,
+    ) {
+        let now_ms = kernel.now.mono_ms;
+        let Some(session) = kernel.sessions.get_mut(key) else {
             return;
         };
         session.peers.check_ms = None;
@@ -356,7 +371,7 @@ impl Hub {
                 continue;
             }
             let due = delivery.since_ms + ack_wait_ms(&delivery.parcel);
-            if due > now_ms && !self.kernel.is_settling {
+            if due > now_ms && !kernel.is_settling {
                 next_due = Some(next_due.map_or(due, |next: u64| next.min(due)));
             } else if let Some(body) = delivery.parcel.offline.take() {
                 delivery.is_storing = true;
@@ -372,14 +387,14 @@ impl Hub {
         }
         let user = session.user.clone();
         for from in given_up {
-            self.answer_delivery(from, Answer::Unconfirmed, out);
+            self.answer_delivery(from, Answer::Unconfirmed, kernel, out);
         }
         for (parcel, body, from) in to_store {
-            self.store_delivery(key, &user, (parcel, body), from, out);
+            self.store_delivery(key, &user, (parcel, body), from, kernel, out);
         }
-        let waiting_due = self.check_behind(key, out);
+        let waiting_due = self.check_behind(key, kernel, out);
         if let Some(due_ms) = next_due.into_iter().chain(waiting_due).min() {
-            self.check_deliveries_at(key, due_ms);
+            Self::check_deliveries_at(key, due_ms, kernel);
         }
     }
 
@@ -390,6 +405,7 @@ impl Hub {
         user: &UserKey,
         (parcel, body): (Parcel, Bytes),
         from: Origin,
+        kernel: &mut Kernel,
         out: &mut dyn Sink,
     ) {
         let pending = PeerStore::Delivery {
@@ -397,8 +413,8 @@ impl Hub {
             id: parcel.id,
             from,
         };
-        let op = self.append_op(user.clone(), &parcel, body);
-        self.peers.store(&mut self.kernel, op, pending, out);
+        let op = Self::append_op(user.clone(), &parcel, body, kernel);
+        self.store(kernel, op, pending, out);
     }
 
     pub(crate) fn apply_delivery_stored(
@@ -407,11 +423,12 @@ impl Hub {
         id: MessageId,
         from: Origin,
         answer: StoreAnswer,
+        kernel: &mut Kernel,
         out: &mut dyn Sink,
     ) {
-        let session = self.kernel.sessions.get_mut(key);
+        let session = kernel.sessions.get_mut(key);
         let Some(session) = session else {
-            return self.answer_delivery(from, outcome_of(answer), out);
+            return self.answer_delivery(from, outcome_of(answer), kernel, out);
         };
         if let Some(at) = session
             .peers
@@ -425,9 +442,7 @@ impl Hub {
             if fault!(ConfirmedWhileStoringIsKept) {
                 return;
             }
-            return self
-                .kernel
-                .store_and_forget(StoreOp::InboxRemove { user, id }, out);
+            return kernel.store_and_forget(StoreOp::InboxRemove { user, id }, out);
         }
         if let Some(delivery) = session
             .peers
@@ -438,12 +453,17 @@ impl Hub {
             delivery.is_answered = true;
             delivery.is_storing = !matches!(answer, StoreAnswer::Failed { .. });
         }
-        self.answer_delivery(from, outcome_of(answer), out);
+        self.answer_delivery(from, outcome_of(answer), kernel, out);
     }
 
-    pub(crate) fn append_op(&self, user: UserKey, parcel: &Parcel, body: Bytes) -> StoreOp {
-        let settings = self.kernel.config.apps.settings(&user.app);
-        let age_ms = self.deletion_age_before(settings.inbox_age_ms, parcel.server_ts);
+    pub(crate) fn append_op(
+        user: UserKey,
+        parcel: &Parcel,
+        body: Bytes,
+        kernel: &Kernel,
+    ) -> StoreOp {
+        let settings = kernel.config.apps.settings(&user.app);
+        let age_ms = kernel.deletion_age_before(settings.inbox_age_ms, parcel.server_ts);
         let aging = InboxLimits {
             messages_max: settings.inbox_messages_max,
             bytes_max: INBOX_BYTES_MAX,
@@ -470,6 +490,36 @@ impl Hub {
                 aging
             },
         }
+    }
+}
+
+impl Hub {
+    /// The client has processed everything up to `sseq`. Returns whether it can have.
+    pub(crate) fn handle_confirm(
+        &mut self,
+        key: SessionKey,
+        sseq: u64,
+        out: &mut dyn Sink,
+    ) -> bool {
+        let Some(session) = self.kernel.sessions.get_mut(key) else {
+            return true;
+        };
+        if !session.outbox.confirm(sseq) {
+            return false;
+        }
+        let late = session.traits.processes_late;
+        if late {
+            self.peers
+                .apply_received_deliveries(key, sseq, &mut self.kernel, out);
+        } else {
+            self.peers.apply_processed(key, sseq, &mut self.kernel, out);
+        }
+        self.peers
+            .finish_inbox_page(key, sseq, &mut self.kernel, out);
+        if !late {
+            Invitations::confirm_rings(key, sseq, &mut self.kernel, out);
+        }
+        true
     }
 }
 

@@ -23,7 +23,6 @@ use tidings_wire::limits::{
 use tidings_wire::names::{ChannelName, NameRule, UserId};
 use tidings_wire::proto::{Error, IncomingInvitation, InvitationEnd, Invite, server_message::Kind};
 
-use crate::Hub;
 use crate::bus_ops::{BusOp, CalleeWord, Decision, InvitationWord, Publication, RingFate, Topic};
 use crate::ids::{InvitationId, SessionId, UserKey};
 use crate::io::{Effect, Sink, Ticket};
@@ -174,29 +173,32 @@ impl Invitation {
     }
 }
 
-impl Hub {
+impl Invitations {
     /// A store operation of ours is answered.
     pub(crate) fn finish_invitation_store(
         &mut self,
         ticket: Ticket,
         answer: StoreAnswer,
+        kernel: &mut Kernel,
         out: &mut dyn Sink,
     ) {
-        let Some(pending) = self.invitations.stores.remove(&ticket.0) else {
+        let Some(pending) = self.stores.remove(&ticket.0) else {
             debug_assert!(false, "a store operation that nobody waits for");
             return;
         };
         match pending {
-            InvitationStore::Write(write) => self.finish_invitation_write(*write, answer, out),
-            InvitationStore::Left { hubs } => self.apply_loaded(hubs, answer, out),
+            InvitationStore::Write(write) => {
+                self.finish_invitation_write(*write, answer, kernel, out)
+            }
+            InvitationStore::Left { hubs } => self.apply_loaded(hubs, answer, kernel, out),
             InvitationStore::Report { session, id } => {
-                self.finish_report(session, id, answer, out);
+                self.finish_report(session, id, answer, kernel, out);
             }
             InvitationStore::Ring {
                 session,
                 caller,
                 id,
-            } => self.finish_ring_check(session, (caller, id), answer, out),
+            } => Self::finish_ring_check(session, (caller, id), answer, kernel, out),
         }
     }
 
@@ -205,29 +207,29 @@ impl Hub {
         key: SessionKey,
         cseq: u64,
         call: Invite,
+        kernel: &mut Kernel,
         out: &mut dyn Sink,
     ) {
-        let callee = match check_invite(self.names_of(key), &call) {
+        let callee = match check_invite(kernel.names_of(key), &call) {
             Ok(callee) => callee,
-            Err(error) => return self.reply_error(key, cseq, error, out),
+            Err(error) => return kernel.reply_error(key, cseq, error, out),
         };
-        if !self.permit_with(key, cseq, Access::Write, &callee, out) {
+        if !kernel.permit_with(key, cseq, Access::Write, &callee, out) {
             return;
         }
-        let is_repeated = self
-            .kernel
+        let is_repeated = kernel
             .sessions
             .get(key)
             .is_some_and(|session| call.number <= session.invitations.last_number);
         if is_repeated {
-            return self.reply_done(key, cseq, out);
+            return kernel.reply_done(key, cseq, out);
         }
-        if !self.take_rate(key, cseq, limiter::Kind::Invite, out) {
+        if !kernel.take_rate(key, cseq, limiter::Kind::Invite, out) {
             return;
         }
-        let now_ms = self.kernel.now.mono_ms;
-        let open = self.open_of(key).count();
-        let Some(session) = self.kernel.sessions.get_mut(key) else {
+        let now_ms = kernel.now.mono_ms;
+        let open = self.open_of(key, kernel).count();
+        let Some(session) = kernel.sessions.get_mut(key) else {
             return;
         };
         if open + session.invitations.reported.len() >= INVITATIONS_OPEN_MAX {
@@ -235,7 +237,7 @@ impl Hub {
                 "{INVITATIONS_OPEN_MAX} invitations are open; cancel one or wait until one has ended"
             );
             let error = error(Outcome::TooManyInvitations, text);
-            return self.reply_error(key, cseq, error, out);
+            return kernel.reply_error(key, cseq, error, out);
         }
         let id = InvitationId::new(session.id, call.number);
         let caller = session.user.clone();
@@ -266,7 +268,13 @@ impl Hub {
             rings_on: None,
         };
         self.insert_invitation(&caller, invitation, out);
-        self.write_invitation(&caller, id, Told::Sent(Waiting { session: key, cseq }), out);
+        self.write_invitation(
+            &caller,
+            id,
+            Told::Sent(Waiting { session: key, cseq }),
+            kernel,
+            out,
+        );
     }
 
     /// The caller's client has cancelled; it has told its application already.
@@ -275,9 +283,10 @@ impl Hub {
         key: SessionKey,
         cseq: u64,
         number: u64,
+        kernel: &mut Kernel,
         out: &mut dyn Sink,
     ) {
-        let Some(session) = self.kernel.sessions.get_mut(key) else {
+        let Some(session) = kernel.sessions.get_mut(key) else {
             return;
         };
         let waiting = Some(Waiting { session: key, cseq });
@@ -292,16 +301,16 @@ impl Hub {
             return;
         }
         let caller = session.user.clone();
-        let sent = self.sent_by(key).find(|sent| sent.number == number);
+        let sent = self.sent_by(key, kernel).find(|sent| sent.number == number);
         let Some((id, has_ended)) = sent.map(|sent| (sent.id, sent.has_ended())) else {
-            return self.reply_done(key, cseq, out);
+            return kernel.reply_done(key, cseq, out);
         };
         if has_ended {
             // Its end is being written. An answer before that would let a restart forget both.
-            return self.write_invitation(&caller, id, Told::Ended(waiting), out);
+            return self.write_invitation(&caller, id, Told::Ended(waiting), kernel, out);
         }
         let end = (InvitationEnd::Canceled, String::new());
-        self.end_invitation(&caller, id, end, waiting, out);
+        self.end_invitation(&caller, id, end, waiting, kernel, out);
     }
 
     /// The invitation was still open when the caller's client was asked: the acceptance is recorded.
@@ -310,27 +319,24 @@ impl Hub {
         key: SessionKey,
         cseq: u64,
         number: u64,
+        kernel: &mut Kernel,
         out: &mut dyn Sink,
     ) {
         let accepted = self
-            .open_of(key)
+            .open_of(key, kernel)
             .find_map(|invitation| match &invitation.state {
                 State::Accepting { response, .. } if invitation.number == number => {
                     Some((invitation.id, response.clone()))
                 }
                 _ => None,
             });
-        let caller = self
-            .kernel
-            .sessions
-            .get(key)
-            .map(|session| session.user.clone());
+        let caller = kernel.sessions.get(key).map(|session| session.user.clone());
         let (Some((id, response)), Some(caller)) = (accepted, caller) else {
-            return self.reply_done(key, cseq, out);
+            return kernel.reply_done(key, cseq, out);
         };
         let waiting = Some(Waiting { session: key, cseq });
         let end = (InvitationEnd::Accepted, response);
-        self.end_invitation(&caller, id, end, waiting, out);
+        self.end_invitation(&caller, id, end, waiting, kernel, out);
     }
 
     /// Does what time asks of an invitation, and sets its next timer.
@@ -338,9 +344,10 @@ impl Hub {
         &mut self,
         caller: &UserKey,
         id: InvitationId,
+        kernel: &mut Kernel,
         out: &mut dyn Sink,
     ) {
-        let now_ms = self.kernel.now.mono_ms;
+        let now_ms = kernel.now.mono_ms;
         let Some(invitation) = self.invitation(caller, id) else {
             return;
         };
@@ -349,14 +356,12 @@ impl Hub {
             return;
         }
         if let State::Accepting { .. } = invitation.state {
-            let owner = invitation
-                .owner
-                .and_then(|key| self.kernel.sessions.get(key));
+            let owner = invitation.owner.and_then(|key| kernel.sessions.get(key));
             let end = match owner.is_some_and(|session| session.is_here()) {
                 true => InvitationEnd::AcceptFailed,
                 false => InvitationEnd::CallerGone,
             };
-            return self.end_invitation(caller, id, (end, String::new()), None, out);
+            return self.end_invitation(caller, id, (end, String::new()), None, kernel, out);
         }
         if invitation.deadline_ms() <= now_ms && !fault!(InvitationNeverExpires) {
             let end = match (invitation.is_received, invitation.was_callee_there) {
@@ -365,7 +370,7 @@ impl Hub {
                 (false, true) => InvitationEnd::NoResponse,
                 (false, false) => InvitationEnd::PeerOffline,
             };
-            return self.end_invitation(caller, id, (end, String::new()), None, out);
+            return self.end_invitation(caller, id, (end, String::new()), None, kernel, out);
         }
         let again_ms = now_ms + INVITATION_RING_AGAIN_MS;
         invitation.state = State::Pending { again_ms };
@@ -375,18 +380,18 @@ impl Hub {
             frame: invitation.frame.clone(),
         };
         let callee = invitation.callee.clone();
-        self.set_invitation_timer(caller, id);
-        self.tell_user(callee, word, out);
+        self.set_invitation_timer(caller, id, kernel);
+        Self::tell_user(callee, word, out);
     }
 
     /// Reminds of the next thing that time alone does to an invitation.
-    fn set_invitation_timer(&mut self, caller: &UserKey, id: InvitationId) {
+    fn set_invitation_timer(&mut self, caller: &UserKey, id: InvitationId, kernel: &mut Kernel) {
         let due_ms = self
             .invitation(caller, id)
             .map(|invitation| invitation.due_ms());
         if let Some(due_ms) = due_ms.filter(|due_ms| *due_ms < u64::MAX) {
             let timer = Timer::Invitation(Box::new(caller.clone()), id);
-            self.kernel.timers.set(due_ms, timer);
+            kernel.timers.set(due_ms, timer);
         }
     }
 
@@ -396,9 +401,10 @@ impl Hub {
         caller: &UserKey,
         id: InvitationId,
         word: &CalleeWord,
+        kernel: &mut Kernel,
         out: &mut dyn Sink,
     ) {
-        let now_ms = self.kernel.now.mono_ms;
+        let now_ms = kernel.now.mono_ms;
         let Some(invitation) = self.invitation(caller, id) else {
             return;
         };
@@ -411,26 +417,26 @@ impl Hub {
                 if *rings_on && invitation.is_received && invitation.rings_on.is_some() {
                     // The callee is back: its client has not forgotten what rings.
                     invitation.rings_on = Some(u64::MAX);
-                    self.apply_received(caller, id, out);
+                    self.apply_received(caller, id, kernel, out);
                 }
             }
             CalleeWord::Received { rings_on } => {
                 let owner = invitation.owner;
                 let is_on = invitation.rings_on.is_some();
-                let both = *rings_on && owner.map_or(is_on, |key| self.traits_of(key).rings_on);
+                let both = *rings_on && owner.map_or(is_on, |key| kernel.traits_of(key).rings_on);
                 if let Some(invitation) = self.invitation(caller, id) {
                     invitation.rings_on = both.then_some(u64::MAX);
                 }
-                self.apply_received(caller, id, out);
+                self.apply_received(caller, id, kernel, out);
             }
             CalleeWord::Decided(Decision::Refuse(response)) => {
                 let end = (InvitationEnd::Refused, response.clone());
-                self.end_invitation(caller, id, end, None, out);
+                self.end_invitation(caller, id, end, None, kernel, out);
             }
             CalleeWord::Decided(Decision::Accept(response)) => {
                 // Order: the receipt, which may still be unconfirmed, before what follows from it.
-                self.apply_received(caller, id, out);
-                self.apply_accept(caller, id, response, out);
+                self.apply_received(caller, id, kernel, out);
+                self.apply_accept(caller, id, response, kernel, out);
             }
             CalleeWord::SessionOver(fate) => match (*fate, &invitation.state) {
                 // It has not been heard there: it is being offered again anyway.
@@ -439,17 +445,23 @@ impl Hub {
                     let until_ms = now_ms + CALLEE_BACK_WAIT_MS;
                     invitation.rings_on = invitation.rings_on.map(|_| until_ms);
                     invitation.state = State::Pending { again_ms: now_ms };
-                    self.set_invitation_timer(caller, id);
+                    self.set_invitation_timer(caller, id, kernel);
                 }
                 _ => {
                     let end = (InvitationEnd::CalleeGone, String::new());
-                    self.end_invitation(caller, id, end, None, out);
+                    self.end_invitation(caller, id, end, None, kernel, out);
                 }
             },
         }
     }
 
-    fn apply_received(&mut self, caller: &UserKey, id: InvitationId, out: &mut dyn Sink) {
+    fn apply_received(
+        &mut self,
+        caller: &UserKey,
+        id: InvitationId,
+        kernel: &mut Kernel,
+        out: &mut dyn Sink,
+    ) {
         let Some(invitation) = self.invitation(caller, id) else {
             return;
         };
@@ -458,9 +470,9 @@ impl Hub {
         }
         invitation.state = State::Ringing;
         let is_news = !std::mem::replace(&mut invitation.is_received, true);
-        self.set_invitation_timer(caller, id);
+        self.set_invitation_timer(caller, id, kernel);
         if is_news {
-            self.write_invitation(caller, id, Told::Received, out);
+            self.write_invitation(caller, id, Told::Received, kernel, out);
         }
     }
 
@@ -470,9 +482,10 @@ impl Hub {
         caller: &UserKey,
         id: InvitationId,
         response: &str,
+        kernel: &mut Kernel,
         out: &mut dyn Sink,
     ) {
-        let until_ms = self.kernel.now.mono_ms + INVITATION_CONFIRM_WAIT_MS;
+        let until_ms = kernel.now.mono_ms + INVITATION_CONFIRM_WAIT_MS;
         let Some(invitation) = self.invitation(caller, id) else {
             return;
         };
@@ -484,12 +497,12 @@ impl Hub {
             until_ms,
             response: response.clone(),
         };
-        self.set_invitation_timer(caller, id);
+        self.set_invitation_timer(caller, id, kernel);
         if fault!(AcceptanceIsNotAgreed) {
             let end = (InvitationEnd::Accepted, response);
-            return self.end_invitation(caller, id, end, None, out);
+            return self.end_invitation(caller, id, end, None, kernel, out);
         }
-        self.write_invitation(caller, id, Told::AcceptAsked, out);
+        self.write_invitation(caller, id, Told::AcceptAsked, kernel, out);
     }
 
     /// Ends an invitation, unless it has ended. Both sides are told when that is durable, and so is the request
@@ -500,59 +513,63 @@ impl Hub {
         id: InvitationId,
         (end, response): (InvitationEnd, String),
         waiting: Option<Waiting>,
+        kernel: &mut Kernel,
         out: &mut dyn Sink,
     ) {
         let Some(invitation) = self.invitation(caller, id).filter(|i| !i.has_ended()) else {
             return;
         };
         invitation.state = State::Ended { end, response };
-        self.write_invitation(caller, id, Told::Ended(waiting), out);
+        self.write_invitation(caller, id, Told::Ended(waiting), kernel, out);
     }
 
     /// The session ends, and with it what it has sent.
-    pub(crate) fn end_own_invitations(&mut self, key: SessionKey, out: &mut dyn Sink) {
-        let Some(caller) = self
-            .kernel
-            .sessions
-            .get(key)
-            .map(|session| session.user.clone())
-        else {
+    pub(crate) fn end_own_invitations(
+        &mut self,
+        key: SessionKey,
+        kernel: &mut Kernel,
+        out: &mut dyn Sink,
+    ) {
+        let Some(caller) = kernel.sessions.get(key).map(|session| session.user.clone()) else {
             return;
         };
-        let ids: Vec<_> = self.open_of(key).map(|invitation| invitation.id).collect();
+        let ids: Vec<_> = self
+            .open_of(key, kernel)
+            .map(|invitation| invitation.id)
+            .collect();
         for id in ids {
             let end = (InvitationEnd::CallerGone, String::new());
-            self.end_invitation(&caller, id, end, None, out);
+            self.end_invitation(&caller, id, end, None, kernel, out);
         }
     }
 
     // ------------------------------------------------------------ where they are kept
 
     fn invitation(&mut self, caller: &UserKey, id: InvitationId) -> Option<&mut Invitation> {
-        let all = self.invitations.sent.get_mut(caller)?;
+        let all = self.sent.get_mut(caller)?;
         all.iter_mut().find(|invitation| invitation.id == id)
     }
 
     /// What a session has sent and has not ended.
-    fn open_of(&self, key: SessionKey) -> impl Iterator<Item = &Invitation> {
-        self.sent_by(key)
+    fn open_of(&self, key: SessionKey, kernel: &Kernel) -> impl Iterator<Item = &Invitation> {
+        self.sent_by(key, kernel)
             .filter(|invitation| !invitation.has_ended())
     }
 
     /// What a session has sent, until its end is durable.
-    fn sent_by(&self, key: SessionKey) -> impl Iterator<Item = &Invitation> {
-        let caller = self.kernel.sessions.get(key).map(|session| &session.user);
-        let all = caller.and_then(|caller| self.invitations.sent.get(caller));
+    fn sent_by(&self, key: SessionKey, kernel: &Kernel) -> impl Iterator<Item = &Invitation> {
+        let caller = kernel.sessions.get(key).map(|session| &session.user);
+        let all = caller.and_then(|caller| self.sent.get(caller));
         let is_its = move |invitation: &&Invitation| invitation.owner == Some(key);
         all.into_iter().flatten().filter(is_its)
     }
 
     fn insert_invitation(&mut self, caller: &UserKey, invitation: Invitation, out: &mut dyn Sink) {
-        if !self.invitations.sent.contains_key(caller) {
+        if !self.sent.contains_key(caller) {
             let topic = Topic::Calls(caller.clone());
             out.emit(Effect::Bus(BusOp::Subscribe(topic)));
         }
-        let all = self.invitations.sent.entry(caller.clone()).or_default();
+        let all = self.sent.entry(caller.clone()).or_default();
         all.push(invitation);
     }
 
@@ -562,11 +579,11 @@ impl Hub {
         id: InvitationId,
         out: &mut dyn Sink,
     ) -> Option<Invitation> {
-        let all = self.invitations.sent.get_mut(caller)?;
+        let all = self.sent.get_mut(caller)?;
         let index = all.iter().position(|invitation| invitation.id == id)?;
         let invitation = all.remove(index);
         if all.is_empty() {
-            self.invitations.sent.remove(caller);
+            self.sent.remove(caller);
             let topic = Topic::Calls(caller.clone());
             out.emit(Effect::Bus(BusOp::Unsubscribe(topic)));
         }
@@ -574,7 +591,7 @@ impl Hub {
     }
 
     /// Publishes a word on a user's topic; this hub gets it back if the user is here.
-    pub(crate) fn tell_user(&mut self, user: UserKey, word: InvitationWord, out: &mut dyn Sink) {
+    pub(crate) fn tell_user(user: UserKey, word: InvitationWord, out: &mut dyn Sink) {
         out.emit(Effect::Bus(BusOp::Publish {
             topic: Topic::User(user),
             message: Arc::new(Publication::Invitation(word)),
@@ -582,12 +599,7 @@ impl Hub {
     }
 
     /// Publishes a word for whoever writes the records of what this user has sent.
-    pub(crate) fn tell_writer(
-        &mut self,
-        caller: UserKey,
-        word: InvitationWord,
-        out: &mut dyn Sink,
-    ) {
+    pub(crate) fn tell_writer(caller: UserKey, word: InvitationWord, out: &mut dyn Sink) {
         out.emit(Effect::Bus(BusOp::Publish {
             topic: Topic::Calls(caller),
             message: Arc::new(Publication::Invitation(word)),

@@ -1,30 +1,37 @@
 //! How long a channel's attributes outlive its last member, if a note among them says so.
 
+use crate::FOR_EVER;
+use crate::attributes::Attributes;
 use crate::attributes::{AttributeAsk, AttributeStore, SWEEP};
 use crate::bus_ops::Topic;
+use crate::channels::Channels;
 use crate::ids::ChannelKey;
 use crate::io::Sink;
+use crate::kernel::Kernel;
 use crate::store_ops::{AttributeEntry, AttributeOwner, LIBRARY_KEY, StoreOp};
 use crate::timers::Timer;
-use crate::{FOR_EVER, Hub};
 
 /// The note: seconds, in decimal digits.
 const KEEP_NOTE: &str = "keep_s";
 /// The longest time that counts. Source: ours; as long as a message may be kept.
 const KEEP_S_MAX: u64 = 30 * 86_400;
 
-impl Hub {
+impl Attributes {
     /// The last member is gone: its attributes are touched, and asked for their note.
-    pub(crate) fn touch_channel(&mut self, channel: &ChannelKey, out: &mut dyn Sink) {
+    pub(crate) fn touch_channel(
+        &mut self,
+        channel: &ChannelKey,
+        kernel: &mut Kernel,
+        out: &mut dyn Sink,
+    ) {
         let owner = AttributeOwner::Channel(channel.clone());
-        let left_ts = self.kernel.now.unix_ms;
+        let left_ts = kernel.now.unix_ms;
         let touch = StoreOp::AttributesTouch {
             owner: owner.clone(),
             now_ts: left_ts,
         };
-        self.kernel.store_and_forget(touch, out);
-        let keep_ms = self
-            .kernel
+        kernel.store_and_forget(touch, out);
+        let keep_ms = kernel
             .config
             .apps
             .settings(&channel.app)
@@ -33,16 +40,16 @@ impl Hub {
             let channel = channel.clone();
             let pending = AttributeStore::Keep { channel, left_ts };
             let read = StoreOp::AttributesRead { owner };
-            self.attributes.store(&mut self.kernel, read, pending, out);
+            self.store(kernel, read, pending, out);
         }
     }
 
     /// The attributes of a channel whose last member has left then.
     pub(crate) fn apply_keep_note(
-        &mut self,
         channel: ChannelKey,
         left_ts: u64,
         entries: &[AttributeEntry],
+        kernel: &mut Kernel,
         out: &mut dyn Sink,
     ) {
         let is_note =
@@ -52,8 +59,7 @@ impl Hub {
             return;
         };
         let wanted_ms = keep_s.min(KEEP_S_MAX) * 1_000;
-        let usual_ms = self
-            .kernel
+        let usual_ms = kernel
             .config
             .apps
             .settings(&channel.app)
@@ -64,18 +70,24 @@ impl Hub {
                 owner: AttributeOwner::Channel(channel),
                 now_ts: left_ts + more_ms,
             };
-            return self.kernel.store_and_forget(touch, out);
+            return kernel.store_and_forget(touch, out);
         }
-        let due_ms =
-            self.kernel.now.mono_ms + (left_ts + wanted_ms).saturating_sub(self.kernel.now.unix_ms);
-        self.kernel
+        let due_ms = kernel.now.mono_ms + (left_ts + wanted_ms).saturating_sub(kernel.now.unix_ms);
+        kernel
             .timers
             .set(due_ms, Timer::ChannelOver(Box::new(channel), left_ts));
     }
 
     /// The time of a channel is over, unless somebody has come since its last member left.
-    pub(crate) fn end_channel(&mut self, channel: ChannelKey, left_ts: u64, out: &mut dyn Sink) {
-        if self.has_members(&channel) {
+    pub(crate) fn end_channel(
+        &mut self,
+        channel: ChannelKey,
+        left_ts: u64,
+        channels: &Channels,
+        kernel: &mut Kernel,
+        out: &mut dyn Sink,
+    ) {
+        if channels.has_members(&channel) {
             return;
         }
         let ask = AttributeAsk::SweepChannel {
@@ -83,7 +95,6 @@ impl Hub {
             touched_before: left_ts,
         };
         let topic = Topic::Channel(channel);
-        self.attributes
-            .ask(&mut self.kernel, topic, &SWEEP, ask, out);
+        self.ask(kernel, topic, &SWEEP, ask, out);
     }
 }

@@ -9,6 +9,7 @@ use tidings_wire::limits::{CLIENT_NAME_BYTES_MAX, HEARTBEAT_MS, RESUME_WINDOW_MS
 use tidings_wire::proto::{Error, Login, PresenceState, Refused, Welcome, server_message::Kind};
 
 use crate::asks::{AskRule, AskTag, Hangs, Outcome as Asked, Settled};
+use crate::attributes::Attributes;
 use crate::bus_ops::{Answer, BusOp, Inherited, LoginStamp, Parcel, Question, Topic};
 use crate::config::{Apps, Traits};
 use crate::credentials::{self, Credentials, Grant, Proof};
@@ -16,9 +17,11 @@ use crate::ids::{ConnectionId, InvitationId, SessionId, UserKey};
 use crate::inbox::{Asker, Origin};
 use crate::invitations::Reports;
 use crate::io::{Effect, Sink};
+use crate::kernel::Kernel;
 use crate::limiter::{self, Limiter, Rates};
 use crate::maps::NumberMap;
 use crate::outbox::Outbox;
+use crate::peers::Peers;
 use crate::quotas::Place;
 use crate::resume::{LocateAsk, digest};
 use crate::session::{
@@ -149,13 +152,16 @@ impl Hub {
                 };
                 let user = UserKey { app, user };
                 let used = self.take_recalled(connection, &user);
-                if let Err(error) = self.take_login(&user, settings, used.as_deref(), out) {
+                if let Err(error) = self
+                    .kernel
+                    .take_login(&user, settings, used.as_deref(), out)
+                {
                     return self.refuse_login(connection, error, out);
                 }
                 let rights = (settings, Traits::default(), grant);
                 let reports = Reports::of(&login, &user);
                 self.start_claim(connection, user.clone(), rights, reports, out);
-                self.charge_used(&user, used.as_deref());
+                self.kernel.charge_used(&user, used.as_deref());
             }
             Err(refused) => {
                 self.refuse_login(connection, error(refused.outcome, refused.text), out)
@@ -184,7 +190,7 @@ impl Hub {
             return;
         }
         let used = self.take_recalled(connection, &user);
-        let node_ms = self.node_ms();
+        let node_ms = self.kernel.node_ms();
         if used.is_some_and(|used| used.pause_ms(node_ms) > 0) {
             // It was sent away for a while, and tries again by itself.
             return self.drop_connection(connection, Some(CloseCode::RateLimited), out);
@@ -193,35 +199,6 @@ impl Hub {
         settings.rate_limits &= !traits.is_paced;
         let rights = (settings, traits, grant);
         self.start_claim(connection, user, rights, Reports::default(), out);
-    }
-
-    /// Counts a login whose credentials are good: nobody else can use a user's logins up.
-    fn take_login(
-        &mut self,
-        user: &UserKey,
-        settings: AppSettings,
-        used: Option<&Used>,
-        out: &mut dyn Sink,
-    ) -> Result<(), Error> {
-        let node_ms = self.node_ms();
-        let pause_ms = used.map_or(0, |used| used.pause_ms(node_ms));
-        if pause_ms > 0 {
-            return Err(paused(pause_ms));
-        }
-        if !settings.rate_limits {
-            return Ok(());
-        }
-        let listed = self.kernel.config.apps.listed.get(&user.app);
-        let rates = listed.map_or(&self.kernel.default_rates, |app| &app.rates);
-        let rate = rates.get(limiter::Kind::Login);
-        if let Some(wait_ms) = used.and_then(|used| used.login_wait_ms(rate, node_ms)) {
-            return Err(limiter::logs_in_too_often(rate, wait_ms));
-        }
-        out.emit(Effect::Used {
-            user: user.clone(),
-            word: Word::LoggedIn(rate),
-        });
-        Ok(())
     }
 
     /// What is known of the rates of the user who logs in on a connection.
@@ -234,36 +211,8 @@ impl Hub {
         (recalled.connection == connection && recalled.user == *user).then_some(recalled.used)
     }
 
-    /// Tells what a session's user has used of its rates, for its next session on whichever hub.
-    pub(crate) fn remember_rates(&mut self, key: SessionKey, out: &mut dyn Sink) {
-        let times = (self.kernel.now.mono_ms, self.node_ms());
-        let Some(session) = self.kernel.sessions.get(key) else {
-            return;
-        };
-        let used = session
-            .rates
-            .limiter
-            .used(self.rates_of(&session.user), times);
-        if !used.is_empty() && !fault!(LoginResetsRates) {
-            out.emit(Effect::Used {
-                user: session.user.clone(),
-                word: Word::Used(Box::new(used)),
-            });
-        }
-    }
-
-    pub(crate) fn rates_of(&self, user: &UserKey) -> &Rates {
-        let listed = self.kernel.config.apps.listed.get(&user.app);
-        listed.map_or(&self.kernel.default_rates, |app| &app.rates)
-    }
-
-    pub(crate) fn refuse(&mut self, connection: ConnectionId, error: Error, out: &mut dyn Sink) {
-        let frame = encode_server(Kind::Refused(Refused { error: Some(error) }));
-        out.emit(Effect::Send { connection, frame });
-    }
-
     fn refuse_login(&mut self, connection: ConnectionId, error: Error, out: &mut dyn Sink) {
-        self.refuse(connection, error, out);
+        self.kernel.refuse(connection, error, out);
         self.drop_connection(connection, Some(CloseCode::LoginRefused), out);
     }
 
@@ -279,17 +228,8 @@ impl Hub {
             format!("no more logins are taken for now; try again in {retry_after_ms} ms"),
         );
         error.retry_after_ms = u32::try_from(retry_after_ms).unwrap_or(u32::MAX);
-        self.refuse(connection, error, out);
+        self.kernel.refuse(connection, error, out);
         self.drop_connection(connection, Some(CloseCode::Overloaded), out);
-    }
-
-    /// Notes a connection without a login, opened now.
-    pub(crate) fn insert_fresh(&mut self, connection: ConnectionId) {
-        // By the clock that all hubs of the node share.
-        let opened_ms = self.kernel.now.mono_ms + self.kernel.clock.paused_ms;
-        self.kernel
-            .connections
-            .insert(connection, Connection::Fresh { opened_ms });
     }
 
     fn start_session(
@@ -364,47 +304,22 @@ impl Hub {
             connection: login.connection,
             frame,
         });
-        self.set_session_timer(key);
+        self.kernel.set_session_timer(key);
         if login.traits.ends_with_connection {
             // What the user's lost login has left is not lost.
-            self.touch_user_attributes(user, out);
+            Attributes::touch_user_attributes(user, &mut self.kernel, out);
         }
-        self.emit_presence(key, out);
-        self.read_inbox(key, out);
-        self.take_reports(key, login.reports, out);
+        self.kernel.emit_presence(key, out);
+        self.peers.read_inbox(key, &mut self.kernel, out);
+        self.invitations
+            .take_reports(key, login.reports, &mut self.kernel, out);
         for (origin, parcel) in login.held {
             if fault!(WaitingForLoginIsForgotten) {
                 continue;
             }
-            self.accept_parcel(key, origin, parcel, out);
+            self.peers
+                .accept_parcel(key, origin, parcel, &mut self.kernel, out);
         }
-    }
-
-    /// Keeps a message that arrived for a login in progress.
-    pub(crate) fn hold_parcel(
-        &mut self,
-        user: &UserKey,
-        origin: Origin,
-        parcel: Parcel,
-        out: &mut dyn Sink,
-    ) {
-        let claim = self
-            .kernel
-            .users
-            .get_mut(user)
-            .and_then(|entry| entry.claim.as_mut());
-        let Some(login) = claim else {
-            return self.answer_delivery(origin, Answer::Gone, out);
-        };
-        if login.held.len() < HELD_PARCELS_MAX {
-            login.held.push((origin, parcel));
-            return;
-        }
-        // Order: all of them go to the store, so that none overtakes another.
-        for (origin, parcel) in std::mem::take(&mut login.held) {
-            self.keep_or_answer(user, origin, parcel, Answer::Unconfirmed, out);
-        }
-        self.keep_or_answer(user, origin, parcel, Answer::Unconfirmed, out);
     }
 
     /// The apps are others now: sessions get their new numbers, or end.
@@ -455,7 +370,7 @@ impl Hub {
         }
         let all: Vec<SessionKey> = self.kernel.sessions.keys().collect();
         for key in all {
-            self.set_session_timer(key);
+            self.kernel.set_session_timer(key);
         }
     }
 
@@ -476,7 +391,7 @@ impl Hub {
     ) {
         match self.kernel.connections.remove(&connection) {
             None => return,
-            Some(Connection::Serving(key)) => return self.detach(key, code, out),
+            Some(Connection::Serving(key)) => return self.kernel.detach(key, code, out),
             Some(Connection::Claiming(user)) => self.abort_claim(&user, connection, out),
             Some(Connection::Fresh { .. } | Connection::Resuming { .. }) => {}
         }
@@ -484,12 +399,79 @@ impl Hub {
             out.emit(Effect::Close { connection, code });
         }
     }
+}
+
+impl Kernel {
+    /// Counts a login whose credentials are good: nobody else can use a user's logins up.
+    fn take_login(
+        &mut self,
+        user: &UserKey,
+        settings: AppSettings,
+        used: Option<&Used>,
+        out: &mut dyn Sink,
+    ) -> Result<(), Error> {
+        let node_ms = self.node_ms();
+        let pause_ms = used.map_or(0, |used| used.pause_ms(node_ms));
+        if pause_ms > 0 {
+            return Err(paused(pause_ms));
+        }
+        if !settings.rate_limits {
+            return Ok(());
+        }
+        let listed = self.config.apps.listed.get(&user.app);
+        let rates = listed.map_or(&self.default_rates, |app| &app.rates);
+        let rate = rates.get(limiter::Kind::Login);
+        if let Some(wait_ms) = used.and_then(|used| used.login_wait_ms(rate, node_ms)) {
+            return Err(limiter::logs_in_too_often(rate, wait_ms));
+        }
+        out.emit(Effect::Used {
+            user: user.clone(),
+            word: Word::LoggedIn(rate),
+        });
+        Ok(())
+    }
+
+    /// Tells what a session's user has used of its rates, for its next session on whichever hub.
+    pub(crate) fn remember_rates(&mut self, key: SessionKey, out: &mut dyn Sink) {
+        let times = (self.now.mono_ms, self.node_ms());
+        let Some(session) = self.sessions.get(key) else {
+            return;
+        };
+        let used = session
+            .rates
+            .limiter
+            .used(self.rates_of(&session.user), times);
+        if !used.is_empty() && !fault!(LoginResetsRates) {
+            out.emit(Effect::Used {
+                user: session.user.clone(),
+                word: Word::Used(Box::new(used)),
+            });
+        }
+    }
+
+    pub(crate) fn rates_of(&self, user: &UserKey) -> &Rates {
+        let listed = self.config.apps.listed.get(&user.app);
+        listed.map_or(&self.default_rates, |app| &app.rates)
+    }
+
+    pub(crate) fn refuse(&mut self, connection: ConnectionId, error: Error, out: &mut dyn Sink) {
+        let frame = encode_server(Kind::Refused(Refused { error: Some(error) }));
+        out.emit(Effect::Send { connection, frame });
+    }
+
+    /// Notes a connection without a login, opened now.
+    pub(crate) fn insert_fresh(&mut self, connection: ConnectionId) {
+        // By the clock that all hubs of the node share.
+        let opened_ms = self.now.mono_ms + self.clock.paused_ms;
+        self.connections
+            .insert(connection, Connection::Fresh { opened_ms });
+    }
 
     /// Checks a token that replaces a session's; returns what it gives.
     pub(crate) fn renewed_grant(&self, user: &UserKey, token: &str) -> Result<Grant, Error> {
-        match self.kernel.config.apps.listed.get(&user.app) {
+        match self.config.apps.listed.get(&user.app) {
             Some(listed) => credentials::check_token(
-                self.kernel.clock.wall.unix_s(),
+                self.clock.wall.unix_s(),
                 &user.app,
                 listed,
                 &user.user,
@@ -502,6 +484,35 @@ impl Hub {
 
     pub(crate) fn answer(&mut self, (to, ask): Asker, answer: Answer, out: &mut dyn Sink) {
         out.emit(Effect::Bus(BusOp::Answer { to, ask, answer }));
+    }
+}
+
+impl Peers {
+    /// Keeps a message that arrived for a login in progress.
+    pub(crate) fn hold_parcel(
+        &mut self,
+        user: &UserKey,
+        origin: Origin,
+        parcel: Parcel,
+        kernel: &mut Kernel,
+        out: &mut dyn Sink,
+    ) {
+        let claim = kernel
+            .users
+            .get_mut(user)
+            .and_then(|entry| entry.claim.as_mut());
+        let Some(login) = claim else {
+            return self.answer_delivery(origin, Answer::Gone, kernel, out);
+        };
+        if login.held.len() < HELD_PARCELS_MAX {
+            login.held.push((origin, parcel));
+            return;
+        }
+        // Order: all of them go to the store, so that none overtakes another.
+        for (origin, parcel) in std::mem::take(&mut login.held) {
+            self.keep_or_answer(user, origin, parcel, Answer::Unconfirmed, kernel, out);
+        }
+        self.keep_or_answer(user, origin, parcel, Answer::Unconfirmed, kernel, out);
     }
 }
 

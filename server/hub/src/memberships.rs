@@ -8,11 +8,12 @@ use tidings_wire::codes::Outcome;
 use tidings_wire::limits::CHANNELS_PER_SESSION_MAX;
 use tidings_wire::names::ChannelName;
 
-use crate::Hub;
 use crate::bus_ops::{BusOp, Publication, Question, Topic};
+use crate::channels::Channels;
 use crate::channels::{Channel, ChannelAsk, Own, Published};
 use crate::ids::ChannelKey;
 use crate::io::{Effect, Sink};
+use crate::kernel::Kernel;
 use crate::limiter;
 use crate::session::SessionKey;
 use crate::sessions::error;
@@ -24,22 +25,23 @@ pub(crate) enum Visibility {
     Hidden,
 }
 
-impl Hub {
+impl Channels {
     pub(crate) fn handle_join(
         &mut self,
         key: SessionKey,
         cseq: u64,
         channel: &str,
+        kernel: &mut Kernel,
         out: &mut dyn Sink,
     ) {
-        let Some(channel) = self.parse_channel(key, cseq, channel, out) else {
+        let Some(channel) = kernel.parse_channel(key, cseq, channel, out) else {
             return;
         };
-        if !self.permit_in(key, cseq, Access::Read, &channel.channel, out) {
+        if !kernel.permit_in(key, cseq, Access::Read, &channel.channel, out) {
             return;
         }
-        let now_ms = self.kernel.now.mono_ms;
-        let Some(session) = self.kernel.sessions.get_mut(key) else {
+        let now_ms = kernel.now.mono_ms;
+        let Some(session) = kernel.sessions.get_mut(key) else {
             return;
         };
         let mut rate = None;
@@ -50,8 +52,8 @@ impl Hub {
             let text = format!("{CHANNELS_PER_SESSION_MAX} channels are joined; leave one first");
             Err(error(Outcome::TooManyChannels, text))
         } else if session.settings.rate_limits {
-            let listed = self.kernel.config.apps.listed.get(&channel.app);
-            let rates = listed.map_or(&self.kernel.default_rates, |app| &app.rates);
+            let listed = kernel.config.apps.listed.get(&channel.app);
+            let rates = listed.map_or(&kernel.default_rates, |app| &app.rates);
             let limiter = &mut session.rates.limiter;
             rate = Some(limiter::Kind::Join);
             limiter
@@ -62,30 +64,35 @@ impl Hub {
         };
         if let Err(refusal) = refusal {
             return match rate {
-                Some(kind) => self.refuse_rate(key, cseq, (kind, refusal), out),
-                None => self.reply_error(key, cseq, refusal, out),
+                Some(kind) => kernel.refuse_rate(key, cseq, (kind, refusal), out),
+                None => kernel.reply_error(key, cseq, refusal, out),
             };
         }
         session.channels.push(channel.channel.clone());
-        let is_new = self.become_interested(&channel, out);
-        self.publish_membership(&channel, key, Own::Join { cseq }, out);
+        let is_new = self.become_interested(&channel, kernel, out);
+        self.publish_membership(&channel, key, Own::Join { cseq }, kernel, out);
         if is_new {
             // Order: asked after the change was published. What comes before that change is then in the answers,
             // or is left over from an earlier interest of ours; so none of it counts.
             let pending = ChannelAsk::Members(channel.clone());
             let asked = (Topic::Channel(channel), Question::Members);
-            self.channels.ask(&mut self.kernel, asked, pending, out);
+            self.ask(kernel, asked, pending, out);
         }
     }
 
     /// Makes the channel known here and subscribes to it; returns whether that was news.
-    fn become_interested(&mut self, key: &ChannelKey, out: &mut dyn Sink) -> bool {
-        if self.channels.known.contains_key(key) {
+    fn become_interested(
+        &mut self,
+        key: &ChannelKey,
+        kernel: &mut Kernel,
+        out: &mut dyn Sink,
+    ) -> bool {
+        if self.known.contains_key(key) {
             return false;
         }
-        self.channels.epochs += 1;
-        let channel = Channel::new(key.clone(), self.kernel.hasher, self.channels.epochs);
-        self.channels.known.insert(key.clone(), channel);
+        self.epochs += 1;
+        let channel = Channel::new(key.clone(), kernel.hasher, self.epochs);
+        self.known.insert(key.clone(), channel);
         let topic = Topic::Channel(key.clone());
         out.emit(Effect::Bus(BusOp::Subscribe(topic)));
         true
@@ -97,12 +104,13 @@ impl Hub {
         key: &ChannelKey,
         session_key: SessionKey,
         what: Own,
+        kernel: &mut Kernel,
         out: &mut dyn Sink,
     ) {
-        let Some(session) = self.kernel.sessions.get(session_key) else {
+        let Some(session) = kernel.sessions.get(session_key) else {
             return;
         };
-        let Some(channel) = self.channels.known.get_mut(key) else {
+        let Some(channel) = self.known.get_mut(key) else {
             return;
         };
         channel.seq += 1;
@@ -141,17 +149,78 @@ impl Hub {
         key: SessionKey,
         cseq: u64,
         channel: &str,
+        kernel: &mut Kernel,
         out: &mut dyn Sink,
     ) {
-        let Some(channel) = self.joined_channel(key, cseq, channel, out) else {
+        let Some(channel) = kernel.joined_channel(key, cseq, channel, out) else {
             return;
         };
-        if let Some(session) = self.kernel.sessions.get_mut(key) {
+        if let Some(session) = kernel.sessions.get_mut(key) {
             session.channels.retain(|joined| *joined != channel.channel);
         }
-        self.publish_membership(&channel, key, Own::Leave { cseq }, out);
+        self.publish_membership(&channel, key, Own::Leave { cseq }, kernel, out);
     }
 
+    /// The user is gone: others see it leave, but messages are kept for its return.
+    pub(crate) fn hide_memberships(
+        &mut self,
+        key: SessionKey,
+        kernel: &mut Kernel,
+        out: &mut dyn Sink,
+    ) {
+        for channel in Self::channels_of(key, kernel) {
+            self.publish_membership(&channel, key, Own::Hide, kernel, out);
+        }
+    }
+
+    /// The user is back: others see it join.
+    pub(crate) fn show_memberships(
+        &mut self,
+        key: SessionKey,
+        kernel: &mut Kernel,
+        out: &mut dyn Sink,
+    ) {
+        for channel in Self::channels_of(key, kernel) {
+            self.publish_membership(&channel, key, Own::Show, kernel, out);
+        }
+    }
+
+    /// The session is over. A session whose user was gone has left its channels before.
+    pub(crate) fn end_memberships(
+        &mut self,
+        key: SessionKey,
+        visibility: Visibility,
+        kernel: &mut Kernel,
+        out: &mut dyn Sink,
+    ) {
+        for channel_key in Self::channels_of(key, kernel) {
+            if visibility == Visibility::Visible && !fault!(LogoutStaysMember) {
+                self.publish_membership(&channel_key, key, Own::End, kernel, out);
+            }
+            if let Some(channel) = self.known.get_mut(&channel_key) {
+                channel.locals.swap_remove(&key);
+            }
+            self.drop_channel_if_unused(&channel_key, out);
+        }
+    }
+
+    fn channels_of(key: SessionKey, kernel: &Kernel) -> Vec<ChannelKey> {
+        let Some(session) = kernel.sessions.get(key) else {
+            return Vec::new();
+        };
+        let app = &session.user.app;
+        session
+            .channels
+            .iter()
+            .map(|channel| ChannelKey {
+                app: app.clone(),
+                channel: channel.clone(),
+            })
+            .collect()
+    }
+}
+
+impl Kernel {
     /// The channel of a call that needs it joined, or an answer.
     pub(crate) fn joined_channel(
         &mut self,
@@ -160,7 +229,7 @@ impl Hub {
         channel: &str,
         out: &mut dyn Sink,
     ) -> Option<ChannelKey> {
-        let session = self.kernel.sessions.get(key)?;
+        let session = self.sessions.get(key)?;
         let joined = ChannelName::parse_by(session.traits.names, channel)
             .ok()
             .filter(|channel| session.channels.contains(channel) || fault!(SenderNeedNotBeMember));
@@ -175,52 +244,5 @@ impl Hub {
                 None
             }
         }
-    }
-
-    /// The user is gone: others see it leave, but messages are kept for its return.
-    pub(crate) fn hide_memberships(&mut self, key: SessionKey, out: &mut dyn Sink) {
-        for channel in self.channels_of(key) {
-            self.publish_membership(&channel, key, Own::Hide, out);
-        }
-    }
-
-    /// The user is back: others see it join.
-    pub(crate) fn show_memberships(&mut self, key: SessionKey, out: &mut dyn Sink) {
-        for channel in self.channels_of(key) {
-            self.publish_membership(&channel, key, Own::Show, out);
-        }
-    }
-
-    /// The session is over. A session whose user was gone has left its channels before.
-    pub(crate) fn end_memberships(
-        &mut self,
-        key: SessionKey,
-        visibility: Visibility,
-        out: &mut dyn Sink,
-    ) {
-        for channel_key in self.channels_of(key) {
-            if visibility == Visibility::Visible && !fault!(LogoutStaysMember) {
-                self.publish_membership(&channel_key, key, Own::End, out);
-            }
-            if let Some(channel) = self.channels.known.get_mut(&channel_key) {
-                channel.locals.swap_remove(&key);
-            }
-            self.drop_channel_if_unused(&channel_key, out);
-        }
-    }
-
-    fn channels_of(&self, key: SessionKey) -> Vec<ChannelKey> {
-        let Some(session) = self.kernel.sessions.get(key) else {
-            return Vec::new();
-        };
-        let app = &session.user.app;
-        session
-            .channels
-            .iter()
-            .map(|channel| ChannelKey {
-                app: app.clone(),
-                channel: channel.clone(),
-            })
-            .collect()
     }
 }

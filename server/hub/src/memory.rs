@@ -154,7 +154,7 @@ impl Hub {
         // The shell holds copies of small frames for each of them, which go with the connection.
         let mut copies = 0;
         for (bytes, key) in slow {
-            self.detach(key, Some(CloseCode::SlowConsumer), out);
+            self.kernel.detach(key, Some(CloseCode::SlowConsumer), out);
             if let Some(session) = self.kernel.sessions.get_mut(key) {
                 session.outbox.drop_replay();
             }

@@ -15,7 +15,6 @@ use tidings_wire::proto::{
     Message, PeerMessage, PeerSent, SendToPeer as Call, reply, server_message::Kind,
 };
 
-use crate::Hub;
 use crate::asks::{AskRule, AskTag, Hangs, Outcome as Asked, Settled};
 use crate::bus_ops::{Answer, BusOp, Parcel, Publication, Question, Topic};
 use crate::config::Traits;
@@ -211,10 +210,15 @@ impl Peers {
     }
 }
 
-impl Hub {
+impl Peers {
     /// A question of ours is settled.
-    pub(crate) fn finish_peer_ask(&mut self, settled: Settled, out: &mut dyn Sink) {
-        let Some(ask) = self.peers.asks.remove(&settled.number) else {
+    pub(crate) fn finish_peer_ask(
+        &mut self,
+        settled: Settled,
+        kernel: &mut Kernel,
+        out: &mut dyn Sink,
+    ) {
+        let Some(ask) = self.asks.remove(&settled.number) else {
             debug_assert!(false, "a question about a peer that nobody has asked");
             return;
         };
@@ -225,7 +229,7 @@ impl Hub {
                     Asked::Nobody => Answer::Gone,
                     Asked::Silence => Answer::Unconfirmed,
                 };
-                self.finish_asked(send, answer, out);
+                self.finish_asked(send, answer, kernel, out);
             }
             PeerAsk::Taken { lane, id } => {
                 let is_taken = matches!(
@@ -235,7 +239,7 @@ impl Hub {
                         ..
                     }
                 );
-                self.finish_taken(&lane, id, is_taken, out);
+                self.finish_taken(&lane, id, is_taken, kernel, out);
             }
         }
     }
@@ -245,20 +249,21 @@ impl Hub {
         &mut self,
         ticket: Ticket,
         answer: StoreAnswer,
+        kernel: &mut Kernel,
         out: &mut dyn Sink,
     ) {
-        let Some(pending) = self.peers.stores.remove(&ticket.0) else {
+        let Some(pending) = self.stores.remove(&ticket.0) else {
             debug_assert!(false, "a store operation that nobody waits for");
             return;
         };
         match pending {
-            PeerStore::Send(send) => self.finish_append(send, answer, out),
-            PeerStore::History(send) => self.finish_peer_history(send, answer, out),
+            PeerStore::Send(send) => self.finish_append(send, answer, kernel, out),
+            PeerStore::History(send) => self.finish_peer_history(send, answer, kernel, out),
             PeerStore::Delivery { session, id, from } => {
-                self.apply_delivery_stored(session, id, from, answer, out);
+                self.apply_delivery_stored(session, id, from, answer, kernel, out);
             }
-            PeerStore::Kept(from) => self.answer_delivery(from, outcome_of(answer), out),
-            PeerStore::Page(session) => self.apply_inbox_page(session, answer, out),
+            PeerStore::Kept(from) => self.answer_delivery(from, outcome_of(answer), kernel, out),
+            PeerStore::Page(session) => self.apply_inbox_page(session, answer, kernel, out),
         }
     }
 }
@@ -271,43 +276,44 @@ impl Lanes {
     }
 }
 
-impl Hub {
+impl Peers {
     pub(crate) fn handle_send_to_peer(
         &mut self,
         key: SessionKey,
         cseq: u64,
         call: Call,
+        kernel: &mut Kernel,
         out: &mut dyn Sink,
     ) {
-        let to = match UserId::parse_by(self.names_of(key), &call.peer_id) {
+        let to = match UserId::parse_by(kernel.names_of(key), &call.peer_id) {
             Ok(to) => to,
             Err(name) => {
                 let text = format!("peer id {:?}: {name}", call.peer_id);
-                return self.reply_error(key, cseq, error(Outcome::InvalidArgument, text), out);
+                return kernel.reply_error(key, cseq, error(Outcome::InvalidArgument, text), out);
             }
         };
-        if !self.permit_with(key, cseq, Access::Write, &to, out) {
+        if !kernel.permit_with(key, cseq, Access::Write, &to, out) {
             return;
         }
         let mut message = match check_message(call.message) {
             Ok(message) => message,
-            Err(error) => return self.reply_error(key, cseq, error, out),
+            Err(error) => return kernel.reply_error(key, cseq, error, out),
         };
-        if !self.take_rate(key, cseq, limiter::Kind::Message, out) {
+        if !kernel.take_rate(key, cseq, limiter::Kind::Message, out) {
             return;
         }
-        if !self.take_quota(key, cseq, None, out) {
+        if !kernel.take_quota(key, cseq, None, out) {
             return;
         }
         if message.expires_ts > 0 {
-            message.expires_ts = self.stamped(message.expires_ts);
+            message.expires_ts = kernel.stamped(message.expires_ts);
         }
-        let Some(session) = self.kernel.sessions.get(key) else {
+        let Some(session) = kernel.sessions.get(key) else {
             return;
         };
         let id = MessageId::new(session.id, cseq);
         let from = session.user.clone();
-        let server_ts = self.kernel.now.unix_ms;
+        let server_ts = kernel.now.unix_ms;
         let history = call
             .history
             .then(|| Box::new(history_message(from.user.to_string(), &message, server_ts)));
@@ -342,25 +348,25 @@ impl Hub {
             parcel,
             history,
         };
-        match self.peers.lanes.lanes.get_mut(&(key, send.to.clone())) {
+        match self.lanes.lanes.get_mut(&(key, send.to.clone())) {
             Some(lane) if lane.is_storing() && !fault!(LaterMessageOvertakesStoring) => {
                 lane.waiting.push_back(send)
             }
-            _ => self.keep_and_dispatch(send, out),
+            _ => self.keep_and_dispatch(send, kernel, out),
         }
     }
 
     /// Stores a copy first, if that is asked for: what the history lacks has not been sent.
-    fn keep_and_dispatch(&mut self, mut send: SendToPeer, out: &mut dyn Sink) {
+    fn keep_and_dispatch(&mut self, mut send: SendToPeer, kernel: &mut Kernel, out: &mut dyn Sink) {
         let Some(message) = send.history.take() else {
-            return self.dispatch(send, out);
+            return self.dispatch(send, kernel, out);
         };
         let lane = (send.session, send.to.clone());
-        self.peers.lanes.lanes.entry(lane).or_default().appends += 1;
+        self.lanes.lanes.entry(lane).or_default().appends += 1;
         let conversation = Conversation::of_users(&send.parcel.from, &send.to.user);
-        let op = self.history_op(&send.to.app, conversation, *message);
+        let op = kernel.history_op(&send.to.app, conversation, *message);
         let pending = PeerStore::History(send);
-        self.peers.store(&mut self.kernel, op, pending, out);
+        self.store(kernel, op, pending, out);
     }
 
     /// The copy is durable, or cannot be stored.
@@ -368,50 +374,56 @@ impl Hub {
         &mut self,
         send: SendToPeer,
         answer: StoreAnswer,
+        kernel: &mut Kernel,
         out: &mut dyn Sink,
     ) {
         let lane = (send.session, send.to.clone());
         match answer {
             StoreAnswer::Failed { reason } => {
                 let (session, cseq) = send.request();
-                self.reply_not_kept(session, cseq, &reason, out);
+                kernel.reply_not_kept(session, cseq, &reason, out);
             }
-            _ => self.dispatch(send, out),
+            _ => self.dispatch(send, kernel, out),
         }
-        self.finish_lane_append(&lane, out);
+        self.finish_lane_append(&lane, kernel, out);
     }
 
     /// Hands the message to the receiver's hub: this one, or whoever is subscribed to the user's topic.
-    fn dispatch(&mut self, send: SendToPeer, out: &mut dyn Sink) {
+    fn dispatch(&mut self, send: SendToPeer, kernel: &mut Kernel, out: &mut dyn Sink) {
         let lane_key = (send.session, send.to.clone());
-        let is_here = self.kernel.users.contains_key(&send.to);
-        let lane = self.peers.lanes.lanes.get_mut(&lane_key);
+        let is_here = kernel.users.contains_key(&send.to);
+        let lane = self.lanes.lanes.get_mut(&lane_key);
         if let Some(lane) = lane.filter(|lane| lane.must_wait(is_here)) {
             // Order: what waits is younger.
             lane.waiting.push_front(send);
-            return self.seek_first(lane_key, out);
+            return self.seek_first(lane_key, kernel, out);
         }
-        if let Some(entry) = self.kernel.users.get(&send.to) {
+        if let Some(entry) = kernel.users.get(&send.to) {
             let (parcel, to) = (send.parcel.clone(), send.to.clone());
             match entry.session {
                 Some(session) => {
-                    self.accept_parcel(session, Origin::Local(Box::new(send)), parcel, out);
+                    self.accept_parcel(session, Origin::Local(Box::new(send)), parcel, kernel, out);
                 }
-                None => self.hold_parcel(&to, Origin::Local(Box::new(send)), parcel, out),
+                None => self.hold_parcel(&to, Origin::Local(Box::new(send)), parcel, kernel, out),
             }
             return;
         }
-        let lane = self.peers.lanes.lanes.entry(lane_key).or_default();
+        let lane = self.lanes.lanes.entry(lane_key).or_default();
         lane.asked.push_back((send.cseq, send.parcel.id));
         let topic = Topic::User(send.to.clone());
         let question = Question::Deliver(send.parcel.clone());
         let pending = PeerAsk::Deliver(send);
-        (self.peers).ask(&mut self.kernel, (topic, question), pending, out);
+        self.ask(kernel, (topic, question), pending, out);
     }
 
     /// Asks whether a session has the first of what was asked for: messages wait for that.
-    fn seek_first(&mut self, lane_key: (SessionKey, UserKey), out: &mut dyn Sink) {
-        let Some(lane) = self.peers.lanes.lanes.get_mut(&lane_key) else {
+    fn seek_first(
+        &mut self,
+        lane_key: (SessionKey, UserKey),
+        kernel: &mut Kernel,
+        out: &mut dyn Sink,
+    ) {
+        let Some(lane) = self.lanes.lanes.get_mut(&lane_key) else {
             return;
         };
         let Some((_, id)) = lane.asked.front().copied() else {
@@ -421,7 +433,7 @@ impl Hub {
             let topic = Topic::User(lane_key.1.clone());
             let pending = PeerAsk::Taken { lane: lane_key, id };
             let asked = (topic, Question::HasTaken(id));
-            self.peers.ask(&mut self.kernel, asked, pending, out);
+            self.ask(kernel, asked, pending, out);
         }
     }
 
@@ -431,28 +443,29 @@ impl Hub {
         lane_key: &(SessionKey, UserKey),
         id: MessageId,
         is_taken: bool,
+        kernel: &mut Kernel,
         out: &mut dyn Sink,
     ) {
-        let lane = self.peers.lanes.lanes.get_mut(lane_key);
+        let lane = self.lanes.lanes.get_mut(lane_key);
         let is_first = |lane: &&mut Lane| lane.asked.front().is_some_and(|(_, first)| *first == id);
         if let Some(lane) = lane.filter(is_first)
             && is_taken
         {
             lane.first = First::Found;
-            self.go_on(lane_key, out);
+            self.go_on(lane_key, kernel, out);
         }
     }
 
     /// Another hub asks whether a message has been handed to the user's session, or waits for that.
     pub(crate) fn answer_taken(
-        &mut self,
         user: &UserKey,
         id: MessageId,
         asker: Asker,
+        kernel: &mut Kernel,
         out: &mut dyn Sink,
     ) {
-        let session = self.kernel.users.get(user).and_then(|entry| entry.session);
-        let session = session.and_then(|key| self.kernel.sessions.get(key));
+        let session = kernel.users.get(user).and_then(|entry| entry.session);
+        let session = session.and_then(|key| kernel.sessions.get(key));
         let has_it = session.is_some_and(|session| {
             let mut waiting = session.peers.inbox.behind.iter();
             let mut handed = session.peers.deliveries.iter();
@@ -460,14 +473,20 @@ impl Hub {
                 || waiting.any(|waiting| waiting.parcel.id == id)
         });
         let answer = if has_it { Answer::Taken } else { Answer::Gone };
-        self.answer(asker, answer, out);
+        kernel.answer(asker, answer, out);
     }
 
     /// A hub that was asked to deliver a message has answered, or there was none.
-    pub(crate) fn finish_asked(&mut self, send: SendToPeer, answer: Answer, out: &mut dyn Sink) {
+    pub(crate) fn finish_asked(
+        &mut self,
+        send: SendToPeer,
+        answer: Answer,
+        kernel: &mut Kernel,
+        out: &mut dyn Sink,
+    ) {
         let lane_key = (send.session, send.to.clone());
-        let Some(lane) = self.peers.lanes.lanes.get_mut(&lane_key) else {
-            return self.finish_send(send, answer, out);
+        let Some(lane) = self.lanes.lanes.get_mut(&lane_key) else {
+            return self.finish_send(send, answer, kernel, out);
         };
         lane.asked.retain(|(cseq, _)| *cseq != send.cseq);
         if lane.asked.is_empty() {
@@ -478,35 +497,35 @@ impl Hub {
             lane.held.insert(send.cseq, send);
             return;
         }
-        self.finish_send(send, answer, out);
-        while let Some(lane) = self.peers.lanes.lanes.get_mut(&lane_key)
+        self.finish_send(send, answer, kernel, out);
+        while let Some(lane) = self.lanes.lanes.get_mut(&lane_key)
             && let Some(held) = lane.release()
         {
-            self.finish_send(held, Answer::Gone, out);
+            self.finish_send(held, Answer::Gone, kernel, out);
         }
-        self.go_on(&lane_key, out);
+        self.go_on(&lane_key, kernel, out);
     }
 
     fn drop_lane_if_over(&mut self, lane_key: &(SessionKey, UserKey)) {
-        if self
-            .peers
-            .lanes
-            .lanes
-            .get(lane_key)
-            .is_some_and(Lane::is_over)
-        {
-            self.peers.lanes.lanes.remove(lane_key);
+        if self.lanes.lanes.get(lane_key).is_some_and(Lane::is_over) {
+            self.lanes.lanes.remove(lane_key);
         }
     }
 
     /// The outcome of a delivery is known: stores the message if that is what is left, else answers the sender.
-    pub(crate) fn finish_send(&mut self, send: SendToPeer, answer: Answer, out: &mut dyn Sink) {
+    pub(crate) fn finish_send(
+        &mut self,
+        send: SendToPeer,
+        answer: Answer,
+        kernel: &mut Kernel,
+        out: &mut dyn Sink,
+    ) {
         let (key, cseq) = (send.session, send.cseq);
         let result = match answer {
             Answer::Confirmed => reply::Result::PeerSent(PeerSent { received: true }),
             Answer::Stored => reply::Result::PeerSent(PeerSent { received: false }),
             Answer::Gone => match send.parcel.offline.clone() {
-                Some(body) => return self.append(send, body, out),
+                Some(body) => return self.append(send, body, kernel, out),
                 None => reply::Result::PeerSent(PeerSent { received: false }),
             },
             Answer::StoreFailed { reason } => {
@@ -518,29 +537,29 @@ impl Hub {
                 reply::Result::Error(error(Outcome::TimedOut, text))
             }
         };
-        self.reply(key, cseq, result, out);
+        kernel.reply(key, cseq, result, out);
     }
 
-    fn append(&mut self, send: SendToPeer, body: Bytes, out: &mut dyn Sink) {
+    fn append(&mut self, send: SendToPeer, body: Bytes, kernel: &mut Kernel, out: &mut dyn Sink) {
         let lane = self
-            .peers
             .lanes
             .lanes
             .entry((send.session, send.to.clone()))
             .or_default();
         lane.appends += 1;
         if fault!(StoredIsAnsweredEarly) {
-            self.finish_send(send.clone(), Answer::Stored, out);
+            self.finish_send(send.clone(), Answer::Stored, kernel, out);
         }
-        let op = self.append_op(send.to.clone(), &send.parcel, body);
+        let op = Self::append_op(send.to.clone(), &send.parcel, body, kernel);
         let pending = PeerStore::Send(send);
-        self.peers.store(&mut self.kernel, op, pending, out);
+        self.store(kernel, op, pending, out);
     }
 
     pub(crate) fn finish_append(
         &mut self,
         send: SendToPeer,
         answer: StoreAnswer,
+        kernel: &mut Kernel,
         out: &mut dyn Sink,
     ) {
         let lane_key = (send.session, send.to.clone());
@@ -548,47 +567,52 @@ impl Hub {
         if is_stored && !fault!(NewLoginIsNotToldOfStored) {
             // The receiver may have logged in while this was being stored.
             // Order: told before anything later of this sender is asked of the topic.
-            self.tell_inbox_grew(&send.to, out);
+            self.tell_inbox_grew(&send.to, kernel, out);
         }
         let answer = match answer {
             StoreAnswer::Failed { reason } => Answer::StoreFailed { reason },
             _ => Answer::Stored,
         };
-        self.finish_send(send, answer, out);
-        self.finish_lane_append(&lane_key, out);
+        self.finish_send(send, answer, kernel, out);
+        self.finish_lane_append(&lane_key, kernel, out);
     }
 
     /// Something of the lane is stored: what waited behind it goes on.
-    fn finish_lane_append(&mut self, lane_key: &(SessionKey, UserKey), out: &mut dyn Sink) {
-        let Some(lane) = self.peers.lanes.lanes.get_mut(lane_key) else {
+    fn finish_lane_append(
+        &mut self,
+        lane_key: &(SessionKey, UserKey),
+        kernel: &mut Kernel,
+        out: &mut dyn Sink,
+    ) {
+        let Some(lane) = self.lanes.lanes.get_mut(lane_key) else {
             return;
         };
         lane.appends -= 1;
-        self.go_on(lane_key, out);
+        self.go_on(lane_key, kernel, out);
     }
 
     /// Goes on with what waits in a lane, as far as it may.
-    fn go_on(&mut self, lane_key: &(SessionKey, UserKey), out: &mut dyn Sink) {
-        while let Some(lane) = self.peers.lanes.lanes.get_mut(lane_key) {
+    fn go_on(&mut self, lane_key: &(SessionKey, UserKey), kernel: &mut Kernel, out: &mut dyn Sink) {
+        while let Some(lane) = self.lanes.lanes.get_mut(lane_key) {
             if lane.appends > 0 || !lane.held.is_empty() {
                 return;
             }
-            let is_here = self.kernel.users.contains_key(&lane_key.1);
+            let is_here = kernel.users.contains_key(&lane_key.1);
             if lane.must_wait(is_here) && !lane.waiting.is_empty() {
-                return self.seek_first(lane_key.clone(), out);
+                return self.seek_first(lane_key.clone(), kernel, out);
             }
             match lane.waiting.pop_front() {
-                Some(next) => self.keep_and_dispatch(next, out),
+                Some(next) => self.keep_and_dispatch(next, kernel, out),
                 None => return self.drop_lane_if_over(lane_key),
             }
         }
     }
 
-    fn tell_inbox_grew(&mut self, user: &UserKey, out: &mut dyn Sink) {
-        let entry = self.kernel.users.get(user);
+    fn tell_inbox_grew(&mut self, user: &UserKey, kernel: &mut Kernel, out: &mut dyn Sink) {
+        let entry = kernel.users.get(user);
         let is_settled = entry.is_some_and(|entry| entry.claim.is_none());
         // Order: at once, before a later message of this sender is handed to the session.
-        self.handle_inbox_grew(user, out);
+        self.handle_inbox_grew(user, kernel, out);
         // A login that is on its way here says nothing of where the user's session is.
         if is_settled {
             return;

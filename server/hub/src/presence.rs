@@ -13,12 +13,12 @@ use tidings_wire::proto::{
     self, PresenceChanged, PresenceList, PresenceState, UserList, reply, server_message::Kind,
 };
 
-use crate::Hub;
 use crate::asks::{AskRule, AskTag, Hangs, Outcome as Asked, Settled};
 use crate::bus_ops::{Answer, BusOp, LoginStamp, Publication, Question, Topic};
 use crate::ids::{HubId, SessionId, UserKey};
 use crate::inbox::Asker;
 use crate::io::{Effect, Sink};
+use crate::kernel::Kernel;
 use crate::limiter;
 use crate::maps::{Map, NumberMap, SeededHasher, number_map};
 use crate::outbox::Source;
@@ -103,22 +103,23 @@ pub(crate) struct PresenceGather {
     is_subscription: bool,
 }
 
-impl Hub {
+impl Presence {
     pub(crate) fn handle_query_presence(
         &mut self,
         key: SessionKey,
         cseq: u64,
         user_ids: Vec<String>,
+        kernel: &mut Kernel,
         out: &mut dyn Sink,
     ) {
-        if !self.take_rate(key, cseq, limiter::Kind::QueryPresence, out) {
+        if !kernel.take_rate(key, cseq, limiter::Kind::QueryPresence, out) {
             return;
         }
-        let users = self.parse_users(key, cseq, &user_ids, PRESENCE_QUERY_USERS_MAX, out);
+        let users = Self::parse_users(key, cseq, &user_ids, PRESENCE_QUERY_USERS_MAX, kernel, out);
         if let Some(users) = users
-            && self.permit_all(key, cseq, &users, out)
+            && Self::permit_all(key, cseq, &users, kernel, out)
         {
-            self.gather_presence(key, cseq, users, false, out);
+            self.gather_presence(key, cseq, users, false, kernel, out);
         }
     }
 
@@ -127,19 +128,26 @@ impl Hub {
         key: SessionKey,
         cseq: u64,
         user_ids: Vec<String>,
+        kernel: &mut Kernel,
         out: &mut dyn Sink,
     ) {
-        if !self.take_rate(key, cseq, limiter::Kind::SubscribePresence, out) {
+        if !kernel.take_rate(key, cseq, limiter::Kind::SubscribePresence, out) {
             return;
         }
-        let Some(users) = self.parse_users(key, cseq, &user_ids, PRESENCE_SUBSCRIPTIONS_MAX, out)
-        else {
+        let Some(users) = Self::parse_users(
+            key,
+            cseq,
+            &user_ids,
+            PRESENCE_SUBSCRIPTIONS_MAX,
+            kernel,
+            out,
+        ) else {
             return;
         };
-        if !self.permit_all(key, cseq, &users, out) {
+        if !Self::permit_all(key, cseq, &users, kernel, out) {
             return;
         }
-        let Some(session) = self.kernel.sessions.get_mut(key) else {
+        let Some(session) = kernel.sessions.get_mut(key) else {
             return;
         };
         let new: Vec<UserKey> = users
@@ -152,28 +160,24 @@ impl Hub {
             let text = format!(
                 "the login would watch {total} users; at most {PRESENCE_SUBSCRIPTIONS_MAX} are allowed"
             );
-            return self.reply_error(key, cseq, error(Outcome::TooManyUsers, text), out);
+            return kernel.reply_error(key, cseq, error(Outcome::TooManyUsers, text), out);
         }
-        session.presence.watched.extend(self.kernel.hasher, new);
+        session.presence.watched.extend(kernel.hasher, new);
         for user in &users {
-            if !self.presence.watches.contains_key(user) {
+            if !self.watches.contains_key(user) {
                 // Subscribed before asking: no change can fall between the answer and the topic.
                 out.emit(Effect::Bus(BusOp::Subscribe(Topic::Presence(user.clone()))));
             }
-            let watch = self
-                .presence
-                .watches
-                .entry(user.clone())
-                .or_insert_with(|| Watch {
-                    state: PresenceState::Offline,
-                    stamp: NEVER,
-                    watchers: IndexSet::with_hasher(self.kernel.hasher),
-                    waiting: 0,
-                });
+            let watch = self.watches.entry(user.clone()).or_insert_with(|| Watch {
+                state: PresenceState::Offline,
+                stamp: NEVER,
+                watchers: IndexSet::with_hasher(kernel.hasher),
+                waiting: 0,
+            });
             watch.waiting += 1;
-            self.tell_watched(user, out);
+            Self::tell_watched(user, kernel, out);
         }
-        self.gather_presence(key, cseq, users, true, out);
+        self.gather_presence(key, cseq, users, true, kernel, out);
     }
 
     pub(crate) fn handle_unsubscribe_presence(
@@ -181,31 +185,38 @@ impl Hub {
         key: SessionKey,
         cseq: u64,
         user_ids: Vec<String>,
+        kernel: &mut Kernel,
         out: &mut dyn Sink,
     ) {
-        if !self.take_rate(key, cseq, limiter::Kind::UnsubscribePresence, out) {
+        if !kernel.take_rate(key, cseq, limiter::Kind::UnsubscribePresence, out) {
             return;
         }
-        let Some(users) = self.parse_users(key, cseq, &user_ids, PRESENCE_SUBSCRIPTIONS_MAX, out)
-        else {
+        let Some(users) = Self::parse_users(
+            key,
+            cseq,
+            &user_ids,
+            PRESENCE_SUBSCRIPTIONS_MAX,
+            kernel,
+            out,
+        ) else {
             return;
         };
         for user in users {
-            self.end_watch(key, &user, out);
+            self.end_watch(key, &user, kernel, out);
         }
-        self.reply_done(key, cseq, out);
+        kernel.reply_done(key, cseq, out);
     }
 
     pub(crate) fn handle_query_subscriptions(
-        &mut self,
         key: SessionKey,
         cseq: u64,
+        kernel: &mut Kernel,
         out: &mut dyn Sink,
     ) {
-        if !self.take_rate(key, cseq, limiter::Kind::QuerySubscriptions, out) {
+        if !kernel.take_rate(key, cseq, limiter::Kind::QuerySubscriptions, out) {
             return;
         }
-        let Some(session) = self.kernel.sessions.get(key) else {
+        let Some(session) = kernel.sessions.get(key) else {
             return;
         };
         let user_ids = session
@@ -214,31 +225,31 @@ impl Hub {
             .iter()
             .map(|user| user.user.to_string())
             .collect();
-        self.reply(key, cseq, reply::Result::Users(UserList { user_ids }), out);
+        kernel.reply(key, cseq, reply::Result::Users(UserList { user_ids }), out);
     }
 
     /// Whether the session may see all of these users; if not, answers the request.
     fn permit_all(
-        &mut self,
         key: SessionKey,
         cseq: u64,
         users: &[UserKey],
+        kernel: &mut Kernel,
         out: &mut dyn Sink,
     ) -> bool {
         let mut users = users.iter();
-        users.all(|user| self.permit_with(key, cseq, Access::Read, &user.user, out))
+        users.all(|user| kernel.permit_with(key, cseq, Access::Read, &user.user, out))
     }
 
     fn parse_users(
-        &mut self,
         key: SessionKey,
         cseq: u64,
         user_ids: &[String],
         max: usize,
+        kernel: &mut Kernel,
         out: &mut dyn Sink,
     ) -> Option<Vec<UserKey>> {
-        let app = self.kernel.sessions.get(key)?.user.app.clone();
-        let names = self.names_of(key);
+        let app = kernel.sessions.get(key)?.user.app.clone();
+        let names = kernel.names_of(key);
         let refusal = if user_ids.is_empty() {
             Some(error(
                 Outcome::InvalidArgument,
@@ -254,7 +265,7 @@ impl Hub {
             None
         };
         if let Some(refusal) = refusal {
-            self.reply_error(key, cseq, refusal, out);
+            kernel.reply_error(key, cseq, refusal, out);
             return None;
         }
         let mut users: Vec<UserKey> = Vec::with_capacity(user_ids.len());
@@ -266,7 +277,7 @@ impl Hub {
                 }),
                 Err(name) => {
                     let text = format!("user id {id:?}: {name}");
-                    self.reply_error(key, cseq, error(Outcome::InvalidArgument, text), out);
+                    kernel.reply_error(key, cseq, error(Outcome::InvalidArgument, text), out);
                     return None;
                 }
             }
@@ -282,14 +293,15 @@ impl Hub {
         cseq: u64,
         users: Vec<UserKey>,
         is_subscription: bool,
+        kernel: &mut Kernel,
         out: &mut dyn Sink,
     ) {
-        self.presence.gather_count += 1;
-        let gather = self.presence.gather_count;
+        self.gather_count += 1;
+        let gather = self.gather_count;
         let mut known = Vec::with_capacity(users.len());
         let mut unknown = Vec::new();
         for (at, user) in users.into_iter().enumerate() {
-            match self.presence_here(&user) {
+            match Self::presence_here(&user, kernel) {
                 Some((state, stamp)) => {
                     self.note_presence(&user, state, stamp);
                     known.push((user, state));
@@ -309,9 +321,9 @@ impl Hub {
             is_subscription,
         };
         if missing == 0 {
-            return self.finish_gather(pending, out);
+            return self.finish_gather(pending, kernel, out);
         }
-        self.presence.gathers.insert(gather, pending);
+        self.gathers.insert(gather, pending);
         for (at, user) in unknown {
             let ask = PresenceAsk {
                 gather,
@@ -319,29 +331,35 @@ impl Hub {
                 user: user.clone(),
             };
             let topic = Topic::User(user);
-            let number = self.kernel.ask(topic, Question::Presence, &STATE, out);
-            self.presence.asks.insert(number, ask);
+            let number = kernel.ask(topic, Question::Presence, &STATE, out);
+            self.asks.insert(number, ask);
         }
     }
 
-    fn presence_here(&self, user: &UserKey) -> Option<(PresenceState, LoginStamp)> {
-        let session = self
-            .kernel
-            .sessions
-            .get(self.kernel.users.get(user)?.session?)?;
+    fn presence_here(user: &UserKey, kernel: &Kernel) -> Option<(PresenceState, LoginStamp)> {
+        let session = kernel.sessions.get(kernel.users.get(user)?.session?)?;
         Some((session.presence.state, session.presence.stamp))
     }
 
-    pub(crate) fn answer_presence(&mut self, user: &UserKey, asker: Asker, out: &mut dyn Sink) {
-        let (state, stamp) = self
-            .presence_here(user)
-            .unwrap_or((PresenceState::Offline, NEVER));
-        self.answer(asker, Answer::Presence { state, stamp }, out);
+    pub(crate) fn answer_presence(
+        user: &UserKey,
+        asker: Asker,
+        kernel: &mut Kernel,
+        out: &mut dyn Sink,
+    ) {
+        let (state, stamp) =
+            Self::presence_here(user, kernel).unwrap_or((PresenceState::Offline, NEVER));
+        kernel.answer(asker, Answer::Presence { state, stamp }, out);
     }
 
     /// A question of ours is settled.
-    pub(crate) fn finish_presence(&mut self, settled: Settled, out: &mut dyn Sink) {
-        let Some(ask) = self.presence.asks.remove(&settled.number) else {
+    pub(crate) fn finish_presence(
+        &mut self,
+        settled: Settled,
+        kernel: &mut Kernel,
+        out: &mut dyn Sink,
+    ) {
+        let Some(ask) = self.asks.remove(&settled.number) else {
             debug_assert!(false, "a presence question that nobody has asked");
             return;
         };
@@ -354,21 +372,21 @@ impl Hub {
             _ => (PresenceState::Offline, NEVER),
         };
         self.note_presence(&ask.user, state, stamp);
-        let Some(gather) = self.presence.gathers.get_mut(&ask.gather) else {
+        let Some(gather) = self.gathers.get_mut(&ask.gather) else {
             return;
         };
         gather.users[ask.at].1 = state;
         gather.missing -= 1;
         if gather.missing == 0
-            && let Some(gather) = self.presence.gathers.remove(&ask.gather)
+            && let Some(gather) = self.gathers.remove(&ask.gather)
         {
-            self.finish_gather(gather, out);
+            self.finish_gather(gather, kernel, out);
         }
     }
 
     /// Remembers a state for the watchers, unless something newer is known. Returns whether it is news.
     fn note_presence(&mut self, user: &UserKey, state: PresenceState, stamp: LoginStamp) -> bool {
-        let Some(watch) = self.presence.watches.get_mut(user) else {
+        let Some(watch) = self.watches.get_mut(user) else {
             return false;
         };
         if stamp < watch.stamp {
@@ -380,7 +398,7 @@ impl Hub {
         is_news
     }
 
-    fn finish_gather(&mut self, gather: PresenceGather, out: &mut dyn Sink) {
+    fn finish_gather(&mut self, gather: PresenceGather, kernel: &mut Kernel, out: &mut dyn Sink) {
         let key = gather.session;
         if !gather.is_subscription {
             let users = gather
@@ -396,21 +414,21 @@ impl Hub {
                     .into(),
                 })
                 .collect();
-            return self.reply(
+            return kernel.reply(
                 key,
                 gather.cseq,
                 reply::Result::Presence(PresenceList { users }),
                 out,
             );
         }
-        let is_live = self.kernel.sessions.contains_key(key);
+        let is_live = kernel.sessions.contains_key(key);
         let mut report = Vec::with_capacity(gather.users.len());
         for (user, _) in &gather.users {
-            let Some(watch) = self.presence.watches.get_mut(user) else {
+            let Some(watch) = self.watches.get_mut(user) else {
                 continue;
             };
             watch.waiting -= 1;
-            let is_wanted = is_live && self.kernel.sessions[key].presence.watched.contains(user);
+            let is_wanted = is_live && kernel.sessions[key].presence.watched.contains(user);
             if is_wanted {
                 report.push(proto::Presence {
                     user_id: user.user.to_string(),
@@ -420,12 +438,17 @@ impl Hub {
             }
             self.drop_watch_if_unused(user, out);
         }
-        self.reply_done(key, gather.cseq, out);
-        self.push_presence(key, report, out);
+        kernel.reply_done(key, gather.cseq, out);
+        Self::push_presence(key, report, kernel, out);
     }
 
-    fn push_presence(&mut self, key: SessionKey, users: Vec<proto::Presence>, out: &mut dyn Sink) {
-        if let Some(session) = self.kernel.sessions.get_mut(key)
+    fn push_presence(
+        key: SessionKey,
+        users: Vec<proto::Presence>,
+        kernel: &mut Kernel,
+        out: &mut dyn Sink,
+    ) {
+        if let Some(session) = kernel.sessions.get_mut(key)
             && !users.is_empty()
         {
             let frame = encode_server(Kind::PresenceChanged(PresenceChanged { users }));
@@ -433,9 +456,130 @@ impl Hub {
         }
     }
 
+    pub(crate) fn watch_records(&self, kernel: &Kernel) -> Vec<WatchRecord> {
+        let mut watches: Vec<_> = self.watches.iter().collect();
+        watches.sort_unstable_by_key(|(user, _)| *user);
+        let id = |key: &SessionKey| Some(kernel.sessions.get(*key)?.id.0.to_vec());
+        let record = |(user, watch): (&UserKey, &Watch)| WatchRecord {
+            user: Some(to_user(user)),
+            state: watch.state.into(),
+            watchers: watch.watchers.iter().filter_map(id).collect(),
+        };
+        watches.into_iter().map(record).collect()
+    }
+
+    /// Goes on watching a user, from the state that the watchers have been told.
+    pub(crate) fn restore_watch(
+        &mut self,
+        record: WatchRecord,
+        keys: &BTreeMap<SessionId, SessionKey>,
+        kernel: &mut Kernel,
+        out: &mut dyn Sink,
+    ) {
+        let state = PresenceState::try_from(record.state);
+        let (Some(user), Ok(state)) = (record.user.and_then(from_user), state) else {
+            return;
+        };
+        let ids = record.watchers.iter().filter_map(|id| from_session_id(id));
+        let mut watchers = IndexSet::with_hasher(kernel.hasher);
+        watchers.extend(ids.filter_map(|id| keys.get(&id).copied()));
+        let watch = Watch {
+            state,
+            stamp: NEVER,
+            watchers,
+            waiting: 0,
+        };
+        self.watches.insert(user.clone(), watch);
+        out.emit(Effect::Bus(BusOp::Subscribe(Topic::Presence(user.clone()))));
+        self.drop_watch_if_unused(&user, out);
+    }
+
+    /// Tells the user's hub that the user is watched.
+    fn tell_watched(user: &UserKey, kernel: &mut Kernel, out: &mut dyn Sink) {
+        if kernel.users.contains_key(user) {
+            return kernel.note_watched(user);
+        }
+        out.emit(Effect::Bus(BusOp::Publish {
+            topic: Topic::User(user.clone()),
+            message: Arc::new(Publication::Watched),
+        }));
+    }
+
+    /// A hub has told a user's new state.
+    pub(crate) fn apply_presence(
+        &mut self,
+        user: &UserKey,
+        state: PresenceState,
+        stamp: LoginStamp,
+        kernel: &mut Kernel,
+        out: &mut dyn Sink,
+    ) {
+        let is_new_login = state == PresenceState::Online
+            && (self.watches.get(user)).is_some_and(|watch| watch.stamp < stamp);
+        if is_new_login {
+            Self::tell_watched(user, kernel, out);
+        }
+        if !self.note_presence(user, state, stamp) {
+            return;
+        }
+        let sessions = &mut kernel.sessions;
+        let Some(watch) = self.watches.get(user) else {
+            return;
+        };
+        let report = proto::Presence {
+            user_id: user.user.to_string(),
+            state: state.into(),
+        };
+        let frame = encode_server(Kind::PresenceChanged(PresenceChanged {
+            users: vec![report],
+        }));
+        for key in &watch.watchers {
+            if let Some(session) = sessions.get_mut(*key) {
+                session.push(frame.clone(), Source::Call, out);
+            }
+        }
+    }
+
+    pub(crate) fn end_watches(&mut self, key: SessionKey, kernel: &mut Kernel, out: &mut dyn Sink) {
+        let Some(session) = kernel.sessions.get_mut(key) else {
+            return;
+        };
+        for user in session.presence.watched.take() {
+            self.end_watch(key, &user, kernel, out);
+        }
+    }
+
+    pub(crate) fn end_watch(
+        &mut self,
+        key: SessionKey,
+        user: &UserKey,
+        kernel: &mut Kernel,
+        out: &mut dyn Sink,
+    ) {
+        if let Some(session) = kernel.sessions.get_mut(key) {
+            session.presence.watched.remove(user);
+        }
+        if let Some(watch) = self.watches.get_mut(user) {
+            watch.watchers.swap_remove(&key);
+        }
+        self.drop_watch_if_unused(user, out);
+    }
+
+    fn drop_watch_if_unused(&mut self, user: &UserKey, out: &mut dyn Sink) {
+        let is_unused = |watch: &Watch| watch.watchers.is_empty() && watch.waiting == 0;
+        if self.watches.get(user).is_some_and(is_unused) {
+            self.watches.remove(user);
+            out.emit(Effect::Bus(BusOp::Unsubscribe(Topic::Presence(
+                user.clone(),
+            ))));
+        }
+    }
+}
+
+impl Kernel {
     /// Tells the world the state of a session's user.
     pub(crate) fn emit_presence(&mut self, key: SessionKey, out: &mut dyn Sink) {
-        let Some(session) = self.kernel.sessions.get(key) else {
+        let Some(session) = self.sessions.get(key) else {
             return;
         };
         let (user, state, stamp) = (
@@ -457,119 +601,5 @@ impl Hub {
             topic: Topic::Presence(user),
             message: Arc::new(Publication::Presence { state, stamp }),
         }));
-    }
-
-    pub(crate) fn watch_records(&self) -> Vec<WatchRecord> {
-        let mut watches: Vec<_> = self.presence.watches.iter().collect();
-        watches.sort_unstable_by_key(|(user, _)| *user);
-        let id = |key: &SessionKey| Some(self.kernel.sessions.get(*key)?.id.0.to_vec());
-        let record = |(user, watch): (&UserKey, &Watch)| WatchRecord {
-            user: Some(to_user(user)),
-            state: watch.state.into(),
-            watchers: watch.watchers.iter().filter_map(id).collect(),
-        };
-        watches.into_iter().map(record).collect()
-    }
-
-    /// Goes on watching a user, from the state that the watchers have been told.
-    pub(crate) fn restore_watch(
-        &mut self,
-        record: WatchRecord,
-        keys: &BTreeMap<SessionId, SessionKey>,
-        out: &mut dyn Sink,
-    ) {
-        let state = PresenceState::try_from(record.state);
-        let (Some(user), Ok(state)) = (record.user.and_then(from_user), state) else {
-            return;
-        };
-        let ids = record.watchers.iter().filter_map(|id| from_session_id(id));
-        let mut watchers = IndexSet::with_hasher(self.kernel.hasher);
-        watchers.extend(ids.filter_map(|id| keys.get(&id).copied()));
-        let watch = Watch {
-            state,
-            stamp: NEVER,
-            watchers,
-            waiting: 0,
-        };
-        self.presence.watches.insert(user.clone(), watch);
-        out.emit(Effect::Bus(BusOp::Subscribe(Topic::Presence(user.clone()))));
-        self.drop_watch_if_unused(&user, out);
-    }
-
-    /// Tells the user's hub that the user is watched.
-    fn tell_watched(&mut self, user: &UserKey, out: &mut dyn Sink) {
-        if self.kernel.users.contains_key(user) {
-            return self.note_watched(user);
-        }
-        out.emit(Effect::Bus(BusOp::Publish {
-            topic: Topic::User(user.clone()),
-            message: Arc::new(Publication::Watched),
-        }));
-    }
-
-    /// A hub has told a user's new state.
-    pub(crate) fn apply_presence(
-        &mut self,
-        user: &UserKey,
-        state: PresenceState,
-        stamp: LoginStamp,
-        out: &mut dyn Sink,
-    ) {
-        let is_new_login = state == PresenceState::Online
-            && (self.presence.watches.get(user)).is_some_and(|watch| watch.stamp < stamp);
-        if is_new_login {
-            self.tell_watched(user, out);
-        }
-        if !self.note_presence(user, state, stamp) {
-            return;
-        }
-        let Hub {
-            presence, kernel, ..
-        } = self;
-        let sessions = &mut kernel.sessions;
-        let Some(watch) = presence.watches.get(user) else {
-            return;
-        };
-        let report = proto::Presence {
-            user_id: user.user.to_string(),
-            state: state.into(),
-        };
-        let frame = encode_server(Kind::PresenceChanged(PresenceChanged {
-            users: vec![report],
-        }));
-        for key in &watch.watchers {
-            if let Some(session) = sessions.get_mut(*key) {
-                session.push(frame.clone(), Source::Call, out);
-            }
-        }
-    }
-
-    pub(crate) fn end_watches(&mut self, key: SessionKey, out: &mut dyn Sink) {
-        let Some(session) = self.kernel.sessions.get_mut(key) else {
-            return;
-        };
-        for user in session.presence.watched.take() {
-            self.end_watch(key, &user, out);
-        }
-    }
-
-    pub(crate) fn end_watch(&mut self, key: SessionKey, user: &UserKey, out: &mut dyn Sink) {
-        if let Some(session) = self.kernel.sessions.get_mut(key) {
-            session.presence.watched.remove(user);
-        }
-        if let Some(watch) = self.presence.watches.get_mut(user) {
-            watch.watchers.swap_remove(&key);
-        }
-        self.drop_watch_if_unused(user, out);
-    }
-
-    fn drop_watch_if_unused(&mut self, user: &UserKey, out: &mut dyn Sink) {
-        let is_unused = |watch: &Watch| watch.watchers.is_empty() && watch.waiting == 0;
-        if self.presence.watches.get(user).is_some_and(is_unused) {
-            self.presence.watches.remove(user);
-            out.emit(Effect::Bus(BusOp::Unsubscribe(Topic::Presence(
-                user.clone(),
-            ))));
-        }
     }
 }

@@ -13,9 +13,9 @@ use tidings_wire::names::AppId;
 use tidings_wire::proto::Error;
 use tidings_wire::rates::{Bucket, Rate};
 
-use crate::Hub;
 use crate::config::Apps;
 use crate::io::Sink;
+use crate::kernel::Kernel;
 use crate::session::SessionKey;
 
 /// What an app may use; `None` = the default, 0 = as much as it likes.
@@ -174,14 +174,14 @@ fn exceeded(outcome: Outcome, app: &AppId, name: &str, max: u64) -> Error {
     }
 }
 
-impl Hub {
+impl Kernel {
     /// Takes the login's place among those of its app. One that takes over from an older login of the same user has
     /// its place in any case.
     pub(crate) fn enter(&self, app: &AppId, takes_over: bool) -> Result<Option<Place>, Error> {
-        let Some(listed) = self.kernel.config.apps.listed.get(app) else {
+        let Some(listed) = self.config.apps.listed.get(app) else {
             return Ok(None);
         };
-        let max = Quotas::bound(self.kernel.config.apps.quotas(app).max_connections);
+        let max = Quotas::bound(self.config.apps.quotas(app).max_connections);
         match listed.usage.enter(max.filter(|_| !takes_over)) {
             Some(place) => Ok(Some(place)),
             None => {
@@ -202,17 +202,17 @@ impl Hub {
         copies: Option<usize>,
         out: &mut dyn Sink,
     ) -> bool {
-        if !self.kernel.has_message_quotas {
+        if !self.has_message_quotas {
             return true;
         }
-        let Some(session) = self.kernel.sessions.get(key) else {
+        let Some(session) = self.sessions.get(key) else {
             return false;
         };
         let app = &session.user.app;
-        let Some(listed) = self.kernel.config.apps.listed.get(app) else {
+        let Some(listed) = self.config.apps.listed.get(app) else {
             return true;
         };
-        let quotas = self.kernel.config.apps.quotas(app);
+        let quotas = self.config.apps.quotas(app);
         let now_ms = self.node_ms();
         let counters = &listed.usage.0;
         let parts = [

@@ -9,8 +9,11 @@ use tidings_wire::proto::{Error, File, Message, Request, message, request::Call}
 use crate::Hub;
 use crate::bus_ops::Decision;
 use crate::ids::{ChannelKey, ConnectionId};
+use crate::invitations::Invitations;
 use crate::io::Sink;
+use crate::kernel::Kernel;
 use crate::limiter::Kind;
+use crate::presence::Presence;
 use crate::session::{End, SessionKey};
 use crate::sessions::error;
 
@@ -46,75 +49,181 @@ impl Hub {
         let cseq = request.cseq;
         // Whoever calls in vain again and again waits as if it had called with success; to leave anybody may.
         if !matches!(request.call, Some(Call::Logout(_)))
-            && !self.check_debt(key, cseq, Kind::FailedCall, out)
+            && !self.kernel.check_debt(key, cseq, Kind::FailedCall, out)
         {
             return;
         }
-        if has_no_rate(&request.call) && !self.take_rate(key, cseq, Kind::OtherCall, out) {
+        if has_no_rate(&request.call) && !self.kernel.take_rate(key, cseq, Kind::OtherCall, out) {
             return;
         }
         match request.call {
-            Some(Call::SendToPeer(call)) => self.handle_send_to_peer(key, cseq, call, out),
-            Some(Call::SendToChannel(call)) => self.handle_send_to_channel(key, cseq, call, out),
-            Some(Call::Join(call)) => self.handle_join(key, cseq, &call.channel, out),
-            Some(Call::Leave(call)) => self.handle_leave(key, cseq, &call.channel, out),
-            Some(Call::GetMembers(call)) => self.handle_get_members(key, cseq, &call.channel, out),
+            Some(Call::SendToPeer(call)) => {
+                self.peers
+                    .handle_send_to_peer(key, cseq, call, &mut self.kernel, out)
+            }
+            Some(Call::SendToChannel(call)) => self.channels.handle_send_to_channel(
+                key,
+                cseq,
+                call,
+                &mut self.history,
+                &mut self.kernel,
+                out,
+            ),
+            Some(Call::Join(call)) => {
+                self.channels
+                    .handle_join(key, cseq, &call.channel, &mut self.kernel, out)
+            }
+            Some(Call::Leave(call)) => {
+                self.channels
+                    .handle_leave(key, cseq, &call.channel, &mut self.kernel, out)
+            }
+            Some(Call::GetMembers(call)) => {
+                self.channels
+                    .handle_get_members(key, cseq, &call.channel, &mut self.kernel, out)
+            }
             Some(Call::GetMemberCounts(call)) => {
-                self.handle_get_member_counts(key, cseq, call.channels, out);
+                self.channels.handle_get_member_counts(
+                    key,
+                    cseq,
+                    call.channels,
+                    &mut self.kernel,
+                    out,
+                );
             }
             Some(Call::QueryPresence(call)) => {
-                self.handle_query_presence(key, cseq, call.user_ids, out);
+                self.presence.handle_query_presence(
+                    key,
+                    cseq,
+                    call.user_ids,
+                    &mut self.kernel,
+                    out,
+                );
             }
             Some(Call::SubscribePresence(call)) => {
-                self.handle_subscribe_presence(key, cseq, call.user_ids, out);
+                self.presence.handle_subscribe_presence(
+                    key,
+                    cseq,
+                    call.user_ids,
+                    &mut self.kernel,
+                    out,
+                );
             }
             Some(Call::UnsubscribePresence(call)) => {
-                self.handle_unsubscribe_presence(key, cseq, call.user_ids, out);
+                self.presence.handle_unsubscribe_presence(
+                    key,
+                    cseq,
+                    call.user_ids,
+                    &mut self.kernel,
+                    out,
+                );
             }
             Some(Call::QueryPresenceSubscriptions(_)) => {
-                self.handle_query_subscriptions(key, cseq, out);
+                Presence::handle_query_subscriptions(key, cseq, &mut self.kernel, out);
             }
             Some(Call::WriteUserAttributes(call)) => {
-                self.handle_write_user_attributes(key, cseq, call, out);
+                self.attributes.handle_write_user_attributes(
+                    key,
+                    cseq,
+                    call,
+                    &mut self.kernel,
+                    out,
+                );
             }
             Some(Call::ReadUserAttributes(call)) => {
-                self.handle_read_user_attributes(key, cseq, call, out);
+                self.attributes
+                    .handle_read_user_attributes(key, cseq, call, &mut self.kernel, out);
             }
             Some(Call::WriteChannelAttributes(call)) => {
-                self.handle_write_channel_attributes(key, cseq, call, out);
+                self.attributes.handle_write_channel_attributes(
+                    key,
+                    cseq,
+                    call,
+                    &mut self.kernel,
+                    out,
+                );
             }
             Some(Call::ReadChannelAttributes(call)) => {
-                self.handle_read_channel_attributes(key, cseq, call, out);
+                self.attributes.handle_read_channel_attributes(
+                    key,
+                    cseq,
+                    call,
+                    &mut self.kernel,
+                    out,
+                );
             }
-            Some(Call::ReadHistory(call)) => self.handle_read_history(key, cseq, call, out),
+            Some(Call::ReadHistory(call)) => {
+                self.history
+                    .handle_read_history(key, cseq, call, &mut self.kernel, out)
+            }
             Some(Call::RenewToken(call)) => self.handle_renew_token(key, cseq, &call.token, out),
-            Some(Call::Invite(call)) => self.handle_invite(key, cseq, call, out),
+            Some(Call::Invite(call)) => {
+                self.invitations
+                    .handle_invite(key, cseq, call, &mut self.kernel, out)
+            }
             Some(Call::CancelInvitation(call)) => {
-                self.handle_cancel_invitation(key, cseq, call.number, out);
+                self.invitations.handle_cancel_invitation(
+                    key,
+                    cseq,
+                    call.number,
+                    &mut self.kernel,
+                    out,
+                );
             }
             Some(Call::ConfirmAccept(call)) => {
-                self.handle_confirm_accept(key, cseq, call.number, out);
+                self.invitations.handle_confirm_accept(
+                    key,
+                    cseq,
+                    call.number,
+                    &mut self.kernel,
+                    out,
+                );
             }
             Some(Call::AcceptInvitation(call)) => {
                 let decision = Decision::Accept(call.response);
-                self.handle_decision(key, cseq, &call.id, decision, out);
+                Invitations::handle_decision(key, cseq, &call.id, decision, &mut self.kernel, out);
             }
             Some(Call::RefuseInvitation(call)) => {
                 let decision = Decision::Refuse(call.response);
-                self.handle_decision(key, cseq, &call.id, decision, out);
+                Invitations::handle_decision(key, cseq, &call.id, decision, &mut self.kernel, out);
             }
             Some(Call::Logout(_)) => {
-                self.reply_done(key, cseq, out);
+                self.kernel.reply_done(key, cseq, out);
                 self.end_session(key, End::LoggedOut, out);
             }
             None => {
                 let text =
                     "this server does not know the call; use client and server of one version";
-                self.reply_error(key, cseq, error(Outcome::Unsupported, text), out);
+                self.kernel
+                    .reply_error(key, cseq, error(Outcome::Unsupported, text), out);
             }
         }
     }
 
+    fn handle_renew_token(&mut self, key: SessionKey, cseq: u64, token: &str, out: &mut dyn Sink) {
+        if !self.kernel.take_rate(key, cseq, Kind::RenewToken, out) {
+            return;
+        }
+        let Some(user) = self
+            .kernel
+            .sessions
+            .get(key)
+            .map(|session| session.user.clone())
+        else {
+            return;
+        };
+        match self.kernel.renewed_grant(&user, token) {
+            Ok(grant) => {
+                // Order: answered first, so that what ends with the old token is seen to follow from it.
+                self.kernel.reply_done(key, cseq, out);
+                self.apply_grant(key, grant, out);
+                self.kernel.set_session_timer(key);
+            }
+            Err(error) => self.kernel.reply_error(key, cseq, error, out),
+        }
+    }
+}
+
+impl Kernel {
     /// Takes one call of a rate, or answers the request with the wait. Returns whether to go on.
     pub(crate) fn take_rate(
         &mut self,
@@ -126,50 +235,26 @@ impl Hub {
         if !self.check_debts(key, cseq, kind, out) {
             return false;
         }
-        let now_ms = self.kernel.now.mono_ms;
+        let now_ms = self.now.mono_ms;
         let first = self
-            .kernel
             .sessions
             .keys()
             .next()
             .filter(|_| fault!(UsersShareRates));
-        let Some(session) = self.kernel.sessions.get_mut(first.unwrap_or(key)) else {
+        let Some(session) = self.sessions.get_mut(first.unwrap_or(key)) else {
             return false;
         };
         if !session.settings.rate_limits {
             return true;
         }
-        let listed = self.kernel.config.apps.listed.get(&session.user.app);
-        let rates = listed.map_or(&self.kernel.default_rates, |app| &app.rates);
+        let listed = self.config.apps.listed.get(&session.user.app);
+        let rates = listed.map_or(&self.default_rates, |app| &app.rates);
         match session.rates.limiter.take(kind, rates, now_ms) {
             Ok(()) => true,
             Err(error) => {
                 self.refuse_rate(key, cseq, (kind, error), out);
                 false
             }
-        }
-    }
-
-    fn handle_renew_token(&mut self, key: SessionKey, cseq: u64, token: &str, out: &mut dyn Sink) {
-        if !self.take_rate(key, cseq, Kind::RenewToken, out) {
-            return;
-        }
-        let Some(user) = self
-            .kernel
-            .sessions
-            .get(key)
-            .map(|session| session.user.clone())
-        else {
-            return;
-        };
-        match self.renewed_grant(&user, token) {
-            Ok(grant) => {
-                // Order: answered first, so that what ends with the old token is seen to follow from it.
-                self.reply_done(key, cseq, out);
-                self.apply_grant(key, grant, out);
-                self.set_session_timer(key);
-            }
-            Err(error) => self.reply_error(key, cseq, error, out),
         }
     }
 
@@ -181,7 +266,7 @@ impl Hub {
         channel: &str,
         out: &mut dyn Sink,
     ) -> Option<ChannelKey> {
-        let app = self.kernel.sessions.get(key)?.user.app.clone();
+        let app = self.sessions.get(key)?.user.app.clone();
         match ChannelName::parse_by(self.names_of(key), channel) {
             Ok(channel) => Some(ChannelKey { app, channel }),
             Err(name) => {

@@ -66,7 +66,7 @@ impl Hub {
         let user = UserKey { app, user };
         let used = self.take_recalled(connection, &user);
         if let Some(error) = used.and_then(|used| self.resumes_too_often(&user, &used)) {
-            self.refuse(connection, error, out);
+            self.kernel.refuse(connection, error, out);
             return self.drop_connection(connection, Some(CloseCode::RateLimited), out);
         }
         match self.located(&user, id, &resume.secret) {
@@ -96,7 +96,7 @@ impl Hub {
 
     /// Why a user's client is to come back later.
     fn resumes_too_often(&self, user: &UserKey, used: &Used) -> Option<Error> {
-        let node_ms = self.node_ms();
+        let node_ms = self.kernel.node_ms();
         let pause_ms = used.pause_ms(node_ms);
         if pause_ms > 0 {
             return Some(paused(pause_ms));
@@ -116,7 +116,7 @@ impl Hub {
         out: &mut dyn Sink,
     ) {
         let located = self.located(user, session, secret);
-        self.answer(asker, Answer::Located(located), out);
+        self.kernel.answer(asker, Answer::Located(located), out);
     }
 
     fn located(&self, user: &UserKey, session: SessionId, secret: &[u8]) -> Located {
@@ -188,7 +188,8 @@ impl Hub {
     /// A later login has taken the session's place: its client must not take it back by itself.
     fn refuse_replaced(&mut self, connection: ConnectionId, out: &mut dyn Sink) {
         let text = "the user has logged in elsewhere; log out, then log in again to take over";
-        self.refuse(connection, error(Outcome::RemoteLogin, text), out);
+        self.kernel
+            .refuse(connection, error(Outcome::RemoteLogin, text), out);
         self.drop_connection(connection, Some(CloseCode::RemoteLogin), out);
     }
 
@@ -201,12 +202,12 @@ impl Hub {
 
     /// The client may log in on the same connection, which is why it stays open.
     fn refuse_resume(&mut self, connection: ConnectionId, outcome: Outcome, out: &mut dyn Sink) {
-        self.insert_fresh(connection);
+        self.kernel.insert_fresh(connection);
         let text = match outcome {
             Outcome::SecretWrong => "the resume secret does not fit the session",
             _ => "the session is not known: its window is over, or the server was restarted",
         };
-        self.refuse(connection, error(outcome, text), out);
+        self.kernel.refuse(connection, error(outcome, text), out);
     }
 
     fn attach(
@@ -232,8 +233,8 @@ impl Hub {
             return self.refuse_resume(connection, Outcome::SecretWrong, out);
         }
         if let Err(error) = self.check_resume_token(key, resume, out) {
-            self.insert_fresh(connection);
-            return self.refuse(connection, error, out);
+            self.kernel.insert_fresh(connection);
+            return self.kernel.refuse(connection, error, out);
         }
         // A confirmation beyond what was sent: this client counts another session.
         let Some(session) = self.kernel.sessions.get(key) else {
@@ -253,7 +254,7 @@ impl Hub {
             return self.refuse_resume(connection, Outcome::UnknownSession, out);
         }
         if !fault!(OlderConnectionStays) {
-            self.detach(key, Some(CloseCode::Superseded), out);
+            self.kernel.detach(key, Some(CloseCode::Superseded), out);
         }
         let secret: [u8; 32] = self.kernel.rng.bytes();
         let Some(session) = self.kernel.sessions.get_mut(key) else {
@@ -307,15 +308,15 @@ impl Hub {
         }
         let was = std::mem::replace(&mut session.presence.state, PresenceState::Online);
         if was != PresenceState::Online {
-            self.emit_presence(key, out);
+            self.kernel.emit_presence(key, out);
         }
         if was_gone {
-            self.show_memberships(key, out);
+            self.channels.show_memberships(key, &mut self.kernel, out);
             if !fault!(ReturnedUserMissesStored) {
-                self.read_inbox(key, out);
+                self.peers.read_inbox(key, &mut self.kernel, out);
             }
         }
-        self.set_session_timer(key);
+        self.kernel.set_session_timer(key);
     }
 
     /// A resume after the token's end needs a new one (contract SEC-4).
@@ -333,7 +334,7 @@ impl Hub {
         };
         if !resume.token.is_empty() {
             let user = session.user.clone();
-            let grant = self.renewed_grant(&user, &resume.token)?;
+            let grant = self.kernel.renewed_grant(&user, &resume.token)?;
             self.apply_grant(key, grant, out);
             return Ok(());
         }

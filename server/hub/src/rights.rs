@@ -17,6 +17,7 @@ use crate::channels::Own;
 use crate::credentials::Grant;
 use crate::ids::{ChannelKey, UserKey};
 use crate::io::Sink;
+use crate::kernel::Kernel;
 use crate::outbox::Source;
 use crate::session::{Session, SessionKey};
 use crate::sessions::error;
@@ -40,7 +41,7 @@ impl Session {
     }
 }
 
-impl Hub {
+impl Kernel {
     /// Whether the session may do so in the channel; if not, answers the request.
     pub(crate) fn permit_in(
         &mut self,
@@ -50,7 +51,7 @@ impl Hub {
         channel: &ChannelName,
         out: &mut dyn Sink,
     ) -> bool {
-        let session = self.kernel.sessions.get(key);
+        let session = self.sessions.get(key);
         let may = session.is_some_and(|session| session.may_in(access, channel));
         if !may {
             self.refuse_access(key, cseq, (access, "channel", channel.as_str()), out);
@@ -67,7 +68,7 @@ impl Hub {
         user: &UserId,
         out: &mut dyn Sink,
     ) -> bool {
-        let session = self.kernel.sessions.get(key);
+        let session = self.sessions.get(key);
         let may = session.is_some_and(|session| session.may_with(access, user));
         if !may {
             self.refuse_access(key, cseq, (access, "user", user.as_str()), out);
@@ -89,7 +90,9 @@ impl Hub {
         let text = format!("the token does not permit to {verb} {what} {name}");
         self.reply_error(key, cseq, error(Outcome::NotPermitted, text), out);
     }
+}
 
+impl Hub {
     /// A new token is in force: its end and its rights replace those of before. What it permits no more ends at once.
     pub(crate) fn apply_grant(&mut self, key: SessionKey, grant: Grant, out: &mut dyn Sink) {
         let Some(session) = self.kernel.sessions.get_mut(key) else {
@@ -129,7 +132,7 @@ impl Hub {
             });
         }
         for user in unwatched {
-            self.end_watch(key, &user, out);
+            self.presence.end_watch(key, &user, &mut self.kernel, out);
         }
     }
 
@@ -139,7 +142,8 @@ impl Hub {
         let known = self.channels.known.get_mut(&channel);
         let was_in = known.is_some_and(|known| known.locals.swap_remove(&key).is_some());
         if is_here {
-            self.publish_membership(&channel, key, Own::End, out);
+            self.channels
+                .publish_membership(&channel, key, Own::End, &mut self.kernel, out);
         }
         // A join that is still under way is answered when it comes back.
         if was_in && let Some(session) = self.kernel.sessions.get_mut(key) {
@@ -149,6 +153,6 @@ impl Hub {
             }));
             session.push(frame, Source::Call, out);
         }
-        self.drop_channel_if_unused(&channel, out);
+        self.channels.drop_channel_if_unused(&channel, out);
     }
 }

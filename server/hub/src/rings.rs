@@ -9,11 +9,12 @@ use tidings_wire::frame::encode_server;
 use tidings_wire::limits::{INVITATION_DECISION_WAIT_MS, INVITATIONS_INCOMING_MAX};
 use tidings_wire::proto::{InvitationEnd, RemoteInvitationEnded, server_message::Kind};
 
-use crate::Hub;
 use crate::bus_ops::{CalleeWord, Decision, InvitationWord, RingFate};
 use crate::ids::{ConnectionId, InvitationId, UserKey};
+use crate::invitations::Invitations;
 use crate::invitations::{InvitationStore, check_text, end_by_record};
 use crate::io::Sink;
+use crate::kernel::Kernel;
 use crate::login::Connection;
 use crate::outbox::Source;
 use crate::session::{Session, SessionKey};
@@ -78,19 +79,24 @@ impl Ringing {
     }
 }
 
-impl Hub {
+impl Invitations {
     /// A word about an invitation has come on a user's topic.
     pub(crate) fn handle_invitation_word(
         &mut self,
         user: &UserKey,
         word: &InvitationWord,
+        kernel: &mut Kernel,
         out: &mut dyn Sink,
     ) {
         match word {
-            InvitationWord::Ring { id, caller, frame } => self.ring(user, *id, caller, frame, out),
-            InvitationWord::Ended { id, end } => self.end_ring(user, *id, *end, out),
-            InvitationWord::Back { id, word } => self.handle_callee_word(user, *id, word, out),
-            InvitationWord::CallerBack { holds } => self.end_leftovers(user, holds, out),
+            InvitationWord::Ring { id, caller, frame } => {
+                Self::ring(user, *id, caller, frame, kernel, out)
+            }
+            InvitationWord::Ended { id, end } => Self::end_ring(user, *id, *end, kernel, out),
+            InvitationWord::Back { id, word } => {
+                self.handle_callee_word(user, *id, word, kernel, out)
+            }
+            InvitationWord::CallerBack { holds } => self.end_leftovers(user, holds, kernel, out),
             InvitationWord::TakenOver { id, revision } => {
                 self.drop_taken_over(user, *id, *revision, out);
             }
@@ -99,17 +105,17 @@ impl Hub {
 
     /// Rings at the user's session, once; says that the user is there.
     fn ring(
-        &mut self,
         user: &UserKey,
         id: InvitationId,
         caller: &UserKey,
         frame: &Bytes,
+        kernel: &mut Kernel,
         out: &mut dyn Sink,
     ) {
-        let Some(key) = self.kernel.users.get(user).and_then(|entry| entry.session) else {
+        let Some(key) = kernel.users.get(user).and_then(|entry| entry.session) else {
             return;
         };
-        let Some(session) = self.kernel.sessions.get_mut(key).filter(|s| s.is_here()) else {
+        let Some(session) = kernel.sessions.get_mut(key).filter(|s| s.is_here()) else {
             return;
         };
         let rings_on = session.traits.rings_on;
@@ -129,10 +135,9 @@ impl Hub {
                 is_checked: false,
                 decision: None,
             });
-            self.kernel.timers.set(
-                self.kernel.now.mono_ms + RING_CHECK_MS,
-                Timer::Ring(key, id),
-            );
+            kernel
+                .timers
+                .set(kernel.now.mono_ms + RING_CHECK_MS, Timer::Ring(key, id));
         }
         // What was said of it may have been lost with the caller's hub.
         let ringing = session
@@ -148,12 +153,17 @@ impl Hub {
             },
             None => CalleeWord::IsThere { rings_on },
         };
-        self.tell_caller(caller.clone(), id, word, out);
+        Self::tell_caller(caller.clone(), id, word, out);
     }
 
     /// The client has processed everything up to `sseq`, rings too.
-    pub(crate) fn confirm_rings(&mut self, key: SessionKey, sseq: u64, out: &mut dyn Sink) {
-        let Some(session) = self.kernel.sessions.get_mut(key) else {
+    pub(crate) fn confirm_rings(
+        key: SessionKey,
+        sseq: u64,
+        kernel: &mut Kernel,
+        out: &mut dyn Sink,
+    ) {
+        let Some(session) = kernel.sessions.get_mut(key) else {
             return;
         };
         let rings_on = session.traits.rings_on;
@@ -165,21 +175,21 @@ impl Hub {
             }
         }
         for (caller, id) in received {
-            self.tell_caller(caller, id, CalleeWord::Received { rings_on }, out);
+            Self::tell_caller(caller, id, CalleeWord::Received { rings_on }, out);
         }
     }
 
     /// A client that processes late lets an invitation ring.
     pub(crate) fn handle_rung(
-        &mut self,
         connection: ConnectionId,
         id: InvitationId,
+        kernel: &mut Kernel,
         out: &mut dyn Sink,
     ) {
-        let Some(Connection::Serving(key)) = self.kernel.connections.get(&connection) else {
+        let Some(Connection::Serving(key)) = kernel.connections.get(&connection) else {
             return;
         };
-        let Some(session) = self.kernel.sessions.get_mut(*key) else {
+        let Some(session) = kernel.sessions.get_mut(*key) else {
             return;
         };
         let rings_on = session.traits.rings_on;
@@ -191,26 +201,26 @@ impl Hub {
         if let Some(ringing) = ringing.filter(|ringing| !ringing.is_received) {
             ringing.is_received = true;
             let caller = ringing.caller.clone();
-            self.tell_caller(caller, id, CalleeWord::Received { rings_on }, out);
+            Self::tell_caller(caller, id, CalleeWord::Received { rings_on }, out);
         }
     }
 
     /// The callee accepts or refuses. What has ended meanwhile has been told to its client already.
     pub(crate) fn handle_decision(
-        &mut self,
         key: SessionKey,
         cseq: u64,
         id: &[u8],
         decision: Decision,
+        kernel: &mut Kernel,
         out: &mut dyn Sink,
     ) {
         let (Decision::Accept(response) | Decision::Refuse(response)) = &decision;
         if let Err(error) = check_text("response", response) {
-            return self.reply_error(key, cseq, error, out);
+            return kernel.reply_error(key, cseq, error, out);
         }
         let Ok(id) = <[u8; 16]>::try_from(id).map(InvitationId) else {
             let text = format!("an invitation's id has {} bytes; 16 are needed", id.len());
-            return self.reply_error(key, cseq, error(Outcome::InvalidArgument, text), out);
+            return kernel.reply_error(key, cseq, error(Outcome::InvalidArgument, text), out);
         };
         let mut holder = key;
         if fault!(AnyoneMayAccept) {
@@ -221,14 +231,10 @@ impl Hub {
                     .iter()
                     .any(|ringing| ringing.id == id)
             };
-            let other = self
-                .kernel
-                .sessions
-                .iter()
-                .find(|(_, session)| holds(session));
+            let other = kernel.sessions.iter().find(|(_, session)| holds(session));
             holder = other.map_or(key, |(other, _)| other);
         }
-        let Some(session) = self.kernel.sessions.get_mut(holder) else {
+        let Some(session) = kernel.sessions.get_mut(holder) else {
             return;
         };
         let ringing = session
@@ -243,21 +249,21 @@ impl Hub {
             let (caller, is_checked) = (ringing.caller.clone(), ringing.is_checked);
             // It follows when it is known that there is such an invitation.
             if !is_checked {
-                self.tell_caller(caller, id, CalleeWord::Decided(decision), out);
+                Self::tell_caller(caller, id, CalleeWord::Decided(decision), out);
             }
         }
-        self.reply_done(key, cseq, out);
+        kernel.reply_done(key, cseq, out);
     }
 
     fn end_ring(
-        &mut self,
         user: &UserKey,
         id: InvitationId,
         end: InvitationEnd,
+        kernel: &mut Kernel,
         out: &mut dyn Sink,
     ) {
-        let session = self.kernel.users.get(user).and_then(|entry| entry.session);
-        let Some(session) = session.and_then(|key| self.kernel.sessions.get_mut(key)) else {
+        let session = kernel.users.get(user).and_then(|entry| entry.session);
+        let Some(session) = session.and_then(|key| kernel.sessions.get_mut(key)) else {
             return;
         };
         if let Some(index) = session
@@ -286,8 +292,14 @@ impl Hub {
 
     /// The word of an end can be lost with the hub that would have told it, or come before a session is back after
     /// a restart: what rings for long is looked up in its record.
-    pub(crate) fn check_ring(&mut self, key: SessionKey, id: InvitationId, out: &mut dyn Sink) {
-        let Some(session) = self.kernel.sessions.get_mut(key) else {
+    pub(crate) fn check_ring(
+        &mut self,
+        key: SessionKey,
+        id: InvitationId,
+        kernel: &mut Kernel,
+        out: &mut dyn Sink,
+    ) {
+        let Some(session) = kernel.sessions.get_mut(key) else {
             return;
         };
         let ringing = session
@@ -298,18 +310,18 @@ impl Hub {
         if let Some(ringing) = ringing {
             ringing.is_checked = true;
             let caller = ringing.caller.clone();
-            self.look_up_ring(key, caller, id, out);
+            self.look_up_ring(key, caller, id, kernel, out);
         }
     }
 
     /// What rings at a restored session: its end may have been told before the session was there.
-    pub(crate) fn check_restored_rings(&mut self, key: SessionKey) {
-        let Some(session) = self.kernel.sessions.get(key) else {
+    pub(crate) fn check_restored_rings(key: SessionKey, kernel: &mut Kernel) {
+        let Some(session) = kernel.sessions.get(key) else {
             return;
         };
-        let due_ms = self.kernel.now.mono_ms + RING_CHECK_SOON_MS;
+        let due_ms = kernel.now.mono_ms + RING_CHECK_SOON_MS;
         for ringing in &session.invitations.rings {
-            self.kernel.timers.set(due_ms, Timer::Ring(key, ringing.id));
+            kernel.timers.set(due_ms, Timer::Ring(key, ringing.id));
         }
     }
 
@@ -318,16 +330,17 @@ impl Hub {
         &mut self,
         key: SessionKey,
         reported: Vec<InvitationName>,
+        kernel: &mut Kernel,
         out: &mut dyn Sink,
     ) {
         for (caller, id) in reported {
-            if let Some(session) = self.kernel.sessions.get_mut(key) {
+            if let Some(session) = kernel.sessions.get_mut(key) {
                 session
                     .invitations
                     .rings
                     .push(Ringing::reported(id, caller.clone()));
             }
-            self.look_up_ring(key, caller, id, out);
+            self.look_up_ring(key, caller, id, kernel, out);
         }
     }
 
@@ -336,6 +349,7 @@ impl Hub {
         session: SessionKey,
         caller: UserKey,
         id: InvitationId,
+        kernel: &mut Kernel,
         out: &mut dyn Sink,
     ) {
         let pending = InvitationStore::Ring {
@@ -344,18 +358,18 @@ impl Hub {
             id,
         };
         let op = StoreOp::InvitationRead { caller, id };
-        self.invitations.store(&mut self.kernel, op, pending, out);
+        self.store(kernel, op, pending, out);
     }
 
     /// The record of what rings at a session is read.
     pub(crate) fn finish_ring_check(
-        &mut self,
         key: SessionKey,
         (caller, id): InvitationName,
         answer: StoreAnswer,
+        kernel: &mut Kernel,
         out: &mut dyn Sink,
     ) {
-        let Some(session) = self.kernel.sessions.get_mut(key) else {
+        let Some(session) = kernel.sessions.get_mut(key) else {
             return;
         };
         let is_it = |ringing: &Ringing| ringing.is_checked && ringing.id == id;
@@ -386,32 +400,29 @@ impl Hub {
             .then_some(CalleeWord::Received { rings_on });
         let decided = ringing.decision.clone().map(CalleeWord::Decided);
         let timer = Timer::Ring(key, id);
-        self.kernel
-            .timers
-            .set(self.kernel.now.mono_ms + again_ms, timer);
+        kernel.timers.set(kernel.now.mono_ms + again_ms, timer);
         for word in received.into_iter().chain(decided) {
-            self.tell_caller(caller.clone(), id, word, out);
+            Self::tell_caller(caller.clone(), id, word, out);
         }
     }
 
     /// The session ends: the callers' hubs are told.
-    pub(crate) fn end_rings(&mut self, key: SessionKey, fate: RingFate, out: &mut dyn Sink) {
-        let Some(session) = self.kernel.sessions.get_mut(key) else {
+    pub(crate) fn end_rings(
+        key: SessionKey,
+        fate: RingFate,
+        kernel: &mut Kernel,
+        out: &mut dyn Sink,
+    ) {
+        let Some(session) = kernel.sessions.get_mut(key) else {
             return;
         };
         for ringing in std::mem::take(&mut session.invitations.rings) {
             let word = CalleeWord::SessionOver(fate);
-            self.tell_caller(ringing.caller, ringing.id, word, out);
+            Self::tell_caller(ringing.caller, ringing.id, word, out);
         }
     }
 
-    fn tell_caller(
-        &mut self,
-        caller: UserKey,
-        id: InvitationId,
-        word: CalleeWord,
-        out: &mut dyn Sink,
-    ) {
-        self.tell_writer(caller, InvitationWord::Back { id, word }, out);
+    fn tell_caller(caller: UserKey, id: InvitationId, word: CalleeWord, out: &mut dyn Sink) {
+        Self::tell_writer(caller, InvitationWord::Back { id, word }, out);
     }
 }

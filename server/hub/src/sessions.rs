@@ -1,6 +1,5 @@
 //! Sessions: one login of one user. Heartbeat, grace, window and end of a session.
 
-use bytes::Bytes;
 use tidings_fault::fault;
 use tidings_wire::codes::{CloseCode, Outcome};
 use tidings_wire::frame::encode_server;
@@ -11,11 +10,14 @@ use tidings_wire::proto::{
 };
 
 use crate::Hub;
+use crate::attributes::Attributes;
 use crate::bus_ops::{BusOp, RingFate, Topic};
 use crate::config::Traits;
 use crate::costs::ANSWER_BYTES_MIN;
 use crate::ids::{ConnectionId, UserKey};
+use crate::invitations::Invitations;
 use crate::io::{Effect, Sink};
+use crate::kernel::Kernel;
 use crate::limiter;
 use crate::login::Connection;
 use crate::memberships::Visibility;
@@ -23,11 +25,11 @@ use crate::outbox::Source;
 use crate::session::{End, HEARTBEAT_WATCHED_MS, Session, SessionKey};
 use crate::timers::Timer;
 
-impl Hub {
+impl Kernel {
     /// Connections were closed in this turn because their clients do not confirm.
     pub(crate) fn finish_slow(&mut self, slow: Vec<ConnectionId>) {
         for connection in slow {
-            if let Some(Connection::Serving(key)) = self.kernel.connections.remove(&connection) {
+            if let Some(Connection::Serving(key)) = self.connections.remove(&connection) {
                 self.set_session_timer(key);
             }
         }
@@ -41,7 +43,7 @@ impl Hub {
         result: reply::Result,
         out: &mut dyn Sink,
     ) {
-        let Some(session) = self.kernel.sessions.get_mut(key) else {
+        let Some(session) = self.sessions.get_mut(key) else {
             return;
         };
         session.requests.open = session.requests.open.saturating_sub(1);
@@ -78,10 +80,10 @@ impl Hub {
 
     /// Notes that the client was heard on this connection.
     pub(crate) fn touch(&mut self, key: SessionKey, out: &mut dyn Sink) {
-        let Some(session) = self.kernel.sessions.get_mut(key) else {
+        let Some(session) = self.sessions.get_mut(key) else {
             return;
         };
-        session.link.heard_ms = self.kernel.now.mono_ms;
+        session.link.heard_ms = self.now.mono_ms;
         session.link.pinged_ms = None;
         if session.presence.state == PresenceState::Unreachable {
             session.presence.state = PresenceState::Online;
@@ -91,12 +93,11 @@ impl Hub {
 
     /// Somebody watches the user: a silent client is asked sooner.
     pub(crate) fn note_watched(&mut self, user: &UserKey) {
-        let session = self.kernel.users.get(user).and_then(|entry| entry.session);
+        let session = self.users.get(user).and_then(|entry| entry.session);
         let Some(key) = session else {
             return;
         };
         if let Some(session) = self
-            .kernel
             .sessions
             .get_mut(key)
             .filter(|s| !s.presence.is_watched)
@@ -108,23 +109,21 @@ impl Hub {
 
     /// Ends the session's connection, if it has one; the session stays.
     pub(crate) fn detach(&mut self, key: SessionKey, code: Option<CloseCode>, out: &mut dyn Sink) {
-        let Some(session) = self.kernel.sessions.get_mut(key) else {
+        let Some(session) = self.sessions.get_mut(key) else {
             return;
         };
         let Some(connection) = session.connection.take() else {
             return;
         };
         if fault!(GraceBeginsAtNotice) {
-            session.link.heard_ms = self.kernel.now.mono_ms;
+            session.link.heard_ms = self.now.mono_ms;
         }
         let ends = session.traits.ends_with_connection;
         if ends {
-            session.link.next_check_ms = Some(self.kernel.now.mono_ms);
-            self.kernel
-                .timers
-                .set(self.kernel.now.mono_ms, Timer::Session(key));
+            session.link.next_check_ms = Some(self.now.mono_ms);
+            self.timers.set(self.now.mono_ms, Timer::Session(key));
         }
-        self.kernel.connections.remove(&connection);
+        self.connections.remove(&connection);
         if let Some(code) = code {
             out.emit(Effect::Close { connection, code });
         }
@@ -135,7 +134,7 @@ impl Hub {
 
     /// Sets the session's next look: the earliest of everything that can happen to it by time alone.
     pub(crate) fn set_session_timer(&mut self, key: SessionKey) {
-        let Some(session) = self.kernel.sessions.get_mut(key) else {
+        let Some(session) = self.sessions.get_mut(key) else {
             return;
         };
         let heard = session.link.heard_ms;
@@ -159,22 +158,47 @@ impl Hub {
         });
         if session.presence.is_watched && session.connection.is_some() {
             // A client that answers is silent from then on: the timer must not wait for the old ping's end.
-            due = due.min(self.kernel.now.mono_ms + HEARTBEAT_WATCHED_MS);
+            due = due.min(self.now.mono_ms + HEARTBEAT_WATCHED_MS);
         }
         if let Some(token_due_ms) = session.token_due_ms() {
-            let left_ms = token_due_ms.saturating_sub(self.kernel.clock.wall.unix_ms());
-            due = due.min(self.kernel.now.mono_ms + left_ms);
+            let left_ms = token_due_ms.saturating_sub(self.clock.wall.unix_ms());
+            due = due.min(self.now.mono_ms + left_ms);
         }
-        let due = due
-            .max(self.kernel.now.mono_ms + 1)
-            .max(self.kernel.clock.heard_from_ms);
+        let due = due.max(self.now.mono_ms + 1).max(self.clock.heard_from_ms);
         // One chain of timers per session, however often it is cut and resumed.
         if session.link.next_check_ms.is_none_or(|at| at > due) {
             session.link.next_check_ms = Some(due);
-            self.kernel.timers.set(due, Timer::Session(key));
+            self.timers.set(due, Timer::Session(key));
         }
     }
 
+    /// Which texts the session may use as names.
+    pub(crate) fn names_of(&self, key: SessionKey) -> NameRule {
+        self.traits_of(key).names
+    }
+
+    /// What the session's client can do.
+    pub(crate) fn traits_of(&self, key: SessionKey) -> Traits {
+        let session = self.sessions.get(key);
+        session.map(|session| session.traits).unwrap_or_default()
+    }
+
+    /// Takes the session out of the user's entry, and the entry away when nothing else is in it.
+    fn forget_user_session(&mut self, user: &UserKey, key: SessionKey, out: &mut dyn Sink) {
+        let Some(entry) = self.users.get_mut(user) else {
+            return;
+        };
+        if entry.session == Some(key) {
+            entry.session = None;
+        }
+        if entry.session.is_none() && entry.claim.is_none() {
+            self.users.remove(user);
+            out.emit(Effect::Bus(BusOp::Unsubscribe(Topic::User(user.clone()))));
+        }
+    }
+}
+
+impl Hub {
     /// A session's timer has fired: does what is due and sets the next one.
     pub(crate) fn check_session(&mut self, key: SessionKey, out: &mut dyn Sink) {
         let Some(session) = self.kernel.sessions.get_mut(key) else {
@@ -227,7 +251,7 @@ impl Hub {
             .is_some_and(|due_ms| self.kernel.now.mono_ms >= due_ms);
         if session.presence.state == PresenceState::Online && is_unreachable {
             session.presence.state = PresenceState::Unreachable;
-            self.emit_presence(key, out);
+            self.kernel.emit_presence(key, out);
         }
         let Some(session) = self.kernel.sessions.get(key) else {
             return;
@@ -244,7 +268,7 @@ impl Hub {
         {
             return self.end_session(key, End::WindowOver, out);
         }
-        self.set_session_timer(key);
+        self.kernel.set_session_timer(key);
     }
 
     /// Tells a connected client, once per token, that its token ends soon (rtm 7.3).
@@ -267,30 +291,30 @@ impl Hub {
     }
 
     fn detach_and_check(&mut self, key: SessionKey, code: CloseCode, out: &mut dyn Sink) {
-        self.detach(key, Some(code), out);
+        self.kernel.detach(key, Some(code), out);
         self.check_session(key, out);
     }
 
     /// The grace is over: others see the user leave; the session can still be resumed.
     fn become_gone(&mut self, key: SessionKey, out: &mut dyn Sink) {
-        self.detach(key, Some(CloseCode::HeartbeatLost), out);
+        self.kernel.detach(key, Some(CloseCode::HeartbeatLost), out);
         let Some(session) = self.kernel.sessions.get_mut(key) else {
             return;
         };
         session.presence.state = PresenceState::Offline;
-        self.emit_presence(key, out);
+        self.kernel.emit_presence(key, out);
         if !fault!(GoneUserStaysMember) {
-            self.hide_memberships(key, out);
+            self.channels.hide_memberships(key, &mut self.kernel, out);
         }
         if !fault!(UnconfirmedIsNotGivenBack) {
-            self.give_back_deliveries(key, out);
+            self.peers.give_back_deliveries(key, &mut self.kernel, out);
         }
     }
 
     /// Ends a session for good.
     pub(crate) fn end_session(&mut self, key: SessionKey, end: End, out: &mut dyn Sink) {
-        self.remember_rates(key, out);
-        self.detach(key, Some(end.code()), out);
+        self.kernel.remember_rates(key, out);
+        self.kernel.detach(key, Some(end.code()), out);
         let Some(session) = self.kernel.sessions.get_mut(key) else {
             return;
         };
@@ -304,22 +328,26 @@ impl Hub {
         if end != End::RemoteLogin || fault!(SecondLoginEndsPresence) {
             // A replaced login hands its user over: nobody sees it go off line, its attributes stay.
             if visibility == Visibility::Visible {
-                self.emit_presence(key, out);
+                self.kernel.emit_presence(key, out);
             }
             match end {
-                End::WindowOver => self.drop_user_attributes_late(key, out),
-                _ => self.drop_user_attributes(key, out),
+                End::WindowOver => {
+                    Attributes::drop_user_attributes_late(key, &mut self.kernel, out)
+                }
+                _ => Attributes::drop_user_attributes(key, &mut self.kernel, out),
             }
         }
-        self.end_memberships(key, visibility, out);
+        self.channels
+            .end_memberships(key, visibility, &mut self.kernel, out);
         if !fault!(ReplacingLoginMissesUnconfirmed) {
-            self.give_back_deliveries(key, out);
+            self.peers.give_back_deliveries(key, &mut self.kernel, out);
         }
         if !fault!(WatchOutlivesSession) {
-            self.end_watches(key, out);
+            self.presence.end_watches(key, &mut self.kernel, out);
         }
-        self.end_own_invitations(key, out);
-        let rings_on = self.traits_of(key).rings_on;
+        self.invitations
+            .end_own_invitations(key, &mut self.kernel, out);
+        let rings_on = self.kernel.traits_of(key).rings_on;
         let fate = match end {
             // It rings at the login that takes its place.
             End::RemoteLogin => RingFate::GoesOn,
@@ -328,35 +356,10 @@ impl Hub {
             _ => RingFate::Lost,
         };
         if !fault!(CallerIsNotToldOfCalleesEnd) {
-            self.end_rings(key, fate, out);
+            Invitations::end_rings(key, fate, &mut self.kernel, out);
         }
         self.kernel.sessions.remove(key);
-        self.forget_user_session(&user, key, out);
-    }
-
-    /// Which texts the session may use as names.
-    pub(crate) fn names_of(&self, key: SessionKey) -> NameRule {
-        self.traits_of(key).names
-    }
-
-    /// What the session's client can do.
-    pub(crate) fn traits_of(&self, key: SessionKey) -> Traits {
-        let session = self.kernel.sessions.get(key);
-        session.map(|session| session.traits).unwrap_or_default()
-    }
-
-    /// Takes the session out of the user's entry, and the entry away when nothing else is in it.
-    fn forget_user_session(&mut self, user: &UserKey, key: SessionKey, out: &mut dyn Sink) {
-        let Some(entry) = self.kernel.users.get_mut(user) else {
-            return;
-        };
-        if entry.session == Some(key) {
-            entry.session = None;
-        }
-        if entry.session.is_none() && entry.claim.is_none() {
-            self.kernel.users.remove(user);
-            out.emit(Effect::Bus(BusOp::Unsubscribe(Topic::User(user.clone()))));
-        }
+        self.kernel.forget_user_session(&user, key, out);
     }
 }
 

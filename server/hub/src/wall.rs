@@ -3,7 +3,7 @@
 use tidings_fault::fault;
 use tidings_wire::names::AppId;
 
-use crate::Hub;
+use crate::kernel::Kernel;
 use crate::store_ops::HistoryLimits;
 use crate::time::Time;
 
@@ -84,7 +84,7 @@ impl Wall {
     }
 }
 
-impl Hub {
+impl Kernel {
     /// The age at which something is deleted: never, while the wall clock is not believed (contract CRA-7).
     pub(crate) fn deletion_age_ms(&self, age_ms: u64) -> u64 {
         self.deletion_age_before(age_ms, 0)
@@ -92,12 +92,7 @@ impl Hub {
 
     /// The same for what is deleted because something with this stamp is added, which may be another hub's.
     pub(crate) fn deletion_age_before(&self, age_ms: u64, stamp_ms: u64) -> u64 {
-        match self
-            .kernel
-            .clock
-            .wall
-            .is_believed(stamp_ms.max(self.kernel.now.unix_ms))
-        {
+        match self.clock.wall.is_believed(stamp_ms.max(self.now.unix_ms)) {
             true => age_ms,
             false => u64::MAX,
         }
@@ -105,23 +100,17 @@ impl Hub {
 
     /// A time that somebody has read from the clock, by the clock of stamps, which never goes back.
     pub(crate) fn stamped(&self, unix_ms: u64) -> u64 {
-        unix_ms.saturating_add(
-            self.kernel
-                .now
-                .unix_ms
-                .saturating_sub(self.kernel.clock.wall.unix_ms()),
-        )
+        unix_ms.saturating_add(self.now.unix_ms.saturating_sub(self.clock.wall.unix_ms()))
     }
 
     /// Whether the end of something is over: never, while the wall clock is not believed (contract CRA-7).
     pub(crate) fn is_over(&self, end_ts: u64) -> bool {
-        end_ts <= self.kernel.now.unix_ms
-            && self.kernel.clock.wall.is_believed(self.kernel.now.unix_ms)
+        end_ts <= self.now.unix_ms && self.clock.wall.is_believed(self.now.unix_ms)
     }
 
     /// Bounds of a history of this app, at this time.
     pub(crate) fn history_limits(&self, app: &AppId) -> HistoryLimits {
-        self.limits_before(self.kernel.config.history_limits(app), 0)
+        self.limits_before(self.config.history_limits(app), 0)
     }
 
     /// Bounds of a history as they are applied when a message with this stamp is added.

@@ -8,6 +8,7 @@ use crate::bus_ops::{AskId, BusInput, LoginStamp};
 use crate::ids::HubId;
 use crate::io::Input;
 use crate::rig::{Rig, channel, user};
+use tidings_wire::proto::PresenceState;
 
 fn publication(revision: u64) -> Publication {
     let attribute = Attribute {

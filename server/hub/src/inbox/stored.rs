@@ -7,47 +7,58 @@ use tidings_wire::limits::INBOX_PAGE;
 use tidings_wire::proto::{Gap, GapCause, Inbox, Message, PeerMessage, gap, server_message::Kind};
 
 use super::{Delivery, READ_AGAIN_MS, READS_AWAITED, message_kind};
-use crate::Hub;
 use crate::bus_ops::Answer;
 use crate::ids::{MessageId, UserKey};
 use crate::io::Sink;
+use crate::kernel::Kernel;
 use crate::outbox::Source;
 use crate::peers::PeerStore;
+use crate::peers::Peers;
 use crate::session::{Session, SessionKey};
 use crate::store_ops::{InboxLosses, StoreAnswer, StoreOp, StoredMessage};
 use crate::timers::Timer;
 
-impl Hub {
+impl Peers {
     /// Goes on reading once the client has a page.
-    pub(super) fn finish_inbox_page(&mut self, key: SessionKey, sseq: u64, out: &mut dyn Sink) {
-        let session = self.kernel.sessions.get_mut(key);
+    pub(super) fn finish_inbox_page(
+        &mut self,
+        key: SessionKey,
+        sseq: u64,
+        kernel: &mut Kernel,
+        out: &mut dyn Sink,
+    ) {
+        let session = kernel.sessions.get_mut(key);
         let page_end = session.and_then(|session| {
             let end = &mut session.peers.inbox.page_end;
             end.take_if(|end| *end <= sseq)
         });
         if page_end.is_some() {
-            self.read_inbox(key, out);
+            self.read_inbox(key, kernel, out);
         }
     }
 
     /// The store has more for a user of this hub.
-    pub(crate) fn handle_inbox_grew(&mut self, user: &UserKey, out: &mut dyn Sink) {
-        let Some(key) = self.kernel.users.get(user).and_then(|entry| entry.session) else {
+    pub(crate) fn handle_inbox_grew(
+        &mut self,
+        user: &UserKey,
+        kernel: &mut Kernel,
+        out: &mut dyn Sink,
+    ) {
+        let Some(key) = kernel.users.get(user).and_then(|entry| entry.session) else {
             return;
         };
-        if self
-            .kernel
+        if kernel
             .sessions
             .get(key)
             .is_some_and(|session| session.is_here())
         {
-            self.read_inbox(key, out);
+            self.read_inbox(key, kernel, out);
         }
     }
 
     /// Reads the next page of stored messages, unless one is on its way to the client.
-    pub(crate) fn read_inbox(&mut self, key: SessionKey, out: &mut dyn Sink) {
-        let Some(session) = self.kernel.sessions.get_mut(key) else {
+    pub(crate) fn read_inbox(&mut self, key: SessionKey, kernel: &mut Kernel, out: &mut dyn Sink) {
+        let Some(session) = kernel.sessions.get_mut(key) else {
             return;
         };
         if session.peers.inbox.is_reading || session.peers.inbox.page_end.is_some() {
@@ -57,8 +68,8 @@ impl Hub {
         session.peers.inbox.is_reading = true;
         session.peers.inbox.has_grown = false;
         let age_ms = session.settings.inbox_age_ms;
-        let age_ms = self.deletion_age_ms(age_ms);
-        let Some(session) = self.kernel.sessions.get(key) else {
+        let age_ms = kernel.deletion_age_ms(age_ms);
+        let Some(session) = kernel.sessions.get(key) else {
             return;
         };
         let op = StoreOp::InboxRead {
@@ -66,19 +77,20 @@ impl Hub {
             after: session.peers.inbox.seen
                 + u64::from(fault!(StoredPageBeginsLate) && session.peers.inbox.seen > 0),
             count_max: INBOX_PAGE,
-            not_before_ts: self.kernel.now.unix_ms.saturating_sub(age_ms),
+            not_before_ts: kernel.now.unix_ms.saturating_sub(age_ms),
         };
         let pending = PeerStore::Page(key);
-        self.peers.store(&mut self.kernel, op, pending, out);
+        self.store(kernel, op, pending, out);
     }
 
     pub(crate) fn apply_inbox_page(
         &mut self,
         key: SessionKey,
         answer: StoreAnswer,
+        kernel: &mut Kernel,
         out: &mut dyn Sink,
     ) {
-        let Some(session) = self.kernel.sessions.get_mut(key) else {
+        let Some(session) = kernel.sessions.get_mut(key) else {
             return;
         };
         session.peers.inbox.is_reading = false;
@@ -88,21 +100,21 @@ impl Hub {
             losses,
         } = answer
         else {
-            return self.note_failed_read(key, out);
+            return self.note_failed_read(key, kernel, out);
         };
         session.peers.inbox.failures = 0;
         Self::tell_losses(session, losses, out);
         for message in messages {
-            self.hand_stored(key, message, out);
+            self.hand_stored(key, message, kernel, out);
         }
-        let Some(session) = self.kernel.sessions.get_mut(key) else {
+        let Some(session) = kernel.sessions.get_mut(key) else {
             return;
         };
         if fault!(StoredIsDeletedUnconfirmed) {
             let (user, up_to) = (session.user.clone(), session.peers.inbox.seen);
             let told = InboxLosses::default();
             let op = StoreOp::InboxConfirm { user, up_to, told };
-            return self.kernel.store_and_forget(op, out);
+            return kernel.store_and_forget(op, out);
         }
         let last = session.peers.inbox.delivered.back().map(|(sseq, _)| *sseq);
         // Also without more of them: what grows one by one is no less than a page.
@@ -112,48 +124,48 @@ impl Hub {
             return;
         }
         if has_more || session.peers.inbox.has_grown {
-            return self.read_inbox(key, out);
+            return self.read_inbox(key, kernel, out);
         }
-        self.release_behind(key, out);
+        self.release_behind(key, kernel, out);
     }
 
     /// Nothing stored is left before them: live messages go on.
-    fn release_behind(&mut self, key: SessionKey, out: &mut dyn Sink) {
-        let Some(session) = self.kernel.sessions.get_mut(key) else {
+    fn release_behind(&mut self, key: SessionKey, kernel: &mut Kernel, out: &mut dyn Sink) {
+        let Some(session) = kernel.sessions.get_mut(key) else {
             return;
         };
         let behind = std::mem::take(&mut session.peers.inbox.behind);
         for waiting in behind {
-            self.accept_parcel(key, waiting.from, waiting.parcel, out);
+            self.accept_parcel(key, waiting.from, waiting.parcel, kernel, out);
         }
     }
 
-    fn note_failed_read(&mut self, key: SessionKey, out: &mut dyn Sink) {
-        let Some(session) = self.kernel.sessions.get_mut(key) else {
+    fn note_failed_read(&mut self, key: SessionKey, kernel: &mut Kernel, out: &mut dyn Sink) {
+        let Some(session) = kernel.sessions.get_mut(key) else {
             return;
         };
         session.peers.inbox.failures = session.peers.inbox.failures.saturating_add(1);
         let is_awaited = session.peers.inbox.failures < READS_AWAITED;
-        let again_ms = self.kernel.now.mono_ms + READ_AGAIN_MS[usize::from(!is_awaited)];
+        let again_ms = kernel.now.mono_ms + READ_AGAIN_MS[usize::from(!is_awaited)];
         if session.peers.inbox.again_ms.is_none_or(|at| at > again_ms) {
             session.peers.inbox.again_ms = Some(again_ms);
-            self.kernel.timers.set(again_ms, Timer::Inbox(key));
+            kernel.timers.set(again_ms, Timer::Inbox(key));
         }
         if !is_awaited {
-            self.release_behind(key, out);
+            self.release_behind(key, kernel, out);
         }
     }
 
     /// Reads the inbox once more, unless that was done since it failed.
-    pub(crate) fn retry_inbox(&mut self, key: SessionKey, out: &mut dyn Sink) {
-        let Some(session) = self.kernel.sessions.get_mut(key) else {
+    pub(crate) fn retry_inbox(&mut self, key: SessionKey, kernel: &mut Kernel, out: &mut dyn Sink) {
+        let Some(session) = kernel.sessions.get_mut(key) else {
             return;
         };
-        let is_due = |at: &mut u64| *at <= self.kernel.now.mono_ms;
+        let is_due = |at: &mut u64| *at <= kernel.now.mono_ms;
         if session.peers.inbox.again_ms.take_if(is_due).is_some()
             && session.peers.inbox.failures > 0
         {
-            self.read_inbox(key, out);
+            self.read_inbox(key, kernel, out);
         }
     }
 
@@ -169,13 +181,19 @@ impl Hub {
     }
 
     /// Hands one stored message to the client.
-    fn hand_stored(&mut self, key: SessionKey, message: StoredMessage, out: &mut dyn Sink) {
-        self.release_before(key, message.id, out);
+    fn hand_stored(
+        &mut self,
+        key: SessionKey,
+        message: StoredMessage,
+        kernel: &mut Kernel,
+        out: &mut dyn Sink,
+    ) {
+        self.release_before(key, message.id, kernel, out);
         let content = <Message as prost::Message>::decode(message.body.clone()).unwrap_or_default();
-        let is_over = |end_ts: u64| end_ts > 0 && self.is_over(end_ts);
+        let is_over = |end_ts: u64| end_ts > 0 && kernel.is_over(end_ts);
         let (is_kept_no_more, is_late) =
             (is_over(message.lasts_until), is_over(content.expires_ts));
-        let Some(session) = self.kernel.sessions.get_mut(key) else {
+        let Some(session) = kernel.sessions.get_mut(key) else {
             return;
         };
         session.peers.inbox.seen = session.peers.inbox.seen.max(message.inbox);
@@ -186,7 +204,7 @@ impl Hub {
         if is_kept_no_more {
             let (user, id) = (session.user.clone(), message.id);
             let op = StoreOp::InboxRemove { user, id };
-            return self.kernel.store_and_forget(op, out);
+            return kernel.store_and_forget(op, out);
         }
         if is_late || !session.traits.takes(message_kind(&content)) {
             return;
@@ -203,8 +221,14 @@ impl Hub {
 
     /// A message was given to this hub and to the one whose session it replaces, which has stored it. What its
     /// sender had sent before it goes first; its live form goes no more.
-    fn release_before(&mut self, key: SessionKey, id: MessageId, out: &mut dyn Sink) {
-        let Some(session) = self.kernel.sessions.get_mut(key) else {
+    fn release_before(
+        &mut self,
+        key: SessionKey,
+        id: MessageId,
+        kernel: &mut Kernel,
+        out: &mut dyn Sink,
+    ) {
+        let Some(session) = kernel.sessions.get_mut(key) else {
             return;
         };
         let behind = &mut session.peers.inbox.behind;
@@ -223,9 +247,9 @@ impl Hub {
                 index += 1;
             }
         }
-        self.answer_delivery(stored.from, Answer::Stored, out);
+        self.answer_delivery(stored.from, Answer::Stored, kernel, out);
         for waiting in earlier {
-            self.hand_over(key, waiting.from, waiting.parcel, out);
+            self.hand_over(key, waiting.from, waiting.parcel, kernel, out);
         }
     }
 }

@@ -12,10 +12,11 @@ use tidings_wire::proto::{
 };
 
 use super::{Invitation, InvitationStore, State};
-use crate::Hub;
 use crate::bus_ops::InvitationWord;
 use crate::ids::{InvitationId, UserKey};
+use crate::invitations::Invitations;
 use crate::io::Sink;
+use crate::kernel::Kernel;
 use crate::outbox::Source;
 use crate::session::SessionKey;
 use crate::sessions::error;
@@ -65,16 +66,17 @@ pub(crate) struct Write {
     told: Told,
 }
 
-impl Hub {
+impl Invitations {
     /// Writes an invitation's record as it is now; `told` follows when that is durable.
     pub(super) fn write_invitation(
         &mut self,
         caller: &UserKey,
         id: InvitationId,
         told: Told,
+        kernel: &mut Kernel,
         out: &mut dyn Sink,
     ) {
-        let clock = self.record_clock();
+        let clock = self.record_clock(kernel);
         let Some(invitation) = self.invitation(caller, id) else {
             return;
         };
@@ -88,8 +90,8 @@ impl Hub {
             body,
         };
         if fault!(InvitationIsToldBeforeDurable) {
-            self.kernel.store_and_forget(op, out);
-            return self.tell_of_invitation(caller, id, told, out);
+            kernel.store_and_forget(op, out);
+            return self.tell_of_invitation(caller, id, told, kernel, out);
         }
         let write = Box::new(Write {
             caller: caller.clone(),
@@ -97,24 +99,25 @@ impl Hub {
             told,
         });
         let pending = InvitationStore::Write(write);
-        self.invitations.store(&mut self.kernel, op, pending, out);
+        self.store(kernel, op, pending, out);
     }
 
     pub(crate) fn finish_invitation_write(
         &mut self,
         write: Write,
         answer: StoreAnswer,
+        kernel: &mut Kernel,
         out: &mut dyn Sink,
     ) {
         let Write { caller, id, told } = write;
         match answer {
             StoreAnswer::InvitationConflict(stored) => {
-                self.yield_invitation(&caller, id, stored, told, out);
+                self.yield_invitation(&caller, id, stored, told, kernel, out);
             }
             StoreAnswer::Failed { reason } => {
-                self.give_invitation_up(&caller, id, told, reason, out);
+                self.give_invitation_up(&caller, id, told, reason, kernel, out);
             }
-            _ => self.tell_of_invitation(&caller, id, told, out),
+            _ => self.tell_of_invitation(&caller, id, told, kernel, out),
         }
     }
 
@@ -124,55 +127,68 @@ impl Hub {
         caller: &UserKey,
         id: InvitationId,
         told: Told,
+        kernel: &mut Kernel,
         out: &mut dyn Sink,
     ) {
-        let now_ms = self.kernel.now.mono_ms;
+        let now_ms = kernel.now.mono_ms;
         match told {
             Told::Sent(waiting) => {
-                self.reply_done(waiting.session, waiting.cseq, out);
+                kernel.reply_done(waiting.session, waiting.cseq, out);
                 let Some(invitation) = self.invitation(caller, id) else {
                     return;
                 };
                 if let State::Pending { again_ms } = &mut invitation.state {
                     *again_ms = now_ms;
-                    self.check_invitation(caller, id, out);
+                    self.check_invitation(caller, id, kernel, out);
                 }
             }
-            Told::Received => self.tell_received(caller, id, out),
-            Told::AcceptAsked => self.tell_accept_asked(caller, id, out),
+            Told::Received => self.tell_received(caller, id, kernel, out),
+            Told::AcceptAsked => self.tell_accept_asked(caller, id, kernel, out),
             Told::TakenOver {
                 is_received,
                 is_accepting,
             } => {
                 if is_received {
-                    self.tell_received(caller, id, out);
+                    self.tell_received(caller, id, kernel, out);
                 }
                 if is_accepting {
-                    self.tell_accept_asked(caller, id, out);
+                    self.tell_accept_asked(caller, id, kernel, out);
                 }
             }
             Told::Ended(waiting) => {
                 if let Some(invitation) = self.remove_invitation(caller, id, out) {
-                    self.tell_end(invitation, out);
+                    Self::tell_end(invitation, kernel, out);
                     let timer = Timer::InvitationOver(Box::new(caller.clone()), id);
-                    self.kernel.timers.set(now_ms + INVITATION_KEEP_MS, timer);
+                    kernel.timers.set(now_ms + INVITATION_KEEP_MS, timer);
                 }
                 if let Some(waiting) = waiting {
-                    self.reply_done(waiting.session, waiting.cseq, out);
+                    kernel.reply_done(waiting.session, waiting.cseq, out);
                 }
             }
         }
     }
 
-    fn tell_received(&mut self, caller: &UserKey, id: InvitationId, out: &mut dyn Sink) {
+    fn tell_received(
+        &mut self,
+        caller: &UserKey,
+        id: InvitationId,
+        kernel: &mut Kernel,
+        out: &mut dyn Sink,
+    ) {
         if let Some(invitation) = self.invitation(caller, id) {
             let (owner, number) = (invitation.owner, invitation.number);
             let word = Kind::InvitationReceived(InvitationReceived { number });
-            self.tell_caller_client(owner, word, out);
+            Self::tell_caller_client(owner, word, kernel, out);
         }
     }
 
-    fn tell_accept_asked(&mut self, caller: &UserKey, id: InvitationId, out: &mut dyn Sink) {
+    fn tell_accept_asked(
+        &mut self,
+        caller: &UserKey,
+        id: InvitationId,
+        kernel: &mut Kernel,
+        out: &mut dyn Sink,
+    ) {
         // It may have been cancelled meanwhile.
         if let Some(invitation) = self.invitation(caller, id)
             && let State::Accepting { response, .. } = &invitation.state
@@ -180,46 +196,46 @@ impl Hub {
             let (number, response) = (invitation.number, response.clone());
             let owner = invitation.owner;
             let word = Kind::AcceptAsked(AcceptAsked { number, response });
-            self.tell_caller_client(owner, word, out);
+            Self::tell_caller_client(owner, word, kernel, out);
         }
     }
 
     /// Tells both sides the end.
-    fn tell_end(&mut self, invitation: Invitation, out: &mut dyn Sink) {
+    fn tell_end(invitation: Invitation, kernel: &mut Kernel, out: &mut dyn Sink) {
         let State::Ended { end, response } = invitation.state else {
             return;
         };
         if end != InvitationEnd::Canceled {
             let ended = local_end(invitation.number, end, response);
-            self.tell_caller_client(invitation.owner, ended, out);
+            Self::tell_caller_client(invitation.owner, ended, kernel, out);
         }
         if end == InvitationEnd::Canceled && fault!(CancellationIsNotSent) {
             return;
         }
         let id = invitation.id;
-        self.tell_user(invitation.callee, InvitationWord::Ended { id, end }, out);
+        Self::tell_user(invitation.callee, InvitationWord::Ended { id, end }, out);
     }
 
     pub(super) fn tell_caller_client(
-        &mut self,
         owner: Option<SessionKey>,
         word: Kind,
+        kernel: &mut Kernel,
         out: &mut dyn Sink,
     ) {
-        if let Some(session) = owner.and_then(|key| self.kernel.sessions.get_mut(key)) {
+        if let Some(session) = owner.and_then(|key| kernel.sessions.get_mut(key)) {
             session.push(encode_server(word), Source::Call, out);
         }
     }
 
     /// The time that ended records are kept for is over.
     pub(crate) fn drop_invitation(
-        &mut self,
         caller: UserKey,
         id: InvitationId,
+        kernel: &mut Kernel,
         out: &mut dyn Sink,
     ) {
         let op = StoreOp::InvitationDrop { caller, id };
-        self.kernel.store_and_forget(op, out);
+        kernel.store_and_forget(op, out);
     }
 
     /// Somebody else has written the record: a newer login that has taken it over, or what was left of an older one.
@@ -229,29 +245,28 @@ impl Hub {
         id: InvitationId,
         stored: Option<StoredInvitation>,
         told: Told,
+        kernel: &mut Kernel,
         out: &mut dyn Sink,
     ) {
-        let (now_ms, clock) = (self.kernel.now.mono_ms, self.record_clock());
+        let (now_ms, clock) = (kernel.now.mono_ms, self.record_clock(kernel));
         let Some(ours) = self.remove_invitation(caller, id, out) else {
-            return self.finish_canceled(told, out);
+            return Self::finish_canceled(told, kernel, out);
         };
         let stored = stored.and_then(|stored| Invitation::from_record(&stored, clock));
         let Some((mut invitation, _)) = stored else {
             let end = local_end(ours.number, InvitationEnd::NotRecorded, String::new());
-            self.tell_caller_client(ours.owner, end, out);
-            return self.finish_canceled(told, out);
+            Self::tell_caller_client(ours.owner, end, kernel, out);
+            return Self::finish_canceled(told, kernel, out);
         };
-        let owner = ours
-            .owner
-            .filter(|key| self.kernel.sessions.contains_key(*key));
+        let owner = ours.owner.filter(|key| kernel.sessions.contains_key(*key));
         let Some(owner) = owner else {
             // Who has taken it over writes it.
             return;
         };
         if let State::Ended { end, response } = invitation.state {
             let word = local_end(ours.number, end, response);
-            self.tell_caller_client(Some(owner), word, out);
-            return self.finish_canceled(told, out);
+            Self::tell_caller_client(Some(owner), word, kernel, out);
+            return Self::finish_canceled(told, kernel, out);
         }
         invitation.owner = Some(owner);
         invitation.number = ours.number;
@@ -271,8 +286,8 @@ impl Hub {
             *again_ms = now_ms;
         }
         self.insert_invitation(caller, invitation, out);
-        self.set_invitation_timer(caller, id);
-        self.write_invitation(caller, id, told, out);
+        self.set_invitation_timer(caller, id, kernel);
+        self.write_invitation(caller, id, told, kernel, out);
     }
 
     /// The store does not take the record: an invitation that is not taken yet is refused, any other one ends
@@ -283,13 +298,14 @@ impl Hub {
         id: InvitationId,
         told: Told,
         reason: String,
+        kernel: &mut Kernel,
         out: &mut dyn Sink,
     ) {
         let Some(mut invitation) = self.remove_invitation(caller, id, out) else {
-            return self.finish_waiting(told, reason, out);
+            return Self::finish_waiting(told, reason, kernel, out);
         };
         let is_refused = matches!(told, Told::Sent(_));
-        self.finish_waiting(told, reason, out);
+        Self::finish_waiting(told, reason, kernel, out);
         if is_refused {
             return;
         }
@@ -302,24 +318,24 @@ impl Hub {
                 }
             }
         }
-        self.tell_end(invitation, out);
-        self.drop_invitation(caller.clone(), id, out);
+        Self::tell_end(invitation, kernel, out);
+        Self::drop_invitation(caller.clone(), id, kernel, out);
     }
 
     /// What is not there any more needs no cancelling.
-    fn finish_canceled(&mut self, told: Told, out: &mut dyn Sink) {
+    fn finish_canceled(told: Told, kernel: &mut Kernel, out: &mut dyn Sink) {
         if let Told::Ended(Some(waiting)) = told {
-            self.reply_done(waiting.session, waiting.cseq, out);
+            kernel.reply_done(waiting.session, waiting.cseq, out);
         }
     }
 
-    fn finish_waiting(&mut self, told: Told, reason: String, out: &mut dyn Sink) {
+    fn finish_waiting(told: Told, reason: String, kernel: &mut Kernel, out: &mut dyn Sink) {
         match told {
             Told::Sent(Waiting { session, cseq }) => {
                 let text = format!("the invitation cannot be recorded: {reason}");
-                self.reply_error(session, cseq, error(Outcome::Unavailable, text), out);
+                kernel.reply_error(session, cseq, error(Outcome::Unavailable, text), out);
             }
-            Told::Ended(Some(Waiting { session, cseq })) => self.reply_done(session, cseq, out),
+            Told::Ended(Some(Waiting { session, cseq })) => kernel.reply_done(session, cseq, out),
             _ => {}
         }
     }

@@ -8,8 +8,9 @@ use tidings_wire::limits::INVITATION_CONFIRM_WAIT_MS;
 use tidings_wire::proto::{InvitationEnd, server_message::Kind};
 
 use super::{CALLEE_BACK_WAIT_MS, Invitation, State};
-use crate::Hub;
 use crate::ids::{HubId, InvitationId, SessionId, UserKey};
+use crate::invitations::Invitations;
+use crate::kernel::Kernel;
 use crate::snapshot::record::UserRecord;
 use crate::snapshot::{from_session_id, from_user, to_user};
 use crate::store_ops::StoredInvitation;
@@ -151,14 +152,14 @@ pub(crate) fn end_by_record(
     })
 }
 
-impl Hub {
-    pub(crate) fn record_clock(&self) -> RecordClock {
+impl Invitations {
+    pub(crate) fn record_clock(&self, kernel: &Kernel) -> RecordClock {
         RecordClock {
-            hub: self.kernel.config.id,
-            now_ms: self.kernel.now.mono_ms,
-            node_ms: self.node_ms(),
-            unix_ms: self.kernel.clock.wall.unix_ms(),
-            boot: self.invitations.boot,
+            hub: kernel.config.id,
+            now_ms: kernel.now.mono_ms,
+            node_ms: kernel.node_ms(),
+            unix_ms: kernel.clock.wall.unix_ms(),
+            boot: self.boot,
         }
     }
 }

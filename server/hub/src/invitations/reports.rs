@@ -10,10 +10,11 @@ use tidings_wire::proto::{InvitationEnd, Login};
 
 use super::durable::local_end;
 use super::{Invitation, InvitationStore, State, Told, Waiting};
-use crate::Hub;
 use crate::bus_ops::InvitationWord;
 use crate::ids::{InvitationId, SessionId, UserKey};
+use crate::invitations::Invitations;
 use crate::io::Sink;
+use crate::kernel::Kernel;
 use crate::session::SessionKey;
 use crate::store_ops::{InvitationName, StoreAnswer, StoreOp, StoredInvitation};
 use crate::timers::Timer;
@@ -87,38 +88,56 @@ impl Reports {
     }
 }
 
-impl Hub {
+impl Invitations {
     // ------------------------------------------------------------ after a start
 
     /// Begins to read what the process before has left. Of `hubs` hubs, each takes what the hub of its name has
     /// written.
-    pub(crate) fn handle_load(&mut self, hubs: u16, boot: u64, out: &mut dyn Sink) {
-        self.invitations.boot = boot;
-        self.invitations.leftovers_until_ms = self.kernel.now.mono_ms + LEFT_MS;
+    pub(crate) fn handle_load(
+        &mut self,
+        hubs: u16,
+        boot: u64,
+        kernel: &mut Kernel,
+        out: &mut dyn Sink,
+    ) {
+        self.boot = boot;
+        self.leftovers_until_ms = kernel.now.mono_ms + LEFT_MS;
         if !fault!(InvitationsAreNotReadAtStart) {
-            self.load_invitations(hubs, None, out);
+            self.load_invitations(hubs, None, kernel, out);
         }
     }
 
-    fn load_invitations(&mut self, hubs: u16, after: Option<InvitationName>, out: &mut dyn Sink) {
+    fn load_invitations(
+        &mut self,
+        hubs: u16,
+        after: Option<InvitationName>,
+        kernel: &mut Kernel,
+        out: &mut dyn Sink,
+    ) {
         let op = StoreOp::InvitationList {
             after,
             count_max: PAGE,
         };
         let pending = InvitationStore::Left { hubs };
-        self.invitations.store(&mut self.kernel, op, pending, out);
+        self.store(kernel, op, pending, out);
     }
 
-    pub(crate) fn apply_loaded(&mut self, hubs: u16, answer: StoreAnswer, out: &mut dyn Sink) {
+    pub(crate) fn apply_loaded(
+        &mut self,
+        hubs: u16,
+        answer: StoreAnswer,
+        kernel: &mut Kernel,
+        out: &mut dyn Sink,
+    ) {
         let StoreAnswer::Invitations { found, has_more } = answer else {
             return;
         };
         let last = found.last().map(|(name, _)| name.clone());
         for ((caller, id), stored) in found {
-            self.apply_left(hubs, &caller, id, &stored, out);
+            self.apply_left(hubs, &caller, id, &stored, kernel, out);
         }
         if has_more {
-            self.load_invitations(hubs, last, out);
+            self.load_invitations(hubs, last, kernel, out);
         }
     }
 
@@ -128,40 +147,33 @@ impl Hub {
         caller: &UserKey,
         id: InvitationId,
         stored: &StoredInvitation,
+        kernel: &mut Kernel,
         out: &mut dyn Sink,
     ) {
-        let clock = self.record_clock();
+        let clock = self.record_clock(kernel);
         let Some((mut invitation, origin)) = Invitation::from_record(stored, clock) else {
             return;
         };
-        if origin.hub.0 % hubs.max(1) != self.kernel.config.id.0
-            || self.invitation(caller, id).is_some()
+        if origin.hub.0 % hubs.max(1) != kernel.config.id.0 || self.invitation(caller, id).is_some()
         {
             return;
         }
         if invitation.has_ended() {
             let left_ms = INVITATION_KEEP_MS.saturating_sub(origin.passed_ms);
             let timer = Timer::InvitationOver(Box::new(caller.clone()), id);
-            return self
-                .kernel
-                .timers
-                .set(self.kernel.now.mono_ms + left_ms, timer);
+            return kernel.timers.set(kernel.now.mono_ms + left_ms, timer);
         }
         if fault!(RestartExtendsDeadlines) {
-            invitation.sent_ms = self.kernel.now.mono_ms;
+            invitation.sent_ms = kernel.now.mono_ms;
         }
         // After a planned restart its session goes on.
-        let session = self
-            .kernel
-            .users
-            .get(caller)
-            .and_then(|entry| entry.session);
+        let session = kernel.users.get(caller).and_then(|entry| entry.session);
         invitation.owner = session.filter(|key| {
-            let session = self.kernel.sessions.get(*key);
+            let session = kernel.sessions.get(*key);
             session.is_some_and(|session| session.id == invitation.session)
         });
         self.insert_invitation(caller, invitation, out);
-        self.set_invitation_timer(caller, id);
+        self.set_invitation_timer(caller, id, kernel);
     }
 
     // ------------------------------------------------------------ with a login
@@ -172,13 +184,14 @@ impl Hub {
         caller: &UserKey,
         holds: &[InvitationId],
         key: SessionKey,
+        kernel: &mut Kernel,
     ) {
-        for invitation in self.invitations.sent.get_mut(caller).into_iter().flatten() {
+        for invitation in self.sent.get_mut(caller).into_iter().flatten() {
             if invitation.owner == Some(key) && holds.contains(&invitation.id) {
                 invitation.owner = None;
             }
         }
-        if let Some(session) = self.kernel.sessions.get_mut(key) {
+        if let Some(session) = kernel.sessions.get_mut(key) {
             // They go on in the new session, without a word to their callers.
             session
                 .invitations
@@ -192,36 +205,43 @@ impl Hub {
         &mut self,
         caller: &UserKey,
         holds: &[InvitationId],
+        kernel: &mut Kernel,
         out: &mut dyn Sink,
     ) {
         let is_over = |invitation: &&Invitation| {
             invitation.owner.is_none() && !invitation.has_ended() && !holds.contains(&invitation.id)
         };
-        let all = self.invitations.sent.get(caller).into_iter().flatten();
+        let all = self.sent.get(caller).into_iter().flatten();
         let over: Vec<_> = all
             .filter(is_over)
             .map(|invitation| invitation.id)
             .collect();
         for id in over {
             let end = (InvitationEnd::CallerGone, String::new());
-            self.end_invitation(caller, id, end, None, out);
+            self.end_invitation(caller, id, end, None, kernel, out);
         }
     }
 
     /// A session has begun: its client is told where what it holds open stands.
-    pub(crate) fn take_reports(&mut self, key: SessionKey, reports: Reports, out: &mut dyn Sink) {
-        let Some(session) = self.kernel.sessions.get(key) else {
+    pub(crate) fn take_reports(
+        &mut self,
+        key: SessionKey,
+        reports: Reports,
+        kernel: &mut Kernel,
+        out: &mut dyn Sink,
+    ) {
+        let Some(session) = kernel.sessions.get(key) else {
             return;
         };
         let user = session.user.clone();
-        if self.kernel.now.mono_ms < self.invitations.leftovers_until_ms {
+        if kernel.now.mono_ms < self.leftovers_until_ms {
             let holds = reports.ids();
-            self.tell_writer(user.clone(), InvitationWord::CallerBack { holds }, out);
+            Self::tell_writer(user.clone(), InvitationWord::CallerBack { holds }, out);
         }
         for report in reports.sent {
-            self.take_report(key, &user, report, out);
+            self.take_report(key, &user, report, kernel, out);
         }
-        self.take_reported_rings(key, reports.ringing, out);
+        self.take_reported_rings(key, reports.ringing, kernel, out);
     }
 
     fn take_report(
@@ -229,19 +249,20 @@ impl Hub {
         key: SessionKey,
         caller: &UserKey,
         report: Report,
+        kernel: &mut Kernel,
         out: &mut dyn Sink,
     ) {
         let id = report.id;
         if self.invitation(caller, id).is_some() {
-            return self.adopt(key, caller, report, out);
+            return self.adopt(key, caller, report, kernel, out);
         }
         let pending = InvitationStore::Report { session: key, id };
-        if let Some(session) = self.kernel.sessions.get_mut(key) {
+        if let Some(session) = kernel.sessions.get_mut(key) {
             session.invitations.reported.push(report);
         }
         let caller = caller.clone();
         let op = StoreOp::InvitationRead { caller, id };
-        self.invitations.store(&mut self.kernel, op, pending, out);
+        self.store(kernel, op, pending, out);
     }
 
     pub(crate) fn finish_report(
@@ -249,10 +270,11 @@ impl Hub {
         key: SessionKey,
         id: InvitationId,
         answer: StoreAnswer,
+        kernel: &mut Kernel,
         out: &mut dyn Sink,
     ) {
-        let clock = self.record_clock();
-        let Some(session) = self.kernel.sessions.get_mut(key) else {
+        let clock = self.record_clock(kernel);
+        let Some(session) = kernel.sessions.get_mut(key) else {
             return;
         };
         let Some(index) = session
@@ -277,7 +299,7 @@ impl Hub {
         let is_here = |here: &mut Invitation| here.revision >= read_revision;
         if self.invitation(&caller, id).is_some_and(is_here) {
             // What was left of it was loaded meanwhile, and may be writing its end.
-            return self.adopt(key, &caller, report, out);
+            return self.adopt(key, &caller, report, kernel, out);
         }
         let over = match stored {
             Err(end) => (end, String::new()),
@@ -287,20 +309,32 @@ impl Hub {
                     invitation.owner = Some(key);
                     invitation.number = report.number;
                     invitation.session = session_id;
-                    return self.take_over(&caller, invitation, report.canceled, out);
+                    return self.take_over(&caller, invitation, report.canceled, kernel, out);
                 }
             },
         };
         let (end, response) = over;
-        self.tell_caller_client(Some(key), local_end(report.number, end, response), out);
+        Self::tell_caller_client(
+            Some(key),
+            local_end(report.number, end, response),
+            kernel,
+            out,
+        );
         if let Some(waiting) = report.canceled {
-            self.reply_done(waiting.session, waiting.cseq, out);
+            kernel.reply_done(waiting.session, waiting.cseq, out);
         }
     }
 
     /// A new session's client holds open what is written here already: it goes on in that session.
-    fn adopt(&mut self, key: SessionKey, caller: &UserKey, report: Report, out: &mut dyn Sink) {
-        let Some(session) = self.kernel.sessions.get(key).map(|session| session.id) else {
+    fn adopt(
+        &mut self,
+        key: SessionKey,
+        caller: &UserKey,
+        report: Report,
+        kernel: &mut Kernel,
+        out: &mut dyn Sink,
+    ) {
+        let Some(session) = kernel.sessions.get(key).map(|session| session.id) else {
             return;
         };
         let Some(invitation) = self.invitation(caller, report.id) else {
@@ -311,7 +345,7 @@ impl Hub {
         if invitation.has_ended() {
             // Its end is being written; a cancellation is answered when it is durable.
             if report.canceled.is_some() {
-                self.write_invitation(caller, report.id, Told::Ended(report.canceled), out);
+                self.write_invitation(caller, report.id, Told::Ended(report.canceled), kernel, out);
             }
             return;
         }
@@ -320,9 +354,9 @@ impl Hub {
         match report.canceled {
             Some(_) => {
                 let end = (InvitationEnd::Canceled, String::new());
-                self.end_invitation(caller, report.id, end, report.canceled, out);
+                self.end_invitation(caller, report.id, end, report.canceled, kernel, out);
             }
-            None => self.write_invitation(caller, report.id, told, out),
+            None => self.write_invitation(caller, report.id, told, kernel, out),
         }
     }
 
@@ -332,6 +366,7 @@ impl Hub {
         caller: &UserKey,
         invitation: Invitation,
         canceled: Option<Waiting>,
+        kernel: &mut Kernel,
         out: &mut dyn Sink,
     ) {
         let (id, revision) = (invitation.id, invitation.revision);
@@ -341,15 +376,15 @@ impl Hub {
         match canceled {
             Some(_) => {
                 let end = (InvitationEnd::Canceled, String::new());
-                self.end_invitation(caller, id, end, canceled, out);
+                self.end_invitation(caller, id, end, canceled, kernel, out);
             }
             None => {
-                self.set_invitation_timer(caller, id);
-                self.write_invitation(caller, id, told, out);
+                self.set_invitation_timer(caller, id, kernel);
+                self.write_invitation(caller, id, told, kernel, out);
             }
         }
         let word = InvitationWord::TakenOver { id, revision };
-        self.tell_writer(caller.clone(), word, out);
+        Self::tell_writer(caller.clone(), word, out);
     }
 
     /// Another hub goes on with what its record said at this revision: what was left of it here gives way at once,

@@ -1,6 +1,7 @@
 //! A hub alone: rates and deadlines of invitations.
 
 use super::*;
+use crate::Hub;
 use crate::bus_ops::BusInput;
 use crate::config::{Apps, HubConfig};
 use crate::ids::{ConnectionId, HubId};

@@ -1,6 +1,7 @@
 //! The one place per user over all hubs: a login claims it, and the others yield.
 
 use super::*;
+use crate::kernel::Kernel;
 
 /// How the other hubs have answered.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,6 +40,7 @@ impl Hub {
             count: self.logins.count,
         };
         if self
+            .kernel
             .newest_login(&user)
             .is_some_and(|newest| newest > stamp)
         {
@@ -88,7 +90,8 @@ impl Hub {
             }
         }
         if let Some(older) = older.filter(|_| !fault!(FirstLoginStaysInService)) {
-            self.release_invitations(&user, &holds, older);
+            self.invitations
+                .release_invitations(&user, &holds, older, &mut self.kernel);
             self.end_session(older, End::RemoteLogin, out);
         }
         self.kernel
@@ -105,29 +108,6 @@ impl Hub {
         self.logins.claims.insert(number, ask);
     }
 
-    /// Has a login that was just begun go on with what its user has used of its rates.
-    pub(super) fn charge_used(&mut self, user: &UserKey, used: Option<&Used>) {
-        let times = (self.kernel.now.mono_ms, self.node_ms());
-        let listed = self.kernel.config.apps.listed.get(&user.app);
-        let rates = listed.map_or(&self.kernel.default_rates, |app| &app.rates);
-        let claim = self
-            .kernel
-            .users
-            .get_mut(user)
-            .and_then(|entry| entry.claim.as_mut());
-        if let (Some(claim), Some(used)) = (claim, used) {
-            claim.limiter.absorb(used, rates, times);
-        }
-    }
-
-    /// The stamp of the user's session or login in progress here, whichever is newer.
-    fn newest_login(&self, user: &UserKey) -> Option<LoginStamp> {
-        let entry = self.kernel.users.get(user)?;
-        let session = entry.session.and_then(|key| self.kernel.sessions.get(key));
-        let claim = entry.claim.as_ref().map(|claim| claim.stamp);
-        session.map(|session| session.presence.stamp).max(claim)
-    }
-
     /// Another hub claims the user.
     pub(crate) fn handle_claim(
         &mut self,
@@ -136,12 +116,14 @@ impl Hub {
         asker: Asker,
         out: &mut dyn Sink,
     ) {
-        let newest = self.newest_login(user);
+        let newest = self.kernel.newest_login(user);
         let Some(entry) = self.kernel.users.get(user) else {
-            return self.answer(asker, Answer::Yielded(Inherited::default()), out);
+            return self
+                .kernel
+                .answer(asker, Answer::Yielded(Inherited::default()), out);
         };
         if newest.is_some_and(|ours| ours > stamp) {
-            return self.answer(asker, Answer::Superseded, out);
+            return self.kernel.answer(asker, Answer::Superseded, out);
         }
         let (session, rival) = (
             entry.session,
@@ -155,8 +137,8 @@ impl Hub {
             .and_then(|key| self.kernel.sessions.get(key))
             .map(|it| &it.rates.limiter);
         inherited.used = limiter.and_then(|limiter| {
-            let times = (self.kernel.now.mono_ms, self.node_ms());
-            let used = limiter.used(self.rates_of(user), times);
+            let times = (self.kernel.now.mono_ms, self.kernel.node_ms());
+            let used = limiter.used(self.kernel.rates_of(user), times);
             (!used.is_empty()).then(|| Box::new(used))
         });
         if let Some(claim) = self
@@ -171,11 +153,12 @@ impl Hub {
             self.drop_connection(rival, Some(CloseCode::RemoteLogin), out);
         }
         if let Some(session) = session.filter(|_| !fault!(FirstLoginStaysInService)) {
-            self.release_invitations(user, holds, session);
+            self.invitations
+                .release_invitations(user, holds, session, &mut self.kernel);
             self.end_session(session, End::RemoteLogin, out);
         }
         // Order: what they had not confirmed is on its way to the store before the new session reads there.
-        self.answer(asker, Answer::Yielded(inherited), out);
+        self.kernel.answer(asker, Answer::Yielded(inherited), out);
     }
 
     /// The other hubs have yielded, or one has a newer login.
@@ -200,7 +183,8 @@ impl Hub {
         let entry = self.kernel.users.get_mut(&ask.user);
         let Some(entry) = entry.filter(|entry| entry.claim.as_deref().is_some_and(is_ours)) else {
             if let Claim::Won(inherited) = claim {
-                self.pass_on(&ask.user, (ask.stamp, ask.begun_ts), inherited, out);
+                self.kernel
+                    .pass_on(&ask.user, (ask.stamp, ask.begun_ts), inherited, out);
             }
             return;
         };
@@ -214,61 +198,21 @@ impl Hub {
         if let Some(mut login) = entry.claim.take() {
             login.inherited = login.inherited.and(inherited);
             if let Some(used) = login.inherited.used.take() {
-                let times = (self.kernel.now.mono_ms, self.node_ms());
-                let rates = self.rates_of(&ask.user);
+                let times = (self.kernel.now.mono_ms, self.kernel.node_ms());
+                let rates = self.kernel.rates_of(&ask.user);
                 login.limiter.absorb(&used, rates, times);
             }
             let takes_over = !login.inherited.forerunners.is_empty();
-            match self.enter(&ask.user.app, takes_over) {
+            match self.kernel.enter(&ask.user.app, takes_over) {
                 Ok(place) => self.start_session(ask.user, *login, place, out),
                 Err(error) => {
                     if let Some(entry) = self.kernel.users.get_mut(&ask.user) {
                         entry.claim = Some(login);
                     }
-                    self.refuse(ask.connection, error, out);
+                    self.kernel.refuse(ask.connection, error, out);
                     self.drop_connection(ask.connection, Some(CloseCode::Overloaded), out);
                 }
             }
-        }
-    }
-
-    /// A login that had replaced another one came to nothing: whoever follows on this hub takes over what
-    /// it had taken over, or the user is gone.
-    fn pass_on(
-        &mut self,
-        user: &UserKey,
-        (stamp, begun_ts): (LoginStamp, u64),
-        inherited: Inherited,
-        out: &mut dyn Sink,
-    ) {
-        let entry = self.kernel.users.get_mut(user);
-        if let Some(claim) = entry.and_then(|entry| entry.claim.as_mut()) {
-            claim.inherited = std::mem::take(&mut claim.inherited).and(inherited);
-            return;
-        }
-        let session = self.kernel.users.get(user).and_then(|entry| entry.session);
-        if let Some(session) = session.and_then(|key| self.kernel.sessions.get_mut(key)) {
-            session.has_attributes |= inherited.has_attributes;
-            session.link.forerunners.extend(inherited.forerunners);
-            return;
-        }
-        if inherited.was_here {
-            self.publish_presence(user.clone(), PresenceState::Offline, stamp, out);
-        }
-        if inherited.has_attributes
-            && !self
-                .kernel
-                .config
-                .apps
-                .settings(&user.app)
-                .keep_user_attributes
-        {
-            // What a later login on another hub has written meanwhile is its own.
-            let op = StoreOp::AttributesDrop {
-                owner: AttributeOwner::User(user.clone()),
-                unless_touched_after: begun_ts,
-            };
-            self.kernel.store_and_forget(op, out);
         }
     }
 
@@ -289,9 +233,68 @@ impl Hub {
             out.emit(Effect::Bus(BusOp::Unsubscribe(Topic::User(user.clone()))));
         }
         for (origin, parcel) in login.held {
-            self.keep_or_answer(user, origin, parcel, Answer::Gone, out);
+            self.peers
+                .keep_or_answer(user, origin, parcel, Answer::Gone, &mut self.kernel, out);
         }
         let begun_ts = self.kernel.now.unix_ms;
-        self.pass_on(user, (login.stamp, begun_ts), login.inherited, out);
+        self.kernel
+            .pass_on(user, (login.stamp, begun_ts), login.inherited, out);
+    }
+}
+
+impl Kernel {
+    /// Has a login that was just begun go on with what its user has used of its rates.
+    pub(super) fn charge_used(&mut self, user: &UserKey, used: Option<&Used>) {
+        let times = (self.now.mono_ms, self.node_ms());
+        let listed = self.config.apps.listed.get(&user.app);
+        let rates = listed.map_or(&self.default_rates, |app| &app.rates);
+        let claim = self
+            .users
+            .get_mut(user)
+            .and_then(|entry| entry.claim.as_mut());
+        if let (Some(claim), Some(used)) = (claim, used) {
+            claim.limiter.absorb(used, rates, times);
+        }
+    }
+
+    /// The stamp of the user's session or login in progress here, whichever is newer.
+    fn newest_login(&self, user: &UserKey) -> Option<LoginStamp> {
+        let entry = self.users.get(user)?;
+        let session = entry.session.and_then(|key| self.sessions.get(key));
+        let claim = entry.claim.as_ref().map(|claim| claim.stamp);
+        session.map(|session| session.presence.stamp).max(claim)
+    }
+
+    /// A login that had replaced another one came to nothing: whoever follows on this hub takes over what
+    /// it had taken over, or the user is gone.
+    fn pass_on(
+        &mut self,
+        user: &UserKey,
+        (stamp, begun_ts): (LoginStamp, u64),
+        inherited: Inherited,
+        out: &mut dyn Sink,
+    ) {
+        let entry = self.users.get_mut(user);
+        if let Some(claim) = entry.and_then(|entry| entry.claim.as_mut()) {
+            claim.inherited = std::mem::take(&mut claim.inherited).and(inherited);
+            return;
+        }
+        let session = self.users.get(user).and_then(|entry| entry.session);
+        if let Some(session) = session.and_then(|key| self.sessions.get_mut(key)) {
+            session.has_attributes |= inherited.has_attributes;
+            session.link.forerunners.extend(inherited.forerunners);
+            return;
+        }
+        if inherited.was_here {
+            self.publish_presence(user.clone(), PresenceState::Offline, stamp, out);
+        }
+        if inherited.has_attributes && !self.config.apps.settings(&user.app).keep_user_attributes {
+            // What a later login on another hub has written meanwhile is its own.
+            let op = StoreOp::AttributesDrop {
+                owner: AttributeOwner::User(user.clone()),
+                unless_touched_after: begun_ts,
+            };
+            self.store_and_forget(op, out);
+        }
     }
 }

@@ -113,7 +113,7 @@ impl Hub {
                 .map(|s| self.session_record(s))
                 .collect(),
             channels: channels.into_iter().map(channel_record).collect(),
-            watches: self.watch_records(),
+            watches: self.presence.watch_records(&self.kernel),
             stamped_ms: self.kernel.now.unix_ms,
             clock_agreed_ms: self.kernel.clock.wall.agreed_ms(),
         })
@@ -136,7 +136,7 @@ impl Hub {
                 self.end_session(key, End::WindowOver, out);
                 continue;
             }
-            self.check_deliveries(key, out);
+            self.peers.check_deliveries(key, &mut self.kernel, out);
         }
     }
 

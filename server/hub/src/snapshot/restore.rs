@@ -14,6 +14,7 @@ use crate::channels::Channel;
 use crate::credentials::Proof;
 use crate::ids::{HubId, SessionId, UserKey};
 use crate::inbox::{Delivery, InboxState};
+use crate::invitations::Invitations;
 use crate::io::{Effect, Sink};
 use crate::outbox::Outbox;
 use crate::resume::PREVIOUS_SECRETS_MAX;
@@ -48,13 +49,14 @@ impl Hub {
             self.restore_channel(channel, &keys, out);
         }
         for watch in record.watches {
-            self.restore_watch(watch, &keys, out);
+            self.presence
+                .restore_watch(watch, &keys, &mut self.kernel, out);
         }
         for key in keys.into_values() {
-            self.set_session_timer(key);
-            self.check_restored_rings(key);
+            self.kernel.set_session_timer(key);
+            Invitations::check_restored_rings(key, &mut self.kernel);
             if self.kernel.sessions.get(key).is_some_and(Session::is_here) {
-                self.read_inbox(key, out);
+                self.peers.read_inbox(key, &mut self.kernel, out);
             }
         }
     }
@@ -71,7 +73,7 @@ impl Hub {
         settings.rate_limits &= !traits.is_paced;
         let mut session = self.make_session(record, user.clone(), settings, traits)?;
         // Who was in stays in.
-        session.rates.place = self.enter(&user.app, true).unwrap_or_default();
+        session.rates.place = self.kernel.enter(&user.app, true).unwrap_or_default();
         let id = session.id;
         let key = self.kernel.sessions.insert(session);
         self.kernel.users.entry(user.clone()).or_default().session = Some(key);
@@ -194,9 +196,9 @@ impl Hub {
         out.emit(Effect::Bus(BusOp::Subscribe(Topic::Channel(key.clone()))));
         self.channels.known.insert(key.clone(), channel);
         if record.is_count_due {
-            self.schedule_count(&key, out);
+            self.channels.schedule_count(&key, &mut self.kernel, out);
         }
-        self.drop_channel_if_unused(&key, out);
+        self.channels.drop_channel_if_unused(&key, out);
     }
 }
 

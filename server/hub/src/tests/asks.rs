@@ -33,6 +33,6 @@ fn member_lists_of_all_hubs_are_put_together() {
         (HubId(1), Answer::Members(vec![one(1)])),
         (HubId(2), Answer::Members(Vec::new())),
     ];
-    let best = channels::MEMBERS.best_of(answers);
+    let best = channels::state::MEMBERS.best_of(answers);
     assert_eq!(best, Some((HubId(2), Answer::Members(vec![one(1)]))));
 }
