@@ -100,7 +100,7 @@ impl Node {
                 }
             }
             Effect::Close { connection, code } => self.told.push((connection, Told::Closed(code))),
-            Effect::Used { .. } => {}
+            Effect::Used { .. } | Effect::Answer { .. } => {}
             Effect::Bus(BusOp::Answer { ask, answer, .. }) => {
                 let from = HubId(0);
                 inputs.push_back(Input::Bus(BusInput::Answered { ask, from, answer }));

@@ -17,13 +17,13 @@ use tidings_wire::proto::{
 
 use crate::asks::{AskRule, AskTag, Hangs, Outcome as Asked, Settled};
 use crate::bus_ops::{Answer, BusOp, ForOthers, Publication, Question, Topic};
+use crate::caller::Caller;
 use crate::channels::Channels;
 use crate::ids::{ChannelKey, UserKey};
 use crate::io::{Effect, Sink, Ticket};
 use crate::kernel::Kernel;
 use crate::limiter;
 use crate::maps::NumberMap;
-use crate::session::SessionKey;
 use crate::sessions::error;
 use crate::store_ops::{
     AttributeEntry, AttributeLimits, AttributeOwner, LIBRARY_KEY, StoreAnswer, StoreOp,
@@ -44,13 +44,11 @@ pub(crate) struct AttributeChange {
 #[derive(Debug)]
 pub(crate) enum AttributeStore {
     Write {
-        session: SessionKey,
-        cseq: u64,
+        caller: Caller,
         notify: Option<(ChannelKey, AttributeChange)>,
     },
     Read {
-        session: SessionKey,
-        cseq: u64,
+        caller: Caller,
         keys: Vec<String>,
         /// The owner is a user who is off line: it is known by its attributes only.
         absent: Option<UserId>,
@@ -70,8 +68,7 @@ pub(crate) enum AttributeStore {
 pub(crate) enum AttributeAsk {
     /// Is the user on line, whose attributes are to be read?
     Read {
-        session: SessionKey,
-        cseq: u64,
+        caller: Caller,
         user: UserKey,
         keys: Vec<String>,
     },
@@ -144,12 +141,14 @@ impl Attributes {
 impl Attributes {
     pub(crate) fn handle_write_user_attributes(
         &mut self,
-        key: SessionKey,
-        cseq: u64,
+        caller: Caller,
         call: WriteUserAttributes,
         kernel: &mut Kernel,
         out: &mut dyn Sink,
     ) {
+        let Some(key) = kernel.session_of(caller, out) else {
+            return;
+        };
         let Some(session) = kernel.sessions.get_mut(key) else {
             return;
         };
@@ -161,8 +160,7 @@ impl Attributes {
         };
         let kind = limiter::Kind::WriteUserAttributes;
         self.write_attributes(
-            key,
-            cseq,
+            caller,
             (owner, limits, kind),
             (call.how, call.attributes),
             None,
@@ -173,16 +171,15 @@ impl Attributes {
 
     pub(crate) fn handle_write_channel_attributes(
         &mut self,
-        key: SessionKey,
-        cseq: u64,
+        caller: Caller,
         call: WriteChannelAttributes,
         kernel: &mut Kernel,
         out: &mut dyn Sink,
     ) {
-        let Some(channel) = kernel.parse_channel(key, cseq, &call.channel, out) else {
+        let Some(channel) = kernel.parse_channel(caller, &call.channel, out) else {
             return;
         };
-        if !kernel.permit_in(key, cseq, Access::Write, &channel.channel, out) {
+        if !kernel.permit_in(caller, Access::Write, &channel.channel, out) {
             return;
         }
         let owner = AttributeOwner::Channel(channel.clone());
@@ -193,8 +190,7 @@ impl Attributes {
         let kind = limiter::Kind::WriteChannelAttributes;
         let notify = call.notify.then_some(channel);
         self.write_attributes(
-            key,
-            cseq,
+            caller,
             (owner, limits, kind),
             (call.how, call.attributes),
             notify,
@@ -205,14 +201,16 @@ impl Attributes {
 
     fn write_attributes(
         &mut self,
-        key: SessionKey,
-        cseq: u64,
+        caller: Caller,
         (owner, limits, rate): (AttributeOwner, AttributeLimits, limiter::Kind),
         (how, attributes): (i32, Vec<Attribute>),
         notify: Option<ChannelKey>,
         kernel: &mut Kernel,
         out: &mut dyn Sink,
     ) {
+        let Some(key) = kernel.session_of(caller, out) else {
+            return;
+        };
         let checked = AttributeWrite::try_from(how)
             .map_err(|_| {
                 error(
@@ -223,9 +221,9 @@ impl Attributes {
             .and_then(|how| check_attributes(how, &attributes, kernel.names_of(key)).map(|()| how));
         let how = match checked {
             Ok(how) => how,
-            Err(error) => return kernel.reply_error(key, cseq, error, out),
+            Err(error) => return kernel.reply_error(caller, error, out),
         };
-        if !kernel.take_rate(key, cseq, rate, out) {
+        if !kernel.take_rate(caller, rate, out) {
             return;
         }
         let Some(session) = kernel.sessions.get(key) else {
@@ -253,22 +251,20 @@ impl Attributes {
             limits,
             now_ts,
         };
-        let pending = AttributeStore::Write {
-            session: key,
-            cseq,
-            notify,
-        };
+        let pending = AttributeStore::Write { caller, notify };
         self.store(kernel, op, pending, out);
     }
 
     pub(crate) fn handle_read_user_attributes(
         &mut self,
-        key: SessionKey,
-        cseq: u64,
+        caller: Caller,
         call: ReadUserAttributes,
         kernel: &mut Kernel,
         out: &mut dyn Sink,
     ) {
+        let Some(key) = kernel.session_of(caller, out) else {
+            return;
+        };
         let Some(session) = kernel.sessions.get(key) else {
             return;
         };
@@ -277,13 +273,13 @@ impl Attributes {
             Ok(user) => UserKey { app, user },
             Err(name) => {
                 let text = format!("user id {:?}: {name}", call.user_id);
-                return kernel.reply_error(key, cseq, error(Outcome::InvalidArgument, text), out);
+                return kernel.reply_error(caller, error(Outcome::InvalidArgument, text), out);
             }
         };
-        if !kernel.permit_with(key, cseq, Access::Read, &user.user, out) {
+        if !kernel.permit_with(caller, Access::Read, &user.user, out) {
             return;
         }
-        if !kernel.take_rate(key, cseq, limiter::Kind::ReadUserAttributes, out) {
+        if !kernel.take_rate(caller, limiter::Kind::ReadUserAttributes, out) {
             return;
         }
         let here = kernel
@@ -293,11 +289,10 @@ impl Attributes {
         let keys = call.keys;
         if here.is_some_and(|session| session.is_here()) {
             let owner = AttributeOwner::User(user);
-            return self.read_attributes((key, cseq), owner, keys, None, kernel, out);
+            return self.read_attributes(caller, owner, keys, None, kernel, out);
         }
         let ask = AttributeAsk::Read {
-            session: key,
-            cseq,
+            caller,
             user: user.clone(),
             keys,
         };
@@ -307,26 +302,25 @@ impl Attributes {
 
     pub(crate) fn handle_read_channel_attributes(
         &mut self,
-        key: SessionKey,
-        cseq: u64,
+        caller: Caller,
         call: ReadChannelAttributes,
         kernel: &mut Kernel,
         out: &mut dyn Sink,
     ) {
-        let Some(channel) = kernel.parse_channel(key, cseq, &call.channel, out) else {
+        let Some(channel) = kernel.parse_channel(caller, &call.channel, out) else {
             return;
         };
-        if kernel.permit_in(key, cseq, Access::Read, &channel.channel, out)
-            && kernel.take_rate(key, cseq, limiter::Kind::ReadChannelAttributes, out)
+        if kernel.permit_in(caller, Access::Read, &channel.channel, out)
+            && kernel.take_rate(caller, limiter::Kind::ReadChannelAttributes, out)
         {
             let owner = AttributeOwner::Channel(channel);
-            self.read_attributes((key, cseq), owner, call.keys, None, kernel, out);
+            self.read_attributes(caller, owner, call.keys, None, kernel, out);
         }
     }
 
     fn read_attributes(
         &mut self,
-        (session, cseq): (SessionKey, u64),
+        caller: Caller,
         owner: AttributeOwner,
         keys: Vec<String>,
         absent: Option<UserId>,
@@ -334,8 +328,7 @@ impl Attributes {
         out: &mut dyn Sink,
     ) {
         let pending = AttributeStore::Read {
-            session,
-            cseq,
+            caller,
             keys,
             absent,
         };
@@ -357,52 +350,38 @@ impl Attributes {
         };
         match (pending, answer) {
             (
-                AttributeStore::Write {
-                    session,
-                    cseq,
-                    notify,
-                },
+                AttributeStore::Write { caller, notify },
                 StoreAnswer::AttributesWritten { revision, entries },
             ) => {
                 if let Some((channel, change)) = notify {
                     let known = channels.known.get(&channel);
                     let members = known.map_or(1, |known| known.members.len());
                     let bytes = entries.iter().map(|e| e.key.len() + e.value.len()).sum();
-                    kernel.charge_fan_out(session, bytes, members);
+                    kernel.charge_fan_out(caller, bytes, members);
                     Self::emit_attributes(channel, change, (revision, entries), out);
                 }
-                kernel.reply_done(session, cseq, out);
+                kernel.reply_done(caller, out);
             }
-            (
-                AttributeStore::Write { session, cseq, .. },
-                StoreAnswer::Overflow { entries, bytes },
-            ) => {
+            (AttributeStore::Write { caller, .. }, StoreAnswer::Overflow { entries, bytes }) => {
                 let text = format!(
                     "there would be {entries} attributes of {bytes} bytes; at most \
                      {ATTRIBUTES_MAX} attributes of {USER_ATTRIBUTES_BYTES_MAX} bytes (a user) or \
                      {CHANNEL_ATTRIBUTES_BYTES_MAX} bytes (a channel) are allowed"
                 );
-                kernel.reply_error(session, cseq, error(Outcome::SizeOverflow, text), out);
+                kernel.reply_error(caller, error(Outcome::SizeOverflow, text), out);
             }
             (
                 AttributeStore::Read {
-                    session,
-                    cseq,
+                    caller,
                     absent: Some(user),
                     ..
                 },
                 StoreAnswer::Attributes(all),
-            ) if all.is_empty() => Self::reply_absent(session, cseq, &user, kernel, out),
-            (
-                AttributeStore::Read {
-                    session,
-                    cseq,
-                    keys,
-                    ..
-                },
-                StoreAnswer::Attributes(all),
-            ) => {
-                let knows = kernel.traits_of(session).knows_library_types;
+            ) if all.is_empty() => Self::reply_absent(caller, &user, kernel, out),
+            (AttributeStore::Read { caller, keys, .. }, StoreAnswer::Attributes(all)) => {
+                let knows = caller
+                    .session()
+                    .is_some_and(|key| kernel.traits_of(key).knows_library_types);
                 let is_wanted = |key: &String| {
                     (keys.is_empty() || keys.contains(key)) && (knows || !is_note(key))
                 };
@@ -412,18 +391,17 @@ impl Attributes {
                     .map(to_wire)
                     .collect();
                 let list = reply::Result::Attributes(AttributeList { attributes });
-                kernel.reply(session, cseq, list, out);
+                kernel.reply(caller, list, out);
             }
             (
-                AttributeStore::Write { session, cseq, .. }
-                | AttributeStore::Read { session, cseq, .. },
+                AttributeStore::Write { caller, .. } | AttributeStore::Read { caller, .. },
                 answer,
             ) => {
                 let text = match answer {
                     StoreAnswer::Failed { reason } => format!("the store has refused: {reason}"),
                     other => format!("the store has answered {other:?}"),
                 };
-                kernel.reply_error(session, cseq, error(Outcome::Unavailable, text), out);
+                kernel.reply_error(caller, error(Outcome::Unavailable, text), out);
             }
             (
                 AttributeStore::Owners { touched_before },
@@ -476,31 +454,20 @@ impl Attributes {
             Asked::Answered { answer, .. } if answer.is_of_somebody_there()
         );
         match ask {
-            AttributeAsk::Read {
-                session,
-                cseq,
-                user,
-                keys,
-            } if is_here => {
+            AttributeAsk::Read { caller, user, keys } if is_here => {
                 let owner = AttributeOwner::User(user);
-                self.read_attributes((session, cseq), owner, keys, None, kernel, out);
+                self.read_attributes(caller, owner, keys, None, kernel, out);
             }
-            AttributeAsk::Read {
-                session,
-                cseq,
-                user,
-                keys,
-            } if kernel.config.apps.settings(&user.app).keep_user_attributes => {
+            AttributeAsk::Read { caller, user, keys }
+                if kernel.config.apps.settings(&user.app).keep_user_attributes =>
+            {
                 let absent = Some(user.user.clone());
                 let owner = AttributeOwner::User(user);
-                self.read_attributes((session, cseq), owner, keys, absent, kernel, out);
+                self.read_attributes(caller, owner, keys, absent, kernel, out);
             }
-            AttributeAsk::Read {
-                session,
-                cseq,
-                user,
-                ..
-            } => Self::reply_absent(session, cseq, &user.user, kernel, out),
+            AttributeAsk::Read { caller, user, .. } => {
+                Self::reply_absent(caller, &user.user, kernel, out)
+            }
             // The next sweep asks again.
             AttributeAsk::SweepUser { .. } | AttributeAsk::SweepChannel { .. }
                 if settled.outcome == Asked::Silence => {}
@@ -528,15 +495,9 @@ impl Attributes {
         }
     }
 
-    fn reply_absent(
-        key: SessionKey,
-        cseq: u64,
-        user: &UserId,
-        kernel: &mut Kernel,
-        out: &mut dyn Sink,
-    ) {
+    fn reply_absent(caller: Caller, user: &UserId, kernel: &mut Kernel, out: &mut dyn Sink) {
         let text = format!("user {user} is not online");
-        kernel.reply_error(key, cseq, error(Outcome::UserNotFound, text), out);
+        kernel.reply_error(caller, error(Outcome::UserNotFound, text), out);
     }
 }
 

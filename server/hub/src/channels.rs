@@ -19,6 +19,7 @@ use tidings_wire::proto::{
 
 use crate::attributes::Attributes;
 use crate::bus_ops::{BusOp, ForOthers, Keep, MemberSnapshot, Publication, Topic};
+use crate::caller::Caller;
 use crate::history::History;
 use crate::history::history_message;
 use crate::ids::{ChannelKey, HubId, SessionId};
@@ -28,7 +29,7 @@ use crate::limiter;
 use crate::members::{Change, Missing, Stamp};
 use crate::outbox::{Kept, Source};
 use crate::requests::{check_message, message_bytes};
-use crate::session::{Session, SessionKey};
+use crate::session::Session;
 
 /// Publications kept while the members are being fetched; beyond it the hub goes on and repairs later.
 const HELD_MAX: usize = 16_384;
@@ -44,34 +45,36 @@ pub(crate) use state::{Channel, ChannelAsk, Channels, Own, Published, Sync};
 impl Channels {
     pub(crate) fn handle_send_to_channel(
         &mut self,
-        key: SessionKey,
-        cseq: u64,
+        caller: Caller,
         call: SendToChannel,
         history: &mut History,
         kernel: &mut Kernel,
         out: &mut dyn Sink,
     ) {
+        let Some(key) = kernel.session_of(caller, out) else {
+            return;
+        };
         let found = match kernel.traits_of(key).reaches_any_channel {
-            true => kernel.parse_channel(key, cseq, &call.channel, out),
-            false => kernel.joined_channel(key, cseq, &call.channel, out),
+            true => kernel.parse_channel(caller, &call.channel, out),
+            false => kernel.joined_channel(caller, &call.channel, out),
         };
         let Some(channel_key) = found else {
             return;
         };
         if !is_news_channel(&channel_key.channel)
-            && !kernel.permit_in(key, cseq, Access::Write, &channel_key.channel, out)
+            && !kernel.permit_in(caller, Access::Write, &channel_key.channel, out)
         {
             return;
         }
         let message = match check_message(call.message) {
             Ok(message) => message,
-            Err(error) => return kernel.reply_error(key, cseq, error, out),
+            Err(error) => return kernel.reply_error(caller, error, out),
         };
-        if !kernel.take_rate(key, cseq, limiter::Kind::Message, out) {
+        if !kernel.take_rate(caller, limiter::Kind::Message, out) {
             return;
         }
         let bytes = message_bytes(&message);
-        if !kernel.check_debt(key, cseq, limiter::Kind::FanOut, out) {
+        if !kernel.check_debt(caller, limiter::Kind::FanOut, out) {
             return;
         }
         if kernel.has_message_quotas {
@@ -79,7 +82,7 @@ impl Channels {
             let members = known.map_or(1, |known| known.members.len());
             // A copy of a large message is as many as it has KiB.
             let copies = members * bytes.div_ceil(1024).max(1);
-            if !kernel.take_quota(key, cseq, Some(copies), out) {
+            if !kernel.take_quota(caller, &channel_key.app, Some(copies), out) {
                 return;
             }
         }
@@ -91,7 +94,7 @@ impl Channels {
         let keep = call.history.then(|| {
             let from = session.user.user.to_string();
             Box::new(Keep {
-                ask: history.wait_for_keeper(&mut kernel.asks, now_ms, (key, cseq)),
+                ask: history.wait_for_keeper(&mut kernel.asks, now_ms, caller),
                 message: history_message(from, &message, kernel.now.unix_ms),
                 limits,
             })
@@ -113,7 +116,7 @@ impl Channels {
                     id: session.id,
                     what: match keep {
                         Some(_) => Own::KeptMessage,
-                        None => Own::Message { cseq },
+                        None => Own::Message { caller },
                     },
                     member_lists: Vec::new(),
                 });
@@ -124,7 +127,7 @@ impl Channels {
         };
         let message = Publication::Message {
             sender: session.id,
-            cseq,
+            cseq: caller.cseq(),
             server_ts: kernel.now.unix_ms,
             frame,
             keep,
@@ -134,14 +137,14 @@ impl Channels {
         {
             self.fan_out(&channel_key, frame, Some(*sender), kernel, out);
         }
-        kernel.charge_fan_out(key, bytes, members);
+        kernel.charge_fan_out(caller, bytes, members);
         let topic = Topic::Channel(channel_key);
         out.emit(Effect::Bus(BusOp::Publish {
             topic,
             message: Arc::new(message),
         }));
         if !is_known && !is_kept {
-            kernel.reply_done(key, cseq, out);
+            kernel.reply_done(caller, out);
         }
     }
 
@@ -203,8 +206,8 @@ impl Channels {
         for (from, message) in held {
             self.apply_publication(key, from, &message, attributes, kernel, out);
         }
-        for (session, cseq) in calls {
-            self.answer_member_list(key, session, cseq, kernel, out);
+        for caller in calls {
+            self.answer_member_list(key, caller, kernel, out);
         }
     }
 
@@ -374,18 +377,18 @@ impl Channels {
             _ => {}
         }
         match published.what {
-            Own::Join { cseq } if is_shut => {
-                kernel.permit_in(session, cseq, Access::Read, &key.channel, out);
+            Own::Join { caller } if is_shut => {
+                kernel.permit_in(caller, Access::Read, &key.channel, out);
             }
-            Own::Join { cseq } => {
-                kernel.reply_done(session, cseq, out);
+            Own::Join { caller } => {
+                kernel.reply_done(caller, out);
                 self.schedule_count(key, kernel, out);
             }
-            Own::Message { cseq } | Own::Leave { cseq } => kernel.reply_done(session, cseq, out),
+            Own::Message { caller } | Own::Leave { caller } => kernel.reply_done(caller, out),
             Own::KeptMessage | Own::Show | Own::Hide | Own::End => {}
         }
-        for cseq in published.member_lists {
-            self.answer_member_list(key, session, cseq, kernel, out);
+        for caller in published.member_lists {
+            self.answer_member_list(key, caller, kernel, out);
         }
     }
 

@@ -4,10 +4,11 @@
 //! is paid off: one message to a channel of any size passes, and a stream of them goes at the pace that the user's
 //! share allows. This holds for clients of every kind, also for those whose rates somebody else limits.
 
+use crate::caller::Caller;
+use crate::ids::SessionKey;
 use crate::io::Sink;
 use crate::kernel::Kernel;
 use crate::limiter::{Kind, Rates};
-use crate::session::SessionKey;
 
 /// A message that makes fewer bytes than this of itself is not counted: nobody is bothered by it at its rate.
 const FAN_OUT_BYTES_MIN: usize = 4 * 1024;
@@ -46,25 +47,17 @@ impl Kernel {
     }
 
     /// Whether the session has paid off what such a call waits for; if not, answers the request.
-    pub(crate) fn check_debts(
-        &mut self,
-        key: SessionKey,
-        cseq: u64,
-        kind: Kind,
-        out: &mut dyn Sink,
-    ) -> bool {
+    pub(crate) fn check_debts(&mut self, caller: Caller, kind: Kind, out: &mut dyn Sink) -> bool {
         kind.debts()
             .iter()
-            .all(|debt| self.check_debt(key, cseq, *debt, out))
+            .all(|debt| self.check_debt(caller, *debt, out))
     }
 
-    pub(crate) fn check_debt(
-        &mut self,
-        key: SessionKey,
-        cseq: u64,
-        debt: Kind,
-        out: &mut dyn Sink,
-    ) -> bool {
+    pub(crate) fn check_debt(&mut self, caller: Caller, debt: Kind, out: &mut dyn Sink) -> bool {
+        let Some(key) = caller.session() else {
+            // Nothing was charged to whoever stands outside.
+            return true;
+        };
         let Some(session) = self.sessions.get(key) else {
             return false;
         };
@@ -77,17 +70,17 @@ impl Kernel {
         match session.rates.limiter.check(debt, rates, self.now.mono_ms) {
             Ok(()) => true,
             Err(error) => {
-                self.refuse_rate(key, cseq, (debt, error), out);
+                self.refuse_rate(caller, (debt, error), out);
                 false
             }
         }
     }
 
     /// Counts a cost.
-    pub(crate) fn charge(&mut self, key: SessionKey, kind: Kind, amount: u64) {
-        if !self.counts_costs(key) {
+    pub(crate) fn charge(&mut self, caller: Caller, kind: Kind, amount: u64) {
+        let Some(key) = caller.session().filter(|key| self.counts_costs(*key)) else {
             return;
-        }
+        };
         let now_ms = self.now.mono_ms;
         let Kernel {
             sessions,
@@ -103,10 +96,10 @@ impl Kernel {
     }
 
     /// Counts what was sent to so many.
-    pub(crate) fn charge_fan_out(&mut self, key: SessionKey, bytes: usize, members: usize) {
+    pub(crate) fn charge_fan_out(&mut self, caller: Caller, bytes: usize, members: usize) {
         let cost = bytes.saturating_mul(members);
         if cost >= FAN_OUT_BYTES_MIN {
-            self.charge(key, Kind::FanOut, (cost / 1024) as u64);
+            self.charge(caller, Kind::FanOut, (cost / 1024) as u64);
         }
     }
 }

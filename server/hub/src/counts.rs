@@ -12,6 +12,7 @@ use tidings_wire::proto::{MemberCount, MemberCounts, UserList, reply, server_mes
 use crate::asks::{Outcome as Asked, Settled};
 use crate::attributes::Attributes;
 use crate::bus_ops::{Answer, MemberSnapshot, Question, Topic};
+use crate::caller::Caller;
 use crate::channels::Channels;
 use crate::channels::{ChannelAsk, Sync};
 use crate::costs::LISTED_MEMBERS_GUESS;
@@ -20,7 +21,7 @@ use crate::inbox::Asker;
 use crate::io::Sink;
 use crate::kernel::Kernel;
 use crate::limiter;
-use crate::session::{Session, SessionKey};
+use crate::session::Session;
 use crate::sessions::error;
 use crate::timers::Timer;
 
@@ -30,8 +31,7 @@ const MEMBERS_LISTED_MAX: usize = 10_000;
 /// A request for counts that waits for other hubs.
 #[derive(Debug)]
 pub(crate) struct CountGather {
-    session: SessionKey,
-    cseq: u64,
+    caller: Caller,
     counts: Vec<MemberCount>,
     missing: usize,
 }
@@ -91,33 +91,35 @@ impl Channels {
 
     pub(crate) fn handle_get_members(
         &mut self,
-        key: SessionKey,
-        cseq: u64,
+        caller: Caller,
         channel: &str,
         kernel: &mut Kernel,
         out: &mut dyn Sink,
     ) {
+        let Some(key) = kernel.session_of(caller, out) else {
+            return;
+        };
         let lists_all = kernel
             .sessions
             .get(key)
             .is_some_and(|session| session.traits.lists_all_members);
         let channel = match lists_all {
-            true => kernel.parse_channel(key, cseq, channel, out),
-            false => kernel.joined_channel(key, cseq, channel, out),
+            true => kernel.parse_channel(caller, channel, out),
+            false => kernel.joined_channel(caller, channel, out),
         };
         let Some(channel) = channel else {
             return;
         };
-        if !kernel.permit_in(key, cseq, Access::Read, &channel.channel, out) {
+        if !kernel.permit_in(caller, Access::Read, &channel.channel, out) {
             return;
         }
-        if !kernel.take_rate(key, cseq, limiter::Kind::GetMembers, out) {
+        if !kernel.take_rate(caller, limiter::Kind::GetMembers, out) {
             return;
         }
         if lists_all {
-            self.look_at_channel(&channel, key, cseq, kernel, out);
+            self.look_at_channel(&channel, caller, kernel, out);
         } else {
-            self.answer_member_list(&channel, key, cseq, kernel, out);
+            self.answer_member_list(&channel, caller, kernel, out);
         }
     }
 
@@ -125,16 +127,15 @@ impl Channels {
     fn look_at_channel(
         &mut self,
         channel: &ChannelKey,
-        session: SessionKey,
-        cseq: u64,
+        caller: Caller,
         kernel: &mut Kernel,
         out: &mut dyn Sink,
     ) {
         if self.known.contains_key(channel) {
-            return self.answer_member_list(channel, session, cseq, kernel, out);
+            return self.answer_member_list(channel, caller, kernel, out);
         }
-        kernel.charge(session, limiter::Kind::ListedMembers, LISTED_MEMBERS_GUESS);
-        let pending = ChannelAsk::Look { session, cseq };
+        kernel.charge(caller, limiter::Kind::ListedMembers, LISTED_MEMBERS_GUESS);
+        let pending = ChannelAsk::Look { caller };
         let topic = Topic::Channel(channel.clone());
         let question = Question::Members;
         self.ask(kernel, (topic, question), pending, out);
@@ -142,7 +143,7 @@ impl Channels {
 
     /// Other hubs have told of a channel that has no members here.
     pub(crate) fn finish_look(
-        (session, cseq): (SessionKey, u64),
+        caller: Caller,
         known: Vec<MemberSnapshot>,
         kernel: &mut Kernel,
         out: &mut dyn Sink,
@@ -155,37 +156,39 @@ impl Channels {
         user_ids.retain(|user| seen.insert(user.clone()));
         user_ids.truncate(MEMBERS_LISTED_MAX);
         let more = (user_ids.len() as u64).saturating_sub(LISTED_MEMBERS_GUESS);
-        kernel.charge(session, limiter::Kind::ListedMembers, more);
+        kernel.charge(caller, limiter::Kind::ListedMembers, more);
         let users = reply::Result::Users(UserList { user_ids });
-        kernel.reply(session, cseq, users, out);
+        kernel.reply(caller, users, out);
     }
 
     pub(crate) fn answer_member_list(
         &mut self,
         key: &ChannelKey,
-        session: SessionKey,
-        cseq: u64,
+        caller: Caller,
         kernel: &mut Kernel,
         out: &mut dyn Sink,
     ) {
+        let Some(session) = kernel.session_of(caller, out) else {
+            return;
+        };
         let Some(channel) = self.known.get_mut(key) else {
             let text = format!("channel {} is not joined any more", key.channel);
-            return kernel.reply_error(session, cseq, error(Outcome::NotInChannel, text), out);
+            return kernel.reply_error(caller, error(Outcome::NotInChannel, text), out);
         };
         // The caller is in the list when its own join has its place.
         let mut own = channel.published.iter_mut().rev();
         if let Some(join) = own.find(|own| own.session == session && own.what.shows()) {
-            join.member_lists.push(cseq);
+            join.member_lists.push(caller);
             return;
         }
         if let Sync::Waiting { calls, .. } = &mut channel.sync {
-            calls.push((session, cseq));
+            calls.push(caller);
             return;
         }
         let may_read = |of: &Session| of.may_in(Access::Read, &key.channel);
         if !kernel.sessions.get(session).is_none_or(may_read) {
             // Withdrawn while it waited.
-            kernel.permit_in(session, cseq, Access::Read, &key.channel, out);
+            kernel.permit_in(caller, Access::Read, &key.channel, out);
             return;
         }
         let lists_all = kernel
@@ -197,19 +200,13 @@ impl Channels {
             false => channel.members.sample(MEMBER_EVENTS_MAX, &mut kernel.rng),
         };
         let listed = user_ids.len() as u64;
-        kernel.charge(session, limiter::Kind::ListedMembers, listed);
-        kernel.reply(
-            session,
-            cseq,
-            reply::Result::Users(UserList { user_ids }),
-            out,
-        );
+        kernel.charge(caller, limiter::Kind::ListedMembers, listed);
+        kernel.reply(caller, reply::Result::Users(UserList { user_ids }), out);
     }
 
     pub(crate) fn handle_get_member_counts(
         &mut self,
-        key: SessionKey,
-        cseq: u64,
+        caller: Caller,
         channels: Vec<String>,
         kernel: &mut Kernel,
         out: &mut dyn Sink,
@@ -220,30 +217,29 @@ impl Channels {
                 channels.len()
             );
             let refusal = error(Outcome::TooManyChannelsNamed, text);
-            return kernel.reply_error(key, cseq, refusal, out);
+            return kernel.reply_error(caller, refusal, out);
         }
         if channels.is_empty() {
             let refusal = error(Outcome::InvalidArgument, "the list of channels is empty");
-            return kernel.reply_error(key, cseq, refusal, out);
+            return kernel.reply_error(caller, refusal, out);
         }
         let mut keys = Vec::with_capacity(channels.len());
         for channel in &channels {
-            match kernel.parse_channel(key, cseq, channel, out) {
+            match kernel.parse_channel(caller, channel, out) {
                 Some(channel) => keys.push(channel),
                 None => return,
             }
         }
         for channel in &keys {
-            if !kernel.permit_in(key, cseq, Access::Read, &channel.channel, out) {
+            if !kernel.permit_in(caller, Access::Read, &channel.channel, out) {
                 return;
             }
         }
-        if !kernel.take_rate(key, cseq, limiter::Kind::GetMemberCounts, out) {
+        if !kernel.take_rate(caller, limiter::Kind::GetMemberCounts, out) {
             return;
         }
         let mut gather = CountGather {
-            session: key,
-            cseq,
+            caller,
             counts: Vec::new(),
             missing: 0,
         };
@@ -302,9 +298,7 @@ impl Channels {
             ChannelAsk::Members(channel) => {
                 self.finish_sync(&channel, known, attributes, kernel, out)
             }
-            ChannelAsk::Look { session, cseq } => {
-                Self::finish_look((session, cseq), known, kernel, out)
-            }
+            ChannelAsk::Look { caller } => Self::finish_look(caller, known, kernel, out),
             ChannelAsk::Count { gather, at } => self.finish_count(gather, at, count, kernel, out),
         }
     }
@@ -334,7 +328,7 @@ impl Channels {
         let counts = reply::Result::MemberCounts(MemberCounts {
             counts: gather.counts,
         });
-        kernel.reply(gather.session, gather.cseq, counts, out);
+        kernel.reply(gather.caller, counts, out);
     }
 
     pub(crate) fn answer_members(

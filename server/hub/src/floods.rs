@@ -8,12 +8,13 @@ use tidings_wire::proto::{Error, Refused, server_message};
 use tidings_wire::rates::{Bucket, Rate};
 
 use crate::Hub;
+use crate::caller::Caller;
 use crate::ids::ConnectionId;
+use crate::ids::SessionKey;
 use crate::io::{Effect, Sink};
 use crate::kernel::Kernel;
 use crate::limiter::Kind;
 use crate::login::Connection;
-use crate::session::SessionKey;
 use crate::used::{Used, Word};
 
 /// Refused calls of one kind.
@@ -70,13 +71,16 @@ impl Kernel {
     /// session can be resumed.
     pub(crate) fn refuse_rate(
         &mut self,
-        key: SessionKey,
-        cseq: u64,
+        caller: Caller,
         (kind, error): (Kind, Error),
         out: &mut dyn Sink,
     ) {
         let now_ms = self.now.mono_ms;
+        let Some(key) = caller.session() else {
+            return self.reply_error(caller, error, out);
+        };
         let Some(session) = self.sessions.get_mut(key) else {
+            debug_assert!(false, "a session that has just called is there");
             return;
         };
         let listed = self.config.apps.listed.get(&session.user.app);
@@ -86,7 +90,7 @@ impl Kernel {
         if is_flood {
             session.rates.floods = None;
         }
-        self.reply_error(key, cseq, error, out);
+        self.reply_error(caller, error, out);
         if is_flood {
             self.send_away(key, CloseCode::RateLimited, RATE_LIMITED_WAIT_MS, out);
         }

@@ -5,13 +5,13 @@
 //! the same sender is delivered before it (contract DEL-1).
 
 use crate::bus_ops::{Answer, Parcel};
+use crate::ids::SessionKey;
 use crate::ids::UserKey;
 use crate::inbox::{BEHIND_MAX, Origin, Waiting, ack_wait_ms};
 use crate::io::Sink;
 use crate::kernel::Kernel;
 use crate::peers::PeerStore;
 use crate::peers::Peers;
-use crate::session::SessionKey;
 use tidings_fault::fault;
 
 impl Peers {

@@ -16,13 +16,13 @@ use tidings_wire::proto::{self, Message, ReadHistory, read_history, reply};
 use crate::AppSettings;
 use crate::asks::{AskRule, AskTag, Asks, Hangs, Outcome as Asked, Settled};
 use crate::bus_ops::{Answer, AskId, Keep};
+use crate::caller::Caller;
 use crate::ids::{ChannelKey, HubId};
 use crate::inbox::Asker;
 use crate::io::{Sink, Ticket};
 use crate::kernel::Kernel;
 use crate::limiter;
 use crate::maps::NumberMap;
-use crate::session::SessionKey;
 use crate::sessions::error;
 use crate::store_ops::{
     Conversation, HistoryMessage, HistoryRange, ReadOrder, StoreAnswer, StoreOp,
@@ -55,7 +55,7 @@ pub(crate) fn history_message(from: String, message: &Message, server_ts: u64) -
 pub(crate) struct History {
     /// Senders whose message is being kept by another hub, by the numbers of the questions. Bound: each belongs to an
     /// open request.
-    pub(crate) keeping: NumberMap<(SessionKey, u64)>,
+    pub(crate) keeping: NumberMap<Caller>,
     /// Store operations under way, by their tickets. Bound: each belongs to an open request, a kept message or a sweep.
     pub(crate) stores: NumberMap<HistoryStore>,
 }
@@ -70,7 +70,7 @@ pub(crate) enum HistoryStore {
     /// Old messages of a history are being deleted.
     Trim(Conversation),
     /// A page of a history.
-    Page { session: SessionKey, cseq: u64 },
+    Page { caller: Caller },
 }
 
 /// The hub where the channel is at home keeps the copy; it alone is asked.
@@ -87,7 +87,7 @@ impl History {
         &mut self,
         asks: &mut Asks,
         now_ms: u64,
-        caller: (SessionKey, u64),
+        caller: Caller,
     ) -> AskId {
         let ask = asks.add(now_ms, &KEEP);
         self.keeping.insert(ask.number, caller);
@@ -127,8 +127,8 @@ impl History {
             HistoryStore::Trim(conversation) => {
                 self.go_on_trimming(conversation, &answer, kernel, out)
             }
-            HistoryStore::Page { session, cseq } => {
-                Self::finish_read_history(session, cseq, answer, kernel, out);
+            HistoryStore::Page { caller } => {
+                Self::finish_read_history(caller, answer, kernel, out);
             }
         }
     }
@@ -180,7 +180,7 @@ impl History {
         kernel: &mut Kernel,
         out: &mut dyn Sink,
     ) {
-        let Some((session, cseq)) = self.keeping.remove(&settled.number) else {
+        let Some(caller) = self.keeping.remove(&settled.number) else {
             debug_assert!(false, "a copy that nobody has asked for");
             return;
         };
@@ -189,12 +189,12 @@ impl History {
             Asked::Nobody | Asked::Silence => Answer::Unconfirmed,
         };
         match answer {
-            Answer::Stored => kernel.reply_done(session, cseq, out),
-            Answer::StoreFailed { reason } => kernel.reply_not_kept(session, cseq, &reason, out),
+            Answer::Stored => kernel.reply_done(caller, out),
+            Answer::StoreFailed { reason } => kernel.reply_not_kept(caller, &reason, out),
             _ => {
                 let text =
                     "the message was sent; whether it is in the history is not known in time";
-                kernel.reply_error(session, cseq, error(Outcome::TimedOut, text), out);
+                kernel.reply_error(caller, error(Outcome::TimedOut, text), out);
             }
         }
     }
@@ -280,17 +280,19 @@ impl History {
 
     pub(crate) fn handle_read_history(
         &mut self,
-        key: SessionKey,
-        cseq: u64,
+        caller: Caller,
         call: ReadHistory,
         kernel: &mut Kernel,
         out: &mut dyn Sink,
     ) {
+        let Some(key) = kernel.session_of(caller, out) else {
+            return;
+        };
         let count_max = call.count_max as usize;
         if count_max > HISTORY_PAGE_MAX {
             let text =
                 format!("{count_max} messages are asked for; at most {HISTORY_PAGE_MAX} pass");
-            return kernel.reply_error(key, cseq, error(Outcome::InvalidArgument, text), out);
+            return kernel.reply_error(caller, error(Outcome::InvalidArgument, text), out);
         }
         let Some(session) = kernel.sessions.get(key) else {
             return;
@@ -315,29 +317,29 @@ impl History {
                 false => ReadOrder::OldestFirst,
             },
         };
-        let Some(conversation) = Self::readable(key, cseq, call.conversation, kernel, out) else {
+        let Some(conversation) = Self::readable(caller, call.conversation, kernel, out) else {
             return;
         };
-        if !kernel.take_rate(key, cseq, limiter::Kind::ReadHistory, out) {
+        if !kernel.take_rate(caller, limiter::Kind::ReadHistory, out) {
             return;
         }
         let op = StoreOp::HistoryRead {
             conversation,
             range,
         };
-        let pending = HistoryStore::Page { session: key, cseq };
+        let pending = HistoryStore::Page { caller };
         self.store(kernel, op, pending, out);
     }
 
     /// The conversation, if the session may read it: one with its own user, or a channel that it has joined.
     /// Otherwise answers the request (contract SEC-8).
     fn readable(
-        key: SessionKey,
-        cseq: u64,
+        caller: Caller,
         conversation: Option<read_history::Conversation>,
         kernel: &mut Kernel,
         out: &mut dyn Sink,
     ) -> Option<Conversation> {
+        let key = kernel.session_of(caller, out)?;
         let text = match conversation {
             Some(read_history::Conversation::Channel(channel))
                 if fault!(HistoryReaderNeedNotBeMember) =>
@@ -347,8 +349,8 @@ impl History {
                 return Some(Conversation::Channel(ChannelKey { app, channel }));
             }
             Some(read_history::Conversation::Channel(channel)) => {
-                let channel = kernel.joined_channel(key, cseq, &channel, out)?;
-                if !kernel.permit_in(key, cseq, Access::Read, &channel.channel, out) {
+                let channel = kernel.joined_channel(caller, &channel, out)?;
+                if !kernel.permit_in(caller, Access::Read, &channel.channel, out) {
                     return None;
                 }
                 return Some(Conversation::Channel(channel));
@@ -362,13 +364,12 @@ impl History {
             },
             None => "neither a channel nor a peer is named; name one of them".to_owned(),
         };
-        kernel.reply_error(key, cseq, error(Outcome::InvalidArgument, text), out);
+        kernel.reply_error(caller, error(Outcome::InvalidArgument, text), out);
         None
     }
 
     pub(crate) fn finish_read_history(
-        session: SessionKey,
-        cseq: u64,
+        caller: Caller,
         answer: StoreAnswer,
         kernel: &mut Kernel,
         out: &mut dyn Sink,
@@ -377,7 +378,7 @@ impl History {
             StoreAnswer::HistoryPage { messages, next } => (messages, next),
             StoreAnswer::Failed { reason } => {
                 let text = format!("the history could not be read: {reason}");
-                return kernel.reply_error(session, cseq, error(Outcome::Unavailable, text), out);
+                return kernel.reply_error(caller, error(Outcome::Unavailable, text), out);
             }
             other => {
                 debug_assert!(false, "a read of a history was answered {other:?}");
@@ -395,7 +396,7 @@ impl History {
             })
             .collect();
         let page = proto::HistoryPage { messages, next };
-        kernel.reply(session, cseq, reply::Result::History(page), out);
+        kernel.reply(caller, reply::Result::History(page), out);
     }
 }
 
@@ -413,15 +414,9 @@ impl Kernel {
         }
     }
 
-    pub(crate) fn reply_not_kept(
-        &mut self,
-        session: SessionKey,
-        cseq: u64,
-        reason: &str,
-        out: &mut dyn Sink,
-    ) {
+    pub(crate) fn reply_not_kept(&mut self, caller: Caller, reason: &str, out: &mut dyn Sink) {
         let text = format!("the message could not be kept in the history: {reason}");
-        self.reply_error(session, cseq, error(Outcome::Unavailable, text), out);
+        self.reply_error(caller, error(Outcome::Unavailable, text), out);
     }
 }
 

@@ -4,14 +4,17 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use tidings_fault::fault;
-use tidings_wire::codes::CloseCode;
+use tidings_wire::codes::{CloseCode, Outcome};
 use tidings_wire::frame::encode_server;
-use tidings_wire::limits::LOGIN_WAIT_MS;
-use tidings_wire::proto::{ClientFrame, ClientMessage, Pong, client_message, server_message::Kind};
+use tidings_wire::limits::{LOGIN_WAIT_MS, OVERLOADED_WAIT_MS};
+use tidings_wire::proto::{
+    ClientFrame, ClientMessage, Pong, SendToPeer, client_message, server_message::Kind,
+};
 
 use crate::asks::{AskTag, Settled};
 use crate::attributes::Attributes;
 use crate::bus_ops::{BusInput, Publication, Question, Topic};
+use crate::caller::Caller;
 use crate::channels::Channels;
 use crate::config::HubConfig;
 use crate::history::History;
@@ -26,6 +29,7 @@ use crate::peers::Peers;
 use crate::presence::Presence;
 use crate::rng::Rng;
 use crate::session::End;
+use crate::sessions::error;
 use crate::store_ops::StoreAnswer;
 use crate::stores::StoreTag;
 use crate::time::Time;
@@ -182,6 +186,9 @@ impl Hub {
                 self.kernel.timers.set(due, Timer::Login(connection));
                 self.handle_resume((connection, opened_ms), resume, out);
             }
+            Input::SendToPeer { ticket, from, call } => {
+                self.handle_send_from_outside(ticket, from, call, out);
+            }
             Input::Bus(input) => self.handle_bus(input, out),
             Input::Store { ticket, answer } => self.handle_store_answer(ticket, answer, out),
             Input::Apps(apps) => self.handle_apps(apps, out),
@@ -195,6 +202,21 @@ impl Hub {
             }
             Input::Restore(snapshot) => self.handle_restore(*snapshot, out),
         }
+    }
+
+    fn handle_send_from_outside(
+        &mut self,
+        ticket: Ticket,
+        from: UserKey,
+        call: SendToPeer,
+        out: &mut dyn Sink,
+    ) {
+        if self.is_draining {
+            let mut error = error(Outcome::Overloaded, "the server is about to end; try again");
+            error.retry_after_ms = OVERLOADED_WAIT_MS as u32;
+            return self.kernel.reply_error(Caller::Outside(ticket), error, out);
+        }
+        (self.peers).handle_send_from_outside(ticket, from, call, &mut self.kernel, out);
     }
 
     /// When the hub wants [`Input::Tick`] at the latest, in monotonic milliseconds; `None` = never.

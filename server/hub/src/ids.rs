@@ -28,6 +28,11 @@ impl fmt::Debug for SessionId {
     }
 }
 
+slotmap::new_key_type! {
+    /// A session of this hub, for as long as it lives.
+    pub(crate) struct SessionKey;
+}
+
 /// A user of an app: the key under which the world knows it.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct UserKey {

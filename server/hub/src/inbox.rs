@@ -17,6 +17,7 @@ use tidings_wire::proto::{Message, message};
 use crate::Hub;
 use crate::bus_ops::{Answer, AskId, MessageKind, Parcel};
 use crate::config::Traits;
+use crate::ids::SessionKey;
 use crate::ids::{ConnectionId, HubId, MessageId, UserKey};
 use crate::invitations::Invitations;
 use crate::io::Sink;
@@ -26,7 +27,6 @@ use crate::outbox::Source;
 use crate::peers::Peers;
 use crate::peers::{PeerStore, SendToPeer};
 use crate::requests::LIBRARY_TYPE;
-use crate::session::SessionKey;
 use crate::store_ops::{InboxLimits, InboxLosses, StoreAnswer, StoreOp, StoredMessage};
 use crate::timers::Timer;
 

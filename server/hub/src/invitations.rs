@@ -24,19 +24,20 @@ use tidings_wire::names::{ChannelName, NameRule, UserId};
 use tidings_wire::proto::{Error, IncomingInvitation, InvitationEnd, Invite, server_message::Kind};
 
 use crate::bus_ops::{BusOp, CalleeWord, Decision, InvitationWord, Publication, RingFate, Topic};
+use crate::caller::Caller;
+use crate::ids::SessionKey;
 use crate::ids::{InvitationId, SessionId, UserKey};
 use crate::io::{Effect, Sink, Ticket};
 use crate::kernel::Kernel;
 use crate::limiter;
 use crate::maps::{Map, NumberMap, SeededHasher, number_map};
 use crate::requests::check_type;
-use crate::session::SessionKey;
 use crate::sessions::error;
 use crate::store_ops::{StoreAnswer, StoreOp};
 use crate::stores::StoreTag;
 use crate::timers::Timer;
 
-pub(crate) use self::durable::{Told, Waiting, Write};
+pub(crate) use self::durable::{Told, Write};
 pub use self::record::Recorded;
 pub(crate) use self::record::end_by_record;
 pub(crate) use self::reports::{Report, Reports};
@@ -204,17 +205,19 @@ impl Invitations {
 
     pub(crate) fn handle_invite(
         &mut self,
-        key: SessionKey,
-        cseq: u64,
+        caller: Caller,
         call: Invite,
         kernel: &mut Kernel,
         out: &mut dyn Sink,
     ) {
+        let Some(key) = kernel.session_of(caller, out) else {
+            return;
+        };
         let callee = match check_invite(kernel.names_of(key), &call) {
             Ok(callee) => callee,
-            Err(error) => return kernel.reply_error(key, cseq, error, out),
+            Err(error) => return kernel.reply_error(caller, error, out),
         };
-        if !kernel.permit_with(key, cseq, Access::Write, &callee, out) {
+        if !kernel.permit_with(caller, Access::Write, &callee, out) {
             return;
         }
         let is_repeated = kernel
@@ -222,9 +225,9 @@ impl Invitations {
             .get(key)
             .is_some_and(|session| call.number <= session.invitations.last_number);
         if is_repeated {
-            return kernel.reply_done(key, cseq, out);
+            return kernel.reply_done(caller, out);
         }
-        if !kernel.take_rate(key, cseq, limiter::Kind::Invite, out) {
+        if !kernel.take_rate(caller, limiter::Kind::Invite, out) {
             return;
         }
         let now_ms = kernel.now.mono_ms;
@@ -237,13 +240,13 @@ impl Invitations {
                 "{INVITATIONS_OPEN_MAX} invitations are open; cancel one or wait until one has ended"
             );
             let error = error(Outcome::TooManyInvitations, text);
-            return kernel.reply_error(key, cseq, error, out);
+            return kernel.reply_error(caller, error, out);
         }
         let id = InvitationId::new(session.id, call.number);
-        let caller = session.user.clone();
+        let user = session.user.clone();
         let frame = encode_server(Kind::IncomingInvitation(IncomingInvitation {
             id: Bytes::copy_from_slice(&id.0),
-            caller_id: caller.user.to_string(),
+            caller_id: user.user.to_string(),
             content: call.content,
             channel: call.channel,
             r#type: call.r#type,
@@ -256,7 +259,7 @@ impl Invitations {
             owner: Some(key),
             revision: 0,
             callee: UserKey {
-                app: caller.app.clone(),
+                app: user.app.clone(),
                 user: callee,
             },
             frame,
@@ -267,29 +270,25 @@ impl Invitations {
             sent_ms: now_ms,
             rings_on: None,
         };
-        self.insert_invitation(&caller, invitation, out);
-        self.write_invitation(
-            &caller,
-            id,
-            Told::Sent(Waiting { session: key, cseq }),
-            kernel,
-            out,
-        );
+        self.insert_invitation(&user, invitation, out);
+        self.write_invitation(&user, id, Told::Sent(caller), kernel, out);
     }
 
     /// The caller's client has cancelled; it has told its application already.
     pub(crate) fn handle_cancel_invitation(
         &mut self,
-        key: SessionKey,
-        cseq: u64,
+        caller: Caller,
         number: u64,
         kernel: &mut Kernel,
         out: &mut dyn Sink,
     ) {
+        let Some(key) = kernel.session_of(caller, out) else {
+            return;
+        };
         let Some(session) = kernel.sessions.get_mut(key) else {
             return;
         };
-        let waiting = Some(Waiting { session: key, cseq });
+        let waiting = Some(caller);
         if let Some(report) = session
             .invitations
             .reported
@@ -300,28 +299,30 @@ impl Invitations {
             report.canceled = waiting;
             return;
         }
-        let caller = session.user.clone();
+        let user = session.user.clone();
         let sent = self.sent_by(key, kernel).find(|sent| sent.number == number);
         let Some((id, has_ended)) = sent.map(|sent| (sent.id, sent.has_ended())) else {
-            return kernel.reply_done(key, cseq, out);
+            return kernel.reply_done(caller, out);
         };
         if has_ended {
             // Its end is being written. An answer before that would let a restart forget both.
-            return self.write_invitation(&caller, id, Told::Ended(waiting), kernel, out);
+            return self.write_invitation(&user, id, Told::Ended(waiting), kernel, out);
         }
         let end = (InvitationEnd::Canceled, String::new());
-        self.end_invitation(&caller, id, end, waiting, kernel, out);
+        self.end_invitation(&user, id, end, waiting, kernel, out);
     }
 
     /// The invitation was still open when the caller's client was asked: the acceptance is recorded.
     pub(crate) fn handle_confirm_accept(
         &mut self,
-        key: SessionKey,
-        cseq: u64,
+        caller: Caller,
         number: u64,
         kernel: &mut Kernel,
         out: &mut dyn Sink,
     ) {
+        let Some(key) = kernel.session_of(caller, out) else {
+            return;
+        };
         let accepted = self
             .open_of(key, kernel)
             .find_map(|invitation| match &invitation.state {
@@ -330,13 +331,13 @@ impl Invitations {
                 }
                 _ => None,
             });
-        let caller = kernel.sessions.get(key).map(|session| session.user.clone());
-        let (Some((id, response)), Some(caller)) = (accepted, caller) else {
-            return kernel.reply_done(key, cseq, out);
+        let user = kernel.sessions.get(key).map(|session| session.user.clone());
+        let (Some((id, response)), Some(user)) = (accepted, user) else {
+            return kernel.reply_done(caller, out);
         };
-        let waiting = Some(Waiting { session: key, cseq });
+        let waiting = Some(caller);
         let end = (InvitationEnd::Accepted, response);
-        self.end_invitation(&caller, id, end, waiting, kernel, out);
+        self.end_invitation(&user, id, end, waiting, kernel, out);
     }
 
     /// Does what time asks of an invitation, and sets its next timer.
@@ -512,7 +513,7 @@ impl Invitations {
         caller: &UserKey,
         id: InvitationId,
         (end, response): (InvitationEnd, String),
-        waiting: Option<Waiting>,
+        waiting: Option<Caller>,
         kernel: &mut Kernel,
         out: &mut dyn Sink,
     ) {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use tidings_wire::codes::CloseCode;
-use tidings_wire::proto::{ClientFrame, Resume};
+use tidings_wire::proto::{ClientFrame, Resume, SendToPeer, reply};
 
 use crate::bus_ops::{BusInput, BusOp};
 use crate::config::{Apps, Traits};
@@ -14,7 +14,7 @@ use crate::memory::Pressure;
 use crate::store_ops::{StoreAnswer, StoreOp};
 use crate::used::{Used, Word};
 
-/// Names a store operation of one hub; unique per hub and life.
+/// Names a store operation of one hub, or a call from outside to it; unique per hub and life among its kind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Ticket(pub u64);
 
@@ -101,6 +101,17 @@ pub enum Input {
         /// When it was opened, by the clock that all hubs of the node share. Monotonic milliseconds.
         opened_ms: u64,
     },
+    /// A peer message is sent from outside, as any user of an app. Whoever gives this has checked that it may be; rights
+    /// and rates of that user's own logins do not apply, the app's quotas do. Messages of one user to another that are
+    /// sent so keep their order. Answered by [`Effect::Answer`], in any case and once.
+    SendToPeer {
+        /// Comes back with the answer; unique among the calls from outside of one hub and life.
+        ticket: Ticket,
+        /// As whom: with or without a login, on this hub or another.
+        from: UserKey,
+        /// The call, as a client would make it. Names follow the wide rule.
+        call: SendToPeer,
+    },
     /// The bus has something.
     Bus(BusInput),
     /// The store has answered.
@@ -176,6 +187,13 @@ pub enum Effect {
         /// What.
         word: Word,
     },
+    /// Answers what was asked from outside: [`Input::SendToPeer`].
+    Answer {
+        /// As it came.
+        ticket: Ticket,
+        /// What has come of it.
+        answer: OutsideAnswer,
+    },
     /// Do something on the bus.
     Bus(BusOp),
     /// Do something in the store.
@@ -185,6 +203,27 @@ pub enum Effect {
         /// What.
         op: StoreOp,
     },
+}
+
+/// What has come of a call from outside.
+#[derive(Debug, Clone, PartialEq)]
+pub enum OutsideAnswer {
+    /// Of a peer message that was taken.
+    Sent(PeerOutcome),
+    /// Of every other call, and of one that was refused: as a session's client would be answered. An error has its
+    /// code and its text.
+    Call(reply::Result),
+}
+
+/// What has become of a peer message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PeerOutcome {
+    /// The receiver's client has confirmed it.
+    Received,
+    /// The receiver was away, or has not confirmed it in time; it is stored for the next login.
+    Stored,
+    /// The receiver was away, and it was not to be stored.
+    Missed,
 }
 
 /// Takes effects, in order.

@@ -13,6 +13,7 @@ use crate::attributes::Attributes;
 use crate::bus_ops::{Answer, BusOp, Inherited, LoginStamp, Parcel, Question, Topic};
 use crate::config::{Apps, Traits};
 use crate::credentials::{self, Credentials, Grant, Proof};
+use crate::ids::SessionKey;
 use crate::ids::{ConnectionId, InvitationId, SessionId, UserKey};
 use crate::inbox::{Asker, Origin};
 use crate::invitations::Reports;
@@ -25,8 +26,7 @@ use crate::peers::Peers;
 use crate::quotas::Place;
 use crate::resume::{LocateAsk, digest};
 use crate::session::{
-    End, InvitationSlot, Link, PeerSlot, PresenceSlot, RateSlot, Requests, Session, SessionKey,
-    Token,
+    End, InvitationSlot, Link, PeerSlot, PresenceSlot, RateSlot, Requests, Session, Token,
 };
 use crate::sessions::error;
 use crate::store_ops::{AttributeOwner, StoreOp};

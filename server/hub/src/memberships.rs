@@ -9,13 +9,14 @@ use tidings_wire::limits::CHANNELS_PER_SESSION_MAX;
 use tidings_wire::names::ChannelName;
 
 use crate::bus_ops::{BusOp, Publication, Question, Topic};
+use crate::caller::Caller;
 use crate::channels::Channels;
 use crate::channels::{Channel, ChannelAsk, Own, Published};
 use crate::ids::ChannelKey;
+use crate::ids::SessionKey;
 use crate::io::{Effect, Sink};
 use crate::kernel::Kernel;
 use crate::limiter;
-use crate::session::SessionKey;
 use crate::sessions::error;
 
 /// Whether others see a session's memberships.
@@ -28,16 +29,18 @@ pub(crate) enum Visibility {
 impl Channels {
     pub(crate) fn handle_join(
         &mut self,
-        key: SessionKey,
-        cseq: u64,
+        caller: Caller,
         channel: &str,
         kernel: &mut Kernel,
         out: &mut dyn Sink,
     ) {
-        let Some(channel) = kernel.parse_channel(key, cseq, channel, out) else {
+        let Some(key) = kernel.session_of(caller, out) else {
             return;
         };
-        if !kernel.permit_in(key, cseq, Access::Read, &channel.channel, out) {
+        let Some(channel) = kernel.parse_channel(caller, channel, out) else {
+            return;
+        };
+        if !kernel.permit_in(caller, Access::Read, &channel.channel, out) {
             return;
         }
         let now_ms = kernel.now.mono_ms;
@@ -64,13 +67,13 @@ impl Channels {
         };
         if let Err(refusal) = refusal {
             return match rate {
-                Some(kind) => kernel.refuse_rate(key, cseq, (kind, refusal), out),
-                None => kernel.reply_error(key, cseq, refusal, out),
+                Some(kind) => kernel.refuse_rate(caller, (kind, refusal), out),
+                None => kernel.reply_error(caller, refusal, out),
             };
         }
         session.channels.push(channel.channel.clone());
         let is_new = self.become_interested(&channel, kernel, out);
-        self.publish_membership(&channel, key, Own::Join { cseq }, kernel, out);
+        self.publish_membership(&channel, key, Own::Join { caller }, kernel, out);
         if is_new {
             // Order: asked after the change was published. What comes before that change is then in the answers,
             // or is left over from an earlier interest of ours; so none of it counts.
@@ -146,19 +149,21 @@ impl Channels {
 
     pub(crate) fn handle_leave(
         &mut self,
-        key: SessionKey,
-        cseq: u64,
+        caller: Caller,
         channel: &str,
         kernel: &mut Kernel,
         out: &mut dyn Sink,
     ) {
-        let Some(channel) = kernel.joined_channel(key, cseq, channel, out) else {
+        let Some(key) = kernel.session_of(caller, out) else {
+            return;
+        };
+        let Some(channel) = kernel.joined_channel(caller, channel, out) else {
             return;
         };
         if let Some(session) = kernel.sessions.get_mut(key) {
             session.channels.retain(|joined| *joined != channel.channel);
         }
-        self.publish_membership(&channel, key, Own::Leave { cseq }, kernel, out);
+        self.publish_membership(&channel, key, Own::Leave { caller }, kernel, out);
     }
 
     /// The user is gone: others see it leave, but messages are kept for its return.
@@ -224,11 +229,11 @@ impl Kernel {
     /// The channel of a call that needs it joined, or an answer.
     pub(crate) fn joined_channel(
         &mut self,
-        key: SessionKey,
-        cseq: u64,
+        caller: Caller,
         channel: &str,
         out: &mut dyn Sink,
     ) -> Option<ChannelKey> {
+        let key = self.session_of(caller, out)?;
         let session = self.sessions.get(key)?;
         let joined = ChannelName::parse_by(session.traits.names, channel)
             .ok()
@@ -240,7 +245,7 @@ impl Kernel {
             }),
             None => {
                 let text = format!("channel {channel:?} is not joined");
-                self.reply_error(key, cseq, error(Outcome::NotInChannel, text), out);
+                self.reply_error(caller, error(Outcome::NotInChannel, text), out);
                 None
             }
         }

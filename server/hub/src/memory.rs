@@ -8,8 +8,9 @@ use tidings_wire::limits::OVERLOADED_WAIT_MS;
 
 use crate::Hub;
 use crate::ids::ConnectionId;
+use crate::ids::SessionKey;
 use crate::io::Sink;
-use crate::session::{End, SessionKey};
+use crate::session::End;
 
 /// How short the node's memory is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

@@ -10,23 +10,22 @@ use tidings_token::Access;
 use tidings_wire::codes::Outcome;
 use tidings_wire::frame::encode_server;
 use tidings_wire::limits::INBOX_LASTING_AGE_MS;
-use tidings_wire::names::UserId;
-use tidings_wire::proto::{
-    Message, PeerMessage, PeerSent, SendToPeer as Call, reply, server_message::Kind,
-};
+use tidings_wire::names::{NameRule, UserId};
+use tidings_wire::proto::{Message, PeerMessage, SendToPeer as Call, reply, server_message::Kind};
 
 use crate::asks::{AskRule, AskTag, Hangs, Outcome as Asked, Settled};
 use crate::bus_ops::{Answer, BusOp, Parcel, Publication, Question, Topic};
+use crate::caller::Caller;
 use crate::config::Traits;
 use crate::history::history_message;
-use crate::ids::{MessageId, UserKey};
+use crate::ids::SessionKey;
+use crate::ids::{MessageId, SessionId, UserKey};
 use crate::inbox::{Asker, Origin, message_kind, outcome_of};
-use crate::io::{Effect, Sink, Ticket};
+use crate::io::{Effect, PeerOutcome, Sink, Ticket};
 use crate::kernel::Kernel;
 use crate::limiter;
 use crate::maps::{Map, NumberMap, SeededHasher, number_map};
 use crate::requests::check_message;
-use crate::session::SessionKey;
 use crate::sessions::error;
 use crate::store_ops::{Conversation, HistoryMessage, StoreAnswer, StoreOp};
 use crate::stores::StoreTag;
@@ -34,8 +33,9 @@ use crate::stores::StoreTag;
 /// A peer message whose sender waits for its outcome.
 #[derive(Debug, Clone)]
 pub(crate) struct SendToPeer {
-    session: SessionKey,
-    cseq: u64,
+    pub(crate) caller: Caller,
+    /// Its place among the messages of its sender: rises, with gaps.
+    number: u64,
     to: UserKey,
     parcel: Parcel,
     /// To be kept in the history before it is sent.
@@ -43,17 +43,43 @@ pub(crate) struct SendToPeer {
 }
 
 impl SendToPeer {
-    pub(crate) fn request(&self) -> (SessionKey, u64) {
-        (self.session, self.cseq)
+    fn lane(&self) -> LaneKey {
+        let from = match self.caller {
+            Caller::Request { session, .. } => LaneSender::Session(session),
+            Caller::Outside(_) => LaneSender::Outside(self.parcel.from.clone()),
+        };
+        (from, self.to.clone())
     }
 }
+
+/// Who sends a message.
+#[derive(Debug)]
+struct Sender {
+    user: UserKey,
+    traits: Traits,
+    /// Of the message.
+    id: MessageId,
+    /// As in [`SendToPeer`].
+    number: u64,
+}
+
+/// Whose messages to one receiver keep their order.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) enum LaneSender {
+    Session(SessionKey),
+    /// Those that are sent as this user from outside.
+    Outside(UserKey),
+}
+
+/// A sender and its receiver.
+pub(crate) type LaneKey = (LaneSender, UserKey);
 
 /// Keeps one sender's messages to one receiver in order while some of them are being stored: a later one must
 /// not be delivered live before they are in the inbox.
 #[derive(Debug)]
 pub(crate) struct Lanes {
     /// Bound: each lane belongs to an open request.
-    lanes: Map<(SessionKey, UserKey), Lane>,
+    lanes: Map<LaneKey, Lane>,
 }
 
 #[derive(Debug, Default)]
@@ -117,6 +143,10 @@ impl Lane {
 #[derive(Debug)]
 pub(crate) struct Peers {
     pub(crate) lanes: Lanes,
+    /// What ids of messages from outside are made of, in place of a session's; `None` until the first.
+    outside_base: Option<SessionId>,
+    /// Messages that were sent from outside.
+    outside_count: u64,
     /// Questions under way, by their numbers. Bound: each belongs to an open request.
     pub(crate) asks: NumberMap<PeerAsk>,
     /// Store operations under way, by their tickets. Bound: each belongs to an open request, or to a session's inbox.
@@ -129,7 +159,7 @@ pub(crate) enum PeerAsk {
     Deliver(SendToPeer),
     /// Whether a session has this message, which others of the same sender wait for.
     Taken {
-        lane: (SessionKey, UserKey),
+        lane: LaneKey,
         id: MessageId,
     },
 }
@@ -182,6 +212,8 @@ impl Peers {
     pub(crate) fn new(hasher: SeededHasher) -> Self {
         Self {
             lanes: Lanes::new(hasher),
+            outside_base: None,
+            outside_count: 0,
             asks: number_map(),
             stores: number_map(),
         }
@@ -277,48 +309,78 @@ impl Lanes {
 }
 
 impl Peers {
+    /// A client sends a message.
     pub(crate) fn handle_send_to_peer(
         &mut self,
-        key: SessionKey,
-        cseq: u64,
+        caller: Caller,
         call: Call,
         kernel: &mut Kernel,
         out: &mut dyn Sink,
     ) {
-        let to = match UserId::parse_by(kernel.names_of(key), &call.peer_id) {
+        self.take_message(caller, None, call, kernel, out);
+    }
+
+    /// A message is sent from outside, as a user who need not be logged in.
+    pub(crate) fn handle_send_from_outside(
+        &mut self,
+        ticket: Ticket,
+        from: UserKey,
+        call: Call,
+        kernel: &mut Kernel,
+        out: &mut dyn Sink,
+    ) {
+        let caller = Caller::Outside(ticket);
+        if !kernel.config.apps.has(&from.app) {
+            let text = format!("app {} is not known to this server", from.app);
+            return kernel.reply_error(caller, error(Outcome::UnknownApp, text), out);
+        }
+        self.take_message(caller, Some(from), call, kernel, out);
+    }
+
+    /// Checks a message and sends it. `outside`: the sender, if it is not a session's user.
+    fn take_message(
+        &mut self,
+        caller: Caller,
+        outside: Option<UserKey>,
+        call: Call,
+        kernel: &mut Kernel,
+        out: &mut dyn Sink,
+    ) {
+        let names = (caller.session()).map_or(NameRule::Wide, |key| kernel.names_of(key));
+        let to = match UserId::parse_by(names, &call.peer_id) {
             Ok(to) => to,
             Err(name) => {
                 let text = format!("peer id {:?}: {name}", call.peer_id);
-                return kernel.reply_error(key, cseq, error(Outcome::InvalidArgument, text), out);
+                return kernel.reply_error(caller, error(Outcome::InvalidArgument, text), out);
             }
         };
-        if !kernel.permit_with(key, cseq, Access::Write, &to, out) {
+        if !kernel.permit_with(caller, Access::Write, &to, out) {
             return;
         }
         let mut message = match check_message(call.message) {
             Ok(message) => message,
-            Err(error) => return kernel.reply_error(key, cseq, error, out),
+            Err(error) => return kernel.reply_error(caller, error, out),
         };
-        if !kernel.take_rate(key, cseq, limiter::Kind::Message, out) {
+        if !kernel.take_rate(caller, limiter::Kind::Message, out) {
             return;
         }
-        if !kernel.take_quota(key, cseq, None, out) {
+        let Some(sender) = self.sender_of(caller, outside, kernel) else {
+            debug_assert!(false, "a session that has just called is there");
+            return;
+        };
+        if !kernel.take_quota(caller, &sender.user.app, None, out) {
             return;
         }
         if message.expires_ts > 0 {
             message.expires_ts = kernel.stamped(message.expires_ts);
         }
-        let Some(session) = kernel.sessions.get(key) else {
-            return;
-        };
-        let id = MessageId::new(session.id, cseq);
-        let from = session.user.clone();
+        let (id, from) = (sender.id, sender.user);
         let server_ts = kernel.now.unix_ms;
         let history = call
             .history
             .then(|| Box::new(history_message(from.user.to_string(), &message, server_ts)));
         let kind = message_kind(&message);
-        let lasts_until = lasts_until(session.traits, &message, server_ts);
+        let lasts_until = lasts_until(sender.traits, &message, server_ts);
         let offline = (call.offline || fault!(EveryMessageIsStored))
             .then(|| Bytes::from(message.encode_to_vec()));
         let frame = encode_server(Kind::PeerMessage(PeerMessage {
@@ -342,13 +404,13 @@ impl Peers {
             lasts_until,
         };
         let send = SendToPeer {
-            session: key,
-            cseq,
+            caller,
+            number: sender.number,
             to,
             parcel,
             history,
         };
-        match self.lanes.lanes.get_mut(&(key, send.to.clone())) {
+        match self.lanes.lanes.get_mut(&send.lane()) {
             Some(lane) if lane.is_storing() && !fault!(LaterMessageOvertakesStoring) => {
                 lane.waiting.push_back(send)
             }
@@ -356,12 +418,39 @@ impl Peers {
         }
     }
 
+    /// Who sends a message, and what names the message. `None`: the session is not there.
+    fn sender_of(
+        &mut self,
+        caller: Caller,
+        outside: Option<UserKey>,
+        kernel: &mut Kernel,
+    ) -> Option<Sender> {
+        let Some(user) = outside else {
+            let session = kernel.sessions.get(caller.session()?)?;
+            return Some(Sender {
+                user: session.user.clone(),
+                traits: session.traits,
+                id: MessageId::new(session.id, caller.cseq()),
+                number: caller.cseq(),
+            });
+        };
+        // Drawn when it is needed first: a hub that nobody calls from outside draws the numbers that it always drew.
+        let base = *(self.outside_base).get_or_insert_with(|| SessionId(kernel.rng.bytes()));
+        self.outside_count += 1;
+        Some(Sender {
+            user,
+            traits: Traits::default(),
+            id: MessageId::new(base, self.outside_count),
+            number: self.outside_count,
+        })
+    }
+
     /// Stores a copy first, if that is asked for: what the history lacks has not been sent.
     fn keep_and_dispatch(&mut self, mut send: SendToPeer, kernel: &mut Kernel, out: &mut dyn Sink) {
         let Some(message) = send.history.take() else {
             return self.dispatch(send, kernel, out);
         };
-        let lane = (send.session, send.to.clone());
+        let lane = send.lane();
         self.lanes.lanes.entry(lane).or_default().appends += 1;
         let conversation = Conversation::of_users(&send.parcel.from, &send.to.user);
         let op = kernel.history_op(&send.to.app, conversation, *message);
@@ -377,11 +466,11 @@ impl Peers {
         kernel: &mut Kernel,
         out: &mut dyn Sink,
     ) {
-        let lane = (send.session, send.to.clone());
+        let lane = send.lane();
         match answer {
             StoreAnswer::Failed { reason } => {
-                let (session, cseq) = send.request();
-                kernel.reply_not_kept(session, cseq, &reason, out);
+                let caller = send.caller;
+                kernel.reply_not_kept(caller, &reason, out);
             }
             _ => self.dispatch(send, kernel, out),
         }
@@ -390,7 +479,7 @@ impl Peers {
 
     /// Hands the message to the receiver's hub: this one, or whoever is subscribed to the user's topic.
     fn dispatch(&mut self, send: SendToPeer, kernel: &mut Kernel, out: &mut dyn Sink) {
-        let lane_key = (send.session, send.to.clone());
+        let lane_key = send.lane();
         let is_here = kernel.users.contains_key(&send.to);
         let lane = self.lanes.lanes.get_mut(&lane_key);
         if let Some(lane) = lane.filter(|lane| lane.must_wait(is_here)) {
@@ -409,7 +498,7 @@ impl Peers {
             return;
         }
         let lane = self.lanes.lanes.entry(lane_key).or_default();
-        lane.asked.push_back((send.cseq, send.parcel.id));
+        lane.asked.push_back((send.number, send.parcel.id));
         let topic = Topic::User(send.to.clone());
         let question = Question::Deliver(send.parcel.clone());
         let pending = PeerAsk::Deliver(send);
@@ -417,12 +506,7 @@ impl Peers {
     }
 
     /// Asks whether a session has the first of what was asked for: messages wait for that.
-    fn seek_first(
-        &mut self,
-        lane_key: (SessionKey, UserKey),
-        kernel: &mut Kernel,
-        out: &mut dyn Sink,
-    ) {
+    fn seek_first(&mut self, lane_key: LaneKey, kernel: &mut Kernel, out: &mut dyn Sink) {
         let Some(lane) = self.lanes.lanes.get_mut(&lane_key) else {
             return;
         };
@@ -440,7 +524,7 @@ impl Peers {
     /// A session has the message, or none is known to have it. If none has it, what becomes of it is still to be told.
     pub(crate) fn finish_taken(
         &mut self,
-        lane_key: &(SessionKey, UserKey),
+        lane_key: &LaneKey,
         id: MessageId,
         is_taken: bool,
         kernel: &mut Kernel,
@@ -484,17 +568,17 @@ impl Peers {
         kernel: &mut Kernel,
         out: &mut dyn Sink,
     ) {
-        let lane_key = (send.session, send.to.clone());
+        let lane_key = send.lane();
         let Some(lane) = self.lanes.lanes.get_mut(&lane_key) else {
             return self.finish_send(send, answer, kernel, out);
         };
-        lane.asked.retain(|(cseq, _)| *cseq != send.cseq);
+        lane.asked.retain(|(cseq, _)| *cseq != send.number);
         if lane.asked.is_empty() {
             lane.first = First::Unknown;
         }
         let is_to_store = answer == Answer::Gone && send.parcel.offline.is_some();
-        if is_to_store && lane.has_asked_before(send.cseq) {
-            lane.held.insert(send.cseq, send);
+        if is_to_store && lane.has_asked_before(send.number) {
+            lane.held.insert(send.number, send);
             return;
         }
         self.finish_send(send, answer, kernel, out);
@@ -506,7 +590,7 @@ impl Peers {
         self.go_on(&lane_key, kernel, out);
     }
 
-    fn drop_lane_if_over(&mut self, lane_key: &(SessionKey, UserKey)) {
+    fn drop_lane_if_over(&mut self, lane_key: &LaneKey) {
         if self.lanes.lanes.get(lane_key).is_some_and(Lane::is_over) {
             self.lanes.lanes.remove(lane_key);
         }
@@ -520,32 +604,31 @@ impl Peers {
         kernel: &mut Kernel,
         out: &mut dyn Sink,
     ) {
-        let (key, cseq) = (send.session, send.cseq);
-        let result = match answer {
-            Answer::Confirmed => reply::Result::PeerSent(PeerSent { received: true }),
-            Answer::Stored => reply::Result::PeerSent(PeerSent { received: false }),
+        let caller = send.caller;
+        let outcome = match answer {
+            Answer::Confirmed => PeerOutcome::Received,
+            Answer::Stored => PeerOutcome::Stored,
             Answer::Gone => match send.parcel.offline.clone() {
                 Some(body) => return self.append(send, body, kernel, out),
-                None => reply::Result::PeerSent(PeerSent { received: false }),
+                None => PeerOutcome::Missed,
             },
             Answer::StoreFailed { reason } => {
                 let text = format!("the message could not be stored: {reason}");
-                reply::Result::Error(error(Outcome::Unavailable, text))
+                let error = reply::Result::Error(error(Outcome::Unavailable, text));
+                return kernel.reply(caller, error, out);
             }
-            _ => {
+            other => {
+                debug_assert_eq!(other, Answer::Unconfirmed, "an answer to another question");
                 let text = "the peer is there but has not confirmed the message in time";
-                reply::Result::Error(error(Outcome::TimedOut, text))
+                let error = reply::Result::Error(error(Outcome::TimedOut, text));
+                return kernel.reply(caller, error, out);
             }
         };
-        kernel.reply(key, cseq, result, out);
+        kernel.reply_sent(caller, outcome, out);
     }
 
     fn append(&mut self, send: SendToPeer, body: Bytes, kernel: &mut Kernel, out: &mut dyn Sink) {
-        let lane = self
-            .lanes
-            .lanes
-            .entry((send.session, send.to.clone()))
-            .or_default();
+        let lane = self.lanes.lanes.entry(send.lane()).or_default();
         lane.appends += 1;
         if fault!(StoredIsAnsweredEarly) {
             self.finish_send(send.clone(), Answer::Stored, kernel, out);
@@ -562,7 +645,7 @@ impl Peers {
         kernel: &mut Kernel,
         out: &mut dyn Sink,
     ) {
-        let lane_key = (send.session, send.to.clone());
+        let lane_key = send.lane();
         let is_stored = matches!(answer, StoreAnswer::InboxAppended { .. });
         if is_stored && !fault!(NewLoginIsNotToldOfStored) {
             // The receiver may have logged in while this was being stored.
@@ -578,12 +661,7 @@ impl Peers {
     }
 
     /// Something of the lane is stored: what waited behind it goes on.
-    fn finish_lane_append(
-        &mut self,
-        lane_key: &(SessionKey, UserKey),
-        kernel: &mut Kernel,
-        out: &mut dyn Sink,
-    ) {
+    fn finish_lane_append(&mut self, lane_key: &LaneKey, kernel: &mut Kernel, out: &mut dyn Sink) {
         let Some(lane) = self.lanes.lanes.get_mut(lane_key) else {
             return;
         };
@@ -592,7 +670,7 @@ impl Peers {
     }
 
     /// Goes on with what waits in a lane, as far as it may.
-    fn go_on(&mut self, lane_key: &(SessionKey, UserKey), kernel: &mut Kernel, out: &mut dyn Sink) {
+    fn go_on(&mut self, lane_key: &LaneKey, kernel: &mut Kernel, out: &mut dyn Sink) {
         while let Some(lane) = self.lanes.lanes.get_mut(lane_key) {
             if lane.appends > 0 || !lane.held.is_empty() {
                 return;

@@ -15,6 +15,8 @@ use tidings_wire::proto::{
 
 use crate::asks::{AskRule, AskTag, Hangs, Outcome as Asked, Settled};
 use crate::bus_ops::{Answer, BusOp, LoginStamp, Publication, Question, Topic};
+use crate::caller::Caller;
+use crate::ids::SessionKey;
 use crate::ids::{HubId, SessionId, UserKey};
 use crate::inbox::Asker;
 use crate::io::{Effect, Sink};
@@ -22,7 +24,6 @@ use crate::kernel::Kernel;
 use crate::limiter;
 use crate::maps::{Map, NumberMap, SeededHasher, number_map};
 use crate::outbox::Source;
-use crate::session::SessionKey;
 use crate::sessions::error;
 use crate::snapshot::record::WatchRecord;
 use crate::snapshot::{from_session_id, from_user, to_user};
@@ -95,8 +96,7 @@ pub(crate) struct PresenceAsk {
 /// Cost: O(users of the call) in all, O(1) per answer.
 #[derive(Debug)]
 pub(crate) struct PresenceGather {
-    session: SessionKey,
-    cseq: u64,
+    caller: Caller,
     /// Users in the order of the call, with what is known.
     users: Vec<(UserKey, PresenceState)>,
     missing: usize,
@@ -106,45 +106,41 @@ pub(crate) struct PresenceGather {
 impl Presence {
     pub(crate) fn handle_query_presence(
         &mut self,
-        key: SessionKey,
-        cseq: u64,
+        caller: Caller,
         user_ids: Vec<String>,
         kernel: &mut Kernel,
         out: &mut dyn Sink,
     ) {
-        if !kernel.take_rate(key, cseq, limiter::Kind::QueryPresence, out) {
+        if !kernel.take_rate(caller, limiter::Kind::QueryPresence, out) {
             return;
         }
-        let users = Self::parse_users(key, cseq, &user_ids, PRESENCE_QUERY_USERS_MAX, kernel, out);
+        let users = Self::parse_users(caller, &user_ids, PRESENCE_QUERY_USERS_MAX, kernel, out);
         if let Some(users) = users
-            && Self::permit_all(key, cseq, &users, kernel, out)
+            && Self::permit_all(caller, &users, kernel, out)
         {
-            self.gather_presence(key, cseq, users, false, kernel, out);
+            self.gather_presence(caller, users, false, kernel, out);
         }
     }
 
     pub(crate) fn handle_subscribe_presence(
         &mut self,
-        key: SessionKey,
-        cseq: u64,
+        caller: Caller,
         user_ids: Vec<String>,
         kernel: &mut Kernel,
         out: &mut dyn Sink,
     ) {
-        if !kernel.take_rate(key, cseq, limiter::Kind::SubscribePresence, out) {
-            return;
-        }
-        let Some(users) = Self::parse_users(
-            key,
-            cseq,
-            &user_ids,
-            PRESENCE_SUBSCRIPTIONS_MAX,
-            kernel,
-            out,
-        ) else {
+        let Some(key) = kernel.session_of(caller, out) else {
             return;
         };
-        if !Self::permit_all(key, cseq, &users, kernel, out) {
+        if !kernel.take_rate(caller, limiter::Kind::SubscribePresence, out) {
+            return;
+        }
+        let Some(users) =
+            Self::parse_users(caller, &user_ids, PRESENCE_SUBSCRIPTIONS_MAX, kernel, out)
+        else {
+            return;
+        };
+        if !Self::permit_all(caller, &users, kernel, out) {
             return;
         }
         let Some(session) = kernel.sessions.get_mut(key) else {
@@ -160,7 +156,7 @@ impl Presence {
             let text = format!(
                 "the login would watch {total} users; at most {PRESENCE_SUBSCRIPTIONS_MAX} are allowed"
             );
-            return kernel.reply_error(key, cseq, error(Outcome::TooManyUsers, text), out);
+            return kernel.reply_error(caller, error(Outcome::TooManyUsers, text), out);
         }
         session.presence.watched.extend(kernel.hasher, new);
         for user in &users {
@@ -177,43 +173,42 @@ impl Presence {
             watch.waiting += 1;
             Self::tell_watched(user, kernel, out);
         }
-        self.gather_presence(key, cseq, users, true, kernel, out);
+        self.gather_presence(caller, users, true, kernel, out);
     }
 
     pub(crate) fn handle_unsubscribe_presence(
         &mut self,
-        key: SessionKey,
-        cseq: u64,
+        caller: Caller,
         user_ids: Vec<String>,
         kernel: &mut Kernel,
         out: &mut dyn Sink,
     ) {
-        if !kernel.take_rate(key, cseq, limiter::Kind::UnsubscribePresence, out) {
+        let Some(key) = kernel.session_of(caller, out) else {
+            return;
+        };
+        if !kernel.take_rate(caller, limiter::Kind::UnsubscribePresence, out) {
             return;
         }
-        let Some(users) = Self::parse_users(
-            key,
-            cseq,
-            &user_ids,
-            PRESENCE_SUBSCRIPTIONS_MAX,
-            kernel,
-            out,
-        ) else {
+        let Some(users) =
+            Self::parse_users(caller, &user_ids, PRESENCE_SUBSCRIPTIONS_MAX, kernel, out)
+        else {
             return;
         };
         for user in users {
             self.end_watch(key, &user, kernel, out);
         }
-        kernel.reply_done(key, cseq, out);
+        kernel.reply_done(caller, out);
     }
 
     pub(crate) fn handle_query_subscriptions(
-        key: SessionKey,
-        cseq: u64,
+        caller: Caller,
         kernel: &mut Kernel,
         out: &mut dyn Sink,
     ) {
-        if !kernel.take_rate(key, cseq, limiter::Kind::QuerySubscriptions, out) {
+        let Some(key) = kernel.session_of(caller, out) else {
+            return;
+        };
+        if !kernel.take_rate(caller, limiter::Kind::QuerySubscriptions, out) {
             return;
         }
         let Some(session) = kernel.sessions.get(key) else {
@@ -225,29 +220,28 @@ impl Presence {
             .iter()
             .map(|user| user.user.to_string())
             .collect();
-        kernel.reply(key, cseq, reply::Result::Users(UserList { user_ids }), out);
+        kernel.reply(caller, reply::Result::Users(UserList { user_ids }), out);
     }
 
     /// Whether the session may see all of these users; if not, answers the request.
     fn permit_all(
-        key: SessionKey,
-        cseq: u64,
+        caller: Caller,
         users: &[UserKey],
         kernel: &mut Kernel,
         out: &mut dyn Sink,
     ) -> bool {
         let mut users = users.iter();
-        users.all(|user| kernel.permit_with(key, cseq, Access::Read, &user.user, out))
+        users.all(|user| kernel.permit_with(caller, Access::Read, &user.user, out))
     }
 
     fn parse_users(
-        key: SessionKey,
-        cseq: u64,
+        caller: Caller,
         user_ids: &[String],
         max: usize,
         kernel: &mut Kernel,
         out: &mut dyn Sink,
     ) -> Option<Vec<UserKey>> {
+        let key = kernel.session_of(caller, out)?;
         let app = kernel.sessions.get(key)?.user.app.clone();
         let names = kernel.names_of(key);
         let refusal = if user_ids.is_empty() {
@@ -265,7 +259,7 @@ impl Presence {
             None
         };
         if let Some(refusal) = refusal {
-            kernel.reply_error(key, cseq, refusal, out);
+            kernel.reply_error(caller, refusal, out);
             return None;
         }
         let mut users: Vec<UserKey> = Vec::with_capacity(user_ids.len());
@@ -277,7 +271,7 @@ impl Presence {
                 }),
                 Err(name) => {
                     let text = format!("user id {id:?}: {name}");
-                    kernel.reply_error(key, cseq, error(Outcome::InvalidArgument, text), out);
+                    kernel.reply_error(caller, error(Outcome::InvalidArgument, text), out);
                     return None;
                 }
             }
@@ -289,8 +283,7 @@ impl Presence {
 
     fn gather_presence(
         &mut self,
-        session: SessionKey,
-        cseq: u64,
+        caller: Caller,
         users: Vec<UserKey>,
         is_subscription: bool,
         kernel: &mut Kernel,
@@ -314,8 +307,7 @@ impl Presence {
         }
         let missing = unknown.len();
         let pending = PresenceGather {
-            session,
-            cseq,
+            caller,
             users: known,
             missing,
             is_subscription,
@@ -399,7 +391,6 @@ impl Presence {
     }
 
     fn finish_gather(&mut self, gather: PresenceGather, kernel: &mut Kernel, out: &mut dyn Sink) {
-        let key = gather.session;
         if !gather.is_subscription {
             let users = gather
                 .users
@@ -415,12 +406,15 @@ impl Presence {
                 })
                 .collect();
             return kernel.reply(
-                key,
-                gather.cseq,
+                gather.caller,
                 reply::Result::Presence(PresenceList { users }),
                 out,
             );
         }
+        let Some(key) = gather.caller.session() else {
+            debug_assert!(false, "only a session subscribes");
+            return;
+        };
         let is_live = kernel.sessions.contains_key(key);
         let mut report = Vec::with_capacity(gather.users.len());
         for (user, _) in &gather.users {
@@ -438,7 +432,7 @@ impl Presence {
             }
             self.drop_watch_if_unused(user, out);
         }
-        kernel.reply_done(key, gather.cseq, out);
+        kernel.reply_done(gather.caller, out);
         Self::push_presence(key, report, kernel, out);
     }
 

@@ -13,10 +13,10 @@ use tidings_wire::names::AppId;
 use tidings_wire::proto::Error;
 use tidings_wire::rates::{Bucket, Rate};
 
+use crate::caller::Caller;
 use crate::config::Apps;
 use crate::io::Sink;
 use crate::kernel::Kernel;
-use crate::session::SessionKey;
 
 /// What an app may use; `None` = the default, 0 = as much as it likes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -197,18 +197,14 @@ impl Kernel {
     /// Counts a message of which so many copies are made, or answers the request: the app's users together send too many.
     pub(crate) fn take_quota(
         &mut self,
-        key: SessionKey,
-        cseq: u64,
+        caller: Caller,
+        app: &AppId,
         copies: Option<usize>,
         out: &mut dyn Sink,
     ) -> bool {
         if !self.has_message_quotas {
             return true;
         }
-        let Some(session) = self.sessions.get(key) else {
-            return false;
-        };
-        let app = &session.user.app;
         let Some(listed) = self.config.apps.listed.get(app) else {
             return true;
         };
@@ -239,7 +235,7 @@ impl Kernel {
         match refusal {
             None => true,
             Some(error) => {
-                self.reply_error(key, cseq, error, out);
+                self.reply_error(caller, error, out);
                 false
             }
         }

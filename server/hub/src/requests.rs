@@ -8,13 +8,15 @@ use tidings_wire::proto::{Error, File, Message, Request, message, request::Call}
 
 use crate::Hub;
 use crate::bus_ops::Decision;
+use crate::caller::Caller;
+use crate::ids::SessionKey;
 use crate::ids::{ChannelKey, ConnectionId};
 use crate::invitations::Invitations;
 use crate::io::Sink;
 use crate::kernel::Kernel;
 use crate::limiter::Kind;
 use crate::presence::Presence;
-use crate::session::{End, SessionKey};
+use crate::session::End;
 use crate::sessions::error;
 
 impl Hub {
@@ -46,24 +48,26 @@ impl Hub {
             !fault!(HubPanics) || session.requests.cseq < 20,
             "a deliberate fault"
         );
-        let cseq = request.cseq;
+        let caller = Caller::Request {
+            session: key,
+            cseq: request.cseq,
+        };
         // Whoever calls in vain again and again waits as if it had called with success; to leave anybody may.
         if !matches!(request.call, Some(Call::Logout(_)))
-            && !self.kernel.check_debt(key, cseq, Kind::FailedCall, out)
+            && !self.kernel.check_debt(caller, Kind::FailedCall, out)
         {
             return;
         }
-        if has_no_rate(&request.call) && !self.kernel.take_rate(key, cseq, Kind::OtherCall, out) {
+        if has_no_rate(&request.call) && !self.kernel.take_rate(caller, Kind::OtherCall, out) {
             return;
         }
         match request.call {
             Some(Call::SendToPeer(call)) => {
                 self.peers
-                    .handle_send_to_peer(key, cseq, call, &mut self.kernel, out)
+                    .handle_send_to_peer(caller, call, &mut self.kernel, out)
             }
             Some(Call::SendToChannel(call)) => self.channels.handle_send_to_channel(
-                key,
-                cseq,
+                caller,
                 call,
                 &mut self.history,
                 &mut self.kernel,
@@ -71,38 +75,31 @@ impl Hub {
             ),
             Some(Call::Join(call)) => {
                 self.channels
-                    .handle_join(key, cseq, &call.channel, &mut self.kernel, out)
+                    .handle_join(caller, &call.channel, &mut self.kernel, out)
             }
             Some(Call::Leave(call)) => {
                 self.channels
-                    .handle_leave(key, cseq, &call.channel, &mut self.kernel, out)
+                    .handle_leave(caller, &call.channel, &mut self.kernel, out)
             }
             Some(Call::GetMembers(call)) => {
                 self.channels
-                    .handle_get_members(key, cseq, &call.channel, &mut self.kernel, out)
+                    .handle_get_members(caller, &call.channel, &mut self.kernel, out)
             }
             Some(Call::GetMemberCounts(call)) => {
                 self.channels.handle_get_member_counts(
-                    key,
-                    cseq,
+                    caller,
                     call.channels,
                     &mut self.kernel,
                     out,
                 );
             }
             Some(Call::QueryPresence(call)) => {
-                self.presence.handle_query_presence(
-                    key,
-                    cseq,
-                    call.user_ids,
-                    &mut self.kernel,
-                    out,
-                );
+                self.presence
+                    .handle_query_presence(caller, call.user_ids, &mut self.kernel, out);
             }
             Some(Call::SubscribePresence(call)) => {
                 self.presence.handle_subscribe_presence(
-                    key,
-                    cseq,
+                    caller,
                     call.user_ids,
                     &mut self.kernel,
                     out,
@@ -110,97 +107,82 @@ impl Hub {
             }
             Some(Call::UnsubscribePresence(call)) => {
                 self.presence.handle_unsubscribe_presence(
-                    key,
-                    cseq,
+                    caller,
                     call.user_ids,
                     &mut self.kernel,
                     out,
                 );
             }
             Some(Call::QueryPresenceSubscriptions(_)) => {
-                Presence::handle_query_subscriptions(key, cseq, &mut self.kernel, out);
+                Presence::handle_query_subscriptions(caller, &mut self.kernel, out);
             }
             Some(Call::WriteUserAttributes(call)) => {
-                self.attributes.handle_write_user_attributes(
-                    key,
-                    cseq,
-                    call,
-                    &mut self.kernel,
-                    out,
-                );
+                self.attributes
+                    .handle_write_user_attributes(caller, call, &mut self.kernel, out);
             }
             Some(Call::ReadUserAttributes(call)) => {
                 self.attributes
-                    .handle_read_user_attributes(key, cseq, call, &mut self.kernel, out);
+                    .handle_read_user_attributes(caller, call, &mut self.kernel, out);
             }
             Some(Call::WriteChannelAttributes(call)) => {
                 self.attributes.handle_write_channel_attributes(
-                    key,
-                    cseq,
+                    caller,
                     call,
                     &mut self.kernel,
                     out,
                 );
             }
             Some(Call::ReadChannelAttributes(call)) => {
-                self.attributes.handle_read_channel_attributes(
-                    key,
-                    cseq,
-                    call,
-                    &mut self.kernel,
-                    out,
-                );
+                self.attributes
+                    .handle_read_channel_attributes(caller, call, &mut self.kernel, out);
             }
             Some(Call::ReadHistory(call)) => {
                 self.history
-                    .handle_read_history(key, cseq, call, &mut self.kernel, out)
+                    .handle_read_history(caller, call, &mut self.kernel, out)
             }
-            Some(Call::RenewToken(call)) => self.handle_renew_token(key, cseq, &call.token, out),
+            Some(Call::RenewToken(call)) => self.handle_renew_token(caller, &call.token, out),
             Some(Call::Invite(call)) => {
                 self.invitations
-                    .handle_invite(key, cseq, call, &mut self.kernel, out)
+                    .handle_invite(caller, call, &mut self.kernel, out)
             }
             Some(Call::CancelInvitation(call)) => {
                 self.invitations.handle_cancel_invitation(
-                    key,
-                    cseq,
+                    caller,
                     call.number,
                     &mut self.kernel,
                     out,
                 );
             }
             Some(Call::ConfirmAccept(call)) => {
-                self.invitations.handle_confirm_accept(
-                    key,
-                    cseq,
-                    call.number,
-                    &mut self.kernel,
-                    out,
-                );
+                self.invitations
+                    .handle_confirm_accept(caller, call.number, &mut self.kernel, out);
             }
             Some(Call::AcceptInvitation(call)) => {
                 let decision = Decision::Accept(call.response);
-                Invitations::handle_decision(key, cseq, &call.id, decision, &mut self.kernel, out);
+                Invitations::handle_decision(caller, &call.id, decision, &mut self.kernel, out);
             }
             Some(Call::RefuseInvitation(call)) => {
                 let decision = Decision::Refuse(call.response);
-                Invitations::handle_decision(key, cseq, &call.id, decision, &mut self.kernel, out);
+                Invitations::handle_decision(caller, &call.id, decision, &mut self.kernel, out);
             }
             Some(Call::Logout(_)) => {
-                self.kernel.reply_done(key, cseq, out);
+                self.kernel.reply_done(caller, out);
                 self.end_session(key, End::LoggedOut, out);
             }
             None => {
                 let text =
                     "this server does not know the call; use client and server of one version";
                 self.kernel
-                    .reply_error(key, cseq, error(Outcome::Unsupported, text), out);
+                    .reply_error(caller, error(Outcome::Unsupported, text), out);
             }
         }
     }
 
-    fn handle_renew_token(&mut self, key: SessionKey, cseq: u64, token: &str, out: &mut dyn Sink) {
-        if !self.kernel.take_rate(key, cseq, Kind::RenewToken, out) {
+    fn handle_renew_token(&mut self, caller: Caller, token: &str, out: &mut dyn Sink) {
+        let Some(key) = self.kernel.session_of(caller, out) else {
+            return;
+        };
+        if !self.kernel.take_rate(caller, Kind::RenewToken, out) {
             return;
         }
         let Some(user) = self
@@ -214,27 +196,25 @@ impl Hub {
         match self.kernel.renewed_grant(&user, token) {
             Ok(grant) => {
                 // Order: answered first, so that what ends with the old token is seen to follow from it.
-                self.kernel.reply_done(key, cseq, out);
+                self.kernel.reply_done(caller, out);
                 self.apply_grant(key, grant, out);
                 self.kernel.set_session_timer(key);
             }
-            Err(error) => self.kernel.reply_error(key, cseq, error, out),
+            Err(error) => self.kernel.reply_error(caller, error, out),
         }
     }
 }
 
 impl Kernel {
     /// Takes one call of a rate, or answers the request with the wait. Returns whether to go on.
-    pub(crate) fn take_rate(
-        &mut self,
-        key: SessionKey,
-        cseq: u64,
-        kind: Kind,
-        out: &mut dyn Sink,
-    ) -> bool {
-        if !self.check_debts(key, cseq, kind, out) {
+    pub(crate) fn take_rate(&mut self, caller: Caller, kind: Kind, out: &mut dyn Sink) -> bool {
+        if !self.check_debts(caller, kind, out) {
             return false;
         }
+        let Some(key) = caller.session() else {
+            // Whoever stands outside is limited at the door that it has come through.
+            return true;
+        };
         let now_ms = self.now.mono_ms;
         let first = self
             .sessions
@@ -252,7 +232,7 @@ impl Kernel {
         match session.rates.limiter.take(kind, rates, now_ms) {
             Ok(()) => true,
             Err(error) => {
-                self.refuse_rate(key, cseq, (kind, error), out);
+                self.refuse_rate(caller, (kind, error), out);
                 false
             }
         }
@@ -261,17 +241,17 @@ impl Kernel {
     /// Parses the channel of a call, or answers it.
     pub(crate) fn parse_channel(
         &mut self,
-        key: SessionKey,
-        cseq: u64,
+        caller: Caller,
         channel: &str,
         out: &mut dyn Sink,
     ) -> Option<ChannelKey> {
+        let key = self.session_of(caller, out)?;
         let app = self.sessions.get(key)?.user.app.clone();
         match ChannelName::parse_by(self.names_of(key), channel) {
             Ok(channel) => Some(ChannelKey { app, channel }),
             Err(name) => {
                 let text = format!("channel {channel:?}: {name}");
-                self.reply_error(key, cseq, error(Outcome::InvalidArgument, text), out);
+                self.reply_error(caller, error(Outcome::InvalidArgument, text), out);
                 None
             }
         }

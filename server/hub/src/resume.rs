@@ -11,12 +11,13 @@ use tidings_wire::proto::{Error, PresenceState, Resume, Resumed, server_message:
 use crate::Hub;
 use crate::asks::{AskRule, AskTag, Hangs, Outcome as Asked, Settled};
 use crate::bus_ops::{Answer, Located, Question, Topic};
+use crate::ids::SessionKey;
 use crate::ids::{ConnectionId, SessionId, UserKey};
 use crate::inbox::Asker;
 use crate::io::{Effect, Sink};
 use crate::limiter;
 use crate::login::{Connection, paused};
-use crate::session::{End, SessionKey};
+use crate::session::End;
 use crate::sessions::error;
 use crate::timers::Timer;
 use crate::used::{Used, Word};

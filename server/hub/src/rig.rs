@@ -11,7 +11,7 @@ use tidings_wire::proto::{
 use crate::bus_ops::{BusInput, BusOp, Publication, Question, Topic};
 use crate::config::{Apps, HubConfig};
 use crate::ids::{ChannelKey, ConnectionId, HubId, UserKey};
-use crate::io::{Effect, Input, Ticket};
+use crate::io::{Effect, Input, OutsideAnswer, Ticket};
 use crate::store_ops::{InboxLosses, StoreAnswer, StoreOp};
 use crate::{Hub, Time};
 
@@ -42,6 +42,8 @@ pub(crate) struct Rig {
     pub(crate) now_ms: u64,
     pub(crate) bus: Vec<BusOp>,
     pub(crate) store: Vec<(Ticket, StoreOp)>,
+    /// What was answered to calls from outside.
+    pub(crate) answers: Vec<(Ticket, OutsideAnswer)>,
     sent: Vec<(u64, server_message::Kind)>,
     cseqs: Vec<u64>,
 }
@@ -64,6 +66,7 @@ impl Rig {
             now_ms: 1_000_000,
             bus: Vec::new(),
             store: Vec::new(),
+            answers: Vec::new(),
             sent: Vec::new(),
             cseqs: Vec::new(),
         };
@@ -123,6 +126,7 @@ impl Rig {
                         self.see(connection, &frame);
                     }
                 }
+                Effect::Answer { ticket, answer } => self.answers.push((ticket, answer)),
                 Effect::Close { .. } | Effect::HandOver { .. } | Effect::Used { .. } => {}
             }
         }

@@ -13,13 +13,15 @@ use tidings_wire::names::{ChannelName, UserId};
 use tidings_wire::proto::{MemberLeft, server_message::Kind};
 
 use crate::Hub;
+use crate::caller::Caller;
 use crate::channels::Own;
 use crate::credentials::Grant;
+use crate::ids::SessionKey;
 use crate::ids::{ChannelKey, UserKey};
 use crate::io::Sink;
 use crate::kernel::Kernel;
 use crate::outbox::Source;
-use crate::session::{Session, SessionKey};
+use crate::session::Session;
 use crate::sessions::error;
 
 /// What a token lets its user do: everything (`None`), or what the list names.
@@ -45,16 +47,18 @@ impl Kernel {
     /// Whether the session may do so in the channel; if not, answers the request.
     pub(crate) fn permit_in(
         &mut self,
-        key: SessionKey,
-        cseq: u64,
+        caller: Caller,
         access: Access,
         channel: &ChannelName,
         out: &mut dyn Sink,
     ) -> bool {
-        let session = self.sessions.get(key);
-        let may = session.is_some_and(|session| session.may_in(access, channel));
+        let may = match caller.session() {
+            Some(key) => (self.sessions.get(key)).is_some_and(|it| it.may_in(access, channel)),
+            // The door has looked at what whoever stands outside may do.
+            None => true,
+        };
         if !may {
-            self.refuse_access(key, cseq, (access, "channel", channel.as_str()), out);
+            self.refuse_access(caller, (access, "channel", channel.as_str()), out);
         }
         may
     }
@@ -62,24 +66,24 @@ impl Kernel {
     /// Whether the session may do so with the user; if not, answers the request.
     pub(crate) fn permit_with(
         &mut self,
-        key: SessionKey,
-        cseq: u64,
+        caller: Caller,
         access: Access,
         user: &UserId,
         out: &mut dyn Sink,
     ) -> bool {
-        let session = self.sessions.get(key);
-        let may = session.is_some_and(|session| session.may_with(access, user));
+        let may = match caller.session() {
+            Some(key) => (self.sessions.get(key)).is_some_and(|it| it.may_with(access, user)),
+            None => true,
+        };
         if !may {
-            self.refuse_access(key, cseq, (access, "user", user.as_str()), out);
+            self.refuse_access(caller, (access, "user", user.as_str()), out);
         }
         may
     }
 
     fn refuse_access(
         &mut self,
-        key: SessionKey,
-        cseq: u64,
+        caller: Caller,
         (access, what, name): (Access, &str, &str),
         out: &mut dyn Sink,
     ) {
@@ -88,7 +92,7 @@ impl Kernel {
             Access::Write => "write",
         };
         let text = format!("the token does not permit to {verb} {what} {name}");
-        self.reply_error(key, cseq, error(Outcome::NotPermitted, text), out);
+        self.reply_error(caller, error(Outcome::NotPermitted, text), out);
     }
 }
 

@@ -10,6 +10,8 @@ use tidings_wire::limits::{INVITATION_DECISION_WAIT_MS, INVITATIONS_INCOMING_MAX
 use tidings_wire::proto::{InvitationEnd, RemoteInvitationEnded, server_message::Kind};
 
 use crate::bus_ops::{CalleeWord, Decision, InvitationWord, RingFate};
+use crate::caller::Caller;
+use crate::ids::SessionKey;
 use crate::ids::{ConnectionId, InvitationId, UserKey};
 use crate::invitations::Invitations;
 use crate::invitations::{InvitationStore, check_text, end_by_record};
@@ -17,7 +19,7 @@ use crate::io::Sink;
 use crate::kernel::Kernel;
 use crate::login::Connection;
 use crate::outbox::Source;
-use crate::session::{Session, SessionKey};
+use crate::session::Session;
 use crate::sessions::error;
 use crate::snapshot::record::RingRecord;
 use crate::snapshot::{from_user, to_user};
@@ -207,20 +209,22 @@ impl Invitations {
 
     /// The callee accepts or refuses. What has ended meanwhile has been told to its client already.
     pub(crate) fn handle_decision(
-        key: SessionKey,
-        cseq: u64,
+        caller: Caller,
         id: &[u8],
         decision: Decision,
         kernel: &mut Kernel,
         out: &mut dyn Sink,
     ) {
+        let Some(key) = kernel.session_of(caller, out) else {
+            return;
+        };
         let (Decision::Accept(response) | Decision::Refuse(response)) = &decision;
         if let Err(error) = check_text("response", response) {
-            return kernel.reply_error(key, cseq, error, out);
+            return kernel.reply_error(caller, error, out);
         }
         let Ok(id) = <[u8; 16]>::try_from(id).map(InvitationId) else {
             let text = format!("an invitation's id has {} bytes; 16 are needed", id.len());
-            return kernel.reply_error(key, cseq, error(Outcome::InvalidArgument, text), out);
+            return kernel.reply_error(caller, error(Outcome::InvalidArgument, text), out);
         };
         let mut holder = key;
         if fault!(AnyoneMayAccept) {
@@ -252,7 +256,7 @@ impl Invitations {
                 Self::tell_caller(caller, id, CalleeWord::Decided(decision), out);
             }
         }
-        kernel.reply_done(key, cseq, out);
+        kernel.reply_done(caller, out);
     }
 
     fn end_ring(

@@ -31,11 +31,6 @@ use crate::watched::Watched;
 /// told from a client that has nothing to say. Source: contract PRE-2.
 pub(crate) const HEARTBEAT_WATCHED_MS: u64 = 3_000;
 
-slotmap::new_key_type! {
-    /// A session of this hub.
-    pub(crate) struct SessionKey;
-}
-
 /// One login of one user by one client; outlives its connections.
 ///
 /// The first fields are everybody's; each of the last is one feature's.

@@ -6,23 +6,25 @@ use tidings_wire::frame::encode_server;
 use tidings_wire::limits::{RESUME_WINDOW_MS, TOKEN_WARNING_MS};
 use tidings_wire::names::NameRule;
 use tidings_wire::proto::{
-    Done, Error, PresenceState, Reply, TokenWillExpire, reply, server_message::Kind,
+    Done, Error, PeerSent, PresenceState, Reply, TokenWillExpire, reply, server_message::Kind,
 };
 
 use crate::Hub;
 use crate::attributes::Attributes;
 use crate::bus_ops::{BusOp, RingFate, Topic};
+use crate::caller::Caller;
 use crate::config::Traits;
 use crate::costs::ANSWER_BYTES_MIN;
+use crate::ids::SessionKey;
 use crate::ids::{ConnectionId, UserKey};
 use crate::invitations::Invitations;
-use crate::io::{Effect, Sink};
+use crate::io::{Effect, OutsideAnswer, PeerOutcome, Sink};
 use crate::kernel::Kernel;
 use crate::limiter;
 use crate::login::Connection;
 use crate::memberships::Visibility;
 use crate::outbox::Source;
-use crate::session::{End, HEARTBEAT_WATCHED_MS, Session, SessionKey};
+use crate::session::{End, HEARTBEAT_WATCHED_MS, Session};
 use crate::timers::Timer;
 
 impl Kernel {
@@ -36,14 +38,16 @@ impl Kernel {
     }
 
     /// Answers a request.
-    pub(crate) fn reply(
-        &mut self,
-        key: SessionKey,
-        cseq: u64,
-        result: reply::Result,
-        out: &mut dyn Sink,
-    ) {
+    pub(crate) fn reply(&mut self, caller: Caller, result: reply::Result, out: &mut dyn Sink) {
+        let (key, cseq) = match caller {
+            Caller::Request { session, cseq } => (session, cseq),
+            Caller::Outside(ticket) => {
+                let answer = OutsideAnswer::Call(result);
+                return out.emit(Effect::Answer { ticket, answer });
+            }
+        };
         let Some(session) = self.sessions.get_mut(key) else {
+            // The session has ended since it asked.
             return;
         };
         session.requests.open = session.requests.open.saturating_sub(1);
@@ -57,25 +61,44 @@ impl Kernel {
         let bytes = frame.len();
         session.push(frame, Source::Call, out);
         if bytes >= ANSWER_BYTES_MIN {
-            self.charge(key, limiter::Kind::Answer, (bytes / 1024) as u64);
+            self.charge(caller, limiter::Kind::Answer, (bytes / 1024) as u64);
         }
     }
 
-    pub(crate) fn reply_done(&mut self, key: SessionKey, cseq: u64, out: &mut dyn Sink) {
-        self.reply(key, cseq, reply::Result::Done(Done {}), out);
+    /// Answers whoever has sent a peer message.
+    pub(crate) fn reply_sent(&mut self, caller: Caller, outcome: PeerOutcome, out: &mut dyn Sink) {
+        match caller {
+            Caller::Request { .. } => {
+                // A client knows stored from missed by what it has asked for.
+                let received = outcome == PeerOutcome::Received;
+                self.reply(caller, reply::Result::PeerSent(PeerSent { received }), out);
+            }
+            Caller::Outside(ticket) => {
+                let answer = OutsideAnswer::Sent(outcome);
+                out.emit(Effect::Answer { ticket, answer });
+            }
+        }
     }
 
-    pub(crate) fn reply_error(
-        &mut self,
-        key: SessionKey,
-        cseq: u64,
-        error: Error,
-        out: &mut dyn Sink,
-    ) {
+    pub(crate) fn reply_done(&mut self, caller: Caller, out: &mut dyn Sink) {
+        self.reply(caller, reply::Result::Done(Done {}), out);
+    }
+
+    /// The session whose client has called. Whoever calls from outside has none, and is told so.
+    pub(crate) fn session_of(&mut self, caller: Caller, out: &mut dyn Sink) -> Option<SessionKey> {
+        let key = caller.session();
+        if key.is_none() {
+            let text = "this call needs a login; it cannot be made from outside";
+            self.reply_error(caller, error(Outcome::Unsupported, text), out);
+        }
+        key
+    }
+
+    pub(crate) fn reply_error(&mut self, caller: Caller, error: Error, out: &mut dyn Sink) {
         if !is_rate(&error) {
-            self.charge(key, limiter::Kind::FailedCall, 1);
+            self.charge(caller, limiter::Kind::FailedCall, 1);
         }
-        self.reply(key, cseq, reply::Result::Error(error), out);
+        self.reply(caller, reply::Result::Error(error), out);
     }
 
     /// Notes that the client was heard on this connection.

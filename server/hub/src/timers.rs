@@ -5,8 +5,8 @@
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
+use crate::ids::SessionKey;
 use crate::ids::{ChannelKey, ConnectionId, InvitationId, UserKey};
-use crate::session::SessionKey;
 
 /// What a timer reminds of.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]

@@ -495,6 +495,7 @@ impl Worker {
                     self.leaving.push(slot);
                 }
             }
+            Effect::Answer { .. } => debug_assert!(false, "nothing is asked from outside yet"),
             Effect::Used { user, word } => {
                 let used = self.node.used.lock();
                 let mut used = used.unwrap_or_else(PoisonError::into_inner);

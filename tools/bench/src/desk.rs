@@ -207,7 +207,7 @@ impl Desk {
                 let answer = answer(&op);
                 self.local.push_back(Input::Store { ticket, answer });
             }
-            Effect::Used { .. } => {}
+            Effect::Used { .. } | Effect::Answer { .. } => {}
             Effect::Close { .. } => self.closed += 1,
             Effect::HandOver { .. } => unreachable!("there is no other hub"),
         }

@@ -108,6 +108,7 @@ impl World {
                 };
                 self.send_to_hub(hub, to, input);
             }
+            Effect::Answer { .. } => debug_assert!(false, "nothing is asked from outside"),
             Effect::Used { user, word } => self.used.note(user, word, self.now_ms),
             Effect::Bus(BusOp::Answer { to, ask, answer }) => {
                 let input = Input::Bus(BusInput::Answered {

@@ -125,6 +125,7 @@ impl Server {
                         let answers = answers.into_iter();
                         inputs.extend(answers.map(|answer| Input::Store { ticket, answer }));
                     }
+                    Effect::Answer { .. } => panic!("nothing is asked from outside"),
                     Effect::Used { user, word } => self.used.note(user, word, self.now_ms),
                     Effect::HandOver { .. } => panic!("there is one hub"),
                 }

@@ -7,13 +7,14 @@ use indexmap::IndexMap;
 
 use crate::asks::{AskRule, AskTag, Hangs};
 use crate::bus_ops::{Publication, Question, Topic};
+use crate::caller::Caller;
 use crate::counts::CountGather;
+use crate::ids::SessionKey;
 use crate::ids::{ChannelKey, HubId, SessionId};
 use crate::io::Sink;
 use crate::kernel::Kernel;
 use crate::maps::{Map, NumberMap, SeededHasher, number_map};
 use crate::members::{Members, Stamp};
-use crate::session::SessionKey;
 
 /// The channels of this hub.
 #[derive(Debug)]
@@ -36,7 +37,7 @@ pub(crate) enum ChannelAsk {
     /// Who is in a channel that becomes known here?
     Members(ChannelKey),
     /// The member list of a channel without members here.
-    Look { session: SessionKey, cseq: u64 },
+    Look { caller: Caller },
     /// One channel of a request for counts.
     Count { gather: u64, at: usize },
 }
@@ -168,7 +169,7 @@ pub(crate) enum Sync {
     /// They have been asked for; what comes meanwhile waits. Bound: `HELD_MAX`.
     Waiting {
         held: Vec<(HubId, Arc<Publication>)>,
-        calls: Vec<(SessionKey, u64)>,
+        calls: Vec<Caller>,
     },
     Ready,
 }
@@ -189,23 +190,23 @@ pub(crate) struct Published {
     pub(crate) id: SessionId,
     pub(crate) what: Own,
     /// Calls for the member list that came while this, a join, was on its way. Bound: open requests.
-    pub(crate) member_lists: Vec<u64>,
+    pub(crate) member_lists: Vec<Caller>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Own {
     /// A request to join.
-    Join { cseq: u64 },
+    Join { caller: Caller },
     /// A user that was gone is back.
     Show,
     /// A request to leave.
-    Leave { cseq: u64 },
+    Leave { caller: Caller },
     /// The user is gone, its session may come back.
     Hide,
     /// The session is over.
     End,
     /// A message.
-    Message { cseq: u64 },
+    Message { caller: Caller },
     /// A message whose sender is answered when the copy in the history is durable.
     KeptMessage,
 }

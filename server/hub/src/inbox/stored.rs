@@ -8,13 +8,14 @@ use tidings_wire::proto::{Gap, GapCause, Inbox, Message, PeerMessage, gap, serve
 
 use super::{Delivery, READ_AGAIN_MS, READS_AWAITED, message_kind};
 use crate::bus_ops::Answer;
+use crate::ids::SessionKey;
 use crate::ids::{MessageId, UserKey};
 use crate::io::Sink;
 use crate::kernel::Kernel;
 use crate::outbox::Source;
 use crate::peers::PeerStore;
 use crate::peers::Peers;
-use crate::session::{Session, SessionKey};
+use crate::session::Session;
 use crate::store_ops::{InboxLosses, StoreAnswer, StoreOp, StoredMessage};
 use crate::timers::Timer;
 

@@ -13,28 +13,22 @@ use tidings_wire::proto::{
 
 use super::{Invitation, InvitationStore, State};
 use crate::bus_ops::InvitationWord;
+use crate::caller::Caller;
+use crate::ids::SessionKey;
 use crate::ids::{InvitationId, UserKey};
 use crate::invitations::Invitations;
 use crate::io::Sink;
 use crate::kernel::Kernel;
 use crate::outbox::Source;
-use crate::session::SessionKey;
 use crate::sessions::error;
 use crate::store_ops::{StoreAnswer, StoreOp, StoredInvitation};
 use crate::timers::Timer;
-
-/// A request that is answered when something is durable.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Waiting {
-    pub(crate) session: SessionKey,
-    pub(crate) cseq: u64,
-}
 
 /// What is told once a write is durable.
 #[derive(Debug)]
 pub(crate) enum Told {
     /// The invitation is taken, and offered from now on.
-    Sent(Waiting),
+    Sent(Caller),
     /// The callee's client has it.
     Received,
     /// The callee accepts: is it still open at the caller's client?
@@ -46,7 +40,7 @@ pub(crate) enum Told {
         is_accepting: bool,
     },
     /// It has ended.
-    Ended(Option<Waiting>),
+    Ended(Option<Caller>),
 }
 
 impl Told {
@@ -133,7 +127,7 @@ impl Invitations {
         let now_ms = kernel.now.mono_ms;
         match told {
             Told::Sent(waiting) => {
-                kernel.reply_done(waiting.session, waiting.cseq, out);
+                kernel.reply_done(waiting, out);
                 let Some(invitation) = self.invitation(caller, id) else {
                     return;
                 };
@@ -162,7 +156,7 @@ impl Invitations {
                     kernel.timers.set(now_ms + INVITATION_KEEP_MS, timer);
                 }
                 if let Some(waiting) = waiting {
-                    kernel.reply_done(waiting.session, waiting.cseq, out);
+                    kernel.reply_done(waiting, out);
                 }
             }
         }
@@ -325,17 +319,17 @@ impl Invitations {
     /// What is not there any more needs no cancelling.
     fn finish_canceled(told: Told, kernel: &mut Kernel, out: &mut dyn Sink) {
         if let Told::Ended(Some(waiting)) = told {
-            kernel.reply_done(waiting.session, waiting.cseq, out);
+            kernel.reply_done(waiting, out);
         }
     }
 
     fn finish_waiting(told: Told, reason: String, kernel: &mut Kernel, out: &mut dyn Sink) {
         match told {
-            Told::Sent(Waiting { session, cseq }) => {
+            Told::Sent(caller) => {
                 let text = format!("the invitation cannot be recorded: {reason}");
-                kernel.reply_error(session, cseq, error(Outcome::Unavailable, text), out);
+                kernel.reply_error(caller, error(Outcome::Unavailable, text), out);
             }
-            Told::Ended(Some(Waiting { session, cseq })) => kernel.reply_done(session, cseq, out),
+            Told::Ended(Some(caller)) => kernel.reply_done(caller, out),
             _ => {}
         }
     }

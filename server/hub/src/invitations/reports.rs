@@ -9,13 +9,14 @@ use tidings_wire::names::{NameRule, UserId};
 use tidings_wire::proto::{InvitationEnd, Login};
 
 use super::durable::local_end;
-use super::{Invitation, InvitationStore, State, Told, Waiting};
+use super::{Invitation, InvitationStore, State, Told};
 use crate::bus_ops::InvitationWord;
+use crate::caller::Caller;
+use crate::ids::SessionKey;
 use crate::ids::{InvitationId, SessionId, UserKey};
 use crate::invitations::Invitations;
 use crate::io::Sink;
 use crate::kernel::Kernel;
-use crate::session::SessionKey;
 use crate::store_ops::{InvitationName, StoreAnswer, StoreOp, StoredInvitation};
 use crate::timers::Timer;
 
@@ -32,7 +33,7 @@ pub(crate) struct Report {
     pub(crate) number: u64,
     id: InvitationId,
     /// Its client has cancelled it meanwhile, and waits for that to be durable.
-    pub(crate) canceled: Option<Waiting>,
+    pub(crate) canceled: Option<Caller>,
 }
 
 /// What a client holds open when it logs in.
@@ -321,7 +322,7 @@ impl Invitations {
             out,
         );
         if let Some(waiting) = report.canceled {
-            kernel.reply_done(waiting.session, waiting.cseq, out);
+            kernel.reply_done(waiting, out);
         }
     }
 
@@ -365,7 +366,7 @@ impl Invitations {
         &mut self,
         caller: &UserKey,
         invitation: Invitation,
-        canceled: Option<Waiting>,
+        canceled: Option<Caller>,
         kernel: &mut Kernel,
         out: &mut dyn Sink,
     ) {

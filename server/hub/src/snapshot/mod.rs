@@ -17,9 +17,10 @@ use self::record::{
 };
 use crate::bus_ops::{Forerunner, MemberSnapshot};
 use crate::channels::Channel;
+use crate::ids::SessionKey;
 use crate::ids::{ChannelKey, HubId, SessionId, UserKey};
 use crate::io::Sink;
-use crate::session::{End, Session, SessionKey};
+use crate::session::{End, Session};
 use crate::{Hub, Traits};
 
 /// A hub's sessions.

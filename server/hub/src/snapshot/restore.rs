@@ -12,6 +12,7 @@ use super::{Snapshot, from_channel, from_session_id, from_traits, from_user, fro
 use crate::bus_ops::{BusOp, Forerunner, LoginStamp, MemberSnapshot, Topic};
 use crate::channels::Channel;
 use crate::credentials::Proof;
+use crate::ids::SessionKey;
 use crate::ids::{HubId, SessionId, UserKey};
 use crate::inbox::{Delivery, InboxState};
 use crate::invitations::Invitations;
@@ -20,7 +21,7 @@ use crate::outbox::Outbox;
 use crate::resume::PREVIOUS_SECRETS_MAX;
 use crate::rings::Ringing;
 use crate::session::{
-    InvitationSlot, Link, PeerSlot, PresenceSlot, RateSlot, Requests, Session, SessionKey, Token,
+    InvitationSlot, Link, PeerSlot, PresenceSlot, RateSlot, Requests, Session, Token,
 };
 use crate::watched::Watched;
 use crate::{AppSettings, Hub, Traits};

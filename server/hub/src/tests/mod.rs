@@ -4,6 +4,7 @@ mod asks;
 mod costs;
 mod logins;
 mod node;
+mod outside;
 mod overload;
 mod quotas;
 mod restart;

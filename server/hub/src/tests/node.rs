@@ -20,7 +20,7 @@ use crate::store_ops::{
     InboxLosses, InvitationName, StoreAnswer, StoreOp, StoredInvitation, StoredMessage,
 };
 use crate::used::UsedRates;
-use crate::{Effect, Hub, Input, Time};
+use crate::{Effect, Hub, Input, OutsideAnswer, Ticket, Time};
 
 /// Something that has not happened yet.
 #[derive(Debug)]
@@ -41,6 +41,8 @@ pub(crate) struct Node {
     pub(crate) now: Time,
     pub(crate) seen: BTreeMap<ConnectionId, Seen>,
     pub(crate) store_ops: Vec<StoreOp>,
+    /// What was answered to calls from outside.
+    pub(crate) answers: Vec<(Ticket, OutsideAnswer)>,
     /// So many reads of inboxes fail.
     pub(crate) reads_failing: usize,
     /// What is given to the hubs waits here while this is set.
@@ -89,6 +91,7 @@ impl Node {
             },
             seen: BTreeMap::new(),
             store_ops: Vec::new(),
+            answers: Vec::new(),
             reads_failing: 0,
             is_held: false,
             used: UsedRates::new((1, 2)),
@@ -170,6 +173,7 @@ impl Node {
                     self.see(connection, &frame);
                 }
             }
+            Effect::Answer { ticket, answer } => self.answers.push((ticket, answer)),
             Effect::Close { connection, code } => {
                 self.seen.entry(connection).or_default().closed = Some(code);
             }

@@ -393,6 +393,7 @@ impl World {
                 }
             }
             Effect::Used { .. } => {}
+            Effect::Answer { .. } => panic!("nothing is asked from outside"),
             Effect::HandOver { .. } => panic!("nobody resumes here"),
             Effect::Bus(op) => self.queue.push_back((at, Step::Bus(op))),
             Effect::Store { ticket, op } => self.queue.push_back((at, Step::Store(ticket, op))),
