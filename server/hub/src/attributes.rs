@@ -1,5 +1,11 @@
 //! User and channel attributes: every change is one atomic, durable step of the store.
 
+pub(crate) mod ends;
+pub(crate) mod keep;
+
+#[cfg(test)]
+mod tests;
+
 use std::sync::Arc;
 
 use tidings_token::Access;
@@ -10,27 +16,26 @@ use tidings_wire::limits::{
     CHANNEL_ATTRIBUTES_BYTES_MAX, USER_ATTRIBUTES_BYTES_MAX,
 };
 use tidings_wire::names::{NameRule, UserId, WIDE_NAME_CHARS_MAX};
+use tidings_wire::proto::server_message::Kind;
 use tidings_wire::proto::{
     Attribute, AttributeList, AttributeWrite, ChannelAttributes, Error, ReadChannelAttributes,
-    ReadUserAttributes, WriteChannelAttributes, WriteUserAttributes, reply, server_message::Kind,
+    ReadUserAttributes, WriteChannelAttributes, WriteUserAttributes, reply,
 };
 
-use crate::asks::{AskRule, AskTag, Hangs, Outcome as Asked, Settled};
 use crate::bus_ops::{Answer, BusOp, ForOthers, Publication, Question, Topic};
-use crate::caller::Caller;
-use crate::channels::Channels;
+use crate::channels::state::Channels;
 use crate::ids::{ChannelKey, UserKey};
 use crate::io::{Effect, Sink, Ticket};
 use crate::kernel::Kernel;
-use crate::limiter;
-use crate::maps::NumberMap;
-use crate::sessions::error;
+use crate::kernel::asks::{AskRule, AskTag, Hangs, Outcome as Asked, Settled};
+use crate::kernel::caller::Caller;
+use crate::kernel::maps::NumberMap;
+use crate::kernel::reply::error;
+use crate::kernel::stores::StoreTag;
+use crate::rates;
 use crate::store_ops::{
     AttributeEntry, AttributeLimits, AttributeOwner, LIBRARY_KEY, StoreAnswer, StoreOp,
 };
-use crate::stores::StoreTag;
-
-mod ends;
 
 /// What a write was, as members are told.
 #[derive(Debug)]
@@ -158,7 +163,7 @@ impl Attributes {
             entries_max: ATTRIBUTES_MAX,
             bytes_max: USER_ATTRIBUTES_BYTES_MAX,
         };
-        let kind = limiter::Kind::WriteUserAttributes;
+        let kind = rates::Kind::WriteUserAttributes;
         self.write_attributes(
             caller,
             (owner, limits, kind),
@@ -187,7 +192,7 @@ impl Attributes {
             entries_max: ATTRIBUTES_MAX,
             bytes_max: CHANNEL_ATTRIBUTES_BYTES_MAX,
         };
-        let kind = limiter::Kind::WriteChannelAttributes;
+        let kind = rates::Kind::WriteChannelAttributes;
         let notify = call.notify.then_some(channel);
         self.write_attributes(
             caller,
@@ -202,7 +207,7 @@ impl Attributes {
     fn write_attributes(
         &mut self,
         caller: Caller,
-        (owner, limits, rate): (AttributeOwner, AttributeLimits, limiter::Kind),
+        (owner, limits, rate): (AttributeOwner, AttributeLimits, rates::Kind),
         (how, attributes): (i32, Vec<Attribute>),
         notify: Option<ChannelKey>,
         kernel: &mut Kernel,
@@ -279,7 +284,7 @@ impl Attributes {
         if !kernel.permit_with(caller, Access::Read, &user.user, out) {
             return;
         }
-        if !kernel.take_rate(caller, limiter::Kind::ReadUserAttributes, out) {
+        if !kernel.take_rate(caller, rates::Kind::ReadUserAttributes, out) {
             return;
         }
         let here = kernel
@@ -311,7 +316,7 @@ impl Attributes {
             return;
         };
         if kernel.permit_in(caller, Access::Read, &channel.channel, out)
-            && kernel.take_rate(caller, limiter::Kind::ReadChannelAttributes, out)
+            && kernel.take_rate(caller, rates::Kind::ReadChannelAttributes, out)
         {
             let owner = AttributeOwner::Channel(channel);
             self.read_attributes(caller, owner, call.keys, None, kernel, out);
@@ -538,7 +543,7 @@ fn to_wire(entry: AttributeEntry) -> Attribute {
     }
 }
 
-/// Shape, keys, values, counts and totals of one call, in this order (rtm 2.3).
+/// Shape, keys, values, counts and totals of one call, in this order (rtm-v1 2.3).
 fn check_attributes(
     how: AttributeWrite,
     attributes: &[Attribute],
@@ -576,6 +581,3 @@ fn check_attributes(
     }
     Ok(())
 }
-
-#[cfg(test)]
-mod tests;

@@ -20,8 +20,8 @@ use tidings_wire::frame::restamp;
 use tidings_wire::proto::{InvitationEnd, PresenceState};
 
 use crate::ids::{ChannelKey, HubId, InvitationId, MessageId, SessionId, UserKey};
+use crate::rates::Used;
 use crate::store_ops::{HistoryLimits, HistoryMessage};
-use crate::used::Used;
 
 /// Where hubs meet.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -524,3 +524,6 @@ pub enum MessageKind {
     /// Those that know types of client libraries.
     Library,
 }
+
+/// Who asked, and which question.
+pub(crate) type Asker = (HubId, AskId);

@@ -4,43 +4,46 @@
 //! publisher included, in the topic's order: so all members see one order, and a member's `MemberJoined` comes
 //! before its first message and its `MemberLeft` after its last (contract DEL-2, DEL-3).
 
+pub(crate) mod lists;
+pub(crate) mod members;
+pub(crate) mod memberships;
+pub(crate) mod state;
+
+#[cfg(test)]
+mod tests;
+
 use std::rc::Rc;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use state::stamp;
 use tidings_fault::fault;
 use tidings_token::Access;
 use tidings_wire::frame::encode_server;
 use tidings_wire::limits::MEMBER_EVENTS_MAX;
 use tidings_wire::names::is_news_channel;
-use tidings_wire::proto::{
-    ChannelMessage, MemberJoined, MemberLeft, SendToChannel, server_message::Kind,
-};
+use tidings_wire::proto::server_message::Kind;
+use tidings_wire::proto::{ChannelMessage, MemberJoined, MemberLeft, SendToChannel};
 
 use crate::attributes::Attributes;
 use crate::bus_ops::{BusOp, ForOthers, Keep, MemberSnapshot, Publication, Topic};
-use crate::caller::Caller;
-use crate::history::History;
-use crate::history::history_message;
+use crate::channels::members::{Change, Missing, Stamp};
+use crate::channels::state::{Channels, Own, Published, Sync};
+use crate::history::{History, history_message};
 use crate::ids::{ChannelKey, HubId, SessionId};
 use crate::io::{Effect, Sink};
 use crate::kernel::Kernel;
-use crate::limiter;
-use crate::members::{Change, Missing, Stamp};
-use crate::outbox::{Kept, Source};
-use crate::requests::{check_message, message_bytes};
-use crate::session::Session;
+use crate::kernel::caller::Caller;
+use crate::kernel::check::{check_message, message_bytes};
+use crate::kernel::outbox::{Kept, Source};
+use crate::kernel::session::Session;
+use crate::rates;
 
 /// Publications kept while the members are being fetched; beyond it the hub goes on and repairs later.
 const HELD_MAX: usize = 16_384;
 
 /// A snapshot that has not come within this time is asked for again, by the next change that needs it.
 const RESYNC_AGAIN_MS: u64 = 2_000;
-
-pub(crate) mod state;
-
-use state::stamp;
-pub(crate) use state::{Channel, ChannelAsk, Channels, Own, Published, Sync};
 
 impl Channels {
     pub(crate) fn handle_send_to_channel(
@@ -70,11 +73,11 @@ impl Channels {
             Ok(message) => message,
             Err(error) => return kernel.reply_error(caller, error, out),
         };
-        if !kernel.take_rate(caller, limiter::Kind::Message, out) {
+        if !kernel.take_rate(caller, rates::Kind::Message, out) {
             return;
         }
         let bytes = message_bytes(&message);
-        if !kernel.check_debt(caller, limiter::Kind::FanOut, out) {
+        if !kernel.check_debt(caller, rates::Kind::FanOut, out) {
             return;
         }
         if kernel.has_message_quotas {
@@ -434,7 +437,7 @@ impl Channels {
             && !(fault!(JoinersAreNotTold) && matches!(kind, Kind::MemberJoined(_)))
         {
             let frame = encode_server(kind);
-            // Nobody is told of its own coming and going (rtm 2.20).
+            // Nobody is told of its own coming and going (rtm-v1 2.20).
             let is_other = |session: &Session| session.user.user != user;
             self.fan_out_where(key, &frame, None, is_other, kernel, out);
         }
@@ -509,6 +512,3 @@ impl Channels {
         out.emit(Effect::Bus(BusOp::Unsubscribe(Topic::Channel(key.clone()))));
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -7,10 +7,10 @@ use tidings_token::TokenId;
 use tidings_wire::limits;
 use tidings_wire::names::{AppId, NameRule, UserId};
 
-use crate::credentials::Proof;
+use crate::grant::Proof;
 use crate::ids::{HubId, UserKey};
-use crate::limiter::Rates;
 use crate::quotas::{Quotas, Usage};
+use crate::rates::Rates;
 use crate::store_ops::HistoryLimits;
 
 /// What makes one hub.
@@ -77,7 +77,7 @@ pub struct App {
     pub settings: AppSettings,
     /// How often its users may do what, if `settings.rate_limits` says so.
     pub rates: Rates,
-    /// Users who may not log in. Source: rtm 7.5.
+    /// Users who may not log in. Source: rtm-v1 7.5.
     pub banned: BTreeSet<UserId>,
     /// What it may use of a node.
     pub quotas: Quotas,
@@ -114,7 +114,7 @@ impl App {
 /// Numbers of an app, with the documented defaults.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct AppSettings {
-    /// Whether a session ends when its token expires. Source: rtm 7.3.
+    /// Whether a session ends when its token expires. Source: rtm-v1 7.3.
     pub kick_on_token_expiry: bool,
     /// Whether rate limits are enforced.
     pub rate_limits: bool,
@@ -131,7 +131,7 @@ pub struct AppSettings {
     /// How long channel attributes outlive the last member, in milliseconds; [`FOR_EVER`] = until they are deleted.
     pub channel_attributes_keep_ms: u64,
     /// Whether user attributes outlive the login; they can be read while the user is off line, then.
-    /// Source: rtm 8.
+    /// Source: rtm-v1 8.
     pub keep_user_attributes: bool,
 }
 
@@ -180,5 +180,37 @@ impl Default for AppSettings {
             channel_attributes_keep_ms: limits::CHANNEL_ATTRIBUTES_KEEP_MS,
             keep_user_attributes: false,
         }
+    }
+}
+
+impl Apps {
+    /// What the app may use: what it says itself, else the defaults, which are for nodes with more than one app.
+    pub fn quotas(&self, app: &AppId) -> Quotas {
+        let own = self.listed.get(app).map(|app| app.quotas);
+        let default = match self.listed.len() > 1 {
+            true => Quotas::SHARED,
+            false => Quotas::default(),
+        };
+        own.unwrap_or_default().or(default)
+    }
+
+    /// Whether any app is bound by a quota of messages: if not, nobody has to look.
+    pub(crate) fn has_message_quotas(&self) -> bool {
+        self.listed.keys().any(|app| {
+            let quotas = self.quotas(app);
+            Quotas::bound(quotas.max_messages_per_s).is_some()
+                || Quotas::bound(quotas.max_fanout_per_s).is_some()
+        })
+    }
+
+    /// The same apps, which go on counting where `before` has come to.
+    #[must_use]
+    pub fn counting_on(mut self, before: &Self) -> Self {
+        for (id, app) in &mut self.listed {
+            if let Some(before) = before.listed.get(id) {
+                app.usage = before.usage.clone();
+            }
+        }
+        self
     }
 }

@@ -4,13 +4,13 @@ use std::sync::Arc;
 
 use sha2::Digest as _;
 use tidings_fault::fault;
-use tidings_token::{AppKeys, Door, Granted, Policy, Refusal, Rights, TokenId};
+use tidings_token::{AppKeys, Door, Granted, Policy, Refusal, Rights};
 use tidings_wire::codes::Outcome;
 use tidings_wire::names::{AppId, UserId};
 
 use crate::config::{App, AppSettings, Apps};
+pub use crate::grant::{Grant, Proof, Restriction};
 use crate::ids::UserKey;
-use crate::rights::Restriction;
 
 /// What was shown to be true.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,35 +33,6 @@ impl Credentials {
             .rights
             .as_ref()
             .is_none_or(|list| list.has_writes())
-    }
-}
-
-/// What a token gives its user. The default is what logins to an app without a certificate have.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Grant {
-    /// The Unix second at which the token ends; `None` = the app has no certificate.
-    pub expires_s: Option<u64>,
-    /// What it permits.
-    pub rights: Restriction,
-    /// By what it can be taken back.
-    pub proof: Proof,
-}
-
-/// What is remembered of the token of a session, so that it ends when the token is taken back.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Proof {
-    /// The certificate that has signed it, by its [`fingerprint`]; 0 = none has.
-    pub certificate: u64,
-    /// Its name.
-    pub token: Option<TokenId>,
-    /// When it was issued, in Unix seconds, where its format tells.
-    pub issued_s: Option<u64>,
-}
-
-impl Proof {
-    /// As a session keeps it: nothing where there is nothing to be taken back.
-    pub(crate) fn kept(self) -> Option<Box<Self>> {
-        (self != Self::default()).then(|| Box::new(self))
     }
 }
 

@@ -10,25 +10,24 @@ use tidings_fault::fault;
 use tidings_token::Access;
 use tidings_wire::codes::Outcome;
 use tidings_wire::limits::{HISTORY_PAGE_BYTES_MAX, HISTORY_PAGE_MAX};
-use tidings_wire::names::{AppId, ChannelName, UserId};
+use tidings_wire::names::{ChannelName, UserId};
 use tidings_wire::proto::{self, Message, ReadHistory, read_history, reply};
 
-use crate::AppSettings;
-use crate::asks::{AskRule, AskTag, Asks, Hangs, Outcome as Asked, Settled};
-use crate::bus_ops::{Answer, AskId, Keep};
-use crate::caller::Caller;
+use crate::bus_ops::{Answer, AskId, Asker, Keep};
+use crate::config::AppSettings;
 use crate::ids::{ChannelKey, HubId};
-use crate::inbox::Asker;
 use crate::io::{Sink, Ticket};
 use crate::kernel::Kernel;
-use crate::limiter;
-use crate::maps::NumberMap;
-use crate::sessions::error;
+use crate::kernel::asks::{AskRule, AskTag, Asks, Hangs, Outcome as Asked, Settled};
+use crate::kernel::caller::Caller;
+use crate::kernel::maps::NumberMap;
+use crate::kernel::reply::error;
+use crate::kernel::stores::StoreTag;
+use crate::kernel::timers::Timer;
+use crate::rates;
 use crate::store_ops::{
     Conversation, HistoryMessage, HistoryRange, ReadOrder, StoreAnswer, StoreOp,
 };
-use crate::stores::StoreTag;
-use crate::timers::Timer;
 
 /// How often histories are looked through for what is too old.
 const SWEEP_MS: u64 = 600_000;
@@ -320,7 +319,7 @@ impl History {
         let Some(conversation) = Self::readable(caller, call.conversation, kernel, out) else {
             return;
         };
-        if !kernel.take_rate(caller, limiter::Kind::ReadHistory, out) {
+        if !kernel.take_rate(caller, rates::Kind::ReadHistory, out) {
             return;
         }
         let op = StoreOp::HistoryRead {
@@ -397,26 +396,6 @@ impl History {
             .collect();
         let page = proto::HistoryPage { messages, next };
         kernel.reply(caller, reply::Result::History(page), out);
-    }
-}
-
-impl Kernel {
-    pub(crate) fn history_op(
-        &self,
-        app: &AppId,
-        conversation: Conversation,
-        message: HistoryMessage,
-    ) -> StoreOp {
-        StoreOp::HistoryAppend {
-            conversation,
-            message,
-            limits: self.history_limits(app),
-        }
-    }
-
-    pub(crate) fn reply_not_kept(&mut self, caller: Caller, reason: &str, out: &mut dyn Sink) {
-        let text = format!("the message could not be kept in the history: {reason}");
-        self.reply_error(caller, error(Outcome::Unavailable, text), out);
     }
 }
 

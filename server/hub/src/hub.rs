@@ -7,33 +7,33 @@ use tidings_fault::fault;
 use tidings_wire::codes::{CloseCode, Outcome};
 use tidings_wire::frame::encode_server;
 use tidings_wire::limits::{LOGIN_WAIT_MS, OVERLOADED_WAIT_MS};
-use tidings_wire::proto::{
-    ClientFrame, ClientMessage, Pong, SendToPeer, client_message, server_message::Kind,
-};
+use tidings_wire::proto::server_message::Kind;
+use tidings_wire::proto::{ClientFrame, ClientMessage, Pong, SendToPeer, client_message};
 
-use crate::asks::{AskTag, Settled};
 use crate::attributes::Attributes;
 use crate::bus_ops::{BusInput, Publication, Question, Topic};
-use crate::caller::Caller;
-use crate::channels::Channels;
+use crate::channels::state::Channels;
 use crate::config::HubConfig;
 use crate::history::History;
 use crate::ids::{ConnectionId, HubId, UserKey};
-use crate::invitations::Invitations;
+use crate::invitations::state::Invitations;
 use crate::io::{Effect, Input, Sink, Ticket};
 use crate::kernel::Kernel;
-use crate::login::{Connection, Logins, Recalled};
-use crate::maps::SeededHasher;
-use crate::memory::Memory;
-use crate::peers::Peers;
+use crate::kernel::asks::{AskTag, Settled};
+use crate::kernel::caller::Caller;
+use crate::kernel::link::HEAD_START_MS;
+use crate::kernel::maps::SeededHasher;
+use crate::kernel::reply::error;
+use crate::kernel::rng::Rng;
+use crate::kernel::session::End;
+use crate::kernel::stores::StoreTag;
+use crate::kernel::timers::Timer;
+use crate::kernel::users::{Connection, Recalled};
+use crate::life::state::{Logins, Memory};
+use crate::peers::state::Peers;
 use crate::presence::Presence;
-use crate::rng::Rng;
-use crate::session::End;
-use crate::sessions::error;
 use crate::store_ops::StoreAnswer;
-use crate::stores::StoreTag;
 use crate::time::Time;
-use crate::timers::Timer;
 
 /// A single-threaded state machine that owns sessions.
 #[derive(Debug)]
@@ -54,10 +54,6 @@ pub struct Hub {
 
 /// A timer that fires this much later than it is due shows that the process has not run. Milliseconds.
 const LATE_MS: u64 = 1_000;
-
-/// The hub's own clock is this much ahead, so that what was restored may be older than the process. Longer than
-/// anything that a session waits for. Milliseconds.
-const HEAD_START_MS: u64 = 3_600_000;
 
 /// Passes effects on and notes which connections are closed because their clients do not confirm.
 struct SlowWatch<'a> {
@@ -542,7 +538,7 @@ impl Hub {
     fn handle_question(
         &mut self,
         topic: Topic,
-        asker: crate::inbox::Asker,
+        asker: crate::bus_ops::Asker,
         question: Arc<Question>,
         out: &mut dyn Sink,
     ) {
@@ -596,32 +592,6 @@ impl Hub {
             } else {
                 self.drop_connection(connection, Some(CloseCode::GoingAway), out);
             }
-        }
-    }
-}
-
-impl Kernel {
-    /// The same by the hub's own clock.
-    fn next_due(&self) -> Option<u64> {
-        [self.timers.next_due(), self.asks.next_due()]
-            .into_iter()
-            .flatten()
-            .min()
-    }
-
-    /// The monotonic clock that all hubs of the node share.
-    pub(crate) fn node_ms(&self) -> u64 {
-        (self.now.mono_ms + self.clock.paused_ms).saturating_sub(HEAD_START_MS)
-    }
-
-    fn is_open(&self, connection: ConnectionId) -> bool {
-        match self.connections.get(&connection) {
-            None => false,
-            Some(Connection::Serving(key)) => {
-                let session = self.sessions.get(*key);
-                session.is_some_and(|session| session.connection == Some(connection))
-            }
-            Some(_) => true,
         }
     }
 }

@@ -5,9 +5,16 @@
 //! durable (`durable`); what a restart or a lost session leaves behind goes on with the caller's next login
 //! (`reports`). `rings` is the callee's side.
 
-mod durable;
-mod record;
-mod reports;
+pub(crate) mod check;
+pub(crate) mod durable;
+pub(crate) mod record;
+pub(crate) mod reports;
+pub(crate) mod rings;
+pub(crate) mod slot;
+pub(crate) mod state;
+
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 
@@ -17,162 +24,24 @@ use tidings_token::Access;
 use tidings_wire::codes::Outcome;
 use tidings_wire::frame::encode_server;
 use tidings_wire::limits::{
-    INVITATION_CONFIRM_WAIT_MS, INVITATION_DECISION_WAIT_MS, INVITATION_RECEIPT_WAIT_MS,
-    INVITATION_RING_AGAIN_MS, INVITATION_TEXT_BYTES_MAX, INVITATIONS_OPEN_MAX,
+    INVITATION_CONFIRM_WAIT_MS, INVITATION_RING_AGAIN_MS, INVITATIONS_OPEN_MAX,
 };
-use tidings_wire::names::{ChannelName, NameRule, UserId};
-use tidings_wire::proto::{Error, IncomingInvitation, InvitationEnd, Invite, server_message::Kind};
+use tidings_wire::proto::server_message::Kind;
+use tidings_wire::proto::{IncomingInvitation, InvitationEnd, Invite};
 
 use crate::bus_ops::{BusOp, CalleeWord, Decision, InvitationWord, Publication, RingFate, Topic};
-use crate::caller::Caller;
-use crate::ids::SessionKey;
-use crate::ids::{InvitationId, SessionId, UserKey};
+use crate::ids::{InvitationId, SessionKey, UserKey};
+use crate::invitations::check::check_invite;
+use crate::invitations::state::{
+    CALLEE_BACK_WAIT_MS, Invitation, InvitationStore, Invitations, State, Told,
+};
 use crate::io::{Effect, Sink, Ticket};
 use crate::kernel::Kernel;
-use crate::limiter;
-use crate::maps::{Map, NumberMap, SeededHasher, number_map};
-use crate::requests::check_type;
-use crate::sessions::error;
-use crate::store_ops::{StoreAnswer, StoreOp};
-use crate::stores::StoreTag;
-use crate::timers::Timer;
-
-pub(crate) use self::durable::{Told, Write};
-pub use self::record::Recorded;
-pub(crate) use self::record::end_by_record;
-pub(crate) use self::reports::{Report, Reports};
-
-/// A callee that was lost while an invitation rings on may come back for so long, in milliseconds. Source:
-/// signaling 8.2, of a callee that is off line.
-const CALLEE_BACK_WAIT_MS: u64 = 20_000;
-
-/// An invitation until both sides are told its end.
-#[derive(Debug)]
-pub(crate) struct Invitation {
-    id: InvitationId,
-    /// Names it between the caller's client and us.
-    number: u64,
-    /// The login that has sent it, or has taken it over.
-    session: SessionId,
-    /// Its caller's session here; `None` = the session is lost, and its client may take the invitation over.
-    owner: Option<SessionKey>,
-    /// Of its record, as of the last write that the store was given.
-    revision: u64,
-    callee: UserKey,
-    /// The ring, as the callee's client is sent it.
-    frame: Bytes,
-    state: State,
-    /// Some client of the callee has had it: the caller has been told so.
-    is_received: bool,
-    /// The callee was there at some time since it was sent.
-    was_callee_there: bool,
-    /// When it was sent, in monotonic milliseconds: every deadline counts from here (contract INV-7), but for
-    /// invitations that ring on.
-    sent_ms: u64,
-    /// It rings until one side ends it; the callee's client, if lost, is waited for until this time, in monotonic
-    /// milliseconds.
-    rings_on: Option<u64>,
-}
-
-/// Invitations that users of this hub have sent.
-#[derive(Debug)]
-pub(crate) struct Invitations {
-    /// By who has sent them. Bound: `INVITATIONS_OPEN_MAX` per session, and what a restart has left.
-    pub(crate) sent: Map<UserKey, Vec<Invitation>>,
-    /// As in [`crate::Input::Load`].
-    boot: u64,
-    /// Until then, in monotonic milliseconds, there may be invitations that nobody owns.
-    leftovers_until_ms: u64,
-    /// Store operations under way, by their tickets. Bound: each belongs to an invitation, or to the start.
-    pub(crate) stores: NumberMap<InvitationStore>,
-}
-
-/// What a store operation was for.
-#[derive(Debug)]
-pub(crate) enum InvitationStore {
-    /// An invitation's record is written before what it says is told.
-    Write(Box<Write>),
-    /// What the process before has left; of so many hubs.
-    Left { hubs: u16 },
-    /// A new session's client holds open what it has sent.
-    Report {
-        session: SessionKey,
-        id: InvitationId,
-    },
-    /// At a session rings what this caller has sent: does it still?
-    Ring {
-        session: SessionKey,
-        caller: UserKey,
-        id: InvitationId,
-    },
-}
-
-impl Invitations {
-    pub(crate) fn new(hasher: SeededHasher) -> Self {
-        Self {
-            sent: hasher.map(),
-            boot: 0,
-            leftovers_until_ms: 0,
-            stores: number_map(),
-        }
-    }
-
-    pub(crate) fn store(
-        &mut self,
-        kernel: &mut Kernel,
-        op: StoreOp,
-        pending: InvitationStore,
-        out: &mut dyn Sink,
-    ) {
-        let ticket = kernel.store(op, StoreTag::Invitations, out);
-        self.stores.insert(ticket.0, pending);
-    }
-}
-
-#[derive(Debug)]
-enum State {
-    /// It has not reached the callee's client; it is offered again at this time, in monotonic milliseconds.
-    Pending { again_ms: u64 },
-    /// The callee's client has it.
-    Ringing,
-    /// The callee accepts; the caller's client is asked until this time, in monotonic milliseconds.
-    Accepting { until_ms: u64, response: String },
-    /// It has ended; both sides are told when that is durable.
-    Ended {
-        end: InvitationEnd,
-        response: String,
-    },
-}
-
-impl Invitation {
-    /// When time alone changes something.
-    fn due_ms(&self) -> u64 {
-        match &self.state {
-            State::Pending { again_ms } if fault!(InvitationNeverExpires) => *again_ms,
-            State::Pending { again_ms } => (*again_ms).min(self.deadline_ms()),
-            State::Ringing if fault!(InvitationNeverExpires) => u64::MAX,
-            State::Ringing => self.deadline_ms(),
-            State::Accepting { until_ms, .. } => *until_ms,
-            State::Ended { .. } => u64::MAX,
-        }
-    }
-
-    fn has_ended(&self) -> bool {
-        matches!(self.state, State::Ended { .. })
-    }
-
-    fn deadline_ms(&self) -> u64 {
-        if let Some(until_ms) = self.rings_on {
-            return until_ms;
-        }
-        let wait_ms = match self.is_received {
-            true if fault!(InvitationExpiresEarly) => INVITATION_DECISION_WAIT_MS / 2,
-            true => INVITATION_DECISION_WAIT_MS,
-            false => INVITATION_RECEIPT_WAIT_MS,
-        };
-        self.sent_ms + wait_ms
-    }
-}
+use crate::kernel::caller::Caller;
+use crate::kernel::reply::error;
+use crate::kernel::timers::Timer;
+use crate::rates;
+use crate::store_ops::StoreAnswer;
 
 impl Invitations {
     /// A store operation of ours is answered.
@@ -227,7 +96,7 @@ impl Invitations {
         if is_repeated {
             return kernel.reply_done(caller, out);
         }
-        if !kernel.take_rate(caller, limiter::Kind::Invite, out) {
+        if !kernel.take_rate(caller, rates::Kind::Invite, out) {
             return;
         }
         let now_ms = kernel.now.mono_ms;
@@ -607,34 +476,3 @@ impl Invitations {
         }));
     }
 }
-
-/// Checks everything that an invitation says of itself; returns the callee.
-fn check_invite(names: NameRule, call: &Invite) -> Result<UserId, Error> {
-    let invalid = |text: String| error(Outcome::InvalidArgument, text);
-    let callee = UserId::parse_by(names, &call.callee_id)
-        .map_err(|name| invalid(format!("callee id {:?}: {name}", call.callee_id)))?;
-    if call.number == 0 {
-        return Err(invalid("the invitation's number is 0; count from 1".into()));
-    }
-    if !call.channel.is_empty() {
-        ChannelName::parse_by(names, &call.channel)
-            .map_err(|name| invalid(format!("channel {:?}: {name}", call.channel)))?;
-    }
-    check_text("content", &call.content)?;
-    check_type(&call.r#type)?;
-    Ok(callee)
-}
-
-/// Checks the length of an invitation's content or response.
-pub(crate) fn check_text(what: &str, text: &str) -> Result<(), Error> {
-    let bytes = text.len();
-    if bytes <= INVITATION_TEXT_BYTES_MAX {
-        return Ok(());
-    }
-    let text =
-        format!("the {what} has {bytes} bytes; at most {INVITATION_TEXT_BYTES_MAX} are allowed");
-    Err(error(Outcome::InvalidArgument, text))
-}
-
-#[cfg(test)]
-mod tests;

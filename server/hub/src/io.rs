@@ -8,11 +8,10 @@ use tidings_wire::proto::{ClientFrame, Resume, SendToPeer, reply};
 
 use crate::bus_ops::{BusInput, BusOp};
 use crate::config::{Apps, Traits};
-use crate::credentials::Grant;
+use crate::grant::Grant;
 use crate::ids::{ConnectionId, HubId, InvitationId, UserKey};
-use crate::memory::Pressure;
+use crate::rates::{Used, Word};
 use crate::store_ops::{StoreAnswer, StoreOp};
-use crate::used::{Used, Word};
 
 /// Names a store operation of one hub, or a call from outside to it; unique per hub and life among its kind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -142,7 +141,7 @@ pub enum Input {
     /// there are any. When `Hub::is_settled` on all hubs, `Hub::snapshot` is complete.
     Settle,
     /// The first input of all: sessions that the process before has left.
-    Restore(Box<crate::Snapshot>),
+    Restore(Box<crate::snapshot::Snapshot>),
 }
 
 /// An effect.
@@ -236,4 +235,22 @@ impl Sink for Vec<Effect> {
     fn emit(&mut self, effect: Effect) {
         self.push(effect);
     }
+}
+
+/// How short the node's memory is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Pressure {
+    /// Not at all.
+    #[default]
+    None,
+    /// Nobody else is let in, and buffers of sessions without a connection go, those of the longest away first.
+    High {
+        /// What this hub is to free, in bytes; less is freed where there is less.
+        excess_bytes: usize,
+    },
+    /// The clients for which most is waiting are sent away too, and what waits for them is dropped.
+    Critical {
+        /// As above.
+        excess_bytes: usize,
+    },
 }

@@ -32,61 +32,37 @@
 //! ```
 
 pub mod admission;
-mod asks;
 mod attributes;
 pub mod bus_ops;
-mod caller;
 mod channels;
 pub mod config;
-mod costs;
-mod counts;
 pub mod credentials;
-mod floods;
-mod handback;
+mod grant;
 mod history;
 mod hub;
 pub mod ids;
-mod inbox;
 mod invitations;
 pub mod io;
-mod keep;
 mod kernel;
-mod limiter;
-mod login;
-mod maps;
-mod members;
-mod memberships;
-mod memory;
-mod outbox;
+mod life;
 mod peers;
 mod presence;
 mod quotas;
-mod requests;
-mod resume;
+mod rates;
 #[cfg(test)]
 mod rig;
-pub mod rights;
-mod rings;
-mod rng;
-mod session;
-mod sessions;
 pub mod snapshot;
 pub mod store_ops;
-mod stores;
 #[cfg(test)]
 mod tests;
 pub mod time;
-mod timers;
 pub mod used;
-mod wall;
-mod watched;
 
 pub use config::{App, AppSettings, Apps, FOR_EVER, HubConfig, Traits};
 pub use hub::{Hub, HubStats};
-pub use invitations::Recorded as RecordedInvitation;
-pub use io::{Effect, Input, OutsideAnswer, PeerOutcome, Sink, Ticket};
-pub use limiter::{Kind as RateKind, Rates};
-pub use memory::Pressure;
+pub use invitations::record::Recorded as RecordedInvitation;
+pub use io::{Effect, Input, OutsideAnswer, PeerOutcome, Pressure, Sink, Ticket};
 pub use quotas::{Quotas, Usage};
+pub use rates::{Kind as RateKind, Rates};
 pub use snapshot::Snapshot;
 pub use time::Time;

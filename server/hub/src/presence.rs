@@ -1,5 +1,7 @@
 //! Presence: who is on line, asked once or watched.
 
+pub(crate) mod slot;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -9,27 +11,24 @@ use tidings_wire::codes::Outcome;
 use tidings_wire::frame::encode_server;
 use tidings_wire::limits::{PRESENCE_QUERY_USERS_MAX, PRESENCE_SUBSCRIPTIONS_MAX};
 use tidings_wire::names::UserId;
-use tidings_wire::proto::{
-    self, PresenceChanged, PresenceList, PresenceState, UserList, reply, server_message::Kind,
-};
+use tidings_wire::proto::server_message::Kind;
+use tidings_wire::proto::{self, PresenceChanged, PresenceList, PresenceState, UserList, reply};
 
-use crate::asks::{AskRule, AskTag, Hangs, Outcome as Asked, Settled};
-use crate::bus_ops::{Answer, BusOp, LoginStamp, Publication, Question, Topic};
-use crate::caller::Caller;
-use crate::ids::SessionKey;
-use crate::ids::{HubId, SessionId, UserKey};
-use crate::inbox::Asker;
+use crate::bus_ops::{Answer, Asker, BusOp, LoginStamp, Publication, Question, Topic};
+use crate::ids::{HubId, SessionId, SessionKey, UserKey};
 use crate::io::{Effect, Sink};
 use crate::kernel::Kernel;
-use crate::limiter;
-use crate::maps::{Map, NumberMap, SeededHasher, number_map};
-use crate::outbox::Source;
-use crate::sessions::error;
+use crate::kernel::asks::{AskRule, AskTag, Hangs, Outcome as Asked, Settled};
+use crate::kernel::caller::Caller;
+use crate::kernel::maps::{Map, NumberMap, SeededHasher, number_map};
+use crate::kernel::outbox::Source;
+use crate::kernel::reply::error;
+use crate::rates;
 use crate::snapshot::record::WatchRecord;
 use crate::snapshot::{from_session_id, from_user, to_user};
 
 /// No login: older than every login.
-const NEVER: LoginStamp = LoginStamp {
+pub(crate) const NEVER: LoginStamp = LoginStamp {
     mono_ms: 0,
     hub: HubId(0),
     count: 0,
@@ -43,13 +42,13 @@ pub(crate) struct Presence {
     /// Presence calls that wait for other hubs. Bound: each belongs to an open request.
     pub(crate) gathers: Map<u64, PresenceGather>,
     /// Names the gathers.
-    gather_count: u64,
+    pub(crate) gather_count: u64,
     /// Questions under way, by their numbers. Bound: each belongs to a gather.
     pub(crate) asks: NumberMap<PresenceAsk>,
 }
 
 /// A question for a user's state: the first hub that has the user there decides.
-static STATE: AskRule = AskRule {
+pub(crate) static STATE: AskRule = AskRule {
     tag: AskTag::Presence,
     hangs: Hangs::OnHub,
     is_decided_by: Answer::is_of_somebody_there,
@@ -73,22 +72,22 @@ impl Presence {
 /// O(watchers), with one encoding for all of them.
 #[derive(Debug)]
 pub(crate) struct Watch {
-    state: PresenceState,
+    pub(crate) state: PresenceState,
     /// The login that `state` belongs to.
-    stamp: LoginStamp,
+    pub(crate) stamp: LoginStamp,
     /// Sessions that have had their first report.
-    watchers: IndexSet<SessionKey, SeededHasher>,
+    pub(crate) watchers: IndexSet<SessionKey, SeededHasher>,
     /// Subscriptions that wait for their first report.
-    waiting: usize,
+    pub(crate) waiting: usize,
 }
 
 /// One question of a presence call.
 #[derive(Debug)]
 pub(crate) struct PresenceAsk {
-    gather: u64,
+    pub(crate) gather: u64,
     /// The user's place in the call.
-    at: usize,
-    user: UserKey,
+    pub(crate) at: usize,
+    pub(crate) user: UserKey,
 }
 
 /// A presence call that waits for other hubs.
@@ -96,11 +95,11 @@ pub(crate) struct PresenceAsk {
 /// Cost: O(users of the call) in all, O(1) per answer.
 #[derive(Debug)]
 pub(crate) struct PresenceGather {
-    caller: Caller,
+    pub(crate) caller: Caller,
     /// Users in the order of the call, with what is known.
-    users: Vec<(UserKey, PresenceState)>,
-    missing: usize,
-    is_subscription: bool,
+    pub(crate) users: Vec<(UserKey, PresenceState)>,
+    pub(crate) missing: usize,
+    pub(crate) is_subscription: bool,
 }
 
 impl Presence {
@@ -111,7 +110,7 @@ impl Presence {
         kernel: &mut Kernel,
         out: &mut dyn Sink,
     ) {
-        if !kernel.take_rate(caller, limiter::Kind::QueryPresence, out) {
+        if !kernel.take_rate(caller, rates::Kind::QueryPresence, out) {
             return;
         }
         let users = Self::parse_users(caller, &user_ids, PRESENCE_QUERY_USERS_MAX, kernel, out);
@@ -132,7 +131,7 @@ impl Presence {
         let Some(key) = kernel.session_of(caller, out) else {
             return;
         };
-        if !kernel.take_rate(caller, limiter::Kind::SubscribePresence, out) {
+        if !kernel.take_rate(caller, rates::Kind::SubscribePresence, out) {
             return;
         }
         let Some(users) =
@@ -186,7 +185,7 @@ impl Presence {
         let Some(key) = kernel.session_of(caller, out) else {
             return;
         };
-        if !kernel.take_rate(caller, limiter::Kind::UnsubscribePresence, out) {
+        if !kernel.take_rate(caller, rates::Kind::UnsubscribePresence, out) {
             return;
         }
         let Some(users) =
@@ -208,7 +207,7 @@ impl Presence {
         let Some(key) = kernel.session_of(caller, out) else {
             return;
         };
-        if !kernel.take_rate(caller, limiter::Kind::QuerySubscriptions, out) {
+        if !kernel.take_rate(caller, rates::Kind::QuerySubscriptions, out) {
             return;
         }
         let Some(session) = kernel.sessions.get(key) else {
@@ -397,7 +396,7 @@ impl Presence {
                 .iter()
                 .map(|(user, state)| proto::Presence {
                     user_id: user.user.to_string(),
-                    // A query never tells UNREACHABLE: a user within the grace is on line (rtm 2.9).
+                    // A query never tells UNREACHABLE: a user within the grace is on line (rtm-v1 2.9).
                     state: match state {
                         PresenceState::Offline => PresenceState::Offline,
                         _ => PresenceState::Online,
@@ -567,33 +566,5 @@ impl Presence {
                 user.clone(),
             ))));
         }
-    }
-}
-
-impl Kernel {
-    /// Tells the world the state of a session's user.
-    pub(crate) fn emit_presence(&mut self, key: SessionKey, out: &mut dyn Sink) {
-        let Some(session) = self.sessions.get(key) else {
-            return;
-        };
-        let (user, state, stamp) = (
-            session.user.clone(),
-            session.presence.state,
-            session.presence.stamp,
-        );
-        self.publish_presence(user, state, stamp, out);
-    }
-
-    pub(crate) fn publish_presence(
-        &mut self,
-        user: UserKey,
-        state: PresenceState,
-        stamp: LoginStamp,
-        out: &mut dyn Sink,
-    ) {
-        out.emit(Effect::Bus(BusOp::Publish {
-            topic: Topic::Presence(user),
-            message: Arc::new(Publication::Presence { state, stamp }),
-        }));
     }
 }

@@ -13,11 +13,6 @@ use tidings_wire::names::AppId;
 use tidings_wire::proto::Error;
 use tidings_wire::rates::{Bucket, Rate};
 
-use crate::caller::Caller;
-use crate::config::Apps;
-use crate::io::Sink;
-use crate::kernel::Kernel;
-
 /// What an app may use; `None` = the default, 0 = as much as it likes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Quotas {
@@ -43,7 +38,7 @@ impl Quotas {
         max_media_bytes: Some(l::APP_MEDIA_BYTES_MAX as u64),
     };
 
-    fn or(self, weaker: Self) -> Self {
+    pub(crate) fn or(self, weaker: Self) -> Self {
         Self {
             max_connections: self.max_connections.or(weaker.max_connections),
             max_messages_per_s: self.max_messages_per_s.or(weaker.max_messages_per_s),
@@ -54,40 +49,8 @@ impl Quotas {
     }
 
     /// A bound; `None` = there is none.
-    fn bound(quota: Option<u64>) -> Option<u64> {
+    pub(crate) fn bound(quota: Option<u64>) -> Option<u64> {
         quota.filter(|max| *max > 0)
-    }
-}
-
-impl Apps {
-    /// What the app may use: what it says itself, else the defaults, which are for nodes with more than one app.
-    pub fn quotas(&self, app: &AppId) -> Quotas {
-        let own = self.listed.get(app).map(|app| app.quotas);
-        let default = match self.listed.len() > 1 {
-            true => Quotas::SHARED,
-            false => Quotas::default(),
-        };
-        own.unwrap_or_default().or(default)
-    }
-
-    /// Whether any app is bound by a quota of messages: if not, nobody has to look.
-    pub(crate) fn has_message_quotas(&self) -> bool {
-        self.listed.keys().any(|app| {
-            let quotas = self.quotas(app);
-            Quotas::bound(quotas.max_messages_per_s).is_some()
-                || Quotas::bound(quotas.max_fanout_per_s).is_some()
-        })
-    }
-
-    /// The same apps, which go on counting where `before` has come to.
-    #[must_use]
-    pub fn counting_on(mut self, before: &Self) -> Self {
-        for (id, app) in &mut self.listed {
-            if let Some(before) = before.listed.get(id) {
-                app.usage = before.usage.clone();
-            }
-        }
-        self
     }
 }
 
@@ -119,13 +82,51 @@ impl Usage {
     }
 
     /// Takes a place for a login, if there is one.
-    fn enter(&self, max: Option<u64>) -> Option<Place> {
+    pub(crate) fn enter(&self, max: Option<u64>) -> Option<Place> {
         let max = max.unwrap_or(u64::MAX);
         let count = |have: u64| (have < max).then_some(have + 1);
         let all = &self.0.connections;
         all.fetch_update(Ordering::Relaxed, Ordering::Relaxed, count)
             .ok()
             .map(|_| Place(self.clone()))
+    }
+
+    /// Counts a message of which so many copies are made; `None` copies: it goes to a user.
+    ///
+    /// # Errors
+    /// `too_often`, with the name of the quota that the app's users have reached together, and the wait.
+    pub(crate) fn take_message(
+        &self,
+        app: &AppId,
+        quotas: Quotas,
+        copies: Option<usize>,
+        now_ms: u64,
+    ) -> Result<(), Error> {
+        let parts = [
+            (
+                "max_messages_per_s",
+                quotas.max_messages_per_s,
+                &self.0.messages,
+                1,
+            ),
+            (
+                "max_fanout_per_s",
+                quotas.max_fanout_per_s.filter(|_| copies.is_some()),
+                &self.0.fan_out,
+                copies.unwrap_or_default() as u64,
+            ),
+        ];
+        for (name, quota, bucket, amount) in parts {
+            let Some(max) = Quotas::bound(quota) else {
+                continue;
+            };
+            if let Err(wait_ms) = take(bucket, max, amount, now_ms) {
+                let mut error = exceeded(Outcome::TooOften, app, name, max);
+                error.retry_after_ms = u32::try_from(wait_ms).unwrap_or(u32::MAX);
+                return Err(error);
+            }
+        }
+        Ok(())
     }
 }
 
@@ -140,7 +141,7 @@ impl Drop for Place {
 }
 
 /// Takes so much of a bucket that all hubs share, or says after how many milliseconds the next may.
-fn take(bucket: &AtomicU64, per_s: u64, amount: u64, now_ms: u64) -> Result<(), u64> {
+pub(crate) fn take(bucket: &AtomicU64, per_s: u64, amount: u64, now_ms: u64) -> Result<(), u64> {
     let rate = Rate {
         calls: u32::try_from(per_s).unwrap_or(u32::MAX),
         window_ms: 1_000,
@@ -163,7 +164,7 @@ fn take(bucket: &AtomicU64, per_s: u64, amount: u64, now_ms: u64) -> Result<(), 
 }
 
 /// The refusal for want of a quota, which names it and how it is set.
-fn exceeded(outcome: Outcome, app: &AppId, name: &str, max: u64) -> Error {
+pub(crate) fn exceeded(outcome: Outcome, app: &AppId, name: &str, max: u64) -> Error {
     let text = format!(
         "app {app} has reached its quota {name} = {max}; the operator sets it with `tidings app set {app} {name}=…`"
     );
@@ -174,78 +175,10 @@ fn exceeded(outcome: Outcome, app: &AppId, name: &str, max: u64) -> Error {
     }
 }
 
-impl Kernel {
-    /// Takes the login's place among those of its app. One that takes over from an older login of the same user has
-    /// its place in any case.
-    pub(crate) fn enter(&self, app: &AppId, takes_over: bool) -> Result<Option<Place>, Error> {
-        let Some(listed) = self.config.apps.listed.get(app) else {
-            return Ok(None);
-        };
-        let max = Quotas::bound(self.config.apps.quotas(app).max_connections);
-        match listed.usage.enter(max.filter(|_| !takes_over)) {
-            Some(place) => Ok(Some(place)),
-            None => {
-                let max = max.unwrap_or_default();
-                let name = "max_connections";
-                let mut error = exceeded(Outcome::Overloaded, app, name, max);
-                error.retry_after_ms = l::OVERLOADED_WAIT_MS as u32;
-                Err(error)
-            }
-        }
-    }
-
-    /// Counts a message of which so many copies are made, or answers the request: the app's users together send too many.
-    pub(crate) fn take_quota(
-        &mut self,
-        caller: Caller,
-        app: &AppId,
-        copies: Option<usize>,
-        out: &mut dyn Sink,
-    ) -> bool {
-        if !self.has_message_quotas {
-            return true;
-        }
-        let Some(listed) = self.config.apps.listed.get(app) else {
-            return true;
-        };
-        let quotas = self.config.apps.quotas(app);
-        let now_ms = self.node_ms();
-        let counters = &listed.usage.0;
-        let parts = [
-            (
-                "max_messages_per_s",
-                quotas.max_messages_per_s,
-                &counters.messages,
-                1,
-            ),
-            (
-                "max_fanout_per_s",
-                quotas.max_fanout_per_s.filter(|_| copies.is_some()),
-                &counters.fan_out,
-                copies.unwrap_or_default() as u64,
-            ),
-        ];
-        let refusal = parts.into_iter().find_map(|(name, quota, bucket, amount)| {
-            let max = Quotas::bound(quota)?;
-            let wait_ms = take(bucket, max, amount, now_ms).err()?;
-            let mut error = exceeded(Outcome::TooOften, app, name, max);
-            error.retry_after_ms = u32::try_from(wait_ms).unwrap_or(u32::MAX);
-            Some(error)
-        });
-        match refusal {
-            None => true,
-            Some(error) => {
-                self.reply_error(caller, error, out);
-                false
-            }
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::App;
+    use crate::config::{App, Apps};
 
     fn id(n: u32) -> AppId {
         AppId::parse(&format!("{n:032}")).expect("an app id")

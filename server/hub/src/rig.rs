@@ -10,10 +10,11 @@ use tidings_wire::proto::{
 
 use crate::bus_ops::{BusInput, BusOp, Publication, Question, Topic};
 use crate::config::{Apps, HubConfig};
+use crate::hub::Hub;
 use crate::ids::{ChannelKey, ConnectionId, HubId, UserKey};
 use crate::io::{Effect, Input, OutsideAnswer, Ticket};
 use crate::store_ops::{InboxLosses, StoreAnswer, StoreOp};
-use crate::{Hub, Time};
+use crate::time::Time;
 
 /// The app of every user on the bench.
 pub(crate) fn app() -> AppId {

@@ -10,14 +10,14 @@ use tidings_token::{Access, Permissions, Resource};
 use tidings_wire::codes::Outcome;
 use tidings_wire::frame::encode_server;
 use tidings_wire::names::{ChannelName, UserId};
-use tidings_wire::proto::{MemberLeft, server_message::Kind};
+use tidings_wire::proto::MemberLeft;
+use tidings_wire::proto::server_message::Kind;
 
 use crate::Hub;
 use crate::caller::Caller;
 use crate::channels::Own;
 use crate::credentials::Grant;
-use crate::ids::SessionKey;
-use crate::ids::{ChannelKey, UserKey};
+use crate::ids::{ChannelKey, SessionKey, UserKey};
 use crate::io::Sink;
 use crate::kernel::Kernel;
 use crate::outbox::Source;

@@ -5,54 +5,14 @@
 //! client is sent away ([`crate::Effect::Used`]), and is told of it before a login or a resume
 //! ([`crate::Input::Recalled`]). It holds no clock and no lock: who shares it does.
 
-use tidings_wire::limits::{RATE_LOGIN, RATE_RESUME};
-use tidings_wire::names::{AppId, ChannelName, UserId};
+use tidings_wire::limits::RATE_RESUME;
+use tidings_wire::names::{AppId, UserId};
 use tidings_wire::proto::{ClientFrame, client_message};
-use tidings_wire::rates::{Bucket, Rate};
 
 use crate::ids::UserKey;
 use crate::io::Input;
-use crate::limiter::Kind;
-use crate::maps::{Map, SeededHasher};
-
-/// What one user has used of its rates, at a time of the node's clock.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Used {
-    /// When it was so, in monotonic milliseconds of the node.
-    pub(crate) at_ms: u64,
-    /// By kind, in the units of [`Bucket::used`].
-    pub(crate) kinds: Vec<(Kind, u64)>,
-    /// Of joins of single channels.
-    pub(crate) joins: Vec<(ChannelName, u64)>,
-    /// Logins: its bucket, by the node's clock.
-    pub(crate) logins: Bucket,
-    /// Resumes: the same.
-    pub(crate) resumes: Bucket,
-    /// The user's clients stay away until then, in monotonic milliseconds of the node.
-    pub(crate) paused_until_ms: u64,
-}
-
-impl Used {
-    /// Whether it says anything.
-    pub(crate) fn is_empty(&self) -> bool {
-        self.kinds.is_empty() && self.joins.is_empty() && self.paused_until_ms == 0
-    }
-
-    /// How long the user's clients are to stay away still, in milliseconds; 0 = they may come.
-    pub(crate) fn pause_ms(&self, node_ms: u64) -> u64 {
-        self.paused_until_ms.saturating_sub(node_ms)
-    }
-
-    /// The wait for the next resume, in milliseconds; `None` = it may be now.
-    pub(crate) fn resume_wait_ms(&self, node_ms: u64) -> Option<u64> {
-        self.resumes.wait(RATE_RESUME, node_ms)
-    }
-
-    /// The wait for the next login, in milliseconds; `None` = it may be now.
-    pub(crate) fn login_wait_ms(&self, rate: Rate, node_ms: u64) -> Option<u64> {
-        self.logins.wait(rate, node_ms)
-    }
-}
+use crate::kernel::maps::{Map, SeededHasher};
+pub use crate::rates::{Used, Word};
 
 /// Nothing of what is remembered counts longer than this, in milliseconds: no rate of a user looks further back, and no
 /// pause is longer.
@@ -154,28 +114,14 @@ fn claimant(frame: &ClientFrame) -> Option<UserKey> {
     })
 }
 
-/// What a hub tells.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Word {
-    /// The user has logged in; the rate of its app's logins.
-    LoggedIn(Rate),
-    /// The user's session was resumed.
-    Resumed,
-    /// A session of the user has ended, or its client was sent away.
-    Used(Box<Used>),
-}
-
-impl Word {
-    /// A login at the default rate.
-    pub fn logged_in() -> Self {
-        Self::LoggedIn(RATE_LOGIN)
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use tidings_wire::limits::RATE_LOGIN;
+
     use super::*;
-    use crate::limiter::{Limiter, Rates};
+    use crate::kernel::limiter::Limiter;
+    use crate::rates::Kind;
+    use crate::rates::Rates;
 
     fn user(name: &str) -> UserKey {
         UserKey {

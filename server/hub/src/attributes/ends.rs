@@ -3,20 +3,19 @@
 use tidings_fault::fault;
 use tidings_wire::names::AppId;
 
-use super::{AttributeAsk, AttributeStore, SWEEP};
-use crate::attributes::Attributes;
+use crate::attributes::{AttributeAsk, AttributeStore, Attributes, SWEEP};
 use crate::bus_ops::Topic;
-use crate::channels::Channels;
-use crate::ids::SessionKey;
-use crate::ids::{ChannelKey, UserKey};
+use crate::channels::state::Channels;
+use crate::config::{AppSettings, FOR_EVER};
+use crate::ids::{ChannelKey, SessionKey, UserKey};
 use crate::io::Sink;
 use crate::kernel::Kernel;
+use crate::kernel::timers::Timer;
 use crate::store_ops::{AttributeOwner, StoreOp};
-use crate::timers::Timer;
-use crate::{AppSettings, FOR_EVER};
 
 /// How often attributes without an owner are looked for. Smaller costs a store read each time.
 const SWEEP_MS: u64 = 10_000;
+
 /// Owners looked at in one step of a sweep.
 const SWEEP_PAGE: usize = 100;
 
@@ -136,7 +135,7 @@ impl Attributes {
         self.store(kernel, op, pending, out);
     }
 
-    pub(super) fn sweep_owners(
+    pub(crate) fn sweep_owners(
         &mut self,
         touched_before: u64,
         owners: Vec<AttributeOwner>,

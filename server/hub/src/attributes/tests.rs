@@ -1,14 +1,14 @@
 //! Attributes: the order of what members are told, and what a sweep may delete.
 
 use tidings_wire::frame::encode_server;
-use tidings_wire::proto::{ChannelAttributes, server_message::Kind};
+use tidings_wire::proto::server_message::Kind;
+use tidings_wire::proto::{Attribute, ChannelAttributes, PresenceState};
 
-use super::*;
-use crate::bus_ops::{AskId, BusInput, LoginStamp};
+use crate::bus_ops::{Answer, AskId, BusInput, LoginStamp, Publication};
 use crate::ids::HubId;
 use crate::io::Input;
 use crate::rig::{Rig, channel, user};
-use tidings_wire::proto::PresenceState;
+use crate::store_ops::{AttributeOwner, StoreAnswer, StoreOp};
 
 fn publication(revision: u64) -> Publication {
     let attribute = Attribute {

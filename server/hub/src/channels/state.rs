@@ -4,17 +4,16 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use indexmap::IndexMap;
+use tidings_wire::proto::MemberCount;
 
-use crate::asks::{AskRule, AskTag, Hangs};
 use crate::bus_ops::{Publication, Question, Topic};
-use crate::caller::Caller;
-use crate::counts::CountGather;
-use crate::ids::SessionKey;
-use crate::ids::{ChannelKey, HubId, SessionId};
+use crate::channels::members::{Members, Stamp};
+use crate::ids::{ChannelKey, HubId, SessionId, SessionKey};
 use crate::io::Sink;
 use crate::kernel::Kernel;
-use crate::maps::{Map, NumberMap, SeededHasher, number_map};
-use crate::members::{Members, Stamp};
+use crate::kernel::asks::{AskRule, AskTag, Hangs};
+use crate::kernel::caller::Caller;
+use crate::kernel::maps::{Map, NumberMap, SeededHasher, number_map};
 
 /// The channels of this hub.
 #[derive(Debug)]
@@ -88,7 +87,7 @@ pub(crate) struct Channel {
     pub(crate) seq: u64,
     pub(crate) sync: Sync,
     /// This hub's first change has come back: what follows is of this interest in the channel, not of an earlier one.
-    pub(super) is_current: bool,
+    pub(crate) is_current: bool,
     /// What this hub has published and not yet seen in the topic's order. Bound: open requests and memberships.
     pub(crate) published: VecDeque<Published>,
     pub(crate) count_told_ms: Option<u64>,
@@ -96,7 +95,7 @@ pub(crate) struct Channel {
     /// Of the attributes that members here were last told; 0 = of none.
     pub(crate) attributes_revision: u64,
     /// Hubs that have been asked for a snapshot of their members. Bound: the hubs of the node.
-    pub(super) resyncs: BTreeMap<HubId, Resync>,
+    pub(crate) resyncs: BTreeMap<HubId, Resync>,
 }
 
 impl Channel {
@@ -159,7 +158,7 @@ impl Channel {
     }
 }
 
-pub(super) fn stamp(origin: HubId, epoch: u64, seq: u64) -> Stamp {
+pub(crate) fn stamp(origin: HubId, epoch: u64, seq: u64) -> Stamp {
     Stamp { origin, epoch, seq }
 }
 
@@ -176,11 +175,11 @@ pub(crate) enum Sync {
 
 /// A snapshot that has been asked for.
 #[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Resync {
+pub(crate) struct Resync {
     /// When it may be asked for again, in monotonic milliseconds.
-    pub(super) due_ms: u64,
+    pub(crate) due_ms: u64,
     /// The greatest change that could not be applied: (epoch, seq).
-    pub(super) needed: (u64, u64),
+    pub(crate) needed: (u64, u64),
 }
 
 /// Something of ours on its way through the topic.
@@ -216,4 +215,12 @@ impl Own {
     pub(crate) fn shows(self) -> bool {
         matches!(self, Own::Join { .. } | Own::Show)
     }
+}
+
+/// A request for counts that waits for other hubs.
+#[derive(Debug)]
+pub(crate) struct CountGather {
+    pub(crate) caller: Caller,
+    pub(crate) counts: Vec<MemberCount>,
+    pub(crate) missing: usize,
 }

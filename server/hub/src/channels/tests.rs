@@ -1,10 +1,12 @@
 //! Channels of one hub, with other hubs played by the test.
 
 use tidings_wire::codes::Outcome;
+use tidings_wire::proto::server_message::Kind;
 use tidings_wire::proto::{GetMembers, Join, Leave, reply, request};
 
-use super::*;
 use crate::bus_ops::{Answer, AskId, BusInput, Question};
+use crate::channels::{Arc, BusOp, MemberSnapshot, Publication, Topic};
+use crate::ids::{HubId, SessionId};
 use crate::io::Input;
 use crate::rig::{Rig, channel, user};
 

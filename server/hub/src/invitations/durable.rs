@@ -7,62 +7,23 @@ use tidings_fault::fault;
 use tidings_wire::codes::Outcome;
 use tidings_wire::frame::encode_server;
 use tidings_wire::limits::INVITATION_KEEP_MS;
-use tidings_wire::proto::{
-    AcceptAsked, InvitationEnd, InvitationReceived, LocalInvitationEnded, server_message::Kind,
-};
+use tidings_wire::proto::server_message::Kind;
+use tidings_wire::proto::{AcceptAsked, InvitationEnd, InvitationReceived};
 
-use super::{Invitation, InvitationStore, State};
 use crate::bus_ops::InvitationWord;
-use crate::caller::Caller;
-use crate::ids::SessionKey;
-use crate::ids::{InvitationId, UserKey};
-use crate::invitations::Invitations;
+use crate::ids::{InvitationId, SessionKey, UserKey};
+use crate::invitations::check::local_end;
+use crate::invitations::state::{Invitation, InvitationStore, Invitations, State, Told, Write};
 use crate::io::Sink;
 use crate::kernel::Kernel;
-use crate::outbox::Source;
-use crate::sessions::error;
+use crate::kernel::outbox::Source;
+use crate::kernel::reply::error;
+use crate::kernel::timers::Timer;
 use crate::store_ops::{StoreAnswer, StoreOp, StoredInvitation};
-use crate::timers::Timer;
-
-/// What is told once a write is durable.
-#[derive(Debug)]
-pub(crate) enum Told {
-    /// The invitation is taken, and offered from now on.
-    Sent(Caller),
-    /// The callee's client has it.
-    Received,
-    /// The callee accepts: is it still open at the caller's client?
-    AcceptAsked,
-    /// The caller's new session has taken it over: it is told where it stood when that was written. What comes later
-    /// is told with its own write.
-    TakenOver {
-        is_received: bool,
-        is_accepting: bool,
-    },
-    /// It has ended.
-    Ended(Option<Caller>),
-}
-
-impl Told {
-    pub(super) fn taken_over(invitation: &Invitation) -> Self {
-        Self::TakenOver {
-            is_received: invitation.is_received,
-            is_accepting: matches!(invitation.state, State::Accepting { .. }),
-        }
-    }
-}
-
-/// A write of an invitation's record.
-#[derive(Debug)]
-pub(crate) struct Write {
-    caller: UserKey,
-    id: InvitationId,
-    told: Told,
-}
 
 impl Invitations {
     /// Writes an invitation's record as it is now; `told` follows when that is durable.
-    pub(super) fn write_invitation(
+    pub(crate) fn write_invitation(
         &mut self,
         caller: &UserKey,
         id: InvitationId,
@@ -210,7 +171,7 @@ impl Invitations {
         Self::tell_user(invitation.callee, InvitationWord::Ended { id, end }, out);
     }
 
-    pub(super) fn tell_caller_client(
+    pub(crate) fn tell_caller_client(
         owner: Option<SessionKey>,
         word: Kind,
         kernel: &mut Kernel,
@@ -333,13 +294,4 @@ impl Invitations {
             _ => {}
         }
     }
-}
-
-/// The word with which a caller's client is told an end.
-pub(super) fn local_end(number: u64, end: InvitationEnd, response: String) -> Kind {
-    Kind::LocalInvitationEnded(LocalInvitationEnded {
-        number,
-        end: end.into(),
-        response,
-    })
 }

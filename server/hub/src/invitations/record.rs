@@ -5,11 +5,11 @@ use bytes::Bytes;
 use prost::Message as _;
 use tidings_wire::frame::decode_server;
 use tidings_wire::limits::INVITATION_CONFIRM_WAIT_MS;
-use tidings_wire::proto::{InvitationEnd, server_message::Kind};
+use tidings_wire::proto::InvitationEnd;
+use tidings_wire::proto::server_message::Kind;
 
-use super::{CALLEE_BACK_WAIT_MS, Invitation, State};
 use crate::ids::{HubId, InvitationId, SessionId, UserKey};
-use crate::invitations::Invitations;
+use crate::invitations::state::{CALLEE_BACK_WAIT_MS, Invitation, Invitations, State};
 use crate::kernel::Kernel;
 use crate::snapshot::record::UserRecord;
 use crate::snapshot::{from_session_id, from_user, to_user};
@@ -58,8 +58,11 @@ impl Recorded {
 }
 
 const PENDING: u32 = 0;
+
 const RINGING: u32 = 1;
+
 const ACCEPTING: u32 = 2;
+
 const ENDED: u32 = 3;
 
 /// Later versions read what earlier ones have written: a field is added, never changed.

@@ -2,23 +2,19 @@
 //! which lists those that it holds open (contract INV-6).
 
 use tidings_fault::fault;
-use tidings_wire::limits::{
-    INVITATION_DECISION_WAIT_MS, INVITATION_KEEP_MS, INVITATIONS_OPEN_MAX, INVITATIONS_REPORTED_MAX,
-};
-use tidings_wire::names::{NameRule, UserId};
-use tidings_wire::proto::{InvitationEnd, Login};
+use tidings_wire::limits::{INVITATION_DECISION_WAIT_MS, INVITATION_KEEP_MS};
+use tidings_wire::proto::InvitationEnd;
 
-use super::durable::local_end;
-use super::{Invitation, InvitationStore, State, Told};
 use crate::bus_ops::InvitationWord;
-use crate::caller::Caller;
-use crate::ids::SessionKey;
-use crate::ids::{InvitationId, SessionId, UserKey};
-use crate::invitations::Invitations;
+use crate::ids::{InvitationId, SessionKey, UserKey};
+use crate::invitations::check::local_end;
+use crate::invitations::slot::{Report, Reports};
+use crate::invitations::state::{Invitation, InvitationStore, Invitations, State, Told};
 use crate::io::Sink;
 use crate::kernel::Kernel;
+use crate::kernel::caller::Caller;
+use crate::kernel::timers::Timer;
 use crate::store_ops::{InvitationName, StoreAnswer, StoreOp, StoredInvitation};
-use crate::timers::Timer;
 
 /// Records read at once after a start.
 const PAGE: usize = 256;
@@ -26,68 +22,6 @@ const PAGE: usize = 256;
 /// What may be left of the process before has ended by then, in milliseconds after the start: the longest deadline and
 /// room for the rest.
 const LEFT_MS: u64 = INVITATION_DECISION_WAIT_MS + 15_000;
-
-/// An invitation that a new session's client holds open, whose record is being read.
-#[derive(Debug, Clone)]
-pub(crate) struct Report {
-    pub(crate) number: u64,
-    id: InvitationId,
-    /// Its client has cancelled it meanwhile, and waits for that to be durable.
-    pub(crate) canceled: Option<Caller>,
-}
-
-/// What a client holds open when it logs in.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Reports {
-    /// Sent by it. Bound: `INVITATIONS_OPEN_MAX`.
-    sent: Vec<Report>,
-    /// Ringing at it, with who has sent them. Bound: `INVITATIONS_REPORTED_MAX`.
-    ringing: Vec<InvitationName>,
-}
-
-impl Reports {
-    /// What is not well formed is left out: no record could be meant.
-    pub(crate) fn of(login: &Login, user: &UserKey) -> Self {
-        let listed = || login.invitations.iter().take(INVITATIONS_REPORTED_MAX);
-        let sent = listed()
-            .filter(|open| open.id.is_empty())
-            .filter_map(|sent| {
-                let session = SessionId(<[u8; 16]>::try_from(&sent.session_id[..]).ok()?);
-                Some(Report {
-                    number: sent.number,
-                    id: InvitationId::new(session, sent.number),
-                    canceled: None,
-                })
-            });
-        let ringing = listed().filter_map(|ringing| {
-            let caller = UserKey {
-                app: user.app.clone(),
-                user: UserId::parse_by(NameRule::Wide, &ringing.caller_id).ok()?,
-            };
-            let id = <[u8; 16]>::try_from(&ringing.id[..]).ok()?;
-            Some((caller, InvitationId(id)))
-        });
-        Self {
-            sent: sent.take(INVITATIONS_OPEN_MAX).collect(),
-            ringing: ringing.collect(),
-        }
-    }
-
-    /// All of them.
-    pub(crate) fn ids(&self) -> Vec<InvitationId> {
-        let sent = self.sent.iter().map(|report| report.id);
-        sent.chain(self.ringing.iter().map(|(_, id)| *id)).collect()
-    }
-
-    /// The highest number of what it has sent.
-    pub(crate) fn last_number(&self) -> u64 {
-        self.sent
-            .iter()
-            .map(|report| report.number)
-            .max()
-            .unwrap_or(0)
-    }
-}
 
 impl Invitations {
     // ------------------------------------------------------------ after a start

@@ -1,17 +1,23 @@
 //! A hub alone: rates and deadlines of invitations.
 
-use super::*;
-use crate::Hub;
-use crate::bus_ops::BusInput;
+use std::sync::Arc;
+
+use tidings_wire::codes::Outcome;
+use tidings_wire::frame::decode_server;
+use tidings_wire::proto::server_message::Kind;
+use tidings_wire::proto::{
+    ClientFrame, ClientMessage, InvitationEnd, Invite, Login, Request, client_message, reply,
+    request,
+};
+
+use crate::Effect;
+use crate::bus_ops::{BusInput, BusOp};
 use crate::config::{Apps, HubConfig};
+use crate::hub::Hub;
 use crate::ids::{ConnectionId, HubId};
 use crate::io::Input;
 use crate::store_ops::StoreAnswer;
 use crate::time::Time;
-use tidings_wire::frame::decode_server;
-use tidings_wire::proto::{
-    ClientFrame, ClientMessage, InvitationEnd, Login, Request, client_message, reply, request,
-};
 
 const CONNECTION: ConnectionId = ConnectionId(1);
 

@@ -2,7 +2,7 @@
 //! a field that is added or changed needs a new `VERSION`.
 
 /// Version of the records.
-pub(super) const VERSION: u32 = 2;
+pub(crate) const VERSION: u32 = 2;
 
 /// No counted number is higher: with a million a second it would be reached after 285 years.
 pub(crate) const NUMBER_MAX: u64 = 1 << 53;

@@ -1,9 +1,9 @@
 //! What several hubs answer, put together.
 
-use crate::bus_ops::Answer;
-use crate::bus_ops::{Inherited, MemberSnapshot};
+use crate::bus_ops::{Answer, Inherited, MemberSnapshot};
+use crate::channels;
 use crate::ids::HubId;
-use crate::{channels, login};
+use crate::life::login;
 
 #[test]
 fn a_hub_that_knows_is_not_outvoted_by_one_that_has_just_left() {

@@ -2,21 +2,21 @@
 
 use tidings_wire::codes::Outcome;
 use tidings_wire::names::AppId;
-use tidings_wire::proto::{
-    GetMembers, Join, Message, SendToChannel, message, reply, request, server_message::Kind,
-};
+use tidings_wire::proto::server_message::Kind;
+use tidings_wire::proto::{GetMembers, Join, Message, SendToChannel, message, reply, request};
 use tidings_wire::rates::Rate;
 
-use super::node::Node;
-use crate::config::{App, Apps};
+use crate::config::{App, Apps, Traits};
 use crate::ids::ConnectionId;
-use crate::limiter::{self, Limiter, Rates};
-use crate::{Input, Traits};
+use crate::io::Input;
+use crate::kernel::limiter::Limiter;
+use crate::rates::{self, Rates};
+use crate::tests::node::Node;
 
 /// An app whose users have only this rate.
-fn node(kind: limiter::Kind, calls: u32) -> Node {
+fn node(kind: rates::Kind, calls: u32) -> Node {
     let mut app = App::default();
-    for (all, _) in limiter::Kind::named() {
+    for (all, _) in rates::Kind::named() {
         let window_ms = 1_000;
         let calls = if all == kind { calls } else { 0 };
         app.rates.set(all, Rate { calls, window_ms });
@@ -77,7 +77,7 @@ fn admit(node: &mut Node, hub: usize, user: &str) -> ConnectionId {
 #[test]
 fn a_sender_waits_for_what_its_messages_have_made_of_themselves() {
     // 1 MiB a second, with members on both hubs.
-    let mut node = node(limiter::Kind::FanOut, 1_024);
+    let mut node = node(rates::Kind::FanOut, 1_024);
     let users: Vec<ConnectionId> = (0..40)
         .map(|n| {
             let connection = node.login(n % 2, &format!("u{n}"));
@@ -105,11 +105,9 @@ fn the_share_of_a_user_is_for_a_lively_room_and_not_for_a_blaster() {
         let mut limiter = Limiter::default();
         let times = (0..30 * per_s).map(|n| n * 1_000 / per_s);
         let sent = times.filter(|now_ms| {
-            let may = limiter
-                .check(limiter::Kind::FanOut, &rates, *now_ms)
-                .is_ok();
+            let may = limiter.check(rates::Kind::FanOut, &rates, *now_ms).is_ok();
             if may {
-                limiter.charge(limiter::Kind::FanOut, kib, &rates, *now_ms);
+                limiter.charge(rates::Kind::FanOut, kib, &rates, *now_ms);
             }
             may
         });
@@ -122,7 +120,7 @@ fn the_share_of_a_user_is_for_a_lively_room_and_not_for_a_blaster() {
 
 #[test]
 fn long_member_lists_are_paid_for_by_whoever_asks() {
-    let mut node = node(limiter::Kind::ListedMembers, 1_280);
+    let mut node = node(rates::Kind::ListedMembers, 1_280);
     for n in 0..700 {
         let connection = node.login(0, &format!("u{n}"));
         join(&mut node, connection);
@@ -147,7 +145,7 @@ fn long_member_lists_are_paid_for_by_whoever_asks() {
 
 #[test]
 fn calls_in_vain_are_counted_like_others() {
-    let mut node = node(limiter::Kind::FailedCall, 20);
+    let mut node = node(rates::Kind::FailedCall, 20);
     let alice = node.login(0, "alice");
     let leave = |node: &mut Node| {
         let channel = "nowhere".into();
@@ -172,7 +170,7 @@ fn calls_in_vain_are_counted_like_others() {
 
 #[test]
 fn calls_without_a_rate_of_their_own_have_one_together() {
-    let mut node = node(limiter::Kind::OtherCall, 3);
+    let mut node = node(rates::Kind::OtherCall, 3);
     let bob = node.login(0, "bob");
     let cancel = |node: &mut Node| {
         let call = tidings_wire::proto::CancelInvitation { number: 1 };
@@ -188,7 +186,7 @@ fn calls_without_a_rate_of_their_own_have_one_together() {
 
 #[test]
 fn large_answers_are_counted_whatever_they_answer() {
-    let mut node = node(limiter::Kind::Answer, 16);
+    let mut node = node(rates::Kind::Answer, 16);
     let asker = admit(&mut node, 0, "asker");
     for n in 0..500 {
         let connection = node.login(0, &format!("member{n:050}"));

@@ -5,11 +5,11 @@ use tidings_wire::proto::{
     Attribute, AttributeWrite, PresenceState, WriteUserAttributes, reply, request,
 };
 
-use super::node::Node;
-use crate::Time;
 use crate::bus_ops::{BusOp, Publication};
-use crate::resume::REFUSAL_MS;
+use crate::life::resume::REFUSAL_MS;
 use crate::store_ops::StoreOp;
+use crate::tests::node::Node;
+use crate::time::Time;
 
 fn last_presence(node: &Node) -> Option<PresenceState> {
     match node.presence.last()? {

@@ -7,20 +7,23 @@ use bytes::Bytes;
 use tidings_wire::codes::CloseCode;
 use tidings_wire::frame::decode_server;
 use tidings_wire::names::AppId;
+use tidings_wire::proto::server_message::Kind;
 use tidings_wire::proto::{
     ClientFrame, ClientMessage, Login, Message, Request, Resume, SendToPeer, Welcome,
-    client_message, message, request, server_message::Kind,
+    client_message, message, request,
 };
 
 use crate::bus_ops::{BusInput, BusOp, Topic};
 use crate::config::{App, Apps, HubConfig};
+use crate::hub::Hub;
 use crate::ids::{ConnectionId, HubId, UserKey};
-use crate::resume::REFUSAL_MS;
+use crate::io::{Effect, Input, OutsideAnswer, Ticket};
+use crate::life::resume::REFUSAL_MS;
 use crate::store_ops::{
     InboxLosses, InvitationName, StoreAnswer, StoreOp, StoredInvitation, StoredMessage,
 };
+use crate::time::Time;
 use crate::used::UsedRates;
-use crate::{Effect, Hub, Input, OutsideAnswer, Ticket, Time};
 
 /// Something that has not happened yet.
 #[derive(Debug)]

@@ -3,12 +3,14 @@
 use tidings_wire::codes::Outcome;
 use tidings_wire::limits::PEER_TIMEOUT_MS;
 use tidings_wire::names::{AppId, UserId};
-use tidings_wire::proto::{Message, SendToPeer, message, reply, server_message::Kind};
+use tidings_wire::proto::server_message::Kind;
+use tidings_wire::proto::{Message, SendToPeer, message, reply};
 
-use super::node::Node;
 use crate::config::{App, Apps};
 use crate::ids::UserKey;
-use crate::{Input, OutsideAnswer, PeerOutcome, Quotas, Ticket};
+use crate::io::{Input, OutsideAnswer, PeerOutcome, Ticket};
+use crate::quotas::Quotas;
+use crate::tests::node::Node;
 
 fn user(name: &str) -> UserKey {
     UserKey {

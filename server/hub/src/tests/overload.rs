@@ -5,10 +5,10 @@ use tidings_wire::limits::REPLAY_BYTES_MAX;
 use tidings_wire::proto::server_message::Kind;
 use tidings_wire::proto::{Join, Message, SendToChannel, gap, message, request};
 
-use super::node::Node;
 use crate::config::{App, Apps};
 use crate::ids::ConnectionId;
-use crate::{Input, Pressure};
+use crate::io::{Input, Pressure};
+use crate::tests::node::Node;
 
 #[test]
 fn a_client_that_stays_far_above_its_rate_is_sent_away_and_resumes() {

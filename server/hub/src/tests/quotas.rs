@@ -4,14 +4,14 @@ use std::sync::Arc;
 
 use tidings_wire::codes::{CloseCode, Outcome};
 use tidings_wire::names::AppId;
-use tidings_wire::proto::{
-    Join, Logout, Message, SendToChannel, message, reply, request, server_message::Kind,
-};
+use tidings_wire::proto::server_message::Kind;
+use tidings_wire::proto::{Join, Logout, Message, SendToChannel, message, reply, request};
 
-use super::node::Node;
 use crate::config::{App, Apps};
 use crate::ids::ConnectionId;
-use crate::{Input, Quotas};
+use crate::io::Input;
+use crate::quotas::Quotas;
+use crate::tests::node::Node;
 
 fn id() -> AppId {
     AppId::parse(&"a".repeat(32)).expect("an app id")

@@ -1,18 +1,20 @@
 //! Planned restarts.
 
 use tidings_wire::names::{AppId, NameRule, UserId};
+use tidings_wire::proto::server_message::Kind;
 use tidings_wire::proto::{
     GetMembers, Invite, Join, PresenceState, SubscribePresence, message, reply, request,
-    server_message::Kind,
 };
 
-use super::node::Node;
-use crate::credentials::Grant;
+use crate::config::Traits;
+use crate::grant::Grant;
 use crate::ids::{ConnectionId, UserKey};
-use crate::{Input, Snapshot, Traits};
+use crate::io::Input;
+use crate::snapshot::Snapshot;
+use crate::tests::node::Node;
 
 /// Drains the node and starts it again with what it has left.
-pub(super) fn restart(node: &mut Node) {
+pub(crate) fn restart(node: &mut Node) {
     for input in [Input::Drain, Input::Settle] {
         for hub in 0..node.hubs.len() {
             node.give(hub, input.clone());

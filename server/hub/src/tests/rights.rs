@@ -3,16 +3,17 @@
 use tidings_token::{Access, NewAccess007, Permissions, Resource, Service, build_007};
 use tidings_wire::codes::Outcome;
 use tidings_wire::names::AppId;
+use tidings_wire::proto::server_message::Kind;
 use tidings_wire::proto::{
     Join, Login, Message, ReadHistory, RenewToken, Resume, SendToChannel, client_message, message,
-    read_history, reply, request, server_message::Kind,
+    read_history, reply, request,
 };
 
-use super::node::Node;
-use super::restart::restart;
-use crate::config::{App, Apps};
+use crate::config::{App, Apps, Traits};
 use crate::ids::ConnectionId;
-use crate::{Input, Traits};
+use crate::io::Input;
+use crate::tests::node::Node;
+use crate::tests::restart::restart;
 
 const CERTIFICATE: &str = "0badc0de0badc0de0badc0de0badc0de";
 
@@ -260,7 +261,7 @@ fn an_admitted_client_is_restricted_as_well() {
             reaches_any_channel: true,
             ..Traits::default()
         },
-        grant: crate::credentials::Grant {
+        grant: crate::grant::Grant {
             expires_s: None,
             rights: Some(std::sync::Arc::new(list)),
             ..Default::default()

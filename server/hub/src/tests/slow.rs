@@ -4,9 +4,9 @@ use tidings_wire::codes::{CloseCode, Outcome};
 use tidings_wire::limits::{PEER_ACK_WAIT_MS, PEER_TIMEOUT_MS, REPLAY_FRAMES_MAX};
 use tidings_wire::proto::{QueryPresenceSubscriptions, reply, request};
 
-use super::node::Node;
 use crate::ids::ConnectionId;
 use crate::store_ops::StoreOp;
+use crate::tests::node::Node;
 
 fn error_of(node: &Node, connection: ConnectionId, cseq: u64) -> Option<u32> {
     match node.reply(connection, cseq)? {

@@ -1,13 +1,12 @@
 //! Silence, pauses of the process, and partial confirmation.
 
 use tidings_wire::codes::CloseCode;
-use tidings_wire::proto::{
-    PresenceState, SubscribePresence, client_message, reply, request, server_message::Kind,
-};
+use tidings_wire::proto::server_message::Kind;
+use tidings_wire::proto::{PresenceState, SubscribePresence, client_message, reply, request};
 
-use super::node::Node;
-use crate::Input;
 use crate::ids::ConnectionId;
+use crate::io::Input;
+use crate::tests::node::Node;
 
 fn states(node: &Node, watcher: ConnectionId) -> Vec<PresenceState> {
     let messages = node.seen[&watcher].messages.iter();

@@ -1,0 +1,128 @@
+//! What every feature works with: who is connected, who is logged in, time, chance, and what is under way.
+
+pub(crate) mod ages;
+pub(crate) mod asks;
+pub(crate) mod caller;
+pub(crate) mod check;
+pub(crate) mod floods;
+pub(crate) mod limiter;
+pub(crate) mod limits;
+pub(crate) mod link;
+pub(crate) mod maps;
+pub(crate) mod outbox;
+pub(crate) mod permit;
+pub(crate) mod reply;
+pub(crate) mod rng;
+pub(crate) mod session;
+pub(crate) mod stores;
+pub(crate) mod timers;
+pub(crate) mod users;
+pub(crate) mod wall;
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use slotmap::SlotMap;
+use tidings_wire::frame::encode_server;
+use tidings_wire::proto::Ping;
+use tidings_wire::proto::server_message::Kind;
+
+use crate::bus_ops::{BusOp, Question, Topic};
+use crate::config::HubConfig;
+use crate::ids::{ConnectionId, SessionKey, UserKey};
+use crate::io::{Effect, Sink, Ticket};
+use crate::kernel::asks::{AskRule, Asks};
+use crate::kernel::maps::{Map, SeededHasher};
+use crate::kernel::outbox::Gauge;
+use crate::kernel::rng::Rng;
+use crate::kernel::session::Session;
+use crate::kernel::stores::{StoreTag, Stores};
+use crate::kernel::timers::Timers;
+use crate::kernel::users::{Connection, UserEntry};
+use crate::kernel::wall::Clock;
+use crate::rates::Rates;
+use crate::store_ops::StoreOp;
+use crate::time::Time;
+
+/// The state that no feature owns. It knows none of them.
+#[derive(Debug)]
+pub(crate) struct Kernel {
+    pub(crate) config: HubConfig,
+    /// The time of the input being handled.
+    ///
+    /// Its monotonic part is the hub's own clock: it stands still while the process does.
+    pub(crate) now: Time,
+    pub(crate) clock: Clock,
+    pub(crate) rng: Rng,
+    pub(crate) hasher: SeededHasher,
+    pub(crate) timers: Timers,
+    /// Open connections. Bound: the shell's limits on connections.
+    pub(crate) connections: Map<ConnectionId, Connection>,
+    pub(crate) sessions: SlotMap<SessionKey, Session>,
+    /// Users with a session here or a login in progress: this hub subscribes to their topics.
+    pub(crate) users: Map<UserKey, UserEntry>,
+    pub(crate) asks: Asks,
+    pub(crate) stores: Stores,
+    /// Rates of apps that are not listed.
+    pub(crate) default_rates: Rates,
+    /// Some app has a quota of messages.
+    pub(crate) has_message_quotas: bool,
+    /// Bytes of all frames that are kept for clients; one for many counts once.
+    pub(crate) replay_bytes: Gauge,
+    /// Nobody is connected any more: what is under way comes to an end.
+    pub(crate) is_settling: bool,
+    /// The one ping frame.
+    pub(crate) ping: Bytes,
+}
+
+impl Kernel {
+    pub(crate) fn new(config: HubConfig, rng: Rng, hasher: SeededHasher) -> Self {
+        Self {
+            now: Time::default(),
+            clock: Clock::default(),
+            rng,
+            hasher,
+            timers: Timers::default(),
+            connections: hasher.map(),
+            sessions: SlotMap::with_key(),
+            users: hasher.map(),
+            asks: Asks::new(),
+            stores: Stores::new(),
+            default_rates: Rates::default(),
+            has_message_quotas: config.apps.has_message_quotas(),
+            replay_bytes: Gauge::default(),
+            is_settling: false,
+            ping: encode_server(Kind::Ping(Ping {})),
+            config,
+        }
+    }
+
+    /// Asks a topic. What the answer is for is kept, under the number that is returned, by the feature that asks.
+    pub(crate) fn ask(
+        &mut self,
+        topic: Topic,
+        question: Question,
+        rule: &'static AskRule,
+        out: &mut dyn Sink,
+    ) -> u64 {
+        let ask = self.asks.add(self.now.mono_ms, rule);
+        out.emit(Effect::Bus(BusOp::Ask {
+            topic,
+            ask,
+            question: Arc::new(question),
+        }));
+        ask.number
+    }
+
+    /// Gives the store an operation. What it is for is kept, under the ticket that is returned, by the feature.
+    pub(crate) fn store(&mut self, op: StoreOp, tag: StoreTag, out: &mut dyn Sink) -> Ticket {
+        let ticket = self.stores.add(tag);
+        out.emit(Effect::Store { ticket, op });
+        ticket
+    }
+
+    /// Gives the store an operation for whose answer nobody waits.
+    pub(crate) fn store_and_forget(&mut self, op: StoreOp, out: &mut dyn Sink) {
+        self.store(op, StoreTag::Forgotten, out);
+    }
+}

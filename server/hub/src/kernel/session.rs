@@ -1,0 +1,289 @@
+//! A session: what the hub knows of one login of one user.
+
+use bytes::Bytes;
+use tidings_fault::fault;
+use tidings_wire::codes::CloseCode;
+use tidings_wire::limits::{
+    HEARTBEAT_ANSWER_MS, HEARTBEAT_MS, PRESENCE_UNREACHABLE_MS, TOKEN_OVERSTAY_S, TOKEN_WARNING_MS,
+};
+use tidings_wire::names::ChannelName;
+use tidings_wire::proto::PresenceState;
+
+use crate::bus_ops::{Forerunner, Inherited};
+use crate::config::{AppSettings, Traits};
+use crate::grant::{Proof, Restriction};
+use crate::ids::{ConnectionId, SessionId, UserKey};
+use crate::invitations::slot::InvitationSlot;
+use crate::io::{Effect, Sink};
+use crate::kernel::floods::Floods;
+use crate::kernel::limiter::Limiter;
+use crate::kernel::outbox::{Outbox, Source};
+use crate::peers::slot::PeerSlot;
+use crate::presence::slot::PresenceSlot;
+use crate::quotas::Place;
+
+/// Silence after which the client of a watched user is pinged, in milliseconds, so that 6 s of silence can be
+/// told from a client that has nothing to say. Source: contract PRE-2.
+pub(crate) const HEARTBEAT_WATCHED_MS: u64 = 3_000;
+
+/// One login of one user by one client; outlives its connections.
+///
+/// The first fields are everybody's; each of the last is one feature's.
+#[derive(Debug)]
+pub(crate) struct Session {
+    pub(crate) id: SessionId,
+    pub(crate) user: UserKey,
+    pub(crate) settings: AppSettings,
+    /// What its client can do.
+    pub(crate) traits: Traits,
+    /// Its one serving connection; `None` while it is detached.
+    pub(crate) connection: Option<ConnectionId>,
+    pub(crate) outbox: Outbox,
+    pub(crate) link: Link,
+    pub(crate) token: Token,
+    pub(crate) requests: Requests,
+    pub(crate) rates: RateSlot,
+    pub(crate) presence: PresenceSlot,
+    /// Channels joined or being joined. Bound: `CHANNELS_PER_SESSION_MAX`.
+    pub(crate) channels: Vec<ChannelName>,
+    pub(crate) peers: PeerSlot,
+    /// It has written user attributes, which end with it.
+    pub(crate) has_attributes: bool,
+    pub(crate) invitations: InvitationSlot,
+}
+
+/// How a session hangs on its client: whether it is heard, and what it must state to resume.
+#[derive(Debug)]
+pub(crate) struct Link {
+    /// The digest of what the client must state to resume.
+    pub(crate) secret: [u8; 32],
+    /// Secrets issued before the latest resumes, newest first. Valid until the new connection's first frame: until
+    /// then nobody knows which answer the client received. Bound: `PREVIOUS_SECRETS_MAX`.
+    pub(crate) previous_secrets: Box<[[u8; 32]]>,
+    /// Sessions that this one has replaced. Bound: `FORERUNNERS_MAX` per replacement.
+    pub(crate) forerunners: Vec<Forerunner>,
+    /// When the newest connection that has served it was opened, by the clock that all hubs of the node share, in
+    /// monotonic milliseconds.
+    pub(crate) opened_ms: u64,
+    /// When the last byte of the client arrived, in monotonic milliseconds.
+    pub(crate) heard_ms: u64,
+    /// When its one timer that counts will fire, in monotonic milliseconds; others find it in the future.
+    pub(crate) next_check_ms: Option<u64>,
+    /// When a ping was sent that the client has not answered, in monotonic milliseconds.
+    pub(crate) pinged_ms: Option<u64>,
+    /// Since when the client confirms nothing although frames had to be dropped, and up to where it had
+    /// confirmed then.
+    pub(crate) stalled: Option<Box<(u64, u64)>>,
+}
+
+impl Link {
+    /// One whose client was heard at `heard_ms`, over a connection opened at `opened_ms`.
+    pub(crate) fn new(secret: [u8; 32], opened_ms: u64, heard_ms: u64) -> Self {
+        Self {
+            secret,
+            previous_secrets: Box::default(),
+            forerunners: Vec::new(),
+            opened_ms,
+            heard_ms,
+            next_check_ms: None,
+            pinged_ms: None,
+            stalled: None,
+        }
+    }
+}
+
+/// The token that a session was let in by, or has renewed since.
+#[derive(Debug)]
+pub(crate) struct Token {
+    /// Unix second at which it ends; `None` for an app without certificate.
+    pub(crate) expires_s: Option<u64>,
+    /// What it permits.
+    pub(crate) rights: Restriction,
+    /// What identifies it when it is revoked.
+    pub(crate) proof: Option<Box<Proof>>,
+    /// The client has been told that it ends soon.
+    pub(crate) is_expiry_told: bool,
+}
+
+/// How far a session has come with its client's requests.
+#[derive(Debug, Default)]
+pub(crate) struct Requests {
+    /// Highest request number that was received.
+    pub(crate) cseq: u64,
+    /// Requests without a reply. Bound: `REQUESTS_IN_FLIGHT_MAX`.
+    pub(crate) open: usize,
+}
+
+/// What a session uses of the rates and quotas of its user and app.
+#[derive(Debug, Default)]
+pub(crate) struct RateSlot {
+    pub(crate) limiter: Limiter,
+    /// Calls over their rates; `None` = none of late.
+    pub(crate) floods: Option<Box<Floods>>,
+    /// Its place among the logins of its app, given back with it.
+    pub(crate) place: Option<Place>,
+}
+
+impl Session {
+    /// Numbers a frame, keeps it until it is confirmed, and sends it if the session is connected. Returns its number.
+    pub(crate) fn push(&mut self, frame: Bytes, source: Source, out: &mut dyn Sink) -> u64 {
+        if let Some(connection) = self.connection {
+            out.emit(Effect::Send {
+                connection,
+                frame: frame.clone(),
+            });
+        }
+        let sseq = self.outbox.push_own(frame, source);
+        if self.outbox.is_over()
+            && let Some(connection) = self.connection.take()
+        {
+            // The client confirms nothing. The session stays; `finish_slow` does the rest in this turn.
+            let code = CloseCode::SlowConsumer;
+            out.emit(Effect::Close { connection, code });
+        }
+        sseq
+    }
+
+    /// By what its token can be taken back.
+    pub(crate) fn proof(&self) -> Proof {
+        self.token.proof.as_deref().copied().unwrap_or_default()
+    }
+
+    /// Whether its client may come back on another connection.
+    pub(crate) fn can_resume(&self) -> bool {
+        !self.traits.ends_with_connection
+    }
+
+    /// Digests of what its client may state to resume: the present secret, then those of before.
+    pub(crate) fn secrets(&self) -> impl Iterator<Item = [u8; 32]> {
+        std::iter::once(self.link.secret).chain(self.link.previous_secrets.iter().copied())
+    }
+
+    /// Whether its user counts as there: connected, or within the grace.
+    pub(crate) fn is_here(&self) -> bool {
+        self.presence.state != PresenceState::Offline
+    }
+
+    /// What a login that replaces this one takes over.
+    pub(crate) fn legacy(&self) -> Inherited {
+        let secrets = self.secrets();
+        let forerunner = Forerunner {
+            id: self.id,
+            secrets: secrets.collect(),
+        };
+        Inherited {
+            was_here: self.is_here(),
+            has_attributes: self.has_attributes,
+            forerunners: self.link.forerunners.clone(),
+            used: None,
+        }
+        .and(Inherited {
+            forerunners: vec![forerunner],
+            ..Inherited::default()
+        })
+    }
+
+    /// Whether the client reads, perhaps, but has confirmed nothing for long, while frames had to be dropped.
+    pub(crate) fn is_stalled(&mut self, now_ms: u64) -> bool {
+        let confirmed = self.outbox.confirmed();
+        match self.link.stalled.as_deref() {
+            _ if !self.outbox.has_dropped() => self.link.stalled = None,
+            Some((since_ms, before)) if *before == confirmed => {
+                return now_ms.saturating_sub(*since_ms) >= HEARTBEAT_MS;
+            }
+            _ => self.link.stalled = Some(Box::new((now_ms, confirmed))),
+        }
+        false
+    }
+
+    /// Silence after which the client is pinged, in milliseconds (contract PRE-2).
+    pub(crate) fn heartbeat_ms(&self) -> u64 {
+        match self.presence.is_watched {
+            true => HEARTBEAT_WATCHED_MS,
+            false => HEARTBEAT_MS,
+        }
+    }
+
+    /// When a ping that was sent at `at` should have been answered: counted from its sending, since the
+    /// process may have been late to send it.
+    pub(crate) fn answer_due_ms(&self, at: u64) -> u64 {
+        let spared_ms = HEARTBEAT_MS - self.heartbeat_ms();
+        at + spared_ms + HEARTBEAT_ANSWER_MS
+    }
+
+    /// When silence makes it unreachable: 6 s after its last word without a connection, or with one when it has been
+    /// pinged and had its time to answer. A client that was silent because nobody had asked it is not unreachable.
+    pub(crate) fn unreachable_due_ms(&self) -> Option<u64> {
+        let due_ms = self.link.heard_ms + PRESENCE_UNREACHABLE_MS;
+        match (self.connection, self.link.pinged_ms) {
+            (None, _) => Some(due_ms),
+            (Some(_), Some(at)) if self.presence.is_watched => {
+                Some(due_ms.max(at + PRESENCE_UNREACHABLE_MS - HEARTBEAT_WATCHED_MS))
+            }
+            (Some(_), _) => None,
+        }
+    }
+
+    /// Replaces the token: the new one has its own end, and its own warning.
+    pub(crate) fn renew_token(&mut self, expires_s: Option<u64>) {
+        if !fault!(RenewalKeepsOldEnd) {
+            self.token.expires_s = expires_s;
+        }
+        self.token.is_expiry_told = false;
+    }
+
+    /// When something is to be done about the token, in Unix milliseconds; `None` = never.
+    ///
+    /// A client that is away is warned when it is back: a warning that waits for it may come too late to be true.
+    pub(crate) fn token_due_ms(&self) -> Option<u64> {
+        let ends_ms = self.token.expires_s?.saturating_mul(1_000);
+        if !self.token.is_expiry_told && self.connection.is_some() {
+            return Some(ends_ms.saturating_sub(TOKEN_WARNING_MS));
+        }
+        self.ends_by_token_s()
+            .map(|end_s| end_s.saturating_mul(1_000))
+    }
+
+    /// The Unix second at which its token, or the time by which it may outlive that, ends it.
+    pub(crate) fn ends_by_token_s(&self) -> Option<u64> {
+        let overstay_s = match self.settings.kick_on_token_expiry {
+            true => 0,
+            false => TOKEN_OVERSTAY_S as u64,
+        };
+        Some(self.token.expires_s?.saturating_add(overstay_s))
+    }
+}
+
+/// Why a session ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum End {
+    /// The client logged out; its reply is on the way.
+    LoggedOut,
+    /// A newer login of the user.
+    RemoteLogin,
+    /// Its token is over.
+    TokenExpired,
+    /// The client broke the protocol.
+    ProtocolError,
+    /// The user was banned.
+    Banned,
+    /// The app is no longer served.
+    AppDisabled,
+    /// The resume window is over, or the client has none and its connection is gone.
+    WindowOver,
+}
+
+impl End {
+    /// What the client is told.
+    pub(crate) fn code(self) -> CloseCode {
+        match self {
+            Self::LoggedOut => CloseCode::LoggedOut,
+            Self::RemoteLogin => CloseCode::RemoteLogin,
+            Self::TokenExpired => CloseCode::TokenExpired,
+            Self::Banned => CloseCode::Banned,
+            Self::AppDisabled => CloseCode::AppDisabled,
+            Self::ProtocolError => CloseCode::ProtocolError,
+            Self::WindowOver => CloseCode::GoingAway,
+        }
+    }
+}

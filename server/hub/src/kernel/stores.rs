@@ -1,0 +1,50 @@
+//! Store operations that are on their way: a ledger of tickets.
+//!
+//! Like [`crate::kernel::asks`] it knows no feature's types: whoever stores keeps under the ticket what the operation was for.
+
+use crate::io::Ticket;
+use crate::kernel::maps::{NumberMap, number_map};
+
+/// The feature that goes on when an operation is answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum StoreTag {
+    Attributes,
+    /// Nobody waits for it: a deletion that a later one makes good if it fails.
+    Forgotten,
+    History,
+    Invitations,
+    Peers,
+}
+
+/// The operations on their way.
+#[derive(Debug, Default)]
+pub(crate) struct Stores {
+    next: u64,
+    /// Bound: each belongs to an open request or a session's inbox, or is a deletion; the store's queue is bounded.
+    open: NumberMap<StoreTag>,
+}
+
+impl Stores {
+    pub(crate) fn new() -> Self {
+        Self {
+            next: 0,
+            open: number_map(),
+        }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.open.len()
+    }
+
+    /// Names an operation and waits for its answer.
+    pub(crate) fn add(&mut self, tag: StoreTag) -> Ticket {
+        self.next += 1;
+        self.open.insert(self.next, tag);
+        Ticket(self.next)
+    }
+
+    /// An operation is answered. `None`: it was before.
+    pub(crate) fn take(&mut self, ticket: Ticket) -> Option<StoreTag> {
+        self.open.remove(&ticket.0)
+    }
+}

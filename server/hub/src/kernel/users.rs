@@ -1,0 +1,62 @@
+//! Users and connections that a hub knows.
+
+use crate::bus_ops::{Inherited, LoginStamp, Parcel};
+use crate::config::{AppSettings, Traits};
+use crate::grant::Grant;
+use crate::ids::{ConnectionId, SessionKey, UserKey};
+use crate::invitations::slot::Reports;
+use crate::kernel::limiter::Limiter;
+use crate::peers::slot::Origin;
+use crate::rates::Used;
+
+/// What a connection is in the middle of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Connection {
+    /// Not logged in.
+    Fresh {
+        /// When it was opened, in monotonic milliseconds of the node: the order of its login among the user's.
+        opened_ms: u64,
+    },
+    /// Its login waits for the other hubs to yield the user.
+    Claiming(Box<UserKey>),
+    /// Its resume waits for the hub that has the session, or to be refused.
+    Resuming {
+        /// When it was asked for, in monotonic milliseconds.
+        asked_ms: u64,
+    },
+    /// It serves a session.
+    Serving(SessionKey),
+}
+
+/// What is known of the rates of a user who is about to log in or resume.
+#[derive(Debug)]
+pub(crate) struct Recalled {
+    pub(crate) connection: ConnectionId,
+    pub(crate) user: UserKey,
+    pub(crate) used: Box<Used>,
+}
+
+/// A user whom this hub knows: it has the session, or a login in progress, or both.
+#[derive(Debug, Default)]
+pub(crate) struct UserEntry {
+    pub(crate) session: Option<SessionKey>,
+    /// Boxed: an entry outlives its claim by far.
+    pub(crate) claim: Option<Box<PendingLogin>>,
+}
+
+/// A login that waits for the other hubs to yield.
+#[derive(Debug)]
+pub(crate) struct PendingLogin {
+    pub(crate) connection: ConnectionId,
+    pub(crate) stamp: LoginStamp,
+    pub(crate) settings: AppSettings,
+    pub(crate) traits: Traits,
+    pub(crate) grant: Grant,
+    pub(crate) limiter: Limiter,
+    /// What its client holds open.
+    pub(crate) reports: Reports,
+    /// From the logins that it replaces on this hub.
+    pub(crate) inherited: Inherited,
+    /// Messages that have arrived meanwhile. Bound: `HELD_PARCELS_MAX`.
+    pub(crate) held: Vec<(Origin, Parcel)>,
+}

@@ -1,0 +1,282 @@
+//! The one place per user over all hubs: a login claims it, and the others yield.
+
+use tidings_fault::fault;
+use tidings_wire::codes::CloseCode;
+use tidings_wire::proto::PresenceState;
+
+use crate::bus_ops::{Answer, Asker, BusOp, Inherited, LoginStamp, Question, Topic};
+use crate::grant::Grant;
+use crate::ids::{ConnectionId, InvitationId, UserKey};
+use crate::invitations::slot::Reports;
+use crate::kernel::Kernel;
+use crate::kernel::asks::{Outcome as Asked, Settled};
+use crate::kernel::session::{End, Session};
+use crate::kernel::users::{Connection, PendingLogin};
+use crate::life::login::CLAIM;
+use crate::life::state::ClaimAsk;
+use crate::store_ops::{AttributeOwner, StoreOp};
+use crate::{AppSettings, Effect, Hub, Sink, Traits};
+
+/// How the other hubs have answered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Claim {
+    Won(Inherited),
+    Lost,
+}
+
+impl Hub {
+    /// Takes the user's place: first here, then on the other hubs.
+    pub(crate) fn start_claim(
+        &mut self,
+        connection: ConnectionId,
+        user: UserKey,
+        (settings, traits, grant): (AppSettings, Traits, Grant),
+        reports: Reports,
+        out: &mut dyn Sink,
+    ) {
+        let Some(Connection::Fresh { opened_ms }) = self.kernel.connections.get(&connection) else {
+            return;
+        };
+        self.logins.count += 1;
+        let stamp = LoginStamp {
+            mono_ms: *opened_ms,
+            hub: self.kernel.config.id,
+            count: self.logins.count,
+        };
+        if self
+            .kernel
+            .newest_login(&user)
+            .is_some_and(|newest| newest > stamp)
+        {
+            return self.drop_connection(connection, Some(CloseCode::RemoteLogin), out);
+        }
+        let entry = match self.kernel.users.get_mut(&user) {
+            Some(entry) => entry,
+            None => {
+                // Subscribed before asking: whoever claims later meets this login on the topic.
+                out.emit(Effect::Bus(BusOp::Subscribe(Topic::User(user.clone()))));
+                self.kernel.users.entry(user.clone()).or_default()
+            }
+        };
+        let (older, rival) = (
+            entry.session,
+            entry.claim.as_ref().map(|claim| claim.connection),
+        );
+        let (mut limiter, mut inherited) = older
+            .and_then(|key| self.kernel.sessions.get(key))
+            .map(|session| (session.rates.limiter.clone(), session.legacy()))
+            .unwrap_or_default();
+        if let Some(rival) = entry.claim.as_mut().filter(|_| older.is_none()) {
+            limiter = std::mem::take(&mut rival.limiter);
+            inherited = std::mem::take(&mut rival.inherited);
+        }
+        if let Some(rival) = rival {
+            self.drop_connection(rival, Some(CloseCode::RemoteLogin), out);
+        }
+        let holds = reports.ids();
+        let login = Box::new(PendingLogin {
+            connection,
+            stamp,
+            settings,
+            traits,
+            grant,
+            limiter,
+            reports,
+            inherited,
+            held: Vec::new(),
+        });
+        match self.kernel.users.get_mut(&user) {
+            Some(entry) => entry.claim = Some(login),
+            None => {
+                // Dropping the rival has taken the entry away with it.
+                out.emit(Effect::Bus(BusOp::Subscribe(Topic::User(user.clone()))));
+                self.kernel.users.entry(user.clone()).or_default().claim = Some(login);
+            }
+        }
+        if let Some(older) = older.filter(|_| !fault!(FirstLoginStaysInService)) {
+            self.invitations
+                .release_invitations(&user, &holds, older, &mut self.kernel);
+            self.end_session(older, End::RemoteLogin, out);
+        }
+        self.kernel
+            .connections
+            .insert(connection, Connection::Claiming(Box::new(user.clone())));
+        let ask = ClaimAsk {
+            user: user.clone(),
+            connection,
+            stamp,
+            begun_ts: self.kernel.now.unix_ms,
+        };
+        let question = Question::Claim { stamp, holds };
+        let number = self.kernel.ask(Topic::User(user), question, &CLAIM, out);
+        self.logins.claims.insert(number, ask);
+    }
+
+    /// Another hub claims the user.
+    pub(crate) fn handle_claim(
+        &mut self,
+        user: &UserKey,
+        (stamp, holds): (LoginStamp, &[InvitationId]),
+        asker: Asker,
+        out: &mut dyn Sink,
+    ) {
+        let newest = self.kernel.newest_login(user);
+        let Some(entry) = self.kernel.users.get(user) else {
+            return self
+                .kernel
+                .answer(asker, Answer::Yielded(Inherited::default()), out);
+        };
+        if newest.is_some_and(|ours| ours > stamp) {
+            return self.kernel.answer(asker, Answer::Superseded, out);
+        }
+        let (session, rival) = (
+            entry.session,
+            entry.claim.as_ref().map(|claim| claim.connection),
+        );
+        let mut inherited = session
+            .and_then(|key| self.kernel.sessions.get(key))
+            .map(Session::legacy)
+            .unwrap_or_default();
+        let limiter = session
+            .and_then(|key| self.kernel.sessions.get(key))
+            .map(|it| &it.rates.limiter);
+        inherited.used = limiter.and_then(|limiter| {
+            let times = (self.kernel.now.mono_ms, self.kernel.node_ms());
+            let used = limiter.used(self.kernel.rates_of(user), times);
+            (!used.is_empty()).then(|| Box::new(used))
+        });
+        if let Some(claim) = self
+            .kernel
+            .users
+            .get_mut(user)
+            .and_then(|e| e.claim.as_mut())
+        {
+            inherited = inherited.and(std::mem::take(&mut claim.inherited));
+        }
+        if let Some(rival) = rival {
+            self.drop_connection(rival, Some(CloseCode::RemoteLogin), out);
+        }
+        if let Some(session) = session.filter(|_| !fault!(FirstLoginStaysInService)) {
+            self.invitations
+                .release_invitations(user, holds, session, &mut self.kernel);
+            self.end_session(session, End::RemoteLogin, out);
+        }
+        // Order: what they had not confirmed is on its way to the store before the new session reads there.
+        self.kernel.answer(asker, Answer::Yielded(inherited), out);
+    }
+
+    /// The other hubs have yielded, or one has a newer login.
+    pub(crate) fn finish_claim(&mut self, settled: Settled, out: &mut dyn Sink) {
+        let Some(ask) = self.logins.claims.remove(&settled.number) else {
+            debug_assert!(false, "a claim that nobody has made");
+            return;
+        };
+        let claim = match settled.outcome {
+            Asked::Answered {
+                answer: Answer::Superseded,
+                ..
+            } => Claim::Lost,
+            Asked::Answered {
+                answer: Answer::Yielded(inherited),
+                ..
+            } => Claim::Won(inherited),
+            // A hub that is silent cannot hold the user: the later login wins.
+            _ => Claim::Won(Inherited::default()),
+        };
+        let is_ours = |login: &PendingLogin| login.connection == ask.connection;
+        let entry = self.kernel.users.get_mut(&ask.user);
+        let Some(entry) = entry.filter(|entry| entry.claim.as_deref().is_some_and(is_ours)) else {
+            if let Claim::Won(inherited) = claim {
+                self.kernel
+                    .pass_on(&ask.user, (ask.stamp, ask.begun_ts), inherited, out);
+            }
+            return;
+        };
+        let Claim::Won(inherited) = claim else {
+            if let Some(login) = &mut entry.claim {
+                // The winner has them.
+                login.inherited = Inherited::default();
+            }
+            return self.drop_connection(ask.connection, Some(CloseCode::RemoteLogin), out);
+        };
+        if let Some(mut login) = entry.claim.take() {
+            login.inherited = login.inherited.and(inherited);
+            if let Some(used) = login.inherited.used.take() {
+                let times = (self.kernel.now.mono_ms, self.kernel.node_ms());
+                let rates = self.kernel.rates_of(&ask.user);
+                login.limiter.absorb(&used, rates, times);
+            }
+            let takes_over = !login.inherited.forerunners.is_empty();
+            match self.kernel.enter(&ask.user.app, takes_over) {
+                Ok(place) => self.start_session(ask.user, *login, place, out),
+                Err(error) => {
+                    if let Some(entry) = self.kernel.users.get_mut(&ask.user) {
+                        entry.claim = Some(login);
+                    }
+                    self.kernel.refuse(ask.connection, error, out);
+                    self.drop_connection(ask.connection, Some(CloseCode::Overloaded), out);
+                }
+            }
+        }
+    }
+
+    pub(crate) fn abort_claim(
+        &mut self,
+        user: &UserKey,
+        connection: ConnectionId,
+        out: &mut dyn Sink,
+    ) {
+        let Some(entry) = self.kernel.users.get_mut(user) else {
+            return;
+        };
+        let Some(login) = entry.claim.take_if(|login| login.connection == connection) else {
+            return;
+        };
+        if entry.session.is_none() {
+            self.kernel.users.remove(user);
+            out.emit(Effect::Bus(BusOp::Unsubscribe(Topic::User(user.clone()))));
+        }
+        for (origin, parcel) in login.held {
+            self.peers
+                .keep_or_answer(user, origin, parcel, Answer::Gone, &mut self.kernel, out);
+        }
+        let begun_ts = self.kernel.now.unix_ms;
+        self.kernel
+            .pass_on(user, (login.stamp, begun_ts), login.inherited, out);
+    }
+}
+
+impl Kernel {
+    /// A login that had replaced another one came to nothing: whoever follows on this hub takes over what
+    /// it had taken over, or the user is gone.
+    fn pass_on(
+        &mut self,
+        user: &UserKey,
+        (stamp, begun_ts): (LoginStamp, u64),
+        inherited: Inherited,
+        out: &mut dyn Sink,
+    ) {
+        let entry = self.users.get_mut(user);
+        if let Some(claim) = entry.and_then(|entry| entry.claim.as_mut()) {
+            claim.inherited = std::mem::take(&mut claim.inherited).and(inherited);
+            return;
+        }
+        let session = self.users.get(user).and_then(|entry| entry.session);
+        if let Some(session) = session.and_then(|key| self.sessions.get_mut(key)) {
+            session.has_attributes |= inherited.has_attributes;
+            session.link.forerunners.extend(inherited.forerunners);
+            return;
+        }
+        if inherited.was_here {
+            self.publish_presence(user.clone(), PresenceState::Offline, stamp, out);
+        }
+        if inherited.has_attributes && !self.config.apps.settings(&user.app).keep_user_attributes {
+            // What a later login on another hub has written meanwhile is its own.
+            let op = StoreOp::AttributesDrop {
+                owner: AttributeOwner::User(user.clone()),
+                unless_touched_after: begun_ts,
+            };
+            self.store_and_forget(op, out);
+        }
+    }
+}

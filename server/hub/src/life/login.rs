@@ -1,0 +1,325 @@
+//! Login: what is checked, and how a session starts.
+
+use std::sync::Arc;
+
+use tidings_fault::{fault, unseeded};
+use tidings_wire::codes::{CloseCode, Outcome};
+use tidings_wire::frame::encode_server;
+use tidings_wire::limits::{CLIENT_NAME_BYTES_MAX, HEARTBEAT_MS, RESUME_WINDOW_MS};
+use tidings_wire::proto::server_message::Kind;
+use tidings_wire::proto::{Error, Login, PresenceState, Welcome};
+
+use crate::attributes::Attributes;
+use crate::bus_ops::Answer;
+use crate::config::{Apps, Traits};
+use crate::credentials::{self, Credentials};
+use crate::grant::{Grant, Proof};
+use crate::hub::Hub;
+use crate::ids::{ConnectionId, SessionId, SessionKey, UserKey};
+use crate::invitations::slot::{InvitationSlot, Reports};
+use crate::io::{Effect, Sink};
+use crate::kernel::asks::{AskRule, AskTag, Hangs};
+use crate::kernel::outbox::Outbox;
+use crate::kernel::reply::error;
+use crate::kernel::session::{End, Link, RateSlot, Requests, Session, Token};
+use crate::kernel::users::{Connection, PendingLogin};
+use crate::life::resume::digest;
+use crate::peers::slot::PeerSlot;
+use crate::presence::slot::{PresenceSlot, Watched};
+use crate::quotas::Place;
+use crate::rates::Used;
+
+/// A hub with a newer login decides; all others have to yield.
+pub(crate) static CLAIM: AskRule = AskRule {
+    tag: AskTag::Logins,
+    hangs: Hangs::OnHub,
+    is_decided_by: |answer| *answer == Answer::Superseded,
+    takes_some: true,
+};
+
+impl Hub {
+    pub(crate) fn handle_login(
+        &mut self,
+        connection: ConnectionId,
+        login: Login,
+        out: &mut dyn Sink,
+    ) {
+        if self.refuse_for_memory(connection, out) {
+            return;
+        }
+        let checked = credentials::check(
+            &self.kernel.config.apps,
+            self.kernel.clock.wall.unix_s(),
+            (&login.app_id, &login.user_id, &login.token),
+        );
+        match checked {
+            Ok(_) if login.client.len() > CLIENT_NAME_BYTES_MAX => {
+                let text = format!(
+                    "the client name has {} bytes; at most {CLIENT_NAME_BYTES_MAX} are allowed",
+                    login.client.len()
+                );
+                self.refuse_login(connection, error(Outcome::InvalidArgument, text), out);
+            }
+            Ok(Credentials {
+                app,
+                user,
+                settings,
+                grant,
+            }) => {
+                let app = match (
+                    fault!(UserKeyLacksApp),
+                    self.kernel.config.apps.listed.keys().next(),
+                ) {
+                    (true, Some(first)) => first.clone(),
+                    _ => app,
+                };
+                let user = UserKey { app, user };
+                let used = self.take_recalled(connection, &user);
+                if let Err(error) = self
+                    .kernel
+                    .take_login(&user, settings, used.as_deref(), out)
+                {
+                    return self.refuse_login(connection, error, out);
+                }
+                let rights = (settings, Traits::default(), grant);
+                let reports = Reports::of(&login, &user);
+                self.start_claim(connection, user.clone(), rights, reports, out);
+                self.kernel.charge_used(&user, used.as_deref());
+            }
+            Err(refused) => {
+                self.refuse_login(connection, error(refused.outcome, refused.text), out)
+            }
+        }
+    }
+
+    /// Logs in a client whose credentials have been checked elsewhere.
+    pub(crate) fn handle_admitted(
+        &mut self,
+        connection: ConnectionId,
+        user: UserKey,
+        (traits, grant): (Traits, Grant),
+        out: &mut dyn Sink,
+    ) {
+        if !matches!(
+            self.kernel.connections.get(&connection),
+            Some(Connection::Fresh { .. })
+        ) {
+            return self.handle_protocol_error(connection, out);
+        }
+        if self.kernel.config.apps.is_banned(&user) {
+            return self.drop_connection(connection, Some(CloseCode::Banned), out);
+        }
+        if self.refuse_for_memory(connection, out) {
+            return;
+        }
+        let used = self.take_recalled(connection, &user);
+        let node_ms = self.kernel.node_ms();
+        if used.is_some_and(|used| used.pause_ms(node_ms) > 0) {
+            // It was sent away for a while, and tries again by itself.
+            return self.drop_connection(connection, Some(CloseCode::RateLimited), out);
+        }
+        let mut settings = self.kernel.config.apps.settings(&user.app);
+        settings.rate_limits &= !traits.is_paced;
+        let rights = (settings, traits, grant);
+        self.start_claim(connection, user, rights, Reports::default(), out);
+    }
+
+    /// What is known of the rates of the user who logs in on a connection.
+    pub(crate) fn take_recalled(
+        &mut self,
+        connection: ConnectionId,
+        user: &UserKey,
+    ) -> Option<Box<Used>> {
+        let recalled = self.logins.recalled.take()?;
+        (recalled.connection == connection && recalled.user == *user).then_some(recalled.used)
+    }
+
+    fn refuse_login(&mut self, connection: ConnectionId, error: Error, out: &mut dyn Sink) {
+        self.kernel.refuse(connection, error, out);
+        self.drop_connection(connection, Some(CloseCode::LoginRefused), out);
+    }
+
+    /// Turns a login away that may be tried again.
+    pub(crate) fn refuse_overloaded(
+        &mut self,
+        connection: ConnectionId,
+        retry_after_ms: u64,
+        out: &mut dyn Sink,
+    ) {
+        let mut error = error(
+            Outcome::Overloaded,
+            format!("no more logins are taken for now; try again in {retry_after_ms} ms"),
+        );
+        error.retry_after_ms = u32::try_from(retry_after_ms).unwrap_or(u32::MAX);
+        self.kernel.refuse(connection, error, out);
+        self.drop_connection(connection, Some(CloseCode::Overloaded), out);
+    }
+
+    pub(crate) fn start_session(
+        &mut self,
+        user: UserKey,
+        login: PendingLogin,
+        place: Option<Place>,
+        out: &mut dyn Sink,
+    ) {
+        let id = SessionId(match fault!(SessionIdsAreUnseeded) {
+            true => u128::from(unseeded()).to_be_bytes(),
+            false => self.kernel.rng.bytes(),
+        });
+        let secret: [u8; 32] = self.kernel.rng.bytes();
+        let mut link = Link::new(
+            digest(&secret),
+            login.stamp.mono_ms,
+            self.kernel.now.mono_ms,
+        );
+        link.forerunners = login.inherited.forerunners;
+        let session = Session {
+            id,
+            user: user.clone(),
+            settings: login.settings,
+            traits: login.traits,
+            connection: Some(login.connection),
+            outbox: Outbox::counted_by(self.kernel.replay_bytes.clone()),
+            link,
+            token: Token {
+                expires_s: login.grant.expires_s,
+                rights: login.grant.rights,
+                proof: login.grant.proof.kept(),
+                is_expiry_told: false,
+            },
+            requests: Requests::default(),
+            rates: RateSlot {
+                limiter: login.limiter,
+                floods: None,
+                place,
+            },
+            presence: PresenceSlot {
+                state: PresenceState::Online,
+                stamp: login.stamp,
+                is_watched: false,
+                watched: Watched::default(),
+            },
+            channels: Vec::new(),
+            peers: PeerSlot::default(),
+            has_attributes: login.inherited.has_attributes && !fault!(SecondLoginForgetsAttributes),
+            invitations: InvitationSlot {
+                last_number: login.reports.last_number(),
+                ..InvitationSlot::default()
+            },
+        };
+        let welcome = Welcome {
+            session_id: session.id.0.to_vec().into(),
+            secret: secret.to_vec().into(),
+            heartbeat_ms: HEARTBEAT_MS as u32,
+            resume_window_ms: RESUME_WINDOW_MS as u32,
+            presence_grace_ms: u32::try_from(session.settings.presence_grace_ms)
+                .unwrap_or(u32::MAX),
+            server_ts: self.kernel.now.unix_ms,
+            server: self.kernel.config.server.clone(),
+        };
+        let key = self.kernel.sessions.insert(session);
+        self.kernel
+            .connections
+            .insert(login.connection, Connection::Serving(key));
+        self.kernel.users.entry(user.clone()).or_default().session = Some(key);
+        let frame = encode_server(Kind::Welcome(welcome));
+        out.emit(Effect::Send {
+            connection: login.connection,
+            frame,
+        });
+        self.kernel.set_session_timer(key);
+        if login.traits.ends_with_connection {
+            // What the user's lost login has left is not lost.
+            Attributes::touch_user_attributes(user, &mut self.kernel, out);
+        }
+        self.kernel.emit_presence(key, out);
+        self.peers.read_inbox(key, &mut self.kernel, out);
+        self.invitations
+            .take_reports(key, login.reports, &mut self.kernel, out);
+        for (origin, parcel) in login.held {
+            if fault!(WaitingForLoginIsForgotten) {
+                continue;
+            }
+            self.peers
+                .accept_parcel(key, origin, parcel, &mut self.kernel, out);
+        }
+    }
+
+    /// The apps are others now: sessions get their new numbers, or end.
+    pub(crate) fn handle_apps(&mut self, apps: Arc<Apps>, out: &mut dyn Sink) {
+        self.kernel.config.apps = apps;
+        self.kernel.has_message_quotas = self.kernel.config.apps.has_message_quotas();
+        let apps = &self.kernel.config.apps;
+        let has_taken_back = |user: &UserKey, proof: &Proof| {
+            let listed = apps.listed.get(&user.app);
+            listed.is_some_and(|app| app.has_taken_back(&user.user, proof))
+        };
+        let verdict = |user: &UserKey, proof: &Proof| match () {
+            () if !apps.has(&user.app) => Some(End::AppDisabled),
+            () if apps.is_banned(user) => Some(End::Banned),
+            // Its client asks for a new token, as at the end of one.
+            () if has_taken_back(user, proof) => Some(End::TokenExpired),
+            () => None,
+        };
+        let mut ends = Vec::new();
+        for (key, session) in &mut self.kernel.sessions {
+            session.settings = apps.settings(&session.user.app);
+            session.settings.rate_limits &= !session.traits.is_paced;
+            let end = verdict(&session.user, &session.proof());
+            ends.extend(end.map(|end| (key, end)));
+        }
+        for (user, entry) in &mut self.kernel.users {
+            if let Some(login) = &mut entry.claim {
+                login.settings = apps.settings(&user.app);
+                login.settings.rate_limits &= !login.traits.is_paced;
+            }
+        }
+        let mut claims: Vec<_> = self
+            .kernel
+            .users
+            .iter()
+            .filter_map(|(user, entry)| {
+                let login = entry.claim.as_ref()?;
+                Some((login.connection, verdict(user, &login.grant.proof)?))
+            })
+            .collect();
+        // The map's order must not show.
+        claims.sort_by_key(|(connection, _)| *connection);
+        for (connection, end) in claims {
+            self.drop_connection(connection, Some(end.code()), out);
+        }
+        for (key, end) in ends {
+            self.end_session(key, end, out);
+        }
+        let all: Vec<SessionKey> = self.kernel.sessions.keys().collect();
+        for key in all {
+            self.kernel.set_session_timer(key);
+        }
+    }
+
+    /// The time for a login is over.
+    pub(crate) fn check_login(&mut self, connection: ConnectionId, out: &mut dyn Sink) {
+        match self.kernel.connections.get(&connection) {
+            None | Some(Connection::Serving(_)) => {}
+            Some(_) => self.drop_connection(connection, Some(CloseCode::LoginTimeout), out),
+        }
+    }
+
+    /// A connection goes away: by itself (`None`) or by our decision.
+    pub(crate) fn drop_connection(
+        &mut self,
+        connection: ConnectionId,
+        code: Option<CloseCode>,
+        out: &mut dyn Sink,
+    ) {
+        match self.kernel.connections.remove(&connection) {
+            None => return,
+            Some(Connection::Serving(key)) => return self.kernel.detach(key, code, out),
+            Some(Connection::Claiming(user)) => self.abort_claim(&user, connection, out),
+            Some(Connection::Fresh { .. } | Connection::Resuming { .. }) => {}
+        }
+        if let Some(code) = code {
+            out.emit(Effect::Close { connection, code });
+        }
+    }
+}

@@ -1,0 +1,12 @@
+//! The lives of sessions, and of the hub: what touches every feature, in an order that matters.
+
+pub(crate) mod claims;
+pub(crate) mod grants;
+pub(crate) mod login;
+pub(crate) mod memory;
+pub(crate) mod requests;
+pub(crate) mod restore;
+pub(crate) mod resume;
+pub(crate) mod sessions;
+pub(crate) mod snapshot;
+pub(crate) mod state;

@@ -1,0 +1,262 @@
+//! A client's requests: each is executed once and answered once.
+
+use tidings_fault::fault;
+use tidings_wire::codes::{CloseCode, Outcome};
+use tidings_wire::limits::{RATE_LIMITED_WAIT_MS, REQUESTS_IN_FLIGHT_MAX};
+use tidings_wire::proto::Request;
+use tidings_wire::proto::request::Call;
+
+use crate::bus_ops::Decision;
+use crate::hub::Hub;
+use crate::ids::{ConnectionId, SessionKey};
+use crate::invitations::state::Invitations;
+use crate::io::Sink;
+use crate::kernel::caller::Caller;
+use crate::kernel::reply::error;
+use crate::kernel::session::End;
+use crate::kernel::users::Connection;
+use crate::presence::Presence;
+use crate::rates::Kind;
+
+impl Hub {
+    /// A connection has sent too much for too long, whatever it was.
+    pub(crate) fn handle_flooded(&mut self, connection: ConnectionId, out: &mut dyn Sink) {
+        match self.kernel.connections.get(&connection) {
+            Some(Connection::Serving(key)) => {
+                self.kernel
+                    .send_away(*key, CloseCode::RateLimited, RATE_LIMITED_WAIT_MS, out);
+            }
+            _ => self.drop_connection(connection, Some(CloseCode::RateLimited), out),
+        }
+    }
+}
+
+impl Hub {
+    /// The client has processed everything up to `sseq`. Returns whether it can have.
+    pub(crate) fn handle_confirm(
+        &mut self,
+        key: SessionKey,
+        sseq: u64,
+        out: &mut dyn Sink,
+    ) -> bool {
+        let Some(session) = self.kernel.sessions.get_mut(key) else {
+            return true;
+        };
+        if !session.outbox.confirm(sseq) {
+            return false;
+        }
+        let late = session.traits.processes_late;
+        if late {
+            self.peers
+                .apply_received_deliveries(key, sseq, &mut self.kernel, out);
+        } else {
+            self.peers.apply_processed(key, sseq, &mut self.kernel, out);
+        }
+        self.peers
+            .finish_inbox_page(key, sseq, &mut self.kernel, out);
+        if !late {
+            Invitations::confirm_rings(key, sseq, &mut self.kernel, out);
+        }
+        true
+    }
+}
+
+impl Hub {
+    /// Invariant: a request is executed if and only if its number is exactly one higher than the last
+    /// (contract DEL-4). Its reply stays in the outbox until it is confirmed, so a repeated one needs no answer.
+    pub(crate) fn handle_request(
+        &mut self,
+        key: SessionKey,
+        connection: ConnectionId,
+        request: Request,
+        out: &mut dyn Sink,
+    ) {
+        let Some(session) = self.kernel.sessions.get_mut(key) else {
+            return;
+        };
+        let is_forgotten =
+            fault!(OldRepeatsAreForgotten) && request.cseq + 2 <= session.requests.cseq;
+        if request.cseq <= session.requests.cseq && request.cseq > 0 && !is_forgotten {
+            return;
+        }
+        if request.cseq != session.requests.cseq + 1 && !is_forgotten
+            || session.requests.open >= REQUESTS_IN_FLIGHT_MAX
+        {
+            return self.handle_protocol_error(connection, out);
+        }
+        session.requests.cseq = request.cseq.max(session.requests.cseq);
+        session.requests.open += 1;
+        assert!(
+            !fault!(HubPanics) || session.requests.cseq < 20,
+            "a deliberate fault"
+        );
+        let caller = Caller::Request {
+            session: key,
+            cseq: request.cseq,
+        };
+        // Whoever calls in vain again and again waits as if it had called with success; to leave anybody may.
+        if !matches!(request.call, Some(Call::Logout(_)))
+            && !self.kernel.check_debt(caller, Kind::FailedCall, out)
+        {
+            return;
+        }
+        if has_no_rate(&request.call) && !self.kernel.take_rate(caller, Kind::OtherCall, out) {
+            return;
+        }
+        match request.call {
+            Some(Call::SendToPeer(call)) => {
+                self.peers
+                    .handle_send_to_peer(caller, call, &mut self.kernel, out)
+            }
+            Some(Call::SendToChannel(call)) => self.channels.handle_send_to_channel(
+                caller,
+                call,
+                &mut self.history,
+                &mut self.kernel,
+                out,
+            ),
+            Some(Call::Join(call)) => {
+                self.channels
+                    .handle_join(caller, &call.channel, &mut self.kernel, out)
+            }
+            Some(Call::Leave(call)) => {
+                self.channels
+                    .handle_leave(caller, &call.channel, &mut self.kernel, out)
+            }
+            Some(Call::GetMembers(call)) => {
+                self.channels
+                    .handle_get_members(caller, &call.channel, &mut self.kernel, out)
+            }
+            Some(Call::GetMemberCounts(call)) => {
+                self.channels.handle_get_member_counts(
+                    caller,
+                    call.channels,
+                    &mut self.kernel,
+                    out,
+                );
+            }
+            Some(Call::QueryPresence(call)) => {
+                self.presence
+                    .handle_query_presence(caller, call.user_ids, &mut self.kernel, out);
+            }
+            Some(Call::SubscribePresence(call)) => {
+                self.presence.handle_subscribe_presence(
+                    caller,
+                    call.user_ids,
+                    &mut self.kernel,
+                    out,
+                );
+            }
+            Some(Call::UnsubscribePresence(call)) => {
+                self.presence.handle_unsubscribe_presence(
+                    caller,
+                    call.user_ids,
+                    &mut self.kernel,
+                    out,
+                );
+            }
+            Some(Call::QueryPresenceSubscriptions(_)) => {
+                Presence::handle_query_subscriptions(caller, &mut self.kernel, out);
+            }
+            Some(Call::WriteUserAttributes(call)) => {
+                self.attributes
+                    .handle_write_user_attributes(caller, call, &mut self.kernel, out);
+            }
+            Some(Call::ReadUserAttributes(call)) => {
+                self.attributes
+                    .handle_read_user_attributes(caller, call, &mut self.kernel, out);
+            }
+            Some(Call::WriteChannelAttributes(call)) => {
+                self.attributes.handle_write_channel_attributes(
+                    caller,
+                    call,
+                    &mut self.kernel,
+                    out,
+                );
+            }
+            Some(Call::ReadChannelAttributes(call)) => {
+                self.attributes
+                    .handle_read_channel_attributes(caller, call, &mut self.kernel, out);
+            }
+            Some(Call::ReadHistory(call)) => {
+                self.history
+                    .handle_read_history(caller, call, &mut self.kernel, out)
+            }
+            Some(Call::RenewToken(call)) => self.handle_renew_token(caller, &call.token, out),
+            Some(Call::Invite(call)) => {
+                self.invitations
+                    .handle_invite(caller, call, &mut self.kernel, out)
+            }
+            Some(Call::CancelInvitation(call)) => {
+                self.invitations.handle_cancel_invitation(
+                    caller,
+                    call.number,
+                    &mut self.kernel,
+                    out,
+                );
+            }
+            Some(Call::ConfirmAccept(call)) => {
+                self.invitations
+                    .handle_confirm_accept(caller, call.number, &mut self.kernel, out);
+            }
+            Some(Call::AcceptInvitation(call)) => {
+                let decision = Decision::Accept(call.response);
+                Invitations::handle_decision(caller, &call.id, decision, &mut self.kernel, out);
+            }
+            Some(Call::RefuseInvitation(call)) => {
+                let decision = Decision::Refuse(call.response);
+                Invitations::handle_decision(caller, &call.id, decision, &mut self.kernel, out);
+            }
+            Some(Call::Logout(_)) => {
+                self.kernel.reply_done(caller, out);
+                self.end_session(key, End::LoggedOut, out);
+            }
+            None => {
+                let text =
+                    "this server does not know the call; use client and server of one version";
+                self.kernel
+                    .reply_error(caller, error(Outcome::Unsupported, text), out);
+            }
+        }
+    }
+
+    fn handle_renew_token(&mut self, caller: Caller, token: &str, out: &mut dyn Sink) {
+        let Some(key) = self.kernel.session_of(caller, out) else {
+            return;
+        };
+        if !self.kernel.take_rate(caller, Kind::RenewToken, out) {
+            return;
+        }
+        let Some(user) = self
+            .kernel
+            .sessions
+            .get(key)
+            .map(|session| session.user.clone())
+        else {
+            return;
+        };
+        match self.kernel.renewed_grant(&user, token) {
+            Ok(grant) => {
+                // Order: answered first, so that what ends with the old token is seen to follow from it.
+                self.kernel.reply_done(caller, out);
+                self.apply_grant(key, grant, out);
+                self.kernel.set_session_timer(key);
+            }
+            Err(error) => self.kernel.reply_error(caller, error, out),
+        }
+    }
+}
+
+/// Whether a call is counted by no rate of its own.
+fn has_no_rate(call: &Option<Call>) -> bool {
+    matches!(
+        call,
+        None | Some(
+            Call::Leave(_)
+                | Call::CancelInvitation(_)
+                | Call::ConfirmAccept(_)
+                | Call::AcceptInvitation(_)
+                | Call::RefuseInvitation(_)
+        )
+    )
+}

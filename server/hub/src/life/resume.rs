@@ -1,0 +1,351 @@
+//! Resume: a client that comes back to its session, on whichever hub of the node it is.
+
+use sha2::Digest as _;
+use subtle::ConstantTimeEq as _;
+use tidings_fault::fault;
+use tidings_wire::codes::{CloseCode, Outcome};
+use tidings_wire::frame::encode_server;
+use tidings_wire::names::{AppId, UserId};
+use tidings_wire::proto::server_message::Kind;
+use tidings_wire::proto::{Error, PresenceState, Resume, Resumed};
+
+use crate::bus_ops::{Answer, Asker, Located, Question, Topic};
+use crate::hub::Hub;
+use crate::ids::{ConnectionId, SessionId, SessionKey, UserKey};
+use crate::io::{Effect, Sink};
+use crate::kernel::asks::{AskRule, AskTag, Hangs, Outcome as Asked, Settled};
+use crate::kernel::limiter;
+use crate::kernel::limits::paused;
+use crate::kernel::reply::error;
+use crate::kernel::session::End;
+use crate::kernel::timers::Timer;
+use crate::kernel::users::Connection;
+use crate::life::state::LocateAsk;
+use crate::rates::{Used, Word};
+
+/// Secrets of before that are good until a client has shown which answer it has seen: so many resumes in a row may lose
+/// their answer, or arrive late.
+pub(crate) const PREVIOUS_SECRETS_MAX: usize = 4;
+
+/// A session that is not known is told so long after it was asked for, in milliseconds: longer than the hubs of a node
+/// take to answer. Where a user is online, another hub is asked first, which takes microseconds more.
+pub(crate) const REFUSAL_MS: u64 = 20;
+
+/// The hub that has the session decides.
+static LOCATE: AskRule = AskRule {
+    tag: AskTag::Resumes,
+    hangs: Hangs::OnHub,
+    is_decided_by: |answer| *answer == Answer::Located(Located::Here),
+    takes_some: true,
+};
+
+impl Hub {
+    /// A client resumes over a connection that was `opened` at that time.
+    pub(crate) fn handle_resume(
+        &mut self,
+        opened: (ConnectionId, u64),
+        resume: Resume,
+        out: &mut dyn Sink,
+    ) {
+        let (connection, _) = opened;
+        let parsed = AppId::parse(&resume.app_id)
+            .ok()
+            .zip(UserId::parse(&resume.user_id).ok());
+        let id = <[u8; 16]>::try_from(&resume.session_id[..])
+            .ok()
+            .map(SessionId);
+        let (Some((app, user)), Some(id)) = (parsed, id) else {
+            return self.refuse_resume(connection, Outcome::UnknownSession, out);
+        };
+        let user = UserKey { app, user };
+        let used = self.take_recalled(connection, &user);
+        if let Some(error) = used.and_then(|used| self.resumes_too_often(&user, &used)) {
+            self.kernel.refuse(connection, error, out);
+            return self.drop_connection(connection, Some(CloseCode::RateLimited), out);
+        }
+        match self.located(&user, id, &resume.secret) {
+            Located::Here => {
+                let key = self.kernel.users.get(&user).and_then(|entry| entry.session);
+                if let Some(key) = key {
+                    self.attach(key, opened, &resume, out);
+                }
+                return;
+            }
+            Located::Replaced => return self.refuse_replaced(connection, out),
+            Located::Unknown => {}
+        }
+        let asked_ms = self.kernel.now.mono_ms;
+        self.kernel
+            .connections
+            .insert(connection, Connection::Resuming { asked_ms });
+        let question = Question::Locate {
+            session: id,
+            secret: resume.secret.clone(),
+        };
+        let number = self.kernel.ask(Topic::User(user), question, &LOCATE, out);
+        self.logins
+            .locates
+            .insert(number, LocateAsk { opened, resume });
+    }
+
+    /// Why a user's client is to come back later.
+    fn resumes_too_often(&self, user: &UserKey, used: &Used) -> Option<Error> {
+        let node_ms = self.kernel.node_ms();
+        let pause_ms = used.pause_ms(node_ms);
+        if pause_ms > 0 {
+            return Some(paused(pause_ms));
+        }
+        if !self.kernel.config.apps.settings(&user.app).rate_limits {
+            return None;
+        }
+        let wait_ms = used.resume_wait_ms(node_ms)?;
+        Some(limiter::resumes_too_often(wait_ms))
+    }
+
+    pub(crate) fn answer_locate(
+        &mut self,
+        user: &UserKey,
+        (session, secret): (SessionId, &[u8]),
+        asker: Asker,
+        out: &mut dyn Sink,
+    ) {
+        let located = self.located(user, session, secret);
+        self.kernel.answer(asker, Answer::Located(located), out);
+    }
+
+    fn located(&self, user: &UserKey, session: SessionId, secret: &[u8]) -> Located {
+        let Some(entry) = self.kernel.users.get(user) else {
+            return Located::Unknown;
+        };
+        let here = entry.session.and_then(|key| self.kernel.sessions.get(key));
+        if here.is_some_and(|here| here.id == session) {
+            return Located::Here;
+        }
+        // A stranger who names a user must not learn from the answer whether that user is on line.
+        let known = here.map(|here| &here.link.forerunners);
+        let claimed = entry
+            .claim
+            .as_ref()
+            .map(|login| &login.inherited.forerunners);
+        let mut replaced = known.into_iter().chain(claimed).flatten();
+        let is_its_own = replaced.any(|forerunner| {
+            let mut secrets = forerunner.secrets.iter();
+            !fault!(ReplacedLoginIsNotTold)
+                && forerunner.id == session
+                && secrets.any(|known| same_secret(secret, known))
+        });
+        match is_its_own {
+            true => Located::Replaced,
+            false => Located::Unknown,
+        }
+    }
+
+    /// The session that a resume looks for is found, or is not known anywhere.
+    pub(crate) fn finish_locate(&mut self, settled: Settled, out: &mut dyn Sink) {
+        let Some(ask) = self.logins.locates.remove(&settled.number) else {
+            debug_assert!(false, "a session that nobody looks for");
+            return;
+        };
+        let (located, by) = match settled.outcome {
+            Asked::Answered {
+                answer: Answer::Located(located),
+                from,
+            } => (located, from),
+            _ => (Located::Unknown, self.kernel.config.id),
+        };
+        let (connection, opened_ms) = ask.opened;
+        let Some(Connection::Resuming { asked_ms }) = self.kernel.connections.get(&connection)
+        else {
+            return;
+        };
+        match located {
+            Located::Here => {
+                // The session stays where it is: its connection goes to it (decision 0002).
+                self.kernel.connections.remove(&connection);
+                out.emit(Effect::HandOver {
+                    connection,
+                    to: by,
+                    resume: ask.resume,
+                    opened_ms,
+                });
+            }
+            Located::Replaced => self.refuse_replaced(connection, out),
+            // Order: later, and by a clock that began before anybody was asked. How long the answer takes must not tell a
+            // stranger whether the user that it has named is online.
+            Located::Unknown => {
+                let due_ms = asked_ms + REFUSAL_MS;
+                self.kernel.timers.set(due_ms, Timer::Refusal(connection));
+            }
+        }
+    }
+
+    /// A later login has taken the session's place: its client must not take it back by itself.
+    fn refuse_replaced(&mut self, connection: ConnectionId, out: &mut dyn Sink) {
+        let text = "the user has logged in elsewhere; log out, then log in again to take over";
+        self.kernel
+            .refuse(connection, error(Outcome::RemoteLogin, text), out);
+        self.drop_connection(connection, Some(CloseCode::RemoteLogin), out);
+    }
+
+    /// The time has come to tell a client that its session is not known.
+    pub(crate) fn refuse_unknown(&mut self, connection: ConnectionId, out: &mut dyn Sink) {
+        if let Some(Connection::Resuming { .. }) = self.kernel.connections.get(&connection) {
+            self.refuse_resume(connection, Outcome::UnknownSession, out);
+        }
+    }
+
+    /// The client may log in on the same connection, which is why it stays open.
+    fn refuse_resume(&mut self, connection: ConnectionId, outcome: Outcome, out: &mut dyn Sink) {
+        self.kernel.insert_fresh(connection);
+        let text = match outcome {
+            Outcome::SecretWrong => "the resume secret does not fit the session",
+            _ => "the session is not known: its window is over, or the server was restarted",
+        };
+        self.kernel.refuse(connection, error(outcome, text), out);
+    }
+
+    fn attach(
+        &mut self,
+        key: SessionKey,
+        (connection, opened_ms): (ConnectionId, u64),
+        resume: &Resume,
+        out: &mut dyn Sink,
+    ) {
+        let Some(session) = self.kernel.sessions.get(key) else {
+            return;
+        };
+        if opened_ms < session.link.opened_ms {
+            // Late: its client has given this connection up and has been served over a newer one. It would throw
+            // that out, by the secret of before, and leave its client with one that fits no more.
+            return self.drop_connection(connection, Some(CloseCode::Superseded), out);
+        }
+        // All are compared in full: time tells nothing.
+        let fits = (session.secrets()).fold(false, |fits, secret| {
+            fits | same_secret(&resume.secret, &secret)
+        });
+        if !fits && !fault!(ResumeSecretIsNotCompared) {
+            return self.refuse_resume(connection, Outcome::SecretWrong, out);
+        }
+        if let Err(error) = self.check_resume_token(key, resume, out) {
+            self.kernel.insert_fresh(connection);
+            return self.kernel.refuse(connection, error, out);
+        }
+        // A confirmation beyond what was sent: this client counts another session.
+        let Some(session) = self.kernel.sessions.get(key) else {
+            return;
+        };
+        let is_ahead = resume.confirm > session.outbox.sent();
+        let is_level = resume.confirm == session.outbox.sent();
+        if is_ahead
+            || fault!(CompleteClientCannotResume) && is_level
+            || resume.confirm < session.outbox.confirmed()
+        {
+            return self.refuse_resume(connection, Outcome::UnknownSession, out);
+        }
+        if session.outbox.is_far_over() {
+            // Its client has resumed again and again without confirming anything.
+            self.end_session(key, End::WindowOver, out);
+            return self.refuse_resume(connection, Outcome::UnknownSession, out);
+        }
+        if !fault!(OlderConnectionStays) {
+            self.kernel.detach(key, Some(CloseCode::Superseded), out);
+        }
+        let secret: [u8; 32] = self.kernel.rng.bytes();
+        let Some(session) = self.kernel.sessions.get_mut(key) else {
+            return;
+        };
+        session.link.previous_secrets = session.secrets().take(PREVIOUS_SECRETS_MAX).collect();
+        session.link.secret = digest(&secret);
+        session.link.opened_ms = opened_ms;
+        session.link.heard_ms = self.kernel.now.mono_ms;
+        session.link.pinged_ms = None;
+        session.link.stalled = None;
+        let user = session.user.clone();
+        session.requests.cseq = session
+            .requests
+            .cseq
+            .saturating_sub(u64::from(fault!(ResumeForgetsLastRequest)));
+        if fault!(RequestIsMarkedAtItsAnswer) {
+            session.requests.cseq -= session.requests.open as u64;
+        }
+        let was_gone = !session.is_here();
+        let resumed = Resumed {
+            secret: secret.to_vec().into(),
+            cseq: session.requests.cseq + u64::from(fault!(ResumeSkipsARequest)),
+            server_ts: self.kernel.now.unix_ms,
+            was_gone,
+        };
+        let frame = encode_server(Kind::Resumed(resumed));
+        out.emit(Effect::Send { connection, frame });
+        self.kernel
+            .connections
+            .insert(connection, Connection::Serving(key));
+        out.emit(Effect::Used {
+            user,
+            word: Word::Resumed,
+        });
+        let confirm = resume.confirm + u64::from(fault!(ReplayBeginsLate));
+        self.handle_confirm(
+            key,
+            confirm - u64::from(fault!(ReplayBeginsEarly) && confirm > 0),
+            out,
+        );
+        let Some(session) = self.kernel.sessions.get_mut(key) else {
+            return;
+        };
+        session
+            .outbox
+            .replay(|frame| out.emit(Effect::Send { connection, frame }));
+        session.connection = Some(connection);
+        for delivery in &mut session.peers.deliveries {
+            delivery.is_written = true;
+        }
+        let was = std::mem::replace(&mut session.presence.state, PresenceState::Online);
+        if was != PresenceState::Online {
+            self.kernel.emit_presence(key, out);
+        }
+        if was_gone {
+            self.channels.show_memberships(key, &mut self.kernel, out);
+            if !fault!(ReturnedUserMissesStored) {
+                self.peers.read_inbox(key, &mut self.kernel, out);
+            }
+        }
+        self.kernel.set_session_timer(key);
+    }
+
+    /// A resume after the token's end needs a new one (contract SEC-4).
+    fn check_resume_token(
+        &mut self,
+        key: SessionKey,
+        resume: &Resume,
+        out: &mut dyn Sink,
+    ) -> Result<(), Error> {
+        let Some(session) = self.kernel.sessions.get(key) else {
+            return Ok(());
+        };
+        let Some(expires_s) = session.token.expires_s else {
+            return Ok(());
+        };
+        if !resume.token.is_empty() {
+            let user = session.user.clone();
+            let grant = self.kernel.renewed_grant(&user, &resume.token)?;
+            self.apply_grant(key, grant, out);
+            return Ok(());
+        }
+        if self.kernel.clock.wall.unix_s() >= expires_s {
+            let text = format!("the session's token ended at Unix second {expires_s}");
+            return Err(error(Outcome::TokenExpired, text));
+        }
+        Ok(())
+    }
+}
+
+/// What is kept of a resume secret: neither a memory dump nor a snapshot on disk gives it away.
+pub(crate) fn digest(secret: &[u8]) -> [u8; 32] {
+    sha2::Sha256::digest(secret).into()
+}
+
+/// Compares with a digest, in time that depends on the length of what is given only.
+fn same_secret(given: &[u8], known: &[u8; 32]) -> bool {
+    digest(given).ct_eq(known).into()
+}

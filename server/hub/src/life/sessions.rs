@@ -1,0 +1,183 @@
+//! Sessions: one login of one user. Heartbeat, grace, window and end of a session.
+
+use tidings_fault::fault;
+use tidings_wire::codes::CloseCode;
+use tidings_wire::frame::encode_server;
+use tidings_wire::limits::{RESUME_WINDOW_MS, TOKEN_WARNING_MS};
+use tidings_wire::proto::server_message::Kind;
+use tidings_wire::proto::{PresenceState, TokenWillExpire};
+
+use crate::attributes::Attributes;
+use crate::bus_ops::RingFate;
+use crate::channels::memberships::Visibility;
+use crate::hub::Hub;
+use crate::ids::SessionKey;
+use crate::invitations::state::Invitations;
+use crate::io::{Effect, Sink};
+use crate::kernel::outbox::Source;
+use crate::kernel::session::{End, Session};
+
+impl Hub {
+    /// A session's timer has fired: does what is due and sets the next one.
+    pub(crate) fn check_session(&mut self, key: SessionKey, out: &mut dyn Sink) {
+        let Some(session) = self.kernel.sessions.get_mut(key) else {
+            return;
+        };
+        if session
+            .link
+            .next_check_ms
+            .is_some_and(|at| at > self.kernel.now.mono_ms)
+        {
+            return; // A later one was replaced by this earlier one, or the reverse.
+        }
+        session.link.next_check_ms = None;
+        if session.traits.ends_with_connection && session.connection.is_none() {
+            return self.end_session(key, End::WindowOver, out);
+        }
+        let silent_ms = self
+            .kernel
+            .now
+            .mono_ms
+            .saturating_sub(session.link.heard_ms);
+        if session
+            .ends_by_token_s()
+            .is_some_and(|end| self.kernel.clock.wall.unix_s() >= end)
+            && !fault!(SessionOutlivesToken)
+        {
+            return self.end_session(key, End::TokenExpired, out);
+        }
+        Self::warn_of_expiry(session, self.kernel.clock.wall.unix_ms(), out);
+        if let Some(connection) = session.connection {
+            if session.is_stalled(self.kernel.now.mono_ms) {
+                return self.detach_and_check(key, CloseCode::SlowConsumer, out);
+            }
+            let due_ms = session.link.pinged_ms.map(|at| session.answer_due_ms(at));
+            if due_ms.is_some_and(|due_ms| self.kernel.now.mono_ms >= due_ms) {
+                return self.detach_and_check(key, CloseCode::HeartbeatLost, out);
+            }
+            if silent_ms >= session.heartbeat_ms() && session.link.pinged_ms.is_none() {
+                session.link.pinged_ms = Some(self.kernel.now.mono_ms);
+                out.emit(Effect::Send {
+                    connection,
+                    frame: self.kernel.ping.clone(),
+                });
+            }
+        }
+        let grace_ms =
+            session.settings.presence_grace_ms / if fault!(GraceIsCutShort) { 4 } else { 1 };
+        let is_unreachable = session
+            .unreachable_due_ms()
+            .is_some_and(|due_ms| self.kernel.now.mono_ms >= due_ms);
+        if session.presence.state == PresenceState::Online && is_unreachable {
+            session.presence.state = PresenceState::Unreachable;
+            self.kernel.emit_presence(key, out);
+        }
+        let Some(session) = self.kernel.sessions.get(key) else {
+            return;
+        };
+        if session.is_here() && silent_ms >= grace_ms {
+            self.become_gone(key, out);
+        }
+        let Some(session) = self.kernel.sessions.get(key) else {
+            return;
+        };
+        if session.connection.is_none()
+            && !fault!(SessionNeverEnds)
+            && silent_ms >= RESUME_WINDOW_MS / if fault!(ResumeWindowIsHalved) { 2 } else { 1 }
+        {
+            return self.end_session(key, End::WindowOver, out);
+        }
+        self.kernel.set_session_timer(key);
+    }
+
+    /// Tells a connected client, once per token, that its token ends soon (rtm-v1 7.3).
+    fn warn_of_expiry(session: &mut Session, now_unix_ms: u64, out: &mut dyn Sink) {
+        let Some(expires_s) = session.token.expires_s else {
+            return;
+        };
+        let expires_ts = expires_s.saturating_mul(1_000);
+        let is_due = now_unix_ms + TOKEN_WARNING_MS >= expires_ts;
+        if !is_due || session.token.is_expiry_told || session.connection.is_none() {
+            return;
+        }
+        session.token.is_expiry_told = true;
+        if now_unix_ms >= expires_ts {
+            // The clock has jumped over the warning's time, and the app lets its users stay.
+            return;
+        }
+        let frame = encode_server(Kind::TokenWillExpire(TokenWillExpire { expires_ts }));
+        session.push(frame, Source::Call, out);
+    }
+
+    fn detach_and_check(&mut self, key: SessionKey, code: CloseCode, out: &mut dyn Sink) {
+        self.kernel.detach(key, Some(code), out);
+        self.check_session(key, out);
+    }
+
+    /// The grace is over: others see the user leave; the session can still be resumed.
+    fn become_gone(&mut self, key: SessionKey, out: &mut dyn Sink) {
+        self.kernel.detach(key, Some(CloseCode::HeartbeatLost), out);
+        let Some(session) = self.kernel.sessions.get_mut(key) else {
+            return;
+        };
+        session.presence.state = PresenceState::Offline;
+        self.kernel.emit_presence(key, out);
+        if !fault!(GoneUserStaysMember) {
+            self.channels.hide_memberships(key, &mut self.kernel, out);
+        }
+        if !fault!(UnconfirmedIsNotGivenBack) {
+            self.peers.give_back_deliveries(key, &mut self.kernel, out);
+        }
+    }
+
+    /// Ends a session for good.
+    pub(crate) fn end_session(&mut self, key: SessionKey, end: End, out: &mut dyn Sink) {
+        self.kernel.remember_rates(key, out);
+        self.kernel.detach(key, Some(end.code()), out);
+        let Some(session) = self.kernel.sessions.get_mut(key) else {
+            return;
+        };
+        let visibility = if session.is_here() {
+            Visibility::Visible
+        } else {
+            Visibility::Hidden
+        };
+        session.presence.state = PresenceState::Offline;
+        let user = session.user.clone();
+        if end != End::RemoteLogin || fault!(SecondLoginEndsPresence) {
+            // A replaced login hands its user over: nobody sees it go off line, its attributes stay.
+            if visibility == Visibility::Visible {
+                self.kernel.emit_presence(key, out);
+            }
+            match end {
+                End::WindowOver => {
+                    Attributes::drop_user_attributes_late(key, &mut self.kernel, out)
+                }
+                _ => Attributes::drop_user_attributes(key, &mut self.kernel, out),
+            }
+        }
+        self.channels
+            .end_memberships(key, visibility, &mut self.kernel, out);
+        if !fault!(ReplacingLoginMissesUnconfirmed) {
+            self.peers.give_back_deliveries(key, &mut self.kernel, out);
+        }
+        if !fault!(WatchOutlivesSession) {
+            self.presence.end_watches(key, &mut self.kernel, out);
+        }
+        self.invitations
+            .end_own_invitations(key, &mut self.kernel, out);
+        let rings_on = self.kernel.traits_of(key).rings_on;
+        let fate = match end {
+            // It rings at the login that takes its place.
+            End::RemoteLogin => RingFate::GoesOn,
+            // Its client comes back as a new login.
+            End::WindowOver if rings_on => RingFate::GoesOn,
+            _ => RingFate::Lost,
+        };
+        if !fault!(CallerIsNotToldOfCalleesEnd) {
+            Invitations::end_rings(key, fate, &mut self.kernel, out);
+        }
+        self.kernel.sessions.remove(key);
+        self.kernel.forget_user_session(&user, key, out);
+    }
+}

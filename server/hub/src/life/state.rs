@@ -1,0 +1,57 @@
+//! What logins, resumes and memory need to remember.
+
+use tidings_wire::proto::Resume;
+
+use crate::Pressure;
+use crate::bus_ops::LoginStamp;
+use crate::ids::{ConnectionId, UserKey};
+use crate::kernel::maps::NumberMap;
+use crate::kernel::users::Recalled;
+
+/// What the hub knows of logins as such.
+#[derive(Debug, Default)]
+pub(crate) struct Logins {
+    /// Tells logins of one millisecond apart.
+    pub(crate) count: u64,
+    /// What the next login or resume is told.
+    pub(crate) recalled: Option<Recalled>,
+    /// Claims under way, by the numbers of their questions. Bound: one per login in progress.
+    pub(crate) claims: NumberMap<ClaimAsk>,
+    /// Resumes that look for their session, by the numbers of their questions. Bound: one per resuming connection.
+    pub(crate) locates: NumberMap<LocateAsk>,
+}
+
+/// A login that asks the other hubs to yield.
+#[derive(Debug)]
+pub(crate) struct ClaimAsk {
+    pub(crate) user: UserKey,
+    pub(crate) connection: ConnectionId,
+    pub(crate) stamp: LoginStamp,
+    /// When it began, in Unix milliseconds.
+    pub(crate) begun_ts: u64,
+}
+
+/// What a hub knows of the node's memory.
+#[derive(Debug)]
+pub(crate) struct Memory {
+    pub(crate) pressure: Pressure,
+    /// Bound on the bytes of all frames that are kept for clients.
+    pub(crate) replay_bytes_max: usize,
+}
+
+impl Default for Memory {
+    fn default() -> Self {
+        Self {
+            pressure: Pressure::None,
+            replay_bytes_max: usize::MAX,
+        }
+    }
+}
+
+/// A resume that looks for its session.
+#[derive(Debug)]
+pub(crate) struct LocateAsk {
+    /// Its connection, and when that was opened.
+    pub(crate) opened: (ConnectionId, u64),
+    pub(crate) resume: Resume,
+}

@@ -1,0 +1,136 @@
+//! Peer messages in a session's hands.
+
+use std::collections::VecDeque;
+
+use bytes::Bytes;
+use tidings_wire::frame::restamp;
+
+use crate::bus_ops::{Asker, Parcel};
+use crate::ids::{MessageId, SessionKey, UserKey};
+use crate::kernel::caller::Caller;
+use crate::store_ops::{HistoryMessage, InboxLosses};
+
+/// Live messages wait behind so many failed reads of the inbox; if the store fails for longer, they go on
+/// without it (contract CRA-5).
+pub(crate) const READS_AWAITED: u32 = 5;
+
+/// To whom the outcome of a delivery is told.
+#[derive(Debug, Clone)]
+pub(crate) enum Origin {
+    /// Another hub has asked.
+    Hub(Asker),
+    /// The sender is a session of this hub.
+    Local(Box<SendToPeer>),
+    /// The sender knows.
+    Nobody,
+}
+
+/// A peer message that the client has been handed and has not confirmed.
+#[derive(Debug)]
+pub(crate) struct Delivery {
+    /// Its number in the outbox.
+    pub(crate) sseq: u64,
+    pub(crate) parcel: Parcel,
+    pub(crate) from: Origin,
+    /// When it was handed over, in monotonic milliseconds.
+    pub(crate) since_ms: u64,
+    /// The store has been asked to keep it.
+    pub(crate) is_storing: bool,
+    /// Its sender knows.
+    pub(crate) is_answered: bool,
+    /// It was written to a connection, so the client may have it without our knowing.
+    pub(crate) is_written: bool,
+}
+
+/// A live message that waits until the stored ones before it are delivered.
+#[derive(Debug)]
+pub(crate) struct Waiting {
+    pub(crate) from: Origin,
+    pub(crate) parcel: Parcel,
+    /// Since when, in monotonic milliseconds.
+    pub(crate) since_ms: u64,
+}
+
+/// How far a session has come with its stored messages.
+#[derive(Debug, Default)]
+pub(crate) struct InboxState {
+    /// Highest inbox number handed to the client in this session.
+    pub(crate) seen: u64,
+    pub(crate) is_reading: bool,
+    /// Reads that have failed one after the other.
+    pub(crate) failures: u32,
+    /// When it is read once more, in monotonic milliseconds.
+    pub(crate) again_ms: Option<u64>,
+    /// The inbox has grown since it was read.
+    pub(crate) has_grown: bool,
+    /// The next page is read when this number is confirmed.
+    pub(crate) page_end: Option<u64>,
+    /// (number in the outbox, number in the inbox) of stored messages that are not confirmed.
+    pub(crate) delivered: VecDeque<(u64, u64)>,
+    /// Losses whose gap is on the way: told once that number is confirmed.
+    pub(crate) losses: Option<Box<(u64, InboxLosses)>>,
+    /// Messages whose live form was confirmed while the store was still keeping them.
+    pub(crate) confirmed_early: Vec<MessageId>,
+    /// The latest stamp that the session was handed, in Unix milliseconds (contract CRA-7).
+    pub(crate) latest_ts: u64,
+    /// Bound: `BEHIND_MAX`.
+    pub(crate) behind: VecDeque<Waiting>,
+}
+
+impl InboxState {
+    /// The next message as it is handed: with its own stamp, or with the latest before it, which its sender's hub may
+    /// not have reached.
+    pub(crate) fn stamped(&mut self, frame: &Bytes, server_ts: u64) -> Bytes {
+        self.latest_ts = self.latest_ts.max(server_ts);
+        let later = (self.latest_ts > server_ts).then(|| restamp(frame, self.latest_ts));
+        later.flatten().unwrap_or_else(|| frame.clone())
+    }
+
+    pub(crate) fn is_draining(&self) -> bool {
+        let is_retrying = (1..READS_AWAITED).contains(&self.failures);
+        self.is_reading || self.page_end.is_some() || is_retrying
+    }
+}
+
+/// A peer message whose sender waits for its outcome.
+#[derive(Debug, Clone)]
+pub(crate) struct SendToPeer {
+    pub(crate) caller: Caller,
+    /// Its place among the messages of its sender: rises, with gaps.
+    pub(crate) number: u64,
+    pub(crate) to: UserKey,
+    pub(crate) parcel: Parcel,
+    /// To be kept in the history before it is sent.
+    pub(crate) history: Option<Box<HistoryMessage>>,
+}
+
+impl SendToPeer {
+    pub(crate) fn lane(&self) -> LaneKey {
+        let from = match self.caller {
+            Caller::Request { session, .. } => LaneSender::Session(session),
+            Caller::Outside(_) => LaneSender::Outside(self.parcel.from.clone()),
+        };
+        (from, self.to.clone())
+    }
+}
+
+/// Whose messages to one receiver keep their order.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) enum LaneSender {
+    Session(SessionKey),
+    /// Those that are sent as this user from outside.
+    Outside(UserKey),
+}
+
+/// A sender and its receiver.
+pub(crate) type LaneKey = (LaneSender, UserKey);
+
+/// Peer messages on their way to a session's client.
+#[derive(Debug, Default)]
+pub(crate) struct PeerSlot {
+    /// Handed to the client and not confirmed, in outbox order.
+    pub(crate) deliveries: VecDeque<Delivery>,
+    /// When `deliveries` is looked at next, in monotonic milliseconds.
+    pub(crate) check_ms: Option<u64>,
+    pub(crate) inbox: InboxState,
+}
