@@ -543,7 +543,7 @@ fn to_wire(entry: AttributeEntry) -> Attribute {
     }
 }
 
-/// Shape, keys, values, counts and totals of one call, in this order (rtm-v1 2.3).
+/// Shape, keys, values, counts and totals of one call, in this order (rtm 2.3).
 fn check_attributes(
     how: AttributeWrite,
     attributes: &[Attribute],

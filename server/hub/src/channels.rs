@@ -437,7 +437,7 @@ impl Channels {
             && !(fault!(JoinersAreNotTold) && matches!(kind, Kind::MemberJoined(_)))
         {
             let frame = encode_server(kind);
-            // Nobody is told of its own coming and going (rtm-v1 2.20).
+            // Nobody is told of its own coming and going (rtm 2.20).
             let is_other = |session: &Session| session.user.user != user;
             self.fan_out_where(key, &frame, None, is_other, kernel, out);
         }

@@ -77,7 +77,7 @@ pub struct App {
     pub settings: AppSettings,
     /// How often its users may do what, if `settings.rate_limits` says so.
     pub rates: Rates,
-    /// Users who may not log in. Source: rtm-v1 7.5.
+    /// Users who may not log in. Source: rtm 7.5.
     pub banned: BTreeSet<UserId>,
     /// What it may use of a node.
     pub quotas: Quotas,
@@ -114,7 +114,7 @@ impl App {
 /// Numbers of an app, with the documented defaults.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct AppSettings {
-    /// Whether a session ends when its token expires. Source: rtm-v1 7.3.
+    /// Whether a session ends when its token expires. Source: rtm 7.3.
     pub kick_on_token_expiry: bool,
     /// Whether rate limits are enforced.
     pub rate_limits: bool,
@@ -131,7 +131,7 @@ pub struct AppSettings {
     /// How long channel attributes outlive the last member, in milliseconds; [`FOR_EVER`] = until they are deleted.
     pub channel_attributes_keep_ms: u64,
     /// Whether user attributes outlive the login; they can be read while the user is off line, then.
-    /// Source: rtm-v1 8.
+    /// Source: rtm 8.
     pub keep_user_attributes: bool,
 }
 

@@ -396,7 +396,7 @@ impl Presence {
                 .iter()
                 .map(|(user, state)| proto::Presence {
                     user_id: user.user.to_string(),
-                    // A query never tells UNREACHABLE: a user within the grace is on line (rtm-v1 2.9).
+                    // A query never tells UNREACHABLE: a user within the grace is on line (rtm 2.9).
                     state: match state {
                         PresenceState::Offline => PresenceState::Offline,
                         _ => PresenceState::Online,

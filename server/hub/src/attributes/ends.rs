@@ -20,7 +20,7 @@ const SWEEP_MS: u64 = 10_000;
 const SWEEP_PAGE: usize = 100;
 
 impl Attributes {
-    /// A user's attributes end with its session (rtm-v1 5.1), unless the app keeps them (8).
+    /// A user's attributes end with its session (rtm 5.1), unless the app keeps them (8).
     pub(crate) fn drop_user_attributes(key: SessionKey, kernel: &mut Kernel, out: &mut dyn Sink) {
         let Some(session) = kernel.sessions.get(key).filter(|session| {
             session.has_attributes

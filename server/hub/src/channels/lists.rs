@@ -24,11 +24,11 @@ use crate::kernel::session::Session;
 use crate::kernel::timers::Timer;
 use crate::rates;
 
-/// Users in the member list of a session that lists all. Source: documented, signaling-wire 12.
+/// Users in the member list of a session that lists all. Source: documented, signaling 12.
 const MEMBERS_LISTED_MAX: usize = 10_000;
 
 impl Channels {
-    /// Tells the count now, or when the time since it was last told is over (rtm-v1 4.5).
+    /// Tells the count now, or when the time since it was last told is over (rtm 4.5).
     pub(crate) fn schedule_count(
         &mut self,
         key: &ChannelKey,

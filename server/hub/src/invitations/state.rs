@@ -14,7 +14,7 @@ use crate::kernel::stores::StoreTag;
 use crate::store_ops::StoreOp;
 
 /// A callee that was lost while an invitation rings on may come back for so long, in milliseconds. Source:
-/// signaling-wire 8.2, of a callee that is off line.
+/// signaling 8.2, of a callee that is off line.
 pub(crate) const CALLEE_BACK_WAIT_MS: u64 = 20_000;
 
 /// An invitation until both sides are told its end.

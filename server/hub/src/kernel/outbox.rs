@@ -1,6 +1,6 @@
 //! What a session has been sent and not yet confirmed: the server's half of "nothing lost, nothing twice".
 //!
-//! Numbers are counted on both sides and never written (docs/protocol.md 2.2). The outbox keeps every numbered
+//! Numbers are counted on both sides and never written (protocol 2.2). The outbox keeps every numbered
 //! frame until it is confirmed, within bounds; what it must drop it remembers as a run with its sources, so
 //! that the client is told of every hole before anything later.
 

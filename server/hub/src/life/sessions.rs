@@ -90,7 +90,7 @@ impl Hub {
         self.kernel.set_session_timer(key);
     }
 
-    /// Tells a connected client, once per token, that its token ends soon (rtm-v1 7.3).
+    /// Tells a connected client, once per token, that its token ends soon (rtm 7.3).
     fn warn_of_expiry(session: &mut Session, now_unix_ms: u64, out: &mut dyn Sink) {
         let Some(expires_s) = session.token.expires_s else {
             return;
