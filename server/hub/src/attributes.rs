@@ -581,3 +581,21 @@ fn check_attributes(
     }
     Ok(())
 }
+
+impl Attributes {
+    /// Asserts what holds between two inputs.
+    pub(crate) fn assert_consistent(&self, kernel: &Kernel) {
+        let asks = kernel.asks.count_of(AskTag::Attributes);
+        assert_eq!(
+            self.asks.len(),
+            asks,
+            "questions without a reason, or the reverse"
+        );
+        let stores = kernel.stores.count_of(StoreTag::Attributes);
+        assert_eq!(
+            self.stores.len(),
+            stores,
+            "operations without a reason, or the reverse"
+        );
+    }
+}

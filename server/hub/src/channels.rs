@@ -12,6 +12,7 @@ pub(crate) mod state;
 #[cfg(test)]
 mod tests;
 
+use crate::channels::state::HELD_MAX;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -38,9 +39,6 @@ use crate::kernel::check::{check_message, message_bytes};
 use crate::kernel::outbox::{Kept, Source};
 use crate::kernel::session::Session;
 use crate::rates;
-
-/// Publications kept while the members are being fetched; beyond it the hub goes on and repairs later.
-const HELD_MAX: usize = 16_384;
 
 /// A snapshot that has not come within this time is asked for again, by the next change that needs it.
 const RESYNC_AGAIN_MS: u64 = 2_000;

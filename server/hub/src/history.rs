@@ -399,6 +399,24 @@ impl History {
     }
 }
 
+impl History {
+    /// Asserts what holds between two inputs.
+    pub(crate) fn assert_consistent(&self, kernel: &Kernel) {
+        let asks = kernel.asks.count_of(AskTag::History);
+        assert_eq!(
+            self.keeping.len(),
+            asks,
+            "senders who wait for nothing, or the reverse"
+        );
+        let stores = kernel.stores.count_of(StoreTag::History);
+        assert_eq!(
+            self.stores.len(),
+            stores,
+            "operations without a reason, or the reverse"
+        );
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

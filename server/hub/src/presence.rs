@@ -568,3 +568,47 @@ impl Presence {
         }
     }
 }
+
+impl Presence {
+    /// Asserts what holds between two inputs. Cost: O(watchers).
+    pub(crate) fn assert_consistent(&self, kernel: &Kernel) {
+        let asks = kernel.asks.count_of(AskTag::Presence);
+        assert_eq!(
+            self.asks.len(),
+            asks,
+            "questions without a reason, or the reverse"
+        );
+        let missing: usize = self.gathers.values().map(|gather| gather.missing).sum();
+        assert_eq!(missing, self.asks.len(), "states that are awaited");
+        let mut waiting = 0;
+        for (user, watch) in &self.watches {
+            assert!(
+                !watch.watchers.is_empty() || watch.waiting > 0,
+                "nobody watches the user"
+            );
+            for key in &watch.watchers {
+                let session = kernel.sessions.get(*key);
+                let watches = session.is_some_and(|it| it.presence.watched.contains(user));
+                assert!(watches, "a watcher that does not watch");
+            }
+            waiting += watch.waiting;
+        }
+        let subscriptions = self
+            .gathers
+            .values()
+            .filter(|gather| gather.is_subscription);
+        let reports: usize = subscriptions.map(|gather| gather.users.len()).sum();
+        assert_eq!(
+            waiting, reports,
+            "subscriptions that wait for their first report"
+        );
+        for session in kernel.sessions.values() {
+            for user in session.presence.watched.iter() {
+                assert!(
+                    self.watches.contains_key(user),
+                    "a watched user without a topic"
+                );
+            }
+        }
+    }
+}

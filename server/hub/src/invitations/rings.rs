@@ -23,7 +23,7 @@ use crate::kernel::outbox::Source;
 use crate::kernel::reply::error;
 use crate::kernel::session::Session;
 use crate::kernel::timers::Timer;
-use crate::kernel::users::Connection;
+use crate::kernel::users::Stage;
 use crate::store_ops::{InvitationName, StoreAnswer, StoreOp};
 
 /// An invitation that rings for so long is looked up in its record, in milliseconds: its end should have come.
@@ -139,7 +139,7 @@ impl Invitations {
         kernel: &mut Kernel,
         out: &mut dyn Sink,
     ) {
-        let Some(Connection::Serving(key)) = kernel.connections.get(&connection) else {
+        let Some(Stage::Serving(key)) = kernel.connections.get(&connection) else {
             return;
         };
         let Some(session) = kernel.sessions.get_mut(*key) else {

@@ -20,7 +20,7 @@ use crate::kernel::Kernel;
 use crate::kernel::reply::error;
 use crate::kernel::session::HEARTBEAT_WATCHED_MS;
 use crate::kernel::timers::Timer;
-use crate::kernel::users::Connection;
+use crate::kernel::users::Stage;
 
 /// The hub's own clock is this much ahead, so that what was restored may be older than the process. Longer than
 /// anything that a session waits for. Milliseconds.
@@ -43,7 +43,7 @@ impl Kernel {
     pub(crate) fn is_open(&self, connection: ConnectionId) -> bool {
         match self.connections.get(&connection) {
             None => false,
-            Some(Connection::Serving(key)) => {
+            Some(Stage::Serving(key)) => {
                 let session = self.sessions.get(*key);
                 session.is_some_and(|session| session.connection == Some(connection))
             }
@@ -61,7 +61,7 @@ impl Kernel {
         // By the clock that all hubs of the node share.
         let opened_ms = self.now.mono_ms + self.clock.paused_ms;
         self.connections
-            .insert(connection, Connection::Fresh { opened_ms });
+            .insert(connection, Stage::Fresh { opened_ms });
     }
 
     /// Checks a token that replaces a session's; returns what it gives.
@@ -120,7 +120,7 @@ impl Kernel {
     /// Connections were closed in this turn because their clients do not confirm.
     pub(crate) fn finish_slow(&mut self, slow: Vec<ConnectionId>) {
         for connection in slow {
-            if let Some(Connection::Serving(key)) = self.connections.remove(&connection) {
+            if let Some(Stage::Serving(key)) = self.connections.remove(&connection) {
                 self.set_session_timer(key);
             }
         }

@@ -11,7 +11,7 @@ use crate::invitations::slot::Reports;
 use crate::kernel::Kernel;
 use crate::kernel::asks::{Outcome as Asked, Settled};
 use crate::kernel::session::{End, Session};
-use crate::kernel::users::{Connection, PendingLogin};
+use crate::kernel::users::{PendingLogin, Stage};
 use crate::life::login::CLAIM;
 use crate::life::state::ClaimAsk;
 use crate::store_ops::{AttributeOwner, StoreOp};
@@ -34,7 +34,7 @@ impl Hub {
         reports: Reports,
         out: &mut dyn Sink,
     ) {
-        let Some(Connection::Fresh { opened_ms }) = self.kernel.connections.get(&connection) else {
+        let Some(Stage::Fresh { opened_ms }) = self.kernel.connections.get(&connection) else {
             return;
         };
         self.logins.count += 1;
@@ -100,7 +100,7 @@ impl Hub {
         }
         self.kernel
             .connections
-            .insert(connection, Connection::Claiming(Box::new(user.clone())));
+            .insert(connection, Stage::Claiming(Box::new(user.clone())));
         let ask = ClaimAsk {
             user: user.clone(),
             connection,

@@ -14,7 +14,7 @@ use crate::io::Sink;
 use crate::kernel::caller::Caller;
 use crate::kernel::reply::error;
 use crate::kernel::session::End;
-use crate::kernel::users::Connection;
+use crate::kernel::users::Stage;
 use crate::presence::Presence;
 use crate::rates::Kind;
 
@@ -22,7 +22,7 @@ impl Hub {
     /// A connection has sent too much for too long, whatever it was.
     pub(crate) fn handle_flooded(&mut self, connection: ConnectionId, out: &mut dyn Sink) {
         match self.kernel.connections.get(&connection) {
-            Some(Connection::Serving(key)) => {
+            Some(Stage::Serving(key)) => {
                 self.kernel
                     .send_away(*key, CloseCode::RateLimited, RATE_LIMITED_WAIT_MS, out);
             }

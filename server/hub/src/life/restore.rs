@@ -1,5 +1,6 @@
 //! Brings a snapshot back to life.
 
+use crate::kernel::session::PREVIOUS_SECRETS_MAX;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -18,7 +19,6 @@ use crate::invitations::state::Invitations;
 use crate::io::{Effect, Sink};
 use crate::kernel::outbox::Outbox;
 use crate::kernel::session::{Link, RateSlot, Requests, Session, Token};
-use crate::life::resume::PREVIOUS_SECRETS_MAX;
 use crate::peers::slot::{Delivery, InboxState, PeerSlot};
 use crate::presence::slot::{PresenceSlot, Watched};
 use crate::snapshot::record::{
