@@ -53,6 +53,7 @@ impl Channels {
         out: &mut dyn Sink,
     ) {
         let Some(key) = kernel.session_of(caller, out) else {
+            // It is answered.
             return;
         };
         let found = match kernel.traits_of(key).reaches_any_channel {
@@ -60,6 +61,7 @@ impl Channels {
             false => kernel.joined_channel(caller, &call.channel, out),
         };
         let Some(channel_key) = found else {
+            // It is answered.
             return;
         };
         if !is_news_channel(&channel_key.channel)
@@ -88,6 +90,7 @@ impl Channels {
             }
         }
         let Some(session) = kernel.sessions.get(key) else {
+            debug_assert!(false, "a session is gone while it is dealt with");
             return;
         };
         let limits = kernel.history_limits(&channel_key.app);
@@ -161,6 +164,7 @@ impl Channels {
         out: &mut dyn Sink,
     ) {
         let Some(channel) = self.known.get_mut(key) else {
+            // It was on its way when the last member here left.
             return;
         };
         if !channel.is_current {
@@ -192,10 +196,12 @@ impl Channels {
         out: &mut dyn Sink,
     ) {
         let Some(channel) = self.known.get_mut(key) else {
+            // Too much was held, so it went on without this answer; the channel is unused by now.
             return;
         };
         let Sync::Waiting { held, calls } = std::mem::replace(&mut channel.sync, Sync::Ready)
         else {
+            // Too much was held, so it went on without this answer.
             return;
         };
         for snapshot in known {
@@ -222,6 +228,7 @@ impl Channels {
         out: &mut dyn Sink,
     ) {
         let Some(channel) = self.known.get_mut(key) else {
+            // An earlier one that was held has taken the last member here away.
             return;
         };
         let is_own = from == kernel.config.id;
@@ -338,6 +345,7 @@ impl Channels {
             Err(Missing) => {
                 let now_ms = kernel.now.mono_ms;
                 let Some(channel) = self.known.get_mut(key) else {
+                    debug_assert!(false, "a channel is gone while it is dealt with");
                     return;
                 };
                 let resync = channel.resyncs.entry(stamp.origin).or_default();
@@ -358,9 +366,11 @@ impl Channels {
     /// Something that this hub has published has its place in the order: does what waits for that.
     fn finish_published(&mut self, key: &ChannelKey, kernel: &mut Kernel, out: &mut dyn Sink) {
         let Some(channel) = self.known.get_mut(key) else {
+            debug_assert!(false, "a channel is gone while it is dealt with");
             return;
         };
         let Some(published) = channel.published.pop_front() else {
+            debug_assert!(false, "nothing is left to be taken");
             return;
         };
         let session = published.session;
@@ -402,6 +412,7 @@ impl Channels {
         out: &mut dyn Sink,
     ) {
         let Some(channel) = self.known.get(key) else {
+            debug_assert!(false, "a session is gone while it is dealt with");
             return;
         };
         let count = channel.members.len();
@@ -470,6 +481,7 @@ impl Channels {
             ..
         } = kernel;
         let Some(channel) = self.known.get(key) else {
+            debug_assert!(false, "a session is gone while it is dealt with");
             return;
         };
         let mut connections = Vec::with_capacity(channel.locals.len());
@@ -498,6 +510,7 @@ impl Channels {
 
     pub(crate) fn drop_channel_if_unused(&mut self, key: &ChannelKey, out: &mut dyn Sink) {
         let Some(channel) = self.known.get(key) else {
+            debug_assert!(false, "a session is gone while it is dealt with");
             return;
         };
         let is_used = !channel.locals.is_empty()

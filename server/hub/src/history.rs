@@ -240,6 +240,7 @@ impl History {
             next,
         } = answer
         else {
+            // The store failed; the next sweep asks again.
             return;
         };
         for conversation in conversations {
@@ -285,6 +286,7 @@ impl History {
         out: &mut dyn Sink,
     ) {
         let Some(key) = kernel.session_of(caller, out) else {
+            // It is answered.
             return;
         };
         let count_max = call.count_max as usize;
@@ -294,6 +296,7 @@ impl History {
             return kernel.reply_error(caller, error(Outcome::InvalidArgument, text), out);
         }
         let Some(session) = kernel.sessions.get(key) else {
+            debug_assert!(false, "a session is gone while it is dealt with");
             return;
         };
         // What is over its age is gone for readers at once, from the disk with the next append or sweep.
@@ -317,6 +320,7 @@ impl History {
             },
         };
         let Some(conversation) = Self::readable(caller, call.conversation, kernel, out) else {
+            // It is answered.
             return;
         };
         if !kernel.take_rate(caller, rates::Kind::ReadHistory, out) {

@@ -406,6 +406,7 @@ impl Hub {
     ) {
         use client_message::Kind;
         let Some(state) = self.kernel.connections.get(&connection) else {
+            // The hub has closed it while the frame was on its way.
             return;
         };
         match (state, message.kind) {

@@ -115,6 +115,7 @@ impl Channel {
     /// While the members of before are being fetched: the members of this hub, which it knows by itself.
     pub(crate) fn held_own(&self, own: HubId, hasher: SeededHasher) -> Option<Members> {
         let Sync::Waiting { held, .. } = &self.sync else {
+            // They are known.
             return None;
         };
         let mut members = Members::new(hasher);

@@ -94,6 +94,7 @@ impl Kernel {
     /// Tells the world the state of a session's user.
     pub(crate) fn emit_presence(&mut self, key: SessionKey, out: &mut dyn Sink) {
         let Some(session) = self.sessions.get(key) else {
+            debug_assert!(false, "a session is gone while it is dealt with");
             return;
         };
         let (user, state, stamp) = (
@@ -129,6 +130,7 @@ impl Kernel {
     /// Notes that the client was heard on this connection.
     pub(crate) fn touch(&mut self, key: SessionKey, out: &mut dyn Sink) {
         let Some(session) = self.sessions.get_mut(key) else {
+            debug_assert!(false, "a session is gone while it is dealt with");
             return;
         };
         session.link.heard_ms = self.now.mono_ms;
@@ -143,6 +145,7 @@ impl Kernel {
     pub(crate) fn note_watched(&mut self, user: &UserKey) {
         let session = self.users.get(user).and_then(|entry| entry.session);
         let Some(key) = session else {
+            // Its login is still in progress: the session is told when it watches itself.
             return;
         };
         if let Some(session) = self
@@ -158,9 +161,11 @@ impl Kernel {
     /// Ends the session's connection, if it has one; the session stays.
     pub(crate) fn detach(&mut self, key: SessionKey, code: Option<CloseCode>, out: &mut dyn Sink) {
         let Some(session) = self.sessions.get_mut(key) else {
+            debug_assert!(false, "a session is gone while it is dealt with");
             return;
         };
         let Some(connection) = session.connection.take() else {
+            // It has none already.
             return;
         };
         if fault!(GraceBeginsAtNotice) {
@@ -183,6 +188,7 @@ impl Kernel {
     /// Sets the session's next look: the earliest of everything that can happen to it by time alone.
     pub(crate) fn set_session_timer(&mut self, key: SessionKey) {
         let Some(session) = self.sessions.get_mut(key) else {
+            // The session has just ended.
             return;
         };
         let heard = session.link.heard_ms;
@@ -239,6 +245,7 @@ impl Kernel {
         out: &mut dyn Sink,
     ) {
         let Some(entry) = self.users.get_mut(user) else {
+            debug_assert!(false, "a user is gone while it is dealt with");
             return;
         };
         if entry.session == Some(key) {

@@ -256,6 +256,7 @@ impl Outbox {
             }
         };
         let Some(place) = place else {
+            // The client has confirmed it.
             return;
         };
         let withdrawn = Kept::counted(Bytes::new(), Source::Withdrawn, &self.gauge);
@@ -284,6 +285,7 @@ impl Outbox {
     fn drop_oldest(&mut self) {
         let sseq = self.first_kept();
         let Some(oldest) = self.kept.pop_front() else {
+            debug_assert!(false, "nothing is left to be taken");
             return;
         };
         self.bytes -= oldest.frame.len();

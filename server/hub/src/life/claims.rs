@@ -35,6 +35,7 @@ impl Hub {
         out: &mut dyn Sink,
     ) {
         let Some(Stage::Fresh { opened_ms }) = self.kernel.connections.get(&connection) else {
+            debug_assert!(false, "a login on a connection that is not fresh");
             return;
         };
         self.logins.count += 1;
@@ -227,9 +228,11 @@ impl Hub {
         out: &mut dyn Sink,
     ) {
         let Some(entry) = self.kernel.users.get_mut(user) else {
+            debug_assert!(false, "a user is gone while it is dealt with");
             return;
         };
         let Some(login) = entry.claim.take_if(|login| login.connection == connection) else {
+            debug_assert!(false, "a user is gone while it is dealt with");
             return;
         };
         if entry.session.is_none() {

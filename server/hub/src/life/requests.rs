@@ -40,6 +40,7 @@ impl Hub {
         out: &mut dyn Sink,
     ) -> bool {
         let Some(session) = self.kernel.sessions.get_mut(key) else {
+            debug_assert!(false, "a session is gone while it is dealt with");
             return true;
         };
         if !session.outbox.confirm(sseq) {
@@ -72,6 +73,7 @@ impl Hub {
         out: &mut dyn Sink,
     ) {
         let Some(session) = self.kernel.sessions.get_mut(key) else {
+            debug_assert!(false, "a session is gone while it is dealt with");
             return;
         };
         let is_forgotten =
@@ -222,6 +224,7 @@ impl Hub {
 
     fn handle_renew_token(&mut self, caller: Caller, token: &str, out: &mut dyn Sink) {
         let Some(key) = self.kernel.session_of(caller, out) else {
+            // It is answered.
             return;
         };
         if !self.kernel.take_rate(caller, Kind::RenewToken, out) {
@@ -233,6 +236,7 @@ impl Hub {
             .get(key)
             .map(|session| session.user.clone())
         else {
+            debug_assert!(false, "a session is gone while it is dealt with");
             return;
         };
         match self.kernel.renewed_grant(&user, token) {

@@ -179,6 +179,7 @@ impl Hub {
         out: &mut dyn Sink,
     ) {
         let Some(key) = from_channel(&record.app, &record.channel) else {
+            // A name that this version does not accept.
             return;
         };
         let mut channel = Channel::new(key.clone(), self.kernel.hasher, record.epoch);

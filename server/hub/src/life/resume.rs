@@ -152,6 +152,7 @@ impl Hub {
         };
         let (connection, opened_ms) = ask.opened;
         let Some(Stage::Resuming { asked_ms }) = self.kernel.connections.get(&connection) else {
+            // The client has gone while its session was looked for.
             return;
         };
         match located {
@@ -208,6 +209,7 @@ impl Hub {
         out: &mut dyn Sink,
     ) {
         let Some(session) = self.kernel.sessions.get(key) else {
+            debug_assert!(false, "a session is gone while it is dealt with");
             return;
         };
         if opened_ms < session.link.opened_ms {
@@ -228,6 +230,7 @@ impl Hub {
         }
         // A confirmation beyond what was sent: this client counts another session.
         let Some(session) = self.kernel.sessions.get(key) else {
+            debug_assert!(false, "a session is gone while it is dealt with");
             return;
         };
         let is_ahead = resume.confirm > session.outbox.sent();
@@ -248,6 +251,7 @@ impl Hub {
         }
         let secret: [u8; 32] = self.kernel.rng.bytes();
         let Some(session) = self.kernel.sessions.get_mut(key) else {
+            debug_assert!(false, "a session is gone while it is dealt with");
             return;
         };
         session.link.previous_secrets = session.secrets().take(PREVIOUS_SECRETS_MAX).collect();
@@ -287,6 +291,7 @@ impl Hub {
             out,
         );
         let Some(session) = self.kernel.sessions.get_mut(key) else {
+            debug_assert!(false, "a session is gone while it is dealt with");
             return;
         };
         session

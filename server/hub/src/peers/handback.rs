@@ -60,6 +60,7 @@ impl Peers {
     /// their order. A message that is not to be stored and was sent before one that is cannot come any more.
     pub(crate) fn spill(&mut self, key: SessionKey, kernel: &mut Kernel, out: &mut dyn Sink) {
         let Some(session) = kernel.sessions.get_mut(key) else {
+            debug_assert!(false, "a session is gone while it is dealt with");
             return;
         };
         let user = session.user.clone();
@@ -131,6 +132,7 @@ impl Peers {
         out: &mut dyn Sink,
     ) {
         let Some(session) = kernel.sessions.get_mut(key) else {
+            debug_assert!(false, "a session is gone while it is dealt with");
             return;
         };
         let user = session.user.clone();

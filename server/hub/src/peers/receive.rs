@@ -124,6 +124,7 @@ impl Peers {
     /// than one that is not.
     fn check_deliveries_at(key: SessionKey, due_ms: u64, kernel: &mut Kernel) {
         let Some(session) = kernel.sessions.get_mut(key) else {
+            debug_assert!(false, "a session is gone while it is dealt with");
             return;
         };
         if session.peers.check_ms.is_none_or(|at| at > due_ms) {
@@ -170,6 +171,7 @@ impl Peers {
         out: &mut dyn Sink,
     ) {
         let Some(session) = kernel.sessions.get_mut(key) else {
+            debug_assert!(false, "a session is gone while it is dealt with");
             return;
         };
         let mut received = Vec::new();
@@ -212,6 +214,7 @@ impl Peers {
     ) {
         let id = delivery.parcel.id;
         let Some(session) = kernel.sessions.get_mut(key) else {
+            debug_assert!(false, "a session is gone while it is dealt with");
             return;
         };
         let user = session.user.clone();
@@ -229,6 +232,7 @@ impl Peers {
     /// Deletes stored messages whose delivery was confirmed, and goes on reading.
     fn confirm_stored(key: SessionKey, sseq: u64, kernel: &mut Kernel, out: &mut dyn Sink) {
         let Some(session) = kernel.sessions.get_mut(key) else {
+            debug_assert!(false, "a session is gone while it is dealt with");
             return;
         };
         let inbox = &mut session.peers.inbox;
@@ -258,6 +262,7 @@ impl Peers {
     ) {
         let now_ms = kernel.now.mono_ms;
         let Some(session) = kernel.sessions.get_mut(key) else {
+            // A timer of a session that has ended.
             return;
         };
         session.peers.check_ms = None;
