@@ -38,14 +38,14 @@ impl World {
 
     /// What the hubs hold now.
     pub(crate) fn held(&self) -> Held {
-        self.nodes.iter().fold(Held::default(), |sum, node| {
-            let stats = node.hub.stats();
+        self.cells.iter().fold(Held::default(), |sum, cell| {
+            let stats = cell.hub().stats();
             Held {
                 connections: sum.connections + stats.connections,
                 sessions: sum.sessions + stats.sessions,
                 channels: sum.channels + stats.channels,
                 open: sum.open + stats.asks + stats.store_operations,
-                topics: sum.topics + node.shard.topics(),
+                topics: sum.topics + cell.bus().topics(),
             }
         })
     }

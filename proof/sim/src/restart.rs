@@ -5,13 +5,14 @@
 
 use std::sync::Arc;
 
-use tidings_bus::{Homes, Shard};
+use tidings_bus::{Homes, Router};
+use tidings_cell::{Cell, RecentLogins};
 use tidings_hub::ids::{ConnectionId, HubId};
 use tidings_hub::used::UsedRates;
 use tidings_hub::{Hub, HubConfig, Input, Snapshot};
 use tidings_wire::limits::RESUME_WINDOW_MS;
 
-use crate::world::{Happening, Node, World};
+use crate::world::{Happening, World};
 
 /// Longest wait for what is under way in a drain, in milliseconds. Source: the server's shell.
 const SETTLE_MS: u64 = 3_000;
@@ -33,14 +34,14 @@ impl World {
 
     fn end_process(&mut self) {
         self.crash_disk();
-        self.legacy.crash();
         self.paused_until_ms = 0;
         self.incarnation += 1;
         self.is_down = true;
         self.used = UsedRates::new((0, 0));
+        self.recent = RecentLogins::default();
         self.down_since_ms = self.now_ms;
         self.is_draining = false;
-        self.nodes.clear();
+        self.cells.clear();
         self.links.clear();
         let wires: Vec<ConnectionId> = self.wires.keys().copied().collect();
         for wire in wires {
@@ -68,8 +69,8 @@ impl World {
         let is_settled = self.run_while(self.now_ms + SETTLE_MS, |world| !world.is_settled());
         self.kept = is_settled.then(|| Kept {
             unix_ms: self.unix_ms(),
-            hubs: (self.nodes.iter())
-                .map(|node| node.hub.snapshot().encode())
+            hubs: (self.cells.iter())
+                .map(|cell| cell.snapshot().encode())
                 .collect(),
         });
         self.note("server stops");
@@ -141,12 +142,10 @@ impl World {
                 server: "tidings-sim".into(),
                 drain_window_ms: self.config.drain_window_ms,
             };
-            let shard = Shard::new(HubId(at), homes);
-            self.nodes.push(Node {
-                hub: Hub::new(config).with_replay_bytes_max(self.config.replay_bytes_max),
-                shard,
-                homes,
-            });
+            let hub = Hub::new(config).with_replay_bytes_max(self.config.replay_bytes_max);
+            // Posted to itself as well, so that whatever else happens may come between.
+            let bus = Router::new(HubId(at), homes).posting_to_itself();
+            self.cells.push(Cell::new(hub, Arc::clone(&apps), bus));
             self.give_hub(HubId(at), Input::Tick);
         }
     }
@@ -159,14 +158,14 @@ impl World {
 
     /// Whether nothing is under way in the server.
     fn is_settled(&self) -> bool {
-        self.nodes.iter().all(|node| node.hub.is_settled()) && !self.is_busy()
+        self.cells.iter().all(|cell| cell.hub().is_settled()) && !self.is_busy()
     }
 
     fn is_busy(&self) -> bool {
         let is_ours = |happening: &Happening| {
             matches!(
                 happening,
-                Happening::Hub { .. } | Happening::Route { .. } | Happening::Commit { .. }
+                Happening::Hub { .. } | Happening::Post { .. } | Happening::Commit { .. }
             )
         };
         self.happenings.values().any(is_ours)

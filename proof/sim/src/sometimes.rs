@@ -8,7 +8,7 @@ use tidings_hub::ids::{ConnectionId, InvitationId};
 use tidings_hub::store_ops::{StoreAnswer, StoreOp};
 use tidings_hub::{Effect, Input};
 use tidings_wire::codes::{CloseCode, Outcome};
-use tidings_wire::frame::decode_server;
+use tidings_wire::frame::{decode_server, payload};
 use tidings_wire::proto::{client_message, server_message::Kind};
 
 /// Situations of the contract (7.2) that there are on a single node.
@@ -94,10 +94,7 @@ impl Sometimes {
                 } if limits.age_ms == u64::MAX => self.see("clock not believed"),
                 Effect::Bus(BusOp::Publish { message, .. }) => self.see_publication(message),
                 Effect::Send { connection, frame } if is_resume => {
-                    let head = if frame[1] < 126 { 2 } else { 4 };
-                    let frame = frame
-                        .get(head..)
-                        .and_then(|frame| decode_server(frame).ok());
+                    let frame = decode_server(payload(frame)).ok();
                     let kinds = frame.into_iter().flat_map(|frame| frame.messages);
                     for kind in kinds.filter_map(|message| message.kind) {
                         self.see_answer(*connection, &mut resumed, &kind);

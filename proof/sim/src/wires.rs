@@ -148,8 +148,8 @@ impl World {
             return;
         };
         let hub = wire.hub;
-        if self.hear_legacy(wire_id, &bytes) {
-            return;
+        if self.is_translated(hub, wire_id) {
+            return self.drive(hub, |world| tidings_cell::hear(world, wire_id, &bytes));
         }
         let input = match tidings_wire::frame::decode_client(&bytes) {
             Ok(frame) => Input::Frame {
@@ -200,13 +200,7 @@ impl World {
         let Some(wire) = self.wires.remove(&wire_id) else {
             return;
         };
-        self.lose_legacy(wire_id, wire.hub);
-        self.give_hub(
-            wire.hub,
-            Input::Closed {
-                connection: wire_id,
-            },
-        );
+        self.drive(wire.hub, |world| tidings_cell::closed(world, wire_id));
     }
 
     pub(crate) fn close_client(&mut self, wire_id: ConnectionId, code: Option<u16>) {
@@ -216,9 +210,10 @@ impl World {
             .iter()
             .find(|(_, wire)| **wire == wire_id)
             .map(|(key, _)| *key);
-        if code.is_some() {
-            self.wires.remove(&wire_id);
-            self.legacy.forget(wire_id);
+        if code.is_some()
+            && let Some(wire) = self.wires.remove(&wire_id)
+        {
+            self.drive(wire.hub, |world| tidings_cell::forget(world, wire_id));
         }
         if let Some((client, connection)) = ours {
             self.by_client.remove(&(client, connection));

@@ -10,13 +10,13 @@ use std::collections::{BTreeMap, BinaryHeap, VecDeque};
 use std::hash::Hasher as _;
 
 use siphasher::sip::SipHasher13;
-use tidings_bus::{Homes, Shard};
+use tidings_bus::Crossing;
+use tidings_cell::{Cell, RecentLogins};
 use tidings_client_core as core;
-use tidings_hub::bus_ops::BusOp;
 use tidings_hub::ids::{ConnectionId, HubId};
 use tidings_hub::store_ops::StoreOp;
 use tidings_hub::used::UsedRates;
-use tidings_hub::{Apps, Hub, Input, Pressure, Ticket};
+use tidings_hub::{Apps, Input, Pressure, Ticket};
 use tidings_store::MemoryEngine;
 use tidings_wire::ws;
 
@@ -125,12 +125,11 @@ pub(crate) enum Happening {
         incarnation: u64,
         input: Box<Input>,
     },
-    /// A shard gets an operation from a hub.
-    Route {
-        shard: HubId,
+    /// A cell gets what another one, or itself, has posted.
+    Post {
+        to: HubId,
         incarnation: u64,
-        from: HubId,
-        op: Box<BusOp>,
+        crossing: Box<Crossing>,
     },
     /// The disk has finished a group commit.
     Commit {
@@ -162,7 +161,7 @@ impl Happening {
     fn needs_server(&self) -> bool {
         match self {
             Happening::Hub { .. }
-            | Happening::Route { .. }
+            | Happening::Post { .. }
             | Happening::Commit { .. }
             | Happening::FromClient { .. }
             | Happening::Connect { .. }
@@ -187,13 +186,6 @@ pub(crate) struct Wire {
     pub(crate) to_hub_ms: u64,
 }
 
-/// A hub with its share of the bus.
-pub(crate) struct Node {
-    pub(crate) hub: Hub,
-    pub(crate) shard: Shard,
-    pub(crate) homes: Homes,
-}
-
 /// A simulated world.
 pub struct World {
     pub(crate) config: WorldConfig,
@@ -202,9 +194,15 @@ pub struct World {
     queue: BinaryHeap<Reverse<(u64, u64)>>,
     pub(crate) happenings: BTreeMap<u64, Happening>,
     count: u64,
-    pub(crate) nodes: Vec<Node>,
+    pub(crate) cells: Vec<Cell>,
+    /// The cell that is driven.
+    pub(crate) at: HubId,
+    /// Whether the input that is being handled asks for a resume, or brings one.
+    pub(crate) is_resume: bool,
     /// What users have used of their rates, for all hubs.
     pub(crate) used: UsedRates,
+    /// Who was logged in by the legacy protocol a moment ago, for all hubs.
+    pub(crate) recent: RecentLogins,
     /// Rises with each restart of the server.
     pub(crate) incarnation: u64,
     pub(crate) is_down: bool,
@@ -266,8 +264,11 @@ impl World {
             queue: BinaryHeap::new(),
             happenings: BTreeMap::new(),
             count: 0,
-            nodes: Vec::new(),
+            cells: Vec::new(),
+            at: HubId(0),
+            is_resume: false,
             used: UsedRates::new((0, 0)),
+            recent: RecentLogins::default(),
             incarnation: 0,
             is_down: true,
             down_since_ms: 1,
@@ -335,7 +336,7 @@ impl World {
 
     /// Bytes that the hubs keep for clients.
     pub fn replay_bytes(&self) -> usize {
-        let hubs = self.nodes.iter().map(|node| node.hub.stats());
+        let hubs = self.cells.iter().map(|cell| cell.hub().stats());
         hubs.map(|stats| stats.replay_bytes).sum()
     }
 
@@ -382,9 +383,9 @@ impl World {
     fn next_at(&self) -> Option<u64> {
         let queued = self.queue.peek().map(|Reverse((at, _))| *at);
         let hubs = self
-            .nodes
+            .cells
             .iter()
-            .filter_map(|node| node.hub.deadline())
+            .filter_map(Cell::hub_deadline)
             .min()
             .map(|due_ms| due_ms.max(self.paused_until_ms));
         let clients = (self.clients.iter().enumerate())
@@ -392,7 +393,13 @@ impl World {
             .filter_map(|(at, client)| Some(self.client_due_ms(at, client.deadline()?)))
             .min();
         let kept = (!self.held_back.is_empty()).then_some(self.paused_until_ms);
-        [queued, hubs, clients, kept, self.legacy.next_at()]
+        let translators = self
+            .cells
+            .iter()
+            .filter_map(Cell::translators_deadline)
+            .min();
+        let legacy = self.legacy.next_at();
+        [queued, hubs, clients, kept, translators, legacy]
             .into_iter()
             .flatten()
             .min()
@@ -400,17 +407,14 @@ impl World {
 
     fn step(&mut self) {
         let is_paused = self.now_ms < self.paused_until_ms;
-        for at in 0..self.nodes.len() {
+        for at in 0..self.cells.len() {
             if is_paused {
                 break;
             }
-            if self.nodes[at]
-                .hub
-                .deadline()
-                .is_some_and(|due| due <= self.now_ms)
-            {
-                self.give_hub(HubId(u16::try_from(at).unwrap_or(0)), Input::Tick);
-            }
+            self.drive(
+                HubId(u16::try_from(at).unwrap_or(0)),
+                tidings_cell::tick_hub,
+            );
         }
         for at in 0..self.clients.len() {
             let due = self.clients[at].deadline();
@@ -468,19 +472,18 @@ impl World {
                     self.give_hub(hub, Input::Closed { connection });
                 }
             }
-            Happening::Route {
-                shard,
+            Happening::Post {
+                to,
                 incarnation,
-                from,
-                op,
+                crossing,
             } if incarnation == self.incarnation => {
-                self.route(shard, from, *op);
+                self.drive(to, |world| tidings_cell::take(world, *crossing));
             }
             Happening::Commit { incarnation, ops } if incarnation == self.incarnation => {
                 self.commit(ops);
             }
             // A dead process gets nothing.
-            Happening::Hub { .. } | Happening::Route { .. } | Happening::Commit { .. } => {}
+            Happening::Hub { .. } | Happening::Post { .. } | Happening::Commit { .. } => {}
             Happening::Client { client, input } => self.give_client(client, *input),
             Happening::Connect { client, connection } => self.connect(client, connection),
             Happening::FromClient { wire, bytes } => self.arrive_at_hub(wire, bytes),

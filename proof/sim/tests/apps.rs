@@ -68,7 +68,7 @@ fn the_third_login_of_a_second_waits() {
     assert_eq!(told, Some((Outcome::TooOften as u32, 500)));
     assert_eq!(server.closed(third), Some(CloseCode::LoginRefused));
     server.log_in("bob");
-    server.now_ms += 500;
+    server.leap(500);
     server.log_in("alice");
 }
 
@@ -87,7 +87,7 @@ fn a_ban_ends_the_login_and_refuses_the_next() {
     let told = refusal(&mut server, again).map(|(outcome, _)| outcome);
     assert_eq!(told, Some(Outcome::Banned as u32));
     server.change(App::default());
-    server.now_ms += 1_000;
+    server.leap(1_000);
     server.log_in("alice");
 }
 
@@ -169,7 +169,7 @@ fn channel_attributes_stay_for_ever_if_the_app_says_so() {
     });
     assert_eq!(server.outcome(alice, write), 0);
     server.pass(1_000_000);
-    server.now_ms += 400 * DAY_MS;
+    server.leap(400 * DAY_MS);
     server.pass(1_000_000);
     let bob = server.log_in("bob");
     let read = Call::ReadChannelAttributes(ReadChannelAttributes {

@@ -42,12 +42,12 @@ fn check(calls: u32, window_ms: u32, make: &dyn Fn(u32) -> Call) {
     let wait_ms = errors[0].retry_after_ms;
     assert_eq!(errors[0].outcome, Outcome::TooOften as u32);
     assert_eq!(wait_ms, window_ms.div_ceil(calls), "steady refill");
-    server.now_ms += u64::from(wait_ms) - 1;
+    server.leap(u64::from(wait_ms) - 1);
     assert_eq!(
         server.outcome(alice, make(calls + 1)),
         Outcome::TooOften as u32
     );
-    server.now_ms += 1;
+    server.leap(1);
     assert_eq!(server.outcome(alice, make(calls + 2)), 0);
 }
 

@@ -85,7 +85,7 @@ fn a_stored_message_is_kept_for_7_days() {
         let alice = server.log_in("alice");
         assert_eq!(server.outcome(alice, offline(1)), 0);
         server.log_out(alice);
-        server.now_ms += age_ms;
+        server.leap(age_ms);
         assert_eq!(
             stored_for_bob(&mut server).len(),
             expected,
@@ -109,7 +109,7 @@ fn number_and_age_of_stored_messages_are_settings() {
     assert_eq!(stored_for_bob(&mut server), ["3", "4", "5"]);
     server.outcome(alice, offline(6));
     server.log_out(alice);
-    server.now_ms += 61_000;
+    server.leap(61_000);
     assert_eq!(stored_for_bob(&mut server), [""; 0]);
 }
 
@@ -267,7 +267,7 @@ fn every_key_named_gets_writer_and_time_and_others_keep_theirs() {
     assert_eq!(server.outcome(alice, write_channel("k")), 0);
     assert_eq!(server.outcome(alice, write_channel("l")), 0);
     let first_ts = server.unix_ms();
-    server.now_ms += 5_000;
+    server.leap(5_000);
     // The value is unchanged.
     assert_eq!(server.outcome(bob, write_channel("k")), 0);
     let stamps = |server: &mut Server| -> Vec<(String, String, u64)> {
@@ -282,7 +282,7 @@ fn every_key_named_gets_writer_and_time_and_others_keep_theirs() {
             ("l".into(), "alice".into(), first_ts),
         ]
     );
-    server.now_ms += 5_000;
+    server.leap(5_000);
     let set = Call::WriteChannelAttributes(WriteChannelAttributes {
         channel: "room".into(),
         how: AttributeWrite::Set as i32,
@@ -444,7 +444,7 @@ fn a_quiet_user_that_begins_to_be_watched_is_on_line() {
         let mut server = Server::new(settings());
         let alice = server.log_in("alice");
         server.log_in("bob");
-        server.now_ms += quiet_ms;
+        server.leap(quiet_ms);
         let subscribe = Call::SubscribePresence(SubscribePresence {
             user_ids: vec!["bob".into()],
         });

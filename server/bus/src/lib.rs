@@ -29,6 +29,8 @@
 //! ```
 
 pub mod contract;
+mod door;
 mod router;
 
-pub use router::{Homes, Shard};
+pub use door::{Bus, Crossing, Outlet};
+pub use router::{Homes, Router, Shard};

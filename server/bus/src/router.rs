@@ -10,6 +10,8 @@ use tidings_fault::fault;
 use tidings_hub::bus_ops::{AskId, BusInput, BusOp, Publication, Topic};
 use tidings_hub::ids::HubId;
 
+use crate::door::{Bus, Crossing, Outlet};
+
 /// Subscribers of a topic, in the order in which they subscribed: up to eight without an allocation.
 type Subscribers = SmallVec<[HubId; 8]>;
 
@@ -197,6 +199,83 @@ impl Shard {
         subscribers.retain(|subscriber| *subscriber != from);
         if subscribers.is_empty() {
             self.topics.remove(topic);
+        }
+    }
+}
+
+/// The in-memory bus, as one hub of a node sees it: its shard, and the way to the shards of the other hubs.
+#[derive(Debug)]
+pub struct Router {
+    hub: HubId,
+    homes: Homes,
+    shard: Shard,
+    posts_to_itself: bool,
+}
+
+impl Router {
+    /// The bus of one hub, without subscribers.
+    pub fn new(hub: HubId, homes: Homes) -> Self {
+        Self {
+            hub,
+            homes,
+            shard: Shard::new(hub, homes),
+            posts_to_itself: false,
+        }
+    }
+
+    /// The same bus, which also posts what stays with its own hub: for a simulator that lets other things happen
+    /// between an operation and what comes of it.
+    #[must_use]
+    pub fn posting_to_itself(mut self) -> Self {
+        self.posts_to_itself = true;
+        self
+    }
+
+    /// Topics that are at home here and have a subscriber.
+    pub fn topics(&self) -> usize {
+        self.shard.topics()
+    }
+
+    fn give(&self, to: HubId, input: BusInput, out: &mut impl Outlet) {
+        if to == self.hub && !self.posts_to_itself {
+            out.deliver(input);
+        } else {
+            out.post(to, Crossing::Deliver(input));
+        }
+    }
+
+    fn route(&mut self, from: HubId, op: BusOp, out: &mut impl Outlet) {
+        let (hub, posts_to_itself) = (self.hub, self.posts_to_itself);
+        self.shard.route(from, op, &mut |to, input| {
+            if to == hub && !posts_to_itself {
+                out.deliver(input);
+            } else {
+                out.post(to, Crossing::Deliver(input));
+            }
+        });
+    }
+}
+
+impl Bus for Router {
+    fn apply(&mut self, op: BusOp, out: &mut impl Outlet) {
+        if let BusOp::Answer { to, ask, answer } = op {
+            let from = self.hub;
+            // It belongs to no topic's order.
+            return self.give(to, BusInput::Answered { ask, from, answer }, out);
+        }
+        let at = self.homes.destination(&op);
+        if at == self.hub && !self.posts_to_itself {
+            self.route(self.hub, op, out);
+        } else {
+            let from = self.hub;
+            out.post(at, Crossing::Route { from, op });
+        }
+    }
+
+    fn take(&mut self, crossing: Crossing, out: &mut impl Outlet) {
+        match crossing {
+            Crossing::Route { from, op } => self.route(from, op, out),
+            Crossing::Deliver(input) => out.deliver(input),
         }
     }
 }

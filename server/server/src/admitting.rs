@@ -8,14 +8,13 @@ use tidings_hub::admission::{Admission, spread};
 use tidings_hub::credentials;
 use tidings_hub::ids::ConnectionId;
 use tidings_wire::codes::{CloseCode, Outcome};
-use tidings_wire::frame::{decode_server, encode_server};
+use tidings_wire::frame::{decode_server, encode_server, payload};
 use tidings_wire::names::AppId;
 use tidings_wire::proto::server_message::Kind;
 use tidings_wire::proto::{ClientFrame, Error, Login, Refused, client_message, server_message};
 
 use crate::connection::{Fresh, Stage};
 use crate::worker::Worker;
-use crate::writing::payload_of;
 
 impl Worker {
     /// Looks at the first message of a frame, the only one that can be a login: whether the node takes it now.
@@ -33,7 +32,7 @@ impl Worker {
         match first.and_then(|message| message.kind.as_ref()) {
             Some(client_message::Kind::Login(login)) => {
                 connection.claim(&login.app_id, &login.user_id);
-                self.admit_page(slot, &login.app_id)?;
+                self.check_page(slot, &login.app_id)?;
                 self.admit_login(slot, login).map_err(come_again)
             }
             Some(client_message::Kind::Resume(resume)) => {
@@ -52,8 +51,8 @@ impl Worker {
     ///
     /// # Errors
     /// It may not: for such a page the app is not there.
-    pub(crate) fn admit_page(&mut self, slot: usize, app: &str) -> Result<(), Error> {
-        let (node, apps) = (self.node.clone(), self.apps.clone());
+    pub(crate) fn check_page(&mut self, slot: usize, app: &str) -> Result<(), Error> {
+        let (node, apps) = (self.node.clone(), self.cell.apps().clone());
         let app = AppId::parse(app).ok();
         let listed = app.and_then(|app| apps.listed.get(&app));
         let extra = self
@@ -80,11 +79,16 @@ impl Worker {
         let (app, who) = self.hashes(app_id, user_id);
         let now_ms = self.now.mono_ms;
         if !self.admission().has_room(now_ms, app, who)
-            && credentials::check(&self.apps, self.now.unix_s(), (app_id, user_id, token)).is_err()
+            && credentials::check(
+                self.cell.apps(),
+                self.now.unix_s(),
+                (app_id, user_id, token),
+            )
+            .is_err()
         {
             return Ok(());
         }
-        self.charge_login(slot, app_id, user_id)
+        self.take_login(slot, app_id, user_id)
     }
 
     /// Names of an app and of its user, for those who count logins.
@@ -97,7 +101,7 @@ impl Worker {
     ///
     /// # Errors
     /// As above.
-    pub(crate) fn charge_login(
+    pub(crate) fn take_login(
         &mut self,
         slot: usize,
         app_id: &str,
@@ -124,26 +128,22 @@ impl Worker {
         }
     }
 
-    pub(crate) fn is_fresh(&mut self, slot: usize) -> bool {
-        self.fresh(slot).is_some()
-    }
-
     /// Turns a login away before anything is done for it.
     pub(crate) fn refuse_login(&mut self, slot: usize, id: ConnectionId, error: Error) {
         let code = match error.outcome == Outcome::Overloaded as u32 {
             true => CloseCode::Overloaded,
             false => CloseCode::LoginRefused,
         };
-        self.note_refusal(slot, &error);
+        self.note_refused(slot, &error);
         let refused = server_message::Kind::Refused(Refused { error: Some(error) });
         self.queue(slot, &encode_server(refused));
-        self.close_by(slot, code);
+        tidings_cell::end(self, id, code);
         self.give(Input::Closed { connection: id });
     }
 
     /// The hub has a frame for a client without a session: what it means for those who count.
     pub(crate) fn note_news(&mut self, slot: usize, frame: &[u8]) {
-        let Ok(frame) = decode_server(payload_of(frame)) else {
+        let Ok(frame) = decode_server(payload(frame)) else {
             return;
         };
         for kind in frame
@@ -154,7 +154,7 @@ impl Worker {
             match kind {
                 Kind::Welcome(_) => return self.begin_session(slot, Entry::Login),
                 Kind::Resumed(_) => return self.begin_session(slot, Entry::Resume),
-                Kind::Refused(Refused { error: Some(error) }) => self.note_refusal(slot, &error),
+                Kind::Refused(Refused { error: Some(error) }) => self.note_refused(slot, &error),
                 _ => {}
             }
         }
@@ -168,7 +168,7 @@ impl Worker {
                 self.admission().give_back();
             }
         }
-        let apps = self.apps.clone();
+        let apps = self.cell.apps().clone();
         let Some(connection) = self.connections.get(slot) else {
             return;
         };
@@ -188,7 +188,7 @@ impl Worker {
     }
 
     /// A login or resume was refused.
-    pub(crate) fn note_refusal(&mut self, slot: usize, error: &Error) {
+    pub(crate) fn note_refused(&mut self, slot: usize, error: &Error) {
         let now_ms = self.now.mono_ms;
         let Some(connection) = self.connections.get(slot) else {
             return;

@@ -19,7 +19,6 @@ use crate::head::{Refusal, Verdict, judge};
 use crate::http::Visitor;
 use crate::inbox::Envelope;
 use crate::lanes::LaneId;
-use crate::legacy::Legacy;
 use crate::origins::{Origins, StatedPage};
 use crate::proxy_line::{self, Beginning};
 use crate::stream::Stream;
@@ -172,7 +171,7 @@ impl Worker {
         let Some(connection) = self.connections.get(slot) else {
             return;
         };
-        if !connection.is_stranger() || self.hub.is_logging_in(id) {
+        if !connection.is_stranger() || self.cell.hub().is_logging_in(id) {
             return;
         }
         self.security.given_up(connection);
@@ -421,7 +420,10 @@ impl Worker {
         {
             return self.refuse(slot, &full.into());
         }
-        connection.legacy = Some(Legacy::open(now, id, app));
+        connection.flags.is_legacy = true;
+        // The word is checked against its own connection only, so that a foreseeable one does no harm.
+        let random = getrandom::u64().unwrap_or(id.0);
+        tidings_cell::open_legacy(self, id, app, random);
         self.open(slot, response, rest);
     }
 

@@ -10,7 +10,6 @@ use tidings_wire::ws::{Decoder, Limits, Role};
 
 use crate::gate::{Admission, Full};
 use crate::lanes::LaneId;
-use crate::legacy::Legacy;
 use crate::origins::StatedPage;
 use crate::outgoing::Outgoing;
 use crate::stream::Stream;
@@ -31,8 +30,6 @@ pub(crate) struct Connection {
     pub(crate) work: Bucket,
     /// What few connections have at a time; none of those that are logged in and idle.
     pub(crate) extra: Option<Box<Extra>>,
-    /// Its translator, if it speaks the legacy protocol.
-    pub(crate) legacy: Option<Box<Legacy>>,
 }
 
 /// What the loop remembers of a connection between two looks at it.
@@ -48,6 +45,8 @@ pub(crate) struct Flags {
     pub(crate) is_read_closed: bool,
     /// It has sent more than its rate allows: nothing is read of it until its time comes.
     pub(crate) is_throttled: bool,
+    /// It speaks the legacy protocol: a translator stands between it and the hub.
+    pub(crate) is_legacy: bool,
 }
 
 /// What few connections have at a time.
@@ -253,7 +252,6 @@ impl Connection {
             lane: LaneId::STRANGERS,
             work: Bucket::default(),
             extra: Some(Box::new(extra)),
-            legacy: None,
         }
     }
 

@@ -8,8 +8,8 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 
 use mio::Waker;
-use tidings_hub::bus_ops::{BusInput, BusOp};
-use tidings_hub::ids::{ConnectionId, HubId};
+use tidings_bus::Crossing;
+use tidings_hub::ids::ConnectionId;
 use tidings_hub::store_ops::StoreAnswer;
 use tidings_hub::{Apps, Pressure, Snapshot, Ticket};
 
@@ -25,10 +25,8 @@ pub(crate) const INBOX_DEPTH_MAX: usize = 65_536;
 /// What a hub's thread may be given.
 #[derive(Debug)]
 pub(crate) enum Envelope {
-    /// An operation for the receiver's shard of the bus.
-    Route { from: HubId, op: BusOp },
-    /// For the receiver's hub.
-    Deliver(BusInput),
+    /// What the bus of another hub has posted to the receiver's.
+    Bus(Crossing),
     /// A connection of the receiver's whose place a newer stranger has taken.
     GiveUp(ConnectionId),
     /// A connection whose session is at the receiver.

@@ -34,6 +34,7 @@ mod error;
 mod forwarded;
 mod gate;
 mod head;
+mod hosting;
 mod http;
 mod inbox;
 mod kept_sessions;

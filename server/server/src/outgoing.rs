@@ -66,17 +66,23 @@ impl Piece {
 #[derive(Debug, Default)]
 pub(crate) struct TurnLog {
     bytes: Vec<u8>,
+    /// Where the last frame lies. A fan-out that reaches legacy clients as well adds its frame more than once.
+    last: Range<usize>,
 }
 
 impl TurnLog {
     /// Adds a frame; `None` when there is no room for it.
     pub(crate) fn add(&mut self, frame: &[u8]) -> Option<Range<usize>> {
+        if !frame.is_empty() && self.bytes.get(self.last.clone()) == Some(frame) {
+            return Some(self.last.clone());
+        }
         let start = self.bytes.len();
         let end = start + frame.len();
         if end > LOG_BYTES_MAX {
             return None;
         }
         self.bytes.extend_from_slice(frame);
+        self.last = start..end;
         Some(start..end)
     }
 
@@ -92,6 +98,7 @@ impl TurnLog {
             self.bytes = Vec::new();
         }
         self.bytes.clear();
+        self.last = 0..0;
     }
 
     pub(crate) fn bytes(&self) -> &[u8] {

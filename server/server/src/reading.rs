@@ -301,7 +301,7 @@ impl Worker {
                 payload,
             } if self.is_legacy(slot) => {
                 if self.bear_messages(slot, 1) {
-                    self.hear_legacy(slot, payload);
+                    tidings_cell::hear(self, id, payload);
                 }
                 false
             }
@@ -358,14 +358,10 @@ impl Worker {
         if let Err(error) = self.admit_frame(slot, &frame) {
             return self.refuse_login(slot, id, error);
         }
-        let input = Input::Frame {
+        self.give(Input::Frame {
             connection: id,
             frame,
-        };
-        if self.is_fresh(slot) {
-            self.recall(&input);
-        }
-        self.give(input);
+        });
     }
 
     /// Holds a connection to its rate of messages. One that has sent too many is not read until its time comes; one
@@ -397,7 +393,7 @@ impl Worker {
         *flood = Some(Flood { since_ms, until_ms });
         if until_ms - since_ms >= FLOOD_MS {
             *flood = None;
-            let user = self.hub.user_of(id);
+            let user = self.cell.hub().user_of(id);
             let user = user.map(|user| (user.app.as_str(), user.user.as_str()));
             self.security.flood(connection, user);
             return self.give(Input::Flooded { connection: id });
@@ -428,9 +424,10 @@ impl Worker {
         let Some(connection) = self.connections.get(slot) else {
             return false;
         };
-        let most = match connection.legacy {
-            Some(_) => PREAUTH_LEGACY_FRAMES_MAX,
-            None => PREAUTH_FRAMES_MAX,
+        let most = if connection.flags.is_legacy {
+            PREAUTH_LEGACY_FRAMES_MAX
+        } else {
+            PREAUTH_FRAMES_MAX
         };
         if let Stage::Fresh(fresh) = &mut connection.stage {
             let messages = u8::try_from(messages).unwrap_or(u8::MAX);

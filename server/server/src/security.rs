@@ -283,9 +283,10 @@ impl SecurityLog {
 }
 
 fn protocol(connection: &Connection) -> &'static str {
-    match connection.legacy {
-        Some(_) => "legacy",
-        None => "native",
+    if connection.flags.is_legacy {
+        "legacy"
+    } else {
+        "native"
     }
 }
 

@@ -88,7 +88,7 @@ impl Server {
             config.media,
         );
         let has_tls = tls.is_some();
-        let legacy = Arc::new(LegacyDoor::new(config.legacy, clock, has_tls));
+        let legacy = Arc::new(LegacyDoor::new(config.legacy, has_tls));
         let admin_addr = admin.as_ref().and_then(|admin| admin.local_addr().ok());
         let (http, http_thread) = http::start(http::HttpParts {
             readiness: readiness.clone(),

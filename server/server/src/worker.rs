@@ -13,13 +13,13 @@ use std::time::Duration;
 
 use mio::net::TcpListener;
 use mio::{Events, Poll, Token};
-use tidings_bus::{Homes, Shard};
+use tidings_bus::{Homes, Router};
+use tidings_cell::Cell;
 use tidings_hub::admission::{Admission, LAG_MS};
-use tidings_hub::bus_ops::{BusInput, BusOp};
 use tidings_hub::ids::{ConnectionId, HubId};
 use tidings_hub::store_ops::{StoreAnswer, StoreOp};
 use tidings_hub::used::UsedRates;
-use tidings_hub::{Apps, Effect, Hub, HubConfig, Input, Pressure, Snapshot, Ticket, Time};
+use tidings_hub::{Hub, HubConfig, Input, Pressure, Snapshot, Ticket, Time};
 use tidings_store::Submitter;
 use tidings_wire::codes::CloseCode;
 use tidings_wire::limits::REPLAY_BYTES_MAX;
@@ -27,7 +27,7 @@ use tidings_wire::names::AppId;
 
 use crate::clock::Clock;
 use crate::config::Limits;
-use crate::connection::{Leaving, Stage};
+use crate::connection::Stage;
 use crate::connections::Connections;
 use crate::deadlines::Deadlines;
 use crate::gate::Gate;
@@ -131,11 +131,6 @@ pub(crate) struct Worker {
     pub(crate) accept_after_ms: u64,
     pub(crate) head_deadlines: Deadlines,
     pub(crate) closing_deadlines: Deadlines,
-    /// When translators want to be looked at.
-    pub(crate) legacy_due: BTreeSet<(u64, ConnectionId)>,
-    /// What translators tell the hub, in order; given when the effects of the input before are carried out.
-    pub(crate) legacy_inputs: VecDeque<Input>,
-    pub(crate) apps: Arc<Apps>,
     /// An app has a list of origins of its own.
     pub(crate) has_page_rules: bool,
     /// Slots of connections that leave at the end of the turn.
@@ -148,18 +143,13 @@ pub(crate) struct Worker {
     /// The time of this turn.
     pub(crate) now: Time,
     pub(crate) id: HubId,
-    pub(crate) hub: Hub,
-    effects: Vec<Effect>,
-    /// What this hub's shard delivers to this hub, in order.
-    local: VecDeque<BusInput>,
-    shard: Shard,
-    homes: Homes,
+    pub(crate) cell: Cell,
     inbox: Inbox,
     pub(crate) peers: Vec<Arc<Mailbox>>,
     /// What is to be posted to each hub at the end of the turn.
     pub(crate) outboxes: Vec<Vec<Envelope>>,
     store: Submitter,
-    store_ops: Vec<(Ticket, StoreOp)>,
+    pub(crate) store_ops: Vec<(Ticket, StoreOp)>,
     drained: Option<Sender<HubId>>,
     /// Connections are accepted: the sessions of before are in their places.
     pub(crate) is_open: bool,
@@ -181,7 +171,9 @@ impl Worker {
             store,
             drained,
         } = parts;
-        let id = hub.id;
+        let (id, apps) = (hub.id, hub.apps.clone());
+        let has_page_rules = has_own_rules(&apps);
+        let hub = Hub::new(hub).with_replay_bytes_max(node.replay_bytes_max);
         Self {
             poll,
             listener: Some(listener),
@@ -197,21 +189,14 @@ impl Worker {
             accept_after_ms: 0,
             head_deadlines: Deadlines::new(node.limits.request_head_wait_ms),
             closing_deadlines: Deadlines::new(node.limits.close_wait_ms),
-            legacy_due: BTreeSet::new(),
-            legacy_inputs: VecDeque::new(),
-            has_page_rules: has_own_rules(&hub.apps),
-            apps: hub.apps.clone(),
+            has_page_rules,
             leaving: Vec::new(),
             buffer: vec![0; READ_BUFFER_BYTES].into_boxed_slice(),
             log: TurnLog::default(),
             stall_bytes: REPLAY_BYTES_MAX,
             now: node.clock.now(),
             id,
-            hub: Hub::new(hub).with_replay_bytes_max(node.replay_bytes_max),
-            effects: Vec::new(),
-            local: VecDeque::new(),
-            shard: Shard::new(id, homes),
-            homes,
+            cell: Cell::new(hub, apps, Router::new(id, homes)),
             inbox,
             outboxes: peers.iter().map(|_| Vec::new()).collect(),
             peers,
@@ -236,7 +221,7 @@ impl Worker {
         while !self.is_stopped {
             self.turn(&mut events)?;
         }
-        Ok(self.hub.snapshot())
+        Ok(self.cell.snapshot())
     }
 
     fn turn(&mut self, events: &mut Events) -> io::Result<()> {
@@ -257,16 +242,13 @@ impl Worker {
             self.read();
         }
         // Order: what clients have said is heard before anybody is found silent.
-        let is_due = |due_ms| due_ms <= self.now.mono_ms;
-        if self.hub.deadline().is_some_and(is_due) {
-            self.give(Input::Tick);
-        }
+        tidings_cell::tick_hub(self);
         self.expire();
         self.gather(events)?;
         // Order: other hubs and the store begin their part while this one writes.
-        self.post();
+        self.post_all();
         self.flush();
-        self.post();
+        self.post_all();
         self.report();
         Ok(())
     }
@@ -321,10 +303,10 @@ impl Worker {
             (false, _) => IDLE_WAIT_MS,
         };
         let due = [
-            self.hub.deadline(),
+            self.cell.hub_deadline(),
             self.head_deadlines.next(),
             self.closing_deadlines.next(),
-            self.legacy_due.first().map(|(due_ms, _)| *due_ms),
+            self.cell.translators_deadline(),
             self.throttled.first().map(|(due_ms, _)| *due_ms),
         ];
         let due_ms = due.into_iter().flatten().min();
@@ -381,17 +363,12 @@ impl Worker {
 
     fn take_envelope(&mut self, envelope: Envelope) {
         match envelope {
-            Envelope::Route { from, op } => {
-                self.route(from, op);
-                self.settle();
-            }
-            Envelope::Deliver(input) => self.give(Input::Bus(input)),
+            Envelope::Bus(crossing) => tidings_cell::take(self, crossing),
             Envelope::GiveUp(connection) => self.lose_stranger(connection),
             Envelope::HandOver(handover) => self.take_over(*handover),
             Envelope::Returned(returned) => self.take_back(*returned),
             Envelope::Stored { ticket, answer } => self.give(Input::Store { ticket, answer }),
             Envelope::Apps(apps) => {
-                self.apps = apps.clone();
                 self.has_page_rules = has_own_rules(&apps);
                 let has_rates = |app: &AppId| apps.settings(app).rate_limits;
                 self.connections.lanes.update(has_rates);
@@ -418,121 +395,13 @@ impl Worker {
         self.give(Input::Memory(pressure));
     }
 
-    /// Tells the hub what the user of a login or resume that is about to come has used of its rates.
-    pub(crate) fn recall(&mut self, input: &Input) {
-        let used = self.node.used.lock();
-        let used = used.unwrap_or_else(PoisonError::into_inner);
-        if let Some(recalled) = used.before(input, self.now.mono_ms) {
-            self.hub.handle(self.now, recalled, &mut self.effects);
-        }
-    }
-
     /// Gives the hub an input and carries out what comes of it.
     pub(crate) fn give(&mut self, input: Input) {
-        self.hub.handle(self.now, input, &mut self.effects);
-        self.settle();
-    }
-
-    /// Carries out effects, and gives the hub what its own shard delivers, until nothing is left.
-    pub(crate) fn settle(&mut self) {
-        loop {
-            let mut effects = std::mem::take(&mut self.effects);
-            for effect in effects.drain(..) {
-                self.carry_out(effect);
-            }
-            self.effects = effects;
-            let bus = self.local.pop_front().map(Input::Bus);
-            let Some(input) = bus.or_else(|| self.legacy_inputs.pop_front()) else {
-                return;
-            };
-            if matches!(input, Input::Admitted { .. }) {
-                self.recall(&input);
-            }
-            self.hub.handle(self.now, input, &mut self.effects);
-        }
-    }
-
-    fn carry_out(&mut self, effect: Effect) {
-        match effect {
-            Effect::Send { connection, frame } => {
-                self.queued += 1;
-                self.send(connection, &frame);
-            }
-            Effect::SendAll { connections, frame } => {
-                self.queued += connections.len();
-                self.send_all(connections, &frame);
-            }
-            Effect::Close { connection, code } => {
-                if let Some(slot) = self.connections.slot(connection) {
-                    if let Some(connection) = self.connections.get(slot) {
-                        self.security.end(connection, code);
-                    }
-                    self.close_by(slot, code);
-                }
-            }
-            Effect::HandOver {
-                connection,
-                to,
-                resume,
-                opened_ms,
-            } => {
-                let Some(slot) = self.connections.slot(connection) else {
-                    return;
-                };
-                let Some(connection) = self.connections.get(slot) else {
-                    return;
-                };
-                if connection.is_open() {
-                    let stage = std::mem::replace(&mut connection.stage, Stage::Serving);
-                    let leaving = Leaving {
-                        to,
-                        resume,
-                        opened_ms,
-                        stage,
-                        rest: Vec::new(),
-                    };
-                    connection.stage = Stage::Leaving(Box::new(leaving));
-                    self.leaving.push(slot);
-                }
-            }
-            Effect::Answer { .. } => debug_assert!(false, "nothing is asked from outside yet"),
-            Effect::Used { user, word } => {
-                let used = self.node.used.lock();
-                let mut used = used.unwrap_or_else(PoisonError::into_inner);
-                used.note(user, word, self.now.mono_ms);
-            }
-            Effect::Bus(op) => {
-                let at = self.homes.destination(&op);
-                if at == self.id {
-                    self.route(self.id, op);
-                } else {
-                    let envelope = Envelope::Route { from: self.id, op };
-                    self.outboxes[usize::from(at.0)].push(envelope);
-                }
-            }
-            Effect::Store { ticket, op } => self.store_ops.push((ticket, op)),
-        }
-    }
-
-    fn route(&mut self, from: HubId, op: BusOp) {
-        let Self {
-            shard,
-            local,
-            outboxes,
-            id,
-            ..
-        } = self;
-        shard.route(from, op, &mut |to, input| {
-            if to == *id {
-                local.push_back(input);
-            } else {
-                outboxes[usize::from(to.0)].push(Envelope::Deliver(input));
-            }
-        });
+        tidings_cell::give(self, input);
     }
 
     /// Sends away who leaves and posts what other hubs and the store are to have.
-    fn post(&mut self) {
+    fn post_all(&mut self) {
         loop {
             self.send_leaving();
             let mut refused = Vec::new();
@@ -560,7 +429,7 @@ impl Worker {
 
     fn expire(&mut self) {
         let now_ms = self.now.mono_ms;
-        self.tick_legacy();
+        tidings_cell::tick_translators(self);
         self.end_throttles();
         while let Some(id) = self.head_deadlines.pop(now_ms) {
             let Some(slot) = self.connections.slot(id) else {
@@ -601,7 +470,9 @@ impl Worker {
                 Some(Stage::Head(_)) => self.refuse(slot, &crate::head::Refusal::Draining),
                 // The hub sends those away that it serves, each in its time.
                 Some(Stage::Fresh(_)) => {
-                    self.close_by(slot, CloseCode::GoingAway);
+                    if let Some(id) = self.connections.get(slot).map(|it| it.id) {
+                        tidings_cell::end(self, id, CloseCode::GoingAway);
+                    }
                 }
                 _ => {}
             }
@@ -616,7 +487,7 @@ impl Worker {
     fn report(&mut self) {
         for to in std::mem::take(&mut self.reports) {
             // Nobody listens when the time for it is over.
-            let _ = to.send(self.hub.is_settled());
+            let _ = to.send(self.cell.hub().is_settled());
         }
         if self.listener.is_none()
             && self.connections.len() == 0

@@ -2,8 +2,6 @@
 
 use bytes::Bytes;
 use tidings_hub::Input;
-use tidings_hub::ids::ConnectionId;
-use tidings_wire::proto::ClientFrame;
 use tidings_wire::ws::{encode_close, is_close_code};
 
 use crate::connection::{Closing, Handover, Stage};
@@ -15,7 +13,7 @@ use crate::worker::Worker;
 
 /// A queue is written before the end of the turn when it has grown to this many bytes: a busy turn must not make
 /// a client that reads look like one that does not.
-const EARLY_WRITE_BYTES: usize = 256 * 1024;
+pub(crate) const EARLY_WRITE_BYTES: usize = 256 * 1024;
 
 /// A flush that has taken so long is broken off where several apps are served, in milliseconds.
 const FLUSH_MS: u64 = 2;
@@ -27,53 +25,6 @@ const LOOKS_PER_CLOCK: usize = 32;
 const NORMAL_CLOSURE: u16 = 1000;
 
 impl Worker {
-    /// Queues a frame of the hub.
-    pub(crate) fn send(&mut self, id: ConnectionId, frame: &Bytes) {
-        let Some(slot) = self.connections.slot(id) else {
-            return;
-        };
-        let Some(connection) = self.connections.get(slot) else {
-            return;
-        };
-        if connection.legacy.is_some() {
-            return self.send_legacy(slot, frame);
-        }
-        match &connection.stage {
-            Stage::Serving | Stage::Leaving(_) => {}
-            Stage::Fresh(_) => self.note_news(slot, frame),
-            Stage::Head(_) | Stage::Closing(_) => return,
-        }
-        self.queue(slot, frame);
-    }
-
-    /// Queues a frame of the hub that goes to many.
-    pub(crate) fn send_all(&mut self, connections: Vec<ConnectionId>, frame: &Bytes) {
-        let Some(range) = self.log.add(frame) else {
-            for id in connections {
-                self.send(id, frame);
-            }
-            return;
-        };
-        for id in connections {
-            let Some(slot) = self.connections.slot(id) else {
-                continue;
-            };
-            let Some(connection) = self.connections.get(slot) else {
-                continue;
-            };
-            let is_plain = matches!(connection.stage, Stage::Serving)
-                && connection.legacy.is_none()
-                && !connection.flags.is_blocked
-                && connection.outgoing.bytes() <= EARLY_WRITE_BYTES;
-            if is_plain {
-                connection.outgoing.push_logged(range.clone());
-                self.connections.mark_dirty(slot);
-            } else {
-                self.send(id, frame);
-            }
-        }
-    }
-
     /// Queues bytes.
     pub(crate) fn queue(&mut self, slot: usize, bytes: &Bytes) {
         let Some(connection) = self.connections.get(slot) else {
@@ -153,7 +104,7 @@ impl Worker {
     }
 
     /// Sends what is waiting and a close frame, then waits for the client's.
-    pub(crate) fn close(&mut self, slot: usize, code: u16, reason: &str) {
+    pub(crate) fn close_slot(&mut self, slot: usize, code: u16, reason: &str) {
         self.begin_closing(
             slot,
             Closing::ClientClose,
@@ -174,7 +125,6 @@ impl Worker {
 
     /// The client has closed: its code comes back, the hub is told.
     pub(crate) fn answer_close(&mut self, slot: usize, code: Option<u16>) {
-        let now = self.now;
         let Some(connection) = self.connections.get(slot) else {
             return;
         };
@@ -182,18 +132,8 @@ impl Worker {
         let code = code
             .filter(|code| is_close_code(*code))
             .unwrap_or(NORMAL_CLOSURE);
-        let legacy = connection.legacy.as_deref_mut();
-        let last = legacy.map(|legacy| legacy.last_frames(now));
         self.begin_closing(slot, Closing::Nothing, &encode_close(code, "", None));
-        self.give_last(id, last.unwrap_or_default());
-    }
-
-    /// Tells the hub that a connection is gone.
-    fn give_last(&mut self, connection: ConnectionId, last: Vec<ClientFrame>) {
-        for frame in last {
-            self.give(Input::Frame { connection, frame });
-        }
-        self.give(Input::Closed { connection });
+        tidings_cell::closed(self, id);
     }
 
     /// Answers a request that is not served.
@@ -242,9 +182,9 @@ impl Worker {
         // Closing the socket, which follows, takes it out of the kernel's list as well.
         let _ = connection.stream.deregister(self.poll.registry());
         if connection.is_open() {
-            let legacy = connection.legacy.as_deref_mut();
-            let last = legacy.map(|legacy| legacy.last_frames(self.now));
-            self.give_last(connection.id, last.unwrap_or_default());
+            tidings_cell::closed(self, connection.id);
+        } else if connection.flags.is_legacy {
+            tidings_cell::forget(self, connection.id);
         }
     }
 
@@ -283,14 +223,4 @@ impl Worker {
             self.outboxes[to].push(Envelope::HandOver(Box::new(handover)));
         }
     }
-}
-
-/// The payload of a whole frame of the hub, whose header has 2, 4 or 10 bytes and no mask.
-pub(crate) fn payload_of(frame: &[u8]) -> &[u8] {
-    let header_len = match frame.get(1) {
-        Some(126) => 4,
-        Some(127) => 10,
-        _ => 2,
-    };
-    frame.get(header_len..).unwrap_or_default()
 }

@@ -86,18 +86,23 @@ pub fn encode_server(kind: Kind) -> Bytes {
     out.freeze()
 }
 
+/// The payload of a whole WebSocket frame of the server, whose header has 2, 4 or 10 bytes and no mask. Empty for
+/// bytes that are shorter than their header.
+pub fn payload(frame: &[u8]) -> &[u8] {
+    let header_bytes = match frame.get(1) {
+        Some(126) => 4,
+        Some(127) => 10,
+        _ => 2,
+    };
+    frame.get(header_bytes..).unwrap_or_default()
+}
+
 /// The server's frame with another stamp in its message, if that is a message to a channel or to a peer. A message
 /// with an end lasts as long as before: that counts from the stamp.
 ///
 /// Cost: O(bytes), for the few messages that need it.
 pub fn restamp(frame: &Bytes, server_ts: u64) -> Option<Bytes> {
-    // The length that the header's second byte says, or stands for.
-    let header_bytes = match *frame.get(1)? {
-        ..=125 => 2,
-        126 => 4,
-        _ => 10,
-    };
-    let mut decoded = decode_server(frame.get(header_bytes..)?).ok()?;
+    let mut decoded = decode_server(payload(frame)).ok()?;
     let mut kind = decoded.messages.pop()?.kind?;
     let (stamp, message) = match &mut kind {
         Kind::ChannelMessage(told) => (&mut told.server_ts, &mut told.message),

@@ -1,20 +1,21 @@
-//! One hub, its shard of the router, and the bookkeeping of its clients.
+//! One cell, and the bookkeeping of its clients.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use tidings_bus::{Homes, Shard};
-use tidings_hub::bus_ops::{BusInput, BusOp};
-use tidings_hub::ids::{ConnectionId, HubId};
+use tidings_bus::{Crossing, Homes, Router};
+use tidings_cell::{Cell, Closing, Host, RecentLogins};
+use tidings_hub::ids::{ConnectionId, HubId, UserKey};
 use tidings_hub::store_ops::{InboxLosses, StoreAnswer, StoreOp};
-use tidings_hub::{App, AppSettings, Apps, Effect, Hub, HubConfig, Input, Time};
-use tidings_wire::frame::{decode_client, encode_client};
+use tidings_hub::used::Word;
+use tidings_hub::{App, AppSettings, Apps, Hub, HubConfig, Input, Ticket, Time};
+use tidings_wire::frame::{decode_client, encode_client, payload};
 use tidings_wire::limits::CLIENT_CONFIRM_FRAMES;
 use tidings_wire::names::AppId;
 use tidings_wire::proto::client_message::Kind;
 use tidings_wire::proto::request::Call;
-use tidings_wire::proto::{ClientFrame, ClientMessage, Request};
+use tidings_wire::proto::{ClientFrame, ClientMessage, Request, Resume};
 
 /// A client confirms after so many numbered frames, as the SDKs do.
 pub const CONFIRM_FRAMES: u64 = CLIENT_CONFIRM_FRAMES as u64;
@@ -45,12 +46,11 @@ struct Client {
 /// A hub and its clients, whose connections are numbered from 0.
 #[derive(Debug)]
 pub struct Desk {
-    hub: Hub,
-    shard: Shard,
+    cell: Cell,
     now_ms: u64,
     clients: Vec<Client>,
-    effects: Vec<Effect>,
-    local: VecDeque<Input>,
+    /// What the store has answered.
+    answers: VecDeque<Input>,
     /// Frames that clients have been sent.
     sent: u64,
     /// Connections that the hub has closed.
@@ -70,20 +70,24 @@ impl Desk {
         };
         let id = AppId::parse(APP).expect("the constant is an app id");
         apps.listed.insert(id, app);
+        let apps = Arc::new(apps);
+        let hub = HubId(0);
         let config = HubConfig {
-            id: HubId(0),
+            id: hub,
             seed: [7; 32],
-            apps: Arc::new(apps),
+            apps: apps.clone(),
             server: "bench".into(),
             drain_window_ms: 0,
         };
         let mut desk = Self {
-            hub: Hub::new(config),
-            shard: Shard::new(HubId(0), Homes::new(1, (1, 2))),
+            cell: Cell::new(
+                Hub::new(config),
+                apps,
+                Router::new(hub, Homes::new(1, (1, 2))),
+            ),
             now_ms: 1_000_000,
             clients: Vec::with_capacity(clients),
-            effects: Vec::new(),
-            local: VecDeque::new(),
+            answers: VecDeque::new(),
             sent: 0,
             closed: 0,
         };
@@ -103,7 +107,7 @@ impl Desk {
 
     /// Sessions of the hub.
     pub fn sessions(&self) -> usize {
-        self.hub.stats().sessions
+        self.cell.hub().stats().sessions
     }
 
     /// The bytes of a message that is no request.
@@ -165,7 +169,11 @@ impl Desk {
 
     fn wait(&mut self, ms: u64) {
         let until_ms = self.now_ms + ms;
-        while let Some(due_ms) = self.hub.deadline().filter(|due_ms| *due_ms <= until_ms) {
+        while let Some(due_ms) = self
+            .cell
+            .hub_deadline()
+            .filter(|due_ms| *due_ms <= until_ms)
+        {
             self.now_ms = due_ms.max(self.now_ms);
             self.give(Input::Tick);
         }
@@ -174,50 +182,68 @@ impl Desk {
     }
 
     fn give(&mut self, input: Input) {
-        let now = Time {
+        tidings_cell::give(self, input);
+        while let Some(answer) = self.answers.pop_front() {
+            tidings_cell::give(self, answer);
+        }
+    }
+}
+
+impl Host for Desk {
+    type Bus = Router;
+
+    fn cell(&mut self) -> &mut Cell {
+        &mut self.cell
+    }
+
+    fn now(&self) -> Time {
+        Time {
             mono_ms: self.now_ms,
             unix_ms: self.now_ms,
-        };
-        let mut next = Some(input);
-        while let Some(input) = next {
-            self.hub.handle(now, input, &mut self.effects);
-            let mut effects = std::mem::take(&mut self.effects);
-            for effect in effects.drain(..) {
-                self.carry_out(effect);
-            }
-            self.effects = effects;
-            next = self.local.pop_front();
         }
     }
 
-    fn carry_out(&mut self, effect: Effect) {
-        match effect {
-            Effect::Send { connection, frame } => {
-                self.sent += 1;
-                self.clients[index(connection)].received += u64::from(is_numbered(&frame));
-            }
-            Effect::SendAll { connections, .. } => {
-                self.sent += connections.len() as u64;
-                for connection in connections {
-                    self.clients[index(connection)].received += 1;
-                }
-            }
-            Effect::Bus(op) => self.route(op),
-            Effect::Store { ticket, op } => {
-                let answer = answer(&op);
-                self.local.push_back(Input::Store { ticket, answer });
-            }
-            Effect::Used { .. } | Effect::Answer { .. } => {}
-            Effect::Close { .. } => self.closed += 1,
-            Effect::HandOver { .. } => unreachable!("there is no other hub"),
+    fn send(&mut self, connection: ConnectionId, frame: &Bytes) {
+        self.sent += 1;
+        self.clients[index(connection)].received += u64::from(is_numbered(frame));
+    }
+
+    fn send_all(&mut self, connections: &[ConnectionId], _frame: &Bytes) {
+        self.sent += connections.len() as u64;
+        for connection in connections {
+            self.clients[index(*connection)].received += 1;
         }
     }
 
-    fn route(&mut self, op: BusOp) {
-        let local = &mut self.local;
-        self.shard.route(HubId(0), op, &mut |_, input: BusInput| {
-            local.push_back(Input::Bus(input));
-        });
+    fn send_text(&mut self, _connection: ConnectionId, _text: &str) {
+        unreachable!("no legacy client is on the bench");
+    }
+
+    fn close(&mut self, _connection: ConnectionId, _closing: Closing<'_>) {
+        self.closed += 1;
+    }
+
+    fn hand_over(&mut self, _: ConnectionId, _: HubId, _: Resume, _: u64) {
+        unreachable!("there is no other hub");
+    }
+
+    fn post(&mut self, _to: HubId, _crossing: Crossing) {
+        unreachable!("there is no other hub");
+    }
+
+    fn store(&mut self, ticket: Ticket, op: StoreOp) {
+        let answer = answer(&op);
+        self.answers.push_back(Input::Store { ticket, answer });
+    }
+
+    fn note_used(&mut self, _user: UserKey, _word: Word) {}
+
+    fn recall(&mut self, _input: &Input) -> Option<Input> {
+        None
+    }
+
+    fn recent_logins<R>(&mut self, act: impl FnOnce(&mut RecentLogins) -> R) -> R {
+        act(&mut RecentLogins::default())
     }
 }
 
@@ -262,13 +288,8 @@ fn encode(kind: Option<Kind>, confirm: u64) -> Bytes {
 
 /// Whether a frame of the server counts: the field number of its one message says so (protocol 2.2).
 fn is_numbered(frame: &[u8]) -> bool {
-    let head = match frame[1] {
-        126 => 4,
-        127 => 10,
-        _ => 2,
-    };
     // Field 1 of ServerFrame: a tag of one byte, a length, then the message with the tag of its kind.
-    let mut rest = &frame[head + 1..];
+    let mut rest = &payload(frame)[1..];
     prost::decode_length_delimiter(&mut rest).is_ok_and(|_| {
         let tag = prost::encoding::decode_varint(&mut rest).unwrap_or_default();
         tag >> 3 >= 16

@@ -27,8 +27,19 @@ const ALLOWED: &[(&str, &[&str])] = &[
         &["tidings-hub", "tidings-fault", "tidings-wire"],
     ),
     (
+        "tidings-cell",
+        &[
+            "tidings-bus",
+            "tidings-hub",
+            "tidings-legacy",
+            "tidings-token",
+            "tidings-wire",
+        ],
+    ),
+    (
         "tidings-server",
         &[
+            "tidings-cell",
             "tidings-hub",
             "tidings-bus",
             "tidings-store",
@@ -47,6 +58,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     (
         "tidings-sim",
         &[
+            "tidings-cell",
             "tidings-hub",
             "tidings-bus",
             "tidings-store",
@@ -84,6 +96,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
         "tidings-fuzz",
         &[
             "tidings-bus",
+            "tidings-cell",
             "tidings-client-core",
             "tidings-hub",
             "tidings-legacy",
@@ -98,7 +111,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ),
     (
         "tidings-bench",
-        &["tidings-hub", "tidings-bus", "tidings-wire"],
+        &["tidings-cell", "tidings-hub", "tidings-bus", "tidings-wire"],
     ),
     ("xtask", &[]),
     ("xtask-codegen", &[]),

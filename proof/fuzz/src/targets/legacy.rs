@@ -1,11 +1,9 @@
-//! Legacy clients: their frames, and sequences of them through the translator against a real hub.
+//! Legacy clients: their frames, and sequences of them against a real cell.
 
 use std::collections::BTreeMap;
 
-use tidings_hub::ids::{ConnectionId, InvitationId, UserKey};
-use tidings_hub::{Input, Traits};
-use tidings_legacy::{AppRules, Now, Output, Translator, codec};
-use tidings_wire::names::{AppId, NameRule, UserId};
+use tidings_hub::ids::ConnectionId;
+use tidings_legacy::codec;
 
 use super::{Script, put_piece};
 use crate::node::{APPS, Node, Told};
@@ -68,124 +66,50 @@ const FRAMES: &[&str] = &[
     r#"["call2",["user_logout",12,{"line":""}]]"#,
 ];
 
-struct Party {
-    translator: Translator,
-    connection: ConnectionId,
-    is_open: bool,
-}
-
 struct Stage {
     node: Node,
-    parties: BTreeMap<u8, Party>,
+    /// Open connections, by slot.
+    parties: BTreeMap<u8, ConnectionId>,
     connections: u64,
     texts: Vec<String>,
 }
 
 impl Stage {
-    fn now(&self) -> Now {
-        let now = self.node.now();
-        Now {
-            mono_ms: now.mono_ms,
-            unix_ms: now.unix_ms,
-        }
-    }
-
     fn open(&mut self, slot: u8) {
         self.close(slot);
         self.connections += 1;
         let connection = ConnectionId(self.connections);
-        self.node.give(Input::Opened { connection });
-        let party = Party {
-            translator: Translator::new(self.now(), APPS[0], self.connections),
-            connection,
-            is_open: true,
-        };
-        self.parties.insert(slot, party);
+        let (app, random) = (APPS[0], self.connections);
+        self.node.desk.open_legacy(0, connection, app, random);
+        self.parties.insert(slot, connection);
     }
 
     fn close(&mut self, slot: u8) {
-        if let Some(party) = self.parties.remove(&slot)
-            && party.is_open
-        {
-            let connection = party.connection;
-            self.node.give(Input::Closed { connection });
+        if let Some(connection) = self.parties.remove(&slot) {
+            self.node.desk.lose(connection);
         }
     }
 
-    /// Does what the translators say and brings them what the hub says, until both are silent.
-    fn settle(&mut self) {
-        loop {
-            let mut outputs = vec![];
-            for party in self.parties.values_mut().filter(|party| party.is_open) {
-                let of_party = party.translator.outputs().into_iter();
-                outputs.extend(of_party.map(|output| (party.connection, output)));
-            }
-            let told = std::mem::take(&mut self.node.told);
-            if outputs.is_empty() && told.is_empty() {
-                return;
-            }
-            for (connection, output) in outputs {
-                self.perform(connection, output);
-            }
-            let now = self.now();
-            for (connection, told) in told {
-                let mut parties = self.parties.values_mut();
-                let Some(party) = parties.find(|party| party.connection == connection) else {
-                    continue;
-                };
-                match told {
-                    Told::Message(kind) => party.translator.take(now, *kind),
-                    Told::Closed(code) => {
-                        self.texts.extend(party.translator.end(code).texts);
-                        party.is_open = false;
-                    }
+    fn hear(&mut self, slot: u8, text: &[u8]) {
+        if let Some(connection) = self.parties.get(&slot) {
+            self.node.desk.hear(*connection, text);
+        }
+    }
+
+    /// Looks at what clients were told.
+    fn collect(&mut self) {
+        for (connection, told) in self.node.take_told() {
+            match told {
+                Told::Message(kind) => panic!("a native message for a legacy client: {kind:?}"),
+                Told::Text(text) => {
+                    let frame: Result<serde_json::Value, _> = serde_json::from_str(&text);
+                    assert!(frame.is_ok(), "the answer is no JSON: {text}");
+                    self.texts.push(text);
                 }
-            }
-        }
-    }
-
-    fn perform(&mut self, connection: ConnectionId, output: Output) {
-        let mut parties = self.parties.values_mut();
-        let Some(party) = parties.find(|party| party.connection == connection) else {
-            return;
-        };
-        match output {
-            Output::Text(text) => {
-                let frame: Result<serde_json::Value, _> = serde_json::from_str(&text);
-                assert!(frame.is_ok(), "the answer is no JSON: {text}");
-                self.texts.push(text);
-            }
-            Output::Login(login) => {
-                let user = UserId::parse_by(NameRule::Wide, &login.account);
-                let (Ok(user), Ok(app)) = (user, AppId::parse(APPS[0])) else {
-                    party.is_open = false;
-                    return self.node.give(Input::Closed { connection });
-                };
-                party.translator.admit(AppRules::default());
-                self.node.give(Input::Admitted {
-                    grant: Default::default(),
-                    connection,
-                    user: UserKey { app, user },
-                    traits: Traits {
-                        names: NameRule::Wide,
-                        is_text_only: true,
-                        processes_late: true,
-                        ends_with_connection: true,
-                        lists_all_members: true,
-                        ..Traits::default()
-                    },
-                });
-            }
-            Output::Send(frame) => self.node.give(Input::Frame { connection, frame }),
-            Output::Processed(sseq) => self.node.give(Input::Processed { connection, sseq }),
-            Output::Rung(id) => {
-                let id = <[u8; 16]>::try_from(&id[..]).expect("as the hub has made it");
-                let id = InvitationId(id);
-                self.node.give(Input::Rung { connection, id });
-            }
-            Output::Close { .. } => {
-                party.is_open = false;
-                self.node.give(Input::Closed { connection });
+                Told::Closed(_) => {
+                    self.parties.retain(|_, open| *open != connection);
+                    self.node.desk.forget(connection);
+                }
             }
         }
     }
@@ -209,22 +133,15 @@ fn legacy_session(input: &[u8]) -> Answer {
             0 => stage.open(slot),
             1 => stage.close(slot),
             2 => {
-                stage
-                    .node
-                    .pass([1, 100, 3_000, 31_000][usize::from(script.byte()) % 4]);
-                let now = stage.now();
-                for party in stage.parties.values_mut().filter(|party| party.is_open) {
-                    party.translator.tick(now);
-                }
+                let ms = [1, 100, 3_000, 31_000][usize::from(script.byte()) % 4];
+                stage.node.pass(ms);
             }
             _ => {
-                let (now, piece) = (stage.now(), script.piece());
-                if let Some(party) = stage.parties.get_mut(&slot).filter(|party| party.is_open) {
-                    party.translator.hear(now, piece);
-                }
+                let piece = script.piece();
+                stage.hear(slot, piece);
             }
         }
-        stage.settle();
+        stage.collect();
     }
     let heads = stage.texts.iter().rev().take(4);
     let heads = heads.map(|text| {

@@ -185,7 +185,7 @@ impl Driver {
 
     /// Brings what was told to whom it was told.
     fn collect(&mut self) {
-        for (connection, told) in std::mem::take(&mut self.node.told) {
+        for (connection, told) in self.node.take_told() {
             let owner = self.clients.iter_mut();
             let owner = owner
                 .into_iter()
@@ -258,6 +258,7 @@ pub(super) fn kind(told: &Told) -> Answer {
             Kind::Reply(reply) => Answer::of(reply.result.as_ref().map(std::mem::discriminant)),
             kind => Answer::named(kind),
         },
+        Told::Text(_) => Answer::of("text"),
         Told::Closed(code) => Answer::named(code),
     }
 }

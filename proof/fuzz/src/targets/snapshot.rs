@@ -38,7 +38,11 @@ fn drain_snapshot(input: &[u8]) -> Answer {
     node.give(Input::Settle);
     let left = node.snapshot();
     assert_eq!(Snapshot::decode(&left.encode()).as_ref(), Ok(&left));
-    Answer::of((restored.sessions(), left.sessions(), node.told.len().min(9)))
+    Answer::of((
+        restored.sessions(),
+        left.sessions(),
+        node.take_told().len().min(9),
+    ))
 }
 
 fn say(node: &mut Node, connection: u64, kind: Kind) {

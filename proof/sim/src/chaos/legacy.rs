@@ -192,6 +192,9 @@ impl Chaos {
         for n in 0..count {
             let account = format!("l{n}");
             let client = self.world.add_legacy(&account);
+            if let Some(token) = self.lasting_token(&account) {
+                self.world.set_legacy_token(client, token);
+            }
             self.legacy.users.insert(client, account);
             self.world.legacy_login(client);
         }

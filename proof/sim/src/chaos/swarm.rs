@@ -127,6 +127,17 @@ impl Chaos {
             true => LASTING_S,
             false => self.random.between(25, 90),
         };
+        self.token_for(user, lifetime_s)
+    }
+
+    /// A token of a user whose client cannot renew it, if any is needed.
+    pub(super) fn lasting_token(&self, user: &str) -> Option<String> {
+        self.swarm
+            .has_tokens()
+            .then(|| self.token_for(user, LASTING_S))
+    }
+
+    fn token_for(&self, user: &str, lifetime_s: u64) -> String {
         let lifetime_s = u32::try_from(lifetime_s).unwrap_or(u32::MAX);
         build_007(&NewAccess007 {
             app_id: APP_ID,

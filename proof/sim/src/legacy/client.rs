@@ -55,6 +55,8 @@ enum State {
 pub(super) struct LegacyClient {
     app: String,
     account: String,
+    /// What it states at its logins.
+    pub(super) token: String,
     state: State,
     /// The present connection's number.
     connection: u64,
@@ -82,6 +84,7 @@ impl LegacyClient {
         Self {
             app: app.into(),
             account: account.into(),
+            token: "_no_need_token".into(),
             state: State::Out,
             connection: 0,
             retry_ms: RETRY_MS,
@@ -162,7 +165,7 @@ impl LegacyClient {
             until_ms: now_ms + UNSENT_MS,
         };
         let login = json!(["login", {
-            "vid": self.app, "account": self.account, "uid": 0, "token": "_no_need_token",
+            "vid": self.app, "account": self.account, "uid": 0, "token": self.token,
             "device": "websdk", "ip": "", "line": "",
         }]);
         self.say(&login, says);

@@ -1,50 +1,33 @@
 //! What hubs are given, and what becomes of what they ask for.
 
-use tidings_hub::bus_ops::{BusInput, BusOp};
-use tidings_hub::ids::{ConnectionId, HubId};
-use tidings_hub::{Effect, Input, Time};
+use bytes::Bytes;
+use tidings_bus::{Crossing, Router};
+use tidings_cell::{Cell, Closing, Host, RecentLogins};
+use tidings_hub::ids::{ConnectionId, HubId, UserKey};
+use tidings_hub::store_ops::StoreOp;
+use tidings_hub::used::Word;
+use tidings_hub::{Effect, Input, Ticket, Time};
+use tidings_wire::proto::Resume;
+use tidings_wire::ws::{Opcode, encode_frame};
 
 use super::{Happening, World};
 use crate::sometimes;
 
 impl World {
+    /// Drives a cell; nothing happens while the server's process does not run.
+    pub(crate) fn drive(&mut self, hub: HubId, act: impl FnOnce(&mut Self)) {
+        if !self.is_down {
+            self.at = hub;
+            act(self);
+        }
+    }
+
     pub(crate) fn give_hub(&mut self, hub: HubId, input: Input) {
-        if self.is_down {
-            return;
-        }
-        if let Some(recalled) = self.used.before(&input, self.now_ms) {
-            self.give_hub(hub, recalled);
-        }
-        self.note(format_args!("hub {} < {input:?}", hub.0));
-        let now = Time {
-            mono_ms: self.now_ms,
-            unix_ms: self.unix_ms(),
-        };
-        let is_resume = sometimes::is_resume(&input);
-        let mut effects: Vec<Effect> = Vec::new();
-        self.nodes[usize::from(hub.0)]
-            .hub
-            .handle(now, input, &mut effects);
-        self.sometimes.see_effects(is_resume, &effects);
-        let goes_on = self.hold_legacy();
-        for effect in effects {
-            self.note(format_args!("hub {} > {effect:?}", hub.0));
-            self.carry_out(hub, effect);
-        }
-        if goes_on {
-            self.settle_legacy();
-        }
+        self.drive(hub, |world| tidings_cell::give(world, input));
     }
 
-    /// Puts bytes on their way to a client: each connection keeps its order.
-    fn send(&mut self, connection: ConnectionId, frame: &[u8]) {
-        if !self.translate(connection, frame) {
-            self.put_on_wire(connection, frame);
-        }
-    }
-
-    /// The same for what is in the client's own protocol.
-    pub(crate) fn put_on_wire(&mut self, connection: ConnectionId, frame: &[u8]) {
+    /// Puts bytes on their way to a client.
+    fn put_on_wire(&mut self, connection: ConnectionId, frame: &[u8]) {
         let delay = self.random.between(0, self.config.network_delay_ms_max);
         let now_ms = self.now_ms;
         let Some(wire) = self.wires.get_mut(&connection) else {
@@ -63,81 +46,6 @@ impl World {
                 bytes,
             },
         );
-    }
-
-    fn carry_out(&mut self, hub: HubId, effect: Effect) {
-        match effect {
-            Effect::Send { connection, frame } => self.send(connection, &frame),
-            Effect::SendAll { connections, frame } => {
-                for connection in connections {
-                    self.send(connection, &frame);
-                }
-            }
-            Effect::Close { connection, code } => {
-                if self.end_legacy(connection, code) {
-                    return;
-                }
-                let Some(wire) = self.wires.get(&connection) else {
-                    return;
-                };
-                let at = wire.to_client_ms.max(self.now_ms);
-                let code = Some(code as u16);
-                if !wire.is_half_open {
-                    self.schedule_at(
-                        at,
-                        Happening::CloseClient {
-                            wire: connection,
-                            code,
-                        },
-                    );
-                }
-            }
-            Effect::HandOver {
-                connection,
-                to,
-                resume,
-                opened_ms,
-            } => {
-                if let Some(wire) = self.wires.get_mut(&connection) {
-                    wire.hub = to;
-                }
-                let input = Input::HandedOver {
-                    connection,
-                    resume,
-                    opened_ms,
-                };
-                self.send_to_hub(hub, to, input);
-            }
-            Effect::Answer { .. } => debug_assert!(false, "nothing is asked from outside"),
-            Effect::Used { user, word } => self.used.note(user, word, self.now_ms),
-            Effect::Bus(BusOp::Answer { to, ask, answer }) => {
-                let input = Input::Bus(BusInput::Answered {
-                    ask,
-                    from: hub,
-                    answer,
-                });
-                self.send_to_hub(hub, to, input);
-            }
-            Effect::Bus(op) => {
-                let shard = self.nodes[usize::from(hub.0)].homes.destination(&op);
-                let at = self.link(hub, shard);
-                let incarnation = self.incarnation;
-                let op = Box::new(op);
-                self.schedule_at(
-                    at,
-                    Happening::Route {
-                        shard,
-                        incarnation,
-                        from: hub,
-                        op,
-                    },
-                );
-            }
-            Effect::Store { ticket, op } => {
-                self.store_queue.push((hub, ticket, op));
-                self.start_commit();
-            }
-        }
     }
 
     /// When something sent now from hub to hub arrives: in order, after a while.
@@ -164,16 +72,108 @@ impl World {
             },
         );
     }
+}
 
-    pub(super) fn route(&mut self, shard: HubId, from: HubId, op: BusOp) {
-        let mut delivered = Vec::new();
-        self.nodes[usize::from(shard.0)]
-            .shard
-            .route(from, op, &mut |to, input| delivered.push((to, input)));
-        for (to, input) in delivered {
-            if !self.is_missed(to, &input) {
-                self.send_to_hub(shard, to, Input::Bus(input));
-            }
+impl Host for World {
+    type Bus = Router;
+
+    fn cell(&mut self) -> &mut Cell {
+        &mut self.cells[usize::from(self.at.0)]
+    }
+
+    fn now(&self) -> Time {
+        Time {
+            mono_ms: self.now_ms,
+            unix_ms: self.unix_ms(),
         }
+    }
+
+    /// Puts bytes on their way to a client: each connection keeps its order.
+    fn send(&mut self, connection: ConnectionId, frame: &Bytes) {
+        self.put_on_wire(connection, frame);
+    }
+
+    fn send_text(&mut self, connection: ConnectionId, text: &str) {
+        let mut frame = Vec::with_capacity(text.len() + 10);
+        encode_frame(&mut frame, Opcode::Text, text.as_bytes(), None);
+        self.put_on_wire(connection, &frame);
+    }
+
+    fn close(&mut self, connection: ConnectionId, closing: Closing<'_>) {
+        for text in closing.texts {
+            self.send_text(connection, text);
+        }
+        let wire = self
+            .wires
+            .get(&connection)
+            .filter(|wire| !wire.is_half_open);
+        let Some(at) = wire.map(|wire| wire.to_client_ms.max(self.now_ms)) else {
+            return;
+        };
+        let (wire, code) = (connection, Some(closing.code));
+        self.schedule_at(at, Happening::CloseClient { wire, code });
+    }
+
+    fn hand_over(&mut self, connection: ConnectionId, to: HubId, resume: Resume, opened_ms: u64) {
+        if let Some(wire) = self.wires.get_mut(&connection) {
+            wire.hub = to;
+        }
+        let input = Input::HandedOver {
+            connection,
+            resume,
+            opened_ms,
+        };
+        self.send_to_hub(self.at, to, input);
+    }
+
+    fn post(&mut self, to: HubId, crossing: Crossing) {
+        if let Crossing::Deliver(input) = &crossing
+            && self.is_missed(to, input)
+        {
+            return;
+        }
+        let at = self.link(self.at, to);
+        let incarnation = self.incarnation;
+        let crossing = Box::new(crossing);
+        self.schedule_at(
+            at,
+            Happening::Post {
+                to,
+                incarnation,
+                crossing,
+            },
+        );
+    }
+
+    fn store(&mut self, ticket: Ticket, op: StoreOp) {
+        self.store_queue.push((self.at, ticket, op));
+        self.start_commit();
+    }
+
+    fn note_used(&mut self, user: UserKey, word: Word) {
+        self.used.note(user, word, self.now_ms);
+    }
+
+    fn recall(&mut self, input: &Input) -> Option<Input> {
+        self.used.before(input, self.now_ms)
+    }
+
+    fn recent_logins<R>(&mut self, act: impl FnOnce(&mut RecentLogins) -> R) -> R {
+        act(&mut self.recent)
+    }
+
+    fn see_input(&mut self, input: &Input) {
+        let hub = self.at.0;
+        self.note(format_args!("hub {hub} < {input:?}"));
+        self.is_resume = sometimes::is_resume(input);
+    }
+
+    fn see_effects(&mut self, effects: &[Effect]) {
+        self.sometimes.see_effects(self.is_resume, effects);
+    }
+
+    fn see_effect(&mut self, effect: &Effect) {
+        let hub = self.at.0;
+        self.note(format_args!("hub {hub} > {effect:?}"));
     }
 }

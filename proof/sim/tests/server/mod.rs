@@ -1,19 +1,18 @@
-//! One real hub with its shard and a store in memory, driven frame by frame without an SDK: what a client that
+//! One real cell with a store in memory, driven frame by frame without an SDK: what a client that
 //! checks nothing is answered, at times that the test chooses.
 
 #![allow(dead_code, unreachable_pub, reason = "each test file uses its part")]
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
+use std::slice;
 use std::sync::Arc;
 
-use tidings_bus::{Homes, Shard};
-use tidings_hub::bus_ops::BusOp;
-use tidings_hub::ids::{ConnectionId, HubId};
-use tidings_hub::used::UsedRates;
-use tidings_hub::{App, AppSettings, Apps, Effect, Hub, HubConfig, Input, Time};
+use tidings_cell::desk::{Desk, Told};
+use tidings_hub::ids::ConnectionId;
+use tidings_hub::store_ops::{StoreAnswer, StoreOp};
+use tidings_hub::{App, AppSettings, Apps, Input};
 use tidings_store::{Engine as _, MemoryEngine};
 use tidings_wire::codes::CloseCode;
-use tidings_wire::frame::decode_server;
 use tidings_wire::names::AppId;
 pub use tidings_wire::proto::request::Call;
 pub use tidings_wire::proto::server_message::Kind;
@@ -23,9 +22,6 @@ use tidings_wire::proto::{
 };
 
 pub const APP: &str = "5eed5eed5eed5eed5eed5eed5eed5eed";
-/// Unix time at which every server begins, in milliseconds.
-const START_UNIX_MS: u64 = 1_700_000_000_000;
-
 /// A client without an SDK.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Client(pub u64);
@@ -39,12 +35,10 @@ struct Held {
     closed: Option<CloseCode>,
 }
 
+type Store = Box<dyn FnMut(&StoreOp) -> Vec<StoreAnswer>>;
+
 pub struct Server {
-    hub: Hub,
-    shard: Shard,
-    engine: MemoryEngine,
-    used: UsedRates,
-    pub now_ms: u64,
+    desk: Desk<Store>,
     clients: BTreeMap<u64, Held>,
 }
 
@@ -62,101 +56,53 @@ impl Server {
             accept_any: false,
             listed: BTreeMap::from([(id, app)]),
         };
-        let hub = Hub::new(HubConfig {
-            id: HubId(0),
-            seed: [9; 32],
-            apps: Arc::new(apps),
-            server: "test".into(),
-            drain_window_ms: 0,
-        });
-        let mut server = Self {
-            hub,
-            shard: Shard::new(HubId(0), Homes::new(1, (1, 2))),
-            engine: MemoryEngine::new(),
-            used: UsedRates::new((1, 2)),
-            now_ms: 1_000,
-            clients: BTreeMap::new(),
+        let mut engine = MemoryEngine::new();
+        let store = move |op: &StoreOp| {
+            let mut answers = Vec::new();
+            engine.apply(slice::from_ref(op), &mut answers);
+            answers
         };
-        server.give(Input::Tick);
-        server
+        Self {
+            desk: Desk::new(1, apps, Box::new(store)),
+            clients: BTreeMap::new(),
+        }
     }
 
     pub fn unix_ms(&self) -> u64 {
-        START_UNIX_MS + self.now_ms
+        self.desk.now.unix_ms
+    }
+
+    /// Lets time go by without looking at timers.
+    pub fn leap(&mut self, ms: u64) {
+        let to_ms = self.desk.now.mono_ms + ms;
+        self.desk.advance_to(to_ms);
     }
 
     /// Gives an input and everything that follows from it at once.
     fn give(&mut self, input: Input) {
-        let mut inputs = VecDeque::from([input]);
-        while let Some(input) = inputs.pop_front() {
-            let now = Time {
-                mono_ms: self.now_ms,
-                unix_ms: self.unix_ms(),
-            };
-            let mut effects: Vec<Effect> = Vec::new();
-            if let Some(recalled) = self.used.before(&input, self.now_ms) {
-                self.hub.handle(now, recalled, &mut effects);
-            }
-            self.hub.handle(now, input, &mut effects);
-            for effect in effects {
-                match effect {
-                    Effect::Send { connection, frame } => self.deliver(connection, &frame),
-                    Effect::SendAll { connections, frame } => {
-                        for connection in connections {
-                            self.deliver(connection, &frame);
-                        }
-                    }
-                    Effect::Close { connection, code } => {
-                        self.clients.entry(connection.0).or_default().closed = Some(code);
-                    }
-                    Effect::Bus(BusOp::Answer { ask, answer, .. }) => {
-                        let from = HubId(0);
-                        let answered =
-                            tidings_hub::bus_ops::BusInput::Answered { ask, from, answer };
-                        inputs.push_back(Input::Bus(answered));
-                    }
-                    Effect::Bus(op) => {
-                        let mut deliver = |_, input| inputs.push_back(Input::Bus(input));
-                        self.shard.route(HubId(0), op, &mut deliver);
-                    }
-                    Effect::Store { ticket, op } => {
-                        let mut answers = Vec::new();
-                        self.engine.apply(&[op], &mut answers);
-                        let answers = answers.into_iter();
-                        inputs.extend(answers.map(|answer| Input::Store { ticket, answer }));
-                    }
-                    Effect::Answer { .. } => panic!("nothing is asked from outside"),
-                    Effect::Used { user, word } => self.used.note(user, word, self.now_ms),
-                    Effect::HandOver { .. } => panic!("there is one hub"),
-                }
-            }
-        }
+        self.desk.give(0, input);
+        self.collect();
     }
 
-    /// Takes a WebSocket frame apart, whose payload is one `ServerFrame`.
-    fn deliver(&mut self, connection: ConnectionId, frame: &[u8]) {
-        let head = match frame[1] {
-            126 => 4,
-            127 => 10,
-            _ => 2,
-        };
-        let held = self.clients.entry(connection.0).or_default();
-        let frame = decode_server(&frame[head..]).expect("a frame of the server");
-        for kind in frame
-            .messages
-            .into_iter()
-            .filter_map(|message| message.kind)
-        {
-            let is_numbered = !matches!(
-                kind,
-                Kind::Welcome(_)
-                    | Kind::Resumed(_)
-                    | Kind::Refused(_)
-                    | Kind::Ping(_)
-                    | Kind::Skip(_)
-            );
-            held.sseq += u64::from(is_numbered);
-            held.got.push(kind);
+    fn collect(&mut self) {
+        for (connection, told) in self.desk.take_told() {
+            let held = self.clients.entry(connection.0).or_default();
+            if let Told::Closed { cause, .. } = told {
+                held.closed = cause;
+                continue;
+            }
+            for kind in told.kinds() {
+                let is_numbered = !matches!(
+                    kind,
+                    Kind::Welcome(_)
+                        | Kind::Resumed(_)
+                        | Kind::Refused(_)
+                        | Kind::Ping(_)
+                        | Kind::Skip(_)
+                );
+                held.sseq += u64::from(is_numbered);
+                held.got.push(kind);
+            }
         }
     }
 
@@ -290,10 +236,11 @@ impl Server {
 
     /// Lets time pass. Everybody who is connected answers pings and confirms.
     pub fn pass(&mut self, ms: u64) {
-        let until = self.now_ms + ms;
-        while let Some(due) = self.hub.deadline().filter(|due| *due <= until) {
-            self.now_ms = self.now_ms.max(due);
-            self.give(Input::Tick);
+        let until = self.desk.now.mono_ms + ms;
+        while let Some(due) = self.desk.deadline().filter(|due| *due <= until) {
+            self.desk.advance_to(due);
+            self.desk.tick();
+            self.collect();
             let pinged: Vec<u64> = (self.clients.iter())
                 .filter(|(_, held)| held.got.iter().any(|kind| matches!(kind, Kind::Ping(_))))
                 .map(|(id, _)| *id)
@@ -307,7 +254,7 @@ impl Server {
                 );
             }
         }
-        self.now_ms = until;
+        self.desk.advance_to(until);
     }
 }
 

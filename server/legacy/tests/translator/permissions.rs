@@ -1,22 +1,19 @@
 //! What a token permits, at the legacy door, and what becomes of a login whose token ends. Source: tokens 4.3, 5.
 
-use std::sync::Arc;
-
 use serde_json::{Value, json};
-use tidings_hub::credentials::Grant;
 use tidings_token::{Access, Permissions, Resource};
 
 use crate::world::{Who, World};
 
 /// Bob's token lets him read the channel `a` and write to the users `c…`.
 fn world() -> (World, Who) {
-    let mut world = World::new();
+    let mut world = World::with_tokens();
     let list = Permissions::new()
         .with(Resource::MessageChannel, Access::Read, "a")
         .with(Resource::User, Access::Write, "c*");
-    world.grant.rights = Some(Arc::new(list));
+    world.permissions = Some(list);
     let bob = world.legacy("bob");
-    world.grant = Grant::default();
+    world.permissions = None;
     (world, bob)
 }
 
@@ -79,10 +76,9 @@ fn what_it_names_and_what_is_ones_own_is_allowed() {
 
 #[test]
 fn a_login_ends_with_its_token_and_is_told_so_by_words_that_bring_no_build_back() {
-    let mut world = World::new();
-    world.grant.expires_s = Some(world.now.unix_ms / 1_000 + 60);
+    let mut world = World::with_tokens();
+    world.token_s = 60;
     let bob = world.legacy("bob");
-    world.grant = Grant::default();
     world.frames(bob);
     let is_end = |frame: &Value| frame[0] == "close";
     for _ in 0..11 {

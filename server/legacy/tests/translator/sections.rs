@@ -423,7 +423,7 @@ fn section_8_1_an_extra_of_any_kind_arrives_as_it_is() {
 #[test]
 fn section_15_a_phone_without_a_gateway_fails_at_once() {
     let mut world = World::new();
-    world.rules = AppRules::default();
+    world.set_rules(AppRules::default());
     let alice = world.legacy("alice");
     let call = json!({"channelName": "c", "peer": "4930123", "extra": ""});
     assert_eq!(

@@ -9,7 +9,7 @@ use crate::world::{Who, World, body};
 
 fn world(rules: AppRules) -> World {
     let mut world = World::new();
-    world.rules = rules;
+    world.set_rules(rules);
     world
 }
 

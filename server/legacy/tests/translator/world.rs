@@ -1,20 +1,17 @@
-//! Legacy and native clients of one app on two hubs, in virtual time: the translator, the hub, the router and the
-//! store are the real ones, only sockets and clocks are not.
+//! Legacy and native clients of one app on two hubs, in virtual time: cells and the store are the real ones,
+//! only sockets and clocks are not.
 
-use std::collections::VecDeque;
-use std::sync::Arc;
+use std::slice;
 
 use serde_json::{Value, json};
-use tidings_bus::{Homes, Shard};
-use tidings_hub::bus_ops::BusOp;
-use tidings_hub::credentials::Grant;
-use tidings_hub::ids::{ConnectionId, HubId, InvitationId, UserKey};
-use tidings_hub::store_ops::StoreOp;
-use tidings_hub::{Apps, Effect, Hub, HubConfig, Input, Ticket, Time, Traits};
-use tidings_legacy::{AppRules, Now, Output, Translator};
+use tidings_cell::desk::{Desk, Told};
+use tidings_hub::ids::ConnectionId;
+use tidings_hub::store_ops::{StoreAnswer, StoreOp};
+use tidings_hub::{App, Apps, Input};
+use tidings_legacy::AppRules;
 use tidings_store::{Engine as _, MemoryEngine};
-use tidings_wire::frame::decode_server;
-use tidings_wire::names::{AppId, NameRule, UserId};
+use tidings_token::{NewAccess007, Permissions, Service, build_007};
+use tidings_wire::names::AppId;
 use tidings_wire::proto::server_message::Kind;
 use tidings_wire::proto::{
     ClientFrame, ClientMessage, Login, Pong, Request, client_message, reply, request,
@@ -23,27 +20,15 @@ use tidings_wire::proto::{
 const HUBS: u16 = 2;
 /// Clients are heard of so often, as their pings would see to it.
 const PING_MS: u64 = 5_000;
-
-/// What a legacy client can do; as the server has it.
-const TRAITS: Traits = Traits {
-    names: NameRule::Wide,
-    is_text_only: true,
-    knows_library_types: true,
-    processes_late: true,
-    ends_with_connection: true,
-    is_paced: true,
-    lists_all_members: true,
-    ends_messages: true,
-    reaches_any_channel: false,
-    rings_on: true,
-};
+/// Of the app, in worlds whose logins need tokens.
+const CERTIFICATE: &str = "cccccccccccccccccccccccccccccccc";
 
 /// A client of the world.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Who(usize);
 
 enum Side {
-    Legacy(Box<Translator>),
+    Legacy,
     /// Its last request, and the numbered messages that it has had.
     Native {
         cseq: u64,
@@ -62,54 +47,82 @@ struct Client {
     kinds: Vec<Kind>,
 }
 
-pub(crate) struct World {
-    hubs: Vec<Hub>,
-    shards: Vec<Shard>,
-    homes: Homes,
-    store: MemoryEngine,
-    pub(crate) now: Time,
-    pub(crate) rules: AppRules,
-    /// What the token of the next legacy login gives.
-    pub(crate) grant: Grant,
-    clients: Vec<Client>,
-    queue: VecDeque<(u16, Step)>,
-}
+type Store = Box<dyn FnMut(&StoreOp) -> Vec<StoreAnswer>>;
 
-enum Step {
-    Input(Input),
-    Bus(BusOp),
-    Store(Ticket, StoreOp),
+pub(crate) struct World {
+    desk: Desk<Store>,
+    /// What the token of the next legacy login is good for.
+    pub(crate) permissions: Option<Permissions>,
+    /// How long it is good, in seconds.
+    pub(crate) token_s: u32,
+    has_tokens: bool,
+    clients: Vec<Client>,
 }
 
 impl World {
     pub(crate) fn new() -> Self {
-        let homes = Homes::new(HUBS, (1, 2));
-        let hub = |at: u16| {
-            Hub::new(HubConfig {
-                id: HubId(at),
-                drain_window_ms: 0,
-                seed: [at as u8 + 1; 32],
-                apps: Arc::new(Apps {
-                    accept_any: true,
-                    ..Apps::default()
-                }),
-                server: "test".into(),
-            })
+        Self::of(Apps {
+            accept_any: true,
+            ..Apps::default()
+        })
+    }
+
+    /// One whose logins need tokens.
+    pub(crate) fn with_tokens() -> Self {
+        let certified = App {
+            certificates: vec![CERTIFICATE.into()],
+            ..App::default()
+        };
+        let mut apps = Apps::default();
+        let id = AppId::parse(&app()).expect("an app id");
+        apps.listed.insert(id, certified);
+        Self {
+            has_tokens: true,
+            ..Self::of(apps)
+        }
+    }
+
+    fn of(apps: Apps) -> Self {
+        let mut engine = MemoryEngine::new();
+        let store = move |op: &StoreOp| {
+            let mut answers = Vec::new();
+            engine.apply(slice::from_ref(op), &mut answers);
+            answers
         };
         Self {
-            hubs: (0..HUBS).map(hub).collect(),
-            shards: (0..HUBS).map(|at| Shard::new(HubId(at), homes)).collect(),
-            homes,
-            store: MemoryEngine::new(),
-            now: Time {
-                mono_ms: 1_000,
-                unix_ms: 1_700_000_000_000,
-            },
-            rules: AppRules::default(),
-            grant: Grant::default(),
+            desk: Desk::new(HUBS, apps, Box::new(store)),
+            permissions: None,
+            token_s: 3_600,
+            has_tokens: false,
             clients: Vec::new(),
-            queue: VecDeque::new(),
         }
+    }
+
+    /// The rules of the next legacy logins.
+    pub(crate) fn set_rules(&mut self, rules: AppRules) {
+        self.desk.rules = rules;
+    }
+
+    /// A token for a legacy login.
+    fn token(&self, name: &str) -> String {
+        if !self.has_tokens {
+            return String::new();
+        }
+        let service = match &self.permissions {
+            Some(permissions) => Service::rtm2(name, self.token_s, permissions.clone()),
+            None => Service::rtm(name, self.token_s),
+        };
+        let issued = self.desk.now.unix_ms / 1_000;
+        let (app_id, services) = (app(), [service]);
+        build_007(&NewAccess007 {
+            app_id: &app_id,
+            certificate: CERTIFICATE,
+            issued_at_unix_s: u32::try_from(issued).expect("before 2106"),
+            lifetime_s: self.token_s,
+            salt: 7,
+            services: &services,
+        })
+        .expect("a token")
     }
 
     // ------------------------------------------------------------ clients
@@ -126,8 +139,6 @@ impl World {
             frames: Vec::new(),
             kinds: Vec::new(),
         });
-        let connection = connection(who);
-        self.give(who, Input::Opened { connection });
         who
     }
 
@@ -145,12 +156,12 @@ impl World {
 
     /// Logs a legacy client in.
     pub(crate) fn legacy_unpolled(&mut self, name: &str) -> Who {
-        let translator = Translator::new(self.now(), "", 7 + self.clients.len() as u64);
-        let who = self.open(name, Side::Legacy(Box::new(translator)));
-        self.say(
-            who,
-            &json!(["login", {"vid": app(), "account": name, "token": ""}]),
-        );
+        let random = 7 + self.clients.len() as u64;
+        let who = self.open(name, Side::Legacy);
+        let at = hub_of(who);
+        self.desk.open_legacy(at, connection(who), "", random);
+        let login = json!({"vid": app(), "account": name, "token": self.token(name)});
+        self.say(who, &json!(["login", login]));
         assert!(
             self.clients[who.0].frames[0].to_string().contains("line"),
             "{name} is not let in"
@@ -161,6 +172,8 @@ impl World {
     /// Logs a native client in.
     pub(crate) fn native(&mut self, name: &str) -> Who {
         let who = self.open(name, Side::Native { cseq: 0, sseq: 0 });
+        let connection = connection(who);
+        self.give(who, Input::Opened { connection });
         let login = Login {
             app_id: app(),
             user_id: name.into(),
@@ -173,24 +186,17 @@ impl World {
 
     /// Its connection is gone.
     pub(crate) fn lose(&mut self, who: Who) {
-        let now = self.now();
-        if let Side::Legacy(translator) = &mut self.clients[who.0].side {
-            translator.lose(now);
-        }
-        self.obey(who);
         self.clients[who.0].is_open = false;
-        let connection = connection(who);
-        self.give(who, Input::Closed { connection });
+        self.desk.lose(connection(who));
+        self.collect();
         self.wait(1);
     }
 
     /// A legacy client says something.
     pub(crate) fn say(&mut self, who: Who, frame: &Value) {
-        let now = self.now();
-        if let Side::Legacy(translator) = &mut self.clients[who.0].side {
-            translator.hear(now, frame.to_string().as_bytes());
-        }
-        self.obey(who);
+        let text = frame.to_string();
+        self.desk.hear(connection(who), text.as_bytes());
+        self.collect();
     }
 
     /// A legacy client calls, and is answered.
@@ -278,151 +284,77 @@ impl World {
 
     /// Lets a long time pass, in which nobody is there.
     pub(crate) fn leap(&mut self, ms: u64) {
-        self.now.mono_ms += ms;
-        self.now.unix_ms += ms;
+        self.desk.advance_to(self.desk.now.mono_ms + ms);
         self.wait(1);
     }
 
     /// Lets time pass: whatever is due happens when it is due.
     pub(crate) fn wait(&mut self, ms: u64) {
-        let until = self.now.mono_ms + ms;
-        while self.now.mono_ms < until {
-            let next = self
-                .next_due()
-                .unwrap_or(u64::MAX)
-                .max(self.now.mono_ms + 1);
-            let ping = (self.now.mono_ms / PING_MS + 1) * PING_MS;
-            let step = next.min(ping).min(until) - self.now.mono_ms;
-            self.now.mono_ms += step;
-            self.now.unix_ms += step;
-            for at in 0..HUBS {
-                self.queue.push_back((at, Step::Input(Input::Tick)));
+        let until_ms = self.desk.now.mono_ms + ms;
+        while self.desk.now.mono_ms < until_ms {
+            let now_ms = self.desk.now.mono_ms;
+            let next_ms = self.desk.deadline().unwrap_or(u64::MAX).max(now_ms + 1);
+            let ping_ms = (now_ms / PING_MS + 1) * PING_MS;
+            self.desk.advance_to(next_ms.min(ping_ms).min(until_ms));
+            self.desk.tick();
+            self.collect();
+            if self.desk.now.mono_ms == ping_ms {
+                self.ping_all();
             }
-            for at in 0..self.clients.len() {
-                self.pass(Who(at));
-            }
-            self.settle();
         }
     }
 
-    fn next_due(&self) -> Option<u64> {
-        let hubs = self.hubs.iter().filter_map(Hub::deadline);
-        let legacy = self.clients.iter().filter_map(|client| match &client.side {
-            Side::Legacy(translator) if client.is_open => translator.deadline(),
-            _ => None,
-        });
-        hubs.chain(legacy).min()
-    }
-
-    fn pass(&mut self, who: Who) {
-        let (now, connection) = (self.now(), connection(who));
-        let client = &mut self.clients[who.0];
-        if !client.is_open {
-            return;
-        }
-        let is_heard = now.mono_ms.is_multiple_of(PING_MS);
-        if let Side::Legacy(translator) = &mut client.side {
-            if is_heard {
-                translator.hear(now, br#"["ping",1]"#);
+    fn ping_all(&mut self) {
+        for at in 0..self.clients.len() {
+            let who = Who(at);
+            match (self.clients[at].is_open, &self.clients[at].side) {
+                (false, _) => {}
+                (true, Side::Legacy) => self.desk.hear(connection(who), br#"["ping",1]"#),
+                (true, Side::Native { .. }) => {
+                    let connection = connection(who);
+                    self.desk.give(hub_of(who), Input::Heard { connection });
+                }
             }
-            translator.tick(now);
-            return self.obey(who);
-        }
-        if is_heard {
-            let input = Input::Heard { connection };
-            self.queue.push_back((hub_of(who), Step::Input(input)));
-        }
-    }
-
-    fn now(&self) -> Now {
-        Now {
-            mono_ms: self.now.mono_ms,
-            unix_ms: self.now.unix_ms,
+            self.collect();
         }
     }
 
     // ------------------------------------------------------------ the server
 
     fn give(&mut self, who: Who, input: Input) {
-        self.queue.push_back((hub_of(who), Step::Input(input)));
-        self.settle();
+        self.desk.give(hub_of(who), input);
+        self.collect();
     }
 
-    fn settle(&mut self) {
-        while let Some((at, step)) = self.queue.pop_front() {
-            match step {
-                Step::Input(input) => {
-                    let mut effects = Vec::new();
-                    self.hubs[usize::from(at)].handle(self.now, input, &mut effects);
-                    for effect in effects {
-                        self.carry_out(at, effect);
+    /// Brings clients what they are told; native ones confirm it.
+    fn collect(&mut self) {
+        loop {
+            let told = self.desk.take_told();
+            if told.is_empty() {
+                return;
+            }
+            for (connection, told) in told {
+                let who = Who(usize::try_from(connection.0).expect("few clients"));
+                match &told {
+                    Told::Text(text) => self.clients[who.0].frames.push(json(text)),
+                    Told::Closed { .. } => {
+                        self.clients[who.0].is_open = false;
+                        self.desk.forget(connection);
+                    }
+                    Told::Frame(_) => {
+                        for kind in told.kinds() {
+                            self.take_native(who, kind);
+                        }
                     }
                 }
-                Step::Bus(op) => {
-                    let home = usize::from(self.homes.destination(&op).0);
-                    let queue = &mut self.queue;
-                    self.shards[home].route(HubId(at), op, &mut |to: HubId, input| {
-                        queue.push_back((to.0, Step::Input(Input::Bus(input))));
-                    });
-                }
-                Step::Store(ticket, op) => {
-                    let mut answers = Vec::new();
-                    self.store.apply(&[op], &mut answers);
-                    let answer = answers.pop().expect("an answer");
-                    let input = Input::Store { ticket, answer };
-                    self.queue.push_back((at, Step::Input(input)));
-                }
             }
-        }
-    }
-
-    fn carry_out(&mut self, at: u16, effect: Effect) {
-        match effect {
-            Effect::Send { connection, frame } => self.see(connection, &frame),
-            Effect::SendAll { connections, frame } => {
-                for connection in connections {
-                    self.see(connection, &frame);
-                }
-            }
-            Effect::Close { connection, code } => {
-                let client = &mut self.clients[connection.0 as usize];
-                client.is_open = false;
-                if let Side::Legacy(translator) = &mut client.side {
-                    let texts = translator.end(code).texts;
-                    client.frames.extend(texts.iter().map(|text| json(text)));
-                }
-            }
-            Effect::Used { .. } => {}
-            Effect::Answer { .. } => panic!("nothing is asked from outside"),
-            Effect::HandOver { .. } => panic!("nobody resumes here"),
-            Effect::Bus(op) => self.queue.push_back((at, Step::Bus(op))),
-            Effect::Store { ticket, op } => self.queue.push_back((at, Step::Store(ticket, op))),
-        }
-    }
-
-    fn see(&mut self, connection: ConnectionId, frame: &[u8]) {
-        let who = Who(connection.0 as usize);
-        let head = match frame[1] & 0x7f {
-            126 => 4,
-            127 => 10,
-            _ => 2,
-        };
-        let frame = decode_server(&frame[head..]).expect("a frame of the server");
-        let now = self.now();
-        for kind in frame.messages.into_iter().filter_map(|m| m.kind) {
-            if let Side::Legacy(translator) = &mut self.clients[who.0].side {
-                translator.take(now, kind);
-                self.obey_later(who);
-                continue;
-            }
-            self.take_native(who, kind);
         }
     }
 
     fn take_native(&mut self, who: Who, kind: Kind) {
         let client = &mut self.clients[who.0];
         let Side::Native { sseq, .. } = &mut client.side else {
-            return;
+            panic!("a native message for a legacy client: {kind:?}");
         };
         let is_numbered = !matches!(kind, Kind::Welcome(_) | Kind::Ping(_) | Kind::Pong(_));
         *sseq += u64::from(is_numbered);
@@ -436,59 +368,8 @@ impl World {
         }
         let frame = ClientFrame { messages, confirm };
         let connection = connection(who);
-        let input = Input::Frame { connection, frame };
-        self.queue.push_back((hub_of(who), Step::Input(input)));
-    }
-
-    /// Does what a translator wants, and what follows from it.
-    fn obey(&mut self, who: Who) {
-        self.obey_later(who);
-        self.settle();
-    }
-
-    fn obey_later(&mut self, who: Who) {
-        let connection = connection(who);
-        let client = &mut self.clients[who.0];
-        let Side::Legacy(translator) = &mut client.side else {
-            return;
-        };
-        for output in translator.outputs() {
-            let input = match output {
-                Output::Text(text) => {
-                    client.frames.push(json(&text));
-                    continue;
-                }
-                Output::Login(request) => {
-                    let rules = self.rules.clone();
-                    let traits = Traits {
-                        reaches_any_channel: rules.allows_force || rules.allows_special_channels,
-                        ..TRAITS
-                    };
-                    translator.admit(rules);
-                    let user = UserId::parse_by(NameRule::Wide, &request.account);
-                    Input::Admitted {
-                        connection,
-                        user: UserKey {
-                            app: AppId::parse(&app()).expect("an app"),
-                            user: user.expect("a user id"),
-                        },
-                        traits,
-                        grant: self.grant.clone(),
-                    }
-                }
-                Output::Send(frame) => Input::Frame { connection, frame },
-                Output::Processed(sseq) => Input::Processed { connection, sseq },
-                Output::Rung(id) => Input::Rung {
-                    connection,
-                    id: InvitationId(id[..].try_into().expect("16 bytes")),
-                },
-                Output::Close { .. } => {
-                    client.is_open = false;
-                    Input::Closed { connection }
-                }
-            };
-            self.queue.push_back((hub_of(who), Step::Input(input)));
-        }
+        self.desk
+            .give(hub_of(who), Input::Frame { connection, frame });
     }
 
     /// The user's name.
@@ -507,8 +388,8 @@ fn connection(who: Who) -> ConnectionId {
 }
 
 /// Clients take turns.
-fn hub_of(who: Who) -> u16 {
-    who.0 as u16 % HUBS
+fn hub_of(who: Who) -> usize {
+    who.0 % usize::from(HUBS)
 }
 
 fn json(text: &str) -> Value {
