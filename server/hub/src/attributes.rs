@@ -152,9 +152,11 @@ impl Attributes {
         out: &mut dyn Sink,
     ) {
         let Some(key) = kernel.session_of(caller, out) else {
+            // It is answered.
             return;
         };
         let Some(session) = kernel.sessions.get_mut(key) else {
+            debug_assert!(false, "a session is gone while it is dealt with");
             return;
         };
         session.has_attributes = true;
@@ -182,6 +184,7 @@ impl Attributes {
         out: &mut dyn Sink,
     ) {
         let Some(channel) = kernel.parse_channel(caller, &call.channel, out) else {
+            // It is answered.
             return;
         };
         if !kernel.permit_in(caller, Access::Write, &channel.channel, out) {
@@ -214,6 +217,7 @@ impl Attributes {
         out: &mut dyn Sink,
     ) {
         let Some(key) = kernel.session_of(caller, out) else {
+            // It is answered.
             return;
         };
         let checked = AttributeWrite::try_from(how)
@@ -232,6 +236,7 @@ impl Attributes {
             return;
         }
         let Some(session) = kernel.sessions.get(key) else {
+            debug_assert!(false, "a session is gone while it is dealt with");
             return;
         };
         let (by, now_ts) = (session.user.user.to_string(), kernel.now.unix_ms);
@@ -268,9 +273,11 @@ impl Attributes {
         out: &mut dyn Sink,
     ) {
         let Some(key) = kernel.session_of(caller, out) else {
+            // It is answered.
             return;
         };
         let Some(session) = kernel.sessions.get(key) else {
+            debug_assert!(false, "a session is gone while it is dealt with");
             return;
         };
         let app = session.user.app.clone();
@@ -313,6 +320,7 @@ impl Attributes {
         out: &mut dyn Sink,
     ) {
         let Some(channel) = kernel.parse_channel(caller, &call.channel, out) else {
+            // It is answered.
             return;
         };
         if kernel.permit_in(caller, Access::Read, &channel.channel, out)
@@ -580,4 +588,22 @@ fn check_attributes(
         }
     }
     Ok(())
+}
+
+impl Attributes {
+    /// Asserts what holds between two inputs.
+    pub(crate) fn assert_consistent(&self, kernel: &Kernel) {
+        let asks = kernel.asks.count_of(AskTag::Attributes);
+        assert_eq!(
+            self.asks.len(),
+            asks,
+            "questions without a reason, or the reverse"
+        );
+        let stores = kernel.stores.count_of(StoreTag::Attributes);
+        assert_eq!(
+            self.stores.len(),
+            stores,
+            "operations without a reason, or the reverse"
+        );
+    }
 }

@@ -12,6 +12,7 @@ pub(crate) mod state;
 #[cfg(test)]
 mod tests;
 
+use crate::channels::state::HELD_MAX;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -39,9 +40,6 @@ use crate::kernel::outbox::{Kept, Source};
 use crate::kernel::session::Session;
 use crate::rates;
 
-/// Publications kept while the members are being fetched; beyond it the hub goes on and repairs later.
-const HELD_MAX: usize = 16_384;
-
 /// A snapshot that has not come within this time is asked for again, by the next change that needs it.
 const RESYNC_AGAIN_MS: u64 = 2_000;
 
@@ -55,6 +53,7 @@ impl Channels {
         out: &mut dyn Sink,
     ) {
         let Some(key) = kernel.session_of(caller, out) else {
+            // It is answered.
             return;
         };
         let found = match kernel.traits_of(key).reaches_any_channel {
@@ -62,6 +61,7 @@ impl Channels {
             false => kernel.joined_channel(caller, &call.channel, out),
         };
         let Some(channel_key) = found else {
+            // It is answered.
             return;
         };
         if !is_news_channel(&channel_key.channel)
@@ -90,6 +90,7 @@ impl Channels {
             }
         }
         let Some(session) = kernel.sessions.get(key) else {
+            debug_assert!(false, "a session is gone while it is dealt with");
             return;
         };
         let limits = kernel.history_limits(&channel_key.app);
@@ -163,6 +164,7 @@ impl Channels {
         out: &mut dyn Sink,
     ) {
         let Some(channel) = self.known.get_mut(key) else {
+            // It was on its way when the last member here left.
             return;
         };
         if !channel.is_current {
@@ -194,10 +196,12 @@ impl Channels {
         out: &mut dyn Sink,
     ) {
         let Some(channel) = self.known.get_mut(key) else {
+            // Too much was held, so it went on without this answer; the channel is unused by now.
             return;
         };
         let Sync::Waiting { held, calls } = std::mem::replace(&mut channel.sync, Sync::Ready)
         else {
+            // Too much was held, so it went on without this answer.
             return;
         };
         for snapshot in known {
@@ -224,6 +228,7 @@ impl Channels {
         out: &mut dyn Sink,
     ) {
         let Some(channel) = self.known.get_mut(key) else {
+            // An earlier one that was held has taken the last member here away.
             return;
         };
         let is_own = from == kernel.config.id;
@@ -340,6 +345,7 @@ impl Channels {
             Err(Missing) => {
                 let now_ms = kernel.now.mono_ms;
                 let Some(channel) = self.known.get_mut(key) else {
+                    debug_assert!(false, "a channel is gone while it is dealt with");
                     return;
                 };
                 let resync = channel.resyncs.entry(stamp.origin).or_default();
@@ -360,9 +366,11 @@ impl Channels {
     /// Something that this hub has published has its place in the order: does what waits for that.
     fn finish_published(&mut self, key: &ChannelKey, kernel: &mut Kernel, out: &mut dyn Sink) {
         let Some(channel) = self.known.get_mut(key) else {
+            debug_assert!(false, "a channel is gone while it is dealt with");
             return;
         };
         let Some(published) = channel.published.pop_front() else {
+            debug_assert!(false, "nothing is left to be taken");
             return;
         };
         let session = published.session;
@@ -404,6 +412,7 @@ impl Channels {
         out: &mut dyn Sink,
     ) {
         let Some(channel) = self.known.get(key) else {
+            debug_assert!(false, "a session is gone while it is dealt with");
             return;
         };
         let count = channel.members.len();
@@ -472,6 +481,7 @@ impl Channels {
             ..
         } = kernel;
         let Some(channel) = self.known.get(key) else {
+            debug_assert!(false, "a session is gone while it is dealt with");
             return;
         };
         let mut connections = Vec::with_capacity(channel.locals.len());
@@ -500,6 +510,7 @@ impl Channels {
 
     pub(crate) fn drop_channel_if_unused(&mut self, key: &ChannelKey, out: &mut dyn Sink) {
         let Some(channel) = self.known.get(key) else {
+            debug_assert!(false, "a session is gone while it is dealt with");
             return;
         };
         let is_used = !channel.locals.is_empty()

@@ -240,6 +240,7 @@ impl History {
             next,
         } = answer
         else {
+            // The store failed; the next sweep asks again.
             return;
         };
         for conversation in conversations {
@@ -285,6 +286,7 @@ impl History {
         out: &mut dyn Sink,
     ) {
         let Some(key) = kernel.session_of(caller, out) else {
+            // It is answered.
             return;
         };
         let count_max = call.count_max as usize;
@@ -294,6 +296,7 @@ impl History {
             return kernel.reply_error(caller, error(Outcome::InvalidArgument, text), out);
         }
         let Some(session) = kernel.sessions.get(key) else {
+            debug_assert!(false, "a session is gone while it is dealt with");
             return;
         };
         // What is over its age is gone for readers at once, from the disk with the next append or sweep.
@@ -317,6 +320,7 @@ impl History {
             },
         };
         let Some(conversation) = Self::readable(caller, call.conversation, kernel, out) else {
+            // It is answered.
             return;
         };
         if !kernel.take_rate(caller, rates::Kind::ReadHistory, out) {
@@ -396,6 +400,24 @@ impl History {
             .collect();
         let page = proto::HistoryPage { messages, next };
         kernel.reply(caller, reply::Result::History(page), out);
+    }
+}
+
+impl History {
+    /// Asserts what holds between two inputs.
+    pub(crate) fn assert_consistent(&self, kernel: &Kernel) {
+        let asks = kernel.asks.count_of(AskTag::History);
+        assert_eq!(
+            self.keeping.len(),
+            asks,
+            "senders who wait for nothing, or the reverse"
+        );
+        let stores = kernel.stores.count_of(StoreTag::History);
+        assert_eq!(
+            self.stores.len(),
+            stores,
+            "operations without a reason, or the reverse"
+        );
     }
 }
 

@@ -28,7 +28,7 @@ use crate::kernel::rng::Rng;
 use crate::kernel::session::End;
 use crate::kernel::stores::StoreTag;
 use crate::kernel::timers::Timer;
-use crate::kernel::users::{Connection, Recalled};
+use crate::kernel::users::{Recalled, Stage};
 use crate::life::state::{Logins, Memory};
 use crate::peers::state::Peers;
 use crate::presence::Presence;
@@ -50,6 +50,8 @@ pub struct Hub {
     pub(crate) is_draining: bool,
     /// The one pong frame.
     pong: Bytes,
+    /// Inputs since everything was last asserted.
+    unasserted: usize,
 }
 
 /// A timer that fires this much later than it is due shows that the process has not run. Milliseconds.
@@ -108,6 +110,7 @@ impl Hub {
             memory: Memory::default(),
             is_draining: false,
             pong: encode_server(Kind::Pong(Pong {})),
+            unasserted: 0,
             kernel: Kernel::new(config, rng, hasher),
         }
     }
@@ -128,6 +131,43 @@ impl Hub {
         }
         let slow = watched.slow;
         self.kernel.finish_slow(slow);
+        if cfg!(debug_assertions) {
+            self.assert_consistent_by_and_by();
+        }
+    }
+
+    /// Asserts what holds between two inputs, over all features: for builds that look for bugs. A hub in a build with
+    /// debug assertions calls it by itself.
+    ///
+    /// Cost: O(everything that the hub holds).
+    ///
+    /// # Panics
+    /// Something that must hold does not: a bug.
+    pub fn assert_consistent(&self) {
+        self.kernel.assert_consistent();
+        self.logins.assert_consistent(&self.kernel);
+        self.peers.assert_consistent(&self.kernel);
+        self.channels.assert_consistent(&self.kernel);
+        self.presence.assert_consistent(&self.kernel);
+        self.attributes.assert_consistent(&self.kernel);
+        self.history.assert_consistent(&self.kernel);
+        self.invitations.assert_consistent(&self.kernel);
+        self.memory.assert_consistent(&self.kernel);
+        assert!(
+            !self.kernel.is_settling || self.kernel.connections.is_empty(),
+            "a hub that settles has no connection"
+        );
+    }
+
+    /// After every input of a small hub; of a large one so seldom that it costs no more than the inputs themselves.
+    fn assert_consistent_by_and_by(&mut self) {
+        let stats = self.stats();
+        let size = stats.connections + 2 * stats.sessions + stats.channels + stats.asks;
+        self.unasserted += 1;
+        if self.unasserted * 32 >= size {
+            self.unasserted = 0;
+            self.assert_consistent();
+        }
     }
 
     fn take(&mut self, input: Input, out: &mut dyn Sink) {
@@ -176,7 +216,7 @@ impl Hub {
             } => {
                 self.kernel
                     .connections
-                    .insert(connection, Connection::Fresh { opened_ms });
+                    .insert(connection, Stage::Fresh { opened_ms });
                 // A resume that is refused here leaves it without a login once more.
                 let due = self.kernel.now.mono_ms + LOGIN_WAIT_MS;
                 self.kernel.timers.set(due, Timer::Login(connection));
@@ -224,7 +264,7 @@ impl Hub {
     /// Who is logged in on a connection.
     pub fn user_of(&self, connection: ConnectionId) -> Option<&UserKey> {
         match self.kernel.connections.get(&connection)? {
-            Connection::Serving(key) => Some(&self.kernel.sessions.get(*key)?.user),
+            Stage::Serving(key) => Some(&self.kernel.sessions.get(*key)?.user),
             _ => None,
         }
     }
@@ -233,7 +273,7 @@ impl Hub {
     pub fn is_logging_in(&self, connection: ConnectionId) -> bool {
         matches!(
             self.kernel.connections.get(&connection),
-            Some(Connection::Claiming(_) | Connection::Resuming { .. })
+            Some(Stage::Claiming(_) | Stage::Resuming { .. })
         )
     }
 
@@ -333,13 +373,13 @@ impl Hub {
     }
 
     fn handle_heard(&mut self, connection: ConnectionId, out: &mut dyn Sink) {
-        if let Some(Connection::Serving(key)) = self.kernel.connections.get(&connection) {
+        if let Some(Stage::Serving(key)) = self.kernel.connections.get(&connection) {
             self.kernel.touch(*key, out);
         }
     }
 
     fn handle_frame(&mut self, connection: ConnectionId, frame: ClientFrame, out: &mut dyn Sink) {
-        if let Some(Connection::Serving(key)) = self.kernel.connections.get(&connection) {
+        if let Some(Stage::Serving(key)) = self.kernel.connections.get(&connection) {
             let key = *key;
             self.kernel.touch(key, out);
             if let Some(session) = self.kernel.sessions.get_mut(key) {
@@ -366,29 +406,30 @@ impl Hub {
     ) {
         use client_message::Kind;
         let Some(state) = self.kernel.connections.get(&connection) else {
+            // The hub has closed it while the frame was on its way.
             return;
         };
         match (state, message.kind) {
-            (Connection::Fresh { .. }, Some(Kind::Login(login))) => {
+            (Stage::Fresh { .. }, Some(Kind::Login(login))) => {
                 self.handle_login(connection, login, out);
             }
-            (Connection::Fresh { opened_ms }, Some(Kind::Resume(resume))) => {
+            (Stage::Fresh { opened_ms }, Some(Kind::Resume(resume))) => {
                 let opened = (connection, *opened_ms);
                 self.handle_resume(opened, resume, out);
             }
-            (Connection::Fresh { .. }, Some(Kind::Request(request)))
+            (Stage::Fresh { .. }, Some(Kind::Request(request)))
                 if fault!(RequestBeforeLoginIsExecuted) =>
             {
                 if let Some(key) = self.kernel.sessions.keys().next() {
                     self.handle_request(key, connection, request, out);
                 }
             }
-            (Connection::Serving(key), Some(Kind::Request(request))) => {
+            (Stage::Serving(key), Some(Kind::Request(request))) => {
                 self.handle_request(*key, connection, request, out);
             }
-            (Connection::Serving(_), Some(Kind::Pong(_))) => {}
+            (Stage::Serving(_), Some(Kind::Pong(_))) => {}
             // Bound: the connection's queue; a client that pings and does not read is dropped.
-            (Connection::Serving(_), Some(Kind::Ping(_))) => {
+            (Stage::Serving(_), Some(Kind::Ping(_))) => {
                 let frame = self.pong.clone();
                 out.emit(Effect::Send { connection, frame });
             }
@@ -401,7 +442,7 @@ impl Hub {
     /// The client has broken the protocol: its connection and its session are over.
     pub(crate) fn handle_protocol_error(&mut self, connection: ConnectionId, out: &mut dyn Sink) {
         match self.kernel.connections.get(&connection) {
-            Some(Connection::Serving(key)) => self.end_session(*key, End::ProtocolError, out),
+            Some(Stage::Serving(key)) => self.end_session(*key, End::ProtocolError, out),
             _ => self.drop_connection(connection, Some(CloseCode::ProtocolError), out),
         }
     }
@@ -584,7 +625,7 @@ impl Hub {
             let wait_ms = self.kernel.config.drain_window_ms * at / served;
             let is_served = matches!(
                 self.kernel.connections.get(&connection),
-                Some(Connection::Serving(_))
+                Some(Stage::Serving(_))
             );
             if is_served && wait_ms > 0 {
                 let due_ms = self.kernel.now.mono_ms + wait_ms;

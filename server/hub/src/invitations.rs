@@ -80,6 +80,7 @@ impl Invitations {
         out: &mut dyn Sink,
     ) {
         let Some(key) = kernel.session_of(caller, out) else {
+            // It is answered.
             return;
         };
         let callee = match check_invite(kernel.names_of(key), &call) {
@@ -102,6 +103,7 @@ impl Invitations {
         let now_ms = kernel.now.mono_ms;
         let open = self.open_of(key, kernel).count();
         let Some(session) = kernel.sessions.get_mut(key) else {
+            debug_assert!(false, "a session is gone while it is dealt with");
             return;
         };
         if open + session.invitations.reported.len() >= INVITATIONS_OPEN_MAX {
@@ -152,9 +154,11 @@ impl Invitations {
         out: &mut dyn Sink,
     ) {
         let Some(key) = kernel.session_of(caller, out) else {
+            // It is answered.
             return;
         };
         let Some(session) = kernel.sessions.get_mut(key) else {
+            debug_assert!(false, "a session is gone while it is dealt with");
             return;
         };
         let waiting = Some(caller);
@@ -190,6 +194,7 @@ impl Invitations {
         out: &mut dyn Sink,
     ) {
         let Some(key) = kernel.session_of(caller, out) else {
+            // It is answered.
             return;
         };
         let accepted = self
@@ -219,6 +224,7 @@ impl Invitations {
     ) {
         let now_ms = kernel.now.mono_ms;
         let Some(invitation) = self.invitation(caller, id) else {
+            // A timer of an invitation that is over.
             return;
         };
         // A timer of an earlier state.
@@ -276,6 +282,7 @@ impl Invitations {
     ) {
         let now_ms = kernel.now.mono_ms;
         let Some(invitation) = self.invitation(caller, id) else {
+            // It is over, or written by another hub by now.
             return;
         };
         if invitation.has_ended() {
@@ -333,6 +340,7 @@ impl Invitations {
         out: &mut dyn Sink,
     ) {
         let Some(invitation) = self.invitation(caller, id) else {
+            debug_assert!(false, "an invitation is gone while it is dealt with");
             return;
         };
         if !matches!(invitation.state, State::Pending { .. }) {
@@ -357,6 +365,7 @@ impl Invitations {
     ) {
         let until_ms = kernel.now.mono_ms + INVITATION_CONFIRM_WAIT_MS;
         let Some(invitation) = self.invitation(caller, id) else {
+            debug_assert!(false, "an invitation is gone while it is dealt with");
             return;
         };
         if !matches!(invitation.state, State::Ringing) {
@@ -387,6 +396,7 @@ impl Invitations {
         out: &mut dyn Sink,
     ) {
         let Some(invitation) = self.invitation(caller, id).filter(|i| !i.has_ended()) else {
+            // Whoever came first has ended it.
             return;
         };
         invitation.state = State::Ended { end, response };
@@ -401,6 +411,7 @@ impl Invitations {
         out: &mut dyn Sink,
     ) {
         let Some(caller) = kernel.sessions.get(key).map(|session| session.user.clone()) else {
+            debug_assert!(false, "a session is gone while it is dealt with");
             return;
         };
         let ids: Vec<_> = self

@@ -129,6 +129,7 @@ impl Presence {
         out: &mut dyn Sink,
     ) {
         let Some(key) = kernel.session_of(caller, out) else {
+            // It is answered.
             return;
         };
         if !kernel.take_rate(caller, rates::Kind::SubscribePresence, out) {
@@ -137,12 +138,14 @@ impl Presence {
         let Some(users) =
             Self::parse_users(caller, &user_ids, PRESENCE_SUBSCRIPTIONS_MAX, kernel, out)
         else {
+            // It is answered.
             return;
         };
         if !Self::permit_all(caller, &users, kernel, out) {
             return;
         }
         let Some(session) = kernel.sessions.get_mut(key) else {
+            debug_assert!(false, "a session is gone while it is dealt with");
             return;
         };
         let new: Vec<UserKey> = users
@@ -183,6 +186,7 @@ impl Presence {
         out: &mut dyn Sink,
     ) {
         let Some(key) = kernel.session_of(caller, out) else {
+            // It is answered.
             return;
         };
         if !kernel.take_rate(caller, rates::Kind::UnsubscribePresence, out) {
@@ -191,6 +195,7 @@ impl Presence {
         let Some(users) =
             Self::parse_users(caller, &user_ids, PRESENCE_SUBSCRIPTIONS_MAX, kernel, out)
         else {
+            // It is answered.
             return;
         };
         for user in users {
@@ -205,12 +210,14 @@ impl Presence {
         out: &mut dyn Sink,
     ) {
         let Some(key) = kernel.session_of(caller, out) else {
+            // It is answered.
             return;
         };
         if !kernel.take_rate(caller, rates::Kind::QuerySubscriptions, out) {
             return;
         }
         let Some(session) = kernel.sessions.get(key) else {
+            debug_assert!(false, "a session is gone while it is dealt with");
             return;
         };
         let user_ids = session
@@ -364,6 +371,7 @@ impl Presence {
         };
         self.note_presence(&ask.user, state, stamp);
         let Some(gather) = self.gathers.get_mut(&ask.gather) else {
+            debug_assert!(false, "an answer without its request");
             return;
         };
         gather.users[ask.at].1 = state;
@@ -378,6 +386,7 @@ impl Presence {
     /// Remembers a state for the watchers, unless something newer is known. Returns whether it is news.
     fn note_presence(&mut self, user: &UserKey, state: PresenceState, stamp: LoginStamp) -> bool {
         let Some(watch) = self.watches.get_mut(user) else {
+            // Nobody here watches the user any more.
             return false;
         };
         if stamp < watch.stamp {
@@ -418,6 +427,7 @@ impl Presence {
         let mut report = Vec::with_capacity(gather.users.len());
         for (user, _) in &gather.users {
             let Some(watch) = self.watches.get_mut(user) else {
+                debug_assert!(false, "a watch is gone while it is dealt with");
                 continue;
             };
             watch.waiting -= 1;
@@ -471,6 +481,7 @@ impl Presence {
     ) {
         let state = PresenceState::try_from(record.state);
         let (Some(user), Ok(state)) = (record.user.and_then(from_user), state) else {
+            // A record that this version has not written.
             return;
         };
         let ids = record.watchers.iter().filter_map(|id| from_session_id(id));
@@ -517,6 +528,7 @@ impl Presence {
         }
         let sessions = &mut kernel.sessions;
         let Some(watch) = self.watches.get(user) else {
+            debug_assert!(false, "a watch is gone while it is dealt with");
             return;
         };
         let report = proto::Presence {
@@ -535,6 +547,7 @@ impl Presence {
 
     pub(crate) fn end_watches(&mut self, key: SessionKey, kernel: &mut Kernel, out: &mut dyn Sink) {
         let Some(session) = kernel.sessions.get_mut(key) else {
+            debug_assert!(false, "a session is gone while it is dealt with");
             return;
         };
         for user in session.presence.watched.take() {
@@ -565,6 +578,50 @@ impl Presence {
             out.emit(Effect::Bus(BusOp::Unsubscribe(Topic::Presence(
                 user.clone(),
             ))));
+        }
+    }
+}
+
+impl Presence {
+    /// Asserts what holds between two inputs. Cost: O(watchers).
+    pub(crate) fn assert_consistent(&self, kernel: &Kernel) {
+        let asks = kernel.asks.count_of(AskTag::Presence);
+        assert_eq!(
+            self.asks.len(),
+            asks,
+            "questions without a reason, or the reverse"
+        );
+        let missing: usize = self.gathers.values().map(|gather| gather.missing).sum();
+        assert_eq!(missing, self.asks.len(), "states that are awaited");
+        let mut waiting = 0;
+        for (user, watch) in &self.watches {
+            assert!(
+                !watch.watchers.is_empty() || watch.waiting > 0,
+                "nobody watches the user"
+            );
+            for key in &watch.watchers {
+                let session = kernel.sessions.get(*key);
+                let watches = session.is_some_and(|it| it.presence.watched.contains(user));
+                assert!(watches, "a watcher that does not watch");
+            }
+            waiting += watch.waiting;
+        }
+        let subscriptions = self
+            .gathers
+            .values()
+            .filter(|gather| gather.is_subscription);
+        let reports: usize = subscriptions.map(|gather| gather.users.len()).sum();
+        assert_eq!(
+            waiting, reports,
+            "subscriptions that wait for their first report"
+        );
+        for session in kernel.sessions.values() {
+            for user in session.presence.watched.iter() {
+                assert!(
+                    self.watches.contains_key(user),
+                    "a watched user without a topic"
+                );
+            }
         }
     }
 }

@@ -118,6 +118,7 @@ impl Usage {
         ];
         for (name, quota, bucket, amount) in parts {
             let Some(max) = Quotas::bound(quota) else {
+                // The app has no such quota.
                 continue;
             };
             if let Err(wait_ms) = take(bucket, max, amount, now_ms) {

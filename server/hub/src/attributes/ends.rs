@@ -27,6 +27,7 @@ impl Attributes {
                 && !session.settings.keep_user_attributes
                 && !fault!(AttributesOutliveSession)
         }) else {
+            // None were written, or the app keeps them.
             return;
         };
         let owner = AttributeOwner::User(session.user.clone());
@@ -44,6 +45,7 @@ impl Attributes {
         out: &mut dyn Sink,
     ) {
         let Some(session) = kernel.sessions.get(key) else {
+            debug_assert!(false, "a session is gone while it is dealt with");
             return;
         };
         if !session.traits.ends_with_connection {

@@ -56,6 +56,7 @@ impl Attributes {
             |entry: &&AttributeEntry| entry.key.strip_prefix(LIBRARY_KEY) == Some(KEEP_NOTE);
         let note = entries.iter().find(is_note);
         let Some(keep_s) = note.and_then(|note| note.value.parse::<u64>().ok()) else {
+            // No note, or none that can be read: the app's own time counts.
             return;
         };
         let wanted_ms = keep_s.min(KEEP_S_MAX) * 1_000;

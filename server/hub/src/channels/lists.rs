@@ -37,6 +37,7 @@ impl Channels {
     ) {
         let now_ms = kernel.now.mono_ms;
         let Some(channel) = self.known.get_mut(key) else {
+            debug_assert!(false, "a channel is gone while it is dealt with");
             return;
         };
         if channel.has_count_timer {
@@ -66,6 +67,7 @@ impl Channels {
     pub(crate) fn tell_count(&mut self, key: &ChannelKey, kernel: &mut Kernel, out: &mut dyn Sink) {
         let now_ms = kernel.now.mono_ms;
         let Some(channel) = self.known.get_mut(key) else {
+            // A timer of a channel that is not known here any more.
             return;
         };
         if !std::mem::take(&mut channel.has_count_timer) {
@@ -88,6 +90,7 @@ impl Channels {
         out: &mut dyn Sink,
     ) {
         let Some(key) = kernel.session_of(caller, out) else {
+            // It is answered.
             return;
         };
         let lists_all = kernel
@@ -99,6 +102,7 @@ impl Channels {
             false => kernel.joined_channel(caller, channel, out),
         };
         let Some(channel) = channel else {
+            // It is answered.
             return;
         };
         if !kernel.permit_in(caller, Access::Read, &channel.channel, out) {
@@ -160,6 +164,7 @@ impl Channels {
         out: &mut dyn Sink,
     ) {
         let Some(session) = kernel.session_of(caller, out) else {
+            // It is answered.
             return;
         };
         let Some(channel) = self.known.get_mut(key) else {

@@ -272,6 +272,29 @@ mod work {
     }
 }
 
+impl Members {
+    /// Asserts what holds between two inputs.
+    pub(crate) fn assert_consistent(&self) {
+        assert!(
+            self.users.len() as u64 <= self.arrivals,
+            "more members than have come"
+        );
+        // A sample: a channel may have many members, and this is called again and again.
+        for (_, present) in self.users.iter().take(16) {
+            assert!(!present.sessions.is_empty(), "a member without a session");
+            assert!(
+                present.arrival <= self.arrivals,
+                "a member that has not come yet"
+            );
+            let is_counted = |(hub, _): &(HubId, SessionId)| self.origins.contains_key(hub);
+            assert!(
+                present.sessions.iter().all(is_counted),
+                "a member of a hub that said nothing"
+            );
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -32,9 +32,11 @@ impl Channels {
         out: &mut dyn Sink,
     ) {
         let Some(key) = kernel.session_of(caller, out) else {
+            // It is answered.
             return;
         };
         let Some(channel) = kernel.parse_channel(caller, channel, out) else {
+            // It is answered.
             return;
         };
         if !kernel.permit_in(caller, Access::Read, &channel.channel, out) {
@@ -42,6 +44,7 @@ impl Channels {
         }
         let now_ms = kernel.now.mono_ms;
         let Some(session) = kernel.sessions.get_mut(key) else {
+            debug_assert!(false, "a session is gone while it is dealt with");
             return;
         };
         let mut rate = None;
@@ -108,9 +111,11 @@ impl Channels {
         out: &mut dyn Sink,
     ) {
         let Some(session) = kernel.sessions.get(session_key) else {
+            debug_assert!(false, "a session is gone while it is dealt with");
             return;
         };
         let Some(channel) = self.known.get_mut(key) else {
+            debug_assert!(false, "a channel is gone while it is dealt with");
             return;
         };
         channel.seq += 1;
@@ -152,9 +157,11 @@ impl Channels {
         out: &mut dyn Sink,
     ) {
         let Some(key) = kernel.session_of(caller, out) else {
+            // It is answered.
             return;
         };
         let Some(channel) = kernel.joined_channel(caller, channel, out) else {
+            // It is answered.
             return;
         };
         if let Some(session) = kernel.sessions.get_mut(key) {

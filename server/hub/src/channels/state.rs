@@ -15,6 +15,9 @@ use crate::kernel::asks::{AskRule, AskTag, Hangs};
 use crate::kernel::caller::Caller;
 use crate::kernel::maps::{Map, NumberMap, SeededHasher, number_map};
 
+/// Publications kept while the members are being fetched; beyond it the hub goes on and repairs later.
+pub(crate) const HELD_MAX: usize = 16_384;
+
 /// The channels of this hub.
 #[derive(Debug)]
 pub(crate) struct Channels {
@@ -112,6 +115,7 @@ impl Channel {
     /// While the members of before are being fetched: the members of this hub, which it knows by itself.
     pub(crate) fn held_own(&self, own: HubId, hasher: SeededHasher) -> Option<Members> {
         let Sync::Waiting { held, .. } = &self.sync else {
+            // They are known.
             return None;
         };
         let mut members = Members::new(hasher);
@@ -223,4 +227,68 @@ pub(crate) struct CountGather {
     pub(crate) caller: Caller,
     pub(crate) counts: Vec<MemberCount>,
     pub(crate) missing: usize,
+}
+
+impl Channels {
+    /// Asserts what holds between two inputs. Cost: O(members here).
+    pub(crate) fn assert_consistent(&self, kernel: &Kernel) {
+        let asks = kernel.asks.count_of(AskTag::Channels);
+        assert_eq!(
+            self.asks.len(),
+            asks,
+            "questions without a reason, or the reverse"
+        );
+        for (key, channel) in &self.known {
+            assert_eq!(*key, *channel.key, "a channel under another name");
+            assert!(
+                channel.epoch <= self.epochs,
+                "an interest that was not counted"
+            );
+            channel.assert_consistent(kernel);
+        }
+        let counts = self
+            .asks
+            .values()
+            .filter(|ask| matches!(ask, ChannelAsk::Count { .. }));
+        let missing: usize = self.gathers.values().map(|gather| gather.missing).sum();
+        assert_eq!(counts.count(), missing, "counts that are awaited");
+        assert!(
+            self.gathers.len() as u64 <= self.gather_count,
+            "a gather without a name"
+        );
+        for session in kernel.sessions.values() {
+            for channel in &session.channels {
+                let key = ChannelKey {
+                    app: session.user.app.clone(),
+                    channel: channel.clone(),
+                };
+                assert!(
+                    self.known.contains_key(&key),
+                    "a joined channel is not known"
+                );
+            }
+        }
+    }
+}
+
+impl Channel {
+    fn assert_consistent(&self, kernel: &Kernel) {
+        let is_used = !self.locals.is_empty() || !self.published.is_empty() || !self.is_ready();
+        assert!(is_used, "a channel that nobody here is in");
+        for (key, id) in &self.locals {
+            let session = kernel.sessions.get(*key).map(|session| session.id);
+            assert_eq!(session, Some(*id), "a member here has no session");
+        }
+        if let Sync::Waiting { held, .. } = &self.sync {
+            assert!(held.len() <= HELD_MAX, "too much waits for the members");
+        }
+        let is_membership =
+            |own: &&Published| !matches!(own.what, Own::Message { .. } | Own::KeptMessage);
+        let changes = self.published.iter().filter(is_membership).count() as u64;
+        assert!(changes <= self.seq, "a change without a number");
+        for resync in self.resyncs.values() {
+            assert!(resync.needed > (0, 0), "a snapshot that nothing needs");
+        }
+        self.members.assert_consistent();
+    }
 }

@@ -33,6 +33,7 @@ impl Invitations {
     ) {
         let clock = self.record_clock(kernel);
         let Some(invitation) = self.invitation(caller, id) else {
+            debug_assert!(false, "an invitation is gone while it is dealt with");
             return;
         };
         let revision = invitation.revision;
@@ -90,6 +91,7 @@ impl Invitations {
             Told::Sent(waiting) => {
                 kernel.reply_done(waiting, out);
                 let Some(invitation) = self.invitation(caller, id) else {
+                    // Another hub has taken it over while it was being written.
                     return;
                 };
                 if let State::Pending { again_ms } = &mut invitation.state {
@@ -158,6 +160,7 @@ impl Invitations {
     /// Tells both sides the end.
     fn tell_end(invitation: Invitation, kernel: &mut Kernel, out: &mut dyn Sink) {
         let State::Ended { end, response } = invitation.state else {
+            debug_assert!(false, "an invitation is gone while it is dealt with");
             return;
         };
         if end != InvitationEnd::Canceled {

@@ -65,6 +65,7 @@ impl Invitations {
         out: &mut dyn Sink,
     ) {
         let StoreAnswer::Invitations { found, has_more } = answer else {
+            // The store failed: what was left is read when its caller's client names it.
             return;
         };
         let last = found.last().map(|(name, _)| name.clone());
@@ -87,6 +88,7 @@ impl Invitations {
     ) {
         let clock = self.record_clock(kernel);
         let Some((mut invitation, origin)) = Invitation::from_record(stored, clock) else {
+            // Another version has written it: nobody here could go on with it.
             return;
         };
         if origin.hub.0 % hubs.max(1) != kernel.config.id.0 || self.invitation(caller, id).is_some()
@@ -166,6 +168,7 @@ impl Invitations {
         out: &mut dyn Sink,
     ) {
         let Some(session) = kernel.sessions.get(key) else {
+            debug_assert!(false, "a session is gone while it is dealt with");
             return;
         };
         let user = session.user.clone();
@@ -210,6 +213,7 @@ impl Invitations {
     ) {
         let clock = self.record_clock(kernel);
         let Some(session) = kernel.sessions.get_mut(key) else {
+            // The session has ended since the record was asked for.
             return;
         };
         let Some(index) = session
@@ -218,6 +222,7 @@ impl Invitations {
             .iter()
             .position(|report| report.id == id)
         else {
+            debug_assert!(false, "an invitation is gone while it is dealt with");
             return;
         };
         let report = session.invitations.reported.remove(index);
@@ -270,9 +275,11 @@ impl Invitations {
         out: &mut dyn Sink,
     ) {
         let Some(session) = kernel.sessions.get(key).map(|session| session.id) else {
+            debug_assert!(false, "a session is gone while it is dealt with");
             return;
         };
         let Some(invitation) = self.invitation(caller, report.id) else {
+            debug_assert!(false, "an invitation is gone while it is dealt with");
             return;
         };
         invitation.owner = Some(key);

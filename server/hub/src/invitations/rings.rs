@@ -23,7 +23,7 @@ use crate::kernel::outbox::Source;
 use crate::kernel::reply::error;
 use crate::kernel::session::Session;
 use crate::kernel::timers::Timer;
-use crate::kernel::users::Connection;
+use crate::kernel::users::Stage;
 use crate::store_ops::{InvitationName, StoreAnswer, StoreOp};
 
 /// An invitation that rings for so long is looked up in its record, in milliseconds: its end should have come.
@@ -66,9 +66,11 @@ impl Invitations {
         out: &mut dyn Sink,
     ) {
         let Some(key) = kernel.users.get(user).and_then(|entry| entry.session) else {
+            // The user has logged out while the word was on its way.
             return;
         };
         let Some(session) = kernel.sessions.get_mut(key).filter(|s| s.is_here()) else {
+            // The user is gone; the ring is repeated until it is back or time is up.
             return;
         };
         let rings_on = session.traits.rings_on;
@@ -117,6 +119,7 @@ impl Invitations {
         out: &mut dyn Sink,
     ) {
         let Some(session) = kernel.sessions.get_mut(key) else {
+            debug_assert!(false, "a session is gone while it is dealt with");
             return;
         };
         let rings_on = session.traits.rings_on;
@@ -139,10 +142,12 @@ impl Invitations {
         kernel: &mut Kernel,
         out: &mut dyn Sink,
     ) {
-        let Some(Connection::Serving(key)) = kernel.connections.get(&connection) else {
+        let Some(Stage::Serving(key)) = kernel.connections.get(&connection) else {
+            // The connection was closed while the word was on its way.
             return;
         };
         let Some(session) = kernel.sessions.get_mut(*key) else {
+            debug_assert!(false, "a session is gone while it is dealt with");
             return;
         };
         let rings_on = session.traits.rings_on;
@@ -167,6 +172,7 @@ impl Invitations {
         out: &mut dyn Sink,
     ) {
         let Some(key) = kernel.session_of(caller, out) else {
+            // It is answered.
             return;
         };
         let (Decision::Accept(response) | Decision::Refuse(response)) = &decision;
@@ -190,6 +196,7 @@ impl Invitations {
             holder = other.map_or(key, |(other, _)| other);
         }
         let Some(session) = kernel.sessions.get_mut(holder) else {
+            debug_assert!(false, "a session is gone while it is dealt with");
             return;
         };
         let ringing = session
@@ -219,6 +226,7 @@ impl Invitations {
     ) {
         let session = kernel.users.get(user).and_then(|entry| entry.session);
         let Some(session) = session.and_then(|key| kernel.sessions.get_mut(key)) else {
+            // The user has logged out while the word was on its way.
             return;
         };
         if let Some(index) = session
@@ -255,6 +263,7 @@ impl Invitations {
         out: &mut dyn Sink,
     ) {
         let Some(session) = kernel.sessions.get_mut(key) else {
+            // A timer of a session that has ended.
             return;
         };
         let ringing = session
@@ -272,6 +281,7 @@ impl Invitations {
     /// What rings at a restored session: its end may have been told before the session was there.
     pub(crate) fn check_restored_rings(key: SessionKey, kernel: &mut Kernel) {
         let Some(session) = kernel.sessions.get(key) else {
+            debug_assert!(false, "a session is gone while it is dealt with");
             return;
         };
         let due_ms = kernel.now.mono_ms + RING_CHECK_SOON_MS;
@@ -325,6 +335,7 @@ impl Invitations {
         out: &mut dyn Sink,
     ) {
         let Some(session) = kernel.sessions.get_mut(key) else {
+            // The session has ended since the record was asked for.
             return;
         };
         let is_it = |ringing: &Ringing| ringing.is_checked && ringing.id == id;
@@ -369,6 +380,7 @@ impl Invitations {
         out: &mut dyn Sink,
     ) {
         let Some(session) = kernel.sessions.get_mut(key) else {
+            debug_assert!(false, "a session is gone while it is dealt with");
             return;
         };
         for ringing in std::mem::take(&mut session.invitations.rings) {

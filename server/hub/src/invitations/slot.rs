@@ -1,6 +1,9 @@
 //! Invitations in a session's hands.
 
-use tidings_wire::limits::{INVITATIONS_OPEN_MAX, INVITATIONS_REPORTED_MAX};
+use crate::kernel::outbox::Outbox;
+use tidings_wire::limits::{
+    INVITATIONS_INCOMING_MAX, INVITATIONS_OPEN_MAX, INVITATIONS_REPORTED_MAX,
+};
 use tidings_wire::names::{NameRule, UserId};
 use tidings_wire::proto::Login;
 
@@ -132,4 +135,28 @@ pub(crate) struct InvitationSlot {
     pub(crate) last_number: u64,
     /// Those that ring at its client. Bound: `INVITATIONS_INCOMING_MAX`.
     pub(crate) rings: Vec<Ringing>,
+}
+
+impl InvitationSlot {
+    /// Asserts what holds between two inputs.
+    pub(crate) fn assert_consistent(&self, outbox: &Outbox) {
+        assert!(
+            self.reported.len() <= INVITATIONS_OPEN_MAX,
+            "too many reports"
+        );
+        let rings_max = INVITATIONS_INCOMING_MAX + INVITATIONS_REPORTED_MAX;
+        assert!(self.rings.len() <= rings_max, "too many invitations ring");
+        for (at, ringing) in self.rings.iter().enumerate() {
+            let again = self.rings[at + 1..]
+                .iter()
+                .any(|other| other.id == ringing.id);
+            assert!(!again, "an invitation rings twice");
+            assert!(ringing.sseq <= outbox.sent(), "a ring without a frame");
+        }
+        let has_number = |report: &Report| report.number <= self.last_number;
+        assert!(
+            self.reported.iter().all(has_number),
+            "a report above the last number"
+        );
+    }
 }

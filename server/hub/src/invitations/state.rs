@@ -180,3 +180,46 @@ pub(crate) struct Write {
     pub(crate) id: InvitationId,
     pub(crate) told: Told,
 }
+
+impl Invitations {
+    /// Asserts what holds between two inputs. Cost: O(invitations).
+    pub(crate) fn assert_consistent(&self, kernel: &Kernel) {
+        let stores = kernel.stores.count_of(StoreTag::Invitations);
+        assert_eq!(
+            self.stores.len(),
+            stores,
+            "operations without a reason, or the reverse"
+        );
+        let writes = self
+            .stores
+            .values()
+            .filter(|of| matches!(of, InvitationStore::Write(_)));
+        let writes = writes.count();
+        let mut ended = 0;
+        for (caller, all) in &self.sent {
+            assert!(!all.is_empty(), "a caller without an invitation");
+            for (at, invitation) in all.iter().enumerate() {
+                let again = all[at + 1..].iter().any(|other| other.id == invitation.id);
+                assert!(!again, "an invitation is kept twice");
+                assert_eq!(invitation.callee.app, caller.app, "a callee of another app");
+                if invitation.has_ended() {
+                    ended += 1;
+                    continue;
+                }
+                let owner = invitation.owner.map(|key| kernel.sessions.get(key));
+                if let Some(owner) = owner {
+                    let user = owner.map(|session| &session.user);
+                    assert_eq!(
+                        user,
+                        Some(caller),
+                        "an open invitation of a session that is over"
+                    );
+                }
+                let is_known =
+                    invitation.is_received || !matches!(invitation.state, State::Ringing);
+                assert!(is_known, "it rings at a client that has not had it");
+            }
+        }
+        assert!(ended <= writes, "an end that nobody writes");
+    }
+}

@@ -215,3 +215,45 @@ impl Asks {
         })
     }
 }
+
+impl Asks {
+    /// Asserts what holds between two inputs. Cost: O(questions).
+    pub(crate) fn assert_consistent(&self, now_ms: u64) {
+        for queue in [&self.by_hub, &self.by_client] {
+            assert!(
+                queue.iter().is_sorted(),
+                "deadlines are in the order of asking"
+            );
+            let front = queue.front();
+            assert!(
+                front.is_none_or(|(_, number)| self.open.contains_key(number)),
+                "the next deadline is of an open question"
+            );
+            assert!(
+                front.is_none_or(|(due_ms, _)| *due_ms > now_ms),
+                "a deadline has passed"
+            );
+        }
+        for (number, open) in &self.open {
+            assert!(*number <= self.next, "a question that was not asked");
+            let is_decided = open
+                .answers
+                .iter()
+                .any(|(_, answer)| (open.rule.is_decided_by)(answer));
+            assert!(!is_decided, "a decided question is open");
+        }
+        let queued = self.by_hub.len() + self.by_client.len();
+        assert!(
+            queued >= self.open.len(),
+            "every open question has a deadline"
+        );
+    }
+
+    /// How many questions of a feature are open. Cost: O(questions).
+    pub(crate) fn count_of(&self, tag: AskTag) -> usize {
+        self.open
+            .values()
+            .filter(|open| open.rule.tag == tag)
+            .count()
+    }
+}

@@ -48,6 +48,7 @@ impl Kernel {
     /// Whether what a session's calls cost is counted. Who speaks for a client limits its rates, not its costs.
     fn counts_costs(&self, key: SessionKey) -> bool {
         let Some(session) = self.sessions.get(key) else {
+            // It has ended since it called: nothing is left to be counted on.
             return false;
         };
         session.settings.rate_limits
@@ -67,6 +68,7 @@ impl Kernel {
             return true;
         };
         let Some(session) = self.sessions.get(key) else {
+            debug_assert!(false, "a session is gone while it is dealt with");
             return false;
         };
         // Nearly always: nothing of that sort was ever charged.
@@ -87,6 +89,7 @@ impl Kernel {
     /// Counts a cost.
     pub(crate) fn charge(&mut self, caller: Caller, kind: Kind, amount: u64) {
         let Some(key) = caller.session().filter(|key| self.counts_costs(*key)) else {
+            // Nobody to charge: the caller is outside, has gone, or has no limits.
             return;
         };
         let now_ms = self.now.mono_ms;
@@ -172,6 +175,7 @@ impl Kernel {
     /// Keeps a user's clients away for as long as they were told, on whichever hub they come back.
     fn pause(&mut self, key: SessionKey, pause_ms: u64, out: &mut dyn Sink) {
         let Some(session) = self.sessions.get(key) else {
+            debug_assert!(false, "a session is gone while it is dealt with");
             return;
         };
         let used = Used {
@@ -217,6 +221,7 @@ impl Kernel {
     pub(crate) fn remember_rates(&mut self, key: SessionKey, out: &mut dyn Sink) {
         let times = (self.now.mono_ms, self.node_ms());
         let Some(session) = self.sessions.get(key) else {
+            debug_assert!(false, "a session is gone while it is dealt with");
             return;
         };
         let used = session
@@ -281,6 +286,7 @@ impl Kernel {
             return true;
         }
         let Some(listed) = self.config.apps.listed.get(app) else {
+            // Only listed apps have quotas.
             return true;
         };
         let quotas = self.config.apps.quotas(app);
@@ -310,6 +316,7 @@ impl Kernel {
             .next()
             .filter(|_| fault!(UsersShareRates));
         let Some(session) = self.sessions.get_mut(first.unwrap_or(key)) else {
+            debug_assert!(false, "a session is gone while it is dealt with");
             return false;
         };
         if !session.settings.rate_limits {

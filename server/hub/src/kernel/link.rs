@@ -20,7 +20,7 @@ use crate::kernel::Kernel;
 use crate::kernel::reply::error;
 use crate::kernel::session::HEARTBEAT_WATCHED_MS;
 use crate::kernel::timers::Timer;
-use crate::kernel::users::Connection;
+use crate::kernel::users::Stage;
 
 /// The hub's own clock is this much ahead, so that what was restored may be older than the process. Longer than
 /// anything that a session waits for. Milliseconds.
@@ -43,7 +43,7 @@ impl Kernel {
     pub(crate) fn is_open(&self, connection: ConnectionId) -> bool {
         match self.connections.get(&connection) {
             None => false,
-            Some(Connection::Serving(key)) => {
+            Some(Stage::Serving(key)) => {
                 let session = self.sessions.get(*key);
                 session.is_some_and(|session| session.connection == Some(connection))
             }
@@ -61,7 +61,7 @@ impl Kernel {
         // By the clock that all hubs of the node share.
         let opened_ms = self.now.mono_ms + self.clock.paused_ms;
         self.connections
-            .insert(connection, Connection::Fresh { opened_ms });
+            .insert(connection, Stage::Fresh { opened_ms });
     }
 
     /// Checks a token that replaces a session's; returns what it gives.
@@ -94,6 +94,7 @@ impl Kernel {
     /// Tells the world the state of a session's user.
     pub(crate) fn emit_presence(&mut self, key: SessionKey, out: &mut dyn Sink) {
         let Some(session) = self.sessions.get(key) else {
+            debug_assert!(false, "a session is gone while it is dealt with");
             return;
         };
         let (user, state, stamp) = (
@@ -120,7 +121,7 @@ impl Kernel {
     /// Connections were closed in this turn because their clients do not confirm.
     pub(crate) fn finish_slow(&mut self, slow: Vec<ConnectionId>) {
         for connection in slow {
-            if let Some(Connection::Serving(key)) = self.connections.remove(&connection) {
+            if let Some(Stage::Serving(key)) = self.connections.remove(&connection) {
                 self.set_session_timer(key);
             }
         }
@@ -129,6 +130,7 @@ impl Kernel {
     /// Notes that the client was heard on this connection.
     pub(crate) fn touch(&mut self, key: SessionKey, out: &mut dyn Sink) {
         let Some(session) = self.sessions.get_mut(key) else {
+            debug_assert!(false, "a session is gone while it is dealt with");
             return;
         };
         session.link.heard_ms = self.now.mono_ms;
@@ -143,6 +145,7 @@ impl Kernel {
     pub(crate) fn note_watched(&mut self, user: &UserKey) {
         let session = self.users.get(user).and_then(|entry| entry.session);
         let Some(key) = session else {
+            // Its login is still in progress: the session is told when it watches itself.
             return;
         };
         if let Some(session) = self
@@ -158,9 +161,11 @@ impl Kernel {
     /// Ends the session's connection, if it has one; the session stays.
     pub(crate) fn detach(&mut self, key: SessionKey, code: Option<CloseCode>, out: &mut dyn Sink) {
         let Some(session) = self.sessions.get_mut(key) else {
+            debug_assert!(false, "a session is gone while it is dealt with");
             return;
         };
         let Some(connection) = session.connection.take() else {
+            // It has none already.
             return;
         };
         if fault!(GraceBeginsAtNotice) {
@@ -183,6 +188,7 @@ impl Kernel {
     /// Sets the session's next look: the earliest of everything that can happen to it by time alone.
     pub(crate) fn set_session_timer(&mut self, key: SessionKey) {
         let Some(session) = self.sessions.get_mut(key) else {
+            // The session has just ended.
             return;
         };
         let heard = session.link.heard_ms;
@@ -239,6 +245,7 @@ impl Kernel {
         out: &mut dyn Sink,
     ) {
         let Some(entry) = self.users.get_mut(user) else {
+            debug_assert!(false, "a user is gone while it is dealt with");
             return;
         };
         if entry.session == Some(key) {

@@ -19,6 +19,7 @@ pub(crate) mod timers;
 pub(crate) mod users;
 pub(crate) mod wall;
 
+use self::users::HELD_PARCELS_MAX;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -38,7 +39,7 @@ use crate::kernel::rng::Rng;
 use crate::kernel::session::Session;
 use crate::kernel::stores::{StoreTag, Stores};
 use crate::kernel::timers::Timers;
-use crate::kernel::users::{Connection, UserEntry};
+use crate::kernel::users::{Stage, UserEntry};
 use crate::kernel::wall::Clock;
 use crate::rates::Rates;
 use crate::store_ops::StoreOp;
@@ -57,7 +58,7 @@ pub(crate) struct Kernel {
     pub(crate) hasher: SeededHasher,
     pub(crate) timers: Timers,
     /// Open connections. Bound: the shell's limits on connections.
-    pub(crate) connections: Map<ConnectionId, Connection>,
+    pub(crate) connections: Map<ConnectionId, Stage>,
     pub(crate) sessions: SlotMap<SessionKey, Session>,
     /// Users with a session here or a login in progress: this hub subscribes to their topics.
     pub(crate) users: Map<UserKey, UserEntry>,
@@ -124,5 +125,74 @@ impl Kernel {
     /// Gives the store an operation for whose answer nobody waits.
     pub(crate) fn store_and_forget(&mut self, op: StoreOp, out: &mut dyn Sink) {
         self.store(op, StoreTag::Forgotten, out);
+    }
+}
+
+impl Kernel {
+    /// Asserts what holds between two inputs. Cost: O(sessions and what they hold).
+    pub(crate) fn assert_consistent(&self) {
+        let now_ms = self.now.mono_ms;
+        self.asks.assert_consistent(now_ms);
+        self.stores.assert_consistent();
+        self.timers.assert_consistent(now_ms);
+        for (key, session) in &self.sessions {
+            session.assert_consistent(now_ms);
+            let entry = self.users.get(&session.user);
+            let is_known = entry.is_some_and(|entry| entry.session == Some(key));
+            assert!(is_known, "a session that its user does not have");
+            if let Some(connection) = session.connection {
+                let stage = self.connections.get(&connection);
+                assert_eq!(
+                    stage,
+                    Some(&Stage::Serving(key)),
+                    "a connection that serves nobody"
+                );
+            }
+        }
+        for (user, entry) in &self.users {
+            assert!(
+                entry.session.is_some() || entry.claim.is_some(),
+                "a user without a login"
+            );
+            let session = entry.session.map(|key| self.sessions.get(key));
+            if let Some(session) = session {
+                let user_of = session.map(|session| &session.user);
+                assert_eq!(user_of, Some(user), "a user has somebody else's session");
+            }
+            if let Some(claim) = &entry.claim {
+                let stage = self.connections.get(&claim.connection);
+                let is_its = matches!(stage, Some(Stage::Claiming(of)) if **of == *user);
+                assert!(is_its, "a claim whose connection does not claim");
+                assert!(
+                    claim.held.len() <= HELD_PARCELS_MAX,
+                    "too much waits for a login"
+                );
+            }
+        }
+        for (connection, stage) in &self.connections {
+            match stage {
+                Stage::Serving(key) => {
+                    let session = self.sessions.get(*key);
+                    let serves = session.and_then(|session| session.connection);
+                    assert_eq!(
+                        serves,
+                        Some(*connection),
+                        "a connection serves an older session"
+                    );
+                }
+                Stage::Claiming(user) => {
+                    let entry = self.users.get(&**user);
+                    let claim = entry.and_then(|entry| entry.claim.as_ref());
+                    let of = claim.map(|claim| claim.connection);
+                    assert_eq!(of, Some(*connection), "a connection claims for nobody");
+                }
+                Stage::Fresh { .. } => {}
+                Stage::Resuming { asked_ms } => assert!(*asked_ms <= now_ms, "asked in the future"),
+            }
+        }
+        assert!(
+            self.clock.started_ts <= self.now.unix_ms,
+            "stamps go back before the start"
+        );
     }
 }

@@ -256,6 +256,7 @@ impl Outbox {
             }
         };
         let Some(place) = place else {
+            // The client has confirmed it.
             return;
         };
         let withdrawn = Kept::counted(Bytes::new(), Source::Withdrawn, &self.gauge);
@@ -284,6 +285,7 @@ impl Outbox {
     fn drop_oldest(&mut self) {
         let sseq = self.first_kept();
         let Some(oldest) = self.kept.pop_front() else {
+            debug_assert!(false, "nothing is left to be taken");
             return;
         };
         self.bytes -= oldest.frame.len();
@@ -402,6 +404,61 @@ fn skip(run: &Run) -> Bytes {
         count: run.count,
         gaps,
     }))
+}
+
+impl Outbox {
+    /// Asserts what holds between two inputs. Cost: O(frames that are kept).
+    pub(crate) fn assert_consistent(&self) {
+        assert!(
+            self.confirmed <= self.sent,
+            "a number was confirmed that was not given out"
+        );
+        assert!(
+            self.kept.len() <= REPLAY_FRAMES_MAX,
+            "more frames than the bound"
+        );
+        assert!(self.bytes <= REPLAY_BYTES_MAX, "more bytes than the bound");
+        let bytes: usize = self.kept.iter().map(|kept| kept.frame.len()).sum();
+        assert_eq!(self.bytes, bytes, "bytes of the kept frames");
+        let all = || {
+            self.kept
+                .iter()
+                .chain(self.replies.iter().map(|(_, kept)| kept))
+        };
+        let owed = || all().filter(|kept| kept.source.is_owed());
+        assert_eq!(self.owed, owed().count(), "frames that are never dropped");
+        let owed_bytes: usize = owed().map(|kept| kept.frame.len()).sum();
+        assert_eq!(self.owed_bytes, owed_bytes, "bytes that are never dropped");
+        let dropped: u64 = self.runs.iter().map(|run| run.count).sum();
+        let accounted = (self.kept.len() + self.replies.len()) as u64 + dropped;
+        let open = self.sent - self.confirmed;
+        assert_eq!(
+            open, accounted,
+            "every open number is kept, set aside or dropped"
+        );
+        let first_kept = self.first_kept();
+        let mut next = self.confirmed + 1;
+        for (sseq, _) in &self.replies {
+            assert!(
+                (next..first_kept).contains(sseq),
+                "replies are in order, before the rest"
+            );
+            next = sseq + 1;
+        }
+        let mut next = self.confirmed + 1;
+        for run in &self.runs {
+            assert!(run.count > 0, "an empty run");
+            assert!(run.first >= next, "runs are in order and do not meet");
+            assert!(
+                run.detail.len() as u64 <= run.count,
+                "more sources than frames"
+            );
+            let lost: u64 = run.losses.iter().map(|(_, lost)| lost).sum();
+            assert!(lost <= run.count, "more losses than frames");
+            next = run.first + run.count;
+        }
+        assert!(next <= first_kept, "a dropped number is kept as well");
+    }
 }
 
 #[cfg(test)]

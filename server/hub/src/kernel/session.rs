@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use tidings_fault::fault;
 use tidings_wire::codes::CloseCode;
+use tidings_wire::limits::{CHANNELS_PER_SESSION_MAX, REQUESTS_IN_FLIGHT_MAX};
 use tidings_wire::limits::{
     HEARTBEAT_ANSWER_MS, HEARTBEAT_MS, PRESENCE_UNREACHABLE_MS, TOKEN_OVERSTAY_S, TOKEN_WARNING_MS,
 };
@@ -25,6 +26,10 @@ use crate::quotas::Place;
 /// Silence after which the client of a watched user is pinged, in milliseconds, so that 6 s of silence can be
 /// told from a client that has nothing to say. Source: contract PRE-2.
 pub(crate) const HEARTBEAT_WATCHED_MS: u64 = 3_000;
+
+/// Secrets of before that are good until a client has shown which answer it has seen: so many resumes in a row may lose
+/// their answer, or arrive late.
+pub(crate) const PREVIOUS_SECRETS_MAX: usize = 4;
 
 /// One login of one user by one client; outlives its connections.
 ///
@@ -285,5 +290,70 @@ impl End {
             Self::ProtocolError => CloseCode::ProtocolError,
             Self::WindowOver => CloseCode::GoingAway,
         }
+    }
+}
+
+impl Session {
+    /// Asserts what holds between two inputs.
+    pub(crate) fn assert_consistent(&self, now_ms: u64) {
+        self.outbox.assert_consistent();
+        self.link.assert_consistent(now_ms);
+        self.peers.assert_consistent(&self.outbox);
+        self.invitations.assert_consistent(&self.outbox);
+        self.presence.assert_consistent();
+        assert!(
+            self.requests.open <= REQUESTS_IN_FLIGHT_MAX,
+            "too many open requests"
+        );
+        assert!(
+            self.requests.open as u64 <= self.requests.cseq,
+            "a request without a number"
+        );
+        assert!(
+            self.channels.len() <= CHANNELS_PER_SESSION_MAX,
+            "too many channels"
+        );
+        let is_once = |at: usize| !self.channels[at + 1..].contains(&self.channels[at]);
+        assert!(
+            (0..self.channels.len()).all(is_once),
+            "a channel is joined twice"
+        );
+        assert!(
+            self.connection.is_none() || self.is_here(),
+            "a connected user is gone"
+        );
+        assert!(
+            self.can_resume() || self.connection.is_some() || self.link.next_check_ms.is_some(),
+            "a session that cannot be resumed is about to end"
+        );
+    }
+}
+
+impl Link {
+    fn assert_consistent(&self, now_ms: u64) {
+        assert!(self.heard_ms <= now_ms, "heard in the future");
+        assert!(
+            self.pinged_ms.is_none_or(|at| at <= now_ms),
+            "pinged in the future"
+        );
+        // One look is always ahead: nothing else ends a session that its client has left.
+        assert!(
+            self.next_check_ms.is_some_and(|at| at > now_ms),
+            "nobody looks at the session again"
+        );
+        assert!(
+            self.previous_secrets.len() <= PREVIOUS_SECRETS_MAX,
+            "too many secrets"
+        );
+        let is_new = |secret: &[u8; 32]| *secret != self.secret;
+        assert!(
+            self.previous_secrets.iter().all(is_new),
+            "a secret is its own predecessor"
+        );
+        let stalled = self.stalled.as_deref();
+        assert!(
+            stalled.is_none_or(|(since_ms, _)| *since_ms <= now_ms),
+            "stalled in the future"
+        );
     }
 }

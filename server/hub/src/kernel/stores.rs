@@ -48,3 +48,19 @@ impl Stores {
         self.open.remove(&ticket.0)
     }
 }
+
+impl Stores {
+    /// How many operations of a feature are on their way. Cost: O(operations).
+    pub(crate) fn count_of(&self, tag: StoreTag) -> usize {
+        self.open.values().filter(|of| **of == tag).count()
+    }
+
+    /// Asserts what holds between two inputs.
+    pub(crate) fn assert_consistent(&self) {
+        assert!(
+            self.open.len() as u64 <= self.next,
+            "more operations than were given"
+        );
+        assert!(!self.open.contains_key(&0), "tickets count from 1");
+    }
+}

@@ -64,3 +64,17 @@ impl Timers {
         self.heap.pop().map(|Reverse((_, _, timer))| timer)
     }
 }
+
+impl Timers {
+    /// Asserts what holds between two inputs.
+    pub(crate) fn assert_consistent(&self, now_ms: u64) {
+        assert!(
+            self.heap.len() as u64 <= self.count,
+            "more timers than were set"
+        );
+        assert!(
+            self.next_due().is_none_or(|due_ms| due_ms > now_ms),
+            "a timer is due"
+        );
+    }
+}

@@ -11,7 +11,7 @@ use crate::rates::Used;
 
 /// What a connection is in the middle of.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Connection {
+pub(crate) enum Stage {
     /// Not logged in.
     Fresh {
         /// When it was opened, in monotonic milliseconds of the node: the order of its login among the user's.
@@ -43,6 +43,9 @@ pub(crate) struct UserEntry {
     /// Boxed: an entry outlives its claim by far.
     pub(crate) claim: Option<Box<PendingLogin>>,
 }
+
+/// Messages that may wait for one login to be settled; it takes one turn of the bus.
+pub(crate) const HELD_PARCELS_MAX: usize = 256;
 
 /// A login that waits for the other hubs to yield.
 #[derive(Debug)]

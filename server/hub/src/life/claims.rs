@@ -11,7 +11,7 @@ use crate::invitations::slot::Reports;
 use crate::kernel::Kernel;
 use crate::kernel::asks::{Outcome as Asked, Settled};
 use crate::kernel::session::{End, Session};
-use crate::kernel::users::{Connection, PendingLogin};
+use crate::kernel::users::{PendingLogin, Stage};
 use crate::life::login::CLAIM;
 use crate::life::state::ClaimAsk;
 use crate::store_ops::{AttributeOwner, StoreOp};
@@ -34,7 +34,8 @@ impl Hub {
         reports: Reports,
         out: &mut dyn Sink,
     ) {
-        let Some(Connection::Fresh { opened_ms }) = self.kernel.connections.get(&connection) else {
+        let Some(Stage::Fresh { opened_ms }) = self.kernel.connections.get(&connection) else {
+            debug_assert!(false, "a login on a connection that is not fresh");
             return;
         };
         self.logins.count += 1;
@@ -100,7 +101,7 @@ impl Hub {
         }
         self.kernel
             .connections
-            .insert(connection, Connection::Claiming(Box::new(user.clone())));
+            .insert(connection, Stage::Claiming(Box::new(user.clone())));
         let ask = ClaimAsk {
             user: user.clone(),
             connection,
@@ -227,9 +228,11 @@ impl Hub {
         out: &mut dyn Sink,
     ) {
         let Some(entry) = self.kernel.users.get_mut(user) else {
+            debug_assert!(false, "a user is gone while it is dealt with");
             return;
         };
         let Some(login) = entry.claim.take_if(|login| login.connection == connection) else {
+            debug_assert!(false, "a user is gone while it is dealt with");
             return;
         };
         if entry.session.is_none() {

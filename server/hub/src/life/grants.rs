@@ -17,6 +17,7 @@ impl Hub {
     /// A new token is in force: its end and its rights replace those of before. What it permits no more ends at once.
     pub(crate) fn apply_grant(&mut self, key: SessionKey, grant: Grant, out: &mut dyn Sink) {
         let Some(session) = self.kernel.sessions.get_mut(key) else {
+            debug_assert!(false, "a session is gone while it is dealt with");
             return;
         };
         session.renew_token(grant.expires_s);

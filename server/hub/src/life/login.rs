@@ -22,7 +22,7 @@ use crate::kernel::asks::{AskRule, AskTag, Hangs};
 use crate::kernel::outbox::Outbox;
 use crate::kernel::reply::error;
 use crate::kernel::session::{End, Link, RateSlot, Requests, Session, Token};
-use crate::kernel::users::{Connection, PendingLogin};
+use crate::kernel::users::{PendingLogin, Stage};
 use crate::life::resume::digest;
 use crate::peers::slot::PeerSlot;
 use crate::presence::slot::{PresenceSlot, Watched};
@@ -102,7 +102,7 @@ impl Hub {
     ) {
         if !matches!(
             self.kernel.connections.get(&connection),
-            Some(Connection::Fresh { .. })
+            Some(Stage::Fresh { .. })
         ) {
             return self.handle_protocol_error(connection, out);
         }
@@ -220,7 +220,7 @@ impl Hub {
         let key = self.kernel.sessions.insert(session);
         self.kernel
             .connections
-            .insert(login.connection, Connection::Serving(key));
+            .insert(login.connection, Stage::Serving(key));
         self.kernel.users.entry(user.clone()).or_default().session = Some(key);
         let frame = encode_server(Kind::Welcome(welcome));
         out.emit(Effect::Send {
@@ -300,7 +300,7 @@ impl Hub {
     /// The time for a login is over.
     pub(crate) fn check_login(&mut self, connection: ConnectionId, out: &mut dyn Sink) {
         match self.kernel.connections.get(&connection) {
-            None | Some(Connection::Serving(_)) => {}
+            None | Some(Stage::Serving(_)) => {}
             Some(_) => self.drop_connection(connection, Some(CloseCode::LoginTimeout), out),
         }
     }
@@ -314,9 +314,9 @@ impl Hub {
     ) {
         match self.kernel.connections.remove(&connection) {
             None => return,
-            Some(Connection::Serving(key)) => return self.kernel.detach(key, code, out),
-            Some(Connection::Claiming(user)) => self.abort_claim(&user, connection, out),
-            Some(Connection::Fresh { .. } | Connection::Resuming { .. }) => {}
+            Some(Stage::Serving(key)) => return self.kernel.detach(key, code, out),
+            Some(Stage::Claiming(user)) => self.abort_claim(&user, connection, out),
+            Some(Stage::Fresh { .. } | Stage::Resuming { .. }) => {}
         }
         if let Some(code) = code {
             out.emit(Effect::Close { connection, code });

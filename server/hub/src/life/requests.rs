@@ -14,7 +14,7 @@ use crate::io::Sink;
 use crate::kernel::caller::Caller;
 use crate::kernel::reply::error;
 use crate::kernel::session::End;
-use crate::kernel::users::Connection;
+use crate::kernel::users::Stage;
 use crate::presence::Presence;
 use crate::rates::Kind;
 
@@ -22,7 +22,7 @@ impl Hub {
     /// A connection has sent too much for too long, whatever it was.
     pub(crate) fn handle_flooded(&mut self, connection: ConnectionId, out: &mut dyn Sink) {
         match self.kernel.connections.get(&connection) {
-            Some(Connection::Serving(key)) => {
+            Some(Stage::Serving(key)) => {
                 self.kernel
                     .send_away(*key, CloseCode::RateLimited, RATE_LIMITED_WAIT_MS, out);
             }
@@ -40,6 +40,7 @@ impl Hub {
         out: &mut dyn Sink,
     ) -> bool {
         let Some(session) = self.kernel.sessions.get_mut(key) else {
+            debug_assert!(false, "a session is gone while it is dealt with");
             return true;
         };
         if !session.outbox.confirm(sseq) {
@@ -72,6 +73,7 @@ impl Hub {
         out: &mut dyn Sink,
     ) {
         let Some(session) = self.kernel.sessions.get_mut(key) else {
+            debug_assert!(false, "a session is gone while it is dealt with");
             return;
         };
         let is_forgotten =
@@ -222,6 +224,7 @@ impl Hub {
 
     fn handle_renew_token(&mut self, caller: Caller, token: &str, out: &mut dyn Sink) {
         let Some(key) = self.kernel.session_of(caller, out) else {
+            // It is answered.
             return;
         };
         if !self.kernel.take_rate(caller, Kind::RenewToken, out) {
@@ -233,6 +236,7 @@ impl Hub {
             .get(key)
             .map(|session| session.user.clone())
         else {
+            debug_assert!(false, "a session is gone while it is dealt with");
             return;
         };
         match self.kernel.renewed_grant(&user, token) {

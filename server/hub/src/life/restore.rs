@@ -1,5 +1,6 @@
 //! Brings a snapshot back to life.
 
+use crate::kernel::session::PREVIOUS_SECRETS_MAX;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -18,7 +19,6 @@ use crate::invitations::state::Invitations;
 use crate::io::{Effect, Sink};
 use crate::kernel::outbox::Outbox;
 use crate::kernel::session::{Link, RateSlot, Requests, Session, Token};
-use crate::life::resume::PREVIOUS_SECRETS_MAX;
 use crate::peers::slot::{Delivery, InboxState, PeerSlot};
 use crate::presence::slot::{PresenceSlot, Watched};
 use crate::snapshot::record::{
@@ -179,6 +179,7 @@ impl Hub {
         out: &mut dyn Sink,
     ) {
         let Some(key) = from_channel(&record.app, &record.channel) else {
+            // A name that this version does not accept.
             return;
         };
         let mut channel = Channel::new(key.clone(), self.kernel.hasher, record.epoch);

@@ -1,5 +1,6 @@
 //! Resume: a client that comes back to its session, on whichever hub of the node it is.
 
+use crate::kernel::session::PREVIOUS_SECRETS_MAX;
 use sha2::Digest as _;
 use subtle::ConstantTimeEq as _;
 use tidings_fault::fault;
@@ -19,13 +20,9 @@ use crate::kernel::limits::paused;
 use crate::kernel::reply::error;
 use crate::kernel::session::End;
 use crate::kernel::timers::Timer;
-use crate::kernel::users::Connection;
+use crate::kernel::users::Stage;
 use crate::life::state::LocateAsk;
 use crate::rates::{Used, Word};
-
-/// Secrets of before that are good until a client has shown which answer it has seen: so many resumes in a row may lose
-/// their answer, or arrive late.
-pub(crate) const PREVIOUS_SECRETS_MAX: usize = 4;
 
 /// A session that is not known is told so long after it was asked for, in milliseconds: longer than the hubs of a node
 /// take to answer. Where a user is online, another hub is asked first, which takes microseconds more.
@@ -77,7 +74,7 @@ impl Hub {
         let asked_ms = self.kernel.now.mono_ms;
         self.kernel
             .connections
-            .insert(connection, Connection::Resuming { asked_ms });
+            .insert(connection, Stage::Resuming { asked_ms });
         let question = Question::Locate {
             session: id,
             secret: resume.secret.clone(),
@@ -154,8 +151,8 @@ impl Hub {
             _ => (Located::Unknown, self.kernel.config.id),
         };
         let (connection, opened_ms) = ask.opened;
-        let Some(Connection::Resuming { asked_ms }) = self.kernel.connections.get(&connection)
-        else {
+        let Some(Stage::Resuming { asked_ms }) = self.kernel.connections.get(&connection) else {
+            // The client has gone while its session was looked for.
             return;
         };
         match located {
@@ -189,7 +186,7 @@ impl Hub {
 
     /// The time has come to tell a client that its session is not known.
     pub(crate) fn refuse_unknown(&mut self, connection: ConnectionId, out: &mut dyn Sink) {
-        if let Some(Connection::Resuming { .. }) = self.kernel.connections.get(&connection) {
+        if let Some(Stage::Resuming { .. }) = self.kernel.connections.get(&connection) {
             self.refuse_resume(connection, Outcome::UnknownSession, out);
         }
     }
@@ -212,6 +209,7 @@ impl Hub {
         out: &mut dyn Sink,
     ) {
         let Some(session) = self.kernel.sessions.get(key) else {
+            debug_assert!(false, "a session is gone while it is dealt with");
             return;
         };
         if opened_ms < session.link.opened_ms {
@@ -232,6 +230,7 @@ impl Hub {
         }
         // A confirmation beyond what was sent: this client counts another session.
         let Some(session) = self.kernel.sessions.get(key) else {
+            debug_assert!(false, "a session is gone while it is dealt with");
             return;
         };
         let is_ahead = resume.confirm > session.outbox.sent();
@@ -252,6 +251,7 @@ impl Hub {
         }
         let secret: [u8; 32] = self.kernel.rng.bytes();
         let Some(session) = self.kernel.sessions.get_mut(key) else {
+            debug_assert!(false, "a session is gone while it is dealt with");
             return;
         };
         session.link.previous_secrets = session.secrets().take(PREVIOUS_SECRETS_MAX).collect();
@@ -279,7 +279,7 @@ impl Hub {
         out.emit(Effect::Send { connection, frame });
         self.kernel
             .connections
-            .insert(connection, Connection::Serving(key));
+            .insert(connection, Stage::Serving(key));
         out.emit(Effect::Used {
             user,
             word: Word::Resumed,
@@ -291,6 +291,7 @@ impl Hub {
             out,
         );
         let Some(session) = self.kernel.sessions.get_mut(key) else {
+            debug_assert!(false, "a session is gone while it is dealt with");
             return;
         };
         session

@@ -21,6 +21,7 @@ impl Hub {
     /// A session's timer has fired: does what is due and sets the next one.
     pub(crate) fn check_session(&mut self, key: SessionKey, out: &mut dyn Sink) {
         let Some(session) = self.kernel.sessions.get_mut(key) else {
+            // A timer of a session that has ended.
             return;
         };
         if session
@@ -73,12 +74,14 @@ impl Hub {
             self.kernel.emit_presence(key, out);
         }
         let Some(session) = self.kernel.sessions.get(key) else {
+            debug_assert!(false, "a session is gone while it is dealt with");
             return;
         };
         if session.is_here() && silent_ms >= grace_ms {
             self.become_gone(key, out);
         }
         let Some(session) = self.kernel.sessions.get(key) else {
+            debug_assert!(false, "a session is gone while it is dealt with");
             return;
         };
         if session.connection.is_none()
@@ -93,6 +96,7 @@ impl Hub {
     /// Tells a connected client, once per token, that its token ends soon (rtm 7.3).
     fn warn_of_expiry(session: &mut Session, now_unix_ms: u64, out: &mut dyn Sink) {
         let Some(expires_s) = session.token.expires_s else {
+            // An app without certificates has no tokens.
             return;
         };
         let expires_ts = expires_s.saturating_mul(1_000);
@@ -118,6 +122,7 @@ impl Hub {
     fn become_gone(&mut self, key: SessionKey, out: &mut dyn Sink) {
         self.kernel.detach(key, Some(CloseCode::HeartbeatLost), out);
         let Some(session) = self.kernel.sessions.get_mut(key) else {
+            debug_assert!(false, "a session is gone while it is dealt with");
             return;
         };
         session.presence.state = PresenceState::Offline;
@@ -135,6 +140,7 @@ impl Hub {
         self.kernel.remember_rates(key, out);
         self.kernel.detach(key, Some(end.code()), out);
         let Some(session) = self.kernel.sessions.get_mut(key) else {
+            debug_assert!(false, "a session is gone while it is dealt with");
             return;
         };
         let visibility = if session.is_here() {

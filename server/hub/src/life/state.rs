@@ -1,5 +1,7 @@
 //! What logins, resumes and memory need to remember.
 
+use crate::kernel::Kernel;
+use crate::kernel::asks::AskTag;
 use tidings_wire::proto::Resume;
 
 use crate::Pressure;
@@ -54,4 +56,37 @@ pub(crate) struct LocateAsk {
     /// Its connection, and when that was opened.
     pub(crate) opened: (ConnectionId, u64),
     pub(crate) resume: Resume,
+}
+
+impl Logins {
+    /// Asserts what holds between two inputs.
+    pub(crate) fn assert_consistent(&self, kernel: &Kernel) {
+        let claims = kernel.asks.count_of(AskTag::Logins);
+        assert_eq!(
+            self.claims.len(),
+            claims,
+            "claims without a reason, or the reverse"
+        );
+        let locates = kernel.asks.count_of(AskTag::Resumes);
+        assert_eq!(
+            self.locates.len(),
+            locates,
+            "resumes without a reason, or the reverse"
+        );
+        let is_counted = |claim: &ClaimAsk| claim.stamp.count <= self.count;
+        assert!(
+            self.claims.values().all(is_counted),
+            "a login that was not counted"
+        );
+    }
+}
+
+impl Memory {
+    /// Asserts what holds between two inputs.
+    pub(crate) fn assert_consistent(&self, kernel: &Kernel) {
+        assert!(self.replay_bytes_max > 0, "no frame could be kept");
+        let has_sessions = !kernel.sessions.is_empty();
+        let kept = kernel.replay_bytes.get();
+        assert!(has_sessions || kept == 0, "frames are kept for nobody");
+    }
 }

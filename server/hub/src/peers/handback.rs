@@ -4,13 +4,14 @@
 //! up. Whatever happens to the user next, here or on another hub, reads the inbox later; so no later message of
 //! the same sender is delivered before it (contract DEL-1).
 
+use crate::peers::slot::BEHIND_MAX;
 use tidings_fault::fault;
 
 use crate::bus_ops::{Answer, Parcel};
 use crate::ids::{SessionKey, UserKey};
 use crate::io::Sink;
 use crate::kernel::Kernel;
-use crate::peers::receive::{BEHIND_MAX, ack_wait_ms};
+use crate::peers::receive::ack_wait_ms;
 use crate::peers::slot::{Origin, Waiting};
 use crate::peers::state::{PeerStore, Peers};
 
@@ -59,6 +60,7 @@ impl Peers {
     /// their order. A message that is not to be stored and was sent before one that is cannot come any more.
     pub(crate) fn spill(&mut self, key: SessionKey, kernel: &mut Kernel, out: &mut dyn Sink) {
         let Some(session) = kernel.sessions.get_mut(key) else {
+            debug_assert!(false, "a session is gone while it is dealt with");
             return;
         };
         let user = session.user.clone();
@@ -130,6 +132,7 @@ impl Peers {
         out: &mut dyn Sink,
     ) {
         let Some(session) = kernel.sessions.get_mut(key) else {
+            debug_assert!(false, "a session is gone while it is dealt with");
             return;
         };
         let user = session.user.clone();

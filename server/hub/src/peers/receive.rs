@@ -1,5 +1,7 @@
 //! Peer messages at the receiver's hub: live delivery with confirmation (this file), and the stored inbox (`stored`).
 
+use crate::kernel::users::HELD_PARCELS_MAX;
+use crate::peers::slot::{BEHIND_MAX, DELIVERIES_MAX};
 use bytes::Bytes;
 use tidings_fault::fault;
 use tidings_wire::limits::{
@@ -16,17 +18,10 @@ use crate::kernel::Kernel;
 use crate::kernel::check::LIBRARY_TYPE;
 use crate::kernel::outbox::Source;
 use crate::kernel::timers::Timer;
-use crate::kernel::users::Connection;
+use crate::kernel::users::Stage;
 use crate::peers::slot::{Delivery, Origin, Waiting};
 use crate::peers::state::{PeerStore, Peers};
 use crate::store_ops::{InboxLimits, StoreAnswer, StoreOp, StoredMessage};
-
-/// Live messages that may wait behind the stored ones of one receiver.
-pub(crate) const BEHIND_MAX: usize = 1_024;
-
-/// Peer messages handed to one client and not confirmed. They are never dropped from the outbox, so this is
-/// their bound there.
-const DELIVERIES_MAX: usize = 1_024;
 
 /// Pause before a failed read is repeated, in milliseconds: while live messages wait for it, and later.
 pub(crate) const READ_AGAIN_MS: [u64; 2] = [1_000, 10_000];
@@ -129,6 +124,7 @@ impl Peers {
     /// than one that is not.
     fn check_deliveries_at(key: SessionKey, due_ms: u64, kernel: &mut Kernel) {
         let Some(session) = kernel.sessions.get_mut(key) else {
+            debug_assert!(false, "a session is gone while it is dealt with");
             return;
         };
         if session.peers.check_ms.is_none_or(|at| at > due_ms) {
@@ -160,7 +156,7 @@ impl Peers {
         kernel: &mut Kernel,
         out: &mut dyn Sink,
     ) {
-        if let Some(Connection::Serving(key)) = kernel.connections.get(&connection) {
+        if let Some(Stage::Serving(key)) = kernel.connections.get(&connection) {
             self.apply_processed(*key, sseq, kernel, out);
         }
     }
@@ -175,6 +171,7 @@ impl Peers {
         out: &mut dyn Sink,
     ) {
         let Some(session) = kernel.sessions.get_mut(key) else {
+            debug_assert!(false, "a session is gone while it is dealt with");
             return;
         };
         let mut received = Vec::new();
@@ -217,6 +214,7 @@ impl Peers {
     ) {
         let id = delivery.parcel.id;
         let Some(session) = kernel.sessions.get_mut(key) else {
+            debug_assert!(false, "a session is gone while it is dealt with");
             return;
         };
         let user = session.user.clone();
@@ -234,6 +232,7 @@ impl Peers {
     /// Deletes stored messages whose delivery was confirmed, and goes on reading.
     fn confirm_stored(key: SessionKey, sseq: u64, kernel: &mut Kernel, out: &mut dyn Sink) {
         let Some(session) = kernel.sessions.get_mut(key) else {
+            debug_assert!(false, "a session is gone while it is dealt with");
             return;
         };
         let inbox = &mut session.peers.inbox;
@@ -263,6 +262,7 @@ impl Peers {
     ) {
         let now_ms = kernel.now.mono_ms;
         let Some(session) = kernel.sessions.get_mut(key) else {
+            // A timer of a session that has ended.
             return;
         };
         session.peers.check_ms = None;
@@ -432,9 +432,6 @@ pub(crate) fn outcome_of(answer: StoreAnswer) -> Answer {
         _ => Answer::Stored,
     }
 }
-
-/// Messages that may wait for one login to be settled; it takes one turn of the bus.
-const HELD_PARCELS_MAX: usize = 256;
 
 impl Peers {
     /// Keeps a message that arrived for a login in progress.

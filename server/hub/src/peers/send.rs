@@ -301,9 +301,11 @@ impl Peers {
     /// Asks whether a session has the first of what was asked for: messages wait for that.
     fn seek_first(&mut self, lane_key: LaneKey, kernel: &mut Kernel, out: &mut dyn Sink) {
         let Some(lane) = self.lanes.lanes.get_mut(&lane_key) else {
+            debug_assert!(false, "a lane is gone while it is dealt with");
             return;
         };
         let Some((_, id)) = lane.asked.front().copied() else {
+            debug_assert!(false, "a lane is gone while it is dealt with");
             return;
         };
         if std::mem::replace(&mut lane.first, First::Sought) == First::Unknown {
@@ -456,6 +458,7 @@ impl Peers {
     /// Something of the lane is stored: what waited behind it goes on.
     fn finish_lane_append(&mut self, lane_key: &LaneKey, kernel: &mut Kernel, out: &mut dyn Sink) {
         let Some(lane) = self.lanes.lanes.get_mut(lane_key) else {
+            debug_assert!(false, "a lane is gone while it is dealt with");
             return;
         };
         lane.appends -= 1;

@@ -1,5 +1,6 @@
 //! Peer messages in a session's hands.
 
+use crate::kernel::outbox::Outbox;
 use std::collections::VecDeque;
 
 use bytes::Bytes;
@@ -125,6 +126,13 @@ pub(crate) enum LaneSender {
 /// A sender and its receiver.
 pub(crate) type LaneKey = (LaneSender, UserKey);
 
+/// Live messages that may wait behind the stored ones of one receiver.
+pub(crate) const BEHIND_MAX: usize = 1_024;
+
+/// Peer messages handed to one client and not confirmed. They are never dropped from the outbox, so this is
+/// their bound there.
+pub(crate) const DELIVERIES_MAX: usize = 1_024;
+
 /// Peer messages on their way to a session's client.
 #[derive(Debug, Default)]
 pub(crate) struct PeerSlot {
@@ -133,4 +141,56 @@ pub(crate) struct PeerSlot {
     /// When `deliveries` is looked at next, in monotonic milliseconds.
     pub(crate) check_ms: Option<u64>,
     pub(crate) inbox: InboxState,
+}
+
+impl PeerSlot {
+    /// Asserts what holds between two inputs. Cost: O(messages in the client's hands).
+    pub(crate) fn assert_consistent(&self, outbox: &Outbox) {
+        let numbers = || self.deliveries.iter().map(|delivery| delivery.sseq);
+        assert!(
+            numbers().is_sorted_by(|a, b| a < b),
+            "deliveries are in the outbox's order"
+        );
+        assert!(
+            numbers().all(|sseq| sseq <= outbox.sent()),
+            "a delivery without a frame"
+        );
+        assert!(
+            self.deliveries.len() <= DELIVERIES_MAX + BEHIND_MAX,
+            "too many deliveries"
+        );
+        for delivery in &self.deliveries {
+            let has_body = delivery.parcel.offline.is_some();
+            assert!(
+                !(delivery.is_storing && has_body),
+                "what is being stored keeps no body"
+            );
+        }
+        assert!(
+            self.inbox.behind.len() <= BEHIND_MAX,
+            "too many messages wait behind the inbox"
+        );
+        let delivered = &self.inbox.delivered;
+        assert!(
+            delivered.iter().is_sorted_by(|a, b| a.0 < b.0),
+            "stored messages are in order"
+        );
+        let seen = delivered.iter().all(|(_, inbox)| *inbox <= self.inbox.seen);
+        assert!(seen, "a stored message was handed over and not seen");
+        let last = delivered.back().map_or(0, |(sseq, _)| *sseq);
+        assert!(last <= outbox.sent(), "a stored message without a frame");
+        assert!(
+            !(self.inbox.is_reading && self.inbox.page_end.is_some()),
+            "two pages at once"
+        );
+        let is_waiting = self.inbox.behind.is_empty() || self.inbox.is_draining();
+        assert!(
+            is_waiting,
+            "messages wait behind an inbox that nobody reads"
+        );
+        assert!(
+            self.inbox.behind.is_empty() || self.check_ms.is_some(),
+            "nobody looks at the messages behind the inbox"
+        );
+    }
 }

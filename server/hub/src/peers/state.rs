@@ -197,3 +197,61 @@ impl Lanes {
         self.lanes.get_mut(&send.lane())
     }
 }
+
+impl Peers {
+    /// Asserts what holds between two inputs. Cost: O(messages under way).
+    pub(crate) fn assert_consistent(&self, kernel: &Kernel) {
+        let asks = kernel.asks.count_of(AskTag::Peers);
+        assert_eq!(
+            self.asks.len(),
+            asks,
+            "questions without a reason, or the reverse"
+        );
+        let stores = kernel.stores.count_of(StoreTag::Peers);
+        assert_eq!(
+            self.stores.len(),
+            stores,
+            "operations without a reason, or the reverse"
+        );
+        let (mut asked, mut appends) = (0, 0);
+        for lane in self.lanes.lanes.values() {
+            lane.assert_consistent();
+            asked += lane.asked.len();
+            appends += lane.appends;
+        }
+        let delivers = self
+            .asks
+            .values()
+            .filter(|ask| matches!(ask, PeerAsk::Deliver(_)));
+        assert_eq!(
+            asked,
+            delivers.count(),
+            "messages that other hubs were asked to deliver"
+        );
+        let is_append = |of: &&PeerStore| matches!(of, PeerStore::Send(_) | PeerStore::History(_));
+        let storing = self.stores.values().filter(is_append).count();
+        assert_eq!(appends, storing, "messages that are being stored");
+    }
+}
+
+impl Lane {
+    fn assert_consistent(&self) {
+        assert!(!self.is_over(), "a lane that nothing goes along");
+        let is_sorted = self.asked.iter().is_sorted_by(|a, b| a.0 < b.0);
+        assert!(is_sorted, "messages are asked for in their order");
+        let is_blocked = self.appends > 0 || !self.held.is_empty() || !self.asked.is_empty();
+        assert!(
+            self.waiting.is_empty() || is_blocked,
+            "messages wait for nothing"
+        );
+        let is_behind = |number: &u64| self.asked.front().is_some_and(|(first, _)| first < number);
+        assert!(
+            self.held.keys().all(is_behind),
+            "a message is held behind nothing"
+        );
+        assert!(
+            self.first == First::Unknown || !self.asked.is_empty(),
+            "the first of none is looked for"
+        );
+    }
+}

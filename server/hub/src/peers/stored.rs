@@ -46,6 +46,7 @@ impl Peers {
         out: &mut dyn Sink,
     ) {
         let Some(key) = kernel.users.get(user).and_then(|entry| entry.session) else {
+            // The user has logged out, or its login is in progress and reads the inbox when it is done.
             return;
         };
         if kernel
@@ -60,6 +61,7 @@ impl Peers {
     /// Reads the next page of stored messages, unless one is on its way to the client.
     pub(crate) fn read_inbox(&mut self, key: SessionKey, kernel: &mut Kernel, out: &mut dyn Sink) {
         let Some(session) = kernel.sessions.get_mut(key) else {
+            debug_assert!(false, "a session is gone while it is dealt with");
             return;
         };
         if session.peers.inbox.is_reading || session.peers.inbox.page_end.is_some() {
@@ -71,6 +73,7 @@ impl Peers {
         let age_ms = session.settings.inbox_age_ms;
         let age_ms = kernel.deletion_age_ms(age_ms);
         let Some(session) = kernel.sessions.get(key) else {
+            debug_assert!(false, "a session is gone while it is dealt with");
             return;
         };
         let op = StoreOp::InboxRead {
@@ -92,6 +95,7 @@ impl Peers {
         out: &mut dyn Sink,
     ) {
         let Some(session) = kernel.sessions.get_mut(key) else {
+            // The session has ended since the page was asked for.
             return;
         };
         session.peers.inbox.is_reading = false;
@@ -109,6 +113,7 @@ impl Peers {
             self.hand_stored(key, message, kernel, out);
         }
         let Some(session) = kernel.sessions.get_mut(key) else {
+            debug_assert!(false, "a session is gone while it is dealt with");
             return;
         };
         if fault!(StoredIsDeletedUnconfirmed) {
@@ -133,6 +138,7 @@ impl Peers {
     /// Nothing stored is left before them: live messages go on.
     fn release_behind(&mut self, key: SessionKey, kernel: &mut Kernel, out: &mut dyn Sink) {
         let Some(session) = kernel.sessions.get_mut(key) else {
+            debug_assert!(false, "a session is gone while it is dealt with");
             return;
         };
         let behind = std::mem::take(&mut session.peers.inbox.behind);
@@ -143,6 +149,7 @@ impl Peers {
 
     fn note_failed_read(&mut self, key: SessionKey, kernel: &mut Kernel, out: &mut dyn Sink) {
         let Some(session) = kernel.sessions.get_mut(key) else {
+            debug_assert!(false, "a session is gone while it is dealt with");
             return;
         };
         session.peers.inbox.failures = session.peers.inbox.failures.saturating_add(1);
@@ -160,6 +167,7 @@ impl Peers {
     /// Reads the inbox once more, unless that was done since it failed.
     pub(crate) fn retry_inbox(&mut self, key: SessionKey, kernel: &mut Kernel, out: &mut dyn Sink) {
         let Some(session) = kernel.sessions.get_mut(key) else {
+            // A timer of a session that has ended.
             return;
         };
         let is_due = |at: &mut u64| *at <= kernel.now.mono_ms;
@@ -195,6 +203,7 @@ impl Peers {
         let (is_kept_no_more, is_late) =
             (is_over(message.lasts_until), is_over(content.expires_ts));
         let Some(session) = kernel.sessions.get_mut(key) else {
+            debug_assert!(false, "a session is gone while it is dealt with");
             return;
         };
         session.peers.inbox.seen = session.peers.inbox.seen.max(message.inbox);
@@ -230,13 +239,16 @@ impl Peers {
         out: &mut dyn Sink,
     ) {
         let Some(session) = kernel.sessions.get_mut(key) else {
+            debug_assert!(false, "a session is gone while it is dealt with");
             return;
         };
         let behind = &mut session.peers.inbox.behind;
         let Some(at) = behind.iter().position(|waiting| waiting.parcel.id == id) else {
+            // It was not given to this hub.
             return;
         };
         let Some(stored) = behind.remove(at) else {
+            debug_assert!(false, "a position that was just found");
             return;
         };
         let mut earlier = Vec::new();

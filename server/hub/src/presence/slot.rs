@@ -1,6 +1,7 @@
 //! The users whose presence a session watches.
 
 use indexmap::IndexSet;
+use tidings_wire::limits::PRESENCE_SUBSCRIPTIONS_MAX;
 use tidings_wire::proto::PresenceState;
 
 use crate::bus_ops::LoginStamp;
@@ -57,5 +58,15 @@ impl Watched {
     /// All of them; none are left.
     pub(crate) fn take(&mut self) -> impl Iterator<Item = UserKey> + use<> {
         self.0.take().into_iter().flat_map(|set| *set)
+    }
+}
+
+impl PresenceSlot {
+    /// Asserts what holds between two inputs.
+    pub(crate) fn assert_consistent(&self) {
+        assert!(
+            self.watched.len() <= PRESENCE_SUBSCRIPTIONS_MAX,
+            "too many subscriptions"
+        );
     }
 }
