@@ -234,7 +234,7 @@ impl Registry {
             .ok_or_else(|| {
                 Failure::new(
                     format!("there is no app {id} in {path}"),
-                    "see which there are with `tidings app list`; apps that were given with --app are not kept there",
+                    "`tidings app list` shows all; apps given with --app are not listed there",
                 )
             })
     }

@@ -36,7 +36,7 @@ pub(crate) fn run(arguments: ServeArguments) -> Result<(), Failure> {
     rustix::process::umask(Mode::from_raw_mode(0o077));
     check_variables()?;
     let settings = arguments.serving.read()?;
-    log::start(&settings.log())?;
+    log::start(&settings.log_plan())?;
     let apps = settings.app_source();
     let is_dev = settings.is_dev();
     let has_strangers_max = settings.has_strangers_max();
@@ -110,7 +110,7 @@ fn open_control(data_dir: &Path, office: &Arc<RunningOffice>) -> Option<Control>
         Err(error) => {
             tracing::error!(
                 %error,
-                "there is no control socket: commands cannot tell this server anything; SIGHUP makes it reload"
+                "there is no control socket: commands cannot reach this server; SIGHUP makes it reload"
             );
             None
         }
