@@ -80,7 +80,10 @@ pub(super) fn drain_window(time: &Span, _name: &str) -> Result<(), Failure> {
         return Ok(());
     }
     Err(Failure::new(
-        format!("the disconnects cannot be spread over {} s", window.as_secs()),
+        format!(
+            "the disconnects cannot be spread over {} s",
+            window.as_secs()
+        ),
         "give --drain-window at most 20s",
     ))
 }
