@@ -286,7 +286,7 @@ impl Client {
         }
     }
 
-    /// Asks whether 1 to 256 users are on line. A user within the grace is.
+    /// Asks whether 1 to 256 users are online. A user within the grace is.
     ///
     /// # Errors
     /// [`PresenceQueryError`].
@@ -389,7 +389,7 @@ impl Client {
     /// Reads a user's attributes; no keys means all. Keys that do not exist are left out.
     ///
     /// # Errors
-    /// [`AttributeError`]; code 6 when the user is not on line.
+    /// [`AttributeError`]; code 6 when the user is not online.
     pub async fn read_attributes<N: Into<String>>(
         &self,
         user_id: &str,

@@ -107,7 +107,7 @@ impl Entry {
         Ok(app)
     }
 
-    /// Notes that whoever was let in by these certificates is to be sent away.
+    /// Notes that whoever was let in by these certificates is to be disconnected.
     pub(crate) fn disconnect(&mut self, certificates: &[String]) {
         for certificate in certificates {
             let named = format!("{:016x}", fingerprint(certificate));

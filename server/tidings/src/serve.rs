@@ -103,7 +103,7 @@ pub(crate) fn run(arguments: ServeArguments) -> Result<(), Failure> {
     Ok(())
 }
 
-/// A server without a control socket serves all the same.
+/// A server without a control socket serves anyway.
 fn open_control(data_dir: &Path, office: &Arc<RunningOffice>) -> Option<Control> {
     match Control::open(data_dir, office.clone()) {
         Ok(control) => Some(control),
@@ -315,7 +315,7 @@ fn strangers_max(files: u64) -> usize {
     usize::try_from(files / 10).unwrap_or(usize::MAX).max(100)
 }
 
-/// SIGTERM and SIGINT end the server, SIGHUP has it read anew what can change.
+/// SIGTERM and SIGINT end the server, SIGHUP has it read again what can change.
 fn watch_signals(office: Arc<RunningOffice>) -> Result<(), Failure> {
     let fault = |error: std::io::Error| {
         Failure::new(

@@ -18,7 +18,7 @@ use crate::{output, ownership};
 const RECORDS: &str = "store.jsonl";
 
 /// What of a data directory belongs to the store itself or to the server that runs on it, and is in [`RECORDS`] or made
-/// anew.
+/// again.
 const NOT_COPIED: [&str; 9] = [
     "db",
     "LOCK",

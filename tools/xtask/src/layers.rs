@@ -132,6 +132,7 @@ const PURE: &[&str] = &[
     "tidings-hub",
     "tidings-legacy",
     "tidings-bus",
+    "tidings-cell",
     "tidings-client-core",
     "tidings-scenario",
     "tidings-sim",

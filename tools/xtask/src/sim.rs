@@ -144,7 +144,7 @@ impl Sim {
 }
 
 impl Faults {
-    /// Some, drawn anew: `seed` decides which.
+    /// Some, drawn at random: `seed` decides which.
     pub(crate) fn draw(count: u64, seed: u64) -> Self {
         let (count, seed) = (Some(count), Some(seed));
         Self {

@@ -123,7 +123,7 @@ export class Session {
     this.request('user_sendmsg', args, (error) => run(done, error !== ''));
   }
 
-  /** Leaves the channel of before, if there is one, and joins another. `undefined` when logged out. */
+  /** Leaves the channel from before, if there is one, and joins another. `undefined` when logged out. */
   channelJoin(name: unknown): Channel | undefined {
     if (this.state === LOGGED_OUT) return undefined;
     const before = this.#channel;

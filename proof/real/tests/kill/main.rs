@@ -46,7 +46,7 @@ fn client(endpoint: &str) -> (Client, Events) {
         .expect("a good endpoint and app id")
 }
 
-/// Sends to users who are off line and writes attributes until it is told to stop.
+/// Sends to users who are offline and writes attributes until it is told to stop.
 async fn send(client: Client, sender: usize, stop: Arc<AtomicBool>) -> Acknowledged {
     let mut acknowledged = Acknowledged::default();
     let attributes = client.channel(format!("attributes-{sender}"));

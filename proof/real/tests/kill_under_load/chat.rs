@@ -1,4 +1,4 @@
-//! Users who are on line write to each other and to a channel; they stay over all kills.
+//! Users who are online write to each other and to a channel; they stay over all kills.
 
 use std::collections::BTreeSet;
 use std::time::Duration;

@@ -8,7 +8,7 @@ use std::fmt;
 pub struct Report {
     /// Messages acknowledged as stored, of which the receivers have been judged.
     pub stored: u64,
-    /// Messages between users who are on line, acknowledged as received or as stored.
+    /// Messages between users who are online, acknowledged as received or as stored.
     pub chatted: u64,
     /// Attribute writes acknowledged, of users and of channels.
     pub written: u64,

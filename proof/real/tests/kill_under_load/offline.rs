@@ -1,4 +1,4 @@
-//! Pairs of senders write to users who are off line; each user logs in when its two senders have gone on to the next.
+//! Pairs of senders write to users who are offline; each user logs in when its two senders have gone on to the next.
 
 use std::time::Duration;
 

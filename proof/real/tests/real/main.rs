@@ -17,7 +17,7 @@ fn build() {
     static BUILT: Once = Once::new();
     BUILT.call_once(|| {
         let status = Command::new(env!("CARGO"))
-            // Of this test, not of the build: the build script of a dependency would run anew.
+            // Of this test, not of the build: the build script of a dependency would run again.
             .env_remove("CARGO_MANIFEST_DIR")
             .env_remove("CARGO_PKG_NAME")
             .args(["build", "--quiet", "--package", "tidings"])

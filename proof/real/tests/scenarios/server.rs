@@ -208,7 +208,7 @@ fn program() -> &'static Path {
     static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
     PROGRAM.get_or_init(|| {
         let status = Command::new(env!("CARGO"))
-            // Of this test, not of the build: the build script of a dependency would run anew.
+            // Of this test, not of the build: the build script of a dependency would run again.
             .env_remove("CARGO_MANIFEST_DIR")
             .env_remove("CARGO_PKG_NAME")
             .args(["build", "--quiet", "--package", "tidings"])

@@ -125,7 +125,7 @@ pub(crate) fn start(plan: &Plan) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Opens the file of the security log anew, after it was moved away.
+/// Opens the file of the security log again, after it was moved away.
 pub(crate) fn reopen() {
     if let Some(log) = LOG.get() {
         log.security.reopen();

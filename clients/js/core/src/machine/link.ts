@@ -8,7 +8,7 @@ import {
   RECONNECT_QUIET_MS,
 } from '../generated/limits.js';
 
-/** A connection that has been good for this long makes the back-off start anew. Source: contract OVL-5. */
+/** A connection that has been good for this long makes the back-off start again. Source: contract OVL-5. */
 const GOOD_MS = 60_000;
 /**
  * Time for one attempt: opening and the answer to the greeting. Of a login's 12 s it leaves room for

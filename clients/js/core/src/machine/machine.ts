@@ -137,7 +137,7 @@ function handleTimer(core: Core): void {
       core.replica.wroteLater(call);
       held.purpose = 'overtaken';
     }
-    // What the application wants of its own standing is done all the same.
+    // What the application wants of its own standing is done anyway.
     const isKept = isDown && (held.purpose !== 'application' || call.is === 'renewToken');
     const then = isKept ? '; done when it is back' : wasSent ? '; it may have been done all the same' : '';
     core.out.fail(id, timedOut(`${wasSent ? 'no answer' : 'not sent'} within ${CALL_TIMEOUT_MS} ms; ${since}${then}`, wasSent));
