@@ -22,7 +22,7 @@ pub enum Input {
         id: CallId,
         /// 32 ASCII letters or digits.
         app_id: String,
-        /// 1 to 64 bytes of the identifier set (docs/protocol.md, section 3).
+        /// 1 to 64 bytes of the identifier set (protocol 3).
         user_id: String,
         /// At most 2,048 bytes; empty when the app has no certificate.
         token: String,

@@ -50,7 +50,7 @@ impl World {
         }
     }
 
-    /// The server is told to stop: nobody is let in any more, and clients are sent away over the drain window.
+    /// The server is told to stop: nobody is let in any more, and clients are disconnected over the drain window.
     pub fn drain_server(&mut self) {
         // A process that does not run does not hear of it.
         self.run_until(self.paused_until_ms.max(self.now_ms));

@@ -50,7 +50,7 @@ fn write(mut writers: Vec<(usize, RawClient)>) -> usize {
                 })
             };
             sent += 3;
-            // Whom the server has sent away has done its part.
+            // Whom the server has disconnected has done its part.
             writer.request(vec![large, small(), small()]).is_ok()
         });
     }

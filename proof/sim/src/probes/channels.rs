@@ -137,7 +137,7 @@ impl Probe {
         counts.collect()
     }
 
-    /// `presence.snapshot_equals_events`: who has gone off line while the watcher had no session is told.
+    /// `presence.snapshot_equals_events`: who has gone offline while the watcher had no session is told.
     pub(super) fn news_of_the_absence(&mut self) {
         let watcher = self.log_in_at(0, "alice");
         let watched = self.log_in_at(1, "bob");

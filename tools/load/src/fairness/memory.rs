@@ -25,7 +25,7 @@ const FIRST: u64 = 20;
 /// Connections of one address, below what any door allows.
 const OF_ADDRESS: u64 = 10;
 
-/// Memory is read for so long: until what the strangers have said is taken in.
+/// Memory is read for this long: until what the strangers have said is taken in.
 const WATCHED: Duration = Duration::from_millis(700);
 
 /// Something that is held open and never read.
