@@ -78,7 +78,7 @@ impl Worker {
                         ErrorKind::Interrupted | ErrorKind::ConnectionAborted
                     ) => {}
                 Err(error) => {
-                    tracing::warn!(hub = self.id.0, %error, "a connection could not be accepted");
+                    tracing::warn!(hub = self.id.hub, %error, "a connection could not be accepted");
                     self.accept_after_ms = self.now.mono_ms + ACCEPT_RETRY_MS;
                     return;
                 }
@@ -88,7 +88,7 @@ impl Worker {
 
     fn welcome(&mut self, tcp: TcpStream, address: SocketAddr) {
         self.connections_made += 1;
-        let id = ConnectionId(u64::from(self.id.0) << 48 | self.connections_made);
+        let id = ConnectionId(u64::from(self.id.hub) << 48 | self.connections_made);
         let owner = Owner {
             hub: self.id,
             connection: id,
@@ -115,7 +115,7 @@ impl Worker {
             Some(config) => match Stream::tls(tcp, config.clone()) {
                 Ok(stream) => stream,
                 Err(error) => {
-                    tracing::warn!(hub = self.id.0, %error, "a TLS session could not begin");
+                    tracing::warn!(hub = self.id.hub, %error, "a TLS session could not begin");
                     return;
                 }
             },
@@ -157,7 +157,7 @@ impl Worker {
             if hub == self.id {
                 self.lose_stranger(connection);
             } else {
-                self.outboxes[usize::from(hub.0)].push(Envelope::GiveUp(connection));
+                self.outboxes[hub.index()].push(Envelope::GiveUp(connection));
             }
         }
     }
@@ -200,7 +200,7 @@ impl Worker {
         }
         let oldest = handshakes.pop_front();
         if let Some(slot) = oldest.and_then(|id| self.connections.slot(id)) {
-            tracing::debug!(hub = self.id.0, "the oldest TLS handshake was given up");
+            tracing::debug!(hub = self.id.hub, "the oldest TLS handshake was given up");
             self.lose(slot);
         }
     }
@@ -214,7 +214,7 @@ impl Worker {
             .stream
             .register(self.poll.registry(), Token(slot))
         {
-            tracing::warn!(hub = self.id.0, %error, "a connection could not be registered");
+            tracing::warn!(hub = self.id.hub, %error, "a connection could not be registered");
             self.lose(slot);
             return false;
         }
@@ -469,7 +469,7 @@ impl Worker {
             tls,
             bytes,
             admission,
-            home: self.peers[usize::from(self.id.0)].clone(),
+            home: self.peers[self.id.index()].clone(),
         });
     }
 
@@ -482,7 +482,7 @@ impl Worker {
             mut admission,
         } = returned;
         self.connections_made += 1;
-        let id = ConnectionId(u64::from(self.id.0) << 48 | self.connections_made);
+        let id = ConnectionId(u64::from(self.id.hub) << 48 | self.connections_made);
         let owner = Owner {
             hub: self.id,
             connection: id,

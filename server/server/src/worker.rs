@@ -185,7 +185,7 @@ impl Worker {
             probes: VecDeque::new(),
             throttled: BTreeSet::new(),
             work: 0,
-            security: SecurityLog::new(id.0),
+            security: SecurityLog::new(id.hub),
             accept_after_ms: 0,
             head_deadlines: Deadlines::new(node.limits.request_head_wait_ms),
             closing_deadlines: Deadlines::new(node.limits.close_wait_ms),
@@ -285,7 +285,7 @@ impl Worker {
             let mut admission = admission.unwrap_or_else(PoisonError::into_inner);
             admission.note_lag(lag_ms, now_ms);
             tracing::debug!(
-                hub = self.id.0,
+                hub = self.id.hub,
                 lag_ms,
                 rate = admission.rate(),
                 "a turn took long"
@@ -478,7 +478,7 @@ impl Worker {
             }
         }
         tracing::debug!(
-            hub = self.id.0,
+            hub = self.id.hub,
             connections = self.connections.len(),
             "draining"
         );

@@ -89,7 +89,7 @@ impl Invitations {
         let Some((mut invitation, origin)) = Invitation::from_record(stored, clock) else {
             return;
         };
-        if origin.hub.0 % hubs.max(1) != kernel.config.id.0 || self.invitation(caller, id).is_some()
+        if origin.hub.hub % hubs.max(1) != kernel.config.id.hub || self.invitation(caller, id).is_some()
         {
             return;
         }
