@@ -28,9 +28,13 @@
 //! assert_eq!(delivered, [(HubId::local(0), BusInput::Nobody { ask: AskId::new(7) })]);
 //! ```
 
+mod bytes;
+mod clock;
 pub mod contract;
 mod door;
 mod router;
 
+pub use bytes::{CROSSING_BYTES_MAX, CrossingError};
+pub use clock::SharedClock;
 pub use door::{Bus, Crossing, Outlet};
 pub use router::{Homes, Router, Shard};

@@ -49,6 +49,7 @@ mod peers;
 mod presence;
 mod quotas;
 mod rates;
+mod rates_bytes;
 #[cfg(test)]
 mod rig;
 pub mod snapshot;
