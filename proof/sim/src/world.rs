@@ -265,7 +265,7 @@ impl World {
             happenings: BTreeMap::new(),
             count: 0,
             cells: Vec::new(),
-            at: HubId(0),
+            at: HubId::local(0),
             is_resume: false,
             used: UsedRates::new((0, 0)),
             recent: RecentLogins::default(),
@@ -343,7 +343,7 @@ impl World {
     /// The server's memory was measured.
     pub fn press(&mut self, pressure: Pressure) {
         for at in 0..self.config.hubs {
-            self.give_hub(HubId(at), Input::Memory(pressure));
+            self.give_hub(HubId::local(at), Input::Memory(pressure));
         }
     }
 
@@ -412,7 +412,7 @@ impl World {
                 break;
             }
             self.drive(
-                HubId(u16::try_from(at).unwrap_or(0)),
+                HubId::local(u16::try_from(at).unwrap_or(0)),
                 tidings_cell::tick_hub,
             );
         }

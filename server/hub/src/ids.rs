@@ -7,9 +7,48 @@ use smol_str::SmolStr;
 use tidings_wire::limits::{APP_ID_BYTES, NAME_BYTES_MAX};
 use tidings_wire::names::{AppId, ChannelName, UserId};
 
-/// A hub of this node, from 0.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct HubId(pub u16);
+/// A hub, by a name that no other hub of the cluster has.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct HubId {
+    /// Its node's number, which no other living node of the cluster has; 0 where there is one node.
+    pub node: u16,
+    /// Its number on its node, from 0.
+    pub hub: u16,
+}
+
+impl HubId {
+    /// A hub of a node that is alone.
+    pub const fn local(hub: u16) -> Self {
+        Self { node: 0, hub }
+    }
+
+    /// Its place among the hubs of its node.
+    pub fn index(self) -> usize {
+        usize::from(self.hub)
+    }
+
+    /// The name as one number.
+    pub fn number(self) -> u32 {
+        u32::from(self.node) << 16 | u32::from(self.hub)
+    }
+
+    /// The hub of this number.
+    pub const fn from_number(number: u32) -> Self {
+        Self {
+            node: (number >> 16) as u16,
+            hub: (number & 0xffff) as u16,
+        }
+    }
+}
+
+impl fmt::Debug for HubId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.node {
+            0 => write!(f, "HubId({})", self.hub),
+            node => write!(f, "HubId({node}/{})", self.hub),
+        }
+    }
+}
 
 /// A connection, chosen by the caller and never used again within a node's life.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]

@@ -16,7 +16,7 @@
 //! use tidings_hub::{Apps, Effect, Hub, HubConfig, Input, Time};
 //!
 //! let mut hub = Hub::new(HubConfig {
-//!     id: HubId(0),
+//!     id: HubId::local(0),
 //!     seed: [7; 32],
 //!     apps: Arc::new(Apps { accept_any: true, ..Apps::default() }),
 //!     server: "tidings".into(),
@@ -49,6 +49,7 @@ mod peers;
 mod presence;
 mod quotas;
 mod rates;
+mod rates_bytes;
 #[cfg(test)]
 mod rig;
 pub mod snapshot;

@@ -104,7 +104,7 @@ impl Worker {
                         ErrorKind::Interrupted | ErrorKind::ConnectionAborted
                     ) => {}
                 Err(error) => {
-                    tracing::warn!(hub = self.id.0, %error, "a connection could not be accepted");
+                    tracing::warn!(hub = self.id.hub, %error, "a connection could not be accepted");
                     self.accept_after_ms = self.now.mono_ms + ACCEPT_RETRY_MS;
                     return;
                 }
@@ -114,7 +114,7 @@ impl Worker {
 
     fn welcome(&mut self, tcp: TcpStream, address: SocketAddr) {
         self.connections_made += 1;
-        let id = ConnectionId(u64::from(self.id.0) << 48 | self.connections_made);
+        let id = ConnectionId(u64::from(self.id.hub) << 48 | self.connections_made);
         let owner = Owner {
             hub: self.id,
             connection: id,
@@ -139,7 +139,7 @@ impl Worker {
             Some(config) => match Stream::tls(tcp, config.clone()) {
                 Ok(stream) => stream,
                 Err(error) => {
-                    tracing::warn!(hub = self.id.0, %error, "a TLS session could not begin");
+                    tracing::warn!(hub = self.id.hub, %error, "a TLS session could not begin");
                     return;
                 }
             },
@@ -183,7 +183,7 @@ impl Worker {
             if hub == self.id {
                 self.lose_stranger(connection);
             } else {
-                self.outboxes[usize::from(hub.0)].push(Envelope::GiveUp(connection));
+                self.outboxes[hub.index()].push(Envelope::GiveUp(connection));
             }
         }
     }
@@ -226,7 +226,7 @@ impl Worker {
         }
         let oldest = handshakes.pop_front();
         if let Some(slot) = oldest.and_then(|id| self.connections.slot(id)) {
-            tracing::debug!(hub = self.id.0, "the oldest TLS handshake was given up");
+            tracing::debug!(hub = self.id.hub, "the oldest TLS handshake was given up");
             self.lose(slot);
         }
     }
@@ -244,7 +244,7 @@ impl Worker {
             .stream
             .register(self.poll.registry(), Token(slot))
         {
-            tracing::warn!(hub = self.id.0, %error, "a connection could not be registered");
+            tracing::warn!(hub = self.id.hub, %error, "a connection could not be registered");
             self.lose(slot);
         }
     }
@@ -501,7 +501,7 @@ impl Worker {
             tls,
             bytes,
             admission,
-            home: self.peers[usize::from(self.id.0)].clone(),
+            home: self.peers[self.id.index()].clone(),
         });
     }
 
@@ -514,7 +514,7 @@ impl Worker {
             mut admission,
         } = returned;
         self.connections_made += 1;
-        let id = ConnectionId(u64::from(self.id.0) << 48 | self.connections_made);
+        let id = ConnectionId(u64::from(self.id.hub) << 48 | self.connections_made);
         let owner = Owner {
             hub: self.id,
             connection: id,

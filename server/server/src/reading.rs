@@ -168,7 +168,7 @@ impl Worker {
                 }
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(error) => {
-                    tracing::trace!(hub = self.id.0, %error, "a connection broke");
+                    tracing::trace!(hub = self.id.hub, %error, "a connection broke");
                     self.lose(slot);
                     return bytes;
                 }
@@ -269,7 +269,7 @@ impl Worker {
                     false
                 }
                 Err(error) => {
-                    tracing::debug!(hub = self.id.0, connection = id.0, %error, "not WebSocket");
+                    tracing::debug!(hub = self.id.hub, connection = id.0, %error, "not WebSocket");
                     self.fail(slot, error.close_code());
                     false
                 }
@@ -362,7 +362,7 @@ impl Worker {
         let frame = match decode_client(payload) {
             Ok(frame) => frame,
             Err(error) => {
-                tracing::debug!(hub = self.id.0, connection = id.0, %error, "no frame");
+                tracing::debug!(hub = self.id.hub, connection = id.0, %error, "no frame");
                 return self.give(Input::Malformed { connection: id });
             }
         };

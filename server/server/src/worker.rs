@@ -192,7 +192,7 @@ impl Worker {
             probes: VecDeque::new(),
             throttled: BTreeSet::new(),
             work: 0,
-            security: SecurityLog::new(id.0),
+            security: SecurityLog::new(id.hub),
             strangers_until: None,
             returned: VecDeque::new(),
             accept_after_ms: 0,
@@ -295,7 +295,7 @@ impl Worker {
             let mut admission = admission.unwrap_or_else(PoisonError::into_inner);
             admission.note_lag(lag_ms, now_ms);
             tracing::debug!(
-                hub = self.id.0,
+                hub = self.id.hub,
                 lag_ms,
                 rate = admission.rate(),
                 "a turn took long"
@@ -496,7 +496,7 @@ impl Worker {
             }
         }
         tracing::debug!(
-            hub = self.id.0,
+            hub = self.id.hub,
             connections = self.connections.len(),
             "draining"
         );

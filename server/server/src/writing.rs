@@ -40,7 +40,7 @@ impl Worker {
                 Ok(Written::All) => {}
                 Ok(Written::Blocked) => connection.flags.is_blocked = true,
                 // Met again, and dealt with, by the write at the end of the turn.
-                Err(error) => tracing::trace!(hub = self.id.0, %error, "a connection broke"),
+                Err(error) => tracing::trace!(hub = self.id.hub, %error, "a connection broke"),
             }
         }
         self.connections.mark_dirty(slot);
@@ -76,7 +76,7 @@ impl Worker {
                         self.register(slot);
                     }
                     Err(error) => {
-                        tracing::trace!(hub = self.id.0, %error, "a connection broke");
+                        tracing::trace!(hub = self.id.hub, %error, "a connection broke");
                         self.lose(slot);
                         continue;
                     }
@@ -102,7 +102,7 @@ impl Worker {
             if is_stalled && connection.is_open() {
                 let connection = connection.id;
                 tracing::debug!(
-                    hub = self.id.0,
+                    hub = self.id.hub,
                     connection = connection.0,
                     "client does not read"
                 );
@@ -147,7 +147,7 @@ impl Worker {
 
     /// Answers a request that is not served.
     pub(crate) fn refuse(&mut self, slot: usize, refusal: &Refusal) {
-        tracing::debug!(hub = self.id.0, %refusal, "a request was refused");
+        tracing::debug!(hub = self.id.hub, %refusal, "a request was refused");
         self.begin_closing(slot, Closing::StreamEnd, &refusal.response());
     }
 
@@ -221,7 +221,7 @@ impl Worker {
             if let Some(admission) = connection.admission_mut() {
                 admission.move_to(leaving.to);
             }
-            let to = usize::from(leaving.to.0);
+            let to = leaving.to.index();
             let handover = Handover {
                 connection,
                 resume: leaving.resume,

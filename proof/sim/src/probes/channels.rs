@@ -71,12 +71,12 @@ impl Probe {
             .map(|user| self.log_in_at(1, user))
             .collect();
         self.join(others[0]);
-        self.world.lose_member_change(HubId(0));
+        self.world.lose_member_change(HubId::local(0));
         self.join(others[1]);
         self.join(others[2]);
         self.advance(5_000);
         self.expect_told(watcher, &["bob", "carl", "dora"]);
-        self.world.lose_member_change(HubId(0));
+        self.world.lose_member_change(HubId::local(0));
         self.leave(others[0]);
         self.leave(others[1]);
         self.advance(5_000);

@@ -52,7 +52,7 @@ impl Probe {
     /// A member of the channel whose session is on the first hub.
     fn member(&mut self, user: &str) -> ClientId {
         let client = self.world.add_client();
-        self.world.places.insert(client, HubId(0));
+        self.world.places.insert(client, HubId::local(0));
         self.world.login(client, user, "");
         self.advance(1_000);
         self.join(client);

@@ -61,7 +61,7 @@ impl Probe {
             return self.violate("limit.enforced", text);
         };
         let second = self.world.add_client();
-        self.world.places.insert(second, HubId(1));
+        self.world.places.insert(second, HubId::local(1));
         // A lost link shows at the client 4 s later; it was told to stay away for 5.
         while self.world.now_ms() < since_ms + 700 {
             if self.world.state(second) == ConnectionState::Disconnected {

@@ -548,7 +548,7 @@ mod tests {
         };
         let answered = |ask: AskId, answer: Answer| {
             let ask = AskId { asked: 1, ..ask };
-            let from = HubId(1);
+            let from = HubId::local(1);
             Input::Bus(BusInput::Answered { ask, from, answer })
         };
         let [first, taken] = rig.take_asks()[..] else {
@@ -587,7 +587,7 @@ mod tests {
         // Bob logs in between the two: his session has not had the first.
         rig.give(Input::Bus(BusInput::Answered {
             ask: AskId { asked: 1, ..taken },
-            from: HubId(1),
+            from: HubId::local(1),
             answer: Answer::Gone,
         }));
         rig.give(Input::Bus(BusInput::Nobody { ask: first }));
