@@ -25,8 +25,8 @@ use tokio::time::{Instant, timeout};
 const KILLS: u32 = 50;
 const SENDERS: usize = 6;
 /// A kill comes after `MESSAGES_MIN` acknowledged messages and up to `MESSAGES_SPREAD` more.
-const MESSAGES_MIN: u64 = 20;
-const MESSAGES_SPREAD: u64 = 200;
+const MESSAGES_MIN: u64 = 10;
+const MESSAGES_SPREAD: u64 = 100;
 /// Messages to one receiver: below the 200 that an inbox keeps, those without an answer included.
 const PER_RECEIVER: usize = 120;
 /// Between two attribute writes of one sender: the limit is 10 in 5 s.
