@@ -30,8 +30,8 @@ export function platformEnvironment(loadSocket: () => Promise<Connect>): Environ
     clearTimer: (timer) => clearTimeout(timer as ReturnType<typeof setTimeout>),
     connect(url, events) {
       const { WebSocket } = globals();
-      // Deferred even where there is one: a login that is undone in the same turn, as React's double
-      // mount does, then opens nothing.
+      // Deferred even where there is one: a login that is undone in the same turn, as React's
+      // double mount does, then opens nothing.
       const load = WebSocket ? () => Promise.resolve(connectWith(WebSocket)) : loadSocket;
       return connectLater(load)(url, events);
     },

@@ -1,7 +1,8 @@
 /**
- * The logins of one user in one program. The server lets the newest of a user's connections win; which of two that are
- * opened in the same moment it sees first depends on the network. So a login holds back the earlier ones of its user
- * that are not connected, until it has succeeded, which ends them, or failed, which lets them continue.
+ * The logins of one user in one program. The server lets the newest of a user's connections win;
+ * which of two that are opened in the same moment it sees first depends on the network. So a login
+ * holds back the earlier ones of its user that are not connected, until it has succeeded, which
+ * ends them, or failed, which lets them continue.
  */
 import type { RivalWord } from './machine/types.js';
 

@@ -29,7 +29,9 @@ export interface Environment {
   readonly rivals: () => Rivals;
   /** One HTTP request. */
   readonly exchange: Exchange;
-  /** Calls `wake` when the page is shown again, the network is back and the like; returns its end. */
+  /**
+   * Calls `wake` when the page is shown again, the network is back and the like; returns its end.
+   */
   watchWakeUps(wake: () => void): () => void;
 }
 
@@ -48,11 +50,15 @@ export class CallError extends Error {
 }
 
 /**
- * How much later than another login of its user in this program a login opens its connection, in milliseconds: the
- * server orders a user's logins by the millisecond in which their connections are opened.
+ * How much later than another login of its user in this program a login opens its connection, in
+ * milliseconds: the server orders a user's logins by the millisecond in which their connections are
+ * opened.
  */
 const AFTER_RIVAL_MS = 10;
-/** How long the connection of a given-up login waits for its answer, so that the server ends it too. Milliseconds. */
+/**
+ * How long the connection of a given-up login waits for its answer, so that the server ends it too.
+ * Milliseconds.
+ */
 const FAREWELL_MS = 5_000;
 /** Timers of browsers and Node overflow above this. */
 const TIMER_MS_MAX = 2 ** 31 - 1;
@@ -225,7 +231,10 @@ export class Shell {
     this.#transport = open;
   }
 
-  /** The login of this connection was given up, but the server may have it: its answer is followed by a logout. */
+  /**
+   * The login of this connection was given up, but the server may have it: its answer is followed
+   * by a logout.
+   */
   #sayFarewell(connection: number, bytes: Uint8Array): void {
     const open = this.#transport;
     if (open?.connection !== connection) return;

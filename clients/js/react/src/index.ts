@@ -1,6 +1,7 @@
 /**
- * React hooks for `@tidings/rtm`. Whatever a hook begins it ends when the component unmounts, also under StrictMode, which
- * mounts everything twice. Nothing happens while a page is rendered on a server.
+ * React hooks for `@tidings/rtm`. Whatever a hook begins it ends when the component unmounts, also
+ * under StrictMode, which mounts everything twice. Nothing happens while a page is rendered on a
+ * server.
  */
 import AgoraRTM from '@tidings/rtm';
 import { useEffect, useRef, useState } from 'react';
@@ -31,7 +32,10 @@ export interface RtmSession {
 
 const NOBODY: RtmSession = { client: undefined, state: 'DISCONNECTED', reason: undefined, error: undefined };
 
-/** Logs in while the component is mounted; again for another user, app or endpoint. A new token renews the old one. */
+/**
+ * Logs in while the component is mounted; again for another user, app or endpoint. A new token
+ * renews the old one.
+ */
 export function useRtmClient({ appId, uid, token, config }: RtmLogin): RtmSession {
   const [session, setSession] = useState(NOBODY);
   const latest = useRef({ token, config, used: token });
@@ -84,7 +88,10 @@ export interface RtmChannelState {
 
 const OUTSIDE: RtmChannelState = { channel: undefined, isJoined: false, members: [], error: undefined };
 
-/** Joins a channel while the component is mounted and its user logged in; none while the name is missing or empty. */
+/**
+ * Joins a channel while the component is mounted and its user logged in; none while the name is
+ * missing or empty.
+ */
 export function useRtmChannel(session: RtmSession, channelId: string | null | undefined): RtmChannelState {
   const [outcome, setOutcome] = useState(OUTSIDE);
   const { client } = session;

@@ -75,7 +75,8 @@ export class RtmChannel
       const isOut = code === CODES.LEAVE_CHANNEL_ERR_NOT_IN_CHANNEL;
       // The join may have been refused in the meantime.
       if (isOut && !wasIn) return;
-      // A leave that waits for the link is done when it is back; after any other failure the user is still in.
+      // A leave that waits for the link is done when it is back; after any other failure the user
+      // is still in.
       if (!isOut && isSent === undefined && wasIn && !this.#joined.has(this.channelId)) {
         this.#joined.set(this.channelId, this);
         this.#isIn = true;

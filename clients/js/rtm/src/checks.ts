@@ -1,4 +1,6 @@
-/** Argument checks. Which code applies and in which order they run: RTM 1.x semantics 2.1 to 2.3. */
+/**
+ * Argument checks. Which code applies and in which order they run: RTM 1.x semantics 2.1 to 2.3.
+ */
 import {
   ATTRIBUTES_MAX,
   ATTRIBUTE_KEY_BYTES_MAX,

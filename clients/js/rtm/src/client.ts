@@ -131,7 +131,10 @@ export class RtmClient
     }
   }
 
-  /** An extension of ours: connects now instead of waiting for the next attempt; checks a link that seems alive. */
+  /**
+   * An extension of ours: connects now instead of waiting for the next attempt; checks a link that
+   * seems alive.
+   */
   reconnectNow(): void {
     this.#shell.wake();
   }
@@ -182,7 +185,10 @@ export class RtmClient
     return { hasPeerReceived: sent.received };
   }
 
-  /** An extension of ours: the conversation with one user, as far as its messages were sent with `enableHistoricalMessaging`. */
+  /**
+   * An extension of ours: the conversation with one user, as far as its messages were sent with
+   * `enableHistoricalMessaging`.
+   */
   async getPeerHistory(peerId: string, options?: AgoraRTM.HistoryOptions): Promise<AgoraRTM.HistoryPage> {
     const what = 'getPeerHistory()';
     this.#connection.checkLogin(what);

@@ -14,7 +14,10 @@ const PATH = '/rtm';
 export const HOW_TO_SET =
   'Set config.endpoint, global TIDINGS_ENDPOINT, <meta name="tidings-endpoint"> or process.env.TIDINGS_ENDPOINT';
 
-/** Node's environment, or what a bundler has put in its place: bundlers look for exactly these words. */
+/**
+ * Node's environment, or what a bundler has put in its place: bundlers look for exactly these
+ * words.
+ */
 function ofBuild(): unknown {
   try {
     return process.env.TIDINGS_ENDPOINT;

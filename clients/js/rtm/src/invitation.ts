@@ -44,7 +44,10 @@ export interface Outgoing {
 /** What the server tells a sent invitation. Not part of the object's API. */
 export interface LocalWords {
   received(): void;
-  /** Whether the invitation is still open, so that the acceptance may count; it then stays open for it. */
+  /**
+   * Whether the invitation is still open, so that the acceptance may count; it then stays open for
+   * it.
+   */
   confirms(): boolean;
   ended(end: InvitationEnd | undefined, response: string): void;
   failed(reason: LocalFailure): void;
@@ -206,7 +209,10 @@ export class RemoteInvitation
     readonly channelId: string,
     readonly content: string,
     answers: InvitationAnswers,
-    /** An extension of ours: names the invitation at the client, see `RtmClient.getRemoteInvitation`. */
+    /**
+     * An extension of ours: names the invitation at the client, see
+     * `RtmClient.getRemoteInvitation`.
+     */
     readonly invitationId: string = '',
   ) {
     super();

@@ -189,7 +189,9 @@ function checkHandler(handler: unknown): AgoraRTM.MediaTransferHandler {
   return given;
 }
 
-/** Reports progress about once a second, and the end once. A listener that throws disturbs nothing. */
+/**
+ * Reports progress about once a second, and the end once. A listener that throws disturbs nothing.
+ */
 function reporter(environment: Environment, listener: AgoraRTM.MediaTransferHandler['onOperationProgress']) {
   let toldAt = -Infinity;
   let toldSize = -1;
@@ -213,7 +215,8 @@ async function problemOf(status: number, answer: Blob, { what, family }: Wanted)
   let failure = { outcome: 0, text: `HTTP ${status}`, retryAfterMs: 0 };
   try {
     const { error } = JSON.parse(await textOf(answer)) as { error: Record<string, never> & { text: string; hint: string } };
-    // By texts of templates: these two names of the server's would be shortened by the build, as ours are.
+    // By texts of templates: these two names of the server's would be shortened by the build, as
+    // ours are.
     const [outcome, retryAfterMs] = [`outcome`, `retryAfterMs`].map((name) => error[name]) as unknown as [number, number];
     failure = { outcome, text: `${error.text}. ${error.hint}`, retryAfterMs };
   } catch {

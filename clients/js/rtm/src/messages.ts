@@ -22,8 +22,8 @@ export interface Checked {
 }
 
 /**
- * The shape of a message to be sent: a string `text`, a Uint8Array `rawMessage`, or the `mediaId` of a file or an
- * image. An object of another realm is accepted. Throws with the family's code.
+ * The shape of a message to be sent: a string `text`, a Uint8Array `rawMessage`, or the `mediaId`
+ * of a file or an image. An object of another realm is accepted. Throws with the family's code.
  */
 export function checkMessage(value: unknown, code: number): Checked {
   if (typeof value !== 'object' || value === null || Array.isArray(value)) {

@@ -1,8 +1,9 @@
 /**
  * The message queue: a cursor, and when to ask. Source: signaling 6.3 and 6.4.
  *
- * Messages are pushed one after the other; missing ones are requested. A request also confirms: a second after the
- * last message, so that one confirmation stands for many. A message that comes again after a reconnect is known by its id.
+ * Messages are pushed one after the other; missing ones are requested. A request also confirms: a
+ * second after the last message, so that one confirmation stands for many. A message that comes
+ * again after a reconnect is known by its id.
  */
 import type { Line } from './wire.js';
 import { readLine } from './wire.js';

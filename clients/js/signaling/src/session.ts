@@ -20,7 +20,10 @@ import { type Line, parse, parseObject, readAnswer, readFrame } from './wire.js'
 
 const INVOKE_PREFIX = 'io.agora.signal.';
 const PING_MS = 10_000;
-/** After this long without a sign of life from the server the connection counts as lost, in milliseconds. */
+/**
+ * After this long without a sign of life from the server the connection counts as lost, in
+ * milliseconds.
+ */
 const SILENCE_MS = 30_000;
 /** Time for opening a connection and logging in, in milliseconds. Source: signaling 2.3. */
 const LOGIN_WAIT_MS = 6_000;
@@ -123,7 +126,9 @@ export class Session {
     this.request('user_sendmsg', args, (error) => run(done, error !== ''));
   }
 
-  /** Leaves the previous channel, if there is one, and joins another. `undefined` when logged out. */
+  /**
+   * Leaves the previous channel, if there is one, and joins another. `undefined` when logged out.
+   */
   channelJoin(name: unknown): Channel | undefined {
     if (this.state === LOGGED_OUT) return undefined;
     const before = this.#channel;
@@ -148,7 +153,9 @@ export class Session {
     return this.#invite('voip_invite_phone', channelName, String(phone), extra);
   }
 
-  /** Calls a function of the server by its long name, `io.agora.signal.…`; another name is ignored. */
+  /**
+   * Calls a function of the server by its long name, `io.agora.signal.…`; another name is ignored.
+   */
   invoke(name: string, args: Record<string, unknown>, done?: (error: string, body: Record<string, unknown>) => unknown): void {
     if (typeof name !== 'string' || !name.startsWith(INVOKE_PREFIX)) return;
     this.call2(name.slice(INVOKE_PREFIX.length).split('.')[0] ?? '', args, done);
@@ -159,7 +166,10 @@ export class Session {
     this.request(name, args ?? {}, (error, body) => run(done, error, body));
   }
 
-  /** Makes a call; it waits for the login, and is made again when a connection ends before its answer. */
+  /**
+   * Makes a call; it waits for the login, and is made again when a connection ends before its
+   * answer.
+   */
   request(name: string, args: object, answered: Answered): void {
     if (this.state === LOGGED_OUT) answered('not login', {});
     else this.#calls.make(this.state === LOGGED_IN, name, args, answered);

@@ -1,4 +1,7 @@
-/** One WebSocket with text messages: the browser's own, Node's from 22 on, otherwise that of the `ws` package. */
+/**
+ * One WebSocket with text messages: the browser's own, Node's from 22 on, otherwise that of the
+ * `ws` package.
+ */
 
 export interface SocketEvents {
   opened(): void;

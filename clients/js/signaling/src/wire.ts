@@ -1,4 +1,6 @@
-/** Frames and lines: JSON arrays and texts of the legacy protocol. Source: signaling 3, 5.1, 6.1. */
+/**
+ * Frames and lines: JSON arrays and texts of the legacy protocol. Source: signaling 3, 5.1, 6.1.
+ */
 
 /** A message of the queue, or an event of the channel. */
 export interface Line {

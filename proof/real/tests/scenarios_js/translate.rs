@@ -181,7 +181,7 @@ pub fn answer(action: &Action, line: &Value) -> Answer {
     if let Some(error) = line.get("error") {
         if matches!(action, Action::Join { .. }) && error["code"] == json!(1) {
             // Here a bad name fails already when the channel object is made, which no other SDK has
-            // (rtm-v1 2.4: code 1); what scenarios say of it is what `join` would answer.
+            // (rtm 2.4: code 1); what scenarios say of it is what `join` would answer.
             return Answer::Error(tidings_wire::codes::join_channel::ERR_INVALID_ARGUMENT);
         }
         let code = error["code"]

@@ -10,7 +10,10 @@ import { Request, type Call, type CallName } from '../wire/messages.js';
 /** Who makes a call, and what for. */
 export type Purpose =
   | 'application'
-  /** The application's, about its own standing: made when the link is back, though nobody waits for it now. */
+  /**
+   * The application's, about its own standing: made when the link is back, though nobody waits for
+   * it now.
+   */
   | 'kept'
   /** A later call has replaced it: it is not repeated, and its answer changes nothing. */
   | 'overtaken'
@@ -38,16 +41,23 @@ export interface PendingCall {
 }
 
 /**
- * The application's other calls change nothing when they are executed twice, or their effect belongs to the session:
- * they are sent again in a new session. A message or a channel attribute write may have taken effect in the old
- * session, and must not undo what another user has done since.
+ * The application's other calls change nothing when they are executed twice, or their effect
+ * belongs to the session: they are sent again in a new session. A message or a channel attribute
+ * write may have taken effect in the old session, and must not undo what another user has done
+ * since.
  */
 const ONCE_ONLY: readonly CallName[] = ['sendToPeer', 'sendToChannel', 'writeChannelAttributes'];
-/** Calls by which an application gives up part of its own standing: made when the link is back, however late. */
+/**
+ * Calls by which an application gives up part of its own standing: made when the link is back,
+ * however late.
+ */
 const KEPT: readonly CallName[] = ['leave', 'subscribePresence', 'unsubscribePresence'];
 
 export class Calls {
-  /** The machine's own calls: sent before the application's, and also while those wait for a restore. */
+  /**
+   * The machine's own calls: sent before the application's, and also while those wait for a
+   * restore.
+   */
   #urgent: PendingCall[] = [];
   /** Bound: client_queue_calls_max and client_queue_bytes_max; further calls are refused. */
   #queue: PendingCall[] = [];
@@ -114,8 +124,8 @@ export class Calls {
   }
 
   /**
-   * The session has ended: queues what may be repeated, drops the machine's own calls except invitations.
-   * Returns the leaves: a new session is in no channel, so they are done.
+   * The session has ended: queues what may be repeated, drops the machine's own calls except
+   * invitations. Returns the leaves: a new session is in no channel, so they are done.
    */
   sessionOver(): PendingCall[] {
     const open = [...this.#open.values()].filter((held) => held.id !== 0 || held.purpose === 'kept');
@@ -147,7 +157,8 @@ export class Calls {
   }
 
   /**
-   * A leave overtakes a join of the application: takes the one that waits, or marks the one that was sent.
+   * A leave overtakes a join of the application: takes the one that waits, or marks the one that
+   * was sent.
    */
   leaveJoin(channel: string | undefined): PendingCall | undefined {
     const isIt = ({ call, purpose }: PendingCall) =>

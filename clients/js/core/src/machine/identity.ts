@@ -12,7 +12,10 @@ export class Identity {
   #token = '';
   /** The token of the greeting under way. */
   #offered = '';
-  /** The application's newest token, as long as no server has accepted or refused it: it is offered until then. */
+  /**
+   * The application's newest token, as long as no server has accepted or refused it: it is offered
+   * until then.
+   */
   handed: string | undefined;
   /** The secret is replaced at each resume. */
   #session: { readonly id: Uint8Array; secret: Uint8Array } | undefined;

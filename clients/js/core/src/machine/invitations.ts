@@ -1,6 +1,7 @@
 /**
- * The invitations that have not ended, as far as the next session has to know them: its login lists them, and the
- * server says where each stands. The objects that an application holds belong to the SDK.
+ * The invitations that have not ended, as far as the next session has to know them: its login lists
+ * them, and the server says where each stands. The objects that an application holds belong to the
+ * SDK.
  */
 import { INVITATIONS_INCOMING_MAX, INVITATIONS_REPORTED_MAX } from '../generated/limits.js';
 import type { Call, ServerEvent } from '../wire/messages.js';
@@ -21,11 +22,14 @@ interface Open {
 
 export class OpenInvitations {
   /**
-   * By number or id as text, until it has ended or the server has its cancellation. Bound: invitations_open_max and
-   * invitations_incoming_max, kept by the server.
+   * By number or id as text, until it has ended or the server has its cancellation. Bound:
+   * invitations_open_max and invitations_incoming_max, kept by the server.
    */
   readonly #open = new Map<string, Open>();
-  /** Received invitations that have ended, by id as text, newest first. Bound: invitations_incoming_max. */
+  /**
+   * Received invitations that have ended, by id as text, newest first. Bound:
+   * invitations_incoming_max.
+   */
   #over: string[] = [];
 
   constructor(private readonly calls: Calls) {}
@@ -60,7 +64,10 @@ export class OpenInvitations {
     return [...this.#open.values()].filter((open) => open.id ?? open.sessionId).slice(0, INVITATIONS_REPORTED_MAX);
   }
 
-  /** A session is lost: invitations it has sent are reported under its id; whatever may be lost is told again. */
+  /**
+   * A session is lost: invitations it has sent are reported under its id; whatever may be lost is
+   * told again.
+   */
   sessionOver(session: Uint8Array): void {
     for (const open of this.#open.values()) {
       if (!this.calls.isUnsent(open)) open.sessionId ??= session;

@@ -8,17 +8,22 @@ import {
   RECONNECT_QUIET_MS,
 } from '../generated/limits.js';
 
-/** After a connection of this length the back-off starts again from its first step. Source: contract OVL-5. */
+/**
+ * After a connection of this length the back-off starts again from its first step. Source: contract
+ * OVL-5.
+ */
 const GOOD_MS = 60_000;
 /**
- * Time for one attempt: opening the connection and the answer to the greeting. It leaves room for a second try within
- * a login's 12 s; a reconnect may take longer, for the sake of slow links.
+ * Time for one attempt: opening the connection and the answer to the greeting. It leaves room for a
+ * second try within a login's 12 s; a reconnect may take longer, for the sake of slow links.
  */
 const LOGIN_ATTEMPT_MS = 5_000;
 const RECONNECT_ATTEMPT_MS = 10_000;
 /** A silence longer than the heartbeat by this much is a lost link. Source: protocol 2.4. */
 const WATCHDOG_EXTRA_MS = 4_000;
-/** An attempt older than this is given up when the page is shown again or the network has changed. */
+/**
+ * An attempt older than this is given up when the page is shown again or the network has changed.
+ */
 const STALE_MS = 3_000;
 /** A link heard within this time needs no check after a wake-up. */
 const FRESH_MS = 1_000;
@@ -145,7 +150,10 @@ export class Link {
     if (this.phase === 'waiting') this.#retryAt = Math.max(now, this.#notBefore);
   }
 
-  /** Whether an attempt is old enough to be given up, when there is reason to believe that a new one would do better. */
+  /**
+   * Whether an attempt is old enough to be given up, when there is reason to believe that a new one
+   * would do better.
+   */
   isStale(now: number): boolean {
     return this.#attemptUntil < Infinity && now - this.#attemptAt >= STALE_MS;
   }

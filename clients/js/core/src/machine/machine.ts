@@ -3,9 +3,10 @@
  * socket, no random source of its own. `handle` takes everything; `deadline` says when it wants to
  * be called with `{ is: 'timer' }`.
  *
- * Reading order: `types.ts` (inputs, outputs), `states.ts` (tables), this file, `core.ts` (the state that
- * the parts share), `asking.ts`, `connecting.ts`, `receiving.ts`, `endings.ts`; then what the state is made
- * of: `identity.ts`, `link.ts`, `confirm.ts`, `calls.ts`, `inbox.ts`, `replica.ts`, `restore.ts`, `replies.ts`.
+ * Reading order: `types.ts` (inputs, outputs), `states.ts` (tables), this file, `core.ts` (the
+ * state that the parts share), `asking.ts`, `connecting.ts`, `receiving.ts`, `endings.ts`; then
+ * what the state is made of: `identity.ts`, `link.ts`, `confirm.ts`, `calls.ts`, `inbox.ts`,
+ * `replica.ts`, `restore.ts`, `replies.ts`.
  */
 import { CALL_TIMEOUT_MS, LOGIN_TIMEOUT_MS } from '../generated/limits.js';
 import { handleCall, handleLogin, handleLogout, handleLogoutSync } from './asking.js';

@@ -14,9 +14,9 @@ import {
 import type { MachineEvent } from './types.js';
 
 /**
- * How long after a join the member list is fetched in the background, and the time between two such fetches.
- * `getMembers` is limited to 5 per 2 s; after this time, a list that the application asks for itself has nearly always
- * come first.
+ * How long after a join the member list is fetched in the background, and the time between two such
+ * fetches. `getMembers` is limited to 5 per 2 s; after this time, a list that the application asks
+ * for itself has nearly always come first.
  */
 const MEMBERS_WAIT_MS = 2000;
 
@@ -31,7 +31,10 @@ interface Channel {
   readonly missing: Map<string, number>;
   /** When to fetch the list; Infinity = never. */
   fetchAt: number;
-  /** Whether the fetched list is compared with `members`, and how long missing members have to come back. */
+  /**
+   * Whether the fetched list is compared with `members`, and how long missing members have to come
+   * back.
+   */
   compare: 'no' | 'atOnce' | 'afterGrace';
   /** When to try to join again after a refusal; Infinity = never. */
   joinAt: number;
@@ -181,7 +184,10 @@ export class Replica {
     channel.fetchAt = now;
   }
 
-  /** The server says that a member has left; whether it is the user itself, whose token no longer permits the channel. */
+  /**
+   * The server says that a member has left; whether it is the user itself, whose token no longer
+   * permits the channel.
+   */
   isPutOut(name: string, userId: string): boolean {
     return userId === this.self() && this.#channels.delete(name);
   }

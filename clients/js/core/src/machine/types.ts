@@ -20,8 +20,8 @@ export interface CallFailure {
   /** Set when the failure was found here and not by the server. */
   readonly local?: 'not_logged_in' | 'given_up' | 'timed_out' | 'left';
   /**
-   * Of a call without an answer: whether it was handed to a connection. One that was not has had no effect; one that
-   * was may have had it.
+   * Of a call without an answer: whether it was handed to a connection. One that was not has had no
+   * effect; one that was may have had it.
    */
   readonly isSent?: boolean;
 }
@@ -29,7 +29,9 @@ export interface CallFailure {
 export type CallAnswer = Exclude<ReplyResult, { is: 'error' }>;
 export type CallResult = { readonly ok: CallAnswer } | { readonly failure: CallFailure };
 
-/** Everything the machine reacts to. `id` is the caller's own name for what it waits for, above 0. */
+/**
+ * Everything the machine reacts to. `id` is the caller's own name for what it waits for, above 0.
+ */
 export type Input =
   /** `afterMs`: the connection is not opened before this many milliseconds have passed. */
   | {
@@ -54,8 +56,8 @@ export type Input =
   | { readonly is: 'rival'; readonly word: RivalWord };
 
 /**
- * `hold`: it is on its way, and no connection is opened until it is settled. `go`: it has failed. `over`: it has
- * succeeded, and this login has ended.
+ * `hold`: it is on its way, and no connection is opened until it is settled. `go`: it has failed.
+ * `over`: it has succeeded, and this login has ended.
  */
 export type RivalWord = 'hold' | 'go' | 'over';
 
@@ -119,7 +121,10 @@ export type Output =
   | { readonly is: 'open'; readonly connection: number }
   | { readonly is: 'send'; readonly connection: number; readonly bytes: Uint8Array }
   | { readonly is: 'close'; readonly connection: number; readonly code: number }
-  /** Ends a connection whose login has no answer yet: `bytes` are sent after that answer. Nothing is reported. */
+  /**
+   * Ends a connection whose login has no answer yet: `bytes` are sent after that answer. Nothing is
+   * reported.
+   */
   | { readonly is: 'farewell'; readonly connection: number; readonly bytes: Uint8Array }
   | { readonly is: 'settled'; readonly id: number; readonly result: CallResult }
   | { readonly is: 'state'; readonly state: ConnectionState; readonly reason: ConnectionReason }

@@ -1,4 +1,7 @@
-/** The messages of `proto/tidings.proto`, field by field. Which is used when: `docs/internals/protocol.md`. */
+/**
+ * The messages of `proto/tidings.proto`, field by field. Which is used when:
+ * `docs/internals/protocol.md`.
+ */
 import { type In, type Out, bool, bytes, many, maybe, message, one, oneof, string, uint } from './codec.js';
 
 const OpenInvitation = /* @__PURE__ */ message({
