@@ -2,12 +2,12 @@
 
 use tidings_wire::codes::Outcome;
 use tidings_wire::names::AppId;
+use tidings_wire::proto::request::Call;
 use tidings_wire::proto::{
     Attribute, AttributeWrite, CancelInvitation, GetMemberCounts, GetMembers, Invite, Join, Leave,
     Message, QueryPresence, QueryPresenceSubscriptions, ReadChannelAttributes, ReadHistory,
     ReadUserAttributes, RenewToken, SendToChannel, SendToPeer, SubscribePresence,
     UnsubscribePresence, WriteChannelAttributes, WriteUserAttributes, message, read_history, reply,
-    request::Call,
 };
 use tidings_wire::rates::Rate;
 
