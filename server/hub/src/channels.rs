@@ -12,7 +12,6 @@ pub(crate) mod state;
 #[cfg(test)]
 mod tests;
 
-use crate::channels::state::HELD_MAX;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -29,7 +28,7 @@ use tidings_wire::proto::{ChannelMessage, MemberJoined, MemberLeft, SendToChanne
 use crate::attributes::Attributes;
 use crate::bus_ops::{BusOp, ForOthers, Keep, MemberSnapshot, Publication, Topic};
 use crate::channels::members::{Change, Missing, Stamp};
-use crate::channels::state::{Channels, Own, Published, Sync};
+use crate::channels::state::{Channels, HELD_MAX, Own, Published, Sync};
 use crate::history::{History, history_message};
 use crate::ids::{ChannelKey, HubId, SessionId};
 use crate::io::{Effect, Sink};

@@ -9,8 +9,9 @@ use tidings_wire::codes::Outcome;
 use tidings_wire::names::{AppId, UserId};
 
 use crate::config::{App, AppSettings, Apps};
-pub use crate::grant::{Grant, Proof, Restriction};
 use crate::ids::UserKey;
+
+pub use crate::grant::{Grant, Proof, Restriction};
 
 /// What was shown to be true.
 #[derive(Debug, Clone, PartialEq, Eq)]

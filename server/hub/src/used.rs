@@ -12,6 +12,7 @@ use tidings_wire::proto::{ClientFrame, client_message};
 use crate::ids::UserKey;
 use crate::io::Input;
 use crate::kernel::maps::{Map, SeededHasher};
+
 pub use crate::rates::{Used, Word};
 
 /// Nothing of what is remembered counts longer than this, in milliseconds: no rate of a user looks further back, and no

@@ -25,7 +25,7 @@ use crate::kernel::timers::Timer;
 use crate::rates;
 
 /// Users in the member list of a session that lists all. Source: documented, signaling 12.
-const MEMBERS_LISTED_MAX: usize = 10_000;
+pub(crate) const MEMBERS_LISTED_MAX: usize = 10_000;
 
 impl Channels {
     /// Tells the count now, or when the time since it was last told is over (rtm 4.5).

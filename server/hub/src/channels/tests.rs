@@ -1,11 +1,15 @@
 //! Channels of one hub, with other hubs played by the test.
 
+use std::sync::Arc;
+
 use tidings_wire::codes::Outcome;
 use tidings_wire::proto::server_message::Kind;
 use tidings_wire::proto::{GetMembers, Join, Leave, reply, request};
 
-use crate::bus_ops::{Answer, AskId, BusInput, Question};
-use crate::channels::{Arc, BusOp, MemberSnapshot, Publication, Topic};
+use crate::bus_ops::{
+    Answer, AskId, BusInput, BusOp, MemberSnapshot, Publication, Question, Topic,
+};
+use crate::channels::lists::MEMBERS_LISTED_MAX;
 use crate::ids::{HubId, SessionId};
 use crate::io::Input;
 use crate::rig::{Rig, channel, user};
@@ -199,4 +203,66 @@ fn above_512_members_a_join_costs_the_hub_nothing_per_member() {
     rig.wait(1);
     assert_eq!(frames(&mut rig), [1; 40], "the last count");
     assert_eq!(members(&rig), 1_552);
+}
+
+/// The user ids of a member list, and how many more there are than a list may have.
+fn listed(reply: Option<reply::Result>) -> Vec<String> {
+    match reply {
+        Some(reply::Result::Users(list)) => list.user_ids,
+        other => panic!("answered {other:?}"),
+    }
+}
+
+#[test]
+fn a_list_of_all_members_ends_at_its_bound_wherever_they_are() {
+    let all: Vec<String> = (0..MEMBERS_LISTED_MAX + 50)
+        .map(|n| format!("u{n}"))
+        .collect();
+    let names: Vec<&str> = all.iter().map(String::as_str).collect();
+    let mut rig = Rig::with_users(&["alice"]);
+    let lists_all = crate::config::Traits {
+        lists_all_members: true,
+        is_paced: true,
+        ..Default::default()
+    };
+    // Two of them: what one has listed has to be paid off before it lists more.
+    let [lena, mia] = ["lena", "mia"].map(|name| rig.admit(name, lists_all));
+    let ask = |rig: &mut Rig, connection: u64, name: &str| {
+        let channel = name.to_owned();
+        rig.request(
+            connection,
+            request::Call::GetMembers(GetMembers { channel }),
+        )
+    };
+    // A channel with members here.
+    rig.join(0, "room");
+    rig.publish_from(1, "room", snapshot(1, &names));
+    let cseq = ask(&mut rig, lena, "room");
+    let users = listed(rig.reply_to(lena, cseq));
+    assert_eq!(users.len(), MEMBERS_LISTED_MAX);
+    assert_eq!(users.last(), all.last(), "the latest are listed");
+    // One with members on other hubs only.
+    rig.take_asks();
+    let cseq = ask(&mut rig, mia, "elsewhere");
+    let asks = rig.take_asks();
+    let Publication::Snapshot(known) = snapshot(1, &names) else {
+        unreachable!("made a line above");
+    };
+    rig.give(Input::Bus(BusInput::Answered {
+        ask: AskId {
+            asked: 1,
+            ..*asks.last().expect("the other hubs are asked")
+        },
+        from: HubId::local(1),
+        answer: Answer::Members(vec![*known]),
+    }));
+    let users = listed(rig.reply_to(mia, cseq));
+    assert_eq!(users.len(), MEMBERS_LISTED_MAX);
+    assert_eq!(
+        users
+            .iter()
+            .collect::<std::collections::BTreeSet<_>>()
+            .len(),
+        users.len()
+    );
 }

@@ -1,6 +1,5 @@
 //! Invitations in a session's hands.
 
-use crate::kernel::outbox::Outbox;
 use tidings_wire::limits::{
     INVITATIONS_INCOMING_MAX, INVITATIONS_OPEN_MAX, INVITATIONS_REPORTED_MAX,
 };
@@ -10,6 +9,7 @@ use tidings_wire::proto::Login;
 use crate::bus_ops::Decision;
 use crate::ids::{InvitationId, SessionId, UserKey};
 use crate::kernel::caller::Caller;
+use crate::kernel::outbox::Outbox;
 use crate::snapshot::record::RingRecord;
 use crate::snapshot::{from_user, to_user};
 use crate::store_ops::InvitationName;

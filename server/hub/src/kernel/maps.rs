@@ -3,6 +3,7 @@
 //! Invariant: nothing iterates these maps towards an effect; order that can be seen comes from vectors and
 //! ordered maps.
 
+#[expect(clippy::disallowed_types, reason = "seeded below")]
 use std::collections::HashMap;
 use std::hash::{BuildHasher, BuildHasherDefault, Hasher};
 

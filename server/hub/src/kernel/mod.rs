@@ -19,7 +19,6 @@ pub(crate) mod timers;
 pub(crate) mod users;
 pub(crate) mod wall;
 
-use self::users::HELD_PARCELS_MAX;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -28,6 +27,7 @@ use tidings_wire::frame::encode_server;
 use tidings_wire::proto::Ping;
 use tidings_wire::proto::server_message::Kind;
 
+use self::users::HELD_PARCELS_MAX;
 use crate::bus_ops::{BusOp, Question, Topic};
 use crate::config::HubConfig;
 use crate::ids::{ConnectionId, SessionKey, UserKey};

@@ -3,9 +3,9 @@
 use bytes::Bytes;
 use tidings_fault::fault;
 use tidings_wire::codes::CloseCode;
-use tidings_wire::limits::{CHANNELS_PER_SESSION_MAX, REQUESTS_IN_FLIGHT_MAX};
 use tidings_wire::limits::{
-    HEARTBEAT_ANSWER_MS, HEARTBEAT_MS, PRESENCE_UNREACHABLE_MS, TOKEN_OVERSTAY_S, TOKEN_WARNING_MS,
+    CHANNELS_PER_SESSION_MAX, HEARTBEAT_ANSWER_MS, HEARTBEAT_MS, PRESENCE_UNREACHABLE_MS,
+    REQUESTS_IN_FLIGHT_MAX, TOKEN_OVERSTAY_S, TOKEN_WARNING_MS,
 };
 use tidings_wire::names::ChannelName;
 use tidings_wire::proto::PresenceState;

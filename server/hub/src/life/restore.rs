@@ -1,6 +1,5 @@
 //! Brings a snapshot back to life.
 
-use crate::kernel::session::PREVIOUS_SECRETS_MAX;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -18,7 +17,7 @@ use crate::invitations::slot::{InvitationSlot, Ringing};
 use crate::invitations::state::Invitations;
 use crate::io::{Effect, Sink};
 use crate::kernel::outbox::Outbox;
-use crate::kernel::session::{Link, RateSlot, Requests, Session, Token};
+use crate::kernel::session::{Link, PREVIOUS_SECRETS_MAX, RateSlot, Requests, Session, Token};
 use crate::peers::slot::{Delivery, InboxState, PeerSlot};
 use crate::presence::slot::{PresenceSlot, Watched};
 use crate::snapshot::record::{

@@ -1,6 +1,5 @@
 //! Resume: a client that comes back to its session, on whichever hub of the node it is.
 
-use crate::kernel::session::PREVIOUS_SECRETS_MAX;
 use sha2::Digest as _;
 use subtle::ConstantTimeEq as _;
 use tidings_fault::fault;
@@ -18,7 +17,7 @@ use crate::kernel::asks::{AskRule, AskTag, Hangs, Outcome as Asked, Settled};
 use crate::kernel::limiter;
 use crate::kernel::limits::paused;
 use crate::kernel::reply::error;
-use crate::kernel::session::End;
+use crate::kernel::session::{End, PREVIOUS_SECRETS_MAX};
 use crate::kernel::timers::Timer;
 use crate::kernel::users::Stage;
 use crate::life::state::LocateAsk;

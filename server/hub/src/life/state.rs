@@ -1,12 +1,12 @@
 //! What logins, resumes and memory need to remember.
 
-use crate::kernel::Kernel;
-use crate::kernel::asks::AskTag;
 use tidings_wire::proto::Resume;
 
 use crate::Pressure;
 use crate::bus_ops::LoginStamp;
 use crate::ids::{ConnectionId, UserKey};
+use crate::kernel::Kernel;
+use crate::kernel::asks::AskTag;
 use crate::kernel::maps::NumberMap;
 use crate::kernel::users::Recalled;
 

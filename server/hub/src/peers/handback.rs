@@ -4,7 +4,6 @@
 //! up. Whatever happens to the user next, here or on another hub, reads the inbox later; so no later message of
 //! the same sender is delivered before it (contract DEL-1).
 
-use crate::peers::slot::BEHIND_MAX;
 use tidings_fault::fault;
 
 use crate::bus_ops::{Answer, Parcel};
@@ -12,7 +11,7 @@ use crate::ids::{SessionKey, UserKey};
 use crate::io::Sink;
 use crate::kernel::Kernel;
 use crate::peers::receive::ack_wait_ms;
-use crate::peers::slot::{Origin, Waiting};
+use crate::peers::slot::{BEHIND_MAX, Origin, Waiting};
 use crate::peers::state::{PeerStore, Peers};
 
 impl Peers {

@@ -1,7 +1,5 @@
 //! Peer messages at the receiver's hub: live delivery with confirmation (this file), and the stored inbox (`stored`).
 
-use crate::kernel::users::HELD_PARCELS_MAX;
-use crate::peers::slot::{BEHIND_MAX, DELIVERIES_MAX};
 use bytes::Bytes;
 use tidings_fault::fault;
 use tidings_wire::limits::{
@@ -18,8 +16,8 @@ use crate::kernel::Kernel;
 use crate::kernel::check::LIBRARY_TYPE;
 use crate::kernel::outbox::Source;
 use crate::kernel::timers::Timer;
-use crate::kernel::users::Stage;
-use crate::peers::slot::{Delivery, Origin, Waiting};
+use crate::kernel::users::{HELD_PARCELS_MAX, Stage};
+use crate::peers::slot::{BEHIND_MAX, DELIVERIES_MAX, Delivery, Origin, Waiting};
 use crate::peers::state::{PeerStore, Peers};
 use crate::store_ops::{InboxLimits, StoreAnswer, StoreOp, StoredMessage};
 

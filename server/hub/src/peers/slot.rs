@@ -1,6 +1,5 @@
 //! Peer messages in a session's hands.
 
-use crate::kernel::outbox::Outbox;
 use std::collections::VecDeque;
 
 use bytes::Bytes;
@@ -9,6 +8,7 @@ use tidings_wire::frame::restamp;
 use crate::bus_ops::{Asker, Parcel};
 use crate::ids::{MessageId, SessionKey, UserKey};
 use crate::kernel::caller::Caller;
+use crate::kernel::outbox::Outbox;
 use crate::store_ops::{HistoryMessage, InboxLosses};
 
 /// Live messages wait behind so many failed reads of the inbox; if the store fails for longer, they go on

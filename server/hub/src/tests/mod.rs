@@ -7,6 +7,7 @@ mod node;
 mod outside;
 mod overload;
 mod quotas;
+mod rates;
 mod restart;
 mod rights;
 mod slow;

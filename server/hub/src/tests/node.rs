@@ -20,7 +20,8 @@ use crate::ids::{ConnectionId, HubId, UserKey};
 use crate::io::{Effect, Input, OutsideAnswer, Ticket};
 use crate::life::resume::REFUSAL_MS;
 use crate::store_ops::{
-    InboxLosses, InvitationName, StoreAnswer, StoreOp, StoredInvitation, StoredMessage,
+    AttributeEntry, InboxLosses, InvitationName, StoreAnswer, StoreOp, StoredInvitation,
+    StoredMessage,
 };
 use crate::time::Time;
 use crate::used::UsedRates;
@@ -58,6 +59,8 @@ pub(crate) struct Node {
     inboxes: BTreeMap<UserKey, Vec<StoredMessage>>,
     inbox_numbers: u64,
     invitations: BTreeMap<InvitationName, StoredInvitation>,
+    /// By owner; every write replaces all of them.
+    attributes: BTreeMap<String, Vec<AttributeEntry>>,
     owners: BTreeMap<ConnectionId, usize>,
     cseqs: BTreeMap<ConnectionId, u64>,
     connections: u64,
@@ -104,6 +107,7 @@ impl Node {
             inboxes: BTreeMap::new(),
             inbox_numbers: 0,
             invitations: BTreeMap::new(),
+            attributes: BTreeMap::new(),
             owners: BTreeMap::new(),
             cseqs: BTreeMap::new(),
             connections: 0,
@@ -317,9 +321,23 @@ impl Node {
                 inbox.retain(|m| m.id != *id);
                 StoreAnswer::Done
             }
-            StoreOp::AttributesWrite { .. } | StoreOp::AttributesRead { .. } => {
-                StoreAnswer::Attributes(Vec::new())
+            StoreOp::AttributesWrite { entries, .. } => {
+                let key = format!("{:?}", op.key());
+                let entries = entries.clone();
+                self.attributes.insert(key, entries.clone());
+                StoreAnswer::AttributesWritten {
+                    revision: self.store_ops.len() as u64,
+                    entries,
+                }
             }
+            StoreOp::AttributesRead { .. } => {
+                let entries = self.attributes.get(&format!("{:?}", op.key())).cloned();
+                StoreAnswer::Attributes(entries.unwrap_or_default())
+            }
+            StoreOp::HistoryRead { .. } => StoreAnswer::HistoryPage {
+                messages: Vec::new(),
+                next: 0,
+            },
             StoreOp::AttributeOwners { .. } => StoreAnswer::AttributeOwners {
                 owners: Vec::new(),
                 has_more: false,
