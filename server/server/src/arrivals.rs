@@ -15,7 +15,7 @@ use crate::connection::{
     Closing, Connection, Fresh, Handover, Head, ProxyLine, Returned, Stage, Unread,
 };
 use crate::forwarded::forwarded;
-use crate::gate::{GivenUp, Owner};
+use crate::gate::{Full, GivenUp, Owner};
 use crate::head::{Refusal, Verdict, judge};
 use crate::http::Visitor;
 use crate::inbox::Envelope;
@@ -326,7 +326,6 @@ impl Worker {
 
     /// Does what the head of a request asks for, once it is complete.
     fn judge_head(&mut self, slot: usize) {
-        let now_ms = self.now.mono_ms;
         let Some(connection) = self.connections.get(slot) else {
             return;
         };
@@ -334,9 +333,10 @@ impl Worker {
             return;
         };
         // Where an app has a list of its own, that one counts, and at the login.
-        let origins = match self.has_page_rules {
-            true => &Origins::Any,
-            false => &self.node.origins,
+        let origins = if self.has_page_rules {
+            &Origins::Any
+        } else {
+            &self.node.origins
         };
         self.work += WORK_PER_HEAD;
         let named = self.node.names_hubs.then_some(self.id);
@@ -360,22 +360,10 @@ impl Worker {
             return self.refuse(slot, &refusal);
         }
         let (stated, bytes) = (self.stated_source(slot), self.take_head(slot));
-        if let Some(address) = stated {
-            let admission = self
-                .connections
-                .get(slot)
-                .and_then(Connection::admission_mut);
-            match admission.map(|admission| admission.forwarded(address, now_ms)) {
-                Some(Err(full)) => {
-                    self.security.turned_away(address, full);
-                    return self.refuse(slot, &full.into());
-                }
-                Some(Ok(given_up)) => self.give_up(given_up),
-                None => {}
-            }
-            if let Some(connection) = self.connections.get(slot) {
-                connection.extra().forwarded = Some(address);
-            }
+        if let Some(address) = stated
+            && let Err(full) = self.count_for(slot, address)
+        {
+            return self.refuse(slot, &full.into());
         }
         match verdict {
             Verdict::Incomplete | Verdict::Health(_) | Verdict::Refuse(_) => {}
@@ -398,6 +386,30 @@ impl Worker {
                 self.open(slot, response, &bytes[head_len..])
             }
         }
+    }
+
+    /// Counts a connection for the address that a trusted proxy has named, instead of the proxy's own.
+    ///
+    /// # Errors
+    /// That address has no place left.
+    fn count_for(&mut self, slot: usize, address: IpAddr) -> Result<(), Full> {
+        let now_ms = self.now.mono_ms;
+        let admission = self
+            .connections
+            .get(slot)
+            .and_then(Connection::admission_mut);
+        match admission.map(|admission| admission.forwarded(address, now_ms)) {
+            Some(Err(full)) => {
+                self.security.turned_away(address, full);
+                return Err(full);
+            }
+            Some(Ok(given_up)) => self.give_up(given_up),
+            None => {}
+        }
+        if let Some(connection) = self.connections.get(slot) {
+            connection.extra().forwarded = Some(address);
+        }
+        Ok(())
     }
 
     fn note_page(&mut self, slot: usize, page: Option<StatedPage>) {

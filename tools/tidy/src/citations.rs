@@ -139,6 +139,21 @@ fn headings(page: &str) -> impl Iterator<Item = String> {
     })
 }
 
+/// The items that follow the first of a citation: "contract 4.1, 4.2 and DEL-3".
+fn further_items(patterns: &Patterns, mut rest: &str) -> Vec<String> {
+    let mut items = Vec::new();
+    while let Some(more) = patterns.more.captures(rest) {
+        let whole = more.get(0).map_or("", |whole| whole.as_str()).len();
+        // "contract 4.1, 64 bytes": the second number is not a section.
+        if is_quantity(&rest[whole..]) || !more[1].contains(['.', '-']) && whole > 6 {
+            break;
+        }
+        items.push(more[1].to_owned());
+        rest = &rest[whole..];
+    }
+    items
+}
+
 /// What a line cites that is not there.
 fn missing(
     patterns: &Patterns,
@@ -151,22 +166,12 @@ fn missing(
     for found in patterns.citation.captures_iter(line) {
         let name = found[1].to_lowercase();
         let end = found.get(2).map_or(0, |item| item.end());
-        let first = found[2].to_owned();
-        let mut rest = &line[end..];
+        let rest = &line[end..];
         if is_quantity(rest) {
             continue;
         }
-        let mut items = vec![first];
-        while let Some(more) = patterns.more.captures(rest) {
-            let whole = more.get(0).map_or("", |whole| whole.as_str()).len();
-            // "contract 4.1, 64 bytes": the second number is not a section.
-            if is_quantity(&rest[whole..]) || !more[1].contains(['.', '-']) && whole > 6 {
-                break;
-            }
-            items.push(more[1].to_owned());
-            rest = &rest[whole..];
-        }
-        for item in items {
+        let first = found[2].to_owned();
+        for item in std::iter::once(first).chain(further_items(patterns, rest)) {
             if !targets.has(&name, &item) {
                 let page = PAGES.iter().find(|(known, _)| *known == name);
                 let page = page.map_or("spec/", |(_, page)| page);
