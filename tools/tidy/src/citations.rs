@@ -33,9 +33,9 @@ struct Targets {
     sections: BTreeMap<String, BTreeSet<String>>,
     /// `DEL-4`, by the families that there are.
     rules: BTreeSet<String>,
-    /// `rtm-4.5-count`.
+    /// Ids of clauses, such as `rtm-4.5-count`.
     clauses: BTreeSet<String>,
-    /// `0012`.
+    /// Numbers of decisions, such as `0012`.
     decisions: BTreeSet<String>,
     /// Names of scenario files, which look like clauses.
     scenarios: BTreeSet<String>,
