@@ -419,8 +419,8 @@ pub(crate) struct ManArguments {
 
 #[derive(Args)]
 #[command(
-    after_help = "Every option can also stand in the environment or in the file; the option counts \
-more than the variable, the variable more than the file.
+    after_help = "Every option can also be set as an environment variable or in the file; options \
+override variables, and variables override the file.
 
 Examples:
   tidings serve --dev
