@@ -82,9 +82,21 @@ pub(crate) fn run(arguments: ServeArguments) -> Result<(), Failure> {
     if is_dev {
         output::notice(DEV_NOTICE);
     }
+    warn_of_absences(has_apps, &pages);
+    // A program that waits for this line reads a pipe; that it has closed the pipe is no reason to end.
+    let address = pages.address(server.local_addr());
+    let _ = writeln!(std::io::stdout(), "tidings is ready: {address}");
+    server.join();
+    drop(control);
+    log::finish();
+    Ok(())
+}
+
+/// Says what the server lacks that its operator will miss.
+fn warn_of_absences(has_apps: bool, pages: &Pages) {
     if !has_apps {
         tracing::warn!(
-            "there is no app yet, so that nobody can log in; make one with `tidings app create`"
+            "there is no app yet, so nobody can log in; create one with `tidings app create`"
         );
     }
     if !pages.missing.is_empty() {
@@ -94,13 +106,6 @@ pub(crate) fn run(arguments: ServeArguments) -> Result<(), Failure> {
              them, then build the program again"
         );
     }
-    // A program that waits for this line reads a pipe; that it has closed the pipe is no reason to end.
-    let address = pages.address(server.local_addr());
-    let _ = writeln!(std::io::stdout(), "tidings is ready: {address}");
-    server.join();
-    drop(control);
-    log::finish();
-    Ok(())
 }
 
 /// A server without a control socket serves anyway.

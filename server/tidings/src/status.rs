@@ -14,9 +14,10 @@ pub(crate) fn run(arguments: &ListArguments) -> Result<(), Failure> {
     let data_dir = arguments.place.resolve()?;
     let answer = ask(&data_dir, Request::Status)?.ok_or_else(|| nobody(&data_dir))?;
     let status = answer.status.unwrap_or_default();
-    match arguments.json {
-        true => output::write_json(&status),
-        false => output::write(&described(&status)),
+    if arguments.json {
+        output::write_json(&status)
+    } else {
+        output::write(&described(&status))
     }
 }
 

@@ -88,13 +88,13 @@ pub(crate) struct Answer {
     /// What to do about it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) hint: Option<String>,
-    /// Answers [`Request::Status`].
+    /// The answer to [`Request::Status`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) status: Option<Status>,
     /// Apps that are served now; answers [`Request::Reload`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) apps: Option<usize>,
-    /// Answers [`Request::Verify`].
+    /// The answer to [`Request::Verify`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) verified: Option<serde_json::Value>,
 }
