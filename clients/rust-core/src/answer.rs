@@ -29,7 +29,7 @@ pub enum Answer {
     MemberCounts(Vec<(String, u32)>),
     /// Users with their state.
     Presence(Vec<(String, PresenceState)>),
-    /// Attributes.
+    /// The attributes asked for.
     Attributes(Vec<Attribute>),
     /// A part of a history.
     History(HistoryPage),
@@ -80,9 +80,9 @@ pub(crate) fn presence(users: Vec<proto::Presence>) -> Vec<(String, PresenceStat
 pub struct HistoryMessage {
     /// Its place in the conversation; rises from 1.
     pub position: u64,
-    /// The sender.
+    /// The user who sent it.
     pub from: String,
-    /// The content.
+    /// What was sent.
     pub message: Message,
     /// When the server received it, Unix milliseconds.
     pub server_ts_ms: u64,

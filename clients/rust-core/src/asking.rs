@@ -82,8 +82,8 @@ pub(crate) fn handle_call(core: &mut Core, id: CallId, call: Call) {
     }
 }
 
-/// A leave ends the joins of its channel that are under way (code 201). True if that was all there
-/// is to do: the server has not heard of the channel.
+/// A leave ends the joins of its channel that are under way (code 201). True if nothing
+/// else has to be done, because the server has not heard of the channel.
 fn overtake_joins(core: &mut Core, channel: &str) -> bool {
     let overtaken = core.calls.overtake_joins(channel);
     for (id, was_sent) in &overtaken {
@@ -206,7 +206,8 @@ pub(crate) fn check_calls(core: &mut Core) {
     }
     if let Some(id) = core.identity.expire_handed(core.now_ms) {
         let text = format!(
-            "not sent: the link was not back within {CALL_TIMEOUT_MS} ms; the token is kept for the next attempt"
+            "not sent: the link was not back within {CALL_TIMEOUT_MS} ms; the token is kept for the \
+             next attempt"
         );
         core.out.fail(id, CallError::Unsent { text });
     }
@@ -221,7 +222,7 @@ fn timed_out(fate: Fate, is_live: bool) -> CallError {
     };
     match fate {
         Fate::Sent => {
-            let text = format!("{what}; the call may have been done all the same");
+            let text = format!("{what}; the call may have been done anyway");
             CallError::outcome(Outcome::TimedOut, text)
         }
         Fate::Kept => CallError::Unsent {

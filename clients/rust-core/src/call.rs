@@ -81,7 +81,7 @@ impl Attribute {
 /// which are inputs of their own.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Call {
-    /// Sends a message to one user. Answered with [`Answer::PeerSent`].
+    /// Sends a message to one user. Answered with [`Answer::PeerSent`](crate::Answer::PeerSent).
     SendToPeer {
         /// The receiver; may be oneself.
         peer_id: String,
@@ -94,7 +94,7 @@ pub enum Call {
     },
     /// Sends a message to a joined channel.
     SendToChannel {
-        /// The channel.
+        /// A joined channel.
         channel: String,
         /// The content; at most 32 KB.
         message: Message,
@@ -103,25 +103,25 @@ pub enum Call {
     },
     /// Joins a channel.
     Join {
-        /// The channel.
+        /// The channel's name.
         channel: String,
     },
     /// Leaves a channel.
     Leave {
-        /// The channel.
+        /// The channel's name.
         channel: String,
     },
-    /// Lists the members of a joined channel. Answered with [`Answer::Users`].
+    /// Lists the members of a joined channel. Answered with [`Answer::Users`](crate::Answer::Users).
     GetMembers {
-        /// The channel.
+        /// The channel's name.
         channel: String,
     },
-    /// Counts the members of channels. Answered with [`Answer::MemberCounts`].
+    /// Counts the members of channels. Answered with [`Answer::MemberCounts`](crate::Answer::MemberCounts).
     GetMemberCounts {
         /// 1 to 32 channels.
         channels: Vec<String>,
     },
-    /// Asks whether users are online. Answered with [`Answer::Presence`].
+    /// Asks whether users are online. Answered with [`Answer::Presence`](crate::Answer::Presence).
     QueryPresence {
         /// 1 to 256 users.
         user_ids: Vec<String>,
@@ -131,12 +131,12 @@ pub enum Call {
         /// 1 to 512 users.
         user_ids: Vec<String>,
     },
-    /// Ends subscriptions.
+    /// Ends subscriptions to users.
     UnsubscribePresence {
         /// 1 to 512 users.
         user_ids: Vec<String>,
     },
-    /// Lists the users subscribed to. Answered with [`Answer::Users`].
+    /// Lists the users subscribed to. Answered with [`Answer::Users`](crate::Answer::Users).
     QueryPresenceSubscriptions,
     /// Changes the user's own attributes.
     WriteUserAttributes {
@@ -145,7 +145,7 @@ pub enum Call {
         /// The entries; a deletion looks at their keys only.
         attributes: Vec<Attribute>,
     },
-    /// Reads a user's attributes. Answered with [`Answer::Attributes`].
+    /// Reads a user's attributes. Answered with [`Answer::Attributes`](crate::Answer::Attributes).
     ReadUserAttributes {
         /// The user whose attributes they are.
         user_id: String,
@@ -163,14 +163,14 @@ pub enum Call {
         /// Tell the members.
         notify: bool,
     },
-    /// Reads messages that were sent with `history`. Answered with [`Answer::History`].
+    /// Reads messages that were sent with `history`. Answered with [`Answer::History`](crate::Answer::History).
     ReadHistory {
         /// The channel or the user it was held with.
         conversation: Conversation,
         /// The part to read.
         range: HistoryRange,
     },
-    /// Reads a channel's attributes. Answered with [`Answer::Attributes`].
+    /// Reads a channel's attributes. Answered with [`Answer::Attributes`](crate::Answer::Attributes).
     ReadChannelAttributes {
         /// The channel; need not be joined.
         channel: String,

@@ -14,7 +14,7 @@ use crate::types::CallId;
 /// Who waits for a call's reply.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Purpose {
-    /// The application.
+    /// The application waits for it.
     Application {
         /// The application's name for it.
         id: CallId,
@@ -104,8 +104,8 @@ impl Calls {
             return Ok(());
         }
         let text = format!(
-            "not sent: {} calls of {} bytes wait for the link; at most {CLIENT_QUEUE_CALLS_MAX} calls of \
-             {CLIENT_QUEUE_BYTES_MAX} bytes may",
+            "not sent: {} calls of {} bytes wait for the link; at most {CLIENT_QUEUE_CALLS_MAX} calls \
+             of {CLIENT_QUEUE_BYTES_MAX} bytes may",
             self.queue.len(),
             self.queue_bytes
         );

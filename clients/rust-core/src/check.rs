@@ -51,7 +51,7 @@ pub(crate) fn token(token: &str) -> Result<(), CallError> {
         return Ok(());
     }
     let text = format!(
-        "the token has {} bytes; at most {TOKEN_BYTES_MAX} pass",
+        "the token has {} bytes; at most {TOKEN_BYTES_MAX} are possible",
         token.len()
     );
     Err(CallError::outcome(Outcome::InvalidToken, text))
@@ -123,7 +123,7 @@ fn history(conversation: &Conversation, count_max: Option<u32>) -> Result<(), Ca
     }
     match count_max {
         Some(count) if count == 0 || count as usize > HISTORY_PAGE_MAX => Err(invalid(format!(
-            "{count} messages are asked for; ask for 1 to {HISTORY_PAGE_MAX}"
+            "{count} messages are requested; request 1 to {HISTORY_PAGE_MAX}"
         ))),
         Some(_) | None => Ok(()),
     }
@@ -154,7 +154,7 @@ fn count(list: &[String], max: usize, what: &str, outcome: Outcome) -> Result<()
         0 => Err(invalid(format!("no {what} are named; name 1 to {max}"))),
         len if len > max => Err(CallError::outcome(
             outcome,
-            format!("{len} {what} are named; at most {max} pass"),
+            format!("{len} {what} are named; at most {max} are possible"),
         )),
         _ => Ok(()),
     }
@@ -176,7 +176,7 @@ pub(crate) fn invitation_text(what: &str, text: &str) -> Result<(), CallError> {
         return Ok(());
     }
     Err(invalid(format!(
-        "the {what} has {bytes} bytes; at most {INVITATION_TEXT_BYTES_MAX} pass"
+        "the {what} has {bytes} bytes; at most {INVITATION_TEXT_BYTES_MAX} are possible"
     )))
 }
 
@@ -199,7 +199,8 @@ fn message(message: &Message) -> Result<(), CallError> {
     if bytes <= MESSAGE_PAYLOAD_BYTES_MAX {
         return Ok(());
     }
-    let text = format!("the message has {bytes} bytes; at most {MESSAGE_PAYLOAD_BYTES_MAX} pass");
+    let text =
+        format!("the message has {bytes} bytes; at most {MESSAGE_PAYLOAD_BYTES_MAX} are possible");
     Err(CallError::outcome(Outcome::MessageTooLarge, text))
 }
 
@@ -227,14 +228,14 @@ fn write(how: AttributeWrite, entries: &[Attribute], bytes_max: usize) -> Result
         .find(|entry| entry.value.len() > ATTRIBUTE_VALUE_BYTES_MAX)
     {
         return overflow(format!(
-            "the value of {:?} has {} bytes; at most {ATTRIBUTE_VALUE_BYTES_MAX} pass",
+            "the value of {:?} has {} bytes; at most {ATTRIBUTE_VALUE_BYTES_MAX} are possible",
             entry.key,
             entry.value.len()
         ));
     }
     if entries.len() > ATTRIBUTES_MAX {
         return overflow(format!(
-            "{} attributes are named; at most {ATTRIBUTES_MAX} pass",
+            "{} attributes are named; at most {ATTRIBUTES_MAX} are possible",
             entries.len()
         ));
     }
@@ -244,7 +245,7 @@ fn write(how: AttributeWrite, entries: &[Attribute], bytes_max: usize) -> Result
         .sum();
     if bytes > bytes_max {
         return overflow(format!(
-            "keys and values have {bytes} bytes together; at most {bytes_max} pass"
+            "keys and values have {bytes} bytes together; at most {bytes_max} are possible"
         ));
     }
     Ok(())
@@ -261,7 +262,7 @@ fn key(key: &str) -> Result<(), CallError> {
     match key.len() {
         0 => Err(invalid("an attribute key is empty".to_owned())),
         bytes if bytes > ATTRIBUTE_KEY_BYTES_MAX => Err(invalid(format!(
-            "attribute key {key:?} has {bytes} bytes; at most {ATTRIBUTE_KEY_BYTES_MAX} pass"
+            "attribute key {key:?} has {bytes} bytes; at most {ATTRIBUTE_KEY_BYTES_MAX} are possible"
         ))),
         _ => Ok(()),
     }

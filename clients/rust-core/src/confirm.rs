@@ -1,4 +1,4 @@
-//! Counts the numbered messages of a session and says when they are to be confirmed.
+//! Counts the numbered messages of a session and says when to confirm them.
 
 use tidings_wire::limits::{CLIENT_CONFIRM_BYTES, CLIENT_CONFIRM_FRAMES, CLIENT_CONFIRM_WAIT_MS};
 

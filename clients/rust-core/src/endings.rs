@@ -124,8 +124,8 @@ pub(crate) fn end_session(core: &mut Core, cause: GapCause) -> Login {
     Login::GoesOn
 }
 
-/// The channels whose joins were overtaken by a leave. Such a join is not made again, so its leave is
-/// done too: a new session is in no channel. Answers the leaves that wait to be sent.
+/// The channels whose joins were overtaken by a leave. Such a join is not made again, so its leave
+/// is done too: a new session is in no channel. Answers the leaves that wait to be sent.
 fn overtaken_channels(core: &mut Core, open: &[PendingCall]) -> BTreeSet<String> {
     let mut channels = BTreeSet::new();
     for held in open {

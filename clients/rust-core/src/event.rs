@@ -14,7 +14,7 @@ use crate::states::{ConnectionReason, ConnectionState};
 pub enum GapSource {
     /// Messages and member events of this channel.
     Channel(String),
-    /// Peer messages.
+    /// Messages from user to user.
     Inbox,
 }
 
@@ -30,9 +30,9 @@ pub enum ClientEvent {
     },
     /// A peer message. Each is raised once per client.
     PeerMessage {
-        /// The sender.
+        /// The user who sent it.
         from: String,
-        /// The content.
+        /// What was sent.
         message: Message,
         /// When the server received it, Unix milliseconds.
         server_ts_ms: u64,
@@ -41,39 +41,39 @@ pub enum ClientEvent {
     },
     /// A message of another member.
     ChannelMessage {
-        /// The channel.
+        /// The channel it happened in.
         channel: String,
-        /// The sender.
+        /// The user who sent it.
         from: String,
-        /// The content.
+        /// What was sent.
         message: Message,
         /// When the server received it, Unix milliseconds.
         server_ts_ms: u64,
     },
     /// A user has joined.
     MemberJoined {
-        /// The channel.
+        /// The channel it happened in.
         channel: String,
         /// The user who came or went.
         user_id: String,
     },
     /// A user has left the channel, has logged out, or has been offline for 30 s.
     MemberLeft {
-        /// The channel.
+        /// The channel it happened in.
         channel: String,
         /// The user who came or went.
         user_id: String,
     },
     /// The number of members has changed.
     MemberCount {
-        /// The channel.
+        /// The channel it happened in.
         channel: String,
         /// The number of members, oneself included.
         count: u32,
     },
     /// A channel's attributes were changed with notification.
     ChannelAttributes {
-        /// The channel.
+        /// The channel it happened in.
         channel: String,
         /// All attributes after the change.
         attributes: Vec<Attribute>,
@@ -94,7 +94,7 @@ pub enum ClientEvent {
     },
     /// A channel that was joined could not be joined again in a new session.
     ChannelLost {
-        /// The channel.
+        /// The channel it happened in.
         channel: String,
         /// The server's refusal.
         error: CallError,

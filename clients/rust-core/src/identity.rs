@@ -158,14 +158,18 @@ impl Identity {
                 invitations,
             });
         };
-        let is_new = self.handed.is_some();
+        let token = if self.handed.is_some() {
+            account.token.clone()
+        } else {
+            String::new()
+        };
         client_message::Kind::Resume(Resume {
             app_id,
             user_id,
             session_id: session.id.clone(),
             secret: session.secret.0.clone(),
             confirm,
-            token: is_new.then(|| account.token.clone()).unwrap_or_default(),
+            token,
         })
     }
 
@@ -221,7 +225,7 @@ impl Identity {
         earlier.and_then(|handed| handed.waiting).map(|(id, _)| id)
     }
 
-    /// The server has accepted a token, or is to be asked with it.
+    /// The server has accepted a token, or will be asked about it.
     pub(crate) fn set_token(&mut self, token: String) {
         let account = self.account.as_mut();
         account.expect("whoever has a token has logged in").token = token;
@@ -250,7 +254,7 @@ impl Identity {
         self.handed?.waiting.map(|(_, at_ms)| at_ms)
     }
 
-    /// The token has expired. True the first time that the application is to be told.
+    /// The token has expired. True the first time, when the application has to be told.
     pub(crate) fn tell_expiry(&mut self) -> bool {
         !std::mem::replace(&mut self.has_told_expiry, true)
     }

@@ -17,7 +17,7 @@ pub(crate) struct SeenMessages {
     owner: Option<(String, String)>,
     /// The highest inbox number raised.
     highest: u64,
-    /// Bound: `SEEN_IDS_MAX`.
+    /// Their ids. Bound: `SEEN_IDS_MAX`.
     ids: BTreeSet<Bytes>,
     /// The same ids, oldest first.
     order: VecDeque<Bytes>,

@@ -212,7 +212,7 @@ impl Link {
 
     // ------------------------------------------------------------ losses
 
-    /// The connection is gone. `since_ms` is when it went, which may become known late.
+    /// The connection is lost. `since_ms` is when that happened, which may be noticed late.
     pub(crate) fn lose(&mut self, now_ms: u64, since_ms: u64) {
         assert!(since_ms <= now_ms, "the link is lost in the future");
         if let Phase::Live {
@@ -285,8 +285,8 @@ impl Link {
         self.phase = Phase::Down;
     }
 
-    /// No attempt until [`Link::release`]. A connection that is live stays; any other must have been
-    /// given up.
+    /// No attempt until [`Link::release`]. A connection that is live stays; any other must have
+    /// been given up.
     pub(crate) fn hold(&mut self) {
         self.is_held = true;
     }
@@ -335,7 +335,7 @@ impl Link {
 
     // ------------------------------------------------------------ time
 
-    /// When something has to happen by itself, apart from a retry, in monotonic milliseconds.
+    /// When the connection is given up unless something arrives, in monotonic milliseconds.
     pub(crate) fn deadline_ms(&self) -> Option<u64> {
         match self.phase {
             Phase::Down | Phase::Waiting { .. } => None,
@@ -387,7 +387,7 @@ impl Link {
         Some(since_ms + RECONNECT_QUIET_MS)
     }
 
-    /// Whether the link was gone for so long that the server has let a session with this window go.
+    /// Whether the link was down long enough for the server to drop a session with this window.
     /// That counts from the client's last word, up to a heartbeat before the loss.
     pub(crate) fn is_window_over(&self, now_ms: u64, resume_window_ms: u64) -> bool {
         if fault!(LongAbsenceIsServerLoss) {

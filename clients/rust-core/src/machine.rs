@@ -58,7 +58,7 @@ impl Client {
         self.core.seen.keep_cursor(cursor);
     }
 
-    /// Takes an input at a monotonic time in milliseconds and appends what is to be done.
+    /// Takes an input at a monotonic time in milliseconds and appends what has to be done.
     ///
     /// Time never goes back. Inputs about a connection that the machine has given up are ignored.
     /// Cost: O(log calls), plus what the input carries.

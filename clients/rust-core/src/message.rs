@@ -1,4 +1,4 @@
-//! Application messages.
+//! The messages that applications send.
 
 use bytes::Bytes;
 use tidings_wire::proto::{self, message::Body};
@@ -10,7 +10,7 @@ pub enum Message {
     Text(String),
     /// Bytes with a description, together at most 32 KB.
     Raw {
-        /// The payload.
+        /// The bytes themselves.
         data: Bytes,
         /// What the payload is, for the receiver. May be empty.
         description: String,

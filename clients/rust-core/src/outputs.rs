@@ -62,7 +62,7 @@ impl Outputs {
         !self.messages.is_empty()
     }
 
-    /// The connection that they were meant for is gone.
+    /// Forgets the messages of a connection that was given up.
     pub(crate) fn drop_messages(&mut self) {
         self.messages.clear();
     }

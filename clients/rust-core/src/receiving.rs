@@ -53,8 +53,8 @@ pub(crate) fn handle_frame(core: &mut Core, connection: ConnectionId, payload: &
     }
 }
 
-/// Counts a numbered message of so many bytes; before the greeting's answer none can be one of
-/// ours.
+/// Counts a numbered message of this size in bytes. Before the greeting's answer no message belongs
+/// to our session.
 fn count(core: &mut Core, bytes: usize) {
     if core.link.is_live() {
         core.confirmation.count(core.now_ms, bytes);
@@ -247,7 +247,7 @@ fn handle_peer_message(core: &mut Core, message: proto::PeerMessage) {
 fn handle_member_left(core: &mut Core, left: proto::MemberLeft) {
     let proto::MemberLeft { channel, user_id } = left;
     if user_id == core.identity.user_id() {
-        // The user's token permits the channel no more: a later session does not join it again.
+        // The user's token no longer permits the channel: a later session does not join it again.
         core.replica.left(&channel);
     } else if core.replica.member_left(&channel, &user_id) != Told::News {
         return;
@@ -293,7 +293,7 @@ fn handle_invitation(core: &mut Core, kind: Kind) {
 
 // ------------------------------------------------------------ time
 
-/// Members who have not come back in time have left. Without a link nobody knows.
+/// Members who have not come back in time have left. Without a link nobody can tell.
 pub(crate) fn check_members(core: &mut Core) {
     if core.link.is_live() {
         for (channel, user_id) in core.replica.take_left(core.now_ms) {

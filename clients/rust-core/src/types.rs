@@ -22,7 +22,7 @@ pub enum Input {
         id: CallId,
         /// 32 ASCII letters or digits.
         app_id: String,
-        /// 1 to 64 bytes of the identifier set (docs/protocol.md, section 3).
+        /// 1 to 64 bytes of the identifier set (protocol 3).
         user_id: String,
         /// At most 2,048 bytes; empty when the app has no certificate.
         token: String,
@@ -79,8 +79,8 @@ pub enum Input {
 /// What a later login of the same user in this program does to this one.
 ///
 /// The server lets the newest of a user's connections win. Which of two that are opened in the same
-/// moment it sees first depends on the network; the application, though, has called them in an order
-/// (decision 0020).
+/// moment it sees first depends on the network; the application, though, has called them in an
+/// order (decision 0020).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RivalWord {
     /// It is on its way: no connection is opened until it has succeeded or come to nothing.
@@ -98,7 +98,7 @@ pub enum Backlog {
     /// It does not: nothing more is confirmed, and a lost link stays down, so that the server holds
     /// back what the application could not take.
     Full,
-    /// It does.
+    /// The application keeps up.
     Clear,
 }
 
@@ -107,7 +107,7 @@ pub enum Backlog {
 pub enum Output {
     /// Open a connection to the service. Answer with `Opened` or `Closed`.
     Open {
-        /// Its name.
+        /// The name of the new connection.
         connection: ConnectionId,
     },
     /// Send a binary WebSocket message.
@@ -128,7 +128,7 @@ pub enum Output {
     Answer {
         /// As named by the input.
         id: CallId,
-        /// Its result.
+        /// The answer, or why there is none.
         result: Result<Answer, CallError>,
     },
 }

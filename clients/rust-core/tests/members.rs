@@ -1,4 +1,5 @@
-//! For each user of a channel, joined and left alternate, whatever was missed: contract PRE-3, PRE-9.
+//! For each user of a channel, joined and left alternate, whatever was missed: contract PRE-3,
+//! PRE-9.
 
 mod harness;
 
@@ -89,7 +90,8 @@ fn a_list_from_before_an_interruption_tells_nobody_to_have_left() {
     world.say(2, vec![refused(Outcome::UnknownSession, 0)]);
     world.welcome(2);
     world.say(2, vec![done(1)]);
-    // Bob has 30 s to come back. The link is lost meanwhile; he comes, and the resume does not bring it.
+    // Bob has 30 s to come back. The link is lost in that time; he comes, and the resume does not
+    // bring it.
     assert_eq!(world.say(2, vec![users(2, "alice")]), [""; 0]);
     world.closed(2, 0);
     let opened = world.pass_untimed(2_000);
@@ -114,7 +116,7 @@ fn after_two_restarts_nobody_is_told_to_have_left_before_the_second_list() {
     world.say(2, vec![done(1)]);
     world.say(2, vec![users(2, "alice")]);
     assert_eq!(member_lines(&mut world, 2, 25_000), [""; 0]);
-    // The second restart, 5 s before bob's time is over.
+    // The second restart, 5 s before bob's time is up.
     world.closed(2, 0);
     world.pass(2_000);
     world.opened(3);

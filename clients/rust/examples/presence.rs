@@ -47,7 +47,7 @@ async fn line(client: &Client, friend: &str, state: PresenceState) -> String {
                 Some(mood) => format!("there, {}", mood.value),
                 None => "there".to_owned(),
             },
-            // Gone again meanwhile: the next event says so.
+            // Offline again by now: the next event says so.
             Err(error) => format!("there, but {error}"),
         },
         PresenceState::Unreachable => "lost, perhaps back soon".to_owned(),

@@ -12,7 +12,7 @@ use crate::error::{AttributeError, ChannelMessageError, GetMembersError, JoinErr
 pub enum Notify {
     /// Every member gets an event, the writer too if it is one.
     Members,
-    /// Nobody does.
+    /// Nobody is told.
     Nobody,
 }
 
@@ -132,8 +132,8 @@ impl Channel {
         }
     }
 
-    /// Reads messages that were sent with [`SendOptions::history`], oldest or newest first; the channel must be
-    /// joined. An extension of ours: the RTM 1.x SDKs have no such method.
+    /// Reads messages that were sent with [`SendOptions::history`], oldest or newest first; the
+    /// channel must be joined. An extension of ours: the RTM 1.x SDKs have no such method.
     ///
     /// # Errors
     /// [`ChannelMessageError`]; code 5 when not joined.

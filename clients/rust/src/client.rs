@@ -4,15 +4,16 @@ use std::sync::Arc;
 
 use tidings_client_core::{
     Answer, Attribute, AttributeWrite, Call, CallError, ConnectionState, Conversation, HistoryPage,
-    HistoryRange, InvitationCall, InvitationId, Message, PresenceState,
+    HistoryRange, Message, PresenceState,
 };
 use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 
+use crate::access;
 use crate::builder::Builder;
 use crate::channel::Channel;
 use crate::driver::{Command, Reply};
 use crate::error::{
-    AttributeError, InvitationError, LoginError, LogoutError, MemberCountError, PeerMessageError,
+    AttributeError, LoginError, LogoutError, MemberCountError, PeerMessageError,
     PresenceQueryError, RenewTokenError, SubscriptionError, SubscriptionQueryError,
 };
 use crate::rivals::{self, Place};
@@ -22,7 +23,7 @@ use crate::rivals::{self, Place};
 pub enum PeerReceipt {
     /// The peer's client has confirmed it.
     Received,
-    /// The peer is gone. The message is stored durably if that was asked for, else dropped.
+    /// The peer is offline. The message is stored durably if that was asked for, otherwise dropped.
     NotReceived,
 }
 
@@ -35,7 +36,7 @@ pub struct SendOptions {
 }
 
 impl SendOptions {
-    /// Neither stored for a peer who is gone nor kept in the history.
+    /// Neither stored for an offline peer nor kept in the history.
     pub fn new() -> Self {
         Self::default()
     }
@@ -89,7 +90,7 @@ impl Client {
             app_id,
             commands,
             state,
-            transfers: crate::media::places(),
+            transfers: access::places(),
             endpoint: endpoint.into(),
             name: rivals::name_client(),
         }
@@ -106,7 +107,7 @@ impl Client {
     /// [`RemoteLogin`](crate::Outcome::RemoteLogin).
     ///
     /// # Errors
-    /// [`LoginError`] with codes 1, 3 to 10: the server refuses, 12 s are over, or the client is
+    /// [`LoginError`] with codes 1, 3 to 10: the server refuses, 12 s have passed, or the client is
     /// logged in.
     ///
     /// ```
@@ -145,7 +146,7 @@ impl Client {
         Ok(())
     }
 
-    /// Logs out: the user is gone at once.
+    /// Logs out: others see the user leave at once.
     ///
     /// Without a link the logout is done locally after at most 4 s.
     ///
@@ -242,8 +243,8 @@ impl Client {
         }
     }
 
-    /// Reads the conversation with one user, as far as its messages were sent with [`SendOptions::history`].
-    /// An extension of ours: the RTM 1.x SDKs have no such method.
+    /// Reads the conversation with one user, as far as its messages were sent with
+    /// [`SendOptions::history`]. An extension of ours: the RTM 1.x SDKs have no such method.
     ///
     /// # Errors
     /// [`PeerMessageError`].
@@ -286,7 +287,7 @@ impl Client {
         }
     }
 
-    /// Asks whether 1 to 256 users are on line. A user within the grace is.
+    /// Asks whether 1 to 256 users are online. A user counts as online for 30 s after a lost link.
     ///
     /// # Errors
     /// [`PresenceQueryError`].
@@ -326,7 +327,7 @@ impl Client {
     /// #       if bob.is_none() { bob = Some(server.client("bob").await); }
     ///     }
     /// }
-    /// // Bob was away, and has logged in meanwhile.
+    /// // Bob was away, and has logged in since.
     /// let expected = [PresenceState::Offline, PresenceState::Online];
     /// assert_eq!(states, expected.map(|state| ("bob".to_owned(), state)));
     /// # Ok(())
@@ -389,7 +390,7 @@ impl Client {
     /// Reads a user's attributes; no keys means all. Keys that do not exist are left out.
     ///
     /// # Errors
-    /// [`AttributeError`]; code 6 when the user is not on line.
+    /// [`AttributeError`]; code 6 when the user is offline.
     pub async fn read_attributes<N: Into<String>>(
         &self,
         user_id: &str,
@@ -403,103 +404,6 @@ impl Client {
             Answer::Attributes(attributes) => Ok(attributes),
             _ => Err(unexpected().into()),
         }
-    }
-
-    /// Invites a user to a call. Returns the number under which its events come.
-    ///
-    /// What becomes of it, a refusal of the server's too, is told by
-    /// [`ClientEvent::LocalInvitation`](crate::ClientEvent::LocalInvitation).
-    ///
-    /// # Errors
-    /// [`InvitationError`]: code 1 for wrong arguments, 102 when the client is not logged in.
-    ///
-    /// ```
-    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/served.rs"));
-    /// # #[tokio::main] async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    /// # let server = serve();
-    /// use tidings_client::{ClientEvent, LocalInvitationNews, RemoteInvitationNews};
-    ///
-    /// # let (alice, mut events) = server.client("alice").await;
-    /// # let (bob, mut calls) = server.client("bob").await;
-    /// let ours = alice.invite("bob", "shall we talk?", None).await?;
-    ///
-    /// // Bob's side.
-    /// let id = loop {
-    ///     if let Some(ClientEvent::RemoteInvitation { id, news, .. }) = calls.next().await
-    ///         && matches!(news, RemoteInvitationNews::Received { .. })
-    ///     {
-    ///         break id;
-    ///     }
-    /// };
-    /// bob.accept_invitation(&id, "with pleasure").await?;
-    ///
-    /// // Alice's again.
-    /// let response = loop {
-    ///     if let Some(ClientEvent::LocalInvitation { number, news, .. }) = events.next().await
-    ///         && let (true, LocalInvitationNews::Accepted(response)) = (number == ours, news)
-    ///     {
-    ///         break response;
-    ///     }
-    /// };
-    /// assert_eq!(response, "with pleasure");
-    /// # Ok(())
-    /// # }
-    /// ```
-    pub async fn invite(
-        &self,
-        callee_id: &str,
-        content: impl Into<String>,
-        channel: Option<&str>,
-    ) -> Result<u64, InvitationError> {
-        let call = InvitationCall::Invite {
-            callee_id: callee_id.to_owned(),
-            content: content.into(),
-            channel: channel.unwrap_or_default().to_owned(),
-        };
-        match self.call(Call::Invitation(call)).await? {
-            Answer::Invited { number } => Ok(number),
-            _ => Err(unexpected().into()),
-        }
-    }
-
-    /// Takes an invitation back: it counts as cancelled at once, and cannot be accepted any more.
-    ///
-    /// # Errors
-    /// [`InvitationError`]: code 2, 3 or 4 when it was not sent, has ended, or is being accepted.
-    pub async fn cancel_invitation(&self, number: u64) -> Result<(), InvitationError> {
-        let call = InvitationCall::Cancel { number };
-        self.call(Call::Invitation(call)).await?;
-        Ok(())
-    }
-
-    /// Accepts an invitation. It counts once the event `Accepted` has come.
-    ///
-    /// # Errors
-    /// [`InvitationError`]: code 3 or 4 when it has ended or was accepted before.
-    pub async fn accept_invitation(
-        &self,
-        id: &InvitationId,
-        response: impl Into<String>,
-    ) -> Result<(), InvitationError> {
-        let (id, response) = (id.clone(), response.into());
-        self.call(Call::Invitation(InvitationCall::Accept { id, response }))
-            .await?;
-        Ok(())
-    }
-
-    /// Refuses an invitation, for good.
-    ///
-    /// # Errors
-    /// [`InvitationError`]: code 3 or 4 when it has ended or was accepted before.
-    pub async fn refuse_invitation(
-        &self,
-        id: &InvitationId,
-        response: impl Into<String>,
-    ) -> Result<(), InvitationError> {
-        let (id, response) = (id.clone(), response.into());
-        self.call(Call::Invitation(InvitationCall::Refuse { id, response }))
-            .await?;
-        Ok(())
     }
 
     /// Drops the connection and keeps it down until [`Client::come_back`].

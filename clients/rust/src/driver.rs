@@ -12,9 +12,9 @@ use tidings_client_core::{
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Duration, Instant, sleep_until};
 
+use crate::access::Access;
 use crate::connection;
 use crate::events::Sender;
-use crate::media::Access;
 use crate::rivals::{self, Place};
 
 /// Things that connections report and the driver has not taken: beyond it they stop reading.

@@ -72,9 +72,10 @@ impl Sender {
 
     /// Whether the application keeps up.
     pub(crate) fn backlog(&self) -> Backlog {
-        match self.shared.lock().events.len() >= EVENTS_MAX {
-            true => Backlog::Full,
-            false => Backlog::Clear,
+        if self.shared.lock().events.len() >= EVENTS_MAX {
+            Backlog::Full
+        } else {
+            Backlog::Clear
         }
     }
 

@@ -1,9 +1,9 @@
 //! The async Rust SDK.
 //!
-//! A [`Client`] is one login of one user at a time. It keeps its link by itself: a lost connection
-//! is resumed without loss or repetition, and when the server no longer knows the session a new one
-//! is begun, with channels, attributes and subscriptions restored. What happens meanwhile comes as
-//! [`ClientEvent`]s.
+//! A [`Client`] is one login of one user at a time. It maintains its link on its own: a lost
+//! connection is resumed without loss or repetition, and when the server no longer knows the
+//! session a new one is begun, with channels, attributes and subscriptions restored. What happens
+//! in the meantime comes as [`ClientEvent`]s.
 //!
 //! Every future may be dropped at any time: a call that has been handed over goes on, only its
 //! answer is lost.
@@ -35,7 +35,8 @@
 //! | `setParameters`, `updateConfig`, log filters | none: settings are the builder's, there is no log |
 //!
 //! Reading order: [`Builder`], [`Client`], [`Channel`], [`Events`], the errors; inside, `driver`
-//! (the task that owns the machine) and `connection` (one WebSocket).
+//! (the task that owns the machine), `connection` (one WebSocket) and `rivals` (other logins of the
+//! same user in this program).
 //!
 //! ```
 //! # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/served.rs"));
@@ -69,6 +70,7 @@
 
 #![deny(missing_docs)]
 
+mod access;
 mod builder;
 mod channel;
 mod client;
@@ -76,6 +78,7 @@ mod connection;
 mod driver;
 mod error;
 mod events;
+mod invitations;
 mod media;
 mod rivals;
 

@@ -2,8 +2,8 @@
 //!
 //! The server lets the newest of a user's connections win; which of two that are opened in the same
 //! moment it sees first depends on the network. So a login holds back the earlier ones of its user
-//! that are not connected until it has succeeded, which ends them, or has come to nothing, which
-//! lets them go on. Source: decision 0020.
+//! that are not connected until it has succeeded, which ends them, or has failed, which lets them
+//! continue. Source: decision 0020.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -14,19 +14,19 @@ use tokio::sync::watch;
 /// Endpoint, app id and user id.
 type Key = (String, String, String);
 
-/// One login that is not over.
+/// One login that has not ended.
 #[derive(Debug)]
 struct Entry {
     /// Names the login; a later one has a higher number.
     number: u64,
     /// Names the client: it is no rival of itself.
     client: u64,
-    /// It has neither succeeded nor come to nothing.
+    /// It has neither succeeded nor failed.
     is_pending: bool,
     words: watch::Sender<RivalWord>,
 }
 
-/// All logins of this program that are not over, by user, in their order.
+/// All logins of this program that have not ended, by user, in their order.
 #[derive(Debug)]
 struct Rivals {
     last_number: u64,
@@ -78,7 +78,7 @@ pub(crate) fn name_client() -> u64 {
     rivals.last_number
 }
 
-/// The place of one login among those of its user. Dropped when the login is over.
+/// The place of one login among those of its user. Dropped when the login has ended.
 #[derive(Debug)]
 pub(crate) struct Place {
     key: Key,
@@ -146,7 +146,7 @@ impl Place {
         {
             return *words.borrow_and_update();
         }
-        // It has been told that it is over: nothing follows.
+        // This login has been told that it has ended: nothing follows.
         self.words = None;
         std::future::pending().await
     }

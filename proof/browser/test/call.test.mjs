@@ -204,7 +204,7 @@ test('the call goes on when the server is killed, and the chat when it is back',
     await both(people, seesMoving);
     await presses(nina, 'Mute');
     await seesInCall(otto, 'nina', 'The server cannot be reached.');
-    // What the browsers have to agree on anew waits for the server.
+    // What the browsers have to agree on again waits for the server.
     await seesInCall(rolf, 'pia', 'The server cannot be reached.');
     await presses(pia, 'Camera on');
 

@@ -81,6 +81,17 @@ test('every page is there, without an error, and every link on it leads somewher
   await context.close();
 });
 
+test('the addresses that the first command prints lead to the demo and the guide', async () => {
+  const context = await browser.newContext();
+  const page = await context.newPage();
+  for (const [from, to] of [['/', '/demo/'], ['/demo', '/demo/'], ['/docs', '/docs/']]) {
+    const answer = await page.goto(`${server.origin}${from}`);
+    assert.equal(answer.status(), 200, from);
+    assert.equal(new URL(page.url()).pathname, to);
+  }
+  await context.close();
+});
+
 test('a word is found', async () => {
   const context = await browser.newContext();
   const page = await context.newPage();

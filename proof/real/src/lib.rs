@@ -27,6 +27,7 @@ pub mod proxy;
 pub mod random;
 pub mod raw;
 pub mod soak;
+pub mod tries;
 
 /// Why a proof could not be begun or ended: about the machine, not about a promise.
 #[derive(Debug)]

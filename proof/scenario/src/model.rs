@@ -224,7 +224,7 @@ pub enum Action {
     GetMembers { channel: String },
     /// The client asks for the numbers of members.
     GetMemberCounts { channels: Vec<String> },
-    /// The client asks who is on line.
+    /// The client asks who is online.
     QueryPresence { user_ids: Vec<String> },
     /// The client subscribes to users.
     SubscribePresence { user_ids: Vec<String> },

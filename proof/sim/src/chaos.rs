@@ -311,7 +311,7 @@ impl Chaos {
         }
     }
 
-    /// A join or a leave that failed may have taken effect all the same: only its client's time is over.
+    /// A join or a leave that failed may have taken effect anyway: only its client's time is over.
     fn apply_answer(&mut self, record: &Record) {
         let Seen::Answer { id, result: Err(_) } = &record.what else {
             return;

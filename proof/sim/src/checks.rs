@@ -19,7 +19,7 @@ mod whole;
 const ON_ITS_WAY_MS: u64 = 2_000;
 /// A gap is told so long after its client is served again, at the latest, in milliseconds.
 const TOLD_MS: u64 = 15_000;
-/// A client may not have noticed for so long that nobody hears it, in milliseconds.
+/// A client may not have noticed for this long that nobody hears it, in milliseconds.
 const SILENCE_MS: u64 = 40_000;
 
 /// Something that an application did.
@@ -92,7 +92,7 @@ struct Party {
     state: Option<ConnectionState>,
     /// When it was connected, each time.
     connected_ms: Vec<u64>,
-    /// When it was not any more, the last time.
+    /// When it was no longer, the last time.
     interrupted_ms: u64,
     /// When it came back after longer than sessions are kept, the last time.
     late_ms: Option<u64>,
@@ -144,7 +144,7 @@ impl Checker {
         self.dead.insert(client);
     }
 
-    /// A client stands still for so long.
+    /// A client stands still for this long.
     pub fn note_pause(&mut self, client: ClientId, ms: u64) {
         *self.paused_ms.entry(client).or_default() += ms;
     }
@@ -188,7 +188,7 @@ impl Checker {
         }
     }
 
-    /// What an observer knows of a channel begins with its own joining, and anew with each list it gets.
+    /// What an observer knows of a channel begins with its own joining, and again with each list it gets.
     fn note_baseline(&mut self, id: CallId, result: &Result<Answer, CallError>) {
         let Some((client, done, _)) = self.calls.get(&id) else {
             return;

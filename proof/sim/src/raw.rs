@@ -33,7 +33,7 @@ impl World {
         let wire = Wire {
             client: NOBODY,
             connection: id.0,
-            hub: HubId(hub % self.config.hubs),
+            hub: HubId::local(hub % self.config.hubs),
             is_half_open: false,
             to_client: ws::Decoder::new(ws::Role::Client, limits),
             to_client_ms: self.now_ms,

@@ -50,7 +50,7 @@ impl World {
         }
     }
 
-    /// The server is told to stop: nobody is let in any more, and clients are sent away over the drain window.
+    /// The server is told to stop: nobody is let in any more, and clients are disconnected over the drain window.
     pub fn drain_server(&mut self) {
         // A process that does not run does not hear of it.
         self.run_until(self.paused_until_ms.max(self.now_ms));
@@ -122,7 +122,7 @@ impl World {
         self.is_draining = true;
         let all = Snapshot::decode_all(kept.hubs.iter().map(Vec::as_slice)).unwrap_or_default();
         for (at, snapshot) in (0..).zip(all) {
-            self.give_hub(HubId(at), Input::Restore(Box::new(snapshot)));
+            self.give_hub(HubId::local(at), Input::Restore(Box::new(snapshot)));
         }
         self.load_invitations();
         true
@@ -136,7 +136,7 @@ impl World {
         let apps = Arc::new(self.config.apps.clone());
         for at in 0..self.config.hubs {
             let config = HubConfig {
-                id: HubId(at),
+                id: HubId::local(at),
                 seed: self.random.seed_32(),
                 apps: Arc::clone(&apps),
                 server: "tidings-sim".into(),
@@ -144,15 +144,15 @@ impl World {
             };
             let hub = Hub::new(config).with_replay_bytes_max(self.config.replay_bytes_max);
             // Posted to itself as well, so that whatever else happens may come between.
-            let bus = Router::new(HubId(at), homes).posting_to_itself();
+            let bus = Router::new(HubId::local(at), homes).posting_to_itself();
             self.cells.push(Cell::new(hub, Arc::clone(&apps), bus));
-            self.give_hub(HubId(at), Input::Tick);
+            self.give_hub(HubId::local(at), Input::Tick);
         }
     }
 
     fn give_all(&mut self, input: impl Fn() -> Input) {
         for at in 0..self.config.hubs {
-            self.give_hub(HubId(at), input());
+            self.give_hub(HubId::local(at), input());
         }
     }
 

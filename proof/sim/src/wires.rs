@@ -110,14 +110,15 @@ impl World {
 
     /// A client's connections reach this hub from now on.
     pub fn place(&mut self, client: ClientId, hub: u16) {
-        self.places.insert(client, HubId(hub % self.config.hubs));
+        self.places
+            .insert(client, HubId::local(hub % self.config.hubs));
     }
 
     /// The kernel spreads connections over the hubs' listeners.
     pub(crate) fn hub_for(&mut self, client: ClientId) -> HubId {
         let drawn = self.random.between(0, u64::from(self.config.hubs) - 1);
         let placed = self.places.get(&client).copied();
-        placed.unwrap_or(HubId(drawn as u16))
+        placed.unwrap_or(HubId::local(drawn as u16))
     }
 
     pub(crate) fn send_from_client(&mut self, client: ClientId, connection: u64, bytes: Vec<u8>) {

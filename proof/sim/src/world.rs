@@ -54,7 +54,7 @@ pub struct WorldConfig {
     pub store_delay_ms_max: u64,
     /// And at least.
     pub store_delay_ms_min: u64,
-    /// Time over which clients are sent away before a planned restart, in milliseconds.
+    /// Time over which clients are disconnected before a planned restart, in milliseconds.
     pub drain_window_ms: u64,
     /// Keep the trace as text, to be read; otherwise only its hash.
     pub is_traced: bool,
@@ -209,7 +209,7 @@ pub struct World {
     pub(crate) down_since_ms: u64,
     /// It drains: nobody is let in.
     pub(crate) is_draining: bool,
-    /// When the last client has been sent away.
+    /// When the last client has been disconnected.
     pub(crate) drained_ms: u64,
     /// Sessions on disk between two processes.
     pub(crate) kept: Option<Kept>,
@@ -265,7 +265,7 @@ impl World {
             happenings: BTreeMap::new(),
             count: 0,
             cells: Vec::new(),
-            at: HubId(0),
+            at: HubId::local(0),
             is_resume: false,
             used: UsedRates::new((0, 0)),
             recent: RecentLogins::default(),
@@ -343,7 +343,7 @@ impl World {
     /// The server's memory was measured.
     pub fn press(&mut self, pressure: Pressure) {
         for at in 0..self.config.hubs {
-            self.give_hub(HubId(at), Input::Memory(pressure));
+            self.give_hub(HubId::local(at), Input::Memory(pressure));
         }
     }
 
@@ -412,7 +412,7 @@ impl World {
                 break;
             }
             self.drive(
-                HubId(u16::try_from(at).unwrap_or(0)),
+                HubId::local(u16::try_from(at).unwrap_or(0)),
                 tidings_cell::tick_hub,
             );
         }

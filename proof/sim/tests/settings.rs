@@ -119,7 +119,7 @@ fn query_bob() -> Call {
     })
 }
 
-/// The presence events about bob that a client was sent, 0 off line, 1 on line, 2 unreachable.
+/// The presence events about bob that a client was sent, 0 offline, 1 online, 2 unreachable.
 fn of_bob(server: &mut Server, client: Client) -> Vec<i32> {
     let got = server.take(client).into_iter();
     let users = got.filter_map(|kind| match kind {

@@ -20,17 +20,21 @@
 //!     user: UserId::parse("alice").unwrap(),
 //! });
 //! let homes = Homes::new(1, (1, 2));
-//! let mut shard = Shard::new(HubId(0), homes);
+//! let mut shard = Shard::new(HubId::local(0), homes);
 //! let ask = BusOp::Ask { topic: alice, ask: AskId::new(7), question: Question::Presence.into() };
-//! assert_eq!(homes.destination(&ask), HubId(0));
+//! assert_eq!(homes.destination(&ask), HubId::local(0));
 //! let mut delivered = Vec::new();
-//! shard.route(HubId(0), ask, &mut |to, input| delivered.push((to, input)));
-//! assert_eq!(delivered, [(HubId(0), BusInput::Nobody { ask: AskId::new(7) })]);
+//! shard.route(HubId::local(0), ask, &mut |to, input| delivered.push((to, input)));
+//! assert_eq!(delivered, [(HubId::local(0), BusInput::Nobody { ask: AskId::new(7) })]);
 //! ```
 
+mod bytes;
+mod clock;
 pub mod contract;
 mod door;
 mod router;
 
+pub use bytes::{CROSSING_BYTES_MAX, CrossingError};
+pub use clock::SharedClock;
 pub use door::{Bus, Crossing, Outlet};
 pub use router::{Homes, Router, Shard};

@@ -44,12 +44,12 @@ impl Homes {
     /// The hub whose shard knows the topic's subscribers.
     pub fn home(&self, topic: &Topic) -> HubId {
         if self.hubs == 1 {
-            return HubId(0);
+            return HubId::local(0);
         }
         let mut hasher = SipHasher13::new_with_keys(self.key.0, self.key.1);
         topic.hash(&mut hasher);
         let home = hasher.finish() % u64::from(self.hubs);
-        HubId(u16::try_from(home).expect("a remainder of a u16 fits"))
+        HubId::local(u16::try_from(home).expect("a remainder of a u16 fits"))
     }
 
     /// The hub whose shard takes the operation: the topic's home, or whom an answer is for.

@@ -3,51 +3,59 @@
 use std::collections::VecDeque;
 
 use tidings_bus::contract::{self, Wired};
-use tidings_bus::{Homes, Shard};
+use tidings_bus::{Bus, Crossing, Homes, Outlet, Router, Shard};
 use tidings_hub::bus_ops::{BusInput, BusOp, Topic};
 use tidings_hub::ids::{HubId, UserKey};
 use tidings_wire::names::{AppId, UserId};
 
-/// What crosses from one hub to another.
-enum Crossing {
-    Route(BusOp),
-    Deliver(BusInput),
-}
-
-/// The shards of one node with a first-in-first-out link per ordered pair of hubs; which link moves next is
-/// drawn at random.
+/// The routers of one node with a first-in-first-out link per ordered pair of hubs; which link moves next is drawn at
+/// random.
 struct Node {
-    homes: Homes,
-    shards: Vec<Shard>,
+    routers: Vec<Router>,
     /// By sender, then receiver.
     links: Vec<Vec<VecDeque<Crossing>>>,
     given: Vec<Vec<BusInput>>,
     random: u64,
 }
 
+/// What one hub's router has for its hub and for others.
+#[derive(Default)]
+struct Out {
+    delivered: Vec<BusInput>,
+    posted: Vec<(HubId, Crossing)>,
+}
+
+impl Outlet for Out {
+    fn deliver(&mut self, input: BusInput) {
+        self.delivered.push(input);
+    }
+
+    fn post(&mut self, to: HubId, crossing: Crossing) {
+        self.posted.push((to, crossing));
+    }
+}
+
 impl Node {
     fn new(hubs: u16, seed: u64) -> Self {
+        Self::of(hubs, seed, |router| router)
+    }
+
+    fn of(hubs: u16, seed: u64, set: impl Fn(Router) -> Router) -> Self {
         let homes = Homes::new(hubs, (seed, 42));
         let link = || (0..hubs).map(|_| VecDeque::new()).collect();
+        let router = |hub| set(Router::new(HubId::local(hub), homes));
         Self {
-            homes,
-            shards: (0..hubs).map(|hub| Shard::new(HubId(hub), homes)).collect(),
+            routers: (0..hubs).map(router).collect(),
             links: (0..hubs).map(|_| link()).collect(),
             given: (0..hubs).map(|_| Vec::new()).collect(),
             random: seed | 1,
         }
     }
 
-    fn send(&mut self, from: HubId, to: HubId, crossing: Crossing) {
-        self.links[usize::from(from.0)][usize::from(to.0)].push_back(crossing);
-    }
-
-    fn route(&mut self, from: HubId, at: HubId, op: BusOp) {
-        let mut deliveries = Vec::new();
-        self.shards[usize::from(at.0)]
-            .route(from, op, &mut |to, input| deliveries.push((to, input)));
-        for (to, input) in deliveries {
-            self.send(at, to, Crossing::Deliver(input));
+    fn carry(&mut self, at: usize, out: Out) {
+        self.given[at].extend(out.delivered);
+        for (to, crossing) in out.posted {
+            self.links[at][to.index()].push_back(crossing);
         }
     }
 
@@ -61,12 +69,9 @@ impl Node {
 
 impl Wired for Node {
     fn apply(&mut self, from: HubId, op: BusOp) {
-        let at = self.homes.destination(&op);
-        if at == from {
-            self.route(from, at, op);
-        } else {
-            self.send(from, at, Crossing::Route(op));
-        }
+        let mut out = Out::default();
+        self.routers[from.index()].apply(op, &mut out);
+        self.carry(from.index(), out);
     }
 
     fn step(&mut self) -> bool {
@@ -79,23 +84,28 @@ impl Wired for Node {
         }
         let (from, to) = busy[self.draw(busy.len())];
         let crossing = self.links[from][to].pop_front().expect("the link is busy");
-        let hub = |n: usize| HubId(u16::try_from(n).expect("few hubs"));
-        match crossing {
-            Crossing::Route(op) => self.route(hub(from), hub(to), op),
-            Crossing::Deliver(input) => self.given[to].push(input),
-        }
+        let mut out = Out::default();
+        self.routers[to].take(crossing, &mut out);
+        self.carry(to, out);
         true
     }
 
     fn take(&mut self, hub: HubId) -> Vec<BusInput> {
-        std::mem::take(&mut self.given[usize::from(hub.0)])
+        std::mem::take(&mut self.given[hub.index()])
     }
 }
 
 #[test]
 fn router_keeps_the_contract_under_random_delays() {
     for seed in 1..=20 {
-        contract::run(|hubs| Node::new(hubs, seed));
+        contract::within_a_node(|hubs| Node::new(hubs, seed));
+    }
+}
+
+#[test]
+fn a_router_that_posts_to_itself_keeps_the_contract_too() {
+    for seed in 1..=5 {
+        contract::within_a_node(|hubs| Node::of(hubs, seed, Router::posting_to_itself));
     }
 }
 
@@ -111,7 +121,7 @@ fn topics_are_spread_over_all_hubs() {
     let homes = Homes::new(4, (3, 4));
     let mut counts = [0; 4];
     for n in 0..4_000 {
-        counts[usize::from(homes.home(&user_topic(n)).0)] += 1;
+        counts[homes.home(&user_topic(n)).index()] += 1;
     }
     assert!(
         counts.iter().all(|count| (800..1_200).contains(count)),
@@ -122,12 +132,12 @@ fn topics_are_spread_over_all_hubs() {
 #[test]
 fn a_topic_is_forgotten_with_its_last_subscriber() {
     let homes = Homes::new(1, (1, 2));
-    let mut shard = Shard::new(HubId(0), homes);
+    let mut shard = Shard::new(HubId::local(0), homes);
     let silent = &mut |_, _| panic!("nothing is delivered");
-    shard.route(HubId(0), BusOp::Subscribe(user_topic(1)), silent);
+    shard.route(HubId::local(0), BusOp::Subscribe(user_topic(1)), silent);
     assert_eq!(shard.topics(), 1);
-    shard.route(HubId(0), BusOp::Unsubscribe(user_topic(1)), silent);
-    shard.route(HubId(0), BusOp::Unsubscribe(user_topic(2)), silent);
+    shard.route(HubId::local(0), BusOp::Unsubscribe(user_topic(1)), silent);
+    shard.route(HubId::local(0), BusOp::Unsubscribe(user_topic(2)), silent);
     assert_eq!(shard.topics(), 0);
 }
 
@@ -148,7 +158,8 @@ fn the_contract_finds_a_bus_that_never_says_nobody() {
             given
         }
     }
-    let verdict = std::panic::catch_unwind(|| contract::run(|hubs| Deaf(Node::new(hubs, 1))));
+    let verdict =
+        std::panic::catch_unwind(|| contract::within_a_node(|hubs| Deaf(Node::new(hubs, 1))));
     assert!(
         verdict.is_err(),
         "a bus that never says Nobody passes the suite"

@@ -98,7 +98,7 @@ impl<S: FnMut(&StoreOp) -> Vec<StoreAnswer>> Desk<S> {
         let apps = Arc::new(apps);
         let homes = Homes::new(cells, (1, 2));
         let cell = |at: u16| {
-            let id = HubId(at);
+            let id = HubId::local(at);
             let hub = Hub::new(HubConfig {
                 id,
                 seed: [seed.wrapping_add(at.to_le_bytes()[0]); 32],
@@ -280,7 +280,7 @@ impl<S: FnMut(&StoreOp) -> Vec<StoreAnswer>> Host for Desk<S> {
     }
 
     fn hand_over(&mut self, connection: ConnectionId, to: HubId, resume: Resume, opened_ms: u64) {
-        let to = usize::from(to.0);
+        let to = to.index();
         self.homes.insert(connection, to);
         let input = Input::HandedOver {
             connection,
@@ -291,7 +291,7 @@ impl<S: FnMut(&StoreOp) -> Vec<StoreAnswer>> Host for Desk<S> {
     }
 
     fn post(&mut self, to: HubId, crossing: Crossing) {
-        let to = usize::from(to.0);
+        let to = to.index();
         self.pending.push_back((to, Pending::Crossing(crossing)));
     }
 

@@ -78,7 +78,10 @@ pub trait Host {
     /// What has come of a call from outside, such as `Input::SendToPeer`: goes to whoever has given it. A host that gives
     /// none is never called.
     fn answer(&mut self, ticket: Ticket, answer: OutsideAnswer) {
-        debug_assert!(false, "nobody has asked from outside: {ticket:?} {answer:?}");
+        debug_assert!(
+            false,
+            "nobody has asked from outside: {ticket:?} {answer:?}"
+        );
     }
 
     /// Remembers what a user has used of its rates, for all cells of the node.

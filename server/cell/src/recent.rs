@@ -6,7 +6,7 @@ use tidings_legacy::LATE_LOGIN_S;
 use tidings_wire::names::AppId;
 
 /// A token that has ended is good for a login for this long after a login with it has ended, in milliseconds.
-/// Source: signaling-wire 4.8.
+/// Source: signaling 4.8.
 const RECENT_MS: u64 = LATE_LOGIN_S * 1_000;
 
 /// Logins remembered; when there are more, those that no longer count are forgotten, and new ones are not noted.

@@ -109,14 +109,10 @@ impl Admission {
     /// # Errors
     /// There are too many; the time, in milliseconds, after which it is expected to be taken.
     pub fn take_login(&mut self, now_ms: u64, app: u64, who: u64) -> Result<(), u64> {
-        self.advance(now_ms);
-        let due_ms = self.remembered.get(&who).copied();
-        if self.tokens >= self.least(now_ms, app, who) {
-            self.tokens -= 1.0;
-            self.charge_share(now_ms, app);
-            self.remembered.remove(&who);
+        if self.take_if_room(now_ms, app, who) {
             return Ok(());
         }
+        let due_ms = self.remembered.get(&who).copied();
         self.refused_ms = now_ms;
         if let Some(early_ms) = due_ms.map(|due_ms| due_ms.saturating_sub(now_ms))
             && early_ms > 0
@@ -134,10 +130,17 @@ impl Admission {
         Err(wait_ms)
     }
 
-    /// Whether [`Admission::take_login`] would take this one.
-    pub fn has_room(&mut self, now_ms: u64, app: u64, who: u64) -> bool {
+    /// Takes a fresh login as [`Admission::take_login`] does, or says that there is no room; nothing is remembered of
+    /// one that finds none.
+    pub fn take_if_room(&mut self, now_ms: u64, app: u64, who: u64) -> bool {
         self.advance(now_ms);
-        self.tokens >= self.least(now_ms, app, who)
+        let has_room = self.tokens >= self.least(now_ms, app, who);
+        if has_room {
+            self.tokens -= 1.0;
+            self.charge_share(now_ms, app);
+            self.remembered.remove(&who);
+        }
+        has_room
     }
 
     /// What the bucket must have for this one.

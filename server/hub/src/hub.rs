@@ -313,7 +313,7 @@ impl Hub {
         if is_first {
             self.kernel.clock.started_ts = now.unix_ms;
         }
-        if is_first && self.kernel.config.id == HubId(0) {
+        if is_first && self.kernel.config.id == HubId::local(0) {
             Attributes::start_sweeps(&mut self.kernel);
         }
     }

@@ -1,13 +1,54 @@
 //! Ids that only hubs use.
 
 use std::fmt;
+use std::hash::{Hash, Hasher};
 
 use smol_str::SmolStr;
+use tidings_wire::limits::{APP_ID_BYTES, NAME_BYTES_MAX};
 use tidings_wire::names::{AppId, ChannelName, UserId};
 
-/// A hub of this node, from 0.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct HubId(pub u16);
+/// A hub, by a name that no other hub of the cluster has.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct HubId {
+    /// Its node's number, which no other living node of the cluster has; 0 where there is one node.
+    pub node: u16,
+    /// Its number on its node, from 0.
+    pub hub: u16,
+}
+
+impl HubId {
+    /// A hub of a node that is alone.
+    pub const fn local(hub: u16) -> Self {
+        Self { node: 0, hub }
+    }
+
+    /// Its place among the hubs of its node.
+    pub fn index(self) -> usize {
+        usize::from(self.hub)
+    }
+
+    /// The name as one number.
+    pub fn number(self) -> u32 {
+        u32::from(self.node) << 16 | u32::from(self.hub)
+    }
+
+    /// The hub of this number.
+    pub const fn from_number(number: u32) -> Self {
+        Self {
+            node: (number >> 16) as u16,
+            hub: (number & 0xffff) as u16,
+        }
+    }
+}
+
+impl fmt::Debug for HubId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.node {
+            0 => write!(f, "HubId({})", self.hub),
+            node => write!(f, "HubId({node}/{})", self.hub),
+        }
+    }
+}
 
 /// A connection, chosen by the caller and never used again within a node's life.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -34,7 +75,7 @@ slotmap::new_key_type! {
 }
 
 /// A user of an app: the key under which the world knows it.
-#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct UserKey {
     /// The tenant.
     pub app: AppId,
@@ -48,8 +89,14 @@ impl fmt::Debug for UserKey {
     }
 }
 
+impl Hash for UserKey {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        hash_name(self.app.as_str(), self.user.as_str(), state);
+    }
+}
+
 /// A channel of an app.
-#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct ChannelKey {
     /// The tenant.
     pub app: AppId,
@@ -60,6 +107,35 @@ pub struct ChannelKey {
 impl fmt::Debug for ChannelKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}/#{}", short(self.app.as_str()), self.channel)
+    }
+}
+
+impl Hash for ChannelKey {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        hash_name(self.app.as_str(), self.channel.as_str(), state);
+    }
+}
+
+/// Hashes both texts and their end as one piece: each piece costs a hasher about as much as 16 bytes, and a message
+/// looks its channel or receiver up several times.
+fn hash_name<H: Hasher>(app: &str, name: &str, state: &mut H) {
+    /// What no text contains.
+    const END: u8 = 0xff;
+    let mut piece = [END; APP_ID_BYTES + NAME_BYTES_MAX + 1];
+    let bytes = app.len() + name.len();
+    match piece.get_mut(..bytes) {
+        Some(room) if bytes < APP_ID_BYTES + NAME_BYTES_MAX + 1 => {
+            let (first, second) = room.split_at_mut(app.len());
+            first.copy_from_slice(app.as_bytes());
+            second.copy_from_slice(name.as_bytes());
+            state.write(&piece[..=bytes]);
+        }
+        // A wide name may be longer.
+        _ => {
+            state.write(app.as_bytes());
+            state.write(name.as_bytes());
+            state.write_u8(END);
+        }
     }
 }
 
@@ -113,5 +189,41 @@ impl fmt::Debug for InvitationId {
 impl fmt::Debug for MessageId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "m{:016x}", u64::from_le_bytes(first_half(&self.0)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::hash::BuildHasher as _;
+
+    use tidings_wire::names::NameRule;
+
+    use crate::kernel::maps::SeededHasher;
+
+    fn hash(app: char, user: &str) -> u64 {
+        let key = UserKey {
+            app: AppId::parse(&app.to_string().repeat(APP_ID_BYTES)).expect("an app id"),
+            user: UserId::parse_by(NameRule::Wide, user).expect("a name"),
+        };
+        let channel = ChannelKey {
+            app: key.app.clone(),
+            channel: ChannelName::parse_by(NameRule::Wide, user).expect("a name"),
+        };
+        let hasher = SeededHasher::new((1, 2));
+        assert_eq!(hasher.hash_one(&key), hasher.hash_one(key.clone()));
+        assert_eq!(hasher.hash_one(&key), hasher.hash_one(&channel));
+        hasher.hash_one(&key)
+    }
+
+    #[test]
+    fn names_of_every_length_hash_apart() {
+        let names = (1..=128).map(|bytes| "n".repeat(bytes));
+        let mut found: Vec<u64> = names
+            .flat_map(|name| ['a', 'b'].map(|app| hash(app, &name)))
+            .collect();
+        found.sort_unstable();
+        found.dedup();
+        assert_eq!(found.len(), 256);
     }
 }

@@ -30,7 +30,7 @@ use crate::snapshot::{from_session_id, from_user, to_user};
 /// No login: older than every login.
 pub(crate) const NEVER: LoginStamp = LoginStamp {
     mono_ms: 0,
-    hub: HubId(0),
+    hub: HubId::local(0),
     count: 0,
 };
 

@@ -54,7 +54,7 @@ impl Rig {
     /// Hub 0 with logged-in clients, on the connections 0, 1, and so on.
     pub(crate) fn with_users(names: &[&str]) -> Self {
         let hub = Hub::new(HubConfig {
-            id: HubId(0),
+            id: HubId::local(0),
             seed: [7; 32],
             apps: Arc::new(Apps {
                 accept_any: true,
@@ -238,7 +238,7 @@ impl Rig {
     pub(crate) fn publish_from(&mut self, from: u16, name: &str, message: Publication) {
         self.give(Input::Bus(BusInput::Published {
             topic: Topic::Channel(channel(name)),
-            from: HubId(from),
+            from: HubId::local(from),
             message: Arc::new(message),
         }));
     }

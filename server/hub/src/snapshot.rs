@@ -67,7 +67,7 @@ impl Snapshot {
 
     /// Whose it is.
     pub fn hub(&self) -> HubId {
-        HubId(u16::try_from(self.0.hub).unwrap_or(u16::MAX))
+        HubId::local(u16::try_from(self.0.hub).unwrap_or(u16::MAX))
     }
 
     /// How many sessions are in it.

@@ -52,7 +52,7 @@ pub enum LoginRefusal {
     Busy,
 }
 
-/// A token is good for so long after its end, in seconds, for whoever was logged in with it when its connection was
+/// A token is good for this long after its end, in seconds, for whoever was logged in with it when its connection was
 /// lost. Counted from the token's end, so that logins that follow each other do not draw it out. Source:
 /// signaling 4.8.
 pub const LATE_LOGIN_S: u64 = 600;

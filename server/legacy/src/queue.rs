@@ -106,7 +106,7 @@ impl Queue {
         max: usize,
     ) -> (Value, Option<u64>) {
         let mut processed = None;
-        // A client of before a reconnect may name versions of another line: they are below the base.
+        // A client from before a reconnect may name versions of another line: they are below the base.
         while let Some(given) = self.unacknowledged.front() {
             if given.version > clear {
                 break;

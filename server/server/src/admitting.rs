@@ -76,19 +76,15 @@ impl Worker {
             token,
             ..
         } = login;
-        let (app, who) = self.hashes(app_id, user_id);
-        let now_ms = self.now.mono_ms;
-        if !self.admission().has_room(now_ms, app, who)
-            && credentials::check(
-                self.cell.apps(),
-                self.now.unix_s(),
-                (app_id, user_id, token),
-            )
-            .is_err()
-        {
+        let names = self.hashes(app_id, user_id);
+        if self.take_if_room(slot, names) {
             return Ok(());
         }
-        self.take_login(slot, app_id, user_id)
+        let named = (app_id.as_str(), user_id.as_str(), token.as_str());
+        match credentials::check(self.cell.apps(), self.now.unix_s(), named) {
+            Ok(_) => self.take_or_wait(slot, names),
+            Err(_) => Ok(()),
+        }
     }
 
     /// Names of an app and of its user, for those who count logins.
@@ -97,23 +93,37 @@ impl Worker {
         (names.hash_one(app_id), names.hash_one((app_id, user_id)))
     }
 
-    /// Takes one of the logins of the node.
+    /// Takes one of the logins of the node, for a user whose credentials are good.
     ///
     /// # Errors
-    /// As above.
+    /// There is none left: the time after which the client may come again, in milliseconds.
     pub(crate) fn take_login(
         &mut self,
         slot: usize,
         app_id: &str,
         user_id: &str,
     ) -> Result<(), u64> {
-        let (app, who) = self.hashes(app_id, user_id);
+        let names = self.hashes(app_id, user_id);
+        self.take_or_wait(slot, names)
+    }
+
+    fn take_if_room(&mut self, slot: usize, (app, who): (u64, u64)) -> bool {
+        let now_ms = self.now.mono_ms;
+        let is_taken = self.admission().take_if_room(now_ms, app, who);
+        self.note_charge(slot, is_taken);
+        is_taken
+    }
+
+    fn take_or_wait(&mut self, slot: usize, (app, who): (u64, u64)) -> Result<(), u64> {
         let taken = self.admission().take_login(self.now.mono_ms, app, who);
-        taken.map_err(|wait_ms| spread(wait_ms, getrandom::u64().unwrap_or(wait_ms)))?;
-        if let Some(fresh) = self.fresh(slot) {
+        self.note_charge(slot, taken.is_ok());
+        taken.map_err(|wait_ms| spread(wait_ms, getrandom::u64().unwrap_or(wait_ms)))
+    }
+
+    fn note_charge(&mut self, slot: usize, is_taken: bool) {
+        if let Some(fresh) = self.fresh(slot).filter(|_| is_taken) {
             fresh.is_charged = true;
         }
-        Ok(())
     }
 
     fn admission(&self) -> MutexGuard<'_, Admission> {
@@ -242,8 +252,6 @@ pub(crate) enum Entry {
     Resume,
 }
 
-/// Whether credentials were wrong. Sessions that are over and tokens that have run out are no guesses: many honest
-/// clients of one source have them at once, after a restart or a night.
 /// A login is one too many now.
 fn come_again(wait_ms: u64) -> Error {
     Error {
@@ -253,6 +261,8 @@ fn come_again(wait_ms: u64) -> Error {
     }
 }
 
+/// Whether credentials were wrong. Sessions that are over and tokens that have run out are no guesses: many honest
+/// clients of one source have them at once, after a restart or a night.
 fn is_failure(error: &Error) -> bool {
     let wrong = [
         Outcome::UnknownApp,

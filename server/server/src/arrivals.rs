@@ -2,6 +2,7 @@
 
 use std::io::ErrorKind;
 use std::net::{IpAddr, SocketAddr};
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use mio::Token;
@@ -27,8 +28,12 @@ use crate::worker::Worker;
 /// Connections accepted per turn.
 const ACCEPTS_PER_TURN: usize = 64;
 
-/// The same where several apps are served: taking 64 in takes a millisecond.
+/// The same where anybody is logged in: taking 64 in takes a millisecond.
 const ACCEPTS_PER_SHARED_TURN: usize = 8;
+
+/// Time of a turn that goes to strangers where anybody is logged in, in microseconds: what those who are logged in wait
+/// for at most, and a bound on what an estimate of work gets wrong.
+pub(crate) const STRANGERS_US: u64 = 500;
 
 /// What taking a connection in is for work, in small messages.
 const WORK_PER_ACCEPT: usize = 8;
@@ -45,20 +50,41 @@ const PROBES_MAX: usize = 64;
 
 impl Worker {
     pub(crate) fn can_accept(&self, now_ms: u64) -> bool {
-        self.is_open
-            && self.has_unaccepted
-            && self.listener.is_some()
-            && now_ms >= self.accept_after_ms
+        let has_some = self.has_unaccepted && self.listener.is_some();
+        self.is_open && has_some && now_ms >= self.accept_after_ms
     }
 
+    /// A turn begins: from now on its time for strangers runs.
+    pub(crate) fn begin_strangers(&mut self) {
+        let has_apps = self.connections.lanes.has_apps();
+        self.strangers_until =
+            has_apps.then(|| Instant::now() + Duration::from_micros(STRANGERS_US));
+    }
+
+    /// Whether strangers have had their time of the turn.
+    pub(crate) fn strangers_are_late(&self) -> bool {
+        self.strangers_until
+            .is_some_and(|until| Instant::now() >= until)
+    }
+
+    /// Takes in those who have come, and those who come back from the HTTP thread.
     pub(crate) fn accept(&mut self) {
-        if !self.can_accept(self.now.mono_ms) {
-            return;
-        }
-        let most = match self.connections.lanes.are_shared() {
+        let most = match self.connections.lanes.has_apps() {
             true => ACCEPTS_PER_SHARED_TURN,
             false => ACCEPTS_PER_TURN,
         };
+        for _ in 0..most {
+            let Some(returned) = self.returned.pop_front() else {
+                break;
+            };
+            self.take_back(returned);
+        }
+        if self.can_accept(self.now.mono_ms) {
+            self.accept_new(most);
+        }
+    }
+
+    fn accept_new(&mut self, most: usize) {
         for _ in 0..most {
             let Some(listener) = &self.listener else {
                 return;
@@ -78,7 +104,7 @@ impl Worker {
                         ErrorKind::Interrupted | ErrorKind::ConnectionAborted
                     ) => {}
                 Err(error) => {
-                    tracing::warn!(hub = self.id.0, %error, "a connection could not be accepted");
+                    tracing::warn!(hub = self.id.hub, %error, "a connection could not be accepted");
                     self.accept_after_ms = self.now.mono_ms + ACCEPT_RETRY_MS;
                     return;
                 }
@@ -88,7 +114,7 @@ impl Worker {
 
     fn welcome(&mut self, tcp: TcpStream, address: SocketAddr) {
         self.connections_made += 1;
-        let id = ConnectionId(u64::from(self.id.0) << 48 | self.connections_made);
+        let id = ConnectionId(u64::from(self.id.hub) << 48 | self.connections_made);
         let owner = Owner {
             hub: self.id,
             connection: id,
@@ -108,14 +134,12 @@ impl Worker {
                 (None, Some(full))
             }
         };
-        // Without it the kernel would hold small frames back; it fails only on a broken socket.
-        let _ = tcp.set_nodelay(true);
         let stream = match &self.node.tls {
             None => Stream::plain(tcp),
             Some(config) => match Stream::tls(tcp, config.clone()) {
                 Ok(stream) => stream,
                 Err(error) => {
-                    tracing::warn!(hub = self.id.0, %error, "a TLS session could not begin");
+                    tracing::warn!(hub = self.id.hub, %error, "a TLS session could not begin");
                     return;
                 }
             },
@@ -131,7 +155,9 @@ impl Worker {
         let slot = self
             .connections
             .insert(Connection::new(id, stream, head, admission));
-        self.register(slot);
+        // Its request is mostly there already. It is registered when it has been read: one that is answered with
+        // what it has said first, as those are who are turned away, never needs it.
+        self.connections.mark_readable(slot);
         if is_handshaking {
             self.bound_handshakes(id);
         }
@@ -157,7 +183,7 @@ impl Worker {
             if hub == self.id {
                 self.lose_stranger(connection);
             } else {
-                self.outboxes[usize::from(hub.0)].push(Envelope::GiveUp(connection));
+                self.outboxes[hub.index()].push(Envelope::GiveUp(connection));
             }
         }
     }
@@ -200,26 +226,27 @@ impl Worker {
         }
         let oldest = handshakes.pop_front();
         if let Some(slot) = oldest.and_then(|id| self.connections.slot(id)) {
-            tracing::debug!(hub = self.id.0, "the oldest TLS handshake was given up");
+            tracing::debug!(hub = self.id.hub, "the oldest TLS handshake was given up");
             self.lose(slot);
         }
     }
 
-    /// Registers with the loop and has the connection read: what came before makes no event.
-    fn register(&mut self, slot: usize) -> bool {
+    /// Registers a connection with the loop that is still to be heard. What came before makes an event.
+    pub(crate) fn register(&mut self, slot: usize) {
         let Some(connection) = self.connections.get(slot) else {
-            return false;
+            return;
         };
+        if connection.flags.is_registered || connection.flags.is_heard_out {
+            return;
+        }
+        connection.flags.is_registered = true;
         if let Err(error) = connection
             .stream
             .register(self.poll.registry(), Token(slot))
         {
-            tracing::warn!(hub = self.id.0, %error, "a connection could not be registered");
+            tracing::warn!(hub = self.id.hub, %error, "a connection could not be registered");
             self.lose(slot);
-            return false;
         }
-        self.connections.mark_readable(slot);
-        true
     }
 
     /// Takes over a connection from another hub.
@@ -237,15 +264,13 @@ impl Worker {
             resume,
             opened_ms,
         });
-        if !self.register(slot) {
-            return;
-        }
+        self.register(slot);
+        self.connections.mark_readable(slot);
         self.connections.mark_dirty(slot);
         if !rest.is_empty()
             && let Some(connection) = self.connections.get(slot)
         {
             connection.extra().unread = Unread::new(&rest);
-            self.connections.mark_readable(slot);
         }
     }
 
@@ -316,6 +341,10 @@ impl Worker {
         self.work += WORK_PER_HEAD;
         let named = self.node.names_hubs.then_some(self.id);
         let verdict = judge(&head.bytes, origins, named);
+        connection.flags.is_heard_out = !matches!(verdict, Verdict::Incomplete)
+            && connection.flags.is_drained
+            && connection.stream.is_plain()
+            && is_whole(&head.bytes);
         match verdict {
             Verdict::Incomplete => return,
             Verdict::Health(check) => {
@@ -434,6 +463,7 @@ impl Worker {
         };
         let id = connection.id;
         connection.stage = Stage::Fresh(Fresh::default());
+        connection.flags.is_heard_out = false;
         connection.outgoing.push(&response);
         if !rest.is_empty() {
             connection.extra().unread = Unread::new(rest);
@@ -458,8 +488,10 @@ impl Worker {
         let Some(mut connection) = self.connections.remove(slot) else {
             return;
         };
-        // A connection that is not registered any more makes no event; it fails only on a broken socket.
-        let _ = connection.stream.deregister(self.poll.registry());
+        if connection.flags.is_registered {
+            // It is to make no more events here; this fails only on a broken socket.
+            let _ = connection.stream.deregister(self.poll.registry());
+        }
         let Some(admission) = connection.extra.take().and_then(|extra| extra.admission) else {
             return;
         };
@@ -469,7 +501,7 @@ impl Worker {
             tls,
             bytes,
             admission,
-            home: self.peers[usize::from(self.id.0)].clone(),
+            home: self.peers[self.id.index()].clone(),
         });
     }
 
@@ -482,7 +514,7 @@ impl Worker {
             mut admission,
         } = returned;
         self.connections_made += 1;
-        let id = ConnectionId(u64::from(self.id.0) << 48 | self.connections_made);
+        let id = ConnectionId(u64::from(self.id.hub) << 48 | self.connections_made);
         let owner = Owner {
             hub: self.id,
             connection: id,
@@ -508,14 +540,36 @@ impl Worker {
         };
         let connection = Connection::new(id, stream, head, Some(admission));
         let slot = self.connections.insert(connection);
-        if !self.register(slot) {
-            return;
-        }
+        self.register(slot);
+        self.connections.mark_readable(slot);
         match self.listener.is_some() {
             true => self.judge_head(slot),
             false => self.refuse(slot, &Refusal::Draining),
         }
     }
+}
+
+/// Whether this is one request, of a kind that has no body, and nothing after it.
+fn is_whole(bytes: &[u8]) -> bool {
+    let ends = |line: &[u8]| line.is_empty() || line == b"\r";
+    let mut lines = bytes.split(|byte| *byte == b'\n');
+    let is_get = lines
+        .next()
+        .is_some_and(|line| line.starts_with(b"GET ") || line.starts_with(b"HEAD "));
+    let names_body = |line: &[u8]| {
+        let begins = |name: &[u8]| {
+            line.get(..name.len())
+                .is_some_and(|begin| begin.eq_ignore_ascii_case(name))
+        };
+        begins(b"content-length") || begins(b"transfer-encoding")
+    };
+    is_get
+        && lines
+            .by_ref()
+            .find(|line| ends(line) || names_body(line))
+            .is_some_and(ends)
+        && lines.next().is_some_and(<[u8]>::is_empty)
+        && lines.next().is_none()
 }
 
 /// Whether a head that had so many bytes before the last read may be whole now, or be known not to be one: what comes a
@@ -527,4 +581,32 @@ fn is_worth_a_look(bytes: &[u8], had: usize) -> bool {
         || tail
             .windows(2)
             .any(|pair| pair == b"\n\r" || pair == b"\n\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_request_is_whole_when_nothing_can_stand_behind_it() {
+        for whole in [
+            "GET / HTTP/1.1\r\n\r\n",
+            "HEAD /healthz HTTP/1.1\r\nHost: a\r\n\r\n",
+            "GET / HTTP/1.1\nHost: a\n\n",
+        ] {
+            assert!(is_whole(whole.as_bytes()), "{whole:?}");
+        }
+        for other in [
+            "",
+            "GET / HTTP/1.1\r\n",
+            "GET / HTTP/1.1\r\nHost: a\r\n",
+            "POST / HTTP/1.1\r\n\r\n",
+            "GET / HTTP/1.1\r\ncontent-LENGTH: 1\r\n\r\n",
+            "GET / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n",
+            "GET / HTTP/1.1\r\n\r\nGET / HTTP/1.1\r\n\r\n",
+            "GET / HTTP/1.1\r\n\r\n\n",
+        ] {
+            assert!(!is_whole(other.as_bytes()), "{other:?}");
+        }
+    }
 }

@@ -47,6 +47,12 @@ pub(crate) struct Flags {
     pub(crate) is_throttled: bool,
     /// It speaks the legacy protocol: a translator stands between it and the hub.
     pub(crate) is_legacy: bool,
+    /// The loop hears of it. One that is answered with what it has said first never needs that.
+    pub(crate) is_registered: bool,
+    /// The last read took all that had come.
+    pub(crate) is_drained: bool,
+    /// What it has asked for was whole, and nothing stands behind it: it can be closed once it is answered.
+    pub(crate) is_heard_out: bool,
 }
 
 /// What few connections have at a time.

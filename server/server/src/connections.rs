@@ -85,10 +85,13 @@ impl Connections {
         }
     }
 
-    /// The next connection to be read, no longer marked.
-    pub(crate) fn next_readable(&mut self) -> Option<usize> {
+    /// The next connection to be read, no longer marked; one that is no stranger's if strangers wait.
+    pub(crate) fn next_readable(&mut self, strangers_wait: bool) -> Option<usize> {
         loop {
-            let slot = self.readable.pop()?;
+            let slot = match strangers_wait {
+                true => self.readable.pop_known()?,
+                false => self.readable.pop()?,
+            };
             if let Some(connection) = self.slots.get_mut(slot)
                 && std::mem::take(&mut connection.flags.is_readable)
             {

@@ -364,7 +364,7 @@ mod tests {
         ) -> Result<(Admission, Vec<u64>), Full> {
             self.made.set(self.made.get() + 1);
             let owner = Owner {
-                hub: HubId(0),
+                hub: HubId::local(0),
                 connection: ConnectionId(self.made.get()),
             };
             let (admission, given_up) = self.gate.admit(owner, address, now_ms)?;

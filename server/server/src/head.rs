@@ -361,7 +361,7 @@ fn switching(key: &str, protocol: Option<&str>, hub: Option<HubId>) -> Bytes {
     if let Some(hub) = hub {
         // The empty line ends the head: ours comes before it.
         response.truncate(response.len() - 2);
-        response.extend_from_slice(format!("{HUB_HEADER}: {}\r\n\r\n", hub.0).as_bytes());
+        response.extend_from_slice(format!("{HUB_HEADER}: {}\r\n\r\n", hub.hub).as_bytes());
     }
     Bytes::from(response)
 }
@@ -471,8 +471,8 @@ mod tests {
     #[test]
     fn the_answer_names_the_hub_to_tests_alone() {
         let cases = [
-            ("/rtm", Some(HubId(7))),
-            ("/legacy/a1", Some(HubId(7))),
+            ("/rtm", Some(HubId::local(7))),
+            ("/legacy/a1", Some(HubId::local(7))),
             ("/rtm", None),
         ];
         for (path, hub) in cases {

@@ -127,7 +127,7 @@ impl Host for Worker {
     }
 
     fn post(&mut self, to: HubId, crossing: Crossing) {
-        self.outboxes[usize::from(to.0)].push(Envelope::Bus(crossing));
+        self.outboxes[to.index()].push(Envelope::Bus(crossing));
     }
 
     fn store(&mut self, ticket: Ticket, op: StoreOp) {

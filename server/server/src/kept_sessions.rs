@@ -138,7 +138,7 @@ mod tests {
     fn snapshots() -> Vec<Snapshot> {
         let hub = |number| {
             Hub::new(HubConfig {
-                id: HubId(number),
+                id: HubId::local(number),
                 seed: [1; 32],
                 apps: Arc::new(Apps::default()),
                 server: "test".into(),

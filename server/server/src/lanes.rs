@@ -101,6 +101,11 @@ impl Lanes {
         }
     }
 
+    /// Whether anybody has logged in here: somebody whom strangers could keep waiting.
+    pub(crate) fn has_apps(&self) -> bool {
+        !self.by_app.is_empty()
+    }
+
     /// Whether more than one app has a connection here: only then is there anybody to be fair to.
     pub(crate) fn are_shared(&self) -> bool {
         self.by_app.len() > 1
@@ -142,11 +147,31 @@ impl Rota {
         self.waiting += 1;
     }
 
+    /// The next slot of a lane that is not strangers': they wait.
+    pub(crate) fn pop_known(&mut self) -> Option<usize> {
+        if self.round.front() == Some(&LaneId::STRANGERS) {
+            if self.round.len() == 1 {
+                return None;
+            }
+            self.round.rotate_left(1);
+        }
+        self.pop_of(|lane| lane != LaneId::STRANGERS)
+    }
+
     /// The next slot: the first of the lane whose turn it is.
     pub(crate) fn pop(&mut self) -> Option<usize> {
+        self.pop_of(|_| true)
+    }
+
+    /// The next slot of the lanes that take part now.
+    fn pop_of(&mut self, takes_part: impl Fn(LaneId) -> bool) -> Option<usize> {
         loop {
             let lane = *self.round.front()?;
             let has_company = self.round.len() > 1;
+            if !takes_part(lane) {
+                self.round.rotate_left(1);
+                continue;
+            }
             let line = &mut self.lanes[lane.index()];
             if has_company && line.debt >= SHARE {
                 line.debt -= SHARE;
@@ -213,6 +238,21 @@ mod tests {
     }
 
     #[test]
+    fn strangers_can_be_left_out() {
+        let mut rota = Rota::default();
+        rota.push(LaneId::STRANGERS, 1);
+        assert_eq!(rota.pop_known(), None);
+        for slot in 0..2 {
+            rota.push(LaneId(1), 10 + slot);
+            rota.push(LaneId(2), 20 + slot);
+        }
+        rota.push(LaneId::STRANGERS, 2);
+        let known: Vec<usize> = std::iter::from_fn(|| rota.pop_known()).collect();
+        assert_eq!(known, [10, 20, 11, 21]);
+        assert_eq!(drain(&mut rota), [1, 2]);
+    }
+
+    #[test]
     fn a_lane_that_is_alone_never_waits() {
         let mut rota = Rota::default();
         rota.push(LaneId(3), 1);
@@ -227,6 +267,7 @@ mod tests {
         let a = lanes.join(&app("a"), || true);
         assert_eq!(lanes.join(&app("a"), || unreachable!("known")), a);
         assert!(!lanes.are_shared());
+        assert!(lanes.has_apps());
         let b = lanes.join(&app("b"), || false);
         assert!(lanes.are_shared() && a != b && b != LaneId::STRANGERS);
         assert!(lanes.has_rates(a) && !lanes.has_rates(b));
@@ -238,6 +279,7 @@ mod tests {
         lanes.leave(a);
         lanes.leave(a);
         lanes.leave(LaneId::STRANGERS);
+        assert!(!lanes.has_apps());
         assert_ne!(lanes.join(&app("c"), || true), LaneId::STRANGERS);
     }
 }

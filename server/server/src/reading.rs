@@ -17,6 +17,7 @@ use tidings_wire::limits::{
 use tidings_wire::ws::{Event, Kind, encode_pong};
 
 use crate::connection::{Closing, FRESH_CONTROL_FRAMES_MAX, Flood, Stage, Unread, decoder, limits};
+use crate::lanes::LaneId;
 use crate::stream::Stream;
 use crate::worker::Worker;
 
@@ -35,6 +36,10 @@ const BYTES_PER_TURN: usize = 1 << 20;
 
 /// Work per turn where several apps are served, in messages; as above.
 const WORK_PER_TURN: usize = 1_024;
+
+/// Strangers' work per turn where anybody is logged in, in messages. Time bounds it as well
+/// ([`crate::arrivals::STRANGERS_US`]): work is an estimate.
+const STRANGERS_WORK_PER_TURN: usize = 1_024;
 
 /// TLS handshakes that are computed per turn, of which each takes up to a millisecond: whoever waits for more waits, not
 /// those who are logged in.
@@ -68,15 +73,21 @@ impl Worker {
         };
         let mut bytes_left = BYTES_PER_TURN;
         let mut work_left = if is_shared { WORK_PER_TURN } else { usize::MAX };
+        let mut strangers_left = match self.connections.lanes.has_apps() {
+            true => STRANGERS_WORK_PER_TURN,
+            false => usize::MAX,
+        };
         let mut handshakes_left = HANDSHAKES_PER_TURN;
         self.take_intake(0);
         // Whoever is marked again meanwhile waits for the next turn.
         for _ in 0..self.connections.readable() {
-            let is_over = bytes_left == 0 || work_left == 0 || handshakes_left == 0;
+            let is_over = bytes_left == 0 || work_left == 0;
             if is_over || self.node.intake.left() == 0 {
                 break;
             }
-            let Some(slot) = self.connections.next_readable() else {
+            let strangers_wait =
+                strangers_left == 0 || handshakes_left == 0 || self.strangers_are_late();
+            let Some(slot) = self.connections.next_readable(strangers_wait) else {
                 break;
             };
             let Some(connection) = self.connections.get(slot) else {
@@ -93,6 +104,10 @@ impl Worker {
             self.take_intake(bytes);
             self.connections.charge(lane, work);
             self.hold_to_rate(slot, own_work);
+            if lane == LaneId::STRANGERS {
+                self.register(slot);
+                strangers_left = strangers_left.saturating_sub(work);
+            }
             bytes_left = bytes_left.saturating_sub(bytes);
             work_left = work_left.saturating_sub(work);
         }
@@ -136,6 +151,7 @@ impl Worker {
                     let is_all = count < most
                         && !connection.flags.is_read_closed
                         && matches!(connection.stream, Stream::Plain(_));
+                    connection.flags.is_drained = is_all;
                     bytes += count;
                     let work = self.work;
                     self.take_bytes(slot, count, messages_max);
@@ -152,7 +168,7 @@ impl Worker {
                 }
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(error) => {
-                    tracing::trace!(hub = self.id.0, %error, "a connection broke");
+                    tracing::trace!(hub = self.id.hub, %error, "a connection broke");
                     self.lose(slot);
                     return bytes;
                 }
@@ -253,7 +269,7 @@ impl Worker {
                     false
                 }
                 Err(error) => {
-                    tracing::debug!(hub = self.id.0, connection = id.0, %error, "not WebSocket");
+                    tracing::debug!(hub = self.id.hub, connection = id.0, %error, "not WebSocket");
                     self.fail(slot, error.close_code());
                     false
                 }
@@ -346,7 +362,7 @@ impl Worker {
         let frame = match decode_client(payload) {
             Ok(frame) => frame,
             Err(error) => {
-                tracing::debug!(hub = self.id.0, connection = id.0, %error, "no frame");
+                tracing::debug!(hub = self.id.hub, connection = id.0, %error, "no frame");
                 return self.give(Input::Malformed { connection: id });
             }
         };

@@ -137,7 +137,7 @@ impl Server {
         let mut workers = Vec::new();
         for ((number, (poll, inbox)), listener) in (0..).zip(loops).zip(listeners) {
             let hub = HubConfig {
-                id: HubId(number),
+                id: HubId::local(number),
                 seed: seed()?,
                 apps: apps.clone(),
                 server: SERVER.into(),
@@ -449,7 +449,7 @@ fn settle(mailboxes: &[Arc<Mailbox>]) -> bool {
 fn restore(mailboxes: &[Arc<Mailbox>], snapshots: Vec<Snapshot>, apps: &Arc<Apps>) {
     let sessions: usize = snapshots.iter().map(Snapshot::sessions).sum();
     for snapshot in snapshots {
-        let hub = usize::from(snapshot.hub().0);
+        let hub = snapshot.hub().index();
         if let Some(mailbox) = mailboxes.get(hub) {
             mailbox.post(vec![Envelope::Restore(Box::new(snapshot))]);
         }
@@ -537,7 +537,7 @@ impl AnswerSink for StoreSink {
     fn answers(&self, hub: HubId, answers: Vec<(Ticket, StoreAnswer)>) {
         let envelopes = answers.into_iter();
         let envelopes = envelopes.map(|(ticket, answer)| Envelope::Stored { ticket, answer });
-        self.mailboxes[usize::from(hub.0)].post(envelopes.collect());
+        self.mailboxes[hub.index()].post(envelopes.collect());
     }
 
     fn health(&self, health: &Health) {
@@ -564,14 +564,16 @@ fn start_worker(mut parts: WorkerParts) -> Result<JoinHandle<Option<Snapshot>>, 
         .map_err(StartError::system("watch the listener"))?;
     let hub = parts.hub.id;
     Builder::new()
-        .name(format!("hub-{}", hub.0))
+        .name(format!("hub-{}", hub.hub))
         .spawn(move || {
             // A hub that has panicked may hold anything: the process ends, and its clients resume elsewhere or
             // after the restart (contract CRA-9).
             match catch_unwind(AssertUnwindSafe(|| Worker::new(parts).run())) {
                 Ok(Ok(snapshot)) => return Some(snapshot),
-                Ok(Err(error)) => tracing::error!(hub = hub.0, %error, "a hub's event loop failed"),
-                Err(_) => tracing::error!(hub = hub.0, "a hub panicked"),
+                Ok(Err(error)) => {
+                    tracing::error!(hub = hub.hub, %error, "a hub's event loop failed")
+                }
+                Err(_) => tracing::error!(hub = hub.hub, "a hub panicked"),
             }
             std::process::abort();
         })

@@ -16,6 +16,10 @@ use crate::outgoing::Written;
 /// it is counted and shared.
 const TLS_BUFFER_BYTES: usize = 32 * 1024;
 
+/// What a client may send until its handshake is done. A greeting with every extension that is in use has 2 KiB; rustls
+/// would keep 64 KiB of one.
+const TLS_GREETING_BYTES_MAX: usize = 8 * 1024;
+
 /// A connection's byte stream. It never blocks.
 #[derive(Debug)]
 pub(crate) enum Stream {
@@ -28,6 +32,8 @@ pub(crate) enum Stream {
 pub(crate) struct TlsStream {
     tcp: TcpStream,
     session: ServerConnection,
+    /// What its client has sent of its handshake.
+    greeting_bytes: usize,
 }
 
 impl Stream {
@@ -41,8 +47,11 @@ impl Stream {
             None => Self::Plain(tcp),
             Some(mut session) => {
                 session.set_buffer_limit(Some(TLS_BUFFER_BYTES));
-                let session = *session;
-                Self::Tls(Box::new(TlsStream { tcp, session }))
+                Self::Tls(Box::new(TlsStream {
+                    tcp,
+                    session: *session,
+                    greeting_bytes: 0,
+                }))
             }
         }
     }
@@ -59,7 +68,15 @@ impl Stream {
     pub(crate) fn tls(tcp: TcpStream, config: Arc<ServerConfig>) -> Result<Self, rustls::Error> {
         let mut session = ServerConnection::new(config)?;
         session.set_buffer_limit(Some(TLS_BUFFER_BYTES));
-        Ok(Self::Tls(Box::new(TlsStream { tcp, session })))
+        Ok(Self::Tls(Box::new(TlsStream {
+            tcp,
+            session,
+            greeting_bytes: 0,
+        })))
+    }
+
+    pub(crate) fn is_plain(&self) -> bool {
+        matches!(self, Self::Plain(_))
     }
 
     pub(crate) fn is_handshaking(&self) -> bool {
@@ -152,7 +169,8 @@ impl TlsStream {
                 Err(error) if error.kind() == ErrorKind::UnexpectedEof => return Ok(0),
                 other => return other,
             }
-            if self.session.read_tls(&mut self.tcp)? == 0 {
+            let count = self.session.read_tls(&mut self.tcp)?;
+            if count == 0 {
                 return Ok(0);
             }
             let processed = self.session.process_new_packets();
@@ -160,6 +178,13 @@ impl TlsStream {
             let written = self.write_out();
             processed.map_err(|error| io::Error::new(ErrorKind::InvalidData, error))?;
             written?;
+            if self.session.is_handshaking() {
+                self.greeting_bytes += count;
+                if self.greeting_bytes > TLS_GREETING_BYTES_MAX {
+                    let text = "the client's part of the TLS handshake is longer than 8 KiB";
+                    return Err(io::Error::new(ErrorKind::InvalidData, text));
+                }
+            }
         }
     }
 

@@ -9,7 +9,7 @@ use std::hash::RandomState;
 use std::io;
 use std::sync::mpsc::Sender;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use mio::net::TcpListener;
 use mio::{Events, Poll, Token};
@@ -27,7 +27,7 @@ use tidings_wire::names::AppId;
 
 use crate::clock::Clock;
 use crate::config::Limits;
-use crate::connection::Stage;
+use crate::connection::{Returned, Stage};
 use crate::connections::Connections;
 use crate::deadlines::Deadlines;
 use crate::gate::Gate;
@@ -57,6 +57,9 @@ const GATHERING_MS: u64 = 5;
 
 /// The buffer that all connections of a hub are read into.
 const READ_BUFFER_BYTES: usize = 64 * 1024;
+
+/// Connections whose time is over and that are dropped per turn; the others are in the next.
+const LOSSES_PER_TURN: usize = 32;
 
 /// The loop looks around at least this often, in milliseconds: a safety net, nothing depends on it.
 const IDLE_WAIT_MS: u64 = 1_000;
@@ -127,6 +130,10 @@ pub(crate) struct Worker {
     /// What the connection that has its turn has been for work so far, in messages.
     pub(crate) work: usize,
     pub(crate) security: SecurityLog,
+    /// Until when strangers are served in this turn; `None` = nobody is logged in whom they could keep waiting.
+    pub(crate) strangers_until: Option<Instant>,
+    /// Connections that come back from the HTTP thread. Bound: those that it had.
+    pub(crate) returned: VecDeque<Returned>,
     /// Not before this time, after a failure to accept. Monotonic milliseconds.
     pub(crate) accept_after_ms: u64,
     pub(crate) head_deadlines: Deadlines,
@@ -185,7 +192,9 @@ impl Worker {
             probes: VecDeque::new(),
             throttled: BTreeSet::new(),
             work: 0,
-            security: SecurityLog::new(id.0),
+            security: SecurityLog::new(id.hub),
+            strangers_until: None,
+            returned: VecDeque::new(),
             accept_after_ms: 0,
             head_deadlines: Deadlines::new(node.limits.request_head_wait_ms),
             closing_deadlines: Deadlines::new(node.limits.close_wait_ms),
@@ -233,6 +242,7 @@ impl Worker {
         }
         self.now = self.node.clock.now();
         self.security.begin_turn(self.now.mono_ms);
+        self.begin_strangers();
         self.note_readiness(events);
         self.take_inbox();
         // Whoever floods this node is paused while a hub is behind: what a hub cannot take stays in the kernel's
@@ -285,7 +295,7 @@ impl Worker {
             let mut admission = admission.unwrap_or_else(PoisonError::into_inner);
             admission.note_lag(lag_ms, now_ms);
             tracing::debug!(
-                hub = self.id.0,
+                hub = self.id.hub,
                 lag_ms,
                 rate = admission.rate(),
                 "a turn took long"
@@ -295,7 +305,8 @@ impl Worker {
 
     /// How long the loop may sleep.
     fn wait(&self, now_ms: u64) -> Duration {
-        let work_waits = self.connections.readable() > 0 || self.can_accept(now_ms);
+        let work_waits =
+            self.connections.readable() > 0 || self.can_accept(now_ms) || !self.returned.is_empty();
         let most_ms = match (work_waits, self.is_paused()) {
             (true, false) => 0,
             (true, true) => PAUSE_MS,
@@ -366,7 +377,7 @@ impl Worker {
             Envelope::Bus(crossing) => tidings_cell::take(self, crossing),
             Envelope::GiveUp(connection) => self.lose_stranger(connection),
             Envelope::HandOver(handover) => self.take_over(*handover),
-            Envelope::Returned(returned) => self.take_back(*returned),
+            Envelope::Returned(returned) => self.returned.push_back(*returned),
             Envelope::Stored { ticket, answer } => self.give(Input::Store { ticket, answer }),
             Envelope::Apps(apps) => {
                 self.has_page_rules = has_own_rules(&apps);
@@ -431,7 +442,10 @@ impl Worker {
         let now_ms = self.now.mono_ms;
         tidings_cell::tick_translators(self);
         self.end_throttles();
-        while let Some(id) = self.head_deadlines.pop(now_ms) {
+        let mut lost = 0;
+        while lost < LOSSES_PER_TURN
+            && let Some(id) = self.head_deadlines.pop(now_ms)
+        {
             let Some(slot) = self.connections.slot(id) else {
                 continue;
             };
@@ -439,10 +453,13 @@ impl Worker {
                 continue;
             };
             if matches!(&connection.stage, Stage::Head(head) if head.due_ms <= now_ms) {
+                lost += 1;
                 self.lose(slot);
             }
         }
-        while let Some(id) = self.closing_deadlines.pop(now_ms) {
+        while lost < LOSSES_PER_TURN
+            && let Some(id) = self.closing_deadlines.pop(now_ms)
+        {
             let Some(slot) = self.connections.slot(id) else {
                 continue;
             };
@@ -450,6 +467,7 @@ impl Worker {
                 continue;
             };
             if matches!(connection.stage, Stage::Closing(_)) {
+                lost += 1;
                 self.lose(slot);
             }
         }
@@ -478,7 +496,7 @@ impl Worker {
             }
         }
         tracing::debug!(
-            hub = self.id.0,
+            hub = self.id.hub,
             connections = self.connections.len(),
             "draining"
         );
@@ -491,6 +509,7 @@ impl Worker {
         }
         if self.listener.is_none()
             && self.connections.len() == 0
+            && self.returned.is_empty()
             && let Some(drained) = self.drained.take()
         {
             // Nobody listens when the drain's time is over.

@@ -40,7 +40,7 @@ impl Worker {
                 Ok(Written::All) => {}
                 Ok(Written::Blocked) => connection.flags.is_blocked = true,
                 // Met again, and dealt with, by the write at the end of the turn.
-                Err(error) => tracing::trace!(hub = self.id.0, %error, "a connection broke"),
+                Err(error) => tracing::trace!(hub = self.id.hub, %error, "a connection broke"),
             }
         }
         self.connections.mark_dirty(slot);
@@ -70,19 +70,28 @@ impl Worker {
                     .write_to(&mut connection.stream, &self.log)
                 {
                     Ok(Written::All) => {}
-                    Ok(Written::Blocked) => connection.flags.is_blocked = true,
+                    Ok(Written::Blocked) => {
+                        connection.flags.is_blocked = true;
+                        connection.flags.is_heard_out = false;
+                        self.register(slot);
+                    }
                     Err(error) => {
-                        tracing::trace!(hub = self.id.0, %error, "a connection broke");
+                        tracing::trace!(hub = self.id.hub, %error, "a connection broke");
                         self.lose(slot);
                         continue;
                     }
                 }
             }
+            let Some(connection) = self.connections.get(slot) else {
+                continue;
+            };
             // TLS may hold something back although the queue is empty.
             let is_written = connection.outgoing.is_empty() && !connection.flags.is_blocked;
             if is_written && let Stage::Closing(closing) = &connection.stage {
                 match closing {
                     Closing::ClientClose => {}
+                    // Nothing that it has sent is unread, so that ending TCP loses nothing.
+                    Closing::StreamEnd if connection.flags.is_heard_out => self.lose(slot),
                     Closing::StreamEnd => connection.stream.shutdown_write(),
                     Closing::Nothing => self.lose(slot),
                 }
@@ -93,7 +102,7 @@ impl Worker {
             if is_stalled && connection.is_open() {
                 let connection = connection.id;
                 tracing::debug!(
-                    hub = self.id.0,
+                    hub = self.id.hub,
                     connection = connection.0,
                     "client does not read"
                 );
@@ -138,7 +147,7 @@ impl Worker {
 
     /// Answers a request that is not served.
     pub(crate) fn refuse(&mut self, slot: usize, refusal: &Refusal) {
-        tracing::debug!(hub = self.id.0, %refusal, "a request was refused");
+        tracing::debug!(hub = self.id.hub, %refusal, "a request was refused");
         self.begin_closing(slot, Closing::StreamEnd, &refusal.response());
     }
 
@@ -179,8 +188,7 @@ impl Worker {
         if let Stage::Closing(Closing::Nothing) = connection.stage {
             connection.stream.shutdown_write();
         }
-        // Closing the socket, which follows, takes it out of the kernel's list as well.
-        let _ = connection.stream.deregister(self.poll.registry());
+        // Closing the socket, which follows, takes it out of the kernel's list of those to be watched.
         if connection.is_open() {
             tidings_cell::closed(self, connection.id);
         } else if connection.flags.is_legacy {
@@ -213,7 +221,7 @@ impl Worker {
             if let Some(admission) = connection.admission_mut() {
                 admission.move_to(leaving.to);
             }
-            let to = usize::from(leaving.to.0);
+            let to = leaving.to.index();
             let handover = Handover {
                 connection,
                 resume: leaving.resume,

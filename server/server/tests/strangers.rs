@@ -65,6 +65,57 @@ fn bad_requests_are_answered_with_their_reason() {
     }
 }
 
+/// Whether a write fails within some seconds: the server has closed the whole connection, not only its own side.
+fn is_closed(stream: &mut std::net::TcpStream) -> bool {
+    let until = Instant::now() + Duration::from_secs(3);
+    while Instant::now() < until {
+        if stream.write_all(b"x").is_err() {
+            return true;
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    false
+}
+
+#[test]
+fn a_refused_request_is_gone_when_it_is_answered() {
+    let server = start();
+    let whole = UPGRADE.replace("Version: 13", "Version: 12");
+    let health = "GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n".to_owned();
+    for (request, expected) in [(whole, "426"), (health, "200")] {
+        // In one piece and in two: the second finds the connection watched.
+        for cut in [request.len(), 20] {
+            let mut stream = connect_tcp(server.address());
+            stream.set_nodelay(true).expect("set");
+            stream
+                .write_all(&request.as_bytes()[..cut])
+                .expect("the first piece");
+            std::thread::yield_now();
+            stream
+                .write_all(&request.as_bytes()[cut..])
+                .expect("the rest");
+            let mut answer = String::new();
+            stream.read_to_string(&mut answer).expect("an answer");
+            assert_eq!(status(&answer), expected, "{answer}");
+            assert!(is_closed(&mut stream), "nothing of it is kept");
+        }
+    }
+}
+
+#[test]
+fn a_refused_request_that_goes_on_is_answered_in_peace() {
+    let server = start();
+    let refused = UPGRADE.replace("Version: 13", "Version: 12");
+    // What stands behind it has not been read when the answer goes; ending TCP then would lose the answer.
+    let mut stream = connect_tcp(server.address());
+    stream
+        .write_all((refused + &"x".repeat(30_000)).as_bytes())
+        .expect("sent");
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).expect("an answer");
+    assert_eq!(status(&answer), "426", "{answer}");
+}
+
 #[test]
 fn pages_are_served_beside_the_websocket() {
     let server = start();

@@ -265,6 +265,21 @@ fn a_handshake_that_does_not_come_to_an_end_is_cut_off() {
 }
 
 #[test]
+fn a_greeting_without_end_is_not_kept() {
+    let server = TlsServer::start_with(|config| config.limits.request_head_wait_ms = 60_000);
+    let mut stream = connect_tcp(server.server.address());
+    // A record of 16,000 bytes with a client's greeting, all but its last byte.
+    let mut begun = vec![0x16, 3, 1, 0x3e, 0x80, 1, 0, 0x3e, 0x7c, 3, 3];
+    begun.resize(16_004, 0);
+    // It may be over before all of it is sent.
+    let _ = stream.write_all(&begun);
+    match stream.read_to_end(&mut Vec::new()) {
+        Ok(_) => {}
+        Err(error) => assert!(common::is_end(error.kind()), "{error}"),
+    }
+}
+
+#[test]
 fn a_drain_is_told_over_tls() {
     let server = TlsServer::start();
     let mut alice = Client::upgrade(server.connect());

@@ -102,7 +102,7 @@ fn open(directory: &std::path::Path, what: &str) -> (Committer, Vec<Receiver<Ans
     );
     let (senders, receivers): (Vec<Sender<Answers>>, Vec<_>) = (0..HUBS).map(|_| channel()).unzip();
     let sink = move |hub: HubId, answers| {
-        let _ = senders[usize::from(hub.0)].send(answers);
+        let _ = senders[hub.index()].send(answers);
     };
     (
         Committer::open(engine, sink).expect("a thread can be made"),
@@ -124,7 +124,7 @@ fn run(
         .map(|(hub, answers)| {
             let (submitter, op) = (committer.submitter(), op.clone());
             std::thread::spawn(move || {
-                hub_loop(HubId(hub), &submitter, answers, operations, rate, op)
+                hub_loop(HubId::local(hub), &submitter, answers, operations, rate, op)
             })
         })
         .collect();
@@ -156,7 +156,7 @@ fn hub_loop(
     rate: Option<f64>,
     op: impl Fn(&mut dyn FnMut(u64) -> u64) -> StoreOp,
 ) -> (Receiver<Answers>, Vec<Duration>) {
-    let mut state = 0x5eed ^ u64::from(hub.0);
+    let mut state = 0x5eed ^ u64::from(hub.hub);
     let mut random = move |below: u64| {
         state = state
             .wrapping_mul(6_364_136_223_846_793_005)

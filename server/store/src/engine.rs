@@ -26,7 +26,7 @@ pub trait Engine {
     /// commit. Later operations of the group see the effects of earlier ones.
     ///
     /// If the commit itself fails, all writes of the group are answered `Failed` and the engine is read-only
-    /// until it is opened anew, by a restart or by [`Self::tend`]. None of them is visible meanwhile; but whether
+    /// until it is opened again, by a restart or by [`Self::tend`]. None of them is visible meanwhile; but whether
     /// such a write appears then is unknown, as the disk may hold it. It appears as a whole.
     fn apply(&mut self, ops: &[StoreOp], answers: &mut Vec<StoreAnswer>);
 
@@ -89,7 +89,7 @@ pub enum Access {
         /// Bytes that are kept free.
         reserve_bytes: u64,
     },
-    /// Reads only, until the store is opened anew (contract CRA-5): by the engine itself where the disk was full and
+    /// Reads only, until the store is opened again (contract CRA-5): by the engine itself where the disk was full and
     /// has space again, else by a restart.
     ReadOnly {
         /// What happened.

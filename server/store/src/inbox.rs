@@ -1,7 +1,7 @@
 //! Inboxes: numbering, bounds, expiry, confirmation.
 //!
 //! An inbox is a head and one record per message. Damage is met on the way: a message that cannot be read is
-//! deleted and counted; a head that cannot be read is made anew, with a number that no inbox has reached.
+//! deleted and counted; a head that cannot be read is made again, with a number that no inbox has reached.
 
 use std::ops::ControlFlow::{self, Break, Continue};
 

@@ -48,7 +48,7 @@ impl ReadError {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Fault {
     pub(crate) reason: String,
-    /// Whether opening the store anew can help, once there is space.
+    /// Whether opening the store again can help, once there is space.
     pub(crate) may_heal: bool,
 }
 
@@ -62,7 +62,7 @@ pub(crate) trait Backend {
     /// Makes the changes durable. After an error none is visible.
     fn commit(&mut self, writes: Writes) -> Result<(), Fault>;
 
-    /// Opens anew what a failed write has closed, if that can help and it is time to try; `None` = not now. What
+    /// Opens again what a failed write has closed, if that can help and it is time to try; `None` = not now. What
     /// was acknowledged is there then. Of the group whose write failed, all is there or nothing.
     fn reopen(&mut self) -> Option<Result<(), String>> {
         None

@@ -30,9 +30,9 @@
 //! let user = UserKey { app, user: UserId::parse("alice")? };
 //! let read = StoreOp::InboxRead { user, after: 0, count_max: 32, not_before_ts: 0 };
 //! let mut refused = Vec::new();
-//! committer.submitter().submit(HubId(0), [(Ticket(1), read)], &mut refused);
+//! committer.submitter().submit(HubId::local(0), [(Ticket(1), read)], &mut refused);
 //! let (hub, answers) = answers.recv()?;
-//! assert_eq!((hub, answers[0].0), (HubId(0), Ticket(1)));
+//! assert_eq!((hub, answers[0].0), (HubId::local(0), Ticket(1)));
 //! assert!(matches!(&answers[0].1, StoreAnswer::InboxPage { messages, .. } if messages.is_empty()));
 //! committer.close();
 //! # Ok::<(), Box<dyn std::error::Error>>(())

@@ -1,7 +1,7 @@
 //! How much each app has stored, and who may store no more.
 //!
 //! Counted are the records of messages, histories and attributes as they are written and deleted, in the same commit.
-//! A store of before this was counted is gone through once.
+//! A store from before this was counted is gone through once.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -30,7 +30,7 @@ impl Usage {
         self.bounds = bounds;
     }
 
-    /// The store was opened anew: it is looked at again.
+    /// The store was opened again: it is looked at again.
     pub(crate) fn forget(&mut self) {
         self.bytes = None;
     }
@@ -151,7 +151,7 @@ fn growth(op: &StoreOp) -> Option<(&AppId, u64)> {
     Some((app, bytes as u64))
 }
 
-/// The figures of before; `None` = there are none, or not all of them can be read.
+/// The figures from before; `None` = there are none, or not all of them can be read.
 fn load(backend: &impl Backend) -> Option<BTreeMap<AppId, u64>> {
     backend.get(&Key::UsageKnown.encode()).ok().flatten()?;
     let mut bytes = BTreeMap::new();

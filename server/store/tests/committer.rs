@@ -77,7 +77,7 @@ fn every_hub_gets_its_own_answers_in_its_order() {
                 for ticket in 0..500 {
                     let mut refused = Vec::new();
                     let op = append(u64::from(hub), &ticket.to_string());
-                    submitter.submit(HubId(hub), [(Ticket(ticket), op)], &mut refused);
+                    submitter.submit(HubId::local(hub), [(Ticket(ticket), op)], &mut refused);
                     assert!(refused.is_empty());
                 }
             })
@@ -90,7 +90,7 @@ fn every_hub_gets_its_own_answers_in_its_order() {
     let mut next = [0; 3];
     for (hub, answers) in answers {
         for (ticket, answer) in answers {
-            let next = &mut next[usize::from(hub.0)];
+            let next = &mut next[hub.index()];
             assert_eq!(
                 (ticket, answer),
                 (
@@ -114,13 +114,13 @@ fn a_full_queue_refuses_at_once_and_takes_more_when_it_is_empty() {
     let committer = Committer::open(engine, sink).unwrap();
     let submitter = committer.submitter();
     let mut refused = Vec::new();
-    submitter.submit(HubId(0), numbered([read(1)]), &mut refused);
+    submitter.submit(HubId::local(0), numbered([read(1)]), &mut refused);
     while submitter.status().queued_operations > 0 {
         std::thread::yield_now();
     }
     // The first group is under way; now the queue fills.
     let many = (0..QUEUE_OPERATIONS_MAX + 2).map(|_| read(1));
-    submitter.submit(HubId(0), numbered(many), &mut refused);
+    submitter.submit(HubId::local(0), numbered(many), &mut refused);
     let tickets: Vec<_> = refused
         .iter()
         .map(|(ticket, _)| ticket.0 as usize)
@@ -144,7 +144,7 @@ fn a_full_queue_refuses_at_once_and_takes_more_when_it_is_empty() {
             .len();
     }
     refused.clear();
-    submitter.submit(HubId(0), numbered([read(1)]), &mut refused);
+    submitter.submit(HubId::local(0), numbered([read(1)]), &mut refused);
     assert!(refused.is_empty());
     assert_eq!(
         answers
@@ -163,13 +163,13 @@ fn the_queue_is_bounded_in_bytes_too() {
     let committer = Committer::open(engine, sink).unwrap();
     let submitter = committer.submitter();
     let mut refused = Vec::new();
-    submitter.submit(HubId(0), numbered([read(1)]), &mut refused);
+    submitter.submit(HubId::local(0), numbered([read(1)]), &mut refused);
     while submitter.status().queued_operations > 0 {
         std::thread::yield_now();
     }
     let huge = "x".repeat(QUEUE_BYTES_MAX + 1);
     let ops = [append(1, &huge), append(1, "small")];
-    submitter.submit(HubId(0), numbered(ops), &mut refused);
+    submitter.submit(HubId::local(0), numbered(ops), &mut refused);
     let tickets: Vec<_> = refused.iter().map(|(ticket, _)| *ticket).collect();
     assert_eq!(
         tickets,
@@ -186,7 +186,7 @@ fn after_closing_everything_is_refused() {
     let submitter = committer.submitter();
     committer.close();
     let mut refused = Vec::new();
-    submitter.submit(HubId(0), numbered([read(1)]), &mut refused);
+    submitter.submit(HubId::local(0), numbered([read(1)]), &mut refused);
     assert!(
         matches!(&refused[..], [(Ticket(0), StoreAnswer::Failed { reason })] if reason.contains("shutting down"))
     );
@@ -216,9 +216,13 @@ fn an_engine_that_panics_fails_its_group_and_all_that_follow() {
     let submitter = committer.submitter();
     for _ in 0..2 {
         let mut refused = Vec::new();
-        submitter.submit(HubId(3), numbered([append(1, "a"), read(1)]), &mut refused);
+        submitter.submit(
+            HubId::local(3),
+            numbered([append(1, "a"), read(1)]),
+            &mut refused,
+        );
         let (hub, answers) = answers.recv_timeout(Duration::from_secs(20)).unwrap();
-        assert_eq!((hub, answers.len()), (HubId(3), 2));
+        assert_eq!((hub, answers.len()), (HubId::local(3), 2));
         assert!(
             answers
                 .iter()
@@ -248,7 +252,7 @@ fn a_closed_store_holds_what_was_submitted_before() {
     let ops = (0..100).map(|number| append(1, &number.to_string()));
     committer
         .submitter()
-        .submit(HubId(0), numbered(ops), &mut refused);
+        .submit(HubId::local(0), numbered(ops), &mut refused);
     committer.close();
     let mut engine = EmbeddedEngine::open(directory.path(), &options).unwrap();
     assert_eq!(inbox(&mut engine, 1).0.len(), 100 - refused.len());

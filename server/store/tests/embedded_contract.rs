@@ -7,7 +7,7 @@ use tidings_store::embedded::{DiskReserve, Options};
 use tidings_store::{EmbeddedEngine, Engine};
 
 struct Embedded {
-    /// `None` only while it is opened anew.
+    /// `None` only while it is opened again.
     engine: Option<EmbeddedEngine>,
     directory: TempDir,
 }

@@ -181,7 +181,7 @@ fn a_store_with_nothing_to_do_finds_out_and_says_so() {
     let submitter = committer.submitter();
     let submit = |number: u64, op| {
         let mut refused = Vec::new();
-        submitter.submit(HubId(0), [(Ticket(number), op)], &mut refused);
+        submitter.submit(HubId::local(0), [(Ticket(number), op)], &mut refused);
         assert!(refused.is_empty());
         loop {
             match said.recv_timeout(LIMIT).unwrap() {

@@ -1,7 +1,7 @@
 //! A store whose process is killed keeps everything that it acknowledged, and nothing in part.
 #![allow(clippy::unwrap_used, reason = "in a test a panic is the report")]
 //!
-//! The killed process is this test program itself, started anew with an environment variable.
+//! The killed process is this test program itself, started again with an environment variable.
 
 mod common;
 

@@ -26,7 +26,9 @@ pub(crate) enum AppSpecError {
         id: String,
         source: tidings_server::NameError,
     },
-    #[error("certificate {number} of app {id} has {chars} characters; it is 32 hexadecimal ones")]
+    #[error(
+        "certificate {number} of app {id} has {chars} characters; a certificate has 32 hexadecimal characters"
+    )]
     CertificateLength {
         id: AppId,
         number: usize,

@@ -148,7 +148,7 @@ fn rotate(arguments: &RotateArguments) -> Result<(), Failure> {
     if entry.certificates.contains(&certificate) {
         return Err(Failure::new(
             format!("app {} has this certificate already", entry.id),
-            "give another one, or none to have a random one made",
+            "give a different one, or leave it out to get a random one",
         ));
     }
     let named = format!("{:016x}", fingerprint(&certificate));
@@ -335,7 +335,7 @@ fn unban(arguments: &BanArguments) -> Result<(), Failure> {
         if entry.banned.len() == before {
             return Err(Failure::new(
                 format!("user {user:?} is not banned from app {}", entry.id),
-                "see who is with `tidings app show`",
+                "`tidings app show` lists them",
             ));
         }
     }
@@ -369,7 +369,7 @@ fn revoke(arguments: &RevokeArguments) -> Result<(), Failure> {
         &arguments.id,
         arguments.user.as_deref().unwrap_or_default(),
     )?;
-    output::write(&format!("{what}; logins by it end\n{told}\n"))
+    output::write(&format!("{what}; its sessions end\n{told}\n"))
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -396,7 +396,7 @@ fn delete(arguments: &AppArguments) -> Result<(), Failure> {
     let kept = place.registry.keep_copy()?;
     let told = place.finish("app delete", &arguments.id, "")?;
     output::write(&format!(
-        "app {} is deleted; what its users have stored is not\nThe apps as they were before are in {}.\n{told}\n",
+        "app {} is deleted; its users' stored data are not\nA copy of the previous apps is in {}.\n{told}\n",
         arguments.id,
         kept.display()
     ))
@@ -418,7 +418,7 @@ fn certificate(given: Option<&str>) -> Result<String, Failure> {
                 "the certificate has {}; it is 32 hexadecimal ones",
                 counted(certificate.chars().count(), "character", "characters")
             ),
-            "copy it from where your app was made; leave --certificate away to have a new one made",
+            "copy it from where the app was created, or leave out --certificate to generate one",
         )),
     }
 }

@@ -19,7 +19,7 @@ use crate::settings::values::Span;
   tidings serve --app 0123456789abcdef0123456789abcdef:fedcba9876543210fedcba9876543210
       Serve one app whose users log in with tokens.
   tidings token issue --app ID:CERTIFICATE --user alice
-      Make a token with which alice logs in for a day.")]
+      Issue a token with which alice can log in for a day.")]
 pub(crate) struct Cli {
     #[command(subcommand)]
     pub(crate) command: Command,
@@ -29,23 +29,23 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     /// Run the server
     Serve(ServeArguments),
-    /// Make tokens and look into them
+    /// Issue tokens and inspect them
     #[command(subcommand)]
     Token(TokenCommand),
-    /// Make apps, list them, change their certificates and settings, ban users
+    /// Create and list apps, change their certificates and settings, ban users
     #[command(subcommand)]
     App(AppCommand),
-    /// Look into the store, back it up, restore it
+    /// Verify, export, back up and restore the store
     #[command(subcommand)]
     Store(StoreCommand),
-    /// List the files that users have uploaded, and take one down
+    /// List or delete files that users have uploaded
     #[command(subcommand)]
     Media(MediaCommand),
-    /// Say how the server is that runs on a data directory
+    /// Show the status of the server that is running on a data directory
     Status(ListArguments),
-    /// Have the server that runs on a data directory read its apps and its TLS certificate anew
+    /// Make the running server read its apps and its TLS certificate again
     Reload(Place),
-    /// Look at what a server needs, and say what to do about what is missing
+    /// Check everything that a server needs, and say how to fix what is wrong
     Doctor(DoctorArguments),
     /// Write shell completions, man pages or the list of settings
     #[command(subcommand)]
@@ -55,7 +55,7 @@ pub(crate) enum Command {
 /// Which data directory a command works on.
 #[derive(Args)]
 pub(crate) struct Place {
-    /// The server's data directory [default: that of the file, else ./tidings-data]
+    /// The server's data directory [default: from the settings file, or ./tidings-data]
     #[arg(long, env = "TIDINGS_DATA_DIR", value_name = "DIRECTORY")]
     data_dir: Option<PathBuf>,
 
@@ -79,7 +79,7 @@ impl Place {
 pub(crate) enum MediaCommand {
     /// List files, oldest first
     List(MediaListArguments),
-    /// Delete a file; a running server finds it missing at once
+    /// Delete a file; a running server stops serving it at once
     Delete(MediaDeleteArguments),
 }
 
@@ -117,25 +117,25 @@ pub(crate) struct MediaDeleteArguments {
 
 #[derive(Subcommand)]
 pub(crate) enum AppCommand {
-    /// Make an app, with an id and a certificate
+    /// Create an app with an id and a certificate
     Create(CreateArguments),
     /// List the apps of the data directory
     List(ListArguments),
-    /// Change an app's certificate: first add a new one, later drop the old one
+    /// Rotate an app's certificate: first add a new one, later drop the old one
     Rotate(RotateArguments),
-    /// Show an app's settings and rates, and who is banned from it
+    /// Show an app's settings, rates and banned users
     Show(ShowArguments),
     /// Change an app's settings and rates
     Set(SetArguments),
-    /// Ban users from an app: their logins end, and new ones are refused
+    /// Ban users from an app: their sessions end, and new logins are refused
     Ban(BanArguments),
-    /// Let banned users in again
+    /// Lift the ban of users
     Unban(BanArguments),
-    /// Take tokens back before they end: logins by them end, and new ones are refused
+    /// Revoke tokens before they expire: their sessions end, and new logins with them are refused
     Revoke(RevokeArguments),
-    /// Stop serving an app, and keep it: its logins end
+    /// Stop serving an app but keep its data: its sessions end
     Disable(AppArguments),
-    /// Serve an app again that was disabled
+    /// Serve a disabled app again
     Enable(AppArguments),
     /// Delete an app: its id, its certificates and its settings
     Delete(AppArguments),
@@ -155,23 +155,23 @@ pub(crate) struct ListArguments {
 #[command(group = clap::ArgGroup::new("what").required(true).args(["token", "user", "everybody"]))]
 #[command(after_help = "Examples:
   tidings app revoke ID --token -
-      Take back one token, which is read from the standard input.
+      Revoke one token, read from standard input.
   tidings app revoke ID --user alice
-      Take back all that alice has had until now; tokens that are made from now on are good.")]
+      Revoke every token issued to alice until now; later tokens are valid.")]
 pub(crate) struct RevokeArguments {
     /// The app's id
     #[arg(value_name = "ID")]
     pub(crate) id: String,
 
-    /// One token, or - to read it from the standard input
+    /// One token, or - to read it from standard input
     #[arg(long, value_name = "TOKEN")]
     pub(crate) token: Option<String>,
 
-    /// All tokens that a user has had until now
+    /// All tokens issued to a user until now
     #[arg(long, value_name = "USER")]
     pub(crate) user: Option<String>,
 
-    /// All tokens of all users until now
+    /// All tokens issued to anyone until now
     #[arg(long)]
     pub(crate) everybody: bool,
 
@@ -193,22 +193,22 @@ pub(crate) struct AppArguments {
 #[command(after_help = "Examples:
   tidings app create --data-dir /var/lib/tidings --name Classroom
   tidings app create --id 0123456789abcdef0123456789abcdef --certificate -
-      Keep the id and the certificate that your app has had elsewhere; the certificate is read from the standard input.")]
+      Keep the id and the certificate that your app already has; the certificate is read from standard input.")]
 pub(crate) struct CreateArguments {
     /// The app's id: 32 letters or digits [default: a random one]
     #[arg(long, value_name = "ID")]
     pub(crate) id: Option<String>,
 
-    /// A name, for people
+    /// A display name
     #[arg(long, value_name = "NAME")]
     pub(crate) name: Option<String>,
 
-    /// The app's certificate, 32 hexadecimal characters, or - to read it from the standard input, where no list of
-    /// processes shows it [default: a random one]
+    /// The app's certificate, 32 hexadecimal characters, or - to read it from standard input, which keeps it out of
+    /// process lists [default: a random one]
     #[arg(long, value_name = "CERTIFICATE", conflicts_with = "open")]
     pub(crate) certificate: Option<String>,
 
-    /// Make no certificate: whoever knows the id can be any user
+    /// Create no certificate: anyone who knows the id can be any user
     #[arg(long)]
     pub(crate) open: bool,
 
@@ -223,11 +223,11 @@ pub(crate) struct CreateArguments {
 #[derive(Args)]
 #[command(after_help = "Examples:
   tidings app rotate ID
-      Add a new certificate; tokens of both are good.
+      Add a new certificate; tokens signed by either are valid.
   tidings app rotate ID --drop-old
-      Drop the old one, when no token of it is in use any more.
+      Drop the old one, once none of its tokens is in use.
   tidings app rotate ID --drop-old --disconnect
-      Drop it although some are, and end the logins that it has let in: for a certificate that became known.")]
+      Drop it at once and end its sessions: for a certificate that has leaked.")]
 pub(crate) struct RotateArguments {
     /// The app's id
     #[arg(value_name = "ID")]
@@ -237,11 +237,11 @@ pub(crate) struct RotateArguments {
     #[arg(long, alias = "drop")]
     pub(crate) drop_old: bool,
 
-    /// With --drop-old: end the logins that the older certificate has let in
+    /// With --drop-old: end the sessions that logged in with the older certificate
     #[arg(long, requires = "drop_old")]
     pub(crate) disconnect: bool,
 
-    /// The new certificate, or - to read it from the standard input [default: a random one]
+    /// The new certificate, or - to read it from standard input [default: a random one]
     #[arg(long, value_name = "CERTIFICATE", conflicts_with = "drop_old")]
     pub(crate) certificate: Option<String>,
 
@@ -267,11 +267,11 @@ pub(crate) struct ShowArguments {
 #[command(after_help = "Examples:
   tidings app set ID keep_user_attributes=true channel_attributes_keep_ms=forever
   tidings app set ID inbox_age_ms=7d origins=https://chat.example.org,https://*.example.com
-      Times take units; pages of these origins may connect.
+      Times take units; only pages of these origins may connect.
   tidings app set ID message=60/1s
       A rate: 60 calls in a second, or message=unlimited.
   tidings app set ID message=default
-      As if it had never been set.")]
+      Back to the default.")]
 pub(crate) struct SetArguments {
     /// The app's id
     #[arg(value_name = "ID")]
@@ -301,25 +301,25 @@ pub(crate) struct BanArguments {
 
 #[derive(Subcommand)]
 pub(crate) enum StoreCommand {
-    /// Read every record and check it, also of a running server
+    /// Read and check every record; the server may be running
     Verify(ListArguments),
-    /// Write every record as a line of JSON, bodies as their length only
+    /// Print every record as a line of JSON, with the length of bodies instead of their content
     Dump(Place),
-    /// Copy everything that is kept into a new directory, also of a running server: records, apps, media
+    /// Copy records, apps and media into a new directory; the server may be running
     Backup(BackupArguments),
-    /// Make a data directory from a backup
+    /// Create a data directory from a backup
     Restore(RestoreArguments),
 }
 
 #[derive(Args)]
 #[command(
-    after_help = "The server may be running: the backup holds the store as it was at one moment.
+    after_help = "The server may be running: the backup is a snapshot of one moment.
 
 Example:
   tidings store backup --data-dir /var/lib/tidings --to /backup/today"
 )]
 pub(crate) struct BackupArguments {
-    /// A directory for the backup, empty or new
+    /// Directory for the backup: empty or new
     #[arg(long, value_name = "DIRECTORY")]
     pub(crate) to: PathBuf,
 
@@ -331,7 +331,7 @@ pub(crate) struct BackupArguments {
 #[command(after_help = "Example:
   tidings store restore --from /backup/today --data-dir /var/lib/tidings-new")]
 pub(crate) struct RestoreArguments {
-    /// The directory that `tidings store backup` has made
+    /// The directory that `tidings store backup` created
     #[arg(long, value_name = "DIRECTORY")]
     pub(crate) from: PathBuf,
 
@@ -355,11 +355,11 @@ pub(crate) struct DoctorArguments {
     #[arg(long, value_name = "URL")]
     pub(crate) endpoint: Option<String>,
 
-    /// A user who logs in and out again
+    /// User to try a login with
     #[arg(long, value_name = "USER")]
     pub(crate) user: Option<String>,
 
-    /// The user's token
+    /// That user's token
     #[arg(
         long,
         env = "TIDINGS_TOKEN",
@@ -368,7 +368,7 @@ pub(crate) struct DoctorArguments {
     )]
     pub(crate) token: Option<String>,
 
-    /// Print what was found as one JSON object
+    /// Print the findings as one JSON object
     #[arg(long)]
     pub(crate) json: bool,
 
@@ -399,12 +399,12 @@ impl Serving {
 
 #[derive(Subcommand)]
 pub(crate) enum ReferenceCommand {
-    /// Completions for a shell, to its standard place: see the shell's manual
+    /// Completions for a shell, on standard output; see the shell's manual for where to save them
     Completions {
         /// The shell
         shell: Shell,
     },
-    /// Man pages, one for each command
+    /// Man pages, one per command
     Man(ManArguments),
     /// All settings of `tidings serve`, as a page of the guide
     Settings,
@@ -412,7 +412,7 @@ pub(crate) enum ReferenceCommand {
 
 #[derive(Args)]
 pub(crate) struct ManArguments {
-    /// Where to put them
+    /// Directory to write them to
     #[arg(long, value_name = "DIRECTORY", default_value = ".")]
     pub(crate) to: PathBuf,
 }
@@ -442,9 +442,9 @@ pub(crate) struct ServeArguments {
 
 #[derive(Subcommand)]
 pub(crate) enum TokenCommand {
-    /// Make a token with which a user logs in
+    /// Issue a token with which a user can log in
     Issue(IssueArguments),
-    /// Say what a token says of itself, and whether its signature is right
+    /// Show what a token contains, and whether its signature is valid
     Inspect(InspectArguments),
 }
 
@@ -453,7 +453,7 @@ pub(crate) enum TokenCommand {
   tidings token issue --app ID:CERTIFICATE --user alice --lifetime 1h
   tidings token issue --app ID:CERTIFICATE --user bob --read-channel lobby --write-user alice")]
 pub(crate) struct IssueArguments {
-    /// The app, with the certificate that signs
+    /// The app, with the certificate that signs the token
     #[arg(
         long,
         env = "TIDINGS_APP",
@@ -462,11 +462,11 @@ pub(crate) struct IssueArguments {
     )]
     pub(crate) app: String,
 
-    /// The user id that logs in
+    /// The user that the token is for
     #[arg(long, value_name = "USER")]
     pub(crate) user: String,
 
-    /// How long the token is good, from now; a number without a unit is seconds
+    /// How long the token is valid, from now; a number without a unit is seconds
     #[arg(long, value_name = "TIME", default_value = "1d")]
     pub(crate) lifetime: Span,
 
@@ -498,11 +498,11 @@ Examples:
       Say whether the server would let alice in with it."
 )]
 pub(crate) struct InspectArguments {
-    /// The token, or - to read it from the standard input
+    /// The token, or - to read it from standard input
     #[arg(value_name = "TOKEN")]
     pub(crate) token: String,
 
-    /// The app whose certificates may have signed it
+    /// The app whose certificate may have signed it
     #[arg(
         long,
         env = "TIDINGS_APP",
@@ -512,11 +512,11 @@ pub(crate) struct InspectArguments {
     )]
     pub(crate) app: Vec<String>,
 
-    /// The user who would log in with it [default: the one that it names]
+    /// The user who would log in with it [default: the user that it names]
     #[arg(long, value_name = "USER")]
     pub(crate) user: Option<String>,
 
-    /// A server's data directory, in which the app is looked up
+    /// A server's data directory in which to look up the app
     #[arg(long, value_name = "DIRECTORY")]
     pub(crate) data_dir: Option<PathBuf>,
 

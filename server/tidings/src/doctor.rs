@@ -102,7 +102,7 @@ impl Findings {
     /// Says how it went, where the findings are: a summary elsewhere would lose its place.
     fn conclude(mut self) -> Result<(), Failure> {
         let summary = match self.faults {
-            0 => "everything that was looked at is as it should be",
+            0 => "everything is as it should be",
             1 => "one check failed: follow the hint above",
             _ => "checks failed: follow the hints above, from top to bottom",
         };
@@ -131,7 +131,7 @@ pub(crate) fn run(arguments: DoctorArguments) -> Result<(), Failure> {
     };
     let settings = check_variables().and_then(|()| arguments.serving.read());
     let settings = settings.and_then(|settings| {
-        check_filter(&settings.log().filter)?;
+        check_filter(&settings.log_plan().filter)?;
         let is_dev = settings.is_dev();
         Ok((is_dev, settings.resolve()?))
     });
@@ -168,14 +168,14 @@ fn look_at_apps(findings: &mut Findings, config: &ServerConfig, is_dev: bool) {
         ),
         (0, _) => findings.bad(
             "apps",
-            "there is none, so nobody can log in",
+            "there are none, so nobody can log in",
             "make one with `tidings app create`, or give yours with --app-file",
         ),
         (count, 0) => findings.good("apps", &counted(count, "app is listed", "apps are listed")),
         (count, open) => findings.doubtful(
             "apps",
             &format!(
-                "{}, {open} without a certificate: whoever knows the id can be any user",
+                "{}, {open} without a certificate: anyone who knows the id can be any user",
                 counted(count, "app is listed", "apps are listed")
             ),
             "give it one with `tidings app rotate ID`",
@@ -222,13 +222,13 @@ fn look_at_memory(findings: &mut Findings, config: &ServerConfig) {
         (Some(given), Some(there)) if given > there => findings.doubtful(
             "memory",
             &format!("--memory-max is {given}; three quarters of what there is are {there}"),
-            "lower --memory-max, so that the system does not end the server for want of memory",
+            "lower --memory-max, or the kernel may kill the server when memory runs out",
         ),
         (Some(max), _) => findings.good("memory", &format!("at most {} MiB are used", max >> 20)),
         (None, _) => findings.doubtful(
             "memory",
-            "the system does not say how much there is",
-            "give --memory-max; it only helps where the system says how much is used",
+            "the system does not report how much there is",
+            "give --memory-max; it only works where the system reports how much is used",
         ),
     }
 }
@@ -241,7 +241,7 @@ fn look_at_clock(findings: &mut Findings) {
         findings.bad(
             "clock",
             &format!("it shows {now} s since 1970, which is in the past"),
-            "set the clock; tokens are refused otherwise. A time service keeps it right: `timedatectl set-ntp true`",
+            "set the clock, or tokens will be refused. A time service keeps it right: `timedatectl set-ntp true`",
         );
     } else {
         findings.good("clock", &format!("{now} s since 1970"));
@@ -292,14 +292,16 @@ fn look_at_missing(findings: &mut Findings, path: &Path, what: &str) {
         });
     let above = above.find(|path| path.exists()).unwrap_or(Path::new("/"));
     match access(above, Access::WRITE_OK | Access::EXEC_OK) {
-        Ok(()) if above.is_dir() => findings.good(what, "not there yet; the server makes it"),
+        Ok(()) if above.is_dir() => {
+            findings.good(what, "does not exist yet; the server will create it")
+        }
         _ => findings.bad(
             what,
             &format!(
-                "not there, and cannot be made in {} by this user",
+                "does not exist, and this user cannot create it in {}",
                 above.display()
             ),
-            "make it and give it to the service's user: install -d -m 0700 -o USER DIRECTORY",
+            "create it and give it to the service's user: install -d -m 0700 -o USER DIRECTORY",
         ),
     }
 }
@@ -403,7 +405,7 @@ fn look_at_tls(findings: &mut Findings, files: &TlsFiles) {
                 findings.doubtful(
                     "TLS files",
                     &found,
-                    "renew it; the server reads it anew by itself",
+                    "renew it; the server notices by itself",
                 );
             } else {
                 findings.good("TLS files", &found);

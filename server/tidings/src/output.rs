@@ -19,7 +19,7 @@ pub(crate) fn told(written: io::Result<()>) -> Result<(), Failure> {
     match written {
         Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(Failure::new(
             format!("the output could not be written: {error}"),
-            "what the command does is done all the same; check where its output goes",
+            "the command has still done its work; check where its output goes",
         )),
         _ => Ok(()),
     }
@@ -38,7 +38,7 @@ pub(crate) fn notice(text: impl fmt::Display) {
 pub(crate) fn write_json(value: &impl serde::Serialize) -> Result<(), Failure> {
     let text = serde_json::to_string_pretty(value).map_err(|error| {
         Failure::new(
-            format!("the output could not be made: {error}"),
+            format!("cannot produce the output: {error}"),
             "report this, with what you have run",
         )
     })?;

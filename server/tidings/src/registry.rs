@@ -107,7 +107,7 @@ impl Entry {
         Ok(app)
     }
 
-    /// Notes that whoever was let in by these certificates is to be sent away.
+    /// Notes that whoever was let in by these certificates is to be disconnected.
     pub(crate) fn disconnect(&mut self, certificates: &[String]) {
         for certificate in certificates {
             let named = format!("{:016x}", fingerprint(certificate));
@@ -234,7 +234,7 @@ impl Registry {
             .ok_or_else(|| {
                 Failure::new(
                     format!("there is no app {id} in {path}"),
-                    "see which there are with `tidings app list`; apps that were given with --app are not kept there",
+                    "`tidings app list` shows all; apps given with --app are not listed there",
                 )
             })
     }

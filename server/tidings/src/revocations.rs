@@ -84,7 +84,7 @@ impl Revocations {
                 "revoke those of all users with --everybody, or ban the user with `tidings app ban`",
             ));
         }
-        // One that was issued in this very second counts among those of before.
+        // One that was issued in this very second counts among those from before.
         self.users.insert(user.into(), now_s + 1);
         Ok(())
     }

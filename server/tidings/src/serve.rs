@@ -36,7 +36,7 @@ pub(crate) fn run(arguments: ServeArguments) -> Result<(), Failure> {
     rustix::process::umask(Mode::from_raw_mode(0o077));
     check_variables()?;
     let settings = arguments.serving.read()?;
-    log::start(&settings.log())?;
+    log::start(&settings.log_plan())?;
     let apps = settings.app_source();
     let is_dev = settings.is_dev();
     let has_strangers_max = settings.has_strangers_max();
@@ -103,14 +103,14 @@ pub(crate) fn run(arguments: ServeArguments) -> Result<(), Failure> {
     Ok(())
 }
 
-/// A server without a control socket serves all the same.
+/// A server without a control socket serves anyway.
 fn open_control(data_dir: &Path, office: &Arc<RunningOffice>) -> Option<Control> {
     match Control::open(data_dir, office.clone()) {
         Ok(control) => Some(control),
         Err(error) => {
             tracing::error!(
                 %error,
-                "there is no control socket: commands cannot tell this server anything; SIGHUP makes it reload"
+                "there is no control socket: commands cannot reach this server; SIGHUP makes it reload"
             );
             None
         }
@@ -315,7 +315,7 @@ fn strangers_max(files: u64) -> usize {
     usize::try_from(files / 10).unwrap_or(usize::MAX).max(100)
 }
 
-/// SIGTERM and SIGINT end the server, SIGHUP has it read anew what can change.
+/// SIGTERM and SIGINT end the server, SIGHUP has it read again what can change.
 fn watch_signals(office: Arc<RunningOffice>) -> Result<(), Failure> {
     let fault = |error: std::io::Error| {
         Failure::new(

@@ -20,7 +20,7 @@ pub(crate) fn run(arguments: &ListArguments) -> Result<(), Failure> {
     }
 }
 
-/// Has the server read its apps and its TLS certificate anew.
+/// Has the server read its apps and its TLS certificate again.
 pub(crate) fn reload(place: &Place) -> Result<(), Failure> {
     let data_dir = place.resolve()?;
     let request = Request::Reload { because: None };

@@ -18,7 +18,7 @@ use crate::{output, ownership};
 const RECORDS: &str = "store.jsonl";
 
 /// What of a data directory belongs to the store itself or to the server that runs on it, and is in [`RECORDS`] or made
-/// anew.
+/// again.
 const NOT_COPIED: [&str; 9] = [
     "db",
     "LOCK",
@@ -172,7 +172,7 @@ fn restore(arguments: &RestoreArguments) -> Result<(), Failure> {
     let reader = File::open(&file).map_err(|error| {
         Failure::new(
             format!("cannot read {}: {error}", file.display()),
-            "give --from the directory that `tidings store backup` has made",
+            "give --from a directory that `tidings store backup` created",
         )
     })?;
     if path.exists() && !others_or_none(&path).is_empty() {

@@ -13,7 +13,7 @@ use crate::settings::values::{CALLS_MAX, RateValue, Span, WINDOW_MS_MAX};
 use crate::words::nearest;
 
 const YEAR_MS: u64 = 365 * 86_400_000;
-/// A session can be resumed for so long: a longer grace would not count.
+/// A session can be resumed for this long: a longer grace would not count.
 const GRACE_MS_MAX: u64 = 120_000;
 const HINT: &str = "`tidings app show ID` lists the settings and rates, the guide explains them under tokens and apps";
 

@@ -17,7 +17,7 @@
 //! one way to divide the signed bytes.
 //!
 //! The two CRC fields are outside the signature. They give a quick and friendly "wrong user" and
-//! prove nothing; identity is proven by signing anew with the user id that the client claims.
+//! prove nothing; identity is proven by signing again with the user id that the client claims.
 
 use hmac::{Hmac, Mac};
 use sha2::Sha256;

@@ -12,7 +12,7 @@
 //! message.
 //!
 //! Invariant: the signature is computed over the very bytes that follow it, never over fields
-//! packed anew: builders differ in order and in services that we do not know.
+//! packed again: builders differ in order and in services that we do not know.
 //!
 //! Builders compress differently, so one token has many texts; it must never be remembered by text.
 

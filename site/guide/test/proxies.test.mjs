@@ -1,7 +1,7 @@
 // The proxies of "Running it": each block of the page in the real proxy, and a user who comes through it.
 
 import assert from 'node:assert/strict';
-import { execFileSync, spawnSync } from 'node:child_process';
+import { spawnSync } from 'node:child_process';
 import { chmodSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { once } from 'node:events';
@@ -18,6 +18,7 @@ const CERTIFICATE =
   '-addext subjectAltName=DNS:localhost,IP:127.0.0.1 -keyout privkey.pem -out fullchain.pem';
 
 let place;
+let server;
 let securityLog;
 before(async () => {
   place = await Place.make();
@@ -30,7 +31,7 @@ before(async () => {
   writeFileSync(join(place.folder, 'both.pem'), Buffer.concat(pem));
   securityLog = join(place.folder, 'security.log');
   // As the page says, with --trusted-proxy.
-  const server = place.start(`tidings serve --dev --trusted-proxy 127.0.0.1 --security-log ${securityLog}`);
+  server = place.start(`tidings serve --dev --trusted-proxy 127.0.0.1 --security-log ${securityLog}`);
   await server.line(/^tidings is ready/);
 });
 after(async () => place?.end());
@@ -64,16 +65,26 @@ async function opens(port, running) {
   assert.equal(looked.status, 0, `nothing listens on ${port}:\n${running.output()}`);
 }
 
+async function waitFor(holds, running) {
+  const until = Date.now() + 60_000;
+  while (!holds()) {
+    assert.ok(Date.now() < until, running.output());
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+}
+
 /** A user goes through the proxy and does what users do; the server knows where it came from. */
-function goesThrough(endpoint, uid, authority) {
-  const variables = { ...process.env, NODE_EXTRA_CA_CERTS: authority };
-  const said = execFileSync(process.execPath, [CLIENT, endpoint, uid, USER_ADDRESS], {
-    encoding: 'utf8',
-    env: variables,
-    timeout: 120_000,
-  });
+async function goesThrough(proxy, endpoint, uid, authority) {
+  const env = { ...process.env, NODE_EXTRA_CA_CERTS: authority };
+  const args = [CLIENT, endpoint, uid, USER_ADDRESS];
+  const ran = spawnSync(process.execPath, args, { encoding: 'utf8', env, timeout: 120_000 });
+  // What was written meanwhile is taken in now.
+  await new Promise((resolve) => setImmediate(resolve));
+  const told = () => `the user: ${ran.stderr}\nthe proxy: ${proxy.output()}\nthe server: ${server.output()}`;
+  assert.equal(ran.status, 0, told());
+  const said = ran.stdout;
   const expected = { sent: { hasPeerReceived: true }, messages: ['to myself'], members: [uid], bytes: 33_554_432 };
-  assert.deepEqual(JSON.parse(said), expected);
+  assert.deepEqual(JSON.parse(said), expected, told());
   const events = readFileSync(securityLog, 'utf8').trim().split('\n').map((line) => JSON.parse(line));
   const login = events.find(({ event, user }) => event === 'login' && user === uid);
   assert.equal(login?.source, USER_ADDRESS, JSON.stringify(login));
@@ -98,7 +109,7 @@ test('nginx', async () => {
   assert.doesNotMatch(checked.output, /\[(warn|error|emerg)\]/);
   const proxy = place.start(`exec nginx -e stderr -c ${file} -g 'daemon off;'`);
   await opens(port, proxy);
-  goesThrough(`https://127.0.0.1:${port}`, 'behind-nginx', join(place.folder, 'fullchain.pem'));
+  await goesThrough(proxy, `https://127.0.0.1:${port}`, 'behind-nginx', join(place.folder, 'fullchain.pem'));
 });
 
 test('Caddy', async () => {
@@ -115,8 +126,8 @@ test('Caddy', async () => {
   const proxy = place.start(`exec caddy run --adapter caddyfile --config ${file}`);
   await opens(port, proxy);
   const authority = join(home, 'caddy/pki/authorities/local/root.crt');
-  assert.ok(existsSync(authority), proxy.output());
-  goesThrough(`https://localhost:${port}`, 'behind-caddy', authority);
+  await waitFor(() => existsSync(authority), proxy);
+  await goesThrough(proxy, `https://localhost:${port}`, 'behind-caddy', authority);
 });
 
 test('HAProxy, which forwards bytes', async () => {
@@ -132,5 +143,5 @@ test('HAProxy, which forwards bytes', async () => {
   assert.doesNotMatch(checked.output, /\[(WARNING|ALERT)\]/);
   const proxy = place.start(`exec haproxy -db -f ${file}`);
   await opens(port, proxy);
-  goesThrough(`https://127.0.0.1:${port}`, 'behind-haproxy', join(place.folder, 'fullchain.pem'));
+  await goesThrough(proxy, `https://127.0.0.1:${port}`, 'behind-haproxy', join(place.folder, 'fullchain.pem'));
 });

@@ -71,7 +71,7 @@ impl Desk {
         let id = AppId::parse(APP).expect("the constant is an app id");
         apps.listed.insert(id, app);
         let apps = Arc::new(apps);
-        let hub = HubId(0);
+        let hub = HubId::local(0);
         let config = HubConfig {
             id: hub,
             seed: [7; 32],

@@ -61,7 +61,7 @@ impl Engine {
         Ok(number)
     }
 
-    /// Begins a connection anew whose end was expected.
+    /// Begins a connection again whose end was expected.
     pub(crate) fn reconnect(&mut self, number: usize) -> Result<()> {
         self.links[number] = self.begin(number)?;
         Ok(())

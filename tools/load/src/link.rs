@@ -76,7 +76,7 @@ impl Out<'_> {
 pub(crate) enum Arrival<'a> {
     /// The handshake is done.
     Open,
-    /// The server has no room for a handshake and says after how many milliseconds to come again.
+    /// The server has no room for a handshake and says after how many milliseconds to retry.
     ComeAgain(u32),
     /// A message.
     Message(Kind, &'a [u8]),

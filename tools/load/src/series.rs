@@ -108,7 +108,7 @@ impl Step {
         }
     }
 
-    /// Seconds of measuring, where a run measures for so long.
+    /// Seconds of measuring, where a run measures for this long.
     fn seconds(&self, seconds: u64) -> u64 {
         match self.scenario {
             Name::Idle | Name::Scale => seconds.max(HEARTBEAT_S),

@@ -19,7 +19,7 @@ const STRUCTS: [(&str, &str); 4] = [
     ("server/hub", "Hub"),
     ("server/hub", "Session"),
     ("server/server", "Worker"),
-    ("clients/rust-core", "Client"),
+    ("clients/rust-core", "Core"),
 ];
 
 /// The pure crates whose invariants are to be asserted.

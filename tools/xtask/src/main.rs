@@ -180,6 +180,8 @@ enum Task {
         #[arg(long)]
         check: bool,
     },
+    /// Write the table of crates in ARCHITECTURE.md
+    Layers,
     /// Generate the conformance list, docs/proven/conformance.md
     Coverage {
         /// Only compare, and fail when it is stale
@@ -224,6 +226,7 @@ fn perform(task: Task) -> Result<()> {
         Task::Autobahn => proofs::autobahn(),
         Task::Reference => tests::reference(),
         Task::Codegen { check } => tests::codegen(check),
+        Task::Layers => layers::write(),
         Task::Coverage { check } => coverage::run(check),
     }
 }

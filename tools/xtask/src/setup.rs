@@ -44,7 +44,7 @@ pub(crate) fn run_with(
     println!("> {folder}: {program} {}", args.join(" "));
     let status = Command::new(program)
         .args(args)
-        // Of this task, not of what it runs: the build script of a dependency would run anew.
+        // Of this task, not of what it runs: the build script of a dependency would run again.
         .env_remove("CARGO_MANIFEST_DIR")
         .env_remove("CARGO_PKG_NAME")
         .envs(variables.iter().copied())

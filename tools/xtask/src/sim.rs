@@ -38,7 +38,7 @@ pub(crate) struct Sim {
     /// Number of users at most
     #[arg(long)]
     users: Option<u64>,
-    /// Simulated milliseconds
+    /// Length of the run in simulated milliseconds
     #[arg(long)]
     ms: Option<u64>,
     /// Kinds of faults to switch off, separated by commas
@@ -99,7 +99,7 @@ impl Sim {
         }
     }
 
-    /// Runs them.
+    /// Runs the simulator with them.
     pub(crate) fn run(self) -> Result<()> {
         if self.fault.is_some() {
             let (fault, seed, trace) = (self.fault, self.seed, self.trace);
@@ -144,7 +144,7 @@ impl Sim {
 }
 
 impl Faults {
-    /// Some, drawn anew: `seed` decides which.
+    /// Some, drawn at random: `seed` decides which.
     pub(crate) fn draw(count: u64, seed: u64) -> Self {
         let (count, seed) = (Some(count), Some(seed));
         Self {

@@ -170,7 +170,7 @@ fn start(name: &'static str, program: &Path, args: &[&str]) -> Result<Job> {
     let child = Command::new(program)
         .args(args)
         .current_dir(root())
-        // Of this task, not of what it runs: the build script of a dependency would run anew.
+        // Of this task, not of what it runs: the build script of a dependency would run again.
         .env_remove("CARGO_MANIFEST_DIR")
         .env_remove("CARGO_PKG_NAME")
         .stdin(Stdio::null())

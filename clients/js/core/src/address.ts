@@ -1,4 +1,7 @@
-/** Addresses of servers, without `URL`: that of React Native before 0.80 has no working parts. */
+/**
+ * Addresses of servers, without `URL`: the one in React Native before 0.80 has no working
+ * properties.
+ */
 
 export interface Address {
   /** Empty, or `s` of `https:` and `wss:`. */

@@ -19,8 +19,8 @@ function globals(): Globals {
 }
 
 /**
- * Time, timers and chance of the platform; the platform's WebSocket, or what `loadSocket` brings
- * where there is none.
+ * Time, timers and randomness of the platform, and its WebSocket; where there is none, the one that
+ * `loadSocket` loads.
  */
 export function platformEnvironment(loadSocket: () => Promise<Connect>): Environment {
   return {
@@ -30,8 +30,8 @@ export function platformEnvironment(loadSocket: () => Promise<Connect>): Environ
     clearTimer: (timer) => clearTimeout(timer as ReturnType<typeof setTimeout>),
     connect(url, events) {
       const { WebSocket } = globals();
-      // Later than at once, also where there is one: a login that is undone in the same turn, as by
-      // the double mount of React, opens nothing.
+      // Deferred even where there is one: a login that is undone in the same turn, as React's
+      // double mount does, then opens nothing.
       const load = WebSocket ? () => Promise.resolve(connectWith(WebSocket)) : loadSocket;
       return connectLater(load)(url, events);
     },

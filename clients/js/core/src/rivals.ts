@@ -1,7 +1,8 @@
 /**
- * The logins of one user in one program. The server lets the newest of a user's connections win; which of two that are
- * opened in the same moment it sees first is the network's affair. So a login holds back the earlier ones of its user
- * that are not connected, until it has succeeded, which ends them, or come to nothing, which lets them go on.
+ * The logins of one user in one program. The server lets the newest of a user's connections win;
+ * which of two that are opened in the same moment it sees first depends on the network. So a login
+ * holds back the earlier ones of its user that are not connected, until it has succeeded, which
+ * ends them, or failed, which lets them continue.
  */
 import type { RivalWord } from './machine/types.js';
 
@@ -11,7 +12,7 @@ export interface Rival {
   told: RivalWord;
 }
 
-/** Logins that are not over, in their order, by server, app and user. */
+/** Logins that have not ended, in their order, by server, app and user. */
 export type Rivals = Map<string, readonly Rival[]>;
 
 /** Takes a new list, and tells each of them what follows from it. */

@@ -16,9 +16,9 @@ import { type Rival, type Rivals, setRivals } from './rivals.js';
 import type { Exchange } from './transport/http.js';
 import type { Connect, Transport } from './transport/transport.js';
 
-/** The world: injected, so that tests own time, chance and the network. */
+/** The outside world: injected, so that tests control time, randomness and the network. */
 export interface Environment {
-  /** Monotonic milliseconds. */
+  /** The time, in monotonic milliseconds. */
   now(): number;
   /** 0 ≤ value < 1. */
   random(): number;
@@ -29,7 +29,9 @@ export interface Environment {
   readonly rivals: () => Rivals;
   /** One HTTP request. */
   readonly exchange: Exchange;
-  /** Calls `wake` when the page is shown again, the network is back and the like; returns its end. */
+  /**
+   * Calls `wake` when the page is shown again, the network is back and the like; returns its end.
+   */
   watchWakeUps(wake: () => void): () => void;
 }
 
@@ -48,11 +50,15 @@ export class CallError extends Error {
 }
 
 /**
- * How much later than another login of its user in this program a login opens its connection, in milliseconds: the
- * server orders a user's logins by the millisecond in which their connections are opened.
+ * How much later than another login of its user in this program a login opens its connection, in
+ * milliseconds: the server orders a user's logins by the millisecond in which their connections are
+ * opened.
  */
 const AFTER_RIVAL_MS = 10;
-/** How long a given-up login waits for its answer, to be ended on the server as well. Milliseconds. */
+/**
+ * How long the connection of a given-up login waits for its answer, so that the server ends it too.
+ * Milliseconds.
+ */
 const FAREWELL_MS = 5_000;
 /** Timers of browsers and Node overflow above this. */
 const TIMER_MS_MAX = 2 ** 31 - 1;
@@ -103,7 +109,7 @@ export class Shell {
     return this.#machine.userId;
   }
 
-  /** Where the server is, and what lets the user in. */
+  /** The server's address, and what the user logs in with. */
   get access(): { readonly url: string; readonly appId: string; readonly userId: string; readonly token: string } {
     return { url: this.#url, appId: this.settings.appId, userId: this.userId, token: this.#machine.token };
   }
@@ -129,7 +135,7 @@ export class Shell {
     return this.#ask((id) => ({ is: 'logout', id }));
   }
 
-  /** Leaves at once; the server is told if the link is up, its answer is not waited for. */
+  /** Leaves at once: the server is told if the link is up, but nobody waits for its answer. */
   logoutSync(): void {
     this.#handle({ is: 'logoutSync' });
   }
@@ -139,12 +145,12 @@ export class Shell {
     return this.#ask((id) => ({ is: 'call', id, call }));
   }
 
-  /** Tells the server of an invitation; what becomes of it are events. */
+  /** Tells the server about an invitation; events tell what becomes of it. */
   tellInvitation(call: InvitationCall): void {
     this.#handle({ is: 'invitation', call });
   }
 
-  /** Tries to connect now, or looks whether the link still stands. */
+  /** Tries to connect now, or checks whether the link is still alive. */
   wake(): void {
     this.#handle({ is: 'woken' });
   }
@@ -225,7 +231,10 @@ export class Shell {
     this.#transport = open;
   }
 
-  /** The login of this connection was given up, but the server may have it: its answer is followed by a logout. */
+  /**
+   * The login of this connection was given up, but the server may have it: its answer is followed
+   * by a logout.
+   */
   #sayFarewell(connection: number, bytes: Uint8Array): void {
     const open = this.#transport;
     if (open?.connection !== connection) return;

@@ -1,6 +1,7 @@
 /**
- * React hooks for `@tidings/rtm`. Whatever a hook begins it ends when the component goes, also under StrictMode, which
- * mounts everything twice. Nothing happens while a page is rendered on a server.
+ * React hooks for `@tidings/rtm`. Whatever a hook begins it ends when the component unmounts, also
+ * under StrictMode, which mounts everything twice. Nothing happens while a page is rendered on a
+ * server.
  */
 import AgoraRTM from '@tidings/rtm';
 import { useEffect, useRef, useState } from 'react';
@@ -11,13 +12,13 @@ export interface RtmLogin {
   readonly appId: string;
   /** Who logs in; nobody while it is missing or empty. */
   readonly uid: string | null | undefined;
-  /** Lets the user in; another one later replaces it without a new login. */
+  /** The user's token; a later one replaces it without a new login. */
   readonly token?: string | null | undefined;
-  /** Settings of the client; those of the first rendering count, but for `endpoint`. */
+  /** Settings of the client. Except for `endpoint`, those of the first rendering count. */
   readonly config?: AgoraRTM.RtmConfig | undefined;
 }
 
-/** Where a login stands. */
+/** The state of a login. */
 export interface RtmSession {
   /** The client; `undefined` before the first effect and while nobody logs in. */
   readonly client: AgoraRTM.RtmClient | undefined;
@@ -31,7 +32,10 @@ export interface RtmSession {
 
 const NOBODY: RtmSession = { client: undefined, state: 'DISCONNECTED', reason: undefined, error: undefined };
 
-/** Logs in while the component is there: again for another user, app or endpoint; a new token is handed over. */
+/**
+ * Logs in while the component is mounted; again for another user, app or endpoint. A new token
+ * renews the old one.
+ */
 export function useRtmClient({ appId, uid, token, config }: RtmLogin): RtmSession {
   const [session, setSession] = useState(NOBODY);
   const latest = useRef({ token, config, used: token });
@@ -52,7 +56,7 @@ export function useRtmClient({ appId, uid, token, config }: RtmLogin): RtmSessio
     return () => {
       isThere = false;
       setSession(NOBODY);
-      // A login that is still on its way is given up by it.
+      // It also gives up a login that is still under way.
       if (client.connectionState !== 'DISCONNECTED') client.logout().catch(() => undefined);
     };
   }, [appId, uid, endpoint]);
@@ -70,7 +74,7 @@ export function useRtmClient({ appId, uid, token, config }: RtmLogin): RtmSessio
   return session;
 }
 
-/** A channel that is joined while the component is there. */
+/** A channel that is joined while the component is mounted. */
 export interface RtmChannelState {
   /** The channel; `undefined` until the user is logged in. */
   readonly channel: AgoraRTM.RtmChannel | undefined;
@@ -84,7 +88,10 @@ export interface RtmChannelState {
 
 const OUTSIDE: RtmChannelState = { channel: undefined, isJoined: false, members: [], error: undefined };
 
-/** Joins a channel while the component is there and its user is logged in; none while the name is missing or empty. */
+/**
+ * Joins a channel while the component is mounted and its user logged in; none while the name is
+ * missing or empty.
+ */
 export function useRtmChannel(session: RtmSession, channelId: string | null | undefined): RtmChannelState {
   const [outcome, setOutcome] = useState(OUTSIDE);
   const { client } = session;
@@ -148,7 +155,7 @@ export function useRtmEvent<E extends Emitter, Name extends keyof EventsOf<E>>(
   }, [emitter, name]);
 }
 
-/** States of up to 512 users, by user, while the component is there. */
+/** States of up to 512 users, by user, while the component is mounted. */
 export function usePeersOnline(session: RtmSession, peerIds: readonly string[]): AgoraRTM.PeersOnlineStatusMap {
   const [states, setStates] = useState<AgoraRTM.PeersOnlineStatusMap>({});
   const { client } = session;

@@ -20,7 +20,9 @@ import {
 import { loadNodeSocket } from './node-loader.js';
 import { BUILD, VERSION } from './version.js';
 
-/** Prefix of the text that ends an accepted call with a legacy peer. Source: RTM 1.x semantics 6.8. */
+/**
+ * Prefix of the text that ends an accepted call with a legacy peer. Source: RTM 1.x semantics 6.8.
+ */
 const END_CALL_PREFIX = 'AgoraRTMLegacyEndcallCompatibleMessagePrefix';
 
 const parameters = new Map<string, unknown>();

@@ -16,7 +16,7 @@ import { toChannelAttributes } from './messages.js';
 
 const INVALID = CODES.ATTRIBUTE_OPERATION_ERR_INVALID_ARGUMENT;
 
-/** How a write treats what is there. */
+/** How a write treats existing attributes. */
 export type Write = 'set' | 'merge' | 'delete' | 'clear';
 
 const HOW = {

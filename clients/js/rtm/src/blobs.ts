@@ -1,8 +1,8 @@
 /** Blobs: the bytes of thumbnails, and what kind of file some bytes are. */
 
 /**
- * The bytes of Blobs made here, so that a message that is sent on needs no wait: a message behind it would overtake
- * it otherwise.
+ * The bytes of Blobs made here, so that forwarding a message needs no wait: otherwise a later
+ * message would overtake it.
  */
 let known: WeakMap<Blob, Uint8Array> | undefined;
 
@@ -27,13 +27,15 @@ export function remember(blob: Blob, bytes: Uint8Array): void {
   (known ??= new WeakMap()).set(blob, bytes);
 }
 
-/** Gives the Blob's bytes on, at once where they are known. */
+/** Passes the Blob's bytes on, at once if they are known. */
 export function withBytes<T>(blob: Blob | undefined, give: (bytes: Uint8Array) => T): T | Promise<T> {
   const bytes = blob ? known?.get(blob) : new Uint8Array();
   return bytes ? give(bytes) : (blob as Blob).arrayBuffer().then((buffer) => give(new Uint8Array(buffer)));
 }
 
-/** In hexadecimal: a page without a charset may take a script's other characters for something else. */
+/**
+ * In hexadecimal: a page without a charset may take a script's other characters for something else.
+ */
 const TYPES: readonly (readonly [start: string, type: string])[] = [
   ['89504e47', 'image/png'],
   ['47494638', 'image/gif'],

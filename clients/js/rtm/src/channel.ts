@@ -73,9 +73,10 @@ export class RtmChannel
     } catch (error) {
       const { code, isSent } = error as RtmError;
       const isOut = code === CODES.LEAVE_CHANNEL_ERR_NOT_IN_CHANNEL;
-      // The join may have been refused meanwhile.
+      // The join may have been refused in the meantime.
       if (isOut && !wasIn) return;
-      // One that waits for the link is done when it is back; after any other failure the user is still in.
+      // A leave that waits for the link is done when it is back; after any other failure the user
+      // is still in.
       if (!isOut && isSent === undefined && wasIn && !this.#joined.has(this.channelId)) {
         this.#joined.set(this.channelId, this);
         this.#isIn = true;
@@ -93,7 +94,7 @@ export class RtmChannel
     this.#checkJoined(CODES.CHANNEL_MESSAGE_ERR_NOT_IN_CHANNEL);
     checkSize(checked.size, CODES.CHANNEL_MESSAGE_ERR_INVALID_MESSAGE);
     const load = checked.load();
-    // Without a wait where none is needed: calls keep their order.
+    // No wait where none is needed, so that calls keep their order.
     const loaded = load instanceof Promise ? await load : load;
     const history = isOn(messageOptions, 'enableHistoricalMessaging');
     const value = { channel: this.channelId, message: loaded, history };

@@ -1,4 +1,6 @@
-/** Argument checks. Which code applies and in which order they run: RTM 1.x semantics 2.1 to 2.3. */
+/**
+ * Argument checks. Which code applies and in which order they run: RTM 1.x semantics 2.1 to 2.3.
+ */
 import {
   ATTRIBUTES_MAX,
   ATTRIBUTE_KEY_BYTES_MAX,
@@ -17,7 +19,7 @@ export function byteLength(text: string): number {
   return encodeUtf8(text).length;
 }
 
-/** What a value is, for texts. */
+/** What kind of value it is, for error texts. */
 export function kindOf(value: unknown): string {
   if (value === null) return 'null';
   return Array.isArray(value) ? 'an array' : typeof value;
@@ -109,7 +111,7 @@ export function checkKeys(what: string, value: unknown): string[] {
   return [...new Set(value as string[])];
 }
 
-/** An option that is on only when it is `true`; whatever else is there is off. */
+/** An option that is on only when it is `true`; any other value is off. */
 export function isOn(options: unknown, name: string): boolean {
   return (
     typeof options === 'object' &&

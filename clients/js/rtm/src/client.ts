@@ -131,7 +131,10 @@ export class RtmClient
     }
   }
 
-  /** An extension of ours: no waiting for the next attempt to connect; a link that seems to stand is looked at. */
+  /**
+   * An extension of ours: connects now instead of waiting for the next attempt; checks a link that
+   * seems alive.
+   */
   reconnectNow(): void {
     this.#shell.wake();
   }
@@ -169,7 +172,7 @@ export class RtmClient
     checkName('peerId', peerId, CODES.PEER_MESSAGE_ERR_INVALID_USERID);
     checkSize(checked.size, CODES.PEER_MESSAGE_ERR_INVALID_MESSAGE);
     const load = checked.load();
-    // Without a wait where none is needed: calls keep their order.
+    // No wait where none is needed, so that calls keep their order.
     const loaded = load instanceof Promise ? await load : load;
     const value = {
       peerId,
@@ -182,7 +185,10 @@ export class RtmClient
     return { hasPeerReceived: sent.received };
   }
 
-  /** An extension of ours: the conversation with one user, as far as its messages were sent with `enableHistoricalMessaging`. */
+  /**
+   * An extension of ours: the conversation with one user, as far as its messages were sent with
+   * `enableHistoricalMessaging`.
+   */
   async getPeerHistory(peerId: string, options?: AgoraRTM.HistoryOptions): Promise<AgoraRTM.HistoryPage> {
     const what = 'getPeerHistory()';
     this.#connection.checkLogin(what);
@@ -206,7 +212,7 @@ export class RtmClient
     return new LocalInvitation(calleeId, this.#connection, this.#invitations);
   }
 
-  /** An extension of ours: an open invitation that has come, by its `invitationId`. */
+  /** An extension of ours: an open invitation that was received, by its `invitationId`. */
   getRemoteInvitation(invitationId: string): AgoraRTM.RemoteInvitation | undefined {
     return this.#invitations.find(invitationId);
   }
@@ -426,7 +432,7 @@ export class RtmClient
       }
       default: {
         const channel = this.#joined.get(event.channel);
-        // Its token permits the channel no more.
+        // The user's token no longer permits the channel.
         if (event.is === 'memberLeft' && event.isSelf) this.#joined.delete(event.channel);
         if (channel) raise(channel, event);
       }

@@ -1,7 +1,7 @@
 /**
- * An event emitter with the methods of Node's, and one difference: each listener runs on its own. An
- * exception of one is thrown again from a timer, where `window.onerror` or `uncaughtException` sees
- * it, and disturbs neither the other listeners nor the SDK.
+ * An event emitter with the methods of Node's, and one difference: each listener runs on its own.
+ * An exception of one is thrown again from a timer, where `window.onerror` or `uncaughtException`
+ * sees it, and disturbs neither the other listeners nor the SDK.
  */
 
 import type AgoraRTM from '../types/index.mjs';
@@ -26,8 +26,8 @@ export class EventEmitter<Events extends object> {
   #maxListeners: number | undefined;
 
   /**
-   * A tag of its own tells state libraries that this is no plain data: they wrap plain objects in proxies, through
-   * which private members cannot be reached, or walk them.
+   * A tag of its own tells state libraries that this is no plain data: they wrap plain objects in
+   * proxies, through which private members cannot be reached, or walk them.
    */
   get [Symbol.toStringTag](): string {
     return 'RtmObject';

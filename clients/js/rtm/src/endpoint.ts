@@ -14,7 +14,10 @@ const PATH = '/rtm';
 export const HOW_TO_SET =
   'Set config.endpoint, global TIDINGS_ENDPOINT, <meta name="tidings-endpoint"> or process.env.TIDINGS_ENDPOINT';
 
-/** Node's environment, or what a bundler has put in this place: the words must stand here as they do. */
+/**
+ * Node's environment, or what a bundler has put in its place: bundlers look for exactly these
+ * words.
+ */
 function ofBuild(): unknown {
   try {
     return process.env.TIDINGS_ENDPOINT;
@@ -37,7 +40,7 @@ export function resolveEndpoint(configured: unknown): { url: string } | { proble
   const address = typeof given === 'string' && parseAddress(given);
   if (!address) return { problem: `the endpoint '${String(given)}' is not an address such as https://host[:port]` };
   const { secure, isSocket, host, path, search } = address;
-  // A ws: address with a path is taken as it stands; http: addresses name the server.
+  // A ws: address with a path is used as it is; http: addresses name the server.
   const suffix = (isSocket && path !== '') || path.endsWith(PATH) ? '' : PATH;
   return { url: `ws${secure}://${host}${path}${suffix}${search}` };
 }

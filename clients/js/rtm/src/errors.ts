@@ -32,7 +32,7 @@ export type ErrorName =
   | 'RtmInvokeTooOftenError'
   | 'RtmTimeoutError'
   | 'RtmUnavailableError'
-  /** Ours, for what only a server can say: a refused token, a user who is offline. */
+  /** Our own name, for what only a server can know: a refused token, a user who is offline. */
   | 'RtmServerError';
 
 /** Code of every method that needs a login. */
@@ -44,7 +44,9 @@ export class RtmError extends Error {
   /** The server's outcome; `undefined` when the error was found here. */
   readonly serverCode: number | undefined;
   readonly originalError: unknown;
-  /** Of a call without an answer: whether it had left this client; `false` = it has had no effect. */
+  /**
+   * Of a call without an answer: whether it had left this client; `false` = it has had no effect.
+   */
   declare readonly isSent?: boolean;
   /** When to try again. Milliseconds; only where the server has said it. */
   declare readonly retryAfter?: number;

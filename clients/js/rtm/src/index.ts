@@ -1,6 +1,6 @@
 /**
- * The ES module: the API object as default, as `import AgoraRTM from '@tidings/rtm'` wants it, and its
- * members by name, so that `import * as AgoraRTM` has them as well.
+ * The ES module: the API object as default, as `import AgoraRTM from '@tidings/rtm'` wants it, and
+ * its members by name, so that `import * as AgoraRTM` has them as well.
  */
 import { AgoraRTM } from './api.js';
 

@@ -1,6 +1,6 @@
 /**
  * Call invitations: the two objects with their checks and states. No timer here ends one: every end
- * that is not the user's own act is told by the server, or is the loss of the session.
+ * that is not the user's own decision is told by the server, or is the loss of the session.
  */
 import {
   INVITATION_TEXT_BYTES_MAX as TEXT_BYTES_MAX,
@@ -17,13 +17,13 @@ import { invalidArgument, invalidStatus } from './errors.js';
 type LocalFailure = AgoraRTM.RtmStatusCode.LocalInvitationFailureReason;
 type RemoteFailure = AgoraRTM.RtmStatusCode.RemoteInvitationFailureReason;
 
-/** What the server's ends are for the caller; accepted, refused and cancelled are no failures. */
+/** What the server's ends mean to the caller; accepted, refused and cancelled are not failures. */
 const LOCAL_FAILURES: Partial<Record<InvitationEnd, LocalFailure>> = {
   peer_offline: 'PEER_OFFLINE',
   callee_gone: 'PEER_OFFLINE',
   no_response: 'PEER_NO_RESPONSE',
   expired: 'INVITATION_EXPIRE',
-  // The session that had sent it is over, and it is not known what became of it.
+  // The session that had sent it has ended, and nobody knows what became of it.
   not_recorded: 'NOT_LOGGEDIN',
 };
 /** And for the callee. */
@@ -44,7 +44,10 @@ export interface Outgoing {
 /** What the server tells a sent invitation. Not part of the object's API. */
 export interface LocalWords {
   received(): void;
-  /** Whether the invitation is still open, so that the acceptance may count; it then stays open for it. */
+  /**
+   * Whether the invitation is still open, so that the acceptance may count; it then stays open for
+   * it.
+   */
   confirms(): boolean;
   ended(end: InvitationEnd | undefined, response: string): void;
   failed(reason: LocalFailure): void;
@@ -206,7 +209,10 @@ export class RemoteInvitation
     readonly channelId: string,
     readonly content: string,
     answers: InvitationAnswers,
-    /** An extension of ours: names the invitation at the client, see `RtmClient.getRemoteInvitation`. */
+    /**
+     * An extension of ours: names the invitation at the client, see
+     * `RtmClient.getRemoteInvitation`.
+     */
     readonly invitationId: string = '',
   ) {
     super();

@@ -1,4 +1,4 @@
-/** The open invitations of a client: brings the server's words to their objects. */
+/** The open invitations of a client: passes what the server says to their objects. */
 import { INVITATION_ENDS, type InvitationCall, type InvitationEvent } from '@tidings/core';
 import type AgoraRTM from '../types/index.mjs';
 import { type LocalInvitation, type Outgoing, RemoteInvitation, localWords, remoteWords } from './invitation.js';
@@ -27,7 +27,7 @@ export class Invitations implements Outgoing {
     this.#tell({ is: 'cancelInvitation', value: { number } });
   }
 
-  /** Takes a word of the server; returns an invitation that has come. */
+  /** Takes what the server says; returns an invitation that has arrived. */
   heard(event: InvitationEvent): RemoteInvitation | undefined {
     switch (event.is) {
       case 'invitationReceived': {
@@ -38,7 +38,7 @@ export class Invitations implements Outgoing {
       case 'acceptAsked': {
         const { number } = event.value;
         const invitation = this.#local.get(number);
-        // The gate: one that has been cancelled here is never confirmed.
+        // An invitation that has been cancelled here is never confirmed.
         if (invitation && localWords(invitation).confirms()) this.#tell({ is: 'confirmAccept', value: { number } });
         return undefined;
       }
@@ -73,7 +73,7 @@ export class Invitations implements Outgoing {
     }
   }
 
-  /** The login is over: nothing more will be told of what belonged to it. */
+  /** The login has ended: nothing more will be told about its invitations. */
   sessionOver(reason: AgoraRTM.RtmStatusCode.LocalInvitationFailureReason): void {
     const local = [...this.#local.values()];
     const remote = [...this.#remote.values()];
@@ -83,7 +83,7 @@ export class Invitations implements Outgoing {
     for (const invitation of remote) remoteWords(invitation).failed('UNKNOWN');
   }
 
-  /** An open invitation that has come, by its `invitationId`. */
+  /** An open invitation that was received, by its `invitationId`. */
   find(invitationId: string): RemoteInvitation | undefined {
     return this.#remote.get(invitationId);
   }

@@ -5,7 +5,7 @@ export interface Measures {
   readonly height: number;
 }
 
-/** As many bytes of a file as are looked at: cameras write large notes in front of a JPEG's frame. */
+/** How many bytes of a file are searched: cameras write large notes in front of a JPEG's frame. */
 export const MEASURED_BYTES = 512 * 1024;
 
 /** Of a PNG, JPEG or BMP as it is stored; `undefined` for anything else. */
@@ -16,7 +16,7 @@ export function measuresOf(bytes: Uint8Array): Measures | undefined {
       case 0x8950:
         return { width: view.getUint32(16), height: view.getUint32(20) };
       case 0x424d:
-        // A negative height says that the rows stand from top to bottom.
+        // A negative height says that the rows are stored from top to bottom.
         return { width: view.getInt32(18, true), height: Math.abs(view.getInt32(22, true)) };
       case 0xffd8:
         return ofJpeg(view);
@@ -29,14 +29,14 @@ export function measuresOf(bytes: Uint8Array): Measures | undefined {
   }
 }
 
-/** Goes from segment to segment until one begins a frame: C0 to CF but for DHT, JPG and DAC. */
+/** Goes from segment to segment until one begins a frame: C0 to CF except DHT, JPG and DAC. */
 function ofJpeg(view: DataView): Measures {
   let at = 2;
   for (;;) {
     const marker = view.getUint16(at);
     const isFrame = marker >= 0xffc0 && marker <= 0xffcf && ![0xffc4, 0xffc8, 0xffcc].includes(marker);
     if (isFrame) return { width: view.getUint16(at + 7), height: view.getUint16(at + 5) };
-    // Fill bytes stand alone; what is no marker leads out of the bytes soon.
+    // Fill bytes stand alone; anything that is not a marker soon leads past the last byte.
     at += marker === 0xffff ? 1 : 2 + Math.max(2, view.getUint16(at + 2));
   }
 }

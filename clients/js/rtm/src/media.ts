@@ -44,7 +44,7 @@ interface Wanted {
 }
 
 export class Media {
-  /** What ends each transfer that goes on. Bound: media_transfers_max. */
+  /** What ends each transfer under way. Bound: media_transfers_max. */
   readonly #open = new Set<(text: string) => void>();
 
   constructor(
@@ -52,7 +52,7 @@ export class Media {
     private readonly environment: Environment,
   ) {}
 
-  /** The login is over. */
+  /** The login has ended. */
   stop(): void {
     for (const stop of this.#open) stop('the login is over');
   }
@@ -78,7 +78,7 @@ export class Media {
     }
     const headers: Record<string, string> = { 'Content-Type': type && type.length < 128 ? type : 'application/octet-stream' };
     const name = encodeUtf8(fileName);
-    // The server is told only what it takes; the message has the name in any case.
+    // The server is told only a name it accepts; the message has the name in any case.
     if (name.length < 256 && !/\p{Cc}/u.test(fileName)) headers['Tidings-File-Name'] = percent(name);
     const family = FAMILY_UPLOAD_MEDIA_ERR;
     const answer = await this.#transfer({ what: UPLOAD, family, headers, body }, handler);
@@ -189,7 +189,9 @@ function checkHandler(handler: unknown): AgoraRTM.MediaTransferHandler {
   return given;
 }
 
-/** Tells of progress about once a second, and of the end once. A listener that throws disturbs nothing. */
+/**
+ * Reports progress about once a second, and the end once. A listener that throws disturbs nothing.
+ */
 function reporter(environment: Environment, listener: AgoraRTM.MediaTransferHandler['onOperationProgress']) {
   let toldAt = -Infinity;
   let toldSize = -1;
@@ -213,11 +215,12 @@ async function problemOf(status: number, answer: Blob, { what, family }: Wanted)
   let failure = { outcome: 0, text: `HTTP ${status}`, retryAfterMs: 0 };
   try {
     const { error } = JSON.parse(await textOf(answer)) as { error: Record<string, never> & { text: string; hint: string } };
-    // By texts of templates: these two names of the server's would be shortened by the build, as ours are.
+    // By texts of templates: these two names of the server's would be shortened by the build, as
+    // ours are.
     const [outcome, retryAfterMs] = [`outcome`, `retryAfterMs`].map((name) => error[name]) as unknown as [number, number];
     failure = { outcome, text: `${error.text}. ${error.hint}`, retryAfterMs };
   } catch {
-    // Something between here and the server has answered.
+    // A proxy on the way to the server has answered.
   }
   return fromCall(new CallError(failure), family, what);
 }

@@ -22,8 +22,8 @@ export interface Checked {
 }
 
 /**
- * The shape of a message to be sent: a string `text`, a Uint8Array `rawMessage`, or the `mediaId` of a file or an
- * image. An object of another realm will do. Throws with the family's code.
+ * The shape of a message to be sent: a string `text`, a Uint8Array `rawMessage`, or the `mediaId`
+ * of a file or an image. An object of another realm is accepted. Throws with the family's code.
  */
 export function checkMessage(value: unknown, code: number): Checked {
   if (typeof value !== 'object' || value === null || Array.isArray(value)) {
@@ -88,7 +88,7 @@ function textOf(fields: Readonly<Record<string, unknown>>, name: string, code: n
   throw invalidArgument(code, `message.${name} is ${kindOf(value)}, use a string`);
 }
 
-/** Pages compute the sides of thumbnails, so fractions come. */
+/** Pages compute the sides of thumbnails, so there are fractions. */
 function numberOf(fields: Readonly<Record<string, unknown>>, name: string, code: number): number {
   const value = fields[name] ?? 0;
   if (typeof value === 'number' && value >= 0 && value <= 0xffff_ffff) return Math.round(value);

@@ -1,8 +1,9 @@
 /**
- * Fetches the WebSocket client for Node before 22, which lies in a file beside this bundle.
+ * Fetches the WebSocket client for Node before 22, which is in a file beside this bundle.
  *
- * The names are not literals and the comments tell bundlers to leave the imports alone, so that they
- * neither follow them nor warn. A program that is itself bundled finds the file by package name.
+ * The names are not literals and the comments tell bundlers to leave the imports alone, so that
+ * they neither follow them nor warn. A program that is itself bundled finds the file by package
+ * name.
  */
 import type { Connect } from '@tidings/core';
 

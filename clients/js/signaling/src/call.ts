@@ -54,7 +54,7 @@ export class Call {
     this.#send('voip_invite_msg', JSON.stringify({ msgtype: 'dtmf', msgdata: digits }));
   }
 
-  /** The SDK tells the caller by itself that the invitation has come. */
+  /** The SDK itself tells the caller that the invitation has arrived. */
   acknowledge(): void {
     this.#send('voip_invite_ack', '');
   }

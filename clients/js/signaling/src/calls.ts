@@ -1,4 +1,6 @@
-/** Calls to the server: numbered, each answered once, kept over a reconnect. Source: signaling 5. */
+/**
+ * Calls to the server: numbered, each answered once, kept over a reconnect. Source: signaling 5.
+ */
 
 export type Answered = (error: string, body: Record<string, unknown>) => void;
 
@@ -11,7 +13,10 @@ interface Open {
 /** Calls that may wait for a login. More are failed at once. */
 const WAITING_MAX = 1_024;
 
-/** What must not be done again when the connection ended before its answer: it belongs to the old login. */
+/**
+ * Calls that are not repeated if the connection ended before their answer: they belong to the old
+ * login.
+ */
 const OF_THE_LOGIN = new Set(['user_getmsg', 'user_logout', 'channel_join', 'channel_leave']);
 
 export class Calls {
@@ -38,7 +43,10 @@ export class Calls {
     call?.answered(error, body);
   }
 
-  /** The connection has ended: what is open is made again with the next login. The server drops what it had. */
+  /**
+   * The connection has ended: open calls are made again with the next login. The server drops those
+   * it had.
+   */
   interrupted(): void {
     const again = [...this.#open.values()].filter(({ name }) => !OF_THE_LOGIN.has(name));
     this.#open.clear();
@@ -52,7 +60,7 @@ export class Calls {
     for (const call of waiting) this.#make(call);
   }
 
-  /** There will be no login any more. */
+  /** There will be no further login. */
   fail(error: string): void {
     const calls = [...this.#open.values(), ...this.#waiting];
     this.#open.clear();

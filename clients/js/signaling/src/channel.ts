@@ -3,7 +3,7 @@ import { run } from './log.js';
 import type { Session } from './session.js';
 import { parseObject, readLine } from './wire.js';
 
-/** Called with the error's text, or with nothing when it went well. */
+/** Called with the error's text, or with nothing on success. */
 export type Done = ((error?: string) => unknown) | undefined;
 type Member = [account: string, uid: number];
 
@@ -60,7 +60,7 @@ export class Channel {
     this.#call('channel_clear_attr', { channel: this.name }, done);
   }
 
-  /** Joins; again after a reconnect, when `then` is told whether it went well. */
+  /** Joins; again after a reconnect, when `then` is told whether it succeeded. */
   join(then?: (isJoined: boolean) => void): void {
     this.#lastEvent = 0;
     const isAgain = this.state === 'joined';
@@ -83,7 +83,7 @@ export class Channel {
     });
   }
 
-  /** The login is in this channel no more. */
+  /** The login is no longer in this channel. */
   left(): void {
     this.state = 'leaved';
     this.#session.forgetChannel(this);

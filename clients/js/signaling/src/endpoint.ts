@@ -1,4 +1,7 @@
-/** Where the server is: what the page has set, else where the page itself comes from. Source: signaling 2. */
+/**
+ * The server's address: the one that the page has set, otherwise the page's own origin. Source:
+ * signaling 2.
+ */
 
 interface Globals {
   readonly TIDINGS_ENDPOINT?: unknown;

@@ -1,15 +1,16 @@
 /**
  * The message queue: a cursor, and when to ask. Source: signaling 6.3 and 6.4.
  *
- * Messages are pushed one after the other; what is out of step is asked for. Asking also confirms: a second after the
- * last message, so that one confirmation stands for many. A message that comes again after a reconnect is known by its id.
+ * Messages are pushed one after the other; missing ones are requested. A request also confirms: a
+ * second after the last message, so that one confirmation stands for many. A message that comes
+ * again after a reconnect is known by its id.
  */
 import type { Line } from './wire.js';
 import { readLine } from './wire.js';
 
 /** A confirmation waits this long for more messages, in milliseconds. */
 const TAIL_MS = 1_000;
-/** Without any message, the queue is looked at this often, in milliseconds. */
+/** How often the queue is checked while no message arrives, in milliseconds. */
 const IDLE_MS = 60_000;
 /** Messages asked for at once. */
 const PAGE = 30;
@@ -25,17 +26,17 @@ export interface QueueDoor {
 
 export class Queue {
   #cursor = 0;
-  /** What the server has last said to be cleared. */
+  /** What the server last reported as cleared. */
   #cleared = 0;
   #isAsking = false;
   #isAskedAgain = false;
   #timer: ReturnType<typeof setTimeout> | undefined;
-  /** Survives reconnects. A Map keeps the order in which ids came. */
+  /** Survives reconnects. A Map keeps the order in which ids arrived. */
   readonly #known = new Map<string, true>();
 
   constructor(private readonly door: QueueDoor) {}
 
-  /** A login has begun: its versions have nothing to do with those before. */
+  /** A login has begun: its versions are unrelated to earlier ones. */
   start(): void {
     this.#cursor = this.#cleared = 0;
     this.#isAsking = this.#isAskedAgain = false;
@@ -59,7 +60,7 @@ export class Queue {
     this.#wait();
   }
 
-  /** There is something. */
+  /** The server says that messages wait. */
   hint(): void {
     if (this.#isAsking) this.#isAskedAgain = true;
     else this.#ask();

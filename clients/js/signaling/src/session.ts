@@ -20,15 +20,18 @@ import { type Line, parse, parseObject, readAnswer, readFrame } from './wire.js'
 
 const INVOKE_PREFIX = 'io.agora.signal.';
 const PING_MS = 10_000;
-/** Without a word from the server for this long the connection counts as lost, in milliseconds. */
+/**
+ * After this long without a sign of life from the server the connection counts as lost, in
+ * milliseconds.
+ */
 const SILENCE_MS = 30_000;
-/** A connection is open and logged in within this time, in milliseconds. Source: signaling 2.3. */
+/** Time for opening a connection and logging in, in milliseconds. Source: signaling 2.3. */
 const LOGIN_WAIT_MS = 6_000;
-/** First logins are tried so often before they fail. */
+/** Attempts of a first login before it fails. */
 const LOGIN_TRIES = 3;
 const DELAY_FIRST_MS = 200;
 const DELAY_MAX_MS = 2_000;
-/** A logout that is not answered is over after this, in milliseconds. */
+/** How long a logout waits for an answer, in milliseconds; then it is done without one. */
 const LOGOUT_WAIT_MS = 3_000;
 
 export interface Settings {
@@ -67,7 +70,7 @@ export class Session {
   readonly #settings: Settings;
   readonly #calls = new Calls((name, number, args) => this.#send('call2', [name, number, { ...args, line: this.line }]));
   readonly #queue: Queue;
-  /** By channel and peer, one after the other, as all builds find them. */
+  /** By channel and peer in one key, which is how all builds find them. */
   readonly #invitations = new Map<string, Call>();
   #channel: Channel | undefined;
   #socket: Socket | undefined;
@@ -123,7 +126,9 @@ export class Session {
     this.request('user_sendmsg', args, (error) => run(done, error !== ''));
   }
 
-  /** Leaves the channel of before, if there is one, and joins another. `undefined` when logged out. */
+  /**
+   * Leaves the previous channel, if there is one, and joins another. `undefined` when logged out.
+   */
   channelJoin(name: unknown): Channel | undefined {
     if (this.state === LOGGED_OUT) return undefined;
     const before = this.#channel;
@@ -138,7 +143,7 @@ export class Session {
     return this.#invite('voip_invite', channelName, String(peer), extra);
   }
 
-  /** The same without words of its own. */
+  /** The same without `extra`. */
   channelInviteUser(channelName: string, peer: string): Call {
     return this.channelInviteUser2(channelName, peer);
   }
@@ -148,7 +153,9 @@ export class Session {
     return this.#invite('voip_invite_phone', channelName, String(phone), extra);
   }
 
-  /** Calls a function of the server by its long name, `io.agora.signal.…`; another name is ignored. */
+  /**
+   * Calls a function of the server by its long name, `io.agora.signal.…`; another name is ignored.
+   */
   invoke(name: string, args: Record<string, unknown>, done?: (error: string, body: Record<string, unknown>) => unknown): void {
     if (typeof name !== 'string' || !name.startsWith(INVOKE_PREFIX)) return;
     this.call2(name.slice(INVOKE_PREFIX.length).split('.')[0] ?? '', args, done);
@@ -159,7 +166,10 @@ export class Session {
     this.request(name, args ?? {}, (error, body) => run(done, error, body));
   }
 
-  /** Makes a call; it waits for the login, and is made again when a connection ends before its answer. */
+  /**
+   * Makes a call; it waits for the login, and is made again when a connection ends before its
+   * answer.
+   */
   request(name: string, args: object, answered: Answered): void {
     if (this.state === LOGGED_OUT) answered('not login', {});
     else this.#calls.make(this.state === LOGGED_IN, name, args, answered);
@@ -268,7 +278,7 @@ export class Session {
     else this.#calls.resume();
   }
 
-  /** Joins the channel again, before anything that waits is sent into it. */
+  /** Joins the channel again before waiting messages are sent to it. */
   #restore(): void {
     const done = (joined: string[]) => {
       this.#calls.resume();
@@ -320,7 +330,7 @@ export class Session {
     this.#pingTimer = setInterval(ping, PING_MS);
   }
 
-  /** The connection has ended, or was never there. */
+  /** The connection has ended, or could not be opened. */
   #lost(): void {
     if (this.state === LOGGED_OUT) return;
     this.#stop();
@@ -356,7 +366,7 @@ export class Session {
     run(this.onLogout, code);
   }
 
-  /** Nothing happens any more: no connection, no timer. */
+  /** Stops everything: no connection, no timer. */
   #close(): void {
     this.state = LOGGED_OUT;
     this.#stop();

@@ -1,4 +1,7 @@
-/** One WebSocket with text messages: the browser's own, Node's from 22 on, else that of the `ws` package. */
+/**
+ * One WebSocket with text messages: the browser's own, Node's from 22 on, otherwise that of the
+ * `ws` package.
+ */
 
 export interface SocketEvents {
   opened(): void;
@@ -33,7 +36,7 @@ async function socketClass(): Promise<SocketClass> {
   return loaded.default;
 }
 
-/** Opens a connection; what becomes of it is reported. */
+/** Opens a connection and reports what becomes of it. */
 export function open(url: string, events: SocketEvents): Socket {
   let socket: SocketLike | undefined;
   let isOver = false;

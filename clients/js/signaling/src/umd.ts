@@ -1,4 +1,7 @@
-/** The UMD module: the function `Signal`, and in a page the globals that the old builds set. Source: signaling 14. */
+/**
+ * The UMD module: the function `Signal`, and in a page the globals that the old builds set. Source:
+ * signaling 14.
+ */
 import { LOGGED_IN, LOGGED_OUT, LOGGING_IN, RECONNECTING } from './codes.js';
 import { Signal } from './signal.js';
 

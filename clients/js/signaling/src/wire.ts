@@ -1,4 +1,6 @@
-/** Frames and lines: JSON arrays and texts of the legacy protocol. Source: signaling 3, 5.1, 6.1. */
+/**
+ * Frames and lines: JSON arrays and texts of the legacy protocol. Source: signaling 3, 5.1, 6.1.
+ */
 
 /** A message of the queue, or an event of the channel. */
 export interface Line {
@@ -12,7 +14,7 @@ export interface Line {
 /** Fields before the content, the first word included. */
 const FIELDS: Record<string, number> = { 'msg-v2': 6, 'msg-v3': 7 };
 
-/** Reads a line; `undefined` when it is none. */
+/** Reads a line; `undefined` if it is not one. */
 export function readLine(text: string): Line | undefined {
   const version = text.slice(0, text.indexOf(' '));
   const count = FIELDS[version];
@@ -35,7 +37,7 @@ export function readLine(text: string): Line | undefined {
   };
 }
 
-/** A frame from the server as event and argument; `undefined` when it is none. */
+/** A frame from the server as event and argument; `undefined` if it is not one. */
 export function readFrame(text: string): readonly [event: string, argument: unknown] | undefined {
   const frame = parse(text);
   return Array.isArray(frame) && typeof frame[0] === 'string' ? [frame[0], frame[1]] : undefined;

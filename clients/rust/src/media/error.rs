@@ -84,7 +84,8 @@ macro_rules! transfer_error {
                 }
             }
 
-            /// The server's outcome, or that of a check here; none when the network or the login has ended it.
+            /// The server's outcome, or that of a check here; none when the network or the login
+            /// has ended it.
             pub fn outcome(&self) -> Option<Outcome> {
                 self.source.outcome()
             }

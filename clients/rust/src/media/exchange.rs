@@ -17,9 +17,9 @@ use tidings_wire::codes::Outcome;
 use tidings_wire::limits::MEDIA_BYTES_MAX;
 use tokio::task::JoinSet;
 
-use super::Access;
 use super::error::Cause;
 use super::meter::Meter;
+use crate::access::Access;
 use crate::connection::dial;
 
 /// Bytes handed to the socket in one go; progress is told in such steps.

@@ -1,6 +1,7 @@
 //! Uploads and downloads.
 //!
-//! Dropping the future of a transfer cancels it: its connection is closed, and the server forgets what has come.
+//! Dropping the future of a transfer cancels it: its connection is closed, and the server forgets
+//! what has come.
 
 mod error;
 mod exchange;
@@ -8,23 +9,22 @@ mod meter;
 
 use std::fmt;
 use std::future::Future;
-use std::sync::Arc;
 
 use bytes::Bytes;
-use http::Uri;
 use tidings_client_core::{ConnectionState, MediaFile};
 use tidings_wire::codes::Outcome;
 use tidings_wire::limits::{
     MEDIA_BYTES_MAX, MEDIA_FILE_NAME_BYTES_MAX, MEDIA_ID_BYTES_MAX, MEDIA_STALL_MS,
     MEDIA_TRANSFERS_MAX,
 };
-use tokio::sync::{Semaphore, oneshot, watch};
+use tokio::sync::{oneshot, watch};
 use tokio::time::sleep_until;
 
 use self::error::Cause;
 pub use self::error::{DownloadMediaError, UploadMediaError};
 use self::exchange::{Exchange, Outgoing};
 use self::meter::Meter;
+use crate::access::Access;
 use crate::client::Client;
 use crate::driver::Command;
 
@@ -89,7 +89,7 @@ impl fmt::Debug for Upload {
     }
 }
 
-/// A file to be downloaded. A media id by itself will do where this is asked for.
+/// A file to be downloaded. A media id alone will do where this is expected.
 #[must_use]
 pub struct Download {
     media_id: String,
@@ -126,30 +126,10 @@ impl<T: Into<String>> From<T> for Download {
     }
 }
 
-/// Where the server is, and what lets the user in.
-#[derive(Clone)]
-pub(crate) struct Access {
-    pub(crate) uri: Uri,
-    pub(crate) app_id: String,
-    pub(crate) user_id: String,
-    pub(crate) token: String,
-}
-
-impl fmt::Debug for Access {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Never the token.
-        write!(f, "Access of {}", self.user_id)
-    }
-}
-
-/// Places for transfers, shared by the clones of a client.
-pub(crate) fn places() -> Arc<Semaphore> {
-    Arc::new(Semaphore::new(MEDIA_TRANSFERS_MAX))
-}
-
 impl Client {
-    /// Uploads a file. It is kept for 7 days; what is returned goes into [`Message::File`](crate::Message::File) or
-    /// [`Message::Image`](crate::Message::Image), as often as wanted.
+    /// Uploads a file. It is kept for 7 days; what is returned goes into
+    /// [`Message::File`](crate::Message::File) or [`Message::Image`](crate::Message::Image), as
+    /// often as wanted.
     ///
     /// Dropping the future cancels the upload. At most 9 uploads and downloads go on at once.
     ///
@@ -170,7 +150,7 @@ impl Client {
     /// # Errors
     /// [`UploadMediaError`] with the codes `UPLOAD_MEDIA_ERR_…`: 102 without a login, 2 for a bad name, 4 for a file
     /// that is empty or too large, 5 for a tenth transfer, 3 after 120 s without progress, 6 when the login ends
-    /// meanwhile, else 1.
+    /// during it, otherwise 1.
     pub async fn upload_media(&self, upload: Upload) -> Result<MediaFile, UploadMediaError> {
         let access = self.access().await?;
         let Upload {
@@ -203,8 +183,8 @@ impl Client {
     ///
     /// # Errors
     /// [`DownloadMediaError`] with the codes `DOWNLOAD_MEDIA_ERR_…`: 102 without a login, 2 for an id that is none,
-    /// 4 when there is no such file or its time is over, 5 for a tenth transfer, 3 after 120 s without progress, 6
-    /// when the login ends meanwhile, else 1.
+    /// 4 when there is no such file or it has expired, 5 for a tenth transfer, 3 after 120 s without progress, 6
+    /// when the login ends during it, otherwise 1.
     pub async fn download_media(
         &self,
         download: impl Into<Download>,
@@ -271,7 +251,8 @@ async fn login_end(state: &mut watch::Receiver<ConnectionState>) {
 fn check_upload(bytes: usize, file_name: &str) -> Result<(), Cause> {
     if file_name.len() > MEDIA_FILE_NAME_BYTES_MAX || file_name.contains(char::is_control) {
         let text = format!(
-            "file name {file_name:?} is longer than {MEDIA_FILE_NAME_BYTES_MAX} bytes or has control characters"
+            "file name {file_name:?} is longer than {MEDIA_FILE_NAME_BYTES_MAX} bytes or has control \
+             characters"
         );
         return Err(Cause::refused(Outcome::InvalidArgument, text));
     }
@@ -282,7 +263,8 @@ fn check_upload(bytes: usize, file_name: &str) -> Result<(), Cause> {
         }
         1..=MEDIA_BYTES_MAX => Ok(()),
         _ => {
-            let text = format!("the file has {bytes} bytes; at most {MEDIA_BYTES_MAX} pass");
+            let text =
+                format!("the file has {bytes} bytes; at most {MEDIA_BYTES_MAX} are possible");
             Err(Cause::refused(Outcome::MediaTooLarge, text))
         }
     }

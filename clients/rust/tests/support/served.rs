@@ -13,7 +13,7 @@ fn serve() -> Served {
     use std::process::{Command, Stdio};
 
     let built = Command::new(env!("CARGO"))
-        // Of this test, not of the build: the build script of a dependency would run anew.
+        // They belong to this test, not to the build: with them, build scripts would run again.
         .env_remove("CARGO_MANIFEST_DIR")
         .env_remove("CARGO_PKG_NAME")
         .args(["build", "--quiet", "--package", "tidings"])

@@ -1,5 +1,6 @@
 //! Every decoder and every state machine behind one.
 
+mod bus;
 mod client;
 mod legacy;
 mod session;
@@ -25,6 +26,7 @@ pub fn all() -> Vec<Target> {
         tokens::TOKEN_LEGACY,
         store::STORE_RECORD,
         snapshot::DRAIN_SNAPSHOT,
+        bus::BUS_CROSSING,
         client::SDK_INPUT,
         tenants::TWO_TENANTS,
     ]

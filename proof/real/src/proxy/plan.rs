@@ -126,7 +126,7 @@ pub struct Direction {
     pub latency: Duration,
     /// Bandwidth in bytes per second, if it is narrow.
     pub bytes_per_s: Option<u64>,
-    /// After so many bytes nothing is read for so long: a slow reader.
+    /// After so many bytes nothing is read for this long: a slow reader.
     pub stall: Option<(u64, Duration)>,
     /// Only so many bytes are carried; what follows is swallowed.
     pub bytes_max: Option<u64>,

@@ -50,7 +50,7 @@ impl Node {
     /// [`Failure`] when the SDK is not built or Node does not start.
     pub(super) fn start() -> Result<Arc<Self>, Failure> {
         let sdk = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../clients/js/rtm");
-        // A copy, so that a long run goes on while the SDK is built anew.
+        // A copy, so that a long run goes on while the SDK is built again.
         let sdk = std::env::var_os("TIDINGS_JS_SDK").map_or(sdk, PathBuf::from);
         if !sdk.join("dist/index.mjs").exists() {
             return Err(Failure::new(format!(

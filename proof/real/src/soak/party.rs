@@ -24,7 +24,7 @@ const OPEN_MAX: usize = 100;
 const ANSWER_MAX: Duration = Duration::from_secs(13);
 /// The error of a join that has been done before. Source: RTM 1.x.
 const ALREADY_JOINED: u64 = 6;
-/// A login is repeated for so long: the longest times without a network (150 s) are shorter.
+/// A login is repeated for this long: the longest times without a network (150 s) are shorter.
 const LOGIN_PATIENCE: Duration = Duration::from_secs(240);
 
 /// One user.
@@ -132,7 +132,7 @@ pub(super) async fn read(run: Arc<Run>, party: Party, mut events: AnyEvents) {
 #[derive(Debug, Clone)]
 pub(super) struct Places {
     pub(super) channel: String,
-    /// Who is always on line.
+    /// Who is always online.
     pub(super) peer: String,
     /// Who comes and goes.
     pub(super) recluse: String,

@@ -1,11 +1,12 @@
-//! Futures of the SDK that are dropped half-way, against the real program: what was handed over goes
-//! on, what was not does nothing, and nobody is the worse for it.
+//! Futures of the SDK that are dropped half-way, against the real program: what was handed over
+//! goes on, what was not does nothing, and nobody is the worse for it.
 
 #![allow(unreachable_pub, reason = "modules of a test")]
 
 #[path = "../scenarios/server.rs"]
 #[allow(dead_code, reason = "the scenarios use more of it")]
 mod server;
+mod together;
 
 use std::future::{Future, poll_fn};
 use std::pin::pin;
@@ -17,7 +18,8 @@ use tidings_client::{
     Attribute, AttributeWrite, Client, ClientEvent, ConnectionState, Events, HistoryRange,
     LoginError, Message, Notify, PresenceState, SendOptions,
 };
-use tokio::time::{sleep, timeout};
+use tidings_proof::tries::Tries;
+use tokio::time::timeout;
 
 /// Long enough for a slow machine; a condition that holds ends the wait at once.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -36,7 +38,7 @@ async fn log_in(server: &Server, user_id: &str) -> (Client, Events) {
     (client, events)
 }
 
-/// Polls a future so often, then drops it. The driver may run between two polls.
+/// Polls a future this many times, then drops it. The driver may run between two polls.
 async fn abandon(future: impl Future, polls: usize) {
     let mut future = pin!(future);
     for _ in 0..polls {
@@ -51,14 +53,19 @@ async fn abandon(future: impl Future, polls: usize) {
 
 /// A login once more, as soon as the client may.
 async fn log_in_again(client: &Client) -> Result<(), LoginError> {
-    let result = client.login("alice", None).await;
-    let wait = result.as_ref().err().and_then(LoginError::retry_after);
-    match wait {
-        Some(wait) => {
-            sleep(wait).await;
-            client.login("alice", None).await
+    let mut tries = Tries::new("a login", Duration::from_millis(50), PATIENCE);
+    loop {
+        let result = client.login("alice", None).await;
+        // One that comes too soon is told when to try again.
+        if result
+            .as_ref()
+            .err()
+            .and_then(LoginError::retry_after)
+            .is_none()
+        {
+            return result;
         }
-        None => result,
+        tries.again().await;
     }
 }
 
@@ -193,7 +200,7 @@ async fn no_event_is_lost_to_waits_that_are_dropped() {
     sending.await.expect("the sender ends");
 }
 
-/// Every call, dropped after so many polls.
+/// Every call, dropped after this many polls.
 async fn abandon_every_call(client: &Client, polls: usize) {
     let channel = client.channel("lobby");
     let attribute = || [Attribute::new("mood", "busy")];
@@ -246,95 +253,4 @@ async fn every_call_may_be_dropped_at_any_time() {
     alice.logout().await.expect("a logout under way");
     let again = alice.logout_sync().expect_err("logged out");
     assert_eq!(again.code(), 102);
-}
-
-#[tokio::test]
-async fn of_two_logins_that_begin_in_the_same_moment_the_later_one_wins() {
-    let server = Server::start(false);
-    for round in 0..20 {
-        let user = format!("twice-{round}");
-        let ((first, _), (second, _)) = (make(&server), make(&server));
-        let earlier = first.login(&user, None);
-        // Polled in their order: which connection the server sees first is chance.
-        let (earlier, later) = tokio::join!(earlier, second.login(&user, None));
-        later.expect("the later login");
-        let error = earlier.expect_err("the earlier login");
-        assert_eq!(error.code(), 1, "{error}");
-        assert!(error.to_string().contains("a later login"), "{error}");
-        assert_eq!(first.state(), ConnectionState::Disconnected);
-        let online = second.query_presence([&user]).await.expect("an answer");
-        assert_eq!(online, [(user, PresenceState::Online)]);
-        assert_eq!(second.state(), ConnectionState::Connected);
-    }
-}
-
-#[tokio::test]
-async fn a_login_is_held_back_only_until_the_later_one_has_come_to_nothing() {
-    let server = Server::start(false);
-    let ((first, _), (second, _)) = (make(&server), make(&server));
-    let too_long = "x".repeat(5_000);
-    let logins = async {
-        tokio::join!(
-            first.login("held", None),
-            second.login("held", Some(&too_long))
-        )
-    };
-    let (earlier, later) = logins.await;
-    earlier.expect("the earlier login goes on");
-    later.expect_err("a token of 5,000 bytes");
-    assert_eq!(first.state(), ConnectionState::Connected);
-}
-
-#[tokio::test]
-async fn one_that_has_lost_its_link_does_not_throw_the_later_one_out() {
-    let server = Server::start(false);
-    let (first, mut events) = log_in(&server, "moved").await;
-    first.cut().await;
-    wait_for(&mut events, reaches(ConnectionState::Reconnecting)).await;
-    let (second, _later) = log_in(&server, "moved").await;
-    first.come_back().await;
-    wait_for(&mut events, reaches(ConnectionState::Aborted)).await;
-    assert_eq!(second.state(), ConnectionState::Connected);
-    second
-        .send_to_peer("moved", "here", SendOptions::new())
-        .await
-        .expect("the later login is undisturbed");
-}
-
-#[tokio::test]
-async fn a_leave_overtakes_a_join_and_another_join_may_follow_at_once() {
-    let server = Server::start(false);
-    let (alice, _events) = log_in(&server, "alice").await;
-    let (bob, mut heard) = log_in(&server, "bob").await;
-    let hers = alice.channel("door");
-    hers.join().await.expect("a join");
-    let his = bob.channel("door");
-    let (join, leave) = tokio::join!(his.join(), his.leave());
-    assert_eq!(join.expect_err("overtaken").code(), 201);
-    leave.expect("a leave");
-    assert_eq!(hers.members().await.expect("members"), ["alice"]);
-
-    // A channel of its own: one may be joined so often only.
-    let (hers, his) = (alice.channel("hall"), bob.channel("hall"));
-    hers.join().await.expect("a join");
-    let (first, leave, second) = tokio::join!(his.join(), his.leave(), async {
-        // Behind the two.
-        tokio::task::yield_now().await;
-        his.join().await
-    });
-    assert_eq!(first.expect_err("overtaken").code(), 201);
-    leave.expect("a leave");
-    second.expect("the later join");
-    hers.send("hello").await.expect("a message");
-    let text = wait_for(&mut heard, |event| match event {
-        ClientEvent::ChannelMessage {
-            message: Message::Text(text),
-            ..
-        } => Some(text),
-        _ => None,
-    });
-    assert_eq!(text.await, "hello");
-    // Without a join there is nothing to overtake.
-    his.leave().await.expect("joined");
-    assert_eq!(his.leave().await.expect_err("left").code(), 3);
 }

@@ -1,4 +1,5 @@
-//! The program is killed (`kill -9`) under load, again and again: what it has acknowledged as durable is there.
+//! The program is killed (`kill -9`) under load, again and again: what it has acknowledged as
+//! durable is there.
 
 #![allow(unreachable_pub, reason = "modules of a test")]
 
@@ -16,12 +17,16 @@ use tidings_client::{
     Attribute, AttributeWrite, Client, ClientEvent, ConnectionState, Events, Message, Notify,
     PeerReceipt, SendOptions,
 };
+use tokio::sync::watch;
 use tokio::task::{JoinSet, block_in_place};
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, timeout};
 
 /// Kills in one run, unless `TIDINGS_KILLS` says otherwise.
 const KILLS: u32 = 50;
 const SENDERS: usize = 6;
+/// A kill comes after `MESSAGES_MIN` acknowledged messages and up to `MESSAGES_SPREAD` more.
+const MESSAGES_MIN: u64 = 10;
+const MESSAGES_SPREAD: u64 = 100;
 /// Messages to one receiver: below the 200 that an inbox keeps, those without an answer included.
 const PER_RECEIVER: usize = 120;
 /// Between two attribute writes of one sender: the limit is 10 in 5 s.
@@ -47,7 +52,12 @@ fn client(endpoint: &str) -> (Client, Events) {
 }
 
 /// Sends to users who are off line and writes attributes until it is told to stop.
-async fn send(client: Client, sender: usize, stop: Arc<AtomicBool>) -> Acknowledged {
+async fn send(
+    client: Client,
+    sender: usize,
+    stop: Arc<AtomicBool>,
+    progress: Progress,
+) -> Acknowledged {
     let mut acknowledged = Acknowledged::default();
     let attributes = client.channel(format!("attributes-{sender}"));
     let mut next_attribute = Instant::now();
@@ -62,6 +72,7 @@ async fn send(client: Client, sender: usize, stop: Arc<AtomicBool>) -> Acknowled
             .await;
         if sent.is_ok_and(|receipt| receipt == PeerReceipt::NotReceived) {
             acknowledged.stored.push((receiver, number));
+            progress.send_modify(|done| *done += 1);
         }
         if Instant::now() >= next_attribute {
             next_attribute = Instant::now() + ATTRIBUTE_PAUSE;
@@ -82,22 +93,36 @@ async fn send(client: Client, sender: usize, stop: Arc<AtomicBool>) -> Acknowled
     acknowledged
 }
 
-/// Waits until all clients are connected again, telling them to try: otherwise the back-off grows with every kill.
-async fn come_back(clients: &[(Client, Events)]) {
+/// Waits until all clients are connected again, telling them to try: otherwise the back-off would
+/// grow with every kill.
+async fn come_back(clients: &mut [(Client, Events)]) {
     let until = Instant::now() + Duration::from_secs(20);
-    while clients
-        .iter()
-        .any(|(client, _)| client.state() != ConnectionState::Connected)
-    {
-        assert!(
-            Instant::now() < until,
-            "a client has not come back within 20 s"
-        );
-        for (client, _) in clients {
+    for (client, events) in clients {
+        while client.state() != ConnectionState::Connected {
+            assert!(
+                Instant::now() < until,
+                "a client has not come back within 20 s"
+            );
             client.wake().await;
+            // The next change of its state, unless its attempt was too early.
+            let _ = timeout(Duration::from_millis(50), events.next()).await;
         }
-        sleep(Duration::from_millis(50)).await;
     }
+}
+
+/// How much has been acknowledged, by all senders together.
+type Progress = Arc<watch::Sender<u64>>;
+
+/// Waits until `more` messages have been acknowledged. Without progress it ends after two seconds:
+/// the kill then falls into the time in which clients come back.
+async fn progress(progress: &Progress, more: u64) {
+    let mut seen = progress.subscribe();
+    let wanted = *seen.borrow() + more;
+    let _ = timeout(
+        Duration::from_secs(2),
+        seen.wait_for(|done| *done >= wanted),
+    )
+    .await;
 }
 
 /// Everything that a receiver finds at its login, until it has `count` of it or waits in vain.
@@ -108,7 +133,8 @@ async fn receive(endpoint: &str, receiver: &str, wanted: &[usize]) -> Vec<usize>
         .await
         .expect("the receiver logs in");
     let mut numbers: Vec<usize> = Vec::new();
-    // What was stored without its sender's knowing may come, too: hence a while without news at the end.
+    // What was stored without its sender's knowing may come, too: hence a while without news at the
+    // end.
     while let Ok(Some(event)) = {
         let has_all = wanted.iter().all(|number| numbers.contains(number));
         timeout(
@@ -135,6 +161,65 @@ fn value(attributes: &[Attribute]) -> usize {
     entry.map_or(0, |entry| entry.value.parse().expect("a number"))
 }
 
+/// Reads the attributes of a sender: none is older than what was acknowledged last.
+async fn check_attributes(
+    endpoint: &str,
+    sender: usize,
+    acknowledged: &Acknowledged,
+    problems: &mut Vec<String>,
+) {
+    let (reader, _events) = client(endpoint);
+    let login = reader.login("reader", None).await;
+    login.expect("the reader logs in");
+    let all: [&str; 0] = [];
+    let channel = reader.channel(format!("attributes-{sender}"));
+    let read = channel.read_attributes(all).await;
+    let of_channel = value(&read.expect("channel attributes are read"));
+    let read = reader
+        .read_attributes(&format!("sender-{sender}"), all)
+        .await;
+    let of_user = value(&read.expect("user attributes are read"));
+    for (what, is, expected) in [
+        ("channel", of_channel, acknowledged.channel_attribute),
+        ("user", of_user, acknowledged.user_attribute),
+    ] {
+        if is < expected {
+            problems.push(format!(
+                "sender {sender}: the {what} attribute is {is}, not {expected}"
+            ));
+        }
+    }
+    reader.logout().await.expect("the reader logs out");
+}
+
+/// Logs each receiver in: everything that was acknowledged is there, once and in order.
+async fn check_messages(endpoint: &str, stored: Vec<(String, usize)>, problems: &mut Vec<String>) {
+    let mut by_receiver: BTreeMap<String, Vec<usize>> = BTreeMap::new();
+    for (receiver, number) in stored {
+        by_receiver.entry(receiver).or_default().push(number);
+    }
+    let mut receivers = JoinSet::new();
+    for (receiver, wanted) in by_receiver {
+        let endpoint = endpoint.to_owned();
+        receivers.spawn(async move {
+            let got = receive(&endpoint, &receiver, &wanted).await;
+            (receiver, wanted, got)
+        });
+    }
+    for (receiver, wanted, got) in receivers.join_all().await {
+        if !got.is_sorted_by(|a, b| a < b) {
+            problems.push(format!("{receiver}: doubled or out of order: {got:?}"));
+        }
+        let lost: Vec<_> = wanted
+            .iter()
+            .filter(|number| !got.contains(number))
+            .collect();
+        if !lost.is_empty() {
+            problems.push(format!("{receiver}: acknowledged and lost: {lost:?}"));
+        }
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_acknowledged_is_lost_when_the_program_is_killed_under_load() {
     let kills = std::env::var("TIDINGS_KILLS")
@@ -147,6 +232,7 @@ async fn nothing_acknowledged_is_lost_when_the_program_is_killed_under_load() {
     let mut server = block_in_place(|| Server::start(false));
     let endpoint = server.endpoint();
     let stop = Arc::new(AtomicBool::new(false));
+    let progress = Progress::default();
     let mut senders = JoinSet::new();
     let mut watched = Vec::new();
     for sender in 0..SENDERS {
@@ -157,73 +243,26 @@ async fn nothing_acknowledged_is_lost_when_the_program_is_killed_under_load() {
             .expect("the sender logs in");
         watched.push((client.clone(), events));
         let stop = Arc::clone(&stop);
-        senders.spawn(async move { (sender, send(client, sender, stop).await) });
+        let progress = Arc::clone(&progress);
+        senders.spawn(async move { (sender, send(client, sender, stop, progress).await) });
     }
     for _ in 0..kills {
         random = random
             .wrapping_mul(6_364_136_223_846_793_005)
             .wrapping_add(1_442_695_040_888_963_407);
-        sleep(Duration::from_millis(200 + (random >> 33) % 800)).await;
-        block_in_place(|| server.restart());
-        come_back(&watched).await;
+        self::progress(&progress, MESSAGES_MIN + (random >> 33) % MESSAGES_SPREAD).await;
+        block_in_place(|| {
+            server.restart();
+            server.wait_until_ready();
+        });
+        come_back(&mut watched).await;
     }
     stop.store(true, Ordering::SeqCst);
     let (mut messages, mut problems) = (0, Vec::new());
     for (sender, acknowledged) in senders.join_all().await {
         messages += acknowledged.stored.len();
-        let (reader, _events) = client(&endpoint);
-        reader
-            .login("reader", None)
-            .await
-            .expect("the reader logs in");
-        let channel = reader.channel(format!("attributes-{sender}"));
-        let all: [&str; 0] = [];
-        let read = channel
-            .read_attributes(all)
-            .await
-            .expect("channel attributes are read");
-        if value(&read) < acknowledged.channel_attribute {
-            problems.push(format!(
-                "sender {sender}: the channel attribute is {}",
-                value(&read)
-            ));
-        }
-        let name = format!("sender-{sender}");
-        let read = reader
-            .read_attributes(&name, all)
-            .await
-            .expect("user attributes are read");
-        if value(&read) < acknowledged.user_attribute {
-            problems.push(format!(
-                "sender {sender}: the user attribute is {}",
-                value(&read)
-            ));
-        }
-        reader.logout().await.expect("the reader logs out");
-        let mut by_receiver: BTreeMap<String, Vec<usize>> = BTreeMap::new();
-        for (receiver, number) in acknowledged.stored {
-            by_receiver.entry(receiver).or_default().push(number);
-        }
-        let mut receivers = JoinSet::new();
-        for (receiver, wanted) in by_receiver {
-            let endpoint = endpoint.clone();
-            receivers.spawn(async move {
-                let got = receive(&endpoint, &receiver, &wanted).await;
-                (receiver, wanted, got)
-            });
-        }
-        for (receiver, wanted, got) in receivers.join_all().await {
-            if !got.is_sorted_by(|a, b| a < b) {
-                problems.push(format!("{receiver}: doubled or out of order: {got:?}"));
-            }
-            let lost: Vec<_> = wanted
-                .iter()
-                .filter(|number| !got.contains(number))
-                .collect();
-            if !lost.is_empty() {
-                problems.push(format!("{receiver}: acknowledged and lost: {lost:?}"));
-            }
-        }
+        check_attributes(&endpoint, sender, &acknowledged, &mut problems).await;
+        check_messages(&endpoint, acknowledged.stored, &mut problems).await;
     }
     println!(
         "{kills} kills, {messages} stored messages acknowledged, {} problems",

@@ -1,11 +1,11 @@
-//! Users who are on line write to each other and to a channel; they stay over all kills.
+//! Users who are online write to each other and to a channel; they stay over all kills.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
 
 use futures_util::future::join_all;
 use tidings_client::{Client, ClientEvent, Events, Message, SendOptions};
-use tokio::time::sleep;
+use tokio::time::{MissedTickBehavior, interval};
 
 use crate::Run;
 use crate::judge::Text;
@@ -67,12 +67,14 @@ async fn join(client: &Client) {
     panic!("the channel cannot be joined");
 }
 
-/// Writes to the channel and to the next user. Returns which messages to that user were acknowledged, as received
-/// or as stored: either way it has got them, or gets them.
+/// Writes to the channel and to the next user. Returns which messages to that user were
+/// acknowledged, as received or as stored: either way it has got them, or gets them.
 async fn talk(run: &Run, client: &Client, user: usize) -> Vec<Text> {
     let channel = client.channel("chat");
     let to = name((user + 1) % USERS);
     let mut acknowledged = vec![];
+    let mut pace = interval(PAUSE);
+    pace.set_missed_tick_behavior(MissedTickBehavior::Delay);
     for number in 1.. {
         if run.is_over() {
             break;
@@ -90,7 +92,8 @@ async fn talk(run: &Run, client: &Client, user: usize) -> Vec<Text> {
         if to_channel.is_err() {
             run.report(|report| report.unanswered += 1);
         }
-        sleep(PAUSE).await;
+        run.note_answer();
+        pace.tick().await;
     }
     acknowledged
 }

@@ -8,7 +8,7 @@ use std::fmt;
 pub struct Report {
     /// Messages acknowledged as stored, of which the receivers have been judged.
     pub stored: u64,
-    /// Messages between users who are on line, acknowledged as received or as stored.
+    /// Messages between users who are online, acknowledged as received or as stored.
     pub chatted: u64,
     /// Attribute writes acknowledged, of users and of channels.
     pub written: u64,
@@ -48,7 +48,8 @@ impl Report {
         }
     }
 
-    /// Judges attributes: at least as new as the last write that was acknowledged before they were asked for.
+    /// Judges attributes: at least as new as the last write that was acknowledged before they were
+    /// asked for.
     pub fn compare(&mut self, owner: &str, acknowledged: u64, found: Option<u64>) {
         self.compared += 1;
         if found.unwrap_or(0) < acknowledged {

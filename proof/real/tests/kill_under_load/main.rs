@@ -1,7 +1,8 @@
-//! The program is killed (`kill -9`) under load, again and again: what it has acknowledged as durable is there
-//! afterwards, once and in order. Source: contract OFF-2, OFF-3, OFF-6.
+//! The program is killed (`kill -9`) under load, again and again: what it has acknowledged as
+//! durable is there afterwards, once and in order. Source: contract OFF-2, OFF-3, OFF-6.
 //!
-//! `TIDINGS_KILL_SEED` repeats the moments of a run's kills, `TIDINGS_KILL_CYCLES` sets their number.
+//! `TIDINGS_KILL_SEED` repeats the moments of a run's kills, `TIDINGS_KILL_CYCLES` sets their
+//! number.
 
 #![allow(unreachable_pub, reason = "modules of a test")]
 
@@ -13,34 +14,39 @@ mod offline;
 mod server;
 mod writers;
 
-use std::net::TcpStream;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use futures_util::future::join_all;
 use server::{APP, Server};
 use tidings_client::{Client, Events};
+use tidings_proof::tries::Tries;
 use tokio::sync::watch;
 use tokio::task::{JoinSet, block_in_place};
-use tokio::time::sleep;
+use tokio::time::timeout;
 
 use crate::judge::Report;
 
 const CYCLES: u32 = 50;
 /// Pairs of senders, each pair with one receiver after the other.
 const PAIRS: usize = 4;
-/// Longest time from a start to its kill: some fall into the log-ins, some into full load.
+/// A kill comes after at most `ANSWERS_MAX` answered calls of the load, or `LIFE_MS_MAX`: some fall
+/// into the logins, some into full load.
+const ANSWERS_MAX: u64 = 300;
 const LIFE_MS_MAX: u64 = 1_000;
 
 /// What all parties of a run share.
 #[derive(Clone)]
 struct Run {
     endpoint: String,
-    /// Clients that come back after a kill. Told when the server is back, as a device's network would tell: their
-    /// back-off would grow to 30 s over the kills of a run.
+    /// Clients that come back after a kill. Told when the server is back, as a device's network
+    /// would tell: their back-off would grow to 30 s over the kills of a run.
     clients: Arc<Mutex<Vec<Client>>>,
     report: Arc<Mutex<Report>>,
-    /// True when the load is to end.
+    /// True once the load has to end.
     is_over: watch::Receiver<bool>,
+    /// How many calls of the load have been answered.
+    answered: Arc<watch::Sender<u64>>,
 }
 
 impl Run {
@@ -74,6 +80,27 @@ impl Run {
         }
     }
 
+    /// A call of the load has been answered.
+    fn note_answer(&self) {
+        self.answered.send_modify(|count| *count += 1);
+    }
+
+    /// Waits until `more` calls have been answered, or the server has lived for `LIFE_MS_MAX`.
+    async fn answers(&self, more: u64) {
+        let mut answered = self.answered.subscribe();
+        let wanted = *answered.borrow() + more;
+        let life = Duration::from_millis(LIFE_MS_MAX);
+        let _ = timeout(life, answered.wait_for(|count| *count >= wanted)).await;
+    }
+
+    /// Waits until every client that stays over kills is served again.
+    async fn all_are_back(&self) {
+        let clients = self.clients.lock().expect("no thread has panicked").clone();
+        // The call waits for the link; a client that has logged out answers at once.
+        let asked = clients.iter().map(Client::presence_subscriptions);
+        join_all(asked).await;
+    }
+
     fn is_over(&self) -> bool {
         *self.is_over.borrow()
     }
@@ -83,27 +110,12 @@ impl Run {
     }
 }
 
-/// Logs in, also when the server is killed meanwhile.
+/// Logs in, even if the server is killed during the login.
 async fn login(client: &Client, user_id: &str) {
-    let began = Instant::now();
-    while let Err(error) = client.login(user_id, None).await {
-        assert!(
-            began.elapsed() < Duration::from_secs(60),
-            "{user_id} cannot log in: {error}"
-        );
-        sleep(Duration::from_millis(500)).await;
-    }
-}
-
-/// Waits until the killed server's successor listens.
-fn wait_until_it_listens(server: &Server) {
-    let began = Instant::now();
-    while TcpStream::connect(server.address()).is_err() {
-        assert!(
-            began.elapsed() < Duration::from_secs(20),
-            "the server does not come back after a kill"
-        );
-        std::thread::sleep(Duration::from_millis(5));
+    let what = format!("{user_id} logs in");
+    let mut tries = Tries::new(what, Duration::from_millis(500), Duration::from_secs(60));
+    while client.login(user_id, None).await.is_err() {
+        tries.again().await;
     }
 }
 
@@ -146,6 +158,7 @@ async fn what_was_acknowledged_survives_kills_under_load() {
         clients: Arc::default(),
         report: Arc::default(),
         is_over,
+        answered: Arc::default(),
     };
     let mut load = JoinSet::new();
     for pair in 0..PAIRS {
@@ -154,17 +167,17 @@ async fn what_was_acknowledged_survives_kills_under_load() {
     load.spawn(chat::chat(run.clone()));
     let mut writers = writers::Writers::start(&run);
     for _ in 0..cycles {
-        sleep(Duration::from_millis(random.below(LIFE_MS_MAX + 1))).await;
+        run.answers(random.below(ANSWERS_MAX + 1)).await;
         writers.stop().await;
         block_in_place(|| {
             server.restart();
-            wait_until_it_listens(&server);
+            server.wait_until_ready();
         });
         writers.go_on(&run);
         run.wake_all().await;
     }
     // The last server lives long enough for everybody to come back.
-    sleep(Duration::from_secs(1)).await;
+    run.all_are_back().await;
     end.send(true).expect("the run has a receiver");
     while let Some(ended) = load.join_next().await {
         ended.expect("no party has panicked");

@@ -1,17 +1,18 @@
-//! Pairs of senders write to users who are off line; each user logs in when its two senders have gone on to the next.
+//! Pairs of senders write to users who are off line; each user logs in when its two senders have
+//! gone on to the next.
 
 use std::time::Duration;
 
 use futures_util::future::join_all;
 use tidings_client::{Client, ClientEvent, Events, Message, PeerReceipt, SendOptions};
 use tokio::task::JoinSet;
-use tokio::time::{Instant, sleep, timeout, timeout_at};
+use tokio::time::{Instant, MissedTickBehavior, interval, timeout, timeout_at};
 
 use crate::Run;
 use crate::judge::Text;
 
-/// Messages of one sender to one receiver. Two senders stay below the 200 that an inbox keeps, those without an
-/// acknowledgement included.
+/// Messages of one sender to one receiver. Two senders stay below the 200 that an inbox keeps,
+/// those without an acknowledgement included.
 const PER_RECEIVER: u64 = 90;
 /// Calls of one sender at once: a kill finds some of them on their way.
 const AT_ONCE: u64 = 9;
@@ -55,8 +56,10 @@ pub async fn send_and_collect(run: Run, pair: usize) {
 async fn send(run: &Run, client: &Client, name: &str, receiver: &str, first: u64) -> Vec<Text> {
     let mut acknowledged = vec![];
     let mut number = first;
+    let mut pace = interval(BATCH_PAUSE);
+    pace.set_missed_tick_behavior(MissedTickBehavior::Delay);
     while number < first + PER_RECEIVER && !run.is_over() {
-        let began = Instant::now();
+        pace.tick().await;
         let texts: Vec<Text> = (number..number + AT_ONCE)
             .map(|number| Text::new(name, number))
             .collect();
@@ -70,11 +73,11 @@ async fn send(run: &Run, client: &Client, name: &str, receiver: &str, first: u64
                 Ok(receipt) => {
                     assert_eq!(receipt, PeerReceipt::NotReceived, "{receiver} is not there");
                     acknowledged.push(text.clone());
+                    run.note_answer();
                 }
                 Err(_) => run.report(|report| report.unanswered += 1),
             }
         }
-        sleep(BATCH_PAUSE.saturating_sub(began.elapsed())).await;
     }
     acknowledged
 }
@@ -90,7 +93,8 @@ async fn collect(run: Run, receiver: String, acknowledged: Vec<Text>) {
     });
 }
 
-/// Everything that comes until all of `wanted` is there and a while has been quiet, or the time is over.
+/// Everything that comes until all of `wanted` is there and a while has been quiet, or the time is
+/// over.
 pub async fn take(events: &mut Events, wanted: &[Text]) -> Vec<Text> {
     let mut arrived = vec![];
     let mut missing: Vec<&Text> = wanted.iter().collect();

@@ -1,6 +1,6 @@
-//! Users who write attributes, their own and a channel's. With each server they begin with a client that knows nothing
-//! of what was written, so that the server's memory is tested and not that of the client, which would write its
-//! user's attributes again.
+//! Users who write attributes, their own and a channel's. With each server they begin with a client
+//! that knows nothing of what was written, so that the server's memory is tested and not that of
+//! the client, which would write its user's attributes again.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -9,16 +9,18 @@ use std::time::Duration;
 use tidings_client::{Attribute, AttributeError, AttributeWrite, Client, Notify};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
-use tokio::time::{sleep, timeout};
+use tokio::time::{MissedTickBehavior, interval, timeout};
 
 use crate::{Run, login};
 
 const USERS: usize = 6;
 const KEY: &str = "number";
-/// Written with every odd number, and taken away by every even one: the two attributes are always of one write.
+/// Written with every odd number, and taken away by every even one: the two attributes are always
+/// of one write.
 const MATE: &str = "mate";
 const ALL: [&str; 0] = [];
-/// Between two writes of one kind: the limit is 10 in 5 s, and a server of this test lives for about 1 s.
+/// Between two writes of one kind: the limit is 10 in 5 s, and a server of this test lives for
+/// about 1 s.
 const PAUSE: Duration = Duration::from_millis(100);
 const FIRST_CHECK_MAX: Duration = Duration::from_secs(20);
 
@@ -114,6 +116,8 @@ async fn write(
     compare(&run, &client, &name, &acknowledged).await;
     checked.send_replace(true);
     let channel = client.channel(&name);
+    let mut pace = interval(PAUSE);
+    pace.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         let number = acknowledged.attempts.fetch_add(1, Ordering::SeqCst) + 1;
         let entries = || {
@@ -132,7 +136,8 @@ async fn write(
             }
             Err(_) => run.report(|report| report.unanswered += 1),
         };
-        // Noted one by one: this task may end at any await, and what was acknowledged before counts.
+        // Noted one by one: this task may end at any await, and what was acknowledged before
+        // counts.
         let to_user = async {
             let result = client.write_attributes(how, entries()).await;
             note(result, &acknowledged.user);
@@ -142,7 +147,8 @@ async fn write(
             note(result.await, &acknowledged.channel);
         };
         tokio::join!(to_user, to_channel);
-        sleep(PAUSE).await;
+        run.note_answer();
+        pace.tick().await;
     }
 }
 

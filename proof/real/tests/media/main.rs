@@ -11,6 +11,7 @@ use tidings_client::{
     Bytes, Client, ClientEvent, Events, MediaFile, Message, Outcome, PixelSize, Progress,
     SendOptions, Upload,
 };
+use tidings_proof::tries::Tries;
 use tidings_scenario::TokenKind;
 use tokio::sync::oneshot;
 use tokio::time::timeout;
@@ -178,12 +179,11 @@ async fn a_transfer_that_is_dropped_leaves_nothing_behind() {
     }
     let partial = server.directory().join("data/media/.partial");
     let is_empty = || std::fs::read_dir(&partial).expect("a directory").count() == 0;
-    let emptied = timeout(PATIENCE, async {
-        while !is_empty() {
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
-    });
-    emptied.await.expect("nothing half-written stays");
+    let what = "nothing half-written stays";
+    let mut tries = Tries::new(what, Duration::from_millis(10), PATIENCE);
+    while !is_empty() {
+        tries.again().await;
+    }
     let file = alice.upload_media(Upload::new("x")).await;
     let file = file.expect("it is uploaded");
     let bytes = alice.download_media(file.media_id).await;

@@ -10,6 +10,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tidings_client::{Client, ClientEvent, Events, Message, PeerReceipt, SendOptions};
 use tidings_proof::program::{APP, Program};
 use tidings_proof::soak::{self, Pauses, Settings};
+use tidings_proof::tries::Tries;
 use tidings_wire::codes::Outcome;
 
 /// Builds the program that the proofs start.
@@ -17,7 +18,7 @@ fn build() {
     static BUILT: Once = Once::new();
     BUILT.call_once(|| {
         let status = Command::new(env!("CARGO"))
-            // Of this test, not of the build: the build script of a dependency would run anew.
+            // They belong to this test, not to the build: with them, build scripts would run again.
             .env_remove("CARGO_MANIFEST_DIR")
             .env_remove("CARGO_PKG_NAME")
             .args(["build", "--quiet", "--package", "tidings"])
@@ -75,6 +76,11 @@ async fn client(program: &Program, user: &str) -> (Client, Events) {
     (client, events)
 }
 
+/// Tries of something that the program does not tell: it looks at its disk once a second.
+fn tries(what: &str) -> Tries {
+    Tries::new(what, Duration::from_millis(100), Duration::from_secs(20))
+}
+
 /// Peer messages up to this one.
 async fn texts_until(last: &str, events: &mut Events) -> Vec<String> {
     let mut texts: Vec<String> = vec![];
@@ -109,13 +115,13 @@ async fn a_full_disk_refuses_what_must_be_stored_and_nothing_else_until_there_is
     fill(&ballast);
     // It looks at the disk once a second.
     let mut stored = 0;
+    let mut tries = tries("a full disk is noticed");
     let full = loop {
         match store("two").await {
             Ok(_) => stored += 1,
             Err(error) => break error,
         }
-        tokio::time::sleep(Duration::from_millis(100)).await;
-        assert!(stored < 100, "a full disk is not noticed");
+        tries.again().await;
     };
     assert_eq!(full.outcome(), Some(Outcome::Unavailable));
     // What needs no disk goes on.
@@ -124,14 +130,9 @@ async fn a_full_disk_refuses_what_must_be_stored_and_nothing_else_until_there_is
     assert_eq!(texts_until("hello", &mut events).await, ["hello"]);
 
     std::fs::remove_file(&ballast).expect("it is there");
-    let began = std::time::Instant::now();
+    let mut tries = self::tries("room on the disk is noticed");
     while store("three").await.is_err() {
-        assert!(
-            began.elapsed() < Duration::from_secs(20),
-            "{}",
-            program.log()
-        );
-        tokio::time::sleep(Duration::from_millis(100)).await;
+        tries.again().await;
     }
     let (_carol, mut events) = client(&program, "carol").await;
     let texts = texts_until("three", &mut events).await;
@@ -139,8 +140,8 @@ async fn a_full_disk_refuses_what_must_be_stored_and_nothing_else_until_there_is
     assert_eq!((twos, texts.len()), (stored, stored + 2), "{texts:?}");
 }
 
-/// Checks `drain.no_loss` and `presence.no_flap_on_resume` (contract OVL-8): no gap, nothing lost, twice or out of
-/// order, no answer that is not true, and nobody is seen to leave.
+/// Checks `drain.no_loss` and `presence.no_flap_on_resume` (contract OVL-8): no gap, nothing lost,
+/// twice or out of order, no answer that is not true, and nobody is seen to leave.
 #[tokio::test(flavor = "multi_thread")]
 async fn planned_restarts_under_load_lose_nothing_and_nobody_is_seen_to_leave() {
     build();

@@ -8,13 +8,15 @@ use futures_util::future::join_all;
 use tidings_client::{ConnectionState, PeerReceipt, SendOptions};
 use tidings_proof::program::Program;
 use tidings_proof::raw::RawClient;
+use tidings_proof::tries::Tries;
 use tidings_wire::limits::LOGIN_FRAME_BYTES_MAX;
 use tidings_wire::proto::server_message::Kind;
 use tidings_wire::proto::{Join, Message, SendToChannel, SendToPeer, message, request};
 
 /// What the program may use: about three times what it needs when idle.
 const MEMORY_MAX: u64 = 96 << 20;
-/// Pairs of a writer and a reader that reads nothing. For each the server would keep a MiB, three times its memory.
+/// Pairs of a writer and a reader that reads nothing. For each the server would keep a MiB, three
+/// times its memory.
 const PAIRS: usize = 150;
 /// Threads that write.
 const THREADS: usize = 4;
@@ -28,7 +30,8 @@ fn text(bytes: usize) -> Option<Message> {
     })
 }
 
-/// Writes as fast as the server takes it, in large messages to a peer and in small ones to a channel of many.
+/// Writes as fast as the server takes it, in large messages to a peer and in small ones to a
+/// channel of many.
 fn write(mut writers: Vec<(usize, RawClient)>) -> usize {
     let began = Instant::now();
     let mut sent = 0;
@@ -47,14 +50,15 @@ fn write(mut writers: Vec<(usize, RawClient)>) -> usize {
                 })
             };
             sent += 3;
-            // Whom the server has sent away has done its part.
+            // Whom the server has disconnected has done its part.
             writer.request(vec![large, small(), small()]).is_ok()
         });
     }
     sent
 }
 
-/// `memory.bounded`: clients that write much and read nothing cannot make the program use more memory than it may.
+/// `memory.bounded`: clients that write much and read nothing cannot make the program use more
+/// memory than it may.
 #[tokio::test(flavor = "multi_thread")]
 async fn slow_readers_do_not_take_the_program_above_its_memory() {
     super::build();
@@ -110,13 +114,15 @@ async fn slow_readers_do_not_take_the_program_above_its_memory() {
     );
 }
 
-/// Connections that never log in, and from how many addresses: as many from each as may wait before their login.
+/// Connections that never log in, and from how many addresses: as many from each as may wait before
+/// their login.
 const STRANGERS: usize = 2_000;
 const ADDRESSES: usize = 20;
 /// What one of them may cost, in bytes. Source: contract 6.2.
 const STRANGER_BYTES_MAX: u64 = 24 << 10;
 
-/// `dos.preauth_memory`: who is not logged in costs little, even with as much of a login as is possible.
+/// `dos.preauth_memory`: who is not logged in costs little, even with as much of a login as is
+/// possible.
 #[tokio::test(flavor = "multi_thread")]
 async fn strangers_cost_little_memory() {
     super::build();
@@ -165,10 +171,16 @@ async fn two_thousand_clients_are_back_seconds_after_a_crash() {
     program.crash().expect("the next process starts");
     let began = Instant::now();
     let is_back = |client: &tidings_client::Client| client.state() == ConnectionState::Connected;
-    // A client that has not noticed yet counts as connected: each is asked for something.
+    // A client that has not noticed yet counts as connected: each is asked for something, which
+    // waits for the link.
     let asked = clients.iter().map(|(client, _)| async {
+        let mut tries = Tries::new(
+            "a client is back",
+            Duration::from_millis(20),
+            BACK_ON_A_BUSY_MACHINE * 2,
+        );
         while client.presence_subscriptions().await.is_err() {
-            tokio::time::sleep(Duration::from_millis(20)).await;
+            tries.again().await;
         }
     });
     let all = tokio::time::timeout(BACK_ON_A_BUSY_MACHINE, join_all(asked)).await;

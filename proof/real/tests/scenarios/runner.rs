@@ -108,9 +108,10 @@ impl Runner {
         let observations = self.observations.clone();
         let party = self.party(&name);
         let mut run = Box::pin(async move {
-            let answer = match is_about_invitation(&action) {
-                true => invitation(&client, action, invitations).await,
-                false => call(&client, action, token).await,
+            let answer = if is_about_invitation(&action) {
+                invitation(&client, action, invitations).await
+            } else {
+                call(&client, action, token).await
             };
             let answer = answer.unwrap_or_else(Answer::Error);
             // The scenario may have ended.
@@ -329,14 +330,14 @@ async fn attributes(client: &Client, action: Action) -> Result<Answer, u32> {
 }
 
 fn options(offline: bool, history: bool) -> SendOptions {
-    let options = match offline {
-        true => SendOptions::new().offline(),
-        false => SendOptions::new(),
-    };
-    match history {
-        true => options.history(),
-        false => options,
+    let mut options = SendOptions::new();
+    if offline {
+        options = options.offline();
     }
+    if history {
+        options = options.history();
+    }
+    options
 }
 
 fn to_message(message: Message) -> tidings_client::Message {

@@ -1,7 +1,8 @@
 //! Every scenario file with the JavaScript SDK (in Node) against the real program, in real time.
 //!
-//! Needs the built SDK: `npm ci && npm run build` in `clients/js/rtm`. Which scenarios run is decided as for the Rust
-//! SDK: those of up to 15 s, all with `TIDINGS_SCENARIOS=all`, or those with the given word in their name.
+//! Needs the built SDK: `npm ci && npm run build` in `clients/js/rtm`. Which scenarios run is
+//! decided as for the Rust SDK: those of up to 15 s, all with `TIDINGS_SCENARIOS=all`, or those
+//! with the given word in their name.
 
 #![allow(unreachable_pub, reason = "modules of a test")]
 

@@ -1,4 +1,5 @@
-//! A TCP proxy between one client and the server: the client's network, which can be cut and given back.
+//! A TCP proxy between one client and the server: the client's network, which can be cut and given
+//! back.
 
 use std::io::{Read as _, Write as _};
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};

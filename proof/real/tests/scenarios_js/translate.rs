@@ -180,8 +180,8 @@ fn write(owner: &str, how: Write, attributes: &[(String, String)]) -> Value {
 pub fn answer(action: &Action, line: &Value) -> Answer {
     if let Some(error) = line.get("error") {
         if matches!(action, Action::Join { .. }) && error["code"] == json!(1) {
-            // Here a bad name fails already when the channel object is made, which no other SDK has (rtm-v1
-            // 2.4: code 1); what scenarios say of it is what `join` would answer.
+            // Here a bad name fails already when the channel object is made, which no other SDK has
+            // (rtm 2.4: code 1); what scenarios say of it is what `join` would answer.
             return Answer::Error(tidings_wire::codes::join_channel::ERR_INVALID_ARGUMENT);
         }
         let code = error["code"]
@@ -377,9 +377,12 @@ fn to_base64(data: &[u8]) -> String {
                 .iter()
                 .fold(0_u32, |bits, byte| bits << 8 | u32::from(*byte))
                 << (8 * (3 - chunk.len()));
-            (0..4_usize).map(move |at| match at <= chunk.len() {
-                true => char::from(BASE64[(bits >> (18 - 6 * at)) as usize & 63]),
-                false => '=',
+            (0..4_usize).map(move |at| {
+                if at <= chunk.len() {
+                    char::from(BASE64[(bits >> (18 - 6 * at)) as usize & 63])
+                } else {
+                    '='
+                }
             })
         })
         .collect()

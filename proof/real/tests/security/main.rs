@@ -1,5 +1,5 @@
-//! The program at its most talkative: its log has no payload, token or certificate, and two apps with equal names see
-//! nothing of each other.
+//! The program at its most talkative: its log has no payload, token or certificate, and two apps
+//! with equal names see nothing of each other.
 
 use std::io::BufRead as _;
 use std::path::{Path, PathBuf};
@@ -25,7 +25,7 @@ struct Server {
 
 fn program() -> PathBuf {
     let status = Command::new(env!("CARGO"))
-        // Of this test, not of the build: the build script of a dependency would run anew.
+        // They belong to this test, not to the build: with them, build scripts would run again.
         .env_remove("CARGO_MANIFEST_DIR")
         .env_remove("CARGO_PKG_NAME")
         .args(["build", "--quiet", "--package", "tidings"])

@@ -150,7 +150,7 @@ impl Chaos {
         .unwrap_or_default()
     }
 
-    /// What an application does about its token: mostly it renews in time; when the session is over it logs in anew.
+    /// What an application does about its token: mostly it renews in time; when the session is over it logs in again.
     pub(super) fn mind_token(&mut self, record: &Record) {
         let Seen::Event(event) = &record.what else {
             return;
@@ -263,7 +263,7 @@ impl Chaos {
         self.swarm.frozen.insert(client, until_ms);
     }
 
-    /// A client's process dies: nobody is told, and its user begins anew.
+    /// A client's process dies: nobody is told, and its user begins again.
     fn die(&mut self, at: usize) {
         let client = self.clients[at];
         self.world.cut(client);

@@ -71,12 +71,12 @@ impl Probe {
             .map(|user| self.log_in_at(1, user))
             .collect();
         self.join(others[0]);
-        self.world.lose_member_change(HubId(0));
+        self.world.lose_member_change(HubId::local(0));
         self.join(others[1]);
         self.join(others[2]);
         self.advance(5_000);
         self.expect_told(watcher, &["bob", "carl", "dora"]);
-        self.world.lose_member_change(HubId(0));
+        self.world.lose_member_change(HubId::local(0));
         self.leave(others[0]);
         self.leave(others[1]);
         self.advance(5_000);
@@ -137,7 +137,7 @@ impl Probe {
         counts.collect()
     }
 
-    /// `presence.snapshot_equals_events`: who has gone off line while the watcher had no session is told.
+    /// `presence.snapshot_equals_events`: who has gone offline while the watcher had no session is told.
     pub(super) fn news_of_the_absence(&mut self) {
         let watcher = self.log_in_at(0, "alice");
         let watched = self.log_in_at(1, "bob");

@@ -1,4 +1,4 @@
-//! Sessions that last long, come too late, or begin anew: what stays of them, and what must not.
+//! Sessions that last long, come too late, or begin again: what stays of them, and what must not.
 
 use tidings_client_core::{
     Answer, Attribute, AttributeWrite, Call, ClientEvent, ConnectionReason, ConnectionState,

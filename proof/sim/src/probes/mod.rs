@@ -1,7 +1,7 @@
 //! Short runs, each for one promise that random runs do not come near.
 //!
 //! Reading order: this file (the probes and how they run), `bounds` (what is full, too much, or another app's),
-//! `overload`, `rates` (what a login does not begin anew), `sessions` (clients written by hand: requests, resumes, tokens), `lasting` (long and late sessions),
+//! `overload`, `rates` (what a login does not begin again), `sessions` (clients written by hand: requests, resumes, tokens), `lasting` (long and late sessions),
 //! `channels` (members on two hubs), `stored` (inboxes and crashes), `restarts`, `disk`, `clock`.
 
 mod bounds;

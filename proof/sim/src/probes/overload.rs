@@ -16,7 +16,7 @@ const MISSED: usize = 200;
 const MESSAGE_BYTES: usize = 1_000;
 
 impl Probe {
-    /// `limit.enforced`: a client that stays above five times its rate is sent away for a while, and its session goes
+    /// `limit.enforced`: a client that stays above five times its rate is disconnected for a while, and its session goes
     /// on; another is not.
     pub(super) fn flood(&mut self) {
         let (greedy, modest) = (self.log_in("alice"), self.log_in("bob"));
@@ -52,7 +52,7 @@ impl Probe {
     /// A member of the channel whose session is on the first hub.
     fn member(&mut self, user: &str) -> ClientId {
         let client = self.world.add_client();
-        self.world.places.insert(client, HubId(0));
+        self.world.places.insert(client, HubId::local(0));
         self.world.login(client, user, "");
         self.advance(1_000);
         self.join(client);

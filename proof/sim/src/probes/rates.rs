@@ -1,4 +1,4 @@
-//! What a logout, a login or another hub does not begin anew (contract 6.4).
+//! What a logout, a login or another hub does not begin again (contract 6.4).
 
 use tidings_client_core::{Call, CallId, ConnectionState, Message};
 use tidings_hub::ids::HubId;
@@ -42,7 +42,7 @@ impl Probe {
         }
     }
 
-    /// `limit.enforced`: who was sent away for its rates stays away for as long as it was told, whatever its client does.
+    /// `limit.enforced`: who was disconnected for its rates stays away for as long as it was told, whatever its client does.
     pub(super) fn hasty_flooder(&mut self) {
         let greedy = self.log_in_at(0, "alice");
         let mut since_ms = None;
@@ -61,7 +61,7 @@ impl Probe {
             return self.violate("limit.enforced", text);
         };
         let second = self.world.add_client();
-        self.world.places.insert(second, HubId(1));
+        self.world.places.insert(second, HubId::local(1));
         // A lost link shows at the client 4 s later; it was told to stay away for 5.
         while self.world.now_ms() < since_ms + 700 {
             if self.world.state(second) == ConnectionState::Disconnected {

@@ -78,7 +78,7 @@ impl Host for World {
     type Bus = Router;
 
     fn cell(&mut self) -> &mut Cell {
-        &mut self.cells[usize::from(self.at.0)]
+        &mut self.cells[self.at.index()]
     }
 
     fn now(&self) -> Time {
@@ -163,7 +163,7 @@ impl Host for World {
     }
 
     fn see_input(&mut self, input: &Input) {
-        let hub = self.at.0;
+        let hub = self.at.hub;
         self.note(format_args!("hub {hub} < {input:?}"));
         self.is_resume = sometimes::is_resume(input);
     }
@@ -173,7 +173,7 @@ impl Host for World {
     }
 
     fn see_effect(&mut self, effect: &Effect) {
-        let hub = self.at.0;
+        let hub = self.at.hub;
         self.note(format_args!("hub {hub} > {effect:?}"));
     }
 }

@@ -89,14 +89,14 @@ fn silence_of_the_hubs_deletes_no_attributes() {
             state: PresenceState::Offline,
             stamp: LoginStamp {
                 mono_ms: 0,
-                hub: HubId(1),
+                hub: HubId::local(1),
                 count: 0,
             },
         },
         Answer::Count(0),
     ]) {
         let ask = AskId { asked: 2, ..ask };
-        let from = HubId(1);
+        let from = HubId::local(1);
         rig.give(Input::Bus(BusInput::Answered { ask, from, answer }));
     }
     rig.wait(5_000);

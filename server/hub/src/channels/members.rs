@@ -334,7 +334,7 @@ mod tests {
 
     fn stamp(origin: u16, epoch: u64, seq: u64) -> Stamp {
         Stamp {
-            origin: HubId(origin),
+            origin: HubId::local(origin),
             epoch,
             seq,
         }
@@ -385,7 +385,7 @@ mod tests {
             app: app.clone(),
             channel: tidings_wire::names::ChannelName::parse("x").expect("name"),
         };
-        let mut snapshot = all.snapshot(&channel, HubId(0));
+        let mut snapshot = all.snapshot(&channel, HubId::local(0));
         snapshot.seq += 5;
         snapshot.members.retain(|(key, _)| key.user.as_str() == "b");
         assert_eq!(all.apply_snapshot(&snapshot), [Change::Left(user("a"))]);

@@ -26,7 +26,7 @@ fn joined(name: &str, epoch: u64, seq: u64) -> Publication {
 fn snapshot(seq: u64, names: &[&str]) -> Publication {
     let members = names.iter();
     Publication::Snapshot(Box::new(MemberSnapshot {
-        origin: HubId(1),
+        origin: HubId::local(1),
         epoch: 1,
         seq,
         members: members
@@ -37,7 +37,9 @@ fn snapshot(seq: u64, names: &[&str]) -> Publication {
 
 /// Snapshots that the hub has asked hub 1 for since the last call.
 fn take_resyncs(rig: &mut Rig) -> usize {
-    let wanted = Publication::Resync { origin: HubId(1) };
+    let wanted = Publication::Resync {
+        origin: HubId::local(1),
+    };
     let asked = std::mem::take(&mut rig.bus);
     let asked = asked.iter();
     asked
@@ -156,7 +158,7 @@ fn hubs_that_become_interested_together_do_not_wait_for_each_other() {
     };
     rig.give(Input::Bus(BusInput::Asked {
         topic: Topic::Channel(channel("room")),
-        from: HubId(1),
+        from: HubId::local(1),
         ask,
         question: Arc::new(Question::Members),
     }));
@@ -251,7 +253,7 @@ fn a_list_of_all_members_ends_at_its_bound_wherever_they_are() {
             asked: 1,
             ..*asks.last().expect("the other hubs are asked")
         },
-        from: HubId(1),
+        from: HubId::local(1),
         answer: Answer::Members(vec![*known]),
     }));
     let users = listed(rig.reply_to(mia, cseq));

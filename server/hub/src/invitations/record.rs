@@ -191,7 +191,7 @@ impl Invitation {
             end: end.into(),
             rings_on_ms: (self.rings_on).map(|until_ms| until_ms.saturating_sub(now_ms)),
             session: self.session.0.to_vec(),
-            hub: u32::from(clock.hub.0),
+            hub: clock.hub.number(),
             written_ts: clock.unix_ms,
             written_ms: clock.node_ms,
             boot: clock.boot,
@@ -210,7 +210,7 @@ impl Invitation {
         let record = InvitationRecord::decode(stored.body.clone()).ok()?;
         let (now_ms, passed_ms) = (clock.now_ms, clock.passed_ms(&record));
         let origin = Origin {
-            hub: HubId(u16::try_from(record.hub).ok()?),
+            hub: HubId::from_number(record.hub),
             passed_ms,
         };
         let invitation = Self {

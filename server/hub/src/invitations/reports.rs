@@ -91,7 +91,8 @@ impl Invitations {
             // Another version has written it: nobody here could go on with it.
             return;
         };
-        if origin.hub.0 % hubs.max(1) != kernel.config.id.0 || self.invitation(caller, id).is_some()
+        if origin.hub.hub % hubs.max(1) != kernel.config.id.hub
+            || self.invitation(caller, id).is_some()
         {
             return;
         }

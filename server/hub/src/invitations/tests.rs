@@ -33,7 +33,7 @@ struct Alone {
 impl Alone {
     fn new() -> Self {
         let hub = Hub::new(HubConfig {
-            id: HubId(0),
+            id: HubId::local(0),
             seed: [7; 32],
             apps: Arc::new(Apps {
                 accept_any: true,

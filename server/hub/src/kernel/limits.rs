@@ -243,14 +243,14 @@ impl Kernel {
 
     /// Has a login that was just begun go on with what its user has used of its rates.
     pub(crate) fn charge_used(&mut self, user: &UserKey, used: Option<&Used>) {
+        let Some(used) = used else {
+            return;
+        };
         let times = (self.now.mono_ms, self.node_ms());
         let listed = self.config.apps.listed.get(&user.app);
         let rates = listed.map_or(&self.default_rates, |app| &app.rates);
-        let claim = self
-            .users
-            .get_mut(user)
-            .and_then(|entry| entry.claim.as_mut());
-        if let (Some(claim), Some(used)) = (claim, used) {
+        let entry = self.users.get_mut(user);
+        if let Some(claim) = entry.and_then(|entry| entry.claim.as_mut()) {
             claim.limiter.absorb(used, rates, times);
         }
     }

@@ -225,7 +225,7 @@ fn to_members(app: &tidings_wire::names::AppId, record: OriginRecord) -> MemberS
         Some((user, from_session_id(&member.session)?))
     });
     MemberSnapshot {
-        origin: HubId(u16::try_from(record.hub).unwrap_or(u16::MAX)),
+        origin: HubId::from_number(record.hub),
         epoch: record.epoch,
         seq: record.seq,
         members: members.collect(),

@@ -36,7 +36,7 @@ impl Hub {
         channels.sort_unstable_by(|a, b| a.key.cmp(&b.key));
         Snapshot(HubRecord {
             version: VERSION,
-            hub: u32::from(self.kernel.config.id.0),
+            hub: u32::from(self.kernel.config.id.hub),
             epochs: self.channels.epochs,
             sessions: sessions
                 .into_iter()
@@ -120,7 +120,7 @@ impl Hub {
 
 fn channel_record(channel: &Channel) -> ChannelRecord {
     let origin = |known: MemberSnapshot| OriginRecord {
-        hub: u32::from(known.origin.0),
+        hub: known.origin.number(),
         epoch: known.epoch,
         seq: known.seq,
         members: (known.members.into_iter())

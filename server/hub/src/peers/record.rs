@@ -42,7 +42,7 @@ impl Delivery {
             sseq: record.sseq,
             parcel,
             // Nobody: it is answered.
-            from: Origin::Hub((HubId(0), AskId::new(0))),
+            from: Origin::Hub((HubId::local(0), AskId::new(0))),
             since_ms: 0,
             is_storing: record.is_stored,
             is_answered: true,

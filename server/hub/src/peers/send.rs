@@ -201,7 +201,7 @@ impl Peers {
             parcel,
             history,
         };
-        match self.lanes.lanes.get_mut(&send.lane()) {
+        match self.lanes.of(&send) {
             Some(lane) if lane.is_storing() && !fault!(LaterMessageOvertakesStoring) => {
                 lane.waiting.push_back(send)
             }
@@ -270,25 +270,28 @@ impl Peers {
 
     /// Hands the message to the receiver's hub: this one, or whoever is subscribed to the user's topic.
     fn dispatch(&mut self, send: SendToPeer, kernel: &mut Kernel, out: &mut dyn Sink) {
-        let lane_key = send.lane();
-        let is_here = kernel.users.contains_key(&send.to);
-        let lane = self.lanes.lanes.get_mut(&lane_key);
-        if let Some(lane) = lane.filter(|lane| lane.must_wait(is_here)) {
+        let here = kernel.users.get(&send.to).map(|entry| entry.session);
+        let lane = self.lanes.of(&send);
+        if let Some(lane) = lane.filter(|lane| lane.must_wait(here.is_some())) {
+            let lane_key = send.lane();
             // Order: what waits is younger.
             lane.waiting.push_front(send);
             return self.seek_first(lane_key, kernel, out);
         }
-        if let Some(entry) = kernel.users.get(&send.to) {
-            let (parcel, to) = (send.parcel.clone(), send.to.clone());
-            match entry.session {
+        if let Some(session) = here {
+            let parcel = send.parcel.clone();
+            match session {
                 Some(session) => {
                     self.accept_parcel(session, Origin::Local(Box::new(send)), parcel, kernel, out);
                 }
-                None => self.hold_parcel(&to, Origin::Local(Box::new(send)), parcel, kernel, out),
+                None => {
+                    let to = send.to.clone();
+                    self.hold_parcel(&to, Origin::Local(Box::new(send)), parcel, kernel, out);
+                }
             }
             return;
         }
-        let lane = self.lanes.lanes.entry(lane_key).or_default();
+        let lane = self.lanes.lanes.entry(send.lane()).or_default();
         let last = lane.asked.back().map_or(0, |(last, _)| *last);
         debug_assert!(send.number > last, "messages are asked for in their order");
         lane.asked.push_back((send.number, send.parcel.id));
@@ -549,7 +552,7 @@ mod tests {
         };
         let answered = |ask: AskId, answer: Answer| {
             let ask = AskId { asked: 1, ..ask };
-            let from = HubId(1);
+            let from = HubId::local(1);
             Input::Bus(BusInput::Answered { ask, from, answer })
         };
         let [first, taken] = rig.take_asks()[..] else {
@@ -588,7 +591,7 @@ mod tests {
         // Bob logs in between the two: his session has not had the first.
         rig.give(Input::Bus(BusInput::Answered {
             ask: AskId { asked: 1, ..taken },
-            from: HubId(1),
+            from: HubId::local(1),
             answer: Answer::Gone,
         }));
         rig.give(Input::Bus(BusInput::Nobody { ask: first }));

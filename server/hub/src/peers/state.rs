@@ -188,6 +188,14 @@ impl Lanes {
             lanes: hasher.map(),
         }
     }
+
+    /// The lane in which a message goes. Mostly there is none of anybody, and nothing is hashed.
+    pub(crate) fn of(&mut self, send: &SendToPeer) -> Option<&mut Lane> {
+        if self.lanes.is_empty() {
+            return None;
+        }
+        self.lanes.get_mut(&send.lane())
+    }
 }
 
 impl Peers {

@@ -15,24 +15,36 @@ fn a_hub_that_knows_is_not_outvoted_by_one_that_has_just_left() {
         })
     };
     assert!(!(claim.is_decided_by)(&yielded(true)));
-    let answers = vec![(HubId(1), Answer::Superseded), (HubId(2), yielded(false))];
-    assert_eq!(claim.best_of(answers), Some((HubId(1), Answer::Superseded)));
-    let answers = vec![(HubId(1), yielded(true)), (HubId(2), yielded(false))];
-    assert_eq!(claim.best_of(answers), Some((HubId(2), yielded(true))));
+    let answers = vec![
+        (HubId::local(1), Answer::Superseded),
+        (HubId::local(2), yielded(false)),
+    ];
+    assert_eq!(
+        claim.best_of(answers),
+        Some((HubId::local(1), Answer::Superseded))
+    );
+    let answers = vec![
+        (HubId::local(1), yielded(true)),
+        (HubId::local(2), yielded(false)),
+    ];
+    assert_eq!(
+        claim.best_of(answers),
+        Some((HubId::local(2), yielded(true)))
+    );
 }
 
 #[test]
 fn member_lists_of_all_hubs_are_put_together() {
     let one = |hub| MemberSnapshot {
-        origin: HubId(hub),
+        origin: HubId::local(hub),
         epoch: 1,
         seq: 1,
         members: Vec::new(),
     };
     let answers = vec![
-        (HubId(1), Answer::Members(vec![one(1)])),
-        (HubId(2), Answer::Members(Vec::new())),
+        (HubId::local(1), Answer::Members(vec![one(1)])),
+        (HubId::local(2), Answer::Members(Vec::new())),
     ];
     let best = channels::state::MEMBERS.best_of(answers);
-    assert_eq!(best, Some((HubId(2), Answer::Members(vec![one(1)]))));
+    assert_eq!(best, Some((HubId::local(2), Answer::Members(vec![one(1)]))));
 }

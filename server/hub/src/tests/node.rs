@@ -68,7 +68,7 @@ pub(crate) struct Node {
 
 fn config(at: u16, apps: Arc<Apps>, seed: u8) -> HubConfig {
     HubConfig {
-        id: HubId(at),
+        id: HubId::local(at),
         seed: [at as u8 + seed; 32],
         apps,
         server: "test".into(),
@@ -190,7 +190,7 @@ impl Node {
                 resume,
                 opened_ms,
             } => {
-                let to = usize::from(to.0);
+                let to = to.index();
                 self.owners.insert(connection, to);
                 let input = Input::HandedOver {
                     connection,
@@ -211,7 +211,7 @@ impl Node {
     }
 
     fn route(&mut self, from: usize, op: BusOp) {
-        let from_hub = HubId(u16::try_from(from).expect("few hubs"));
+        let from_hub = HubId::local(u16::try_from(from).expect("few hubs"));
         if let BusOp::Publish { topic, .. } = &op
             && matches!(topic, Topic::Presence(_))
         {
@@ -264,7 +264,7 @@ impl Node {
                     from: from_hub,
                     answer,
                 };
-                let to = usize::from(to.0);
+                let to = to.index();
                 self.queue.push_back(Pending::Input(to, Input::Bus(input)));
             }
         }

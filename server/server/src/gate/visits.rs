@@ -100,7 +100,7 @@ mod tests {
     use super::*;
 
     const OWNER: Owner = Owner {
-        hub: HubId(0),
+        hub: HubId::local(0),
         connection: ConnectionId(0),
     };
 

@@ -19,6 +19,9 @@ const TLS_TRANSFER_BYTES: usize = 16 * 1024;
 /// What is read at once of a stranger: enough for the head of a request of a browser.
 const READ_BYTES: usize = 2 * 1024;
 
+/// What is read of a stranger before others on this thread have their turn: some hundred frames of HTTP/2.
+const TURN_BYTES: usize = 8 * 1024;
+
 /// What a stranger may have sent beyond its request while it does not read the answer.
 const AHEAD_BYTES_MAX: usize = 1_024;
 
@@ -33,6 +36,8 @@ pub(super) struct VisitorIo {
     pace: Pace,
     /// The socket takes no more.
     is_blocked: bool,
+    /// What was read of it in its turn.
+    turn_bytes: usize,
 }
 
 /// What a visitor's connection is made of.
@@ -70,6 +75,7 @@ impl VisitorIo {
             given: 0,
             pace,
             is_blocked: false,
+            turn_bytes: 0,
         })
     }
 
@@ -156,12 +162,22 @@ impl AsyncRead for VisitorIo {
         if this.is_blocked {
             return Poll::Pending;
         }
+        if this.turn_bytes >= TURN_BYTES {
+            this.turn_bytes = 0;
+            // It comes last in the queue.
+            context.waker().wake_by_ref();
+            return Poll::Pending;
+        }
         let most = buffer.remaining().min(READ_BYTES);
         let mut part = ReadBuf::new(buffer.initialize_unfilled_to(most));
         let polled = this.poll_read_plain(context, &mut part);
         let count = part.filled().len();
         buffer.advance(count);
         this.pace.read(count);
+        this.turn_bytes = match polled {
+            Poll::Ready(_) => this.turn_bytes + count,
+            Poll::Pending => 0,
+        };
         polled
     }
 }

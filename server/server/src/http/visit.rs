@@ -44,8 +44,9 @@ const BUFFER_BYTES: usize = REQUEST_HEAD_BYTES_MAX;
 /// A connection of HTTP/2 carries what a browser would open six others for, and takes the memory of two.
 const HTTP2_PLACES: usize = 2;
 
-/// Requests at once on a connection of HTTP/2, each of which takes 3 KB; a browser has the others wait.
-const HTTP2_STREAMS_MAX: u32 = 8;
+/// Requests at once on a connection of HTTP/2, each of which takes 3 KB: as many as a browser sends on its connections of
+/// HTTP/1.1; it has the others wait.
+const HTTP2_STREAMS_MAX: u32 = 6;
 
 /// What a client may send ahead of what is read, on each stream and on all of a connection.
 const HTTP2_WINDOW_BYTES: u32 = 64 * 1024;

@@ -14,7 +14,7 @@ use super::space::{Probe, SpaceWatch};
 use super::{OpenError, Options, directory, journal};
 use crate::kv::{Backend, Fault, Pair, Pairs, ReadError, Writes};
 
-/// Wait before a store that a full disk has stopped is opened anew; each attempt that fails doubles it.
+/// Wait before a store that a full disk has stopped is opened again; each attempt that fails doubles it.
 const REOPEN_WAIT: Duration = Duration::from_secs(1);
 
 /// The longest such wait.
@@ -29,7 +29,7 @@ pub(super) struct Tree {
 }
 
 pub(super) struct FjallBackend {
-    /// `None` = it was closed to be opened anew, and that has failed.
+    /// `None` = it was closed to be opened again, and that has failed.
     tree: Option<Tree>,
     path: PathBuf,
     options: Options,
@@ -39,7 +39,7 @@ pub(super) struct FjallBackend {
     mending: Option<Mending>,
 }
 
-/// When to open anew.
+/// When to open again.
 struct Mending {
     next_try: Instant,
     wait: Duration,

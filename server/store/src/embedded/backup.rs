@@ -27,7 +27,7 @@ const GROUP_BYTES: usize = 4 << 20;
 /// Beyond every key.
 const KEYS_END: [u8; 1] = [0xff];
 
-/// Why a backup could not be restored. Nothing of it can be relied on then; remove the directory and begin anew.
+/// Why a backup could not be restored. Nothing of it can be relied on then; remove the directory and begin again.
 #[derive(Debug, thiserror::Error)]
 pub enum RestoreError {
     /// The directory could not be opened as a store.

@@ -35,7 +35,7 @@ pub(super) enum Ending {
 }
 
 /// Cuts the group that was left unfinished at the end of the last journal, and keeps what it cut in the file `torn`
-/// of the store's directory, in place of the last one. After a failed write the journal is written anew.
+/// of the store's directory, in place of the last one. After a failed write the journal is written again.
 ///
 /// # Errors
 /// A journal is damaged before its end, or cannot be read, cut or written.

@@ -22,7 +22,7 @@ pub(super) struct Slot {
 }
 
 struct Shared {
-    /// `None` = the engine has ended, or is being opened anew.
+    /// `None` = the engine has ended, or is being opened again.
     tree: Option<Tree>,
     /// Snapshots that are being read.
     readers: usize,
@@ -76,7 +76,7 @@ impl Snapshots {
     /// meanwhile on the disk, so it is not to be kept for long.
     ///
     /// # Errors
-    /// The store has ended, or is being opened anew after a full disk.
+    /// The store has ended, or is being opened again after a full disk.
     pub fn take(&self) -> io::Result<Snapshot> {
         let mut shared = lock(&self.shared);
         let Some(tree) = shared.tree.clone() else {

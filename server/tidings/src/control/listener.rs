@@ -25,7 +25,7 @@ pub(crate) trait Office: Send + Sync + 'static {
     /// How it is.
     fn status(&self) -> Status;
 
-    /// Reads everything anew that can change. Returns how many apps there are.
+    /// Reads everything again that can change. Returns how many apps there are.
     fn reload(&self) -> Result<usize, Failure>;
 
     /// Its store.

@@ -46,7 +46,7 @@ const WAIT: Duration = Duration::from_secs(10);
 pub(crate) enum Request {
     /// How the server is.
     Status,
-    /// To read apps and TLS certificate anew.
+    /// To read apps and TLS certificate again.
     Reload {
         /// What was changed, for the security log.
         #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -29,7 +29,7 @@ const BUSY_WAIT: Duration = Duration::from_millis(10);
 
 /// Where lines end up.
 pub(super) trait Sink: Write + Send {
-    /// Begins anew, for a file that was moved away.
+    /// Begins again, for a file that was moved away.
     fn reopen(&mut self) -> io::Result<()> {
         Ok(())
     }
@@ -144,7 +144,7 @@ impl Lines {
         }
     }
 
-    /// Opens the file anew before the next line.
+    /// Opens the file again before the next line.
     pub(super) fn reopen(&self) {
         self.shared.lock().must_reopen = true;
         self.shared.changed.notify_one();

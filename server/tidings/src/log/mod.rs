@@ -61,10 +61,7 @@ pub(crate) fn check_filter(filter: &str) -> Result<(), Failure> {
             Some(level) => format!("did you mean {level}? {HINT}"),
             None => HINT.into(),
         };
-        return Err(Failure::new(
-            format!("{wrong:?} is no level of the log"),
-            meant,
-        ));
+        return Err(Failure::new(format!("{wrong:?} is not a log level"), meant));
     }
     match filter.parse::<EnvFilter>() {
         Ok(_) => Ok(()),
@@ -128,7 +125,7 @@ pub(crate) fn start(plan: &Plan) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Opens the file of the security log anew, after it was moved away.
+/// Opens the file of the security log again, after it was moved away.
 pub(crate) fn reopen() {
     if let Some(log) = LOG.get() {
         log.security.reopen();
@@ -219,11 +216,11 @@ mod tests {
             assert_eq!(check_filter(good), Ok(()), "{good}");
         }
         for (wrong, told) in [
-            ("verbose", "\"verbose\" is no level"),
+            ("verbose", "\"verbose\" is not a log level"),
             ("warning", "did you mean warn?"),
-            ("", "is no level"),
-            ("off", "is no level"),
-            ("info,tidings_server", "is no level"),
+            ("", "is not a log level"),
+            ("off", "is not a log level"),
+            ("info,tidings_server", "is not a log level"),
             ("tidings=loud", "cannot be used"),
         ] {
             let failure = check_filter(wrong).expect_err(wrong).to_string();

@@ -59,7 +59,7 @@ fn hint(text: &str, unknown: Option<&str>, message: &str) -> String {
     }
     match text.parse::<toml::Table>() {
         Err(_) => {
-            "mend the line; texts stand in quotes, lists in brackets: app = [\"ID:CERTIFICATE\"]"
+            "correct the line; texts are in quotes, lists in brackets: app = [\"ID:CERTIFICATE\"]"
         }
         Ok(_) => "give a value as `tidings serve --help` describes it for the option of that name",
     }

@@ -3,343 +3,299 @@
 //! Precedence: command line, then environment, then file, then default.
 
 mod apps;
+mod checks;
 mod file;
 mod resolve;
 pub(crate) mod values;
 mod variables;
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use serde::{Deserialize, Deserializer};
+use tidings_server::{Limits, MediaConfig};
 
 pub(crate) use self::apps::AppSource;
 pub(crate) use self::resolve::parse_origins;
 use self::values::{Listen, RateValue, Size, Span, Switch};
 pub(crate) use self::variables::check as check_variables;
+use crate::failure::Failure;
 use crate::log::{Form, Plan};
-
-const DATA_DIR: &str = "./tidings-data";
-const LOG: &str = "info";
 
 /// Security events that are logged per second, unless it is said otherwise. Logins of a thousand users at once fit, as
 /// ten seconds' worth may come at once; a flood for a day takes some gigabytes.
 const SECURITY_LOG_RATE: u32 = 200;
 
-/// The settings as one source gives them; what it does not give is `None`.
+/// Declares the settings: one entry per option, with everything that is to be said of it.
 ///
-/// A field's name with dashes is its key in the file and its option; in capitals after `TIDINGS_` it is its
-/// variable. Apps are taken as text and parsed later: an error of the option parser would show a certificate.
-#[derive(Default, clap::Args, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
-pub(crate) struct Settings {
+/// `name: Type = default => check;` where the default and the check may be missing. From it are
+/// made: the field as one source gives it; the option, whose help is the doc comment; the key of
+/// the file; the layering of sources; for a setting with a default, a method of its name that
+/// returns what was given or the default; and, for a setting with a check, its part of
+/// [`Settings::check`]. Tests compare the help with the defaults and the variables with the names.
+macro_rules! settings {
+    ($(
+        $(#[$attribute:meta])*
+        $name:ident: $type:ty $(= $default:expr)? $(=> $check:path)?;
+    )*) => {
+        /// The settings as one source gives them; what it does not give is `None`.
+        ///
+        /// A field's name with dashes is its key in the file and its option; in capitals after
+        /// `TIDINGS_` it is its variable. Apps are taken as text and parsed later: an error of the
+        /// option parser would show a certificate.
+        #[derive(Default, clap::Args, Deserialize)]
+        #[serde(deny_unknown_fields, rename_all = "kebab-case")]
+        pub(crate) struct Settings {
+            $(
+                $(#[$attribute])*
+                #[arg(long)]
+                $name: Option<$type>,
+            )*
+        }
+
+        impl Settings {
+            /// Fills what is not given with what a weaker source gives.
+            pub(crate) fn or(self, weaker: Self) -> Self {
+                Self { $($name: self.$name.or(weaker.$name),)* }
+            }
+
+            /// Refuses values that are out of range, whichever source gave them.
+            fn check(&self) -> Result<(), Failure> {
+                $($(
+                    if let Some(value) = &self.$name {
+                        $check(value, stringify!($name))?;
+                    }
+                )?)*
+                Ok(())
+            }
+
+            $($(
+                /// What was given, or the default.
+                pub(crate) fn $name(&self) -> $type {
+                    self.$name.clone().unwrap_or_else(|| $default)
+                }
+            )?)*
+        }
+
+        /// Every setting with a default, as people write it.
+        #[cfg(test)]
+        fn defaults() -> Vec<(&'static str, String)> {
+            vec![$($((stringify!($name), values::Shown::shown(&$default)),)?)*]
+        }
+    };
+}
+
+settings! {
     /// Address and port to listen on [default: 127.0.0.1:7400]
-    #[arg(long, env = "TIDINGS_LISTEN", value_name = "ADDRESS:PORT")]
-    listen: Option<Listen>,
+    #[arg(env = "TIDINGS_LISTEN", value_name = "ADDRESS:PORT")]
+    listen: Listen = Listen::HERE;
 
-    /// A second address, for health checks and whatever else operators ask for: nobody can crowd them out there
-    /// [default: none]
-    #[arg(long, env = "TIDINGS_ADMIN_LISTEN", value_name = "ADDRESS:PORT")]
-    admin_listen: Option<Listen>,
+    /// Second address and port, for health checks only: load on the first cannot delay them [default: none]
+    #[arg(env = "TIDINGS_ADMIN_LISTEN", value_name = "ADDRESS:PORT")]
+    admin_listen: Listen;
 
-    /// Where offline messages, attributes and uploaded files are kept; made if it is not there [default: ./tidings-data]
-    #[arg(long, env = "TIDINGS_DATA_DIR", value_name = "DIRECTORY")]
-    data_dir: Option<PathBuf>,
+    /// Directory for offline messages, attributes and uploaded files; created if missing [default: ./tidings-data]
+    #[arg(env = "TIDINGS_DATA_DIR", value_name = "DIRECTORY")]
+    data_dir: PathBuf = PathBuf::from("./tidings-data");
 
-    /// An app to serve: its id, and its certificate, with which tokens are checked; repeat it for more apps
+    /// App to serve: its id, and the certificate that signs its tokens; repeat for more apps
     ///
-    /// Without a certificate no token is asked for. While a certificate is being changed, give both:
-    /// ID:NEW:OLD. In the variable, apps are separated by commas; in the file, they are a list.
+    /// Without a certificate, no token is required. While you rotate a certificate, give both: ID:NEW:OLD.
+    /// In the variable, separate apps by commas; in the file, write a list.
     #[arg(
-        long,
         env = "TIDINGS_APP",
         value_name = "ID[:CERTIFICATE]",
         value_delimiter = ',',
         hide_env_values = true
     )]
     #[serde(default, deserialize_with = "one_or_many")]
-    app: Option<Vec<String>>,
+    app: Vec<String>;
 
-    /// File with apps, one in a line as for --app; repeat it for more files [default: the systemd credential apps, if
-    /// there is one]
+    /// File with one app per line, written as for --app; repeat for more files [default: the systemd credential
+    /// "apps", if there is one]
     ///
-    /// What stands in a file does not show in lists of processes, as options do. The file should be readable by the
-    /// server's user alone. Lines that begin with # are comments; the file is read anew on a reload.
+    /// Unlike options, the contents of a file do not show in process lists. Make the file readable by the server's
+    /// user only. Lines that begin with # are comments. A reload reads the file again.
     #[arg(
-        long,
         env = "TIDINGS_APP_FILE",
         value_name = "FILE",
         value_delimiter = ','
     )]
     #[serde(default, deserialize_with = "one_or_many_paths")]
-    app_file: Option<Vec<PathBuf>>,
+    app_file: Vec<PathBuf>;
 
-    /// Accept every app id, without certificates: for trying things out, not for production
-    #[arg(
-        long,
-        env = "TIDINGS_DEV",
-        num_args = 0..=1,
-        default_missing_value = "true",
-        value_name = "BOOL"
-    )]
-    dev: Option<Switch>,
+    /// Accept every app id without a certificate: for trying things out, not for production
+    #[arg(env = "TIDINGS_DEV", num_args = 0..=1, default_missing_value = "true", value_name = "BOOL")]
+    dev: Switch = Switch(false);
 
     /// Serve the demonstration at /demo [default: with --dev only]
-    #[arg(
-        long,
-        env = "TIDINGS_DEMO",
-        num_args = 0..=1,
-        default_missing_value = "true",
-        value_name = "BOOL"
-    )]
-    demo: Option<Switch>,
+    #[arg(env = "TIDINGS_DEMO", num_args = 0..=1, default_missing_value = "true", value_name = "BOOL")]
+    demo: Switch;
 
     /// Serve the guide at /docs [default: with --dev only]
-    #[arg(
-        long,
-        env = "TIDINGS_GUIDE",
-        num_args = 0..=1,
-        default_missing_value = "true",
-        value_name = "BOOL"
-    )]
-    guide: Option<Switch>,
+    #[arg(env = "TIDINGS_GUIDE", num_args = 0..=1, default_missing_value = "true", value_name = "BOOL")]
+    guide: Switch;
 
-    /// Space of the disk that is kept free: below, new messages and files are refused, deletions are not [default: 5 %
-    /// of the disk, but at least 256 MiB]
-    #[arg(long, env = "TIDINGS_DISK_RESERVE", value_name = "SIZE")]
-    disk_reserve: Option<Size>,
+    /// Free disk space to preserve: with less, new messages and files are refused; deletions still work [default: 5 %
+    /// of the disk, at least 256 MiB]
+    #[arg(env = "TIDINGS_DISK_RESERVE", value_name = "SIZE")]
+    disk_reserve: Size;
 
-    /// Time for which uploaded files are kept; a number without a unit is days [default: 7d]
-    #[arg(long, env = "TIDINGS_MEDIA_KEEP_DAYS", value_name = "TIME")]
-    media_keep_days: Option<Span>,
+    /// How long uploaded files are kept; a number without a unit is days [default: 7d]
+    #[arg(env = "TIDINGS_MEDIA_KEEP_DAYS", value_name = "TIME")]
+    media_keep_days: Span = Span::Time(Duration::from_secs(MediaConfig::default().keep_s)) => checks::media_keep;
 
-    /// Space that all uploaded files together may take [default: 10GiB]
-    #[arg(long, env = "TIDINGS_MEDIA_BYTES_MAX", value_name = "SIZE")]
-    media_bytes_max: Option<Size>,
+    /// Space for all uploaded files together [default: 10GiB]
+    #[arg(env = "TIDINGS_MEDIA_BYTES_MAX", value_name = "SIZE")]
+    media_bytes_max: Size = Size(MediaConfig::default().bytes_max);
 
-    /// Space that the uploaded files of one app may take, unless the app has a quota of its own, max_media_bytes [default:
-    /// half of --media-bytes-max where there is more than one app, but at most 2GiB; else all]
-    #[arg(long, env = "TIDINGS_MEDIA_APP_BYTES_MAX", value_name = "SIZE")]
-    media_app_bytes_max: Option<Size>,
+    /// Space for the uploaded files of one app, unless the app sets max_media_bytes [default: all of --media-bytes-max;
+    /// with several apps half of it, at most 2GiB]
+    #[arg(env = "TIDINGS_MEDIA_APP_BYTES_MAX", value_name = "SIZE")]
+    media_app_bytes_max: Size;
 
-    /// Space that the uploaded files of one user may take [default: a sixteenth of --media-bytes-max]
-    #[arg(long, env = "TIDINGS_MEDIA_USER_BYTES_MAX", value_name = "SIZE")]
-    media_user_bytes_max: Option<Size>,
+    /// Space for the uploaded files of one user [default: a sixteenth of --media-bytes-max]
+    #[arg(env = "TIDINGS_MEDIA_USER_BYTES_MAX", value_name = "SIZE")]
+    media_user_bytes_max: Size;
 
-    /// Hubs, each with a thread of its own [default: one per core]
-    #[arg(long, env = "TIDINGS_HUBS", value_name = "NUMBER")]
-    hubs: Option<u16>,
+    /// Number of hubs; each has its own thread [default: one per core]
+    #[arg(env = "TIDINGS_HUBS", value_name = "NUMBER")]
+    hubs: u16 => checks::hubs;
 
-    /// Time over which clients are disconnected when the server ends, at most 20s; a number without a unit is seconds
-    /// [default: 0, at once]
-    #[arg(long, env = "TIDINGS_DRAIN_WINDOW", value_name = "TIME")]
-    drain_window: Option<Span>,
+    /// Time over which to spread disconnects when the server stops, at most 20s; a number without a unit is seconds
+    /// [default: 0, all at once]
+    #[arg(env = "TIDINGS_DRAIN_WINDOW", value_name = "TIME")]
+    drain_window: Span = Span::Bare(0) => checks::drain_window;
 
-    /// Memory that the server may use, at least 64MiB [default: three quarters of the machine's, or of the container's
-    /// limit]
+    /// Memory limit of the server, at least 64MiB [default: three quarters of the machine's memory or of the
+    /// container's limit]
     ///
-    /// From 80 % of it on, nobody else can log in, and what waits for clients that are away is dropped; from 95 % on,
-    /// the slowest clients are disconnected. They are told what they have missed.
-    #[arg(long, env = "TIDINGS_MEMORY_MAX", value_name = "SIZE")]
-    memory_max: Option<Size>,
+    /// Above 80 % of it, new logins are refused and messages buffered for disconnected clients are dropped. Above 95 %,
+    /// the slowest clients are disconnected. Clients are told what they have missed.
+    #[arg(env = "TIDINGS_MEMORY_MAX", value_name = "SIZE")]
+    memory_max: Size => checks::memory_max;
 
-    /// PEM file with the TLS certificate, followed by the intermediate ones
+    /// PEM file with the TLS certificate, followed by any intermediate certificates
     ///
-    /// When it or the key changes, both are read anew within seconds, and on a reload at once. Files that cannot be
-    /// used are told in the log, and the old certificate stays.
-    #[arg(long, env = "TIDINGS_TLS_CERT", value_name = "FILE")]
-    tls_cert: Option<PathBuf>,
+    /// When it or the key changes, both are read again within seconds, on a reload at once. If the files cannot be
+    /// used, the log says so and the old certificate stays in use.
+    #[arg(env = "TIDINGS_TLS_CERT", value_name = "FILE")]
+    tls_cert: PathBuf;
 
     /// PEM file with the private key of the TLS certificate
-    #[arg(long, env = "TIDINGS_TLS_KEY", value_name = "FILE")]
-    tls_key: Option<PathBuf>,
+    #[arg(env = "TIDINGS_TLS_KEY", value_name = "FILE")]
+    tls_key: PathBuf;
 
-    /// Listen beyond this machine without TLS: for use behind a proxy that has it
-    #[arg(
-        long,
-        env = "TIDINGS_INSECURE",
-        num_args = 0..=1,
-        default_missing_value = "true",
-        value_name = "BOOL"
-    )]
-    insecure: Option<Switch>,
+    /// Accept connections from other machines without TLS: for use behind a proxy that terminates TLS
+    #[arg(env = "TIDINGS_INSECURE", num_args = 0..=1, default_missing_value = "true", value_name = "BOOL")]
+    insecure: Switch = Switch(false);
 
-    /// Origin from whose pages browsers may connect; repeat it for more origins [default: any, but pages of the
-    /// server's own host alone for apps that require no token]
+    /// Origin whose pages may connect; repeat for more origins [default: any; only the server's own host for apps that
+    /// require no token]
     ///
-    /// An origin is written as browsers state it: https://chat.example.org, or https://*.example.org for all names of
-    /// one more label; any is every origin. An app can have a list of its own: `tidings app set ID origins=...`.
+    /// Write an origin as browsers send it: https://chat.example.org, or https://*.example.org for all its direct
+    /// subdomains; `any` allows every origin. An app can have its own list: `tidings app set ID origins=...`.
     #[arg(
-        long,
         env = "TIDINGS_ORIGIN",
         value_name = "ORIGIN",
         value_delimiter = ','
     )]
-    origin: Option<Vec<String>>,
+    origin: Vec<String>;
 
-    /// Address or range of a proxy whose `X-Forwarded-For` is believed; repeat it for more proxies [default: none]
+    /// Address or range of a proxy whose `X-Forwarded-For` header is trusted; repeat for more proxies [default: none]
     ///
-    /// Limits per address then count the proxy's clients one by one. The proxy must write the header itself.
+    /// Limits per address then apply to each of the proxy's clients. The proxy must set the header itself.
     #[arg(
-        long,
         env = "TIDINGS_TRUSTED_PROXY",
         value_name = "ADDRESS[/BITS]",
         value_delimiter = ','
     )]
-    trusted_proxy: Option<Vec<String>>,
+    trusted_proxy: Vec<String>;
 
     /// Serve legacy clients [default: on]
-    #[arg(
-        long,
-        env = "TIDINGS_LEGACY",
-        num_args = 0..=1,
-        default_missing_value = "true",
-        value_name = "BOOL"
-    )]
-    legacy: Option<Switch>,
+    #[arg(env = "TIDINGS_LEGACY", num_args = 0..=1, default_missing_value = "true", value_name = "BOOL")]
+    legacy: Switch = Switch(true);
 
-    /// Where legacy clients reach this server, for example wss://sig.example.org [default: as they ask for it]
-    #[arg(long, env = "TIDINGS_LEGACY_PUBLIC_URL", value_name = "URL")]
-    legacy_public_url: Option<String>,
+    /// URL at which legacy clients reach this server, for example wss://sig.example.org [default: the host that they
+    /// asked for]
+    #[arg(env = "TIDINGS_LEGACY_PUBLIC_URL", value_name = "URL")]
+    legacy_public_url: String;
 
-    /// Let legacy clients log in with `_no_need_token` although their app has a certificate: anybody as any user
-    #[arg(
-        long,
-        env = "TIDINGS_LEGACY_TOKEN_DEBUGGING",
-        num_args = 0..=1,
-        default_missing_value = "true",
-        value_name = "BOOL"
-    )]
-    legacy_token_debugging: Option<Switch>,
+    /// Let legacy clients log in with `_no_need_token` even if their app has a certificate: anyone can be any user
+    #[arg(env = "TIDINGS_LEGACY_TOKEN_DEBUGGING", num_args = 0..=1, default_missing_value = "true", value_name = "BOOL")]
+    legacy_token_debugging: Switch = Switch(false);
 
-    /// The user that answers for telephone numbers that legacy clients invite
-    #[arg(long, env = "TIDINGS_PHONE_GATEWAY", value_name = "USER")]
-    phone_gateway: Option<String>,
+    /// User that is invited when a legacy client calls a telephone number
+    #[arg(env = "TIDINGS_PHONE_GATEWAY", value_name = "USER")]
+    phone_gateway: String;
 
-    /// Connections of the node that have not logged in [default: 10000, or a tenth of the files that may be open]
-    #[arg(long, env = "TIDINGS_STRANGERS_MAX", value_name = "NUMBER")]
-    strangers_max: Option<usize>,
+    /// Connections that may be open before login [default: 10000, or a tenth of the open-files limit]
+    #[arg(env = "TIDINGS_STRANGERS_MAX", value_name = "NUMBER")]
+    strangers_max: usize = Limits::default().preauth_connections_max => checks::logins;
 
-    /// The same of one address; raise it where many users share one [default: 1000]
-    #[arg(long, env = "TIDINGS_STRANGERS_PER_ADDRESS_MAX", value_name = "NUMBER")]
-    strangers_per_address_max: Option<usize>,
+    /// Connections of one address that may be open before login; raise it where many users share an address [default:
+    /// 1000]
+    #[arg(env = "TIDINGS_STRANGERS_PER_ADDRESS_MAX", value_name = "NUMBER")]
+    strangers_per_address_max: usize = Limits::default().preauth_connections_per_address_max => checks::logins;
 
-    /// Connections that one address may open [default: 1000/20s]
-    #[arg(long, env = "TIDINGS_HANDSHAKE_RATE", value_name = "CALLS/TIME")]
-    handshake_rate: Option<RateValue>,
+    /// How often one address may connect [default: 1000/20s]
+    #[arg(env = "TIDINGS_HANDSHAKE_RATE", value_name = "CALLS/TIME")]
+    handshake_rate: RateValue = RateValue(Limits::default().handshakes);
 
-    /// The same of legacy clients, which open many [default: 2000/4s]
-    #[arg(long, env = "TIDINGS_LEGACY_HANDSHAKE_RATE", value_name = "CALLS/TIME")]
-    legacy_handshake_rate: Option<RateValue>,
+    /// How often legacy clients of one address may connect; they open several connections each [default: 2000/4s]
+    #[arg(env = "TIDINGS_LEGACY_HANDSHAKE_RATE", value_name = "CALLS/TIME")]
+    legacy_handshake_rate: RateValue = RateValue(Limits::default().legacy_handshakes);
 
-    /// Logins of one address that may fail; with one more, it is turned away for a while [default: 20/10s]
-    #[arg(long, env = "TIDINGS_FAILED_LOGIN_RATE", value_name = "CALLS/TIME")]
-    failed_login_rate: Option<RateValue>,
+    /// How many logins of one address may fail before it is blocked for a while [default: 20/10s]
+    #[arg(env = "TIDINGS_FAILED_LOGIN_RATE", value_name = "CALLS/TIME")]
+    failed_login_rate: RateValue = RateValue(Limits::default().failed_logins);
 
-    /// How long it is; a number without a unit is seconds [default: 10s]
-    #[arg(long, env = "TIDINGS_FAILED_LOGIN_PAUSE", value_name = "TIME")]
-    failed_login_pause: Option<Span>,
+    /// How long an address is blocked after too many failed logins; a number without a unit is seconds [default: 10s]
+    #[arg(env = "TIDINGS_FAILED_LOGIN_PAUSE", value_name = "TIME")]
+    failed_login_pause: Span = Span::Time(Duration::from_millis(Limits::default().failed_login_pause_ms));
 
-    /// Logins per second that the node takes in; more are told when to come again [default: 10000]
-    #[arg(long, env = "TIDINGS_LOGIN_RATE", value_name = "NUMBER")]
-    login_rate: Option<usize>,
+    /// Logins per second; further clients are told when to retry [default: 10000]
+    #[arg(env = "TIDINGS_LOGIN_RATE", value_name = "NUMBER")]
+    login_rate: usize = Limits::default().login_rate => checks::logins;
 
     /// What to log: error, warn, info, debug or trace, or a filter such as info,tidings_server=debug [default: info]
-    #[arg(long, env = "TIDINGS_LOG", value_name = "LEVEL")]
-    log: Option<String>,
+    #[arg(env = "TIDINGS_LOG", value_name = "LEVEL")]
+    log: String = "info".to_owned();
 
-    /// Form of log lines [default: text]
+    /// Format of log lines [default: text]
     #[arg(
-        long,
         alias = "log-form",
         env = "TIDINGS_LOG_FORMAT",
         value_name = "FORM"
     )]
     #[serde(alias = "log-form")]
-    log_format: Option<Form>,
+    log_format: Form = Form::Text;
 
-    /// File for security events, one JSON object a line, instead of the log: logins, refusals, bans, floods, changes by
-    /// operators
+    /// File for security events (logins, refusals, bans, floods, changes by operators), one JSON object per line
+    /// [default: the log]
     ///
-    /// It is readable by the server's user alone, and opened anew on a reload, after a program such as logrotate has
-    /// moved it away.
-    #[arg(long, env = "TIDINGS_SECURITY_LOG", value_name = "FILE")]
-    security_log: Option<PathBuf>,
+    /// Only the server's user can read it. A reload opens it again, so that programs such as logrotate can move it.
+    #[arg(env = "TIDINGS_SECURITY_LOG", value_name = "FILE")]
+    security_log: PathBuf;
 
-    /// Security events per second that are logged; ten times as many may come at once, what comes above is counted
-    /// [default: 200]
-    #[arg(
-        long,
-        env = "TIDINGS_SECURITY_LOG_RATE",
-        value_name = "NUMBER",
-        value_parser = clap::value_parser!(u32).range(1..)
-    )]
-    security_log_rate: Option<u32>,
+    /// Security events logged per second, with bursts of ten times as many; the rest is only counted [default: 200]
+    #[arg(env = "TIDINGS_SECURITY_LOG_RATE", value_name = "NUMBER")]
+    security_log_rate: u32 = SECURITY_LOG_RATE => checks::security_log_rate;
 }
 
 impl Settings {
-    /// Fills what is not given with what a weaker source gives.
-    pub(crate) fn or(self, weaker: Self) -> Self {
-        Self {
-            listen: self.listen.or(weaker.listen),
-            admin_listen: self.admin_listen.or(weaker.admin_listen),
-            data_dir: self.data_dir.or(weaker.data_dir),
-            app: self.app.or(weaker.app),
-            app_file: self.app_file.or(weaker.app_file),
-            dev: self.dev.or(weaker.dev),
-            demo: self.demo.or(weaker.demo),
-            guide: self.guide.or(weaker.guide),
-            disk_reserve: self.disk_reserve.or(weaker.disk_reserve),
-            media_keep_days: self.media_keep_days.or(weaker.media_keep_days),
-            media_bytes_max: self.media_bytes_max.or(weaker.media_bytes_max),
-            media_app_bytes_max: self.media_app_bytes_max.or(weaker.media_app_bytes_max),
-            media_user_bytes_max: self.media_user_bytes_max.or(weaker.media_user_bytes_max),
-            hubs: self.hubs.or(weaker.hubs),
-            drain_window: self.drain_window.or(weaker.drain_window),
-            memory_max: self.memory_max.or(weaker.memory_max),
-            tls_cert: self.tls_cert.or(weaker.tls_cert),
-            tls_key: self.tls_key.or(weaker.tls_key),
-            insecure: self.insecure.or(weaker.insecure),
-            origin: self.origin.or(weaker.origin),
-            trusted_proxy: self.trusted_proxy.or(weaker.trusted_proxy),
-            legacy: self.legacy.or(weaker.legacy),
-            legacy_public_url: self.legacy_public_url.or(weaker.legacy_public_url),
-            legacy_token_debugging: self
-                .legacy_token_debugging
-                .or(weaker.legacy_token_debugging),
-            phone_gateway: self.phone_gateway.or(weaker.phone_gateway),
-            strangers_max: self.strangers_max.or(weaker.strangers_max),
-            strangers_per_address_max: self
-                .strangers_per_address_max
-                .or(weaker.strangers_per_address_max),
-            handshake_rate: self.handshake_rate.or(weaker.handshake_rate),
-            legacy_handshake_rate: self.legacy_handshake_rate.or(weaker.legacy_handshake_rate),
-            failed_login_rate: self.failed_login_rate.or(weaker.failed_login_rate),
-            failed_login_pause: self.failed_login_pause.or(weaker.failed_login_pause),
-            login_rate: self.login_rate.or(weaker.login_rate),
-            log: self.log.or(weaker.log),
-            log_format: self.log_format.or(weaker.log_format),
-            security_log: self.security_log.or(weaker.security_log),
-            security_log_rate: self.security_log_rate.or(weaker.security_log_rate),
-        }
-    }
-
-    /// Where everything is kept.
-    pub(crate) fn data_dir(&self) -> PathBuf {
-        self.data_dir.clone().unwrap_or_else(|| DATA_DIR.into())
-    }
-
     /// Whether every app id is accepted.
     pub(crate) fn is_dev(&self) -> bool {
-        self.dev.is_some_and(|dev| dev.0)
+        self.dev().0
     }
 
     /// What to log, and how.
-    pub(crate) fn log(&self) -> Plan {
+    pub(crate) fn log_plan(&self) -> Plan {
         Plan {
-            filter: self.log.clone().unwrap_or_else(|| LOG.into()),
-            form: self.log_format.unwrap_or(Form::Text),
+            filter: self.log(),
+            form: self.log_format(),
             security: self.security_log.clone(),
-            security_lines_per_s: self.security_log_rate.unwrap_or(SECURITY_LOG_RATE).max(1),
+            security_lines_per_s: self.security_log_rate().max(1),
         }
     }
 }

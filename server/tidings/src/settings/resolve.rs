@@ -1,28 +1,22 @@
 //! From settings to the server's configuration.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::time::Duration;
 
 use tidings_server::{
-    AppRules, DiskReserve, Limits, MEMORY_MIN, MediaConfig, NameRule, Network, NetworkError,
-    OriginError, OriginPattern, Origins, ServerConfig, StoreConfig, TlsFiles, UserId,
+    AppRules, DiskReserve, Limits, MediaConfig, NameRule, Network, NetworkError, OriginError,
+    OriginPattern, Origins, ServerConfig, StoreConfig, TlsFiles, UserId,
 };
 
 use super::Settings;
+use super::checks::{DAY, SECOND};
 use crate::failure::Failure;
-
-const LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 7400);
-const DAY: Duration = Duration::from_secs(86_400);
-const SECOND: Duration = Duration::from_secs(1);
-
-/// Longest time over which clients are sent away.
-const DRAIN_WINDOW_MAX: Duration = Duration::from_secs(20);
 
 impl Settings {
     /// Makes the server's configuration.
     pub(crate) fn resolve(self) -> Result<ServerConfig, Failure> {
-        let listen = self.listen.map_or(LISTEN, |listen| listen.0);
-        let mut config = ServerConfig::new(listen);
+        self.check()?;
+        let mut config = ServerConfig::new(self.listen().0);
         config.tls = self.tls_files()?;
         config.admin_listen = self.admin_listen.map(|listen| listen.0);
         self.check_exposure(&config)?;
@@ -30,11 +24,11 @@ impl Settings {
         config.guide = self.guide.map_or(self.is_dev(), |guide| guide.0);
         config.trusted_proxies = self.proxies()?;
         config.origins = self.origins()?;
-        config.media = self.media()?;
-        config.memory_max = self.memory_max()?;
-        config.drain_window_ms = self.drain_window_ms()?;
-        config.limits = self.limits()?;
-        config.legacy.enabled = self.legacy.is_none_or(|legacy| legacy.0);
+        config.media = self.media();
+        config.memory_max = self.memory_max.map(|size| size.0);
+        config.drain_window_ms = milliseconds(self.drain_window().of(SECOND));
+        config.limits = self.limits();
+        config.legacy.enabled = self.legacy().0;
         config.legacy.public_url = self.legacy_public_url()?;
         config.legacy.rules = self.checked_legacy_rules()?;
         if let Some(hubs) = self.hubs {
@@ -51,14 +45,14 @@ impl Settings {
 
     /// What other machines reach has TLS, or its absence is meant.
     fn check_exposure(&self, config: &ServerConfig) -> Result<(), Failure> {
-        let is_meant = self.insecure.is_some_and(|insecure| insecure.0);
+        let is_meant = self.insecure().0;
         if is_loopback(config.listen.ip()) || config.tls.is_some() || is_meant {
             return Ok(());
         }
         Err(Failure::new(
             format!(
-                "{} can be reached from other machines, but there is no TLS: tokens and messages could be read on the \
-                 way",
+                "{} can be reached from other machines, but there is no TLS: tokens and messages could be read in \
+                 transit",
                 config.listen
             ),
             "give --tls-cert and --tls-key, or --insecure if a proxy in front does TLS",
@@ -85,86 +79,27 @@ impl Settings {
         }
     }
 
-    fn memory_max(&self) -> Result<Option<u64>, Failure> {
-        match self.memory_max {
-            Some(size) if size.0 < MEMORY_MIN => Err(Failure::new(
-                format!("the server cannot run in {} bytes of memory", size.0),
-                format!("give --memory-max {}MiB or more", MEMORY_MIN >> 20),
-            )),
-            given => Ok(given.map(|size| size.0)),
+    fn media(&self) -> MediaConfig {
+        MediaConfig {
+            keep_s: self.media_keep_days().of(DAY).as_secs(),
+            bytes_max: self.media_bytes_max().0,
+            app_bytes_max: self.media_app_bytes_max.map(|size| size.0),
+            user_bytes_max: self.media_user_bytes_max.map(|size| size.0),
+            ..MediaConfig::default()
         }
     }
 
-    fn media(&self) -> Result<MediaConfig, Failure> {
-        let mut media = MediaConfig::default();
-        if let Some(time) = self.media_keep_days {
-            media.keep_s = time.of(DAY).as_secs();
-            if media.keep_s == 0 {
-                return Err(Failure::new(
-                    "uploaded files cannot be kept for less than a second",
-                    "give --media-keep-days a longer time, for example 1d",
-                ));
-            }
+    fn limits(&self) -> Limits {
+        Limits {
+            preauth_connections_max: self.strangers_max(),
+            preauth_connections_per_address_max: self.strangers_per_address_max(),
+            login_rate: self.login_rate(),
+            handshakes: self.handshake_rate().0,
+            legacy_handshakes: self.legacy_handshake_rate().0,
+            failed_logins: self.failed_login_rate().0,
+            failed_login_pause_ms: milliseconds(self.failed_login_pause().of(SECOND)),
+            ..Limits::default()
         }
-        media.bytes_max = self.media_bytes_max.map_or(media.bytes_max, |size| size.0);
-        media.app_bytes_max = self.media_app_bytes_max.map(|size| size.0);
-        media.user_bytes_max = self.media_user_bytes_max.map(|size| size.0);
-        Ok(media)
-    }
-
-    fn drain_window_ms(&self) -> Result<u64, Failure> {
-        let window = self
-            .drain_window
-            .map_or(Duration::ZERO, |span| span.of(SECOND));
-        match u64::try_from(window.as_millis()) {
-            Ok(ms) if window <= DRAIN_WINDOW_MAX => Ok(ms),
-            _ => Err(Failure::new(
-                format!(
-                    "the disconnects cannot be spread over {} s",
-                    window.as_secs()
-                ),
-                "give --drain-window at most 20s",
-            )),
-        }
-    }
-
-    fn limits(&self) -> Result<Limits, Failure> {
-        let default = Limits::default();
-        let count = |given: Option<usize>, option: &str, default: usize| match given {
-            Some(0) => Err(Failure::new(
-                format!("with --{option} 0 nobody could log in"),
-                format!("give --{option} 1 or more; {default} is the default"),
-            )),
-            given => Ok(given.unwrap_or(default)),
-        };
-        let pause = self
-            .failed_login_pause
-            .map(|span| span.of(SECOND).as_millis());
-        let pause_ms = pause.map(|ms| u64::try_from(ms).unwrap_or(u64::MAX));
-        Ok(Limits {
-            preauth_connections_max: count(
-                self.strangers_max,
-                "strangers-max",
-                default.preauth_connections_max,
-            )?,
-            preauth_connections_per_address_max: count(
-                self.strangers_per_address_max,
-                "strangers-per-address-max",
-                default.preauth_connections_per_address_max,
-            )?,
-            login_rate: count(self.login_rate, "login-rate", default.login_rate)?,
-            handshakes: self
-                .handshake_rate
-                .map_or(default.handshakes, |rate| rate.0),
-            legacy_handshakes: self
-                .legacy_handshake_rate
-                .map_or(default.legacy_handshakes, |rate| rate.0),
-            failed_logins: self
-                .failed_login_rate
-                .map_or(default.failed_logins, |rate| rate.0),
-            failed_login_pause_ms: pause_ms.unwrap_or(default.failed_login_pause_ms),
-            ..default
-        })
     }
 
     /// Whether the operator has said how many strangers there may be.
@@ -220,7 +155,7 @@ impl Settings {
     /// The rules of legacy logins, of apps that say nothing else.
     pub(super) fn legacy_rules(&self) -> AppRules {
         AppRules {
-            allows_debug_word: self.legacy_token_debugging.is_some_and(|word| word.0),
+            allows_debug_word: self.legacy_token_debugging().0,
             phone_gateway: self.phone_gateway.clone(),
             ..AppRules::default()
         }
@@ -253,12 +188,18 @@ pub(crate) fn parse_origins(texts: &[String]) -> Result<Vec<OriginPattern>, Fail
     texts.iter().map(parse).collect()
 }
 
+fn milliseconds(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}
+
 fn is_loopback(address: IpAddr) -> bool {
     address.to_canonical().is_loopback()
 }
 
 #[cfg(test)]
 mod tests {
+    use tidings_server::MEMORY_MIN;
+
     use super::*;
 
     fn settings(text: &str) -> Settings {
@@ -347,7 +288,11 @@ mod tests {
             ),
             ("phone-gateway = \"\"", "telephone gateway"),
             ("drain-window = \"21s\"", "at most 20s"),
-            ("login-rate = 0", "nobody could log in"),
+            ("login-rate = 0", "with --login-rate 0 nobody could log in"),
+            ("strangers-max = 0", "with --strangers-max 0 nobody"),
+            ("security-log-rate = 0", "no security event would be logged"),
+            ("hubs = 0", "cannot run 0 hubs"),
+            ("hubs = 257", "cannot run 257 hubs"),
         ] {
             let resolved = settings(&format!("dev = true\n{text}")).resolve();
             let error = resolved.expect_err(text).to_string();
@@ -373,46 +318,36 @@ mod tests {
         assert_eq!(pages("dev = true\ndemo = false"), (false, true));
     }
 
+    fn serve() -> clap::Command {
+        let command = <crate::command::Cli as clap::CommandFactory>::command();
+        command.find_subcommand("serve").expect("a command").clone()
+    }
+
     /// What the help says of defaults is what they are.
     #[test]
-    fn the_help_tells_the_defaults_of_limits() {
-        let limits = Limits::default();
-        let rate =
-            |rate: tidings_server::Rate| format!("{}/{}s", rate.calls, rate.window_ms / 1_000);
-        let command = <crate::command::Cli as clap::CommandFactory>::command();
-        let serve = command.find_subcommand("serve").expect("a command");
-        let help = |name: &str| {
+    fn the_help_tells_the_defaults() {
+        let serve = serve();
+        let defaults = super::super::defaults();
+        assert!(defaults.len() > 15, "{defaults:?}");
+        for (name, default) in defaults {
+            let option = name.replace('_', "-");
             let mut arguments = serve.get_arguments();
-            let argument = arguments.find(|argument| argument.get_long() == Some(name));
-            argument
-                .and_then(clap::Arg::get_help)
-                .expect(name)
-                .to_string()
-        };
-        for (name, default) in [
-            ("strangers-max", limits.preauth_connections_max.to_string()),
-            (
-                "strangers-per-address-max",
-                limits.preauth_connections_per_address_max.to_string(),
-            ),
-            ("handshake-rate", rate(limits.handshakes)),
-            ("legacy-handshake-rate", rate(limits.legacy_handshakes)),
-            ("failed-login-rate", rate(limits.failed_logins)),
-            (
-                "failed-login-pause",
-                format!("{}s", limits.failed_login_pause_ms / 1_000),
-            ),
-            ("login-rate", limits.login_rate.to_string()),
-            (
-                "security-log-rate",
-                super::super::SECURITY_LOG_RATE.to_string(),
-            ),
-        ] {
-            let help = help(name);
-            assert!(
-                help.contains(&format!("[default: {default}")),
-                "{name}: {help}, {default}"
-            );
+            let argument = arguments.find(|argument| argument.get_long() == Some(&option));
+            let help = argument.and_then(clap::Arg::get_help).expect(name);
+            let help = help.to_string();
+            // A switch that is off unless given needs no word for that.
+            let is_told = help.contains(&format!("[default: {default}"));
+            assert!(is_told || default == "off", "{name}: {help}, {default}");
+        }
+    }
+
+    #[test]
+    fn a_variable_is_the_name_of_its_option() {
+        for argument in serve().get_arguments() {
+            if let (Some(option), Some(variable)) = (argument.get_long(), argument.get_env()) {
+                let named = format!("TIDINGS_{}", option.to_uppercase().replace('-', "_"));
+                assert_eq!(variable.to_string_lossy(), named);
+            }
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Values of settings as people write them: sizes and times with units, switches, addresses, rates.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -27,7 +27,7 @@ impl FromStr for Size {
     fn from_str(text: &str) -> Result<Self, String> {
         let wrong = || {
             format!(
-                "{text:?} is no size: give bytes, or a number with a unit such as 512MiB, 10GiB or 1G"
+                "{text:?} is not a size: give bytes, or a number with a unit such as 512MiB, 10GiB or 1G"
             )
         };
         if !text.trim().starts_with(|c: char| c.is_ascii_digit()) {
@@ -67,16 +67,97 @@ impl FromStr for Span {
     fn from_str(text: &str) -> Result<Self, String> {
         let wrong = || {
             format!(
-                "{text:?} is no time: give a number, or one with a unit such as 500ms, 90s, 12h or 7d"
+                "{text:?} is not a time: give a number, or one with a unit such as 500ms, 90s, 12h or 7d"
             )
         };
         if let Ok(count) = text.trim().parse() {
             return Ok(Self::Bare(count));
         }
         let time = humantime::parse_duration(text.trim()).map_err(|_| wrong())?;
-        match time <= SPAN_MAX {
-            true => Ok(Self::Time(time)),
-            false => Err(format!("{text:?} is longer than a hundred years")),
+        if time > SPAN_MAX {
+            return Err(format!("{text:?} is longer than a hundred years"));
+        }
+        Ok(Self::Time(time))
+    }
+}
+
+/// How help texts write a value.
+#[cfg(test)]
+pub(crate) trait Shown {
+    fn shown(&self) -> String;
+}
+
+#[cfg(test)]
+mod shown {
+    use std::path::PathBuf;
+
+    use super::{Listen, RateValue, Shown, Size, Span, Switch};
+    use crate::log::Form;
+
+    impl Shown for Listen {
+        fn shown(&self) -> String {
+            self.0.to_string()
+        }
+    }
+
+    impl Shown for PathBuf {
+        fn shown(&self) -> String {
+            self.display().to_string()
+        }
+    }
+
+    impl Shown for Switch {
+        fn shown(&self) -> String {
+            if self.0 { "on" } else { "off" }.into()
+        }
+    }
+
+    impl Shown for Size {
+        fn shown(&self) -> String {
+            format!("{}GiB", self.0 >> 30)
+        }
+    }
+
+    impl Shown for Span {
+        fn shown(&self) -> String {
+            match self {
+                Self::Bare(count) => count.to_string(),
+                Self::Time(time) if time.as_secs() >= 86_400 => {
+                    format!("{}d", time.as_secs() / 86_400)
+                }
+                Self::Time(time) => format!("{}s", time.as_secs()),
+            }
+        }
+    }
+
+    impl Shown for RateValue {
+        fn shown(&self) -> String {
+            format!("{}/{}s", self.0.calls, self.0.window_ms / 1_000)
+        }
+    }
+
+    impl Shown for Form {
+        fn shown(&self) -> String {
+            let value = clap::ValueEnum::to_possible_value(self).expect("no form is hidden");
+            value.get_name().to_owned()
+        }
+    }
+
+    impl Shown for String {
+        fn shown(&self) -> String {
+            self.clone()
+        }
+    }
+
+    impl Shown for usize {
+        fn shown(&self) -> String {
+            self.to_string()
+        }
+    }
+
+    impl Shown for u32 {
+        fn shown(&self) -> String {
+            self.to_string()
         }
     }
 }
@@ -146,6 +227,11 @@ impl<'de> Deserialize<'de> for Switch {
 /// Address and port to listen on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Listen(pub(crate) SocketAddr);
+
+impl Listen {
+    /// This machine alone.
+    pub(crate) const HERE: Self = Self(SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 7400));
+}
 
 impl FromStr for Listen {
     type Err = String;

@@ -25,7 +25,7 @@ fn issue(arguments: &IssueArguments) -> Result<String, Failure> {
     let id = app.id.as_str();
     let Some(certificate) = app.certificates.first() else {
         return Err(Failure::new(
-            format!("app {id} is given without a certificate, so there is nothing to sign with"),
+            format!("app {id} has no certificate, so there is nothing to sign with"),
             "give it as --app ID:CERTIFICATE",
         ));
     };
@@ -40,7 +40,7 @@ fn issue(arguments: &IssueArguments) -> Result<String, Failure> {
     let lifetime_s = match u32::try_from(lifetime) {
         Ok(0) | Err(_) => {
             return Err(Failure::new(
-                format!("a lifetime of {lifetime} s makes no token"),
+                format!("a lifetime of {lifetime} s is too short for a token"),
                 "give --lifetime a time of a second or more, for example 3600, 12h or 1d",
             ));
         }

@@ -1,6 +1,6 @@
 //! The program as a user meets it: help texts, errors, a run from start to end.
 //!
-//! Output is compared with files in `tests/expected`; `UPDATE_EXPECTED=1` writes them anew, to be read before they
+//! Output is compared with files in `tests/expected`; `UPDATE_EXPECTED=1` rewrites them, to be read before they
 //! are committed.
 
 mod apps;

@@ -123,7 +123,7 @@ fn a_start_that_fails_and_a_doctor_leave_nothing_behind() {
         &data,
     ]);
     assert!(
-        text(&looked.stdout).contains("not there yet"),
+        text(&looked.stdout).contains("does not exist yet"),
         "{}",
         text(&looked.stdout)
     );
@@ -144,7 +144,7 @@ fn a_doctor_says_everything_in_one_place() {
     assert_eq!(found.status.code(), Some(1));
     assert_eq!(text(&found.stderr), "");
     assert!(
-        said.contains("fail  apps: there is none") && said.contains("one check failed"),
+        said.contains("fail  apps: there are none") && said.contains("one check failed"),
         "{said}"
     );
     let json = [

@@ -4,33 +4,33 @@
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[repr(u32)]
 pub enum Outcome {
-    /// A name, list or option is not of the documented form.
+    /// A name, list or option does not have the documented form.
     InvalidArgument = 1,
     /// A message has no body, text that is not UTF-8, or no media id.
     InvalidMessage = 2,
-    /// A payload is over 32 KB.
+    /// A payload is larger than 32 KB.
     MessageTooLarge = 3,
-    /// A rate limit is reached.
+    /// A rate limit was exceeded.
     TooOften = 4,
     /// The outcome was not known in time.
     TimedOut = 5,
-    /// The call needs a joined channel.
+    /// The call requires that the channel has been joined.
     NotInChannel = 6,
-    /// The session has joined the channel already.
+    /// The session has already joined the channel.
     AlreadyJoined = 7,
     /// A login would have joined more than 20 channels.
     TooManyChannels = 8,
-    /// Attributes would be larger or more than allowed.
+    /// Attributes would exceed the allowed size or number.
     SizeOverflow = 9,
     /// The user is not online.
     UserNotFound = 10,
-    /// More users are named than a call allows.
+    /// A call names more users than allowed.
     TooManyUsers = 11,
     /// The store refuses or does not answer.
     Unavailable = 12,
     /// The server does not know the call.
     Unsupported = 13,
-    /// More channels are named than a call allows.
+    /// A call names more channels than allowed.
     TooManyChannelsNamed = 14,
     /// One channel is joined more than twice in 5 s.
     SameChannelTooOften = 15,
@@ -38,23 +38,23 @@ pub enum Outcome {
     TooManyInvitations = 16,
     /// The login's token does not permit it: its list of permissions does not name the channel or user.
     NotPermitted = 17,
-    /// The app id is not known or disabled.
+    /// The app id is unknown or disabled.
     UnknownApp = 20,
-    /// The user id is not of the documented form.
+    /// The user id does not have the documented form.
     InvalidUserId = 21,
-    /// The token is missing, damaged, or made for another app, user or product.
+    /// The token is missing, damaged, or issued for another app, user or product.
     InvalidToken = 22,
     /// The token has expired.
     TokenExpired = 23,
     /// The user is banned.
     Banned = 24,
-    /// The server takes no more logins for now.
+    /// The server accepts no more logins for now.
     Overloaded = 25,
-    /// A session to be resumed is not known, for example after a restart.
+    /// The session to resume is unknown, for example after a restart.
     UnknownSession = 26,
-    /// A session to be resumed has been away too long.
+    /// The session to resume was disconnected for too long.
     WindowOver = 27,
-    /// The resume secret does not fit.
+    /// The resume secret is wrong.
     SecretWrong = 28,
     /// The same user has logged in elsewhere.
     RemoteLogin = 29,
@@ -66,13 +66,13 @@ pub enum Outcome {
     MediaNotFound = 42,
     /// An upload ended before all of its bytes had arrived.
     MediaTruncated = 43,
-    /// A user has more uploads and downloads at once than allowed.
+    /// A user has more simultaneous uploads and downloads than allowed.
     TooManyTransfers = 44,
-    /// The user's, the app's or the server's space for files, or the disk, is used up.
+    /// The space for files of the user, the app or the server, or the disk, is used up.
     MediaFull = 45,
-    /// The server keeps no files.
+    /// The server stores no files.
     MediaOff = 46,
-    /// A file is to be deleted by a user who has not uploaded it.
+    /// A user tries to delete a file that another user uploaded.
     MediaNotYours = 47,
 }
 
@@ -161,7 +161,7 @@ impl Outcome {
     pub fn remedy(self) -> &'static str {
         match self {
             Outcome::InvalidArgument => "Correct the argument that the text names.",
-            Outcome::InvalidMessage => "Send a text, a raw, a file or an image message.",
+            Outcome::InvalidMessage => "Send a text, raw, file or image message.",
             Outcome::MessageTooLarge => "Send less, or send a reference to the content.",
             Outcome::TooOften => "Wait for retryAfter milliseconds.",
             Outcome::TimedOut => "Try again; the first attempt may have taken effect.",
@@ -172,7 +172,7 @@ impl Outcome {
             Outcome::UserNotFound => "Ask again when the user is online.",
             Outcome::TooManyUsers => "Split the call.",
             Outcome::Unavailable => "Try again later; tell the operator if it lasts.",
-            Outcome::Unsupported => "Use client and server of one version.",
+            Outcome::Unsupported => "Use the same version of client and server.",
             Outcome::TooManyChannelsNamed => "Split the call.",
             Outcome::SameChannelTooOften => "Wait for retryAfter milliseconds.",
             Outcome::TooManyInvitations => "Cancel an invitation, or wait until one has ended.",
@@ -180,14 +180,14 @@ impl Outcome {
                 "Log in with, or renew to, a token whose permissions name the channel or user."
             }
             Outcome::UnknownApp => "Check the app id; add it with --app.",
-            Outcome::InvalidUserId => "Use 1 to 64 characters of the allowed set.",
-            Outcome::InvalidToken => "Make an RTM token for this app and user.",
+            Outcome::InvalidUserId => "Use 1 to 64 of the allowed characters.",
+            Outcome::InvalidToken => "Issue an RTM token for this app and user.",
             Outcome::TokenExpired => "Fetch a new token.",
             Outcome::Banned => "Ask the app's administrator.",
             Outcome::Overloaded => "Wait for retryAfter milliseconds.",
-            Outcome::UnknownSession => "Log in anew.",
-            Outcome::WindowOver => "Log in anew.",
-            Outcome::SecretWrong => "Log in anew.",
+            Outcome::UnknownSession => "Log in again.",
+            Outcome::WindowOver => "Log in again.",
+            Outcome::SecretWrong => "Log in again.",
             Outcome::RemoteLogin => "Log out, then log in again if this device should take over.",
             Outcome::MediaEmpty => "Upload a file with at least one byte.",
             Outcome::MediaTooLarge => "Upload a smaller file.",
@@ -195,14 +195,12 @@ impl Outcome {
                 "Ask the sender to upload the file again; files are kept for 7 days."
             }
             Outcome::MediaTruncated => "Upload the file again.",
-            Outcome::TooManyTransfers => "Wait until a transfer has ended.",
+            Outcome::TooManyTransfers => "Wait until a transfer has finished.",
             Outcome::MediaFull => {
-                "Delete files, or tell the operator: raise the setting that the text names, or free disk space; files also go when they are 7 days old."
+                "Delete files, or tell the operator to raise the setting that the text names or to free disk space; files are deleted after 7 days."
             }
             Outcome::MediaOff => "Start the server with a data directory.",
-            Outcome::MediaNotYours => {
-                "Log in as the user who has uploaded it, or ask the operator."
-            }
+            Outcome::MediaNotYours => "Log in as the user who uploaded it, or ask the operator.",
         }
     }
 

@@ -22,7 +22,7 @@ pub const ATTRIBUTE_VALUE_BYTES_MAX: usize = 8192;
 pub const ATTRIBUTES_MAX: usize = 32;
 /// Largest upper bound of a retry's random wait in the first minute of an outage. Source: ours, decision 0020.
 pub const BACKOFF_EARLY_MAX_MS: u64 = 4000;
-/// For so long after a loss the waits between retries stay short. Source: ours, decision 0020.
+/// The waits between retries stay short for this long after a connection was lost. Source: ours, decision 0020.
 pub const BACKOFF_EARLY_MS: u64 = 60000;
 /// Upper bound of the first retry's random wait. Source: contract 4.4.
 pub const BACKOFF_FIRST_MS: u64 = 500;
@@ -32,9 +32,9 @@ pub const BACKOFF_MAX_MS: u64 = 30000;
 pub const CALL_TIMEOUT_MS: u64 = 10000;
 /// Keys and values of one channel together. Source: rtm 2.1.
 pub const CHANNEL_ATTRIBUTES_BYTES_MAX: usize = 32768;
-/// Channel attributes outlive the last member by this. Source: rtm 5.1.
+/// Channel attributes are kept for this long after the last member has left. Source: rtm 5.1.
 pub const CHANNEL_ATTRIBUTES_KEEP_MS: u64 = 300000;
-/// Channels that one login may have joined at once. Source: rtm 2.1.
+/// Channels that one login may be in at once. Source: rtm 2.1.
 pub const CHANNELS_PER_SESSION_MAX: usize = 20;
 /// The client confirms what it has processed after at most this many bytes. Source: contract 1.4.
 pub const CLIENT_CONFIRM_BYTES: usize = 65536;
@@ -48,7 +48,7 @@ pub const CLIENT_NAME_BYTES_MAX: usize = 64;
 pub const CLIENT_QUEUE_BYTES_MAX: usize = 4194304;
 /// Calls that wait in the SDK while the link is down. Source: contract 4.1.
 pub const CLIENT_QUEUE_CALLS_MAX: usize = 1000;
-/// A source whose logins fail too often is turned away for this long. Source: contract 6.2.
+/// A source whose logins fail too often is blocked for this long. Source: contract 6.2.
 pub const FAILED_LOGIN_PAUSE_MS: u64 = 10000;
 /// A client that stays above this many times one of its rates, for flood_ms, is disconnected. Source: contract 4.2.
 pub const FLOOD_FACTOR: usize = 5;
@@ -58,17 +58,17 @@ pub const FLOOD_MS: u64 = 10000;
 pub const FRAME_BYTES_MAX: usize = 65536;
 /// Most fragments of one WebSocket message. Source: contract 6.3.
 pub const FRAME_FRAGMENTS_MAX: usize = 64;
-/// Most messages in one frame of a client: all requests that may be open, and some more. Source: ours.
+/// Most messages in one frame of a client: every request that may be open, and some reserve. Source: ours.
 pub const FRAME_MESSAGES_MAX: usize = 264;
-/// A ping is answered within this time, else the connection is closed. Source: ours.
+/// A connection is closed if it has not answered a ping within this time. Source: ours.
 pub const HEARTBEAT_ANSWER_MS: u64 = 6000;
 /// A connection silent for this long is pinged. Source: contract 2.
 pub const HEARTBEAT_MS: u64 = 10000;
 /// A message of a history is kept for this long: 7 days. Source: rest 4.
 pub const HISTORY_AGE_MS: u64 = 604800000;
-/// Messages kept of one channel or of two users; the oldest goes first. Source: ours.
+/// Messages in the history of one channel or of two users; when full, the oldest is dropped. Source: ours.
 pub const HISTORY_MESSAGES_MAX: usize = 10000;
-/// Bytes of messages in one page of a history; one message comes in any case. Source: ours.
+/// Bytes of messages in one page of a history; a page has at least one message. Source: ours.
 pub const HISTORY_PAGE_BYTES_MAX: usize = 65536;
 /// Messages in one page of a history. Source: rest 5.
 pub const HISTORY_PAGE_MAX: usize = 100;
@@ -76,23 +76,23 @@ pub const HISTORY_PAGE_MAX: usize = 100;
 pub const INBOX_AGE_MS: u64 = 604800000;
 /// Bytes of stored messages of one receiver. Source: contract 1.7.
 pub const INBOX_BYTES_MAX: usize = 6710886;
-/// An end of its own is at most this much after a message: 30 days. Source: signaling 6.5.
+/// Latest expiry that a stored message may state: 30 days after it was sent. Source: signaling 6.5.
 pub const INBOX_LASTING_AGE_MS: u64 = 2592000000;
-/// Bytes of the stored messages of one receiver that have an end of their own: 10,000 texts of the largest size. Source: signaling 6.5.
+/// Bytes of the stored messages of one receiver that have an expiry of their own: 10,000 texts of the largest size. Source: signaling 6.5.
 pub const INBOX_LASTING_BYTES_MAX: usize = 81960000;
-/// Stored messages of one receiver that have an end of their own; the oldest of whoever has sent most of the oldest 256 goes first. Source: signaling 6.5.
+/// Stored messages of one receiver that have an expiry of their own; when full, the oldest of the sender with the most among the oldest 256 is dropped. Source: signaling 6.5.
 pub const INBOX_LASTING_MESSAGES_MAX: usize = 10000;
-/// Stored messages of one receiver; the oldest of whoever has sent most of them goes first. Source: rtm 4.3.
+/// Stored messages of one receiver; when full, the oldest message of the sender with the most is dropped. Source: rtm 4.3.
 pub const INBOX_MESSAGES_MAX: usize = 200;
-/// Stored messages delivered before a confirmation is awaited. Source: contract 1.7.
+/// Stored messages delivered before the server waits for a confirmation. Source: contract 1.7.
 pub const INBOX_PAGE: usize = 32;
-/// The caller's client confirms an acceptance within this time. Source: contract 3.
+/// An acceptance fails if the caller's client has not confirmed it within this time. Source: contract 3.
 pub const INVITATION_CONFIRM_WAIT_MS: u64 = 5000;
 /// An invitation without a decision ends after this time. Source: contract 3.
 pub const INVITATION_DECISION_WAIT_MS: u64 = 60000;
-/// The record of an invitation that has ended is kept so long. Source: contract 3.
+/// The record of an ended invitation is kept for this long. Source: contract 3.
 pub const INVITATION_KEEP_MS: u64 = 600000;
-/// The callee's client has an invitation within this time, else it ends. Source: contract 3.
+/// An invitation ends if the callee's client has not received it within this time. Source: contract 3.
 pub const INVITATION_RECEIPT_WAIT_MS: u64 = 30000;
 /// An invitation that has not reached its callee is offered again after this time. Source: ours.
 pub const INVITATION_RING_AGAIN_MS: u64 = 1000;
@@ -100,21 +100,21 @@ pub const INVITATION_RING_AGAIN_MS: u64 = 1000;
 pub const INVITATION_TEXT_BYTES_MAX: usize = 8192;
 /// Invitations that ring at one login at once; further ones wait. Source: ours.
 pub const INVITATIONS_INCOMING_MAX: usize = 100;
-/// Invitations sent by one login and not ended. Source: ours.
+/// Open invitations sent by one login. Source: ours.
 pub const INVITATIONS_OPEN_MAX: usize = 20;
-/// Open invitations that a client lists when it logs in; they and the token fit into a login. Source: ours.
+/// Open invitations that a client may list when it logs in; they and the token fit into a login. Source: ours.
 pub const INVITATIONS_REPORTED_MAX: usize = 50;
 /// Largest WebSocket message before login. Source: contract 6.2.
 pub const LOGIN_FRAME_BYTES_MAX: usize = 8192;
-/// Logins that may be waiting beyond the rate; further ones are refused with a time to retry. Source: contract 4.1.
+/// Logins that may wait above the rate; further ones are refused with a time to retry. Source: contract 4.1.
 pub const LOGIN_QUEUE: usize = 1000;
-/// Logins per second of a node that is not behind; half of it when its event loops lag. Source: ours.
+/// Logins per second of a node; half as many while its event loops lag. Source: ours.
 pub const LOGIN_RATE: usize = 10000;
 /// Shortest time between two login calls of one client. Source: rtm 2.1.
 pub const LOGIN_SPACING_MS: u64 = 500;
 /// The SDK gives up a login after this time. Source: rtm 2.1.
 pub const LOGIN_TIMEOUT_MS: u64 = 12000;
-/// The login frame is complete within this time after accept. Source: contract 6.2.
+/// The login frame must be complete within this time after the connection was accepted. Source: contract 6.2.
 pub const LOGIN_WAIT_MS: u64 = 10000;
 /// Bytes per second of one app's uploads. Source: ours.
 pub const MEDIA_APP_RATE_MAX: usize = 67108864;
@@ -128,17 +128,17 @@ pub const MEDIA_ID_BYTES_MAX: usize = 64;
 pub const MEDIA_KEEP_S: usize = 604800;
 /// Shortest time between two reports of a transfer's progress. Source: rtm 1.4.
 pub const MEDIA_PROGRESS_MS: u64 = 1000;
-/// Bytes per second that an upload or a download moves at least, on average over media_rate_window_ms; one that is slower ends. Source: ours.
+/// Slowest upload or download, in bytes per second on average over media_rate_window_ms; a slower one is cancelled. Source: ours.
 pub const MEDIA_RATE_MIN: usize = 4096;
 /// Time over which the speed of an upload or a download is averaged for media_rate_min. Source: ours.
 pub const MEDIA_RATE_WINDOW_MS: u64 = 30000;
-/// An upload or a download without progress ends after this time. Source: rtm 2.1.
+/// An upload or a download without progress is cancelled after this time. Source: rtm 2.1.
 pub const MEDIA_STALL_MS: u64 = 120000;
 /// Uploads and downloads of one user at once. Source: rtm 2.1.
 pub const MEDIA_TRANSFERS_MAX: usize = 9;
 /// Longest content type that an upload may state. Source: ours.
 pub const MEDIA_TYPE_BYTES_MAX: usize = 127;
-/// Bytes per second of one user's uploads; one file at once goes as fast as it comes. Source: ours.
+/// Bytes per second of one user's uploads beyond the first file; a single upload is not slowed. Source: ours.
 pub const MEDIA_USER_RATE_MAX: usize = 8388608;
 /// Shortest time between two count events of a channel with more than 512 members. Source: rtm 2.1.
 pub const MEMBER_COUNT_LARGE_MS: u64 = 3000;
@@ -152,23 +152,23 @@ pub const MEMBER_EVENTS_MAX: usize = 512;
 pub const MESSAGE_PAYLOAD_BYTES_MAX: usize = 32768;
 /// Longest user id or channel name. Source: rtm 2.2.
 pub const NAME_BYTES_MAX: usize = 64;
-/// A login that is refused for lack of memory is asked to retry after about this time. Source: ours.
+/// A client whose login was refused for lack of memory is asked to retry after about this time. Source: ours.
 pub const OVERLOADED_WAIT_MS: u64 = 5000;
-/// A message with offline delivery is stored when the peer has not confirmed it within this time. Source: contract 1.1.
+/// A message with offline delivery is stored if the peer has not confirmed it within this time. Source: contract 1.1.
 pub const PEER_ACK_WAIT_MS: u64 = 5000;
 /// A peer message is answered within this time. Source: rtm 2.1.
 pub const PEER_TIMEOUT_MS: u64 = 10000;
 /// Connections before login, per node. Source: contract 4.1.
 pub const PREAUTH_CONNECTIONS_MAX: usize = 10000;
-/// Connections before login from one IPv4 address or IPv6 /64; four times as many from an IPv4 /24 or IPv6 /56, sixteen times from an IPv6 /48. Source: decision 0012.
+/// Connections before login from one IPv4 address or IPv6 /64; four times as many from an IPv4 /24 or IPv6 /56, sixteen times as many from an IPv6 /48. Source: decision 0012.
 pub const PREAUTH_CONNECTIONS_PER_ADDRESS_MAX: usize = 1000;
-/// Messages and control frames of one native connection before its login, beyond which it is closed. Source: decision 0012.
+/// Messages and control frames of one native connection before login; one more closes it. Source: decision 0012.
 pub const PREAUTH_FRAMES_MAX: usize = 8;
-/// A source with as many connections before login as it may have gives up its oldest after this time. Source: decision 0012.
+/// When a source has its maximum of connections before login, a new one replaces its oldest that is at least this old. Source: decision 0012.
 pub const PREAUTH_GIVE_UP_MS: u64 = 2000;
-/// Messages and control frames of one legacy connection before its login, beyond which it is closed. Source: decision 0012.
+/// Messages and control frames of one legacy connection before login; one more closes it. Source: decision 0012.
 pub const PREAUTH_LEGACY_FRAMES_MAX: usize = 32;
-/// Bytes read at once of a connection before its login. Source: contract 6.2.
+/// Bytes read at once from a connection before login. Source: contract 6.2.
 pub const PREAUTH_READ_BYTES: usize = 8192;
 /// A user counts as gone after this silence. Source: rtm 3.2.
 pub const PRESENCE_GRACE_MS: u64 = 30000;
@@ -178,7 +178,7 @@ pub const PRESENCE_QUERY_USERS_MAX: usize = 256;
 pub const PRESENCE_SUBSCRIPTIONS_MAX: usize = 512;
 /// A watched user counts as unreachable after this silence. Source: rtm 3.2.
 pub const PRESENCE_UNREACHABLE_MS: u64 = 6000;
-/// A client that was disconnected for its rates is asked to come back after this time. Source: ours.
+/// A client that was disconnected for exceeding its rates is asked to return after this time. Source: ours.
 pub const RATE_LIMITED_WAIT_MS: u64 = 5000;
 /// A lost link becomes visible to the application after this time. Source: rtm 3.2.
 pub const RECONNECT_QUIET_MS: u64 = 4000;
@@ -196,41 +196,43 @@ pub const REQUEST_HEAD_WAIT_MS: u64 = 5000;
 pub const REQUESTS_IN_FLIGHT_MAX: usize = 256;
 /// A session can be resumed for this long after its last connection. Source: contract 1.5.
 pub const RESUME_WINDOW_MS: u64 = 120000;
-/// TLS handshakes begun and not ended, per hub; with one more, the oldest is given up. Source: contract 4.1.
+/// Unfinished TLS handshakes per hub; one more drops the oldest. Source: contract 4.1.
 pub const TLS_HANDSHAKES_MAX: usize = 1000;
 /// Longest token that a login may carry. Source: contract 6.2.
 pub const TOKEN_BYTES_MAX: usize = 4096;
-/// Where an app lets its users stay, a session outlives its token by at most this. Source: contract 6.5.
+/// If an app lets sessions outlive their tokens, they do so by at most this. Source: contract 6.5.
 pub const TOKEN_OVERSTAY_S: usize = 86400;
-/// The client is warned this long before the token of its session expires. Source: rtm 7.3.
+/// A client is warned this long before its session's token expires. Source: rtm 7.3.
 pub const TOKEN_WARNING_MS: u64 = 30000;
 /// Keys and values of one user together. Source: rtm 2.1.
 pub const USER_ATTRIBUTES_BYTES_MAX: usize = 16384;
-/// Memory of the server that one HTTP connection takes at most, without a token. Source: contract 6.2.
+/// Most server memory for one HTTP connection without a token. Source: contract 6.2.
 pub const VISIT_BYTES_MAX: usize = 24576;
-/// A kept HTTP connection without a request ends after this time. Source: ours.
+/// The same for an HTTP/2 connection, which counts as two: visit_bytes_max for each. Source: ours.
+pub const VISIT_HTTP2_BYTES_MAX: usize = 49152;
+/// A kept HTTP connection is closed after this time without a request. Source: ours.
 pub const VISIT_IDLE_MS: u64 = 15000;
-/// A request is answered, and its answer read, within this time, unless it moves a file. Source: ours.
+/// A request must be answered, and its answer read, within this time, unless it transfers a file. Source: ours.
 pub const VISIT_MS: u64 = 60000;
 /// Requests on one HTTP connection. Source: ours.
 pub const VISIT_REQUESTS_MAX: usize = 1000;
-/// Memory of the server that one HTTP connection with TLS takes at most, without a token: 26 KiB for most, more for a client that sends large records and reads no answers, or uses HTTP/2. Source: ours.
+/// The same with TLS, for a client that fills 16 KiB records with requests: a record is decrypted as a whole. For every other TLS client it is visit_bytes_max. Source: ours.
 pub const VISIT_TLS_BYTES_MAX: usize = 65536;
-/// HTTP connections of a node; with one more, an idle or the slowest one is given up. Source: ours.
+/// HTTP connections of a node; one more drops an idle or the slowest one. Source: ours.
 pub const VISITS_MAX: usize = 1024;
 /// HTTP connections of one source. Source: ours.
 pub const VISITS_PER_SOURCE_MAX: usize = 512;
-/// 2048 calls in 4000 ms. KiB of answers to a user's calls for lists, counts, attributes and histories; counted likewise, from 1 KiB an answer. Source: ours.
+/// 2048 calls in 4000 ms. KiB of answers to a user's calls for lists, counts, attributes and histories, at least 1 KiB per answer. An answer that exceeds the rate is still given; the next call waits. Source: ours.
 pub const RATE_ANSWER_KIB: Rate = Rate {
     calls: 2048,
     window_ms: 4000,
 };
-/// 3000 calls in 3000 ms. Messages and control frames of one connection, whatever they ask for; what comes faster waits in the network. Source: decision 0012.
+/// 3000 calls in 3000 ms. Messages and control frames of one connection, of any kind; faster ones wait in the network. Source: decision 0012.
 pub const RATE_CONNECTION_MESSAGE: Rate = Rate {
     calls: 3000,
     window_ms: 3000,
 };
-/// 300 calls in 3000 ms. Calls that were refused for another reason than a rate; with more, every call waits. Source: ours.
+/// 300 calls in 3000 ms. Calls that were refused for a reason other than a rate; beyond it, every call waits. Source: ours.
 pub const RATE_FAILED_CALL: Rate = Rate {
     calls: 300,
     window_ms: 3000,
@@ -240,7 +242,7 @@ pub const RATE_FAILED_LOGIN: Rate = Rate {
     calls: 20,
     window_ms: 10000,
 };
-/// 32768 calls in 1000 ms. KiB that a user's channel messages make of themselves: their sizes times the members. Counted from 4 KiB a message; one that goes over passes, and the next waits. Source: ours.
+/// 32768 calls in 1000 ms. KiB of fan-out of a user's channel messages: size times members, at least 4 KiB per message. A message that exceeds the rate still passes; the next one waits. Source: ours.
 pub const RATE_FAN_OUT_KIB: Rate = Rate {
     calls: 32768,
     window_ms: 1000,
@@ -275,12 +277,12 @@ pub const RATE_JOIN_SAME_CHANNEL: Rate = Rate {
     calls: 2,
     window_ms: 5000,
 };
-/// 2000 calls in 4000 ms. Legacy connections of one source, of which a client opens hundreds in one login. Source: ours.
+/// 2000 calls in 4000 ms. Legacy connections of one source; one legacy client can open hundreds in one login. Source: ours.
 pub const RATE_LEGACY_HANDSHAKE: Rate = Rate {
     calls: 2000,
     window_ms: 4000,
 };
-/// 2560 calls in 2000 ms. Users in the member lists that a user is given: five of 512 in 2 s. Counted likewise; legacy clients have lists of up to 10,000. Source: rtm 2.1.
+/// 2560 calls in 2000 ms. Users in the member lists that a user requests: five lists of 512 in 2 s; lists of legacy clients may have 10,000. A list that exceeds the rate is still given; the next call waits. Source: rtm 2.1.
 pub const RATE_LISTED_MEMBERS: Rate = Rate {
     calls: 2560,
     window_ms: 2000,
@@ -295,7 +297,7 @@ pub const RATE_MESSAGE: Rate = Rate {
     calls: 180,
     window_ms: 3000,
 };
-/// 180 calls in 3000 ms. Calls without a rate of their own: leaves, what becomes of invitations, calls that the server does not know. Source: ours.
+/// 180 calls in 3000 ms. Calls without a rate of their own: leaves, answers to invitations, unknown calls. Source: ours.
 pub const RATE_OTHER_CALL: Rate = Rate {
     calls: 180,
     window_ms: 3000,
@@ -345,7 +347,7 @@ pub const RATE_UNSUBSCRIBE_PRESENCE: Rate = Rate {
     calls: 10,
     window_ms: 5000,
 };
-/// 2000 calls in 4000 ms. HTTP connections of one source: a school behind one address loads a page at once. Source: ours.
+/// 2000 calls in 4000 ms. HTTP connections of one source: enough for a school behind one address to load a page at once. Source: ours.
 pub const RATE_VISIT: Rate = Rate {
     calls: 2000,
     window_ms: 4000,

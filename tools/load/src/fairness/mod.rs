@@ -249,7 +249,7 @@ pub(crate) fn run(settings: &Settings) -> Result<()> {
         );
     }
     if settings.only.is_empty() {
-        // A whole run begins anew.
+        // A whole run begins again.
         page::begin(&settings.json)?;
     }
     let mut failed = 0;
@@ -323,7 +323,7 @@ impl Stage {
         })
     }
 
-    /// Watches both processes for so long; what was seen at each.
+    /// Watches both processes for this long; what was seen at each.
     fn watch(&self, time: Duration) -> Result<[Seen; 2]> {
         let from = Instant::now();
         let until = from + time;

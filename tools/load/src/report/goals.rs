@@ -100,7 +100,7 @@ pub(crate) fn verdicts(series: &Series) -> Vec<Verdict> {
     verdicts
 }
 
-/// All who come at once are in. Whoever was told to come again, and when, is not told so a second time.
+/// All who come at once are in. Whoever was told to retry, and when, is not told so a second time.
 fn storm(series: &Series) -> Option<Verdict> {
     let figure = |name| series.figure(Case::Other(Name::Storm), "tidings", name);
     let (clients, refused, twice) = (

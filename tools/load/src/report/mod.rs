@@ -26,7 +26,7 @@ pub(crate) struct Settings {
     /// The folder that gets performance.md and performance/*.svg
     #[arg(long, default_value = "docs/proven")]
     folder: PathBuf,
-    /// The file whose figures between marks are made anew; left alone when it has no marks
+    /// The file whose figures between marks are made again; left alone when it has no marks
     #[arg(long, default_value = "README.md")]
     readme: PathBuf,
 }

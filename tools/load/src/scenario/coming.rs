@@ -15,14 +15,14 @@ pub(super) struct Coming {
 }
 
 impl Coming {
-    /// A login was turned away and is to come again after so many milliseconds.
+    /// A login was turned away and is to retry after so many milliseconds.
     pub(super) fn is_turned_away(&mut self, link: usize, after_ms: u32) {
         let after = Duration::from_millis(u64::from(after_ms));
         self.due.push((Instant::now() + after, link));
         *self.times.entry(link).or_default() += 1;
     }
 
-    /// Connects those anew whose time has come.
+    /// Connects those again whose time has come.
     pub(super) fn connect_due(&mut self, engine: &mut Engine) -> Result<()> {
         let now = Instant::now();
         let mut at = 0;

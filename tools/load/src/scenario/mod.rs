@@ -43,7 +43,7 @@ pub(crate) enum Name {
     Idle,
     /// Everybody logs in, as many at a time as a kernel's queue of new connections holds
     Login,
-    /// Everybody logs in at once: whom the kernel sends away comes again
+    /// Everybody logs in at once: whom the kernel disconnects comes again
     Storm,
     /// `idle` over several processes of the server
     Scale,

@@ -20,7 +20,7 @@ export const ATTRIBUTE_VALUE_BYTES_MAX = 8192;
 export const ATTRIBUTES_MAX = 32;
 /** Largest upper bound of a retry's random wait in the first minute of an outage. Source: ours, decision 0020. */
 export const BACKOFF_EARLY_MAX_MS = 4000;
-/** For so long after a loss the waits between retries stay short. Source: ours, decision 0020. */
+/** The waits between retries stay short for this long after a connection was lost. Source: ours, decision 0020. */
 export const BACKOFF_EARLY_MS = 60000;
 /** Upper bound of the first retry's random wait. Source: contract 4.4. */
 export const BACKOFF_FIRST_MS = 500;
@@ -30,9 +30,9 @@ export const BACKOFF_MAX_MS = 30000;
 export const CALL_TIMEOUT_MS = 10000;
 /** Keys and values of one channel together. Source: rtm 2.1. */
 export const CHANNEL_ATTRIBUTES_BYTES_MAX = 32768;
-/** Channel attributes outlive the last member by this. Source: rtm 5.1. */
+/** Channel attributes are kept for this long after the last member has left. Source: rtm 5.1. */
 export const CHANNEL_ATTRIBUTES_KEEP_MS = 300000;
-/** Channels that one login may have joined at once. Source: rtm 2.1. */
+/** Channels that one login may be in at once. Source: rtm 2.1. */
 export const CHANNELS_PER_SESSION_MAX = 20;
 /** The client confirms what it has processed after at most this many bytes. Source: contract 1.4. */
 export const CLIENT_CONFIRM_BYTES = 65536;
@@ -46,7 +46,7 @@ export const CLIENT_NAME_BYTES_MAX = 64;
 export const CLIENT_QUEUE_BYTES_MAX = 4194304;
 /** Calls that wait in the SDK while the link is down. Source: contract 4.1. */
 export const CLIENT_QUEUE_CALLS_MAX = 1000;
-/** A source whose logins fail too often is turned away for this long. Source: contract 6.2. */
+/** A source whose logins fail too often is blocked for this long. Source: contract 6.2. */
 export const FAILED_LOGIN_PAUSE_MS = 10000;
 /** A client that stays above this many times one of its rates, for flood_ms, is disconnected. Source: contract 4.2. */
 export const FLOOD_FACTOR = 5;
@@ -56,17 +56,17 @@ export const FLOOD_MS = 10000;
 export const FRAME_BYTES_MAX = 65536;
 /** Most fragments of one WebSocket message. Source: contract 6.3. */
 export const FRAME_FRAGMENTS_MAX = 64;
-/** Most messages in one frame of a client: all requests that may be open, and some more. Source: ours. */
+/** Most messages in one frame of a client: every request that may be open, and some reserve. Source: ours. */
 export const FRAME_MESSAGES_MAX = 264;
-/** A ping is answered within this time, else the connection is closed. Source: ours. */
+/** A connection is closed if it has not answered a ping within this time. Source: ours. */
 export const HEARTBEAT_ANSWER_MS = 6000;
 /** A connection silent for this long is pinged. Source: contract 2. */
 export const HEARTBEAT_MS = 10000;
 /** A message of a history is kept for this long: 7 days. Source: rest 4. */
 export const HISTORY_AGE_MS = 604800000;
-/** Messages kept of one channel or of two users; the oldest goes first. Source: ours. */
+/** Messages in the history of one channel or of two users; when full, the oldest is dropped. Source: ours. */
 export const HISTORY_MESSAGES_MAX = 10000;
-/** Bytes of messages in one page of a history; one message comes in any case. Source: ours. */
+/** Bytes of messages in one page of a history; a page has at least one message. Source: ours. */
 export const HISTORY_PAGE_BYTES_MAX = 65536;
 /** Messages in one page of a history. Source: rest 5. */
 export const HISTORY_PAGE_MAX = 100;
@@ -74,23 +74,23 @@ export const HISTORY_PAGE_MAX = 100;
 export const INBOX_AGE_MS = 604800000;
 /** Bytes of stored messages of one receiver. Source: contract 1.7. */
 export const INBOX_BYTES_MAX = 6710886;
-/** An end of its own is at most this much after a message: 30 days. Source: signaling 6.5. */
+/** Latest expiry that a stored message may state: 30 days after it was sent. Source: signaling 6.5. */
 export const INBOX_LASTING_AGE_MS = 2592000000;
-/** Bytes of the stored messages of one receiver that have an end of their own: 10,000 texts of the largest size. Source: signaling 6.5. */
+/** Bytes of the stored messages of one receiver that have an expiry of their own: 10,000 texts of the largest size. Source: signaling 6.5. */
 export const INBOX_LASTING_BYTES_MAX = 81960000;
-/** Stored messages of one receiver that have an end of their own; the oldest of whoever has sent most of the oldest 256 goes first. Source: signaling 6.5. */
+/** Stored messages of one receiver that have an expiry of their own; when full, the oldest of the sender with the most among the oldest 256 is dropped. Source: signaling 6.5. */
 export const INBOX_LASTING_MESSAGES_MAX = 10000;
-/** Stored messages of one receiver; the oldest of whoever has sent most of them goes first. Source: rtm 4.3. */
+/** Stored messages of one receiver; when full, the oldest message of the sender with the most is dropped. Source: rtm 4.3. */
 export const INBOX_MESSAGES_MAX = 200;
-/** Stored messages delivered before a confirmation is awaited. Source: contract 1.7. */
+/** Stored messages delivered before the server waits for a confirmation. Source: contract 1.7. */
 export const INBOX_PAGE = 32;
-/** The caller's client confirms an acceptance within this time. Source: contract 3. */
+/** An acceptance fails if the caller's client has not confirmed it within this time. Source: contract 3. */
 export const INVITATION_CONFIRM_WAIT_MS = 5000;
 /** An invitation without a decision ends after this time. Source: contract 3. */
 export const INVITATION_DECISION_WAIT_MS = 60000;
-/** The record of an invitation that has ended is kept so long. Source: contract 3. */
+/** The record of an ended invitation is kept for this long. Source: contract 3. */
 export const INVITATION_KEEP_MS = 600000;
-/** The callee's client has an invitation within this time, else it ends. Source: contract 3. */
+/** An invitation ends if the callee's client has not received it within this time. Source: contract 3. */
 export const INVITATION_RECEIPT_WAIT_MS = 30000;
 /** An invitation that has not reached its callee is offered again after this time. Source: ours. */
 export const INVITATION_RING_AGAIN_MS = 1000;
@@ -98,21 +98,21 @@ export const INVITATION_RING_AGAIN_MS = 1000;
 export const INVITATION_TEXT_BYTES_MAX = 8192;
 /** Invitations that ring at one login at once; further ones wait. Source: ours. */
 export const INVITATIONS_INCOMING_MAX = 100;
-/** Invitations sent by one login and not ended. Source: ours. */
+/** Open invitations sent by one login. Source: ours. */
 export const INVITATIONS_OPEN_MAX = 20;
-/** Open invitations that a client lists when it logs in; they and the token fit into a login. Source: ours. */
+/** Open invitations that a client may list when it logs in; they and the token fit into a login. Source: ours. */
 export const INVITATIONS_REPORTED_MAX = 50;
 /** Largest WebSocket message before login. Source: contract 6.2. */
 export const LOGIN_FRAME_BYTES_MAX = 8192;
-/** Logins that may be waiting beyond the rate; further ones are refused with a time to retry. Source: contract 4.1. */
+/** Logins that may wait above the rate; further ones are refused with a time to retry. Source: contract 4.1. */
 export const LOGIN_QUEUE = 1000;
-/** Logins per second of a node that is not behind; half of it when its event loops lag. Source: ours. */
+/** Logins per second of a node; half as many while its event loops lag. Source: ours. */
 export const LOGIN_RATE = 10000;
 /** Shortest time between two login calls of one client. Source: rtm 2.1. */
 export const LOGIN_SPACING_MS = 500;
 /** The SDK gives up a login after this time. Source: rtm 2.1. */
 export const LOGIN_TIMEOUT_MS = 12000;
-/** The login frame is complete within this time after accept. Source: contract 6.2. */
+/** The login frame must be complete within this time after the connection was accepted. Source: contract 6.2. */
 export const LOGIN_WAIT_MS = 10000;
 /** Bytes per second of one app's uploads. Source: ours. */
 export const MEDIA_APP_RATE_MAX = 67108864;
@@ -126,17 +126,17 @@ export const MEDIA_ID_BYTES_MAX = 64;
 export const MEDIA_KEEP_S = 604800;
 /** Shortest time between two reports of a transfer's progress. Source: rtm 1.4. */
 export const MEDIA_PROGRESS_MS = 1000;
-/** Bytes per second that an upload or a download moves at least, on average over media_rate_window_ms; one that is slower ends. Source: ours. */
+/** Slowest upload or download, in bytes per second on average over media_rate_window_ms; a slower one is cancelled. Source: ours. */
 export const MEDIA_RATE_MIN = 4096;
 /** Time over which the speed of an upload or a download is averaged for media_rate_min. Source: ours. */
 export const MEDIA_RATE_WINDOW_MS = 30000;
-/** An upload or a download without progress ends after this time. Source: rtm 2.1. */
+/** An upload or a download without progress is cancelled after this time. Source: rtm 2.1. */
 export const MEDIA_STALL_MS = 120000;
 /** Uploads and downloads of one user at once. Source: rtm 2.1. */
 export const MEDIA_TRANSFERS_MAX = 9;
 /** Longest content type that an upload may state. Source: ours. */
 export const MEDIA_TYPE_BYTES_MAX = 127;
-/** Bytes per second of one user's uploads; one file at once goes as fast as it comes. Source: ours. */
+/** Bytes per second of one user's uploads beyond the first file; a single upload is not slowed. Source: ours. */
 export const MEDIA_USER_RATE_MAX = 8388608;
 /** Shortest time between two count events of a channel with more than 512 members. Source: rtm 2.1. */
 export const MEMBER_COUNT_LARGE_MS = 3000;
@@ -150,23 +150,23 @@ export const MEMBER_EVENTS_MAX = 512;
 export const MESSAGE_PAYLOAD_BYTES_MAX = 32768;
 /** Longest user id or channel name. Source: rtm 2.2. */
 export const NAME_BYTES_MAX = 64;
-/** A login that is refused for lack of memory is asked to retry after about this time. Source: ours. */
+/** A client whose login was refused for lack of memory is asked to retry after about this time. Source: ours. */
 export const OVERLOADED_WAIT_MS = 5000;
-/** A message with offline delivery is stored when the peer has not confirmed it within this time. Source: contract 1.1. */
+/** A message with offline delivery is stored if the peer has not confirmed it within this time. Source: contract 1.1. */
 export const PEER_ACK_WAIT_MS = 5000;
 /** A peer message is answered within this time. Source: rtm 2.1. */
 export const PEER_TIMEOUT_MS = 10000;
 /** Connections before login, per node. Source: contract 4.1. */
 export const PREAUTH_CONNECTIONS_MAX = 10000;
-/** Connections before login from one IPv4 address or IPv6 /64; four times as many from an IPv4 /24 or IPv6 /56, sixteen times from an IPv6 /48. Source: decision 0012. */
+/** Connections before login from one IPv4 address or IPv6 /64; four times as many from an IPv4 /24 or IPv6 /56, sixteen times as many from an IPv6 /48. Source: decision 0012. */
 export const PREAUTH_CONNECTIONS_PER_ADDRESS_MAX = 1000;
-/** Messages and control frames of one native connection before its login, beyond which it is closed. Source: decision 0012. */
+/** Messages and control frames of one native connection before login; one more closes it. Source: decision 0012. */
 export const PREAUTH_FRAMES_MAX = 8;
-/** A source with as many connections before login as it may have gives up its oldest after this time. Source: decision 0012. */
+/** When a source has its maximum of connections before login, a new one replaces its oldest that is at least this old. Source: decision 0012. */
 export const PREAUTH_GIVE_UP_MS = 2000;
-/** Messages and control frames of one legacy connection before its login, beyond which it is closed. Source: decision 0012. */
+/** Messages and control frames of one legacy connection before login; one more closes it. Source: decision 0012. */
 export const PREAUTH_LEGACY_FRAMES_MAX = 32;
-/** Bytes read at once of a connection before its login. Source: contract 6.2. */
+/** Bytes read at once from a connection before login. Source: contract 6.2. */
 export const PREAUTH_READ_BYTES = 8192;
 /** A user counts as gone after this silence. Source: rtm 3.2. */
 export const PRESENCE_GRACE_MS = 30000;
@@ -176,7 +176,7 @@ export const PRESENCE_QUERY_USERS_MAX = 256;
 export const PRESENCE_SUBSCRIPTIONS_MAX = 512;
 /** A watched user counts as unreachable after this silence. Source: rtm 3.2. */
 export const PRESENCE_UNREACHABLE_MS = 6000;
-/** A client that was disconnected for its rates is asked to come back after this time. Source: ours. */
+/** A client that was disconnected for exceeding its rates is asked to return after this time. Source: ours. */
 export const RATE_LIMITED_WAIT_MS = 5000;
 /** A lost link becomes visible to the application after this time. Source: rtm 3.2. */
 export const RECONNECT_QUIET_MS = 4000;
@@ -194,27 +194,29 @@ export const REQUEST_HEAD_WAIT_MS = 5000;
 export const REQUESTS_IN_FLIGHT_MAX = 256;
 /** A session can be resumed for this long after its last connection. Source: contract 1.5. */
 export const RESUME_WINDOW_MS = 120000;
-/** TLS handshakes begun and not ended, per hub; with one more, the oldest is given up. Source: contract 4.1. */
+/** Unfinished TLS handshakes per hub; one more drops the oldest. Source: contract 4.1. */
 export const TLS_HANDSHAKES_MAX = 1000;
 /** Longest token that a login may carry. Source: contract 6.2. */
 export const TOKEN_BYTES_MAX = 4096;
-/** Where an app lets its users stay, a session outlives its token by at most this. Source: contract 6.5. */
+/** If an app lets sessions outlive their tokens, they do so by at most this. Source: contract 6.5. */
 export const TOKEN_OVERSTAY_S = 86400;
-/** The client is warned this long before the token of its session expires. Source: rtm 7.3. */
+/** A client is warned this long before its session's token expires. Source: rtm 7.3. */
 export const TOKEN_WARNING_MS = 30000;
 /** Keys and values of one user together. Source: rtm 2.1. */
 export const USER_ATTRIBUTES_BYTES_MAX = 16384;
-/** Memory of the server that one HTTP connection takes at most, without a token. Source: contract 6.2. */
+/** Most server memory for one HTTP connection without a token. Source: contract 6.2. */
 export const VISIT_BYTES_MAX = 24576;
-/** A kept HTTP connection without a request ends after this time. Source: ours. */
+/** The same for an HTTP/2 connection, which counts as two: visit_bytes_max for each. Source: ours. */
+export const VISIT_HTTP2_BYTES_MAX = 49152;
+/** A kept HTTP connection is closed after this time without a request. Source: ours. */
 export const VISIT_IDLE_MS = 15000;
-/** A request is answered, and its answer read, within this time, unless it moves a file. Source: ours. */
+/** A request must be answered, and its answer read, within this time, unless it transfers a file. Source: ours. */
 export const VISIT_MS = 60000;
 /** Requests on one HTTP connection. Source: ours. */
 export const VISIT_REQUESTS_MAX = 1000;
-/** Memory of the server that one HTTP connection with TLS takes at most, without a token: 26 KiB for most, more for a client that sends large records and reads no answers, or uses HTTP/2. Source: ours. */
+/** The same with TLS, for a client that fills 16 KiB records with requests: a record is decrypted as a whole. For every other TLS client it is visit_bytes_max. Source: ours. */
 export const VISIT_TLS_BYTES_MAX = 65536;
-/** HTTP connections of a node; with one more, an idle or the slowest one is given up. Source: ours. */
+/** HTTP connections of a node; one more drops an idle or the slowest one. Source: ours. */
 export const VISITS_MAX = 1024;
 /** HTTP connections of one source. Source: ours. */
 export const VISITS_PER_SOURCE_MAX = 512;

@@ -38,7 +38,8 @@ export function handleLogout(core: Core, id: number): void {
     return;
   }
   core.logout = { ids: [id], deadline: core.now + LOGOUT_WAIT_MS };
-  // A resume is about to be answered: the server is told then, or the user would seem to be there for a while.
+  // A resume is about to be answered: the server is told then, otherwise the user would appear to
+  // stay online for a while.
   if (core.link.phase === 'live' || (core.link.phase === 'greeting' && !core.login)) core.calls.addLogout();
   else finishLogout(core);
 }

@@ -7,12 +7,15 @@ import {
 } from '../generated/limits.js';
 import { Request, type Call, type CallName } from '../wire/messages.js';
 
-/** Why the machine itself makes a call. */
+/** Who makes a call, and what for. */
 export type Purpose =
   | 'application'
-  /** The application's, about its own standing: done when the link is back, though nobody waits any more. */
+  /**
+   * The application's, about its own standing: made when the link is back, though nobody waits for
+   * it now.
+   */
   | 'kept'
-  /** Something later says more: it is not repeated, and its answer changes nothing. */
+  /** A later call has replaced it: it is not repeated, and its answer changes nothing. */
   | 'overtaken'
   | 'restoreAttributes'
   | 'restoreChannel'
@@ -33,28 +36,35 @@ export interface PendingCall {
   readonly size: number;
   /** Number in the session; 0 before it is sent. */
   cseq: number;
-  /** It has been handed to a connection, and no server has said that it did not come. */
+  /** It was handed to a connection, and no server has said that it did not arrive. */
   wasSent: boolean;
 }
 
 /**
- * The application's other calls change nothing when they are executed twice, or their effect belongs to the session:
- * they are sent again in a new session. A message or a channel attribute write may have taken
- * effect under the old session, and what another user did since must not be undone.
+ * The application's other calls change nothing when they are executed twice, or their effect
+ * belongs to the session: they are sent again in a new session. A message or a channel attribute
+ * write may have taken effect in the old session, and must not undo what another user has done
+ * since.
  */
 const ONCE_ONLY: readonly CallName[] = ['sendToPeer', 'sendToChannel', 'writeChannelAttributes'];
-/** What of its own standing an application gives up: done when the link is back, however long that takes. */
+/**
+ * Calls by which an application gives up part of its own standing: made when the link is back,
+ * however late.
+ */
 const KEPT: readonly CallName[] = ['leave', 'subscribePresence', 'unsubscribePresence'];
 
 export class Calls {
-  /** Machine's own calls: before those of the application, also while that waits for a restore. */
+  /**
+   * The machine's own calls: sent before the application's, and also while those wait for a
+   * restore.
+   */
   #urgent: PendingCall[] = [];
-  /** Bound: client_queue_calls_max and client_queue_bytes_max; a call above is refused. */
+  /** Bound: client_queue_calls_max and client_queue_bytes_max; further calls are refused. */
   #queue: PendingCall[] = [];
   #queueBytes = 0;
   /** Sent and not answered, by cseq in ascending order. Bound: requests_in_flight_max. */
   readonly #open = new Map<number, PendingCall>();
-  /** Sent in a session that is over and not repeatable: wait for their time to run out. */
+  /** Sent in a session that has ended, and not repeatable: they wait until their time runs out. */
   #unknown: PendingCall[] = [];
   #lastCseq = 0;
 
@@ -106,7 +116,7 @@ export class Calls {
     const unheard = [...this.#open.values()].filter((held) => held.cseq > cseq);
     for (const held of unheard) this.#open.delete(held.cseq);
     // The server executes nothing from an older connection, so what it has not received may get
-    // other numbers: a call whose time is over is left out rather than executed late.
+    // other numbers: a call whose time is up is left out rather than executed late.
     for (const held of unheard) held.wasSent = false;
     const isDropped = ({ id, purpose }: PendingCall) => purpose === 'overtaken' || (id === 0 && purpose === 'application');
     this.#requeue(unheard.filter((held) => !isDropped(held)));
@@ -114,8 +124,8 @@ export class Calls {
   }
 
   /**
-   * The session is over: queues again what may be repeated, drops the machine's own calls but invitations.
-   * Returns the leaves: a new session is in no channel, so they are done.
+   * The session has ended: queues what may be repeated, drops the machine's own calls except
+   * invitations. Returns the leaves: a new session is in no channel, so they are done.
    */
   sessionOver(): PendingCall[] {
     const open = [...this.#open.values()].filter((held) => held.id !== 0 || held.purpose === 'kept');
@@ -135,19 +145,20 @@ export class Calls {
     return taken;
   }
 
-  /** Attribute writes that the server has, as it seems. */
+  /** Attribute writes that the server has probably received. */
   openWrites(): Extract<Call, { is: 'writeUserAttributes' }>[] {
     const calls = [...this.#open.values()].map(({ call }) => call);
     return calls.filter((call) => call.is === 'writeUserAttributes');
   }
 
-  /** Whether this is said in a call of the machine that waits to be sent. */
+  /** Whether a call of the machine with this content waits to be sent. */
   isUnsent(value: unknown): boolean {
     return this.#urgent.some(({ call }) => call.value === value);
   }
 
   /**
-   * A leave overtakes a join of the application: takes the one that waits, or marks the one that was sent.
+   * A leave overtakes a join of the application: takes the one that waits, or marks the one that
+   * was sent.
    */
   leaveJoin(channel: string | undefined): PendingCall | undefined {
     const isIt = ({ call, purpose }: PendingCall) =>
@@ -159,7 +170,7 @@ export class Calls {
     return held;
   }
 
-  /** Calls whose time is over. Those that were sent, and those that are kept, stay open. */
+  /** Calls whose time is up. Those that were sent, and those that are kept, stay open. */
   expired(now: number): PendingCall[] {
     const isOver = (held: PendingCall) => held.id !== 0 && held.deadline <= now;
     const waiting = this.#queue.filter(isOver);
@@ -171,7 +182,7 @@ export class Calls {
     return over.sort((one, other) => one.id - other.id);
   }
 
-  /** When the next call's time is over. */
+  /** When the next call's time is up. */
   deadline(): number {
     let next = Infinity;
     for (const held of [...this.#open.values(), ...this.#queue, ...this.#unknown]) {
@@ -180,7 +191,7 @@ export class Calls {
     return next;
   }
 
-  /** Takes everything; what somebody waits for, in the order of the calls. */
+  /** Takes everything. Returns the calls that somebody waits for, in their order. */
   clear(): PendingCall[] {
     const all = [...this.#open.values(), ...this.#queue, ...this.#unknown];
     this.#open.clear();

@@ -1,4 +1,4 @@
-/** Counts the numbered messages of a session and says when they are to be confirmed. */
+/** Counts the numbered messages of a session and says when to confirm them. */
 import {
   CLIENT_CONFIRM_BYTES,
   CLIENT_CONFIRM_FRAMES,
@@ -39,7 +39,7 @@ export class Confirmation {
     return this.#sseq - this.#said >= CLIENT_CONFIRM_FRAMES || this.#bytes >= CLIENT_CONFIRM_BYTES;
   }
 
-  /** The number to be put into a frame that is sent now; 0 when there is nothing new. */
+  /** The number for a frame that is sent now; 0 when there is nothing new. */
   take(): number {
     const isNew = this.#sseq > this.#said;
     this.said();

@@ -6,7 +6,9 @@ import type { RetryHint } from './link.js';
 import { closeRule } from './states.js';
 import type { RivalWord } from './types.js';
 
-/** Fresh sessions in a row after protocol errors; then the client gives up. Source: protocol 2.5. */
+/**
+ * Fresh sessions in a row after protocol errors; then the client gives up. Source: protocol 2.5.
+ */
 const PROTOCOL_ERRORS_MAX = 3;
 
 export function attempt(core: Core): void {

@@ -27,10 +27,12 @@ export class Core {
   state: ConnectionState = 'DISCONNECTED';
   login: { readonly id: number; readonly deadline: number } | undefined;
   logout: { readonly ids: number[]; readonly deadline: number } | undefined;
-  /** Why the former session is over, until a new one has begun. */
+  /** Why the last session has ended, until a new one begins. */
   overCause: GapCause | undefined;
   protocolErrors = 0;
-  /** The server's hint when to come back, given on the link that is live; 0 = none. Milliseconds. */
+  /**
+   * The server's hint when to come back, given on the link that is live; 0 = none. Milliseconds.
+   */
   hintMs = 0;
   hasToldExpiry = false;
   /** What a later login of the same user in this program does to this one. */

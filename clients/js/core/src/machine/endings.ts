@@ -6,7 +6,7 @@ import type { PendingCall } from './calls.js';
 import { foundHere } from './outputs.js';
 import type { CallFailure } from './types.js';
 
-/** The session is over; the calls of it are sorted into those to repeat and those to give up. */
+/** The session has ended: its calls are sorted into those to repeat and those to give up. */
 export function endSession(core: Core, cause: GapCause): void {
   const session = core.identity.endSession();
   core.overCause ??= cause;

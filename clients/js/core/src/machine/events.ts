@@ -1,4 +1,4 @@
-/** What of the server's events the application is told. */
+/** Which of the server's events the application is told. */
 import { GAP_CAUSES, type ServerEvent } from '../wire/messages.js';
 import type { SeenMessages } from './inbox.js';
 import type { Replica } from './replica.js';

@@ -12,7 +12,10 @@ export class Identity {
   #token = '';
   /** The token of the greeting under way. */
   #offered = '';
-  /** The newest token of the application that no server has judged: it is offered until one has. */
+  /**
+   * The application's newest token, as long as no server has accepted or refused it: it is offered
+   * until then.
+   */
   handed: string | undefined;
   /** The secret is replaced at each resume. */
   #session: { readonly id: Uint8Array; secret: Uint8Array } | undefined;
@@ -30,7 +33,7 @@ export class Identity {
     return this.#session !== undefined;
   }
 
-  /** A login of the application begins; true when it is another user than before. */
+  /** A login of the application begins; true if the user is not the same as before. */
   beginLogin(userId: string, token: string): boolean {
     const isOther = userId !== this.userId;
     this.userId = userId;

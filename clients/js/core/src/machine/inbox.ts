@@ -11,7 +11,9 @@ const ID_BYTES = 16;
 export class SeenMessages {
   /** In the order of arrival, so that the oldest is forgotten first. Outlives sessions. */
   readonly #ids = new Set<string>();
-  /** Highest inbox position seen in this session; a server that lost its store counts anew. */
+  /**
+   * Highest inbox position seen in this session; a server that lost its store starts again from 1.
+   */
   #inbox = 0;
 
   /** Whether the message is new; remembers it. `inbox` 0: it was not stored. */
@@ -38,7 +40,7 @@ export class SeenMessages {
     this.#inbox = 0;
   }
 
-  /** Another user: nothing of the former one counts. */
+  /** Another user logs in: what the former one has seen no longer counts. */
   clear(): void {
     this.#ids.clear();
     this.#inbox = 0;

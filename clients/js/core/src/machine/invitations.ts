@@ -1,6 +1,7 @@
 /**
- * The invitations that have not ended, as far as the next session has to know of them: its login lists
- * them, and the server says where each stands. Their objects are the application's side's.
+ * The invitations that have not ended, as far as the next session has to know them: its login lists
+ * them, and the server says where each stands. The objects that an application holds belong to the
+ * SDK.
  */
 import { INVITATIONS_INCOMING_MAX, INVITATIONS_REPORTED_MAX } from '../generated/limits.js';
 import type { Call, ServerEvent } from '../wire/messages.js';
@@ -12,25 +13,28 @@ interface Open {
   readonly number?: number;
   /** The session that has sent it; `undefined` = the present one, or none yet. */
   sessionId?: Uint8Array;
-  /** Of one that has come. */
+  /** Of one that was received. */
   readonly id?: Uint8Array;
   readonly callerId?: string;
-  /** What the application has decided: told again in a new session. */
+  /** The application's decision: told again in a new session. */
   decision?: InvitationCall;
 }
 
 export class OpenInvitations {
   /**
-   * By number or id as text, until it has ended or the server has its cancellation. Bound: invitations_open_max and
-   * invitations_incoming_max, kept by the server.
+   * By number or id as text, until it has ended or the server has its cancellation. Bound:
+   * invitations_open_max and invitations_incoming_max, kept by the server.
    */
   readonly #open = new Map<string, Open>();
-  /** What has rung here and is over, by id as text; the newest first. Bound: invitations_incoming_max. */
+  /**
+   * Received invitations that have ended, by id as text, newest first. Bound:
+   * invitations_incoming_max.
+   */
   #over: string[] = [];
 
   constructor(private readonly calls: Calls) {}
 
-  /** Takes a word of the application to the server. */
+  /** Tells the server what the application does with an invitation. */
   tell(call: InvitationCall): void {
     this.calls.addOwn('invitation', call);
     const name = nameOf(call.value);
@@ -39,12 +43,12 @@ export class OpenInvitations {
     else if (call.is !== 'confirmAccept') open.decision = call;
   }
 
-  /** The server has answered a word; of a cancellation it says nothing more. */
+  /** The server has answered; about a cancelled invitation it says nothing more. */
   answered({ is, value }: Call): void {
     if (is === 'cancelInvitation') this.#open.delete(nameOf(value));
   }
 
-  /** Takes a word of the server; false when it is no news for the application. */
+  /** Takes what the server says; false if it is no news for the application. */
   heard({ is, value }: ServerEvent): boolean {
     const name = nameOf(value as Open);
     if (is.endsWith('Ended')) this.#open.delete(name);
@@ -55,12 +59,15 @@ export class OpenInvitations {
     return isNew;
   }
 
-  /** For a login: what an earlier session has sent, and what rings. */
+  /** For a login: invitations that an earlier session has sent, and those that ring. */
   report(): Open[] {
     return [...this.#open.values()].filter((open) => open.id ?? open.sessionId).slice(0, INVITATIONS_REPORTED_MAX);
   }
 
-  /** A session is lost: what it has sent is known by it from now on; what the server may not have had is told again. */
+  /**
+   * A session is lost: invitations it has sent are reported under its id; whatever may be lost is
+   * told again.
+   */
   sessionOver(session: Uint8Array): void {
     for (const open of this.#open.values()) {
       if (!this.calls.isUnsent(open)) open.sessionId ??= session;
@@ -68,10 +75,10 @@ export class OpenInvitations {
     }
   }
 
-  /** The login is over, and its invitations with it. */
+  /** The login has ended, and its invitations with it. */
   clear(): void {
     this.#open.clear();
-    // The next login lets ring what rings on.
+    // Whatever still rings will ring again in the next login.
     this.#over = [];
   }
 }

@@ -8,37 +8,42 @@ import {
   RECONNECT_QUIET_MS,
 } from '../generated/limits.js';
 
-/** A connection that has been good for this long makes the back-off start anew. Source: contract OVL-5. */
+/**
+ * After a connection of this length the back-off starts again from its first step. Source: contract
+ * OVL-5.
+ */
 const GOOD_MS = 60_000;
 /**
- * Time for one attempt: opening and the answer to the greeting. Of a login's 12 s it leaves room for
- * a second try; a reconnect may take longer, as slow links need it.
+ * Time for one attempt: opening the connection and the answer to the greeting. It leaves room for a
+ * second try within a login's 12 s; a reconnect may take longer, for the sake of slow links.
  */
 const LOGIN_ATTEMPT_MS = 5_000;
 const RECONNECT_ATTEMPT_MS = 10_000;
 /** A silence longer than the heartbeat by this much is a lost link. Source: protocol 2.4. */
 const WATCHDOG_EXTRA_MS = 4_000;
-/** An attempt that is older than this is given up when the page is shown again or the network is another one. */
+/**
+ * An attempt older than this is given up when the page is shown again or the network has changed.
+ */
 const STALE_MS = 3_000;
-/** A link that has just been heard needs no check. */
+/** A link heard within this time needs no check after a wake-up. */
 const FRESH_MS = 1_000;
 
 export type Phase =
   | 'down'
-  /** For the time of the next attempt. */
+  /** Until the time of the next attempt. */
   | 'waiting'
   | 'opening'
   /** Login or Resume sent. */
   | 'greeting'
   | 'live';
 
-/** What a retry has to observe. */
+/** Conditions of a retry. */
 export interface RetryHint {
   /** Shortest wait. Milliseconds. */
   readonly waitMs?: number;
   /** The server's `retry_after_ms`, 0 = none. */
   readonly retryAfterMs?: number;
-  /** Without a wait, unless an earlier retry has come to nothing. */
+  /** Without a wait, unless an earlier retry has failed. */
   readonly isAtOnce?: boolean;
 }
 
@@ -96,7 +101,7 @@ export class Link {
     this.#probeUntil = Infinity;
   }
 
-  /** The connection is over; plans the next one. `isSilent`: it was noticed by a silence. */
+  /** The connection is lost; plans the next one. `isSilent`: a silence has shown it. */
   lose(now: number, hint: RetryHint, isSilent: boolean): void {
     if (this.phase === 'live') {
       this.lostAt = now;
@@ -134,7 +139,7 @@ export class Link {
     this.quietUntil = Infinity;
   }
 
-  /** A wake-up: whether an answer of the server is to be asked for. */
+  /** A wake-up: whether the server has to be asked for a sign of life. */
   startProbe(now: number): boolean {
     const isNeeded = now - this.#receivedAt >= FRESH_MS && this.#probeUntil === Infinity;
     if (isNeeded) this.#probeUntil = now + WATCHDOG_EXTRA_MS;
@@ -145,7 +150,10 @@ export class Link {
     if (this.phase === 'waiting') this.#retryAt = Math.max(now, this.#notBefore);
   }
 
-  /** An attempt that has had its time, when something says that the next one may do better. */
+  /**
+   * Whether an attempt is old enough to be given up, when there is reason to believe that a new one
+   * would do better.
+   */
   isStale(now: number): boolean {
     return this.#attemptUntil < Infinity && now - this.#attemptAt >= STALE_MS;
   }
@@ -177,7 +185,7 @@ export class Link {
 
   #delay(hint: RetryHint, sinceMs: number): number {
     if (hint.isAtOnce && this.attempts === 0) return hint.waitMs ?? 0;
-    // A server that restarts is met soon after; a storm is spread by its hints.
+    // Clients are back soon after a restart; a storm of them is spread by the server's hints.
     const max = sinceMs < BACKOFF_EARLY_MS ? BACKOFF_EARLY_MAX_MS : BACKOFF_MAX_MS;
     const bound = Math.min(max, BACKOFF_FIRST_MS * 2 ** this.attempts);
     const after = hint.retryAfterMs ?? 0;

@@ -3,9 +3,10 @@
  * socket, no random source of its own. `handle` takes everything; `deadline` says when it wants to
  * be called with `{ is: 'timer' }`.
  *
- * Reading order: `types.ts` (inputs, outputs), `states.ts` (tables), this file, `core.ts` (the state that
- * the parts share), `asking.ts`, `connecting.ts`, `receiving.ts`, `endings.ts`; then what the state is made
- * of: `identity.ts`, `link.ts`, `confirm.ts`, `calls.ts`, `inbox.ts`, `replica.ts`, `restore.ts`, `replies.ts`.
+ * Reading order: `types.ts` (inputs, outputs), `states.ts` (tables), this file, `core.ts` (the
+ * state that the parts share), `asking.ts`, `connecting.ts`, `receiving.ts`, `endings.ts`; then
+ * what the state is made of: `identity.ts`, `link.ts`, `confirm.ts`, `calls.ts`, `inbox.ts`,
+ * `replica.ts`, `restore.ts`, `replies.ts`.
  */
 import { CALL_TIMEOUT_MS, LOGIN_TIMEOUT_MS } from '../generated/limits.js';
 import { handleCall, handleLogin, handleLogout, handleLogoutSync } from './asking.js';
@@ -46,7 +47,7 @@ export class Machine {
     return this.#core.link.connection;
   }
 
-  /** Takes an input at `now` (monotonic milliseconds) and returns what is to be done, in order. */
+  /** Takes an input at `now` (monotonic milliseconds) and returns what has to be done, in order. */
   handle(input: Input, now: number): Output[] {
     const core = this.#core;
     core.now = now;
@@ -137,7 +138,7 @@ function handleTimer(core: Core): void {
       core.replica.wroteLater(call);
       held.purpose = 'overtaken';
     }
-    // What the application wants of its own standing is done all the same.
+    // What the application wants for its own user is still done.
     const isKept = isDown && (held.purpose !== 'application' || call.is === 'renewToken');
     const then = isKept ? '; done when it is back' : wasSent ? '; it may have been done all the same' : '';
     core.out.fail(id, timedOut(`${wasSent ? 'no answer' : 'not sent'} within ${CALL_TIMEOUT_MS} ms; ${since}${then}`, wasSent));

@@ -4,7 +4,7 @@ import { encodeClientFrame, encodeClientMessage } from '../wire/frames.js';
 import type { Confirmation } from './confirm.js';
 import type { CallFailure, CallResult, MachineEvent, Output } from './types.js';
 
-/** A frame of several messages stays below frame_bytes_max with this, its own overhead included. */
+/** Limit for a frame of several messages: with its own overhead it stays below frame_bytes_max. */
 const BATCH_BYTES_MAX = 60 * 1024;
 
 export class Outputs {
@@ -63,7 +63,7 @@ export class Outputs {
     this.#messages = [];
   }
 
-  /** Puts the queued messages into frames; a confirmation that is due goes along or alone. */
+  /** Puts the queued messages into frames. A confirmation that is due goes with them, or alone. */
   flush(connection: number, confirmation: Confirmation, now: number): void {
     const send = (messages: readonly Uint8Array[]) => {
       const bytes = encodeClientFrame(messages, confirmation.take());
@@ -89,7 +89,7 @@ export function timedOut(text: string, isSent: boolean): CallFailure {
   return { outcome: OUTCOME_TIMED_OUT, text, retryAfterMs: 0, local: 'timed_out', isSent };
 }
 
-/** Found here: nobody else has been asked. */
+/** A failure found here, without asking the server. */
 export function foundHere(local: 'not_logged_in' | 'given_up' | 'left', text: string, isSent = false): CallFailure {
   return { outcome: 0, text, retryAfterMs: 0, local, isSent };
 }

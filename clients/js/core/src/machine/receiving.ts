@@ -85,7 +85,7 @@ function handleWelcome(core: Core, welcome: Welcome): void {
   }
   const cause = core.overCause ?? 'node_lost';
   core.overCause = undefined;
-  // A server that did not know the session has restarted: others may be on their way back.
+  // A server that did not know the session has restarted: others may be reconnecting.
   for (const channel of core.replica.sessionOver(cause === 'node_lost')) {
     core.out.emit({ is: 'gap', channel, cause, missed: 0 });
   }

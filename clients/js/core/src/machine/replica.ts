@@ -15,8 +15,8 @@ import type { MachineEvent } from './types.js';
 
 /**
  * How long after a join the member list is fetched in the background, and the time between two such
- * fetches. `getMembers` is limited to 5 per 2 s; longer than this, and a member list that the
- * application asks for itself nearly always comes first.
+ * fetches. `getMembers` is limited to 5 per 2 s; after this time, a list that the application asks
+ * for itself has nearly always come first.
  */
 const MEMBERS_WAIT_MS = 2000;
 
@@ -29,11 +29,14 @@ interface Channel {
   isComplete: boolean;
   /** Members that a restarted server does not have (yet), and until when they may come back. */
   readonly missing: Map<string, number>;
-  /** When the list is to be fetched; Infinity = not. */
+  /** When to fetch the list; Infinity = never. */
   fetchAt: number;
-  /** Whether the fetched list is compared with `members`, and how long the missing are waited for. */
+  /**
+   * Whether the fetched list is compared with `members`, and how long missing members have to come
+   * back.
+   */
   compare: 'no' | 'atOnce' | 'afterGrace';
-  /** When to try to join again after a refusal; Infinity = not. */
+  /** When to try to join again after a refusal; Infinity = never. */
   joinAt: number;
 }
 
@@ -123,7 +126,7 @@ export class Replica {
     }
   }
 
-  /** A write that is to be done when the link is back. */
+  /** A write that will be made when the link is back. */
   wroteLater(call: Extract<Call, { is: 'writeUserAttributes' }>): void {
     this.wroteAttributes(call);
     this.isAheadOfServer = true;
@@ -173,7 +176,7 @@ export class Replica {
     return { is: 'subscribePresence', value: { userIds: [...this.#watched] } };
   }
 
-  /** The server has left out events of a channel: its members are to be compared. */
+  /** The server has left out events of a channel: its members have to be compared. */
   gap(name: string, now: number): void {
     const channel = this.#channels.get(name);
     if (!channel) return;
@@ -181,12 +184,15 @@ export class Replica {
     channel.fetchAt = now;
   }
 
-  /** The server says that a member has left; whether that is the user itself, whom its token permits the channel no more. */
+  /**
+   * The server says that a member has left; whether it is the user itself, whose token no longer
+   * permits the channel.
+   */
   isPutOut(name: string, userId: string): boolean {
     return userId === this.self() && this.#channels.delete(name);
   }
 
-  /** A member event of the server; whether the application is to see it. */
+  /** A member event of the server; whether the application is told of it. */
   memberEvent(kind: 'memberJoined' | 'memberLeft', name: string, userId: string): boolean {
     const channel = this.#channels.get(name);
     if (!channel) return this.#joining.has(name);
@@ -219,7 +225,7 @@ export class Replica {
       channel.missing.delete(userId);
       if (channel.members.has(userId)) continue;
       channel.members.add(userId);
-      // Without a full list of the time before nobody can say that the member is new.
+      // Without a complete earlier list nobody can say that the member is new.
       if (channel.isComplete && compare !== 'no') {
         events.push({ is: 'memberJoined', channel: name, userId });
       }
@@ -267,7 +273,7 @@ export class Replica {
     return events;
   }
 
-  /** Channels to be joined again now. */
+  /** Channels to join again now. */
   dueJoins(now: number): string[] {
     const due: string[] = [];
     for (const [name, channel] of this.#channels) {
@@ -278,7 +284,7 @@ export class Replica {
     return due;
   }
 
-  /** The channel whose members are to be fetched now; one at a time, spaced. */
+  /** The channel whose members to fetch now; one at a time, spaced. */
   dueFetch(now: number): string | undefined {
     for (const [name, channel] of this.#channels) {
       if (!channel.isJoined || channel.fetchAt > now) continue;
@@ -290,7 +296,7 @@ export class Replica {
     return undefined;
   }
 
-  /** When the next missing member is taken for gone. */
+  /** When the next missing member counts as left. */
   missingDeadline(): number {
     let next = Infinity;
     for (const channel of this.#channels.values()) {

@@ -67,7 +67,7 @@ function applySuccess(held: PendingCall, answer: CallAnswer, context: Context): 
   switch (call.is) {
     case 'join': {
       const { channel = '' } = call.value;
-      // The application has been told that the join took too long: it must not be in there.
+      // The application has been told that the join took too long: it must not be in the channel.
       if (purpose === 'overtaken') replica.joinFailed(channel);
       else if (purpose === 'application' && held.id === 0) {
         replica.joinFailed(channel);

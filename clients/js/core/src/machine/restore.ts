@@ -43,7 +43,7 @@ export class Restore {
     return call !== undefined;
   }
 
-  /** A restoring call has its reply; `retryAt` when it is to be made again. */
+  /** A restoring call has its reply; `retryAt` if it has to be made again. */
   answered(purpose: Purpose, call: Call, retryAt: number | undefined): void {
     if (retryAt !== undefined && purpose !== 'restoreChannel') {
       this.#later = this.#later.filter((later) => later.purpose !== purpose);

@@ -66,7 +66,7 @@ export function takesCalls(state: ConnectionState): boolean {
 /** What a client does about a closed connection. */
 export interface CloseRule {
   readonly then:
-    /** Resumes without a wait; after a retry that came to nothing, with the back-off. */
+    /** Resumes without a wait; after a failed retry, with the back-off. */
     | 'resumeAtOnce'
     | 'resume'
     /** The session cannot go on: a fresh login, at most PROTOCOL_ERRORS_MAX times in a row. */
@@ -108,7 +108,7 @@ export function closeRule(closeCode: number): CloseRule {
 
 /** What a refused login or resume means. */
 export type Refusal =
-  /** The session is over, a login on the same connection makes a new one. */
+  /** The session has ended; a login on the same connection makes a new one. */
   | 'sessionOver'
   | 'tokenExpired'
   | 'banned'

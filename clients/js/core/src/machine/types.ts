@@ -20,8 +20,8 @@ export interface CallFailure {
   /** Set when the failure was found here and not by the server. */
   readonly local?: 'not_logged_in' | 'given_up' | 'timed_out' | 'left';
   /**
-   * Of a call without an answer: whether it was handed to a connection. One that was not has had no effect; one that
-   * was may have had it.
+   * Of a call without an answer: whether it was handed to a connection. One that was not has had no
+   * effect; one that was may have had it.
    */
   readonly isSent?: boolean;
 }
@@ -29,9 +29,11 @@ export interface CallFailure {
 export type CallAnswer = Exclude<ReplyResult, { is: 'error' }>;
 export type CallResult = { readonly ok: CallAnswer } | { readonly failure: CallFailure };
 
-/** Everything the machine reacts to. `id` is the caller's own name for what it waits for, above 0. */
+/**
+ * Everything the machine reacts to. `id` is the caller's own name for what it waits for, above 0.
+ */
 export type Input =
-  /** `afterMs`: not before so many milliseconds. */
+  /** `afterMs`: the connection is not opened before this many milliseconds have passed. */
   | {
       readonly is: 'login';
       readonly id: number;
@@ -42,7 +44,7 @@ export type Input =
   | { readonly is: 'logout'; readonly id: number }
   | { readonly is: 'logoutSync' }
   | { readonly is: 'call'; readonly id: number; readonly call: Call }
-  /** Has no answer: what becomes of it are events. Ignored without a login. */
+  /** Has no answer: events tell what becomes of it. Ignored without a login. */
   | { readonly is: 'invitation'; readonly call: InvitationCall }
   | { readonly is: 'opened'; readonly connection: number }
   | { readonly is: 'received'; readonly connection: number; readonly bytes: Uint8Array }
@@ -54,8 +56,8 @@ export type Input =
   | { readonly is: 'rival'; readonly word: RivalWord };
 
 /**
- * `hold`: it is on its way, no connection is opened meanwhile. `go`: it has come to nothing. `over`: it has succeeded,
- * and this login is over.
+ * `hold`: it is on its way, and no connection is opened until it is settled. `go`: it has failed.
+ * `over`: it has succeeded, and this login has ended.
  */
 export type RivalWord = 'hold' | 'go' | 'over';
 
@@ -96,7 +98,7 @@ export type MachineEvent =
   | InvitationEvent
   | { readonly is: 'tokenExpired' };
 
-/** What the server says of invitations. */
+/** What the server says about invitations. */
 export type InvitationEvent = Extract<
   ServerEvent,
   {
@@ -108,7 +110,7 @@ export type InvitationEvent = Extract<
       | 'remoteInvitationEnded';
   }
 >;
-/** What the server is told of invitations. */
+/** What the server is told about invitations. */
 export type InvitationCall = Extract<
   Call,
   { is: 'invite' | 'cancelInvitation' | 'confirmAccept' | 'acceptInvitation' | 'refuseInvitation' }
@@ -119,7 +121,10 @@ export type Output =
   | { readonly is: 'open'; readonly connection: number }
   | { readonly is: 'send'; readonly connection: number; readonly bytes: Uint8Array }
   | { readonly is: 'close'; readonly connection: number; readonly code: number }
-  /** Ends a connection whose login has no answer yet: `bytes` are to follow that answer. Nothing is reported. */
+  /**
+   * Ends a connection whose login has no answer yet: `bytes` are sent after that answer. Nothing is
+   * reported.
+   */
   | { readonly is: 'farewell'; readonly connection: number; readonly bytes: Uint8Array }
   | { readonly is: 'settled'; readonly id: number; readonly result: CallResult }
   | { readonly is: 'state'; readonly state: ConnectionState; readonly reason: ConnectionReason }

@@ -1,4 +1,7 @@
-/** One HTTP request with its progress: XMLHttpRequest for uploads of pages and workers, fetch for all else. */
+/**
+ * One HTTP request with its progress: XMLHttpRequest for uploads of pages and workers, fetch for
+ * everything else.
+ */
 
 export interface HttpRequest {
   readonly url: string;
@@ -7,7 +10,7 @@ export interface HttpRequest {
   readonly body?: Blob;
   /** Ends the request; the promise then rejects. */
   readonly signal: AbortSignal;
-  /** Bytes of the file so far and in all. Called often. */
+  /** Bytes of the file so far, and in total. Called often. */
   moved(currentSize: number, totalSize: number): void;
 }
 
@@ -52,7 +55,8 @@ function uploadWith(xhr: XMLHttpRequest, request: HttpRequest, body: Blob): Prom
 
 async function byFetch(request: HttpRequest, isNode: boolean): Promise<HttpAnswer> {
   const { url, headers, body, signal, moved } = request;
-  // Browsers take streams over HTTP/2 only; Node takes them always, and takes them as fast as they are sent.
+  // Browsers take streams over HTTP/2 only; Node takes them always, and takes them as fast as they
+  // are sent.
   const upload = body && { method: 'POST', body: isNode ? counted(body, moved) : body, duplex: 'half' };
   const response = await fetch(url, { headers, signal, ...upload } as RequestInit);
   const total = Number(response.headers.get('content-length'));

@@ -10,9 +10,12 @@ import { REPLAY_BYTES_MAX } from '../generated/limits.js';
 import { FrameParser, OP_BINARY, OP_CLOSE, OP_PING, OP_PONG, ProtocolError, frame } from './node-frames.js';
 import { CLOSE_ABNORMAL, SUB_PROTOCOL, type Transport, type TransportEvents } from './transport.js';
 
-/** Appended to the key, hashed, is what proves that the server speaks WebSocket. Source: RFC 6455, 1.3. */
+/**
+ * Appended to the key, hashed, is what proves that the server speaks WebSocket. Source: RFC 6455,
+ * 1.3.
+ */
 const ACCEPT_GUID = '258EAFA5-E914-47DA-95CA-C5AB0DC85B11';
-/** Longest message that is taken: a server may put all that it replays into one. */
+/** Longest message accepted: a server may put everything it replays into one. */
 const MESSAGE_BYTES_MAX = 2 * REPLAY_BYTES_MAX;
 /** How long the other side may take to answer a close frame. */
 const CLOSE_WAIT_MS = 2_000;
@@ -24,7 +27,7 @@ export function connect(url: string, events: TransportEvents): Transport {
 
 class NodeSocket implements Transport {
   #socket: Socket | undefined;
-  /** Nothing is reported any more. */
+  /** Nothing is reported from now on. */
   #isMuted = false;
   #hasSentClose = false;
   readonly #abort: () => void;

@@ -5,7 +5,10 @@ export const SUB_PROTOCOL = 'tidings.v1';
 /** Close code of a connection that ended without one. Source: RFC 6455, 7.1.5. */
 export const CLOSE_ABNORMAL = 1006;
 
-/** There is no way to open a connection at all; the reason says what is missing. Of ours: no code of the protocol. */
+/**
+ * There is no way to open a connection at all; the reason says what is missing. Ours; not a code of
+ * the protocol.
+ */
 export const CLOSE_NO_SOCKET = 0;
 
 /** What a connection reports. Never called before `connect` has returned. */

@@ -53,7 +53,7 @@ export function connectWith(Socket: WebSocketClass): Connect {
         close(socket, code);
       },
       drop() {
-        // A page cannot break a connection off: the server sees a farewell, which keeps the session.
+        // A page cannot drop a connection: the server sees a proper close, which keeps the session.
         close(socket, 1000);
         end(CLOSE_ABNORMAL, 'dropped');
       },

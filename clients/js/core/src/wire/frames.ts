@@ -37,7 +37,7 @@ export function decodeServerFrame(data: Uint8Array): Received[] {
   return received;
 }
 
-/** One `ClientMessage`, encoded, to be put into frames with `encodeClientFrame`. */
+/** One `ClientMessage`, encoded for `encodeClientFrame`. */
 export function encodeClientMessage(kind: NonNullable<In<typeof ClientMessage>['kind']>): Uint8Array {
   return ClientMessage.encode({ kind });
 }

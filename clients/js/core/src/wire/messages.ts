@@ -1,4 +1,7 @@
-/** The messages of `proto/tidings.proto`, field by field. Which is used when: `docs/internals/protocol.md`. */
+/**
+ * The messages of `proto/tidings.proto`, field by field. Which is used when:
+ * `docs/internals/protocol.md`.
+ */
 import { type In, type Out, bool, bytes, many, maybe, message, one, oneof, string, uint } from './codec.js';
 
 const OpenInvitation = /* @__PURE__ */ message({
@@ -65,7 +68,7 @@ export const Attribute = /* @__PURE__ */ message({
   updatedTs: one(4, uint),
 });
 
-/** How an attribute write treats what is there. */
+/** How an attribute write treats existing attributes. */
 export const ATTRIBUTES_SET = 0;
 export const ATTRIBUTES_MERGE = 1;
 export const ATTRIBUTES_DELETE = 2;

@@ -1,4 +1,7 @@
-/** UTF-8 by the platform, or without it: React Native before 0.85 and small runtimes have no `TextDecoder`. */
+/**
+ * UTF-8 by the platform, or without it: React Native before 0.85 and small runtimes have no
+ * `TextDecoder`.
+ */
 
 interface Globals {
   readonly TextEncoder?: typeof TextEncoder;

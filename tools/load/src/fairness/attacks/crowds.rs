@@ -142,7 +142,7 @@ async fn by_turns(members: &[Member], per_s: u64, mut call: impl FnMut(u64) -> C
     for number in 0.. {
         ticks.tick().await;
         let at = usize::try_from(number).unwrap_or(0) % members.len();
-        // A member that was sent away says nothing more.
+        // A member that was disconnected says nothing more.
         let _ = members[at].send(call(number));
     }
 }

@@ -59,7 +59,7 @@ impl Flood {
         }
     }
 
-    /// Floods, and whenever it is sent away comes again at once. `say` is made anew for each connection; it is told the
+    /// Floods, and whenever it is disconnected comes again at once. `say` is made again for each connection; it is told the
     /// line of a legacy login.
     pub(super) async fn rage(self, field: Arc<Field>, say: impl Fn(&str) -> Say) {
         again(&field, |_| async {

@@ -241,7 +241,7 @@ pub(super) async fn pipelines(field: Arc<Field>) -> Result<(), End> {
     visitors(field, 8, |field, n| async move {
         let stream = field.door.connect().await?;
         let (mut reader, mut writer) = tokio::io::split(stream);
-        let piece = get("/healthz", v4(n)).repeat(200);
+        let piece = get("/version", v4(n)).repeat(200);
         let write = async {
             loop {
                 writer.write_all(piece.as_bytes()).await?;
@@ -265,7 +265,7 @@ pub(super) async fn pipelines(field: Arc<Field>) -> Result<(), End> {
 pub(super) async fn kept_upgrades(field: Arc<Field>) -> Result<(), End> {
     visitors(field, 1_500, |field, n| async move {
         let mut stream = field.door.connect().await?;
-        ask(&mut stream, &get("/healthz", v4(n / 100))).await?;
+        ask(&mut stream, &get("/version", v4(n / 100))).await?;
         stream
             .write_all(upgrade("/rtm", v4(n / 100)).as_bytes())
             .await?;
@@ -280,7 +280,7 @@ pub(super) async fn kept_upgrades(field: Arc<Field>) -> Result<(), End> {
 pub(super) async fn kept(field: Arc<Field>) -> Result<(), End> {
     visitors(field, 2_000, |field, n| async move {
         let mut stream = field.door.connect().await?;
-        ask(&mut stream, &get("/healthz", v4(n / 100))).await?;
+        ask(&mut stream, &get("/version", v4(n / 100))).await?;
         field.did(1, 0);
         let _held = field.hold();
         until_over(&mut stream).await

@@ -313,7 +313,7 @@ pub(super) async fn login_over_login(field: Arc<Field>) -> Result<(), End> {
     Ok(())
 }
 
-/// Floods, and when it is sent away resumes its session at once and goes on.
+/// Floods, and when it is disconnected resumes its session at once and goes on.
 pub(super) async fn resuming_flood(field: Arc<Field>) -> Result<(), End> {
     resume_again_and_again(field, || {
         repeat(binary(&[0x0a, 2, 0x2a, 0].repeat(264)), FRAME_MESSAGES)

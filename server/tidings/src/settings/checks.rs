@@ -1,0 +1,89 @@
+//! Ranges of settings, as [`super::Settings`] names them. `name` is the field's.
+
+use std::time::Duration;
+
+use tidings_server::{HUBS_MAX, MEMORY_MIN};
+
+use super::values::{Size, Span};
+use crate::failure::Failure;
+
+/// A number without a unit counts days.
+pub(super) const DAY: Duration = Duration::from_secs(86_400);
+/// A number without a unit counts seconds.
+pub(super) const SECOND: Duration = Duration::from_secs(1);
+
+/// Longest time over which clients are disconnected. Source: contract 4.5.
+const DRAIN_WINDOW_MAX: Duration = Duration::from_secs(20);
+
+/// A number of connections or logins, of which none would keep everybody out.
+pub(super) fn logins(count: &usize, name: &str) -> Result<(), Failure> {
+    let option = name.replace('_', "-");
+    at_least_one(*count > 0, &option, "nobody could log in")
+}
+
+/// Security events per second.
+pub(super) fn security_log_rate(count: &u32, _name: &str) -> Result<(), Failure> {
+    let why = "no security event would be logged";
+    at_least_one(*count > 0, "security-log-rate", why)
+}
+
+fn at_least_one(is_so: bool, option: &str, otherwise: &str) -> Result<(), Failure> {
+    if is_so {
+        return Ok(());
+    }
+    Err(Failure::new(
+        format!("with --{option} 0 {otherwise}"),
+        format!("give --{option} 1 or more, or leave it out for the default"),
+    ))
+}
+
+/// Hubs of a node.
+pub(super) fn hubs(count: &u16, _name: &str) -> Result<(), Failure> {
+    if (1..=HUBS_MAX).contains(count) {
+        return Ok(());
+    }
+    Err(Failure::new(
+        format!("the server cannot run {count} hubs"),
+        format!("give --hubs 1 to {HUBS_MAX}, or leave it out for one per core"),
+    ))
+}
+
+/// Memory of the process.
+pub(super) fn memory_max(size: &Size, _name: &str) -> Result<(), Failure> {
+    if size.0 >= MEMORY_MIN {
+        return Ok(());
+    }
+    let (bytes, least) = (size.0, MEMORY_MIN >> 20);
+    Err(Failure::new(
+        format!(
+            "{bytes} bytes of memory are too few; at least {MEMORY_MIN} ({least} MiB) are needed"
+        ),
+        format!("give --memory-max {least}MiB or more"),
+    ))
+}
+
+/// How long uploaded files are kept.
+pub(super) fn media_keep(time: &Span, _name: &str) -> Result<(), Failure> {
+    if time.of(DAY) >= SECOND {
+        return Ok(());
+    }
+    Err(Failure::new(
+        "uploaded files cannot be kept for less than a second",
+        "give --media-keep-days a longer time, for example 1d",
+    ))
+}
+
+/// How long a drain may take.
+pub(super) fn drain_window(time: &Span, _name: &str) -> Result<(), Failure> {
+    let window = time.of(SECOND);
+    if window <= DRAIN_WINDOW_MAX {
+        return Ok(());
+    }
+    Err(Failure::new(
+        format!(
+            "the disconnects cannot be spread over {} s",
+            window.as_secs()
+        ),
+        "give --drain-window at most 20s",
+    ))
+}
