@@ -218,6 +218,9 @@ impl Admission {
     }
 
     fn advance(&mut self, now_ms: u64) {
+        if cfg!(debug_assertions) && self.apps.len() < 16 {
+            self.assert_consistent();
+        }
         let s = now_ms.saturating_sub(self.at_ms) as f64 / 1_000.0;
         self.at_ms = self.at_ms.max(now_ms);
         self.tokens = (self.tokens + s * self.rate).min(self.queue);
@@ -238,6 +241,41 @@ fn earliest(wait_ms: u64) -> u64 {
 /// Milliseconds, at least half of `WAIT_MIN_MS`.
 pub fn spread(wait_ms: u64, random: u64) -> u64 {
     earliest(wait_ms) + random % (wait_ms.max(WAIT_MIN_MS) + 1)
+}
+
+impl Admission {
+    /// Asserts what holds between two calls, for whoever looks for bugs.
+    ///
+    /// # Panics
+    /// Something that must hold does not: a bug.
+    pub fn assert_consistent(&self) {
+        assert!(self.full >= 1.0, "a node that lets nobody in");
+        assert!(self.rate <= self.full, "more logins than the node can bear");
+        assert!(
+            self.rate >= self.full * LEAST,
+            "fewer logins than the least"
+        );
+        assert!(self.tokens <= self.queue, "more at once than the queue");
+        assert!(
+            self.tokens >= -2.0 * self.queue - 1.0,
+            "more was taken than was there"
+        );
+        assert!(self.expected >= 0.0, "fewer than nobody are expected");
+        assert!(
+            self.remembered.len() <= REMEMBERED_MAX,
+            "too many are remembered"
+        );
+        assert!(self.apps.len() <= APPS_MAX, "too many apps have a share");
+        let (since_ms, last_ms) = self.slow.unwrap_or_default();
+        assert!(since_ms <= last_ms, "a lag ends before it begins");
+        for share in self.apps.values() {
+            assert!(
+                share.tokens >= -self.queue,
+                "an app owes more than its share"
+            );
+            assert!(share.tokens <= self.queue, "an app has more than there is");
+        }
+    }
 }
 
 #[cfg(test)]

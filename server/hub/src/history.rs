@@ -326,6 +326,11 @@ impl History {
         if !kernel.take_rate(caller, rates::Kind::ReadHistory, out) {
             return;
         }
+        debug_assert!(range.count_max > 0, "a page for no message");
+        debug_assert!(
+            range.count_max <= HISTORY_PAGE_MAX,
+            "a page above its bound"
+        );
         let op = StoreOp::HistoryRead {
             conversation,
             range,

@@ -399,6 +399,10 @@ impl Invitations {
             // Whoever came first has ended it.
             return;
         };
+        debug_assert!(
+            !response.is_empty() || end != InvitationEnd::Unspecified,
+            "an invitation ends without an end"
+        );
         invitation.state = State::Ended { end, response };
         self.write_invitation(caller, id, Told::Ended(waiting), kernel, out);
     }
@@ -451,6 +455,9 @@ impl Invitations {
             out.emit(Effect::Bus(BusOp::Subscribe(topic)));
         }
         let all = self.sent.entry(caller.clone()).or_default();
+        let is_new = all.iter().all(|other| other.id != invitation.id);
+        debug_assert!(is_new, "an invitation is kept twice");
+        debug_assert_eq!(invitation.callee.app, caller.app, "a callee of another app");
         all.push(invitation);
     }
 

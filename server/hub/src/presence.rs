@@ -374,6 +374,8 @@ impl Presence {
             debug_assert!(false, "an answer without its request");
             return;
         };
+        debug_assert!(gather.missing > 0, "a state came twice");
+        debug_assert_eq!(gather.users[ask.at].0, ask.user, "a state of another user");
         gather.users[ask.at].1 = state;
         gather.missing -= 1;
         if gather.missing == 0
@@ -430,6 +432,7 @@ impl Presence {
                 debug_assert!(false, "a watch is gone while it is dealt with");
                 continue;
             };
+            debug_assert!(watch.waiting > 0, "a first report that nobody waits for");
             watch.waiting -= 1;
             let is_wanted = is_live && kernel.sessions[key].presence.watched.contains(user);
             if is_wanted {

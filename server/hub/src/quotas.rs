@@ -137,7 +137,8 @@ pub(crate) struct Place(Usage);
 
 impl Drop for Place {
     fn drop(&mut self) {
-        self.0.0.connections.fetch_sub(1, Ordering::Relaxed);
+        let before = self.0.0.connections.fetch_sub(1, Ordering::Relaxed);
+        debug_assert!(before > 0, "a place is given back twice");
     }
 }
 

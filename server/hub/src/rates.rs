@@ -192,6 +192,7 @@ impl Default for Rates {
 impl Rates {
     /// The rate of a kind.
     pub fn get(&self, kind: Kind) -> Rate {
+        debug_assert_eq!(RATES[kind as usize].0, kind, "a kind stands at its place");
         self.0[kind as usize]
     }
 

@@ -52,7 +52,16 @@ impl UsedRates {
                 .retain(|_, (at_ms, _)| node_ms.saturating_sub(*at_ms) < REMEMBERED_MS);
             self.forget_at = FORGET_FROM.max(2 * self.users.len());
         }
+        debug_assert!(
+            self.users.len() < self.forget_at,
+            "too many users are remembered"
+        );
+        debug_assert!(
+            self.forget_at >= FORGET_FROM,
+            "too few users may be remembered"
+        );
         let (at_ms, used) = self.users.entry(user).or_default();
+        debug_assert!(*at_ms <= node_ms, "time goes back");
         *at_ms = node_ms;
         match word {
             Word::LoggedIn(rate) => {

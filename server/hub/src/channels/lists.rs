@@ -311,6 +311,11 @@ impl Channels {
             debug_assert!(false, "a count without its request");
             return;
         };
+        debug_assert!(gather.missing > 0, "a count came twice");
+        debug_assert!(
+            at < gather.counts.len(),
+            "a count of a channel that was not named"
+        );
         gather.counts[at].count = count;
         gather.missing -= 1;
         if gather.missing == 0

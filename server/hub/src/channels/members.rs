@@ -169,7 +169,8 @@ impl Members {
         if !sessions.is_empty() {
             return None;
         }
-        self.users.swap_remove(user);
+        let gone = self.users.swap_remove(user);
+        debug_assert!(gone.is_some(), "a user without a session was no member");
         Some(Change::Left(user.clone()))
     }
 

@@ -118,6 +118,8 @@ impl Channels {
             debug_assert!(false, "a channel is gone while it is dealt with");
             return;
         };
+        debug_assert!(channel.epoch > 0, "a change of no interest");
+        debug_assert_eq!(key.app, session.user.app, "a member of another app");
         channel.seq += 1;
         let (seq, epoch) = (channel.seq, channel.epoch);
         let (user, id) = (session.user.clone(), session.id);

@@ -37,6 +37,12 @@ impl Invitations {
             return;
         };
         let revision = invitation.revision;
+        let is_ended = matches!(told, Told::Ended(_));
+        debug_assert_eq!(
+            is_ended,
+            invitation.has_ended(),
+            "an end is written as something else"
+        );
         invitation.revision += 1;
         let body = invitation.to_record(clock);
         let op = StoreOp::InvitationPut {

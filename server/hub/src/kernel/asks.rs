@@ -139,7 +139,8 @@ impl Asks {
             Hangs::OnHub => self.by_hub.push_back((now_ms + HUB_ANSWER_MS, number)),
         }
         let answers = Vec::new();
-        self.open.insert(number, Open { rule, answers });
+        let before = self.open.insert(number, Open { rule, answers });
+        debug_assert!(before.is_none(), "a number is given twice");
         AskId::new(number)
     }
 
@@ -160,6 +161,11 @@ impl Asks {
     pub(crate) fn answer(&mut self, ask: AskId, from: HubId, answer: Answer) -> Option<Settled> {
         let open = self.open.get_mut(&ask.number)?;
         let is_decisive = (open.rule.is_decided_by)(&answer);
+        debug_assert!(ask.asked > 0, "the bus has not said how many were asked");
+        debug_assert!(
+            open.answers.len() < usize::from(ask.asked),
+            "more answers than hubs"
+        );
         open.answers.push((from, answer));
         if !is_decisive && open.answers.len() < usize::from(ask.asked) {
             // Another hub may know better: one that has just lost what was asked for answers, too.

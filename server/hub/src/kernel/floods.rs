@@ -55,6 +55,22 @@ impl Floods {
     }
 }
 
+impl Floods {
+    /// Asserts what holds between two inputs.
+    pub(crate) fn assert_consistent(&self) {
+        for (at, flood) in self.0.iter().enumerate() {
+            assert!(
+                flood.last_ms == 0 || flood.since_ms <= flood.last_ms,
+                "a flood ends before it begins"
+            );
+            let again = self.0[at + 1..]
+                .iter()
+                .any(|other| other.kind == flood.kind);
+            assert!(!again, "a flood is counted twice");
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

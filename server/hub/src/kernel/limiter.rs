@@ -158,6 +158,28 @@ fn too_often(outcome: Outcome, what: &str, rate: Rate, wait_ms: u64) -> Error {
     }
 }
 
+impl Limiter {
+    /// Asserts what holds between two inputs.
+    pub(crate) fn assert_consistent(&self) {
+        for (at, (kind, _)) in self.buckets.iter().enumerate() {
+            let again = self.buckets[at + 1..]
+                .iter()
+                .any(|(other, _)| other == kind);
+            assert!(!again, "a rate has two buckets");
+        }
+        assert!(
+            self.joins.len() <= REMEMBERED_JOINS,
+            "too many joins are remembered"
+        );
+        for (at, (channel, _)) in self.joins.iter().enumerate() {
+            let again = self.joins[at + 1..]
+                .iter()
+                .any(|(other, _)| other == channel);
+            assert!(!again, "the joins of a channel are counted twice");
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

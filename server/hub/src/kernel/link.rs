@@ -5,7 +5,6 @@ use std::sync::Arc;
 use tidings_fault::fault;
 use tidings_wire::codes::CloseCode;
 use tidings_wire::frame::encode_server;
-use tidings_wire::limits::RESUME_WINDOW_MS;
 use tidings_wire::names::NameRule;
 use tidings_wire::proto::server_message::Kind;
 use tidings_wire::proto::{Error, PresenceState, Refused};
@@ -16,11 +15,11 @@ use crate::credentials;
 use crate::grant::Grant;
 use crate::ids::{ConnectionId, SessionKey, UserKey};
 use crate::io::{Effect, Sink};
-use crate::kernel::Kernel;
 use crate::kernel::reply::error;
 use crate::kernel::session::HEARTBEAT_WATCHED_MS;
 use crate::kernel::timers::Timer;
 use crate::kernel::users::Stage;
+use crate::kernel::{Kernel, Session};
 
 /// The hub's own clock is this much ahead, so that what was restored may be older than the process. Longer than
 /// anything that a session waits for. Milliseconds.
@@ -133,6 +132,11 @@ impl Kernel {
             debug_assert!(false, "a session is gone while it is dealt with");
             return;
         };
+        debug_assert!(
+            session.connection.is_some(),
+            "a client is heard without a connection"
+        );
+        debug_assert!(session.link.heard_ms <= self.now.mono_ms, "time goes back");
         session.link.heard_ms = self.now.mono_ms;
         session.link.pinged_ms = None;
         if session.presence.state == PresenceState::Unreachable {
@@ -199,16 +203,12 @@ impl Kernel {
         };
         due = due.min(match session.presence.state {
             PresenceState::Online | PresenceState::Unreachable => {
-                let gone_ms = heard
-                    + session.settings.presence_grace_ms
-                        / if fault!(GraceIsCutShort) { 4 } else { 1 };
+                let gone_ms = heard + session.grace_ms();
                 let is_online = session.presence.state == PresenceState::Online;
                 let unreachable_ms = session.unreachable_due_ms().filter(|_| is_online);
                 unreachable_ms.map_or(gone_ms, |due_ms| due_ms.min(gone_ms))
             }
-            PresenceState::Offline => {
-                heard + RESUME_WINDOW_MS / if fault!(ResumeWindowIsHalved) { 2 } else { 1 }
-            }
+            PresenceState::Offline => heard + Session::window_ms(),
         });
         if session.presence.is_watched && session.connection.is_some() {
             // A client that answers is silent from then on: the timer must not wait for the old ping's end.

@@ -74,6 +74,10 @@ impl Kept {
 impl Drop for Kept {
     fn drop(&mut self) {
         let counted = &self.gauge.0;
+        debug_assert!(
+            counted.get() >= self.frame.len() + KEPT_BYTES,
+            "bytes that were not counted"
+        );
         counted.set(counted.get() - self.frame.len() - KEPT_BYTES);
     }
 }
@@ -123,6 +127,11 @@ impl Run {
 
     /// The client has had its first `count` numbers after all.
     fn confirm(&mut self, count: u64) {
+        debug_assert!(count > 0, "nothing is confirmed");
+        debug_assert!(
+            count < self.count,
+            "a run that is confirmed as a whole goes as a whole"
+        );
         self.first += count;
         self.count -= count;
         for _ in 0..count {
@@ -229,6 +238,10 @@ impl Outbox {
 
     /// Numbers a frame and keeps it. Returns its number.
     pub(crate) fn push(&mut self, kept: Rc<Kept>) -> u64 {
+        debug_assert!(
+            kept.source != Source::Withdrawn,
+            "a frame is taken back before it is sent"
+        );
         self.sent += 1;
         self.bytes += kept.frame.len();
         if kept.source.is_owed() {
@@ -284,6 +297,7 @@ impl Outbox {
 
     fn drop_oldest(&mut self) {
         let sseq = self.first_kept();
+        debug_assert!(sseq > self.confirmed, "what is confirmed is not kept");
         let Some(oldest) = self.kept.pop_front() else {
             debug_assert!(false, "nothing is left to be taken");
             return;
@@ -316,6 +330,10 @@ impl Outbox {
             return false;
         }
         self.confirmed = self.confirmed.max(sseq);
+        debug_assert!(
+            self.confirmed <= self.sent,
+            "more is confirmed than was sent"
+        );
         let count = (sseq + 1).saturating_sub(self.first_kept());
         for _ in 0..count {
             if let Some(kept) = self.kept.pop_front() {
@@ -345,6 +363,11 @@ impl Outbox {
 
     fn settle(&mut self, kept: &Kept) {
         if kept.source.is_owed() && !fault!(ConfirmedRepliesCountAsOwed) {
+            debug_assert!(self.owed > 0, "a frame was owed that was not counted");
+            debug_assert!(
+                self.owed_bytes >= kept.frame.len(),
+                "bytes were owed that were not counted"
+            );
             self.owed -= 1;
             self.owed_bytes -= kept.frame.len();
         }
@@ -356,8 +379,11 @@ impl Outbox {
         let mut withdrawn = 0;
         let replies = self.replies.iter().map(|(sseq, kept)| (*sseq, kept));
         for (sseq, kept) in replies.chain((self.first_kept()..).zip(&self.kept)) {
-            let late = u64::from(fault!(GapComesLate));
-            while let Some(run) = runs.next_if(|run| run.first + run.count * late < sseq) {
+            let is_before = |run: &&Run| match fault!(GapComesLate) {
+                true => run.first + run.count < sseq,
+                false => run.first < sseq,
+            };
+            while let Some(run) = runs.next_if(is_before) {
                 send(skip(run));
             }
             if kept.source == Source::Withdrawn {
@@ -385,6 +411,7 @@ fn send_skip(count: u64, send: &mut impl FnMut(Bytes)) {
 }
 
 fn skip(run: &Run) -> Bytes {
+    debug_assert!(run.count > 0, "a hole without a number");
     let gaps = run
         .losses
         .iter()

@@ -35,6 +35,11 @@ impl Kernel {
             // The session has ended since it asked.
             return;
         };
+        debug_assert!(session.requests.open > 0, "a request is answered twice");
+        debug_assert!(
+            cseq <= session.requests.cseq,
+            "a request is answered that was not received"
+        );
         session.requests.open = session.requests.open.saturating_sub(1);
         if fault!(ReplyIsLostWhileAway) && session.connection.is_none() {
             return;

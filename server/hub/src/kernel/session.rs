@@ -2,10 +2,11 @@
 
 use bytes::Bytes;
 use tidings_fault::fault;
+use tidings_token::Permissions;
 use tidings_wire::codes::CloseCode;
 use tidings_wire::limits::{
     CHANNELS_PER_SESSION_MAX, HEARTBEAT_ANSWER_MS, HEARTBEAT_MS, PRESENCE_UNREACHABLE_MS,
-    REQUESTS_IN_FLIGHT_MAX, TOKEN_OVERSTAY_S, TOKEN_WARNING_MS,
+    REQUESTS_IN_FLIGHT_MAX, RESUME_WINDOW_MS, TOKEN_OVERSTAY_S, TOKEN_WARNING_MS,
 };
 use tidings_wire::names::ChannelName;
 use tidings_wire::proto::PresenceState;
@@ -201,6 +202,22 @@ impl Session {
         false
     }
 
+    /// Silence after which the user is gone, in milliseconds.
+    pub(crate) fn grace_ms(&self) -> u64 {
+        if fault!(GraceIsCutShort) {
+            return self.settings.presence_grace_ms / 4;
+        }
+        self.settings.presence_grace_ms
+    }
+
+    /// Silence after which a session without a connection is over, in milliseconds.
+    pub(crate) fn window_ms() -> u64 {
+        if fault!(ResumeWindowIsHalved) {
+            return RESUME_WINDOW_MS / 2;
+        }
+        RESUME_WINDOW_MS
+    }
+
     /// Silence after which the client is pinged, in milliseconds (contract PRE-2).
     pub(crate) fn heartbeat_ms(&self) -> u64 {
         match self.presence.is_watched {
@@ -301,6 +318,8 @@ impl Session {
         self.peers.assert_consistent(&self.outbox);
         self.invitations.assert_consistent(&self.outbox);
         self.presence.assert_consistent();
+        self.rates.assert_consistent();
+        self.token.assert_consistent();
         assert!(
             self.requests.open <= REQUESTS_IN_FLIGHT_MAX,
             "too many open requests"
@@ -354,6 +373,34 @@ impl Link {
         assert!(
             stalled.is_none_or(|(since_ms, _)| *since_ms <= now_ms),
             "stalled in the future"
+        );
+    }
+}
+
+impl RateSlot {
+    fn assert_consistent(&self) {
+        self.limiter.assert_consistent();
+        if let Some(floods) = &self.floods {
+            floods.assert_consistent();
+        }
+    }
+}
+
+impl Token {
+    fn assert_consistent(&self) {
+        let has_proof = self
+            .proof
+            .as_deref()
+            .is_none_or(|proof| *proof != Proof::default());
+        assert!(has_proof, "a proof that proves nothing is kept");
+        assert!(
+            !self.is_expiry_told || self.expires_s.is_some(),
+            "the end of no token was told"
+        );
+        let is_empty = |list: &Permissions| list.to_bytes().is_err();
+        assert!(
+            !self.rights.as_deref().is_some_and(is_empty),
+            "rights that cannot be written down"
         );
     }
 }

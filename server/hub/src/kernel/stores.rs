@@ -39,7 +39,8 @@ impl Stores {
     /// Names an operation and waits for its answer.
     pub(crate) fn add(&mut self, tag: StoreTag) -> Ticket {
         self.next += 1;
-        self.open.insert(self.next, tag);
+        let before = self.open.insert(self.next, tag);
+        debug_assert!(before.is_none(), "a ticket is given twice");
         Ticket(self.next)
     }
 

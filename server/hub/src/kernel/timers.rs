@@ -49,6 +49,7 @@ pub(crate) struct Timers {
 
 impl Timers {
     pub(crate) fn set(&mut self, due_ms: u64, timer: Timer) {
+        debug_assert!(due_ms < u64::MAX, "a timer that never fires");
         self.count += 1;
         self.heap.push(Reverse((due_ms, self.count, timer)));
     }

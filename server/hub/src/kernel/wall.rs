@@ -82,6 +82,37 @@ impl Wall {
     }
 }
 
+impl Clock {
+    /// Asserts what holds between two inputs.
+    pub(crate) fn assert_consistent(&self, now: Time) {
+        self.wall.assert_consistent();
+        assert!(
+            self.started_ts <= now.unix_ms,
+            "stamps go back before the start"
+        );
+        assert!(
+            self.wall.unix_ms() <= now.unix_ms,
+            "a stamp is behind the wall clock"
+        );
+    }
+}
+
+impl Wall {
+    fn assert_consistent(&self) {
+        assert!(
+            self.agreed.mono_ms <= self.now.mono_ms,
+            "the clocks agreed in the future"
+        );
+        let since_ms = self.since_ms.unwrap_or(0);
+        assert!(
+            since_ms <= self.now.mono_ms,
+            "the clocks agree since the future"
+        );
+        let agreed_ms = self.agreed_ms().unwrap_or(0);
+        assert!(agreed_ms < AGREED_MS, "a clock that is believed is doubted");
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

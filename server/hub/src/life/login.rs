@@ -217,6 +217,11 @@ impl Hub {
             server_ts: self.kernel.now.unix_ms,
             server: self.kernel.config.server.clone(),
         };
+        debug_assert!(session.is_here(), "whoever logs in is there");
+        debug_assert!(
+            session.outbox.sent() == 0,
+            "a new session has been sent nothing"
+        );
         let key = self.kernel.sessions.insert(session);
         self.kernel
             .connections

@@ -117,6 +117,7 @@ impl Hub {
             .filter(|(bytes, _)| *bytes >= SLOW_BYTES_MIN)
             .collect();
         slow.sort_by_key(|(bytes, _)| usize::MAX - bytes);
+        debug_assert!(slow.is_sorted_by(|a, b| a.0 >= b.0), "the largest go first");
         // The shell holds copies of small frames for each of them, which go with the connection.
         let mut copies = 0;
         for (bytes, key) in slow {

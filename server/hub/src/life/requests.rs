@@ -88,6 +88,15 @@ impl Hub {
         }
         session.requests.cseq = request.cseq.max(session.requests.cseq);
         session.requests.open += 1;
+        debug_assert!(
+            session.requests.open <= REQUESTS_IN_FLIGHT_MAX,
+            "more requests than may be open"
+        );
+        debug_assert_eq!(
+            session.connection,
+            Some(connection),
+            "a request over another connection"
+        );
         assert!(
             !fault!(HubPanics) || session.requests.cseq < 20,
             "a deliberate fault"

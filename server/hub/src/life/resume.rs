@@ -260,17 +260,20 @@ impl Hub {
         session.link.pinged_ms = None;
         session.link.stalled = None;
         let user = session.user.clone();
-        session.requests.cseq = session
-            .requests
-            .cseq
-            .saturating_sub(u64::from(fault!(ResumeForgetsLastRequest)));
+        if fault!(ResumeForgetsLastRequest) {
+            session.requests.cseq = session.requests.cseq.saturating_sub(1);
+        }
         if fault!(RequestIsMarkedAtItsAnswer) {
             session.requests.cseq -= session.requests.open as u64;
         }
         let was_gone = !session.is_here();
+        let mut cseq = session.requests.cseq;
+        if fault!(ResumeSkipsARequest) {
+            cseq += 1;
+        }
         let resumed = Resumed {
             secret: secret.to_vec().into(),
-            cseq: session.requests.cseq + u64::from(fault!(ResumeSkipsARequest)),
+            cseq,
             server_ts: self.kernel.now.unix_ms,
             was_gone,
         };
@@ -283,12 +286,14 @@ impl Hub {
             user,
             word: Word::Resumed,
         });
-        let confirm = resume.confirm + u64::from(fault!(ReplayBeginsLate));
-        self.handle_confirm(
-            key,
-            confirm - u64::from(fault!(ReplayBeginsEarly) && confirm > 0),
-            out,
-        );
+        let mut confirm = resume.confirm;
+        if fault!(ReplayBeginsLate) {
+            confirm += 1;
+        }
+        if fault!(ReplayBeginsEarly) {
+            confirm = confirm.saturating_sub(1);
+        }
+        self.handle_confirm(key, confirm, out);
         let Some(session) = self.kernel.sessions.get_mut(key) else {
             debug_assert!(false, "a session is gone while it is dealt with");
             return;
@@ -296,6 +301,14 @@ impl Hub {
         session
             .outbox
             .replay(|frame| out.emit(Effect::Send { connection, frame }));
+        debug_assert!(
+            session.connection.is_none(),
+            "two connections serve a session"
+        );
+        debug_assert!(
+            session.outbox.confirmed() <= session.outbox.sent(),
+            "a client is ahead"
+        );
         session.connection = Some(connection);
         for delivery in &mut session.peers.deliveries {
             delivery.is_written = true;

@@ -3,7 +3,7 @@
 use tidings_fault::fault;
 use tidings_wire::codes::CloseCode;
 use tidings_wire::frame::encode_server;
-use tidings_wire::limits::{RESUME_WINDOW_MS, TOKEN_WARNING_MS};
+use tidings_wire::limits::TOKEN_WARNING_MS;
 use tidings_wire::proto::server_message::Kind;
 use tidings_wire::proto::{PresenceState, TokenWillExpire};
 
@@ -64,8 +64,7 @@ impl Hub {
                 });
             }
         }
-        let grace_ms =
-            session.settings.presence_grace_ms / if fault!(GraceIsCutShort) { 4 } else { 1 };
+        let grace_ms = session.grace_ms();
         let is_unreachable = session
             .unreachable_due_ms()
             .is_some_and(|due_ms| self.kernel.now.mono_ms >= due_ms);
@@ -86,7 +85,7 @@ impl Hub {
         };
         if session.connection.is_none()
             && !fault!(SessionNeverEnds)
-            && silent_ms >= RESUME_WINDOW_MS / if fault!(ResumeWindowIsHalved) { 2 } else { 1 }
+            && silent_ms >= Session::window_ms()
         {
             return self.end_session(key, End::WindowOver, out);
         }
@@ -143,6 +142,10 @@ impl Hub {
             debug_assert!(false, "a session is gone while it is dealt with");
             return;
         };
+        debug_assert!(
+            session.connection.is_none(),
+            "a session ends with its connection open"
+        );
         let visibility = if session.is_here() {
             Visibility::Visible
         } else {

@@ -72,6 +72,10 @@ impl Hub {
 
     fn session_record(&self, session: &Session) -> SessionRecord {
         let now_ms = self.kernel.now.mono_ms;
+        let mut cseq = session.requests.cseq;
+        if fault!(SnapshotForgetsLastRequest) {
+            cseq = cseq.saturating_sub(1);
+        }
         SessionRecord {
             id: session.id.0.to_vec(),
             user: Some(to_user(&session.user)),
@@ -85,8 +89,7 @@ impl Hub {
             // None was read from a token that could not be written; one such would not be taken back.
             rights: (session.token.rights.as_ref()).map(|list| list.to_bytes().unwrap_or_default()),
             is_expiry_told: session.token.is_expiry_told,
-            cseq: session.requests.cseq
-                - u64::from(fault!(SnapshotForgetsLastRequest) && session.requests.cseq > 0),
+            cseq,
             outbox: Some(session.outbox.to_record()),
             channels: (session.channels.iter())
                 .filter(|_| !fault!(SnapshotForgetsMemberships))

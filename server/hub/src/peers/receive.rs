@@ -106,6 +106,8 @@ impl Peers {
         if fault!(WrittenCountsAsReceived) {
             return self.answer_delivery(from, Answer::Confirmed, kernel, out);
         }
+        let last = session.peers.deliveries.back().map_or(0, |last| last.sseq);
+        debug_assert!(sseq > last, "deliveries are in the outbox's order");
         session.peers.deliveries.push_back(Delivery {
             sseq,
             parcel,
@@ -245,7 +247,10 @@ impl Peers {
         if up_to > 0 || told.is_some() {
             let user = session.user.clone();
             let told = told.unwrap_or_default();
-            let up_to = up_to.saturating_sub(u64::from(fault!(LastConfirmedStoredStays)));
+            let up_to = match fault!(LastConfirmedStoredStays) {
+                true => up_to.saturating_sub(1),
+                false => up_to,
+            };
             let op = StoreOp::InboxConfirm { user, up_to, told };
             kernel.store_and_forget(op, out);
         }

@@ -165,6 +165,7 @@ impl Peers {
             message.expires_ts = kernel.stamped(message.expires_ts);
         }
         let (id, from) = (sender.id, sender.user);
+        debug_assert!(sender.number > 0, "a message without a number");
         let server_ts = kernel.now.unix_ms;
         let history = call
             .history
@@ -291,6 +292,8 @@ impl Peers {
             return;
         }
         let lane = self.lanes.lanes.entry(send.lane()).or_default();
+        let last = lane.asked.back().map_or(0, |(last, _)| *last);
+        debug_assert!(send.number > last, "messages are asked for in their order");
         lane.asked.push_back((send.number, send.parcel.id));
         let topic = Topic::User(send.to.clone());
         let question = Question::Deliver(send.parcel.clone());
@@ -461,6 +464,7 @@ impl Peers {
             debug_assert!(false, "a lane is gone while it is dealt with");
             return;
         };
+        debug_assert!(lane.appends > 0, "an append that was not begun has ended");
         lane.appends -= 1;
         self.go_on(lane_key, kernel, out);
     }

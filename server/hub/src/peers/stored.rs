@@ -68,6 +68,10 @@ impl Peers {
             session.peers.inbox.has_grown = true;
             return;
         }
+        debug_assert!(
+            session.peers.inbox.page_end.is_none(),
+            "a page is still at the client"
+        );
         session.peers.inbox.is_reading = true;
         session.peers.inbox.has_grown = false;
         let age_ms = session.settings.inbox_age_ms;
@@ -76,10 +80,13 @@ impl Peers {
             debug_assert!(false, "a session is gone while it is dealt with");
             return;
         };
+        let mut after = session.peers.inbox.seen;
+        if fault!(StoredPageBeginsLate) && after > 0 {
+            after += 1;
+        }
         let op = StoreOp::InboxRead {
             user: session.user.clone(),
-            after: session.peers.inbox.seen
-                + u64::from(fault!(StoredPageBeginsLate) && session.peers.inbox.seen > 0),
+            after,
             count_max: INBOX_PAGE,
             not_before_ts: kernel.now.unix_ms.saturating_sub(age_ms),
         };
@@ -98,6 +105,10 @@ impl Peers {
             // The session has ended since the page was asked for.
             return;
         };
+        debug_assert!(
+            session.peers.inbox.is_reading,
+            "a page that was not asked for"
+        );
         session.peers.inbox.is_reading = false;
         let StoreAnswer::InboxPage {
             messages,
