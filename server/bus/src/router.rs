@@ -231,11 +231,6 @@ impl Router {
         self
     }
 
-    /// Topics that are at home here and have a subscriber.
-    pub fn topics(&self) -> usize {
-        self.shard.topics()
-    }
-
     fn give(&self, to: HubId, input: BusInput, out: &mut impl Outlet) {
         if to == self.hub && !self.posts_to_itself {
             out.deliver(input);
@@ -277,6 +272,10 @@ impl Bus for Router {
             Crossing::Route { from, op } => self.route(from, op, out),
             Crossing::Deliver(input) => out.deliver(input),
         }
+    }
+
+    fn topics(&self) -> usize {
+        self.shard.topics()
     }
 }
 

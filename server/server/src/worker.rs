@@ -38,6 +38,7 @@ use crate::memory::Intake;
 use crate::origins::{Origins, has_own_rules};
 use crate::outgoing::TurnLog;
 use crate::readiness::Readiness;
+use crate::report::HubReport;
 use crate::security::SecurityLog;
 
 /// Readiness events taken per turn; more are taken in the next.
@@ -160,8 +161,10 @@ pub(crate) struct Worker {
     drained: Option<Sender<HubId>>,
     /// Connections are accepted: the sessions of before are in their places.
     pub(crate) is_open: bool,
-    /// Who wants to know whether the hub is settled.
-    reports: Vec<Sender<bool>>,
+    /// Who wants to know how the hub is.
+    reports: Vec<Sender<HubReport>>,
+    /// The longest turn so far, in milliseconds.
+    longest_turn_ms: u64,
     is_stopped: bool,
 }
 
@@ -178,8 +181,8 @@ impl Worker {
             store,
             drained,
         } = parts;
-        let (id, apps) = (hub.id, hub.apps.clone());
-        let has_page_rules = has_own_rules(&apps);
+        let id = hub.id;
+        let has_page_rules = has_own_rules(&hub.apps);
         let hub = Hub::new(hub).with_replay_bytes_max(node.replay_bytes_max);
         Self {
             poll,
@@ -205,7 +208,7 @@ impl Worker {
             stall_bytes: REPLAY_BYTES_MAX,
             now: node.clock.now(),
             id,
-            cell: Cell::new(hub, apps, Router::new(id, homes)),
+            cell: Cell::new(hub, Router::new(id, homes)),
             inbox,
             outboxes: peers.iter().map(|_| Vec::new()).collect(),
             peers,
@@ -214,6 +217,7 @@ impl Worker {
             drained: Some(drained),
             is_open: false,
             reports: Vec::new(),
+            longest_turn_ms: 0,
             is_stopped: false,
             node,
         }
@@ -288,8 +292,9 @@ impl Worker {
     }
 
     /// A turn that took long made everybody wait: fewer logins are to come.
-    fn note_lag(&self, now_ms: u64) {
+    fn note_lag(&mut self, now_ms: u64) {
         let lag_ms = now_ms - self.now.mono_ms;
+        self.longest_turn_ms = self.longest_turn_ms.max(lag_ms);
         if lag_ms > LAG_MS {
             let admission = self.node.admission.lock();
             let mut admission = admission.unwrap_or_else(PoisonError::into_inner);
@@ -502,10 +507,19 @@ impl Worker {
         );
     }
 
+    fn hub_report(&self) -> HubReport {
+        HubReport {
+            cell: self.cell.report(),
+            connections: self.connections.len(),
+            connections_made: self.connections_made,
+            longest_turn_ms: self.longest_turn_ms,
+        }
+    }
+
     fn report(&mut self) {
         for to in std::mem::take(&mut self.reports) {
             // Nobody listens when the time for it is over.
-            let _ = to.send(self.cell.hub().is_settled());
+            let _ = to.send(self.hub_report());
         }
         if self.listener.is_none()
             && self.connections.len() == 0

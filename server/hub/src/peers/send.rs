@@ -165,6 +165,7 @@ impl Peers {
             message.expires_ts = kernel.stamped(message.expires_ts);
         }
         let (id, from) = (sender.id, sender.user);
+        kernel.tally.of(&from.app).peer_messages += 1;
         let server_ts = kernel.now.unix_ms;
         let history = call
             .history
