@@ -50,20 +50,20 @@ const PROBES_MAX: usize = 64;
 
 impl Worker {
     pub(crate) fn can_accept(&self, now_ms: u64) -> bool {
-        let has_some = self.has_unaccepted && self.listener.is_some();
-        self.is_open && has_some && now_ms >= self.accept_after_ms
+        let has_some = self.door.has_unaccepted && self.door.listener.is_some();
+        self.door.is_open && has_some && now_ms >= self.door.accept_after_ms
     }
 
     /// A turn begins: from now on its time for strangers runs.
     pub(crate) fn begin_strangers(&mut self) {
         let has_apps = self.connections.lanes.has_apps();
-        self.strangers_until =
+        self.door.strangers_until =
             has_apps.then(|| Instant::now() + Duration::from_micros(STRANGERS_US));
     }
 
     /// Whether strangers have had their time of the turn.
     pub(crate) fn strangers_are_late(&self) -> bool {
-        self.strangers_until
+        self.door.strangers_until
             .is_some_and(|until| Instant::now() >= until)
     }
 
@@ -74,7 +74,7 @@ impl Worker {
             false => ACCEPTS_PER_TURN,
         };
         for _ in 0..most {
-            let Some(returned) = self.returned.pop_front() else {
+            let Some(returned) = self.door.returned.pop_front() else {
                 break;
             };
             self.take_back(returned);
@@ -86,7 +86,7 @@ impl Worker {
 
     fn accept_new(&mut self, most: usize) {
         for _ in 0..most {
-            let Some(listener) = &self.listener else {
+            let Some(listener) = &self.door.listener else {
                 return;
             };
             match listener.accept() {
@@ -95,7 +95,7 @@ impl Worker {
                     self.welcome(tcp, address);
                 }
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                    self.has_unaccepted = false;
+                    self.door.has_unaccepted = false;
                     return;
                 }
                 Err(error)
@@ -105,7 +105,7 @@ impl Worker {
                     ) => {}
                 Err(error) => {
                     tracing::warn!(hub = self.id.hub, %error, "a connection could not be accepted");
-                    self.accept_after_ms = self.now.mono_ms + ACCEPT_RETRY_MS;
+                    self.door.accept_after_ms = self.now.mono_ms + ACCEPT_RETRY_MS;
                     return;
                 }
             }
@@ -113,8 +113,8 @@ impl Worker {
     }
 
     fn welcome(&mut self, tcp: TcpStream, address: SocketAddr) {
-        self.connections_made += 1;
-        let id = ConnectionId(u64::from(self.id.hub) << 48 | self.connections_made);
+        self.door.connections_made += 1;
+        let id = ConnectionId(u64::from(self.id.hub) << 48 | self.door.connections_made);
         let owner = Owner {
             hub: self.id,
             connection: id,
@@ -148,7 +148,7 @@ impl Worker {
             bytes: Vec::new(),
             proxy_line: ProxyLine::Awaited,
             turned_away,
-            due_ms: self.head_deadlines.start(now_ms, id),
+            due_ms: self.door.head_deadlines.start(now_ms, id),
             is_handshaking: stream.is_handshaking(),
         };
         let is_handshaking = head.is_handshaking;
@@ -168,9 +168,9 @@ impl Worker {
 
     /// Who is turned away may still ask for the server's health, if it does so at once.
     fn bound_probes(&mut self, id: ConnectionId) {
-        self.probes.push_back(id);
-        if self.probes.len() > PROBES_MAX
-            && let Some(oldest) = self.probes.pop_front()
+        self.door.probes.push_back(id);
+        if self.door.probes.len() > PROBES_MAX
+            && let Some(oldest) = self.door.probes.pop_front()
             && let Some(slot) = self.connections.slot(oldest)
         {
             self.lose(slot);
@@ -183,7 +183,7 @@ impl Worker {
             if hub == self.id {
                 self.lose_stranger(connection);
             } else {
-                self.outboxes[hub.index()].push(Envelope::GiveUp(connection));
+                self.mail.outboxes[hub.index()].push(Envelope::GiveUp(connection));
             }
         }
     }
@@ -207,15 +207,11 @@ impl Worker {
     /// Notes a TLS handshake that begins. A hub computes one at a time: what has a bound are those that wait for
     /// their client, of which the oldest is the least likely to end.
     fn bound_handshakes(&mut self, id: ConnectionId) {
-        self.handshakes.push_back(id);
-        if self.handshakes.len() <= self.node.limits.tls_handshakes_max {
+        self.door.handshakes.push_back(id);
+        if self.door.handshakes.len() <= self.node.limits.tls_handshakes_max {
             return;
         }
-        let Self {
-            handshakes,
-            connections,
-            ..
-        } = self;
+        let (handshakes, connections) = (&mut self.door.handshakes, &mut self.connections);
         handshakes.retain(|id| {
             let slot = connections.slot(*id);
             let connection = slot.and_then(|slot| connections.get(slot));
@@ -287,7 +283,7 @@ impl Worker {
         };
         if head.is_handshaking && !is_handshaking {
             head.is_handshaking = false;
-            head.due_ms = self.head_deadlines.start(now_ms, id);
+            head.due_ms = self.door.head_deadlines.start(now_ms, id);
         }
         if is_handshaking {
             // What the handshake has to say may be waiting for the socket.
@@ -303,7 +299,7 @@ impl Worker {
             return;
         };
         let mut had = head.bytes.len();
-        head.bytes.extend_from_slice(&self.buffer[..count]);
+        head.bytes.extend_from_slice(&self.reading.buffer[..count]);
         if head.proxy_line == ProxyLine::Awaited && !connection.stream.speaks_http2() {
             match proxy_line::look_at(&head.bytes) {
                 Beginning::Other => {}
@@ -334,11 +330,11 @@ impl Worker {
             return;
         };
         // Where an app has a list of its own, that one counts, and at the login.
-        let origins = match self.has_page_rules {
+        let origins = match self.door.has_page_rules {
             true => &Origins::Any,
             false => &self.node.origins,
         };
-        self.work += WORK_PER_HEAD;
+        self.reading.work += WORK_PER_HEAD;
         let named = self.node.names_hubs.then_some(self.id);
         let verdict = judge(&head.bytes, origins, named);
         connection.flags.is_heard_out = !matches!(verdict, Verdict::Incomplete)
@@ -501,7 +497,7 @@ impl Worker {
             tls,
             bytes,
             admission,
-            home: self.peers[self.id.index()].clone(),
+            home: self.mail.peers[self.id.index()].clone(),
         });
     }
 
@@ -513,8 +509,8 @@ impl Worker {
             bytes,
             mut admission,
         } = returned;
-        self.connections_made += 1;
-        let id = ConnectionId(u64::from(self.id.hub) << 48 | self.connections_made);
+        self.door.connections_made += 1;
+        let id = ConnectionId(u64::from(self.id.hub) << 48 | self.door.connections_made);
         let owner = Owner {
             hub: self.id,
             connection: id,
@@ -535,14 +531,14 @@ impl Worker {
             bytes,
             proxy_line: ProxyLine::Past,
             turned_away,
-            due_ms: self.head_deadlines.start(now_ms, id),
+            due_ms: self.door.head_deadlines.start(now_ms, id),
             is_handshaking: false,
         };
         let connection = Connection::new(id, stream, head, Some(admission));
         let slot = self.connections.insert(connection);
         self.register(slot);
         self.connections.mark_readable(slot);
-        match self.listener.is_some() {
+        match self.door.listener.is_some() {
             true => self.judge_head(slot),
             false => self.refuse(slot, &Refusal::Draining),
         }
