@@ -18,8 +18,8 @@ use crate::forwarded::forwarded;
 use crate::gate::{GivenUp, Owner};
 use crate::head::{Refusal, Verdict, judge};
 use crate::http::Visitor;
-use crate::inbox::Envelope;
 use crate::lanes::LaneId;
+use crate::mailbox::Envelope;
 use crate::origins::{Origins, StatedPage};
 use crate::proxy_line::{self, Beginning};
 use crate::stream::Stream;
@@ -63,7 +63,8 @@ impl Worker {
 
     /// Whether strangers have had their time of the turn.
     pub(crate) fn strangers_are_late(&self) -> bool {
-        self.door.strangers_until
+        self.door
+            .strangers_until
             .is_some_and(|until| Instant::now() >= until)
     }
 
@@ -120,10 +121,10 @@ impl Worker {
             connection: id,
         };
         let now_ms = self.now.mono_ms;
-        let (admission, turned_away) = match self.node.gate.admit(owner, address.ip(), now_ms) {
-            Ok((admission, given_up)) => {
+        let (stranger, turned_away) = match self.node.gate.admit(owner, address.ip(), now_ms) {
+            Ok((stranger, given_up)) => {
                 self.give_up(given_up);
-                (Some(admission), None)
+                (Some(stranger), None)
             }
             Err(full) => {
                 self.security.turned_away(address.ip(), full);
@@ -154,7 +155,7 @@ impl Worker {
         let is_handshaking = head.is_handshaking;
         let slot = self
             .connections
-            .insert(Connection::new(id, stream, head, admission));
+            .insert(Connection::new(id, stream, head, stranger));
         // Its request is mostly there already. It is registered when it has been read: one that is answered with
         // what it has said first, as those are who are turned away, never needs it.
         self.connections.mark_readable(slot);
@@ -357,11 +358,11 @@ impl Worker {
         }
         let (stated, bytes) = (self.stated_source(slot), self.take_head(slot));
         if let Some(address) = stated {
-            let admission = self
+            let stranger = self
                 .connections
                 .get(slot)
-                .and_then(Connection::admission_mut);
-            match admission.map(|admission| admission.forwarded(address, now_ms)) {
+                .and_then(Connection::stranger_mut);
+            match stranger.map(|stranger| stranger.forwarded(address, now_ms)) {
                 Some(Err(full)) => {
                     self.security.turned_away(address, full);
                     return self.refuse(slot, &full.into());
@@ -405,7 +406,7 @@ impl Worker {
     /// The address for which a trusted proxy speaks in a request that is whole.
     fn stated_source(&mut self, slot: usize) -> Option<IpAddr> {
         let connection = self.connections.get(slot)?;
-        let gate = connection.admission()?.proxied_at()?;
+        let gate = connection.stranger()?.proxied_at()?;
         let Stage::Head(head) = &connection.stage else {
             return None;
         };
@@ -440,8 +441,8 @@ impl Worker {
             return;
         };
         // These clients open hundreds of connections in one login (signaling 2.6).
-        if let Some(admission) = connection.admission_mut()
-            && let Err(full) = admission.count_as_legacy(now.mono_ms)
+        if let Some(stranger) = connection.stranger_mut()
+            && let Err(full) = stranger.count_as_legacy(now.mono_ms)
         {
             return self.refuse(slot, &full.into());
         }
@@ -472,9 +473,9 @@ impl Worker {
     /// Gives the connection to the HTTP thread, where it has a place of its own.
     fn send_to_http(&mut self, slot: usize, bytes: Vec<u8>) {
         let now_ms = self.now.mono_ms;
-        let admission = self.connections.get(slot);
-        let admission = admission.and_then(Connection::admission_mut);
-        if let Some(Err(full)) = admission.map(|admission| admission.count_as_visit(now_ms)) {
+        let stranger = self.connections.get(slot);
+        let stranger = stranger.and_then(Connection::stranger_mut);
+        if let Some(Err(full)) = stranger.map(|stranger| stranger.count_as_visit(now_ms)) {
             return self.refuse(slot, &full.into());
         }
         let node = self.node.clone();
@@ -488,7 +489,7 @@ impl Worker {
             // It is to make no more events here; this fails only on a broken socket.
             let _ = connection.stream.deregister(self.poll.registry());
         }
-        let Some(admission) = connection.extra.take().and_then(|extra| extra.admission) else {
+        let Some(stranger) = connection.extra.take().and_then(|extra| extra.stranger) else {
             return;
         };
         let (tcp, tls) = connection.stream.into_parts();
@@ -496,7 +497,7 @@ impl Worker {
             tcp: tcp.into(),
             tls,
             bytes,
-            admission,
+            stranger,
             home: self.mail.peers[self.id.index()].clone(),
         });
     }
@@ -507,7 +508,7 @@ impl Worker {
             tcp,
             tls,
             bytes,
-            mut admission,
+            mut stranger,
         } = returned;
         self.door.connections_made += 1;
         let id = ConnectionId(u64::from(self.id.hub) << 48 | self.door.connections_made);
@@ -516,13 +517,13 @@ impl Worker {
             connection: id,
         };
         let now_ms = self.now.mono_ms;
-        let turned_away = match admission.count_as_stranger(owner, now_ms) {
+        let turned_away = match stranger.count_as_stranger(owner, now_ms) {
             Ok(given_up) => {
                 self.give_up(given_up);
                 None
             }
             Err(full) => {
-                self.security.turned_away(admission.address(), full);
+                self.security.turned_away(stranger.address(), full);
                 Some(full)
             }
         };
@@ -534,7 +535,7 @@ impl Worker {
             due_ms: self.door.head_deadlines.start(now_ms, id),
             is_handshaking: false,
         };
-        let connection = Connection::new(id, stream, head, Some(admission));
+        let connection = Connection::new(id, stream, head, Some(stranger));
         let slot = self.connections.insert(connection);
         self.register(slot);
         self.connections.mark_readable(slot);

@@ -17,7 +17,7 @@ use tidings_wire::ws::{Opcode, encode_frame};
 
 use crate::admitting::Entry;
 use crate::connection::{Leaving, Stage};
-use crate::inbox::Envelope;
+use crate::mailbox::Envelope;
 use crate::worker::Worker;
 use crate::writing::EARLY_WRITE_BYTES;
 
@@ -185,8 +185,8 @@ impl Host for Worker {
             return;
         };
         self.security.legacy_refusal(connection, &why.to_string());
-        if let Some(admission) = connection.admission() {
-            admission.note_failure(now_ms);
+        if let Some(stranger) = connection.stranger() {
+            stranger.note_failure(now_ms);
         }
     }
 

@@ -194,7 +194,9 @@ impl Worker {
                 self.keep_unread(slot, left, |left| Unread::new(&buffer[count - left..count]));
                 self.reading.buffer = buffer;
             }
-            Stage::Leaving(leaving) => leaving.rest.extend_from_slice(&self.reading.buffer[..count]),
+            Stage::Leaving(leaving) => leaving
+                .rest
+                .extend_from_slice(&self.reading.buffer[..count]),
             Stage::Closing(closing) => {
                 let closing = *closing;
                 let is_stranger = connection.is_stranger();
@@ -476,8 +478,8 @@ impl Worker {
         let now_ms = self.now.mono_ms;
         if let Some(connection) = self.connections.get(slot) {
             self.security.flood(connection, None);
-            if let Some(admission) = connection.admission() {
-                admission.note_failure(now_ms);
+            if let Some(stranger) = connection.stranger() {
+                stranger.note_failure(now_ms);
             }
         }
         self.fail(slot, POLICY_VIOLATION);

@@ -28,8 +28,8 @@ use crate::clock::Clock;
 use crate::config::{DRAIN_WINDOW_MS_MAX, HUBS_MAX, ServerConfig, StoreConfig};
 use crate::error::StartError;
 use crate::gate::Gate;
-use crate::inbox::{Envelope, Inbox, Mailbox};
 use crate::legacy::LegacyDoor;
+use crate::mailbox::{Envelope, Inbox, Mailbox};
 use crate::media::{Bounds, Directory, MediaStore};
 use crate::memory::{
     Intake, MEMORY_MIN, Watch, give_back_freed, memory_allocated, memory_max_default, memory_used,

@@ -33,8 +33,8 @@ use crate::connections::Connections;
 use crate::deadlines::Deadlines;
 use crate::gate::Gate;
 use crate::http::HttpDoor;
-use crate::inbox::{Envelope, Inbox, Mailbox};
 use crate::legacy::LegacyDoor;
+use crate::mailbox::{Envelope, Inbox, Mailbox};
 use crate::memory::Intake;
 use crate::origins::{Origins, has_own_rules};
 use crate::outgoing::TurnLog;
@@ -349,8 +349,9 @@ impl Worker {
 
     /// How long the loop may sleep.
     fn wait(&self, now_ms: u64) -> Duration {
-        let work_waits =
-            self.connections.readable() > 0 || self.can_accept(now_ms) || !self.door.returned.is_empty();
+        let work_waits = self.connections.readable() > 0
+            || self.can_accept(now_ms)
+            || !self.door.returned.is_empty();
         let most_ms = match (work_waits, self.is_paused()) {
             (true, false) => 0,
             (true, true) => PAUSE_MS,
@@ -461,7 +462,8 @@ impl Worker {
             self.send_leaving();
             let mut refused = Vec::new();
             if !self.mail.store_ops.is_empty() {
-                self.mail.store
+                self.mail
+                    .store
                     .submit(self.id, self.mail.store_ops.drain(..), &mut refused);
             }
             if refused.is_empty() {

@@ -6,8 +6,8 @@ use tidings_wire::ws::{encode_close, is_close_code};
 
 use crate::connection::{Closing, Handover, Stage};
 use crate::head::Refusal;
-use crate::inbox::Envelope;
 use crate::lanes::LaneId;
+use crate::mailbox::Envelope;
 use crate::outgoing::Written;
 use crate::worker::Worker;
 
@@ -97,8 +97,8 @@ impl Worker {
                 }
                 continue;
             }
-            let is_stalled =
-                connection.flags.is_blocked && connection.outgoing.bytes() > self.writing.stall_bytes;
+            let is_stalled = connection.flags.is_blocked
+                && connection.outgoing.bytes() > self.writing.stall_bytes;
             if is_stalled && connection.is_open() {
                 let connection = connection.id;
                 tracing::debug!(
@@ -218,8 +218,8 @@ impl Worker {
             };
             connection.stage = leaving.stage;
             connection.lane = LaneId::STRANGERS;
-            if let Some(admission) = connection.admission_mut() {
-                admission.move_to(leaving.to);
+            if let Some(stranger) = connection.stranger_mut() {
+                stranger.move_to(leaving.to);
             }
             let to = leaving.to.index();
             let handover = Handover {
