@@ -5,17 +5,17 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use rustix::fs::Mode;
 use sd_notify::NotifyState;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
-use tidings_server::{Access, DrainHandle, Server, ServerConfig, memory_used};
+use tidings_server::{Access, Server, ServerConfig, ServerHandle, memory_used};
 use tidings_store::embedded::Snapshots;
 
 use crate::command::ServeArguments;
-use crate::control::{Control, Office, Status};
+use crate::control::{Control, Numbers, Office, Status};
 use crate::failure::Failure;
 use crate::settings::{AppSource, check_variables};
 use crate::{log, output};
@@ -68,7 +68,7 @@ pub(crate) fn run(arguments: ServeArguments) -> Result<(), Failure> {
     let office = Arc::new(RunningOffice {
         started: Instant::now(),
         apps,
-        handle: server.drain_handle(),
+        handle: server.handle(),
         listed: AtomicUsize::new(listed),
         fixed: Status {
             listen: server.local_addr().to_string(),
@@ -135,7 +135,7 @@ fn say_ready() {
 
 /// Tells systemd that the server is alive, as often as it wants to hear that. Whether it is, is looked at: a hub that is
 /// stuck has no turn, and then nothing is told.
-fn watch_over(handle: DrainHandle) -> Result<(), Failure> {
+fn watch_over(handle: ServerHandle) -> Result<(), Failure> {
     let Some(interval) = sd_notify::watchdog_enabled() else {
         return Ok(());
     };
@@ -157,11 +157,14 @@ fn watch_over(handle: DrainHandle) -> Result<(), Failure> {
     })
 }
 
+/// How long a hub may take to say how it is. A turn takes milliseconds; whoever asks waits for an answer.
+const REPORT_WAIT: Duration = Duration::from_secs(2);
+
 /// What commands ask this server.
 struct RunningOffice {
     started: Instant,
     apps: AppSource,
-    handle: DrainHandle,
+    handle: ServerHandle,
     /// Apps that are listed now.
     listed: AtomicUsize,
     /// What does not change.
@@ -189,6 +192,7 @@ impl Office for Arc<RunningOffice> {
             store: store.into(),
             store_reason,
             memory_bytes: memory_used(),
+            numbers: Some(Numbers::from(&self.handle.report(REPORT_WAIT))),
             ..self.fixed.clone()
         }
     }

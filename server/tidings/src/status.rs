@@ -71,6 +71,9 @@ fn described(status: &Status) -> String {
         None => format!("store      accepts {}\n", status.store),
         Some(reason) => format!("store      accepts {}: {reason}\n", status.store),
     };
+    if let Some(numbers) = &status.numbers {
+        text += &numbers.described();
+    }
     text
 }
 
