@@ -208,7 +208,7 @@ pub const TOKEN_WARNING_MS: u64 = 30000;
 pub const USER_ATTRIBUTES_BYTES_MAX: usize = 16384;
 /// Most server memory for one HTTP connection without a token. Source: contract 6.2.
 pub const VISIT_BYTES_MAX: usize = 24576;
-/// The same for an HTTP/2 connection, which counts as two: visit_bytes_max for each. Source: ours.
+/// Most server memory for one HTTP/2 connection without a token, which counts as two: visit_bytes_max for each. Source: ours.
 pub const VISIT_HTTP2_BYTES_MAX: usize = 49152;
 /// A kept HTTP connection is closed after this time without a request. Source: ours.
 pub const VISIT_IDLE_MS: u64 = 15000;
@@ -216,7 +216,7 @@ pub const VISIT_IDLE_MS: u64 = 15000;
 pub const VISIT_MS: u64 = 60000;
 /// Requests on one HTTP connection. Source: ours.
 pub const VISIT_REQUESTS_MAX: usize = 1000;
-/// The same with TLS, for a client that fills 16 KiB records with requests: a record is decrypted as a whole. For every other TLS client it is visit_bytes_max. Source: ours.
+/// Most server memory for one HTTP connection with TLS, without a token, of a client that fills 16 KiB records with requests: a record is decrypted as a whole. For every other TLS client it is visit_bytes_max. Source: ours.
 pub const VISIT_TLS_BYTES_MAX: usize = 65536;
 /// HTTP connections of a node; one more drops an idle or the slowest one. Source: ours.
 pub const VISITS_MAX: usize = 1024;

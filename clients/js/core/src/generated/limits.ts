@@ -206,7 +206,7 @@ export const TOKEN_WARNING_MS = 30000;
 export const USER_ATTRIBUTES_BYTES_MAX = 16384;
 /** Most server memory for one HTTP connection without a token. Source: contract 6.2. */
 export const VISIT_BYTES_MAX = 24576;
-/** The same for an HTTP/2 connection, which counts as two: visit_bytes_max for each. Source: ours. */
+/** Most server memory for one HTTP/2 connection without a token, which counts as two: visit_bytes_max for each. Source: ours. */
 export const VISIT_HTTP2_BYTES_MAX = 49152;
 /** A kept HTTP connection is closed after this time without a request. Source: ours. */
 export const VISIT_IDLE_MS = 15000;
@@ -214,7 +214,7 @@ export const VISIT_IDLE_MS = 15000;
 export const VISIT_MS = 60000;
 /** Requests on one HTTP connection. Source: ours. */
 export const VISIT_REQUESTS_MAX = 1000;
-/** The same with TLS, for a client that fills 16 KiB records with requests: a record is decrypted as a whole. For every other TLS client it is visit_bytes_max. Source: ours. */
+/** Most server memory for one HTTP connection with TLS, without a token, of a client that fills 16 KiB records with requests: a record is decrypted as a whole. For every other TLS client it is visit_bytes_max. Source: ours. */
 export const VISIT_TLS_BYTES_MAX = 65536;
 /** HTTP connections of a node; one more drops an idle or the slowest one. Source: ours. */
 export const VISITS_MAX = 1024;
