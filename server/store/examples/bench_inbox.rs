@@ -4,9 +4,10 @@
 //! cargo run --release -p tidings-store --example bench_inbox -- [directory] [messages] [users]
 //! ```
 //!
-//! Four hubs each keep up to 512 appends of 200 bytes under way, to users at random, which is the worst case
-//! for the tree; that gives the highest rate. Then the same at 50,000 per second, which gives the time to an
-//! answer at that rate. Then inboxes are read and confirmed as logins do, and the store is opened again.
+//! Four hubs each keep up to 512 appends of 200 bytes under way, to users at random, which is the
+//! worst case for the tree; that gives the highest rate. Then the same at 50,000 per second, which
+//! gives the time to an answer at that rate. Then inboxes are read and confirmed as logins do, and
+//! the store is opened again.
 
 use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -168,7 +169,8 @@ fn hub_loop(
     let mut waits = Vec::new();
     let mut refused = Vec::new();
     while (waits.len() as u64) < operations {
-        // A paced hub sends what is due, whatever is under way, so that a stall counts for all it delays.
+        // A paced hub sends what is due, whatever is under way, so that a stall counts for all it
+        // delays.
         let due = match rate {
             None => waits.len() + UNDER_WAY,
             Some(rate) => (start.elapsed().as_secs_f64() * rate) as usize,

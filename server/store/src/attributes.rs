@@ -1,5 +1,5 @@
-//! Attributes: one record for all entries of an owner, so that a change is one step; and when the owner was
-//! last touched, apart, so that a touch does not write the entries again.
+//! Attributes: one record for all entries of an owner, so that a change is one step; and when the
+//! owner was last touched, apart, so that a touch does not write the entries again.
 
 use std::collections::BTreeMap;
 
@@ -118,7 +118,8 @@ pub(crate) fn drop_all<B: Backend>(
     Ok(StoreAnswer::Done)
 }
 
-/// Lists owners last touched before a time. Cost: O(owners after `after`), about a microsecond each.
+/// Lists owners last touched before a time. Cost: O(owners after `after`), about a microsecond
+/// each.
 pub(crate) fn owners<B: Backend>(
     group: &mut Group<'_, B>,
     touched_before: u64,

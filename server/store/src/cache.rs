@@ -1,5 +1,5 @@
-//! Keeps small records that most operations need, above all heads of inboxes, so that an append does not have
-//! to look through the levels of the tree for them.
+//! Keeps small records that most operations need, above all heads of inboxes, so that an append
+//! does not have to look through the levels of the tree for them.
 
 use bytes::Bytes;
 use quick_cache::Weighter;
@@ -8,11 +8,13 @@ use quick_cache::unsync::Cache;
 use crate::keys::Kind;
 use crate::kv::Writes;
 
-/// Bound: bytes of keys and records, with what the cache itself needs for each. It is enough for the heads of
-/// about 130,000 inboxes; an append to one whose head is not here costs about 10 microseconds more.
+/// Bound: bytes of keys and records, with what the cache itself needs for each. It is enough for
+/// the heads of about 130,000 inboxes; an append to one whose head is not here costs about 10
+/// microseconds more.
 const BYTES_MAX: u64 = 32 << 20;
 
-/// What a record needs besides its own bytes and its key's: their two allocations, the places in the table.
+/// What a record needs besides its own bytes and its key's: their two allocations, the places in
+/// the table.
 const ENTRY_BYTES: u64 = 128;
 
 /// Records expected; only the memory of what was evicted lately depends on it.

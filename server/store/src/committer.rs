@@ -1,7 +1,8 @@
-//! The thread that owns the engine: hubs hand in operations, it carries out what is waiting as one group.
+//! The thread that owns the engine: hubs hand in operations, it carries out what is waiting as one
+//! group.
 //!
-//! The slower a sync is, the more waits meanwhile and the larger the next group is: the rate of operations
-//! does not depend on the rate of syncs.
+//! The slower a sync is, the more waits meanwhile and the larger the next group is: the rate of
+//! operations does not depend on the rate of syncs.
 
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -16,8 +17,8 @@ use tidings_hub::store_ops::{StoreAnswer, StoreOp};
 use crate::engine::{Access, Engine, Health};
 use crate::usage::Bounds;
 
-/// Bound: operations that wait. As many again may be in the group that is being carried out. More would only
-/// make the answers later: a client gives up after seconds.
+/// Bound: operations that wait. As many again may be in the group that is being carried out. More
+/// would only make the answers later: a client gives up after seconds.
 pub const QUEUE_OPERATIONS_MAX: usize = 4096;
 
 /// Bound: bytes that wait. One operation is taken into an empty queue whatever its size.
@@ -28,11 +29,12 @@ const TEND_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Takes answers to a hub.
 pub trait AnswerSink: Send + 'static {
-    /// Takes the answers to operations of one hub, in the order of the operations. Called from the store's
-    /// thread, which does nothing else meanwhile: it hands them on and returns.
+    /// Takes the answers to operations of one hub, in the order of the operations. Called from the
+    /// store's thread, which does nothing else meanwhile: it hands them on and returns.
     fn answers(&self, hub: HubId, answers: Vec<(Ticket, StoreAnswer)>);
 
-    /// Is told how the engine is, first at its start and then whenever it accepts something else than before.
+    /// Is told how the engine is, first at its start and then whenever it accepts something else
+    /// than before.
     fn health(&self, _health: &Health) {}
 }
 
@@ -105,8 +107,8 @@ impl Committer {
         self.shared.lock().bounds = Some(Arc::new(bounds));
     }
 
-    /// Refuses what comes from now on, carries out what was submitted before, answers it and closes the
-    /// engine.
+    /// Refuses what comes from now on, carries out what was submitted before, answers it and closes
+    /// the engine.
     pub fn close(mut self) {
         self.finish();
     }
@@ -134,7 +136,8 @@ pub struct Submitter {
 }
 
 impl Submitter {
-    /// Hands in operations of a hub. They are carried out in this order, after what was handed in before.
+    /// Hands in operations of a hub. They are carried out in this order, after what was handed in
+    /// before.
     ///
     /// What does not fit any more is not carried out and stands in `refused`, answered `Failed`.
     pub fn submit(
@@ -266,8 +269,8 @@ fn run(engine: impl Engine, sink: &impl AnswerSink, shared: &Shared) {
     }
 }
 
-/// Waits for operations and takes all there are; while the engine is not well, not longer than [`TEND_INTERVAL`], and
-/// takes none then. `false` = there will be none.
+/// Waits for operations and takes all there are; while the engine is not well, not longer than
+/// [`TEND_INTERVAL`], and takes none then. `false` = there will be none.
 fn take_group(shared: &Shared, group: &mut Group, is_well: bool) -> bool {
     let mut queue = shared.lock();
     let deadline = Instant::now() + TEND_INTERVAL;

@@ -1,7 +1,8 @@
 //! Histories: one log per conversation, bounded by count and age, read from either end.
 //!
-//! A history is a head and one record per message. Messages go from the front only, so what is left is a run
-//! of numbers; a record that cannot be read is left out of pages and goes when its turn comes.
+//! A history is a head and one record per message. Messages go from the front only, so what is left
+//! is a run of numbers; a record that cannot be read is left out of pages and goes when its turn
+//! comes.
 
 use tidings_hub::store_ops::{
     Conversation, HistoryLimits, HistoryMessage, HistoryRange, ReadOrder, StoreAnswer,
@@ -12,11 +13,12 @@ use crate::keys::{Key, Kind};
 use crate::kv::{Backend, Group, ReadError};
 use crate::record::{self, HistoryHead};
 
-/// Bound: messages looked at for one page; a page that ends there says where to go on. More would let one
-/// read of a long history by time hold up the store's thread.
+/// Bound: messages looked at for one page; a page that ends there says where to go on. More would
+/// let one read of a long history by time hold up the store's thread.
 const VISITED_MAX: u64 = 1_000;
 
-/// Bound: messages deleted in one operation, for the same reason. What is over it goes with the next one.
+/// Bound: messages deleted in one operation, for the same reason. What is over it goes with the
+/// next one.
 const DROPPED_MAX: usize = 1_000;
 
 /// Appends a message. What is too old or too many goes first.
@@ -72,7 +74,8 @@ pub(crate) fn trim<B: Backend>(
     Ok(StoreAnswer::HistoryTrimmed { has_more })
 }
 
-/// Lists histories that have a message from before a time. A head that cannot be read counts as such.
+/// Lists histories that have a message from before a time. A head that cannot be read counts as
+/// such.
 pub(crate) fn list<B: Backend>(
     group: &mut Group<'_, B>,
     first_before_ts: u64,
@@ -160,7 +163,8 @@ struct Page<'r> {
 }
 
 impl Page<'_> {
-    /// Takes the message of this number, if it is asked for. Returns `false` when it no longer fits.
+    /// Takes the message of this number, if it is asked for. Returns `false` when it no longer
+    /// fits.
     fn take<B: Backend>(
         &mut self,
         group: &mut Group<'_, B>,
@@ -226,8 +230,8 @@ impl<'c> History<'c> {
         Ok(history)
     }
 
-    /// A head for a history whose head cannot be read: what messages there are, and a number that no
-    /// conversation has reached.
+    /// A head for a history whose head cannot be read: what messages there are, and a number that
+    /// no conversation has reached.
     fn made_anew<B: Backend>(&self, group: &mut Group<'_, B>) -> Result<HistoryHead, ReadError> {
         group.damaged += 1;
         let next = ceiling(group)? + 1;
@@ -255,8 +259,9 @@ impl<'c> History<'c> {
         Key::History(self.conversation.clone(), number).encode()
     }
 
-    /// Deletes from the front, `DROPPED_MAX` at most, until no more than `count_max` messages are left and none of them is stamped
-    /// before `not_before_ts`. Free of cost while there is nothing to delete.
+    /// Deletes from the front, `DROPPED_MAX` at most, until no more than `count_max` messages are
+    /// left and none of them is stamped before `not_before_ts`. Free of cost while there is nothing
+    /// to delete.
     fn make_room<B: Backend>(
         &mut self,
         group: &mut Group<'_, B>,

@@ -1,7 +1,8 @@
 //! Inboxes: numbering, bounds, expiry, confirmation.
 //!
-//! An inbox is a head and one record per message. Damage is met on the way: a message that cannot be read is
-//! deleted and counted; a head that cannot be read is made again, with a number that no inbox has reached.
+//! An inbox is a head and one record per message. Damage is met on the way: a message that cannot
+//! be read is deleted and counted; a head that cannot be read is made again, with a number that no
+//! inbox has reached.
 
 use std::ops::ControlFlow::{self, Break, Continue};
 
@@ -15,8 +16,8 @@ use crate::kv::{Backend, Group, ReadError};
 use crate::record::{self, InboxHead, Lasting};
 use crate::shares::{self, KNOWN_MAX, Place, Shares};
 
-/// Numbers reserved at once in the store-wide ceiling. A larger step writes the ceiling less often and
-/// leaves a larger hole in the numbering of an inbox whose head was damaged.
+/// Numbers reserved at once in the store-wide ceiling. A larger step writes the ceiling less often
+/// and leaves a larger hole in the numbering of an inbox whose head was damaged.
 const CEILING_STEP: u64 = 4096;
 
 /// Appends a message. The inbox is brought within its bounds first: expiry, then overflow.
@@ -62,7 +63,8 @@ pub(crate) fn append<B: Backend>(
     Ok(StoreAnswer::InboxAppended { inbox: number })
 }
 
-/// Reads a page. Messages without an end of their own stamped before `not_before_ts` are deleted and counted.
+/// Reads a page. Messages without an end of their own stamped before `not_before_ts` are deleted
+/// and counted.
 pub(crate) fn read<B: Backend>(
     group: &mut Group<'_, B>,
     user: &UserKey,
@@ -126,7 +128,8 @@ pub(crate) fn confirm<B: Backend>(
     Ok(StoreAnswer::Done)
 }
 
-/// Deletes one message by id. Cost: O(messages older than it), as its live form is mostly confirmed in order.
+/// Deletes one message by id. Cost: O(messages older than it), as its live form is mostly confirmed
+/// in order.
 pub(crate) fn remove<B: Backend>(
     group: &mut Group<'_, B>,
     user: &UserKey,
@@ -230,7 +233,8 @@ impl<'u> Inbox<'u> {
         let range = (self.message_key(0), self.message_key(self.head.next));
         match group.range(&range.0, &range.1).next() {
             Some(Ok((key, _))) => message_number(&key),
-            // Messages and head are damaged both. How far back messages go is unknown, the walk is bounded.
+            // Messages and head are damaged both. How far back messages go is unknown, the walk is
+            // bounded.
             Some(Err(_)) => self.head.next.saturating_sub(2 * CEILING_STEP).max(1),
             None => self.head.next,
         }
@@ -366,8 +370,9 @@ impl<'u> Inbox<'u> {
         Ok(())
     }
 
-    /// Deletes and counts messages of a kind until no more than the given are left, for one of `sender` that is to
-    /// come: see [`shares`](crate::shares). Cost: O(`KNOWN_MAX`) for each, and a look at each message once.
+    /// Deletes and counts messages of a kind until no more than the given are left, for one of
+    /// `sender` that is to come: see [`shares`](crate::shares). Cost: O(`KNOWN_MAX`) for each, and
+    /// a look at each message once.
     fn make_room<B: Backend>(
         &mut self,
         group: &mut Group<'_, B>,
@@ -391,7 +396,8 @@ impl<'u> Inbox<'u> {
         Ok(())
     }
 
-    /// Looks whose the oldest messages of a kind are, as far as that is not known. False: something is damaged.
+    /// Looks whose the oldest messages of a kind are, as far as that is not known. False: something
+    /// is damaged.
     fn look<B: Backend>(&mut self, group: &Group<'_, B>, class: Class) -> Result<bool, ReadError> {
         let (count, _) = class.figures(&self.head);
         let known = class.shares(&mut self.head);
@@ -422,9 +428,9 @@ impl<'u> Inbox<'u> {
         Ok(!damaged)
     }
 
-    /// Goes through the whole inbox: deletes and counts what is damaged or over, counts what is missing as
-    /// damaged, and sets the head's figures right. That a message has come to the end that its sender gave it is
-    /// no loss.
+    /// Goes through the whole inbox: deletes and counts what is damaged or over, counts what is
+    /// missing as damaged, and sets the head's figures right. That a message has come to the end
+    /// that its sender gave it is no loss.
     fn recount<B: Backend>(
         &mut self,
         group: &mut Group<'_, B>,

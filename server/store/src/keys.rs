@@ -1,8 +1,9 @@
 //! Keys: under what each record is stored.
 //!
-//! A key is a kind byte, the app id (32 bytes), the name, a zero byte (which no name holds) and, for a
-//! message, its number in big-endian order, for an invitation its id. The history of two users has both
-//! names, the lesser first. So no key is the beginning of another and keys sort by kind, app, name and number.
+//! A key is a kind byte, the app id (32 bytes), the name, a zero byte (which no name holds) and,
+//! for a message, its number in big-endian order, for an invitation its id. The history of two
+//! users has both names, the lesser first. So no key is the beginning of another and keys sort by
+//! kind, app, name and number.
 
 use tidings_fault::fault;
 use tidings_hub::ids::{ChannelKey, InvitationId, UserKey};

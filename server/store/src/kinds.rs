@@ -1,4 +1,5 @@
-//! The two kinds of stored messages: those that end by their age, and those with an end of their own.
+//! The two kinds of stored messages: those that end by their age, and those with an end of their
+//! own.
 
 use tidings_hub::store_ops::StoredMessage;
 

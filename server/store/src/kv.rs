@@ -62,8 +62,9 @@ pub(crate) trait Backend {
     /// Makes the changes durable. After an error none is visible.
     fn commit(&mut self, writes: Writes) -> Result<(), Fault>;
 
-    /// Opens again what a failed write has closed, if that can help and it is time to try; `None` = not now. What
-    /// was acknowledged is there then. Of the group whose write failed, all is there or nothing.
+    /// Opens again what a failed write has closed, if that can help and it is time to try; `None` =
+    /// not now. What was acknowledged is there then. Of the group whose write failed, all is there
+    /// or nothing.
     fn reopen(&mut self) -> Option<Result<(), String>> {
         None
     }

@@ -51,13 +51,14 @@ impl MemoryEngine {
         }
     }
 
-    /// Makes the next commit fail, as a disk does that reports an error. The engine is read-only from then on.
+    /// Makes the next commit fail, as a disk does that reports an error. The engine is read-only
+    /// from then on.
     pub fn fail_next_commit(&mut self, reason: &str) {
         self.store.backend.failure = Some(reason.to_owned());
     }
 
-    /// Lets the power go after that many more commits: later ones are acknowledged and forgotten. Until
-    /// [`Self::reopen`].
+    /// Lets the power go after that many more commits: later ones are acknowledged and forgotten.
+    /// Until [`Self::reopen`].
     pub fn cut_power_after(&mut self, commits: u64) {
         self.store.backend.commits_left = Some(commits);
     }
@@ -67,8 +68,8 @@ impl MemoryEngine {
         self.store.backend.space_missing = free_and_reserve;
     }
 
-    /// Flips a bit in the last byte of the record at `index` in key order, if there is one, and says whether there
-    /// was.
+    /// Flips a bit in the last byte of the record at `index` in key order, if there is one, and
+    /// says whether there was.
     pub fn damage_record(&mut self, index: usize) -> bool {
         self.damage_record_at(index, usize::MAX)
     }

@@ -1,7 +1,7 @@
 //! Records: how what is stored is written down.
 //!
-//! A record is a version byte, a CRC-32 and the content. The checksum covers the key too, so that a record
-//! that strayed to another key is found out (contract CRA-4).
+//! A record is a version byte, a CRC-32 and the content. The checksum covers the key too, so that a
+//! record that strayed to another key is found out (contract CRA-4).
 
 use bytes::Bytes;
 use tidings_fault::fault;
@@ -16,8 +16,8 @@ use crate::shares::{KNOWN_MAX, Place, Shares};
 
 /// Version of most records.
 const RECORD_VERSION: u8 = 1;
-/// Version of stored messages with an end of their own, which older programs do not know; the newest that this
-/// one reads.
+/// Version of stored messages with an end of their own, which older programs do not know; the
+/// newest that this one reads.
 const LASTING_VERSION: u8 = 2;
 const HEADER_BYTES: usize = 5;
 

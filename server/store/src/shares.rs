@@ -1,17 +1,19 @@
 //! Whose the oldest messages of a full inbox are: whoever has most of them there gives way first.
 //!
-//! An inbox has so many places for all who write to its user. Were it simply the oldest message that goes, one sender
-//! could wash out what all others have stored. So the sender with the largest share loses its oldest one; of equals,
-//! the sender whose message is the oldest, which is the oldest of all where nobody has more than the others.
+//! An inbox has so many places for all who write to its user. Were it simply the oldest message
+//! that goes, one sender could wash out what all others have stored. So the sender with the largest
+//! share loses its oldest one; of equals, the sender whose message is the oldest, which is the
+//! oldest of all where nobody has more than the others.
 //!
-//! Kept in the head of an inbox from its first overflow on, until the messages are gone: what is not full costs
-//! nothing. A head without it, of whatever age, is as good: the messages are looked at when it is needed.
+//! Kept in the head of an inbox from its first overflow on, until the messages are gone: what is
+//! not full costs nothing. A head without it, of whatever age, is as good: the messages are looked
+//! at when it is needed.
 
 use sha2::{Digest as _, Sha256};
 use tidings_hub::store_ops::StoredMessage;
 
-/// Oldest messages of a kind that are known. Bound of a head's size, at 20 bytes each, and of the look at each
-/// overflow. An inbox with more places is shared fairly among its oldest so many.
+/// Oldest messages of a kind that are known. Bound of a head's size, at 20 bytes each, and of the
+/// look at each overflow. An inbox with more places is shared fairly among its oldest so many.
 pub(crate) const KNOWN_MAX: usize = 256;
 
 /// With fewer than this known, and more there, the next ones are looked at.

@@ -19,8 +19,8 @@ pub(crate) struct Store<B> {
     pub(crate) backend: B,
     cache: RefCell<RecordCache>,
     health: Health,
-    /// Of the last write of attributes. Begins at the wall clock, so that it also rises over restarts while the
-    /// clock does.
+    /// Of the last write of attributes. Begins at the wall clock, so that it also rises over
+    /// restarts while the clock does.
     revision: u64,
     usage: Usage,
 }
@@ -74,7 +74,8 @@ impl<B: Backend> Store<B> {
             }
         }) {
             self.cache.get_mut().clear();
-            // Never tried again as it is: the kernel may have dropped the pages and would report success (CRA-5).
+            // Never tried again as it is: the kernel may have dropped the pages and would report
+            // success (CRA-5).
             let remedy = if fault.may_heal {
                 "it goes on by itself when the disk has space"
             } else {
@@ -96,7 +97,8 @@ impl<B: Backend> Store<B> {
             match self.backend.reopen() {
                 None => {}
                 Some(opened) => {
-                    // Also after a failure: what was read meanwhile, or counted before, may not be what is there.
+                    // Also after a failure: what was read meanwhile, or counted before, may not be
+                    // what is there.
                     self.cache.get_mut().clear();
                     self.usage.forget();
                     match opened {
@@ -197,8 +199,8 @@ fn is_write(op: &StoreOp) -> bool {
     )
 }
 
-/// A touch is let through: it is small, and without it attributes in use would be dropped as stale. So is what becomes
-/// of an invitation that has a record: it must come to its end.
+/// A touch is let through: it is small, and without it attributes in use would be dropped as stale.
+/// So is what becomes of an invitation that has a record: it must come to its end.
 fn needs_space(op: &StoreOp) -> bool {
     match op {
         StoreOp::InboxAppend { .. } | StoreOp::HistoryAppend { .. } => true,

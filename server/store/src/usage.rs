@@ -1,7 +1,7 @@
 //! How much each app has stored, and who may store no more.
 //!
-//! Counted are the records of messages, histories and attributes as they are written and deleted, in the same commit.
-//! A store from before this was counted is gone through once.
+//! Counted are the records of messages, histories and attributes as they are written and deleted,
+//! in the same commit. A store from before this was counted is gone through once.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -120,8 +120,8 @@ fn a_damaged_record_is_counted_and_never_served() {
         apply(&mut engine, &ops);
         engine
     };
-    // In key order: the head of the inbox, six messages, the ceiling of numbers, the bytes of the app, and that they
-    // are counted.
+    // In key order: the head of the inbox, six messages, the ceiling of numbers, the bytes of the
+    // app, and that they are counted.
     assert_eq!(records.record_count(), 10);
     for damaged in 1..7 {
         let mut engine = records.clone();

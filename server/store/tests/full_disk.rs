@@ -1,7 +1,8 @@
-//! A store whose disk was full goes on by itself when there is space, with everything that it acknowledged.
+//! A store whose disk was full goes on by itself when there is space, with everything that it
+//! acknowledged.
 //!
-//! A file system of 200 MB in memory is mounted for it, which only root may: where the tests run as somebody else,
-//! this one fails and says so.
+//! A file system of 200 MB in memory is mounted for it, which only root may: where the tests run as
+//! somebody else, this one fails and says so.
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used, reason = "in a test a panic is the report")]
 
@@ -77,7 +78,8 @@ fn is_done(answers: &[StoreAnswer]) -> bool {
     !answers.iter().any(failed)
 }
 
-/// Deletes on a full disk until that fails. Returns how many messages of each user are left by what was answered.
+/// Deletes on a full disk until that fails. Returns how many messages of each user are left by what
+/// was answered.
 fn delete_until_it_fails(engine: &mut EmbeddedEngine, users: u64, each: u64) -> Vec<u64> {
     let mut confirmed = vec![0; users as usize];
     for number in 1..=each {
@@ -196,7 +198,8 @@ fn a_store_with_nothing_to_do_finds_out_and_says_so() {
         submit(number, append(number, "x"));
     }
     disk.fill();
-    // Deletions are let through whatever the reserve is, so that in the end one of them meets the full disk.
+    // Deletions are let through whatever the reserve is, so that in the end one of them meets the
+    // full disk.
     let failed = (0..kept).any(|number| {
         let (_, answer) = submit(number, confirm(number, 1)).pop().unwrap();
         matches!(answer, StoreAnswer::Failed { .. })

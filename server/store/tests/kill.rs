@@ -137,8 +137,8 @@ fn nothing_acknowledged_is_lost_and_nothing_is_there_in_part() {
     );
 }
 
-/// Compares what is stored with what was acknowledged. What is found counts as acknowledged from then on: the
-/// next child goes on after it, and it may not vanish.
+/// Compares what is stored with what was acknowledged. What is found counts as acknowledged from
+/// then on: the next child goes on after it, and it may not vanish.
 fn check(path: &Path, acknowledged: &mut BTreeMap<u64, u64>, when: &str) {
     let mut engine = open(path);
     let report = engine.verify().unwrap();
@@ -186,8 +186,8 @@ fn check(path: &Path, acknowledged: &mut BTreeMap<u64, u64>, when: &str) {
 fn after_a_write_error_the_store_is_read_only_and_still_holds_what_it_acknowledged() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("store");
-    // The journal is 64 MiB long from the start; the limit, in blocks of 512 bytes, lies a little above. The
-    // signal of the limit is ignored, so that the write is an error.
+    // The journal is 64 MiB long from the start; the limit, in blocks of 512 bytes, lies a little
+    // above. The signal of the limit is ignored, so that the write is an error.
     let script = "trap '' XFSZ; ulimit -f $(( (65 << 20) / 512 )); exec \"$@\"";
     let mut child = start(&path, &["sh", "-c", script, "sh"]);
     let lines: Vec<String> = BufReader::new(child.stdout.take().unwrap())

@@ -204,7 +204,8 @@ fn a_dump_has_a_line_for_every_record_and_no_body() {
     let dump = String::from_utf8(dump).unwrap();
     let report = engine.verify().unwrap();
     assert!(report.is_sound(), "{report:?}");
-    // Besides messages and heads: the ceiling of the numbers, what the app uses, and that this is known.
+    // Besides messages and heads: the ceiling of the numbers, what the app uses, and that this is
+    // known.
     assert_eq!((report.records, report.messages, report.inboxes), (7, 2, 2));
     assert_eq!(dump.lines().count(), 7);
     assert!(

@@ -1,4 +1,5 @@
-//! An app as it is named on the command line: `ID`, `ID:CERTIFICATE` or `ID:CERTIFICATE:CERTIFICATE`.
+//! An app as it is named on the command line: `ID`, `ID:CERTIFICATE` or
+//! `ID:CERTIFICATE:CERTIFICATE`.
 
 use std::fmt;
 use std::str::FromStr;

@@ -203,8 +203,8 @@ pub(crate) struct CreateArguments {
     #[arg(long, value_name = "NAME")]
     pub(crate) name: Option<String>,
 
-    /// The app's certificate, 32 hexadecimal characters, or - to read it from standard input, which keeps it out of
-    /// process lists [default: a random one]
+    /// The app's certificate, 32 hexadecimal characters, or - to read it from standard input, which
+    /// keeps it out of process lists [default: a random one]
     #[arg(long, value_name = "CERTIFICATE", conflicts_with = "open")]
     pub(crate) certificate: Option<String>,
 

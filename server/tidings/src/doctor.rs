@@ -24,7 +24,8 @@ use crate::words::counted;
 /// Below this many open files a server is for trying things out.
 const FILES_FEW: u64 = 10_000;
 
-/// A write and its sync take longer than this on a disk that makes stored messages slow, in milliseconds.
+/// A write and its sync take longer than this on a disk that makes stored messages slow, in
+/// milliseconds.
 const SYNC_SLOW_MS: u128 = 50;
 
 /// A certificate that ends within this many days is told.
@@ -356,8 +357,8 @@ fn look_at_space(findings: &mut Findings, path: &Path, reserve: DiskReserve) {
     }
 }
 
-/// Writes a file as the store does. It has no name, so that nothing stays whatever happens; where the file system
-/// has no such files, it is removed again.
+/// Writes a file as the store does. It has no name, so that nothing stays whatever happens; where
+/// the file system has no such files, it is removed again.
 fn probe(path: &Path) -> std::io::Result<Duration> {
     let flags = OFlags::TMPFILE | OFlags::WRONLY | OFlags::CLOEXEC;
     match rustix::fs::open(path, flags, Mode::from_raw_mode(0o600)) {

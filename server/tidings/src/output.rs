@@ -1,4 +1,5 @@
-//! What commands print. A reader that has gone has seen enough; a disk that is full is an error, not a panic.
+//! What commands print. A reader that has gone has seen enough; a disk that is full is an error,
+//! not a panic.
 
 use std::fmt;
 use std::io::{self, ErrorKind, Write as _};

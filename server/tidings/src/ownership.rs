@@ -1,7 +1,7 @@
 //! Whose the files of a data directory are.
 //!
-//! The service's user owns its data directory. A command that root runs must leave nothing there that this user
-//! cannot read.
+//! The service's user owns its data directory. A command that root runs must leave nothing there
+//! that this user cannot read.
 
 use std::fs;
 use std::io;
@@ -13,7 +13,8 @@ pub(crate) fn is_root() -> bool {
     rustix::process::geteuid().is_root()
 }
 
-/// Whether root owns it although this process could have given it to somebody: nobody was to be seen to give it to.
+/// Whether root owns it although this process could have given it to somebody: nobody was to be
+/// seen to give it to.
 pub(crate) fn is_roots(path: &Path) -> bool {
     is_root() && fs::metadata(path).is_ok_and(|metadata| metadata.uid() == 0)
 }
@@ -27,7 +28,8 @@ pub(crate) fn settle_file(file: &fs::File, folder: &Path) -> io::Result<()> {
     std::os::unix::fs::fchown(file, Some(owner.uid()), Some(owner.gid()))
 }
 
-/// Gives everything in a directory that is root's to the directory's owner, if this process is root's.
+/// Gives everything in a directory that is root's to the directory's owner, if this process is
+/// root's.
 pub(crate) fn settle(directory: &Path) -> io::Result<()> {
     let owner = fs::metadata(directory)?;
     if !is_root() || owner.uid() == 0 {
@@ -56,7 +58,8 @@ fn settle_below(directory: &Path, owner: (u32, u32)) -> io::Result<()> {
     Ok(())
 }
 
-/// A file of the directory that belongs to another user than the directory, and that user; with the directory's owner.
+/// A file of the directory that belongs to another user than the directory, and that user; with the
+/// directory's owner.
 pub(crate) fn strangers(directory: &Path) -> Option<((PathBuf, u32), u32)> {
     let owner = fs::metadata(directory).ok()?.uid();
     let found = find_stranger(directory, owner)?;

@@ -1,8 +1,9 @@
-//! The apps that are kept in the data directory: `apps.toml`, made by `tidings app`, read by `tidings serve`.
+//! The apps that are kept in the data directory: `apps.toml`, made by `tidings app`, read by
+//! `tidings serve`.
 //!
-//! The file holds certificates and is readable by its owner only, who is the owner of the directory, whoever runs the
-//! command. It is replaced as a whole: a reader finds the old one or the new one. What people have written into it,
-//! comments and order, stays.
+//! The file holds certificates and is readable by its owner only, who is the owner of the
+//! directory, whoever runs the command. It is replaced as a whole: a reader finds the old one or
+//! the new one. What people have written into it, comments and order, stays.
 
 use std::collections::BTreeMap;
 use std::fs::{self, DirBuilder, File, OpenOptions};
@@ -262,7 +263,8 @@ impl Registry {
         Ok(apps.remove(at.expect("the app was found")))
     }
 
-    /// Keeps the file as it was read beside it, for whoever wants a deleted app back. Returns where.
+    /// Keeps the file as it was read beside it, for whoever wants a deleted app back. Returns
+    /// where.
     pub(crate) fn keep_copy(&self) -> Result<PathBuf, Failure> {
         let kept = self.path.with_extension("toml.before");
         let folder = self.path.parent().unwrap_or(Path::new("."));

@@ -9,8 +9,8 @@ use tidings_token::{TokenId, inspect};
 
 use crate::failure::Failure;
 
-/// Revoked tokens of an app. Bound: each ends by itself, within a day for most; whoever has more to take back takes all of
-/// a user, or of everybody.
+/// Revoked tokens of an app. Bound: each ends by itself, within a day for most; whoever has more to
+/// take back takes all of a user, or of everybody.
 const TOKENS_MAX: usize = 10_000;
 
 /// Users with a time of their own.
@@ -26,7 +26,8 @@ pub(crate) struct Revocations {
     /// The same of single users.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     users: BTreeMap<String, u64>,
-    /// Single tokens by the beginnings of their signatures, with the Unix seconds at which they end by themselves.
+    /// Single tokens by the beginnings of their signatures, with the Unix seconds at which they end
+    /// by themselves.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     tokens: BTreeMap<String, u64>,
 }

@@ -1,8 +1,10 @@
-//! Changes a TOML file without touching what stays the same: comments, order, the way in which values are written.
+//! Changes a TOML file without touching what stays the same: comments, order, the way in which
+//! values are written.
 
 use toml_edit::{ArrayOfTables, DocumentMut, Item, TableLike, TomlError};
 
-/// `text` changed so that it says what `wanted` says. Tables in lists are the same where their `id` is.
+/// `text` changed so that it says what `wanted` says. Tables in lists are the same where their `id`
+/// is.
 ///
 /// # Errors
 /// One of them is no TOML.
@@ -28,7 +30,8 @@ fn merge_tables(into: &mut dyn TableLike, wanted: &dyn TableLike) {
 
 fn merge_items(into: &mut Item, wanted: &Item) {
     if let Some(lists) = wanted.as_array_of_tables() {
-        // A list of tables in one line is brought into the usual form, so that all are changed in the same way.
+        // A list of tables in one line is brought into the usual form, so that all are changed in
+        // the same way.
         let taken = std::mem::take(into);
         let mut there = taken.into_array_of_tables().unwrap_or_default();
         merge_lists(&mut there, lists);

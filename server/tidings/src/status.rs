@@ -77,7 +77,8 @@ fn described(status: &Status) -> String {
     text
 }
 
-/// Tells the server of a data directory what an operator has changed there. Returns what came of it, in words.
+/// Tells the server of a data directory what an operator has changed there. Returns what came of
+/// it, in words.
 pub(crate) fn tell(data_dir: &Path, change: Change) -> Result<String, Failure> {
     let request = Request::Reload {
         because: Some(change),

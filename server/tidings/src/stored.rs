@@ -17,8 +17,8 @@ use crate::{output, ownership};
 /// The records within a backup.
 const RECORDS: &str = "store.jsonl";
 
-/// What of a data directory belongs to the store itself or to the server that runs on it, and is in [`RECORDS`] or made
-/// again.
+/// What of a data directory belongs to the store itself or to the server that runs on it, and is in
+/// [`RECORDS`] or made again.
 const NOT_COPIED: [&str; 9] = [
     "db",
     "LOCK",
@@ -153,8 +153,8 @@ fn copy_others(data_dir: &Path, to: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Does something with the store of a directory that no server uses. What root makes there belongs to the directory's
-/// owner afterwards.
+/// Does something with the store of a directory that no server uses. What root makes there belongs
+/// to the directory's owner afterwards.
 fn with_engine<T>(
     path: &Path,
     act: impl FnOnce(&EmbeddedEngine) -> Result<T, Failure>,

@@ -44,7 +44,8 @@ impl RateEntry {
     }
 }
 
-/// A setting's value as it is given on the command line: in the form of the file, but words need no quotes.
+/// A setting's value as it is given on the command line: in the form of the file, but words need no
+/// quotes.
 pub(crate) fn value(text: &str) -> toml::Value {
     text.parse()
         .unwrap_or_else(|_| toml::Value::String(text.into()))

@@ -144,7 +144,8 @@ pub struct Granted {
     pub id: Option<TokenId>,
 }
 
-/// Names a token: the first bytes of its signature, which stay the same however its holder packs the rest.
+/// Names a token: the first bytes of its signature, which stay the same however its holder packs
+/// the rest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct TokenId(pub [u8; 16]);
 

@@ -162,8 +162,8 @@ pub enum Flaw {
         /// Where it was presented.
         door: Door,
     },
-    /// A token of the legacy format that is good for longer than the app allows; it states no time of issue, so that
-    /// a cap on its life can only be counted from now.
+    /// A token of the legacy format that is good for longer than the app allows; it states no time
+    /// of issue, so that a cap on its life can only be counted from now.
     #[error("it ends {ends_in_s} s from now; a token of the legacy format ends within {max_s} s")]
     SignalingTooLong {
         /// Seconds until its end.

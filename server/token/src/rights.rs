@@ -132,7 +132,8 @@ impl Permissions {
     /// The list as it stands in a token; to be read again by [`Permissions::from_bytes`].
     ///
     /// # Errors
-    /// [`BuildError`] when a name or a list is longer than the format can say; none that was read from a token is.
+    /// [`BuildError`] when a name or a list is longer than the format can say; none that was read
+    /// from a token is.
     pub fn to_bytes(&self) -> Result<Vec<u8>, BuildError> {
         let mut bytes = Vec::new();
         self.encode(&mut bytes)?;

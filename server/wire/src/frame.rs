@@ -23,7 +23,8 @@ pub struct FrameError {
 /// Payload fields are copied once, out of the caller's (shared) read buffer.
 ///
 /// # Errors
-/// [`FrameError`] when the bytes are no `ClientFrame`, or one of more than `FRAME_MESSAGES_MAX` messages.
+/// [`FrameError`] when the bytes are no `ClientFrame`, or one of more than `FRAME_MESSAGES_MAX`
+/// messages.
 pub fn decode_client(bytes: &[u8]) -> Result<ClientFrame, FrameError> {
     // Before anything is allocated: an empty message is two bytes here and hundreds in memory.
     let count = count_messages(bytes).map_err(|error| fault(bytes, &error))?;
@@ -86,8 +87,8 @@ pub fn encode_server(kind: Kind) -> Bytes {
     out.freeze()
 }
 
-/// The payload of a whole WebSocket frame of the server, whose header has 2, 4 or 10 bytes and no mask. Empty for
-/// bytes that are shorter than their header.
+/// The payload of a whole WebSocket frame of the server, whose header has 2, 4 or 10 bytes and no
+/// mask. Empty for bytes that are shorter than their header.
 pub fn payload(frame: &[u8]) -> &[u8] {
     let header_bytes = match frame.get(1) {
         Some(126) => 4,
@@ -97,8 +98,8 @@ pub fn payload(frame: &[u8]) -> &[u8] {
     frame.get(header_bytes..).unwrap_or_default()
 }
 
-/// The server's frame with another stamp in its message, if that is a message to a channel or to a peer. A message
-/// with an end lasts as long as before: that counts from the stamp.
+/// The server's frame with another stamp in its message, if that is a message to a channel or to a
+/// peer. A message with an end lasts as long as before: that counts from the stamp.
 ///
 /// Cost: O(bytes), for the few messages that need it.
 pub fn restamp(frame: &Bytes, server_ts: u64) -> Option<Bytes> {

@@ -1,10 +1,10 @@
 //! Bytes to messages and back: the native protocol, WebSocket frames, names, codes and limits.
 //!
-//! This crate knows no other crate of the project, no clock, no socket and no runtime: every function
-//! here is one of its arguments.
+//! This crate knows no other crate of the project, no clock, no socket and no runtime: every
+//! function here is one of its arguments.
 //!
-//! Reading order: [`names`] (ids made by parsing), [`proto`] (the schema, generated),
-//! [`frame`] (native frames), [`ws`] (WebSocket), [`codes`] and [`limits`] (generated from `proto/`),
+//! Reading order: [`names`] (ids made by parsing), [`proto`] (the schema, generated), [`frame`]
+//! (native frames), [`ws`] (WebSocket), [`codes`] and [`limits`] (generated from `proto/`),
 //! [`rates`] (the bucket behind every rate limit).
 //!
 //! ```

@@ -43,8 +43,9 @@ pub enum NameError {
     },
 }
 
-/// The channels in which the legacy door tells logins, joins and their ends, to whom an app lets them be told.
-/// Native clients cannot state such names, and legacy clients cannot send there. Source: signaling 7.7.
+/// The channels in which the legacy door tells logins, joins and their ends, to whom an app lets
+/// them be told. Native clients cannot state such names, and legacy clients cannot send there.
+/// Source: signaling 7.7.
 pub const NEWS_CHANNELS: [&str; 2] = ["\u{a7}user_online", "\u{a7}channel_event"];
 
 /// Whether only the server itself sends to the channel.

@@ -49,9 +49,9 @@ impl Bucket {
         Ok(())
     }
 
-    /// Takes so many calls in any case, and says after how many milliseconds the bucket is no longer in debt; 0 = it is
-    /// not. For work that is done before it is known how much it was; whether the next may go is asked by
-    /// [`Bucket::wait`].
+    /// Takes so many calls in any case, and says after how many milliseconds the bucket is no
+    /// longer in debt; 0 = it is not. For work that is done before it is known how much it was;
+    /// whether the next may go is asked by [`Bucket::wait`].
     pub fn charge(&mut self, rate: Rate, calls: u64, now_ms: u64) -> u64 {
         if rate.calls == 0 {
             return 0;
@@ -75,8 +75,8 @@ impl Bucket {
         self.full_at = self.full_at.saturating_sub(u64::from(rate.window_ms));
     }
 
-    /// What was taken and counts still at `now_ms`, in units of 1/`calls` ms; 0 = nothing. It falls by `calls` each
-    /// millisecond.
+    /// What was taken and counts still at `now_ms`, in units of 1/`calls` ms; 0 = nothing. It falls
+    /// by `calls` each millisecond.
     pub fn used(&self, rate: Rate, now_ms: u64) -> u64 {
         let now = now_ms.saturating_mul(u64::from(rate.calls));
         self.full_at.saturating_sub(now)

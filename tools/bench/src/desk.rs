@@ -121,7 +121,8 @@ impl Desk {
         encode(Some(Kind::Request(request)), 0)
     }
 
-    /// The bytes with which a client confirms everything that it has been sent, and so many frames more.
+    /// The bytes with which a client confirms everything that it has been sent, and so many frames
+    /// more.
     pub fn confirm(&mut self, client: usize, more: u64) -> Bytes {
         let client = &mut self.clients[client];
         client.confirmed = client.received + more;
@@ -281,9 +282,11 @@ fn encode(kind: Option<Kind>, confirm: u64) -> Bytes {
     })
 }
 
-/// Whether a frame of the server counts: the field number of its one message says so (protocol 2.2).
+/// Whether a frame of the server counts: the field number of its one message says so
+/// (protocol 2.2).
 fn is_numbered(frame: &[u8]) -> bool {
-    // Field 1 of ServerFrame: a tag of one byte, a length, then the message with the tag of its kind.
+    // Field 1 of ServerFrame: a tag of one byte, a length, then the message with the tag of its
+    // kind.
     let mut rest = &payload(frame)[1..];
     prost::decode_length_delimiter(&mut rest).is_ok_and(|_| {
         let tag = prost::encoding::decode_varint(&mut rest).unwrap_or_default();

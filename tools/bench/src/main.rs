@@ -27,7 +27,8 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
-    /// Do every operation once, for a program that counts instructions within `measured`; one line each: name, units
+    /// Do every operation once, for a program that counts instructions within `measured`; one line
+    /// each: name, units
     Count {
         /// Users of the hub
         #[arg(long, default_value_t = 1000)]
@@ -103,7 +104,8 @@ fn hub(users: &[usize], rounds: usize, json: bool) {
     }
 }
 
-/// Deliveries that a second of CPU time carries: a message to so many members, over and over, each of whom confirms.
+/// Deliveries that a second of CPU time carries: a message to so many members, over and over, each
+/// of whom confirms.
 fn deliveries_per_s(members: usize) -> f64 {
     let mut desk = populate(members);
     let (mut spent, mut deliveries) = (Duration::ZERO, 0);

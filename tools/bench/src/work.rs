@@ -22,7 +22,8 @@ const FANOUT_MESSAGES: usize = 8;
 /// The channel of which everybody is a member.
 const EVERYBODY: &str = "everybody";
 
-/// An operation at a hub that has been populated. They are prepared and measured in the order of [`Work::ALL`].
+/// An operation at a hub that has been populated. They are prepared and measured in the order of
+/// [`Work::ALL`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Work {
     /// A new user logs in. Per login.
@@ -112,7 +113,8 @@ fn text() -> Option<Message> {
     })
 }
 
-/// Gives the prepared steps to the hub. Never inlined: what counts instructions knows it by its name.
+/// Gives the prepared steps to the hub. Never inlined: what counts instructions knows it by its
+/// name.
 #[inline(never)]
 pub fn measured(desk: &mut Desk, steps: &[Step]) {
     for step in steps {
@@ -155,8 +157,8 @@ impl Work {
         }
     }
 
-    /// Prepares it at a hub that was populated with so many users, to be done `times` times, at most so often as
-    /// there are users, where that can be chosen.
+    /// Prepares it at a hub that was populated with so many users, to be done `times` times, at
+    /// most so often as there are users, where that can be chosen.
     pub fn prepare(self, desk: &mut Desk, users: usize, times: usize) -> Prepared {
         // Newcomers of `Login` are the last; others are spread over all users.
         let newcomers = users..users + times;

@@ -1,6 +1,8 @@
-//! What sessions and operations take from the allocator: the same on every machine, so that a ratchet can hold it.
+//! What sessions and operations take from the allocator: the same on every machine, so that a
+//! ratchet can hold it.
 //!
-//! `cargo xtask ratchet --update` writes what is found into `allocations.toml`, to be committed with the reason.
+//! `cargo xtask ratchet --update` writes what is found into `allocations.toml`, to be committed
+//! with the reason.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -14,7 +16,8 @@ const WORSE_MAX: f64 = 0.03;
 /// What an allocation per operation may be more, where the figure itself is next to nothing.
 const WORSE_ALLOCATIONS: f64 = 0.01;
 
-/// How fast the cost of one operation may rise with the number of users: 0 = not at all, 1 = in proportion.
+/// How fast the cost of one operation may rise with the number of users: 0 = not at all, 1 = in
+/// proportion.
 const EXPONENT_MAX: f64 = 0.05;
 
 /// Users by which `bytes_per_session` is measured.
@@ -74,7 +77,8 @@ struct Cost {
     sent: f64,
 }
 
-/// Every operation at a hub with so many users, done for a quarter as many: what grows by doubling is spread.
+/// Every operation at a hub with so many users, done for a quarter as many: what grows by doubling
+/// is spread.
 fn costs(users: usize) -> BTreeMap<&'static str, Cost> {
     let mut desk = populate(users);
     let mut costs = BTreeMap::new();

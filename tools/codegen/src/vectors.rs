@@ -1,7 +1,8 @@
 //! Makes `proto/vectors.json`: frames as bytes and as JSON, for the tests of every codec.
 //!
-//! The values are walked out of the schema, so that a new message or field is covered by itself: every kind
-//! of message, every field with a value and without, every case of a `oneof`, every name of an enum.
+//! The values are walked out of the schema, so that a new message or field is covered by itself:
+//! every kind of message, every field with a value and without, every case of a `oneof`, every name
+//! of an enum.
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -19,7 +20,8 @@ const FRAMES: [&str; 2] = ["tidings.v1.ClientFrame", "tidings.v1.ServerFrame"];
 /// Larger than 32 bits; every number below 2^53 is a number to every client.
 const LONG: u64 = 1_700_000_000_000;
 
-/// The text of `proto/vectors.json`: a list of `{ type, hex, json }`, the JSON in proto3's canonical mapping.
+/// The text of `proto/vectors.json`: a list of `{ type, hex, json }`, the JSON in proto3's
+/// canonical mapping.
 pub(crate) fn vectors(root: &Path) -> Result<String> {
     let files = protox::compile(["tidings.proto"], [root.join("proto")])?;
     let pool = DescriptorPool::from_file_descriptor_set(files)?;
@@ -79,8 +81,8 @@ fn variants(message: &MessageDescriptor) -> Result<Vec<DynamicMessage>> {
     Ok(list)
 }
 
-/// A message with a value in every field, and the first case of every `oneof`. A list has two entries, of
-/// which the second is empty: it must not get lost.
+/// A message with a value in every field, and the first case of every `oneof`. A list has two
+/// entries, of which the second is empty: it must not get lost.
 fn filled(message: &MessageDescriptor) -> Result<DynamicMessage> {
     let mut whole = DynamicMessage::new(message.clone());
     let is_first_case = |field: &FieldDescriptor| {

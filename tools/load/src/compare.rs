@@ -1,5 +1,5 @@
-//! Servers side by side: each is started, loaded and stopped, round after round, so that what else happens on the
-//! machine happens to all of them. Figures are medians over the rounds.
+//! Servers side by side: each is started, loaded and stopped, round after round, so that what else
+//! happens on the machine happens to all of them. Figures are medians over the rounds.
 
 use std::collections::BTreeMap;
 use std::io::Write as _;
@@ -116,7 +116,8 @@ pub(crate) fn write(
     Ok(())
 }
 
-/// One round of one server. The generator is a process of its own: nothing of an earlier run is left in it.
+/// One round of one server. The generator is a process of its own: nothing of an earlier run is
+/// left in it.
 fn once(name: &str, scenario: Name, programs: &Programs, size: &Size) -> Result<Report> {
     let server = start(name, programs)?;
     let output = server

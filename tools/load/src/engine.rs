@@ -15,7 +15,8 @@ const BUFFER_BYTES: usize = 1 << 20;
 /// Reads of one connection before the others have their turn.
 const READS_PER_TURN: usize = 4;
 
-/// Connections from one address of this machine: the kernel's search for a free port grows dear beyond.
+/// Connections from one address of this machine: the kernel's search for a free port grows dear
+/// beyond.
 const LINKS_PER_ADDRESS: usize = 10_000;
 
 /// All client connections, and what they speak.
@@ -28,7 +29,8 @@ pub(crate) struct Engine {
     buffer: Vec<u8>,
     pub(crate) driver: Box<dyn Driver>,
     target: Target,
-    /// Added to the number of a connection when its address is chosen: processes of one run do not overlap.
+    /// Added to the number of a connection when its address is chosen: processes of one run do not
+    /// overlap.
     first: usize,
     began: Instant,
 }

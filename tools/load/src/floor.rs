@@ -1,7 +1,8 @@
 //! The floor: what the kernel charges when a server does nothing but move frames.
 //!
-//! It speaks the plain protocol, trusts everybody, keeps no session and promises nothing. `--frames-per-write 1` writes
-//! each frame to each member by itself; a larger number gathers that many frames of a room before it writes them.
+//! It speaks the plain protocol, trusts everybody, keeps no session and promises nothing.
+//! `--frames-per-write 1` writes each frame to each member by itself; a larger number gathers that
+//! many frames of a room before it writes them.
 
 use std::collections::HashMap;
 use std::io::{ErrorKind, Read as _, Write as _};
@@ -214,7 +215,8 @@ impl Floor {
 }
 
 impl Peer {
-    /// Answers the handshake when its head is there. Clients of a floor say nothing before the answer.
+    /// Answers the handshake when its head is there. Clients of a floor say nothing before the
+    /// answer.
     fn greet(&mut self, bytes: &[u8]) {
         self.head.extend_from_slice(bytes);
         let mut headers = [httparse::EMPTY_HEADER; 64];

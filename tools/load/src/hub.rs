@@ -12,8 +12,9 @@ use serde::{Deserialize, Serialize};
 pub(crate) struct Hub {
     /// Deliveries that one second of CPU time carries, to 1,000 members who confirm them.
     pub(crate) deliveries_per_s: f64,
-    /// CPU time of one operation in nanoseconds, by its name, then by the users of the hub: powers of ten,
-    /// so that their texts are in order. (A number as a key does not survive an untagged enum of serde's.)
+    /// CPU time of one operation in nanoseconds, by its name, then by the users of the hub: powers
+    /// of ten, so that their texts are in order. (A number as a key does not survive an untagged
+    /// enum of serde's.)
     pub(crate) ns: BTreeMap<String, BTreeMap<String, f64>>,
 }
 

@@ -14,7 +14,8 @@ use tidings_wire::ws::{
 
 use crate::wire::{Trust, Wire};
 
-/// Frames of clients are masked. A mask of zeroes is a mask: the server's work is the same, ours is less.
+/// Frames of clients are masked. A mask of zeroes is a mask: the server's work is the same, ours is
+/// less.
 const MASK: Option<[u8; 4]> = Some([0; 4]);
 
 /// Bytes that may wait for the kernel before the run counts as broken: the server does not read.
@@ -100,7 +101,8 @@ impl Link {
         .context("opening a socket; is the limit on open files too low?")?;
         socket.set_nonblocking(true)?;
         socket.set_tcp_nodelay(true)?;
-        // Closed at once when dropped: ports that wait a minute make the search for a free one dear for the next run.
+        // Closed at once when dropped: ports that wait a minute make the search for a free one dear
+        // for the next run.
         socket.set_linger(Some(Duration::ZERO))?;
         if let Some(from) = from {
             // The kernel chooses a port that is free at this address.

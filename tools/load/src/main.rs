@@ -1,11 +1,13 @@
 //! Load: what clients by the thousand do, and what it costs a server.
 //!
-//! One program has the generator (`run`), the floor (`floor`: a server that only moves frames) and the comparison
-//! (`compare`: servers side by side, medians of several runs; `series` and `report`: all of them, as a document). CPU and memory of the server are read from the
-//! operating system; every message has a number and a time, so loss, doubles and disorder are counted and latency
-//! is measured from the moment at which a message was due.
+//! One program has the generator (`run`), the floor (`floor`: a server that only moves frames) and
+//! the comparison (`compare`: servers side by side, medians of several runs; `series` and `report`:
+//! all of them, as a document). CPU and memory of the server are read from the operating system;
+//! every message has a number and a time, so loss, doubles and disorder are counted and latency is
+//! measured from the moment at which a message was due.
 //!
-//! Reading order: `scenario` (what is done), `engine` and `link` (connections), `drivers` (protocols), `measure`.
+//! Reading order: `scenario` (what is done), `engine` and `link` (connections), `drivers`
+//! (protocols), `measure`.
 
 mod compare;
 mod drivers;
@@ -57,7 +59,8 @@ enum Command {
     Series(series::Settings),
     /// Make the document and its plots from the figures of a series
     Report(report::Settings),
-    /// Attack our server from one app, or as a stranger, and measure what users of another app notice
+    /// Attack our server from one app, or as a stranger, and measure what users of another app
+    /// notice
     Fairness(fairness::Settings),
 }
 
@@ -79,7 +82,8 @@ struct RunArguments {
     /// PEM file of the server's certificate, which is believed; without it there is no TLS
     #[arg(long)]
     tls: Option<PathBuf>,
-    /// Say `ready` when it could begin, and wait for a line of input: for generators that begin together
+    /// Say `ready` when it could begin, and wait for a line of input: for generators that begin
+    /// together
     #[arg(long)]
     meet: bool,
     #[command(flatten)]

@@ -1,4 +1,5 @@
-//! Several servers, each with a generator of its own, at the same time: a process may open only so many files.
+//! Several servers, each with a generator of its own, at the same time: a process may open only so
+//! many files.
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::process::{Child, ChildStdin, ChildStdout, Stdio};
@@ -11,7 +12,8 @@ use crate::servers::{Programs, Server, start};
 /// Clients of one process: what its limit on open files leaves, and what one address has ports for.
 const CLIENTS_PER_PROCESS: usize = 17_000;
 
-/// From the first user of one generator to the first of the next: whole addresses, at least [`CLIENTS_PER_PROCESS`].
+/// From the first user of one generator to the first of the next: whole addresses, at least
+/// [`CLIENTS_PER_PROCESS`].
 const USERS_APART: usize = 20_000;
 
 /// Settings of a run with several processes.
@@ -49,7 +51,8 @@ pub(crate) fn run(settings: &Settings) -> Result<()> {
     Ok(())
 }
 
-/// Spreads the clients of a scenario over as many servers of ours as it takes, and adds up what they say.
+/// Spreads the clients of a scenario over as many servers of ours as it takes, and adds up what
+/// they say.
 ///
 /// # Errors
 /// A server does not start, or a generator fails.
@@ -143,7 +146,8 @@ fn pair(scenario: Name, programs: &Programs, size: &Size) -> Result<Pair> {
     })
 }
 
-/// One report of several: counts and rates are added, times are the longest, costs of one are averaged.
+/// One report of several: counts and rates are added, times are the longest, costs of one are
+/// averaged.
 fn sum(reports: &[Report]) -> Report {
     let mut all = Report::default();
     let Some(first) = reports.first() else {

@@ -1,4 +1,5 @@
-//! The whole series: every scenario of the report, one comparison after the other, into one file of JSON lines.
+//! The whole series: every scenario of the report, one comparison after the other, into one file of
+//! JSON lines.
 
 use std::collections::BTreeSet;
 use std::fs::File;
@@ -25,7 +26,8 @@ const RUN_OVERHEAD_S: f64 = 3.0;
 /// Shortest measuring of what is idle, in seconds: one heartbeat of each client.
 const HEARTBEAT_S: u64 = 10;
 
-/// Seconds that a run over several processes takes beside its measuring, for logins by the ten thousand. Measured.
+/// Seconds that a run over several processes takes beside its measuring, for logins by the ten
+/// thousand. Measured.
 const MANY_OVERHEAD_S: f64 = 25.0;
 
 /// What every scenario of several servers is done with.
@@ -147,7 +149,8 @@ impl Step {
         compare::measure(self.scenario, &self.servers, rounds, programs, size)
     }
 
-    /// Rooms of that many members; small rooms come ten at a time, so that a server has enough to do.
+    /// Rooms of that many members; small rooms come ten at a time, so that a server has enough to
+    /// do.
     fn fanout(members: usize, bytes: usize, servers: &[&'static str]) -> Self {
         Self {
             clients: members.max(1000),
@@ -322,7 +325,8 @@ fn begin(settings: &Settings) -> Result<File> {
     Ok(file)
 }
 
-/// Rounds that this step may have so that all runs that are left, one round each, still fit in their share.
+/// Rounds that this step may have so that all runs that are left, one round each, still fit in
+/// their share.
 fn rounds_within(left_s: f64, one_round_s: f64, rounds_max: usize) -> usize {
     // A small float becomes 0, an infinite one the largest number.
     ((left_s / one_round_s).round() as usize).clamp(1, rounds_max.max(1))

@@ -27,7 +27,8 @@ impl Server {
         self.child.id()
     }
 
-    /// The generator that loads this server, a process of its own: nothing of an earlier run is left in it.
+    /// The generator that loads this server, a process of its own: nothing of an earlier run is
+    /// left in it.
     pub(crate) fn generator(&self, name: &str, scenario: Scenario, size: &Size) -> Result<Command> {
         let mut command = Command::new(std::env::current_exe()?);
         command
@@ -101,8 +102,8 @@ fn built() -> PathBuf {
     cache.unwrap_or_else(home).join("tidings-peers")
 }
 
-/// Starts a server by its name: `tidings`, `tidings-tls`, `floor`, `floor-16` (frames per write), `uws`, `ws`, `socketio`, `nats`,
-/// `mosquitto`, `sockudo`, `nchan`, `centrifuge`.
+/// Starts a server by its name: `tidings`, `tidings-tls`, `floor`, `floor-16` (frames per write),
+/// `uws`, `ws`, `socketio`, `nats`, `mosquitto`, `sockudo`, `nchan`, `centrifuge`.
 pub(crate) fn start(name: &str, programs: &Programs) -> Result<Server> {
     let address = SocketAddr::from(([127, 0, 0, 1], free_port()?));
     let folder = Folder::new()?;

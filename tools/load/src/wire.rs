@@ -16,8 +16,8 @@ use socket2::Socket;
 /// What clients believe.
 pub(crate) type Trust = Arc<ClientConfig>;
 
-/// Settings of clients that believe this certificate and no other. Each handshake is a whole one: a client that has
-/// never been there is what is measured.
+/// Settings of clients that believe this certificate and no other. Each handshake is a whole one: a
+/// client that has never been there is what is measured.
 ///
 /// # Errors
 /// The file cannot be read or holds no certificate.

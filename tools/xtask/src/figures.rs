@@ -1,4 +1,5 @@
-//! Holds the figures in pages that people read against the code that decides them: `docs/figures.toml`.
+//! Holds the figures in pages that people read against the code that decides them:
+//! `docs/figures.toml`.
 
 use std::fs;
 use std::path::PathBuf;
@@ -32,8 +33,8 @@ struct Sources {
     manifest: toml::Table,
 }
 
-/// Fails when a page states a figure that the code does not have, or packages that are released together differ in
-/// version.
+/// Fails when a page states a figure that the code does not have, or packages that are released
+/// together differ in version.
 pub(crate) fn check() -> Result<()> {
     let sources = Sources {
         limits: read("proto/limits.toml")?,

@@ -1,8 +1,8 @@
 //! Instructions that a hub's operations execute, counted by callgrind: no clock, no noise.
 //!
-//! Two things are held: at 1,000 users an operation takes no more than the committed figure, and as users grow it
-//! takes no more than at 1,000. The committed figures belong to one version of the compiler: with another they are
-//! told and not held.
+//! Two things are held: at 1,000 users an operation takes no more than the committed figure, and as
+//! users grow it takes no more than at 1,000. The committed figures belong to one version of the
+//! compiler: with another they are told and not held.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -19,11 +19,12 @@ const FIGURES: &str = "tools/bench/instructions.toml";
 /// The function within which instructions count.
 const MEASURED: &str = "tidings_bench::work::measured";
 
-/// How much worse than the committed figure is worse: a part of it. On one machine the counts differ by less than a
-/// hundredth; the C library chooses its copying functions by the processor.
+/// How much worse than the committed figure is worse: a part of it. On one machine the counts
+/// differ by less than a hundredth; the C library chooses its copying functions by the processor.
 const WORSE_MAX: f64 = 0.1;
 
-/// How fast the cost of one operation may rise with the number of users: 0 = not at all, 1 = in proportion.
+/// How fast the cost of one operation may rise with the number of users: 0 = not at all, 1 = in
+/// proportion.
 const EXPONENT_MAX: f64 = 0.05;
 
 /// Users of the committed figures.
@@ -119,7 +120,8 @@ fn count(users: usize) -> Result<BTreeMap<String, f64>> {
     let mut found = BTreeMap::new();
     for (at, line) in text.lines().enumerate() {
         let (name, units) = line.split_once(' ').context("a line of the bench")?;
-        // One dump before each operation and one after it: the second has the operation's instructions.
+        // One dump before each operation and one after it: the second has the operation's
+        // instructions.
         let total = total(&dump, 2 * (at + 1))?;
         found.insert(name.to_owned(), (total / units.parse::<f64>()?).round());
     }

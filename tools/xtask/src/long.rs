@@ -1,5 +1,5 @@
-//! Long runs, in slices: each takes fresh seeds and leaves a line in a ledger, so that a run can be stopped at any time
-//! and goes on where it was.
+//! Long runs, in slices: each takes fresh seeds and leaves a line in a ledger, so that a run can be
+//! stopped at any time and goes on where it was.
 
 use std::fs;
 use std::io::Write as _;

@@ -63,13 +63,15 @@ enum Task {
         #[arg(long, value_name = "MEASURE")]
         list: Option<String>,
     },
-    /// Build the release: Debian packages, archive, JavaScript packages, bills of materials, checksums
+    /// Build the release: Debian packages, archive, JavaScript packages, bills of materials,
+    /// checksums
     Package {
         /// Instead, package the test build, inspect the packages, install and use them (as root)
         #[arg(long)]
         check: bool,
     },
-    /// Compare the figures in README, guide and CHANGELOG with the code (docs/figures.toml); part of `check`
+    /// Compare the figures in README, guide and CHANGELOG with the code (docs/figures.toml); part
+    /// of `check`
     Figures,
     /// Check licences, sources and known vulnerabilities of all dependencies; part of `check`
     ///
@@ -99,13 +101,15 @@ enum Task {
         )]
         load: Vec<String>,
     },
-    /// Compare bytes per session and allocations per operation with the committed figures; part of `check`
+    /// Compare bytes per session and allocations per operation with the committed figures; part of
+    /// `check`
     Ratchet {
         /// Commit to what is found
         #[arg(long)]
         update: bool,
     },
-    /// Count the instructions of a hub's operations with callgrind and compare with the committed figures
+    /// Count the instructions of a hub's operations with callgrind and compare with the committed
+    /// figures
     ///
     /// Part of `test` where valgrind is installed.
     Instructions {
@@ -122,7 +126,8 @@ enum Task {
     Checks,
     /// Switch deliberate faults on and see that a check finds each
     Faults(sim::Faults),
-    /// Run every proof and write the figures of docs/proven/reliability.md (about two and a half hours)
+    /// Run every proof and write the figures of docs/proven/reliability.md (about two and a half
+    /// hours)
     Reliability {
         /// Prove less, in about five minutes
         #[arg(long)]
@@ -162,7 +167,8 @@ enum Task {
     /// Send hostile bytes to every decoder
     #[command(after_help = "All options: cargo run -p tidings-fuzz -- --help")]
     Fuzz {
-        /// Options of `tidings-fuzz`, for example `--seconds N` (for each), `--target T`, `--seed S`
+        /// Options of `tidings-fuzz`, for example `--seconds N` (for each), `--target T`, `--seed
+        /// S`
         #[arg(
             trailing_var_arg = true,
             allow_hyphen_values = true,

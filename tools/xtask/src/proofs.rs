@@ -27,7 +27,8 @@ pub(crate) fn install_suite() -> Result<String> {
         .join(SUITE.replace("==", "-"));
     if !packages.join("kosoku/__init__.py").exists() {
         setup::python()?;
-        // Into a directory of its own: that needs no virtual environment, whose module many systems leave out.
+        // Into a directory of its own: that needs no virtual environment, whose module many systems
+        // leave out.
         let status = Command::new("python3")
             .args(["-m", "pip", "install", "--quiet"])
             .args(["--disable-pip-version-check", "--no-deps"])
@@ -46,8 +47,8 @@ pub(crate) fn install_suite() -> Result<String> {
     Ok(packages.to_string_lossy().into_owned())
 }
 
-/// Losses of power: the kills of the program under load, with its data on a disk that forgets what was not synced.
-/// The seed decides what the disk forgets.
+/// Losses of power: the kills of the program under load, with its data on a disk that forgets what
+/// was not synced. The seed decides what the disk forgets.
 pub(crate) fn power(cycles: u32, seed: u64) -> Result<()> {
     if let Some(lack) = power_lacks() {
         bail!("power cannot be lost here: {lack}");

@@ -45,7 +45,8 @@ const FULL: Amounts = Amounts {
     faults: &["--all"],
 };
 
-/// A proof: what it shows, the arguments of cargo, variables, and which lines of its output are its result.
+/// A proof: what it shows, the arguments of cargo, variables, and which lines of its output are its
+/// result.
 pub(crate) struct Proof {
     what: &'static str,
     args: Vec<&'static str>,
@@ -54,7 +55,8 @@ pub(crate) struct Proof {
     result: &'static [&'static str],
 }
 
-/// Runs all proofs; every result is written, also that of one that fails, which fails the task at the end.
+/// Runs all proofs; every result is written, also that of one that fails, which fails the task at
+/// the end.
 pub(crate) fn run(quick: bool) -> Result<()> {
     let amounts = if quick { QUICK } else { FULL };
     setup::cargo(&["build", "--quiet", "--package", "tidings"])?;

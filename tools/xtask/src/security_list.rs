@@ -1,4 +1,5 @@
-//! docs/internals/security-list.md names the test of each control: every test and every file that it names is there.
+//! docs/internals/security-list.md names the test of each control: every test and every file that
+//! it names is there.
 
 use std::path::Path;
 
@@ -66,7 +67,8 @@ fn is_path(named: &str) -> bool {
     !named.contains(' ') && (named.contains('/') || named.ends_with(".rs"))
 }
 
-/// Whether a file or folder is meant: by its end, as there is room for little in a table; `*` stands for anything.
+/// Whether a file or folder is meant: by its end, as there is room for little in a table; `*`
+/// stands for anything.
 fn is_at(file: &str, named: &str) -> bool {
     let named = named.trim_end_matches('/');
     if let Some((begin, end)) = named.split_once('*') {

@@ -93,8 +93,9 @@ pub(crate) fn sdk() -> Result<()> {
     run("clients/js/rtm", "npm", &["run", "--silent", "build"])
 }
 
-/// Packs the JavaScript packages into `clients/js/pack`, with their versions and without, and the scripts for pages under
-/// names with hashes: the same bytes from the same sources on every machine.
+/// Packs the JavaScript packages into `clients/js/pack`, with their versions and without, and the
+/// scripts for pages under names with hashes: the same bytes from the same sources on every
+/// machine.
 fn pack() -> Result<()> {
     let folders = PACKAGES.map(|package| format!("../{package}"));
     let mut words = vec!["pack.mjs", "../pack"];
@@ -138,8 +139,8 @@ pub(crate) fn chromium() -> Result<()> {
         .context("/usr/bin/chromium is missing; install Chromium there")
 }
 
-/// Python with its installer of packages, for the WebSocket conformance suite: from Debian's packages where it is
-/// missing.
+/// Python with its installer of packages, for the WebSocket conformance suite: from Debian's
+/// packages where it is missing.
 pub(crate) fn python() -> Result<()> {
     let pip = Command::new("python3")
         .args(["-m", "pip", "--version"])
@@ -152,8 +153,8 @@ pub(crate) fn python() -> Result<()> {
     })
 }
 
-/// The library that gives a process a wall clock of its own, for the proof that jumps of the clock do no harm: from
-/// Debian's packages where it is missing.
+/// The library that gives a process a wall clock of its own, for the proof that jumps of the clock
+/// do no harm: from Debian's packages where it is missing.
 pub(crate) fn own_clock() -> Result<()> {
     let is_there = ["x86_64", "aarch64"].iter().any(|machine| {
         Path::new(&format!(
@@ -167,7 +168,8 @@ pub(crate) fn own_clock() -> Result<()> {
     install(&["libfaketime"]).context("libfaketime is missing; install it")
 }
 
-/// Programs that look into a Debian package and a systemd unit: from Debian's packages where they are missing.
+/// Programs that look into a Debian package and a systemd unit: from Debian's packages where they
+/// are missing.
 pub(crate) fn packaging() -> Result<()> {
     let needed = [
         ("dpkg-shlibdeps", "dpkg-dev"),
@@ -179,7 +181,8 @@ pub(crate) fn packaging() -> Result<()> {
     install_missing(&needed).context("these look into the Debian package and the systemd unit")
 }
 
-/// The proxies of the guide, which its tests put in front of the program: from Debian's packages where they are missing.
+/// The proxies of the guide, which its tests put in front of the program: from Debian's packages
+/// where they are missing.
 pub(crate) fn proxies() -> Result<()> {
     let needed = [
         ("nginx", "nginx-light"),
@@ -238,8 +241,8 @@ fn is_installed(program: &str) -> bool {
         .any(|folder| folder.join(program).exists())
 }
 
-/// The command that makes a certificate, for the test that follows the guide's configuration: from Debian's packages
-/// where it is missing.
+/// The command that makes a certificate, for the test that follows the guide's configuration: from
+/// Debian's packages where it is missing.
 pub(crate) fn openssl() -> Result<()> {
     let version = Command::new("openssl").arg("version").output();
     if version.is_ok_and(|output| output.status.success()) {

@@ -1,4 +1,5 @@
-//! What we build from, held against `deny.toml` by cargo-deny: licences, sources, banned crates, known vulnerabilities.
+//! What we build from, held against `deny.toml` by cargo-deny: licences, sources, banned crates,
+//! known vulnerabilities.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -16,10 +17,11 @@ const DATABASE_BESIDE: &str = "../shared/data/advisory-db";
 /// What cargo-deny calls its clone of that address: the name, and cargo's own hash of the address.
 const CLONE: &str = "advisory-db-3157b0e258782691";
 
-/// Fails when a dependency comes from elsewhere than crates.io, or under no licence that `deny.toml` allows, or is one
-/// that it bans, or has a known vulnerability.
+/// Fails when a dependency comes from elsewhere than crates.io, or under no licence that
+/// `deny.toml` allows, or is one that it bans, or has a known vulnerability.
 ///
-/// The last needs a copy of the advisory database. Where there is none, that is said, and the rest is checked.
+/// The last needs a copy of the advisory database. Where there is none, that is said, and the rest
+/// is checked.
 pub(crate) fn check() -> Result<()> {
     let program = tools::cargo_deny()?;
     deny(
@@ -62,7 +64,8 @@ fn deny(program: &Path, rules: &Path, checks: &[&str]) -> Result<()> {
     Ok(())
 }
 
-/// The copy of the advisory database, if there is one. It is an error when the one that was named is not there.
+/// The copy of the advisory database, if there is one. It is an error when the one that was named
+/// is not there.
 fn database() -> Result<Option<PathBuf>> {
     let named = std::env::var_os(DATABASE).map(PathBuf::from);
     let folder = named
@@ -98,8 +101,8 @@ fn newest_advisory(database: &Path) -> Result<String> {
     Ok(newest)
 }
 
-/// Lays the database out as cargo-deny wants it, a git repository under a name of its own, and returns the rules that
-/// point there.
+/// Lays the database out as cargo-deny wants it, a git repository under a name of its own, and
+/// returns the rules that point there.
 fn with_database(database: &Path) -> Result<PathBuf> {
     let all = target().join("advisories");
     let clone = all.join(CLONE);

@@ -91,8 +91,8 @@ pub(crate) fn ratchet(update: bool) -> Result<()> {
     cargo(&test)
 }
 
-/// The reference of the JavaScript SDK, made from its typings: `site/reference/dist/index.html`. Fails on a warning,
-/// among others when a public item has no comment.
+/// The reference of the JavaScript SDK, made from its typings: `site/reference/dist/index.html`.
+/// Fails on a warning, among others when a public item has no comment.
 pub(crate) fn reference() -> Result<()> {
     run("site/reference", "npm", &["ci", "--no-fund", "--no-audit"])?;
     run("site/reference", "npm", &["run", "build"])
@@ -120,8 +120,8 @@ fn browser() -> Result<()> {
     )
 }
 
-/// The packed SDK in every kind of application, against the real program. After the browser tests, whose
-/// libraries it uses.
+/// The packed SDK in every kind of application, against the real program. After the browser tests,
+/// whose libraries it uses.
 fn imports() -> Result<()> {
     run("proof/packages", "npm", &["ci", "--no-fund", "--no-audit"])?;
     let program = setup::target().join("debug/tidings");

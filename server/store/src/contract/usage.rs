@@ -40,7 +40,8 @@ fn history(body: &str, messages_max: usize) -> StoreOp {
     }
 }
 
-/// Everything that an app stores counts, everything that goes counts no more, and a restart changes nothing.
+/// Everything that an app stores counts, everything that goes counts no more, and a restart changes
+/// nothing.
 pub fn what_an_app_has_stored_is_counted(store: &mut dyn Subject) {
     let alice = user("alice");
     assert_eq!(stored(store), 0);

@@ -14,7 +14,8 @@ use super::space::{Probe, SpaceWatch};
 use super::{OpenError, Options, directory, journal};
 use crate::kv::{Backend, Fault, Pair, Pairs, ReadError, Writes};
 
-/// Wait before a store that a full disk has stopped is opened again; each attempt that fails doubles it.
+/// Wait before a store that a full disk has stopped is opened again; each attempt that fails
+/// doubles it.
 const REOPEN_WAIT: Duration = Duration::from_secs(1);
 
 /// The longest such wait.
@@ -188,9 +189,9 @@ impl Backend for FjallBackend {
     }
 }
 
-/// A failure of the work in the background is not told in detail. It is one of the disk's, mostly that it is full,
-/// and touches nothing that was acknowledged: that is in the journal. A write to the journal that failed for another
-/// reason than space means that the disk is ill.
+/// A failure of the work in the background is not told in detail. It is one of the disk's, mostly
+/// that it is full, and touches nothing that was acknowledged: that is in the journal. A write to
+/// the journal that failed for another reason than space means that the disk is ill.
 fn fault(error: fjall::Error) -> Fault {
     match error {
         fjall::Error::Io(error) => Fault {

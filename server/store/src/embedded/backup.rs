@@ -1,8 +1,8 @@
 //! A store as a text file, and back: what `tidings store backup` and `restore` do.
 //!
-//! One JSON object a line: a head with the versions, one line per record in key order (key and record as they are
-//! stored, in base64; each record carries its own checksum), and an end with the number of records and a checksum
-//! of all of them, without which a file counts as cut off.
+//! One JSON object a line: a head with the versions, one line per record in key order (key and
+//! record as they are stored, in base64; each record carries its own checksum), and an end with the
+//! number of records and a checksum of all of them, without which a file counts as cut off.
 
 use std::io::{self, BufRead, Write};
 use std::path::Path;
@@ -27,7 +27,8 @@ const GROUP_BYTES: usize = 4 << 20;
 /// Beyond every key.
 const KEYS_END: [u8; 1] = [0xff];
 
-/// Why a backup could not be restored. Nothing of it can be relied on then; remove the directory and begin again.
+/// Why a backup could not be restored. Nothing of it can be relied on then; remove the directory
+/// and begin again.
 #[derive(Debug, thiserror::Error)]
 pub enum RestoreError {
     /// The directory could not be opened as a store.
@@ -65,8 +66,8 @@ impl EmbeddedEngine {
 
     /// Makes a store from a backup in a directory that has none. Returns the number of records.
     ///
-    /// Nothing of the disk is kept in reserve: a server whose disk is nearly full is restored there first and given
-    /// space later.
+    /// Nothing of the disk is kept in reserve: a server whose disk is nearly full is restored there
+    /// first and given space later.
     ///
     /// # Errors
     /// [`RestoreError`]

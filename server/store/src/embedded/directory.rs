@@ -24,8 +24,8 @@ pub(super) fn prepare(path: &Path) -> Result<File, OpenError> {
     Ok(lock)
 }
 
-/// Makes the directory and those above it, safe from a loss of power. One that is there is not touched: what holds it
-/// may not even be readable.
+/// Makes the directory and those above it, safe from a loss of power. One that is there is not
+/// touched: what holds it may not even be readable.
 fn make(path: &Path) -> io::Result<()> {
     let missing: Vec<&Path> = (path.ancestors())
         .take_while(|path| !path.as_os_str().is_empty() && !path.exists())
@@ -40,9 +40,9 @@ fn make(path: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Makes the names of everything below the database's directory, and of that directory, safe from a loss of power. The
-/// database syncs its files, but not the names of directories that it has made: without the name of a keyspace its
-/// journal would be read as if the keyspace had never been.
+/// Makes the names of everything below the database's directory, and of that directory, safe from a
+/// loss of power. The database syncs its files, but not the names of directories that it has made:
+/// without the name of a keyspace its journal would be read as if the keyspace had never been.
 pub(super) fn sync_names(path: &Path, database: &Path) -> Result<(), OpenError> {
     sync_below(database)?;
     sync(path)

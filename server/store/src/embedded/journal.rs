@@ -1,13 +1,14 @@
 //! Looks at the journals before the database does.
 //!
-//! The database ends its replay at the first group that it cannot read. That is right for a torn end, which
-//! was never acknowledged, but not for damage with whole groups behind it, which would be dropped in silence;
-//! and it refuses to open when the end was torn in such a way that a later page reached the disk and an
-//! earlier did not. Here both are told apart: a torn end is cut, anything else is an error (contract CRA-4).
+//! The database ends its replay at the first group that it cannot read. That is right for a torn
+//! end, which was never acknowledged, but not for damage with whole groups behind it, which would
+//! be dropped in silence; and it refuses to open when the end was torn in such a way that a later
+//! page reached the disk and an earlier did not. Here both are told apart: a torn end is cut,
+//! anything else is an error (contract CRA-4).
 //!
-//! Format of a journal, version 3: groups of a start (tag 1, number of items, sequence number), items (tag 2)
-//! or clears (tag 4), and an end (tag 3, XXH3 of the items, four fixed bytes). A journal is extended with
-//! zeros in advance.
+//! Format of a journal, version 3: groups of a start (tag 1, number of items, sequence number),
+//! items (tag 2) or clears (tag 4), and an end (tag 3, XXH3 of the items, four fixed bytes). A
+//! journal is extended with zeros in advance.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write as _};
@@ -29,13 +30,15 @@ const TRAILER: [u8; 4] = *b"FJL\x03";
 pub(super) enum Ending {
     /// Cut off in the middle of a group, by a crash.
     Torn,
-    /// The same by a write that has failed in this process. What of it was not synced may never reach the disk,
-    /// though it is read as if it were there: a later crash would find a hole before what was acknowledged since.
+    /// The same by a write that has failed in this process. What of it was not synced may never
+    /// reach the disk, though it is read as if it were there: a later crash would find a hole
+    /// before what was acknowledged since.
     Failed,
 }
 
-/// Cuts the group that was left unfinished at the end of the last journal, and keeps what it cut in the file `torn`
-/// of the store's directory, in place of the last one. After a failed write the journal is written again.
+/// Cuts the group that was left unfinished at the end of the last journal, and keeps what it cut in
+/// the file `torn` of the store's directory, in place of the last one. After a failed write the
+/// journal is written again.
 ///
 /// # Errors
 /// A journal is damaged before its end, or cannot be read, cut or written.
@@ -159,7 +162,8 @@ fn group_end(bytes: &[u8], start: usize) -> Option<usize> {
 /// Bytes of the item at the beginning.
 fn item_bytes(bytes: &[u8]) -> Option<usize> {
     match *bytes.first()? {
-        // Tag, type, compression, keyspace (8), length of the key (2), of the value (4), as stored (4).
+        // Tag, type, compression, keyspace (8), length of the key (2), of the value (4), as stored
+        // (4).
         ITEM => {
             let key_bytes = u16::from_le_bytes(bytes.get(11..13)?.try_into().ok()?);
             let stored_bytes = u32::from_le_bytes(bytes.get(17..21)?.try_into().ok()?);

@@ -1,8 +1,8 @@
 //! The embedded store: one directory, no set-up.
 //!
-//! The directory holds `FORMAT` (the version of what is in it), `LOCK` (held by the process that has it open)
-//! and `db` (a log-structured tree with a journal). A group of operations is one batch of the journal, written
-//! and synced as a whole.
+//! The directory holds `FORMAT` (the version of what is in it), `LOCK` (held by the process that
+//! has it open) and `db` (a log-structured tree with a journal). A group of operations is one batch
+//! of the journal, written and synced as a whole.
 
 mod backend;
 mod backup;
@@ -35,13 +35,14 @@ use crate::usage::Bounds;
 pub struct Options {
     /// Memory for what was read from disk, in bytes. More makes reads of cold inboxes faster.
     pub cache_bytes: u64,
-    /// Journals are kept below about this many bytes, at least 64 MiB. More means fewer and larger writes in
-    /// the background, and a longer start after a crash: about a second per 128 MiB.
+    /// Journals are kept below about this many bytes, at least 64 MiB. More means fewer and larger
+    /// writes in the background, and a longer start after a crash: about a second per 128 MiB.
     pub journal_bytes_max: u64,
-    /// What is written is sorted in memory up to this many bytes before it goes into a table. Up to five
-    /// times as much memory is used at peaks. More means fewer tables to merge, so less CPU for each message,
-    /// and longer waits whenever one is freed: with 32 MiB instead of 8 a stored message took a tenth less CPU,
-    /// and the longest wait was 95 ms instead of 52 (two cores, 45,000 messages a second).
+    /// What is written is sorted in memory up to this many bytes before it goes into a table. Up to
+    /// five times as much memory is used at peaks. More means fewer tables to merge, so less CPU
+    /// for each message, and longer waits whenever one is freed: with 32 MiB instead of 8 a stored
+    /// message took a tenth less CPU, and the longest wait was 95 ms instead of 52 (two cores,
+    /// 45,000 messages a second).
     pub memtable_bytes_max: u64,
     /// Threads for the work in the background, at least 1.
     pub worker_threads: usize,

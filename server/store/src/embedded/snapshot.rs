@@ -72,8 +72,8 @@ impl Drop for Slot {
 }
 
 impl Snapshots {
-    /// The store as it is now: every group that was acknowledged, and none in part. It keeps what is replaced
-    /// meanwhile on the disk, so it is not to be kept for long.
+    /// The store as it is now: every group that was acknowledged, and none in part. It keeps what
+    /// is replaced meanwhile on the disk, so it is not to be kept for long.
     ///
     /// # Errors
     /// The store has ended, or is being opened again after a full disk.

@@ -4,14 +4,15 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-/// Asking more often would cost a system call per commit; a second of appends is far less than any reserve.
+/// Asking more often would cost a system call per commit; a second of appends is far less than any
+/// reserve.
 const PROBE_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Below how many free bytes new data is refused. Source: contract CRA-6.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum DiskReserve {
-    /// 5 % of the file system, but at least 256 MiB; on one of less than 1 GiB a quarter of it, since
-    /// otherwise little would be left to use.
+    /// 5 % of the file system, but at least 256 MiB; on one of less than 1 GiB a quarter of it,
+    /// since otherwise little would be left to use.
     #[default]
     Auto,
     /// A number of bytes.
@@ -83,7 +84,8 @@ impl SpaceWatch {
         let now = Instant::now();
         if self.next_look.is_none_or(|next_look| now >= next_look) {
             self.next_look = Some(now + PROBE_INTERVAL);
-            // A file system that does not tell is one on which only a failing write shows that it is full.
+            // A file system that does not tell is one on which only a failing write shows that it
+            // is full.
             if let Ok(Space {
                 free_bytes,
                 total_bytes,

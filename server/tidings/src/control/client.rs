@@ -95,8 +95,8 @@ pub(crate) fn ask(data_dir: &Path, request: Request) -> Result<Option<Answer>, F
     }
 }
 
-/// Has the server of a data directory write its store. Returns how many records there are; `None` = no server runs
-/// there.
+/// Has the server of a data directory write its store. Returns how many records there are; `None` =
+/// no server runs there.
 pub(crate) fn backup(data_dir: &Path, to: &mut dyn Write) -> Result<Option<u64>, Failure> {
     let Reached::Server(mut line) = reach(data_dir)? else {
         return Ok(None);

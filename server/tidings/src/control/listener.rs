@@ -241,7 +241,8 @@ fn note(change: &Change, uid: u32) {
     );
 }
 
-/// Answers one that comes too many. Its request is read, or else the system would take the answer back with it.
+/// Answers one that comes too many. Its request is read, or else the system would take the answer
+/// back with it.
 fn turn_away(stream: &mut UnixStream) -> io::Result<()> {
     stream.set_read_timeout(Some(TURN_AWAY_WAIT))?;
     stream.set_write_timeout(Some(TURN_AWAY_WAIT))?;

@@ -1,14 +1,16 @@
 //! The control socket: how commands reach the server that runs on a data directory.
 //!
-//! `control.sock` lies in the data directory, so that it is found where the data are, and whoever may write these may
-//! use it: it is its owner's alone (mode 0600), and the server asks the system who has connected besides.
+//! `control.sock` lies in the data directory, so that it is found where the data are, and whoever
+//! may write these may use it: it is its owner's alone (mode 0600), and the server asks the system
+//! who has connected besides.
 //!
-//! One connection carries one request, a line of JSON with the version of the protocol, and its answer, a line of JSON
-//! as well. The answer to [`Request::Backup`] is followed by the records of the store, in the form of its backups,
-//! which say themselves where they end. A server that does not know a version or a request says so.
+//! One connection carries one request, a line of JSON with the version of the protocol, and its
+//! answer, a line of JSON as well. The answer to [`Request::Backup`] is followed by the records of
+//! the store, in the form of its backups, which say themselves where they end. A server that does
+//! not know a version or a request says so.
 //!
-//! Bounds: a line of [`LINE_BYTES_MAX`], [`CONNECTIONS_MAX`] at a time, [`WAIT`] for a line and for each piece that is
-//! written.
+//! Bounds: a line of [`LINE_BYTES_MAX`], [`CONNECTIONS_MAX`] at a time, [`WAIT`] for a line and for
+//! each piece that is written.
 
 mod client;
 mod listener;

@@ -1,4 +1,5 @@
-//! Writes lines from a thread of its own: what cannot be written costs lines, which are counted, and nobody's time.
+//! Writes lines from a thread of its own: what cannot be written costs lines, which are counted,
+//! and nobody's time.
 
 use std::collections::VecDeque;
 use std::io::{self, ErrorKind, Write};
@@ -17,8 +18,8 @@ const LINES_MAX: usize = 8_192;
 /// Bytes of lines that wait.
 const BYTES_MAX: usize = 4 << 20;
 
-/// How long whoever reports an error waits until it is written, so that a process that ends by it has said so. Once
-/// that was in vain, nobody waits until something was written again.
+/// How long whoever reports an error waits until it is written, so that a process that ends by it
+/// has said so. Once that was in vain, nobody waits until something was written again.
 const ERROR_WAIT: Duration = Duration::from_millis(100);
 
 /// How often it is tried to say that lines were lost, while there are no others.

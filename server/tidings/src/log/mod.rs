@@ -49,8 +49,8 @@ pub(crate) struct Plan {
     pub(crate) security_lines_per_s: u32,
 }
 
-/// What `--log` may be: one of the levels, or a filter in which targets have levels. A single word that is no level
-/// would be taken for a target, and would switch everything off.
+/// What `--log` may be: one of the levels, or a filter in which targets have levels. A single word
+/// that is no level would be taken for a target, and would switch everything off.
 pub(crate) fn check_filter(filter: &str) -> Result<(), Failure> {
     const HINT: &str =
         "use error, warn, info, debug or trace, or for example info,tidings_server=debug";
@@ -79,7 +79,8 @@ struct Log {
 
 static LOG: OnceLock<Log> = OnceLock::new();
 
-/// Logs to the standard error stream from now on, and security events to a file of their own if there is to be one.
+/// Logs to the standard error stream from now on, and security events to a file of their own if
+/// there is to be one.
 pub(crate) fn start(plan: &Plan) -> Result<(), Failure> {
     check_filter(&plan.filter)?;
     let no_thread = |error: io::Error| {

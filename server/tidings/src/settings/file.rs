@@ -46,7 +46,8 @@ fn unknown_key(message: &str) -> Option<String> {
     rest.split('`').next().map(str::to_owned)
 }
 
-/// What to do about it. A file that is no TOML at all has another fault than one with a wrong key or value.
+/// What to do about it. A file that is no TOML at all has another fault than one with a wrong key
+/// or value.
 fn hint(text: &str, unknown: Option<&str>, message: &str) -> String {
     if let Some(key) = unknown {
         // The message lists what is known.

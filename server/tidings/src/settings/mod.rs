@@ -22,8 +22,9 @@ pub(crate) use self::variables::check as check_variables;
 use crate::failure::Failure;
 use crate::log::{Form, Plan};
 
-/// Security events that are logged per second, unless it is said otherwise. Logins of a thousand users at once fit, as
-/// ten seconds' worth may come at once; a flood for a day takes some gigabytes.
+/// Security events that are logged per second, unless it is said otherwise. Logins of a thousand
+/// users at once fit, as ten seconds' worth may come at once; a flood for a day takes some
+/// gigabytes.
 const SECURITY_LOG_RATE: u32 = 200;
 
 /// Declares the settings: one entry per option, with everything that is to be said of it.
@@ -90,18 +91,20 @@ settings! {
     #[arg(env = "TIDINGS_LISTEN", value_name = "ADDRESS:PORT")]
     listen: Listen = Listen::HERE;
 
-    /// Second address and port, for health checks only: load on the first cannot delay them [default: none]
+    /// Second address and port, for health checks only: load on the first cannot delay them
+    /// [default: none]
     #[arg(env = "TIDINGS_ADMIN_LISTEN", value_name = "ADDRESS:PORT")]
     admin_listen: Listen;
 
-    /// Directory for offline messages, attributes and uploaded files; created if missing [default: ./tidings-data]
+    /// Directory for offline messages, attributes and uploaded files; created if missing [default:
+    /// ./tidings-data]
     #[arg(env = "TIDINGS_DATA_DIR", value_name = "DIRECTORY")]
     data_dir: PathBuf = PathBuf::from("./tidings-data");
 
     /// App to serve: its id, and the certificate that signs its tokens; repeat for more apps
     ///
-    /// Without a certificate, no token is required. While you rotate a certificate, give both: ID:NEW:OLD.
-    /// In the variable, separate apps by commas; in the file, write a list.
+    /// Without a certificate, no token is required. While you rotate a certificate, give both:
+    /// ID:NEW:OLD. In the variable, separate apps by commas; in the file, write a list.
     #[arg(
         env = "TIDINGS_APP",
         value_name = "ID[:CERTIFICATE]",
@@ -111,11 +114,12 @@ settings! {
     #[serde(default, deserialize_with = "one_or_many")]
     app: Vec<String>;
 
-    /// File with one app per line, written as for --app; repeat for more files [default: the systemd credential
-    /// "apps", if there is one]
+    /// File with one app per line, written as for --app; repeat for more files [default: the
+    /// systemd credential "apps", if there is one]
     ///
-    /// Unlike options, the contents of a file do not show in process lists. Make the file readable by the server's
-    /// user only. Lines that begin with # are comments. A reload reads the file again.
+    /// Unlike options, the contents of a file do not show in process lists. Make the file readable
+    /// by the server's user only. Lines that begin with # are comments. A reload reads the file
+    /// again.
     #[arg(
         env = "TIDINGS_APP_FILE",
         value_name = "FILE",
@@ -136,8 +140,8 @@ settings! {
     #[arg(env = "TIDINGS_GUIDE", num_args = 0..=1, default_missing_value = "true", value_name = "BOOL")]
     guide: Switch;
 
-    /// Free disk space to preserve: with less, new messages and files are refused; deletions still work [default: 5 %
-    /// of the disk, at least 256 MiB]
+    /// Free disk space to preserve: with less, new messages and files are refused; deletions still
+    /// work [default: 5 % of the disk, at least 256 MiB]
     #[arg(env = "TIDINGS_DISK_RESERVE", value_name = "SIZE")]
     disk_reserve: Size;
 
@@ -149,8 +153,8 @@ settings! {
     #[arg(env = "TIDINGS_MEDIA_BYTES_MAX", value_name = "SIZE")]
     media_bytes_max: Size = Size(MediaConfig::default().bytes_max);
 
-    /// Space for the uploaded files of one app, unless the app sets max_media_bytes [default: all of --media-bytes-max;
-    /// with several apps half of it, at most 2GiB]
+    /// Space for the uploaded files of one app, unless the app sets max_media_bytes [default: all
+    /// of --media-bytes-max; with several apps half of it, at most 2GiB]
     #[arg(env = "TIDINGS_MEDIA_APP_BYTES_MAX", value_name = "SIZE")]
     media_app_bytes_max: Size;
 
@@ -162,23 +166,24 @@ settings! {
     #[arg(env = "TIDINGS_HUBS", value_name = "NUMBER")]
     hubs: u16 => checks::hubs;
 
-    /// Time over which to spread disconnects when the server stops, at most 20s; a number without a unit is seconds
-    /// [default: 0, all at once]
+    /// Time over which to spread disconnects when the server stops, at most 20s; a number without a
+    /// unit is seconds [default: 0, all at once]
     #[arg(env = "TIDINGS_DRAIN_WINDOW", value_name = "TIME")]
     drain_window: Span = Span::Bare(0) => checks::drain_window;
 
-    /// Memory limit of the server, at least 64MiB [default: three quarters of the machine's memory or of the
-    /// container's limit]
+    /// Memory limit of the server, at least 64MiB [default: three quarters of the machine's memory
+    /// or of the container's limit]
     ///
-    /// Above 80 % of it, new logins are refused and messages buffered for disconnected clients are dropped. Above 95 %,
-    /// the slowest clients are disconnected. Clients are told what they have missed.
+    /// Above 80 % of it, new logins are refused and messages buffered for disconnected clients are
+    /// dropped. Above 95 %, the slowest clients are disconnected. Clients are told what they have
+    /// missed.
     #[arg(env = "TIDINGS_MEMORY_MAX", value_name = "SIZE")]
     memory_max: Size => checks::memory_max;
 
     /// PEM file with the TLS certificate, followed by any intermediate certificates
     ///
-    /// When it or the key changes, both are read again within seconds, on a reload at once. If the files cannot be
-    /// used, the log says so and the old certificate stays in use.
+    /// When it or the key changes, both are read again within seconds, on a reload at once. If the
+    /// files cannot be used, the log says so and the old certificate stays in use.
     #[arg(env = "TIDINGS_TLS_CERT", value_name = "FILE")]
     tls_cert: PathBuf;
 
@@ -186,12 +191,13 @@ settings! {
     #[arg(env = "TIDINGS_TLS_KEY", value_name = "FILE")]
     tls_key: PathBuf;
 
-    /// Accept connections from other machines without TLS: for use behind a proxy that terminates TLS
+    /// Accept connections from other machines without TLS: for use behind a proxy that terminates
+    /// TLS
     #[arg(env = "TIDINGS_INSECURE", num_args = 0..=1, default_missing_value = "true", value_name = "BOOL")]
     insecure: Switch = Switch(false);
 
-    /// Origin whose pages may connect; repeat for more origins [default: any; only the server's own host for apps that
-    /// require no token]
+    /// Origin whose pages may connect; repeat for more origins [default: any; only the server's own
+    /// host for apps that require no token]
     ///
     /// Write an origin as browsers send it: https://chat.example.org, or https://*.example.org for all its direct
     /// subdomains; `any` allows every origin. An app can have its own list: `tidings app set ID origins=...`.
@@ -202,9 +208,11 @@ settings! {
     )]
     origin: Vec<String>;
 
-    /// Address or range of a proxy whose `X-Forwarded-For` header is trusted; repeat for more proxies [default: none]
+    /// Address or range of a proxy whose `X-Forwarded-For` header is trusted; repeat for more
+    /// proxies [default: none]
     ///
-    /// Limits per address then apply to each of the proxy's clients. The proxy must set the header itself.
+    /// Limits per address then apply to each of the proxy's clients. The proxy must set the header
+    /// itself.
     #[arg(
         env = "TIDINGS_TRUSTED_PROXY",
         value_name = "ADDRESS[/BITS]",
@@ -216,12 +224,13 @@ settings! {
     #[arg(env = "TIDINGS_LEGACY", num_args = 0..=1, default_missing_value = "true", value_name = "BOOL")]
     legacy: Switch = Switch(true);
 
-    /// URL at which legacy clients reach this server, for example wss://sig.example.org [default: the host that they
-    /// asked for]
+    /// URL at which legacy clients reach this server, for example wss://sig.example.org [default:
+    /// the host that they asked for]
     #[arg(env = "TIDINGS_LEGACY_PUBLIC_URL", value_name = "URL")]
     legacy_public_url: String;
 
-    /// Let legacy clients log in with `_no_need_token` even if their app has a certificate: anyone can be any user
+    /// Let legacy clients log in with `_no_need_token` even if their app has a certificate: anyone
+    /// can be any user
     #[arg(env = "TIDINGS_LEGACY_TOKEN_DEBUGGING", num_args = 0..=1, default_missing_value = "true", value_name = "BOOL")]
     legacy_token_debugging: Switch = Switch(false);
 
@@ -229,12 +238,13 @@ settings! {
     #[arg(env = "TIDINGS_PHONE_GATEWAY", value_name = "USER")]
     phone_gateway: String;
 
-    /// Connections that may be open before login [default: 10000, or a tenth of the open-files limit]
+    /// Connections that may be open before login [default: 10000, or a tenth of the open-files
+    /// limit]
     #[arg(env = "TIDINGS_STRANGERS_MAX", value_name = "NUMBER")]
     strangers_max: usize = Limits::default().preauth_connections_max => checks::logins;
 
-    /// Connections of one address that may be open before login; raise it where many users share an address [default:
-    /// 1000]
+    /// Connections of one address that may be open before login; raise it where many users share an
+    /// address [default: 1000]
     #[arg(env = "TIDINGS_STRANGERS_PER_ADDRESS_MAX", value_name = "NUMBER")]
     strangers_per_address_max: usize = Limits::default().preauth_connections_per_address_max => checks::logins;
 
@@ -242,7 +252,8 @@ settings! {
     #[arg(env = "TIDINGS_HANDSHAKE_RATE", value_name = "CALLS/TIME")]
     handshake_rate: RateValue = RateValue(Limits::default().handshakes);
 
-    /// How often legacy clients of one address may connect; they open several connections each [default: 2000/4s]
+    /// How often legacy clients of one address may connect; they open several connections each
+    /// [default: 2000/4s]
     #[arg(env = "TIDINGS_LEGACY_HANDSHAKE_RATE", value_name = "CALLS/TIME")]
     legacy_handshake_rate: RateValue = RateValue(Limits::default().legacy_handshakes);
 
@@ -250,7 +261,8 @@ settings! {
     #[arg(env = "TIDINGS_FAILED_LOGIN_RATE", value_name = "CALLS/TIME")]
     failed_login_rate: RateValue = RateValue(Limits::default().failed_logins);
 
-    /// How long an address is blocked after too many failed logins; a number without a unit is seconds [default: 10s]
+    /// How long an address is blocked after too many failed logins; a number without a unit is
+    /// seconds [default: 10s]
     #[arg(env = "TIDINGS_FAILED_LOGIN_PAUSE", value_name = "TIME")]
     failed_login_pause: Span = Span::Time(Duration::from_millis(Limits::default().failed_login_pause_ms));
 
@@ -258,7 +270,8 @@ settings! {
     #[arg(env = "TIDINGS_LOGIN_RATE", value_name = "NUMBER")]
     login_rate: usize = Limits::default().login_rate => checks::logins;
 
-    /// What to log: error, warn, info, debug or trace, or a filter such as info,tidings_server=debug [default: info]
+    /// What to log: error, warn, info, debug or trace, or a filter such as
+    /// info,tidings_server=debug [default: info]
     #[arg(env = "TIDINGS_LOG", value_name = "LEVEL")]
     log: String = "info".to_owned();
 
@@ -271,14 +284,16 @@ settings! {
     #[serde(alias = "log-form")]
     log_format: Form = Form::Text;
 
-    /// File for security events (logins, refusals, bans, floods, changes by operators), one JSON object per line
-    /// [default: the log]
+    /// File for security events (logins, refusals, bans, floods, changes by operators), one JSON
+    /// object per line [default: the log]
     ///
-    /// Only the server's user can read it. A reload opens it again, so that programs such as logrotate can move it.
+    /// Only the server's user can read it. A reload opens it again, so that programs such as
+    /// logrotate can move it.
     #[arg(env = "TIDINGS_SECURITY_LOG", value_name = "FILE")]
     security_log: PathBuf;
 
-    /// Security events logged per second, with bursts of ten times as many; the rest is only counted [default: 200]
+    /// Security events logged per second, with bursts of ten times as many; the rest is only
+    /// counted [default: 200]
     #[arg(env = "TIDINGS_SECURITY_LOG_RATE", value_name = "NUMBER")]
     security_log_rate: u32 = SECURITY_LOG_RATE => checks::security_log_rate;
 }

@@ -236,8 +236,8 @@ impl Listen {
 impl FromStr for Listen {
     type Err = String;
 
-    /// `localhost` is this machine wherever it is looked up, so that it is taken; other names are not: what they mean
-    /// can change, and a listener has an address.
+    /// `localhost` is this machine wherever it is looked up, so that it is taken; other names are
+    /// not: what they mean can change, and a listener has an address.
     fn from_str(text: &str) -> Result<Self, String> {
         let text = text.trim();
         if let Ok(address) = text.parse() {

@@ -12,8 +12,8 @@ const PREFIX: &str = "TIDINGS_";
 /// Variables of other programs of ours: the SDKs read the first, tests and tools the second.
 const OTHERS: [&str; 2] = ["TIDINGS_ENDPOINT", "TIDINGS_BIN"];
 
-/// Finds variables that look like settings and are none: one that is nearly a known one is an error, another one is
-/// told.
+/// Finds variables that look like settings and are none: one that is nearly a known one is an
+/// error, another one is told.
 pub(crate) fn check() -> Result<(), Failure> {
     let given = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
     let mut given: Vec<_> = given.filter(|name| name.starts_with(PREFIX)).collect();

@@ -1,7 +1,7 @@
 //! The program as a user meets it: help texts, errors, a run from start to end.
 //!
-//! Output is compared with files in `tests/expected`; `UPDATE_EXPECTED=1` rewrites them, to be read before they
-//! are committed.
+//! Output is compared with files in `tests/expected`; `UPDATE_EXPECTED=1` rewrites them, to be read
+//! before they are committed.
 
 mod apps;
 mod media;
@@ -314,7 +314,8 @@ fn completions_and_man_pages_are_made() {
     }
 }
 
-/// An app that is made, served, looked at, changed, backed up and restored, with what a user would type.
+/// An app that is made, served, looked at, changed, backed up and restored, with what a user would
+/// type.
 #[test]
 fn an_app_lives_in_the_data_directory() {
     let folder = tempfile::tempdir().expect("a folder");

@@ -181,23 +181,11 @@ fn security_events_go_to_a_file_of_their_own_that_can_be_moved_away() {
     let (server, address) = serve_with(&data, log.into(), &["--security-log", path]);
     let login = |user: &str| {
         let endpoint = format!("ws://{address}");
-        let arguments = [
-            "doctor",
-            "--dev",
-            "--listen",
-            "127.0.0.1:0",
-            "--data-dir",
-            &data,
-        ];
-        let output = tidings(&arguments)
-            .args([
-                "--endpoint",
-                &endpoint,
-                "--user",
-                user,
-                "--disk-reserve",
-                "0",
-            ])
+        let place = ["--listen", "127.0.0.1:0", "--data-dir", &data];
+        let user = ["--endpoint", &endpoint, "--user", user];
+        let output = tidings(&["doctor", "--dev", "--disk-reserve", "0"])
+            .args(place)
+            .args(user)
             .output();
         assert!(output.expect("the program runs").status.success());
     };

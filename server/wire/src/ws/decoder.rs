@@ -205,7 +205,8 @@ impl<'i> Events<'_, 'i> {
         }
     }
 
-    /// Frames that have begun in this input so far: a message may come in many, and each of them is work.
+    /// Frames that have begun in this input so far: a message may come in many, and each of them is
+    /// work.
     pub fn frames(&self) -> usize {
         self.frames
     }

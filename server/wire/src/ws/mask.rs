@@ -1,6 +1,7 @@
 //! Masking, the same both ways.
 
-/// Masks or unmasks `bytes` in place; `offset` is how many bytes of the frame's payload came before.
+/// Masks or unmasks `bytes` in place; `offset` is how many bytes of the frame's payload came
+/// before.
 pub fn apply_mask(mask: [u8; 4], offset: usize, bytes: &mut [u8]) {
     let mut mask = mask;
     mask.rotate_left(offset % 4);

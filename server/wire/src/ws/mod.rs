@@ -1,7 +1,7 @@
 //! WebSocket (RFC 6455) as functions of bytes: no socket, no clock, no random source.
 //!
-//! **What it is.** An incremental, strict [`Decoder`] for both roles; encoders for frame headers and
-//! control frames; the opening handshake of both sides. It is made for a hub that reads every
+//! **What it is.** An incremental, strict [`Decoder`] for both roles; encoders for frame headers
+//! and control frames; the opening handshake of both sides. It is made for a hub that reads every
 //! connection into one shared buffer and sends one encoded frame to many: the decoder keeps only
 //! what a frame or message lacks to be whole, and a header is a few bytes on the stack that go in
 //! front of shared payload.

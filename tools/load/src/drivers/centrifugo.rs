@@ -1,7 +1,9 @@
-//! Centrifugo's JSON protocol over WebSocket, in both its versions: commands and answers are lines of JSON. Version 1
-//! is that of the engine which Debian has (`peers/centrifuge.go`), version 2 that of Centrifugo from its version 4 on.
+//! Centrifugo's JSON protocol over WebSocket, in both its versions: commands and answers are lines
+//! of JSON. Version 1 is that of the engine which Debian has (`peers/centrifuge.go`), version 2
+//! that of Centrifugo from its version 4 on.
 //!
-//! A server has to let clients connect without a token, subscribe to `room<N>` and `user<N>`, and publish there.
+//! A server has to let clients connect without a token, subscribe to `room<N>` and `user<N>`, and
+//! publish there.
 
 use serde::Deserialize;
 use serde_json::json;
@@ -10,7 +12,8 @@ use tidings_wire::ws::Kind;
 use super::{Driver, News, body_in};
 use crate::link::Out;
 
-/// Numbers of a connection's commands: it connects, subscribes to its user's channel, joins a room, publishes.
+/// Numbers of a connection's commands: it connects, subscribes to its user's channel, joins a room,
+/// publishes.
 const CONNECT: u64 = 1;
 const LOGIN: u64 = 2;
 const JOIN: u64 = 3;

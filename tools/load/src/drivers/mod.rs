@@ -50,8 +50,8 @@ pub(crate) trait Driver {
     /// Whether a sender of a room gets its own message.
     fn has_echo(&self) -> bool;
 
-    /// Whether the server tells a sender that its message has been received. If not, the receiver answers with
-    /// a message of its own.
+    /// Whether the server tells a sender that its message has been received. If not, the receiver
+    /// answers with a message of its own.
     fn has_receipts(&self) -> bool {
         false
     }
@@ -92,7 +92,8 @@ pub(crate) trait Driver {
     }
 }
 
-/// The driver of a name; `first` is the number of this process's first user, `members` those of a room.
+/// The driver of a name; `first` is the number of this process's first user, `members` those of a
+/// room.
 pub(crate) fn of_name(name: &str, first: usize, members: usize) -> Result<Box<dyn Driver>> {
     Ok(match name {
         "tidings" => Box::new(tidings::Tidings::new(first)),

@@ -1,6 +1,8 @@
-//! nginx with nchan: the path says which channel a connection subscribes to and publishes in, frames are bodies.
+//! nginx with nchan: the path says which channel a connection subscribes to and publishes in,
+//! frames are bodies.
 //!
-//! A connection has that one channel, so that there are rooms and no users: `fanout`, `idle` and `login`.
+//! A connection has that one channel, so that there are rooms and no users: `fanout`, `idle` and
+//! `login`.
 
 use tidings_wire::ws::Kind;
 

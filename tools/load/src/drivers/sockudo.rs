@@ -1,4 +1,5 @@
-//! The Pusher protocol, as sockudo speaks it. Rooms and users are private channels: members may send to no other kind.
+//! The Pusher protocol, as sockudo speaks it. Rooms and users are private channels: members may
+//! send to no other kind.
 
 use hmac::{Hmac, Mac as _};
 use serde::Deserialize;
@@ -96,7 +97,8 @@ impl Driver for Sockudo {
         0
     }
 
-    /// A sender has to be subscribed where it sends: a pair has a channel of its own, named for its first user.
+    /// A sender has to be subscribed where it sends: a pair has a channel of its own, named for its
+    /// first user.
     fn message(&mut self, _link: usize, to: usize, body: &[u8], out: &mut Out<'_>) -> u64 {
         send(&format!("private-pair{}", (self.first + to) / 2), body, out);
         0
@@ -151,7 +153,8 @@ impl Driver for Sockudo {
 mod tests {
     use super::*;
 
-    /// Reckoned with another program: `printf 1.2:private-a | openssl dgst -sha256 -hmac load-secret`.
+    /// Reckoned with another program: `printf 1.2:private-a | openssl dgst -sha256 -hmac
+    /// load-secret`.
     #[test]
     fn a_proof_is_of_connection_and_channel() {
         assert_eq!(proof("1.2", "private-a"), PROOF);

@@ -1,4 +1,5 @@
-//! Our own protocol. Frames that only carry deliveries are read in place; everything else by the real codec.
+//! Our own protocol. Frames that only carry deliveries are read in place; everything else by the
+//! real codec.
 
 use prost::Message as _;
 use tidings_wire::codes::Outcome;

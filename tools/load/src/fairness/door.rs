@@ -1,6 +1,8 @@
-//! A client's connection to the server under attack: its address as a proxy states it, its handshake, its frames.
+//! A client's connection to the server under attack: its address as a proxy states it, its
+//! handshake, its frames.
 //!
-//! No SDK: an attacker says what no SDK would, and a victim's lost connection must be seen, not mended.
+//! No SDK: an attacker says what no SDK would, and a victim's lost connection must be seen, not
+//! mended.
 
 use std::fmt;
 use std::io;
@@ -28,10 +30,12 @@ use tokio_rustls::rustls::pki_types::ServerName;
 /// Longest wait for a handshake or for the answer to a login. What takes longer has failed.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// What a client that reads nothing leaves to the kernel: as a slow remote one would, not as one on this machine.
+/// What a client that reads nothing leaves to the kernel: as a slow remote one would, not as one on
+/// this machine.
 const RECEIVE_BYTES: u32 = 8 << 10;
 
-/// Frames of clients are masked; a mask of zeros costs the generator nothing and the server the same.
+/// Frames of clients are masked; a mask of zeros costs the generator nothing and the server the
+/// same.
 pub(crate) const MASK: Option<[u8; 4]> = Some([0; 4]);
 
 /// The app that is attacked from within: nobody needs a token there.

@@ -11,7 +11,8 @@ use tokio::sync::watch;
 
 use super::door::{Door, End};
 
-/// An attacker whose connection is refused comes again after this time: often, but not in a loop without end.
+/// An attacker whose connection is refused comes again after this time: often, but not in a loop
+/// without end.
 pub(crate) const COME_AGAIN: Duration = Duration::from_millis(2);
 
 /// What attackers share.

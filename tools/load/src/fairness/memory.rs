@@ -1,4 +1,5 @@
-//! What a connection costs before its login, in memory of the server: of every kind that a stranger can hold.
+//! What a connection costs before its login, in memory of the server: of every kind that a stranger
+//! can hold.
 
 use std::any::Any;
 use std::path::Path;
@@ -169,7 +170,8 @@ async fn kept(door: Door, n: u64) -> Result<Kept, End> {
 
 async fn half_handshake(door: Door, _: u64) -> Result<Kept, End> {
     let mut tcp = door.tcp().await?;
-    // A greeting of 8,000 bytes in one record, all but its last 100: of a longer one the server hears no end.
+    // A greeting of 8,000 bytes in one record, all but its last 100: of a longer one the server
+    // hears no end.
     let mut begin = vec![0x16, 3, 1, 0x1f, 0x44, 1, 0, 0x1f, 0x40, 3, 3];
     begin.resize(7_900, 0);
     tcp.write_all(&begin).await?;
@@ -191,7 +193,8 @@ async fn h2_no_window(door: Door, n: u64) -> Result<Kept, End> {
     Ok(Box::new(stream))
 }
 
-/// Bytes of memory that one connection of this kind costs the program; `None` = it does not speak what is needed.
+/// Bytes of memory that one connection of this kind costs the program; `None` = it does not speak
+/// what is needed.
 ///
 /// # Errors
 /// It does not start, or lets fewer in than it should.

@@ -1,11 +1,14 @@
-//! Fairness: is anybody's traffic somebody else's trouble (contract SEC-1, `limit.fair`, `slow.isolated`)?
+//! Fairness: is anybody's traffic somebody else's trouble (contract SEC-1, `limit.fair`,
+//! `slow.isolated`)?
 //!
-//! Two processes of the real program run side by side, each with one hub and two apps. In each of them a pair of users of
-//! one app writes 40 messages a second, people log in, and a load balancer asks for health. Attackers of the other
-//! app, or strangers, go at the one process and then at the other; what the attacked process did to its victims is held
-//! against what the other one did at the same time, on the same machine under the same load.
+//! Two processes of the real program run side by side, each with one hub and two apps. In each of
+//! them a pair of users of one app writes 40 messages a second, people log in, and a load balancer
+//! asks for health. Attackers of the other app, or strangers, go at the one process and then at the
+//! other; what the attacked process did to its victims is held against what the other one did at
+//! the same time, on the same machine under the same load.
 //!
-//! Reading order: `attacks`, `victims`, `world`; `door` and `field` are what attackers are made of; `page` writes it down.
+//! Reading order: `attacks`, `victims`, `world`; `door` and `field` are what attackers are made of;
+//! `page` writes it down.
 
 mod attacks;
 mod door;
@@ -37,7 +40,8 @@ const PREPARE_MAX: Duration = Duration::from_secs(60);
 /// After the first attack, before the memory is read again and the other process is attacked.
 const SETTLE: Duration = Duration::from_secs(2);
 
-/// An attack runs for this long before anything is measured: what is measured is how things are, not how they begin.
+/// An attack runs for this long before anything is measured: what is measured is how things are,
+/// not how they begin.
 const BEFORE: Duration = Duration::from_millis(500);
 
 /// The name by which `--only` has the memory of strangers measured.
@@ -201,7 +205,8 @@ impl Outcome {
         (2.0 * self.control.p99_ms).max(self.control.p99_ms + 2.0)
     }
 
-    /// How bad it is, for comparison with the same attack at another time: first what is lost, then what is late.
+    /// How bad it is, for comparison with the same attack at another time: first what is lost, then
+    /// what is late.
     fn badness(&self) -> (bool, usize, f64) {
         let Figures {
             in_time, logins, ..
@@ -217,7 +222,8 @@ impl Outcome {
     }
 }
 
-/// Whether a share is below 99 % and below the control's: a machine that is too busy for the one is so for the other.
+/// Whether a share is below 99 % and below the control's: a machine that is too busy for the one is
+/// so for the other.
 fn is_less(part: usize, whole: usize, control_part: usize, control_whole: usize) -> bool {
     part * 100 < whole * 99 && part * control_whole < control_part * whole
 }
@@ -293,7 +299,8 @@ fn weigh(settings: &Settings) -> Result<usize> {
 }
 
 fn runtime() -> Result<Runtime> {
-    // A thread of its own for each part: nobody waits for another's work but on the machine's cores.
+    // A thread of its own for each part: nobody waits for another's work but on the machine's
+    // cores.
     let mut builder = Builder::new_multi_thread();
     Ok(builder.worker_threads(1).enable_all().build()?)
 }
@@ -351,8 +358,9 @@ impl Stage {
     }
 }
 
-/// Measures an attack. When it seems to do harm, it is measured twice more, and the one in the middle counts: on a
-/// machine that does other things too, one in a few measurements is the other things'.
+/// Measures an attack. When it seems to do harm, it is measured twice more, and the one in the
+/// middle counts: on a machine that does other things too, one in a few measurements is the other
+/// things'.
 fn measure_well(settings: &Settings, attack: &Attack) -> Result<Option<Outcome>> {
     let Some(first) = measure(settings, attack)? else {
         return Ok(None);
@@ -373,7 +381,8 @@ fn measure_well(settings: &Settings, attack: &Attack) -> Result<Option<Outcome>>
     Ok(Some(middle))
 }
 
-/// Runs one attack, at the one process and then at the other. `None` = the server does not speak what it needs.
+/// Runs one attack, at the one process and then at the other. `None` = the server does not speak
+/// what it needs.
 fn measure(settings: &Settings, attack: &Attack) -> Result<Option<Outcome>> {
     let mut stage = Stage::set(settings, attack)?;
     let mut outcome = Outcome::of(attack.name, settings.seconds);

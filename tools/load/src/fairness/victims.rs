@@ -1,4 +1,5 @@
-//! Who must not notice: a pair of users of another app, people who log in, and a load balancer that asks for health.
+//! Who must not notice: a pair of users of another app, people who log in, and a load balancer that
+//! asks for health.
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -38,8 +39,8 @@ const FILE_BYTES: usize = 1_000;
 /// An honest login is in within this time.
 pub(crate) const LOGIN_WITHIN: Duration = Duration::from_millis(100);
 
-/// A load balancer takes a node for dead that does not answer within this time; whoever uploads a small file is not
-/// made to wait longer either.
+/// A load balancer takes a node for dead that does not answer within this time; whoever uploads a
+/// small file is not made to wait longer either.
 const ANSWER_WITHIN: Duration = Duration::from_secs(1);
 
 /// What has not come by this time after the end does not come.

@@ -1,4 +1,5 @@
-//! Two processes of the real program with equal settings: each is attacked in turn while the other is the control.
+//! Two processes of the real program with equal settings: each is attacked in turn while the other
+//! is the control.
 
 use std::io::{BufRead as _, BufReader};
 use std::net::SocketAddr;
@@ -38,7 +39,8 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    /// Starts the program with one hub and two apps, behind a proxy that states its clients' addresses.
+    /// Starts the program with one hub and two apps, behind a proxy that states its clients'
+    /// addresses.
     ///
     /// # Errors
     /// It does not start, or ends before it listens.

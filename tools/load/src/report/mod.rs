@@ -1,6 +1,8 @@
-//! The document: tables side by side, ratios against the goals, plots. Made from the lines of a series and nothing else.
+//! The document: tables side by side, ratios against the goals, plots. Made from the lines of a
+//! series and nothing else.
 //!
-//! Reading order: `record` (the lines), `goals` (what is promised), `page`, `day` and `scale` (the document), `svg` (plots).
+//! Reading order: `record` (the lines), `goals` (what is promised), `page`, `day` and `scale` (the
+//! document), `svg` (plots).
 
 mod day;
 mod goals;

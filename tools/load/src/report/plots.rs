@@ -109,7 +109,8 @@ fn latency(series: &Series) -> Option<Plot> {
     })
 }
 
-/// Operations of a mixed day that are drawn: those with a way to go, and one for all that are a question and an answer.
+/// Operations of a mixed day that are drawn: those with a way to go, and one for all that are a
+/// question and an answer.
 const DAY: [&str; 7] = [
     "small_channel",
     "large_channel",

@@ -8,7 +8,8 @@ use crate::scenario::Name;
 
 const GIB: f64 = (1_u64 << 30) as f64;
 
-/// What the kernel keeps for one end of an idle connection. Measured beforehand, with connections that nobody reads.
+/// What the kernel keeps for one end of an idle connection. Measured beforehand, with connections
+/// that nobody reads.
 pub(super) const KERNEL_BYTES: f64 = 4_900.0;
 
 /// Memory of the machine that the question is about.

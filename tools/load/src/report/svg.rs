@@ -1,4 +1,5 @@
-//! Plots as SVG: lines over a logarithmic axis, and bars. Text and lines take the colours of a light or dark page.
+//! Plots as SVG: lines over a logarithmic axis, and bars. Text and lines take the colours of a
+//! light or dark page.
 
 use std::fmt::Write as _;
 

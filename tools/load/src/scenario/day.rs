@@ -1,7 +1,8 @@
 //! A mixed day: what many users do side by side, at a fixed rate of operations.
 //!
-//! Nine users of ten stay: each is a member of a small channel and of a large one. The tenth comes and goes, and joins
-//! a lobby whenever it comes. Operations are due at fixed times, in the shares of `blend`; latency counts from then.
+//! Nine users of ten stay: each is a member of a small channel and of a large one. The tenth comes
+//! and goes, and joins a lobby whenever it comes. Operations are due at fixed times, in the shares
+//! of `blend`; latency counts from then.
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
@@ -60,7 +61,8 @@ struct Day {
     sent: u64,
     bodies: u32,
     messages: HashMap<u32, Message>,
-    /// Calls that will be answered, by connection and number; invitations by connection and their number.
+    /// Calls that will be answered, by connection and number; invitations by connection and their
+    /// number.
     calls: HashMap<(usize, u64), (Op, u64)>,
     invitations: HashMap<(usize, u64), u64>,
     /// Number of the latest message that a receiver has of a sender, in each kind of conversation.
@@ -168,7 +170,8 @@ impl Day {
         }
     }
 
-    /// The room that is a resident's large channel; commuters have their lobby alone, and join a second one.
+    /// The room that is a resident's large channel; commuters have their lobby alone, and join a
+    /// second one.
     fn large_of(&self, link: usize) -> usize {
         let large = 1 + self.residents;
         if link < self.residents {

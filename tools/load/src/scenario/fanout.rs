@@ -1,8 +1,9 @@
 //! One message to all members of a room.
 //!
-//! Saturated: each room has a window of messages that are on their way; a message is replaced by the next when its
-//! last member has it. Nothing can be lost unseen, and a server that is faster gets more to do. Paced: messages are
-//! due at fixed times, and latency counts from then, sent late or not.
+//! Saturated: each room has a window of messages that are on their way; a message is replaced by
+//! the next when its last member has it. Nothing can be lost unseen, and a server that is faster
+//! gets more to do. Paced: messages are due at fixed times, and latency counts from then, sent late
+//! or not.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};

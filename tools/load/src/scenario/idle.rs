@@ -12,7 +12,8 @@ use crate::measure::cost;
 /// How long a storm may stand still: the kernel's pauses between attempts double, up to 32 s.
 const PATIENCE: Duration = Duration::from_secs(40);
 
-/// Memory of an empty server, then of one with everybody logged in; CPU per second of doing nothing.
+/// Memory of an empty server, then of one with everybody logged in; CPU per second of doing
+/// nothing.
 pub(super) fn run(run: &mut Run<'_>) -> Result<Report> {
     let empty = run.cost()?;
     let clients = run.size.clients;

@@ -220,7 +220,8 @@ impl Run<'_> {
         self.settle(Duration::from_secs(1))
     }
 
-    /// Says that this generator could begin, and waits for the others; heartbeats are answered meanwhile.
+    /// Says that this generator could begin, and waits for the others; heartbeats are answered
+    /// meanwhile.
     fn meet(&mut self) -> Result<()> {
         if !self.meets {
             return Ok(());

@@ -1,6 +1,7 @@
 //! A message from one to one, and the sender's knowledge that it arrived: four frames.
 //!
-//! A server of ours tells the sender itself. At other servers the receiver answers with a message of its own.
+//! A server of ours tells the sender itself. At other servers the receiver answers with a message
+//! of its own.
 
 use std::time::{Duration, Instant};
 

@@ -62,7 +62,8 @@ impl List {
         self.section.iter().flat_map(|section| &section.clauses)
     }
 
-    /// Ids that are not of their section or not unique, sections without a clause, files that are not there.
+    /// Ids that are not of their section or not unique, sections without a clause, files that are
+    /// not there.
     pub(super) fn problems(&self, root: &Path) -> Vec<String> {
         let mut problems = Vec::new();
         let mut ids = BTreeSet::new();

@@ -142,7 +142,8 @@ fn marker<'a>(line: &'a str, prefix: &str) -> Option<impl Iterator<Item = &'a st
     Some(ids.split(',').map(str::trim).filter(|id| !id.is_empty()))
 }
 
-/// The name of the test that these lines begin with: comments and attributes, one of them `test`, then the function.
+/// The name of the test that these lines begin with: comments and attributes, one of them `test`,
+/// then the function.
 fn rust_test<'a>(lines: impl Iterator<Item = &'a str>) -> Option<String> {
     let mut is_test = false;
     for line in lines {
@@ -165,7 +166,8 @@ fn contract_case<'a>(mut lines: impl Iterator<Item = &'a str>) -> Option<String>
     arguments.contains("dyn Subject").then(|| name.to_owned())
 }
 
-/// The same in a script: comments, then `it('name'`, `it.each(…)('name'` or `test(…`; the name may be on a later line.
+/// The same in a script: comments, then `it('name'`, `it.each(…)('name'` or `test(…`; the name may
+/// be on a later line.
 fn script_test<'a>(lines: impl Iterator<Item = &'a str>) -> Option<String> {
     let mut lines = lines.skip_while(|line| line.starts_with("//") || line.starts_with('*'));
     let first = lines.next()?;

@@ -1,9 +1,11 @@
 //! The conformance list: which clause of the RTM 1.x behaviour is proven by which test.
 //!
-//! The clauses are in `spec/clauses.toml`, what is known to differ in `deviations.toml` beside it. A
-//! test says what it proves in a comment (`proves: ID, …`); from all of them `docs/proven/conformance.md` is made.
+//! The clauses are in `spec/clauses.toml`, what is known to differ in `deviations.toml` beside it.
+//! A test says what it proves in a comment (`proves: ID, …`); from all of them
+//! `docs/proven/conformance.md` is made.
 //!
-//! Reading order: [`list`] (clauses and deviations), [`markers`] (what tests claim), [`page`] (the table).
+//! Reading order: [`list`] (clauses and deviations), [`markers`] (what tests claim), [`page`] (the
+//! table).
 
 mod list;
 mod markers;

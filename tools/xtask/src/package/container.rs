@@ -1,4 +1,5 @@
-//! The container, as far as it can be tried without an engine: its last stage is made and run by hand.
+//! The container, as far as it can be tried without an engine: its last stage is made and run by
+//! hand.
 
 use std::fs;
 use std::path::Path;
@@ -12,8 +13,8 @@ use crate::setup::{root, target};
 /// The trial's exit code where the machine does not let one have namespaces and mounts.
 const NOT_HERE: i32 = 125;
 
-/// Does what the last stage of `packaging/Containerfile` says in a copy-on-write view of this machine, and starts what
-/// it starts: `packaging/trial/container.sh`.
+/// Does what the last stage of `packaging/Containerfile` says in a copy-on-write view of this
+/// machine, and starts what it starts: `packaging/trial/container.sh`.
 pub(super) fn check(program: &Path) -> Result<()> {
     let text = fs::read_to_string(root().join("packaging/Containerfile"))
         .context("reading packaging/Containerfile")?;

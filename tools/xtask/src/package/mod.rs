@@ -1,6 +1,8 @@
-//! Packages: the Debian packages, the archive, the JavaScript packages, the bill of materials, and their checksums.
+//! Packages: the Debian packages, the archive, the JavaScript packages, the bill of materials, and
+//! their checksums.
 //!
-//! Made of the same commit twice, the files are the same: times are the commit's, owners are root, names are sorted.
+//! Made of the same commit twice, the files are the same: times are the commit's, owners are root,
+//! names are sorted.
 
 mod container;
 mod debian;
@@ -52,7 +54,8 @@ pub(crate) fn package() -> Result<()> {
     Ok(())
 }
 
-/// Makes the packages of the test build, looks into them, and installs them where this machine lets one try that.
+/// Makes the packages of the test build, looks into them, and installs them where this machine lets
+/// one try that.
 pub(crate) fn check() -> Result<()> {
     setup::packaging()?;
     unit::check()?;

@@ -1,4 +1,5 @@
-//! Bills of materials in the form of CycloneDX: what the program and the JavaScript packages are made of.
+//! Bills of materials in the form of CycloneDX: what the program and the JavaScript packages are
+//! made of.
 
 use std::fs;
 use std::path::Path;

@@ -16,8 +16,9 @@ const COMPLETIONS: [(&str, &str); 3] = [
     ("fish", "tidings.fish"),
 ];
 
-/// Lays the program and what belongs to it out in a folder that stands in for cargo's target folder: `release/` in it
-/// has the files that the manifest of the program names. Returns the folder.
+/// Lays the program and what belongs to it out in a folder that stands in for cargo's target
+/// folder: `release/` in it has the files that the manifest of the program names. Returns the
+/// folder.
 pub(super) fn lay_out(program: &Path, name: &str) -> Result<PathBuf> {
     let stage = target().join(name);
     empty(&stage)?;

@@ -1,4 +1,5 @@
-//! Installs the Debian package in a system of its own and does there what an administrator does: `packaging/trial`.
+//! Installs the Debian package in a system of its own and does there what an administrator does:
+//! `packaging/trial`.
 
 use std::fs;
 use std::path::Path;
@@ -9,10 +10,12 @@ use anyhow::{Context as _, Result, bail};
 use super::{empty, find};
 use crate::setup::{root, target};
 
-/// The trial's exit code where the machine does not let one have namespaces, mounts and a control group.
+/// The trial's exit code where the machine does not let one have namespaces, mounts and a control
+/// group.
 const NOT_HERE: i32 = 125;
 
-/// Runs the trial: `old` counts as the package before, `new` is the one to try, with the archive beside it.
+/// Runs the trial: `old` counts as the package before, `new` is the one to try, with the archive
+/// beside it.
 pub(super) fn run(old: &Path, new: &Path) -> Result<()> {
     let given = target().join("package-trial");
     empty(&given)?;

@@ -7,10 +7,12 @@ use anyhow::{Context as _, Result};
 use super::output;
 use crate::setup::{root, target};
 
-/// Most exposure that `systemd-analyze security` may see, in tenths; it calls up to 20 "OK" and 100 the worst.
+/// Most exposure that `systemd-analyze security` may see, in tenths; it calls up to 20 "OK" and 100
+/// the worst.
 const EXPOSURE_MAX: &str = "18";
 
-/// Fails when systemd does not understand the unit, or when it protects the service less than it did.
+/// Fails when systemd does not understand the unit, or when it protects the service less than it
+/// did.
 pub(super) fn check() -> Result<()> {
     let text = fs::read_to_string(root().join("packaging/tidings.service"))
         .context("reading packaging/tidings.service")?;

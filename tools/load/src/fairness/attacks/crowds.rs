@@ -32,7 +32,8 @@ const CHANNEL: &str = "square";
 /// A logged-in user who is told what to say.
 type Member = UnboundedSender<Call>;
 
-/// Gathers so many users; each joins the channel, if there is one, and from then on says what it is told.
+/// Gathers so many users; each joins the channel, if there is one, and from then on says what it is
+/// told.
 async fn gather(
     field: &Arc<Field>,
     count: u64,

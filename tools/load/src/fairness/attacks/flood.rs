@@ -17,8 +17,9 @@ use crate::fairness::field::{Field, again};
 /// Bytes that are handed to the kernel at once by floods without a pace.
 const PIECE_BYTES: usize = 64 << 10;
 
-/// Makes the next piece of a flood: appends bytes, given how many numbered messages were heard; tells how many
-/// messages it has appended. Whoever appends nothing is asked again when more was heard.
+/// Makes the next piece of a flood: appends bytes, given how many numbered messages were heard;
+/// tells how many messages it has appended. Whoever appends nothing is asked again when more was
+/// heard.
 pub(super) type Say = Box<dyn FnMut(&mut Vec<u8>, u64) -> u64 + Send>;
 
 /// The client that floods.
@@ -59,8 +60,8 @@ impl Flood {
         }
     }
 
-    /// Floods, and whenever it is disconnected comes again at once. `say` is made again for each connection; it is told the
-    /// line of a legacy login.
+    /// Floods, and whenever it is disconnected comes again at once. `say` is made again for each
+    /// connection; it is told the line of a legacy login.
     pub(super) async fn rage(self, field: Arc<Field>, say: impl Fn(&str) -> Say) {
         again(&field, |_| async {
             let (socket, line) = self.enter(&field.door).await?;

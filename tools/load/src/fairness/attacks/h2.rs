@@ -1,4 +1,5 @@
-//! What can be done over HTTP/2, which a server with TLS speaks. Frames are written down as RFC 9113 has them.
+//! What can be done over HTTP/2, which a server with TLS speaks. Frames are written down as RFC
+//! 9113 has them.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -211,7 +212,8 @@ pub(super) async fn empty_data(field: Arc<Field>) -> Result<(), End> {
     .await
 }
 
-/// Requests for a file whose answers have no room to come (a window of 0), on each of 200 connections.
+/// Requests for a file whose answers have no room to come (a window of 0), on each of 200
+/// connections.
 pub(super) async fn no_window(field: Arc<Field>) -> Result<(), End> {
     drop(open(&field.door, NO_WINDOW).await?);
     field.ready();

@@ -261,7 +261,8 @@ pub(super) async fn pipelines(field: Arc<Field>) -> Result<(), End> {
     .await
 }
 
-/// Asks for a page and keeps the connection, which is then made a WebSocket on which nothing is said.
+/// Asks for a page and keeps the connection, which is then made a WebSocket on which nothing is
+/// said.
 pub(super) async fn kept_upgrades(field: Arc<Field>) -> Result<(), End> {
     visitors(field, 1_500, |field, n| async move {
         let mut stream = field.door.connect().await?;

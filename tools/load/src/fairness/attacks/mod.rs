@@ -1,4 +1,5 @@
-//! The attacks by their names. Each runs until it is stopped, and bears whatever the server does to it.
+//! The attacks by their names. Each runs until it is stopped, and bears whatever the server does to
+//! it.
 //!
 //! Reading order: `flood` (one connection), `users` and `crowds` (after a login), `strangers`, `http`, `tls`, `h2`.
 

@@ -118,8 +118,8 @@ async fn calls(
     ears: Ears,
     call: fn(u64) -> Option<Call>,
 ) -> Result<(), End> {
-    /// Calls in a frame, and answers that may be on their way: below what may be open or unconfirmed at once, so that
-    /// nothing is closed for that.
+    /// Calls in a frame, and answers that may be on their way: below what may be open or
+    /// unconfirmed at once, so that nothing is closed for that.
     const CALLS: u64 = 120;
     const UNHEARD_MAX: u64 = 500;
     many(field, connections, ears, move |_| {
