@@ -187,9 +187,10 @@ impl Apps {
     /// What the app may use: what it says itself, else the defaults, which are for nodes with more than one app.
     pub fn quotas(&self, app: &AppId) -> Quotas {
         let own = self.listed.get(app).map(|app| app.quotas);
-        let default = match self.listed.len() > 1 {
-            true => Quotas::SHARED,
-            false => Quotas::default(),
+        let default = if self.listed.len() > 1 {
+            Quotas::SHARED
+        } else {
+            Quotas::default()
         };
         own.unwrap_or_default().or(default)
     }

@@ -314,9 +314,10 @@ impl History {
                 count_max
             },
             bytes_max: HISTORY_PAGE_BYTES_MAX,
-            order: match call.newest_first {
-                true => ReadOrder::NewestFirst,
-                false => ReadOrder::OldestFirst,
+            order: if call.newest_first {
+                ReadOrder::NewestFirst
+            } else {
+                ReadOrder::OldestFirst
             },
         };
         let Some(conversation) = Self::readable(caller, call.conversation, kernel, out) else {

@@ -305,9 +305,10 @@ impl Hub {
         }
         self.kernel.now = Time {
             mono_ms: mono_ms.max(self.kernel.now.mono_ms),
-            unix_ms: match fault!(StampsGoBack) {
-                true => now.unix_ms,
-                false => now.unix_ms.max(self.kernel.now.unix_ms),
+            unix_ms: if fault!(StampsGoBack) {
+                now.unix_ms
+            } else {
+                now.unix_ms.max(self.kernel.now.unix_ms)
             },
         };
         if is_first {

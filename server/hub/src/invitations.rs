@@ -233,9 +233,10 @@ impl Invitations {
         }
         if let State::Accepting { .. } = invitation.state {
             let owner = invitation.owner.and_then(|key| kernel.sessions.get(key));
-            let end = match owner.is_some_and(|session| session.is_here()) {
-                true => InvitationEnd::AcceptFailed,
-                false => InvitationEnd::CallerGone,
+            let end = if owner.is_some_and(|session| session.is_here()) {
+                InvitationEnd::AcceptFailed
+            } else {
+                InvitationEnd::CallerGone
             };
             return self.end_invitation(caller, id, (end, String::new()), None, kernel, out);
         }

@@ -126,9 +126,10 @@ impl RecordClock {
     /// What has passed since a record was written, in milliseconds. The wall clock is asked only when the machine
     /// was started anew: nothing else has run meanwhile.
     fn passed_ms(self, record: &InvitationRecord) -> u64 {
-        match record.boot != 0 && record.boot == self.boot {
-            true => self.node_ms.saturating_sub(record.written_ms),
-            false => self.unix_ms.saturating_sub(record.written_ts),
+        if record.boot != 0 && record.boot == self.boot {
+            self.node_ms.saturating_sub(record.written_ms)
+        } else {
+            self.unix_ms.saturating_sub(record.written_ts)
         }
     }
 }

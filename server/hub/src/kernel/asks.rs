@@ -206,9 +206,10 @@ impl Asks {
             .find(|(due, _)| *due <= now_ms)
             .map(|(_, number)| *number)?;
         let Open { rule, answers } = self.take(number)?;
-        let best = match rule.takes_some {
-            true => rule.best_of(answers),
-            false => None,
+        let best = if rule.takes_some {
+            rule.best_of(answers)
+        } else {
+            None
         };
         let outcome = match best {
             Some((from, answer)) => Outcome::Answered { from, answer },

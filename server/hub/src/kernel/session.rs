@@ -220,9 +220,10 @@ impl Session {
 
     /// Silence after which the client is pinged, in milliseconds (contract PRE-2).
     pub(crate) fn heartbeat_ms(&self) -> u64 {
-        match self.presence.is_watched {
-            true => HEARTBEAT_WATCHED_MS,
-            false => HEARTBEAT_MS,
+        if self.presence.is_watched {
+            HEARTBEAT_WATCHED_MS
+        } else {
+            HEARTBEAT_MS
         }
     }
 
@@ -268,9 +269,10 @@ impl Session {
 
     /// The Unix second at which its token, or the time by which it may outlive that, ends it.
     pub(crate) fn ends_by_token_s(&self) -> Option<u64> {
-        let overstay_s = match self.settings.kick_on_token_expiry {
-            true => 0,
-            false => TOKEN_OVERSTAY_S as u64,
+        let overstay_s = if self.settings.kick_on_token_expiry {
+            0
+        } else {
+            TOKEN_OVERSTAY_S as u64
         };
         Some(self.token.expires_s?.saturating_add(overstay_s))
     }

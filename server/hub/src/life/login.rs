@@ -162,9 +162,10 @@ impl Hub {
         place: Option<Place>,
         out: &mut dyn Sink,
     ) {
-        let id = SessionId(match fault!(SessionIdsAreUnseeded) {
-            true => u128::from(unseeded()).to_be_bytes(),
-            false => self.kernel.rng.bytes(),
+        let id = SessionId(if fault!(SessionIdsAreUnseeded) {
+            u128::from(unseeded()).to_be_bytes()
+        } else {
+            self.kernel.rng.bytes()
         });
         let secret: [u8; 32] = self.kernel.rng.bytes();
         let mut link = Link::new(

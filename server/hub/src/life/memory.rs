@@ -81,9 +81,12 @@ impl Hub {
         let mut away: Vec<_> = away
             .map(|(key, session)| (session.link.heard_ms, key))
             .collect();
-        away.sort_by_key(|(heard_ms, _)| match fault!(LatestAbsenceIsDroppedFirst) {
-            true => u64::MAX - heard_ms,
-            false => *heard_ms,
+        away.sort_by_key(|(heard_ms, _)| {
+            if fault!(LatestAbsenceIsDroppedFirst) {
+                u64::MAX - heard_ms
+            } else {
+                *heard_ms
+            }
         });
         away.into_iter().map(|(_, key)| key).collect()
     }

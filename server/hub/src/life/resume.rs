@@ -130,9 +130,10 @@ impl Hub {
                 && forerunner.id == session
                 && secrets.any(|known| same_secret(secret, known))
         });
-        match is_its_own {
-            true => Located::Replaced,
-            false => Located::Unknown,
+        if is_its_own {
+            Located::Replaced
+        } else {
+            Located::Unknown
         }
     }
 

@@ -99,9 +99,10 @@ impl Peers {
         kernel: &mut Kernel,
         out: &mut dyn Sink,
     ) -> Option<u64> {
-        let now_ms = match kernel.is_settling {
-            true => u64::MAX,
-            false => kernel.now.mono_ms,
+        let now_ms = if kernel.is_settling {
+            u64::MAX
+        } else {
+            kernel.now.mono_ms
         };
         let due = |waiting: &Waiting| waiting.since_ms + ack_wait_ms(&waiting.parcel);
         let behind = &mut kernel.sessions.get_mut(key)?.peers.inbox.behind;
@@ -153,9 +154,10 @@ impl Peers {
                 session.outbox.withdraw(delivery.sseq);
             }
             if !delivery.is_answered {
-                let answer = match delivery.is_written {
-                    true => Answer::Unconfirmed,
-                    false => Answer::Gone,
+                let answer = if delivery.is_written {
+                    Answer::Unconfirmed
+                } else {
+                    Answer::Gone
                 };
                 answers.push((delivery.from, answer));
             }

@@ -247,9 +247,10 @@ impl Peers {
         if up_to > 0 || told.is_some() {
             let user = session.user.clone();
             let told = told.unwrap_or_default();
-            let up_to = match fault!(LastConfirmedStoredStays) {
-                true => up_to.saturating_sub(1),
-                false => up_to,
+            let up_to = if fault!(LastConfirmedStoredStays) {
+                up_to.saturating_sub(1)
+            } else {
+                up_to
             };
             let op = StoreOp::InboxConfirm { user, up_to, told };
             kernel.store_and_forget(op, out);

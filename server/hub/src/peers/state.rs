@@ -72,9 +72,10 @@ impl Lane {
     /// The first of the held messages that has nothing before it any more.
     pub(crate) fn release(&mut self) -> Option<SendToPeer> {
         let (cseq, _) = self.held.first_key_value()?;
-        match self.has_asked_before(*cseq) {
-            true => None,
-            false => self.held.pop_first().map(|(_, send)| send),
+        if self.has_asked_before(*cseq) {
+            None
+        } else {
+            self.held.pop_first().map(|(_, send)| send)
         }
     }
 }
