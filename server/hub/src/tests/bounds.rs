@@ -7,20 +7,21 @@ use tidings_wire::codes::{CloseCode, Outcome};
 use tidings_wire::frame::encode_server;
 use tidings_wire::limits::{
     CLIENT_NAME_BYTES_MAX, HISTORY_PAGE_BYTES_MAX, HISTORY_PAGE_MAX, INBOX_PAGE,
-    INVITATIONS_INCOMING_MAX, INVITATIONS_OPEN_MAX, LOGIN_WAIT_MS, MEDIA_ID_BYTES_MAX,
-    REQUESTS_IN_FLIGHT_MAX,
+    INVITATION_KEEP_MS, INVITATION_RING_AGAIN_MS, INVITATIONS_INCOMING_MAX, INVITATIONS_OPEN_MAX,
+    INVITATIONS_REPORTED_MAX, LOGIN_WAIT_MS, MEDIA_ID_BYTES_MAX, REQUESTS_IN_FLIGHT_MAX,
 };
 use tidings_wire::proto::{
-    File, IncomingInvitation, Invite, Login, Message, ReadHistory, SendToPeer, client_message,
-    message, read_history, reply, request::Call, server_message::Kind,
+    CancelInvitation, File, IncomingInvitation, Invite, Login, Message, OpenInvitation,
+    ReadHistory, SendToPeer, client_message, message, read_history, reply, request::Call,
+    server_message::Kind,
 };
 
 use super::node::Node;
-use crate::bus_ops::{BusInput, InvitationWord, Publication, Topic};
+use crate::bus_ops::{BusInput, BusOp, InvitationWord, Publication, Topic};
 use crate::ids::{HubId, InvitationId};
 use crate::io::Input;
 use crate::rig::{Rig, user};
-use crate::store_ops::StoreOp;
+use crate::store_ops::{StoreAnswer, StoreOp};
 
 fn to_bob(body: message::Body) -> Call {
     Call::SendToPeer(SendToPeer {
@@ -197,4 +198,85 @@ fn stored_messages_come_in_pages() {
         })
         .collect();
     assert_eq!(pages, [INBOX_PAGE]);
+}
+
+/// Answers what the store was given to write with "done".
+fn write(rig: &mut Rig) {
+    for (ticket, op) in std::mem::take(&mut rig.store) {
+        if let StoreOp::InvitationPut { .. } = op {
+            let answer = StoreAnswer::Done;
+            rig.give(Input::Store { ticket, answer });
+        }
+    }
+}
+
+fn rings(rig: &Rig) -> usize {
+    let is_ring = |op: &&BusOp| match op {
+        BusOp::Publish { message, .. } => matches!(
+            **message,
+            Publication::Invitation(InvitationWord::Ring { .. })
+        ),
+        _ => false,
+    };
+    rig.bus.iter().filter(is_ring).count()
+}
+
+#[test]
+fn an_invitation_that_nobody_has_is_offered_again_after_its_time() {
+    let mut rig = Rig::with_users(&["alice"]);
+    rig.request(
+        0,
+        Call::Invite(Invite {
+            number: 1,
+            callee_id: "bob".into(),
+            ..Invite::default()
+        }),
+    );
+    write(&mut rig);
+    assert_eq!(rings(&rig), 1);
+    rig.wait(INVITATION_RING_AGAIN_MS - 1);
+    assert_eq!(rings(&rig), 1, "not earlier");
+    rig.wait(1);
+    assert_eq!(rings(&rig), 2);
+}
+
+#[test]
+fn the_record_of_an_invitation_is_kept_for_its_time() {
+    let mut rig = Rig::with_users(&["alice"]);
+    let invite = Invite {
+        number: 1,
+        callee_id: "bob".into(),
+        ..Invite::default()
+    };
+    rig.request(0, Call::Invite(invite));
+    write(&mut rig);
+    rig.request(0, Call::CancelInvitation(CancelInvitation { number: 1 }));
+    write(&mut rig);
+    let is_drop = |(_, op): &(_, StoreOp)| matches!(op, StoreOp::InvitationDrop { .. });
+    rig.wait(INVITATION_KEEP_MS - 1);
+    assert!(!rig.store.iter().any(is_drop), "not earlier");
+    rig.wait(1);
+    assert!(rig.store.iter().any(is_drop));
+}
+
+#[test]
+fn a_login_lists_so_many_open_invitations() {
+    let mut rig = Rig::with_users(&[]);
+    let ringing = |n: usize| OpenInvitation {
+        id: Bytes::copy_from_slice(&(n as u128).to_be_bytes()),
+        caller_id: format!("caller{n}"),
+        ..OpenInvitation::default()
+    };
+    rig.begin_login_with(Login {
+        app_id: "a".repeat(32),
+        user_id: "alice".into(),
+        invitations: (0..INVITATIONS_REPORTED_MAX + 10).map(ringing).collect(),
+        ..Login::default()
+    });
+    rig.nobody();
+    let read = |(_, op): &&(_, StoreOp)| matches!(op, StoreOp::InvitationRead { .. });
+    assert_eq!(
+        rig.store.iter().filter(read).count(),
+        INVITATIONS_REPORTED_MAX
+    );
 }
