@@ -186,7 +186,7 @@ impl Channels {
         self.apply_publication(key, from, &message, attributes, kernel, out);
     }
 
-    /// The members of before our interest are known: applies them, then what has come since.
+    /// The members from before we subscribed are known: applies them, then what has arrived since.
     pub(crate) fn finish_sync(
         &mut self,
         key: &ChannelKey,

@@ -1,4 +1,4 @@
-//! Presence: who is on line, asked once or watched.
+//! Presence: who is online, asked once or watched.
 
 pub(crate) mod slot;
 
@@ -407,7 +407,7 @@ impl Presence {
                 .iter()
                 .map(|(user, state)| proto::Presence {
                     user_id: user.user.to_string(),
-                    // A query never tells UNREACHABLE: a user within the grace is on line (rtm 2.9).
+                    // A query never tells UNREACHABLE: a user within the grace is online (rtm 2.9).
                     state: match state {
                         PresenceState::Offline => PresenceState::Offline,
                         _ => PresenceState::Online,

@@ -225,7 +225,7 @@ impl Used {
         self.kinds.is_empty() && self.joins.is_empty() && self.paused_until_ms == 0
     }
 
-    /// How long the user's clients are to stay away still, in milliseconds; 0 = they may come.
+    /// How long the user's clients must still stay away, in milliseconds; 0 = they may come.
     pub(crate) fn pause_ms(&self, node_ms: u64) -> u64 {
         self.paused_until_ms.saturating_sub(node_ms)
     }

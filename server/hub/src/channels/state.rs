@@ -102,7 +102,7 @@ pub(crate) struct Channel {
 }
 
 impl Channel {
-    /// Goes on where the process before has ended: nothing is to be fetched.
+    /// Continues where the previous process ended: there is nothing to fetch.
     pub(crate) fn go_on(&mut self) {
         self.sync = Sync::Ready;
         self.is_current = true;
@@ -112,7 +112,7 @@ impl Channel {
         matches!(self.sync, Sync::Ready)
     }
 
-    /// While the members of before are being fetched: the members of this hub, which it knows by itself.
+    /// The members of this hub, which it knows without asking, while the others are being fetched.
     pub(crate) fn held_own(&self, own: HubId, hasher: SeededHasher) -> Option<Members> {
         let Sync::Waiting { held, .. } = &self.sync else {
             // They are known.
@@ -166,10 +166,10 @@ pub(crate) fn stamp(origin: HubId, epoch: u64, seq: u64) -> Stamp {
     Stamp { origin, epoch, seq }
 }
 
-/// Whether the members of before this hub's interest are known.
+/// Whether the members from before this hub subscribed are known.
 #[derive(Debug)]
 pub(crate) enum Sync {
-    /// They have been asked for; what comes meanwhile waits. Bound: `HELD_MAX`.
+    /// They have been asked for; what arrives in the meantime waits. Bound: `HELD_MAX`.
     Waiting {
         held: Vec<(HubId, Arc<Publication>)>,
         calls: Vec<Caller>,

@@ -152,7 +152,7 @@ impl Invitations {
         kernel: &mut Kernel,
         out: &mut dyn Sink,
     ) {
-        // It may have been cancelled meanwhile.
+        // It may have been cancelled in the meantime.
         if let Some(invitation) = self.invitation(caller, id)
             && let State::Accepting { response, .. } = &invitation.state
         {

@@ -13,8 +13,8 @@ use crate::kernel::maps::{Map, NumberMap, SeededHasher, number_map};
 use crate::kernel::stores::StoreTag;
 use crate::store_ops::StoreOp;
 
-/// A callee that was lost while an invitation rings on may come back for so long, in milliseconds. Source:
-/// signaling 8.2, of a callee that is off line.
+/// How long a callee that was lost while an invitation rings on may take to come back, in milliseconds. Source:
+/// signaling 8.2, of a callee that is offline.
 pub(crate) const CALLEE_BACK_WAIT_MS: u64 = 20_000;
 
 /// An invitation until both sides are told its end.

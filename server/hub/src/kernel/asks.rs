@@ -11,7 +11,7 @@ use crate::bus_ops::{Answer, AskId, Located};
 use crate::ids::HubId;
 use crate::kernel::maps::{NumberMap, number_map};
 
-/// Longest wait for an answer that a hub can give by itself. Source: contract DEL-14.
+/// Longest wait for an answer that a hub can give on its own. Source: contract DEL-14.
 const HUB_ANSWER_MS: u64 = 2_000;
 
 /// Longest wait for an answer that hangs on a client: the answering hub gives up a second earlier.

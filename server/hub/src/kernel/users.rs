@@ -60,6 +60,6 @@ pub(crate) struct PendingLogin {
     pub(crate) reports: Reports,
     /// From the logins that it replaces on this hub.
     pub(crate) inherited: Inherited,
-    /// Messages that have arrived meanwhile. Bound: `HELD_PARCELS_MAX`.
+    /// Messages that have arrived in the meantime. Bound: `HELD_PARCELS_MAX`.
     pub(crate) held: Vec<(Origin, Parcel)>,
 }

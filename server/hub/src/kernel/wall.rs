@@ -42,7 +42,7 @@ impl Wall {
         let passed_ms = now.mono_ms.saturating_sub(self.agreed.mono_ms);
         let expected_ms = self.agreed.unix_ms.saturating_add(passed_ms);
         if now.unix_ms.abs_diff(expected_ms) > APART_MS {
-            // Both a jump and its correction begin the wait anew.
+            // Both a jump and its correction restart the wait.
             self.since_ms = Some(now.mono_ms);
             self.agreed = now;
         } else if passed_ms > AGREED_MS {
@@ -68,7 +68,7 @@ impl Wall {
         Some(agreed_ms).filter(|agreed_ms| *agreed_ms < AGREED_MS)
     }
 
-    /// The process before did not believe the clock, and they have agreed for so long.
+    /// Restores the previous process's distrust: the clocks had agreed for `agreed_ms`.
     pub(crate) fn doubt(&mut self, agreed_ms: u64) {
         self.since_ms = Some(self.now.mono_ms.saturating_sub(agreed_ms));
     }

@@ -274,7 +274,7 @@ impl Kernel {
             self.publish_presence(user.clone(), PresenceState::Offline, stamp, out);
         }
         if inherited.has_attributes && !self.config.apps.settings(&user.app).keep_user_attributes {
-            // What a later login on another hub has written meanwhile is its own.
+            // What a later login on another hub has written since is its own.
             let op = StoreOp::AttributesDrop {
                 owner: AttributeOwner::User(user.clone()),
                 unless_touched_after: begun_ts,

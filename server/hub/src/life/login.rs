@@ -115,7 +115,7 @@ impl Hub {
         let used = self.take_recalled(connection, &user);
         let node_ms = self.kernel.node_ms();
         if used.is_some_and(|used| used.pause_ms(node_ms) > 0) {
-            // It was sent away for a while, and tries again by itself.
+            // It was sent away for a while, and retries on its own.
             return self.drop_connection(connection, Some(CloseCode::RateLimited), out);
         }
         let mut settings = self.kernel.config.apps.settings(&user.app);
@@ -311,7 +311,7 @@ impl Hub {
         }
     }
 
-    /// A connection goes away: by itself (`None`) or by our decision.
+    /// A connection goes away: on its own (`None`) or by our decision.
     pub(crate) fn drop_connection(
         &mut self,
         connection: ConnectionId,

@@ -1,6 +1,6 @@
 //! What a hub gives up when memory is short: buffers of clients that are away, then slow clients (contract OVL-4, DEL-12).
 //!
-//! The hub does not know how much memory there is: its shell measures, and says how much is to be freed.
+//! The hub does not know how much memory there is: its shell measures, and says how much to free.
 
 use tidings_fault::fault;
 use tidings_wire::codes::CloseCode;
@@ -135,7 +135,7 @@ impl Hub {
         }
     }
 
-    /// The last resort: what may not be dropped goes with its session. Peer messages that are to be stored are.
+    /// The last resort: what may not be dropped goes with its session. Peer messages that ask to be stored are stored.
     fn end_detached(&mut self, target: usize, out: &mut dyn Sink) {
         if self.kernel.replay_bytes.get() <= target {
             return;

@@ -1,6 +1,6 @@
 //! Peer messages that a receiver's hub has taken and does not hand to a client after all.
 //!
-//! Invariant: such a message, if it is to be stored, is stored by this hub, in the turn in which it is given
+//! Invariant: if such a message must be stored, this hub stores it, in the turn in which it is given
 //! up. Whatever happens to the user next, here or on another hub, reads the inbox later; so no later message of
 //! the same sender is delivered before it (contract DEL-1).
 
@@ -55,7 +55,7 @@ impl Peers {
         }
     }
 
-    /// Stores what is to be stored of the messages that wait behind the inbox: they will come out of it in
+    /// Stores those of the messages waiting behind the inbox that ask for it: they will come out of it in
     /// their order. A message that is not to be stored and was sent before one that is cannot come any more.
     pub(crate) fn spill(&mut self, key: SessionKey, kernel: &mut Kernel, out: &mut dyn Sink) {
         let Some(session) = kernel.sessions.get_mut(key) else {

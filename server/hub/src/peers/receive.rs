@@ -62,7 +62,7 @@ impl Peers {
             return self.keep_or_answer(&user, from, parcel, Answer::Gone, kernel, out);
         }
         if kernel.is_settling {
-            // No client is there to confirm it, and what is under way is to come to an end.
+            // No client is there to confirm it, and everything under way must come to an end.
             let user = session.user.clone();
             return self.keep_or_answer(&user, from, parcel, Answer::Unconfirmed, kernel, out);
         }
@@ -120,7 +120,7 @@ impl Peers {
         Self::check_deliveries_at(key, kernel.now.mono_ms + wait_ms, kernel);
     }
 
-    /// Sees to it that unconfirmed messages are looked at then, or earlier: one that is to be stored waits less
+    /// Makes sure that unconfirmed messages are looked at then, or earlier: one that may be stored waits less
     /// than one that is not.
     fn check_deliveries_at(key: SessionKey, due_ms: u64, kernel: &mut Kernel) {
         let Some(session) = kernel.sessions.get_mut(key) else {
@@ -257,7 +257,7 @@ impl Peers {
         }
     }
 
-    /// Looks at deliveries that the client has not confirmed: stores what is to be stored, gives up the rest.
+    /// Looks at deliveries that the client has not confirmed: stores those that ask for it, gives up the rest.
     pub(crate) fn check_deliveries(
         &mut self,
         key: SessionKey,

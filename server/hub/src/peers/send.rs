@@ -503,7 +503,7 @@ impl Peers {
     }
 }
 
-/// The end of a message that is to be stored, if it has one that its sender's client may give it.
+/// When a stored message ends, if its sender's client may and did say so.
 fn lasts_until(traits: Traits, message: &Message, now_ts: u64) -> u64 {
     match message.expires_ts {
         end_ts if traits.ends_messages => end_ts.min(now_ts + INBOX_LASTING_AGE_MS),

@@ -33,12 +33,12 @@ pub(crate) struct Lane {
     /// Whether the first of them has been found at a session.
     pub(crate) first: First,
     /// Messages that nobody took while an earlier one may still be on its way back, by request: the receiver's hub has
-    /// left the topic meanwhile. They are stored after it.
+    /// left the topic since. They are stored after it.
     pub(crate) held: BTreeMap<u64, SendToPeer>,
 }
 
 /// What is known of the first message that was asked for. Until a session has it, it may come back and be stored: what
-/// follows would overtake it if the receiver logged in meanwhile.
+/// follows would overtake it if the receiver logged in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) enum First {
     #[default]
