@@ -86,6 +86,7 @@ impl Admission {
     /// One with a full bucket: so many logins per second, at least 1, and so many at once.
     pub fn new(rate: usize, queue: usize) -> Self {
         let (rate, queue) = (rate.max(1) as f64, queue as f64);
+        debug_assert!(rate.is_finite(), "a rate that is no number");
         Self {
             full: rate,
             rate,
@@ -124,6 +125,7 @@ impl Admission {
         let behind = self.expected - self.tokens.min(0.0);
         let wait_ms = (behind / self.rate * 1_000.0).ceil() as u64;
         let wait_ms = wait_ms.clamp(1, BACKOFF_MAX_MS);
+        debug_assert!(behind > 0.0, "nobody is before whoever is refused");
         if self.remembered.len() < REMEMBERED_MAX || due_ms.is_some() {
             self.remembered.insert(who, now_ms + earliest(wait_ms));
         }

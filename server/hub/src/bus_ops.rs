@@ -445,6 +445,10 @@ impl Inherited {
         self.forerunners.extend(other.forerunners);
         let too_many = self.forerunners.len().saturating_sub(FORERUNNERS_MAX);
         self.forerunners.drain(..too_many);
+        debug_assert!(
+            self.forerunners.len() <= FORERUNNERS_MAX,
+            "too many forerunners"
+        );
         self.used = self.used.or(other.used);
         self
     }

@@ -418,6 +418,12 @@ impl History {
             asks,
             "senders who wait for nothing, or the reverse"
         );
+        for caller in self.keeping.values() {
+            assert!(
+                caller.session().is_some(),
+                "a copy is kept for a session's message"
+            );
+        }
         let stores = kernel.stores.count_of(StoreTag::History);
         assert_eq!(
             self.stores.len(),

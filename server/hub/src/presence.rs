@@ -594,6 +594,9 @@ impl Presence {
             asks,
             "questions without a reason, or the reverse"
         );
+        for gather in self.gathers.values() {
+            gather.assert_consistent();
+        }
         let missing: usize = self.gathers.values().map(|gather| gather.missing).sum();
         assert_eq!(missing, self.asks.len(), "states that are awaited");
         let mut waiting = 0;
@@ -626,5 +629,24 @@ impl Presence {
                 );
             }
         }
+    }
+}
+
+impl PresenceGather {
+    fn assert_consistent(&self) {
+        assert!(self.missing > 0, "a call that waits for nothing");
+        assert!(
+            self.missing <= self.users.len(),
+            "more states are awaited than users named"
+        );
+        assert!(
+            self.users.len() <= PRESENCE_SUBSCRIPTIONS_MAX,
+            "too many users are named"
+        );
+        let needs_session = self.is_subscription;
+        assert!(
+            !needs_session || self.caller.session().is_some(),
+            "only a session subscribes"
+        );
     }
 }

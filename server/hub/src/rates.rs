@@ -198,6 +198,10 @@ impl Rates {
 
     /// Sets the rate of a kind; no calls = unlimited.
     pub fn set(&mut self, kind: Kind, rate: Rate) {
+        debug_assert!(
+            rate.calls == 0 || rate.window_ms > 0,
+            "a rate without a time"
+        );
         self.0[kind as usize] = rate;
     }
 }

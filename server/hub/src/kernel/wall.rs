@@ -36,6 +36,10 @@ pub(crate) struct Wall {
 impl Wall {
     /// Looks at both clocks, as the system gives them. Order: with every input.
     pub(crate) fn look(&mut self, now: Time) {
+        debug_assert!(
+            now.mono_ms >= self.now.mono_ms,
+            "the monotonic clock goes back"
+        );
         if self.now == Time::default() {
             self.agreed = now;
         }

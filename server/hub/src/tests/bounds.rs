@@ -10,10 +10,11 @@ use tidings_wire::limits::{
     INVITATION_KEEP_MS, INVITATION_RING_AGAIN_MS, INVITATIONS_INCOMING_MAX, INVITATIONS_OPEN_MAX,
     INVITATIONS_REPORTED_MAX, LOGIN_WAIT_MS, MEDIA_ID_BYTES_MAX, REQUESTS_IN_FLIGHT_MAX,
 };
+use tidings_wire::proto::request::Call;
+use tidings_wire::proto::server_message::Kind;
 use tidings_wire::proto::{
     CancelInvitation, File, IncomingInvitation, Invite, Login, Message, OpenInvitation,
-    ReadHistory, SendToPeer, client_message, message, read_history, reply, request::Call,
-    server_message::Kind,
+    ReadHistory, SendToPeer, client_message, message, read_history, reply,
 };
 
 use super::node::Node;
