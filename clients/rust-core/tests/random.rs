@@ -221,11 +221,7 @@ impl Run {
                 caller_id: "bob".to_owned(),
                 ..Default::default()
             }),
-            19 => Kind::RemoteInvitationEnded(proto::RemoteInvitationEnded {
-                id,
-                end,
-                ..Default::default()
-            }),
+            19 => Kind::RemoteInvitationEnded(proto::RemoteInvitationEnded { id, end }),
             20 => Kind::AcceptAsked(proto::AcceptAsked {
                 number,
                 ..Default::default()

@@ -65,8 +65,9 @@ fn main() -> ExitCode {
         }
     }
     println!("{count} targets, {inputs} inputs in all");
-    match is_good {
-        true => ExitCode::SUCCESS,
-        false => ExitCode::FAILURE,
+    if is_good {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
     }
 }

@@ -23,7 +23,7 @@ const SHRINK_MAX: usize = 2_000;
 pub struct Report {
     /// The target's name.
     pub target: &'static str,
-    /// Inputs run.
+    /// Number of inputs run.
     pub inputs: u64,
     /// Different answers seen.
     pub answers: usize,
@@ -142,9 +142,10 @@ pub fn check(target: &Target, input: &[u8]) -> Result<Answer, String> {
 }
 
 fn time_max() -> Duration {
-    match cfg!(debug_assertions) {
-        true => TIME_MAX * DEBUG_FACTOR,
-        false => TIME_MAX,
+    if cfg!(debug_assertions) {
+        TIME_MAX * DEBUG_FACTOR
+    } else {
+        TIME_MAX
     }
 }
 

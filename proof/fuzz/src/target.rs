@@ -12,7 +12,7 @@ pub struct Target {
     pub run: fn(&[u8]) -> Answer,
     /// Inputs to begin with.
     pub seeds: fn() -> Vec<Vec<u8>>,
-    /// Longest input.
+    /// Length of the longest input.
     pub bytes_max: usize,
     /// Most memory at once, from the length of an input; none where a whole state machine is made.
     pub memory_max: Option<fn(usize) -> u64>,

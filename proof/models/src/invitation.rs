@@ -53,11 +53,11 @@ pub enum Phase {
     Unknown,
     /// The callee's client has not confirmed the ring.
     Pending,
-    /// It has.
+    /// The invitation rings at the callee.
     Ringing,
     /// The callee accepts; the caller's client is asked.
     Accepting,
-    /// Final.
+    /// Final: nothing changes any more.
     Ended(End),
 }
 
@@ -91,7 +91,7 @@ pub enum Message {
 pub enum Caller {
     /// It has not called `send()`.
     Idle,
-    /// It has.
+    /// The caller's invitation is open.
     Open,
     /// It has confirmed an acceptance.
     Confirmed,
@@ -104,7 +104,7 @@ pub enum Caller {
 pub enum Callee {
     /// It knows nothing.
     Idle,
-    /// It rings.
+    /// The callee's client rings.
     Ringing,
     /// Its application has accepted.
     Accepting,
@@ -123,7 +123,7 @@ pub struct HubState {
     writing: Option<Phase>,
 }
 
-/// Everything.
+/// The state of the whole system.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct State {
     caller: Caller,
@@ -139,7 +139,7 @@ pub struct State {
     crashes: u8,
 }
 
-/// A step.
+/// One step of the system.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Action {
     /// The caller's application calls `send()`.
@@ -178,7 +178,7 @@ impl Action {
     }
 }
 
-/// The model.
+/// The model, with the fault that is switched on.
 #[derive(Debug, Clone, Copy)]
 pub struct Invitation {
     /// What is broken.

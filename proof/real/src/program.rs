@@ -223,9 +223,10 @@ impl Program {
         // By the shell, which has it built in: there is no safe call in std.
         let status = Command::new("sh").args(["-c", &command]).status();
         let status = status.map_err(Failure::of("no shell"))?;
-        match status.success() {
-            true => Ok(()),
-            false => Err(Failure::new(format!("`{command}` failed: {status}"))),
+        if status.success() {
+            Ok(())
+        } else {
+            Err(Failure::new(format!("`{command}` failed: {status}")))
         }
     }
 

@@ -17,7 +17,7 @@ use crate::program::APP;
 /// Longest wait for an answer.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// One connection.
+/// One connection without an SDK.
 #[derive(Debug)]
 pub struct RawClient {
     stream: TcpStream,

@@ -34,9 +34,10 @@ pub(crate) fn times(cursor: &mut Cursor<'_>, default_ms: u64) -> Result<Times, S
     if !is_within_stated {
         times.within_ms = times.after_ms + default_ms;
     }
-    match times.after_ms <= times.within_ms {
-        true => Ok(times),
-        false => Err("\"within\" ends before \"after\"".to_owned()),
+    if times.after_ms <= times.within_ms {
+        Ok(times)
+    } else {
+        Err("\"within\" ends before \"after\"".to_owned())
     }
 }
 
@@ -169,12 +170,15 @@ pub(crate) fn fact(cursor: &mut Cursor<'_>) -> Result<Event, String> {
         Some("presence") if cursor.take("presence") => Ok(Event::PresenceChanged {
             users: presence(cursor)?,
         }),
-        Some("gap") if cursor.take("gap") => match cursor.take("inbox") {
-            true => Ok(Event::Gap { channel: None }),
-            false => Ok(Event::Gap {
-                channel: Some(cursor.channel()?),
-            }),
-        },
+        Some("gap") if cursor.take("gap") => {
+            if cursor.take("inbox") {
+                Ok(Event::Gap { channel: None })
+            } else {
+                Ok(Event::Gap {
+                    channel: Some(cursor.channel()?),
+                })
+            }
+        }
         Some("state") if cursor.take("state") => {
             let state = cursor.word("a state")?.to_owned();
             Ok(Event::State {
@@ -208,9 +212,10 @@ fn invited(cursor: &mut Cursor<'_>) -> Result<Event, String> {
 
 /// Reads `[in #channel]`.
 pub(crate) fn in_channel(cursor: &mut Cursor<'_>) -> Result<String, String> {
-    match cursor.take("in") {
-        true => cursor.channel(),
-        false => Ok(String::new()),
+    if cursor.take("in") {
+        cursor.channel()
+    } else {
+        Ok(String::new())
     }
 }
 
@@ -222,9 +227,12 @@ fn invitation(cursor: &mut Cursor<'_>) -> Result<Event, String> {
         other => return Err(format!("{other:?} is neither \"to\" nor \"by\"")),
     };
     let user = cursor.name("a user")?;
-    let response = |cursor: &mut Cursor<'_>| match is_local {
-        true => cursor.text(),
-        false => Ok(String::new()),
+    let response = |cursor: &mut Cursor<'_>| {
+        if is_local {
+            cursor.text()
+        } else {
+            Ok(String::new())
+        }
     };
     let news = match cursor.word("what has become of the invitation")? {
         "received" if is_local => InvitationNews::Received,
@@ -234,15 +242,16 @@ fn invitation(cursor: &mut Cursor<'_>) -> Result<Event, String> {
         "failed" => InvitationNews::Failed(cursor.word("a reason")?.to_owned()),
         other => return Err(format!("{other:?} does not become of an invitation")),
     };
-    Ok(match is_local {
-        true => Event::LocalInvitation {
+    Ok(if is_local {
+        Event::LocalInvitation {
             callee_id: user,
             news,
-        },
-        false => Event::RemoteInvitation {
+        }
+    } else {
+        Event::RemoteInvitation {
             caller_id: user,
             news,
-        },
+        }
     })
 }
 
@@ -269,12 +278,13 @@ fn stated_pairs(cursor: &mut Cursor<'_>) -> Result<Vec<(String, String)>, String
         return Ok(vec![]);
     }
     let list = pairs(cursor)?;
-    match list.is_empty() {
-        true => Err(format!(
+    if list.is_empty() {
+        Err(format!(
             "expected key=\"value\" or \"nothing\", found {}",
             cursor.found()
-        )),
-        false => Ok(list),
+        ))
+    } else {
+        Ok(list)
     }
 }
 
@@ -316,10 +326,13 @@ pub(crate) fn answer(cursor: &mut Cursor<'_>, shape: Shape) -> Result<Answer, St
     }
     match shape {
         Shape::Done => cursor.expect("ok").map(|()| Answer::Done),
-        Shape::PeerSent => match cursor.take("not") {
-            true => cursor.expect("received").map(|()| Answer::NotReceived),
-            false => cursor.expect("received").map(|()| Answer::Received),
-        },
+        Shape::PeerSent => {
+            if cursor.take("not") {
+                cursor.expect("received").map(|()| Answer::NotReceived)
+            } else {
+                cursor.expect("received").map(|()| Answer::Received)
+            }
+        }
         Shape::Users => Ok(Answer::Users(users(cursor)?)),
         Shape::MemberCounts => {
             let mut list = vec![];

@@ -37,25 +37,25 @@ pub struct Order {
     pub id: u64,
     /// Who does it; none for the server.
     pub client: Option<String>,
-    /// What.
+    /// The action that was taken.
     pub action: Action,
 }
 
-/// Something observed.
+/// Something that a client observed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Seen {
     /// A call was answered.
     Answer {
         /// The order that it was.
         order: u64,
-        /// The answer.
+        /// The answer that the client got.
         answer: Answer,
     },
     /// A client saw something.
     Event {
-        /// Who.
+        /// The client that saw it.
         client: String,
-        /// What.
+        /// The event that it saw.
         event: Event,
     },
 }
@@ -63,7 +63,7 @@ pub enum Seen {
 /// Why a scenario has not been kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Failure {
-    /// The file.
+    /// The scenario's file name.
     pub file: String,
     /// The line of the step.
     pub line: usize,
@@ -285,9 +285,10 @@ impl Judge {
     fn settle(&mut self, now_ms: u64) -> Next {
         let quiet_ms = SETTLE_MS + self.slack_ms;
         let until_ms = *self.settle_until_ms.get_or_insert(now_ms + quiet_ms);
-        match until_ms > now_ms {
-            true => Next::Wait { until_ms },
-            false => Next::Passed,
+        if until_ms > now_ms {
+            Next::Wait { until_ms }
+        } else {
+            Next::Passed
         }
     }
 

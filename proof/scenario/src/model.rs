@@ -36,7 +36,7 @@ impl Scenario {
     }
 }
 
-/// A client.
+/// A client that takes part in a scenario.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Party {
     /// Its name in the scenario.
@@ -45,7 +45,7 @@ pub struct Party {
     pub is_logged_in_before: bool,
 }
 
-/// One step.
+/// One step of a scenario.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Step {
     /// Line in the file, from 1.
@@ -63,7 +63,7 @@ pub struct Step {
 /// An answer with its times.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ExpectedAnswer {
-    /// The answer.
+    /// The answer that the action has to get.
     pub answer: Answer,
     /// The next step does not wait for it.
     pub is_later: bool,
@@ -80,7 +80,7 @@ pub struct Expectation {
     pub line: usize,
     /// Who sees it.
     pub client: String,
-    /// What.
+    /// The event that has to be seen.
     pub event: Event,
     /// It may come; it need not.
     pub is_optional: bool,
@@ -104,7 +104,7 @@ pub enum TokenKind {
     Foreign,
     /// Not a token.
     Damaged,
-    /// None.
+    /// Login without a token.
     No,
     /// As `Valid`, but it permits nothing else than this.
     Limited(Vec<Permission>),
@@ -135,17 +135,17 @@ pub enum Write {
     Clear,
 }
 
-/// A message.
+/// A message's content as a scenario states it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Message {
-    /// Text.
+    /// A text message.
     Text(String),
     /// Bytes with a description.
     Raw {
-        /// The bytes.
+        /// The bytes of the raw message.
         data: Vec<u8>,
-        /// The description.
+        /// The description sent with it.
         description: String,
     },
     /// Names an uploaded file.
@@ -156,7 +156,7 @@ pub enum Message {
         file: File,
         /// Width and height in pixels.
         size: (u32, u32),
-        /// The thumbnail's.
+        /// Width and height of the thumbnail, in pixels.
         thumbnail_size: (u32, u32),
     },
 }
@@ -168,7 +168,7 @@ pub struct File {
     pub media_id: String,
     /// Its bytes, as stated.
     pub size: u64,
-    /// Its name.
+    /// The file's name.
     pub file_name: String,
     /// For the receiver.
     pub description: String,
@@ -180,7 +180,7 @@ pub struct File {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Conversation {
-    /// A channel's.
+    /// The history of a channel.
     Channel(String),
     /// The client's own with this user.
     Peer(String),
@@ -266,7 +266,7 @@ pub enum Action {
     ComeBack,
     /// The client is gone without a word, for good.
     Drop,
-    /// Time passes.
+    /// Time passes without anybody acting.
     Pass { ms: u64 },
     /// The server is killed and started again with its data.
     RestartServer,
@@ -286,13 +286,13 @@ impl Action {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Answer {
-    /// Done.
+    /// The call succeeded without a value.
     Done,
     /// A peer message: the peer's client has it.
     Received,
     /// A peer message: the peer is gone.
     NotReceived,
-    /// Users.
+    /// A list of users.
     Users(Vec<String>),
     /// Channels with their number of members.
     MemberCounts(Vec<(String, u32)>),
@@ -310,11 +310,11 @@ pub enum Answer {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum PresenceState {
-    /// On line.
+    /// The user is online.
     Online,
     /// Silent for more than 6 s.
     Unreachable,
-    /// Gone.
+    /// The user is gone.
     Offline,
 }
 

@@ -124,9 +124,10 @@ fn expectation(line: usize, column: &[Token]) -> Result<Expectation, String> {
 
 fn client_name(name: &str) -> Result<(), String> {
     let is_plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || c == '_';
-    match !name.is_empty() && name.chars().all(is_plain) {
-        true => Ok(()),
-        false => Err(format!("{name:?} is not a client: use a-z, 0-9, - and _")),
+    if !name.is_empty() && name.chars().all(is_plain) {
+        Ok(())
+    } else {
+        Err(format!("{name:?} is not a client: use a-z, 0-9, - and _"))
     }
 }
 
@@ -160,9 +161,10 @@ fn expected_answer(shape: Shape, result: Option<&[Token]>) -> Result<ExpectedAns
     let mut cursor = Cursor::new(result.unwrap_or_default());
     let is_later = cursor.take("later");
     let is_stated = !cursor.is_at_end() && !matches!(cursor.peek(), Some("within" | "after"));
-    let answer = match is_stated {
-        true => fact::answer(&mut cursor, shape)?,
-        false => default()?,
+    let answer = if is_stated {
+        fact::answer(&mut cursor, shape)?
+    } else {
+        default()?
     };
     let default_ms = if is_later { LATER_MS } else { ANSWER_MS };
     let times = times(&mut cursor, default_ms)?;
@@ -306,9 +308,10 @@ fn client_act(
 /// Reads `alice ["response"]`.
 fn decision(cursor: &mut Cursor<'_>) -> Result<(String, String), String> {
     let caller_id = cursor.name("a user")?;
-    let response = match cursor.is_at_end() {
-        true => String::new(),
-        false => cursor.text()?,
+    let response = if cursor.is_at_end() {
+        String::new()
+    } else {
+        cursor.text()?
     };
     Ok((caller_id, response))
 }
@@ -322,9 +325,10 @@ fn log(cursor: &mut Cursor<'_>, client: &str) -> Result<(Vec<Action>, Option<Sha
         return Ok(one(Action::LogOut, Shape::Done));
     }
     cursor.expect("in")?;
-    let user_id = match cursor.take("as") {
-        true => cursor.name("a user")?,
-        false => client.to_owned(),
+    let user_id = if cursor.take("as") {
+        cursor.name("a user")?
+    } else {
+        client.to_owned()
     };
     let token = token(cursor)?.unwrap_or(TokenKind::Valid);
     Ok(one(Action::LogIn { user_id, token }, Shape::Done))
@@ -368,9 +372,10 @@ fn permissions(cursor: &mut Cursor<'_>) -> Result<Vec<Permission>, String> {
             () => writes,
         };
         let is_channel = cursor.is_at_channel();
-        let name = match is_channel {
-            true => cursor.channel()?,
-            false => cursor.name("a user or a channel")?,
+        let name = if is_channel {
+            cursor.channel()?
+        } else {
+            cursor.name("a user or a channel")?
         };
         list.push(Permission {
             writes,
@@ -409,22 +414,24 @@ fn send(cursor: &mut Cursor<'_>) -> Result<(Vec<Action>, Option<Shape>), String>
 }
 
 fn list(cursor: &mut Cursor<'_>) -> Result<(Vec<Action>, Option<Shape>), String> {
-    match cursor.take("subscriptions") {
-        true => Ok(one(Action::QueryPresenceSubscriptions, Shape::Users)),
-        false => Ok(one(
+    if cursor.take("subscriptions") {
+        Ok(one(Action::QueryPresenceSubscriptions, Shape::Users))
+    } else {
+        Ok(one(
             Action::GetMembers {
                 channel: cursor.channel()?,
             },
             Shape::Users,
-        )),
+        ))
     }
 }
 
 fn write(cursor: &mut Cursor<'_>, how: Write) -> Result<(Vec<Action>, Option<Shape>), String> {
     cursor.expect("attributes")?;
-    let channel = match cursor.take("of") {
-        true => Some(cursor.channel()?),
-        false => None,
+    let channel = if cursor.take("of") {
+        Some(cursor.channel()?)
+    } else {
+        None
     };
     let attributes = match how {
         Write::Set | Write::Merge => fact::pairs(cursor)?,
@@ -475,9 +482,10 @@ fn read(cursor: &mut Cursor<'_>) -> Result<(Vec<Action>, Option<Shape>), String>
 
 fn read_history(cursor: &mut Cursor<'_>) -> Result<(Vec<Action>, Option<Shape>), String> {
     cursor.expect("of")?;
-    let of = match cursor.is_at_channel() {
-        true => Conversation::Channel(cursor.channel()?),
-        false => Conversation::Peer(cursor.name("a user or a channel")?),
+    let of = if cursor.is_at_channel() {
+        Conversation::Channel(cursor.channel()?)
+    } else {
+        Conversation::Peer(cursor.name("a user or a channel")?)
     };
     let newest_first = cursor.take("newest");
     if !newest_first {

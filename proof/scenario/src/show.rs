@@ -27,9 +27,10 @@ struct Name<'a>(&'a str);
 impl Display for Name<'_> {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
-        match !self.0.is_empty() && self.0.chars().all(is_plain) {
-            true => f.write_str(self.0),
-            false => write!(f, "{}", Text(self.0)),
+        if !self.0.is_empty() && self.0.chars().all(is_plain) {
+            f.write_str(self.0)
+        } else {
+            write!(f, "{}", Text(self.0))
         }
     }
 }
@@ -39,9 +40,10 @@ struct In<'a>(&'a str);
 
 impl Display for In<'_> {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        match self.0.is_empty() {
-            true => Ok(()),
-            false => write!(f, " in #{}", Name(self.0)),
+        if self.0.is_empty() {
+            Ok(())
+        } else {
+            write!(f, " in #{}", Name(self.0))
         }
     }
 }

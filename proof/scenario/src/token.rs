@@ -7,9 +7,9 @@ pub(crate) enum Token {
     Word { text: String, is_tight: bool },
     /// A quoted text.
     Text(String),
-    /// `|`.
+    /// `|`, between two columns.
     Bar,
-    /// `->`.
+    /// `->`, before what follows from it.
     Arrow,
 }
 

@@ -8,7 +8,7 @@ use crate::faults::ALL;
 /// Where a check is evaluated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Place {
-    /// The simulator.
+    /// Evaluated by the simulator.
     Simulator,
     /// The real program, or a real store.
     Real,
@@ -34,7 +34,7 @@ pub enum Standing {
     Open(&'static str),
 }
 
-/// A check.
+/// A check of the contract.
 #[derive(Debug, Clone, Copy)]
 pub struct Check {
     /// Its name in the contract.

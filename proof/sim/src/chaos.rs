@@ -72,13 +72,13 @@ pub struct Report {
     pub trace_hash: u64,
     /// The trace, if it was kept.
     pub trace: Vec<String>,
-    /// Broken promises.
+    /// Promises that were broken.
     pub violations: Vec<Violation>,
-    /// Faults injected.
+    /// Number of faults injected.
     pub faults: u64,
-    /// Second logins.
+    /// Number of second logins of a user.
     pub seconds: u64,
-    /// Planned restarts.
+    /// Number of planned restarts.
     pub restarts: u64,
     /// Pauses of the server's process.
     pub pauses: u64,
@@ -86,15 +86,15 @@ pub struct Report {
     pub received: usize,
     /// Invitations that were accepted.
     pub accepted: usize,
-    /// Calls made.
+    /// Number of calls made by clients.
     pub calls: u64,
-    /// Gaps told.
+    /// Number of gaps that clients were told of.
     pub gaps: u64,
     /// Faults by kind, those of [`Fault`] only.
     pub by_kind: BTreeMap<Fault, u64>,
     /// Rare situations met.
     pub sometimes: Sometimes,
-    /// Steps taken.
+    /// Number of steps taken.
     pub steps: u64,
     /// Simulated time, in milliseconds.
     pub simulated_ms: u64,

@@ -36,29 +36,29 @@ pub enum Done {
     },
     /// Sent a text to a channel.
     SentToChannel {
-        /// Where.
+        /// The channel in which it happened.
         channel: String,
         /// Unique over the run.
         text: String,
         /// To be in the history before it is answered.
         is_kept: bool,
     },
-    /// Joined.
+    /// The client has joined a channel.
     Joined {
-        /// What.
+        /// The channel that was joined.
         channel: String,
     },
-    /// Left.
+    /// The client has left a channel.
     Left {
-        /// What.
+        /// The channel that was left.
         channel: String,
     },
     /// Asked for the members.
     Listed {
-        /// Of what.
+        /// The channel that it concerns.
         channel: String,
     },
-    /// Anything else.
+    /// Anything that no check looks at.
     Other,
 }
 
@@ -422,15 +422,16 @@ impl Checker {
         let mut found = Vec::new();
         for (_, text) in &party.peer_texts {
             let was_had = kin().any(|(_, of)| of.peer_texts.iter().any(|(_, had)| had == text));
-            found.push(match was_had {
-                true => (
+            found.push(if was_had {
+                (
                     "inbox.dedup",
                     format!("{user} had {text:?}, and a new client of it got it again"),
-                ),
-                false => (
+                )
+            } else {
+                (
                     "ack.truthful",
                     format!("{text:?} waited for a new login of {user}, who was there"),
-                ),
+                )
             });
         }
         for (check, text) in found {

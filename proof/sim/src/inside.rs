@@ -1,5 +1,6 @@
 //! What only a test of one thing needs: links between hubs that lose something, what hubs hold, kept cursors.
 
+use tidings_bus::Bus as _;
 use tidings_hub::bus_ops::{BusInput, Publication};
 use tidings_hub::ids::HubId;
 

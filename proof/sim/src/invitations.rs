@@ -35,7 +35,7 @@ struct Come {
 /// All invitations of a run.
 #[derive(Debug, Default)]
 pub struct Invitations {
-    /// By content.
+    /// What was sent, by content, which is unique.
     sent: BTreeMap<String, Sent>,
     calls: BTreeMap<CallId, String>,
     /// By content and callee: a user's second client is another callee.
@@ -62,9 +62,10 @@ impl Invitations {
             && random.percent(60)
         {
             let (id, response) = (id.clone(), "response".to_owned());
-            return match random.percent(70) {
-                true => InvitationCall::Accept { id, response },
-                false => InvitationCall::Refuse { id, response },
+            return if random.percent(70) {
+                InvitationCall::Accept { id, response }
+            } else {
+                InvitationCall::Refuse { id, response }
             };
         }
         let running = self

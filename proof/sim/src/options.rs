@@ -134,9 +134,12 @@ fn ranges(numbers: &BTreeSet<u64>) -> String {
             _ => runs.push((*number, *number)),
         }
     }
-    let texts = runs.into_iter().map(|(first, last)| match first == last {
-        true => first.to_string(),
-        false => format!("{first}-{last}"),
+    let texts = runs.into_iter().map(|(first, last)| {
+        if first == last {
+            first.to_string()
+        } else {
+            format!("{first}-{last}")
+        }
     });
     texts.collect::<Vec<_>>().join(",")
 }

@@ -22,7 +22,7 @@ const LATE_MS: u64 = 12_000;
 struct Synced {
     what: RecordedInvitation,
     since_ms: u64,
-    /// [`RecordedInvitations::idle_ms`] then.
+    /// What [`RecordedInvitations::idle_ms`] was then.
     idle_ms: u64,
 }
 

@@ -145,7 +145,7 @@ impl World {
             let hub = Hub::new(config).with_replay_bytes_max(self.config.replay_bytes_max);
             // Posted to itself as well, so that whatever else happens may come between.
             let bus = Router::new(HubId::local(at), homes).posting_to_itself();
-            self.cells.push(Cell::new(hub, Arc::clone(&apps), bus));
+            self.cells.push(Cell::new(hub, bus));
             self.give_hub(HubId::local(at), Input::Tick);
         }
     }

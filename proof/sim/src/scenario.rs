@@ -283,13 +283,15 @@ impl Runner {
 
 fn to_permissions(list: &[tidings_scenario::Permission]) -> Permissions {
     list.iter().fold(Permissions::new(), |all, permission| {
-        let resource = match permission.is_channel {
-            true => Resource::MessageChannel,
-            false => Resource::User,
+        let resource = if permission.is_channel {
+            Resource::MessageChannel
+        } else {
+            Resource::User
         };
-        let access = match permission.writes {
-            true => Access::Write,
-            false => Access::Read,
+        let access = if permission.writes {
+            Access::Write
+        } else {
+            Access::Read
         };
         all.with(resource, access, &permission.name)
     })

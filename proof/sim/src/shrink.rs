@@ -13,7 +13,7 @@ pub struct Shrunk {
     pub config: ChaosConfig,
     /// The check that fails in both.
     pub check: &'static str,
-    /// Runs spent.
+    /// Number of runs spent.
     pub runs: u32,
     /// Steps that are still taken.
     pub steps: u64,

@@ -60,7 +60,7 @@ pub struct WorldConfig {
     pub is_traced: bool,
     /// Bytes that each hub may keep for its clients.
     pub replay_bytes_max: usize,
-    /// The tenants.
+    /// The tenants of the server.
     pub apps: Apps,
 }
 
@@ -94,11 +94,11 @@ pub struct ClientId(pub usize);
 pub struct Record {
     /// When, in simulated milliseconds.
     pub at_ms: u64,
-    /// By whom.
+    /// The client that saw it.
     pub client: ClientId,
     /// Which process of the server the client's latest connection was made to, from 0.
     pub incarnation: u64,
-    /// What.
+    /// What the client saw.
     pub what: Seen,
 }
 
@@ -107,9 +107,9 @@ pub struct Record {
 pub enum Seen {
     /// A call was answered.
     Answer {
-        /// The call.
+        /// The call that was answered.
         id: core::CallId,
-        /// Its result.
+        /// Result of the call.
         result: Result<core::Answer, core::CallError>,
     },
     /// An event was raised.

@@ -37,4 +37,7 @@ pub trait Bus {
 
     /// Takes what the bus of another hub has posted to this one.
     fn take(&mut self, crossing: Crossing, out: &mut impl Outlet);
+
+    /// Topics with a subscriber that this part of the bus looks after: a number for the operator.
+    fn topics(&self) -> usize;
 }

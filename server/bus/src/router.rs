@@ -109,32 +109,7 @@ impl Shard {
                 }
             }
             BusOp::Unsubscribe(topic) => self.unsubscribe(from, &topic),
-            BusOp::Publish { topic, message } => {
-                let message = self.in_order(message);
-                if let Publication::Message { keep: Some(_), .. } = &*message {
-                    let (topic, message) = (topic.clone(), message.clone());
-                    let input = BusInput::Keep {
-                        topic,
-                        from,
-                        message,
-                    };
-                    if fault!(KeptIsAppendedTwice) {
-                        deliver(self.hub, input.clone());
-                    }
-                    deliver(self.hub, input);
-                }
-                for to in self.subscribers(&topic) {
-                    let (topic, message) = (topic.clone(), message.clone());
-                    deliver(
-                        *to,
-                        BusInput::Published {
-                            topic,
-                            from,
-                            message,
-                        },
-                    );
-                }
-            }
+            BusOp::Publish { topic, message } => self.publish(from, topic, message, deliver),
             BusOp::Ask {
                 topic,
                 ask,
@@ -163,6 +138,39 @@ impl Shard {
             BusOp::Answer { to, ask, answer } => {
                 deliver(to, BusInput::Answered { ask, from, answer });
             }
+        }
+    }
+
+    fn publish(
+        &mut self,
+        from: HubId,
+        topic: Topic,
+        message: Arc<Publication>,
+        deliver: &mut impl FnMut(HubId, BusInput),
+    ) {
+        let message = self.in_order(message);
+        if let Publication::Message { keep: Some(_), .. } = &*message {
+            let (topic, message) = (topic.clone(), message.clone());
+            let input = BusInput::Keep {
+                topic,
+                from,
+                message,
+            };
+            if fault!(KeptIsAppendedTwice) {
+                deliver(self.hub, input.clone());
+            }
+            deliver(self.hub, input);
+        }
+        for to in self.subscribers(&topic) {
+            let (topic, message) = (topic.clone(), message.clone());
+            deliver(
+                *to,
+                BusInput::Published {
+                    topic,
+                    from,
+                    message,
+                },
+            );
         }
     }
 
@@ -231,11 +239,6 @@ impl Router {
         self
     }
 
-    /// Topics that are at home here and have a subscriber.
-    pub fn topics(&self) -> usize {
-        self.shard.topics()
-    }
-
     fn give(&self, to: HubId, input: BusInput, out: &mut impl Outlet) {
         if to == self.hub && !self.posts_to_itself {
             out.deliver(input);
@@ -277,6 +280,10 @@ impl Bus for Router {
             Crossing::Route { from, op } => self.route(from, op, out),
             Crossing::Deliver(input) => out.deliver(input),
         }
+    }
+
+    fn topics(&self) -> usize {
+        self.shard.topics()
     }
 }
 

@@ -10,6 +10,7 @@ use tidings_hub::{Apps, Effect, Hub, Input, Snapshot};
 use tidings_wire::codes::CloseCode;
 use tidings_wire::proto::client_message::Kind;
 
+use crate::counts::Counts;
 use crate::host::{Closing, Host};
 use crate::translators::{self, Translators};
 
@@ -18,8 +19,8 @@ use crate::translators::{self, Translators};
 pub struct Cell<B = Router> {
     pub(crate) hub: Hub,
     bus: B,
-    pub(crate) apps: Arc<Apps>,
     pub(crate) translators: Translators,
+    pub(crate) counts: Counts,
     /// Effects of the input that is being handled. Empty between two inputs; kept for its memory.
     effects: Vec<Effect>,
     /// What the bus has delivered to this hub, in order. Empty between two turns.
@@ -30,13 +31,13 @@ pub struct Cell<B = Router> {
 }
 
 impl<B: Bus> Cell<B> {
-    /// A cell without connections. `apps` are those that the hub was made with.
-    pub fn new(hub: Hub, apps: Arc<Apps>, bus: B) -> Self {
+    /// A cell without connections, whose bus is that of the same hub.
+    pub fn new(hub: Hub, bus: B) -> Self {
         Self {
             hub,
             bus,
-            apps,
             translators: Translators::default(),
+            counts: Counts::default(),
             effects: Vec::new(),
             local: VecDeque::new(),
             posts: Vec::new(),
@@ -55,7 +56,7 @@ impl<B: Bus> Cell<B> {
 
     /// The tenants.
     pub fn apps(&self) -> &Arc<Apps> {
-        &self.apps
+        &self.hub.config().apps
     }
 
     /// When [`tick_hub`] is wanted at the latest, in monotonic milliseconds.
@@ -171,9 +172,7 @@ fn handle<H: Host>(host: &mut H, input: Input) {
     host.see_input(&input);
     let now = host.now();
     let cell = host.cell();
-    if let Input::Apps(apps) = &input {
-        cell.apps = apps.clone();
-    }
+    cell.counts.see_input(&input);
     cell.hub.handle(now, input, &mut cell.effects);
 }
 
@@ -202,6 +201,7 @@ fn carry_out_all<H: Host>(host: &mut H) {
     host.see_effects(&effects);
     for effect in effects.drain(..) {
         host.see_effect(&effect);
+        host.cell().counts.see_effect(&effect);
         carry_out(host, effect);
     }
     let cell = host.cell();

@@ -106,7 +106,7 @@ impl<S: FnMut(&StoreOp) -> Vec<StoreAnswer>> Desk<S> {
                 server: "desk".into(),
                 drain_window_ms: 0,
             });
-            Cell::new(hub, apps.clone(), Router::new(id, homes))
+            Cell::new(hub, Router::new(id, homes))
         };
         let mut desk = Self {
             cells: (0..cells).map(cell).collect(),

@@ -9,8 +9,8 @@
 //! users have used of their rates, who was logged in a moment ago) is the host's, which the cell asks for it.
 //!
 //! **Reading order.** `host` (what goes out), `cell` (the functions, and the order of turns), `translators` (legacy
-//! clients), `logins` (who may log in by the legacy protocol), `recent` (who was logged in a moment ago), `desk` (a
-//! whole node for tests).
+//! clients), `logins` (who may log in by the legacy protocol), `recent` (who was logged in a moment ago), `counts`
+//! (numbers for the operator), `desk` (a whole node for tests).
 //!
 //! ```
 //! use std::sync::Arc;
@@ -30,6 +30,7 @@
 //! ```
 
 mod cell;
+mod counts;
 pub mod desk;
 mod host;
 mod logins;
@@ -37,6 +38,7 @@ mod recent;
 mod translators;
 
 pub use cell::{Cell, end, give, take, tick_hub};
+pub use counts::{CellReport, Counts};
 pub use host::{Closing, Host};
 pub use logins::TRAITS;
 pub use recent::RecentLogins;

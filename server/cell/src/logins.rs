@@ -41,7 +41,7 @@ pub(crate) fn check<H: Host>(
 ) -> Result<Admitted, LoginRefusal> {
     let now = host.now();
     let app = AppId::parse(&request.app).map_err(|_| LoginRefusal::UnknownApp)?;
-    let apps = host.cell().apps.clone();
+    let apps = host.cell().apps().clone();
     let listed = apps.listed.get(&app);
     if listed.is_none() && !apps.accept_any {
         return Err(LoginRefusal::UnknownApp);

@@ -40,6 +40,10 @@ impl Translators {
         self.clients.is_empty()
     }
 
+    pub(crate) fn len(&self) -> usize {
+        self.clients.len()
+    }
+
     pub(crate) fn has(&self, connection: ConnectionId) -> bool {
         !self.clients.is_empty() && self.clients.contains_key(&connection)
     }

@@ -142,6 +142,7 @@ impl Channels {
             self.fan_out(&channel_key, frame, Some(*sender), kernel, out);
         }
         kernel.charge_fan_out(caller, bytes, members);
+        kernel.tally.of(&channel_key.app).channel_messages += 1;
         let topic = Topic::Channel(channel_key);
         out.emit(Effect::Bus(BusOp::Publish {
             topic,

@@ -14,6 +14,7 @@ use crate::attributes::Attributes;
 use crate::bus_ops::{BusInput, Publication, Question, Topic};
 use crate::channels::state::Channels;
 use crate::config::HubConfig;
+use crate::counts::AppTally;
 use crate::history::History;
 use crate::ids::{ConnectionId, HubId, UserKey};
 use crate::invitations::state::Invitations;
@@ -275,6 +276,16 @@ impl Hub {
             self.kernel.connections.get(&connection),
             Some(Stage::Claiming(_) | Stage::Resuming { .. })
         )
+    }
+
+    /// What it was made with, but for the apps, which are those of now.
+    pub fn config(&self) -> &HubConfig {
+        &self.kernel.config
+    }
+
+    /// What has happened in its apps.
+    pub fn app_counts(&self) -> &AppTally {
+        &self.kernel.tally
     }
 
     /// How large the hub is.

@@ -43,6 +43,7 @@ mod attributes;
 pub mod bus_ops;
 mod channels;
 pub mod config;
+pub mod counts;
 pub mod credentials;
 mod grant;
 mod history;

@@ -60,9 +60,10 @@ pub(crate) fn kept_s(attributes: &[Attribute]) -> Option<u64> {
 
 /// The hub's key of an attribute.
 fn to_key(name: String) -> String {
-    match BUILT_IN.contains(&name.as_str()) {
-        true => format!("{LIBRARY_KEY}{name}"),
-        false => name,
+    if BUILT_IN.contains(&name.as_str()) {
+        format!("{LIBRARY_KEY}{name}")
+    } else {
+        name
     }
 }
 

@@ -216,9 +216,10 @@ impl Translator {
         let channel = self.channels.current.clone().unwrap_or_default();
         let is_special = special::hub_name(&channel).is_some();
         // Who else listens there is nobody's business.
-        let users = match is_special {
-            true => ids::to_user_id(&self.account).into_iter().collect(),
-            false => users,
+        let users = if is_special {
+            ids::to_user_id(&self.account).into_iter().collect()
+        } else {
+            users
         };
         let count = users.len();
         let list = self.user_list(users, USERS_MAX);
@@ -313,9 +314,10 @@ impl Translator {
             self.pace_message();
         }
         let text = String::from_utf8_lossy(&text).into_owned();
-        let msg = match message.r#type == JSON_TYPE {
-            true => serde_json::from_str(&text).unwrap_or(Value::String(text)),
-            false => Value::String(text),
+        let msg = if message.r#type == JSON_TYPE {
+            serde_json::from_str(&text).unwrap_or(Value::String(text))
+        } else {
+            Value::String(text)
         };
         self.say_message(&event.channel, &ids::to_account(&event.from), msg);
     }

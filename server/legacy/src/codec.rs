@@ -20,7 +20,7 @@ pub enum ClientFrame {
     Ping(Value),
     /// A sign of builds from 1.3.2 on.
     SetFlag,
-    /// A call.
+    /// A call of a function.
     Call(Call),
     /// An event that this server does not know: ignored, as clients ignore ours.
     Unknown,
@@ -39,14 +39,14 @@ pub struct Login {
     pub device: String,
 }
 
-/// A call.
+/// A call of a function, `call2`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Call {
-    /// Its name.
+    /// Name of the function.
     pub function: String,
     /// Repeated in the answer; a number.
     pub id: Value,
-    /// Its arguments.
+    /// Arguments, with the line.
     pub args: Map<String, Value>,
 }
 
@@ -62,7 +62,7 @@ pub enum FrameError {
     /// Too many items.
     #[error("the frame has more than {ITEMS_MAX} items")]
     TooManyItems,
-    /// Not JSON.
+    /// The frame is not JSON.
     #[error("the frame is no JSON: {0}")]
     NotJson(String),
     /// JSON of another shape.

@@ -57,7 +57,7 @@ pub(crate) fn cid(channel: &str) -> String {
     mix(fnv(channel.as_bytes().iter())).to_string()
 }
 
-/// FNV-1a.
+/// The FNV-1a hash of the bytes.
 fn fnv<'a>(bytes: impl Iterator<Item = &'a u8>) -> u64 {
     bytes.fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
         (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3)

@@ -147,9 +147,10 @@ impl Translator {
                 Ok(reply::Result::Users(list)) => {
                     let num = list.user_ids.len();
                     let list = self.user_list(list.user_ids, max);
-                    let body = match is_all {
-                        true => json!({"num": num, "list": list}),
-                        false => json!({"name": name, "num": num, "list": list}),
+                    let body = if is_all {
+                        json!({"num": num, "list": list})
+                    } else {
+                        json!({"name": name, "num": num, "list": list})
                     };
                     self.answer(&id, &ok_with(body));
                 }

@@ -18,7 +18,7 @@ pub(crate) struct Entry {
     pub(crate) id: String,
     pub(crate) from: String,
     pub(crate) kind: &'static str,
-    /// Unix milliseconds.
+    /// When it was sent, in Unix milliseconds.
     pub(crate) sent_ts: u64,
     /// Unix milliseconds; 0 = never.
     pub(crate) expires_ts: u64,
@@ -214,7 +214,7 @@ pub(crate) struct Receiver<'a> {
     pub(crate) account: &'a str,
     /// It understands lines with message ids.
     pub(crate) is_modern: bool,
-    /// Monotonic milliseconds.
+    /// The present moment, in monotonic milliseconds.
     pub(crate) now_ms: u64,
 }
 
@@ -224,9 +224,10 @@ impl Receiver<'_> {
             0 => TTL_S,
             expires_ts => (expires_ts.saturating_sub(entry.sent_ts)).div_ceil(1_000),
         };
-        let head = match self.is_modern {
-            true => format!("msg-v3 {}", entry.id),
-            false => "msg-v2".to_owned(),
+        let head = if self.is_modern {
+            format!("msg-v3 {}", entry.id)
+        } else {
+            "msg-v2".to_owned()
         };
         format!(
             "{head} {} {} v1:E:{ttl_s} {} {} {}",

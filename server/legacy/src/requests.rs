@@ -90,7 +90,7 @@ pub(crate) struct Requests {
     cseq: u64,
     /// Bound: `OPEN_MAX`, and what follows from answers.
     open: BTreeMap<u64, Pending>,
-    /// Bound: `WAITING_MAX`.
+    /// Calls that wait for the pace. Bound: `WAITING_MAX`.
     waiting: VecDeque<(HubCall, Pending)>,
     bucket: Bucket,
     /// When the next may go.

@@ -30,7 +30,7 @@ const NORMAL: u16 = 1000;
 const GOING_AWAY: u16 = 1001;
 const POLICY: u16 = 1008;
 
-/// A moment.
+/// A moment on both clocks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Now {
     /// Monotonic milliseconds: for deadlines.
@@ -54,7 +54,7 @@ pub enum Output {
     Rung(Bytes),
     /// Send what waits, then close the WebSocket.
     Close {
-        /// RFC 6455.
+        /// Close code of RFC 6455.
         code: u16,
         /// For whoever looks.
         reason: &'static str,
@@ -66,9 +66,9 @@ pub enum Output {
 pub struct LoginRequest {
     /// The app; not checked.
     pub app: String,
-    /// The user.
+    /// The account that logs in.
     pub account: String,
-    /// As stated.
+    /// The token as the client stated it.
     pub token: String,
 }
 
@@ -77,7 +77,7 @@ pub struct LoginRequest {
 pub struct Ending {
     /// Text frames to be sent before.
     pub texts: Vec<String>,
-    /// RFC 6455.
+    /// Close code of RFC 6455.
     pub code: u16,
 }
 
@@ -87,7 +87,7 @@ pub(crate) enum State {
     Fresh,
     /// The login is being checked, or the hub is asked.
     LoggingIn,
-    /// Logged in.
+    /// The client is logged in.
     Ready,
     /// Over: nothing counts any more.
     Ended,
@@ -215,9 +215,10 @@ impl Translator {
     }
 
     fn begin_login(&mut self, login: codec::Login) {
-        let app = match login.app.is_empty() {
-            true => self.path_app.clone(),
-            false => login.app,
+        let app = if login.app.is_empty() {
+            self.path_app.clone()
+        } else {
+            login.app
         };
         let Some(account) = ids::stated_account(&login.account) else {
             return self.refuse(LoginRefusal::WrongAccount);

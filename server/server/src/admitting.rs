@@ -182,8 +182,8 @@ impl Worker {
         let Some(connection) = self.connections.get(slot) else {
             return;
         };
-        if let Some(admission) = connection.admission() {
-            admission.note_login();
+        if let Some(stranger) = connection.stranger() {
+            stranger.note_login();
         }
         self.security.entry(connection, entry);
         let claimed = connection.extra().claimed.take();
@@ -205,9 +205,9 @@ impl Worker {
         };
         self.security.refusal(connection, error);
         if is_failure(error)
-            && let Some(admission) = connection.admission()
+            && let Some(stranger) = connection.stranger()
         {
-            admission.note_failure(now_ms);
+            stranger.note_failure(now_ms);
         }
         let Some(fresh) = self.fresh(slot) else {
             return;
@@ -239,8 +239,8 @@ impl Worker {
         let Some(connection) = self.connections.get(slot) else {
             return;
         };
-        if let Some(admission) = connection.admission() {
-            (0..failures).for_each(|_| admission.note_failure(now_ms));
+        if let Some(stranger) = connection.stranger() {
+            (0..failures).for_each(|_| stranger.note_failure(now_ms));
         }
     }
 }

@@ -15,11 +15,11 @@ use crate::connection::{
     Closing, Connection, Fresh, Handover, Head, ProxyLine, Returned, Stage, Unread,
 };
 use crate::forwarded::forwarded;
-use crate::gate::{GivenUp, Owner};
+use crate::gate::{Full, GivenUp, Owner};
 use crate::head::{Refusal, Verdict, judge};
 use crate::http::Visitor;
-use crate::inbox::Envelope;
 use crate::lanes::LaneId;
+use crate::mailbox::Envelope;
 use crate::origins::{Origins, StatedPage};
 use crate::proxy_line::{self, Beginning};
 use crate::stream::Stream;
@@ -50,20 +50,21 @@ const PROBES_MAX: usize = 64;
 
 impl Worker {
     pub(crate) fn can_accept(&self, now_ms: u64) -> bool {
-        let has_some = self.has_unaccepted && self.listener.is_some();
-        self.is_open && has_some && now_ms >= self.accept_after_ms
+        let has_some = self.door.has_unaccepted && self.door.listener.is_some();
+        self.door.is_open && has_some && now_ms >= self.door.accept_after_ms
     }
 
     /// A turn begins: from now on its time for strangers runs.
     pub(crate) fn begin_strangers(&mut self) {
         let has_apps = self.connections.lanes.has_apps();
-        self.strangers_until =
+        self.door.strangers_until =
             has_apps.then(|| Instant::now() + Duration::from_micros(STRANGERS_US));
     }
 
     /// Whether strangers have had their time of the turn.
     pub(crate) fn strangers_are_late(&self) -> bool {
-        self.strangers_until
+        self.door
+            .strangers_until
             .is_some_and(|until| Instant::now() >= until)
     }
 
@@ -74,7 +75,7 @@ impl Worker {
             false => ACCEPTS_PER_TURN,
         };
         for _ in 0..most {
-            let Some(returned) = self.returned.pop_front() else {
+            let Some(returned) = self.door.returned.pop_front() else {
                 break;
             };
             self.take_back(returned);
@@ -86,7 +87,7 @@ impl Worker {
 
     fn accept_new(&mut self, most: usize) {
         for _ in 0..most {
-            let Some(listener) = &self.listener else {
+            let Some(listener) = &self.door.listener else {
                 return;
             };
             match listener.accept() {
@@ -95,7 +96,7 @@ impl Worker {
                     self.welcome(tcp, address);
                 }
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                    self.has_unaccepted = false;
+                    self.door.has_unaccepted = false;
                     return;
                 }
                 Err(error)
@@ -105,7 +106,7 @@ impl Worker {
                     ) => {}
                 Err(error) => {
                     tracing::warn!(hub = self.id.hub, %error, "a connection could not be accepted");
-                    self.accept_after_ms = self.now.mono_ms + ACCEPT_RETRY_MS;
+                    self.door.accept_after_ms = self.now.mono_ms + ACCEPT_RETRY_MS;
                     return;
                 }
             }
@@ -113,17 +114,17 @@ impl Worker {
     }
 
     fn welcome(&mut self, tcp: TcpStream, address: SocketAddr) {
-        self.connections_made += 1;
-        let id = ConnectionId(u64::from(self.id.hub) << 48 | self.connections_made);
+        self.door.connections_made += 1;
+        let id = ConnectionId(u64::from(self.id.hub) << 48 | self.door.connections_made);
         let owner = Owner {
             hub: self.id,
             connection: id,
         };
         let now_ms = self.now.mono_ms;
-        let (admission, turned_away) = match self.node.gate.admit(owner, address.ip(), now_ms) {
-            Ok((admission, given_up)) => {
+        let (stranger, turned_away) = match self.node.gate.admit(owner, address.ip(), now_ms) {
+            Ok((stranger, given_up)) => {
                 self.give_up(given_up);
-                (Some(admission), None)
+                (Some(stranger), None)
             }
             Err(full) => {
                 self.security.turned_away(address.ip(), full);
@@ -148,13 +149,13 @@ impl Worker {
             bytes: Vec::new(),
             proxy_line: ProxyLine::Awaited,
             turned_away,
-            due_ms: self.head_deadlines.start(now_ms, id),
+            due_ms: self.door.head_deadlines.start(now_ms, id),
             is_handshaking: stream.is_handshaking(),
         };
         let is_handshaking = head.is_handshaking;
         let slot = self
             .connections
-            .insert(Connection::new(id, stream, head, admission));
+            .insert(Connection::new(id, stream, head, stranger));
         // Its request is mostly there already. It is registered when it has been read: one that is answered with
         // what it has said first, as those are who are turned away, never needs it.
         self.connections.mark_readable(slot);
@@ -168,9 +169,9 @@ impl Worker {
 
     /// Who is turned away may still ask for the server's health, if it does so at once.
     fn bound_probes(&mut self, id: ConnectionId) {
-        self.probes.push_back(id);
-        if self.probes.len() > PROBES_MAX
-            && let Some(oldest) = self.probes.pop_front()
+        self.door.probes.push_back(id);
+        if self.door.probes.len() > PROBES_MAX
+            && let Some(oldest) = self.door.probes.pop_front()
             && let Some(slot) = self.connections.slot(oldest)
         {
             self.lose(slot);
@@ -183,7 +184,7 @@ impl Worker {
             if hub == self.id {
                 self.lose_stranger(connection);
             } else {
-                self.outboxes[hub.index()].push(Envelope::GiveUp(connection));
+                self.mail.outboxes[hub.index()].push(Envelope::GiveUp(connection));
             }
         }
     }
@@ -207,15 +208,11 @@ impl Worker {
     /// Notes a TLS handshake that begins. A hub computes one at a time: what has a bound are those that wait for
     /// their client, of which the oldest is the least likely to end.
     fn bound_handshakes(&mut self, id: ConnectionId) {
-        self.handshakes.push_back(id);
-        if self.handshakes.len() <= self.node.limits.tls_handshakes_max {
+        self.door.handshakes.push_back(id);
+        if self.door.handshakes.len() <= self.node.limits.tls_handshakes_max {
             return;
         }
-        let Self {
-            handshakes,
-            connections,
-            ..
-        } = self;
+        let (handshakes, connections) = (&mut self.door.handshakes, &mut self.connections);
         handshakes.retain(|id| {
             let slot = connections.slot(*id);
             let connection = slot.and_then(|slot| connections.get(slot));
@@ -287,7 +284,7 @@ impl Worker {
         };
         if head.is_handshaking && !is_handshaking {
             head.is_handshaking = false;
-            head.due_ms = self.head_deadlines.start(now_ms, id);
+            head.due_ms = self.door.head_deadlines.start(now_ms, id);
         }
         if is_handshaking {
             // What the handshake has to say may be waiting for the socket.
@@ -303,7 +300,7 @@ impl Worker {
             return;
         };
         let mut had = head.bytes.len();
-        head.bytes.extend_from_slice(&self.buffer[..count]);
+        head.bytes.extend_from_slice(&self.reading.buffer[..count]);
         if head.proxy_line == ProxyLine::Awaited && !connection.stream.speaks_http2() {
             match proxy_line::look_at(&head.bytes) {
                 Beginning::Other => {}
@@ -326,7 +323,6 @@ impl Worker {
 
     /// Does what the head of a request asks for, once it is complete.
     fn judge_head(&mut self, slot: usize) {
-        let now_ms = self.now.mono_ms;
         let Some(connection) = self.connections.get(slot) else {
             return;
         };
@@ -334,11 +330,12 @@ impl Worker {
             return;
         };
         // Where an app has a list of its own, that one counts, and at the login.
-        let origins = match self.has_page_rules {
-            true => &Origins::Any,
-            false => &self.node.origins,
+        let origins = if self.door.has_page_rules {
+            &Origins::Any
+        } else {
+            &self.node.origins
         };
-        self.work += WORK_PER_HEAD;
+        self.reading.work += WORK_PER_HEAD;
         let named = self.node.names_hubs.then_some(self.id);
         let verdict = judge(&head.bytes, origins, named);
         connection.flags.is_heard_out = !matches!(verdict, Verdict::Incomplete)
@@ -360,22 +357,10 @@ impl Worker {
             return self.refuse(slot, &refusal);
         }
         let (stated, bytes) = (self.stated_source(slot), self.take_head(slot));
-        if let Some(address) = stated {
-            let admission = self
-                .connections
-                .get(slot)
-                .and_then(Connection::admission_mut);
-            match admission.map(|admission| admission.forwarded(address, now_ms)) {
-                Some(Err(full)) => {
-                    self.security.turned_away(address, full);
-                    return self.refuse(slot, &full.into());
-                }
-                Some(Ok(given_up)) => self.give_up(given_up),
-                None => {}
-            }
-            if let Some(connection) = self.connections.get(slot) {
-                connection.extra().forwarded = Some(address);
-            }
+        if let Some(address) = stated
+            && let Err(full) = self.count_for(slot, address)
+        {
+            return self.refuse(slot, &full.into());
         }
         match verdict {
             Verdict::Incomplete | Verdict::Health(_) | Verdict::Refuse(_) => {}
@@ -400,6 +385,30 @@ impl Worker {
         }
     }
 
+    /// Counts a connection for the address that a trusted proxy has named, instead of the proxy's own.
+    ///
+    /// # Errors
+    /// That address has no place left.
+    fn count_for(&mut self, slot: usize, address: IpAddr) -> Result<(), Full> {
+        let now_ms = self.now.mono_ms;
+        let stranger = self
+            .connections
+            .get(slot)
+            .and_then(Connection::stranger_mut);
+        match stranger.map(|stranger| stranger.forwarded(address, now_ms)) {
+            Some(Err(full)) => {
+                self.security.turned_away(address, full);
+                return Err(full);
+            }
+            Some(Ok(given_up)) => self.give_up(given_up),
+            None => {}
+        }
+        if let Some(connection) = self.connections.get(slot) {
+            connection.extra().forwarded = Some(address);
+        }
+        Ok(())
+    }
+
     fn note_page(&mut self, slot: usize, page: Option<StatedPage>) {
         if let (Some(connection), Some(page)) = (self.connections.get(slot), page) {
             connection.extra().page = Some(Box::new(page));
@@ -409,7 +418,7 @@ impl Worker {
     /// The address for which a trusted proxy speaks in a request that is whole.
     fn stated_source(&mut self, slot: usize) -> Option<IpAddr> {
         let connection = self.connections.get(slot)?;
-        let gate = connection.admission()?.proxied_at()?;
+        let gate = connection.stranger()?.proxied_at()?;
         let Stage::Head(head) = &connection.stage else {
             return None;
         };
@@ -444,8 +453,8 @@ impl Worker {
             return;
         };
         // These clients open hundreds of connections in one login (signaling 2.6).
-        if let Some(admission) = connection.admission_mut()
-            && let Err(full) = admission.count_as_legacy(now.mono_ms)
+        if let Some(stranger) = connection.stranger_mut()
+            && let Err(full) = stranger.count_as_legacy(now.mono_ms)
         {
             return self.refuse(slot, &full.into());
         }
@@ -476,9 +485,9 @@ impl Worker {
     /// Gives the connection to the HTTP thread, where it has a place of its own.
     fn send_to_http(&mut self, slot: usize, bytes: Vec<u8>) {
         let now_ms = self.now.mono_ms;
-        let admission = self.connections.get(slot);
-        let admission = admission.and_then(Connection::admission_mut);
-        if let Some(Err(full)) = admission.map(|admission| admission.count_as_visit(now_ms)) {
+        let stranger = self.connections.get(slot);
+        let stranger = stranger.and_then(Connection::stranger_mut);
+        if let Some(Err(full)) = stranger.map(|stranger| stranger.count_as_visit(now_ms)) {
             return self.refuse(slot, &full.into());
         }
         let node = self.node.clone();
@@ -492,7 +501,7 @@ impl Worker {
             // It is to make no more events here; this fails only on a broken socket.
             let _ = connection.stream.deregister(self.poll.registry());
         }
-        let Some(admission) = connection.extra.take().and_then(|extra| extra.admission) else {
+        let Some(stranger) = connection.extra.take().and_then(|extra| extra.stranger) else {
             return;
         };
         let (tcp, tls) = connection.stream.into_parts();
@@ -500,8 +509,8 @@ impl Worker {
             tcp: tcp.into(),
             tls,
             bytes,
-            admission,
-            home: self.peers[self.id.index()].clone(),
+            stranger,
+            home: self.mail.peers[self.id.index()].clone(),
         });
     }
 
@@ -511,22 +520,22 @@ impl Worker {
             tcp,
             tls,
             bytes,
-            mut admission,
+            mut stranger,
         } = returned;
-        self.connections_made += 1;
-        let id = ConnectionId(u64::from(self.id.hub) << 48 | self.connections_made);
+        self.door.connections_made += 1;
+        let id = ConnectionId(u64::from(self.id.hub) << 48 | self.door.connections_made);
         let owner = Owner {
             hub: self.id,
             connection: id,
         };
         let now_ms = self.now.mono_ms;
-        let turned_away = match admission.count_as_stranger(owner, now_ms) {
+        let turned_away = match stranger.count_as_stranger(owner, now_ms) {
             Ok(given_up) => {
                 self.give_up(given_up);
                 None
             }
             Err(full) => {
-                self.security.turned_away(admission.address(), full);
+                self.security.turned_away(stranger.address(), full);
                 Some(full)
             }
         };
@@ -535,14 +544,14 @@ impl Worker {
             bytes,
             proxy_line: ProxyLine::Past,
             turned_away,
-            due_ms: self.head_deadlines.start(now_ms, id),
+            due_ms: self.door.head_deadlines.start(now_ms, id),
             is_handshaking: false,
         };
-        let connection = Connection::new(id, stream, head, Some(admission));
+        let connection = Connection::new(id, stream, head, Some(stranger));
         let slot = self.connections.insert(connection);
         self.register(slot);
         self.connections.mark_readable(slot);
-        match self.listener.is_some() {
+        match self.door.listener.is_some() {
             true => self.judge_head(slot),
             false => self.refuse(slot, &Refusal::Draining),
         }

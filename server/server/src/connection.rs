@@ -8,7 +8,7 @@ use tidings_wire::proto::Resume;
 use tidings_wire::rates::Bucket;
 use tidings_wire::ws::{Decoder, Limits, Role};
 
-use crate::gate::{Admission, Full};
+use crate::gate::{Full, StrangerPlace};
 use crate::lanes::LaneId;
 use crate::origins::StatedPage;
 use crate::outgoing::Outgoing;
@@ -59,7 +59,7 @@ pub(crate) struct Flags {
 #[derive(Debug, Default)]
 pub(crate) struct Extra {
     /// Counts it among the strangers, as long as it is one, and while it is closing.
-    pub(crate) admission: Option<Admission>,
+    pub(crate) stranger: Option<StrangerPlace>,
     /// The page that has opened it, until it has logged in; `None` = a program.
     pub(crate) page: Option<Box<StatedPage>>,
     /// The address that its proxy has stated; `None` = the socket's counts.
@@ -76,7 +76,7 @@ pub(crate) struct Extra {
 
 impl Extra {
     fn is_empty(&self) -> bool {
-        self.admission.is_none()
+        self.stranger.is_none()
             && self.page.is_none()
             && self.unread.is_empty()
             && self.flood.is_none()
@@ -231,7 +231,7 @@ pub(crate) struct Returned {
     pub(crate) tls: Option<Box<rustls::ServerConnection>>,
     /// The request, and what was read after it.
     pub(crate) bytes: Vec<u8>,
-    pub(crate) admission: Admission,
+    pub(crate) stranger: StrangerPlace,
 }
 
 /// Control frames of a connection without a session. Source: contract 6.2.
@@ -242,10 +242,10 @@ impl Connection {
         id: ConnectionId,
         stream: Stream,
         head: Head,
-        admission: Option<Admission>,
+        stranger: Option<StrangerPlace>,
     ) -> Self {
         let extra = Extra {
-            admission,
+            stranger,
             ..Extra::default()
         };
         Self {
@@ -271,7 +271,7 @@ impl Connection {
         self.stage = Stage::Serving;
         self.decoder.set_limits(limits(FRAME_BYTES_MAX));
         if let Some(extra) = &mut self.extra {
-            extra.admission = None;
+            extra.stranger = None;
             extra.page = None;
             self.tidy();
         }
@@ -280,13 +280,13 @@ impl Connection {
     /// Where its client is, if the socket still knows.
     pub(crate) fn source(&self) -> Option<IpAddr> {
         let stated = self.extra.as_ref().and_then(|extra| extra.forwarded);
-        let counted = self.admission().map(Admission::address);
+        let counted = self.stranger().map(StrangerPlace::address);
         stated.or(counted).or_else(|| self.stream.peer_address())
     }
 
     /// Whether it is a stranger: it has no session, and goes nowhere where it may have one.
     pub(crate) fn is_stranger(&self) -> bool {
-        self.admission().is_some()
+        self.stranger().is_some()
     }
 
     /// Notes as whom its client wants to log in.
@@ -297,12 +297,12 @@ impl Connection {
         });
     }
 
-    pub(crate) fn admission(&self) -> Option<&Admission> {
-        self.extra.as_ref()?.admission.as_ref()
+    pub(crate) fn stranger(&self) -> Option<&StrangerPlace> {
+        self.extra.as_ref()?.stranger.as_ref()
     }
 
-    pub(crate) fn admission_mut(&mut self) -> Option<&mut Admission> {
-        self.extra.as_mut()?.admission.as_mut()
+    pub(crate) fn stranger_mut(&mut self) -> Option<&mut StrangerPlace> {
+        self.extra.as_mut()?.stranger.as_mut()
     }
 
     /// What few connections have, made if it is not there.

@@ -64,8 +64,8 @@ impl Gate {
         })
     }
 
-    /// Counts a connection from `address` until its admission is dropped. One from a trusted proxy counts for the
-    /// node alone until [`Admission::forwarded`] says who is behind it.
+    /// Counts a connection from `address` until its place is dropped. One from a trusted proxy counts for the
+    /// node alone until [`StrangerPlace::forwarded`] says who is behind it.
     ///
     /// # Errors
     /// Its source is over one of its limits.
@@ -74,7 +74,7 @@ impl Gate {
         owner: Owner,
         address: IpAddr,
         now_ms: u64,
-    ) -> Result<(Admission, GivenUp), Full> {
+    ) -> Result<(StrangerPlace, GivenUp), Full> {
         let is_proxied = self.trusts(address);
         let scopes: Vec<Scope> = match is_proxied {
             true => Vec::new(),
@@ -83,7 +83,7 @@ impl Gate {
         let mut crowd = self.crowd();
         let mut given_up = self.check(&mut crowd, &scopes, now_ms)?;
         let place = self.enter(&mut crowd, owner, &scopes, now_ms, &mut given_up);
-        let admission = Admission {
+        let stranger = StrangerPlace {
             gate: self.clone(),
             address,
             owner,
@@ -93,7 +93,7 @@ impl Gate {
             is_proxied,
             is_from_proxy: is_proxied,
         };
-        Ok((admission, given_up))
+        Ok((stranger, given_up))
     }
 
     /// Whether forwarded addresses of this one are believed.
@@ -215,7 +215,7 @@ fn bucket(source: &mut Source, door: Door) -> &mut Bucket {
 
 /// A counted connection.
 #[derive(Debug)]
-pub(crate) struct Admission {
+pub(crate) struct StrangerPlace {
     gate: Arc<Gate>,
     /// Whose it is, as far as is known.
     address: IpAddr,
@@ -230,7 +230,7 @@ pub(crate) struct Admission {
     is_from_proxy: bool,
 }
 
-impl Admission {
+impl StrangerPlace {
     /// The gate, if the connection comes from a trusted proxy that has yet to say for whom.
     pub(crate) fn proxied_at(&self) -> Option<&Gate> {
         self.is_proxied.then_some(&*self.gate)
@@ -308,7 +308,7 @@ impl Admission {
     }
 }
 
-impl Drop for Admission {
+impl Drop for StrangerPlace {
     fn drop(&mut self) {
         self.leave();
     }
@@ -361,21 +361,25 @@ mod tests {
             &self,
             address: IpAddr,
             now_ms: u64,
-        ) -> Result<(Admission, Vec<u64>), Full> {
+        ) -> Result<(StrangerPlace, Vec<u64>), Full> {
             self.made.set(self.made.get() + 1);
             let owner = Owner {
                 hub: HubId::local(0),
                 connection: ConnectionId(self.made.get()),
             };
-            let (admission, given_up) = self.gate.admit(owner, address, now_ms)?;
+            let (stranger, given_up) = self.gate.admit(owner, address, now_ms)?;
             let given_up = given_up.iter().map(|owner| owner.connection.0).collect();
-            Ok((admission, given_up))
+            Ok((stranger, given_up))
         }
 
-        pub(in crate::gate) fn admit(&self, address: &str, now_ms: u64) -> Result<Admission, Full> {
-            let (admission, given_up) = self.knock(ip(address), now_ms)?;
+        pub(in crate::gate) fn admit(
+            &self,
+            address: &str,
+            now_ms: u64,
+        ) -> Result<StrangerPlace, Full> {
+            let (stranger, given_up) = self.knock(ip(address), now_ms)?;
             assert_eq!(given_up, [0; 0], "nobody has to go");
-            Ok(admission)
+            Ok(stranger)
         }
     }
 
@@ -562,9 +566,9 @@ mod tests {
     fn behind_a_trusted_proxy_the_stated_source_counts() {
         let door = Door::new(10, 1);
         let through = |proxy: &str, client: &str| {
-            let mut admission = door.admit(proxy, 0).expect("a place");
-            assert!(admission.proxied_at().is_some());
-            admission.forwarded(ip(client), 0).map(|_| admission)
+            let mut stranger = door.admit(proxy, 0).expect("a place");
+            assert!(stranger.proxied_at().is_some());
+            stranger.forwarded(ip(client), 0).map(|_| stranger)
         };
         let held = through("198.51.100.7", "192.0.2.1").expect("a place");
         assert_eq!(held.address(), ip("192.0.2.1"));

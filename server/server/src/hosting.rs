@@ -17,7 +17,7 @@ use tidings_wire::ws::{Opcode, encode_frame};
 
 use crate::admitting::Entry;
 use crate::connection::{Leaving, Stage};
-use crate::inbox::Envelope;
+use crate::mailbox::Envelope;
 use crate::worker::Worker;
 use crate::writing::EARLY_WRITE_BYTES;
 
@@ -33,13 +33,13 @@ impl Host for Worker {
     }
 
     fn send(&mut self, connection: ConnectionId, frame: &Bytes) {
-        self.queued += 1;
+        self.reading.queued += 1;
         self.send_frame(connection, frame);
     }
 
     fn send_all(&mut self, connections: &[ConnectionId], frame: &Bytes) {
-        self.queued += connections.len();
-        let Some(range) = self.log.add(frame) else {
+        self.reading.queued += connections.len();
+        let Some(range) = self.writing.log.add(frame) else {
             for id in connections {
                 self.send_frame(*id, frame);
             }
@@ -122,16 +122,16 @@ impl Host for Worker {
                 rest: Vec::new(),
             };
             connection.stage = Stage::Leaving(Box::new(leaving));
-            self.leaving.push(slot);
+            self.writing.leaving.push(slot);
         }
     }
 
     fn post(&mut self, to: HubId, crossing: Crossing) {
-        self.outboxes[to.index()].push(Envelope::Bus(crossing));
+        self.mail.outboxes[to.index()].push(Envelope::Bus(crossing));
     }
 
     fn store(&mut self, ticket: Ticket, op: StoreOp) {
-        self.store_ops.push((ticket, op));
+        self.mail.store_ops.push((ticket, op));
     }
 
     fn note_used(&mut self, user: UserKey, word: Word) {
@@ -185,8 +185,8 @@ impl Host for Worker {
             return;
         };
         self.security.legacy_refusal(connection, &why.to_string());
-        if let Some(admission) = connection.admission() {
-            admission.note_failure(now_ms);
+        if let Some(stranger) = connection.stranger() {
+            stranger.note_failure(now_ms);
         }
     }
 

@@ -1,14 +1,15 @@
 //! The shell: sockets, TLS, one loop per core, HTTP, embedded pages.
 //!
-//! **What it is.** Everything that a [`tidings_hub::Hub`] must not know: it owns the sockets, the clock, the
-//! random seed and the threads, and carries the hub's effects out. Each hub runs on a thread of its own with its
-//! own event loop and its own listener on the shared port; hubs reach each other through their inboxes only.
+//! **What it is.** Everything that a [`tidings_hub::Hub`] must not know: it owns the sockets, the clock, the random seed
+//! and the threads, and is the host of a [`tidings_cell::Cell`] per hub. Each runs on a thread of its own with its own
+//! event loop and its own listener on the shared port; hubs reach each other through their mailboxes only.
 //!
-//! **What it is not.** It knows nothing of sessions, channels or messages: it moves frames.
+//! **What it is not.** It knows nothing of channels or messages: it moves frames. It looks into those of connections
+//! without a session only, to count logins and refusals.
 //!
-//! **Reading order.** `server` (threads, start, drain), `worker` (a hub's turn), `arrivals`, `reading`,
+//! **Reading order.** `server` (threads, start, drain), `worker` (a hub's turn), `hosting` (what it does for its cell), `arrivals`, `reading`,
 //! `admitting` and `writing` (its parts), `lanes` (turns shared between apps), `security` (the log of who was let in), `connection` and `connections` (what is kept of each), `head` (the request that decides what a
-//! connection becomes), `legacy` (translators and who may log in by them), `stream` and `outgoing` (bytes), `inbox` (what hubs tell each other), `gate`,
+//! connection becomes), `legacy` (whether and where the legacy protocol is served), `stream` and `outgoing` (bytes), `mailbox` (what hubs tell each other), `report` (how they are), `gate`,
 //! `forwarded`, `network` and `deadlines` (what strangers may cost), `http` (pages, health, uploads and downloads), `media` (where uploaded files are kept).
 //!
 //! ```
@@ -36,11 +37,11 @@ mod gate;
 mod head;
 mod hosting;
 mod http;
-mod inbox;
 mod kept_sessions;
 mod lanes;
 mod legacy;
 mod listen;
+mod mailbox;
 mod media;
 mod memory;
 mod network;
@@ -49,6 +50,7 @@ mod outgoing;
 mod proxy_line;
 mod readiness;
 mod reading;
+mod report;
 mod security;
 mod server;
 mod stream;
@@ -65,12 +67,15 @@ pub use media::{MediaFile, MediaFiles};
 pub use memory::{MEMORY_MIN, memory_max_default, memory_used};
 pub use network::{Network, NetworkError};
 pub use origins::{OriginError, OriginPattern, Origins, Page};
-pub use server::{DrainHandle, RunningServer, Server};
+pub use report::{HubReport, NodeReport};
+pub use server::{RunningServer, Server, ServerHandle};
 // What a configuration is made of, so that a program needs no other crate for it.
+pub use tidings_cell::{CellReport, Counts};
+pub use tidings_hub::counts::AppCounts;
 pub use tidings_hub::credentials::fingerprint;
 pub use tidings_hub::{App, AppSettings, Apps, FOR_EVER, Quotas, RateKind};
 pub use tidings_legacy::AppRules;
-pub use tidings_store::Access;
 pub use tidings_store::embedded::DiskReserve;
+pub use tidings_store::{Access, Status as StoreStatus};
 pub use tidings_wire::names::{AppId, NameError, NameRule, UserId};
 pub use tidings_wire::rates::Rate;

@@ -109,7 +109,7 @@ impl TurnLog {
 /// Frames that wait to be written. One alone, or a large one, is shared with its other receivers; small ones that
 /// wait together are copied together.
 ///
-/// Bound: the worker ends a connection that has more than `replay_bytes_max` bytes waiting after a write; how many
+/// Bound: the worker ends a connection that has more than `stall_bytes` waiting after a write; how many
 /// frames a client may leave unconfirmed is the hub's to say.
 #[derive(Debug, Default)]
 pub(crate) struct Outgoing {

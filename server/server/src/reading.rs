@@ -96,11 +96,11 @@ impl Worker {
             let lane = connection.lane;
             if connection.stream.is_handshaking() {
                 handshakes_left -= 1;
-                self.work += WORK_PER_HANDSHAKE;
+                self.reading.work += WORK_PER_HANDSHAKE;
             }
             let bytes = self.read_connection(slot, messages_max);
-            let own_work = std::mem::take(&mut self.work);
-            let work = own_work + self.queued / SENDS_PER_WORK;
+            let own_work = std::mem::take(&mut self.reading.work);
+            let work = own_work + self.reading.queued / SENDS_PER_WORK;
             self.take_intake(bytes);
             self.connections.charge(lane, work);
             self.hold_to_rate(slot, own_work);
@@ -115,12 +115,12 @@ impl Worker {
 
     /// What was read, and what has become of it since.
     pub(crate) fn take_intake(&mut self, bytes: usize) {
-        let queued = std::mem::take(&mut self.queued);
+        let queued = std::mem::take(&mut self.reading.queued);
         self.node.intake.take(bytes, queued);
     }
 
     /// Reads one connection until it has nothing more or its turn is over, and says how many bytes there were. What it
-    /// was for messages is added to `self.work`.
+    /// was for messages is added to `self.reading.work`.
     fn read_connection(&mut self, slot: usize, messages_max: usize) -> usize {
         let mut bytes = 0;
         for _ in 0..READS_PER_VISIT {
@@ -137,9 +137,9 @@ impl Worker {
             }
             let most = match connection.stage {
                 Stage::Head(_) | Stage::Fresh(_) => PREAUTH_READ_BYTES,
-                _ => self.buffer.len(),
+                _ => self.reading.buffer.len(),
             };
-            match connection.stream.read(&mut self.buffer[..most]) {
+            match connection.stream.read(&mut self.reading.buffer[..most]) {
                 Ok(0) => {
                     self.lose(slot);
                     return bytes;
@@ -153,10 +153,10 @@ impl Worker {
                         && matches!(connection.stream, Stream::Plain(_));
                     connection.flags.is_drained = is_all;
                     bytes += count;
-                    let work = self.work;
+                    let work = self.reading.work;
                     self.take_bytes(slot, count, messages_max);
-                    if self.work == work && count < SMALL_READ_BYTES {
-                        self.work += 1;
+                    if self.reading.work == work && count < SMALL_READ_BYTES {
+                        self.reading.work += 1;
                     }
                     if is_all && !self.has_unread(slot) {
                         return bytes;
@@ -173,7 +173,7 @@ impl Worker {
                     return bytes;
                 }
             }
-            if self.work >= messages_max {
+            if self.reading.work >= messages_max {
                 break;
             }
         }
@@ -189,12 +189,14 @@ impl Worker {
         match &mut connection.stage {
             Stage::Head(_) => self.take_head_bytes(slot, count),
             Stage::Fresh(_) | Stage::Serving => {
-                let mut buffer = std::mem::take(&mut self.buffer);
+                let mut buffer = std::mem::take(&mut self.reading.buffer);
                 let left = self.decode(slot, &mut buffer[..count], messages_max);
                 self.keep_unread(slot, left, |left| Unread::new(&buffer[count - left..count]));
-                self.buffer = buffer;
+                self.reading.buffer = buffer;
             }
-            Stage::Leaving(leaving) => leaving.rest.extend_from_slice(&self.buffer[..count]),
+            Stage::Leaving(leaving) => leaving
+                .rest
+                .extend_from_slice(&self.reading.buffer[..count]),
             Stage::Closing(closing) => {
                 let closing = *closing;
                 let is_stranger = connection.is_stranger();
@@ -204,7 +206,7 @@ impl Worker {
                     true => LATE_STRANGER_BYTES_MAX,
                     false => LATE_BYTES_MAX,
                 };
-                self.work += 1 + count / SMALL_READ_BYTES;
+                self.reading.work += 1 + count / SMALL_READ_BYTES;
                 if *late > most {
                     self.lose(slot);
                 } else if closing == Closing::ClientClose {
@@ -276,7 +278,7 @@ impl Worker {
             };
             // The fragments of a message are work of their own; the event itself has been counted.
             let begun = events.frames() - std::mem::replace(&mut frames, events.frames());
-            self.work += begun.saturating_sub(usize::from(!is_last));
+            self.reading.work += begun.saturating_sub(usize::from(!is_last));
             if is_last {
                 break;
             }
@@ -288,7 +290,7 @@ impl Worker {
                     leaving.rest = events.rest().to_vec();
                     break;
                 }
-                Stage::Fresh(_) | Stage::Serving if self.work >= messages_max => {
+                Stage::Fresh(_) | Stage::Serving if self.reading.work >= messages_max => {
                     left = events.rest().len();
                     break;
                 }
@@ -310,7 +312,7 @@ impl Worker {
 
     /// Takes one event; true when it was a frame, from which the hub learns by itself that the client is alive.
     fn take_event(&mut self, slot: usize, id: ConnectionId, event: Event<'_>) -> bool {
-        self.work += 1;
+        self.reading.work += 1;
         match event {
             Event::Message {
                 kind: Kind::Text,
@@ -367,7 +369,7 @@ impl Worker {
             }
         };
         let messages = frame.messages.len();
-        self.work += messages.saturating_sub(1);
+        self.reading.work += messages.saturating_sub(1);
         if !self.bear_messages(slot, messages.max(1)) {
             return;
         }
@@ -415,16 +417,16 @@ impl Worker {
             return self.give(Input::Flooded { connection: id });
         }
         connection.flags.is_throttled = true;
-        self.throttled.insert((until_ms, id));
+        self.reading.throttled.insert((until_ms, id));
     }
 
     /// Reads those again whose time has come.
     pub(crate) fn end_throttles(&mut self) {
-        while let Some((until_ms, id)) = self.throttled.first().copied() {
+        while let Some((until_ms, id)) = self.reading.throttled.first().copied() {
             if until_ms > self.now.mono_ms {
                 return;
             }
-            self.throttled.pop_first();
+            self.reading.throttled.pop_first();
             let Some(slot) = self.connections.slot(id) else {
                 continue;
             };
@@ -476,8 +478,8 @@ impl Worker {
         let now_ms = self.now.mono_ms;
         if let Some(connection) = self.connections.get(slot) {
             self.security.flood(connection, None);
-            if let Some(admission) = connection.admission() {
-                admission.note_failure(now_ms);
+            if let Some(stranger) = connection.stranger() {
+                stranger.note_failure(now_ms);
             }
         }
         self.fail(slot, POLICY_VIOLATION);
@@ -488,7 +490,7 @@ impl Worker {
         let Some(connection) = self.connections.get(slot) else {
             return;
         };
-        let mut events = connection.decoder.decode(&mut self.buffer[..count]);
+        let mut events = connection.decoder.decode(&mut self.reading.buffer[..count]);
         loop {
             match events.next_event() {
                 Ok(Some(Event::Close { .. })) | Err(_) => break,

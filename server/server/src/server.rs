@@ -20,7 +20,7 @@ use tidings_hub::{Apps, HubConfig, Snapshot, Ticket};
 use tidings_legacy::AppRules;
 use tidings_store::embedded::{EmbeddedEngine, Options, Snapshots};
 use tidings_store::{
-    Access, AnswerSink, Bounds as StoredBounds, Committer, Engine, Health, MemoryEngine,
+    Access, AnswerSink, Bounds as StoredBounds, Committer, Engine, Health, MemoryEngine, Submitter,
 };
 use tidings_wire::names::AppId;
 
@@ -28,13 +28,14 @@ use crate::clock::Clock;
 use crate::config::{DRAIN_WINDOW_MS_MAX, HUBS_MAX, ServerConfig, StoreConfig};
 use crate::error::StartError;
 use crate::gate::Gate;
-use crate::inbox::{Envelope, Inbox, Mailbox};
 use crate::legacy::LegacyDoor;
+use crate::mailbox::{Envelope, Inbox, Mailbox};
 use crate::media::{Bounds, Directory, MediaStore};
 use crate::memory::{
     Intake, MEMORY_MIN, Watch, give_back_freed, memory_allocated, memory_max_default, memory_used,
 };
 use crate::readiness::{Phase, Readiness};
+use crate::report::{HubReport, NodeReport};
 use crate::tls::Tls;
 use crate::worker::{LISTENER, Node, WAKER, Worker, WorkerParts};
 use crate::{http, kept_sessions, listen};
@@ -169,10 +170,11 @@ impl Server {
         tell(&mailboxes, || Envelope::Load { hubs, boot });
         tell(&mailboxes, || Envelope::Open);
         let (control, commands) = channel();
-        let drain = DrainHandle {
+        let drain = ServerHandle {
             control,
             readiness: readiness.clone(),
             mailboxes: mailboxes.clone(),
+            store: committer.submitter(),
             snapshots,
         };
         let supervisor = Supervisor {
@@ -209,7 +211,7 @@ impl Server {
 pub struct RunningServer {
     local_addr: SocketAddr,
     admin_addr: Option<SocketAddr>,
-    drain: DrainHandle,
+    drain: ServerHandle,
     supervisor: JoinHandle<()>,
 }
 
@@ -229,8 +231,8 @@ impl RunningServer {
         self.drain.drain();
     }
 
-    /// A handle that drains, for a signal handler or another thread.
-    pub fn drain_handle(&self) -> DrainHandle {
+    /// A handle for a signal handler or another thread.
+    pub fn handle(&self) -> ServerHandle {
         self.drain.clone()
     }
 
@@ -246,22 +248,23 @@ impl RunningServer {
     }
 }
 
-/// Drains a server, gives it other tenants, and says how it is.
+/// Reaches a running server from any thread: drains it, gives it other tenants, and asks how it is.
 #[derive(Clone)]
-pub struct DrainHandle {
+pub struct ServerHandle {
     control: Sender<Command>,
     readiness: Arc<Readiness>,
     mailboxes: Vec<Arc<Mailbox>>,
+    store: Submitter,
     snapshots: Option<Snapshots>,
 }
 
-impl std::fmt::Debug for DrainHandle {
+impl std::fmt::Debug for ServerHandle {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("DrainHandle").finish_non_exhaustive()
+        f.debug_struct("ServerHandle").finish_non_exhaustive()
     }
 }
 
-impl DrainHandle {
+impl ServerHandle {
     /// See [`RunningServer::drain`]. A server that is draining or has ended is left alone.
     pub fn drain(&self) {
         let _ = self.control.send(Command::Drain);
@@ -284,14 +287,30 @@ impl DrainHandle {
 
     /// Whether every hub has had a turn within the time: a server that is stuck has not, nor one that has ended.
     pub fn has_turns_within(&self, limit: Duration) -> bool {
+        self.reports_within(limit).len() == self.mailboxes.len()
+    }
+
+    /// How the server is. Hubs that do not answer within the time are missing.
+    pub fn report(&self, limit: Duration) -> NodeReport {
+        let mut hubs = self.reports_within(limit);
+        hubs.sort_by_key(|report| report.cell.hub);
+        NodeReport {
+            silent_hubs: self.mailboxes.len() - hubs.len(),
+            hubs,
+            store: self.store.status(),
+        }
+    }
+
+    fn reports_within(&self, limit: Duration) -> Vec<HubReport> {
         let deadline = Instant::now() + limit;
-        let (to, turns) = channel();
+        let (to, reports) = channel();
         tell(&self.mailboxes, || Envelope::Report(to.clone()));
         drop(to);
-        self.mailboxes.iter().all(|_| {
+        let next = |_: &Arc<Mailbox>| {
             let left = deadline.saturating_duration_since(Instant::now());
-            turns.recv_timeout(left).is_ok()
-        })
+            reports.recv_timeout(left).ok()
+        };
+        self.mailboxes.iter().map_while(next).collect()
     }
 
     /// Reads the files of the TLS certificate anew. If they cannot be used, the log says so and nothing changes. It
@@ -422,7 +441,10 @@ fn tell(mailboxes: &[Arc<Mailbox>], envelope: impl Fn() -> Envelope) {
 fn round(mailboxes: &[Arc<Mailbox>]) -> bool {
     let (to, reports) = channel();
     tell(mailboxes, || Envelope::Report(to.clone()));
-    let report = || reports.recv_timeout(SETTLE).unwrap_or(false);
+    let report = || {
+        let report: Result<HubReport, _> = reports.recv_timeout(SETTLE);
+        report.is_ok_and(|report| report.cell.is_settled)
+    };
     // All of them are waited for, also after one that is not settled.
     (0..mailboxes.len()).fold(true, |all, _| report() && all)
 }

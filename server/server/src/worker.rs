@@ -2,7 +2,8 @@
 //!
 //! A turn: wait until something is ready or due; take what the inbox has; accept, read and decode; give it all to
 //! the hub and carry out its effects; post what other hubs and the store are to have; write every connection that
-//! has something to be written, once. No lock is taken and nothing blocks but the wait.
+//! has something to be written, once. Nothing blocks but the wait; locks are taken by logins, by ends of sessions and
+//! by turns that took long, never by a message.
 
 use std::collections::{BTreeSet, VecDeque};
 use std::hash::RandomState;
@@ -32,12 +33,13 @@ use crate::connections::Connections;
 use crate::deadlines::Deadlines;
 use crate::gate::Gate;
 use crate::http::HttpDoor;
-use crate::inbox::{Envelope, Inbox, Mailbox};
 use crate::legacy::LegacyDoor;
+use crate::mailbox::{Envelope, Inbox, Mailbox};
 use crate::memory::Intake;
 use crate::origins::{Origins, has_own_rules};
 use crate::outgoing::TurnLog;
 use crate::readiness::Readiness;
+use crate::report::HubReport;
 use crate::security::SecurityLog;
 
 /// Readiness events taken per turn; more are taken in the next.
@@ -70,7 +72,7 @@ const PAUSE_MS: u64 = 2;
 pub(crate) const LISTENER: Token = Token(usize::MAX);
 pub(crate) const WAKER: Token = Token(usize::MAX - 1);
 
-/// What all hubs of a node share. Nothing in it is touched by a message.
+/// What all hubs of a node share. A message touches nothing in it but `intake`, once per connection that is read.
 pub(crate) struct Node {
     pub(crate) clock: Clock,
     pub(crate) gate: Arc<Gate>,
@@ -109,60 +111,89 @@ pub(crate) struct WorkerParts {
     pub(crate) drained: Sender<HubId>,
 }
 
-/// A hub's thread.
-pub(crate) struct Worker {
-    pub(crate) node: Arc<Node>,
-    pub(crate) poll: Poll,
+/// Who comes in.
+pub(crate) struct Door {
     /// `None` once the hub is draining.
     pub(crate) listener: Option<TcpListener>,
-    pub(crate) connections: Connections,
+    pub(crate) has_unaccepted: bool,
+    /// Not before this time, after a failure to accept. Monotonic milliseconds.
+    pub(crate) accept_after_ms: u64,
+    /// Connections are accepted: the sessions of before are in their places.
+    pub(crate) is_open: bool,
     /// Connections made so far: their names count up.
     pub(crate) connections_made: u64,
-    /// Frames that were queued since the intake was last told of them.
-    pub(crate) queued: usize,
-    pub(crate) has_unaccepted: bool,
     /// TLS handshakes, oldest first; some may have ended since. Bound: `tls_handshakes_max`.
     pub(crate) handshakes: VecDeque<ConnectionId>,
     /// Connections that are turned away unless they ask for the server's health, oldest first; some may be gone.
     pub(crate) probes: VecDeque<ConnectionId>,
-    /// Connections over their rate of messages, by when they are read again.
-    pub(crate) throttled: BTreeSet<(u64, ConnectionId)>,
-    /// What the connection that has its turn has been for work so far, in messages.
-    pub(crate) work: usize,
-    pub(crate) security: SecurityLog,
-    /// Until when strangers are served in this turn; `None` = nobody is logged in whom they could keep waiting.
-    pub(crate) strangers_until: Option<Instant>,
     /// Connections that come back from the HTTP thread. Bound: those that it had.
     pub(crate) returned: VecDeque<Returned>,
-    /// Not before this time, after a failure to accept. Monotonic milliseconds.
-    pub(crate) accept_after_ms: u64,
-    pub(crate) head_deadlines: Deadlines,
-    pub(crate) closing_deadlines: Deadlines,
+    /// Until when strangers are served in this turn; `None` = nobody is logged in whom they could keep waiting.
+    pub(crate) strangers_until: Option<Instant>,
     /// An app has a list of origins of its own.
     pub(crate) has_page_rules: bool,
-    /// Slots of connections that leave at the end of the turn.
-    pub(crate) leaving: Vec<usize>,
+    pub(crate) head_deadlines: Deadlines,
+}
+
+/// What is read, and what it costs.
+pub(crate) struct Reading {
     pub(crate) buffer: Box<[u8]>,
+    /// What the connection that has its turn has been for work so far, in messages.
+    pub(crate) work: usize,
+    /// Frames that were queued since the intake was last told of them.
+    pub(crate) queued: usize,
+    /// Connections over their rate of messages, by when they are read again.
+    pub(crate) throttled: BTreeSet<(u64, ConnectionId)>,
+}
+
+/// What is written, and who leaves.
+pub(crate) struct Writing {
     /// What goes to many in this turn.
     pub(crate) log: TurnLog,
     /// More than this waiting for a client that does not read is too much.
     pub(crate) stall_bytes: usize,
-    /// The time of this turn.
-    pub(crate) now: Time,
-    pub(crate) id: HubId,
-    pub(crate) cell: Cell,
+    /// Slots of connections that leave at the end of the turn.
+    pub(crate) leaving: Vec<usize>,
+    pub(crate) closing_deadlines: Deadlines,
+}
+
+/// What comes from, and goes to, other hubs and the store.
+pub(crate) struct Mail {
     inbox: Inbox,
     pub(crate) peers: Vec<Arc<Mailbox>>,
     /// What is to be posted to each hub at the end of the turn.
     pub(crate) outboxes: Vec<Vec<Envelope>>,
     store: Submitter,
+    /// What is to be handed in at the end of the turn.
     pub(crate) store_ops: Vec<(Ticket, StoreOp)>,
+}
+
+/// Who wants to know how the thread is, and how it ends.
+struct Life {
+    /// Told once, when the last connection has gone after a drain.
     drained: Option<Sender<HubId>>,
-    /// Connections are accepted: the sessions of before are in their places.
-    pub(crate) is_open: bool,
-    /// Who wants to know whether the hub is settled.
-    reports: Vec<Sender<bool>>,
+    /// Who wants to know how the hub is.
+    reports: Vec<Sender<HubReport>>,
+    /// The longest turn so far, in milliseconds.
+    longest_turn_ms: u64,
     is_stopped: bool,
+}
+
+/// A hub's thread: its cell, its sockets, and what goes in and out.
+pub(crate) struct Worker {
+    pub(crate) node: Arc<Node>,
+    pub(crate) id: HubId,
+    pub(crate) cell: Cell,
+    /// The time of this turn.
+    pub(crate) now: Time,
+    pub(crate) poll: Poll,
+    pub(crate) connections: Connections,
+    pub(crate) security: SecurityLog,
+    pub(crate) door: Door,
+    pub(crate) reading: Reading,
+    pub(crate) writing: Writing,
+    pub(crate) mail: Mail,
+    life: Life,
 }
 
 impl Worker {
@@ -178,43 +209,55 @@ impl Worker {
             store,
             drained,
         } = parts;
-        let (id, apps) = (hub.id, hub.apps.clone());
-        let has_page_rules = has_own_rules(&apps);
+        let id = hub.id;
+        let has_page_rules = has_own_rules(&hub.apps);
         let hub = Hub::new(hub).with_replay_bytes_max(node.replay_bytes_max);
-        Self {
-            poll,
+        let door = Door {
             listener: Some(listener),
-            connections: Connections::default(),
-            connections_made: 0,
-            queued: 0,
             has_unaccepted: true,
+            accept_after_ms: 0,
+            is_open: false,
+            connections_made: 0,
             handshakes: VecDeque::new(),
             probes: VecDeque::new(),
-            throttled: BTreeSet::new(),
-            work: 0,
-            security: SecurityLog::new(id.hub),
-            strangers_until: None,
             returned: VecDeque::new(),
-            accept_after_ms: 0,
-            head_deadlines: Deadlines::new(node.limits.request_head_wait_ms),
-            closing_deadlines: Deadlines::new(node.limits.close_wait_ms),
+            strangers_until: None,
             has_page_rules,
-            leaving: Vec::new(),
-            buffer: vec![0; READ_BUFFER_BYTES].into_boxed_slice(),
-            log: TurnLog::default(),
-            stall_bytes: REPLAY_BYTES_MAX,
-            now: node.clock.now(),
+            head_deadlines: Deadlines::new(node.limits.request_head_wait_ms),
+        };
+        Self {
             id,
-            cell: Cell::new(hub, apps, Router::new(id, homes)),
-            inbox,
-            outboxes: peers.iter().map(|_| Vec::new()).collect(),
-            peers,
-            store,
-            store_ops: Vec::new(),
-            drained: Some(drained),
-            is_open: false,
-            reports: Vec::new(),
-            is_stopped: false,
+            cell: Cell::new(hub, Router::new(id, homes)),
+            now: node.clock.now(),
+            poll,
+            connections: Connections::default(),
+            security: SecurityLog::new(id.hub),
+            door,
+            reading: Reading {
+                buffer: vec![0; READ_BUFFER_BYTES].into_boxed_slice(),
+                work: 0,
+                queued: 0,
+                throttled: BTreeSet::new(),
+            },
+            writing: Writing {
+                log: TurnLog::default(),
+                stall_bytes: REPLAY_BYTES_MAX,
+                leaving: Vec::new(),
+                closing_deadlines: Deadlines::new(node.limits.close_wait_ms),
+            },
+            mail: Mail {
+                inbox,
+                outboxes: peers.iter().map(|_| Vec::new()).collect(),
+                peers,
+                store,
+                store_ops: Vec::new(),
+            },
+            life: Life {
+                drained: Some(drained),
+                reports: Vec::new(),
+                longest_turn_ms: 0,
+                is_stopped: false,
+            },
             node,
         }
     }
@@ -227,7 +270,7 @@ impl Worker {
         let mut events = Events::with_capacity(EVENTS_PER_TURN);
         // The hub sets its first timers.
         self.give(Input::Tick);
-        while !self.is_stopped {
+        while !self.life.is_stopped {
             self.turn(&mut events)?;
         }
         Ok(self.cell.snapshot())
@@ -288,8 +331,9 @@ impl Worker {
     }
 
     /// A turn that took long made everybody wait: fewer logins are to come.
-    fn note_lag(&self, now_ms: u64) {
+    fn note_lag(&mut self, now_ms: u64) {
         let lag_ms = now_ms - self.now.mono_ms;
+        self.life.longest_turn_ms = self.life.longest_turn_ms.max(lag_ms);
         if lag_ms > LAG_MS {
             let admission = self.node.admission.lock();
             let mut admission = admission.unwrap_or_else(PoisonError::into_inner);
@@ -305,8 +349,9 @@ impl Worker {
 
     /// How long the loop may sleep.
     fn wait(&self, now_ms: u64) -> Duration {
-        let work_waits =
-            self.connections.readable() > 0 || self.can_accept(now_ms) || !self.returned.is_empty();
+        let work_waits = self.connections.readable() > 0
+            || self.can_accept(now_ms)
+            || !self.door.returned.is_empty();
         let most_ms = match (work_waits, self.is_paused()) {
             (true, false) => 0,
             (true, true) => PAUSE_MS,
@@ -315,10 +360,10 @@ impl Worker {
         };
         let due = [
             self.cell.hub_deadline(),
-            self.head_deadlines.next(),
-            self.closing_deadlines.next(),
+            self.door.head_deadlines.next(),
+            self.writing.closing_deadlines.next(),
             self.cell.translators_deadline(),
-            self.throttled.first().map(|(due_ms, _)| *due_ms),
+            self.reading.throttled.first().map(|(due_ms, _)| *due_ms),
         ];
         let due_ms = due.into_iter().flatten().min();
         let until_due = due_ms.map_or(most_ms, |due_ms| due_ms.saturating_sub(now_ms));
@@ -326,17 +371,17 @@ impl Worker {
     }
 
     fn is_inbox_left(&self) -> bool {
-        !self.inbox.is_empty()
+        !self.mail.inbox.is_empty()
     }
 
     fn is_paused(&self) -> bool {
-        self.node.intake.left() == 0 || self.peers.iter().any(|peer| peer.is_full())
+        self.node.intake.left() == 0 || self.mail.peers.iter().any(|peer| peer.is_full())
     }
 
     fn note_readiness(&mut self, events: &Events) {
         for event in events {
             match event.token() {
-                LISTENER => self.has_unaccepted = true,
+                LISTENER => self.door.has_unaccepted = true,
                 WAKER => {}
                 Token(slot) => {
                     let Some(connection) = self.connections.get(slot) else {
@@ -356,9 +401,9 @@ impl Worker {
     }
 
     fn take_inbox(&mut self) {
-        self.inbox.open();
+        self.mail.inbox.open();
         for _ in 0..BATCHES_PER_TURN {
-            let Some(batch) = self.inbox.take() else {
+            let Some(batch) = self.mail.inbox.take() else {
                 return;
             };
             for envelope in batch {
@@ -377,10 +422,10 @@ impl Worker {
             Envelope::Bus(crossing) => tidings_cell::take(self, crossing),
             Envelope::GiveUp(connection) => self.lose_stranger(connection),
             Envelope::HandOver(handover) => self.take_over(*handover),
-            Envelope::Returned(returned) => self.returned.push_back(*returned),
+            Envelope::Returned(returned) => self.door.returned.push_back(*returned),
             Envelope::Stored { ticket, answer } => self.give(Input::Store { ticket, answer }),
             Envelope::Apps(apps) => {
-                self.has_page_rules = has_own_rules(&apps);
+                self.door.has_page_rules = has_own_rules(&apps);
                 let has_rates = |app: &AppId| apps.settings(app).rate_limits;
                 self.connections.lanes.update(has_rates);
                 self.give(Input::Apps(apps));
@@ -390,15 +435,15 @@ impl Worker {
             Envelope::Settle => self.give(Input::Settle),
             Envelope::Restore(snapshot) => self.give(Input::Restore(snapshot)),
             Envelope::Load { hubs, boot } => self.give(Input::Load { hubs, boot }),
-            Envelope::Open => self.is_open = true,
-            Envelope::Report(to) => self.reports.push(to),
-            Envelope::Stop => self.is_stopped = true,
+            Envelope::Open => self.door.is_open = true,
+            Envelope::Report(to) => self.life.reports.push(to),
+            Envelope::Stop => self.life.is_stopped = true,
         }
     }
 
     /// Memory is short, or is no longer: less, or as much as ever, may wait for a client that does not read.
     fn take_pressure(&mut self, pressure: Pressure) {
-        self.stall_bytes = match pressure {
+        self.writing.stall_bytes = match pressure {
             Pressure::None => REPLAY_BYTES_MAX,
             Pressure::High { .. } => REPLAY_BYTES_MAX / 4,
             Pressure::Critical { .. } => REPLAY_BYTES_MAX / 16,
@@ -416,16 +461,17 @@ impl Worker {
         loop {
             self.send_leaving();
             let mut refused = Vec::new();
-            if !self.store_ops.is_empty() {
-                self.store
-                    .submit(self.id, self.store_ops.drain(..), &mut refused);
+            if !self.mail.store_ops.is_empty() {
+                self.mail
+                    .store
+                    .submit(self.id, self.mail.store_ops.drain(..), &mut refused);
             }
             if refused.is_empty() {
                 break;
             }
             self.give_refused(refused);
         }
-        for (outbox, peer) in self.outboxes.iter_mut().zip(&self.peers) {
+        for (outbox, peer) in self.mail.outboxes.iter_mut().zip(&self.mail.peers) {
             if !outbox.is_empty() {
                 peer.post(std::mem::take(outbox));
             }
@@ -444,7 +490,7 @@ impl Worker {
         self.end_throttles();
         let mut lost = 0;
         while lost < LOSSES_PER_TURN
-            && let Some(id) = self.head_deadlines.pop(now_ms)
+            && let Some(id) = self.door.head_deadlines.pop(now_ms)
         {
             let Some(slot) = self.connections.slot(id) else {
                 continue;
@@ -458,7 +504,7 @@ impl Worker {
             }
         }
         while lost < LOSSES_PER_TURN
-            && let Some(id) = self.closing_deadlines.pop(now_ms)
+            && let Some(id) = self.writing.closing_deadlines.pop(now_ms)
         {
             let Some(slot) = self.connections.slot(id) else {
                 continue;
@@ -474,7 +520,7 @@ impl Worker {
     }
 
     fn drain(&mut self) {
-        if let Some(mut listener) = self.listener.take() {
+        if let Some(mut listener) = self.door.listener.take() {
             // The listener is dropped either way, which takes it out of the kernel's list.
             let _ = self.poll.registry().deregister(&mut listener);
         }
@@ -502,15 +548,24 @@ impl Worker {
         );
     }
 
-    fn report(&mut self) {
-        for to in std::mem::take(&mut self.reports) {
-            // Nobody listens when the time for it is over.
-            let _ = to.send(self.cell.hub().is_settled());
+    fn hub_report(&self) -> HubReport {
+        HubReport {
+            cell: self.cell.report(),
+            connections: self.connections.len(),
+            connections_made: self.door.connections_made,
+            longest_turn_ms: self.life.longest_turn_ms,
         }
-        if self.listener.is_none()
+    }
+
+    fn report(&mut self) {
+        for to in std::mem::take(&mut self.life.reports) {
+            // Nobody listens when the time for it is over.
+            let _ = to.send(self.hub_report());
+        }
+        if self.door.listener.is_none()
             && self.connections.len() == 0
-            && self.returned.is_empty()
-            && let Some(drained) = self.drained.take()
+            && self.door.returned.is_empty()
+            && let Some(drained) = self.life.drained.take()
         {
             // Nobody listens when the drain's time is over.
             let _ = drained.send(self.id);

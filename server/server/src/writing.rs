@@ -6,8 +6,8 @@ use tidings_wire::ws::{encode_close, is_close_code};
 
 use crate::connection::{Closing, Handover, Stage};
 use crate::head::Refusal;
-use crate::inbox::Envelope;
 use crate::lanes::LaneId;
+use crate::mailbox::Envelope;
 use crate::outgoing::Written;
 use crate::worker::Worker;
 
@@ -35,7 +35,7 @@ impl Worker {
         if is_early && !connection.flags.is_blocked {
             match connection
                 .outgoing
-                .write_to(&mut connection.stream, &self.log)
+                .write_to(&mut connection.stream, &self.writing.log)
             {
                 Ok(Written::All) => {}
                 Ok(Written::Blocked) => connection.flags.is_blocked = true,
@@ -54,7 +54,7 @@ impl Worker {
         let mut looked_at = 0;
         while let Some(slot) = self.connections.next_dirty() {
             looked_at += 1;
-            if is_shared && looked_at % LOOKS_PER_CLOCK == 0 && self.log.has_room() {
+            if is_shared && looked_at % LOOKS_PER_CLOCK == 0 && self.writing.log.has_room() {
                 let now_ms = self.node.clock.now().mono_ms;
                 if now_ms >= began_ms + FLUSH_MS {
                     self.connections.mark_dirty(slot);
@@ -67,7 +67,7 @@ impl Worker {
             if !connection.flags.is_blocked {
                 match connection
                     .outgoing
-                    .write_to(&mut connection.stream, &self.log)
+                    .write_to(&mut connection.stream, &self.writing.log)
                 {
                     Ok(Written::All) => {}
                     Ok(Written::Blocked) => {
@@ -97,8 +97,8 @@ impl Worker {
                 }
                 continue;
             }
-            let is_stalled =
-                connection.flags.is_blocked && connection.outgoing.bytes() > self.stall_bytes;
+            let is_stalled = connection.flags.is_blocked
+                && connection.outgoing.bytes() > self.writing.stall_bytes;
             if is_stalled && connection.is_open() {
                 let connection = connection.id;
                 tracing::debug!(
@@ -109,7 +109,7 @@ impl Worker {
                 self.give(Input::Stalled { connection });
             }
         }
-        self.log.clear();
+        self.writing.log.clear();
     }
 
     /// Sends what is waiting and a close frame, then waits for the client's.
@@ -166,7 +166,7 @@ impl Worker {
         };
         connection.stage = Stage::Closing(closing);
         connection.outgoing.push(&Bytes::copy_from_slice(last));
-        self.closing_deadlines.start(now_ms, connection.id);
+        self.writing.closing_deadlines.start(now_ms, connection.id);
         self.connections.mark_dirty(slot);
     }
 
@@ -198,7 +198,7 @@ impl Worker {
 
     /// Posts the connections that go to other hubs.
     pub(crate) fn send_leaving(&mut self) {
-        for slot in std::mem::take(&mut self.leaving) {
+        for slot in std::mem::take(&mut self.writing.leaving) {
             let is_leaving = self
                 .connections
                 .get(slot)
@@ -212,14 +212,14 @@ impl Worker {
             // If it fails the socket is broken, which the other hub will find.
             let _ = connection.stream.deregister(self.poll.registry());
             connection.flags = crate::connection::Flags::default();
-            connection.outgoing.keep(&self.log);
+            connection.outgoing.keep(&self.writing.log);
             let Stage::Leaving(leaving) = connection.stage else {
                 continue;
             };
             connection.stage = leaving.stage;
             connection.lane = LaneId::STRANGERS;
-            if let Some(admission) = connection.admission_mut() {
-                admission.move_to(leaving.to);
+            if let Some(stranger) = connection.stranger_mut() {
+                stranger.move_to(leaving.to);
             }
             let to = leaving.to.index();
             let handover = Handover {
@@ -228,7 +228,7 @@ impl Worker {
                 opened_ms: leaving.opened_ms,
                 rest: leaving.rest,
             };
-            self.outboxes[to].push(Envelope::HandOver(Box::new(handover)));
+            self.mail.outboxes[to].push(Envelope::HandOver(Box::new(handover)));
         }
     }
 }

@@ -64,7 +64,7 @@ fn an_apps_own_list_counts_from_the_moment_at_which_it_is_set() {
     config.apps = apps(App::default());
     let server = TestServer::start(config);
     assert_eq!(log_in(&server, Some("https://good.example")), Ok(()));
-    server.running().drain_handle().replace_apps(apps(App {
+    server.running().handle().replace_apps(apps(App {
         origins: vec!["https://*.school.example".into()],
         requires_origin: true,
         ..App::default()

@@ -6,7 +6,7 @@ use std::net::TcpStream;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use common::{APP, Client, Seen, TestServer, config, start};
+use common::{APP, Client, PATIENCE, Seen, TestServer, config, start};
 use tidings_hub::{App, AppSettings};
 use tidings_server::StoreConfig;
 use tidings_wire::codes::Outcome as Refusal;
@@ -439,4 +439,39 @@ fn a_node_takes_no_more_logins_than_it_can_says_when_to_come_again_and_takes_eve
     }));
     let seen = alice.next();
     assert!(matches!(seen, Seen::Message(Kind::Resumed(_))), "{seen:?}");
+}
+
+#[test]
+fn every_hub_says_how_it_is_while_it_runs() {
+    let server = start();
+    let mut clients: Vec<_> = (0..6)
+        .map(|n| Client::login(server.address(), &format!("user-{n}")))
+        .collect();
+    let send = SendToPeer {
+        peer_id: "user-1".into(),
+        message: Some(text("hi")),
+        ..Default::default()
+    };
+    let cseq = clients[0].call(Call::SendToPeer(send));
+    assert!(matches!(
+        clients[1].next(),
+        Seen::Message(Kind::PeerMessage(_))
+    ));
+    clients[1].confirm(1);
+    clients[0].reply(cseq);
+    let report = server.running().handle().report(PATIENCE);
+    assert_eq!((report.hubs.len(), report.silent_hubs), (2, 0));
+    let sum = |of: fn(&tidings_server::HubReport) -> usize| report.hubs.iter().map(of).sum();
+    let sessions: usize = sum(|hub| hub.cell.sizes.sessions);
+    let connections: usize = sum(|hub| hub.connections);
+    assert_eq!((sessions, connections), (6, 6));
+    let (apps, others) = report.apps();
+    assert_eq!(others, tidings_server::AppCounts::default());
+    let counts: Vec<_> = apps.iter().map(|(app, of)| (app.as_str(), *of)).collect();
+    let expected = tidings_server::AppCounts {
+        logins: 6,
+        peer_messages: 1,
+        ..Default::default()
+    };
+    assert_eq!(counts, [(APP, expected)]);
 }

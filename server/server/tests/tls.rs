@@ -420,13 +420,13 @@ fn a_renewed_certificate_is_served_without_a_restart() {
     wait_for(&server, &second);
     // Told, with a key that belongs to another: the old one stays. The next command is carried out after it.
     let unfit = replace_files(&server, false);
-    server.server.running().drain_handle().reload_certificate();
+    server.server.running().handle().reload_certificate();
     let third = {
         assert_ne!(presented(&server), unfit);
         assert_eq!(presented(&server), second);
         replace_files(&server, true)
     };
-    server.server.running().drain_handle().reload_certificate();
+    server.server.running().handle().reload_certificate();
     wait_for(&server, &third);
     alice.send(Opcode::Ping, b"still here");
     assert_eq!(alice.next(), Seen::Pong(b"still here".to_vec()));

@@ -276,16 +276,15 @@ fn take_group(shared: &Shared, group: &mut Group, is_well: bool) -> bool {
             return false;
         }
         let changed = &shared.changed;
-        queue = match is_well {
-            true => changed.wait(queue).unwrap_or_else(PoisonError::into_inner),
-            false => {
-                let left = deadline.saturating_duration_since(Instant::now());
-                if left.is_zero() {
-                    break;
-                }
-                let waited = changed.wait_timeout(queue, left);
-                waited.unwrap_or_else(PoisonError::into_inner).0
+        queue = if is_well {
+            changed.wait(queue).unwrap_or_else(PoisonError::into_inner)
+        } else {
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                break;
             }
+            let waited = changed.wait_timeout(queue, left);
+            waited.unwrap_or_else(PoisonError::into_inner).0
         };
     }
     group.owners.clear();
@@ -308,9 +307,10 @@ fn carry_out<E: Engine>(engine: &mut Option<E>, group: &mut Group) -> Health {
             if let Some(bounds) = group.bounds.take() {
                 working.set_bounds(bounds);
             }
-            match group.ops.is_empty() {
-                true => working.tend(),
-                false => working.apply(&group.ops, &mut group.answers),
+            if group.ops.is_empty() {
+                working.tend()
+            } else {
+                working.apply(&group.ops, &mut group.answers)
             }
             working.health()
         }));

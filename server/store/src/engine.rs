@@ -79,7 +79,7 @@ pub struct Health {
 /// What an engine accepts.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum Access {
-    /// Everything.
+    /// Reads and writes are served.
     #[default]
     Full,
     /// Everything but appends, attribute sets and merges, until there is space again (contract CRA-6).
@@ -92,7 +92,7 @@ pub enum Access {
     /// Reads only, until the store is opened again (contract CRA-5): by the engine itself where the disk was full and
     /// has space again, else by a restart.
     ReadOnly {
-        /// What happened.
+        /// What happened, in words for the operator.
         reason: String,
     },
 }

@@ -412,9 +412,10 @@ impl<'u> Inbox<'u> {
                 }
                 Some(_) => {}
             }
-            match found.0.len() >= KNOWN_MAX || damaged {
-                true => Break(()),
-                false => Continue(()),
+            if found.0.len() >= KNOWN_MAX || damaged {
+                Break(())
+            } else {
+                Continue(())
             }
         })?;
         *class.shares(&mut self.head) = found;

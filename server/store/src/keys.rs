@@ -21,7 +21,7 @@ pub(crate) enum Kind {
     HistoryHead = b'g',
     /// The state of an inbox.
     InboxHead = b'h',
-    /// An invitation.
+    /// The record of an invitation.
     Invitation = b'i',
     /// A message of a history.
     History = b'l',
@@ -195,9 +195,10 @@ fn name_key(kind: &[u8], app: &AppId, name: &str) -> Vec<u8> {
     // Eight bytes more than needed, for the number of a message.
     let mut key = Vec::with_capacity(kind.len() + APP_BYTES + name.len() + 9);
     key.extend_from_slice(kind);
-    match fault!(StoreKeyLacksApp) {
-        true => key.extend_from_slice(&[b'0'; APP_BYTES]),
-        false => key.extend_from_slice(app.as_str().as_bytes()),
+    if fault!(StoreKeyLacksApp) {
+        key.extend_from_slice(&[b'0'; APP_BYTES])
+    } else {
+        key.extend_from_slice(app.as_str().as_bytes())
     }
     key.extend_from_slice(name.as_bytes());
     key.push(0);

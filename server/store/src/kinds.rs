@@ -69,7 +69,7 @@ pub(crate) struct Ends {
 }
 
 impl Ends {
-    /// None.
+    /// No message has expired.
     pub(crate) const NONE: Self = Self::by_age(0);
 
     pub(crate) const fn by_age(not_before_ts: u64) -> Self {

@@ -28,7 +28,7 @@ pub(crate) struct InboxHead {
     pub(crate) next: u64,
     /// No message has a smaller number: reads start here and do not walk over what was deleted.
     pub(crate) first: u64,
-    /// Messages there.
+    /// Number of messages in the inbox.
     pub(crate) count: u64,
     /// Bytes of their bodies.
     pub(crate) bytes: u64,
@@ -47,7 +47,7 @@ pub(crate) struct InboxHead {
 /// The messages of an inbox that have an end of their own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Lasting {
-    /// How many.
+    /// Number of messages that have an expiry of their own.
     pub(crate) count: u64,
     /// Bytes of their bodies.
     pub(crate) bytes: u64,
@@ -195,7 +195,7 @@ pub(crate) struct HistoryHead {
     pub(crate) next: u64,
     /// No message has a smaller number.
     pub(crate) first: u64,
-    /// Messages there.
+    /// Number of messages in the history.
     pub(crate) count: u64,
     /// Stamp of the first one, in Unix milliseconds.
     pub(crate) first_ts: u64,

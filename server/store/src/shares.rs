@@ -17,10 +17,10 @@ pub(crate) const KNOWN_MAX: usize = 256;
 /// With fewer than this known, and more there, the next ones are looked at.
 pub(crate) const KNOWN_MIN: usize = 128;
 
-/// A message.
+/// A message of an inbox, as far as shares are concerned.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Place {
-    /// Its number.
+    /// Its number in the inbox.
     pub(crate) number: u64,
     /// Whose it is: no two senders are made alike on purpose.
     pub(crate) sender: u64,

@@ -36,12 +36,12 @@ impl<B: Backend> Store<B> {
         }
     }
 
-    /// See [`crate::Engine::set_bounds`].
+    /// Does what [`crate::Engine::set_bounds`] says.
     pub(crate) fn set_bounds(&mut self, bounds: Arc<Bounds>) {
         self.usage.set_bounds(bounds);
     }
 
-    /// See [`crate::Engine::stored_bytes`].
+    /// Does what [`crate::Engine::stored_bytes`] says.
     pub(crate) fn stored_bytes(&mut self, app: &AppId) -> u64 {
         self.usage.of(&self.backend, app)
     }
@@ -50,7 +50,7 @@ impl<B: Backend> Store<B> {
         &self.health
     }
 
-    /// See [`crate::Engine::apply`].
+    /// Does what [`crate::Engine::apply`] says.
     pub(crate) fn apply(&mut self, ops: &[StoreOp], answers: &mut Vec<StoreAnswer>) {
         self.tend();
         let first = answers.len();
@@ -61,19 +61,24 @@ impl<B: Backend> Store<B> {
         }
         self.usage.count_in(&self.backend, &mut writes);
         self.cache.get_mut().take_writes(&writes);
-        let committed = match fault!(GroupIsWrittenInHalves) {
-            true => self.commit_in_halves(writes),
-            false => self.backend.commit(writes),
+        let committed = if fault!(GroupIsWrittenInHalves) {
+            self.commit_in_halves(writes)
+        } else {
+            self.backend.commit(writes)
         };
-        if let Err(fault) = committed.or_else(|fault| match fault!(DiskErrorIsSuccess) {
-            true => Ok(()),
-            false => Err(fault),
+        if let Err(fault) = committed.or_else(|fault| {
+            if fault!(DiskErrorIsSuccess) {
+                Ok(())
+            } else {
+                Err(fault)
+            }
         }) {
             self.cache.get_mut().clear();
             // Never tried again as it is: the kernel may have dropped the pages and would report success (CRA-5).
-            let remedy = match fault.may_heal {
-                true => "it goes on by itself when the disk has space",
-                false => "check the disk, then restart the server",
+            let remedy = if fault.may_heal {
+                "it goes on by itself when the disk has space"
+            } else {
+                "check the disk, then restart the server"
             };
             let reason = format!(
                 "the store is read-only since a write failed: {}; {remedy}",
@@ -85,7 +90,7 @@ impl<B: Backend> Store<B> {
         }
     }
 
-    /// See [`crate::Engine::tend`].
+    /// Does what [`crate::Engine::tend`] says.
     pub(crate) fn tend(&mut self) {
         if matches!(self.health.access, Access::ReadOnly { .. }) {
             match self.backend.reopen() {

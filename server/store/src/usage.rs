@@ -70,9 +70,10 @@ impl Usage {
             let after = record.as_ref().map(|record| weight(key, record));
             // A message's number is given once, so that a new one takes nobody's place.
             let is_new = after.is_some() && kind != Kind::Attributes;
-            let before = match is_new {
-                true => None,
-                false => backend.get(key).ok().flatten(),
+            let before = if is_new {
+                None
+            } else {
+                backend.get(key).ok().flatten()
             };
             let before = before.map(|record| weight(key, &record));
             *changes.entry(app).or_default() += after.unwrap_or(0) - before.unwrap_or(0);

@@ -82,9 +82,10 @@ fn delete_until_it_fails(engine: &mut EmbeddedEngine, users: u64, each: u64) -> 
     let mut confirmed = vec![0; users as usize];
     for number in 1..=each {
         for (user, done) in (0..).zip(&mut confirmed) {
-            match is_done(&apply(engine, &[confirm(user, number)])) {
-                true => *done = number,
-                false => return confirmed,
+            if is_done(&apply(engine, &[confirm(user, number)])) {
+                *done = number
+            } else {
+                return confirmed;
             }
         }
     }

@@ -52,9 +52,10 @@ impl Workplace {
         let is_new = !self.data_dir.exists();
         self.registry.write()?;
         let told = status::tell(&self.data_dir, Change::new(command, app, detail))?;
-        match is_new && ownership::is_root() {
-            true => Ok(format!("{told}\n{}", roots_own(&self.data_dir))),
-            false => Ok(told),
+        if is_new && ownership::is_root() {
+            Ok(format!("{told}\n{}", roots_own(&self.data_dir)))
+        } else {
+            Ok(told)
         }
     }
 }
@@ -73,9 +74,10 @@ fn create(arguments: &CreateArguments) -> Result<(), Failure> {
         Some(id) => id.clone(),
         None => secret()?,
     };
-    let certificates = match arguments.open {
-        true => Vec::new(),
-        false => vec![certificate(arguments.certificate.as_deref())?],
+    let certificates = if arguments.open {
+        Vec::new()
+    } else {
+        vec![certificate(arguments.certificate.as_deref())?]
     };
     let entry = Entry {
         id,
@@ -156,12 +158,13 @@ fn rotate(arguments: &RotateArguments) -> Result<(), Failure> {
     let was_open = entry.certificates.is_empty();
     entry.certificates.insert(0, certificate.clone());
     let told = place.finish("app rotate", &arguments.id, "new certificate")?;
-    let old = match was_open {
-        true => "From now on, logins need tokens.".into(),
-        false => format!(
+    let old = if was_open {
+        "From now on, logins need tokens.".into()
+    } else {
+        format!(
             "The old one is good until `tidings app rotate {} --drop-old`.",
             arguments.id
-        ),
+        )
     };
     output::write(&format!("new certificate  {certificate}\n{old}\n{told}\n"))
 }
@@ -185,14 +188,16 @@ fn drop_old(mut place: Workplace, arguments: &RotateArguments) -> Result<(), Fai
     let told = place.finish(
         "app rotate --drop-old",
         &arguments.id,
-        match arguments.disconnect {
-            true => "and its logins end",
-            false => "",
+        if arguments.disconnect {
+            "and its logins end"
+        } else {
+            ""
         },
     )?;
-    let logins = match arguments.disconnect {
-        true => ", and logins that it has let in end",
-        false => "; logins that it has let in go on until their tokens end",
+    let logins = if arguments.disconnect {
+        ", and logins that it has let in end"
+    } else {
+        "; logins that it has let in go on until their tokens end"
     };
     output::write(&format!("the old certificate is gone{logins}\n{told}\n"))
 }
@@ -254,12 +259,11 @@ fn show(arguments: &ShowArguments) -> Result<(), Failure> {
         let _ = writeln!(text, "  {name:<28} {value:<12} {origin}");
     }
     text += "\nbanned\n";
-    match entry.banned.is_empty() {
-        true => text += "  nobody\n",
-        false => {
-            for user in &entry.banned {
-                let _ = writeln!(text, "  {user}");
-            }
+    if entry.banned.is_empty() {
+        text += "  nobody\n"
+    } else {
+        for user in &entry.banned {
+            let _ = writeln!(text, "  {user}");
         }
     }
     output::write(&text)

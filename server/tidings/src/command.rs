@@ -419,16 +419,16 @@ pub(crate) struct ManArguments {
 
 #[derive(Args)]
 #[command(
-    after_help = "Every option can also stand in the environment or in the file; the option counts \
-more than the variable, the variable more than the file.
+    after_help = "Every option can also be set as an environment variable or in the file; options \
+override variables, and variables override the file.
 
 Examples:
   tidings serve --dev
       Accept every app id, on this machine only.
   tidings serve --app ID:CERTIFICATE --listen 0.0.0.0:443 --tls-cert cert.pem --tls-key key.pem
-      Serve one app to the world.
+      Serve one app on the internet.
   tidings serve --app ID:CERTIFICATE --listen 10.0.0.5:7400 --insecure
-      The same behind a proxy that does TLS.
+      The same behind a proxy that terminates TLS.
   tidings serve --config tidings.toml
       With a file such as:
           listen = \"127.0.0.1:7400\"

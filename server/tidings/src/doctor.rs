@@ -195,12 +195,13 @@ fn look(findings: &mut Findings, config: &ServerConfig, endpoint: Option<String>
     // Somebody who names an endpoint says that there is a server: perhaps on another machine.
     let is_named = endpoint.is_some();
     let endpoint = endpoint.unwrap_or_else(|| endpoint_of(config));
-    match is_up || is_named {
-        true => look_at_websocket(findings, &endpoint, login),
-        false => findings.skipped(
+    if is_up || is_named {
+        look_at_websocket(findings, &endpoint, login)
+    } else {
+        findings.skipped(
             "WebSocket and login",
             "start the server, then run this again",
-        ),
+        )
     }
 }
 
@@ -283,13 +284,13 @@ fn look_at_writing(findings: &mut Findings, path: &Path, what: &str) {
 
 /// A directory that the server would make.
 fn look_at_missing(findings: &mut Findings, path: &Path, what: &str) {
-    let mut above = path
-        .ancestors()
-        .skip(1)
-        .map(|path| match path.as_os_str().is_empty() {
-            true => Path::new("."),
-            false => path,
-        });
+    let mut above = path.ancestors().skip(1).map(|path| {
+        if path.as_os_str().is_empty() {
+            Path::new(".")
+        } else {
+            path
+        }
+    });
     let above = above.find(|path| path.exists()).unwrap_or(Path::new("/"));
     match access(above, Access::WRITE_OK | Access::EXEC_OK) {
         Ok(()) if above.is_dir() => {
@@ -542,14 +543,11 @@ fn look_at_websocket(findings: &mut Findings, endpoint: &str, login: &Login) {
         ),
         Ok(Ok(Err(error))) => {
             findings.good(&what, "it answers");
-            match is_wanted {
-                true => findings.bad(
+            if is_wanted { findings.bad(
                     &whom,
                     &error.to_string(),
                     "look into the token with `tidings token inspect`, and at the apps with `tidings app list`",
-                ),
-                false => findings.skipped("login", "give --user and --token to try one"),
-            }
+                ) } else { findings.skipped("login", "give --user and --token to try one") }
         }
     }
 }

@@ -62,7 +62,7 @@ impl Failure {
         &self.hint
     }
 
-    /// What happened.
+    /// What happened, without the hint.
     pub(crate) fn what(&self) -> &str {
         &self.what
     }

@@ -43,9 +43,10 @@ fn settle_below(directory: &Path, owner: (u32, u32)) -> io::Result<()> {
         let path = entry.path();
         if metadata.uid() == 0 {
             // A link itself, never what it points to.
-            match metadata.is_symlink() {
-                true => lchown(&path, Some(owner.0), Some(owner.1))?,
-                false => chown(&path, Some(owner.0), Some(owner.1))?,
+            if metadata.is_symlink() {
+                lchown(&path, Some(owner.0), Some(owner.1))?
+            } else {
+                chown(&path, Some(owner.0), Some(owner.1))?
             }
         }
         if metadata.is_dir() {

@@ -43,9 +43,9 @@ fn settings() -> String {
         .expect("the program has a sub-command serve");
     let mut out = String::from(
         "<!-- Made by `tidings reference settings`; a test compares it. Do not edit. -->\n\n# Settings\n\n\
-         Every setting of `tidings serve` can be given as an option, as a variable of the environment, or as a key in \
-         the file that `--config` or `TIDINGS_CONFIG` names. The option counts more than the variable, the variable \
-         more than the file. A mistyped key is an error, and so is a mistyped variable.\n\n\
+         Every setting of `tidings serve` can be given as an option, as an environment variable, or as a key in \
+         the file that `--config` or `TIDINGS_CONFIG` names. Options override variables, and variables override the \
+         file. A mistyped key or variable is an error.\n\n\
          Sizes take units: `KiB`, `MiB`, `GiB` count in 1024, `K`, `M`, `G` in 1000; a number alone is bytes. Times take \
          units too: `500ms`, `90s`, `12h`, `7d`. Switches are `true` or `false`, `on` or `off`; an option without a value \
          is on.\n\n\

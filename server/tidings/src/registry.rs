@@ -295,9 +295,10 @@ impl Registry {
             .create(folder)?;
         let wanted = toml::to_string(&self.content).map_err(io::Error::other)?;
         let text = rewrite::merged(&self.text, &wanted).map_err(io::Error::other)?;
-        let text = match self.text.is_empty() {
-            true => format!("{NOTICE}\n{text}"),
-            false => text,
+        let text = if self.text.is_empty() {
+            format!("{NOTICE}\n{text}")
+        } else {
+            text
         };
         // A group that may read it may go on to; nobody else ever may.
         let before = fs::metadata(&self.path);

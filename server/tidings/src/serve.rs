@@ -5,17 +5,17 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use rustix::fs::Mode;
 use sd_notify::NotifyState;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
-use tidings_server::{Access, DrainHandle, Server, ServerConfig, memory_used};
+use tidings_server::{Access, Server, ServerConfig, ServerHandle, memory_used};
 use tidings_store::embedded::Snapshots;
 
 use crate::command::ServeArguments;
-use crate::control::{Control, Office, Status};
+use crate::control::{Control, Numbers, Office, Status};
 use crate::failure::Failure;
 use crate::settings::{AppSource, check_variables};
 use crate::{log, output};
@@ -68,7 +68,7 @@ pub(crate) fn run(arguments: ServeArguments) -> Result<(), Failure> {
     let office = Arc::new(RunningOffice {
         started: Instant::now(),
         apps,
-        handle: server.drain_handle(),
+        handle: server.handle(),
         listed: AtomicUsize::new(listed),
         fixed: Status {
             listen: server.local_addr().to_string(),
@@ -82,9 +82,21 @@ pub(crate) fn run(arguments: ServeArguments) -> Result<(), Failure> {
     if is_dev {
         output::notice(DEV_NOTICE);
     }
+    warn_of_absences(has_apps, &pages);
+    // A program that waits for this line reads a pipe; that it has closed the pipe is no reason to end.
+    let address = pages.address(server.local_addr());
+    let _ = writeln!(std::io::stdout(), "tidings is ready: {address}");
+    server.join();
+    drop(control);
+    log::finish();
+    Ok(())
+}
+
+/// Says what the server lacks that its operator will miss.
+fn warn_of_absences(has_apps: bool, pages: &Pages) {
     if !has_apps {
         tracing::warn!(
-            "there is no app yet, so that nobody can log in; make one with `tidings app create`"
+            "there is no app yet, so nobody can log in; create one with `tidings app create`"
         );
     }
     if !pages.missing.is_empty() {
@@ -94,13 +106,6 @@ pub(crate) fn run(arguments: ServeArguments) -> Result<(), Failure> {
              them, then build the program again"
         );
     }
-    // A program that waits for this line reads a pipe; that it has closed the pipe is no reason to end.
-    let address = pages.address(server.local_addr());
-    let _ = writeln!(std::io::stdout(), "tidings is ready: {address}");
-    server.join();
-    drop(control);
-    log::finish();
-    Ok(())
 }
 
 /// A server without a control socket serves anyway.
@@ -130,7 +135,7 @@ fn say_ready() {
 
 /// Tells systemd that the server is alive, as often as it wants to hear that. Whether it is, is looked at: a hub that is
 /// stuck has no turn, and then nothing is told.
-fn watch_over(handle: DrainHandle) -> Result<(), Failure> {
+fn watch_over(handle: ServerHandle) -> Result<(), Failure> {
     let Some(interval) = sd_notify::watchdog_enabled() else {
         return Ok(());
     };
@@ -152,11 +157,14 @@ fn watch_over(handle: DrainHandle) -> Result<(), Failure> {
     })
 }
 
+/// How long a hub may take to say how it is. A turn takes milliseconds; whoever asks waits for an answer.
+const REPORT_WAIT: Duration = Duration::from_secs(2);
+
 /// What commands ask this server.
 struct RunningOffice {
     started: Instant,
     apps: AppSource,
-    handle: DrainHandle,
+    handle: ServerHandle,
     /// Apps that are listed now.
     listed: AtomicUsize,
     /// What does not change.
@@ -184,6 +192,7 @@ impl Office for Arc<RunningOffice> {
             store: store.into(),
             store_reason,
             memory_bytes: memory_used(),
+            numbers: Some(Numbers::from(&self.handle.report(REPORT_WAIT))),
             ..self.fixed.clone()
         }
     }

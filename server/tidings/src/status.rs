@@ -14,9 +14,10 @@ pub(crate) fn run(arguments: &ListArguments) -> Result<(), Failure> {
     let data_dir = arguments.place.resolve()?;
     let answer = ask(&data_dir, Request::Status)?.ok_or_else(|| nobody(&data_dir))?;
     let status = answer.status.unwrap_or_default();
-    match arguments.json {
-        true => output::write_json(&status),
-        false => output::write(&described(&status)),
+    if arguments.json {
+        output::write_json(&status)
+    } else {
+        output::write(&described(&status))
     }
 }
 
@@ -70,6 +71,9 @@ fn described(status: &Status) -> String {
         None => format!("store      accepts {}\n", status.store),
         Some(reason) => format!("store      accepts {}: {reason}\n", status.store),
     };
+    if let Some(numbers) = &status.numbers {
+        text += &numbers.described();
+    }
     text
 }
 

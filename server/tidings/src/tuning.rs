@@ -21,7 +21,7 @@ const HINT: &str = "`tidings app show ID` lists the settings and rates, the guid
 #[derive(Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct RateEntry {
-    /// 0 = unlimited.
+    /// Calls in a window; 0 = unlimited.
     pub(crate) calls: u32,
     pub(crate) window_ms: u32,
 }
@@ -166,9 +166,10 @@ fn number(key: &str, value: &toml::Value, (least, most): (u64, u64)) -> Result<u
         .filter(|number| (least..=most).contains(number))
         .ok_or_else(|| {
             let text = format!("setting {key} cannot be {value}");
-            let unit = match key.ends_with("_ms") {
-                true => " milliseconds, or a time such as 90s or 7d within that",
-                false => "",
+            let unit = if key.ends_with("_ms") {
+                " milliseconds, or a time such as 90s or 7d within that"
+            } else {
+                ""
             };
             Failure::new(text, format!("give a number from {least} to {most}{unit}"))
         })

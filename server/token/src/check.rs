@@ -40,9 +40,9 @@ impl fmt::Display for Door {
 pub enum Format {
     /// `1:…`, the legacy signaling token.
     Signaling,
-    /// `006…`, AccessToken.
+    /// AccessToken, which begins with `006`.
     Access006,
-    /// `007…`, AccessToken2.
+    /// AccessToken2, which begins with `007`.
     Access007,
 }
 

@@ -72,7 +72,7 @@ pub enum BuildError {
     /// A list or text does not fit into its 16-bit length field.
     #[error("{part} has length {len}, more than 65535")]
     TooLong {
-        /// Which part.
+        /// Which part is wrong.
         part: &'static str,
         /// Its bytes or entries.
         len: usize,

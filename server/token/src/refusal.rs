@@ -204,7 +204,7 @@ pub enum Flaw {
     /// Something follows the zlib stream.
     #[error("{count} byte(s) follow its zlib data")]
     BytesAfterZlib {
-        /// How many.
+        /// How many there are.
         count: usize,
     },
     /// The zlib stream holds more than the policy allows.
@@ -216,11 +216,11 @@ pub enum Flaw {
     /// A field is longer than what remains.
     #[error("{part} needs {need} byte(s), {left} are left")]
     Cut {
-        /// The field.
+        /// Name of the field.
         part: &'static str,
-        /// Its length.
+        /// Bytes that the field needs.
         need: usize,
-        /// What remains.
+        /// Bytes that are left.
         left: usize,
     },
     /// Bytes that no signature covers follow the last field.
@@ -228,7 +228,7 @@ pub enum Flaw {
     BytesAfter {
         /// The last field.
         part: &'static str,
-        /// How many.
+        /// How many there are.
         count: usize,
     },
     /// Signatures have 32 bytes.

@@ -57,9 +57,9 @@ pub enum ServiceBody<'a> {
     },
     /// Type 7: class rooms.
     Apaas {
-        /// The room.
+        /// The room of the classroom service.
         room: &'a [u8],
-        /// The user.
+        /// The user in that room.
         user: &'a [u8],
         /// The user's role.
         role: i16,

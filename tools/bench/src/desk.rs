@@ -70,21 +70,16 @@ impl Desk {
         };
         let id = AppId::parse(APP).expect("the constant is an app id");
         apps.listed.insert(id, app);
-        let apps = Arc::new(apps);
         let hub = HubId::local(0);
         let config = HubConfig {
             id: hub,
             seed: [7; 32],
-            apps: apps.clone(),
+            apps: Arc::new(apps),
             server: "bench".into(),
             drain_window_ms: 0,
         };
         let mut desk = Self {
-            cell: Cell::new(
-                Hub::new(config),
-                apps,
-                Router::new(hub, Homes::new(1, (1, 2))),
-            ),
+            cell: Cell::new(Hub::new(config), Router::new(hub, Homes::new(1, (1, 2)))),
             now_ms: 1_000_000,
             clients: Vec::with_capacity(clients),
             answers: VecDeque::new(),

@@ -23,7 +23,7 @@ const OUT_BYTES_MAX: usize = 64 << 20;
 /// Where a server is and what it wants to hear.
 #[derive(Debug, Clone)]
 pub(crate) struct Target {
-    /// Its address.
+    /// Address of the server.
     pub(crate) address: SocketAddr,
     /// Sub-protocol; empty = none.
     pub(crate) protocol: &'static str,
@@ -72,13 +72,13 @@ impl Out<'_> {
     }
 }
 
-/// What came.
+/// What came over a connection.
 pub(crate) enum Arrival<'a> {
     /// The handshake is done.
     Open,
     /// The server has no room for a handshake and says after how many milliseconds to retry.
     ComeAgain(u32),
-    /// A message.
+    /// A complete message.
     Message(Kind, &'a [u8]),
     /// The server has closed, in these words.
     Closed(String),

@@ -120,9 +120,10 @@ impl Step {
     /// What one round takes, more or less, in seconds.
     fn round_s(&self, seconds: u64) -> f64 {
         let seconds = self.seconds(seconds) as f64;
-        match self.is_many {
-            true => MANY_OVERHEAD_S + seconds,
-            false => self.servers.len() as f64 * (RUN_OVERHEAD_S + seconds),
+        if self.is_many {
+            MANY_OVERHEAD_S + seconds
+        } else {
+            self.servers.len() as f64 * (RUN_OVERHEAD_S + seconds)
         }
     }
 
@@ -241,9 +242,10 @@ pub(crate) fn run(settings: &Settings) -> Result<()> {
     for (number, step) in steps.iter().enumerate() {
         let left_s = minutes * 60.0 - began.elapsed().as_secs_f64();
         let one_round_s = steps[number..].iter().map(|step| step.round_s(seconds));
-        let rounds = match step.is_many {
-            true => 1,
-            false => rounds_within(left_s, one_round_s.sum(), rounds),
+        let rounds = if step.is_many {
+            1
+        } else {
+            rounds_within(left_s, one_round_s.sum(), rounds)
         };
         let rate = match step.scenario {
             Name::Day => Some(DAY_RATE),

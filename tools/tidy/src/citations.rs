@@ -33,9 +33,9 @@ struct Targets {
     sections: BTreeMap<String, BTreeSet<String>>,
     /// `DEL-4`, by the families that there are.
     rules: BTreeSet<String>,
-    /// `rtm-4.5-count`.
+    /// Ids of clauses, such as `rtm-4.5-count`.
     clauses: BTreeSet<String>,
-    /// `0012`.
+    /// Numbers of decisions, such as `0012`.
     decisions: BTreeSet<String>,
     /// Names of scenario files, which look like clauses.
     scenarios: BTreeSet<String>,
@@ -148,34 +148,7 @@ fn missing(
     line: &str,
 ) -> Vec<String> {
     let mut missing = Vec::new();
-    for found in patterns.citation.captures_iter(line) {
-        let name = found[1].to_lowercase();
-        let end = found.get(2).map_or(0, |item| item.end());
-        let first = found[2].to_owned();
-        let mut rest = &line[end..];
-        if is_quantity(rest) {
-            continue;
-        }
-        let mut items = vec![first];
-        while let Some(more) = patterns.more.captures(rest) {
-            let whole = more.get(0).map_or("", |whole| whole.as_str()).len();
-            // "contract 4.1, 64 bytes": the second number is not a section.
-            if is_quantity(&rest[whole..]) || !more[1].contains(['.', '-']) && whole > 6 {
-                break;
-            }
-            items.push(more[1].to_owned());
-            rest = &rest[whole..];
-        }
-        for item in items {
-            if !targets.has(&name, &item) {
-                let page = PAGES.iter().find(|(known, _)| *known == name);
-                let page = page.map_or("spec/", |(_, page)| page);
-                missing.push(format!(
-                    "\"{name} {item}\" is not in {page}: cite a section or rule that is there"
-                ));
-            }
-        }
-    }
+    missing.extend(missing_sections(patterns, targets, line));
     for found in patterns.rule.captures_iter(line) {
         if !targets.rules.contains(&found[0]) {
             let rule = &found[0];
@@ -209,6 +182,40 @@ fn missing(
     }
     if at == 0 && file.path.starts_with("proof/scenarios/") {
         missing.extend(scenario_head(targets, line));
+    }
+    missing
+}
+
+/// Sections and rules of pages that a line cites and that are not there.
+fn missing_sections(patterns: &Patterns, targets: &Targets, line: &str) -> Vec<String> {
+    let mut missing = Vec::new();
+    for found in patterns.citation.captures_iter(line) {
+        let name = found[1].to_lowercase();
+        let end = found.get(2).map_or(0, |item| item.end());
+        let first = found[2].to_owned();
+        let mut rest = &line[end..];
+        if is_quantity(rest) {
+            continue;
+        }
+        let mut items = vec![first];
+        while let Some(more) = patterns.more.captures(rest) {
+            let whole = more.get(0).map_or("", |whole| whole.as_str()).len();
+            // "contract 4.1, 64 bytes": the second number is not a section.
+            if is_quantity(&rest[whole..]) || !more[1].contains(['.', '-']) && whole > 6 {
+                break;
+            }
+            items.push(more[1].to_owned());
+            rest = &rest[whole..];
+        }
+        for item in items {
+            if !targets.has(&name, &item) {
+                let page = PAGES.iter().find(|(known, _)| *known == name);
+                let page = page.map_or("spec/", |(_, page)| page);
+                missing.push(format!(
+                    "\"{name} {item}\" is not in {page}: cite a section or rule that is there"
+                ));
+            }
+        }
     }
     missing
 }

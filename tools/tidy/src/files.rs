@@ -24,7 +24,7 @@ const TEXT: [&str; 14] = [
     "html",
 ];
 
-/// One file.
+/// One file that is looked at.
 #[derive(Debug)]
 pub(crate) struct File {
     /// From the root, with `/`.

@@ -32,7 +32,7 @@ pub(crate) enum Better {
     Higher,
 }
 
-/// One measure.
+/// One measure of the code.
 #[derive(Debug)]
 pub(crate) struct Measure {
     /// As in the file: `functions_over_70`, `circle server/hub`.

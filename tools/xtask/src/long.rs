@@ -51,7 +51,7 @@ enum Slice {
     Kills,
     /// 5 s for each target.
     Fuzz,
-    /// 10 minutes.
+    /// 10 minutes of the soak.
     Soak,
 }
 

@@ -102,9 +102,10 @@ fn newest(folder: &Path) -> std::io::Result<SystemTime> {
         if is_built || name.as_encoded_bytes().starts_with(b".") {
             continue;
         }
-        let changed = match entry.file_type()?.is_dir() {
-            true => self::newest(&entry.path())?,
-            false => entry.metadata()?.modified()?,
+        let changed = if entry.file_type()?.is_dir() {
+            self::newest(&entry.path())?
+        } else {
+            entry.metadata()?.modified()?
         };
         newest = newest.max(changed);
     }

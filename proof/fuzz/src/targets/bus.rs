@@ -47,18 +47,31 @@ fn bus_crossing(input: &[u8]) -> Answer {
     }
 }
 
-fn seeds() -> Vec<Vec<u8>> {
-    let app = AppId::parse(APPS[0]).expect("an app id");
-    let user = UserKey {
-        app: app.clone(),
+fn user() -> UserKey {
+    UserKey {
+        app: AppId::parse(APPS[0]).expect("an app id"),
         user: UserId::parse("alice").expect("a user id"),
-    };
+    }
+}
+
+fn parcel() -> Question {
+    Question::Deliver(Parcel {
+        id: MessageId([5; 16]),
+        from: user(),
+        server_ts: 6,
+        frame: Bytes::from_static(b"\x82\x01x"),
+        offline: Some(Bytes::from_static(b"y")),
+        kind: MessageKind::Text,
+        lasts_until: 0,
+    })
+}
+
+fn seeds() -> Vec<Vec<u8>> {
     let channel = Topic::Channel(ChannelKey {
-        app,
+        app: user().app,
         channel: ChannelName::parse("room").expect("a channel name"),
     });
     let (from, session) = (HubId { node: 1, hub: 2 }, SessionId([3; 16]));
-    let route = |op| Crossing::Route { from, op };
     let ask = AskId {
         number: 7,
         asked: 1,
@@ -71,21 +84,6 @@ fn seeds() -> Vec<Vec<u8>> {
         },
         holds: vec![InvitationId([4; 16])],
     };
-    let parcel = Question::Deliver(Parcel {
-        id: MessageId([5; 16]),
-        from: user.clone(),
-        server_ts: 6,
-        frame: Bytes::from_static(b"\x82\x01x"),
-        offline: Some(Bytes::from_static(b"y")),
-        kind: MessageKind::Text,
-        lasts_until: 0,
-    });
-    let members = HubAnswer::Members(vec![MemberSnapshot {
-        origin: from,
-        epoch: 1,
-        seq: 2,
-        members: vec![(user.clone(), session)],
-    }]);
     let message = Publication::Message {
         sender: session,
         cseq: 8,
@@ -93,29 +91,35 @@ fn seeds() -> Vec<Vec<u8>> {
         frame: Bytes::from_static(b"\x82\x01x"),
         keep: None,
     };
-    let of_user = || Topic::User(user.clone());
+    let members = MemberSnapshot {
+        origin: from,
+        epoch: 1,
+        seq: 2,
+        members: vec![(user(), session)],
+    };
+    let route = |op| Crossing::Route { from, op };
     let asked = |question| BusOp::Ask {
-        topic: of_user(),
+        topic: Topic::User(user()),
         ask,
         question: Arc::new(question),
     };
     let all = [
         route(BusOp::Subscribe(channel.clone())),
         route(BusOp::Publish {
-            topic: channel.clone(),
+            topic: channel,
             message: Arc::new(message),
         }),
         route(asked(claim)),
-        route(asked(parcel)),
+        route(asked(parcel())),
         Crossing::Deliver(BusInput::Published {
-            topic: of_user(),
+            topic: Topic::User(user()),
             from,
             message: Arc::new(Publication::InboxGrew),
         }),
         Crossing::Deliver(BusInput::Answered {
             ask,
             from,
-            answer: members,
+            answer: HubAnswer::Members(vec![members]),
         }),
     ];
     all.iter().map(Crossing::encode).collect()

@@ -42,7 +42,7 @@ struct Client {
     session: Option<(Vec<u8>, Vec<u8>)>,
 }
 
-/// Runs scripts.
+/// Runs scripts of frames against a hub.
 pub(super) struct Driver {
     pub(super) node: Node,
     clients: BTreeMap<(usize, u8), Client>,

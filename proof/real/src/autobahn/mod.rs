@@ -105,9 +105,10 @@ fn end(suite: &mut Child) -> Result<(), Failure> {
     let status = suite
         .wait()
         .map_err(Failure::of("the suite cannot be waited for"))?;
-    match status.success() {
-        true => Ok(()),
-        false => Err(Failure::new(format!("the suite has failed: {status}"))),
+    if status.success() {
+        Ok(())
+    } else {
+        Err(Failure::new(format!("the suite has failed: {status}")))
     }
 }
 

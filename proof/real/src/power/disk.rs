@@ -21,9 +21,9 @@ pub struct Disk {
 /// What has a number.
 #[derive(Debug)]
 pub enum Node {
-    /// Bytes.
+    /// The bytes of a file.
     File(File),
-    /// Names.
+    /// The names in a directory.
     Directory(Directory),
 }
 

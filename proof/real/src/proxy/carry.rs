@@ -25,7 +25,7 @@ pub(super) enum Flow {
     Pass,
     /// They are kept until the flow changes.
     Hold,
-    /// They vanish.
+    /// The bytes vanish without a trace.
     Swallow,
 }
 

@@ -29,7 +29,7 @@ const OVERTAKEN_WINDOW: Duration = Duration::from_millis(300);
 /// What a proxy has done, counted.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Tally {
-    /// Connections carried.
+    /// Number of connections carried.
     pub connections: u64,
     /// Connections refused because the network was away.
     pub refused: u64,

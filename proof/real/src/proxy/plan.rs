@@ -111,7 +111,7 @@ pub enum Ending {
 /// What makes a connection end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Trigger {
-    /// Its age.
+    /// Once the connection is this old.
     After(Duration),
     /// Bytes carried to the server: mostly in the middle of a frame.
     AfterBytesUp(u64),

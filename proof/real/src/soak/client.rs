@@ -14,7 +14,7 @@ use super::node::{Node, NodeClient};
 use crate::Failure;
 use crate::program::APP;
 
-/// A client.
+/// A client of the Rust SDK or of the Node process.
 #[derive(Debug, Clone)]
 pub(super) enum AnyClient {
     /// Of the Rust SDK.
@@ -156,9 +156,10 @@ impl AnyClient {
     ) -> Result<bool, Refusal> {
         match self {
             Self::Rust(client) => {
-                let options = match is_offline {
-                    true => SendOptions::new().offline(),
-                    false => SendOptions::new(),
+                let options = if is_offline {
+                    SendOptions::new().offline()
+                } else {
+                    SendOptions::new()
                 };
                 match client.send_to_peer(peer, text, options).await {
                     Ok(receipt) => Ok(receipt == PeerReceipt::Received),

@@ -9,7 +9,7 @@ const VIOLATIONS_MAX: usize = 200;
 /// One numbered series: what one user writes to one destination. Order is promised within it.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Series {
-    /// The sender.
+    /// The user who sent it.
     pub from: String,
     /// The user or channel that it goes to.
     pub to: Destination,
@@ -18,7 +18,7 @@ pub struct Series {
 /// Where a series goes.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Destination {
-    /// A user.
+    /// A peer message to this user.
     Peer(String),
     /// A channel: to every other member.
     Channel(String),
@@ -71,7 +71,7 @@ pub struct Verdict {
     pub denied: u64,
     /// Messages that have arrived, each receiver's counted.
     pub arrived: u64,
-    /// Gaps told.
+    /// Number of gaps told.
     pub gaps: u64,
     /// Promised, not arrived and in no gap.
     pub lost: u64,

@@ -45,7 +45,7 @@ pub struct Settings {
     /// Whether every second user has the JavaScript SDK, which needs Node and the built SDK; else all have the Rust
     /// SDK.
     pub is_mixed: bool,
-    /// The networks.
+    /// How the networks misbehave.
     pub weather: Weather,
     /// The networks carry everything all the time.
     pub is_calm: bool,
@@ -80,9 +80,10 @@ impl Settings {
             groups: 4,
             group_size: 6,
             is_mixed: true,
-            weather: match is_short {
-                true => Weather::GUSTS,
-                false => Weather::STORM,
+            weather: if is_short {
+                Weather::GUSTS
+            } else {
+                Weather::STORM
             },
             is_calm: false,
             restarts: 0,
@@ -99,7 +100,7 @@ impl Settings {
 pub struct Report {
     /// How long it took, with the time to settle.
     pub took: Duration,
-    /// Users.
+    /// Number of users.
     pub users: usize,
     /// Of them, users of the JavaScript SDK.
     pub of_javascript: usize,
@@ -107,7 +108,7 @@ pub struct Report {
     pub verdict: Verdict,
     /// What the networks did.
     pub tally: Tally,
-    /// Planned restarts.
+    /// Number of planned restarts.
     pub restarts: u32,
     /// What the server wrote to its log: warnings and errors.
     pub log: String,
@@ -182,9 +183,10 @@ pub async fn run(settings: &Settings) -> Result<Report, Failure> {
 /// As [`run`].
 pub async fn run_against(settings: &Settings, program: &mut Program) -> Result<Report, Failure> {
     let began = Instant::now();
-    let node = match settings.is_mixed {
-        true => Some(Node::start()?),
-        false => None,
+    let node = if settings.is_mixed {
+        Some(Node::start()?)
+    } else {
+        None
     };
     let run = Arc::new(Run {
         settings: *settings,
@@ -369,8 +371,9 @@ async fn settle(run: &Run, parties: &[Party], load: &mut Load) -> Result<(), Fai
             }
         }
     }
-    match is_answered {
-        true => Ok(()),
-        false => Err(Failure::new("calls are not answered at the end of a run")),
+    if is_answered {
+        Ok(())
+    } else {
+        Err(Failure::new("calls are not answered at the end of a run"))
     }
 }

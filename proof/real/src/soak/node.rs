@@ -17,7 +17,7 @@ use super::client::{Heard, Refusal};
 use crate::Failure;
 use crate::program::APP;
 
-/// The process.
+/// The Node process that runs the JavaScript clients.
 #[derive(Debug)]
 pub(super) struct Node {
     process: Child,
@@ -36,7 +36,7 @@ struct Shared {
     events: Mutex<BTreeMap<String, UnboundedSender<Heard>>>,
 }
 
-/// One client.
+/// One client in the Node process.
 #[derive(Debug, Clone)]
 pub(super) struct NodeClient {
     name: String,

@@ -27,7 +27,7 @@ const ALREADY_JOINED: u64 = 6;
 /// A login is repeated for this long: the longest times without a network (150 s) are shorter.
 const LOGIN_PATIENCE: Duration = Duration::from_secs(240);
 
-/// One user.
+/// One simulated user, with its client.
 #[derive(Debug, Clone)]
 pub(super) struct Party {
     pub(super) name: String,
@@ -174,9 +174,10 @@ fn send(
         5..=7 => Destination::Peer(places.peer.clone()),
         _ => Destination::Peer(places.recluse.clone()),
     };
-    let padding = match random.percent(2) {
-        true => random.between(2_000, 8_000),
-        false => random.between(0, 200),
+    let padding = if random.percent(2) {
+        random.between(2_000, 8_000)
+    } else {
+        random.between(0, 200)
     };
     let is_offline = random.percent(70);
     let from = party.name.clone();
@@ -209,9 +210,10 @@ fn send(
 
 /// Without an answer in time nothing is known; every other error says that the message never arrives.
 fn fate_of(refusal: &Refusal) -> Fate {
-    match refusal.is_unanswered {
-        true => Fate::Unknown,
-        false => Fate::Denied,
+    if refusal.is_unanswered {
+        Fate::Unknown
+    } else {
+        Fate::Denied
     }
 }
 

@@ -16,7 +16,7 @@ pub struct Report {
     pub compared: u64,
     /// Calls without an acknowledgement: nothing is promised of them.
     pub unanswered: u64,
-    /// Receivers judged.
+    /// Number of receivers that were judged.
     pub receivers: u64,
     lost: Vec<String>,
     doubled: Vec<String>,

@@ -42,9 +42,10 @@ impl Chaos {
                 self.checker.violate_now("drain.no_loss", text);
             }
         }
-        let away_ms = match !is_calm(config) && self.random.percent(5) {
-            true => AWAY_TOO_LONG_MS,
-            false => self.random.between(0, AWAY_MS_MAX),
+        let away_ms = if !is_calm(config) && self.random.percent(5) {
+            AWAY_TOO_LONG_MS
+        } else {
+            self.random.between(0, AWAY_MS_MAX)
         };
         self.advance(away_ms);
         match is_kept {

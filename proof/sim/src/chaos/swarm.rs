@@ -93,9 +93,10 @@ impl Swarm {
     }
 
     pub(super) fn certificates(&self) -> Vec<String> {
-        match self.has_tokens() {
-            true => vec![CERTIFICATE.into()],
-            false => Vec::new(),
+        if self.has_tokens() {
+            vec![CERTIFICATE.into()]
+        } else {
+            Vec::new()
         }
     }
 
@@ -123,9 +124,10 @@ impl Chaos {
         if !self.swarm.has_tokens() {
             return String::new();
         }
-        let lifetime_s = match self.swarm.is_over {
-            true => LASTING_S,
-            false => self.random.between(25, 90),
+        let lifetime_s = if self.swarm.is_over {
+            LASTING_S
+        } else {
+            self.random.between(25, 90)
         };
         self.token_for(user, lifetime_s)
     }

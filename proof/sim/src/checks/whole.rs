@@ -98,9 +98,10 @@ impl Checker {
             let texts = party.peer_texts.iter().map(|(_, text)| text);
             for text in texts.chain(party.channel_texts.iter().map(|(_, _, text)| text)) {
                 if !seen.insert(text) {
-                    let check = match party.stored_texts.contains(text) {
-                        true => "inbox.dedup",
-                        false => "once.server_replay",
+                    let check = if party.stored_texts.contains(text) {
+                        "inbox.dedup"
+                    } else {
+                        "once.server_replay"
                     };
                     violations.push((check, format!("{client:?} received {text:?} twice")));
                 }

@@ -39,9 +39,9 @@ pub struct Report {
     pub trace: Vec<String>,
     /// What was not as specified.
     pub violations: Vec<Violation>,
-    /// Calls made.
+    /// Number of calls made.
     pub calls: u64,
-    /// Events seen.
+    /// Number of events seen.
     pub events: u64,
     /// Turns with a fault.
     pub faults: u64,
@@ -400,9 +400,10 @@ impl Run {
             let mut told = BTreeSet::new();
             let is_long_away = away.is_some_and(|away| away.user == user && away.seconds > 8);
             for _ in 0..self.random.between(1, 6) {
-                let act = match reads[user] {
-                    true => self.draw_read(user, &own, reads[1 - user], away),
-                    false => self.draw_write(&own, away),
+                let act = if reads[user] {
+                    self.draw_read(user, &own, reads[1 - user], away)
+                } else {
+                    self.draw_write(&own, away)
                 };
                 // A change of attributes is told when it is durable: a join or leave behind it may be seen first.
                 match &act {

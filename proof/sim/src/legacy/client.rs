@@ -125,9 +125,10 @@ impl LegacyClient {
         if self.is_polling() {
             return u64::MAX;
         }
-        let wait_ms = match self.cursor > self.base {
-            true => TAIL_MS,
-            false => IDLE_MS,
+        let wait_ms = if self.cursor > self.base {
+            TAIL_MS
+        } else {
+            IDLE_MS
         };
         self.moved_ms + wait_ms
     }

@@ -19,9 +19,9 @@ use client::{LegacyClient, Say};
 pub struct LegacyRecord {
     /// When, in simulated milliseconds.
     pub at_ms: u64,
-    /// By whom.
+    /// The client that saw it.
     pub client: ClientId,
-    /// What.
+    /// What the client saw.
     pub what: LegacySeen,
 }
 
@@ -34,7 +34,7 @@ pub enum LegacySeen {
     Kicked,
     /// A call was answered.
     Answer {
-        /// The call.
+        /// Number of the call.
         call: u64,
         /// What the server says.
         body: Value,
@@ -48,14 +48,14 @@ pub enum LegacySeen {
     },
     /// A word about an invitation: `voip_invite` and its like.
     Signal {
-        /// Which.
+        /// Which event it was.
         kind: String,
         /// Channel, peer and extra.
         content: Value,
     },
     /// An event of the channel: `channel_msg` and its like.
     Channel {
-        /// Which.
+        /// Which event it was.
         kind: String,
         /// Who and what.
         content: Value,

@@ -33,9 +33,10 @@ impl Probe {
         let receiver = self.log_in("bob");
         self.advance(3_000);
         let texts = self.peer_texts(receiver);
-        let due = match self.is_stored(after) {
-            true => vec!["before", "after"],
-            false => vec!["before"],
+        let due = if self.is_stored(after) {
+            vec!["before", "after"]
+        } else {
+            vec!["before"]
         };
         if texts != due {
             let text = format!("{due:?} were answered as stored, {texts:?} came");

@@ -39,7 +39,7 @@ pub struct Report {
     pub trace_hash: u64,
     /// The trace, if it was asked for.
     pub trace: Vec<String>,
-    /// Broken promises.
+    /// Promises that were broken.
     pub violations: Vec<Violation>,
     /// Rare situations met.
     pub sometimes: Sometimes,
@@ -64,7 +64,7 @@ enum Asks {
     Little,
 }
 
-/// All probes.
+/// All probes, with the promise that each asks about.
 const PROBES: &[(Promise, Asks)] = &[
     (Probe::two_apps, Asks::Nothing),
     (Probe::full_outbox, Asks::Nothing),

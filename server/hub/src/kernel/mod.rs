@@ -29,6 +29,7 @@ use tidings_wire::proto::server_message::Kind;
 
 use crate::bus_ops::{BusOp, Question, Topic};
 use crate::config::HubConfig;
+use crate::counts::AppTally;
 use crate::ids::{ConnectionId, SessionKey, UserKey};
 use crate::io::{Effect, Sink, Ticket};
 use crate::kernel::asks::{AskRule, Asks};
@@ -73,6 +74,8 @@ pub(crate) struct Kernel {
     pub(crate) is_settling: bool,
     /// The one ping frame.
     pub(crate) ping: Bytes,
+    /// What has happened by app, for the operator.
+    pub(crate) tally: AppTally,
 }
 
 impl Kernel {
@@ -92,6 +95,7 @@ impl Kernel {
             has_message_quotas: config.apps.has_message_quotas(),
             replay_bytes: Gauge::default(),
             is_settling: false,
+            tally: AppTally::default(),
             ping: encode_server(Kind::Ping(Ping {})),
             config,
         }

@@ -228,6 +228,7 @@ impl Hub {
             .connections
             .insert(login.connection, Stage::Serving(key));
         self.kernel.users.entry(user.clone()).or_default().session = Some(key);
+        self.kernel.tally.of(&user.app).logins += 1;
         let frame = encode_server(Kind::Welcome(welcome));
         out.emit(Effect::Send {
             connection: login.connection,

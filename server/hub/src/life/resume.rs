@@ -283,6 +283,7 @@ impl Hub {
         self.kernel
             .connections
             .insert(connection, Stage::Serving(key));
+        self.kernel.tally.of(&user.app).resumes += 1;
         out.emit(Effect::Used {
             user,
             word: Word::Resumed,

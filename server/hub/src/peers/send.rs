@@ -166,6 +166,7 @@ impl Peers {
         }
         let (id, from) = (sender.id, sender.user);
         debug_assert!(sender.number > 0, "a message without a number");
+        kernel.tally.of(&from.app).peer_messages += 1;
         let server_ts = kernel.now.unix_ms;
         let history = call
             .history

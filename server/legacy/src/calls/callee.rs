@@ -21,9 +21,10 @@ impl Translator {
         }
         let peer = ids::to_account(&event.caller_id);
         self.calls.take_remote(&peer, &event.channel);
-        let extra = match event.r#type == JSON_TYPE {
-            true => serde_json::from_str(&event.content).unwrap_or(json!(event.content)),
-            false => json!(event.content),
+        let extra = if event.r#type == JSON_TYPE {
+            serde_json::from_str(&event.content).unwrap_or(json!(event.content))
+        } else {
+            json!(event.content)
         };
         let entry = self.signal_entry(
             &hex(&event.id),

@@ -90,21 +90,22 @@ impl Translator {
         };
         self.calls.local.insert(number, local);
         let id = id.clone();
-        let (ask, pending) = match needs_peer {
-            true => (
+        let (ask, pending) = if needs_peer {
+            (
                 presence(user),
                 Pending::CalleeStatus {
                     id: id.clone(),
                     number,
                 },
-            ),
-            false => (
+            )
+        } else {
+            (
                 HubCall::Invite(call),
                 Pending::Invite {
                     id: id.clone(),
                     number,
                 },
-            ),
+            )
         };
         if !self.request(ask, pending) {
             self.calls.local.remove(&number);

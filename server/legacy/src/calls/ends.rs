@@ -38,16 +38,17 @@ impl Translator {
             .retain(|talk| (&talk.0, &talk.1) != (&parts.peer, &parts.channel));
         // Order: a legacy client hears the words of the end before the end.
         let is_ringing = number.is_some() || remote.is_some();
-        let pending = match is_ringing {
-            true => Pending::Nothing,
-            false => Pending::Bye {
+        let pending = if is_ringing {
+            Pending::Nothing
+        } else {
+            Pending::Bye {
                 peer: user.clone(),
                 text: format!(
                     "{END_CALL_PREFIX}_{}_{}",
                     parts.channel,
                     as_text(&parts.extra)
                 ),
-            },
+            }
         };
         self.send_signal(user, "voip_invite_bye", &parts, pending);
         if let Some(number) = number {

@@ -92,7 +92,7 @@ impl Dice {
         from[self.roll(from.len())]
     }
 
-    /// One input.
+    /// Makes one input.
     fn frame(&mut self) -> Vec<u8> {
         match self.roll(1_000) {
             0..30 => self.noise(),

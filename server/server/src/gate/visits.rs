@@ -6,7 +6,7 @@
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::Arc;
 
-use super::{Admission, Door, Full, Gate, GivenUp, Owner, Scope, scopes};
+use super::{Door, Full, Gate, GivenUp, Owner, Scope, StrangerPlace, scopes};
 
 impl Gate {
     /// Counts a request of `address`, which a connection may send many of.
@@ -29,7 +29,7 @@ impl Gate {
     }
 }
 
-impl Admission {
+impl StrangerPlace {
     pub(crate) fn gate(&self) -> &Arc<Gate> {
         &self.gate
     }
@@ -109,9 +109,9 @@ mod tests {
         let door = Door::new(10_000, 100);
         let mut visits = Vec::new();
         for _ in 0..RATE_VISIT.calls {
-            let mut admission = door.admit("192.0.2.1", 0).expect("a place");
-            admission.count_as_visit(0).expect("a visit");
-            visits.push(admission);
+            let mut stranger = door.admit("192.0.2.1", 0).expect("a place");
+            stranger.count_as_visit(0).expect("a visit");
+            visits.push(stranger);
         }
         let mut more = door.admit("192.0.2.1", 0).expect("a place");
         assert_eq!(more.count_as_visit(0), Err(Full::Handshakes));

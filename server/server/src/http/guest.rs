@@ -11,7 +11,7 @@ use axum::http::{HeaderMap, Request, Version};
 use super::pace::Pace;
 use crate::clock::Clock;
 use crate::forwarded::forwarded_by;
-use crate::gate::{Admission, Full, Gate};
+use crate::gate::{Full, Gate, StrangerPlace};
 
 /// Whom a request is from. Handlers find it among the request's extensions.
 #[derive(Debug, Clone)]
@@ -61,12 +61,12 @@ pub(super) struct Client {
 }
 
 impl Client {
-    pub(super) fn new(admission: &Admission, pace: &Pace, clock: Clock) -> Self {
+    pub(super) fn new(stranger: &StrangerPlace, pace: &Pace, clock: Clock) -> Self {
         Self {
             pace: pace.clone(),
-            gate: admission.gate().clone(),
-            address: Some(admission.address()),
-            is_shared: admission.is_shared(),
+            gate: stranger.gate().clone(),
+            address: Some(stranger.address()),
+            is_shared: stranger.is_shared(),
             clock,
             to_hub: Rc::default(),
         }

@@ -11,7 +11,7 @@ use tokio::net::TcpStream;
 use tokio::task::{AbortHandle, spawn_local};
 use tokio::time::timeout;
 
-use crate::gate::Admission;
+use crate::gate::StrangerPlace;
 
 /// How long a client may go on sending.
 const LINGER: Duration = Duration::from_secs(5);
@@ -31,7 +31,7 @@ pub(super) struct Lingering {
 
 impl Lingering {
     /// Keeps a connection, whose own side has been shut down, until its client ends too.
-    pub(super) fn add(&mut self, tcp: TcpStream, admission: Option<Admission>) {
+    pub(super) fn add(&mut self, tcp: TcpStream, stranger: Option<StrangerPlace>) {
         if self.tasks.len() >= LINGERING_MAX {
             self.tasks.retain(|task| !task.is_finished());
         }
@@ -42,7 +42,7 @@ impl Lingering {
         }
         let task = spawn_local(async move {
             let _ = timeout(LINGER, drain(tcp)).await;
-            drop(admission);
+            drop(stranger);
         });
         self.tasks.push_back(task.abort_handle());
     }

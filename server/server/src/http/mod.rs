@@ -39,9 +39,9 @@ use self::pace::Waits;
 use self::visit::{House, visit};
 use crate::clock::Clock;
 use crate::config::Limits;
-use crate::gate::Admission;
-use crate::inbox::Mailbox;
+use crate::gate::StrangerPlace;
 use crate::legacy::LegacyDoor;
+use crate::mailbox::Mailbox;
 use crate::readiness::Readiness;
 
 /// What TLS clients name HTTP/2 by.
@@ -61,7 +61,7 @@ pub(crate) struct Visitor {
     /// What has been read, unencrypted.
     pub(crate) bytes: Vec<u8>,
     /// Visitors never log in: they count as strangers all the time.
-    pub(crate) admission: Admission,
+    pub(crate) stranger: StrangerPlace,
     /// The hub that it comes from, and goes back to if it wants a WebSocket.
     pub(crate) home: Arc<Mailbox>,
 }

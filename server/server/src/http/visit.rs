@@ -33,9 +33,9 @@ use super::visits::{Visits, Word};
 use super::{Visitor, speaks_http2};
 use crate::clock::Clock;
 use crate::connection::Returned;
-use crate::gate::Admission;
+use crate::gate::StrangerPlace;
 use crate::head::{Refusal, check_hosts, is_for_hub};
-use crate::inbox::{Envelope, Mailbox};
+use crate::mailbox::{Envelope, Mailbox};
 use crate::readiness::{Phase, Readiness};
 
 /// What hyper may buffer in each direction: as much as a head has, the least that it takes.
@@ -80,7 +80,7 @@ pub(super) async fn visit(house: Rc<House>, visitor: Box<Visitor>) {
         tcp,
         tls,
         bytes,
-        admission,
+        stranger,
         home,
     } = *visitor;
     let is_http2 = tls.as_ref().is_some_and(|tls| speaks_http2(tls));
@@ -96,11 +96,11 @@ pub(super) async fn visit(house: Rc<House>, visitor: Box<Visitor>) {
     let entered = house
         .visits
         .borrow_mut()
-        .enter(admission.visitor(), places, &pace);
+        .enter(stranger.visitor(), places, &pace);
     let Some((key, words)) = entered else {
-        return Box::pin(turn_away(&house, io, is_http2, admission)).await;
+        return Box::pin(turn_away(&house, io, is_http2, stranger)).await;
     };
-    let client = Client::new(&admission, &pace, house.clock);
+    let client = Client::new(&stranger, &pace, house.clock);
     let visit = Visit {
         house: house.clone(),
         client,
@@ -115,8 +115,8 @@ pub(super) async fn visit(house: Rc<House>, visitor: Box<Visitor>) {
     house.visits.borrow_mut().leave(key, &pace);
     match rest {
         Rest::Nothing => {}
-        Rest::Over(parts) => Box::pin(close(&house, parts, admission)).await,
-        Rest::ToHub(parts, bytes) => send_to_hub(&home, parts, bytes, admission),
+        Rest::Over(parts) => Box::pin(close(&house, parts, stranger)).await,
+        Rest::ToHub(parts, bytes) => send_to_hub(&home, parts, bytes, stranger),
     }
 }
 
@@ -312,7 +312,7 @@ async fn leave(
 }
 
 /// Ends a connection: what its client still sends is thrown away.
-async fn close(house: &House, parts: Parts, admission: Admission) {
+async fn close(house: &House, parts: Parts, stranger: StrangerPlace) {
     let Parts { mut tcp, tls, .. } = parts;
     if let Some(mut tls) = tls {
         tls.send_close_notify();
@@ -322,26 +322,26 @@ async fn close(house: &House, parts: Parts, admission: Admission) {
         let _ = tcp.try_write(&last);
     }
     if tcp.shutdown().await.is_ok() {
-        house.lingering.borrow_mut().add(tcp, Some(admission));
+        house.lingering.borrow_mut().add(tcp, Some(stranger));
     }
 }
 
 /// Gives a connection back to the hub that it came from.
-fn send_to_hub(home: &Mailbox, parts: Parts, bytes: Vec<u8>, admission: Admission) {
+fn send_to_hub(home: &Mailbox, parts: Parts, bytes: Vec<u8>, stranger: StrangerPlace) {
     let Parts { tcp, tls, .. } = parts;
     match tcp.into_std() {
         Ok(tcp) => home.post(vec![Envelope::Returned(Box::new(Returned {
             tcp,
             tls,
             bytes,
-            admission,
+            stranger,
         }))]),
         Err(error) => tracing::debug!(%error, "a connection could not be given back"),
     }
 }
 
 /// Says that there is no place.
-async fn turn_away(house: &House, mut io: VisitorIo, is_http2: bool, admission: Admission) {
+async fn turn_away(house: &House, mut io: VisitorIo, is_http2: bool, stranger: StrangerPlace) {
     tracing::debug!("a visitor found no place");
     if is_http2 {
         return;
@@ -352,7 +352,7 @@ async fn turn_away(house: &House, mut io: VisitorIo, is_http2: bool, admission: 
         io.flush().await
     };
     if matches!(timeout(TURNED_AWAY, told).await, Ok(Ok(()))) {
-        close(house, io.into_parts(), admission).await;
+        close(house, io.into_parts(), stranger).await;
     }
 }
 

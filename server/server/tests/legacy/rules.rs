@@ -36,7 +36,7 @@ fn an_apps_rules_count_for_it_alone_and_are_replaced_at_run_time() {
     config.legacy.apps = [(other, open.clone())].into();
     let server = common::TestServer::start(config);
     assert!(!is_let_in(&server));
-    let control = server.running().drain_handle();
+    let control = server.running().handle();
     for (rules, is_open) in [
         (BTreeMap::from([(id, open)]), true),
         (BTreeMap::new(), false),

@@ -44,7 +44,7 @@ use crate::engine::Engine;
 
 /// A store under test.
 pub trait Subject {
-    /// The engine.
+    /// The engine under test.
     fn engine(&mut self) -> &mut dyn Engine;
 
     /// Closes the store and opens it again, as a restart of the server does.

@@ -19,9 +19,9 @@ const KEYS_END: [u8; 1] = [0xff];
 /// What a verification found.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct VerifyReport {
-    /// Records read.
+    /// Number of records read.
     pub records: u64,
-    /// Stored messages.
+    /// Number of stored messages.
     pub messages: u64,
     /// Inboxes that have ever held a message.
     pub inboxes: u64,

@@ -69,7 +69,7 @@ pub enum OpenError {
     Io {
         /// What was tried.
         action: &'static str,
-        /// With what.
+        /// The file or directory concerned.
         path: PathBuf,
         /// What the system said.
         #[source]
@@ -98,7 +98,7 @@ pub enum OpenError {
     /// There is something in the directory that this program did not put there.
     #[error("{path} is not a store: {reason}")]
     NotAStore {
-        /// The directory.
+        /// Directory of the store.
         path: PathBuf,
         /// How it shows.
         reason: String,
@@ -106,7 +106,7 @@ pub enum OpenError {
     /// A journal is damaged before its end, so that what was acknowledged would be lost.
     #[error("the journal {path} is damaged at byte {offset}, {bytes_after} bytes before its end")]
     JournalDamaged {
-        /// The journal.
+        /// File of the journal.
         path: PathBuf,
         /// Where the damage begins.
         offset: u64,
@@ -116,7 +116,7 @@ pub enum OpenError {
     /// The tree could not be opened.
     #[error("the database {path} could not be opened")]
     Database {
-        /// Its directory.
+        /// Directory of the store.
         path: PathBuf,
         /// What it said.
         #[source]

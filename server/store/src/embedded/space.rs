@@ -14,7 +14,7 @@ pub enum DiskReserve {
     /// otherwise little would be left to use.
     #[default]
     Auto,
-    /// So many.
+    /// A number of bytes.
     Bytes(u64),
 }
 
@@ -33,7 +33,7 @@ impl DiskReserve {
 pub struct Space {
     /// Bytes that this process may still use.
     pub free_bytes: u64,
-    /// Its size.
+    /// Size of the file system, in bytes.
     pub total_bytes: u64,
 }
 

@@ -16,7 +16,7 @@ const RECORD_LINE_BYTES_MAX: u64 = 64 << 20;
 
 /// Whether a server runs on a data directory.
 pub(crate) enum Reached {
-    /// This one.
+    /// The control socket of the server that runs on it.
     Server(Line),
     /// None that has a control socket.
     Nobody,

@@ -28,7 +28,7 @@ pub(crate) trait Office: Send + Sync + 'static {
     /// Reads everything again that can change. Returns how many apps there are.
     fn reload(&self) -> Result<usize, Failure>;
 
-    /// Its store.
+    /// Snapshots of the server's store, if it has one on disk.
     fn snapshots(&self) -> Option<Snapshots>;
 }
 

@@ -12,6 +12,7 @@
 
 mod client;
 mod listener;
+mod numbers;
 
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
@@ -24,6 +25,7 @@ use tidings_store::embedded::VerifyReport;
 
 pub(crate) use self::client::{Reached, ask, backup, reach};
 pub(crate) use self::listener::{Control, Office};
+pub(crate) use self::numbers::Numbers;
 
 /// Name of the socket in the data directory.
 pub(crate) const FILE: &str = "control.sock";
@@ -88,13 +90,13 @@ pub(crate) struct Answer {
     /// What to do about it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) hint: Option<String>,
-    /// Answers [`Request::Status`].
+    /// The answer to [`Request::Status`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) status: Option<Status>,
     /// Apps that are served now; answers [`Request::Reload`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) apps: Option<usize>,
-    /// Answers [`Request::Verify`].
+    /// The answer to [`Request::Verify`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) verified: Option<serde_json::Value>,
 }
@@ -122,6 +124,9 @@ pub(crate) struct Status {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) store_reason: Option<String>,
     pub(crate) memory_bytes: Option<u64>,
+    /// What there is and what has happened.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) numbers: Option<Numbers>,
 }
 
 /// What a check of the store has found, as JSON. Problems that no line could hold are counted only.

@@ -95,9 +95,10 @@ impl Budget {
         self.filled_at = now;
         self.left = (self.left + passed.as_secs_f64() * rate).min(rate * Self::BURST_S);
         let may_pass = self.left >= 1.0;
-        match may_pass {
-            true => self.left -= 1.0,
-            false => self.suppressed += 1,
+        if may_pass {
+            self.left -= 1.0
+        } else {
+            self.suppressed += 1
         }
         may_pass
     }
@@ -518,9 +519,10 @@ mod tests {
         let mut passed = 0;
         let told = loop {
             let line = next(&seen);
-            match line.contains("suppressed") {
-                true => break line,
-                false => passed += 1,
+            if line.contains("suppressed") {
+                break line;
+            } else {
+                passed += 1
             }
         };
         let suppressed = told.split("lines=").nth(1).map(str::trim);

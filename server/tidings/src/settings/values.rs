@@ -311,9 +311,10 @@ impl FromStr for RateValue {
         let window: Span = window.parse().map_err(|_| wrong())?;
         let window_ms = window.of(Duration::from_millis(1)).as_millis();
         let window_ms = u32::try_from(window_ms).map_err(|_| wrong())?;
-        match calls <= CALLS_MAX && (1..=WINDOW_MS_MAX).contains(&window_ms) {
-            true => Ok(Self(Rate { calls, window_ms })),
-            false => Err(wrong()),
+        if calls <= CALLS_MAX && (1..=WINDOW_MS_MAX).contains(&window_ms) {
+            Ok(Self(Rate { calls, window_ms }))
+        } else {
+            Err(wrong())
         }
     }
 }

@@ -22,9 +22,10 @@ pub(crate) fn run(arguments: &InspectArguments) -> Result<(), Failure> {
     let inspection = inspect(&token).map_err(|flaw| Failure::of(&flaw, flaw.hint()))?;
     let now_s = u64::from(now_unix_s()?);
     let verdict = verdict(arguments, &inspection, &token, now_s)?;
-    match arguments.json {
-        true => output::write_json(&as_json(&inspection, &verdict, now_s)),
-        false => output::write(&as_text(&inspection, &verdict, now_s)),
+    if arguments.json {
+        output::write_json(&as_json(&inspection, &verdict, now_s))
+    } else {
+        output::write(&as_text(&inspection, &verdict, now_s))
     }
 }
 
@@ -128,9 +129,10 @@ fn from_now(unix_s: u64, now_s: u64) -> String {
     let apart = humantime::format_duration(Duration::from_secs(unix_s.abs_diff(now_s)));
     let apart = apart.to_string();
     let apart: Vec<_> = apart.split(' ').take(2).collect();
-    match unix_s > now_s {
-        true => format!("in {}", apart.join(" ")),
-        false => format!("{} ago", apart.join(" ")),
+    if unix_s > now_s {
+        format!("in {}", apart.join(" "))
+    } else {
+        format!("{} ago", apart.join(" "))
     }
 }
 

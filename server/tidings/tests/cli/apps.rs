@@ -40,9 +40,10 @@ impl Place {
     /// Carries out `tidings app` and returns what it writes.
     fn app(&self, arguments: &[&str]) -> Result<String, String> {
         let output = run(&[&["app"], arguments, &["--data-dir", &self.data]].concat());
-        match output.status.success() {
-            true => Ok(text(&output.stdout)),
-            false => Err(text(&output.stderr)),
+        if output.status.success() {
+            Ok(text(&output.stdout))
+        } else {
+            Err(text(&output.stderr))
         }
     }
 

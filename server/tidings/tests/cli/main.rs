@@ -5,6 +5,7 @@
 
 mod apps;
 mod media;
+mod numbers;
 mod output;
 mod place;
 mod revoke;

@@ -34,9 +34,9 @@ pub enum RequestError {
     /// It would end the line or mean something else.
     #[error("{part} {value:?} has characters that cannot stand in a request")]
     Text {
-        /// Which part.
+        /// Which part is wrong.
         part: &'static str,
-        /// Its text.
+        /// The part as it was given.
         value: String,
     },
     /// Not from [`client_key`].

@@ -26,9 +26,9 @@ pub struct Limits {
 /// The kind of a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Kind {
-    /// UTF-8, proven.
+    /// A text message; its bytes are valid UTF-8.
     Text,
-    /// Any bytes.
+    /// A binary message of any bytes.
     Binary,
 }
 

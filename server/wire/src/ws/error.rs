@@ -53,13 +53,13 @@ pub enum Error {
     MessageTooBig {
         /// Bytes so far and announced.
         bytes: u64,
-        /// The limit.
+        /// The limit that was exceeded.
         bytes_max: u32,
     },
     /// A message in too many pieces.
     #[error("a message has more than {fragments_max} fragments")]
     TooManyFragments {
-        /// The limit.
+        /// The limit that was exceeded.
         fragments_max: u16,
     },
 }

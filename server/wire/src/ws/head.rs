@@ -18,9 +18,9 @@ pub enum Opcode {
     Binary = 2,
     /// A close frame.
     Close = 8,
-    /// A ping.
+    /// A ping frame.
     Ping = 9,
-    /// A pong.
+    /// A pong frame.
     Pong = 10,
 }
 

@@ -134,9 +134,10 @@ impl Driver for Sockudo {
                 );
             }
             "pusher_internal:subscription_succeeded" => {
-                tell(match event.channel.starts_with("private-pair") {
-                    true => News::LoggedIn,
-                    false => News::Joined,
+                tell(if event.channel.starts_with("private-pair") {
+                    News::LoggedIn
+                } else {
+                    News::Joined
                 });
             }
             "pusher:ping" => out.send(Kind::Text, br#"{"event":"pusher:pong","data":{}}"#),

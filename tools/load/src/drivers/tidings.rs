@@ -134,9 +134,10 @@ impl Tidings {
             Some(Tell::Refused(refused)) => {
                 let error = refused.error.unwrap_or_default();
                 // After 0 ms is a time as well.
-                tell(match error.outcome == Outcome::Overloaded as u32 {
-                    true => News::ComeAgain(error.retry_after_ms),
-                    false => News::Refused(error.text),
+                tell(if error.outcome == Outcome::Overloaded as u32 {
+                    News::ComeAgain(error.retry_after_ms)
+                } else {
+                    News::Refused(error.text)
                 });
             }
             Some(Tell::Ping(_)) => write(Some(Ask::Pong(proto::Pong {})), 0, out),

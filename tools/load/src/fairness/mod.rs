@@ -208,9 +208,10 @@ impl Outcome {
         } = self.attacked;
         let is_broken = self.failure.is_some() || !self.attacked.cut.is_empty();
         // In whole per cents, so that a login or two do not outweigh all else.
-        let late = match is_less(in_time, logins, self.control.in_time, self.control.logins) {
-            true => (logins - in_time) * 100 / logins.max(1),
-            false => 0,
+        let late = if is_less(in_time, logins, self.control.in_time, self.control.logins) {
+            (logins - in_time) * 100 / logins.max(1)
+        } else {
+            0
         };
         (is_broken, late, self.attacked.p99_ms / self.allowed_ms())
     }

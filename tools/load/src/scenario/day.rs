@@ -161,18 +161,20 @@ impl Day {
 
     /// The room that is a resident's small channel, or the lobby.
     fn small_of(&self, link: usize) -> usize {
-        match link < self.residents {
-            true => 1 + link / SMALL,
-            false => 0,
+        if link < self.residents {
+            1 + link / SMALL
+        } else {
+            0
         }
     }
 
     /// The room that is a resident's large channel; commuters have their lobby alone, and join a second one.
     fn large_of(&self, link: usize) -> usize {
         let large = 1 + self.residents;
-        match link < self.residents {
-            true => large + link / self.large,
-            false => large + self.residents,
+        if link < self.residents {
+            large + link / self.large
+        } else {
+            large + self.residents
         }
     }
 

@@ -32,7 +32,7 @@ pub(super) struct Section {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Clause {
-    /// Stable: `rtm-SECTION-WORD`.
+    /// Stable id: `rtm-SECTION-WORD`.
     pub(super) id: String,
     /// What is so, in one sentence.
     pub(super) is: String,

@@ -16,7 +16,7 @@ const FOLDERS: [&str; 4] = ["proof", "server", "clients", "site"];
 /// Never looked into.
 const SKIPPED: [&str; 4] = ["node_modules", "target", "dist", "build"];
 
-/// One test.
+/// One test that proves something.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Proof {
     /// From the root, with `/`.
@@ -25,7 +25,7 @@ pub(super) struct Proof {
     pub(super) name: String,
 }
 
-/// All markers.
+/// All markers that were found.
 #[derive(Debug, Default)]
 pub(super) struct Found {
     /// Clause and test.

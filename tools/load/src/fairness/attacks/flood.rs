@@ -21,7 +21,7 @@ const PIECE_BYTES: usize = 64 << 10;
 /// messages it has appended. Whoever appends nothing is asked again when more was heard.
 pub(super) type Say = Box<dyn FnMut(&mut Vec<u8>, u64) -> u64 + Send>;
 
-/// Who floods.
+/// The client that floods.
 #[derive(Clone)]
 pub(super) enum Who {
     /// Somebody who has not logged in, at this path.

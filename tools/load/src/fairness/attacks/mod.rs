@@ -19,7 +19,7 @@ use super::world::Wire;
 
 type Run = Pin<Box<dyn Future<Output = Result<(), End>> + Send>>;
 
-/// One attack.
+/// One attack on the program.
 pub(crate) struct Attack {
     /// Letters, digits and dashes.
     pub(crate) name: &'static str,

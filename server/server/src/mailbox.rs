@@ -14,6 +14,7 @@ use tidings_hub::store_ops::StoreAnswer;
 use tidings_hub::{Apps, Pressure, Snapshot, Ticket};
 
 use crate::connection::{Handover, Returned};
+use crate::report::HubReport;
 
 /// Envelopes in one inbox above which the hubs that fill it stop reading their clients.
 ///
@@ -49,8 +50,8 @@ pub(crate) enum Envelope {
     Load { hubs: u16, boot: u64 },
     /// Connections are accepted from here on.
     Open,
-    /// To be answered at the end of the turn: whether nothing is under way in the hub.
-    Report(Sender<bool>),
+    /// To be answered at the end of the turn: how the hub is.
+    Report(Sender<HubReport>),
     /// The thread is to end.
     Stop,
 }
