@@ -41,6 +41,7 @@ fn not_before(now_ts: u64, age_ms: u64) -> u64 {
 
 /// Makes the stored form of a message.
 pub(crate) fn history_message(from: String, message: &Message, server_ts: u64) -> HistoryMessage {
+    debug_assert!(!from.is_empty(), "a message without a sender");
     HistoryMessage {
         position: 0,
         from,
@@ -141,6 +142,8 @@ impl History {
         kernel: &mut Kernel,
         out: &mut dyn Sink,
     ) {
+        debug_assert!(keep.ask.number > 0, "a copy that nobody waits for");
+        debug_assert_eq!(keep.message.position, 0, "the store gives the places");
         let op = StoreOp::HistoryAppend {
             conversation: Conversation::Channel(channel),
             message: keep.message.clone(),

@@ -226,6 +226,7 @@ pub struct Used {
 impl Used {
     /// Whether it says anything.
     pub(crate) fn is_empty(&self) -> bool {
+        debug_assert!(self.kinds.len() <= KINDS, "a rate is told twice");
         self.kinds.is_empty() && self.joins.is_empty() && self.paused_until_ms == 0
     }
 

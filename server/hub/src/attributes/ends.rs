@@ -146,6 +146,14 @@ impl Attributes {
         kernel: &mut Kernel,
         out: &mut dyn Sink,
     ) {
+        debug_assert!(
+            owners.len() <= SWEEP_PAGE,
+            "more owners than were asked for"
+        );
+        debug_assert!(
+            !has_more || !owners.is_empty(),
+            "a sweep that does not come on"
+        );
         let last = owners.last().cloned();
         for owner in owners {
             match owner {

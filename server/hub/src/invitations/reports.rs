@@ -312,6 +312,8 @@ impl Invitations {
         kernel: &mut Kernel,
         out: &mut dyn Sink,
     ) {
+        debug_assert!(invitation.revision > 0, "a record that was never written");
+        debug_assert!(invitation.owner.is_some(), "taken over by nobody");
         let (id, revision) = (invitation.id, invitation.revision);
         let told = Told::taken_over(&invitation);
         self.remove_invitation(caller, id, out);

@@ -240,6 +240,7 @@ impl Invitations {
     }
 
     fn end_ring_at(session: &mut Session, index: usize, end: InvitationEnd, out: &mut dyn Sink) {
+        debug_assert!(index < session.invitations.rings.len(), "it does not ring");
         let ringing = session.invitations.rings.remove(index);
         // A ring that is still on its way must not be heard after the end. The end is told anyway: the
         // client may have had the ring without our knowing.

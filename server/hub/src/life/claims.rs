@@ -259,6 +259,7 @@ impl Kernel {
         inherited: Inherited,
         out: &mut dyn Sink,
     ) {
+        debug_assert!(begun_ts > 0, "a login that began at no time");
         let entry = self.users.get_mut(user);
         if let Some(claim) = entry.and_then(|entry| entry.claim.as_mut()) {
             claim.inherited = std::mem::take(&mut claim.inherited).and(inherited);

@@ -146,6 +146,10 @@ impl Hub {
         retry_after_ms: u64,
         out: &mut dyn Sink,
     ) {
+        debug_assert!(
+            retry_after_ms > 0,
+            "a refused login would be repeated at once"
+        );
         let mut error = error(
             Outcome::Overloaded,
             format!("no more logins are taken for now; try again in {retry_after_ms} ms"),
@@ -162,6 +166,11 @@ impl Hub {
         place: Option<Place>,
         out: &mut dyn Sink,
     ) {
+        debug_assert!(login.stamp.count > 0, "logins are counted from 1");
+        debug_assert!(
+            login.inherited.used.is_none(),
+            "what was used has been taken over"
+        );
         let id = SessionId(if fault!(SessionIdsAreUnseeded) {
             u128::from(unseeded()).to_be_bytes()
         } else {

@@ -93,6 +93,10 @@ impl Hub {
 
     /// Drops what sessions without a connection may miss: a gap when they are back.
     fn drop_detached(&mut self, target: usize) {
+        debug_assert!(
+            target <= self.memory.replay_bytes_max,
+            "more is left than the bound"
+        );
         if self.kernel.replay_bytes.get() <= target {
             return;
         }

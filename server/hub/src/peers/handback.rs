@@ -25,6 +25,15 @@ impl Peers {
         kernel: &mut Kernel,
         out: &mut dyn Sink,
     ) {
+        debug_assert_eq!(user.app, parcel.from.app, "a message from another app");
+        debug_assert!(
+            otherwise != Answer::Confirmed,
+            "what is given up was not confirmed"
+        );
+        debug_assert!(
+            otherwise != Answer::Stored,
+            "what is given up was not stored"
+        );
         match parcel.offline.clone() {
             Some(body) => {
                 let op = Self::append_op(user.clone(), &parcel, body, kernel);

@@ -34,6 +34,7 @@ impl Peers {
         kernel: &mut Kernel,
         out: &mut dyn Sink,
     ) {
+        debug_assert!(!parcel.frame.is_empty(), "a message without a frame");
         match kernel.users.get(user).and_then(|entry| entry.session) {
             Some(key) => self.accept_parcel(key, Origin::Hub(asker), parcel.clone(), kernel, out),
             None => self.hold_parcel(user, Origin::Hub(asker), parcel.clone(), kernel, out),
@@ -318,6 +319,7 @@ impl Peers {
         kernel: &mut Kernel,
         out: &mut dyn Sink,
     ) {
+        debug_assert_eq!(user.app, parcel.from.app, "a message from another app");
         let pending = PeerStore::Delivery {
             session,
             id: parcel.id,
@@ -372,6 +374,7 @@ impl Peers {
         body: Bytes,
         kernel: &Kernel,
     ) -> StoreOp {
+        debug_assert_eq!(user.app, parcel.from.app, "a message from another app");
         let settings = kernel.config.apps.settings(&user.app);
         let age_ms = kernel.deletion_age_before(settings.inbox_age_ms, parcel.server_ts);
         let aging = InboxLimits {
@@ -447,6 +450,7 @@ impl Peers {
         kernel: &mut Kernel,
         out: &mut dyn Sink,
     ) {
+        debug_assert_eq!(user.app, parcel.from.app, "a message from another app");
         let claim = kernel
             .users
             .get_mut(user)
