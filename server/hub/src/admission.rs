@@ -10,7 +10,7 @@ use tidings_wire::limits::{BACKOFF_MAX_MS, LOGIN_QUEUE, LOGIN_RATE};
 /// A turn of an event loop that takes longer than this makes everybody wait, in milliseconds. Source: contract OVL-6.
 pub const LAG_MS: u64 = 100;
 
-/// Turns that are so long for this time halve the rate, in milliseconds. Source: contract OVL-6.
+/// Turns that stay this long for this time halve the rate, in milliseconds. Source: contract OVL-6.
 const LAG_BORNE_MS: u64 = 1_000;
 
 /// Without a long turn for this time, in milliseconds, the next one is the first again.
@@ -22,21 +22,21 @@ const RESTORED_PER_S: f64 = 1.0 / 20.0;
 /// The rate does not fall below this part of the full one: a server that lets nobody in is of no use.
 const LEAST: f64 = 1.0 / 64.0;
 
-/// A shorter wait is spread as if it were this, in milliseconds: half of 1 ms would be none, and who is told to come again
-/// at once hammers.
+/// A shorter wait is spread as if it were this, in milliseconds: spreading 1 ms could give 0, and a client told
+/// to retry at once would hammer the server.
 const WAIT_MIN_MS: u64 = 20;
 
 /// Refused logins that are remembered, so that they are taken when they come again. Bound: about 2 MiB.
 const REMEMBERED_MAX: usize = 65_536;
 
-/// So long after the last refusal nobody is remembered any more, in milliseconds: whoever was told to come again has,
+/// Nobody is remembered for longer than this after the last refusal, in milliseconds: whoever was told to retry has,
 /// or has given up.
 const REMEMBERED_MS: u64 = 2 * BACKOFF_MAX_MS;
 
 /// The part of the logins at once that an app which has had its share must leave to the others.
 const RESERVE: f64 = 1.0 / 4.0;
 
-/// An app counts as one of those that share for so long after its last login, in milliseconds.
+/// How long after its last login an app counts as one of those that share, in milliseconds.
 const ACTIVE_MS: u64 = 10_000;
 
 /// Apps that are looked at. Beyond it nobody has a share of its own until some have been silent.
@@ -62,7 +62,7 @@ pub struct Admission {
     tokens: f64,
     /// Refused logins that will come again: each has its place in time, so that they do not come together.
     expected: f64,
-    /// Who has been told to come again, by a hash, and from when on. Bound: `REMEMBERED_MAX`.
+    /// Who has been told to retry, by a hash, and from when on. Bound: `REMEMBERED_MAX`.
     remembered: BTreeMap<u64, u64>,
     /// Apps that have logged in of late, by a hash. Bound: `APPS_MAX`.
     apps: BTreeMap<u64, Share>,
@@ -86,6 +86,7 @@ impl Admission {
     /// One with a full bucket: so many logins per second, at least 1, and so many at once.
     pub fn new(rate: usize, queue: usize) -> Self {
         let (rate, queue) = (rate.max(1) as f64, queue as f64);
+        debug_assert!(rate.is_finite(), "a rate that is no number");
         Self {
             full: rate,
             rate,
@@ -124,6 +125,7 @@ impl Admission {
         let behind = self.expected - self.tokens.min(0.0);
         let wait_ms = (behind / self.rate * 1_000.0).ceil() as u64;
         let wait_ms = wait_ms.clamp(1, BACKOFF_MAX_MS);
+        debug_assert!(behind > 0.0, "nobody is before whoever is refused");
         if self.remembered.len() < REMEMBERED_MAX || due_ms.is_some() {
             self.remembered.insert(who, now_ms + earliest(wait_ms));
         }

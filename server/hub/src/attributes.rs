@@ -55,7 +55,7 @@ pub(crate) enum AttributeStore {
     Read {
         caller: Caller,
         keys: Vec<String>,
-        /// The owner is a user who is off line: it is known by its attributes only.
+        /// The owner is a user who is offline: only its attributes show that it exists.
         absent: Option<UserId>,
     },
     Owners {
@@ -71,7 +71,7 @@ pub(crate) enum AttributeStore {
 /// A question asked for attributes.
 #[derive(Debug)]
 pub(crate) enum AttributeAsk {
-    /// Is the user on line, whose attributes are to be read?
+    /// Is the user online whose attributes were asked for?
     Read {
         caller: Caller,
         user: UserKey,
@@ -392,19 +392,7 @@ impl Attributes {
                 StoreAnswer::Attributes(all),
             ) if all.is_empty() => Self::reply_absent(caller, &user, kernel, out),
             (AttributeStore::Read { caller, keys, .. }, StoreAnswer::Attributes(all)) => {
-                let knows = caller
-                    .session()
-                    .is_some_and(|key| kernel.traits_of(key).knows_library_types);
-                let is_wanted = |key: &String| {
-                    (keys.is_empty() || keys.contains(key)) && (knows || !is_note(key))
-                };
-                let attributes = all
-                    .into_iter()
-                    .filter(|entry| is_wanted(&entry.key))
-                    .map(to_wire)
-                    .collect();
-                let list = reply::Result::Attributes(AttributeList { attributes });
-                kernel.reply(caller, list, out);
+                Self::reply_attributes(caller, &keys, all, kernel, out);
             }
             (
                 AttributeStore::Write { caller, .. } | AttributeStore::Read { caller, .. },
@@ -425,6 +413,27 @@ impl Attributes {
             }
             (AttributeStore::Owners { .. } | AttributeStore::Keep { .. }, _) => {}
         }
+    }
+
+    fn reply_attributes(
+        caller: Caller,
+        keys: &[String],
+        all: Vec<AttributeEntry>,
+        kernel: &mut Kernel,
+        out: &mut dyn Sink,
+    ) {
+        let knows = caller
+            .session()
+            .is_some_and(|key| kernel.traits_of(key).knows_library_types);
+        let is_wanted =
+            |key: &String| (keys.is_empty() || keys.contains(key)) && (knows || !is_note(key));
+        let attributes = all
+            .into_iter()
+            .filter(|entry| is_wanted(&entry.key))
+            .map(to_wire)
+            .collect();
+        let list = reply::Result::Attributes(AttributeList { attributes });
+        kernel.reply(caller, list, out);
     }
 
     fn emit_attributes(

@@ -121,7 +121,7 @@ pub enum BusInput {
         /// The answer.
         answer: Answer,
     },
-    /// A message is to be kept, by this hub, in the history of the topic's channel.
+    /// This hub must keep a message in the history of the topic's channel.
     Keep {
         /// Where it was published.
         topic: Topic,
@@ -156,7 +156,7 @@ pub struct LoginStamp {
 pub enum Publication {
     /// User topic: the inbox has grown; a hub with a session of the user delivers it.
     InboxGrew,
-    /// User topic: somebody watches the user's presence, so that it is to be known soon.
+    /// User topic: somebody watches the user's presence, so it must be known soon.
     Watched,
     /// User topic: something about an invitation that the user is sent. Calls topic: about one that it has sent.
     Invitation(InvitationWord),
@@ -171,7 +171,7 @@ pub enum Publication {
     Joined {
         /// The sending hub's numbering of its changes to this channel, from 1 per `epoch`.
         seq: u64,
-        /// Begins anew each time the hub becomes interested in the channel; rises.
+        /// Starts over each time the hub subscribes to the channel; rises.
         epoch: u64,
         /// The member.
         user: UserKey,
@@ -203,7 +203,7 @@ pub enum Publication {
         /// The copy for the history, if the sender wants one.
         keep: Option<Box<Keep>>,
     },
-    /// Channel topic: attributes were changed and members are to be told.
+    /// Channel topic: attributes have changed and members must be told.
     Attributes {
         /// Of the state that `frame` tells: a hub that has told a greater one drops this publication.
         revision: u64,
@@ -379,7 +379,7 @@ pub enum Question {
     Deliver(Parcel),
     /// User topic: has this message been handed to the user's session, or does it wait for that?
     HasTaken(MessageId),
-    /// User topic: is the user on line?
+    /// User topic: is the user online?
     Presence,
     /// User topic: do you have this session?
     Locate {
@@ -424,7 +424,7 @@ impl std::fmt::Debug for Forerunner {
 /// What a login takes over from the one that it has replaced.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Inherited {
-    /// Others have seen the user on line, and have not been told otherwise.
+    /// Others have seen the user online, and have not been told otherwise.
     pub was_here: bool,
     /// The user has written attributes, which end with its last session.
     pub has_attributes: bool,
@@ -445,6 +445,10 @@ impl Inherited {
         self.forerunners.extend(other.forerunners);
         let too_many = self.forerunners.len().saturating_sub(FORERUNNERS_MAX);
         self.forerunners.drain(..too_many);
+        debug_assert!(
+            self.forerunners.len() <= FORERUNNERS_MAX,
+            "too many forerunners"
+        );
         self.used = self.used.or(other.used);
         self
     }

@@ -55,9 +55,10 @@ impl Channels {
             // It is answered.
             return;
         };
-        let found = match kernel.traits_of(key).reaches_any_channel {
-            true => kernel.parse_channel(caller, &call.channel, out),
-            false => kernel.joined_channel(caller, &call.channel, out),
+        let found = if kernel.traits_of(key).reaches_any_channel {
+            kernel.parse_channel(caller, &call.channel, out)
+        } else {
+            kernel.joined_channel(caller, &call.channel, out)
         };
         let Some(channel_key) = found else {
             // It is answered.
@@ -186,7 +187,7 @@ impl Channels {
         self.apply_publication(key, from, &message, attributes, kernel, out);
     }
 
-    /// The members of before our interest are known: applies them, then what has come since.
+    /// The members from before we subscribed are known: applies them, then what has arrived since.
     pub(crate) fn finish_sync(
         &mut self,
         key: &ChannelKey,

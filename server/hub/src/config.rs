@@ -89,7 +89,7 @@ pub struct App {
     pub not_before: BTreeMap<UserId, u64>,
     /// The same of all users.
     pub not_before_all: u64,
-    /// Certificates, by fingerprint, whose sessions are to end. Source: tokens 6.5.
+    /// Certificates, by fingerprint, whose sessions must end. Source: tokens 6.5.
     pub ended_certificates: BTreeSet<u64>,
     /// Origins of pages that may connect, as the door reads them; none = the server's rule. A hub knows no pages.
     pub origins: Vec<String>,
@@ -130,7 +130,7 @@ pub struct AppSettings {
     pub presence_grace_ms: u64,
     /// How long channel attributes outlive the last member, in milliseconds; [`FOR_EVER`] = until they are deleted.
     pub channel_attributes_keep_ms: u64,
-    /// Whether user attributes outlive the login; they can be read while the user is off line, then.
+    /// Whether user attributes outlive the login; they can then be read while the user is offline.
     /// Source: rtm 8.
     pub keep_user_attributes: bool,
 }
@@ -187,9 +187,10 @@ impl Apps {
     /// What the app may use: what it says itself, else the defaults, which are for nodes with more than one app.
     pub fn quotas(&self, app: &AppId) -> Quotas {
         let own = self.listed.get(app).map(|app| app.quotas);
-        let default = match self.listed.len() > 1 {
-            true => Quotas::SHARED,
-            false => Quotas::default(),
+        let default = if self.listed.len() > 1 {
+            Quotas::SHARED
+        } else {
+            Quotas::default()
         };
         own.unwrap_or_default().or(default)
     }

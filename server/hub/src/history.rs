@@ -41,6 +41,7 @@ fn not_before(now_ts: u64, age_ms: u64) -> u64 {
 
 /// Makes the stored form of a message.
 pub(crate) fn history_message(from: String, message: &Message, server_ts: u64) -> HistoryMessage {
+    debug_assert!(!from.is_empty(), "a message without a sender");
     HistoryMessage {
         position: 0,
         from,
@@ -141,6 +142,8 @@ impl History {
         kernel: &mut Kernel,
         out: &mut dyn Sink,
     ) {
+        debug_assert!(keep.ask.number > 0, "a copy that nobody waits for");
+        debug_assert_eq!(keep.message.position, 0, "the store gives the places");
         let op = StoreOp::HistoryAppend {
             conversation: Conversation::Channel(channel),
             message: keep.message.clone(),
@@ -314,9 +317,10 @@ impl History {
                 count_max
             },
             bytes_max: HISTORY_PAGE_BYTES_MAX,
-            order: match call.newest_first {
-                true => ReadOrder::NewestFirst,
-                false => ReadOrder::OldestFirst,
+            order: if call.newest_first {
+                ReadOrder::NewestFirst
+            } else {
+                ReadOrder::OldestFirst
             },
         };
         let Some(conversation) = Self::readable(caller, call.conversation, kernel, out) else {
@@ -417,6 +421,12 @@ impl History {
             asks,
             "senders who wait for nothing, or the reverse"
         );
+        for caller in self.keeping.values() {
+            assert!(
+                caller.session().is_some(),
+                "a copy is kept for a session's message"
+            );
+        }
         let stores = kernel.stores.count_of(StoreTag::History);
         assert_eq!(
             self.stores.len(),

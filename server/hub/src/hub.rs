@@ -138,7 +138,7 @@ impl Hub {
     }
 
     /// Asserts what holds between two inputs, over all features: for builds that look for bugs. A hub in a build with
-    /// debug assertions calls it by itself.
+    /// debug assertions calls it without being asked.
     ///
     /// Cost: O(everything that the hub holds).
     ///
@@ -308,7 +308,7 @@ impl Hub {
         if let Some(due_ms) = self.kernel.next_due().filter(|_| !is_first)
             && mono_ms > due_ms + LATE_MS
         {
-            // The process did not run. What clients and hubs have said meanwhile waits to be read: nobody is
+            // The process did not run. What clients and hubs have said in the meantime waits to be read: nobody is
             // to be found silent before it is.
             let wake_ms = due_ms.max(self.kernel.now.mono_ms);
             self.kernel.clock.paused_ms += mono_ms - wake_ms;
@@ -316,9 +316,10 @@ impl Hub {
         }
         self.kernel.now = Time {
             mono_ms: mono_ms.max(self.kernel.now.mono_ms),
-            unix_ms: match fault!(StampsGoBack) {
-                true => now.unix_ms,
-                false => now.unix_ms.max(self.kernel.now.unix_ms),
+            unix_ms: if fault!(StampsGoBack) {
+                now.unix_ms
+            } else {
+                now.unix_ms.max(self.kernel.now.unix_ms)
             },
         };
         if is_first {
@@ -464,37 +465,7 @@ impl Hub {
                 topic,
                 from,
                 message,
-            } => match (topic, &*message) {
-                (Topic::User(user), Publication::InboxGrew) => {
-                    self.peers.handle_inbox_grew(&user, &mut self.kernel, out)
-                }
-                (Topic::User(user), Publication::Invitation(word)) => {
-                    self.invitations
-                        .handle_invitation_word(&user, word, &mut self.kernel, out);
-                }
-                (Topic::Calls(caller), Publication::Invitation(word)) => {
-                    self.invitations
-                        .handle_invitation_word(&caller, word, &mut self.kernel, out);
-                }
-                (Topic::User(user), Publication::Watched) => self.kernel.note_watched(&user),
-                (Topic::Presence(user), Publication::Presence { state, stamp }) => {
-                    self.presence
-                        .apply_presence(&user, *state, *stamp, &mut self.kernel, out);
-                }
-                (Topic::Channel(channel), _) => {
-                    self.channels.handle_channel_publication(
-                        &channel,
-                        from,
-                        message,
-                        &mut self.attributes,
-                        &mut self.kernel,
-                        out,
-                    );
-                }
-                (Topic::User(_) | Topic::Calls(_) | Topic::Presence(_), _) => {
-                    debug_assert!(false, "a publication on a topic of another kind");
-                }
-            },
+            } => self.handle_published(topic, from, message, out),
             BusInput::Asked {
                 topic,
                 from,
@@ -531,6 +502,46 @@ impl Hub {
                 if let Some(settled) = self.kernel.asks.nobody(ask) {
                     self.settle(settled, out);
                 }
+            }
+        }
+    }
+
+    fn handle_published(
+        &mut self,
+        topic: Topic,
+        from: HubId,
+        message: Arc<Publication>,
+        out: &mut dyn Sink,
+    ) {
+        match (topic, &*message) {
+            (Topic::User(user), Publication::InboxGrew) => {
+                self.peers.handle_inbox_grew(&user, &mut self.kernel, out)
+            }
+            (Topic::User(user), Publication::Invitation(word)) => {
+                self.invitations
+                    .handle_invitation_word(&user, word, &mut self.kernel, out);
+            }
+            (Topic::Calls(caller), Publication::Invitation(word)) => {
+                self.invitations
+                    .handle_invitation_word(&caller, word, &mut self.kernel, out);
+            }
+            (Topic::User(user), Publication::Watched) => self.kernel.note_watched(&user),
+            (Topic::Presence(user), Publication::Presence { state, stamp }) => {
+                self.presence
+                    .apply_presence(&user, *state, *stamp, &mut self.kernel, out);
+            }
+            (Topic::Channel(channel), _) => {
+                self.channels.handle_channel_publication(
+                    &channel,
+                    from,
+                    message,
+                    &mut self.attributes,
+                    &mut self.kernel,
+                    out,
+                );
+            }
+            (Topic::User(_) | Topic::Calls(_) | Topic::Presence(_), _) => {
+                debug_assert!(false, "a publication on a topic of another kind");
             }
         }
     }

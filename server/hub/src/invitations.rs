@@ -90,11 +90,8 @@ impl Invitations {
         if !kernel.permit_with(caller, Access::Write, &callee, out) {
             return;
         }
-        let is_repeated = kernel
-            .sessions
-            .get(key)
-            .is_some_and(|session| call.number <= session.invitations.last_number);
-        if is_repeated {
+        let last = (kernel.sessions.get(key)).map_or(0, |it| it.invitations.last_number);
+        if call.number <= last {
             return kernel.reply_done(caller, out);
         }
         if !kernel.take_rate(caller, rates::Kind::Invite, out) {
@@ -233,9 +230,10 @@ impl Invitations {
         }
         if let State::Accepting { .. } = invitation.state {
             let owner = invitation.owner.and_then(|key| kernel.sessions.get(key));
-            let end = match owner.is_some_and(|session| session.is_here()) {
-                true => InvitationEnd::AcceptFailed,
-                false => InvitationEnd::CallerGone,
+            let end = if owner.is_some_and(|session| session.is_here()) {
+                InvitationEnd::AcceptFailed
+            } else {
+                InvitationEnd::CallerGone
             };
             return self.end_invitation(caller, id, (end, String::new()), None, kernel, out);
         }

@@ -25,7 +25,7 @@ pub enum Input {
         /// A name for it that this node has never used.
         connection: ConnectionId,
     },
-    /// A client is to be logged in whose credentials the caller has checked, by rules of its own (decision 0009).
+    /// Logs in a client whose credentials the caller has checked by its own rules (decision 0009).
     Admitted {
         /// Its connection, without a login.
         connection: ConnectionId,
@@ -81,7 +81,7 @@ pub enum Input {
         /// Its connection.
         connection: ConnectionId,
     },
-    /// A client has sent more than any client may for so long that it is sent away for a while (contract OVL-3).
+    /// A client has exceeded what any client may send for long enough to be sent away for a while (contract OVL-3).
     Flooded {
         /// Its connection.
         connection: ConnectionId,
@@ -245,7 +245,7 @@ pub enum Pressure {
     None,
     /// Nobody else is let in, and buffers of sessions without a connection go, those of the longest away first.
     High {
-        /// What this hub is to free, in bytes; less is freed where there is less.
+        /// How many bytes this hub should free; it frees less if it holds less.
         excess_bytes: usize,
     },
     /// The clients for which most is waiting are sent away too, and what waits for them is dropped.

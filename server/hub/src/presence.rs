@@ -1,4 +1,4 @@
-//! Presence: who is on line, asked once or watched.
+//! Presence: who is online, asked once or watched.
 
 pub(crate) mod slot;
 
@@ -407,7 +407,7 @@ impl Presence {
                 .iter()
                 .map(|(user, state)| proto::Presence {
                     user_id: user.user.to_string(),
-                    // A query never tells UNREACHABLE: a user within the grace is on line (rtm 2.9).
+                    // A query never tells UNREACHABLE: a user within the grace is online (rtm 2.9).
                     state: match state {
                         PresenceState::Offline => PresenceState::Offline,
                         _ => PresenceState::Online,
@@ -594,6 +594,9 @@ impl Presence {
             asks,
             "questions without a reason, or the reverse"
         );
+        for gather in self.gathers.values() {
+            gather.assert_consistent();
+        }
         let missing: usize = self.gathers.values().map(|gather| gather.missing).sum();
         assert_eq!(missing, self.asks.len(), "states that are awaited");
         let mut waiting = 0;
@@ -626,5 +629,24 @@ impl Presence {
                 );
             }
         }
+    }
+}
+
+impl PresenceGather {
+    fn assert_consistent(&self) {
+        assert!(self.missing > 0, "a call that waits for nothing");
+        assert!(
+            self.missing <= self.users.len(),
+            "more states are awaited than users named"
+        );
+        assert!(
+            self.users.len() <= PRESENCE_SUBSCRIPTIONS_MAX,
+            "too many users are named"
+        );
+        let needs_session = self.is_subscription;
+        assert!(
+            !needs_session || self.caller.session().is_some(),
+            "only a session subscribes"
+        );
     }
 }

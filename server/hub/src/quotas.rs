@@ -102,6 +102,7 @@ impl Usage {
         copies: Option<usize>,
         now_ms: u64,
     ) -> Result<(), Error> {
+        debug_assert!(!app.as_str().is_empty(), "a message of no app");
         let parts = [
             (
                 "max_messages_per_s",

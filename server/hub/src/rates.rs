@@ -198,6 +198,10 @@ impl Rates {
 
     /// Sets the rate of a kind; no calls = unlimited.
     pub fn set(&mut self, kind: Kind, rate: Rate) {
+        debug_assert!(
+            rate.calls == 0 || rate.window_ms > 0,
+            "a rate without a time"
+        );
         self.0[kind as usize] = rate;
     }
 }
@@ -222,10 +226,11 @@ pub struct Used {
 impl Used {
     /// Whether it says anything.
     pub(crate) fn is_empty(&self) -> bool {
+        debug_assert!(self.kinds.len() <= KINDS, "a rate is told twice");
         self.kinds.is_empty() && self.joins.is_empty() && self.paused_until_ms == 0
     }
 
-    /// How long the user's clients are to stay away still, in milliseconds; 0 = they may come.
+    /// How long the user's clients must still stay away, in milliseconds; 0 = they may come.
     pub(crate) fn pause_ms(&self, node_ms: u64) -> u64 {
         self.paused_until_ms.saturating_sub(node_ms)
     }

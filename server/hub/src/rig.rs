@@ -99,15 +99,19 @@ impl Rig {
 
     /// A client asks to log in on the next connection; the other hubs have not been heard yet.
     pub(crate) fn begin_login(&mut self, name: &str) {
-        let connection = ConnectionId(self.cseqs.len() as u64);
-        self.cseqs.push(0);
-        self.give(Input::Opened { connection });
-        let login = client_message::Kind::Login(Login {
+        self.begin_login_with(Login {
             app_id: app().to_string(),
             user_id: name.into(),
             ..Login::default()
         });
-        self.frame(connection.0, login);
+    }
+
+    /// The same, with everything that a login can say.
+    pub(crate) fn begin_login_with(&mut self, login: Login) {
+        let connection = ConnectionId(self.cseqs.len() as u64);
+        self.cseqs.push(0);
+        self.give(Input::Opened { connection });
+        self.frame(connection.0, client_message::Kind::Login(login));
     }
 
     /// Admits a session with these traits on the next connection, as another door does; nobody else has the user.

@@ -106,9 +106,10 @@ pub(crate) fn to_traits(traits: Traits) -> TraitsRecord {
 
 pub(crate) fn from_traits(record: &TraitsRecord) -> Traits {
     Traits {
-        names: match record.has_wide_names {
-            true => NameRule::Wide,
-            false => NameRule::Native,
+        names: if record.has_wide_names {
+            NameRule::Wide
+        } else {
+            NameRule::Native
         },
         is_text_only: record.is_text_only,
         knows_library_types: record.knows_library_types,

@@ -41,9 +41,10 @@ impl Conversation {
 
     /// The conversation of a user with another one of its app, whichever of them is named first.
     pub fn of_users(one: &UserKey, other: &UserId) -> Self {
-        let (lesser, greater) = match one.user.as_str() <= other.as_str() {
-            true => (one.user.clone(), other.clone()),
-            false => (other.clone(), one.user.clone()),
+        let (lesser, greater) = if one.user.as_str() <= other.as_str() {
+            (one.user.clone(), other.clone())
+        } else {
+            (other.clone(), one.user.clone())
         };
         Self::Users(UserPair {
             app: one.app.clone(),

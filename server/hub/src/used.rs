@@ -1,5 +1,5 @@
 //! What users have used of their rates, kept while they have no session: a logout, a login or a resume, on whichever
-//! hub, begins no rate anew (contract 6.4), and a pause that a client was told is kept.
+//! hub, resets no rate (contract 6.4), and a pause that a client was told is kept.
 //!
 //! One of them stands before all hubs of a node, as [`crate::admission`] does: a hub tells it when a session ends or a
 //! client is sent away ([`crate::Effect::Used`]), and is told of it before a login or a resume
@@ -86,7 +86,7 @@ impl UsedRates {
         }
     }
 
-    /// What a hub is to be given right before an input: whatever is known of the user who logs in or resumes by it.
+    /// What to give a hub right before an input: whatever is known of the user who logs in or resumes with it.
     pub fn before(&self, input: &Input, node_ms: u64) -> Option<Input> {
         let (connection, user) = match input {
             _ if self.is_empty() => return None,

@@ -524,3 +524,90 @@ pub(crate) fn ceiling<B: Backend>(group: &mut Group<'_, B>) -> Result<u64, ReadE
     group.put(key, record);
     Ok(ceiling)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::cell::RefCell;
+
+    use bytes::Bytes;
+    use tidings_wire::names::{AppId, UserId};
+
+    use super::*;
+    use crate::cache::RecordCache;
+    use crate::kv::{Fault, Pairs, Writes};
+
+    /// A disk without a record: a group sees what it has written itself.
+    struct Empty;
+
+    impl Backend for Empty {
+        fn get(&self, _: &[u8]) -> Result<Option<Bytes>, ReadError> {
+            Ok(None)
+        }
+
+        fn range(&self, _: &[u8], _: &[u8]) -> Pairs<'_> {
+            Box::new(std::iter::empty())
+        }
+
+        fn commit(&mut self, _: Writes) -> Result<(), Fault> {
+            Ok(())
+        }
+    }
+
+    fn bob() -> UserKey {
+        UserKey {
+            app: AppId::parse(&"a".repeat(32)).unwrap(),
+            user: UserId::parse("bob").unwrap(),
+        }
+    }
+
+    fn id(number: u64) -> MessageId {
+        MessageId(u128::from(number).to_be_bytes())
+    }
+
+    /// An inbox with the messages 1 to `count`, and its group.
+    fn with_messages<'a>(cache: &'a RefCell<RecordCache>, count: u64) -> Group<'a, Empty> {
+        let mut group = Group::new(&Empty, cache);
+        for number in 1..=count {
+            let message = StoredMessage {
+                inbox: 0,
+                id: id(number),
+                from: "ann".into(),
+                body: "hi".into(),
+                server_ts: 5,
+                lasts_until: 0,
+            };
+            let limits = InboxLimits {
+                messages_max: 100,
+                bytes_max: 10_000,
+                age_ms: u64::MAX,
+            };
+            append(&mut group, &bob(), &message, &limits).unwrap();
+        }
+        group
+    }
+
+    /// The head's first number, next number and count.
+    fn head(group: &mut Group<'_, Empty>) -> (u64, u64, u64) {
+        let head = Inbox::load(group, &bob()).unwrap().head;
+        (head.first, head.next, head.count)
+    }
+
+    #[test]
+    fn the_first_number_is_above_what_was_confirmed_also_over_a_hole() {
+        let cache = RefCell::default();
+        let mut group = with_messages(&cache, 6);
+        assert_eq!(head(&mut group), (1, 7, 6));
+        let told = InboxLosses::default();
+        confirm(&mut group, &bob(), 1, &told).unwrap();
+        assert_eq!(head(&mut group), (2, 7, 5));
+        // A live form was confirmed out of order, which leaves a hole.
+        remove(&mut group, &bob(), id(3)).unwrap();
+        assert_eq!(head(&mut group), (2, 7, 4));
+        confirm(&mut group, &bob(), 4, &told).unwrap();
+        assert_eq!(head(&mut group), (5, 7, 2), "nobody looks at 2 to 4 again");
+        remove(&mut group, &bob(), id(5)).unwrap();
+        assert_eq!(head(&mut group), (6, 7, 1));
+        confirm(&mut group, &bob(), 6, &told).unwrap();
+        assert_eq!(head(&mut group), (7, 7, 0));
+    }
+}

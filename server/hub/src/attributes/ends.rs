@@ -86,7 +86,7 @@ impl Attributes {
 
     /// Begins to look for attributes that outlive their owner: of users after a crash, of channels always.
     pub(crate) fn start_sweeps(kernel: &mut Kernel) {
-        // Users of before a restart have the presence grace to come back (contract PRE-1).
+        // Users from before a restart have the presence grace to come back (contract PRE-1).
         let first_ms = tidings_wire::limits::PRESENCE_GRACE_MS + SWEEP_MS;
         kernel
             .timers
@@ -104,7 +104,7 @@ impl Attributes {
         let keeps = keeps.map(|app| app.settings.channel_attributes_keep_ms);
         let shortest_ms = keeps.min().unwrap_or(u64::MAX);
         let shortest_ms = shortest_ms.min(AppSettings::default().channel_attributes_keep_ms);
-        // What users of before the last start have left is over long before the wait for channels.
+        // What users from before the last start left behind ends long before the wait for channels.
         let touched_before =
             (kernel.now.unix_ms).saturating_sub(kernel.deletion_age_ms(shortest_ms));
         self.list_owners(
@@ -146,6 +146,14 @@ impl Attributes {
         kernel: &mut Kernel,
         out: &mut dyn Sink,
     ) {
+        debug_assert!(
+            owners.len() <= SWEEP_PAGE,
+            "more owners than were asked for"
+        );
+        debug_assert!(
+            !has_more || !owners.is_empty(),
+            "a sweep that does not come on"
+        );
         let last = owners.last().cloned();
         for owner in owners {
             match owner {

@@ -97,9 +97,10 @@ impl Channels {
             .sessions
             .get(key)
             .is_some_and(|session| session.traits.lists_all_members);
-        let channel = match lists_all {
-            true => kernel.parse_channel(caller, channel, out),
-            false => kernel.joined_channel(caller, channel, out),
+        let channel = if lists_all {
+            kernel.parse_channel(caller, channel, out)
+        } else {
+            kernel.joined_channel(caller, channel, out)
         };
         let Some(channel) = channel else {
             // It is answered.
@@ -191,9 +192,10 @@ impl Channels {
             .sessions
             .get(session)
             .is_some_and(|session| session.traits.lists_all_members);
-        let user_ids = match lists_all {
-            true => channel.members.in_order(MEMBERS_LISTED_MAX),
-            false => channel.members.sample(MEMBER_EVENTS_MAX, &mut kernel.rng),
+        let user_ids = if lists_all {
+            channel.members.in_order(MEMBERS_LISTED_MAX)
+        } else {
+            channel.members.sample(MEMBER_EVENTS_MAX, &mut kernel.rng)
         };
         let listed = user_ids.len() as u64;
         kernel.charge(caller, rates::Kind::ListedMembers, listed);

@@ -90,6 +90,7 @@ impl Channels {
         kernel: &mut Kernel,
         out: &mut dyn Sink,
     ) -> bool {
+        debug_assert!(self.epochs < u64::MAX, "no interest is left to be counted");
         if self.known.contains_key(key) {
             return false;
         }

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use indexmap::IndexMap;
+use tidings_wire::limits::MEMBER_COUNTS_PER_CALL_MAX;
 use tidings_wire::proto::MemberCount;
 
 use crate::bus_ops::{Publication, Question, Topic};
@@ -102,7 +103,7 @@ pub(crate) struct Channel {
 }
 
 impl Channel {
-    /// Goes on where the process before has ended: nothing is to be fetched.
+    /// Continues where the previous process ended: there is nothing to fetch.
     pub(crate) fn go_on(&mut self) {
         self.sync = Sync::Ready;
         self.is_current = true;
@@ -112,7 +113,7 @@ impl Channel {
         matches!(self.sync, Sync::Ready)
     }
 
-    /// While the members of before are being fetched: the members of this hub, which it knows by itself.
+    /// The members of this hub, which it knows without asking, while the others are being fetched.
     pub(crate) fn held_own(&self, own: HubId, hasher: SeededHasher) -> Option<Members> {
         let Sync::Waiting { held, .. } = &self.sync else {
             // They are known.
@@ -166,10 +167,10 @@ pub(crate) fn stamp(origin: HubId, epoch: u64, seq: u64) -> Stamp {
     Stamp { origin, epoch, seq }
 }
 
-/// Whether the members of before this hub's interest are known.
+/// Whether the members from before this hub subscribed are known.
 #[derive(Debug)]
 pub(crate) enum Sync {
-    /// They have been asked for; what comes meanwhile waits. Bound: `HELD_MAX`.
+    /// They have been asked for; what arrives in the meantime waits. Bound: `HELD_MAX`.
     Waiting {
         held: Vec<(HubId, Arc<Publication>)>,
         calls: Vec<Caller>,
@@ -250,6 +251,9 @@ impl Channels {
             .asks
             .values()
             .filter(|ask| matches!(ask, ChannelAsk::Count { .. }));
+        for gather in self.gathers.values() {
+            gather.assert_consistent();
+        }
         let missing: usize = self.gathers.values().map(|gather| gather.missing).sum();
         assert_eq!(counts.count(), missing, "counts that are awaited");
         assert!(
@@ -292,6 +296,59 @@ impl Channel {
         for resync in self.resyncs.values() {
             assert!(resync.needed > (0, 0), "a snapshot that nothing needs");
         }
+        for published in &self.published {
+            published.assert_consistent();
+        }
+        let told_ms = self.count_told_ms.unwrap_or(0);
+        assert!(
+            told_ms <= kernel.now.mono_ms,
+            "a count was told in the future"
+        );
+        if !self.is_current {
+            assert!(self.seq > 0, "an interest without a change of ours");
+        }
+        if let Sync::Waiting { calls, .. } = &self.sync {
+            let from_sessions = calls.iter().all(|caller| caller.session().is_some());
+            assert!(from_sessions, "a list that nobody here has asked for");
+        }
+        for origin in self.resyncs.keys() {
+            assert_ne!(
+                *origin, kernel.config.id,
+                "a hub asks itself for its members"
+            );
+        }
         self.members.assert_consistent();
+    }
+}
+
+impl CountGather {
+    fn assert_consistent(&self) {
+        assert!(self.missing > 0, "a call that waits for nothing");
+        assert!(
+            self.missing <= self.counts.len(),
+            "more counts are awaited than channels named"
+        );
+        assert!(
+            self.counts.len() <= MEMBER_COUNTS_PER_CALL_MAX,
+            "too many channels are named"
+        );
+    }
+}
+
+impl Published {
+    fn assert_consistent(&self) {
+        let has_lists = self.member_lists.is_empty() || self.what.shows();
+        assert!(has_lists, "a list waits behind something that is no join");
+        let is_its = |caller: &Caller| caller.session() == Some(self.session);
+        assert!(
+            self.member_lists.iter().all(is_its),
+            "a list for another session"
+        );
+        match self.what {
+            Own::Join { caller } => assert!(is_its(&caller), "a join of another session"),
+            Own::Leave { caller } => assert!(is_its(&caller), "a leave of another session"),
+            Own::Message { caller } => assert!(is_its(&caller), "a message of another session"),
+            Own::Show | Own::Hide | Own::End | Own::KeptMessage => {}
+        }
     }
 }

@@ -152,7 +152,7 @@ impl Invitations {
         kernel: &mut Kernel,
         out: &mut dyn Sink,
     ) {
-        // It may have been cancelled meanwhile.
+        // It may have been cancelled in the meantime.
         if let Some(invitation) = self.invitation(caller, id)
             && let State::Accepting { response, .. } = &invitation.state
         {
@@ -165,6 +165,10 @@ impl Invitations {
 
     /// Tells both sides the end.
     fn tell_end(invitation: Invitation, kernel: &mut Kernel, out: &mut dyn Sink) {
+        debug_assert!(
+            invitation.has_ended(),
+            "an end is told of what has not ended"
+        );
         let State::Ended { end, response } = invitation.state else {
             debug_assert!(false, "an invitation is gone while it is dealt with");
             return;

@@ -124,11 +124,12 @@ pub(crate) struct RecordClock {
 
 impl RecordClock {
     /// What has passed since a record was written, in milliseconds. The wall clock is asked only when the machine
-    /// was started anew: nothing else has run meanwhile.
+    /// was restarted: nothing else has run since.
     fn passed_ms(self, record: &InvitationRecord) -> u64 {
-        match record.boot != 0 && record.boot == self.boot {
-            true => self.node_ms.saturating_sub(record.written_ms),
-            false => self.unix_ms.saturating_sub(record.written_ts),
+        if record.boot != 0 && record.boot == self.boot {
+            self.node_ms.saturating_sub(record.written_ms)
+        } else {
+            self.unix_ms.saturating_sub(record.written_ts)
         }
     }
 }
@@ -201,7 +202,7 @@ impl Invitation {
 
     /// An invitation that nobody owns, with what its record says beside. `None`: this version has not written it.
     ///
-    /// The callee's client is to be found again, and a caller's client that was being asked is asked anew: their
+    /// The callee's client must be found again, and a caller's client that was being asked is asked again: their
     /// sessions are another now.
     pub(crate) fn from_record(
         stored: &StoredInvitation,

@@ -239,7 +239,7 @@ impl Invitations {
         let read_revision = stored.as_ref().map_or(0, |(read, _)| read.revision);
         let is_here = |here: &mut Invitation| here.revision >= read_revision;
         if self.invitation(&caller, id).is_some_and(is_here) {
-            // What was left of it was loaded meanwhile, and may be writing its end.
+            // What was left of it has been loaded since, and may be writing its end.
             return self.adopt(key, &caller, report, kernel, out);
         }
         let over = match stored {
@@ -312,6 +312,8 @@ impl Invitations {
         kernel: &mut Kernel,
         out: &mut dyn Sink,
     ) {
+        debug_assert!(invitation.revision > 0, "a record that was never written");
+        debug_assert!(invitation.owner.is_some(), "taken over by nobody");
         let (id, revision) = (invitation.id, invitation.revision);
         let told = Told::taken_over(&invitation);
         self.remove_invitation(caller, id, out);

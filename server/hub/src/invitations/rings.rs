@@ -26,7 +26,7 @@ use crate::kernel::timers::Timer;
 use crate::kernel::users::Stage;
 use crate::store_ops::{InvitationName, StoreAnswer, StoreOp};
 
-/// An invitation that rings for so long is looked up in its record, in milliseconds: its end should have come.
+/// After ringing this long, in milliseconds, an invitation's record is read again: its end should have arrived by now.
 const RING_CHECK_MS: u64 = INVITATION_DECISION_WAIT_MS + 15_000;
 
 /// When it is looked up after a restart, or after a look that failed, in milliseconds.
@@ -163,7 +163,7 @@ impl Invitations {
         }
     }
 
-    /// The callee accepts or refuses. What has ended meanwhile has been told to its client already.
+    /// The callee accepts or refuses. If it has ended in the meantime, its client has been told already.
     pub(crate) fn handle_decision(
         caller: Caller,
         id: &[u8],
@@ -240,8 +240,9 @@ impl Invitations {
     }
 
     fn end_ring_at(session: &mut Session, index: usize, end: InvitationEnd, out: &mut dyn Sink) {
+        debug_assert!(index < session.invitations.rings.len(), "it does not ring");
         let ringing = session.invitations.rings.remove(index);
-        // A ring that is still on its way must not be heard after the end. The end is told all the same: the
+        // A ring that is still on its way must not be heard after the end. The end is told anyway: the
         // client may have had the ring without our knowing.
         session.outbox.withdraw(ringing.sseq);
         let frame = encode_server(Kind::RemoteInvitationEnded(RemoteInvitationEnded {
@@ -340,7 +341,7 @@ impl Invitations {
         };
         let is_it = |ringing: &Ringing| ringing.is_checked && ringing.id == id;
         let Some(index) = session.invitations.rings.iter().position(is_it) else {
-            // Its end has come meanwhile.
+            // Its end has arrived in the meantime.
             return;
         };
         let (end, again_ms) = match &answer {

@@ -19,7 +19,7 @@ use crate::store_ops::InvitationName;
 pub(crate) struct Report {
     pub(crate) number: u64,
     pub(crate) id: InvitationId,
-    /// Its client has cancelled it meanwhile, and waits for that to be durable.
+    /// Its client has cancelled it since, and waits for that to be durable.
     pub(crate) canceled: Option<Caller>,
 }
 
@@ -85,7 +85,7 @@ pub(crate) struct Ringing {
     pub(crate) sseq: u64,
     /// The client has confirmed it.
     pub(crate) is_received: bool,
-    /// Whether it rings still is being looked up; what is decided meanwhile is told afterwards.
+    /// Whether it still rings is being looked up; what is decided until then is told afterwards.
     pub(crate) is_checked: bool,
     /// What the callee has decided: told again with the next ring, as the caller's hub may not have had it.
     pub(crate) decision: Option<Decision>,

@@ -13,8 +13,8 @@ use crate::kernel::maps::{Map, NumberMap, SeededHasher, number_map};
 use crate::kernel::stores::StoreTag;
 use crate::store_ops::StoreOp;
 
-/// A callee that was lost while an invitation rings on may come back for so long, in milliseconds. Source:
-/// signaling 8.2, of a callee that is off line.
+/// How long a callee that was lost while an invitation rings on may take to come back, in milliseconds. Source:
+/// signaling 8.2, of a callee that is offline.
 pub(crate) const CALLEE_BACK_WAIT_MS: u64 = 20_000;
 
 /// An invitation until both sides are told its end.
@@ -202,6 +202,7 @@ impl Invitations {
                 let again = all[at + 1..].iter().any(|other| other.id == invitation.id);
                 assert!(!again, "an invitation is kept twice");
                 assert_eq!(invitation.callee.app, caller.app, "a callee of another app");
+                invitation.assert_consistent(kernel.now.mono_ms);
                 if invitation.has_ended() {
                     ended += 1;
                     continue;
@@ -221,5 +222,20 @@ impl Invitations {
             }
         }
         assert!(ended <= writes, "an end that nobody writes");
+    }
+}
+
+impl Invitation {
+    fn assert_consistent(&self, now_ms: u64) {
+        assert!(self.number > 0, "invitations are counted from 1");
+        assert!(!self.frame.is_empty(), "a ring without a frame");
+        assert!(self.sent_ms <= now_ms, "sent in the future");
+        assert!(self.revision > 0, "an invitation that was never written");
+        match &self.state {
+            State::Pending { again_ms } => assert!(*again_ms > 0, "offered at no time"),
+            State::Ringing => assert!(self.is_received, "it rings at nobody"),
+            State::Accepting { until_ms, .. } => assert!(*until_ms > 0, "asked for no time"),
+            State::Ended { .. } => {}
+        }
     }
 }

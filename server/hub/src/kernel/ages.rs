@@ -26,9 +26,10 @@ impl Kernel {
 
     /// The same for what is deleted because something with this stamp is added, which may be another hub's.
     pub(crate) fn deletion_age_before(&self, age_ms: u64, stamp_ms: u64) -> u64 {
-        match self.clock.wall.is_believed(stamp_ms.max(self.now.unix_ms)) {
-            true => age_ms,
-            false => u64::MAX,
+        if self.clock.wall.is_believed(stamp_ms.max(self.now.unix_ms)) {
+            age_ms
+        } else {
+            u64::MAX
         }
     }
 

@@ -11,7 +11,7 @@ use crate::bus_ops::{Answer, AskId, Located};
 use crate::ids::HubId;
 use crate::kernel::maps::{NumberMap, number_map};
 
-/// Longest wait for an answer that a hub can give by itself. Source: contract DEL-14.
+/// Longest wait for an answer that a hub can give on its own. Source: contract DEL-14.
 const HUB_ANSWER_MS: u64 = 2_000;
 
 /// Longest wait for an answer that hangs on a client: the answering hub gives up a second earlier.
@@ -206,9 +206,10 @@ impl Asks {
             .find(|(due, _)| *due <= now_ms)
             .map(|(_, number)| *number)?;
         let Open { rule, answers } = self.take(number)?;
-        let best = match rule.takes_some {
-            true => rule.best_of(answers),
-            false => None,
+        let best = if rule.takes_some {
+            rule.best_of(answers)
+        } else {
+            None
         };
         let outcome = match best {
             Some((from, answer)) => Outcome::Answered { from, answer },

@@ -46,7 +46,7 @@ impl Floods {
         if flood.refused.take(rate, now_ms).is_ok() {
             return false;
         }
-        // Whoever has stayed below it for a whole window begins anew.
+        // Staying below it for a whole window starts the count over.
         if now_ms.saturating_sub(flood.last_ms) > u64::from(rate.window_ms) {
             flood.since_ms = now_ms;
         }

@@ -151,6 +151,7 @@ impl Kernel {
         retry_after_ms: u64,
         out: &mut dyn Sink,
     ) {
+        debug_assert!(retry_after_ms > 0, "sent away for no time");
         let session = self.sessions.get(key);
         if let Some(connection) = session.and_then(|session| session.connection) {
             let outcome = match code {
@@ -174,6 +175,7 @@ impl Kernel {
 
     /// Keeps a user's clients away for as long as they were told, on whichever hub they come back.
     fn pause(&mut self, key: SessionKey, pause_ms: u64, out: &mut dyn Sink) {
+        debug_assert!(pause_ms > 0, "kept away for no time");
         let Some(session) = self.sessions.get(key) else {
             debug_assert!(false, "a session is gone while it is dealt with");
             return;
@@ -282,6 +284,10 @@ impl Kernel {
         copies: Option<usize>,
         out: &mut dyn Sink,
     ) -> bool {
+        debug_assert!(
+            copies.is_none_or(|copies| copies > 0),
+            "a message without a copy"
+        );
         if !self.has_message_quotas {
             return true;
         }

@@ -57,6 +57,7 @@ impl Kernel {
 
     /// Notes a connection without a login, opened now.
     pub(crate) fn insert_fresh(&mut self, connection: ConnectionId) {
+        debug_assert!(self.now.mono_ms > 0, "a connection before the first input");
         // By the clock that all hubs of the node share.
         let opened_ms = self.now.mono_ms + self.clock.paused_ms;
         self.connections

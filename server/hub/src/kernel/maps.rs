@@ -3,7 +3,10 @@
 //! Invariant: nothing iterates these maps towards an effect; order that can be seen comes from vectors and
 //! ordered maps.
 
-#[expect(clippy::disallowed_types, reason = "seeded below")]
+#[expect(
+    clippy::disallowed_types,
+    reason = "the one place that names std's map, with a seeded hasher"
+)]
 use std::collections::HashMap;
 use std::hash::{BuildHasher, BuildHasherDefault, Hasher};
 

@@ -27,7 +27,6 @@ use tidings_wire::frame::encode_server;
 use tidings_wire::proto::Ping;
 use tidings_wire::proto::server_message::Kind;
 
-use self::users::HELD_PARCELS_MAX;
 use crate::bus_ops::{BusOp, Question, Topic};
 use crate::config::HubConfig;
 use crate::counts::AppTally;
@@ -139,8 +138,13 @@ impl Kernel {
         self.asks.assert_consistent(now_ms);
         self.stores.assert_consistent();
         self.timers.assert_consistent(now_ms);
+        let kept = self.replay_bytes.get();
         for (key, session) in &self.sessions {
             session.assert_consistent(now_ms);
+            assert!(
+                session.outbox.bytes_kept() <= kept,
+                "frames are kept that are not counted"
+            );
             let entry = self.users.get(&session.user);
             let is_known = entry.is_some_and(|entry| entry.session == Some(key));
             assert!(is_known, "a session that its user does not have");
@@ -167,10 +171,7 @@ impl Kernel {
                 let stage = self.connections.get(&claim.connection);
                 let is_its = matches!(stage, Some(Stage::Claiming(of)) if **of == *user);
                 assert!(is_its, "a claim whose connection does not claim");
-                assert!(
-                    claim.held.len() <= HELD_PARCELS_MAX,
-                    "too much waits for a login"
-                );
+                claim.assert_consistent();
             }
         }
         for (connection, stage) in &self.connections {

@@ -379,9 +379,12 @@ impl Outbox {
         let mut withdrawn = 0;
         let replies = self.replies.iter().map(|(sseq, kept)| (*sseq, kept));
         for (sseq, kept) in replies.chain((self.first_kept()..).zip(&self.kept)) {
-            let is_before = |run: &&Run| match fault!(GapComesLate) {
-                true => run.first + run.count < sseq,
-                false => run.first < sseq,
+            let is_before = |run: &&Run| {
+                if fault!(GapComesLate) {
+                    run.first + run.count < sseq
+                } else {
+                    run.first < sseq
+                }
             };
             while let Some(run) = runs.next_if(is_before) {
                 send(skip(run));

@@ -30,6 +30,7 @@ impl Rng {
 
     /// A number below `bound`, which is at least 1. The bias is below 2⁻³² for bounds below 2³².
     pub(crate) fn below(&mut self, bound: usize) -> usize {
+        debug_assert!(bound > 0, "no number is below 0");
         let wide = u128::from(self.next_u64()) * (bound as u128);
         usize::try_from(wide >> 64).unwrap_or(0)
     }

@@ -28,8 +28,8 @@ use crate::quotas::Place;
 /// told from a client that has nothing to say. Source: contract PRE-2.
 pub(crate) const HEARTBEAT_WATCHED_MS: u64 = 3_000;
 
-/// Secrets of before that are good until a client has shown which answer it has seen: so many resumes in a row may lose
-/// their answer, or arrive late.
+/// Earlier secrets that stay valid until a client has shown which answer it received: this many resumes in a row may
+/// lose their answer, or arrive late.
 pub(crate) const PREVIOUS_SECRETS_MAX: usize = 4;
 
 /// One login of one user by one client; outlives its connections.
@@ -160,7 +160,7 @@ impl Session {
         !self.traits.ends_with_connection
     }
 
-    /// Digests of what its client may state to resume: the present secret, then those of before.
+    /// Digests of what its client may state to resume: the current secret, then earlier ones.
     pub(crate) fn secrets(&self) -> impl Iterator<Item = [u8; 32]> {
         std::iter::once(self.link.secret).chain(self.link.previous_secrets.iter().copied())
     }
@@ -220,9 +220,10 @@ impl Session {
 
     /// Silence after which the client is pinged, in milliseconds (contract PRE-2).
     pub(crate) fn heartbeat_ms(&self) -> u64 {
-        match self.presence.is_watched {
-            true => HEARTBEAT_WATCHED_MS,
-            false => HEARTBEAT_MS,
+        if self.presence.is_watched {
+            HEARTBEAT_WATCHED_MS
+        } else {
+            HEARTBEAT_MS
         }
     }
 
@@ -254,7 +255,7 @@ impl Session {
         self.token.is_expiry_told = false;
     }
 
-    /// When something is to be done about the token, in Unix milliseconds; `None` = never.
+    /// When the token next needs attention, in Unix milliseconds; `None` = never.
     ///
     /// A client that is away is warned when it is back: a warning that waits for it may come too late to be true.
     pub(crate) fn token_due_ms(&self) -> Option<u64> {
@@ -268,9 +269,10 @@ impl Session {
 
     /// The Unix second at which its token, or the time by which it may outlive that, ends it.
     pub(crate) fn ends_by_token_s(&self) -> Option<u64> {
-        let overstay_s = match self.settings.kick_on_token_expiry {
-            true => 0,
-            false => TOKEN_OVERSTAY_S as u64,
+        let overstay_s = if self.settings.kick_on_token_expiry {
+            0
+        } else {
+            TOKEN_OVERSTAY_S as u64
         };
         Some(self.token.expires_s?.saturating_add(overstay_s))
     }

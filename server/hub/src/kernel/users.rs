@@ -60,6 +60,22 @@ pub(crate) struct PendingLogin {
     pub(crate) reports: Reports,
     /// From the logins that it replaces on this hub.
     pub(crate) inherited: Inherited,
-    /// Messages that have arrived meanwhile. Bound: `HELD_PARCELS_MAX`.
+    /// Messages that have arrived in the meantime. Bound: `HELD_PARCELS_MAX`.
     pub(crate) held: Vec<(Origin, Parcel)>,
+}
+
+impl PendingLogin {
+    /// Asserts what holds while the other hubs are asked.
+    pub(crate) fn assert_consistent(&self) {
+        self.limiter.assert_consistent();
+        assert!(self.stamp.count > 0, "logins are counted from 1");
+        assert!(
+            self.held.len() <= HELD_PARCELS_MAX,
+            "too much waits for a login"
+        );
+        assert!(
+            self.inherited.used.is_none(),
+            "what was used is taken when the claim is won"
+        );
+    }
 }

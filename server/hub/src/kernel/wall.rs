@@ -36,13 +36,17 @@ pub(crate) struct Wall {
 impl Wall {
     /// Looks at both clocks, as the system gives them. Order: with every input.
     pub(crate) fn look(&mut self, now: Time) {
+        debug_assert!(
+            now.mono_ms >= self.now.mono_ms,
+            "the monotonic clock goes back"
+        );
         if self.now == Time::default() {
             self.agreed = now;
         }
         let passed_ms = now.mono_ms.saturating_sub(self.agreed.mono_ms);
         let expected_ms = self.agreed.unix_ms.saturating_add(passed_ms);
         if now.unix_ms.abs_diff(expected_ms) > APART_MS {
-            // Both a jump and its correction begin the wait anew.
+            // Both a jump and its correction restart the wait.
             self.since_ms = Some(now.mono_ms);
             self.agreed = now;
         } else if passed_ms > AGREED_MS {
@@ -68,7 +72,7 @@ impl Wall {
         Some(agreed_ms).filter(|agreed_ms| *agreed_ms < AGREED_MS)
     }
 
-    /// The process before did not believe the clock, and they have agreed for so long.
+    /// Restores the previous process's distrust: the clocks had agreed for `agreed_ms`.
     pub(crate) fn doubt(&mut self, agreed_ms: u64) {
         self.since_ms = Some(self.now.mono_ms.saturating_sub(agreed_ms));
     }

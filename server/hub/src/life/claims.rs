@@ -259,6 +259,7 @@ impl Kernel {
         inherited: Inherited,
         out: &mut dyn Sink,
     ) {
+        debug_assert!(begun_ts > 0, "a login that began at no time");
         let entry = self.users.get_mut(user);
         if let Some(claim) = entry.and_then(|entry| entry.claim.as_mut()) {
             claim.inherited = std::mem::take(&mut claim.inherited).and(inherited);
@@ -274,7 +275,7 @@ impl Kernel {
             self.publish_presence(user.clone(), PresenceState::Offline, stamp, out);
         }
         if inherited.has_attributes && !self.config.apps.settings(&user.app).keep_user_attributes {
-            // What a later login on another hub has written meanwhile is its own.
+            // What a later login on another hub has written since is its own.
             let op = StoreOp::AttributesDrop {
                 owner: AttributeOwner::User(user.clone()),
                 unless_touched_after: begun_ts,

@@ -14,7 +14,7 @@ use crate::kernel::outbox::Source;
 use crate::kernel::session::Session;
 
 impl Hub {
-    /// A new token is in force: its end and its rights replace those of before. What it permits no more ends at once.
+    /// A new token is in force: its end and its rights replace the previous ones. What it no longer permits ends at once.
     pub(crate) fn apply_grant(&mut self, key: SessionKey, grant: Grant, out: &mut dyn Sink) {
         let Some(session) = self.kernel.sessions.get_mut(key) else {
             debug_assert!(false, "a session is gone while it is dealt with");
@@ -45,7 +45,7 @@ impl Hub {
             let app = app.clone();
             self.withdraw_membership(key, ChannelKey { app, channel }, out);
         }
-        // Frames of channels that it has left by itself may wait as well.
+        // Frames of channels that it has left of its own accord may wait as well.
         if let Some(session) = self.kernel.sessions.get_mut(key)
             && let Some(list) = session.token.rights.clone()
         {

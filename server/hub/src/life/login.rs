@@ -115,7 +115,7 @@ impl Hub {
         let used = self.take_recalled(connection, &user);
         let node_ms = self.kernel.node_ms();
         if used.is_some_and(|used| used.pause_ms(node_ms) > 0) {
-            // It was sent away for a while, and tries again by itself.
+            // It was sent away for a while, and retries on its own.
             return self.drop_connection(connection, Some(CloseCode::RateLimited), out);
         }
         let mut settings = self.kernel.config.apps.settings(&user.app);
@@ -146,6 +146,10 @@ impl Hub {
         retry_after_ms: u64,
         out: &mut dyn Sink,
     ) {
+        debug_assert!(
+            retry_after_ms > 0,
+            "a refused login would be repeated at once"
+        );
         let mut error = error(
             Outcome::Overloaded,
             format!("no more logins are taken for now; try again in {retry_after_ms} ms"),
@@ -162,9 +166,15 @@ impl Hub {
         place: Option<Place>,
         out: &mut dyn Sink,
     ) {
-        let id = SessionId(match fault!(SessionIdsAreUnseeded) {
-            true => u128::from(unseeded()).to_be_bytes(),
-            false => self.kernel.rng.bytes(),
+        debug_assert!(login.stamp.count > 0, "logins are counted from 1");
+        debug_assert!(
+            login.inherited.used.is_none(),
+            "what was used has been taken over"
+        );
+        let id = SessionId(if fault!(SessionIdsAreUnseeded) {
+            u128::from(unseeded()).to_be_bytes()
+        } else {
+            self.kernel.rng.bytes()
         });
         let secret: [u8; 32] = self.kernel.rng.bytes();
         let mut link = Link::new(
@@ -311,7 +321,7 @@ impl Hub {
         }
     }
 
-    /// A connection goes away: by itself (`None`) or by our decision.
+    /// A connection goes away: on its own (`None`) or by our decision.
     pub(crate) fn drop_connection(
         &mut self,
         connection: ConnectionId,

@@ -1,6 +1,6 @@
 //! What a hub gives up when memory is short: buffers of clients that are away, then slow clients (contract OVL-4, DEL-12).
 //!
-//! The hub does not know how much memory there is: its shell measures, and says how much is to be freed.
+//! The hub does not know how much memory there is: its shell measures, and says how much to free.
 
 use tidings_fault::fault;
 use tidings_wire::codes::CloseCode;
@@ -81,15 +81,22 @@ impl Hub {
         let mut away: Vec<_> = away
             .map(|(key, session)| (session.link.heard_ms, key))
             .collect();
-        away.sort_by_key(|(heard_ms, _)| match fault!(LatestAbsenceIsDroppedFirst) {
-            true => u64::MAX - heard_ms,
-            false => *heard_ms,
+        away.sort_by_key(|(heard_ms, _)| {
+            if fault!(LatestAbsenceIsDroppedFirst) {
+                u64::MAX - heard_ms
+            } else {
+                *heard_ms
+            }
         });
         away.into_iter().map(|(_, key)| key).collect()
     }
 
     /// Drops what sessions without a connection may miss: a gap when they are back.
     fn drop_detached(&mut self, target: usize) {
+        debug_assert!(
+            target <= self.memory.replay_bytes_max,
+            "more is left than the bound"
+        );
         if self.kernel.replay_bytes.get() <= target {
             return;
         }
@@ -132,7 +139,7 @@ impl Hub {
         }
     }
 
-    /// The last resort: what may not be dropped goes with its session. Peer messages that are to be stored are.
+    /// The last resort: what may not be dropped goes with its session. Peer messages that ask to be stored are stored.
     fn end_detached(&mut self, target: usize, out: &mut dyn Sink) {
         if self.kernel.replay_bytes.get() <= target {
             return;

@@ -115,118 +115,91 @@ impl Hub {
             return;
         }
         match request.call {
-            Some(Call::SendToPeer(call)) => {
-                self.peers
-                    .handle_send_to_peer(caller, call, &mut self.kernel, out)
-            }
-            Some(Call::SendToChannel(call)) => self.channels.handle_send_to_channel(
-                caller,
-                call,
-                &mut self.history,
-                &mut self.kernel,
-                out,
-            ),
-            Some(Call::Join(call)) => {
-                self.channels
-                    .handle_join(caller, &call.channel, &mut self.kernel, out)
-            }
-            Some(Call::Leave(call)) => {
-                self.channels
-                    .handle_leave(caller, &call.channel, &mut self.kernel, out)
-            }
-            Some(Call::GetMembers(call)) => {
-                self.channels
-                    .handle_get_members(caller, &call.channel, &mut self.kernel, out)
-            }
-            Some(Call::GetMemberCounts(call)) => {
-                self.channels.handle_get_member_counts(
-                    caller,
-                    call.channels,
-                    &mut self.kernel,
-                    out,
-                );
-            }
-            Some(Call::QueryPresence(call)) => {
-                self.presence
-                    .handle_query_presence(caller, call.user_ids, &mut self.kernel, out);
-            }
-            Some(Call::SubscribePresence(call)) => {
-                self.presence.handle_subscribe_presence(
-                    caller,
-                    call.user_ids,
-                    &mut self.kernel,
-                    out,
-                );
-            }
-            Some(Call::UnsubscribePresence(call)) => {
-                self.presence.handle_unsubscribe_presence(
-                    caller,
-                    call.user_ids,
-                    &mut self.kernel,
-                    out,
-                );
-            }
-            Some(Call::QueryPresenceSubscriptions(_)) => {
-                Presence::handle_query_subscriptions(caller, &mut self.kernel, out);
-            }
-            Some(Call::WriteUserAttributes(call)) => {
-                self.attributes
-                    .handle_write_user_attributes(caller, call, &mut self.kernel, out);
-            }
-            Some(Call::ReadUserAttributes(call)) => {
-                self.attributes
-                    .handle_read_user_attributes(caller, call, &mut self.kernel, out);
-            }
-            Some(Call::WriteChannelAttributes(call)) => {
-                self.attributes.handle_write_channel_attributes(
-                    caller,
-                    call,
-                    &mut self.kernel,
-                    out,
-                );
-            }
-            Some(Call::ReadChannelAttributes(call)) => {
-                self.attributes
-                    .handle_read_channel_attributes(caller, call, &mut self.kernel, out);
-            }
-            Some(Call::ReadHistory(call)) => {
-                self.history
-                    .handle_read_history(caller, call, &mut self.kernel, out)
-            }
             Some(Call::RenewToken(call)) => self.handle_renew_token(caller, &call.token, out),
-            Some(Call::Invite(call)) => {
-                self.invitations
-                    .handle_invite(caller, call, &mut self.kernel, out)
-            }
-            Some(Call::CancelInvitation(call)) => {
-                self.invitations.handle_cancel_invitation(
-                    caller,
-                    call.number,
-                    &mut self.kernel,
-                    out,
-                );
-            }
-            Some(Call::ConfirmAccept(call)) => {
-                self.invitations
-                    .handle_confirm_accept(caller, call.number, &mut self.kernel, out);
-            }
-            Some(Call::AcceptInvitation(call)) => {
-                let decision = Decision::Accept(call.response);
-                Invitations::handle_decision(caller, &call.id, decision, &mut self.kernel, out);
-            }
-            Some(Call::RefuseInvitation(call)) => {
-                let decision = Decision::Refuse(call.response);
-                Invitations::handle_decision(caller, &call.id, decision, &mut self.kernel, out);
-            }
             Some(Call::Logout(_)) => {
                 self.kernel.reply_done(caller, out);
                 self.end_session(key, End::LoggedOut, out);
             }
+            Some(call) => self.pass_on_call(caller, call, out),
             None => {
                 let text =
                     "this server does not know the call; use client and server of one version";
                 self.kernel
                     .reply_error(caller, error(Outcome::Unsupported, text), out);
+            }
+        }
+    }
+
+    /// Gives a call to the feature that it is for.
+    fn pass_on_call(&mut self, caller: Caller, call: Call, out: &mut dyn Sink) {
+        let Self {
+            kernel,
+            peers,
+            channels,
+            presence,
+            attributes,
+            history,
+            invitations,
+            ..
+        } = self;
+        match call {
+            Call::SendToPeer(call) => peers.handle_send_to_peer(caller, call, kernel, out),
+            Call::SendToChannel(call) => {
+                channels.handle_send_to_channel(caller, call, history, kernel, out)
+            }
+            Call::Join(call) => channels.handle_join(caller, &call.channel, kernel, out),
+            Call::Leave(call) => channels.handle_leave(caller, &call.channel, kernel, out),
+            Call::GetMembers(call) => {
+                channels.handle_get_members(caller, &call.channel, kernel, out)
+            }
+            Call::GetMemberCounts(call) => {
+                channels.handle_get_member_counts(caller, call.channels, kernel, out);
+            }
+            Call::QueryPresence(call) => {
+                presence.handle_query_presence(caller, call.user_ids, kernel, out);
+            }
+            Call::SubscribePresence(call) => {
+                presence.handle_subscribe_presence(caller, call.user_ids, kernel, out);
+            }
+            Call::UnsubscribePresence(call) => {
+                presence.handle_unsubscribe_presence(caller, call.user_ids, kernel, out);
+            }
+            Call::QueryPresenceSubscriptions(_) => {
+                Presence::handle_query_subscriptions(caller, kernel, out);
+            }
+            Call::WriteUserAttributes(call) => {
+                attributes.handle_write_user_attributes(caller, call, kernel, out);
+            }
+            Call::ReadUserAttributes(call) => {
+                attributes.handle_read_user_attributes(caller, call, kernel, out);
+            }
+            Call::WriteChannelAttributes(call) => {
+                attributes.handle_write_channel_attributes(caller, call, kernel, out);
+            }
+            Call::ReadChannelAttributes(call) => {
+                attributes.handle_read_channel_attributes(caller, call, kernel, out);
+            }
+            Call::ReadHistory(call) => history.handle_read_history(caller, call, kernel, out),
+            Call::Invite(call) => invitations.handle_invite(caller, call, kernel, out),
+            Call::CancelInvitation(call) => {
+                invitations.handle_cancel_invitation(caller, call.number, kernel, out);
+            }
+            Call::ConfirmAccept(call) => {
+                invitations.handle_confirm_accept(caller, call.number, kernel, out);
+            }
+            Call::AcceptInvitation(call) => {
+                let decision = Decision::Accept(call.response);
+                Invitations::handle_decision(caller, &call.id, decision, kernel, out);
+            }
+            Call::RefuseInvitation(call) => {
+                let decision = Decision::Refuse(call.response);
+                Invitations::handle_decision(caller, &call.id, decision, kernel, out);
+            }
+            Call::RenewToken(_) | Call::Logout(_) => {
+                debug_assert!(
+                    false,
+                    "a call that touches every feature is not one feature's"
+                );
             }
         }
     }

@@ -28,7 +28,7 @@ use crate::snapshot::{
 };
 
 /// Until then all hubs have subscribed to what they have taken over, in milliseconds: what is published sooner may pass
-/// by one that has not, and a member that it has seen would be there for ever.
+/// by one that has not, and a member that it has seen would stay for ever.
 const SUBSCRIBE_MS: u64 = 1_000;
 
 impl Hub {
@@ -183,7 +183,7 @@ impl Hub {
         };
         let mut channel = Channel::new(key.clone(), self.kernel.hasher, record.epoch);
         channel.seq = record.seq;
-        // The store counts revisions of attributes anew, and none is under way.
+        // The store starts revisions of attributes over, and none is under way.
         channel.go_on();
         for id in record.locals.iter().filter_map(|id| from_session_id(id)) {
             if let Some(session) = keys.get(&id) {

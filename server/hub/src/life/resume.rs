@@ -23,7 +23,7 @@ use crate::kernel::users::Stage;
 use crate::life::state::LocateAsk;
 use crate::rates::{Used, Word};
 
-/// A session that is not known is told so long after it was asked for, in milliseconds: longer than the hubs of a node
+/// How long after it was asked for a resume of an unknown session is refused, in milliseconds: longer than the hubs of a node
 /// take to answer. Where a user is online, another hub is asked first, which takes microseconds more.
 pub(crate) const REFUSAL_MS: u64 = 20;
 
@@ -84,7 +84,7 @@ impl Hub {
             .insert(number, LocateAsk { opened, resume });
     }
 
-    /// Why a user's client is to come back later.
+    /// Why a user's client must come back later.
     fn resumes_too_often(&self, user: &UserKey, used: &Used) -> Option<Error> {
         let node_ms = self.kernel.node_ms();
         let pause_ms = used.pause_ms(node_ms);
@@ -117,7 +117,7 @@ impl Hub {
         if here.is_some_and(|here| here.id == session) {
             return Located::Here;
         }
-        // A stranger who names a user must not learn from the answer whether that user is on line.
+        // A stranger who names a user must not learn from the answer whether that user is online.
         let known = here.map(|here| &here.link.forerunners);
         let claimed = entry
             .claim
@@ -130,9 +130,10 @@ impl Hub {
                 && forerunner.id == session
                 && secrets.any(|known| same_secret(secret, known))
         });
-        match is_its_own {
-            true => Located::Replaced,
-            false => Located::Unknown,
+        if is_its_own {
+            Located::Replaced
+        } else {
+            Located::Unknown
         }
     }
 
@@ -175,7 +176,7 @@ impl Hub {
         }
     }
 
-    /// A later login has taken the session's place: its client must not take it back by itself.
+    /// A later login has taken the session's place: its client must not take it back unasked.
     fn refuse_replaced(&mut self, connection: ConnectionId, out: &mut dyn Sink) {
         let text = "the user has logged in elsewhere; log out, then log in again to take over";
         self.kernel
@@ -213,7 +214,7 @@ impl Hub {
         };
         if opened_ms < session.link.opened_ms {
             // Late: its client has given this connection up and has been served over a newer one. It would throw
-            // that out, by the secret of before, and leave its client with one that fits no more.
+            // that out, by the previous secret, and leave its client with one that no longer fits.
             return self.drop_connection(connection, Some(CloseCode::Superseded), out);
         }
         // All are compared in full: time tells nothing.

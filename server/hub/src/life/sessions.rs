@@ -24,22 +24,15 @@ impl Hub {
             // A timer of a session that has ended.
             return;
         };
-        if session
-            .link
-            .next_check_ms
-            .is_some_and(|at| at > self.kernel.now.mono_ms)
-        {
+        let now_ms = self.kernel.now.mono_ms;
+        if session.link.next_check_ms.is_some_and(|at| at > now_ms) {
             return; // A later one was replaced by this earlier one, or the reverse.
         }
         session.link.next_check_ms = None;
         if session.traits.ends_with_connection && session.connection.is_none() {
             return self.end_session(key, End::WindowOver, out);
         }
-        let silent_ms = self
-            .kernel
-            .now
-            .mono_ms
-            .saturating_sub(session.link.heard_ms);
+        let silent_ms = now_ms.saturating_sub(session.link.heard_ms);
         if session
             .ends_by_token_s()
             .is_some_and(|end| self.kernel.clock.wall.unix_s() >= end)
@@ -154,7 +147,7 @@ impl Hub {
         session.presence.state = PresenceState::Offline;
         let user = session.user.clone();
         if end != End::RemoteLogin || fault!(SecondLoginEndsPresence) {
-            // A replaced login hands its user over: nobody sees it go off line, its attributes stay.
+            // A replaced login hands its user over: nobody sees it go offline, its attributes stay.
             if visibility == Visibility::Visible {
                 self.kernel.emit_presence(key, out);
             }

@@ -26,7 +26,7 @@ impl Hub {
             && self.kernel.sessions.values().all(Session::can_resume)
     }
 
-    /// What is to outlive the process. Of use only when every hub [is settled](Self::is_settled).
+    /// What must outlive the process. Of use only when every hub [is settled](Self::is_settled).
     pub fn snapshot(&self) -> Snapshot {
         let mut sessions: Vec<_> = (self.kernel.sessions.values())
             .filter(|session| session.can_resume())

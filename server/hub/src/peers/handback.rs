@@ -1,6 +1,6 @@
 //! Peer messages that a receiver's hub has taken and does not hand to a client after all.
 //!
-//! Invariant: such a message, if it is to be stored, is stored by this hub, in the turn in which it is given
+//! Invariant: if such a message must be stored, this hub stores it, in the turn in which it is given
 //! up. Whatever happens to the user next, here or on another hub, reads the inbox later; so no later message of
 //! the same sender is delivered before it (contract DEL-1).
 
@@ -25,6 +25,15 @@ impl Peers {
         kernel: &mut Kernel,
         out: &mut dyn Sink,
     ) {
+        debug_assert_eq!(user.app, parcel.from.app, "a message from another app");
+        debug_assert!(
+            otherwise != Answer::Confirmed,
+            "what is given up was not confirmed"
+        );
+        debug_assert!(
+            otherwise != Answer::Stored,
+            "what is given up was not stored"
+        );
         match parcel.offline.clone() {
             Some(body) => {
                 let op = Self::append_op(user.clone(), &parcel, body, kernel);
@@ -55,7 +64,7 @@ impl Peers {
         }
     }
 
-    /// Stores what is to be stored of the messages that wait behind the inbox: they will come out of it in
+    /// Stores those of the messages waiting behind the inbox that ask for it: they will come out of it in
     /// their order. A message that is not to be stored and was sent before one that is cannot come any more.
     pub(crate) fn spill(&mut self, key: SessionKey, kernel: &mut Kernel, out: &mut dyn Sink) {
         let Some(session) = kernel.sessions.get_mut(key) else {
@@ -99,9 +108,10 @@ impl Peers {
         kernel: &mut Kernel,
         out: &mut dyn Sink,
     ) -> Option<u64> {
-        let now_ms = match kernel.is_settling {
-            true => u64::MAX,
-            false => kernel.now.mono_ms,
+        let now_ms = if kernel.is_settling {
+            u64::MAX
+        } else {
+            kernel.now.mono_ms
         };
         let due = |waiting: &Waiting| waiting.since_ms + ack_wait_ms(&waiting.parcel);
         let behind = &mut kernel.sessions.get_mut(key)?.peers.inbox.behind;
@@ -153,9 +163,10 @@ impl Peers {
                 session.outbox.withdraw(delivery.sseq);
             }
             if !delivery.is_answered {
-                let answer = match delivery.is_written {
-                    true => Answer::Unconfirmed,
-                    false => Answer::Gone,
+                let answer = if delivery.is_written {
+                    Answer::Unconfirmed
+                } else {
+                    Answer::Gone
                 };
                 answers.push((delivery.from, answer));
             }

@@ -34,6 +34,7 @@ impl Peers {
         kernel: &mut Kernel,
         out: &mut dyn Sink,
     ) {
+        debug_assert!(!parcel.frame.is_empty(), "a message without a frame");
         match kernel.users.get(user).and_then(|entry| entry.session) {
             Some(key) => self.accept_parcel(key, Origin::Hub(asker), parcel.clone(), kernel, out),
             None => self.hold_parcel(user, Origin::Hub(asker), parcel.clone(), kernel, out),
@@ -62,7 +63,7 @@ impl Peers {
             return self.keep_or_answer(&user, from, parcel, Answer::Gone, kernel, out);
         }
         if kernel.is_settling {
-            // No client is there to confirm it, and what is under way is to come to an end.
+            // No client is there to confirm it, and everything under way must come to an end.
             let user = session.user.clone();
             return self.keep_or_answer(&user, from, parcel, Answer::Unconfirmed, kernel, out);
         }
@@ -120,7 +121,7 @@ impl Peers {
         Self::check_deliveries_at(key, kernel.now.mono_ms + wait_ms, kernel);
     }
 
-    /// Sees to it that unconfirmed messages are looked at then, or earlier: one that is to be stored waits less
+    /// Makes sure that unconfirmed messages are looked at then, or earlier: one that may be stored waits less
     /// than one that is not.
     fn check_deliveries_at(key: SessionKey, due_ms: u64, kernel: &mut Kernel) {
         let Some(session) = kernel.sessions.get_mut(key) else {
@@ -247,16 +248,17 @@ impl Peers {
         if up_to > 0 || told.is_some() {
             let user = session.user.clone();
             let told = told.unwrap_or_default();
-            let up_to = match fault!(LastConfirmedStoredStays) {
-                true => up_to.saturating_sub(1),
-                false => up_to,
+            let up_to = if fault!(LastConfirmedStoredStays) {
+                up_to.saturating_sub(1)
+            } else {
+                up_to
             };
             let op = StoreOp::InboxConfirm { user, up_to, told };
             kernel.store_and_forget(op, out);
         }
     }
 
-    /// Looks at deliveries that the client has not confirmed: stores what is to be stored, gives up the rest.
+    /// Looks at deliveries that the client has not confirmed: stores those that ask for it, gives up the rest.
     pub(crate) fn check_deliveries(
         &mut self,
         key: SessionKey,
@@ -317,6 +319,7 @@ impl Peers {
         kernel: &mut Kernel,
         out: &mut dyn Sink,
     ) {
+        debug_assert_eq!(user.app, parcel.from.app, "a message from another app");
         let pending = PeerStore::Delivery {
             session,
             id: parcel.id,
@@ -371,6 +374,7 @@ impl Peers {
         body: Bytes,
         kernel: &Kernel,
     ) -> StoreOp {
+        debug_assert_eq!(user.app, parcel.from.app, "a message from another app");
         let settings = kernel.config.apps.settings(&user.app);
         let age_ms = kernel.deletion_age_before(settings.inbox_age_ms, parcel.server_ts);
         let aging = InboxLimits {
@@ -446,6 +450,7 @@ impl Peers {
         kernel: &mut Kernel,
         out: &mut dyn Sink,
     ) {
+        debug_assert_eq!(user.app, parcel.from.app, "a message from another app");
         let claim = kernel
             .users
             .get_mut(user)

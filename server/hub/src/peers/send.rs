@@ -271,6 +271,14 @@ impl Peers {
 
     /// Hands the message to the receiver's hub: this one, or whoever is subscribed to the user's topic.
     fn dispatch(&mut self, send: SendToPeer, kernel: &mut Kernel, out: &mut dyn Sink) {
+        debug_assert!(
+            send.history.is_none(),
+            "a message goes before its copy is kept"
+        );
+        debug_assert_eq!(
+            send.to.app, send.parcel.from.app,
+            "a message to another app"
+        );
         let here = kernel.users.get(&send.to).map(|entry| entry.session);
         let lane = self.lanes.of(&send);
         if let Some(lane) = lane.filter(|lane| lane.must_wait(here.is_some())) {
@@ -427,6 +435,11 @@ impl Peers {
     }
 
     fn append(&mut self, send: SendToPeer, body: Bytes, kernel: &mut Kernel, out: &mut dyn Sink) {
+        debug_assert!(
+            send.parcel.offline.is_some(),
+            "nobody has asked for it to be stored"
+        );
+        debug_assert!(send.number > 0, "messages are counted from 1");
         let lane = self.lanes.lanes.entry(send.lane()).or_default();
         lane.appends += 1;
         if fault!(StoredIsAnsweredEarly) {
@@ -472,6 +485,7 @@ impl Peers {
 
     /// Goes on with what waits in a lane, as far as it may.
     fn go_on(&mut self, lane_key: &LaneKey, kernel: &mut Kernel, out: &mut dyn Sink) {
+        debug_assert!(!lane_key.1.user.as_str().is_empty(), "a lane to nobody");
         while let Some(lane) = self.lanes.lanes.get_mut(lane_key) {
             if lane.appends > 0 || !lane.held.is_empty() {
                 return;
@@ -504,7 +518,7 @@ impl Peers {
     }
 }
 
-/// The end of a message that is to be stored, if it has one that its sender's client may give it.
+/// When a stored message ends, if its sender's client may and did say so.
 fn lasts_until(traits: Traits, message: &Message, now_ts: u64) -> u64 {
     match message.expires_ts {
         end_ts if traits.ends_messages => end_ts.min(now_ts + INBOX_LASTING_AGE_MS),

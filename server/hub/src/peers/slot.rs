@@ -146,6 +146,7 @@ pub(crate) struct PeerSlot {
 impl PeerSlot {
     /// Asserts what holds between two inputs. Cost: O(messages in the client's hands).
     pub(crate) fn assert_consistent(&self, outbox: &Outbox) {
+        self.inbox.assert_consistent(outbox);
         let numbers = || self.deliveries.iter().map(|delivery| delivery.sseq);
         assert!(
             numbers().is_sorted_by(|a, b| a < b),
@@ -191,6 +192,34 @@ impl PeerSlot {
         assert!(
             self.inbox.behind.is_empty() || self.check_ms.is_some(),
             "nobody looks at the messages behind the inbox"
+        );
+    }
+}
+
+impl SendToPeer {
+    /// Asserts what holds while it is under way.
+    pub(crate) fn assert_consistent(&self) {
+        assert!(self.number > 0, "messages are counted from 1");
+        assert_eq!(
+            self.to.app, self.parcel.from.app,
+            "a message from one app to another"
+        );
+        let is_session = self.caller.session().is_some();
+        assert!(
+            !is_session || self.caller.cseq() == self.number,
+            "a message of another request"
+        );
+    }
+}
+
+impl InboxState {
+    fn assert_consistent(&self, outbox: &Outbox) {
+        let told = self.losses.as_deref().map_or(0, |(sseq, _)| *sseq);
+        assert!(told <= outbox.sent(), "losses were told without a frame");
+        let page_end = self.page_end.unwrap_or(0);
+        assert!(
+            page_end <= outbox.sent(),
+            "a page ends at a frame that was not sent"
         );
     }
 }

@@ -33,12 +33,12 @@ pub(crate) struct Lane {
     /// Whether the first of them has been found at a session.
     pub(crate) first: First,
     /// Messages that nobody took while an earlier one may still be on its way back, by request: the receiver's hub has
-    /// left the topic meanwhile. They are stored after it.
+    /// left the topic since. They are stored after it.
     pub(crate) held: BTreeMap<u64, SendToPeer>,
 }
 
 /// What is known of the first message that was asked for. Until a session has it, it may come back and be stored: what
-/// follows would overtake it if the receiver logged in meanwhile.
+/// follows would overtake it if the receiver logged in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) enum First {
     #[default]
@@ -72,9 +72,10 @@ impl Lane {
     /// The first of the held messages that has nothing before it any more.
     pub(crate) fn release(&mut self) -> Option<SendToPeer> {
         let (cseq, _) = self.held.first_key_value()?;
-        match self.has_asked_before(*cseq) {
-            true => None,
-            false => self.held.pop_first().map(|(_, send)| send),
+        if self.has_asked_before(*cseq) {
+            None
+        } else {
+            self.held.pop_first().map(|(_, send)| send)
         }
     }
 }
@@ -213,6 +214,28 @@ impl Peers {
             stores,
             "operations without a reason, or the reverse"
         );
+        for ask in self.asks.values() {
+            match ask {
+                PeerAsk::Deliver(send) => send.assert_consistent(),
+                PeerAsk::Taken { .. } => {}
+            }
+        }
+        for pending in self.stores.values() {
+            match pending {
+                PeerStore::Send(send) => {
+                    send.assert_consistent();
+                    assert!(
+                        send.history.is_none(),
+                        "a message is stored before it is kept"
+                    );
+                }
+                PeerStore::History(send) => {
+                    send.assert_consistent();
+                    assert!(send.history.is_none(), "a copy is kept twice");
+                }
+                PeerStore::Delivery { .. } | PeerStore::Kept(_) | PeerStore::Page(_) => {}
+            }
+        }
         let (mut asked, mut appends) = (0, 0);
         for lane in self.lanes.lanes.values() {
             lane.assert_consistent();
@@ -237,6 +260,23 @@ impl Peers {
 impl Lane {
     fn assert_consistent(&self) {
         assert!(!self.is_over(), "a lane that nothing goes along");
+        for send in &self.waiting {
+            send.assert_consistent();
+            assert!(
+                !self.held.contains_key(&send.number),
+                "a message waits twice"
+            );
+        }
+        for (number, send) in &self.held {
+            assert_eq!(
+                *number, send.number,
+                "a message is held under another number"
+            );
+            assert!(
+                send.parcel.offline.is_some(),
+                "a message is held that is not stored"
+            );
+        }
         let is_sorted = self.asked.iter().is_sorted_by(|a, b| a.0 < b.0);
         assert!(is_sorted, "messages are asked for in their order");
         let is_blocked = self.appends > 0 || !self.held.is_empty() || !self.asked.is_empty();

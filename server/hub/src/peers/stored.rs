@@ -208,6 +208,7 @@ impl Peers {
         kernel: &mut Kernel,
         out: &mut dyn Sink,
     ) {
+        debug_assert!(message.inbox > 0, "inboxes are counted from 1");
         self.release_before(key, message.id, kernel, out);
         let content = <Message as prost::Message>::decode(message.body.clone()).unwrap_or_default();
         let is_over = |end_ts: u64| end_ts > 0 && kernel.is_over(end_ts);
@@ -279,6 +280,7 @@ impl Peers {
 }
 
 fn stored_frame(stored: StoredMessage) -> Bytes {
+    debug_assert!(stored.inbox > 0, "inboxes are counted from 1");
     // A stored body that does not decode would have failed its checksum; an empty message is still told.
     let message = <Message as prost::Message>::decode(stored.body).unwrap_or_default();
     encode_server(Kind::PeerMessage(PeerMessage {
