@@ -12,14 +12,16 @@ use tidings_hub::ids::HubId;
 
 use crate::door::{Bus, Crossing, Outlet};
 
-/// Subscribers of a topic, in the order in which they subscribed: up to eight without an allocation.
-type Subscribers = SmallVec<[HubId; 8]>;
+/// Numbers of the hubs that have subscribed to a topic, in their order: up to eight without an allocation. All of them
+/// are of the shard's node.
+type Subscribers = SmallVec<[u16; 8]>;
 
 /// Where each topic is at home.
 ///
 /// All hubs of a node hold equal copies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Homes {
+    node: u16,
     hubs: u16,
     key: (u64, u64),
 }
@@ -33,7 +35,19 @@ impl Homes {
     /// If `hubs` is 0.
     pub fn new(hubs: u16, key: (u64, u64)) -> Self {
         assert!(hubs > 0, "a node has at least one hub");
-        Self { hubs, key }
+        let node = 0;
+        Self { node, hubs, key }
+    }
+
+    /// The same for the hubs of a node of a cluster.
+    #[must_use]
+    pub fn on_node(self, node: u16) -> Self {
+        Self { node, ..self }
+    }
+
+    fn hub(&self, hub: u16) -> HubId {
+        let node = self.node;
+        HubId { node, hub }
     }
 
     /// How many hubs there are.
@@ -44,12 +58,12 @@ impl Homes {
     /// The hub whose shard knows the topic's subscribers.
     pub fn home(&self, topic: &Topic) -> HubId {
         if self.hubs == 1 {
-            return HubId::local(0);
+            return self.hub(0);
         }
         let mut hasher = SipHasher13::new_with_keys(self.key.0, self.key.1);
         topic.hash(&mut hasher);
         let home = hasher.finish() % u64::from(self.hubs);
-        HubId::local(u16::try_from(home).expect("a remainder of a u16 fits"))
+        self.hub(u16::try_from(home).expect("a remainder of a u16 fits"))
     }
 
     /// The hub whose shard takes the operation: the topic's home, or whom an answer is for.
@@ -100,12 +114,13 @@ impl Shard {
             self.hub,
             "an operation went astray"
         );
+        debug_assert_eq!(from.node, self.hub.node, "another node's operation");
         match op {
             BusOp::Subscribe(topic) => {
                 let subscribers = self.topics.entry(topic).or_default();
                 let is_forgotten = fault!(RouterForgetsThirdHub) && subscribers.len() > 1;
-                if !is_forgotten && !subscribers.contains(&from) {
-                    subscribers.push(from);
+                if !is_forgotten && !subscribers.contains(&from.hub) {
+                    subscribers.push(from.hub);
                 }
             }
             BusOp::Unsubscribe(topic) => self.unsubscribe(from, &topic),
@@ -115,7 +130,7 @@ impl Shard {
                 ask,
                 question,
             } => {
-                let others = || self.subscribers(&topic).iter().filter(|to| **to != from);
+                let others = || self.subscribers(&topic).filter(|to| *to != from);
                 let asked = others().count();
                 if asked == 0 {
                     return deliver(from, BusInput::Nobody { ask });
@@ -125,7 +140,7 @@ impl Shard {
                     let (topic, question) = (topic.clone(), question.clone());
                     let ask = AskId { asked, ..ask };
                     deliver(
-                        *to,
+                        to,
                         BusInput::Asked {
                             topic,
                             from,
@@ -164,7 +179,7 @@ impl Shard {
         for to in self.subscribers(&topic) {
             let (topic, message) = (topic.clone(), message.clone());
             deliver(
-                *to,
+                to,
                 BusInput::Published {
                     topic,
                     from,
@@ -194,17 +209,17 @@ impl Shard {
         self.topics.len()
     }
 
-    fn subscribers(&self, topic: &Topic) -> &[HubId] {
-        self.topics
-            .get(topic)
-            .map_or(&[], |subscribers| subscribers)
+    fn subscribers(&self, topic: &Topic) -> impl Iterator<Item = HubId> {
+        let found = self.topics.get(topic);
+        let hubs: &[u16] = found.map_or(&[], |subscribers| subscribers);
+        hubs.iter().map(|hub| self.homes.hub(*hub))
     }
 
     fn unsubscribe(&mut self, from: HubId, topic: &Topic) {
         let Some(subscribers) = self.topics.get_mut(topic) else {
             return;
         };
-        subscribers.retain(|subscriber| *subscriber != from);
+        subscribers.retain(|subscriber| *subscriber != from.hub);
         if subscribers.is_empty() {
             self.topics.remove(topic);
         }

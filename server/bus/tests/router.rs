@@ -165,3 +165,29 @@ fn the_contract_finds_a_bus_that_never_says_nobody() {
         "a bus that never says Nobody passes the suite"
     );
 }
+
+#[test]
+fn hubs_of_another_node_have_its_number_in_their_names() {
+    let homes = Homes::new(2, (1, 2)).on_node(7);
+    let from = HubId { node: 7, hub: 1 };
+    let topic = (0..)
+        .map(user_topic)
+        .find(|topic| homes.home(topic) == from);
+    let topic = topic.expect("a topic of this hub");
+    let mut router = Router::new(from, homes);
+    let mut out = Out::default();
+    router.apply(BusOp::Subscribe(topic.clone()), &mut out);
+    let message = std::sync::Arc::new(tidings_hub::bus_ops::Publication::InboxGrew);
+    let publish = BusOp::Publish {
+        topic: topic.clone(),
+        message: message.clone(),
+    };
+    router.apply(publish, &mut out);
+    let published = BusInput::Published {
+        topic,
+        from,
+        message,
+    };
+    assert_eq!(out.delivered, [published]);
+    assert!(out.posted.is_empty());
+}

@@ -1,18 +1,16 @@
-//! One hub with its share of the bus and its translators, and the order in which they take turns.
+//! One hub with its share of the bus and its translators.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 
 use tidings_bus::{Bus, Crossing, Outlet, Router};
-use tidings_hub::bus_ops::{BusInput, BusOp};
+use tidings_hub::bus_ops::BusInput;
+use tidings_hub::counts::AppTally;
 use tidings_hub::ids::{ConnectionId, HubId};
-use tidings_hub::{Apps, Effect, Hub, Input, Snapshot};
-use tidings_wire::codes::CloseCode;
-use tidings_wire::proto::client_message::Kind;
+use tidings_hub::{Apps, Effect, Hub, HubStats, Snapshot};
 
 use crate::counts::Counts;
-use crate::host::{Closing, Host};
-use crate::translators::{self, Translators};
+use crate::translators::Translators;
 
 /// A hub with its share of the bus and its legacy translators. Driven by the functions of this crate.
 #[derive(Debug)]
@@ -22,12 +20,12 @@ pub struct Cell<B = Router> {
     pub(crate) translators: Translators,
     pub(crate) counts: Counts,
     /// Effects of the input that is being handled. Empty between two inputs; kept for its memory.
-    effects: Vec<Effect>,
+    pub(crate) effects: Vec<Effect>,
     /// What the bus has delivered to this hub, in order. Empty between two turns.
     /// Bound: what one input makes this hub tell itself.
-    local: VecDeque<BusInput>,
+    pub(crate) local: VecDeque<BusInput>,
     /// What the bus has for other cells. Empty between two effects; kept for its memory.
-    posts: Vec<(HubId, Crossing)>,
+    pub(crate) posts: Vec<(HubId, Crossing)>,
 }
 
 impl<B: Bus> Cell<B> {
@@ -79,7 +77,20 @@ impl<B: Bus> Cell<B> {
         self.hub.snapshot()
     }
 
-    fn with_bus(&mut self, act: impl FnOnce(&mut B, &mut Out<'_>)) {
+    /// How the cell is. O(apps that were heard of).
+    pub fn report(&self) -> CellReport {
+        CellReport {
+            hub: self.hub.config().id,
+            sizes: self.hub.stats(),
+            topics: self.bus().topics(),
+            legacy_clients: self.translators.len(),
+            is_settled: self.hub.is_settled(),
+            counts: self.counts,
+            apps: self.hub.app_counts().clone(),
+        }
+    }
+
+    pub(crate) fn with_bus(&mut self, act: impl FnOnce(&mut B, &mut Out<'_>)) {
         let mut out = Out {
             local: &mut self.local,
             posts: &mut self.posts,
@@ -88,8 +99,27 @@ impl<B: Bus> Cell<B> {
     }
 }
 
+/// How a cell is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CellReport {
+    /// Its hub.
+    pub hub: HubId,
+    /// How large that is now.
+    pub sizes: HubStats,
+    /// Topics with a subscriber that its share of the bus looks after.
+    pub topics: usize,
+    /// Connections of legacy clients.
+    pub legacy_clients: usize,
+    /// Whether nothing is under way in it.
+    pub is_settled: bool,
+    /// What has happened in it.
+    pub counts: Counts,
+    /// What has happened in it, by app.
+    pub apps: AppTally,
+}
+
 /// Where a bus puts what it has.
-struct Out<'a> {
+pub(crate) struct Out<'a> {
     local: &'a mut VecDeque<BusInput>,
     posts: &'a mut Vec<(HubId, Crossing)>,
 }
@@ -102,173 +132,4 @@ impl Outlet for Out<'_> {
     fn post(&mut self, to: HubId, crossing: Crossing) {
         self.posts.push((to, crossing));
     }
-}
-
-/// Gives the hub an input, and carries out everything that comes of it within this cell.
-pub fn give<H: Host>(host: &mut H, input: Input) {
-    if may_log_in(&input) {
-        recall(host, &input);
-    }
-    handle(host, input);
-    settle(host);
-}
-
-/// Takes what another cell has posted to this one, and carries out everything that comes of it within this cell.
-pub fn take<H: Host>(host: &mut H, crossing: Crossing) {
-    host.cell().with_bus(|bus, out| bus.take(crossing, out));
-    post(host);
-    settle(host);
-}
-
-/// Lets the hub's timers fire that are due.
-pub fn tick_hub<H: Host>(host: &mut H) {
-    let now_ms = host.now().mono_ms;
-    let due_ms = host.cell().hub_deadline();
-    if due_ms.is_some_and(|due_ms| due_ms <= now_ms) {
-        give(host, Input::Tick);
-    }
-}
-
-/// Ends a connection for a reason that the host has, in the words of its protocol. The hub is not told.
-pub fn end<H: Host>(host: &mut H, connection: ConnectionId, code: CloseCode) {
-    if let Some(ending) = translators::end(host, connection, code) {
-        let closing = Closing {
-            cause: Some(code),
-            texts: &ending.texts,
-            code: ending.code,
-            reason: code.name(),
-        };
-        return host.close(connection, closing);
-    }
-    let closing = Closing {
-        cause: Some(code),
-        texts: &[],
-        code: code as u16,
-        reason: code.name(),
-    };
-    host.close(connection, closing);
-}
-
-/// Whether somebody asks by this input to be let in. Only the first message of a frame can do so.
-fn may_log_in(input: &Input) -> bool {
-    match input {
-        Input::Frame { frame, .. } => {
-            let first = frame.messages.first().and_then(|it| it.kind.as_ref());
-            matches!(first, Some(Kind::Login(_) | Kind::Resume(_)))
-        }
-        Input::Admitted { .. } => true,
-        _ => false,
-    }
-}
-
-fn recall<H: Host>(host: &mut H, input: &Input) {
-    if let Some(recalled) = host.recall(input) {
-        handle(host, recalled);
-        carry_out_all(host);
-    }
-}
-
-fn handle<H: Host>(host: &mut H, input: Input) {
-    host.see_input(&input);
-    let now = host.now();
-    let cell = host.cell();
-    cell.counts.see_input(&input);
-    cell.hub.handle(now, input, &mut cell.effects);
-}
-
-/// Carries out effects, and gives the hub what its own share of the bus and its translators have for it, until
-/// nothing is left.
-///
-/// Order: one input's effects are carried out before the next input is given; what the bus delivers goes before what
-/// translators have, so that a legacy client's words are heard by a hub that knows everything which they may answer.
-pub(crate) fn settle<H: Host>(host: &mut H) {
-    loop {
-        carry_out_all(host);
-        let cell = host.cell();
-        let next = cell.local.pop_front().map(Input::Bus);
-        let Some(input) = next.or_else(|| cell.translators.next_input()) else {
-            return;
-        };
-        if matches!(input, Input::Admitted { .. }) {
-            recall(host, &input);
-        }
-        handle(host, input);
-    }
-}
-
-fn carry_out_all<H: Host>(host: &mut H) {
-    let mut effects = std::mem::take(&mut host.cell().effects);
-    host.see_effects(&effects);
-    for effect in effects.drain(..) {
-        host.see_effect(&effect);
-        host.cell().counts.see_effect(&effect);
-        carry_out(host, effect);
-    }
-    let cell = host.cell();
-    debug_assert!(cell.effects.is_empty(), "a host has driven its cell");
-    cell.effects = effects;
-}
-
-fn carry_out<H: Host>(host: &mut H, effect: Effect) {
-    match effect {
-        Effect::Send { connection, frame } => {
-            if !translators::translate(host, connection, &frame) {
-                host.send(connection, &frame);
-            }
-        }
-        Effect::SendAll { connections, frame } => {
-            if host.cell().translators.is_empty() {
-                return host.send_all(&connections, &frame);
-            }
-            send_to_both(host, &connections, &frame);
-        }
-        Effect::Close { connection, code } => {
-            host.note_end(connection, code);
-            end(host, connection, code);
-        }
-        Effect::HandOver {
-            connection,
-            to,
-            resume,
-            opened_ms,
-        } => host.hand_over(connection, to, resume, opened_ms),
-        Effect::Used { user, word } => host.note_used(user, word),
-        Effect::Answer { ticket, answer } => host.answer(ticket, answer),
-        Effect::Bus(op) => apply(host, op),
-        Effect::Store { ticket, op } => host.store(ticket, op),
-    }
-}
-
-/// Sends a frame to native and legacy clients, in this order.
-fn send_to_both<H: Host>(host: &mut H, connections: &[ConnectionId], frame: &bytes::Bytes) {
-    let mut rest = connections;
-    while !rest.is_empty() {
-        let translators = &host.cell().translators;
-        let natives = rest.iter().take_while(|id| !translators.has(**id)).count();
-        let (run, others) = rest.split_at(natives);
-        if !run.is_empty() {
-            host.send_all(run, frame);
-        }
-        rest = others;
-        if let Some((legacy, others)) = rest.split_first() {
-            translators::translate(host, *legacy, frame);
-            rest = others;
-        }
-    }
-}
-
-fn apply<H: Host>(host: &mut H, op: BusOp) {
-    host.cell().with_bus(|bus, out| bus.apply(op, out));
-    post(host);
-}
-
-fn post<H: Host>(host: &mut H) {
-    if host.cell().posts.is_empty() {
-        return;
-    }
-    let mut posts = std::mem::take(&mut host.cell().posts);
-    for (to, crossing) in posts.drain(..) {
-        host.post(to, crossing);
-    }
-    host.cell().posts = posts;
 }

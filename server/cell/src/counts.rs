@@ -1,11 +1,6 @@
 //! What a cell counts, for whoever runs the server.
 
-use tidings_bus::Bus;
-use tidings_hub::counts::AppTally;
-use tidings_hub::ids::HubId;
-use tidings_hub::{Effect, HubStats, Input};
-
-use crate::cell::Cell;
+use tidings_hub::{Effect, Input};
 
 /// What has happened in a cell since it was made.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -29,40 +24,6 @@ impl Counts {
             Effect::SendAll { connections, .. } => self.frames_sent += connections.len() as u64,
             Effect::Close { .. } => self.connections_ended += 1,
             _ => {}
-        }
-    }
-}
-
-/// How a cell is.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct CellReport {
-    /// Its hub.
-    pub hub: HubId,
-    /// How large that is now.
-    pub sizes: HubStats,
-    /// Topics with a subscriber that its share of the bus looks after.
-    pub topics: usize,
-    /// Connections of legacy clients.
-    pub legacy_clients: usize,
-    /// Whether nothing is under way in it.
-    pub is_settled: bool,
-    /// What has happened in it.
-    pub counts: Counts,
-    /// What has happened in it, by app.
-    pub apps: AppTally,
-}
-
-impl<B: Bus> Cell<B> {
-    /// How the cell is. O(apps that were heard of).
-    pub fn report(&self) -> CellReport {
-        CellReport {
-            hub: self.hub.config().id,
-            sizes: self.hub.stats(),
-            topics: self.bus().topics(),
-            legacy_clients: self.translators.len(),
-            is_settled: self.hub.is_settled(),
-            counts: self.counts,
-            apps: self.hub.app_counts().clone(),
         }
     }
 }

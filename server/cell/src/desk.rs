@@ -82,6 +82,8 @@ pub struct Desk<S> {
     homes: BTreeMap<ConnectionId, usize>,
     /// What was told since the test took it, in order.
     pub told: Vec<(ConnectionId, Told)>,
+    /// Every input that hubs were given, if the test wants to see them.
+    pub inputs: Option<Vec<Input>>,
     closed: BTreeMap<ConnectionId, Option<CloseCode>>,
     /// Connections that the test has taken away.
     lost: BTreeSet<ConnectionId>,
@@ -119,6 +121,7 @@ impl<S: FnMut(&StoreOp) -> Vec<StoreAnswer>> Desk<S> {
             rules: AppRules::default(),
             homes: BTreeMap::new(),
             told: Vec::new(),
+            inputs: None,
             closed: BTreeMap::new(),
             lost: BTreeSet::new(),
         };
@@ -312,6 +315,12 @@ impl<S: FnMut(&StoreOp) -> Vec<StoreAnswer>> Host for Desk<S> {
 
     fn legacy_rules(&mut self, _app: &AppId) -> AppRules {
         self.rules.clone()
+    }
+
+    fn see_input(&mut self, input: &Input) {
+        if let Some(inputs) = &mut self.inputs {
+            inputs.push(input.clone());
+        }
     }
 
     fn recent_logins<R>(&mut self, act: impl FnOnce(&mut RecentLogins) -> R) -> R {

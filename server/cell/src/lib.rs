@@ -8,9 +8,9 @@
 //! **What it is not.** It does no I/O, has no clock, no thread and no lock; what several cells of a node share (what
 //! users have used of their rates, who was logged in a moment ago) is the host's, which the cell asks for it.
 //!
-//! **Reading order.** `host` (what goes out), `cell` (the functions, and the order of turns), `translators` (legacy
-//! clients), `logins` (who may log in by the legacy protocol), `recent` (who was logged in a moment ago), `counts`
-//! (numbers for the operator), `desk` (a whole node for tests).
+//! **Reading order.** `cell` (what it holds), `host` (what it asks for), `drive` (its functions, and the order of
+//! turns), `translators` and `legacy` (legacy clients), `logins` (who may log in by their protocol), `recent` (who was
+//! logged in a moment ago), `counts` (numbers for the operator), `desk` (a whole node for tests).
 //!
 //! ```
 //! use std::sync::Arc;
@@ -32,14 +32,17 @@
 mod cell;
 mod counts;
 pub mod desk;
+mod drive;
 mod host;
+mod legacy;
 mod logins;
 mod recent;
 mod translators;
 
-pub use cell::{Cell, end, give, take, tick_hub};
-pub use counts::{CellReport, Counts};
+pub use cell::{Cell, CellReport};
+pub use counts::Counts;
+pub use drive::{end, give, take, tick_hub};
 pub use host::{Closing, Host};
+pub use legacy::{closed, forget, hear, open_legacy, tick_translators};
 pub use logins::TRAITS;
 pub use recent::RecentLogins;
-pub use translators::{closed, forget, hear, open_legacy, tick_translators};

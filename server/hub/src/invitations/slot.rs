@@ -1,5 +1,6 @@
 //! Invitations in a session's hands.
 
+use thin_vec::ThinVec;
 use tidings_wire::limits::{
     INVITATIONS_INCOMING_MAX, INVITATIONS_OPEN_MAX, INVITATIONS_REPORTED_MAX,
 };
@@ -130,11 +131,11 @@ impl Ringing {
 pub(crate) struct InvitationSlot {
     /// Those that its client held open when it logged in, whose records are being read. Bound:
     /// `INVITATIONS_OPEN_MAX`.
-    pub(crate) reported: Vec<Report>,
+    pub(crate) reported: ThinVec<Report>,
     /// Highest number that it has given an invitation.
     pub(crate) last_number: u64,
     /// Those that ring at its client. Bound: `INVITATIONS_INCOMING_MAX`.
-    pub(crate) rings: Vec<Ringing>,
+    pub(crate) rings: ThinVec<Ringing>,
 }
 
 impl InvitationSlot {

@@ -162,7 +162,7 @@ impl Hub {
             },
             has_attributes: record.has_attributes,
             invitations: InvitationSlot {
-                reported: Vec::new(),
+                reported: thin_vec::ThinVec::new(),
                 last_number: record.last_invitation,
                 rings: (record.rings.into_iter().map(Ringing::from_record))
                     .collect::<Option<_>>()?,

@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 
 use bytes::Bytes;
+use thin_vec::ThinVec;
 use tidings_wire::frame::restamp;
 
 use crate::bus_ops::{Asker, Parcel};
@@ -71,7 +72,7 @@ pub(crate) struct InboxState {
     /// Losses whose gap is on the way: told once that number is confirmed.
     pub(crate) losses: Option<Box<(u64, InboxLosses)>>,
     /// Messages whose live form was confirmed while the store was still keeping them.
-    pub(crate) confirmed_early: Vec<MessageId>,
+    pub(crate) confirmed_early: ThinVec<MessageId>,
     /// The latest stamp that the session was handed, in Unix milliseconds (contract CRA-7).
     pub(crate) latest_ts: u64,
     /// Bound: `BEHIND_MAX`.
