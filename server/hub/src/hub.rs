@@ -395,7 +395,7 @@ impl Hub {
             let key = *key;
             self.kernel.touch(key, out);
             if let Some(session) = self.kernel.sessions.get_mut(key) {
-                session.link.previous_secrets = Box::default();
+                session.link.previous_secrets.clear();
             }
             if frame.confirm > 0 && !self.handle_confirm(key, frame.confirm, out) {
                 return self.handle_protocol_error(connection, out);

@@ -1,6 +1,7 @@
 //! A session: what the hub knows of one login of one user.
 
 use bytes::Bytes;
+use thin_vec::ThinVec;
 use tidings_fault::fault;
 use tidings_token::Permissions;
 use tidings_wire::codes::CloseCode;
@@ -65,9 +66,9 @@ pub(crate) struct Link {
     pub(crate) secret: [u8; 32],
     /// Secrets issued before the latest resumes, newest first. Valid until the new connection's first frame: until
     /// then nobody knows which answer the client received. Bound: `PREVIOUS_SECRETS_MAX`.
-    pub(crate) previous_secrets: Box<[[u8; 32]]>,
+    pub(crate) previous_secrets: ThinVec<[u8; 32]>,
     /// Sessions that this one has replaced. Bound: `FORERUNNERS_MAX` per replacement.
-    pub(crate) forerunners: Vec<Forerunner>,
+    pub(crate) forerunners: ThinVec<Forerunner>,
     /// When the newest connection that has served it was opened, by the clock that all hubs of the node share, in
     /// monotonic milliseconds.
     pub(crate) opened_ms: u64,
@@ -87,8 +88,8 @@ impl Link {
     pub(crate) fn new(secret: [u8; 32], opened_ms: u64, heard_ms: u64) -> Self {
         Self {
             secret,
-            previous_secrets: Box::default(),
-            forerunners: Vec::new(),
+            previous_secrets: ThinVec::new(),
+            forerunners: ThinVec::new(),
             opened_ms,
             heard_ms,
             next_check_ms: None,
@@ -180,7 +181,7 @@ impl Session {
         Inherited {
             was_here: self.is_here(),
             has_attributes: self.has_attributes,
-            forerunners: self.link.forerunners.clone(),
+            forerunners: self.link.forerunners.to_vec(),
             used: None,
         }
         .and(Inherited {

@@ -182,7 +182,7 @@ impl Hub {
             login.stamp.mono_ms,
             self.kernel.now.mono_ms,
         );
-        link.forerunners = login.inherited.forerunners;
+        link.forerunners = login.inherited.forerunners.into();
         let session = Session {
             id,
             user: user.clone(),

@@ -118,11 +118,11 @@ impl Hub {
             return Located::Here;
         }
         // A stranger who names a user must not learn from the answer whether that user is online.
-        let known = here.map(|here| &here.link.forerunners);
+        let known = here.map(|here| &here.link.forerunners[..]);
         let claimed = entry
             .claim
             .as_ref()
-            .map(|login| &login.inherited.forerunners);
+            .map(|login| &login.inherited.forerunners[..]);
         let mut replaced = known.into_iter().chain(claimed).flatten();
         let is_its_own = replaced.any(|forerunner| {
             let mut secrets = forerunner.secrets.iter();

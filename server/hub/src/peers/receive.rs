@@ -237,10 +237,9 @@ impl Peers {
             return;
         };
         let inbox = &mut session.peers.inbox;
-        let mut up_to = 0;
-        while let Some((_, number)) = inbox.delivered.pop_front_if(|(at, _)| *at <= sseq) {
-            up_to = number;
-        }
+        let confirmed = inbox.delivered.partition_point(|(at, _)| *at <= sseq);
+        let last = inbox.delivered.drain(..confirmed).next_back();
+        let up_to = last.map_or(0, |(_, number)| number);
         let told = inbox
             .losses
             .take_if(|told| told.0 <= sseq)

@@ -68,7 +68,7 @@ pub(crate) struct InboxState {
     /// The next page is read when this number is confirmed.
     pub(crate) page_end: Option<u64>,
     /// (number in the outbox, number in the inbox) of stored messages that are not confirmed.
-    pub(crate) delivered: VecDeque<(u64, u64)>,
+    pub(crate) delivered: ThinVec<(u64, u64)>,
     /// Losses whose gap is on the way: told once that number is confirmed.
     pub(crate) losses: Option<Box<(u64, InboxLosses)>>,
     /// Messages whose live form was confirmed while the store was still keeping them.
@@ -179,7 +179,7 @@ impl PeerSlot {
         );
         let seen = delivered.iter().all(|(_, inbox)| *inbox <= self.inbox.seen);
         assert!(seen, "a stored message was handed over and not seen");
-        let last = delivered.back().map_or(0, |(sseq, _)| *sseq);
+        let last = delivered.last().map_or(0, |(sseq, _)| *sseq);
         assert!(last <= outbox.sent(), "a stored message without a frame");
         assert!(
             !(self.inbox.is_reading && self.inbox.page_end.is_some()),

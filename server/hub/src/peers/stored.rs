@@ -133,7 +133,7 @@ impl Peers {
             let op = StoreOp::InboxConfirm { user, up_to, told };
             return kernel.store_and_forget(op, out);
         }
-        let last = session.peers.inbox.delivered.back().map(|(sseq, _)| *sseq);
+        let last = session.peers.inbox.delivered.last().map(|(sseq, _)| *sseq);
         // Also without more of them: what grows one by one is no less than a page.
         let is_full = has_more || session.peers.inbox.delivered.len() >= INBOX_PAGE;
         if is_full && last.is_some_and(|last| last > session.outbox.confirmed()) {
@@ -238,7 +238,7 @@ impl Peers {
             .inbox
             .stamped(&stored_frame(message), server_ts);
         let sseq = session.push(frame, Source::Call, out);
-        session.peers.inbox.delivered.push_back((sseq, inbox));
+        session.peers.inbox.delivered.push((sseq, inbox));
     }
 
     /// A message was given to this hub and to the one whose session it replaces, which has stored it. What its
