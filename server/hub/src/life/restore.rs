@@ -131,12 +131,14 @@ impl Hub {
         link.previous_secrets = secrets.flatten().take(PREVIOUS_SECRETS_MAX).collect();
         let forerunners = record.forerunners.into_iter().map(to_forerunner);
         link.forerunners = forerunners.collect::<Option<_>>()?;
+        let outbox = Outbox::from_record(&user.app, record.outbox?, &self.kernel.replay_bytes)?;
+        let inbox = InboxState::from_record(record.inbox?, outbox.sent())?;
         Some(Session {
             id: from_session_id(&record.id)?,
             settings,
             traits,
             connection: None,
-            outbox: Outbox::from_record(&user.app, record.outbox?, &self.kernel.replay_bytes)?,
+            outbox,
             link,
             token: Token {
                 expires_s: record.token_expires_s,
@@ -172,7 +174,7 @@ impl Hub {
                     .map(|delivery| Delivery::from_record(delivery, &user))
                     .collect::<Option<_>>()?,
                 check_ms: None,
-                inbox: InboxState::from_record(record.inbox?),
+                inbox,
             },
             has_attributes: record.has_attributes,
             invitations: InvitationSlot {
