@@ -489,7 +489,12 @@ impl Presence {
         };
         let ids = record.watchers.iter().filter_map(|id| from_session_id(id));
         let mut watchers = IndexSet::with_hasher(kernel.hasher);
-        watchers.extend(ids.filter_map(|id| keys.get(&id).copied()));
+        let watches = |key: &SessionKey| {
+            let session = kernel.sessions.get(*key);
+            session.is_some_and(|it| it.presence.watched.contains(&user))
+        };
+        let known = ids.filter_map(|id| keys.get(&id).copied());
+        watchers.extend(known.filter(watches));
         let watch = Watch {
             state,
             stamp: NEVER,
@@ -499,6 +504,26 @@ impl Presence {
         self.watches.insert(user.clone(), watch);
         out.emit(Effect::Bus(BusOp::Subscribe(Topic::Presence(user.clone()))));
         self.drop_watch_if_unused(&user, out);
+    }
+
+    /// A session watches those only whose records say so too: a file may hold anything.
+    pub(crate) fn leave_unrestored_watches(&mut self, key: SessionKey, kernel: &mut Kernel) {
+        let Some(session) = kernel.sessions.get_mut(key) else {
+            return;
+        };
+        let watched = &mut session.presence.watched;
+        let is_known = |user: &UserKey| {
+            let watch = self.watches.get(user);
+            watch.is_some_and(|watch| watch.watchers.contains(&key))
+        };
+        let unknown: Vec<UserKey> = watched
+            .iter()
+            .filter(|user| !is_known(user))
+            .cloned()
+            .collect();
+        for user in unknown {
+            watched.remove(&user);
+        }
     }
 
     /// Tells the user's hub that the user is watched.

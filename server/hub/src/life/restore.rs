@@ -12,7 +12,7 @@ use crate::channels::state::Channel;
 use crate::config::{AppSettings, Traits};
 use crate::grant::Proof;
 use crate::hub::Hub;
-use crate::ids::{HubId, SessionId, SessionKey, UserKey};
+use crate::ids::{ChannelKey, HubId, SessionId, SessionKey, UserKey};
 use crate::invitations::slot::{InvitationSlot, Ringing};
 use crate::invitations::state::Invitations;
 use crate::io::{Effect, Sink};
@@ -43,16 +43,23 @@ impl Hub {
         self.kernel.clock.heard_from_ms = self.kernel.now.mono_ms + SUBSCRIBE_MS;
         let mut keys = BTreeMap::new();
         for session in record.sessions {
-            if let Some((id, key)) = self.restore_session(session, out) {
+            if let Some((id, key)) = self.restore_session(session, &keys, out) {
                 keys.insert(id, key);
             }
         }
         for channel in record.channels {
             self.restore_channel(channel, &keys, out);
         }
+        for key in keys.values() {
+            self.leave_unrestored_channels(*key);
+        }
         for watch in record.watches {
             self.presence
                 .restore_watch(watch, &keys, &mut self.kernel, out);
+        }
+        for key in keys.values() {
+            self.presence
+                .leave_unrestored_watches(*key, &mut self.kernel);
         }
         for key in keys.into_values() {
             self.kernel.set_session_timer(key);
@@ -66,10 +73,17 @@ impl Hub {
     fn restore_session(
         &mut self,
         record: SessionRecord,
+        keys: &BTreeMap<SessionId, SessionKey>,
         out: &mut dyn Sink,
     ) -> Option<(SessionId, SessionKey)> {
         let traits = from_traits(record.traits.as_ref()?);
         let user = from_user_by(traits.names, record.user.as_ref()?)?;
+        let entry = self.kernel.users.get(&user);
+        let has_session = entry.is_some_and(|entry| entry.session.is_some());
+        if has_session || keys.contains_key(&from_session_id(&record.id)?) {
+            // A file may hold anything: a user has one session, and a session one record.
+            return None;
+        }
         // Who may not be here any more is ended when all hubs hear of it.
         let mut settings = self.kernel.config.apps.settings(&user.app);
         settings.rate_limits &= !traits.is_paced;
@@ -117,12 +131,14 @@ impl Hub {
         link.previous_secrets = secrets.flatten().take(PREVIOUS_SECRETS_MAX).collect();
         let forerunners = record.forerunners.into_iter().map(to_forerunner);
         link.forerunners = forerunners.collect::<Option<_>>()?;
+        let outbox = Outbox::from_record(&user.app, record.outbox?, &self.kernel.replay_bytes)?;
+        let inbox = InboxState::from_record(record.inbox?, outbox.sent())?;
         Some(Session {
             id: from_session_id(&record.id)?,
             settings,
             traits,
             connection: None,
-            outbox: Outbox::from_record(&user.app, record.outbox?, &self.kernel.replay_bytes)?,
+            outbox,
             link,
             token: Token {
                 expires_s: record.token_expires_s,
@@ -158,7 +174,7 @@ impl Hub {
                     .map(|delivery| Delivery::from_record(delivery, &user))
                     .collect::<Option<_>>()?,
                 check_ms: None,
-                inbox: InboxState::from_record(record.inbox?),
+                inbox,
             },
             has_attributes: record.has_attributes,
             invitations: InvitationSlot {
@@ -181,16 +197,26 @@ impl Hub {
             // A name that this version does not accept.
             return;
         };
+        self.channels.epochs = self.channels.epochs.max(record.epoch);
         let mut channel = Channel::new(key.clone(), self.kernel.hasher, record.epoch);
         channel.seq = record.seq;
         // The store starts revisions of attributes over, and none is under way.
         channel.go_on();
         for id in record.locals.iter().filter_map(|id| from_session_id(id)) {
-            if let Some(session) = keys.get(&id) {
+            let Some(session) = keys.get(&id) else {
+                continue;
+            };
+            let joined = self.kernel.sessions.get(*session);
+            let is_in = |it: &Session| it.user.app == key.app && it.channels.contains(&key.channel);
+            if joined.is_some_and(is_in) {
                 channel.locals.insert(*session, id);
             }
         }
-        for origin in record.origins {
+        for mut origin in record.origins {
+            if HubId::from_number(origin.hub) == self.kernel.config.id {
+                // Its own changes are numbered as the channel says: a hub misses none of them.
+                (origin.epoch, origin.seq) = (record.epoch, record.seq);
+            }
             // Those who hear of it knew it before: these are no events.
             channel
                 .members
@@ -202,6 +228,23 @@ impl Hub {
             self.channels.schedule_count(&key, &mut self.kernel, out);
         }
         self.channels.drop_channel_if_unused(&key, out);
+    }
+}
+
+impl Hub {
+    /// A session is in those channels only whose records say so too: a file may hold anything.
+    fn leave_unrestored_channels(&mut self, key: SessionKey) {
+        let Some(session) = self.kernel.sessions.get_mut(key) else {
+            return;
+        };
+        let app = &session.user.app;
+        let known = &self.channels.known;
+        session.channels.retain(|channel| {
+            let app = app.clone();
+            let channel = channel.clone();
+            let found = known.get(&ChannelKey { app, channel });
+            found.is_some_and(|found| found.locals.contains_key(&key))
+        });
     }
 }
 

@@ -71,7 +71,15 @@ impl InboxState {
         }
     }
 
-    pub(crate) fn from_record(record: InboxRecord) -> Self {
+    /// `None`: numbers that contradict each other, or the last frame that was sent.
+    pub(crate) fn from_record(record: InboxRecord, sent: u64) -> Option<Self> {
+        let delivered = &record.delivered;
+        let is_sound = delivered.is_sorted_by(|a, b| a.sseq < b.sseq)
+            && delivered.iter().all(|pair| pair.inbox <= record.seen)
+            && delivered.last().is_none_or(|pair| pair.sseq <= sent);
+        if !is_sound {
+            return None;
+        }
         let pair = |pair: PairRecord| (pair.sseq, pair.inbox);
         let losses = record.losses.map(|losses| {
             let counts = InboxLosses {
@@ -81,13 +89,13 @@ impl InboxState {
             };
             Box::new((losses.sseq, counts))
         });
-        Self {
+        Some(Self {
             seen: record.seen,
             page_end: record.page_end,
             delivered: record.delivered.into_iter().map(pair).collect(),
             losses,
             latest_ts: record.latest_ts,
             ..Self::default()
-        }
+        })
     }
 }
