@@ -107,13 +107,13 @@ impl Findings {
             1 => "one check failed: follow the hint above",
             _ => "checks failed: follow the hints above, from top to bottom",
         };
-        let text = match self.is_json {
-            true => format!(
-                "{}\n",
-                json!({ "findings": self.all, "failed": self.faults })
-            ),
-            false if self.faults > 1 => format!("{} {summary}\n", self.faults),
-            false => format!("{summary}\n"),
+        let text = if self.is_json {
+            let report = json!({ "findings": self.all, "failed": self.faults });
+            format!("{report}\n")
+        } else if self.faults > 1 {
+            format!("{} {summary}\n", self.faults)
+        } else {
+            format!("{summary}\n")
         };
         self.say(&text);
         match (self.unwritten, self.faults) {

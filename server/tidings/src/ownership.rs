@@ -71,10 +71,12 @@ fn find_stranger(directory: &Path, owner: u32) -> Option<(PathBuf, u32)> {
     entries.flatten().find_map(|entry| {
         let metadata = entry.metadata().ok()?;
         let path = entry.path();
-        match metadata.uid() == owner {
-            false => Some((path, metadata.uid())),
-            true if metadata.is_dir() => find_stranger(&path, owner),
-            true => None,
+        if metadata.uid() != owner {
+            Some((path, metadata.uid()))
+        } else if metadata.is_dir() {
+            find_stranger(&path, owner)
+        } else {
+            None
         }
     })
 }

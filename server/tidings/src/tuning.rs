@@ -74,16 +74,12 @@ pub(crate) fn settings(of: &AppSettings) -> Vec<(&'static str, toml::Value)> {
 
 /// Whether there is a setting of that name.
 pub(crate) fn check_name(name: &str) -> Result<(), Failure> {
-    match settings(&AppSettings::default())
+    let is_setting = settings(&AppSettings::default())
         .iter()
-        .any(|(known, _)| *known == name)
-        || legacy_rules::has(name)
-        || quotas::has(name)
-        || page_rules::has(name)
-    {
-        true => Ok(()),
-        false => Err(unknown(name)),
-    }
+        .any(|(known, _)| *known == name);
+    let is_known =
+        is_setting || legacy_rules::has(name) || quotas::has(name) || page_rules::has(name);
+    if is_known { Ok(()) } else { Err(unknown(name)) }
 }
 
 fn unknown(name: &str) -> Failure {

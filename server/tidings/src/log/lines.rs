@@ -272,17 +272,16 @@ impl<S: Sink> Thread<S> {
         loop {
             let suppressed = queue.budget.as_ref().map_or(0, |budget| budget.suppressed);
             let has_news = queue.lost > 0 || suppressed > 0;
-            let (next, has_waited) = match queue.lines.is_empty() && !queue.must_reopen {
-                false => (queue, true),
-                true if !has_news => {
-                    let waited = self.shared.changed.wait(queue);
-                    (waited.unwrap_or_else(PoisonError::into_inner), false)
-                }
-                true => {
-                    let waited = self.shared.changed.wait_timeout(queue, NOTICE_INTERVAL);
-                    let (queue, timeout) = waited.unwrap_or_else(PoisonError::into_inner);
-                    (queue, timeout.timed_out())
-                }
+            let is_idle = queue.lines.is_empty() && !queue.must_reopen;
+            let (next, has_waited) = if !is_idle {
+                (queue, true)
+            } else if has_news {
+                let waited = self.shared.changed.wait_timeout(queue, NOTICE_INTERVAL);
+                let (queue, timeout) = waited.unwrap_or_else(PoisonError::into_inner);
+                (queue, timeout.timed_out())
+            } else {
+                let waited = self.shared.changed.wait(queue);
+                (waited.unwrap_or_else(PoisonError::into_inner), false)
             };
             queue = next;
             if !has_waited {
