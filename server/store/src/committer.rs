@@ -76,7 +76,7 @@ impl Committer {
     /// Starts the thread.
     ///
     /// # Errors
-    /// The system has no thread to give.
+    /// If the system cannot start a thread.
     pub fn open(engine: impl Engine + Send + 'static, sink: impl AnswerSink) -> io::Result<Self> {
         let mut queue = Queue::default();
         queue.status.health = engine.health();
