@@ -1,23 +1,27 @@
-//! The clock that the hubs of several nodes share.
+//! A clock shared by the hubs of several nodes.
 
-/// Orders logins over nodes whose monotonic clocks began at different times: a node gives its hubs this time as
-/// [`tidings_hub::Time::mono_ms`], so that a [`tidings_hub::bus_ops::LoginStamp`] means the same on all of them.
+/// It orders logins across nodes whose monotonic clocks started at different times: a node passes
+/// this time to its hubs as [`tidings_hub::Time::mono_ms`], so that a
+/// [`tidings_hub::bus_ops::LoginStamp`] means the same on all of them.
 ///
-/// It runs as the node's own clock does and is ahead of it by as much as was needed to be no earlier than anything
-/// that was seen: two logins of which one was opened after the other's node was heard are in their order, whatever the
-/// clocks of their machines say. A node that is alone does not need it.
+/// It advances with the node's own clock, and is ahead of it by just enough not to be behind any
+/// time received from another node. If one login is opened after its node has heard from the
+/// other's, the two are ordered correctly, whatever the machines' clocks say. A single node does
+/// not need it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct SharedClock {
     ahead_ms: u64,
 }
 
 impl SharedClock {
-    /// The shared time at this time of the node's clock, in milliseconds. Never goes back.
+    /// The shared time for this reading of the node's own clock, in milliseconds. Never goes
+    /// backwards.
     pub fn at(&self, mono_ms: u64) -> u64 {
         mono_ms.saturating_add(self.ahead_ms)
     }
 
-    /// Another node has said, with something that arrives now, what the shared time is there, in milliseconds.
+    /// Takes note of another node's shared time, in milliseconds, received with something that
+    /// arrives now.
     pub fn see(&mut self, mono_ms: u64, shared_ms: u64) {
         self.ahead_ms = self.ahead_ms.max(shared_ms.saturating_sub(mono_ms));
     }

@@ -1,12 +1,14 @@
-//! The contract suite: what every bus must do, whatever carries it.
+//! The contract suite: what every bus must do, whatever transport it uses.
 //!
-//! It has two levels. [`within_a_node`] holds the bus between hubs of one process to everything that
-//! [`tidings_hub::bus_ops`] says. [`between_nodes`] holds a bus over a network to what a network can give: it orders
-//! what one hub sends to one topic, but two nodes may see two senders in another order; a subscription is in force
-//! when it has settled; how many hubs were asked is known for the node that answers only. What a network loses is not
-//! for this suite: it shows as silence, never as `Nobody`.
+//! It has two levels. [`within_a_node`] holds the bus between hubs of one process to everything
+//! that [`tidings_hub::bus_ops`] says. [`between_nodes`] holds a bus over a network to what a
+//! network can provide: it orders what one hub sends to one topic, but two nodes may see two
+//! senders in different orders; a subscription takes effect once it has settled; the number of hubs
+//! asked is known only for the answering node. Network loss is outside this suite: it shows as
+//! silence, never as `Nobody`.
 //!
-//! An implementation is wrapped as [`Wired`]. The suite panics at the first breach and says which clause it breaks.
+//! An implementation is wrapped as [`Wired`]. The suite panics at the first breach and names the
+//! broken clause.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -20,20 +22,20 @@ use tidings_hub::store_ops::{HistoryLimits, HistoryMessage};
 use tidings_wire::names::{AppId, ChannelName, UserId};
 use tidings_wire::proto::PresenceState;
 
-/// A bus with its hubs, as the suite drives it.
+/// A bus and its hubs, as driven by the suite.
 pub trait Wired {
-    /// Hub `from` does something.
+    /// Hub `from` submits an operation.
     fn apply(&mut self, from: HubId, op: BusOp);
 
-    /// Lets something that is under way go on. False when nothing is under way.
+    /// Advances something in transit. `false` = nothing is in transit.
     fn step(&mut self) -> bool;
 
-    /// What the hub has been given since the last call, in order.
+    /// What the hub has received since the last call, in order.
     fn take(&mut self, hub: HubId) -> Vec<BusInput>;
 }
 
-/// Holds the bus between the hubs of one node to all of the contract; `make` wires a fresh one with so many hubs, which
-/// are named `HubId::local(0)`, `HubId::local(1)` and so on.
+/// Checks the whole contract between the hubs of one node. `make` wires a fresh bus with the given
+/// number of hubs, named `HubId::local(0)`, `HubId::local(1)` and so on.
 ///
 /// # Panics
 /// If the bus breaks the contract.
@@ -47,8 +49,8 @@ pub fn within_a_node<B: Wired>(mut make: impl FnMut(u16) -> B) {
     }
 }
 
-/// Holds a bus between nodes to what a network can give; `make` wires a fresh one between as many nodes as it is given
-/// numbers, with so many hubs each. The nodes are numbered from 0.
+/// Checks what a network can provide between nodes. `make` gets a list of hub counts and wires a
+/// fresh bus with one node for each, numbered from 0.
 ///
 /// # Panics
 /// If the bus breaks the contract.
@@ -64,7 +66,7 @@ pub fn between_nodes<B: Wired>(mut make: impl FnMut(&[u16]) -> B) {
     }
 }
 
-/// What the suite asks for.
+/// How much the suite demands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Level {
     Node,
@@ -72,7 +74,7 @@ enum Level {
 }
 
 impl Level {
-    /// Between nodes, a subscription counts when everybody has heard of it.
+    /// Between nodes, a subscription counts once every node has received it.
     fn settle_subscriptions<B: Wired>(self, bus: &mut B) {
         if self == Self::Cluster {
             settle(bus);
@@ -101,7 +103,7 @@ fn app() -> AppId {
     AppId::parse("0123456789abcdef0123456789abcdef").expect("an app id")
 }
 
-/// Topics of all kinds, enough of them that every hub is the home of some.
+/// Topics of all kinds, enough that every hub is the home of some.
 fn topics() -> Vec<Topic> {
     let user = |n: usize| UserKey {
         app: app(),
@@ -124,7 +126,7 @@ fn topics() -> Vec<Topic> {
         .collect()
 }
 
-/// A publication that stands on such a topic, with a number of its own.
+/// A publication that fits this kind of topic, with a number of its own.
 fn numbered(topic: &Topic, number: u64) -> Arc<Publication> {
     Arc::new(match topic {
         Topic::User(_) | Topic::Calls(_) => {
@@ -159,7 +161,7 @@ fn number_of(publication: &Publication) -> u64 {
     }
 }
 
-/// A question that stands on such a topic, if there is one.
+/// A question that fits this kind of topic, if there is one.
 fn question(topic: &Topic) -> Option<Question> {
     match topic {
         Topic::User(_) => Some(Question::Presence),
@@ -168,7 +170,7 @@ fn question(topic: &Topic) -> Option<Question> {
     }
 }
 
-/// Topics that something is asked of.
+/// Topics to which questions can be sent.
 fn asked_topics() -> impl Iterator<Item = Topic> {
     topics()
         .into_iter()
@@ -261,7 +263,7 @@ fn nobody_hears_what_it_has_not_subscribed_to<B: Wired>(bus: &mut B, hubs: &[Hub
 fn a_subscription_is_in_force_at_once<B: Wired>(bus: &mut B, hubs: &[HubId]) {
     for topic in topics() {
         for hub in hubs {
-            // No settling between: the bus keeps the order of one hub by itself.
+            // Nothing settles in between: the bus keeps one hub's order on its own.
             bus.apply(*hub, BusOp::Subscribe(topic.clone()));
             bus.apply(*hub, publish(&topic, 1));
             bus.apply(*hub, BusOp::Unsubscribe(topic.clone()));
@@ -372,8 +374,8 @@ fn answerer(input: BusInput) -> HubId {
     }
 }
 
-/// All hubs publish to all topics while what they send is under way: those subscribers of a topic that stand together
-/// must see one order, and every subscriber the order of every publisher.
+/// All hubs publish to all topics concurrently: subscribers of a topic that share a node must see
+/// one order, and every subscriber must see each publisher's order.
 fn subscribers_see_one_order<B: Wired>(bus: &mut B, hubs: &[HubId], place: impl Fn(&HubId) -> u16) {
     const ROUNDS: u64 = 50;
     let topics = topics();
@@ -410,8 +412,8 @@ fn subscribers_see_one_order<B: Wired>(bus: &mut B, hubs: &[HubId], place: impl 
     }
 }
 
-/// All hubs publish messages for the history while they are under way: of each topic, exactly one hub gets all of
-/// them to keep, in the order in which a subscriber gets them.
+/// All hubs publish messages for the history concurrently: for each topic, exactly one hub receives
+/// all of them to keep, in the order in which a subscriber receives them.
 fn one_hub_keeps_a_history_in_the_order_that_subscribers_see<B: Wired>(
     bus: &mut B,
     hubs: &[HubId],

@@ -1,13 +1,14 @@
 //! The bus between hubs: contract, contract suite and the in-memory router.
 //!
-//! The vocabulary and the contract are the hub's ([`tidings_hub::bus_ops`]). This crate has the router that
-//! joins the hubs of one process, and [`contract`], the suite that every bus must pass. It knows no socket, no
-//! thread, no lock and no runtime: a [`Shard`] is a state machine, and whoever drives it carries what crosses
-//! from one hub to another.
+//! The vocabulary and the contract are the hub's ([`tidings_hub::bus_ops`]). This crate has the
+//! router that joins the hubs of one process, and [`contract`], the suite that every bus must pass.
+//! It contains no sockets, threads, locks or runtime: a [`Shard`] is a state machine, and its host
+//! carries crossings from one hub to another.
 //!
-//! Every topic has a *home* hub, given by a keyed hash. The home's shard knows the topic's subscribers; what any
-//! hub does on the topic goes there and from there to the subscribers. As long as what one hub sends another
-//! stays in order, that makes one order per topic for the whole node, with no lock and no coordination.
+//! Every topic has a *home* hub, given by a keyed hash. The home's shard knows the topic's
+//! subscribers; everything that a hub does on the topic goes there first, and from there to the
+//! subscribers. If everything that one hub sends another stays in order, that gives one order per
+//! topic for the whole node, without locks or coordination.
 //!
 //! ```
 //! use tidings_bus::{Homes, Shard};

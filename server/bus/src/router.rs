@@ -12,11 +12,11 @@ use tidings_hub::ids::HubId;
 
 use crate::door::{Bus, Crossing, Outlet};
 
-/// Numbers of the hubs that have subscribed to a topic, in their order: up to eight without an allocation. All of them
-/// are of the shard's node.
+/// Numbers of a topic's subscribers, in the order in which they subscribed; up to eight without an allocation. All of
+/// them are hubs of the shard's node.
 type Subscribers = SmallVec<[u16; 8]>;
 
-/// Where each topic is at home.
+/// Determines the home of each topic.
 ///
 /// All hubs of a node hold equal copies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,7 +29,8 @@ pub struct Homes {
 impl Homes {
     /// Spreads topics over `hubs` hubs, numbered from 0.
     ///
-    /// `key` comes from the node's random seed, so that nobody can choose names that meet at one hub.
+    /// `key` comes from the node's random seed, so that nobody can choose names that all land on
+    /// one hub.
     ///
     /// # Panics
     /// If `hubs` is 0.
@@ -66,7 +67,7 @@ impl Homes {
         self.hub(u16::try_from(home).expect("a remainder of a u16 fits"))
     }
 
-    /// The hub whose shard takes the operation: the topic's home, or whom an answer is for.
+    /// The hub whose shard handles the operation: the topic's home, or the addressee of an answer.
     pub fn destination(&self, op: &BusOp) -> HubId {
         match op {
             BusOp::Subscribe(topic) | BusOp::Unsubscribe(topic) => self.home(topic),
@@ -76,16 +77,16 @@ impl Homes {
     }
 }
 
-/// One hub's part of the router: the subscribers of the topics that are at home there.
+/// One hub's part of the router: the subscribers of the topics whose home it is.
 ///
-/// Order: what one hub sends to another, operations and deliveries alike, must arrive in the order in which it
-/// was sent; nothing is assumed of what different hubs send.
+/// Order: what one hub sends to another, operations and deliveries alike, must arrive in the order
+/// in which it was sent; nothing is assumed about different senders.
 #[derive(Debug)]
 pub struct Shard {
     hub: HubId,
     homes: Homes,
-    /// Bound: one entry per user, channel and watched user that any hub of the node is interested in; the hubs
-    /// bound these, and the entry goes with its last subscriber.
+    /// Bound: one entry per user, channel and watched user that any hub of the node is interested
+    /// in. The hubs bound these, and an entry is removed with its last subscriber.
     topics: HashMap<Topic, Subscribers, SeededState>,
     /// The latest stamp of a message that this shard has routed, in Unix milliseconds.
     latest_ts: u64,
@@ -94,7 +95,8 @@ pub struct Shard {
 impl Shard {
     /// The shard of one hub, without subscribers.
     pub fn new(hub: HubId, homes: Homes) -> Self {
-        // Another key than that of the homes: all topics of this shard agree in some bits under that one.
+        // Not the key of the homes: under that one, the hashes of this shard's topics share some
+        // bits.
         let state = SeededState(homes.key.1, !homes.key.0);
         Self {
             hub,
@@ -104,8 +106,8 @@ impl Shard {
         }
     }
 
-    /// Takes an operation of hub `from` whose [`Homes::destination`] is this hub, and says what is to be given to
-    /// whom, in order.
+    /// Takes an operation of hub `from` whose [`Homes::destination`] is this hub, and passes what
+    /// results to `deliver`, with its receiver, in order.
     ///
     /// O(subscribers of the topic).
     pub fn route(&mut self, from: HubId, op: BusOp, deliver: &mut impl FnMut(HubId, BusInput)) {
@@ -118,8 +120,11 @@ impl Shard {
         match op {
             BusOp::Subscribe(topic) => {
                 let subscribers = self.topics.entry(topic).or_default();
-                let is_forgotten = fault!(RouterForgetsThirdHub) && subscribers.len() > 1;
-                if !is_forgotten && !subscribers.contains(&from.hub) {
+                let forgets_third = fault!(RouterForgetsThirdHub);
+                if forgets_third && subscribers.len() > 1 {
+                    return;
+                }
+                if !subscribers.contains(&from.hub) {
                     subscribers.push(from.hub);
                 }
             }
@@ -189,11 +194,12 @@ impl Shard {
         }
     }
 
-    /// A message whose stamp is earlier than one before it gets that one's: clocks of hubs differ, and one may have
-    /// seen a jump that another has not (contract CRA-7).
+    /// Raises a stamp that is earlier than a preceding one to that one: the hubs' clocks differ,
+    /// and one may have seen a jump that another has not (contract CRA-7).
     fn in_order(&mut self, message: Arc<Publication>) -> Arc<Publication> {
+        let ignores_earlier = fault!(StampIgnoresEarlierOnes);
         match message.server_ts() {
-            Some(server_ts) if server_ts < self.latest_ts && !fault!(StampIgnoresEarlierOnes) => {
+            Some(server_ts) if server_ts < self.latest_ts && !ignores_earlier => {
                 Arc::new(Arc::unwrap_or_clone(message).raised(self.latest_ts))
             }
             Some(server_ts) => {
@@ -204,7 +210,7 @@ impl Shard {
         }
     }
 
-    /// Topics with a subscriber.
+    /// Number of topics with a subscriber.
     pub fn topics(&self) -> usize {
         self.topics.len()
     }
@@ -226,7 +232,8 @@ impl Shard {
     }
 }
 
-/// The in-memory bus, as one hub of a node sees it: its shard, and the way to the shards of the other hubs.
+/// The in-memory bus as one hub of a node sees it: its own shard, and a way to the other hubs'
+/// shards.
 #[derive(Debug)]
 pub struct Router {
     hub: HubId,
@@ -246,8 +253,8 @@ impl Router {
         }
     }
 
-    /// The same bus, which also posts what stays with its own hub: for a simulator that lets other things happen
-    /// between an operation and what comes of it.
+    /// The same bus, except that it also posts crossings to its own hub: for a simulator that lets
+    /// other things happen between an operation and its results.
     #[must_use]
     pub fn posting_to_itself(mut self) -> Self {
         self.posts_to_itself = true;
@@ -278,7 +285,7 @@ impl Bus for Router {
     fn apply(&mut self, op: BusOp, out: &mut impl Outlet) {
         if let BusOp::Answer { to, ask, answer } = op {
             let from = self.hub;
-            // It belongs to no topic's order.
+            // An answer belongs to no topic's order.
             return self.give(to, BusInput::Answered { ask, from, answer }, out);
         }
         let at = self.homes.destination(&op);
@@ -302,7 +309,7 @@ impl Bus for Router {
     }
 }
 
-/// Hashes user-chosen names with a key that they do not know.
+/// Hashes names chosen by users, with a key that they do not know.
 #[derive(Debug, Clone, Copy)]
 struct SeededState(u64, u64);
 

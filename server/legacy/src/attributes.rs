@@ -22,14 +22,14 @@ const EVENTS: Rate = Rate {
     calls: 10,
     window_ms: 1_000,
 };
-/// Kept by the system. Source: signaling 7.6.
+/// Maintained by the system. Source: signaling 7.6.
 const MEMBER_NUM: &str = "_member_num";
 const TOTAL_NUM: &str = "_total_member_num";
 const AUTO_NUM: &str = "_auto_update_num";
 const AUTO_TOTAL_NUM: &str = "_auto_update_total_num";
 
-/// Names that say how a channel is, towards the hub as what a library notes of it: RTM users do not see them, and
-/// what they replace or clear leaves them alone. Source: signaling 7.6, 9.4.
+/// Names that configure a channel. Towards the hub they are notes of a library: RTM users do not
+/// see them, and replacing or clearing attributes leaves them alone. Source: signaling 7.6, 9.4.
 const BUILT_IN: [&str; 8] = [
     CHANNEL_TTL,
     MEMBER_NUM,
@@ -44,21 +44,21 @@ const CHANNEL_TTL: &str = "_channel_ttl";
 pub(crate) const USER_NOTIFICATION: &str = "_userNotification";
 pub(crate) const SENDMSG_LIMIT: &str = "_sendmsg_limit";
 pub(crate) const SETATTR_LIMIT: &str = "_setattr_limit";
-/// What the keys of such notes begin with. It is the hub's.
+/// Prefix of the keys of such notes; the hub defines it.
 const LIBRARY_KEY: &str = "lib:known-to-client-libraries-only:";
 
 /// The hub's note of how long a channel's attributes outlive its last member, in seconds.
 const KEEP_NOTE: &str = "lib:known-to-client-libraries-only:keep_s";
-/// How long, if the channel does not say it. Source: documented, signaling 7.1.
+/// The same, for a channel that does not state it. Source: documented, signaling 7.1.
 const CHANNEL_TTL_S: u64 = 7_200;
 
-/// How long a channel's attributes are kept, as the hub has it noted.
+/// How long a channel's attributes are kept, according to the hub's note.
 pub(crate) fn kept_s(attributes: &[Attribute]) -> Option<u64> {
     let note = attributes.iter().find(|pair| pair.key == KEEP_NOTE)?;
     note.value.parse().ok()
 }
 
-/// The hub's key of an attribute.
+/// The hub's key for an attribute.
 fn to_key(name: String) -> String {
     if BUILT_IN.contains(&name.as_str()) {
         format!("{LIBRARY_KEY}{name}")
@@ -67,7 +67,7 @@ fn to_key(name: String) -> String {
     }
 }
 
-/// The attribute of a key of the hub's; `None` if it is no attribute of this protocol.
+/// The attribute with this key of the hub; `None` if it does not belong to this protocol.
 fn to_name(key: &str) -> Option<String> {
     match key.strip_prefix(LIBRARY_KEY) {
         Some(name) => BUILT_IN.contains(&name).then(|| name.to_owned()),
@@ -75,7 +75,7 @@ fn to_name(key: &str) -> Option<String> {
     }
 }
 
-/// The channel's attributes, as this protocol knows them.
+/// The channel's attributes, as this protocol sees them.
 pub(crate) fn named(attributes: Vec<Attribute>) -> BTreeMap<String, String> {
     let pairs = attributes.into_iter();
     pairs
@@ -83,7 +83,8 @@ pub(crate) fn named(attributes: Vec<Attribute>) -> BTreeMap<String, String> {
         .collect()
 }
 
-/// Attribute events that wait: beyond the rate, changes of one name are merged, and the last is always sent.
+/// Attribute events that wait: beyond the rate, changes to one name are merged, and the last is
+/// always sent.
 #[derive(Debug, Default)]
 pub(crate) struct AttributeEvents {
     bucket: Bucket,
@@ -116,7 +117,7 @@ impl AttributeEvents {
     }
 }
 
-/// How many members there are, and when that is told.
+/// The number of members, and when it is announced.
 #[derive(Debug, Default)]
 pub(crate) struct Counts {
     members: usize,
@@ -175,8 +176,8 @@ impl Translator {
         self.request_for(&call.id, write, Pending::Answer(call.id.clone()));
     }
 
-    /// The note of how long the channel's attributes are kept, if it is not there or wrong. `ttl` is what the channel
-    /// is about to say of itself.
+    /// The note of how long the channel's attributes are kept, if it is missing or wrong. `ttl` is
+    /// the value that the channel is about to set.
     fn keep_note(&mut self, ttl: Option<&str>) -> Option<Attribute> {
         let said = ttl.or_else(|| Some(self.channels.attributes.get(CHANNEL_TTL)?.as_str()));
         let wanted_s = said.and_then(|ttl| ttl.trim().parse().ok());
@@ -192,7 +193,8 @@ impl Translator {
         })
     }
 
-    /// Sees to it that the channel's attributes are kept as long as one that a legacy user has joined (7.1).
+    /// Ensures that the channel's attributes are kept as long as those of a channel that a legacy
+    /// user has joined (7.1).
     pub(crate) fn note_keep(&mut self) {
         let channel = self.channels.current.clone();
         if self.channels.attributes.is_empty() {
@@ -232,7 +234,8 @@ impl Translator {
         let new = named(event.attributes);
         if let Some(read) = self.joining_attributes() {
             if read.is_some() {
-                // Read before this change: the answer holds it. What is read later holds it anyway.
+                // This change comes after the read, whose answer lacks it. A later read will
+                // contain it anyway.
                 *read = Some(new);
             }
             return;
@@ -249,7 +252,7 @@ impl Translator {
         self.flush_attributes();
     }
 
-    /// Tells of attribute changes, as fast as is allowed.
+    /// Sends attribute events, as fast as the rate permits.
     pub(crate) fn flush_attributes(&mut self) {
         self.tell_counts();
         let events = &mut self.channels.events;
@@ -281,9 +284,9 @@ impl Translator {
         self.tell_channel(&channel, "channel_attr_update", content);
     }
 
-    // ------------------------------------------------------------ `_member_num` and its like
+    // ------------------------------------------------------------ `_member_num` and similar
 
-    /// The members are known.
+    /// Takes note of the members.
     pub(crate) fn note_members(&mut self, count: usize) {
         self.channels.counts.members = count;
         self.channels.counts.joins = count;
@@ -306,7 +309,7 @@ impl Translator {
         }
     }
 
-    /// Sets how often counts are told, as the channel's attributes want it.
+    /// Sets how often counts are announced, as the channel's attributes request.
     fn arm_counts(&mut self) {
         let every_s = [AUTO_NUM, AUTO_TOTAL_NUM]
             .iter()
@@ -348,7 +351,7 @@ impl Translator {
     }
 }
 
-/// The name and value of a call.
+/// The name and value arguments of a call.
 fn entry(call: &Call) -> Result<Attribute, &'static str> {
     let key = call.text("name").unwrap_or_default();
     if !ids::is_name(&key) || key.starts_with(LIBRARY_KEY) {
@@ -365,7 +368,7 @@ fn entry(call: &Call) -> Result<Attribute, &'static str> {
     })
 }
 
-/// What a write has changed, one event per name.
+/// The changes that a write has made, one event per name.
 fn changes(
     how: AttributeWrite,
     keys: &[String],

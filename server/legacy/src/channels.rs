@@ -18,41 +18,41 @@ use crate::requests::{Pending, ok_with, reason};
 use crate::special::{self, News};
 use crate::translator::Translator;
 
-/// Members told of when joining: the latest. Source: signaling 7.2.
+/// Most members listed when joining: the latest. Source: signaling 7.2.
 pub(crate) const USERS_MAX: usize = 200;
-/// Channel messages kept while a join is under way.
+/// Most channel messages kept while a join is in progress.
 const HELD_MAX: usize = 256;
 
 /// The channel of a login.
 #[derive(Debug, Default)]
 pub(crate) struct Channels {
-    /// The channel that the login is in, or joins.
+    /// The channel that the login is in, or is joining.
     pub(crate) current: Option<String>,
-    /// The login has been told to be in it (7.7).
+    /// The login's membership has been announced (7.7).
     is_announced: bool,
-    /// The join that is under way.
+    /// The join in progress.
     pub(crate) joining: Option<Joining>,
-    /// The number of the last event.
+    /// Number of the last event.
     msgid: u64,
-    /// As last told.
+    /// The attributes last sent to the client.
     pub(crate) attributes: BTreeMap<String, String>,
-    /// How long they are kept after the last member, as noted for the hub, in seconds.
+    /// How long they are kept after the last member has left, as noted for the hub, in seconds.
     pub(crate) kept_s: Option<u64>,
     pub(crate) events: AttributeEvents,
     pub(crate) pace: Pace,
     pub(crate) counts: crate::attributes::Counts,
 }
 
-/// A join that is under way.
+/// A join in progress.
 #[derive(Debug, Default)]
 pub(crate) struct Joining {
     id: Value,
-    /// The login is in the channel already.
+    /// The login is already in the channel.
     is_again: bool,
     has_joined: bool,
     attributes: Option<BTreeMap<String, String>>,
     users: Option<Vec<String>>,
-    /// Events that come after the answer. Bound: `HELD_MAX`.
+    /// Events held back until after the answer. Bound: `HELD_MAX`.
     held: Vec<(&'static str, Value)>,
 }
 
@@ -64,7 +64,7 @@ impl Channels {
 }
 
 impl Translator {
-    /// Whether the login is in this channel, or about to be.
+    /// Whether the login is in this channel, or joining it.
     pub(crate) fn is_in(&self, channel: &str) -> bool {
         self.channels.current.as_deref() == Some(channel)
     }
@@ -146,14 +146,15 @@ impl Translator {
             self.note_keep();
             self.forget_channel();
             let leave = HubCall::Leave(Leave { channel });
-            // Behind the messages that wait; if too many wait already, before them rather than not at all.
+            // Behind the waiting messages; if too many are waiting, ahead of them rather than not
+            // at all.
             if !self.request(leave.clone(), Pending::Nothing) {
                 self.request_now(leave, Pending::Nothing);
             }
         }
     }
 
-    /// The login ends: what its channel's listeners are told.
+    /// Announces to the channel's listeners that the login ends.
     pub(crate) fn announce_end(&mut self) {
         if let Some(channel) = self.channels.current.clone()
             && std::mem::take(&mut self.channels.is_announced)
@@ -215,7 +216,7 @@ impl Translator {
         let users = joining.users.unwrap_or_default();
         let channel = self.channels.current.clone().unwrap_or_default();
         let is_special = special::hub_name(&channel).is_some();
-        // Who else listens there is nobody's business.
+        // The other listeners are not disclosed.
         let users = if is_special {
             ids::to_user_id(&self.account).into_iter().collect()
         } else {
@@ -237,7 +238,7 @@ impl Translator {
         }
     }
 
-    /// `[[account, uid], …]`: the latest, with oneself if a member.
+    /// `[[account, uid], …]`: the latest members, including the client itself if it is one.
     pub(crate) fn user_list(&self, users: Vec<String>, max: usize) -> Vec<Value> {
         let from = users.len().saturating_sub(max);
         let own = ids::to_user_id(&self.account);
@@ -275,7 +276,7 @@ impl Translator {
         if text.len() > TEXT_BYTES_MAX {
             return self.fail(&call.id, "too large");
         }
-        // A channel is told from a peer of the same name.
+        // Distinguishes a channel from a peer with the same name.
         let (place, now_ms) = (format!("#{name}"), self.now.mono_ms);
         if self
             .repeats
@@ -299,7 +300,7 @@ impl Translator {
         self.request_for(&call.id, send, pending);
     }
 
-    /// A sender sees its own message, at its place in the channel's order.
+    /// Senders see their own messages, at their place in the channel's order.
     pub(crate) fn echo(&mut self, channel: &str, msg: Value) {
         let account = self.account.clone();
         self.say_message(channel, &account, msg);
@@ -336,7 +337,7 @@ impl Translator {
         if !self.is_in(channel) || special::hub_name(channel).is_some() {
             return;
         }
-        // A list that is still to come holds it, or holds it no more.
+        // A list that is still being read already reflects this.
         if self
             .channels
             .joining
@@ -361,7 +362,7 @@ impl Translator {
         self.tell_channel(channel, kind, content);
     }
 
-    /// An event of the channel that the login is in; of another, none.
+    /// An event of the current channel; `None` for any other.
     pub(crate) fn tell_channel(&mut self, channel: &str, kind: &'static str, content: Value) {
         if !self.is_in(channel) {
             return;
@@ -387,7 +388,7 @@ impl Translator {
         self.say(frame);
     }
 
-    /// The attributes as read by a join that is under way, if there is one.
+    /// The attributes read by the join in progress, if there is one.
     pub(crate) fn joining_attributes(&mut self) -> Option<&mut Option<BTreeMap<String, String>>> {
         self.channels
             .joining

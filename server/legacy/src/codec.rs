@@ -4,21 +4,21 @@ use serde_json::{Map, Value, json};
 
 /// Largest text frame, in bytes: four texts of 8 KB, escaped. Source: ours.
 pub const FRAME_BYTES_MAX: usize = 65_536;
-/// Deepest nesting of arrays and objects. Source: ours.
+/// Deepest allowed nesting of arrays and objects. Source: ours.
 pub const DEPTH_MAX: usize = 24;
-/// Most commas and colons, that is items and names, of one frame. Source: ours.
+/// Most commas and colons, and so items and names, in one frame. Source: ours.
 pub const ITEMS_MAX: usize = 4_096;
 
-/// What a client says.
+/// A decoded frame of a client.
 #[derive(Debug, Clone, PartialEq)]
 pub enum ClientFrame {
     /// Opens the login.
     Login(Login),
-    /// Never sent by a known build: refused.
+    /// No known build sends this: refused.
     LineLogin,
-    /// Wants a pong with the same argument.
+    /// Asks for a pong with the same argument.
     Ping(Value),
-    /// A sign of builds from 1.3.2 on.
+    /// A sign of life of builds from 1.3.2 on.
     SetFlag,
     /// A call of a function.
     Call(Call),
@@ -26,16 +26,16 @@ pub enum ClientFrame {
     Unknown,
 }
 
-/// The arguments of a login, as they came.
+/// The arguments of a login, as received.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Login {
-    /// The app; empty if none is stated.
+    /// The app; empty if missing.
     pub app: String,
-    /// A text or a number; anything else is no account.
+    /// A text or a number; any other type is not an account.
     pub account: Value,
-    /// Empty if none is stated.
+    /// The token; empty if missing.
     pub token: String,
-    /// The library's word for itself; empty if none is stated.
+    /// The library's name for itself; empty if missing.
     pub device: String,
 }
 
@@ -44,35 +44,35 @@ pub struct Login {
 pub struct Call {
     /// Name of the function.
     pub function: String,
-    /// Repeated in the answer; a number.
+    /// Repeated in the answer, as a number.
     pub id: Value,
-    /// Arguments, with the line.
+    /// The arguments, including the line.
     pub args: Map<String, Value>,
 }
 
-/// Why a text is no frame.
+/// Why a text is not a valid frame.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum FrameError {
-    /// Too many bytes.
+    /// The text has too many bytes.
     #[error("the frame has {0} bytes; at most {FRAME_BYTES_MAX} are allowed")]
     TooLong(usize),
-    /// Nested too deeply.
+    /// The JSON is nested too deeply.
     #[error("the frame is nested deeper than {DEPTH_MAX}")]
     TooDeep,
-    /// Too many items.
+    /// The JSON has too many items.
     #[error("the frame has more than {ITEMS_MAX} items")]
     TooManyItems,
     /// The frame is not JSON.
     #[error("the frame is no JSON: {0}")]
     NotJson(String),
-    /// JSON of another shape.
+    /// The JSON does not have the shape of a frame.
     #[error("the frame is not [event, argument]: {0}")]
     Shape(&'static str),
 }
 
 /// Decodes a text frame. Sizes are checked on the bytes, before anything is allocated for them.
 ///
-/// # Errors
+/// [`FrameError`]; the connection must end, because an unanswered call would wait for ever.
 /// [`FrameError`]; the connection cannot go on, since an unanswered call would wait for ever.
 pub fn decode(bytes: &[u8]) -> Result<ClientFrame, FrameError> {
     scan(bytes)?;
@@ -97,7 +97,7 @@ pub fn decode(bytes: &[u8]) -> Result<ClientFrame, FrameError> {
     }
 }
 
-/// Walks over the bytes and counts.
+/// Scans the bytes and counts.
 fn scan(bytes: &[u8]) -> Result<(), FrameError> {
     if bytes.len() > FRAME_BYTES_MAX {
         return Err(FrameError::TooLong(bytes.len()));
@@ -170,7 +170,7 @@ fn text_of(value: Option<Value>) -> String {
 }
 
 impl Call {
-    /// An argument that is a text, or a number that stands for one.
+    /// An argument that is a text, or a number in place of one.
     pub(crate) fn text(&self, name: &str) -> Option<String> {
         match self.args.get(name)? {
             Value::String(text) => Some(text.clone()),
@@ -179,7 +179,7 @@ impl Call {
         }
     }
 
-    /// An argument of any kind; missing and null are the empty text.
+    /// An argument of any type; missing and null become the empty text.
     pub(crate) fn value(&self, name: &str) -> Value {
         match self.args.get(name) {
             None | Some(Value::Null) => Value::String(String::new()),
@@ -188,7 +188,7 @@ impl Call {
     }
 }
 
-/// A value as text: a text as it is, anything else as its JSON.
+/// A value as text: a text unchanged, anything else as JSON.
 pub(crate) fn as_text(value: &Value) -> String {
     match value {
         Value::String(text) => text.clone(),

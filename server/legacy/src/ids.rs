@@ -6,10 +6,10 @@ use serde_json::Value;
 const NAME_CHARS_MAX: usize = 128;
 /// Longest name, in bytes.
 const NAME_BYTES_MAX: usize = 512;
-/// How a space of an RTM user id is written towards legacy clients.
+/// Represents a space of an RTM user id towards legacy clients.
 const NO_BREAK_SPACE: char = '\u{a0}';
 
-/// The account that a login states, as text.
+/// The account of a login, as text.
 pub(crate) fn stated_account(value: &Value) -> Option<String> {
     let account = match value {
         Value::String(text) => text.clone(),
@@ -19,12 +19,12 @@ pub(crate) fn stated_account(value: &Value) -> Option<String> {
     is_account(&account).then_some(account)
 }
 
-/// Whether a text is the account of a legacy user.
+/// Whether a text is a valid account of a legacy user.
 pub(crate) fn is_account(text: &str) -> bool {
     is_sized(text) && !text.chars().any(|c| c.is_control() || c.is_whitespace())
 }
 
-/// Whether a text names a channel or an attribute.
+/// Whether a text is a valid name of a channel or an attribute.
 pub(crate) fn is_name(text: &str) -> bool {
     is_sized(text) && !text.chars().any(char::is_control) && text.trim() == text
 }
@@ -33,19 +33,19 @@ fn is_sized(text: &str) -> bool {
     (1..=NAME_BYTES_MAX).contains(&text.len()) && text.chars().count() <= NAME_CHARS_MAX
 }
 
-/// The user id of what a legacy client calls an account; `None` if it can be none.
+/// The user id for an account that a legacy client names; `None` if there is none.
 pub(crate) fn to_user_id(account: &str) -> Option<String> {
     let is_visible = |c: char| c == NO_BREAK_SPACE || !(c.is_control() || c.is_whitespace());
     (is_sized(account) && account.chars().all(is_visible))
         .then(|| account.replace(NO_BREAK_SPACE, " "))
 }
 
-/// What a legacy client is told for a user id.
+/// How a user id is shown to a legacy client.
 pub(crate) fn to_account(user_id: &str) -> String {
     user_id.replace(' ', "\u{a0}")
 }
 
-/// The uid of an account: always the same, 1 to 2^32 - 1.
+/// The uid of an account: always the same, from 1 to 2^32 - 1.
 pub fn uid(app: &str, account: &str) -> u32 {
     let parts = [app.as_bytes(), &[0], account.as_bytes()];
     let hash = mix(fnv(parts.iter().flat_map(|part| part.iter())));

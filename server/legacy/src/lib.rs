@@ -1,15 +1,17 @@
 //! The legacy Signaling protocol: its codec, and its translation into the native protocol.
 //!
-//! **What it is.** [`codec`] reads and writes text frames. A [`Translator`] stands between one legacy client and
-//! a hub: towards the hub it is a native client like any other. It does no I/O, reads no clock and draws no
-//! random number: text frames, native messages and the time go in, [`Output`]s come out.
+//! **What it is.** [`codec`] reads and writes text frames. A [`Translator`] stands between one
+//! legacy client and a hub, to which it looks like any other native client. It does no I/O, reads
+//! no clock and draws no random numbers: text frames, native messages and the time go in,
+//! [`Output`]s come out.
 //!
-//! **What it is not.** It keeps no user, channel or message: what must survive a connection is the hub's.
-//! What a login may do is the app's business, told by [`AppRules`].
+//! **What it is not.** It keeps no users, channels or messages: whatever must survive a connection
+//! belongs to the hub. What a login may do is decided by the app, see [`AppRules`].
 //!
-//! **Reading order.** `translator` (the state of a connection, and where every frame goes), `codec`, `login`,
-//! `queue` (versions and acknowledgements), `messages`, `channels`, `attributes`, `pace` (limits of a channel), `calls` (invitations), `special`, `queries`, `ids`.
-//! The clauses in the comments are those of the published description of the protocol.
+//! **Reading order.** `translator` (the state of a connection, and where every frame goes),
+//! `codec`, `login`, `queue` (versions and acknowledgements), `messages`, `channels`, `attributes`,
+//! `pace` (limits of a channel), `calls` (invitations), `special`, `queries`, `ids`. Clause numbers
+//! in comments refer to the published description of the protocol.
 
 mod attributes;
 mod calls;

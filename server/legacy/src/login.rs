@@ -2,18 +2,18 @@
 
 use tidings_token::{AppKeys, Door, Granted, Policy, Refusal, check};
 
-/// What an app says of its legacy logins.
+/// An app's rules for legacy logins.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AppRules {
     /// `_no_need_token` is accepted although the app has certificates.
     pub allows_debug_word: bool,
     /// Tokens of the legacy format, whose MD5 is weak, are accepted. Source: tokens 2, 6.6.
     pub allows_legacy_tokens: bool,
-    /// Longest time from a login to the end of such a token, in seconds; 0 = no bound.
+    /// Longest time from a login to the expiry of such a token, in seconds; 0 = no bound.
     pub legacy_token_max_s: u64,
-    /// `force` of a channel message is obeyed: messages from outside.
+    /// `force` on a channel message is honoured: messages from outside the channel.
     pub allows_force: bool,
-    /// The channels in which everything that happens in the app is told may be joined.
+    /// The channels that announce everything that happens in the app may be joined.
     pub allows_special_channels: bool,
     /// The user that answers for telephone numbers.
     pub phone_gateway: Option<String>,
@@ -32,36 +32,36 @@ impl Default for AppRules {
     }
 }
 
-/// Why a login is refused, in the words that clients know.
+/// Why a login is refused, in the terms that clients know.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum LoginRefusal {
-    /// The app is not served here.
+    /// This server does not serve the app.
     #[error("wrong vid")]
     UnknownApp,
-    /// The account is no account.
+    /// The account is not valid.
     #[error("wrong account")]
     WrongAccount,
-    /// The token has ended.
+    /// The token has expired.
     #[error("TokenErrorExpired")]
     TokenExpired,
-    /// The token does not fit.
+    /// The token is not valid for this login.
     #[error("TokenErrorInvalid")]
     TokenInvalid,
-    /// The server takes nobody now.
+    /// The server accepts no logins at present.
     #[error("server busy")]
     Busy,
 }
 
-/// A token is good for this long after its end, in seconds, for whoever was logged in with it when its connection was
-/// lost. Counted from the token's end, so that logins that follow each other do not draw it out. Source:
-/// signaling 4.8.
+/// How long after its expiry a token is still accepted, in seconds, from an account that was logged
+/// in with it when its connection was lost. Counted from the token's expiry, so that successive
+/// logins do not extend it. Source: signaling 4.8.
 pub const LATE_LOGIN_S: u64 = 600;
 
-/// Checks a login's token; `None` = the app has no certificate. `was_in_lately` = the account was logged in with this
-/// very token a moment ago (4.8).
+/// Checks a login's token; `None` = the app has no certificate. `was_in_lately` = the account was
+/// logged in with this very token a moment ago (4.8).
 ///
 /// # Errors
-/// The reason to be told.
+/// The reason to send to the client.
 pub fn check_token(
     keys: &AppKeys<'_>,
     rules: &AppRules,

@@ -13,36 +13,36 @@ use crate::queue::{Entry, Receiver};
 use crate::requests::Pending;
 use crate::translator::{Output, Translator};
 
-/// Longest text. Source: documented, signaling 12, in the larger of its two forms.
+/// Longest text. Source: documented, signaling 12, the larger of its two figures.
 pub(crate) const TEXT_BYTES_MAX: usize = 8_196;
-/// Longest life of a message. Source: signaling 6.5.
+/// Longest lifetime of a message. Source: signaling 6.5.
 const TTL_S_MAX: u64 = 30 * 86_400;
-/// What messages between libraries are called.
+/// The type of messages between libraries.
 pub(crate) const SIGNAL_TYPE: &str = "lib.signaling";
-/// What texts are called that hold another JSON value.
+/// The type of texts that contain another JSON value.
 pub(crate) const JSON_TYPE: &str = "application/json";
 
-/// Message ids of the client that were sent lately.
+/// Message ids that the client has recently sent.
 #[derive(Debug, Default)]
 pub(crate) struct Repeats(VecDeque<Sent>);
 
-/// A message that was sent with an id of the page's.
+/// A message sent with an id that the client chose.
 #[derive(Debug)]
 struct Sent {
     at_ms: u64,
-    /// To whom, and the id.
+    /// The receiver, and the id.
     key: String,
     /// The call that sent it.
     call: Value,
 }
 
 impl Repeats {
-    /// How long an id is remembered.
+    /// How long an id is remembered, in milliseconds.
     const KEPT_MS: u64 = 60_000;
-    /// Most ids remembered.
+    /// Most ids that are remembered.
     const MAX: usize = 4_096;
 
-    /// Notes the id of a message that a call sends somewhere. Says whether it was there.
+    /// Remembers the id of a message that a call sends to a receiver. Returns whether it was known.
     pub(crate) fn note(&mut self, to: &str, id: Option<String>, call: &Value, now_ms: u64) -> bool {
         let Some(id) = id else { return false };
         let key = format!("{to} {id}");
@@ -67,7 +67,7 @@ impl Repeats {
         false
     }
 
-    /// The call has failed: what it has sent is no repeat when it is sent again.
+    /// The call has failed: sending its message again is not a repeat.
     pub(crate) fn forget(&mut self, call: &Value) {
         self.0.retain(|sent| sent.call != *call);
     }
@@ -75,9 +75,9 @@ impl Repeats {
 
 /// The levels of a message's `flag`.
 enum Flag {
-    /// The receiver has to be there.
+    /// Deliver only if the receiver is connected.
     Live,
-    /// Kept for so many seconds.
+    /// Keep for this many seconds.
     Kept(u64),
 }
 
@@ -136,7 +136,8 @@ impl Translator {
             return;
         };
         let text = String::from_utf8_lossy(text).into_owned();
-        // Invitations are numbered apart from messages: without the letter, one could pass for a repeat of the other.
+        // Invitations are numbered separately from messages: without the letter, one could be
+        // mistaken for a repeat of the other.
         let id = format!("m{}", hex(&event.id));
         if message.r#type == SIGNAL_TYPE {
             return self.take_signal(&from, &id, &text, message.expires_ts);
@@ -157,7 +158,7 @@ impl Translator {
         });
     }
 
-    /// Puts a message into the queue, and on its way if the client has asked.
+    /// Queues a message, and sends it if the client has polled.
     pub(crate) fn enqueue(&mut self, entry: Entry) {
         let receiver = Receiver {
             account: &self.account,

@@ -1,15 +1,17 @@
-//! What a channel takes a second, from all its members together. Source: signaling 7.6, 12.
+//! How much a channel accepts per second, from all its members together. Source: signaling 7.6, 12.
 
 use tidings_wire::rates::{Bucket, Rate};
 
 use crate::attributes::{SENDMSG_LIMIT, SETATTR_LIMIT};
 use crate::translator::Translator;
 
-/// Messages of one channel, and the most that its attribute may allow. Source: documented, signaling 12.
+/// Messages of one channel, and the most that its attribute can allow. Source: documented,
+/// signaling 12.
 const MESSAGES_MAX: u32 = 200;
 const WINDOW_MS: u32 = 1_000;
 
-/// What a member has seen of its channel's rates. Each counts for itself, what others do as well as what it does.
+/// One member's view of its channel's rates. Each member counts on its own, others' actions as well
+/// as its own.
 #[derive(Debug, Default)]
 pub(crate) struct Pace {
     messages: Counted,
@@ -23,10 +25,10 @@ struct Counted {
 }
 
 impl Counted {
-    /// Counts one more. False: it is one too many.
+    /// Counts one more. `false` = that exceeds the rate.
     fn take(&mut self, calls: u32, now_ms: u64) -> bool {
         if self.calls != calls {
-            // A bucket is good for one rate.
+            // A bucket works for one rate only.
             *self = Self {
                 calls,
                 bucket: Bucket::default(),
@@ -41,7 +43,7 @@ impl Counted {
 }
 
 impl Translator {
-    /// Counts a message of the channel.
+    /// Counts a message to the channel.
     pub(crate) fn pace_message(&mut self) -> bool {
         let calls = self.limit(SENDMSG_LIMIT).unwrap_or(MESSAGES_MAX);
         let now_ms = self.now.mono_ms;
@@ -51,7 +53,7 @@ impl Translator {
             .take(calls.min(MESSAGES_MAX), now_ms)
     }
 
-    /// Counts a change of the channel's attributes, which have no limit unless the channel has one.
+    /// Counts a change of the channel's attributes, which has no limit unless the channel sets one.
     pub(crate) fn pace_write(&mut self) -> bool {
         let Some(calls) = self.limit(SETATTR_LIMIT) else {
             return true;

@@ -1,4 +1,4 @@
-//! Questions: who is there, who is where, which attributes. Source: signaling 5.2, 5.3.
+//! Queries: who is online, who is in a channel, which attributes. Source: signaling 5.2, 5.3.
 
 use std::collections::BTreeMap;
 
@@ -178,7 +178,7 @@ pub(crate) fn is_here(list: &PresenceList) -> bool {
         .any(|user| user.state() != PresenceState::Offline)
 }
 
-/// Attributes as a map; a user who is not there has none.
+/// Attributes as a map; a user who is offline has none.
 fn pairs(result: Result<reply::Result, Error>) -> Result<BTreeMap<String, String>, Error> {
     match result {
         Ok(reply::Result::Attributes(list)) => Ok(list

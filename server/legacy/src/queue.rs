@@ -6,15 +6,15 @@ use serde_json::{Value, json};
 
 use crate::codec::server;
 
-/// Messages in the answer to a poll, however many the client asks for.
+/// Most messages in the answer to a poll, whatever the client asks for.
 const POLL_MAX: usize = 30;
-/// How long the line of a message of unknown life is said to live.
+/// Lifetime stated in the line of a message whose lifetime is unknown.
 const TTL_S: u64 = 3_600;
 
-/// A message that waits to be sent or to be acknowledged.
+/// A message that waits to be sent or acknowledged.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Entry {
-    /// The same in all forms of the message: lets a client drop a repeated one.
+    /// The same in all forms of the message, so that a client can drop repeats.
     pub(crate) id: String,
     pub(crate) from: String,
     pub(crate) kind: &'static str,
@@ -23,7 +23,7 @@ pub(crate) struct Entry {
     /// Unix milliseconds; 0 = never.
     pub(crate) expires_ts: u64,
     pub(crate) content: String,
-    /// The hub's number of it, to be said processed; 0 = it came otherwise.
+    /// The hub's number for it, to be confirmed; 0 = it did not come from the hub's queue.
     pub(crate) sseq: u64,
 }
 
@@ -31,21 +31,22 @@ pub(crate) struct Entry {
 #[derive(Debug)]
 struct Given {
     version: u64,
-    /// Empty once it was acknowledged by its id.
+    /// Empty once it has been acknowledged by its id.
     id: String,
-    /// The hub's number of it.
+    /// The hub's number for it.
     sseq: u64,
 }
 
-/// How messages come to a client.
+/// How messages reach a client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) enum Delivery {
-    /// Each as soon as it is there; an answer to a poll repeats none of them.
+    /// Each is pushed at once; answers to polls do not repeat them.
     #[default]
     Pushed,
-    /// In answers to polls. The client is told that there is something, and polls then. The Python package
-    /// (`agora-signaling-sdk` 1.0.2, observed) cannot read a pushed message: it drops it, polls, and takes the
-    /// answer's cursor for what it has had. It does not poll by itself, neither to look nor to acknowledge.
+    /// In answers to polls. The client is notified that something is waiting, and then polls. The
+    /// Python package (`agora-signaling-sdk` 1.0.2, observed) cannot read a pushed message: it
+    /// drops it, polls, and takes the answer's cursor as proof of receipt. It never polls on its
+    /// own, neither to look nor to acknowledge.
     Polled,
 }
 
@@ -53,24 +54,24 @@ pub(crate) enum Delivery {
 #[derive(Debug, Default)]
 pub(crate) struct Queue {
     delivery: Delivery,
-    /// The client was told to poll, and has not yet.
+    /// The client has been asked to poll, and has not done so yet.
     is_called: bool,
-    /// The last answer had messages: only another poll acknowledges them.
+    /// The last answer contained messages: only another poll acknowledges them.
     wants_poll: bool,
-    /// The last version that was given; before the first, the one below it.
+    /// The last version given out; before the first, the one below it.
     sent: u64,
-    /// The client has asked: it may be sent messages.
+    /// The client has polled, so it may be sent messages.
     is_polled: bool,
-    /// Not sent, with when each is over, in monotonic milliseconds. Bound: what the hub hands out without a word that it has come, beyond `WAITING_MAX` of the
-    /// translator.
+    /// Not yet sent, each with its expiry in monotonic milliseconds. Bound: what the hub hands out
+    /// unconfirmed, beyond `WAITING_MAX` of the translator.
     waiting: VecDeque<(Entry, Option<u64>)>,
-    /// Sent and not acknowledged, in the order of versions.
+    /// Sent and unacknowledged, in the order of versions.
     unacknowledged: VecDeque<Given>,
 }
 
 impl Queue {
-    /// A queue whose versions are above all that the account has seen: a login's come after its time in
-    /// microseconds, which no login before it has reached.
+    /// A queue whose versions exceed all that the account has seen: a login's versions start above
+    /// its time in microseconds, which no earlier login has reached.
     pub(crate) fn new(unix_ms: u64, delivery: Delivery) -> Self {
         Self {
             delivery,
@@ -79,9 +80,10 @@ impl Queue {
         }
     }
 
-    /// Adds a message; sends it if the client has asked before.
+    /// Adds a message; sends it if the client has polled before.
     pub(crate) fn push(&mut self, to: &Receiver<'_>, entry: Entry, out: &mut Vec<String>) {
-        // From now on, and not by the clock, which may be set: what was over before, the hub has kept back.
+        // Relative to now, not to the wall clock, which may be set: the hub has already withheld
+        // expired messages.
         let life_ms = entry.expires_ts.saturating_sub(entry.sent_ts);
         let over_ms = (entry.expires_ts > 0).then(|| to.now_ms.saturating_add(life_ms));
         self.waiting.push_back((entry, over_ms));
@@ -90,15 +92,15 @@ impl Queue {
         }
     }
 
-    /// Takes back what has not been sent. Says whether there was such a message.
+    /// Withdraws a message that has not been sent. Returns whether it was found.
     pub(crate) fn take_back(&mut self, id: &str) -> bool {
         let before = self.waiting.len();
         self.waiting.retain(|(entry, _)| entry.id != id);
         self.waiting.len() < before
     }
 
-    /// Answers a poll: the body, and up to which number of the hub everything is processed, if that is news. The
-    /// caller sends the body, then calls [`Queue::stream`].
+    /// Answers a poll: the body, and up to which of the hub's numbers everything is processed, if
+    /// that has risen. The caller sends the body, then calls [`Queue::stream`].
     pub(crate) fn poll(
         &mut self,
         to: &Receiver<'_>,
@@ -106,7 +108,8 @@ impl Queue {
         max: usize,
     ) -> (Value, Option<u64>) {
         let mut processed = None;
-        // A client from before a reconnect may name versions of another line: they are below the base.
+        // After a reconnect, a client may name versions of an earlier line: they are below the
+        // base.
         while let Some(given) = self.unacknowledged.front() {
             if given.version > clear {
                 break;
@@ -126,7 +129,7 @@ impl Queue {
         (body, processed.filter(|sseq| *sseq > 0))
     }
 
-    /// Gives what waits, as far as one answer may hold it.
+    /// Takes waiting messages, as many as one answer can hold.
     pub(crate) fn give(&mut self, to: &Receiver<'_>, max: usize) -> Vec<Value> {
         let mut messages = Vec::new();
         while messages.len() < max.min(POLL_MAX)
@@ -137,7 +140,8 @@ impl Queue {
         messages
     }
 
-    /// Acknowledges messages by their ids. Up to which number of the hub everything is processed, if that is news.
+    /// Acknowledges messages by their ids. Returns up to which of the hub's numbers everything is
+    /// processed, if that has risen.
     pub(crate) fn acknowledge(&mut self, ids: &BTreeSet<&str>) -> Option<u64> {
         for given in &mut self.unacknowledged {
             if ids.contains(given.id.as_str()) {
@@ -154,7 +158,7 @@ impl Queue {
         Some(processed).filter(|sseq| *sseq > 0)
     }
 
-    /// Sends what waits, or says that there is something to poll for.
+    /// Sends waiting messages, or notifies the client that there is something to poll for.
     pub(crate) fn stream(&mut self, to: &Receiver<'_>, out: &mut Vec<String>) {
         match self.delivery {
             Delivery::Pushed => {
@@ -166,7 +170,8 @@ impl Queue {
         }
     }
 
-    /// Once until the client polls. A call that crosses its poll is not needed: the answer has everything.
+    /// Once until the client polls. When notification and poll cross, the notification is
+    /// superfluous: the answer contains everything.
     fn call_for_poll(&mut self, out: &mut Vec<String>) {
         if self.is_called || (self.waiting.is_empty() && !self.wants_poll) {
             return;
@@ -193,28 +198,28 @@ impl Queue {
         }
     }
 
-    /// How many messages wait to be sent.
+    /// Number of messages that wait to be sent.
     pub(crate) fn waiting(&self) -> usize {
         self.waiting.len()
     }
 
-    /// Whether something was sent that is not acknowledged.
+    /// Whether a sent message is still unacknowledged.
     pub(crate) fn is_unacknowledged(&self) -> bool {
         !self.unacknowledged.is_empty()
     }
 
-    /// The last version that was given.
+    /// The last version given out.
     pub(crate) fn sent(&self) -> u64 {
         self.sent
     }
 }
 
-/// Who gets lines.
+/// The receiver of lines.
 pub(crate) struct Receiver<'a> {
     pub(crate) account: &'a str,
-    /// It understands lines with message ids.
+    /// Whether it understands lines with message ids.
     pub(crate) is_modern: bool,
-    /// The present moment, in monotonic milliseconds.
+    /// The current time, in monotonic milliseconds.
     pub(crate) now_ms: u64,
 }
 

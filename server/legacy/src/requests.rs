@@ -1,4 +1,4 @@
-//! Requests to the hub: numbered, paced and remembered until they are answered.
+//! Requests to the hub: numbered, paced, and remembered until they are answered.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -11,28 +11,28 @@ use tidings_wire::rates::{Bucket, Rate};
 use crate::codec::Call;
 use crate::translator::Translator;
 
-/// Calls of one client. Source: documented, signaling 12: 60 messages per second.
+/// Rate of one client's calls. Source: documented, signaling 12: 60 messages per second.
 const RATE: Rate = Rate {
     calls: 180,
     window_ms: 3_000,
 };
-/// Calls that wait for their turn; whoever sends more is told so.
+/// Most calls that wait for their turn; further calls are refused with an error.
 const WAITING_MAX: usize = 1_024;
-/// Requests without a reply; the hub ends a session above 256.
+/// Most unanswered requests; the hub ends a session above 256.
 const OPEN_MAX: usize = 128;
 
-/// What a request was for.
+/// What to do with the answer to a request.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Pending {
-    /// Nobody waits for it.
+    /// Nobody is waiting for the answer.
     Nothing,
-    /// The call of this id is answered with what comes.
+    /// Answer the call with this id.
     Answer(Value),
-    /// An attribute of the user's own is written: the same, with an empty reason.
+    /// Answer a write of the user's own attribute: as above, with an empty reason.
     OwnAttribute(Value),
-    /// An instant message that only counts if its receiver is there.
+    /// Answer an instant message that fails unless its receiver is online.
     LiveMessage(Value),
-    /// A channel message: its sender sees it too.
+    /// Answer a channel message, which the sender receives too.
     ChannelMessage {
         id: Value,
         channel: String,
@@ -77,7 +77,7 @@ pub(crate) enum Pending {
         id: Value,
         number: u64,
     },
-    /// The end of a call was told to the peer's library; if it has none, to its user.
+    /// The end of a call was sent to the peer's library; if it has none, send it to its user.
     Bye {
         peer: String,
         text: String,
@@ -88,12 +88,12 @@ pub(crate) enum Pending {
 #[derive(Debug, Default)]
 pub(crate) struct Requests {
     cseq: u64,
-    /// Bound: `OPEN_MAX`, and what follows from answers.
+    /// Bound: `OPEN_MAX`, and the requests that follow from answers.
     open: BTreeMap<u64, Pending>,
-    /// Calls that wait for the pace. Bound: `WAITING_MAX`.
+    /// Calls held back by the rate. Bound: `WAITING_MAX`.
     waiting: VecDeque<(HubCall, Pending)>,
     bucket: Bucket,
-    /// When the next may go.
+    /// When the next call may be sent.
     due_ms: Option<u64>,
 }
 
@@ -104,7 +104,7 @@ impl Requests {
 }
 
 impl Translator {
-    /// Sends a request when its turn has come; the order stays. False: too many wait.
+    /// Sends a request in its turn; the order is kept. `false` = too many are waiting.
     pub(crate) fn request(&mut self, call: HubCall, pending: Pending) -> bool {
         if self.requests.waiting.len() >= WAITING_MAX {
             return false;
@@ -114,14 +114,14 @@ impl Translator {
         true
     }
 
-    /// The same for the call of a client, which is told if too many wait.
+    /// The same for a client's call, which is answered with an error if too many are waiting.
     pub(crate) fn request_for(&mut self, id: &Value, call: HubCall, pending: Pending) {
         if !self.request(call, pending) {
             self.fail(id, "too frequent");
         }
     }
 
-    /// Sends a request at once: it belongs to something that is under way.
+    /// Sends a request at once: it belongs to an operation in progress.
     pub(crate) fn request_now(&mut self, call: HubCall, pending: Pending) {
         self.requests.cseq += 1;
         let cseq = self.requests.cseq;
@@ -132,7 +132,7 @@ impl Translator {
         }));
     }
 
-    /// Sends what may be sent.
+    /// Sends the calls whose turn has come.
     pub(crate) fn pump(&mut self) {
         self.requests.due_ms = None;
         while !self.requests.waiting.is_empty() && self.requests.open.len() < OPEN_MAX {
@@ -208,7 +208,7 @@ fn was_received(result: &Result<reply::Result, Error>) -> bool {
     matches!(result, Ok(reply::Result::PeerSent(sent)) if sent.received)
 }
 
-/// An error of the hub, in the words that clients know.
+/// An error of the hub, in the terms that clients know.
 pub(crate) fn reason(error: &Error) -> &'static str {
     let is = |outcome: Outcome| error.outcome == outcome as u32;
     if is(Outcome::TooOften) || is(Outcome::SameChannelTooOften) || is(Outcome::TooManyInvitations)

@@ -1,4 +1,5 @@
-//! The channels in which logins, joins and their ends are told, of legacy users. Source: signaling 7.7.
+//! The channels that announce logins, joins and their ends, for legacy users. Source: signaling
+//! 7.7.
 
 use serde_json::json;
 use tidings_wire::names::NEWS_CHANNELS;
@@ -9,7 +10,7 @@ use crate::messages::text_message;
 use crate::requests::Pending;
 use crate::translator::Translator;
 
-/// The spellings of the documentation, and the name towards the hub, which native clients cannot state.
+/// The documented spellings, and the name towards the hub, which native clients cannot write.
 const USER_ONLINE: ([&str; 2], &str) = (
     ["__agora_user_online", "_agora_user_online"],
     NEWS_CHANNELS[0],
@@ -19,7 +20,7 @@ const CHANNEL_EVENT: ([&str; 2], &str) = (
     NEWS_CHANNELS[1],
 );
 
-/// The hub's name of a special channel, if it is one.
+/// The hub's name for a special channel, if it is one.
 pub(crate) fn hub_name(name: &str) -> Option<&'static str> {
     [USER_ONLINE, CHANNEL_EVENT]
         .into_iter()
@@ -27,7 +28,7 @@ pub(crate) fn hub_name(name: &str) -> Option<&'static str> {
         .map(|(_, hub)| hub)
 }
 
-/// What a legacy client is told for the hub's name of a channel.
+/// How the hub's name for a channel is shown to a legacy client.
 pub(crate) fn shown(channel: &str) -> &str {
     [USER_ONLINE, CHANNEL_EVENT]
         .into_iter()
@@ -35,7 +36,7 @@ pub(crate) fn shown(channel: &str) -> &str {
         .map_or(channel, |([spelling, _], _)| spelling)
 }
 
-/// What is told.
+/// What is announced.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum News {
     Online,
@@ -45,7 +46,8 @@ pub(crate) enum News {
 }
 
 impl Translator {
-    /// Tells whoever listens what this user does. `channel` is empty for logins and their ends.
+    /// Announces what this user does to all listeners. `channel` is empty for logins and their
+    /// ends.
     pub(crate) fn announce(&mut self, news: News, channel: &str) {
         if !self.rules.allows_special_channels {
             return;

@@ -16,13 +16,14 @@ use crate::queue::{Delivery, Queue, Receiver};
 use crate::requests::Requests;
 use crate::special::News;
 
-/// A client of which nothing came for this long is gone. Source: signaling 3.2.
+/// A client that has sent nothing for this long is considered gone. Source: signaling 3.2.
 const SILENCE_MS: u64 = 120_000;
 
-/// What the Python and the Java library call themselves. Source: signaling 4.1.
+/// The names of the Python and the Java library. Source: signaling 4.1.
 const POLLING_DEVICE: &str = "javasdk";
 
-/// Messages that may wait for a client's first poll; the hub, which gets no word of further ones, keeps them.
+/// Messages that may wait for a client's first poll. The hub keeps any more, because they are not
+/// confirmed to it.
 const WAITING_MAX: usize = 256;
 
 /// RFC 6455, 7.4.1.
@@ -30,7 +31,7 @@ const NORMAL: u16 = 1000;
 const GOING_AWAY: u16 = 1001;
 const POLICY: u16 = 1008;
 
-/// A moment on both clocks.
+/// A moment, read on both clocks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Now {
     /// Monotonic milliseconds: for deadlines.
@@ -39,7 +40,7 @@ pub struct Now {
     pub unix_ms: u64,
 }
 
-/// What is to be done.
+/// What the caller of the translator must do.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Output {
     /// Send a text frame.
@@ -48,34 +49,34 @@ pub enum Output {
     Login(LoginRequest),
     /// Give the hub a frame of this client.
     Send(ClientFrame),
-    /// Tell the hub that messages up to this number are processed.
+    /// Tell the hub that messages up to this number have been processed.
     Processed(u64),
-    /// Tell the hub that the invitation of this id rings.
+    /// Tell the hub that the invitation with this id is ringing.
     Rung(Bytes),
-    /// Send what waits, then close the WebSocket.
+    /// Send what is waiting, then close the WebSocket.
     Close {
         /// Close code of RFC 6455.
         code: u16,
-        /// For whoever looks.
+        /// The reason, for people who debug a client.
         reason: &'static str,
     },
 }
 
-/// A login that asks to be let in.
+/// A login that asks to be admitted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LoginRequest {
-    /// The app; not checked.
+    /// The app, unchecked.
     pub app: String,
     /// The account that logs in.
     pub account: String,
-    /// The token as the client stated it.
+    /// The token, as received.
     pub token: String,
 }
 
 /// How to end a connection.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Ending {
-    /// Text frames to be sent before.
+    /// Text frames to send first.
     pub texts: Vec<String>,
     /// Close code of RFC 6455.
     pub code: u16,
@@ -85,11 +86,11 @@ pub struct Ending {
 pub(crate) enum State {
     /// Not logged in.
     Fresh,
-    /// The login is being checked, or the hub is asked.
+    /// The login is being checked, or waits for the hub.
     LoggingIn,
     /// The client is logged in.
     Ready,
-    /// Over: nothing counts any more.
+    /// The connection has ended: everything is ignored.
     Ended,
 }
 
@@ -98,20 +99,20 @@ pub(crate) enum State {
 pub struct Translator {
     pub(crate) now: Now,
     pub(crate) state: State,
-    /// What the URL says; empty = nothing.
+    /// The app named in the URL; empty = none.
     path_app: String,
     pub(crate) app: String,
     pub(crate) account: String,
     pub(crate) line: String,
     pub(crate) rules: AppRules,
-    /// It has sent `set_flag`.
+    /// Whether it has sent `set_flag`.
     pub(crate) is_modern: bool,
     delivery: Delivery,
-    /// When its last frame came.
+    /// When its last frame arrived.
     heard_ms: u64,
-    /// Numbered messages of the hub that have come.
+    /// How many of the hub's numbered messages have arrived.
     pub(crate) sseq: u64,
-    /// Up to where the hub was told so.
+    /// The highest number confirmed to the hub.
     confirmed: u64,
     pub(crate) queue: Queue,
     pub(crate) requests: Requests,
@@ -122,8 +123,8 @@ pub struct Translator {
 }
 
 impl Translator {
-    /// A connection that has just opened. `path_app` is the app of the URL, empty if it names none; `random`
-    /// makes the line.
+    /// A newly opened connection. `path_app` is the app in the URL, empty if there is none;
+    /// `random` makes the line.
     pub fn new(now: Now, path_app: &str, random: u64) -> Self {
         Self {
             now,
@@ -147,12 +148,12 @@ impl Translator {
         }
     }
 
-    /// What is to be done, in order.
+    /// What to do, in order.
     pub fn outputs(&mut self) -> Vec<Output> {
         std::mem::take(&mut self.out)
     }
 
-    /// When [`Translator::tick`] is wanted at the latest, in monotonic milliseconds.
+    /// The latest time at which [`Translator::tick`] must be called, in monotonic milliseconds.
     pub fn deadline(&self) -> Option<u64> {
         if self.state == State::Ended {
             return None;
@@ -169,7 +170,7 @@ impl Translator {
         .min()
     }
 
-    /// Time has passed.
+    /// Handles the passing of time.
     pub fn tick(&mut self, now: Now) {
         self.now = now;
         if self.state == State::Ready && now.mono_ms >= self.heard_ms + SILENCE_MS {
@@ -183,7 +184,7 @@ impl Translator {
         self.check_calls();
     }
 
-    /// A text frame has come.
+    /// Handles a text frame.
     pub fn hear(&mut self, now: Now, text: &[u8]) {
         self.now = now;
         self.heard_ms = now.mono_ms;
@@ -236,12 +237,12 @@ impl Translator {
         }));
     }
 
-    /// The login is good: the hub is being asked, and what it says comes to [`Translator::take`].
+    /// Admits the login. The hub is asked next, and its answer comes to [`Translator::take`].
     pub fn admit(&mut self, rules: AppRules) {
         self.rules = rules;
     }
 
-    /// The login is refused.
+    /// Refuses the login.
     pub fn refuse(&mut self, why: LoginRefusal) {
         self.say(server::login_refused(&why.to_string()));
         self.close(NORMAL, "login refused");
@@ -292,7 +293,8 @@ impl Translator {
         self.confirm();
     }
 
-    /// The poll of clients that acknowledge by message ids; ours are told not to, a page may call it (5.2).
+    /// The poll of clients that acknowledge by message ids. Known builds are configured not to use
+    /// it, but a page may call it (5.2).
     fn poll_by_id(&mut self, call: &Call) {
         let ids = call.args.get("clear_msgs").and_then(Value::as_array);
         let ids = ids.into_iter().flatten().filter_map(Value::as_str);
@@ -310,7 +312,7 @@ impl Translator {
         self.confirm();
     }
 
-    /// Something of the hub has come.
+    /// Handles a message of the hub.
     pub fn take(&mut self, now: Now, kind: Kind) {
         self.now = now;
         if self.state == State::Ended {
@@ -346,13 +348,14 @@ impl Translator {
             Kind::LocalInvitationEnded(event) => self.take_local_end(event),
             Kind::IncomingInvitation(event) => self.take_invitation(event),
             Kind::RemoteInvitationEnded(event) => self.take_remote_end(event),
-            // A legacy client cannot renew its token, has no gaps to be told of, and never resumes.
+            // A legacy client cannot renew its token, does not learn of gaps, and never resumes.
             _ => {}
         }
         self.confirm();
     }
 
-    /// Tells the hub that everything has come. A client that lets messages wait gets no more.
+    /// Confirms everything that has arrived to the hub. A client with messages waiting gets no
+    /// more.
     fn confirm(&mut self) {
         let is_news = self.confirmed < self.sseq && self.state != State::Ended;
         if is_news && self.queue.waiting() <= WAITING_MAX {
@@ -379,7 +382,7 @@ impl Translator {
         self.announce(News::Online, "");
     }
 
-    /// The connection is gone, and the hub has not been told yet.
+    /// The connection is gone, and the hub does not know yet.
     pub fn lose(&mut self, now: Now) {
         self.now = now;
         if self.state == State::Ready {
@@ -401,7 +404,8 @@ impl Translator {
                 texts: Vec::new(),
                 code: NORMAL,
             },
-            // Not by a plain close: these builds would come back with the same token, and be refused unheard.
+            // Not with a plain close: these builds would come back with the same token and be
+            // refused unheard.
             (State::Ready, CloseCode::TokenExpired) => Ending {
                 texts: vec![server::close("token expired")],
                 code: NORMAL,
@@ -410,7 +414,7 @@ impl Translator {
                 texts: vec![server::close("bad frame")],
                 code: POLICY,
             },
-            // These builds connect again by themselves, after a plain close only.
+            // These builds reconnect on their own, but only after a plain close.
             (State::Ready, _) if self.is_modern => Ending {
                 texts: vec![server::up_to(self.queue.sent())]
                     .into_iter()
@@ -445,7 +449,7 @@ impl Translator {
         });
     }
 
-    // ------------------------------------------------------------ for all features
+    // ------------------------------------------------------------ shared by all features
 
     pub(crate) fn say(&mut self, text: String) {
         self.out.push(Output::Text(text));

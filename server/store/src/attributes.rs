@@ -1,5 +1,5 @@
-//! Attributes: one record for all entries of an owner, so that a change is one step; and when the
-//! owner was last touched, apart, so that a touch does not write the entries again.
+//! Attributes: one record holds all entries of an owner, so that a change is one step. When the
+//! owner was last touched is a record of its own, so that a touch does not rewrite the entries.
 
 use std::collections::BTreeMap;
 
@@ -22,8 +22,9 @@ pub(crate) fn write<B: Backend>(
     limits: &AttributeLimits,
     now_ts: u64,
 ) -> Result<StoreAnswer, ReadError> {
+    let begins_empty = fault!(MergeBeginsFromNothing);
     let mut result = match how {
-        // What a library has noted of a channel stays; what is damaged is mended.
+        // What a library has noted about a channel survives; a damaged record is overwritten.
         AttributeWrite::Set | AttributeWrite::Clear => match (owner, load(group, owner)) {
             (AttributeOwner::User(_), _) | (_, Err(ReadError::Damaged(_))) => BTreeMap::new(),
             (_, Err(error)) => return Err(error),
@@ -33,7 +34,7 @@ pub(crate) fn write<B: Backend>(
                 .map(|entry| (entry.key.clone(), entry))
                 .collect(),
         },
-        AttributeWrite::Merge if fault!(MergeBeginsFromNothing) => BTreeMap::new(),
+        AttributeWrite::Merge if begins_empty => BTreeMap::new(),
         AttributeWrite::Merge | AttributeWrite::Delete => load(group, owner)?
             .into_iter()
             .map(|entry| (entry.key.clone(), entry))
@@ -94,7 +95,7 @@ pub(crate) fn read<B: Backend>(
     load(group, owner).map(StoreAnswer::Attributes)
 }
 
-/// Notes that an owner with attributes was in use.
+/// Notes that an owner that has attributes was in use.
 pub(crate) fn touch<B: Backend>(
     group: &mut Group<'_, B>,
     owner: &AttributeOwner,
@@ -106,7 +107,7 @@ pub(crate) fn touch<B: Backend>(
     Ok(StoreAnswer::Done)
 }
 
-/// Deletes all attributes of an owner unless it was touched later than given.
+/// Deletes all attributes of an owner unless it was touched after the given time.
 pub(crate) fn drop_all<B: Backend>(
     group: &mut Group<'_, B>,
     owner: &AttributeOwner,
@@ -127,7 +128,7 @@ pub(crate) fn owners<B: Backend>(
     after: Option<&AttributeOwner>,
 ) -> Result<StoreAnswer, ReadError> {
     let from = match after {
-        // No key lies between a key and the same with a zero byte more.
+        // No key lies between a key and the same key followed by a zero byte.
         Some(owner) => [Key::Touched(owner.clone()).encode(), vec![0]].concat(),
         None => vec![Kind::Touched as u8],
     };
@@ -185,7 +186,7 @@ fn delete<B: Backend>(group: &mut Group<'_, B>, owner: &AttributeOwner) -> Resul
         Key::Attributes(owner.clone()).encode(),
         Key::Touched(owner.clone()).encode(),
     ] {
-        // What is not there needs no deletion on disk; what cannot be read does.
+        // A record that is absent needs no deletion on disk; one that cannot be read does.
         match group.get(&key) {
             Ok(None) => {}
             Ok(Some(_)) | Err(ReadError::Damaged(_)) => group.delete(key),
@@ -215,7 +216,7 @@ fn touched<B: Backend>(
     }
 }
 
-/// Stands in for a damaged `touched_ts`: the owner was in use at least then.
+/// Stands in for a damaged `touched_ts`: the latest time at which the owner was certainly in use.
 fn newest_entry_ts<B: Backend>(group: &Group<'_, B>, owner: &AttributeOwner) -> u64 {
     let key = Key::Attributes(owner.clone()).encode();
     let entries = match group.get(&key) {

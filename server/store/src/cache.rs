@@ -1,5 +1,5 @@
-//! Keeps small records that most operations need, above all heads of inboxes, so that an append
-//! does not have to look through the levels of the tree for them.
+//! Keeps the small records that most operations need, chiefly the heads of inboxes, so that an
+//! append does not have to search every level of the tree for them.
 
 use bytes::Bytes;
 use quick_cache::Weighter;
@@ -8,16 +8,15 @@ use quick_cache::unsync::Cache;
 use crate::keys::Kind;
 use crate::kv::Writes;
 
-/// Bound: bytes of keys and records, with what the cache itself needs for each. It is enough for
-/// the heads of about 130,000 inboxes; an append to one whose head is not here costs about 10
-/// microseconds more.
+/// Bound: bytes of keys and records, with the cache's own overhead for each. It is enough for the
+/// heads of about 130,000 inboxes; an append whose head is not cached costs about 10 microseconds
+/// more.
 const BYTES_MAX: u64 = 32 << 20;
 
-/// What a record needs besides its own bytes and its key's: their two allocations, the places in
-/// the table.
+/// Overhead per record besides its bytes and its key's: two allocations and the table slots.
 const ENTRY_BYTES: u64 = 128;
 
-/// Records expected; only the memory of what was evicted lately depends on it.
+/// Records expected; it only sizes the memory of recently evicted keys.
 const RECORDS_EXPECTED: usize = 1 << 17;
 
 /// Records as they are stored.
@@ -47,16 +46,16 @@ impl RecordCache {
         self.records.get(key).cloned()
     }
 
-    /// Keeps a record that was read, if it is of a kind worth it.
+    /// Keeps a record that was read, if its kind is worth caching.
     pub(crate) fn keep_read(&mut self, key: &[u8], record: &Bytes) {
         if is_kept(key) {
-            // A copy, as what was read may share the memory of a whole block.
+            // A copy, because the slice that was read may keep a whole block alive.
             self.records
                 .insert(Bytes::copy_from_slice(key), Bytes::copy_from_slice(record));
         }
     }
 
-    /// Takes over what is about to be committed; if that fails, the cache must be cleared.
+    /// Takes over the writes about to be committed; if the commit fails, the cache must be cleared.
     pub(crate) fn take_writes(&mut self, writes: &Writes) {
         for (key, record) in writes.iter().filter(|(key, _)| is_kept(key)) {
             match record {

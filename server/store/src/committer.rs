@@ -1,8 +1,8 @@
-//! The thread that owns the engine: hubs hand in operations, it carries out what is waiting as one
-//! group.
+//! The thread that owns the engine: hubs submit operations, and it carries out all that are waiting
+//! as one group.
 //!
-//! The slower a sync is, the more waits meanwhile and the larger the next group is: the rate of
-//! operations does not depend on the rate of syncs.
+//! The slower a sync is, the more operations queue up and the larger the next group becomes, so
+//! throughput does not depend on how many syncs per second the disk can do.
 
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -17,24 +17,23 @@ use tidings_hub::store_ops::{StoreAnswer, StoreOp};
 use crate::engine::{Access, Engine, Health};
 use crate::usage::Bounds;
 
-/// Bound: operations that wait. As many again may be in the group that is being carried out. More
-/// would only make the answers later: a client gives up after seconds.
+/// Bound: operations that wait. The group being carried out may hold as many again. A longer queue
+/// would only delay the answers: a client gives up after seconds.
 pub const QUEUE_OPERATIONS_MAX: usize = 4096;
 
-/// Bound: bytes that wait. One operation is taken into an empty queue whatever its size.
+/// Bound: bytes that wait. An empty queue accepts one operation of any size.
 pub const QUEUE_BYTES_MAX: usize = 8 << 20;
 
-/// How often an engine that does not accept everything is tended to while it has nothing to do.
+/// How often an idle engine that does not accept everything is tended to.
 const TEND_INTERVAL: Duration = Duration::from_secs(1);
 
-/// Takes answers to a hub.
+/// Receives the answers to a hub's operations.
 pub trait AnswerSink: Send + 'static {
-    /// Takes the answers to operations of one hub, in the order of the operations. Called from the
-    /// store's thread, which does nothing else meanwhile: it hands them on and returns.
+    /// Takes the answers to operations of one hub, in the order of the operations. Runs on the
+    /// store's thread and blocks it: it should pass the answers on and return.
     fn answers(&self, hub: HubId, answers: Vec<(Ticket, StoreAnswer)>);
 
-    /// Is told how the engine is, first at its start and then whenever it accepts something else
-    /// than before.
+    /// Takes the engine's health, at the start and whenever what it accepts changes.
     fn health(&self, _health: &Health) {}
 }
 
@@ -44,14 +43,14 @@ impl<F: Fn(HubId, Vec<(Ticket, StoreAnswer)>) + Send + 'static> AnswerSink for F
     }
 }
 
-/// How the store of a node is.
+/// The state of a node's store.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Status {
-    /// How the engine is.
+    /// The engine's health.
     pub health: Health,
     /// Operations that wait.
     pub queued_operations: usize,
-    /// About how many bytes they take.
+    /// Approximate bytes of the operations that wait.
     pub queued_bytes: usize,
     /// Groups carried out.
     pub groups: u64,
@@ -77,7 +76,7 @@ impl Committer {
     /// Starts the thread.
     ///
     /// # Errors
-    /// The system has no thread to give.
+    /// If the system cannot start a thread.
     pub fn open(engine: impl Engine + Send + 'static, sink: impl AnswerSink) -> io::Result<Self> {
         let mut queue = Queue::default();
         queue.status.health = engine.health();
@@ -95,20 +94,20 @@ impl Committer {
         })
     }
 
-    /// A way in for one more hub.
+    /// A submitter for one more hub.
     pub fn submitter(&self) -> Submitter {
         Submitter {
             shared: Arc::clone(&self.shared),
         }
     }
 
-    /// Sets how many bytes apps may have stored; counts from the next group on.
+    /// Sets how many bytes each app may store; applies from the next group on.
     pub fn set_bounds(&self, bounds: Bounds) {
         self.shared.lock().bounds = Some(Arc::new(bounds));
     }
 
-    /// Refuses what comes from now on, carries out what was submitted before, answers it and closes
-    /// the engine.
+    /// Refuses further operations, carries out and answers those already submitted, and closes the
+    /// engine.
     pub fn close(mut self) {
         self.finish();
     }
@@ -117,7 +116,7 @@ impl Committer {
         self.shared.lock().is_closing = true;
         self.shared.changed.notify_one();
         if let Some(thread) = self.thread.take() {
-            // The thread panics only if the sink does, and has then said so.
+            // The thread panics only if the sink does, and has reported that by then.
             let _ = thread.join();
         }
     }
@@ -129,17 +128,17 @@ impl Drop for Committer {
     }
 }
 
-/// Hands operations in. Cheap to clone.
+/// Submits operations. Cheap to clone.
 #[derive(Clone)]
 pub struct Submitter {
     shared: Arc<Shared>,
 }
 
 impl Submitter {
-    /// Hands in operations of a hub. They are carried out in this order, after what was handed in
-    /// before.
+    /// Submits operations of a hub. They are carried out in this order, after everything submitted
+    /// earlier.
     ///
-    /// What does not fit any more is not carried out and stands in `refused`, answered `Failed`.
+    /// Operations that no longer fit are not carried out; `refused` gets them, answered `Failed`.
     pub fn submit(
         &self,
         hub: HubId,
@@ -165,7 +164,7 @@ impl Submitter {
         }
     }
 
-    /// How the store is.
+    /// The store's state.
     pub fn status(&self) -> Status {
         let queue = self.shared.lock();
         Status {
@@ -190,12 +189,12 @@ impl Shared {
 
 #[derive(Default)]
 struct Queue {
-    /// Whose the operations are: as long as `ops`.
+    /// The hub of each operation: as long as `ops`.
     owners: Vec<(HubId, Ticket)>,
     ops: Vec<StoreOp>,
     is_closing: bool,
     status: Status,
-    /// New ones, which the engine has not been given yet.
+    /// Newly queued operations, not yet given to the engine.
     bounds: Option<Arc<Bounds>>,
 }
 
@@ -217,7 +216,7 @@ impl Queue {
     }
 }
 
-/// About how many bytes an operation takes while it waits.
+/// Approximate bytes of an operation while it waits.
 fn op_bytes(op: &StoreOp) -> usize {
     size_of::<StoreOp>()
         + match op {
@@ -231,7 +230,7 @@ fn op_bytes(op: &StoreOp) -> usize {
         }
 }
 
-/// The group that is being carried out; its memory is used again for the next.
+/// The group being carried out; its memory is reused for the next.
 #[derive(Default)]
 struct Group {
     owners: Vec<(HubId, Ticket)>,
@@ -241,7 +240,7 @@ struct Group {
 }
 
 fn run(engine: impl Engine, sink: &impl AnswerSink, shared: &Shared) {
-    // Also on a panic of the sink: nobody may wait for answers that will not come.
+    // Runs on a panic of the sink as well: nobody may wait for answers that will not come.
     let _closing = CloseOnExit(shared);
     let mut told = engine.health().access;
     sink.health(&engine.health());
@@ -269,8 +268,8 @@ fn run(engine: impl Engine, sink: &impl AnswerSink, shared: &Shared) {
     }
 }
 
-/// Waits for operations and takes all there are; while the engine is not well, not longer than
-/// [`TEND_INTERVAL`], and takes none then. `false` = there will be none.
+/// Waits for operations and takes all there are. While the engine does not accept everything, waits
+/// [`TEND_INTERVAL`] at most, and takes none when that has passed. `false` = there will be none.
 fn take_group(shared: &Shared, group: &mut Group, is_well: bool) -> bool {
     let mut queue = shared.lock();
     let deadline = Instant::now() + TEND_INTERVAL;
@@ -299,13 +298,13 @@ fn take_group(shared: &Shared, group: &mut Group, is_well: bool) -> bool {
     true
 }
 
-/// Answers every operation of the group, and says how the engine is.
+/// Answers every operation of the group, and reports the engine's health.
 fn carry_out<E: Engine>(engine: &mut Option<E>, group: &mut Group) -> Health {
     const REASON: &str = "the store has stopped because of a fault in the program; \
                           restart the server and report its log";
     group.answers.clear();
     if let Some(working) = engine {
-        // The engine is not used again after a panic, so it does not matter in which state it is.
+        // The engine is not used again after a panic, so its state does not matter.
         let applied = catch_unwind(AssertUnwindSafe(|| {
             if let Some(bounds) = group.bounds.take() {
                 working.set_bounds(bounds);
@@ -336,7 +335,7 @@ fn carry_out<E: Engine>(engine: &mut Option<E>, group: &mut Group) -> Health {
     }
 }
 
-/// Gives every hub its answers in one call.
+/// Gives each hub its answers in one call.
 fn hand_out(group: &mut Group, sink: &impl AnswerSink) {
     let mut hubs: Vec<(HubId, Vec<(Ticket, StoreAnswer)>)> = Vec::new();
     let most = group.owners.len();

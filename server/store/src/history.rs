@@ -1,8 +1,8 @@
 //! Histories: one log per conversation, bounded by count and age, read from either end.
 //!
-//! A history is a head and one record per message. Messages go from the front only, so what is left
-//! is a run of numbers; a record that cannot be read is left out of pages and goes when its turn
-//! comes.
+//! A history is a head and one record per message. Messages are only ever deleted from the front,
+//! so the numbers that remain are contiguous; a record that cannot be read is left out of pages and
+//! is deleted when its turn comes.
 
 use tidings_hub::store_ops::{
     Conversation, HistoryLimits, HistoryMessage, HistoryRange, ReadOrder, StoreAnswer,
@@ -13,15 +13,14 @@ use crate::keys::{Key, Kind};
 use crate::kv::{Backend, Group, ReadError};
 use crate::record::{self, HistoryHead};
 
-/// Bound: messages looked at for one page; a page that ends there says where to go on. More would
-/// let one read of a long history by time hold up the store's thread.
+/// Bound: messages examined for one page; a page that stops there says where to continue. A higher
+/// bound would let one read by time in a long history hold up the store's thread.
 const VISITED_MAX: u64 = 1_000;
 
-/// Bound: messages deleted in one operation, for the same reason. What is over it goes with the
-/// next one.
+/// Bound: messages deleted in one operation, for the same reason. The rest goes with the next one.
 const DROPPED_MAX: usize = 1_000;
 
-/// Appends a message. What is too old or too many goes first.
+/// Appends a message, after deleting messages beyond the age and count limits.
 pub(crate) fn append<B: Backend>(
     group: &mut Group<'_, B>,
     conversation: &Conversation,
@@ -55,7 +54,7 @@ pub(crate) fn append<B: Backend>(
     Ok(StoreAnswer::HistoryAppended { position: number })
 }
 
-/// Deletes messages from before a time.
+/// Deletes messages stamped before a time.
 pub(crate) fn trim<B: Backend>(
     group: &mut Group<'_, B>,
     conversation: &Conversation,
@@ -65,7 +64,7 @@ pub(crate) fn trim<B: Backend>(
     let before = history.head.clone();
     history.make_room(group, u64::MAX, not_before_ts);
     let has_more = history.head.count > 0 && history.head.first_ts < not_before_ts;
-    // A walk that an unreadable block has ended would end there again.
+    // A walk stopped by an unreadable block would stop there again.
     let has_more = has_more && history.head != before;
     if history.head != before {
         let record = history.head.seal(&history.head_key);
@@ -74,15 +73,15 @@ pub(crate) fn trim<B: Backend>(
     Ok(StoreAnswer::HistoryTrimmed { has_more })
 }
 
-/// Lists histories that have a message from before a time. A head that cannot be read counts as
-/// such.
+/// Lists histories that hold a message stamped before a time. A head that cannot be read is listed
+/// too.
 pub(crate) fn list<B: Backend>(
     group: &mut Group<'_, B>,
     first_before_ts: u64,
     after: Option<&Conversation>,
 ) -> Result<StoreAnswer, ReadError> {
     let from = match after {
-        // No key lies between a key and the same with a zero byte more.
+        // No key lies between a key and the same key followed by a zero byte.
         Some(conversation) => [Key::HistoryHead(conversation.clone()).encode(), vec![0]].concat(),
         None => vec![Kind::HistoryHead as u8],
     };
@@ -116,7 +115,7 @@ pub(crate) fn list<B: Backend>(
     })
 }
 
-/// Reads a page. Changes nothing, so that it works on a read-only store too.
+/// Reads a page. Writes nothing, so it works on a read-only store too.
 pub(crate) fn read<B: Backend>(
     group: &mut Group<'_, B>,
     conversation: &Conversation,
@@ -163,8 +162,7 @@ struct Page<'r> {
 }
 
 impl Page<'_> {
-    /// Takes the message of this number, if it is asked for. Returns `false` when it no longer
-    /// fits.
+    /// Takes the message with this number if it matches. Returns `false` when it no longer fits.
     fn take<B: Backend>(
         &mut self,
         group: &mut Group<'_, B>,
@@ -191,7 +189,7 @@ impl Page<'_> {
         }
         let bytes = self.bytes + message.body.len();
         let is_over = self.messages.len() >= range.count_max || bytes > range.bytes_max;
-        // One message always fits, so that every page gets on.
+        // One message always fits, so that every page makes progress.
         if is_over && !self.messages.is_empty() {
             return Ok(false);
         }
@@ -230,8 +228,8 @@ impl<'c> History<'c> {
         Ok(history)
     }
 
-    /// A head for a history whose head cannot be read: what messages there are, and a number that
-    /// no conversation has reached.
+    /// A head for a history whose head cannot be read: it covers the messages that exist, and
+    /// continues with a number that no conversation has reached.
     fn made_anew<B: Backend>(&self, group: &mut Group<'_, B>) -> Result<HistoryHead, ReadError> {
         group.damaged += 1;
         let next = ceiling(group)? + 1;
@@ -259,9 +257,8 @@ impl<'c> History<'c> {
         Key::History(self.conversation.clone(), number).encode()
     }
 
-    /// Deletes from the front, `DROPPED_MAX` at most, until no more than `count_max` messages are
-    /// left and none of them is stamped before `not_before_ts`. Free of cost while there is nothing
-    /// to delete.
+    /// Deletes from the front, at most `DROPPED_MAX` messages, until at most `count_max` are left
+    /// and none is stamped before `not_before_ts`. Costs nothing when there is nothing to delete.
     fn make_room<B: Backend>(
         &mut self,
         group: &mut Group<'_, B>,
@@ -283,13 +280,13 @@ impl<'c> History<'c> {
             self.message_key(self.head.next),
         );
         for pair in group.range(&from, &end) {
-            // A block that cannot be read ends the walk: what is behind it waits for its turn.
+            // A block that cannot be read ends the walk: what lies behind it waits for its turn.
             let Ok((key, record)) = pair else {
                 break;
             };
             let number = message_number(&key);
             let found = record::open_history(&key, number, &record);
-            // A damaged message has no stamp: it is as old as can be.
+            // A damaged message has no stamp, and is treated as the oldest.
             let server_ts = found.map_or(0, |message| message.server_ts);
             if !is_over(kept.count, server_ts) || dropped.len() == DROPPED_MAX {
                 kept.first = number;

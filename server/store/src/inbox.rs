@@ -1,8 +1,8 @@
 //! Inboxes: numbering, bounds, expiry, confirmation.
 //!
-//! An inbox is a head and one record per message. Damage is met on the way: a message that cannot
-//! be read is deleted and counted; a head that cannot be read is made again, with a number that no
-//! inbox has reached.
+//! An inbox is a head and one record per message. Damage is dealt with where it is found: a message
+//! that cannot be read is deleted and counted; a head that cannot be read is rebuilt, with a number
+//! that no inbox has reached.
 
 use std::ops::ControlFlow::{self, Break, Continue};
 
@@ -17,7 +17,7 @@ use crate::record::{self, InboxHead, Lasting};
 use crate::shares::{self, KNOWN_MAX, Place, Shares};
 
 /// Numbers reserved at once in the store-wide ceiling. A larger step writes the ceiling less often
-/// and leaves a larger hole in the numbering of an inbox whose head was damaged.
+/// but leaves a larger gap in the numbers of an inbox whose head was damaged.
 const CEILING_STEP: u64 = 4096;
 
 /// Appends a message. The inbox is brought within its bounds first: expiry, then overflow.
@@ -92,7 +92,8 @@ pub(crate) fn read<B: Backend>(
     })
 }
 
-/// Deletes all messages up to and including `up_to` and forgets the losses that were told.
+/// Deletes all messages up to and including `up_to`, and forgets the losses that the receiver has
+/// learned of.
 pub(crate) fn confirm<B: Backend>(
     group: &mut Group<'_, B>,
     user: &UserKey,
@@ -128,8 +129,8 @@ pub(crate) fn confirm<B: Backend>(
     Ok(StoreAnswer::Done)
 }
 
-/// Deletes one message by id. Cost: O(messages older than it), as its live form is mostly confirmed
-/// in order.
+/// Deletes one message by id. Cost: O(messages older than it); usually few, because live deliveries
+/// are confirmed in order.
 pub(crate) fn remove<B: Backend>(
     group: &mut Group<'_, B>,
     user: &UserKey,
@@ -233,8 +234,8 @@ impl<'u> Inbox<'u> {
         let range = (self.message_key(0), self.message_key(self.head.next));
         match group.range(&range.0, &range.1).next() {
             Some(Ok((key, _))) => message_number(&key),
-            // Messages and head are damaged both. How far back messages go is unknown, the walk is
-            // bounded.
+            // Both messages and head are damaged. How far back messages go is unknown, so the walk
+            // is bounded.
             Some(Err(_)) => self.head.next.saturating_sub(2 * CEILING_STEP).max(1),
             None => self.head.next,
         }
@@ -269,7 +270,8 @@ impl<'u> Inbox<'u> {
                     next = number + 1;
                     (number, record::open_message(&key, number, &record))
                 }
-                // A whole block is damaged: which messages are in it shows only by asking for each.
+                // A whole block is damaged: only asking for each message shows which of them are in
+                // it.
                 Err(ReadError::Damaged(_)) => return self.visit_each(group, next, end, visit),
                 Err(error) => return Err(error),
             };
@@ -327,7 +329,7 @@ impl<'u> Inbox<'u> {
         Ok(page)
     }
 
-    /// Deletes a message and keeps the head's figures.
+    /// Deletes a message and keeps the head's figures right.
     fn delete<B: Backend>(
         &mut self,
         group: &mut Group<'_, B>,
@@ -358,7 +360,7 @@ impl<'u> Inbox<'u> {
         }
     }
 
-    /// Deletes and counts messages that are over. Free of cost while there is none.
+    /// Deletes and counts expired messages. Costs nothing when there are none.
     fn expire<B: Backend>(
         &mut self,
         group: &mut Group<'_, B>,
@@ -370,9 +372,9 @@ impl<'u> Inbox<'u> {
         Ok(())
     }
 
-    /// Deletes and counts messages of a kind until no more than the given are left, for one of
-    /// `sender` that is to come: see [`shares`](crate::shares). Cost: O(`KNOWN_MAX`) for each, and
-    /// a look at each message once.
+    /// Deletes and counts messages of a class until the class is within `count_max` and
+    /// `bytes_max`, to make room for a message of `sender`: see [`shares`](crate::shares). Cost:
+    /// O(`KNOWN_MAX`) each, and each message is examined once.
     fn make_room<B: Backend>(
         &mut self,
         group: &mut Group<'_, B>,
@@ -385,19 +387,22 @@ impl<'u> Inbox<'u> {
             let is_whole = self.look(group, class)?;
             match class.shares(&mut self.head).next_to_go(sender) {
                 Some(place) if is_whole => {
-                    self.head.losses.overflowed += u64::from(!fault!(OverflowIsNotCounted));
+                    let is_uncounted = fault!(OverflowIsNotCounted);
+                    if !is_uncounted {
+                        self.head.losses.overflowed += 1;
+                    }
                     let bytes = u64::from(place.bytes);
                     self.delete(group, place.number, Weight { class, bytes });
                 }
-                // The figures were wrong because of damage; now they will be right, so this ends.
+                // Damage had made the figures wrong; the recount corrects them, so the loop ends.
                 _ => self.recount(group, Ends::NONE)?,
             }
         }
         Ok(())
     }
 
-    /// Looks whose the oldest messages of a kind are, as far as that is not known. False: something
-    /// is damaged.
+    /// Finds out who sent the oldest messages of a class, as far as that is not known. `false` =
+    /// something is damaged.
     fn look<B: Backend>(&mut self, group: &Group<'_, B>, class: Class) -> Result<bool, ReadError> {
         let (count, _) = class.figures(&self.head);
         let known = class.shares(&mut self.head);
@@ -428,9 +433,9 @@ impl<'u> Inbox<'u> {
         Ok(!damaged)
     }
 
-    /// Goes through the whole inbox: deletes and counts what is damaged or over, counts what is
-    /// missing as damaged, and sets the head's figures right. That a message has come to the end
-    /// that its sender gave it is no loss.
+    /// Walks the whole inbox: deletes and counts damaged and expired messages, counts missing ones
+    /// as damaged, and corrects the head's figures. A message that has reached the end its sender
+    /// gave it is no loss.
     fn recount<B: Backend>(
         &mut self,
         group: &mut Group<'_, B>,
@@ -485,7 +490,7 @@ pub(crate) fn message_number(key: &[u8]) -> u64 {
     u64::from_be_bytes(*number)
 }
 
-/// Sees to it that the stored ceiling is at least `number`.
+/// Ensures that the stored ceiling is at least `number`.
 pub(crate) fn raise_ceiling<B: Backend>(
     group: &mut Group<'_, B>,
     number: u64,
@@ -498,7 +503,7 @@ pub(crate) fn raise_ceiling<B: Backend>(
     Ok(())
 }
 
-/// A number that no inbox has passed.
+/// A number that no inbox has exceeded.
 pub(crate) fn ceiling<B: Backend>(group: &mut Group<'_, B>) -> Result<u64, ReadError> {
     let key = Key::NumberCeiling.encode();
     let opened = match group.get(&key) {
@@ -509,7 +514,7 @@ pub(crate) fn ceiling<B: Backend>(group: &mut Group<'_, B>) -> Result<u64, ReadE
     if !matches!(opened, Err(ReadError::Damaged(_))) {
         return opened;
     }
-    // The ceiling is damaged: what the heads say, and a step more, is the best that is left.
+    // The ceiling is damaged: the highest head plus one step is the best estimate left.
     group.damaged += 1;
     let mut highest = 0;
     for pair in group.range(b"h", b"i") {

@@ -1,4 +1,4 @@
-//! Invitations: one record each, written by compare-and-set.
+//! Invitations: one record each, written by compare-and-swap.
 
 use tidings_hub::store_ops::{InvitationName, StoreAnswer, StoredInvitation};
 
@@ -6,7 +6,7 @@ use crate::keys::{Key, Kind};
 use crate::kv::{Backend, Group, ReadError};
 use crate::record;
 
-/// Writes a record in the place of the one with the given revision.
+/// Replaces the record that has the given revision.
 pub(crate) fn put<B: Backend>(
     group: &mut Group<'_, B>,
     name: &InvitationName,
@@ -43,14 +43,14 @@ pub(crate) fn delete<B: Backend>(group: &mut Group<'_, B>, name: &InvitationName
     StoreAnswer::Done
 }
 
-/// Lists records in key order. What cannot be read is counted and left out.
+/// Lists records in key order. Records that cannot be read are counted and left out.
 pub(crate) fn list<B: Backend>(
     group: &mut Group<'_, B>,
     after: Option<&InvitationName>,
     count_max: usize,
 ) -> Result<StoreAnswer, ReadError> {
     let from = match after {
-        // No key lies between a key and the same with a zero byte more.
+        // No key lies between a key and the same key followed by a zero byte.
         Some(name) => [Key::Invitation(name.clone()).encode(), vec![0]].concat(),
         None => vec![Kind::Invitation as u8],
     };

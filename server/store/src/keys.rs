@@ -1,9 +1,9 @@
-//! Keys: under what each record is stored.
+//! Keys: where each record is stored.
 //!
-//! A key is a kind byte, the app id (32 bytes), the name, a zero byte (which no name holds) and,
+//! A key is a kind byte, the app id (32 bytes), the name, a zero byte (which no name contains) and,
 //! for a message, its number in big-endian order, for an invitation its id. The history of two
-//! users has both names, the lesser first. So no key is the beginning of another and keys sort by
-//! kind, app, name and number.
+//! users has both names, the lesser first. So no key is a prefix of another, and keys sort by kind,
+//! app, name and number.
 
 use tidings_fault::fault;
 use tidings_hub::ids::{ChannelKey, InvitationId, UserKey};
@@ -12,7 +12,7 @@ use tidings_wire::names::{AppId, ChannelName, NameRule, UserId};
 
 const APP_BYTES: usize = 32;
 
-/// What a key begins with.
+/// First byte of a key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 #[repr(u8)]
 pub(crate) enum Kind {
@@ -28,17 +28,17 @@ pub(crate) enum Kind {
     History = b'l',
     /// A stored message.
     Message = b'm',
-    /// The highest inbox number that any inbox may have reached.
+    /// The highest number that any inbox may have reached.
     NumberCeiling = b'n',
     /// When an attribute set was last touched.
     Touched = b't',
     /// Bytes that an app has stored.
     Usage = b'u',
-    /// There is a [`Kind::Usage`] of every app that has stored something.
+    /// Marks that every app that has stored something has its [`Kind::Usage`].
     UsageKnown = b'v',
 }
 
-/// A key, taken apart.
+/// A decoded key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Key {
     Attributes(AttributeOwner),
@@ -81,7 +81,7 @@ impl Key {
         }
     }
 
-    /// Takes a key apart; `None` if this program did not write it.
+    /// Decodes a key; `None` if this program did not write it.
     pub(crate) fn decode(key: &[u8]) -> Option<Self> {
         let (&kind, rest) = key.split_first()?;
         if kind == Kind::NumberCeiling as u8 {
@@ -139,7 +139,7 @@ impl Key {
     }
 }
 
-/// Users sort before channels, as the hub's vocabulary asks.
+/// Users sort before channels, as the hub's vocabulary requires.
 const USERS: u8 = b'1';
 const CHANNELS: u8 = b'2';
 
@@ -193,13 +193,14 @@ fn user_key(kind: Kind, user: &UserKey) -> Vec<u8> {
 }
 
 fn name_key(kind: &[u8], app: &AppId, name: &str) -> Vec<u8> {
-    // Eight bytes more than needed, for the number of a message.
+    // Leaves eight bytes for the number of a message.
     let mut key = Vec::with_capacity(kind.len() + APP_BYTES + name.len() + 9);
     key.extend_from_slice(kind);
-    if fault!(StoreKeyLacksApp) {
-        key.extend_from_slice(&[b'0'; APP_BYTES])
+    let lacks_app = fault!(StoreKeyLacksApp);
+    if lacks_app {
+        key.extend_from_slice(&[b'0'; APP_BYTES]);
     } else {
-        key.extend_from_slice(app.as_str().as_bytes())
+        key.extend_from_slice(app.as_str().as_bytes());
     }
     key.extend_from_slice(name.as_bytes());
     key.push(0);

@@ -1,4 +1,4 @@
-//! The two kinds of stored messages: those that end by their age, and those with an end of their
+//! The two classes of stored messages: those that expire by age, and those with an end of their
 //! own.
 
 use tidings_hub::store_ops::StoredMessage;
@@ -6,12 +6,12 @@ use tidings_hub::store_ops::StoredMessage;
 use crate::record::InboxHead;
 use crate::shares::Shares;
 
-/// The kinds of messages, whose bounds are apart.
+/// The classes of messages, each with its own bounds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Class {
-    /// They end by their age.
+    /// Messages that expire by age.
     Aging,
-    /// They have an end of their own.
+    /// Messages that have an end of their own.
     Lasting,
 }
 
@@ -23,7 +23,7 @@ impl Class {
         }
     }
 
-    /// Whose the oldest messages of this kind are.
+    /// Who sent the oldest messages of this class.
     pub(crate) fn shares(self, head: &mut InboxHead) -> &mut Shares {
         match self {
             Class::Aging => &mut head.aging_shares,
@@ -31,7 +31,7 @@ impl Class {
         }
     }
 
-    /// Messages of this kind in an inbox, and the bytes of their bodies.
+    /// Number of messages of this class in an inbox, and bytes of their bodies.
     pub(crate) fn figures(self, head: &InboxHead) -> (u64, u64) {
         let lasting = head.lasting;
         match self {
@@ -44,7 +44,7 @@ impl Class {
     }
 }
 
-/// What a message counts for.
+/// What a message counts towards.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Weight {
     pub(crate) class: Class,
@@ -60,12 +60,12 @@ impl Weight {
     }
 }
 
-/// Which messages are over.
+/// Which messages have expired.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Ends {
-    /// Those stamped before this, if they end by their age.
+    /// Messages stamped before this, if they expire by age.
     not_before_ts: u64,
-    /// Those whose own end is this or earlier.
+    /// Messages whose own end is at or before this.
     now_ts: u64,
 }
 
@@ -100,7 +100,7 @@ impl Ends {
         }
     }
 
-    /// Whether an inbox may hold such messages.
+    /// Whether an inbox may hold messages of this class.
     pub(crate) fn may_concern(self, head: &InboxHead) -> bool {
         let has_aging = head.count > head.lasting.count;
         (has_aging && head.oldest_ts < self.not_before_ts)

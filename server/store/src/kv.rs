@@ -16,13 +16,13 @@ pub(crate) type Pair = (Bytes, Bytes);
 /// Changes, sorted by key; `None` deletes.
 pub(crate) type Writes = BTreeMap<Bytes, Option<Bytes>>;
 
-/// Pairs in key order. After an error an iterator may give more, or nothing.
+/// Pairs in key order. After an error, an iterator may yield more, or nothing.
 pub(crate) type Pairs<'a> = Box<dyn Iterator<Item = Result<Pair, ReadError>> + 'a>;
 
 /// Why something could not be read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum ReadError {
-    /// What is there is not what was written.
+    /// The stored bytes are not what was written.
     #[error("a stored record is damaged: {0}; restore a backup if it matters")]
     Damaged(String),
     /// A newer program has written it.
@@ -33,7 +33,7 @@ pub(crate) enum ReadError {
         /// Version of the record.
         version: u8,
     },
-    /// The disk did not give it.
+    /// The disk did not return it.
     #[error("the store could not be read: {0}; check the disk and the system's log")]
     Io(String),
 }
@@ -48,11 +48,11 @@ impl ReadError {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Fault {
     pub(crate) reason: String,
-    /// Whether opening the store again can help, once there is space.
+    /// Whether reopening the store can help, once there is space.
     pub(crate) may_heal: bool,
 }
 
-/// An ordered map that takes changes in groups, each as a whole or not at all.
+/// An ordered map that applies changes in groups, each as a whole or not at all.
 pub(crate) trait Backend {
     fn get(&self, key: &[u8]) -> Result<Option<Bytes>, ReadError>;
 
@@ -62,27 +62,27 @@ pub(crate) trait Backend {
     /// Makes the changes durable. After an error none is visible.
     fn commit(&mut self, writes: Writes) -> Result<(), Fault>;
 
-    /// Opens again what a failed write has closed, if that can help and it is time to try; `None` =
-    /// not now. What was acknowledged is there then. Of the group whose write failed, all is there
-    /// or nothing.
+    /// Reopens a store that a failed write has closed, if that can help and it is time to try;
+    /// `None` = not now. Afterwards everything acknowledged is present; the group whose write
+    /// failed is present as a whole or not at all.
     fn reopen(&mut self) -> Option<Result<(), String>> {
         None
     }
 
-    /// Free bytes and the bytes to be kept free, if there is less free than that.
+    /// Free bytes and the reserve in bytes, if less than the reserve is free.
     fn space_missing(&mut self) -> Option<(u64, u64)> {
         None
     }
 }
 
-/// A group of operations: reads see the writes before them, and each operation can be taken back.
+/// A group of operations: reads see earlier writes of the group, and each operation can be undone.
 pub(crate) struct Group<'a, B> {
     backend: &'a B,
     cache: &'a RefCell<RecordCache>,
     writes: Writes,
-    /// What `writes` held before the present operation changed it, oldest change first.
+    /// What `writes` held before the current operation changed it, oldest change first.
     undo: Vec<(Bytes, Option<Option<Bytes>>)>,
-    /// Damaged records met.
+    /// Number of damaged records found.
     pub(crate) damaged: u64,
 }
 
@@ -142,12 +142,12 @@ impl<'a, B: Backend> Group<'a, B> {
         self.undo.push((key, before));
     }
 
-    /// Keeps what the present operation wrote.
+    /// Accepts the writes of the current operation.
     pub(crate) fn accept(&mut self) {
         self.undo.clear();
     }
 
-    /// Takes back what the present operation wrote.
+    /// Undoes the writes of the current operation.
     pub(crate) fn take_back(&mut self) {
         while let Some((key, before)) = self.undo.pop() {
             match before {
@@ -162,7 +162,7 @@ impl<'a, B: Backend> Group<'a, B> {
     }
 }
 
-/// Merges what is stored with what the group has written over it.
+/// Merges the stored pairs with the group's writes, which take precedence.
 struct Merged<'a> {
     written: Peekable<Range<'a, Bytes, Option<Bytes>>>,
     stored: Peekable<Pairs<'a>>,
@@ -174,7 +174,7 @@ impl Iterator for Merged<'_> {
     fn next(&mut self) -> Option<Self::Item> {
         loop {
             let stored_key = match self.stored.peek() {
-                // An error has no key, so it comes before whatever else there is.
+                // An error has no key, so it is yielded before anything else.
                 Some(Err(_)) => return self.stored.next(),
                 Some(Ok((key, _))) => Some(key),
                 None => None,

@@ -1,13 +1,14 @@
-//! The store of what must survive: contract, contract suite, in-memory and embedded store.
+//! The store for everything that must survive a restart: contract, contract suite, in-memory and
+//! embedded store.
 //!
 //! The hub owns the vocabulary ([`tidings_hub::store_ops`]); an [`Engine`] carries it out, a group
 //! of operations at a time, each group durable as a whole or not at all. [`MemoryEngine`] is for
-//! the simulator and for tests, [`EmbeddedEngine`] keeps one directory. A [`Committer`] owns an
+//! the simulator and for tests, [`EmbeddedEngine`] uses one directory. A [`Committer`] owns an
 //! engine on a thread of its own and serves the hubs of a node.
 //!
-//! It is not a general database: it knows inboxes, attributes, histories and invitations, and their
-//! rules are written once, over an ordered map. It knows nothing of the bus, of sockets, of a
-//! runtime, and of what a message means.
+//! It is not a general-purpose database: it knows inboxes, attributes, histories and invitations,
+//! and their rules are written once, over an ordered map. It knows nothing about the bus, sockets,
+//! runtimes or the meaning of a message.
 //!
 //! Reading order: `engine` (the contract), [`contract`] (its cases), `kv` (the map and a group on
 //! it), `inbox` with `kinds`, `attributes`, `history` and `invitations` (the rules), `record`

@@ -15,7 +15,7 @@ use crate::usage::Bounds;
 
 /// An engine that keeps everything in memory, with the records and the logic of the embedded one.
 ///
-/// A clone is a copy of what is stored; [`Self::reopen`] is what a restart does.
+/// A clone copies what is stored; [`Self::reopen`] does what a restart does.
 ///
 /// ```
 /// use tidings_hub::{ids::UserKey, store_ops::{AttributeOwner, StoreAnswer, StoreOp}};
@@ -40,7 +40,7 @@ impl MemoryEngine {
         Self::default()
     }
 
-    /// The same store as after a restart: what was durable is there, a failure is forgotten.
+    /// The same store after a restart: durable writes are present, a failure is forgotten.
     pub fn reopen(self) -> Self {
         let records = self.store.backend.records;
         Self {
@@ -51,30 +51,30 @@ impl MemoryEngine {
         }
     }
 
-    /// Makes the next commit fail, as a disk does that reports an error. The engine is read-only
+    /// Makes the next commit fail, as if the disk had reported an error. The engine is read-only
     /// from then on.
     pub fn fail_next_commit(&mut self, reason: &str) {
         self.store.backend.failure = Some(reason.to_owned());
     }
 
-    /// Lets the power go after that many more commits: later ones are acknowledged and forgotten.
-    /// Until [`Self::reopen`].
+    /// Cuts the power after this many more commits: later ones are acknowledged and lost, until
+    /// [`Self::reopen`].
     pub fn cut_power_after(&mut self, commits: u64) {
         self.store.backend.commits_left = Some(commits);
     }
 
-    /// Sets free bytes and reserve for as long as `Some`: the engine accepts no new data meanwhile.
+    /// Sets free bytes and reserve; while it is `Some`, the engine accepts no new data.
     pub fn set_space_missing(&mut self, free_and_reserve: Option<(u64, u64)>) {
         self.store.backend.space_missing = free_and_reserve;
     }
 
-    /// Flips a bit in the last byte of the record at `index` in key order, if there is one, and
-    /// says whether there was.
+    /// Flips a bit in the last byte of the record at `index` in key order. Returns whether there
+    /// was such a record.
     pub fn damage_record(&mut self, index: usize) -> bool {
         self.damage_record_at(index, usize::MAX)
     }
 
-    /// The same in the byte `at`, or in the last one if there are not so many.
+    /// Flips a bit in the byte `at`, or in the last one if the record is shorter.
     pub fn damage_record_at(&mut self, index: usize, at: usize) -> bool {
         let Some(record) = self.store.backend.records.values_mut().nth(index) else {
             return false;
@@ -129,7 +129,7 @@ struct MemoryBackend {
     records: BTreeMap<Bytes, Bytes>,
     failure: Option<String>,
     space_missing: Option<(u64, u64)>,
-    /// Before the power goes.
+    /// Commits left before the power fails.
     commits_left: Option<u64>,
 }
 

@@ -1,32 +1,33 @@
-//! Whose the oldest messages of a full inbox are: whoever has most of them there gives way first.
+//! Who sent the oldest messages of a full inbox: whoever has the most there loses one first.
 //!
-//! An inbox has so many places for all who write to its user. Were it simply the oldest message
-//! that goes, one sender could wash out what all others have stored. So the sender with the largest
-//! share loses its oldest one; of equals, the sender whose message is the oldest, which is the
-//! oldest of all where nobody has more than the others.
+//! The places of an inbox are shared by everybody who writes to its user. If the oldest message
+//! simply went, one sender could push out what all others have stored. So the sender with the
+//! largest share loses its oldest message; among equals, the sender of the oldest message, which is
+//! the oldest of all when nobody has more than the others.
 //!
-//! Kept in the head of an inbox from its first overflow on, until the messages are gone: what is
-//! not full costs nothing. A head without it, of whatever age, is as good: the messages are looked
-//! at when it is needed.
+//! Kept in the head of an inbox from its first overflow until those messages are gone: an inbox
+//! that is not full costs nothing. A head without it, however old, is as good: the messages are
+//! examined when it is needed.
 
 use sha2::{Digest as _, Sha256};
 use tidings_hub::store_ops::StoredMessage;
 
-/// Oldest messages of a kind that are known. Bound of a head's size, at 20 bytes each, and of the
-/// look at each overflow. An inbox with more places is shared fairly among its oldest so many.
+/// Number of oldest messages of a class that are remembered. It bounds the size of a head, at 20
+/// bytes each, and the cost of an overflow. In a larger inbox, fairness covers this many of the
+/// oldest messages.
 pub(crate) const KNOWN_MAX: usize = 256;
 
-/// With fewer than this known, and more there, the next ones are looked at.
+/// When fewer than this are remembered and more exist, the next ones are examined.
 pub(crate) const KNOWN_MIN: usize = 128;
 
-/// A message of an inbox, as far as shares are concerned.
+/// A message of an inbox, reduced to what shares need.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Place {
     /// Its number in the inbox.
     pub(crate) number: u64,
-    /// Whose it is: no two senders are made alike on purpose.
+    /// The sender, hashed: collisions cannot be produced on purpose.
     pub(crate) sender: u64,
-    /// Bytes of its body.
+    /// Bytes of the message's body.
     pub(crate) bytes: u32,
 }
 
@@ -48,17 +49,17 @@ pub(crate) fn sender(message: &StoredMessage) -> u64 {
         .map_or(0, |bytes| u64::from_le_bytes(*bytes))
 }
 
-/// The oldest messages of one kind in an inbox, in order; empty = not looked at.
+/// The oldest messages of one class in an inbox, in order; empty = not examined.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Shares(pub(crate) Vec<Place>);
 
 impl Shares {
-    /// Whether the next messages are to be looked at, of so many that are there.
+    /// Whether to examine the next messages, when the inbox holds `count`.
     pub(crate) fn is_short(&self, count: u64) -> bool {
         self.0.len() < KNOWN_MIN && (self.0.len() as u64) < count
     }
 
-    /// A message was appended to so many.
+    /// Notes that a message was appended to an inbox that held `count`.
     pub(crate) fn appended(&mut self, place: Place, count_before: u64) {
         let knows_all = self.0.len() as u64 == count_before && count_before > 0;
         if knows_all && self.0.len() < KNOWN_MAX {
@@ -66,14 +67,14 @@ impl Shares {
         }
     }
 
-    /// A message is gone.
+    /// Notes that a message was deleted.
     pub(crate) fn forget(&mut self, number: u64) {
         if let Ok(at) = self.0.binary_search_by_key(&number, |place| place.number) {
             self.0.remove(at);
         }
     }
 
-    /// The message that gives way to one of `sender`. Cost: O(n log n) of `KNOWN_MAX`.
+    /// The message to delete to make room for one of `sender`. Cost: O(n log n) of `KNOWN_MAX`.
     pub(crate) fn next_to_go(&self, sender: u64) -> Option<Place> {
         let mut senders: Vec<u64> = self.0.iter().map(|place| place.sender).collect();
         senders.push(sender);

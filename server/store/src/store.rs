@@ -19,8 +19,8 @@ pub(crate) struct Store<B> {
     pub(crate) backend: B,
     cache: RefCell<RecordCache>,
     health: Health,
-    /// Of the last write of attributes. Begins at the wall clock, so that it also rises over
-    /// restarts while the clock does.
+    /// Revision of the last attribute write. Starts at the wall clock, so that it also rises over
+    /// restarts as long as the clock does.
     revision: u64,
     usage: Usage,
 }
@@ -36,12 +36,12 @@ impl<B: Backend> Store<B> {
         }
     }
 
-    /// Does what [`crate::Engine::set_bounds`] says.
+    /// See [`crate::Engine::set_bounds`].
     pub(crate) fn set_bounds(&mut self, bounds: Arc<Bounds>) {
         self.usage.set_bounds(bounds);
     }
 
-    /// Does what [`crate::Engine::stored_bytes`] says.
+    /// See [`crate::Engine::stored_bytes`].
     pub(crate) fn stored_bytes(&mut self, app: &AppId) -> u64 {
         self.usage.of(&self.backend, app)
     }
@@ -50,55 +50,57 @@ impl<B: Backend> Store<B> {
         &self.health
     }
 
-    /// Does what [`crate::Engine::apply`] says.
+    /// See [`crate::Engine::apply`].
     pub(crate) fn apply(&mut self, ops: &[StoreOp], answers: &mut Vec<StoreAnswer>) {
         self.tend();
         let first = answers.len();
         let mut writes = self.carry_out_all(ops, answers);
-        // What a read of a read-only store would have deleted stays there.
+        // On a read-only store, a read deletes nothing.
         if writes.is_empty() || matches!(self.health.access, Access::ReadOnly { .. }) {
             return;
         }
         self.usage.count_in(&self.backend, &mut writes);
         self.cache.get_mut().take_writes(&writes);
-        let committed = if fault!(GroupIsWrittenInHalves) {
+        let is_halved = fault!(GroupIsWrittenInHalves);
+        let committed = if is_halved {
             self.commit_in_halves(writes)
         } else {
             self.backend.commit(writes)
         };
-        if let Err(fault) = committed.or_else(|fault| {
-            if fault!(DiskErrorIsSuccess) {
-                Ok(())
-            } else {
-                Err(fault)
-            }
-        }) {
-            self.cache.get_mut().clear();
-            // Never tried again as it is: the kernel may have dropped the pages and would report
-            // success (CRA-5).
-            let remedy = if fault.may_heal {
-                "it goes on by itself when the disk has space"
-            } else {
-                "check the disk, then restart the server"
-            };
-            let reason = format!(
-                "the store is read-only since a write failed: {}; {remedy}",
-                fault.reason
-            );
-            self.health.access = Access::ReadOnly { reason };
+        let is_ignored = fault!(DiskErrorIsSuccess);
+        if let Err(fault) = committed
+            && !is_ignored
+        {
+            self.become_read_only(&fault);
             answers.truncate(first);
             self.carry_out_all(ops, answers);
         }
     }
 
-    /// Does what [`crate::Engine::tend`] says.
+    /// Stops writing after a failed commit. The same group is never committed a second time: the
+    /// kernel may have dropped the dirty pages and would report success (CRA-5).
+    fn become_read_only(&mut self, fault: &Fault) {
+        self.cache.get_mut().clear();
+        let remedy = if fault.may_heal {
+            "it goes on by itself when the disk has space"
+        } else {
+            "check the disk, then restart the server"
+        };
+        let reason = format!(
+            "the store is read-only since a write failed: {}; {remedy}",
+            fault.reason
+        );
+        self.health.access = Access::ReadOnly { reason };
+    }
+
+    /// See [`crate::Engine::tend`].
     pub(crate) fn tend(&mut self) {
         if matches!(self.health.access, Access::ReadOnly { .. }) {
             match self.backend.reopen() {
                 None => {}
                 Some(opened) => {
-                    // Also after a failure: what was read meanwhile, or counted before, may not be
-                    // what is there.
+                    // After a failed attempt too: cached records and usage figures may no longer
+                    // match the disk.
                     self.cache.get_mut().clear();
                     self.usage.forget();
                     match opened {
@@ -111,7 +113,7 @@ impl<B: Backend> Store<B> {
         self.look_at_space();
     }
 
-    /// A deliberate fault: what belongs together is not written together.
+    /// Deliberate fault: a group is not written atomically.
     fn commit_in_halves(&mut self, writes: Writes) -> Result<(), Fault> {
         let mut first = writes;
         let middle = first.keys().nth(first.len() / 2).cloned();
@@ -121,10 +123,11 @@ impl<B: Backend> Store<B> {
     }
 
     fn look_at_space(&mut self) {
-        let is_stuck =
-            fault!(FullDiskIsForEver) && matches!(self.health.access, Access::NoSpace { .. });
-        if matches!(self.health.access, Access::ReadOnly { .. }) || is_stuck {
-            return;
+        let stays_full = fault!(FullDiskIsForEver);
+        match self.health.access {
+            Access::ReadOnly { .. } => return,
+            Access::NoSpace { .. } if stays_full => return,
+            Access::NoSpace { .. } | Access::Full => {}
         }
         self.health.access = match self.backend.space_missing() {
             Some((free_bytes, reserve_bytes)) => Access::NoSpace {
@@ -152,11 +155,8 @@ impl<B: Backend> Store<B> {
             ) = (op, &mut answer)
             {
                 self.revision = (self.revision + 1).max(*now_ts);
-                *revision = if fault!(RevisionDoesNotRise) {
-                    1
-                } else {
-                    self.revision
-                };
+                let stands_still = fault!(RevisionDoesNotRise);
+                *revision = if stands_still { 1 } else { self.revision };
             }
             match answer {
                 StoreAnswer::Failed { .. } => group.take_back(),
@@ -169,7 +169,7 @@ impl<B: Backend> Store<B> {
     }
 }
 
-/// Why an operation may not be carried out now.
+/// Why an operation is refused in the present state, if it is.
 fn refusal(op: &StoreOp, access: &Access) -> Option<String> {
     match access {
         Access::Full => None,
@@ -200,7 +200,7 @@ fn is_write(op: &StoreOp) -> bool {
 }
 
 /// A touch is let through: it is small, and without it attributes in use would be dropped as stale.
-/// So is what becomes of an invitation that has a record: it must come to its end.
+/// So is every later state of a recorded invitation, which must be able to end.
 fn needs_space(op: &StoreOp) -> bool {
     match op {
         StoreOp::InboxAppend { .. } | StoreOp::HistoryAppend { .. } => true,

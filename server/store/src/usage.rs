@@ -1,7 +1,7 @@
-//! How much each app has stored, and who may store no more.
+//! How much each app has stored, and which apps have reached their quota.
 //!
-//! Counted are the records of messages, histories and attributes as they are written and deleted,
-//! in the same commit. A store from before this was counted is gone through once.
+//! Counts the records of messages, histories and attributes as they are written and deleted, in the
+//! same commit. A store written before usage was counted is scanned once.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -14,13 +14,13 @@ use crate::keys::{Key, Kind};
 use crate::kv::{Backend, Writes};
 use crate::record;
 
-/// Most bytes that apps may have stored; those that are not in it as many as they like.
+/// Most bytes that each app may store; an app that is not listed has no quota.
 pub type Bounds = BTreeMap<AppId, u64>;
 
-/// The bytes that apps have stored.
+/// Bytes stored by each app.
 #[derive(Default)]
 pub(crate) struct Usage {
-    /// `None` = not looked at yet. Bound: the apps that have ever stored something.
+    /// `None` = not scanned yet. Bound: the apps that have stored something at any time.
     bytes: Option<BTreeMap<AppId, u64>>,
     bounds: Arc<Bounds>,
 }
@@ -30,12 +30,12 @@ impl Usage {
         self.bounds = bounds;
     }
 
-    /// The store was opened again: it is looked at again.
+    /// The store was reopened, so the figures are read again.
     pub(crate) fn forget(&mut self) {
         self.bytes = None;
     }
 
-    /// What an app has stored.
+    /// Bytes that an app has stored.
     pub(crate) fn of(&mut self, backend: &impl Backend, app: &AppId) -> u64 {
         let bytes = self
             .bytes
@@ -43,7 +43,7 @@ impl Usage {
         bytes.get(app).copied().unwrap_or(0)
     }
 
-    /// Why an operation may not be carried out.
+    /// Why an operation exceeds its app's quota, if it does.
     pub(crate) fn refusal(&mut self, backend: &impl Backend, op: &StoreOp) -> Option<String> {
         if self.bounds.is_empty() {
             return None;
@@ -59,7 +59,7 @@ impl Usage {
         })
     }
 
-    /// Counts what is about to be committed, and has the new figures committed with it.
+    /// Counts the writes about to be committed, and adds the new figures to the same commit.
     pub(crate) fn count_in(&mut self, backend: &impl Backend, writes: &mut Writes) {
         let is_first = !matches!(backend.get(&Key::UsageKnown.encode()), Ok(Some(_)));
         let mut changes: BTreeMap<AppId, i64> = BTreeMap::new();
@@ -68,7 +68,7 @@ impl Usage {
                 continue;
             };
             let after = record.as_ref().map(|record| weight(key, record));
-            // A message's number is given once, so that a new one takes nobody's place.
+            // A message's number is used only once, so a new message replaces none.
             let is_new = after.is_some() && kind != Kind::Attributes;
             let before = if is_new {
                 None
@@ -107,16 +107,16 @@ impl Usage {
     }
 }
 
-/// What a record counts for, in bytes.
+/// Bytes that a record counts.
 fn weight(key: &[u8], record: &[u8]) -> i64 {
     i64::try_from(key.len() + record.len()).unwrap_or(i64::MAX)
 }
 
-/// The kind and the app of a record that is counted.
+/// The kind and the app of a record that counts.
 fn counted(key: &[u8]) -> Option<(Kind, AppId)> {
     let (kind, app_at) = match *key.first()? {
         kind if kind == Kind::Message as u8 => (Kind::Message, 1),
-        // Behind the side: of users or of a channel.
+        // The app follows the byte that tells a user from a channel.
         kind if kind == Kind::History as u8 => (Kind::History, 2),
         kind if kind == Kind::Attributes as u8 => (Kind::Attributes, 2),
         _ => return None,
@@ -125,7 +125,7 @@ fn counted(key: &[u8]) -> Option<(Kind, AppId)> {
     Some((kind, AppId::parse(app).ok()?))
 }
 
-/// Whose store would grow, and by about how many bytes; `None` = nobody's.
+/// Which app's usage would grow, and by about how many bytes; `None` = no app's.
 fn growth(op: &StoreOp) -> Option<(&AppId, u64)> {
     let (app, bytes) = match op {
         StoreOp::InboxAppend { user, message, .. } => (&user.app, message.body.len()),
@@ -152,7 +152,7 @@ fn growth(op: &StoreOp) -> Option<(&AppId, u64)> {
     Some((app, bytes as u64))
 }
 
-/// The figures from before; `None` = there are none, or not all of them can be read.
+/// The stored figures; `None` = there are none, or some cannot be read.
 fn load(backend: &impl Backend) -> Option<BTreeMap<AppId, u64>> {
     backend.get(&Key::UsageKnown.encode()).ok().flatten()?;
     let mut bytes = BTreeMap::new();
@@ -166,7 +166,7 @@ fn load(backend: &impl Backend) -> Option<BTreeMap<AppId, u64>> {
     Some(bytes)
 }
 
-/// Goes through the store. What cannot be read does not count. Cost: O(the store).
+/// Scans the store. Records that cannot be read do not count. Cost: O(the store).
 fn count(backend: &impl Backend) -> BTreeMap<AppId, u64> {
     let mut bytes: BTreeMap<AppId, u64> = BTreeMap::new();
     for kind in [Kind::Attributes, Kind::History, Kind::Message] {

@@ -19,7 +19,7 @@ pub(crate) struct AppSpec {
     pub(crate) certificates: Vec<String>,
 }
 
-/// Why a text names no app. Certificates are secrets: their text is not repeated.
+/// Why a text does not name an app. Certificates are secrets: their text is not repeated.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum AppSpecError {
     #[error("app id {id:?} cannot be used: {source}")]
@@ -72,7 +72,7 @@ impl FromStr for AppSpec {
 }
 
 impl AppSpec {
-    /// Parses what `--app` or its like was given.
+    /// Parses the value of `--app` and similar options.
     pub(crate) fn of_setting(text: &str) -> Result<Self, Failure> {
         text.trim().parse().map_err(|error: AppSpecError| {
             Failure::new(

@@ -18,7 +18,7 @@ use crate::tuning::{self, RateEntry};
 use crate::words::counted;
 use crate::{input, legacy_rules, output, ownership, page_rules, quotas, revocations, status};
 
-/// Carries the sub-command out.
+/// Runs the sub-command.
 pub(crate) fn run(command: AppCommand) -> Result<(), Failure> {
     match command {
         AppCommand::Create(arguments) => create(&arguments),
@@ -35,7 +35,7 @@ pub(crate) fn run(command: AppCommand) -> Result<(), Failure> {
     }
 }
 
-/// The apps of a data directory while they are changed.
+/// The apps of a data directory, while they are being changed.
 struct Workplace {
     data_dir: PathBuf,
     registry: Registry,
@@ -47,7 +47,7 @@ impl Workplace {
         Ok(Self { data_dir, registry })
     }
 
-    /// Writes what was changed and tells the server. Returns what came of that, in words.
+    /// Writes the changes and notifies the server. Returns the outcome, in words.
     fn finish(&self, command: &str, app: &str, detail: &str) -> Result<String, Failure> {
         let is_new = !self.data_dir.exists();
         self.registry.write()?;
@@ -299,7 +299,7 @@ fn set(arguments: &SetArguments) -> Result<(), Failure> {
             }
         }
     }
-    // What is wrong with a value is told now, not at the server's next start.
+    // A wrong value is reported now, not at the server's next start.
     entry.app()?;
     let told = place.finish("app set", &arguments.id, &names.join(" "))?;
     output::write(&format!("{told}\n"))
@@ -319,7 +319,7 @@ fn ban(arguments: &BanArguments) -> Result<(), Failure> {
     output::write(&format!("{told}\n"))
 }
 
-/// Users of either protocol can be banned: a name that only the legacy one allows is one too.
+/// Users of both protocols can be banned, so a name that only the legacy protocol allows is valid.
 fn check_user(user: &str) -> Result<(), Failure> {
     match UserId::parse_by(NameRule::Wide, user) {
         Ok(_) => Ok(()),
@@ -347,7 +347,7 @@ fn unban(arguments: &BanArguments) -> Result<(), Failure> {
     output::write(&format!("{told}\n"))
 }
 
-/// Takes tokens back: one, or all of a user, or all of everybody.
+/// Revokes tokens: one, or all of a user, or all of everybody.
 fn revoke(arguments: &RevokeArguments) -> Result<(), Failure> {
     let mut place = Workplace::open(arguments.place.resolve()?)?;
     let entry = place.registry.find(&arguments.id)?;
@@ -406,14 +406,14 @@ fn delete(arguments: &AppArguments) -> Result<(), Failure> {
     ))
 }
 
-/// The certificate that is given, or a new one.
+/// The given certificate, or a new one.
 fn certificate(given: Option<&str>) -> Result<String, Failure> {
     let certificate = match given {
         None => return secret(),
         Some("-") => input::secret("the certificate")?,
         Some(certificate) => certificate.to_owned(),
     };
-    // Any id serves: it is the certificate that is looked at.
+    // Any id will do: only the certificate is checked.
     let nobody = "0".repeat(32);
     match AppSpec::of_setting(&format!("{nobody}:{certificate}")) {
         Ok(_) => Ok(certificate),

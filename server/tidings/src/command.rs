@@ -52,7 +52,7 @@ pub(crate) enum Command {
     Reference(ReferenceCommand),
 }
 
-/// Which data directory a command works on.
+/// Selects the data directory that a command works on.
 #[derive(Args)]
 pub(crate) struct Place {
     /// The server's data directory [default: from the settings file, or ./tidings-data]
@@ -65,7 +65,7 @@ pub(crate) struct Place {
 }
 
 impl Place {
-    /// The directory itself.
+    /// The path of the directory.
     pub(crate) fn resolve(&self) -> Result<PathBuf, Failure> {
         match (&self.data_dir, &self.config) {
             (Some(data_dir), _) => Ok(data_dir.clone()),
@@ -388,7 +388,7 @@ pub(crate) struct Serving {
 }
 
 impl Serving {
-    /// Options and variables, filled with what the file gives.
+    /// Options and variables, completed by the file.
     pub(crate) fn read(self) -> Result<Settings, Failure> {
         match &self.config {
             Some(path) => Ok(self.settings.or(Settings::read(path)?)),

@@ -1,4 +1,4 @@
-//! `tidings doctor`: looks at what a server needs, and says what to do about what is missing.
+//! `tidings doctor`: checks what a server needs, and says how to fix what is wrong.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{ErrorKind, Read as _, Write as _};
@@ -21,33 +21,33 @@ use crate::ownership;
 use crate::settings::check_variables;
 use crate::words::counted;
 
-/// Below this many open files a server is for trying things out.
+/// With fewer open files than this, a server is only good for trying things out.
 const FILES_FEW: u64 = 10_000;
 
-/// A write and its sync take longer than this on a disk that makes stored messages slow, in
-/// milliseconds.
+/// If a write and its sync take longer than this, in milliseconds, the disk makes stored messages
+/// slow.
 const SYNC_SLOW_MS: u128 = 50;
 
-/// A certificate that ends within this many days is told.
+/// A certificate that expires within this many days gets a warning.
 const CERTIFICATE_DAYS_FEW: i64 = 14;
 
 /// A clock before this time is wrong: 1 January 2026, in seconds since 1970.
 const EARLIEST_UNIX_S: u64 = 1_767_225_600;
 
-/// Longest wait for an answer of the server.
+/// Longest wait for the server's answer.
 const WAIT: Duration = Duration::from_secs(5);
 
-/// An app id that fits the form, for a look at the WebSocket when no app is given.
+/// A well-formed app id, for testing the WebSocket when no app is given.
 const NOBODYS_APP: &str = "00000000000000000000000000000000";
 
-/// What was found.
+/// The findings so far.
 #[derive(Default)]
 struct Findings {
     all: Vec<Finding>,
-    /// Told at once, or all together at the end.
+    /// Printed at once, or all together at the end.
     is_json: bool,
     faults: usize,
-    /// The first fault of the output itself.
+    /// The first error in writing the output itself.
     unwritten: Option<Failure>,
 }
 
@@ -100,20 +100,20 @@ impl Findings {
         }
     }
 
-    /// Says how it went, where the findings are: a summary elsewhere would lose its place.
+    /// Prints the conclusion next to the findings: elsewhere a summary would lose its context.
     fn conclude(mut self) -> Result<(), Failure> {
         let summary = match self.faults {
             0 => "everything is as it should be",
             1 => "one check failed: follow the hint above",
             _ => "checks failed: follow the hints above, from top to bottom",
         };
-        let text = match self.is_json {
-            true => format!(
-                "{}\n",
-                json!({ "findings": self.all, "failed": self.faults })
-            ),
-            false if self.faults > 1 => format!("{} {summary}\n", self.faults),
-            false => format!("{summary}\n"),
+        let text = if self.is_json {
+            let report = json!({ "findings": self.all, "failed": self.faults });
+            format!("{report}\n")
+        } else if self.faults > 1 {
+            format!("{} {summary}\n", self.faults)
+        } else {
+            format!("{summary}\n")
         };
         self.say(&text);
         match (self.unwritten, self.faults) {
@@ -124,7 +124,7 @@ impl Findings {
     }
 }
 
-/// Looks at everything; fails when something is broken.
+/// Checks everything; fails when something is broken.
 pub(crate) fn run(arguments: DoctorArguments) -> Result<(), Failure> {
     let mut findings = Findings {
         is_json: arguments.json,
@@ -146,7 +146,7 @@ pub(crate) fn run(arguments: DoctorArguments) -> Result<(), Failure> {
             };
             look(&mut findings, &config, arguments.endpoint, &login);
         }
-        // Without settings there is nothing to look at.
+        // Without settings there is nothing more to check.
         Err(failure) => findings.bad("settings", failure.what(), failure.hint()),
     }
     findings.conclude()
@@ -193,7 +193,7 @@ fn look(findings: &mut Findings, config: &ServerConfig, endpoint: Option<String>
         look_at_tls(findings, files);
     }
     let is_up = look_at_port(findings, config);
-    // Somebody who names an endpoint says that there is a server: perhaps on another machine.
+    // Naming an endpoint implies that there is a server, perhaps on another machine.
     let is_named = endpoint.is_some();
     let endpoint = endpoint.unwrap_or_else(|| endpoint_of(config));
     if is_up || is_named {
@@ -283,7 +283,7 @@ fn look_at_writing(findings: &mut Findings, path: &Path, what: &str) {
     }
 }
 
-/// A directory that the server would make.
+/// A directory that the server would create.
 fn look_at_missing(findings: &mut Findings, path: &Path, what: &str) {
     let mut above = path.ancestors().skip(1).map(|path| {
         if path.as_os_str().is_empty() {
@@ -308,7 +308,7 @@ fn look_at_missing(findings: &mut Findings, path: &Path, what: &str) {
     }
 }
 
-/// What belongs to somebody else than the directory does, the service cannot read.
+/// The service cannot read files whose owner is not the directory's.
 fn look_at_owners(findings: &mut Findings, path: &Path, what: &str) {
     let strange = ownership::strangers(path);
     if let Some((file, owner)) = strange {
@@ -327,10 +327,10 @@ fn look_at_owners(findings: &mut Findings, path: &Path, what: &str) {
     }
 }
 
-/// Compares the free space of the store's disk with what is kept in reserve.
+/// Compares the free space of the store's disk with the reserve.
 fn look_at_space(findings: &mut Findings, path: &Path, reserve: DiskReserve) {
     let Ok(space) = Space::of(path) else {
-        // That the directory is not there has been reported.
+        // The missing directory has already been reported.
         return;
     };
     let free = space.free_bytes;
@@ -357,8 +357,8 @@ fn look_at_space(findings: &mut Findings, path: &Path, reserve: DiskReserve) {
     }
 }
 
-/// Writes a file as the store does. It has no name, so that nothing stays whatever happens; where
-/// the file system has no such files, it is removed again.
+/// Writes a file as the store does. It has no name, so that nothing is left behind whatever
+/// happens; where the file system does not support that, it is removed afterwards.
 fn probe(path: &Path) -> std::io::Result<Duration> {
     let flags = OFlags::TMPFILE | OFlags::WRONLY | OFlags::CLOEXEC;
     match rustix::fs::open(path, flags, Mode::from_raw_mode(0o600)) {
@@ -416,7 +416,7 @@ fn look_at_tls(findings: &mut Findings, files: &TlsFiles) {
     }
 }
 
-/// Whether a server of ours listens.
+/// Whether a Tidings server listens there.
 fn look_at_port(findings: &mut Findings, config: &ServerConfig) -> bool {
     let what = format!("port {}", config.listen);
     match TcpListener::bind(config.listen) {
@@ -483,7 +483,7 @@ fn get(address: SocketAddr, path: &str) -> std::io::Result<String> {
     Ok(String::from_utf8_lossy(&answer).into_owned())
 }
 
-/// The address under which this machine reaches a listener.
+/// The address at which this machine reaches a listener.
 fn here(mut address: SocketAddr) -> SocketAddr {
     if address.ip().is_unspecified() {
         address.set_ip(match address.ip() {
@@ -499,7 +499,7 @@ fn endpoint_of(config: &ServerConfig) -> String {
     format!("{scheme}://{}", here(config.listen))
 }
 
-/// Who tries to log in.
+/// The user who tries to log in.
 struct Login {
     app_id: String,
     user: Option<String>,

@@ -1,14 +1,14 @@
-//! What the program says when it cannot go on.
+//! What the program says when it has to give up.
 
 use std::error::Error;
 use std::fmt;
 
-/// What happened, and what to do about it.
+/// What happened, and how to fix it.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Failure {
     what: String,
     hint: String,
-    /// The command has said so itself, among what it prints.
+    /// The command has already reported it in its own output.
     is_told: bool,
 }
 
@@ -36,7 +36,7 @@ impl Failure {
         Self::new(what, hint)
     }
 
-    /// The same, with where it happened in front.
+    /// The same, preceded by where it happened.
     pub(crate) fn within(self, place: &str) -> Self {
         Self {
             what: format!("{place}: {}", self.what),
@@ -44,7 +44,7 @@ impl Failure {
         }
     }
 
-    /// One that the command has told itself; it only ends with an error.
+    /// A failure that the command has already reported; only the exit code remains.
     pub(crate) fn told() -> Self {
         Self {
             is_told: true,
@@ -52,12 +52,12 @@ impl Failure {
         }
     }
 
-    /// Whether nothing is left to say.
+    /// Whether there is nothing left to report.
     pub(crate) fn is_told(&self) -> bool {
         self.is_told
     }
 
-    /// What to do about it.
+    /// Adds how to fix it.
     pub(crate) fn hint(&self) -> &str {
         &self.hint
     }

@@ -1,4 +1,4 @@
-//! Configuration files of any bytes: refused with an error or taken, never a panic.
+//! Configuration files of arbitrary bytes: refused with an error or accepted, never a panic.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -15,7 +15,7 @@ const SETTINGS: &str = "listen = \"127.0.0.1:0\"\nhubs = 3\ndev = true\napp = [\
 const APPS: &str = "[[app]]\nid = \"0123456789abcdef0123456789abcdef\"\nname = \"größer\"\n\
     certificates = [\"fedcba9876543210fedcba9876543210\"]\nbanned = [\"bob\"]\n[app.settings]\nrate-limits = false\n";
 
-/// A folder of this process's, made by the test.
+/// A folder for this process, created by the test.
 fn folder() -> PathBuf {
     std::env::temp_dir().join(format!("tidings-hostile-{}", std::process::id()))
 }

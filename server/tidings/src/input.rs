@@ -4,10 +4,10 @@ use std::io::Read as _;
 
 use crate::failure::Failure;
 
-/// Most that is read: more than any secret takes, so that what is too long is refused and not cut.
+/// Most bytes read: more than any secret has, so that an overlong one is refused rather than cut.
 const BYTES_MAX: u64 = 64 * 1024;
 
-/// Reads a secret, without the white space around it.
+/// Reads a secret, without surrounding white space.
 pub(crate) fn secret(what: &str) -> Result<String, Failure> {
     let mut text = String::new();
     let read = std::io::stdin().take(BYTES_MAX).read_to_string(&mut text);

@@ -1,4 +1,4 @@
-//! What an app says of its legacy logins, among its settings in `apps.toml`.
+//! An app's rules for legacy logins, among its settings in `apps.toml`.
 
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ const FORCE: &str = "legacy_force";
 const SPECIAL_CHANNELS: &str = "legacy_special_channels";
 const PHONE_GATEWAY: &str = "phone_gateway";
 
-/// All of them, by name.
+/// All rules, by name.
 pub(crate) fn settings(of: &AppRules) -> Vec<(&'static str, toml::Value)> {
     let gateway = of.phone_gateway.clone().unwrap_or_default();
     vec![
@@ -28,13 +28,13 @@ pub(crate) fn settings(of: &AppRules) -> Vec<(&'static str, toml::Value)> {
     ]
 }
 
-/// Whether there is such a setting.
+/// Whether a rule has this name.
 pub(crate) fn has(name: &str) -> bool {
     let all = settings(&AppRules::default());
     all.iter().any(|(known, _)| *known == name)
 }
 
-/// Sets one of them.
+/// Sets one rule.
 pub(crate) fn apply(to: &mut AppRules, key: &str, value: &toml::Value) -> Result<(), Failure> {
     match key {
         TOKEN_DEBUGGING => to.allows_debug_word = word(key, value)?,

@@ -1,4 +1,4 @@
-//! The `tidings` program: sub-commands, configuration, help texts; nothing else.
+//! The `tidings` program: sub-commands, configuration and help texts only.
 
 mod app;
 mod apps;
@@ -64,10 +64,10 @@ fn main() -> ExitCode {
     }
 }
 
-/// Prints help and version as they are, and an error in the form of all other errors.
+/// Prints help and version unchanged, and an error in the form of all other errors.
 fn explain_usage(error: &clap::Error) -> ExitCode {
     if !error.use_stderr() {
-        // Nothing can be said to a terminal that is gone.
+        // Nothing can be printed to a terminal that is gone.
         return match output::told(error.print()) {
             Ok(()) => ExitCode::SUCCESS,
             Err(failure) => {

@@ -1,4 +1,4 @@
-//! `tidings media`: the files that users have uploaded, and taking one down.
+//! `tidings media`: list and delete the files that users have uploaded.
 
 use std::fmt::Write as _;
 use std::time::{Duration, UNIX_EPOCH};
@@ -10,7 +10,7 @@ use crate::command::{MediaCommand, MediaDeleteArguments, MediaListArguments};
 use crate::failure::Failure;
 use crate::output;
 
-/// Carries the sub-command out. A server may run on the directory meanwhile.
+/// Runs the sub-command. A server may be running on the directory.
 pub(crate) fn run(command: MediaCommand) -> Result<(), Failure> {
     match command {
         MediaCommand::List(arguments) => list(&arguments),
@@ -45,7 +45,7 @@ fn list(arguments: &MediaListArguments) -> Result<(), Failure> {
             file.bytes,
             uploaded(file),
             file.user.as_ref().map_or("-", UserId::as_str),
-            // A name is whatever the upload has stated.
+            // A name is whatever the uploader wrote.
             file.file_name.escape_debug(),
         );
     }

@@ -1,5 +1,5 @@
-//! What commands print. A reader that has gone has seen enough; a disk that is full is an error,
-//! not a panic.
+//! Output of commands. A reader that has gone away is no error; a full disk is an error, not a
+//! panic.
 
 use std::fmt;
 use std::io::{self, ErrorKind, Write as _};
@@ -9,13 +9,13 @@ use crate::failure::Failure;
 /// Writes to the standard output.
 ///
 /// # Errors
-/// It cannot be written, for another reason than that its reader has gone.
+/// If it cannot be written, unless the reader has gone away.
 pub(crate) fn write(text: &str) -> Result<(), Failure> {
     let mut out = io::stdout().lock();
     told(out.write_all(text.as_bytes()).and_then(|()| out.flush()))
 }
 
-/// What became of output.
+/// The outcome of writing.
 pub(crate) fn told(written: io::Result<()>) -> Result<(), Failure> {
     match written {
         Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(Failure::new(
@@ -26,16 +26,16 @@ pub(crate) fn told(written: io::Result<()>) -> Result<(), Failure> {
     }
 }
 
-/// Says something to whoever watches, if anybody does.
+/// Prints a note for people who watch, if there are any.
 pub(crate) fn notice(text: impl fmt::Display) {
-    // There is nobody else who could be told that this fails.
+    // If this fails, there is nowhere to report it.
     let _ = writeln!(io::stderr().lock(), "{text}");
 }
 
 /// Writes a value as JSON, for programs.
 ///
 /// # Errors
-/// As [`write`].
+/// As for [`write`].
 pub(crate) fn write_json(value: &impl serde::Serialize) -> Result<(), Failure> {
     let text = serde_json::to_string_pretty(value).map_err(|error| {
         Failure::new(

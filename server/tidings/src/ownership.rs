@@ -1,25 +1,25 @@
-//! Whose the files of a data directory are.
+//! Who owns the files of a data directory.
 //!
-//! The service's user owns its data directory. A command that root runs must leave nothing there
-//! that this user cannot read.
+//! The service's user owns its data directory. A command run by root must leave nothing there that
+//! this user cannot read.
 
 use std::fs;
 use std::io;
 use std::os::unix::fs::{MetadataExt as _, chown, lchown};
 use std::path::{Path, PathBuf};
 
-/// Whether this process is root's.
+/// Whether this process runs as root.
 pub(crate) fn is_root() -> bool {
     rustix::process::geteuid().is_root()
 }
 
-/// Whether root owns it although this process could have given it to somebody: nobody was to be
-/// seen to give it to.
+/// Whether root owns it although this process could have changed its owner: no other owner was
+/// found to give it to.
 pub(crate) fn is_roots(path: &Path) -> bool {
     is_root() && fs::metadata(path).is_ok_and(|metadata| metadata.uid() == 0)
 }
 
-/// Gives a file that was just made to the owner of its directory, if root made it.
+/// Gives a newly created file to the owner of its directory, if root created it.
 pub(crate) fn settle_file(file: &fs::File, folder: &Path) -> io::Result<()> {
     if !is_root() {
         return Ok(());
@@ -28,8 +28,8 @@ pub(crate) fn settle_file(file: &fs::File, folder: &Path) -> io::Result<()> {
     std::os::unix::fs::fchown(file, Some(owner.uid()), Some(owner.gid()))
 }
 
-/// Gives everything in a directory that is root's to the directory's owner, if this process is
-/// root's.
+/// Gives everything in a directory that root owns to the directory's owner, if this process runs as
+/// root.
 pub(crate) fn settle(directory: &Path) -> io::Result<()> {
     let owner = fs::metadata(directory)?;
     if !is_root() || owner.uid() == 0 {
@@ -44,7 +44,7 @@ fn settle_below(directory: &Path, owner: (u32, u32)) -> io::Result<()> {
         let metadata = entry.metadata()?;
         let path = entry.path();
         if metadata.uid() == 0 {
-            // A link itself, never what it points to.
+            // Changes a link itself, never its target.
             if metadata.is_symlink() {
                 lchown(&path, Some(owner.0), Some(owner.1))?
             } else {
@@ -58,7 +58,7 @@ fn settle_below(directory: &Path, owner: (u32, u32)) -> io::Result<()> {
     Ok(())
 }
 
-/// A file of the directory that belongs to another user than the directory, and that user; with the
+/// A file in the directory whose owner is not the directory's: the file, its owner and the
 /// directory's owner.
 pub(crate) fn strangers(directory: &Path) -> Option<((PathBuf, u32), u32)> {
     let owner = fs::metadata(directory).ok()?.uid();
@@ -71,10 +71,12 @@ fn find_stranger(directory: &Path, owner: u32) -> Option<(PathBuf, u32)> {
     entries.flatten().find_map(|entry| {
         let metadata = entry.metadata().ok()?;
         let path = entry.path();
-        match metadata.uid() == owner {
-            false => Some((path, metadata.uid())),
-            true if metadata.is_dir() => find_stranger(&path, owner),
-            true => None,
+        if metadata.uid() != owner {
+            Some((path, metadata.uid()))
+        } else if metadata.is_dir() {
+            find_stranger(&path, owner)
+        } else {
+            None
         }
     })
 }

@@ -1,4 +1,4 @@
-//! What an app says of the pages that may connect, among its settings in `apps.toml`.
+//! An app's rules for the pages that may connect, among its settings in `apps.toml`.
 
 use tidings_server::App;
 
@@ -9,15 +9,15 @@ use crate::tuning::word;
 const ORIGINS: &str = "origins";
 const REQUIRE_ORIGIN: &str = "require_origin";
 
-/// All of them, by name.
+/// All rules, by name.
 pub(crate) const NAMES: [&str; 2] = [ORIGINS, REQUIRE_ORIGIN];
 
-/// Whether there is such a setting.
+/// Whether a rule has this name.
 pub(crate) fn has(name: &str) -> bool {
     NAMES.contains(&name)
 }
 
-/// What an app has set, by name.
+/// The rules that an app has set, by name.
 pub(crate) fn settings(of: &App) -> Vec<(&'static str, toml::Value)> {
     let origins = of.origins.iter().cloned().map(toml::Value::String);
     vec![
@@ -26,7 +26,7 @@ pub(crate) fn settings(of: &App) -> Vec<(&'static str, toml::Value)> {
     ]
 }
 
-/// A value as the command line gives it: origins stand between commas.
+/// A value as given on the command line: origins separated by commas.
 pub(crate) fn value(name: &str, text: &str) -> Option<toml::Value> {
     if name != ORIGINS || text.starts_with('[') {
         return None;
@@ -39,7 +39,7 @@ pub(crate) fn value(name: &str, text: &str) -> Option<toml::Value> {
     Some(toml::Value::Array(origins.collect()))
 }
 
-/// Sets those that there are.
+/// Sets the rules that are given.
 pub(crate) fn apply(to: &mut App, settings: &toml::Table) -> Result<(), Failure> {
     if let Some(value) = settings.get(ORIGINS) {
         to.origins = origins(value)?;

@@ -11,7 +11,7 @@ const MAX_FANOUT_PER_S: &str = "max_fanout_per_s";
 const MAX_BYTES: &str = "max_bytes";
 const MAX_MEDIA_BYTES: &str = "max_media_bytes";
 
-/// All of them, by name; what is not set is "default".
+/// All quotas, by name; those that are not set are "default".
 pub(crate) fn settings(of: &Quotas) -> Vec<(&'static str, toml::Value)> {
     let value = |quota: Option<u64>| match quota {
         None => toml::Value::String("default".into()),
@@ -27,14 +27,14 @@ pub(crate) fn settings(of: &Quotas) -> Vec<(&'static str, toml::Value)> {
     ]
 }
 
-/// Whether there is such a quota.
+/// Whether a quota has this name.
 pub(crate) fn has(name: &str) -> bool {
     settings(&Quotas::default())
         .iter()
         .any(|(known, _)| *known == name)
 }
 
-/// Sets one of them.
+/// Sets one quota.
 pub(crate) fn apply(to: &mut Quotas, key: &str, value: &toml::Value) -> Result<(), Failure> {
     let quota = match value.as_str() {
         Some("unlimited") => Some(0),

@@ -1,4 +1,4 @@
-//! `tidings reference`: what is made from the definition of the command line itself.
+//! `tidings reference`: output generated from the definition of the command line.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -9,7 +9,7 @@ use crate::command::{Cli, ManArguments, ReferenceCommand};
 use crate::failure::Failure;
 use crate::output;
 
-/// Carries the sub-command out.
+/// Runs the sub-command.
 pub(crate) fn run(command: ReferenceCommand) -> Result<(), Failure> {
     match command {
         ReferenceCommand::Completions { shell } => {
@@ -96,7 +96,7 @@ fn describe(out: &mut String, argument: &Arg) {
     }
 }
 
-/// Text that a page does not take for a tag.
+/// Escapes text so that a page does not read it as a tag.
 fn escaped(text: &str) -> String {
     text.replace('<', "&lt;")
 }

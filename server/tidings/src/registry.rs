@@ -1,9 +1,9 @@
-//! The apps that are kept in the data directory: `apps.toml`, made by `tidings app`, read by
-//! `tidings serve`.
+//! The apps kept in the data directory: `apps.toml`, written by `tidings app`, read by `tidings
+//! serve`.
 //!
-//! The file holds certificates and is readable by its owner only, who is the owner of the
-//! directory, whoever runs the command. It is replaced as a whole: a reader finds the old one or
-//! the new one. What people have written into it, comments and order, stays.
+//! The file contains certificates and is readable only by the directory's owner, whoever runs the
+//! command. It is replaced as a whole: a reader finds either the old file or the new one. Comments
+//! and order that people have put into it are preserved.
 
 use std::collections::BTreeMap;
 use std::fs::{self, DirBuilder, File, OpenOptions};
@@ -26,36 +26,37 @@ use crate::tuning::{self, RateEntry};
 
 const FILE: &str = "apps.toml";
 
-/// Fingerprints of dropped certificates that are kept: sessions of older ones ended long ago.
+/// Most fingerprints of dropped certificates that are kept: sessions with older ones ended long
+/// ago.
 const ENDED_MAX: usize = 16;
 
 const NOTICE: &str = "# The apps of this server, with their certificates. Made by `tidings app`; see `tidings app --help`.\n";
 
-/// One app, as it stands in the file.
+/// One app, as in the file.
 #[derive(Clone, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Entry {
     /// 32 ASCII letters or digits.
     pub(crate) id: String,
-    /// For people; may be empty.
+    /// A display name; may be empty.
     #[serde(default)]
     pub(crate) name: String,
-    /// None, one or two, the newer first.
+    /// No certificate, one, or two, the newer first.
     #[serde(default)]
     pub(crate) certificates: Vec<String>,
-    /// It is kept, but not served.
+    /// The app's data are kept, but it is not served.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(crate) disabled: bool,
-    /// Users who may not log in.
+    /// Users who must not log in.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) banned: Vec<String>,
-    /// Certificates that are gone, by fingerprint, whose logins are to end.
+    /// Fingerprints of dropped certificates whose sessions must end.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) ended_certificates: Vec<String>,
-    /// Tokens that were taken back.
+    /// Revoked tokens.
     #[serde(default, skip_serializing_if = "Revocations::is_empty")]
     pub(crate) revoked: Revocations,
-    /// What differs from the defaults.
+    /// Settings that differ from the defaults.
     #[serde(default, skip_serializing_if = "toml::Table::is_empty")]
     pub(crate) settings: toml::Table,
     /// Rates that differ from the defaults.
@@ -108,7 +109,7 @@ impl Entry {
         Ok(app)
     }
 
-    /// Notes that whoever was let in by these certificates is to be disconnected.
+    /// Notes that sessions admitted by these certificates must end.
     pub(crate) fn disconnect(&mut self, certificates: &[String]) {
         for certificate in certificates {
             let named = format!("{:016x}", fingerprint(certificate));
@@ -116,12 +117,12 @@ impl Entry {
                 self.ended_certificates.push(named);
             }
         }
-        // What is older ended when it was new.
+        // Sessions of older ones ended when this one was added.
         let older = self.ended_certificates.len().saturating_sub(ENDED_MAX);
         self.ended_certificates.drain(..older);
     }
 
-    /// What it says of its legacy logins, where that differs from what the server says for all.
+    /// Its rules for legacy logins, where they differ from the server's.
     pub(crate) fn legacy_rules(&self, of_all: &AppRules) -> Result<AppRules, Failure> {
         let mut rules = of_all.clone();
         let legacy = |key: &&String| legacy_rules::has(key);
@@ -143,13 +144,13 @@ struct Content {
 /// The apps of one data directory.
 pub(crate) struct Registry {
     path: PathBuf,
-    /// The file as it was read.
+    /// The text of the file when it was read.
     text: String,
     content: Content,
 }
 
 impl Registry {
-    /// Reads the apps of a data directory; without a file there are none.
+    /// Reads the apps of a data directory; a missing file means none.
     pub(crate) fn read(data_dir: &Path) -> Result<Self, Failure> {
         let path = data_dir.join(FILE);
         let text = match fs::read_to_string(&path) {
@@ -163,7 +164,7 @@ impl Registry {
             }
         };
         let content = toml::from_str::<Content>(&text).map_err(|error| {
-            // The library's own text would show the line, which may hold a certificate.
+            // The library's own message would show the line, which may contain a certificate.
             let line = error
                 .span()
                 .map_or(1, |span| text[..span.start].matches('\n').count() + 1);
@@ -189,7 +190,7 @@ impl Registry {
         Ok(registry)
     }
 
-    /// All apps, in the order in which they were made.
+    /// All apps, in the order in which they were created.
     pub(crate) fn entries(&self) -> &[Entry] {
         &self.content.apps
     }
@@ -202,7 +203,7 @@ impl Registry {
             .collect()
     }
 
-    /// The rules of their legacy logins.
+    /// The apps' rules for legacy logins.
     pub(crate) fn legacy_rules(
         &self,
         of_all: &AppRules,
@@ -225,7 +226,7 @@ impl Registry {
         })
     }
 
-    /// The app of an id.
+    /// The app with an id.
     pub(crate) fn find(&mut self, id: &str) -> Result<&mut Entry, Failure> {
         let path = self.path.display().to_string();
         self.content
@@ -255,7 +256,7 @@ impl Registry {
         Ok(())
     }
 
-    /// Takes an app out.
+    /// Removes an app.
     pub(crate) fn remove(&mut self, id: &str) -> Result<Entry, Failure> {
         self.find(id)?;
         let apps = &mut self.content.apps;
@@ -263,8 +264,8 @@ impl Registry {
         Ok(apps.remove(at.expect("the app was found")))
     }
 
-    /// Keeps the file as it was read beside it, for whoever wants a deleted app back. Returns
-    /// where.
+    /// Keeps a copy of the previous file beside it, in case a deleted app is wanted back. Returns
+    /// its path.
     pub(crate) fn keep_copy(&self) -> Result<PathBuf, Failure> {
         let kept = self.path.with_extension("toml.before");
         let folder = self.path.parent().unwrap_or(Path::new("."));
@@ -302,19 +303,19 @@ impl Registry {
         } else {
             text
         };
-        // A group that may read it may go on to; nobody else ever may.
+        // A group that can read it keeps that right; nobody else ever gets it.
         let before = fs::metadata(&self.path);
         let mode = before.map_or(0o600, |before| before.permissions().mode() & 0o640 | 0o600);
         put(&self.path, &text, mode, folder)
     }
 }
 
-/// Puts a file in the place of another, as a whole and synced, for the owner of its folder.
+/// Replaces a file by another, atomically and synced, for the owner of its folder.
 fn put(path: &Path, text: &str, mode: u32, folder: &Path) -> io::Result<()> {
     let mut new = path.as_os_str().to_owned();
     new.push(".new");
     let new = Path::new(&new);
-    // One that was left behind by a crash may be anybody's to read.
+    // A file left behind by a crash may be readable by anybody.
     match fs::remove_file(new) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         _ => {}

@@ -1,4 +1,4 @@
-//! Tokens of an app that were taken back, as they stand in `apps.toml`. Source: tokens 6.7.
+//! Revoked tokens of an app, as written in `apps.toml`. Source: tokens 6.7.
 
 use std::collections::BTreeMap;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -9,25 +9,25 @@ use tidings_token::{TokenId, inspect};
 
 use crate::failure::Failure;
 
-/// Revoked tokens of an app. Bound: each ends by itself, within a day for most; whoever has more to
-/// take back takes all of a user, or of everybody.
+/// Most revoked single tokens of an app. Bound: each expires on its own, most within a day; to
+/// revoke more, revoke all tokens of a user, or of everybody.
 const TOKENS_MAX: usize = 10_000;
 
-/// Users with a time of their own.
+/// Most users with a time of their own.
 const USERS_MAX: usize = 10_000;
 
-/// What was taken back.
+/// The revocations of an app.
 #[derive(Clone, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Revocations {
-    /// All tokens that were issued before, in Unix seconds.
+    /// All tokens issued before this time, in Unix seconds.
     #[serde(default, skip_serializing_if = "is_zero")]
     before: u64,
-    /// The same of single users.
+    /// The same for single users.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     users: BTreeMap<String, u64>,
-    /// Single tokens by the beginnings of their signatures, with the Unix seconds at which they end
-    /// by themselves.
+    /// Single tokens, by the first bytes of their signatures, with the Unix seconds at which they
+    /// expire anyway.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     tokens: BTreeMap<String, u64>,
 }
@@ -41,12 +41,12 @@ fn is_zero(number: &u64) -> bool {
 }
 
 impl Revocations {
-    /// Whether nothing was.
+    /// Whether there are no revocations.
     pub(crate) fn is_empty(&self) -> bool {
         self.before == 0 && self.users.is_empty() && self.tokens.is_empty()
     }
 
-    /// Takes one token back.
+    /// Revokes one token.
     pub(crate) fn add_token(
         &mut self,
         app_id: &str,
@@ -77,7 +77,7 @@ impl Revocations {
         Ok(())
     }
 
-    /// Takes all tokens back that a user has had until now.
+    /// Revokes all tokens issued to a user until now.
     pub(crate) fn add_user(&mut self, user: &str, now_s: u64) -> Result<(), Failure> {
         if self.users.len() >= USERS_MAX && !self.users.contains_key(user) {
             return Err(Failure::new(
@@ -85,18 +85,18 @@ impl Revocations {
                 "revoke those of all users with --everybody, or ban the user with `tidings app ban`",
             ));
         }
-        // One that was issued in this very second counts among those from before.
+        // A token issued in this very second counts as issued before.
         self.users.insert(user.into(), now_s + 1);
         Ok(())
     }
 
-    /// Takes all tokens back that anybody has had until now.
+    /// Revokes all tokens issued to anybody until now.
     pub(crate) fn add_everybody(&mut self, now_s: u64) {
         self.before = now_s + 1;
         self.users.clear();
     }
 
-    /// Tells the server's app.
+    /// Passes the revocations to the server's app.
     pub(crate) fn apply(&self, to: &mut App) -> Result<(), Failure> {
         to.not_before_all = self.before;
         for (user, before) in &self.users {

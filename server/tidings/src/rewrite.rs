@@ -1,13 +1,12 @@
-//! Changes a TOML file without touching what stays the same: comments, order, the way in which
-//! values are written.
+//! Changes a TOML file without touching what stays the same: comments, order, and the notation of
+//! values.
 
 use toml_edit::{ArrayOfTables, DocumentMut, Item, TableLike, TomlError};
 
-/// `text` changed so that it says what `wanted` says. Tables in lists are the same where their `id`
-/// is.
+/// `text`, changed to say what `wanted` says. Tables in lists correspond when their `id` is equal.
 ///
 /// # Errors
-/// One of them is no TOML.
+/// If one of them is not TOML.
 pub(crate) fn merged(text: &str, wanted: &str) -> Result<String, TomlError> {
     let mut document: DocumentMut = text.parse()?;
     let wanted: DocumentMut = wanted.parse()?;
@@ -30,8 +29,8 @@ fn merge_tables(into: &mut dyn TableLike, wanted: &dyn TableLike) {
 
 fn merge_items(into: &mut Item, wanted: &Item) {
     if let Some(lists) = wanted.as_array_of_tables() {
-        // A list of tables in one line is brought into the usual form, so that all are changed in
-        // the same way.
+        // A list of inline tables is converted to the usual form, so that all are changed in the
+        // same way.
         let taken = std::mem::take(into);
         let mut there = taken.into_array_of_tables().unwrap_or_default();
         merge_lists(&mut there, lists);
@@ -55,7 +54,7 @@ fn merge_items(into: &mut Item, wanted: &Item) {
     *into = wanted.clone();
 }
 
-/// Whether both mean the same, however they are written.
+/// Whether both have the same value, however they are written.
 fn same_value(one: &toml_edit::Value, other: &toml_edit::Value) -> bool {
     let meaning = |value: &toml_edit::Value| {
         let text = format!("a = {}", value.clone().decorated("", ""));
@@ -77,7 +76,7 @@ fn merge_lists(into: &mut ArrayOfTables, wanted: &ArrayOfTables) {
             Some(there) => merge_tables(there, table),
             None => {
                 let mut table = table.clone();
-                // Behind what is there, not where it stood among the wanted.
+                // Appended after the existing entries, not at its position in `wanted`.
                 table.set_position(None);
                 into.push(table);
             }

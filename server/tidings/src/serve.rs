@@ -30,9 +30,9 @@ const DEV_NOTICE: &str = "\
 /// Exit code of a process that a second signal ended.
 const EXIT_INTERRUPTED: i32 = 130;
 
-/// Runs a server until it is told to end.
+/// Runs a server until it is told to stop.
 pub(crate) fn run(arguments: ServeArguments) -> Result<(), Failure> {
-    // Whatever is made from now on is the server's alone.
+    // Everything created from now on is accessible to the server's user only.
     rustix::process::umask(Mode::from_raw_mode(0o077));
     check_variables()?;
     let settings = arguments.serving.read()?;
@@ -83,7 +83,8 @@ pub(crate) fn run(arguments: ServeArguments) -> Result<(), Failure> {
         output::notice(DEV_NOTICE);
     }
     warn_of_absences(has_apps, &pages);
-    // A program that waits for this line reads a pipe; that it has closed the pipe is no reason to end.
+    // A program that waits for this line reads a pipe; if it has closed the pipe, that is no reason
+    // to stop.
     let address = pages.address(server.local_addr());
     let _ = writeln!(std::io::stdout(), "tidings is ready: {address}");
     server.join();
@@ -92,7 +93,7 @@ pub(crate) fn run(arguments: ServeArguments) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Says what the server lacks that its operator will miss.
+/// Warns about missing things that the operator would want.
 fn warn_of_absences(has_apps: bool, pages: &Pages) {
     if !has_apps {
         tracing::warn!(
@@ -108,7 +109,7 @@ fn warn_of_absences(has_apps: bool, pages: &Pages) {
     }
 }
 
-/// A server without a control socket serves anyway.
+/// A server runs even without a control socket.
 fn open_control(data_dir: &Path, office: &Arc<RunningOffice>) -> Option<Control> {
     match Control::open(data_dir, office.clone()) {
         Ok(control) => Some(control),
@@ -122,7 +123,7 @@ fn open_control(data_dir: &Path, office: &Arc<RunningOffice>) -> Option<Control>
     }
 }
 
-/// Tells systemd, if it waits to be told.
+/// Notifies systemd that the server is ready, if systemd waits for that.
 fn tell_systemd(states: &[NotifyState<'_>]) {
     if let Err(error) = sd_notify::notify(states) {
         tracing::warn!(%error, "systemd could not be told how the server is");
@@ -133,8 +134,8 @@ fn say_ready() {
     tell_systemd(&[NotifyState::Ready]);
 }
 
-/// Tells systemd that the server is alive, as often as it wants to hear that. Whether it is, is looked at: a hub that is
-/// stuck has no turn, and then nothing is told.
+/// Notifies systemd that the server is alive, as often as it asks for. This is checked first: a hub
+/// that is stuck does not answer, and then nothing is sent.
 fn watch_over(handle: ServerHandle) -> Result<(), Failure> {
     let Some(interval) = sd_notify::watchdog_enabled() else {
         return Ok(());
@@ -157,17 +158,18 @@ fn watch_over(handle: ServerHandle) -> Result<(), Failure> {
     })
 }
 
-/// How long a hub may take to say how it is. A turn takes milliseconds; whoever asks waits for an answer.
+/// How long a hub may take to report. A turn takes milliseconds, and the command that asks is
+/// waiting.
 const REPORT_WAIT: Duration = Duration::from_secs(2);
 
-/// What commands ask this server.
+/// Answers the requests of commands.
 struct RunningOffice {
     started: Instant,
     apps: AppSource,
     handle: ServerHandle,
-    /// Apps that are listed now.
+    /// Number of listed apps.
     listed: AtomicUsize,
-    /// What does not change.
+    /// The facts that do not change.
     fixed: Status,
 }
 
@@ -197,7 +199,7 @@ impl Office for Arc<RunningOffice> {
         }
     }
 
-    /// Apps that cannot be read leave the old ones in force, and so does a TLS certificate.
+    /// Apps or a TLS certificate that cannot be read leave the old ones in force.
     fn reload(&self) -> Result<usize, Failure> {
         let since = NotifyState::monotonic_usec_now().ok();
         let states: Vec<_> = [NotifyState::Reloading].into_iter().chain(since).collect();
@@ -234,11 +236,11 @@ impl RunningOffice {
     }
 }
 
-/// What a browser finds.
+/// What a browser finds at this server.
 struct Pages {
     is_tls: bool,
     has_demo: bool,
-    /// What the program was built without, of what this server would show.
+    /// Pages that this server should show, but the program was built without.
     missing: Vec<&'static str>,
 }
 
@@ -257,7 +259,7 @@ impl Pages {
         }
     }
 
-    /// Where a browser on this machine finds the demonstration, or else the server.
+    /// The URL at which a browser on this machine finds the demonstration, or else the server.
     fn address(&self, mut address: SocketAddr) -> String {
         if address.ip().is_unspecified() {
             address.set_ip(match address {
@@ -271,10 +273,10 @@ impl Pages {
     }
 }
 
-/// A data directory that a start makes, and takes away again if it fails.
+/// A data directory that a start creates, and removes if the start fails.
 struct MadeDirectory {
     path: PathBuf,
-    /// The directories that are not there yet, the innermost first.
+    /// The missing directories, the innermost first.
     missing: Vec<PathBuf>,
 }
 
@@ -291,7 +293,7 @@ impl MadeDirectory {
         }
     }
 
-    /// Removes what was made; a directory that was there before is not touched.
+    /// Removes what was created; a directory that existed before is not touched.
     fn undo(&self) {
         if self.missing.is_empty() {
             return;
@@ -304,7 +306,7 @@ impl MadeDirectory {
     }
 }
 
-/// Every connection is an open file, and systems give a process few by default.
+/// Every connection is an open file, and the default limit of many systems is low.
 fn raise_file_limit() -> Option<u64> {
     match rlimit::increase_nofile_limit(rlimit::INFINITY) {
         Ok(files) => {
@@ -318,13 +320,13 @@ fn raise_file_limit() -> Option<u64> {
     }
 }
 
-/// How many connections without a login there may be where so many files may be open: a tenth of all (contract 4.1), so
-/// that strangers leave room for users.
+/// How many connections may be open before login, for this many open files: a tenth (contract 4.1),
+/// so that strangers leave room for users.
 fn strangers_max(files: u64) -> usize {
     usize::try_from(files / 10).unwrap_or(usize::MAX).max(100)
 }
 
-/// SIGTERM and SIGINT end the server, SIGHUP has it read again what can change.
+/// SIGTERM and SIGINT stop the server, SIGHUP makes it reload what can change.
 fn watch_signals(office: Arc<RunningOffice>) -> Result<(), Failure> {
     let fault = |error: std::io::Error| {
         Failure::new(
@@ -339,7 +341,7 @@ fn watch_signals(office: Arc<RunningOffice>) -> Result<(), Failure> {
             let mut is_ending = false;
             for signal in signals.forever() {
                 if signal == SIGHUP {
-                    // What is wrong, the log has been told.
+                    // The log already has the details.
                     let _ = office.reload();
                 } else if is_ending {
                     tracing::warn!("ended at once by a second signal");

@@ -1,4 +1,4 @@
-//! `tidings status` and `tidings reload`: what the server of a data directory says.
+//! `tidings status` and `tidings reload`: the state of the server on a data directory.
 
 use std::path::Path;
 use std::time::Duration;
@@ -9,7 +9,7 @@ use crate::failure::Failure;
 use crate::output;
 use crate::words::counted;
 
-/// Says how the server is.
+/// Prints the server's state.
 pub(crate) fn run(arguments: &ListArguments) -> Result<(), Failure> {
     let data_dir = arguments.place.resolve()?;
     let answer = ask(&data_dir, Request::Status)?.ok_or_else(|| nobody(&data_dir))?;
@@ -21,7 +21,7 @@ pub(crate) fn run(arguments: &ListArguments) -> Result<(), Failure> {
     }
 }
 
-/// Has the server read its apps and its TLS certificate again.
+/// Makes the server reload its apps and its TLS certificate.
 pub(crate) fn reload(place: &Place) -> Result<(), Failure> {
     let data_dir = place.resolve()?;
     let request = Request::Reload { because: None };
@@ -77,8 +77,8 @@ fn described(status: &Status) -> String {
     text
 }
 
-/// Tells the server of a data directory what an operator has changed there. Returns what came of
-/// it, in words.
+/// Notifies the server of a data directory that an operator has changed something there. Returns
+/// the outcome, in words.
 pub(crate) fn tell(data_dir: &Path, change: Change) -> Result<String, Failure> {
     let request = Request::Reload {
         because: Some(change),

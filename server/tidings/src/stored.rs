@@ -1,4 +1,4 @@
-//! `tidings store`: looking into a data directory, copying it out and back.
+//! `tidings store`: inspect, back up and restore a data directory.
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, BufReader, BufWriter, Write as _};
@@ -14,11 +14,11 @@ use crate::control::{self, Reached, Request, ask, reach, report_json};
 use crate::failure::Failure;
 use crate::{output, ownership};
 
-/// The records within a backup.
+/// Name of the records' file within a backup.
 const RECORDS: &str = "store.jsonl";
 
-/// What of a data directory belongs to the store itself or to the server that runs on it, and is in
-/// [`RECORDS`] or made again.
+/// Files of a data directory that a backup does not copy: they belong to the store, whose records
+/// are in [`RECORDS`], or to the running server, or are created again.
 const NOT_COPIED: [&str; 9] = [
     "db",
     "LOCK",
@@ -31,9 +31,9 @@ const NOT_COPIED: [&str; 9] = [
     "sessions.snapshot.new",
 ];
 
-/// Carries the sub-command out.
+/// Runs the sub-command.
 pub(crate) fn run(command: StoreCommand) -> Result<(), Failure> {
-    // Whatever is made is whose it is alone: a backup holds all messages.
+    // Whatever is created is accessible to its owner only: a backup holds all messages.
     rustix::process::umask(Mode::from_raw_mode(0o077));
     match command {
         StoreCommand::Verify(arguments) => verify(&arguments),
@@ -87,7 +87,7 @@ fn dump(place: &Place) -> Result<(), Failure> {
     let path = place.resolve()?;
     with_engine(&path, |engine| {
         match engine.dump(&mut BufWriter::new(io::stdout().lock())) {
-            // Whoever reads has seen enough.
+            // The reader has seen enough.
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
             other => other.map_err(|error| unread(&path, &error)),
         }
@@ -103,7 +103,7 @@ fn backup(arguments: &BackupArguments) -> Result<(), Failure> {
             "remove it, check the disk, and try again",
         )
     };
-    // A server that runs writes the records itself; without one, the store is opened here.
+    // A running server writes the records itself; otherwise the store is opened here.
     let online = reach(&path)?;
     let engine = match online {
         Reached::Server(_) => None,
@@ -135,7 +135,7 @@ fn backup(arguments: &BackupArguments) -> Result<(), Failure> {
     ))
 }
 
-/// Copies what is not the store's own into a new directory.
+/// Copies everything that is not the store's own into a new directory.
 fn copy_others(data_dir: &Path, to: &Path) -> io::Result<()> {
     DirBuilder::new().recursive(true).mode(0o700).create(to)?;
     if fs::read_dir(to)?.next().is_some() {
@@ -145,7 +145,7 @@ fn copy_others(data_dir: &Path, to: &Path) -> io::Result<()> {
     }
     for name in others(data_dir)? {
         match copy(&data_dir.join(&name), &to.join(&name)) {
-            // A file that a running server has dropped meanwhile.
+            // A file that a running server has deleted in the meantime.
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             other => other?,
         }
@@ -153,8 +153,8 @@ fn copy_others(data_dir: &Path, to: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Does something with the store of a directory that no server uses. What root makes there belongs
-/// to the directory's owner afterwards.
+/// Does something with the store of a directory that no server uses. Files that root creates there
+/// belong to the directory's owner afterwards.
 fn with_engine<T>(
     path: &Path,
     act: impl FnOnce(&EmbeddedEngine) -> Result<T, Failure>,
@@ -265,14 +265,14 @@ fn others_or_none(path: &Path) -> Vec<String> {
     others(path).unwrap_or_default()
 }
 
-/// Copies a file or a directory, for its new owner alone, synced.
+/// Copies a file or a directory, accessible to its new owner only, and syncs it.
 fn copy(from: &Path, to: &Path) -> io::Result<()> {
     if from.is_dir() {
         DirBuilder::new().recursive(true).mode(0o700).create(to)?;
         for entry in fs::read_dir(from)? {
             let entry = entry?;
             match copy(&entry.path(), &to.join(entry.file_name())) {
-                // A file that a running server has dropped meanwhile.
+                // A file that a running server has deleted in the meantime.
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
                 other => other?,
             }
@@ -285,7 +285,7 @@ fn copy(from: &Path, to: &Path) -> io::Result<()> {
     copy.sync_all()
 }
 
-/// A new file that is its owner's alone.
+/// Creates a file that only its owner can access.
 fn private_file(path: &Path) -> io::Result<File> {
     let mut options = OpenOptions::new();
     options.write(true).create(true).truncate(true);

@@ -13,15 +13,15 @@ use crate::settings::values::{CALLS_MAX, RateValue, Span, WINDOW_MS_MAX};
 use crate::words::nearest;
 
 const YEAR_MS: u64 = 365 * 86_400_000;
-/// A session can be resumed for this long: a longer grace would not count.
+/// A session can be resumed for this long; a longer grace would have no effect.
 const GRACE_MS_MAX: u64 = 120_000;
 const HINT: &str = "`tidings app show ID` lists the settings and rates, the guide explains them under tokens and apps";
 
-/// A rate, as it stands in the file.
+/// A rate, as in the file.
 #[derive(Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct RateEntry {
-    /// Calls in a window; 0 = unlimited.
+    /// Calls per window; 0 = unlimited.
     pub(crate) calls: u32,
     pub(crate) window_ms: u32,
 }
@@ -44,8 +44,8 @@ impl RateEntry {
     }
 }
 
-/// A setting's value as it is given on the command line: in the form of the file, but words need no
-/// quotes.
+/// A setting's value as given on the command line: in the notation of the file, except that texts
+/// need no quotes.
 pub(crate) fn value(text: &str) -> toml::Value {
     text.parse()
         .unwrap_or_else(|_| toml::Value::String(text.into()))
@@ -72,18 +72,14 @@ pub(crate) fn settings(of: &AppSettings) -> Vec<(&'static str, toml::Value)> {
     ]
 }
 
-/// Whether there is a setting of that name.
+/// Whether a setting, rule or quota has this name.
 pub(crate) fn check_name(name: &str) -> Result<(), Failure> {
-    match settings(&AppSettings::default())
+    let is_setting = settings(&AppSettings::default())
         .iter()
-        .any(|(known, _)| *known == name)
-        || legacy_rules::has(name)
-        || quotas::has(name)
-        || page_rules::has(name)
-    {
-        true => Ok(()),
-        false => Err(unknown(name)),
-    }
+        .any(|(known, _)| *known == name);
+    let is_known =
+        is_setting || legacy_rules::has(name) || quotas::has(name) || page_rules::has(name);
+    if is_known { Ok(()) } else { Err(unknown(name)) }
 }
 
 fn unknown(name: &str) -> Failure {
@@ -155,7 +151,7 @@ pub(crate) fn word(key: &str, value: &toml::Value) -> Result<bool, Failure> {
 }
 
 fn number(key: &str, value: &toml::Value, (least, most): (u64, u64)) -> Result<u64, Failure> {
-    // A time may have a unit; every number that can have one counts milliseconds.
+    // A time may have a unit; every setting that can have one counts milliseconds.
     let with_unit = value.as_str().filter(|_| key.ends_with("_ms"));
     let with_unit = with_unit.and_then(|text| text.parse::<Span>().ok());
     let of_unit = with_unit.map(|span| span.of(Duration::from_millis(1)).as_millis());

@@ -1,6 +1,6 @@
-//! Words: which was meant, and how many there are.
+//! Words: corrections of misspelt ones, and plurals.
 
-/// The known word that is most like one that was mistyped; `None` if none is like it.
+/// The known word most similar to a misspelt one; `None` if none is similar.
 pub(crate) fn nearest<'a>(
     mistyped: &str,
     known: impl IntoIterator<Item = &'a str>,
@@ -9,7 +9,7 @@ pub(crate) fn nearest<'a>(
         |word: &str| strsim::jaro_winkler(&mistyped.to_lowercase(), &word.to_lowercase());
     let scored = known.into_iter().map(|word| (likeness(word), word));
     let best = scored.max_by(|a, b| a.0.total_cmp(&b.0))?;
-    // The command line's own suggestions begin there too.
+    // The command line's own suggestions use the same threshold.
     (best.0 > 0.8).then_some(best.1)
 }
 

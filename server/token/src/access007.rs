@@ -14,7 +14,7 @@
 //! Invariant: the signature is computed over the very bytes that follow it, never over fields
 //! packed again: builders differ in order and in services that we do not know.
 //!
-//! Builders compress differently, so one token has many texts; it must never be remembered by text.
+//! Builders compress differently, so one token has many texts; never remember a token by its text.
 
 use hmac::{Hmac, Mac};
 use sha2::Sha256;
@@ -122,7 +122,7 @@ impl<'s, 'a> Login<'s, 'a> {
         }
     }
 
-    /// The longest decides; of equals the unrestricted.
+    /// The longest lifetime wins; among equals, the unrestricted service.
     fn preference(&self) -> (u64, bool) {
         (self.expires_at_unix_s, self.permissions.is_none())
     }
@@ -249,7 +249,7 @@ pub struct NewAccess007<'a> {
     pub certificate: &'a str,
     /// The time of making, Unix seconds.
     pub issued_at_unix_s: u32,
-    /// Seconds from the issue until the whole token is over; checkers cap it, by default at a day.
+    /// Seconds from the issue until the whole token expires; checkers cap it, by default at a day.
     pub lifetime_s: u32,
     /// Any number; builders take a random one from 1 to 99,999,999.
     pub salt: u32,

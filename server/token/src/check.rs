@@ -1,4 +1,4 @@
-//! The check: which format a token has, whether it is taken at this door, and what it grants.
+//! The check: which format a token has, whether this door accepts it, and what it grants.
 
 use std::fmt;
 
@@ -10,8 +10,8 @@ use crate::{access006, access007, signaling};
 /// The expiry of a login that has none: the debugging word.
 pub const NEVER: u64 = u64::MAX;
 
-/// What legacy clients send when they are built without a token. Source: documented, the old
-/// signaling tutorials.
+/// What legacy clients that were built without a token send. Source: documented, the old signaling
+/// tutorials.
 const DEBUG_WORD: &str = "_no_need_token";
 
 /// Where a token is presented.
@@ -70,15 +70,16 @@ impl fmt::Display for Format {
     }
 }
 
-/// What an app and the place of the check leave open.
+/// What the app and the place of the check decide.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Policy {
     /// Cap on the lifetime of a 007 token from its issue, seconds; 0 = no cap.
     pub max_lifetime_s: u64,
-    /// How far in the future the issue time of a 007 token may lie, seconds. It forgives wrong
-    /// clocks and time zones; further ahead would get round the cap.
+    /// How far in the future the issue time of a 007 token may lie, seconds. It tolerates wrong
+    /// clocks and time zones; a larger value would allow tokens that evade the cap.
     pub max_issue_ahead_s: u64,
-    /// How long after its expiry a token is still accepted, seconds. Helps hosts with bad clocks.
+    /// How long after its expiry a token is still accepted, seconds. Tolerates backends with
+    /// inaccurate clocks.
     pub leeway_s: u64,
     /// Longest token that is decoded at all, bytes.
     pub max_token_bytes: usize,
@@ -86,20 +87,20 @@ pub struct Policy {
     pub max_inflated_bytes: usize,
     /// Whether an empty user id in a 007 token stands for every user.
     pub allow_any_user: bool,
-    /// Whether a 006 token for calls logs in, if its channel is named like the user and its uid is
-    /// zero. Who can have tokens made for channels of any name can then log in as anybody, see
+    /// Whether a 006 token for calls can log in, if its channel has the user's name and its uid is
+    /// zero. Whoever can obtain tokens for channels of any name can then log in as anybody, see
     /// `access006`.
     pub accept_rtc_006: bool,
     /// Whether the legacy door takes tokens of the legacy format, whose MD5 is weak.
     pub legacy_signaling_tokens: bool,
     /// Longest time from now to the end of a token of the legacy format, seconds. 0 = no bound.
     pub signaling_lifetime_max_s: u64,
-    /// Whether the legacy door takes the debugging word, that is anybody as any user.
+    /// Whether the legacy door accepts the debugging word, which lets anybody in as any user.
     pub legacy_debug_word: bool,
 }
 
 impl Policy {
-    /// The default with the tighter caps for tokens of strangers: 4 KiB, 8 KiB inflated.
+    /// The default with tighter caps for tokens of strangers: 4 KiB, 8 KiB inflated.
     pub fn login() -> Self {
         Self {
             max_token_bytes: 4096,
@@ -127,25 +128,25 @@ impl Default for Policy {
     }
 }
 
-/// What a good token grants.
+/// What a valid token grants.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Granted {
     /// The first second at which the token is no longer valid, Unix seconds, without the policy's
     /// leeway; [`NEVER`] for the debugging word.
     pub expires_at_unix_s: u64,
-    /// When the token was issued, Unix seconds, where the format tells: the issue time of 007, a
-    /// day before the end of 006, nothing for the rest.
+    /// When the token was issued, Unix seconds, where the format shows it: the issue time of 007, a
+    /// day before the end of 006, `None` otherwise.
     pub issued_at_unix_s: Option<u64>,
     /// What the login may do.
     pub rights: Rights,
     /// Which of [`AppKeys::certificates`] signed it, from 0; none for the debugging word.
     pub certificate: Option<usize>,
-    /// Names this token among all, for a list of revoked ones; none for the debugging word.
+    /// Identifies this token in a list of revoked ones; none for the debugging word.
     pub id: Option<TokenId>,
 }
 
-/// Names a token: the first bytes of its signature, which stay the same however its holder packs
-/// the rest.
+/// Identifies a token: the first bytes of its signature, which stay the same however its holder
+/// repacks the rest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct TokenId(pub [u8; 16]);
 
@@ -169,7 +170,7 @@ impl std::str::FromStr for TokenId {
     }
 }
 
-/// Checks whether `token` lets `user_id` in to the app at `now_unix_s`.
+/// Checks whether `token` lets `user_id` log in to the app at `now_unix_s`.
 ///
 /// The order of the checks is fixed (malformed, app, then by format), expiry comes last: a client
 /// answers `expired` with a fresh token, and a token that is wrong in another way too would send it
@@ -216,7 +217,7 @@ pub fn check(
     Ok(granted)
 }
 
-/// The token's format, if the door takes it.
+/// The token's format, if the door accepts it.
 fn format_at(door: Door, policy: &Policy, token: &str) -> Result<Format, Flaw> {
     let format = Format::of(token)?;
     let taken = match format {

@@ -30,8 +30,8 @@ pub(crate) fn encode_base64(bytes: &[u8]) -> String {
 
 /// Inflates one zlib stream that must end exactly where the input ends.
 ///
-/// Bound: the output never exceeds `bytes_max` by more than one byte before it is refused, and the
-/// buffer grows with what was really written.
+/// Bound: the output exceeds `bytes_max` by one byte at most before it is refused, and the buffer
+/// grows only with what has been written.
 pub(crate) fn inflate(input: &[u8], bytes_max: usize) -> Result<Vec<u8>, Flaw> {
     let mut stream = Decompress::new(true);
     let mut output = Vec::with_capacity(INFLATE_BYTES_FIRST.min(bytes_max.saturating_add(1)));

@@ -1,4 +1,4 @@
-//! Describes a token without a key, for people who wonder why it does not fit.
+//! Describes a token without a key, to find out why it is refused.
 
 use std::fmt;
 
@@ -10,7 +10,7 @@ use crate::rights::Permissions;
 use crate::service::{Service, ServiceBody};
 use crate::signaling;
 
-/// What a token says of itself. Nothing here is proven: the signature was not checked.
+/// What a token claims. Nothing here is proven: the signature was not checked.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Inspection {
     /// The token's format.
@@ -26,7 +26,7 @@ pub struct Inspection {
     pub id: Option<TokenId>,
     /// The number that makes tokens of one second differ; 006 and 007.
     pub salt: Option<u32>,
-    /// Whether it carries the privilege to log in to messaging, for whomever.
+    /// Whether it carries the privilege to log in to messaging, for any user.
     pub has_rtm_login: bool,
     /// CRC-32 of the channel (the RTM user) and of the call uid; 006 only.
     pub crc32: Option<(u32, u32)>,
@@ -53,11 +53,10 @@ pub struct ServiceInspection {
     pub permissions: Option<Permissions>,
 }
 
-/// Takes a token of any format apart.
+/// Decodes a token of any format.
 ///
 /// # Errors
-/// The first thing that keeps the token from being read. Bound: the lengths of
-/// [`Policy::default`].
+/// The first defect that prevents decoding. Bound: the lengths of [`Policy::default`].
 pub fn inspect(token: &str) -> Result<Inspection, Flaw> {
     let policy = Policy::default();
     let (bytes, bytes_max) = (token.len(), policy.max_token_bytes);

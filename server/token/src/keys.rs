@@ -7,13 +7,13 @@ pub(crate) const KEY_CHARS: usize = 32;
 
 /// The app that a token is checked for.
 ///
-/// Both parts are used as text, byte for byte as the owner has them: never decoded from
+/// Both parts are used as text, byte for byte as the owner wrote them: never decoded from
 /// hexadecimal, never lower-cased. `Debug` hides the certificates.
 #[derive(Clone, Copy)]
 pub struct AppKeys<'a> {
     /// 32 hexadecimal characters.
     pub app_id: &'a str,
-    /// The active certificates, one or two, primary first. With none, no token fits.
+    /// The active certificates, one or two, primary first. With none, every token is refused.
     pub certificates: &'a [&'a str],
 }
 
@@ -54,13 +54,13 @@ pub(crate) fn has_key_form(text: &[u8]) -> bool {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum BuildError {
-    /// The app id has another form.
+    /// The app id is not 32 hexadecimal characters.
     #[error("app id {0:?} is not 32 hexadecimal characters")]
     AppId(String),
-    /// The certificate has another form. Its text is a secret and not repeated.
+    /// The certificate is not 32 hexadecimal characters. It is a secret and not repeated.
     #[error("the app certificate is not 32 hexadecimal characters (it has {chars} characters)")]
     Certificate {
-        /// Characters of the refused text.
+        /// Length of the refused text, in characters.
         chars: usize,
     },
     /// A signaling token's expiry has more than ten digits.
@@ -74,10 +74,10 @@ pub enum BuildError {
     TooLong {
         /// Which part is wrong.
         part: &'static str,
-        /// Its bytes or entries.
+        /// Its length, in bytes or entries.
         len: usize,
     },
-    /// Reading such a token back would be refused: checkers disagree on which copy counts.
+    /// Such a token would be refused when read: checkers disagree on which copy counts.
     #[error("privilege {privilege} stands twice in one service")]
     RepeatedPrivilege {
         /// The privilege's number.
@@ -85,7 +85,7 @@ pub enum BuildError {
     },
 }
 
-/// Checks the form of what every format signs with.
+/// Checks the form of the inputs that every format signs with.
 pub(crate) fn check_form(app_id: &str, certificate: &str) -> Result<(), BuildError> {
     if !has_key_form(app_id.as_bytes()) {
         return Err(BuildError::AppId(app_id.to_owned()));

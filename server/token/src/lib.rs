@@ -1,4 +1,4 @@
-//! Makes and checks the three kinds of token with which a user proves who it is.
+//! Makes and checks the three kinds of token with which users prove who they are.
 //!
 //! **What it is.** Pure functions of bytes, key and time for the three formats in use among the
 //! clients that Tidings serves: the legacy signaling token (`1:…`), AccessToken 006 and

@@ -6,13 +6,12 @@ use crate::check::{Door, Format};
 
 /// Why a token does not let its bearer in.
 ///
-/// `Display` says which part did not fit, [`Refusal::hint`] what to do about it. Nobody learns
-/// anything secret from either: all that is told before the signature is checked depends on bytes
-/// that the sender has.
+/// `Display` says which part is wrong, [`Refusal::hint`] how to fix it. Neither reveals a secret:
+/// everything said before the signature has been checked depends only on bytes that the sender has.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Refusal {
-    /// The bytes are no token of a format that is accepted here.
+    /// The bytes are not a token of an accepted format.
     #[error("the token is malformed: {0}")]
     Malformed(Flaw),
     /// The token was made for another app.
@@ -23,7 +22,7 @@ pub enum Refusal {
         /// The app id of the login.
         app_id: String,
     },
-    /// No active certificate of the app gives the token's signature.
+    /// No active certificate of the app produces the token's signature.
     #[error(
         "the token's signature fits none of the app's {certificates} active certificate(s) \
          for this user and content"
@@ -46,7 +45,7 @@ pub enum Refusal {
         /// The user id of the login.
         user_id: String,
     },
-    /// The token's time is over.
+    /// The token has expired.
     #[error("the token expired at {at_unix_s}, {} s ago", now_unix_s.saturating_sub(*at_unix_s))]
     Expired {
         /// The first second at which the token is no longer valid, Unix seconds.
@@ -69,7 +68,7 @@ impl Refusal {
         }
     }
 
-    /// What to do about it, one imperative sentence.
+    /// How to fix it, one imperative sentence.
     pub fn hint(&self) -> &'static str {
         match self {
             Self::Malformed(flaw) => flaw.hint(),
@@ -91,14 +90,14 @@ impl Refusal {
     }
 }
 
-/// The message of a refusal has the flaw's in it already, so the flaw is not its source as well.
+/// The refusal's message already contains the flaw's, so the flaw is not its source as well.
 impl From<Flaw> for Refusal {
     fn from(flaw: Flaw) -> Self {
         Self::Malformed(flaw)
     }
 }
 
-/// What a token says about its user.
+/// Whom a token names as its user.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum TokenUser {
     /// The user id itself (007); bytes that are no UTF-8 are replaced.
@@ -110,7 +109,7 @@ pub enum TokenUser {
         /// The CRC in the token's uid field, which is zero in an RTM token.
         uid: u32,
     },
-    /// No user (007), which stands for nobody unless the policy says otherwise.
+    /// No user (007): the token is valid for nobody, unless the policy says otherwise.
     Empty,
 }
 
@@ -130,11 +129,11 @@ impl std::fmt::Display for TokenUser {
     }
 }
 
-/// What is wrong with the bytes of a token.
+/// What is wrong with a token's bytes.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Flaw {
-    /// No token was given.
+    /// The token is empty.
     #[error("it is empty")]
     Empty,
     /// More bytes than the policy allows; nothing was decoded.
@@ -145,16 +144,16 @@ pub enum Flaw {
         /// The policy's bound.
         bytes_max: usize,
     },
-    /// It is no token at all.
+    /// The text is no token at all.
     #[error("it begins with none of `1:`, `006`, `007`")]
     UnknownFormat,
-    /// The app id came in place of a token; some clients do so when they have none.
+    /// The app id was sent instead of a token; some clients do that when they have none.
     #[error("it is the app id itself, and this app has a certificate")]
     AppIdInstead,
-    /// The legacy debugging word, where it is not switched on.
+    /// The legacy debugging word, where it is not enabled.
     #[error("the debugging word is not accepted here")]
     DebugWord,
-    /// A format that this door or app does not take.
+    /// A format that this door or app does not accept.
     #[error("tokens of format {format} are not accepted at the {door} door of this app")]
     FormatRefused {
         /// The token's format.
@@ -162,8 +161,8 @@ pub enum Flaw {
         /// Where it was presented.
         door: Door,
     },
-    /// A token of the legacy format that is good for longer than the app allows; it states no time
-    /// of issue, so that a cap on its life can only be counted from now.
+    /// A token of the legacy format that is valid for longer than the app allows; it states no time
+    /// of issue, so its lifetime can only be counted from now.
     #[error("it ends {ends_in_s} s from now; a token of the legacy format ends within {max_s} s")]
     SignalingTooLong {
         /// Seconds until its end.
@@ -171,13 +170,13 @@ pub enum Flaw {
         /// The policy's bound.
         max_s: u64,
     },
-    /// A space stands in the base64 part.
+    /// The base64 part contains a space.
     #[error("base64 character {at} is a space: a `+` was probably decoded as in a form on its way")]
     SpaceForPlus {
         /// Position in the base64 part, from 0.
         at: usize,
     },
-    /// A character of the URL-safe alphabet stands in the base64 part.
+    /// The base64 part contains a character of the URL-safe alphabet.
     #[error("base64 character {at} belongs to the URL-safe alphabet")]
     UrlSafeBase64 {
         /// Position in the base64 part, from 0.
@@ -189,13 +188,13 @@ pub enum Flaw {
         /// Position in the base64 part, from 0.
         at: usize,
     },
-    /// Cut or unpadded base64.
+    /// The base64 is cut off or unpadded.
     #[error("its base64 part is cut or has wrong padding")]
     Base64Padding,
     /// The unused bits of the last character are not zero.
     #[error("its base64 part is not canonical: unused bits of the last character are set")]
     Base64NotCanonical,
-    /// No zlib stream, a preset dictionary, damaged data or a wrong check value.
+    /// Not a zlib stream, or one with a preset dictionary, damaged data or a wrong checksum.
     #[error("its zlib data is damaged or no zlib stream")]
     ZlibDamaged,
     /// The zlib stream has no end.
@@ -246,7 +245,7 @@ pub enum Flaw {
     /// The digest of a signaling token.
     #[error("its digest is not 32 lower-case hexadecimal characters")]
     SignalingDigest,
-    /// One privilege stands twice in one service; known builders disagree on which copy counts.
+    /// One privilege occurs twice in one service; known builders disagree on which copy counts.
     #[error("privilege {privilege} stands twice in one service")]
     RepeatedPrivilege {
         /// The privilege's number.
@@ -271,7 +270,7 @@ pub enum Flaw {
 }
 
 impl Flaw {
-    /// What to do about it, one imperative sentence.
+    /// How to fix it, one imperative sentence.
     pub fn hint(&self) -> &'static str {
         match self {
             Self::Empty | Self::AppIdInstead | Self::DebugWord => {

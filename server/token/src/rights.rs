@@ -1,6 +1,6 @@
 //! What a login may do: everything, or what a permission list names.
 //!
-//! What the names of a list mean is documented nowhere. The reading below is ours and stands in
+//! The meaning of the names in a list is documented nowhere. Our interpretation is in
 //! [`Permissions::allow`] alone, so that it can be changed in one place.
 
 use std::fmt;
@@ -9,7 +9,7 @@ use crate::keys::{BuildError, put_bytes, put_len};
 use crate::reader::Reader;
 use crate::refusal::Flaw;
 
-/// What a token lets its user do after login.
+/// What a token permits its user after login.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Rights {
     /// Everything that the app's rules allow.
@@ -92,7 +92,7 @@ impl Permissions {
         Self::default()
     }
 
-    /// Adds one name; a name that ends in `*` stands for all that begin so.
+    /// Adds one name; a name that ends in `*` stands for every name with that prefix.
     #[must_use]
     pub fn with(mut self, resource: Resource, access: Access, name: &str) -> Self {
         self.grants.push((resource, access, name.into()));
@@ -101,9 +101,9 @@ impl Permissions {
 
     /// Whether the list names this use of this resource. O(names).
     ///
-    /// Names are exact. A name that ends in `*` stands for all that begin so (our extension; `*`
-    /// is not allowed in ids and channel names, so it cannot be one). A resource type that is
-    /// absent from the list is shut.
+    /// Names are exact. A name that ends in `*` stands for every name with that prefix (our
+    /// extension; `*` is not allowed in ids and channel names, so there is no ambiguity). Nothing
+    /// is permitted on a resource type that the list lacks.
     pub fn allow(&self, resource: Resource, access: Access, name: &str) -> bool {
         self.names(resource, access)
             .any(|listed| match listed.strip_suffix('*') {
@@ -121,7 +121,7 @@ impl Permissions {
         listed.map(|grant| &*grant.2)
     }
 
-    /// Whether the list lets its holder write anywhere: to some channel, or to some user.
+    /// Whether the list permits writing anywhere: to some channel, or to some user.
     pub fn has_writes(&self) -> bool {
         let counts = [Resource::MessageChannel, Resource::User];
         self.grants
@@ -129,7 +129,7 @@ impl Permissions {
             .any(|(resource, access, _)| *access == Access::Write && counts.contains(resource))
     }
 
-    /// The list as it stands in a token; to be read again by [`Permissions::from_bytes`].
+    /// The list as it is encoded in a token; [`Permissions::from_bytes`] decodes it.
     ///
     /// # Errors
     /// [`BuildError`] when a name or a list is longer than the format can say; none that was read
@@ -140,7 +140,7 @@ impl Permissions {
         Ok(bytes)
     }
 
-    /// Reads what [`Permissions::to_bytes`] has written; `None` for anything else.
+    /// Decodes what [`Permissions::to_bytes`] has written; `None` for anything else.
     pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
         let mut reader = Reader::new(bytes);
         let list = Self::decode(&mut reader).ok()?;
@@ -154,8 +154,8 @@ impl Permissions {
 
     /// Reads the list that ends a service of type 8.
     ///
-    /// Resource and access numbers that we do not know and names that are no UTF-8 are passed
-    /// over: they are under the signature and grant nothing.
+    /// Unknown resource and access numbers and names that are not UTF-8 are skipped: they are
+    /// covered by the signature and grant nothing.
     pub(crate) fn decode(reader: &mut Reader<'_>) -> Result<Self, Flaw> {
         let mut permissions = Self::default();
         for _ in 0..reader.u16("permission resource count")? {

@@ -126,7 +126,7 @@ impl<'a> Service<'a> {
             .map(|found| found.1)
     }
 
-    /// Reads one service; `None` for a type that we do not know, whose length cannot be told.
+    /// Reads one service; `None` for an unknown type, whose length is unknown too.
     fn decode(reader: &mut Reader<'a>) -> Result<Option<Self>, Flaw> {
         let number = reader.u16("service type")?;
         if !(1..=10).contains(&number) {
@@ -212,8 +212,8 @@ impl<'a> Service<'a> {
 
 /// Reads the services of a token, up to the first of an unknown type.
 ///
-/// Later bytes are left alone, as are bytes after the last service: they are under the signature,
-/// and fields that later builders add must not lock people out.
+/// Later bytes are left alone, as are bytes after the last service: they are covered by the
+/// signature, and fields that later builders add must not lock people out.
 pub(crate) fn read_services<'a>(reader: &mut Reader<'a>) -> Result<Vec<Service<'a>>, Flaw> {
     let mut services = Vec::new();
     for _ in 0..reader.u16("service count")? {

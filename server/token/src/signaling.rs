@@ -5,7 +5,7 @@
 //!
 //! MD5 can be continued past its input, and the secret is not at its end. All that stops a
 //! continued digest is that its padding bytes are no digits, hence the digits-only rule. The token
-//! names no user, so a wrong user and a wrong digest cannot be told apart.
+//! names no user, so a wrong user cannot be distinguished from a wrong digest.
 
 use md5::{Digest, Md5};
 use subtle::ConstantTimeEq;

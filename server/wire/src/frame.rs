@@ -8,13 +8,13 @@ use crate::limits::FRAME_MESSAGES_MAX;
 use crate::proto::{ClientFrame, ServerFrame, ServerMessage, server_message::Kind};
 use crate::ws;
 
-/// Why bytes are not a frame.
+/// Why bytes are not a valid frame.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("not a tidings.v1 frame of {bytes} bytes: {detail}")]
 pub struct FrameError {
     /// Length of what was received.
     pub bytes: usize,
-    /// What the decoder says.
+    /// The decoder's message.
     pub detail: String,
 }
 
@@ -23,10 +23,11 @@ pub struct FrameError {
 /// Payload fields are copied once, out of the caller's (shared) read buffer.
 ///
 /// # Errors
-/// [`FrameError`] when the bytes are no `ClientFrame`, or one of more than `FRAME_MESSAGES_MAX`
+/// [`FrameError`] when the bytes are not a `ClientFrame`, or one of more than `FRAME_MESSAGES_MAX`
 /// messages.
 pub fn decode_client(bytes: &[u8]) -> Result<ClientFrame, FrameError> {
-    // Before anything is allocated: an empty message is two bytes here and hundreds in memory.
+    // Checked before anything is allocated: an empty message is two bytes here and hundreds in
+    // memory.
     let count = count_messages(bytes).map_err(|error| fault(bytes, &error))?;
     if count > FRAME_MESSAGES_MAX {
         return Err(FrameError {
@@ -34,11 +35,11 @@ pub fn decode_client(bytes: &[u8]) -> Result<ClientFrame, FrameError> {
             detail: format!("{count} messages; at most {FRAME_MESSAGES_MAX} are allowed"),
         });
     }
-    // One copy of the frame; the payloads in it are slices of that copy.
+    // The frame is copied once; the payloads in it are slices of that copy.
     ClientFrame::decode(Bytes::copy_from_slice(bytes)).map_err(|error| fault(bytes, &error))
 }
 
-/// How often field 1, the messages, stands in a frame of either side.
+/// How many times field 1, the messages, occurs in a frame of either side.
 fn count_messages(mut bytes: &[u8]) -> Result<usize, prost::DecodeError> {
     let mut count = 0;
     while bytes.has_remaining() {
@@ -52,7 +53,7 @@ fn count_messages(mut bytes: &[u8]) -> Result<usize, prost::DecodeError> {
 /// Decodes what a server sent in one WebSocket message.
 ///
 /// # Errors
-/// [`FrameError`] when the bytes are no `ServerFrame`.
+/// [`FrameError`] when the bytes are not a `ServerFrame`.
 pub fn decode_server(bytes: &[u8]) -> Result<ServerFrame, FrameError> {
     ServerFrame::decode(Bytes::copy_from_slice(bytes)).map_err(|error| fault(bytes, &error))
 }
@@ -69,10 +70,10 @@ pub fn encode_client(frame: &ClientFrame) -> Bytes {
     Bytes::from(frame.encode_to_vec())
 }
 
-/// Encodes one message of the server as a whole WebSocket frame, header included.
+/// Encodes one message of the server as a complete WebSocket frame, header included.
 ///
-/// The result is what a socket is given as it is: a message for a thousand members is encoded once
-/// and shared.
+/// The result goes to sockets unchanged: a message for a thousand members is encoded once and
+/// shared.
 pub fn encode_server(kind: Kind) -> Bytes {
     let frame = ServerFrame {
         messages: vec![ServerMessage { kind: Some(kind) }],
@@ -87,8 +88,8 @@ pub fn encode_server(kind: Kind) -> Bytes {
     out.freeze()
 }
 
-/// The payload of a whole WebSocket frame of the server, whose header has 2, 4 or 10 bytes and no
-/// mask. Empty for bytes that are shorter than their header.
+/// The payload of a complete WebSocket frame of the server, whose header has 2, 4 or 10 bytes and
+/// no mask. Empty if the bytes are shorter than their header.
 pub fn payload(frame: &[u8]) -> &[u8] {
     let header_bytes = match frame.get(1) {
         Some(126) => 4,
@@ -98,8 +99,8 @@ pub fn payload(frame: &[u8]) -> &[u8] {
     frame.get(header_bytes..).unwrap_or_default()
 }
 
-/// The server's frame with another stamp in its message, if that is a message to a channel or to a
-/// peer. A message with an end lasts as long as before: that counts from the stamp.
+/// Restamps the message in the server's frame, if it is a message to a channel or to a peer. Its
+/// lifetime stays the same, because that counts from the stamp.
 ///
 /// Cost: O(bytes), for the few messages that need it.
 pub fn restamp(frame: &Bytes, server_ts: u64) -> Option<Bytes> {

@@ -1,7 +1,7 @@
 //! Bytes to messages and back: the native protocol, WebSocket frames, names, codes and limits.
 //!
-//! This crate knows no other crate of the project, no clock, no socket and no runtime: every
-//! function here is one of its arguments.
+//! This crate depends on no other crate of the project, no clock, no socket and no runtime: its
+//! functions work on their arguments alone.
 //!
 //! Reading order: [`names`] (ids made by parsing), [`proto`] (the schema, generated), [`frame`]
 //! (native frames), [`ws`] (WebSocket), [`codes`] and [`limits`] (generated from `proto/`),

@@ -1,4 +1,4 @@
-//! Names, made by parsing: past the wire nothing re-checks.
+//! Names, made by parsing: code behind the wire never checks them again.
 
 use std::fmt;
 
@@ -27,7 +27,7 @@ pub enum NameError {
         /// Its length in Unicode scalar values.
         chars: usize,
     },
-    /// A character is outside the set.
+    /// A character is not in the set.
     #[error("character {found:?} at position {position} is not allowed")]
     Character {
         /// The first offending character.
@@ -43,8 +43,8 @@ pub enum NameError {
     },
 }
 
-/// The channels in which the legacy door tells logins, joins and their ends, to whom an app lets
-/// them be told. Native clients cannot state such names, and legacy clients cannot send there.
+/// The channels in which the legacy door announces logins, joins and their ends, where an app
+/// permits that. Native clients cannot write these names, and legacy clients cannot send there.
 /// Source: signaling 7.7.
 pub const NEWS_CHANNELS: [&str; 2] = ["\u{a7}user_online", "\u{a7}channel_event"];
 
@@ -108,7 +108,7 @@ fn check_name(text: &str) -> Result<(), NameError> {
 /// Longest wide name, in Unicode scalar values. Source: documented, signaling 12.
 pub const WIDE_NAME_CHARS_MAX: usize = 128;
 
-/// Which texts are names.
+/// The rules for names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum NameRule {
     /// 1 to 64 bytes of the identifier set.

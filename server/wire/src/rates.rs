@@ -11,28 +11,30 @@ pub struct Rate {
 
 /// The state of one rate limit for one user, in 8 bytes (the generic cell rate algorithm).
 ///
-/// A legal burst of `Rate::calls` passes; after it one call every `window_ms / calls`.
+/// A burst of up to `Rate::calls` passes; after that, one call every `window_ms / calls`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Bucket {
-    /// The time at which the bucket is full again, in units of 1/`calls` ms. 0 = full since ever.
+    /// The time at which the bucket is full again, in units of 1/`calls` ms. 0 = always full so
+    /// far.
     full_at: u64,
 }
 
 impl Bucket {
-    /// The bucket in this state.
+    /// A bucket with this state.
     pub fn from_state(state: u64) -> Self {
         Self { full_at: state }
     }
 
-    /// Its state, as one number; 0 = full since ever.
+    /// Its state as one number; 0 = always full so far.
     pub fn state(self) -> u64 {
         self.full_at
     }
 
-    /// Takes one call at `now_ms`, or says after how many milliseconds one will be free.
+    /// Takes one call at `now_ms`, or returns after how many milliseconds one will be free.
     ///
     /// # Errors
-    /// The wait in milliseconds (at least 1) when the bucket is empty; nothing is taken then.
+    /// The wait in milliseconds (at least 1) when the bucket is empty; nothing is taken in that
+    /// case.
     pub fn take(&mut self, rate: Rate, now_ms: u64) -> Result<(), u64> {
         if rate.calls == 0 {
             return Ok(());
@@ -49,9 +51,9 @@ impl Bucket {
         Ok(())
     }
 
-    /// Takes so many calls in any case, and says after how many milliseconds the bucket is no
-    /// longer in debt; 0 = it is not. For work that is done before it is known how much it was;
-    /// whether the next may go is asked by [`Bucket::wait`].
+    /// Takes this many calls whether or not they are free, and returns after how many milliseconds
+    /// the bucket is out of debt; 0 = it has none. For work whose amount is known only afterwards;
+    /// [`Bucket::wait`] says whether the next piece may start.
     pub fn charge(&mut self, rate: Rate, calls: u64, now_ms: u64) -> u64 {
         if rate.calls == 0 {
             return 0;
@@ -70,19 +72,20 @@ impl Bucket {
         { *self }.take(rate, now_ms).err()
     }
 
-    /// Gives one call back that was taken and does not count after all.
+    /// Returns one call that was taken and should not count after all.
     pub fn give_back(&mut self, rate: Rate) {
         self.full_at = self.full_at.saturating_sub(u64::from(rate.window_ms));
     }
 
-    /// What was taken and counts still at `now_ms`, in units of 1/`calls` ms; 0 = nothing. It falls
+    /// What was taken and still counts at `now_ms`, in units of 1/`calls` ms; 0 = nothing. It falls
     /// by `calls` each millisecond.
     pub fn used(&self, rate: Rate, now_ms: u64) -> u64 {
         let now = now_ms.saturating_mul(u64::from(rate.calls));
         self.full_at.saturating_sub(now)
     }
 
-    /// Raises what was taken to at least this much, as [`Bucket::used`] gave it by another clock.
+    /// Raises what was taken to at least this much, as [`Bucket::used`] returned it by another
+    /// clock.
     pub fn raise(&mut self, rate: Rate, used: u64, now_ms: u64) {
         let now = now_ms.saturating_mul(u64::from(rate.calls));
         if used > 0 {
@@ -90,7 +93,7 @@ impl Bucket {
         }
     }
 
-    /// Whether nothing of what was taken counts any more at `now_ms`.
+    /// Whether nothing that was taken still counts at `now_ms`.
     pub fn is_full(&self, rate: Rate, now_ms: u64) -> bool {
         self.full_at <= now_ms.saturating_mul(u64::from(rate.calls))
     }

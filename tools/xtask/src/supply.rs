@@ -12,7 +12,7 @@ use crate::tools;
 
 /// Names a copy of the advisory database, <https://github.com/RustSec/advisory-db>.
 const DATABASE: &str = "TIDINGS_ADVISORY_DB";
-/// Where the gate's own copy lies, seen from the project.
+/// A copy beside the checkout, used where the variable is not set; seen from the project.
 const DATABASE_BESIDE: &str = "../shared/data/advisory-db";
 /// What cargo-deny calls its clone of that address: the name, and cargo's own hash of the address.
 const CLONE: &str = "advisory-db-3157b0e258782691";

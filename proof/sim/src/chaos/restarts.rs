@@ -48,10 +48,11 @@ impl Chaos {
             self.random.between(0, AWAY_MS_MAX)
         };
         self.advance(away_ms);
-        match is_kept {
-            true => self.jump_while_away(),
-            // Nobody knows any more that the clock was not to be believed.
-            false => self.world.set_clock_right(),
+        if is_kept {
+            self.jump_while_away();
+        } else {
+            // Nobody remembers that the clock was not to be trusted.
+            self.world.set_clock_right();
         }
         if config.has_kills && self.random.percent(15) {
             let after_ms = self.random.between(0, 20);

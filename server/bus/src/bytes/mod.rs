@@ -1,7 +1,7 @@
 //! What crosses the bus, as bytes: for a bus whose hubs are in more than one process.
 //!
-//! What a decoder lets pass is something that a hub can be given: a publication or a question stands on a topic of its
-//! kind, ids have their lengths, names are names.
+//! A decoder only lets through what a hub can take: a publication or a question belongs to a topic
+//! of its kind, ids have their lengths, names are valid.
 
 mod read;
 mod schema;
@@ -11,49 +11,50 @@ use prost::Message as _;
 
 use crate::door::Crossing;
 
-/// Longest form of one crossing, in bytes: member lists of the largest channels fit.
+/// Longest encoded crossing, in bytes: the member list of the largest channel fits.
 ///
-/// Bound: on what a receiver reads at once. A sender splits nothing, so that a larger one would never arrive.
+/// Bound: what a receiver reads at once. A sender splits nothing, so a larger crossing would never
+/// arrive.
 pub const CROSSING_BYTES_MAX: usize = 8 << 20;
 
-/// Why bytes are no crossing.
+/// Why bytes cannot be decoded as a crossing.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum CrossingError {
-    /// They are too many.
+    /// There are too many bytes.
     #[error("{bytes} bytes; at most {CROSSING_BYTES_MAX} can cross at once")]
     TooLong {
-        /// How many.
+        /// How many bytes there are.
         bytes: usize,
     },
-    /// They are of a version that this build does not read: the sender is newer, or older than it may be.
+    /// The version is one that this build does not read: the sender is newer, or too old.
     #[error(
         "version {version} of the bus's form; this build reads version {}",
         schema::VERSION
     )]
     Version {
-        /// Which.
+        /// The version.
         version: u32,
     },
-    /// They are something else.
+    /// The bytes are not a crossing.
     #[error("not the form of something that crosses the bus")]
     Malformed,
 }
 
 impl Crossing {
-    /// Its bytes, for [`Crossing::decode`] in another process. O(bytes).
+    /// Encodes the crossing, for [`Crossing::decode`] in another process. O(bytes).
     pub fn encode(&self) -> Vec<u8> {
         write::crossing(self).encode_to_vec()
     }
 
-    /// Reads what [`Crossing::encode`] has written.
+    /// Decodes what [`Crossing::encode`] has written.
     ///
     /// # Errors
-    /// [`CrossingError`]. Nothing of a crossing that cannot be read counts.
+    /// [`CrossingError`]. A crossing that cannot be decoded completely has no effect.
     pub fn decode(bytes: &[u8]) -> Result<Self, CrossingError> {
         if bytes.len() > CROSSING_BYTES_MAX {
             return Err(CrossingError::TooLong { bytes: bytes.len() });
         }
-        // One copy; frames and bodies are slices of it.
+        // The bytes are copied once; frames and bodies are slices of the copy.
         let bytes = bytes::Bytes::copy_from_slice(bytes);
         let record = schema::CrossingRecord::decode(bytes).map_err(|_| CrossingError::Malformed)?;
         if record.version != schema::VERSION {

@@ -1,4 +1,4 @@
-//! Records as what crosses the bus. `None` = the record says nothing that crosses.
+//! Converts records to crossings. `None` = the record is not a valid crossing.
 
 use std::sync::Arc;
 
@@ -77,7 +77,7 @@ fn input(record: s::InputRecord) -> Option<BusInput> {
         s::Given::Keep(record) => {
             let (topic, from, message) = published(record)?;
             let is_kept = matches!(&*message, Publication::Message { keep: Some(_), .. });
-            // What is to be kept is a message of a channel, and nothing else has a history.
+            // Only messages of a channel are kept: nothing else has a history.
             if !is_kept || !matches!(topic, Topic::Channel(_)) {
                 return None;
             }

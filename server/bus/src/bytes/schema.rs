@@ -1,11 +1,11 @@
-//! The form of what crosses the bus, in protobuf.
+//! The encoding of crossings, in protobuf.
 //!
-//! A field that is added gets a new number, and whoever does not know it ignores it. A field whose meaning changes
-//! needs a new [`VERSION`]: a receiver refuses versions that it does not know.
+//! A new field gets a new number, and receivers that do not know it ignore it. A field whose
+//! meaning changes needs a new [`VERSION`]: a receiver refuses versions that it does not know.
 
 use bytes::Bytes;
 
-/// Version of the form that this build writes, and the only one that it reads.
+/// The version that this build writes, and the only one that it reads.
 pub(super) const VERSION: u32 = 1;
 
 #[derive(Clone, PartialEq, prost::Message)]
@@ -70,7 +70,7 @@ pub(super) enum Given {
 pub(super) struct PublishedRecord {
     #[prost(message, optional, tag = "1")]
     pub(super) topic: Option<TopicRecord>,
-    /// 0 in an operation, whose record says who does it.
+    /// 0 in an operation: the surrounding record says which hub acts.
     #[prost(uint32, tag = "2")]
     pub(super) from: u32,
     #[prost(message, optional, boxed, tag = "3")]
@@ -92,7 +92,7 @@ pub(super) struct AskedRecord {
 
 #[derive(Clone, PartialEq, prost::Message)]
 pub(super) struct AnsweredRecord {
-    /// Whom it is for in an operation, else who answers.
+    /// The addressee in an operation, otherwise the hub that answers.
     #[prost(uint32, tag = "1")]
     pub(super) hub: u32,
     #[prost(message, optional, tag = "2")]
@@ -306,7 +306,7 @@ pub(super) struct BackRecord {
 
 #[derive(Clone, PartialEq, prost::Oneof)]
 pub(super) enum Back {
-    /// Whether it rings on.
+    /// Whether the invitation still rings.
     #[prost(bool, tag = "2")]
     IsThere(bool),
     #[prost(bool, tag = "3")]
@@ -315,7 +315,7 @@ pub(super) enum Back {
     Accepted(String),
     #[prost(string, tag = "5")]
     Refused(String),
-    /// Whether it goes on.
+    /// Whether the invitation is still open.
     #[prost(bool, tag = "6")]
     SessionOver(bool),
 }
@@ -442,7 +442,7 @@ pub(super) struct InheritedRecord {
     pub(super) has_attributes: bool,
     #[prost(message, repeated, tag = "3")]
     pub(super) forerunners: Vec<ForerunnerRecord>,
-    /// As the hub writes it.
+    /// Encoded by the hub.
     #[prost(bytes = "bytes", optional, tag = "4")]
     pub(super) used: Option<Bytes>,
 }

@@ -216,7 +216,7 @@ fn answers() -> Vec<Answer> {
     ]
 }
 
-/// Something of every kind that crosses.
+/// One crossing of every kind.
 fn crossings() -> Vec<Crossing> {
     let from = HUB;
     let route = |op| Crossing::Route { from, op };
@@ -302,7 +302,7 @@ fn another_version_is_refused_and_told() {
 #[test]
 fn a_field_that_is_not_known_is_ignored() {
     let mut bytes = crossings()[0].encode();
-    // Field 99, a number.
+    // Field 99, an integer.
     bytes.extend([0x98, 0x06, 0x01]);
     assert_eq!(Crossing::decode(&bytes), Ok(crossings()[0].clone()));
 }

@@ -1,4 +1,4 @@
-//! What crosses the bus, as records.
+//! Converts crossings to records.
 
 use bytes::Bytes;
 use tidings_hub::bus_ops::{

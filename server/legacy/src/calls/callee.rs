@@ -1,4 +1,4 @@
-//! Invitations at the callee. Source: signaling 8.1, 8.3, 9.5.
+//! The callee's side of invitations. Source: signaling 8.1, 8.3, 9.5.
 
 use serde_json::json;
 use tidings_wire::proto::request::Call as HubCall;
@@ -15,7 +15,7 @@ use crate::translator::{Output, Translator};
 
 impl Translator {
     pub(crate) fn take_invitation(&mut self, event: IncomingInvitation) {
-        // Without a channel it cannot be said in this protocol: it never rings (9.5).
+        // This protocol cannot express an invitation without a channel, so it never rings (9.5).
         if event.channel.is_empty() || self.calls.remote.len() >= CALLS_MAX {
             return;
         }
@@ -60,9 +60,10 @@ impl Translator {
         match event.end() {
             InvitationEnd::Accepted => self.calls.note_talk(peer, channel),
             InvitationEnd::Refused => {}
-            // What the client has not been told has not rung.
+            // The invitation cannot have rung if the client was never sent it.
             _ if self.queue.take_back(&hex(&id)) => {}
-            // A legacy caller's own words have come before, and ended it here: this is an RTM user's (9.5).
+            // If a legacy caller had ended it, its signal would have arrived first and ended it
+            // here; so this end is an RTM user's (9.5).
             InvitationEnd::Canceled => self.signal(&peer, "voip_invite_bye", &channel, extra),
             _ => self.signal(&peer, "voip_invite_bye", &channel, json!("")),
         }
@@ -93,7 +94,7 @@ impl Translator {
         if !parts.extra.is_string()
             && let Some(user) = ids::to_user_id(&parts.peer)
         {
-            // A legacy caller gets it as it is: its translator is told before.
+            // A legacy caller gets the answer unchanged: its translator receives it first.
             self.send_signal(user, ANSWER, &parts, Pending::Nothing);
         }
         let decision = match call.function.as_str() {

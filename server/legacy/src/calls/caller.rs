@@ -1,4 +1,4 @@
-//! Invitations at the caller. Source: signaling 8.2, 8.3.
+//! The caller's side of invitations. Source: signaling 8.2, 8.3.
 
 use serde_json::{Value, json};
 use tidings_wire::proto::request::Call as HubCall;
@@ -14,7 +14,7 @@ use crate::queries::{is_here, presence};
 use crate::requests::Pending;
 use crate::translator::Translator;
 
-/// An invitation that no client of the callee has had by then fails. Source: signaling 8.3.
+/// An invitation that no client of the callee has received by then fails. Source: signaling 8.3.
 const RECEIPT_WAIT_MS: u64 = 20_000;
 /// Longest `_timeout` that counts, in seconds. Source: ours.
 const TIMEOUT_S_MAX: f64 = 3_600.0;
@@ -36,7 +36,7 @@ impl Translator {
         }
     }
 
-    /// A telephone number is invited by way of the app's gateway, which is told the number.
+    /// Telephone numbers are invited through the app's gateway, which gets the number.
     pub(crate) fn invite_phone(&mut self, call: &Call) {
         let parts = match Parts::of(call) {
             Ok(parts) => parts,
@@ -112,7 +112,8 @@ impl Translator {
             return self.fail(&id, "too frequent");
         }
         if let Some(earlier) = earlier {
-            // The later takes its place, here and with the callee, who has it before the earlier ends.
+            // The later invitation replaces the earlier one, both here and at the callee, who
+            // receives it before the earlier one ends.
             self.calls.local.remove(&earlier);
             self.request(cancel(earlier), Pending::Nothing);
         }
@@ -163,7 +164,7 @@ impl Translator {
         );
     }
 
-    /// A callee that had the invitation hears its end, which has no words (8.3).
+    /// A callee that had received the invitation gets its end, without a text (8.3).
     fn tell_callee_of_timeout(&mut self, number: u64) {
         let Some(local) = self.calls.local.get(&number) else {
             return;
@@ -177,7 +178,7 @@ impl Translator {
         self.request_now(end, Pending::Nothing);
     }
 
-    /// Does what time asks of the invitations that were sent.
+    /// Handles the deadlines of sent invitations.
     pub(crate) fn check_calls(&mut self) {
         let now_ms = self.now.mono_ms;
         let due: Vec<(u64, bool)> = self
@@ -208,7 +209,7 @@ impl Translator {
         self.signal(&peer, "voip_invite_ack", &channel, json!(""));
     }
 
-    /// The callee accepts: legacy clients confirm nothing, so that is done for them (9.5).
+    /// The callee accepts. Legacy clients confirm nothing, so the translator does (9.5).
     pub(crate) fn confirm_accept(&mut self, number: u64) {
         if self.calls.local.contains_key(&number) {
             let confirm = HubCall::ConfirmAccept(ConfirmAccept { number });

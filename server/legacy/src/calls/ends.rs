@@ -1,4 +1,4 @@
-//! Ends of calls and tones. Source: signaling 8.1, 9.5.
+//! Ends of calls, and tones. Source: signaling 8.1, 9.5.
 
 use serde_json::{Value, json};
 use tidings_wire::proto::RefuseInvitation;
@@ -36,7 +36,7 @@ impl Translator {
         self.calls
             .talks
             .retain(|talk| (&talk.0, &talk.1) != (&parts.peer, &parts.channel));
-        // Order: a legacy client hears the words of the end before the end.
+        // Order: a legacy client receives the text of the end before the end itself.
         let is_ringing = number.is_some() || remote.is_some();
         let pending = if is_ringing {
             Pending::Nothing
@@ -89,7 +89,7 @@ impl Translator {
         self.request(to_peer(peer.into(), message, false), Pending::Nothing);
     }
 
-    /// A translator tells us something.
+    /// Handles a signal from another translator.
     pub(crate) fn take_signal(&mut self, from: &str, id: &str, text: &str, expires_ts: u64) {
         let Ok(signal) = serde_json::from_str::<Value>(text) else {
             return;
@@ -120,7 +120,7 @@ impl Translator {
         self.enqueue(entry);
     }
 
-    /// Keeps what the callee answers with until its answer comes.
+    /// Keeps the text of the callee's answer until the answer itself arrives.
     fn note_answer(&mut self, from: &str, channel: &str, extra: Value) {
         let number = self.calls.local_of(from, channel);
         if let Some(local) = number.and_then(|number| self.calls.local.get_mut(&number)) {
@@ -128,7 +128,8 @@ impl Translator {
         }
     }
 
-    /// An RTM user ends a call: `<channel>_<info>`, where the info has no underscore (9.5).
+    /// Handles an RTM user's end of a call: `<channel>_<info>`, where the info has no underscore
+    /// (9.5).
     pub(crate) fn take_end_text(&mut self, from: &str, id: &str, ended: &str) {
         let known = self.calls.talks.iter().find_map(|(peer, channel)| {
             let info = ended.strip_prefix(channel.as_str())?.strip_prefix('_')?;

@@ -1,8 +1,9 @@
-//! Invitations. Source: signaling 8, 9.5. `caller` and `callee` are the two sides of one that rings, `ends`
-//! what either side says of a call.
+//! Invitations. Source: signaling 8, 9.5. `caller` and `callee` are the two sides of a ringing
+//! invitation, `ends` is how either side ends a call.
 //!
-//! The hub keeps the record of an invitation while it rings. What only legacy clients can say to each other, an
-//! end with its words or tones, goes from translator to translator as a message for libraries ([`SIGNAL_TYPE`]).
+//! The hub keeps the record of an invitation while it rings. What only legacy clients can express,
+//! an end with a text or tones, goes from translator to translator as a message for libraries
+//! ([`SIGNAL_TYPE`]).
 
 mod callee;
 mod caller;
@@ -22,50 +23,51 @@ use crate::queue::Entry;
 use crate::requests::Pending;
 use crate::translator::Translator;
 
-/// What RTM users send to end a call, and get. Source: signaling 9.5.
+/// The message with which RTM users end a call, and which ends theirs. Source: signaling 9.5.
 pub(crate) const END_CALL_PREFIX: &str = "AgoraRTMLegacyEndcallCompatibleMessagePrefix";
 
-/// How long a signal waits for its receiver.
+/// How long a signal waits for its receiver, in milliseconds.
 const SIGNAL_TTL_MS: u64 = 30_000;
-/// Accepted calls that are remembered, to take an end message of the peer apart; the oldest goes first.
+/// Accepted calls that are remembered, so that a peer's end message can be recognised; the oldest
+/// is forgotten first.
 const TALKS_MAX: usize = 64;
-/// Ringing invitations of one client, either way.
+/// Most ringing invitations of one client, in each direction.
 const CALLS_MAX: usize = 100;
 
-/// The signal that tells of an answer that is no text.
+/// The signal that announces an answer that is not text.
 const ANSWER: &str = "answer";
 
 /// The invitations of one client.
 #[derive(Debug, Default)]
 pub(crate) struct Calls {
-    /// Numbers given out so far.
+    /// Number of invitations so far.
     numbers: u64,
-    /// Sent and not ended, by number. Bound: `CALLS_MAX`.
+    /// Sent and still open, by number. Bound: `CALLS_MAX`.
     local: BTreeMap<u64, Local>,
-    /// Received and not ended. Bound: `CALLS_MAX`.
+    /// Received and still open. Bound: `CALLS_MAX`.
     remote: Vec<Remote>,
-    /// Calls that were accepted: (peer, channel). Bound: `TALKS_MAX`.
+    /// Accepted calls, as (peer, channel). Bound: `TALKS_MAX`.
     talks: Vec<(String, String)>,
-    /// Telephone numbers that were invited, by way of the gateway. Bound: `TALKS_MAX`.
+    /// Telephone numbers invited through the gateway. Bound: `TALKS_MAX`.
     phones: Vec<String>,
-    /// Signals made here, to name them.
+    /// Number of signals made here, which names them.
     signals: u64,
 }
 
 #[derive(Debug)]
 struct Local {
-    /// The callee, as the client calls it.
+    /// The callee, as the client wrote it.
     peer: String,
-    /// Who is invited in its place.
+    /// The user invited in the callee's place.
     user: String,
     channel: String,
     call: Invite,
-    /// What the callee has answered with, if that is no text.
+    /// The callee's answer, if it is not text.
     answer: Option<Value>,
     is_received: bool,
-    /// When a client of the callee must have it.
+    /// When a client of the callee must have received it.
     receipt_due_ms: u64,
-    /// When it must be answered, if the caller has said so.
+    /// When it must be answered, if the caller has set a time.
     answer_due_ms: Option<u64>,
 }
 
@@ -74,7 +76,7 @@ struct Remote {
     id: Bytes,
     peer: String,
     channel: String,
-    /// What it was sent with.
+    /// The `extra` it was sent with.
     extra: Value,
 }
 
@@ -115,7 +117,7 @@ impl Local {
     }
 }
 
-/// The parts of a call about an invitation.
+/// What a call about an invitation states.
 struct Parts {
     channel: String,
     peer: String,
@@ -140,7 +142,7 @@ impl Parts {
         })
     }
 
-    /// A key of `extra`, which is JSON or text that holds JSON.
+    /// The value of a key of `extra`, which is JSON or text that contains JSON.
     fn setting(&self, name: &str) -> Option<f64> {
         let parsed;
         let extra = match &self.extra {
@@ -156,13 +158,13 @@ impl Parts {
 }
 
 impl Translator {
-    /// The user that answers for a telephone number that was invited.
+    /// The user that answers for a telephone number.
     fn gateway_of(&self, peer: &str) -> Option<String> {
         let is_phone = self.calls.phones.iter().any(|phone| phone == peer);
         self.rules.phone_gateway.clone().filter(|_| is_phone)
     }
 
-    /// Tells the peer's library something that the native protocol has no word for.
+    /// Sends the peer's library a signal that the native protocol cannot express.
     fn send_signal(&mut self, user: String, kind: &str, parts: &Parts, pending: Pending) {
         let signal = self.signal_to(user, kind, parts);
         self.request(signal, pending);
@@ -174,7 +176,7 @@ impl Translator {
         to_peer(user, text_message(text, SIGNAL_TYPE, expires_ts), true)
     }
 
-    /// What the client calls the other side of a call: the gateway stands for a telephone number.
+    /// The client's name for the other side of a call: the gateway stands for a telephone number.
     fn known_as(&self, from: &str, channel: &str) -> String {
         let gateway = self.rules.phone_gateway.as_deref().map(ids::to_account);
         if gateway.as_deref() != Some(from) {
@@ -189,7 +191,7 @@ impl Translator {
             .map_or_else(|| from.into(), |(peer, _)| peer.clone())
     }
 
-    /// Puts a signal that was made here into the queue.
+    /// Queues a signal that was made here.
     fn signal(&mut self, peer: &str, kind: &'static str, channel: &str, extra: Value) {
         self.calls.signals += 1;
         let id = format!("s{}-{}", self.line, self.calls.signals);

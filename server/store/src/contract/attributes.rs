@@ -97,7 +97,7 @@ pub fn attributes_are_deleted_by_key(store: &mut dyn Subject) {
 }
 
 // proves: rtm-5.2-kinds
-/// A clear ignores its entries; so does a set of none.
+/// A clear ignores its entries; a set without entries has the same effect.
 pub fn attributes_are_cleared(store: &mut dyn Subject) {
     let alice = of_user("alice");
     for how in [Clear, Set] {
@@ -120,7 +120,7 @@ pub fn attributes_are_cleared(store: &mut dyn Subject) {
     );
 }
 
-/// A replacement and a clearing leave it, and it does not count among the others.
+/// A set and a clear leave it in place, and it does not count among the others.
 pub fn what_a_library_notes_of_a_channel_is_replaced_one_by_one(store: &mut dyn Subject) {
     let room = of_channel("room");
     let noted = format!("{LIBRARY_KEY}x");
@@ -156,8 +156,8 @@ pub fn what_a_library_notes_of_a_channel_is_replaced_one_by_one(store: &mut dyn 
     assert_eq!(keys(store), Vec::<String>::new());
 }
 
-/// Of two writes the later has the greater revision, whatever was deleted between them and whatever
-/// the clocks of the hubs say.
+/// Of two writes the later has the greater revision, whatever was deleted in between and whatever
+/// the hubs' clocks say.
 pub fn revisions_of_attributes_rise_over_deletions(store: &mut dyn Subject) {
     let (room, other) = (of_channel("room"), of_channel("other"));
     let mut last = 0;
@@ -189,7 +189,7 @@ pub fn revisions_of_attributes_rise_over_deletions(store: &mut dyn Subject) {
     }
 }
 
-/// No key stands twice in a result.
+/// No key occurs twice in a result.
 pub fn of_two_entries_with_one_key_the_later_counts(store: &mut dyn Subject) {
     let alice = of_user("alice");
     for how in [Set, Merge] {
@@ -207,7 +207,8 @@ pub fn of_two_entries_with_one_key_the_later_counts(store: &mut dyn Subject) {
 }
 
 // proves: rtm-5.2-over, rtm-2.1-merged
-/// A write whose result is over a bound changes nothing and says what there would have been.
+/// A write whose result would exceed a bound changes nothing and reports the size it would have
+/// had.
 pub fn bounds_of_attributes_are_those_of_the_result(store: &mut dyn Subject) {
     let room = of_channel("room");
     let limits = AttributeLimits {
@@ -278,7 +279,7 @@ pub fn bounds_of_attributes_are_those_of_the_result(store: &mut dyn Subject) {
     );
 }
 
-/// A set that is over a lowered bound can shrink step by step.
+/// A set that exceeds a lowered bound can shrink step by step.
 pub fn deletions_of_attributes_are_never_refused(store: &mut dyn Subject) {
     let room = of_channel("room");
     store.write(
@@ -302,7 +303,7 @@ pub fn deletions_of_attributes_are_never_refused(store: &mut dyn Subject) {
     assert_eq!(answer, StoreAnswer::Attributes(vec![]));
 }
 
-/// A touch, by a write or by itself, keeps attributes from being dropped as stale.
+/// A touch, with a write or on its own, keeps attributes from being dropped as stale.
 pub fn attributes_are_dropped_unless_touched_later(store: &mut dyn Subject) {
     let room = of_channel("room");
     let all = |store: &mut dyn Subject| store.attributes(&of_channel("room")).len();
@@ -345,7 +346,7 @@ pub fn owners_are_listed_by_their_last_touch(store: &mut dyn Subject) {
     assert_eq!(store.owners(350, 10, None), (vec![of_channel("c")], false));
 }
 
-/// Users come before channels, each in key order; a page goes on after its last owner.
+/// Users come before channels, each in key order; a page continues after its last owner.
 pub fn owners_are_listed_users_first_in_pages(store: &mut dyn Subject) {
     let other_app = UserKey {
         app: app('b'),
@@ -379,7 +380,7 @@ pub fn owners_are_listed_users_first_in_pages(store: &mut dyn Subject) {
     }
     let last = listed.last().cloned();
     assert_eq!(store.owners(11, 2, last), (vec![], false));
-    // An owner that is not there any more still marks the place.
+    // An owner that has been deleted still marks the place.
     store.drop_unless_touched_after(&listed[2], u64::MAX);
     assert_eq!(
         store.owners(11, 1, Some(listed[2].clone())),

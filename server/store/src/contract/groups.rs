@@ -13,7 +13,7 @@ use super::{
     of_user, user, write_op,
 };
 
-/// The same names in two apps are two worlds.
+/// The same names in two apps are independent.
 pub fn apps_do_not_see_each_other(store: &mut dyn Subject) {
     let here = user("alice");
     let there = UserKey {
@@ -32,7 +32,7 @@ pub fn apps_do_not_see_each_other(store: &mut dyn Subject) {
     assert_eq!(store.attributes(&theirs)[0].value, "theirs");
 }
 
-/// A user and a channel of one name have attributes of their own.
+/// A user and a channel with the same name have separate attributes.
 pub fn users_and_channels_do_not_see_each_other(store: &mut dyn Subject) {
     store.write(&of_user("same"), Set, &[entry("k", "user", "x")], 10);
     store.write(&of_channel("same"), Set, &[entry("k", "channel", "x")], 20);
@@ -42,7 +42,7 @@ pub fn users_and_channels_do_not_see_each_other(store: &mut dyn Subject) {
     assert_eq!(store.attributes(&of_channel("same"))[0].value, "channel");
 }
 
-/// Names of which one is the beginning of the other, or that hold odd characters, are kept apart.
+/// Names that are prefixes of each other, or hold unusual characters, are kept apart.
 pub fn names_that_begin_alike_do_not_mix(store: &mut dyn Subject) {
     let long = "x".repeat(64);
     let names = [
@@ -150,7 +150,7 @@ pub fn operations_of_a_group_see_those_before(store: &mut dyn Subject) {
     );
 }
 
-/// What is refused leaves no trace, what stands around it is carried out.
+/// A refused operation leaves no trace, and the operations around it are carried out.
 pub fn a_refused_operation_does_not_disturb_its_group(store: &mut dyn Subject) {
     let append = |body, bytes_max| StoreOp::InboxAppend {
         user: user("alice"),
@@ -300,8 +300,8 @@ impl Model {
     }
 }
 
-/// Two thousand random operations in random groups, with restarts between, answered as by the
-/// model.
+/// Two thousand random operations in random groups, with restarts in between, are answered as the
+/// model answers them.
 pub fn a_long_random_run_agrees_with_a_simple_model(store: &mut dyn Subject) {
     // A linear congruential generator is enough to mix and needs no dependency.
     let mut state = 0x5eed_u64;

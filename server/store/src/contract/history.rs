@@ -88,7 +88,8 @@ fn bodies(
     (messages.into_iter().map(text).collect(), next)
 }
 
-/// Positions rise from 1, what was appended is read back in every part, a restart changes nothing.
+/// Positions rise from 1, every part is read back as it was appended, and a restart changes
+/// nothing.
 pub fn a_history_keeps_messages_as_they_are(store: &mut dyn Subject) {
     let room = of_channel("room");
     for number in 1..=3 {
@@ -171,7 +172,7 @@ pub fn a_history_is_read_by_time(store: &mut dyn Subject) {
         bodies(store, &room, range),
         (vec!["b".into(), "c".into()], 0)
     );
-    // A page that looks at many messages in vain says where to go on.
+    // A page that finds nothing in many messages says where to continue.
     for number in 0..2_500 {
         append(
             store,
@@ -197,7 +198,7 @@ pub fn a_history_is_read_by_time(store: &mut dyn Subject) {
     assert_eq!((found, range.after), (1, 0));
 }
 
-/// The oldest messages give way to the count and to the age; positions go on.
+/// The oldest messages make room when the count or the age is exceeded; positions keep rising.
 pub fn a_history_is_bounded_by_count_and_age(store: &mut dyn Subject) {
     let room = of_channel("room");
     let three = HistoryLimits {
@@ -225,7 +226,8 @@ pub fn a_history_is_bounded_by_count_and_age(store: &mut dyn Subject) {
     assert!(matches!(answer, StoreAnswer::Failed { .. }), "{answer:?}");
 }
 
-/// Old messages go without an append; positions go on above them, over a restart too.
+/// Old messages are deleted without an append; positions keep rising above them, over a restart
+/// too.
 pub fn histories_that_nobody_writes_to_any_more_are_emptied(store: &mut dyn Subject) {
     let wide = HistoryLimits {
         messages_max: 10_000,
@@ -251,7 +253,7 @@ pub fn histories_that_nobody_writes_to_any_more_are_emptied(store: &mut dyn Subj
         conversation: of_channel("old"),
         not_before_ts: 2_499,
     };
-    // A bounded number at a time, so that nobody else waits long.
+    // Each trim deletes a bounded number, so that nobody else waits long.
     let mut steps = 0;
     while store.single(trim()) == (StoreAnswer::HistoryTrimmed { has_more: true }) {
         steps += 1;
@@ -279,7 +281,7 @@ pub fn histories_that_nobody_writes_to_any_more_are_emptied(store: &mut dyn Subj
     assert_eq!(bodies(store, &young, ALL).0, ["m"]);
 }
 
-/// Two users have one history, whoever of them is named first; everything else is apart.
+/// Two users have one history, whichever is named first; every other pair has its own.
 pub fn conversations_do_not_mix(store: &mut dyn Subject) {
     let elsewhere = UserKey {
         app: app('b'),

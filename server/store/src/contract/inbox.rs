@@ -4,7 +4,7 @@ use tidings_hub::store_ops::{InboxLimits, InboxLosses, StoreAnswer, StoreOp, Sto
 
 use super::{NO_LOSSES, Single, Subject, WIDE, message, numbered, user};
 
-/// What was appended is read back in every part, with its number.
+/// Every part is read back as it was appended, with its number.
 pub fn an_inbox_keeps_messages_as_they_are(store: &mut dyn Subject) {
     let alice = user("alice");
     let sent = message(7, 1234, "hello");
@@ -19,7 +19,7 @@ pub fn an_inbox_keeps_messages_as_they_are(store: &mut dyn Subject) {
     );
 }
 
-/// Numbers start at 1 and grow by one, for each receiver by itself.
+/// Numbers start at 1 and rise by one, separately for each receiver.
 pub fn inboxes_number_from_1_without_gaps(store: &mut dyn Subject) {
     for number in 1..=20 {
         assert_eq!(
@@ -37,7 +37,7 @@ pub fn inboxes_number_from_1_without_gaps(store: &mut dyn Subject) {
     assert_eq!(numbers, (1..=20).collect::<Vec<_>>());
 }
 
-/// An emptied inbox goes on where it was, also after a restart.
+/// An emptied inbox continues its numbers, after a restart too.
 pub fn numbering_goes_on_after_everything_was_confirmed(store: &mut dyn Subject) {
     let alice = user("alice");
     for _ in 0..3 {
@@ -52,7 +52,7 @@ pub fn numbering_goes_on_after_everything_was_confirmed(store: &mut dyn Subject)
     assert_eq!(store.append(&alice, message(1, 5, "z"), WIDE), 5);
 }
 
-/// An expired inbox goes on where it was, also after a restart.
+/// An expired inbox continues its numbers, after a restart too.
 pub fn numbering_goes_on_after_everything_was_expired(store: &mut dyn Subject) {
     let alice = user("alice");
     store.append(&alice, message(1, 5, "x"), WIDE);
@@ -101,7 +101,7 @@ pub fn pages_continue_where_the_last_ended(store: &mut dyn Subject) {
     assert_eq!((empty.bodies().len(), empty.has_more), (0, true));
 }
 
-/// Later messages stay, repeats and numbers not yet reached do no harm.
+/// Later messages stay; repeats and numbers not yet reached do no harm.
 pub fn a_confirmation_deletes_up_to_its_number_and_no_further(store: &mut dyn Subject) {
     let alice = user("alice");
     for seed in 1..=4 {
@@ -119,7 +119,7 @@ pub fn a_confirmation_deletes_up_to_its_number_and_no_further(store: &mut dyn Su
     assert_eq!(store.append(&user("nobody"), message(1, 5, "x"), WIDE), 1);
 }
 
-/// Losses are subtracted by kind; what came on top since stays.
+/// Confirmed losses are subtracted by kind; losses since then stay.
 pub fn a_confirmation_forgets_what_was_told(store: &mut dyn Subject) {
     let alice = user("alice");
     let one = InboxLimits {
@@ -163,7 +163,7 @@ pub fn a_confirmation_forgets_what_was_told(store: &mut dyn Subject) {
     assert_eq!(store.inbox(&alice), (vec![], NO_LOSSES));
 }
 
-/// Only that message goes; one that is not there is no error.
+/// Only that message is deleted; an unknown id is no error.
 pub fn a_message_is_removed_by_its_id(store: &mut dyn Subject) {
     let alice = user("alice");
     for seed in 1..=3 {
@@ -192,7 +192,7 @@ pub fn a_message_is_removed_by_its_id(store: &mut dyn Subject) {
 }
 
 // proves: rtm-4.3-200
-/// The newest `messages_max` messages stay, what went is counted.
+/// The newest `messages_max` messages stay; deleted ones are counted.
 pub fn the_oldest_message_gives_way_to_the_count(store: &mut dyn Subject) {
     let alice = user("alice");
     let three = InboxLimits {
@@ -211,7 +211,7 @@ pub fn the_oldest_message_gives_way_to_the_count(store: &mut dyn Subject) {
         store.inbox(&alice),
         (numbered(&[(3, "m3"), (4, "m4"), (5, "m5")]), losses)
     );
-    // A bound that was lowered holds from the next append on.
+    // A lowered bound applies from the next append on.
     store.append(
         &alice,
         message(6, 5, "m6"),
@@ -228,8 +228,8 @@ pub fn the_oldest_message_gives_way_to_the_count(store: &mut dyn Subject) {
 }
 
 // proves: rtm-4.3-shares
-/// Nobody washes out what others have stored: the sender with the largest share gives way, its
-/// oldest message first.
+/// Nobody can push out what others have stored: the sender with the largest share loses messages
+/// first, oldest first.
 pub fn a_sender_with_the_largest_share_gives_way_first(store: &mut dyn Subject) {
     let alice = user("alice");
     let limits = InboxLimits {
@@ -258,7 +258,7 @@ pub fn a_sender_with_the_largest_share_gives_way_first(store: &mut dyn Subject) 
     assert_eq!(kept[..4], ["s1", "s2", "s3", "f14"]);
     assert_eq!(kept[199], "f210");
     assert_eq!(store.inbox(&alice).1.overflowed, 13);
-    // One who comes new finds room as well, and a confirmation of the oldest does not confuse the
+    // A new sender finds room as well, and confirming the oldest messages does not upset the
     // shares.
     store.append(&alice, of("newcomer", "n1"), limits);
     store.confirm(&alice, 2, NO_LOSSES);
@@ -269,11 +269,11 @@ pub fn a_sender_with_the_largest_share_gives_way_first(store: &mut dyn Subject) 
     assert_eq!(kept.len(), 200);
     assert_eq!(kept[..2], ["s3", "f17"]);
     assert!(kept.contains(&"n1".to_owned()), "{kept:?}");
-    // Removed by their ids, from the middle too.
+    // Messages are removed by id, from the middle too.
     assert_eq!(store.inbox(&alice).1.overflowed, 16);
 }
 
-/// Where a bound is lowered by much, what is left is still shared.
+/// When a bound is lowered by much, the remaining places are still shared.
 pub fn shares_count_when_a_bound_is_lowered(store: &mut dyn Subject) {
     let alice = user("alice");
     let of = |from: &str, body: &str| StoredMessage {
@@ -293,7 +293,7 @@ pub fn shares_count_when_a_bound_is_lowered(store: &mut dyn Subject) {
     assert_eq!(store.inbox(&alice).0, kept);
 }
 
-/// As many as needed go, and no more.
+/// No more messages are deleted than necessary.
 pub fn the_oldest_messages_give_way_to_the_bytes(store: &mut dyn Subject) {
     let alice = user("alice");
     let ten = InboxLimits {
@@ -353,7 +353,7 @@ pub fn a_message_that_never_fits_is_refused(store: &mut dyn Subject) {
     assert_eq!(store.append(&alice, message(3, 5, "next"), WIDE), 2);
 }
 
-/// Neither kind pushes out the other; the order stays that of the numbers.
+/// Neither kind pushes out the other; the order remains that of the numbers.
 pub fn messages_with_an_end_of_their_own_have_bounds_of_their_own(store: &mut dyn Subject) {
     let alice = user("alice");
     let bounds = |messages_max, bytes_max| InboxLimits {
@@ -379,7 +379,7 @@ pub fn messages_with_an_end_of_their_own_have_bounds_of_their_own(store: &mut dy
     let left = [(3, "b2"), (4, "a2"), (5, "a3"), (6, "b3"), (7, "b4")];
     assert_eq!(store.inbox(&alice), (numbered(&left), losses));
     store.reopen();
-    // Bytes are counted apart, too; age is nothing to those with an end.
+    // Bytes are counted separately too; age does not matter to messages with an end of their own.
     store.append(&alice, lasting(8, 5_000, "b5"), bounds(9, 4));
     store.append(&alice, message(9, 5_000, "a4"), bounds(9, 2));
     let losses = InboxLosses {
@@ -393,7 +393,7 @@ pub fn messages_with_an_end_of_their_own_have_bounds_of_their_own(store: &mut dy
     assert_eq!(page.bodies(), numbered(&[(7, "b4"), (8, "b5")]));
 }
 
-/// Their end is what their sender wanted, and counts as no loss.
+/// They ended when their sender wanted it, which is no loss.
 pub fn messages_with_an_end_of_their_own_go_with_it(store: &mut dyn Subject) {
     let alice = user("alice");
     for (seed, lasts_until) in [(1, 1_500), (2, 3_000), (3, 1_400)] {
@@ -404,7 +404,7 @@ pub fn messages_with_an_end_of_their_own_go_with_it(store: &mut dyn Subject) {
         store.append(&alice, message, WIDE);
     }
     store.reopen();
-    // Without an age nothing goes for its time: the clock is not believed.
+    // Without an age nothing expires: the clock is not trusted.
     store.append(&alice, message(4, 1_500, "m4"), WIDE);
     let all = [(1, "m1"), (2, "m2"), (3, "m3"), (4, "m4")];
     assert_eq!(store.inbox(&alice), (numbered(&all), NO_LOSSES));
@@ -422,7 +422,7 @@ pub fn messages_with_an_end_of_their_own_go_with_it(store: &mut dyn Subject) {
 }
 
 // proves: rtm-4.3-7-days
-/// Messages at least `age_ms` older than the new one go and are counted.
+/// Messages at least `age_ms` older than the new one are deleted and counted.
 pub fn an_append_expires_by_age(store: &mut dyn Subject) {
     let alice = user("alice");
     let limits = InboxLimits {
@@ -446,7 +446,7 @@ pub fn an_append_expires_by_age(store: &mut dyn Subject) {
         store.inbox(&alice),
         (numbered(&[(2, "b"), (3, "c"), (4, "d")]), losses)
     );
-    // An expired message is not counted as overflowed too.
+    // An expired message is not counted as an overflow too.
     store.append(
         &alice,
         message(5, 1500, "e"),
@@ -463,7 +463,7 @@ pub fn an_append_expires_by_age(store: &mut dyn Subject) {
 }
 
 // proves: rtm-4.3-7-days
-/// Messages stamped before the given time go and are counted, those stamped at it stay.
+/// Messages stamped before the given time are deleted and counted; those stamped at it stay.
 pub fn a_read_expires_by_time(store: &mut dyn Subject) {
     let alice = user("alice");
     for seed in 1..=4 {
@@ -483,7 +483,7 @@ pub fn a_read_expires_by_time(store: &mut dyn Subject) {
         (numbered(&[(3, "m3")]), true)
     );
     assert_eq!(page.losses, losses);
-    // The same again finds nothing more, and an earlier time brings nothing back.
+    // A repeat finds nothing more, and an earlier time restores nothing.
     assert_eq!(store.page(&alice, 0, 10, 103).losses, losses);
     assert_eq!(
         store.inbox(&alice),
@@ -521,7 +521,7 @@ pub fn expiry_does_not_rely_on_stamps_in_order(store: &mut dyn Subject) {
     );
 }
 
-/// Losses survive a restart and confirmations that do not tell of them.
+/// Losses survive a restart, and confirmations that do not mention them.
 pub fn losses_are_kept_until_told(store: &mut dyn Subject) {
     let alice = user("alice");
     let one = InboxLimits {

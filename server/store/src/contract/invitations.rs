@@ -49,14 +49,14 @@ fn list(
     }
 }
 
-/// A write that states another revision than the record has changes nothing and is told what is
-/// there.
+/// A write that states a revision other than the record's changes nothing, and its answer holds the
+/// record as it is.
 pub fn of_two_writes_of_an_invitation_the_first_wins(store: &mut dyn Subject) {
     let call = name("alice", 1);
     assert_eq!(read(store, &call), None);
     let conflict = StoreAnswer::InvitationConflict;
     assert_eq!(store.single(put(&call, 1, "x")), conflict(None));
-    // In one group, too.
+    // The same within one group.
     let answers = store.group(&[
         put(&call, 0, "sent"),
         put(&call, 1, "rings"),
@@ -77,7 +77,7 @@ pub fn of_two_writes_of_an_invitation_the_first_wins(store: &mut dyn Subject) {
     assert_eq!(read(store, &name("bob", 1)), None, "another caller's");
 }
 
-/// What is deleted is gone, and only that.
+/// A delete removes that record and no other.
 pub fn an_invitation_is_deleted_and_may_be_deleted_again(store: &mut dyn Subject) {
     let (one, other) = (name("alice", 1), name("alice", 2));
     store.group(&[put(&one, 0, "a"), put(&other, 0, "b")]);
@@ -87,7 +87,7 @@ pub fn an_invitation_is_deleted_and_may_be_deleted_again(store: &mut dyn Subject
     assert_eq!(read(store, &other), Some(stored(1, "b")));
 }
 
-/// A list goes on after the last that was told.
+/// A list continues after the last entry of the previous page.
 pub fn invitations_are_listed_in_pages(store: &mut dyn Subject) {
     assert_eq!(list(store, None, 9), (Vec::new(), false));
     let names = [
@@ -108,7 +108,7 @@ pub fn invitations_are_listed_in_pages(store: &mut dyn Subject) {
     assert_eq!(list(store, after, 3), (all[3..].to_vec(), false));
 }
 
-/// A restart changes nothing, and nothing that was deleted comes back.
+/// A restart changes nothing and brings back nothing that was deleted.
 pub fn invitations_survive_a_restart(store: &mut dyn Subject) {
     let (open, over) = (name("alice", 1), name("alice", 2));
     store.group(&[put(&open, 0, "a"), put(&over, 0, "b"), put(&open, 1, "c")]);

@@ -51,7 +51,7 @@ pub trait Subject {
     fn reopen(&mut self);
 }
 
-/// Makes a test of every case of the contract, for stores made by the given closure.
+/// Expands to one test per case of the contract, for stores made by the given closure.
 #[macro_export]
 macro_rules! contract_tests {
     ($make:expr) => {
@@ -120,7 +120,7 @@ macro_rules! contract_tests {
     };
 }
 
-/// Bounds that nothing in a case reaches unless it means to.
+/// Bounds that a case reaches only on purpose.
 const WIDE: InboxLimits = InboxLimits {
     messages_max: 1000,
     bytes_max: 1 << 20,
@@ -184,7 +184,7 @@ fn entry(key: &str, value: &str, by: &str) -> AttributeEntry {
     }
 }
 
-/// One operation at a time, with its answer.
+/// Applies one operation and returns its answer.
 trait Single {
     fn single(&mut self, op: StoreOp) -> StoreAnswer;
     fn group(&mut self, ops: &[StoreOp]) -> Vec<StoreAnswer>;
@@ -335,7 +335,7 @@ fn write_op(
     }
 }
 
-/// What a write has left, to be compared with what was expected.
+/// What a write has left, in a form to compare with what was expected.
 fn without_revision(answer: StoreAnswer) -> StoreAnswer {
     match answer {
         StoreAnswer::AttributesWritten { entries, .. } => StoreAnswer::Attributes(entries),

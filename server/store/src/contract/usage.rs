@@ -40,8 +40,8 @@ fn history(body: &str, messages_max: usize) -> StoreOp {
     }
 }
 
-/// Everything that an app stores counts, everything that goes counts no more, and a restart changes
-/// nothing.
+/// Everything that an app stores is counted, everything that is deleted is subtracted, and a
+/// restart changes nothing.
 pub fn what_an_app_has_stored_is_counted(store: &mut dyn Subject) {
     let alice = user("alice");
     assert_eq!(stored(store), 0);
@@ -77,7 +77,8 @@ pub fn what_an_app_has_stored_is_counted(store: &mut dyn Subject) {
     assert_eq!(stored(store), four - two);
 }
 
-/// An app that has reached its bound stores no more, is told why, and goes on when there is room.
+/// An app that has reached its bound can store nothing more, gets the reason, and can store again
+/// once there is room.
 pub fn an_app_stores_no_more_than_its_bound(store: &mut dyn Subject) {
     let alice = user("alice");
     let body = "x".repeat(1_000);

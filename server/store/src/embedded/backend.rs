@@ -14,8 +14,7 @@ use super::space::{Probe, SpaceWatch};
 use super::{OpenError, Options, directory, journal};
 use crate::kv::{Backend, Fault, Pair, Pairs, ReadError, Writes};
 
-/// Wait before a store that a full disk has stopped is opened again; each attempt that fails
-/// doubles it.
+/// Wait before reopening a store that a full disk has stopped; each failed attempt doubles it.
 const REOPEN_WAIT: Duration = Duration::from_secs(1);
 
 /// The longest such wait.
@@ -30,17 +29,17 @@ pub(super) struct Tree {
 }
 
 pub(super) struct FjallBackend {
-    /// `None` = it was closed to be opened again, and that has failed.
+    /// `None` = it was closed in order to be reopened, and reopening failed.
     tree: Option<Tree>,
     path: PathBuf,
     options: Options,
     space: SpaceWatch,
     slot: Slot,
-    /// A write has failed in a way that a new opening can heal.
+    /// A write has failed in a way that reopening can cure.
     mending: Option<Mending>,
 }
 
-/// When to open again.
+/// When to try to reopen.
 struct Mending {
     next_try: Instant,
     wait: Duration,
@@ -80,7 +79,7 @@ impl FjallBackend {
     }
 }
 
-/// Opens the tree, and sets right what a crash or a failed write has left.
+/// Opens the tree, and repairs what a crash or a failed write has left.
 fn open_tree(path: &Path, options: &Options, ending: journal::Ending) -> Result<Tree, OpenError> {
     let database = &directory::database_path(path);
     journal::mend(path, database, ending)?;
@@ -92,7 +91,7 @@ fn open_tree(path: &Path, options: &Options, ending: journal::Ending) -> Result<
         .cache_size(options.cache_bytes)
         .max_journaling_size(options.journal_bytes_max.max(64 << 20))
         .worker_threads(options.worker_threads.max(1))
-        // Each commit says itself that it is synced.
+        // Each commit asks for its own sync.
         .manual_journal_persist(true)
         .open()
         .map_err(failed)?;
@@ -135,7 +134,7 @@ impl Backend for FjallBackend {
                 may_heal: true,
             });
         };
-        // Data and the size of the file are synced; its other metadata does not matter.
+        // The data and the file size are synced; other metadata does not matter.
         let mut batch = OwnedWriteBatch::with_capacity(tree.database.clone(), writes.len())
             .durability(Some(PersistMode::SyncData));
         for (key, record) in writes {
@@ -154,7 +153,7 @@ impl Backend for FjallBackend {
         })
     }
 
-    /// Waits for space, and for those who read a snapshot: the tree is opened by one at a time.
+    /// Waits for space, and for readers of a snapshot: only one tree can be open at a time.
     fn reopen(&mut self) -> Option<Result<(), String>> {
         let mending = self.mending.as_mut()?;
         let now = Instant::now();
@@ -189,9 +188,9 @@ impl Backend for FjallBackend {
     }
 }
 
-/// A failure of the work in the background is not told in detail. It is one of the disk's, mostly
-/// that it is full, and touches nothing that was acknowledged: that is in the journal. A write to
-/// the journal that failed for another reason than space means that the disk is ill.
+/// A failure of background work is not reported in detail. Nearly always the disk is full, and
+/// nothing acknowledged is affected: that is in the journal. A write to the journal that failed for
+/// a reason other than space means that the disk is faulty.
 fn fault(error: fjall::Error) -> Fault {
     match error {
         fjall::Error::Io(error) => Fault {
@@ -221,7 +220,7 @@ pub(super) fn read_error(error: fjall::Error) -> ReadError {
     match error {
         fjall::Error::Io(error) | fjall::Error::Storage(LsmError::Io(error)) => {
             match error.kind() {
-                // A table that ends too early was cut.
+                // A table that ends early has been cut off.
                 io::ErrorKind::UnexpectedEof => ReadError::Damaged(error.to_string()),
                 _ => ReadError::Io(error.to_string()),
             }

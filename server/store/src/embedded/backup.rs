@@ -1,8 +1,8 @@
 //! A store as a text file, and back: what `tidings store backup` and `restore` do.
 //!
-//! One JSON object a line: a head with the versions, one line per record in key order (key and
+//! One JSON object per line: a head with the versions, one line per record in key order (key and
 //! record as they are stored, in base64; each record carries its own checksum), and an end with the
-//! number of records and a checksum of all of them, without which a file counts as cut off.
+//! number of records and a checksum over all of them. A file without the end counts as cut off.
 
 use std::io::{self, BufRead, Write};
 use std::path::Path;
@@ -18,39 +18,39 @@ use super::snapshot::Source;
 use super::{DiskReserve, EmbeddedEngine, FORMAT_VERSION, OpenError, Options};
 use crate::kv::{Backend, ReadError, Writes};
 
-/// Version of the file's form.
+/// Version of the backup format.
 const BACKUP_VERSION: u64 = 1;
 
 /// Bytes of records that are committed together when restoring.
 const GROUP_BYTES: usize = 4 << 20;
 
-/// Beyond every key.
+/// Sorts after every key.
 const KEYS_END: [u8; 1] = [0xff];
 
-/// Why a backup could not be restored. Nothing of it can be relied on then; remove the directory
-/// and begin again.
+/// Why a backup could not be restored. Do not rely on anything in the directory then: remove it and
+/// start over.
 #[derive(Debug, thiserror::Error)]
 pub enum RestoreError {
     /// The directory could not be opened as a store.
     #[error(transparent)]
     Open(#[from] OpenError),
-    /// There are records in it already.
+    /// The directory already holds records.
     #[error("the store holds records already; a backup is restored into an empty directory")]
     NotEmpty,
-    /// The file could not be read, or the store not be written.
+    /// The file could not be read, or the store could not be written.
     #[error("{action} failed: {reason}")]
     Io {
         /// What was tried.
         action: &'static str,
-        /// What the system said.
+        /// The operating system's message.
         reason: String,
     },
-    /// The file is not a backup, or not a whole one.
+    /// The file is not a backup, or not a complete one.
     #[error("line {line} of the backup: {reason}")]
     Malformed {
-        /// Counted from 1.
+        /// Line of the file, counted from 1.
         line: u64,
-        /// How it shows.
+        /// What is wrong with the line.
         reason: String,
     },
 }
@@ -59,15 +59,15 @@ impl EmbeddedEngine {
     /// Writes every record of the store. Returns how many there are.
     ///
     /// # Errors
-    /// A record could not be read, or the writer not be written.
+    /// If a record cannot be read, or the writer fails.
     pub fn backup(&self, writer: &mut dyn Write) -> io::Result<u64> {
         write(&self.store.backend, writer)
     }
 
-    /// Makes a store from a backup in a directory that has none. Returns the number of records.
+    /// Restores a backup into a directory that holds no store yet. Returns the number of records.
     ///
-    /// Nothing of the disk is kept in reserve: a server whose disk is nearly full is restored there
-    /// first and given space later.
+    /// No disk space is kept in reserve here: on a nearly full disk the restore comes first, and
+    /// space is freed later.
     ///
     /// # Errors
     /// [`RestoreError`]

@@ -1,4 +1,4 @@
-//! The store's directory: who may open it, and which version it has.
+//! The store's directory: who may open it, and the version of its layout.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, Write};
@@ -16,7 +16,7 @@ pub(super) fn database_path(path: &Path) -> PathBuf {
     path.join("db")
 }
 
-/// Makes the directory if it is not there, locks it and checks its version.
+/// Creates the directory if necessary, locks it and checks its version.
 pub(super) fn prepare(path: &Path) -> Result<File, OpenError> {
     make(path).map_err(OpenError::io("making the directory", path))?;
     let lock = lock(path)?;
@@ -24,8 +24,8 @@ pub(super) fn prepare(path: &Path) -> Result<File, OpenError> {
     Ok(lock)
 }
 
-/// Makes the directory and those above it, safe from a loss of power. One that is there is not
-/// touched: what holds it may not even be readable.
+/// Creates the directory and its parents so that they survive a power loss. An existing parent is
+/// not touched: it may not even be readable.
 fn make(path: &Path) -> io::Result<()> {
     let missing: Vec<&Path> = (path.ancestors())
         .take_while(|path| !path.as_os_str().is_empty() && !path.exists())
@@ -40,9 +40,9 @@ fn make(path: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Makes the names of everything below the database's directory, and of that directory, safe from a
-/// loss of power. The database syncs its files, but not the names of directories that it has made:
-/// without the name of a keyspace its journal would be read as if the keyspace had never been.
+/// Makes the names in the database's directory, and the directory's own name, survive a power loss.
+/// The database syncs its files, but not the names of directories that it has created: without the
+/// name of a keyspace, its journal would be read as if the keyspace had never existed.
 pub(super) fn sync_names(path: &Path, database: &Path) -> Result<(), OpenError> {
     sync_below(database)?;
     sync(path)
@@ -137,7 +137,7 @@ fn check_format(path: &Path) -> Result<(), OpenError> {
     }
 }
 
-/// Order: the version is there before the database, so a database without one was not made by us.
+/// Order: the version is written before the database, so a database without one is not ours.
 fn make_format(path: &Path) -> Result<(), OpenError> {
     if database_path(path).exists() {
         let reason = "it has a db directory but no FORMAT file".to_owned();

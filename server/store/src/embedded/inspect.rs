@@ -13,34 +13,34 @@ use crate::kinds::{Class, count_in};
 use crate::kv::ReadError;
 use crate::record::{self, HistoryHead, InboxHead};
 
-/// Beyond every key.
+/// Sorts after every key.
 const KEYS_END: [u8; 1] = [0xff];
 
-/// What a verification found.
+/// The result of a verification.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct VerifyReport {
     /// Number of records read.
     pub records: u64,
     /// Number of stored messages.
     pub messages: u64,
-    /// Inboxes that have ever held a message.
+    /// Inboxes that have held a message at any time.
     pub inboxes: u64,
-    /// Conversations that have ever had a history.
+    /// Conversations that have had a history at any time.
     pub histories: u64,
-    /// Messages of histories.
+    /// Number of messages in histories.
     pub history_messages: u64,
-    /// Invitations, open or ended a short while ago.
+    /// Number of invitations, open or recently ended.
     pub invitations: u64,
-    /// Owners of attributes.
+    /// Number of owners with attributes.
     pub attribute_owners: u64,
-    /// What is wrong, in words; at most [`Self::PROBLEMS_MAX`].
+    /// Problems found, described; at most [`Self::PROBLEMS_MAX`].
     pub problems: Vec<String>,
-    /// How many problems there are, also those not listed.
+    /// How many problems there are, including those not listed.
     pub problem_count: u64,
 }
 
 impl VerifyReport {
-    /// Problems that are described.
+    /// How many problems are described.
     pub const PROBLEMS_MAX: usize = 1000;
 
     /// Whether nothing is wrong.
@@ -156,7 +156,7 @@ fn check_inbox(backend: &dyn Source, report: &mut VerifyReport, user: &UserKey, 
         let Some(Key::Message(_, number)) = Key::decode(&key) else {
             continue;
         };
-        // A damaged message is reported with its own record.
+        // A damaged message is reported when its own record is read.
         let Ok(message) = record::open_message(&key, number, &record) else {
             continue;
         };

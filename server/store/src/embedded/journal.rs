@@ -1,9 +1,9 @@
-//! Looks at the journals before the database does.
+//! Checks the journals before the database reads them.
 //!
 //! The database ends its replay at the first group that it cannot read. That is right for a torn
 //! end, which was never acknowledged, but not for damage with whole groups behind it, which would
-//! be dropped in silence; and it refuses to open when the end was torn in such a way that a later
-//! page reached the disk and an earlier did not. Here both are told apart: a torn end is cut,
+//! be dropped silently; and it refuses to open when the end was torn so that a later page reached
+//! the disk and an earlier one did not. This module distinguishes the two: a torn end is cut off,
 //! anything else is an error (contract CRA-4).
 //!
 //! Format of a journal, version 3: groups of a start (tag 1, number of items, sequence number),
@@ -25,20 +25,20 @@ const CLEAR: u8 = 4;
 const START_BYTES: usize = 13;
 const TRAILER: [u8; 4] = *b"FJL\x03";
 
-/// What the end of the last journal may be like.
+/// How the last journal may end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Ending {
     /// Cut off in the middle of a group, by a crash.
     Torn,
-    /// The same by a write that has failed in this process. What of it was not synced may never
-    /// reach the disk, though it is read as if it were there: a later crash would find a hole
-    /// before what was acknowledged since.
+    /// Cut off by a write that failed in this process. The unsynced part may never reach the disk
+    /// although it can be read back now: a later crash would then leave a hole before groups that
+    /// have been acknowledged since.
     Failed,
 }
 
-/// Cuts the group that was left unfinished at the end of the last journal, and keeps what it cut in
-/// the file `torn` of the store's directory, in place of the last one. After a failed write the
-/// journal is written again.
+/// Cuts off an unfinished group at the end of the last journal and saves the cut bytes as the file
+/// `torn` in the store's directory, replacing an earlier one. After a failed write the journal is
+/// rewritten.
 ///
 /// # Errors
 /// A journal is damaged before its end, or cannot be read, cut or written.
@@ -76,7 +76,7 @@ pub(super) fn mend(path: &Path, database: &Path, ending: Ending) -> Result<(), O
     cut.map_err(OpenError::io("cutting the torn end of", last))
 }
 
-/// Puts a file in the journal's place that is on the disk for certain.
+/// Replaces the journal by a file that is certainly on the disk.
 fn renew(journal: &Path, bytes: &[u8], new: &Path, database: &Path) -> io::Result<()> {
     let mut file = private::create(new)?;
     file.write_all(bytes)?;
@@ -107,7 +107,7 @@ fn journals(database: &Path) -> Result<Vec<PathBuf>, OpenError> {
     Ok(journals.into_iter().map(|(_, path)| path).collect())
 }
 
-/// A journal without the zeros at its end, and how many of its bytes are whole groups.
+/// A journal without the zeros at its end, and how many of its bytes form whole groups.
 fn read(journal: &Path) -> Result<(Vec<u8>, usize), OpenError> {
     let mut bytes = Vec::new();
     let read =
@@ -159,7 +159,7 @@ fn group_end(bytes: &[u8], start: usize) -> Option<usize> {
     is_whole.then_some(at + 13)
 }
 
-/// Bytes of the item at the beginning.
+/// Length in bytes of the item at the start of `bytes`.
 fn item_bytes(bytes: &[u8]) -> Option<usize> {
     match *bytes.first()? {
         // Tag, type, compression, keyspace (8), length of the key (2), of the value (4), as stored

@@ -1,8 +1,8 @@
-//! The embedded store: one directory, no set-up.
+//! The embedded store: one directory, nothing to set up.
 //!
-//! The directory holds `FORMAT` (the version of what is in it), `LOCK` (held by the process that
-//! has it open) and `db` (a log-structured tree with a journal). A group of operations is one batch
-//! of the journal, written and synced as a whole.
+//! The directory holds `FORMAT` (the version of the layout), `LOCK` (held by the process that has
+//! the store open) and `db` (a log-structured tree with a journal). A group of operations is one
+//! batch in the journal, written and synced as a whole.
 
 mod backend;
 mod backup;
@@ -33,20 +33,21 @@ use crate::usage::Bounds;
 /// Settings of an embedded store.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// Memory for what was read from disk, in bytes. More makes reads of cold inboxes faster.
+    /// Memory for the cache of data read from disk, in bytes. More makes reads of cold inboxes
+    /// faster.
     pub cache_bytes: u64,
-    /// Journals are kept below about this many bytes, at least 64 MiB. More means fewer and larger
-    /// writes in the background, and a longer start after a crash: about a second per 128 MiB.
+    /// Journals are kept below about this many bytes; at least 64 MiB. More means fewer and larger
+    /// background writes, and a longer start after a crash: about a second per 128 MiB.
     pub journal_bytes_max: u64,
-    /// What is written is sorted in memory up to this many bytes before it goes into a table. Up to
-    /// five times as much memory is used at peaks. More means fewer tables to merge, so less CPU
-    /// for each message, and longer waits whenever one is freed: with 32 MiB instead of 8 a stored
-    /// message took a tenth less CPU, and the longest wait was 95 ms instead of 52 (two cores,
-    /// 45,000 messages a second).
+    /// Writes are sorted in memory up to this many bytes before they go into a table. Peaks use up
+    /// to five times as much memory. More means fewer tables to merge, so less CPU per message, and
+    /// longer pauses when a table is freed: with 32 MiB instead of 8 a stored message took a tenth
+    /// less CPU, and the longest pause was 95 ms instead of 52 (two cores, 45,000 messages a
+    /// second).
     pub memtable_bytes_max: u64,
-    /// Threads for the work in the background, at least 1.
+    /// Threads for background work, at least 1.
     pub worker_threads: usize,
-    /// Below how many free bytes new data is refused.
+    /// New data is refused when fewer bytes than this are free.
     pub disk_reserve: DiskReserve,
 }
 
@@ -65,14 +66,14 @@ impl Default for Options {
 /// Why a store could not be opened. [`Self::hint`] says what to do.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
-    /// A file or directory could not be made, read or written.
+    /// A file or directory could not be created, read or written.
     #[error("{action} {path} failed")]
     Io {
         /// What was tried.
         action: &'static str,
-        /// The file or directory concerned.
+        /// The file or directory.
         path: PathBuf,
-        /// What the system said.
+        /// The operating system's message.
         #[source]
         source: io::Error,
     },
@@ -81,10 +82,10 @@ pub enum OpenError {
     Locked {
         /// The store's directory.
         path: PathBuf,
-        /// Id of the process, if it could be read.
+        /// Process id of the holder, if it could be read.
         holder: Option<String>,
     },
-    /// A newer program has written it.
+    /// A newer program has written the store.
     #[error(
         "the store {path} has format version {found}, this program knows versions up to {known}"
     )]
@@ -93,25 +94,25 @@ pub enum OpenError {
         path: PathBuf,
         /// Version of the store.
         found: u32,
-        /// Newest version of this program.
+        /// Newest version that this program reads.
         known: u32,
     },
-    /// There is something in the directory that this program did not put there.
+    /// The directory holds something that this program did not put there.
     #[error("{path} is not a store: {reason}")]
     NotAStore {
         /// Directory of the store.
         path: PathBuf,
-        /// How it shows.
+        /// What is wrong.
         reason: String,
     },
-    /// A journal is damaged before its end, so that what was acknowledged would be lost.
+    /// A journal is damaged before its end, so acknowledged writes would be lost.
     #[error("the journal {path} is damaged at byte {offset}, {bytes_after} bytes before its end")]
     JournalDamaged {
-        /// File of the journal.
+        /// The journal's file.
         path: PathBuf,
-        /// Where the damage begins.
+        /// Offset of the damage, in bytes.
         offset: u64,
-        /// How much comes from there on.
+        /// Bytes from the damage to the end.
         bytes_after: u64,
     },
     /// The tree could not be opened.
@@ -119,14 +120,14 @@ pub enum OpenError {
     Database {
         /// Directory of the store.
         path: PathBuf,
-        /// What it said.
+        /// The database's message.
         #[source]
         source: Box<fjall::Error>,
     },
 }
 
 impl OpenError {
-    /// What to do about it.
+    /// What to do about it, as one imperative sentence.
     pub fn hint(&self) -> &'static str {
         match self {
             OpenError::Io { source, .. } if source.kind() == io::ErrorKind::PermissionDenied => {
@@ -172,14 +173,15 @@ pub struct EmbeddedEngine {
 }
 
 impl EmbeddedEngine {
-    /// Opens the store in the directory, which is made if it is not there.
+    /// Opens the store in the directory, creating it if necessary.
     ///
-    /// What a crash left is set right: a group that was not completely written is cut off.
+    /// Repairs what a crash has left: a group that was not completely written is cut off.
     ///
     /// # Errors
-    /// [`OpenError`]; no file is changed then, but for a torn end of a journal.
+    /// [`OpenError`]; no file has been changed then, except that a torn end of a journal may be
+    /// cut.
     pub fn open(path: &Path, options: &Options) -> Result<Self, OpenError> {
-        // An empty path means the current directory to some calls and nothing to others.
+        // Some system calls take an empty path for the current directory, others fail.
         let path = if path.as_os_str().is_empty() {
             Path::new(".")
         } else {
@@ -196,7 +198,7 @@ impl EmbeddedEngine {
     /// Reads every record and checks it against its checksum and against what belongs to it.
     ///
     /// # Errors
-    /// The disk could not be read.
+    /// If the disk cannot be read.
     pub fn verify(&self) -> io::Result<VerifyReport> {
         inspect::verify(&self.store.backend)
     }
@@ -204,25 +206,25 @@ impl EmbeddedEngine {
     /// Writes every record as a line of JSON, sorted by key. Bodies are given as their length only.
     ///
     /// # Errors
-    /// The disk could not be read or the writer not written.
+    /// If the disk cannot be read or the writer fails.
     pub fn dump(&self, writer: &mut dyn io::Write) -> io::Result<()> {
         inspect::dump(&self.store.backend, writer)
     }
 
-    /// A way to take snapshots of the store while it is in use, also from other threads.
+    /// A handle that takes snapshots of the store while it is in use, from any thread.
     pub fn snapshots(&self) -> Snapshots {
         self.store.backend.snapshots()
     }
 
-    /// Bytes that the store takes on disk.
+    /// Disk space that the store uses, in bytes.
     ///
     /// # Errors
-    /// The directory could not be read.
+    /// If the directory cannot be read.
     pub fn disk_bytes(&self) -> io::Result<u64> {
         self.store.backend.disk_bytes()
     }
 
-    /// Replaces the way in which free space is measured, for tests of a full disk.
+    /// Replaces the measurement of free space, for tests of a full disk.
     pub fn set_space_probe(&mut self, probe: impl FnMut() -> io::Result<Space> + Send + 'static) {
         self.store.backend.set_space_probe(Box::new(probe));
     }

@@ -1,4 +1,4 @@
-//! The store as it was at one moment, read while it goes on: for a backup of a running server.
+//! The store at one moment, read while it stays in use: for backups of a running server.
 
 use std::io::{self, Write};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -22,7 +22,7 @@ pub(super) struct Slot {
 }
 
 struct Shared {
-    /// `None` = the engine has ended, or is being opened again.
+    /// `None` = the engine has ended, or is being reopened.
     tree: Option<Tree>,
     /// Snapshots that are being read.
     readers: usize,
@@ -49,7 +49,7 @@ impl Slot {
         }
     }
 
-    /// Gives no snapshot from now on. `false` = somebody reads one: nothing has changed.
+    /// Stops handing out snapshots. `false` = one is still being read, and nothing has changed.
     pub(super) fn close(&self) -> bool {
         let mut shared = lock(&self.shared);
         let is_free = shared.readers == 0;
@@ -65,18 +65,18 @@ impl Slot {
 }
 
 impl Drop for Slot {
-    /// Whoever still reads keeps the tree until the end of that; nobody else does.
+    /// A reader keeps the tree alive until it has finished; nobody else does.
     fn drop(&mut self) {
         lock(&self.shared).tree = None;
     }
 }
 
 impl Snapshots {
-    /// The store as it is now: every group that was acknowledged, and none in part. It keeps what
-    /// is replaced meanwhile on the disk, so it is not to be kept for long.
+    /// The store as it is now: every acknowledged group, and none in part. Data replaced later
+    /// stays on the disk until the snapshot is dropped, so do not keep one for long.
     ///
     /// # Errors
-    /// The store has ended, or is being opened again after a full disk.
+    /// If the store has ended, or is being reopened after a full disk.
     pub fn take(&self) -> io::Result<Snapshot> {
         let mut shared = lock(&self.shared);
         let Some(tree) = shared.tree.clone() else {
@@ -93,9 +93,9 @@ impl Snapshots {
     }
 }
 
-/// The store as it was at one moment.
+/// The store at one moment.
 pub struct Snapshot {
-    /// Both are there until it is dropped.
+    /// Both are present until the snapshot is dropped.
     at: Option<fjall::Snapshot>,
     tree: Option<Tree>,
     shared: Arc<Mutex<Shared>>,
@@ -105,7 +105,7 @@ impl Snapshot {
     /// Writes every record, as [`super::EmbeddedEngine::backup`] does. Returns how many there are.
     ///
     /// # Errors
-    /// A record could not be read, or the writer not be written.
+    /// If a record cannot be read, or the writer fails.
     pub fn backup(&self, writer: &mut dyn Write) -> io::Result<u64> {
         backup::write(self, writer)
     }
@@ -113,7 +113,7 @@ impl Snapshot {
     /// Checks every record, as [`super::EmbeddedEngine::verify`] does.
     ///
     /// # Errors
-    /// The disk could not be read.
+    /// If the disk cannot be read.
     pub fn verify(&self) -> io::Result<VerifyReport> {
         inspect::verify(self)
     }
@@ -121,7 +121,7 @@ impl Snapshot {
 
 impl Drop for Snapshot {
     fn drop(&mut self) {
-        // Order: the tree is let go before the engine is told that it may close it.
+        // Order: the tree is released before the engine learns that it may close it.
         self.at = None;
         self.tree = None;
         lock(&self.shared).readers -= 1;
@@ -130,7 +130,7 @@ impl Drop for Snapshot {
 
 /// What can be read in key order: an engine's own tree, or a snapshot of it.
 pub(super) trait Source {
-    /// The record of a key.
+    /// The record stored under a key.
     fn get(&self, key: &[u8]) -> Result<Option<Bytes>, ReadError>;
 
     /// Pairs with `from <= key < to`.

@@ -1,18 +1,18 @@
-//! Free space, and how much of it is kept (contract CRA-6).
+//! Free disk space, and how much of it is kept in reserve (contract CRA-6).
 
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-/// Asking more often would cost a system call per commit; a second of appends is far less than any
-/// reserve.
+/// Asking more often would cost a system call per commit; a second's worth of appends is far less
+/// than any reserve.
 const PROBE_INTERVAL: Duration = Duration::from_secs(1);
 
-/// Below how many free bytes new data is refused. Source: contract CRA-6.
+/// New data is refused when fewer bytes than this are free. Source: contract CRA-6.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum DiskReserve {
-    /// 5 % of the file system, but at least 256 MiB; on one of less than 1 GiB a quarter of it,
-    /// since otherwise little would be left to use.
+    /// 5 % of the file system, but at least 256 MiB; a quarter of one smaller than 1 GiB, because
+    /// otherwise little would be left to use.
     #[default]
     Auto,
     /// A number of bytes.
@@ -29,7 +29,7 @@ impl DiskReserve {
     }
 }
 
-/// What a file system has.
+/// Free space and size of a file system.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Space {
     /// Bytes that this process may still use.
@@ -42,7 +42,7 @@ impl Space {
     /// The space of the file system that a path is on.
     ///
     /// # Errors
-    /// The path is not there, or may not be looked at.
+    /// If the path does not exist or may not be inspected.
     pub fn of(path: &Path) -> io::Result<Self> {
         let stat = rustix::fs::statvfs(path)?;
         Ok(Self {
@@ -58,7 +58,7 @@ pub(super) type Probe = Box<dyn FnMut() -> io::Result<Space> + Send>;
 pub(super) struct SpaceWatch {
     reserve: DiskReserve,
     probe: Probe,
-    /// When to look again; at once at first.
+    /// When to measure next; the first call always measures.
     next_look: Option<Instant>,
     missing: Option<(u64, u64)>,
 }
@@ -79,13 +79,13 @@ impl SpaceWatch {
         self.next_look = None;
     }
 
-    /// Free bytes and reserve, if there is less free than that. Looks once a second.
+    /// Free bytes and reserve, if less than the reserve is free. Measures once a second.
     pub(super) fn missing(&mut self) -> Option<(u64, u64)> {
         let now = Instant::now();
         if self.next_look.is_none_or(|next_look| now >= next_look) {
             self.next_look = Some(now + PROBE_INTERVAL);
-            // A file system that does not tell is one on which only a failing write shows that it
-            // is full.
+            // Some file systems do not report free space; there, only a failing write shows that
+            // the disk is full.
             if let Ok(Space {
                 free_bytes,
                 total_bytes,

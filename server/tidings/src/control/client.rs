@@ -1,4 +1,4 @@
-//! The side of the commands.
+//! The commands' side of the control socket.
 
 use std::io::{self, BufRead, BufReader, ErrorKind, Read as _, Write};
 use std::os::unix::net::UnixStream;
@@ -8,24 +8,24 @@ use std::time::Duration;
 use super::{Answer, Change, Envelope, LINE_BYTES_MAX, Request, VERSION, WAIT, connect};
 use crate::failure::Failure;
 
-/// Longest wait for the check of all records.
+/// Longest wait for a check of all records.
 const VERIFY_WAIT: Duration = Duration::from_secs(3_600);
 
 /// Longest line of a backup: a record and its key in base64, with room.
 const RECORD_LINE_BYTES_MAX: u64 = 64 << 20;
 
-/// Whether a server runs on a data directory.
+/// Whether a server is running on a data directory.
 pub(crate) enum Reached {
-    /// The control socket of the server that runs on it.
+    /// The control socket of the server that is running on it.
     Server(Line),
-    /// None that has a control socket.
+    /// No server with a control socket is running.
     Nobody,
 }
 
 /// A connection to a server.
 pub(crate) struct Line(BufReader<UnixStream>);
 
-/// Connects to the server of a data directory.
+/// Connects to the server that is running on a data directory.
 pub(crate) fn reach(data_dir: &Path) -> Result<Reached, Failure> {
     match connect(data_dir) {
         Ok(stream) => Ok(Reached::Server(Line(BufReader::new(stream)))),
@@ -69,7 +69,7 @@ impl Line {
         serde_json::from_str(&line).map_err(io::Error::from)
     }
 
-    /// Asks, and takes the answer apart.
+    /// Sends a request and decodes the answer.
     fn ask(&mut self, request: Request) -> Result<Answer, Failure> {
         let answer = self.send(request).map_err(|error| {
             Failure::new(
@@ -87,7 +87,7 @@ impl Line {
     }
 }
 
-/// Asks the server of a data directory; `None` = no server runs there.
+/// Sends a request to the server of a data directory; `None` = no server is running there.
 pub(crate) fn ask(data_dir: &Path, request: Request) -> Result<Option<Answer>, Failure> {
     match reach(data_dir)? {
         Reached::Server(mut line) => line.ask(request).map(Some),
@@ -95,8 +95,8 @@ pub(crate) fn ask(data_dir: &Path, request: Request) -> Result<Option<Answer>, F
     }
 }
 
-/// Has the server of a data directory write its store. Returns how many records there are; `None` =
-/// no server runs there.
+/// Has the server of a data directory write its store. Returns the number of records; `None` = no
+/// server is running there.
 pub(crate) fn backup(data_dir: &Path, to: &mut dyn Write) -> Result<Option<u64>, Failure> {
     let Reached::Server(mut line) = reach(data_dir)? else {
         return Ok(None);
@@ -125,14 +125,14 @@ fn copy_records(from: &mut impl BufRead, to: &mut dyn Write) -> io::Result<u64> 
         to.write_all(&line)?;
         lines += 1;
         if line.starts_with(b"{\"records\":") {
-            // The head and the end are no records.
+            // The head and the end are not records.
             return Ok(lines - 2);
         }
     }
 }
 
 impl Change {
-    /// What was changed, without more than a line can hold.
+    /// The change, shortened to what a line can hold.
     pub(crate) fn new(command: &str, app: &str, detail: &str) -> Self {
         const DETAIL_CHARS_MAX: usize = 256;
         Self {

@@ -1,4 +1,4 @@
-//! The server's side.
+//! The server's side of the control socket.
 
 use std::io::{self, BufRead as _, BufReader, BufWriter, Read as _, Write as _};
 use std::os::unix::fs::MetadataExt as _;
@@ -17,22 +17,22 @@ use super::{
 };
 use crate::failure::Failure;
 
-/// Longest wait for the request of one that comes too many: the others wait with it.
+/// Longest wait for the request of a connection beyond the limit: the others wait meanwhile.
 const TURN_AWAY_WAIT: Duration = Duration::from_millis(200);
 
-/// What the server does for those who ask.
+/// What the server does on request.
 pub(crate) trait Office: Send + Sync + 'static {
-    /// How it is.
+    /// The server's state.
     fn status(&self) -> Status;
 
-    /// Reads everything again that can change. Returns how many apps there are.
+    /// Reloads everything that can change. Returns the number of apps.
     fn reload(&self) -> Result<usize, Failure>;
 
     /// Snapshots of the server's store, if it has one on disk.
     fn snapshots(&self) -> Option<Snapshots>;
 }
 
-/// The socket while it is open; it goes with its value.
+/// The open control socket, which is removed when this is dropped.
 pub(crate) struct Control {
     path: PathBuf,
     is_over: Arc<AtomicBool>,
@@ -42,7 +42,7 @@ impl Control {
     /// Opens the socket in the data directory, which this process has locked.
     ///
     /// # Errors
-    /// What the system says.
+    /// The system's error.
     pub(crate) fn open(data_dir: &Path, office: impl Office) -> io::Result<Self> {
         let listener = bind(data_dir)?;
         let is_over = Arc::new(AtomicBool::new(false));
@@ -62,7 +62,7 @@ impl Control {
                     match stream {
                         Ok(stream) => Desk::attend(&desk, stream),
                         Err(error) => {
-                            // Without a free descriptor the same comes again at once.
+                            // Without a free descriptor, accepting would fail again at once.
                             tracing::warn!(%error, "a connection to the control socket failed");
                             std::thread::sleep(Duration::from_millis(100));
                         }
@@ -79,7 +79,7 @@ impl Control {
 impl Drop for Control {
     fn drop(&mut self) {
         self.is_over.store(true, Ordering::Release);
-        // Wakes the thread, which finds that it is over.
+        // Wakes the thread, which then sees that it must end.
         if let Some(folder) = self.path.parent() {
             let _ = super::connect(folder);
         }
@@ -89,12 +89,12 @@ impl Drop for Control {
 
 struct Desk<O> {
     office: O,
-    /// Who may ask, besides root and the server's own user.
+    /// Who may connect, besides root and the server's own user.
     owner: u32,
     open: AtomicUsize,
 }
 
-/// One of the places for connections.
+/// A slot for one connection.
 struct Place<'a>(&'a AtomicUsize);
 
 impl Drop for Place<'_> {
@@ -219,7 +219,7 @@ impl<O: Office> Desk<O> {
     }
 }
 
-/// Tells the security log who has changed what.
+/// Records in the security log who has changed what.
 fn note(change: &Change, uid: u32) {
     let Change {
         command,
@@ -241,8 +241,8 @@ fn note(change: &Change, uid: u32) {
     );
 }
 
-/// Answers one that comes too many. Its request is read, or else the system would take the answer
-/// back with it.
+/// Refuses a connection beyond the limit. Its request is read first, because otherwise the system
+/// would discard the answer with it.
 fn turn_away(stream: &mut UnixStream) -> io::Result<()> {
     stream.set_read_timeout(Some(TURN_AWAY_WAIT))?;
     stream.set_write_timeout(Some(TURN_AWAY_WAIT))?;
@@ -254,7 +254,7 @@ fn turn_away(stream: &mut UnixStream) -> io::Result<()> {
     Ok(())
 }
 
-/// A refusal on its way up.
+/// A refusal on its way to the client.
 fn boxed(error: &str, hint: &str) -> Box<Answer> {
     Box::new(refusal(error, hint))
 }

@@ -1,16 +1,16 @@
 //! The control socket: how commands reach the server that runs on a data directory.
 //!
-//! `control.sock` lies in the data directory, so that it is found where the data are, and whoever
-//! may write these may use it: it is its owner's alone (mode 0600), and the server asks the system
-//! who has connected besides.
+//! `control.sock` is in the data directory, so that it is found wherever the data are, and so that
+//! whoever may write the data may use it: it is accessible to its owner only (mode 0600), and the
+//! server also asks the system which user has connected.
 //!
-//! One connection carries one request, a line of JSON with the version of the protocol, and its
-//! answer, a line of JSON as well. The answer to [`Request::Backup`] is followed by the records of
-//! the store, in the form of its backups, which say themselves where they end. A server that does
-//! not know a version or a request says so.
+//! One connection carries one request, a line of JSON with the version of the protocol, and one
+//! answer, also a line of JSON. The answer to [`Request::Backup`] is followed by the records of the
+//! store, in the format of a backup, which marks its own end. A server that does not know a version
+//! or a request says so.
 //!
 //! Bounds: a line of [`LINE_BYTES_MAX`], [`CONNECTIONS_MAX`] at a time, [`WAIT`] for a line and for
-//! each piece that is written.
+//! each piece written.
 
 mod client;
 mod listener;
@@ -29,7 +29,7 @@ pub(crate) use self::client::{Reached, ask, backup, reach};
 pub(crate) use self::listener::{Control, Office};
 pub(crate) use self::numbers::Numbers;
 
-/// Name of the socket in the data directory.
+/// Name of the socket within the data directory.
 pub(crate) const FILE: &str = "control.sock";
 
 /// Version of the protocol.
@@ -38,38 +38,38 @@ pub(crate) const VERSION: u32 = 1;
 /// Longest request or answer, in bytes.
 const LINE_BYTES_MAX: u64 = 256 * 1024;
 
-/// Connections at a time.
+/// Most connections at a time.
 const CONNECTIONS_MAX: usize = 16;
 
-/// Longest wait for the other side.
+/// Longest wait for the peer.
 const WAIT: Duration = Duration::from_secs(10);
 
-/// What can be asked for.
+/// The requests to a server.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "request", rename_all = "snake_case")]
 pub(crate) enum Request {
-    /// How the server is.
+    /// Asks for the server's state.
     Status,
-    /// To read apps and TLS certificate again.
+    /// Makes the server reload apps and TLS certificate.
     Reload {
         /// What was changed, for the security log.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         because: Option<Change>,
     },
-    /// The records of the store as they are now.
+    /// Asks for the records of the store as they are now.
     Backup,
-    /// To check every record of the store as it is now.
+    /// Makes the server check every record of the store as it is now.
     Verify,
 }
 
-/// What an operator has changed.
+/// A change made by an operator.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Change {
     /// The command: `app ban` and so on.
     pub(crate) command: String,
     /// The app's id.
     pub(crate) app: String,
-    /// What of it, in words: users, names of settings. Never a certificate.
+    /// The details: users or names of settings. Never a certificate.
     #[serde(default)]
     pub(crate) detail: String,
 }
@@ -82,20 +82,20 @@ struct Envelope {
     request: Request,
 }
 
-/// What is answered.
+/// The answer to a request.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Answer {
     pub(crate) version: u32,
-    /// What went wrong; then the rest is empty.
+    /// What went wrong; all other fields are empty then.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) error: Option<String>,
-    /// What to do about it.
+    /// How to fix it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) hint: Option<String>,
     /// The answer to [`Request::Status`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) status: Option<Status>,
-    /// Apps that are served now; answers [`Request::Reload`].
+    /// Number of apps served now; answers [`Request::Reload`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) apps: Option<usize>,
     /// The answer to [`Request::Verify`].
@@ -103,20 +103,20 @@ pub(crate) struct Answer {
     pub(crate) verified: Option<serde_json::Value>,
 }
 
-/// How a server is.
+/// A server's state.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Status {
-    /// Of the program.
+    /// Version of the program.
     pub(crate) program: String,
     pub(crate) pid: u32,
-    /// Since its start.
+    /// Time since its start.
     pub(crate) uptime_s: u64,
     pub(crate) listen: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) admin_listen: Option<String>,
     pub(crate) hubs: u16,
     pub(crate) tls: bool,
-    /// Apps that are listed.
+    /// Number of listed apps.
     pub(crate) apps: usize,
     /// Whether every app id is accepted.
     pub(crate) dev: bool,
@@ -126,12 +126,13 @@ pub(crate) struct Status {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) store_reason: Option<String>,
     pub(crate) memory_bytes: Option<u64>,
-    /// What there is and what has happened.
+    /// Current figures and counts of past events.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) numbers: Option<Numbers>,
 }
 
-/// What a check of the store has found, as JSON. Problems that no line could hold are counted only.
+/// The result of a check of the store, as JSON. Problems that do not fit into a line are only
+/// counted.
 pub(crate) fn report_json(report: &VerifyReport) -> serde_json::Value {
     const PROBLEMS_MAX: usize = 100;
     const PROBLEM_CHARS_MAX: usize = 300;
@@ -150,7 +151,7 @@ pub(crate) fn report_json(report: &VerifyReport) -> serde_json::Value {
     })
 }
 
-/// Binds the socket in a directory whose path may be longer than the name of a socket can be.
+/// Binds the socket in a directory whose path may be too long for the address of a socket.
 fn bind(data_dir: &Path) -> io::Result<UnixListener> {
     let path = data_dir.join(FILE);
     match fs::remove_file(&path) {
@@ -167,7 +168,8 @@ fn connect(data_dir: &Path) -> io::Result<UnixStream> {
     by_short_path(data_dir, |path| UnixStream::connect(path))
 }
 
-/// The name of a socket has at most 107 bytes; by the directory's descriptor every path is short.
+/// A socket's address has at most 107 bytes; relative to the directory's descriptor, every path is
+/// short.
 fn by_short_path<T>(data_dir: &Path, act: impl FnOnce(&Path) -> io::Result<T>) -> io::Result<T> {
     const SOCKET_PATH_BYTES_MAX: usize = 107;
     let path = data_dir.join(FILE);

@@ -1,55 +1,55 @@
-//! The numbers of a running server, as `tidings status` tells them.
+//! The figures of a running server, as `tidings status` shows them.
 
 use serde::{Deserialize, Serialize};
 use tidings_server::{AppCounts, HubReport, NodeReport, StoreStatus};
 
-/// Apps that are told one by one: an answer is one line, whose length has a bound.
+/// Most apps listed one by one: an answer is one line, whose length is bounded.
 const APPS_TOLD_MAX: usize = 200;
 
-/// What there is now, and what has happened since the start.
+/// Current figures, and counts since the start.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Numbers {
     pub(crate) hubs: Vec<HubNumbers>,
     /// Hubs that have not answered in time.
     pub(crate) silent_hubs: usize,
-    /// Those with the most messages first.
+    /// The apps with the most messages come first.
     pub(crate) apps: Vec<AppNumbers>,
-    /// Apps that are not told one by one, together.
+    /// Sum of the apps that are not listed.
     pub(crate) other_apps: AppNumbers,
     pub(crate) store: StoreNumbers,
 }
 
-/// A hub: counts are since the start, everything else is now.
+/// One hub: counts are since the start, everything else is current.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct HubNumbers {
     pub(crate) hub: u16,
-    /// Open sockets, whatever they are for.
+    /// Open sockets of any kind.
     pub(crate) sockets: usize,
-    /// WebSockets that the hub has, logged in or not.
+    /// WebSockets at the hub, logged in or not.
     pub(crate) connections: usize,
-    /// Of these, how many speak the legacy protocol.
+    /// How many of these use the legacy protocol.
     pub(crate) legacy_connections: usize,
-    /// Connected, or waiting to be resumed.
+    /// Sessions that are connected or can be resumed.
     pub(crate) sessions: usize,
-    /// With a member on this hub.
+    /// Channels with a member on this hub.
     pub(crate) channels: usize,
-    /// Topics of the bus that this hub looks after.
+    /// Topics of the bus whose home is this hub.
     pub(crate) topics: usize,
-    /// Questions to other hubs without an answer.
+    /// Unanswered questions to other hubs.
     pub(crate) open_questions: usize,
-    /// Operations of the store without an answer.
+    /// Unanswered operations of the store.
     pub(crate) open_store_operations: usize,
     /// Kept for clients that have not confirmed them.
     pub(crate) replay_bytes: usize,
-    /// Count.
+    /// Sockets accepted since the start.
     pub(crate) sockets_accepted: u64,
-    /// Count.
+    /// Connections ended since the start.
     pub(crate) connections_ended: u64,
-    /// Count.
+    /// Frames received since the start.
     pub(crate) frames_received: u64,
-    /// Count; one for each receiver.
+    /// Frames sent since the start: one for each receiver.
     pub(crate) frames_sent: u64,
-    /// The longest time from one wait of its loop to the next.
+    /// Longest time between two waits of the hub's loop.
     pub(crate) longest_turn_ms: u64,
 }
 
@@ -79,7 +79,7 @@ impl From<&HubReport> for HubNumbers {
 /// What has happened in an app since the start.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct AppNumbers {
-    /// Empty for all others together.
+    /// Empty for the sum of all unlisted apps.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub(crate) app: String,
     pub(crate) logins: u64,
@@ -105,10 +105,10 @@ impl AppNumbers {
 pub(crate) struct StoreNumbers {
     pub(crate) queued_operations: usize,
     pub(crate) queued_bytes: usize,
-    /// Groups of operations that were written together.
+    /// Groups of operations written together.
     pub(crate) groups: u64,
     pub(crate) operations: u64,
-    /// Because the queue was full.
+    /// Operations refused because the queue was full.
     pub(crate) refused: u64,
     pub(crate) busy_ms: u64,
     pub(crate) longest_group_ms: u64,
@@ -149,7 +149,7 @@ impl From<&NodeReport> for Numbers {
 }
 
 impl Numbers {
-    /// What `tidings status` says of them, a line for each thing.
+    /// What `tidings status` prints about them, one topic per line.
     pub(crate) fn described(&self) -> String {
         let sum = |of: fn(&HubNumbers) -> u64| self.hubs.iter().map(of).sum::<u64>();
         let mut text = format!(

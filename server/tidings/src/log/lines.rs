@@ -1,5 +1,5 @@
-//! Writes lines from a thread of its own: what cannot be written costs lines, which are counted,
-//! and nobody's time.
+//! Writes log lines on a thread of its own: when writing fails or stalls, lines are lost and
+//! counted, but nobody waits.
 
 use std::collections::VecDeque;
 use std::io::{self, ErrorKind, Write};
@@ -12,25 +12,26 @@ use tracing_subscriber::fmt::time::{FormatTime as _, SystemTime};
 
 use super::Form;
 
-/// Lines that wait. Bound: this many, and [`BYTES_MAX`]; more are lost.
+/// Most lines that wait. Bound: this many, and [`BYTES_MAX`]; more are lost.
 const LINES_MAX: usize = 8_192;
 
-/// Bytes of lines that wait.
+/// Most bytes of waiting lines.
 const BYTES_MAX: usize = 4 << 20;
 
-/// How long whoever reports an error waits until it is written, so that a process that ends by it
-/// has said so. Once that was in vain, nobody waits until something was written again.
+/// How long a thread that logs an error waits for it to be written, so that a process that dies of
+/// the error has logged it. After a wait in vain, nobody waits until something has been written
+/// again.
 const ERROR_WAIT: Duration = Duration::from_millis(100);
 
-/// How often it is tried to say that lines were lost, while there are no others.
+/// How often to report lost lines while there are no others to write.
 const NOTICE_INTERVAL: Duration = Duration::from_secs(1);
 
-/// Wait before a descriptor that takes nothing at the moment is tried again.
+/// Wait before retrying a descriptor that accepts nothing at the moment.
 const BUSY_WAIT: Duration = Duration::from_millis(10);
 
-/// Where lines end up.
+/// The destination of lines.
 pub(super) trait Sink: Write + Send {
-    /// Begins again, for a file that was moved away.
+    /// Reopens the destination, for a file that was moved away.
     fn reopen(&mut self) -> io::Result<()> {
         Ok(())
     }
@@ -38,7 +39,7 @@ pub(super) trait Sink: Write + Send {
 
 impl Sink for io::Stderr {}
 
-/// Takes lines. Cheap to clone.
+/// Takes log lines. Cheap to clone.
 #[derive(Clone)]
 pub(super) struct Lines {
     shared: Arc<Shared>,
@@ -46,9 +47,9 @@ pub(super) struct Lines {
 
 struct Shared {
     queue: Mutex<Queue>,
-    /// There is something to do.
+    /// Signals that there is work.
     changed: Condvar,
-    /// Everything was written, or lost.
+    /// Signals that everything has been written, or lost.
     idle: Condvar,
 }
 
@@ -56,29 +57,29 @@ struct Shared {
 struct Queue {
     lines: VecDeque<Vec<u8>>,
     bytes: usize,
-    /// The thread holds a line that it has taken out.
+    /// The thread is writing a line that it has taken out.
     is_writing: bool,
-    /// A wait for the thread was in vain; nothing was written since.
+    /// A wait for the thread was in vain, and nothing has been written since.
     is_stuck: bool,
     must_reopen: bool,
-    /// Lines that were lost since that was said last.
+    /// Lines lost since the last report.
     lost: u64,
-    /// Why the last of them was.
+    /// Why the most recent one was lost.
     reason: String,
     budget: Option<Budget>,
 }
 
-/// How many lines may come.
+/// How many lines are allowed.
 struct Budget {
     lines_per_s: u32,
     left: f64,
     filled_at: Instant,
-    /// Lines that came above it since that was said last.
+    /// Lines above the rate since the last report.
     suppressed: u64,
 }
 
 impl Budget {
-    /// Lines of so many seconds may come at once.
+    /// A burst may have this many seconds' worth of lines.
     const BURST_S: f64 = 10.0;
 
     fn new(lines_per_s: u32) -> Self {
@@ -106,10 +107,10 @@ impl Budget {
 }
 
 impl Lines {
-    /// Starts the thread. `lines_per_s` bounds what comes in; `None` = no bound.
+    /// Starts the thread. `lines_per_s` bounds the rate of lines; `None` = no bound.
     ///
     /// # Errors
-    /// The system has no thread to give.
+    /// If the system cannot start a thread.
     pub(super) fn start(
         sink: impl Sink + 'static,
         form: Form,
@@ -131,7 +132,7 @@ impl Lines {
         Ok(Self { shared })
     }
 
-    /// Waits until everything was written, but not longer than `limit`.
+    /// Waits until everything has been written, but not longer than `limit`.
     pub(super) fn flush(&self, limit: Duration) {
         let deadline = Instant::now() + limit;
         let mut queue = self.shared.lock();
@@ -146,7 +147,7 @@ impl Lines {
         }
     }
 
-    /// Opens the file again before the next line.
+    /// Reopens the destination before the next line.
     pub(super) fn reopen(&self) {
         self.shared.lock().must_reopen = true;
         self.shared.changed.notify_one();
@@ -178,7 +179,7 @@ impl Shared {
     }
 }
 
-/// One line while it is written by whoever has something to say.
+/// One line while it is being formatted.
 pub(super) struct Line<'a> {
     lines: &'a Lines,
     text: Vec<u8>,
@@ -227,7 +228,7 @@ struct Thread<S> {
     sink: S,
     form: Form,
     shared: Arc<Shared>,
-    /// The last write ended in the middle of a line.
+    /// The last write stopped in the middle of a line.
     is_mid_line: bool,
 }
 
@@ -266,23 +267,22 @@ impl<S: Sink> Thread<S> {
         }
     }
 
-    /// Waits for a line, and for what is to be said before it.
+    /// Waits for a line, and for notices that must precede it.
     fn next(&self) -> (Option<Vec<u8>>, Vec<Notice>, bool) {
         let mut queue = self.shared.lock();
         loop {
             let suppressed = queue.budget.as_ref().map_or(0, |budget| budget.suppressed);
             let has_news = queue.lost > 0 || suppressed > 0;
-            let (next, has_waited) = match queue.lines.is_empty() && !queue.must_reopen {
-                false => (queue, true),
-                true if !has_news => {
-                    let waited = self.shared.changed.wait(queue);
-                    (waited.unwrap_or_else(PoisonError::into_inner), false)
-                }
-                true => {
-                    let waited = self.shared.changed.wait_timeout(queue, NOTICE_INTERVAL);
-                    let (queue, timeout) = waited.unwrap_or_else(PoisonError::into_inner);
-                    (queue, timeout.timed_out())
-                }
+            let is_idle = queue.lines.is_empty() && !queue.must_reopen;
+            let (next, has_waited) = if !is_idle {
+                (queue, true)
+            } else if has_news {
+                let waited = self.shared.changed.wait_timeout(queue, NOTICE_INTERVAL);
+                let (queue, timeout) = waited.unwrap_or_else(PoisonError::into_inner);
+                (queue, timeout.timed_out())
+            } else {
+                let waited = self.shared.changed.wait(queue);
+                (waited.unwrap_or_else(PoisonError::into_inner), false)
             };
             queue = next;
             if !has_waited {
@@ -331,7 +331,7 @@ impl<S: Sink> Thread<S> {
         queue.reason = error.to_string();
     }
 
-    /// What could not be said is said later.
+    /// What could not be reported is reported later.
     fn give_back(&self, notice: &Notice, error: &io::Error) {
         let mut queue = self.shared.lock();
         match notice {
@@ -348,7 +348,7 @@ impl<S: Sink> Thread<S> {
     }
 }
 
-/// What the writer has to say for itself.
+/// What the writer has to report about itself.
 #[derive(Clone)]
 enum Notice {
     Lost { lines: u64, reason: String },
@@ -374,10 +374,10 @@ impl Queue {
 }
 
 impl Notice {
-    /// The line, and itself for when it cannot be written.
+    /// The notice as a line, and the notice itself in case it cannot be written.
     fn line(self, form: Form) -> (String, Self) {
         let mut time = String::new();
-        // The clock is always told.
+        // The time is always included.
         let _ = SystemTime.format_time(&mut Writer::new(&mut time));
         let text = match (&self, form) {
             (Self::Lost { lines, reason }, Form::Text) => {
@@ -427,7 +427,7 @@ mod tests {
                 return Err(kind.into());
             }
             let text = String::from_utf8(bytes.to_vec()).expect("text");
-            // Waits while nobody reads, as a pipe does.
+            // Blocks while nobody reads, as a pipe does.
             let sent = self.out.send(text);
             sent.map(|()| bytes.len())
                 .map_err(|_| ErrorKind::BrokenPipe.into())
@@ -463,7 +463,7 @@ mod tests {
         for number in 0..count {
             lines.push(format!("{number}\n").into_bytes());
         }
-        // An error waits once, not each time.
+        // Errors wait once, not each time.
         for _ in 0..100 {
             drop(Line {
                 lines: &lines,
@@ -501,7 +501,7 @@ mod tests {
         lines.push(b"three\n".to_vec());
         lines.flush(Duration::from_secs(20));
         *broken.lock().expect("nobody panicked") = None;
-        // Also if there is nothing else to say.
+        // Even if there is nothing else to write.
         let told = next(&seen);
         assert!(
             told.contains("lines=2") && told.contains("no storage space"),

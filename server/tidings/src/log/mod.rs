@@ -1,4 +1,4 @@
-//! Where the log goes, and what a panic leaves in it.
+//! Where the log goes, and how a panic is logged.
 
 mod lines;
 
@@ -19,38 +19,38 @@ use self::lines::{Lines, Sink};
 use crate::failure::Failure;
 use crate::words::nearest;
 
-/// The target of events that matter to whoever watches for abuse.
+/// The target of events that matter to people who watch for abuse.
 const SECURITY: &str = "tidings::security";
 
 /// The levels, by the names that `--log` takes.
 const LEVELS: [&str; 5] = ["error", "warn", "info", "debug", "trace"];
 
-/// How long the end of the program waits for a log that is slow.
+/// How long the program waits at its end for a slow log.
 const END_WAIT: Duration = Duration::from_secs(2);
 
-/// The form of log lines.
+/// The format of log lines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Form {
-    /// Lines for people to read.
+    /// Lines meant for people.
     Text,
     /// One JSON object per line.
     Json,
 }
 
-/// What is logged, and where to.
+/// What to log, and where.
 pub(crate) struct Plan {
     /// A level, or a filter with targets.
     pub(crate) filter: String,
     pub(crate) form: Form,
-    /// Security events go there instead of the log.
+    /// File for security events, instead of the log.
     pub(crate) security: Option<PathBuf>,
-    /// Most security events per second.
+    /// Most security events logged per second.
     pub(crate) security_lines_per_s: u32,
 }
 
-/// What `--log` may be: one of the levels, or a filter in which targets have levels. A single word
-/// that is no level would be taken for a target, and would switch everything off.
+/// Valid values of `--log`: a level, or a filter in which targets have levels. A single word that
+/// is not a level would be taken for a target, and would switch everything off.
 pub(crate) fn check_filter(filter: &str) -> Result<(), Failure> {
     const HINT: &str =
         "use error, warn, info, debug or trace, or for example info,tidings_server=debug";
@@ -79,8 +79,8 @@ struct Log {
 
 static LOG: OnceLock<Log> = OnceLock::new();
 
-/// Logs to the standard error stream from now on, and security events to a file of their own if
-/// there is to be one.
+/// Starts logging to the standard error stream, and security events to a file of their own if one
+/// is set.
 pub(crate) fn start(plan: &Plan) -> Result<(), Failure> {
     check_filter(&plan.filter)?;
     let no_thread = |error: io::Error| {
@@ -126,14 +126,14 @@ pub(crate) fn start(plan: &Plan) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Opens the file of the security log again, after it was moved away.
+/// Reopens the security log, after it was moved away.
 pub(crate) fn reopen() {
     if let Some(log) = LOG.get() {
         log.security.reopen();
     }
 }
 
-/// Waits for what is still to be written, but not for a reader that has stopped.
+/// Waits for pending lines, but not for a reader that has stopped.
 pub(crate) fn finish() {
     if let Some(log) = LOG.get() {
         log.main.flush(END_WAIT);
@@ -173,7 +173,7 @@ fn log_panic(panic: &std::panic::PanicHookInfo<'_>) {
     );
 }
 
-/// A file that lines are added to, its owner's alone.
+/// Opens a file for appending, accessible to its owner only.
 struct LogFile {
     path: PathBuf,
     file: File,

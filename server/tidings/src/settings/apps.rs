@@ -1,4 +1,4 @@
-//! Where the apps of a server come from.
+//! Where a server's apps come from.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -15,15 +15,15 @@ use crate::registry::Registry;
 /// The systemd credential that is read as a file of apps.
 const CREDENTIAL: &str = "apps";
 
-/// Where the apps of a server come from; read at the start and at each reload.
+/// Where a server's apps come from; read at the start and at each reload.
 #[derive(Clone)]
 pub(crate) struct AppSource {
     pub(super) accept_any: bool,
-    /// The rules of legacy logins, of apps that say nothing else.
+    /// The rules for legacy logins of apps that do not set their own.
     pub(super) legacy: AppRules,
-    /// As `--app` gives them.
+    /// The values of `--app`.
     given: Vec<String>,
-    /// As `--app-file` names them.
+    /// The values of `--app-file`.
     files: Vec<PathBuf>,
     data_dir: PathBuf,
 }
@@ -49,12 +49,12 @@ impl Settings {
 }
 
 impl AppSource {
-    /// What the apps in the data directory say of legacy logins.
+    /// The rules for legacy logins that the apps in the data directory set.
     pub(crate) fn read_legacy_rules(&self) -> Result<BTreeMap<AppId, AppRules>, Failure> {
         Registry::read(&self.data_dir)?.legacy_rules(&self.legacy)
     }
 
-    /// Those that are given, those in files, and those that are kept in the data directory.
+    /// The apps from options, from files and from the data directory.
     pub(crate) fn read(&self) -> Result<Apps, Failure> {
         let mut apps = Apps {
             accept_any: self.accept_any,

@@ -1,4 +1,4 @@
-//! Ranges of settings, as [`super::Settings`] names them. `name` is the field's.
+//! Range checks of settings, as [`super::Settings`] names them. `name` is the field's name.
 
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ pub(super) const SECOND: Duration = Duration::from_secs(1);
 /// Longest time over which clients are disconnected. Source: contract 4.5.
 const DRAIN_WINDOW_MAX: Duration = Duration::from_secs(20);
 
-/// A number of connections or logins, of which none would keep everybody out.
+/// A number of connections or logins: 0 would keep everybody out.
 pub(super) fn logins(count: &usize, name: &str) -> Result<(), Failure> {
     let option = name.replace('_', "-");
     at_least_one(*count > 0, &option, "nobody could log in")

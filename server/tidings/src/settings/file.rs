@@ -19,7 +19,7 @@ impl Settings {
             )
         })?;
         toml::from_str(&text).map_err(|error| {
-            // The library's own text would show the line, which may hold a certificate.
+            // The library's own message would show the line, which may contain a certificate.
             let line = error
                 .span()
                 .map_or(1, |span| text[..span.start].matches('\n').count() + 1);
@@ -40,17 +40,17 @@ impl Settings {
     }
 }
 
-/// The key of the library's message about one that is not known.
+/// The unknown key that the library's message names.
 fn unknown_key(message: &str) -> Option<String> {
     let rest = message.strip_prefix("unknown field `")?;
     rest.split('`').next().map(str::to_owned)
 }
 
-/// What to do about it. A file that is no TOML at all has another fault than one with a wrong key
-/// or value.
+/// How to fix it. A file that is not TOML at all needs another hint than one with a wrong key or
+/// value.
 fn hint(text: &str, unknown: Option<&str>, message: &str) -> String {
     if let Some(key) = unknown {
-        // The message lists what is known.
+        // The message already lists the known keys.
         let known = message.split('`').skip(3).step_by(2);
         let meant = nearest(key, known).map(|known| format!("did you mean {known}? "));
         return format!(

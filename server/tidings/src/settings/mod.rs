@@ -22,24 +22,23 @@ pub(crate) use self::variables::check as check_variables;
 use crate::failure::Failure;
 use crate::log::{Form, Plan};
 
-/// Security events that are logged per second, unless it is said otherwise. Logins of a thousand
-/// users at once fit, as ten seconds' worth may come at once; a flood for a day takes some
-/// gigabytes.
+/// Security events logged per second by default. Logins of a thousand users at once fit, because a
+/// burst may be ten seconds' worth; a flood that lasts a day takes some gigabytes.
 const SECURITY_LOG_RATE: u32 = 200;
 
-/// Declares the settings: one entry per option, with everything that is to be said of it.
+/// Declares the settings: one entry per option, with everything there is to say about it.
 ///
-/// `name: Type = default => check;` where the default and the check may be missing. From it are
-/// made: the field as one source gives it; the option, whose help is the doc comment; the key of
-/// the file; the layering of sources; for a setting with a default, a method of its name that
-/// returns what was given or the default; and, for a setting with a check, its part of
+/// `name: Type = default => check;` where the default and the check may be missing. It generates:
+/// the field as one source gives it; the option, whose help is the doc comment; the key of the
+/// file; the layering of sources; for a setting with a default, a method of its name that returns
+/// the given value or the default; and, for a setting with a check, its part of
 /// [`Settings::check`]. Tests compare the help with the defaults and the variables with the names.
 macro_rules! settings {
     ($(
         $(#[$attribute:meta])*
         $name:ident: $type:ty $(= $default:expr)? $(=> $check:path)?;
     )*) => {
-        /// The settings as one source gives them; what it does not give is `None`.
+        /// The settings as one source gives them; `None` = not given.
         ///
         /// A field's name with dashes is its key in the file and its option; in capitals after
         /// `TIDINGS_` it is its variable. Apps are taken as text and parsed later: an error of the
@@ -55,7 +54,7 @@ macro_rules! settings {
         }
 
         impl Settings {
-            /// Fills what is not given with what a weaker source gives.
+            /// Fills missing settings with those of a weaker source.
             pub(crate) fn or(self, weaker: Self) -> Self {
                 Self { $($name: self.$name.or(weaker.$name),)* }
             }
@@ -71,7 +70,7 @@ macro_rules! settings {
             }
 
             $($(
-                /// What was given, or the default.
+                /// The given value, or the default.
                 pub(crate) fn $name(&self) -> $type {
                     self.$name.clone().unwrap_or_else(|| $default)
                 }
@@ -199,8 +198,9 @@ settings! {
     /// Origin whose pages may connect; repeat for more origins [default: any; only the server's own
     /// host for apps that require no token]
     ///
-    /// Write an origin as browsers send it: https://chat.example.org, or https://*.example.org for all its direct
-    /// subdomains; `any` allows every origin. An app can have its own list: `tidings app set ID origins=...`.
+    /// Write an origin as browsers send it: https://chat.example.org, or https://*.example.org for
+    /// all its direct subdomains; `any` allows every origin. An app can have its own list: `tidings
+    /// app set ID origins=...`.
     #[arg(
         env = "TIDINGS_ORIGIN",
         value_name = "ORIGIN",
@@ -304,7 +304,7 @@ impl Settings {
         self.dev().0
     }
 
-    /// What to log, and how.
+    /// What to log, and where.
     pub(crate) fn log_plan(&self) -> Plan {
         Plan {
             filter: self.log(),
@@ -315,7 +315,7 @@ impl Settings {
     }
 }
 
-/// Reads a text or a list of texts. Its error does not show what was found, which may be a secret.
+/// Reads a text or a list of texts. Its error does not quote the value, which may be a secret.
 fn one_or_many<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Vec<String>>, D::Error> {
     #[derive(Deserialize)]
     #[serde(untagged, expecting = "a text or a list of texts is expected")]

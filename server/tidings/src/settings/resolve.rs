@@ -43,7 +43,7 @@ impl Settings {
         Ok(config)
     }
 
-    /// What other machines reach has TLS, or its absence is meant.
+    /// An address that other machines can reach has TLS, or its absence is intended.
     fn check_exposure(&self, config: &ServerConfig) -> Result<(), Failure> {
         let is_meant = self.insecure().0;
         if is_loopback(config.listen.ip()) || config.tls.is_some() || is_meant {
@@ -102,7 +102,7 @@ impl Settings {
         }
     }
 
-    /// Whether the operator has said how many strangers there may be.
+    /// Whether the operator has set the number of connections before login.
     pub(crate) fn has_strangers_max(&self) -> bool {
         self.strangers_max.is_some()
     }
@@ -145,14 +145,14 @@ impl Settings {
             return Err(wrong("it has more than a host, a port and a path"));
         }
         let authority = rest.split('/').next().unwrap_or_default();
-        // The host and the port of an origin are what is wanted here.
+        // Only the host and the port of an origin are needed here.
         match format!("http://{authority}").parse::<OriginPattern>() {
             Ok(_) if !authority.contains('*') => Ok(Some(url.clone())),
             _ => Err(wrong("its host is none")),
         }
     }
 
-    /// The rules of legacy logins, of apps that say nothing else.
+    /// The rules for legacy logins of apps that do not set their own.
     pub(super) fn legacy_rules(&self) -> AppRules {
         AppRules {
             allows_debug_word: self.legacy_token_debugging().0,
@@ -174,7 +174,7 @@ impl Settings {
     }
 }
 
-/// Parses what `--origin` was given.
+/// Parses the value of `--origin`.
 pub(crate) fn parse_origins(texts: &[String]) -> Result<Vec<OriginPattern>, Failure> {
     let parse = |text: &String| {
         text.trim().parse().map_err(|error: OriginError| {
@@ -323,7 +323,7 @@ mod tests {
         command.find_subcommand("serve").expect("a command").clone()
     }
 
-    /// What the help says of defaults is what they are.
+    /// The defaults stated in the help are the real ones.
     #[test]
     fn the_help_tells_the_defaults() {
         let serve = serve();
@@ -335,7 +335,7 @@ mod tests {
             let argument = arguments.find(|argument| argument.get_long() == Some(&option));
             let help = argument.and_then(clap::Arg::get_help).expect(name);
             let help = help.to_string();
-            // A switch that is off unless given needs no word for that.
+            // A switch that is off by default need not state that.
             let is_told = help.contains(&format!("[default: {default}"));
             assert!(is_told || default == "off", "{name}: {help}, {default}");
         }

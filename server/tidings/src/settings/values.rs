@@ -8,10 +8,10 @@ use bytesize::ByteSize;
 use serde::{Deserialize, Deserializer};
 use tidings_server::Rate;
 
-/// Longest time that a setting takes: a hundred years. Whatever is longer is a slip.
+/// Longest time that a setting accepts: a hundred years. Anything longer is a mistake.
 const SPAN_MAX: Duration = Duration::from_secs(100 * 365 * 86_400);
 
-/// Most calls of a rate.
+/// Most calls in a rate.
 pub(crate) const CALLS_MAX: u32 = 1_000_000;
 
 /// Longest window of a rate, in milliseconds.
@@ -50,7 +50,7 @@ pub(crate) enum Span {
 }
 
 impl Span {
-    /// The time, where a number without a unit counts so much.
+    /// The time, if a number without a unit counts this much.
     pub(crate) fn of(self, unit: Duration) -> Duration {
         match self {
             Self::Bare(count) => unit
@@ -162,7 +162,7 @@ mod shown {
     }
 }
 
-/// A number or a text, as a file may give either.
+/// A number or a text, as a file may contain.
 #[derive(Deserialize)]
 #[serde(untagged, expecting = "a number or a text is expected")]
 enum NumberOrText {
@@ -170,7 +170,7 @@ enum NumberOrText {
     Text(String),
 }
 
-/// Reads a value that may stand in the file as a number or as a text.
+/// Reads a value that the file may state as a number or as a text.
 fn number_or_text<'de, T: FromStr<Err = String>, D: Deserializer<'de>>(
     from: D,
 ) -> Result<T, D::Error> {
@@ -236,8 +236,8 @@ impl Listen {
 impl FromStr for Listen {
     type Err = String;
 
-    /// `localhost` is this machine wherever it is looked up, so that it is taken; other names are
-    /// not: what they mean can change, and a listener has an address.
+    /// `localhost` always means this machine, so it is accepted; other names are not: what they
+    /// resolve to can change, and a listener needs an address.
     fn from_str(text: &str) -> Result<Self, String> {
         let text = text.trim();
         if let Ok(address) = text.parse() {

@@ -1,4 +1,4 @@
-//! Variables of the environment that are not known.
+//! Detects unknown environment variables.
 
 use clap::CommandFactory as _;
 
@@ -9,11 +9,11 @@ use crate::words::nearest;
 
 const PREFIX: &str = "TIDINGS_";
 
-/// Variables of other programs of ours: the SDKs read the first, tests and tools the second.
+/// Variables of our other programs: the SDKs read the first, tests and tools the second.
 const OTHERS: [&str; 2] = ["TIDINGS_ENDPOINT", "TIDINGS_BIN"];
 
-/// Finds variables that look like settings and are none: one that is nearly a known one is an
-/// error, another one is told.
+/// Finds variables that look like settings and are not: a near miss of a known one is an error, any
+/// other a warning.
 pub(crate) fn check() -> Result<(), Failure> {
     let given = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
     let mut given: Vec<_> = given.filter(|name| name.starts_with(PREFIX)).collect();
@@ -39,7 +39,7 @@ fn unknown(given: &[String]) -> impl Iterator<Item = &String> {
         .filter(move |name| !known.contains(name) && !OTHERS.contains(&name.as_str()))
 }
 
-/// The known one that is most like it. What all have in common says nothing.
+/// The most similar known variable. The common prefix does not count.
 fn meant(name: &str) -> Option<String> {
     let known = known();
     let bare = |name: &str| name.trim_start_matches(PREFIX).to_owned();

@@ -1,4 +1,4 @@
-//! `tidings token inspect`: what a token says of itself, and what a server would say to it.
+//! `tidings token inspect`: what a token contains, and how a server would judge it.
 
 use std::fmt::Write as _;
 use std::time::{Duration, UNIX_EPOCH};
@@ -29,13 +29,13 @@ pub(crate) fn run(arguments: &InspectArguments) -> Result<(), Failure> {
     }
 }
 
-/// What a server that knows the app would say.
+/// The judgement of a server that knows the app.
 enum Verdict {
     /// The token lets this user in.
     Good { user: String },
-    /// It does not.
+    /// The token is refused.
     Refused { reason: &'static str, text: String },
-    /// Nobody has said with what it would have to be signed, or for whom it is.
+    /// The certificate or the user is unknown, so nothing can be said.
     Unknown(&'static str),
 }
 
@@ -87,7 +87,7 @@ fn verdict(
     })
 }
 
-/// The certificates of the app, from wherever they are given; `None` = from nowhere.
+/// The app's certificates, from any source; `None` = no source was given.
 fn certificates(
     arguments: &InspectArguments,
     app_id: &str,
@@ -114,9 +114,9 @@ fn certificates(
     }
 }
 
-/// A second, for people.
+/// A Unix second, formatted for people.
 fn at(unix_s: u64) -> String {
-    // Further ahead than the calendar goes, the number itself says enough.
+    // Beyond the calendar's range, the number itself has to do.
     let time = UNIX_EPOCH.checked_add(Duration::from_secs(unix_s));
     match time.filter(|_| unix_s < 253_402_300_800) {
         Some(time) => humantime::format_rfc3339_seconds(time).to_string(),
@@ -124,7 +124,7 @@ fn at(unix_s: u64) -> String {
     }
 }
 
-/// How far a second is from now, in its two largest units.
+/// The distance of a second from now, in its two largest units.
 fn from_now(unix_s: u64, now_s: u64) -> String {
     let apart = humantime::format_duration(Duration::from_secs(unix_s.abs_diff(now_s)));
     let apart = apart.to_string();

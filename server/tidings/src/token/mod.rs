@@ -1,4 +1,4 @@
-//! `tidings token`.
+//! `tidings token`: issue tokens and inspect them.
 
 mod inspection;
 
@@ -12,7 +12,7 @@ use crate::command::{IssueArguments, TokenCommand, TokenFormat};
 use crate::failure::Failure;
 use crate::output;
 
-/// Carries the sub-command out.
+/// Runs the sub-command.
 pub(crate) fn run(command: TokenCommand) -> Result<(), Failure> {
     match command {
         TokenCommand::Issue(arguments) => output::write(&format!("{}\n", issue(&arguments)?)),

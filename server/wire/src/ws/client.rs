@@ -12,7 +12,7 @@ pub fn client_key(random: [u8; 16]) -> String {
     STANDARD.encode(random)
 }
 
-/// What a client asks for.
+/// What a client requests.
 #[derive(Debug, Clone, Copy)]
 pub struct ClientRequest<'a> {
     /// Host and, where it is not the scheme's own, `:port`.
@@ -27,11 +27,11 @@ pub struct ClientRequest<'a> {
     pub headers: &'a [(&'a str, &'a str)],
 }
 
-/// A request cannot be written with these inputs.
+/// A request cannot be built from these inputs.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum RequestError {
-    /// It would end the line or mean something else.
+    /// The text would end the line or be read as something else.
     #[error("{part} {value:?} has characters that cannot stand in a request")]
     Text {
         /// Which part is wrong.
@@ -39,7 +39,7 @@ pub enum RequestError {
         /// The part as it was given.
         value: String,
     },
-    /// Not from [`client_key`].
+    /// The key is not from [`client_key`].
     #[error("the key is not 16 bytes in base64")]
     Key,
 }
@@ -47,8 +47,8 @@ pub enum RequestError {
 /// The bytes of the client's request.
 ///
 /// # Errors
-/// A text that cannot stand where it is put; nothing that comes from configuration or a user can
-/// smuggle a header in.
+/// A text that is invalid in its place; nothing that comes from configuration or a user can smuggle
+/// in a header.
 pub fn request_bytes(request: &ClientRequest<'_>) -> Result<Vec<u8>, RequestError> {
     let is_visible = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_graphic());
     let is_value = |text: &str| text.bytes().all(|b| b == b'\t' || (b >= b' ' && b != 0x7f));
@@ -104,7 +104,7 @@ pub enum ResponseError {
     /// The server, or a proxy before it, refused.
     #[error("the server answered with status {0}, not 101")]
     Status(u16),
-    /// Not an answer to an upgrade.
+    /// The answer is not one to an upgrade.
     #[error("header {0} of the answer is missing or wrong")]
     Header(&'static str),
     /// The answer belongs to another request, perhaps from a cache.
@@ -118,7 +118,7 @@ pub enum ResponseError {
     Extension(String),
 }
 
-/// Checks the head of the server's answer; gives the sub-protocol that the server chose.
+/// Checks the head of the server's answer; returns the sub-protocol that the server chose.
 ///
 /// # Errors
 /// The first thing that is wrong; the connection must be closed.

@@ -1,4 +1,4 @@
-//! Bytes to events, however the bytes are cut.
+//! Bytes to events, however the bytes are split.
 
 use super::error::Error;
 use super::head::{Context, HEADER_BYTES_MAX, Head, Opcode};
@@ -14,7 +14,7 @@ pub enum Role {
     Client,
 }
 
-/// What one message may take.
+/// Limits on one message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
     /// Longest message, bytes, all fragments together. Beyond: close 1009.
@@ -32,7 +32,7 @@ pub enum Kind {
     Binary,
 }
 
-/// What has arrived.
+/// A decoded event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Event<'a> {
     /// A whole message; the payload of a text is valid UTF-8.
@@ -50,16 +50,16 @@ pub enum Event<'a> {
     Close {
         /// The peer's code, one that may be sent, if it gave one.
         code: Option<u16>,
-        /// The peer's words, at most 123 bytes.
+        /// The peer's reason, at most 123 bytes.
         reason: &'a str,
     },
 }
 
 /// An incremental decoder of one direction of one connection.
 ///
-/// It is fed from a buffer that others use too: what [`Decoder::decode`] is given is consumed, and
-/// whole frames are handed out from that buffer without a copy. Only the bytes of an unfinished
-/// header, control frame or message are kept, on the heap.
+/// It is fed from a buffer shared by many connections: the input of [`Decoder::decode`] is
+/// consumed, and complete frames are returned from that buffer without a copy. Only the bytes of an
+/// unfinished header, control frame or message are kept, on the heap.
 ///
 /// Invariant: between messages it owns no heap memory.
 ///
@@ -137,10 +137,10 @@ impl Decoder {
         })
     }
 
-    /// Takes the bytes that have arrived and gives the events in them, in order.
+    /// Takes the bytes that have arrived and returns the events in them, in order.
     ///
-    /// The bytes are unmasked where they stand. The events must be drawn until
-    /// [`Events::next_event`] gives none; who stops earlier keeps [`Events::rest`] for later.
+    /// The bytes are unmasked in place. Call [`Events::next_event`] until it returns `None`; a
+    /// caller that stops earlier must keep [`Events::rest`] for later.
     pub fn decode<'d, 'i>(&'d mut self, input: &'i mut [u8]) -> Events<'d, 'i> {
         Events {
             decoder: self,
@@ -169,13 +169,13 @@ impl Decoder {
     }
 }
 
-/// The events in one piece of input, drawn one by one.
+/// The events in one piece of input, one by one.
 #[derive(Debug)]
 pub struct Events<'d, 'i> {
     decoder: &'d mut Decoder,
     /// What has not been decoded.
     input: &'i mut [u8],
-    /// The payload of the last event, if it was put together from pieces.
+    /// The payload of the last event, if it was assembled from pieces.
     delivered: Vec<u8>,
     frames: usize,
 }
@@ -205,19 +205,18 @@ impl<'i> Events<'_, 'i> {
         }
     }
 
-    /// Frames that have begun in this input so far: a message may come in many, and each of them is
-    /// work.
+    /// Frames that have begun in this input: one message may take many, and each costs work.
     pub fn frames(&self) -> usize {
         self.frames
     }
 
-    /// The bytes after the last event, untouched; to be decoded later if drawing stops early.
+    /// The bytes after the last event, untouched; to be decoded later if the caller stops early.
     pub fn rest(&self) -> &[u8] {
         self.input
     }
 
-    /// Goes on to the end of a message or control frame. Its payload is the slice, if it lay whole
-    /// in the input, else `delivered`; the opcode is never `Continuation`.
+    /// Continues to the end of a message or control frame. Its payload is the slice, if all of it
+    /// was in the input, otherwise `delivered`; the opcode is never `Continuation`.
     #[expect(clippy::type_complexity, reason = "one private pair")]
     fn advance(&mut self) -> Result<Option<(Opcode, Option<&'i mut [u8]>)>, Error> {
         loop {
@@ -256,14 +255,15 @@ impl<'i> Events<'_, 'i> {
         }
     }
 
-    /// The first `len` bytes of the input, which must be there.
+    /// The first `len` bytes of the input, which must be present.
     fn take(&mut self, len: usize) -> &'i mut [u8] {
         let (taken, rest) = std::mem::take(&mut self.input).split_at_mut(len);
         self.input = rest;
         taken
     }
 
-    /// Reads a frame header from what was kept and the input; keeps the bytes if they are too few.
+    /// Reads a frame header from the kept bytes and the input; keeps the bytes if there are too
+    /// few.
     fn take_head(&mut self) -> Result<Option<Head>, Error> {
         let context = self.decoder.context();
         let kept = self
@@ -295,7 +295,7 @@ impl<'i> Events<'_, 'i> {
         Ok(None)
     }
 
-    /// Begins to keep a frame that is not whole in the input or not a whole message.
+    /// Starts to keep a frame that is incomplete in the input, or part of a longer message.
     fn open_frame(&mut self, head: Head) {
         let unfinished = self.decoder.unfinished.get_or_insert_default();
         unfinished.frame = Some(OpenFrame { head, arrived: 0 });
@@ -319,7 +319,8 @@ impl<'i> Events<'_, 'i> {
         unfinished.message = Some(message);
     }
 
-    /// Moves payload of the open frame from the input to what is kept; whether it is complete.
+    /// Moves payload of the open frame from the input to the kept bytes; returns whether it is
+    /// complete.
     fn fill(&mut self, frame: OpenFrame) -> Result<bool, Error> {
         let missing = frame.head.payload_len - frame.arrived;
         let chunk = self.take(missing.min(self.input.len()));
@@ -353,7 +354,8 @@ impl<'i> Events<'_, 'i> {
         Ok(left == 0)
     }
 
-    /// Ends the open frame, whose payload is complete; the opcode if something is to be delivered.
+    /// Ends the open frame, whose payload is complete; returns the opcode if there is something to
+    /// deliver.
     fn finish_frame(&mut self, head: Head) -> Result<Option<Opcode>, Error> {
         let unfinished = self.decoder.unfinished.as_mut().expect("a frame is open");
         unfinished.frame = None;
@@ -393,7 +395,7 @@ impl<'i> Events<'_, 'i> {
 }
 
 impl OpenMessage {
-    /// Checks the new bytes; a sequence that is cut at the end may still become valid.
+    /// Checks the new bytes; a sequence that is incomplete at the end may still become valid.
     fn validate(&mut self) -> Result<(), Error> {
         match std::str::from_utf8(&self.bytes[self.valid_len..]) {
             Ok(_) => self.valid_len = self.bytes.len(),
@@ -404,8 +406,8 @@ impl OpenMessage {
     }
 }
 
-/// Appends to a buffer that doubles as it grows, but never has space for more than `room` further
-/// bytes.
+/// Appends to a buffer that doubles as it grows, but never reserves space for more than `room`
+/// further bytes.
 fn append(bytes: &mut Vec<u8>, chunk: &[u8], room: usize) {
     let needed = bytes.len() + chunk.len();
     if needed > bytes.capacity() {

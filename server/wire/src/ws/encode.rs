@@ -23,8 +23,8 @@ impl Deref for Header {
 
 /// Makes the header of an unfragmented frame with `len` bytes of payload.
 ///
-/// A server gives no mask; a client gives a fresh random one for every frame and applies it to the
-/// payload with [`apply_mask`].
+/// A server passes no mask; a client passes a fresh random one for every frame and applies it to
+/// the payload with [`apply_mask`].
 pub fn header(opcode: Opcode, len: usize, mask: Option<[u8; 4]>) -> Header {
     let mut bytes = [0; HEADER_BYTES_MAX];
     bytes[0] = 0x80 | opcode as u8;
@@ -64,7 +64,7 @@ pub const fn frame_header_len(len: usize) -> usize {
     }
 }
 
-/// Appends a whole unfragmented frame, masked where a mask is given. Copies the payload once.
+/// Appends a complete unfragmented frame, masked if a mask is given. Copies the payload once.
 pub fn encode_frame(out: &mut Vec<u8>, opcode: Opcode, payload: &[u8], mask: Option<[u8; 4]>) {
     let header = header(opcode, payload.len(), mask);
     out.reserve(header.len() + payload.len());
@@ -118,7 +118,7 @@ impl ControlFrame {
 /// Makes a close frame. A reason of more than 123 bytes is cut at the last whole character.
 ///
 /// # Panics
-/// If `code` must not be sent, see [`is_close_code`]: a bug of the caller.
+/// If `code` must not be sent, see [`is_close_code`]: a bug in the caller.
 pub fn encode_close(code: u16, reason: &str, mask: Option<[u8; 4]>) -> ControlFrame {
     assert!(is_close_code(code), "close code {code} must not be sent");
     let reason = &reason[..reason.floor_char_boundary(CONTROL_BYTES_MAX - 2)];
@@ -132,15 +132,15 @@ pub fn encode_close(code: u16, reason: &str, mask: Option<[u8; 4]>) -> ControlFr
 /// Makes a ping frame.
 ///
 /// # Panics
-/// If the payload has more than 125 bytes: a bug of the caller.
+/// If the payload has more than 125 bytes: a bug in the caller.
 pub fn encode_ping(payload: &[u8], mask: Option<[u8; 4]>) -> ControlFrame {
     ControlFrame::new(Opcode::Ping, [payload, &[]], mask)
 }
 
-/// Makes a pong frame; what answers a ping has the ping's payload.
+/// Makes a pong frame. The answer to a ping has the ping's payload.
 ///
 /// # Panics
-/// If the payload has more than 125 bytes: a bug of the caller, as a decoded ping has no more.
+/// If the payload has more than 125 bytes: a bug in the caller, because a decoded ping never has.
 pub fn encode_pong(payload: &[u8], mask: Option<[u8; 4]>) -> ControlFrame {
     ControlFrame::new(Opcode::Pong, [payload, &[]], mask)
 }

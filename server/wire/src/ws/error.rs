@@ -1,8 +1,8 @@
-//! Every way in which a peer can break the protocol.
+//! Every way in which a peer can violate the protocol.
 
 use super::head::Opcode;
 
-/// The peer broke RFC 6455 or a limit; the connection must be failed.
+/// The peer violated RFC 6455 or a limit; the connection must be closed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
@@ -30,33 +30,34 @@ pub enum Error {
     /// A server must not mask.
     #[error("a frame from the server is masked")]
     MaskUnexpected,
-    /// A length that fits into fewer bytes.
+    /// The length is not in its shortest form.
     #[error("length {0} is not in its shortest form")]
     LengthNotMinimal(u64),
-    /// The highest bit of a 64-bit length.
+    /// The highest bit of a 64-bit length is set.
     #[error("length {0:#x} has its highest bit set")]
     LengthTooLarge(u64),
-    /// Half a close code.
+    /// The close code is cut off.
     #[error("a close frame has one byte, half a close code")]
     CloseCodeCut,
     /// A close code that must not be sent.
     #[error("close code {0} must not be sent")]
     CloseCode(u16),
-    /// Text that is no UTF-8.
+    /// The text is not valid UTF-8.
     #[error("a text message is not valid UTF-8")]
     TextNotUtf8,
-    /// A close reason that is no UTF-8.
+    /// The close reason is not valid UTF-8.
     #[error("a close reason is not valid UTF-8")]
     ReasonNotUtf8,
-    /// A message beyond the limit, told by the announced length before a byte of it is kept.
+    /// The message exceeds the limit: detected from the announced length, before a byte of it is
+    /// kept.
     #[error("a message of at least {bytes} bytes is longer than {bytes_max}")]
     MessageTooBig {
-        /// Bytes so far and announced.
+        /// Bytes received so far, plus those announced.
         bytes: u64,
         /// The limit that was exceeded.
         bytes_max: u32,
     },
-    /// A message in too many pieces.
+    /// The message has too many fragments.
     #[error("a message has more than {fragments_max} fragments")]
     TooManyFragments {
         /// The limit that was exceeded.

@@ -4,7 +4,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use sha1::{Digest, Sha1};
 
-/// What the standard has appended to a key before it is hashed.
+/// What the standard appends to a key before hashing it.
 const GUID: &[u8] = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
 
 /// The answer to a `Sec-WebSocket-Key`: base64 of the SHA-1 of the key and a fixed text.
@@ -31,12 +31,12 @@ pub(super) fn items(value: &[u8]) -> impl Iterator<Item = &str> {
         .filter(|item| !item.is_empty())
 }
 
-/// Whether a list has an item, letter case aside.
+/// Whether a list contains an item, ignoring case.
 pub(super) fn lists(value: &[u8], wanted: &str) -> bool {
     items(value).any(|item| item.eq_ignore_ascii_case(wanted))
 }
 
-/// Whether a text is a token in the sense of HTTP, as names of sub-protocols and headers must be.
+/// Whether a text is an HTTP token, as names of sub-protocols and headers must be.
 pub(super) fn is_token(text: &str) -> bool {
     let is_token_byte =
         |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);

@@ -1,4 +1,4 @@
-//! The first bytes of a frame: read and judged as soon as they are there.
+//! The first bytes of a frame: read and checked as soon as they have arrived.
 
 use super::decoder::{Limits, Role};
 use super::error::Error;
@@ -42,14 +42,14 @@ impl Opcode {
     }
 }
 
-/// What a frame's header says.
+/// A frame's decoded header.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Head {
     pub(super) is_final: bool,
     pub(super) opcode: Opcode,
-    /// Zero where the frame is not masked, which changes nothing when applied.
+    /// Zero where the frame is not masked: applying it changes nothing.
     pub(super) mask: [u8; 4],
-    /// At most 125 or the message limit.
+    /// At most 125, or the message limit.
     pub(super) payload_len: usize,
 }
 
@@ -58,16 +58,16 @@ pub(super) struct Head {
 pub(super) struct Context {
     pub(super) role: Role,
     pub(super) limits: Limits,
-    /// Bytes and fragments of the message that waits for its continuation.
+    /// Bytes and fragments so far of a message that waits for its continuation.
     pub(super) unfinished: Option<(usize, u16)>,
 }
 
 impl Head {
-    /// Reads a header from the beginning of `bytes` and gives its length too; `None` if there are
+    /// Reads a header from the start of `bytes` and returns its length as well; `None` if there are
     /// too few bytes.
     ///
-    /// Order: every byte is judged before the next is waited for, so that a bad frame fails at its
-    /// first bad byte however it is cut.
+    /// Order: every byte is checked before the next is waited for, so that a bad frame fails at its
+    /// first bad byte however it is split.
     pub(super) fn parse(bytes: &[u8], context: &Context) -> Result<Option<(Self, usize)>, Error> {
         let Some(&first) = bytes.first() else {
             return Ok(None);
@@ -142,7 +142,7 @@ fn judge_first(first: u8, context: &Context) -> Result<Opcode, Error> {
     }
 }
 
-/// The announced length and where it ends.
+/// The announced length, and where the length field ends.
 fn read_length(short: u8, bytes: &[u8]) -> Result<Option<(u64, usize)>, Error> {
     let (length, at, smallest) = match short {
         126 => match bytes[2..].first_chunk::<2>() {
@@ -164,7 +164,7 @@ fn read_length(short: u8, bytes: &[u8]) -> Result<Option<(u64, usize)>, Error> {
     Ok(Some((length, at)))
 }
 
-/// Holds the announced length against the limit of a message.
+/// Checks the announced length against the limit of a message.
 fn judge_length(opcode: Opcode, announced: u64, context: &Context) -> Result<usize, Error> {
     if !opcode.is_control() {
         let before = context.unfinished.map_or(0, |(bytes, _)| bytes as u64);

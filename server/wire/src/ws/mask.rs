@@ -1,7 +1,6 @@
-//! Masking, the same both ways.
+//! Masking, which is its own inverse.
 
-/// Masks or unmasks `bytes` in place; `offset` is how many bytes of the frame's payload came
-/// before.
+/// Masks or unmasks `bytes` in place; `offset` is how many payload bytes of the frame came before.
 pub fn apply_mask(mask: [u8; 4], offset: usize, bytes: &mut [u8]) {
     let mut mask = mask;
     mask.rotate_left(offset % 4);

@@ -6,8 +6,8 @@
 //! what a frame or message lacks to be whole, and a header is a few bytes on the stack that go in
 //! front of shared payload.
 //!
-//! **What it is not.** It negotiates no extension, so no compression; it answers no ping and sends
-//! no close by itself: the caller decides, with the close code that an [`Error`] names.
+//! **What it is not.** It negotiates no extension, so there is no compression; it never answers a
+//! ping or closes on its own: the caller decides, with the close code that an [`Error`] names.
 //!
 //! Reading order: [`Decoder`] (`decoder`, with `head` for the first bytes of a frame and `error`),
 //! then `encode` and `mask`, then `server` and `client` for the handshake, which share `handshake`.

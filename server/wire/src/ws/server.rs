@@ -4,7 +4,7 @@ use super::handshake::{accept_key, is_key, is_token, items, lists};
 
 /// Most sub-protocols that a client may offer; ours offer one.
 const PROTOCOLS_MAX: usize = 16;
-/// Of a method or version that is not ours, an error shows this much, in bytes.
+/// An error shows this many bytes of an unsupported method or version.
 const SHOWN_BYTES_MAX: usize = 40;
 
 /// A request that may be upgraded.
@@ -20,31 +20,31 @@ pub struct Upgrade<'a> {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum HandshakeError {
-    /// Only GET can be upgraded. 405.
+    /// Only GET can be upgraded. Status 405.
     #[error("the method is {0:?}, not GET")]
     Method(String),
-    /// HTTP/1.0 has no upgrade. 400.
+    /// HTTP/1.0 has no upgrade. Status 400.
     #[error("the request is of HTTP/1.{0}, not HTTP/1.1")]
     HttpVersion(u8),
-    /// A plain HTTP request. 426.
+    /// A plain HTTP request. Status 426.
     #[error("header Upgrade does not name websocket")]
     NotAnUpgrade,
-    /// Most often a proxy that drops what belongs to one hop. 400.
+    /// Usually a proxy that drops hop-by-hop headers. Status 400.
     #[error("header Connection does not name upgrade")]
     Connection,
-    /// A header is missing. 400.
+    /// A header is missing. Status 400.
     #[error("header {0} is missing")]
     Missing(&'static str),
-    /// A header that must stand once stands there again. 400.
+    /// A header that must be unique is repeated. Status 400.
     #[error("header {0} is repeated")]
     Repeated(&'static str),
-    /// Another version of the protocol. 426.
+    /// Another version of the protocol. Status 426.
     #[error("header Sec-WebSocket-Version is {0:?}, not 13")]
     Version(String),
-    /// Not 16 bytes in base64. 400.
+    /// The key is not 16 bytes in base64. Status 400.
     #[error("header Sec-WebSocket-Key is not 16 bytes in base64")]
     Key,
-    /// Not a list of names. 400.
+    /// The value is not a list of names. Status 400.
     #[error("header Sec-WebSocket-Protocol is not a list of at most {PROTOCOLS_MAX} names")]
     Protocol,
 }
@@ -59,7 +59,7 @@ impl HandshakeError {
         }
     }
 
-    /// The headers that an answer of this status must carry, names and values.
+    /// The headers that an answer with this status must carry, names and values.
     pub fn headers(&self) -> &'static [(&'static str, &'static str)] {
         match self {
             Self::Method(_) => &[("Allow", "GET")],
@@ -73,7 +73,7 @@ impl HandshakeError {
         }
     }
 
-    /// What to do about it, one imperative sentence.
+    /// How to fix it, one imperative sentence.
     pub fn hint(&self) -> &'static str {
         match self {
             Self::Method(_) | Self::NotAnUpgrade => {
@@ -88,13 +88,13 @@ impl HandshakeError {
     }
 }
 
-/// Checks the head of a request; headers come as name and value, in any letter case and order.
+/// Checks the head of a request; headers are pairs of name and value, in any case and order.
 ///
-/// `http_minor` is the 1 of HTTP/1.1. Extensions that the client offers are passed over.
+/// `http_minor` is the second 1 of HTTP/1.1. Extensions that the client offers are ignored.
 ///
 /// # Errors
-/// The first thing that stands in the way, in the order of [`HandshakeError`]'s variants, except
-/// that a repeated header is told at once.
+/// The first obstacle, in the order of [`HandshakeError`]'s variants, except that a repeated header
+/// is reported at once.
 pub fn check_request<'a>(
     method: &str,
     http_minor: u8,
@@ -151,7 +151,7 @@ pub fn check_request<'a>(
     })
 }
 
-/// The beginning of a stranger's text: an error must not hold kilobytes of it.
+/// Only the beginning of a stranger's text: an error must not hold kilobytes of it.
 fn shown(text: &[u8]) -> String {
     String::from_utf8_lossy(&text[..text.len().min(SHOWN_BYTES_MAX)]).into_owned()
 }
