@@ -5,6 +5,7 @@
  * second after the last message, so that one confirmation stands for many. A message that comes
  * again after a reconnect is known by its id.
  */
+import type { Environment } from './environment.js';
 import type { Line } from './wire.js';
 import { readLine } from './wire.js';
 
@@ -18,6 +19,7 @@ const PAGE = 30;
 const KNOWN_MAX = 10_000;
 
 export interface QueueDoor {
+  readonly environment: Environment;
   /** Calls the server; `answered` is not called when the connection ends first. */
   call(name: string, args: object, answered: (error: string, body: Record<string, unknown>) => void): void;
   /** A message, once and in order. */
@@ -30,7 +32,7 @@ export class Queue {
   #cleared = 0;
   #isAsking = false;
   #isAskedAgain = false;
-  #timer: ReturnType<typeof setTimeout> | undefined;
+  #timer: unknown;
   /** Survives reconnects. A Map keeps the order in which ids arrived. */
   readonly #known = new Map<string, true>();
 
@@ -44,7 +46,7 @@ export class Queue {
   }
 
   stop(): void {
-    clearTimeout(this.#timer);
+    this.door.environment.clearTimer(this.#timer);
     this.#timer = undefined;
   }
 
@@ -96,7 +98,8 @@ export class Queue {
   #wait(): void {
     this.stop();
     if (this.#isAsking) return;
-    this.#timer = setTimeout(() => this.#ask(), this.#cursor > this.#cleared ? TAIL_MS : IDLE_MS);
+    const afterMs = this.#cursor > this.#cleared ? TAIL_MS : IDLE_MS;
+    this.#timer = this.door.environment.setTimer(() => this.#ask(), afterMs);
   }
 
   #take(text: string): void {

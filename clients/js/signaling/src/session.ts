@@ -13,9 +13,10 @@ import {
   RECONNECTING,
   loginCode,
 } from './codes.js';
+import type { Environment } from './environment.js';
 import { type Log, run } from './log.js';
 import { Queue } from './queue.js';
-import { type Socket, open } from './socket.js';
+import type { Socket } from './socket.js';
 import { type Line, parse, parseObject, readAnswer, readFrame } from './wire.js';
 
 const INVOKE_PREFIX = 'io.agora.signal.';
@@ -42,6 +43,7 @@ export interface Settings {
   readonly reconnectCount: number;
   readonly reconnectTime: number;
   readonly log: Log;
+  readonly environment: Environment;
   addresses(): Promise<string[]>;
 }
 
@@ -68,6 +70,7 @@ export class Session {
   reconnectEvents: '1.4.0' | undefined;
 
   readonly #settings: Settings;
+  readonly #environment: Environment;
   readonly #calls = new Calls((name, number, args) => this.#send('call2', [name, number, { ...args, line: this.line }]));
   readonly #queue: Queue;
   /** By channel and peer in one key, which is how all builds find them. */
@@ -79,9 +82,11 @@ export class Session {
   #reconnectSince = 0;
   #pings = 0;
   #heardAt = 0;
+  /** Begins the ids of this session's messages. */
+  readonly #firstId: string;
   #messages = 0;
-  #pingTimer: ReturnType<typeof setInterval> | undefined;
-  #timer: ReturnType<typeof setTimeout> | undefined;
+  #pingTimer: unknown;
+  #timer: unknown;
 
   /** Not plain data: state libraries leave it as it is, and do not wrap it in proxies. */
   get [Symbol.toStringTag](): string {
@@ -90,9 +95,13 @@ export class Session {
 
   constructor(settings: Settings) {
     this.#settings = settings;
-    const { account } = settings;
+    const { account, environment } = settings;
+    this.#environment = environment;
+    const chance = environment.random().toString(36).slice(2, 8);
+    this.#firstId = `${environment.now().toString(36)}${chance}`;
     this.account = typeof account === 'string' ? account : JSON.stringify(account) ?? '';
     this.#queue = new Queue({
+      environment,
       call: (name, args, answered) => this.#calls.make(true, name, args, answered),
       deliver: (line) => this.#deliver(line),
     });
@@ -181,8 +190,6 @@ export class Session {
     return `${this.#firstId}-${this.#messages}`;
   }
 
-  readonly #firstId = `${Date.now().toString(36)}${Math.random().toString(36).slice(2, 8)}`;
-
   forgetChannel(channel: Channel): void {
     if (this.#channel === channel) this.#channel = undefined;
   }
@@ -214,7 +221,7 @@ export class Session {
     this.#attempt += 1;
     this.#settings.log.debug('connecting to', url);
     this.#schedule(LOGIN_WAIT_MS, () => this.#lost());
-    this.#socket = open(url, {
+    this.#socket = this.#environment.open(url, {
       opened: () => {
         const { appId: vid, token } = this.#settings;
         this.#send('login', { vid, account: this.#settings.account, uid: 0, token, device: 'websdk', ip: '' });
@@ -225,7 +232,7 @@ export class Session {
   }
 
   #received(text: string): void {
-    this.#heardAt = Date.now();
+    this.#heardAt = this.#environment.now();
     const frame = readFrame(text);
     if (frame === undefined) return;
     this.#settings.log.debug('<', text);
@@ -262,7 +269,7 @@ export class Session {
       const reason = typeof error === 'string' && error !== '' ? error : String(body['reason'] ?? '');
       return this.state === LOGGING_IN ? this.#failLogin(loginCode(reason)) : this.#end(LOGOUT_NETWORK);
     }
-    clearTimeout(this.#timer);
+    this.#environment.clearTimer(this.#timer);
     const isAgain = this.state === RECONNECTING;
     this.state = LOGGED_IN;
     this.line = String(body['line']);
@@ -321,13 +328,13 @@ export class Session {
   }
 
   #startPings(): void {
-    clearInterval(this.#pingTimer);
+    this.#environment.clearTimer(this.#pingTimer);
     const ping = () => {
-      if (Date.now() - this.#heardAt > SILENCE_MS) return this.#lost();
+      if (this.#environment.now() - this.#heardAt > SILENCE_MS) return this.#lost();
+      this.#pingTimer = this.#environment.setTimer(ping, PING_MS);
       this.#send('ping', ++this.#pings);
     };
     ping();
-    this.#pingTimer = setInterval(ping, PING_MS);
   }
 
   /** The connection has ended, or could not be opened. */
@@ -338,13 +345,13 @@ export class Session {
       this.state = RECONNECTING;
       this.line = '';
       this.#attempt = 0;
-      this.#reconnectSince = Date.now();
+      this.#reconnectSince = this.#environment.now();
       this.#calls.interrupted();
     }
     const { reconnectCount, reconnectTime } = this.#settings;
     if (this.state === LOGGING_IN) {
       if (this.#attempt >= LOGIN_TRIES) return this.#failLogin(LOGIN_NETWORK);
-    } else if (this.#attempt >= reconnectCount || Date.now() - this.#reconnectSince > reconnectTime) {
+    } else if (this.#attempt >= reconnectCount || this.#environment.now() - this.#reconnectSince > reconnectTime) {
       run(this.onReconnectFailed);
       return this.#end(LOGOUT_NETWORK);
     }
@@ -376,16 +383,16 @@ export class Session {
   }
 
   #stop(): void {
-    clearTimeout(this.#timer);
-    clearInterval(this.#pingTimer);
+    this.#environment.clearTimer(this.#timer);
+    this.#environment.clearTimer(this.#pingTimer);
     this.#queue.stop();
     this.#socket?.close();
     this.#socket = undefined;
   }
 
   #schedule(ms: number, what: () => void): void {
-    clearTimeout(this.#timer);
-    this.#timer = setTimeout(what, ms);
+    this.#environment.clearTimer(this.#timer);
+    this.#timer = this.#environment.setTimer(what, ms);
   }
 
   #send(event: string, argument: unknown): void {

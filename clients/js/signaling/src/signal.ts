@@ -1,5 +1,6 @@
 /** The object that `Signal(appid)` returns. Source: signaling 2.4 and 14. */
 import { type Addresses, addresses, urlOf } from './endpoint.js';
+import { PLATFORM } from './environment.js';
 import { Log, type LogLevel } from './log.js';
 import { Session } from './session.js';
 
@@ -88,6 +89,7 @@ export class SignalObject {
       reconnectCount,
       reconnectTime,
       log: this.#log,
+      environment: PLATFORM,
       addresses: () => addresses(of),
     });
   }

@@ -1,7 +1,8 @@
 /** Signaling users and RTM users of one app: what each sees of the other. Source: signaling 9. */
 import AgoraRTM from '@tidings/rtm';
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
-import { APP, Person, pause } from './support/person.js';
+import { Heard } from './support/heard.js';
+import { APP, Person } from './support/person.js';
 import { Server } from './support/server.js';
 
 let server: Server;
@@ -11,20 +12,24 @@ let count = 0;
 
 /** An RTM user and what its program was told. */
 class Other {
-  readonly seen: string[] = [];
+  readonly heard: Heard;
+  readonly seen: readonly string[];
   readonly client = AgoraRTM.createInstance(APP, { endpoint: server.origin });
   readonly rings: { accept(): void; refuse(): void; response: string }[] = [];
 
   constructor(readonly name: string) {
-    const { client, seen } = this;
+    this.heard = new Heard(name);
+    this.seen = this.heard.lines;
+    const { client } = this;
+    const told = (line: string) => this.heard.add(line);
     others.push(this);
-    client.on('ConnectionStateChanged', (state, reason) => seen.push(`${state} ${reason}`));
-    client.on('MessageFromPeer', (message, peer) => seen.push(`from ${peer} ${(message as { text: string }).text}`));
+    client.on('ConnectionStateChanged', (state, reason) => told(`${state} ${reason}`));
+    client.on('MessageFromPeer', (message, peer) => told(`from ${peer} ${(message as { text: string }).text}`));
     client.on('RemoteInvitationReceived', (invitation) => {
-      seen.push(`ring ${invitation.callerId} ${invitation.channelId} ${invitation.content}`);
+      told(`ring ${invitation.callerId} ${invitation.channelId} ${invitation.content}`);
       this.rings.push(invitation);
-      invitation.on('RemoteInvitationCanceled', (content) => seen.push(`canceled ${content}`));
-      invitation.on('RemoteInvitationAccepted', () => seen.push('call'));
+      invitation.on('RemoteInvitationCanceled', (content) => told(`canceled ${content}`));
+      invitation.on('RemoteInvitationAccepted', () => told('call'));
     });
   }
 
@@ -35,11 +40,11 @@ class Other {
 
   async joins(room: string) {
     const channel = this.client.createChannel(room);
-    channel.on('ChannelMessage', (message, member) => this.seen.push(`#${member} ${(message as { text: string }).text}`));
-    channel.on('MemberJoined', (member) => this.seen.push(`+${member}`));
-    channel.on('MemberLeft', (member) => this.seen.push(`-${member}`));
+    channel.on('ChannelMessage', (message, member) => this.heard.add(`#${member} ${(message as { text: string }).text}`));
+    channel.on('MemberJoined', (member) => this.heard.add(`+${member}`));
+    channel.on('MemberLeft', (member) => this.heard.add(`-${member}`));
     channel.on('AttributesUpdated', (all) =>
-      this.seen.push(`attrs ${Object.entries(all).map(([name, { value }]) => `${name}=${value}`).join()}`),
+      this.heard.add(`attrs ${Object.entries(all).map(([name, { value }]) => `${name}=${value}`).join()}`),
     );
     await channel.join();
     return channel;
@@ -49,19 +54,15 @@ class Other {
     const invitation = this.client.createLocalInvitation(callee);
     invitation.channelId = channelId;
     invitation.content = content;
-    invitation.on('LocalInvitationReceivedByPeer', () => this.seen.push('received'));
-    invitation.on('LocalInvitationAccepted', (response) => this.seen.push(`accepted ${response}`));
-    invitation.on('LocalInvitationRefused', (response) => this.seen.push(`refused ${response}`));
+    invitation.on('LocalInvitationReceivedByPeer', () => this.heard.add('received'));
+    invitation.on('LocalInvitationAccepted', (response) => this.heard.add(`accepted ${response}`));
+    invitation.on('LocalInvitationRefused', (response) => this.heard.add(`refused ${response}`));
     invitation.send();
     return invitation;
   }
 
-  async sees(line: string): Promise<void> {
-    const until = Date.now() + 8_000;
-    while (!this.seen.includes(line)) {
-      if (Date.now() > until) throw new Error(`${this.name} has not seen ${line}, but ${this.seen.join(' | ')}`);
-      await pause(10);
-    }
+  sees(line: string): Promise<void> {
+    return this.heard.sees(line);
   }
 }
 
@@ -97,8 +98,7 @@ test('stored messages, both ways', async () => {
   const [lena, rita] = await pair();
   const [away, gone] = [`lars${count}`, `rosa${count}`];
   await rita.client.sendMessageToPeer({ text: 'for lars' }, away, { enableOfflineMessaging: true });
-  lena.session.messageInstantSend(gone, 'for rosa');
-  await pause(300);
+  await lena.sends(gone, 'for rosa');
   const lars = new Person(`ws://${server.address}/legacy/${APP}`, away);
   people.push(lars);
   await lars.sees(`from ${rita.name} 0 for lars`);

@@ -3,12 +3,13 @@ import type { Call } from '../../src/call.js';
 import type { Channel } from '../../src/channel.js';
 import type { Session } from '../../src/session.js';
 import { Signal } from '../../src/signal.js';
+import { Heard } from './heard.js';
 
 export const APP = '0123456789abcdef0123456789abcdef';
-const WAIT_MS = 8_000;
 
 export class Person {
-  readonly seen: string[] = [];
+  readonly heard: Heard;
+  readonly seen: readonly string[];
   readonly calls: Call[] = [];
   channel: Channel | undefined;
   readonly session: Session;
@@ -17,16 +18,19 @@ export class Person {
     const signal = Signal(APP);
     signal.setup_debugging('ap_url', url);
     this.session = signal.login(account, token, tries);
-    const { session, seen } = this;
-    session.onLoginSuccess = (uid) => seen.push(`in ${typeof uid}`);
-    session.onLoginFailed = (code) => seen.push(`refused ${code}`);
-    session.onLogout = (code) => seen.push(`out ${code}`);
-    session.onMessageInstantReceive = (from, uid, text) => seen.push(`from ${from} ${uid} ${text}`);
-    session.onReconnecting = (attempt) => seen.push(`reconnecting ${attempt}`);
-    session.onReconnectFailed = () => seen.push('reconnect failed');
-    session.onReconnectSuccess = ({ joined_channels }) => seen.push(`back in [${joined_channels.join()}]`);
+    this.heard = new Heard(account);
+    this.seen = this.heard.lines;
+    const { session } = this;
+    const told = (line: string) => this.heard.add(line);
+    session.onLoginSuccess = (uid) => told(`in ${typeof uid}`);
+    session.onLoginFailed = (code) => told(`refused ${code}`);
+    session.onLogout = (code) => told(`out ${code}`);
+    session.onMessageInstantReceive = (from, uid, text) => told(`from ${from} ${uid} ${text}`);
+    session.onReconnecting = (attempt) => told(`reconnecting ${attempt}`);
+    session.onReconnectFailed = () => told('reconnect failed');
+    session.onReconnectSuccess = ({ joined_channels }) => told(`back in [${joined_channels.join()}]`);
     session.onInviteReceived = (call) => {
-      seen.push(`invited ${call.channelName} ${call.peer} ${String(call.extra)}`);
+      told(`invited ${call.channelName} ${call.peer} ${String(call.extra)}`);
       this.watch(call);
     };
   }
@@ -34,7 +38,7 @@ export class Person {
   watch(call: Call): Call {
     this.calls.push(call);
     for (const name of ['ReceivedByPeer', 'AcceptedByPeer', 'RefusedByPeer', 'Failed', 'EndByPeer', 'EndByMyself', 'Msg'] as const) {
-      call[`onInvite${name}`] = (extra) => this.seen.push(`${name} ${String(extra)}`);
+      call[`onInvite${name}`] = (extra) => this.heard.add(`${name} ${String(extra)}`);
     }
     return call;
   }
@@ -44,35 +48,35 @@ export class Person {
     return this;
   }
 
+  /** Sends, and waits for the server to say that it has the message, stored if its receiver is away. */
+  async sends(peer: string, text: string): Promise<void> {
+    const isFailed = await new Promise((resolve) => this.session.messageInstantSend(peer, text, resolve));
+    if (isFailed !== false) throw new Error(`the server refused ${text} for ${peer}`);
+  }
+
   async joins(name: string): Promise<Channel> {
     const channel = this.session.channelJoin(name);
     if (channel === undefined) throw new Error('not logged in');
     this.channel = channel;
-    const { seen } = this;
-    channel.onChannelJoined = () => seen.push('joined');
-    channel.onChannelJoinFailed = (error) => seen.push(`not joined ${error}`);
-    channel.onChannelLeaved = (code) => seen.push(`left ${code}`);
-    channel.onChannelUserList = (users) => seen.push(`users ${users.map(([account]) => account).join()}`);
-    channel.onChannelUserJoined = (account) => seen.push(`+${account}`);
-    channel.onChannelUserLeaved = (account) => seen.push(`-${account}`);
-    channel.onChannelAttrUpdated = (...event) => seen.push(`attr ${event.join()}`);
-    channel.onMessageChannelReceive = (account, _uid, text) => seen.push(`#${account} ${text}`);
+    const told = (line: string) => this.heard.add(line);
+    channel.onChannelJoined = () => told('joined');
+    channel.onChannelJoinFailed = (error) => told(`not joined ${error}`);
+    channel.onChannelLeaved = (code) => told(`left ${code}`);
+    channel.onChannelUserList = (users) => told(`users ${users.map(([account]) => account).join()}`);
+    channel.onChannelUserJoined = (account) => told(`+${account}`);
+    channel.onChannelUserLeaved = (account) => told(`-${account}`);
+    channel.onChannelAttrUpdated = (...event) => told(`attr ${event.join()}`);
+    channel.onMessageChannelReceive = (account, _uid, text) => told(`#${account} ${text}`);
     await this.sees('joined');
     return channel;
   }
 
   /** Waits until the page was told that; what came before stays. */
-  async sees(line: string): Promise<void> {
-    const until = Date.now() + WAIT_MS;
-    while (!this.seen.includes(line)) {
-      if (Date.now() > until) throw new Error(`${this.session.account} has not seen ${line}, but ${this.seen.join(' | ')}`);
-      await new Promise((resolve) => setTimeout(resolve, 10));
-    }
+  sees(line: string): Promise<void> {
+    return this.heard.sees(line);
   }
 
   forget(): void {
-    this.seen.length = 0;
+    this.heard.lines.length = 0;
   }
 }
-
-export const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
