@@ -240,6 +240,11 @@ impl Peers {
         let confirmed = inbox.delivered.partition_point(|(at, _)| *at <= sseq);
         let last = inbox.delivered.drain(..confirmed).next_back();
         let up_to = last.map_or(0, |(_, number)| number);
+        debug_assert!(up_to <= inbox.seen, "confirmed before it was read");
+        debug_assert!(
+            inbox.delivered.iter().all(|(at, _)| *at > sseq),
+            "a confirmed delivery is still waited for"
+        );
         let told = inbox
             .losses
             .take_if(|told| told.0 <= sseq)
