@@ -509,6 +509,7 @@ impl Presence {
     /// A session watches those only whose records say so too: a file may hold anything.
     pub(crate) fn leave_unrestored_watches(&mut self, key: SessionKey, kernel: &mut Kernel) {
         let Some(session) = kernel.sessions.get_mut(key) else {
+            debug_assert!(false, "a session that was just restored is there");
             return;
         };
         let watched = &mut session.presence.watched;

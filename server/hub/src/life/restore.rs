@@ -27,12 +27,12 @@ use crate::snapshot::{
     Snapshot, from_channel, from_session_id, from_traits, from_user, from_user_by,
 };
 
-/// Until then all hubs have subscribed to what they have taken over, in milliseconds: what is published sooner may pass
-/// by one that has not, and a member that it has seen would stay for ever.
+/// Until then all hubs have subscribed to what they have taken over, in milliseconds: what is
+/// published sooner may pass by one that has not, and a member that it has seen would stay forever.
 const SUBSCRIBE_MS: u64 = 1_000;
 
 impl Hub {
-    /// Takes over what the process before has left. What does not fit this hub any more is left out.
+    /// Takes over what the process before has left. What no longer fits this hub is left out.
     pub(crate) fn handle_restore(&mut self, snapshot: Snapshot, out: &mut dyn Sink) {
         let record = snapshot.0;
         self.channels.epochs = self.channels.epochs.max(record.epochs);
@@ -235,6 +235,7 @@ impl Hub {
     /// A session is in those channels only whose records say so too: a file may hold anything.
     fn leave_unrestored_channels(&mut self, key: SessionKey) {
         let Some(session) = self.kernel.sessions.get_mut(key) else {
+            debug_assert!(false, "a session that was just restored is there");
             return;
         };
         let app = &session.user.app;
