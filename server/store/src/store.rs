@@ -82,12 +82,12 @@ impl<B: Backend> Store<B> {
     fn become_read_only(&mut self, fault: &Fault) {
         self.cache.get_mut().clear();
         let remedy = if fault.may_heal {
-            "it goes on by itself when the disk has space"
+            "it recovers on its own when the disk has space"
         } else {
             "check the disk, then restart the server"
         };
         let reason = format!(
-            "the store is read-only since a write failed: {}; {remedy}",
+            "the store has been read-only since a write failed: {}; {remedy}",
             fault.reason
         );
         self.health.access = Access::ReadOnly { reason };
