@@ -31,7 +31,7 @@ macro_rules! faults {
 }
 
 faults! {
-    /// The number of the last executed request is forgotten at a resume, so that it is executed again.
+    /// A resume forgets the number of the last executed request, which is then executed again.
     ResumeForgetsLastRequest,
     /// A resume reports one request more than was executed, so that one is never sent.
     ResumeSkipsARequest,
@@ -103,7 +103,7 @@ faults! {
     ArrivalsInAHoleAreNotTold,
     /// The client gives members no time to return after a restart.
     MembersGetNoTimeToReturn,
-    /// A later message to the same peer does not wait for the storing of an earlier one.
+    /// A later message to the same peer does not wait until an earlier one is stored.
     LaterMessageOvertakesStoring,
     /// A call of the client has no time limit.
     CallNeverTimesOut,
@@ -237,7 +237,7 @@ faults! {
     ReturnedUserMissesStored,
     /// A replaced login is not notified.
     ReplacedLoginIsNotTold,
-    /// A login that replaces another does not get the messages that the other had not confirmed.
+    /// A login that replaces another does not get what that one had not confirmed.
     ReplacingLoginMissesUnconfirmed,
     /// A client that stays far above its rates is never disconnected.
     FlooderIsNotSentAway,

@@ -7,8 +7,8 @@
 //! carried out is up to the runner; actions, answers and events can be serialised for a runner in
 //! another language.
 //!
-//! Reading order: [`Scenario`] (`model`), `token`, `parse` and `fact` (text to model), `show` (model
-//! to text), [`Judge`].
+//! Reading order: [`Scenario`] (`model`), `token`, `parse` and `fact` (text to model), `show`
+//! (model to text), [`Judge`].
 //!
 //! ```
 //! use tidings_scenario::{Answer, Judge, Next, Seen, parse};

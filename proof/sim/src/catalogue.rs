@@ -1,4 +1,5 @@
-//! Every check of the delivery contract's list: where it is evaluated, and what shows that it can fail.
+//! Every check of the delivery contract's list: where it is evaluated, and what shows that it can
+//! fail.
 //!
 //! `docs/proven/checks.md` is generated from it; a test compares it with the contract's list, with
 //! the deliberate faults and with the tests that it names.

@@ -1,6 +1,7 @@
-//! Runs seeds: `tidings-sim [--seed N | --from N --count N] [--trace] [--shrink] [--gate]`, the probes of a seed:
-//! `tidings-sim --probes --seed N [--trace]`, the table of the checks: `tidings-sim --checks`. `--hashes` with `--from`
-//! and `--count` prints the hash of every trace: two builds that print the same lines behave alike.
+//! Runs seeds: `tidings-sim [--seed N | --from N --count N] [--trace] [--shrink] [--gate]`, the
+//! probes of a seed: `tidings-sim --probes --seed N [--trace]`, the table of the checks:
+//! `tidings-sim --checks`. `--hashes` with `--from` and `--count` prints the hash of every trace:
+//! two builds that print the same lines behave alike.
 //!
 //! A single seed can be reduced with `--hubs`, `--users`, `--ms`, `--off KIND,…`, `--skip
 //! STEP-STEP,…`; `--shrink` does it automatically.

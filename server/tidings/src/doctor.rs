@@ -169,7 +169,7 @@ fn look_at_apps(findings: &mut Findings, config: &ServerConfig, is_dev: bool) {
         ),
         (0, _) => findings.bad(
             "apps",
-            "there are no apps, so nobody can log in",
+            "there are none, so nobody can log in",
             "create one with `tidings app create`, or give yours with --app-file",
         ),
         (count, 0) => findings.good("apps", &counted(count, "app is listed", "apps are listed")),

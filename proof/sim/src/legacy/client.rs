@@ -1,5 +1,5 @@
-//! A legacy client, written from the protocol's description: the library of build 1.4 as a page uses it. Source:
-//! signaling 3, 4, 6.
+//! A legacy client, written from the protocol's description: the library of build 1.4 as a page
+//! uses it. Source: signaling 3, 4, 6.
 
 use std::collections::{BTreeMap, BTreeSet};
 

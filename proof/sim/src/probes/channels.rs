@@ -35,7 +35,8 @@ impl Probe {
         texts.collect()
     }
 
-    /// `order.total_channel`: two senders on two hubs write at once; a reader on each hub sees the same order.
+    /// `order.total_channel`: two senders on two hubs write at once; a reader on each hub sees the
+    /// same order.
     pub(super) fn two_writers(&mut self) {
         let senders = [self.log_in_at(0, "alice"), self.log_in_at(1, "bob")];
         let readers = [self.log_in_at(0, "carl"), self.log_in_at(1, "dora")];

@@ -229,7 +229,8 @@ impl Probe {
         }
     }
 
-    /// `crash.acked_survive`, `crash.atomic`, `once.effect_and_mark`: crashes at any moment of a commit.
+    /// `crash.acked_survive`, `crash.atomic`, `once.effect_and_mark`: crashes at any moment of a
+    /// commit.
     pub(super) fn crashes(&mut self) {
         self.world.set_disk_delay(20);
         let sender = self.log_in("alice");

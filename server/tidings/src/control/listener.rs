@@ -364,9 +364,9 @@ mod tests {
         let _control = Control::open(folder.path(), Still).expect("opened");
         let long = vec![b'x'; LINE_BYTES_MAX as usize];
         for (line, told) in [
-            (&b"hello\n"[..], "no request"),
-            (b"", "no request"),
-            (&long, "no request"),
+            (&b"hello\n"[..], "not a request"),
+            (b"", "not a request"),
+            (&long, "not a request"),
             (b"{\"version\":2,\"request\":\"status\"}\n", "version 2"),
             (b"{\"version\":1,\"request\":\"dance\"}\n", "not known"),
             (

@@ -374,7 +374,7 @@ mod tests {
             ("::1:80", "[::1]:80"),
             ("chat.example.org:443", "has a name"),
             ("127.0.0.1:99999", "not a number up to 65535"),
-            ("chat", "no ADDRESS:PORT"),
+            ("chat", "not ADDRESS:PORT"),
         ] {
             let error = listen(text).expect_err(text);
             assert!(error.contains(told), "{text}: {error}");
