@@ -262,7 +262,10 @@ fn carry_out<B: Backend>(group: &mut Group<'_, B>, op: &StoreOp) -> Result<Store
             conversation,
             range,
         } => history::read(group, conversation, range),
-        _ => carry_out_invitations(group, op),
+        StoreOp::InvitationPut { .. }
+        | StoreOp::InvitationRead { .. }
+        | StoreOp::InvitationDrop { .. }
+        | StoreOp::InvitationList { .. } => carry_out_invitations(group, op),
     }
 }
 
