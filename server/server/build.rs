@@ -1,8 +1,8 @@
 //! Puts the built pages and packages into the program, compressed beforehand.
 //!
-//! What is not built is left out: the program says so where the page would be. Each directory is watched as a whole,
-//! and made if its package is there, because Cargo takes a watched directory that is not there for one that changes
-//! all the time.
+//! What is not built is left out: the program says so where the page would be. Each directory is
+//! watched as a whole, and made if its package is there, because Cargo takes a watched directory
+//! that is not there for one that changes all the time.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -12,7 +12,8 @@ use std::{env, fs, io};
 
 use sha2::{Digest as _, Sha256};
 
-/// Name of the table, where its files are, from the workspace's root, and how their names may hold hashes.
+/// Name of the table, where its files are, from the workspace's root, and how their names may hold
+/// hashes.
 const DIRECTORIES: [(&str, &str, Hashed); 5] = [
     ("DEMO", "site/demo/dist", Hashed::InAssets),
     ("GUIDE", "site/guide/dist", Hashed::InAssets),
@@ -69,7 +70,8 @@ fn main() -> Result<(), Fault> {
     Ok(())
 }
 
-/// The files of a directory by their paths in it. The build's own notes, whose names begin with a dot, are nobody's page.
+/// The files of a directory by their paths in it. The build's own notes, whose names begin with a
+/// dot, are nobody's page.
 fn gather(directory: &Path, prefix: &str, files: &mut BTreeMap<String, PathBuf>) -> io::Result<()> {
     for entry in fs::read_dir(directory)? {
         let entry = entry?;
@@ -168,7 +170,8 @@ fn has_own_hash(path: &str, digest: &str) -> bool {
     parts.any(|part| part.len() >= 8 && digest.starts_with(part))
 }
 
-/// What a page may load and run: what it says itself, else its own server's files and its own inline scripts.
+/// What a page may load and run: what it says itself, else its own server's files and its own
+/// inline scripts.
 fn policy(page: &str) -> String {
     let stated = page
         .find("http-equiv=\"Content-Security-Policy\"")
@@ -229,8 +232,8 @@ fn base64(bytes: &[u8]) -> String {
     text
 }
 
-/// An expression for the compressed content. What stands compressed beside the plain file, or was compressed by a
-/// build before, which is named by its content, is taken as it is.
+/// An expression for the compressed content. What stands compressed beside the plain file, or was
+/// compressed by a build before, which is named by its content, is taken as it is.
 fn compressed(
     content: &[u8],
     plain: &Path,

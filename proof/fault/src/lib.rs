@@ -1,8 +1,10 @@
-//! Deliberate faults, with which the simulator's checks are proven.
+//! Deliberate faults, which prove the simulator's checks.
 //!
-//! A product crate asks [`fault!`] at the place that a fault would break. Without the feature `faults` the answer is
-//! the constant `false` and the compiler removes the branch: what is shipped is the normal code. With it, which only
-//! `cargo xtask faults` asks for, the thread's choice answers. `docs/proven/faults.md` says which check catches each.
+//! A product crate asks [`fault!`] at the place where a fault would break it. Without the feature
+//! `faults` the answer is the constant `false` and the compiler removes the branch, so shipped
+//! programs contain only the normal code. With the feature, which only `cargo xtask faults`
+//! enables, the answer is the thread's choice. `docs/proven/faults.md` says which check catches
+//! each fault.
 //!
 //! ```
 //! assert!(!tidings_fault::fault!(StampsGoBack));
@@ -12,7 +14,7 @@ mod list;
 
 pub use list::Fault;
 
-/// Whether the deliberate fault of this name is switched on in this thread.
+/// Whether the named deliberate fault is switched on in this thread.
 #[macro_export]
 macro_rules! fault {
     ($name:ident) => {
@@ -41,7 +43,7 @@ mod chosen {
         CHOSEN.get() == Some(fault)
     }
 
-    /// A number that no seed decides: another one in every run of the process.
+    /// A number that does not depend on the seed: another one in every run of the process.
     pub fn unseeded() -> u64 {
         COUNT.set(COUNT.get() + 1);
         COUNT.get()
@@ -51,14 +53,14 @@ mod chosen {
 #[cfg(feature = "faults")]
 pub use chosen::{choose, is_on, unseeded};
 
-/// Whether the fault is switched on: never, in a build without the feature `faults`.
+/// Whether the fault is switched on: never in a build without the feature `faults`.
 #[cfg(not(feature = "faults"))]
 #[inline(always)]
 pub const fn is_on(_fault: Fault) -> bool {
     false
 }
 
-/// A number that no seed decides; 0 in a build without the feature `faults`.
+/// A number that does not depend on the seed; 0 in a build without the feature `faults`.
 #[cfg(not(feature = "faults"))]
 #[inline(always)]
 pub const fn unseeded() -> u64 {

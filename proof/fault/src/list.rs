@@ -2,7 +2,8 @@
 
 macro_rules! faults {
     ($(#[doc = $what:literal] $name:ident,)*) => {
-        /// A deliberate fault: one place of the product's code that goes wrong when it is switched on.
+        /// A deliberate fault: one place of the product's code that misbehaves when it is switched
+        /// on.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
         pub enum Fault {
             $(#[doc = $what] $name,)*
@@ -30,7 +31,7 @@ macro_rules! faults {
 }
 
 faults! {
-    /// The number of the last executed request is forgotten at a resume, so that it is executed again.
+    /// A resume forgets the number of the last executed request, which is then executed again.
     ResumeForgetsLastRequest,
     /// A resume reports one request more than was executed, so that one is never sent.
     ResumeSkipsARequest,
@@ -42,9 +43,9 @@ faults! {
     ReplayBeginsEarly,
     /// Frames that the outbox has dropped are skipped without a gap.
     DroppedFramesLeaveNoGap,
-    /// A lost session is not told as a gap.
+    /// A lost session is not reported as a gap.
     LostSessionLeavesNoGap,
-    /// A peer message is answered as stored before it is durable.
+    /// A peer message is acknowledged as stored before it is durable.
     StoredIsAnsweredEarly,
     /// Every peer message is stored, asked for or not.
     EveryMessageIsStored,
@@ -52,11 +53,11 @@ faults! {
     LiveOvertakesStored,
     /// Stored messages are deleted when they are handed over, not when they are confirmed.
     StoredIsDeletedUnconfirmed,
-    /// The client does not know messages again.
+    /// The client does not recognise repeated messages.
     ClientTakesRepeats,
     /// A peer message counts as received when it is written.
     WrittenCountsAsReceived,
-    /// A message that its sender was told is dropped stays in the outbox.
+    /// A message that was reported to its sender as dropped stays in the outbox.
     DroppedMessageStays,
     /// The user is gone after a quarter of the grace.
     GraceIsCutShort,
@@ -64,31 +65,31 @@ faults! {
     GoneUserStaysMember,
     /// A user who has logged out stays a member.
     LogoutStaysMember,
-    /// A second login tells that the user is off line and drops its attributes.
+    /// A second login announces the user as offline and drops its attributes.
     SecondLoginEndsPresence,
     /// A second login leaves the first in service.
     FirstLoginStaysInService,
-    /// Whoever has left a channel still gets its messages.
+    /// A user who has left a channel still gets its messages.
     LeaverStaysSubscribed,
     /// Members on the sender's hub see a message before it has its place in the order.
     OwnHubSeesMessageEarly,
     /// The router forgets the third hub of a topic.
     RouterForgetsThirdHub,
-    /// A member count that has to wait is never told.
+    /// A member count that has to wait is never sent.
     DelayedCountIsNeverSent,
-    /// Attributes are told in the order of arrival, not of the store.
+    /// Attribute changes are announced in the order of arrival, not of the store.
     AttributesInOrderOfArrival,
-    /// A merge of attributes begins from nothing.
+    /// A merge of attributes starts from an empty set.
     MergeBeginsFromNothing,
     /// A user's attributes stay when its session ends.
     AttributesOutliveSession,
-    /// The client does not bring its attributes back in a new session.
+    /// The client does not restore its attributes in a new session.
     AttributesAreNotRestored,
     /// An acceptance is recorded without asking the caller's client.
     AcceptanceIsNotAgreed,
-    /// The callee is not told of a cancellation.
+    /// The callee is not notified of a cancellation.
     CancellationIsNotSent,
-    /// An invitation rings each time it is offered, and the client does not know it again.
+    /// An invitation rings each time it is offered, because the client does not recognise it.
     EveryOfferRings,
     /// An invitation expires after half its time.
     InvitationExpiresEarly,
@@ -98,11 +99,11 @@ faults! {
     InvitationNeverExpires,
     /// The client does not join its channels again in a new session.
     ChannelsAreNotRestored,
-    /// The client does not tell who has come during a hole.
+    /// The client does not report who joined while it was disconnected.
     ArrivalsInAHoleAreNotTold,
-    /// The client gives members no time to come back after a restart.
+    /// The client gives members no time to return after a restart.
     MembersGetNoTimeToReturn,
-    /// A later message to the same peer does not wait for the storing of an earlier one.
+    /// A later message to the same peer does not wait until an earlier one is stored.
     LaterMessageOvertakesStoring,
     /// A call of the client has no time limit.
     CallNeverTimesOut,
@@ -114,17 +115,17 @@ faults! {
     KeptIsAnsweredEarly,
     /// Session ids do not come from the seed.
     SessionIdsAreUnseeded,
-    /// What an inbox drops for want of room is not counted.
+    /// Messages that a full inbox drops are not counted.
     OverflowIsNotCounted,
     /// The app is left out of a user's key.
     UserKeyLacksApp,
     /// Rates are not limited.
     RatesAreNotLimited,
-    /// Leaving members are not told.
+    /// Leaves of members are not announced.
     LeaversAreNotTold,
-    /// Joining members are not told.
+    /// Joins of members are not announced.
     JoinersAreNotTold,
-    /// Of requests that come again, only the last two are known.
+    /// Of repeated requests, only the last two are recognised.
     OldRepeatsAreForgotten,
     /// A request's number is kept when it is answered, not when it is executed.
     RequestIsMarkedAtItsAnswer,
@@ -132,9 +133,9 @@ faults! {
     StoredPageBeginsLate,
     /// A session's older connection stays in service.
     OlderConnectionStays,
-    /// A request is executed before a login, for whoever is there.
+    /// A request before login is executed, for an arbitrary session.
     RequestBeforeLoginIsExecuted,
-    /// Every token is good.
+    /// Every token is accepted.
     EveryTokenIsGood,
     /// A session outlives its token.
     SessionOutlivesToken,
@@ -144,13 +145,13 @@ faults! {
     SenderNeedNotBeMember,
     /// A reader of a channel's history need not be a member.
     HistoryReaderNeedNotBeMember,
-    /// Whoever knows its id accepts an invitation.
+    /// Anybody who knows its id can accept an invitation.
     AnyoneMayAccept,
     /// Checksums are not compared.
     ChecksumsAreNotCompared,
-    /// A store that had no space takes nothing any more.
+    /// A store that once ran out of space never accepts writes again.
     FullDiskIsForEver,
-    /// An error of the disk is answered as success.
+    /// A disk error is answered as success.
     DiskErrorIsSuccess,
     /// A group is written in two halves.
     GroupIsWrittenInHalves,
@@ -172,17 +173,17 @@ faults! {
     GapComesLate,
     /// Stamps go back with the wall clock.
     StampsGoBack,
-    /// What is too old by a clock that has jumped is deleted.
+    /// Messages that look too old by a clock that has jumped are deleted.
     JumpedClockExpiresMessages,
     /// The hub panics.
     HubPanics,
-    /// A joining is told twice.
+    /// A join is announced twice.
     JoinIsToldTwice,
-    /// A client sends what was not answered again in a new session.
+    /// In a new session, a client repeats requests that were not answered.
     UnansweredIsSentAgain,
     /// A client does not forget an invitation that has ended.
     EndedInvitationIsKept,
-    /// A client that was away beyond the window says that the server was lost.
+    /// A client that was away beyond the window reports that the server lost the session.
     LongAbsenceIsServerLoss,
     /// A message keeps the stamp of its sender's hub, whatever came before it.
     StampIgnoresEarlierOnes,
@@ -190,11 +191,11 @@ faults! {
     SessionNeverEnds,
     /// The client compares the ids of messages only, not the numbers of the inbox.
     InboxNumbersAreNotCompared,
-    /// The client does not ask who is there in a new session.
+    /// The client does not ask for the members in a new session.
     MembersAreNotAskedAgain,
-    /// A hub does not answer who asks for its members.
+    /// A hub does not answer questions about its members.
     ResyncIsNotAnswered,
-    /// What has changed in a snapshot of members is not told.
+    /// Changes found in a snapshot of members are not announced.
     SnapshotChangesAreNotTold,
     /// A replay leaves out replies.
     ReplayLeavesOutReplies,
@@ -212,9 +213,9 @@ faults! {
     ConfirmedWhileStoringIsKept,
     /// The confirmation of the live form leaves the stored one.
     LiveConfirmationLeavesStored,
-    /// A receiver who has logged in meanwhile is not told of what was stored.
+    /// A receiver who logs in during a store write is not notified of the stored message.
     NewLoginIsNotToldOfStored,
-    /// Counts of members are told at every change.
+    /// Member counts are sent at every change.
     CountsAreSentAtEveryChange,
     /// The revision of attributes does not rise.
     RevisionDoesNotRise,
@@ -222,43 +223,43 @@ faults! {
     KeptIsAppendedTwice,
     /// The app is left out of the store's keys.
     StoreKeyLacksApp,
-    /// A renewed token leaves the end of the old one.
+    /// Renewing a token keeps the expiry of the old one.
     RenewalKeepsOldEnd,
-    /// What has changed of watched users during a hole is not told.
+    /// Changes of watched users while a client was disconnected are not reported.
     WatchedChangesAreNotTold,
-    /// The caller is not told that the callee's session is over.
+    /// The caller is not notified that the callee's session has ended.
     CallerIsNotToldOfCalleesEnd,
-    /// What a session watches outlives it.
+    /// A session's presence subscriptions outlive it.
     WatchOutlivesSession,
-    /// What a gone user has not confirmed is not given back.
+    /// Messages that a user left unconfirmed are not handed back.
     UnconfirmedIsNotGivenBack,
-    /// A user who is back is not given what was stored meanwhile.
+    /// A user who returns does not get what was stored in the meantime.
     ReturnedUserMissesStored,
-    /// A login that was replaced is not told so.
+    /// A replaced login is not notified.
     ReplacedLoginIsNotTold,
-    /// A login that replaces another does not get what that had not confirmed.
+    /// A login that replaces another does not get what that one had not confirmed.
     ReplacingLoginMissesUnconfirmed,
-    /// A client that stays far above its rates is never sent away.
+    /// A client that stays far above its rates is never disconnected.
     FlooderIsNotSentAway,
-    /// A hub that is told to free memory keeps everything.
+    /// A hub that must free memory keeps everything.
     HubKeepsItsMemory,
-    /// All sessions together have no bound, only each for itself.
+    /// There is no bound for all sessions together, only for each.
     SessionsHaveNoCommonBound,
-    /// Logins are let in although memory is short.
+    /// Logins are accepted although memory is short.
     LoginsIgnoreShortMemory,
-    /// Who has been away for the shortest time loses its buffer first.
+    /// The sessions that were disconnected last lose their buffers first.
     LatestAbsenceIsDroppedFirst,
-    /// An invitation is told before its record is durable.
+    /// An invitation is announced before its record is durable.
     InvitationIsToldBeforeDurable,
     /// Invitations are not read after a restart.
     InvitationsAreNotReadAtStart,
-    /// A restart begins the deadlines of invitations anew.
+    /// A restart resets the deadlines of invitations.
     RestartExtendsDeadlines,
     /// What follows a message is asked for before that one has been found at a session.
     MessagesAreAskedForOutOfOrder,
-    /// A login begins the rates of its user anew.
+    /// A login resets the rates of its user.
     LoginResetsRates,
-    /// Who was sent away for its rates may come back at once.
+    /// A user who was disconnected for its rates may return at once.
     FlooderMayReturnAtOnce,
     /// A snapshot forgets the last frame that was not confirmed.
     SnapshotForgetsLastFrame,

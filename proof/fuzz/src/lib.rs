@@ -1,11 +1,13 @@
 //! Hostile bytes for every decoder and for the state machines behind them.
 //!
-//! A [`Target`] is an ordinary function of bytes. The [`run`](fn@run::fuzz) loop makes inputs from the target's seeds by
-//! mutations drawn from a seed, keeps those that the target answers in a way not seen before, and fails on a panic,
-//! on more memory than the target's bound, and on an input that takes too long. It needs no nightly compiler and no
-//! instrumentation; what it lacks against a coverage-guided fuzzer is that it sees answers, not branches.
+//! A [`Target`] is an ordinary function of bytes. The [`run`](fn@run::fuzz) loop mutates the
+//! target's inputs with a seeded generator, keeps those whose answers were not seen before, and
+//! fails on a panic, on more memory than the target's bound, and on an input that takes too long.
+//! It needs no nightly compiler and no instrumentation; unlike a coverage-guided fuzzer, it sees
+//! answers, not branches.
 //!
-//! What was found is kept in `proof/fuzz/regressions/<target>/` and put to the target in every test run.
+//! Findings are kept in `proof/fuzz/regressions/<target>/` and given to the target in every test
+//! run.
 //!
 //! Reading order: [`target`], [`targets`], [`mutate`], [`run`](mod@run).
 //!

@@ -1,4 +1,4 @@
-//! Fuzzes for a time: `cargo xtask fuzz --seconds N [--target T]` calls this.
+//! Fuzzes for a limited time: `cargo xtask fuzz --seconds N [--target T]` calls this.
 
 use std::process::ExitCode;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -12,10 +12,10 @@ struct Arguments {
     /// How long each target is fuzzed.
     #[arg(long, default_value_t = 30)]
     seconds: u64,
-    /// Only this target.
+    /// Fuzz this target only.
     #[arg(long)]
     target: Option<String>,
-    /// Decides the inputs; another one in each run unless given.
+    /// Seed of the inputs; random unless given.
     #[arg(long)]
     seed: Option<u64>,
 }
@@ -44,7 +44,7 @@ fn main() -> ExitCode {
         );
         return ExitCode::from(2);
     }
-    // A panic is reported with the input that made it.
+    // A panic is reported with the input that caused it.
     std::panic::set_hook(Box::new(|_| {}));
     println!("seed {seed}");
     let (mut is_good, mut inputs, count) = (true, 0, targets.len());

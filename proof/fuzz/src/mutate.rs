@@ -1,4 +1,4 @@
-//! Inputs from inputs.
+//! Makes inputs from inputs.
 
 /// SplitMix64: small, fast and the same on every machine.
 #[derive(Debug, Clone)]
@@ -24,7 +24,7 @@ impl Random {
     }
 }
 
-/// Numbers at borders, as bytes of lengths, varints, counters and UTF-8.
+/// Boundary numbers: bytes of lengths, varints, counters and UTF-8.
 const BORDERS: &[&[u8]] = &[
     &[0x00],
     &[0x01],
@@ -50,7 +50,7 @@ const BORDERS: &[&[u8]] = &[
     b"\r\n",
 ];
 
-/// Makes an input from another by one to eight mutations; `other` lends pieces.
+/// Makes an input from another with one to eight mutations; `other` supplies pieces.
 pub fn mutate(random: &mut Random, input: &[u8], other: &[u8], bytes_max: usize) -> Vec<u8> {
     let mut bytes = input.to_vec();
     for _ in 0..=random.below(8) {
@@ -79,7 +79,7 @@ fn mutate_once(random: &mut Random, bytes: &mut Vec<u8>, other: &[u8]) {
                 _ => drop(bytes.splice(at..end.min(at + border.len()), border.iter().copied())),
             }
         }
-        // Repeats a piece: small pieces very often, which finds what grows out of proportion.
+        // Repeats a piece, small pieces very often, which finds disproportionate growth.
         5 => {
             let piece = bytes[at..end].to_vec();
             let times = [1, 2, 10, 300, 20_000][random.below(5)];

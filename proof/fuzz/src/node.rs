@@ -1,4 +1,4 @@
-//! A cell with a store in memory, which takes frames and gives what each connection is told.
+//! A cell with a store in memory, which takes frames and returns what each connection is sent.
 
 use std::slice;
 
@@ -18,7 +18,7 @@ pub(crate) const APPS: [&str; 2] = [
     "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb",
 ];
 
-/// What a connection is told.
+/// What a connection is sent.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Told {
     Message(Box<Kind>),
@@ -30,7 +30,7 @@ type Store = Box<dyn FnMut(&StoreOp) -> Vec<StoreAnswer>>;
 
 pub(crate) struct Node {
     pub(crate) desk: Desk<Store>,
-    /// Some frames were not made by the hub.
+    /// Some frames do not come from the hub.
     pub(crate) has_foreign_frames: bool,
 }
 
@@ -61,22 +61,22 @@ impl Node {
         }
     }
 
-    /// Gives an input and everything that follows from it at once.
+    /// Delivers an input, and everything that follows from it, at once.
     pub(crate) fn give(&mut self, input: Input) {
         self.desk.give(0, input);
     }
 
-    /// What the hub would leave for the next process.
+    /// The state that the hub would leave for the next process.
     pub(crate) fn snapshot(&self) -> Snapshot {
         self.desk.cell_at(0).snapshot()
     }
 
-    /// Lets time pass, with every timer at its time.
+    /// Advances time, running every timer when it is due.
     pub(crate) fn pass(&mut self, ms: u64) {
         self.desk.pass(ms);
     }
 
-    /// What was told since the last look.
+    /// What was sent since the last call.
     pub(crate) fn take_told(&mut self) -> Vec<(ConnectionId, Told)> {
         let mut all = Vec::new();
         for (connection, told) in self.desk.take_told() {
@@ -100,7 +100,7 @@ impl Node {
                 .into_iter()
                 .filter_map(|it| it.kind)
                 .collect(),
-            // The hub passes on what it was given.
+            // The hub forwards what it received.
             Err(_) if self.has_foreign_frames => Vec::new(),
             Err(error) => panic!("a frame of the server: {error:?}"),
         }

@@ -9,16 +9,16 @@ use std::time::{Duration, Instant};
 use crate::mutate::{Random, mutate};
 use crate::target::{Answer, Target};
 
-/// Longest time of one input, with optimisation. Source: contract 7.4.
+/// Longest time for one input, in an optimised build. Source: contract 7.4.
 const TIME_MAX: Duration = Duration::from_millis(50);
-/// Without optimisation the same code is so much slower.
+/// How many times slower an unoptimised build may be.
 const DEBUG_FACTOR: u32 = 8;
-/// Inputs kept because of their answers.
+/// Most inputs kept because of their answers.
 const CORPUS_MAX: usize = 4_000;
-/// Attempts at making a failing input smaller.
+/// Attempts at reducing a failing input.
 const SHRINK_MAX: usize = 2_000;
 
-/// What came of a run.
+/// The outcome of a run.
 #[derive(Debug, Clone)]
 pub struct Report {
     /// The target's name.
@@ -31,10 +31,10 @@ pub struct Report {
     pub failure: Option<Failure>,
 }
 
-/// An input that breaks a promise.
+/// An input that violates a promise.
 #[derive(Debug, Clone)]
 pub struct Failure {
-    /// As small as it could be made.
+    /// The input, reduced as far as possible.
     pub input: Vec<u8>,
     /// What went wrong.
     pub what: String,
@@ -64,7 +64,7 @@ impl fmt::Display for Report {
     }
 }
 
-/// Fuzzes a target for a time; the seed decides the inputs. Stops at the first failure.
+/// Fuzzes a target for a limited time; the seed determines the inputs. Stops at the first failure.
 pub fn fuzz(target: &Target, time: Duration, seed: u64) -> Report {
     let began = Instant::now();
     let mut random = Random::new(seed);
@@ -79,7 +79,7 @@ pub fn fuzz(target: &Target, time: Duration, seed: u64) -> Report {
     let mut seen: BTreeSet<Answer> = BTreeSet::new();
     let mut at = 0;
     while began.elapsed() < time {
-        // First the seeds as they are.
+        // First the seeds, unchanged.
         let input = match corpus.get(at).filter(|_| report.inputs == at as u64) {
             Some(seed) => {
                 at += 1;
@@ -107,13 +107,13 @@ pub fn fuzz(target: &Target, time: Duration, seed: u64) -> Report {
     report
 }
 
-/// Puts one input to a target.
+/// Gives one input to a target.
 ///
 /// # Errors
 /// What went wrong.
 pub fn check(target: &Target, input: &[u8]) -> Result<Answer, String> {
     let mut took = Duration::MAX;
-    // A machine that does something else for a while is no finding.
+    // A machine that is busy with something else for a while is no finding.
     for _ in 0..3 {
         let began = Instant::now();
         let mut ran = None;
@@ -155,7 +155,7 @@ fn message(panic: &(dyn std::any::Any + Send)) -> String {
     text.unwrap_or_else(|| "without words".into())
 }
 
-/// Removes pieces for as long as the target still fails.
+/// Removes pieces as long as the target still fails.
 fn shrink(target: &Target, mut input: Vec<u8>, random: &mut Random) -> Failure {
     let mut what = check(target, &input)
         .err()
@@ -172,7 +172,7 @@ fn shrink(target: &Target, mut input: Vec<u8>, random: &mut Random) -> Failure {
     Failure { input, what }
 }
 
-/// Where what was found in a target is kept.
+/// The folder with the findings of a target.
 pub fn regressions(target: &Target) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("regressions")

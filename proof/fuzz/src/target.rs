@@ -1,4 +1,4 @@
-//! What is fuzzed.
+//! Definition of a fuzz target.
 
 use std::fmt::{self, Write as _};
 use std::hash::{DefaultHasher, Hash, Hasher as _};
@@ -6,40 +6,42 @@ use std::hash::{DefaultHasher, Hash, Hasher as _};
 /// A function of hostile bytes.
 #[derive(Debug, Clone, Copy)]
 pub struct Target {
-    /// As in the reliability contract.
+    /// The name, as in the reliability contract.
     pub name: &'static str,
-    /// Takes the bytes. Panics when something promised does not hold.
+    /// Takes the bytes. Panics when a promise is violated.
     pub run: fn(&[u8]) -> Answer,
-    /// Inputs to begin with.
+    /// Initial inputs.
     pub seeds: fn() -> Vec<Vec<u8>>,
     /// Length of the longest input.
     pub bytes_max: usize,
-    /// Most memory at once, from the length of an input; none where a whole state machine is made.
+    /// Most memory at any moment, as a function of the input's length; `None` where a whole state
+    /// machine is created.
     pub memory_max: Option<fn(usize) -> u64>,
 }
 
-/// What a target did with an input, in short: inputs with answers not seen before are worth keeping.
+/// What a target did with an input, in short: inputs with new answers are worth keeping.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Answer(u64);
 
 impl Answer {
-    /// Makes an answer of anything that tells one behaviour from another. It should have few values.
+    /// Makes an answer from anything that distinguishes behaviours. It should have few values.
     pub fn of(what: impl Hash) -> Self {
         let mut hasher = DefaultHasher::new();
         what.hash(&mut hasher);
         Self(hasher.finish())
     }
 
-    /// Makes an answer of an error's or value's name in `Debug`: what stands before the first value in it.
+    /// Makes an answer from the name of an error or value in `Debug`: the text before the first
+    /// nested value.
     pub fn named(what: &impl fmt::Debug) -> Self {
         let mut name = Name::default();
-        // It stops at the first value, so that no text of a stranger's length is made.
+        // Stops at the first nested value, so that no text of an attacker's length is created.
         let _ = write!(name, "{what:?}");
         Self::of(&name.bytes[..name.len])
     }
 }
 
-/// The beginning of a text, without allocation.
+/// The beginning of a text, without allocating.
 struct Name {
     bytes: [u8; 48],
     len: usize,
@@ -64,13 +66,13 @@ impl fmt::Write for Name {
     }
 }
 
-/// The bound of a decoder that keeps what has arrived: a buffer that grows holds its old and its new place for a
-/// moment.
+/// The bound for a decoder that keeps what has arrived: a growing buffer briefly occupies its old
+/// and its new place.
 pub fn thrice_and_4_kib(bytes: usize) -> u64 {
     3 * bytes as u64 + 4_096
 }
 
-/// The bound of a pure decoder. Source: contract 7.4.
+/// The bound for a pure decoder. Source: contract 7.4.
 pub fn twice_and_4_kib(bytes: usize) -> u64 {
     2 * bytes as u64 + 4_096
 }

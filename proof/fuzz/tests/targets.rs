@@ -1,4 +1,5 @@
-//! What was found is put to its target again, and every target is fuzzed for a moment with a fixed seed.
+//! What was found is put to its target again, and every target is fuzzed for a moment with a fixed
+//! seed.
 
 use std::time::Duration;
 

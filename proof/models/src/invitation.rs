@@ -1,10 +1,11 @@
-//! The invitation protocol of the contract's section 3: caller, callee, two hubs, and the one durable record.
+//! The invitation protocol of the contract's section 3: caller, callee, two hubs, and one durable
+//! record.
 //!
-//! The network forgets nothing and promises nothing: a message that was once sent may arrive never, late, twice,
-//! or before one that was sent earlier. Time is a choice: a deadline may pass at every moment in which it is
-//! set. A hub may crash at every moment and comes back with the durable record alone.
+//! The network never forgets and promises nothing: a message that was sent may arrive never, late,
+//! twice, or before an earlier one. Time is a choice: a deadline may pass at any moment in which it
+//! is set. A hub may crash at any moment and comes back with the durable record alone.
 //!
-//! [`Fault`] breaks the protocol in one place; the tests say which property finds it.
+//! [`Fault`] breaks the protocol in one place; the tests say which property finds that.
 
 use std::collections::{BTreeSet, HashSet, VecDeque};
 
@@ -15,11 +16,11 @@ use stateright::{Model, Property};
 pub enum Fault {
     /// None: the protocol of the contract.
     None,
-    /// Sides are told of a state before its record is durable (INV-2).
+    /// Sides learn of a state before its record is durable (INV-2).
     ToldBeforeDurable,
-    /// The caller's client ends the invitation by a timer of its own (INV-5).
+    /// The caller's client ends the invitation with its own timer (INV-5).
     ClientTimerDecides,
-    /// A hub writes the record from its cached copy, without looking whether that is the present one (INV-1).
+    /// A hub writes the record from its cached copy, without checking that it is current (INV-1).
     BlindWrite,
     /// The callee's client rings for every ring that arrives (INV-9).
     RingsTwice,
@@ -34,19 +35,19 @@ pub enum Fault {
 /// How an invitation ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum End {
-    /// The callee accepts and the caller's client has confirmed it.
+    /// The callee accepted, and the caller's client has confirmed it.
     Accepted,
-    /// The callee refuses.
+    /// The callee refused.
     Refused,
-    /// The caller cancels.
+    /// The caller cancelled.
     Canceled,
-    /// A deadline of the server has passed.
+    /// A deadline of the server passed.
     Expired,
-    /// The caller's client has not confirmed an acceptance in time.
+    /// The caller's client did not confirm an acceptance in time.
     AcceptFailed,
 }
 
-/// What the record says.
+/// The state of the record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Phase {
     /// There is none.
@@ -55,20 +56,20 @@ pub enum Phase {
     Pending,
     /// The invitation rings at the callee.
     Ringing,
-    /// The callee accepts; the caller's client is asked.
+    /// The callee has accepted; the caller's client is being asked.
     Accepting,
-    /// Final: nothing changes any more.
+    /// Final: nothing changes after this.
     Ended(End),
 }
 
-/// What is under way, or has been.
+/// A message in transit, or already delivered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Message {
     /// Caller to server.
     Invite,
     /// Caller to server.
     Cancel,
-    /// Caller to server: it was still open when the acceptance was shown.
+    /// Caller to server: the invitation was still open when the acceptance was shown.
     Confirm,
     /// Callee to server.
     Received,
@@ -95,31 +96,31 @@ pub enum Caller {
     Open,
     /// It has confirmed an acceptance.
     Confirmed,
-    /// Its application has been told the end.
+    /// Its application has received the end.
     Ended(End),
 }
 
 /// The callee's client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Callee {
-    /// It knows nothing.
+    /// It knows nothing of the invitation.
     Idle,
-    /// The callee's client rings.
+    /// It rings.
     Ringing,
     /// Its application has accepted.
     Accepting,
-    /// Its application has been told the end.
+    /// Its application has received the end.
     Ended(End),
     /// It has learnt of the end without having rung.
     Missed,
 }
 
-/// A hub that has the invitation in hand.
+/// A hub that handles the invitation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct HubState {
-    /// The record as it was last read or written by this hub.
+    /// The record as this hub last read or wrote it.
     cached: Phase,
-    /// A transition that is on its way to the disk.
+    /// A transition being written to the disk.
     writing: Option<Phase>,
 }
 
@@ -128,13 +129,13 @@ pub struct HubState {
 pub struct State {
     caller: Caller,
     callee: Callee,
-    /// How often the callee's application was told of a ring, counted to 2.
+    /// How often the callee's application was told of a ring, counted up to 2.
     rings: u8,
-    /// Ends that the applications were told: of the caller's and the callee's, counted to 2.
+    /// The ends that the caller's and the callee's applications received, counted up to 2.
     ends: (u8, u8),
     hubs: [HubState; 2],
     record: Phase,
-    /// Everything that was ever sent.
+    /// Every message that was ever sent.
     network: BTreeSet<Message>,
     crashes: u8,
 }
@@ -158,18 +159,18 @@ pub enum Action {
     ToHub(usize, Message),
     /// A deadline passes at a hub.
     Deadline(usize),
-    /// What a hub was writing is compared with the record and written.
+    /// A hub's pending write is compared with the record and carried out.
     Write(usize),
     /// A hub reads the record.
     Read(usize),
-    /// A hub tells the sides what it knows.
+    /// A hub sends the sides what it knows.
     Tell(usize),
     /// A hub crashes and comes back.
     Crash(usize),
 }
 
 impl Action {
-    /// Whether a person makes it, who may as well never do.
+    /// Whether a person does it, who may just as well never do it.
     fn is_decision(self) -> bool {
         matches!(
             self,
@@ -178,17 +179,17 @@ impl Action {
     }
 }
 
-/// The model, with the fault that is switched on.
+/// The model, with the fault that is switched on, if any.
 #[derive(Debug, Clone, Copy)]
 pub struct Invitation {
-    /// What is broken.
+    /// The deliberate fault.
     pub fault: Fault,
     /// Most crashes in one run.
     pub crashes_max: u8,
 }
 
 impl Phase {
-    /// The transition that a message makes, if it makes one. What is final makes none.
+    /// The transition that a message causes, if any. A final state has none.
     fn after(self, message: Message, fault: Fault) -> Option<Phase> {
         let next = match (self, message) {
             (Phase::Unknown, Message::Invite) => Phase::Pending,
@@ -200,7 +201,7 @@ impl Phase {
             (Phase::Pending | Phase::Ringing, Message::Refuse) => Phase::Ended(End::Refused),
             (Phase::Accepting, Message::Confirm) => Phase::Ended(End::Accepted),
             (Phase::Ended(_), _) => return None,
-            // Also before the invitation has arrived: it must not ring any more then.
+            // Also before the invitation has arrived: it must not ring after that.
             (_, Message::Cancel) => Phase::Ended(End::Canceled),
             _ => return None,
         };
@@ -236,7 +237,7 @@ impl State {
         self.ends.1 = (self.ends.1 + 1).min(2);
     }
 
-    /// Whether nobody waits for anything any more.
+    /// Whether nobody is waiting for anything.
     pub fn is_settled(&self) -> bool {
         matches!(self.caller, Caller::Idle | Caller::Ended(_))
             && matches!(
@@ -377,7 +378,7 @@ impl Model for Invitation {
                 if hub.cached == state.record || self.fault == Fault::BlindWrite {
                     state.record = next;
                 }
-                // Who loses the race takes the record as it is.
+                // The loser of a race takes over the record as it is.
                 hub.cached = state.record;
             }
             Action::Read(hub) => {
@@ -420,7 +421,8 @@ impl Model for Invitation {
                 state.ends.0 <= 1 && state.ends.1 <= 1
             }),
             Property::always("invite.durable_before_told", |_, state: &State| {
-                // What is told is what the record says, or has said: an end that was told is the record's.
+                // What is announced is, or was, in the record: an announced end is the record's
+                // end.
                 let told = |end| {
                     let words = [Message::CallerEnd(end), Message::CalleeEnd(end)];
                     words.iter().any(|word| state.network.contains(word))
@@ -454,10 +456,10 @@ impl Model for Invitation {
     }
 }
 
-/// `invite.never_stuck`: from every state that can be reached, one can be reached in which nobody waits, without
-/// anybody deciding anything: by time and by messages that arrive at last.
+/// `invite.never_stuck`: from every reachable state, a state in which nobody waits can be reached
+/// without any decision: by time, and by messages that finally arrive.
 ///
-/// Returns the number of states, or one from which there is no way on.
+/// Returns the number of states, or a state without a way out.
 ///
 /// # Errors
 /// A state from which some side waits for ever, whatever arrives.

@@ -39,7 +39,7 @@ fn without_deadlines_somebody_waits_for_ever() {
     assert!(never_stuck(&model(Fault::NoDeadline)).is_err());
 }
 
-/// The fault is found by the check of this name; says in how many steps.
+/// The named check finds the fault; returns in how many steps.
 fn found(fault: Fault, check: &'static str) {
     let wanted = HasDiscoveries::AnyOf([check].into());
     let checker = model(fault)

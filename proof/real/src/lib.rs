@@ -1,12 +1,13 @@
-//! Proofs with real processes: what the simulator leaves out, real sockets and real time, is put to the program and
-//! its SDKs here.
+//! Proofs with real processes: what the simulator leaves out, real sockets and real time, is put to
+//! the program and its SDKs here.
 //!
-//! It is not a load generator (that is `tidings-load`) and measures nothing but whether promises were kept.
+//! It is not a load generator (that is `tidings-load`) and measures nothing but whether promises
+//! were kept.
 //!
-//! Reading order: [`proxy`] (a network that breaks by seed), [`program`] (the server in a process of its own),
-//! [`soak`] (clients that write to each other over that network, and the judge of what they got),
-//! [`autobahn`] (WebSocket conformance), [`power`] (a disk that forgets what was not synced), [`raw`] (clients that
-//! read nothing).
+//! Reading order: [`proxy`] (a network that breaks by seed), [`program`] (the server in a process
+//! of its own), [`soak`] (clients that write to each other over that network, and the judge of what
+//! they got), [`autobahn`] (WebSocket conformance), [`power`] (a disk that forgets what was not
+//! synced), [`raw`] (clients that read nothing).
 //!
 //! ```no_run
 //! use std::time::Duration;

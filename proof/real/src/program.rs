@@ -35,7 +35,8 @@ pub struct Program {
     process: Child,
 }
 
-/// How long the program may take to end by itself: the contract's 30 s (4.5), and some for the machine.
+/// How long the program may take to end by itself: the contract's 30 s (4.5), and some for the
+/// machine.
 const END_MAX: Duration = Duration::from_secs(35);
 
 /// A signal that is sent to the program.
@@ -50,8 +51,8 @@ pub enum Signal {
 }
 
 impl Program {
-    /// Starts it on a free port of this machine, with its data in a directory of its own. `arguments` go to
-    /// `tidings serve`.
+    /// Starts it on a free port of this machine, with its data in a directory of its own.
+    /// `arguments` go to `tidings serve`.
     ///
     /// # Errors
     /// [`Failure`] when it cannot be started or ends before it listens.
@@ -78,8 +79,8 @@ impl Program {
         Self::start_by(command, directory, arguments)
     }
 
-    /// As [`Program::start`], by a wall clock of its own, which [`Program::set_clock`] moves; its monotonic clock is the
-    /// machine's. The library libfaketime stands between them.
+    /// As [`Program::start`], by a wall clock of its own, which [`Program::set_clock`] moves; its
+    /// monotonic clock is the machine's. The library libfaketime stands between them.
     ///
     /// # Errors
     /// As [`Program::start`]; also when the library is not installed (Debian: `libfaketime`).
@@ -98,7 +99,8 @@ impl Program {
         Self::start_by(command, directory, arguments)
     }
 
-    /// Makes the wall clock of a program that has its own go so many seconds ahead of the machine's.
+    /// Makes the wall clock of a program that has its own go so many seconds ahead of the
+    /// machine's.
     ///
     /// # Errors
     /// [`Failure`] when its directory cannot be written.
@@ -118,11 +120,12 @@ impl Program {
         })
     }
 
-    /// Asks it to end, waits until it has, and starts the next process on the same data and the same port. Not for
-    /// one on a disk of its own, which ends with the process.
+    /// Asks it to end, waits until it has, and starts the next process on the same data and the
+    /// same port. Not for one on a disk of its own, which ends with the process.
     ///
     /// # Errors
-    /// [`Failure`] when it does not end in time or not by itself, or when the next one does not start.
+    /// [`Failure`] when it does not end in time or not by itself, or when the next one does not
+    /// start.
     pub fn restart(&mut self) -> Result<(), Failure> {
         self.signal(Signal::Terminate)?;
         let began = Instant::now();
@@ -186,7 +189,8 @@ impl Program {
         self.memory("VmHWM:")
     }
 
-    /// What it has in memory of files, its own text above all, in bytes: the system takes that back by itself.
+    /// What it has in memory of files, its own text above all, in bytes: the system takes that back
+    /// by itself.
     pub fn memory_of_files(&self) -> Option<u64> {
         self.memory("RssFile:")
     }
@@ -293,7 +297,8 @@ fn wait_for_address(lines: &mut Lines<BufReader<ChildStdout>>) -> Option<SocketA
     }
 }
 
-/// The program of this workspace: `TIDINGS_BIN`, or the one that was built next to the running executable.
+/// The program of this workspace: `TIDINGS_BIN`, or the one that was built next to the running
+/// executable.
 fn program() -> Result<PathBuf, Failure> {
     if let Some(path) = std::env::var_os("TIDINGS_BIN") {
         return Ok(path.into());

@@ -113,7 +113,8 @@ impl RawClient {
     /// Makes requests, in one frame.
     ///
     /// # Errors
-    /// [`Failure`] when they cannot be sent: the server has closed the connection, or reads nothing.
+    /// [`Failure`] when they cannot be sent: the server has closed the connection, or reads
+    /// nothing.
     pub fn request(&mut self, calls: Vec<request::Call>) -> Result<(), Failure> {
         let numbered = calls.into_iter().map(|call| {
             self.cseq += 1;

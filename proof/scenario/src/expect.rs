@@ -1,39 +1,40 @@
-//! What is open: facts that have been promised and have not come, and how an event meets them.
+//! Open expectations: facts that were promised and have not been seen yet, and how an event matches
+//! them.
 
 use std::collections::BTreeMap;
 
 use crate::model::{Event, Expectation, Scenario, Source};
 
-/// A fact that may come.
+/// An expected fact.
 #[derive(Debug, Clone)]
 pub(crate) struct Open {
     pub(crate) expectation: Expectation,
-    /// Not before, in the runner's time.
+    /// Earliest time, on the runner's clock, in milliseconds.
     pub(crate) from_ms: u64,
-    /// Not later, in the runner's time.
+    /// Latest time, on the runner's clock, in milliseconds.
     pub(crate) until_ms: u64,
 }
 
-/// What an event was.
+/// How an event matches the expectations.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Verdict {
     /// It was expected, or is of a kind that the scenario does not judge.
     Fine,
     /// It was expected, but not yet.
     TooEarly,
-    /// It was expected, but its time is over.
+    /// It was expected, but it is too late.
     TooLate,
     /// It was not expected.
     Unexpected,
 }
 
-/// The open facts, and which kinds the scenario judges for whom.
+/// The open facts, and which kinds of events the scenario judges for whom.
 #[derive(Debug)]
 pub(crate) struct Expectations {
     open: Vec<Open>,
-    /// Clients of whom the scenario names a state.
+    /// Clients whose states the scenario names.
     judged_states: Vec<String>,
-    /// Clients and channels of which it names a count, with the last count that came.
+    /// Clients and channels whose counts it names, with the last count seen.
     judged_counts: BTreeMap<(String, String), Option<u32>>,
 }
 
@@ -58,7 +59,7 @@ impl Expectations {
         }
     }
 
-    /// Opens the facts of a step that begins now.
+    /// Opens the facts of a step that starts now.
     pub(crate) fn add(&mut self, list: &[Expectation], now_ms: u64, slack_ms: u64) {
         self.open.extend(list.iter().map(|expectation| Open {
             expectation: expectation.clone(),
@@ -67,19 +68,19 @@ impl Expectations {
         }));
     }
 
-    /// The facts that must still come.
+    /// The facts that must still be seen.
     pub(crate) fn required(&self) -> impl Iterator<Item = &Open> {
         self.open
             .iter()
             .filter(|open| !open.expectation.is_optional)
     }
 
-    /// Forgets what a client was to see.
+    /// Forgets what a client was expected to see.
     pub(crate) fn drop_client(&mut self, client: &str) {
         self.open.retain(|open| open.expectation.client != client);
     }
 
-    /// Takes an event. Facts of one source come in the order written.
+    /// Takes an event. Facts of one source arrive in the order written.
     pub(crate) fn meet(&mut self, client: &str, event: &Event, at_ms: u64) -> Verdict {
         let source = event.source();
         let is_count = matches!(source, Source::Count(_));
@@ -97,7 +98,7 @@ impl Expectations {
                     return Verdict::TooLate;
                 }
                 self.open.remove(index);
-                // Counts may be combined: a later one stands for those before it.
+                // Counts may be combined: a later one replaces those before it.
                 for index in passed_over.into_iter().rev() {
                     self.open.remove(index);
                 }
@@ -127,7 +128,7 @@ impl Expectations {
             Event::State { .. } => self.judged_states.iter().any(|name| name == client),
             Event::MemberCount { channel, count } => {
                 let key = (client.to_owned(), channel.clone());
-                // The same count again says nothing new.
+                // Repeating the same count says nothing new.
                 self.judged_counts
                     .get(&key)
                     .is_some_and(|last| *last != Some(*count))

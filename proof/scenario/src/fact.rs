@@ -1,4 +1,4 @@
-//! What is expected: facts, answers and their times.
+//! Expectations: facts, answers and their times.
 
 use crate::model::{Answer, Event, File, InvitationNews, Message, PresenceState};
 use crate::token::{Cursor, duration, range, sized};
@@ -10,7 +10,7 @@ pub(crate) struct Times {
     pub(crate) within_ms: u64,
 }
 
-/// Reads `[after D] [within D]`, which ends a column.
+/// Parses `[after D] [within D]`, which ends a column.
 pub(crate) fn times(cursor: &mut Cursor<'_>, default_ms: u64) -> Result<Times, String> {
     let mut times = Times {
         after_ms: 0,
@@ -41,8 +41,8 @@ pub(crate) fn times(cursor: &mut Cursor<'_>, default_ms: u64) -> Result<Times, S
     }
 }
 
-/// Reads a message: a text, `raw HEX TEXT`, `file ID SIZE NAME TEXT HEX`, or
-/// `image ID SIZE NAME TEXT HEX WIDTHxHEIGHT WIDTHxHEIGHT`.
+/// Parses a message: a text, `raw HEX TEXT`, `file ID SIZE NAME TEXT HEX`, or `image ID SIZE NAME
+/// TEXT HEX WIDTHxHEIGHT WIDTHxHEIGHT`.
 pub(crate) fn message(cursor: &mut Cursor<'_>) -> Result<Message, String> {
     match cursor.peek() {
         Some("raw") if cursor.take("raw") => Ok(Message::Raw {
@@ -125,7 +125,7 @@ fn presence(cursor: &mut Cursor<'_>) -> Result<Vec<(String, PresenceState)>, Str
     Ok(list)
 }
 
-/// Reads `key="value" …` up to a word that is none.
+/// Parses `key="value" …` up to a word of another form.
 pub(crate) fn pairs(cursor: &mut Cursor<'_>) -> Result<Vec<(String, String)>, String> {
     let mut list = vec![];
     while cursor.peek().is_some_and(|word| word.contains('=')) {
@@ -135,7 +135,7 @@ pub(crate) fn pairs(cursor: &mut Cursor<'_>) -> Result<Vec<(String, String)>, St
     Ok(list)
 }
 
-/// Reads a fact.
+/// Parses a fact.
 pub(crate) fn fact(cursor: &mut Cursor<'_>) -> Result<Event, String> {
     match cursor.peek() {
         Some("joined") if cursor.take("joined") => {
@@ -210,7 +210,7 @@ fn invited(cursor: &mut Cursor<'_>) -> Result<Event, String> {
     })
 }
 
-/// Reads `[in #channel]`.
+/// Parses `[in #channel]`.
 pub(crate) fn in_channel(cursor: &mut Cursor<'_>) -> Result<String, String> {
     if cursor.take("in") {
         cursor.channel()
@@ -219,7 +219,7 @@ pub(crate) fn in_channel(cursor: &mut Cursor<'_>) -> Result<String, String> {
     }
 }
 
-/// Reads `to bob received`, `to bob accepted "yes"`, `by alice accepted` and the like.
+/// Parses `to bob received`, `to bob accepted "yes"`, `by alice accepted` and the like.
 fn invitation(cursor: &mut Cursor<'_>) -> Result<Event, String> {
     let is_local = match cursor.word("\"to\" or \"by\"")? {
         "to" => true,
@@ -288,7 +288,7 @@ fn stated_pairs(cursor: &mut Cursor<'_>) -> Result<Vec<(String, String)>, String
     }
 }
 
-/// What a call's answer consists of.
+/// The parts of a call's answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Shape {
     Done,
@@ -301,7 +301,7 @@ pub(crate) enum Shape {
 }
 
 impl Shape {
-    /// The answer when none is stated.
+    /// The answer when none is written.
     pub(crate) fn default_answer(self) -> Option<Answer> {
         match self {
             Self::Done => Some(Answer::Done),
@@ -315,7 +315,7 @@ impl Shape {
     }
 }
 
-/// Reads a result up to its times.
+/// Parses a result up to its times.
 pub(crate) fn answer(cursor: &mut Cursor<'_>, shape: Shape) -> Result<Answer, String> {
     if cursor.take("error") {
         let word = cursor.word("a code")?;

@@ -1,4 +1,4 @@
-//! Tells a runner what to do, and whether what it saw is what the scenario says.
+//! Tells a runner what to do, and decides whether what it saw is what the scenario says.
 
 use std::collections::{BTreeSet, VecDeque};
 use std::fmt;
@@ -6,38 +6,38 @@ use std::fmt;
 use crate::expect::{Expectations, Verdict};
 use crate::model::{Action, Answer, Event, Expectation, ExpectedAnswer, Scenario, Step, TokenKind};
 
-/// Quiet time after the last step in which nothing more may be seen. Larger finds later surprises
-/// and costs that much of each run.
+/// Quiet time after the last step in which nothing more may be seen, in milliseconds. Larger values
+/// find later surprises and cost that much of each run.
 const SETTLE_MS: u64 = 1_500;
 /// Observations shown with a failure.
 const TIMELINE_MAX: usize = 24;
-/// Time that a login before the first step has.
+/// Time allowed for the logins before the first step, in milliseconds.
 const LOGIN_MS: u64 = 13_000;
 
 /// What a runner does next.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Next {
-    /// Begin this, do not wait for its end, and ask again.
+    /// Start this, do not wait for its end, and ask again.
     Do(Order),
     /// Ask again at this time, or when something has been observed.
     Wait {
-        /// In the runner's time, always in the future.
+        /// On the runner's clock, always in the future.
         until_ms: u64,
     },
     /// The scenario has been kept.
     Passed,
-    /// It has not.
+    /// The scenario has not been kept.
     Failed(Failure),
 }
 
-/// An action to be done.
+/// An action to carry out.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Order {
-    /// Names the order, for its answer.
+    /// Identifies the order, for its answer.
     pub id: u64,
-    /// Who does it; none for the server.
+    /// The client that acts; none for the server.
     pub client: Option<String>,
-    /// The action that was taken.
+    /// The action to carry out.
     pub action: Action,
 }
 
@@ -46,7 +46,7 @@ pub struct Order {
 pub enum Seen {
     /// A call was answered.
     Answer {
-        /// The order that it was.
+        /// The order that was answered.
         order: u64,
         /// The answer that the client got.
         answer: Answer,
@@ -69,7 +69,7 @@ pub struct Failure {
     pub line: usize,
     /// The step, in words.
     pub step: String,
-    /// What was expected and has not come, and what came and was not expected.
+    /// What was expected and did not come, and what came unexpectedly.
     pub differences: Vec<String>,
     /// What was done and seen last, oldest first.
     pub timeline: Vec<String>,
@@ -90,7 +90,7 @@ impl fmt::Display for Failure {
 
 impl std::error::Error for Failure {}
 
-/// A call that is not answered yet.
+/// A call that has not been answered yet.
 #[derive(Debug)]
 struct OpenAnswer {
     order: u64,
@@ -108,7 +108,7 @@ pub struct Judge {
     file: String,
     /// The logins before the first step, then the steps.
     script: VecDeque<Step>,
-    /// What those logins show, not judged: it may be seen before or after their answers.
+    /// What those logins show is not judged: it may be seen before or after their answers.
     login_states: Vec<(String, Event)>,
     /// Added to every time limit.
     slack_ms: u64,
@@ -119,9 +119,9 @@ pub struct Judge {
     seen: VecDeque<(u64, Seen)>,
     /// Clients that have dropped: what they see is not judged.
     dropped: BTreeSet<String>,
-    /// The step being done.
+    /// The current step.
     current: (usize, String),
-    /// The last step does not wait for its answer: the next belongs to it.
+    /// The last step does not wait for its answer: the next one starts together with it.
     is_chained: bool,
     pass_until_ms: Option<u64>,
     settle_until_ms: Option<u64>,
@@ -171,14 +171,14 @@ impl Judge {
         }
     }
 
-    /// Widens every time limit by this much, for runners on a busy machine.
+    /// Extends every time limit by this much, for runners on a busy machine.
     #[must_use]
     pub fn with_slack(mut self, slack_ms: u64) -> Self {
         self.slack_ms = slack_ms;
         self
     }
 
-    /// Takes what was observed. Observations come in the order of their times.
+    /// Takes an observation. Observations come in the order of their times.
     pub fn observe(&mut self, at_ms: u64, seen: Seen) {
         let seen = match seen {
             Seen::Answer { order, answer } => Seen::Answer {
@@ -193,7 +193,7 @@ impl Judge {
         self.seen.push_back((at_ms, seen));
     }
 
-    /// Says what to do now.
+    /// Decides what to do now.
     pub fn next(&mut self, now_ms: u64) -> Next {
         self.began_ms.get_or_insert(now_ms);
         if !self.is_chained {
@@ -262,7 +262,7 @@ impl Judge {
         })
     }
 
-    /// Until when the step being done waits, if it does.
+    /// Until when the current step waits, if it does.
     fn blocked_until(&mut self, now_ms: u64) -> Option<u64> {
         if self
             .pass_until_ms
@@ -270,7 +270,7 @@ impl Judge {
         {
             self.pass_until_ms = None;
         }
-        // A fact is missing only when its last millisecond is over.
+        // A fact is missing only when its last millisecond has passed.
         let facts = self.expectations.required().map(|open| open.until_ms + 1);
         let is_last = self.script.is_empty();
         let answers = self
@@ -327,7 +327,7 @@ impl Judge {
 
     fn judge_answer(&mut self, at_ms: u64, order: u64, answer: &Answer) {
         let Some(index) = self.answers.iter().position(|open| open.order == order) else {
-            // Of a dropped client, or answered before.
+            // The client was dropped, or the order was answered before.
             self.note(at_ms, &format!("an answer that nobody waits for: {answer}"));
             return;
         };

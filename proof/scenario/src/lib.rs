@@ -1,13 +1,14 @@
-//! Reads scenario files and judges what each party saw.
+//! Parses scenario files and judges what each party saw.
 //!
-//! A scenario (grammar: `proof/scenarios/README.md`) says who does what and who must see what. [`parse`]
-//! makes a [`Scenario`] of a text; a [`Judge`] tells a runner what to do next and compares what it
-//! observed. Both are pure: time is a number that the runner gives, so the same judge serves the
-//! simulator with virtual time and the SDKs with real time. How an action is done is the runner's
-//! business; actions, answers and events can be serialised for a runner in another language.
+//! A scenario (grammar: `proof/scenarios/README.md`) says who does what and who must see what.
+//! [`parse`] turns a text into a [`Scenario`]; a [`Judge`] tells a runner what to do next and
+//! compares what it observed. Both are pure: time is a number that the runner supplies, so the same
+//! judge serves the simulator with virtual time and the SDKs with real time. How an action is
+//! carried out is up to the runner; actions, answers and events can be serialised for a runner in
+//! another language.
 //!
-//! Reading order: [`Scenario`] (`model`), `token`, `parse` and `fact` (text to model), `show` (model
-//! to text), [`Judge`].
+//! Reading order: [`Scenario`] (`model`), `token`, `parse` and `fact` (text to model), `show`
+//! (model to text), [`Judge`].
 //!
 //! ```
 //! use tidings_scenario::{Answer, Judge, Next, Seen, parse};

@@ -1,24 +1,25 @@
-//! What a scenario says.
+//! The model of a scenario.
 
 use serde::{Deserialize, Serialize};
 
 /// A scenario: who does what, who must see what.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Scenario {
-    /// Clauses of the contract that it shows, at least one.
+    /// Clauses of the contract that it demonstrates, at least one.
     pub clauses: Vec<String>,
-    /// What it shows, in one sentence.
+    /// What it demonstrates, in one sentence.
     pub sentence: String,
-    /// The app has a certificate: logins need tokens.
+    /// Whether the app has a certificate, so that logins need tokens.
     pub has_certificate: bool,
     /// Every client, in the order of appearance.
     pub parties: Vec<Party>,
-    /// What is done, in order.
+    /// The steps, in order.
     pub steps: Vec<Step>,
 }
 
 impl Scenario {
-    /// How long a run takes at least, in milliseconds: what passes, and what is to come late.
+    /// The shortest duration of a run, in milliseconds: time that passes, and facts that must come
+    /// late.
     pub fn duration_ms(&self) -> u64 {
         let step_ms = |step: &Step| match step.action {
             Action::Pass { ms } => ms,
@@ -41,7 +42,7 @@ impl Scenario {
 pub struct Party {
     /// Its name in the scenario.
     pub name: String,
-    /// It is logged in, as the user of its name, before the first step.
+    /// Whether it is logged in, as the user of its name, before the first step.
     pub is_logged_in_before: bool,
 }
 
@@ -50,26 +51,26 @@ pub struct Party {
 pub struct Step {
     /// Line in the file, from 1.
     pub line: usize,
-    /// Who acts; none for time and the server.
+    /// The client that acts; none for time and the server.
     pub client: Option<String>,
-    /// What is done.
+    /// The action of the step.
     pub action: Action,
-    /// What it is answered; none for what has no answer.
+    /// The expected answer; none for an action without one.
     pub answer: Option<ExpectedAnswer>,
-    /// What is seen.
+    /// The facts that must be seen.
     pub expectations: Vec<Expectation>,
 }
 
 /// An answer with its times.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ExpectedAnswer {
-    /// The answer that the action has to get.
+    /// The answer that the action must get.
     pub answer: Answer,
-    /// The next step does not wait for it.
+    /// Whether the next step starts without waiting for it.
     pub is_later: bool,
-    /// Not before this long after the step's beginning, milliseconds.
+    /// Earliest time after the start of the step, in milliseconds.
     pub after_ms: u64,
-    /// Not later than this, milliseconds.
+    /// Latest time, in milliseconds.
     pub within_ms: u64,
 }
 
@@ -78,46 +79,46 @@ pub struct ExpectedAnswer {
 pub struct Expectation {
     /// Line in the file, from 1.
     pub line: usize,
-    /// Who sees it.
+    /// The client that sees it.
     pub client: String,
-    /// The event that has to be seen.
+    /// The event that must be seen.
     pub event: Event,
-    /// It may come; it need not.
+    /// Whether it is optional.
     pub is_optional: bool,
-    /// Not before this long after the step's beginning, milliseconds.
+    /// Earliest time after the start of the step, in milliseconds.
     pub after_ms: u64,
-    /// Not later than this, milliseconds.
+    /// Latest time, in milliseconds.
     pub within_ms: u64,
 }
 
-/// Which token a login carries. The runner makes it.
+/// The token of a login. The runner makes it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum TokenKind {
-    /// Good for the user, for as long as the scenario runs.
+    /// Valid for the user, for the whole scenario.
     Valid,
-    /// Good for the user, for so many seconds from now.
+    /// Valid for the user, for this many seconds from now.
     Lasting(u32),
-    /// Good once, over by now.
+    /// Once valid, but expired.
     Expired,
     /// Made for another user.
     Foreign,
-    /// Not a token.
+    /// Not a token at all.
     Damaged,
     /// Login without a token.
     No,
-    /// As `Valid`, but it permits nothing else than this.
+    /// As `Valid`, but it permits only what is listed.
     Limited(Vec<Permission>),
 }
 
 /// Something that a limited token permits.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Permission {
-    /// To write, not to read.
+    /// Whether it permits writing rather than reading.
     pub writes: bool,
-    /// It is a channel's name, not a user's.
+    /// Whether the name is a channel's rather than a user's.
     pub is_channel: bool,
-    /// The name; one that ends in `*` stands for all that begin so.
+    /// The name; one that ends in `*` stands for every name with that prefix.
     pub name: String,
 }
 
@@ -125,7 +126,7 @@ pub struct Permission {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Write {
-    /// The entries become the whole state.
+    /// The entries replace all others.
     Set,
     /// The entries are added or replaced.
     Merge,
@@ -161,32 +162,32 @@ pub enum Message {
     },
 }
 
-/// What a message tells of an uploaded file.
+/// What a message says about an uploaded file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct File {
-    /// Names the file.
+    /// The id of the file.
     pub media_id: String,
-    /// Its bytes, as stated.
+    /// The file's size in bytes, as stated.
     pub size: u64,
     /// The file's name.
     pub file_name: String,
-    /// For the receiver.
+    /// A description for the receiver.
     pub description: String,
-    /// A small picture.
+    /// A thumbnail.
     pub thumbnail: Vec<u8>,
 }
 
-/// Whose history is read.
+/// Which history is read.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Conversation {
     /// The history of a channel.
     Channel(String),
-    /// The client's own with this user.
+    /// The client's own history with this user.
     Peer(String),
 }
 
-/// Something to do.
+/// An action of a step.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "do", rename_all = "snake_case")]
 #[allow(missing_docs, reason = "the fields are those of the protocol's calls")]
@@ -222,7 +223,7 @@ pub enum Action {
     },
     /// The client asks for a channel's members.
     GetMembers { channel: String },
-    /// The client asks for the numbers of members.
+    /// The client asks for the number of members of channels.
     GetMemberCounts { channels: Vec<String> },
     /// The client asks who is online.
     QueryPresence { user_ids: Vec<String> },
@@ -254,21 +255,21 @@ pub enum Action {
         content: String,
         channel: String,
     },
-    /// The client cancels the invitation that it has sent this user last.
+    /// The client cancels its latest invitation to this user.
     CancelInvitation { callee_id: String },
-    /// The client accepts the invitation that has come from this user last.
+    /// The client accepts the latest invitation from this user.
     AcceptInvitation { caller_id: String, response: String },
-    /// The client refuses it.
+    /// The client refuses the latest invitation from this user.
     RefuseInvitation { caller_id: String, response: String },
-    /// The client's link goes down and stays down.
+    /// The client's link breaks and stays down.
     Cut,
     /// The client's link may be opened again.
     ComeBack,
-    /// The client is gone without a word, for good.
+    /// The client dies without notice, for good.
     Drop,
     /// Time passes without anybody acting.
     Pass { ms: u64 },
-    /// The server is killed and started again with its data.
+    /// The server is killed and restarted with its data.
     RestartServer,
 }
 
@@ -282,15 +283,15 @@ impl Action {
     }
 }
 
-/// What a call is answered. Lists are in no order, but for messages.
+/// The answer to a call. Lists have no order, except for messages.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Answer {
     /// The call succeeded without a value.
     Done,
-    /// A peer message: the peer's client has it.
+    /// A peer message was received by the peer's client.
     Received,
-    /// A peer message: the peer is gone.
+    /// A peer message did not reach the peer.
     NotReceived,
     /// A list of users.
     Users(Vec<String>),
@@ -302,23 +303,23 @@ pub enum Answer {
     Attributes(Vec<(String, String)>),
     /// Messages with their senders, in order.
     History(Vec<(String, Message)>),
-    /// It failed, with this code of the method's family in the RTM 1.x API.
+    /// The call failed, with this code of the method's family in the RTM 1.x API.
     Error(u32),
 }
 
-/// Whether a user is there.
+/// A user's presence.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum PresenceState {
     /// The user is online.
     Online,
-    /// Silent for more than 6 s.
+    /// The user has been silent for more than 6 s.
     Unreachable,
-    /// The user is gone.
+    /// The user is offline.
     Offline,
 }
 
-/// What a client sees. Lists are in no order.
+/// An event of a client. Lists have no order.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
 #[allow(missing_docs, reason = "the fields are those of the protocol's events")]
@@ -341,44 +342,44 @@ pub enum Event {
     MemberJoined { channel: String, user_id: String },
     /// A member has left.
     MemberLeft { channel: String, user_id: String },
-    /// The number of members.
+    /// The number of members has changed.
     MemberCount { channel: String, count: u32 },
-    /// All attributes of a channel.
+    /// The attributes of a channel, all of them.
     ChannelAttributes {
         channel: String,
         attributes: Vec<(String, String)>,
     },
-    /// Users subscribed to.
+    /// The states of users subscribed to.
     PresenceChanged { users: Vec<(String, PresenceState)> },
-    /// Events are missing, of this channel or of the peer messages.
+    /// Events are missing, in this channel or among peer messages.
     Gap { channel: Option<String> },
-    /// The token ends soon.
+    /// The token expires soon.
     TokenWillExpire,
-    /// An invitation has come; an empty channel is none.
+    /// An invitation has arrived; an empty channel means none.
     Invited {
         caller_id: String,
         content: String,
         channel: String,
     },
-    /// Something has become of an invitation that was sent.
+    /// The state of a sent invitation has changed.
     LocalInvitation {
         callee_id: String,
         news: InvitationNews,
     },
-    /// Something has become of an invitation that has come.
+    /// The state of a received invitation has changed.
     RemoteInvitation {
         caller_id: String,
         news: InvitationNews,
     },
-    /// The token is over.
+    /// The token has expired.
     TokenExpired,
 }
 
-/// What has become of an invitation. Only a caller sees a response; a callee's is empty.
+/// The state of an invitation. Only a caller sees a response; a callee's is empty.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum InvitationNews {
-    /// The callee's client has it.
+    /// The callee's client has received it.
     Received,
     /// Accepted, with this response.
     Accepted(String),
@@ -386,11 +387,11 @@ pub enum InvitationNews {
     Refused(String),
     /// Cancelled by the caller.
     Canceled,
-    /// Ended without a decision; the reason as in the RTM 1.x API.
+    /// Ended without a decision; the reason is as in the RTM 1.x API.
     Failed(String),
 }
 
-/// What events are put in order by.
+/// The source of events, within which they are ordered.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Source<'a> {
     Channel(&'a str),
@@ -399,7 +400,7 @@ pub(crate) enum Source<'a> {
     Peer(Option<&'a str>),
     Presence,
     State,
-    /// Invitations sent to, or come from, this user.
+    /// Invitations sent to, or received from, this user.
     Sent(&'a str),
     Come(&'a str),
 }

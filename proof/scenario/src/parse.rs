@@ -7,11 +7,11 @@ use crate::model::{
 };
 use crate::token::{Cursor, Token, duration, range, tokens};
 
-/// Time that a call has for its answer: the SDK's 10 s and a second more.
+/// Time allowed for a call's answer, in milliseconds: the SDK's 10 s and one more second.
 const ANSWER_MS: u64 = 11_000;
-/// Time that the answer of a step has which does not wait for it.
+/// Time allowed for an answer that its step does not wait for, in milliseconds.
 const LATER_MS: u64 = 60_000;
-/// Time that a fact has.
+/// Time allowed for a fact, in milliseconds.
 const FACT_MS: u64 = 1_000;
 
 /// Why a text is not a scenario.
@@ -27,7 +27,7 @@ pub struct ParseError {
 /// Parses a scenario.
 ///
 /// # Errors
-/// [`ParseError`] names the first line that is not understood.
+/// [`ParseError`] names the first line that is not valid.
 pub fn parse(text: &str) -> Result<Scenario, ParseError> {
     let mut lines = text
         .lines()
@@ -178,7 +178,7 @@ fn expected_answer(shape: Shape, result: Option<&[Token]>) -> Result<ExpectedAns
 
 type Act = (Option<String>, Vec<Action>, Option<Shape>);
 
-/// Reads an action, and what shape its answer has.
+/// Parses an action, and the kind of answer that it has.
 fn act(cursor: &mut Cursor<'_>) -> Result<Act, String> {
     let first = cursor.word("an action")?;
     if let Some(ms) = duration(first) {
@@ -194,7 +194,7 @@ fn act(cursor: &mut Cursor<'_>) -> Result<Act, String> {
     Ok((Some(first.to_owned()), actions, shape))
 }
 
-/// Reads what a client does.
+/// Parses a client's action.
 fn client_act(
     cursor: &mut Cursor<'_>,
     client: &str,
@@ -305,7 +305,7 @@ fn client_act(
     })
 }
 
-/// Reads `alice ["response"]`.
+/// Parses `alice ["response"]`.
 fn decision(cursor: &mut Cursor<'_>) -> Result<(String, String), String> {
     let caller_id = cursor.name("a user")?;
     let response = if cursor.is_at_end() {
@@ -360,7 +360,7 @@ fn token(cursor: &mut Cursor<'_>) -> Result<Option<TokenKind>, String> {
     Ok(Some(kind))
 }
 
-/// Reads `read #a bob write #b*` up to the column's end.
+/// Parses `read #a bob write #b*` up to the end of the column.
 fn permissions(cursor: &mut Cursor<'_>) -> Result<Vec<Permission>, String> {
     let mut list = vec![];
     let mut writes = false;
@@ -515,7 +515,7 @@ fn names(cursor: &mut Cursor<'_>) -> Result<Vec<String>, String> {
     Ok(list)
 }
 
-/// Reads channels, also as a range `#c1..#c9`.
+/// Parses channels, or a range such as `#c1..#c9`.
 fn channels(cursor: &mut Cursor<'_>) -> Result<Vec<String>, String> {
     let mut list = vec![];
     while cursor.is_at_channel() {
@@ -524,7 +524,7 @@ fn channels(cursor: &mut Cursor<'_>) -> Result<Vec<String>, String> {
     Ok(list)
 }
 
-/// Every client, in the order of appearance, and whether it logs in by itself.
+/// Every client, in the order of appearance, and whether it is logged in before the first step.
 fn parties(steps: &[Step]) -> Vec<Party> {
     let mut list: Vec<Party> = vec![];
     for step in steps {
@@ -543,8 +543,8 @@ fn parties(steps: &[Step]) -> Vec<Party> {
             }
         }
     }
-    // Who sees something before its own login of the same text has been logged in before; who logs
-    // in later by a step of its own has not.
+    // A client that sees something before a login step of its own must have been logged in before
+    // the first step; any other client with a login step must not.
     for party in &mut list {
         let first = steps
             .iter()

@@ -1,4 +1,4 @@
-//! The model as text, in the words of a scenario file.
+//! The model as text, in the notation of scenario files.
 
 use std::fmt::{self, Display, Formatter};
 
@@ -21,7 +21,7 @@ impl Display for Text<'_> {
     }
 }
 
-/// A user, or a channel without its `#`; quoted where a word would not do.
+/// A user, or a channel without its `#`; quoted where it is not a plain word.
 struct Name<'a>(&'a str);
 
 impl Display for Name<'_> {
@@ -132,7 +132,7 @@ impl Display for TokenKind {
     }
 }
 
-/// What a limited token permits, as it stands behind the word.
+/// What a limited token permits, as written after the word.
 struct Permits<'a>(&'a TokenKind);
 
 impl Display for Permits<'_> {

@@ -3,7 +3,7 @@
 /// A piece of a line.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Token {
-    /// Anything without a space. `is_tight`: no space stands behind it.
+    /// Anything without a space. `is_tight` = no space follows it.
     Word { text: String, is_tight: bool },
     /// A quoted text.
     Text(String),
@@ -13,10 +13,10 @@ pub(crate) enum Token {
     Arrow,
 }
 
-/// Splits a line.
+/// Splits a line into tokens.
 ///
 /// # Errors
-/// What is wrong, for the line's author.
+/// What is wrong, for the author of the line.
 pub(crate) fn tokens(line: &str) -> Result<Vec<Token>, String> {
     let mut list = vec![];
     let mut rest = line.trim_start();
@@ -45,7 +45,7 @@ pub(crate) fn tokens(line: &str) -> Result<Vec<Token>, String> {
     Ok(list)
 }
 
-/// Reads a text up to its closing quote, which is behind `rest`'s first character.
+/// Reads a text up to its closing quote; `rest` starts with the opening one.
 fn quoted(rest: &str) -> Result<(String, &str), String> {
     let mut text = String::new();
     let mut chars = rest.char_indices();
@@ -103,7 +103,7 @@ impl<'a> Cursor<'a> {
         }
     }
 
-    /// Takes the word if it is the next.
+    /// Takes the word if it comes next.
     pub(crate) fn take(&mut self, word: &str) -> bool {
         let is_next = self.peek() == Some(word);
         if is_next {
@@ -112,7 +112,7 @@ impl<'a> Cursor<'a> {
         is_next
     }
 
-    /// Takes these words, which must be next.
+    /// Takes these words, which must come next.
     pub(crate) fn expect(&mut self, words: &str) -> Result<(), String> {
         for word in words.split(' ') {
             if !self.take(word) {
@@ -157,7 +157,7 @@ impl<'a> Cursor<'a> {
         Ok(self.word(what)?.to_owned())
     }
 
-    /// Whether a channel is next.
+    /// Whether a channel comes next.
     pub(crate) fn is_at_channel(&self) -> bool {
         self.peek().is_some_and(|word| word.starts_with('#'))
     }
@@ -186,7 +186,7 @@ impl<'a> Cursor<'a> {
         }
     }
 
-    /// What stands here, for an error.
+    /// The next token, for an error.
     pub(crate) fn found(&self) -> String {
         match self.tokens.first() {
             None => "the end of the column".to_owned(),

@@ -1,9 +1,10 @@
-//! The judge under a simulated clock: a run is a list of lines, each what one party does or sees.
+//! The judge with a simulated clock: a run is a list of lines, each an action or an observation of
+//! one party.
 
 use tidings_scenario::{Answer, Event, Judge, Message, Next, PresenceState, Seen, parse};
 
-/// What happens upon the first order that begins with a text: its answer, and events with their
-/// delay and client.
+/// The reaction to the first order that starts with a text: its answer, and events with their delay
+/// and client.
 type Line<'a> = (&'a str, Answer, &'a [(u64, &'a str, Event)]);
 type Script<'a> = Vec<Line<'a>>;
 

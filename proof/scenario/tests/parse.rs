@@ -1,4 +1,4 @@
-//! The grammar: what is understood, and what is refused with which words.
+//! The grammar: what is accepted, and what is refused with which text.
 
 use tidings_scenario::{Action, Answer, Event, Message, TokenKind, Write, parse};
 

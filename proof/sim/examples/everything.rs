@@ -1,5 +1,5 @@
-//! Runs seeds of the profile "two users, 20 channels each, all features at once":
-//! `cargo run --release -p tidings-sim --example everything -- [--seed N | --from N --count N] [--trace]`.
+//! Runs seeds of the profile "two users, 20 channels each, all features at once": `cargo run
+//! --release -p tidings-sim --example everything -- [--seed N | --from N --count N] [--trace]`.
 
 use std::process::ExitCode;
 

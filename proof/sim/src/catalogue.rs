@@ -1,7 +1,8 @@
-//! Every check of the delivery contract's list: where it is evaluated, and what shows that it can fail.
+//! Every check of the delivery contract's list: where it is evaluated, and what shows that it can
+//! fail.
 //!
-//! `docs/proven/checks.md` is made of it; a test holds it against the contract's list, against the deliberate faults and
-//! against the tests that it names.
+//! `docs/proven/checks.md` is generated from it; a test compares it with the contract's list, with
+//! the deliberate faults and with the tests that it names.
 
 use crate::faults::ALL;
 
@@ -10,27 +11,27 @@ use crate::faults::ALL;
 pub enum Place {
     /// Evaluated by the simulator.
     Simulator,
-    /// The real program, or a real store.
+    /// Evaluated with the real program, or with a real store.
     Real,
-    /// A unit or property test.
+    /// Evaluated by a unit or property test.
     Unit,
-    /// A model whose every state is looked at.
+    /// Evaluated by a model whose every state is explored.
     Model,
 }
 
 /// A test: its file from the root of the repository, and its function.
 pub type Test = (&'static str, &'static str);
 
-/// How things are with a check.
+/// The status of a check.
 #[derive(Debug, Clone, Copy)]
 pub enum Standing {
     /// It is evaluated; its deliberate faults are those of [`crate::faults`] that name it.
     Faults(&'static [Place]),
-    /// It is evaluated by a test that makes the fault itself: which one.
+    /// It is evaluated by the named test, which makes the fault itself.
     Planted(&'static [Place], Test, &'static str),
-    /// What it is about does not exist yet.
+    /// Its subject does not exist yet.
     Later(&'static str),
-    /// It should be evaluated, and is not, or nothing shows that it can fail: why.
+    /// It should be evaluated and is not, or nothing shows that it can fail; the reason.
     Open(&'static str),
 }
 
@@ -39,7 +40,7 @@ pub enum Standing {
 pub struct Check {
     /// Its name in the contract.
     pub name: &'static str,
-    /// How things are with it.
+    /// The status of the check.
     pub standing: Standing,
 }
 
@@ -61,7 +62,7 @@ const RTM2: &str = "with the RTM 2.x API";
 const DAMAGE: &str = "server/store/tests/damage.rs";
 const STRANGERS: &str = "server/server/tests/strangers.rs";
 
-/// All of them, in the contract's order.
+/// All checks, in the contract's order.
 pub const CHECKS: &[Check] = &[
     check("order.per_sender", Faults(SR)),
     check("order.total_channel", Faults(SR)),
@@ -206,7 +207,7 @@ pub const CHECKS: &[Check] = &[
     check("no.panic", Faults(&[Simulator, Real, Unit])),
 ];
 
-/// The table, as `docs/proven/checks.md` has it.
+/// The table in `docs/proven/checks.md`.
 pub fn table() -> String {
     let mut lines = vec![
         "| Check | Where | What makes it fail |".to_owned(),

@@ -1,4 +1,4 @@
-//! Random clients under random faults, then peace, then judgement.
+//! Random clients under random faults, then a quiet period, then the verdict.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,39 +12,39 @@ use crate::random::Random;
 use crate::sometimes::Sometimes;
 use crate::world::{APP_ID, ClientId, Record, Seen, World, WorldConfig};
 
-/// What makes a run.
+/// The parameters of a run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ChaosConfig {
-    /// Everything that is drawn comes from it.
+    /// The seed of everything that is drawn.
     pub seed: u64,
     /// Hubs, 1 to 64.
     pub hubs: u16,
-    /// Simulated time with faults, in milliseconds.
+    /// Simulated time during which faults occur, in milliseconds.
     pub duration_ms: u64,
-    /// Cuts, lost networks, half-open connections; without, the run is calm.
+    /// Cuts, lost networks and half-open connections; without this the run is calm.
     pub has_faults: bool,
-    /// The server is killed and started again, too.
+    /// The server is also killed and restarted.
     pub has_kills: bool,
-    /// Users log in a second time, from another client, while messages to them are under way.
+    /// Users log in a second time, from another client, while messages to them are in transit.
     pub has_second_logins: bool,
-    /// The server is restarted by its operator, who drains it first.
+    /// The operator restarts the server, draining it first.
     pub has_restarts: bool,
-    /// The server's process stands still for up to two minutes.
+    /// The server's process is suspended for up to two minutes.
     pub has_pauses: bool,
     /// Further kinds of faults.
     pub faults: BTreeSet<Fault>,
     /// Most users; fewer make a failure easier to read.
     pub users_max: u64,
-    /// Steps of the run in which nothing is done, by number.
+    /// Steps of the run that are skipped, by number.
     pub skipped: BTreeSet<u64>,
-    /// Some users have clients of the legacy protocol.
+    /// Some users have clients that speak the legacy protocol.
     pub has_legacy: bool,
     /// Keep the trace as text.
     pub is_traced: bool,
 }
 
 impl ChaosConfig {
-    /// The run that a seed stands for: hubs, faults and kills follow from it.
+    /// The run for a seed, which determines hubs, faults and kills.
     pub fn for_seed(seed: u64) -> Self {
         Self {
             seed,
@@ -54,7 +54,7 @@ impl ChaosConfig {
             has_kills: seed.is_multiple_of(5),
             has_second_logins: seed % 7 >= 4,
             has_restarts: seed % 11 >= 7,
-            // Not together with the further kinds.
+            // Not combined with the further kinds of faults.
             has_pauses: seed % 13 >= 10 && swarm::of_seed(seed).is_empty(),
             faults: swarm::of_seed(seed),
             users_max: USERS_MAX,
@@ -65,10 +65,10 @@ impl ChaosConfig {
     }
 }
 
-/// What came of a run.
+/// The outcome of a run.
 #[derive(Debug)]
 pub struct Report {
-    /// Equal for equal seeds.
+    /// Hash of the trace: equal for equal seeds.
     pub trace_hash: u64,
     /// The trace, if it was kept.
     pub trace: Vec<String>,
@@ -80,19 +80,19 @@ pub struct Report {
     pub seconds: u64,
     /// Number of planned restarts.
     pub restarts: u64,
-    /// Pauses of the server's process.
+    /// Number of times the server's process was suspended.
     pub pauses: u64,
-    /// Messages that arrived.
+    /// Number of messages that arrived.
     pub received: usize,
-    /// Invitations that were accepted.
+    /// Number of invitations that were accepted.
     pub accepted: usize,
     /// Number of calls made by clients.
     pub calls: u64,
-    /// Number of gaps that clients were told of.
+    /// Number of gaps reported to clients.
     pub gaps: u64,
-    /// Faults by kind, those of [`Fault`] only.
+    /// Number of faults by kind, only those of [`Fault`].
     pub by_kind: BTreeMap<Fault, u64>,
-    /// Rare situations met.
+    /// Rare situations that occurred.
     pub sometimes: Sometimes,
     /// Number of steps taken.
     pub steps: u64,
@@ -110,7 +110,7 @@ mod swarm;
 
 pub use swarm::{FAULTS, Fault};
 
-/// Most users of a run.
+/// Most users in a run.
 pub const USERS_MAX: u64 = 8;
 
 use swarm::Swarm;
@@ -123,13 +123,13 @@ struct Chaos {
     invitations: Invitations,
     legacy: legacy::LegacyPart,
     random: Random,
-    /// One for each user: the one that logged in last.
+    /// One client per user: the one that logged in last.
     clients: Vec<ClientId>,
     users: BTreeMap<ClientId, String>,
     joined: BTreeMap<ClientId, BTreeSet<&'static str>>,
-    /// The channels of joins and leaves.
+    /// The channels that are joined and left.
     membership_calls: BTreeMap<CallId, &'static str>,
-    /// Whether these clients are in these channels is not known to them.
+    /// Clients that do not know whether they are in these channels.
     uncertain: BTreeSet<(ClientId, &'static str)>,
     texts: u64,
     faults: u64,
@@ -138,7 +138,7 @@ struct Chaos {
     pauses: u64,
     calls: u64,
     swarm: Swarm,
-    /// Time of a group commit on a well disk.
+    /// Time of a group commit on a healthy disk.
     disk_delay_ms: u64,
     steps: u64,
 }
@@ -147,7 +147,7 @@ struct Chaos {
 pub fn run(config: &ChaosConfig) -> Report {
     let mut random = Random::new(config.seed);
     let mut world = WorldConfig::new(random.next_u64(), config.hubs);
-    // Swarm: each seed goes to other extremes.
+    // Swarm testing: each seed stresses different features.
     world.network_delay_ms_max = *random.pick(&[0, 5, 50, 400]);
     world.bus_delay_ms_max = *random.pick(&[0, 1, 20]);
     world.store_delay_ms_max = *random.pick(&[0, 3, 100]);
@@ -224,7 +224,7 @@ pub fn run(config: &ChaosConfig) -> Report {
     }
 }
 
-/// Whether nothing breaks: planned restarts and second logins do not.
+/// Whether the operation must be seamless: planned restarts and second logins are.
 fn is_calm(config: &ChaosConfig) -> bool {
     let has_breaks = config.has_faults || config.has_kills || config.has_pauses;
     !has_breaks && config.faults.is_empty()
@@ -252,7 +252,8 @@ impl Chaos {
         client
     }
 
-    /// Another client logs in under the name of one that is there, while messages for it are under way.
+    /// Logs in another client under the name of a connected one, while messages for it are in
+    /// transit.
     fn replace(&mut self) {
         self.seconds += 1;
         let at = self.random.between(0, self.clients.len() as u64 - 1) as usize;
@@ -304,14 +305,14 @@ impl Chaos {
         }
     }
 
-    /// So that applications can see what happens while it does.
+    /// In small steps, so that applications see events as they happen.
     fn advance_in_steps(&mut self, ms: u64) {
         for _ in 0..ms / 1_000 {
             self.advance(1_000);
         }
     }
 
-    /// A join or a leave that failed may have taken effect anyway: only its client's time is over.
+    /// A join or leave that failed may still take effect: only its client has given up.
     fn apply_answer(&mut self, record: &Record) {
         let Seen::Answer { id, result: Err(_) } = &record.what else {
             return;
@@ -326,7 +327,7 @@ impl Chaos {
         let fault_percent = self.random.between(1, 12);
         let began = self.random.next_u64();
         while self.world.now_ms() < end {
-            // Each step draws for itself, so that one that is left out changes no other.
+            // Each step has a random generator of its own, so that skipping one changes no other.
             self.steps += 1;
             self.random = Random::new(began ^ self.steps.wrapping_mul(0x9e37_79b9));
             let pause = self.random.between(5, 400);

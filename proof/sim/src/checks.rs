@@ -1,6 +1,7 @@
-//! What must hold of a run, judged from what applications did and saw. Nothing here looks into hubs or clients.
+//! Checks on a run, based on what applications did and saw. Nothing here looks into hubs or
+//! clients.
 //!
-//! The names are those of the delivery contract's list.
+//! The names are those of the contract's list.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -15,32 +16,32 @@ use crate::world::{ClientId, Record, Seen};
 
 mod whole;
 
-/// What a server has sent before it ended may arrive so much later, in milliseconds.
+/// What a server sent before it stopped may arrive this much later, in milliseconds.
 const ON_ITS_WAY_MS: u64 = 2_000;
-/// A gap is told so long after its client is served again, at the latest, in milliseconds.
+/// A gap is reported within this time after its client is served again, in milliseconds.
 const TOLD_MS: u64 = 15_000;
-/// A client may not have noticed for this long that nobody hears it, in milliseconds.
+/// For this long, a client may not have noticed that it is disconnected, in milliseconds.
 const SILENCE_MS: u64 = 40_000;
 
-/// Something that an application did.
+/// An act of an application.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Done {
     /// Sent a text to a peer.
     SentToPeer {
         /// The receiver's user id.
         to: String,
-        /// Unique over the run.
+        /// The text, unique over the run.
         text: String,
-        /// Asked for offline delivery.
+        /// Whether it asked for offline delivery.
         is_offline: bool,
     },
     /// Sent a text to a channel.
     SentToChannel {
         /// The channel in which it happened.
         channel: String,
-        /// Unique over the run.
+        /// The text, unique over the run.
         text: String,
-        /// To be in the history before it is answered.
+        /// Whether it must be in the history before the answer.
         is_kept: bool,
     },
     /// The client has joined a channel.
@@ -53,12 +54,12 @@ pub enum Done {
         /// The channel that was left.
         channel: String,
     },
-    /// Asked for the members.
+    /// The client has asked for the members.
     Listed {
-        /// The channel that it concerns.
+        /// The channel.
         channel: String,
     },
-    /// Anything that no check looks at.
+    /// An act that no check looks at.
     Other,
 }
 
@@ -71,55 +72,57 @@ pub struct Violation {
     pub text: String,
 }
 
-/// What is known of one client.
+/// What is known about one client.
 #[derive(Debug, Default)]
 struct Party {
     user: String,
     /// The user has logged in again, from another client.
     is_replaced: bool,
-    /// Texts of peer messages in the order received.
+    /// Texts of peer messages, in the order received.
     peer_texts: Vec<(String, String)>,
-    /// (channel, sender, text) in the order received.
+    /// Channel messages as (channel, sender, text), in the order received.
     channel_texts: Vec<(String, String, String)>,
-    /// Users seen to join or leave per channel: whether they are in.
+    /// Per channel, the users seen to join or leave: whether they are in.
     seen_members: BTreeMap<(String, String), bool>,
     /// Channels that it may have joined or left without knowing.
     uncertain_channels: BTreeSet<String>,
-    /// Peer texts that came as stored ones.
+    /// Texts of peer messages that were delivered from the store.
     stored_texts: BTreeSet<String>,
-    /// (channel, user) seen to leave, and nothing of them since. Empty after a gap: who came in it is not known.
+    /// Pairs (channel, user) seen to leave, with nothing since. Cleared by a gap, during which
+    /// anybody may have joined.
     out: BTreeSet<(String, String)>,
     state: Option<ConnectionState>,
-    /// When it was connected, each time.
+    /// All times at which it connected.
     connected_ms: Vec<u64>,
-    /// When it was no longer, the last time.
+    /// When it last disconnected.
     interrupted_ms: u64,
-    /// When it came back after longer than sessions are kept, the last time.
+    /// When it last came back after longer than sessions are kept.
     late_ms: Option<u64>,
-    /// The process of the server that its stamps are of.
+    /// The server process that its stamps come from.
     incarnation: u64,
-    /// The latest stamp of each channel's messages, and under no name of peer messages. Unix milliseconds.
+    /// The latest stamp of each channel's messages, with peer messages under the empty name. Unix
+    /// milliseconds.
     stamps: BTreeMap<String, u64>,
-    /// Per channel, as told last.
+    /// The last count received, per channel.
     counts: BTreeMap<String, u32>,
     attributes: BTreeMap<String, Vec<Attribute>>,
 }
 
-/// Judges a run.
+/// Collects what happens in a run, and checks it.
 #[derive(Debug, Default)]
 pub struct Checker {
     parties: BTreeMap<ClientId, Party>,
     calls: BTreeMap<CallId, (ClientId, Done, u64)>,
     answers: BTreeMap<CallId, (u64, Result<Answer, CallError>)>,
     order: BTreeMap<String, u64>,
-    /// Texts per channel, as the history has them at the end.
+    /// The texts of each channel, as the history has them at the end.
     histories: BTreeMap<String, Vec<String>>,
     gaps: u64,
-    /// Of these, at clients whose users have logged in nowhere else.
+    /// How many of these were at clients whose users have not logged in elsewhere.
     unasked_gaps: u64,
     /// Clients that have died: nobody waits for their answers.
     dead: BTreeSet<ClientId>,
-    /// How long clients stood still, in milliseconds.
+    /// How long clients were suspended, in milliseconds.
     paused_ms: BTreeMap<ClientId, u64>,
     /// Sessions end with their tokens.
     has_tokens: bool,
@@ -134,7 +137,7 @@ impl Checker {
         self.has_tokens = true;
     }
 
-    /// The server's process has ended without handing its sessions over.
+    /// The server's process has ended without handing over its sessions.
     pub fn note_crash(&mut self, at_ms: u64) {
         self.crashes_ms.push(at_ms);
     }
@@ -144,12 +147,12 @@ impl Checker {
         self.dead.insert(client);
     }
 
-    /// A client stands still for this long.
+    /// A client is suspended for this long.
     pub fn note_pause(&mut self, client: ClientId, ms: u64) {
         *self.paused_ms.entry(client).or_default() += ms;
     }
 
-    /// A client takes part under a user id.
+    /// A client joins the run under a user id.
     pub fn note_client(&mut self, client: ClientId, user: &str) {
         for party in self.parties.values_mut().filter(|party| party.user == user) {
             party.is_replaced = true;
@@ -188,7 +191,8 @@ impl Checker {
         }
     }
 
-    /// What an observer knows of a channel begins with its own joining, and again with each list it gets.
+    /// What an observer knows about a channel starts with its own join, and again with each list
+    /// that it gets.
     fn note_baseline(&mut self, id: CallId, result: &Result<Answer, CallError>) {
         let Some((client, done, _)) = self.calls.get(&id) else {
             return;
@@ -201,7 +205,7 @@ impl Checker {
                 party.seen_members.retain(|(seen, _), _| seen != channel);
                 party.out.retain(|(seen, _)| seen != channel);
                 if result.is_err() {
-                    // It may take effect at any later time, unknown to the application.
+                    // It may take effect at any later time, without the application knowing.
                     party.uncertain_channels.insert(channel.clone());
                 }
             }
@@ -224,9 +228,9 @@ impl Checker {
         }
     }
 
-    /// `clock.monotone_ts`: in one channel, and of peer messages in one session, stamps do not go back as long as the
-    /// server's process lives: what it knew of stamps is lost with it. What comes late over a connection to the
-    /// process before is of that one.
+    /// `clock.monotone_ts`: in one channel, and in one session's peer messages, stamps do not go
+    /// backwards while the server's process lives; what it knew about stamps is lost with it. Late
+    /// arrivals over a connection to the previous process belong to that one.
     fn note_stamp(&mut self, record: &Record, event: &ClientEvent) {
         let party = self.parties.entry(record.client).or_default();
         if party.incarnation != record.incarnation {
@@ -247,7 +251,8 @@ impl Checker {
                 party.stamps.remove("");
                 return;
             }
-            // A session that was lost for another reason: its successor may be on a hub that was told of none of them.
+            // The session was lost for another reason: its successor may be on a hub that received
+            // none of these.
             ClientEvent::Gap {
                 cause: GapCause::NodeLost | GapCause::ResumeWindow,
                 ..
@@ -350,7 +355,8 @@ impl Checker {
                 if let GapSource::Channel(channel) = source {
                     party.out.retain(|(of, _)| of != channel);
                 }
-                // A login that a restart cuts off may have taken the session away: its gap is none too many.
+                // A login cut off by a restart may have replaced the session, so its gap is
+                // justified.
                 self.unasked_gaps += u64::from(!party.is_replaced);
                 self.gaps += 1;
                 if is_lost {
@@ -361,8 +367,8 @@ impl Checker {
         }
     }
 
-    /// `drain.no_loss`: a session is lost only by a crash since its client was served last, or because its client
-    /// was away for longer than it is kept.
+    /// `drain.no_loss`: a session is lost only if the server has crashed since its client was last
+    /// served, or if its client was away for longer than sessions are kept.
     fn check_handed_over(&mut self, at_ms: u64, client: ClientId) {
         let Some(party) = self.parties.get(&client) else {
             return;
@@ -399,7 +405,7 @@ impl Checker {
         }
     }
 
-    /// What a client has been told of a channel's members: who is in, and who is not. None if it cannot know.
+    /// Whom a client has seen in a channel, and whom it has seen leave. `None` if it cannot know.
     pub fn believed(&self, client: ClientId, channel: &str) -> Option<BTreeMap<String, bool>> {
         let party = self.parties.get(&client)?;
         let is_known = !party.uncertain_channels.contains(channel);
@@ -411,7 +417,8 @@ impl Checker {
         })
     }
 
-    /// A new client of a user who has had everything: what it gets had been had, or was kept back.
+    /// A new client of a user who has received everything: whatever it gets is a duplicate, or was
+    /// withheld.
     pub fn check_rest(&mut self, client: ClientId) {
         let Some(party) = self.parties.get(&client) else {
             return;
@@ -439,12 +446,12 @@ impl Checker {
         }
     }
 
-    /// What a client was told last of a channel's count.
+    /// The last count of a channel that a client received.
     pub fn last_count(&self, client: ClientId, channel: &str) -> Option<u32> {
         self.parties.get(&client)?.counts.get(channel).copied()
     }
 
-    /// What a client was told last of a channel's attributes.
+    /// The last attributes of a channel that a client received.
     pub fn last_attributes(&self, client: ClientId, channel: &str) -> Option<&Vec<Attribute>> {
         self.parties.get(&client)?.attributes.get(channel)
     }
@@ -463,12 +470,12 @@ impl Checker {
         self.violations.push(Violation { check, text });
     }
 
-    /// How many gaps were told.
+    /// Number of gaps reported.
     pub fn gaps(&self) -> u64 {
         self.gaps
     }
 
-    /// How many messages arrived.
+    /// Number of messages received.
     pub fn received(&self) -> usize {
         self.parties
             .values()

@@ -1,4 +1,4 @@
-//! The simulated disk: what a crash leaves of a group commit, and what else a disk does to a store.
+//! The simulated disk: what a crash leaves of a group commit, and other disk faults.
 
 use tidings_hub::ids::HubId;
 use tidings_hub::store_ops::{StoreAnswer, StoreOp};
@@ -7,14 +7,14 @@ use tidings_store::{Access, Engine as _};
 
 use crate::world::{Happening, World};
 
-/// What the disk has done so far.
+/// What has happened to the disk so far.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct DiskCounts {
-    /// Crashes in the middle of a group commit of which nothing was left.
+    /// Crashes during a group commit that left nothing of it.
     pub lost: u64,
-    /// Crashes after a group commit and before its answers.
+    /// Crashes after a group commit but before its answers.
     pub unanswered: u64,
-    /// Groups that failed, for want of space or by an error.
+    /// Groups that failed, for lack of space or with an error.
     pub refused: u64,
 }
 
@@ -44,15 +44,15 @@ impl World {
         let is_refused = |answer: &StoreAnswer| matches!(answer, StoreAnswer::Failed { .. });
         self.disk.refused += u64::from(answers.iter().any(is_refused));
         for ((hub, ticket, _), answer) in ops.into_iter().zip(answers) {
-            // The committer is a neighbour of every hub: its answers keep their order.
+            // The committer is one neighbour of every hub: its answers keep their order.
             let input = Input::Store { ticket, answer };
             self.send_to_hub(hub, hub, input);
         }
         self.start_commit();
     }
 
-    /// The process dies. Of the group that is being written, all is on the disk or nothing: where it was torn is
-    /// drawn, and what was torn is cut when the store is opened.
+    /// The process dies. The group being written is on the disk as a whole or not at all: where the
+    /// write was torn is drawn, and a torn end is cut off when the store is opened.
     pub(crate) fn crash_disk(&mut self) {
         let in_flight = (self.happenings.values_mut()).find_map(|happening| match happening {
             Happening::Commit { incarnation, ops } if *incarnation == self.incarnation => {
@@ -64,7 +64,7 @@ impl World {
             .map(|(_, _, op)| op)
             .collect();
         if !group.is_empty() {
-            // The number of writes that reach the disk; a group is one.
+            // Number of writes that reach the disk; a group is one.
             let reached = self.random.between(0, 1);
             self.engine.cut_power_after(reached);
             self.engine.apply(&group, &mut Vec::new());
@@ -86,7 +86,7 @@ impl World {
         self.reread_synced();
     }
 
-    /// The disk is full, or has space again.
+    /// Makes the disk full, or frees space again.
     pub fn set_disk_full(&mut self, is_full: bool) {
         self.note(format_args!("disk is full: {is_full}"));
         self.is_disk_full = is_full;
@@ -98,14 +98,14 @@ impl World {
         self.engine.set_space_missing(free_and_reserve);
     }
 
-    /// The next write fails, as one does whose sync reports an error.
+    /// Makes the next write fail, like one whose sync reports an error.
     pub fn fail_disk(&mut self) {
         self.note("the next write will fail");
         self.recorded.is_disk_broken = true;
         self.engine.fail_next_commit("the disk does not answer");
     }
 
-    /// A bit flips in one of the stored records, in key order. False if there are not so many.
+    /// Flips a bit in one of the stored records, in key order. `false` = there are fewer records.
     pub fn flip_bit(&mut self, record: usize, byte: usize) -> bool {
         self.note(format_args!(
             "a bit flips in byte {byte} of record {record}"
@@ -114,23 +114,23 @@ impl World {
         self.engine.damage_record_at(record, byte)
     }
 
-    /// How long a group commit takes at most from now on, in milliseconds.
+    /// Sets the longest time of a group commit from now on, in milliseconds.
     pub fn set_disk_delay(&mut self, ms_max: u64) {
         self.set_disk_delays(0, ms_max);
     }
 
-    /// How long a group commit takes from now on, at least and at most, in milliseconds.
+    /// Sets the shortest and longest time of a group commit from now on, in milliseconds.
     pub fn set_disk_delays(&mut self, ms_min: u64, ms_max: u64) {
         self.config.store_delay_ms_min = ms_min;
         self.config.store_delay_ms_max = ms_max;
     }
 
-    /// Whether the store takes writes.
+    /// Whether the store accepts writes.
     pub fn is_disk_well(&self) -> bool {
         self.engine.health().access == Access::Full
     }
 
-    /// What the disk has done.
+    /// What has happened to the disk.
     pub fn disk_counts(&self) -> DiskCounts {
         self.disk
     }

@@ -1,7 +1,8 @@
-//! The deliberate faults: what each breaks, and how long the simulator may look for it.
+//! The deliberate faults: which check finds each, and in which runs.
 //!
-//! Each is a switch in the product's crates ([`tidings_fault`]), compiled only with the feature `faults`. A check
-//! that no fault makes fail proves nothing; a fault that no check finds shows what the checks lack.
+//! Each is a switch in the product's crates ([`tidings_fault`]), compiled only with the feature
+//! `faults`. A check that no fault makes fail proves nothing; a fault that no check finds shows
+//! what the checks lack.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -13,19 +14,20 @@ use tidings_fault::Fault::{self, *};
 
 use Profile::{Chaos, Everything, Kills, Probes};
 
-/// Seeds of one profile in which a fault must show. Source: reliability contract 7.2.
+/// Number of seeds of one profile within which a fault must be found. Source: reliability contract
+/// 7.2.
 pub const SEEDS_MAX: u64 = 200;
 
-/// Which runs show a fault.
+/// The runs in which a fault can be found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Profile {
     /// Random clients under random faults: [`chaos`].
     Chaos,
-    /// The same, only seeds that kill the server.
+    /// The same, using only seeds that kill the server.
     Kills,
-    /// Two users and a model of all that they do: [`everything`].
+    /// Two users and a model of everything they do: [`everything`].
     Everything,
-    /// Short runs, each for one promise: [`probes`].
+    /// Short runs, one promise each: [`probes`].
     Probes,
 }
 
@@ -40,10 +42,10 @@ impl Profile {
         }
     }
 
-    /// Runs one seed: the broken promises and the trace, if it is asked for.
+    /// Runs one seed; returns the broken promises, and the trace on request.
     pub fn run(self, seed: u64, is_traced: bool) -> (Vec<Violation>, Vec<String>) {
         let run = || self.run_once(seed, is_traced);
-        // A fault may end in a panic, which is a finding too.
+        // A fault may cause a panic, which counts as a finding too.
         let Ok((hash, mut violations, trace)) = catch_unwind(AssertUnwindSafe(run)) else {
             let check = "no.panic";
             let text = "the run has panicked".to_owned();
@@ -84,25 +86,25 @@ impl Profile {
     }
 }
 
-/// A deliberate fault, and what must find it.
+/// A deliberate fault, and the check that must find it.
 #[derive(Debug, Clone, Copy)]
 pub struct FaultCase {
-    /// Which switch it is, and what it breaks.
+    /// The fault's switch.
     pub fault: Fault,
     /// The check that finds it, by its name in the contract.
     pub check: &'static str,
-    /// Which runs show it.
+    /// The runs in which it can be found.
     pub profile: Profile,
 }
 
-/// What has found a fault.
+/// The finding of a fault.
 #[derive(Debug, Clone)]
 pub struct Catch {
-    /// The seed of the profile.
+    /// The seed.
     pub seed: u64,
     /// The broken promise.
     pub violation: Violation,
-    /// No other check fails with this seed.
+    /// Whether no other check fails with this seed.
     pub is_alone: bool,
 }
 
@@ -136,7 +138,7 @@ const fn case(fault: Fault, check: &'static str, profile: Profile) -> FaultCase 
     }
 }
 
-/// Every fault with its check, in the order of their declaration.
+/// Every fault with its check, in the order of declaration.
 pub const ALL: &[FaultCase] = &[
     case(ResumeForgetsLastRequest, "once.client_retry", Probes),
     case(ResumeSkipsARequest, "call.always_answered", Everything),

@@ -1,4 +1,4 @@
-//! Clients that stand still: a frozen tab, a suspended machine, an application that does not read.
+//! Suspended clients: a frozen tab, a suspended machine, an application that does not read.
 
 use std::mem;
 
@@ -6,11 +6,11 @@ use tidings_hub::Input;
 
 use crate::world::{ClientId, Happening, World};
 
-/// Bytes that the server's shell and the kernels keep for a connection before the hub is told. Source: contract 4.1,
-/// outbound per session.
+/// Bytes that the server's shell and the kernels buffer for a connection before the hub notices.
+/// Source: contract 4.1, outbound per session.
 const STALLED_BYTES: usize = 1 << 20;
 
-/// What waits for a client that stands still.
+/// What is waiting for a suspended client.
 #[derive(Debug, Default)]
 pub(crate) struct Held {
     happenings: Vec<Happening>,
@@ -19,13 +19,14 @@ pub(crate) struct Held {
 }
 
 impl World {
-    /// A client stands still: it reads nothing, its timers do not fire. What it had sent arrives.
+    /// Suspends a client: it reads nothing, and its timers do not fire. What it has sent still
+    /// arrives.
     pub fn freeze(&mut self, client: ClientId) {
         self.note(format_args!("client {} stands still", client.0));
         self.frozen.entry(client).or_default();
     }
 
-    /// A client goes on where it stood, with everything that has come meanwhile.
+    /// Resumes a client where it stopped, and delivers everything that has arrived since.
     pub fn thaw(&mut self, client: ClientId) {
         let Some(held) = self.frozen.remove(&client) else {
             return;
@@ -36,12 +37,12 @@ impl World {
         }
     }
 
-    /// Whether a client stands still.
+    /// Whether a client is suspended.
     pub fn is_frozen(&self, client: ClientId) -> bool {
         self.frozen.contains_key(&client)
     }
 
-    /// Keeps what is for a client that stands still; gives anything else back.
+    /// Holds what is meant for a suspended client; returns anything else.
     pub(crate) fn hold(&mut self, happening: Happening) -> Option<Happening> {
         let (client, wire, size) = match &happening {
             Happening::Client { client, .. } | Happening::Connect { client, .. } => {

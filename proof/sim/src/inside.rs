@@ -1,4 +1,4 @@
-//! What only a test of one thing needs: links between hubs that lose something, what hubs hold, kept cursors.
+//! What only tests of single mechanisms need: losses between hubs, what hubs hold, saved cursors.
 
 use tidings_bus::Bus as _;
 use tidings_hub::bus_ops::{BusInput, Publication};
@@ -6,25 +6,25 @@ use tidings_hub::ids::HubId;
 
 use crate::world::{APP_ID, ClientId, World};
 
-/// What all hubs hold together.
+/// The sum over all hubs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct Held {
     pub(crate) connections: usize,
     pub(crate) sessions: usize,
     pub(crate) channels: usize,
-    /// Questions and operations of the store without an answer.
+    /// Unanswered questions and store operations.
     pub(crate) open: usize,
     /// Topics with a subscriber.
     pub(crate) topics: usize,
 }
 
 impl World {
-    /// A hub is not told of the next change of a channel's members, as if the link to it had lost that.
+    /// Makes a hub miss the next change of a channel's members, as if the link to it had lost it.
     pub(crate) fn lose_member_change(&mut self, hub: HubId) {
         self.deaf = Some(hub);
     }
 
-    /// Whether this is what a link loses.
+    /// Whether this is the crossing to lose.
     pub(crate) fn is_missed(&mut self, to: HubId, input: &BusInput) -> bool {
         let BusInput::Published { message, from, .. } = input else {
             return false;
@@ -37,7 +37,7 @@ impl World {
         is_missed && self.deaf.take_if(|deaf| *deaf == to).is_some()
     }
 
-    /// What the hubs hold now.
+    /// What the hubs hold at present.
     pub(crate) fn held(&self) -> Held {
         self.cells.iter().fold(Held::default(), |sum, cell| {
             let stats = cell.hub().stats();
@@ -51,12 +51,12 @@ impl World {
         })
     }
 
-    /// What an application keeps of a client across its restart.
+    /// What an application saves of a client for its next start.
     pub(crate) fn inbox_cursor(&self, client: ClientId) -> u64 {
         self.clients[client.0].inbox_cursor()
     }
 
-    /// A client begins with what was kept for its user.
+    /// Starts a client with what was saved for its user.
     pub(crate) fn keep_inbox_cursor(&mut self, client: ClientId, user: &str, cursor: u64) {
         self.clients[client.0].keep_inbox_cursor(APP_ID, user, cursor);
     }

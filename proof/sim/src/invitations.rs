@@ -1,6 +1,7 @@
-//! Random call invitations, and what must hold of them: both sides agree, nothing is stuck, nothing is early.
+//! Random call invitations, and the checks on them: both sides agree, nothing gets stuck, nothing
+//! comes early.
 //!
-//! Each invitation has a content of its own, by which its two sides find each other.
+//! Each invitation has unique content, which links its two sides.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -17,7 +18,7 @@ use crate::world::{ClientId, Record, Seen};
 #[derive(Debug)]
 struct Sent {
     client: ClientId,
-    /// Known once the call is answered.
+    /// Known once the call has been answered.
     number: Option<u64>,
     since_ms: u64,
     end: Option<LocalInvitationNews>,
@@ -26,7 +27,7 @@ struct Sent {
 /// An invitation as its callee sees it.
 #[derive(Debug, Default)]
 struct Come {
-    /// It rings or is being accepted.
+    /// It rings, or is being accepted.
     is_open: bool,
     is_accepting: bool,
     ends: Vec<RemoteInvitationNews>,
@@ -35,21 +36,21 @@ struct Come {
 /// All invitations of a run.
 #[derive(Debug, Default)]
 pub struct Invitations {
-    /// What was sent, by content, which is unique.
+    /// Sent invitations by their content, which is unique.
     sent: BTreeMap<String, Sent>,
     calls: BTreeMap<CallId, String>,
-    /// By content and callee: a user's second client is another callee.
+    /// By content and callee: a user's second client counts as another callee.
     come: BTreeMap<(String, ClientId), Come>,
-    /// Clients whose user has logged in elsewhere: nothing is told to them any more.
+    /// Clients whose user has logged in elsewhere: they get no further events.
     replaced: BTreeSet<ClientId>,
-    /// The content of what each client was sent.
+    /// The content of the invitations that each client was sent.
     contents: BTreeMap<(ClientId, InvitationId), String>,
     violations: Vec<Violation>,
     is_judged: bool,
 }
 
 impl Invitations {
-    /// Draws what a client does about invitations: decide, cancel, or invite somebody.
+    /// Draws what a client does about invitations: decide, cancel or send one.
     pub fn draw(&self, client: ClientId, users: u64, random: &mut Random) -> InvitationCall {
         let open = self.contents.iter().find(|((callee, _), content)| {
             *callee == client
@@ -84,7 +85,7 @@ impl Invitations {
         }
     }
 
-    /// A client has made a call.
+    /// Records that a client has made a call.
     pub fn note_call(&mut self, at_ms: u64, client: ClientId, id: CallId, call: &Call) {
         match call {
             Call::Invitation(InvitationCall::Invite { content, .. }) => {
@@ -108,7 +109,7 @@ impl Invitations {
         }
     }
 
-    /// A client has seen something.
+    /// Records that a client has seen something.
     pub fn note(&mut self, record: &Record) {
         if self.is_judged {
             return;
@@ -124,7 +125,7 @@ impl Invitations {
                             sent.number = Some(*number);
                         }
                     }
-                    // It was never sent.
+                    // No such invitation was sent.
                     _ => drop(self.sent.remove(&content)),
                 }
             }
@@ -178,7 +179,7 @@ impl Invitations {
             let is_lost = |end: &RemoteInvitationNews| {
                 *end == RemoteInvitationNews::Failed(RemoteInvitationFailure::Unknown)
             };
-            // Only a lost session lets an invitation ring again.
+            // Only a lost session may let an invitation ring again.
             let is_again = come.is_open || !come.ends.iter().all(is_lost);
             come.is_open = true;
             come.is_accepting = false;
@@ -208,13 +209,14 @@ impl Invitations {
         self.violations.push(Violation { check, text });
     }
 
-    /// What was found.
+    /// What the check has found.
     pub fn finish(self) -> Vec<Violation> {
         self.violations
     }
 
-    /// Judges the whole run, long after the last fault. What clients are told later is the end of the run. Where the disk
-    /// has failed, an end that cannot be recorded is told (decision 0006), and a restart finds the invitation open.
+    /// Checks the whole run, long after the last fault. What clients received last is the outcome.
+    /// Where the disk has failed, an end that cannot be recorded is still announced (decision
+    /// 0006), and a restart finds the invitation open.
     pub fn judge(&mut self, is_disk_broken: bool) {
         self.is_judged = true;
         let mut found = Vec::new();
@@ -240,7 +242,7 @@ impl Invitations {
             let is_accepted_there = last.contains(&&RemoteInvitationNews::Accepted);
             let has_replaced_callee = (self.come.keys())
                 .any(|(of, callee)| of == content && self.replaced.contains(callee));
-            // A side whose session was lost has not been told, and has not decided.
+            // A side whose session was lost has received nothing, and has not decided.
             let agrees = match end {
                 LocalInvitationNews::Accepted(_) => {
                     let lost = RemoteInvitationNews::Failed(RemoteInvitationFailure::Unknown);
@@ -259,12 +261,12 @@ impl Invitations {
         }
     }
 
-    /// A client has died, or its session is over: nothing is told to it any more.
+    /// A client has died, or its session has ended: it gets no further events.
     pub fn note_dead(&mut self, client: ClientId) {
         self.replaced.insert(client);
     }
 
-    /// Whether a callee has accepted what its caller had canceled.
+    /// Whether a callee has accepted what its caller had cancelled.
     pub fn has_accepted_while_canceled(&self) -> bool {
         let is_canceled = |content: &String| {
             self.sent
@@ -274,7 +276,7 @@ impl Invitations {
         (self.come.iter()).any(|((content, _), come)| come.is_accepting && is_canceled(content))
     }
 
-    /// How many were accepted on both sides.
+    /// How many invitations were accepted on both sides.
     pub fn accepted(&self) -> usize {
         let is_accepted = |come: &&Come| come.ends.last() == Some(&RemoteInvitationNews::Accepted);
         self.come.values().filter(is_accepted).count()

@@ -1,8 +1,10 @@
-//! Runs seeds: `tidings-sim [--seed N | --from N --count N] [--trace] [--shrink] [--gate]`, the probes of a seed:
-//! `tidings-sim --probes --seed N [--trace]`, the table of the checks: `tidings-sim --checks`. `--hashes` with `--from`
-//! and `--count` prints the hash of every trace: two builds that print the same lines behave alike.
+//! Runs seeds: `tidings-sim [--seed N | --from N --count N] [--trace] [--shrink] [--gate]`, the
+//! probes of a seed: `tidings-sim --probes --seed N [--trace]`, the table of the checks:
+//! `tidings-sim --checks`. `--hashes` with `--from` and `--count` prints the hash of every trace:
+//! two builds that print the same lines behave alike.
 //!
-//! One seed can be made smaller: `--hubs`, `--users`, `--ms`, `--off KIND,…`, `--skip STEP-STEP,…`; `--shrink` does it.
+//! A single seed can be reduced with `--hubs`, `--users`, `--ms`, `--off KIND,…`, `--skip
+//! STEP-STEP,…`; `--shrink` does it automatically.
 
 use std::collections::BTreeMap;
 use std::process::ExitCode;
@@ -14,7 +16,7 @@ use tidings_sim::checks::Violation;
 use tidings_sim::sometimes::{SITUATIONS, Sometimes};
 use tidings_sim::{catalogue, everything, options, probes, shrink};
 
-/// Of so many seeds, one runs the probes as well.
+/// One seed in this many also runs the probes.
 const PROBED: u64 = 50;
 
 fn main() -> ExitCode {
@@ -56,7 +58,7 @@ fn main() -> ExitCode {
     run_many(from, number("--count").unwrap_or(1)).report(is_given("--gate"))
 }
 
-/// A line per seed: what its traces hash to in every profile.
+/// Prints a line per seed: the hash of its trace in every profile.
 fn print_hashes(from: u64, count: u64) {
     for seed in from..from + count {
         let chaos = run(&ChaosConfig::for_seed(seed)).trace_hash;
@@ -70,7 +72,7 @@ fn print_hashes(from: u64, count: u64) {
     }
 }
 
-/// Seeds on two threads; each seed is a world of its own.
+/// Runs seeds on two threads; each seed is a world of its own.
 fn run_many(from: u64, count: u64) -> Sums {
     let next = AtomicU64::new(from);
     let work = || {
@@ -120,7 +122,7 @@ fn make_small(config: &ChaosConfig) -> ExitCode {
     ExitCode::FAILURE
 }
 
-/// What came of all seeds.
+/// The outcome of all seeds.
 #[derive(Debug, Default)]
 struct Sums {
     seeds: u64,
@@ -203,7 +205,7 @@ impl Sums {
         self.sometimes.add(&other.sometimes);
     }
 
-    /// Says what came of it. In the gate, a situation that was never met is a failure.
+    /// Prints the outcome. In the gate, a situation that never occurred is a failure.
     fn report(&self, is_gate: bool) -> ExitCode {
         let kinds = FAULTS.iter().map(|(fault, name)| {
             let count = self.by_kind.get(fault).copied().unwrap_or(0);

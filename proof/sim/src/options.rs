@@ -1,21 +1,22 @@
-//! A run in words: what `cargo xtask sim` is given, what a stored seed says, and what a failure prints.
+//! A run described in words: the arguments of `cargo xtask sim`, a stored seed, or the text of a
+//! failure.
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 use crate::chaos::{ChaosConfig, FAULTS};
 
-/// Switches of a run that are no [`crate::chaos::Fault`].
+/// Switches of a run other than [`crate::chaos::Fault`].
 const CUTS: &str = "cuts";
 const KILLS: &str = "kills";
 const SECOND_LOGINS: &str = "second-logins";
 const RESTARTS: &str = "restarts";
 const PAUSES: &str = "pauses";
 
-/// Reads a run. Words that are not about it are left alone.
+/// Parses a run. Words about something else are ignored.
 ///
 /// # Errors
-/// A word that needs a value has none, or a wrong one.
+/// A word that needs a value has none, or an invalid one.
 pub fn parse(words: &[String]) -> Result<ChaosConfig, String> {
     let value = |name: &str| -> Result<Option<&String>, String> {
         match words.iter().position(|word| word == name) {
@@ -58,7 +59,7 @@ pub fn parse(words: &[String]) -> Result<ChaosConfig, String> {
     Ok(config)
 }
 
-/// Names of all that can be switched off.
+/// Names of everything that can be switched off.
 pub fn names() -> Vec<&'static str> {
     let kinds = FAULTS.iter().map(|(_, name)| *name);
     [CUTS, KILLS, SECOND_LOGINS, RESTARTS, PAUSES]
@@ -67,7 +68,7 @@ pub fn names() -> Vec<&'static str> {
         .collect()
 }
 
-/// Whether the run has it.
+/// Whether the run has it switched on.
 pub fn is_on(config: &ChaosConfig, name: &str) -> bool {
     match name {
         CUTS => config.has_faults,
@@ -81,7 +82,7 @@ pub fn is_on(config: &ChaosConfig, name: &str) -> bool {
     }
 }
 
-/// Switches something off. False if there is no such thing.
+/// Switches something off. `false` = there is no such switch.
 pub fn switch_off(config: &mut ChaosConfig, name: &str) -> bool {
     match name {
         CUTS => config.has_faults = false,
@@ -99,7 +100,7 @@ pub fn switch_off(config: &mut ChaosConfig, name: &str) -> bool {
     true
 }
 
-/// The words that make this run.
+/// The words that describe this run.
 pub fn words(config: &ChaosConfig) -> String {
     let plain = ChaosConfig::for_seed(config.seed);
     let mut text = format!("--seed {}", config.seed);

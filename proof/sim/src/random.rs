@@ -1,11 +1,11 @@
-//! The simulation's only source of chance.
+//! The simulation's only source of randomness.
 
 /// SplitMix64: small, fast and the same on every machine. Not for secrets.
 #[derive(Debug, Clone)]
 pub struct Random(u64);
 
 impl Random {
-    /// Begins a sequence.
+    /// Starts a sequence.
     pub fn new(seed: u64) -> Self {
         Self(seed ^ 0x9e37_79b9_7f4a_7c15)
     }
@@ -24,7 +24,7 @@ impl Random {
         low + self.next_u64() % (high - low + 1)
     }
 
-    /// True in `percent` of all draws.
+    /// True for `percent` of all draws.
     pub fn percent(&mut self, percent: u64) -> bool {
         self.between(0, 99) < percent
     }
@@ -35,7 +35,7 @@ impl Random {
         &items[usize::try_from(self.between(0, last)).unwrap_or(0)]
     }
 
-    /// A seed for something else.
+    /// A seed for another generator.
     pub fn seed_32(&mut self) -> [u8; 32] {
         let mut seed = [0; 32];
         for part in seed.chunks_exact_mut(8) {

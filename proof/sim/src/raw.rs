@@ -1,4 +1,4 @@
-//! A client written by hand: frames as a test gives them, without the client core that would never send them so.
+//! A hand-written client: frames as a test provides them, which the client core would never send.
 
 use tidings_hub::Input;
 use tidings_hub::ids::{ConnectionId, HubId};
@@ -11,10 +11,10 @@ use tidings_wire::ws;
 
 use crate::world::{APP_ID, ClientId, Wire, World};
 
-/// The client that no raw connection has: it stands for all of them.
+/// The number of a client that raw connections do not have: it stands for all of them.
 const NOBODY: ClientId = ClientId(usize::MAX);
 
-/// What has come on a raw connection.
+/// What has arrived on a raw connection.
 #[derive(Debug, Default)]
 pub(crate) struct Line {
     pub(crate) kinds: Vec<Kind>,
@@ -46,7 +46,7 @@ impl World {
         id
     }
 
-    /// Sends a message with a confirmation; it is there at once.
+    /// Sends a message with a confirmation; it arrives at once.
     pub(crate) fn send_raw(
         &mut self,
         line: ConnectionId,
@@ -68,7 +68,7 @@ impl World {
         self.send_raw(line, request, 0);
     }
 
-    /// Asks for a login.
+    /// Sends a login.
     pub(crate) fn login_raw(&mut self, line: ConnectionId, user: &str, token: &str) {
         let login = Login {
             app_id: APP_ID.into(),
@@ -80,12 +80,12 @@ impl World {
         self.send_raw(line, client_message::Kind::Login(login), 0);
     }
 
-    /// Asks for the session of a welcome.
+    /// Sends a resume of a welcome's session.
     pub(crate) fn resume_raw(&mut self, line: ConnectionId, user: &str, welcome: &Welcome) {
         self.resume_raw_from(line, user, welcome, 0, "");
     }
 
-    /// The same, with what has been processed and a token.
+    /// The same, with a confirmation number and a token.
     pub(crate) fn resume_raw_from(
         &mut self,
         line: ConnectionId,
@@ -105,7 +105,7 @@ impl World {
         self.send_raw(line, client_message::Kind::Resume(resume), 0);
     }
 
-    /// The connection breaks; the hub is told at once.
+    /// Breaks the connection; the hub notices at once.
     pub(crate) fn break_raw(&mut self, line: ConnectionId) {
         self.close_hub(line);
     }
@@ -115,12 +115,12 @@ impl World {
         self.lines.get(&line).is_some_and(|line| line.is_closed)
     }
 
-    /// All that has come.
+    /// All messages that have arrived.
     pub(crate) fn kinds(&self, line: ConnectionId) -> &[Kind] {
         self.lines.get(&line).map_or(&[], |line| &line.kinds)
     }
 
-    /// The numbered messages that have come.
+    /// The numbered messages that have arrived.
     pub(crate) fn numbered(&self, line: ConnectionId) -> Vec<&Kind> {
         let is_numbered = |kind: &&Kind| {
             !matches!(
@@ -169,7 +169,7 @@ impl World {
         replies.collect()
     }
 
-    /// Bytes of the server for a raw connection. False if it is a client's.
+    /// Delivers the server's bytes to a raw connection. `false` = they are for a client.
     pub(crate) fn take_raw(&mut self, wire: ConnectionId, payloads: &[bytes::Bytes]) -> bool {
         let Some(line) = self.lines.get_mut(&wire) else {
             return false;

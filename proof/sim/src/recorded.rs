@@ -1,5 +1,5 @@
-//! The records of invitations as they are on the disk, and what must hold of them: nobody is told of a state before
-//! its record is there, and every one comes to its end in its time, whatever happens to the server.
+//! Invitation records on the disk, and the checks on them: nobody learns of a state before its
+//! record is durable, and every invitation ends in time, whatever happens to the server.
 
 use std::collections::BTreeMap;
 
@@ -15,7 +15,8 @@ use tidings_wire::proto::InvitationEnd as End;
 use crate::checks::Violation;
 use crate::world::{ClientId, World};
 
-/// How much later than its deadline an end may be on the disk, in milliseconds: the timer's second, a slow disk.
+/// How much later than its deadline an end may be on the disk, in milliseconds: the timer's second,
+/// plus a slow disk.
 const LATE_MS: u64 = 12_000;
 
 #[derive(Debug)]
@@ -30,9 +31,10 @@ struct Synced {
 #[derive(Debug, Default)]
 pub(crate) struct RecordedInvitations {
     synced: BTreeMap<InvitationName, Synced>,
-    /// Time in which the server did not run, in milliseconds.
+    /// Time in which the server was not running, in milliseconds.
     pub(crate) idle_ms: u64,
-    /// An error of the disk, or a flipped bit: what cannot be recorded any more ends without a record.
+    /// A disk error or a flipped bit: an invitation that can no longer be recorded ends without a
+    /// record.
     pub(crate) is_disk_broken: bool,
     found: Vec<Violation>,
 }
@@ -77,7 +79,7 @@ impl RecordedInvitations {
         }
     }
 
-    /// Whether a record says so, of those that it may be about.
+    /// Whether one of the possible records says so.
     fn judge(&mut self, about: Vec<InvitationName>, news: &str, is_so: impl Fn(&Synced) -> bool) {
         let is_recorded = (about.iter())
             .filter_map(|name| self.synced.get(name))
@@ -90,12 +92,12 @@ impl RecordedInvitations {
 }
 
 impl World {
-    /// Whether the disk has failed in this run, for good or in a bit.
+    /// Whether the disk has failed in this run, permanently or in one bit.
     pub fn is_disk_broken(&self) -> bool {
         self.recorded.is_disk_broken
     }
 
-    /// A group is on the disk.
+    /// A group has reached the disk.
     pub(crate) fn note_synced(&mut self, group: &[StoreOp], answers: &[StoreAnswer]) {
         for (op, answer) in group.iter().zip(answers) {
             match (op, answer) {
@@ -130,14 +132,14 @@ impl World {
         }
     }
 
-    /// A client's application is told something.
+    /// A client's application has been notified.
     pub(crate) fn check_recorded(&mut self, client: ClientId, event: &ClientEvent) {
         let Some(user) = self.clients[client.0].user_id().map(str::to_owned) else {
             return;
         };
         let recorded = &mut self.recorded;
         match event {
-            // Another client of the user may have counted to the same number.
+            // Another client of the user may have reached the same number.
             ClientEvent::LocalInvitation { number, news, .. } => {
                 let is_it = |name: &InvitationName, synced: &Synced| {
                     name.0.user.as_str() == user && synced.what.number == *number
@@ -196,7 +198,7 @@ impl World {
         }
     }
 
-    /// What was found, long after the last fault.
+    /// What the check has found, long after the last fault.
     pub fn finish_recorded(&mut self) -> Vec<Violation> {
         let open: Vec<_> = (self.recorded.synced.values())
             .filter(|synced| synced.what.end.is_none())

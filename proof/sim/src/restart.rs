@@ -1,7 +1,8 @@
-//! How the server's process ends and begins: kills, planned restarts, pauses.
+//! How the server's process stops and starts: kills, planned restarts, pauses.
 //!
 //! A planned restart is what an operator does: [`World::drain_server`], [`World::stop_server`],
-//! [`World::start_server`]. Time passes in the last two, as nothing else can be done with a process that stops.
+//! [`World::start_server`]. Time passes in the last two, because a stopped process cannot do
+//! anything else.
 
 use std::sync::Arc;
 
@@ -14,19 +15,20 @@ use tidings_wire::limits::RESUME_WINDOW_MS;
 
 use crate::world::{Happening, World};
 
-/// Longest wait for what is under way in a drain, in milliseconds. Source: the server's shell.
+/// Longest wait for operations in progress during a drain, in milliseconds. Source: the server's
+/// shell.
 const SETTLE_MS: u64 = 3_000;
 
-/// Sessions on disk between two processes, as the server's shell has them.
+/// Sessions on disk between two processes, in the format of the server's shell.
 #[derive(Debug)]
 pub(crate) struct Kept {
-    /// The wall clock of the process that has written it.
+    /// The wall clock of the process that wrote it.
     unix_ms: u64,
     hubs: Vec<Vec<u8>>,
 }
 
 impl World {
-    /// Kills the server: everything that is not on disk is lost. Connections are reset.
+    /// Kills the server: everything that is not on the disk is lost. Connections are reset.
     pub fn kill_server(&mut self) {
         self.note("server is killed");
         self.end_process();
@@ -50,9 +52,10 @@ impl World {
         }
     }
 
-    /// The server is told to stop: nobody is let in any more, and clients are disconnected over the drain window.
+    /// The server receives the signal to stop: nobody is admitted, and clients are disconnected
+    /// over the drain window.
     pub fn drain_server(&mut self) {
-        // A process that does not run does not hear of it.
+        // A process that is not running does not receive it.
         self.run_until(self.paused_until_ms.max(self.now_ms));
         self.note("server drains");
         self.is_draining = true;
@@ -61,8 +64,8 @@ impl World {
         self.recorded.idle_ms += self.config.drain_window_ms;
     }
 
-    /// Waits for the end of a server that drains. Returns whether its sessions are kept for the next process: they
-    /// are not if something is still under way after the longest wait.
+    /// Waits until a draining server stops. Returns whether its sessions are kept for the next
+    /// process: they are not if something is still in progress after the longest wait.
     pub fn stop_server(&mut self) -> bool {
         self.run_until(self.drained_ms.max(self.now_ms));
         self.give_all(|| Input::Settle);
@@ -78,8 +81,8 @@ impl World {
         is_settled
     }
 
-    /// Starts the server after a kill or a stop. Returns whether it has taken over the sessions of the process
-    /// before.
+    /// Starts the server after a kill or a stop. Returns whether it has taken over the previous
+    /// process's sessions.
     pub fn start_server(&mut self) -> bool {
         let takes_over = self.begin_process();
         if takes_over {
@@ -89,28 +92,28 @@ impl World {
         takes_over
     }
 
-    /// What the process before has left of invitations.
+    /// What the previous process has left of invitations.
     fn load_invitations(&mut self) {
         let hubs = self.config.hubs;
         self.give_all(|| Input::Load { hubs, boot: 1 });
     }
 
-    /// Starts the server and kills it while it takes over the sessions of the process before: they are gone, as
-    /// they are used once.
+    /// Starts the server and kills it while it takes over the previous process's sessions: they are
+    /// gone, because they can be used only once.
     pub fn start_and_kill_server(&mut self, after_ms: u64) {
         self.begin_process();
         self.run_until(self.now_ms + after_ms);
         self.kill_server();
     }
 
-    /// Nobody is let in before all hubs know where everybody is.
+    /// Nobody is admitted before all hubs know where everybody is.
     fn begin_process(&mut self) -> bool {
         self.note("server starts");
         self.recorded.idle_ms += self.now_ms - self.down_since_ms;
         self.is_down = false;
         self.make_hubs();
         let now_ms = self.unix_ms();
-        // A clock that went back says nothing of their age.
+        // A clock that went backwards says nothing about the sessions' age.
         let is_young = |kept: &Kept| {
             let written_ms = kept.unix_ms;
             (written_ms..written_ms + RESUME_WINDOW_MS).contains(&now_ms)
@@ -143,7 +146,7 @@ impl World {
                 drain_window_ms: self.config.drain_window_ms,
             };
             let hub = Hub::new(config).with_replay_bytes_max(self.config.replay_bytes_max);
-            // Posted to itself as well, so that whatever else happens may come between.
+            // Posted to the hub itself as well, so that other events may come in between.
             let bus = Router::new(HubId::local(at), homes).posting_to_itself();
             self.cells.push(Cell::new(hub, bus));
             self.give_hub(HubId::local(at), Input::Tick);
@@ -156,7 +159,7 @@ impl World {
         }
     }
 
-    /// Whether nothing is under way in the server.
+    /// Whether nothing is in progress in the server.
     fn is_settled(&self) -> bool {
         self.cells.iter().all(|cell| cell.hub().is_settled()) && !self.is_busy()
     }
@@ -171,7 +174,8 @@ impl World {
         self.happenings.values().any(is_ours)
     }
 
-    /// The server's process does not run for a while; the world goes on. Nothing if it stands still already.
+    /// Suspends the server's process for some time while the world continues. Does nothing if it is
+    /// suspended already.
     pub fn pause_server(&mut self, ms: u64) {
         if self.pause_left_ms() > 0 {
             return;
@@ -181,7 +185,7 @@ impl World {
         self.recorded.idle_ms += ms;
     }
 
-    /// How long the server's process will stand still, in milliseconds.
+    /// How long the server's process will stay suspended, in milliseconds.
     pub fn pause_left_ms(&self) -> u64 {
         self.paused_until_ms.saturating_sub(self.now_ms)
     }

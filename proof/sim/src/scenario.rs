@@ -16,10 +16,10 @@ use tidings_wire::names::AppId;
 use crate::words::{from_local, from_remote};
 use crate::world::{APP_ID, ClientId, Record, Seen, World, WorldConfig};
 
-/// The certificate of an app that asks for tokens.
+/// The certificate of an app that requires tokens.
 const CERTIFICATE: &str = "0badc0de0badc0de0badc0de0badc0de";
 
-/// Which numbers a failed call is shown with.
+/// Which error codes a failed call is shown with.
 type Family = fn(u32) -> u32;
 
 struct Runner {
@@ -27,20 +27,20 @@ struct Runner {
     clients: BTreeMap<String, ClientId>,
     /// User id of each client.
     users: BTreeMap<ClientId, String>,
-    /// The order that each call came from, with its error codes.
+    /// The order behind each call, with its error codes.
     orders: BTreeMap<CallId, (u64, Family)>,
-    /// The invitation that each client has sent each user last, and its call while that is open.
+    /// Each client's latest invitation to each user, and its call while that is open.
     sent: BTreeMap<(ClientId, String), u64>,
     inviting: BTreeMap<CallId, String>,
-    /// The invitation that each client has been sent by each user last.
+    /// The latest invitation that each client has received from each user.
     received: BTreeMap<(ClientId, String), core::InvitationId>,
     tokens: u32,
 }
 
-/// Runs one scenario under one seed with so many hubs.
+/// Runs one scenario with one seed and this number of hubs.
 ///
 /// # Errors
-/// The judge's words when the scenario was not kept.
+/// The judge's report when the scenario was not kept.
 pub fn run(scenario: &Scenario, file: &str, seed: u64, hubs: u16) -> Result<u64, String> {
     let mut config = WorldConfig::new(seed, hubs);
     let app = App {
@@ -78,7 +78,7 @@ pub fn run(scenario: &Scenario, file: &str, seed: u64, hubs: u16) -> Result<u64,
 }
 
 impl Runner {
-    /// Lets time pass until something is seen or the time has come.
+    /// Lets time pass until something is seen or the given time is reached.
     fn wait(&mut self, until_ms: u64, judge: &mut Judge) {
         let mut records: Vec<Record> = Vec::new();
         self.world.run_while(until_ms, |world| {
@@ -149,7 +149,7 @@ impl Runner {
             | Action::CancelInvitation { .. }
             | Action::AcceptInvitation { .. }
             | Action::RefuseInvitation { .. } => {
-                // Their errors are no outcomes.
+                // Their errors are not outcomes.
                 (self.invitation(client, order.action), |_| {
                     codes::invitation_api_call_err::INVALID_ARGUMENT
                 })
@@ -204,7 +204,7 @@ impl Runner {
         self.world.call(client, Call::Invitation(call))
     }
 
-    /// Remembers which invitation a later step is about.
+    /// Remembers the invitation for later steps.
     fn note_invitation(&mut self, record: &Record) {
         match &record.what {
             Seen::Answer {

@@ -1,21 +1,21 @@
-//! Makes a failing run small: fewer kinds of faults, hubs and users, a shorter time, fewer steps.
+//! Reduces a failing run: fewer kinds of faults, hubs and users, a shorter time, fewer steps.
 
 use crate::chaos::{ChaosConfig, run};
 use crate::options;
 
-/// Runs that may be spent. A run takes about 20 ms.
+/// Most runs spent. A run takes about 20 ms.
 const RUNS_MAX: u32 = 600;
 
-/// What is left of a run.
+/// The reduced run.
 #[derive(Debug)]
 pub struct Shrunk {
-    /// The small run.
+    /// The reduced run's parameters.
     pub config: ChaosConfig,
-    /// The check that fails in both.
+    /// The check that fails in both runs.
     pub check: &'static str,
     /// Number of runs spent.
     pub runs: u32,
-    /// Steps that are still taken.
+    /// Number of steps that are still taken.
     pub steps: u64,
 }
 
@@ -26,7 +26,7 @@ struct Shrinker {
 }
 
 impl Shrinker {
-    /// Takes the candidate if it fails in the same way.
+    /// Accepts the candidate if it fails in the same way.
     fn take(&mut self, candidate: ChaosConfig) -> bool {
         if self.runs >= RUNS_MAX {
             return false;
@@ -81,7 +81,7 @@ impl Shrinker {
         }
     }
 
-    /// Leaves runs of steps out, long ones first.
+    /// Skips ranges of steps, long ones first.
     fn fewer_steps(&mut self) {
         let steps = run(&self.best).steps;
         let mut length = steps.div_ceil(2);
@@ -106,7 +106,7 @@ fn fails(config: &ChaosConfig, check: &str) -> bool {
     (run(config).violations.iter()).any(|violation| violation.check == check)
 }
 
-/// Makes a run small. None if it does not fail.
+/// Reduces a run. `None` if it does not fail.
 pub fn shrink(config: &ChaosConfig) -> Option<Shrunk> {
     let first = ChaosConfig {
         is_traced: false,

@@ -1,4 +1,5 @@
-//! Rare situations that a run of many seeds has to meet: tests that no longer come near them have gone soft.
+//! Rare situations that many seeds together must reach: when they no longer do, the tests have
+//! become too weak.
 
 use std::collections::BTreeMap;
 
@@ -11,7 +12,7 @@ use tidings_wire::codes::{CloseCode, Outcome};
 use tidings_wire::frame::{decode_server, payload};
 use tidings_wire::proto::{client_message, server_message::Kind};
 
-/// Situations of the contract (7.2) that there are on a single node.
+/// Situations of the contract (7.2) that can occur on a single node.
 pub const SITUATIONS: &[&str] = &[
     "resume on another hub",
     "resume refused: session unknown",
@@ -39,34 +40,34 @@ pub const SITUATIONS: &[&str] = &[
     "clock not believed",
 ];
 
-/// How often each situation was met.
+/// How often each situation occurred.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Sometimes {
     counts: BTreeMap<&'static str, u64>,
     is_refusing: bool,
-    /// Hubs that have been offered an invitation, by the invitation.
+    /// Hubs that have been offered an invitation, by invitation.
     offers: BTreeMap<InvitationId, u64>,
 }
 
 impl Sometimes {
-    /// It was met once more.
+    /// Counts one more occurrence.
     pub fn see(&mut self, situation: &'static str) {
         *self.counts.entry(situation).or_default() += 1;
     }
 
-    /// Adds what another run has met.
+    /// Adds another run's counts.
     pub fn add(&mut self, other: &Self) {
         for (situation, count) in &other.counts {
             *self.counts.entry(situation).or_default() += count;
         }
     }
 
-    /// How often it was met.
+    /// How often it occurred.
     pub fn count(&self, situation: &str) -> u64 {
         self.counts.get(situation).copied().unwrap_or(0)
     }
 
-    /// An event of a client.
+    /// Looks at an event of a client.
     pub(crate) fn see_event(&mut self, event: &ClientEvent) {
         if let ClientEvent::Gap { cause, .. } = event {
             match cause {
@@ -81,7 +82,7 @@ impl Sometimes {
         }
     }
 
-    /// What a hub has done about an input.
+    /// Looks at what a hub did with an input.
     pub(crate) fn see_effects(&mut self, is_resume: bool, effects: &[Effect]) {
         let mut resumed: Option<ConnectionId> = None;
         for effect in effects {
@@ -158,7 +159,7 @@ impl Sometimes {
         }
     }
 
-    /// Answers of the store to a group.
+    /// Looks at the store's answers to a group.
     pub(crate) fn see_commit(&mut self, ops: &[StoreOp], answers: &[StoreAnswer]) {
         let is_failed = |answer: &StoreAnswer| matches!(answer, StoreAnswer::Failed { .. });
         if answers.iter().any(is_failed) {
@@ -173,7 +174,7 @@ impl Sometimes {
     }
 }
 
-/// Whether an input asks for a resume, or brings one.
+/// Whether an input contains a resume.
 pub(crate) fn is_resume(input: &Input) -> bool {
     match input {
         Input::HandedOver { .. } | Input::Bus(_) => true,

@@ -1,4 +1,4 @@
-//! The simulated network: connections between clients and hubs, byte for byte.
+//! The simulated network: byte streams between clients and hubs.
 
 use tidings_client_core as core;
 use tidings_hub::Input;
@@ -108,13 +108,13 @@ impl World {
         self.schedule(delay, Happening::Client { client, input });
     }
 
-    /// A client's connections reach this hub from now on.
+    /// Makes a client's connections reach this hub from now on.
     pub fn place(&mut self, client: ClientId, hub: u16) {
         self.places
             .insert(client, HubId::local(hub % self.config.hubs));
     }
 
-    /// The kernel spreads connections over the hubs' listeners.
+    /// The kernel distributes connections over the hubs' listeners.
     pub(crate) fn hub_for(&mut self, client: ClientId) -> HubId {
         let drawn = self.random.between(0, u64::from(self.config.hubs) - 1);
         let placed = self.places.get(&client).copied();

@@ -3,7 +3,7 @@
 use tidings_client_core as core;
 use tidings_scenario::{Event, InvitationNews};
 
-/// What became of an invitation that was sent.
+/// The fate of an invitation that was sent.
 pub(crate) fn from_local(news: core::LocalInvitationNews) -> InvitationNews {
     match news {
         core::LocalInvitationNews::Received => InvitationNews::Received,
@@ -14,7 +14,7 @@ pub(crate) fn from_local(news: core::LocalInvitationNews) -> InvitationNews {
     }
 }
 
-/// What became of an invitation that has come.
+/// The fate of an invitation that was received.
 pub(crate) fn from_remote(caller_id: String, news: core::RemoteInvitationNews) -> Event {
     let news = match news {
         core::RemoteInvitationNews::Received { content, channel } => {

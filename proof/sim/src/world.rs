@@ -1,9 +1,9 @@
-//! The simulated world: real hubs, real routers, a real store engine and real client cores, joined by a
-//! network, a bus and a disk whose delays and faults come from one seed.
+//! The simulated world: real hubs, real routers, a real store engine and real client cores, joined
+//! by a network, a bus and a disk whose delays and faults come from one seed.
 //!
-//! Nothing here sleeps: time jumps from event to event. Everything that happens goes into a trace; two runs
-//! of one seed must give the same trace, which is the proof that nothing in hubs and clients is hidden from
-//! the world.
+//! Nothing here sleeps: time jumps from event to event. Everything that happens goes into a trace.
+//! Two runs of one seed must give the same trace, which proves that no state of hubs and clients
+//! escapes the world's control.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap, VecDeque};
@@ -33,16 +33,16 @@ mod clients;
 mod clock;
 mod effects;
 
-/// The app of a simulation that does not say otherwise.
+/// The default app of a simulation.
 pub const APP_ID: &str = "5eed5eed5eed5eed5eed5eed5eed5eed";
 
 /// Unix time at which every simulation begins, in milliseconds.
 const START_UNIX_MS: u64 = 1_700_000_000_000;
 
-/// What makes a world.
+/// The parameters of a world.
 #[derive(Debug, Clone)]
 pub struct WorldConfig {
-    /// Everything that is drawn comes from it.
+    /// The seed of everything that is drawn.
     pub seed: u64,
     /// Hubs of the node, 1 to 64.
     pub hubs: u16,
@@ -52,20 +52,20 @@ pub struct WorldConfig {
     pub bus_delay_ms_max: u64,
     /// Longest time of a group commit, in milliseconds.
     pub store_delay_ms_max: u64,
-    /// And at least.
+    /// Shortest time of a group commit, in milliseconds.
     pub store_delay_ms_min: u64,
     /// Time over which clients are disconnected before a planned restart, in milliseconds.
     pub drain_window_ms: u64,
-    /// Keep the trace as text, to be read; otherwise only its hash.
+    /// Keep the trace as readable text; otherwise only its hash.
     pub is_traced: bool,
-    /// Bytes that each hub may keep for its clients.
+    /// Bytes that each hub may buffer for its clients.
     pub replay_bytes_max: usize,
     /// The tenants of the server.
     pub apps: Apps,
 }
 
 impl WorldConfig {
-    /// A calm world with one app that needs no token.
+    /// A calm world with one app that requires no token.
     pub fn new(seed: u64, hubs: u16) -> Self {
         Self {
             seed,
@@ -89,7 +89,7 @@ impl WorldConfig {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ClientId(pub usize);
 
-/// What a client's application saw.
+/// Something that a client's application saw.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Record {
     /// When, in simulated milliseconds.
@@ -116,16 +116,16 @@ pub enum Seen {
     Event(core::ClientEvent),
 }
 
-/// Something that will happen.
+/// A future event.
 #[derive(Debug)]
 pub(crate) enum Happening {
-    /// A hub gets an input. The incarnation tells inputs for a hub that has died apart.
+    /// A hub gets an input. The incarnation identifies inputs for a hub that has died.
     Hub {
         hub: HubId,
         incarnation: u64,
         input: Box<Input>,
     },
-    /// A cell gets what another one, or itself, has posted.
+    /// A cell gets a crossing from another cell, or from itself.
     Post {
         to: HubId,
         incarnation: u64,
@@ -157,7 +157,7 @@ pub(crate) enum Happening {
 }
 
 impl Happening {
-    /// Whether the server's process has to run for it.
+    /// Whether it requires a running server process.
     fn needs_server(&self) -> bool {
         match self {
             Happening::Hub { .. }
@@ -179,7 +179,7 @@ pub(crate) struct Wire {
     pub(crate) client: ClientId,
     pub(crate) connection: u64,
     pub(crate) hub: HubId,
-    /// Neither side is told: bytes vanish.
+    /// Neither side is notified: bytes vanish.
     pub(crate) is_half_open: bool,
     pub(crate) to_client: ws::Decoder,
     pub(crate) to_client_ms: u64,
@@ -195,29 +195,30 @@ pub struct World {
     pub(crate) happenings: BTreeMap<u64, Happening>,
     count: u64,
     pub(crate) cells: Vec<Cell>,
-    /// The cell that is driven.
+    /// The cell that is being driven.
     pub(crate) at: HubId,
-    /// Whether the input that is being handled asks for a resume, or brings one.
+    /// Whether the input being handled contains a resume.
     pub(crate) is_resume: bool,
-    /// What users have used of their rates, for all hubs.
+    /// The rates that users have used, for all hubs.
     pub(crate) used: UsedRates,
-    /// Who was logged in by the legacy protocol a moment ago, for all hubs.
+    /// Which accounts used the legacy protocol a moment ago, for all hubs.
     pub(crate) recent: RecentLogins,
-    /// Rises with each restart of the server.
+    /// Incremented with each restart of the server.
     pub(crate) incarnation: u64,
     pub(crate) is_down: bool,
     pub(crate) down_since_ms: u64,
-    /// It drains: nobody is let in.
+    /// The server is draining: nobody is admitted.
     pub(crate) is_draining: bool,
     /// When the last client has been disconnected.
     pub(crate) drained_ms: u64,
     /// Sessions on disk between two processes.
     pub(crate) kept: Option<Kept>,
-    /// The process does not run before this time.
+    /// The process is suspended until this time.
     pub(crate) paused_until_ms: u64,
-    /// What the kernel keeps for the process meanwhile; it goes before everything that comes later.
+    /// What the kernel holds for the process in the meantime; it precedes everything that arrives
+    /// later.
     held_back: VecDeque<Happening>,
-    /// Last arrival per ordered pair of hubs: bus links keep their order.
+    /// Last arrival per ordered pair of hubs: links of the bus keep their order.
     pub(crate) links: BTreeMap<(HubId, HubId), u64>,
     pub(crate) engine: MemoryEngine,
     pub(crate) store_queue: Vec<(HubId, Ticket, StoreOp)>,
@@ -227,14 +228,15 @@ pub struct World {
     pub(crate) disk: DiskCounts,
     pub(crate) recorded: RecordedInvitations,
     pub(crate) is_disk_full: bool,
-    /// Clients that stand still.
+    /// Suspended clients.
     pub(crate) frozen: BTreeMap<ClientId, Held>,
-    /// Offset in milliseconds and parts in a million by which a client's clock is ahead and fast.
+    /// By how many milliseconds a client's clock is ahead, and by how many parts in a million it is
+    /// fast.
     client_clocks: BTreeMap<ClientId, (u64, i64)>,
-    /// Parts in a million by which the wall clock is fast.
+    /// By how many parts in a million the wall clock is fast.
     wall_ppm: i64,
     pub(crate) sometimes: Sometimes,
-    /// What the wall clock is ahead of the world's time, in milliseconds.
+    /// By how many milliseconds the wall clock is ahead of the world's time.
     pub(crate) wall_ahead_ms: i64,
     pub(crate) clients: Vec<core::Client>,
     /// Clients without a network.
@@ -244,10 +246,10 @@ pub struct World {
     pub(crate) wires: BTreeMap<ConnectionId, Wire>,
     pub(crate) by_client: BTreeMap<(ClientId, u64), ConnectionId>,
     pub(crate) connections: u64,
-    /// What has come on connections without a client.
+    /// What has arrived on connections without a client.
     pub(crate) lines: BTreeMap<ConnectionId, Line>,
     pub(crate) legacy: Legacy,
-    /// Where clients connect to that do not leave it to chance.
+    /// The hub of each client for which it is not random.
     pub(crate) places: BTreeMap<ClientId, HubId>,
     calls: u64,
     pub(crate) records: Vec<Record>,
@@ -256,7 +258,7 @@ pub struct World {
 }
 
 impl World {
-    /// Makes a world in which nobody is.
+    /// Makes an empty world.
     pub fn new(config: WorldConfig) -> Self {
         let mut world = Self {
             random: Random::new(config.seed),
@@ -309,50 +311,50 @@ impl World {
         world
     }
 
-    /// Simulated milliseconds since the beginning.
+    /// Simulated milliseconds since the start.
     pub fn now_ms(&self) -> u64 {
         self.now_ms
     }
 
-    /// Names of the clients' calls so far; for drawing.
+    /// Number of the clients' calls so far; for drawing.
     pub fn random(&mut self) -> &mut Random {
         &mut self.random
     }
 
-    /// A number that depends on everything that has happened.
+    /// A hash of everything that has happened.
     pub fn trace_hash(&self) -> u64 {
         self.hash.finish()
     }
 
-    /// The trace as text, if it is kept.
+    /// The trace as text, if it was kept.
     pub fn trace(&self) -> &[String] {
         &self.trace
     }
 
-    /// Gives what was seen since the last call.
+    /// Takes what was seen since the last call.
     pub fn take_records(&mut self) -> Vec<Record> {
         std::mem::take(&mut self.records)
     }
 
-    /// Bytes that the hubs keep for clients.
+    /// Bytes that the hubs buffer for clients.
     pub fn replay_bytes(&self) -> usize {
         let hubs = self.cells.iter().map(|cell| cell.hub().stats());
         hubs.map(|stats| stats.replay_bytes).sum()
     }
 
-    /// The server's memory was measured.
+    /// Reports a measurement of the server's memory.
     pub fn press(&mut self, pressure: Pressure) {
         for at in 0..self.config.hubs {
             self.give_hub(HubId::local(at), Input::Memory(pressure));
         }
     }
 
-    /// Rare situations met so far.
+    /// Rare situations so far.
     pub fn sometimes(&self) -> &Sometimes {
         &self.sometimes
     }
 
-    /// Lets the world go on until a time.
+    /// Advances the world to a given time.
     pub fn run_until(&mut self, until_ms: u64) {
         while let Some(at) = self.next_at().filter(|at| *at <= until_ms) {
             self.now_ms = self.now_ms.max(at);
@@ -361,7 +363,8 @@ impl World {
         self.now_ms = self.now_ms.max(until_ms);
     }
 
-    /// Lets the world go on until its condition holds or the time has come. Returns whether it holds.
+    /// Advances the world until the condition holds or the time is reached. Returns whether it
+    /// holds.
     pub fn run_while(&mut self, until_ms: u64, mut goes_on: impl FnMut(&mut Self) -> bool) -> bool {
         while goes_on(self) {
             match self.next_at().filter(|at| *at <= until_ms) {
@@ -378,7 +381,7 @@ impl World {
         true
     }
 
-    // ------------------------------------------------------------ how it goes on
+    // ------------------------------------------------------------ the event loop
 
     fn next_at(&self) -> Option<u64> {
         let queued = self.queue.peek().map(|Reverse((at, _))| *at);
@@ -468,7 +471,7 @@ impl World {
                 };
                 self.give_hub(hub, *input);
                 if let Some(connection) = handed.filter(|id| !self.wires.contains_key(id)) {
-                    // It was closed on its way from hub to hub: its new owner finds that out.
+                    // It was closed on its way from hub to hub: its new owner will notice.
                     self.give_hub(hub, Input::Closed { connection });
                 }
             }
@@ -482,7 +485,7 @@ impl World {
             Happening::Commit { incarnation, ops } if incarnation == self.incarnation => {
                 self.commit(ops);
             }
-            // A dead process gets nothing.
+            // A dead process receives nothing.
             Happening::Hub { .. } | Happening::Post { .. } | Happening::Commit { .. } => {}
             Happening::Client { client, input } => self.give_client(client, *input),
             Happening::Connect { client, connection } => self.connect(client, connection),

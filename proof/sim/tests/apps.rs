@@ -1,4 +1,5 @@
-//! What an operator sets for an app: rates, lifetimes without end, bans; and what a change does to clients.
+//! What an operator sets for an app: rates, unlimited lifetimes, bans; and how a change affects
+//! clients.
 
 mod server;
 

@@ -1,4 +1,5 @@
-//! The list of checks is whole: every one of the contract is evaluated, and something shows that it can fail.
+//! The list of checks is complete: every check of the contract is evaluated, and something shows
+//! that it can fail.
 
 use std::collections::BTreeSet;
 use std::fs;

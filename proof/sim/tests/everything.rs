@@ -1,5 +1,6 @@
-//! Two users with 20 channels each, all features at once, for ten simulated minutes under faults: a few seeds in
-//! every test run. More: `cargo run --release -p tidings-sim --example everything -- --from 1 --count 1000`.
+//! Two users with 20 channels each, all features at once, for ten simulated minutes under faults: a
+//! few seeds in every test run. More: `cargo run --release -p tidings-sim --example everything --
+//! --from 1 --count 1000`.
 
 use tidings_sim::everything::run;
 

@@ -1,4 +1,4 @@
-//! The cut-offs of large channels (rtm 4.5): 511, 512, 513 members and more.
+//! The thresholds of large channels (rtm 4.5): 511, 512, 513 members and more.
 
 mod server;
 
@@ -23,7 +23,7 @@ fn leave() -> Call {
     })
 }
 
-/// A server whose channel "big" has so many members: u0, u1 and so on.
+/// A server whose channel "big" has this many members: u0, u1 and so on.
 fn with_members(count: usize) -> (Server, Vec<Client>) {
     let mut server = Server::new(AppSettings {
         rate_limits: false,
@@ -41,7 +41,7 @@ fn with_members(count: usize) -> (Server, Vec<Client>) {
     (server, members)
 }
 
-/// What everybody has been sent is confirmed and forgotten.
+/// Everything sent so far has been confirmed and forgotten.
 fn forget(server: &mut Server, clients: &[Client]) {
     for client in clients {
         if !server.take(*client).is_empty() {
@@ -50,7 +50,7 @@ fn forget(server: &mut Server, clients: &[Client]) {
     }
 }
 
-/// Member events of one client since the last look.
+/// Member events of one client since the last call.
 fn member_events(server: &mut Server, client: Client) -> Vec<String> {
     let events = server
         .take(client)
@@ -117,7 +117,7 @@ fn counts_are_exact_and_told_once_a_second_or_every_3_s_above_512() {
     let (mut server, members) = with_members(509);
     let first = members[0];
     let joiners: Vec<Client> = (0..8).map(|n| server.log_in(&format!("late{n}"))).collect();
-    // Three joins at once up to 512: the first count at once, the last a second later.
+    // Three joins at once up to 512: the first count comes at once, the last a second later.
     for joiner in &joiners[..3] {
         assert_eq!(server.outcome(*joiner, join()), 0);
     }

@@ -1,5 +1,5 @@
-//! Legacy and RTM users of one app, in virtual time: what of interworking takes seconds and minutes. Each with the
-//! parties on one hub and on two.
+//! Legacy and RTM users of one app, in virtual time: the parts of interworking that take seconds
+//! and minutes. Each with the users on one hub and on two.
 
 use serde_json::{Value, json};
 use tidings_client_core::{
@@ -9,17 +9,17 @@ use tidings_client_core::{
 use tidings_sim::legacy::LegacySeen;
 use tidings_sim::world::{ClientId, Seen, World, WorldConfig};
 
-/// One user of each world; either may be away.
+/// One user of each protocol; either may be away.
 struct Pair {
     world: World,
     old: ClientId,
     new: ClientId,
-    /// Since when what was seen counts.
+    /// Observations before this time do not count.
     since_ms: u64,
 }
 
 impl Pair {
-    /// Runs a test in both placements.
+    /// Runs a test with both placements.
     fn in_both(test: impl Fn(&mut Self)) {
         for other_hub in [0, 1] {
             let mut world = World::new(WorldConfig::new(7, 2));
@@ -59,7 +59,7 @@ impl Pair {
         self.begin();
     }
 
-    /// What was seen so far does not count.
+    /// Disregards everything seen so far.
     fn begin(&mut self) {
         self.world.take_records();
         self.world.take_legacy_records();
@@ -80,7 +80,8 @@ impl Pair {
         self.world.call(self.new, Call::Invitation(invite));
     }
 
-    /// (after how many whole seconds, which, extra) of each word about an invitation that the legacy user was told.
+    /// The events about an invitation that the legacy user received: (after how many whole seconds,
+    /// which, extra).
     fn old_heard(&mut self) -> Vec<(u64, String, Value)> {
         let records = self.world.take_legacy_records().into_iter();
         let signals = records.filter_map(|record| match record.what {
@@ -94,7 +95,7 @@ impl Pair {
         signals.collect()
     }
 
-    /// (after how many whole seconds, what) of each event of the RTM user.
+    /// The events of the RTM user: (after how many whole seconds, what).
     fn new_heard(&mut self) -> Vec<(u64, ClientEvent)> {
         let records = self.world.take_records().into_iter();
         let events = records.filter_map(|record| match record.what {
@@ -237,7 +238,7 @@ fn a_legacy_user_that_does_not_answer_has_60_seconds() {
     });
 }
 
-/// An invitation without a channel cannot be said in the legacy protocol: it reaches nobody.
+/// The legacy protocol cannot express an invitation without a channel: it reaches nobody.
 // proves: rtm-6.6-no-channel
 #[test]
 fn an_invitation_without_a_channel_has_no_response() {

@@ -1,4 +1,5 @@
-//! The limits of rtm 2.1 and the identifiers of 2.2, checked by the server whatever the SDK has let pass.
+//! The limits of rtm 2.1 and the identifiers of 2.2, checked by the server whatever the SDK lets
+//! through.
 
 mod server;
 
@@ -68,7 +69,7 @@ fn entry(key: &str, value: &str) -> Attribute {
     }
 }
 
-/// So many entries with keys of 4 bytes and values of `value` bytes.
+/// This many entries with keys of 4 bytes and values of `value` bytes.
 fn entries(count: usize, value: usize) -> Vec<Attribute> {
     (0..count)
         .map(|n| entry(&format!("k{n:03}"), &"v".repeat(value)))
@@ -108,7 +109,7 @@ fn invite(number: u64, content: usize, channel: &str) -> Call {
 /// (what, the call, its code in the method's family, 0 for success)
 type Row = (&'static str, Call, fn(u32) -> u32, u32);
 
-/// Every size and number at its limit and one above.
+/// Every size and number at its limit and just above.
 #[rustfmt::skip]
 fn rows() -> Vec<Row> {
     let peer = codes::peer_message_err::from_outcome;
@@ -196,7 +197,7 @@ fn totals_hold_on_the_merged_result_and_a_refused_write_changes_nothing() {
         server.outcome(alice, merge_user(vec![entry("k", "v")])),
         overflow
     );
-    // The same number of bytes in place of others fits.
+    // The same number of bytes as replacements fits.
     assert_eq!(
         server.outcome(alice, merge_user(vec![entry("k000", &"w".repeat(4_092))])),
         0
@@ -266,7 +267,7 @@ fn names_are_checked_in_every_place() {
             let what = format!("{call:?}");
             let outcome = server.outcome(alice, call);
             let is_taken = outcome == 0 || outcome == Outcome::UserNotFound as u32;
-            // A leave of what could not be joined is told so.
+            // Leaving a channel that could not be joined is an error.
             let is_leave = what.starts_with("Leave");
             assert_eq!(is_taken, is_good, "{what}: {outcome}");
             let refused = [Outcome::InvalidArgument, Outcome::InvalidUserId].map(|o| o as u32);

@@ -1,4 +1,5 @@
-//! The rates of rtm 2.1, each as a token bucket: a legal burst passes, the next call waits, and waiting helps.
+//! The rates of rtm 2.1, each as a token bucket: a burst within the limit passes, the next call
+//! must wait, and waiting helps.
 
 mod server;
 
@@ -26,12 +27,13 @@ fn join(channel: &str) -> Call {
     })
 }
 
-/// Makes one call more than the rate allows, at once, then one after the wait that the last is told.
+/// Makes one call more than the rate allows, at once, then one after the wait stated in the last
+/// error.
 fn check(calls: u32, window_ms: u32, make: &dyn Fn(u32) -> Call) {
     let (mut server, alice) = with_alice();
     let burst = (0..=calls).map(make).collect();
     server.calls(alice, burst);
-    // Answers of peers that are not there come at once as well.
+    // Peers that are offline answer at once as well.
     let replies = server.take_replies(alice);
     let errors: Vec<_> = replies
         .iter()
@@ -133,7 +135,7 @@ fn queries_of_subscriptions_10_in_5_s() {
     });
 }
 
-/// One entry; deletions and clears need none that is there.
+/// One entry; deletions and clears do not need it to exist.
 fn entries() -> Vec<Attribute> {
     vec![Attribute {
         key: "k".into(),
@@ -235,7 +237,7 @@ fn joins_of_different_channels_50_in_3_s() {
             channel: format!("c{n}"),
         })
     };
-    // The first is "room"; each is left again, as 20 are possible at once.
+    // The first is "room"; each is left again, because at most 20 are possible at once.
     for n in 1..50 {
         assert_eq!(server.outcome(alice, join(&format!("c{n}"))), 0, "join {n}");
         server.outcome(alice, leave(n));

@@ -1,4 +1,4 @@
-//! Seeds that have found something, with what it was: each is run in every test run.
+//! Seeds that once found something, with what it was: each runs in every test run.
 
 use std::fs;
 use std::path::PathBuf;

@@ -203,7 +203,8 @@ fn join() -> Call {
     })
 }
 
-/// Lets a second pass until the channel has no attributes any more; returns the time that it took, in seconds.
+/// Advances a second at a time until the channel has no attributes; returns how many seconds it
+/// took.
 fn seconds_until_gone(server: &mut Server, client: Client) -> u64 {
     for s in 0..2_000 {
         if read_channel(server, client).is_empty() {
@@ -236,7 +237,7 @@ fn channel_attributes_outlive_the_last_member_by_the_set_time() {
         });
         assert_eq!(server.outcome(alice, leave), 0);
         let s = seconds_until_gone(&mut server, bob);
-        // The server looks every so often.
+        // The server checks periodically.
         let keep_s = keep_ms / 1_000;
         assert!(
             (keep_s..=keep_s + 120).contains(&s),
@@ -289,7 +290,7 @@ fn every_key_named_gets_writer_and_time_and_others_keep_theirs() {
         attributes: vec![Attribute {
             key: "k".into(),
             value: "v".into(),
-            // A client's own claim counts for nothing.
+            // A client's own claim does not count.
             updated_by: "mallory".into(),
             updated_ts: 5,
         }],
@@ -414,7 +415,7 @@ fn a_live_message_waits_behind_the_stored_ones() {
     for n in 1..=40 {
         server.outcome(alice, offline(n));
     }
-    // The first page is on its way, and nothing of it is confirmed yet.
+    // The first page is in transit, and nothing of it has been confirmed yet.
     let bob = server.log_in_and_keep("bob");
     server.calls(alice, vec![offline(41)]);
     let mut texts = Vec::new();

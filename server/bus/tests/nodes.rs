@@ -1,5 +1,6 @@
-//! A bus between nodes passes the suite's second level and not its first: what crosses from node to node is bytes, and
-//! takes its time, so that nodes see two senders in different orders and hear late of a subscription.
+//! A bus between nodes passes the suite's second level and not its first: what crosses from node to
+//! node is bytes, and takes its time, so that nodes see two senders in different orders and hear
+//! late of a subscription.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -9,7 +10,8 @@ use tidings_bus::contract::{self, Wired};
 use tidings_hub::bus_ops::{AskId, BusInput, BusOp, Question, Topic};
 use tidings_hub::ids::HubId;
 
-/// A broker on each node, which knows the subscribers of its own hubs and how many every other node has.
+/// A broker on each node, which knows the subscribers of its own hubs and how many every other node
+/// has.
 struct Mesh {
     /// Local subscribers by topic, of each node.
     subscribers: Vec<BTreeMap<String, Vec<HubId>>>,
@@ -191,7 +193,8 @@ fn a_bus_of_bytes_between_nodes_keeps_what_a_network_can_give() {
 
 #[test]
 fn what_a_network_cannot_give_is_asked_for_within_a_node_only() {
-    // Its hubs are all of node 0: only there is it one bus. Made of two nodes under one name it breaks the first level.
+    // Its hubs are all of node 0: only there is it one bus. Made of two nodes under one name it
+    // breaks the first level.
     struct Torn(Mesh);
     fn torn(hub: HubId) -> HubId {
         HubId {

@@ -1,4 +1,5 @@
-//! The in-memory router passes the bus contract, also when what crosses between hubs is delayed at random.
+//! The in-memory router passes the bus contract, also when what crosses between hubs is delayed at
+//! random.
 
 use std::collections::VecDeque;
 
@@ -8,8 +9,8 @@ use tidings_hub::bus_ops::{BusInput, BusOp, Topic};
 use tidings_hub::ids::{HubId, UserKey};
 use tidings_wire::names::{AppId, UserId};
 
-/// The routers of one node with a first-in-first-out link per ordered pair of hubs; which link moves next is drawn at
-/// random.
+/// The routers of one node with a first-in-first-out link per ordered pair of hubs; which link
+/// moves next is drawn at random.
 struct Node {
     routers: Vec<Router>,
     /// By sender, then receiver.

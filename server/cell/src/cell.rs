@@ -1,4 +1,4 @@
-//! One hub with its share of the bus and its translators.
+//! One hub with its part of the bus and its translators.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -12,24 +12,25 @@ use tidings_hub::{Apps, Effect, Hub, HubStats, Snapshot};
 use crate::counts::Counts;
 use crate::translators::Translators;
 
-/// A hub with its share of the bus and its legacy translators. Driven by the functions of this crate.
+/// A hub with its part of the bus and its legacy translators. Driven by the functions of this
+/// crate.
 #[derive(Debug)]
 pub struct Cell<B = Router> {
     pub(crate) hub: Hub,
     bus: B,
     pub(crate) translators: Translators,
     pub(crate) counts: Counts,
-    /// Effects of the input that is being handled. Empty between two inputs; kept for its memory.
+    /// Effects of the input being handled. Empty between two inputs; kept for its memory.
     pub(crate) effects: Vec<Effect>,
     /// What the bus has delivered to this hub, in order. Empty between two turns.
     /// Bound: what one input makes this hub tell itself.
     pub(crate) local: VecDeque<BusInput>,
-    /// What the bus has for other cells. Empty between two effects; kept for its memory.
+    /// Crossings for other cells. Empty between two effects; kept for its memory.
     pub(crate) posts: Vec<(HubId, Crossing)>,
 }
 
 impl<B: Bus> Cell<B> {
-    /// A cell without connections, whose bus is that of the same hub.
+    /// A cell without connections, whose bus belongs to the same hub.
     pub fn new(hub: Hub, bus: B) -> Self {
         Self {
             hub,
@@ -42,27 +43,28 @@ impl<B: Bus> Cell<B> {
         }
     }
 
-    /// The hub, to be looked at.
+    /// The hub, for inspection.
     pub fn hub(&self) -> &Hub {
         &self.hub
     }
 
-    /// The bus, to be looked at.
+    /// The bus, for inspection.
     pub fn bus(&self) -> &B {
         &self.bus
     }
 
-    /// The tenants.
+    /// The apps that are served.
     pub fn apps(&self) -> &Arc<Apps> {
         &self.hub.config().apps
     }
 
-    /// When [`tick_hub`] is wanted at the latest, in monotonic milliseconds.
+    /// The latest time at which [`tick_hub`] must be called, in monotonic milliseconds.
     pub fn hub_deadline(&self) -> Option<u64> {
         self.hub.deadline()
     }
 
-    /// When [`crate::tick_translators`] is wanted at the latest, in monotonic milliseconds.
+    /// The latest time at which [`crate::tick_translators`] must be called, in monotonic
+    /// milliseconds.
     pub fn translators_deadline(&self) -> Option<u64> {
         self.translators.deadline()
     }
@@ -72,12 +74,12 @@ impl<B: Bus> Cell<B> {
         self.translators.has(connection)
     }
 
-    /// What the next process needs to go on with this hub's sessions.
+    /// What the next process needs to continue this hub's sessions.
     pub fn snapshot(&self) -> Snapshot {
         self.hub.snapshot()
     }
 
-    /// How the cell is. O(apps that were heard of).
+    /// A report on the cell. O(apps that it has seen).
     pub fn report(&self) -> CellReport {
         CellReport {
             hub: self.hub.config().id,
@@ -99,26 +101,26 @@ impl<B: Bus> Cell<B> {
     }
 }
 
-/// How a cell is.
+/// The state of a cell.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CellReport {
-    /// Its hub.
+    /// Which hub it has.
     pub hub: HubId,
-    /// How large that is now.
+    /// The hub's current sizes.
     pub sizes: HubStats,
-    /// Topics with a subscriber that its share of the bus looks after.
+    /// Topics with a subscriber whose home is this hub.
     pub topics: usize,
     /// Connections of legacy clients.
     pub legacy_clients: usize,
-    /// Whether nothing is under way in it.
+    /// Whether nothing is in progress.
     pub is_settled: bool,
-    /// What has happened in it.
+    /// Counts since the cell was created.
     pub counts: Counts,
-    /// What has happened in it, by app.
+    /// Counts by app.
     pub apps: AppTally,
 }
 
-/// Where a bus puts what it has.
+/// Receives the output of the bus.
 pub(crate) struct Out<'a> {
     local: &'a mut VecDeque<BusInput>,
     posts: &'a mut Vec<(HubId, Crossing)>,

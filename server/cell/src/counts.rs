@@ -2,14 +2,14 @@
 
 use tidings_hub::{Effect, Input};
 
-/// What has happened in a cell since it was made.
+/// What has happened in a cell since it was created.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Counts {
-    /// Frames of clients that the hub was given.
+    /// Frames of clients that the hub has received.
     pub frames_received: u64,
     /// Frames that the hub has sent, once for each receiver.
     pub frames_sent: u64,
-    /// Connections that the hub has ended.
+    /// Connections that the hub has closed.
     pub connections_ended: u64,
 }
 

@@ -1,5 +1,5 @@
-//! A node for tests: cells whose bus has no delay, a store that the test gives, and everything that connections are
-//! told, to be looked at.
+//! A node for tests: cells whose bus has no delay, a store that the test supplies, and everything
+//! sent to connections, for inspection.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
@@ -19,22 +19,22 @@ use tidings_wire::proto::server_message::Kind;
 
 use crate::{Cell, Closing, Host, RecentLogins};
 
-/// The time at which every desk begins.
+/// The time at which every desk starts.
 const START: Time = Time {
     mono_ms: 1_000,
     unix_ms: 1_700_000_000_000,
 };
 
-/// What a connection is told.
+/// Something sent to a connection.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Told {
-    /// A whole WebSocket frame of the hub.
+    /// A complete WebSocket frame of the hub.
     Frame(Bytes),
     /// The payload of a text frame.
     Text(String),
-    /// Its end.
+    /// The end of the connection.
     Closed {
-        /// Why the hub ends it; `None` = its translator does.
+        /// The hub's reason; `None` = its translator ended it.
         cause: Option<CloseCode>,
         /// The code of the close frame.
         code: u16,
@@ -42,7 +42,7 @@ pub enum Told {
 }
 
 impl Told {
-    /// The messages in a frame of the hub; none for anything else.
+    /// The messages in a frame of the hub; none for any other value.
     ///
     /// # Panics
     /// If the hub has sent something that cannot be decoded.
@@ -64,38 +64,39 @@ enum Pending {
     Input(Input),
 }
 
-/// A node for tests. `S` answers operations of the store, in order, with one answer each or with none.
+/// A node for tests. `S` answers operations of the store, in order, with one answer each or with
+/// none.
 pub struct Desk<S> {
     cells: Vec<Cell>,
-    /// The cell that is driven.
+    /// The cell being driven.
     at: usize,
     /// The time of the next input.
     pub now: Time,
     store: S,
-    /// What cells have for each other, and what the store has for them, in order.
+    /// What cells have sent each other, and the store's answers for them, in order.
     pending: VecDeque<(usize, Pending)>,
     used: UsedRates,
     recent: RecentLogins,
-    /// Rules of all legacy logins.
+    /// The rules of all legacy logins.
     pub rules: AppRules,
-    /// Where connections are that were opened here.
+    /// The cell of each connection that was opened here.
     homes: BTreeMap<ConnectionId, usize>,
-    /// What was told since the test took it, in order.
+    /// Everything sent since the test last took it, in order.
     pub told: Vec<(ConnectionId, Told)>,
     /// Every input that hubs were given, if the test wants to see them.
     pub inputs: Option<Vec<Input>>,
     closed: BTreeMap<ConnectionId, Option<CloseCode>>,
-    /// Connections that the test has taken away.
+    /// Connections that the test has ended.
     lost: BTreeSet<ConnectionId>,
 }
 
 impl<S: FnMut(&StoreOp) -> Vec<StoreAnswer>> Desk<S> {
-    /// A node of so many cells; its hubs have set their first timers.
+    /// A node with this many cells; its hubs have set their first timers.
     pub fn new(cells: u16, apps: Apps, store: S) -> Self {
         Self::seeded(cells, apps, store, 1)
     }
 
-    /// The same with another seed of its hubs.
+    /// The same with another seed for its hubs.
     pub fn seeded(cells: u16, apps: Apps, store: S, seed: u8) -> Self {
         let apps = Arc::new(apps);
         let homes = Homes::new(cells, (1, 2));
@@ -131,7 +132,7 @@ impl<S: FnMut(&StoreOp) -> Vec<StoreAnswer>> Desk<S> {
         desk
     }
 
-    /// A cell, to be looked at.
+    /// A cell, for inspection.
     pub fn cell_at(&self, at: usize) -> &Cell {
         &self.cells[at]
     }
@@ -141,7 +142,7 @@ impl<S: FnMut(&StoreOp) -> Vec<StoreAnswer>> Desk<S> {
         &mut self.store
     }
 
-    /// Where a connection is now.
+    /// The cell that has a connection now.
     pub fn home_of(&self, connection: ConnectionId) -> usize {
         self.homes.get(&connection).copied().unwrap_or(0)
     }
@@ -151,7 +152,7 @@ impl<S: FnMut(&StoreOp) -> Vec<StoreAnswer>> Desk<S> {
         self.closed.get(&connection).copied()
     }
 
-    /// Gives a cell an input, and everything that follows from it at once.
+    /// Gives a cell an input, and handles everything that follows at once.
     pub fn give(&mut self, at: usize, input: Input) {
         if let Input::Opened { connection } = &input {
             self.homes.insert(*connection, at);
@@ -161,7 +162,7 @@ impl<S: FnMut(&StoreOp) -> Vec<StoreAnswer>> Desk<S> {
         self.settle();
     }
 
-    /// Gives a cell an input as of another time, which is the node's from now on.
+    /// Gives a cell an input at another time, which is the node's from now on.
     pub fn give_at(&mut self, at: usize, now: Time, input: Input) {
         self.now = now;
         self.give(at, input);
@@ -174,14 +175,14 @@ impl<S: FnMut(&StoreOp) -> Vec<StoreAnswer>> Desk<S> {
         self.give(at, Input::Opened { connection });
     }
 
-    /// A legacy client sends a text, and everything follows from it at once.
+    /// A legacy client sends a text, and everything that follows is handled at once.
     pub fn hear(&mut self, connection: ConnectionId, text: &[u8]) {
         self.at = self.home_of(connection);
         crate::hear(self, connection, text);
         self.settle();
     }
 
-    /// A connection is gone.
+    /// Ends a connection.
     pub fn lose(&mut self, connection: ConnectionId) {
         self.at = self.home_of(connection);
         self.lost.insert(connection);
@@ -189,13 +190,13 @@ impl<S: FnMut(&StoreOp) -> Vec<StoreAnswer>> Desk<S> {
         self.settle();
     }
 
-    /// A connection is gone that was closed before.
+    /// Ends a connection that was closed before.
     pub fn forget(&mut self, connection: ConnectionId) {
         self.at = self.home_of(connection);
         crate::forget(self, connection);
     }
 
-    /// When a hub or a translator wants to be looked at next, in monotonic milliseconds.
+    /// When a hub or a translator next needs a tick, in monotonic milliseconds.
     pub fn deadline(&self) -> Option<u64> {
         let due = |cell: &Cell| {
             let both = [cell.hub_deadline(), cell.translators_deadline()];
@@ -204,7 +205,7 @@ impl<S: FnMut(&StoreOp) -> Vec<StoreAnswer>> Desk<S> {
         self.cells.iter().filter_map(due).min()
     }
 
-    /// Lets everything happen that is due now.
+    /// Runs everything that is due now.
     pub fn tick(&mut self) {
         for at in 0..self.cells.len() {
             self.at = at;
@@ -214,7 +215,7 @@ impl<S: FnMut(&StoreOp) -> Vec<StoreAnswer>> Desk<S> {
         }
     }
 
-    /// Lets time pass, in milliseconds, with every timer at its time.
+    /// Advances time by some milliseconds, running every timer when it is due.
     pub fn pass(&mut self, ms: u64) {
         let until_ms = self.now.mono_ms + ms;
         while let Some(due_ms) = self.deadline().filter(|due_ms| *due_ms <= until_ms) {
@@ -224,19 +225,19 @@ impl<S: FnMut(&StoreOp) -> Vec<StoreAnswer>> Desk<S> {
         self.advance_to(until_ms);
     }
 
-    /// Lets time pass without looking at timers.
+    /// Advances time without running timers.
     pub fn advance_to(&mut self, mono_ms: u64) {
         let by_ms = mono_ms.saturating_sub(self.now.mono_ms);
         self.now.mono_ms += by_ms;
         self.now.unix_ms += by_ms;
     }
 
-    /// What was told since the last call, in order.
+    /// What was sent since the last call, in order.
     pub fn take_told(&mut self) -> Vec<(ConnectionId, Told)> {
         std::mem::take(&mut self.told)
     }
 
-    /// Nobody hears what is said to a connection that is gone.
+    /// Nobody receives what is sent to a connection that is gone.
     fn tell(&mut self, connection: ConnectionId, told: Told) {
         if !self.lost.contains(&connection) && !self.closed.contains_key(&connection) {
             self.told.push((connection, told));

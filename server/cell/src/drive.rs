@@ -1,4 +1,4 @@
-//! What drives a cell, and the order in which hub, bus and translators take turns.
+//! The functions that drive a cell, and the order in which hub, bus and translators take turns.
 
 use tidings_bus::Bus as _;
 use tidings_bus::Crossing;
@@ -11,7 +11,7 @@ use tidings_wire::proto::client_message::Kind;
 use crate::host::{Closing, Host};
 use crate::legacy;
 
-/// Gives the hub an input, and carries out everything that comes of it within this cell.
+/// Gives the hub an input, and carries out everything that follows within this cell.
 pub fn give<H: Host>(host: &mut H, input: Input) {
     if may_log_in(&input) {
         recall(host, &input);
@@ -20,14 +20,15 @@ pub fn give<H: Host>(host: &mut H, input: Input) {
     settle(host);
 }
 
-/// Takes what another cell has posted to this one, and carries out everything that comes of it within this cell.
+/// Takes a crossing that another cell has sent, and carries out everything that follows within this
+/// cell.
 pub fn take<H: Host>(host: &mut H, crossing: Crossing) {
     host.cell().with_bus(|bus, out| bus.take(crossing, out));
     post(host);
     settle(host);
 }
 
-/// Lets the hub's timers fire that are due.
+/// Runs the hub's timers that are due.
 pub fn tick_hub<H: Host>(host: &mut H) {
     let now_ms = host.now().mono_ms;
     let due_ms = host.cell().hub_deadline();
@@ -36,7 +37,7 @@ pub fn tick_hub<H: Host>(host: &mut H) {
     }
 }
 
-/// Ends a connection for a reason that the host has, in the words of its protocol. The hub is not told.
+/// Closes a connection for a reason of the host, in its own protocol. The hub is not notified.
 pub fn end<H: Host>(host: &mut H, connection: ConnectionId, code: CloseCode) {
     if let Some(ending) = legacy::end(host, connection, code) {
         let closing = Closing {
@@ -56,7 +57,7 @@ pub fn end<H: Host>(host: &mut H, connection: ConnectionId, code: CloseCode) {
     host.close(connection, closing);
 }
 
-/// Whether somebody asks by this input to be let in. Only the first message of a frame can do so.
+/// Whether this input contains a login or resume. Only the first message of a frame can be one.
 fn may_log_in(input: &Input) -> bool {
     match input {
         Input::Frame { frame, .. } => {
@@ -83,11 +84,12 @@ fn handle<H: Host>(host: &mut H, input: Input) {
     cell.hub.handle(now, input, &mut cell.effects);
 }
 
-/// Carries out effects, and gives the hub what its own share of the bus and its translators have for it, until
-/// nothing is left.
+/// Carries out effects, and gives the hub the input that its own part of the bus and its
+/// translators have for it, until nothing is left.
 ///
-/// Order: one input's effects are carried out before the next input is given; what the bus delivers goes before what
-/// translators have, so that a legacy client's words are heard by a hub that knows everything which they may answer.
+/// Order: one input's effects are carried out before the next input is given; deliveries of the bus
+/// precede the input of translators, so that a hub that handles a legacy client's call knows
+/// everything that the client may be reacting to.
 pub(crate) fn settle<H: Host>(host: &mut H) {
     loop {
         carry_out_all(host);

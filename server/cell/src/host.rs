@@ -1,4 +1,4 @@
-//! What a cell asks of whoever runs it.
+//! What a cell needs from its host.
 
 use bytes::Bytes;
 use tidings_bus::{Bus, Crossing};
@@ -14,12 +14,13 @@ use tidings_wire::proto::Resume;
 use crate::cell::Cell;
 use crate::recent::RecentLogins;
 
-/// How a connection is closed, in the words of its protocol.
+/// How a connection is closed, in its own protocol.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Closing<'a> {
-    /// Why the hub ends it; `None` = its translator does, since the legacy client has left or broken the protocol.
+    /// The hub's reason; `None` = its translator ended it, because the legacy client has left or
+    /// violated the protocol.
     pub cause: Option<CloseCode>,
-    /// Text frames to be sent before the close frame.
+    /// Text frames to send before the close frame.
     pub texts: &'a [String],
     /// The code of the close frame. Source: RFC 6455 7.4, `proto/errors.toml`.
     pub code: u16,
@@ -27,28 +28,28 @@ pub struct Closing<'a> {
     pub reason: &'a str,
 }
 
-/// Whoever runs a cell: owns it, and carries out what it wants.
+/// The owner of a cell, which carries out its effects.
 ///
-/// Order: what a method is called for has happened when it returns; none of them may drive the cell. A connection that
-/// something is for may be gone, or be closing: then there is nothing to be done.
+/// Order: the effect of a method is complete when it returns; no method may drive the cell. A
+/// connection may be gone, or closing: then there is nothing to do.
 pub trait Host {
     /// The bus between its cells.
     type Bus: Bus;
 
-    /// The cell that is driven.
+    /// The cell being driven.
     fn cell(&mut self) -> &mut Cell<Self::Bus>;
 
-    /// The time of the input that is being handled.
+    /// The time of the input being handled.
     fn now(&self) -> Time;
 
     // ------------------------------------------------------------ connections
 
-    /// Sends these bytes, a whole WebSocket frame, to a native client.
+    /// Sends these bytes, a complete WebSocket frame, to a native client.
     fn send(&mut self, connection: ConnectionId, frame: &Bytes);
 
     /// Sends the same bytes to many native clients, in this order.
     ///
-    /// Of one fan-out there is more than one call, with the same `frame`, where legacy clients stand between them.
+    /// One fan-out makes several calls with the same `frame` when legacy clients stand in between.
     fn send_all(&mut self, connections: &[ConnectionId], frame: &Bytes) {
         for connection in connections {
             self.send(*connection, frame);
@@ -58,25 +59,28 @@ pub trait Host {
     /// Sends a text frame with this payload to a legacy client.
     fn send_text(&mut self, connection: ConnectionId, text: &str);
 
-    /// A hub ends a connection; [`Host::close`] follows.
+    /// A hub closes a connection; [`Host::close`] follows.
     fn note_end(&mut self, _connection: ConnectionId, _code: CloseCode) {}
 
-    /// Sends what waits, the closing's texts and a close frame, then closes the connection.
+    /// Sends what is queued, the closing's texts and a close frame, then closes the connection.
     fn close(&mut self, connection: ConnectionId, closing: Closing<'_>);
 
-    /// Gives the connection to the host of another cell, which gives that `Input::HandedOver` with the same contents.
+    /// Gives the connection to another cell's host, which gives that cell `Input::HandedOver` with
+    /// the same contents.
     fn hand_over(&mut self, connection: ConnectionId, to: HubId, resume: Resume, opened_ms: u64);
 
-    // ------------------------------------------------------------ other cells, the store, what a node shares
+    // ------------------------------------------------------------ other cells, the store, shared
+    // state of a node
 
-    /// Gives this to another cell by [`crate::take`]. Order: kept per receiver.
+    /// Sends this to another cell, to be given to [`crate::take`]. Order: kept per receiver.
     fn post(&mut self, to: HubId, crossing: Crossing);
 
-    /// Does something in the store; the answer is given as `Input::Store`. Order: of one cell it is kept.
+    /// Carries out an operation in the store; the answer is given as `Input::Store`. Order: kept
+    /// per cell.
     fn store(&mut self, ticket: Ticket, op: StoreOp);
 
-    /// What has come of a call from outside, such as `Input::SendToPeer`: goes to whoever has given it. A host that gives
-    /// none is never called.
+    /// The result of a call from outside, such as `Input::SendToPeer`: goes to the code that made
+    /// it. Never called for a host that makes none.
     fn answer(&mut self, ticket: Ticket, answer: OutsideAnswer) {
         debug_assert!(
             false,
@@ -87,7 +91,8 @@ pub trait Host {
     /// Remembers what a user has used of its rates, for all cells of the node.
     fn note_used(&mut self, user: UserKey, word: Word);
 
-    /// What the hub is to be told before this login or resume: [`tidings_hub::used::UsedRates::before`] of the node.
+    /// What the hub must know before this login or resume: [`tidings_hub::used::UsedRates::before`]
+    /// of the node.
     fn recall(&mut self, input: &Input) -> Option<Input>;
 
     // ------------------------------------------------------------ legacy logins
@@ -97,13 +102,13 @@ pub trait Host {
         AppRules::default()
     }
 
-    /// Who was logged in by the legacy protocol a moment ago, on all cells of the node.
+    /// Which accounts used the legacy protocol a moment ago, on all cells of the node.
     fn recent_logins<R>(&mut self, act: impl FnOnce(&mut RecentLogins) -> R) -> R;
 
     /// Whether the connection may be used for this login, whose token has not been looked at yet.
     ///
     /// # Errors
-    /// What the client is told.
+    /// What to send to the client.
     fn admit_page(
         &mut self,
         _connection: ConnectionId,
@@ -112,23 +117,23 @@ pub trait Host {
         Ok(())
     }
 
-    /// Takes one of the node's logins for this one, which is good. False = there is none left now.
+    /// Takes one of the node's logins for this valid one. `false` = none is left at present.
     fn charge_login(&mut self, _connection: ConnectionId, _request: &LoginRequest) -> bool {
         true
     }
 
-    /// A legacy login is refused.
+    /// A legacy login has been refused.
     fn note_refusal(&mut self, _connection: ConnectionId, _why: &LoginRefusal) {}
 
-    /// A legacy client's session begins.
+    /// A legacy client's session has started.
     fn note_welcome(&mut self, _connection: ConnectionId) {}
 
     // ------------------------------------------------------------ for traces
 
-    /// The hub is about to be given an input.
+    /// The hub is about to receive an input.
     fn see_input(&mut self, _input: &Input) {}
 
-    /// All effects of the input, before the first is carried out.
+    /// All effects of the input, before the first one is carried out.
     fn see_effects(&mut self, _effects: &[Effect]) {}
 
     /// An effect is about to be carried out.

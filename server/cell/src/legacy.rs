@@ -1,4 +1,4 @@
-//! Legacy clients: their text frames go to a translator each, and what that wants is done here.
+//! Legacy clients: each has a translator for its text frames, whose outputs are carried out here.
 
 use tidings_hub::ids::{ConnectionId, InvitationId};
 use tidings_hub::{Input, Time};
@@ -12,16 +12,17 @@ use crate::host::{Closing, Host};
 use crate::logins;
 use crate::translators::Client;
 
-/// A legacy client's connection was opened: the host gives `Input::Opened` next.
+/// A legacy client's connection was opened; the host gives `Input::Opened` next.
 ///
-/// `app` is the app of its URL, empty if that names none. `random` makes the word by which the client proves later
-/// frames to be of this connection; it is checked against this connection only.
+/// `app` is the app in its URL, empty if there is none. `random` makes the word with which the
+/// client proves that later frames belong to this connection; it is only checked against this
+/// connection.
 pub fn open_legacy<H: Host>(host: &mut H, connection: ConnectionId, app: &str, random: u64) {
     let translator = Translator::new(now(host.now()), app, random);
     host.cell().translators.insert(connection, translator);
 }
 
-/// A legacy client has sent a text frame with this payload. Nothing happens for a connection that is not one's.
+/// A legacy client has sent a text frame with this payload. Ignored for any other connection.
 pub fn hear<H: Host>(host: &mut H, connection: ConnectionId, text: &[u8]) {
     let now = now(host.now());
     let Some(client) = host.cell().translators.get(connection) else {
@@ -32,7 +33,7 @@ pub fn hear<H: Host>(host: &mut H, connection: ConnectionId, text: &[u8]) {
     settle(host);
 }
 
-/// Lets the translators do what they are due for, by time and then by connection.
+/// Ticks the translators that are due, ordered by time and then by connection.
 pub fn tick_translators<H: Host>(host: &mut H) {
     let now = now(host.now());
     while let Some(connection) = host.cell().translators.pop_due(now.mono_ms) {
@@ -44,7 +45,8 @@ pub fn tick_translators<H: Host>(host: &mut H) {
     }
 }
 
-/// A connection is gone that the hub counts on: it hears a legacy client's last words, then of the end.
+/// A connection is gone that the hub still has: it handles a legacy client's last frames, then the
+/// end.
 pub fn closed<H: Host>(host: &mut H, connection: ConnectionId) {
     let now = now(host.now());
     if let Some(mut client) = drop_client(host, connection) {
@@ -58,7 +60,7 @@ pub fn closed<H: Host>(host: &mut H, connection: ConnectionId) {
     give(host, Input::Closed { connection });
 }
 
-/// A connection is gone of whose end the hub knows.
+/// A connection is gone whose end the hub knows.
 pub fn forget<H: Host>(host: &mut H, connection: ConnectionId) {
     drop_client(host, connection);
 }
@@ -75,14 +77,15 @@ fn drop_client<H: Host>(host: &mut H, connection: ConnectionId) -> Option<Box<Cl
     Some(client)
 }
 
-/// The hub has a frame for a client. False if it is no legacy one.
+/// Handles a frame of the hub for a client. `false` = it is not a legacy client.
 pub(crate) fn translate<H: Host>(host: &mut H, connection: ConnectionId, frame: &[u8]) -> bool {
     let now = now(host.now());
     let Some(client) = host.cell().translators.get(connection) else {
         return false;
     };
-    // The hub speaks one protocol: for each legacy receiver its frame is decoded and said in the other one.
-    // What the process before has left may hold anything: what cannot be decoded is not passed on.
+    // The hub speaks one protocol: for each legacy receiver its frame is decoded and translated. A
+    // snapshot of the previous process may contain anything, so a frame that cannot be decoded is
+    // not passed on.
     let Ok(frame) = decode_server(payload(frame)) else {
         return true;
     };
@@ -98,7 +101,7 @@ pub(crate) fn translate<H: Host>(host: &mut H, connection: ConnectionId, frame: 
     true
 }
 
-/// The words in which a legacy client's connection ends; `None` if it is no legacy one.
+/// The text with which a legacy client's connection ends; `None` if it is not one.
 pub(crate) fn end<H: Host>(
     host: &mut H,
     connection: ConnectionId,
@@ -109,13 +112,13 @@ pub(crate) fn end<H: Host>(
     if code == CloseCode::TokenExpired
         && let Some(key) = client.recent.clone()
     {
-        // It was not lost: it has had its time.
+        // It was not lost: its token's time was up.
         host.recent_logins(|recent| recent.forget(&key));
     }
     Some(ending)
 }
 
-/// Does what a translator wants.
+/// Carries out what a translator requests.
 fn obey<H: Host>(host: &mut H, connection: ConnectionId) {
     let Some(client) = host.cell().translators.get(connection) else {
         return;
@@ -163,7 +166,8 @@ fn check_login<H: Host>(host: &mut H, connection: ConnectionId, request: LoginRe
                     let now_ms = host.now().mono_ms;
                     host.recent_logins(|recent| recent.end(key, now_ms));
                 }
-                // Its protocol has no word for a time to come back; it tries again by itself, after seconds.
+                // Its protocol cannot express a retry time; it retries on its own, after some
+                // seconds.
                 end_connection(host, connection, CloseCode::Overloaded);
                 return queue(host, Input::Closed { connection });
             }

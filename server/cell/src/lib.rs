@@ -1,16 +1,19 @@
-//! A cell: one hub, its share of the bus, its legacy translators, and the order in which they take turns.
+//! A cell: one hub, its part of the bus, its legacy translators, and the order in which they take
+//! turns.
 //!
-//! **What it is.** The one host that a [`tidings_hub::Hub`] has. Whatever runs a hub (the server, the simulator, a
-//! benchmark, a fuzz target, a test) implements [`Host`] for its sockets, store and links, and drives the cell with
-//! the functions of this crate: [`give`] an input, [`take`] what another cell has posted, [`hear`] a legacy client,
-//! [`tick_hub`] and [`tick_translators`]. So what is simulated is what is shipped.
+//! **What it is.** The only host that a [`tidings_hub::Hub`] has. Whatever runs a hub (the server,
+//! the simulator, a benchmark, a fuzz target, a test) implements [`Host`] for its sockets, store
+//! and links, and drives the cell with the functions of this crate: [`give`] an input, [`take`]
+//! what another cell has sent, [`hear`] a legacy client, [`tick_hub`] and [`tick_translators`]. So
+//! what is simulated is what is shipped.
 //!
-//! **What it is not.** It does no I/O, has no clock, no thread and no lock; what several cells of a node share (what
-//! users have used of their rates, who was logged in a moment ago) is the host's, which the cell asks for it.
+//! **What it is not.** It does no I/O and has no clock, thread or lock. State that several cells of
+//! a node share (the rates that users have used, recent legacy logins) belongs to the host, which
+//! the cell asks for it.
 //!
-//! **Reading order.** `cell` (what it holds), `host` (what it asks for), `drive` (its functions, and the order of
-//! turns), `translators` and `legacy` (legacy clients), `logins` (who may log in by their protocol), `recent` (who was
-//! logged in a moment ago), `counts` (numbers for the operator), `desk` (a whole node for tests).
+//! **Reading order.** `cell` (its state), `host` (what it needs), `drive` (its functions, and the
+//! order of turns), `translators` and `legacy` (legacy clients), `logins` (legacy logins), `recent`
+//! (recent legacy logins), `counts` (numbers for the operator), `desk` (a complete node for tests).
 //!
 //! ```
 //! use std::sync::Arc;

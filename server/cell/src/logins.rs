@@ -1,4 +1,4 @@
-//! Who may log in by the legacy protocol.
+//! Decides who may log in with the legacy protocol.
 
 use tidings_hub::Traits;
 use tidings_hub::credentials::Grant;
@@ -10,7 +10,7 @@ use tidings_wire::names::{AppId, NameRule, UserId};
 use crate::host::Host;
 use crate::recent::Key;
 
-/// What a legacy client can do, where its app's rules allow nothing more. Source: decision 0009.
+/// The traits of a legacy client whose app permits nothing more. Source: decision 0009.
 pub const TRAITS: Traits = Traits {
     names: NameRule::Wide,
     is_text_only: true,
@@ -24,13 +24,13 @@ pub const TRAITS: Traits = Traits {
     rings_on: true,
 };
 
-/// A login that is let in.
+/// A login that is admitted.
 pub(crate) struct Admitted {
     pub(crate) user: UserKey,
     pub(crate) rules: AppRules,
     pub(crate) traits: Traits,
     pub(crate) grant: Grant,
-    /// Under which it is remembered; `None` = its app has no tokens.
+    /// Under which token it is remembered; `None` = its app has no tokens.
     pub(crate) recent: Option<Key>,
 }
 
@@ -79,7 +79,7 @@ pub(crate) fn check<H: Host>(
     }
     let has_ended = grant.expires_s.is_some_and(|end| now.unix_s() >= end);
     if was_in && has_ended && apps.settings(&app).kick_on_token_expiry {
-        // Let in late, it ends with the time in which that is possible.
+        // A login admitted after its token expired ends when that grace is over.
         grant.expires_s = grant.expires_s.map(|end| end.saturating_add(LATE_LOGIN_S));
     }
     let traits = Traits {

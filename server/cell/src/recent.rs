@@ -1,23 +1,25 @@
-//! Who was logged in by the legacy protocol a moment ago, and with which token.
+//! Recent legacy logins and their tokens.
 
 use std::collections::BTreeMap;
 
 use tidings_legacy::LATE_LOGIN_S;
 use tidings_wire::names::AppId;
 
-/// A token that has ended is good for a login for this long after a login with it has ended, in milliseconds.
-/// Source: signaling 4.8.
+/// How long after the end of a login its expired token is still accepted, in milliseconds. Source:
+/// signaling 4.8.
 const RECENT_MS: u64 = LATE_LOGIN_S * 1_000;
 
-/// Logins remembered; when there are more, those that no longer count are forgotten, and new ones are not noted.
+/// Most logins remembered; beyond it, those that no longer count are forgotten, and new ones are
+/// not recorded.
 const RECENT_MAX: usize = 65_536;
 
-/// An app, and an account in it as its client states it.
+/// An app, and an account in it as the client wrote it.
 pub(crate) type Key = (AppId, String);
 
-/// Logins by the legacy protocol that are there, or were a moment ago: all cells of a node share one.
+/// Current and recent legacy logins: all cells of a node share one list.
 ///
-/// It holds no clock and no lock: whoever shares it does. Touched when logins begin and end, and never by a message.
+/// It contains no clock and no lock: its owner supplies them. Used when logins start and end, and
+/// never by a message.
 #[derive(Debug, Default)]
 pub struct RecentLogins {
     /// Bound: `RECENT_MAX`.
@@ -27,7 +29,7 @@ pub struct RecentLogins {
 #[derive(Debug)]
 struct Login {
     token: String,
-    /// Monotonic milliseconds of the node; `None` = it is there.
+    /// When it ended, in monotonic milliseconds of the node; `None` = it is current.
     ended_ms: Option<u64>,
 }
 
@@ -46,7 +48,7 @@ impl RecentLogins {
             .is_some_and(|login| login.token == token && login.counts_at(now_ms))
     }
 
-    /// A login with this token has begun.
+    /// A login with this token has started.
     pub(crate) fn begin(&mut self, key: Key, token: String, now_ms: u64) {
         if self.logins.len() >= RECENT_MAX {
             self.logins.retain(|_, login| login.counts_at(now_ms));
@@ -64,7 +66,7 @@ impl RecentLogins {
         }
     }
 
-    /// A login's token is good for no other login: it has had its time.
+    /// A login's token is valid for no further login: its time is up.
     pub(crate) fn forget(&mut self, key: &Key) {
         self.logins.remove(key);
     }

@@ -1,4 +1,4 @@
-//! The translators that stand between legacy clients and the hub, and when each wants to be looked at.
+//! The translators between legacy clients and the hub, and when each needs a tick.
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::hash::{BuildHasherDefault, Hasher};
@@ -9,14 +9,14 @@ use tidings_legacy::Translator;
 
 use crate::recent::Key;
 
-/// The translators of one cell, and what they have for its hub.
+/// The translators of one cell, and their pending input for its hub.
 #[derive(Debug, Default)]
 pub(crate) struct Translators {
-    /// Bound: the host's, on connections. Their names are made by the node, so that an unkeyed hash is safe.
+    /// Bound: the host's, on connections. The node makes their names, so an unkeyed hash is safe.
     clients: HashMap<ConnectionId, Box<Client>, BuildHasherDefault<IdHasher>>,
-    /// When translators want to be looked at, in monotonic milliseconds. Bound: one entry per client.
+    /// When translators need a tick, in monotonic milliseconds. Bound: one entry per client.
     due: BTreeSet<(u64, ConnectionId)>,
-    /// What translators have for the hub, in order. Empty between two turns.
+    /// Pending input of translators for the hub, in order. Empty between two turns.
     inputs: VecDeque<Input>,
 }
 
@@ -25,7 +25,7 @@ pub(crate) struct Client {
     pub(crate) translator: Translator,
     /// Its entry in `due`.
     due_ms: Option<u64>,
-    /// Under which its login is remembered.
+    /// Under which token its login is remembered.
     pub(crate) recent: Option<Key>,
 }
 
@@ -80,8 +80,8 @@ impl Translators {
         Some(client)
     }
 
-    /// Remembers when a translator wants to be looked at. A later time than the one remembered is found out then:
-    /// it moves with every frame of the client.
+    /// Notes when a translator needs a tick. A time later than the noted one is only discovered at
+    /// that tick, because it moves with every frame of the client.
     pub(crate) fn note_due(&mut self, connection: ConnectionId) {
         let Some(client) = self.clients.get_mut(&connection) else {
             return;
@@ -118,7 +118,7 @@ impl Translators {
     }
 }
 
-/// Spreads numbers that count up.
+/// Spreads consecutive numbers.
 #[derive(Debug, Default)]
 struct IdHasher(u64);
 
@@ -130,7 +130,8 @@ impl Hasher for IdHasher {
     }
 
     fn write_u64(&mut self, number: u64) {
-        // 2^64 divided by the golden ratio; the rotation brings the well-mixed half to the low bits.
+        // 2^64 divided by the golden ratio; the rotation brings the well-mixed half to the low
+        // bits.
         self.0 = (self.0 ^ number)
             .wrapping_mul(0x9e37_79b9_7f4a_7c15)
             .rotate_left(32);

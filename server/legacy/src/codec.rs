@@ -63,7 +63,7 @@ pub enum FrameError {
     #[error("the frame has more than {ITEMS_MAX} items")]
     TooManyItems,
     /// The frame is not JSON.
-    #[error("the frame is no JSON: {0}")]
+    #[error("the frame is not JSON: {0}")]
     NotJson(String),
     /// The JSON does not have the shape of a frame.
     #[error("the frame is not [event, argument]: {0}")]
@@ -79,13 +79,13 @@ pub fn decode(bytes: &[u8]) -> Result<ClientFrame, FrameError> {
     let value: Value =
         serde_json::from_slice(bytes).map_err(|error| FrameError::NotJson(error.to_string()))?;
     let Value::Array(mut items) = value else {
-        return Err(FrameError::Shape("it is no array"));
+        return Err(FrameError::Shape("it is not an array"));
     };
     if items.len() != 2 {
-        return Err(FrameError::Shape("it has not two items"));
+        return Err(FrameError::Shape("it does not have two items"));
     }
     let (Some(argument), Some(Value::String(event))) = (items.pop(), items.pop()) else {
-        return Err(FrameError::Shape("the event is no text"));
+        return Err(FrameError::Shape("the event is not a text"));
     };
     match event.as_str() {
         "login" => login(argument).map(ClientFrame::Login),

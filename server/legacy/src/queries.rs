@@ -156,7 +156,7 @@ impl Translator {
                 }
                 other => self.fail_with(&id, other),
             },
-            _ => {}
+            other => unreachable!("{other:?} is settled elsewhere"),
         }
     }
 

@@ -199,7 +199,12 @@ impl Translator {
                     self.send_end_text(&peer, text);
                 }
             }
-            query => self.settle_query(query, result),
+            Pending::UserStatus { .. }
+            | Pending::UserAttribute { .. }
+            | Pending::UserAttributes { .. }
+            | Pending::ChannelNumber { .. }
+            | Pending::ChannelHas { .. }
+            | Pending::ChannelUsers { .. } => self.settle_query(pending, result),
         }
     }
 }

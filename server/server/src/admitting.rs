@@ -1,4 +1,4 @@
-//! Who is let in: logins and resumes against what the node takes, and what came of them.
+//! Admission: which logins and resumes the node takes, and how they ended.
 
 use std::hash::BuildHasher as _;
 use std::sync::{MutexGuard, PoisonError};
@@ -17,10 +17,11 @@ use crate::connection::{Fresh, Stage};
 use crate::worker::Worker;
 
 impl Worker {
-    /// Looks at the first message of a frame, the only one that can be a login: whether the node takes it now.
+    /// Checks the first message of a frame, the only one that can be a login: does the node take it
+    /// now?
     ///
     /// # Errors
-    /// It is one too many, or comes from a page that may not log in to its app.
+    /// If there are too many, or its page may not log in to its app.
     pub(crate) fn admit_frame(&mut self, slot: usize, frame: &ClientFrame) -> Result<(), Error> {
         let Some(connection) = self.connections.get(slot) else {
             return Ok(());
@@ -36,7 +37,7 @@ impl Worker {
                 self.admit_login(slot, login).map_err(come_again)
             }
             Some(client_message::Kind::Resume(resume)) => {
-                // It is charged when its session is found.
+                // It is charged when its session has been found.
                 connection.claim(&resume.app_id, &resume.user_id);
                 if let Some(fresh) = self.fresh(slot) {
                     fresh.resumes = fresh.resumes.saturating_add(1);
@@ -50,7 +51,7 @@ impl Worker {
     /// Whether the page that has opened the connection may log in to the app.
     ///
     /// # Errors
-    /// It may not: for such a page the app is not there.
+    /// If it may not: to such a page the app does not exist.
     pub(crate) fn check_page(&mut self, slot: usize, app: &str) -> Result<(), Error> {
         let (node, apps) = (self.node.clone(), self.cell.apps().clone());
         let app = AppId::parse(app).ok();
@@ -67,8 +68,8 @@ impl Worker {
         })
     }
 
-    /// Takes a login of the node's. Where there is none left, only a client whose token is good is given a time to
-    /// come again: others are for the hub to refuse, and take no place from anybody.
+    /// Takes one of the node's logins. When none is left, only a client with a valid token gets a
+    /// retry time: others are refused by the hub, and displace nobody.
     fn admit_login(&mut self, slot: usize, login: &Login) -> Result<(), u64> {
         let Login {
             app_id,
@@ -87,16 +88,16 @@ impl Worker {
         }
     }
 
-    /// Names of an app and of its user, for those who count logins.
+    /// Names of an app and of its user, for counting logins.
     fn hashes(&self, app_id: &str, user_id: &str) -> (u64, u64) {
         let names = &self.node.names;
         (names.hash_one(app_id), names.hash_one((app_id, user_id)))
     }
 
-    /// Takes one of the logins of the node, for a user whose credentials are good.
+    /// Takes one of the node's logins for a user whose credentials are valid.
     ///
     /// # Errors
-    /// There is none left: the time after which the client may come again, in milliseconds.
+    /// If none is left: the time after which the client should retry, in milliseconds.
     pub(crate) fn take_login(
         &mut self,
         slot: usize,
@@ -138,7 +139,7 @@ impl Worker {
         }
     }
 
-    /// Turns a login away before anything is done for it.
+    /// Refuses a login before anything is done for it.
     pub(crate) fn refuse_login(&mut self, slot: usize, id: ConnectionId, error: Error) {
         let code = match error.outcome == Outcome::Overloaded as u32 {
             true => CloseCode::Overloaded,
@@ -151,7 +152,7 @@ impl Worker {
         self.give(Input::Closed { connection: id });
     }
 
-    /// The hub has a frame for a client without a session: what it means for those who count.
+    /// Looks at the hub's frame for a client without a session, for the counts.
     pub(crate) fn note_news(&mut self, slot: usize, frame: &[u8]) {
         let Ok(frame) = decode_server(payload(frame)) else {
             return;
@@ -217,7 +218,7 @@ impl Worker {
             .iter()
             .all(|outcome| *outcome as u32 != error.outcome)
         {
-            // Whoever is told to come again, or to bring a new token, has not made its session up.
+            // A client that was told to retry, or to bring a new token, did not invent its session.
             fresh.resumes = 0;
         }
         if std::mem::take(&mut fresh.is_charged) {
@@ -225,8 +226,8 @@ impl Worker {
         }
     }
 
-    /// A connection without a session ends: resumes of sessions that there are not, and no login after them, are half
-    /// a failure each.
+    /// A connection without a session ends: resumes of unknown sessions without a login after them
+    /// count as half a failure each.
     pub(crate) fn end_fresh(&mut self, slot: usize) {
         let now_ms = self.now.mono_ms;
         let Some(fresh) = self.fresh(slot) else {
@@ -252,7 +253,7 @@ pub(crate) enum Entry {
     Resume,
 }
 
-/// A login is one too many now.
+/// This login is one too many.
 fn come_again(wait_ms: u64) -> Error {
     Error {
         outcome: Outcome::Overloaded as u32,
@@ -261,8 +262,8 @@ fn come_again(wait_ms: u64) -> Error {
     }
 }
 
-/// Whether credentials were wrong. Sessions that are over and tokens that have run out are no guesses: many honest
-/// clients of one source have them at once, after a restart or a night.
+/// Whether the credentials were wrong. Ended sessions and expired tokens are not guesses: many
+/// honest clients of one source have them at once, after a restart or a night.
 fn is_failure(error: &Error) -> bool {
     let wrong = [
         Outcome::UnknownApp,

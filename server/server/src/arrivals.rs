@@ -1,4 +1,4 @@
-//! Who arrives: connections, TLS handshakes, request heads.
+//! Arrivals: connections, TLS handshakes, request heads.
 
 use std::io::ErrorKind;
 use std::net::{IpAddr, SocketAddr};
@@ -28,24 +28,24 @@ use crate::worker::Worker;
 /// Connections accepted per turn.
 const ACCEPTS_PER_TURN: usize = 64;
 
-/// The same where anybody is logged in: taking 64 in takes a millisecond.
+/// The same when anybody is logged in: accepting 64 takes a millisecond.
 const ACCEPTS_PER_SHARED_TURN: usize = 8;
 
-/// Time of a turn that goes to strangers where anybody is logged in, in microseconds: what those who are logged in wait
-/// for at most, and a bound on what an estimate of work gets wrong.
+/// Time of a turn for strangers when anybody is logged in, in microseconds: the longest that
+/// logged-in clients wait for them, and a bound on errors in the estimates of work.
 pub(crate) const STRANGERS_US: u64 = 500;
 
-/// What taking a connection in is for work, in small messages.
+/// The work of accepting a connection, in small messages.
 const WORK_PER_ACCEPT: usize = 8;
 
-/// What a request head is for work, in small messages.
+/// The work of a request head, in small messages.
 const WORK_PER_HEAD: usize = 64;
 
-/// After a failure to accept, mostly for want of file descriptors, the next attempt waits this long.
+/// Wait before the next attempt after accept has failed, usually for lack of file descriptors.
 const ACCEPT_RETRY_MS: u64 = 100;
 
-/// Connections that are turned away unless they ask for the server's health, at a time; with one more, the oldest is
-/// given up.
+/// Most connections that are being refused unless they ask for the server's health; with one more,
+/// the oldest is dropped.
 const PROBES_MAX: usize = 64;
 
 impl Worker {
@@ -54,21 +54,21 @@ impl Worker {
         self.door.is_open && has_some && now_ms >= self.door.accept_after_ms
     }
 
-    /// A turn begins: from now on its time for strangers runs.
+    /// Starts a turn and its time for strangers.
     pub(crate) fn begin_strangers(&mut self) {
         let has_apps = self.connections.lanes.has_apps();
         self.door.strangers_until =
             has_apps.then(|| Instant::now() + Duration::from_micros(STRANGERS_US));
     }
 
-    /// Whether strangers have had their time of the turn.
+    /// Whether strangers have used up their time of the turn.
     pub(crate) fn strangers_are_late(&self) -> bool {
         self.door
             .strangers_until
             .is_some_and(|until| Instant::now() >= until)
     }
 
-    /// Takes in those who have come, and those who come back from the HTTP thread.
+    /// Accepts new connections, and takes back those from the HTTP thread.
     pub(crate) fn accept(&mut self) {
         let most = match self.connections.lanes.has_apps() {
             true => ACCEPTS_PER_SHARED_TURN,
@@ -129,7 +129,7 @@ impl Worker {
             Err(full) => {
                 self.security.turned_away(address.ip(), full);
                 if self.node.tls.is_some() {
-                    // It would have to be taken in to be told.
+                    // Refusing it with a reason would require accepting it.
                     return;
                 }
                 (None, Some(full))
@@ -156,8 +156,8 @@ impl Worker {
         let slot = self
             .connections
             .insert(Connection::new(id, stream, head, stranger));
-        // Its request is mostly there already. It is registered when it has been read: one that is answered with
-        // what it has said first, as those are who are turned away, never needs it.
+        // Its request has usually arrived already. It is registered only after a read: a connection
+        // that is answered after the first read, as refused ones are, never needs that.
         self.connections.mark_readable(slot);
         if is_handshaking {
             self.bound_handshakes(id);
@@ -167,7 +167,7 @@ impl Worker {
         }
     }
 
-    /// Who is turned away may still ask for the server's health, if it does so at once.
+    /// A refused client may still ask for the server's health, if it does so at once.
     fn bound_probes(&mut self, id: ConnectionId) {
         self.door.probes.push_back(id);
         if self.door.probes.len() > PROBES_MAX
@@ -178,7 +178,7 @@ impl Worker {
         }
     }
 
-    /// Has those closed, here or on other hubs, whose places newer ones have taken.
+    /// Closes connections, here or on other hubs, whose slots newer ones have taken.
     pub(crate) fn give_up(&mut self, given_up: GivenUp) {
         for Owner { hub, connection } in given_up {
             if hub == self.id {
@@ -189,8 +189,8 @@ impl Worker {
         }
     }
 
-    /// Drops a connection whose place a newer one has taken. One that has meanwhile logged in, or is about to, is let be:
-    /// it is no stranger, or will be one for a moment only.
+    /// Drops a connection whose slot a newer one has taken. One that has logged in since, or is
+    /// about to, is kept: it is not a stranger, or only for another moment.
     pub(crate) fn lose_stranger(&mut self, id: ConnectionId) {
         let Some(slot) = self.connections.slot(id) else {
             return;
@@ -205,8 +205,8 @@ impl Worker {
         self.lose(slot);
     }
 
-    /// Notes a TLS handshake that begins. A hub computes one at a time: what has a bound are those that wait for
-    /// their client, of which the oldest is the least likely to end.
+    /// Notes the start of a TLS handshake. A hub computes one at a time: the bound is on those that
+    /// wait for their client, of which the oldest is the least likely to finish.
     fn bound_handshakes(&mut self, id: ConnectionId) {
         self.door.handshakes.push_back(id);
         if self.door.handshakes.len() <= self.node.limits.tls_handshakes_max {
@@ -228,7 +228,8 @@ impl Worker {
         }
     }
 
-    /// Registers a connection with the loop that is still to be heard. What came before makes an event.
+    /// Registers a connection with the loop that still has to be read. Anything that arrived before
+    /// causes an event.
     pub(crate) fn register(&mut self, slot: usize) {
         let Some(connection) = self.connections.get(slot) else {
             return;
@@ -271,7 +272,7 @@ impl Worker {
         }
     }
 
-    /// Once its TLS handshake is done, a connection has the whole time for its request.
+    /// Once its TLS handshake is complete, a connection has the full time for its request.
     pub(crate) fn note_handshake(&mut self, slot: usize) {
         let now_ms = self.now.mono_ms;
         let Some(connection) = self.connections.get(slot) else {
@@ -287,7 +288,7 @@ impl Worker {
             head.due_ms = self.door.head_deadlines.start(now_ms, id);
         }
         if is_handshaking {
-            // What the handshake has to say may be waiting for the socket.
+            // Output of the handshake may be waiting for the socket.
             self.connections.mark_dirty(slot);
         }
     }
@@ -321,7 +322,7 @@ impl Worker {
         }
     }
 
-    /// Does what the head of a request asks for, once it is complete.
+    /// Does what a request's head asks for, once it is complete.
     fn judge_head(&mut self, slot: usize) {
         let Some(connection) = self.connections.get(slot) else {
             return;
@@ -329,7 +330,7 @@ impl Worker {
         let Stage::Head(head) = &mut connection.stage else {
             return;
         };
-        // Where an app has a list of its own, that one counts, and at the login.
+        // An app's own list of origins applies instead, and is checked at the login.
         let origins = if self.door.has_page_rules {
             &Origins::Any
         } else {
@@ -385,10 +386,10 @@ impl Worker {
         }
     }
 
-    /// Counts a connection for the address that a trusted proxy has named, instead of the proxy's own.
+    /// Counts a connection for the address that a trusted proxy states, instead of the proxy's own.
     ///
     /// # Errors
-    /// That address has no place left.
+    /// If that address has no slot left.
     fn count_for(&mut self, slot: usize, address: IpAddr) -> Result<(), Full> {
         let now_ms = self.now.mono_ms;
         let stranger = self
@@ -415,7 +416,7 @@ impl Worker {
         }
     }
 
-    /// The address for which a trusted proxy speaks in a request that is whole.
+    /// The address that a trusted proxy states in a complete request.
     fn stated_source(&mut self, slot: usize) -> Option<IpAddr> {
         let connection = self.connections.get(slot)?;
         let gate = connection.stranger()?.proxied_at()?;
@@ -424,7 +425,8 @@ impl Worker {
         };
         match head.proxy_line {
             ProxyLine::Awaited | ProxyLine::Past => forwarded(&head.bytes, gate),
-            // A proxy that forwards bytes has not looked at the header, unless another one stands behind it.
+            // A proxy that forwards bytes has not checked the header, unless there is another proxy
+            // behind it.
             ProxyLine::Taken(Some(source)) if gate.trusts(source) => {
                 forwarded(&head.bytes, gate).or(Some(source))
             }
@@ -432,7 +434,7 @@ impl Worker {
         }
     }
 
-    /// Takes the bytes of a head that is whole.
+    /// Takes the bytes of a complete head.
     fn take_head(&mut self, slot: usize) -> Vec<u8> {
         match self.connections.get(slot).map(|it| &mut it.stage) {
             Some(Stage::Head(head)) => std::mem::take(&mut head.bytes),
@@ -452,14 +454,14 @@ impl Worker {
         let Some(connection) = self.connections.get(slot) else {
             return;
         };
-        // These clients open hundreds of connections in one login (signaling 2.6).
+        // These clients open hundreds of connections for one login (signaling 2.6).
         if let Some(stranger) = connection.stranger_mut()
             && let Err(full) = stranger.count_as_legacy(now.mono_ms)
         {
             return self.refuse(slot, &full.into());
         }
         connection.flags.is_legacy = true;
-        // The word is checked against its own connection only, so that a foreseeable one does no harm.
+        // The word is only checked against its own connection, so a predictable one does no harm.
         let random = getrandom::u64().unwrap_or(id.0);
         tidings_cell::open_legacy(self, id, app, random);
         self.open(slot, response, rest);
@@ -482,7 +484,7 @@ impl Worker {
         self.give(Input::Opened { connection: id });
     }
 
-    /// Gives the connection to the HTTP thread, where it has a place of its own.
+    /// Gives the connection to the HTTP thread, where it has a slot of its own.
     fn send_to_http(&mut self, slot: usize, bytes: Vec<u8>) {
         let now_ms = self.now.mono_ms;
         let stranger = self.connections.get(slot);
@@ -498,7 +500,7 @@ impl Worker {
             return;
         };
         if connection.flags.is_registered {
-            // It is to make no more events here; this fails only on a broken socket.
+            // It must not cause more events here; this fails only on a broken socket.
             let _ = connection.stream.deregister(self.poll.registry());
         }
         let Some(stranger) = connection.extra.take().and_then(|extra| extra.stranger) else {
@@ -514,7 +516,7 @@ impl Worker {
         });
     }
 
-    /// Takes a connection back that the HTTP thread had, with a request that is for a hub.
+    /// Takes back a connection from the HTTP thread, with a request for a hub.
     pub(crate) fn take_back(&mut self, returned: Returned) {
         let Returned {
             tcp,
@@ -558,7 +560,7 @@ impl Worker {
     }
 }
 
-/// Whether this is one request, of a kind that has no body, and nothing after it.
+/// Whether this is exactly one request, of a kind without a body.
 fn is_whole(bytes: &[u8]) -> bool {
     let ends = |line: &[u8]| line.is_empty() || line == b"\r";
     let mut lines = bytes.split(|byte| *byte == b'\n');
@@ -581,8 +583,8 @@ fn is_whole(bytes: &[u8]) -> bool {
         && lines.next().is_none()
 }
 
-/// Whether a head that had so many bytes before the last read may be whole now, or be known not to be one: what comes a
-/// byte at a time is not parsed at each of them.
+/// Whether a head, of which this many bytes had arrived before the last read, may now be complete
+/// or known to be invalid: a head that arrives byte by byte is not parsed at each of them.
 fn is_worth_a_look(bytes: &[u8], had: usize) -> bool {
     let tail = &bytes[had.saturating_sub(3)..];
     had == 0

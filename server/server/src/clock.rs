@@ -4,13 +4,13 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use tidings_hub::Time;
 
-/// One monotonic base for all hubs of the node, so that their numbers may be compared.
+/// One monotonic base for all hubs of the node, so that their times are comparable.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Clock {
     start: Instant,
-    /// What the machine's clock said at `start`.
+    /// The machine's clock at `start`.
     base: Duration,
-    /// Names the start of the machine from which it counts; 0 = there is no such clock.
+    /// Identifies the boot that it counts from; 0 = there is no such clock.
     boot: u64,
 }
 
@@ -25,14 +25,15 @@ impl Clock {
         }
     }
 
-    /// Tells the starts of the machine apart from which monotonic time counts; 0 = it counts from the start of the
+    /// Identifies the boot that monotonic time counts from; 0 = it counts from the start of the
     /// process.
     pub(crate) fn boot(&self) -> u64 {
         self.boot
     }
 
     pub(crate) fn now(&self) -> Time {
-        // A wall clock before 1970 is told as 1970: the hub only ever goes forward from there.
+        // A wall clock before 1970 is reported as 1970: from there, the hub's time only goes
+        // forward.
         let unix = SystemTime::now()
             .duration_since(UNIX_EPOCH)
             .unwrap_or_default();
@@ -43,8 +44,8 @@ impl Clock {
     }
 }
 
-/// The time since the machine was started and a name of that start: spans over a restart of the process are measured
-/// by it, whatever the wall clock does meanwhile. Known on Linux only.
+/// The time since the machine booted, and an id of that boot: they measure spans over a restart of
+/// the process, whatever the wall clock does. Known on Linux only.
 fn machine_clock() -> Option<(Duration, u64)> {
     let uptime = std::fs::read_to_string("/proc/uptime").ok()?;
     let seconds: f64 = uptime.split_whitespace().next()?.parse().ok()?;

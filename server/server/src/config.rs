@@ -1,4 +1,4 @@
-//! What a server is told at its start.
+//! The configuration of a server.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -15,20 +15,20 @@ use crate::media::{AppRule, Shares};
 use crate::network::Network;
 use crate::origins::Origins;
 
-/// Most hubs of one node: the width of a topic's home and of the connection names leaves more, but no machine
-/// that we know of has more cores.
+/// Most hubs of one node: the width of a topic's home and of the connection names leaves more, but
+/// no machine that we know of has more cores.
 pub const HUBS_MAX: u16 = 256;
 
-/// Longest time over which clients are sent away. Source: contract 4.5.
+/// Longest time over which clients are disconnected. Source: contract 4.5.
 pub(crate) const DRAIN_WINDOW_MS_MAX: u64 = 20_000;
 
-/// What a server is told at its start.
+/// The configuration of a server.
 #[derive(Debug, Clone)]
 pub struct ServerConfig {
     /// Where to listen. Port 0 = any free port, see `RunningServer::local_addr`.
     pub listen: SocketAddr,
-    /// Where health checks and what operators ask for are answered besides, whatever strangers do at `listen`;
-    /// `None` = there alone.
+    /// A second address for health checks and operators' queries, whatever strangers do at
+    /// `listen`; `None` = only there.
     pub admin_listen: Option<SocketAddr>,
     /// Whether the demonstration is served, under `/demo`.
     pub demo: bool,
@@ -36,43 +36,44 @@ pub struct ServerConfig {
     pub guide: bool,
     /// Hubs, each with a thread of its own: 1 to [`HUBS_MAX`].
     pub hubs: u16,
-    /// What must survive.
+    /// Where records are stored.
     pub store: StoreConfig,
-    /// Below how much free space on the store's disk new records and uploads are refused.
+    /// New records and uploads are refused when less than this is free on the store's disk.
     pub disk_reserve: DiskReserve,
-    /// Files that users upload. Kept with a store in a directory only.
+    /// Limits on uploaded files. They are kept only with a store in a directory.
     pub media: MediaConfig,
-    /// The tenants.
+    /// The apps that are served.
     pub apps: Apps,
     /// Certificate and key; `None` = plain HTTP and WebSocket.
     pub tls: Option<TlsFiles>,
-    /// From which pages browsers may connect.
+    /// The pages from which browsers may connect.
     pub origins: Origins,
-    /// Proxies whose `X-Forwarded-For` is believed: their clients are counted by the address that it states.
+    /// Proxies whose `X-Forwarded-For` is trusted: their clients are counted by the address that it
+    /// states.
     pub trusted_proxies: Vec<Network>,
-    /// Bounds on what strangers may cost.
+    /// Bounds on the cost of strangers.
     pub limits: Limits,
-    /// Time over which clients are sent away when the server ends, in milliseconds, at most
-    /// 20,000. 0 = at once: the next process takes over their sessions, and the sooner it can
-    /// begin, the shorter they are away.
+    /// Time over which clients are disconnected when the server stops, in milliseconds, at most
+    /// 20,000. 0 = all at once: the next process takes over their sessions, and the sooner it can
+    /// start, the shorter they are away.
     pub drain_window_ms: u64,
-    /// Memory that the process may use, in bytes, at least [`MEMORY_MIN`](crate::MEMORY_MIN); `None` = three quarters of
-    /// the machine's or the container's.
+    /// Memory that the process may use, in bytes, at least [`MEMORY_MIN`](crate::MEMORY_MIN);
+    /// `None` = three quarters of the machine's or the container's.
     pub memory_max: Option<u64>,
     /// The legacy protocol.
     pub legacy: LegacyConfig,
-    /// Whether the answer to a handshake names the hub that took the connection. For tests that place users on
-    /// hubs; a stranger would choose its victims' thread by it.
+    /// Whether the answer to a handshake names the hub that took the connection. For tests that
+    /// place users on hubs; with it, an attacker could choose the thread of its victims.
     pub names_hubs: bool,
 }
 
-/// What legacy clients are told and allowed.
+/// Settings of the legacy protocol.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LegacyConfig {
     /// Whether legacy clients are served at all.
     pub enabled: bool,
-    /// Where clients reach this server, for example `wss://sig.example.org`; `None` = where the request for
-    /// addresses came to.
+    /// The URL at which clients reach this server, for example `wss://sig.example.org`; `None` =
+    /// the host that the address request used.
     pub public_url: Option<String>,
     /// The rules of apps without rules of their own.
     pub rules: AppRules,
@@ -92,8 +93,8 @@ impl Default for LegacyConfig {
 }
 
 impl ServerConfig {
-    /// A server on one address with everything else at its default: one hub per core, no TLS, a store in memory
-    /// and no apps.
+    /// A server on one address with everything else at its default: one hub per core, no TLS, a
+    /// store in memory and no apps.
     pub fn new(listen: SocketAddr) -> Self {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         Self {
@@ -118,16 +119,16 @@ impl ServerConfig {
     }
 }
 
-/// Where the store keeps its records.
+/// Where records are stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum StoreConfig {
-    /// Nowhere: everything is lost with the process. For tests and demonstrations.
+    /// In memory: everything is lost with the process. For tests and demonstrations.
     Memory,
-    /// In a directory, made if it is not there.
+    /// In a directory, created if missing.
     Directory(PathBuf),
 }
 
-/// What a file takes beside its content, at most: its beginning, and the rest of its last block.
+/// Most bytes that a file takes besides its content: its header, and the rest of its last block.
 const FILE_HEAD_BYTES: u64 = 8 * 1024;
 
 /// Bounds on the files that users upload. They are kept in `media` in the store's directory.
@@ -139,20 +140,20 @@ pub struct MediaConfig {
     pub file_bytes_max: u64,
     /// All files together, in bytes; a file counts in blocks of 4 KiB.
     pub bytes_max: u64,
-    /// The files of one app together, in bytes; `None` = half of all, but at most the default of the quota, where there
-    /// is more than one app, else all. An app's own quota counts instead.
+    /// Bytes of the files of one app; `None` = half of all, but at most the default quota, when
+    /// there is more than one app, otherwise all. An app's own quota takes precedence.
     pub app_bytes_max: Option<u64>,
     /// The files of one user together, in bytes; `None` = a sixteenth of all.
     pub user_bytes_max: Option<u64>,
 }
 
 impl MediaConfig {
-    /// How much an app may have that has this quota of its own, and a user of it.
+    /// How much an app with this quota of its own, and a user of it, may store.
     pub(crate) fn shares(&self, has_other_apps: bool, quota: Option<u64>) -> Shares {
         let default = limits::APP_MEDIA_BYTES_MAX as u64;
-        // Order: what is said of this app, then what is said of every app, then what nobody has said.
+        // Order: the app's own value, then the value for every app, then the default.
         let (app_bytes_max, app_rule) = match (quota, self.app_bytes_max) {
-            // Without limit: the server's own bound is the one that is met.
+            // Unlimited: the server's own bound applies.
             (Some(0), _) => (u64::MAX, AppRule::Quota),
             (Some(max), _) => (max, AppRule::Quota),
             (None, Some(max)) => (max, AppRule::Setting),
@@ -160,7 +161,7 @@ impl MediaConfig {
             (None, None) if self.bytes_max / 2 > default => (default, AppRule::Quota),
             (None, None) => (self.bytes_max / 2, AppRule::Setting),
         };
-        // A user may keep one file of the largest size in any case.
+        // A user may always keep one file of the largest size.
         let of_user =
             (self.bytes_max / 16).max(self.file_bytes_max.saturating_add(FILE_HEAD_BYTES));
         Shares {
@@ -192,33 +193,34 @@ pub struct TlsFiles {
     pub key: PathBuf,
 }
 
-/// Bounds on what strangers may cost before they have logged in.
+/// Bounds on the cost of strangers before login.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
     /// Connections of the node that have not logged in. Source: contract 4.1.
     pub preauth_connections_max: usize,
-    /// The same of one IPv4 address or one IPv6 /64. Loopback addresses are exempt: a proxy on this machine
-    /// speaks for everybody, unless it is trusted to say for whom. Source: contract 6.2.
+    /// The same of one IPv4 address or one IPv6 /64. Loopback addresses are exempt: a proxy on this
+    /// machine speaks for everybody, unless it is trusted to say for whom. Source: contract 6.2.
     pub preauth_connections_per_address_max: usize,
     /// Connections that one source may open; legacy ones are counted apart. Source: contract 6.2.
     pub handshakes: Rate,
-    /// The same of connections of legacy clients, which open many.
+    /// The same for connections of legacy clients, which open many.
     pub legacy_handshakes: Rate,
-    /// Logins of one source that may fail; with one more, the source pauses. Source: contract 6.2.
+    /// Failed logins allowed per source; with one more, the source is paused. Source: contract 6.2.
     pub failed_logins: Rate,
-    /// How long such a pause is, in milliseconds.
+    /// Length of such a pause, in milliseconds.
     pub failed_login_pause_ms: u64,
-    /// TLS handshakes that a hub has begun and not ended; with one more, the oldest is given up. Source: contract 4.1.
+    /// Unfinished TLS handshakes per hub; with one more, the oldest is dropped. Source: contract
+    /// 4.1.
     pub tls_handshakes_max: usize,
-    /// Logins per second of a node that is not behind. Source: contract 4.4.
+    /// Logins per second of a node that keeps up. Source: contract 4.4.
     pub login_rate: usize,
-    /// Logins at once, beyond the rate; more are told when to come again. Source: contract 4.1.
+    /// Burst of logins beyond the rate; further clients get a retry time. Source: contract 4.1.
     pub login_queue: usize,
-    /// An HTTP request head, or a TLS handshake, is complete within this time, in milliseconds.
+    /// Longest time for an HTTP request head, or a TLS handshake, in milliseconds.
     pub request_head_wait_ms: u64,
-    /// A kept HTTP connection waits so long for its next request, in milliseconds.
+    /// How long a kept HTTP connection waits for its next request, in milliseconds.
     pub visit_idle_ms: u64,
-    /// A closed connection waits this long for its client's close, in milliseconds. A client that is slower
+    /// How long a closed connection waits for its client's close, in milliseconds. A slower client
     /// finds the connection reset.
     pub close_wait_ms: u64,
 }

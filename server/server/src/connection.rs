@@ -14,8 +14,8 @@ use crate::origins::StatedPage;
 use crate::outgoing::Outgoing;
 use crate::stream::Stream;
 
-/// One connection. Idle, it owns the socket, a few empty queues and nothing on the heap but eight places for
-/// frames.
+/// One connection. Idle, it owns the socket, a few empty queues and nothing on the heap but eight
+/// places for frames.
 #[derive(Debug)]
 pub(crate) struct Connection {
     pub(crate) id: ConnectionId,
@@ -51,7 +51,8 @@ pub(crate) struct Flags {
     pub(crate) is_registered: bool,
     /// The last read took all that had come.
     pub(crate) is_drained: bool,
-    /// What it has asked for was whole, and nothing stands behind it: it can be closed once it is answered.
+    /// What it has asked for was whole, and nothing stands behind it: it can be closed once it is
+    /// answered.
     pub(crate) is_heard_out: bool,
 }
 
@@ -166,7 +167,8 @@ pub(crate) enum ProxyLine {
 pub(crate) struct Head {
     /// What has arrived. Bound: one read above `request_head_bytes_max`.
     pub(crate) bytes: Vec<u8>,
-    /// For whom a proxy says that it forwards it, in a line before the request; believed of a trusted one only.
+    /// For whom a proxy says that it forwards it, in a line before the request; believed of a
+    /// trusted one only.
     pub(crate) proxy_line: ProxyLine,
     /// Why it is turned away, unless it asks for the server's health.
     pub(crate) turned_away: Option<Full>,
@@ -207,7 +209,8 @@ pub(crate) struct Leaving {
 pub(crate) enum Closing {
     /// The client's close frame.
     ClientClose,
-    /// The end of what the client sends. Ending TCP earlier would make the client lose what it has not read.
+    /// The end of what the client sends. Ending TCP earlier would make the client lose what it has
+    /// not read.
     StreamEnd,
     /// Nothing: both sides have sent their close frames.
     Nothing,
@@ -266,7 +269,8 @@ impl Connection {
         matches!(self.stage, Stage::Fresh(_) | Stage::Serving)
     }
 
-    /// The connection has logged in: it may send larger messages and no longer counts as a stranger.
+    /// The connection has logged in: it may send larger messages and no longer counts as a
+    /// stranger.
     pub(crate) fn begin_serving(&mut self) {
         self.stage = Stage::Serving;
         self.decoder.set_limits(limits(FRAME_BYTES_MAX));

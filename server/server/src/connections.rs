@@ -85,7 +85,8 @@ impl Connections {
         }
     }
 
-    /// The next connection to be read, no longer marked; one that is no stranger's if strangers wait.
+    /// The next connection to be read, no longer marked; one that is no stranger's if strangers
+    /// wait.
     pub(crate) fn next_readable(&mut self, strangers_wait: bool) -> Option<usize> {
         loop {
             let slot = match strangers_wait {
@@ -128,7 +129,8 @@ impl Hasher for IdHasher {
     }
 
     fn write_u64(&mut self, number: u64) {
-        // 2^64 divided by the golden ratio; the rotation brings the well-mixed half to the low bits.
+        // 2^64 divided by the golden ratio; the rotation brings the well-mixed half to the low
+        // bits.
         self.0 = (self.0 ^ number)
             .wrapping_mul(0x9e37_79b9_7f4a_7c15)
             .rotate_left(32);

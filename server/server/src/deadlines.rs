@@ -6,8 +6,8 @@ use tidings_hub::ids::ConnectionId;
 
 /// Deadlines of one kind, in the order in which they fall due.
 ///
-/// Bound: connections that came to the kind within its length; an entry stays until it is due, also if its
-/// connection has gone on.
+/// Bound: connections that came to the kind within its length; an entry stays until it is due, also
+/// if its connection has gone on.
 #[derive(Debug)]
 pub(crate) struct Deadlines {
     wait_ms: u64,

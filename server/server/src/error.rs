@@ -8,11 +8,11 @@ use tidings_store::embedded;
 
 use crate::config::HUBS_MAX;
 
-/// Why a server does not start. [`StartError::hint`] says what to do.
+/// Why a server does not start. [`StartError::hint`] says how to fix it.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum StartError {
-    /// Another program listens there.
+    /// Another program is listening there.
     #[error("cannot listen on {0}: the port is in use")]
     PortInUse(SocketAddr),
     /// The system does not let this user listen there.
@@ -23,7 +23,7 @@ pub enum StartError {
     Listen {
         /// The address asked for.
         address: SocketAddr,
-        /// What the system said.
+        /// The system's message.
         source: io::Error,
     },
     /// No hub, or more than [`HUBS_MAX`].
@@ -37,7 +37,7 @@ pub enum StartError {
     Media {
         /// The directory.
         path: PathBuf,
-        /// What the system said.
+        /// The system's message.
         source: io::Error,
     },
     /// A file of the TLS settings cannot be read.
@@ -47,44 +47,44 @@ pub enum StartError {
         what: &'static str,
         /// The file.
         path: PathBuf,
-        /// What the reader said.
+        /// The reader's message.
         source: io::Error,
     },
-    /// A file of the TLS settings holds nothing of its kind, or something that is none.
+    /// A file of the TLS settings contains nothing of its kind, or something invalid.
     #[error("the TLS {what} {path} holds no {what} in PEM form{detail}")]
     TlsContent {
         /// `certificate` or `key`.
         what: &'static str,
         /// The file.
         path: PathBuf,
-        /// What the reader said, after a colon, if it said something.
+        /// The reader's message after a colon, if there is one.
         detail: String,
     },
-    /// Clients would be sent away over too long a time.
+    /// Clients would be disconnected over too long a time.
     #[error("a drain of {0} ms is too long; at most {max} ms are allowed", max = crate::config::DRAIN_WINDOW_MS_MAX)]
     DrainWindow(u64),
-    /// Certificate and key do not go together.
+    /// Certificate and key do not match.
     #[error("the TLS certificate {certificate} and the key {key} cannot be used: {source}")]
     TlsPair {
         /// The certificate's file.
         certificate: PathBuf,
         /// The key's file.
         key: PathBuf,
-        /// What the TLS library said.
+        /// The TLS library's message.
         source: rustls::Error,
     },
-    /// The system gives no thread, event loop or random number.
+    /// The system provides no thread, event loop or random number.
     #[error("cannot {action}: {source}")]
     System {
         /// What was tried.
         action: &'static str,
-        /// What the system said.
+        /// The system's message.
         source: io::Error,
     },
 }
 
 impl StartError {
-    /// What to do about it: one imperative sentence.
+    /// How to fix it: one imperative sentence.
     pub fn hint(&self) -> String {
         match self {
             Self::PortInUse(address) => format!(

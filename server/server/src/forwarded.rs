@@ -1,4 +1,4 @@
-//! Who is behind a proxy.
+//! The client behind a proxy.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -9,13 +9,13 @@ use crate::gate::Gate;
 
 const FORWARDED_FOR: &str = "x-forwarded-for";
 
-/// The address for which a trusted proxy sends this request: the last of `X-Forwarded-For` that is not itself a
-/// trusted proxy's. What stands before it was written by the client, or by somebody whom nobody trusts. `None` =
-/// the proxy does not say.
+/// The address for which a trusted proxy sends this request: the last of `X-Forwarded-For` that is
+/// not itself a trusted proxy's. Anything before it was written by the client, or by somebody
+/// untrusted. `None` = the proxy does not state one.
 pub(crate) fn forwarded(head: &[u8], gate: &Gate) -> Option<IpAddr> {
     let mut headers = [httparse::EMPTY_HEADER; REQUEST_HEAD_HEADERS_MAX];
     let mut request = httparse::Request::new(&mut headers);
-    // The head has been judged: it is whole.
+    // The head has already been parsed: it is complete.
     let _ = request.parse(head);
     let stated = request
         .headers
@@ -25,7 +25,7 @@ pub(crate) fn forwarded(head: &[u8], gate: &Gate) -> Option<IpAddr> {
     last_stranger(stated, gate)
 }
 
-/// The same of a request whose headers are known.
+/// The same for a request whose headers are already parsed.
 pub(crate) fn forwarded_by(headers: &HeaderMap, gate: &Gate) -> Option<IpAddr> {
     let stated = headers.get_all(FORWARDED_FOR).iter();
     last_stranger(stated.map(HeaderValue::as_bytes), gate)
@@ -78,7 +78,7 @@ mod tests {
             ("x-forwarded-for: 192.0.2.1:80\r\n", Some("192.0.2.1")),
             ("X-Forwarded-For: [2001:db8::1]:80\r\n", Some("2001:db8::1")),
             ("X-Forwarded-For: [2001:db8::1]\r\n", Some("2001:db8::1")),
-            // What the client has invented stands in front.
+            // The client's own inventions come first.
             (
                 "X-Forwarded-For: 203.0.113.9, 192.0.2.1\r\n",
                 Some("192.0.2.1"),

@@ -1,7 +1,8 @@
-//! Counts connections that have not logged in, per node and per source, and holds sources to their rates.
+//! Counts connections that have not logged in, per node and per source, and enforces the rates of
+//! sources.
 //!
-//! Places are given up, not run out of: a newcomer takes the place of the oldest stranger of its own source, or, when
-//! the node has no more, of the source that has most (decision 0012).
+//! Slots are given up rather than exhausted: a newcomer takes the slot of the oldest stranger of
+//! its own source or, when the node is full, of the source that has the most (decision 0012).
 
 mod crowd;
 mod scope;
@@ -20,8 +21,8 @@ use self::scope::{Scope, scopes};
 use crate::config::Limits;
 use crate::network::Network;
 
-/// The node's count. Shared by all hubs; touched when a connection comes and when it has logged in, never by a
-/// message.
+/// The node's count. Shared by all hubs; used when a connection arrives and when it has logged in,
+/// never by a message.
 #[derive(Debug)]
 pub(crate) struct Gate {
     limits: Limits,
@@ -29,10 +30,10 @@ pub(crate) struct Gate {
     crowd: Mutex<Crowd>,
 }
 
-/// Why a connection is turned away.
+/// Why a connection is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Full {
-    /// The source has too many connections, all of them young.
+    /// The source has too many connections, all of them recent.
     Source,
     /// The source connects too often.
     Handshakes,
@@ -40,14 +41,14 @@ pub(crate) enum Full {
     Failures,
 }
 
-/// What a newcomer has cost: the connections that are given up for it. Nearly always none.
+/// The cost of a newcomer: the connections dropped for it. Nearly always none.
 pub(crate) type GivenUp = Vec<Owner>;
 
-/// Which door a connection has come to.
+/// The door at which a connection arrived.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Door {
     Any,
-    /// These clients open many connections in one login (signaling 2.6).
+    /// Legacy clients open many connections for one login (signaling 2.6).
     Legacy,
     /// Browsers open several for one page.
     Visit,
@@ -64,11 +65,11 @@ impl Gate {
         })
     }
 
-    /// Counts a connection from `address` until its place is dropped. One from a trusted proxy counts for the
-    /// node alone until [`StrangerPlace::forwarded`] says who is behind it.
+    /// Counts a connection from `address` until its place is dropped. One from a trusted proxy
+    /// counts for the node alone until [`StrangerPlace::forwarded`] says who is behind it.
     ///
     /// # Errors
-    /// Its source is over one of its limits.
+    /// If its source exceeds one of its limits.
     pub(crate) fn admit(
         self: &Arc<Self>,
         owner: Owner,
@@ -96,13 +97,13 @@ impl Gate {
         Ok((stranger, given_up))
     }
 
-    /// Whether forwarded addresses of this one are believed.
+    /// Whether addresses forwarded by this one are trusted.
     pub(crate) fn trusts(&self, address: IpAddr) -> bool {
         let mut proxies = self.trusted_proxies.iter();
         proxies.any(|network| network.contains(address))
     }
 
-    /// Holds a newcomer against the limits of its scopes, and gives up the oldest of a scope for it.
+    /// Checks a newcomer against the limits of its scopes, and drops the oldest of a scope for it.
     fn check(&self, crowd: &mut Crowd, scopes: &[Scope], now_ms: u64) -> Result<GivenUp, Full> {
         if Self::is_paused(crowd, scopes, now_ms) {
             return Err(Full::Failures);
@@ -146,7 +147,7 @@ impl Gate {
         crowd.enter(owner, scopes, now_ms)
     }
 
-    /// Takes a handshake of all scopes, or of none.
+    /// Takes a handshake from all scopes, or from none.
     fn take(
         &self,
         crowd: &mut Crowd,
@@ -217,26 +218,26 @@ fn bucket(source: &mut Source, door: Door) -> &mut Bucket {
 #[derive(Debug)]
 pub(crate) struct StrangerPlace {
     gate: Arc<Gate>,
-    /// Whose it is, as far as is known.
+    /// Its source, as far as it is known.
     address: IpAddr,
     owner: Owner,
-    /// Among the strangers; `None` = it is not counted there any more.
+    /// Its number among the strangers; `None` = it is no longer counted there.
     place: Option<u64>,
-    /// Narrowest first; empty for who has no limits of its own.
+    /// Narrowest first; empty for a source without limits of its own.
     scopes: Vec<Scope>,
     door: Door,
-    /// The proxy has yet to say for whom.
+    /// The proxy has not yet stated its client.
     is_proxied: bool,
     is_from_proxy: bool,
 }
 
 impl StrangerPlace {
-    /// The gate, if the connection comes from a trusted proxy that has yet to say for whom.
+    /// The gate, if the connection comes from a trusted proxy that has not yet stated its client.
     pub(crate) fn proxied_at(&self) -> Option<&Gate> {
         self.is_proxied.then_some(&*self.gate)
     }
 
-    /// Where its client is: as its proxy has stated, else as the socket says.
+    /// The client's address: as its proxy states, otherwise the socket's.
     pub(crate) fn address(&self) -> IpAddr {
         self.address
     }
@@ -244,7 +245,7 @@ impl StrangerPlace {
     /// Counts it for the address that its proxy has stated.
     ///
     /// # Errors
-    /// The source is over one of its limits; the connection still counts for the node.
+    /// If the source exceeds one of its limits; the connection still counts for the node.
     pub(crate) fn forwarded(&mut self, address: IpAddr, now_ms: u64) -> Result<GivenUp, Full> {
         self.is_proxied = false;
         self.address = address;
@@ -264,29 +265,29 @@ impl StrangerPlace {
         Ok(given_up)
     }
 
-    /// It is one of the many that a legacy client opens: it counts among those of its source, which may come more
-    /// often.
+    /// It is one of the many that a legacy client opens: it counts among those of its source, which
+    /// may come more often.
     ///
     /// # Errors
-    /// The source has opened too many of these too.
+    /// If the source has opened too many of these too.
     pub(crate) fn count_as_legacy(&mut self, now_ms: u64) -> Result<(), Full> {
         let mut crowd = self.gate.crowd();
         self.gate
             .take(&mut crowd, &self.scopes, Door::Legacy, now_ms)?;
-        // Only its own: what the source has done besides counts on.
+        // Only its own handshake: what the source has done besides still counts.
         self.gate.give_back(&mut crowd, &self.scopes, Door::Any);
         self.door = Door::Legacy;
         Ok(())
     }
 
-    /// It is not among the strangers any more: its place is somewhere else, or it is wanted no longer.
+    /// It is no longer among the strangers: it has a slot elsewhere, or needs none.
     pub(crate) fn leave(&mut self) {
         if let Some(place) = self.place.take() {
             self.gate.crowd().leave(place);
         }
     }
 
-    /// Another hub has it now.
+    /// Another hub has the connection now.
     pub(crate) fn move_to(&mut self, hub: HubId) {
         self.owner.hub = hub;
         if let Some(place) = self.place {
@@ -294,7 +295,7 @@ impl StrangerPlace {
         }
     }
 
-    /// A login on it was good: many users behind one address are not one that connects too often.
+    /// A login on it succeeded: many users behind one address are not one that connects too often.
     pub(crate) fn note_login(&self) {
         if !self.scopes.is_empty() {
             let mut crowd = self.gate.crowd();
@@ -302,7 +303,7 @@ impl StrangerPlace {
         }
     }
 
-    /// A login on it has failed.
+    /// A login on it failed.
     pub(crate) fn note_failure(&self, now_ms: u64) {
         self.gate.note_failure(&self.scopes, now_ms);
     }

@@ -350,7 +350,8 @@ fn health_check(method: &str, path: &str) -> Option<Check> {
     }
 }
 
-/// Whether a request of this path is for a hub, also when it comes on a connection that has served pages.
+/// Whether a request of this path is for a hub, also when it comes on a connection that has served
+/// pages.
 pub(crate) fn is_for_hub(path: &str, wants_socket: bool) -> bool {
     path == RTM_PATH || legacy_app(path, wants_socket).is_some()
 }
@@ -366,7 +367,8 @@ fn switching(key: &str, protocol: Option<&str>, hub: Option<HubId>) -> Bytes {
     Bytes::from(response)
 }
 
-/// The app of a path of the legacy protocol. Its clients open `/` too, where a page is for everybody else.
+/// The app of a path of the legacy protocol. Its clients open `/` too, where a page is for
+/// everybody else.
 fn legacy_app(path: &str, wants_socket: bool) -> Option<&str> {
     match path.strip_prefix(LEGACY_PATH) {
         Some("") => Some(""),

@@ -1,4 +1,4 @@
-//! What a hub's thread does for its cell.
+//! The hub's thread as host of its cell.
 
 use std::sync::PoisonError;
 
@@ -73,7 +73,7 @@ impl Host for Worker {
             .get(slot)
             .is_none_or(|connection| matches!(connection.stage, Stage::Closing(_)));
         if is_closing {
-            // Nothing may stand behind a close frame. Source: RFC 6455 5.5.1.
+            // Nothing may follow a close frame. Source: RFC 6455 5.5.1.
             return;
         }
         let mut frame = Vec::with_capacity(text.len() + 10);
@@ -96,7 +96,7 @@ impl Host for Worker {
         if closing.cause == Some(CloseCode::SlowConsumer)
             && let Some(connection) = self.connections.get(slot)
         {
-            // It would not be read, and the session has it still.
+            // It would not be read, and the session still has it.
             connection.outgoing.drop_unwritten();
         }
         for text in closing.texts {

@@ -1,5 +1,5 @@
-//! Sessions on disk between two processes: written at the end of a drain, read once by the next start
-//! (contract 4.5).
+//! Sessions on disk between two processes: written at the end of a drain, read once by the next
+//! start (contract 4.5).
 //!
 //! A file of its own in the store's directory, readable by the server's user alone:
 //!
@@ -55,15 +55,16 @@ pub(crate) fn write(directory: &Path, unix_ms: u64, hubs: &[Snapshot]) -> io::Re
     File::open(directory)?.sync_all()
 }
 
-/// Takes what the process before has left: it is gone from the disk before anybody is served from it, so that it
-/// is never used twice.
+/// Takes what the process before has left: it is gone from the disk before anybody is served from
+/// it, so that it is never used twice.
 pub(crate) fn take(directory: &Path, unix_ms: u64, hubs: u16) -> Option<Vec<Snapshot>> {
     let path = directory.join(FILE);
     let bytes = fs::read(&path);
     if matches!(&bytes, Err(error) if error.kind() == ErrorKind::NotFound) {
         return None;
     }
-    // Also when it cannot be read: a later process must not find it, and sessions that were over since.
+    // Also when it cannot be read: a later process must not find it, and sessions that were over
+    // since.
     let removed = fs::remove_file(&path).and_then(|()| File::open(directory)?.sync_all());
     if let Err(error) = removed {
         tracing::warn!(path = %path.display(), %error, "the kept sessions cannot be removed");

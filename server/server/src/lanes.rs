@@ -1,20 +1,21 @@
-//! Turns shared between apps: what waits for one is served beside what waits for the others, not after it.
+//! Turns shared between apps: what waits for one app is served alongside the others, not after
+//! them.
 //!
-//! Each app with a connection has a lane; strangers share one. Lanes are served in rotation, a connection at a time. A
-//! lane that has had more than its share of work sits out rounds until the others have had theirs (deficit round
-//! robin), so that a costly app delays itself.
+//! Each app with a connection has a lane; strangers share one. Lanes are served in rotation, a
+//! connection at a time. A lane that has had more than its share of work sits out rounds until the
+//! others have had theirs (deficit round robin), so that a costly app delays itself.
 
 use std::collections::{HashMap, VecDeque};
 
 use slab::Slab;
 use tidings_wire::names::AppId;
 
-/// Names a lane of one hub's thread.
+/// Identifies a lane of one hub's thread.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct LaneId(u32);
 
 impl LaneId {
-    /// The lane of those who have not logged in.
+    /// The lane of clients that have not logged in.
     pub(crate) const STRANGERS: Self = Self(0);
 
     fn index(self) -> usize {
@@ -25,7 +26,7 @@ impl LaneId {
 /// Work after which a lane sits out a round, in units of one small message.
 const SHARE: u32 = 64;
 
-/// Rounds that a lane can have to sit out at most: what it has cost longer ago is forgotten.
+/// Most rounds that a lane can owe: older costs are forgotten.
 const ROUNDS_MAX: u32 = 64;
 
 /// An app with a connection.
@@ -39,7 +40,7 @@ struct App {
 /// The lanes of one hub's thread.
 #[derive(Debug)]
 pub(crate) struct Lanes {
-    /// At the place of the strangers there is nobody. Bound: apps with a connection here.
+    /// The strangers' entry is empty. Bound: apps with a connection here.
     apps: Slab<Option<App>>,
     by_app: HashMap<AppId, LaneId>,
 }
@@ -57,7 +58,7 @@ impl Default for Lanes {
 }
 
 impl Lanes {
-    /// Takes a connection of an app in. `has_rates` says whether the app's clients have rates at all.
+    /// Adds a connection of an app. `has_rates` says whether the app's clients have rates at all.
     pub(crate) fn join(&mut self, app: &AppId, has_rates: impl FnOnce() -> bool) -> LaneId {
         if let Some(lane) = self.by_app.get(app).copied() {
             if let Some(Some(known)) = self.apps.get_mut(lane.index()) {
@@ -75,7 +76,7 @@ impl Lanes {
         lane
     }
 
-    /// A connection of the lane is gone.
+    /// Removes a connection of the lane.
     pub(crate) fn leave(&mut self, lane: LaneId) {
         let Some(Some(app)) = self.apps.get_mut(lane.index()) else {
             return;
@@ -87,12 +88,13 @@ impl Lanes {
         }
     }
 
-    /// Whether connections of this lane are held to a rate of messages. Strangers may send so few that they need none.
+    /// Whether this lane's connections have a rate of messages. Strangers may send so few that they
+    /// need none.
     pub(crate) fn has_rates(&self, lane: LaneId) -> bool {
         matches!(self.apps.get(lane.index()), Some(Some(app)) if app.has_rates)
     }
 
-    /// The apps' settings are others now.
+    /// The apps' settings have changed.
     pub(crate) fn update(&mut self, has_rates: impl Fn(&AppId) -> bool) {
         for (_, app) in &mut self.apps {
             if let Some(app) = app {
@@ -101,7 +103,7 @@ impl Lanes {
         }
     }
 
-    /// Whether anybody has logged in here: somebody whom strangers could keep waiting.
+    /// Whether anybody is logged in here, whom strangers could delay.
     pub(crate) fn has_apps(&self) -> bool {
         !self.by_app.is_empty()
     }
@@ -116,7 +118,7 @@ impl Lanes {
 #[derive(Debug, Default)]
 pub(crate) struct Rota {
     lanes: Vec<Line>,
-    /// Lanes with somebody who waits, in the order in which they are served.
+    /// Lanes with waiting slots, in the order in which they are served.
     round: VecDeque<LaneId>,
     waiting: usize,
 }
@@ -124,12 +126,12 @@ pub(crate) struct Rota {
 #[derive(Debug, Default)]
 struct Line {
     slots: VecDeque<usize>,
-    /// Work that it has had above its share.
+    /// Its work in excess of its share.
     debt: u32,
 }
 
 impl Rota {
-    /// Slots that wait.
+    /// Number of slots that wait.
     pub(crate) fn len(&self) -> usize {
         self.waiting
     }
@@ -147,7 +149,7 @@ impl Rota {
         self.waiting += 1;
     }
 
-    /// The next slot of a lane that is not strangers': they wait.
+    /// The next slot of a lane other than the strangers', who wait.
     pub(crate) fn pop_known(&mut self) -> Option<usize> {
         if self.round.front() == Some(&LaneId::STRANGERS) {
             if self.round.len() == 1 {
@@ -163,7 +165,7 @@ impl Rota {
         self.pop_of(|_| true)
     }
 
-    /// The next slot of the lanes that take part now.
+    /// The next slot of the lanes that take part at present.
     fn pop_of(&mut self, takes_part: impl Fn(LaneId) -> bool) -> Option<usize> {
         loop {
             let lane = *self.round.front()?;
@@ -190,7 +192,7 @@ impl Rota {
         }
     }
 
-    /// Notes what serving a slot of this lane has cost.
+    /// Records the cost of serving a slot of this lane.
     pub(crate) fn charge(&mut self, lane: LaneId, work: usize) {
         if let Some(line) = self.lanes.get_mut(lane.index()) {
             let work = u32::try_from(work).unwrap_or(u32::MAX);

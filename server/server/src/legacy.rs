@@ -1,5 +1,5 @@
-//! What the threads of a node share of the legacy protocol: whether it is served, where, and by which rules. Its clients'
-//! translators and logins are the cells' ([`tidings_cell`]).
+//! What the threads of a node share of the legacy protocol: whether it is served, where, and by
+//! which rules. Its clients' translators and logins are the cells' ([`tidings_cell`]).
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError, RwLock};

@@ -1,16 +1,21 @@
 //! The shell: sockets, TLS, one loop per core, HTTP, embedded pages.
 //!
-//! **What it is.** Everything that a [`tidings_hub::Hub`] must not know: it owns the sockets, the clock, the random seed
-//! and the threads, and is the host of a [`tidings_cell::Cell`] per hub. Each runs on a thread of its own with its own
-//! event loop and its own listener on the shared port; hubs reach each other through their mailboxes only.
+//! **What it is.** Everything that a [`tidings_hub::Hub`] must not know: it owns the sockets, the
+//! clock, the random seed and the threads, and is the host of a [`tidings_cell::Cell`] per hub.
+//! Each runs on a thread of its own with its own event loop and its own listener on the shared
+//! port; hubs reach each other through their mailboxes only.
 //!
-//! **What it is not.** It knows nothing of channels or messages: it moves frames. It looks into those of connections
-//! without a session only, to count logins and refusals.
+//! **What it is not.** It knows nothing of channels or messages: it moves frames. It looks into
+//! those of connections without a session only, to count logins and refusals.
 //!
-//! **Reading order.** `server` (threads, start, drain), `worker` (a hub's turn), `hosting` (what it does for its cell), `arrivals`, `reading`,
-//! `admitting` and `writing` (its parts), `lanes` (turns shared between apps), `security` (the log of who was let in), `connection` and `connections` (what is kept of each), `head` (the request that decides what a
-//! connection becomes), `legacy` (whether and where the legacy protocol is served), `stream` and `outgoing` (bytes), `mailbox` (what hubs tell each other), `report` (how they are), `gate`,
-//! `forwarded`, `network` and `deadlines` (what strangers may cost), `http` (pages, health, uploads and downloads), `media` (where uploaded files are kept).
+//! **Reading order.** `server` (threads, start, drain), `worker` (a hub's turn), `hosting` (what it
+//! does for its cell), `arrivals`, `reading`, `admitting` and `writing` (its parts), `lanes` (turns
+//! shared between apps), `security` (the log of who was let in), `connection` and `connections`
+//! (what is kept of each), `head` (the request that decides what a connection becomes), `legacy`
+//! (whether and where the legacy protocol is served), `stream` and `outgoing` (bytes), `mailbox`
+//! (what hubs tell each other), `report` (how they are), `gate`, `forwarded`, `network` and
+//! `deadlines` (what strangers may cost), `http` (pages, health, uploads and downloads), `media`
+//! (where uploaded files are kept).
 //!
 //! ```
 //! use tidings_server::{Apps, Server, ServerConfig};

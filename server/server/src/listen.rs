@@ -35,8 +35,8 @@ pub(crate) fn open(
 ) -> Result<(Vec<TcpListener>, SocketAddr), StartError> {
     let fault = |source| fault(address, source);
     if address.port() != 0 {
-        // A port may be shared by all who ask for it shared, also by another server of this user. One bind that
-        // does not share finds out whether anybody is there.
+        // A port may be shared by all who ask for it shared, also by another server of this user.
+        // One bind that does not share finds out whether anybody is there.
         bind(address, Sharing::No).map_err(fault)?;
     }
     let mut listeners = Vec::new();
@@ -71,8 +71,8 @@ fn bind(address: SocketAddr, sharing: Sharing) -> io::Result<Socket> {
     socket.set_reuse_address(true)?;
     socket.set_reuse_port(sharing == Sharing::Yes)?;
     socket.set_nonblocking(true)?;
-    // Without it the kernel would hold small frames back. Those that are accepted inherit it, which saves each of them a
-    // system call.
+    // Without it the kernel would hold small frames back. Those that are accepted inherit it, which
+    // saves each of them a system call.
     socket.set_tcp_nodelay(true)?;
     socket.bind(&address.into())?;
     Ok(socket)

@@ -1,7 +1,7 @@
 //! How hubs, the store and the supervisor reach a hub's thread.
 //!
-//! Each hub has one inbox. Senders collect what they have for it and post it as one batch; posting is lock-free
-//! and wakes the hub's loop only if it has not been woken since it last looked.
+//! Each hub has one inbox. Senders collect what they have for it and post it as one batch; posting
+//! is lock-free and wakes the hub's loop only if it has not been woken since it last looked.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -16,43 +16,43 @@ use tidings_hub::{Apps, Pressure, Snapshot, Ticket};
 use crate::connection::{Handover, Returned};
 use crate::report::HubReport;
 
-/// Envelopes in one inbox above which the hubs that fill it stop reading their clients.
+/// When an inbox holds more envelopes than this, the hubs that fill it stop reading their clients.
 ///
-/// Bound: what a hub can post after that comes from its own inbox and its store, which are bounded by the
-/// requests in flight of its sessions. Larger: more memory when a core is slow; smaller: clients are paused in
-/// bursts that a core would take in its stride.
+/// Bound: what a hub can post after that comes from its own inbox and its store, which are bounded
+/// by the requests in flight of its sessions. Larger: more memory when a core is slow; smaller:
+/// clients are paused during bursts that a core could absorb.
 pub(crate) const INBOX_DEPTH_MAX: usize = 65_536;
 
-/// What a hub's thread may be given.
+/// An item for a hub's thread.
 #[derive(Debug)]
 pub(crate) enum Envelope {
-    /// What the bus of another hub has posted to the receiver's.
+    /// A crossing from the bus of another hub.
     Bus(Crossing),
-    /// A connection of the receiver's whose place a newer stranger has taken.
+    /// A connection of the receiver's whose slot a newer stranger has taken.
     GiveUp(ConnectionId),
     /// A connection whose session is at the receiver.
     HandOver(Box<Handover>),
-    /// A connection that the HTTP thread had.
+    /// A connection from the HTTP thread.
     Returned(Box<Returned>),
-    /// The store has answered.
+    /// Answers of the store.
     Stored { ticket: Ticket, answer: StoreAnswer },
-    /// The tenants are others now.
+    /// The set of apps has changed.
     Apps(Arc<Apps>),
-    /// The node's memory was measured.
+    /// A measurement of the node's memory.
     Memory(Pressure),
-    /// Clients are to be sent away; nothing new is accepted.
+    /// Disconnect all clients, and accept nothing new.
     Drain,
-    /// No hub has a client any more: what is under way comes to an end.
+    /// No hub has a client any longer: complete the operations in progress.
     Settle,
-    /// Sessions that the process before has left.
+    /// Sessions of the previous process.
     Restore(Box<Snapshot>),
-    /// Invitations that the process before has left are to be read; the starts of the machine are told apart by this.
+    /// Read the invitations of the previous process; the value identifies the machine's boot.
     Load { hubs: u16, boot: u64 },
-    /// Connections are accepted from here on.
+    /// Accept connections from here on.
     Open,
-    /// To be answered at the end of the turn: how the hub is.
+    /// Report the hub's state at the end of the turn.
     Report(Sender<HubReport>),
-    /// The thread is to end.
+    /// Stop the thread.
     Stop,
 }
 
@@ -117,13 +117,13 @@ impl Inbox {
         self.mailbox.clone()
     }
 
-    /// Says that the loop is looking. Order: before [`Inbox::take`], so that whatever is posted while the loop
-    /// takes wakes it again.
+    /// Marks that the loop is looking. Order: before [`Inbox::take`], so that anything posted while
+    /// the loop takes wakes it again.
     pub(crate) fn open(&self) {
         self.mailbox.is_notified.store(false, Ordering::SeqCst);
     }
 
-    /// Whether nothing waits.
+    /// Whether the inbox is empty.
     pub(crate) fn is_empty(&self) -> bool {
         self.mailbox.depth.load(Ordering::Relaxed) == 0
     }

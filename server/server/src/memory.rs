@@ -1,4 +1,4 @@
-//! How much memory the process uses, how much it may use, and what its hubs are told of it (contract OVL-4).
+//! How much memory the process uses and may use, and what its hubs are told of it (contract OVL-4).
 
 use std::fs;
 use std::path::Path;
@@ -10,55 +10,57 @@ use tidings_hub::Pressure;
 /// Of what the machine or the container has, the part that the process may use, in percent.
 const SHARE: u64 = 75;
 
-/// From this part of the ceiling on, in percent, memory is short; below the second, it is no longer.
+/// Memory is short from this percentage of the ceiling on; below the second, it no longer is.
 const HIGH: u64 = 80;
 const HIGH_OVER: u64 = 76;
 
-/// The same for clients that are sent away.
+/// The same for disconnecting clients.
 const CRITICAL: u64 = 95;
 const CRITICAL_OVER: u64 = 90;
 
-/// The ceiling is never taken lower than this: an idle server with its caches needs about half of it. Bytes.
+/// Lower bound of the ceiling, in bytes: an idle server with its caches needs about half of it.
 pub const MEMORY_MIN: u64 = 64 << 20;
 
-/// How often the process is measured while there is plenty, and when there is not. A measurement takes about 20 µs.
+/// How often the process is measured while memory is plentiful, and while it is not. A measurement
+/// takes about 20 µs.
 const CALM: Duration = Duration::from_millis(100);
 const TENSE: Duration = Duration::from_millis(10);
 
-/// A byte that is read may become so many for a moment: itself, its message, and the frame that is made of it.
+/// Peak bytes per byte read: the byte, the decoded message and the encoded frame.
 const GROWTH: u64 = 4;
 
-/// What a frame takes for each client that it waits for, in bytes: its places in the outbox and in the connection's
-/// queue, which have twice the room that they need.
+/// Bytes that a queued frame takes for each receiver: its entries in the outbox and in the
+/// connection's queue, whose capacity is up to twice their length.
 const QUEUED_BYTES: usize = 64;
 
 /// What may be read in any case before the next measurement, in bytes.
 const INTAKE_MIN: usize = 32 * 1024;
 
-/// Clients are sent away when there is less room than this, or less than 5 % of the ceiling if that is more. Memory is
-/// short when there is less than one and a half times as much. Sending away takes memory, too: everybody else is told who has left.
-/// Bytes.
+/// Clients are sent away when there is less room than this, or less than 5 % of the ceiling if that
+/// is more. Memory is short when there is less than one and a half times as much. Sending away
+/// takes memory, too: everybody else is told who has left. Bytes.
 const ROOM_MIN: u64 = 20 << 20;
 
-/// From this part of the ceiling on it is measured often, in percent.
+/// From this percentage of the ceiling on it is measured often.
 const TENSE_FROM: u64 = 60;
 
-/// How much memory a process may use by default: three quarters of the machine's, or of the container's limit. `None` where
-/// the system does not say.
+/// How much memory a process may use by default: three quarters of the machine's, or of the
+/// container's limit. `None` where the system does not say.
 pub fn memory_max_default() -> Option<u64> {
     let bytes = memory_of_machine().into_iter().chain(container_limit());
     Some((bytes.min()? / 100 * SHARE).max(MEMORY_MIN))
 }
 
-/// What the process uses now of the machine's memory, in bytes, without what it has from files: the system takes pages of
-/// the program's text back by itself when memory is short. `None` where the system does not say.
+/// What the process uses now of the machine's memory, in bytes, without what it has from files: the
+/// system takes pages of the program's text back by itself when memory is short. `None` where the
+/// system does not say.
 pub fn memory_used() -> Option<u64> {
     bytes_of(&fs::read_to_string("/proc/self/status").ok()?, "RssAnon:")
 }
 
-/// Bytes that are allocated: less than what is used, since the C library cannot give back a page on which one small
-/// object has outlived its neighbours. What is free there serves the next allocations. Takes less than a millisecond.
-/// `None` where the C library does not say.
+/// Bytes that are allocated: less than what is used, since the C library cannot give back a page on
+/// which one small object has outlived its neighbours. What is free there serves the next
+/// allocations. Takes less than a millisecond. `None` where the C library does not say.
 pub(crate) fn memory_allocated() -> Option<u64> {
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
     {
@@ -74,15 +76,17 @@ pub(crate) fn memory_allocated() -> Option<u64> {
     None
 }
 
-/// Gives memory that was freed back to the system: the C library keeps most of it, so that what is used could not be
-/// told from what was. Takes about a millisecond per 10 MB that are free, for which threads that allocate wait.
+/// Gives memory that was freed back to the system: the C library keeps most of it, so that what is
+/// used could not be told from what was. Takes about a millisecond per 10 MB that are free, for
+/// which threads that allocate wait.
 pub(crate) fn give_back_freed() {
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
     #[expect(
         unsafe_code,
         reason = "a function of the C library that takes a number and asks nothing of its caller"
     )]
-    // SAFETY: it may be called by any thread at any time; the number is what it leaves at the top of the heap.
+    // SAFETY: it may be called by any thread at any time; the number is what it leaves at the top
+    // of the heap.
     unsafe {
         libc::malloc_trim(0);
     }
@@ -113,7 +117,8 @@ fn container_limit() -> Option<u64> {
             "memory" => ("/sys/fs/cgroup/memory", "memory.limit_in_bytes"),
             _ => continue,
         };
-        // In a container the path may be the host's, where only its last parts, or nothing of it, can be seen.
+        // In a container the path may be the host's, where only its last parts, or nothing of it,
+        // can be seen.
         let group = Path::new(path.trim_start_matches('/'));
         for above in group.ancestors() {
             let text = fs::read_to_string(Path::new(root).join(above).join(file));
@@ -124,8 +129,9 @@ fn container_limit() -> Option<u64> {
     limits.into_iter().min()
 }
 
-/// Bytes that the hubs of a node may read before memory is measured again: however fast clients are, and however late the
-/// measurement, what they send in between cannot take the process over its ceiling. Touched once in a turn.
+/// Bytes that the hubs of a node may read before memory is measured again: however fast clients
+/// are, and however late the measurement, what they send in between cannot take the process over
+/// its ceiling. Touched once in a turn.
 #[derive(Debug)]
 pub(crate) struct Intake(AtomicUsize);
 
@@ -141,8 +147,8 @@ impl Intake {
         self.0.load(Ordering::Relaxed)
     }
 
-    /// So many bytes were read, and so many frames queued: a short message to a large channel is little to read and
-    /// much to keep.
+    /// So many bytes were read, and so many frames queued: a short message to a large channel is
+    /// little to read and much to keep.
     pub(crate) fn take(&self, bytes: usize, queued: usize) {
         let taken = bytes.saturating_add(queued * QUEUED_BYTES / GROWTH as usize);
         if taken > 0 {
@@ -190,7 +196,8 @@ impl Watch {
         used * 100 >= self.max * TENSE_FROM || self.last != Pressure::None
     }
 
-    /// What may be read until then, in bytes. At the ceiling a little: clients must be able to confirm, and to be heard.
+    /// What may be read until then, in bytes. At the ceiling a little: clients must be able to
+    /// confirm, and to be heard.
     pub(crate) fn intake(&self, used: u64) -> usize {
         let room = self.max.saturating_sub(used) / GROWTH;
         usize::try_from(room).unwrap_or(usize::MAX).max(INTAKE_MIN)
@@ -202,8 +209,9 @@ impl Watch {
         (self.max / 100 * percent).min(self.max.saturating_sub(room.min(self.max / 2)))
     }
 
-    /// What each hub is to be told, if anything, when so many bytes are used and so many of them allocated. Memory that
-    /// is used but not allocated serves the next login: it is no reason to refuse one.
+    /// What each hub is to be told, if anything, when so many bytes are used and so many of them
+    /// allocated. Memory that is used but not allocated serves the next login: it is no reason to
+    /// refuse one.
     pub(crate) fn judge(&mut self, used: u64, allocated: u64) -> Option<Pressure> {
         let part = |percent: u64| self.level(percent);
         let excess_over = |percent: u64| {

@@ -3,8 +3,8 @@
 use std::net::IpAddr;
 use std::str::FromStr;
 
-/// A range of addresses: those that begin with the same bits. Its text is an address, or an address, `/` and the
-/// number of bits: `10.0.0.0/8`, `2001:db8::/32`, `127.0.0.1`.
+/// A range of addresses: those that begin with the same bits. Its text is an address, or an
+/// address, `/` and the number of bits: `10.0.0.0/8`, `2001:db8::/32`, `127.0.0.1`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Network {
     address: IpAddr,
@@ -17,7 +17,8 @@ pub struct Network {
 pub struct NetworkError(String);
 
 impl Network {
-    /// Whether the address is of the range. An IPv4 address mapped into IPv6 counts as the IPv4 address.
+    /// Whether the address is of the range. An IPv4 address mapped into IPv6 counts as the IPv4
+    /// address.
     pub fn contains(&self, address: IpAddr) -> bool {
         match (self.address, address.to_canonical()) {
             (IpAddr::V4(network), IpAddr::V4(address)) => {

@@ -5,7 +5,8 @@ use std::str::FromStr;
 
 use tidings_hub::{App, Apps};
 
-/// Longest origin that is looked at, in bytes: a scheme, a name of at most 253 bytes and a port leave room.
+/// Longest origin that is looked at, in bytes: a scheme, a name of at most 253 bytes and a port
+/// leave room.
 const ORIGIN_BYTES_MAX: usize = 300;
 
 /// Where a request says that it comes from, and where it went.
@@ -18,9 +19,9 @@ pub struct Page<'a> {
 }
 
 impl Page<'_> {
-    /// Whether the page is one of the very host that it connects to. Behind a proxy the scheme may be another, so
-    /// it is not compared. Pages of this machine may connect to a server of this machine, whatever their port: a
-    /// developer's page is served by another program.
+    /// Whether the page is one of the very host that it connects to. Behind a proxy the scheme may
+    /// be another, so it is not compared. Pages of this machine may connect to a server of this
+    /// machine, whatever their port: a developer's page is served by another program.
     fn is_own(&self, origin: &str) -> bool {
         let Some((_, page)) = origin.split_once("://") else {
             return false;
@@ -51,16 +52,16 @@ fn is_local(authority: &str) -> bool {
     host.eq_ignore_ascii_case("localhost") || is_address(host)
 }
 
-/// From which pages browsers may connect. Programs send no origin and are not concerned, unless an origin is
-/// required.
+/// From which pages browsers may connect. Programs send no origin and are not concerned, unless an
+/// origin is required.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Origins {
     /// From any to apps that ask for a token, and as [`Origins::Own`] to others.
     Auto,
     /// From any: the token is what counts. No cookie is ever looked at.
     Any,
-    /// From pages of the server's own host, and of this machine if the server is reached as this machine: where no
-    /// token is asked for, a page of anybody else could be any user.
+    /// From pages of the server's own host, and of this machine if the server is reached as this
+    /// machine: where no token is asked for, a page of anybody else could be any user.
     Own,
     /// From these.
     Listed(Vec<OriginPattern>),
@@ -88,8 +89,8 @@ impl Origins {
         }
     }
 
-    /// Whether a page may log in to an app, by the app's own list or else by the server's rule; `app` is `None` for one
-    /// that is not listed, and asks for no token.
+    /// Whether a page may log in to an app, by the app's own list or else by the server's rule;
+    /// `app` is `None` for one that is not listed, and asks for no token.
     ///
     /// # Errors
     /// It may not; why, for the client.
@@ -148,13 +149,14 @@ impl StatedPage {
     }
 }
 
-/// Whether an app has a rule of its own, so that whether a page may connect is known at its login only.
+/// Whether an app has a rule of its own, so that whether a page may connect is known at its login
+/// only.
 pub(crate) fn has_own_rules(apps: &Apps) -> bool {
     apps.listed.values().any(|app| !app.origins.is_empty())
 }
 
-/// One origin: `https://chat.example.org`, `http://localhost:5173`, or `https://*.example.org` for all names of one
-/// more label.
+/// One origin: `https://chat.example.org`, `http://localhost:5173`, or `https://*.example.org` for
+/// all names of one more label.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OriginPattern {
     scheme: String,
@@ -184,8 +186,8 @@ pub enum OriginError {
 }
 
 impl OriginPattern {
-    /// Whether a page states an origin that is meant. Browsers write scheme and host in lower case and leave the
-    /// scheme's own port away, so the comparison is exact.
+    /// Whether a page states an origin that is meant. Browsers write scheme and host in lower case
+    /// and leave the scheme's own port away, so the comparison is exact.
     fn matches(&self, origin: &str) -> bool {
         let Some((scheme, authority)) = origin.split_once("://") else {
             return false;

@@ -8,11 +8,12 @@ use bytes::Bytes;
 
 use crate::stream::Stream;
 
-/// Most pieces in one vectored write. More would gain nothing: the system call is spread thin by then.
+/// Most pieces in one vectored write. More would gain nothing: the system call is spread thin by
+/// then.
 const PIECES_PER_WRITE: usize = 64;
 
-/// Frames up to this many bytes are copied together when several wait: a copy of so little is cheaper than a
-/// reference of its own and a place in the vector of a write.
+/// Frames up to this many bytes are copied together when several wait: a copy of so little is
+/// cheaper than a reference of its own and a place in the vector of a write.
 const COPIED_BYTES_MAX: usize = 512;
 
 /// Frames are copied together up to about this many bytes; then the next piece begins.
@@ -24,8 +25,8 @@ const LOG_BYTES_MAX: usize = 4 << 20;
 /// Bytes of memory that an idle hub's log may keep.
 const LOG_BYTES_KEPT: usize = 64 << 10;
 
-/// A queue may keep this many empty places while it is empty: none is allocated in a steady stream, and an idle
-/// connection keeps less than 300 bytes.
+/// A queue may keep this many empty places while it is empty: none is allocated in a steady stream,
+/// and an idle connection keeps less than 300 bytes.
 const SPARE_PLACES: usize = 4;
 
 /// Bytes that are written as they are.
@@ -57,16 +58,17 @@ impl Piece {
     }
 }
 
-/// Frames of this turn that go to many, one after the other: what follows each other for a connection is written
-/// from here as one piece. Nothing is copied, or counted, for a receiver.
+/// Frames of this turn that go to many, one after the other: what follows each other for a
+/// connection is written from here as one piece. Nothing is copied, or counted, for a receiver.
 ///
-/// Bound: [`LOG_BYTES_MAX`]; what does not fit goes its own way. It is emptied when all connections have been written,
-/// which may be in a later turn while it has room;
-/// what could not be written of it is copied before.
+/// Bound: [`LOG_BYTES_MAX`]; what does not fit goes its own way. It is emptied when all connections
+/// have been written, which may be in a later turn while it has room; what could not be written of
+/// it is copied before.
 #[derive(Debug, Default)]
 pub(crate) struct TurnLog {
     bytes: Vec<u8>,
-    /// Where the last frame lies. A fan-out that reaches legacy clients as well adds its frame more than once.
+    /// Where the last frame lies. A fan-out that reaches legacy clients as well adds its frame more
+    /// than once.
     last: Range<usize>,
 }
 
@@ -106,11 +108,11 @@ impl TurnLog {
     }
 }
 
-/// Frames that wait to be written. One alone, or a large one, is shared with its other receivers; small ones that
-/// wait together are copied together.
+/// Frames that wait to be written. One alone, or a large one, is shared with its other receivers;
+/// small ones that wait together are copied together.
 ///
-/// Bound: the worker ends a connection that has more than `stall_bytes` waiting after a write; how many
-/// frames a client may leave unconfirmed is the hub's to say.
+/// Bound: the worker ends a connection that has more than `stall_bytes` waiting after a write; how
+/// many frames a client may leave unconfirmed is the hub's to say.
 #[derive(Debug, Default)]
 pub(crate) struct Outgoing {
     pieces: VecDeque<Piece>,
@@ -154,7 +156,8 @@ impl Outgoing {
         self.pieces.push_back(Piece::Shared(frame.clone()));
     }
 
-    /// Queues a frame of the log. The connection must be writable: what stays must not refer to the log.
+    /// Queues a frame of the log. The connection must be writable: what stays must not refer to the
+    /// log.
     pub(crate) fn push_logged(&mut self, frame: Range<usize>) {
         self.bytes += frame.len();
         match self.pieces.back_mut() {
@@ -163,7 +166,8 @@ impl Outgoing {
         }
     }
 
-    /// Drops what no byte was written of: its client will have it again, or be told that it has missed it.
+    /// Drops what no byte was written of: its client will have it again, or be told that it has
+    /// missed it.
     pub(crate) fn drop_unwritten(&mut self) {
         let begun = usize::from(self.written > 0);
         self.pieces.truncate(begun);

@@ -1,8 +1,9 @@
-//! The first line of a connection by which a proxy that forwards bytes says for whom it does: version 1 of the PROXY
-//! protocol.
+//! The first line of a connection by which a proxy that forwards bytes says for whom it does:
+//! version 1 of the PROXY protocol.
 //!
-//! Anybody may send one, so that a health check through such a proxy works; whether it is believed depends on who has
-//! sent it. With TLS of the server's own there is none: it would come before the handshake.
+//! Anybody may send one, so that a health check through such a proxy works; whether it is believed
+//! depends on who has sent it. With TLS of the server's own there is none: it would come before the
+//! handshake.
 
 use std::net::IpAddr;
 

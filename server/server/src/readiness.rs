@@ -43,7 +43,8 @@ impl Readiness {
         let (is_good, text) = match self.phase() {
             Phase::Ready => match self.store() {
                 Access::Full => (true, "ready\n"),
-                // Live messages go on, and so do reads and deletions: it is no reason to send everybody away.
+                // Live messages go on, and so do reads and deletions: it is no reason to send
+                // everybody away.
                 Access::NoSpace { .. } => (
                     true,
                     "ready\nstore: the disk is nearly full, nothing new is stored\n",

@@ -1,8 +1,9 @@
 //! What comes in: the bytes of clients, and the frames in them.
 //!
-//! A connection is served for as many messages as one turn of it may hold; what else was read of it waits for its next
-//! one. Connections take turns by app ([`crate::lanes`]), and whoever stays above the rate of a connection is read no
-//! more until it is below, then sent away (decision 0012).
+//! A connection is served for as many messages as one turn of it may hold; what else was read of it
+//! waits for its next one. Connections take turns by app ([`crate::lanes`]), and whoever stays
+//! above the rate of a connection is read no more until it is below, then sent away (decision
+//! 0012).
 
 use std::io::ErrorKind;
 
@@ -24,8 +25,8 @@ use crate::worker::Worker;
 /// Reads of one connection while it has its turn.
 const READS_PER_VISIT: usize = 4;
 
-/// Messages of one connection while it has its turn, where several apps are served: a bound on what one client's
-/// turn makes another app's wait.
+/// Messages of one connection while it has its turn, where several apps are served: a bound on what
+/// one client's turn makes another app's wait.
 const MESSAGES_PER_VISIT: usize = 64;
 
 /// The same where one app has the hub for itself: fewer, larger turns cost less.
@@ -41,8 +42,8 @@ const WORK_PER_TURN: usize = 1_024;
 /// ([`crate::arrivals::STRANGERS_US`]): work is an estimate.
 const STRANGERS_WORK_PER_TURN: usize = 1_024;
 
-/// TLS handshakes that are computed per turn, of which each takes up to a millisecond: whoever waits for more waits, not
-/// those who are logged in.
+/// TLS handshakes that are computed per turn, of which each takes up to a millisecond: whoever
+/// waits for more waits, not those who are logged in.
 const HANDSHAKES_PER_TURN: usize = 2;
 
 /// What a step of a TLS handshake is for work, in messages.
@@ -54,7 +55,8 @@ const SENDS_PER_WORK: usize = 16;
 /// A read of fewer bytes that completes no message is work of its own.
 const SMALL_READ_BYTES: usize = 512;
 
-/// Bytes that a closing connection may still send until it is dropped: what may have been on its way.
+/// Bytes that a closing connection may still send until it is dropped: what may have been on its
+/// way.
 const LATE_BYTES_MAX: usize = 1 << 20;
 
 /// The same of a stranger.
@@ -119,8 +121,8 @@ impl Worker {
         self.node.intake.take(bytes, queued);
     }
 
-    /// Reads one connection until it has nothing more or its turn is over, and says how many bytes there were. What it
-    /// was for messages is added to `self.reading.work`.
+    /// Reads one connection until it has nothing more or its turn is over, and says how many bytes
+    /// there were. What it was for messages is added to `self.reading.work`.
     fn read_connection(&mut self, slot: usize, messages_max: usize) -> usize {
         let mut bytes = 0;
         for _ in 0..READS_PER_VISIT {
@@ -145,9 +147,9 @@ impl Worker {
                     return bytes;
                 }
                 Ok(count) => {
-                    // Less than asked for is all that there was; what comes later makes an event. An end that
-                    // was announced before makes none, so that it has to be met by reading on. TLS keeps bytes
-                    // of its own.
+                    // Less than asked for is all that there was; what comes later makes an event.
+                    // An end that was announced before makes none, so that it has to be met by
+                    // reading on. TLS keeps bytes of its own.
                     let is_all = count < most
                         && !connection.flags.is_read_closed
                         && matches!(connection.stream, Stream::Plain(_));
@@ -249,8 +251,8 @@ impl Worker {
         }
     }
 
-    /// Gives the hub the frames in what the connection has sent, until its turn is over; returns how many bytes are
-    /// left then.
+    /// Gives the hub the frames in what the connection has sent, until its turn is over; returns
+    /// how many bytes are left then.
     fn decode(&mut self, slot: usize, bytes: &mut [u8], messages_max: usize) -> usize {
         let Some(connection) = self.connections.get(slot) else {
             return 0;
@@ -310,7 +312,8 @@ impl Worker {
         left
     }
 
-    /// Takes one event; true when it was a frame, from which the hub learns by itself that the client is alive.
+    /// Takes one event; true when it was a frame, from which the hub learns by itself that the
+    /// client is alive.
     fn take_event(&mut self, slot: usize, id: ConnectionId, event: Event<'_>) -> bool {
         self.reading.work += 1;
         match event {
@@ -382,8 +385,8 @@ impl Worker {
         });
     }
 
-    /// Holds a connection to its rate of messages. One that has sent too many is not read until its time comes; one
-    /// that does so for long is sent away.
+    /// Holds a connection to its rate of messages. One that has sent too many is not read until its
+    /// time comes; one that does so for long is sent away.
     fn hold_to_rate(&mut self, slot: usize, work: usize) {
         let now_ms = self.now.mono_ms;
         let Some(connection) = self.connections.get(slot) else {
@@ -473,7 +476,8 @@ impl Worker {
         true
     }
 
-    /// Closes a connection that has sent more than a login needs; it counts as a login that has failed.
+    /// Closes a connection that has sent more than a login needs; it counts as a login that has
+    /// failed.
     fn send_stranger_away(&mut self, slot: usize) {
         let now_ms = self.now.mono_ms;
         if let Some(connection) = self.connections.get(slot) {

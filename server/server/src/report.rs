@@ -17,7 +17,8 @@ pub struct HubReport {
     pub connections: usize,
     /// Sockets that were taken in since the start.
     pub connections_made: u64,
-    /// The longest time that the hub's loop took from one wait to the next, in milliseconds, since the start.
+    /// The longest time that the hub's loop took from one wait to the next, in milliseconds, since
+    /// the start.
     pub longest_turn_ms: u64,
 }
 
@@ -33,7 +34,8 @@ pub struct NodeReport {
 }
 
 impl NodeReport {
-    /// What has happened by app, in all hubs: those with the most messages first; then of all other apps together.
+    /// What has happened by app, in all hubs: those with the most messages first; then of all other
+    /// apps together.
     pub fn apps(&self) -> (Vec<(AppId, AppCounts)>, AppCounts) {
         let mut sums = BTreeMap::<AppId, AppCounts>::new();
         let mut others = AppCounts::default();

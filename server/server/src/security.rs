@@ -1,8 +1,10 @@
-//! The security log: who was let in, who was refused and why, who was sent away. Target `tidings::security`.
+//! The security log: who was let in, who was refused and why, who was sent away. Target
+//! `tidings::security`.
 //!
-//! Every event names the source address and the connection; app and user as far as they are known, never a token, a
-//! certificate or a payload. What strangers can cause is sampled, so that a flood costs a bounded number of lines: the
-//! next line of its kind tells how many were left out. The page `site/guide/security-log.md` lists the events.
+//! Every event names the source address and the connection; app and user as far as they are known,
+//! never a token, a certificate or a payload. What strangers can cause is sampled, so that a flood
+//! costs a bounded number of lines: the next line of its kind tells how many were left out. The
+//! page `site/guide/security-log.md` lists the events.
 
 use std::net::IpAddr;
 
@@ -188,7 +190,8 @@ impl SecurityLog {
         );
     }
 
-    /// A connection sends more than it may, and is sent away for it. `user`: who is logged in on it.
+    /// A connection sends more than it may, and is sent away for it. `user`: who is logged in on
+    /// it.
     pub(crate) fn flood(&mut self, connection: &Connection, user: Option<(&str, &str)>) {
         let Some(left_out) = self.floods.take(self.now_ms) else {
             return;

@@ -1,4 +1,4 @@
-//! Starts, supervises and ends the threads of a node.
+//! Starts, supervises and stops the threads of a node.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -40,14 +40,15 @@ use crate::tls::Tls;
 use crate::worker::{LISTENER, Node, WAKER, Worker, WorkerParts};
 use crate::{http, kept_sessions, listen};
 
-/// How long connections may take to end in a drain, after the last client was sent away. With the window for
-/// that and the wait for what is under way, it stays below the 30 s of contract 4.5.
+/// How long connections may take to end in a drain, after the last client was sent away. With the
+/// window for that and the wait for what is under way, it stays below the 30 s of contract 4.5.
 const DRAIN: Duration = Duration::from_secs(6);
 
 /// How long what is under way between hubs, store and senders may take in a drain.
 const SETTLE: Duration = Duration::from_secs(3);
 
-/// Rounds in which every hub has had its turn: a word to another hub takes two, by way of its topic's home.
+/// Rounds in which every hub has had its turn: a word to another hub takes two, by way of its
+/// topic's home.
 const ROUNDS: usize = 3;
 
 /// How often the supervisor wakes where memory is not measured.
@@ -56,7 +57,7 @@ const UNMEASURED: Duration = Duration::from_secs(60);
 /// What clients are told of the server.
 const SERVER: &str = concat!("tidings ", env!("CARGO_PKG_VERSION"));
 
-/// Makes a server run.
+/// A server that is ready to be started.
 #[derive(Debug)]
 pub struct Server;
 
@@ -73,7 +74,8 @@ impl Server {
         if config.drain_window_ms > DRAIN_WINDOW_MS_MAX {
             return Err(StartError::DrainWindow(config.drain_window_ms));
         }
-        // Order: the store before the port, so that a refused second start never takes connections of the first.
+        // Order: the store before the port, so that a refused second start never takes connections
+        // of the first.
         let (engine, snapshots) = open_engine(&config)?;
         let media = open_media(&config)?;
         let admin = config.admin_listen.map(listen::open_one).transpose()?;
@@ -206,7 +208,7 @@ impl Server {
     }
 }
 
-/// A server that runs. Dropped without [`RunningServer::join`], it drains in the background.
+/// A running server. Dropped without [`RunningServer::join`], it drains in the background.
 #[derive(Debug)]
 pub struct RunningServer {
     local_addr: SocketAddr,
@@ -216,7 +218,7 @@ pub struct RunningServer {
 }
 
 impl RunningServer {
-    /// The address really bound.
+    /// The address that was bound.
     pub fn local_addr(&self) -> SocketAddr {
         self.local_addr
     }
@@ -226,7 +228,8 @@ impl RunningServer {
         self.admin_addr
     }
 
-    /// Begins to end: clients are sent away with `going_away`, nothing new is accepted. Returns at once.
+    /// Starts to drain: clients are disconnected with `going_away`, and nothing new is accepted.
+    /// Returns at once.
     pub fn drain(&self) {
         self.drain.drain();
     }
@@ -236,8 +239,8 @@ impl RunningServer {
         self.drain.clone()
     }
 
-    /// Waits until the server has ended: its connections are closed and the store is on disk. It ends at most
-    /// about 25 s after a drain, however clients behave.
+    /// Waits until the server has stopped: its connections are closed and the store is on disk.
+    /// That takes at most about 25 s after a drain, however clients behave.
     pub fn join(self) {
         let Self {
             drain, supervisor, ..
@@ -248,7 +251,7 @@ impl RunningServer {
     }
 }
 
-/// Reaches a running server from any thread: drains it, gives it other tenants, and asks how it is.
+/// Controls a running server from any thread: drains it, changes its apps, and reports its state.
 #[derive(Clone)]
 pub struct ServerHandle {
     control: Sender<Command>,
@@ -265,32 +268,34 @@ impl std::fmt::Debug for ServerHandle {
 }
 
 impl ServerHandle {
-    /// See [`RunningServer::drain`]. A server that is draining or has ended is left alone.
+    /// See [`RunningServer::drain`]. Does nothing on a server that is draining or has stopped.
     pub fn drain(&self) {
         let _ = self.control.send(Command::Drain);
     }
 
-    /// Replaces the rules of legacy logins of single apps; they count from each user's next login on.
+    /// Replaces the rules for legacy logins of single apps; they apply from each user's next login
+    /// on.
     pub fn replace_legacy_rules(&self, rules: BTreeMap<AppId, AppRules>) {
         let _ = self.control.send(Command::LegacyRules(rules));
     }
 
-    /// What the store accepts.
+    /// What the store accepts at present.
     pub fn store_access(&self) -> Access {
         self.readiness.store()
     }
 
-    /// The store as it is at moments of its own; `None` = it is kept in memory.
+    /// Takes snapshots of the store; `None` = it is kept in memory.
     pub fn snapshots(&self) -> Option<Snapshots> {
         self.snapshots.clone()
     }
 
-    /// Whether every hub has had a turn within the time: a server that is stuck has not, nor one that has ended.
+    /// Whether every hub has had a turn within the time: false for a server that is stuck or has
+    /// stopped.
     pub fn has_turns_within(&self, limit: Duration) -> bool {
         self.reports_within(limit).len() == self.mailboxes.len()
     }
 
-    /// How the server is. Hubs that do not answer within the time are missing.
+    /// Reports the server's state. Hubs that do not answer within the time are missing.
     pub fn report(&self, limit: Duration) -> NodeReport {
         let mut hubs = self.reports_within(limit);
         hubs.sort_by_key(|report| report.cell.hub);
@@ -313,14 +318,14 @@ impl ServerHandle {
         self.mailboxes.iter().map_while(next).collect()
     }
 
-    /// Reads the files of the TLS certificate anew. If they cannot be used, the log says so and nothing changes. It
-    /// happens by itself too, seconds after they have changed.
+    /// Reloads the files of the TLS certificate. If they cannot be used, the log says so and
+    /// nothing changes. This also happens automatically, seconds after they have changed.
     pub fn reload_certificate(&self) {
         let _ = self.control.send(Command::Certificate);
     }
 
-    /// Replaces the tenants: settings and bans take effect at once, certificates with the next token. A server that
-    /// is draining or has ended is left alone.
+    /// Replaces the apps: settings and bans take effect at once, certificates with the next token.
+    /// Does nothing on a server that is draining or has stopped.
     pub fn replace_apps(&self, apps: Apps) {
         let _ = self.control.send(Command::Apps(Arc::new(apps)));
     }
@@ -335,11 +340,11 @@ enum Command {
 }
 
 struct Supervisor {
-    /// How long connections may take to end.
+    /// How long connections may take to end, in milliseconds.
     drain: Duration,
     /// Where sessions are kept for the next process; `None` = nowhere.
     directory: Option<PathBuf>,
-    /// `None` = nobody knows how much memory there is.
+    /// `None` = the amount of memory is unknown.
     memory: Option<Watch>,
     tls: Option<Tls>,
     readiness: Arc<Readiness>,
@@ -391,7 +396,7 @@ impl Supervisor {
         self.tell(|| Envelope::Stop);
         let mut snapshots = Vec::new();
         for worker in self.workers {
-            // A hub's thread that panics ends the process.
+            // A panic in a hub's thread ends the process.
             snapshots.extend(worker.join().ok().flatten());
         }
         // Order: no hub is left that could hand anything in.
@@ -407,7 +412,7 @@ impl Supervisor {
         tracing::info!(took_ms = begin.elapsed().as_millis(), "ended");
     }
 
-    /// Tells the hubs how short memory is; returns how long to wait for the next look.
+    /// Tells the hubs how short memory is; returns how long to wait for the next measurement.
     fn look_at_memory(&mut self) -> Duration {
         let Some((watch, mut used)) = self.memory.as_mut().zip(memory_used()) else {
             return UNMEASURED;
@@ -437,7 +442,7 @@ fn tell(mailboxes: &[Arc<Mailbox>], envelope: impl Fn() -> Envelope) {
     }
 }
 
-/// Lets every hub have a turn. Returns whether nothing is under way in any of them.
+/// Gives every hub a turn. Returns whether nothing is in progress in any of them.
 fn round(mailboxes: &[Arc<Mailbox>]) -> bool {
     let (to, reports) = channel();
     tell(mailboxes, || Envelope::Report(to.clone()));
@@ -449,7 +454,7 @@ fn round(mailboxes: &[Arc<Mailbox>]) -> bool {
     (0..mailboxes.len()).fold(true, |all, _| report() && all)
 }
 
-/// Lets what is under way come to an end. Returns whether it has.
+/// Waits until operations in progress are complete. Returns whether they are.
 fn settle(mailboxes: &[Arc<Mailbox>]) -> bool {
     let begin = Instant::now();
     tell(mailboxes, || Envelope::Settle);
@@ -466,8 +471,9 @@ fn settle(mailboxes: &[Arc<Mailbox>]) -> bool {
     settled == ROUNDS
 }
 
-/// Gives each hub its sessions back, lets all of them know where everybody is, and ends the sessions of those who
-/// have been banned, or whose app is served no longer, since the process before had its tenants.
+/// Gives each hub its sessions back, lets all of them know where everybody is, and ends the
+/// sessions of those who have been banned, or whose app is served no longer, since the process
+/// before had its tenants.
 fn restore(mailboxes: &[Arc<Mailbox>], snapshots: Vec<Snapshot>, apps: &Arc<Apps>) {
     let sessions: usize = snapshots.iter().map(Snapshot::sessions).sum();
     for snapshot in snapshots {
@@ -483,7 +489,7 @@ fn restore(mailboxes: &[Arc<Mailbox>], snapshots: Vec<Snapshot>, apps: &Arc<Apps
     tracing::info!(sessions, "sessions of the process before go on");
 }
 
-/// Keeps the sessions for the next process.
+/// Saves the sessions for the next process.
 fn keep(directory: &Path, clock: Clock, is_settled: bool, snapshots: &[Snapshot]) {
     if !is_settled {
         tracing::warn!("sessions are not kept: not everything under way came to an end in time");
@@ -496,7 +502,8 @@ fn keep(directory: &Path, clock: Clock, is_settled: bool, snapshots: &[Snapshot]
     }
 }
 
-/// A quarter of the memory is for what clients have not confirmed, in equal parts (contract DEL-12).
+/// A quarter of the memory is for what clients have not confirmed, in equal parts (contract
+/// DEL-12).
 fn replay_bytes_max(memory_max: Option<u64>, hubs: u16) -> usize {
     let bytes = memory_max.map(|max| max / 4 / u64::from(hubs));
     bytes
@@ -542,14 +549,14 @@ fn open_media(config: &ServerConfig) -> Result<Option<Arc<dyn MediaStore>>, Star
     }
 }
 
-/// How many bytes apps may have stored, where they have a quota.
+/// How many bytes each app may store, where it has a quota.
 fn stored_bounds(apps: &Apps) -> StoredBounds {
     let quotas = apps.listed.keys().map(|app| (app, apps.quotas(app)));
     let bounds = quotas.filter_map(|(app, quotas)| Some((app.clone(), quotas.max_bytes?)));
     bounds.filter(|(_, max)| *max > 0).collect()
 }
 
-/// Hands answers to the hubs, and says how the store is.
+/// Passes answers to the hubs, and reports the store's state.
 struct StoreSink {
     mailboxes: Vec<Arc<Mailbox>>,
     readiness: Arc<Readiness>,
@@ -588,8 +595,8 @@ fn start_worker(mut parts: WorkerParts) -> Result<JoinHandle<Option<Snapshot>>, 
     Builder::new()
         .name(format!("hub-{}", hub.hub))
         .spawn(move || {
-            // A hub that has panicked may hold anything: the process ends, and its clients resume elsewhere or
-            // after the restart (contract CRA-9).
+            // A hub that has panicked may be in any state: the process ends, and its clients resume
+            // elsewhere or after the restart (contract CRA-9).
             match catch_unwind(AssertUnwindSafe(|| Worker::new(parts).run())) {
                 Ok(Ok(snapshot)) => return Some(snapshot),
                 Ok(Err(error)) => {

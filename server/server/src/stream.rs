@@ -12,12 +12,12 @@ use rustls::{ServerConfig, ServerConnection};
 use crate::http::speaks_http2;
 use crate::outgoing::Written;
 
-/// Unencrypted bytes that rustls keeps when the socket is full. More stays in the connection's own queue, where
-/// it is counted and shared.
+/// Unencrypted bytes that rustls keeps when the socket is full. More stays in the connection's own
+/// queue, where it is counted and shared.
 const TLS_BUFFER_BYTES: usize = 32 * 1024;
 
-/// What a client may send until its handshake is done. A greeting with every extension that is in use has 2 KiB; rustls
-/// would keep 64 KiB of one.
+/// What a client may send until its handshake is done. A greeting with every extension that is in
+/// use has 2 KiB; rustls would keep 64 KiB of one.
 const TLS_GREETING_BYTES_MAX: usize = 8 * 1024;
 
 /// A connection's byte stream. It never blocks.
@@ -83,8 +83,9 @@ impl Stream {
         matches!(self, Self::Tls(tls) if tls.session.is_handshaking())
     }
 
-    /// Registers for both directions at once: readiness is told at edges, so that an idle or a keeping-up
-    /// connection never causes a wake-up for being writable, and no system call changes the interest later.
+    /// Registers for both directions at once: readiness is told at edges, so that an idle or a
+    /// keeping-up connection never causes a wake-up for being writable, and no system call changes
+    /// the interest later.
     pub(crate) fn register(&mut self, registry: &Registry, token: Token) -> io::Result<()> {
         registry.register(self.tcp(), token, Interest::READABLE | Interest::WRITABLE)
     }
@@ -151,7 +152,8 @@ impl Stream {
     pub(crate) fn shutdown_write(&mut self) {
         if let Self::Tls(tls) = self {
             tls.session.send_close_notify();
-            // If the socket does not take the goodbye now, the client sees the end of the stream instead.
+            // If the socket does not take the goodbye now, the client sees the end of the stream
+            // instead.
             let _ = tls.write_out();
         }
         // A socket that cannot be shut down is gone already.
@@ -164,8 +166,8 @@ impl TlsStream {
         loop {
             match self.session.reader().read(buffer) {
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {}
-                // The client ended TCP without a goodbye of TLS: frames carry their own length, so that nothing
-                // cut short passes for whole.
+                // The client ended TCP without a goodbye of TLS: frames carry their own length, so
+                // that nothing cut short passes for whole.
                 Err(error) if error.kind() == ErrorKind::UnexpectedEof => return Ok(0),
                 other => return other,
             }

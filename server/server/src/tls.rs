@@ -17,7 +17,8 @@ use crate::error::StartError;
 use crate::http::HTTP2;
 
 impl TlsFiles {
-    /// Reads both files as a server does at its start. Returns when the certificate ends, in seconds since 1970.
+    /// Reads both files as a server does at its start. Returns when the certificate ends, in
+    /// seconds since 1970.
     ///
     /// # Errors
     /// [`StartError`], as a start with these files would end.
@@ -33,24 +34,24 @@ impl TlsFiles {
     }
 }
 
-/// How often the files are looked at.
+/// How often the files are checked.
 const LOOK_INTERVAL: Duration = Duration::from_secs(2);
 
-/// The certificate in force, and its files, which are read anew when they have changed.
+/// The current certificate, and its files, which are reloaded when they change.
 #[derive(Debug)]
 pub(crate) struct Tls {
     files: TlsFiles,
     config: Arc<ServerConfig>,
     resolver: Arc<Current>,
-    /// How the files looked when they were read last.
+    /// The state of the files when they were last read.
     read_at: Stamps,
-    /// How they looked when they were looked at last. They are read when both looks agree: whoever replaces two files
-    /// does so one after the other.
+    /// The state of the files at the last check. They are read when two checks agree, because
+    /// somebody who replaces two files does so one after the other.
     seen: Stamps,
     next_look: Instant,
 }
 
-/// Presents the certificate in force to each handshake.
+/// Presents the current certificate to each handshake.
 #[derive(Debug)]
 struct Current(RwLock<Arc<CertifiedKey>>);
 
@@ -61,7 +62,7 @@ impl ResolvesServerCert for Current {
     }
 }
 
-/// What changes with a file: time, length, number. `None` = it cannot be looked at.
+/// What changes with a file: time, length, inode. `None` = it cannot be inspected.
 type Stamps = [Option<(i64, i64, u64, u64)>; 2];
 
 impl Tls {
@@ -94,8 +95,8 @@ impl Tls {
         self.config.clone()
     }
 
-    /// Looks at the files if it is time, and reads them if they have changed. Returns how long to wait for the next
-    /// look.
+    /// Checks the files if it is time, and reads them if they have changed. Returns how long to
+    /// wait for the next check.
     pub(crate) fn look(&mut self) -> Duration {
         let now = Instant::now();
         if now >= self.next_look {
@@ -108,11 +109,12 @@ impl Tls {
         self.next_look.saturating_duration_since(now)
     }
 
-    /// Reads the files anew. If they cannot be used, the log says why, and the certificate stays as it is.
+    /// Reloads the files. If they cannot be used, the log says why, and the certificate stays as it
+    /// is.
     pub(crate) fn reload(&mut self) {
         let certificate = self.files.certificate.display();
         self.seen = stamps(&self.files);
-        // Also if they cannot be used: it is said once for each change.
+        // Even if they cannot be used: each change is reported once.
         self.read_at = self.seen;
         match read(&self.files) {
             Ok(key) => {

@@ -1,9 +1,10 @@
 //! A hub's thread: one loop, one turn at a time.
 //!
-//! A turn: wait until something is ready or due; take what the inbox has; accept, read and decode; give it all to
-//! the hub and carry out its effects; post what other hubs and the store are to have; write every connection that
-//! has something to be written, once. Nothing blocks but the wait; locks are taken by logins, by ends of sessions and
-//! by turns that took long, never by a message.
+//! A turn: wait until something is ready or due; take what the inbox has; accept, read and decode;
+//! give it all to the hub and carry out its effects; post what other hubs and the store are to
+//! have; write every connection that has something to be written, once. Nothing blocks but the
+//! wait; locks are taken by logins, by ends of sessions and by turns that took long, never by a
+//! message.
 
 use std::collections::{BTreeSet, VecDeque};
 use std::hash::RandomState;
@@ -45,7 +46,8 @@ use crate::security::SecurityLog;
 /// Readiness events taken per turn; more are taken in the next.
 const EVENTS_PER_TURN: usize = 1024;
 
-/// Batches taken from the inbox per turn, so that a flood from other hubs cannot starve the sockets.
+/// Batches taken from the inbox per turn, so that a flood from other hubs cannot starve the
+/// sockets.
 const BATCHES_PER_TURN: usize = 256;
 
 /// From so many connections to be written on, a turn looks for more to write to them first.
@@ -54,7 +56,8 @@ const GATHERED_CONNECTIONS: usize = 64;
 /// How often a turn does so: what it reads is bounded each time.
 const GATHERINGS_PER_TURN: usize = 4;
 
-/// A turn that has taken so long already does not, in milliseconds: those who wait to be written have waited enough.
+/// A turn that has taken so long already does not, in milliseconds: those who wait to be written
+/// have waited enough.
 const GATHERING_MS: u64 = 5;
 
 /// The buffer that all connections of a hub are read into.
@@ -72,7 +75,8 @@ const PAUSE_MS: u64 = 2;
 pub(crate) const LISTENER: Token = Token(usize::MAX);
 pub(crate) const WAKER: Token = Token(usize::MAX - 1);
 
-/// What all hubs of a node share. A message touches nothing in it but `intake`, once per connection that is read.
+/// What all hubs of a node share. A message touches nothing in it but `intake`, once per connection
+/// that is read.
 pub(crate) struct Node {
     pub(crate) clock: Clock,
     pub(crate) gate: Arc<Gate>,
@@ -86,7 +90,8 @@ pub(crate) struct Node {
     pub(crate) legacy: Arc<LegacyDoor>,
     /// Which logins are taken. Locked by logins, and by turns that took too long.
     pub(crate) admission: Mutex<Admission>,
-    /// What users have used of their rates. Locked by logins and by ends of sessions that have used any.
+    /// What users have used of their rates. Locked by logins and by ends of sessions that have used
+    /// any.
     pub(crate) used: Mutex<UsedRates>,
     /// Hashes the names of those who are told to come again.
     pub(crate) names: RandomState,
@@ -124,11 +129,13 @@ pub(crate) struct Door {
     pub(crate) connections_made: u64,
     /// TLS handshakes, oldest first; some may have ended since. Bound: `tls_handshakes_max`.
     pub(crate) handshakes: VecDeque<ConnectionId>,
-    /// Connections that are turned away unless they ask for the server's health, oldest first; some may be gone.
+    /// Connections that are turned away unless they ask for the server's health, oldest first; some
+    /// may be gone.
     pub(crate) probes: VecDeque<ConnectionId>,
     /// Connections that come back from the HTTP thread. Bound: those that it had.
     pub(crate) returned: VecDeque<Returned>,
-    /// Until when strangers are served in this turn; `None` = nobody is logged in whom they could keep waiting.
+    /// Until when strangers are served in this turn; `None` = nobody is logged in whom they could
+    /// keep waiting.
     pub(crate) strangers_until: Option<Instant>,
     /// An app has a list of origins of its own.
     pub(crate) has_page_rules: bool,
@@ -288,8 +295,8 @@ impl Worker {
         self.begin_strangers();
         self.note_readiness(events);
         self.take_inbox();
-        // Whoever floods this node is paused while a hub is behind: what a hub cannot take stays in the kernel's
-        // buffers, then with the clients.
+        // Whoever floods this node is paused while a hub is behind: what a hub cannot take stays in
+        // the kernel's buffers, then with the clients.
         if !self.is_paused() {
             self.accept();
             self.read();
@@ -306,8 +313,8 @@ impl Worker {
         Ok(())
     }
 
-    /// Before many connections are written, takes what has arrived meanwhile: it goes out with the same writes. One
-    /// look costs less than a hundredth of what it may save.
+    /// Before many connections are written, takes what has arrived meanwhile: it goes out with the
+    /// same writes. One look costs less than a hundredth of what it may save.
     fn gather(&mut self, events: &mut Events) -> io::Result<()> {
         for _ in 0..GATHERINGS_PER_TURN {
             if self.connections.dirty() < GATHERED_CONNECTIONS || self.is_paused() {
@@ -441,7 +448,8 @@ impl Worker {
         }
     }
 
-    /// Memory is short, or is no longer: less, or as much as ever, may wait for a client that does not read.
+    /// Memory is short, or is no longer: less, or as much as ever, may wait for a client that does
+    /// not read.
     fn take_pressure(&mut self, pressure: Pressure) {
         self.writing.stall_bytes = match pressure {
             Pressure::None => REPLAY_BYTES_MAX,

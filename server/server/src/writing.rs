@@ -1,4 +1,4 @@
-//! What goes out: frames, closes, connections that leave.
+//! Output: frames, closes, connections that leave.
 
 use bytes::Bytes;
 use tidings_hub::Input;
@@ -11,14 +11,14 @@ use crate::mailbox::Envelope;
 use crate::outgoing::Written;
 use crate::worker::Worker;
 
-/// A queue is written before the end of the turn when it has grown to this many bytes: a busy turn must not make
-/// a client that reads look like one that does not.
+/// A queue that has grown to this many bytes is written before the end of the turn: a busy turn
+/// must not make a client that reads look like one that does not.
 pub(crate) const EARLY_WRITE_BYTES: usize = 256 * 1024;
 
-/// A flush that has taken so long is broken off where several apps are served, in milliseconds.
+/// Where several apps are served, a flush that has taken this long is interrupted, in milliseconds.
 const FLUSH_MS: u64 = 2;
 
-/// Connections that are looked at between two looks at the clock.
+/// Connections handled between two readings of the clock.
 const LOOKS_PER_CLOCK: usize = 32;
 
 /// RFC 6455, 7.4.1: the purpose is fulfilled.
@@ -46,8 +46,9 @@ impl Worker {
         self.connections.mark_dirty(slot);
     }
 
-    /// Writes every connection that has something to be written, once. Where several apps are served, what one of them
-    /// has for many is broken off after a while, so that the others are heard; it goes on in the next turn.
+    /// Writes every connection that has queued data, once. Where several apps are served, one app's
+    /// large fan-out is interrupted after a while, so that the others are served; it continues in
+    /// the next turn.
     pub(crate) fn flush(&mut self) {
         let is_shared = self.connections.lanes.are_shared();
         let began_ms = self.node.clock.now().mono_ms;
@@ -85,12 +86,12 @@ impl Worker {
             let Some(connection) = self.connections.get(slot) else {
                 continue;
             };
-            // TLS may hold something back although the queue is empty.
+            // TLS may hold data back although the queue is empty.
             let is_written = connection.outgoing.is_empty() && !connection.flags.is_blocked;
             if is_written && let Stage::Closing(closing) = &connection.stage {
                 match closing {
                     Closing::ClientClose => {}
-                    // Nothing that it has sent is unread, so that ending TCP loses nothing.
+                    // Everything that it has sent was read, so closing TCP loses nothing.
                     Closing::StreamEnd if connection.flags.is_heard_out => self.lose(slot),
                     Closing::StreamEnd => connection.stream.shutdown_write(),
                     Closing::Nothing => self.lose(slot),
@@ -121,7 +122,7 @@ impl Worker {
         );
     }
 
-    /// Ends a WebSocket that broke the protocol; the hub is told.
+    /// Ends a WebSocket that violated the protocol; the hub is notified.
     pub(crate) fn fail(&mut self, slot: usize, code: u16) {
         let Some(connection) = self.connections.get(slot) else {
             return;
@@ -132,7 +133,7 @@ impl Worker {
         self.give(Input::Malformed { connection: id });
     }
 
-    /// The client has closed: its code comes back, the hub is told.
+    /// The client has closed: its code is returned, and the hub is notified.
     pub(crate) fn answer_close(&mut self, slot: usize, code: Option<u16>) {
         let Some(connection) = self.connections.get(slot) else {
             return;
@@ -145,7 +146,7 @@ impl Worker {
         tidings_cell::closed(self, id);
     }
 
-    /// Answers a request that is not served.
+    /// Answers a request that is refused.
     pub(crate) fn refuse(&mut self, slot: usize, refusal: &Refusal) {
         tracing::debug!(hub = self.id.hub, %refusal, "a request was refused");
         self.begin_closing(slot, Closing::StreamEnd, &refusal.response());
@@ -170,7 +171,8 @@ impl Worker {
         self.connections.mark_dirty(slot);
     }
 
-    /// Both sides have closed: what is still queued goes out, then the server ends TCP, as the standard wants.
+    /// Both sides have closed: queued data is sent, then the server ends TCP, as the standard
+    /// requires.
     pub(crate) fn finish_closing(&mut self, slot: usize) {
         let Some(connection) = self.connections.get(slot) else {
             return;
@@ -179,7 +181,7 @@ impl Worker {
         self.connections.mark_dirty(slot);
     }
 
-    /// Drops a connection that is no more, or has taken too long.
+    /// Drops a connection that is gone, or has taken too long.
     pub(crate) fn lose(&mut self, slot: usize) {
         self.end_fresh(slot);
         let Some(mut connection) = self.connections.remove(slot) else {
@@ -188,7 +190,8 @@ impl Worker {
         if let Stage::Closing(Closing::Nothing) = connection.stage {
             connection.stream.shutdown_write();
         }
-        // Closing the socket, which follows, takes it out of the kernel's list of those to be watched.
+        // Closing the socket, which follows, takes it out of the kernel's list of those to be
+        // watched.
         if connection.is_open() {
             tidings_cell::closed(self, connection.id);
         } else if connection.flags.is_legacy {
@@ -196,7 +199,7 @@ impl Worker {
         }
     }
 
-    /// Posts the connections that go to other hubs.
+    /// Sends off the connections that go to other hubs.
     pub(crate) fn send_leaving(&mut self) {
         for slot in std::mem::take(&mut self.writing.leaving) {
             let is_leaving = self
@@ -209,7 +212,7 @@ impl Worker {
             let Some(mut connection) = self.connections.remove(slot) else {
                 continue;
             };
-            // If it fails the socket is broken, which the other hub will find.
+            // If it fails, the socket is broken, as the other hub will find.
             let _ = connection.stream.deregister(self.poll.registry());
             connection.flags = crate::connection::Flags::default();
             connection.outgoing.keep(&self.writing.log);

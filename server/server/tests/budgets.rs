@@ -1,5 +1,5 @@
-//! What one connection may cost: messages per turn and per second, before and after a login, at both doors. Counted in
-//! messages and outcomes, not in time.
+//! What one connection may cost: messages per turn and per second, before and after a login, at
+//! both doors. Counted in messages and outcomes, not in time.
 
 mod common;
 
@@ -47,7 +47,8 @@ fn bogus_resume(number: u8) -> Resume {
     }
 }
 
-/// Why the server ends the connection, whatever it sends before. Its client may be cut off while it still writes.
+/// Why the server ends the connection, whatever it sends before. Its client may be cut off while it
+/// still writes.
 fn end_of(client: &mut Client<TcpStream>) -> Option<u16> {
     loop {
         match client.next() {
@@ -72,7 +73,8 @@ fn shared() -> TestServer {
 #[test]
 fn a_stranger_may_send_few_messages_whatever_they_are() {
     let server = shared();
-    // A second word while a resume is looked for breaks the protocol; else a policy of ours is violated.
+    // A second word while a resume is looked for breaks the protocol; else a policy of ours is
+    // violated.
     let cases: [(&str, u16, Vec<u8>); 3] = [
         (
             "resumes",
@@ -197,7 +199,8 @@ fn a_client_that_floods_is_slowed_then_sent_away_and_stays_out_for_its_pause() {
     let took_ms = began.elapsed().as_millis() as u64;
     assert_eq!(end, Some(CloseCode::RateLimited as u16));
     assert!(took_ms + 1_000 >= FLOOD_MS, "after {took_ms} ms");
-    // Whatever was not read stands in the sockets' buffers; of what was, no more than the rate allows.
+    // Whatever was not read stands in the sockets' buffers; of what was, no more than the rate
+    // allows.
     let buffered = 16 << 20;
     let rate = RATE_CONNECTION_MESSAGE;
     let allowed =

@@ -1,5 +1,6 @@
-//! Nobody's traffic is anybody else's trouble, by counts of work and outcomes: what the server takes of a flood, whom it
-//! sends away, and who gets in meanwhile. Times are in docs/proven/fairness.md, which `cargo xtask fairness` makes.
+//! Nobody's traffic is anybody else's trouble, by counts of work and outcomes: what the server
+//! takes of a flood, whom it sends away, and who gets in meanwhile. Times are in
+//! docs/proven/fairness.md, which `cargo xtask fairness` makes.
 
 mod common;
 
@@ -33,8 +34,8 @@ const MASK: Option<[u8; 4]> = Some([0; 4]);
 /// An app that shares the hub.
 const OTHER_APP: &str = "b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0";
 
-/// One hub with two apps, behind a proxy that states its clients' addresses: those of this machine have no limits of
-/// their own.
+/// One hub with two apps, behind a proxy that states its clients' addresses: those of this machine
+/// have no limits of their own.
 fn proxied() -> ServerConfig {
     let mut config = config();
     config.hubs = 1;
@@ -46,7 +47,8 @@ fn proxied() -> ServerConfig {
     config
 }
 
-/// The request of a client at this address; the native path has a sub-protocol, the legacy ones have none.
+/// The request of a client at this address; the native path has a sub-protocol, the legacy ones
+/// have none.
 fn upgrade(path: &str, from: &str) -> String {
     let request = match path {
         "/rtm" => UPGRADE.to_owned(),
@@ -159,7 +161,8 @@ fn log_in_to(app: &str, address: SocketAddr, user: &str, from: &str) -> TcpStrea
     client.stream
 }
 
-/// A stranger may say a few things; whoever goes on is sent away, whatever it is and at whichever door.
+/// A stranger may say a few things; whoever goes on is sent away, whatever it is and at whichever
+/// door.
 #[test]
 fn a_stranger_who_goes_on_and_on_is_sent_away() {
     let server = TestServer::start(proxied());
@@ -197,10 +200,12 @@ fn a_stranger_who_goes_on_and_on_is_sent_away() {
     }
 }
 
-/// What a stranger is told at most before it is sent away: an answer to each of its messages, and why it goes.
+/// What a stranger is told at most before it is sent away: an answer to each of its messages, and
+/// why it goes.
 const ANSWERS_MAX: usize = PREAUTH_LEGACY_FRAMES_MAX + 2;
 
-/// The oldest of the strangers goes when there are too many, so that whoever has something to say gets in.
+/// The oldest of the strangers goes when there are too many, so that whoever has something to say
+/// gets in.
 #[test]
 fn strangers_who_say_nothing_keep_nobody_out() {
     let mut config = proxied();
@@ -359,8 +364,8 @@ fn frames_in(bytes: &[u8]) -> usize {
     events.frames().max(1)
 }
 
-/// Whatever a client says counts against what its connection may say. The last of more than that waits for its turn, on a
-/// machine of any speed.
+/// Whatever a client says counts against what its connection may say. The last of more than that
+/// waits for its turn, on a machine of any speed.
 #[test]
 fn whatever_a_user_says_counts() {
     let server = TestServer::start(proxied());
@@ -389,7 +394,8 @@ fn whatever_a_user_says_counts() {
         })
     });
     let kinds: Vec<_> = kinds.collect();
-    // What is over the burst comes at the rate, but for what is taken at once and paid for afterwards.
+    // What is over the burst comes at the rate, but for what is taken at once and paid for
+    // afterwards.
     let least = Duration::from_millis(u64::from(rate.window_ms) * 3 / 4);
     for kind in kinds {
         let (what, heard, took) = kind.join().expect("it does not panic");
@@ -477,7 +483,8 @@ fn is_too_often(reply: &Reply) -> bool {
     matches!(&reply.result, Some(reply::Result::Error(error)) if error.outcome == Outcome::TooOften as u32)
 }
 
-/// Whoever was sent away for a flood stays away for as long as it was told, by whichever way it comes.
+/// Whoever was sent away for a flood stays away for as long as it was told, by whichever way it
+/// comes.
 #[test]
 fn a_flooder_stays_away_for_its_pause() {
     let server = TestServer::start(proxied());

@@ -55,7 +55,8 @@ impl Place {
         self.server.address()
     }
 
-    /// Waits until that many files are there: what is left of a refused upload goes after the answer.
+    /// Waits until that many files are there: what is left of a refused upload goes after the
+    /// answer.
     fn has_files(&self, count: usize) {
         let began = Instant::now();
         while self.files().len() != count {

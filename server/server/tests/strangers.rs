@@ -1,4 +1,5 @@
-//! What a client may do wrong before and after it has logged in, and what that costs: its own connection.
+//! What a client may do wrong before and after it has logged in, and what that costs: its own
+//! connection.
 
 mod common;
 
@@ -65,7 +66,8 @@ fn bad_requests_are_answered_with_their_reason() {
     }
 }
 
-/// Whether a write fails within some seconds: the server has closed the whole connection, not only its own side.
+/// Whether a write fails within some seconds: the server has closed the whole connection, not only
+/// its own side.
 fn is_closed(stream: &mut std::net::TcpStream) -> bool {
     let until = Instant::now() + Duration::from_secs(3);
     while Instant::now() < until {
@@ -106,7 +108,8 @@ fn a_refused_request_is_gone_when_it_is_answered() {
 fn a_refused_request_that_goes_on_is_answered_in_peace() {
     let server = start();
     let refused = UPGRADE.replace("Version: 13", "Version: 12");
-    // What stands behind it has not been read when the answer goes; ending TCP then would lose the answer.
+    // What stands behind it has not been read when the answer goes; ending TCP then would lose the
+    // answer.
     let mut stream = connect_tcp(server.address());
     stream
         .write_all((refused + &"x".repeat(30_000)).as_bytes())

@@ -418,7 +418,8 @@ fn a_renewed_certificate_is_served_without_a_restart() {
     let second = replace_files(&server, true);
     assert_ne!(first, second);
     wait_for(&server, &second);
-    // Told, with a key that belongs to another: the old one stays. The next command is carried out after it.
+    // Told, with a key that belongs to another: the old one stays. The next command is carried out
+    // after it.
     let unfit = replace_files(&server, false);
     server.server.running().handle().reload_certificate();
     let third = {

@@ -16,7 +16,8 @@ const PROTOCOL_VERSION: u8 = 70;
 /// A record of a handshake. Source: RFC 8446, 5.1.
 const HANDSHAKE: u8 = 22;
 
-/// The greeting of a client that speaks this version at most (`[3, 1]` = TLS 1.0), with suites that every version has.
+/// The greeting of a client that speaks this version at most (`[3, 1]` = TLS 1.0), with suites that
+/// every version has.
 fn greeting(version: [u8; 2]) -> Vec<u8> {
     let mut hello = version.to_vec();
     hello.extend([7; 32]);

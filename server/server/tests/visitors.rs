@@ -30,8 +30,9 @@ const FOLDER: &str = "TIDINGS_TEST_FOLDER";
 /// Strangers of each kind. More would be given up for others.
 const STRANGERS: usize = 200;
 
-/// What one takes that holds back the end of a record of TLS: rustls sets 18 KiB aside for the largest, which has to be
-/// whole before it can be decrypted, and the session has 4 KiB of keys and buffers (decision 0021).
+/// What one takes that holds back the end of a record of TLS: rustls sets 18 KiB aside for the
+/// largest, which has to be whole before it can be decrypted, and the session has 4 KiB of keys and
+/// buffers (decision 0021).
 const RECORD_BYTES_MAX: usize = 26 * 1024;
 
 /// What a kind of stranger does with its connection.
@@ -73,7 +74,8 @@ fn main() {
             let most = match is_tls {
                 true if kind.is_http2 => VISIT_HTTP2_BYTES_MAX,
                 true if kind.is_raw => RECORD_BYTES_MAX,
-                // A record of TLS holds as many requests as the client likes, and is decrypted as a whole.
+                // A record of TLS holds as many requests as the client likes, and is decrypted as a
+                // whole.
                 true if !kind.stays => VISIT_TLS_BYTES_MAX,
                 _ => VISIT_BYTES_MAX,
             };
@@ -208,7 +210,8 @@ fn measure(kind: &Kind, is_tls: bool, folder: PathBuf) -> usize {
     after.saturating_sub(before) / STRANGERS
 }
 
-/// Waits until the server knows that all have gone: they are not to be counted among those that come next.
+/// Waits until the server knows that all have gone: they are not to be counted among those that
+/// come next.
 fn wait_until_gone(port: u16) {
     let until = Instant::now() + PATIENCE;
     while open_to(port) > 0 {

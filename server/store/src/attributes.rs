@@ -174,7 +174,7 @@ fn load<B: Backend>(
         ReadError::Damaged(how) => {
             group.damaged += 1;
             ReadError::Damaged(format!(
-                "the attributes of {owner:?}: {how}; set or clear them anew"
+                "the attributes of {owner:?}: {how}; set or clear them again"
             ))
         }
         error => error,

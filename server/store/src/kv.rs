@@ -40,7 +40,9 @@ pub(crate) enum ReadError {
 
 impl ReadError {
     pub(crate) fn malformed(what: &str) -> Self {
-        Self::Damaged(format!("a record with a right checksum is no {what}"))
+        Self::Damaged(format!(
+            "a record with a correct checksum is not a valid {what}"
+        ))
     }
 }
 

@@ -82,12 +82,12 @@ impl<B: Backend> Store<B> {
     fn become_read_only(&mut self, fault: &Fault) {
         self.cache.get_mut().clear();
         let remedy = if fault.may_heal {
-            "it goes on by itself when the disk has space"
+            "it recovers on its own when the disk has space"
         } else {
             "check the disk, then restart the server"
         };
         let reason = format!(
-            "the store is read-only since a write failed: {}; {remedy}",
+            "the store has been read-only since a write failed: {}; {remedy}",
             fault.reason
         );
         self.health.access = Access::ReadOnly { reason };
@@ -262,7 +262,10 @@ fn carry_out<B: Backend>(group: &mut Group<'_, B>, op: &StoreOp) -> Result<Store
             conversation,
             range,
         } => history::read(group, conversation, range),
-        _ => carry_out_invitations(group, op),
+        StoreOp::InvitationPut { .. }
+        | StoreOp::InvitationRead { .. }
+        | StoreOp::InvitationDrop { .. }
+        | StoreOp::InvitationList { .. } => carry_out_invitations(group, op),
     }
 }
 

@@ -110,7 +110,7 @@ fn a_store_that_stopped_at_a_full_disk_goes_on_when_there_is_space() {
     let Access::ReadOnly { reason } = engine.health().access else {
         panic!("{:?}", engine.health());
     };
-    assert!(reason.contains("goes on by itself"), "{reason}");
+    assert!(reason.contains("recovers on its own"), "{reason}");
     for user in 0..users {
         assert!(is_done(&apply(&mut engine, &[read(user)])), "reads go on");
     }

@@ -120,7 +120,7 @@ fn list(arguments: &ListArguments) -> Result<(), Failure> {
         return output::write_json(&apps);
     }
     if entries.is_empty() {
-        return output::write("no apps; make one with `tidings app create`\n");
+        return output::write("no apps; create one with `tidings app create`\n");
     }
     let mut text = format!("{:<32}  certificates  name\n", "app id");
     for entry in entries {
@@ -140,16 +140,16 @@ fn rotate(arguments: &RotateArguments) -> Result<(), Failure> {
     if entry.certificates.len() > 1 {
         return Err(Failure::new(
             format!(
-                "app {} is in the middle of a change: it has two certificates",
+                "app {} is in the middle of a rotation: it has two certificates",
                 entry.id
             ),
-            "end that one first: `tidings app rotate --drop-old`",
+            "finish it first: `tidings app rotate --drop-old`",
         ));
     }
     let certificate = certificate(arguments.certificate.as_deref())?;
     if entry.certificates.contains(&certificate) {
         return Err(Failure::new(
-            format!("app {} has this certificate already", entry.id),
+            format!("app {} already has this certificate", entry.id),
             "give a different one, or leave it out to get a random one",
         ));
     }
@@ -162,7 +162,7 @@ fn rotate(arguments: &RotateArguments) -> Result<(), Failure> {
         "From now on, logins need tokens.".into()
     } else {
         format!(
-            "The old one is good until `tidings app rotate {} --drop-old`.",
+            "The old one stays valid until `tidings app rotate {} --drop-old`.",
             arguments.id
         )
     };
@@ -195,9 +195,9 @@ fn drop_old(mut place: Workplace, arguments: &RotateArguments) -> Result<(), Fai
         },
     )?;
     let logins = if arguments.disconnect {
-        ", and logins that it has let in end"
+        ", and sessions that logged in with it end"
     } else {
-        "; logins that it has let in go on until their tokens end"
+        "; sessions that logged in with it continue until their tokens expire"
     };
     output::write(&format!("the old certificate is gone{logins}\n{told}\n"))
 }
@@ -432,7 +432,7 @@ fn secret() -> Result<String, Failure> {
     let mut bytes = [0; 16];
     getrandom::fill(&mut bytes).map_err(|error| {
         Failure::new(
-            format!("the system gives no random number: {error}"),
+            format!("the system provides no random numbers: {error}"),
             "try again",
         )
     })?;

@@ -164,13 +164,13 @@ fn look_at_apps(findings: &mut Findings, config: &ServerConfig, is_dev: bool) {
     match (apps.len(), open.count()) {
         (_, _) if is_dev => findings.doubtful(
             "apps",
-            "--dev: every app id is accepted and nobody needs a token",
+            "--dev: every app id is accepted and no token is needed",
             "use it on your own machine only",
         ),
         (0, _) => findings.bad(
             "apps",
             "there are none, so nobody can log in",
-            "make one with `tidings app create`, or give yours with --app-file",
+            "create one with `tidings app create`, or give yours with --app-file",
         ),
         (count, 0) => findings.good("apps", &counted(count, "app is listed", "apps are listed")),
         (count, open) => findings.doubtful(
@@ -229,7 +229,7 @@ fn look_at_memory(findings: &mut Findings, config: &ServerConfig) {
         (Some(max), _) => findings.good("memory", &format!("at most {} MiB are used", max >> 20)),
         (None, _) => findings.doubtful(
             "memory",
-            "the system does not report how much there is",
+            "the system does not report how much memory it has",
             "give --memory-max; it only works where the system reports how much is used",
         ),
     }

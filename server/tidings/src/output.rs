@@ -40,7 +40,7 @@ pub(crate) fn write_json(value: &impl serde::Serialize) -> Result<(), Failure> {
     let text = serde_json::to_string_pretty(value).map_err(|error| {
         Failure::new(
             format!("cannot produce the output: {error}"),
-            "report this, with what you have run",
+            "report this, with the command that you ran",
         )
     })?;
     write(&format!("{text}\n"))

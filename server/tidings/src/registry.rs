@@ -80,8 +80,8 @@ impl Entry {
         for text in &self.ended_certificates {
             let number = u64::from_str_radix(text, 16).map_err(|_| {
                 here(Failure::new(
-                    format!("{text:?} is no fingerprint of a certificate"),
-                    "mend the list ended_certificates, or take it out",
+                    format!("{text:?} is not the fingerprint of a certificate"),
+                    "fix the list ended_certificates, or remove it",
                 ))
             })?;
             app.ended_certificates.insert(number);
@@ -174,7 +174,7 @@ impl Registry {
                     path.display(),
                     error.message().replace('\n', " ")
                 ),
-                "mend the line, or move the file away and make the apps again with `tidings app create`",
+                "fix the line, or move the file away and create the apps again with `tidings app create`",
             )
         })?;
         let registry = Self {
@@ -221,7 +221,7 @@ impl Registry {
         text.parse().map_err(|error: crate::app::AppSpecError| {
             Failure::new(
                 format!("{}: {error}", self.path.display()),
-                "mend the file, or move it away and make the apps again with `tidings app create`",
+                "fix the file, or move it away and create the apps again with `tidings app create`",
             )
         })
     }
@@ -245,8 +245,8 @@ impl Registry {
     pub(crate) fn add(&mut self, entry: Entry) -> Result<(), Failure> {
         if self.content.apps.iter().any(|other| other.id == entry.id) {
             return Err(Failure::new(
-                format!("app {} is there already", entry.id),
-                "change its certificate with `tidings app rotate`, or leave --id away to get a new id",
+                format!("app {} already exists", entry.id),
+                "change its certificate with `tidings app rotate`, or leave --id out to get a new id",
             ));
         }
         let parts = std::iter::once(&entry.id).chain(&entry.certificates);

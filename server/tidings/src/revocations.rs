@@ -69,7 +69,7 @@ impl Revocations {
         self.tokens.retain(|_, until| *until > now_s);
         if self.tokens.len() >= TOKENS_MAX {
             return Err(Failure::new(
-                format!("{TOKENS_MAX} tokens are revoked that have not ended"),
+                format!("{TOKENS_MAX} revoked tokens have not expired yet"),
                 "revoke all tokens of a user with --user, or of all users with --everybody",
             ));
         }
@@ -102,8 +102,8 @@ impl Revocations {
         for (user, before) in &self.users {
             let user = UserId::parse_by(NameRule::Wide, user).map_err(|error| {
                 Failure::new(
-                    format!("user {user:?} has had no token: {error}"),
-                    "mend the table revoked.users",
+                    format!("user {user:?} cannot have had a token: {error}"),
+                    "fix the table revoked.users",
                 )
             })?;
             to.not_before.insert(user, *before);
@@ -111,8 +111,8 @@ impl Revocations {
         for (text, until) in &self.tokens {
             let id = text.parse::<TokenId>().map_err(|_| {
                 Failure::new(
-                    format!("{text:?} is no beginning of a signature"),
-                    "mend the table revoked.tokens",
+                    format!("{text:?} is not the beginning of a signature"),
+                    "fix the table revoked.tokens",
                 )
             })?;
             to.revoked.insert(id, *until);

@@ -22,7 +22,7 @@ use crate::{log, output};
 
 const DEV_NOTICE: &str = "\
 ******************************************************************
-*  --dev: every app id is accepted and nobody needs a token.     *
+*  --dev: every app id is accepted and no token is needed.     *
 *  Anyone who can reach this server can be any user.             *
 *  Do not use it in production.                                  *
 ******************************************************************";
@@ -209,7 +209,7 @@ impl Office for Arc<RunningOffice> {
         self.handle.reload_certificate();
         say_ready();
         match &read {
-            Ok(apps) => tracing::info!(apps, "the apps were read anew"),
+            Ok(apps) => tracing::info!(apps, "the apps were reloaded"),
             Err(failure) => tracing::error!(
                 error = failure.what(),
                 hint = failure.hint(),
@@ -344,12 +344,12 @@ fn watch_signals(office: Arc<RunningOffice>) -> Result<(), Failure> {
                     // The log already has the details.
                     let _ = office.reload();
                 } else if is_ending {
-                    tracing::warn!("ended at once by a second signal");
+                    tracing::warn!("stopped immediately by a second signal");
                     log::finish();
                     std::process::exit(EXIT_INTERRUPTED);
                 } else {
                     is_ending = true;
-                    tracing::info!(signal, "ending; a second signal ends at once");
+                    tracing::info!(signal, "stopping; a second signal stops immediately");
                     tell_systemd(&[NotifyState::Stopping]);
                     office.handle.drain();
                 }

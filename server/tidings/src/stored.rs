@@ -119,7 +119,7 @@ fn backup(arguments: &BackupArguments) -> Result<(), Failure> {
             ownership::settle(&path).and(written).map_err(incomplete)?
         }
         None => control::backup(&path, &mut writer)?.ok_or_else(|| {
-            incomplete(io::Error::other("the server has ended in the middle of it"))
+            incomplete(io::Error::other("the server stopped in the middle of it"))
         })?,
     };
     // Order: the records come last, so that a backup that has them is complete.

@@ -78,7 +78,7 @@ pub enum BuildError {
         len: usize,
     },
     /// Such a token would be refused when read: checkers disagree on which copy counts.
-    #[error("privilege {privilege} stands twice in one service")]
+    #[error("privilege {privilege} occurs twice in one service")]
     RepeatedPrivilege {
         /// The privilege's number.
         privilege: u16,

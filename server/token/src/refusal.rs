@@ -246,7 +246,7 @@ pub enum Flaw {
     #[error("its digest is not 32 lower-case hexadecimal characters")]
     SignalingDigest,
     /// One privilege occurs twice in one service; known builders disagree on which copy counts.
-    #[error("privilege {privilege} stands twice in one service")]
+    #[error("privilege {privilege} occurs twice in one service")]
     RepeatedPrivilege {
         /// The privilege's number.
         privilege: u16,

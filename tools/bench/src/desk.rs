@@ -1,4 +1,4 @@
-//! One cell, and the bookkeeping of its clients.
+//! One cell, and the state of its clients.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -17,28 +17,28 @@ use tidings_wire::proto::client_message::Kind;
 use tidings_wire::proto::request::Call;
 use tidings_wire::proto::{ClientFrame, ClientMessage, Request, Resume};
 
-/// A client confirms after so many numbered frames, as the SDKs do.
+/// A client confirms after this many numbered frames, as the SDKs do.
 pub const CONFIRM_FRAMES: u64 = CLIENT_CONFIRM_FRAMES as u64;
 
 /// The app of every user on the bench.
 pub(crate) const APP: &str = "0123456789abcdef0123456789abcdef";
 
-/// What is given to the hub.
+/// An input for the hub.
 #[derive(Debug, Clone)]
 pub enum Step {
     /// A client's connection is opened.
     Open(usize),
     /// A client has sent these bytes: one encoded `ClientFrame`.
     Bytes(usize, Bytes),
-    /// Time passes, in milliseconds; the hub is woken whenever it has asked for it.
+    /// Time passes, in milliseconds; the hub is woken whenever it has asked for that.
     Wait(u64),
 }
 
-/// What is kept of one client.
+/// The state of one client.
 #[derive(Debug, Clone, Copy, Default)]
 struct Client {
     cseq: u64,
-    /// Numbered frames it has been sent.
+    /// Numbered frames sent to it.
     received: u64,
     confirmed: u64,
 }
@@ -49,16 +49,16 @@ pub struct Desk {
     cell: Cell,
     now_ms: u64,
     clients: Vec<Client>,
-    /// What the store has answered.
+    /// The store's answers.
     answers: VecDeque<Input>,
-    /// Frames that clients have been sent.
+    /// Frames sent to clients.
     sent: u64,
     /// Connections that the hub has closed.
     closed: u64,
 }
 
 impl Desk {
-    /// A hub without sessions, and room for the bookkeeping of so many clients.
+    /// A hub without sessions, and room for this many clients.
     pub fn new(clients: usize) -> Self {
         let mut apps = Apps::default();
         let app = App {
@@ -105,7 +105,7 @@ impl Desk {
         self.cell.hub().stats().sessions
     }
 
-    /// The bytes of a message that is no request.
+    /// The bytes of a message that is not a request.
     pub fn message(&self, kind: Kind) -> Bytes {
         encode(Some(kind), 0)
     }
@@ -121,15 +121,14 @@ impl Desk {
         encode(Some(Kind::Request(request)), 0)
     }
 
-    /// The bytes with which a client confirms everything that it has been sent, and so many frames
-    /// more.
+    /// The bytes with which a client confirms everything sent to it, and this many further frames.
     pub fn confirm(&mut self, client: usize, more: u64) -> Bytes {
         let client = &mut self.clients[client];
         client.confirmed = client.received + more;
         encode(None, client.confirmed)
     }
 
-    /// Lets every client confirm that has something to confirm.
+    /// Makes every client confirm that has something to confirm.
     pub fn confirm_all(&mut self) {
         for client in 0..self.clients.len() {
             let state = self.clients[client];
@@ -140,13 +139,13 @@ impl Desk {
         }
     }
 
-    /// A client that has not been heard of; its number.
+    /// A new client; returns its number.
     pub fn add_client(&mut self) -> usize {
         self.clients.push(Client::default());
         self.clients.len() - 1
     }
 
-    /// Carries one step out.
+    /// Carries out one step.
     pub fn step(&mut self, step: &Step) {
         match step {
             Step::Open(client) => self.give(Input::Opened {
@@ -243,7 +242,7 @@ impl Host for Desk {
     }
 }
 
-/// What a store says that holds nothing. Nothing on the bench is written to it.
+/// The answer of an empty store. Nothing on the bench writes to it.
 fn answer(op: &StoreOp) -> StoreAnswer {
     match op {
         StoreOp::InboxRead { .. } => StoreAnswer::InboxPage {
@@ -282,10 +281,11 @@ fn encode(kind: Option<Kind>, confirm: u64) -> Bytes {
     })
 }
 
-/// Whether a frame of the server counts: the field number of its one message says so
-/// (protocol 2.2).
+/// Whether a frame of the server counts: the field number of its only message decides (protocol
+/// 2.2).
 fn is_numbered(frame: &[u8]) -> bool {
-    // Field 1 of ServerFrame: a tag of one byte, a length, then the message with the tag of its
+    // Field 1 of ServerFrame: a tag of one byte, a length, then the message, which starts with the
+    // tag of its kind.
     // kind.
     let mut rest = &payload(frame)[1..];
     prost::decode_length_delimiter(&mut rest).is_ok_and(|_| {

@@ -1,4 +1,4 @@
-//! What a hub costs without sockets, as a table.
+//! The costs of a hub without sockets, as a table.
 
 use std::time::Duration;
 
@@ -39,7 +39,7 @@ enum Command {
     },
 }
 
-/// What one operation took, by number of users.
+/// The cost of one operation, by number of users.
 type Row = (&'static str, Vec<f64>);
 
 fn main() {
@@ -104,8 +104,8 @@ fn hub(users: &[usize], rounds: usize, json: bool) {
     }
 }
 
-/// Deliveries that a second of CPU time carries: a message to so many members, over and over, each
-/// of whom confirms.
+/// Deliveries per second of CPU time: a message to this many members, repeatedly, each of whom
+/// confirms.
 fn deliveries_per_s(members: usize) -> f64 {
     let mut desk = populate(members);
     let (mut spent, mut deliveries) = (Duration::ZERO, 0);
@@ -115,7 +115,7 @@ fn deliveries_per_s(members: usize) -> f64 {
             let (before, sent) = (cpu(), desk.sent());
             measured(&mut desk, &prepared.steps);
             spent += cpu() - before;
-            // The senders' replies are no deliveries.
+            // The senders' replies are not deliveries.
             deliveries += desk.sent() - sent - prepared.steps.len() as u64;
         }
         let prepared = Work::Confirm.prepare(&mut desk, members, 1);

@@ -16,23 +16,23 @@ const ROOM_MEMBERS: usize = 10;
 /// Bytes of a message.
 const MESSAGE_BYTES: usize = 128;
 
-/// Messages to everybody: few, because each is a delivery per user.
+/// Messages to everybody: few, because each is one delivery per user.
 const FANOUT_MESSAGES: usize = 8;
 
-/// The channel of which everybody is a member.
+/// The channel that everybody is a member of.
 const EVERYBODY: &str = "everybody";
 
-/// An operation at a hub that has been populated. They are prepared and measured in the order of
+/// An operation at a populated hub. Operations are prepared and measured in the order of
 /// [`Work::ALL`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Work {
     /// A new user logs in. Per login.
     Login,
-    /// A client asks whether its connection is alive. Per ping.
+    /// A client pings the server. Per ping.
     Ping,
-    /// A new user joins the channel of everybody. Per join.
+    /// A new user joins everybody's channel. Per join.
     Join,
-    /// A message to a channel of ten, of as many channels as there are users by ten. Per message.
+    /// A message to a channel of ten; there is one such channel for every ten users. Per message.
     Publish,
     /// A message to everybody. Per delivery.
     FanOut,
@@ -40,11 +40,11 @@ pub enum Work {
     Confirm,
     /// A message to a user, its receiver's confirmation, the receipt. Per message.
     Peer,
-    /// A user leaves the channel of everybody. Per leave.
+    /// A user leaves everybody's channel. Per leave.
     Leave,
     /// The hub pings a silent client, which answers. Per client.
     Heartbeat,
-    /// A client begins to watch the user whom everybody watches. Per call.
+    /// A client starts to watch the user that everybody watches. Per call.
     Watch,
     /// The state of that user changes. Per watcher.
     Presence,
@@ -55,13 +55,13 @@ pub enum Work {
 /// An operation, ready to be measured.
 #[derive(Debug)]
 pub struct Prepared {
-    /// What is given to the hub.
+    /// The inputs for the hub.
     pub steps: Vec<Step>,
-    /// What the cost is divided by.
+    /// The number that the cost is divided by.
     pub units: u64,
 }
 
-/// A hub with so many users, each a member of the channel of everybody and of a channel of ten.
+/// A hub with this many users, each a member of everybody's channel and of a channel of ten.
 pub fn populate(users: usize) -> Desk {
     let mut desk = Desk::new(2 * users + 1024);
     for user in 0..users {
@@ -70,13 +70,13 @@ pub fn populate(users: usize) -> Desk {
         join(&mut desk, client, EVERYBODY);
         join(&mut desk, client, &room(client));
     }
-    // Counts of the large channel are told a while later.
+    // Counts of the large channel are sent a while later.
     desk.step(&Step::Wait(2_000));
     desk.confirm_all();
     desk
 }
 
-/// Logs one more client in; its number.
+/// Logs in one more client; returns its number.
 pub fn log_in(desk: &mut Desk) -> usize {
     let (client, steps) = login(desk);
     steps.iter().for_each(|step| desk.step(step));
@@ -113,7 +113,7 @@ fn text() -> Option<Message> {
     })
 }
 
-/// Gives the prepared steps to the hub. Never inlined: what counts instructions knows it by its
+/// Gives the prepared steps to the hub. Never inlined: the instruction counter identifies it by its
 /// name.
 #[inline(never)]
 pub fn measured(desk: &mut Desk, steps: &[Step]) {
@@ -123,7 +123,7 @@ pub fn measured(desk: &mut Desk, steps: &[Step]) {
 }
 
 impl Work {
-    /// All of them, in their order.
+    /// All operations, in order.
     pub const ALL: [Self; 12] = [
         Self::Login,
         Self::Ping,
@@ -139,7 +139,7 @@ impl Work {
         Self::Logout,
     ];
 
-    /// Its name in figures.
+    /// Its name in the figures.
     pub fn name(self) -> &'static str {
         match self {
             Self::Login => "login",
@@ -157,10 +157,11 @@ impl Work {
         }
     }
 
-    /// Prepares it at a hub that was populated with so many users, to be done `times` times, at
-    /// most so often as there are users, where that can be chosen.
+    /// Prepares it at a hub populated with this many users, to be done `times` times, but at most
+    /// once per user, where that can be chosen.
     pub fn prepare(self, desk: &mut Desk, users: usize, times: usize) -> Prepared {
-        // Newcomers of `Login` are the last; others are spread over all users.
+        // The newcomers of `Login` are the last users; the other operations are spread over all
+        // users.
         let newcomers = users..users + times;
         let spread = |n: usize| n * (users / times);
         let (steps, units): (Vec<Step>, usize) = match self {

@@ -1,8 +1,8 @@
-//! What sessions and operations take from the allocator: the same on every machine, so that a
-//! ratchet can hold it.
+//! The memory that sessions and operations allocate: the same on every machine, so that a ratchet
+//! can hold it.
 //!
-//! `cargo xtask ratchet --update` writes what is found into `allocations.toml`, to be committed
-//! with the reason.
+//! `cargo xtask ratchet --update` writes the figures into `allocations.toml`, to be committed with
+//! the reason.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -10,25 +10,25 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 use tidings_bench::{Desk, Step, Work, log_in, measured, populate};
 
-/// What a figure may be worse than the committed one: a part of it.
+/// How much worse than the committed figure a figure may be, as a fraction of it.
 const WORSE_MAX: f64 = 0.03;
 
-/// What an allocation per operation may be more, where the figure itself is next to nothing.
+/// Additional slack for an allocation per operation, where the figure itself is close to zero.
 const WORSE_ALLOCATIONS: f64 = 0.01;
 
 /// How fast the cost of one operation may rise with the number of users: 0 = not at all, 1 = in
 /// proportion.
 const EXPONENT_MAX: f64 = 0.05;
 
-/// Users by which `bytes_per_session` is measured.
+/// Number of users for which `bytes_per_session` is measured.
 const SESSIONS: usize = 10_000;
 
 /// The committed figures.
 #[derive(Debug, Default, Serialize, Deserialize)]
 struct Figures {
-    /// Bytes of a hub for a session that has joined nothing, the bus's part included.
+    /// Bytes of a hub for a session that has joined nothing, including the bus's part.
     bytes_per_session: f64,
-    /// Bytes for being a member of one large channel, beside the session.
+    /// Additional bytes for membership of one large channel.
     bytes_per_membership: f64,
     /// Allocations of one operation, by its name, at 1,000 users.
     allocations: BTreeMap<String, f64>,
@@ -69,7 +69,7 @@ fn found() -> Figures {
     }
 }
 
-/// What one operation takes.
+/// The allocations of one operation.
 #[derive(Debug, Clone, Copy)]
 struct Cost {
     allocations: f64,
@@ -77,8 +77,8 @@ struct Cost {
     sent: f64,
 }
 
-/// Every operation at a hub with so many users, done for a quarter as many: what grows by doubling
-/// is spread.
+/// Every operation at a hub with this many users, done for a quarter as many: growth by doubling is
+/// spread over them.
 fn costs(users: usize) -> BTreeMap<&'static str, Cost> {
     let mut desk = populate(users);
     let mut costs = BTreeMap::new();
@@ -158,7 +158,7 @@ fn no_operation_costs_more_as_the_hub_grows() {
             ("bytes allocated", before.bytes, after.bytes),
             ("frames sent", before.sent, after.sent),
         ] {
-            // What is next to nothing may be a little more.
+            // A figure close to zero may be slightly higher.
             let exponent = ((after + 1.0) / (before + 1.0)).ln() / decades;
             if exponent > EXPONENT_MAX {
                 risen.push(format!(

@@ -1,4 +1,4 @@
-//! The guide's pages that are tables: what `errors.toml` and `limits.toml` say, for people.
+//! The guide's tables, generated for people from `errors.toml` and `limits.toml`.
 
 use std::fmt::Write as _;
 
@@ -94,12 +94,12 @@ pub(super) fn limits_page(limits: &Limits) -> String {
     out
 }
 
-/// Text that does not end a table's cell.
+/// Escapes text for a table's cell.
 fn cell(text: &str) -> String {
     text.replace('|', "\\|").replace('<', "&lt;")
 }
 
-/// 32768 as 32,768.
+/// Formats 32768 as 32,768.
 fn grouped(value: u64) -> String {
     let digits = value.to_string();
     let mut out = String::new();

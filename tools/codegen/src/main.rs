@@ -120,7 +120,7 @@ fn main() -> Result<()> {
     Ok(())
 }
 
-/// Formats as `cargo fmt` does, so that its check finds nothing to say about generated files.
+/// Formats as `cargo fmt` does, so that its check accepts generated files.
 fn formatted(text: &str) -> Result<String> {
     let mut rustfmt = Command::new("rustfmt")
         .args(["--edition", "2024", "--config", "max_width=100"])
@@ -390,7 +390,7 @@ fn ts_codes(errors: &Errors) -> String {
     out
 }
 
-/// The same constants one by one: a bundle then has only those that it uses.
+/// The same constants one by one, so that a bundle contains only those that it uses.
 fn ts_rtm_codes(errors: &Errors) -> String {
     let mut out = format!("{NOTICE}\n");
     for family in &errors.family {

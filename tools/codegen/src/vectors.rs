@@ -1,6 +1,6 @@
 //! Makes `proto/vectors.json`: frames as bytes and as JSON, for the tests of every codec.
 //!
-//! The values are walked out of the schema, so that a new message or field is covered by itself:
+//! The values follow from the schema, so that a new message or field is covered automatically:
 //! every kind of message, every field with a value and without, every case of a `oneof`, every name
 //! of an enum.
 
@@ -15,9 +15,9 @@ use prost_reflect::{
 };
 use serde_json::json;
 
-/// What travels: everything else is inside of these.
+/// The top-level messages; everything else is nested in these.
 const FRAMES: [&str; 2] = ["tidings.v1.ClientFrame", "tidings.v1.ServerFrame"];
-/// Larger than 32 bits; every number below 2^53 is a number to every client.
+/// Larger than 32 bits; every client can represent integers below 2^53.
 const LONG: u64 = 1_700_000_000_000;
 
 /// The text of `proto/vectors.json`: a list of `{ type, hex, json }`, the JSON in proto3's
@@ -56,7 +56,7 @@ fn line(message: &DynamicMessage) -> Result<String> {
     Ok(serde_json::to_string(&vector)?)
 }
 
-/// A message without anything, then one for everything that can be different about it.
+/// An empty message, then one for each possible difference.
 fn variants(message: &MessageDescriptor) -> Result<Vec<DynamicMessage>> {
     let full = filled(message)?;
     let mut list = vec![DynamicMessage::new(message.clone())];
@@ -109,7 +109,7 @@ fn filled(message: &MessageDescriptor) -> Result<DynamicMessage> {
     Ok(whole)
 }
 
-/// Values that one entry of the field may have; the last is not the default.
+/// Possible values of one entry of the field; the last is not the default.
 fn samples(field: &FieldDescriptor) -> Result<Vec<Value>> {
     let number = field.number();
     Ok(match field.kind() {

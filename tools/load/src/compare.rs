@@ -1,5 +1,5 @@
-//! Servers side by side: each is started, loaded and stopped, round after round, so that what else
-//! happens on the machine happens to all of them. Figures are medians over the rounds.
+//! Servers side by side: each is started, loaded and stopped, round after round, so that
+//! disturbances of the machine affect all of them alike. Figures are medians over the rounds.
 
 use std::collections::BTreeMap;
 use std::io::Write as _;
@@ -37,13 +37,13 @@ pub(crate) struct Settings {
     size: Size,
 }
 
-/// Servers in the order of the table, with the figures of each.
+/// Servers in the order of the table, with each one's figures.
 pub(crate) type Medians = Vec<(String, BTreeMap<String, f64>)>;
 
-/// Counts of broken promises: the worst round tells, not the median.
+/// Counts of broken promises: here the worst round counts, not the median.
 const FAULTS: [&str; 4] = ["lost", "doubled", "disordered", "refused"];
 
-/// Carries it out and prints the table.
+/// Runs the comparison and prints the table.
 pub(crate) fn run(settings: &Settings) -> Result<()> {
     let servers: Vec<&str> = settings.servers.iter().map(String::as_str).collect();
     let (scenario, size) = (settings.scenario, &settings.size);
@@ -69,7 +69,7 @@ pub(crate) fn run(settings: &Settings) -> Result<()> {
 /// Loads each server in turn, round after round.
 ///
 /// # Errors
-/// No server could be loaded in any round.
+/// If no server could be loaded in any round.
 pub(crate) fn measure(
     scenario: Name,
     servers: &[&str],
@@ -116,8 +116,8 @@ pub(crate) fn write(
     Ok(())
 }
 
-/// One round of one server. The generator is a process of its own: nothing of an earlier run is
-/// left in it.
+/// Runs one round of one server. The generator is a process of its own, so that nothing of an
+/// earlier run remains in it.
 fn once(name: &str, scenario: Name, programs: &Programs, size: &Size) -> Result<Report> {
     let server = start(name, programs)?;
     let output = server

@@ -12,14 +12,14 @@ use crate::link::{Arrival, Link, Out, Target};
 /// One buffer for all reads, in bytes.
 const BUFFER_BYTES: usize = 1 << 20;
 
-/// Reads of one connection before the others have their turn.
+/// Reads of one connection before the others get their turn.
 const READS_PER_TURN: usize = 4;
 
-/// Connections from one address of this machine: the kernel's search for a free port grows dear
-/// beyond.
+/// Connections from one address of this machine: with more, the kernel's search for a free port
+/// becomes slow.
 const LINKS_PER_ADDRESS: usize = 10_000;
 
-/// All client connections, and what they speak.
+/// All client connections, and the protocol that they use.
 pub(crate) struct Engine {
     poll: Poll,
     events: Events,
@@ -29,8 +29,8 @@ pub(crate) struct Engine {
     buffer: Vec<u8>,
     pub(crate) driver: Box<dyn Driver>,
     target: Target,
-    /// Added to the number of a connection when its address is chosen: processes of one run do not
-    /// overlap.
+    /// Added to the number of a connection when its address is chosen, so that processes of one run
+    /// do not overlap.
     first: usize,
     began: Instant,
 }
@@ -50,12 +50,12 @@ impl Engine {
         })
     }
 
-    /// Nanoseconds since the engine began.
+    /// Nanoseconds since the engine started.
     pub(crate) fn now_ns(&self) -> u64 {
         u64::try_from(self.began.elapsed().as_nanos()).unwrap_or(u64::MAX)
     }
 
-    /// Begins one more connection.
+    /// Starts one more connection.
     pub(crate) fn connect(&mut self) -> Result<usize> {
         let number = self.links.len();
         let link = self.begin(number)?;
@@ -63,7 +63,7 @@ impl Engine {
         Ok(number)
     }
 
-    /// Begins a connection again whose end was expected.
+    /// Reopens a connection that was expected to end.
     pub(crate) fn reconnect(&mut self, number: usize) -> Result<()> {
         self.links[number] = self.begin(number)?;
         Ok(())
@@ -89,13 +89,13 @@ impl Engine {
         self.links.len()
     }
 
-    /// Lets the driver say something on a connection.
+    /// Lets the driver send something on a connection.
     pub(crate) fn say(&mut self, link: usize, say: impl FnOnce(&mut dyn Driver, &mut Out<'_>)) {
         say(&mut *self.driver, &mut self.links[link].out());
         mark(&mut self.links[link], &mut self.dirty, link);
     }
 
-    /// Writes what is to be written, waits for at most that long, and takes what has come.
+    /// Writes pending data, waits no longer than given, and handles what has arrived.
     pub(crate) fn turn(
         &mut self,
         wait: Duration,

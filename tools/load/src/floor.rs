@@ -1,8 +1,8 @@
-//! The floor: what the kernel charges when a server does nothing but move frames.
+//! The floor: the kernel's cost when a server does nothing but move frames.
 //!
-//! It speaks the plain protocol, trusts everybody, keeps no session and promises nothing.
-//! `--frames-per-write 1` writes each frame to each member by itself; a larger number gathers that
-//! many frames of a room before it writes them.
+//! It speaks the plain protocol, trusts everybody, keeps no sessions and promises nothing.
+//! `--frames-per-write 1` writes each frame to each member separately; a larger number collects
+//! that many frames of a room before writing them.
 
 use std::collections::HashMap;
 use std::io::{ErrorKind, Read as _, Write as _};
@@ -33,14 +33,14 @@ struct Peer {
     /// `None` until the handshake is done.
     decoder: Option<Decoder>,
     head: Vec<u8>,
-    /// What the kernel has not taken.
+    /// What the kernel has not accepted.
     out: Vec<u8>,
 }
 
 #[derive(Default)]
 struct Room {
     members: Vec<usize>,
-    /// Frames that wait for company, and how many they are.
+    /// Frames that wait for others, and their number.
     frames: Vec<u8>,
     count: usize,
 }
@@ -189,7 +189,8 @@ impl Floor {
         let frames = std::mem::take(&mut room.frames);
         let is_alone = self.frames_per_write == 1;
         for member in &room.members {
-            // Gathered frames are of several senders: their own come back to them. It is a floor.
+            // Collected frames come from several senders, who get their own back. A floor may do
+            // that.
             if (*member != number || !is_alone)
                 && let Some(peer) = &mut self.peers[*member]
             {
@@ -215,7 +216,7 @@ impl Floor {
 }
 
 impl Peer {
-    /// Answers the handshake when its head is there. Clients of a floor say nothing before the
+    /// Answers the handshake once its head is complete. Clients of a floor send nothing before the
     /// answer.
     fn greet(&mut self, bytes: &[u8]) {
         self.head.extend_from_slice(bytes);
@@ -244,7 +245,7 @@ impl Peer {
         self.head = Vec::new();
     }
 
-    /// One write; what the kernel does not take waits.
+    /// One write; what the kernel does not accept waits.
     fn write(&mut self, bytes: &[u8]) {
         if bytes.is_empty() {
             return;

@@ -1,4 +1,4 @@
-//! The hub without sockets: what its own bench says.
+//! The hub without sockets: the results of its own bench.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -21,7 +21,7 @@ pub(crate) struct Hub {
 /// Runs the bench.
 ///
 /// # Errors
-/// It is not built, or fails.
+/// If it is not built, or fails.
 pub(crate) fn measure(bench: &Path) -> Result<Hub> {
     let output = Command::new(bench)
         .args(["hub", "--json"])

@@ -10,7 +10,7 @@ use serde_json::json;
 use crate::drivers::sockudo::{KEY, SECRET};
 use crate::servers::{CERTIFICATE, Programs, free_port};
 
-/// The command of a server that listens on `address`; its settings are written into `folder`.
+/// The command for a server that listens on `address`; its settings are written into `folder`.
 pub(crate) fn command(
     name: &str,
     programs: &Programs,

@@ -14,26 +14,27 @@ use tidings_wire::ws::{
 
 use crate::wire::{Trust, Wire};
 
-/// Frames of clients are masked. A mask of zeroes is a mask: the server's work is the same, ours is
+/// Frames of clients are masked. A mask of zeros is valid: the server's work is the same, ours is
 /// less.
 const MASK: Option<[u8; 4]> = Some([0; 4]);
 
-/// Bytes that may wait for the kernel before the run counts as broken: the server does not read.
+/// Most bytes that may wait for the kernel before the run counts as broken: the server does not
+/// read.
 const OUT_BYTES_MAX: usize = 64 << 20;
 
-/// Where a server is and what it wants to hear.
+/// Where a server is, and what it expects.
 #[derive(Debug, Clone)]
 pub(crate) struct Target {
     /// Address of the server.
     pub(crate) address: SocketAddr,
     /// Sub-protocol; empty = none.
     pub(crate) protocol: &'static str,
-    /// The certificate to be believed, where the server speaks TLS.
+    /// The trusted certificate, where the server uses TLS.
     pub(crate) trust: Option<Trust>,
 }
 
 enum Phase {
-    /// The answer to the handshake, as far as it has come.
+    /// The part of the handshake's answer that has arrived.
     Opening(Vec<u8>),
     Open(Decoder),
     Closed,
@@ -46,13 +47,13 @@ pub(crate) struct Link {
     key: String,
     protocol: &'static str,
     out: Vec<u8>,
-    /// Whether it is on the list of those to be flushed.
+    /// Whether it is on the list of connections to flush.
     pub(crate) is_dirty: bool,
     /// Whether the server may close it.
     pub(crate) is_ending: bool,
 }
 
-/// What waits to be written to a server; messages are framed as they are put in.
+/// Data waiting to be sent to a server; messages are framed as they are added.
 pub(crate) struct Out<'a>(&'a mut Vec<u8>);
 
 #[cfg(test)]
@@ -63,7 +64,7 @@ impl<'a> Out<'a> {
 }
 
 impl Out<'_> {
-    /// Puts a message on its way.
+    /// Queues a message.
     pub(crate) fn send(&mut self, kind: Kind, payload: &[u8]) {
         let opcode = match kind {
             Kind::Text => Opcode::Text,
@@ -73,7 +74,7 @@ impl Out<'_> {
     }
 }
 
-/// What came over a connection.
+/// What arrived over a connection.
 pub(crate) enum Arrival<'a> {
     /// The handshake is done.
     Open,
@@ -81,12 +82,12 @@ pub(crate) enum Arrival<'a> {
     ComeAgain(u32),
     /// A complete message.
     Message(Kind, &'a [u8]),
-    /// The server has closed, in these words.
+    /// The server has closed, with this reason.
     Closed(String),
 }
 
 impl Link {
-    /// Begins to connect from an address of this machine.
+    /// Starts to connect from an address of this machine.
     pub(crate) fn connect(
         target: &Target,
         path: &str,
@@ -101,8 +102,8 @@ impl Link {
         .context("opening a socket; is the limit on open files too low?")?;
         socket.set_nonblocking(true)?;
         socket.set_tcp_nodelay(true)?;
-        // Closed at once when dropped: ports that wait a minute make the search for a free one dear
-        // for the next run.
+        // Closed at once when dropped: ports that linger for a minute make the next run's search
+        // for a free one slow.
         socket.set_linger(Some(Duration::ZERO))?;
         if let Some(from) = from {
             // The kernel chooses a port that is free at this address.
@@ -143,18 +144,18 @@ impl Link {
         })
     }
 
-    /// Has the loop tell when it can be read or written.
+    /// Registers for events of readability and writability.
     pub(crate) fn register(&mut self, registry: &Registry, token: Token) -> Result<()> {
         let both = Interest::READABLE | Interest::WRITABLE;
         Ok(registry.register(self.wire.tcp(), token, both)?)
     }
 
-    /// Where messages are put; they leave with the next flush.
+    /// The buffer for messages, which the next flush sends.
     pub(crate) fn out(&mut self) -> Out<'_> {
         Out(&mut self.out)
     }
 
-    /// Writes what the kernel takes.
+    /// Writes what the kernel accepts.
     pub(crate) fn flush(&mut self) -> Result<()> {
         self.wire.flush().context("writing to the server")?;
         let mut written = 0;
@@ -217,7 +218,7 @@ impl Link {
                     return Ok(false);
                 }
                 check(&head, &self.key, self.protocol)?;
-                // Limits of the generator itself: what servers send here is not hostile.
+                // Limits of the generator itself: what servers send here is trusted.
                 let limits = Limits {
                     message_bytes_max: 16 << 20,
                     fragments_max: 1024,
@@ -264,7 +265,7 @@ impl Link {
     }
 }
 
-/// What a server without room says of the time after which it may have some.
+/// The time in a busy server's answer after which to retry.
 fn retry_after_ms(head: &[u8]) -> Option<u32> {
     let mut headers = [httparse::EMPTY_HEADER; 64];
     let mut response = httparse::Response::new(&mut headers);

@@ -1,4 +1,4 @@
-//! What a series was measured on, read from the system: no names of hosts or users.
+//! The machine of a series, read from the system: no names of hosts or users.
 
 use std::collections::BTreeMap;
 use std::path::Path;

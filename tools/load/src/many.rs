@@ -1,5 +1,4 @@
-//! Several servers, each with a generator of its own, at the same time: a process may open only so
-//! many files.
+//! Several servers at once, each with its own generator: one process can only open so many files.
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::process::{Child, ChildStdin, ChildStdout, Stdio};
@@ -9,10 +8,10 @@ use anyhow::{Context as _, Result, bail};
 use crate::scenario::{Name, READY, Report, Size};
 use crate::servers::{Programs, Server, start};
 
-/// Clients of one process: what its limit on open files leaves, and what one address has ports for.
+/// Clients per process: bounded by its limit on open files, and by the ports of one address.
 const CLIENTS_PER_PROCESS: usize = 17_000;
 
-/// From the first user of one generator to the first of the next: whole addresses, at least
+/// Distance between the first users of two generators: whole addresses, at least
 /// [`CLIENTS_PER_PROCESS`].
 const USERS_APART: usize = 20_000;
 
@@ -28,7 +27,7 @@ pub(crate) struct Settings {
     size: Size,
 }
 
-/// A server and its generator, which ends by itself.
+/// A server and its generator, which ends on its own.
 struct Pair {
     generator: Child,
     input: ChildStdin,
@@ -44,18 +43,18 @@ impl Drop for Pair {
     }
 }
 
-/// Carries it out and prints one line of JSON.
+/// Runs it and prints one line of JSON.
 pub(crate) fn run(settings: &Settings) -> Result<()> {
     let report = measure(settings.scenario, &settings.programs, &settings.size)?;
     println!("{}", serde_json::to_string(&report)?);
     Ok(())
 }
 
-/// Spreads the clients of a scenario over as many servers of ours as it takes, and adds up what
-/// they say.
+/// Distributes the clients of a scenario over as many of our servers as it takes, and adds up the
+/// results.
 ///
 /// # Errors
-/// A server does not start, or a generator fails.
+/// If a server does not start, or a generator fails.
 pub(crate) fn measure(scenario: Name, programs: &Programs, size: &Size) -> Result<Report> {
     let count = size.clients.div_ceil(CLIENTS_PER_PROCESS).max(2);
     let share = Size {
@@ -65,7 +64,7 @@ pub(crate) fn measure(scenario: Name, programs: &Programs, size: &Size) -> Resul
     let without = available_bytes()?;
     let mut pairs = Vec::new();
     for number in 0..count {
-        // Addresses go by the numbers of users: no two generators share one, nor its ports.
+        // Addresses follow from the numbers of users: no two generators share one, nor its ports.
         let share = Size {
             first: number * USERS_APART,
             ..share.clone()
@@ -105,7 +104,7 @@ fn available_bytes() -> Result<u64> {
 }
 
 impl Pair {
-    /// Waits until its clients could begin.
+    /// Waits until its clients are ready to start.
     fn await_ready(&mut self) -> Result<()> {
         let mut line = String::new();
         self.output.read_line(&mut line)?;
@@ -116,7 +115,7 @@ impl Pair {
         Ok(())
     }
 
-    /// What its generator has found.
+    /// The result of its generator.
     fn report(&mut self) -> Result<Report> {
         let mut text = String::new();
         self.output.read_to_string(&mut text)?;
@@ -146,7 +145,7 @@ fn pair(scenario: Name, programs: &Programs, size: &Size) -> Result<Pair> {
     })
 }
 
-/// One report of several: counts and rates are added, times are the longest, costs of one are
+/// Combines several reports: counts and rates are added, times are the longest, costs per item are
 /// averaged.
 fn sum(reports: &[Report]) -> Report {
     let mut all = Report::default();

@@ -1,4 +1,4 @@
-//! What a process has cost, as the operating system counts it.
+//! What a process has cost, according to the operating system.
 
 use std::fs;
 
@@ -13,10 +13,10 @@ pub(crate) struct Cost {
     pub(crate) resident_bytes: u64,
 }
 
-/// Reads the present cost of processes, added up.
+/// Reads the current cost of processes, added up.
 ///
 /// # Errors
-/// A process has ended.
+/// If a process has ended.
 pub(crate) fn cost(pids: &[u32]) -> Result<Cost> {
     let mut sum = Cost::default();
     for pid in pids {

@@ -20,20 +20,20 @@ use crate::servers::{self, Programs};
 /// Deliveries a second where the rate is fixed.
 const PACED_RATE: u64 = 20_000;
 
-/// What one run costs beside its measuring, in seconds: start, logins, joins, warming up. Measured.
+/// What one run takes besides measuring, in seconds: start, logins, joins, warming up. Measured.
 const RUN_OVERHEAD_S: f64 = 3.0;
 
 /// Shortest measuring of what is idle, in seconds: one heartbeat of each client.
 const HEARTBEAT_S: u64 = 10;
 
-/// Seconds that a run over several processes takes beside its measuring, for logins by the ten
-/// thousand. Measured.
+/// Seconds that a run over several processes takes besides measuring, for tens of thousands of
+/// logins. Measured.
 const MANY_OVERHEAD_S: f64 = 25.0;
 
-/// What every scenario of several servers is done with.
+/// The options of every scenario of several servers.
 const SERVERS: [&str; 4] = ["floor", "uws", "nats", "tidings"];
 
-/// What the first fan-out is done with besides.
+/// Further options of the first fan-out.
 const MORE_SERVERS: [&str; 7] = [
     "floor-16",
     "ws",
@@ -44,7 +44,7 @@ const MORE_SERVERS: [&str; 7] = [
     "mosquitto",
 ];
 
-/// Shortest measuring of a mixed day, in seconds: users who come and go have done both.
+/// Shortest measuring of a mixed day, in seconds: by then users have come and gone.
 const DAY_S: u64 = 8;
 
 /// Operations a second of a mixed day.
@@ -119,7 +119,7 @@ impl Step {
         }
     }
 
-    /// What one round takes, more or less, in seconds.
+    /// The approximate length of a round, in seconds.
     fn round_s(&self, seconds: u64) -> f64 {
         let seconds = self.seconds(seconds) as f64;
         if self.is_many {
@@ -149,8 +149,7 @@ impl Step {
         compare::measure(self.scenario, &self.servers, rounds, programs, size)
     }
 
-    /// Rooms of that many members; small rooms come ten at a time, so that a server has enough to
-    /// do.
+    /// Rooms with this many members; small rooms come in tens, so that a server has enough to do.
     fn fanout(members: usize, bytes: usize, servers: &[&'static str]) -> Self {
         Self {
             clients: members.max(1000),
@@ -162,7 +161,7 @@ impl Step {
     }
 }
 
-/// The steps, the most telling first: later ones get fewer rounds when time runs out.
+/// The steps, the most informative first: later ones get fewer rounds when time runs out.
 fn steps(quick: bool, scale: usize) -> Vec<Step> {
     let own = &["tidings"];
     let all: Vec<&str> = [&SERVERS[..], &MORE_SERVERS[..]].concat();
@@ -223,10 +222,10 @@ fn steps(quick: bool, scale: usize) -> Vec<Step> {
     steps
 }
 
-/// Carries the series out.
+/// Runs the series.
 ///
 /// # Errors
-/// The file cannot be written. A server that cannot be loaded is left out, and said so.
+/// If the file cannot be written. A server that cannot be loaded is left out, with a message.
 pub(crate) fn run(settings: &Settings) -> Result<()> {
     let (rounds, seconds) = if settings.quick { (3, 1) } else { (5, 5) };
     let rounds = settings.rounds.unwrap_or(rounds);
@@ -325,10 +324,10 @@ fn begin(settings: &Settings) -> Result<File> {
     Ok(file)
 }
 
-/// Rounds that this step may have so that all runs that are left, one round each, still fit in
+/// The rounds that this step may have so that all remaining runs, one round each, still fit in
 /// their share.
 fn rounds_within(left_s: f64, one_round_s: f64, rounds_max: usize) -> usize {
-    // A small float becomes 0, an infinite one the largest number.
+    // A small float becomes 0, an infinite one the largest integer.
     ((left_s / one_round_s).round() as usize).clamp(1, rounds_max.max(1))
 }
 

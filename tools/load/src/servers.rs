@@ -1,4 +1,4 @@
-//! Servers that are started for a comparison, and stopped by the id of their process.
+//! Servers that are started for a comparison, and stopped by their process ids.
 
 use std::io::{BufRead as _, BufReader};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -11,14 +11,14 @@ use anyhow::{Context as _, Result, bail};
 use crate::launch;
 use crate::scenario::{Name as Scenario, Size};
 
-/// Name of the certificate in the folder of a server that speaks TLS.
+/// Name of the certificate in the folder of a server that uses TLS.
 pub(crate) const CERTIFICATE: &str = "certificate.pem";
 
-/// A server that runs; it is stopped when this is dropped.
+/// A running server; it is stopped when this is dropped.
 pub(crate) struct Server {
     child: Child,
     pub(crate) address: SocketAddr,
-    /// Settings and data of this run.
+    /// Folder of the settings and data of this run.
     folder: Folder,
 }
 
@@ -27,8 +27,8 @@ impl Server {
         self.child.id()
     }
 
-    /// The generator that loads this server, a process of its own: nothing of an earlier run is
-    /// left in it.
+    /// The generator that loads this server, a process of its own, so that nothing of an earlier
+    /// run remains in it.
     pub(crate) fn generator(&self, name: &str, scenario: Scenario, size: &Size) -> Result<Command> {
         let mut command = Command::new(std::env::current_exe()?);
         command
@@ -54,7 +54,7 @@ impl Drop for Server {
     }
 }
 
-/// A folder that goes with its server.
+/// A folder that is removed with its server.
 struct Folder(PathBuf);
 
 impl Folder {
@@ -116,7 +116,7 @@ pub(crate) fn start(name: &str, programs: &Programs) -> Result<Server> {
         .with_context(|| {
             format!("starting {name} ({command:?}); is it installed? See peers/README.md")
         })?;
-    // Servers that say when they are ready are read, so that their pipe does not fill up.
+    // The output of servers that report readiness is read, so that their pipe does not fill up.
     if let Some(stdout) = child.stdout.take() {
         std::thread::spawn(move || BufReader::new(stdout).lines().for_each(drop));
     }
@@ -135,12 +135,12 @@ pub(crate) fn start(name: &str, programs: &Programs) -> Result<Server> {
         }
         std::thread::sleep(Duration::from_millis(50));
     }
-    // The probe's connection is gone, and what a start costs is over.
+    // The probe's connection is gone, and the start is complete.
     std::thread::sleep(Duration::from_millis(500));
     Ok(server)
 }
 
-/// The driver that speaks to a server of this name.
+/// The driver for a server of this name.
 pub(crate) fn driver(name: &str) -> &str {
     name.split('-').next().unwrap_or(name)
 }

@@ -1,4 +1,4 @@
-//! What a message says of itself: who sent it, its number, when it was due.
+//! What a message states about itself: who sent it, its number, when it was due.
 
 use crate::drivers::MARK;
 
@@ -11,7 +11,7 @@ pub(crate) const BODY_BYTES_MIN: usize = MARK.len() + CHARS;
 /// The beginning of a body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Stamp {
-    /// Number of the sender among those of the run.
+    /// Number of the sender within the run.
     pub(crate) sender: u32,
     /// Counted over all messages of the run, from 0; 32 bits.
     pub(crate) number: u32,
@@ -30,7 +30,7 @@ impl Stamp {
         body.resize(bytes.max(BODY_BYTES_MIN), b'x');
     }
 
-    /// Reads what comes after the mark.
+    /// Parses what follows the mark.
     pub(crate) fn read(body: &[u8]) -> Option<Self> {
         let text: &[u8; CHARS] = body.first_chunk()?;
         Some(Self {

@@ -13,14 +13,14 @@ use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, RootCertStore};
 use socket2::Socket;
 
-/// What clients believe.
+/// The certificates that clients trust.
 pub(crate) type Trust = Arc<ClientConfig>;
 
-/// Settings of clients that believe this certificate and no other. Each handshake is a whole one: a
-/// client that has never been there is what is measured.
+/// Settings of clients that trust this certificate and no other. Each handshake is a full one,
+/// because clients that are new to the server are measured.
 ///
 /// # Errors
-/// The file cannot be read or holds no certificate.
+/// If the file cannot be read or contains no certificate.
 pub(crate) fn trust(certificate: &Path) -> Result<Trust> {
     let reading = || format!("reading {}", certificate.display());
     let mut roots = RootCertStore::empty();
@@ -49,7 +49,7 @@ pub(crate) struct Tls {
 }
 
 impl Wire {
-    /// Takes a socket that connects.
+    /// Takes a socket that is connecting.
     pub(crate) fn new(socket: Socket, trust: Option<&Trust>, server: IpAddr) -> Result<Self> {
         let tcp = TcpStream::from_std(socket.into());
         Ok(match trust {
@@ -69,13 +69,13 @@ impl Wire {
         }
     }
 
-    /// Reads what is there, as far as the buffer reaches; 0 = the server sends no more.
+    /// Reads available data into the buffer; 0 = the server sends no more.
     pub(crate) fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let tls = match self {
             Self::Plain(tcp) => return tcp.read(buffer),
             Self::Tls(tls) => tls,
         };
-        // Readiness is told once, whatever TLS keeps: all of it has to be taken.
+        // Readiness is reported once, whatever TLS holds back: everything must be read.
         let mut count = 0;
         while count < buffer.len() {
             let mut stream = rustls::Stream::new(&mut tls.session, &mut tls.tcp);
@@ -90,7 +90,7 @@ impl Wire {
         Ok(count)
     }
 
-    /// Writes what is taken.
+    /// Writes what is accepted.
     pub(crate) fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         match self {
             Self::Plain(tcp) => tcp.write(bytes),
@@ -98,12 +98,12 @@ impl Wire {
         }
     }
 
-    /// Whether TLS has something that the kernel has not taken.
+    /// Whether TLS holds data that the kernel has not accepted.
     pub(crate) fn holds_back(&self) -> bool {
         matches!(self, Self::Tls(tls) if tls.session.wants_write())
     }
 
-    /// Writes what TLS holds back, as far as the kernel takes it.
+    /// Writes what TLS holds back, as far as the kernel accepts it.
     pub(crate) fn flush(&mut self) -> io::Result<()> {
         let Self::Tls(tls) = self else {
             return Ok(());

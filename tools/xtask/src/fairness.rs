@@ -1,15 +1,15 @@
-//! Attacks measured at users of another app, and the page that is made of it.
+//! Measures how attacks affect users of another app, and writes the page about it.
 
 use anyhow::Result;
 
 use crate::reliability::said_by;
 use crate::setup::{cargo, root, web};
 
-/// Builds the program with its pages, attacks it, and makes `docs/proven/fairness.md`.
+/// Builds the program with its pages, attacks it, and writes `docs/proven/fairness.md`.
 pub(crate) fn run(arguments: &[String]) -> Result<()> {
     let begins = |word: &str| arguments.iter().any(|argument| argument == word);
     if !begins("--list") && !begins("--report") {
-        // Some attacks ask for the largest file that the program serves.
+        // Some attacks request the largest file that the program serves.
         if !root().join("clients/js/pack").exists() {
             web()?;
         }

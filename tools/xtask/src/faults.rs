@@ -11,7 +11,7 @@ use crate::sim::Faults;
 /// Faults drawn in one test run.
 const COUNT: u64 = 10;
 
-/// Built apart from the simulator: a binary of its own, with the feature that makes the switches.
+/// Built apart from the simulator: a binary of its own, with the feature that enables the switches.
 const PROGRAM: &[&str] = &[
     "run",
     "--release",
@@ -39,7 +39,7 @@ tests of `tidings-store` make.
 
 ";
 
-/// Runs those that the words choose.
+/// Runs the selected faults.
 pub(crate) fn some(words: &[String]) -> Result<()> {
     let mut command = PROGRAM.to_vec();
     command.extend(words.iter().map(String::as_str));
@@ -96,7 +96,7 @@ pub(crate) fn checks() -> Result<()> {
         .with_context(|| format!("{} cannot be written", path.display()))
 }
 
-/// Draws some of them: other ones in every run, and the seed is printed.
+/// Draws some of them at random, and prints the seed.
 pub(crate) fn draw() -> Result<()> {
     let since = SystemTime::now().duration_since(UNIX_EPOCH);
     let seed = since.map_or(1, |since| since.as_secs());

@@ -1,5 +1,4 @@
-//! Holds the figures in pages that people read against the code that decides them:
-//! `docs/figures.toml`.
+//! Compares the figures in pages for readers with the code that decides them: `docs/figures.toml`.
 
 use std::fs;
 use std::path::PathBuf;
@@ -33,8 +32,8 @@ struct Sources {
     manifest: toml::Table,
 }
 
-/// Fails when a page states a figure that the code does not have, or packages that are released
-/// together differ in version.
+/// Fails when a page states a figure other than the code's, or packages that are released together
+/// differ in version.
 pub(crate) fn check() -> Result<()> {
     let sources = Sources {
         limits: read("proto/limits.toml")?,
@@ -64,7 +63,7 @@ fn read(path: &str) -> Result<toml::Table> {
     toml::from_str(&text).with_context(|| format!("reading {path}"))
 }
 
-/// The pages that people read, without those that are made from the code: their names and texts.
+/// The pages for readers, except those generated from code: names and texts.
 fn pages() -> Result<Vec<(String, String)>> {
     let mut names = vec![PathBuf::from("README.md")];
     for entry in fs::read_dir(root().join("site/guide"))? {
@@ -79,7 +78,7 @@ fn pages() -> Result<Vec<(String, String)>> {
         let text = fs::read_to_string(root().join(&name))?;
         pages.push((name.display().to_string(), text));
     }
-    // What older versions did is told as it was.
+    // Entries about older versions keep their figures.
     let changes = fs::read_to_string(root().join("CHANGELOG.md"))?;
     let newest = changes.split("\n## ").nth(1).unwrap_or_default();
     pages.push(("CHANGELOG.md".into(), newest.to_owned()));
@@ -168,7 +167,7 @@ fn without_marks(text: &str) -> String {
     out.replace(CLOSE, "")
 }
 
-/// What is released together has one version, and the list of changes begins with it.
+/// Everything released together has one version, and the changelog starts with it.
 fn versions(sources: &Sources) -> Result<Vec<String>> {
     let version = sources.value("version")?;
     let mut wrong = Vec::new();

@@ -1,8 +1,8 @@
 //! Instructions that a hub's operations execute, counted by callgrind: no clock, no noise.
 //!
-//! Two things are held: at 1,000 users an operation takes no more than the committed figure, and as
-//! users grow it takes no more than at 1,000. The committed figures belong to one version of the
-//! compiler: with another they are told and not held.
+//! Two things are checked: at 1,000 users an operation takes no more than the committed figure, and
+//! with more users it takes no more than at 1,000. The committed figures belong to one version of
+//! the compiler: with another they are printed but not enforced.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -16,11 +16,12 @@ use crate::setup::{cargo, root};
 const PROGRAM: &str = "target/release/tidings-bench";
 const FIGURES: &str = "tools/bench/instructions.toml";
 
-/// The function within which instructions count.
+/// The function whose instructions count.
 const MEASURED: &str = "tidings_bench::work::measured";
 
-/// How much worse than the committed figure is worse: a part of it. On one machine the counts
-/// differ by less than a hundredth; the C library chooses its copying functions by the processor.
+/// How much worse than the committed figure counts as worse, as a fraction. On one machine the
+/// counts differ by less than a hundredth; the C library chooses its copying functions by the
+/// processor.
 const WORSE_MAX: f64 = 0.1;
 
 /// How fast the cost of one operation may rise with the number of users: 0 = not at all, 1 = in
@@ -30,12 +31,12 @@ const EXPONENT_MAX: f64 = 0.05;
 /// Users of the committed figures.
 const USERS: usize = 1_000;
 
-/// Users at which growth is looked for, in the gate and by hand.
+/// Numbers of users for which growth is checked, in the gate and by hand.
 const MORE_USERS: [usize; 2] = [10_000, 100_000];
 
 #[derive(Debug, Serialize, Deserialize)]
 struct Figures {
-    /// What compiled it.
+    /// The compiler's version.
     rustc: String,
     /// Instructions of one operation, by its name, at 1,000 users.
     instructions: BTreeMap<String, f64>,
@@ -52,7 +53,7 @@ pub(crate) fn gate() -> Result<()> {
     }
 }
 
-/// Counts, and compares with what is committed; `update` writes what is found instead, `all` also
+/// Counts, and compares with the committed figures; `update` writes the counts instead, `all` also
 /// counts at 100,000 users.
 pub(crate) fn run(update: bool, all: bool) -> Result<()> {
     cargo(&["build", "--release", "--package", "tidings-bench"])?;
@@ -98,7 +99,7 @@ pub(crate) fn run(update: bool, all: bool) -> Result<()> {
 /// Instructions of one operation, by its name.
 fn count(users: usize) -> Result<BTreeMap<String, f64>> {
     let folder = root().join("target/instructions");
-    // Dumps of an earlier run must not be taken for this one's.
+    // Dumps of an earlier run must not be mistaken for this one's.
     let _ = std::fs::remove_dir_all(&folder);
     std::fs::create_dir_all(&folder)?;
     let dump = folder.join("dump");
@@ -109,7 +110,7 @@ fn count(users: usize) -> Result<BTreeMap<String, f64>> {
         .arg(format!("--dump-after={MEASURED}"))
         .arg(root().join(PROGRAM))
         .args(["count", "--users", &users.to_string()])
-        // A fourth of the users: what grows by doubling is spread.
+        // A quarter of the users: growth by doubling is spread over them.
         .args(["--times", &(users / 4).to_string()])
         .output()
         .context("running valgrind; install the package of that name")?;
@@ -162,7 +163,7 @@ fn risen(
     found
 }
 
-/// What is worse than committed; what nobody has committed is.
+/// What is worse than committed, or has no committed figure.
 fn worse(found: &BTreeMap<String, f64>, committed: &BTreeMap<String, f64>) -> Vec<String> {
     let mut worse = Vec::new();
     for (name, found) in found {

@@ -1,4 +1,4 @@
-//! Which crate may know which: the table of the layout, held against `cargo metadata`.
+//! Which crate may depend on which: the table of the layout, compared with `cargo metadata`.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use crate::setup::{cargo_program, root};
 
-/// What each crate may depend on: of ours, and of the crates that are watched.
+/// What each crate may depend on: our crates, and the watched foreign ones.
 const ALLOWED: &[(&str, &[&str])] = &[
     ("tidings-wire", &[]),
     ("tidings-fault", &[]),
@@ -124,8 +124,8 @@ const ALLOWED: &[(&str, &[&str])] = &[
 /// Foreign crates that only the crates named above may depend on.
 const WATCHED: &[&str] = &["tokio", "mio", "async-nats"];
 
-/// Crates without clock, socket, thread and random source: what they decide follows from what they
-/// are given. Each has a `clippy.toml` that bans the standard library's.
+/// Crates without clock, sockets, threads and random source: their decisions follow from their
+/// inputs. Each has a `clippy.toml` that bans the standard library's.
 const PURE: &[&str] = &[
     "tidings-wire",
     "tidings-token",
@@ -139,7 +139,7 @@ const PURE: &[&str] = &[
     "tidings-models",
 ];
 
-/// Foreign crates that bring the world outside into a pure crate.
+/// Foreign crates that bring I/O, time or randomness into a pure crate.
 const WORLDLY: &[&str] = &[
     "async-nats",
     "axum",
@@ -156,7 +156,7 @@ const WORLDLY: &[&str] = &[
     "tokio-websockets",
 ];
 
-/// What the `clippy.toml` of a pure crate has to ban.
+/// What the `clippy.toml` of a pure crate must ban.
 const BANNED: [&str; 4] = [
     "std::time::Instant::now",
     "std::time::SystemTime::now",
@@ -168,7 +168,7 @@ const MAP: &str = "ARCHITECTURE.md";
 const BEGIN: &str = "<!-- crates: made by `cargo xtask layers`; do not edit -->\n";
 const END: &str = "<!-- end of crates -->\n";
 
-/// Fails when a crate knows one that it must not know, or the map tells another table.
+/// Fails when a crate depends on one that it must not, or the map shows another table.
 pub(crate) fn check() -> Result<()> {
     let metadata = metadata()?;
     let mut found = violations(&metadata);
@@ -221,7 +221,7 @@ fn violations(metadata: &Value) -> Vec<String> {
         };
         for dependency in package["dependencies"].as_array().into_iter().flatten() {
             let of = dependency["name"].as_str().unwrap_or_default();
-            // A test may know more: what it needs to be a test.
+            // A test may depend on more, where it needs that.
             let is_for_use = dependency["kind"].is_null();
             let is_watched = allowed.contains_key(of)
                 || WATCHED.contains(&of)
@@ -234,7 +234,7 @@ fn violations(metadata: &Value) -> Vec<String> {
     found
 }
 
-/// Pure crates whose lints do not hold them to it.
+/// Pure crates whose lints do not enforce it.
 fn impurities() -> Vec<String> {
     let Ok(metadata) = metadata() else {
         return vec!["cargo metadata does not run".into()];
@@ -295,7 +295,7 @@ fn with_table(map: &str, metadata: &Value) -> Result<String> {
 
 /// Crates that the code map does not describe.
 fn unmapped(map: &str, metadata: &Value) -> Vec<String> {
-    // The generated table names every folder; the description stands elsewhere.
+    // The generated table names every folder; descriptions are elsewhere.
     let described = map.split(BEGIN).next().unwrap_or_default();
     packages(metadata)
         .filter(|(_, folder)| !described.contains(&format!("`{folder}`")))

@@ -1,5 +1,5 @@
-//! Long runs, in slices: each takes fresh seeds and leaves a line in a ledger, so that a run can be
-//! stopped at any time and goes on where it was.
+//! Long runs in slices: each takes fresh seeds and adds a line to a ledger, so that a run can be
+//! stopped at any time and continues where it was.
 
 use std::fs;
 use std::io::Write as _;
@@ -15,7 +15,7 @@ const LEDGER: &str = "docs/proven/reliability-ledger.tsv";
 
 const HEAD: &str = "date\tcommit\tproof\tseed\tamount\tseconds\tverdict\tresult\n";
 
-/// What the figures of a ledger are about: a change in here makes them old.
+/// What the figures of a ledger depend on: a change here invalidates them.
 const CORE: &[&str] = &[
     "server/bus",
     "clients/rust",
@@ -65,7 +65,7 @@ impl Slice {
         }
     }
 
-    /// How much of it: seeds, kills, seconds for each target, minutes.
+    /// The amount: seeds, kills, seconds per target, minutes.
     fn amount(self) -> u64 {
         match self {
             Self::Simulation => 1_000,
@@ -87,7 +87,7 @@ impl Slice {
     }
 }
 
-/// Runs slices for some minutes, the last one to its end; without minutes, adds up what was run.
+/// Runs slices for some minutes, finishing the last one; without minutes, adds up previous slices.
 pub(crate) fn run(minutes: Option<f64>) -> Result<()> {
     let Some(minutes) = minutes else {
         return tell();
@@ -117,7 +117,7 @@ pub(crate) fn run(minutes: Option<f64>) -> Result<()> {
             result.replace('\t', " "),
         );
         ledger += &line;
-        // Written whole, at once: a run that is stopped leaves no half line.
+        // Written in one piece: a run that is stopped leaves no partial line.
         let next = path.with_extension("new");
         let written =
             fs::File::create(&next).and_then(|mut file| file.write_all(ledger.as_bytes()));
@@ -132,7 +132,7 @@ pub(crate) fn run(minutes: Option<f64>) -> Result<()> {
     Ok(())
 }
 
-/// The lowest seed that no slice of the kind has had.
+/// The lowest seed that no slice of this kind has used.
 fn next_seed(ledger: &str, slice: Slice) -> u64 {
     let lines = ledger.lines().filter_map(Line::read);
     let ends = lines
@@ -141,7 +141,7 @@ fn next_seed(ledger: &str, slice: Slice) -> u64 {
     ends.max().unwrap_or(FIRST_SEED)
 }
 
-/// Adds up what has been run since the core changed.
+/// Adds up the slices since the core last changed.
 fn tell() -> Result<()> {
     let ledger = fs::read_to_string(setup::root().join(LEDGER))
         .with_context(|| format!("{LEDGER} is not there yet; `--minutes N` begins it"))?;
@@ -189,7 +189,7 @@ struct Line<'a> {
 }
 
 impl<'a> Line<'a> {
-    /// `None` for the head, and for what is no line of ours.
+    /// `None` for the header, and for any line of another form.
     fn read(text: &'a str) -> Option<Self> {
         let fields: Vec<&str> = text.split('\t').collect();
         let [_, commit, proof, seed, amount, _, verdict, result] = fields[..] else {

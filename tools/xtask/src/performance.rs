@@ -6,7 +6,7 @@ use crate::setup::{cargo, run};
 
 const PROGRAM: &str = "target/release/tidings-load";
 
-/// Installs the other servers, builds ours, measures, and makes `docs/proven/performance.md`.
+/// Installs the other servers, builds ours, measures, and writes `docs/proven/performance.md`.
 pub(crate) fn run_series(arguments: &[String]) -> Result<()> {
     run("tools/load/peers", "sh", &["install.sh"])?;
     cargo(&[

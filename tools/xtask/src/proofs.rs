@@ -1,4 +1,4 @@
-//! Proofs with real processes: the program `tidings-proof` runs them.
+//! Proofs with real processes, run by the program `tidings-proof`.
 
 use std::process::Command;
 
@@ -6,7 +6,7 @@ use anyhow::{Context as _, Result, bail};
 
 use crate::setup::{self, cargo};
 
-/// The Autobahn cases for Python 3, from PyPI. A version's files never change there.
+/// The Autobahn cases for Python 3, from PyPI, where a version's files never change.
 const SUITE: &str = "kosoku==0.1.0";
 
 /// SDK clients over broken networks. `args`: `--minutes N --seed S`.
@@ -20,15 +20,15 @@ pub(crate) fn autobahn() -> Result<()> {
     run("autobahn", &["--packages".into(), install_suite()?])
 }
 
-/// Installs the conformance suite when it is not there yet. Returns where it is.
+/// Installs the conformance suite if it is missing. Returns its folder.
 pub(crate) fn install_suite() -> Result<String> {
     let packages = setup::target()
         .join("autobahn")
         .join(SUITE.replace("==", "-"));
     if !packages.join("kosoku/__init__.py").exists() {
         setup::python()?;
-        // Into a directory of its own: that needs no virtual environment, whose module many systems
-        // leave out.
+        // Into a directory of its own: a virtual environment would need a module that many systems
+        // lack.
         let status = Command::new("python3")
             .args(["-m", "pip", "install", "--quiet"])
             .args(["--disable-pip-version-check", "--no-deps"])
@@ -47,8 +47,8 @@ pub(crate) fn install_suite() -> Result<String> {
     Ok(packages.to_string_lossy().into_owned())
 }
 
-/// Losses of power: the kills of the program under load, with its data on a disk that forgets what
-/// was not synced. The seed decides what the disk forgets.
+/// Power losses: the kills of the program under load, with its data on a disk that forgets unsynced
+/// writes. The seed decides what the disk forgets.
 pub(crate) fn power(cycles: u32, seed: u64) -> Result<()> {
     if let Some(lack) = power_lacks() {
         bail!("power cannot be lost here: {lack}");
@@ -56,7 +56,7 @@ pub(crate) fn power(cycles: u32, seed: u64) -> Result<()> {
     lose_power(&cycles.to_string(), &seed.to_string())
 }
 
-/// A moment of it, where the machine can.
+/// A short version of it, where the machine permits that.
 pub(crate) fn power_gate() -> Result<()> {
     match power_lacks() {
         Some(lack) => {
@@ -67,7 +67,7 @@ pub(crate) fn power_gate() -> Result<()> {
     }
 }
 
-/// What this machine lacks for a file system of one's own.
+/// What this machine lacks for mounting a private file system.
 fn power_lacks() -> Option<String> {
     let device = std::fs::File::options()
         .read(true)
@@ -87,7 +87,7 @@ fn power_lacks() -> Option<String> {
     }
 }
 
-/// Mounts that end with the process: nothing is left behind, however it ends.
+/// The mounts end with the process, so nothing is left behind, however it ends.
 const OWN_MOUNTS: [&str; 2] = ["--map-root-user", "--mount"];
 
 fn lose_power(cycles: &str, seed: &str) -> Result<()> {
@@ -129,7 +129,7 @@ pub(crate) fn fuzz(args: &[String]) -> Result<()> {
 }
 
 fn run(proof: &str, args: &[String]) -> Result<()> {
-    // The proofs start the program that lies next to their own.
+    // The proofs start the program in their own folder.
     cargo(&["build", "--quiet", "--package", "tidings"])?;
     let mut command = vec!["run", "--quiet", "--package", "tidings-proof", "--", proof];
     command.extend(args.iter().map(String::as_str));

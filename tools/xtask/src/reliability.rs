@@ -1,4 +1,4 @@
-//! Runs every proof and writes what came of it into docs/proven/reliability.md.
+//! Runs every proof and writes the results into docs/proven/reliability.md.
 
 use std::io::{BufRead as _, BufReader};
 use std::process::{Command, Stdio};
@@ -51,11 +51,11 @@ pub(crate) struct Proof {
     what: &'static str,
     args: Vec<&'static str>,
     variables: Vec<(&'static str, &'static str)>,
-    /// Lines that hold this.
+    /// The result is the lines that contain this.
     result: &'static [&'static str],
 }
 
-/// Runs all proofs; every result is written, also that of one that fails, which fails the task at
+/// Runs all proofs. Every result is written, even that of a failing proof, which fails the task at
 /// the end.
 pub(crate) fn run(quick: bool) -> Result<()> {
     let amounts = if quick { QUICK } else { FULL };
@@ -193,7 +193,7 @@ impl Proof {
     }
 }
 
-/// Runs a proof and shows what it says. Gives whether it succeeded, and its result in one line.
+/// Runs a proof and shows its output. Returns whether it succeeded, and its result in one line.
 pub(crate) fn perform(proof: &Proof) -> Result<(bool, String)> {
     println!("> {}", command_of(proof));
     let mut process = Command::new(std::env::var("CARGO").unwrap_or_else(|_| "cargo".into()))

@@ -1,5 +1,5 @@
 //! docs/internals/security-list.md names the test of each control: every test and every file that
-//! it names is there.
+//! it names must exist.
 
 use std::path::Path;
 
@@ -10,11 +10,12 @@ use crate::setup::root;
 
 const PAGE: &str = "docs/internals/security-list.md";
 
-/// Fails when the page names what there is not, or a control without proof that does not say so.
+/// Fails when the page names something that does not exist, or a control without a proof that does
+/// not say so.
 pub(crate) fn check() -> Result<()> {
     let page =
         std::fs::read_to_string(root().join(PAGE)).with_context(|| format!("reading {PAGE}"))?;
-    // What is not committed yet counts too.
+    // Uncommitted files count too.
     let listed = said_by(
         "git",
         &["ls-files", "--cached", "--others", "--exclude-standard"],
@@ -58,7 +59,7 @@ fn wrong(page: &str, files: &[&str], code: &str) -> Vec<String> {
     wrong
 }
 
-/// What stands between backticks.
+/// The texts between backticks.
 fn quoted(cell: &str) -> impl Iterator<Item = &str> {
     cell.split('`').skip(1).step_by(2)
 }
@@ -67,8 +68,8 @@ fn is_path(named: &str) -> bool {
     !named.contains(' ') && (named.contains('/') || named.ends_with(".rs"))
 }
 
-/// Whether a file or folder is meant: by its end, as there is room for little in a table; `*`
-/// stands for anything.
+/// Whether a file or folder is meant: only the end of its path is given, as space in a table is
+/// short; `*` matches anything.
 fn is_at(file: &str, named: &str) -> bool {
     let named = named.trim_end_matches('/');
     if let Some((begin, end)) = named.split_once('*') {

@@ -1,4 +1,4 @@
-//! What a fresh machine lacks, and the pages that the program serves.
+//! Installs what a fresh machine lacks, and builds the pages that the program serves.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
@@ -18,7 +18,7 @@ pub(crate) fn root() -> PathBuf {
     here.ancestors().nth(2).unwrap_or(here).to_path_buf()
 }
 
-/// Where cargo puts what it builds.
+/// The folder of cargo's output.
 pub(crate) fn target() -> PathBuf {
     std::env::var_os("CARGO_TARGET_DIR")
         .map_or_else(|| root().join("target"), |set| root().join(set))
@@ -29,12 +29,12 @@ pub(crate) fn cargo_program() -> String {
     std::env::var("CARGO").unwrap_or_else(|_| "cargo".into())
 }
 
-/// Runs a program in a folder of the project and fails when it fails.
+/// Runs a program in a folder of the project, and fails if it fails.
 pub(crate) fn run(folder: &str, program: &str, args: &[&str]) -> Result<()> {
     run_with(folder, program, args, &[])
 }
 
-/// The same with environment variables.
+/// The same, with environment variables.
 pub(crate) fn run_with(
     folder: &str,
     program: &str,
@@ -44,7 +44,8 @@ pub(crate) fn run_with(
     println!("> {folder}: {program} {}", args.join(" "));
     let status = Command::new(program)
         .args(args)
-        // Of this task, not of what it runs: the build script of a dependency would run again.
+        // This variable is for this task only: otherwise the build script of a dependency would run
+        // again.
         .env_remove("CARGO_MANIFEST_DIR")
         .env_remove("CARGO_PKG_NAME")
         .envs(variables.iter().copied())
@@ -60,7 +61,7 @@ pub(crate) fn run_with(
     Ok(())
 }
 
-/// Runs cargo in the folder of the project.
+/// Runs cargo in the project's folder.
 pub(crate) fn cargo(args: &[&str]) -> Result<()> {
     run(".", &cargo_program(), args)
 }
@@ -84,7 +85,7 @@ pub(crate) fn web() -> Result<()> {
     Ok(())
 }
 
-/// The JavaScript SDK of RTM for Node, as it stands now.
+/// Builds the JavaScript SDK of RTM for Node from the current sources.
 pub(crate) fn sdk() -> Result<()> {
     check_node()?;
     if !root().join("clients/js/rtm/node_modules").exists() {
@@ -93,9 +94,9 @@ pub(crate) fn sdk() -> Result<()> {
     run("clients/js/rtm", "npm", &["run", "--silent", "build"])
 }
 
-/// Packs the JavaScript packages into `clients/js/pack`, with their versions and without, and the
-/// scripts for pages under names with hashes: the same bytes from the same sources on every
-/// machine.
+/// Packs the JavaScript packages into `clients/js/pack`, with and without their versions in the
+/// name, and the scripts for pages under names with hashes: the same sources give the same bytes on
+/// every machine.
 fn pack() -> Result<()> {
     let folders = PACKAGES.map(|package| format!("../{package}"));
     let mut words = vec!["pack.mjs", "../pack"];
@@ -103,7 +104,7 @@ fn pack() -> Result<()> {
     run("clients/js/rtm", "node", &words)
 }
 
-/// Fails when there is no Node, or an old one.
+/// Fails when Node is missing or too old.
 pub(crate) fn check_node() -> Result<()> {
     let output = Command::new("node")
         .arg("--version")
@@ -139,8 +140,8 @@ pub(crate) fn chromium() -> Result<()> {
         .context("/usr/bin/chromium is missing; install Chromium there")
 }
 
-/// Python with its installer of packages, for the WebSocket conformance suite: from Debian's
-/// packages where it is missing.
+/// Python with pip, for the WebSocket conformance suite: from Debian's packages where it is
+/// missing.
 pub(crate) fn python() -> Result<()> {
     let pip = Command::new("python3")
         .args(["-m", "pip", "--version"])
@@ -153,8 +154,8 @@ pub(crate) fn python() -> Result<()> {
     })
 }
 
-/// The library that gives a process a wall clock of its own, for the proof that jumps of the clock
-/// do no harm: from Debian's packages where it is missing.
+/// The library that gives a process its own wall clock, for the proof that clock jumps do no harm:
+/// from Debian's packages where it is missing.
 pub(crate) fn own_clock() -> Result<()> {
     let is_there = ["x86_64", "aarch64"].iter().any(|machine| {
         Path::new(&format!(
@@ -168,8 +169,8 @@ pub(crate) fn own_clock() -> Result<()> {
     install(&["libfaketime"]).context("libfaketime is missing; install it")
 }
 
-/// Programs that look into a Debian package and a systemd unit: from Debian's packages where they
-/// are missing.
+/// Programs that inspect a Debian package and a systemd unit: from Debian's packages where they are
+/// missing.
 pub(crate) fn packaging() -> Result<()> {
     let needed = [
         ("dpkg-shlibdeps", "dpkg-dev"),
@@ -189,7 +190,7 @@ pub(crate) fn proxies() -> Result<()> {
         ("caddy", "caddy"),
         ("haproxy", "haproxy"),
     ];
-    // Debian starts a server that it installs, now and at every boot; nobody has asked for that.
+    // Debian starts every server that it installs, now and at each boot, which nobody wants here.
     let policy = Path::new("/usr/sbin/policy-rc.d");
     let is_ours = needed.iter().any(|(program, _)| !is_installed(program)) && !policy.exists();
     if is_ours {
@@ -199,7 +200,7 @@ pub(crate) fn proxies() -> Result<()> {
     if is_ours {
         fs::remove_file(policy)?;
         let names = needed.map(|(program, _)| program);
-        // Where there is no systemd, nothing has been enabled.
+        // Without systemd, nothing has been enabled.
         let _ = Command::new("systemctl")
             .args(["disable", "--quiet"])
             .args(names)
@@ -208,7 +209,7 @@ pub(crate) fn proxies() -> Result<()> {
     installed.context("the guide shows how nginx, Caddy and HAProxy are configured")
 }
 
-/// Tells Debian's maintainer scripts to start no service.
+/// Prevents Debian's maintainer scripts from starting services.
 fn deny_starts(policy: &Path) -> Result<()> {
     fs::write(policy, "#!/bin/sh\nexit 101\n")
         .and_then(|()| fs::set_permissions(policy, fs::Permissions::from_mode(0o755)))
@@ -220,7 +221,7 @@ fn deny_starts(policy: &Path) -> Result<()> {
         })
 }
 
-/// Installs what is missing of programs, each with the name of its package.
+/// Installs missing programs, each from the named package.
 fn install_missing(needed: &[(&str, &str)]) -> Result<()> {
     let missing: Vec<&str> = needed
         .iter()
@@ -233,7 +234,7 @@ fn install_missing(needed: &[(&str, &str)]) -> Result<()> {
     install(&missing)
 }
 
-/// Whether a program can be found.
+/// Whether a program is on the `PATH`.
 fn is_installed(program: &str) -> bool {
     let path = std::env::var_os("PATH").unwrap_or_default();
     std::env::split_paths(&path)
@@ -251,7 +252,7 @@ pub(crate) fn openssl() -> Result<()> {
     install(&["openssl"]).context("`openssl` does not run; install it")
 }
 
-/// Installs packages of Debian's.
+/// Installs Debian packages.
 fn install(packages: &[&str]) -> Result<()> {
     if !Path::new("/usr/bin/apt-get").exists() {
         bail!("there is no apt-get to install {}", packages.join(" "));

@@ -1,4 +1,4 @@
-//! What we build from, held against `deny.toml` by cargo-deny: licences, sources, banned crates,
+//! The supply chain, checked against `deny.toml` by cargo-deny: licences, sources, banned crates,
 //! known vulnerabilities.
 
 use std::fs;
@@ -17,11 +17,11 @@ const DATABASE_BESIDE: &str = "../shared/data/advisory-db";
 /// What cargo-deny calls its clone of that address: the name, and cargo's own hash of the address.
 const CLONE: &str = "advisory-db-3157b0e258782691";
 
-/// Fails when a dependency comes from elsewhere than crates.io, or under no licence that
-/// `deny.toml` allows, or is one that it bans, or has a known vulnerability.
+/// Fails when a dependency comes from elsewhere than crates.io, has a licence that `deny.toml` does
+/// not allow, is banned there, or has a known vulnerability.
 ///
-/// The last needs a copy of the advisory database. Where there is none, that is said, and the rest
-/// is checked.
+/// Vulnerabilities need a copy of the advisory database. Without one, the task says so and checks
+/// the rest.
 pub(crate) fn check() -> Result<()> {
     let program = tools::cargo_deny()?;
     deny(
@@ -44,7 +44,7 @@ pub(crate) fn check() -> Result<()> {
 }
 
 fn deny(program: &Path, rules: &Path, checks: &[&str]) -> Result<()> {
-    // Offline: the answer depends on what is in the repository, and the database that was given.
+    // Offline: the answer depends only on the repository and the given database.
     let checked = Command::new(program)
         .args(["--offline", "--locked", "--log-level", "error", "--config"])
         .arg(rules)
@@ -64,8 +64,7 @@ fn deny(program: &Path, rules: &Path, checks: &[&str]) -> Result<()> {
     Ok(())
 }
 
-/// The copy of the advisory database, if there is one. It is an error when the one that was named
-/// is not there.
+/// The copy of the advisory database, if there is one. A path in the variable must exist.
 fn database() -> Result<Option<PathBuf>> {
     let named = std::env::var_os(DATABASE).map(PathBuf::from);
     let folder = named
@@ -82,7 +81,7 @@ fn database() -> Result<Option<PathBuf>> {
     }
 }
 
-/// The date of the latest advisory, as it is written there.
+/// The date of the latest advisory, as written there.
 fn newest_advisory(database: &Path) -> Result<String> {
     let mut newest = String::new();
     for folder in fs::read_dir(database.join("crates"))? {
@@ -101,8 +100,8 @@ fn newest_advisory(database: &Path) -> Result<String> {
     Ok(newest)
 }
 
-/// Lays the database out as cargo-deny wants it, a git repository under a name of its own, and
-/// returns the rules that point there.
+/// Copies the database in the form that cargo-deny expects, a git repository with a particular
+/// name, and returns the rules that point there.
 fn with_database(database: &Path) -> Result<PathBuf> {
     let all = target().join("advisories");
     let clone = all.join(CLONE);

@@ -13,10 +13,10 @@ use crate::{
 /// Seeds of the simulator in one run. More find more and cost about 40 ms each.
 const SEEDS: u64 = 1000;
 
-/// A step: what it is called, and what it does.
+/// A step: its name, and what it does.
 type Step = (&'static str, fn() -> Result<()>);
 
-/// Everything. Ends with what took how long.
+/// Runs everything. Prints at the end how long each step took.
 pub(crate) fn all() -> Result<()> {
     let steps: &[Step] = &[
         ("web builds", setup::web),
@@ -41,7 +41,7 @@ pub(crate) fn all() -> Result<()> {
     Ok(())
 }
 
-/// Generated code, pages, format, lints, layers, Rust tests.
+/// Checks generated code, pages, format, lints and layers, and runs the Rust tests.
 pub(crate) fn check() -> Result<()> {
     codegen(true)?;
     coverage::run(true)?;
@@ -66,14 +66,14 @@ pub(crate) fn check() -> Result<()> {
     cargo(&["test", "--workspace", "--quiet"])
 }
 
-/// Code and pages from `proto/`.
+/// Checks code and pages generated from `proto/`.
 pub(crate) fn codegen(check: bool) -> Result<()> {
     let mut command = vec!["run", "--quiet", "--package", "xtask-codegen", "--"];
     command.extend(check.then_some("--check"));
     cargo(&command)
 }
 
-/// Citations, links and measures of the code.
+/// Checks citations, links and measures of the code.
 pub(crate) fn tidy(update: bool, list: Option<&str>) -> Result<()> {
     let mut command = vec!["run", "--quiet", "--package", "xtask-tidy", "--"];
     command.extend(update.then_some("--update"));
@@ -81,7 +81,7 @@ pub(crate) fn tidy(update: bool, list: Option<&str>) -> Result<()> {
     cargo(&command)
 }
 
-/// Bytes per session and allocations per operation, against what is committed.
+/// Compares bytes per session and allocations per operation with the committed figures.
 pub(crate) fn ratchet(update: bool) -> Result<()> {
     let test = ["test", "--quiet", "--package", "tidings-bench"];
     if update {
@@ -91,8 +91,8 @@ pub(crate) fn ratchet(update: bool) -> Result<()> {
     cargo(&test)
 }
 
-/// The reference of the JavaScript SDK, made from its typings: `site/reference/dist/index.html`.
-/// Fails on a warning, among others when a public item has no comment.
+/// Builds the reference of the JavaScript SDK from its typings: `site/reference/dist/index.html`.
+/// Fails on a warning, for example when a public item has no comment.
 pub(crate) fn reference() -> Result<()> {
     run("site/reference", "npm", &["ci", "--no-fund", "--no-audit"])?;
     run("site/reference", "npm", &["run", "build"])
@@ -104,7 +104,7 @@ fn javascript() -> Result<()> {
     run("clients/js/signaling", "npm", &["test"])?;
     setup::openssl()?;
     setup::proxies()?;
-    // The guide's pages, followed to the letter.
+    // Follows the guide's pages to the letter.
     run("site/guide", "npm", &["test"])
 }
 
@@ -120,8 +120,8 @@ fn browser() -> Result<()> {
     )
 }
 
-/// The packed SDK in every kind of application, against the real program. After the browser tests,
-/// whose libraries it uses.
+/// Tests the packed SDK in every kind of application, against the real program. Runs after the
+/// browser tests, whose libraries it uses.
 fn imports() -> Result<()> {
     run("proof/packages", "npm", &["ci", "--no-fund", "--no-audit"])?;
     let program = setup::target().join("debug/tidings");

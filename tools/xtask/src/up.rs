@@ -11,17 +11,17 @@ use anyhow::{Context as _, Result, bail};
 
 use crate::setup::{self, cargo_program, root, target};
 
-/// What a cold build leaves in the project's folder and in the caches of npm and cargo.
+/// Disk space of a cold build, in the project's folder and in the caches of npm and cargo.
 const DISK_NEEDED_MIB: u64 = 3_000;
-/// Between two lines where the output is not a terminal.
+/// Time between two progress lines where the output is not a terminal.
 const LINE_EVERY: Duration = Duration::from_secs(15);
 
-/// What runs at the same time as something else, its output in a file.
+/// A job that runs concurrently with others, its output in a file.
 struct Job {
     name: &'static str,
     child: Child,
     log: PathBuf,
-    /// Whether a failure is left to whoever does the same again.
+    /// Whether a failure is ignored, because a later step does the same again.
     may_fail: bool,
 }
 
@@ -57,7 +57,8 @@ pub(crate) fn up(args: &[String]) -> Result<()> {
             &["web"],
         )?);
     }
-    // It may meet pages that are being replaced, and fail: the next step builds what is then there.
+    // It may meet pages that are just being replaced, and fail: the next step then builds what is
+    // there.
     let mut libraries = start("libraries", Path::new(&cargo_program()), &build())?;
     libraries.may_fail = true;
     jobs.push(libraries);
@@ -77,7 +78,7 @@ pub(crate) fn up(args: &[String]) -> Result<()> {
     serve(args)
 }
 
-/// Whether the pages were built after the last change of what they are made from.
+/// Whether the pages are newer than everything that they are built from.
 fn pages_are_fresh(stamp: &Path) -> bool {
     let built = fs::metadata(stamp).and_then(|stamp| stamp.modified());
     let are_there = ["site/demo/dist", "site/guide/dist", "clients/js/pack"]
@@ -91,7 +92,7 @@ fn pages_are_fresh(stamp: &Path) -> bool {
     })
 }
 
-/// When a file of a folder was last changed, apart from what is built there.
+/// When a file of a folder last changed, ignoring build output.
 fn newest(folder: &Path) -> std::io::Result<SystemTime> {
     let mut newest = fs::metadata(folder)?.modified()?;
     for entry in fs::read_dir(folder)? {
@@ -138,7 +139,7 @@ fn compiler() -> Result<()> {
     Ok(())
 }
 
-/// Says so where the disk is too small, before it is full.
+/// Warns where the disk is too small, before it is full.
 fn disk() -> Result<()> {
     let listed = Command::new("df")
         .args(["-Pk", "."])
@@ -172,7 +173,8 @@ fn start(name: &'static str, program: &Path, args: &[&str]) -> Result<Job> {
     let child = Command::new(program)
         .args(args)
         .current_dir(root())
-        // Of this task, not of what it runs: the build script of a dependency would run again.
+        // This variable is for this task only: otherwise the build script of a dependency would run
+        // again.
         .env_remove("CARGO_MANIFEST_DIR")
         .env_remove("CARGO_PKG_NAME")
         .stdin(Stdio::null())
@@ -188,8 +190,8 @@ fn start(name: &'static str, program: &Path, args: &[&str]) -> Result<Job> {
     })
 }
 
-/// Waits until all have ended, telling how long it has been and what each is at. Shows the output
-/// of one that fails.
+/// Waits until all jobs have ended, showing the elapsed time and what each is doing. Shows the
+/// output of a job that fails.
 fn wait(mut jobs: Vec<Job>) -> Result<()> {
     let began = Instant::now();
     let terminal = std::io::stdout().is_terminal();
@@ -236,7 +238,7 @@ fn clear(terminal: bool) {
     }
 }
 
-/// What else was running is not left behind.
+/// Jobs that are still running are not left behind.
 fn end(jobs: &mut [Job]) {
     for job in jobs {
         let _ = job.child.kill();
@@ -245,7 +247,7 @@ fn end(jobs: &mut [Job]) {
 }
 
 impl Job {
-    /// What it is at: its last line.
+    /// What a job is doing: its last line.
     fn at(&self) -> String {
         let text = fs::read(&self.log).unwrap_or_default();
         let text = String::from_utf8_lossy(&text);
@@ -268,8 +270,8 @@ impl Job {
 fn serve(args: &[String]) -> Result<()> {
     let data_dir = root().join(".tidings");
     let mut command = Command::new(target().join("quick/tidings"));
-    // 256 MiB: the default of 5 % would refuse messages on a large disk that is nearly full, and
-    // this is a demo.
+    // 256 MiB: the default of 5 % would refuse messages on a large, nearly full disk, and this is a
+    // demo.
     command
         .args([
             "serve",
@@ -290,7 +292,7 @@ fn serve(args: &[String]) -> Result<()> {
         data_dir.display()
     );
     let status = command.status().context("running the server")?;
-    // By Ctrl-C it ends as it should; a second one ends it at once.
+    // The first Ctrl-C stops it gracefully, a second one at once.
     if status.success() || status.code() == Some(130) || status.code().is_none() {
         return Ok(());
     }

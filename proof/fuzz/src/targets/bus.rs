@@ -1,4 +1,4 @@
-//! What crosses the bus between processes, as another node, or somebody in its place, may write it.
+//! Crossings between processes, as another node, or an impostor, may write them.
 
 use std::sync::Arc;
 
@@ -23,13 +23,13 @@ pub(super) const BUS_CROSSING: Target = Target {
     memory_max: Some(memory),
 };
 
-/// An empty record in a list is two bytes there, up to 100 in memory, and the list holds twice its records while it
-/// grows.
+/// An empty record in a list takes two bytes there and up to 100 in memory, and the list has room
+/// for twice its records while it grows.
 fn memory(bytes: usize) -> u64 {
     200 * bytes as u64 + 8_192
 }
 
-/// What can be read can be written, and read again.
+/// Whatever can be decoded can be encoded and decoded again.
 fn bus_crossing(input: &[u8]) -> Answer {
     let crossing = match Crossing::decode(input) {
         Ok(crossing) => crossing,

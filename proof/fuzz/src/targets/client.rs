@@ -1,4 +1,4 @@
-//! What a server, or who pretends to be one, sends to the client core.
+//! What a server, or an impostor, sends to the client core.
 
 use bytes::Bytes;
 use prost::Message as _;
@@ -19,7 +19,7 @@ pub(super) const SDK_INPUT: Target = Target {
 };
 
 const STEPS_MAX: usize = 200;
-/// Outputs of one input: more would be an amplification.
+/// Most outputs for one input: more would be an amplification.
 const OUTPUTS_MAX: usize = 70_000;
 
 struct Driver {

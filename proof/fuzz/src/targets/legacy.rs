@@ -1,4 +1,4 @@
-//! Legacy clients: their frames, and sequences of them against a real cell.
+//! Legacy clients: single frames, and sequences of them against a real cell.
 
 use std::collections::BTreeMap;
 
@@ -30,7 +30,8 @@ pub(super) const LEGACY_SESSION: Target = Target {
 const STEPS_MAX: usize = 150;
 const SLOTS: u8 = 3;
 
-/// A value of JSON takes 32 bytes or, in an object, 100 and its share of a tree; their number is bounded.
+/// A JSON value takes 32 bytes or, in an object, 100 and its share of a tree; their number is
+/// bounded.
 fn frame_memory(bytes: usize) -> u64 {
     let items = (bytes as u64).min(2 * codec::ITEMS_MAX as u64);
     2 * bytes as u64 + 4_096 + 400 * items
@@ -96,7 +97,7 @@ impl Stage {
         }
     }
 
-    /// Looks at what clients were told.
+    /// Checks what clients were sent.
     fn collect(&mut self) {
         for (connection, told) in self.node.take_told() {
             match told {

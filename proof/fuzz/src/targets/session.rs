@@ -153,7 +153,8 @@ impl Driver {
         });
     }
 
-    /// A frame of the script; unless it is `raw`, its numbers and names are such that it gets further.
+    /// A frame of the script; unless it is `raw`, its numbers and names are such that it gets
+    /// further.
     fn frame(&mut self, app: usize, slot: u8, piece: &[u8], raw: bool) {
         let Ok(mut frame) = decode_client(piece) else {
             self.with(app, slot, |connection| Input::Malformed { connection });

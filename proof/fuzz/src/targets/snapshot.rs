@@ -1,4 +1,5 @@
-//! Sessions that a process has left for the next one, as another program or a mistake may write them.
+//! Sessions that a process has left for the next one, as another program or a mistake may write
+//! them.
 
 use tidings_hub::ids::ConnectionId;
 use tidings_hub::{Input, Snapshot};
@@ -10,7 +11,8 @@ use tidings_wire::proto::{
 use crate::node::{APPS, Node};
 use crate::target::{Answer, Target};
 
-/// A snapshot that a hub takes over, lives with, and writes again. Its checksum is the file's and not looked at here.
+/// A snapshot that a hub takes over, lives with, and writes again. Its checksum is the file's and
+/// not looked at here.
 pub(super) const DRAIN_SNAPSHOT: Target = Target {
     name: "drain_snapshot",
     run: drain_snapshot,
@@ -19,7 +21,8 @@ pub(super) const DRAIN_SNAPSHOT: Target = Target {
     memory_max: None,
 };
 
-/// Times that a hub lives through with what it was given: the timers of calls, of the grace, of the window.
+/// Times that a hub lives through with what it was given: the timers of calls, of the grace, of the
+/// window.
 const PASSES_MS: [u64; 4] = [100, 6_000, 31_000, 121_000];
 
 fn drain_snapshot(input: &[u8]) -> Answer {

@@ -15,8 +15,8 @@ pub(super) const STORE_RECORD: Target = Target {
     memory_max: Some(memory),
 };
 
-/// The record is copied once here to be given its checksum, and what is read from it shares that copy; an attribute
-/// without key and value is 20 bytes there and some 130 in memory.
+/// The record is copied once here to be given its checksum, and what is read from it shares that
+/// copy; an attribute without key and value is 20 bytes there and some 130 in memory.
 fn memory(bytes: usize) -> u64 {
     16 * bytes as u64 + 4_096
 }

@@ -1,4 +1,5 @@
-//! Two apps on one hub: what the clients of one are told does not depend on the other. Source: contract 6.7.
+//! Two apps on one hub: what the clients of one are told does not depend on the other. Source:
+//! contract 6.7.
 
 use tidings_wire::proto::server_message::Kind;
 use tidings_wire::proto::{Reply, reply};

@@ -38,8 +38,8 @@ const APP: &str = "0123456789abcdef0123456789abcdef";
 const CERTIFICATE: &str = "fedcba9876543210fedcba9876543210";
 const NOW: u64 = 1_700_000_000;
 
-/// Beside the bytes of the token: what a token may inflate to (8 KiB) in a buffer that doubles, the tables of
-/// inflation (some 50 KiB), and here of deflation (some 300 KiB).
+/// Beside the bytes of the token: what a token may inflate to (8 KiB) in a buffer that doubles, the
+/// tables of inflation (some 50 KiB), and here of deflation (some 300 KiB).
 fn memory(bytes: usize) -> u64 {
     8 * bytes as u64 + 400 * 1_024
 }

@@ -236,9 +236,10 @@ fn call(kind: &client_message::Kind) -> Option<Discriminant<request::Call>> {
     }
 }
 
-/// Far above the contract's bound of twice the input: an empty attribute is two bytes in a frame and 88 in memory, an
-/// empty message 224, and a list that grows holds its old and its new place for a moment. At most 64 KiB come in one
-/// frame (8 KiB before the login), and a hub decodes one at a time.
+/// Far above the contract's bound of twice the input: an empty attribute is two bytes in a frame
+/// and 88 in memory, an empty message 224, and a list that grows holds its old and its new place
+/// for a moment. At most 64 KiB come in one frame (8 KiB before the login), and a hub decodes one
+/// at a time.
 fn native_frame_memory(bytes: usize) -> u64 {
     let messages = (bytes / 2).min(FRAME_MESSAGES_MAX) as u64;
     140 * bytes as u64 + 700 * messages + 4_096

@@ -1,4 +1,5 @@
-//! A client that sends every message back, over the WebSocket library of the Rust SDK with the SDK's settings.
+//! A client that sends every message back, over the WebSocket library of the Rust SDK with the
+//! SDK's settings.
 
 use futures_util::{SinkExt as _, StreamExt as _};
 use tokio::net::TcpStream;

@@ -1,4 +1,5 @@
-//! A server that sends every message back, made of the codec that the real one uses, with its limits.
+//! A server that sends every message back, made of the codec that the real one uses, with its
+//! limits.
 
 use std::io::{self, Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};

@@ -1,5 +1,6 @@
-//! WebSocket conformance: the cases of the Autobahn test suite, groups 1 to 7 and 10, put to the server's codec and to
-//! the Rust SDK's WebSocket library. The suite runs as the Python package `kosoku`.
+//! WebSocket conformance: the cases of the Autobahn test suite, groups 1 to 7 and 10, put to the
+//! server's codec and to the Rust SDK's WebSocket library. The suite runs as the Python package
+//! `kosoku`.
 
 mod echo_client;
 mod echo_server;

@@ -1,8 +1,8 @@
 //! Runs a command with a disk that forgets, and lets it say when the power fails.
 //!
-//! The command finds the disk in `TIDINGS_POWER_DISK` and a Unix socket in `TIDINGS_POWER_CONTROL`. Over the socket it
-//! writes a line and gets one back: `hold` lets every call of the disk wait, so that a program can be killed at that
-//! moment; `lose` forgets; `on` lets the disk work again.
+//! The command finds the disk in `TIDINGS_POWER_DISK` and a Unix socket in `TIDINGS_POWER_CONTROL`.
+//! Over the socket it writes a line and gets one back: `hold` lets every call of the disk wait, so
+//! that a program can be killed at that moment; `lose` forgets; `on` lets the disk work again.
 
 use std::fmt;
 use std::io::{BufRead as _, BufReader, Write as _};
@@ -48,8 +48,8 @@ impl fmt::Display for Report {
 /// Runs `command` with such a disk.
 ///
 /// # Errors
-/// [`Failure`] when no file system can be mounted or the command does not start. That the command fails is in the
-/// report.
+/// [`Failure`] when no file system can be mounted or the command does not start. That the command
+/// fails is in the report.
 pub fn run(command: &[String], seed: u64) -> Result<Report, Failure> {
     let [program, arguments @ ..] = command else {
         return Err(Failure::new("no command to run"));

@@ -1,7 +1,7 @@
 //! What a disk holds, and what of it outlives a loss of power: only what was synced.
 //!
-//! Stricter than most file systems, as POSIX allows: the bytes of a file are safe after an `fsync` of the file, its
-//! name after one of the directory that holds it.
+//! Stricter than most file systems, as POSIX allows: the bytes of a file are safe after an `fsync`
+//! of the file, its name after one of the directory that holds it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::{OsStr, OsString};
@@ -27,7 +27,8 @@ pub enum Node {
     Directory(Directory),
 }
 
-/// Bytes as they are read, as they would be after a loss of power, and the changes between the two in their order.
+/// Bytes as they are read, as they would be after a loss of power, and the changes between the two
+/// in their order.
 #[derive(Debug, Default)]
 pub struct File {
     now: Vec<u8>,
@@ -35,12 +36,14 @@ pub struct File {
     pending: Vec<Change>,
 }
 
-/// Names as they are seen, as they would be after a loss of power, and the changes between the two in their order.
+/// Names as they are seen, as they would be after a loss of power, and the changes between the two
+/// in their order.
 #[derive(Debug, Default)]
 pub struct Directory {
     now: BTreeMap<OsString, u64>,
     safe: BTreeMap<OsString, u64>,
-    /// Each holds the names that change together: a rename within a directory is whole or not at all.
+    /// Each holds the names that change together: a rename within a directory is whole or not at
+    /// all.
     pending: Vec<Names>,
 }
 
@@ -83,7 +86,8 @@ enum Fate {
     All,
     /// The first ones are there, the next is torn.
     AfterSome,
-    /// Each is there or not, as a disk that writes in an order of its own leaves them; the last one there is torn.
+    /// Each is there or not, as a disk that writes in an order of its own leaves them; the last one
+    /// there is torn.
     Any,
 }
 

@@ -1,5 +1,5 @@
-//! The disk as a file system. Nothing is cached outside it: what the program reads and writes, it reads and writes
-//! here.
+//! The disk as a file system. Nothing is cached outside it: what the program reads and writes, it
+//! reads and writes here.
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};

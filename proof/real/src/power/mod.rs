@@ -1,7 +1,7 @@
 //! Loss of power: a disk that forgets what was not synced, for any program to keep its files on.
 //!
-//! [`disk`] is the disk; with the feature `power` the module `fuse` makes a file system of it, by `/dev/fuse`, and
-//! `control` lets whoever kills the program on it say when the power fails.
+//! [`disk`] is the disk; with the feature `power` the module `fuse` makes a file system of it, by
+//! `/dev/fuse`, and `control` lets whoever kills the program on it say when the power fails.
 
 #[cfg(feature = "power")]
 mod control;

@@ -38,8 +38,8 @@ pub(super) enum Ended {
     ByCount,
 }
 
-/// Carries bytes until the writer closes, the plan's count is reached or a socket fails. `carried` is called with
-/// what has been written.
+/// Carries bytes until the writer closes, the plan's count is reached or a socket fails. `carried`
+/// is called with what has been written.
 pub(super) async fn carry(
     from: Arc<TcpStream>,
     to: Arc<TcpStream>,

@@ -1,7 +1,9 @@
-//! A TCP proxy that breaks its connections by seed: cut after a number of bytes or at some moment, closed or reset,
-//! half-open, delayed, narrow, read slowly, and with bytes of an old connection that arrive after those of the new.
+//! A TCP proxy that breaks its connections by seed: cut after a number of bytes or at some moment,
+//! closed or reset, half-open, delayed, narrow, read slowly, and with bytes of an old connection
+//! that arrive after those of the new.
 //!
-//! Every connection draws its [`Plan`] from the seed and its number, so a run's faults repeat as far as its clients do.
+//! Every connection draws its [`Plan`] from the seed and its number, so a run's faults repeat as
+//! far as its clients do.
 
 mod carry;
 mod plan;
@@ -97,8 +99,8 @@ pub struct Proxy {
 }
 
 impl Proxy {
-    /// Listens on a free port of this machine and carries to `target`, without faults yet. Must be called within a
-    /// tokio runtime.
+    /// Listens on a free port of this machine and carries to `target`, without faults yet. Must be
+    /// called within a tokio runtime.
     ///
     /// # Errors
     /// [`Failure`] when there is no port.
@@ -149,8 +151,9 @@ impl Proxy {
         *lock(&self.shared.tally)
     }
 
-    /// The longest time in which no byte of the client's session has reached the server. Bytes of a connection count
-    /// when the server has answered its greeting: before, they keep no session alive.
+    /// The longest time in which no byte of the client's session has reached the server. Bytes of a
+    /// connection count when the server has answered its greeting: before, they keep no session
+    /// alive.
     pub fn longest_silence(&self) -> Duration {
         let silence = lock(&self.shared.silence);
         silence.longest.max(silence.since.elapsed())
@@ -193,8 +196,8 @@ async fn accept(listener: TcpListener, shared: Arc<Shared>) {
 /// What ends the server's answer to the handshake; frames follow.
 const HEAD_END: &[u8] = b"\r\n\r\n";
 
-/// How far the server has come with its first answer: bytes of [`HEAD_END`] that have just passed, and one more when
-/// a frame has begun.
+/// How far the server has come with its first answer: bytes of [`HEAD_END`] that have just passed,
+/// and one more when a frame has begun.
 #[derive(Debug, Default)]
 struct Greeting(AtomicUsize);
 
@@ -290,8 +293,8 @@ async fn link(client: TcpStream, plan: Plan, shared: Arc<Shared>) {
 /// How a direction has ended: not yet, with an error, or so.
 type End = watch::Receiver<Option<Option<Ended>>>;
 
-/// Waits for what ends a connection and ends it; without a plan, its own sides do. When it returns, both directions
-/// are dropped.
+/// Waits for what ends a connection and ends it; without a plan, its own sides do. When it returns,
+/// both directions are dropped.
 async fn supervise(link: &Link, plan: Option<Plan>, shared: &Shared, mut up: End, mut down: End) {
     let mut weather = shared.is_broken.subscribe();
     let age = async {

@@ -13,8 +13,8 @@ pub struct Weather {
     pub latency_ms_max: u64,
     /// Longest time for which a half-open connection is kept before it is reset.
     pub half_open_ms_max: u64,
-    /// After a connection's end, in how many of 100 cases and for how long nothing can be opened. The first that is
-    /// drawn counts.
+    /// After a connection's end, in how many of 100 cases and for how long nothing can be opened.
+    /// The first that is drawn counts.
     pub outages: &'static [Outage],
 }
 
@@ -42,7 +42,8 @@ impl Weather {
         }],
     };
 
-    /// For runs of minutes and hours: also with users who are away beyond the presence grace (30 s).
+    /// For runs of minutes and hours: also with users who are away beyond the presence grace (30
+    /// s).
     pub const STORM: Self = Self {
         life_ms_max: 12_000,
         latency_ms_max: 400,
@@ -61,7 +62,8 @@ impl Weather {
         ],
     };
 
-    /// As `STORM`, with users who come back after the resume window (120 s): what they have missed is a gap.
+    /// As `STORM`, with users who come back after the resume window (120 s): what they have missed
+    /// is a gap.
     pub const HURRICANE: Self = Self {
         outages: &[
             Outage {
@@ -100,8 +102,8 @@ pub enum Ending {
         /// For how long.
         hold: Duration,
     },
-    /// It is reset towards the client, but what the client wrote last reaches the server later: possibly after the
-    /// first bytes of the next connection.
+    /// It is reset towards the client, but what the client wrote last reaches the server later:
+    /// possibly after the first bytes of the next connection.
     Overtaken {
         /// How much later.
         hold: Duration,

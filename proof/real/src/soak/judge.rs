@@ -1,4 +1,5 @@
-//! What was sent, what was answered and what arrived, and whether they fit. Source: contract 1.1 to 1.6.
+//! What was sent, what was answered and what arrived, and whether they fit. Source: contract 1.1 to
+//! 1.6.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -251,7 +252,8 @@ impl Judge {
             .say(format!("state.legal: {user} was logged out: {reason}"));
     }
 
-    /// Promised messages that have neither arrived nor a gap after them: what a run waits for at its end.
+    /// Promised messages that have neither arrived nor a gap after them: what a run waits for at
+    /// its end.
     pub fn missing(&self) -> usize {
         let mut missing = 0;
         for (series, fates) in &self.fates {
@@ -318,7 +320,8 @@ fn lost(fates: &[Fate], arrivals: Option<&Arrivals>) -> Vec<u32> {
         if has_arrived[*number] || fates[*number] != Fate::Promised {
             return false;
         }
-        // The first arrival beyond it: the gap must stand before that one, and after what came before the hole.
+        // The first arrival beyond it: the gap must stand before that one, and after what came
+        // before the hole.
         let after = (arrivals.numbers.iter()).position(|arrived| *arrived as usize > *number);
         !arrivals
             .gaps

@@ -1,9 +1,11 @@
-//! Clients of the Rust and the JavaScript SDK that write to each other over broken networks, against the real program, and what the
-//! contract says of it: nothing lost, nothing twice, nothing out of order, no gap without cause.
+//! Clients of the Rust and the JavaScript SDK that write to each other over broken networks,
+//! against the real program, and what the contract says of it: nothing lost, nothing twice, nothing
+//! out of order, no gap without cause.
 //!
-//! Users live in groups. Those of a group share a channel, each writes to the next, and all write to one who comes
-//! and goes. In every group users of the two SDKs take turns. Every user has a network of their own ([`crate::proxy`]). At the end the networks heal, and everything
-//! promised must arrive.
+//! Users live in groups. Those of a group share a channel, each writes to the next, and all write
+//! to one who comes and goes. In every group users of the two SDKs take turns. Every user has a
+//! network of their own ([`crate::proxy`]). At the end the networks heal, and everything promised
+//! must arrive.
 
 mod client;
 mod judge;
@@ -27,8 +29,8 @@ use crate::program::{Program, Signal};
 use crate::proxy::{Tally, Weather};
 use crate::random::Random;
 
-/// After the networks have healed, everything has arrived within this time: the longest back-off of a client (30 s)
-/// and the time of an open call (10 s).
+/// After the networks have healed, everything has arrived within this time: the longest back-off of
+/// a client (30 s) and the time of an open call (10 s).
 const SETTLE: Duration = Duration::from_secs(45);
 
 /// What a run is.
@@ -42,8 +44,8 @@ pub struct Settings {
     pub groups: u32,
     /// Users of a group who stay, at least 2; one more comes and goes.
     pub group_size: u32,
-    /// Whether every second user has the JavaScript SDK, which needs Node and the built SDK; else all have the Rust
-    /// SDK.
+    /// Whether every second user has the JavaScript SDK, which needs Node and the built SDK; else
+    /// all have the Rust SDK.
     pub is_mixed: bool,
     /// How the networks misbehave.
     pub weather: Weather,
@@ -66,12 +68,14 @@ pub struct Settings {
 pub struct Pauses {
     /// From one to the next.
     pub every: Duration,
-    /// How long one is. Beyond the presence grace users are gone, beyond the resume window messages are.
+    /// How long one is. Beyond the presence grace users are gone, beyond the resume window messages
+    /// are.
     pub length: Duration,
 }
 
 impl Settings {
-    /// A run of this length: short ones with much in little time, long ones with less at once and longer absences.
+    /// A run of this length: short ones with much in little time, long ones with less at once and
+    /// longer absences.
     pub fn new(duration: Duration, seed: u64) -> Self {
         let is_short = duration < Duration::from_secs(60);
         Self {
@@ -342,8 +346,8 @@ async fn wait_out(run: &Run, parties: &[Party], end: Instant) {
     }
 }
 
-/// Waits until everybody is back, every call is answered and everything promised is there, but no longer than it
-/// may take.
+/// Waits until everybody is back, every call is answered and everything promised is there, but no
+/// longer than it may take.
 async fn settle(run: &Run, parties: &[Party], load: &mut Load) -> Result<(), Failure> {
     let deadline = Instant::now() + SETTLE;
     let answers = async {

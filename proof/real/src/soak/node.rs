@@ -1,5 +1,5 @@
-//! Clients of the JavaScript SDK: one Node process holds them all. It is told what to do and tells what they see, each
-//! in a line of JSON; `clients/js/rtm/test/driver.mjs` describes the lines.
+//! Clients of the JavaScript SDK: one Node process holds them all. It is told what to do and tells
+//! what they see, each in a line of JSON; `clients/js/rtm/test/driver.mjs` describes the lines.
 
 use std::collections::BTreeMap;
 use std::io::{BufRead as _, BufReader, Write as _};
@@ -30,7 +30,8 @@ pub(super) struct Node {
 #[derive(Debug, Default)]
 struct Shared {
     last_id: AtomicU64,
-    /// Open calls by their number. None once the process has ended: then nothing is answered any more.
+    /// Open calls by their number. None once the process has ended: then nothing is answered any
+    /// more.
     answers: Mutex<Option<BTreeMap<u64, oneshot::Sender<Value>>>>,
     /// By the client's name. Emptied when the process has ended.
     events: Mutex<BTreeMap<String, UnboundedSender<Heard>>>,

@@ -36,7 +36,8 @@ pub(super) struct Party {
 }
 
 impl Party {
-    /// A client that is not logged in yet, and its events: of the JavaScript SDK where there is a process for it.
+    /// A client that is not logged in yet, and its events: of the JavaScript SDK where there is a
+    /// process for it.
     pub(super) async fn new(
         run: &Run,
         name: String,
@@ -115,7 +116,8 @@ pub(super) async fn read(run: Arc<Run>, party: Party, mut events: AnyEvents) {
                 is_there,
             } => run.judge(|judge| judge.see(&name, &channel, &user, is_there)),
             Heard::Gap { channel, told } => run.judge(|judge| {
-                // A little less than the window: the silence begins with the last byte, the window with the cut.
+                // A little less than the window: the silence begins with the last byte, the window
+                // with the cut.
                 if proxy.longest_silence() > Duration::from_secs(115) {
                     judge.excuse(&name);
                 }
@@ -208,7 +210,8 @@ fn send(
     })
 }
 
-/// Without an answer in time nothing is known; every other error says that the message never arrives.
+/// Without an answer in time nothing is known; every other error says that the message never
+/// arrives.
 fn fate_of(refusal: &Refusal) -> Fate {
     if refusal.is_unanswered {
         Fate::Unknown

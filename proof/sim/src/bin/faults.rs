@@ -1,5 +1,6 @@
-//! Proves the simulator's checks: switches the deliberate faults on, one after the other, and looks for a seed in which
-//! a check fails. `tidings-faults [--all | --count N --seed S] [--table]`, or `--fault NAME --seed S --trace`.
+//! Proves the simulator's checks: switches the deliberate faults on, one after the other, and
+//! searches for a seed with which a check fails. `tidings-faults [--all | --count N --seed S]
+//! [--table]`, or `--fault NAME --seed S --trace`.
 
 use std::process::ExitCode;
 

@@ -1,4 +1,4 @@
-//! After the faults: counts, attributes and histories agree with what was done.
+//! After the faults: counts, attributes and histories agree with what clients did.
 
 use std::collections::BTreeSet;
 
@@ -8,11 +8,12 @@ use tidings_client_core::{
 
 use super::*;
 
-/// A change of peace time has been told to everybody by then.
+/// By then, everybody has been notified of a change made after the faults.
 const TOLD_MS: u64 = 10_000;
 
 impl Chaos {
-    /// `presence.snapshot_equals_events`: of no member does another believe that it has left, and the reverse.
+    /// `presence.snapshot_equals_events`: no member believes that another one has left when it has
+    /// not, or the reverse.
     pub(super) fn check_belief(
         &mut self,
         member: ClientId,
@@ -30,7 +31,7 @@ impl Chaos {
         }
     }
 
-    /// `presence.no_ghost`: the list that each member gets names those who have joined, and nobody else.
+    /// `presence.no_ghost`: each member's list names exactly the users who have joined.
     pub(super) fn check_members(&mut self, channel: &'static str) {
         let (members, uncertain) = self.members(channel);
         let is_certain = |user: &String| !uncertain.contains(user);
@@ -59,7 +60,7 @@ impl Chaos {
         }
     }
 
-    /// The clients that are certainly in a channel, and the users of whom that is not known.
+    /// The clients that are certainly in a channel, and the users of whom that is unknown.
     pub(super) fn members(&self, channel: &'static str) -> (Vec<ClientId>, BTreeSet<String>) {
         let uncertain: BTreeSet<String> = (self.uncertain.iter())
             .filter(|(_, of)| *of == channel)
@@ -76,7 +77,7 @@ impl Chaos {
         (members, uncertain)
     }
 
-    /// Calls, and waits for the answer.
+    /// Makes a call and waits for the answer.
     pub(super) fn ask(
         &mut self,
         client: ClientId,
@@ -107,8 +108,8 @@ impl Chaos {
         answer
     }
 
-    /// `presence.snapshot_equals_events`: the count that is asked for, and the one that each member was told
-    /// last, are the number of members.
+    /// `presence.snapshot_equals_events`: the count that a client asks for, and the last one that
+    /// each member received, equal the number of members.
     pub(super) fn check_counts(&mut self, channel: &'static str) {
         let (members, uncertain) = self.members(channel);
         if !uncertain.is_empty() {
@@ -135,7 +136,8 @@ impl Chaos {
         }
     }
 
-    /// `order.total_channel`: all clients write at once; every member ends with what a reader finds.
+    /// `order.total_channel`: all clients write at once; every member sees the order that a reader
+    /// of the history finds.
     pub(super) fn check_attributes(&mut self, channel: &'static str) {
         let (members, _) = self.members(channel);
         for client in self.clients.clone() {
@@ -172,7 +174,7 @@ impl Chaos {
         }
     }
 
-    /// Reads the whole history for the checks of its order and of what was acknowledged.
+    /// Reads the whole history, to check its order and that it contains everything acknowledged.
     pub(super) fn check_history(&mut self, channel: &'static str) {
         let (members, _) = self.members(channel);
         let Some(reader) = members.first().copied() else {

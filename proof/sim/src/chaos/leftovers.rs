@@ -1,15 +1,17 @@
-//! At the very end: nothing that was taken comes again, and nothing of those who are gone stays.
+//! At the very end: nothing that was received comes again, and nothing remains of users who have
+//! gone.
 
 use super::*;
 
-/// A login has its first page of stored messages by then.
+/// By then, a login has received its first page of stored messages.
 const PAGE_MS: u64 = 10_000;
-/// A logout is done by then, also for others, and every question has its answer or its end.
+/// By then, a logout is complete everywhere, and every question has been answered or has timed out.
 const LOGOUT_MS: u64 = 20_000;
 
 impl Chaos {
-    /// `inbox.dedup`, `ack.truthful`: every user has had everything, so a new client gets nothing. A stored form whose
-    /// live form was confirmed would come now (contract OFF-6), and what was stored while its receiver was there.
+    /// `inbox.dedup`, `ack.truthful`: every user has received everything, so a new client gets
+    /// nothing. Otherwise it would now get a stored form whose live form was confirmed (contract
+    /// OFF-6), or something stored while its receiver was connected.
     pub(super) fn check_inboxes(&mut self) {
         for at in 0..self.clients.len() {
             let user = self.user(&self.clients[at]);
@@ -21,7 +23,7 @@ impl Chaos {
         }
     }
 
-    /// `queue.bounded`: when everybody has logged out, the hubs hold nothing more of anybody.
+    /// `queue.bounded`: when everybody has logged out, the hubs hold nothing for anybody.
     pub(super) fn check_leftovers(&mut self) {
         for client in self.clients.clone() {
             let id = self.world.logout(client);
@@ -30,7 +32,7 @@ impl Chaos {
         }
         self.log_out_legacy();
         self.advance_in_steps(LOGOUT_MS);
-        // A sweep may be on its way.
+        // A sweep may be in progress.
         let until_ms = self.world.now_ms() + LOGOUT_MS;
         self.world
             .run_while(until_ms, |world| world.held().open > 0);

@@ -1,4 +1,4 @@
-//! Legacy users among the native ones, and what they are promised (contract 1.8).
+//! Legacy users among native ones, and what they are promised (contract 1.8).
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,21 +10,21 @@ use crate::checks::{Done, Violation};
 use crate::legacy::{LegacyRecord, LegacySeen};
 use crate::world::{ClientId, Record, Seen};
 
-/// The channel of the legacy users: what is promised of the others' is judged elsewhere.
+/// The legacy users' channel; promises about the other channels are checked elsewhere.
 const CHANNEL: &str = "grey";
 
 /// A text that was sent.
 #[derive(Debug)]
 struct Sent {
-    /// The sender's client and its how manyeth login.
+    /// The sender's client, and the number of its login.
     lineage: (ClientId, u64),
     /// The receiver; `None` = the channel.
     to: Option<String>,
-    /// It is to be kept for an absent receiver.
+    /// It must be kept for an absent receiver.
     is_kept: bool,
-    /// The server said that it has it.
+    /// The server has acknowledged it.
     is_taken: bool,
-    /// It is for a legacy client and was sent before a crash of the server.
+    /// It is for a legacy client and was sent before the server crashed.
     is_excused: bool,
 }
 
@@ -38,15 +38,16 @@ impl Sent {
 #[derive(Debug, Default)]
 pub(super) struct LegacyPart {
     users: BTreeMap<ClientId, String>,
-    /// Whose the native clients are that have got something.
+    /// The user of each native client that has received something.
     natives: BTreeMap<ClientId, String>,
     logins: BTreeMap<ClientId, u64>,
-    /// Texts by number: their order is that of sending.
+    /// Texts by number, which is the order of sending.
     sent: BTreeMap<u64, Sent>,
-    /// Numbers of texts by the calls that sent them.
+    /// Numbers of texts, by the call that sent them.
     legacy_calls: BTreeMap<(ClientId, u64), u64>,
     native_calls: BTreeMap<CallId, u64>,
-    /// Numbers of texts in the order of arrival: (receiver, is it the channel).
+    /// Numbers of texts in the order of arrival, by receiver and whether they came through the
+    /// channel.
     arrived: BTreeMap<(ClientId, bool), Vec<u64>>,
     numbers: u64,
     violations: Vec<Violation>,
@@ -87,7 +88,7 @@ impl LegacyPart {
         }
     }
 
-    /// What a native client saw of legacy users.
+    /// What a native client received from legacy users.
     pub(super) fn note_native(&mut self, record: &Record, user: String) {
         match &record.what {
             Seen::Answer { id, result } => {
@@ -122,8 +123,9 @@ impl LegacyPart {
         self.numbers
     }
 
-    /// What a legacy client was handed counts as received before the client says that it has it (signaling 9.2):
-    /// when the server crashes between the two, or its disk takes nothing, it may be lost.
+    /// A message handed to a legacy client counts as received before the client acknowledges it
+    /// (signaling 9.2): if the server crashes in between, or its disk accepts no writes, it may be
+    /// lost.
     pub(super) fn excuse_handed(&mut self) {
         for sent in self.sent.values_mut() {
             let is_legacy = |to: &String| self.users.values().any(|account| account == to);
@@ -131,7 +133,7 @@ impl LegacyPart {
         }
     }
 
-    /// Judges the whole run, after everything has settled.
+    /// Checks the whole run, after everything has settled.
     pub(super) fn finish(mut self) -> Vec<Violation> {
         let mut violations = std::mem::take(&mut self.violations);
         for ((client, is_channel), numbers) in &self.arrived {
@@ -154,7 +156,7 @@ impl LegacyPart {
         violations
     }
 
-    /// Each once, and those of one login of a sender in the order in which they were sent.
+    /// Each text at most once, and those of one login of a sender in the order of sending.
     fn order_of(&self, client: ClientId, is_channel: bool, numbers: &[u64]) -> Vec<Violation> {
         let mut violations = Vec::new();
         let mut seen = BTreeSet::new();
@@ -212,7 +214,7 @@ impl Chaos {
         (!clients.is_empty()).then(|| *self.random.pick(&clients))
     }
 
-    /// One of the legacy users does something, or something is done to one.
+    /// A random legacy user acts, or something happens to it.
     pub(super) fn act_with_legacy(&mut self, has_faults: bool) {
         let Some(client) = self.draw_legacy() else {
             return;
@@ -315,7 +317,7 @@ impl Chaos {
         }
     }
 
-    /// Whoever wants to be logged in is.
+    /// Everybody who wants to be logged in is.
     pub(super) fn check_legacy(&mut self) {
         let all: Vec<ClientId> = self.legacy.users.keys().copied().collect();
         for client in all {

@@ -1,13 +1,14 @@
-//! Planned restarts in all their endings, pauses, and kills of the server.
+//! Planned restarts with all their outcomes, pauses, and kills of the server.
 
 use super::*;
 
-/// Times for which nothing listens, in milliseconds: of a restart, and of one after which the sessions are too old.
+/// How long nothing listens, in milliseconds: during a restart, and during one after which sessions
+/// are too old.
 const AWAY_MS_MAX: u64 = 10_000;
 const AWAY_TOO_LONG_MS: u64 = 121_000;
 
 impl Chaos {
-    /// The server is restarted by its operator, or its process stands still.
+    /// The operator restarts the server, or its process is suspended.
     pub(super) fn break_off(&mut self, config: &ChaosConfig) {
         if config.has_restarts && self.random.percent(1) {
             self.restarts += 1;
@@ -22,7 +23,7 @@ impl Chaos {
 
     fn restart(&mut self, config: &ChaosConfig) {
         self.world.drain_server();
-        // Clients go on meanwhile.
+        // Clients continue in the meantime.
         for _ in 0..self.random.between(0, 4) {
             let client = *self.random.pick(&self.clients);
             self.act(client);
@@ -30,7 +31,7 @@ impl Chaos {
             self.advance(pause);
         }
         if config.has_kills && self.random.percent(25) {
-            // OVL-9: the drain ends in a crash.
+            // OVL-9: the server crashes during the drain.
             return self.kill();
         }
         let is_kept = self.world.stop_server();
@@ -61,7 +62,7 @@ impl Chaos {
         }
         let takes_over = self.world.start_server();
         if is_kept && !takes_over {
-            // They were too old, or the wall clock said so.
+            // The sessions were too old, or appeared so by the wall clock.
             self.note_crash();
         }
     }
@@ -76,7 +77,7 @@ impl Chaos {
         self.come_back();
     }
 
-    /// After a kill: the operator sets the clock right and starts the server.
+    /// After a kill, the operator corrects the clock and starts the server.
     fn come_back(&mut self) {
         self.faults += 1;
         self.note_crash();

@@ -1,4 +1,4 @@
-//! The end of a run: faults have stopped, and everything must come right.
+//! The end of a run: faults have stopped, and everything must recover.
 
 use tidings_client_core::ConnectionState;
 
@@ -6,13 +6,15 @@ use super::{CHANNELS, Chaos};
 use crate::checks::Done;
 use crate::world::ClientId;
 
-/// After the faults: the grace, the longest back-off and the inbox's pages fit into it.
+/// Settling time after the faults: long enough for the grace, the longest back-off and the inbox's
+/// pages.
 const SETTLE_MS: u64 = 150_000;
-/// A login has been answered by then.
+/// By then, a login has been answered.
 const LOGIN_WAIT_MS: u64 = 13_000;
 
 impl Chaos {
-    /// Faults have stopped: everybody comes back, everything arrives, and all agree on who is there.
+    /// Faults have stopped: everybody reconnects, everything arrives, and all agree on who is
+    /// present.
     pub(super) fn settle(&mut self) {
         let pause_ms = self.world.pause_left_ms();
         self.advance(pause_ms);
@@ -28,7 +30,7 @@ impl Chaos {
         self.advance_in_steps(LOGIN_WAIT_MS);
         for client in self.clients.clone() {
             if self.world.state(client) == ConnectionState::Disconnected {
-                // A first login that failed is the application's to repeat.
+                // Repeating a failed first login is up to the application.
                 let user = self.user(&client);
                 let token = self.token(&user);
                 let id = self.world.login(client, &user, &token);
@@ -52,14 +54,14 @@ impl Chaos {
             self.check_history(channel);
         }
         self.advance(15_000);
-        // Order: afterwards nobody is the client that has sent, or been called.
+        // Order: from here on, nobody is the client that has sent, or been called.
         self.invitations.judge(self.world.is_disk_broken());
         self.check_inboxes();
         self.check_leftovers();
     }
 
-    /// `session.single_owner`: of the clients of one user, one is served. Mostly it is the one that
-    /// logged in last; a restarted server does not know who that was.
+    /// `session.single_owner`: exactly one of a user's clients is served. Usually it is the one
+    /// that logged in last; a restarted server does not know which one that was.
     fn find_the_last(&mut self) {
         for at in 0..self.clients.len() {
             let user = self.user(&self.clients[at]);

@@ -1,4 +1,5 @@
-//! Faults of disk, clocks, clients and tokens: which of them a seed has, and how they come and go.
+//! Faults of disk, clocks, clients and tokens: which of them a seed has, and when they begin and
+//! end.
 
 use tidings_client_core::{ClientEvent, ConnectionReason, ConnectionState};
 use tidings_token::{NewAccess007, Service, build_007};
@@ -12,24 +13,24 @@ const YEAR_MS: i64 = 365 * 24 * HOUR_MS;
 /// A token that outlasts every run, in seconds.
 const LASTING_S: u64 = 80_000;
 
-/// A kind of fault, on for whole seeds.
+/// A kind of fault, enabled for a whole seed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Fault {
-    /// The disk is full for a while.
+    /// The disk is full for some time.
     FullDisk,
-    /// A write fails: the store is read-only until the server is restarted.
+    /// A write fails: the store is read-only until the server restarts.
     BrokenDisk,
-    /// Group commits take seconds for a while.
+    /// Group commits take seconds for some time.
     SlowDisk,
-    /// The server's wall clock jumps by 1 s to 10 years, either way.
+    /// The server's wall clock jumps by 1 s to 10 years in either direction.
     ClockJumps,
-    /// Clients' clocks begin at other times, and all clocks run fast or slow.
+    /// Clients' clocks have different origins, and all clocks run fast or slow.
     Drift,
-    /// Clients stand still for up to a minute: they read nothing and send nothing.
+    /// Clients are suspended for up to a minute: they neither read nor send.
     Freezes,
-    /// Clients die without a word; the user logs in from a new one.
+    /// Clients die without notice; their users log in from new ones.
     Deaths,
-    /// Tokens end, also while their sessions have no connection.
+    /// Tokens expire, also while their sessions have no connection.
     Tokens,
 }
 
@@ -45,7 +46,7 @@ pub const FAULTS: [(Fault, &str); 8] = [
     (Fault::Tokens, "tokens"),
 ];
 
-/// The kinds that a seed has: each in about a fifth of all, none in calm ones.
+/// The kinds that a seed has: each in about a fifth of all seeds, none in calm ones.
 pub(super) fn of_seed(seed: u64) -> BTreeSet<Fault> {
     let mut random = Random::new(seed ^ 0x5eed_5a3a);
     let is_calm = seed.is_multiple_of(4);
@@ -56,16 +57,16 @@ pub(super) fn of_seed(seed: u64) -> BTreeSet<Fault> {
         .collect()
 }
 
-/// What is going on of them.
+/// The faults in progress.
 #[derive(Debug, Default)]
 pub(super) struct Swarm {
     faults: BTreeSet<Fault>,
-    /// Faults made, by kind.
+    /// Number of faults, by kind.
     pub(super) counts: BTreeMap<Fault, u64>,
     is_broken: bool,
-    /// When the disk is well again.
+    /// When the disk recovers.
     disk_until_ms: Option<u64>,
-    /// When each client goes on.
+    /// When each client resumes.
     frozen: BTreeMap<ClientId, u64>,
     is_over: bool,
 }
@@ -86,7 +87,7 @@ impl Swarm {
         self.has(Fault::Tokens)
     }
 
-    /// Whether the disk has no faults.
+    /// Whether the disk has no fault.
     pub(super) fn has_well_disk(&self) -> bool {
         let of_disk = [Fault::FullDisk, Fault::BrokenDisk, Fault::SlowDisk];
         !of_disk.into_iter().any(|fault| self.has(fault))
@@ -106,7 +107,7 @@ impl Swarm {
 }
 
 impl Chaos {
-    /// Clocks that do not run as others do.
+    /// Makes clocks run at different speeds.
     pub(super) fn set_clocks(&mut self, client: ClientId) {
         if !self.swarm.has(Fault::Drift) {
             return;
@@ -119,7 +120,7 @@ impl Chaos {
         self.world.set_wall_drift(ppm);
     }
 
-    /// A token for a user, or none where none is needed.
+    /// A token for a user, or none if none is needed.
     pub(super) fn token(&mut self, user: &str) -> String {
         if !self.swarm.has_tokens() {
             return String::new();
@@ -132,7 +133,7 @@ impl Chaos {
         self.token_for(user, lifetime_s)
     }
 
-    /// A token of a user whose client cannot renew it, if any is needed.
+    /// A token for a user whose client cannot renew it, if one is needed.
     pub(super) fn lasting_token(&self, user: &str) -> Option<String> {
         self.swarm
             .has_tokens()
@@ -152,7 +153,8 @@ impl Chaos {
         .unwrap_or_default()
     }
 
-    /// What an application does about its token: mostly it renews in time; when the session is over it logs in again.
+    /// What an application does about its token: usually it renews in time; when the session has
+    /// ended, it logs in again.
     pub(super) fn mind_token(&mut self, record: &Record) {
         let Seen::Event(event) = &record.what else {
             return;
@@ -162,7 +164,7 @@ impl Chaos {
             return;
         };
         match event {
-            // With a lasting token in the end, and mostly before.
+            // With a lasting token at the end of the run, and usually before.
             ClientEvent::TokenWillExpire { .. } | ClientEvent::TokenExpired
                 if self.swarm.is_over || self.random.percent(70) =>
             {
@@ -187,7 +189,8 @@ impl Chaos {
         self.checker.note_call(now_ms, client, id, Done::Other);
     }
 
-    /// The session of one of a user's clients is over: unless another one is served, the user logs in from a new one.
+    /// The session of one of a user's clients has ended: unless another one is served, the user
+    /// logs in from a new one.
     fn begin_anew(&mut self, user: &str) {
         let is_served = |client: &ClientId| {
             !matches!(
@@ -204,7 +207,7 @@ impl Chaos {
         }
     }
 
-    /// Faults end, and perhaps begin.
+    /// Faults end, and new ones may begin.
     pub(super) fn stir(&mut self) {
         self.end_due();
         if self.swarm.faults.is_empty() || !self.random.percent(4) {
@@ -248,7 +251,7 @@ impl Chaos {
         self.swarm.count(fault);
     }
 
-    /// The machine's wall clock may have jumped while no process ran.
+    /// The machine's wall clock may have jumped while no process was running.
     pub(super) fn jump_while_away(&mut self) {
         if self.swarm.has(Fault::ClockJumps) && self.random.percent(30) {
             self.swarm.count(Fault::ClockJumps);
@@ -265,7 +268,7 @@ impl Chaos {
         self.swarm.frozen.insert(client, until_ms);
     }
 
-    /// A client's process dies: nobody is told, and its user begins again.
+    /// A client's process dies without notice, and its user starts over.
     fn die(&mut self, at: usize) {
         let client = self.clients[at];
         self.world.cut(client);
@@ -296,7 +299,7 @@ impl Chaos {
         let now_ms = self.world.now_ms();
         for (client, until_ms) in clients {
             self.swarm.frozen.remove(&client);
-            // The server may have been away at that time.
+            // The server may have been down at that time.
             let later_ms = now_ms.saturating_sub(until_ms);
             self.checker.note_pause(client, later_ms);
             self.world.thaw(client);
@@ -309,7 +312,7 @@ impl Chaos {
         self.world.set_disk_delay(self.disk_delay_ms);
     }
 
-    /// All faults end. What an operator has to do is done.
+    /// All faults end, and the operator does what is necessary.
     pub(super) fn mend(&mut self) {
         self.swarm.is_over = true;
         self.mend_disk();

@@ -1,4 +1,4 @@
-//! What a run is judged by as a whole, when everything has settled.
+//! Checks on a run as a whole, when everything has settled.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,7 +8,7 @@ use super::{Checker, Done, Violation};
 use crate::world::ClientId;
 
 impl Checker {
-    /// Judges the whole run, after everything has settled.
+    /// Checks the whole run, after everything has settled.
     pub fn finish(mut self, run_is_calm: bool) -> Vec<Violation> {
         self.check_answers();
         self.check_truth();
@@ -76,7 +76,8 @@ impl Checker {
             let is_false = match (has_peer_received, is_offline) {
                 (true, _) => !has_arrived,
                 (false, false) => has_arrived,
-                // Stored: the receiver is logged in at the end of a run, so it has arrived by then.
+                // Stored: the receiver is logged in at the end of a run, so it must have arrived by
+                // then.
                 (false, true) => !has_arrived,
             };
             if is_false {
@@ -115,7 +116,7 @@ impl Checker {
     fn check_sender_order(&mut self) {
         let mut violations = Vec::new();
         for (client, party) in &self.parties {
-            // By client, not by user: two logins of one user are two lineages.
+            // By client, not by user: two logins of one user are separate sequences.
             let mut last: BTreeMap<(String, ClientId), u64> = BTreeMap::new();
             let peers = party
                 .peer_texts
@@ -143,7 +144,7 @@ impl Checker {
         }
     }
 
-    /// No two receivers see two messages of a channel in different order.
+    /// No two receivers see two messages of a channel in different orders.
     fn check_channel_order(&mut self) {
         let mut violations = Vec::new();
         let mut successors: BTreeMap<(&str, &str, &str), ClientId> = BTreeMap::new();
@@ -154,7 +155,8 @@ impl Checker {
             }
             for (channel, texts) in by_channel {
                 for (at, first) in texts.iter().enumerate() {
-                    // A window is enough: disorder shows between neighbours of one receiver.
+                    // A window is enough: disorder shows between neighbours in one receiver's
+                    // order.
                     for second in texts.iter().skip(at + 1).take(8) {
                         if let Some(other) = successors.get(&(channel, *second, *first)) {
                             violations.push(format!(
@@ -171,7 +173,8 @@ impl Checker {
         }
     }
 
-    /// A history has every message that was acknowledged as kept, once, in the order in which members saw them.
+    /// A history contains every message acknowledged as kept, once, in the order in which members
+    /// saw them.
     fn check_histories(&mut self) {
         let mut violations = Vec::new();
         for (channel, texts) in &self.histories {

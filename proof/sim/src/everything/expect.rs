@@ -1,4 +1,4 @@
-//! What a turn of the profile must show, and how it is compared with what was seen.
+//! What must be seen in a turn of this profile, and the comparison with what was seen.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,19 +11,20 @@ use tidings_wire::codes::Outcome;
 use super::model::{NAMES, UserNo};
 use crate::checks::Violation;
 
-/// Whether a fact has to be seen.
+/// Whether a fact must be seen, or only may.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Need {
     Must,
     May,
 }
 
-/// One turn's expectations and what has been seen of them. Facts of one source come in their order.
+/// The expectations of one turn, and what has been seen of them. Facts of one source arrive in
+/// order.
 #[derive(Debug, Default)]
 pub(super) struct Turn {
     facts: BTreeMap<(UserNo, String), Vec<(String, Need)>>,
     seen: BTreeMap<(UserNo, String), Vec<String>>,
-    /// Peer messages that may come live or stored, in their order.
+    /// Peer messages that may arrive live or stored, in order.
     either: BTreeSet<String>,
     answers: BTreeMap<CallId, (UserNo, String)>,
     answered: BTreeMap<CallId, String>,
@@ -38,7 +39,7 @@ impl Turn {
         self.expect(user, source, fact.into(), Need::May);
     }
 
-    /// A peer message that has been stored, and may have been on its way as well: it comes once.
+    /// Expects a peer message that was stored and may also have been in transit: it arrives once.
     pub(super) fn must_live_or_stored(&mut self, user: UserNo, fact: String) {
         self.either.insert(fact.clone());
         self.must(user, "live or stored", fact);
@@ -66,7 +67,7 @@ impl Turn {
         }
     }
 
-    /// Compares. What is left is what differs.
+    /// Compares. Returns the differences.
     pub(super) fn finish(mut self, what: &str) -> Vec<Violation> {
         let mut violations = Vec::new();
         let mut violate = |check, text: String| {
@@ -119,7 +120,7 @@ impl Turn {
     }
 }
 
-/// The check of the contract that an answer breaks.
+/// The check of the contract that a wrong answer violates.
 fn check_of_answer(expected: &str, answer: &str) -> &'static str {
     match (expected.split(' ').next(), answer) {
         (Some("received"), _) => "ack.truthful",
@@ -132,7 +133,7 @@ fn check_of_answer(expected: &str, answer: &str) -> &'static str {
     }
 }
 
-/// The check of the contract that is broken when these facts of a source are seen instead of those.
+/// The check of the contract that is violated when a source shows these facts instead of those.
 fn check_of_events(source: &str, expected: &[(String, Need)], seen: &[String]) -> &'static str {
     let count = |fact: &String| seen.iter().filter(|have| *have == fact).count();
     let due = |fact: &String| expected.iter().filter(|(have, _)| have == fact).count();
@@ -160,7 +161,7 @@ fn check_of_events(source: &str, expected: &[(String, Need)], seen: &[String]) -
     }
 }
 
-/// Whether the facts seen are the expected ones, in order, without some of those that need not come.
+/// Whether the facts seen are the expected ones, in order, possibly without the optional ones.
 fn matches(expected: &[(String, Need)], seen: &[String]) -> Result<(), String> {
     let mut rest = expected.iter();
     for fact in seen {
@@ -197,7 +198,7 @@ fn state_text(state: PresenceState) -> &'static str {
     }
 }
 
-/// The source of an event, and the event. Counts are looked at apart.
+/// The source of an event, and the event. Counts are compared separately.
 fn event_text(event: &ClientEvent) -> Option<(String, String)> {
     let (source, fact) = match event {
         ClientEvent::StateChanged { state, reason } => {
@@ -277,7 +278,7 @@ fn entries(attributes: &[tidings_client_core::Attribute]) -> String {
     entries.join(",")
 }
 
-/// An answer in the words that the model uses.
+/// An answer in the model's words.
 fn answer_text(result: &Result<Answer, CallError>) -> String {
     let sorted = |mut list: Vec<String>| {
         list.sort();
@@ -301,7 +302,7 @@ fn answer_text(result: &Result<Answer, CallError>) -> String {
         }
         Ok(Answer::Attributes(attributes)) => format!("attributes {}", entries(attributes)),
         Ok(Answer::History(page)) => {
-            // Who wrote between the other's messages is open: each one's own order is not.
+            // Two senders' messages may interleave in any way; each one's own order is fixed.
             let of = |name: &str| {
                 let own = page.messages.iter().filter(|kept| kept.from == name);
                 let texts: Vec<&str> = own.map(|kept| text_of(&kept.message)).collect();

@@ -1,12 +1,15 @@
-//! Two users with 20 channels each, all features at once, in random order, for ten simulated minutes, with faults;
-//! a model that knows only the specification says what every call is answered and what everybody sees.
+//! Two users with 20 channels each, using all features at once in random order for ten simulated
+//! minutes under faults. A model that knows only the specification predicts every answer and every
+//! event.
 //!
-//! The run goes in turns. In a turn both users act at the same time, each on channels that the other leaves alone in
-//! this turn (so that the model need not know who was first), while links are cut, taken away for one second to more
-//! than three minutes, or the server is killed. At its end everything must have been answered and seen as the model
-//! has it, and nothing else.
+//! The run consists of turns. In a turn both users act concurrently, each on channels that the
+//! other does not touch in this turn (so that the model need not know who was first), while links
+//! are cut, taken away for one second to more than three minutes, or the server is killed. At its
+//! end every call must have been answered and every event seen as the model predicts, and nothing
+//! else.
 //!
-//! Reading order: [`model`] (what is so), [`expect`] (comparing), this file (who does what).
+//! Reading order: [`model`] (the predicted state), [`expect`] (comparing), this file (who does
+//! what).
 
 mod expect;
 mod model;
@@ -27,17 +30,17 @@ use crate::world::{APP_ID, ClientId, Seen, World, WorldConfig};
 
 /// Simulated time of a run, in milliseconds.
 const DURATION_MS: u64 = 600_000;
-/// Lengths of an absence, in seconds, none of them near a border of the specification.
+/// Lengths of an absence, in seconds, none close to a threshold of the specification.
 const ABSENCES_S: [u64; 7] = [1, 3, 8, 15, 40, 80, 200];
 
-/// What came of a run.
+/// The outcome of a run.
 #[derive(Debug)]
 pub struct Report {
-    /// Equal for equal seeds.
+    /// Hash of the trace: equal for equal seeds.
     pub trace_hash: u64,
     /// The trace, if it was asked for.
     pub trace: Vec<String>,
-    /// What was not as specified.
+    /// Deviations from the specification.
     pub violations: Vec<Violation>,
     /// Number of calls made.
     pub calls: u64,
@@ -58,11 +61,11 @@ struct Run {
     calls: u64,
     events: u64,
     faults: u64,
-    /// The last count that each user was told of each channel.
+    /// The last count of each channel that each user received.
     counts: [Vec<Option<u32>>; 2],
-    /// The invitation that has come to each user.
+    /// The invitation that each user has received.
     invitation: [Option<InvitationId>; 2],
-    /// Channels that have been joined, and whose members are not known yet.
+    /// Channels that have been joined, but whose members are not known yet.
     to_list: Vec<(UserNo, usize)>,
     /// The number of the invitation that each user has sent.
     invited: [Option<u64>; 2],
@@ -70,7 +73,7 @@ struct Run {
     violations: Vec<Violation>,
 }
 
-/// Runs a seed. Every fifth kills the server, too.
+/// Runs a seed. Every fifth seed kills the server too.
 pub fn run(seed: u64, is_traced: bool) -> Report {
     let mut random = Random::new(seed);
     let hubs = *random.pick(&[1, 2, 4]);
@@ -81,7 +84,7 @@ pub fn run(seed: u64, is_traced: bool) -> Report {
     config.is_traced = is_traced;
     let mut app = App::default();
     app.settings.rate_limits = false;
-    // Longer than a run: the model has no clock.
+    // Longer than a run, because the model has no clock.
     app.settings.channel_attributes_keep_ms = 3_600_000;
     if let Ok(app_id) = AppId::parse(APP_ID) {
         config.apps.listed.insert(app_id, app);
@@ -122,7 +125,7 @@ pub fn run(seed: u64, is_traced: bool) -> Report {
 }
 
 impl Run {
-    /// Both log in, watch each other and join every channel, one after the other.
+    /// Both log in, watch each other and join every channel in turn.
     fn begin(&mut self) {
         for user in [0, 1] {
             self.log_in(user);
@@ -149,13 +152,13 @@ impl Run {
         self.finish_turn("the beginning");
     }
 
-    /// Both log out, and the hubs hold nothing more of them.
+    /// Both log out, and the hubs hold nothing for them.
     fn end(&mut self) {
         for client in self.clients {
             self.world.logout(client);
         }
         self.advance(10_000);
-        // A sweep may be on its way.
+        // A sweep may be in progress.
         let until_ms = self.world.now_ms() + 10_000;
         self.world
             .run_while(until_ms, |world| world.held().open > 0);
@@ -209,7 +212,7 @@ impl Run {
         self.finish_turn("a calm turn");
     }
 
-    /// Links break while both act, and come back at once: nobody may see anything of it.
+    /// Links break while both act, and recover at once: nobody may notice.
     fn cut_turn(&mut self) {
         self.faults += 1;
         self.bursts(None);
@@ -220,15 +223,15 @@ impl Run {
                 self.world.cut(self.clients[user]);
             }
         }
-        // The presence of a link that was quiet before may be told.
+        // A link that had been quiet may cause presence events.
         for user in [0, 1] {
             self.turn
                 .may(1 - user, "presence", format!("{} UNREACHABLE", NAMES[user]));
             self.turn
                 .may(1 - user, "presence", format!("{} ONLINE", NAMES[user]));
         }
-        // Longer than a loss takes to be noticed. Being told that the network is there ends the wait for the next
-        // attempt, which grows with every loss.
+        // Longer than it takes to notice a loss. A notice that the network is back ends the wait
+        // for the next attempt, which grows with every loss.
         self.advance(100);
         for user in [0, 1] {
             self.world.wake(self.clients[user]);
@@ -237,7 +240,7 @@ impl Run {
         self.finish_turn("a turn with cuts");
     }
 
-    /// One is away for a while; both act at its beginning.
+    /// One is away for some time; both act at its start.
     fn absence_turn(&mut self) {
         self.faults += 1;
         let user = usize::from(self.random.percent(50));
@@ -254,13 +257,14 @@ impl Run {
         self.world.wake(self.clients[user]);
         self.advance(15_000);
         if seconds > 120 {
-            // Members who are missing in the new session have 30 s to come back.
+            // Members missing from the new session have 30 s to return.
             self.advance(30_000);
         }
         self.finish_turn(&format!("{} away for {seconds} s", NAMES[user]));
     }
 
-    /// The server dies and comes back: what it had acknowledged is there, and nobody is seen to leave.
+    /// The server is killed and restarted: everything acknowledged is present, and nobody is seen
+    /// to leave.
     fn kill_turn(&mut self) {
         self.faults += 1;
         self.world.kill_server();
@@ -280,7 +284,7 @@ impl Run {
         self.finish_turn("a turn with a kill");
     }
 
-    /// One logs out and in again, and finds what was stored for it.
+    /// One logs out and in again, and gets the messages stored for it.
     fn logout_turn(&mut self) {
         let user = usize::from(self.random.percent(50));
         let other = 1 - user;
@@ -335,7 +339,7 @@ impl Run {
         self.turn.answer(caller, id, "done");
     }
 
-    /// What becomes of the invitation: accepted, refused, cancelled, or nothing until it expires.
+    /// The invitation's fate: accepted, refused, cancelled, or left to expire.
     fn decide(&mut self, caller: UserNo) {
         let callee = 1 - caller;
         let (Some(id), Some(number)) =
@@ -384,7 +388,7 @@ impl Run {
         self.advance(2_000);
     }
 
-    /// Both act at once, each on its part of the channels.
+    /// Both act concurrently, each on its own share of the channels.
     fn bursts(&mut self, away: Option<Away>) {
         let parts: Vec<UserNo> = (0..CHANNELS)
             .map(|_| usize::from(self.random.percent(50)))
@@ -406,7 +410,8 @@ impl Run {
                 } else {
                     self.draw_write(&own, away)
                 };
-                // A change of attributes is told when it is durable: a join or leave behind it may be seen first.
+                // A change of attributes is announced once it is durable: a later join or leave may
+                // be seen first.
                 match &act {
                     Act::WriteChannel {
                         channel,
@@ -416,15 +421,16 @@ impl Run {
                     Act::Join { channel } | Act::Leave { channel } if told.contains(channel) => {
                         continue;
                     }
-                    // A leave overtakes a join that is under way, which then ends with an error: whether others have
-                    // seen it is open. The core's own tests have it.
+                    // A leave overtakes a join that is under way, which then fails; whether others
+                    // saw it is unknown. The client core's own tests cover it.
                     Act::Leave { channel } if joined.contains(channel) => continue,
-                    // Whether a join or leave that has timed out was done is open.
+                    // Whether a join or leave that timed out took effect is unknown.
                     Act::Join { .. } | Act::Leave { .. } if is_long_away => continue,
                     _ => {}
                 }
                 self.act(user, &act, away);
-                // Who does not know the members cannot be told what has changed of them while it was away.
+                // A client that does not know the members cannot learn what changed while it was
+                // away.
                 if let Act::Join { channel } = act {
                     joined.insert(channel);
                     self.to_list.push((user, channel));
@@ -447,7 +453,7 @@ impl Run {
 
     fn draw_write(&mut self, own: &[usize], away: Option<Away>) -> Act {
         let channel = *self.random.pick(own);
-        // What is kept of a message whose fate is open is open as well.
+        // What a history holds of a message of unknown fate is unknown too.
         let is_kept = away.is_none() && self.random.percent(30);
         let kinds = [
             AttributeWrite::Set,
@@ -492,7 +498,7 @@ impl Run {
         away: Option<Away>,
     ) -> Act {
         let channel = *self.random.pick(own);
-        // While somebody is away or may write, only what cannot change is asked for.
+        // While one is away or may write, only what cannot change is queried.
         let is_settled = other_reads && away.is_none();
         match self.random.between(0, 8) {
             0 => Act::List { channel },
@@ -561,7 +567,7 @@ impl Run {
         self.check_counts(&what);
     }
 
-    /// Whoever is in a channel has last been told how many are in it.
+    /// Everybody in a channel has received the current count.
     fn check_counts(&mut self, what: &str) {
         for user in [0, 1] {
             for channel in self.model.joined[user].clone() {

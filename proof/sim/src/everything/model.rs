@@ -1,4 +1,4 @@
-//! What two users with their channels are to each other, by the specification alone.
+//! The state shared by two users and their channels, derived from the specification alone.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -6,27 +6,27 @@ use tidings_client_core::{Attribute, AttributeWrite, Call, Conversation, History
 
 use super::expect::{Need, Turn};
 
-/// One of the two: 0 or 1.
+/// One of the two users: 0 or 1.
 pub(super) type UserNo = usize;
 
 pub(super) const NAMES: [&str; 2] = ["alice", "bob"];
-/// Channels of each user.
+/// Number of channels of each user.
 pub(super) const CHANNELS: usize = 20;
-/// Newest messages of a history that are compared.
+/// How many of the newest messages of a history are compared.
 const HISTORY: usize = 50;
 
-/// Away for less than this, calls wait for the link and are done. Seconds.
+/// After a shorter absence, calls have waited for the link and are carried out. Seconds.
 const WAITS_S: u64 = 10;
-/// Away for less than this, nobody is seen to go.
+/// During a shorter absence, nobody is seen to leave. Seconds.
 const GRACE_S: u64 = 30;
-/// Away for less than this, nothing is lost.
+/// After a shorter absence, nothing is lost. Seconds.
 const WINDOW_S: u64 = 120;
 
 pub(super) fn channel_name(channel: usize) -> String {
     format!("c{channel}")
 }
 
-/// What an application does.
+/// An act of an application.
 #[derive(Debug, Clone)]
 pub(super) enum Act {
     ToPeer {
@@ -89,7 +89,7 @@ pub(super) struct Model {
     pub(super) joined: [BTreeSet<usize>; 2],
     own: [BTreeMap<String, String>; 2],
     of_channels: BTreeMap<usize, BTreeMap<String, String>>,
-    /// (sender, text) by channel.
+    /// Messages as (sender, text), by channel.
     histories: BTreeMap<usize, Vec<(UserNo, String)>>,
     peer_history: Vec<(UserNo, String)>,
 }
@@ -126,7 +126,7 @@ fn history_text(messages: &[(UserNo, String)]) -> String {
 }
 
 impl Act {
-    /// The call that it is.
+    /// The call that makes this act.
     pub(super) fn call(&self, user: UserNo) -> Call {
         let attributes = |key: &str, value: &str| vec![Attribute::new(key, value)];
         match self.clone() {
@@ -210,7 +210,7 @@ fn read_history(conversation: Conversation) -> Call {
 }
 
 impl Model {
-    /// Takes an act, says its answer and what follows from it for both.
+    /// Applies an act; predicts its answer and the events for both users.
     pub(super) fn act(
         &mut self,
         user: UserNo,
@@ -220,7 +220,7 @@ impl Model {
     ) -> String {
         let is_away = away.is_some_and(|away| away.user == user && away.seconds >= WAITS_S);
         if is_away {
-            // It waited for the link in vain, and is not done later.
+            // It waited for the link in vain, and is not carried out later.
             return "error timed_out".into();
         }
         let other = 1 - user;
@@ -344,7 +344,7 @@ impl Model {
         }
     }
 
-    /// A fact of a channel for the other member.
+    /// An event in a channel for the other member.
     fn tell(&self, turn: &mut Turn, to: UserNo, channel: usize, fact: String, away: Option<u64>) {
         if !self.joined[to].contains(&channel) {
             return;
@@ -356,7 +356,7 @@ impl Model {
             let need = if is_lost { Need::May } else { Need::Must };
             return turn.expect(to, &source, fact, need);
         }
-        // What the new session shows of the members may be told as it is found.
+        // Differences between the old and the new session's members may be reported.
         let is_membership = fact.starts_with("joined") || fact.starts_with("left");
         match (is_lost, is_membership) {
             (false, _) => turn.must(to, &name, fact),
@@ -365,7 +365,7 @@ impl Model {
         }
     }
 
-    /// The user has logged out: channels and attributes are gone.
+    /// The user has logged out: its channels and attributes are gone.
     pub(super) fn log_out(&mut self, user: UserNo, turn: &mut Turn) {
         for channel in std::mem::take(&mut self.joined[user]) {
             self.tell(
@@ -379,7 +379,7 @@ impl Model {
         self.own[user].clear();
     }
 
-    /// What an absence shows to both, besides the messages.
+    /// What both users see because of an absence, apart from messages.
     pub(super) fn absence(&self, away: Away, turn: &mut Turn) {
         let Away { user, seconds } = away;
         let (other, name) = (1 - user, NAMES[user]);
@@ -408,7 +408,7 @@ impl Model {
         }
     }
 
-    /// The channels of a user tell it of a gap, before anything else of them.
+    /// A user's channels report a gap before anything else about them.
     pub(super) fn gaps(&self, user: UserNo, turn: &mut Turn) {
         for channel in &self.joined[user] {
             turn.must(user, &channel_name(*channel), "gap");
@@ -416,7 +416,7 @@ impl Model {
     }
 }
 
-/// A peer message: what its sender is answered, and what its receiver sees.
+/// A peer message: the sender's answer, and what the receiver sees.
 fn to_peer(
     turn: &mut Turn,
     to: UserNo,
@@ -429,13 +429,13 @@ fn to_peer(
             turn.must(to, "live", fact);
             "received true".into()
         }
-        // It is stored when it is not confirmed within 5 s.
+        // It is stored if it is not confirmed within 5 s.
         (_, true) => {
             turn.must_live_or_stored(to, fact);
             "received false".into()
         }
         (seconds, false) => {
-            // It comes before the end of the grace or not at all (contract 1.1).
+            // It arrives before the end of the grace or not at all (contract 1.1).
             if seconds < GRACE_S {
                 turn.may(to, "live", fact);
             }

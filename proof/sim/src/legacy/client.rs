@@ -1,5 +1,5 @@
-//! A legacy client, written from the protocol's description: the library of build 1.4 as a page uses it. Source:
-//! signaling 3, 4, 6.
+//! A legacy client, written from the protocol's description: the library of build 1.4 as a page
+//! uses it. Source: signaling 3, 4, 6.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,22 +7,23 @@ use serde_json::{Value, json};
 
 use super::LegacySeen;
 
-/// Between two pings. Source: signaling 3.2.
+/// Time between two pings. Source: signaling 3.2.
 const PING_MS: u64 = 10_000;
-/// Pings without an answer after which a connection is taken for dead. Source: signaling 3.2, the build that
-/// watches them.
+/// Unanswered pings after which a connection is considered dead. Source: signaling 3.2, the build
+/// that watches them.
 const PINGS_BEHIND_MAX: u64 = 3;
-/// After the last push or poll: an acknowledgement, or an idle poll. Source: signaling 6.4.
+/// Time after the last push or poll until an acknowledgement or an idle poll. Source: signaling
+/// 6.4.
 const TAIL_MS: u64 = 1_000;
 const IDLE_MS: u64 = 60_000;
-/// Before a connection is tried again, the first time and at most. Source: signaling 4.8.
+/// Wait before reconnecting, at first and at most. Source: signaling 4.8.
 const RETRY_MS: u64 = 200;
 const RETRY_MS_MAX: u64 = 2_000;
-/// A connection on which a login is not even acknowledged is given up by the client's machine; no timer of the
-/// library watches it.
+/// The client's machine gives up a connection on which a login is not even acknowledged; no timer
+/// of the library watches it.
 const UNSENT_MS: u64 = 60_000;
 
-/// What a client wants done.
+/// An instruction of the library.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Say {
     /// Open a connection.
@@ -31,15 +32,15 @@ pub(super) enum Say {
     Text { connection: u64, text: String },
     /// Close the connection.
     Close { connection: u64 },
-    /// Tell the page.
+    /// Notify the page.
     Seen(LegacySeen),
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State {
-    /// Nothing is wanted.
+    /// Stay disconnected.
     Out,
-    /// Until the next attempt.
+    /// Wait until the next attempt.
     Waiting {
         until_ms: u64,
     },
@@ -50,32 +51,33 @@ enum State {
     Ready,
 }
 
-/// One page's library.
+/// The library in one page.
 #[derive(Debug)]
 pub(super) struct LegacyClient {
     app: String,
     account: String,
-    /// What it states at its logins.
+    /// The arguments of its logins.
     pub(super) token: String,
     state: State,
-    /// The present connection's number.
+    /// Number of the current connection.
     connection: u64,
     retry_ms: u64,
     line: String,
     calls: u64,
     /// Unanswered calls, and whether each is a poll.
     asked: BTreeMap<u64, bool>,
-    /// The highest version that was processed, and what the last answer to a poll said.
+    /// The highest version processed, and the version in the last answer to a poll.
     cursor: u64,
     base: u64,
-    /// When something was pushed or polled last.
+    /// When something was last pushed or polled.
     moved_ms: u64,
-    /// The old poll loop: it goes on with its cursor on the new line, once (4.8).
+    /// The old poll loop: it continues once with its cursor on the new line (4.8).
     stale: Option<(u64, u64)>,
     pings: u64,
     pongs: u64,
     ping_due_ms: u64,
-    /// Ids of messages that were shown: repeats after a reconnect are dropped (6.6). Bound: a run's messages.
+    /// Ids of messages shown to the page: repeats after a reconnect are dropped (6.6). Bound: a
+    /// run's messages.
     shown: BTreeSet<String>,
 }
 
@@ -139,7 +141,7 @@ impl LegacyClient {
         }
     }
 
-    /// The page logs out: nothing comes any more.
+    /// The page logs out: no more events follow.
     pub(super) fn log_out(&mut self, _now_ms: u64, says: &mut Vec<Say>) {
         if self.is_ready() {
             self.ask("user_logout", json!({}), says);
@@ -203,7 +205,7 @@ impl LegacyClient {
                 }
                 if let Some((_, cursor)) = self.stale.filter(|(at, _)| *at <= now_ms) {
                     self.stale = None;
-                    // Its answer is nobody's: the loop that asked is of another login.
+                    // The answer is ignored: the loop that asked belongs to another login.
                     self.ask("user_getmsg", json!({"ver_clear": cursor, "max": 30}), says);
                 }
             }
@@ -345,7 +347,7 @@ impl LegacyClient {
         }
     }
 
-    /// A line of the queue is new to this line.
+    /// A queue line that is new on this connection.
     fn show(&mut self, line: &Value, says: &mut Vec<Say>) {
         let Some(line) = Line::read(line) else {
             return;
@@ -361,7 +363,7 @@ impl LegacyClient {
         }
         let (kind, content) = (line.kind.to_owned(), line.content());
         if kind == "voip_invite" {
-            // The library answers by itself, before the page hears of it (8.1).
+            // The library answers on its own, before the page is notified (8.1).
             let ack = json!({
                 "channelName": content["channel"], "peer": content["peer"], "extra": "",
             });
@@ -371,7 +373,7 @@ impl LegacyClient {
     }
 }
 
-/// A line taken apart.
+/// A decoded queue line.
 struct Line<'a> {
     id: Option<&'a str>,
     from: &'a str,

@@ -1,4 +1,4 @@
-//! Legacy clients in the world. What stands between them and the hubs is the cells'.
+//! Legacy clients in the world. The cells contain everything between them and the hubs.
 
 mod client;
 
@@ -14,7 +14,7 @@ use crate::world::{APP_ID, ClientId, Happening, Wire, World};
 
 use client::{LegacyClient, Say};
 
-/// What a legacy page saw.
+/// Something that a legacy page saw.
 #[derive(Debug, Clone, PartialEq)]
 pub struct LegacyRecord {
     /// When, in simulated milliseconds.
@@ -28,36 +28,36 @@ pub struct LegacyRecord {
 /// An answer or an event of a legacy client's library.
 #[derive(Debug, Clone, PartialEq)]
 pub enum LegacySeen {
-    /// The login counts; again after a reconnect.
+    /// The login has succeeded, or succeeded again after a reconnect.
     LoggedIn,
-    /// It was logged out by another login.
+    /// Another login has replaced it.
     Kicked,
     /// A call was answered.
     Answer {
         /// Number of the call.
         call: u64,
-        /// What the server says.
+        /// The server's answer.
         body: Value,
     },
     /// An instant message.
     Message {
         /// The sender's account.
         from: String,
-        /// What it says.
+        /// The message's text.
         text: String,
     },
-    /// A word about an invitation: `voip_invite` and its like.
+    /// An event of an invitation: `voip_invite` and similar.
     Signal {
-        /// Which event it was.
+        /// Name of the event.
         kind: String,
         /// Channel, peer and extra.
         content: Value,
     },
-    /// An event of the channel: `channel_msg` and its like.
+    /// An event of the channel: `channel_msg` and similar.
     Channel {
-        /// Which event it was.
+        /// Name of the event.
         kind: String,
-        /// Who and what.
+        /// The event's arguments.
         content: Value,
     },
 }
@@ -82,12 +82,12 @@ impl Legacy {
     }
 }
 
-// ---------------------------------------------------------------- what a test does
+// ---------------------------------------------------------------- for tests
 
 impl World {
     /// Adds a legacy client that is not logged in.
     pub fn add_legacy(&mut self, account: &str) -> ClientId {
-        // Faults find their clients by number: the place of this one among the native clients stays idle.
+        // Faults address clients by number: this one's place among the native clients stays idle.
         self.clients.push(core::Client::new("idle", 0));
         self.offline.push(false);
         let id = ClientId(self.clients.len() - 1);
@@ -97,14 +97,14 @@ impl World {
         id
     }
 
-    /// What a legacy client states at its next logins; "no token is needed" before.
+    /// Sets the token of a legacy client's future logins; the default is "no token is needed".
     pub fn set_legacy_token(&mut self, client: ClientId, token: String) {
         if let Some(client) = self.legacy.clients.get_mut(&client) {
             client.token = token;
         }
     }
 
-    /// Logs a legacy client in; it comes back by itself whenever its connection is lost.
+    /// Logs a legacy client in; it reconnects on its own whenever its connection is lost.
     pub fn legacy_login(&mut self, client: ClientId) {
         self.with_legacy(client, LegacyClient::log_in);
     }
@@ -114,7 +114,7 @@ impl World {
         self.with_legacy(client, LegacyClient::log_out);
     }
 
-    /// A legacy page calls a function of the server. `None`: it is not logged in.
+    /// A legacy page calls a function of the server. `None` = it is not logged in.
     pub fn legacy_call(&mut self, client: ClientId, function: &str, args: Value) -> Option<u64> {
         let mut call = None;
         self.with_legacy(client, |client, now_ms, says| {
@@ -129,13 +129,13 @@ impl World {
         client.is_some_and(LegacyClient::is_ready)
     }
 
-    /// Gives what legacy pages saw since the last call.
+    /// Takes what legacy pages have seen since the last call.
     pub fn take_legacy_records(&mut self) -> Vec<LegacyRecord> {
         std::mem::take(&mut self.legacy.records)
     }
 }
 
-// ---------------------------------------------------------------- at the client
+// ---------------------------------------------------------------- the client's side
 
 impl World {
     fn with_legacy(
@@ -218,7 +218,7 @@ impl World {
         cell.is_some_and(|cell| cell.is_legacy(wire))
     }
 
-    /// Text frames for a legacy client. False if it is none.
+    /// Delivers text frames to a legacy client. `false` = it is not one.
     pub(crate) fn take_by_legacy(&mut self, wire: ConnectionId, payloads: &[bytes::Bytes]) -> bool {
         let Some(wire) = self.wires.get(&wire) else {
             return false;
@@ -235,7 +235,7 @@ impl World {
         true
     }
 
-    /// The end of its connection has reached a client. False if it is no legacy one.
+    /// Notifies a client that its connection has ended. `false` = it is not a legacy client.
     pub(crate) fn close_legacy_client(&mut self, id: ClientId, connection: u64) -> bool {
         let is_ours = self.legacy.has(id);
         self.with_legacy(id, |client, now_ms, says| {

@@ -8,23 +8,24 @@ use tidings_client_core::{
 use super::{OTHER_APP_ID, Probe};
 use crate::world::{ClientId, Seen};
 
-/// More than an outbox holds.
+/// More messages than an outbox holds.
 const FLOOD: usize = 1_300;
-/// What an outbox holds.
+/// Messages that an outbox holds.
 const OUTBOX_MAX: u64 = 1_024;
-/// What a client without a link holds.
+/// Calls that a client without a link holds.
 const WAITING_MAX: usize = 1_000;
-/// Clients that come back at once.
+/// Clients that reconnect at once.
 const CROWD: usize = 60;
-/// How long after a restart their return is looked at, in milliseconds, and how many may be missing: all but a
-/// hundredth are back after 20 s (contract OVL-7), and all after the longest back-off (OVL-5).
+/// When after a restart the return of clients is checked, in milliseconds, and how many may be
+/// missing: all but a hundredth are back after 20 s (contract OVL-7), and all after the longest
+/// back-off (OVL-5).
 const BACK: [(u64, usize); 2] = [(20_000, CROWD.div_ceil(100)), (31_000, 0)];
-/// More than an inbox holds, and what it holds.
+/// More messages than an inbox holds, and how many it holds.
 const STORED: usize = 230;
 const INBOX_MAX: usize = 200;
 
 impl Probe {
-    /// `gap.explicit`: what comes to more than the outbox of a client that is away is told as missed.
+    /// `gap.explicit`: what exceeds the outbox of an absent client is reported as missed.
     pub(super) fn full_outbox(&mut self) {
         let (sender, away) = (self.log_in("alice"), self.log_in("bob"));
         self.join(sender);
@@ -63,7 +64,7 @@ impl Probe {
             let text = format!("{received} messages were kept for a client that was away");
             self.violate("queue.bounded", text);
         }
-        // The gap counts what else the channel has told, too.
+        // The gap counts the channel's other events too.
         let told = received + missed;
         if !(FLOOD as u64..FLOOD as u64 + 20).contains(&told) {
             let text =
@@ -72,7 +73,8 @@ impl Probe {
         }
     }
 
-    /// `gap.explicit`: what an inbox drops is told, with its count, before the first stored message.
+    /// `gap.explicit`: what an inbox drops is reported, with its count, before the first stored
+    /// message.
     pub(super) fn full_inbox(&mut self) {
         let sender = self.log_in("alice");
         for n in 0..STORED {
@@ -110,7 +112,7 @@ impl Probe {
             );
             self.violate("gap.explicit", text);
         }
-        // Told and confirmed once, it is not told again.
+        // Once reported and confirmed, it is not reported again.
         let again = self.log_in("bob");
         self.advance(5_000);
         let is_gap = |event: &ClientEvent| matches!(event, ClientEvent::Gap { .. });
@@ -120,7 +122,7 @@ impl Probe {
         }
     }
 
-    /// `tenant.isolated`: same names in two apps, and nothing crosses.
+    /// `tenant.isolated`: two apps use the same names, and nothing crosses.
     pub(super) fn two_apps(&mut self) {
         let ours = [self.log_in("alice"), self.log_in("bob")];
         let theirs = ["alice", "bob"].map(|user| {
@@ -153,7 +155,7 @@ impl Probe {
         }
     }
 
-    /// `presence.no_flap_on_resume`: a second login hands the user over; nobody sees it go.
+    /// `presence.no_flap_on_resume`: a second login takes over the user; nobody sees it go.
     pub(super) fn second_login(&mut self) {
         let watcher = self.log_in("bob");
         let first = self.log_in("alice");
@@ -205,7 +207,7 @@ impl Probe {
         }
     }
 
-    /// `limit.enforced`: of 300 messages in one moment, 180 are taken (rtm 2.1).
+    /// `limit.enforced`: of 300 simultaneous messages, 180 are accepted (rtm 2.1).
     pub(super) fn rates(&mut self) {
         let sender = self.log_in("alice");
         let calls: Vec<_> = (0..300)
@@ -235,7 +237,7 @@ impl Probe {
         }
     }
 
-    /// `queue.bounded`: a client without a link keeps a thousand calls; the others fail at once.
+    /// `queue.bounded`: a client without a link keeps a thousand calls; further ones fail at once.
     pub(super) fn full_client(&mut self) {
         let client = self.log_in("alice");
         self.world.unplug(client);
@@ -256,7 +258,7 @@ impl Probe {
         }
     }
 
-    /// `slow.isolated`: one member reads nothing; the others have every message, in time.
+    /// `slow.isolated`: one member reads nothing; the others get every message, in time.
     pub(super) fn silent_reader(&mut self) {
         let (sender, other) = (self.log_in("alice"), self.log_in("bob"));
         let silent = self.log_in("carl");
@@ -279,7 +281,7 @@ impl Probe {
         }
     }
 
-    /// `limit.fair`: one user sends far too much; another is not told so.
+    /// `limit.fair`: one user sends far too much; another one is not refused.
     pub(super) fn fair_rates(&mut self) {
         let (greedy, modest) = (self.log_in("alice"), self.log_in("bob"));
         let call = |n: usize| Call::SendToPeer {
@@ -302,7 +304,8 @@ impl Probe {
         }
     }
 
-    /// `storm.recovers`: the server dies and comes back; everybody is back soon, and nobody was seen to leave.
+    /// `storm.recovers`: the server is killed and restarted; everybody is back soon, and nobody was
+    /// seen to leave.
     pub(super) fn storm(&mut self) {
         let clients: Vec<_> = (0..CROWD).map(|n| self.log_in(&format!("u{n}"))).collect();
         for client in &clients {

@@ -8,11 +8,11 @@ use tidings_hub::ids::HubId;
 use super::Probe;
 use crate::world::{ClientId, Seen};
 
-/// Times two senders on two hubs write in the same moment.
+/// How often two senders on two hubs write at the same moment.
 const ROUNDS: usize = 40;
-/// Messages that may be on their way to a session in the moment in which a later login ends it.
+/// Messages that may be in transit to a session when a later login ends it.
 const MET_BY_THE_FIRST: usize = 3;
-/// After the last word of a client: the grace, and one second (contract PRE-1).
+/// Time after a client's last sign of life: the grace, and one second (contract PRE-1).
 const GONE_MS: u64 = 31_000;
 
 impl Probe {
@@ -35,7 +35,8 @@ impl Probe {
         texts.collect()
     }
 
-    /// `order.total_channel`: two senders on two hubs write at once; a reader on each hub sees the same order.
+    /// `order.total_channel`: two senders on two hubs write at once; a reader on each hub sees the
+    /// same order.
     pub(super) fn two_writers(&mut self) {
         let senders = [self.log_in_at(0, "alice"), self.log_in_at(1, "bob")];
         let readers = [self.log_in_at(0, "carl"), self.log_in_at(1, "dora")];
@@ -62,8 +63,8 @@ impl Probe {
         }
     }
 
-    /// `presence.snapshot_equals_events`: a change of members is lost between two hubs. The next one shows that; the
-    /// members that the other hub then tells of are news to those here.
+    /// `presence.snapshot_equals_events`: a change of members is lost between two hubs. The next
+    /// one reveals that; members reported by the other hub then count as news here.
     pub(super) fn lost_change(&mut self) {
         let watcher = self.log_in_at(0, "alice");
         self.join(watcher);
@@ -83,7 +84,7 @@ impl Probe {
         self.expect_told(watcher, &["dora"]);
     }
 
-    /// What a member has been told of the others: those who have joined and not left, each told once.
+    /// Whom a member has seen in the channel: joined and not left, each reported once.
     fn expect_told(&mut self, watcher: ClientId, users: &[&str]) {
         let mut told = BTreeSet::new();
         let mut strange = Vec::new();
@@ -107,7 +108,8 @@ impl Probe {
         }
     }
 
-    /// `limit.enforced`: however fast members come, a channel tells its count once in a second (contract PRE-10).
+    /// `limit.enforced`: however fast members join, a channel sends its count at most once a second
+    /// (contract PRE-10).
     pub(super) fn hasty_members(&mut self) {
         let watcher = self.log_in_at(0, "alice");
         self.join(watcher);
@@ -137,7 +139,8 @@ impl Probe {
         counts.collect()
     }
 
-    /// `presence.snapshot_equals_events`: who has gone offline while the watcher had no session is told.
+    /// `presence.snapshot_equals_events`: a user who went offline while the watcher had no session
+    /// is reported.
     pub(super) fn news_of_the_absence(&mut self) {
         let watcher = self.log_in_at(0, "alice");
         let watched = self.log_in_at(1, "bob");
@@ -163,7 +166,7 @@ impl Probe {
         }
     }
 
-    /// `call.always_answered`: messages that meet a login in progress are delivered by it.
+    /// `call.always_answered`: messages that arrive during a login are delivered by it.
     pub(super) fn during_login(&mut self) {
         self.world.config.bus_delay_ms_max = 60;
         let sender = self.log_in_at(0, "alice");
@@ -193,8 +196,8 @@ impl Probe {
         }
     }
 
-    /// `order.per_sender`: a user logs in while somebody writes to it. What has found nobody and is being stored comes
-    /// before what finds the new session.
+    /// `order.per_sender`: a user logs in while somebody is writing to it. What found nobody and is
+    /// being stored arrives before what finds the new session.
     pub(super) fn burst_at_a_login(&mut self) {
         self.world.config.bus_delay_ms_max = 60;
         let sender = self.log_in_at(0, "alice");
@@ -215,8 +218,8 @@ impl Probe {
         }
     }
 
-    /// `presence.no_ghost`: a client falls silent and its connection stays open. It is gone 30 s after its last
-    /// word, not after the moment in which the server has noticed (contract PRE-2).
+    /// `presence.no_ghost`: a client falls silent while its connection stays open. It is gone 30 s
+    /// after its last sign of life, not after the server noticed (contract PRE-2).
     pub(super) fn silent_peer(&mut self) {
         let watcher = self.log_in_at(0, "alice");
         let silent = self.log_in_at(1, "bob");

@@ -11,7 +11,7 @@ const HOUR_MS: i64 = 3_600_000;
 const YEAR_MS: i64 = 365 * 24 * HOUR_MS;
 
 impl Probe {
-    /// `clock.monotone_ts`: the stamps of a channel, and of its attributes, never go back.
+    /// `clock.monotone_ts`: the stamps of a channel and of its attributes never go backwards.
     pub(super) fn clock_goes_back(&mut self) {
         let (sender, reader) = (self.log_in("alice"), self.log_in("bob"));
         self.join(sender);
@@ -54,8 +54,8 @@ impl Probe {
         }
     }
 
-    /// `clock.monotone_ts`: one hub has seen the clock jump ahead for a moment, the other has not. In one channel, and
-    /// to one receiver, stamps do not go back.
+    /// `clock.monotone_ts`: one hub has seen the clock jump ahead for a moment, the other has not.
+    /// Stamps in one channel, and for one receiver, do not go backwards.
     pub(super) fn two_clocks(&mut self) {
         let names = ["alice", "bob", "carl"];
         let clients = names.map(|user| {
@@ -96,7 +96,7 @@ impl Probe {
         }
     }
 
-    /// `clock.no_mass_expiry`: a clock that is years ahead for minutes deletes nothing.
+    /// `clock.no_mass_expiry`: a clock that is years ahead for some minutes deletes nothing.
     pub(super) fn clock_goes_ahead(&mut self) {
         let (sender, member) = (self.log_in("alice"), self.log_in("carl"));
         self.join(sender);
@@ -138,7 +138,7 @@ impl Probe {
         }
     }
 
-    /// `auth.vectors`: tokens follow the clock, also when it is set right again.
+    /// `auth.vectors`: tokens follow the clock, even when it is corrected.
     pub(super) fn tokens_by_the_clock(&mut self) {
         for jump_ms in [0, 10 * YEAR_MS, -10 * YEAR_MS] {
             self.world.jump_clock(jump_ms);

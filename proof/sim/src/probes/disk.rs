@@ -1,11 +1,12 @@
-//! A disk that is full, that fails, that returns other bits.
+//! A disk that is full, that fails, or that returns corrupted data.
 
 use tidings_client_core::{ClientEvent, GapSource, Message};
 
 use super::Probe;
 
 impl Probe {
-    /// `disk.full_recovers`: without space nothing is answered as stored; with space again, without a restart.
+    /// `disk.full_recovers`: without space nothing is acknowledged as stored; once there is space
+    /// it works again, without a restart.
     pub(super) fn full_disk(&mut self) {
         let (sender, there) = (self.log_in("alice"), self.log_in("carl"));
         self.send_stored(sender, "bob", "before".into());
@@ -44,7 +45,8 @@ impl Probe {
         }
     }
 
-    /// `ack.durable`: after an error of the disk nothing more is answered as stored; a restart finds the rest.
+    /// `ack.durable`: after a disk error nothing more is acknowledged as stored; a restart recovers
+    /// the rest.
     pub(super) fn broken_disk(&mut self) {
         let sender = self.log_in("alice");
         let before = self.send_stored(sender, "bob", "before".into());
@@ -81,14 +83,14 @@ impl Probe {
         }
     }
 
-    /// `store.checksum`: a damaged record is never served as good, and what it takes away is told.
+    /// `store.checksum`: a damaged record is never served as good, and the loss is reported.
     pub(super) fn flipped_bits(&mut self) {
         let sender = self.log_in("alice");
         for n in 0..6 {
             self.send_stored(sender, "bob", format!("m{n}"));
         }
         self.advance(2_000);
-        // Restarted, so that nothing is in a cache.
+        // Restarted, so that nothing is cached.
         self.world.kill_server();
         self.world.start_server();
         let records = self.world.random().between(1, 4);

@@ -1,4 +1,5 @@
-//! Sessions that last long, come too late, or begin again: what stays of them, and what must not.
+//! Sessions that last long, resume too late or start over: what must remain of them, and what must
+//! not.
 
 use tidings_client_core::{
     Answer, Attribute, AttributeWrite, Call, ClientEvent, ConnectionReason, ConnectionState,
@@ -15,8 +16,8 @@ use crate::world::{APP_ID, ClientId, Record, Seen};
 const REQUESTS: usize = 1_500;
 
 impl Probe {
-    /// `gap.explicit`: a session ends with its resume window, and its client is told that this is why something is
-    /// missing (contract 1.5, DEL-15, DEL-17).
+    /// `gap.explicit`: a session ends with its resume window, and its client learns that this is
+    /// why something is missing (contract 1.5, DEL-15, DEL-17).
     pub(super) fn window_over(&mut self) {
         let (line, welcome) = self.raw_login(0, "alice");
         self.world.break_raw(line);
@@ -54,7 +55,7 @@ impl Probe {
         }
     }
 
-    /// `queue.bounded`: what is confirmed takes no room, however long a session lasts.
+    /// `queue.bounded`: confirmed frames take no space, however long a session lasts.
     pub(super) fn long_session(&mut self) {
         let (sender, receiver) = (self.log_in("alice"), self.log_in("bob"));
         for n in 0..REQUESTS {
@@ -72,7 +73,7 @@ impl Probe {
         }
     }
 
-    /// `auth.expired_is_out`: a session with a new token goes on to that one's end.
+    /// `auth.expired_is_out`: a session with a new token lasts until that one expires.
     pub(super) fn renewed_token(&mut self) {
         let now_s = self.world.unix_ms() / 1_000;
         let client = self.world.add_client();
@@ -97,8 +98,8 @@ impl Probe {
         }
     }
 
-    /// `inbox.dedup`: a client that has kept its cursor is not shown again what it has shown before its end, although
-    /// the server has had no confirmation (contract OFF-6).
+    /// `inbox.dedup`: a client that saved its cursor is not shown again what it showed before it
+    /// died, although the server never received a confirmation (contract OFF-6).
     pub(super) fn kept_cursor(&mut self) {
         let sender = self.log_in("alice");
         for n in 0..10 {
@@ -107,7 +108,7 @@ impl Probe {
         self.advance(2_000);
         let first = self.world.add_client();
         self.world.login(first, "bob", "");
-        // It dies in the moment in which it has shown the last of them.
+        // It dies just after it has shown the last of them.
         let until_ms = self.world.now_ms() + 5_000;
         let mut shown = 0;
         self.world.run_while(until_ms, |world| {
@@ -138,7 +139,7 @@ impl Probe {
         }
     }
 
-    /// `tenant.isolated`: what is stored of two apps has the same names, and nothing crosses.
+    /// `tenant.isolated`: two apps store data under the same names, and nothing crosses.
     pub(super) fn two_stores(&mut self) {
         for (app, word) in [(APP_ID, "ours"), (OTHER_APP_ID, "theirs")] {
             let client = self.world.add_client();

@@ -1,8 +1,9 @@
-//! Short runs, each for one promise that random runs do not come near.
+//! Short runs, one promise each, in situations that random runs do not reach.
 //!
-//! Reading order: this file (the probes and how they run), `bounds` (what is full, too much, or another app's),
-//! `overload`, `rates` (what a login does not begin again), `sessions` (clients written by hand: requests, resumes, tokens), `lasting` (long and late sessions),
-//! `channels` (members on two hubs), `stored` (inboxes and crashes), `restarts`, `disk`, `clock`.
+//! Reading order: this file (the probes and how they run), `bounds` (limits and other apps),
+//! `overload`, `rates` (limits that a new login does not reset), `sessions` (hand-written clients:
+//! requests, resumes, tokens), `lasting` (long and late sessions), `channels` (members on two
+//! hubs), `stored` (inboxes and crashes), `restarts`, `disk`, `clock`.
 
 mod bounds;
 mod channels;
@@ -23,25 +24,25 @@ use crate::checks::Violation;
 use crate::sometimes::Sometimes;
 use crate::world::{APP_ID, ClientId, Record, Seen, World, WorldConfig};
 
-/// Another app than [`APP_ID`]; before it in the order of ids.
+/// An app other than [`APP_ID`]; it sorts before that one.
 const OTHER_APP_ID: &str = "11111111111111111111111111111111";
-/// The key of the app in probes of tokens, and one that is not.
+/// The key of the app in probes of tokens, and a wrong one.
 const CERTIFICATE: &str = "0badc0de0badc0de0badc0de0badc0de";
 const OTHER_CERTIFICATE: &str = "c0ffee00c0ffee00c0ffee00c0ffee00";
 
-/// What each hub may keep for its clients in the probe of that bound.
+/// What each hub may keep for its clients in the probe of that bound, in bytes.
 const LITTLE_BYTES: usize = 256 * 1024;
 
-/// What came of a run.
+/// The outcome of a run.
 #[derive(Debug)]
 pub struct Report {
-    /// Equal for equal seeds.
+    /// Hash of the trace: equal for equal seeds.
     pub trace_hash: u64,
     /// The trace, if it was asked for.
     pub trace: Vec<String>,
     /// Promises that were broken.
     pub violations: Vec<Violation>,
-    /// Rare situations met.
+    /// Rare situations that occurred.
     pub sometimes: Sometimes,
 }
 
@@ -54,17 +55,17 @@ struct Probe {
 /// What a probe does.
 type Promise = fn(&mut Probe);
 
-/// What a probe's app asks for.
+/// What a probe's app requires.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Asks {
     Nothing,
     Rates,
     Tokens,
-    /// Little memory for what clients have not confirmed.
+    /// Little memory for unconfirmed frames.
     Little,
 }
 
-/// All probes, with the promise that each asks about.
+/// All probes, with the promise that each checks.
 const PROBES: &[(Promise, Asks)] = &[
     (Probe::two_apps, Asks::Nothing),
     (Probe::full_outbox, Asks::Nothing),
@@ -221,7 +222,7 @@ impl Probe {
         })
     }
 
-    /// Whether a message was answered as stored.
+    /// Whether a message was acknowledged as stored.
     fn is_stored(&self, id: CallId) -> bool {
         let stored = Answer::PeerSent { received: false };
         matches!(self.answer_to(id), Some(Ok(answer)) if *answer == stored)

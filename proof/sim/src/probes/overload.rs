@@ -1,4 +1,4 @@
-//! More than a hub or its node can bear.
+//! More load than a hub or its node can take.
 
 use tidings_client_core::{Call, ClientEvent, ConnectionState, GapSource, Message};
 use tidings_hub::Pressure;
@@ -7,17 +7,17 @@ use tidings_hub::ids::HubId;
 use super::{LITTLE_BYTES, Probe};
 use crate::world::ClientId;
 
-/// How long a client floods: longer than is borne.
+/// How long a client floods: longer than is tolerated.
 const FLOOD_MS: u64 = 20_000;
-/// Messages of a flood in ten milliseconds, of which a user may send 0.6.
+/// Messages of a flood per ten milliseconds, in which a user may send 0.6.
 const PER_STEP: usize = 6;
-/// Messages that come while a client is away, and their size.
+/// Messages that arrive while a client is away, and their size.
 const MISSED: usize = 200;
 const MESSAGE_BYTES: usize = 1_000;
 
 impl Probe {
-    /// `limit.enforced`: a client that stays above five times its rate is disconnected for a while, and its session goes
-    /// on; another is not.
+    /// `limit.enforced`: a client that stays above five times its rate is disconnected for some
+    /// time, and its session survives; another client is not affected.
     pub(super) fn flood(&mut self) {
         let (greedy, modest) = (self.log_in("alice"), self.log_in("bob"));
         let mut was_away = false;
@@ -49,7 +49,7 @@ impl Probe {
         }
     }
 
-    /// A member of the channel whose session is on the first hub.
+    /// A member of the channel with a session on the first hub.
     fn member(&mut self, user: &str) -> ClientId {
         let client = self.world.add_client();
         self.world.places.insert(client, HubId::local(0));
@@ -88,8 +88,8 @@ impl Probe {
         self.events(client).any(is_gap)
     }
 
-    /// `memory.bounded`: a hub that is told to free memory does, of those first who have been away for the longest, who are
-    /// told; nobody is let in meanwhile.
+    /// `memory.bounded`: a hub that must free memory drops the buffers of those who have been away
+    /// longest, who are notified; nobody is admitted in the meantime.
     pub(super) fn short_memory(&mut self) {
         let [sender, first, second] = ["alice", "bob", "carl"].map(|user| self.member(user));
         self.world.unplug(first);
@@ -98,7 +98,7 @@ impl Probe {
         self.advance(100);
         let before = self.world.replay_bytes();
         self.write_to_channel(sender);
-        // What only the first misses.
+        // What only the first one misses.
         let excess_bytes = MISSED * MESSAGE_BYTES / 2;
         self.world.press(Pressure::High { excess_bytes });
         let after = self.world.replay_bytes();
@@ -130,7 +130,7 @@ impl Probe {
         self.world.press(Pressure::None);
         self.advance(6_000);
         if self.world.state(late) == ConnectionState::Disconnected {
-            // Its first login was given up meanwhile: that is the application's to repeat.
+            // Its first login was given up; repeating it is up to the application.
             self.world.login(late, "dave", "");
         }
         self.advance(11_000);
@@ -140,7 +140,8 @@ impl Probe {
         }
     }
 
-    /// `queue.bounded`: all sessions of a hub together keep no more than their bound; those who are there keep what they have.
+    /// `queue.bounded`: all sessions of a hub together stay within their bound; connected ones lose
+    /// nothing.
     pub(super) fn little_memory(&mut self) {
         let [sender, away] = ["alice", "bob"].map(|user| self.member(user));
         self.world.unplug(away);

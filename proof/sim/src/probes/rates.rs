@@ -1,4 +1,4 @@
-//! What a logout, a login or another hub does not begin again (contract 6.4).
+//! What a logout, a login or another hub does not reset (contract 6.4).
 
 use tidings_client_core::{Call, CallId, ConnectionState, Message};
 use tidings_hub::ids::HubId;
@@ -6,11 +6,12 @@ use tidings_hub::ids::HubId;
 use super::Probe;
 use crate::world::ClientId;
 
-/// Messages that a user may send at once.
+/// Messages that a user may send in one burst.
 const BURST: usize = 180;
 
 impl Probe {
-    /// `limit.enforced`: whoever has used its rate has used it, also after a logout and a login on another hub.
+    /// `limit.enforced`: a used-up rate stays used up, even after a logout and a login on another
+    /// hub.
     pub(super) fn rates_of_logins(&mut self) {
         let mut sent = Vec::new();
         let mut client = self.log_in_at(0, "alice");
@@ -31,7 +32,7 @@ impl Probe {
             .iter()
             .filter(|id| matches!(self.answer_to(**id), Some(Ok(_))))
             .count();
-        // 60 a second besides the burst, over at most 5 s.
+        // 60 a second on top of the burst, over at most 5 s.
         if taken > BURST + 5 * 60 {
             let text = format!("{taken} messages of one user were taken in 5 s over 4 logins");
             self.violate("limit.enforced", text);
@@ -42,7 +43,8 @@ impl Probe {
         }
     }
 
-    /// `limit.enforced`: who was disconnected for its rates stays away for as long as it was told, whatever its client does.
+    /// `limit.enforced`: a user disconnected for its rates stays out for the stated time, whatever
+    /// its client does.
     pub(super) fn hasty_flooder(&mut self) {
         let greedy = self.log_in_at(0, "alice");
         let mut since_ms = None;
@@ -62,7 +64,7 @@ impl Probe {
         };
         let second = self.world.add_client();
         self.world.places.insert(second, HubId::local(1));
-        // A lost link shows at the client 4 s later; it was told to stay away for 5.
+        // The client notices a lost link 4 s later; it was told to stay away for 5.
         while self.world.now_ms() < since_ms + 700 {
             if self.world.state(second) == ConnectionState::Disconnected {
                 self.world.login(second, "alice", "");

@@ -1,4 +1,4 @@
-//! A planned restart: what clients have, were promised and are owed is the same after it.
+//! A planned restart: clients lose nothing that they have, were promised or are owed.
 
 use tidings_client_core::{
     Answer, Call, ClientEvent, InvitationCall, InvitationId, LocalInvitationNews,
@@ -11,16 +11,17 @@ use super::Probe;
 use super::sessions::to_channel;
 use crate::world::{ClientId, Seen};
 
-/// Requests that a client has had executed before the restart, without having confirmed anything.
+/// Requests of a client that were executed before the restart, without the client having confirmed
+/// anything.
 const EXECUTED: u64 = 6;
-/// How long the server is away, in milliseconds.
+/// How long the server is down, in milliseconds.
 const AWAY_MS: u64 = 4_000;
-/// Attempts of clients, and what follows, in milliseconds.
+/// Time for clients' attempts and what follows, in milliseconds.
 const BACK_MS: u64 = 40_000;
 
 impl Probe {
-    /// `drain.no_loss`: who has confirmed nothing gets every frame again, none of its requests is executed again, it
-    /// is still a member, and the numbers go on.
+    /// `drain.no_loss`: a client that confirmed nothing gets every frame again, none of its
+    /// requests is executed again, it is still a member, and the numbers continue.
     pub(super) fn restart_of_a_silent_client(&mut self) {
         let watcher = self.log_in("carol");
         self.join(watcher);
@@ -53,7 +54,7 @@ impl Probe {
         self.advance(BACK_MS);
         let is_of_bob = |event: &&ClientEvent| matches!(event, ClientEvent::ChannelMessage { from, .. } if from == "bob");
         let heard = self.events(watcher).filter(is_of_bob).count() as u64;
-        // The first request was the join; the last has come after the restart.
+        // The first request was the join; the last one arrived after the restart.
         if heard != EXECUTED {
             let text = format!("carol has got {heard} messages of bob, who has sent {EXECUTED}");
             self.violate("drain.no_loss", text);
@@ -64,8 +65,8 @@ impl Probe {
         self.world.numbered(line).into_iter().cloned().collect()
     }
 
-    /// `drain.no_loss`, `presence.no_flap_on_resume`: an invitation that rings goes on to ring, members stay members
-    /// and nobody sees them go or come, what is stored comes once.
+    /// `drain.no_loss`, `presence.no_flap_on_resume`: an invitation keeps ringing, members stay
+    /// members and nobody sees them go or come, and what is stored arrives once.
     pub(super) fn restart_of_a_company(&mut self) {
         let (alice, carol) = (self.log_in("alice"), self.log_in("carol"));
         for client in [alice, carol] {
@@ -107,7 +108,8 @@ impl Probe {
         }
     }
 
-    /// `invite.never_stuck`: a callee hears of a cancellation at once, and not when its client's ring is looked up.
+    /// `invite.never_stuck`: a callee learns of a cancellation at once, not only when the ring is
+    /// next checked.
     pub(super) fn canceled_call(&mut self) {
         let (alice, carol) = (self.log_in("alice"), self.log_in("carol"));
         let invite = InvitationCall::Invite {
@@ -129,7 +131,7 @@ impl Probe {
         }
     }
 
-    /// The end of the call, and what nobody may have seen since.
+    /// The end of the call, and the events that nobody may have seen since.
     fn judge_company(&mut self, caller: ClientId, since: usize) {
         let is_agreed = |event: &ClientEvent| {
             let accepted = LocalInvitationNews::Accepted(String::new());

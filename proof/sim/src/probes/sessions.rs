@@ -1,4 +1,5 @@
-//! Promises of sessions and of login, asked by clients written by hand: repeated requests, resumes, secrets, tokens.
+//! Promises about sessions and logins, checked with hand-written clients: repeated requests,
+//! resumes, secrets, tokens.
 
 use tidings_hub::ids::ConnectionId;
 use tidings_token::{NewAccess007, Service, build_007};
@@ -11,9 +12,9 @@ use tidings_wire::proto::{
 use super::{CERTIFICATE, OTHER_CERTIFICATE, Probe};
 use crate::world::APP_ID;
 
-/// Requests, more than may be open at once: no window of recent ones is long enough.
+/// More requests than may be open at once: no window of recent ones is long enough.
 const REQUESTS: u64 = 300;
-/// Frames of which a resume has to begin at the right one.
+/// Number of frames within which a resume must start at the right one.
 const SENT: u64 = 9;
 
 fn text(text: &str) -> Option<Message> {
@@ -46,7 +47,7 @@ fn text_of(kind: &Kind) -> Option<String> {
     }
 }
 
-/// A token of the probes' app, 007, for one user.
+/// A 007 token of the probes' app, for one user.
 pub(super) fn token(user: &str, certificate: &str, issued_s: u64, lifetime_s: u32) -> String {
     build_007(&NewAccess007 {
         app_id: APP_ID,
@@ -86,8 +87,8 @@ impl Probe {
         self.world.kinds(line).iter().filter_map(text_of).collect()
     }
 
-    /// `once.client_retry`, `once.reply_cache_hit`: requests that come again, on the same connection and after a
-    /// resume, are not executed again; their replies come again.
+    /// `once.client_retry`, `once.reply_cache_hit`: repeated requests, on the same connection and
+    /// after a resume, are not executed again; their replies are sent again.
     pub(super) fn repeated_requests(&mut self) {
         let (watcher, _) = self.raw_joined(0, "bob");
         let (line, welcome) = self.raw_joined(0, "alice");
@@ -132,7 +133,7 @@ impl Probe {
                 self.violate("once.reply_cache_hit", text);
             }
         }
-        // A number that nobody can have: the client counts another session.
+        // An impossible number: the client counts another session.
         self.world
             .request_raw(again, REQUESTS + 3, to_channel("none"));
         self.advance(500);
@@ -142,7 +143,8 @@ impl Probe {
         }
     }
 
-    /// `once.client_retry`: a request that waits for something while its client resumes is not executed again.
+    /// `once.client_retry`: a request that is waiting for something while its client resumes is not
+    /// executed again.
     pub(super) fn resume_in_the_middle(&mut self) {
         let (watcher, _) = self.raw_joined(0, "bob");
         let (line, welcome) = self.raw_joined(0, "alice");
@@ -162,7 +164,7 @@ impl Probe {
         }
     }
 
-    /// `once.reply_cache_hit`: a reply that comes while there is no connection waits for the next.
+    /// `once.reply_cache_hit`: a reply that arises without a connection waits for the next one.
     pub(super) fn reply_without_connection(&mut self) {
         let (line, welcome) = self.raw_joined(0, "alice");
         self.world.request_raw(line, 2, to_channel("m2"));
@@ -178,7 +180,7 @@ impl Probe {
         }
     }
 
-    /// `resume.contiguous`: what a resume sends begins behind what has been processed.
+    /// `resume.contiguous`: a resume sends everything after what has been processed.
     pub(super) fn resume_place(&mut self) {
         let (sender, _) = self.raw_joined(1, "alice");
         let (line, welcome) = self.raw_joined(0, "bob");
@@ -218,7 +220,7 @@ impl Probe {
         }
     }
 
-    /// `session.single_connection`: what comes on an older connection of a session is nobody's.
+    /// `session.single_connection`: input on an older connection of a session is ignored.
     pub(super) fn older_connection(&mut self) {
         let (watcher, _) = self.raw_joined(0, "bob");
         let (line, welcome) = self.raw_joined(0, "alice");
@@ -234,7 +236,7 @@ impl Probe {
         }
     }
 
-    /// `auth.resume_secret`: a session is its owner's.
+    /// `auth.resume_secret`: nobody but its owner can resume a session.
     pub(super) fn wrong_secret(&mut self) {
         let (_, mut welcome) = self.raw_login(0, "alice");
         let mut secret = welcome.secret.to_vec();
@@ -252,8 +254,8 @@ impl Probe {
         }
     }
 
-    /// `auth.resume_secret`: the old secret is good until the first frame on the new connection, as the new one may
-    /// be lost; then it is not.
+    /// `auth.resume_secret`: the old secret stays valid until the first frame on the new
+    /// connection, because the new one may be lost; after that it is not.
     pub(super) fn lost_resume(&mut self) {
         let (_, welcome) = self.raw_login(0, "alice");
         let lost = self.world.open_raw(0);
@@ -281,7 +283,8 @@ impl Probe {
         Some(self.world.refused(line)?.error?.outcome)
     }
 
-    /// `auth.no_action_before_login`: a stranger's request is not executed, and ends the connection.
+    /// `auth.no_action_before_login`: a request before login is not executed, and ends the
+    /// connection.
     pub(super) fn stranger(&mut self) {
         let (watcher, _) = self.raw_joined(0, "bob");
         let (_, _) = self.raw_joined(0, "alice");
@@ -296,7 +299,7 @@ impl Probe {
                 self.violate("auth.no_action_before_login", text);
             }
         }
-        // Not even a pong: the connection is a stranger's.
+        // Not even a pong, because the connection is not logged in.
         let line = self.world.open_raw(0);
         let ping = client_message::Kind::Ping(tidings_wire::proto::Ping {});
         self.world.send_raw(line, ping, 0);
@@ -307,7 +310,7 @@ impl Probe {
         }
     }
 
-    /// `auth.vectors`: of six tokens one is good.
+    /// `auth.vectors`: of six tokens, one is valid.
     pub(super) fn tokens(&mut self) {
         let now_s = self.world.unix_ms() / 1_000;
         let good = token("alice", CERTIFICATE, now_s, 600);
@@ -346,14 +349,14 @@ impl Probe {
         }
     }
 
-    /// `auth.expired_is_out`: a session ends with its token, and is not resumed with it.
+    /// `auth.expired_is_out`: a session ends with its token, and cannot be resumed with it.
     pub(super) fn token_end(&mut self) {
         let now_s = self.world.unix_ms() / 1_000;
         let of = |user| token(user, CERTIFICATE, now_s, 60);
         let (line, _) = self.raw_login_with(0, "alice", &of("alice"));
         let (_, welcome) = self.raw_login_with(1, "bob", &of("bob"));
         for _ in 0..65 {
-            // Both are heard: only the token's end can end them.
+            // Both keep sending: only the token's expiry can end them.
             self.world.send_raw(
                 line,
                 client_message::Kind::Pong(tidings_wire::proto::Pong {}),
@@ -374,7 +377,8 @@ impl Probe {
         }
     }
 
-    /// `authz.member_only`, `authz.replay`: who is not in a channel neither writes to it nor reads what it said.
+    /// `authz.member_only`, `authz.replay`: a user who is not in a channel can neither write to it
+    /// nor read its history.
     pub(super) fn outsider(&mut self) {
         let (watcher, _) = self.raw_joined(0, "bob");
         self.world
@@ -406,7 +410,8 @@ impl Probe {
         !replies.is_empty() && replies.into_iter().all(|reply| is_error(&reply))
     }
 
-    /// `invite.agreement`: the callee's session ends while it rings; the caller is told so, and at once.
+    /// `invite.agreement`: the callee's session ends while it rings; the caller learns of it at
+    /// once.
     pub(super) fn callee_gone(&mut self) {
         let (caller, _) = self.raw_login(0, "alice");
         let (callee, _) = self.raw_login(1, "bob");
@@ -433,8 +438,8 @@ impl Probe {
         }
     }
 
-    /// `session.single_owner`: a client whose user has logged in elsewhere is told so when it comes back, and does not
-    /// take the user's place again.
+    /// `session.single_owner`: a client whose user has logged in elsewhere learns of it on its
+    /// return, and does not take the user back.
     pub(super) fn replaced_login(&mut self) {
         let (line, welcome) = self.raw_login(0, "alice");
         self.world.break_raw(line);
@@ -451,7 +456,7 @@ impl Probe {
         }
     }
 
-    /// `authz.self_only`: nobody answers a call to another.
+    /// `authz.self_only`: nobody can answer another user's call.
     pub(super) fn anothers_call(&mut self) {
         let (caller, _) = self.raw_login(0, "alice");
         let (callee, _) = self.raw_login(0, "bob");

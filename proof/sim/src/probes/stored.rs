@@ -7,10 +7,10 @@ use tidings_wire::proto::{PeerMessage, Pong, client_message, message, server_mes
 use super::Probe;
 use crate::world::{ClientId, Seen};
 
-/// More than two pages of an inbox.
+/// More messages than fit into two pages of an inbox.
 const STORED: usize = 70;
 const DAY_MS: u64 = 24 * 3_600_000;
-/// Crashes of one probe.
+/// Number of crashes in one probe.
 const CRASHES: usize = 40;
 
 fn text_of(message: &PeerMessage) -> String {
@@ -33,7 +33,7 @@ impl Probe {
         came.collect()
     }
 
-    /// Confirms all that has come, until nothing more comes.
+    /// Confirms everything that has arrived, until nothing more arrives.
     fn confirm_all(&mut self, line: ConnectionId) {
         let mut confirmed = 0;
         loop {
@@ -55,7 +55,8 @@ impl Probe {
         line
     }
 
-    /// `inbox.contiguous`, `inbox.no_overtake`: pages follow each other, and what is live waits behind them.
+    /// `inbox.contiguous`, `inbox.no_overtake`: pages follow each other, and live messages wait
+    /// behind them.
     pub(super) fn inbox_pages(&mut self) {
         let (sender, other) = (self.log_in("alice"), self.log_in("carl"));
         for n in 0..STORED {
@@ -89,7 +90,8 @@ impl Probe {
         }
     }
 
-    /// `gap.explicit`: what was too old is told, with its count, before what was not.
+    /// `gap.explicit`: messages that were too old are reported, with their count, before the
+    /// others.
     pub(super) fn old_messages(&mut self) {
         let sender = self.log_in("alice");
         for n in 0..3 {
@@ -114,8 +116,8 @@ impl Probe {
         }
     }
 
-    /// `inbox.deleted_only_if_confirmed`: what was handed over and not confirmed comes again after a crash, and
-    /// what was confirmed does not.
+    /// `inbox.deleted_only_if_confirmed`: messages handed over but not confirmed come again after a
+    /// crash; confirmed ones do not.
     pub(super) fn unconfirmed_page(&mut self) {
         let sender = self.log_in("alice");
         for n in 0..20 {
@@ -125,7 +127,7 @@ impl Probe {
         let line = self.reader();
         self.advance(1_000);
         let first = self.stored(line).len();
-        // The frames that came before them are confirmed with them.
+        // The frames before them are confirmed with them.
         let before = self.world.numbered(line).len() - first;
         let confirmed = before as u64 + 5;
         self.world
@@ -148,8 +150,8 @@ impl Probe {
         }
     }
 
-    /// `inbox.dedup`: a live message is confirmed while the store is keeping it. It is not kept then, and its sender is
-    /// told that it was received (contract OFF-6).
+    /// `inbox.dedup`: a live message is confirmed while the store is still writing it. It is then
+    /// not kept, and its sender learns that it was received (contract OFF-6).
     pub(super) fn late_confirmation(&mut self) {
         let sender = self.log_in("alice");
         let line = self.reader();
@@ -178,8 +180,8 @@ impl Probe {
         }
     }
 
-    /// `ack.truthful`: a login that confirms nothing is replaced. What it was handed and was to be kept comes to the
-    /// next one, and its sender is answered in time.
+    /// `ack.truthful`: a login that confirms nothing is replaced. What it was handed and must be
+    /// kept reaches the next one, and its sender is answered in time.
     pub(super) fn taken_over(&mut self) {
         let sender = self.log_in("alice");
         let first = self.log_in("bob");
@@ -202,7 +204,8 @@ impl Probe {
         }
     }
 
-    /// `ack.truthful`: what is being stored while its receiver logs in comes in that login.
+    /// `ack.truthful`: a message that is being stored while its receiver logs in is delivered by
+    /// that login.
     pub(super) fn stored_at_login(&mut self) {
         self.world.config.bus_delay_ms_max = 60;
         let sender = self.log_in("alice");
@@ -226,7 +229,8 @@ impl Probe {
         }
     }
 
-    /// `crash.acked_survive`, `crash.atomic`, `once.effect_and_mark`: crashes at any moment of a commit.
+    /// `crash.acked_survive`, `crash.atomic`, `once.effect_and_mark`: crashes at any moment of a
+    /// commit.
     pub(super) fn crashes(&mut self) {
         self.world.set_disk_delay(20);
         let sender = self.log_in("alice");
@@ -241,7 +245,7 @@ impl Probe {
             self.world.kill_server();
             self.world.start_server();
             if n % 7 == 3 {
-                // In the middle of starting, too.
+                // Also during a start.
                 self.advance(1);
                 self.world.kill_server();
                 self.world.start_server();
@@ -287,7 +291,7 @@ impl Probe {
         }
     }
 
-    /// `crash.no_resurrection`: what was read does not come back.
+    /// `crash.no_resurrection`: what was read does not return.
     pub(super) fn crash_after_reading(&mut self) {
         let sender = self.log_in("alice");
         for n in 0..10 {
@@ -308,7 +312,8 @@ impl Probe {
         }
     }
 
-    /// `ack.durable`: the server dies in the moment in which a message is answered as stored.
+    /// `ack.durable`: the server is killed at the moment in which a message is acknowledged as
+    /// stored.
     pub(super) fn power_cut(&mut self) {
         let sender = self.log_in("alice");
         for n in 0..5 {

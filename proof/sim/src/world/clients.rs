@@ -1,4 +1,4 @@
-//! What a test does with clients and their networks.
+//! What a test can do with clients and their networks.
 
 use tidings_client_core as core;
 
@@ -52,7 +52,7 @@ impl World {
         id
     }
 
-    /// Tells a client that the network has changed.
+    /// Notifies a client that the network has changed.
     pub fn wake(&mut self, client: ClientId) {
         self.give_client(client, core::Input::Wake);
     }
@@ -74,7 +74,7 @@ impl World {
         self.clients[client.0].state()
     }
 
-    /// Cuts a client's connection; both sides notice after a while. It can come back at once.
+    /// Cuts a client's connection; both sides notice after a while. It can reconnect at once.
     pub fn cut(&mut self, client: ClientId) {
         for wire in self.wires_of(client) {
             let delay = self.random.between(0, self.config.network_delay_ms_max);
@@ -84,7 +84,8 @@ impl World {
         }
     }
 
-    /// Takes a client's network away at once: what is on its way either way is lost, its own side knows.
+    /// Takes a client's network away at once: everything in transit is lost, and its own side
+    /// notices.
     pub fn unplug(&mut self, client: ClientId) {
         self.offline[client.0] = true;
         self.half_open(client);
@@ -95,7 +96,7 @@ impl World {
         }
     }
 
-    /// Makes a client's present connections swallow everything: nobody is told.
+    /// Makes a client's current connections swallow everything: nobody is notified.
     pub fn half_open(&mut self, client: ClientId) {
         for wire in self.wires_of(client) {
             if let Some(wire) = self.wires.get_mut(&wire) {

@@ -1,4 +1,4 @@
-//! The clocks: one for the world, a wall clock of the server, one of each client.
+//! The clocks: one of the world, a wall clock of the server, one of each client.
 
 use super::{ClientId, START_UNIX_MS, World};
 
@@ -9,17 +9,18 @@ impl World {
         (START_UNIX_MS + self.now_ms).saturating_add_signed(self.wall_ahead_ms + drift_ms)
     }
 
-    /// A client's monotonic clock began earlier and runs fast by some parts in a million.
+    /// Gives a client's monotonic clock an earlier origin, and makes it run fast by some parts in a
+    /// million.
     pub fn set_client_clock(&mut self, client: ClientId, offset_ms: u64, ppm: i64) {
         self.client_clocks.insert(client, (offset_ms, ppm));
     }
 
-    /// The wall clock runs fast by some parts in a million.
+    /// Makes the wall clock run fast by some parts in a million.
     pub fn set_wall_drift(&mut self, ppm: i64) {
         self.wall_ppm = ppm;
     }
 
-    /// The wall clock is set right.
+    /// Corrects the wall clock.
     pub fn set_clock_right(&mut self) {
         self.wall_ahead_ms = 0;
     }
@@ -35,7 +36,7 @@ impl World {
         }
     }
 
-    /// When a client's clock will show a time, and not earlier.
+    /// When a client's clock will first show a time.
     pub(super) fn client_due_ms(&self, at: usize, local_ms: u64) -> u64 {
         match self.client_clocks.get(&ClientId(at)) {
             Some((offset_ms, ppm)) => {
@@ -47,7 +48,7 @@ impl World {
         }
     }
 
-    /// The server's wall clock jumps. Nothing else does.
+    /// Makes the server's wall clock jump, and no other clock.
     pub fn jump_clock(&mut self, by_ms: i64) {
         self.note(format_args!("the wall clock jumps by {by_ms} ms"));
         self.wall_ahead_ms += by_ms;

@@ -1,4 +1,4 @@
-//! What hubs are given, and what becomes of what they ask for.
+//! What hubs receive, and what happens to their effects.
 
 use bytes::Bytes;
 use tidings_bus::{Crossing, Router};
@@ -14,7 +14,7 @@ use super::{Happening, World};
 use crate::sometimes;
 
 impl World {
-    /// Drives a cell; nothing happens while the server's process does not run.
+    /// Drives a cell; nothing happens while the server's process is suspended.
     pub(crate) fn drive(&mut self, hub: HubId, act: impl FnOnce(&mut Self)) {
         if !self.is_down {
             self.at = hub;
@@ -26,7 +26,7 @@ impl World {
         self.drive(hub, |world| tidings_cell::give(world, input));
     }
 
-    /// Puts bytes on their way to a client.
+    /// Sends bytes to a client.
     fn put_on_wire(&mut self, connection: ConnectionId, frame: &[u8]) {
         let delay = self.random.between(0, self.config.network_delay_ms_max);
         let now_ms = self.now_ms;
@@ -48,7 +48,7 @@ impl World {
         );
     }
 
-    /// When something sent now from hub to hub arrives: in order, after a while.
+    /// When something sent now from hub to hub arrives: in order, after some time.
     fn link(&mut self, from: HubId, to: HubId) -> u64 {
         let delay = if from == to {
             0
@@ -88,7 +88,7 @@ impl Host for World {
         }
     }
 
-    /// Puts bytes on their way to a client: each connection keeps its order.
+    /// Sends bytes to a client: each connection keeps its order.
     fn send(&mut self, connection: ConnectionId, frame: &Bytes) {
         self.put_on_wire(connection, frame);
     }

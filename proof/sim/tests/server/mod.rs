@@ -1,5 +1,5 @@
-//! One real cell with a store in memory, driven frame by frame without an SDK: what a client that
-//! checks nothing is answered, at times that the test chooses.
+//! One real cell with a store in memory, driven frame by frame without an SDK: how a client that
+//! checks nothing itself is answered, at times that the test chooses.
 
 #![allow(dead_code, unreachable_pub, reason = "each test file uses its part")]
 
@@ -72,13 +72,13 @@ impl Server {
         self.desk.now.unix_ms
     }
 
-    /// Lets time go by without looking at timers.
+    /// Advances time without running timers.
     pub fn leap(&mut self, ms: u64) {
         let to_ms = self.desk.now.mono_ms + ms;
         self.desk.advance_to(to_ms);
     }
 
-    /// Gives an input and everything that follows from it at once.
+    /// Delivers an input, and everything that follows from it, at once.
     fn give(&mut self, input: Input) {
         self.desk.give(0, input);
         self.collect();
@@ -117,7 +117,7 @@ impl Server {
         client
     }
 
-    /// The same; what came with the welcome can still be taken.
+    /// The same; what arrived with the welcome can still be taken.
     pub fn log_in_and_keep(&mut self, user_id: &str) -> Client {
         self.try_log_in(user_id, "")
     }
@@ -142,7 +142,7 @@ impl Server {
         client
     }
 
-    /// The app is another now.
+    /// Replaces the app's settings.
     pub fn change(&mut self, app: App) {
         let id = AppId::parse(APP).expect("an app id");
         let listed = BTreeMap::from([(id, app)]);
@@ -154,7 +154,7 @@ impl Server {
         self.calls(client, vec![Call::Logout(Logout {})]);
     }
 
-    /// The connection is gone.
+    /// Ends the connection.
     pub fn cut(&mut self, client: Client) {
         let connection = ConnectionId(client.0);
         self.give(Input::Closed { connection });
@@ -176,7 +176,7 @@ impl Server {
         self.send(client, vec![]);
     }
 
-    /// Makes calls in one frame, all at one time.
+    /// Makes calls in one frame, all at the same time.
     pub fn calls(&mut self, client: Client, calls: Vec<Call>) {
         let held = self.clients.get_mut(&client.0).expect("a client");
         let requests = calls.into_iter().map(|call| {
@@ -205,13 +205,13 @@ impl Server {
             .map_or(0, |error| error.outcome)
     }
 
-    /// What a client was sent since the last look.
+    /// What a client was sent since the last call.
     pub fn take(&mut self, client: Client) -> Vec<Kind> {
         let held = self.clients.get_mut(&client.0).expect("a client");
         std::mem::take(&mut held.got)
     }
 
-    /// The replies among it; what else there was stays.
+    /// The replies among it; everything else stays.
     pub fn take_replies(&mut self, client: Client) -> Vec<Result<reply::Result, Error>> {
         let (replies, others) = self
             .take(client)
@@ -234,7 +234,7 @@ impl Server {
         self.clients.get(&client.0).and_then(|held| held.closed)
     }
 
-    /// Lets time pass. Everybody who is connected answers pings and confirms.
+    /// Advances time. Everybody who is connected answers pings and confirms.
     pub fn pass(&mut self, ms: u64) {
         let until = self.desk.now.mono_ms + ms;
         while let Some(due) = self.desk.deadline().filter(|due| *due <= until) {

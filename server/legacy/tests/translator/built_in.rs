@@ -1,5 +1,5 @@
-//! Built-in attributes of channels: what they do, and that RTM users do not see them. Source: signaling 7.1,
-//! 7.6, 9.4.
+//! Built-in attributes of channels: what they do, and that RTM users do not see them. Source:
+//! signaling 7.1, 7.6, 9.4.
 
 use serde_json::{Value, json};
 use tidings_wire::proto::request::Call;

@@ -1,5 +1,5 @@
-//! A hundred thousand inputs from one seed: nothing panics, every call is answered, and no frame costs more memory
-//! than its bytes allow.
+//! A hundred thousand inputs from one seed: nothing panics, every call is answered, and no frame
+//! costs more memory than its bytes allow.
 
 use serde_json::Value;
 use tidings_legacy::codec::{self, FRAME_BYTES_MAX};
@@ -11,8 +11,9 @@ const INPUTS: u64 = 100_000;
 /// The line of the translator under test, and of another.
 const LINE: &str = "1000000007";
 const OTHER_LINE: &str = "1000000008";
-/// Bytes that one frame may hold at once while it is handled: a part that does not depend on it, and a part per byte
-/// of it. A byte of `[1,1,1…` is half an item of a vector of 32 bytes each that grows by doubling.
+/// Bytes that one frame may hold at once while it is handled: a part that does not depend on it,
+/// and a part per byte of it. A byte of `[1,1,1…` is half an item of a vector of 32 bytes each that
+/// grows by doubling.
 const MEMORY_BASE: u64 = 32_768;
 const MEMORY_PER_BYTE: u64 = 128;
 

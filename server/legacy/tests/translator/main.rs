@@ -1,4 +1,5 @@
-//! The translator: alone, and before real hubs, a real bus and a real store, in a time that the test owns.
+//! The translator: alone, and before real hubs, a real bus and a real store, in a time that the
+//! test owns.
 
 mod built_in;
 mod endings;

@@ -1,4 +1,5 @@
-//! What a token permits, at the legacy door, and what becomes of a login whose token ends. Source: tokens 4.3, 5.
+//! What a token permits, at the legacy door, and what becomes of a login whose token ends. Source:
+//! tokens 4.3, 5.
 
 use serde_json::{Value, json};
 use tidings_token::{Access, Permissions, Resource};

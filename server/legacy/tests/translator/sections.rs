@@ -1,4 +1,5 @@
-//! The protocol's description, section by section: what is not shown by a story of its own elsewhere.
+//! The protocol's description, section by section: what is not shown by a story of its own
+//! elsewhere.
 
 use serde_json::{Value, json};
 use tidings_legacy::{AppRules, LoginRefusal, Now, Output, Translator};

@@ -1,4 +1,5 @@
-//! Messages from outside, and the channels in which everything is told. Source: signaling 7.5, 7.7, 9.6.
+//! Messages from outside, and the channels in which everything is told. Source: signaling 7.5, 7.7,
+//! 9.6.
 
 use serde_json::{Value, json};
 use tidings_legacy::AppRules;

@@ -1,5 +1,5 @@
-//! Legacy and native clients of one app on two hubs, in virtual time: cells and the store are the real ones,
-//! only sockets and clocks are not.
+//! Legacy and native clients of one app on two hubs, in virtual time: cells and the store are the
+//! real ones, only sockets and clocks are not.
 
 use std::slice;
 
@@ -230,8 +230,8 @@ impl World {
         std::mem::take(&mut self.clients[who.0].frames)
     }
 
-    /// What a legacy client was told since: (type, content) of queue messages and channel events. A content that is
-    /// JSON comes as that.
+    /// What a legacy client was told since: (type, content) of queue messages and channel events. A
+    /// content that is JSON comes as that.
     pub(crate) fn heard(&mut self, who: Who) -> Vec<(String, Value)> {
         let frames = std::mem::take(&mut self.clients[who.0].frames);
         frames.iter().filter_map(notified).collect()

@@ -128,7 +128,8 @@ impl Crowd {
         self.leave(oldest)
     }
 
-    /// Gives up the oldest stranger of the scope that has most of them; of equal ones the one that has waited longest.
+    /// Gives up the oldest stranger of the scope that has most of them; of equal ones the one that
+    /// has waited longest.
     pub(super) fn give_up_heaviest(&mut self) -> Option<Owner> {
         let (most, heaviest) = *self.heaviest.last()?;
         if most > 1 {
@@ -153,7 +154,8 @@ impl Crowd {
         self.sources.get_mut(&scope)
     }
 
-    /// Forgets sources of which nothing has to be known; if that is not enough, all without a connection.
+    /// Forgets sources of which nothing has to be known; if that is not enough, all without a
+    /// connection.
     fn forget(&mut self, now_ms: u64) {
         self.sources.retain(|_, source| {
             !source.open.is_empty()

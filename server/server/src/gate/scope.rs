@@ -11,7 +11,8 @@ pub(super) struct Scope {
     prefix: u8,
 }
 
-/// The scopes of one address, narrowest first. Empty for addresses that have no limits of their own.
+/// The scopes of one address, narrowest first. Empty for addresses that have no limits of their
+/// own.
 pub(super) type Scopes = &'static [(u8, u32)];
 
 /// Prefixes of IPv4 addresses, each with how many times as much as the narrowest it may have.
@@ -21,8 +22,8 @@ const V4: Scopes = &[(128, 1), (120, 4)];
 const V6: Scopes = &[(64, 1), (56, 4), (48, 16)];
 
 impl Scope {
-    /// Whoever is not told apart: clients on this machine, and clients of a trusted proxy that has yet to say for
-    /// whom it speaks.
+    /// Whoever is not told apart: clients on this machine, and clients of a trusted proxy that has
+    /// yet to say for whom it speaks.
     pub(super) const UNTOLD: Self = Self {
         network: 0,
         prefix: 0,
@@ -46,7 +47,8 @@ impl Scope {
     }
 }
 
-/// The scopes of an address, narrowest first; none for a loopback address, which speaks for everybody.
+/// The scopes of an address, narrowest first; none for a loopback address, which speaks for
+/// everybody.
 pub(super) fn scopes(address: IpAddr) -> impl DoubleEndedIterator<Item = Scope> {
     let address = address.to_canonical();
     let (bits, prefixes): (u128, Scopes) = match address {

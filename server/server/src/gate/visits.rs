@@ -1,7 +1,9 @@
-//! What the gate knows of HTTP: visits, requests, and who is behind a connection that a proxy keeps.
+//! What the gate knows of HTTP: visits, requests, and who is behind a connection that a proxy
+//! keeps.
 //!
-//! A visit is one of many that a browser opens for a page, and its places are counted by the HTTP side. So it gives
-//! back what it took as a connection that may log in, and is held to rates of its own.
+//! A visit is one of many that a browser opens for a page, and its places are counted by the HTTP
+//! side. So it gives back what it took as a connection that may log in, and is held to rates of its
+//! own.
 
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::Arc;
@@ -49,7 +51,8 @@ impl StrangerPlace {
         })
     }
 
-    /// It asks for a page: it is among the strangers no longer, and counts among the visits of its source.
+    /// It asks for a page: it is among the strangers no longer, and counts among the visits of its
+    /// source.
     ///
     /// # Errors
     /// The source has opened too many of these too.

@@ -21,7 +21,8 @@ const HEAD: Duration = Duration::from_secs(75);
 /// The longest that a connection is kept.
 const CONNECTION: Duration = Duration::from_secs(3_600);
 
-/// After a failure to accept, mostly for want of file descriptors, the next attempt waits this long.
+/// After a failure to accept, mostly for want of file descriptors, the next attempt waits this
+/// long.
 const RETRY: Duration = Duration::from_millis(100);
 
 /// Serves until it is dropped.

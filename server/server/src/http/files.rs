@@ -1,7 +1,8 @@
-//! Files that are built into the program: the demonstration, the guide, the SDK's bundles and packages.
+//! Files that are built into the program: the demonstration, the guide, the SDK's bundles and
+//! packages.
 //!
-//! Conditions, ranges and `HEAD` are the library's; here is which form of a file is sent, for how long it may be
-//! kept, and in what pieces.
+//! Conditions, ranges and `HEAD` are the library's; here is which form of a file is sent, for how
+//! long it may be kept, and in what pieces.
 
 use std::ops::Range;
 use std::pin::Pin;
@@ -17,7 +18,8 @@ use bytes::Bytes;
 use futures_util::{Stream, stream};
 use http_serve::{BoxError, Entity};
 
-/// What is queued for a visitor in one go: they are parts of the program itself, so that nothing is copied for it.
+/// What is queued for a visitor in one go: they are parts of the program itself, so that nothing is
+/// copied for it.
 const PIECE_BYTES: u64 = 16 * 1024;
 
 /// One file, in the forms in which it can be sent.
@@ -93,8 +95,8 @@ impl File {
     /// Answers `GET` and `HEAD`.
     pub(super) fn serve<B>(&'static self, mut request: Request<B>) -> Response<Body> {
         let sent = self.form(request.headers());
-        // Several parts in one answer have a head each, which would be made for all at once; the standard lets a
-        // server send the whole instead.
+        // Several parts in one answer have a head each, which would be made for all at once; the
+        // standard lets a server send the whole instead.
         let is_several = |range: &HeaderValue| range.as_bytes().contains(&b',');
         if request.headers().get(RANGE).is_some_and(is_several) {
             request.headers_mut().remove(RANGE);

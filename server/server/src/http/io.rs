@@ -11,15 +11,16 @@ use tokio::net::TcpStream;
 use super::pace::Pace;
 use super::speaks_http2;
 
-/// Bytes that TLS keeps while the socket takes none: they are copies, so a stranger gets few. Somebody with a token
-/// gets one record of the usual size.
+/// Bytes that TLS keeps while the socket takes none: they are copies, so a stranger gets few.
+/// Somebody with a token gets one record of the usual size.
 const TLS_BYTES: usize = 2 * 1024;
 const TLS_TRANSFER_BYTES: usize = 16 * 1024;
 
 /// What is read at once of a stranger: enough for the head of a request of a browser.
 const READ_BYTES: usize = 2 * 1024;
 
-/// What is read of a stranger before others on this thread have their turn: some hundred frames of HTTP/2.
+/// What is read of a stranger before others on this thread have their turn: some hundred frames of
+/// HTTP/2.
 const TURN_BYTES: usize = 8 * 1024;
 
 /// What a stranger may have sent beyond its request while it does not read the answer.
@@ -79,8 +80,8 @@ impl VisitorIo {
         })
     }
 
-    /// Waits until it is known that the socket takes bytes: of a socket that was just taken over it is not, and one that
-    /// takes none means a client that does not read.
+    /// Waits until it is known that the socket takes bytes: of a socket that was just taken over it
+    /// is not, and one that takes none means a client that does not read.
     pub(super) async fn ready(&self) -> io::Result<()> {
         self.tcp.writable().await
     }
@@ -96,8 +97,8 @@ impl VisitorIo {
     /// Notes whether the socket takes what is written.
     ///
     /// # Errors
-    /// It does not, and its client has sent more than it could ask for at once: kept, that would be the most of what
-    /// it costs.
+    /// It does not, and its client has sent more than it could ask for at once: kept, that would be
+    /// the most of what it costs.
     fn note_blocked(&mut self, is_blocked: bool) -> io::Result<()> {
         self.is_blocked = is_blocked;
         // Browsers send many requests at once by HTTP/2, for which there is more room.
@@ -157,8 +158,8 @@ impl AsyncRead for VisitorIo {
             this.pace.read(buffer.filled().len() - before);
             return polled;
         }
-        // Whoever does not read its answers is not read either: what it sends meanwhile stays in the kernel. The
-        // socket wakes this task when it takes more.
+        // Whoever does not read its answers is not read either: what it sends meanwhile stays in
+        // the kernel. The socket wakes this task when it takes more.
         if this.is_blocked {
             return Poll::Pending;
         }

@@ -1,7 +1,8 @@
 //! Connections that are over for the server, and whose clients may still be sending.
 //!
-//! Closed at once, such a connection would be reset, and the client would lose the answer that says why. What it
-//! still sends is thrown away; it holds no place meanwhile, and nothing but its socket.
+//! Closed at once, such a connection would be reset, and the client would lose the answer that says
+//! why. What it still sends is thrown away; it holds no place meanwhile, and nothing but its
+//! socket.
 
 use std::collections::VecDeque;
 use std::io;

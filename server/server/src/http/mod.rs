@@ -1,11 +1,11 @@
 //! Everything that is not a WebSocket: one thread, HTTP/1 and, with TLS, HTTP/2.
 //!
-//! Hubs hand their visitors over, with what has been read of the request. A connection is kept for further requests;
-//! one that wants a WebSocket goes back to its hub, with what has been read.
+//! Hubs hand their visitors over, with what has been read of the request. A connection is kept for
+//! further requests; one that wants a WebSocket goes back to its hub, with what has been read.
 //!
-//! **Reading order.** `visit` (a connection, its requests, its end), `visits` (places), `pace` (how long, how slow),
-//! `guest` (whom a request is from), `io` and `linger` (bytes), `routes` and `files` (pages), `addresses`, `media`,
-//! `admin`.
+//! **Reading order.** `visit` (a connection, its requests, its end), `visits` (places), `pace` (how
+//! long, how slow), `guest` (whom a request is from), `io` and `linger` (bytes), `routes` and
+//! `files` (pages), `addresses`, `media`, `admin`.
 
 mod addresses;
 mod admin;

@@ -10,7 +10,8 @@ use tokio::time::Instant;
 
 use crate::config::Limits;
 
-/// The longest that one request may take, answer included, unless it moves a file for somebody with a token.
+/// The longest that one request may take, answer included, unless it moves a file for somebody with
+/// a token.
 const VISIT: Duration = Duration::from_millis(VISIT_MS);
 /// A file moves at least [`WINDOW_BYTES`] in this time.
 const WINDOW: Duration = Duration::from_millis(MEDIA_RATE_WINDOW_MS);

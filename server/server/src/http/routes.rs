@@ -30,7 +30,8 @@ const TLS_ONLY: &str = "max-age=15768000";
 /// Of a path that an answer repeats, at most so many characters.
 const ECHO_MAX: usize = 200;
 
-/// Everything that is served on the port of the clients, but for files of users and addresses of the legacy protocol.
+/// Everything that is served on the port of the clients, but for files of users and addresses of
+/// the legacy protocol.
 pub(super) fn routes(pages: &Pages, readiness: &Arc<Readiness>) -> Router {
     let mut router = health(readiness).route("/sdk/{*path}", get(sdk));
     if pages.demo {
@@ -93,8 +94,8 @@ async fn version() -> Response<Body> {
     (headers, format!("{body}\n")).into_response()
 }
 
-/// To another address, with the query: `/demo?user=alice` logs alice in. The address is relative, so that it holds
-/// behind a proxy that serves all of this under a path of its own.
+/// To another address, with the query: `/demo?user=alice` logs alice in. The address is relative,
+/// so that it holds behind a proxy that serves all of this under a path of its own.
 async fn to(place: &'static str, RawQuery(query): RawQuery) -> Response<Body> {
     let query = query.map(|query| format!("?{query}")).unwrap_or_default();
     let mut response = StatusCode::TEMPORARY_REDIRECT.into_response();
@@ -178,7 +179,8 @@ fn wants_page(headers: &HeaderMap) -> bool {
     accepted.is_some_and(|accepted| accepted.contains("text/html"))
 }
 
-/// A path as an answer may repeat it: of bounded length. A path is ASCII, without control characters and spaces.
+/// A path as an answer may repeat it: of bounded length. A path is ASCII, without control
+/// characters and spaces.
 fn echo(path: &str) -> String {
     match path.char_indices().nth(ECHO_MAX) {
         Some((end, _)) => format!("{}…", &path[..end]),

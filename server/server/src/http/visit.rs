@@ -41,11 +41,12 @@ use crate::readiness::{Phase, Readiness};
 /// What hyper may buffer in each direction: as much as a head has, the least that it takes.
 const BUFFER_BYTES: usize = REQUEST_HEAD_BYTES_MAX;
 
-/// A connection of HTTP/2 carries what a browser would open six others for, and takes the memory of two.
+/// A connection of HTTP/2 carries what a browser would open six others for, and takes the memory of
+/// two.
 const HTTP2_PLACES: usize = 2;
 
-/// Requests at once on a connection of HTTP/2, each of which takes 3 KB: as many as a browser sends on its connections of
-/// HTTP/1.1; it has the others wait.
+/// Requests at once on a connection of HTTP/2, each of which takes 3 KB: as many as a browser sends
+/// on its connections of HTTP/1.1; it has the others wait.
 const HTTP2_STREAMS_MAX: u32 = 6;
 
 /// What a client may send ahead of what is read, on each stream and on all of a connection.
@@ -190,7 +191,8 @@ impl Visit {
         Rest::Nothing
     }
 
-    /// Runs a connection to its end; `None` = it was cut off, for its slowness or because another needs its place.
+    /// Runs a connection to its end; `None` = it was cut off, for its slowness or because another
+    /// needs its place.
     async fn keep_time<C, T>(
         &mut self,
         connection: &mut C,

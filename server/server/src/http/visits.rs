@@ -1,7 +1,8 @@
 //! The places of HTTP: how many there are, and who gives one up when there is none left.
 //!
-//! Bound: [`VISITS_MAX`] places, of which one source has [`VISITS_PER_SOURCE_MAX`]. A new visit is worth more than a
-//! connection that is kept without a request, and more than one that has stood still for a while.
+//! Bound: [`VISITS_MAX`] places, of which one source has [`VISITS_PER_SOURCE_MAX`]. A new visit is
+//! worth more than a connection that is kept without a request, and more than one that has stood
+//! still for a while.
 
 use std::cmp::Reverse;
 use std::collections::HashMap;
@@ -108,8 +109,8 @@ impl Visits {
         entry
     }
 
-    /// Gives up, of some visits, one without a request, else one that stands still; among those, of the source that
-    /// has the most, the one that has not moved for longest.
+    /// Gives up, of some visits, one without a request, else one that stands still; among those, of
+    /// the source that has the most, the one that has not moved for longest.
     fn give_up(&mut self, is_one: impl Fn(&Entry) -> bool) -> Option<()> {
         let now = Instant::now();
         let candidates = self.entries.iter().filter(|(_, entry)| is_one(entry));

@@ -1,7 +1,8 @@
 //! Files in a directory: `<app id>/<media id>`, and `.partial/<media id>` while they come in.
 //!
-//! A file begins with four lines of text (this layout's name, content type, file name, the user who has uploaded it); its
-//! content follows. In the layout before there was no user. A file appears under its app only whole and on disk: it is synced, then renamed, then its directory is synced.
+//! A file begins with four lines of text (this layout's name, content type, file name, the user who
+//! has uploaded it); its content follows. In the layout before there was no user. A file appears
+//! under its app only whole and on disk: it is synced, then renamed, then its directory is synced.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write as _};
@@ -28,8 +29,8 @@ const HEAD_BYTES_MAX: usize = 1_024;
 /// Space that seems to be used up is counted anew at most so often.
 const RECOUNT: Duration = Duration::from_secs(5);
 const PARTIAL: &str = ".partial";
-/// Bytes that are read or written in one go. More would let one transfer hold a thread for longer, less costs more
-/// changes of thread per file.
+/// Bytes that are read or written in one go. More would let one transfer hold a thread for longer,
+/// less costs more changes of thread per file.
 const CHUNK_BYTES: usize = 128 * 1024;
 
 /// How much a directory may hold, and for how long.
@@ -61,7 +62,8 @@ struct Shared {
 }
 
 impl Directory {
-    /// Makes the directory if it is not there, removes what was left half-written, and counts the rest.
+    /// Makes the directory if it is not there, removes what was left half-written, and counts the
+    /// rest.
     pub(crate) fn open(path: &Path, bounds: Bounds) -> io::Result<Self> {
         let partial = path.join(PARTIAL);
         match fs::remove_dir_all(&partial) {

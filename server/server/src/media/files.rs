@@ -9,8 +9,9 @@ use tidings_wire::names::{AppId, UserId};
 use super::MediaId;
 use super::directory::{Beginning, apps, files};
 
-/// The files that users have uploaded, in a data directory. A server may run on it meanwhile: it finds deleted files
-/// missing at once, and counts the space that they had as free within ten minutes, or when it needs it.
+/// The files that users have uploaded, in a data directory. A server may run on it meanwhile: it
+/// finds deleted files missing at once, and counts the space that they had as free within ten
+/// minutes, or when it needs it.
 #[derive(Debug, Clone)]
 pub struct MediaFiles {
     path: PathBuf,

@@ -1,7 +1,7 @@
 //! Files that users upload and name in messages: where they are kept.
 //!
-//! [`MediaStore`] is what the HTTP side knows; [`Directory`] keeps files on this machine. Another one could keep
-//! them in an object store: nothing here speaks of paths.
+//! [`MediaStore`] is what the HTTP side knows; [`Directory`] keeps files on this machine. Another
+//! one could keep them in an object store: nothing here speaks of paths.
 
 mod directory;
 mod files;
@@ -44,7 +44,8 @@ pub(crate) trait MediaStore: Send + Sync {
     /// Deletes a file for the user who has uploaded it.
     fn delete(&self, owner: Owner, id: MediaId, now_s: u64) -> Work<'_, Result<(), StoreError>>;
 
-    /// Deletes the files whose time is over, and counts the others anew; returns how many there were.
+    /// Deletes the files whose time is over, and counts the others anew; returns how many there
+    /// were.
     fn delete_expired(&self, now_s: u64) -> Work<'_, Result<u64, StoreError>>;
 }
 
@@ -89,7 +90,8 @@ pub(crate) struct About {
 }
 
 impl About {
-    /// Checks lengths, and that there are no control characters: these could write headers or a terminal.
+    /// Checks lengths, and that there are no control characters: these could write headers or a
+    /// terminal.
     pub(crate) fn new(content_type: &str, file_name: &str) -> Result<Self, String> {
         check("content type", content_type, MEDIA_TYPE_BYTES_MAX)?;
         check("file name", file_name, MEDIA_FILE_NAME_BYTES_MAX)?;

@@ -1,7 +1,7 @@
 //! How much space files take: by user, by app, and in all.
 //!
-//! What is stored is counted apart from what is still coming in, so that it can be counted anew from the disk, where an
-//! operator may have deleted files.
+//! What is stored is counted apart from what is still coming in, so that it can be counted anew
+//! from the disk, where an operator may have deleted files.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -11,8 +11,8 @@ use tidings_wire::names::{AppId, UserId};
 
 use super::StoreError;
 
-/// A file system gives space out in blocks, and a name needs some too: counted like this, files of one byte cannot
-/// use the disk up.
+/// A file system gives space out in blocks, and a name needs some too: counted like this, files of
+/// one byte cannot use the disk up.
 const BLOCK_BYTES: u64 = 4_096;
 
 /// Whose a file is. Files of before it was noted belong to their app alone.

@@ -1,4 +1,5 @@
-//! Whatever a client sends, it gets an error in the wire's own form or a closed connection with a reason.
+//! Whatever a client sends, it gets an error in the wire's own form or a closed connection with a
+//! reason.
 
 use serde_json::{Value, json};
 use tidings_wire::frame::encode_client;

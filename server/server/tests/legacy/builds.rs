@@ -1,5 +1,5 @@
-//! Clients that behave as each public build does: cursors, polls, storms of sockets, reconnects. Source:
-//! signaling 2.3, 2.6, 4.8, 6.3, 6.4, 13.
+//! Clients that behave as each public build does: cursors, polls, storms of sockets, reconnects.
+//! Source: signaling 2.3, 2.6, 4.8, 6.3, 6.4, 13.
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
@@ -24,7 +24,8 @@ enum Build {
     V132,
     /// 1.4.x: as 1.3.2, and it connects again by itself.
     V140,
-    /// The Python package: as the oldest, but it cannot read what is pushed, and polls only when it is told to.
+    /// The Python package: as the oldest, but it cannot read what is pushed, and polls only when it
+    /// is told to.
     Python,
 }
 
@@ -34,7 +35,8 @@ impl Build {
     }
 }
 
-/// A loop that polls: each login of a page starts one, and 1.4.x never stops the one of an earlier login.
+/// A loop that polls: each login of a page starts one, and 1.4.x never stops the one of an earlier
+/// login.
 #[derive(Debug, Default)]
 struct Loop {
     cursor: u64,
@@ -99,7 +101,8 @@ impl Page {
         self.loops[at].active = Some(Instant::now());
     }
 
-    /// Runs until so many texts have come and everything is acknowledged as far as this build does so.
+    /// Runs until so many texts have come and everything is acknowledged as far as this build does
+    /// so.
     fn run(&mut self, texts: usize) {
         let until = Instant::now() + common::PATIENCE * 3;
         while self.got.len() < texts {
@@ -252,7 +255,8 @@ fn run(build: Build) {
         bob.poll_idle();
         send(&mut alice, "bob", 420..600);
         bob.run(600);
-        // Cut with the tail unacknowledged: more come while it is away, and while its old loop polls.
+        // Cut with the tail unacknowledged: more come while it is away, and while its old loop
+        // polls.
         bob.socket.cut_now();
         settle(&mut alice, 180);
         send(&mut alice, "bob", 600..660);

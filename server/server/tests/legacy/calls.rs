@@ -34,7 +34,8 @@ fn an_object_stays_one_in_an_answer() {
     server.end();
 }
 
-/// The caller of a telephone number knows the number: the gateway's end of the call is the number's.
+/// The caller of a telephone number knows the number: the gateway's end of the call is the
+/// number's.
 #[test]
 fn the_gateways_end_is_the_numbers() {
     let mut config = common::config();

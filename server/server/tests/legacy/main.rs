@@ -1,4 +1,5 @@
-//! Legacy clients against a real server: the transcript of the protocol's description, and what goes beyond it.
+//! Legacy clients against a real server: the transcript of the protocol's description, and what
+//! goes beyond it.
 
 #[path = "../common/mod.rs"]
 mod common;

@@ -1,6 +1,6 @@
-//! The Python package `agora-signaling-sdk` 1.0.2, as it was seen against this server: what it sends, in its order, and
-//! what has to come for its callbacks to run. It takes instant messages and invitations from answers to polls only, and
-//! polls when it is told that there is something.
+//! The Python package `agora-signaling-sdk` 1.0.2, as it was seen against this server: what it
+//! sends, in its order, and what has to come for its callbacks to run. It takes instant messages
+//! and invitations from answers to polls only, and polls when it is told that there is something.
 
 use serde_json::{Value, json};
 

@@ -1,4 +1,5 @@
-//! What a token is good for at this door, how long, and that the door can be shut. Source: tokens 4.3, 5, 6.6.
+//! What a token is good for at this door, how long, and that the door can be shut. Source: tokens
+//! 4.3, 5, 6.6.
 
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 

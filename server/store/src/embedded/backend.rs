@@ -74,7 +74,7 @@ impl FjallBackend {
     }
 
     fn tree(&self) -> Result<&Tree, ReadError> {
-        let closed = || ReadError::Io("it is being opened anew".into());
+        let closed = || ReadError::Io("it is being reopened".into());
         self.tree.as_ref().ok_or_else(closed)
     }
 }
@@ -130,7 +130,7 @@ impl Backend for FjallBackend {
     fn commit(&mut self, writes: Writes) -> Result<(), Fault> {
         let Some(tree) = &self.tree else {
             return Err(Fault {
-                reason: "the store is being opened anew".into(),
+                reason: "the store is being reopened".into(),
                 may_heal: true,
             });
         };
@@ -175,7 +175,7 @@ impl Backend for FjallBackend {
                 let source = std::error::Error::source(&error);
                 let source = source.map(|source| format!(": {source}"));
                 Some(Err(format!(
-                    "the store is closed since a write failed, and could not be opened anew: {error}{}; it is tried \
+                    "the store has been closed since a write failed, and could not be reopened: {error}{}; it will be tried \
                      again",
                     source.unwrap_or_default()
                 )))

@@ -35,7 +35,7 @@ pub enum RestoreError {
     #[error(transparent)]
     Open(#[from] OpenError),
     /// The directory already holds records.
-    #[error("the store holds records already; a backup is restored into an empty directory")]
+    #[error("the store already holds records; restore a backup into an empty directory")]
     NotEmpty,
     /// The file could not be read, or the store could not be written.
     #[error("{action} failed: {reason}")]
@@ -124,7 +124,7 @@ fn read(backend: &mut FjallBackend, reader: &mut dyn BufRead) -> Result<u64, Res
         if line == 1 {
             check_head(&value).map_err(malformed)?;
         } else if is_ended {
-            return Err(malformed("something comes after the end".into()));
+            return Err(malformed("the file continues after its end line".into()));
         } else if let Some(stated) = value.get("records") {
             let found = (Value::from(records), format!("{:016x}", sum.digest()));
             if (stated, value["sum"].as_str()) != (&found.0, Some(found.1.as_str())) {

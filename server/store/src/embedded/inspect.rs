@@ -95,7 +95,7 @@ fn check(
                 .get(&Key::Touched(owner.clone()).encode())?
                 .is_none()
             {
-                report.problem(format!("{owner:?} has attributes but no time of touch"));
+                report.problem(format!("{owner:?} has attributes but no touch time"));
             }
         }
         Key::HistoryHead(_) => {
@@ -140,7 +140,7 @@ fn check(
                 .get(&Key::Attributes(owner.clone()).encode())?
                 .is_none()
             {
-                report.problem(format!("{owner:?} has a time of touch but no attributes"));
+                report.problem(format!("{owner:?} has a touch time but no attributes"));
             }
         }
     }
@@ -173,7 +173,7 @@ fn check_inbox(backend: &dyn Source, report: &mut VerifyReport, user: &UserKey, 
             || (class == Class::Lasting && message.lasts_until < lasting.first_end_ts)
         {
             report.problem(format!(
-                "message {number} of {user:?} is over before its inbox says"
+                "message {number} of {user:?} ends before the earliest end that its inbox states"
             ));
         }
     }

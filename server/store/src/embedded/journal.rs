@@ -64,7 +64,7 @@ pub(super) fn mend(path: &Path, database: &Path, ending: Ending) -> Result<(), O
     if ending == Ending::Failed {
         let new = path.join("journal.new");
         return renew(last, &bytes[..intact], &new, database)
-            .map_err(OpenError::io("writing anew the journal", last));
+            .map_err(OpenError::io("rewriting the journal", last));
     }
     if intact == bytes.len() {
         return Ok(());

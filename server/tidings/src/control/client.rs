@@ -74,14 +74,14 @@ impl Line {
         let answer = self.send(request).map_err(|error| {
             Failure::new(
                 format!("the server did not answer as it should: {error}"),
-                "look into its log; use the program of the same version as the server's",
+                "check its log; use the program of the same version as the server's",
             )
         })?;
         match answer.error {
             None => Ok(answer),
             Some(error) => Err(Failure::new(
                 format!("the server says: {error}"),
-                answer.hint.unwrap_or_else(|| "look into its log".into()),
+                answer.hint.unwrap_or_else(|| "check its log".into()),
             )),
         }
     }
@@ -106,7 +106,7 @@ pub(crate) fn backup(data_dir: &Path, to: &mut dyn Write) -> Result<Option<u64>,
     copied.map(Some).map_err(|error| {
         Failure::new(
             format!("the backup broke off: {error}"),
-            "remove what was written, look into the server's log and at both disks, and try again",
+            "remove what was written, check the server's log and both disks, and try again",
         )
     })
 }

@@ -174,7 +174,7 @@ impl<O: Office> Desk<O> {
 
     fn verify(&self) -> Answer {
         let Some(snapshots) = self.office.snapshots() else {
-            return refusal("it has no store", "look into its log");
+            return refusal("it has no store", "check its log");
         };
         match snapshots.take().and_then(|snapshot| snapshot.verify()) {
             Ok(report) => Answer {
@@ -199,10 +199,7 @@ impl<O: Office> Desk<O> {
                 );
             }
             None => {
-                return answer(
-                    &mut stream,
-                    &refusal("it has no store", "look into its log"),
-                );
+                return answer(&mut stream, &refusal("it has no store", "check its log"));
             }
         };
         answer(&mut stream, &good())?;
@@ -265,7 +262,7 @@ fn parse(line: &str) -> Result<Request, Box<Answer>> {
         .and_then(|value| value.get("version")?.as_u64());
     match version {
         None => Err(boxed(
-            "this is no request",
+            "this is not a request",
             "use the program of the server's version",
         )),
         Some(version) if version != u64::from(VERSION) => Err(boxed(
@@ -367,9 +364,9 @@ mod tests {
         let _control = Control::open(folder.path(), Still).expect("opened");
         let long = vec![b'x'; LINE_BYTES_MAX as usize];
         for (line, told) in [
-            (&b"hello\n"[..], "no request"),
-            (b"", "no request"),
-            (&long, "no request"),
+            (&b"hello\n"[..], "not a request"),
+            (b"", "not a request"),
+            (&long, "not a request"),
             (b"{\"version\":2,\"request\":\"status\"}\n", "version 2"),
             (b"{\"version\":1,\"request\":\"dance\"}\n", "not known"),
             (

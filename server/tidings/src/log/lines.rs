@@ -382,25 +382,25 @@ impl Notice {
         let text = match (&self, form) {
             (Self::Lost { lines, reason }, Form::Text) => {
                 format!(
-                    "{time}  WARN tidings::log: lines of the log were lost lines={lines} reason={reason:?}\n"
+                    "{time}  WARN tidings::log: log lines were lost lines={lines} reason={reason:?}\n"
                 )
             }
             (Self::Lost { lines, reason }, Form::Json) => {
                 let line = serde_json::json!({
                     "timestamp": time, "level": "WARN", "target": "tidings::log",
-                    "message": "lines of the log were lost", "lines": lines, "reason": reason,
+                    "message": "log lines were lost", "lines": lines, "reason": reason,
                 });
                 format!("{line}\n")
             }
             (Self::Suppressed { lines }, Form::Text) => {
                 format!(
-                    "{time}  WARN tidings::security: more came than is logged event=\"suppressed\" lines={lines}\n"
+                    "{time}  WARN tidings::security: events above the rate were not logged event=\"suppressed\" lines={lines}\n"
                 )
             }
             (Self::Suppressed { lines }, Form::Json) => {
                 let line = serde_json::json!({
                     "timestamp": time, "level": "WARN", "target": "tidings::security",
-                    "message": "more came than is logged", "event": "suppressed", "lines": lines,
+                    "message": "events above the rate were not logged", "event": "suppressed", "lines": lines,
                 });
                 format!("{line}\n")
             }

@@ -28,7 +28,7 @@ const LEVELS: [&str; 5] = ["error", "warn", "info", "debug", "trace"];
 /// How long the program waits at its end for a slow log.
 const END_WAIT: Duration = Duration::from_secs(2);
 
-/// The format of log lines.
+/// The form of log lines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Form {

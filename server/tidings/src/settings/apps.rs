@@ -97,7 +97,7 @@ fn read_file(path: &Path) -> Result<Vec<(AppId, App)>, Failure> {
         )
     })?;
     if fs::metadata(path).is_ok_and(|file| file.mode() & 0o007 != 0) {
-        tracing::warn!(path = %path.display(), "everybody on this machine may read the certificates in this file");
+        tracing::warn!(path = %path.display(), "every user of this machine can read the certificates in this file");
     }
     let lines = (1..).zip(text.lines().map(str::trim));
     let lines = lines.filter(|(_, line)| !line.is_empty() && !line.starts_with('#'));

@@ -55,7 +55,7 @@ impl Settings {
                  transit",
                 config.listen
             ),
-            "give --tls-cert and --tls-key, or --insecure if a proxy in front does TLS",
+            "give --tls-cert and --tls-key, or --insecure if a proxy in front terminates TLS",
         ))
     }
 
@@ -148,7 +148,7 @@ impl Settings {
         // Only the host and the port of an origin are needed here.
         match format!("http://{authority}").parse::<OriginPattern>() {
             Ok(_) if !authority.contains('*') => Ok(Some(url.clone())),
-            _ => Err(wrong("its host is none")),
+            _ => Err(wrong("its host is not valid")),
         }
     }
 
@@ -284,7 +284,7 @@ mod tests {
             ),
             (
                 "legacy-public-url = \"wss://*.example.org\"",
-                "its host is none",
+                "its host is not valid",
             ),
             ("phone-gateway = \"\"", "telephone gateway"),
             ("drain-window = \"21s\"", "at most 20s"),

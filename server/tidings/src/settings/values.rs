@@ -253,7 +253,7 @@ impl FromStr for Listen {
         let port_only = text.parse::<u16>().ok();
         if port.is_none() && host != text && !host.contains(':') {
             return Err(format!(
-                "{text:?} has a port that is no number up to 65535: give {host}:7400 for example"
+                "{text:?} has a port that is not a number up to 65535: give {host}:7400 for example"
             ));
         }
         Err(match (host, port.or(port_only)) {
@@ -268,12 +268,12 @@ impl FromStr for Listen {
                 format!("{text:?} has no port: give {host}:7400")
             }
             (host, Some(port)) if host.contains(':') => {
-                format!("{text:?} is no address: an IPv6 one is written [::1]:{port}")
+                format!("{text:?} is not an address: an IPv6 one is written [::1]:{port}")
             }
             (_, Some(port)) => format!(
                 "{text:?} has a name: give one of this machine's addresses, for example 127.0.0.1:{port}"
             ),
-            _ => format!("{text:?} is no ADDRESS:PORT, for example 127.0.0.1:7400"),
+            _ => format!("{text:?} is not ADDRESS:PORT, for example 127.0.0.1:7400"),
         })
     }
 }
@@ -302,7 +302,7 @@ impl FromStr for RateValue {
         }
         let wrong = || {
             format!(
-                "{text:?} is no rate: give CALLS/TIME, for example 60/1s, or unlimited (at most {CALLS_MAX} calls in \
+                "{text:?} is not a rate: give CALLS/TIME, for example 60/1s, or unlimited (at most {CALLS_MAX} calls in \
                  1 to {WINDOW_MS_MAX} ms)"
             )
         };
@@ -373,8 +373,8 @@ mod tests {
             ("localhost", "give localhost:7400"),
             ("::1:80", "[::1]:80"),
             ("chat.example.org:443", "has a name"),
-            ("127.0.0.1:99999", "no number up to 65535"),
-            ("chat", "no ADDRESS:PORT"),
+            ("127.0.0.1:99999", "not a number up to 65535"),
+            ("chat", "not ADDRESS:PORT"),
         ] {
             let error = listen(text).expect_err(text);
             assert!(error.contains(told), "{text}: {error}");

@@ -50,13 +50,13 @@ fn issue(arguments: &IssueArguments) -> Result<String, Failure> {
     if is_old && arguments.permissions.is_restricted() {
         return Err(Failure::new(
             "a token of format 006 cannot say what it permits",
-            "leave --format away: tokens of format 007 can",
+            "leave --format out: tokens of format 007 can",
         ));
     }
     let now_unix_s = now_unix_s()?;
     let salt = getrandom::u32().map_err(|error| {
         Failure::new(
-            format!("the system gives no random number: {error}"),
+            format!("the system provides no random numbers: {error}"),
             "try again",
         )
     })?;

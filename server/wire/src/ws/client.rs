@@ -32,7 +32,7 @@ pub struct ClientRequest<'a> {
 #[non_exhaustive]
 pub enum RequestError {
     /// The text would end the line or be read as something else.
-    #[error("{part} {value:?} has characters that cannot stand in a request")]
+    #[error("{part} {value:?} has characters that are not allowed in a request")]
     Text {
         /// Which part is wrong.
         part: &'static str,

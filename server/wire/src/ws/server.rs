@@ -24,7 +24,7 @@ pub enum HandshakeError {
     #[error("the method is {0:?}, not GET")]
     Method(String),
     /// HTTP/1.0 has no upgrade. Status 400.
-    #[error("the request is of HTTP/1.{0}, not HTTP/1.1")]
+    #[error("the request uses HTTP/1.{0}, not HTTP/1.1")]
     HttpVersion(u8),
     /// A plain HTTP request. Status 426.
     #[error("header Upgrade does not name websocket")]
@@ -79,9 +79,9 @@ impl HandshakeError {
             Self::Method(_) | Self::NotAnUpgrade => {
                 "Open this address with a WebSocket client, not as a page or request."
             }
-            Self::HttpVersion(_) => "Let the proxy in front speak HTTP/1.1 to the server.",
+            Self::HttpVersion(_) => "Configure the proxy to use HTTP/1.1 towards the server.",
             Self::Connection => {
-                "Let the proxy in front pass the headers Upgrade and Connection on."
+                "Configure the proxy to pass on the headers Upgrade and Connection."
             }
             _ => "Use a client that follows RFC 6455.",
         }

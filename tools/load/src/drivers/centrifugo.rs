@@ -1,8 +1,8 @@
-//! Centrifugo's JSON protocol over WebSocket, in both its versions: commands and answers are lines
-//! of JSON. Version 1 is that of the engine which Debian has (`peers/centrifuge.go`), version 2
-//! that of Centrifugo from its version 4 on.
+//! Centrifugo's JSON protocol over WebSocket, in both versions: commands and answers are lines of
+//! JSON. Version 1 is spoken by the engine that Debian packages (`peers/centrifuge.go`), version 2
+//! by Centrifugo from version 4 on.
 //!
-//! A server has to let clients connect without a token, subscribe to `room<N>` and `user<N>`, and
+//! The server must let clients connect without a token, subscribe to `room<N>` and `user<N>`, and
 //! publish there.
 
 use serde::Deserialize;
@@ -12,8 +12,8 @@ use tidings_wire::ws::Kind;
 use super::{Driver, News, body_in};
 use crate::link::Out;
 
-/// Numbers of a connection's commands: it connects, subscribes to its user's channel, joins a room,
-/// publishes.
+/// Numbers of a connection's commands: connect, subscribe to the user's channel, join a room,
+/// publish.
 const CONNECT: u64 = 1;
 const LOGIN: u64 = 2;
 const JOIN: u64 = 3;
@@ -31,7 +31,7 @@ pub(crate) struct Centrifugo {
     version: Version,
 }
 
-/// What is read of an answer that carries no message.
+/// The parsed part of an answer that carries no message.
 #[derive(Deserialize)]
 struct Answer {
     #[serde(default)]
@@ -48,7 +48,7 @@ impl Centrifugo {
     fn command(&self, id: u64, name: &str, mut parameters: serde_json::Value) -> Vec<u8> {
         let command = match self.version {
             Version::V1 => {
-                // The methods of that version have numbers.
+                // In that version, methods are numbers.
                 let method = ["connect", "subscribe", "unsubscribe", "publish"]
                     .iter()
                     .position(|method| *method == name);
@@ -84,7 +84,7 @@ impl Driver for Centrifugo {
         ""
     }
 
-    /// Whoever publishes and has subscribed gets it as well.
+    /// A publisher that has subscribed receives its own message.
     fn has_echo(&self) -> bool {
         true
     }

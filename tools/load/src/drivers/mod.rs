@@ -1,4 +1,4 @@
-//! What each server is told, and how its frames are read.
+//! What is sent to each kind of server, and how its frames are read.
 
 mod centrifugo;
 mod mqtt;
@@ -18,24 +18,24 @@ use tidings_wire::ws::Kind;
 use crate::link::Out;
 use centrifugo::{Centrifugo, Version};
 
-/// What a server's frame meant.
+/// The meaning of a server's frame.
 #[derive(Debug)]
 pub(crate) enum News<'a> {
-    /// The connection may be used.
+    /// The connection is ready.
     LoggedIn,
     /// A room was joined.
     Joined,
-    /// Somebody's message, whose stamp begins here.
+    /// A message, whose stamp starts here.
     Delivery(&'a [u8]),
-    /// Something else that members or watchers are told: a presence, attributes.
+    /// Another event for members or watchers: presence or attributes.
     Event,
     /// The call of this number has succeeded.
     Answered(u64),
     /// The invitation of this number was accepted.
     Invited(u64),
-    /// The login is to be tried again after so many milliseconds; the connection ends.
+    /// The login must be retried after this many milliseconds; the connection ends.
     ComeAgain(u32),
-    /// The server has refused something, in these words.
+    /// The server has refused something, with this text.
     Refused(String),
 }
 
@@ -50,18 +50,18 @@ pub(crate) trait Driver {
     /// Whether a sender of a room gets its own message.
     fn has_echo(&self) -> bool;
 
-    /// Whether the server tells a sender that its message has been received. If not, the receiver
+    /// Whether the server confirms to a sender that its message was received. If not, the receiver
     /// answers with a message of its own.
     fn has_receipts(&self) -> bool {
         false
     }
 
-    /// Whether an open connection is logged in and in its room already, by its path.
+    /// Whether the path alone logs an open connection in and joins its room.
     fn is_in_when_open(&self) -> bool {
         false
     }
 
-    /// A connection is open: log in.
+    /// Logs in on an open connection.
     fn opened(&mut self, link: usize, out: &mut Out<'_>);
 
     /// Joins a room.
@@ -83,17 +83,17 @@ pub(crate) trait Driver {
         tell: &mut dyn FnMut(News<'_>),
     );
 
-    /// Once a second: what a client does by its clock.
+    /// Once a second: what a client does on a timer.
     fn tick(&mut self, _link: usize, _out: &mut Out<'_>) {}
 
-    /// The driver of our own server, for scenarios that only it has.
+    /// The driver for Tidings, for scenarios that only it supports.
     fn tidings(&mut self) -> Option<&mut tidings::Tidings> {
         None
     }
 }
 
-/// The driver of a name; `first` is the number of this process's first user, `members` those of a
-/// room.
+/// The driver with this name; `first` is the number of this process's first user, `members` the
+/// size of a room.
 pub(crate) fn of_name(name: &str, first: usize, members: usize) -> Result<Box<dyn Driver>> {
     Ok(match name {
         "tidings" => Box::new(tidings::Tidings::new(first)),
@@ -112,12 +112,12 @@ pub(crate) fn of_name(name: &str, first: usize, members: usize) -> Result<Box<dy
     })
 }
 
-/// Where the stamp of a body begins; bodies are told from everything else by it.
+/// Where the stamp of a body starts; it distinguishes bodies from everything else.
 pub(crate) const MARK: &[u8] = b"~T~";
 
-/// The part of a frame from the stamp on, if it has one.
+/// The part of a frame from the stamp on, if there is one.
 pub(crate) fn body_in(payload: &[u8]) -> Option<&[u8]> {
-    // Made once: making it costs more than a search.
+    // Built once, because building it costs more than a search.
     static FINDER: LazyLock<memmem::Finder<'static>> = LazyLock::new(|| memmem::Finder::new(MARK));
     let at = FINDER.find(payload)?;
     Some(&payload[at + MARK.len()..])

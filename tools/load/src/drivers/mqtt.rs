@@ -5,7 +5,7 @@ use tidings_wire::ws::Kind;
 use super::{Driver, MARK, News};
 use crate::link::Out;
 
-/// Seconds after which a silent client counts as lost.
+/// Seconds after which a silent client is considered lost.
 const KEEP_ALIVE_S: u16 = 600;
 
 pub(crate) struct Mqtt {
@@ -75,7 +75,7 @@ impl Driver for Mqtt {
         "mqtt"
     }
 
-    /// MQTT 3.1.1 cannot leave the sender out.
+    /// MQTT 3.1.1 cannot exclude the sender.
     fn has_echo(&self) -> bool {
         true
     }
@@ -152,7 +152,7 @@ impl Driver for Mqtt {
     }
 }
 
-/// Length of a packet's head and of what follows, if the head is there.
+/// Lengths of a packet's header and of its content, if the header is complete.
 fn length(bytes: &[u8]) -> Option<(usize, usize)> {
     let mut len = 0;
     for (index, byte) in bytes.iter().skip(1).take(4).enumerate() {

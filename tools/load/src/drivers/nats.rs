@@ -7,7 +7,7 @@ use crate::link::Out;
 
 pub(crate) struct Nats {
     first: usize,
-    /// What is left of a frame that ended within a message, by connection.
+    /// The rest of a frame that ended within a message, by connection.
     rests: Vec<Vec<u8>>,
     logged_in: Vec<bool>,
 }
@@ -38,7 +38,7 @@ impl Driver for Nats {
         ""
     }
 
-    /// `echo: false` is asked for when connecting.
+    /// `echo: false` is requested when connecting.
     fn has_echo(&self) -> bool {
         false
     }
@@ -82,7 +82,7 @@ impl Driver for Nats {
         tell: &mut dyn FnMut(News<'_>),
     ) {
         if self.rests.len() <= link {
-            // INFO comes before our first word.
+            // INFO arrives before we send anything.
             self.rests.resize(link + 1, Vec::new());
             self.logged_in.resize(link + 1, false);
         }

@@ -1,7 +1,7 @@
 //! nginx with nchan: the path says which channel a connection subscribes to and publishes in,
 //! frames are bodies.
 //!
-//! A connection has that one channel, so that there are rooms and no users: `fanout`, `idle` and
+//! A connection has that one channel, so there are rooms but no users: `fanout`, `idle` and
 //! `login`.
 
 use tidings_wire::ws::Kind;
@@ -31,7 +31,7 @@ impl Driver for Nchan {
         ""
     }
 
-    /// Nothing tells a publisher from the other subscribers.
+    /// Nothing distinguishes a publisher from the other subscribers.
     fn has_echo(&self) -> bool {
         true
     }

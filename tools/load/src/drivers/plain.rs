@@ -1,5 +1,5 @@
-//! The smallest protocol there can be, spoken by the floor program and by the small servers in
-//! `peers/`: a letter, a name up to a blank, a body. `L<user>` logs in and is answered `l`;
+//! The simplest possible protocol, spoken by the floor program and by the small servers in
+//! `peers/`: a letter, a name up to a space, a body. `L<user>` logs in and is answered `l`;
 //! `S<room>` joins and is answered `s`; `P<room> <body>` goes to the other members of the room,
 //! `M<user> <body>` to one user, as the body alone.
 

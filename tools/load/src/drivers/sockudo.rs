@@ -16,11 +16,11 @@ pub(crate) const SECRET: &str = "load-secret";
 
 pub(crate) struct Sockudo {
     first: usize,
-    /// The server's names of the connections, which a private channel's proof is about.
+    /// The server's names for the connections, which the proof for a private channel covers.
     names: Vec<String>,
 }
 
-/// What is read of an event that carries no message.
+/// The parsed part of an event that carries no message.
 #[derive(Deserialize)]
 struct Event {
     event: String,
@@ -85,7 +85,7 @@ impl Driver for Sockudo {
         false
     }
 
-    /// The server speaks first.
+    /// The server sends first.
     fn opened(&mut self, _link: usize, _out: &mut Out<'_>) {}
 
     fn join(&mut self, link: usize, room: usize, out: &mut Out<'_>) {
@@ -97,7 +97,7 @@ impl Driver for Sockudo {
         0
     }
 
-    /// A sender has to be subscribed where it sends: a pair has a channel of its own, named for its
+    /// Senders must be subscribed to the channel: each pair has one of its own, named after its
     /// first user.
     fn message(&mut self, _link: usize, to: usize, body: &[u8], out: &mut Out<'_>) -> u64 {
         send(&format!("private-pair{}", (self.first + to) / 2), body, out);
@@ -153,7 +153,7 @@ impl Driver for Sockudo {
 mod tests {
     use super::*;
 
-    /// Reckoned with another program: `printf 1.2:private-a | openssl dgst -sha256 -hmac
+    /// Computed with another program: `printf 1.2:private-a | openssl dgst -sha256 -hmac
     /// load-secret`.
     #[test]
     fn a_proof_is_of_connection_and_channel() {

@@ -1,5 +1,5 @@
-//! Our own protocol. Frames that only carry deliveries are read in place; everything else by the
-//! real codec.
+//! The Tidings protocol. Frames that only carry deliveries are parsed in place; everything else by
+//! the real codec.
 
 use prost::Message as _;
 use tidings_wire::codes::Outcome;
@@ -13,19 +13,19 @@ use tidings_wire::ws::Kind;
 use super::{Driver, News, body_in};
 use crate::link::Out;
 
-/// A frame is confirmed after so many numbered messages, as the SDKs do (contract DEL-9).
+/// A frame is confirmed after this many numbered messages, as the SDKs do (contract DEL-9).
 const CONFIRM_MESSAGES: u64 = 64;
 
 const APP: &str = "0123456789abcdef0123456789abcdef";
 
-/// What is kept of one connection.
+/// The state of one connection.
 #[derive(Default, Clone)]
 struct State {
     cseq: u64,
     /// Numbered messages received.
     received: u64,
     confirmed: u64,
-    /// The call that joins, whose answer is told as such.
+    /// The call that joins, whose answer is reported as such.
     joining: u64,
 }
 
@@ -62,7 +62,8 @@ impl Tidings {
         cseq
     }
 
-    /// Sends to a user who need not be one of this run; stored when away, if asked for.
+    /// Sends to a user who need not take part in this run; the message is stored if the user is
+    /// away and that was asked for.
     pub(crate) fn send_to(
         &mut self,
         link: usize,
@@ -110,7 +111,7 @@ impl Tidings {
             CHANNEL_MESSAGE => tell_body(message, tell),
             PEER_MESSAGE => {
                 tell_body(message, tell);
-                // Its sender waits for this.
+                // Its sender is waiting for this.
                 self.confirm(link, out);
             }
             MEMBER_JOINED | MEMBER_LEFT | MEMBER_COUNT => {}
@@ -134,7 +135,7 @@ impl Tidings {
             Some(Tell::Welcome(_)) => tell(News::LoggedIn),
             Some(Tell::Refused(refused)) => {
                 let error = refused.error.unwrap_or_default();
-                // After 0 ms is a time as well.
+                // A retry after 0 ms is valid as well.
                 tell(if error.outcome == Outcome::Overloaded as u32 {
                     News::ComeAgain(error.retry_after_ms)
                 } else {
@@ -154,7 +155,7 @@ impl Tidings {
                 _ if answer.cseq == self.state(link).joining => tell(News::Joined),
                 _ => tell(News::Answered(answer.cseq)),
             },
-            // Every call is accepted, and every acceptance confirmed.
+            // Every call is accepted, and every acceptance is confirmed.
             Some(Tell::IncomingInvitation(invitation)) => {
                 let accept = proto::AcceptInvitation {
                     id: invitation.id,
@@ -226,7 +227,7 @@ impl Driver for Tidings {
     }
 
     fn opened(&mut self, link: usize, out: &mut Out<'_>) {
-        // A session begins: what was counted in an earlier one is over.
+        // A session starts: counts of an earlier one no longer apply.
         *self.state(link) = State::default();
         let login = proto::Login {
             app_id: APP.into(),
@@ -268,7 +269,7 @@ impl Driver for Tidings {
         out: &mut Out<'_>,
         tell: &mut dyn FnMut(News<'_>),
     ) {
-        // ServerFrame.messages is field 1: a tag, a length, a message, over and over.
+        // ServerFrame.messages is field 1: a tag, a length and a message, repeated.
         let mut rest = payload;
         while let [0x0a, after @ ..] = rest {
             let mut after = after;

@@ -1,8 +1,8 @@
 //! A client's connection to the server under attack: its address as a proxy states it, its
 //! handshake, its frames.
 //!
-//! No SDK: an attacker says what no SDK would, and a victim's lost connection must be seen, not
-//! mended.
+//! No SDK is used: an attacker sends what no SDK would, and a victim's lost connection must be
+//! noticed, not repaired.
 
 use std::fmt;
 use std::io;
@@ -27,18 +27,18 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 use tokio_rustls::rustls::pki_types::ServerName;
 
-/// Longest wait for a handshake or for the answer to a login. What takes longer has failed.
+/// Longest wait for a handshake or for the answer to a login. Anything slower has failed.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// What a client that reads nothing leaves to the kernel: as a slow remote one would, not as one on
-/// this machine.
+/// How much a client that reads nothing leaves to the kernel: as little as a slow remote one would,
+/// unlike one on this machine.
 const RECEIVE_BYTES: u32 = 8 << 10;
 
-/// Frames of clients are masked; a mask of zeros costs the generator nothing and the server the
+/// Frames of clients are masked; a mask of zeros costs the generator nothing, and the server the
 /// same.
 pub(crate) const MASK: Option<[u8; 4]> = Some([0; 4]);
 
-/// The app that is attacked from within: nobody needs a token there.
+/// The app that is attacked from within; it requires no token.
 pub(crate) const OPEN_APP: &str = "a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0";
 
 /// The victims' app, with its certificate.
@@ -52,7 +52,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin + Send> Duplex for T {}
 /// A byte stream to the server.
 pub(crate) type Stream = Box<dyn Duplex>;
 
-/// Why a connection is over or did not come to be.
+/// Why a connection has ended or could not be opened.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum End {
     /// The handshake was answered with this status.
@@ -61,11 +61,11 @@ pub(crate) enum End {
     Closed(u16),
     /// The login was answered with this outcome.
     Refused(u32),
-    /// TCP ended or broke without a word.
+    /// TCP ended or broke without an explanation.
     Broken,
     /// No answer in time.
     Silent,
-    /// The server does not speak what the attack needs.
+    /// The server does not support what the attack needs.
     Absent,
 }
 
@@ -88,7 +88,7 @@ impl From<io::Error> for End {
     }
 }
 
-/// Where a server listens, and how it is spoken to.
+/// Where a server listens, and which protocols it uses.
 #[derive(Clone)]
 pub(crate) struct Door {
     pub(crate) address: SocketAddr,
@@ -101,11 +101,11 @@ impl Door {
     /// Opens TCP and nothing more.
     ///
     /// # Errors
-    /// It cannot be opened.
+    /// If it cannot be opened.
     pub(crate) async fn tcp(&self) -> Result<TcpStream, End> {
         let tcp = TcpStream::connect(self.address).await?;
         tcp.set_nodelay(true)?;
-        // Ports that wait a minute after their end would run out.
+        // Ports that linger for a minute after their end would run out.
         SockRef::from(&tcp).set_linger(Some(Duration::ZERO))?;
         Ok(tcp)
     }
@@ -113,7 +113,7 @@ impl Door {
     /// Opens TCP, and TLS where the server has it.
     ///
     /// # Errors
-    /// One of them cannot be opened in time.
+    /// If one of them cannot be opened in time.
     pub(crate) async fn connect(&self) -> Result<Stream, End> {
         let tcp = self.tcp().await?;
         let Some(connector) = &self.tls else {
@@ -122,7 +122,7 @@ impl Door {
         Ok(Box::new(self.shake_hands(connector, tcp).await?))
     }
 
-    /// The same, with a kernel that takes little that is not read.
+    /// The same, with a small receive buffer in the kernel.
     ///
     /// # Errors
     /// As [`Door::connect`].
@@ -146,10 +146,10 @@ impl Door {
         Ok(opened.map_err(|_| End::Silent)??)
     }
 
-    /// Opens TLS with a server that speaks HTTP/2.
+    /// Opens TLS with a server that supports HTTP/2.
     ///
     /// # Errors
-    /// It cannot be opened, or the server does not speak it.
+    /// If it cannot be opened, or the server does not support it.
     pub(crate) async fn connect_h2(&self) -> Result<Stream, End> {
         let tcp = self.tcp().await?;
         let connector = self.h2.as_ref().ok_or(End::Absent)?;
@@ -160,10 +160,10 @@ impl Door {
         }
     }
 
-    /// Opens a WebSocket as somebody at this address; `None` states none.
+    /// Opens a WebSocket as a client at this address; `None` states none.
     ///
     /// # Errors
-    /// It is not let in.
+    /// If it is refused.
     pub(crate) async fn open(&self, path: &str, from: Option<IpAddr>) -> Result<Socket, End> {
         let mut stream = self.connect().await?;
         stream.write_all(upgrade(path, from).as_bytes()).await?;
@@ -173,7 +173,7 @@ impl Door {
     /// Opens a WebSocket and logs in.
     ///
     /// # Errors
-    /// It is not let in.
+    /// If it is refused.
     pub(crate) async fn log_in(
         &self,
         app: &str,
@@ -212,7 +212,7 @@ pub(crate) fn upgrade(path: &str, from: Option<IpAddr>) -> String {
     )
 }
 
-/// The header by which a proxy states whom it speaks for.
+/// The header in which a proxy states its client's address.
 pub(crate) fn stated(from: Option<IpAddr>) -> String {
     from.map_or_else(String::new, |ip| format!("X-Forwarded-For: {ip}\r\n"))
 }
@@ -223,12 +223,12 @@ pub(crate) struct Socket {
     pub(crate) writer: WriteHalf<Stream>,
 }
 
-/// Its half that hears.
+/// The receiving half.
 pub(crate) struct Reader {
     stream: ReadHalf<Stream>,
     decoder: Decoder,
     buffer: Vec<u8>,
-    /// Bytes at the buffer's begin that came with the handshake.
+    /// Bytes at the start of the buffer that arrived with the handshake.
     early: usize,
 }
 
@@ -269,10 +269,10 @@ impl Socket {
         Ok(Self { reader, writer })
     }
 
-    /// Waits for the next message of our own protocol.
+    /// Waits for the next message of the native protocol.
     ///
     /// # Errors
-    /// The connection is over, or nothing comes.
+    /// If the connection has ended, or nothing arrives.
     pub(crate) async fn tell(&mut self) -> Result<Tell, End> {
         loop {
             let mut told = None;
@@ -298,7 +298,7 @@ impl Reader {
     /// Reads once; `take` gets each message.
     ///
     /// # Errors
-    /// The connection is over.
+    /// If the connection has ended.
     pub(crate) async fn read(&mut self, mut take: impl FnMut(Kind, &[u8])) -> Result<(), End> {
         let count = match std::mem::take(&mut self.early) {
             0 => self.stream.read(&mut self.buffer).await?,
@@ -319,7 +319,7 @@ impl Reader {
     }
 }
 
-/// Messages in a frame of the server that carry a number of their own, which the client confirms.
+/// Messages in a server's frame that carry a number, which the client confirms.
 pub(crate) fn numbered(payload: &[u8]) -> u64 {
     let mut count = 0;
     let mut rest = payload;
@@ -342,7 +342,7 @@ pub(crate) fn numbered(payload: &[u8]) -> u64 {
     count
 }
 
-/// A client's frame, as it goes over the wire.
+/// A client's frame, as it is sent.
 pub(crate) fn frame_of(
     kinds: impl IntoIterator<Item = client_message::Kind>,
     confirm: u64,

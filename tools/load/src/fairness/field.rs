@@ -1,4 +1,4 @@
-//! Where an attack takes place: the server, the time, and what the attackers have done.
+//! The setting of an attack: the server, the time, and what the attackers have done.
 
 use std::collections::BTreeMap;
 use std::future::Future;
@@ -11,18 +11,17 @@ use tokio::sync::watch;
 
 use super::door::{Door, End};
 
-/// An attacker whose connection is refused comes again after this time: often, but not in a loop
-/// without end.
+/// An attacker whose connection is refused retries after this time: often, but not in a tight loop.
 pub(crate) const COME_AGAIN: Duration = Duration::from_millis(2);
 
-/// What attackers share.
+/// The state shared by attackers.
 pub(crate) struct Field {
     pub(crate) door: Door,
     is_ready: watch::Sender<bool>,
-    /// Messages, requests, connections: whatever the attack counts.
+    /// Messages, requests or connections: whatever the attack counts.
     pub(crate) done: AtomicU64,
     pub(crate) bytes: AtomicU64,
-    /// Connections that are held now, and the most of it.
+    /// Connections held now, and the highest number so far.
     held: AtomicU64,
     held_max: AtomicU64,
     ends: Mutex<BTreeMap<End, u64>>,
@@ -41,7 +40,7 @@ impl Field {
         })
     }
 
-    /// Everything is prepared: from here on it is an attack.
+    /// Reports that everything is prepared: the attack starts here.
     pub(crate) fn ready(&self) {
         self.is_ready.send_replace(true);
     }
@@ -49,7 +48,7 @@ impl Field {
     /// Waits until everything is prepared.
     pub(crate) async fn until_ready(&self) {
         let mut is_ready = self.is_ready.subscribe();
-        // The sender lives as long as this.
+        // The sender lives as long as this value.
         let _ = is_ready.wait_for(|is_ready| *is_ready).await;
     }
 
@@ -76,7 +75,7 @@ impl Field {
         self.held_max.load(Ordering::Relaxed)
     }
 
-    /// How connections ended, and how often.
+    /// How connections ended, and how many of each.
     pub(crate) fn ends(&self) -> BTreeMap<End, u64> {
         self.ends
             .lock()
@@ -94,7 +93,7 @@ impl Drop for Held {
     }
 }
 
-/// Does something again and again; a failure is noted, and the next attempt is a little later.
+/// Does something repeatedly; a failure is noted, and the next attempt comes a little later.
 pub(crate) async fn again<F, T>(field: &Arc<Field>, mut attempt: impl FnMut(u64) -> F)
 where
     F: Future<Output = Result<T, End>>,
@@ -107,13 +106,13 @@ where
     }
 }
 
-/// The `n`th IPv4 address of attackers: each its own source.
+/// The `n`th IPv4 address of attackers, each a source of its own.
 pub(crate) fn v4(n: u64) -> Option<IpAddr> {
     let n = u32::try_from(n % (1 << 17)).unwrap_or(0);
     Some(Ipv4Addr::from(u32::from(Ipv4Addr::new(198, 18, 0, 0)) + n).into())
 }
 
-/// An address in the `n`th /64 of one line's /48, of which the first 256 are one /56.
+/// An address in the `n`th /64 of one customer's /48; the first 256 form one /56.
 pub(crate) fn v6(n: u64) -> Option<IpAddr> {
     let net = u128::from(n % (1 << 16));
     Some(Ipv6Addr::from((0x2001_0db8_0001 << 80) | (net << 64) | 1).into())

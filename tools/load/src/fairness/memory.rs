@@ -1,5 +1,5 @@
-//! What a connection costs before its login, in memory of the server: of every kind that a stranger
-//! can hold.
+//! The server memory that a connection costs before its login, for every kind that a stranger can
+//! hold.
 
 use std::any::Any;
 use std::path::Path;
@@ -17,19 +17,19 @@ use super::field::v4;
 use super::runtime;
 use super::world::{Server, Wire};
 
-/// Connections of each kind: so many that what the process needs anyway does not count.
+/// Connections of each kind: enough that the fixed needs of the process do not matter.
 pub(crate) const COUNT: u64 = 200;
 
-/// Connections of the kind before the first reading: what is made at the first use is there then.
+/// Connections before the first reading, so that whatever is allocated on first use exists by then.
 const FIRST: u64 = 20;
 
-/// Connections of one address, below what any door allows.
+/// Connections per address, below every door's limit.
 const OF_ADDRESS: u64 = 10;
 
-/// Memory is read for this long: until what the strangers have said is taken in.
+/// How long memory is measured: until everything that the strangers sent has been processed.
 const WATCHED: Duration = Duration::from_millis(700);
 
-/// Something that is held open and never read.
+/// A connection that is held open and never read.
 type Kept = Box<dyn Any + Send>;
 
 type Opening = Pin<Box<dyn Future<Output = Result<Kept, End>> + Send>>;
@@ -52,7 +52,7 @@ macro_rules! kinds {
 }
 
 impl Kind {
-    /// What one may cost, in bytes: HTTP/2 takes two places.
+    /// The highest allowed cost of one, in bytes: HTTP/2 counts as two slots.
     pub(crate) fn bytes_max(&self) -> u64 {
         let most = match self.over {
             Wire::Plain => VISIT_BYTES_MAX,
@@ -63,7 +63,7 @@ impl Kind {
     }
 }
 
-/// All of them. Each says as much as it may and leaves out the end.
+/// All kinds. Each sends as much as it may, without the end.
 pub(crate) const KINDS: &[Kind] = kinds! {
     Plain "TCP, nothing said" mute;
     Plain "half a request of 8 KB" half_head;
@@ -85,7 +85,7 @@ pub(crate) const KINDS: &[Kind] = kinds! {
 };
 
 fn from(n: u64) -> Option<std::net::IpAddr> {
-    // Of networks of their own, too.
+    // From networks of their own too.
     v4(n / OF_ADDRESS * 256)
 }
 
@@ -138,7 +138,7 @@ async fn legacy_half(door: Door, n: u64) -> Result<Kept, End> {
 }
 
 async fn unread_file(door: Door, n: u64) -> Result<Kept, End> {
-    // Of the program that is measured there is one.
+    // The measured program runs in only one process.
     static LARGEST: OnceCell<&str> = OnceCell::const_new();
     let find = async || Ok::<_, End>(http::largest(&door).await?.0);
     let path = LARGEST.get_or_try_init(find).await?;
@@ -153,7 +153,7 @@ async fn upload(door: Door, n: u64) -> Result<Kept, End> {
     let mut stream = door.connect_narrow().await?;
     let head = http::post(SAFE_APP, "eve", None, 1 << 20, from(n));
     stream.write_all(head.as_bytes()).await?;
-    // As much of the body as the kernel takes at once.
+    // As much of the body as the kernel accepts at once.
     let _ = tokio::time::timeout(
         Duration::from_millis(20),
         stream.write_all(&vec![b'x'; 256 << 10]),
@@ -170,8 +170,8 @@ async fn kept(door: Door, n: u64) -> Result<Kept, End> {
 
 async fn half_handshake(door: Door, _: u64) -> Result<Kept, End> {
     let mut tcp = door.tcp().await?;
-    // A greeting of 8,000 bytes in one record, all but its last 100: of a longer one the server
-    // hears no end.
+    // A ClientHello of 8,000 bytes in one record, without its last 100: with a longer one, the
+    // server would not wait for the end.
     let mut begin = vec![0x16, 3, 1, 0x1f, 0x44, 1, 0, 0x1f, 0x40, 3, 3];
     begin.resize(7_900, 0);
     tcp.write_all(&begin).await?;
@@ -193,11 +193,11 @@ async fn h2_no_window(door: Door, n: u64) -> Result<Kept, End> {
     Ok(Box::new(stream))
 }
 
-/// Bytes of memory that one connection of this kind costs the program; `None` = it does not speak
-/// what is needed.
+/// Bytes of memory that one connection of this kind costs the program; `None` = the program does
+/// not support what is needed.
 ///
 /// # Errors
-/// It does not start, or lets fewer in than it should.
+/// If it does not start, or admits fewer than it should.
 pub(crate) fn of_one(program: &Path, kind: &Kind) -> Result<Option<u64>> {
     let server = Server::start(program, kind.over, &[])?;
     let runtime = runtime()?;
@@ -223,7 +223,7 @@ pub(crate) fn of_one(program: &Path, kind: &Kind) -> Result<Option<u64>> {
     Ok(Some(most.saturating_sub(before) / COUNT))
 }
 
-/// The most memory that is used in the next moments.
+/// The most memory used during the next moments.
 fn settled(server: &Server) -> u64 {
     let began = Instant::now();
     let mut most = server.memory();
@@ -238,7 +238,7 @@ fn settled(server: &Server) -> u64 {
 mod tests {
     use super::*;
 
-    /// `dos.preauth_memory`, of every kind.
+    /// `dos.preauth_memory`, for every kind.
     #[test]
     fn no_kind_of_stranger_holds_more_memory_than_it_may() {
         let program = crate::fairness::world::built_program();

@@ -1,14 +1,13 @@
-//! Fairness: is anybody's traffic somebody else's trouble (contract SEC-1, `limit.fair`,
-//! `slow.isolated`)?
+//! Fairness: does anybody's traffic affect others (contract SEC-1, `limit.fair`, `slow.isolated`)?
 //!
 //! Two processes of the real program run side by side, each with one hub and two apps. In each of
 //! them a pair of users of one app writes 40 messages a second, people log in, and a load balancer
-//! asks for health. Attackers of the other app, or strangers, go at the one process and then at the
-//! other; what the attacked process did to its victims is held against what the other one did at
-//! the same time, on the same machine under the same load.
+//! checks health. Attackers from the other app, or strangers, attack first one process and then the
+//! other; what the victims in the attacked process experience is compared with what those in the
+//! other process experience at the same time, on the same machine under the same load.
 //!
-//! Reading order: `attacks`, `victims`, `world`; `door` and `field` are what attackers are made of;
-//! `page` writes it down.
+//! Reading order: `attacks`, `victims`, `world`; `door` and `field` are the building blocks of
+//! attackers; `page` writes the results.
 
 mod attacks;
 mod door;
@@ -34,14 +33,14 @@ use page::Line;
 use victims::{Pair, Seen};
 use world::Server;
 
-/// Preparations take at most so long: 1,500 logins among them.
+/// Longest time for preparations, which include 1,500 logins.
 const PREPARE_MAX: Duration = Duration::from_secs(60);
 
-/// After the first attack, before the memory is read again and the other process is attacked.
+/// Wait after the first attack, before memory is read again and the other process is attacked.
 const SETTLE: Duration = Duration::from_secs(2);
 
-/// An attack runs for this long before anything is measured: what is measured is how things are,
-/// not how they begin.
+/// An attack runs for this long before anything is measured: the steady state is measured, not the
+/// start.
 const BEFORE: Duration = Duration::from_millis(500);
 
 /// The name by which `--only` has the memory of strangers measured.
@@ -91,32 +90,32 @@ impl Settings {
     }
 }
 
-/// What came of one attack.
+/// The result of one attack.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub(crate) struct Outcome {
     pub(crate) name: String,
     pub(crate) seconds: u64,
-    /// Of the attacked processes, and of the others at the same time.
+    /// The attacked processes, and the others at the same time.
     pub(crate) attacked: Figures,
     pub(crate) control: Figures,
     /// Memory of the process that was attacked first, in bytes.
     pub(crate) memory_before: u64,
     pub(crate) memory_during: u64,
     pub(crate) memory_after: u64,
-    /// What the attackers did: messages, bytes, most connections at once, ends by their names.
+    /// What the attackers did: messages, bytes, most connections at once, how connections ended.
     pub(crate) messages: u64,
     pub(crate) bytes: u64,
     pub(crate) held: u64,
     pub(crate) ends: Vec<(String, u64)>,
-    /// The attack could not be prepared, or a server ended.
+    /// Why the attack could not be prepared, or that a server ended.
     pub(crate) failure: Option<String>,
-    /// How often it was measured; of several this is the one in the middle.
+    /// How often it was measured; of several measurements this is the median.
     pub(crate) times: usize,
-    /// Of a build that is not for use but for development.
+    /// Whether it was a development build.
     pub(crate) is_development: bool,
 }
 
-/// What victims met.
+/// What victims experienced.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub(crate) struct Figures {
     pub(crate) p50_ms: f64,
@@ -157,13 +156,13 @@ impl Outcome {
         Self {
             name: name.to_owned(),
             seconds,
-            // The program is built with this one.
+            // Whether the program is a development build, like this one.
             is_development: cfg!(debug_assertions),
             ..Self::default()
         }
     }
 
-    /// What is not as promised; empty = nothing.
+    /// What violates a promise; empty = nothing.
     pub(crate) fn faults(&self) -> Vec<String> {
         let mut faults: Vec<String> = self.failure.iter().cloned().collect();
         let Figures { p99_ms, .. } = self.attacked;
@@ -200,19 +199,18 @@ impl Outcome {
         faults
     }
 
-    /// The victims' p99 that is promised.
+    /// The promised p99 of the victims.
     fn allowed_ms(&self) -> f64 {
         (2.0 * self.control.p99_ms).max(self.control.p99_ms + 2.0)
     }
 
-    /// How bad it is, for comparison with the same attack at another time: first what is lost, then
-    /// what is late.
+    /// How bad a result is, to compare measurements of one attack: first losses, then delays.
     fn badness(&self) -> (bool, usize, f64) {
         let Figures {
             in_time, logins, ..
         } = self.attacked;
         let is_broken = self.failure.is_some() || !self.attacked.cut.is_empty();
-        // In whole per cents, so that a login or two do not outweigh all else.
+        // In whole per cent, so that a login or two do not outweigh everything else.
         let late = if is_less(in_time, logins, self.control.in_time, self.control.logins) {
             (logins - in_time) * 100 / logins.max(1)
         } else {
@@ -222,16 +220,16 @@ impl Outcome {
     }
 }
 
-/// Whether a share is below 99 % and below the control's: a machine that is too busy for the one is
-/// so for the other.
+/// Whether a share is below 99 % and below the control's: a machine that is too busy for one
+/// process is too busy for the other.
 fn is_less(part: usize, whole: usize, control_part: usize, control_whole: usize) -> bool {
     part * 100 < whole * 99 && part * control_whole < control_part * whole
 }
 
-/// Runs the attacks and makes the page.
+/// Runs the attacks and writes the page.
 ///
 /// # Errors
-/// There is no such attack, a server does not start, or a promise is not kept.
+/// If there is no such attack, a server does not start, or a promise is not kept.
 pub(crate) fn run(settings: &Settings) -> Result<()> {
     if settings.list {
         for attack in ATTACKS {
@@ -256,7 +254,7 @@ pub(crate) fn run(settings: &Settings) -> Result<()> {
         );
     }
     if settings.only.is_empty() {
-        // A whole run begins again.
+        // A complete run starts over.
         page::begin(&settings.json)?;
     }
     let mut failed = 0;
@@ -282,7 +280,7 @@ pub(crate) fn run(settings: &Settings) -> Result<()> {
     }
 }
 
-/// Measures what strangers of each kind cost; how many of them cost too much.
+/// Measures what strangers of each kind cost; returns how many kinds cost too much.
 fn weigh(settings: &Settings) -> Result<usize> {
     let mut failed = 0;
     for kind in memory::KINDS {
@@ -299,13 +297,13 @@ fn weigh(settings: &Settings) -> Result<usize> {
 }
 
 fn runtime() -> Result<Runtime> {
-    // A thread of its own for each part: nobody waits for another's work but on the machine's
+    // A thread of its own for each part, so that they only wait for each other on the machine's
     // cores.
     let mut builder = Builder::new_multi_thread();
     Ok(builder.worker_threads(1).enable_all().build()?)
 }
 
-/// The two processes, and who is in them.
+/// The two processes, and the clients in them.
 struct Stage {
     servers: [Server; 2],
     pairs: Vec<Pair>,
@@ -331,7 +329,7 @@ impl Stage {
         })
     }
 
-    /// Watches both processes for this long; what was seen at each.
+    /// Watches both processes for this long; returns what was seen at each.
     fn watch(&self, time: Duration) -> Result<[Seen; 2]> {
         let from = Instant::now();
         let until = from + time;
@@ -347,7 +345,7 @@ impl Stage {
         });
         std::thread::sleep(time);
         let mut both = [Seen::default(), Seen::default()];
-        // Those who are under way meet the attack still.
+        // Operations in progress still meet the attack.
         for (at, (logins, health, files)) in others.into_iter().enumerate() {
             both[at].add(self.people.block_on(logins)?);
             both[at].add(self.people.block_on(health)?);
@@ -358,9 +356,8 @@ impl Stage {
     }
 }
 
-/// Measures an attack. When it seems to do harm, it is measured twice more, and the one in the
-/// middle counts: on a machine that does other things too, one in a few measurements is the other
-/// things'.
+/// Measures an attack. When it seems to do harm, it is measured twice more and the median counts:
+/// on a machine that does other things too, one in a few measurements is disturbed.
 fn measure_well(settings: &Settings, attack: &Attack) -> Result<Option<Outcome>> {
     let Some(first) = measure(settings, attack)? else {
         return Ok(None);
@@ -381,8 +378,8 @@ fn measure_well(settings: &Settings, attack: &Attack) -> Result<Option<Outcome>>
     Ok(Some(middle))
 }
 
-/// Runs one attack, at the one process and then at the other. `None` = the server does not speak
-/// what it needs.
+/// Runs one attack on one process and then on the other. `None` = the server does not support what
+/// it needs.
 fn measure(settings: &Settings, attack: &Attack) -> Result<Option<Outcome>> {
     let mut stage = Stage::set(settings, attack)?;
     let mut outcome = Outcome::of(attack.name, settings.seconds);
@@ -433,7 +430,7 @@ fn measure(settings: &Settings, attack: &Attack) -> Result<Option<Outcome>> {
 /// Whether an attack can begin.
 enum Prepared {
     Yes,
-    /// The server does not speak what it needs.
+    /// The server does not support what the attack needs.
     Absent,
     No(String),
 }

@@ -1,4 +1,4 @@
-//! What came of the attacks, line by line, and as a page.
+//! The results of the attacks, line by line and as a page.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -15,7 +15,7 @@ use super::{Figures, Outcome, memory};
 /// Empties the file of results.
 ///
 /// # Errors
-/// It cannot be written.
+/// If it cannot be written.
 pub(super) fn begin(json: &Path) -> Result<()> {
     if let Some(folder) = json.parent() {
         fs::create_dir_all(folder).with_context(|| format!("making {}", folder.display()))?;
@@ -34,10 +34,10 @@ pub(super) enum Line {
     },
 }
 
-/// Appends a result; when the page is made, the last one of a name counts.
+/// Appends a result; the last one with a name counts for the page.
 ///
 /// # Errors
-/// It cannot be written.
+/// If it cannot be written.
 pub(super) fn keep(json: &Path, result: &Line) -> Result<()> {
     let file = OpenOptions::new().create(true).append(true).open(json);
     let mut file = file.with_context(|| format!("writing {}", json.display()))?;
@@ -75,10 +75,10 @@ pub(super) fn line(outcome: &Outcome) -> String {
     line
 }
 
-/// Makes the page of the results.
+/// Writes the page of the results.
 ///
 /// # Errors
-/// They cannot be read, or the page cannot be written.
+/// If they cannot be read, or the page cannot be written.
 pub(super) fn write(page: &Path, json: &Path, commit: &str) -> Result<()> {
     let text = fs::read_to_string(json).with_context(|| format!("reading {}", json.display()))?;
     let mut outcomes = Vec::new();
@@ -206,7 +206,7 @@ fn share(part: usize, whole: usize) -> String {
     match whole {
         0 => "none".into(),
         whole if part == whole => "100 %".into(),
-        // Rounded down: 99.96 % is not all of them.
+        // Rounded down: 99.96 % is not all.
         whole => format!("{}.{} %", part * 100 / whole, part * 1000 / whole % 10),
     }
 }
@@ -257,7 +257,7 @@ fn verdict(outcome: &Outcome) -> String {
     }
 }
 
-/// The most common of them and how often.
+/// The most common ends, and how many of each.
 fn common(all: &[String]) -> Option<String> {
     let mut counts = BTreeMap::<&str, usize>::new();
     for one in all {

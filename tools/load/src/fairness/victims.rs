@@ -1,5 +1,5 @@
-//! Who must not notice: a pair of users of another app, people who log in, and a load balancer that
-//! asks for health.
+//! The users who must not be affected: a pair of users of another app, people who log in, and a
+//! load balancer that checks health.
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -21,29 +21,29 @@ use super::door::{
 };
 use prost::Message as _;
 
-/// A victim sends one message in this time: 40 a second.
+/// Time between a victim's messages: 40 a second.
 const MESSAGE_EVERY: Duration = Duration::from_millis(25);
 
-/// One person logs in in this time.
+/// Time between two logins.
 const LOGIN_EVERY: Duration = Duration::from_millis(20);
 
-/// A load balancer asks once in this time.
+/// Time between two health checks.
 const HEALTH_EVERY: Duration = Duration::from_millis(100);
 
-/// Somebody uploads a file once in this time.
+/// Time between two uploads.
 const FILE_EVERY: Duration = Duration::from_millis(250);
 
-/// Bytes of such a file.
+/// Size of an uploaded file, in bytes.
 const FILE_BYTES: usize = 1_000;
 
-/// An honest login is in within this time.
+/// An honest login must succeed within this time.
 pub(crate) const LOGIN_WITHIN: Duration = Duration::from_millis(100);
 
-/// A load balancer takes a node for dead that does not answer within this time; whoever uploads a
-/// small file is not made to wait longer either.
+/// A load balancer considers a node dead that does not answer within this time; uploading a small
+/// file must not take longer either.
 const ANSWER_WITHIN: Duration = Duration::from_secs(1);
 
-/// What has not come by this time after the end does not come.
+/// What has not arrived by this time after the end is lost.
 const LAST_WAIT: Duration = Duration::from_secs(2);
 
 /// What was seen at one server.
@@ -51,19 +51,19 @@ const LAST_WAIT: Duration = Duration::from_secs(2);
 pub(crate) struct Seen {
     /// From the send call to the receiver's event, in microseconds.
     pub(crate) micros: Vec<u64>,
-    /// Messages that did not come at all.
+    /// Messages that never arrived.
     pub(crate) missing: usize,
     /// Victims' connections that the server has ended.
     pub(crate) cut: Vec<String>,
-    /// Logins that were in within 100 ms, of how many.
+    /// Logins that succeeded within 100 ms, out of how many.
     pub(crate) in_time: usize,
     pub(crate) logins: usize,
-    /// Of the others, why, or how long they took.
+    /// For the others, why they failed or how long they took.
     pub(crate) not_in_time: Vec<String>,
-    /// Answers of `/healthz` that were good and in time, of how many.
+    /// Answers of `/healthz` that were good and in time, out of how many.
     pub(crate) healthy: usize,
     pub(crate) health: usize,
-    /// Files that were taken in time, of how many.
+    /// Files accepted in time, out of how many.
     pub(crate) uploaded: usize,
     pub(crate) uploads: usize,
 }
@@ -83,7 +83,7 @@ impl Seen {
         self.uploads += other.uploads;
     }
 
-    /// The value below which so many percent of the messages stayed, in milliseconds.
+    /// The given percentile of the messages' latency, in milliseconds.
     pub(crate) fn percentile_ms(&self, percent: f64) -> f64 {
         let mut sorted = self.micros.clone();
         sorted.sort_unstable();
@@ -115,16 +115,16 @@ pub(crate) fn token(user: &str) -> String {
     build_007(&token).expect("the app and its certificate are of the documented form")
 }
 
-/// A pair that writes from one to the other for as long as it is kept.
+/// A pair, one of whom writes to the other until this is dropped.
 pub(crate) struct Pair {
     notes: Arc<Mutex<Notes>>,
 }
 
 #[derive(Default)]
 struct Notes {
-    /// When each message was handed over, and how long it took.
+    /// When each message was sent, and how long it took.
     messages: Vec<(Instant, Option<Duration>)>,
-    /// Numbered messages that the sender has heard, which it confirms with its next message.
+    /// Numbered messages that the sender has received, which it confirms with its next message.
     heard: u64,
     cut: Vec<String>,
     is_over: bool,
@@ -135,10 +135,10 @@ fn lock(notes: &Mutex<Notes>) -> std::sync::MutexGuard<'_, Notes> {
 }
 
 impl Pair {
-    /// Logs the two in and begins; runs on the present runtime.
+    /// Logs the two in and starts; runs on the current runtime.
     ///
     /// # Errors
-    /// One is not let in.
+    /// If one is refused.
     pub(crate) async fn begin(door: &Door) -> Result<Self> {
         let log_in = async |user: &str, last: u8| {
             let from = Some(IpAddr::from(Ipv4Addr::new(192, 0, 2, last)));
@@ -157,7 +157,7 @@ impl Pair {
         Ok(Self { notes })
     }
 
-    /// What was measured between two moments; waits for what is under way.
+    /// What was measured between two moments; waits for messages in transit.
     pub(crate) async fn between(&self, from: Instant, until: Instant) -> Seen {
         let open = || {
             let notes = lock(&self.notes);
@@ -179,7 +179,7 @@ impl Pair {
                 None => seen.missing += 1,
             }
         }
-        // What never came was as late as we have waited.
+        // A message that never arrived counts as late as the wait was long.
         let missing_us = u64::try_from(LAST_WAIT.as_micros()).unwrap_or(0);
         seen.micros
             .extend(std::iter::repeat_n(missing_us, seen.missing));
@@ -223,7 +223,8 @@ async fn send(mut writer: WriteHalf<Stream>, notes: Arc<Mutex<Notes>>) {
     }
 }
 
-/// Hears for one of the two. `writer` is the receiver's, who confirms each message at once.
+/// Receives for one of the two. `writer` belongs to the receiver, which confirms each message at
+/// once.
 async fn hear(mut reader: Reader, mut writer: Option<WriteHalf<Stream>>, notes: Arc<Mutex<Notes>>) {
     let mut heard = 0;
     loop {
@@ -267,7 +268,7 @@ async fn hear(mut reader: Reader, mut writer: Option<WriteHalf<Stream>>, notes: 
     }
 }
 
-/// Has people log in, one each 20 ms, from addresses of their own, until a moment.
+/// Makes people log in, one every 20 ms, from their own addresses, until a given time.
 pub(crate) async fn log_people_in(door: Door, until: Instant) -> Seen {
     let mut ticks = interval(LOGIN_EVERY);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
@@ -294,7 +295,7 @@ pub(crate) async fn log_people_in(door: Door, until: Instant) -> Seen {
 async fn log_in_once(door: Door, number: u32) -> Result<Duration, End> {
     let user = format!("honest{number}");
     let token = token(&user);
-    // Addresses that carriers share out among their customers.
+    // Addresses that carriers share among their customers.
     let from = Ipv4Addr::from(u32::from(Ipv4Addr::new(100, 64, 0, 0)) + number * 5);
     let began = Instant::now();
     let (mut socket, _) = door
@@ -303,14 +304,14 @@ async fn log_in_once(door: Door, number: u32) -> Result<Duration, End> {
     let took = began.elapsed();
     let frame = frame_of([request(1, Some(Call::Logout(Logout {})))], 0);
     if socket.writer.write_all(&frame).await.is_ok() {
-        // Until the server has closed it: its session is to go with it.
+        // Until the server has closed it, so that its session ends too.
         let gone = async { while socket.reader.read(|_, _| {}).await.is_ok() {} };
         let _ = timeout(LAST_WAIT, gone).await;
     }
     Ok(took)
 }
 
-/// Asks for health as a load balancer does, until a moment.
+/// Checks health as a load balancer does, until a given time.
 pub(crate) async fn ask_for_health(door: Door, until: Instant) -> Seen {
     let mut ticks = interval(HEALTH_EVERY);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
@@ -328,7 +329,7 @@ pub(crate) async fn ask_for_health(door: Door, until: Instant) -> Seen {
     seen
 }
 
-/// Has people upload small files, each at an address of their own, until a moment.
+/// Makes people upload small files, each from its own address, until a given time.
 pub(crate) async fn upload(door: Door, until: Instant) -> Seen {
     let mut ticks = interval(FILE_EVERY);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);

@@ -1,5 +1,5 @@
-//! Two processes of the real program with equal settings: each is attacked in turn while the other
-//! is the control.
+//! Two processes of the real program with the same settings: each is attacked in turn while the
+//! other is the control.
 
 use std::io::{BufRead as _, BufReader};
 use std::net::SocketAddr;
@@ -17,10 +17,10 @@ use tokio_rustls::TlsConnector;
 use super::door::{CERTIFICATE, Door, OPEN_APP, SAFE_APP};
 use crate::wire;
 
-/// What the program prints before its address when it listens.
+/// What the program prints before its address once it listens.
 const READY: &str = "tidings is ready: ";
 
-/// How often the memory of a server is read while it is watched.
+/// How often a server's memory is read.
 const WATCH_EVERY: Duration = Duration::from_millis(20);
 
 /// How clients reach the servers.
@@ -43,7 +43,7 @@ impl Server {
     /// addresses.
     ///
     /// # Errors
-    /// It does not start, or ends before it listens.
+    /// If it does not start, or ends before it listens.
     pub(crate) fn start(program: &Path, over: Wire, more: &[String]) -> Result<Self> {
         let folder = TempDir::new().context("making a folder for a server")?;
         let mut command = Command::new(program);
@@ -91,7 +91,7 @@ impl Server {
                 process.wait()?
             );
         };
-        // Whatever else it says must not fill the pipe.
+        // Its other output must not fill the pipe.
         std::thread::spawn(move || lines.for_each(drop));
         Ok(Self {
             process,
@@ -100,7 +100,7 @@ impl Server {
         })
     }
 
-    /// Memory that it uses now, in bytes; 0 when it has ended.
+    /// Memory in use, in bytes; 0 when the process has ended.
     pub(crate) fn memory(&self) -> u64 {
         memory_of(self.process.id())
     }
@@ -134,13 +134,13 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        // It may have ended by itself.
+        // It may have ended on its own.
         let _ = self.process.kill();
         let _ = self.process.wait();
     }
 }
 
-/// The memory of a server is being read again and again.
+/// The repeated reading of a server's memory.
 pub(crate) struct Watch {
     most: Arc<AtomicU64>,
     is_over: Arc<AtomicBool>,
@@ -148,7 +148,7 @@ pub(crate) struct Watch {
 }
 
 impl Watch {
-    /// Ends it; gives the most that was used, in bytes.
+    /// Ends it; returns the most memory used, in bytes.
     pub(crate) fn stop(self) -> u64 {
         self.is_over.store(true, Ordering::Relaxed);
         let _ = self.thread.join();

@@ -34,7 +34,7 @@ pub(super) fn day(out: &mut String, series: &Series) {
     let shares = BLEND
         .iter()
         .map(|(name, share)| (*name, format!("{:.1}", *share as f64 / 10.0)));
-    // Logins and logouts take turns: they share one share.
+    // Logins and logouts alternate, so they share one share.
     for (name, share) in shares.chain([(LOGIN, "(with logout)".to_owned())]) {
         if figure(&format!("{name}_count")) == 0.0 {
             continue;

@@ -1,4 +1,4 @@
-//! What the project promises of its speed, held against a series.
+//! The project's promises about speed, compared with a series.
 
 use super::record::{Case, Series};
 use crate::compare::digits;
@@ -8,7 +8,7 @@ use crate::scenario::Name;
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Verdict {
     pub(crate) what: String,
-    /// What it is held against.
+    /// What it is compared with.
     pub(crate) against: String,
     /// The bound, with its unit or as a multiple.
     pub(crate) goal: String,
@@ -22,7 +22,7 @@ impl Verdict {
         self.excess <= 1.0
     }
 
-    /// `met`, or by how much not.
+    /// `met`, or by how much it is missed.
     pub(crate) fn text(&self) -> String {
         if self.is_met() {
             "met".into()
@@ -100,7 +100,8 @@ pub(crate) fn verdicts(series: &Series) -> Vec<Verdict> {
     verdicts
 }
 
-/// All who come at once are in. Whoever was told to retry, and when, is not told so a second time.
+/// Everybody who connects at once is admitted. A client that is told to retry later is not told so
+/// a second time.
 fn storm(series: &Series) -> Option<Verdict> {
     let figure = |name| series.figure(Case::Other(Name::Storm), "tidings", name);
     let (clients, refused, twice) = (
@@ -117,7 +118,7 @@ fn storm(series: &Series) -> Option<Verdict> {
     })
 }
 
-/// A mixed day breaks no promise.
+/// A mixed day violates no promise.
 fn day(series: &Series) -> Option<Verdict> {
     let figure = |name| series.figure(Case::Other(Name::Day), "tidings", name);
     let (lost, doubled, disordered) = (figure("lost")?, figure("doubled")?, figure("disordered")?);
@@ -152,7 +153,7 @@ fn ratio(
     })
 }
 
-/// Promises in units of their own.
+/// Promises with units of their own.
 fn bounds(series: &Series) -> Vec<Verdict> {
     let of = |server: &str, name, figure: &str, what: &str, goal: f64, unit: &str, scale: f64| {
         let found = series.figure(Case::Other(name), server, figure)? / scale;

@@ -36,7 +36,7 @@ pub(crate) struct Settings {
 /// Writes the document and its plots.
 ///
 /// # Errors
-/// The figures cannot be read or hold nothing; a file cannot be written.
+/// If the figures cannot be read or are empty, or a file cannot be written.
 pub(crate) fn run(settings: &Settings) -> Result<()> {
     let path = &settings.json;
     let text = std::fs::read_to_string(path).with_context(|| {

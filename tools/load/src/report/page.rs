@@ -30,7 +30,7 @@ target/release/tidings-load compare fanout --members 1000 --bytes 128
 The first installs the other servers by name (`tools/load/peers/install.sh`), builds, measures, and makes this page and its plots anew.
 ";
 
-/// What no figure of the series can say.
+/// What the figures of a series cannot say.
 const LIMITS: &str = "\
 - Generator and server share the cores of one machine; latencies at saturation are those of full queues, not of a network.
 - Centrifugo itself is in none of the registries from which peers are installed here (npm, crates.io, Debian). Its engine is, in an older release that Debian has, with its protocol of that time; for Centrifugo there is a driver, which loads a server that runs already (`peers/README.md`).
@@ -41,7 +41,7 @@ const LIMITS: &str = "\
 - With few rounds, and other work on the machine, differences below a tenth say nothing.
 ";
 
-/// The tables in their order: what is compared, heading, figures.
+/// The tables in order: comparison, heading, figures.
 const TABLES: [(Case, &str, &[&str]); 11] = [
     (Case::Paced, "Fan-out, paced", &PACED),
     (Case::HalfLoad, "Fan-out at half load", &PACED),
@@ -123,7 +123,7 @@ const PACED: [&str; 4] = [
     "latency_p999_us",
 ];
 
-/// Makes the document.
+/// Writes the document.
 pub(super) fn page(series: &Series, plots: &[Plot]) -> String {
     let verdicts = verdicts(series);
     let mut out = String::from(
@@ -299,7 +299,7 @@ fn load(case: Case, record: &Record) -> String {
     text
 }
 
-/// A figure's name for a reader: `cpu_us_per_delivery` is `cpu per delivery, µs`.
+/// A figure's name for readers: `cpu_us_per_delivery` is `cpu per delivery, µs`.
 fn words(figure: &str) -> String {
     match figure {
         "bytes_per_connection" => "resident bytes per connection".into(),

@@ -7,7 +7,7 @@ use crate::scenario::blend::LOGIN;
 
 /// A drawn plot.
 pub(crate) struct Plot {
-    /// Name of its file without its ending.
+    /// Name of its file, without the extension.
     pub(crate) file: &'static str,
     /// What it shows.
     pub(crate) caption: &'static str,
@@ -109,8 +109,8 @@ fn latency(series: &Series) -> Option<Plot> {
     })
 }
 
-/// Operations of a mixed day that are drawn: those with a way to go, and one for all that are a
-/// question and an answer.
+/// Operations of a mixed day that are drawn: those that involve several parties, and one to
+/// represent all that are a question and an answer.
 const DAY: [&str; 7] = [
     "small_channel",
     "large_channel",
@@ -221,7 +221,7 @@ fn servers(records: &[&Record]) -> Vec<String> {
     names
 }
 
-/// A title without marks of a document, short enough for a legend.
+/// A title without Markdown, short enough for a legend.
 fn plain(server: &str) -> String {
     let text = title(server).replace(['*', '`'], "");
     text.split(',').next().unwrap_or_default().to_owned()

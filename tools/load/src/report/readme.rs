@@ -1,4 +1,4 @@
-//! The figures in the README: they say what the document says.
+//! The figures in the README: they equal the document's.
 
 use super::record::{Case, Series};
 use crate::compare::digits;

@@ -39,7 +39,7 @@ pub(crate) struct Series {
     pub(crate) records: Vec<Record>,
 }
 
-/// Rate of the paced scenario that the tables name so; another one is half load.
+/// Rate of the paced scenario at full load; any other is half load.
 pub(crate) const PACED_RATE: u64 = 20_000;
 
 /// Which comparison is meant.
@@ -70,7 +70,7 @@ impl Series {
     /// Reads lines; empty ones are passed over.
     ///
     /// # Errors
-    /// A line is neither a machine nor figures.
+    /// If a line is neither a machine nor figures.
     pub(crate) fn parse(text: &str) -> Result<Self> {
         let mut series = Self::default();
         for (number, line) in text

@@ -1,4 +1,4 @@
-//! What a million connections would take, by what the hundred thousand took.
+//! What a million connections would take, extrapolated from a hundred thousand.
 
 use std::fmt::Write as _;
 
@@ -12,7 +12,7 @@ const GIB: f64 = (1_u64 << 30) as f64;
 /// that nobody reads.
 pub(super) const KERNEL_BYTES: f64 = 4_900.0;
 
-/// Memory of the machine that the question is about.
+/// Memory of the machine in question.
 const MACHINE_GIB: f64 = 24.0;
 
 /// Writes the arithmetic, if the series has the figures.

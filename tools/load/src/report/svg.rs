@@ -10,12 +10,12 @@ const RIGHT: f64 = 180.0;
 const TOP: f64 = 40.0;
 const BOTTOM: f64 = 54.0;
 
-/// Colours that stand out from white and from near black.
+/// Colours that are visible on white and on near black.
 const COLOURS: [&str; 8] = [
     "#0a84d6", "#d9730d", "#2e9e5b", "#c7445a", "#8a63d2", "#8c8c8c", "#b8860b", "#1a9fa8",
 ];
 
-/// What a line is called, and its points.
+/// A line's name, and its points.
 pub(super) struct Line {
     pub(super) name: String,
     pub(super) points: Vec<(f64, f64)>,
@@ -192,7 +192,7 @@ mod tests {
             points: vec![(0.0, 1.0), (1.0, 10.0), (1.0, 0.0)],
         };
         let svg = lines(&LABELS, &marks, &[line]);
-        // From the bottom left to the top right; the zero has no place.
+        // From the bottom left to the top right; zero has no place.
         assert!(svg.contains(r#"points="90.0,346.0 520.0,40.0""#), "{svg}");
         assert_eq!(svg.matches("<circle").count(), 2);
         assert!(svg.contains("a&lt;b") && svg.contains("A &amp; B"));

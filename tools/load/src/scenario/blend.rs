@@ -13,13 +13,13 @@ pub(crate) enum Op {
     Presence,
     Members,
     Invitation,
-    /// A user who is there logs out, one who is away logs in.
+    /// A user who is logged in logs out, one who is away logs in.
     Commute,
-    /// The second half of `Commute`: the share of both is there.
+    /// The second half of `Commute`, whose share covers both.
     Login,
 }
 
-/// Operations of a thousand, and what the report calls them.
+/// Operations per thousand, and their names in the report.
 pub(crate) const BLEND: [(&str, usize); 11] = [
     ("small_channel", 400),
     ("large_channel", 20),

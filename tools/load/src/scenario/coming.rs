@@ -1,4 +1,4 @@
-//! Clients whose login is turned away and told a time: they come again then, as the SDKs do.
+//! Clients whose login is refused with a retry time: they retry then, as the SDKs do.
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
@@ -7,7 +7,7 @@ use anyhow::Result;
 
 use crate::engine::Engine;
 
-/// Who comes again and when, and how often each was turned away.
+/// Who retries and when, and how often each was refused.
 #[derive(Debug, Default)]
 pub(super) struct Coming {
     due: Vec<(Instant, usize)>,
@@ -15,14 +15,14 @@ pub(super) struct Coming {
 }
 
 impl Coming {
-    /// A login was turned away and is to retry after so many milliseconds.
+    /// A login was refused, to be retried after this many milliseconds.
     pub(super) fn is_turned_away(&mut self, link: usize, after_ms: u32) {
         let after = Duration::from_millis(u64::from(after_ms));
         self.due.push((Instant::now() + after, link));
         *self.times.entry(link).or_default() += 1;
     }
 
-    /// Connects those again whose time has come.
+    /// Reconnects the clients whose time has come.
     pub(super) fn connect_due(&mut self, engine: &mut Engine) -> Result<()> {
         let now = Instant::now();
         let mut at = 0;
@@ -37,7 +37,7 @@ impl Coming {
         Ok(())
     }
 
-    /// Clients that were turned away at least so many times.
+    /// Clients that were refused at least this many times.
     pub(super) fn clients(&self, times: u32) -> usize {
         self.times.values().filter(|found| **found >= times).count()
     }

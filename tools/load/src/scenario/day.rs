@@ -1,8 +1,8 @@
-//! A mixed day: what many users do side by side, at a fixed rate of operations.
+//! A mixed day: what many users do concurrently, at a fixed rate of operations.
 //!
-//! Nine users of ten stay: each is a member of a small channel and of a large one. The tenth comes
-//! and goes, and joins a lobby whenever it comes. Operations are due at fixed times, in the shares
-//! of `blend`; latency counts from then.
+//! Nine users out of ten stay: each is a member of a small channel and of a large one. The tenth
+//! comes and goes, and joins a lobby each time. Operations are due at fixed times, in the shares of
+//! `blend`; latency counts from then.
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
@@ -22,7 +22,7 @@ use crate::stamp::Stamp;
 /// Members of a small channel; those of a large one are `--members`.
 const SMALL: usize = 10;
 
-/// One user of so many comes and goes.
+/// One user in this many comes and goes.
 const COMMUTERS: usize = 10;
 
 /// Users whose presence is subscribed to in one call.
@@ -31,26 +31,26 @@ const WATCHED: usize = 5;
 /// Bytes of one message in five; the others have `--bytes`.
 const LONG_BYTES: usize = 1024;
 
-/// A message on its way.
+/// A message in transit.
 struct Message {
     op: Op,
     due_ns: u64,
-    /// Members who lack it.
+    /// Members who have not received it yet.
     lacking: usize,
 }
 
-/// Where a commuter is.
+/// The state of a commuter.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Place {
     Here,
-    /// On the way; due then.
+    /// Logging in or out; due at that time.
     Coming(u64),
     Going,
     Away,
 }
 
 struct Day {
-    /// Users who stay; connections beyond are commuters'.
+    /// Number of users who stay; further connections are commuters'.
     residents: usize,
     /// Members of a large channel.
     large: usize,
@@ -61,18 +61,19 @@ struct Day {
     sent: u64,
     bodies: u32,
     messages: HashMap<u32, Message>,
-    /// Calls that will be answered, by connection and number; invitations by connection and their
+    /// Unanswered calls, by connection and number; invitations, by connection and their number.
     /// number.
     calls: HashMap<(usize, u64), (Op, u64)>,
     invitations: HashMap<(usize, u64), u64>,
-    /// Number of the latest message that a receiver has of a sender, in each kind of conversation.
+    /// Number of the latest message that a receiver has from a sender, in each kind of
+    /// conversation.
     latest: HashMap<(u32, u32, Op), u32>,
     latency: HashMap<Op, hdrhistogram::Histogram<u64>>,
     done: u64,
     deliveries: u64,
     doubled: u64,
     disordered: u64,
-    /// Commuters who have said goodbye, and those who are to join the lobby.
+    /// Commuters who have logged out, and those who must join the lobby.
     gone: Vec<usize>,
     coming: Coming,
     arrived: Vec<usize>,
@@ -181,7 +182,7 @@ impl Day {
         }
     }
 
-    /// A number below `bound`: the same days for every server. Source: xorshift, Marsaglia 2003.
+    /// A number below `bound`: every server gets the same day. Source: xorshift, Marsaglia 2003.
     fn draw(&mut self, bound: usize) -> usize {
         self.random ^= self.random << 13;
         self.random ^= self.random >> 7;
@@ -199,7 +200,7 @@ impl Day {
             if due_ns <= now_ns {
                 self.sent += 1;
                 self.act(run, due_ns)?;
-                // What has come is looked at now and then, however late operations are.
+                // Arrivals are handled at intervals, however late operations are.
                 if !self.sent.is_multiple_of(64) {
                     continue;
                 }
@@ -218,7 +219,7 @@ impl Day {
         Ok(())
     }
 
-    /// Waits until everything is answered and delivered, or nothing comes any more.
+    /// Waits until everything is answered and delivered, or nothing arrives any longer.
     fn drain(&mut self, run: &mut Run<'_>) -> Result<()> {
         let mut quiet = (Instant::now(), self.deliveries + self.done);
         while self.lost() > 0 && quiet.0.elapsed() < Duration::from_secs(3) {
@@ -231,7 +232,7 @@ impl Day {
         Ok(())
     }
 
-    /// What is on its way: deliveries, answers, ends of invitations.
+    /// Everything in progress: deliveries, answers, ends of invitations.
     fn lost(&self) -> usize {
         let lacking: usize = self.messages.values().map(|message| message.lacking).sum();
         let coming = |place: &&Place| matches!(place, Place::Coming(_));
@@ -242,7 +243,7 @@ impl Day {
     fn act(&mut self, run: &mut Run<'_>, due_ns: u64) -> Result<()> {
         let op = Op::of(self.draw(1000));
         let link = self.draw(self.residents);
-        // Somebody else.
+        // Another user, chosen at random.
         let other = (link + 1 + self.draw(self.residents - 1)) % self.residents;
         match op {
             Op::SmallChannel => self.publish(run, op, link, self.small_of(link), SMALL, due_ns),
@@ -313,7 +314,7 @@ impl Day {
         self.calls.insert((link, call), (op, due_ns));
     }
 
-    /// What is one call and its answer.
+    /// Operations that are one call and its answer.
     fn ask(&mut self, run: &mut Run<'_>, op: Op, link: usize, other: usize, due_ns: u64) {
         let number = if op == Op::Offline {
             self.write_body(link, run.size.bytes, due_ns);
@@ -325,7 +326,7 @@ impl Day {
             let call = self.call(op, link, other, due_ns);
             say(run, link, |tidings, out| tidings.call(link, call, out))
         };
-        // An invitation is over when its caller is told, not when the call is answered.
+        // An invitation ends when its caller is notified, not when the call is answered.
         if op != Op::Invitation {
             self.calls.insert((link, number), (op, due_ns));
         }
@@ -379,7 +380,7 @@ impl Day {
         }
     }
 
-    /// The next commuter goes if it is there, and comes if it is away.
+    /// The next commuter leaves if it is logged in, and comes if it is away.
     fn commute(&mut self, run: &mut Run<'_>, due_ns: u64) -> Result<()> {
         let commuter = self.next_commuter;
         self.next_commuter = (commuter + 1) % self.places.len();
@@ -396,13 +397,13 @@ impl Day {
                 self.places[commuter] = Place::Coming(due_ns);
                 run.engine.reconnect(link)?;
             }
-            // It is late already: it stays on its way.
+            // It is already late: it stays in progress.
             Place::Coming(_) | Place::Going => {}
         }
         Ok(())
     }
 
-    /// Takes what arrives, and does what follows from it.
+    /// Handles an arrival, and does what follows from it.
     fn take(&mut self, run: &mut Run<'_>, wait: Duration) -> Result<()> {
         self.coming.connect_due(&mut run.engine)?;
         let (now_ns, began) = (run.engine.now_ns(), Instant::now());
@@ -478,7 +479,7 @@ impl Day {
             .latest
             .entry((link as u32, stamp.sender, op))
             .or_default();
-        // Numbers begin at 0, and 0 stands for none.
+        // Numbers start at 0, which also stands for none.
         match (stamp.number + 1).cmp(latest) {
             std::cmp::Ordering::Less => self.disordered += 1,
             std::cmp::Ordering::Equal => {
@@ -492,7 +493,7 @@ impl Day {
         if message.lacking == 0 {
             let due_ns = message.due_ns;
             self.messages.remove(&stamp.number);
-            // A peer message is done when its sender knows.
+            // A peer message is complete when its sender has the receipt.
             if op != Op::Peer {
                 self.finish(op, due_ns, now_ns);
             }
@@ -500,7 +501,7 @@ impl Day {
     }
 }
 
-/// Lets our own driver say something; returns the number of the call.
+/// Lets the Tidings driver send something; returns the number of the call.
 fn say(run: &mut Run<'_>, link: usize, say: impl FnOnce(&mut Tidings, &mut Out<'_>) -> u64) -> u64 {
     let mut call = 0;
     run.engine.say(link, |driver, out| {

@@ -1,9 +1,9 @@
 //! One message to all members of a room.
 //!
-//! Saturated: each room has a window of messages that are on their way; a message is replaced by
-//! the next when its last member has it. Nothing can be lost unseen, and a server that is faster
-//! gets more to do. Paced: messages are due at fixed times, and latency counts from then, sent late
-//! or not.
+//! Saturated: each room has a window of messages in transit; a message is replaced by the next when
+//! its last member has it. Nothing can be lost unnoticed, and a faster server gets more to do.
+//! Paced: messages are due at fixed times, and latency counts from then, whether or not they are
+//! sent late.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -14,13 +14,13 @@ use super::{Report, Run, STALL, histogram};
 use crate::drivers::News;
 use crate::stamp::Stamp;
 
-/// Members of a room that send, in turn. Rates are limited per user, as they are for real ones.
+/// Members of a room that send, in turn. Rates are limited per user, for real users as well.
 const SENDERS: usize = 64;
 
-/// A room and its messages on the way.
+/// A room and its messages in transit.
 #[derive(Default)]
 struct Room {
-    /// How many members lack a message, the oldest that somebody lacks first.
+    /// How many members have not received each message, starting with the oldest incomplete one.
     open: VecDeque<usize>,
     /// Number of that oldest one.
     first: u32,
@@ -107,7 +107,7 @@ struct Load {
     /// Messages of all rooms so far.
     sent: u64,
     body: Vec<u8>,
-    /// Deliveries a second; `None` = as fast as it goes.
+    /// Deliveries a second; `None` = as fast as possible.
     rate: Option<u64>,
     began_ns: u64,
 }
@@ -136,7 +136,7 @@ impl Load {
         Ok(())
     }
 
-    /// Waits until everything has arrived, or nothing does any more: the rest is lost.
+    /// Waits until everything has arrived, or nothing does any longer: the rest is lost.
     fn drain(&mut self, run: &mut Run<'_>, rooms: &mut Rooms) -> Result<()> {
         let mut quiet = Instant::now();
         while rooms.rooms.iter().any(|room| !room.open.is_empty())
@@ -162,7 +162,7 @@ impl Load {
         Duration::from_millis(100)
     }
 
-    /// Sends what is due, to the rooms in turn.
+    /// Sends what is due, room by room.
     fn pace(&mut self, run: &mut Run<'_>, rooms: &mut Rooms, rate: u64) -> Duration {
         let interval_ns = 1_000_000_000 * self.receivers as u64 / rate.max(1);
         loop {
@@ -198,7 +198,7 @@ impl Load {
     }
 }
 
-/// Takes what arrives.
+/// Handles an arrival.
 fn take(run: &mut Run<'_>, rooms: &mut Rooms, wait: Duration) -> Result<()> {
     let now_ns = run.engine.now_ns();
     let began = Instant::now();

@@ -1,4 +1,4 @@
-//! Logged in and doing nothing; and everybody logging in at once.
+//! Logged in and idle; and everybody logging in at once.
 
 use std::time::{Duration, Instant};
 
@@ -9,11 +9,10 @@ use super::{Report, Run};
 use crate::drivers::News;
 use crate::measure::cost;
 
-/// How long a storm may stand still: the kernel's pauses between attempts double, up to 32 s.
+/// How long a storm may make no progress: the kernel's pauses between attempts double, up to 32 s.
 const PATIENCE: Duration = Duration::from_secs(40);
 
-/// Memory of an empty server, then of one with everybody logged in; CPU per second of doing
-/// nothing.
+/// Memory of an empty server, then of one with everybody logged in; CPU per second while idle.
 pub(super) fn run(run: &mut Run<'_>) -> Result<Report> {
     let empty = run.cost()?;
     let clients = run.size.clients;
@@ -44,9 +43,9 @@ pub(super) fn run(run: &mut Run<'_>) -> Result<Report> {
     Ok(report)
 }
 
-/// Logins one after the other, some hundred at a time.
+/// Logins in succession, a few hundred at a time.
 ///
-/// It is over before a heartbeat is due, so that its cost is that of logging in.
+/// It ends before a heartbeat is due, so that its cost is that of logging in.
 pub(super) fn logins(run: &mut Run<'_>) -> Result<Report> {
     let before = run.cost()?;
     let clients = run.size.clients;
@@ -60,7 +59,7 @@ pub(super) fn logins(run: &mut Run<'_>) -> Result<Report> {
     Ok(report)
 }
 
-/// All connections are opened at once, and everybody waits until it is let in.
+/// All connections are opened at once, and everybody waits until it is admitted.
 pub(super) fn storm(run: &mut Run<'_>) -> Result<Report> {
     run.meet()?;
     let before = run.cost()?;

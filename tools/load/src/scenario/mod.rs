@@ -1,4 +1,4 @@
-//! What clients do, and what it cost the server.
+//! What clients do, and what it costs the server.
 
 pub(crate) mod blend;
 mod coming;
@@ -23,7 +23,7 @@ use coming::Coming;
 /// Connections that are being opened at once: what a kernel's queue of new connections holds.
 const OPENING_MAX: usize = 400;
 
-/// What a generator says when it could begin.
+/// What a generator prints when it is ready to start.
 pub(crate) const READY: &str = "ready";
 
 /// A run that makes no progress for this long is broken.
@@ -60,7 +60,7 @@ pub(crate) enum Name {
 }
 
 impl Name {
-    /// The word of the command line.
+    /// The scenario's name on the command line.
     pub(crate) fn word(self) -> String {
         self.to_possible_value()
             .map_or_else(String::new, |value| value.get_name().to_owned())
@@ -94,7 +94,7 @@ pub(crate) struct Size {
 }
 
 impl Size {
-    /// As arguments of the command line.
+    /// The same as command-line arguments.
     pub(crate) fn arguments(&self) -> Vec<String> {
         [
             ("clients", self.clients as u64),
@@ -111,7 +111,7 @@ impl Size {
     }
 }
 
-/// What was found: names with their units, and figures.
+/// The results: names with their units, and figures.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Report(pub(crate) BTreeMap<String, f64>);
 
@@ -130,17 +130,17 @@ impl Report {
     }
 }
 
-/// A run's tools.
+/// What a run works with.
 pub(crate) struct Run<'a> {
     pub(crate) engine: Engine,
     pub(crate) size: &'a Size,
     /// Processes of the server.
     pub(crate) pids: &'a [u32],
-    /// Whether other generators begin together with this one.
+    /// Whether other generators start together with this one.
     pub(crate) meets: bool,
 }
 
-/// Carries a scenario out.
+/// Runs a scenario.
 pub(crate) fn run(name: Name, run: &mut Run<'_>) -> Result<Report> {
     match name {
         Name::Fanout => fanout::run(run, None),
@@ -158,12 +158,12 @@ pub(crate) fn run(name: Name, run: &mut Run<'_>) -> Result<Report> {
 }
 
 impl Run<'_> {
-    /// What the server has cost until now.
+    /// What the server has cost so far.
     fn cost(&self) -> Result<Cost> {
         cost(self.pids)
     }
 
-    /// Opens that many more connections and waits until all are logged in.
+    /// Opens this many more connections and waits until all are logged in.
     fn log_in(&mut self, count: usize) -> Result<()> {
         let goal = self.engine.links() + count;
         let (mut done, mut refused) = (self.engine.links(), None);
@@ -220,7 +220,7 @@ impl Run<'_> {
         self.settle(Duration::from_secs(1))
     }
 
-    /// Says that this generator could begin, and waits for the others; heartbeats are answered
+    /// Reports that this generator is ready, and waits for the others; heartbeats are answered
     /// meanwhile.
     fn meet(&mut self) -> Result<()> {
         if !self.meets {
@@ -230,7 +230,7 @@ impl Run<'_> {
         let (go, gone) = std::sync::mpsc::channel();
         std::thread::spawn(move || {
             let mut line = String::new();
-            // Input that has ended lets this one go as well: nobody waits for it any more.
+            // The end of the input releases this one as well: nobody is waiting for it any longer.
             let _ = std::io::stdin().read_line(&mut line);
             let _ = go.send(());
         });
@@ -240,7 +240,7 @@ impl Run<'_> {
         Ok(())
     }
 
-    /// Takes in what still comes, for a while.
+    /// Handles late arrivals for a while.
     fn settle(&mut self, long: Duration) -> Result<()> {
         let until = Instant::now() + long;
         while Instant::now() < until {
@@ -251,7 +251,7 @@ impl Run<'_> {
         Ok(())
     }
 
-    /// Lets every client do what its clock tells it.
+    /// Lets every client do what is due on its timer.
     fn tick(&mut self) {
         for link in 0..self.engine.links() {
             self.engine.say(link, |driver, out| driver.tick(link, out));

@@ -1,6 +1,6 @@
-//! A message from one to one, and the sender's knowledge that it arrived: four frames.
+//! A message from one user to another, and the sender's receipt: four frames.
 //!
-//! A server of ours tells the sender itself. At other servers the receiver answers with a message
+//! A Tidings server sends the receipt itself. At other servers the receiver answers with a message
 //! of its own.
 
 use std::time::{Duration, Instant};
@@ -11,13 +11,13 @@ use super::{Report, Run, STALL, histogram};
 use crate::drivers::News;
 use crate::stamp::Stamp;
 
-/// Shortest time between two messages of one sender: what a real user's rate limit allows.
+/// Shortest time between two messages of one sender: what a user's rate limit allows.
 const SPACING_NS: u64 = 18_000_000;
 
 /// A sender's state.
 #[derive(Clone, Default)]
 struct Sender {
-    /// The message on its way: when it was sent, on the engine's clock; 0 = none.
+    /// The message in transit: when it was sent, on the engine's clock; 0 = none.
     since_ns: u64,
     /// Number of the call, where the server answers.
     call: u64,
@@ -88,7 +88,7 @@ fn go(run: &mut Run<'_>, state: &mut Pairs, next: &mut usize, long: Duration) ->
     while Instant::now() < until {
         let pairs = state.senders.len();
         let mut tried = 0;
-        // The window is over all pairs; a pair has one message on its way.
+        // The window covers all pairs; a pair has one message in transit.
         while state.on_the_way < run.size.window && tried < pairs {
             tried += 1;
             let pair = *next % pairs;
@@ -125,7 +125,7 @@ fn go(run: &mut Run<'_>, state: &mut Pairs, next: &mut usize, long: Duration) ->
     Ok(())
 }
 
-/// Marks a time whose message is still on its way.
+/// Marks the time of a message that is still in transit.
 const BUSY: u64 = 1 << 63;
 
 fn take(run: &mut Run<'_>, state: &mut Pairs, wait: Duration) -> Result<()> {

@@ -1,4 +1,4 @@
-//! What only our own server is asked: joins by the thousand, watchers, attributes, stored messages.
+//! What only a Tidings server is asked for: mass joins, watchers, attributes, stored messages.
 
 use std::time::{Duration, Instant};
 
@@ -15,10 +15,10 @@ use crate::stamp::Stamp;
 /// Users in one call that subscribes to presences.
 const WATCHED: usize = 64;
 
-/// Shortest time between two attribute writes of one user: 10 in 5 s, and a little.
+/// Shortest time between two attribute writes of one user: 10 in 5 s, plus a margin.
 const WRITE_SPACING: Duration = Duration::from_millis(510);
 
-/// Shortest time between two messages of one user, in nanoseconds: 180 in 3 s, and a little.
+/// Shortest time between two messages of one user, in nanoseconds: 180 in 3 s, plus a margin.
 const SEND_SPACING_NS: u64 = 17_000_000;
 
 fn say(run: &mut Run<'_>, link: usize, say: impl FnOnce(&mut Tidings, &mut Out<'_>)) -> Result<()> {
@@ -33,7 +33,7 @@ fn say(run: &mut Run<'_>, link: usize, say: impl FnOnce(&mut Tidings, &mut Out<'
     Ok(())
 }
 
-/// Counts news of a kind until so many have come.
+/// Counts events of a kind up to a number.
 fn count(
     run: &mut Run<'_>,
     goal: u64,
@@ -87,7 +87,7 @@ pub(super) fn join_storm(run: &mut Run<'_>) -> Result<Report> {
     Ok(report)
 }
 
-/// Users who are watched by everybody log in, one after the other.
+/// Users whom everybody watches log in, one after the other.
 pub(super) fn presence(run: &mut Run<'_>) -> Result<Report> {
     let clients = run.size.clients;
     run.log_in(clients)?;
@@ -124,7 +124,7 @@ pub(super) fn presence(run: &mut Run<'_>) -> Result<Report> {
     Ok(report)
 }
 
-/// Members of a room write its attributes, and all members are told.
+/// Members of a room write its attributes, and all members are notified.
 pub(super) fn attributes(run: &mut Run<'_>) -> Result<Report> {
     let clients = run.size.clients;
     run.log_in(clients)?;
@@ -134,7 +134,7 @@ pub(super) fn attributes(run: &mut Run<'_>) -> Result<Report> {
     let mut writer = 0;
     let mut round = Instant::now();
     while began.elapsed() < Duration::from_secs(run.size.seconds) {
-        // A round gives every user its turn; the next one begins when the rate allows it.
+        // A round gives every user its turn; the next one starts when the rate allows it.
         if writer < clients
             && events + (clients as u64) * (run.size.window as u64) > writes * clients as u64
         {
@@ -180,7 +180,7 @@ pub(super) fn offline(run: &mut Run<'_>) -> Result<Report> {
     let clients = run.size.clients;
     run.log_in(clients)?;
     run.settle(Duration::from_secs(1))?;
-    // When the call of each sender was made, 0 = none is open; and when its rate allows the next.
+    // When each sender made its call, 0 = none is open; and when its rate allows the next.
     let mut since_ns = vec![0_u64; clients];
     let mut next_ns = vec![0_u64; clients];
     let (mut sent, mut done, mut open, mut sender) = (0_u64, 0_u64, 0_usize, 0_usize);
@@ -203,7 +203,7 @@ pub(super) fn offline(run: &mut Run<'_>) -> Result<Report> {
                 due_ns: now_ns,
             };
             stamp.write(&mut body, run.size.bytes);
-            // More receivers than can fill up: none of them is ever there.
+            // More receivers than can fill up, none of whom ever logs in.
             let peer = format!("away{}", sent % 100_000);
             let body = &body;
             say(run, sender, |tidings, out| {

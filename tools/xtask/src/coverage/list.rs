@@ -23,26 +23,26 @@ pub(super) struct Section {
     /// Its number there.
     pub(super) id: String,
     pub(super) title: String,
-    /// The main file of what its clauses are about, from the root.
+    /// The main file that its clauses are about, relative to the root.
     pub(super) code: String,
     pub(super) clauses: Vec<Clause>,
 }
 
-/// One thing that is true of the product.
+/// One true statement about the product.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Clause {
     /// Stable id: `rtm-SECTION-WORD`.
     pub(super) id: String,
-    /// What is so, in one sentence.
+    /// The statement, in one sentence.
     pub(super) is: String,
-    /// The main file, where it is not the section's.
+    /// The main file, if it is not the section's.
     pub(super) code: Option<String>,
-    /// The clause that says the same; its proofs count for both.
+    /// The clause that makes the same statement; proofs of either count for both.
     pub(super) same: Option<String>,
 }
 
-/// What differs from a clause, or is not there: why, by clause.
+/// What differs from a clause, or is missing, and why; by clause.
 #[derive(Debug)]
 pub(super) struct Deviations {
     pub(super) reasons: BTreeMap<String, String>,
@@ -62,8 +62,8 @@ impl List {
         self.section.iter().flat_map(|section| &section.clauses)
     }
 
-    /// Ids that are not of their section or not unique, sections without a clause, files that are
-    /// not there.
+    /// Ids that do not belong to their section or are not unique, sections without a clause,
+    /// missing files.
     pub(super) fn problems(&self, root: &Path) -> Vec<String> {
         let mut problems = Vec::new();
         let mut ids = BTreeSet::new();
@@ -106,11 +106,11 @@ impl List {
         problems
     }
 
-    /// Sections that the specification has and the list does not. Its section 0 explains its marks.
+    /// Sections of the specification that the list lacks. Its section 0 explains its notation.
     pub(super) fn missing_sections(&self, spec: &str) -> Vec<String> {
         let have: BTreeSet<&str> = self.section.iter().map(|s| s.id.as_str()).collect();
         let is_there = |number: &&str| {
-            // A section of sections is there when one of these is.
+            // A section with subsections counts as listed when one of those is.
             have.contains(number) || have.iter().any(|id| id.starts_with(&format!("{number}.")))
         };
         sections(spec)

@@ -1,19 +1,20 @@
-//! What tests say that they prove.
+//! What tests claim to prove.
 //!
 //! - In a scenario: lines `# proves: ID, ID`.
-//! - In Rust: lines `// proves: ID, ID` directly above a test, among its comments and attributes.
-//!   A case of a contract suite (`src/contract/`), which every implementation runs, is a test as well.
+//! - In Rust: lines `// proves: ID, ID` directly above a test, among its comments and attributes. A
+//!   case of a contract suite (`src/contract/`), which every implementation runs, is a test as
+//!   well.
 //! - In TypeScript and JavaScript: the same directly above an `it(…)` or `test(…)`.
 //!
-//! A marker that stands anywhere else is a problem: it would claim what nothing proves.
+//! A marker anywhere else is a problem: it would claim a proof that does not exist.
 
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
 
-/// Where tests are.
+/// Folders that contain tests.
 const FOLDERS: [&str; 4] = ["proof", "server", "clients", "site"];
-/// Never looked into.
+/// Folders that are skipped.
 const SKIPPED: [&str; 4] = ["node_modules", "target", "dist", "build"];
 
 /// One test that proves something.
@@ -33,7 +34,7 @@ pub(super) struct Found {
     pub(super) problems: Vec<String>,
 }
 
-/// Reads every file that may hold a test.
+/// Reads every file that may contain a test.
 pub(super) fn collect(root: &Path) -> Result<Found> {
     let mut files = Vec::new();
     for folder in FOLDERS {
@@ -117,7 +118,7 @@ fn read(path: &str, text: &str, found: &mut Found) {
 }
 
 fn read_scenario(path: &str, text: &str, found: &mut Found) {
-    // "# CLAUSE, …  sentence": what is no scenario has no such line.
+    // "# CLAUSE, …  sentence": a file without such a line is not a scenario.
     let heading = text.lines().next().unwrap_or_default();
     let sentence = heading
         .strip_prefix("# ")
@@ -159,7 +160,7 @@ fn rust_test<'a>(lines: impl Iterator<Item = &'a str>) -> Option<String> {
     None
 }
 
-/// A case of a contract suite: a public function that is given a subject.
+/// A case of a contract suite: a public function that takes a subject.
 fn contract_case<'a>(mut lines: impl Iterator<Item = &'a str>) -> Option<String> {
     let line = lines.find(|line| !line.starts_with("//"))?;
     let (name, arguments) = line.strip_prefix("pub fn ")?.split_once('(')?;
@@ -183,7 +184,7 @@ fn script_test<'a>(lines: impl Iterator<Item = &'a str>) -> Option<String> {
         .chain(lines.take(80))
         .collect::<Vec<_>>()
         .join("\n");
-    // The title of a table's tests stands behind the table.
+    // The title of table-driven tests follows the table.
     let rest = if is_table {
         &text[text.find(")(")? + 2..]
     } else {

@@ -1,8 +1,8 @@
 //! The conformance list: which clause of the RTM 1.x behaviour is proven by which test.
 //!
-//! The clauses are in `spec/clauses.toml`, what is known to differ in `deviations.toml` beside it.
-//! A test says what it proves in a comment (`proves: ID, …`); from all of them
-//! `docs/proven/conformance.md` is made.
+//! The clauses are in `spec/clauses.toml`, known differences in `deviations.toml` beside it. A test
+//! says what it proves in a comment (`proves: ID, …`); `docs/proven/conformance.md` is generated
+//! from all of them.
 //!
 //! Reading order: [`list`] (clauses and deviations), [`markers`] (what tests claim), [`page`] (the
 //! table).
@@ -21,10 +21,10 @@ use markers::Proof;
 
 /// The page, from the repository's root.
 const PAGE: &str = "docs/proven/conformance.md";
-/// The text whose sections the clauses state one by one.
+/// The document whose sections the clauses state one by one.
 const SPEC: &str = "spec/rtm.md";
 
-/// Makes the page, or only compares it.
+/// Writes the page, or only compares it.
 pub(crate) fn run(only_compare: bool) -> Result<()> {
     let root = crate::setup::root();
     let (list, deviations) = (List::read(&root)?, Deviations::read(&root)?);
@@ -73,7 +73,7 @@ fn by_clause(proofs: Vec<(String, Proof)>) -> Proofs {
     found
 }
 
-/// What of the list is not as it must be.
+/// Problems of the list.
 fn judge(list: &List, deviations: &Deviations, proofs: &Proofs) -> Vec<String> {
     let mut problems = Vec::new();
     let known: BTreeSet<&str> = list.clauses().map(|clause| clause.id.as_str()).collect();

@@ -1,4 +1,4 @@
-//! The page that is made of the list.
+//! The page generated from the list.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -54,7 +54,7 @@ fn row(page: &mut String, clause: &Clause, proofs: &[Proof], deviation: Option<&
     let _ = writeln!(page, "| `{id}` | {is} | {proof} | [{file}](../../{file}) |");
 }
 
-/// A text that does not break a table.
+/// Text escaped for a cell of a table.
 fn cell(text: &str) -> String {
     text.replace('|', "\\|").replace('\n', " ")
 }
@@ -65,7 +65,7 @@ pub(super) fn summary(
     deviations: &Deviations,
     proofs: &BTreeMap<String, Vec<Proof>>,
 ) -> String {
-    // A clause that says what another says has that one's proofs and deviation.
+    // A clause that repeats another one shares its proofs and deviation.
     let said_by = |clause: &Clause| clause.same.clone().unwrap_or_else(|| clause.id.clone());
     let all: Vec<String> = list.clauses().map(said_by).collect();
     let proven = all.iter().filter(|id| proofs.contains_key(*id)).count();
@@ -73,7 +73,7 @@ pub(super) fn summary(
         .iter()
         .filter(|id| deviations.reasons.contains_key(*id))
         .collect();
-    // Proven as far as it goes, with a deviation in the rest.
+    // Proven, except for the deviation.
     let both = differ.iter().filter(|id| proofs.contains_key(**id)).count();
     format!(
         "{} clauses: {proven} proven, {} with a deviation, {both} of these proven in part.",

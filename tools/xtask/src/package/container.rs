@@ -1,4 +1,4 @@
-//! The container, as far as it can be tried without an engine: its last stage is made and run by
+//! The container, as far as it can be tested without an engine: its last stage is built and run by
 //! hand.
 
 use std::fs;
@@ -10,11 +10,11 @@ use anyhow::{Context as _, Result, bail, ensure};
 use super::empty;
 use crate::setup::{root, target};
 
-/// The trial's exit code where the machine does not let one have namespaces and mounts.
+/// The trial's exit code where the machine does not permit namespaces and mounts.
 const NOT_HERE: i32 = 125;
 
 /// Does what the last stage of `packaging/Containerfile` says in a copy-on-write view of this
-/// machine, and starts what it starts: `packaging/trial/container.sh`.
+/// machine, and starts its program: `packaging/trial/container.sh`.
 pub(super) fn check(program: &Path) -> Result<()> {
     let text = fs::read_to_string(root().join("packaging/Containerfile"))
         .context("reading packaging/Containerfile")?;
@@ -78,7 +78,7 @@ fn last_stage(text: &str) -> Vec<(String, String)> {
     stage
 }
 
-/// What follows an instruction that stands there once.
+/// What follows an instruction that must occur exactly once.
 fn only<'a>(stage: &'a [(String, String)], name: &'a str) -> Result<&'a str> {
     let found: Vec<&str> = words(stage, name).collect();
     ensure!(
@@ -96,14 +96,14 @@ fn words<'a>(stage: &'a [(String, String)], name: &'a str) -> impl Iterator<Item
         .map(|(_, rest)| rest.as_str())
 }
 
-/// The words of a command in the form of a JSON list, one a line.
+/// The words of a command written as a JSON list, one per line.
 fn list(text: &str) -> Result<String> {
     let words: Vec<String> =
         serde_json::from_str(text).with_context(|| format!("{text} is no JSON list"))?;
     Ok(words.join("\n") + "\n")
 }
 
-/// What `COPY` does, as a line of shell. What it takes from the build is the program.
+/// The effect of `COPY`, as a line of shell. From the build stage it takes only the program.
 fn copy(rest: &str, given: &Path, program: &Path) -> Result<String> {
     let mut from: Vec<&str> = rest.split_whitespace().collect();
     let to = from.pop().context("COPY says where to")?;

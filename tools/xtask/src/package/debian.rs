@@ -1,4 +1,4 @@
-//! The Debian package, by cargo-deb: what it holds is told in the manifest of `server/tidings`.
+//! The Debian package, built by cargo-deb: the manifest of `server/tidings` lists its contents.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -25,7 +25,7 @@ pub(super) fn make(
         .args(["--package", "tidings", "--no-build", "--dbgsym", "--quiet"])
         .args(["--compress-system", "--maintainer", &maintainer()?])
         .arg("--output")
-        // With a slash at its end it is a folder.
+        // A trailing slash marks a folder.
         .arg(out.join(""))
         .current_dir(root())
         .env("CARGO_TARGET_DIR", stage)
@@ -44,13 +44,13 @@ pub(super) fn make(
             String::from_utf8_lossy(&made.stderr)
         );
     }
-    // A package like any other: apt-get installs no file of another name.
+    // A name as usual: apt-get installs no file with another extension.
     let symbols = find(out, "tidings-dbgsym_", ".ddeb")?;
     fs::rename(&symbols, symbols.with_extension("deb"))?;
     find(out, "tidings_", ".deb")
 }
 
-/// Who answers for the package: who makes it, as Debian's tools are told so, else the project.
+/// The package's maintainer: the builder, if Debian's variables name one, otherwise the project.
 pub(super) fn maintainer() -> Result<String> {
     if let (Ok(name), Ok(address)) = (std::env::var("DEBFULLNAME"), std::env::var("DEBEMAIL")) {
         return Ok(format!("{name} <{address}>"));
@@ -63,7 +63,7 @@ pub(super) fn maintainer() -> Result<String> {
         .to_owned())
 }
 
-/// Fails on anything that lintian has to say and `lintian-overrides` does not explain.
+/// Fails on anything that lintian reports and `lintian-overrides` does not explain.
 pub(super) fn lint(package: &Path) -> Result<()> {
     output(
         "lintian",

@@ -1,4 +1,4 @@
-//! The program as `cargo install` leaves it: it has its pages and packages.
+//! The program as `cargo install` leaves it: with its pages and packages.
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpStream;
@@ -11,15 +11,15 @@ use anyhow::{Context as _, Result, ensure};
 use super::{VERSION, empty};
 use crate::setup::{cargo, target};
 
-/// For an answer of the program.
+/// Longest wait for an answer of the program.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// Does what the guide says, in the form of the test build, and starts what it makes.
+/// Follows the guide, with a test build, and starts the result.
 pub(super) fn check() -> Result<()> {
     let to = target().join("package-install");
     empty(&to)?;
     let root = to.to_string_lossy();
-    // The guide's command, for a build that is there already.
+    // The guide's command, for an existing build.
     let words = "install --debug --quiet --locked --path server/tidings --root";
     let words: Vec<&str> = words.split(' ').chain([&*root]).collect();
     cargo(&words)?;
@@ -37,7 +37,7 @@ pub(super) fn check() -> Result<()> {
     Ok(())
 }
 
-/// A server that ends with the check.
+/// A server that is stopped when the check ends.
 struct Running(Child);
 
 impl Running {

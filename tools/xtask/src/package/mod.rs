@@ -1,8 +1,8 @@
-//! Packages: the Debian packages, the archive, the JavaScript packages, the bill of materials, and
+//! Packages: the Debian packages, the archive, the JavaScript packages, the bills of materials, and
 //! their checksums.
 //!
-//! Made of the same commit twice, the files are the same: times are the commit's, owners are root,
-//! names are sorted.
+//! Building one commit twice gives identical files: times are the commit's, owners are root, names
+//! are sorted.
 
 mod container;
 mod debian;
@@ -23,16 +23,16 @@ use crate::setup::{self, cargo, root, run, run_with, target};
 /// The version of everything that is released together.
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 
-/// How well the Debian packages are compressed.
+/// How strongly the Debian packages are compressed.
 #[derive(Clone, Copy)]
 enum Effort {
-    /// For a trial.
+    /// Fast, for a trial.
     Fast,
-    /// For a release.
+    /// Small, for a release.
     Best,
 }
 
-/// Builds everything in release form and leaves the files in `target/package`.
+/// Builds everything for a release and leaves the files in `target/package`.
 pub(crate) fn package() -> Result<()> {
     setup::packaging()?;
     setup::web()?;
@@ -54,8 +54,8 @@ pub(crate) fn package() -> Result<()> {
     Ok(())
 }
 
-/// Makes the packages of the test build, looks into them, and installs them where this machine lets
-/// one try that.
+/// Packages the test build, inspects the packages, and installs them where the machine permits
+/// that.
 pub(crate) fn check() -> Result<()> {
     setup::packaging()?;
     unit::check()?;
@@ -179,7 +179,7 @@ fn run_paths(program: &str, arguments: &[&Path]) -> Result<()> {
     run(".", program, &arguments)
 }
 
-/// The only file of a directory whose name begins and ends so.
+/// The only file of a directory whose name starts and ends so.
 fn find(folder: &Path, begin: &str, end: &str) -> Result<PathBuf> {
     for entry in fs::read_dir(folder)? {
         let path = entry?.path();

@@ -1,5 +1,5 @@
-//! Bills of materials in the form of CycloneDX: what the program and the JavaScript packages are
-//! made of.
+//! Bills of materials in CycloneDX format: the components of the program and the JavaScript
+//! packages.
 
 use std::fs;
 use std::path::Path;
@@ -12,7 +12,7 @@ use super::{VERSION, commit_time, output};
 use crate::setup::root;
 use crate::tools;
 
-/// npm's parts: the folder, the name of its bill, and what is not part of it.
+/// Parts built with npm: the folder, the name of its bill, and what does not belong to it.
 const NPM: [(&str, &str, &[&str]); 5] = [
     ("clients/js/rtm", "tidings-rtm", &["--omit", "dev"]),
     (
@@ -21,12 +21,12 @@ const NPM: [(&str, &str, &[&str]); 5] = [
         &["--omit", "dev"],
     ),
     ("clients/js/react", "tidings-react", &["--omit", "dev"]),
-    // The pages hold pieces of what they are built with.
+    // The pages contain parts of their build dependencies.
     ("site/demo", "tidings-demo", &[]),
     ("site/guide", "tidings-guide", &[]),
 ];
 
-/// Leaves the bills of materials in a folder.
+/// Writes the bills of materials into a folder.
 pub(super) fn make(out: &Path) -> Result<()> {
     rust(&out.join(format!("tidings-{VERSION}.cdx.json")))?;
     for (folder, name, omitted) in NPM {
@@ -54,9 +54,9 @@ fn rust(to: &Path) -> Result<()> {
             String::from_utf8_lossy(&made.stderr)
         );
     }
-    // It leaves one beside the manifest of each of ours; the program's names everything.
+    // It writes one beside each of our manifests; the program's lists everything.
     let bill = fs::read_to_string(root().join(format!("server/tidings/{name}.json")))?;
-    // Where the checkout lies is nobody's business, and would differ from build to build.
+    // The location of the checkout is private, and would differ from build to build.
     fs::write(to, bill.replace(&*root().to_string_lossy(), "/tidings"))?;
     for folder in ["server", "clients", "proof", "tools"] {
         for entry in fs::read_dir(root().join(folder))? {
@@ -69,7 +69,8 @@ fn rust(to: &Path) -> Result<()> {
     Ok(())
 }
 
-/// What npm has installed for a folder by its lock file, without what differs from call to call.
+/// What npm has installed for a folder according to its lock file, without anything that differs
+/// from call to call.
 fn npm(folder: &str, omitted: &[&str]) -> Result<String> {
     let made = Command::new("npm")
         .args(["sbom", "--sbom-format", "cyclonedx"])

@@ -1,4 +1,4 @@
-//! What the packages hold, laid out as cargo-deb looks for it.
+//! The contents of the packages, laid out where cargo-deb looks for them.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -16,9 +16,8 @@ const COMPLETIONS: [(&str, &str); 3] = [
     ("fish", "tidings.fish"),
 ];
 
-/// Lays the program and what belongs to it out in a folder that stands in for cargo's target
-/// folder: `release/` in it has the files that the manifest of the program names. Returns the
-/// folder.
+/// Lays the program and its files out in a folder that stands in for cargo's target folder: its
+/// `release/` contains the files that the manifest of the program names. Returns the folder.
 pub(super) fn lay_out(program: &Path, name: &str) -> Result<PathBuf> {
     let stage = target().join(name);
     empty(&stage)?;
@@ -53,7 +52,7 @@ pub(super) fn lay_out(program: &Path, name: &str) -> Result<PathBuf> {
     Ok(stage)
 }
 
-/// Debian's own list of changes: those of the package, which has none beside the program's.
+/// The changelog of the Debian package, which has no changes of its own.
 fn debian_changelog() -> Result<String> {
     let date = output("git", &["log", "-1", "--format=%cD"])?;
     Ok(format!(

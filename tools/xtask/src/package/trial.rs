@@ -1,5 +1,5 @@
-//! Installs the Debian package in a system of its own and does there what an administrator does:
-//! `packaging/trial`.
+//! Installs the Debian package in a system of its own and does there what an administrator would
+//! do: `packaging/trial`.
 
 use std::fs;
 use std::path::Path;
@@ -10,12 +10,11 @@ use anyhow::{Context as _, Result, bail};
 use super::{empty, find};
 use crate::setup::{root, target};
 
-/// The trial's exit code where the machine does not let one have namespaces, mounts and a control
-/// group.
+/// The trial's exit code where the machine does not permit namespaces, mounts and a control group.
 const NOT_HERE: i32 = 125;
 
-/// Runs the trial: `old` counts as the package before, `new` is the one to try, with the archive
-/// beside it.
+/// Runs the trial: `old` stands for the previous package, `new` is the one under test, with the
+/// archive beside it.
 pub(super) fn run(old: &Path, new: &Path) -> Result<()> {
     let given = target().join("package-trial");
     empty(&given)?;
@@ -55,7 +54,7 @@ pub(super) fn run(old: &Path, new: &Path) -> Result<()> {
     }
 }
 
-/// What the guide tells whoever has another Linux.
+/// The guide's instructions for other Linux systems.
 fn archive_commands() -> Result<String> {
     let page = fs::read_to_string(root().join("site/guide/running.md"))
         .context("reading site/guide/running.md")?;

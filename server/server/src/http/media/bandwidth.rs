@@ -1,6 +1,7 @@
 //! How fast users and apps may upload.
 //!
-//! One file at once goes as fast as it comes; who goes on is held to a rate, by being read more slowly.
+//! One file at once goes as fast as it comes; who goes on is held to a rate, by being read more
+//! slowly.
 
 use std::collections::HashMap;
 use std::hash::Hash;

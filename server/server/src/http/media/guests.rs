@@ -17,8 +17,8 @@ const TRANSFERS_MAX: usize = 256;
 /// Of one app, where there are others.
 const APP_TRANSFERS_MAX: usize = TRANSFERS_MAX / 2;
 
-/// A client counts its own transfers. Of one user the server takes twice as many: the end of a transfer that a client
-/// has given up is noticed here a little later.
+/// A client counts its own transfers. Of one user the server takes twice as many: the end of a
+/// transfer that a client has given up is noticed here a little later.
 const USER_TRANSFERS_MAX: usize = 2 * MEDIA_TRANSFERS_MAX;
 
 /// What a client waits before it tries again. Milliseconds.

@@ -1,6 +1,7 @@
 //! Uploads, downloads and deletions: `/v1/media/<app id>`, `/v1/media/<app id>/<media id>`.
 //!
-//! Who may: whoever could log in to the app, by the same check. What a client sees is in `docs/internals/protocol.md`.
+//! Who may: whoever could log in to the app, by the same check. What a client sees is in
+//! `docs/internals/protocol.md`.
 
 mod answer;
 mod bandwidth;
@@ -35,7 +36,8 @@ use crate::config::MediaConfig;
 use crate::media::{About, Media, MediaId, MediaStore, Owner, Shares, StoreError, Stored};
 use crate::origins::{Origins, Page, StatedPage, has_own_rules};
 
-/// Who uploads or downloads: the user id, percent-encoded, because it may hold spaces that headers do not keep.
+/// Who uploads or downloads: the user id, percent-encoded, because it may hold spaces that headers
+/// do not keep.
 const USER: &str = "tidings-user";
 /// The file's name, percent-encoded UTF-8.
 const FILE_NAME: &str = "tidings-file-name";
@@ -193,7 +195,8 @@ pub(super) fn routes(door: Arc<MediaDoor>) -> Router {
         .with_state(door)
 }
 
-/// Lets pages of the allowed origins read the answer. No cookie is looked at, so any origin may be allowed.
+/// Lets pages of the allowed origins read the answer. No cookie is looked at, so any origin may be
+/// allowed.
 async fn share(State(door): State<Arc<MediaDoor>>, request: Request, next: Next) -> Response<Body> {
     let origin = request.headers().get(ORIGIN).cloned();
     let page = Page {

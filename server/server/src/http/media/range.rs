@@ -15,7 +15,8 @@ pub(super) enum Wanted {
 }
 
 impl Wanted {
-    /// A range that is not understood, or several of them, mean the whole file: the standard allows that.
+    /// A range that is not understood, or several of them, mean the whole file: the standard allows
+    /// that.
     pub(super) fn of(headers: &HeaderMap, etag: &str, size: u64) -> Self {
         let is_other = headers.get(IF_RANGE).is_some_and(|known| known != etag);
         let range = headers.get(RANGE).and_then(|range| range.to_str().ok());

@@ -1,4 +1,5 @@
-//! Invitations and their ends. What takes minutes is in the simulator: `tidings-sim/tests/legacy.rs`.
+//! Invitations and their ends. What takes minutes is in the simulator:
+//! `tidings-sim/tests/legacy.rs`.
 
 use serde_json::json;
 use tidings_wire::proto::request::Call;
@@ -189,8 +190,8 @@ fn a_telephone_number_is_invited_by_way_of_the_gateway() {
     }
 }
 
-/// Tones go from one legacy client to another as they are, and an `extra` that is no text stays what it is. An RTM
-/// user is told nothing of tones.
+/// Tones go from one legacy client to another as they are, and an `extra` that is no text stays
+/// what it is. An RTM user is told nothing of tones.
 #[test]
 fn tones_reach_legacy_peers_only() {
     let server = common::start();

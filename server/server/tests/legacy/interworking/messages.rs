@@ -156,7 +156,8 @@ fn messages_wait_for_an_absent_user() {
     server.end();
 }
 
-/// A thousand messages in one go, faster than the rate: held back, not refused, in order, none twice.
+/// A thousand messages in one go, faster than the rate: held back, not refused, in order, none
+/// twice.
 #[test]
 fn a_thousand_messages_arrive_once_and_in_order() {
     let server = common::start();

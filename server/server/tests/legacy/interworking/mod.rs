@@ -1,4 +1,5 @@
-//! Legacy and RTM users of one app, on a server of two hubs, each pair on the same hub and on different ones.
+//! Legacy and RTM users of one app, on a server of two hubs, each pair on the same hub and on
+//! different ones.
 
 use std::fmt;
 use std::net::TcpStream;

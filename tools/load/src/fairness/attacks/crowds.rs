@@ -22,18 +22,18 @@ use crate::fairness::field::{Field, again, v4};
 /// Logins at once while a crowd gathers.
 const AT_ONCE: usize = 40;
 
-/// Numbered messages, or bytes, after which a member confirms.
+/// Numbered messages, or bytes, after which a member sends a confirmation.
 const CONFIRM_MESSAGES: u64 = 32;
 const CONFIRM_BYTES: usize = 64 << 10;
 
-/// Where attackers of an app meet.
+/// The channel where attackers of an app meet.
 const CHANNEL: &str = "square";
 
-/// A logged-in user who is told what to say.
+/// A logged-in user that sends what the attack says.
 type Member = UnboundedSender<Call>;
 
-/// Gathers so many users; each joins the channel, if there is one, and from then on says what it is
-/// told.
+/// Logs in this many users; each joins the channel, if there is one, and then sends what it is
+/// given.
 async fn gather(
     field: &Arc<Field>,
     count: u64,
@@ -65,7 +65,7 @@ async fn come(
     let flood = Flood::of(Who::User(format!("member{n}")), v4(n));
     let (mut socket, _) = loop {
         match flood.enter(&field.door).await {
-            // A server that takes logins by a rate says so.
+            // A server that limits its login rate says so.
             Err(End::Refused(_) | End::Status(_)) => {
                 tokio::time::sleep(Duration::from_millis(50)).await;
             }
@@ -91,7 +91,7 @@ async fn come(
     Ok(member)
 }
 
-/// A member's life: hears, confirms, and says what it is told.
+/// The loop of a member: receives, confirms, and sends what it is given.
 async fn live(
     field: Arc<Field>,
     mut socket: Socket,
@@ -136,14 +136,14 @@ async fn live(
     }
 }
 
-/// Has members say something in turn, so many times a second in all.
+/// Makes members send in turn, this many times a second in total.
 async fn by_turns(members: &[Member], per_s: u64, mut call: impl FnMut(u64) -> Call) {
     let mut ticks = interval(Duration::from_micros(1_000_000 / per_s));
     ticks.set_missed_tick_behavior(MissedTickBehavior::Burst);
     for number in 0.. {
         ticks.tick().await;
         let at = usize::try_from(number).unwrap_or(0) % members.len();
-        // A member that was disconnected says nothing more.
+        // A member that was disconnected sends nothing more.
         let _ = members[at].send(call(number));
     }
 }
@@ -156,7 +156,7 @@ fn to_channel(bytes: usize) -> Call {
     })
 }
 
-/// One member of 400 says 32 KB 55 times a second.
+/// One member of 400 sends 32 KB 55 times a second.
 pub(super) async fn large_fan_out(field: Arc<Field>) -> Result<(), End> {
     let members = gather(&field, 400, Some(CHANNEL), Ears::Open).await?;
     field.ready();
@@ -164,7 +164,7 @@ pub(super) async fn large_fan_out(field: Arc<Field>) -> Result<(), End> {
     Ok(())
 }
 
-/// A hundred members say little, each nearly as often as it may.
+/// A hundred members send small messages, each nearly as often as allowed.
 pub(super) async fn chatter(field: Arc<Field>) -> Result<(), End> {
     let members = gather(&field, 100, Some(CHANNEL), Ears::Open).await?;
     field.ready();
@@ -172,7 +172,7 @@ pub(super) async fn chatter(field: Arc<Field>) -> Result<(), End> {
     Ok(())
 }
 
-/// Five members say much to a hundred who never read.
+/// Five members send large messages to a hundred who never read.
 pub(super) async fn deaf(field: Arc<Field>) -> Result<(), End> {
     gather_deaf(&field).await?;
     let members = gather_named(&field, 5).await?;
@@ -198,7 +198,7 @@ async fn gather_named(field: &Arc<Field>, count: u64) -> Result<Vec<Member>, End
     Ok(members)
 }
 
-/// Attributes of a channel of 400, of the largest size, with notice to all.
+/// Attributes of a channel of 400, of the largest size, with notifications to everybody.
 pub(super) async fn attributes(field: Arc<Field>) -> Result<(), End> {
     let members = gather(&field, 400, Some(CHANNEL), Ears::Open).await?;
     field.ready();
@@ -219,7 +219,7 @@ pub(super) async fn attributes(field: Arc<Field>) -> Result<(), End> {
     Ok(())
 }
 
-/// Everybody joins and leaves as fast as the rates allow, 150 users in 60 channels.
+/// Everybody joins and leaves as fast as the rates allow: 150 users in 60 channels.
 pub(super) async fn joins(field: Arc<Field>) -> Result<(), End> {
     let members = gather(&field, 150, None, Ears::Open).await?;
     field.ready();
@@ -271,7 +271,7 @@ pub(super) async fn stored(field: Arc<Field>) -> Result<(), End> {
     Ok(())
 }
 
-/// Writes a history of large messages, and has many read it as often as they may.
+/// Writes a history of large messages, and makes many users read it as often as allowed.
 pub(super) async fn histories(field: Arc<Field>) -> Result<(), End> {
     let members = gather(&field, 60, Some(CHANNEL), Ears::Open).await?;
     field.ready();
@@ -292,7 +292,7 @@ pub(super) async fn histories(field: Arc<Field>) -> Result<(), End> {
     Ok(())
 }
 
-/// As many logins of users of the app as the machine can make, each from an address of its own.
+/// As many logins of users of the app as the machine can make, each from its own address.
 pub(super) async fn logins(field: Arc<Field>) -> Result<(), End> {
     field.ready();
     let mut tasks = JoinSet::new();

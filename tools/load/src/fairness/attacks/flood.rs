@@ -1,4 +1,4 @@
-//! One connection that says as much as it can, or as often as it is told to.
+//! One connection that sends as much as it can, or as often as configured.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -14,18 +14,18 @@ use tokio::time::{MissedTickBehavior, interval, timeout};
 use crate::fairness::door::{Door, End, OPEN_APP, Socket, numbered, text};
 use crate::fairness::field::{Field, again};
 
-/// Bytes that are handed to the kernel at once by floods without a pace.
+/// Bytes given to the kernel at once by floods without a pace.
 const PIECE_BYTES: usize = 64 << 10;
 
-/// Makes the next piece of a flood: appends bytes, given how many numbered messages were heard;
-/// tells how many messages it has appended. Whoever appends nothing is asked again when more was
-/// heard.
+/// Makes the next piece of a flood: appends bytes, given how many numbered messages were received,
+/// and returns how many messages it appended. If it appends nothing, it is asked again when more
+/// has been received.
 pub(super) type Say = Box<dyn FnMut(&mut Vec<u8>, u64) -> u64 + Send>;
 
 /// The client that floods.
 #[derive(Clone)]
 pub(super) enum Who {
-    /// Somebody who has not logged in, at this path.
+    /// A client that has not logged in, at this path.
     Stranger(&'static str),
     /// A user of the open app.
     User(String),
@@ -33,7 +33,7 @@ pub(super) enum Who {
     Legacy(String),
 }
 
-/// Whether what the server says is read.
+/// Whether the server's output is read.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Ears {
     Open,
@@ -46,7 +46,7 @@ pub(super) struct Flood {
     pub(super) who: Who,
     pub(super) from: Option<IpAddr>,
     pub(super) ears: Ears,
-    /// Time between two pieces; `None` = as fast as the kernel takes them.
+    /// Time between two pieces; `None` = as fast as the kernel accepts them.
     pub(super) every: Option<Duration>,
 }
 
@@ -60,8 +60,8 @@ impl Flood {
         }
     }
 
-    /// Floods, and whenever it is disconnected comes again at once. `say` is made again for each
-    /// connection; it is told the line of a legacy login.
+    /// Floods, and reconnects at once whenever it is disconnected. `say` is created again for each
+    /// connection; it gets the line of a legacy login.
     pub(super) async fn rage(self, field: Arc<Field>, say: impl Fn(&str) -> Say) {
         again(&field, |_| async {
             let (socket, line) = self.enter(&field.door).await?;
@@ -72,7 +72,7 @@ impl Flood {
         .await;
     }
 
-    /// Opens its connection.
+    /// Opens the flood's connection.
     pub(super) async fn enter(&self, door: &Door) -> Result<(Socket, String), End> {
         match &self.who {
             Who::Stranger(path) => Ok((door.open(path, self.from).await?, String::new())),
@@ -84,7 +84,7 @@ impl Flood {
         }
     }
 
-    /// Says it all until the connection ends; gives how it ended.
+    /// Sends until the connection ends; returns how it ended.
     pub(super) async fn pour(&self, field: &Field, socket: Socket, mut say: Say) -> End {
         let (heard, more) = (AtomicU64::new(0), Notify::new());
         let Socket {
@@ -100,7 +100,7 @@ impl Flood {
             loop {
                 match &mut ticks {
                     Some(ticks) => drop(ticks.tick().await),
-                    // The runtime's other tasks have their turn too.
+                    // Gives the runtime's other tasks a turn.
                     None => tokio::task::yield_now().await,
                 }
                 piece.clear();
@@ -136,13 +136,13 @@ impl Flood {
         tokio::pin!(hear);
         tokio::select! {
             end = &mut hear => end,
-            // Why the server has closed it stands in what it has said before.
+            // The server's reason for closing is in what it sent before.
             end = write => timeout(Duration::from_millis(100), hear).await.unwrap_or(end),
         }
     }
 }
 
-/// Logs in at the legacy door; gives the line by which further calls are recognised.
+/// Logs in at the legacy door; returns the line that further calls must carry.
 pub(super) async fn legacy_login(
     door: &Door,
     account: &str,
@@ -176,7 +176,7 @@ pub(super) fn legacy_call(line: &str, number: u64, function: &str, mut args: Val
     text(&json!(["call2", [function, number, args]]).to_string())
 }
 
-/// Repeats a frame in which there are so many messages.
+/// Repeats a frame that contains this many messages.
 pub(super) fn repeat(frame: Vec<u8>, messages: u64) -> Say {
     let times = (PIECE_BYTES / frame.len()).max(1);
     let piece = frame.repeat(times);
@@ -186,7 +186,7 @@ pub(super) fn repeat(frame: Vec<u8>, messages: u64) -> Say {
     })
 }
 
-/// Makes frame after frame from a running number, which begins at 1, and what is to be confirmed.
+/// Makes frame after frame from a counter that starts at 1 and the number to confirm.
 pub(super) fn each(
     messages: u64,
     mut make: impl FnMut(u64, u64) -> Vec<u8> + Send + 'static,

@@ -1,5 +1,5 @@
-//! What can be done over HTTP/2, which a server with TLS speaks. Frames are written down as RFC
-//! 9113 has them.
+//! Attacks over HTTP/2, which a server with TLS supports. Frames are encoded by hand as in RFC
+//! 9113.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -10,10 +10,10 @@ use tokio::task::JoinSet;
 use crate::fairness::door::{Door, End, Stream, stated};
 use crate::fairness::field::{Field, again, v4};
 
-/// What a client begins with.
+/// The client's connection preface.
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
-/// Bytes that are handed to the kernel at once.
+/// Bytes given to the kernel at once.
 const PIECE_BYTES: usize = 32 << 10;
 
 const DATA: u8 = 0;
@@ -35,14 +35,14 @@ fn put(out: &mut Vec<u8>, kind: u8, flags: u8, stream: u32, payload: &[u8]) {
     out.extend_from_slice(payload);
 }
 
-/// `GET path` for somebody at this address, with headers of the static table and three written out.
+/// `GET path` from this address, with headers of the static table and three literal ones.
 fn request(path: &str, from: Option<IpAddr>) -> Vec<u8> {
     let literal = |out: &mut Vec<u8>, name: &[u8], value: &str| {
         out.extend_from_slice(name);
         out.push(u8::try_from(value.len()).unwrap_or(0));
         out.extend_from_slice(value.as_bytes());
     };
-    // Method, scheme; then path and authority by the numbers of their names.
+    // Method and scheme; then path and authority by their indices in the table.
     let mut block = vec![0x82, 0x87];
     literal(&mut block, &[0x04], path);
     literal(&mut block, &[0x01], "fair");
@@ -55,19 +55,19 @@ fn request(path: &str, from: Option<IpAddr>) -> Vec<u8> {
     block
 }
 
-/// Numbers of streams that a client may begin.
+/// Numbers of the streams that a client may open.
 fn stream(n: u64) -> u32 {
     u32::try_from(n % (1 << 29)).unwrap_or(0) * 2 + 1
 }
 
-/// Says pieces without end on so many connections, and reads what comes.
+/// Sends pieces endlessly on this many connections, and reads what arrives.
 async fn pour(
     field: Arc<Field>,
     connections: u64,
     first: &'static [(u16, u32)],
     say: fn(&mut Vec<u8>, u64),
 ) -> Result<(), End> {
-    // A server that does not speak it is told at once.
+    // A server that does not support it is reported at once.
     drop(open(&field.door, first).await?);
     field.ready();
     let mut tasks = JoinSet::new();
@@ -85,7 +85,7 @@ async fn pour(
 /// Opens a connection with these settings.
 ///
 /// # Errors
-/// It cannot be opened, or the server does not speak HTTP/2.
+/// If it cannot be opened, or the server does not support HTTP/2.
 pub(in crate::fairness) async fn open(door: &Door, first: &[(u16, u32)]) -> Result<Stream, End> {
     let mut stream = door.connect_h2().await?;
     let mut out = PREFACE.to_vec();
@@ -132,10 +132,10 @@ async fn one(
     }
 }
 
-/// No room for answers: the setting of this number is what a stream has.
+/// No window for answers: this setting's number is the initial window of a stream.
 pub(in crate::fairness) const NO_WINDOW: &[(u16, u32)] = &[(4, 0)];
 
-/// So many requests for a large file.
+/// This many requests for a large file.
 pub(in crate::fairness) fn requests(count: u64, from: Option<IpAddr>) -> Vec<u8> {
     let block = request("/sdk/tidings-rtm.tgz", from);
     let mut out = Vec::new();
@@ -151,7 +151,7 @@ pub(in crate::fairness) fn requests(count: u64, from: Option<IpAddr>) -> Vec<u8>
     out
 }
 
-/// Requests that are taken back at once.
+/// Requests that are cancelled at once.
 pub(super) async fn rapid_reset(field: Arc<Field>) -> Result<(), End> {
     pour(field, 4, &[], |out, n| {
         let block = request("/docs/", v4(n));
@@ -161,12 +161,12 @@ pub(super) async fn rapid_reset(field: Arc<Field>) -> Result<(), End> {
     .await
 }
 
-/// Settings, each of which is to be acknowledged.
+/// Settings frames, each of which must be acknowledged.
 pub(super) async fn settings(field: Arc<Field>) -> Result<(), End> {
     pour(field, 4, &[], |out, _| put(out, SETTINGS, 0, 0, &[])).await
 }
 
-/// Pings, each of which is to be answered.
+/// Pings, each of which must be answered.
 pub(super) async fn pings(field: Arc<Field>) -> Result<(), End> {
     pour(field, 4, &[], |out, n| {
         put(out, PING, 0, 0, &n.to_be_bytes())
@@ -174,7 +174,7 @@ pub(super) async fn pings(field: Arc<Field>) -> Result<(), End> {
     .await
 }
 
-/// Room for the connection, a byte at a time.
+/// Window updates for the connection, a byte at a time.
 pub(super) async fn windows(field: Arc<Field>) -> Result<(), End> {
     pour(field, 4, &[], |out, _| {
         put(out, WINDOW_UPDATE, 0, 0, &1_u32.to_be_bytes())
@@ -198,12 +198,12 @@ pub(super) async fn continuations(field: Arc<Field>) -> Result<(), End> {
     .await
 }
 
-/// A request with a body in pieces of nothing.
+/// A request whose body arrives in empty frames.
 pub(super) async fn empty_data(field: Arc<Field>) -> Result<(), End> {
     pour(field, 4, &[], |out, n| match n {
         0 => {
             let mut block = request("/v1/media/x", v4(0));
-            // By number: the method POST.
+            // By index: the method POST.
             block[0] = 0x83;
             put(out, HEADERS, END_HEADERS, 1, &block);
         }
@@ -212,8 +212,7 @@ pub(super) async fn empty_data(field: Arc<Field>) -> Result<(), End> {
     .await
 }
 
-/// Requests for a file whose answers have no room to come (a window of 0), on each of 200
-/// connections.
+/// Requests for a file whose answers cannot be sent (a window of 0), on each of 200 connections.
 pub(super) async fn no_window(field: Arc<Field>) -> Result<(), End> {
     drop(open(&field.door, NO_WINDOW).await?);
     field.ready();

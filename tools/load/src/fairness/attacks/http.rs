@@ -1,4 +1,4 @@
-//! What can be done over HTTP.
+//! Attacks over HTTP.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use super::strangers::until_over;
 use crate::fairness::door::{Door, Duplex, End, OPEN_APP, SAFE_APP, stated, upgrade};
 use crate::fairness::field::{Field, again, v4};
 
-/// Files that a build may have, of which the largest is asked for.
+/// Files that a build may have; the largest is requested.
 const FILES: [&str; 5] = [
     "/sdk/tidings-rtm.tgz",
     "/sdk/tidings-rtm.umd.js.map",
@@ -21,7 +21,7 @@ const FILES: [&str; 5] = [
     "/docs/",
 ];
 
-/// Does the same on so many connections, each again and again.
+/// Does the same on this many connections, repeatedly on each.
 async fn visitors<F>(
     field: Arc<Field>,
     count: u64,
@@ -49,7 +49,7 @@ pub(in crate::fairness) fn get(path: &str, from: Option<IpAddr>) -> String {
     format!("GET {path} HTTP/1.1\r\nHost: fair\r\n{from}\r\n")
 }
 
-/// The head of an upload by a user of an app, of so many bytes.
+/// The head of an upload of this many bytes, by a user of an app.
 pub(in crate::fairness) fn post(
     app: &str,
     user: &str,
@@ -67,13 +67,13 @@ pub(in crate::fairness) fn post(
     )
 }
 
-/// Sends a request and gives the status of the answer.
+/// Sends a request and returns the status of the answer.
 pub(in crate::fairness) async fn ask(stream: &mut impl Duplex, request: &str) -> Result<u16, End> {
     stream.write_all(request.as_bytes()).await?;
     status(stream).await
 }
 
-/// Reads the begin of an answer.
+/// Reads the beginning of an answer.
 async fn status(stream: &mut impl Duplex) -> Result<u16, End> {
     let mut begin = [0; 12];
     let read = timeout(Duration::from_secs(10), stream.read_exact(&mut begin)).await;
@@ -82,7 +82,7 @@ async fn status(stream: &mut impl Duplex) -> Result<u16, End> {
     status.and_then(|text| text.parse().ok()).ok_or(End::Broken)
 }
 
-/// The largest of the files that are there, and its size.
+/// The largest of the files that exist, and its size.
 pub(in crate::fairness) async fn largest(door: &Door) -> Result<(&'static str, usize), End> {
     let mut found = ("/healthz", 0);
     for path in FILES {
@@ -99,7 +99,7 @@ pub(in crate::fairness) async fn largest(door: &Door) -> Result<(&'static str, u
     Ok(found)
 }
 
-/// 1,024 visitors of twelve addresses ask for the largest file and read nothing.
+/// 1,024 visitors from twelve addresses request the largest file and read nothing.
 pub(super) async fn slow_readers(field: Arc<Field>) -> Result<(), End> {
     let (path, bytes) = largest(&field.door).await?;
     visitors(field, 1_024, move |field, n| async move {
@@ -113,9 +113,9 @@ pub(super) async fn slow_readers(field: Arc<Field>) -> Result<(), End> {
     .await
 }
 
-/// The same of a file that a user has uploaded, asked for as often as places allow.
+/// The same for a file that a user has uploaded, requested as often as slots allow.
 pub(super) async fn slow_downloads(field: Arc<Field>) -> Result<(), End> {
-    /// Of the file.
+    /// Size of the file.
     const BYTES: usize = 4 << 20;
     let mut stream = field.door.connect().await?;
     let head = post(OPEN_APP, "owner", None, BYTES, v4(1));
@@ -149,7 +149,7 @@ pub(super) async fn slow_downloads(field: Arc<Field>) -> Result<(), End> {
     .await
 }
 
-/// Uploads without a token, of which a byte comes now and then; the answer is not read.
+/// Uploads without a token, whose bytes arrive one by one; the answer is not read.
 pub(super) async fn slow_posts(field: Arc<Field>) -> Result<(), End> {
     visitors(field, 1_200, |field, n| async move {
         let mut stream = field.door.connect_narrow().await?;
@@ -167,7 +167,7 @@ pub(super) async fn slow_posts(field: Arc<Field>) -> Result<(), End> {
     .await
 }
 
-/// Fifteen users with as many uploads as they may have, of which a byte comes now and then.
+/// Fifteen users with as many uploads as they may have, whose bytes arrive one by one.
 pub(super) async fn slow_uploads(field: Arc<Field>) -> Result<(), End> {
     visitors(field, 15 * 18, |field, n| async move {
         let mut stream = field.door.connect_narrow().await?;
@@ -191,7 +191,7 @@ pub(super) async fn slow_uploads(field: Arc<Field>) -> Result<(), End> {
 /// One user fills the server with files of the largest size.
 pub(super) async fn filling(field: Arc<Field>) -> Result<(), End> {
     visitors(field, 6, |field, _| async move {
-        /// As large as a file may be.
+        /// The largest allowed file.
         const BYTES: usize = 32 << 20;
         let mut stream = field.door.connect().await?;
         stream
@@ -211,7 +211,7 @@ pub(super) async fn filling(field: Arc<Field>) -> Result<(), End> {
     .await
 }
 
-/// Uploads with tokens that are none.
+/// Uploads with invalid tokens.
 pub(super) async fn bogus_tokens(field: Arc<Field>) -> Result<(), End> {
     visitors(field, 16, |field, n| async move {
         let mut stream = field.door.connect().await?;
@@ -223,7 +223,7 @@ pub(super) async fn bogus_tokens(field: Arc<Field>) -> Result<(), End> {
     .await
 }
 
-/// Pages, as often as the machine can ask, each from its own address.
+/// Pages, as often as the machine can request them, each from its own address.
 pub(super) async fn pages(field: Arc<Field>) -> Result<(), End> {
     let (path, _) = largest(&field.door).await?;
     visitors(field, 16, move |field, n| async move {
@@ -236,7 +236,7 @@ pub(super) async fn pages(field: Arc<Field>) -> Result<(), End> {
     .await
 }
 
-/// Many requests in one piece, on connections that are kept.
+/// Many requests at once, on connections that are kept open.
 pub(super) async fn pipelines(field: Arc<Field>) -> Result<(), End> {
     visitors(field, 8, |field, n| async move {
         let stream = field.door.connect().await?;
@@ -261,8 +261,8 @@ pub(super) async fn pipelines(field: Arc<Field>) -> Result<(), End> {
     .await
 }
 
-/// Asks for a page and keeps the connection, which is then made a WebSocket on which nothing is
-/// said.
+/// Requests a page and keeps the connection, which then becomes a WebSocket on which nothing is
+/// sent.
 pub(super) async fn kept_upgrades(field: Arc<Field>) -> Result<(), End> {
     visitors(field, 1_500, |field, n| async move {
         let mut stream = field.door.connect().await?;
@@ -277,7 +277,7 @@ pub(super) async fn kept_upgrades(field: Arc<Field>) -> Result<(), End> {
     .await
 }
 
-/// Asks for a page and keeps the connection.
+/// Requests a page and keeps the connection.
 pub(super) async fn kept(field: Arc<Field>) -> Result<(), End> {
     visitors(field, 2_000, |field, n| async move {
         let mut stream = field.door.connect().await?;

@@ -1,7 +1,8 @@
-//! The attacks by their names. Each runs until it is stopped, and bears whatever the server does to
+//! The attacks by name. Each runs until it is stopped, and tolerates whatever the server does to
 //! it.
 //!
-//! Reading order: `flood` (one connection), `users` and `crowds` (after a login), `strangers`, `http`, `tls`, `h2`.
+//! Reading order: `flood` (one connection), `users` and `crowds` (after a login), `strangers`,
+//! `http`, `tls`, `h2`.
 
 mod crowds;
 mod flood;
@@ -22,9 +23,9 @@ type Run = Pin<Box<dyn Future<Output = Result<(), End>> + Send>>;
 
 /// One attack on the program.
 pub(crate) struct Attack {
-    /// Letters, digits and dashes.
+    /// The name: letters, digits and dashes.
     pub(crate) name: &'static str,
-    /// Who does what, for the page.
+    /// A description for the page.
     pub(crate) what: &'static str,
     pub(crate) over: Wire,
     pub(crate) run: fn(Arc<Field>) -> Run,
@@ -41,9 +42,9 @@ macro_rules! attacks {
     };
 }
 
-/// All of them, in the order of the page.
+/// All attacks, in the order of the page.
 pub(crate) const ATTACKS: &[Attack] = attacks! {
-    // A user who has logged in.
+    // Attacks by a user who has logged in.
     Plain "pings-1" "one user, `Ping`, 264 a frame" (|f| users::pings(f, 1));
     Plain "pings-4" "four users, the same" (|f| users::pings(f, 4));
     Plain "pongs" "one user, `Pong` that answers nothing, 264 a frame" users::pongs;
@@ -67,7 +68,7 @@ pub(crate) const ATTACKS: &[Attack] = attacks! {
     Plain "login-over-login" "one user, login over login, 180 messages each" users::login_over_login;
     Plain "resuming-flood" "two users, `Ping`, resumed at once when sent away" users::resuming_flood;
     Plain "resume-loops" "two users, resume and close, again and again" users::resume_loops;
-    // Many users of one app.
+    // Attacks by many users of one app.
     Plain "large-fan-out" "32 KB to 400 members, 55 a second" crowds::large_fan_out;
     Plain "chatter" "100 members of a channel, 20 bytes each 55 times a second" crowds::chatter;
     Plain "deaf" "five senders of 32 KB, 55 a second each, to 100 who never read" crowds::deaf;
@@ -78,7 +79,7 @@ pub(crate) const ATTACKS: &[Attack] = attacks! {
     Plain "histories" "60 users write and read a history, 240 calls a second" crowds::histories;
     Plain "logins" "logins of an open app, as many as the machine can make" crowds::logins;
     Plain "legacy-lists" "one legacy client, the list of 1,500 members, 60 a second" crowds::legacy_lists;
-    // Strangers.
+    // Attacks by strangers.
     Plain "empty-resumes-1" "one stranger, empty `Resume` frames" (|f| strangers::empty_resumes(f, 1));
     Plain "empty-resumes-4" "four strangers, the same" (|f| strangers::empty_resumes(f, 4));
     Plain "empty-resumes-8" "eight strangers, the same" (|f| strangers::empty_resumes(f, 8));
@@ -99,7 +100,7 @@ pub(crate) const ATTACKS: &[Attack] = attacks! {
     Plain "refused-and-kept" "4,000 refused requests whose connections stay open" strangers::refused_and_kept;
     Plain "churn" "TCP connections opened and closed" strangers::churn;
     Plain "upgrade-churn" "WebSockets opened and closed" strangers::upgrade_churn;
-    // The legacy door.
+    // Attacks on the legacy door.
     Plain "legacy-pings-1" "one legacy stranger, `[\"ping\",1]`" (|f| strangers::legacy_pings(f, 1));
     Plain "legacy-pings-4" "four legacy strangers, the same" (|f| strangers::legacy_pings(f, 4));
     Plain "legacy-calls" "four legacy strangers, calls without a login" strangers::legacy_calls;
@@ -110,7 +111,7 @@ pub(crate) const ATTACKS: &[Attack] = attacks! {
     Plain "legacy-unknown-calls" "four legacy accounts, calls that the server does not know" (|f| strangers::legacy_flood(f, 4, strangers::unknown_calls));
     Plain "legacy-polls" "four legacy accounts, polls for nothing" (|f| strangers::legacy_flood(f, 4, strangers::polls));
     Plain "legacy-user-pings" "four legacy accounts, `[\"ping\",1]`" (|f| strangers::legacy_flood(f, 4, strangers::pings_of_legacy));
-    // HTTP.
+    // Attacks over HTTP.
     Plain "slow-readers" "1,024 visitors of 12 addresses ask for the largest file and do not read it" http::slow_readers;
     Plain "slow-downloads" "600 downloads of a file of 4 MB by 100 users who do not read" http::slow_downloads;
     Plain "slow-posts" "1,200 uploads without a token, two bytes a second" http::slow_posts;
@@ -121,7 +122,7 @@ pub(crate) const ATTACKS: &[Attack] = attacks! {
     Plain "pipelines" "200 requests in one piece, on eight connections" http::pipelines;
     Plain "kept" "2,000 connections kept after a page" http::kept;
     Plain "kept-upgrades" "1,500 connections kept after a page, then made WebSockets" http::kept_upgrades;
-    // TLS.
+    // Attacks on TLS.
     Tls "tls-half-open" "3,000 TLS handshakes begun and not ended" tls::half_open;
     Tls "tls-handshakes" "whole TLS handshakes, as many as the machine can make" tls::handshakes;
     Tls "tls-silent" "1,500 TLS connections on which nothing is said" tls::silent;

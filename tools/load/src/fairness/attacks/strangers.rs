@@ -1,4 +1,4 @@
-//! What somebody can do who has not logged in.
+//! What somebody who has not logged in can do.
 
 use std::future::pending;
 use std::net::IpAddr;
@@ -16,10 +16,10 @@ use super::users::FRAME_MESSAGES;
 use crate::fairness::door::{Duplex, End, OPEN_APP, SAFE_APP, binary, frame_of, text, upgrade};
 use crate::fairness::field::{Field, again, v4, v6};
 
-/// How attackers come by their addresses.
+/// How attackers obtain their addresses.
 pub(super) type Sources = fn(u64) -> Option<IpAddr>;
 
-/// A proxy that states nobody, or a client on this machine.
+/// A proxy that forwards no address, or a client on this machine.
 pub(super) fn unstated(_: u64) -> Option<IpAddr> {
     None
 }
@@ -29,17 +29,17 @@ pub(super) fn one(_: u64) -> Option<IpAddr> {
     v4(0)
 }
 
-/// A hundred connections of each /64 of one IPv6 line.
+/// A hundred connections from each /64 of one IPv6 customer.
 pub(super) fn line(n: u64) -> Option<IpAddr> {
     v6(n / 100)
 }
 
-/// A hundred connections of each of many IPv4 addresses.
+/// A hundred connections from each of many IPv4 addresses.
 pub(super) fn hundred_each(n: u64) -> Option<IpAddr> {
     v4(n / 100)
 }
 
-/// So many strangers do the same at once, each again and again.
+/// Makes this many strangers do the same concurrently, repeatedly.
 async fn crowd<F>(
     field: Arc<Field>,
     count: u64,
@@ -59,7 +59,7 @@ where
             })
             .await;
         });
-        // All at once would be a thing of the kernel's queue.
+        // All at once would only test the kernel's queue.
         if n % 64 == 63 {
             tokio::task::yield_now().await;
         }
@@ -84,7 +84,7 @@ async fn flood(
     Ok(())
 }
 
-/// Frames with an empty `Resume`, without pause.
+/// Frames with an empty `Resume`, without a pause.
 pub(super) async fn empty_resumes(field: Arc<Field>, connections: u64) -> Result<(), End> {
     flood(field, connections, "/rtm", |_| {
         repeat(binary(&[0x0a, 2, 0x12, 0]), 1)
@@ -92,7 +92,7 @@ pub(super) async fn empty_resumes(field: Arc<Field>, connections: u64) -> Result
     .await
 }
 
-/// Pings of our own protocol before any login.
+/// Pings of the native protocol before any login.
 pub(super) async fn pings(field: Arc<Field>) -> Result<(), End> {
     flood(field, 4, "/rtm", |_| {
         repeat(binary(&[0x0a, 2, 0x2a, 0].repeat(264)), FRAME_MESSAGES)
@@ -118,12 +118,12 @@ pub(super) async fn legacy_calls(field: Arc<Field>) -> Result<(), End> {
     .await
 }
 
-/// Frames that no legacy client knows, without a login.
+/// Frames that the legacy door does not know, without a login.
 pub(super) async fn legacy_nonsense(field: Arc<Field>) -> Result<(), End> {
     flood(field, 4, "/", |_| repeat(text("[\"x\",{}]"), 1)).await
 }
 
-/// A resume of a session that there is not, each on a connection of its own.
+/// A resume of a session that does not exist, each on a connection of its own.
 pub(super) async fn bogus_resumes(field: Arc<Field>, from: Sources) -> Result<(), End> {
     crowd(field, 16, move |field, n| async move {
         let mut socket = field.door.open("/rtm", from(n)).await?;
@@ -142,7 +142,7 @@ pub(super) async fn bogus_resumes(field: Arc<Field>, from: Sources) -> Result<()
     .await
 }
 
-/// A login with a token that is none, each on a connection of its own.
+/// A login with an invalid token, each on a connection of its own.
 pub(super) async fn bogus_logins(field: Arc<Field>, from: Sources) -> Result<(), End> {
     crowd(field, 16, move |field, n| async move {
         let token = format!("007{}", "eJxTYDB+".repeat(400));
@@ -153,7 +153,7 @@ pub(super) async fn bogus_logins(field: Arc<Field>, from: Sources) -> Result<(),
     .await
 }
 
-/// A frame with as much of a login as is allowed, which does not end.
+/// A login frame of the largest allowed size, which never ends.
 pub(super) async fn half_logins(field: Arc<Field>) -> Result<(), End> {
     crowd(field, 2_000, |field, n| async move {
         let mut socket = field.door.open("/rtm", hundred_each(n)).await?;
@@ -177,7 +177,7 @@ async fn stay(reader: &mut crate::fairness::door::Reader) -> Result<(), End> {
     }
 }
 
-/// WebSockets on which nothing is ever said.
+/// WebSockets on which nothing is ever sent.
 pub(super) async fn silent(field: Arc<Field>, count: u64, from: Sources) -> Result<(), End> {
     crowd(field, count, move |field, n| async move {
         let mut socket = field.door.open("/rtm", from(n % count)).await?;
@@ -188,7 +188,7 @@ pub(super) async fn silent(field: Arc<Field>, count: u64, from: Sources) -> Resu
     .await
 }
 
-/// The same of legacy clients, one handshake in so many microseconds, from one address.
+/// The same with legacy clients: one handshake in this many microseconds, from one address.
 pub(super) async fn legacy_silent(field: Arc<Field>) -> Result<(), End> {
     field.ready();
     let mut ticks = tokio::time::interval(Duration::from_micros(2_200));
@@ -211,7 +211,7 @@ pub(super) async fn legacy_silent(field: Arc<Field>) -> Result<(), End> {
     }
 }
 
-/// Legacy logins that are wrong, over and over on as many connections as the machine makes.
+/// Invalid legacy logins, repeatedly, on as many connections as the machine can make.
 pub(super) async fn legacy_bogus(field: Arc<Field>) -> Result<(), End> {
     crowd(field, 16, |field, n| async move {
         let login = json!(["login", {
@@ -241,7 +241,7 @@ pub(super) async fn legacy_login_loops(field: Arc<Field>) -> Result<(), End> {
     .await
 }
 
-/// What a legacy client can say after its login, without pause.
+/// What a legacy client can send after its login, without a pause.
 pub(super) async fn legacy_flood(
     field: Arc<Field>,
     connections: u64,
@@ -262,7 +262,7 @@ pub(super) fn unknown_calls(line: String) -> Say {
     repeat(legacy_call(&line, 1, "no_such_function", json!({})), 1)
 }
 
-/// Polls for messages that there are not.
+/// Polls when there are no messages.
 pub(super) fn polls(line: String) -> Say {
     each(1, move |number, _| {
         legacy_call(
@@ -279,7 +279,7 @@ pub(super) fn pings_of_legacy(_: String) -> Say {
     repeat(text("[\"ping\",1]"), 1)
 }
 
-/// The begin of a request, and then a byte now and then.
+/// The beginning of a request, and then a byte at intervals.
 pub(super) async fn slow_heads(field: Arc<Field>) -> Result<(), End> {
     crowd(field, 3_000, |field, n| async move {
         let mut stream = field.door.connect().await?;
@@ -298,7 +298,7 @@ pub(super) async fn slow_heads(field: Arc<Field>) -> Result<(), End> {
     .await
 }
 
-/// TCP connections on which nothing is said.
+/// TCP connections on which nothing is sent.
 pub(super) async fn mute(field: Arc<Field>) -> Result<(), End> {
     crowd(field, 3_000, |field, _| async move {
         let mut stream = field.door.tcp().await?;
@@ -317,14 +317,15 @@ pub(super) async fn refused_and_kept(field: Arc<Field>) -> Result<(), End> {
         stream.write_all(head.as_bytes()).await?;
         field.did(1, head.len());
         let _held = field.hold();
-        // The answer is never read: the server cannot be rid of us by it.
+        // The answer is never read, so that the server cannot get rid of the connection by sending
+        // it.
         tokio::time::sleep(Duration::from_secs(8)).await;
         Ok(())
     })
     .await
 }
 
-/// Heads of the largest size with as many headers as are allowed, and one more.
+/// Heads of the largest size with as many headers as allowed, and one more.
 pub(super) async fn head_bombs(field: Arc<Field>) -> Result<(), End> {
     crowd(field, 16, |field, n| async move {
         let mut head = upgrade("/rtm", hundred_each(n));
@@ -361,7 +362,7 @@ pub(super) async fn upgrade_churn(field: Arc<Field>) -> Result<(), End> {
     .await
 }
 
-/// Waits until the server has had enough.
+/// Waits until the server closes the connection.
 pub(super) async fn until_over(stream: &mut (impl Duplex + ?Sized)) -> Result<(), End> {
     let mut buffer = [0; 4096];
     loop {

@@ -1,4 +1,4 @@
-//! What can be done to a server that speaks TLS.
+//! Attacks on a server that uses TLS.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -34,11 +34,11 @@ where
     Ok(())
 }
 
-/// The begin of a handshake, and no more of it.
+/// The beginning of a handshake, and no more.
 pub(super) async fn half_open(field: Arc<Field>) -> Result<(), End> {
     clients(field, 3_000, |field, _| async move {
         let mut tcp = field.door.tcp().await?;
-        // A record of 512 bytes with a client's greeting, of which six are here.
+        // A record of 512 bytes with a ClientHello, of which six bytes are sent.
         tcp.write_all(&[0x16, 3, 1, 2, 0, 1, 0, 1, 0xfc, 3, 3])
             .await?;
         field.did(1, 11);
@@ -48,7 +48,7 @@ pub(super) async fn half_open(field: Arc<Field>) -> Result<(), End> {
     .await
 }
 
-/// Whole handshakes, as many as the machine can make.
+/// Complete handshakes, as many as the machine can make.
 pub(super) async fn handshakes(field: Arc<Field>) -> Result<(), End> {
     clients(field, 8, |field, _| async move {
         drop(field.door.connect().await?);
@@ -58,7 +58,7 @@ pub(super) async fn handshakes(field: Arc<Field>) -> Result<(), End> {
     .await
 }
 
-/// A user's frames a byte at a time, each byte a record of its own.
+/// A user's frames a byte at a time, each byte in a record of its own.
 pub(super) async fn tiny_records(field: Arc<Field>) -> Result<(), End> {
     clients(field, 4, |field, n| async move {
         let user = format!("flooder{}", n % 4);
@@ -88,7 +88,7 @@ pub(super) async fn tiny_records(field: Arc<Field>) -> Result<(), End> {
     .await
 }
 
-/// Handshakes that are whole, after which nothing is said.
+/// Complete handshakes, after which nothing is sent.
 pub(super) async fn silent(field: Arc<Field>) -> Result<(), End> {
     clients(field, 1_500, |field, _| async move {
         let mut stream = field.door.connect().await?;

@@ -1,4 +1,4 @@
-//! What one user who has logged in can do with a few connections.
+//! What one logged-in user can do with a few connections.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,10 +16,10 @@ use super::flood::{Ears, Flood, Say, Who, repeat};
 use crate::fairness::door::{End, MASK, OPEN_APP, binary, frame_of, message, request};
 use crate::fairness::field::{Field, again, v4};
 
-/// As many messages as a frame may have.
+/// As many messages as a frame may contain.
 pub(super) const FRAME_MESSAGES: u64 = 264;
 
-/// The same few bytes again and again, over so many connections of as many users.
+/// Sends the same few bytes repeatedly, over this many connections of as many users.
 async fn repeated(field: Arc<Field>, connections: u64, say: fn() -> Say) -> Result<(), End> {
     many(field, connections, Ears::Open, move |_| say()).await
 }
@@ -41,7 +41,7 @@ async fn many(
     Ok(())
 }
 
-/// `Ping` of our own protocol, as many as fit into a frame.
+/// `Ping` of the native protocol, as many as fit into a frame.
 pub(super) async fn pings(field: Arc<Field>, connections: u64) -> Result<(), End> {
     repeated(field, connections, || {
         repeat(binary(&[0x0a, 2, 0x2a, 0].repeat(264)), FRAME_MESSAGES)
@@ -49,7 +49,7 @@ pub(super) async fn pings(field: Arc<Field>, connections: u64) -> Result<(), End
     .await
 }
 
-/// `Pong`, which answers nothing.
+/// `Pong` that answers nothing.
 pub(super) async fn pongs(field: Arc<Field>) -> Result<(), End> {
     repeated(field, 1, || {
         repeat(binary(&[0x0a, 2, 0x1a, 0].repeat(264)), FRAME_MESSAGES)
@@ -57,7 +57,7 @@ pub(super) async fn pongs(field: Arc<Field>) -> Result<(), End> {
     .await
 }
 
-/// Messages that say nothing at all.
+/// Messages without any content.
 pub(super) async fn nothings(field: Arc<Field>) -> Result<(), End> {
     repeated(field, 1, || {
         repeat(binary(&[0x0a, 0].repeat(264)), FRAME_MESSAGES)
@@ -80,12 +80,12 @@ pub(super) async fn ws_pings(field: Arc<Field>) -> Result<(), End> {
     repeated(field, 2, || repeat(encode_ping(b"?", MASK).to_vec(), 1)).await
 }
 
-/// The same that want no answer.
+/// The same with frames that need no answer.
 pub(super) async fn ws_pongs(field: Arc<Field>) -> Result<(), End> {
     repeated(field, 2, || repeat(encode_pong(b"", MASK).to_vec(), 1)).await
 }
 
-/// One message in as many pieces as are allowed, most of them empty.
+/// One message in as many fragments as allowed, most of them empty.
 pub(super) async fn fragments(field: Arc<Field>) -> Result<(), End> {
     repeated(field, 2, || {
         let mut frame = vec![0x02, 0x81, 0, 0, 0, 0, 0x0a];
@@ -99,7 +99,7 @@ pub(super) async fn fragments(field: Arc<Field>) -> Result<(), End> {
     .await
 }
 
-/// The request that has been answered already, again and again.
+/// A request that has already been answered, repeatedly.
 pub(super) async fn repeats(field: Arc<Field>) -> Result<(), End> {
     repeated(field, 1, || {
         let call = Call::Leave(Leave {
@@ -111,15 +111,15 @@ pub(super) async fn repeats(field: Arc<Field>) -> Result<(), End> {
     .await
 }
 
-/// Calls, as many as may be open, each frame confirming what was heard.
+/// Calls, as many as may be open; each frame confirms what was received.
 async fn calls(
     field: Arc<Field>,
     connections: u64,
     ears: Ears,
     call: fn(u64) -> Option<Call>,
 ) -> Result<(), End> {
-    /// Calls in a frame, and answers that may be on their way: below what may be open or
-    /// unconfirmed at once, so that nothing is closed for that.
+    /// Calls per frame, and answers that may be in transit: below the bounds on open requests and
+    /// unconfirmed frames, so that nothing is closed for exceeding those.
     const CALLS: u64 = 120;
     const UNHEARD_MAX: u64 = 500;
     many(field, connections, ears, move |_| {
@@ -147,7 +147,7 @@ pub(super) async fn leaves(field: Arc<Field>) -> Result<(), End> {
     .await
 }
 
-/// Cancels invitations that there are not.
+/// Cancels invitations that do not exist.
 pub(super) async fn cancels(field: Arc<Field>) -> Result<(), End> {
     calls(field, 1, Ears::Open, |cseq| {
         Some(Call::CancelInvitation(CancelInvitation { number: cseq }))
@@ -160,7 +160,7 @@ pub(super) async fn unknown(field: Arc<Field>) -> Result<(), End> {
     calls(field, 1, Ears::Open, |_| None).await
 }
 
-/// Messages with an argument that is refused.
+/// Messages with an invalid argument.
 pub(super) async fn bad_arguments(field: Arc<Field>) -> Result<(), End> {
     calls(field, 4, Ears::Open, |_| {
         Some(Call::SendToPeer(SendToPeer {
@@ -172,7 +172,7 @@ pub(super) async fn bad_arguments(field: Arc<Field>) -> Result<(), End> {
     .await
 }
 
-/// Counts of as many channels as one call may ask for, far above the rate.
+/// Counts for as many channels as one call may name, far above the rate.
 pub(super) async fn counts(field: Arc<Field>) -> Result<(), End> {
     calls(field, 2, Ears::Open, |_| {
         let channels = (0..32).map(|n| format!("channel{n}"));
@@ -210,7 +210,7 @@ pub(super) async fn invites(field: Arc<Field>) -> Result<(), End> {
     .await
 }
 
-/// A close frame, and more after it.
+/// A close frame, followed by more data.
 pub(super) async fn talk_after_close(field: Arc<Field>) -> Result<(), End> {
     field.ready();
     let mut tasks = tokio::task::JoinSet::new();
@@ -233,7 +233,7 @@ pub(super) async fn talk_after_close(field: Arc<Field>) -> Result<(), End> {
     Ok(())
 }
 
-/// Text where binary is expected, of the largest size, from as many users as come.
+/// Text frames where binary is expected, of the largest size, from as many users as possible.
 pub(super) async fn large_text(field: Arc<Field>) -> Result<(), End> {
     repeated(field, 2, || {
         let mut frame = Vec::new();
@@ -283,7 +283,7 @@ pub(super) async fn login_loops(field: Arc<Field>) -> Result<(), End> {
     Ok(())
 }
 
-/// Logs in over its own login, again and again, with messages each time.
+/// Logs in repeatedly, replacing its own login, with messages each time.
 pub(super) async fn login_over_login(field: Arc<Field>) -> Result<(), End> {
     field.ready();
     let mut before = None;
@@ -298,7 +298,7 @@ pub(super) async fn login_over_login(field: Arc<Field>) -> Result<(), End> {
                 });
                 let kinds = (1..=180).map(|cseq| request(cseq, Some(send.clone())));
                 let frame = frame_of(kinds, 0);
-                // It may have been replaced already.
+                // It may already have been replaced.
                 let _ = socket.writer.write_all(&frame).await;
                 field.did(180, frame.len());
                 before = Some(socket);
@@ -313,7 +313,7 @@ pub(super) async fn login_over_login(field: Arc<Field>) -> Result<(), End> {
     Ok(())
 }
 
-/// Floods, and when it is disconnected resumes its session at once and goes on.
+/// Floods, and when it is disconnected resumes its session at once and continues.
 pub(super) async fn resuming_flood(field: Arc<Field>) -> Result<(), End> {
     resume_again_and_again(field, || {
         repeat(binary(&[0x0a, 2, 0x2a, 0].repeat(264)), FRAME_MESSAGES)
@@ -321,7 +321,7 @@ pub(super) async fn resuming_flood(field: Arc<Field>) -> Result<(), End> {
     .await
 }
 
-/// Resumes and closes, and so on, without saying anything.
+/// Resumes and closes repeatedly, without sending anything.
 pub(super) async fn resume_loops(field: Arc<Field>) -> Result<(), End> {
     resume_again_and_again(field, || {
         let mut close = Some(encode_close(1000, "", MASK));
