@@ -208,13 +208,20 @@ impl Page {
     }
 }
 
+/// What somebody takes for writing: messages that come one by one, not a wait for anything.
+fn pace(pause: Duration) {
+    if !pause.is_zero() {
+        std::thread::sleep(pause);
+    }
+}
+
 /// Sends the texts of these numbers, without waiting for answers.
 fn send(sender: &mut Legacy, peer: &str, numbers: std::ops::Range<usize>, pause: Duration) {
     for n in numbers {
         let args =
             json!({"peer": peer, "flag": "v1:E:3600", "t": "instant", "content": n.to_string()});
         sender.start("user_sendmsg", args);
-        std::thread::sleep(pause);
+        pace(pause);
     }
 }
 

@@ -1,6 +1,6 @@
 //! Users: logins, presence, attributes, names.
 
-use std::time::Duration;
+use std::time::SystemTime;
 
 use serde_json::json;
 use tidings_wire::proto::request::Call;
@@ -14,19 +14,27 @@ use super::{Pair, Placement, Rtm, event, is_refused, legacy_at, rtm_at, send, te
 use crate::client::{Heard, Legacy};
 use crate::common;
 
+/// Logins of one user within one millisecond have no later one: returns in the next.
+fn next_millisecond() {
+    let now = || SystemTime::UNIX_EPOCH.elapsed().expect("after 1970");
+    let begin = now().as_millis();
+    while now().as_millis() <= begin {
+        std::thread::yield_now();
+    }
+}
+
 #[test]
 fn the_later_login_wins_across_worlds() {
     let server = common::start();
     for placement in Placement::BOTH {
         let user = format!("user-{placement}");
         let mut legacy = Legacy::login(server.address(), &user);
-        // Logins of one user within one millisecond have no later one.
-        std::thread::sleep(Duration::from_millis(5));
+        next_millisecond();
         let mut rtm = rtm_at(&server, placement, legacy.hub, &user);
         assert_eq!(legacy.frame()[0], "kick");
         assert_eq!(legacy.frame(), json!(["close", "kick"]));
         assert!(matches!(legacy.next(), Heard::Closed(..)));
-        std::thread::sleep(Duration::from_millis(5));
+        next_millisecond();
         let hub = rtm.hub.expect("the handshake was ours");
         let mut legacy = legacy_at(&server, placement, hub, &user);
         assert_eq!(rtm.closed().1, "remote_login");
