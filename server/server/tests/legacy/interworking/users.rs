@@ -1,6 +1,6 @@
 //! Users: logins, presence, attributes, names.
 
-use std::time::{Duration, Instant};
+use std::time::SystemTime;
 
 use serde_json::json;
 use tidings_wire::proto::request::Call;
@@ -14,10 +14,11 @@ use super::{Pair, Placement, Rtm, event, is_refused, legacy_at, rtm_at, send, te
 use crate::client::{Heard, Legacy};
 use crate::common;
 
-/// Logins of one user within one millisecond have no later one.
-fn let_the_clock_go_on() {
-    let began = Instant::now();
-    while began.elapsed() < Duration::from_millis(2) {
+/// Logins of one user within one millisecond have no later one: returns in the next.
+fn next_millisecond() {
+    let now = || SystemTime::UNIX_EPOCH.elapsed().expect("after 1970");
+    let begin = now().as_millis();
+    while now().as_millis() <= begin {
         std::thread::yield_now();
     }
 }
@@ -28,12 +29,12 @@ fn the_later_login_wins_across_worlds() {
     for placement in Placement::BOTH {
         let user = format!("user-{placement}");
         let mut legacy = Legacy::login(server.address(), &user);
-        let_the_clock_go_on();
+        next_millisecond();
         let mut rtm = rtm_at(&server, placement, legacy.hub, &user);
         assert_eq!(legacy.frame()[0], "kick");
         assert_eq!(legacy.frame(), json!(["close", "kick"]));
         assert!(matches!(legacy.next(), Heard::Closed(..)));
-        let_the_clock_go_on();
+        next_millisecond();
         let hub = rtm.hub.expect("the handshake was ours");
         let mut legacy = legacy_at(&server, placement, hub, &user);
         assert_eq!(rtm.closed().1, "remote_login");
@@ -129,8 +130,8 @@ fn user_attributes_are_one_set() {
     server.end();
 }
 
-/// A space of an RTM user id is no space in a line; an account beyond RTM's letters is shown as it
-/// is, and cannot be written to.
+/// A space of an RTM user id is no space in a line; an account beyond RTM's letters is shown as it is, and cannot be
+/// written to.
 #[test]
 fn users_of_one_world_only_are_seen_in_the_other() {
     let server = common::start();
@@ -166,8 +167,7 @@ fn users_of_one_world_only_are_seen_in_the_other() {
     server.end();
 }
 
-/// A channel named beyond RTM's letters is the legacy world's own; one with a space is both
-/// worlds'.
+/// A channel named beyond RTM's letters is the legacy world's own; one with a space is both worlds'.
 #[test]
 fn channels_of_one_world_only() {
     let server = common::start();
