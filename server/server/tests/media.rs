@@ -7,7 +7,6 @@ use std::io::{Read as _, Write as _};
 use std::net::{Shutdown, SocketAddr};
 use std::path::{Path, PathBuf};
 
-
 use common::{APP, Answer, TestServer, config, connect_tcp, until};
 use tempfile::TempDir;
 use tidings_server::{
