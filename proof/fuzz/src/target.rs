@@ -10,7 +10,7 @@ pub struct Target {
     pub name: &'static str,
     /// Takes the bytes. Panics when a promise is violated.
     pub run: fn(&[u8]) -> Answer,
-    /// Initial inputs.
+    /// Inputs that mutation starts from.
     pub seeds: fn() -> Vec<Vec<u8>>,
     /// Length of the longest input.
     pub bytes_max: usize,

@@ -105,7 +105,7 @@ pub enum Caller {
 pub enum Callee {
     /// It knows nothing of the invitation.
     Idle,
-    /// It rings.
+    /// The invitation rings there.
     Ringing,
     /// Its application has accepted.
     Accepting,

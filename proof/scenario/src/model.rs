@@ -173,7 +173,7 @@ pub struct File {
     pub file_name: String,
     /// A description for the receiver.
     pub description: String,
-    /// A thumbnail.
+    /// The bytes of a thumbnail.
     pub thumbnail: Vec<u8>,
 }
 

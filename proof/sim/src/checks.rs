@@ -56,7 +56,7 @@ pub enum Done {
     },
     /// The client has asked for the members.
     Listed {
-        /// The channel.
+        /// The channel asked about.
         channel: String,
     },
     /// An act that no check looks at.

@@ -100,7 +100,7 @@ pub struct FaultCase {
 /// The finding of a fault.
 #[derive(Debug, Clone)]
 pub struct Catch {
-    /// The seed.
+    /// The seed that showed the fault.
     pub seed: u64,
     /// The broken promise.
     pub violation: Violation,

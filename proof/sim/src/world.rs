@@ -228,7 +228,7 @@ pub struct World {
     pub(crate) disk: DiskCounts,
     pub(crate) recorded: RecordedInvitations,
     pub(crate) is_disk_full: bool,
-    /// Suspended clients.
+    /// Suspended clients, and what waits for them.
     pub(crate) frozen: BTreeMap<ClientId, Held>,
     /// By how many milliseconds a client's clock is ahead, and by how many parts in a million it is
     /// fast.

@@ -12,7 +12,7 @@ pub enum Crossing {
     Route {
         /// The hub that submitted the operation.
         from: HubId,
-        /// The operation.
+        /// The operation to carry out.
         op: BusOp,
     },
     /// Input for the receiver's hub.

@@ -12,8 +12,8 @@ use tidings_hub::ids::HubId;
 
 use crate::door::{Bus, Crossing, Outlet};
 
-/// Numbers of a topic's subscribers, in the order in which they subscribed; up to eight without an allocation. All of
-/// them are hubs of the shard's node.
+/// Numbers of a topic's subscribers, in the order in which they subscribed; up to eight without an
+/// allocation. All of them are hubs of the shard's node.
 type Subscribers = SmallVec<[u16; 8]>;
 
 /// Determines the home of each topic.

@@ -137,7 +137,7 @@ impl<S: FnMut(&StoreOp) -> Vec<StoreAnswer>> Desk<S> {
         &self.cells[at]
     }
 
-    /// The store.
+    /// The store that the test supplied.
     pub fn store(&mut self) -> &mut S {
         &mut self.store
     }

@@ -22,7 +22,7 @@ pub(crate) type Key = (AppId, String);
 /// never by a message.
 #[derive(Debug, Default)]
 pub struct RecentLogins {
-    /// Bound: `RECENT_MAX`.
+    /// Bound: at most `RECENT_MAX` entries.
     logins: BTreeMap<Key, Login>,
 }
 

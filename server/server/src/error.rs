@@ -35,7 +35,7 @@ pub enum StartError {
     /// The directory for uploaded files cannot be used.
     #[error("cannot use the directory {path} for uploaded files: {source}")]
     Media {
-        /// The directory.
+        /// The directory that cannot be used.
         path: PathBuf,
         /// The system's message.
         source: io::Error,
@@ -45,7 +45,7 @@ pub enum StartError {
     TlsFile {
         /// `certificate` or `key`.
         what: &'static str,
-        /// The file.
+        /// The file that cannot be read.
         path: PathBuf,
         /// The reader's message.
         source: io::Error,
@@ -55,7 +55,7 @@ pub enum StartError {
     TlsContent {
         /// `certificate` or `key`.
         what: &'static str,
-        /// The file.
+        /// The file with the wrong contents.
         path: PathBuf,
         /// The reader's message after a colon, if there is one.
         detail: String,

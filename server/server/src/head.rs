@@ -36,7 +36,7 @@ pub(crate) enum Verdict {
     Incomplete,
     /// A WebSocket of the native protocol.
     Upgrade {
-        /// The answer.
+        /// The complete HTTP answer.
         response: Bytes,
         /// Where the request ends.
         head_len: usize,
@@ -45,7 +45,7 @@ pub(crate) enum Verdict {
     },
     /// A WebSocket of the legacy protocol.
     Legacy {
-        /// The answer.
+        /// The complete HTTP answer.
         response: Bytes,
         /// Where the request ends.
         head_len: usize,

@@ -165,7 +165,7 @@ impl Intake {
     }
 }
 
-/// Judges measurements.
+/// Turns measurements into what hubs are told.
 #[derive(Debug)]
 pub(crate) struct Watch {
     max: u64,

@@ -11,13 +11,13 @@ pub struct Network {
     bits: u32,
 }
 
-/// Why a text is no range of addresses.
+/// Why a text is not a range of addresses.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0:?} is neither an address nor a range of addresses such as 10.0.0.0/8")]
 pub struct NetworkError(String);
 
 impl Network {
-    /// Whether the address is of the range. An IPv4 address mapped into IPv6 counts as the IPv4
+    /// Whether the address is in the range. An IPv4 address mapped into IPv6 counts as the IPv4
     /// address.
     pub fn contains(&self, address: IpAddr) -> bool {
         match (self.address, address.to_canonical()) {

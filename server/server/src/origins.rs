@@ -63,7 +63,7 @@ pub enum Origins {
     /// From pages of the server's own host, and of this machine if the server is reached as this
     /// machine: where no token is asked for, a page of anybody else could be any user.
     Own,
-    /// From these.
+    /// Only from these origins.
     Listed(Vec<OriginPattern>),
 }
 
@@ -126,10 +126,10 @@ impl Origins {
     }
 }
 
-/// The page that a connection was opened by, until it has logged in.
+/// The page that opened a connection, until the connection has logged in.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct StatedPage {
-    /// Empty if it was none that a browser states.
+    /// Empty if it was not an origin that browsers write.
     origin: Box<str>,
     is_own: bool,
 }
@@ -149,8 +149,7 @@ impl StatedPage {
     }
 }
 
-/// Whether an app has a rule of its own, so that whether a page may connect is known at its login
-/// only.
+/// Whether an app has a rule of its own: then only its login shows whether a page may connect.
 pub(crate) fn has_own_rules(apps: &Apps) -> bool {
     apps.listed.values().any(|app| !app.origins.is_empty())
 }
@@ -165,22 +164,22 @@ pub struct OriginPattern {
     is_wild: bool,
 }
 
-/// Why a text is no origin.
+/// Why a text is not an origin.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum OriginError {
-    /// There is no scheme.
+    /// It has no scheme.
     #[error("origin {0:?} has no scheme")]
     Scheme(String),
-    /// There is more than scheme, host and port.
+    /// It has more than scheme, host and port.
     #[error("origin {0:?} has more than a scheme, a host and a port")]
     Rest(String),
-    /// The host is none.
+    /// Its host is not valid.
     #[error("origin {0:?} has no host that a browser could state")]
     Host(String),
-    /// The port is none.
+    /// Its port is not valid.
     #[error("origin {0:?} has a port that is no number from 1 to 65535")]
     Port(String),
-    /// A star stands where it cannot.
+    /// A star in a place where it is not allowed.
     #[error("origin {0:?} has a `*` other than as its first label")]
     Wildcard(String),
 }

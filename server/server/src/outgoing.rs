@@ -1,4 +1,4 @@
-//! What waits to be written to one connection.
+//! Data waiting to be written to one connection.
 
 use std::collections::VecDeque;
 use std::io::{self, ErrorKind, IoSlice};
@@ -29,7 +29,7 @@ const LOG_BYTES_KEPT: usize = 64 << 10;
 /// and an idle connection keeps less than 300 bytes.
 const SPARE_PLACES: usize = 4;
 
-/// Bytes that are written as they are.
+/// Bytes that are written unchanged.
 #[derive(Debug)]
 enum Piece {
     /// A frame, shared with all its other receivers.
@@ -93,9 +93,9 @@ impl TurnLog {
         self.bytes.len() <= LOG_BYTES_MAX / 2
     }
 
-    /// Forgets everything. No connection may refer to it any more.
+    /// Forgets everything. No connection may refer to it any longer.
     pub(crate) fn clear(&mut self) {
-        // A busy turn's memory goes when a quiet one follows.
+        // A busy turn's memory is released when a quiet one follows.
         if self.bytes.capacity() > LOG_BYTES_KEPT && self.bytes.len() < LOG_BYTES_KEPT / 2 {
             self.bytes = Vec::new();
         }
@@ -122,10 +122,10 @@ pub(crate) struct Outgoing {
     bytes: usize,
 }
 
-/// How far a write has come.
+/// How far a write has got.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Written {
-    /// Everything.
+    /// Everything that was queued.
     All,
     /// As much as the socket takes for now.
     Blocked,
@@ -141,7 +141,7 @@ impl Outgoing {
                     return;
                 }
                 Some(Piece::Shared(last)) if last.len() <= COPIED_BYTES_MAX => {
-                    // A second small one: from now on they are copied.
+                    // A second small one: from here on they are copied.
                     let mut bytes = Vec::with_capacity(4 * COPIED_BYTES_MAX);
                     bytes.extend_from_slice(last);
                     bytes.extend_from_slice(frame);
@@ -166,8 +166,8 @@ impl Outgoing {
         }
     }
 
-    /// Drops what no byte was written of: its client will have it again, or be told that it has
-    /// missed it.
+    /// Drops frames of which no byte has been written: the client will get them again, or learn
+    /// that it has missed them.
     pub(crate) fn drop_unwritten(&mut self) {
         let begun = usize::from(self.written > 0);
         self.pieces.truncate(begun);
@@ -175,7 +175,7 @@ impl Outgoing {
         self.bytes = self.pieces.iter().map(Piece::len).sum::<usize>() - self.written;
     }
 
-    /// Takes out of the log what still waits.
+    /// Copies waiting frames out of the log.
     pub(crate) fn keep(&mut self, log: &TurnLog) {
         for piece in &mut self.pieces {
             if let Piece::Logged(range) = piece {
@@ -188,7 +188,7 @@ impl Outgoing {
         self.pieces.is_empty()
     }
 
-    /// Bytes that wait.
+    /// Bytes waiting to be written.
     pub(crate) fn bytes(&self) -> usize {
         self.bytes
     }

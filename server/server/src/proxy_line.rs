@@ -12,18 +12,18 @@ const LINE_BYTES_MAX: usize = 107;
 
 const START: &[u8] = b"PROXY ";
 
-/// What stands at the beginning.
+/// How the line starts.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Beginning {
-    /// No such line.
+    /// There is no such line.
     Other,
-    /// One that is not whole.
+    /// The line is incomplete.
     Incomplete,
-    /// One of so many bytes; for whom it speaks, if it says so.
+    /// A line of this many bytes, and the client that it states, if any.
     Line(usize, Option<IpAddr>),
 }
 
-/// Looks at the first bytes of a connection.
+/// Parses the first bytes of a connection.
 pub(crate) fn look_at(bytes: &[u8]) -> Beginning {
     if !bytes.starts_with(START) {
         return Beginning::Other;
@@ -41,7 +41,7 @@ pub(crate) fn look_at(bytes: &[u8]) -> Beginning {
     }
 }
 
-/// `None` = the line is none of the protocol.
+/// `None` = the line is not valid.
 fn source(line: &str) -> Option<Option<IpAddr>> {
     let mut words = line.split(' ').skip(1);
     let is_v6 = match words.next()? {

@@ -1,11 +1,11 @@
-//! Where the server is in its life, and how its store is, for `/readyz`.
+//! The server's phase, and the state of its store, for `/readyz`.
 
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use tidings_store::Access;
 
-/// Where the server is in its life.
+/// The phase of the server's life.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Phase {
     Starting,
@@ -20,7 +20,7 @@ pub(crate) struct Readiness {
     store: Mutex<Access>,
 }
 
-/// What a health check is told.
+/// The contents of the answer to a health check.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Report {
     pub(crate) is_good: bool,
@@ -28,7 +28,7 @@ pub(crate) struct Report {
 }
 
 impl Report {
-    /// Whoever answers lives.
+    /// Any answer shows that the process is alive.
     pub(crate) fn lives() -> Self {
         Self {
             is_good: true,
@@ -43,8 +43,7 @@ impl Readiness {
         let (is_good, text) = match self.phase() {
             Phase::Ready => match self.store() {
                 Access::Full => (true, "ready\n"),
-                // Live messages go on, and so do reads and deletions: it is no reason to send
-                // everybody away.
+                // Live messages, reads and deletions still work: no reason to disconnect everybody.
                 Access::NoSpace { .. } => (
                     true,
                     "ready\nstore: the disk is nearly full, nothing new is stored\n",
@@ -68,18 +67,18 @@ impl Readiness {
         }
     }
 
-    /// Goes on to a later phase, never back.
+    /// Advances to a later phase, never back.
     pub(crate) fn advance(&self, phase: Phase) {
         self.phase.fetch_max(phase as u8, Ordering::Relaxed);
     }
 
-    /// What the store accepts.
+    /// What the store accepts at present.
     pub(crate) fn store(&self) -> Access {
         let store = self.store.lock().unwrap_or_else(PoisonError::into_inner);
         store.clone()
     }
 
-    /// Keeps what the store accepts from now on, and tells it to the log.
+    /// Sets what the store accepts from now on, and logs the change.
     pub(crate) fn note_store(&self, access: &Access) {
         let mut store = self.store.lock().unwrap_or_else(PoisonError::into_inner);
         match (&*store, access) {

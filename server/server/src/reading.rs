@@ -1,9 +1,8 @@
-//! What comes in: the bytes of clients, and the frames in them.
+//! Input: the bytes of clients, and the frames in them.
 //!
-//! A connection is served for as many messages as one turn of it may hold; what else was read of it
-//! waits for its next one. Connections take turns by app ([`crate::lanes`]), and whoever stays
-//! above the rate of a connection is read no more until it is below, then sent away (decision
-//! 0012).
+//! A connection is served for a bounded number of messages per turn; whatever else was read waits
+//! for its next turn. Connections take turns by app ([`crate::lanes`]), and one that exceeds its
+//! rate is not read until it is below, and disconnected if that lasts (decision 0012).
 
 use std::io::ErrorKind;
 
@@ -22,11 +21,11 @@ use crate::lanes::LaneId;
 use crate::stream::Stream;
 use crate::worker::Worker;
 
-/// Reads of one connection while it has its turn.
+/// Reads of one connection during its turn.
 const READS_PER_VISIT: usize = 4;
 
-/// Messages of one connection while it has its turn, where several apps are served: a bound on what
-/// one client's turn makes another app's wait.
+/// Messages of one connection during its turn, where several apps are served: it bounds how long
+/// one client's turn makes another app wait.
 const MESSAGES_PER_VISIT: usize = 64;
 
 /// The same where one app has the hub for itself: fewer, larger turns cost less.
@@ -42,24 +41,24 @@ const WORK_PER_TURN: usize = 1_024;
 /// ([`crate::arrivals::STRANGERS_US`]): work is an estimate.
 const STRANGERS_WORK_PER_TURN: usize = 1_024;
 
-/// TLS handshakes that are computed per turn, of which each takes up to a millisecond: whoever
-/// waits for more waits, not those who are logged in.
+/// TLS handshakes computed per turn, each of which takes up to a millisecond: further handshakes
+/// wait, not those who are logged in.
 const HANDSHAKES_PER_TURN: usize = 2;
 
-/// What a step of a TLS handshake is for work, in messages.
+/// The work of a step of a TLS handshake, in messages.
 const WORK_PER_HANDSHAKE: usize = 512;
 
-/// So many frames to be written are as much work as one message.
+/// This many queued frames are as much work as one message.
 const SENDS_PER_WORK: usize = 16;
 
 /// A read of fewer bytes that completes no message is work of its own.
 const SMALL_READ_BYTES: usize = 512;
 
-/// Bytes that a closing connection may still send until it is dropped: what may have been on its
-/// way.
+/// Bytes that a closing connection may still send before it is dropped: what may have been in
+/// transit.
 const LATE_BYTES_MAX: usize = 1 << 20;
 
-/// The same of a stranger.
+/// The same for a stranger.
 const LATE_STRANGER_BYTES_MAX: usize = 64 << 10;
 
 /// RFC 6455, 7.4.1: a policy of ours was violated.

@@ -1,4 +1,5 @@
-//! How a running server is, in numbers: every hub says so at the end of a turn, when it is asked.
+//! The state of a running server, in numbers: every hub reports it at the end of a turn, on
+//! request.
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
@@ -8,34 +9,32 @@ use tidings_hub::counts::AppCounts;
 use tidings_store::Status;
 use tidings_wire::names::AppId;
 
-/// How a hub and its thread are.
+/// The state of a hub and its thread.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HubReport {
-    /// The hub and what stands around it.
+    /// The state of the hub's cell.
     pub cell: CellReport,
-    /// Open sockets, whatever they are for.
+    /// Number of open sockets of any kind.
     pub connections: usize,
-    /// Sockets that were taken in since the start.
+    /// Sockets accepted since the start.
     pub connections_made: u64,
-    /// The longest time that the hub's loop took from one wait to the next, in milliseconds, since
-    /// the start.
+    /// Longest time between two waits of the hub's loop, in milliseconds, since the start.
     pub longest_turn_ms: u64,
 }
 
-/// How all of a node is.
+/// The state of a whole node.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NodeReport {
-    /// Of each hub that has answered, in their order.
+    /// The hubs that have answered, in order.
     pub hubs: Vec<HubReport>,
-    /// Hubs that have not answered in time: they are busy, or stuck.
+    /// Number of hubs that have not answered in time: they are busy, or stuck.
     pub silent_hubs: usize,
-    /// Of the store.
+    /// The state of the store.
     pub store: Status,
 }
 
 impl NodeReport {
-    /// What has happened by app, in all hubs: those with the most messages first; then of all other
-    /// apps together.
+    /// Counts by app over all hubs: those with the most messages first, then the sum of all others.
     pub fn apps(&self) -> (Vec<(AppId, AppCounts)>, AppCounts) {
         let mut sums = BTreeMap::<AppId, AppCounts>::new();
         let mut others = AppCounts::default();

@@ -25,7 +25,7 @@ const LOOKS_PER_CLOCK: usize = 32;
 const NORMAL_CLOSURE: u16 = 1000;
 
 impl Worker {
-    /// Queues bytes.
+    /// Queues bytes for a connection.
     pub(crate) fn queue(&mut self, slot: usize, bytes: &Bytes) {
         let Some(connection) = self.connections.get(slot) else {
             return;

@@ -36,12 +36,12 @@ impl<B: Backend> Store<B> {
         }
     }
 
-    /// See [`crate::Engine::set_bounds`].
+    /// Implements [`crate::Engine::set_bounds`] for every engine.
     pub(crate) fn set_bounds(&mut self, bounds: Arc<Bounds>) {
         self.usage.set_bounds(bounds);
     }
 
-    /// See [`crate::Engine::stored_bytes`].
+    /// Implements [`crate::Engine::stored_bytes`] for every engine.
     pub(crate) fn stored_bytes(&mut self, app: &AppId) -> u64 {
         self.usage.of(&self.backend, app)
     }
@@ -50,7 +50,7 @@ impl<B: Backend> Store<B> {
         &self.health
     }
 
-    /// See [`crate::Engine::apply`].
+    /// Implements [`crate::Engine::apply`] for every engine.
     pub(crate) fn apply(&mut self, ops: &[StoreOp], answers: &mut Vec<StoreAnswer>) {
         self.tend();
         let first = answers.len();
@@ -93,7 +93,7 @@ impl<B: Backend> Store<B> {
         self.health.access = Access::ReadOnly { reason };
     }
 
-    /// See [`crate::Engine::tend`].
+    /// Implements [`crate::Engine::tend`] for every engine.
     pub(crate) fn tend(&mut self) {
         if matches!(self.health.access, Access::ReadOnly { .. }) {
             match self.backend.reopen() {

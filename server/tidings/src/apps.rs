@@ -1,4 +1,4 @@
-//! `tidings app`.
+//! `tidings app`: create, list and change apps, ban users, revoke tokens.
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};

@@ -53,7 +53,7 @@ pub(crate) struct Entry {
     /// Fingerprints of dropped certificates whose sessions must end.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) ended_certificates: Vec<String>,
-    /// Revoked tokens.
+    /// Tokens revoked before their expiry.
     #[serde(default, skip_serializing_if = "Revocations::is_empty")]
     pub(crate) revoked: Revocations,
     /// Settings that differ from the defaults.

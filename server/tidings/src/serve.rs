@@ -1,4 +1,4 @@
-//! `tidings serve`.
+//! `tidings serve`: runs the server until a signal stops it.
 
 use std::io::Write as _;
 use std::net::SocketAddr;

@@ -38,7 +38,7 @@ pub(super) enum Say {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State {
-    /// Stay disconnected.
+    /// Stay disconnected for good.
     Out,
     /// Wait until the next attempt.
     Waiting {

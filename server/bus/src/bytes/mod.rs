@@ -32,7 +32,7 @@ pub enum CrossingError {
         schema::VERSION
     )]
     Version {
-        /// The version.
+        /// The version that was stated.
         version: u32,
     },
     /// The bytes are not a crossing.

@@ -1,4 +1,4 @@
-//! The pages.
+//! Routes to pages, health and files.
 
 use std::sync::Arc;
 

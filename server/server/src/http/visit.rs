@@ -71,7 +71,7 @@ enum Rest {
     Over(Parts),
     /// Its connection goes to a hub, with these bytes.
     ToHub(Parts, Vec<u8>),
-    /// Nothing.
+    /// Nothing remains of it.
     Nothing,
 }
 

@@ -36,7 +36,7 @@ const CHUNK_BYTES: usize = 128 * 1024;
 /// How much a directory may hold, and for how long.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Bounds {
-    /// Seconds.
+    /// How long a file is kept, in seconds.
     pub(crate) keep_s: u64,
     /// All files together.
     pub(crate) bytes_max: u64,

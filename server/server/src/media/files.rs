@@ -17,7 +17,7 @@ pub struct MediaFiles {
     path: PathBuf,
 }
 
-/// One file.
+/// One uploaded file, as listed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MediaFile {
     /// The app that it belongs to.
@@ -32,7 +32,7 @@ pub struct MediaFile {
     pub content_type: String,
     /// As the upload has stated it: no path.
     pub file_name: String,
-    /// Unix seconds.
+    /// When it was uploaded, in Unix seconds.
     pub uploaded_s: u64,
 }
 

@@ -62,7 +62,7 @@ pub(crate) trait Upload: Send {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Stored {
     pub(crate) id: MediaId,
-    /// Unix seconds.
+    /// When the file expires, in Unix seconds.
     pub(crate) expires_s: u64,
 }
 

@@ -24,7 +24,7 @@ const USER_TRANSFERS_MAX: usize = 2 * MEDIA_TRANSFERS_MAX;
 /// What a client waits before it tries again. Milliseconds.
 const RETRY_MS: u32 = 2_000;
 
-/// Counts transfers.
+/// Counts transfers by app and user.
 #[derive(Debug, Default)]
 pub(crate) struct Guests {
     counts: Mutex<Counts>,
