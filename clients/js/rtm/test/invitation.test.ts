@@ -2,6 +2,7 @@
 import { describe, expect, it } from 'vitest';
 import { type LocalInvitation, RemoteInvitation } from '../src/invitation.js';
 import { makeClient, makeLoggedIn, thrownCode } from './support/client.js';
+import { holdTimers, raised } from './support/raised.js';
 import { type World, refused, welcome } from './support/world.js';
 import type AgoraRTM from '../types/index.mjs';
 
@@ -16,7 +17,6 @@ function record(invitation: LocalInvitation): unknown[] {
 }
 /** The calls that the server was sent. */
 const calls = (world: World) => world.connection.requests.flatMap(({ call }) => (call ? [call] : []));
-const turn = () => new Promise((resolve) => setTimeout(resolve, 2));
 
 describe('LocalInvitation', () => {
   // proves: rtm-1.7-fields, rtm-1.7-response-read-only, rtm-6.3-cancel-idle
@@ -39,14 +39,16 @@ describe('LocalInvitation', () => {
 
   // proves: rtm-6.1-connecting
   it('while connecting is sent and fails soon', async () => {
+    holdTimers();
     const { client, world } = makeClient();
     world.network = 'silent';
     void client.login({ uid: 'alice' }).catch(() => undefined);
     const invitation = client.createLocalInvitation('bob');
     const seen = record(invitation);
     invitation.send();
+    await world.settle();
     expect([invitation.state, seen]).toEqual(['SENT_TO_REMOTE', []]);
-    await turn();
+    expect(raised()).toEqual([]);
     expect([invitation.state, seen]).toEqual(['FAILURE', ['NOT_LOGGEDIN']]);
   });
 
@@ -171,14 +173,16 @@ describe('LocalInvitation', () => {
   });
 
   it('cancelled in time tells so synchronously and nothing later', async () => {
-    const { client } = await makeLoggedIn();
+    holdTimers();
+    const { client, world } = await makeLoggedIn();
     const invitation = client.createLocalInvitation('bob');
     const seen = record(invitation);
     invitation.send();
     invitation.cancel();
     expect([invitation.state, seen]).toEqual(['CANCELED', ['canceled']]);
     expect(thrownCode(() => invitation.cancel())).toBe(3);
-    await turn();
+    await world.advance(5_000);
+    expect(raised()).toEqual([]);
     expect(seen).toEqual(['canceled']);
   });
 

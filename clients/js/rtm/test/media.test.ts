@@ -3,6 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { measuresOf } from '../src/measures.js';
 import type { RtmClient } from '../src/client.js';
 import { type Recorder, codeOf, makeClient, makeLoggedIn } from './support/client.js';
+import { holdTimers, raised } from './support/raised.js';
 import type { FakeExchange, World } from './support/world.js';
 
 const any = (value: unknown) => value as never;
@@ -307,10 +308,8 @@ describe('both', () => {
   });
 
   it('a listener that throws disturbs nothing', async () => {
+    holdTimers();
     const recorder = await makeLoggedIn();
-    const thrown: unknown[] = [];
-    const catcher = (error: unknown) => void thrown.push(error);
-    process.removeAllListeners('uncaughtException').on('uncaughtException', catcher);
     const failure = new Error('the listener');
     const loaded = recorder.client.downloadMedia('m', {
       onOperationProgress: () => {
@@ -321,9 +320,7 @@ describe('both', () => {
     exchange.request.moved(1, 1);
     exchange.answer(200, 'x');
     expect((await loaded).size).toBe(1);
-    await new Promise((resolve) => setTimeout(resolve, 5));
-    process.off('uncaughtException', catcher);
-    expect(thrown).toEqual([failure]);
+    expect(raised()).toEqual([failure]);
   });
 
   it('end with 6 at a logout, and leave no timer', async () => {

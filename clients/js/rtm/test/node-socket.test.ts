@@ -1,8 +1,9 @@
 /** The WebSocket client for Node, against a server of raw sockets. */
 import { createHash } from 'node:crypto';
+import { once } from 'node:events';
 import { type Server, createServer } from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import type { Transport } from '@tidings/core';
 import { connect } from '@tidings/core/node-socket';
 import { FrameParser, OP_BINARY, OP_CLOSE, OP_PING, frame } from '../../core/src/transport/node-frames.js';
@@ -17,6 +18,10 @@ let sent: { op: number; payload: number[] }[];
 let events: Event[];
 let protocol: string | undefined;
 let accept: (key: string) => string;
+
+/** The proof that a key was read. */
+const accepted = (key: string) =>
+  createHash('sha1').update(`${key}258EAFA5-E914-47DA-95CA-C5AB0DC85B11`).digest('base64');
 
 /** A server's frame: unmasked, in as many parts as wanted. */
 function serverFrame(first: number, payload: readonly number[]): Buffer {
@@ -41,12 +46,12 @@ function readClient(data: Buffer): void {
   }
 }
 
-async function until(condition: () => boolean): Promise<void> {
-  const deadline = Date.now() + 3_000;
-  while (!condition()) {
-    if (Date.now() > deadline) throw new Error(`not in time; events: ${JSON.stringify(events)}`);
-    await new Promise((resolve) => setTimeout(resolve, 2));
-  }
+/** Waits for a condition, within the limits of a slow machine. */
+function until(condition: () => boolean): Promise<void> {
+  const look = () => {
+    if (!condition()) throw new Error(`not in time; events: ${JSON.stringify(events)}`);
+  };
+  return vi.waitFor(look, { timeout: 4_500, interval: 2 });
 }
 
 function open(address = url): Transport {
@@ -72,7 +77,7 @@ beforeEach(async () => {
   sent = [];
   events = [];
   protocol = 'tidings.v1';
-  accept = (key) => createHash('sha1').update(`${key}258EAFA5-E914-47DA-95CA-C5AB0DC85B11`).digest('base64');
+  accept = accepted;
   server = createServer((_request, response) => response.writeHead(400).end('no'));
   server.on('upgrade', (request, duplex) => {
     socket = duplex as Socket;
@@ -117,7 +122,7 @@ describe('the handshake', () => {
     await until(() => events.length > 0);
     expect(events).toEqual([['closed', 1006, expect.stringContaining('proven')]]);
     events = [];
-    accept = (key) => createHash('sha1').update(`${key}258EAFA5-E914-47DA-95CA-C5AB0DC85B11`).digest('base64');
+    accept = accepted;
     protocol = undefined;
     open();
     await until(() => events.length > 0);
@@ -125,9 +130,14 @@ describe('the handshake', () => {
   });
 
   it('that is given up reports nothing', async () => {
+    // Given up at once, and when the server has been asked already.
     open().close(1000);
-    await new Promise((resolve) => setTimeout(resolve, 30));
-    expect(events).toEqual([]);
+    const asked = once(server, 'upgrade');
+    const early = open();
+    await asked;
+    early.close(1000);
+    // Whatever the two report comes before the next is open, which is seen to be the only one.
+    await opened();
   });
 });
 
@@ -177,12 +187,14 @@ describe('the end', () => {
     expect(sent).toEqual([{ op: OP_CLOSE, payload: [4010 >> 8, 4010 & 0xff] }]);
   });
 
-  it('by a broken connection is 1006, once', async () => {
+  it.each(['destroy', 'resetAndDestroy'] as const)('by a broken connection (%s) is 1006, once', async (how) => {
     await opened();
-    socket.destroy();
+    socket[how]();
     await until(() => events.length > 0);
-    await new Promise((resolve) => setTimeout(resolve, 20));
     expect(events).toEqual([['closed', 1006, expect.any(String)]]);
+    events = [];
+    // Another report would come before the next connection is open, which is seen to report alone.
+    await opened();
   });
 
   it('drop breaks off without a close frame', async () => {
