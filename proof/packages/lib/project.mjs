@@ -19,6 +19,18 @@ export const project = (name) => join(HERE, 'projects', name);
 /** Where what is made of a project lies. Below the installed packages, as an application's is. */
 export const output = (name) => join(HERE, 'dist', name);
 
+/** What a promise gives; fails and says what did not come within that many milliseconds. */
+export async function within(ms, what, promise) {
+  const limit = new AbortController();
+  const late = setTimeout(() => limit.abort(), ms);
+  const failed = once(limit.signal, 'abort').then(() => Promise.reject(new Error(`not within ${ms} ms: ${what()}`)));
+  try {
+    return await Promise.race([promise, failed]);
+  } finally {
+    clearTimeout(late);
+  }
+}
+
 /** Runs Node until it ends by itself; fails when it does not, or writes to its standard error. */
 export async function node(args, variables = {}) {
   const child = spawn(process.execPath, args, {

@@ -10,7 +10,7 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { after, before, test } from 'node:test';
 import { build } from 'esbuild';
-import { HERE, open, output, resultOf } from '../lib/project.mjs';
+import { HERE, open, output, resultOf, within } from '../lib/project.mjs';
 import { APP_ID, Stage } from '../lib/stage.mjs';
 
 const bin = (path) => join(HERE, 'node_modules', path);
@@ -83,8 +83,14 @@ async function beside(context, uid, name) {
 
 /** The user of the page is in the room, hears what is said, and is gone when its component is. */
 async function talks({ page, room, client, uid, unmount }) {
-  const isIn = async () => (await room.getMembers()).includes(uid);
-  while (!(await isIn())) await page.waitForTimeout(20);
+  // It may be in already, and tells of it once.
+  const joined = new Promise((resolve) => {
+    room.on('MemberJoined', (member) => {
+      if (member === uid) resolve();
+    });
+  });
+  const isIn = (await room.getMembers()).includes(uid);
+  if (!isIn) await within(READY_WITHIN_MS, () => `${uid} in the room`, joined);
   await room.sendMessage({ text: 'welcome' });
   await page.getByText('welcome').waitFor();
   const left = new Promise((resolve) => room.once('MemberLeft', resolve));
@@ -240,8 +246,8 @@ async function start(context, args, cwd, variables, wanted) {
     }
     return false;
   })();
-  const late = new Promise((resolve) => setTimeout(resolve, READY_WITHIN_MS, false).unref());
-  assert.ok(await Promise.race([ready, late]), `${args.join(' ')} said:\n${said}`);
+  const what = () => `${args.join(' ')} said:\n${said}`;
+  assert.ok(await within(READY_WITHIN_MS, what, ready), what());
   child.stdout.resume();
 }
 
