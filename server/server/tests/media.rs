@@ -8,7 +8,7 @@ use std::net::{Shutdown, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use common::{APP, Answer, PATIENCE, TestServer, config, connect_tcp};
+use common::{APP, Answer, PATIENCE, TestServer, config, connect_tcp, until};
 use tempfile::TempDir;
 use tidings_server::{
     App, AppId, Apps, DiskReserve, MediaFiles, Origins, Quotas, ServerConfig, StoreConfig, UserId,
@@ -58,11 +58,8 @@ impl Place {
     /// Waits until that many files are there: what is left of a refused upload goes after the
     /// answer.
     fn has_files(&self, count: usize) {
-        let began = Instant::now();
-        while self.files().len() != count {
-            assert!(began.elapsed() < PATIENCE, "{:?}", self.files());
-            std::thread::sleep(Duration::from_millis(1));
-        }
+        let what = format!("{count} files in {}", self.directory.path().display());
+        until(&what, || self.files().len() == count);
     }
 
     fn files(&self) -> Vec<PathBuf> {
@@ -126,15 +123,6 @@ fn error(answer: &Answer) -> (u16, String) {
         answer.status,
         error["name"].as_str().expect("a name").to_owned(),
     )
-}
-
-/// Waits for a condition.
-fn until(mut holds: impl FnMut() -> bool) {
-    let begin = Instant::now();
-    while !holds() {
-        assert!(begin.elapsed() < PATIENCE, "it has not come true in time");
-        std::thread::sleep(Duration::from_millis(5));
-    }
 }
 
 const ALICE: &str = "Tidings-User: alice\r\n";
@@ -325,7 +313,7 @@ fn a_truncated_upload_leaves_nothing() {
     let mut rest = Vec::new();
     // An answer may come or not; what counts is that the visit has ended.
     let _ = stream.read_to_end(&mut rest);
-    until(|| place.files().is_empty());
+    until("its files are gone", || place.files().is_empty());
     let id = place.upload(b"next");
     assert_eq!(place.get(APP, &id, ALICE).body, b"next");
 }
@@ -372,7 +360,7 @@ fn a_file_survives_a_restart_and_ends_when_its_time_is_over() {
     fs::rename(media.join(APP).join(&id), media.join(APP).join(&old)).expect("renamed");
     let server = place(directory.path());
     assert_eq!(error(&get(&server, &old)), (404, "media_not_found".into()));
-    until(|| !media.join(APP).exists());
+    until("its folder is gone", || !media.join(APP).exists());
 }
 
 #[test]
@@ -614,7 +602,7 @@ fn a_slow_upload_keeps_nobody_waiting() {
         .collect();
     let id = place.upload(&bytes(200_000));
     assert_eq!(place.get(APP, &id, ALICE).body.len(), 200_000);
-    until(|| {
+    until("a transfer too many is refused", || {
         let one_more = place.get(APP, &id, "Tidings-User: slow\r\n");
         one_more.status == 429 && error(&one_more).1 == "too_many_transfers"
     });

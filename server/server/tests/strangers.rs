@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use common::{
     APP, Client, Seen, TestServer, UPGRADE, config, connect_tcp, exchange, get, read_head, start,
+    until,
 };
 use tidings_wire::frame::encode_client;
 use tidings_wire::limits::{
@@ -66,17 +67,11 @@ fn bad_requests_are_answered_with_their_reason() {
     }
 }
 
-/// Whether a write fails within some seconds: the server has closed the whole connection, not only
-/// its own side.
-fn is_closed(stream: &mut std::net::TcpStream) -> bool {
-    let until = Instant::now() + Duration::from_secs(3);
-    while Instant::now() < until {
-        if stream.write_all(b"x").is_err() {
-            return true;
-        }
-        std::thread::sleep(Duration::from_millis(5));
-    }
-    false
+/// Waits until a write fails: the server has closed the whole connection, not only its own side.
+fn wait_until_closed(stream: &mut std::net::TcpStream) {
+    until("nothing of the connection is kept", || {
+        stream.write_all(b"x").is_err()
+    });
 }
 
 #[test]
@@ -99,7 +94,7 @@ fn a_refused_request_is_gone_when_it_is_answered() {
             let mut answer = String::new();
             stream.read_to_string(&mut answer).expect("an answer");
             assert_eq!(status(&answer), expected, "{answer}");
-            assert!(is_closed(&mut stream), "nothing of it is kept");
+            wait_until_closed(&mut stream);
         }
     }
 }

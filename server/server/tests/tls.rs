@@ -6,9 +6,8 @@ use std::fs;
 use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::TcpStream;
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
 
-use common::{APP, Answer, Client, Seen, TestServer, config, connect_tcp};
+use common::{APP, Answer, Client, Seen, TestServer, config, connect_tcp, until};
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
@@ -398,14 +397,9 @@ impl ServerCertVerifier for Keep {
 
 /// Waits until new connections are shown this certificate.
 fn wait_for(server: &TlsServer, certificate: &[u8]) {
-    let begin = Instant::now();
-    while presented(server) != certificate {
-        assert!(
-            begin.elapsed() < Duration::from_secs(30),
-            "the old one is still shown"
-        );
-        std::thread::sleep(Duration::from_millis(50));
-    }
+    until("the new certificate is shown", || {
+        presented(server) == certificate
+    });
 }
 
 #[test]

@@ -210,8 +210,12 @@ fn measure(kind: &Kind, is_tls: bool, folder: PathBuf) -> usize {
     after.saturating_sub(before) / STRANGERS
 }
 
-/// Waits until the server knows that all have gone: they are not to be counted among those that
-/// come next.
+/// Between two measurements of what is watched over a time.
+fn pace() {
+    std::thread::sleep(std::time::Duration::from_millis(10));
+}
+
+/// Waits until the server knows that all have gone: they are not to be counted among those that come next.
 fn wait_until_gone(port: u16) {
     let until = Instant::now() + PATIENCE;
     while open_to(port) > 0 {
@@ -329,7 +333,7 @@ impl Process {
         let (mut last, mut since) = (self.memory(), Instant::now());
         while since.elapsed().as_millis() < 300 {
             assert!(begin.elapsed() < PATIENCE, "its memory never stands still");
-            std::thread::sleep(std::time::Duration::from_millis(10));
+            pace();
             let now = self.memory();
             if now.abs_diff(last) > 64 * 1024 {
                 (last, since) = (now, Instant::now());

@@ -6,7 +6,7 @@ mod answer;
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 #[allow(unused_imports, reason = "each test file uses its part")]
 pub(crate) use answer::Answer;
@@ -23,6 +23,15 @@ pub(crate) const APP: &str = "0123456789abcdef0123456789abcdef";
 
 /// Long enough for a slow machine; nothing waits for it unless it fails.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Looks again and again until something holds of which nothing tells, such as a file that goes.
+pub(crate) fn until(what: &str, mut holds: impl FnMut() -> bool) {
+    let begin = Instant::now();
+    while !holds() {
+        assert!(begin.elapsed() < PATIENCE, "not in {PATIENCE:?}: {what}");
+        std::thread::sleep(Duration::from_millis(2));
+    }
+}
 
 pub(crate) fn config() -> ServerConfig {
     let mut config = ServerConfig::new("127.0.0.1:0".parse().expect("an address"));
