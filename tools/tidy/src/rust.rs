@@ -37,6 +37,15 @@ impl Parsed {
         self.tests.iter().any(|range| range.contains(&line))
     }
 
+    /// Whether a line belongs to a function of one of these names.
+    pub(crate) fn is_within(&self, names: &[&str], line: usize) -> bool {
+        let mut functions = self.functions.iter();
+        functions.any(|function| {
+            names.contains(&function.what.as_str())
+                && (function.line..function.line + function.size).contains(&line)
+        })
+    }
+
     /// Lines of inline test modules.
     pub(crate) fn test_lines(&self) -> usize {
         let lines = self.tests.iter().map(|range| range.end() - range.start());

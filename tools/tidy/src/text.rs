@@ -20,6 +20,11 @@ pub(crate) fn wide(file: &File) -> Vec<usize> {
         .collect()
 }
 
+/// Functions of a test that may sleep, and say why: one that looks again and again until something
+/// holds, within a limit, of which nothing tells; and a deliberate pace, of a load or of bytes that
+/// are delayed, which waits for nothing.
+const MAY_SLEEP: [&str; 2] = ["until", "pace"];
+
 /// How sleeps look.
 pub(crate) struct Sleeps {
     rust: Regex,
@@ -53,10 +58,12 @@ impl Sleeps {
             .enumerate()
             .map(|(at, line)| (at + 1, line));
         let is_test = |at| file.is_test() || parsed.is_some_and(|parsed| parsed.is_test_line(at));
+        let may = |at| parsed.is_some_and(|parsed| parsed.is_within(&MAY_SLEEP, at));
         lines
             .filter(|(at, line)| is_test(*at) && !line.trim_start().starts_with("//"))
             .filter(|(_, line)| pattern.is_match(line) && !line.contains("fn sleep("))
             .map(|(at, _)| at)
+            .filter(|at| !may(*at))
             .collect()
     }
 }
@@ -97,6 +104,7 @@ fn is_word(text: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::rust;
 
     fn file(path: &str, text: &str) -> File {
         let (path, text) = (path.to_owned(), text.to_owned());
@@ -116,6 +124,10 @@ mod tests {
         let rust = "std::thread::sleep(x);\ntokio::time::sleep(x).await;\nsleep(x);\n// sleep(x)\nself.sleep(x);\n";
         assert_eq!(sleeps.find(&file("a/tests/b.rs", rust), None), [1, 2, 3]);
         assert_eq!(sleeps.find(&file("a/src/b.rs", rust), None), [0; 0]);
+        let helpers = "fn until() {\n    thread::sleep(x);\n}\nfn test() {\n    thread::sleep(x);\n}\nfn pace() {\n    thread::sleep(x);\n}\n";
+        let parsed = rust::look(&syn::parse_file(helpers).expect("Rust"));
+        let helpers = file("a/tests/b.rs", helpers);
+        assert_eq!(sleeps.find(&helpers, Some(&parsed)), [5]);
         let script = "await pause(50);\nawait new Promise((resolve) => setTimeout(resolve, 5));\nawait wait(() => ok);\n";
         assert_eq!(sleeps.find(&file("a.test.ts", script), None), [1, 2]);
     }
