@@ -5,7 +5,7 @@ use std::net::TcpStream;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use crate::{APP, Running, run, serve, text};
+use crate::{APP, Running, run, serve, text, until};
 
 /// A reload is a signal: nothing tells when it has been taken in.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -25,10 +25,10 @@ impl Place {
         let data = data.to_str().expect("a plain path").to_owned();
         let made = run(&["app", "create", "--id", APP, "--open", "--data-dir", &data]);
         assert!(made.status.success(), "{}", text(&made.stderr));
-        // The tests log in as fast as they can.
+        // The tests log in as fast as they can, and are refused as often.
         let set = run(&["app", "set", APP, "login=unlimited", "--data-dir", &data]);
         assert!(set.status.success(), "{}", text(&set.stderr));
-        let (server, address) = serve(&["--data-dir", &data]);
+        let (server, address) = serve(&["--data-dir", &data, "--failed-login-rate", "unlimited"]);
         Self {
             data,
             server,
@@ -195,12 +195,9 @@ fn what_legacy_logins_are_allowed_is_taken_in_on_reload() {
     assert!(is_let_in_without_token(&place.address));
     place.app(&["rotate", APP]).expect("a certificate");
     let wait_for = |is_open: bool| {
-        let began = Instant::now();
-        while is_let_in_without_token(&place.address) != is_open {
-            assert!(began.elapsed() < PATIENCE, "the rules are not taken in");
-            // After 20 refused logins, this machine would have to wait.
-            std::thread::sleep(Duration::from_millis(100));
-        }
+        until("the rules are taken in", || {
+            is_let_in_without_token(&place.address) == is_open
+        });
     };
     wait_for(false);
     let set = |change: &str| place.app(&["set", APP, change]).expect("set");

@@ -14,9 +14,22 @@ use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpStream;
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
 
 const APP: &str = "0123456789abcdef0123456789abcdef";
 const CERTIFICATE: &str = "fedcba9876543210fedcba9876543210";
+
+/// Longer than anything takes on a slow machine.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Looks again and again until something holds of which nothing tells, such as a line in a file.
+fn until(what: &str, mut holds: impl FnMut() -> bool) {
+    let begin = Instant::now();
+    while !holds() {
+        assert!(begin.elapsed() < PATIENCE, "not in {PATIENCE:?}: {what}");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
 
 /// The program, without settings from the environment of the test.
 fn tidings(arguments: &[&str]) -> Command {

@@ -3,11 +3,9 @@
 use std::fs::{self, OpenOptions};
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::process::{Child, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use crate::{APP, Running, run, succeed, text, tidings};
-
-const PATIENCE: Duration = Duration::from_secs(20);
+use crate::{APP, PATIENCE, Running, run, succeed, text, tidings, until};
 
 /// A running server whose log goes to `log`.
 fn serve_with(data: &str, log: Stdio, options: &[&str]) -> (Running, String) {
@@ -94,11 +92,9 @@ fn a_log_reader_that_stops_reading_holds_nobody_up() {
         .args(["-TERM", &pid])
         .status();
     assert!(killed.expect("kill runs").success());
-    let begin = Instant::now();
-    while server.0.try_wait().expect("a state").is_none() {
-        assert!(begin.elapsed() < PATIENCE, "it does not end");
-        std::thread::sleep(Duration::from_millis(20));
-    }
+    until("the server has ended", || {
+        server.0.try_wait().expect("a state").is_some()
+    });
     let mut log = Vec::new();
     unread.read_to_end(&mut log).expect("a log");
     // What the pipe did not hold was lost, or else nobody would have been held up.
@@ -190,15 +186,14 @@ fn security_events_go_to_a_file_of_their_own_that_can_be_moved_away() {
         assert!(output.expect("the program runs").status.success());
     };
     let wait_for = |path: &std::path::Path, what: &str| -> serde_json::Value {
-        let begin = Instant::now();
-        loop {
+        let mut found = None;
+        until(&format!("{what} in {}", path.display()), || {
             let lines = fs::read_to_string(path).unwrap_or_default();
-            if let Some(line) = lines.lines().find(|line| line.contains(what)) {
-                return serde_json::from_str(line).expect("JSON");
-            }
-            assert!(begin.elapsed() < PATIENCE, "{what}: {lines}");
-            std::thread::sleep(Duration::from_millis(10));
-        }
+            let line = lines.lines().find(|line| line.contains(what));
+            found = line.map(|line| serde_json::from_str(line).expect("JSON"));
+            found.is_some()
+        });
+        found.expect("it was seen")
     };
     login("alice");
     let line = wait_for(&file, "alice");
