@@ -6,9 +6,8 @@ use std::fs;
 use std::io::{Read as _, Write as _};
 use std::net::{Shutdown, SocketAddr};
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
 
-use common::{APP, Answer, PATIENCE, TestServer, config, connect_tcp, until};
+use common::{APP, Answer, TestServer, config, connect_tcp, until};
 use tempfile::TempDir;
 use tidings_server::{
     App, AppId, Apps, DiskReserve, MediaFiles, Origins, Quotas, ServerConfig, StoreConfig, UserId,
