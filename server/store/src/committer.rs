@@ -251,10 +251,6 @@ fn run(engine: impl Engine, sink: &impl AnswerSink, shared: &Shared) {
         let start = Instant::now();
         let health = carry_out(&mut engine, &mut group);
         is_well = health.access == Access::Full;
-        if std::mem::discriminant(&health.access) != std::mem::discriminant(&told) {
-            told = health.access.clone();
-            sink.health(&health);
-        }
         let spent_us = u64::try_from(start.elapsed().as_micros()).unwrap_or(u64::MAX);
         {
             let status = &mut shared.lock().status;
@@ -262,7 +258,12 @@ fn run(engine: impl Engine, sink: &impl AnswerSink, shared: &Shared) {
             status.operations += group.ops.len() as u64;
             status.busy_us += spent_us;
             status.longest_us = status.longest_us.max(spent_us);
-            status.health = health;
+            status.health = health.clone();
+        }
+        // After the status: whoever is told may ask for it.
+        if std::mem::discriminant(&health.access) != std::mem::discriminant(&told) {
+            told = health.access.clone();
+            sink.health(&health);
         }
         hand_out(&mut group, sink);
     }

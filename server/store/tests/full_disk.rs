@@ -13,16 +13,13 @@ use std::io::Write as _;
 use std::path::Path;
 use std::process::Command;
 use std::sync::mpsc::{Receiver, channel};
-use std::time::{Duration, Instant};
 
-use common::{append, apply, confirm, inbox, read};
+use common::{LIMIT, append, apply, confirm, inbox, read, until};
 use tidings_hub::Ticket;
 use tidings_hub::ids::HubId;
 use tidings_hub::store_ops::StoreAnswer;
 use tidings_store::embedded::{DiskReserve, Options};
 use tidings_store::{Access, AnswerSink, Committer, EmbeddedEngine, Engine, Health};
-
-const LIMIT: Duration = Duration::from_secs(60);
 
 /// A small file system; gone with its value.
 struct SmallDisk(tempfile::TempDir);
@@ -115,17 +112,13 @@ fn a_store_that_stopped_at_a_full_disk_goes_on_when_there_is_space() {
         assert!(is_done(&apply(&mut engine, &[read(user)])), "reads go on");
     }
     // Nothing is tried while there is no space.
-    let mut look = |until: fn(&Access) -> bool| {
-        let begin = Instant::now();
-        while !until(&engine.health().access) {
-            assert!(begin.elapsed() < LIMIT, "{:?}", engine.health());
-            std::thread::sleep(Duration::from_millis(20));
-            engine.tend();
-        }
-    };
-    look(|access| matches!(access, Access::ReadOnly { .. }));
+    engine.tend();
+    assert!(matches!(engine.health().access, Access::ReadOnly { .. }));
     disk.free();
-    look(|access| *access == Access::Full);
+    until("it is written to again", || {
+        engine.tend();
+        engine.health().access == Access::Full
+    });
     assert!(is_done(&apply(&mut engine, &[append(99, "again")])));
     let check = |engine: &mut EmbeddedEngine| {
         assert!(engine.verify().unwrap().is_sound());

@@ -100,6 +100,11 @@ fn start(path: &Path, wrapper: &[&str]) -> Child {
         .unwrap()
 }
 
+/// The time that a process is left to live: it is killed wherever it is then.
+fn pace(life: Duration) {
+    std::thread::sleep(life);
+}
+
 #[test]
 fn nothing_acknowledged_is_lost_and_nothing_is_there_in_part() {
     let directory = tempfile::tempdir().unwrap();
@@ -114,7 +119,7 @@ fn nothing_acknowledged_is_lost_and_nothing_is_there_in_part() {
         let out = BufReader::new(child.stdout.take().unwrap());
         let after = Duration::from_micros(u64::from(seed.wrapping_mul(round * 7919 + 1) % 400_000));
         let killer = std::thread::spawn(move || {
-            std::thread::sleep(after);
+            pace(after);
             child.kill().unwrap();
             child.wait().unwrap();
         });

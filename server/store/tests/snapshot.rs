@@ -4,9 +4,10 @@
 mod common;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::channel;
 
-use common::{append, apply, inbox};
+use common::{LIMIT, append, apply, inbox};
 use tidings_hub::store_ops::StoreAnswer;
 use tidings_store::embedded::{DiskReserve, Options};
 use tidings_store::{EmbeddedEngine, Engine as _};
@@ -28,23 +29,21 @@ fn a_backup_under_load_has_every_group_that_was_acknowledged_before_and_none_in_
     let folder = tempfile::tempdir().unwrap();
     let mut engine = EmbeddedEngine::open(&folder.path().join("store"), &options()).unwrap();
     let snapshots = engine.snapshots();
-    let (acknowledged, is_over) = (
-        Arc::new(AtomicU64::new(0)),
-        Arc::new(AtomicBool::new(false)),
-    );
+    let acknowledged = Arc::new(AtomicU64::new(0));
     // The writer does not run away from the reader: there would be more and more to read.
-    let limit = Arc::new(AtomicU64::new(0));
+    let (allow, allowed) = channel::<u64>();
+    let (tell, told) = channel();
     let writer = std::thread::spawn({
-        let limit = limit.clone();
-        let (acknowledged, is_over) = (acknowledged.clone(), is_over.clone());
+        let acknowledged = acknowledged.clone();
         move || {
             let padding = "x".repeat(8_000);
+            let mut limit = 0;
             for group in 1.. {
-                while group > limit.load(Ordering::Acquire) {
-                    if is_over.load(Ordering::Acquire) {
+                while group > limit {
+                    let Ok(more) = allowed.recv() else {
                         return;
-                    }
-                    std::thread::sleep(std::time::Duration::from_millis(1));
+                    };
+                    limit = more;
                 }
                 let ops: Vec<_> = (0..USERS)
                     .map(|user| append(user, &format!("{group}:{padding}")))
@@ -56,14 +55,14 @@ fn a_backup_under_load_has_every_group_that_was_acknowledged_before_and_none_in_
                         .any(|answer| matches!(answer, StoreAnswer::Failed { .. }))
                 );
                 acknowledged.store(group, Ordering::Release);
+                // Nobody listens for the last.
+                let _ = tell.send(group);
             }
         }
     });
     for round in 0..2_u64 {
-        limit.store(60 * (round + 1), Ordering::Release);
-        while acknowledged.load(Ordering::Acquire) < 60 * round + 20 {
-            std::thread::sleep(std::time::Duration::from_millis(1));
-        }
+        allow.send(60 * (round + 1)).unwrap();
+        while told.recv_timeout(LIMIT).unwrap() < 60 * round + 20 {}
         let before = acknowledged.load(Ordering::Acquire);
         let snapshot = snapshots.take().unwrap();
         let after = acknowledged.load(Ordering::Acquire);
@@ -96,7 +95,7 @@ fn a_backup_under_load_has_every_group_that_was_acknowledged_before_and_none_in_
             counts[0]
         );
     }
-    is_over.store(true, Ordering::Release);
+    drop(allow);
     writer.join().unwrap();
     // The engine has ended with its thread.
     assert!(snapshots.take().is_err());

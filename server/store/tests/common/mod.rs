@@ -1,6 +1,8 @@
 //! What the tests of the embedded store share.
 #![allow(dead_code, reason = "each test file uses a part")]
 
+use std::time::{Duration, Instant};
+
 use bytes::Bytes;
 use tidings_hub::ids::{MessageId, UserKey};
 use tidings_hub::store_ops::{InboxLimits, InboxLosses, StoreAnswer, StoreOp, StoredMessage};
@@ -12,6 +14,18 @@ pub(crate) const WIDE: InboxLimits = InboxLimits {
     bytes_max: 1 << 30,
     age_ms: u64::MAX,
 };
+
+/// Longer than anything takes on a slow machine.
+pub(crate) const LIMIT: Duration = Duration::from_secs(60);
+
+/// Looks again and again until something holds of which nothing tells, such as space on a disk.
+pub(crate) fn until(what: &str, mut holds: impl FnMut() -> bool) {
+    let begin = Instant::now();
+    while !holds() {
+        assert!(begin.elapsed() < LIMIT, "not in {LIMIT:?}: {what}");
+        std::thread::sleep(Duration::from_millis(2));
+    }
+}
 
 pub(crate) fn user(number: u64) -> UserKey {
     UserKey {
