@@ -215,7 +215,8 @@ fn pace() {
     std::thread::sleep(std::time::Duration::from_millis(10));
 }
 
-/// Waits until the server knows that all have gone: they are not to be counted among those that come next.
+/// Waits until the server knows that all have gone: they are not to be counted among those that
+/// come next.
 fn wait_until_gone(port: u16) {
     let until = Instant::now() + PATIENCE;
     while open_to(port) > 0 {
