@@ -30,6 +30,12 @@ pub mod raw;
 pub mod soak;
 pub mod tries;
 
+/// Waits for a time: of a load, of the network that is played, between two attempts. Never for
+/// something to have happened.
+pub(crate) async fn pace(time: std::time::Duration) {
+    tokio::time::sleep(time).await;
+}
+
 /// Why a proof could not be begun or ended: about the machine, not about a promise.
 #[derive(Debug)]
 pub struct Failure {

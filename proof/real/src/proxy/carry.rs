@@ -9,9 +9,10 @@ use bytes::Bytes;
 use socket2::SockRef;
 use tokio::net::TcpStream;
 use tokio::sync::{mpsc, watch};
-use tokio::time::{Instant, sleep, sleep_until};
+use tokio::time::{Instant, sleep_until};
 
 use super::plan::Direction;
+use crate::pace;
 
 /// Read at once. Smaller: finer cuts and bandwidths, more turns.
 const CHUNK_BYTES: usize = 2 * 1024;
@@ -58,7 +59,7 @@ pub(super) async fn carry(
                 continue;
             }
             if let Some(bytes_per_s) = direction.bytes_per_s {
-                sleep(Duration::from_millis(
+                pace(Duration::from_millis(
                     chunk.len() as u64 * 1_000 / bytes_per_s,
                 ))
                 .await;
@@ -90,7 +91,7 @@ async fn read_all(
             && total >= after
         {
             stall = None;
-            sleep(pause).await;
+            pace(pause).await;
         }
         let count = read(from, &mut buffer).await?;
         if count == 0 {

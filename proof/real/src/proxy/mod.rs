@@ -17,11 +17,11 @@ use socket2::SockRef;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
-use tokio::time::{Instant, sleep};
+use tokio::time::Instant;
 
 use self::carry::{Ended, Flow, carry};
 pub use self::plan::{Direction, Ending, Outage, Plan, Trigger, Weather};
-use crate::Failure;
+use crate::{Failure, pace};
 
 /// After one side has closed in order, the other gets this long to do the same.
 const CLOSE_WAIT: Duration = Duration::from_secs(2);
@@ -177,7 +177,7 @@ async fn accept(listener: TcpListener, shared: Arc<Shared>) {
     loop {
         let Ok((client, _)) = listener.accept().await else {
             // Too many open files, which pass.
-            sleep(Duration::from_millis(20)).await;
+            pace(Duration::from_millis(20)).await;
             continue;
         };
         while links.try_join_next().is_some() {}
@@ -299,7 +299,7 @@ async fn supervise(link: &Link, plan: Option<Plan>, shared: &Shared, mut up: End
     let mut weather = shared.is_broken.subscribe();
     let age = async {
         match plan.map(|plan| plan.trigger) {
-            Some(Trigger::After(life)) => sleep(life).await,
+            Some(Trigger::After(life)) => pace(life).await,
             _ => std::future::pending().await,
         }
     };
@@ -352,13 +352,13 @@ async fn end(link: &Link, ending: Ending, shared: &Shared) {
         }
         Ending::Overtaken { hold } => {
             link.up.send_replace(Flow::Hold);
-            sleep(OVERTAKEN_WINDOW).await;
+            pace(OVERTAKEN_WINDOW).await;
             // Not both directions of the socket: its last bytes are still to be read.
             let _ = SockRef::from(&*link.client).shutdown(std::net::Shutdown::Write);
             link.down.send_replace(Flow::Swallow);
             shared.hold(hold).await;
             link.up.send_replace(Flow::Pass);
-            sleep(OVERTAKEN_WINDOW).await;
+            pace(OVERTAKEN_WINDOW).await;
         }
     }
 }
@@ -378,7 +378,7 @@ impl Shared {
     async fn hold(&self, time: Duration) {
         let mut weather = self.is_broken.subscribe();
         tokio::select! {
-            () = sleep(time) => {}
+            () = pace(time) => {}
             _ = weather.wait_for(|is_broken| !is_broken) => {}
         }
     }

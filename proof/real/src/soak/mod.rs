@@ -19,15 +19,15 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio::task::JoinSet;
-use tokio::time::{Instant, sleep};
+use tokio::time::Instant;
 
 pub use self::judge::{Destination, Fate, Judge, Series, Verdict};
 use self::node::Node;
 use self::party::{Party, Places};
-use crate::Failure;
 use crate::program::{Program, Signal};
 use crate::proxy::{Tally, Weather};
 use crate::random::Random;
+use crate::{Failure, pace};
 
 /// After the networks have healed, everything has arrived within this time: the longest back-off of
 /// a client (30 s) and the time of an open call (10 s).
@@ -313,9 +313,9 @@ async fn pause(pauses: Option<Pauses>, program: &Program) -> Failure {
         return std::future::pending().await;
     };
     loop {
-        sleep(every).await;
+        pace(every).await;
         let stopped = program.signal(Signal::Stop);
-        sleep(length).await;
+        pace(length).await;
         if let Err(failure) = stopped.and_then(|()| program.signal(Signal::Continue)) {
             return failure;
         }
@@ -325,7 +325,7 @@ async fn pause(pauses: Option<Pauses>, program: &Program) -> Failure {
 /// Restarts the program, as often as it is to be, spread over the run.
 async fn restart(settings: &Settings, program: &mut Program) -> Result<(), Failure> {
     for _ in 0..settings.restarts {
-        sleep(settings.duration / (settings.restarts + 1)).await;
+        pace(settings.duration / (settings.restarts + 1)).await;
         tokio::task::block_in_place(|| program.restart())?;
     }
     Ok(())
@@ -334,7 +334,7 @@ async fn restart(settings: &Settings, program: &mut Program) -> Result<(), Failu
 /// Lets the load go on for its time.
 async fn wait_out(run: &Run, parties: &[Party], end: Instant) {
     while Instant::now() < end {
-        sleep(Duration::from_secs(60).min(end - Instant::now())).await;
+        pace(Duration::from_secs(60).min(end - Instant::now())).await;
         if run.settings.is_told {
             let cuts: u64 = parties.iter().map(|party| party.proxy.tally().cuts()).sum();
             let verdict = run.judge(|judge| judge.verdict());
@@ -368,7 +368,7 @@ async fn settle(run: &Run, parties: &[Party], load: &mut Load) -> Result<(), Fai
                 ended?;
                 is_answered = true;
             }
-            () = sleep(Duration::from_millis(500)) => {
+            () = pace(Duration::from_millis(500)) => {
                 if is_answered && run.judge(|judge| judge.missing()) == 0 {
                     return Ok(());
                 }

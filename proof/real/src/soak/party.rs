@@ -7,16 +7,16 @@ use std::time::{Duration, Instant};
 use futures_util::StreamExt as _;
 use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
-use tokio::time::{sleep, timeout};
+use tokio::time::timeout;
 
 use super::Run;
 use super::client::{AnyClient, AnyEvents, Heard, Refusal};
 use super::judge::{Destination, Fate, Series};
 use super::node::Node;
 use super::words;
-use crate::Failure;
 use crate::proxy::Proxy;
 use crate::random::Random;
+use crate::{Failure, pace};
 
 /// Calls of one user that may be open. The SDK holds 1,000 while the link is down.
 const OPEN_MAX: usize = 100;
@@ -75,7 +75,7 @@ impl Party {
                         error.text
                     )));
                 }
-                Err(_) => sleep(Duration::from_millis(600)).await,
+                Err(_) => pace(Duration::from_millis(600)).await,
             }
         }
     }
@@ -91,7 +91,7 @@ impl Party {
                     let name = &self.name;
                     return Err(Failure::new(format!("{name} cannot join: {}", error.text)));
                 }
-                Err(_) => sleep(Duration::from_millis(2_600)).await,
+                Err(_) => pace(Duration::from_millis(2_600)).await,
             }
         }
     }
@@ -146,7 +146,7 @@ pub(super) async fn write(run: Arc<Run>, party: Party, places: Places, mut rando
     let mut is_over = run.is_over.subscribe();
     while !*is_over.borrow() {
         let pause = random.between(1, 2 * run.settings.pace_ms);
-        let mut pause = std::pin::pin!(sleep(Duration::from_millis(pause)));
+        let mut pause = std::pin::pin!(pace(Duration::from_millis(pause)));
         loop {
             tokio::select! {
                 () = &mut pause => break,
