@@ -198,6 +198,8 @@ pub const REQUESTS_IN_FLIGHT_MAX: usize = 256;
 pub const RESUME_WINDOW_MS: u64 = 120000;
 /// Unfinished TLS handshakes per hub; one more drops the oldest. Source: contract 4.1.
 pub const TLS_HANDSHAKES_MAX: usize = 1000;
+/// Memory that a TLS session takes beside what its client has sent or not read. Source: ours.
+pub const TLS_SESSION_BYTES_MAX: usize = 4096;
 /// Longest token that a login may carry. Source: contract 6.2.
 pub const TOKEN_BYTES_MAX: usize = 4096;
 /// If an app lets sessions outlive their tokens, they do so by at most this. Source: contract 6.5.
@@ -216,7 +218,7 @@ pub const VISIT_IDLE_MS: u64 = 15000;
 pub const VISIT_MS: u64 = 60000;
 /// Requests on one HTTP connection. Source: ours.
 pub const VISIT_REQUESTS_MAX: usize = 1000;
-/// Most server memory for one HTTP connection with TLS, without a token, of a client that fills 16 KiB records with requests: a record is decrypted as a whole. For every other TLS client it is visit_bytes_max. Source: ours.
+/// The same with TLS, for a client that fills 16 KiB records with requests: a record is decrypted as a whole. For every other TLS client it is visit_bytes_max and tls_session_bytes_max. Source: ours.
 pub const VISIT_TLS_BYTES_MAX: usize = 65536;
 /// HTTP connections of a node; one more drops an idle or the slowest one. Source: ours.
 pub const VISITS_MAX: usize = 1024;

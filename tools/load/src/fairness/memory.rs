@@ -7,7 +7,9 @@ use std::pin::Pin;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
-use tidings_wire::limits::{LOGIN_FRAME_BYTES_MAX, VISIT_BYTES_MAX, VISIT_HTTP2_BYTES_MAX};
+use tidings_wire::limits::{
+    LOGIN_FRAME_BYTES_MAX, TLS_SESSION_BYTES_MAX, VISIT_BYTES_MAX, VISIT_HTTP2_BYTES_MAX,
+};
 use tokio::io::AsyncWriteExt as _;
 use tokio::sync::OnceCell;
 
@@ -57,7 +59,7 @@ impl Kind {
         let most = match self.over {
             Wire::Plain => VISIT_BYTES_MAX,
             Wire::Tls if self.what.starts_with("HTTP/2") => VISIT_HTTP2_BYTES_MAX,
-            Wire::Tls => VISIT_BYTES_MAX,
+            Wire::Tls => VISIT_BYTES_MAX + TLS_SESSION_BYTES_MAX,
         };
         most as u64
     }

@@ -196,6 +196,8 @@ export const REQUESTS_IN_FLIGHT_MAX = 256;
 export const RESUME_WINDOW_MS = 120000;
 /** Unfinished TLS handshakes per hub; one more drops the oldest. Source: contract 4.1. */
 export const TLS_HANDSHAKES_MAX = 1000;
+/** Memory that a TLS session takes beside what its client has sent or not read. Source: ours. */
+export const TLS_SESSION_BYTES_MAX = 4096;
 /** Longest token that a login may carry. Source: contract 6.2. */
 export const TOKEN_BYTES_MAX = 4096;
 /** If an app lets sessions outlive their tokens, they do so by at most this. Source: contract 6.5. */
@@ -214,7 +216,7 @@ export const VISIT_IDLE_MS = 15000;
 export const VISIT_MS = 60000;
 /** Requests on one HTTP connection. Source: ours. */
 export const VISIT_REQUESTS_MAX = 1000;
-/** Most server memory for one HTTP connection with TLS, without a token, of a client that fills 16 KiB records with requests: a record is decrypted as a whole. For every other TLS client it is visit_bytes_max. Source: ours. */
+/** The same with TLS, for a client that fills 16 KiB records with requests: a record is decrypted as a whole. For every other TLS client it is visit_bytes_max and tls_session_bytes_max. Source: ours. */
 export const VISIT_TLS_BYTES_MAX = 65536;
 /** HTTP connections of a node; one more drops an idle or the slowest one. Source: ours. */
 export const VISITS_MAX = 1024;
