@@ -3,6 +3,7 @@
 mod common;
 
 use std::io::Write as _;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use common::{APP, Client, Seen, TestServer, UPGRADE, config, connect_tcp, read_head};
 use tidings_server::{App, AppId, Apps, Origins};
@@ -10,7 +11,8 @@ use tidings_wire::codes::Outcome;
 use tidings_wire::proto::server_message::Kind;
 use tidings_wire::proto::{Login, client_message};
 
-/// Logs in from a page, or from a program. Returns how it was refused.
+/// Logs a new user in from a page, or from a program. Returns how it was refused. Of two logins of
+/// one user within a millisecond none is the later one.
 fn log_in(server: &TestServer, origin: Option<&str>) -> Result<(), u32> {
     let stated = origin.map(|origin| format!("\r\nOrigin: {origin}\r\n\r\n"));
     let request = match stated {
@@ -24,7 +26,7 @@ fn log_in(server: &TestServer, origin: Option<&str>) -> Result<(), u32> {
     let mut client = Client::over(stream);
     client.send_message(client_message::Kind::Login(Login {
         app_id: APP.into(),
-        user_id: "alice".into(),
+        user_id: format!("user{}", LOGINS.fetch_add(1, Ordering::Relaxed)),
         ..Login::default()
     }));
     match client.next() {
@@ -34,13 +36,14 @@ fn log_in(server: &TestServer, origin: Option<&str>) -> Result<(), u32> {
     }
 }
 
-fn apps(mut app: App) -> Apps {
-    // One user logs in again and again.
-    app.settings.rate_limits = false;
+fn apps(app: App) -> Apps {
     let mut apps = Apps::default();
     apps.listed.insert(AppId::parse(APP).expect("an id"), app);
     apps
 }
+
+/// Logins tried so far.
+static LOGINS: AtomicUsize = AtomicUsize::new(0);
 
 const NOT_THERE: Result<(), u32> = Err(Outcome::UnknownApp as u32);
 
