@@ -18,7 +18,8 @@ use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 use socket2::{Domain, Socket, Type};
 use tidings_server::{Server, TlsFiles};
 use tidings_wire::limits::{
-    REQUEST_HEAD_BYTES_MAX, VISIT_BYTES_MAX, VISIT_HTTP2_BYTES_MAX, VISIT_TLS_BYTES_MAX,
+    REQUEST_HEAD_BYTES_MAX, TLS_SESSION_BYTES_MAX, VISIT_BYTES_MAX, VISIT_HTTP2_BYTES_MAX,
+    VISIT_TLS_BYTES_MAX,
 };
 
 /// Set to `plain` or `tls`.
@@ -29,11 +30,6 @@ const FOLDER: &str = "TIDINGS_TEST_FOLDER";
 
 /// Strangers of each kind. More would be given up for others.
 const STRANGERS: usize = 200;
-
-/// What one takes that holds back the end of a record of TLS: rustls sets 18 KiB aside for the
-/// largest, which has to be whole before it can be decrypted, and the session has 4 KiB of keys and
-/// buffers (decision 0021).
-const RECORD_BYTES_MAX: usize = 26 * 1024;
 
 /// What a kind of stranger does with its connection.
 struct Kind {
@@ -73,11 +69,11 @@ fn main() {
             println!("{way:>5}  {:<24} {bytes:>6} bytes", kind.name);
             let most = match is_tls {
                 true if kind.is_http2 => VISIT_HTTP2_BYTES_MAX,
-                true if kind.is_raw => RECORD_BYTES_MAX,
                 // A record of TLS holds as many requests as the client likes, and is decrypted as a
                 // whole.
                 true if !kind.stays => VISIT_TLS_BYTES_MAX,
-                _ => VISIT_BYTES_MAX,
+                true => VISIT_BYTES_MAX + TLS_SESSION_BYTES_MAX,
+                false => VISIT_BYTES_MAX,
             };
             if bytes > most {
                 above.push(format!("{}, {way}: {bytes} bytes", kind.name));
