@@ -90,7 +90,6 @@ export default defineConfig({
       },
       {
         text: 'Specification',
-        collapsed: true,
         items: [
           { text: 'The delivery contract', link: '/spec/contract' },
           { text: 'RTM 1.x', link: '/spec/rtm' },

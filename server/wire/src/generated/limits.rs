@@ -218,7 +218,7 @@ pub const VISIT_IDLE_MS: u64 = 15000;
 pub const VISIT_MS: u64 = 60000;
 /// Requests on one HTTP connection. Source: ours.
 pub const VISIT_REQUESTS_MAX: usize = 1000;
-/// The same with TLS, for a client that fills 16 KiB records with requests: a record is decrypted as a whole. For every other TLS client it is visit_bytes_max and tls_session_bytes_max. Source: ours.
+/// Most server memory for one HTTP connection over TLS without a token whose client fills 16 KiB records with requests: a record is decrypted as a whole. For every other client over TLS it is visit_bytes_max and tls_session_bytes_max together. Source: ours.
 pub const VISIT_TLS_BYTES_MAX: usize = 65536;
 /// HTTP connections of a node; one more drops an idle or the slowest one. Source: ours.
 pub const VISITS_MAX: usize = 1024;

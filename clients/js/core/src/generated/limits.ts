@@ -216,7 +216,7 @@ export const VISIT_IDLE_MS = 15000;
 export const VISIT_MS = 60000;
 /** Requests on one HTTP connection. Source: ours. */
 export const VISIT_REQUESTS_MAX = 1000;
-/** The same with TLS, for a client that fills 16 KiB records with requests: a record is decrypted as a whole. For every other TLS client it is visit_bytes_max and tls_session_bytes_max. Source: ours. */
+/** Most server memory for one HTTP connection over TLS without a token whose client fills 16 KiB records with requests: a record is decrypted as a whole. For every other client over TLS it is visit_bytes_max and tls_session_bytes_max together. Source: ours. */
 export const VISIT_TLS_BYTES_MAX = 65536;
 /** HTTP connections of a node; one more drops an idle or the slowest one. Source: ours. */
 export const VISITS_MAX = 1024;
