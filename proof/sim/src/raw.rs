@@ -2,7 +2,7 @@
 
 use tidings_hub::Input;
 use tidings_hub::ids::{ConnectionId, HubId};
-use tidings_wire::frame::decode_server;
+use tidings_wire::frame::{decode_server, is_numbered};
 use tidings_wire::proto::{
     ClientFrame, ClientMessage, Login, Refused, Reply, Request, Resume, Resumed, Welcome,
     client_message, request, server_message::Kind,
@@ -122,18 +122,8 @@ impl World {
 
     /// The numbered messages that have arrived.
     pub(crate) fn numbered(&self, line: ConnectionId) -> Vec<&Kind> {
-        let is_numbered = |kind: &&Kind| {
-            !matches!(
-                kind,
-                Kind::Welcome(_)
-                    | Kind::Resumed(_)
-                    | Kind::Refused(_)
-                    | Kind::Ping(_)
-                    | Kind::Pong(_)
-                    | Kind::Skip(_)
-            )
-        };
-        self.kinds(line).iter().filter(is_numbered).collect()
+        let kinds = self.kinds(line).iter();
+        kinds.filter(|kind| is_numbered(kind)).collect()
     }
 
     /// The last welcome.

@@ -1,10 +1,10 @@
 //! The translators between legacy clients and the hub, and when each needs a tick.
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
-use std::hash::{BuildHasherDefault, Hasher};
+use std::hash::BuildHasherDefault;
 
 use tidings_hub::Input;
-use tidings_hub::ids::ConnectionId;
+use tidings_hub::ids::{ConnectionId, ConnectionIdHasher};
 use tidings_legacy::Translator;
 
 use crate::recent::Key;
@@ -13,7 +13,7 @@ use crate::recent::Key;
 #[derive(Debug, Default)]
 pub(crate) struct Translators {
     /// Bound: the host's, on connections. The node makes their names, so an unkeyed hash is safe.
-    clients: HashMap<ConnectionId, Box<Client>, BuildHasherDefault<IdHasher>>,
+    clients: HashMap<ConnectionId, Box<Client>, BuildHasherDefault<ConnectionIdHasher>>,
     /// When translators need a tick, in monotonic milliseconds. Bound: one entry per client.
     due: BTreeSet<(u64, ConnectionId)>,
     /// Pending input of translators for the hub, in order. Empty between two turns.
@@ -115,29 +115,5 @@ impl Translators {
             }
         }
         None
-    }
-}
-
-/// Spreads consecutive numbers.
-#[derive(Debug, Default)]
-struct IdHasher(u64);
-
-impl Hasher for IdHasher {
-    fn write(&mut self, bytes: &[u8]) {
-        for byte in bytes {
-            self.write_u64(u64::from(*byte));
-        }
-    }
-
-    fn write_u64(&mut self, number: u64) {
-        // 2^64 divided by the golden ratio; the rotation brings the well-mixed half to the low
-        // bits.
-        self.0 = (self.0 ^ number)
-            .wrapping_mul(0x9e37_79b9_7f4a_7c15)
-            .rotate_left(32);
-    }
-
-    fn finish(&self) -> u64 {
-        self.0
     }
 }

@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use serde_json::{Value, json};
 use tidings_wire::codes::CloseCode;
+use tidings_wire::frame::is_numbered;
 use tidings_wire::proto::server_message::Kind;
 use tidings_wire::proto::{ClientFrame, ClientMessage, Pong, client_message};
 
@@ -318,16 +319,7 @@ impl Translator {
         if self.state == State::Ended {
             return;
         }
-        let is_numbered = !matches!(
-            kind,
-            Kind::Welcome(_)
-                | Kind::Resumed(_)
-                | Kind::Refused(_)
-                | Kind::Ping(_)
-                | Kind::Pong(_)
-                | Kind::Skip(_)
-        );
-        self.sseq += u64::from(is_numbered);
+        self.sseq += u64::from(is_numbered(&kind));
         match kind {
             Kind::Welcome(_) => self.welcome(),
             Kind::Refused(_) => self.refuse(LoginRefusal::Busy),

@@ -1,10 +1,10 @@
 //! All connections of one hub's thread, by slot and by name.
 
 use std::collections::HashMap;
-use std::hash::{BuildHasherDefault, Hasher};
+use std::hash::BuildHasherDefault;
 
 use slab::Slab;
-use tidings_hub::ids::ConnectionId;
+use tidings_hub::ids::{ConnectionId, ConnectionIdHasher};
 
 use crate::connection::Connection;
 use crate::lanes::{LaneId, Lanes, Rota};
@@ -14,7 +14,7 @@ use crate::lanes::{LaneId, Lanes, Rota};
 pub(crate) struct Connections {
     slots: Slab<Connection>,
     /// Names are made by this node, so that an unkeyed hash is safe.
-    by_id: HashMap<ConnectionId, usize, BuildHasherDefault<IdHasher>>,
+    by_id: HashMap<ConnectionId, usize, BuildHasherDefault<ConnectionIdHasher>>,
     /// Slots with something to be written; each at most once. A slot may have been vacated since.
     dirty: Rota,
     /// Slots with something to be read; as `dirty`.
@@ -114,29 +114,5 @@ impl Connections {
     /// Connections to be read, more or less: vacated slots count too.
     pub(crate) fn readable(&self) -> usize {
         self.readable.len()
-    }
-}
-
-/// Spreads numbers that count up.
-#[derive(Debug, Default)]
-struct IdHasher(u64);
-
-impl Hasher for IdHasher {
-    fn write(&mut self, bytes: &[u8]) {
-        for byte in bytes {
-            self.write_u64(u64::from(*byte));
-        }
-    }
-
-    fn write_u64(&mut self, number: u64) {
-        // 2^64 divided by the golden ratio; the rotation brings the well-mixed half to the low
-        // bits.
-        self.0 = (self.0 ^ number)
-            .wrapping_mul(0x9e37_79b9_7f4a_7c15)
-            .rotate_left(32);
-    }
-
-    fn finish(&self) -> u64 {
-        self.0
     }
 }

@@ -143,19 +143,8 @@ fn log_in(address: SocketAddr, user: &str, from: &str) -> TcpStream {
 fn log_in_to(app: &str, address: SocketAddr, user: &str, from: &str) -> TcpStream {
     let mut stream =
         open(address, "/rtm", from).unwrap_or_else(|status| panic!("{user}: {status}"));
-    let login = Login {
-        app_id: app.into(),
-        user_id: user.into(),
-        ..Login::default()
-    };
-    let messages = vec![ClientMessage {
-        kind: Some(client_message::Kind::Login(login)),
-    }];
-    let payload = encode_client(&ClientFrame {
-        messages,
-        confirm: 0,
-    });
-    stream.write_all(&binary(&payload)).expect("a login");
+    let login = common::login_frame(app, user);
+    stream.write_all(&login).expect("a login");
     let mut client = common::Client::over(stream);
     client.welcomed();
     client.stream

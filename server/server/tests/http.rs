@@ -11,12 +11,10 @@ use common::{
     is_end, read_head, start,
 };
 use tidings_server::{App, AppId, Apps, ServerConfig};
-use tidings_wire::frame::encode_client;
 use tidings_wire::limits::{
     RATE_FAILED_LOGIN, VISIT_REQUESTS_MAX, VISITS_MAX, VISITS_PER_SOURCE_MAX,
 };
-use tidings_wire::proto::{ClientFrame, ClientMessage, Login, client_message};
-use tidings_wire::ws::{Opcode, encode_frame};
+use tidings_wire::ws::Opcode;
 
 fn with(change: impl FnOnce(&mut ServerConfig)) -> TestServer {
     let mut config = config();
@@ -44,24 +42,6 @@ fn is_over(stream: &mut TcpStream) -> bool {
         Ok(count) => count == 0,
         Err(error) => is_end(error.kind()),
     }
-}
-
-fn login_frame(user: &str) -> Vec<u8> {
-    let login = Login {
-        app_id: APP.into(),
-        user_id: user.into(),
-        ..Login::default()
-    };
-    let messages = vec![ClientMessage {
-        kind: Some(client_message::Kind::Login(login)),
-    }];
-    let payload = encode_client(&ClientFrame {
-        messages,
-        confirm: 0,
-    });
-    let mut frame = Vec::new();
-    encode_frame(&mut frame, Opcode::Binary, &payload, Some([9, 8, 7, 6]));
-    frame
 }
 
 #[test]
@@ -133,7 +113,12 @@ fn a_websocket_may_begin_on_a_kept_connection() {
     // All at once: pages, the handshake, and a login behind it.
     let mut stream = connect_tcp(server.address());
     let pages = "GET /sdk/none HTTP/1.1\r\nHost: test\r\n\r\n".repeat(3);
-    let bytes = [pages.as_bytes(), UPGRADE.as_bytes(), &login_frame("bob")].concat();
+    let bytes = [
+        pages.as_bytes(),
+        UPGRADE.as_bytes(),
+        &common::login_frame(APP, "bob"),
+    ]
+    .concat();
     stream.write_all(&bytes).expect("all of it");
     for _ in 0..3 {
         assert_eq!(Answer::read(&mut stream).status, 404);

@@ -11,12 +11,11 @@ use common::{
     APP, Client, Seen, TestServer, UPGRADE, config, connect_tcp, exchange, get, read_head, start,
     until,
 };
-use tidings_wire::frame::encode_client;
 use tidings_wire::limits::{
     FRAME_BYTES_MAX, HEARTBEAT_MS, LOGIN_FRAME_BYTES_MAX, RATE_FAILED_LOGIN,
 };
-use tidings_wire::proto::{ClientFrame, ClientMessage, Login, Logout, client_message, request};
-use tidings_wire::ws::{Opcode, encode_frame};
+use tidings_wire::proto::{ClientFrame, Login, Logout, client_message, request};
+use tidings_wire::ws::Opcode;
 
 fn status(answer: &str) -> &str {
     answer.split(' ').nth(1).unwrap_or(answer)
@@ -309,7 +308,7 @@ fn a_login_may_come_with_the_handshake_and_byte_by_byte() {
         assert_eq!(status(&read_head(&mut client)), "101");
         Client::over(client)
     };
-    let frame = login_frame("slow");
+    let frame = common::login_frame(APP, "slow");
     for byte in &frame {
         client.stream.write_all(&[*byte]).expect("sent");
     }
@@ -318,29 +317,10 @@ fn a_login_may_come_with_the_handshake_and_byte_by_byte() {
     // All at once, before the server has answered the handshake.
     let mut stream = connect_tcp(server.address());
     stream
-        .write_all(&[UPGRADE.as_bytes(), &login_frame("hasty")].concat())
+        .write_all(&[UPGRADE.as_bytes(), &common::login_frame(APP, "hasty")].concat())
         .expect("sent");
     assert_eq!(status(&read_head(&mut stream)), "101");
     Client::over(stream).welcomed();
-}
-
-/// A login as a whole masked frame.
-fn login_frame(user: &str) -> Vec<u8> {
-    let login = Login {
-        app_id: APP.into(),
-        user_id: user.into(),
-        ..Login::default()
-    };
-    let messages = vec![ClientMessage {
-        kind: Some(client_message::Kind::Login(login)),
-    }];
-    let payload = encode_client(&ClientFrame {
-        messages,
-        confirm: 0,
-    });
-    let mut frame = Vec::new();
-    encode_frame(&mut frame, Opcode::Binary, &payload, Some([9, 8, 7, 6]));
-    frame
 }
 
 #[test]
@@ -431,7 +411,9 @@ fn failed_logins_pause_their_source_also_behind_a_proxy() {
     for number in 0..=rate {
         let (mut stream, head) = from("192.0.2.1");
         assert_eq!(status(&head), "101", "{number}: {head}");
-        stream.write_all(&login_frame("alice")).expect("a login");
+        stream
+            .write_all(&common::login_frame(APP, "alice"))
+            .expect("a login");
         assert_eq!(Client::over(stream).closed().0, Some(4014), "{number}");
     }
     let (_, head) = from("192.0.2.1");

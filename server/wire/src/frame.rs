@@ -88,6 +88,20 @@ pub fn encode_server(kind: Kind) -> Bytes {
     out.freeze()
 }
 
+/// Whether a message of the server has a number in its session: the client confirms it, and a
+/// resume sends it again. Source: protocol 2.2.
+pub fn is_numbered(kind: &Kind) -> bool {
+    !matches!(
+        kind,
+        Kind::Welcome(_)
+            | Kind::Resumed(_)
+            | Kind::Refused(_)
+            | Kind::Ping(_)
+            | Kind::Pong(_)
+            | Kind::Skip(_)
+    )
+}
+
 /// The payload of a complete WebSocket frame of the server, whose header has 2, 4 or 10 bytes and
 /// no mask. Empty if the bytes are shorter than their header.
 pub fn payload(frame: &[u8]) -> &[u8] {

@@ -286,7 +286,6 @@ fn encode(kind: Option<Kind>, confirm: u64) -> Bytes {
 fn is_numbered(frame: &[u8]) -> bool {
     // Field 1 of ServerFrame: a tag of one byte, a length, then the message, which starts with the
     // tag of its kind.
-    // kind.
     let mut rest = &payload(frame)[1..];
     prost::decode_length_delimiter(&mut rest).is_ok_and(|_| {
         let tag = prost::encoding::decode_varint(&mut rest).unwrap_or_default();

@@ -13,6 +13,7 @@ use tidings_hub::store_ops::{StoreAnswer, StoreOp};
 use tidings_hub::{App, AppSettings, Apps, Input};
 use tidings_store::{Engine as _, MemoryEngine};
 use tidings_wire::codes::CloseCode;
+use tidings_wire::frame::is_numbered;
 use tidings_wire::names::AppId;
 pub use tidings_wire::proto::request::Call;
 pub use tidings_wire::proto::server_message::Kind;
@@ -92,15 +93,7 @@ impl Server {
                 continue;
             }
             for kind in told.kinds() {
-                let is_numbered = !matches!(
-                    kind,
-                    Kind::Welcome(_)
-                        | Kind::Resumed(_)
-                        | Kind::Refused(_)
-                        | Kind::Ping(_)
-                        | Kind::Skip(_)
-                );
-                held.sseq += u64::from(is_numbered);
+                held.sseq += u64::from(is_numbered(&kind));
                 held.got.push(kind);
             }
         }

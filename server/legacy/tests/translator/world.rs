@@ -11,6 +11,7 @@ use tidings_hub::{App, Apps, Input};
 use tidings_legacy::AppRules;
 use tidings_store::{Engine as _, MemoryEngine};
 use tidings_token::{NewAccess007, Permissions, Service, build_007};
+use tidings_wire::frame::is_numbered;
 use tidings_wire::names::AppId;
 use tidings_wire::proto::server_message::Kind;
 use tidings_wire::proto::{
@@ -356,8 +357,7 @@ impl World {
         let Side::Native { sseq, .. } = &mut client.side else {
             panic!("a native message for a legacy client: {kind:?}");
         };
-        let is_numbered = !matches!(kind, Kind::Welcome(_) | Kind::Ping(_) | Kind::Pong(_));
-        *sseq += u64::from(is_numbered);
+        *sseq += u64::from(is_numbered(&kind));
         let confirm = *sseq;
         let mut messages = Vec::new();
         match kind {

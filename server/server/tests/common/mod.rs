@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 pub(crate) use answer::Answer;
 use tidings_hub::Apps;
 use tidings_server::{DiskReserve, RunningServer, Server, ServerConfig};
-use tidings_wire::frame::{decode_server, encode_client};
+use tidings_wire::frame::{decode_server, encode_client, is_numbered};
 use tidings_wire::proto::server_message::Kind;
 use tidings_wire::proto::{
     ClientFrame, ClientMessage, Login, Reply, Request, Welcome, client_message, request,
@@ -31,6 +31,25 @@ pub(crate) fn until(what: &str, mut holds: impl FnMut() -> bool) {
         assert!(begin.elapsed() < PATIENCE, "not in {PATIENCE:?}: {what}");
         std::thread::sleep(Duration::from_millis(2));
     }
+}
+
+/// A login to an app without a token, as a whole masked frame.
+pub(crate) fn login_frame(app: &str, user: &str) -> Vec<u8> {
+    let login = Login {
+        app_id: app.into(),
+        user_id: user.into(),
+        ..Login::default()
+    };
+    let messages = vec![ClientMessage {
+        kind: Some(client_message::Kind::Login(login)),
+    }];
+    let payload = encode_client(&ClientFrame {
+        messages,
+        confirm: 0,
+    });
+    let mut frame = Vec::new();
+    encode_frame(&mut frame, Opcode::Binary, &payload, Some([9, 8, 7, 6]));
+    frame
 }
 
 pub(crate) fn config() -> ServerConfig {
@@ -305,18 +324,6 @@ impl<S: Read + Write> Client<S> {
             }
         }
     }
-}
-
-fn is_numbered(kind: &Kind) -> bool {
-    !matches!(
-        kind,
-        Kind::Welcome(_)
-            | Kind::Resumed(_)
-            | Kind::Refused(_)
-            | Kind::Ping(_)
-            | Kind::Pong(_)
-            | Kind::Skip(_)
-    )
 }
 
 pub(crate) fn is_end(kind: ErrorKind) -> bool {
