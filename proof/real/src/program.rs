@@ -5,6 +5,7 @@ use std::io::{BufRead as _, BufReader, Lines};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Stdio};
+use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
@@ -303,6 +304,31 @@ fn program() -> Result<PathBuf, Failure> {
     if let Some(path) = std::env::var_os("TIDINGS_BIN") {
         return Ok(path.into());
     }
+    beside_this()
+}
+
+/// Builds the program of this workspace, once in a process of tests, and returns where it is. In any
+/// case the one that was built, whatever `TIDINGS_BIN` says.
+///
+/// # Panics
+/// If it does not build: there is nothing to be tested then.
+pub fn build() -> &'static Path {
+    static BUILT: OnceLock<PathBuf> = OnceLock::new();
+    BUILT.get_or_init(|| {
+        let status = Command::new(env!("CARGO"))
+            // They belong to this test, not to the build: with them, build scripts would run again.
+            .env_remove("CARGO_MANIFEST_DIR")
+            .env_remove("CARGO_PKG_NAME")
+            .args(["build", "--quiet", "--package", "tidings"])
+            .status()
+            .expect("cargo starts");
+        assert!(status.success(), "the program does not build");
+        beside_this().expect("it was built beside the tests")
+    })
+}
+
+/// The program that was built next to the running executable.
+fn beside_this() -> Result<PathBuf, Failure> {
     let own = std::env::current_exe().map_err(Failure::of("no path of this process"))?;
     // target/<profile>/<this>, or target/<profile>/deps/<this test>
     let found = own

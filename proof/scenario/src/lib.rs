@@ -8,7 +8,8 @@
 //! another language.
 //!
 //! Reading order: [`Scenario`] (`model`), `token`, `parse` and `fact` (text to model), `show`
-//! (model to text), [`Judge`].
+//! (model to text), [`Judge`]. [`files`] and [`words`] are what runners in Rust share: the project's
+//! scenarios, and the client's types in a scenario's words.
 //!
 //! ```
 //! use tidings_scenario::{Answer, Judge, Next, Seen, parse};
@@ -33,11 +34,13 @@
 
 mod expect;
 mod fact;
+pub mod files;
 mod judge;
 mod model;
 mod parse;
 mod show;
 mod token;
+pub mod words;
 
 pub use judge::{Failure, Judge, Next, Order, Seen};
 pub use model::{

@@ -30,5 +30,4 @@ pub mod scenario;
 pub mod shrink;
 pub mod sometimes;
 mod wires;
-mod words;
 pub mod world;

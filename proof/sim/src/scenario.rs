@@ -5,15 +5,16 @@ use std::collections::BTreeMap;
 use tidings_client_core as core;
 use tidings_client_core::{Call, CallError, CallId, ClientEvent};
 use tidings_hub::App;
+use tidings_scenario::words::{
+    from_attributes, from_event, from_message, from_presence, to_attributes, to_how, to_message,
+};
 use tidings_scenario::{
-    Action, Answer, Conversation, Event, File, Judge, Message, Next, Order, PresenceState,
-    Scenario, Seen as Observed, TokenKind, Write,
+    Action, Answer, Conversation, Judge, Next, Order, Scenario, Seen as Observed, TokenKind,
 };
 use tidings_token::{Access, NewAccess007, Permissions, Resource, Service, build_007};
 use tidings_wire::codes;
 use tidings_wire::names::AppId;
 
-use crate::words::{from_local, from_remote};
 use crate::world::{APP_ID, ClientId, Record, Seen, World, WorldConfig};
 
 /// The certificate of an app that requires tokens.
@@ -309,86 +310,6 @@ fn code(error: &CallError, family: Family) -> u32 {
     }
 }
 
-fn to_message(message: Message) -> core::Message {
-    match message {
-        Message::Text(text) => core::Message::Text(text),
-        Message::Raw { data, description } => core::Message::Raw {
-            data: data.into(),
-            description,
-        },
-        Message::File(file) => core::Message::File(to_file(file)),
-        Message::Image {
-            file,
-            size,
-            thumbnail_size,
-        } => core::Message::Image {
-            file: to_file(file),
-            size: to_pixels(size),
-            thumbnail_size: to_pixels(thumbnail_size),
-        },
-    }
-}
-
-fn to_file(file: File) -> core::MediaFile {
-    core::MediaFile {
-        media_id: file.media_id,
-        size: file.size,
-        file_name: file.file_name,
-        description: file.description,
-        thumbnail: file.thumbnail.into(),
-    }
-}
-
-fn to_pixels((width, height): (u32, u32)) -> core::PixelSize {
-    core::PixelSize { width, height }
-}
-
-fn from_file(file: core::MediaFile) -> File {
-    File {
-        media_id: file.media_id,
-        size: file.size,
-        file_name: file.file_name,
-        description: file.description,
-        thumbnail: file.thumbnail.to_vec(),
-    }
-}
-
-fn from_message(message: core::Message) -> Message {
-    match message {
-        core::Message::Text(text) => Message::Text(text),
-        core::Message::Raw { data, description } => Message::Raw {
-            data: data.to_vec(),
-            description,
-        },
-        core::Message::File(file) => Message::File(from_file(file)),
-        core::Message::Image {
-            file,
-            size,
-            thumbnail_size,
-        } => Message::Image {
-            file: from_file(file),
-            size: (size.width, size.height),
-            thumbnail_size: (thumbnail_size.width, thumbnail_size.height),
-        },
-    }
-}
-
-fn to_how(how: Write) -> core::AttributeWrite {
-    match how {
-        Write::Set => core::AttributeWrite::Set,
-        Write::Merge => core::AttributeWrite::Merge,
-        Write::Delete => core::AttributeWrite::Delete,
-        Write::Clear => core::AttributeWrite::Clear,
-    }
-}
-
-fn to_attributes(attributes: Vec<(String, String)>) -> Vec<core::Attribute> {
-    attributes
-        .into_iter()
-        .map(|(key, value)| core::Attribute::new(key, value))
-        .collect()
-}
-
 fn to_call(action: Action) -> (Call, Family) {
     match action {
         Action::Join { channel } => (Call::Join { channel }, codes::join_channel::from_outcome),
@@ -506,21 +427,6 @@ fn to_attribute_call(action: Action) -> Call {
     }
 }
 
-fn from_presence(state: core::PresenceState) -> PresenceState {
-    match state {
-        core::PresenceState::Online => PresenceState::Online,
-        core::PresenceState::Unreachable => PresenceState::Unreachable,
-        core::PresenceState::Offline => PresenceState::Offline,
-    }
-}
-
-fn from_attributes(attributes: Vec<core::Attribute>) -> Vec<(String, String)> {
-    attributes
-        .into_iter()
-        .map(|attribute| (attribute.key, attribute.value))
-        .collect()
-}
-
 fn from_answer(answer: core::Answer) -> Answer {
     match answer {
         core::Answer::Done | core::Answer::Invited { .. } => Answer::Done,
@@ -528,12 +434,7 @@ fn from_answer(answer: core::Answer) -> Answer {
         core::Answer::PeerSent { received: false } => Answer::NotReceived,
         core::Answer::Users(users) => Answer::Users(users),
         core::Answer::MemberCounts(counts) => Answer::MemberCounts(counts),
-        core::Answer::Presence(users) => Answer::Presence(
-            users
-                .into_iter()
-                .map(|(user, state)| (user, from_presence(state)))
-                .collect(),
-        ),
+        core::Answer::Presence(users) => Answer::Presence(from_presence(users)),
         core::Answer::History(page) => Answer::History(
             page.messages
                 .into_iter()
@@ -542,68 +443,4 @@ fn from_answer(answer: core::Answer) -> Answer {
         ),
         core::Answer::Attributes(attributes) => Answer::Attributes(from_attributes(attributes)),
     }
-}
-
-/// `None` for an event that scenarios do not know.
-fn from_event(event: ClientEvent) -> Option<Event> {
-    Some(match event {
-        ClientEvent::StateChanged { state, reason } => Event::State {
-            state: state.to_string(),
-            reason: reason.to_string(),
-        },
-        ClientEvent::PeerMessage {
-            from,
-            message,
-            is_offline,
-            ..
-        } => Event::PeerMessage {
-            from,
-            message: from_message(message),
-            is_offline,
-        },
-        ClientEvent::ChannelMessage {
-            channel,
-            from,
-            message,
-            ..
-        } => Event::ChannelMessage {
-            channel,
-            from,
-            message: from_message(message),
-        },
-        ClientEvent::MemberJoined { channel, user_id } => Event::MemberJoined { channel, user_id },
-        ClientEvent::MemberLeft { channel, user_id } => Event::MemberLeft { channel, user_id },
-        ClientEvent::MemberCount { channel, count } => Event::MemberCount { channel, count },
-        ClientEvent::ChannelAttributes {
-            channel,
-            attributes,
-        } => Event::ChannelAttributes {
-            channel,
-            attributes: from_attributes(attributes),
-        },
-        ClientEvent::PresenceChanged { users } => Event::PresenceChanged {
-            users: users
-                .into_iter()
-                .map(|(user, state)| (user, from_presence(state)))
-                .collect(),
-        },
-        ClientEvent::Gap { source, .. } => Event::Gap {
-            channel: match source {
-                core::GapSource::Channel(channel) => Some(channel),
-                core::GapSource::Inbox => None,
-            },
-        },
-        ClientEvent::TokenWillExpire { .. } => Event::TokenWillExpire,
-        ClientEvent::LocalInvitation {
-            callee_id, news, ..
-        } => Event::LocalInvitation {
-            callee_id,
-            news: from_local(news),
-        },
-        ClientEvent::RemoteInvitation {
-            caller_id, news, ..
-        } => from_remote(caller_id, news),
-        ClientEvent::TokenExpired => Event::TokenExpired,
-        ClientEvent::ChannelLost { .. } => return None,
-    })
 }

@@ -12,7 +12,7 @@ use crate::sim::Faults;
 const COUNT: u64 = 10;
 
 /// Built apart from the simulator: a binary of its own, with the feature that enables the switches.
-const PROGRAM: &[&str] = &[
+pub(crate) const PROGRAM: &[&str] = &[
     "run",
     "--release",
     "--quiet",

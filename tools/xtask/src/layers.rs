@@ -57,7 +57,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
         "tidings-client",
         &["tidings-client-core", "tidings-wire", "tokio"],
     ),
-    ("tidings-scenario", &["tidings-wire"]),
+    ("tidings-scenario", &["tidings-client-core"]),
     (
         "tidings-sim",
         &[

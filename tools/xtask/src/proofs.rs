@@ -67,6 +67,18 @@ pub(crate) fn power_gate() -> Result<()> {
     }
 }
 
+/// The test that kills the program under load, for cargo.
+pub(crate) const KILL_UNDER_LOAD: &[&str] = &[
+    "test",
+    "--quiet",
+    "--package",
+    "tidings-proof",
+    "--test",
+    "kill_under_load",
+    "--",
+    "--nocapture",
+];
+
 /// What this machine lacks for mounting a private file system.
 fn power_lacks() -> Option<String> {
     let device = std::fs::File::options()
@@ -97,18 +109,8 @@ fn lose_power(cycles: &str, seed: &str) -> Result<()> {
     let program = setup::target().join("debug/tidings-proof");
     let program = program.to_string_lossy();
     let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".into());
-    let test = [
-        "test",
-        "--quiet",
-        "--package",
-        "tidings-proof",
-        "--test",
-        "kill_under_load",
-        "--",
-        "--nocapture",
-    ];
     let head = [&program, "power", "--seed", seed, "--", &cargo];
-    let args = [&OWN_MOUNTS[..], &head, &test].concat();
+    let args = [&OWN_MOUNTS[..], &head, KILL_UNDER_LOAD].concat();
     let cycles = [("TIDINGS_KILL_CYCLES", cycles)];
     setup::run_with(".", "unshare", &args, &cycles)
 }

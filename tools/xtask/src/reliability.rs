@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use anyhow::{Context as _, Result, bail};
 
-use crate::{proofs, setup};
+use crate::{faults, proofs, setup};
 
 const PAGE: &str = "docs/proven/reliability.md";
 const BEGIN: &str = "<!-- figures: made by `cargo xtask reliability`; do not edit -->\n";
@@ -90,18 +90,7 @@ pub(crate) fn run(quick: bool) -> Result<()> {
 }
 
 fn list(amounts: &Amounts) -> Vec<Proof> {
-    let mut faults = vec![
-        "run",
-        "--release",
-        "--quiet",
-        "--package",
-        "tidings-sim",
-        "--features",
-        "faults",
-        "--bin",
-        "tidings-faults",
-        "--",
-    ];
+    let mut faults = faults::PROGRAM.to_vec();
     faults.extend(amounts.faults);
     let stopped = Proof {
         what: "The same, and the server's process is stopped again and again",
@@ -150,16 +139,7 @@ impl Proof {
         variables.extend(seed.map(|seed| ("TIDINGS_KILL_SEED", seed)));
         Self {
             what: "`kill -9` of the program under load",
-            args: vec![
-                "test",
-                "--quiet",
-                "--package",
-                "tidings-proof",
-                "--test",
-                "kill_under_load",
-                "--",
-                "--nocapture",
-            ],
+            args: proofs::KILL_UNDER_LOAD.to_vec(),
             variables,
             result: &[" kills in "],
         }

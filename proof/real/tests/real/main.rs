@@ -3,30 +3,13 @@
 mod clock;
 mod overload;
 
-use std::process::Command;
-use std::sync::Once;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use tidings_client::{Client, ClientEvent, Events, Message, PeerReceipt, SendOptions};
-use tidings_proof::program::{APP, Program};
+use tidings_proof::program::{APP, Program, build};
 use tidings_proof::soak::{self, Pauses, Settings};
 use tidings_proof::tries::Tries;
 use tidings_wire::codes::Outcome;
-
-/// Builds the program that the proofs start.
-fn build() {
-    static BUILT: Once = Once::new();
-    BUILT.call_once(|| {
-        let status = Command::new(env!("CARGO"))
-            // They belong to this test, not to the build: with them, build scripts would run again.
-            .env_remove("CARGO_MANIFEST_DIR")
-            .env_remove("CARGO_PKG_NAME")
-            .args(["build", "--quiet", "--package", "tidings"])
-            .status()
-            .expect("cargo starts");
-        assert!(status.success(), "the program does not build");
-    });
-}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn clients_behind_broken_networks_get_everything_once_and_in_order() {

@@ -1,10 +1,10 @@
-//! Invitations: which one a step is about, and the SDK's words in those of a scenario.
+//! Invitations: which one a step is about.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
-use tidings_client::{Client, InvitationId, LocalInvitationNews, RemoteInvitationNews};
-use tidings_scenario::{Action, Answer, Event, InvitationNews};
+use tidings_client::{Client, InvitationId};
+use tidings_scenario::{Action, Answer};
 
 /// The invitations that a client has sent to, and been sent by, each user last.
 #[derive(Clone, Default)]
@@ -72,31 +72,4 @@ pub async fn invitation(client: &Client, action: Action, known: Known) -> Result
         other => panic!("{other} is not about an invitation"),
     };
     done.map(|()| Answer::Done).map_err(|error| error.code())
-}
-
-pub fn from_local(news: LocalInvitationNews) -> InvitationNews {
-    match news {
-        LocalInvitationNews::Received => InvitationNews::Received,
-        LocalInvitationNews::Accepted(response) => InvitationNews::Accepted(response),
-        LocalInvitationNews::Refused(response) => InvitationNews::Refused(response),
-        LocalInvitationNews::Canceled => InvitationNews::Canceled,
-        LocalInvitationNews::Failed(why) => InvitationNews::Failed(why.name().into()),
-    }
-}
-
-pub fn from_remote(caller_id: String, news: RemoteInvitationNews) -> Event {
-    let news = match news {
-        RemoteInvitationNews::Received { content, channel } => {
-            return Event::Invited {
-                caller_id,
-                content,
-                channel,
-            };
-        }
-        RemoteInvitationNews::Accepted => InvitationNews::Accepted(String::new()),
-        RemoteInvitationNews::Refused => InvitationNews::Refused(String::new()),
-        RemoteInvitationNews::Canceled => InvitationNews::Canceled,
-        RemoteInvitationNews::Failed(why) => InvitationNews::Failed(why.name().into()),
-    };
-    Event::RemoteInvitation { caller_id, news }
 }

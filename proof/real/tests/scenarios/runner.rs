@@ -6,18 +6,18 @@ use std::task::Poll;
 use std::time::Duration;
 
 use tidings_client::{
-    Attribute, AttributeWrite, Client, ClientEvent, GapSource, HistoryRange, Notify, PeerReceipt,
+    Attribute, AttributeWrite, Client, ClientEvent, HistoryRange, Notify, PeerReceipt,
     RemoteInvitationNews, SendOptions,
 };
-use tidings_scenario::{
-    Action, Answer, Conversation, Event, File, Judge, Message, Next, Order, PresenceState,
-    Scenario, Seen, Write,
+use tidings_scenario::words::{
+    from_attributes, from_event, from_message, from_presence, to_attributes, to_how, to_message,
 };
+use tidings_scenario::{Action, Answer, Conversation, Judge, Next, Order, Scenario, Seen, Write};
 use tokio::sync::mpsc;
 use tokio::task::{JoinSet, block_in_place};
 use tokio::time::{Instant, timeout};
 
-use crate::invitations::{Known, from_local, from_remote, invitation, is_about_invitation};
+use crate::invitations::{Known, invitation, is_about_invitation};
 use crate::server::{APP, Server};
 
 /// Added to every time limit: two cores run many servers and clients at once.
@@ -150,7 +150,7 @@ impl Runner {
                         let mut received = received.lock().expect("no panic");
                         received.insert(caller_id.clone(), id.clone());
                     }
-                    let Some(event) = to_event(event) else {
+                    let Some(event) = from_event(event) else {
                         continue;
                     };
                     let seen = Seen::Event {
@@ -267,7 +267,7 @@ async fn call(client: &Client, action: Action, token: Option<String>) -> Result<
                 .query_presence(user_ids)
                 .await
                 .map_err(|error| error.code())?;
-            return Ok(Answer::Presence(to_presence(users)));
+            return Ok(Answer::Presence(from_presence(users)));
         }
         Action::SubscribePresence { user_ids } => {
             client
@@ -325,7 +325,7 @@ async fn attributes(client: &Client, action: Action) -> Result<Answer, u32> {
         }
         other => panic!("{other} is not a call"),
     };
-    read.map(|list| Answer::Attributes(to_pairs(list)))
+    read.map(|list| Answer::Attributes(from_attributes(list)))
         .map_err(|error| error.code())
 }
 
@@ -340,166 +340,6 @@ fn options(offline: bool, history: bool) -> SendOptions {
     options
 }
 
-fn to_message(message: Message) -> tidings_client::Message {
-    match message {
-        Message::Text(text) => tidings_client::Message::Text(text),
-        Message::Raw { data, description } => tidings_client::Message::Raw {
-            data: data.into(),
-            description,
-        },
-        Message::File(file) => tidings_client::Message::File(to_file(file)),
-        Message::Image {
-            file,
-            size,
-            thumbnail_size,
-        } => tidings_client::Message::Image {
-            file: to_file(file),
-            size: to_pixels(size),
-            thumbnail_size: to_pixels(thumbnail_size),
-        },
-    }
-}
-
-fn to_file(file: File) -> tidings_client::MediaFile {
-    tidings_client::MediaFile {
-        media_id: file.media_id,
-        size: file.size,
-        file_name: file.file_name,
-        description: file.description,
-        thumbnail: file.thumbnail.into(),
-    }
-}
-
-fn to_pixels((width, height): (u32, u32)) -> tidings_client::PixelSize {
-    tidings_client::PixelSize { width, height }
-}
-
-fn from_file(file: tidings_client::MediaFile) -> File {
-    File {
-        media_id: file.media_id,
-        size: file.size,
-        file_name: file.file_name,
-        description: file.description,
-        thumbnail: file.thumbnail.to_vec(),
-    }
-}
-
-fn from_message(message: tidings_client::Message) -> Message {
-    match message {
-        tidings_client::Message::Text(text) => Message::Text(text),
-        tidings_client::Message::Raw { data, description } => Message::Raw {
-            data: data.to_vec(),
-            description,
-        },
-        tidings_client::Message::File(file) => Message::File(from_file(file)),
-        tidings_client::Message::Image {
-            file,
-            size,
-            thumbnail_size,
-        } => Message::Image {
-            file: from_file(file),
-            size: (size.width, size.height),
-            thumbnail_size: (thumbnail_size.width, thumbnail_size.height),
-        },
-    }
-}
-
 fn to_write(how: Write, list: Vec<(String, String)>) -> (AttributeWrite, Vec<Attribute>) {
-    let how = match how {
-        Write::Set => AttributeWrite::Set,
-        Write::Merge => AttributeWrite::Merge,
-        Write::Delete => AttributeWrite::Delete,
-        Write::Clear => AttributeWrite::Clear,
-    };
-    (
-        how,
-        list.into_iter()
-            .map(|(key, value)| Attribute::new(key, value))
-            .collect(),
-    )
-}
-
-fn to_pairs(list: Vec<Attribute>) -> Vec<(String, String)> {
-    list.into_iter()
-        .map(|attribute| (attribute.key, attribute.value))
-        .collect()
-}
-
-fn to_presence(
-    users: Vec<(String, tidings_client::PresenceState)>,
-) -> Vec<(String, PresenceState)> {
-    let state = |state| match state {
-        tidings_client::PresenceState::Online => PresenceState::Online,
-        tidings_client::PresenceState::Unreachable => PresenceState::Unreachable,
-        tidings_client::PresenceState::Offline => PresenceState::Offline,
-    };
-    users
-        .into_iter()
-        .map(|(user, found)| (user, state(found)))
-        .collect()
-}
-
-/// None for what scenarios do not name.
-fn to_event(event: ClientEvent) -> Option<Event> {
-    Some(match event {
-        ClientEvent::StateChanged { state, reason } => Event::State {
-            state: state.to_string(),
-            reason: reason.to_string(),
-        },
-        ClientEvent::PeerMessage {
-            from,
-            message,
-            is_offline,
-            ..
-        } => Event::PeerMessage {
-            from,
-            message: from_message(message),
-            is_offline,
-        },
-        ClientEvent::ChannelMessage {
-            channel,
-            from,
-            message,
-            ..
-        } => Event::ChannelMessage {
-            channel,
-            from,
-            message: from_message(message),
-        },
-        ClientEvent::MemberJoined { channel, user_id } => Event::MemberJoined { channel, user_id },
-        ClientEvent::MemberLeft { channel, user_id } => Event::MemberLeft { channel, user_id },
-        ClientEvent::MemberCount { channel, count } => Event::MemberCount { channel, count },
-        ClientEvent::ChannelAttributes {
-            channel,
-            attributes,
-        } => Event::ChannelAttributes {
-            channel,
-            attributes: to_pairs(attributes),
-        },
-        ClientEvent::PresenceChanged { users } => Event::PresenceChanged {
-            users: to_presence(users),
-        },
-        ClientEvent::Gap {
-            source: GapSource::Channel(channel),
-            ..
-        } => Event::Gap {
-            channel: Some(channel),
-        },
-        ClientEvent::Gap {
-            source: GapSource::Inbox,
-            ..
-        } => Event::Gap { channel: None },
-        ClientEvent::TokenWillExpire { .. } => Event::TokenWillExpire,
-        ClientEvent::LocalInvitation {
-            callee_id, news, ..
-        } => Event::LocalInvitation {
-            callee_id,
-            news: from_local(news),
-        },
-        ClientEvent::RemoteInvitation {
-            caller_id, news, ..
-        } => from_remote(caller_id, news),
-        ClientEvent::TokenExpired => Event::TokenExpired,
-        ClientEvent::ChannelLost { .. } => return None,
-    })
+    (to_how(how), to_attributes(list))
 }

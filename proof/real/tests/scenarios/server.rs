@@ -8,12 +8,12 @@ use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::mpsc::{self, Receiver};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use tempfile::TempDir;
+use tidings_proof::program::build;
 use tidings_scenario::{Permission, TokenKind};
 use tidings_token::{NewAccess007, Service, build_007};
 
@@ -161,7 +161,7 @@ fn spawn(address: SocketAddr, directory: &Path, has_certificate: bool) -> (Child
         .append(true)
         .open(directory.join("log"))
         .expect("a log file");
-    let mut process = Command::new(program())
+    let mut process = Command::new(build())
         .args(["serve", "--hubs", "2", "--log", "warn", "--app", &app])
         .args(["--disk-reserve", "0"])
         .args(["--listen", &address.to_string()])
@@ -211,7 +211,7 @@ fn issue(user_id: &str, seconds: u32, permits: &[Permission]) -> String {
         };
         format!("--{verb}-{what}={}", permission.name)
     };
-    let output = Command::new(program())
+    let output = Command::new(build())
         .args([
             "token",
             "issue",
@@ -233,23 +233,4 @@ fn issue(user_id: &str, seconds: u32, permits: &[Permission]) -> String {
         .expect("a token is text")
         .trim()
         .to_owned()
-}
-
-/// The program of this workspace, built once per run.
-fn program() -> &'static Path {
-    static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
-    PROGRAM.get_or_init(|| {
-        let status = Command::new(env!("CARGO"))
-            // They belong to this test, not to the build: with them, build scripts would run again.
-            .env_remove("CARGO_MANIFEST_DIR")
-            .env_remove("CARGO_PKG_NAME")
-            .args(["build", "--quiet", "--package", "tidings"])
-            .status()
-            .expect("cargo starts");
-        assert!(status.success(), "the program does not build");
-        // target/debug/deps/<this test> → target/debug/tidings
-        let test = std::env::current_exe().expect("a path");
-        let folder = test.ancestors().nth(2).expect("cargo's layout");
-        folder.join("tidings")
-    })
 }

@@ -15,40 +15,10 @@ mod translate;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
-use tidings_scenario::{Scenario, parse};
+use tidings_scenario::files;
 
 /// Scenarios at once: most of their time is waiting.
 const AT_ONCE: usize = 12;
-/// Longest run by default.
-const SHORT_MS: u64 = 15_000;
-
-fn wanted() -> Vec<(String, Scenario)> {
-    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../proof/scenarios");
-    let word = std::env::var("TIDINGS_SCENARIOS").unwrap_or_default();
-    let mut found: Vec<(String, Scenario)> = std::fs::read_dir(folder)
-        .expect("the scenarios folder")
-        .map(|entry| entry.expect("an entry").path())
-        .filter(|path| path.extension().is_some_and(|extension| extension == "txt"))
-        .map(|path| {
-            let name = path
-                .file_name()
-                .expect("a name")
-                .to_string_lossy()
-                .into_owned();
-            let text = std::fs::read_to_string(&path).expect("UTF-8");
-            let scenario = parse(&text).unwrap_or_else(|error| panic!("{name}: {error}"));
-            (name, scenario)
-        })
-        .filter(|(name, scenario)| match word.as_str() {
-            "" => scenario.duration_ms() <= SHORT_MS,
-            "all" => true,
-            word => name.contains(word),
-        })
-        .collect();
-    found.sort_by(|a, b| a.0.cmp(&b.0));
-    found
-}
-
 // proves: rtm-8-one-suite
 #[test]
 fn every_scenario_is_kept_by_the_javascript_sdk_and_the_program() {
@@ -57,7 +27,9 @@ fn every_scenario_is_kept_by_the_javascript_sdk_and_the_program() {
         sdk.exists(),
         "build the SDK first: npm ci && npm run build in clients/js/rtm"
     );
-    let queue = Arc::new(Mutex::new(wanted()));
+    let word = std::env::var("TIDINGS_SCENARIOS").unwrap_or_default();
+    let wanted = files::wanted(&word).expect("well-formed scenarios");
+    let queue = Arc::new(Mutex::new(wanted));
     let count = queue.lock().expect("no thread has panicked").len();
     assert!(count > 0, "no scenario has the wanted name");
     let threads: Vec<_> = (0..AT_ONCE)

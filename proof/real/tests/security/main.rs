@@ -2,7 +2,7 @@
 //! with equal names see nothing of each other.
 
 use std::io::BufRead as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
 use tempfile::TempDir;
@@ -10,6 +10,7 @@ use tidings_client::{
     Attribute, AttributeWrite, Client, Events, HistoryRange, Message, Notify, PresenceState,
     SendOptions, Upload,
 };
+use tidings_proof::program::build;
 
 const APPS: [&str; 2] = [
     "0123456789abcdef0123456789abcdef",
@@ -23,27 +24,11 @@ struct Server {
     process: Child,
 }
 
-fn program() -> PathBuf {
-    let status = Command::new(env!("CARGO"))
-        // They belong to this test, not to the build: with them, build scripts would run again.
-        .env_remove("CARGO_MANIFEST_DIR")
-        .env_remove("CARGO_PKG_NAME")
-        .args(["build", "--quiet", "--package", "tidings"])
-        .status()
-        .expect("cargo starts");
-    assert!(status.success(), "the program does not build");
-    let test = std::env::current_exe().expect("a path");
-    test.ancestors()
-        .nth(2)
-        .expect("cargo's layout")
-        .join("tidings")
-}
-
 impl Server {
     fn start() -> Self {
         let directory = TempDir::new().expect("a temporary directory");
         let log = std::fs::File::create(directory.path().join("log")).expect("a log file");
-        let mut command = Command::new(program());
+        let mut command = Command::new(build());
         command.args([
             "serve",
             "--hubs",
@@ -113,7 +98,7 @@ fn read(path: &Path) -> String {
 
 fn token(app: &str, user: &str) -> String {
     let app = format!("{app}:{CERTIFICATE}");
-    let output = Command::new(program())
+    let output = Command::new(build())
         .args(["token", "issue", "--app", &app, "--user", user])
         .output()
         .expect("the program starts");

@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::watch;
+use tokio::task::JoinSet;
 
 use super::door::{Door, End};
 
@@ -104,6 +105,36 @@ where
             tokio::time::sleep(COME_AGAIN).await;
         }
     }
+}
+
+/// Makes this many attackers do the same concurrently, each repeatedly; every attempt has a number of
+/// its own.
+pub(crate) async fn crowd<F>(
+    field: Arc<Field>,
+    count: u64,
+    attempt: impl Fn(Arc<Field>, u64) -> F + Clone + Send + Sync + 'static,
+) -> Result<(), End>
+where
+    F: Future<Output = Result<(), End>> + Send + 'static,
+{
+    field.ready();
+    let mut tasks = JoinSet::new();
+    for n in 0..count {
+        let (field, attempt) = (field.clone(), attempt.clone());
+        tasks.spawn(async move {
+            let inner = field.clone();
+            again(&field, move |round| {
+                attempt(inner.clone(), round * count + n)
+            })
+            .await;
+        });
+        // All at once would only test the kernel's queue.
+        if n % 64 == 63 {
+            tokio::task::yield_now().await;
+        }
+    }
+    tasks.join_all().await;
+    Ok(())
 }
 
 /// The `n`th IPv4 address of attackers, each a source of its own.

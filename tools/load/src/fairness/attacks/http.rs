@@ -5,12 +5,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use super::strangers::until_over;
 use crate::fairness::door::{Door, Duplex, End, OPEN_APP, SAFE_APP, stated, upgrade};
-use crate::fairness::field::{Field, again, v4};
+use crate::fairness::field::{Field, crowd, v4};
 
 /// Files that a build may have; the largest is requested.
 const FILES: [&str; 5] = [
@@ -20,28 +19,6 @@ const FILES: [&str; 5] = [
     "/demo/",
     "/docs/",
 ];
-
-/// Does the same on this many connections, repeatedly on each.
-async fn visitors<F>(
-    field: Arc<Field>,
-    count: u64,
-    visit: impl Fn(Arc<Field>, u64) -> F + Clone + Send + Sync + 'static,
-) -> Result<(), End>
-where
-    F: Future<Output = Result<(), End>> + Send + 'static,
-{
-    field.ready();
-    let mut tasks = JoinSet::new();
-    for n in 0..count {
-        let (field, visit) = (field.clone(), visit.clone());
-        tasks.spawn(async move {
-            let inner = field.clone();
-            again(&field, move |round| visit(inner.clone(), round * count + n)).await;
-        });
-    }
-    tasks.join_all().await;
-    Ok(())
-}
 
 /// A request for a page.
 pub(in crate::fairness) fn get(path: &str, from: Option<IpAddr>) -> String {
@@ -102,7 +79,7 @@ pub(in crate::fairness) async fn largest(door: &Door) -> Result<(&'static str, u
 /// 1,024 visitors from twelve addresses request the largest file and read nothing.
 pub(super) async fn slow_readers(field: Arc<Field>) -> Result<(), End> {
     let (path, bytes) = largest(&field.door).await?;
-    visitors(field, 1_024, move |field, n| async move {
+    crowd(field, 1_024, move |field, n| async move {
         let mut stream = field.door.connect_narrow().await?;
         stream.write_all(get(path, v4(n % 12)).as_bytes()).await?;
         field.did(1, bytes);
@@ -130,7 +107,7 @@ pub(super) async fn slow_downloads(field: Arc<Field>) -> Result<(), End> {
         .nth(1)
         .and_then(|rest| rest.split('"').next());
     let id = id.ok_or(End::Broken)?.to_owned();
-    visitors(field, 600, move |field, n| {
+    crowd(field, 600, move |field, n| {
         let id = id.clone();
         async move {
             let mut stream = field.door.connect_narrow().await?;
@@ -151,7 +128,7 @@ pub(super) async fn slow_downloads(field: Arc<Field>) -> Result<(), End> {
 
 /// Uploads without a token, whose bytes arrive one by one; the answer is not read.
 pub(super) async fn slow_posts(field: Arc<Field>) -> Result<(), End> {
-    visitors(field, 1_200, |field, n| async move {
+    crowd(field, 1_200, |field, n| async move {
         let mut stream = field.door.connect_narrow().await?;
         stream
             .write_all(post(SAFE_APP, "eve", None, 1 << 20, v4(n % 40)).as_bytes())
@@ -169,7 +146,7 @@ pub(super) async fn slow_posts(field: Arc<Field>) -> Result<(), End> {
 
 /// Fifteen users with as many uploads as they may have, whose bytes arrive one by one.
 pub(super) async fn slow_uploads(field: Arc<Field>) -> Result<(), End> {
-    visitors(field, 15 * 18, |field, n| async move {
+    crowd(field, 15 * 18, |field, n| async move {
         let mut stream = field.door.connect_narrow().await?;
         let user = format!("slow{}", n % 15);
         stream
@@ -190,7 +167,7 @@ pub(super) async fn slow_uploads(field: Arc<Field>) -> Result<(), End> {
 
 /// One user fills the server with files of the largest size.
 pub(super) async fn filling(field: Arc<Field>) -> Result<(), End> {
-    visitors(field, 6, |field, _| async move {
+    crowd(field, 6, |field, _| async move {
         /// The largest allowed file.
         const BYTES: usize = 32 << 20;
         let mut stream = field.door.connect().await?;
@@ -213,7 +190,7 @@ pub(super) async fn filling(field: Arc<Field>) -> Result<(), End> {
 
 /// Uploads with invalid tokens.
 pub(super) async fn bogus_tokens(field: Arc<Field>) -> Result<(), End> {
-    visitors(field, 16, |field, n| async move {
+    crowd(field, 16, |field, n| async move {
         let mut stream = field.door.connect().await?;
         let token = format!("007{}", "eJxTYDB+".repeat(400));
         let request = post(SAFE_APP, "alice", Some(&token), 1, v4(n / 100)) + "x";
@@ -226,7 +203,7 @@ pub(super) async fn bogus_tokens(field: Arc<Field>) -> Result<(), End> {
 /// Pages, as often as the machine can request them, each from its own address.
 pub(super) async fn pages(field: Arc<Field>) -> Result<(), End> {
     let (path, _) = largest(&field.door).await?;
-    visitors(field, 16, move |field, n| async move {
+    crowd(field, 16, move |field, n| async move {
         let mut stream = field.door.connect().await?;
         let request = get(path, v4(n / 10)).replace("\r\n\r\n", "\r\nConnection: close\r\n\r\n");
         stream.write_all(request.as_bytes()).await?;
@@ -238,7 +215,7 @@ pub(super) async fn pages(field: Arc<Field>) -> Result<(), End> {
 
 /// Many requests at once, on connections that are kept open.
 pub(super) async fn pipelines(field: Arc<Field>) -> Result<(), End> {
-    visitors(field, 8, |field, n| async move {
+    crowd(field, 8, |field, n| async move {
         let stream = field.door.connect().await?;
         let (mut reader, mut writer) = tokio::io::split(stream);
         let piece = get("/version", v4(n)).repeat(200);
@@ -264,7 +241,7 @@ pub(super) async fn pipelines(field: Arc<Field>) -> Result<(), End> {
 /// Requests a page and keeps the connection, which then becomes a WebSocket on which nothing is
 /// sent.
 pub(super) async fn kept_upgrades(field: Arc<Field>) -> Result<(), End> {
-    visitors(field, 1_500, |field, n| async move {
+    crowd(field, 1_500, |field, n| async move {
         let mut stream = field.door.connect().await?;
         ask(&mut stream, &get("/version", v4(n / 100))).await?;
         stream
@@ -279,7 +256,7 @@ pub(super) async fn kept_upgrades(field: Arc<Field>) -> Result<(), End> {
 
 /// Requests a page and keeps the connection.
 pub(super) async fn kept(field: Arc<Field>) -> Result<(), End> {
-    visitors(field, 2_000, |field, n| async move {
+    crowd(field, 2_000, |field, n| async move {
         let mut stream = field.door.connect().await?;
         ask(&mut stream, &get("/version", v4(n / 100))).await?;
         field.did(1, 0);

@@ -14,7 +14,7 @@ use tokio::time::timeout;
 use super::flood::{Flood, Say, Who, each, legacy_call, legacy_login, repeat};
 use super::users::FRAME_MESSAGES;
 use crate::fairness::door::{Duplex, End, OPEN_APP, SAFE_APP, binary, frame_of, text, upgrade};
-use crate::fairness::field::{Field, again, v4, v6};
+use crate::fairness::field::{Field, crowd, v4, v6};
 
 /// How attackers obtain their addresses.
 pub(super) type Sources = fn(u64) -> Option<IpAddr>;
@@ -37,35 +37,6 @@ pub(super) fn line(n: u64) -> Option<IpAddr> {
 /// A hundred connections from each of many IPv4 addresses.
 pub(super) fn hundred_each(n: u64) -> Option<IpAddr> {
     v4(n / 100)
-}
-
-/// Makes this many strangers do the same concurrently, repeatedly.
-async fn crowd<F>(
-    field: Arc<Field>,
-    count: u64,
-    attempt: impl Fn(Arc<Field>, u64) -> F + Clone + Send + Sync + 'static,
-) -> Result<(), End>
-where
-    F: Future<Output = Result<(), End>> + Send + 'static,
-{
-    field.ready();
-    let mut tasks = JoinSet::new();
-    for n in 0..count {
-        let (field, attempt) = (field.clone(), attempt.clone());
-        tasks.spawn(async move {
-            let inner = field.clone();
-            again(&field, move |round| {
-                attempt(inner.clone(), round * count + n)
-            })
-            .await;
-        });
-        // All at once would only test the kernel's queue.
-        if n % 64 == 63 {
-            tokio::task::yield_now().await;
-        }
-    }
-    tasks.join_all().await;
-    Ok(())
 }
 
 async fn flood(

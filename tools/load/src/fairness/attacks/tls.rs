@@ -4,39 +4,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::io::AsyncWriteExt as _;
-use tokio::task::JoinSet;
 
 use super::strangers::until_over;
 use crate::fairness::door::{End, OPEN_APP, binary};
-use crate::fairness::field::{Field, again, v4};
-
-async fn clients<F>(
-    field: Arc<Field>,
-    count: u64,
-    attempt: impl Fn(Arc<Field>, u64) -> F + Clone + Send + Sync + 'static,
-) -> Result<(), End>
-where
-    F: Future<Output = Result<(), End>> + Send + 'static,
-{
-    field.ready();
-    let mut tasks = JoinSet::new();
-    for n in 0..count {
-        let (field, attempt) = (field.clone(), attempt.clone());
-        tasks.spawn(async move {
-            let inner = field.clone();
-            again(&field, move |round| {
-                attempt(inner.clone(), round * count + n)
-            })
-            .await;
-        });
-    }
-    tasks.join_all().await;
-    Ok(())
-}
+use crate::fairness::field::{Field, crowd, v4};
 
 /// The beginning of a handshake, and no more.
 pub(super) async fn half_open(field: Arc<Field>) -> Result<(), End> {
-    clients(field, 3_000, |field, _| async move {
+    crowd(field, 3_000, |field, _| async move {
         let mut tcp = field.door.tcp().await?;
         // A record of 512 bytes with a ClientHello, of which six bytes are sent.
         tcp.write_all(&[0x16, 3, 1, 2, 0, 1, 0, 1, 0xfc, 3, 3])
@@ -50,7 +25,7 @@ pub(super) async fn half_open(field: Arc<Field>) -> Result<(), End> {
 
 /// Complete handshakes, as many as the machine can make.
 pub(super) async fn handshakes(field: Arc<Field>) -> Result<(), End> {
-    clients(field, 8, |field, _| async move {
+    crowd(field, 8, |field, _| async move {
         drop(field.door.connect().await?);
         field.did(1, 0);
         Ok(())
@@ -60,7 +35,7 @@ pub(super) async fn handshakes(field: Arc<Field>) -> Result<(), End> {
 
 /// A user's frames a byte at a time, each byte in a record of its own.
 pub(super) async fn tiny_records(field: Arc<Field>) -> Result<(), End> {
-    clients(field, 4, |field, n| async move {
+    crowd(field, 4, |field, n| async move {
         let user = format!("flooder{}", n % 4);
         let login = field.door.log_in(OPEN_APP, &user, "", v4(n % 4)).await?;
         let (mut socket, _) = login;
@@ -90,7 +65,7 @@ pub(super) async fn tiny_records(field: Arc<Field>) -> Result<(), End> {
 
 /// Complete handshakes, after which nothing is sent.
 pub(super) async fn silent(field: Arc<Field>) -> Result<(), End> {
-    clients(field, 1_500, |field, _| async move {
+    crowd(field, 1_500, |field, _| async move {
         let mut stream = field.door.connect().await?;
         field.did(1, 0);
         let _held = field.hold();
