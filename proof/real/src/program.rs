@@ -307,8 +307,8 @@ fn program() -> Result<PathBuf, Failure> {
     beside_this()
 }
 
-/// Builds the program of this workspace, once in a process of tests, and returns where it is. In any
-/// case the one that was built, whatever `TIDINGS_BIN` says.
+/// Builds the program of this workspace, once in a process of tests, and returns where it is. In
+/// any case the one that was built, whatever `TIDINGS_BIN` says.
 ///
 /// # Panics
 /// If it does not build: there is nothing to be tested then.

@@ -32,8 +32,8 @@ pub fn all() -> io::Result<Vec<(String, Scenario)>> {
     Ok(found)
 }
 
-/// Those of [`all`] that a runner in real time takes: the short ones if `word` is empty, every one if
-/// it is `all`, else those with the word in their file's name.
+/// Those of [`all`] that a runner in real time takes: the short ones if `word` is empty, every one
+/// if it is `all`, else those with the word in their file's name.
 ///
 /// # Errors
 /// As [`all`].

@@ -8,8 +8,8 @@
 //! another language.
 //!
 //! Reading order: [`Scenario`] (`model`), `token`, `parse` and `fact` (text to model), `show`
-//! (model to text), [`Judge`]. [`files`] and [`words`] are what runners in Rust share: the project's
-//! scenarios, and the client's types in a scenario's words.
+//! (model to text), [`Judge`]. [`files`] and [`words`] are what runners in Rust share: the
+//! project's scenarios, and the client's types in a scenario's words.
 //!
 //! ```
 //! use tidings_scenario::{Answer, Judge, Next, Seen, parse};

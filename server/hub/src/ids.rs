@@ -141,8 +141,8 @@ impl Hash for ChannelKey {
     }
 }
 
-/// Hashes both texts and their end as one piece: each piece costs a hasher about as much as 16 bytes, and a message
-/// looks its channel or receiver up several times.
+/// Hashes both texts and their end as one piece: each piece costs a hasher about as much as 16
+/// bytes, and a message looks its channel or receiver up several times.
 fn hash_name<H: Hasher>(app: &str, name: &str, state: &mut H) {
     /// What no text contains.
     const END: u8 = 0xff;

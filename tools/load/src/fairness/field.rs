@@ -107,8 +107,8 @@ where
     }
 }
 
-/// Makes this many attackers do the same concurrently, each repeatedly; every attempt has a number of
-/// its own.
+/// Makes this many attackers do the same concurrently, each repeatedly; every attempt has a number
+/// of its own.
 pub(crate) async fn crowd<F>(
     field: Arc<Field>,
     count: u64,
