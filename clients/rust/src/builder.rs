@@ -44,6 +44,7 @@ pub enum BuildError {
 pub struct Builder {
     endpoint: String,
     app_id: String,
+    is_apart: bool,
 }
 
 impl Builder {
@@ -58,6 +59,14 @@ impl Builder {
     /// The app: 32 ASCII letters or digits.
     pub fn app_id(mut self, app_id: impl Into<String>) -> Self {
         self.app_id = app_id.into();
+        self
+    }
+
+    /// Makes a client that knows nothing of the other clients of this program, as if each ran on a
+    /// device of its own.
+    #[cfg(feature = "test-hooks")]
+    pub fn apart(mut self) -> Self {
+        self.is_apart = true;
         self
     }
 
@@ -82,7 +91,7 @@ impl Builder {
             watch::channel(tidings_client_core::ConnectionState::Disconnected);
         let endpoint = uri.to_string();
         tokio::spawn(Driver::new(uri, inbox, sender, state_sender).run());
-        let client = Client::new(&endpoint, self.app_id, commands, state);
+        let client = Client::new(&endpoint, self.app_id, self.is_apart, commands, state);
         Ok((client, events))
     }
 }

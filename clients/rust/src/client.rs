@@ -71,6 +71,8 @@ pub struct Client {
     pub(crate) transfers: Arc<Semaphore>,
     /// The server's address, and the client's name among others of the program.
     endpoint: Arc<str>,
+    /// It is no rival of the other clients of this program.
+    is_apart: bool,
     name: u64,
 }
 
@@ -83,6 +85,7 @@ impl Client {
     pub(crate) fn new(
         endpoint: &str,
         app_id: String,
+        is_apart: bool,
         commands: mpsc::Sender<Command>,
         state: watch::Receiver<ConnectionState>,
     ) -> Self {
@@ -92,6 +95,7 @@ impl Client {
             state,
             transfers: access::places(),
             endpoint: endpoint.into(),
+            is_apart,
             name: rivals::name_client(),
         }
     }
@@ -133,8 +137,9 @@ impl Client {
     /// ```
     pub async fn login(&self, user_id: &str, token: Option<&str>) -> Result<(), LoginError> {
         // Taken now, not when the driver has its turn: the order of the calls counts.
-        let is_out = self.state() == ConnectionState::Disconnected;
-        let place = is_out.then(|| Place::take(&self.endpoint, &self.app_id, user_id, self.name));
+        let has_place = self.state() == ConnectionState::Disconnected && !self.is_apart;
+        let place =
+            has_place.then(|| Place::take(&self.endpoint, &self.app_id, user_id, self.name));
         let login = |reply| Command::Login {
             place,
             app_id: self.app_id.clone(),

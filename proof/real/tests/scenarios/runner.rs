@@ -133,6 +133,7 @@ impl Runner {
             let (client, mut events) = Client::builder()
                 .endpoint(endpoint)
                 .app_id(APP)
+                .apart()
                 .build()
                 .expect("a good endpoint and app id");
             let mut tasks = JoinSet::new();
