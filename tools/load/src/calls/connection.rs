@@ -17,7 +17,7 @@ pub(super) struct Connection {
     read: Vec<u8>,
 }
 
-/// An answer.
+/// An answer, as far as a caller looks at it.
 pub(super) struct Answer {
     pub(super) status: u16,
     /// Its beginning if it was refused, to be shown; else empty.

@@ -136,7 +136,7 @@ fn once(settings: &Settings, name: &str) -> Result<Figures> {
     runtime.block_on(load(settings, &target, server.address, server.pid()))
 }
 
-/// The clocks of a run.
+/// When a run begins, is measured, and ends.
 #[derive(Debug, Clone, Copy)]
 struct Times {
     begin: Instant,

@@ -58,9 +58,10 @@ impl Target {
             ("tidings", Call::Batch) => {
                 Box::new(move |at| json!({ "messages": vec![message(at, &text); batch] }))
             }
-            ("tidings", Call::Confirmed) => Box::new(
-                move |at| json!({ "users": [format!("reader{at}")], "from": "backend", "payload": text, "wait": true }),
-            ),
+            ("tidings", Call::Confirmed) => Box::new(move |at| {
+                let users = [format!("reader{at}")];
+                json!({ "users": users, "from": "backend", "payload": text, "wait": true })
+            }),
             ("sockudo", Call::Batch) => {
                 Box::new(move |at| json!({ "batch": vec![event(at, &text); batch] }))
             }
@@ -85,7 +86,8 @@ impl Target {
             String::new()
         };
         format!(
-            "POST {}{query} HTTP/1.1\r\nHost: localhost\r\n{}Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+            "POST {}{query} HTTP/1.1\r\nHost: localhost\r\n{}Content-Type: application/json\r\n\
+             Content-Length: {}\r\n\r\n{body}",
             self.path,
             self.headers,
             body.len(),
