@@ -98,6 +98,6 @@ fn who_is_connected_from_a_barred_address_is_sent_away_for_good() {
     }));
     assert_eq!(refused(&mut back), BANNED);
     log_in(&server, OTHER, "bob").welcomed();
-    drop(other);
+    drop((alice, back, other));
     server.end();
 }
