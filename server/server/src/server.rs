@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use mio::net::TcpListener;
 use mio::{Interest, Poll, Waker};
-use tidings_api::Api;
+use tidings_api::{Api, ApiParts};
 use tidings_bus::Homes;
 use tidings_hub::admission::Admission;
 use tidings_hub::ids::HubId;
@@ -20,6 +20,7 @@ use tidings_hub::used::UsedRates;
 use tidings_hub::{Apps, HubConfig, Snapshot, Ticket};
 use tidings_legacy::AppRules;
 use tidings_store::embedded::{EmbeddedEngine, Options, Snapshots};
+use tidings_store::records::Records;
 use tidings_store::{
     Access, AnswerSink, Bounds as StoredBounds, Committer, Engine, Health, MemoryEngine, Submitter,
 };
@@ -99,6 +100,13 @@ impl Server {
         let gate = Gate::new(&limits, config.trusted_proxies);
         let loops = open_loops(config.hubs)?;
         let mailboxes: Vec<_> = loops.iter().map(|(_, inbox)| inbox.mailbox()).collect();
+        let sink = StoreSink {
+            mailboxes: mailboxes.clone(),
+            readiness: readiness.clone(),
+        };
+        let committer = Committer::open(engine, sink)
+            .map_err(StartError::system("start the store's thread"))?;
+        committer.set_bounds(stored_bounds(&apps));
         let hubs = NodeHubs {
             mailboxes: mailboxes.clone(),
             readiness: readiness.clone(),
@@ -109,7 +117,14 @@ impl Server {
             keys,
             settings,
         } = config.api;
-        let api = Api::new(Arc::new(hubs), keys, apps.clone(), settings, random()?);
+        let api = Api::new(ApiParts {
+            hubs: Arc::new(hubs),
+            keys,
+            apps: apps.clone(),
+            records: Records::new(committer.submitter()),
+            settings,
+            seed: random()?,
+        });
         let api_router = tidings_api::router(api.clone());
         let (http, http_thread) = http::start(http::HttpParts {
             readiness: readiness.clone(),
@@ -156,13 +171,6 @@ impl Server {
             names_hubs: config.names_hubs,
             legacy,
         });
-        let sink = StoreSink {
-            mailboxes: mailboxes.clone(),
-            readiness: readiness.clone(),
-        };
-        let committer = Committer::open(engine, sink)
-            .map_err(StartError::system("start the store's thread"))?;
-        committer.set_bounds(stored_bounds(&apps));
         let (drained, all_drained) = channel();
         let homes = Homes::new(config.hubs, (random()?, random()?));
         let mut workers = Vec::new();
