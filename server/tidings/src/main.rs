@@ -1,7 +1,9 @@
 //! The `tidings` program: sub-commands, configuration and help texts only.
 
+mod api_rules;
 mod app;
 mod apps;
+mod changes;
 mod command;
 mod control;
 mod doctor;
