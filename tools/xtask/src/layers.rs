@@ -40,8 +40,19 @@ const ALLOWED: &[(&str, &[&str])] = &[
         ],
     ),
     (
+        "tidings-api",
+        &[
+            "tidings-hub",
+            "tidings-store",
+            "tidings-token",
+            "tidings-wire",
+            "tokio",
+        ],
+    ),
+    (
         "tidings-server",
         &[
+            "tidings-api",
             "tidings-cell",
             "tidings-hub",
             "tidings-bus",
@@ -76,6 +87,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     (
         "tidings",
         &[
+            "tidings-api",
             "tidings-server",
             "tidings-client",
             "tidings-store",
