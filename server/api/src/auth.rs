@@ -209,9 +209,9 @@ fn by_key<'a>(keys: &dyn Keys, value: &'a str) -> Given<'a> {
         return Given::Bad("the header Authorization is no Basic, Bearer or token");
     };
     let rest = rest.trim();
-    let checked = |id: &str, secret: &str| match keys::check(keys, id, secret) {
+    let checked = |id: &str, secret: &str| match keys.admit(id, secret) {
         Some(key) => Given::Key(key),
-        None => Given::Bad("the API key is unknown, revoked, or its secret is wrong"),
+        None => Given::Bad("the API key is unknown, revoked or expired, or its secret is wrong"),
     };
     if scheme.eq_ignore_ascii_case("bearer") {
         return match keys::split(rest) {

@@ -1,5 +1,6 @@
 //! The `tidings` program: sub-commands, configuration and help texts only.
 
+mod api;
 mod api_rules;
 mod app;
 mod apps;

@@ -86,7 +86,8 @@ pub(crate) fn check_name(name: &str) -> Result<(), Failure> {
     if is_known { Ok(()) } else { Err(unknown(name)) }
 }
 
-fn unknown(name: &str) -> Failure {
+/// There is no setting with this name.
+pub(crate) fn unknown(name: &str) -> Failure {
     let known = settings(&AppSettings::default())
         .into_iter()
         .map(|(name, _)| name);
