@@ -31,6 +31,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use tidings_hub::Apps;
 use tidings_hub::ids::UserKey;
 use tidings_hub::outside::{OutsideAnswer, OutsideCall};
+use tidings_store::records::Records;
 use tidings_wire::names::UserId;
 use tidings_wire::proto::{reply, request};
 
@@ -67,10 +68,28 @@ impl Default for Settings {
     }
 }
 
+/// What an API is made of.
+pub struct ApiParts {
+    /// Whom it asks.
+    pub hubs: Arc<dyn Hubs>,
+    /// Who may ask.
+    pub keys: Arc<dyn Keys>,
+    /// The tenants.
+    pub apps: Arc<Apps>,
+    /// The tables of the store.
+    pub records: Records,
+    /// How it answers.
+    pub settings: Settings,
+    /// Random: request ids begin there.
+    pub seed: u64,
+}
+
 /// What all calls share.
 pub struct Api {
     hubs: Arc<dyn Hubs>,
     keys: Arc<dyn Keys>,
+    /// The tables of the store.
+    pub(crate) records: Records,
     /// Replaced as a whole; held for the time of a copy of the pointer.
     apps: RwLock<Arc<Apps>>,
     settings: Settings,
@@ -83,18 +102,21 @@ pub struct Api {
 pub type Shared = Arc<Api>;
 
 impl Api {
-    /// An API of these hubs. `seed` is random: request ids begin there.
-    pub fn new(
-        hubs: Arc<dyn Hubs>,
-        keys: Arc<dyn Keys>,
-        apps: Arc<Apps>,
-        settings: Settings,
-        seed: u64,
-    ) -> Shared {
+    /// An API of these hubs.
+    pub fn new(parts: ApiParts) -> Shared {
+        let ApiParts {
+            hubs,
+            keys,
+            apps,
+            records,
+            settings,
+            seed,
+        } = parts;
         Arc::new(Self {
             hubs,
             keys,
             apps: RwLock::new(apps),
+            records,
             settings,
             desks: Desks::default(),
             request_ids: RequestIds::new(seed),

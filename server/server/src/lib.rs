@@ -30,6 +30,7 @@
 //! ```
 
 mod admitting;
+mod api;
 mod arrivals;
 mod clock;
 mod config;
@@ -52,6 +53,7 @@ mod memory;
 mod network;
 mod origins;
 mod outgoing;
+mod outside;
 mod proxy_line;
 mod readiness;
 mod reading;
@@ -63,6 +65,7 @@ mod tls;
 mod worker;
 mod writing;
 
+pub use api::ApiConfig;
 pub use config::{
     HUBS_MAX, LegacyConfig, Limits, MediaConfig, ServerConfig, StoreConfig, TlsFiles,
 };
@@ -75,6 +78,8 @@ pub use origins::{OriginError, OriginPattern, Origins, Page};
 pub use report::{HubReport, NodeReport};
 pub use server::{RunningServer, Server, ServerHandle};
 // What a configuration is made of, so that a program needs no other crate for it.
+pub use tidings_api::keys::{FixedKeys, KeyEntry, Keys, Role, hash_secret, split as split_key};
+pub use tidings_api::{Rates, Settings as ApiSettings};
 pub use tidings_cell::{CellReport, Counts};
 pub use tidings_hub::counts::AppCounts;
 pub use tidings_hub::credentials::fingerprint;

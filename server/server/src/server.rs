@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use mio::net::TcpListener;
 use mio::{Interest, Poll, Waker};
+use tidings_api::{Api, ApiParts};
 use tidings_bus::Homes;
 use tidings_hub::admission::Admission;
 use tidings_hub::ids::HubId;
@@ -19,11 +20,13 @@ use tidings_hub::used::UsedRates;
 use tidings_hub::{Apps, HubConfig, Snapshot, Ticket};
 use tidings_legacy::AppRules;
 use tidings_store::embedded::{EmbeddedEngine, Options, Snapshots};
+use tidings_store::records::Records;
 use tidings_store::{
     Access, AnswerSink, Bounds as StoredBounds, Committer, Engine, Health, MemoryEngine, Submitter,
 };
 use tidings_wire::names::AppId;
 
+use crate::api::{self, ApiConfig, ApiPort, NodeHubs, PortParts};
 use crate::clock::Clock;
 use crate::config::{DRAIN_WINDOW_MS_MAX, HUBS_MAX, ServerConfig, StoreConfig};
 use crate::error::StartError;
@@ -93,6 +96,36 @@ impl Server {
         let has_tls = tls.is_some();
         let legacy = Arc::new(LegacyDoor::new(config.legacy, has_tls));
         let admin_addr = admin.as_ref().and_then(|admin| admin.local_addr().ok());
+        let limits = config.limits;
+        let gate = Gate::new(&limits, config.trusted_proxies);
+        let loops = open_loops(config.hubs)?;
+        let mailboxes: Vec<_> = loops.iter().map(|(_, inbox)| inbox.mailbox()).collect();
+        let sink = StoreSink {
+            mailboxes: mailboxes.clone(),
+            readiness: readiness.clone(),
+        };
+        let committer = Committer::open(engine, sink)
+            .map_err(StartError::system("start the store's thread"))?;
+        committer.set_bounds(stored_bounds(&apps));
+        let hubs = NodeHubs {
+            mailboxes: mailboxes.clone(),
+            readiness: readiness.clone(),
+        };
+        let ApiConfig {
+            listen: api_listen,
+            threads: api_threads,
+            keys,
+            settings,
+        } = config.api;
+        let api = Api::new(ApiParts {
+            hubs: Arc::new(hubs),
+            keys,
+            apps: apps.clone(),
+            records: Records::new(committer.submitter()),
+            settings,
+            seed: random()?,
+        });
+        let api_router = tidings_api::router(api.clone());
         let (http, http_thread) = http::start(http::HttpParts {
             readiness: readiness.clone(),
             media: media.clone(),
@@ -103,11 +136,23 @@ impl Server {
                 has_tls,
             },
             clock,
-            limits: config.limits,
+            limits,
+            api: api_router.clone(),
             admin,
         })
         .map_err(StartError::system("start the HTTP thread"))?;
-        let limits = config.limits;
+        let api_port = api_listen.map(|address| {
+            api::start(PortParts {
+                address,
+                threads: api_threads,
+                router: api_router,
+                gate: gate.clone(),
+                clock,
+                tls: tls.as_ref().map(Tls::config),
+            })
+        });
+        let api_port = api_port.transpose()?;
+        let api_addr = api_port.as_ref().map(ApiPort::address);
         let memory_max = config.memory_max.or_else(memory_max_default);
         let memory_max = memory_max.map(|max| max.max(MEMORY_MIN));
         let node = Arc::new(Node {
@@ -117,7 +162,7 @@ impl Server {
             intake: Intake::default(),
             replay_bytes_max: replay_bytes_max(memory_max, config.hubs),
             clock,
-            gate: Gate::new(&limits, config.trusted_proxies),
+            gate,
             origins: config.origins,
             limits,
             tls: tls.as_ref().map(Tls::config),
@@ -126,15 +171,6 @@ impl Server {
             names_hubs: config.names_hubs,
             legacy,
         });
-        let loops = open_loops(config.hubs)?;
-        let mailboxes: Vec<_> = loops.iter().map(|(_, inbox)| inbox.mailbox()).collect();
-        let sink = StoreSink {
-            mailboxes: mailboxes.clone(),
-            readiness: readiness.clone(),
-        };
-        let committer = Committer::open(engine, sink)
-            .map_err(StartError::system("start the store's thread"))?;
-        committer.set_bounds(stored_bounds(&apps));
         let (drained, all_drained) = channel();
         let homes = Homes::new(config.hubs, (random()?, random()?));
         let mut workers = Vec::new();
@@ -190,6 +226,8 @@ impl Server {
             all_drained,
             node,
             media,
+            api,
+            api_port,
             http_thread,
             committer,
         };
@@ -202,6 +240,7 @@ impl Server {
         Ok(RunningServer {
             local_addr,
             admin_addr,
+            api_addr,
             drain,
             supervisor,
         })
@@ -213,6 +252,7 @@ impl Server {
 pub struct RunningServer {
     local_addr: SocketAddr,
     admin_addr: Option<SocketAddr>,
+    api_addr: Option<SocketAddr>,
     drain: ServerHandle,
     supervisor: JoinHandle<()>,
 }
@@ -226,6 +266,11 @@ impl RunningServer {
     /// The address of the operators' listener, if there is one.
     pub fn admin_addr(&self) -> Option<SocketAddr> {
         self.admin_addr
+    }
+
+    /// The address of the API's own port, if it has one.
+    pub fn api_addr(&self) -> Option<SocketAddr> {
+        self.api_addr
     }
 
     /// Starts to drain: clients are disconnected with `going_away`, and nothing new is accepted.
@@ -353,6 +398,8 @@ struct Supervisor {
     all_drained: Receiver<HubId>,
     node: Arc<Node>,
     media: Arc<http::MediaDoor>,
+    api: Arc<Api>,
+    api_port: Option<ApiPort>,
     http_thread: JoinHandle<()>,
     committer: Committer,
 }
@@ -371,6 +418,7 @@ impl Supervisor {
                     let apps = Arc::new(apps);
                     self.committer.set_bounds(stored_bounds(&apps));
                     self.media.replace_apps(apps.clone());
+                    self.api.replace_apps(apps.clone());
                     self.tell(|| Envelope::Apps(apps.clone()));
                 }
                 Ok(Command::LegacyRules(rules)) => self.node.legacy.replace_rules(rules),
@@ -406,6 +454,10 @@ impl Supervisor {
         }
         drop(self.node);
         drop(self.media);
+        drop(self.api);
+        if let Some(port) = self.api_port {
+            port.stop();
+        }
         if self.http_thread.join().is_err() {
             tracing::error!("the HTTP thread panicked");
         }
