@@ -81,6 +81,17 @@ impl Principal {
     }
 
     /// # Errors
+    /// 403 unless it is a key that is not limited to some apps, and reads at least: what is asked is about all.
+    pub fn must_be_unlimited(&self) -> Result<(), Fault> {
+        match self {
+            Self::Key(key) if key.role != Role::App && key.apps.is_none() => Ok(()),
+            _ => Err(Fault::forbidden(
+                "the call is about the whole server: it needs a key with the role admin, or a read key for every app",
+            )),
+        }
+    }
+
+    /// # Errors
     /// 403 if it is a user: the call is for backends.
     pub fn must_be_key(&self) -> Result<(), Fault> {
         match self {

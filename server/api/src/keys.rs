@@ -4,8 +4,12 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
 use smol_str::SmolStr;
+use subtle::ConstantTimeEq as _;
 use tidings_wire::names::AppId;
+
+use crate::admin::KeyBook;
 
 /// What every key begins with, so that scanners of published code find one.
 pub const PREFIX: &str = "tdk_";
@@ -70,16 +74,34 @@ pub fn split(text: &str) -> Option<(&str, &str)> {
     (!id.is_empty() && !secret.is_empty()).then_some((id, secret))
 }
 
-/// A fixed set of keys, each with its secret: for tests.
+/// Keys that the settings give, each with the hash of its secret.
 #[derive(Debug, Default)]
-pub struct FixedKeys(pub Vec<(Arc<KeyEntry>, String)>);
+pub struct FixedKeys(pub Vec<(Arc<KeyEntry>, [u8; 32])>);
 
 impl Keys for FixedKeys {
     fn admit(&self, id: &str, secret: &str) -> Option<Arc<KeyEntry>> {
-        let mut keys = self.0.iter();
-        let found = keys.find(|(entry, own)| entry.id == id && own == secret);
-        found.map(|(entry, _)| entry.clone())
+        let (entry, kept) = self.0.iter().find(|(entry, _)| entry.id == id)?;
+        let is_same: bool = hash_secret(secret).ct_eq(kept).into();
+        is_same.then(|| entry.clone())
     }
+}
+
+/// The keys of the settings, and those of the store.
+pub(crate) struct AllKeys {
+    pub(crate) given: Arc<dyn Keys>,
+    pub(crate) stored: Arc<KeyBook>,
+}
+
+impl Keys for AllKeys {
+    fn admit(&self, id: &str, secret: &str) -> Option<Arc<KeyEntry>> {
+        let given = self.given.admit(id, secret);
+        given.or_else(|| Keys::admit(&*self.stored, id, secret))
+    }
+}
+
+/// The hash by which a secret is kept.
+pub fn hash_secret(secret: &str) -> [u8; 32] {
+    Sha256::digest(secret.as_bytes()).into()
 }
 
 #[cfg(test)]
@@ -97,7 +119,7 @@ mod tests {
             role: Role::App,
             apps: None,
         };
-        let keys = FixedKeys(vec![(Arc::new(entry), "s1".into())]);
+        let keys = FixedKeys(vec![(Arc::new(entry), hash_secret("s1"))]);
         assert!(keys.admit("k1", "s1").is_some());
         assert!(keys.admit("k1", "s2").is_none());
         assert!(keys.admit("k2", "s1").is_none());

@@ -59,6 +59,17 @@ pub trait Registry: Send + Sync + 'static {
         ends_sessions: bool,
     ) -> Result<AppRecord, Refused>;
 
+    /// Puts one new certificate in the place of all that there are, or takes all away: then anybody who knows the id
+    /// can be any user. Returns the text of the new one.
+    ///
+    /// # Errors
+    /// There is no such app in the file.
+    fn replace_certificates(
+        &self,
+        app: &AppId,
+        wanted: bool,
+    ) -> Result<(AppRecord, Option<String>), Refused>;
+
     /// Takes tokens back; sessions that they let in end.
     ///
     /// # Errors
@@ -135,6 +146,8 @@ pub struct AppRecord {
     pub enabled: bool,
     /// Where it is written down.
     pub source: AppSource,
+    /// When it was made, in Unix milliseconds; null = that was not noted.
+    pub created_ms: Option<u64>,
     /// Its certificates. The first signs tokens that the server issues.
     pub certificates: Vec<CertificateRecord>,
     /// All settings, by name.
@@ -239,4 +252,74 @@ pub struct IssuedToken {
     pub token: String,
     /// When it ends, in Unix milliseconds.
     pub expires_ms: u64,
+}
+
+/// A server whose apps nobody keeps: they cannot be seen or changed.
+#[derive(Debug, Clone, Copy)]
+pub struct NoRegistry;
+
+fn nobody<T>() -> Result<T, Refused> {
+    Err(Refused {
+        kind: RefusedKind::Unavailable,
+        what: "this server's apps are given by the program that it is part of".into(),
+        hint: "change them there".into(),
+    })
+}
+
+impl Registry for NoRegistry {
+    fn apps(&self) -> Result<Vec<AppRecord>, Refused> {
+        Ok(Vec::new())
+    }
+
+    fn create(&self, _: NewApp) -> Result<(AppRecord, Option<String>), Refused> {
+        nobody()
+    }
+
+    fn change(&self, _: &AppId, _: AppChange) -> Result<AppRecord, Refused> {
+        nobody()
+    }
+
+    fn delete(&self, _: &AppId) -> Result<AppRecord, Refused> {
+        nobody()
+    }
+
+    fn add_certificate(&self, _: &AppId, _: Option<String>) -> Result<String, Refused> {
+        nobody()
+    }
+
+    fn promote_certificate(&self, _: &AppId, _: usize) -> Result<AppRecord, Refused> {
+        nobody()
+    }
+
+    fn drop_certificate(&self, _: &AppId, _: usize, _: bool) -> Result<AppRecord, Refused> {
+        nobody()
+    }
+
+    fn replace_certificates(
+        &self,
+        _: &AppId,
+        _: bool,
+    ) -> Result<(AppRecord, Option<String>), Refused> {
+        nobody()
+    }
+
+    fn revoke(&self, _: &AppId, _: Revocation) -> Result<(), Refused> {
+        nobody()
+    }
+
+    fn issue(&self, _: &AppId, _: TokenWish) -> Result<IssuedToken, Refused> {
+        nobody()
+    }
+
+    fn inspect(&self, _: &AppId, _: &str, _: Option<&str>) -> Result<Value, Refused> {
+        nobody()
+    }
+
+    fn bans_changed(&self) -> Result<(), Refused> {
+        nobody()
+    }
+
+    fn status(&self) -> Value {
+        Value::Null
+    }
 }

@@ -84,6 +84,7 @@ fn create(arguments: &CreateArguments) -> Result<(), Failure> {
     let mut entry = Entry {
         id,
         name: arguments.name.clone().unwrap_or_default(),
+        created: revocations::now_unix_s()?,
         ..Entry::default()
     };
     check_name(&entry.name)?;

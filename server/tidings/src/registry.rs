@@ -22,7 +22,7 @@ use crate::legacy_rules;
 use crate::ownership;
 use crate::page_rules;
 use crate::quotas;
-use crate::revocations::Revocations;
+use crate::revocations::{self, Revocations};
 use crate::rewrite;
 use crate::tuning::{self, RateEntry};
 
@@ -43,6 +43,9 @@ pub(crate) struct Entry {
     /// A display name; may be empty.
     #[serde(default)]
     pub(crate) name: String,
+    /// When it was made, in Unix seconds; 0 = that was not noted.
+    #[serde(default, skip_serializing_if = "revocations::is_zero")]
+    pub(crate) created: u64,
     /// No certificate, one, or two, the newer first.
     #[serde(default)]
     pub(crate) certificates: Vec<String>,

@@ -32,11 +32,12 @@ pub(crate) struct Revocations {
     tokens: BTreeMap<String, u64>,
 }
 
+/// Whether a number may be left out.
 #[allow(
     clippy::trivially_copy_pass_by_ref,
     reason = "the form that serde calls"
 )]
-fn is_zero(number: &u64) -> bool {
+pub(crate) fn is_zero(number: &u64) -> bool {
     *number == 0
 }
 

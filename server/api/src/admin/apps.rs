@@ -66,6 +66,7 @@ pub(crate) struct AppPatch {
     settings: BTreeMap<String, Value>,
     /// Rates by name; null takes one back to its default.
     #[serde(default)]
+    #[schema(value_type = BTreeMap<String, RateRecord>)]
     rates: BTreeMap<String, Option<RateRecord>>,
 }
 
@@ -102,7 +103,7 @@ async fn create(
     Json(wish): Json<AppWish>,
 ) -> Answer {
     principal.must_be_admin()?;
-    let registry = api.admin()?.registry.clone();
+    let registry = api.admin().registry.clone();
     let wish = NewApp {
         id: wish.id,
         name: wish.name,
@@ -127,7 +128,7 @@ async fn change(
     let app = target(&principal, &path)?;
     principal.must_be_admin()?;
     let before = find(&api, &app).await?;
-    let registry = api.admin()?.registry.clone();
+    let registry = api.admin().registry.clone();
     let change = AppChange {
         name: patch.name,
         enabled: patch.enabled,
@@ -141,7 +142,7 @@ async fn change(
 async fn remove(State(api): State<Shared>, principal: Principal, path: PathParams) -> Answer {
     let app = target(&principal, &path)?;
     principal.must_be_admin()?;
-    let registry = api.admin()?.registry.clone();
+    let registry = api.admin().registry.clone();
     let before = blocking(move || Ok(registry.delete(&app)?)).await?;
     audited(crate::no_content(), short(&before), Value::Null)
 }
@@ -153,7 +154,7 @@ pub(super) fn target(principal: &Principal, path: &PathParams) -> Result<AppId, 
 }
 
 async fn all(api: &Api) -> Result<Vec<AppRecord>, Fault> {
-    let registry = api.admin()?.registry.clone();
+    let registry = api.admin().registry.clone();
     blocking(move || Ok(registry.apps()?)).await
 }
 

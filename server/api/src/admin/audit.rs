@@ -10,7 +10,7 @@ use tidings_store::records::{RecordCall, RecordError, Records, Table};
 const STATE_BYTES_MAX: usize = 3_000;
 
 /// Most entries in one page.
-pub const PAGE_MAX: u64 = 100;
+pub(super) const PAGE_MAX: u64 = 100;
 
 /// One write, as it is kept and shown. Secrets are never in it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
@@ -121,7 +121,7 @@ impl Audit {
 }
 
 /// Whether a text has the form of a cursor.
-pub fn is_cursor(text: &str) -> bool {
+pub(super) fn is_cursor(text: &str) -> bool {
     text.len() == 20 && text.bytes().all(|byte| byte.is_ascii_digit())
 }
 

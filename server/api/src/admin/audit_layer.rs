@@ -1,5 +1,7 @@
 //! Writes the audit log, and reads it.
 
+use std::sync::Arc;
+
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{Request, State};
@@ -11,7 +13,7 @@ use serde_json::Value;
 use super::audit::{AuditEntry, Audited, PAGE_MAX, is_cursor};
 use crate::auth::Principal;
 use crate::params::Query;
-use crate::router::Source;
+use crate::router::Stranger;
 use crate::{Answer, Fault, RequestId, Shared};
 
 /// Longest path that an entry repeats, in characters.
@@ -30,7 +32,7 @@ async fn read(State(api): State<Shared>, principal: Principal, mut query: Query)
     if after.as_deref().is_some_and(|after| !is_cursor(after)) {
         return Err(Fault::invalid("after", "this is no cursor of the audit log"));
     }
-    let page = api.admin()?.audit.read(after.as_deref(), limit).await?;
+    let page = api.admin().audit.read(after.as_deref(), limit).await?;
     crate::json(&page)
 }
 
@@ -46,6 +48,12 @@ fn is_logged(method: &Method, path: &str) -> bool {
     is_ours && !is_message && !is_query
 }
 
+fn address_of(request: &Request) -> String {
+    let stranger = request.extensions().get::<Arc<dyn Stranger>>();
+    let address = stranger.and_then(|stranger| stranger.address());
+    address.map(|address| address.to_string()).unwrap_or_default()
+}
+
 /// The layer: a write that has succeeded is in the log before it is answered.
 pub(crate) async fn record(
     State(api): State<Shared>,
@@ -53,9 +61,10 @@ pub(crate) async fn record(
     next: Next,
 ) -> Response<Body> {
     let path = request.uri().path();
-    let Some(admin) = api.try_admin().filter(|_| is_logged(request.method(), path)) else {
+    if !is_logged(request.method(), path) {
         return next.run(request).await;
-    };
+    }
+    let admin = api.admin();
     let extensions = request.extensions();
     let principal = extensions.get::<Principal>();
     let path: String = path.chars().take(PATH_CHARS_MAX).collect();
@@ -63,7 +72,7 @@ pub(crate) async fn record(
         cursor: String::new(),
         at_ms: api.unix_ms(),
         by: principal.map(|principal| principal.name().to_owned()).unwrap_or_default(),
-        address: extensions.get::<Source>().map(ToString::to_string).unwrap_or_default(),
+        address: address_of(&request),
         request_id: extensions.get::<RequestId>().map(|id| id.as_str().to_owned()).unwrap_or_default(),
         app: crate::router::app_of(&path),
         action: format!("{} {path}", request.method()),

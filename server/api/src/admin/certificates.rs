@@ -10,7 +10,7 @@ use serde_json::json;
 use super::apps::{find, target};
 use super::{audited, blocking, state};
 use crate::auth::Principal;
-use crate::body::Json;
+use crate::body::MaybeJson;
 use crate::params::{PathParams, Query};
 use crate::{Answer, Fault, Shared, json_with};
 
@@ -42,13 +42,13 @@ async fn add(
     State(api): State<Shared>,
     principal: Principal,
     path: PathParams,
-    body: Option<Json<CertificateWish>>,
+    MaybeJson(wish): MaybeJson<CertificateWish>,
 ) -> Answer {
     let app = target(&principal, &path)?;
     principal.must_be_admin()?;
     let before = find(&api, &app).await?.certificates;
-    let given = body.and_then(|Json(wish)| wish.certificate);
-    let registry = api.admin()?.registry.clone();
+    let given = wish.and_then(|wish| wish.certificate);
+    let registry = api.admin().registry.clone();
     let named = app.clone();
     let text = blocking(move || Ok(registry.add_certificate(&named, given)?)).await?;
     let after = find(&api, &app).await?.certificates;
@@ -62,7 +62,7 @@ async fn promote(State(api): State<Shared>, principal: Principal, path: PathPara
     principal.must_be_admin()?;
     let number = number(&path)?;
     let before = find(&api, &app).await?.certificates;
-    let registry = api.admin()?.registry.clone();
+    let registry = api.admin().registry.clone();
     let after = blocking(move || Ok(registry.promote_certificate(&app, number)?)).await?;
     let answer = crate::json(&json!({ "items": after.certificates, "next": null }));
     audited(answer, state(&before), state(&after.certificates))
@@ -80,7 +80,7 @@ async fn drop_one(
     let ends_sessions = query.flag("disconnect")?.unwrap_or(false);
     query.end()?;
     let before = find(&api, &app).await?.certificates;
-    let registry = api.admin()?.registry.clone();
+    let registry = api.admin().registry.clone();
     let drop = move || Ok(registry.drop_certificate(&app, number, ends_sessions)?);
     let after = blocking(drop).await?;
     let answer = crate::json(&json!({ "items": after.certificates, "next": null }));

@@ -26,10 +26,10 @@ async fn erase(
     caller.principal.must_be_key()?;
     query.end()?;
     let user = path.user("user")?;
-    let admin = api.admin()?;
+    let admin = api.admin();
     // Attributes of somebody who is there are known to hubs: they are told first, as by the user itself.
     let clear = WriteUserAttributes {
-        how: AttributeWrite::Replace.into(),
+        how: AttributeWrite::Clear.into(),
         ..WriteUserAttributes::default()
     };
     let call = request::Call::WriteUserAttributes(clear);
@@ -52,7 +52,6 @@ async fn erase(
             "offline_messages": erased.inbox_messages,
             "conversations": erased.conversations,
             "channel_messages": erased.channel_messages,
-            "events": erased.events,
             "attributes": erased.had_attributes || had_session,
             "files": deleted,
         }))

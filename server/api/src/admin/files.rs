@@ -73,7 +73,7 @@ async fn list(State(api): State<Shared>, caller: Caller, mut query: Query) -> An
     let cursor = query.take("cursor");
     let limit = query.number("limit", 1, 100)?.unwrap_or(100);
     query.end()?;
-    let files = api.admin()?.files.clone();
+    let files = api.admin().files.clone();
     let all = blocking(move || files.list(&caller.app, of.as_ref()).map_err(|error| unread(&error))).await?;
     // Ids begin with the time, so that a cursor has its place even when its file has gone.
     let rest = all.into_iter().skip_while(|file| cursor.as_ref().is_some_and(|cursor| file.id <= *cursor));
@@ -87,7 +87,7 @@ async fn list(State(api): State<Shared>, caller: Caller, mut query: Query) -> An
 async fn remove(State(api): State<Shared>, caller: Caller, path: PathParams) -> Answer {
     caller.principal.must_be_key()?;
     let id = path.text("id").to_owned();
-    let files = api.admin()?.files.clone();
+    let files = api.admin().files.clone();
     let found = blocking(move || {
         let all = files.list(&caller.app, None).map_err(|error| unread(&error))?;
         let found = all.into_iter().find(|file| file.id == id);

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use super::keys::{Key, KeyText, NewKey, is_id};
 use super::{OVERLAP_MS, OVERLAP_MS_MAX, audited, blocking, state};
 use crate::auth::Principal;
-use crate::body::Json;
+use crate::body::{Json, MaybeJson};
 use crate::keys::Role;
 use crate::params::{PathParams, Query};
 use crate::{Answer, Fault, Shared, json_with};
@@ -102,7 +102,7 @@ async fn list(State(api): State<Shared>, principal: Principal, mut query: Query)
     let cursor = query.take("cursor");
     let limit = query.number("limit", 1, 100)?.unwrap_or(100);
     query.end()?;
-    let admin = api.admin()?;
+    let admin = api.admin();
     let now_ms = api.unix_ms();
     let keys = admin.keys.list(now_ms);
     let from = match &cursor {
@@ -123,7 +123,7 @@ async fn show(State(api): State<Shared>, principal: Principal, path: PathParams)
     principal.must_be_unlimited()?;
     let id = id_of(&path)?;
     let now_ms = api.unix_ms();
-    let key = api.admin()?.keys.find(&id).ok_or_else(|| unknown(&id))?;
+    let key = api.admin().keys.find(&id).ok_or_else(|| unknown(&id))?;
     crate::json(&KeyView::of(key, now_ms))
 }
 
@@ -133,7 +133,7 @@ async fn create(
     Json(wish): Json<KeyWish>,
 ) -> Answer {
     principal.must_be_admin()?;
-    let keys = api.admin()?.keys.clone();
+    let keys = api.admin().keys.clone();
     let now_ms = api.unix_ms();
     let wish = NewKey {
         name: wish.name,
@@ -151,11 +151,11 @@ async fn rotate(
     State(api): State<Shared>,
     principal: Principal,
     path: PathParams,
-    body: Option<Json<RotateWish>>,
+    MaybeJson(wish): MaybeJson<RotateWish>,
 ) -> Answer {
     principal.must_be_admin()?;
     let id = id_of(&path)?;
-    let Json(wish) = body.unwrap_or(Json(RotateWish::default()));
+    let wish = wish.unwrap_or_default();
     let overlap_ms = match wish.overlap_s {
         None => OVERLAP_MS,
         Some(s) if s <= OVERLAP_MS_MAX / 1_000 => s * 1_000,
@@ -164,7 +164,7 @@ async fn rotate(
             return Err(Fault::invalid("overlap_s", detail));
         }
     };
-    let keys = api.admin()?.keys.clone();
+    let keys = api.admin().keys.clone();
     let now_ms = api.unix_ms();
     let (key, text) = blocking(move || Ok(keys.rotate(&id, overlap_ms, now_ms)?)).await?;
     let view = KeyView::of(key, now_ms);
@@ -175,7 +175,7 @@ async fn rotate(
 async fn revoke(State(api): State<Shared>, principal: Principal, path: PathParams) -> Answer {
     principal.must_be_admin()?;
     let id = id_of(&path)?;
-    let keys = api.admin()?.keys.clone();
+    let keys = api.admin().keys.clone();
     let now_ms = api.unix_ms();
     let key = blocking(move || Ok(keys.revoke(&id, now_ms)?)).await?;
     let view = KeyView::of(key, now_ms);

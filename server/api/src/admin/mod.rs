@@ -20,18 +20,24 @@ mod projects;
 mod tokens;
 
 use std::sync::Arc;
+use std::time::{Duration, UNIX_EPOCH};
 
 use axum::Router;
 use axum::http::StatusCode;
 use serde_json::Value;
+use tidings_store::erasure::Erasure;
 use tidings_store::records::{RecordError, Records};
+use tidings_store::Submitter;
 
 pub use self::audit::{Audit, AuditEntry, AuditPage, Audited};
 pub(crate) use self::audit_layer::record;
 pub use self::bans::{BanBook, BanRecord, Privilege};
 pub use self::files::{FileRecord, Files, NoFiles};
+pub(crate) use self::presence::Lists;
 pub use self::keybook::{KeyBook, OVERLAP_MS, OVERLAP_MS_MAX};
 use self::keys::KeyError;
+use tidings_wire::names::AppId;
+
 use crate::registry::{Refused, RefusedKind, Registry};
 use crate::{Answer, Fault, Shared};
 
@@ -47,6 +53,8 @@ pub struct Admin {
     pub registry: Arc<dyn Registry>,
     /// Files that users have uploaded.
     pub files: Arc<dyn Files>,
+    /// Makes the store forget users.
+    pub erasure: Arc<Erasure>,
 }
 
 impl Admin {
@@ -55,11 +63,13 @@ impl Admin {
     /// # Errors
     /// The store cannot be read.
     pub fn open(
-        records: &Records,
+        submitter: &Submitter,
         registry: Arc<dyn Registry>,
         files: Arc<dyn Files>,
     ) -> Result<Self, BookError> {
+        let records = &Records::new(submitter.clone());
         Ok(Self {
+            erasure: Arc::new(Erasure::new(submitter.clone())),
             keys: Arc::new(KeyBook::open(records.clone())?),
             bans: Arc::new(BanBook::open(records.clone())?),
             audit: Arc::new(Audit::new(records.clone())),
@@ -205,6 +215,23 @@ pub(crate) fn audited(answer: Answer, before: Value, after: Value) -> Answer {
         response.extensions_mut().insert(audited);
         response
     })
+}
+
+/// The same of a call whose path does not name its app.
+pub(crate) fn audited_of(answer: Answer, app: &AppId, before: Value, after: Value) -> Answer {
+    audited(answer, before, after).map(|mut response| {
+        if let Some(audited) = response.extensions_mut().get_mut::<Audited>() {
+            audited.app = Some(app.as_str().to_owned());
+        }
+        response
+    })
+}
+
+/// A time as the hosted service writes it: `2026-11-30T14:00:00.000Z`. The last that it can write stands for ever.
+pub(crate) fn iso(unix_ms: u64) -> String {
+    const LAST_MS: u64 = 253_402_300_799_000;
+    let time = UNIX_EPOCH + Duration::from_millis(unix_ms.min(LAST_MS));
+    humantime::format_rfc3339_millis(time).to_string()
 }
 
 /// A value as JSON, for the audit log.

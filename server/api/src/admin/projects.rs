@@ -117,7 +117,7 @@ async fn create(
     Json(wish): Json<ProjectWish>,
 ) -> Answer {
     principal.must_be_admin()?;
-    let registry = api.admin()?.registry.clone();
+    let registry = api.admin().registry.clone();
     let wish = NewApp {
         name: wish.name,
         open: !wish.enable_sign_key,
@@ -137,7 +137,7 @@ async fn remove(
 ) -> Answer {
     principal.must_be_admin()?;
     let id = app_id(&wish.id)?;
-    let registry = api.admin()?.registry.clone();
+    let registry = api.admin().registry.clone();
     let app = id.clone();
     let before = blocking(move || registry.delete(&app).map_err(or_missing)).await?;
     let answer = crate::json(&json!({ "success": true }));
@@ -156,7 +156,7 @@ async fn switch(
         other => return Err(Fault::invalid("status", format!("status is 0 or 1, not {other}"))),
     };
     let id = app_id(&wish.id)?;
-    let registry = api.admin()?.registry.clone();
+    let registry = api.admin().registry.clone();
     let app = id.clone();
     let change = AppChange {
         enabled: Some(enabled),
@@ -173,7 +173,7 @@ async fn sign_key(
 ) -> Answer {
     principal.must_be_admin()?;
     let id = app_id(&wish.id)?;
-    let registry = api.admin()?.registry.clone();
+    let registry = api.admin().registry.clone();
     let app = id.clone();
     let (after, certificate) = blocking(move || {
         let apps = registry.apps()?;
@@ -195,7 +195,7 @@ async fn reset(
 ) -> Answer {
     principal.must_be_admin()?;
     let id = app_id(&wish.id)?;
-    let registry = api.admin()?.registry.clone();
+    let registry = api.admin().registry.clone();
     let app = id.clone();
     let replace = move || registry.replace_certificates(&app, true).map_err(or_missing);
     let (after, certificate) = blocking(replace).await?;
@@ -209,7 +209,7 @@ fn project(id: &AppId, app: AppRecord, certificate: Option<String>) -> Answer {
 }
 
 async fn all(api: &Api) -> Result<Vec<AppRecord>, Fault> {
-    let registry = api.admin()?.registry.clone();
+    let registry = api.admin().registry.clone();
     blocking(move || Ok(registry.apps()?)).await
 }
 

@@ -76,7 +76,7 @@ async fn issue(
     Json(wish): Json<IssueWish>,
 ) -> Answer {
     let app = target(&principal, &path)?;
-    let registry = api.admin()?.registry.clone();
+    let registry = api.admin().registry.clone();
     let (user, ttl) = (wish.user_id.clone(), wish.ttl.unwrap_or(TTL_S));
     let wish = TokenWish {
         user: wish.user_id,
@@ -100,7 +100,7 @@ async fn inspect(
     Json(wish): Json<InspectWish>,
 ) -> Answer {
     let app = target(&principal, &path)?;
-    let registry = api.admin()?.registry.clone();
+    let registry = api.admin().registry.clone();
     let look = move || Ok(registry.inspect(&app, &wish.token, wish.user_id.as_deref())?);
     crate::json(&blocking(look).await?)
 }
@@ -112,7 +112,7 @@ async fn revoke(
     Json(wish): Json<RevokeWish>,
 ) -> Answer {
     let app = target(&principal, &path)?;
-    let registry = api.admin()?.registry.clone();
+    let registry = api.admin().registry.clone();
     let after = json!({
         "token": wish.token.is_some(),
         "user_id": wish.user_id,

@@ -122,6 +122,7 @@ impl ApiRegistry for ServedApps {
         let mut entry = Entry {
             id: wish.id.map_or_else(secret, Ok).map_err(unavailable)?,
             name: wish.name,
+            created: now_unix_s().map_err(unavailable)?,
             ..Entry::default()
         };
         let id = AppId::parse(&entry.id).map_err(|error| Refused {
@@ -219,6 +220,24 @@ impl ApiRegistry for ServedApps {
             }
             entry.drop_certificate(at, ends_sessions);
             records::of_file(entry).map_err(unavailable)
+        })
+    }
+
+    fn replace_certificates(
+        &self,
+        app: &AppId,
+        wanted: bool,
+    ) -> Result<(AppRecord, Option<String>), Refused> {
+        let new = if wanted { Some(certificate(None)?) } else { None };
+        self.changing_one(app, |entry| {
+            while !entry.certificates.is_empty() {
+                entry.drop_certificate(0, false);
+            }
+            if let Some(new) = &new {
+                entry.add_certificate(new.clone()).map_err(conflict)?;
+            }
+            let record = records::of_file(entry).map_err(unavailable)?;
+            Ok((record, new.clone()))
         })
     }
 

@@ -50,6 +50,9 @@ fn of(entry: &Entry, source: AppSource) -> Result<AppRecord, Failure> {
         name: entry.name.clone(),
         enabled: !entry.disabled,
         source,
+        created_ms: Some(entry.created)
+            .filter(|created| *created > 0)
+            .map(|created| created.saturating_mul(1_000)),
         certificates: certificates(entry)?,
         settings,
         rates: rates.collect(),

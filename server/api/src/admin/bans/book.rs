@@ -13,7 +13,7 @@ use super::BanRecord;
 use crate::admin::BookError;
 
 /// Most rules of an app that name an address: each login is compared with all of them.
-pub const ADDRESSES_MAX: usize = 1_000;
+pub(crate) const ADDRESSES_MAX: usize = 1_000;
 
 /// The record of the table of the node that has the next id.
 const NEXT: &str = "ban-next";

@@ -156,7 +156,7 @@ fn plain(prefix: String) -> String {
 async fn list(State(api): State<Shared>, principal: Principal, mut query: Query) -> Answer {
     let app = app_of(&api, &principal, &query.need("appid")?)?;
     query.end()?;
-    let (rules, _) = api.admin()?.bans.list(&app, 0, LISTED_MAX, api.unix_ms());
+    let (rules, _) = api.admin().bans.list(&app, 0, LISTED_MAX, api.unix_ms());
     let rules: Vec<_> = rules.into_iter().map(|rule| RuleView::of(&app, rule)).collect();
     crate::json(&json!({ "status": "success", "rules": rules }))
 }
@@ -192,7 +192,7 @@ async fn change(
         None => return Err(Fault::missing("time")),
     };
     let change = move |rule: &mut BanRecord| rule.until_ms = Some(until_ms);
-    let (before, after) = match api.admin()?.bans.find(&app, id, api.unix_ms()) {
+    let (before, after) = match api.admin().bans.find(&app, id, api.unix_ms()) {
         Some(_) => alter(&api, &app, id, change).await?,
         None => return Err(unknown(id)),
     };
@@ -208,7 +208,7 @@ async fn remove(
 ) -> Answer {
     let app = app_of(&api, &principal, &wish.appid)?;
     let id = wish.id.get("id")?;
-    if api.admin()?.bans.find(&app, id, api.unix_ms()).is_none() {
+    if api.admin().bans.find(&app, id, api.unix_ms()).is_none() {
         return Err(unknown(id));
     }
     let before = lift(&api, &app, id).await?;

@@ -14,8 +14,11 @@ use tidings_hub::FOR_EVER;
 use tidings_hub::bans::{AddressPrefix, Ban, Barred};
 use tidings_wire::names::{ChannelName, NameRule, UserId};
 
+pub(crate) use self::book::ADDRESSES_MAX;
 pub use self::book::BanBook;
-pub(crate) use self::{hosted::routes as hosted_routes, routes::routes};
+pub(crate) use self::hosted::routes as hosted_routes;
+pub(crate) use self::routes::routes;
+pub(crate) use self::thrown::members;
 
 /// What a rule takes away.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, utoipa::ToSchema)]

@@ -97,7 +97,7 @@ async fn list(State(api): State<Shared>, caller: Caller, mut query: Query) -> An
     query.end()?;
     let limit = usize::try_from(limit).unwrap_or(1);
     let (rules, has_more) =
-        api.admin()?
+        api.admin()
             .bans
             .list(&caller.app, cursor.unwrap_or(0), limit, api.unix_ms());
     let next = rules.last().filter(|_| has_more).map(|rule| rule.id.to_string());
@@ -110,7 +110,7 @@ async fn list(State(api): State<Shared>, caller: Caller, mut query: Query) -> An
 }
 
 async fn of_file(api: &Api, app: &AppId) -> Result<Vec<BanView>, Fault> {
-    let registry = api.admin()?.registry.clone();
+    let registry = api.admin().registry.clone();
     let apps = blocking(move || Ok(registry.apps()?)).await?;
     let app = apps.into_iter().find(|record| record.id == app.as_str());
     let banned = app.map(|app| app.banned).unwrap_or_default();
@@ -120,7 +120,7 @@ async fn of_file(api: &Api, app: &AppId) -> Result<Vec<BanView>, Fault> {
 async fn show(State(api): State<Shared>, caller: Caller, path: PathParams) -> Answer {
     caller.principal.must_be_key()?;
     let id = id_of(&path)?;
-    let found = api.admin()?.bans.find(&caller.app, id, api.unix_ms());
+    let found = api.admin().bans.find(&caller.app, id, api.unix_ms());
     crate::json(&BanView::from(found.ok_or_else(|| unknown(id))?))
 }
 
@@ -144,7 +144,7 @@ pub(super) async fn add(
     rule: BanRecord,
     end: End,
 ) -> Result<BanRecord, Fault> {
-    let admin = api.admin()?;
+    let admin = api.admin();
     let (bans, registry) = (admin.bans.clone(), admin.registry.clone());
     let named = rule.named().unwrap_or_default();
     if end == End::Once {
@@ -185,7 +185,7 @@ async fn change(
         return Err(Fault::invalid("seconds", detail).hint("DELETE it."));
     }
     let note = patch.note.map(note).transpose()?;
-    let found = api.admin()?.bans.find(&caller.app, id, now_ms);
+    let found = api.admin().bans.find(&caller.app, id, now_ms);
     let found = found.ok_or_else(|| unknown(id))?;
     let privileges = privileges(patch.privileges, found.channel.is_some())?;
     let (before, after) = alter(&api, &caller.app, id, move |rule| {
@@ -211,7 +211,7 @@ pub(super) async fn alter(
     id: u64,
     change: impl FnOnce(&mut BanRecord) + Send + 'static,
 ) -> Result<(BanRecord, BanRecord), Fault> {
-    let admin = api.admin()?;
+    let admin = api.admin();
     let (bans, registry) = (admin.bans.clone(), admin.registry.clone());
     let (app, now_ms) = (app.clone(), api.unix_ms());
     blocking(move || {
@@ -230,7 +230,7 @@ async fn remove(State(api): State<Shared>, caller: Caller, path: PathParams) -> 
 
 /// Takes a rule back, and tells the hubs.
 pub(super) async fn lift(api: &Api, app: &AppId, id: u64) -> Result<BanRecord, Fault> {
-    let admin = api.admin()?;
+    let admin = api.admin();
     let (bans, registry) = (admin.bans.clone(), admin.registry.clone());
     let (app, now_ms) = (app.clone(), api.unix_ms());
     if bans.find(&app, id, now_ms).is_none() {
