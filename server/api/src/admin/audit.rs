@@ -40,6 +40,23 @@ pub struct AuditEntry {
     pub after: Value,
 }
 
+impl AuditEntry {
+    /// An entry of a command of the server's program.
+    pub fn of_command(action: &str, at_ms: u64) -> Self {
+        Self {
+            cursor: String::new(),
+            at_ms,
+            by: "command".into(),
+            address: String::new(),
+            request_id: String::new(),
+            action: action.into(),
+            app: None,
+            before: Value::Null,
+            after: Value::Null,
+        }
+    }
+}
+
 /// What a handler tells of a write, carried to the log in the extensions of its answer.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Audited {

@@ -6,7 +6,7 @@ mod tokens;
 use std::sync::{Arc, OnceLock};
 
 use serde_json::Value;
-use tidings_api::registry::{
+use tidings_server::registry::{
     AppChange, AppRecord, IssuedToken, NewApp, Refused, RefusedKind, Registry as ApiRegistry,
     Revocation, TokenWish,
 };

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde_json::Value;
-use tidings_api::registry::{
+use tidings_server::registry::{
     AppRecord, AppSource, CertificateRecord, RateRecord, Refused, RefusedKind,
 };
 use tidings_server::{AppRules, RateKind};

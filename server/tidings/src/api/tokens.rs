@@ -1,7 +1,7 @@
 //! Tokens that the API issues and describes.
 
 use serde_json::{Value, json};
-use tidings_api::registry::{IssuedToken, Refused, RefusedKind, TokenFormat, TokenWish};
+use tidings_server::registry::{IssuedToken, Refused, RefusedKind, TokenFormat, TokenWish};
 use tidings_server::{NameRule, UserId};
 use tidings_token::{NewAccess007, Service, build_006, build_007};
 
