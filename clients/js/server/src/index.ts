@@ -24,4 +24,4 @@ export type {
   TokenOptions,
   User,
 } from './types';
-export { type HeaderSource, verifyWebhook, type WebhookEvent, type WebhookOptions } from './webhook';
+export { checkSignature, type HeaderSource, verifyWebhook, type WebhookEvent, type WebhookOptions } from './webhook';
