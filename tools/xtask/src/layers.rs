@@ -55,7 +55,12 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ),
     (
         "tidings-client",
-        &["tidings-client-core", "tidings-wire", "tokio"],
+        &[
+            "tidings-client-core",
+            "tidings-token",
+            "tidings-wire",
+            "tokio",
+        ],
     ),
     ("tidings-scenario", &["tidings-client-core"]),
     (

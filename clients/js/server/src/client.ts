@@ -176,7 +176,8 @@ export class Tidings {
 
   /** Bans; those who are there are put out at once. */
   ban(what: told.BanOptions, options?: CallOptions): Promise<told.Ban> {
-    return this.#post('/bans', what, options);
+    // Not repeated when its answer is lost: the second would be another ban.
+    return this.#call({ method: 'POST', path: '/bans', body: what }, options);
   }
 
   /** Changes how long a ban lasts, or its note. */
@@ -248,8 +249,9 @@ export class Tidings {
     return this.#call({ method: 'GET', path, ...(query && { query }) }, options);
   }
 
+  /** A POST that may be executed twice: the server knows its key again, or it has the same effect. */
   #post<T>(path: string, body: unknown, options: CallOptions | undefined, waitMs = 0): Promise<T> {
-    return this.#call({ method: 'POST', path, body, waitMs }, options);
+    return this.#call({ method: 'POST', path, body, waitMs, isRepeatable: true }, options);
   }
 
   #call<T>(call: Call, options: CallOptions | undefined): Promise<T> {

@@ -49,6 +49,11 @@ export interface Call {
   body?: unknown;
   /** More time than the client's, for a call that waits on purpose. */
   waitMs?: number;
+  /**
+   * Whether a second execution does no harm, so that the call is repeated when its answer is lost.
+   * If not stated: every call but a POST without an idempotency key of the caller's.
+   */
+  isRepeatable?: boolean;
 }
 
 /** A name as one part of a path. */
@@ -106,19 +111,20 @@ export class Transport {
     for (let attempt = 0; ; attempt++) {
       const result = await this.#attempt(call, options, key);
       if ('value' in result) return result.value as T;
-      const waitMs = this.#pauseMs(attempt, result);
+      const isRepeatable = call.isRepeatable ?? (call.method !== 'POST' || options.idempotencyKey !== undefined);
+      const waitMs = this.#pauseMs(attempt, result, isRepeatable);
       if (waitMs === undefined) throw result.error;
       await sleep(waitMs, options.signal);
     }
   }
 
   /** How long to wait before the next attempt; `undefined`: there is none. */
-  #pauseMs(attempt: number, failure: Failure): number | undefined {
+  #pauseMs(attempt: number, failure: Failure, isRepeatable: boolean): number | undefined {
     if (attempt >= this.#retries) return undefined;
     const asked = failure.retryAfterS;
     if (asked !== undefined && asked > RETRY_AFTER_S_MAX) return undefined;
     const status = (failure.error as Partial<ApiError>).status;
-    const isRetried = failure.isUncertain || (status !== undefined && NOT_DONE.has(status));
+    const isRetried = (failure.isUncertain && isRepeatable) || (status !== undefined && NOT_DONE.has(status));
     if (!isRetried) return undefined;
     // Half of it is chance, so that those who were refused together do not come back together.
     const pauseMs = Math.min(PAUSE_MS * 2 ** attempt, PAUSE_MS_MAX);

@@ -88,8 +88,13 @@ class AsyncTidings:
         body: Any = None,
         idempotency_key: Optional[str] = None,
     ) -> Any:
-        """Any call of the HTTP API: ``path`` begins with ``/api/v1/``, its parts are escaped."""
-        return await self._ask(Call(method, path, query, body, idempotency_key=idempotency_key))
+        """Any call of the HTTP API: ``path`` begins with ``/api/v1/``, its parts are escaped.
+
+        A POST is repeated after a lost answer only with an ``idempotency_key`` of yours.
+        """
+        is_repeatable = method != "POST" or idempotency_key is not None
+        key = idempotency_key
+        return await self._ask(Call(method, path, query, body, 0.0, key, is_repeatable))
 
     # Messages
 
@@ -304,7 +309,8 @@ class AsyncTidings:
         body = given(
             user=user, channel=channel, address=address, seconds=seconds, note=note, privileges=privileges
         )
-        answer: Ban = await self._app_call("POST", "/bans", body=body)
+        # Not repeated when its answer is lost: the second would be another ban.
+        answer: Ban = await self._app_call("POST", "/bans", body=body, is_repeatable=False)
         return answer
 
     async def change_ban(
@@ -440,9 +446,10 @@ class AsyncTidings:
         body: Any = None,
         wait: float = 0.0,
         key: Optional[str] = None,
+        is_repeatable: bool = True,
     ) -> Any:
         path = policy.app_path(self._app) + path
-        return await self._ask(Call(method, path, query, body, wait, key))
+        return await self._ask(Call(method, path, query, body, wait, key, is_repeatable))
 
     async def _ask(self, call: Call) -> Any:
         call = call.with_key()
@@ -455,7 +462,7 @@ class AsyncTidings:
                 outcome = policy.no_answer(cause, self._settings, call)
             if isinstance(outcome, Answer):
                 return outcome.value
-            pause = outcome.pause_s(attempt, self._settings)
+            pause = outcome.pause_s(attempt, call, self._settings)
             if pause is None:
                 raise outcome.error
             await anyio.sleep(pause)

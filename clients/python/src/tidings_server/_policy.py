@@ -10,7 +10,7 @@ import random
 import re
 import time
 import uuid
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Dict, List, Mapping, Optional, Sequence, Union
 from urllib.parse import quote
 
@@ -82,13 +82,15 @@ class Call:
     #: More time than the client's, in seconds, for a call that waits on purpose.
     wait: float = 0.0
     idempotency_key: Optional[str] = None
+    #: Whether a second execution does no harm, so that the call is repeated if its answer is lost.
+    is_repeatable: bool = True
 
     def with_key(self) -> "Call":
         """One key for all attempts: a retry after a lost answer is the same call to the server."""
         if self.method != "POST":
             return self
         key = self.idempotency_key or str(uuid.uuid4())
-        return Call(self.method, self.path, self.query, self.body, self.wait, key)
+        return replace(self, idempotency_key=key)
 
     def request(self, client: Union[httpx.Client, httpx.AsyncClient], settings: Settings) -> httpx.Request:
         headers = {
@@ -146,14 +148,14 @@ class Failure:
     is_uncertain: bool = False
     retry_after_s: Optional[float] = None
 
-    def pause_s(self, attempt: int, settings: Settings) -> Optional[float]:
+    def pause_s(self, attempt: int, call: Call, settings: Settings) -> Optional[float]:
         """How long to wait before the next attempt; None: there is none."""
         if attempt >= settings.retries:
             return None
         if self.retry_after_s is not None and self.retry_after_s > RETRY_AFTER_S_MAX:
             return None
         is_refused = isinstance(self.error, ApiError) and self.error.status in NOT_DONE
-        if not (self.is_uncertain or is_refused):
+        if not (is_refused or (self.is_uncertain and call.is_repeatable)):
             return None
         # Half of it is chance: those who were refused together do not come back together.
         pause = min(PAUSE_S * 2.0**attempt, PAUSE_S_MAX)

@@ -86,8 +86,13 @@ class Tidings:
         body: Any = None,
         idempotency_key: Optional[str] = None,
     ) -> Any:
-        """Any call of the HTTP API: ``path`` begins with ``/api/v1/``, its parts are escaped."""
-        return self._ask(Call(method, path, query, body, idempotency_key=idempotency_key))
+        """Any call of the HTTP API: ``path`` begins with ``/api/v1/``, its parts are escaped.
+
+        A POST is repeated after a lost answer only with an ``idempotency_key`` of yours.
+        """
+        is_repeatable = method != "POST" or idempotency_key is not None
+        key = idempotency_key
+        return self._ask(Call(method, path, query, body, 0.0, key, is_repeatable))
 
     # Messages
 
@@ -302,7 +307,8 @@ class Tidings:
         body = given(
             user=user, channel=channel, address=address, seconds=seconds, note=note, privileges=privileges
         )
-        answer: Ban = self._app_call("POST", "/bans", body=body)
+        # Not repeated when its answer is lost: the second would be another ban.
+        answer: Ban = self._app_call("POST", "/bans", body=body, is_repeatable=False)
         return answer
 
     def change_ban(
@@ -438,9 +444,10 @@ class Tidings:
         body: Any = None,
         wait: float = 0.0,
         key: Optional[str] = None,
+        is_repeatable: bool = True,
     ) -> Any:
         path = policy.app_path(self._app) + path
-        return self._ask(Call(method, path, query, body, wait, key))
+        return self._ask(Call(method, path, query, body, wait, key, is_repeatable))
 
     def _ask(self, call: Call) -> Any:
         call = call.with_key()
@@ -453,7 +460,7 @@ class Tidings:
                 outcome = policy.no_answer(cause, self._settings, call)
             if isinstance(outcome, Answer):
                 return outcome.value
-            pause = outcome.pause_s(attempt, self._settings)
+            pause = outcome.pause_s(attempt, call, self._settings)
             if pause is None:
                 raise outcome.error
             time.sleep(pause)
