@@ -1,7 +1,7 @@
 """Makes `src/tidings_server/_sync.py` from `_async.py`: one source for both clients.
 
-    python unasync.py          writes it
-    python unasync.py --check  fails when it is not up to date
+python unasync.py          writes it
+python unasync.py --check  fails when it is not up to date
 """
 
 from __future__ import annotations
@@ -26,7 +26,10 @@ WORDS = [
     (r"aclose", "close"),
     (r"__a(enter|exit)__", r"__\1__"),
     (r" Cancelling a call ends it\.", ""),
-    (r"# `_sync\.py` is made from this file by `unasync\.py`\.", "# Made from `_async.py` by `unasync.py`; do not edit."),
+    (
+        r"# `_sync\.py` is made from this file by `unasync\.py`\.",
+        "# Made from `_async.py` by `unasync.py`; do not edit.",
+    ),
 ]
 
 

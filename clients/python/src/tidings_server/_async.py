@@ -6,7 +6,18 @@ from __future__ import annotations
 
 import os
 import time
-from typing import Any, AsyncIterator, Awaitable, Callable, Dict, List, Optional, Sequence, Tuple, Union
+from typing import (
+    Any,
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Dict,
+    List,
+    Optional,
+    Sequence,
+    Tuple,
+    Union,
+)
 
 import anyio
 import httpx
@@ -59,7 +70,9 @@ class AsyncTidings:
         self._settings = Settings.of(endpoint, key, timeout, retries)
         self._app = app or os.environ.get("TIDINGS_APP")
         self._is_own = http is None
-        self._http = http if http is not None else httpx.AsyncClient()
+        self._http = (
+            http if http is not None else httpx.AsyncClient(verify=policy.has_tls(self._settings))
+        )
 
     def for_app(self, app: str) -> "AsyncTidings":
         """The same server, key and connections, for another app."""
@@ -92,8 +105,8 @@ class AsyncTidings:
 
         A POST is repeated after a lost answer only with an ``idempotency_key`` of yours.
         """
-        is_repeatable = method != "POST" or idempotency_key is not None
         key = idempotency_key
+        is_repeatable = method != "POST" or key is not None
         return await self._ask(Call(method, path, query, body, 0.0, key, is_repeatable))
 
     # Messages
@@ -108,7 +121,12 @@ class AsyncTidings:
         idempotency_key: Optional[str] = None,
     ) -> Receipt:
         """Sends to a channel, whose members get an ordinary channel message."""
-        message: Message = {"channel": channel, "payload": payload, "sender": sender, "store": store}
+        message: Message = {
+            "channel": channel,
+            "payload": payload,
+            "sender": sender,
+            "store": store,
+        }
         return policy.single(await self.publish(message, idempotency_key=idempotency_key))
 
     async def send_to_peer(
@@ -133,7 +151,9 @@ class AsyncTidings:
         }
         return policy.single(await self.publish(message, idempotency_key=idempotency_key))
 
-    async def publish(self, message: Message, *, idempotency_key: Optional[str] = None) -> Published:
+    async def publish(
+        self, message: Message, *, idempotency_key: Optional[str] = None
+    ) -> Published:
         """Sends one message to a channel or to several users.
 
         Each receiver has a receipt, also one that failed.
@@ -198,7 +218,11 @@ class AsyncTidings:
         return answer
 
     async def channels(
-        self, *, prefix: Optional[str] = None, limit: Optional[int] = None, cursor: Optional[str] = None
+        self,
+        *,
+        prefix: Optional[str] = None,
+        limit: Optional[int] = None,
+        cursor: Optional[str] = None,
     ) -> Page[Channel]:
         """A page of the channels that have members."""
         query = given(prefix=prefix, limit=limit, cursor=cursor)
@@ -289,7 +313,9 @@ class AsyncTidings:
 
     async def bans(self, *, limit: Optional[int] = None, cursor: Optional[str] = None) -> Page[Ban]:
         """A page of the bans."""
-        page: Page[Ban] = await self._app_call("GET", "/bans", query=given(limit=limit, cursor=cursor))
+        page: Page[Ban] = await self._app_call(
+            "GET", "/bans", query=given(limit=limit, cursor=cursor)
+        )
         return page
 
     async def ban(
@@ -307,7 +333,12 @@ class AsyncTidings:
         Those who are there are put out at once. Without ``seconds`` it lasts for ever.
         """
         body = given(
-            user=user, channel=channel, address=address, seconds=seconds, note=note, privileges=privileges
+            user=user,
+            channel=channel,
+            address=address,
+            seconds=seconds,
+            note=note,
+            privileges=privileges,
         )
         # Not repeated when its answer is lost: the second would be another ban.
         answer: Ban = await self._app_call("POST", "/bans", body=body, is_repeatable=False)
@@ -337,7 +368,9 @@ class AsyncTidings:
 
     async def inspect_token(self, token: str) -> Dict[str, Any]:
         """What a token says, and whether it is good; for support."""
-        answer: Dict[str, Any] = await self._app_call("POST", "/tokens/inspect", body={"token": token})
+        answer: Dict[str, Any] = await self._app_call(
+            "POST", "/tokens/inspect", body={"token": token}
+        )
         return answer
 
     async def revoke_token(self, token: str) -> None:
@@ -371,7 +404,10 @@ class AsyncTidings:
         types: Optional[Sequence[str]] = None,
         limit: Optional[int] = None,
     ) -> AsyncIterator[Event]:
-        """All events behind a cursor, and those to come; ends only with an error that waiting does not mend."""
+        """All events behind a cursor, and those to come.
+
+        Ends only with an error that waiting does not mend.
+        """
         async for page in self._event_pages(after, types, limit):
             for event in page["items"]:
                 yield event
@@ -395,8 +431,8 @@ class AsyncTidings:
         saved = after
         async for page in self._event_pages(after, types, limit):
             for event in page["items"]:
-                is_gap = event["type"] == "gap" and on_gap is not None
-                await settle((on_gap if is_gap and on_gap else handle)(event))
+                call = on_gap if on_gap is not None and event["type"] == "gap" else handle
+                await settle(call(event))
             cursor = policy.cursor_of(page, saved)
             if cursor is not None and cursor != saved and save is not None:
                 await settle(save(cursor))

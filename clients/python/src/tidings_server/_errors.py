@@ -1,4 +1,4 @@
-"""What went wrong, as classes and codes; every message says what happened, every hint what to do."""
+"""What went wrong: classes and codes; a message says what happened, a hint what to do."""
 
 from __future__ import annotations
 

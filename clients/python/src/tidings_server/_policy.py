@@ -38,6 +38,12 @@ EVENTS_WAIT_S = 25
 OUTAGE_S = 1.0
 OUTAGE_S_MAX = 30.0
 
+
+def has_tls(settings: "Settings") -> bool:
+    """Whether the roots of trust are needed, which take a tenth of a second to load."""
+    return settings.base.startswith("https:")
+
+
 Query = Mapping[str, Union[str, int, bool, None]]
 
 
@@ -51,9 +57,7 @@ class Settings:
     retries: int
 
     @staticmethod
-    def of(
-        endpoint: Optional[str], key: Optional[str], timeout: float, retries: int
-    ) -> "Settings":
+    def of(endpoint: Optional[str], key: Optional[str], timeout: float, retries: int) -> "Settings":
         endpoint = endpoint or os.environ.get("TIDINGS_ENDPOINT")
         key = key or os.environ.get("TIDINGS_KEY")
         if not endpoint:
@@ -92,7 +96,9 @@ class Call:
         key = self.idempotency_key or str(uuid.uuid4())
         return replace(self, idempotency_key=key)
 
-    def request(self, client: Union[httpx.Client, httpx.AsyncClient], settings: Settings) -> httpx.Request:
+    def request(
+        self, client: Union[httpx.Client, httpx.AsyncClient], settings: Settings
+    ) -> httpx.Request:
         headers = {
             "accept": "application/json",
             "authorization": f"Bearer {settings.key}",
@@ -104,7 +110,8 @@ class Call:
             content = json.dumps(self.body, ensure_ascii=False).encode()
         if self.idempotency_key is not None:
             headers["idempotency-key"] = self.idempotency_key
-        given = {name: _word(value) for name, value in (self.query or {}).items() if value is not None}
+        query = (self.query or {}).items()
+        given = {name: _word(value) for name, value in query if value is not None}
         return client.build_request(
             self.method,
             settings.base + self.path,
@@ -125,7 +132,8 @@ def part(name: str) -> str:
     """A name as one part of a path."""
     # Every URL parser takes these two for steps, in any spelling.
     if name in ("", ".", ".."):
-        raise TidingsError(f"{name!r} cannot be part of an address", "invalid_name", "Use another name.")
+        message = f"{name!r} cannot be part of an address"
+        raise TidingsError(message, "invalid_name", "Use another name.")
     return quote(name, safe="")
 
 
@@ -208,7 +216,9 @@ def content_of(payload: Payload) -> Dict[str, str]:
 def body_of(message: Message) -> Dict[str, Any]:
     """A message as the API takes it."""
     body: Dict[str, Any] = {
-        name: value for name, value in message.items() if name not in ("sender", "payload") and value is not None
+        name: value
+        for name, value in message.items()
+        if name not in ("sender", "payload") and value not in (None, False)
     }
     return {**body, "from": message["sender"], **content_of(message["payload"])}
 

@@ -6,7 +6,18 @@ from __future__ import annotations
 
 import os
 import time
-from typing import Any, Callable, Dict, Iterator, List, Optional, Sequence, Tuple, Union
+from typing import (
+    Any,
+    Iterator,
+    Awaitable,
+    Callable,
+    Dict,
+    List,
+    Optional,
+    Sequence,
+    Tuple,
+    Union,
+)
 
 import httpx
 
@@ -57,7 +68,9 @@ class Tidings:
         self._settings = Settings.of(endpoint, key, timeout, retries)
         self._app = app or os.environ.get("TIDINGS_APP")
         self._is_own = http is None
-        self._http = http if http is not None else httpx.Client()
+        self._http = (
+            http if http is not None else httpx.Client(verify=policy.has_tls(self._settings))
+        )
 
     def for_app(self, app: str) -> "Tidings":
         """The same server, key and connections, for another app."""
@@ -90,8 +103,8 @@ class Tidings:
 
         A POST is repeated after a lost answer only with an ``idempotency_key`` of yours.
         """
-        is_repeatable = method != "POST" or idempotency_key is not None
         key = idempotency_key
+        is_repeatable = method != "POST" or key is not None
         return self._ask(Call(method, path, query, body, 0.0, key, is_repeatable))
 
     # Messages
@@ -106,7 +119,12 @@ class Tidings:
         idempotency_key: Optional[str] = None,
     ) -> Receipt:
         """Sends to a channel, whose members get an ordinary channel message."""
-        message: Message = {"channel": channel, "payload": payload, "sender": sender, "store": store}
+        message: Message = {
+            "channel": channel,
+            "payload": payload,
+            "sender": sender,
+            "store": store,
+        }
         return policy.single(self.publish(message, idempotency_key=idempotency_key))
 
     def send_to_peer(
@@ -131,7 +149,9 @@ class Tidings:
         }
         return policy.single(self.publish(message, idempotency_key=idempotency_key))
 
-    def publish(self, message: Message, *, idempotency_key: Optional[str] = None) -> Published:
+    def publish(
+        self, message: Message, *, idempotency_key: Optional[str] = None
+    ) -> Published:
         """Sends one message to a channel or to several users.
 
         Each receiver has a receipt, also one that failed.
@@ -196,7 +216,11 @@ class Tidings:
         return answer
 
     def channels(
-        self, *, prefix: Optional[str] = None, limit: Optional[int] = None, cursor: Optional[str] = None
+        self,
+        *,
+        prefix: Optional[str] = None,
+        limit: Optional[int] = None,
+        cursor: Optional[str] = None,
     ) -> Page[Channel]:
         """A page of the channels that have members."""
         query = given(prefix=prefix, limit=limit, cursor=cursor)
@@ -287,7 +311,9 @@ class Tidings:
 
     def bans(self, *, limit: Optional[int] = None, cursor: Optional[str] = None) -> Page[Ban]:
         """A page of the bans."""
-        page: Page[Ban] = self._app_call("GET", "/bans", query=given(limit=limit, cursor=cursor))
+        page: Page[Ban] = self._app_call(
+            "GET", "/bans", query=given(limit=limit, cursor=cursor)
+        )
         return page
 
     def ban(
@@ -305,7 +331,12 @@ class Tidings:
         Those who are there are put out at once. Without ``seconds`` it lasts for ever.
         """
         body = given(
-            user=user, channel=channel, address=address, seconds=seconds, note=note, privileges=privileges
+            user=user,
+            channel=channel,
+            address=address,
+            seconds=seconds,
+            note=note,
+            privileges=privileges,
         )
         # Not repeated when its answer is lost: the second would be another ban.
         answer: Ban = self._app_call("POST", "/bans", body=body, is_repeatable=False)
@@ -335,7 +366,9 @@ class Tidings:
 
     def inspect_token(self, token: str) -> Dict[str, Any]:
         """What a token says, and whether it is good; for support."""
-        answer: Dict[str, Any] = self._app_call("POST", "/tokens/inspect", body={"token": token})
+        answer: Dict[str, Any] = self._app_call(
+            "POST", "/tokens/inspect", body={"token": token}
+        )
         return answer
 
     def revoke_token(self, token: str) -> None:
@@ -369,7 +402,10 @@ class Tidings:
         types: Optional[Sequence[str]] = None,
         limit: Optional[int] = None,
     ) -> Iterator[Event]:
-        """All events behind a cursor, and those to come; ends only with an error that waiting does not mend."""
+        """All events behind a cursor, and those to come.
+
+        Ends only with an error that waiting does not mend.
+        """
         for page in self._event_pages(after, types, limit):
             for event in page["items"]:
                 yield event
@@ -393,8 +429,8 @@ class Tidings:
         saved = after
         for page in self._event_pages(after, types, limit):
             for event in page["items"]:
-                is_gap = event["type"] == "gap" and on_gap is not None
-                (on_gap if is_gap and on_gap else handle)(event)
+                call = on_gap if on_gap is not None and event["type"] == "gap" else handle
+                call(event)
             cursor = policy.cursor_of(page, saved)
             if cursor is not None and cursor != saved and save is not None:
                 save(cursor)

@@ -24,7 +24,9 @@ _TTL_MAX = 86_400
 def _text(value: str) -> bytes:
     encoded = value.encode()
     if len(encoded) > 65_535:
-        raise TidingsError(f"a text of {len(encoded)} bytes", "invalid_argument", "Use a shorter user id.")
+        raise TidingsError(
+            f"a text of {len(encoded)} bytes", "invalid_argument", "Use a shorter user id."
+        )
     return struct.pack("<H", len(encoded)) + encoded
 
 
