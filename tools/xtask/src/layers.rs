@@ -64,6 +64,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "mio",
         ],
     ),
+    ("tidings-webhooks", &["tokio"]),
     (
         "tidings-client",
         &["tidings-client-core", "tidings-wire", "tokio"],
