@@ -79,7 +79,7 @@ pub trait Host {
     /// per cell.
     fn store(&mut self, ticket: Ticket, op: StoreOp);
 
-    /// The result of a call from outside, such as `Input::SendToPeer`: goes to the code that made
+    /// The result of a call from outside, such as `Input::Outside`: goes to the code that made
     /// it. Never called for a host that makes none.
     fn answer(&mut self, ticket: Ticket, answer: OutsideAnswer) {
         debug_assert!(

@@ -396,7 +396,8 @@ impl Channels {
                 kernel.reply_done(caller, out);
                 self.schedule_count(key, kernel, out);
             }
-            Own::Message { caller } | Own::Leave { caller } => kernel.reply_done(caller, out),
+            Own::Message { caller } => kernel.reply_sent_to_channel(caller, out),
+            Own::Leave { caller } => kernel.reply_done(caller, out),
             Own::KeptMessage | Own::Show | Own::Hide | Own::End => {}
         }
         for caller in published.member_lists {

@@ -7,6 +7,7 @@ use tidings_token::TokenId;
 use tidings_wire::limits;
 use tidings_wire::names::{AppId, NameRule, UserId};
 
+use crate::bans::Bans;
 use crate::grant::Proof;
 use crate::ids::{HubId, UserKey};
 use crate::quotas::{Quotas, Usage};
@@ -79,6 +80,8 @@ pub struct App {
     pub rates: Rates,
     /// Users who may not log in. Source: rtm 7.5.
     pub banned: BTreeSet<UserId>,
+    /// Rules that bar users, channels and addresses for a time. Source: rest 11.3.
+    pub bans: Bans,
     /// What it may use of a node.
     pub quotas: Quotas,
     /// What it uses of a node; shared by all hubs.

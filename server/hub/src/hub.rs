@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use tidings_fault::fault;
-use tidings_wire::codes::{CloseCode, Outcome};
+use tidings_wire::codes::CloseCode;
 use tidings_wire::frame::encode_server;
-use tidings_wire::limits::{LOGIN_WAIT_MS, OVERLOADED_WAIT_MS};
+use tidings_wire::limits::LOGIN_WAIT_MS;
 use tidings_wire::proto::server_message::Kind;
-use tidings_wire::proto::{ClientFrame, ClientMessage, Pong, SendToPeer, client_message};
+use tidings_wire::proto::{ClientFrame, ClientMessage, Pong, client_message};
 
 use crate::attributes::Attributes;
 use crate::bus_ops::{BusInput, Publication, Question, Topic};
@@ -21,10 +21,8 @@ use crate::invitations::state::Invitations;
 use crate::io::{Effect, Input, Sink, Ticket};
 use crate::kernel::Kernel;
 use crate::kernel::asks::{AskTag, Settled};
-use crate::kernel::caller::Caller;
 use crate::kernel::link::HEAD_START_MS;
 use crate::kernel::maps::SeededHasher;
-use crate::kernel::reply::error;
 use crate::kernel::rng::Rng;
 use crate::kernel::session::End;
 use crate::kernel::stores::StoreTag;
@@ -223,9 +221,7 @@ impl Hub {
                 self.kernel.timers.set(due, Timer::Login(connection));
                 self.handle_resume((connection, opened_ms), resume, out);
             }
-            Input::SendToPeer { ticket, from, call } => {
-                self.handle_send_from_outside(ticket, from, call, out);
-            }
+            Input::Outside { ticket, call } => self.handle_outside(ticket, call, out),
             Input::Bus(input) => self.handle_bus(input, out),
             Input::Store { ticket, answer } => self.handle_store_answer(ticket, answer, out),
             Input::Apps(apps) => self.handle_apps(apps, out),
@@ -239,21 +235,6 @@ impl Hub {
             }
             Input::Restore(snapshot) => self.handle_restore(*snapshot, out),
         }
-    }
-
-    fn handle_send_from_outside(
-        &mut self,
-        ticket: Ticket,
-        from: UserKey,
-        call: SendToPeer,
-        out: &mut dyn Sink,
-    ) {
-        if self.is_draining {
-            let mut error = error(Outcome::Overloaded, "the server is about to end; try again");
-            error.retry_after_ms = OVERLOADED_WAIT_MS as u32;
-            return self.kernel.reply_error(Caller::Outside(ticket), error, out);
-        }
-        (self.peers).handle_send_from_outside(ticket, from, call, &mut self.kernel, out);
     }
 
     /// When the hub wants [`Input::Tick`] at the latest, in monotonic milliseconds; `None` = never.

@@ -4,12 +4,13 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use tidings_wire::codes::CloseCode;
-use tidings_wire::proto::{ClientFrame, Resume, SendToPeer, reply};
+use tidings_wire::proto::{ClientFrame, Resume};
 
 use crate::bus_ops::{BusInput, BusOp};
 use crate::config::{Apps, Traits};
 use crate::grant::Grant;
 use crate::ids::{ConnectionId, HubId, InvitationId, UserKey};
+use crate::outside::{OutsideAnswer, OutsideCall};
 use crate::rates::{Used, Word};
 use crate::store_ops::{StoreAnswer, StoreOp};
 
@@ -100,16 +101,13 @@ pub enum Input {
         /// When it was opened, by the clock that all hubs of the node share. Monotonic milliseconds.
         opened_ms: u64,
     },
-    /// A peer message is sent from outside, as any user of an app. Whoever gives this has checked that it may be; rights
-    /// and rates of that user's own logins do not apply, the app's quotas do. Messages of one user to another that are
-    /// sent so keep their order. Answered by [`Effect::Answer`], in any case and once.
-    SendToPeer {
+    /// Somebody without a session calls. Whoever gives this has checked that it may be; rights and rates of the user that
+    /// it speaks for do not apply, the app's quotas do. Answered by [`Effect::Answer`], in any case and once.
+    Outside {
         /// Comes back with the answer; unique among the calls from outside of one hub and life.
         ticket: Ticket,
-        /// As whom: with or without a login, on this hub or another.
-        from: UserKey,
-        /// The call, as a client would make it. Names follow the wide rule.
-        call: SendToPeer,
+        /// The call.
+        call: OutsideCall,
     },
     /// The bus has something.
     Bus(BusInput),
@@ -186,7 +184,7 @@ pub enum Effect {
         /// What.
         word: Word,
     },
-    /// Answers what was asked from outside: [`Input::SendToPeer`].
+    /// Answers what was asked from outside: [`Input::Outside`].
     Answer {
         /// As it came.
         ticket: Ticket,
@@ -202,27 +200,6 @@ pub enum Effect {
         /// What.
         op: StoreOp,
     },
-}
-
-/// What has come of a call from outside.
-#[derive(Debug, Clone, PartialEq)]
-pub enum OutsideAnswer {
-    /// Of a peer message that was taken.
-    Sent(PeerOutcome),
-    /// Of every other call, and of one that was refused: as a session's client would be answered. An error has its
-    /// code and its text.
-    Call(reply::Result),
-}
-
-/// What has become of a peer message.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum PeerOutcome {
-    /// The receiver's client has confirmed it.
-    Received,
-    /// The receiver was away, or has not confirmed it in time; it is stored for the next login.
-    Stored,
-    /// The receiver was away, and it was not to be stored.
-    Missed,
 }
 
 /// Takes effects, in order.

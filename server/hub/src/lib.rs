@@ -13,7 +13,7 @@
 //! - `kernel` is what every feature may use, and it uses none: sessions and users, clocks and timers, the outbox,
 //!   rates, permissions, answers to callers.
 //!
-//! Reading order: [`io`] (everything that goes in and comes out), [`bus_ops`] and [`store_ops`] (the words spoken with
+//! Reading order: [`io`] (everything that goes in and comes out), [`outside`] (calls without a session), [`bus_ops`] and [`store_ops`] (the words spoken with
 //! bus and store), `hub` (the entry), `kernel` and `kernel::session`, `life::requests` (which call goes where), then
 //! any feature, its `state` first.
 //!
@@ -40,6 +40,7 @@
 
 pub mod admission;
 mod attributes;
+pub mod bans;
 pub mod bus_ops;
 mod channels;
 pub mod config;
@@ -53,6 +54,7 @@ mod invitations;
 pub mod io;
 mod kernel;
 mod life;
+pub mod outside;
 mod peers;
 mod presence;
 mod quotas;
@@ -67,10 +69,12 @@ mod tests;
 pub mod time;
 pub mod used;
 
+pub use bans::{AddressPrefix, Ban, Bans, Barred};
 pub use config::{App, AppSettings, Apps, FOR_EVER, HubConfig, Traits};
 pub use hub::{Hub, HubStats};
 pub use invitations::record::Recorded as RecordedInvitation;
-pub use io::{Effect, Input, OutsideAnswer, PeerOutcome, Pressure, Sink, Ticket};
+pub use io::{Effect, Input, Pressure, Sink, Ticket};
+pub use outside::{OutsideAnswer, OutsideCall, PeerOutcome};
 pub use quotas::{Quotas, Usage};
 pub use rates::{Kind as RateKind, Rates};
 pub use snapshot::Snapshot;

@@ -13,7 +13,8 @@ use crate::config::{Apps, HubConfig, Traits};
 use crate::credentials::Grant;
 use crate::hub::Hub;
 use crate::ids::{ChannelKey, ConnectionId, HubId, UserKey};
-use crate::io::{Effect, Input, OutsideAnswer, Ticket};
+use crate::io::{Effect, Input, Ticket};
+use crate::outside::OutsideAnswer;
 use crate::store_ops::{InboxLosses, StoreAnswer, StoreOp};
 use crate::time::Time;
 

@@ -4,10 +4,14 @@
 //! given, also when several hubs give them. An answer other than [`StoreAnswer::Failed`] to a writing
 //! operation means *durable*: the record was fsynced. After `Failed` nothing of the operation happened.
 
+pub mod events;
+pub mod records;
+
 use bytes::Bytes;
 use tidings_wire::names::{AppId, UserId};
 use tidings_wire::proto::AttributeWrite;
 
+use self::records::{RecordAnswer, RecordOp};
 use crate::ids::{ChannelKey, InvitationId, MessageId, UserKey};
 
 /// Orders operations: those on equal keys never overtake each other.
@@ -349,10 +353,13 @@ pub enum StoreOp {
         /// Most records in the answer.
         count_max: usize,
     },
+    /// Reads or writes small tables. Answer: `Record`.
+    Record(Box<RecordOp>),
 }
 
 impl StoreOp {
-    /// The key that orders the operation; `None` for one that is not ordered.
+    /// The key that orders the operation; `None` for one that is not ordered. Operations on tables are
+    /// carried out in the order in which they reach the store.
     pub fn key(&self) -> Option<StoreKey> {
         match self {
             StoreOp::InboxAppend { user, .. }
@@ -376,7 +383,8 @@ impl StoreOp {
             | StoreOp::InvitationDrop { caller, .. } => Some(StoreKey::User(caller.clone())),
             StoreOp::AttributeOwners { .. }
             | StoreOp::HistoryList { .. }
-            | StoreOp::InvitationList { .. } => None,
+            | StoreOp::InvitationList { .. }
+            | StoreOp::Record(_) => None,
         }
     }
 }
@@ -470,6 +478,8 @@ pub enum StoreAnswer {
         /// Whether more follow.
         has_more: bool,
     },
+    /// What has come of an operation on tables.
+    Record(Box<RecordAnswer>),
     /// Not carried out: the disk is full, failing or the store is shutting down.
     Failed {
         /// What happened, for the operator's log and the client's text.

@@ -11,6 +11,7 @@ use tidings_wire::limits;
 use tidings_wire::names::AppId;
 use tidings_wire::rates::Rate;
 
+use crate::api::ApiConfig;
 use crate::media::{AppRule, Shares};
 use crate::network::Network;
 use crate::origins::Origins;
@@ -60,6 +61,8 @@ pub struct ServerConfig {
     /// Memory that the process may use, in bytes, at least [`MEMORY_MIN`](crate::MEMORY_MIN);
     /// `None` = three quarters of the machine's or the container's.
     pub memory_max: Option<u64>,
+    /// The server-side HTTP API.
+    pub api: ApiConfig,
     /// The legacy protocol.
     pub legacy: LegacyConfig,
     /// Whether the answer to a handshake names the hub that took the connection. For tests that
@@ -112,6 +115,7 @@ impl ServerConfig {
             trusted_proxies: Vec::new(),
             limits: Limits::default(),
             memory_max: None,
+            api: ApiConfig::default(),
             legacy: LegacyConfig::default(),
             names_hubs: false,
             drain_window_ms: 0,

@@ -8,7 +8,7 @@ use tidings_cell::{Cell, Closing, Host, RecentLogins};
 use tidings_hub::ids::{ConnectionId, HubId, UserKey};
 use tidings_hub::store_ops::StoreOp;
 use tidings_hub::used::Word;
-use tidings_hub::{Input, Ticket, Time};
+use tidings_hub::{Input, OutsideAnswer, Ticket, Time};
 use tidings_legacy::{AppRules, LoginRefusal, LoginRequest};
 use tidings_wire::codes::CloseCode;
 use tidings_wire::names::AppId;
@@ -132,6 +132,10 @@ impl Host for Worker {
 
     fn store(&mut self, ticket: Ticket, op: StoreOp) {
         self.mail.store_ops.push((ticket, op));
+    }
+
+    fn answer(&mut self, ticket: Ticket, answer: OutsideAnswer) {
+        self.answer_outside(ticket, answer);
     }
 
     fn note_used(&mut self, user: UserKey, word: Word) {

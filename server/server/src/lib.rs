@@ -30,6 +30,7 @@
 //! ```
 
 mod admitting;
+mod api;
 mod arrivals;
 mod clock;
 mod config;
@@ -52,6 +53,7 @@ mod memory;
 mod network;
 mod origins;
 mod outgoing;
+mod outside;
 mod proxy_line;
 mod readiness;
 mod reading;
@@ -63,6 +65,7 @@ mod tls;
 mod worker;
 mod writing;
 
+pub use api::ApiConfig;
 pub use config::{
     HUBS_MAX, LegacyConfig, Limits, MediaConfig, ServerConfig, StoreConfig, TlsFiles,
 };

@@ -33,6 +33,16 @@ pub(crate) fn open(
     address: SocketAddr,
     hubs: u16,
 ) -> Result<(Vec<TcpListener>, SocketAddr), StartError> {
+    let (listeners, bound) = open_shared(address, hubs)?;
+    let listeners = listeners.into_iter().map(TcpListener::from_std);
+    Ok((listeners.collect(), bound))
+}
+
+/// Opens so many listeners on one address.
+pub(crate) fn open_shared(
+    address: SocketAddr,
+    count: u16,
+) -> Result<(Vec<std::net::TcpListener>, SocketAddr), StartError> {
     let fault = |source| fault(address, source);
     if address.port() != 0 {
         // A port may be shared by all who ask for it shared, also by another server of this user.
@@ -41,7 +51,7 @@ pub(crate) fn open(
     }
     let mut listeners = Vec::new();
     let mut bound = address;
-    for _ in 0..hubs {
+    for _ in 0..count {
         let socket = bind(bound, Sharing::Yes).map_err(fault)?;
         socket.listen(BACKLOG).map_err(fault)?;
         if bound.port() == 0 {
@@ -50,7 +60,7 @@ pub(crate) fn open(
                 .as_socket()
                 .expect("an internet socket has an internet address");
         }
-        listeners.push(TcpListener::from_std(socket.into()));
+        listeners.push(socket.into());
     }
     Ok((listeners, bound))
 }

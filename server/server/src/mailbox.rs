@@ -10,8 +10,10 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use mio::Waker;
 use tidings_bus::Crossing;
 use tidings_hub::ids::ConnectionId;
+use tidings_hub::outside::{OutsideAnswer, OutsideCall};
 use tidings_hub::store_ops::StoreAnswer;
 use tidings_hub::{Apps, Pressure, Snapshot, Ticket};
+use tokio::sync::oneshot;
 
 use crate::connection::{Handover, Returned};
 use crate::report::HubReport;
@@ -22,6 +24,10 @@ use crate::report::HubReport;
 /// by the requests in flight of its sessions. Larger: more memory when a core is slow; smaller:
 /// clients are paused during bursts that a core could absorb.
 pub(crate) const INBOX_DEPTH_MAX: usize = 65_536;
+
+/// When an inbox holds more than this, calls from outside are refused: whoever makes them can wait,
+/// and the clients of the other apps need not.
+pub(crate) const CALLS_DEPTH_MAX: usize = INBOX_DEPTH_MAX / 8;
 
 /// An item for a hub's thread.
 #[derive(Debug)]
@@ -36,6 +42,8 @@ pub(crate) enum Envelope {
     Returned(Box<Returned>),
     /// Answers of the store.
     Stored { ticket: Ticket, answer: StoreAnswer },
+    /// A call from outside.
+    Outside(Box<Asked>),
     /// The set of apps has changed.
     Apps(Arc<Apps>),
     /// A measurement of the node's memory.
@@ -54,6 +62,14 @@ pub(crate) enum Envelope {
     Report(Sender<HubReport>),
     /// Stop the thread.
     Stop,
+}
+
+/// A call from outside, and where its answer goes.
+#[derive(Debug)]
+pub(crate) struct Asked {
+    pub(crate) call: OutsideCall,
+    /// Closed = whoever has asked is gone.
+    pub(crate) reply: oneshot::Sender<OutsideAnswer>,
 }
 
 /// The sending side of an inbox.
@@ -82,6 +98,11 @@ impl Mailbox {
             tracing::warn!(%error, "a hub could not be woken");
             self.is_notified.store(false, Ordering::SeqCst);
         }
+    }
+
+    /// Whether the receiver is so far behind that it is given no calls from outside.
+    pub(crate) fn takes_calls(&self) -> bool {
+        self.depth.load(Ordering::Relaxed) <= CALLS_DEPTH_MAX
     }
 
     /// Whether the receiver is behind by more than [`INBOX_DEPTH_MAX`].

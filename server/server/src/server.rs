@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use mio::net::TcpListener;
 use mio::{Interest, Poll, Waker};
+use tidings_api::Api;
 use tidings_bus::Homes;
 use tidings_hub::admission::Admission;
 use tidings_hub::ids::HubId;
@@ -24,6 +25,7 @@ use tidings_store::{
 };
 use tidings_wire::names::AppId;
 
+use crate::api::{self, ApiConfig, ApiPort, NodeHubs, PortParts};
 use crate::clock::Clock;
 use crate::config::{DRAIN_WINDOW_MS_MAX, HUBS_MAX, ServerConfig, StoreConfig};
 use crate::error::StartError;
@@ -93,6 +95,22 @@ impl Server {
         let has_tls = tls.is_some();
         let legacy = Arc::new(LegacyDoor::new(config.legacy, has_tls));
         let admin_addr = admin.as_ref().and_then(|admin| admin.local_addr().ok());
+        let limits = config.limits;
+        let gate = Gate::new(&limits, config.trusted_proxies);
+        let loops = open_loops(config.hubs)?;
+        let mailboxes: Vec<_> = loops.iter().map(|(_, inbox)| inbox.mailbox()).collect();
+        let hubs = NodeHubs {
+            mailboxes: mailboxes.clone(),
+            readiness: readiness.clone(),
+        };
+        let ApiConfig {
+            listen: api_listen,
+            threads: api_threads,
+            keys,
+            settings,
+        } = config.api;
+        let api = Api::new(Arc::new(hubs), keys, apps.clone(), settings, random()?);
+        let api_router = tidings_api::router(api.clone());
         let (http, http_thread) = http::start(http::HttpParts {
             readiness: readiness.clone(),
             media: media.clone(),
@@ -103,11 +121,23 @@ impl Server {
                 has_tls,
             },
             clock,
-            limits: config.limits,
+            limits,
+            api: api_router.clone(),
             admin,
         })
         .map_err(StartError::system("start the HTTP thread"))?;
-        let limits = config.limits;
+        let api_port = api_listen.map(|address| {
+            api::start(PortParts {
+                address,
+                threads: api_threads,
+                router: api_router,
+                gate: gate.clone(),
+                clock,
+                tls: tls.as_ref().map(Tls::config),
+            })
+        });
+        let api_port = api_port.transpose()?;
+        let api_addr = api_port.as_ref().map(ApiPort::address);
         let memory_max = config.memory_max.or_else(memory_max_default);
         let memory_max = memory_max.map(|max| max.max(MEMORY_MIN));
         let node = Arc::new(Node {
@@ -117,7 +147,7 @@ impl Server {
             intake: Intake::default(),
             replay_bytes_max: replay_bytes_max(memory_max, config.hubs),
             clock,
-            gate: Gate::new(&limits, config.trusted_proxies),
+            gate,
             origins: config.origins,
             limits,
             tls: tls.as_ref().map(Tls::config),
@@ -126,8 +156,6 @@ impl Server {
             names_hubs: config.names_hubs,
             legacy,
         });
-        let loops = open_loops(config.hubs)?;
-        let mailboxes: Vec<_> = loops.iter().map(|(_, inbox)| inbox.mailbox()).collect();
         let sink = StoreSink {
             mailboxes: mailboxes.clone(),
             readiness: readiness.clone(),
@@ -190,6 +218,8 @@ impl Server {
             all_drained,
             node,
             media,
+            api,
+            api_port,
             http_thread,
             committer,
         };
@@ -202,6 +232,7 @@ impl Server {
         Ok(RunningServer {
             local_addr,
             admin_addr,
+            api_addr,
             drain,
             supervisor,
         })
@@ -213,6 +244,7 @@ impl Server {
 pub struct RunningServer {
     local_addr: SocketAddr,
     admin_addr: Option<SocketAddr>,
+    api_addr: Option<SocketAddr>,
     drain: ServerHandle,
     supervisor: JoinHandle<()>,
 }
@@ -226,6 +258,11 @@ impl RunningServer {
     /// The address of the operators' listener, if there is one.
     pub fn admin_addr(&self) -> Option<SocketAddr> {
         self.admin_addr
+    }
+
+    /// The address of the API's own port, if it has one.
+    pub fn api_addr(&self) -> Option<SocketAddr> {
+        self.api_addr
     }
 
     /// Starts to drain: clients are disconnected with `going_away`, and nothing new is accepted.
@@ -353,6 +390,8 @@ struct Supervisor {
     all_drained: Receiver<HubId>,
     node: Arc<Node>,
     media: Arc<http::MediaDoor>,
+    api: Arc<Api>,
+    api_port: Option<ApiPort>,
     http_thread: JoinHandle<()>,
     committer: Committer,
 }
@@ -371,6 +410,7 @@ impl Supervisor {
                     let apps = Arc::new(apps);
                     self.committer.set_bounds(stored_bounds(&apps));
                     self.media.replace_apps(apps.clone());
+                    self.api.replace_apps(apps.clone());
                     self.tell(|| Envelope::Apps(apps.clone()));
                 }
                 Ok(Command::LegacyRules(rules)) => self.node.legacy.replace_rules(rules),
@@ -406,6 +446,10 @@ impl Supervisor {
         }
         drop(self.node);
         drop(self.media);
+        drop(self.api);
+        if let Some(port) = self.api_port {
+            port.stop();
+        }
         if self.http_thread.join().is_err() {
             tracing::error!("the HTTP thread panicked");
         }

@@ -39,6 +39,7 @@ use crate::mailbox::{Envelope, Inbox, Mailbox};
 use crate::memory::Intake;
 use crate::origins::{Origins, has_own_rules};
 use crate::outgoing::TurnLog;
+use crate::outside::Outside;
 use crate::readiness::Readiness;
 use crate::report::HubReport;
 use crate::security::SecurityLog;
@@ -200,6 +201,7 @@ pub(crate) struct Worker {
     pub(crate) reading: Reading,
     pub(crate) writing: Writing,
     pub(crate) mail: Mail,
+    pub(crate) outside: Outside,
     life: Life,
 }
 
@@ -259,6 +261,7 @@ impl Worker {
                 store,
                 store_ops: Vec::new(),
             },
+            outside: Outside::default(),
             life: Life {
                 drained: Some(drained),
                 reports: Vec::new(),
@@ -431,6 +434,7 @@ impl Worker {
             Envelope::HandOver(handover) => self.take_over(*handover),
             Envelope::Returned(returned) => self.door.returned.push_back(*returned),
             Envelope::Stored { ticket, answer } => self.give(Input::Store { ticket, answer }),
+            Envelope::Outside(asked) => self.ask(*asked),
             Envelope::Apps(apps) => {
                 self.door.has_page_rules = has_own_rules(&apps);
                 let has_rates = |app: &AppId| apps.settings(app).rate_limits;

@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 
 use tidings_hub::Ticket;
 use tidings_hub::ids::HubId;
+use tidings_hub::store_ops::records::RecordOp;
 use tidings_hub::store_ops::{StoreAnswer, StoreOp};
 
 use crate::engine::{Access, Engine, Health};
@@ -154,7 +155,7 @@ impl Submitter {
                 continue;
             }
             queue.status.queued_bytes += bytes;
-            queue.owners.push((hub, ticket));
+            queue.owners.push(Owner::Hub(hub, ticket));
             queue.ops.push(op);
         }
         let has_work = !queue.ops.is_empty();
@@ -162,6 +163,25 @@ impl Submitter {
         if has_work {
             self.shared.changed.notify_one();
         }
+    }
+
+    /// Submits one operation of somebody who is no hub. `answer` is called once, on the store's
+    /// thread, which it blocks: it should pass the answer on and return. If the queue is full or
+    /// closing, it is called at once, on this thread, with `Failed`; if the store's thread ends
+    /// without an answer, it is dropped.
+    pub fn submit_one(&self, op: StoreOp, answer: impl FnOnce(StoreAnswer) + Send + 'static) {
+        let mut queue = self.shared.lock();
+        let bytes = op_bytes(&op);
+        if let Some(reason) = queue.refusal(bytes) {
+            queue.status.refused += 1;
+            drop(queue);
+            return answer(StoreAnswer::Failed { reason });
+        }
+        queue.status.queued_bytes += bytes;
+        queue.owners.push(Owner::Caller(Box::new(answer)));
+        queue.ops.push(op);
+        drop(queue);
+        self.shared.changed.notify_one();
     }
 
     /// The store's state.
@@ -172,6 +192,12 @@ impl Submitter {
             ..queue.status.clone()
         }
     }
+}
+
+/// Who gets an answer.
+enum Owner {
+    Hub(HubId, Ticket),
+    Caller(Box<dyn FnOnce(StoreAnswer) + Send>),
 }
 
 struct Shared {
@@ -189,8 +215,8 @@ impl Shared {
 
 #[derive(Default)]
 struct Queue {
-    /// The hub of each operation: as long as `ops`.
-    owners: Vec<(HubId, Ticket)>,
+    /// Who gets the answer of each operation: as long as `ops`.
+    owners: Vec<Owner>,
     ops: Vec<StoreOp>,
     is_closing: bool,
     status: Status,
@@ -226,6 +252,13 @@ fn op_bytes(op: &StoreOp) -> usize {
                 .iter()
                 .map(|entry| entry.key.len() + entry.value.len() + entry.updated_by.len())
                 .sum(),
+            StoreOp::Record(op) => match &**op {
+                RecordOp::Write(writes) => writes
+                    .iter()
+                    .map(|write| write.key.len() + write.value.as_ref().map_or(0, |v| v.len()))
+                    .sum(),
+                _ => 0,
+            },
             _ => 0,
         }
 }
@@ -233,7 +266,7 @@ fn op_bytes(op: &StoreOp) -> usize {
 /// The group being carried out; its memory is reused for the next.
 #[derive(Default)]
 struct Group {
-    owners: Vec<(HubId, Ticket)>,
+    owners: Vec<Owner>,
     ops: Vec<StoreOp>,
     answers: Vec<StoreAnswer>,
     bounds: Option<Arc<Bounds>>,
@@ -336,11 +369,18 @@ fn carry_out<E: Engine>(engine: &mut Option<E>, group: &mut Group) -> Health {
     }
 }
 
-/// Gives each hub its answers in one call.
+/// Gives each hub its answers in one call, and everybody else theirs.
 fn hand_out(group: &mut Group, sink: &impl AnswerSink) {
     let mut hubs: Vec<(HubId, Vec<(Ticket, StoreAnswer)>)> = Vec::new();
     let most = group.owners.len();
-    for ((hub, ticket), answer) in group.owners.drain(..).zip(group.answers.drain(..)) {
+    for (owner, answer) in group.owners.drain(..).zip(group.answers.drain(..)) {
+        let (hub, ticket) = match owner {
+            Owner::Hub(hub, ticket) => (hub, ticket),
+            Owner::Caller(take) => {
+                take(answer);
+                continue;
+            }
+        };
         match hubs.iter_mut().find(|(known, _)| *known == hub) {
             Some((_, answers)) => answers.push((ticket, answer)),
             None => {

@@ -5,8 +5,10 @@
 //! users has both names, the lesser first. So no key is a prefix of another, and keys sort by kind,
 //! app, name and number.
 
+use bytes::Bytes;
 use tidings_fault::fault;
 use tidings_hub::ids::{ChannelKey, InvitationId, UserKey};
+use tidings_hub::store_ops::records::Table;
 use tidings_hub::store_ops::{AttributeOwner, Conversation, InvitationName};
 use tidings_wire::names::{AppId, ChannelName, NameRule, UserId};
 
@@ -30,6 +32,10 @@ pub(crate) enum Kind {
     Message = b'm',
     /// The highest number that any inbox may have reached.
     NumberCeiling = b'n',
+    /// How many records a scope of a table has.
+    RecordCount = b'q',
+    /// A record of a table.
+    Record = b'r',
     /// When an attribute set was last touched.
     Touched = b't',
     /// Bytes that an app has stored.
@@ -48,6 +54,8 @@ pub(crate) enum Key {
     Invitation(InvitationName),
     Message(UserKey, u64),
     NumberCeiling,
+    Record(Table, Bytes),
+    RecordCount(Table, Bytes),
     Touched(AttributeOwner),
     Usage(AppId),
     UsageKnown,
@@ -75,6 +83,8 @@ impl Key {
                 key
             }
             Key::NumberCeiling => vec![Kind::NumberCeiling as u8],
+            Key::Record(table, key) => table_key(Kind::Record, *table, key),
+            Key::RecordCount(table, scope) => table_key(Kind::RecordCount, *table, scope),
             Key::Touched(owner) => owner_key(Kind::Touched, owner),
             Key::Usage(app) => [&[Kind::Usage as u8], app.as_str().as_bytes()].concat(),
             Key::UsageKnown => vec![Kind::UsageKnown as u8],
@@ -119,6 +129,16 @@ impl Key {
         if kind == Kind::InboxHead as u8 {
             return Some(Key::InboxHead(decode_user(rest)?));
         }
+        if kind == Kind::Record as u8 || kind == Kind::RecordCount as u8 {
+            let (table, rest) = rest.split_first()?;
+            let table = Table::from_number(*table)?;
+            let rest = Bytes::copy_from_slice(rest);
+            return Some(if kind == Kind::Record as u8 {
+                Key::Record(table, rest)
+            } else {
+                Key::RecordCount(table, rest)
+            });
+        }
         let (&side, rest) = rest.split_first()?;
         let owner = match side {
             USERS => AttributeOwner::User(decode_user(rest)?),
@@ -142,6 +162,11 @@ impl Key {
 /// Users sort before channels, as the hub's vocabulary requires.
 const USERS: u8 = b'1';
 const CHANNELS: u8 = b'2';
+
+/// A key that anybody chooses comes last, since it may hold any byte.
+fn table_key(kind: Kind, table: Table, rest: &[u8]) -> Vec<u8> {
+    [&[kind as u8, table as u8], rest].concat()
+}
 
 fn owner_key(kind: Kind, owner: &AttributeOwner) -> Vec<u8> {
     let (side, app, name) = match owner {
@@ -255,6 +280,8 @@ mod tests {
             Key::Message(user('a', "x"), 0x0102_0304_0506_0708),
             Key::Message(user('a', "x"), 0),
             Key::NumberCeiling,
+            Key::Record(Table::Keys, Bytes::from_static(b"any \0 byte")),
+            Key::RecordCount(Table::Audit, Bytes::new()),
             Key::Touched(AttributeOwner::User(user('a', "x"))),
             Key::Touched(AttributeOwner::Channel(channel)),
             Key::Usage(user('a', "x").app),

@@ -58,9 +58,12 @@ mod keys;
 mod kinds;
 mod kv;
 mod memory;
+mod pending;
 mod record;
+pub mod records;
 mod shares;
 mod store;
+mod tables;
 mod usage;
 
 pub use committer::{
@@ -69,6 +72,7 @@ pub use committer::{
 pub use embedded::EmbeddedEngine;
 pub use engine::{Access, Engine, Health};
 pub use memory::MemoryEngine;
+pub use pending::Pending;
 #[doc(hidden)]
 pub use record::read_record;
 pub use usage::Bounds;

@@ -363,6 +363,17 @@ pub(crate) fn open_attributes(
     Ok(entries)
 }
 
+pub(crate) fn seal_bytes(key: &[u8], value: &[u8]) -> Bytes {
+    let mut record = start_record(value.len());
+    record.extend_from_slice(value);
+    seal(key, record)
+}
+
+/// Opens a record of a table. Its value shares the memory of the record.
+pub(crate) fn open_bytes(key: &[u8], record: &Bytes) -> Result<Bytes, ReadError> {
+    open(key, record)
+}
+
 pub(crate) fn seal_number(key: &[u8], number: u64) -> Bytes {
     let mut record = start_record(8);
     record.extend_from_slice(&number.to_le_bytes());
@@ -387,9 +398,14 @@ pub fn read_record(key: &[u8], record: &Bytes) -> Result<&'static str, String> {
         Some(Key::InboxHead(_)) => InboxHead::open(key, record).map(|_| "inbox head"),
         Some(Key::Invitation(_)) => open_invitation(key, record).map(|_| "invitation"),
         Some(Key::Message(_, number)) => open_message(key, number, record).map(|_| "message"),
-        Some(Key::NumberCeiling | Key::Touched(_) | Key::Usage(_) | Key::UsageKnown) => {
-            open_number(key, record).map(|_| "number")
-        }
+        Some(Key::Record(..)) => open_bytes(key, record).map(|_| "record of a table"),
+        Some(
+            Key::NumberCeiling
+            | Key::RecordCount(..)
+            | Key::Touched(_)
+            | Key::Usage(_)
+            | Key::UsageKnown,
+        ) => open_number(key, record).map(|_| "number"),
         None => Err(ReadError::malformed("key")),
     };
     read.map_err(|error| error.to_string())

@@ -4,6 +4,7 @@ use std::cell::RefCell;
 use std::sync::Arc;
 
 use tidings_fault::fault;
+use tidings_hub::store_ops::records::RecordOp;
 use tidings_hub::store_ops::{StoreAnswer, StoreOp};
 use tidings_wire::names::AppId;
 use tidings_wire::proto::AttributeWrite;
@@ -12,7 +13,7 @@ use crate::cache::RecordCache;
 use crate::engine::{Access, Health};
 use crate::kv::{Backend, Fault, Group, ReadError, Writes};
 use crate::usage::{Bounds, Usage};
-use crate::{attributes, history, inbox, invitations};
+use crate::{attributes, history, inbox, invitations, tables};
 
 /// The domain logic on top of a backend.
 pub(crate) struct Store<B> {
@@ -187,7 +188,16 @@ fn refusal(op: &StoreOp, access: &Access) -> Option<String> {
 }
 
 fn is_write(op: &StoreOp) -> bool {
-    !matches!(
+    match op {
+        StoreOp::Record(op) => {
+            matches!(**op, RecordOp::Write(_) | RecordOp::DeleteRange { .. })
+        }
+        _ => !is_read(op),
+    }
+}
+
+fn is_read(op: &StoreOp) -> bool {
+    matches!(
         op,
         StoreOp::InboxRead { .. }
             | StoreOp::AttributesRead { .. }
@@ -208,6 +218,12 @@ fn needs_space(op: &StoreOp) -> bool {
         StoreOp::AttributesWrite { how, .. } => {
             matches!(how, AttributeWrite::Set | AttributeWrite::Merge)
         }
+        StoreOp::Record(op) => match &**op {
+            RecordOp::Write(writes) => writes
+                .iter()
+                .any(|write| write.value.is_some() && !write.table.is_vital()),
+            _ => false,
+        },
         _ => false,
     }
 }
@@ -266,6 +282,7 @@ fn carry_out<B: Backend>(group: &mut Group<'_, B>, op: &StoreOp) -> Result<Store
         | StoreOp::InvitationRead { .. }
         | StoreOp::InvitationDrop { .. }
         | StoreOp::InvitationList { .. } => carry_out_invitations(group, op),
+        StoreOp::Record(op) => tables::carry_out(group, op),
     }
 }
 

@@ -40,8 +40,19 @@ const ALLOWED: &[(&str, &[&str])] = &[
         ],
     ),
     (
+        "tidings-api",
+        &[
+            "tidings-hub",
+            "tidings-store",
+            "tidings-token",
+            "tidings-wire",
+            "tokio",
+        ],
+    ),
+    (
         "tidings-server",
         &[
+            "tidings-api",
             "tidings-cell",
             "tidings-hub",
             "tidings-bus",
@@ -53,6 +64,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "mio",
         ],
     ),
+    ("tidings-webhooks", &["tokio"]),
     (
         "tidings-client",
         &[
@@ -81,6 +93,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     (
         "tidings",
         &[
+            "tidings-api",
             "tidings-server",
             "tidings-client",
             "tidings-store",

@@ -10,6 +10,7 @@ pub(crate) mod limits;
 pub(crate) mod link;
 pub(crate) mod maps;
 pub(crate) mod outbox;
+pub(crate) mod outsiders;
 pub(crate) mod permit;
 pub(crate) mod reply;
 pub(crate) mod rng;
@@ -35,6 +36,7 @@ use crate::io::{Effect, Sink, Ticket};
 use crate::kernel::asks::{AskRule, Asks};
 use crate::kernel::maps::{Map, SeededHasher};
 use crate::kernel::outbox::Gauge;
+use crate::kernel::outsiders::Outsiders;
 use crate::kernel::rng::Rng;
 use crate::kernel::session::Session;
 use crate::kernel::stores::{StoreTag, Stores};
@@ -64,6 +66,7 @@ pub(crate) struct Kernel {
     pub(crate) users: Map<UserKey, UserEntry>,
     pub(crate) asks: Asks,
     pub(crate) stores: Stores,
+    pub(crate) outsiders: Outsiders,
     /// Rates of apps that are not listed.
     pub(crate) default_rates: Rates,
     /// Some app has a quota of messages.
@@ -91,6 +94,7 @@ impl Kernel {
             users: hasher.map(),
             asks: Asks::new(),
             stores: Stores::new(),
+            outsiders: Outsiders::new(),
             default_rates: Rates::default(),
             has_message_quotas: config.apps.has_message_quotas(),
             replay_bytes: Gauge::default(),

@@ -4,6 +4,7 @@ pub(crate) mod claims;
 pub(crate) mod grants;
 pub(crate) mod login;
 pub(crate) mod memory;
+pub(crate) mod outside;
 pub(crate) mod requests;
 pub(crate) mod restore;
 pub(crate) mod resume;

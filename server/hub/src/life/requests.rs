@@ -131,7 +131,7 @@ impl Hub {
     }
 
     /// Gives a call to the feature that it is for.
-    fn pass_on_call(&mut self, caller: Caller, call: Call, out: &mut dyn Sink) {
+    pub(crate) fn pass_on_call(&mut self, caller: Caller, call: Call, out: &mut dyn Sink) {
         let Self {
             kernel,
             peers,

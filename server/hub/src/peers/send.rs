@@ -9,20 +9,21 @@ use tidings_token::Access;
 use tidings_wire::codes::Outcome;
 use tidings_wire::frame::encode_server;
 use tidings_wire::limits::INBOX_LASTING_AGE_MS;
-use tidings_wire::names::{NameRule, UserId};
+use tidings_wire::names::UserId;
 use tidings_wire::proto::server_message::Kind;
 use tidings_wire::proto::{Message, PeerMessage, SendToPeer as Call, reply};
 
 use crate::bus_ops::{Answer, Asker, BusOp, Parcel, Publication, Question, Topic};
 use crate::config::Traits;
 use crate::history::history_message;
-use crate::ids::{MessageId, SessionId, UserKey};
-use crate::io::{Effect, PeerOutcome, Sink, Ticket};
+use crate::ids::{MessageId, UserKey};
+use crate::io::{Effect, Sink, Ticket};
 use crate::kernel::Kernel;
 use crate::kernel::asks::{Outcome as Asked, Settled};
 use crate::kernel::caller::Caller;
 use crate::kernel::check::check_message;
 use crate::kernel::reply::error;
+use crate::outside::PeerOutcome;
 use crate::peers::receive::{message_kind, outcome_of};
 use crate::peers::slot::{LaneKey, Origin, SendToPeer};
 use crate::peers::state::{First, Lane, PeerAsk, PeerStore, Peers};
@@ -99,7 +100,7 @@ impl Peers {
 }
 
 impl Peers {
-    /// A client sends a message.
+    /// A client sends a message, or somebody outside as a user who need not be logged in.
     pub(crate) fn handle_send_to_peer(
         &mut self,
         caller: Caller,
@@ -107,36 +108,7 @@ impl Peers {
         kernel: &mut Kernel,
         out: &mut dyn Sink,
     ) {
-        self.take_message(caller, None, call, kernel, out);
-    }
-
-    /// A message is sent from outside, as a user who need not be logged in.
-    pub(crate) fn handle_send_from_outside(
-        &mut self,
-        ticket: Ticket,
-        from: UserKey,
-        call: Call,
-        kernel: &mut Kernel,
-        out: &mut dyn Sink,
-    ) {
-        let caller = Caller::Outside(ticket);
-        if !kernel.config.apps.has(&from.app) {
-            let text = format!("app {} is not known to this server", from.app);
-            return kernel.reply_error(caller, error(Outcome::UnknownApp, text), out);
-        }
-        self.take_message(caller, Some(from), call, kernel, out);
-    }
-
-    /// Checks a message and sends it. `outside`: the sender, if it is not a session's user.
-    fn take_message(
-        &mut self,
-        caller: Caller,
-        outside: Option<UserKey>,
-        call: Call,
-        kernel: &mut Kernel,
-        out: &mut dyn Sink,
-    ) {
-        let names = (caller.session()).map_or(NameRule::Wide, |key| kernel.names_of(key));
+        let names = kernel.traits_of_caller(caller).names;
         let to = match UserId::parse_by(names, &call.peer_id) {
             Ok(to) => to,
             Err(name) => {
@@ -154,7 +126,7 @@ impl Peers {
         if !kernel.take_rate(caller, rates::Kind::Message, out) {
             return;
         }
-        let Some(sender) = self.sender_of(caller, outside, kernel) else {
+        let Some(sender) = Self::sender_of(caller, kernel) else {
             debug_assert!(false, "a session that has just called is there");
             return;
         };
@@ -168,6 +140,7 @@ impl Peers {
         debug_assert!(sender.number > 0, "a message without a number");
         kernel.tally.of(&from.app).peer_messages += 1;
         let server_ts = kernel.now.unix_ms;
+        kernel.note_sent(caller, id, server_ts);
         let history = call
             .history
             .then(|| Box::new(history_message(from.user.to_string(), &message, server_ts)));
@@ -211,29 +184,19 @@ impl Peers {
     }
 
     /// Who sends a message, and what names the message. `None`: the session is not there.
-    fn sender_of(
-        &mut self,
-        caller: Caller,
-        outside: Option<UserKey>,
-        kernel: &mut Kernel,
-    ) -> Option<Sender> {
-        let Some(user) = outside else {
-            let session = kernel.sessions.get(caller.session()?)?;
-            return Some(Sender {
-                user: session.user.clone(),
-                traits: session.traits,
-                id: MessageId::new(session.id, caller.cseq()),
-                number: caller.cseq(),
-            });
+    fn sender_of(caller: Caller, kernel: &mut Kernel) -> Option<Sender> {
+        let user = kernel.user_of(caller)?.clone();
+        let traits = kernel.traits_of_caller(caller);
+        let (session, number) = match caller {
+            Caller::Request { session, cseq } => (kernel.sessions.get(session)?.id, cseq),
+            Caller::Outside(_) => kernel.next_outside(),
         };
-        // Drawn when it is needed first: a hub that nobody calls from outside draws the numbers that it always drew.
-        let base = *(self.outside_base).get_or_insert_with(|| SessionId(kernel.rng.bytes()));
-        self.outside_count += 1;
+        let id = MessageId::new(session, number);
         Some(Sender {
             user,
-            traits: Traits::default(),
-            id: MessageId::new(base, self.outside_count),
-            number: self.outside_count,
+            traits,
+            id,
+            number,
         })
     }
 

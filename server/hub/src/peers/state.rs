@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, VecDeque};
 use tidings_fault::fault;
 
 use crate::bus_ops::{Answer, Question, Topic};
-use crate::ids::{MessageId, SessionId, SessionKey};
+use crate::ids::{MessageId, SessionKey};
 use crate::io::Sink;
 use crate::kernel::Kernel;
 use crate::kernel::asks::{AskRule, AskTag, Hangs};
@@ -84,10 +84,6 @@ impl Lane {
 #[derive(Debug)]
 pub(crate) struct Peers {
     pub(crate) lanes: Lanes,
-    /// What ids of messages from outside are made of, in place of a session's; `None` until the first.
-    pub(crate) outside_base: Option<SessionId>,
-    /// Messages that were sent from outside.
-    pub(crate) outside_count: u64,
     /// Questions under way, by their numbers. Bound: each belongs to an open request.
     pub(crate) asks: NumberMap<PeerAsk>,
     /// Store operations under way, by their tickets. Bound: each belongs to an open request, or to a session's inbox.
@@ -153,8 +149,6 @@ impl Peers {
     pub(crate) fn new(hasher: SeededHasher) -> Self {
         Self {
             lanes: Lanes::new(hasher),
-            outside_base: None,
-            outside_count: 0,
             asks: number_map(),
             stores: number_map(),
         }

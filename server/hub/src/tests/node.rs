@@ -17,8 +17,9 @@ use crate::bus_ops::{BusInput, BusOp, Topic};
 use crate::config::{App, Apps, HubConfig};
 use crate::hub::Hub;
 use crate::ids::{ConnectionId, HubId, UserKey};
-use crate::io::{Effect, Input, OutsideAnswer, Ticket};
+use crate::io::{Effect, Input, Ticket};
 use crate::life::resume::REFUSAL_MS;
+use crate::outside::OutsideAnswer;
 use crate::store_ops::{
     AttributeEntry, InboxLosses, InvitationName, StoreAnswer, StoreOp, StoredInvitation,
     StoredMessage,

@@ -3,12 +3,14 @@
 use tidings_wire::codes::Outcome;
 use tidings_wire::limits::PEER_TIMEOUT_MS;
 use tidings_wire::names::{AppId, UserId};
+use tidings_wire::proto::request::Call;
 use tidings_wire::proto::server_message::Kind;
 use tidings_wire::proto::{Message, SendToPeer, message, reply};
 
 use crate::config::{App, Apps};
 use crate::ids::UserKey;
-use crate::io::{Input, OutsideAnswer, PeerOutcome, Ticket};
+use crate::io::{Input, Ticket};
+use crate::outside::{OutsideAnswer, OutsideCall, PeerOutcome};
 use crate::quotas::Quotas;
 use crate::tests::node::Node;
 
@@ -33,8 +35,14 @@ fn call(peer: &str, text: &str, offline: bool) -> SendToPeer {
 
 /// Sends as a user, through hub 0.
 fn send(node: &mut Node, ticket: u64, from: &str, call: SendToPeer) {
-    let (ticket, from) = (Ticket(ticket), user(from));
-    node.give(0, Input::SendToPeer { ticket, from, call });
+    let (from, call) = (user(from), Call::SendToPeer(call));
+    ask(node, 0, ticket, OutsideCall::AsUser { from, call });
+}
+
+/// Calls a hub from outside.
+fn ask(node: &mut Node, hub: usize, ticket: u64, call: OutsideCall) {
+    let ticket = Ticket(ticket);
+    node.give(hub, Input::Outside { ticket, call });
 }
 
 /// The refusal of a call: its code and its text.
@@ -53,9 +61,17 @@ fn answer(node: &Node, ticket: u64) -> Option<OutsideAnswer> {
     first
 }
 
-const RECEIVED: Option<OutsideAnswer> = Some(OutsideAnswer::Sent(PeerOutcome::Received));
-const STORED: Option<OutsideAnswer> = Some(OutsideAnswer::Sent(PeerOutcome::Stored));
-const MISSED: Option<OutsideAnswer> = Some(OutsideAnswer::Sent(PeerOutcome::Missed));
+/// What has become of the message that a call has sent, if that is known.
+fn outcome(node: &Node, ticket: u64) -> Option<PeerOutcome> {
+    match answer(node, ticket)? {
+        OutsideAnswer::Sent { outcome, .. } => Some(outcome),
+        other => panic!("call {ticket} was answered {other:?}"),
+    }
+}
+
+const RECEIVED: Option<PeerOutcome> = Some(PeerOutcome::Received);
+const STORED: Option<PeerOutcome> = Some(PeerOutcome::Stored);
+const MISSED: Option<PeerOutcome> = Some(PeerOutcome::Missed);
 
 #[test]
 fn a_message_from_outside_is_answered_when_the_receivers_client_has_confirmed_it() {
@@ -72,7 +88,7 @@ fn a_message_from_outside_is_answered_when_the_receivers_client_has_confirmed_it
         assert_eq!(from.as_deref(), Some("alice"), "who never logged in");
         let numbered = node.numbered(bob);
         node.say(bob, numbered, vec![]);
-        assert_eq!(answer(&node, 7), RECEIVED);
+        assert_eq!(outcome(&node, 7), RECEIVED);
     }
 }
 
@@ -81,8 +97,8 @@ fn a_message_for_somebody_who_is_away_is_stored_or_missed() {
     let mut node = Node::new(2);
     send(&mut node, 1, "alice", call("bob", "kept", true));
     send(&mut node, 2, "alice", call("bob", "lost", false));
-    assert_eq!(answer(&node, 1), STORED);
-    assert_eq!(answer(&node, 2), MISSED);
+    assert_eq!(outcome(&node, 1), STORED);
+    assert_eq!(outcome(&node, 2), MISSED);
     let bob = node.login(1, "bob");
     assert_eq!(node.texts(bob), ["kept"]);
 }
@@ -113,7 +129,7 @@ fn messages_of_one_user_from_outside_keep_their_order_and_have_ids_of_their_own(
     let ids: std::collections::BTreeSet<_> = ids.collect();
     assert_eq!(ids.len(), texts.len());
     for ticket in 0..10 {
-        assert_eq!(answer(&node, ticket), STORED);
+        assert_eq!(outcome(&node, ticket), STORED);
     }
 }
 
@@ -147,12 +163,11 @@ fn what_a_client_may_not_send_is_refused_from_outside_too_with_code_and_text() {
         app: AppId::parse(&"b".repeat(32)).expect("an app id"),
         user: UserId::parse("alice").expect("a user id"),
     };
-    let input = Input::SendToPeer {
-        ticket: Ticket(4),
+    let as_stranger = OutsideCall::AsUser {
         from: stranger,
-        call: call("bob", "hello", false),
+        call: Call::SendToPeer(call("bob", "hello", false)),
     };
-    node.give(0, input);
+    ask(&mut node, 0, 4, as_stranger);
     let (code, text) = refusal(&node, 4);
     assert_eq!(code, Outcome::UnknownApp as u32);
     assert!(text.contains(&"b".repeat(32)), "{text}");
@@ -174,7 +189,7 @@ fn messages_from_outside_count_for_the_quota_of_their_app() {
     for ticket in 1..=3 {
         send(&mut node, ticket, "alice", call("bob", "hello", false));
     }
-    assert_eq!(answer(&node, 2), MISSED);
+    assert_eq!(outcome(&node, 2), MISSED);
     let (code, text) = refusal(&node, 3);
     assert_eq!(code, Outcome::TooOften as u32);
     assert!(text.contains("max_messages_per_s = 2"), "{text}");

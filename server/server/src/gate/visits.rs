@@ -24,6 +24,12 @@ impl Gate {
         self.take(&mut crowd, &scopes, Door::Request, now_ms)
     }
 
+    /// A request of `address` was one with a good key: it counts for the key's app only.
+    pub(crate) fn give_back_request(&self, address: IpAddr) {
+        let scopes: Vec<Scope> = scopes(address).collect();
+        self.give_back(&mut self.crowd(), &scopes, Door::Request);
+    }
+
     /// A token that `address` has shown was wrong.
     pub(crate) fn note_failure_of(&self, address: IpAddr, now_ms: u64) {
         let scopes: Vec<Scope> = scopes(address).collect();

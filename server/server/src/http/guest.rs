@@ -8,7 +8,10 @@ use std::sync::Arc;
 use axum::http::header::UPGRADE;
 use axum::http::{HeaderMap, Request, Version};
 
+use tidings_api::Stranger;
+
 use super::pace::Pace;
+use crate::api::wait_ms;
 use crate::clock::Clock;
 use crate::forwarded::forwarded_by;
 use crate::gate::{Full, Gate, StrangerPlace};
@@ -20,6 +23,8 @@ pub(super) struct Guest {
     gate: Arc<Gate>,
     /// `None` = nobody in particular.
     address: Option<IpAddr>,
+    /// The connection may be others' too.
+    is_shared: bool,
     clock: Clock,
 }
 
@@ -44,6 +49,28 @@ impl Guest {
 
     fn now_ms(&self) -> u64 {
         self.clock.now().mono_ms
+    }
+}
+
+impl Stranger for Guest {
+    fn check(&self) -> Result<(), u64> {
+        if self.pace.is_known() && !self.is_shared {
+            return Ok(());
+        }
+        self.enter().map_err(|full| wait_ms(full.into()))
+    }
+
+    fn note_failure(&self) {
+        Self::note_failure(self);
+    }
+
+    fn note_welcome(&self) {
+        if !self.pace.is_known() {
+            self.pace.becomes_known();
+        }
+        if let Some(address) = self.address.filter(|_| self.is_shared) {
+            self.gate.give_back_request(address);
+        }
     }
 }
 
@@ -81,6 +108,7 @@ impl Client {
             pace: self.pace.clone(),
             gate: self.gate.clone(),
             address,
+            is_shared: self.is_shared,
             clock: self.clock,
         }
     }

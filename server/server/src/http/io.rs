@@ -23,6 +23,10 @@ const READ_BYTES: usize = 2 * 1024;
 /// HTTP/2.
 const TURN_BYTES: usize = 8 * 1024;
 
+/// The same of a backend with a key: a call's body, and a few of them.
+const KNOWN_READ_BYTES: usize = 16 * 1024;
+const KNOWN_TURN_BYTES: usize = 256 * 1024;
+
 /// What a stranger may have sent beyond its request while it does not read the answer.
 const AHEAD_BYTES_MAX: usize = 1_024;
 
@@ -106,7 +110,7 @@ impl VisitorIo {
             .tls
             .as_ref()
             .is_some_and(|tls| speaks_http2(&tls.session));
-        if !is_blocked || is_http2 || self.pace.is_transfer() {
+        if !is_blocked || is_http2 || self.pace.is_transfer() || self.pace.is_known() {
             return Ok(());
         }
         let unread = self.bytes.len() - self.given;
@@ -131,7 +135,7 @@ impl VisitorIo {
     /// The session, with room for what is going on.
     fn session(&mut self) -> Option<(&mut ServerConnection, &mut TcpStream)> {
         let tls = self.tls.as_mut()?;
-        let has_transfer = self.pace.is_transfer();
+        let has_transfer = self.pace.is_transfer() || self.pace.is_known();
         if tls.has_transfer != has_transfer {
             tls.has_transfer = has_transfer;
             let bytes = if has_transfer {
@@ -163,13 +167,17 @@ impl AsyncRead for VisitorIo {
         if this.is_blocked {
             return Poll::Pending;
         }
-        if this.turn_bytes >= TURN_BYTES {
+        let (turn_bytes, read_bytes) = match this.pace.is_known() {
+            true => (KNOWN_TURN_BYTES, KNOWN_READ_BYTES),
+            false => (TURN_BYTES, READ_BYTES),
+        };
+        if this.turn_bytes >= turn_bytes {
             this.turn_bytes = 0;
             // It comes last in the queue.
             context.waker().wake_by_ref();
             return Poll::Pending;
         }
-        let most = buffer.remaining().min(READ_BYTES);
+        let most = buffer.remaining().min(read_bytes);
         let mut part = ReadBuf::new(buffer.initialize_unfilled_to(most));
         let polled = this.poll_read_plain(context, &mut part);
         let count = part.filled().len();

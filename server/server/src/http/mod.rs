@@ -101,6 +101,8 @@ pub(crate) struct HttpParts {
     pub(crate) pages: Pages,
     pub(crate) clock: Clock,
     pub(crate) limits: Limits,
+    /// The routes of the server-side API.
+    pub(crate) api: axum::Router,
     /// The operators' own listener.
     pub(crate) admin: Option<TcpListener>,
 }
@@ -127,6 +129,7 @@ async fn serve(mut visitors: Receiver<Visitor>, parts: HttpParts) {
         pages,
         clock,
         limits,
+        api,
         admin,
     } = parts;
     spawn_local(media::sweep(media.clone()));
@@ -139,6 +142,7 @@ async fn serve(mut visitors: Receiver<Visitor>, parts: HttpParts) {
         .merge(addresses::routes(legacy));
     let house = Rc::new(House {
         router: routes::guarded(router, &pages),
+        api,
         readiness,
         clock,
         waits: Waits::new(&limits),

@@ -13,6 +13,9 @@ use crate::config::Limits;
 /// The longest that one request may take, answer included, unless it moves a file for somebody with
 /// a token.
 const VISIT: Duration = Duration::from_millis(VISIT_MS);
+/// The connection of a backend waits so long for its next call: longer than the pools of common
+/// clients keep one.
+const KNOWN_IDLE: Duration = Duration::from_secs(75);
 /// A file moves at least [`WINDOW_BYTES`] in this time.
 const WINDOW: Duration = Duration::from_millis(MEDIA_RATE_WINDOW_MS);
 const WINDOW_BYTES: u64 = MEDIA_RATE_MIN as u64 * MEDIA_RATE_WINDOW_MS / 1_000;
@@ -57,6 +60,8 @@ struct State {
     /// Who waits until everything is written.
     awaits_flush: Option<Waker>,
     is_drained: bool,
+    /// A backend with a key, or a user with a token, has called on it: it is no stranger's.
+    is_known: bool,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -86,6 +91,7 @@ impl Pace {
             taken: 0,
             awaits_flush: None,
             is_drained: false,
+            is_known: false,
         })))
     }
 
@@ -161,6 +167,16 @@ impl Pace {
         Transfer(self.clone())
     }
 
+    /// Somebody with a key calls on it.
+    pub(super) fn becomes_known(&self) {
+        self.state().is_known = true;
+    }
+
+    /// Whether somebody with a key has called on it.
+    pub(super) fn is_known(&self) -> bool {
+        self.state().is_known
+    }
+
     /// The whole of an answer has been queued, or given up.
     pub(super) fn ends_request(&self) {
         let mut state = self.state();
@@ -234,8 +250,11 @@ impl State {
 
     fn deadline(&self) -> Instant {
         match self.stage {
+            Stage::Idle { since } if self.is_known => since + KNOWN_IDLE,
             Stage::Idle { since } => since + self.waits.idle,
             Stage::Head { since } => since + self.waits.head,
+            // A stream of events lasts for as long as it is read.
+            Stage::Serving { since } if self.is_known => since.max(self.moved) + VISIT,
             Stage::Serving { since } => since + VISIT,
             Stage::Moving { since, .. } => since + WINDOW,
         }

@@ -18,6 +18,7 @@ use hyper::server::conn::{http1, http2};
 use hyper::service::{Service as _, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
+use tidings_api::Stranger;
 use tidings_wire::limits::{REQUEST_HEAD_BYTES_MAX, REQUEST_HEAD_HEADERS_MAX, VISIT_REQUESTS_MAX};
 use tokio::io::AsyncWriteExt as _;
 use tokio::sync::oneshot;
@@ -58,6 +59,8 @@ const TURNED_AWAY: Duration = Duration::from_secs(1);
 /// What all visits share. They are on one thread.
 pub(super) struct House {
     pub(super) router: Router,
+    /// The routes of the server-side API.
+    pub(super) api: Router,
     pub(super) readiness: Arc<Readiness>,
     pub(super) clock: Clock,
     pub(super) waits: Waits,
@@ -260,8 +263,9 @@ fn answer(house: Rc<House>, client: Client, request: Request<Incoming>) -> Answe
     }
     Box::pin(async move {
         let mut response = respond(&house, &client, request).await;
-        let is_last = usize::try_from(begun).is_ok_and(|begun| begun >= VISIT_REQUESTS_MAX)
-            || house.readiness.phase() == Phase::Draining;
+        let is_old = usize::try_from(begun).is_ok_and(|begun| begun >= VISIT_REQUESTS_MAX);
+        let is_last =
+            is_old && !client.pace.is_known() || house.readiness.phase() == Phase::Draining;
         if is_http1 && is_last {
             let close = HeaderValue::from_static("close");
             response.headers_mut().insert(CONNECTION, close);
@@ -284,6 +288,13 @@ async fn respond(house: &House, client: &Client, mut request: Request<Incoming>)
         return refusal(&Refusal::Http2);
     }
     let guest = client.guest(request.headers());
+    if tidings_api::is_path(request.uri().path()) {
+        let stranger: Arc<dyn Stranger> = Arc::new(guest);
+        request.extensions_mut().insert(stranger);
+        let service = TowerToHyperService::new(house.api.clone());
+        let answer: Result<_, Infallible> = service.call(request).await;
+        return answer.unwrap_or_else(|never| match never {});
+    }
     if let Err(full) = guest.enter() {
         return refusal(&full.into());
     }

@@ -23,6 +23,7 @@ mod groups;
 mod history;
 mod inbox;
 mod invitations;
+mod records;
 mod usage;
 
 use bytes::Bytes;
@@ -39,6 +40,7 @@ pub use self::groups::*;
 pub use self::history::*;
 pub use self::inbox::*;
 pub use self::invitations::*;
+pub use self::records::*;
 pub use self::usage::*;
 use crate::engine::Engine;
 
@@ -97,6 +99,11 @@ macro_rules! contract_tests {
             an_invitation_is_deleted_and_may_be_deleted_again
             invitations_are_listed_in_pages
             invitations_survive_a_restart
+            a_record_is_what_was_written_last
+            writes_that_belong_together_are_made_together
+            records_are_listed_in_pages
+            each_scope_of_a_table_is_bounded
+            a_full_log_drops_its_first_records
             apps_do_not_see_each_other
             users_and_channels_do_not_see_each_other
             names_that_begin_alike_do_not_mix

@@ -12,6 +12,7 @@ use crate::keys::Key;
 use crate::kinds::{Class, count_in};
 use crate::kv::ReadError;
 use crate::record::{self, HistoryHead, InboxHead};
+use crate::tables;
 
 /// Sorts after every key.
 const KEYS_END: [u8; 1] = [0xff];
@@ -33,6 +34,8 @@ pub struct VerifyReport {
     pub invitations: u64,
     /// Number of owners with attributes.
     pub attribute_owners: u64,
+    /// Number of records of tables: keys, bans, webhooks and the like.
+    pub table_records: u64,
     /// Problems found, described; at most [`Self::PROBLEMS_MAX`].
     pub problems: Vec<String>,
     /// How many problems there are, including those not listed.
@@ -133,6 +136,29 @@ fn check(
         }
         Key::NumberCeiling | Key::Usage(_) | Key::UsageKnown => {
             record::open_number(key, record)?;
+        }
+        Key::Record(table, of) => {
+            report.table_records += 1;
+            record::open_bytes(key, record)?;
+            let scope = Bytes::copy_from_slice(tables::scope(of));
+            if backend
+                .get(&Key::RecordCount(*table, scope).encode())?
+                .is_none()
+            {
+                report.problem(format!("{decoded:?} is not counted in its scope"));
+            }
+        }
+        Key::RecordCount(table, scope) => {
+            let stated = record::open_number(key, record)?;
+            let (from, to) = tables::range_of(*table, scope);
+            let found = (backend.range(&from, &to).flatten())
+                .filter(|(key, _)| tables::scope(&key[2..]) == scope)
+                .count();
+            if found as u64 != stated {
+                report.problem(format!(
+                    "{decoded:?} states {stated} records, and there are {found}"
+                ));
+            }
         }
         Key::Touched(owner) => {
             record::open_number(key, record)?;
@@ -263,6 +289,19 @@ fn describe(decoded: &Key, key: &[u8], record: &Bytes) -> Result<Value, ReadErro
         }
         Key::NumberCeiling => {
             json!({ "kind": "inbox number ceiling", "number": record::open_number(key, record)? })
+        }
+        Key::Record(table, of) => {
+            let value = record::open_bytes(key, record)?;
+            json!({
+                "kind": "table record", "table": table.name(), "key": of.escape_ascii().to_string(),
+                "bytes": value.len(),
+            })
+        }
+        Key::RecordCount(table, scope) => {
+            json!({
+                "kind": "table records", "table": table.name(), "scope": scope.escape_ascii().to_string(),
+                "records": record::open_number(key, record)?,
+            })
         }
         Key::Usage(app) => {
             let bytes = record::open_number(key, record)?;

@@ -202,7 +202,7 @@ async fn h2_no_window(door: Door, n: u64) -> Result<Kept, End> {
 /// If it does not start, or admits fewer than it should.
 pub(crate) fn of_one(program: &Path, kind: &Kind) -> Result<Option<u64>> {
     let server = Server::start(program, kind.over, &[])?;
-    let runtime = runtime()?;
+    let runtime = runtime(|| {})?;
     let open = async |count: u64, first: u64| {
         let mut held = Vec::new();
         for n in first..first + count {

@@ -10,6 +10,7 @@
 //! attackers; `page` writes the results.
 
 mod attacks;
+mod cores;
 mod door;
 mod field;
 mod memory;
@@ -27,6 +28,7 @@ use tokio::runtime::{Builder, Runtime};
 use tokio::task::JoinHandle;
 
 use attacks::{ATTACKS, Attack};
+use cores::Cores;
 use door::End;
 use field::Field;
 use page::Line;
@@ -257,9 +259,10 @@ pub(crate) fn run(settings: &Settings) -> Result<()> {
         // A complete run starts over.
         page::begin(&settings.json)?;
     }
+    let cores = Cores::divide()?;
     let mut failed = 0;
     for attack in wanted {
-        let Some(outcome) = measure_well(settings, attack)? else {
+        let Some(outcome) = measure_well(settings, attack, &cores)? else {
             println!("{:24} not tried: the server does not speak it", attack.name);
             continue;
         };
@@ -296,11 +299,12 @@ fn weigh(settings: &Settings) -> Result<usize> {
     Ok(failed)
 }
 
-fn runtime() -> Result<Runtime> {
+fn runtime(on_start: fn()) -> Result<Runtime> {
     // A thread of its own for each part, so that they only wait for each other on the machine's
     // cores.
     let mut builder = Builder::new_multi_thread();
-    Ok(builder.worker_threads(1).enable_all().build()?)
+    builder.worker_threads(1).on_thread_start(on_start);
+    Ok(builder.enable_all().build()?)
 }
 
 /// The two processes, and the clients in them.
@@ -312,11 +316,11 @@ struct Stage {
 }
 
 impl Stage {
-    fn set(settings: &Settings, attack: &Attack) -> Result<Self> {
+    fn set(settings: &Settings, attack: &Attack, cores: &Cores) -> Result<Self> {
         let program = settings.program()?;
         let start = || Server::start(&program, attack.over, &settings.with);
-        let servers = [start()?, start()?];
-        let (victims, people) = (runtime()?, runtime()?);
+        let servers = cores.for_servers(|| Ok([start()?, start()?]))?;
+        let (victims, people) = (runtime(|| {})?, runtime(|| {})?);
         let mut pairs = Vec::new();
         for server in &servers {
             pairs.push(victims.block_on(Pair::begin(&server.door))?);
@@ -358,14 +362,14 @@ impl Stage {
 
 /// Measures an attack. When it seems to do harm, it is measured twice more and the median counts:
 /// on a machine that does other things too, one in a few measurements is disturbed.
-fn measure_well(settings: &Settings, attack: &Attack) -> Result<Option<Outcome>> {
-    let Some(first) = measure(settings, attack)? else {
+fn measure_well(settings: &Settings, attack: &Attack, cores: &Cores) -> Result<Option<Outcome>> {
+    let Some(first) = measure(settings, attack, cores)? else {
         return Ok(None);
     };
     let mut all = vec![first];
     while !settings.once && !all[0].faults().is_empty() && all.len() < 3 {
         println!("{}  (once more)", page::line(&all[all.len() - 1]));
-        all.extend(measure(settings, attack)?);
+        all.extend(measure(settings, attack, cores)?);
     }
     let times = all.len();
     all.sort_by(|one, other| {
@@ -380,15 +384,15 @@ fn measure_well(settings: &Settings, attack: &Attack) -> Result<Option<Outcome>>
 
 /// Runs one attack on one process and then on the other. `None` = the server does not support what
 /// it needs.
-fn measure(settings: &Settings, attack: &Attack) -> Result<Option<Outcome>> {
-    let mut stage = Stage::set(settings, attack)?;
+fn measure(settings: &Settings, attack: &Attack, cores: &Cores) -> Result<Option<Outcome>> {
+    let mut stage = Stage::set(settings, attack, cores)?;
     let mut outcome = Outcome::of(attack.name, settings.seconds);
     outcome.memory_before = stage.servers[0].memory();
     let (mut attacked, mut control) = (Seen::default(), Seen::default());
     for at in [0, 1] {
         let field = Field::new(stage.servers[at].door.clone());
         let watch = stage.servers[at].watch();
-        let attackers = runtime()?;
+        let attackers = runtime(cores::yield_to_victims)?;
         let mut task = attackers.spawn((attack.run)(field.clone()));
         match attackers.block_on(prepared(&field, &mut task)) {
             Prepared::Yes => {}

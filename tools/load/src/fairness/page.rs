@@ -109,8 +109,8 @@ but a trusted proxy, so that clients count by the addresses that it states. In e
 messages a second, one person logs in each 20 ms from an address of their own, a load balancer asks for `/healthz` ten
 times a second, and four people a second upload a small file. Attackers go at the one process and then at the other, for as long each as the table's head says. The
 figures under *attacked* are those of the victims of the process that is being attacked, those under *control* are of the
-other process's at the same time: the same machine, the same load, no attack. Generators and servers share the cores, so that the
-times are worse than those of a machine that has only the server.
+other process's at the same time: the same machine, the same load, no attack. The servers have one half of the cores and the generators the
+other, as if they were two machines; attackers yield to the victims' clients, which take the times.
 
 **What is promised.** The victims' p99 is at most twice the control's, or the control's and 2 ms, whichever is more; 99 % of
 the logins are in within 100 ms; 99 % of the health checks and of the uploads are good within a second; no victim's connection ends. Where the

@@ -46,6 +46,14 @@ export const CLIENT_NAME_BYTES_MAX = 64;
 export const CLIENT_QUEUE_BYTES_MAX = 4194304;
 /** Calls that wait in the SDK while the link is down. Source: contract 4.1. */
 export const CLIENT_QUEUE_CALLS_MAX = 1000;
+/** Events in one page, and events that one call takes. Source: rest 3. */
+export const EVENT_PAGE_MAX = 1000;
+/** User events, and channel events, that wait to be taken by the calls of the hosted service; when full, the oldest goes. Source: rest 3. */
+export const EVENT_QUEUE_MAX = 2000;
+/** An event is kept for this long: 7 days. Source: rest 3. */
+export const EVENTS_AGE_MS = 604800000;
+/** Events kept of one app; when full, the oldest goes, and its readers are told by a gap. Source: ours. */
+export const EVENTS_MAX = 100000;
 /** A source whose logins fail too often is blocked for this long. Source: contract 6.2. */
 export const FAILED_LOGIN_PAUSE_MS = 10000;
 /** A client that stays above this many times one of its rates, for flood_ms, is disconnected. Source: contract 4.2. */

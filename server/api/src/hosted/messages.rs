@@ -1,0 +1,224 @@
+//! Messages of 1.x. Source: rest 2, 11.1.
+
+use axum::Extension;
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode};
+use bytes::Bytes;
+use serde::Deserialize;
+use tidings_hub::ids::UserKey;
+use tidings_hub::outside::{OutsideAnswer, OutsideCall, PeerOutcome};
+use tidings_token::{Access, Resource};
+use tidings_wire::limits::MESSAGE_PAYLOAD_BYTES_MAX;
+use tidings_wire::names::UserId;
+use tidings_wire::proto::{
+    PresenceState, QueryPresence, SendToChannel, SendToPeer, reply, request,
+};
+use utoipa::ToSchema;
+
+use super::text;
+use crate::answer::Answer;
+use crate::auth::Caller;
+use crate::body::{self, Bytes64};
+use crate::idempotency::{Reply, keyed, once};
+use crate::params::{self, PathParams, Query};
+use crate::problem::Fault;
+use crate::request_id::RequestId;
+use crate::{Api, Shared};
+
+/// A message to a user.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct PeerMessage {
+    /// The receiver's user id.
+    destination: String,
+    /// Keep it for a receiver who is not there.
+    #[serde(default)]
+    enable_offline_messaging: bool,
+    /// Keep it in the history.
+    #[serde(default)]
+    enable_historical_messaging: bool,
+    /// The text, 1 to 32,768 bytes of UTF-8.
+    payload: String,
+}
+
+/// A message to a channel.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ChannelMessage {
+    /// The channel.
+    channel_name: String,
+    /// Keep it in the history.
+    #[serde(default)]
+    enable_historical_messaging: bool,
+    /// The text, 1 to 32,768 bytes of UTF-8.
+    payload: String,
+}
+
+/// `POST …/rtm/users/{user}/peer_messages`.
+pub(crate) async fn to_peer(
+    State(api): State<Shared>,
+    caller: Caller,
+    Extension(id): Extension<RequestId>,
+    params: PathParams,
+    mut query: Query,
+    headers: HeaderMap,
+    Bytes64(bytes): Bytes64,
+) -> Answer {
+    let from = sender(&caller, &params)?;
+    let waits = query.flag("wait_for_ack")?.unwrap_or(false);
+    query.end()?;
+    body::check_type(&headers)?;
+    let message: PeerMessage = body::parse(&bytes)?;
+    let to = params::user("destination", &message.destination)?;
+    check_payload(&message.payload)?;
+    let principal = &caller.principal;
+    principal.must_have(Resource::User, Access::Write, to.as_str())?;
+    let scope = ["peer", from.user.as_str(), to.as_str()];
+    let keyed = keyed(&headers, &scope, &bytes)?;
+    let work = async move {
+        let call = SendToPeer {
+            peer_id: to.as_str().to_owned(),
+            message: Some(text(message.payload, String::new())),
+            offline: message.enable_offline_messaging,
+            history: message.enable_historical_messaging,
+        };
+        let code = match waits {
+            true => match api.send_to_peer(from, call).await? {
+                PeerOutcome::Received => "message_delivered",
+                PeerOutcome::Stored | PeerOutcome::Missed => api.settings.offline_code,
+            },
+            false => {
+                api.hand_to_peer(from, &to, call).await?;
+                "message_sent"
+            }
+        };
+        Ok(success(&id, code))
+    };
+    once(&caller, keyed, work).await
+}
+
+/// `POST …/rtm/users/{user}/channel_messages`.
+pub(crate) async fn to_channel(
+    State(api): State<Shared>,
+    caller: Caller,
+    Extension(id): Extension<RequestId>,
+    params: PathParams,
+    query: Query,
+    headers: HeaderMap,
+    Bytes64(bytes): Bytes64,
+) -> Answer {
+    let from = sender(&caller, &params)?;
+    query.end()?;
+    body::check_type(&headers)?;
+    let message: ChannelMessage = body::parse(&bytes)?;
+    let channel = params::channel("channel_name", &message.channel_name)?;
+    check_payload(&message.payload)?;
+    let principal = &caller.principal;
+    principal.must_have(Resource::MessageChannel, Access::Write, channel.as_str())?;
+    let scope = ["channel", from.user.as_str(), channel.as_str()];
+    let keyed = keyed(&headers, &scope, &bytes)?;
+    let work = async move {
+        let call = SendToChannel {
+            channel: message.channel_name,
+            message: Some(text(message.payload, String::new())),
+            history: message.enable_historical_messaging,
+        };
+        api.as_user(from, request::Call::SendToChannel(call))
+            .await?;
+        Ok(success(&id, "message_sent"))
+    };
+    once(&caller, keyed, work).await
+}
+
+/// Who sends: the user in the path, as whom the caller may act.
+pub(crate) fn sender(caller: &Caller, params: &PathParams) -> Result<UserKey, Fault> {
+    let user = params.user("user")?;
+    caller.principal.must_act_as(&user)?;
+    let app = caller.app.clone();
+    Ok(UserKey { app, user })
+}
+
+/// # Errors
+/// 400: the text is empty or too long. Source: rest 11.1.
+pub(crate) fn check_payload(payload: &str) -> Result<(), Fault> {
+    match payload.len() {
+        1..=MESSAGE_PAYLOAD_BYTES_MAX => Ok(()),
+        0 => Err(Fault::invalid("payload", "the payload is empty")),
+        bytes => Err(Fault::invalid(
+            "payload",
+            format!(
+                "the payload has {bytes} bytes; at most {MESSAGE_PAYLOAD_BYTES_MAX} are allowed"
+            ),
+        )),
+    }
+}
+
+fn success(id: &RequestId, code: &str) -> Reply {
+    // Both are plain: nothing has to be escaped.
+    let id = id.as_str();
+    let body = format!(r#"{{"result":"success","request_id":"{id}","code":"{code}"}}"#);
+    Reply {
+        status: StatusCode::OK,
+        body: Bytes::from(body),
+    }
+}
+
+impl Api {
+    /// Makes a call as a user.
+    pub(crate) async fn as_user(
+        &self,
+        from: UserKey,
+        call: request::Call,
+    ) -> Result<OutsideAnswer, Fault> {
+        let hub = self.hub_of(&from);
+        self.ask(hub, OutsideCall::AsUser { from, call }).await
+    }
+
+    /// Sends to a user, and waits for what becomes of it.
+    pub(crate) async fn send_to_peer(
+        &self,
+        from: UserKey,
+        call: SendToPeer,
+    ) -> Result<PeerOutcome, Fault> {
+        match self.as_user(from, request::Call::SendToPeer(call)).await? {
+            OutsideAnswer::Sent { outcome, .. } => Ok(outcome),
+            _ => Err(Fault::unavailable(
+                "the server has given another answer than asked for",
+            )),
+        }
+    }
+
+    /// Sends to a user, and waits until the receiver's session or the store has it, or nobody is there.
+    pub(crate) async fn hand_to_peer(
+        &self,
+        from: UserKey,
+        to: &UserId,
+        call: SendToPeer,
+    ) -> Result<(), Fault> {
+        // Order: the question goes the message's way after it, so that somebody who is there has been given the
+        // message when it is answered.
+        let asked = request::Call::QueryPresence(QueryPresence {
+            user_ids: vec![to.as_str().to_owned()],
+        });
+        let sent = self.as_user(from.clone(), request::Call::SendToPeer(call));
+        let asked = self.as_user(from, asked);
+        let (mut sent, mut asked) = (std::pin::pin!(sent), std::pin::pin!(asked));
+        let is_there = tokio::select! {
+            biased;
+            sent = &mut sent => return sent.map(drop),
+            asked = &mut asked => is_there(&asked?),
+        };
+        match is_there {
+            true => Ok(()),
+            false => sent.await.map(drop),
+        }
+    }
+}
+
+fn is_there(answer: &OutsideAnswer) -> bool {
+    let OutsideAnswer::Call(reply::Result::Presence(list)) = answer else {
+        return false;
+    };
+    let is_online = |state: i32| state == PresenceState::Online as i32;
+    list.users.iter().any(|user| is_online(user.state))
+}

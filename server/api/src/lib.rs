@@ -1,0 +1,193 @@
+//! The server-side HTTP API: what the backends of apps call.
+//!
+//! **What it is.** A router of axum: keys and tokens, rates, parameters and bodies, and the answers of three
+//! conventions (the hosted service's 1.x and 2.x, and ours). It owns no socket and no thread; whoever serves it gives
+//! it [`Hubs`], [`Keys`] and the apps.
+//!
+//! **What it is not.** Nothing is done here that a hub does: a message that is sent by a call is sent by the code that
+//! sends a client's.
+//!
+//! **Reading order.** `auth` (who calls), `problem` (what a refused call is answered), `desk` (what is counted per app),
+//! `params` and `body` (what a call says), `hubs` (whom it asks), `idempotency`; then `hosted` (rest 2 to 5) and `v1`
+//! (rest 12), a file per area.
+
+mod answer;
+pub mod auth;
+pub mod body;
+mod desk;
+mod hosted;
+mod hubs;
+mod idempotency;
+pub mod keys;
+pub mod params;
+pub mod problem;
+mod request_id;
+mod router;
+mod v1;
+
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use tidings_hub::Apps;
+use tidings_hub::ids::UserKey;
+use tidings_hub::outside::{OutsideAnswer, OutsideCall};
+use tidings_wire::names::UserId;
+use tidings_wire::proto::{reply, request};
+
+pub use self::answer::{Answer, json, json_with, no_content, raw_json};
+pub use self::desk::Rates;
+pub use self::hubs::{Hubs, Unavailable};
+pub use self::keys::Keys;
+pub use self::problem::Fault;
+pub use self::request_id::RequestId;
+pub use self::router::{Stranger, is_path, router};
+
+use self::auth::Caller;
+use self::desk::Desks;
+use self::request_id::RequestIds;
+
+/// A hub that does not answer in this time is not waited for: longer than any call of a client may take.
+const HUB_WAIT: Duration = Duration::from_secs(30);
+
+/// Settings of the API.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// How often an app's callers may ask.
+    pub rates: Rates,
+    /// What a message to somebody who is not there is answered: `message_offline` or `peer_offline`. Source: rest 11.1.
+    pub offline_code: &'static str,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            rates: Rates::default(),
+            offline_code: "message_offline",
+        }
+    }
+}
+
+/// What all calls share.
+pub struct Api {
+    hubs: Arc<dyn Hubs>,
+    keys: Arc<dyn Keys>,
+    /// Replaced as a whole; held for the time of a copy of the pointer.
+    apps: RwLock<Arc<Apps>>,
+    settings: Settings,
+    desks: Desks,
+    request_ids: RequestIds,
+    started: Instant,
+}
+
+/// As handlers have it.
+pub type Shared = Arc<Api>;
+
+impl Api {
+    /// An API of these hubs. `seed` is random: request ids begin there.
+    pub fn new(
+        hubs: Arc<dyn Hubs>,
+        keys: Arc<dyn Keys>,
+        apps: Arc<Apps>,
+        settings: Settings,
+        seed: u64,
+    ) -> Shared {
+        Arc::new(Self {
+            hubs,
+            keys,
+            apps: RwLock::new(apps),
+            settings,
+            desks: Desks::default(),
+            request_ids: RequestIds::new(seed),
+            started: Instant::now(),
+        })
+    }
+
+    /// From now on, these are the tenants.
+    pub fn replace_apps(&self, apps: Arc<Apps>) {
+        *self.apps.write().unwrap_or_else(PoisonError::into_inner) = apps;
+    }
+
+    /// The tenants.
+    pub fn apps(&self) -> Arc<Apps> {
+        let apps = self.apps.read().unwrap_or_else(PoisonError::into_inner);
+        apps.clone()
+    }
+
+    /// Milliseconds since the start.
+    fn mono_ms(&self) -> u64 {
+        u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+
+    /// Unix milliseconds.
+    pub fn unix_ms(&self) -> u64 {
+        unix_ms()
+    }
+
+    /// Asks one hub.
+    ///
+    /// # Errors
+    /// What the hub has refused; 503 where it cannot be asked.
+    pub async fn ask(&self, hub: u16, call: OutsideCall) -> Result<OutsideAnswer, Fault> {
+        let answer = self.hubs.post(hub, call)?;
+        match tokio::time::timeout(HUB_WAIT, answer).await {
+            Ok(Ok(OutsideAnswer::Call(reply::Result::Error(error)))) => Err(Fault::of_hub(&error)),
+            Ok(Ok(answer)) => Ok(answer),
+            Ok(Err(_)) => Err(Fault::unavailable("the server is being stopped")),
+            Err(_) => Err(Fault::unavailable("the server has not answered in time")),
+        }
+    }
+
+    /// Asks every hub, in their order.
+    ///
+    /// # Errors
+    /// As [`Api::ask`], of any of them.
+    pub async fn ask_all(
+        &self,
+        call: impl Fn() -> OutsideCall,
+    ) -> Result<Vec<OutsideAnswer>, Fault> {
+        // Posted to all of them first, so that they work at once.
+        let asked: Vec<_> = (0..self.hubs.hubs())
+            .map(|hub| self.hubs.post(hub, call()))
+            .collect();
+        let mut answers = Vec::with_capacity(asked.len());
+        for answer in asked {
+            match tokio::time::timeout(HUB_WAIT, answer?).await {
+                Ok(Ok(OutsideAnswer::Call(reply::Result::Error(error)))) => {
+                    return Err(Fault::of_hub(&error));
+                }
+                Ok(Ok(answer)) => answers.push(answer),
+                _ => return Err(Fault::unavailable("the server has not answered in time")),
+            }
+        }
+        Ok(answers)
+    }
+
+    /// The hub that is given this user's calls.
+    fn hub_of(&self, user: &UserKey) -> u16 {
+        hubs::hub_of(self.hubs.hubs(), user)
+    }
+
+    /// Asks what a client could ask, as a user of the caller's app.
+    ///
+    /// # Errors
+    /// As [`Api::ask`].
+    pub async fn ask_as(
+        &self,
+        caller: &Caller,
+        user: &UserId,
+        call: request::Call,
+    ) -> Result<OutsideAnswer, Fault> {
+        let from = UserKey {
+            app: caller.app.clone(),
+            user: user.clone(),
+        };
+        self.ask(self.hub_of(&from), OutsideCall::AsUser { from, call })
+            .await
+    }
+}
+
+/// Unix milliseconds; 0 before 1970.
+fn unix_ms() -> u64 {
+    let unix = SystemTime::now().duration_since(UNIX_EPOCH);
+    u64::try_from(unix.unwrap_or_default().as_millis()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,212 @@
+//! The way of a call: its id, its caller, its app's rates, its handler, its answer's headers.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::http::header::{CACHE_CONTROL, HeaderName, HeaderValue, X_CONTENT_TYPE_OPTIONS};
+use axum::http::{Method, Response, StatusCode};
+use axum::middleware::{Next, from_fn_with_state};
+use axum::routing::any;
+use percent_encoding::percent_decode_str;
+use tidings_wire::names::AppId;
+
+use crate::auth::{Caller, Principal, authenticate, check_method};
+use crate::desk::{Begun, Kind, Left};
+use crate::problem::{Convention, Fault};
+use crate::{Api, Shared, hosted, request_id, v1};
+
+/// The source of a request, as whoever serves it knows it. Found among the request's extensions, as
+/// `Arc<dyn Stranger>`.
+pub trait Stranger: Send + Sync {
+    /// # Errors
+    /// The source has shown too many wrong credentials of late: the wait in milliseconds.
+    fn check(&self) -> Result<(), u64>;
+
+    /// Its credentials were wrong.
+    fn note_failure(&self);
+
+    /// Its credentials were good: what it does from now on is no stranger's.
+    fn note_welcome(&self);
+}
+
+/// Whether a path is the API's.
+pub fn is_path(path: &str) -> bool {
+    ["/api/", "/dev/", "/rtm/v2/"]
+        .iter()
+        .any(|prefix| path.starts_with(prefix))
+}
+
+/// The routes.
+pub fn router(api: Shared) -> Router {
+    let routes = Router::new()
+        .merge(hosted::routes())
+        .merge(v1::routes())
+        .method_not_allowed_fallback(wrong_method)
+        .fallback(any(nowhere));
+    routes
+        .layer(from_fn_with_state(api.clone(), serve))
+        .with_state(api)
+}
+
+async fn wrong_method(request: Request) -> Fault {
+    let detail = format!("{} is not a method of this path", request.method());
+    let hint = "The header Allow tells the methods.";
+    Fault::new(
+        StatusCode::METHOD_NOT_ALLOWED,
+        "method_not_allowed",
+        detail,
+        hint,
+    )
+}
+
+async fn nowhere(request: Request) -> Fault {
+    let path: String = request.uri().path().chars().take(200).collect();
+    Fault::not_found("unknown_path", format!("there is nothing at {path}"))
+}
+
+/// What needs no key.
+fn is_public(path: &str) -> bool {
+    matches!(path, "/api/v1/openapi.json" | "/api/v1/version")
+}
+
+async fn serve(State(api): State<Shared>, mut request: Request, next: Next) -> Response<Body> {
+    let id = api.request_ids.of(request.headers());
+    let convention = Convention::of(request.uri().path());
+    request.extensions_mut().insert(id.clone());
+    let mut left = None;
+    let mut response = match admit(&api, &mut request, &mut left) {
+        // The place is given back when the answer is there.
+        Ok(_place) => next.run(request).await,
+        Err(fault) => convention.render(&fault, &id),
+    };
+    if let Some(fault) = response.extensions_mut().remove::<Fault>() {
+        response = convention.render(&fault, &id);
+    }
+    let headers = response.headers_mut();
+    if let Some(value) = id.header() {
+        headers.insert(HeaderName::from_static(request_id::HEADER), value);
+    }
+    headers
+        .entry(CACHE_CONTROL)
+        .or_insert(HeaderValue::from_static("no-store"));
+    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    if let Some(left) = &left {
+        Left::tell(left, headers);
+    }
+    response
+}
+
+/// Finds who calls, and whether the app's rates allow it: before anything else is looked at.
+fn admit(
+    api: &Api,
+    request: &mut Request,
+    left: &mut Option<Left>,
+) -> Result<Option<Begun>, Fault> {
+    let path = request.uri().path();
+    if is_public(path) {
+        return Ok(None);
+    }
+    let stranger = request.extensions().get::<Arc<dyn Stranger>>().cloned();
+    if let Some(Err(wait_ms)) = stranger.as_ref().map(|stranger| stranger.check()) {
+        let detail = "wrong credentials were shown too often from this address";
+        return Err(Fault::too_often(detail, wait_ms));
+    }
+    let named = app_in(path);
+    let app = named.as_ref().and_then(|named| named.as_ref().ok());
+    let apps = api.apps();
+    let now_s = api.unix_ms() / 1_000;
+    let found = authenticate(&*api.keys, &apps, now_s, app, request.headers());
+    let principal = match (found, &stranger) {
+        (Ok(principal), stranger) => {
+            if let Some(stranger) = stranger {
+                stranger.note_welcome();
+            }
+            principal
+        }
+        (Err(fault), stranger) => {
+            if let Some(stranger) = stranger {
+                stranger.note_failure();
+            }
+            return Err(fault);
+        }
+    };
+    check_method(&principal, request.method())?;
+    let mut begun = None;
+    if let Some(named) = named {
+        let app = reachable(&principal, named)?;
+        if !apps.has(&app) {
+            // Only who reaches every app learns which there are.
+            if is_about_app(request.uri().path(), request.method()) {
+                request.extensions_mut().insert(principal);
+                return Ok(None);
+            }
+            return Err(unknown_app(request.uri().path(), &app));
+        }
+        let desk = api.desks.of(&app);
+        let (now_left, taken) = desk.take(Kind::Calls, api.settings.rates.calls, api.mono_ms());
+        *left = Some(now_left);
+        taken.map_err(|wait_ms| {
+            let rate = api.settings.rates.calls;
+            let detail = format!(
+                "the app's callers ask more than {} times in {} ms",
+                rate.calls, rate.window_ms
+            );
+            Fault::too_often(detail, wait_ms)
+        })?;
+        begun = Some(desk.begin()?);
+        let principal = principal.clone();
+        request.extensions_mut().insert(Caller {
+            principal,
+            app,
+            desk,
+        });
+    }
+    request.extensions_mut().insert(principal);
+    Ok(begun)
+}
+
+fn reachable(principal: &Principal, named: Result<AppId, String>) -> Result<AppId, Fault> {
+    // The same for an app that is another's and for one that does not exist.
+    let app = named.and_then(|app| match principal.reaches(&app) {
+        true => Ok(app),
+        false => Err(app.as_str().to_owned()),
+    });
+    app.map_err(|named| {
+        let shown: String = named.chars().take(80).collect();
+        let detail = format!("app {shown:?} is not one that these credentials reach");
+        let hint = "Check the app id, and the apps of the key.";
+        Fault::new(StatusCode::FORBIDDEN, "app_not_permitted", detail, hint)
+    })
+}
+
+/// Whether a call is about the app as such, which its handler looks for by itself.
+fn is_about_app(path: &str, _: &Method) -> bool {
+    path.strip_prefix("/api/v1/apps/")
+        .is_some_and(|rest| !rest.trim_end_matches('/').contains('/'))
+}
+
+fn unknown_app(path: &str, app: &AppId) -> Fault {
+    let detail = format!("app {app} is not known to this server");
+    let hint = "Check the app id; the operator's list of apps has it.";
+    match path.starts_with("/api/") {
+        true => Fault::not_found("unknown_app", detail),
+        // Source: rest 9, newest table.
+        false => Fault::new(StatusCode::FORBIDDEN, "unknown_app", detail, hint),
+    }
+}
+
+/// The app that a path names, or what stands in its place; `None` = the path has no such place.
+fn app_in(path: &str) -> Option<Result<AppId, String>> {
+    let places = [
+        "/dev/v2/project/",
+        "/api/v1/apps/",
+        "/rtm/v2/publish/",
+        "/rtm/v2/history/",
+    ];
+    let rest = places.iter().find_map(|place| path.strip_prefix(place))?;
+    let named = rest.split('/').next().filter(|named| !named.is_empty())?;
+    let named = percent_decode_str(named).decode_utf8_lossy();
+    Some(AppId::parse(&named).map_err(|_| named.into_owned()))
+}

@@ -1,0 +1,203 @@
+//! Who may not log in, join or send: rules of an app, as data. Source: rest 8.1, 11.3.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+
+use tidings_wire::names::{ChannelName, UserId};
+
+/// What a rule takes away.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Barred {
+    /// Logins. A rule that names a channel cannot take them away.
+    pub login: bool,
+    /// Joins. Without a channel, those of every channel.
+    pub join: bool,
+    /// Messages: with a channel, those to it; without, all, to users too.
+    pub send: bool,
+}
+
+impl Barred {
+    /// Nothing else than logins.
+    pub const LOGIN: Self = Self {
+        login: true,
+        join: false,
+        send: false,
+    };
+
+    fn or(self, other: Self) -> Self {
+        Self {
+            login: self.login || other.login,
+            join: self.join || other.join,
+            send: self.send || other.send,
+        }
+    }
+
+    /// Whether it takes nothing away.
+    pub fn is_nothing(self) -> bool {
+        self == Self::default()
+    }
+}
+
+/// The addresses that begin with the same bits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct AddressPrefix {
+    address: IpAddr,
+    bits: u8,
+}
+
+impl AddressPrefix {
+    /// Of this many bits of `address`; `None` = it has not so many. What is an IPv4 address in IPv6 counts as IPv4.
+    pub fn new(address: IpAddr, bits: u8) -> Option<Self> {
+        let (address, bits) = match address {
+            IpAddr::V6(v6) if bits >= 96 => match v6.to_ipv4_mapped() {
+                Some(v4) => (IpAddr::V4(v4), bits - 96),
+                None => (address, bits),
+            },
+            _ => (address, bits),
+        };
+        let max = if address.is_ipv4() { 32 } else { 128 };
+        (bits <= max).then_some(Self { address, bits })
+    }
+
+    /// Reads `192.0.2.0/24`, `2001:db8::/32`, or an address alone.
+    pub fn parse(text: &str) -> Option<Self> {
+        let (address, bits) = match text.split_once('/') {
+            Some((address, bits)) => {
+                let is_number = !bits.is_empty() && bits.bytes().all(|byte| byte.is_ascii_digit());
+                (address, Some(bits.parse().ok().filter(|_: &u8| is_number)?))
+            }
+            None => (text, None),
+        };
+        let address: IpAddr = address.parse().ok()?;
+        let all = if address.is_ipv4() { 32 } else { 128 };
+        Self::new(address, bits.unwrap_or(all))
+    }
+
+    /// Whether an address is one of them.
+    pub fn contains(&self, address: IpAddr) -> bool {
+        fn head(bits: u8, of: u8, value: u128) -> u128 {
+            value.checked_shr(u32::from(of - bits)).unwrap_or(0)
+        }
+        match (self.address, address.to_canonical()) {
+            (IpAddr::V4(own), IpAddr::V4(other)) => {
+                let value = |it: std::net::Ipv4Addr| u128::from(u32::from(it));
+                head(self.bits, 32, value(own)) == head(self.bits, 32, value(other))
+            }
+            (IpAddr::V6(own), IpAddr::V6(other)) => {
+                head(self.bits, 128, u128::from(own)) == head(self.bits, 128, u128::from(other))
+            }
+            _ => false,
+        }
+    }
+}
+
+impl std::fmt::Display for AddressPrefix {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}/{}", self.address, self.bits)
+    }
+}
+
+/// One rule: whoever matches all that it names loses what it bars. One that names nothing matches nobody.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ban {
+    /// This user.
+    pub user: Option<UserId>,
+    /// In this channel.
+    pub channel: Option<ChannelName>,
+    /// From here. Looked at when somebody logs in or resumes: it bars logins only.
+    pub address: Option<AddressPrefix>,
+    /// What it takes away.
+    pub barred: Barred,
+    /// Until then, in Unix milliseconds; [`crate::FOR_EVER`] = until it is taken back.
+    pub until_ms: u64,
+}
+
+/// The rules of an app, by what they are looked up by.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Bans {
+    users: BTreeMap<UserId, Vec<Ban>>,
+    /// Those that name a channel and no user.
+    channels: BTreeMap<ChannelName, Vec<Ban>>,
+    /// Those that name an address. Bound: the registry's.
+    addresses: Vec<Ban>,
+}
+
+impl FromIterator<Ban> for Bans {
+    fn from_iter<T: IntoIterator<Item = Ban>>(rules: T) -> Self {
+        let mut bans = Self::default();
+        for ban in rules {
+            match (&ban.address, &ban.user, &ban.channel) {
+                (Some(_), ..) => bans.addresses.push(ban),
+                (None, Some(user), _) => bans.users.entry(user.clone()).or_default().push(ban),
+                (None, None, Some(channel)) => {
+                    let channel = channel.clone();
+                    bans.channels.entry(channel).or_default().push(ban);
+                }
+                (None, None, None) => {}
+            }
+        }
+        bans
+    }
+}
+
+impl Bans {
+    /// Whether there are no rules.
+    pub fn is_empty(&self) -> bool {
+        self.users.is_empty() && self.channels.is_empty() && self.addresses.is_empty()
+    }
+
+    /// What a user may not do at this time, in Unix milliseconds, in a channel or, without one, in general.
+    /// Cost: O(log of the rules), and the rules of this user and channel.
+    pub fn barred(&self, user: &UserId, channel: Option<&ChannelName>, now_ms: u64) -> Barred {
+        let of_user = self.users.get(user).into_iter().flatten();
+        let of_channel = channel.and_then(|channel| self.channels.get(channel));
+        let rules = of_user.chain(of_channel.into_iter().flatten());
+        rules
+            .filter(|ban| ban.until_ms > now_ms)
+            .filter(|ban| ban.channel.is_none() || ban.channel.as_ref() == channel)
+            .fold(Barred::default(), |all, ban| all.or(ban.effect()))
+    }
+
+    /// Whether the user may not log in from anywhere.
+    pub fn bars_login(&self, user: &UserId, now_ms: u64) -> bool {
+        self.barred(user, None, now_ms).login
+    }
+
+    /// Whether the user may not log in from this address. Cost: O(rules that name addresses).
+    pub fn bars_address(&self, user: &UserId, address: IpAddr, now_ms: u64) -> bool {
+        self.addresses.iter().any(|ban| {
+            let is_from = ban.address.is_some_and(|prefix| prefix.contains(address));
+            let is_user = ban.user.as_ref().is_none_or(|of| of == user);
+            is_from && is_user && ban.effect().login && ban.until_ms > now_ms
+        })
+    }
+
+    /// Channels that rules of these hours name: a hub looks at their members when rules have changed.
+    pub fn channels(&self, now_ms: u64) -> BTreeSet<&ChannelName> {
+        let all = self.users.values().chain(self.channels.values()).flatten();
+        all.filter(|ban| ban.until_ms > now_ms)
+            .filter_map(|ban| ban.channel.as_ref())
+            .collect()
+    }
+}
+
+impl Ban {
+    /// What it takes away, as far as that has a meaning for what it names. Without a channel, whoever may join none
+    /// may not log in (rest 11.3).
+    fn effect(&self) -> Barred {
+        match (&self.channel, &self.address) {
+            (Some(_), _) => Barred {
+                login: false,
+                ..self.barred
+            },
+            (None, Some(_)) => Barred {
+                login: !self.barred.is_nothing(),
+                ..Barred::default()
+            },
+            (None, None) => Barred {
+                login: self.barred.login || self.barred.join,
+                ..self.barred
+            },
+        }
+    }
+}

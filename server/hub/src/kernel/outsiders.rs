@@ -1,0 +1,97 @@
+//! Calls from outside that are under way: whom each speaks for.
+
+use crate::config::Traits;
+use crate::ids::{MessageId, SessionId, UserKey};
+use crate::io::Ticket;
+use crate::kernel::Kernel;
+use crate::kernel::caller::Caller;
+use crate::kernel::maps::{NumberMap, number_map};
+use tidings_wire::names::NameRule;
+
+/// What whoever calls from outside can do: the door that it has come through lets it reach everything of its app.
+const TRAITS: Traits = Traits {
+    names: NameRule::Wide,
+    is_text_only: false,
+    knows_library_types: false,
+    processes_late: false,
+    ends_with_connection: false,
+    is_paced: true,
+    lists_all_members: true,
+    ends_messages: false,
+    reaches_any_channel: true,
+    rings_on: false,
+};
+
+/// A call from outside that is under way.
+#[derive(Debug)]
+pub(crate) struct Outsider {
+    /// Whom it speaks for.
+    pub(crate) user: UserKey,
+    /// The message that it has sent, with its stamp in Unix milliseconds.
+    pub(crate) sent: Option<(MessageId, u64)>,
+}
+
+/// The calls from outside that are under way.
+#[derive(Debug)]
+pub(crate) struct Outsiders {
+    /// By their tickets. Bound: that of whoever gives them, who waits for each.
+    pub(crate) open: NumberMap<Outsider>,
+    /// Stands where the session of a sender would; drawn when it is needed first, so that a hub that nobody calls from
+    /// outside draws the numbers that it always drew.
+    base: Option<SessionId>,
+    /// Messages and invitations that were sent so.
+    count: u64,
+}
+
+impl Outsiders {
+    pub(crate) fn new() -> Self {
+        Self {
+            open: number_map(),
+            base: None,
+            count: 0,
+        }
+    }
+}
+
+impl Kernel {
+    /// A call from outside begins.
+    pub(crate) fn admit_outsider(&mut self, ticket: Ticket, user: UserKey) -> Caller {
+        let outsider = Outsider { user, sent: None };
+        let before = self.outsiders.open.insert(ticket.0, outsider);
+        debug_assert!(before.is_none(), "a ticket is given twice");
+        Caller::Outside(ticket)
+    }
+
+    /// As whom a call is made. `None`: the session has ended since.
+    pub(crate) fn user_of(&self, caller: Caller) -> Option<&UserKey> {
+        match caller {
+            Caller::Request { session, .. } => Some(&self.sessions.get(session)?.user),
+            Caller::Outside(ticket) => Some(&self.outsiders.open.get(&ticket.0)?.user),
+        }
+    }
+
+    /// What whoever calls can do.
+    pub(crate) fn traits_of_caller(&self, caller: Caller) -> Traits {
+        match caller {
+            Caller::Request { session, .. } => self.traits_of(session),
+            Caller::Outside(_) => TRAITS,
+        }
+    }
+
+    /// What stands for a session and a request where a caller from outside has neither.
+    pub(crate) fn next_outside(&mut self) -> (SessionId, u64) {
+        let rng = &mut self.rng;
+        let base = *(self.outsiders.base).get_or_insert_with(|| SessionId(rng.bytes()));
+        self.outsiders.count += 1;
+        (base, self.outsiders.count)
+    }
+
+    /// Remembers what a caller from outside has sent, for its answer.
+    pub(crate) fn note_sent(&mut self, caller: Caller, id: MessageId, server_ts: u64) {
+        if let Caller::Outside(ticket) = caller
+            && let Some(outsider) = self.outsiders.open.get_mut(&ticket.0)
+        {
+            outsider.sent = Some((id, server_ts));
+        }
+    }
+}

@@ -1,0 +1,424 @@
+//! The stream of events of each app: who came, went, joined, left, and what else its backend hears.
+//!
+//! Hubs report what happens by [`super::StoreOp::EventAppend`] and wait for no answer. The store
+//! numbers events, knows which logins and memberships are open, and so sees to it that each login
+//! has one logout after it, and each join one leave, whatever is reported twice or not at all.
+//! Source: rest 12.4.
+
+use tidings_wire::names::{AppId, ChannelName, UserId};
+
+use crate::ids::{HubId, SessionId};
+
+/// What has happened. Its number is part of records on disk and never given to another one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[repr(u8)]
+pub enum EventKind {
+    /// A user is online.
+    Login = 1,
+    /// A user is offline.
+    Logout = 2,
+    /// A user has joined a channel.
+    Join = 3,
+    /// A user has left a channel.
+    Leave = 4,
+    /// A channel has its first member.
+    ChannelMade = 5,
+    /// A channel's last member has left.
+    ChannelGone = 6,
+    /// A peer message was accepted.
+    PeerMessage = 7,
+    /// A channel message was accepted.
+    ChannelMessage = 8,
+    /// A peer message was stored for a user who is away.
+    OfflineStored = 9,
+    /// An invitation has a new state.
+    Invitation = 10,
+    /// Somebody was banned.
+    Banned = 11,
+    /// A ban was lifted or has ended.
+    Unbanned = 12,
+    /// Events before this one are missing.
+    Gap = 13,
+}
+
+impl EventKind {
+    /// All kinds.
+    pub const ALL: [Self; 13] = [
+        Self::Login,
+        Self::Logout,
+        Self::Join,
+        Self::Leave,
+        Self::ChannelMade,
+        Self::ChannelGone,
+        Self::PeerMessage,
+        Self::ChannelMessage,
+        Self::OfflineStored,
+        Self::Invitation,
+        Self::Banned,
+        Self::Unbanned,
+        Self::Gap,
+    ];
+
+    /// The kind of this number.
+    pub fn from_number(number: u8) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| *kind as u8 == number)
+    }
+
+    /// Its name, as readers see it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Login => "user.login",
+            Self::Logout => "user.logout",
+            Self::Join => "channel.join",
+            Self::Leave => "channel.leave",
+            Self::ChannelMade => "channel.made",
+            Self::ChannelGone => "channel.gone",
+            Self::PeerMessage => "message.peer",
+            Self::ChannelMessage => "message.channel",
+            Self::OfflineStored => "offline.stored",
+            Self::Invitation => "invitation.state",
+            Self::Banned => "ban.made",
+            Self::Unbanned => "ban.gone",
+            Self::Gap => "gap",
+        }
+    }
+
+    /// The kind of this name.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.name() == name)
+    }
+
+    /// The queue of the hosted service's API that has it, if one has.
+    pub const fn queue(self) -> Option<EventQueue> {
+        match self {
+            Self::Login | Self::Logout => Some(EventQueue::Users),
+            Self::Join | Self::Leave => Some(EventQueue::Channels),
+            _ => None,
+        }
+    }
+}
+
+/// A set of kinds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct EventKinds(u32);
+
+impl EventKinds {
+    /// Every kind.
+    pub const ALL: Self = Self(u32::MAX);
+    /// No kind but the gap, which is told in any case.
+    pub const NONE: Self = Self(0);
+
+    /// With one more.
+    #[must_use]
+    pub const fn with(self, kind: EventKind) -> Self {
+        Self(self.0 | 1 << kind as u8)
+    }
+
+    /// Whether a kind belongs to it. A gap belongs to every set.
+    pub const fn has(self, kind: EventKind) -> bool {
+        matches!(kind, EventKind::Gap) || self.0 & 1 << kind as u8 != 0
+    }
+}
+
+impl FromIterator<EventKind> for EventKinds {
+    fn from_iter<I: IntoIterator<Item = EventKind>>(kinds: I) -> Self {
+        kinds.into_iter().fold(Self::NONE, Self::with)
+    }
+}
+
+/// A queue from which reading removes. Source: rest 3.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[repr(u8)]
+pub enum EventQueue {
+    /// Logins and logouts.
+    Users = 1,
+    /// Joins and leaves.
+    Channels = 2,
+}
+
+impl EventQueue {
+    /// Both.
+    pub const ALL: [Self; 2] = [Self::Users, Self::Channels];
+}
+
+/// A login, as events name it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct LoginName {
+    /// The hub that has its session.
+    pub hub: HubId,
+    /// Its session.
+    pub session: SessionId,
+}
+
+/// Bounds of one app's events, given with every append.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct EventLimits {
+    /// Most events; the oldest goes first. At least 1.
+    pub count_max: u64,
+    /// The oldest events go that are stamped at least this much before the append. Milliseconds.
+    pub age_ms: u64,
+    /// Most events in each queue that reading empties; the oldest goes first.
+    pub queue_max: u64,
+}
+
+impl Default for EventLimits {
+    fn default() -> Self {
+        Self {
+            count_max: tidings_wire::limits::EVENTS_MAX as u64,
+            age_ms: tidings_wire::limits::EVENTS_AGE_MS,
+            queue_max: tidings_wire::limits::EVENT_QUEUE_MAX as u64,
+        }
+    }
+}
+
+/// Something that has happened, as it is reported.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewEvent {
+    /// The tenant.
+    pub app: AppId,
+    /// When, in Unix milliseconds.
+    pub at_ms: u64,
+    /// What.
+    pub kind: EventKind,
+    /// Whom it is about: who came, sent, called or was banned.
+    pub user: Option<UserId>,
+    /// The channel in which it happened.
+    pub channel: Option<ChannelName>,
+    /// The other side: who is sent to or called.
+    pub peer: Option<UserId>,
+    /// The login that it belongs to. Needed for logins, logouts, joins and leaves.
+    pub login: Option<LoginName>,
+    /// The id of the message or the invitation.
+    pub id: Option<[u8; 16]>,
+    /// Bytes of the message.
+    pub bytes: u32,
+    /// Why, or what state. A short word, or a text of an operator.
+    pub detail: String,
+    /// Bounds of the app's events.
+    pub limits: EventLimits,
+}
+
+impl NewEvent {
+    /// An event of which nothing else is known yet.
+    pub fn new(app: AppId, at_ms: u64, kind: EventKind) -> Self {
+        Self {
+            app,
+            at_ms,
+            kind,
+            user: None,
+            channel: None,
+            peer: None,
+            login: None,
+            id: None,
+            bytes: 0,
+            detail: String::new(),
+            limits: EventLimits::default(),
+        }
+    }
+}
+
+/// An event of a stream.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Event {
+    /// Its place in the app's stream: from 1, without gaps.
+    pub number: u64,
+    /// When, in Unix milliseconds.
+    pub at_ms: u64,
+    /// What.
+    pub kind: EventKind,
+    /// See [`NewEvent::user`].
+    pub user: Option<UserId>,
+    /// See [`NewEvent::channel`].
+    pub channel: Option<ChannelName>,
+    /// See [`NewEvent::peer`].
+    pub peer: Option<UserId>,
+    /// The session of the login that it belongs to.
+    pub session: Option<SessionId>,
+    /// When that login came, in Unix milliseconds; 0 = it belongs to none. A logout with an earlier
+    /// one than the newest login's is no news any more.
+    pub login_ms: u64,
+    /// Counts the events of its user: greater than that of every earlier one. 0 = it has no user.
+    pub user_order: u64,
+    /// The same of its channel.
+    pub channel_order: u64,
+    /// See [`NewEvent::id`].
+    pub id: Option<[u8; 16]>,
+    /// See [`NewEvent::bytes`].
+    pub bytes: u32,
+    /// See [`NewEvent::detail`]. Of a gap: `pushed-out`, `not-written`, `crash` or `damaged`.
+    pub detail: String,
+    /// Events that are missing, as far as their number is known. Only of a gap.
+    pub missing: u64,
+}
+
+/// A session that is there, with its channels.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LiveLogin {
+    /// The tenant.
+    pub app: AppId,
+    /// Who.
+    pub user: UserId,
+    /// Its session.
+    pub session: SessionId,
+    /// Where it is a member.
+    pub channels: Vec<ChannelName>,
+}
+
+/// Why open logins are compared with those that are there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SyncCause {
+    /// The process has started: what the one before has left open has ended.
+    Start,
+    /// Events could not be written, or the apps that want them are others now.
+    Change,
+}
+
+/// Compares the open logins of a hub with those that are there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EventSync {
+    /// Whose.
+    pub hub: HubId,
+    /// Look at the sessions whose first byte is at least this, …
+    pub from: u8,
+    /// … and at most this.
+    pub to: u8,
+    /// All sessions there of which that is true.
+    pub live: Vec<LiveLogin>,
+    /// Also at the open logins of hubs from this number on: they are no more.
+    pub gone_from: Option<u16>,
+    /// Why.
+    pub cause: SyncCause,
+    /// Now, in Unix milliseconds.
+    pub at_ms: u64,
+    /// Bounds of each app's events.
+    pub limits: EventLimits,
+}
+
+/// Most open logins that one [`EventSync`] ends.
+pub const SYNC_ENDS_MAX: usize = 500;
+
+/// An operation on streams, besides appending.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum EventOp {
+    /// See [`EventSync`]. Answer: `Synced`.
+    Sync(EventSync),
+    /// Notes that events of an app could not be written. Answer: `Written`.
+    Lost {
+        /// The tenant.
+        app: AppId,
+        /// How many.
+        count: u64,
+        /// Now, in Unix milliseconds.
+        at_ms: u64,
+        /// Bounds of the app's events.
+        limits: EventLimits,
+    },
+    /// Reads events, oldest first. Answer: `Page`.
+    Read {
+        /// The tenant.
+        app: AppId,
+        /// Events up to and including this number are left out.
+        after: u64,
+        /// Most events.
+        count_max: usize,
+        /// Which kinds.
+        kinds: EventKinds,
+        /// Events stamped before this are too old. Unix milliseconds.
+        not_before_ms: u64,
+    },
+    /// Takes events out of a queue, oldest first. Answer: `Page`.
+    Take {
+        /// The tenant.
+        app: AppId,
+        /// Which queue.
+        queue: EventQueue,
+        /// Most events.
+        count_max: usize,
+        /// Events stamped before this are too old. Unix milliseconds.
+        not_before_ms: u64,
+    },
+    /// Reads where a stream begins and ends. Answer: `Span`.
+    Span {
+        /// The tenant.
+        app: AppId,
+    },
+    /// Deletes events that are too old, of apps after this one, and a bounded number of them.
+    /// Answer: `Trimmed`.
+    Trim {
+        /// Continue after this app.
+        after: Option<AppId>,
+        /// Events stamped before this go. Unix milliseconds.
+        not_before_ms: u64,
+    },
+    /// Takes a user's name out of the events that are kept, a bounded number of them at a time.
+    /// Answer: `Erased`.
+    Erase {
+        /// The tenant.
+        app: AppId,
+        /// Who.
+        user: UserId,
+        /// Look at events after this number.
+        after: u64,
+    },
+}
+
+impl EventOp {
+    /// Whether it may change what is stored.
+    pub fn is_write(&self) -> bool {
+        !matches!(self, Self::Read { .. } | Self::Span { .. })
+    }
+}
+
+/// Where a stream begins and ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct EventSpan {
+    /// When it began, in Unix milliseconds: tells it from the stream of another server. 0 = there
+    /// is none yet.
+    pub born_ms: u64,
+    /// The number of the oldest event that is kept; one above the newest if none is.
+    pub first: u64,
+    /// The number of the newest event; 0 = there was none.
+    pub newest: u64,
+}
+
+/// An answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum EventAnswer {
+    /// The events are durable; there may be none, if what was reported was no news.
+    Written {
+        /// The tenant.
+        app: AppId,
+        /// In their order.
+        events: Vec<Event>,
+        /// The stream that has them.
+        span: EventSpan,
+    },
+    /// What was open and is not there has ended, up to a bound.
+    Synced {
+        /// Whether there is more to do: ask again.
+        has_more: bool,
+        /// The events by app, each with its stream.
+        written: Vec<(AppId, Vec<Event>, EventSpan)>,
+    },
+    /// Events.
+    Page {
+        /// In their order. The first may be a gap that is not stored.
+        events: Vec<Event>,
+        /// Continue after this number.
+        next: u64,
+        /// The stream that has them.
+        span: EventSpan,
+    },
+    /// Where the stream begins and ends.
+    Span(EventSpan),
+    /// Old events are gone.
+    Trimmed {
+        /// Continue after this app; `None` = all have been looked at.
+        next: Option<AppId>,
+    },
+    /// Events name the user no more.
+    Erased {
+        /// Continue after this number; `None` = all have been looked at.
+        next: Option<u64>,
+    },
+}

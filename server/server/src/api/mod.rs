@@ -1,0 +1,81 @@
+//! The server-side HTTP API as part of a server: its settings, its way to the hubs, its own port.
+
+mod port;
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use tidings_api::{Hubs, Keys, Settings, Unavailable};
+use tidings_hub::outside::{OutsideAnswer, OutsideCall};
+use tokio::sync::oneshot;
+
+pub(crate) use self::port::{ApiPort, PortParts, start, wait_ms};
+use crate::mailbox::{Asked, Envelope, Mailbox};
+use crate::readiness::{Phase, Readiness};
+
+/// Settings of the API.
+#[derive(Clone)]
+pub struct ApiConfig {
+    /// A port of its own, beside that of the clients; `None` = it is served there only.
+    pub listen: Option<SocketAddr>,
+    /// Threads of that port, 1 to 64.
+    pub threads: u16,
+    /// The keys that are good.
+    pub keys: Arc<dyn Keys>,
+    /// How its calls are answered.
+    pub settings: Settings,
+}
+
+impl Default for ApiConfig {
+    /// No port of its own, and no key.
+    fn default() -> Self {
+        Self {
+            listen: None,
+            threads: 1,
+            keys: Arc::new(tidings_api::keys::FixedKeys::default()),
+            settings: Settings::default(),
+        }
+    }
+}
+
+impl fmt::Debug for ApiConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ApiConfig")
+            .field("listen", &self.listen)
+            .field("threads", &self.threads)
+            .field("settings", &self.settings)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The hubs of this node, as the API asks them.
+pub(crate) struct NodeHubs {
+    pub(crate) mailboxes: Vec<Arc<Mailbox>>,
+    pub(crate) readiness: Arc<Readiness>,
+}
+
+impl Hubs for NodeHubs {
+    fn hubs(&self) -> u16 {
+        // Bound: `HUBS_MAX`.
+        u16::try_from(self.mailboxes.len()).unwrap_or(u16::MAX)
+    }
+
+    fn post(
+        &self,
+        hub: u16,
+        call: OutsideCall,
+    ) -> Result<oneshot::Receiver<OutsideAnswer>, Unavailable> {
+        if self.readiness.phase() != Phase::Ready {
+            return Err(Unavailable::Draining);
+        }
+        let mailbox = &self.mailboxes[usize::from(hub) % self.mailboxes.len()];
+        if !mailbox.takes_calls() {
+            return Err(Unavailable::Behind);
+        }
+        let (reply, answer) = oneshot::channel();
+        let asked = Asked { call, reply };
+        mailbox.post(vec![Envelope::Outside(Box::new(asked))]);
+        Ok(answer)
+    }
+}

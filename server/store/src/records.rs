@@ -1,0 +1,300 @@
+//! Small durable tables, for everybody who is no hub: keys, bans, webhooks, deliveries, audit.
+//!
+//! They are in the same engine as what hubs keep, go through the same group commits, and are part
+//! of backups, of `verify` and of a dump. An answer means that what was written is on disk. What
+//! each table may hold: [`Table::bounds`].
+//!
+//! ```
+//! use tidings_store::records::{Records, Table};
+//! use tidings_store::{Committer, MemoryEngine};
+//!
+//! let committer = Committer::open(MemoryEngine::new(), |_, _| ())?;
+//! let records = Records::new(committer.submitter());
+//! records.put(Table::Bans, "app/alice", "until 5").wait()?;
+//! let found = records.get(Table::Bans, "app/alice").wait()?;
+//! assert_eq!(found.as_deref(), Some(&b"until 5"[..]));
+//! // Of two who write at once, one is told that it was too late.
+//! let first = records.put_if(Table::Cursors, "reader", None, Some("1".into())).wait()?;
+//! let second = records.put_if(Table::Cursors, "reader", None, Some("2".into())).wait()?;
+//! assert_eq!(first, Ok(()));
+//! assert_eq!(second, Err(Some("1".into())));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+pub use tidings_hub::store_ops::records::{
+    Expect, RECORD_KEY_BYTES_MAX, RECORD_PAGE_BYTES_MAX, RECORD_PAGE_MAX, RECORD_WRITES_MAX,
+    RecordWrite, Table, TableBounds, WhenFull,
+};
+use tidings_hub::store_ops::records::{RecordAnswer, RecordOp};
+use tidings_hub::store_ops::{StoreAnswer, StoreOp};
+
+use crate::committer::Submitter;
+use crate::pending::Pending;
+
+/// Why a call on tables was not carried out.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum RecordError {
+    /// The disk is full or failing, or the store has too much to do or is shutting down. Nothing
+    /// was changed. Worth trying again.
+    #[error("{reason}")]
+    Unavailable {
+        /// What happened, and what to do.
+        reason: String,
+    },
+    /// A scope of a table is full. Nothing was changed.
+    #[error("the table {} holds {records_max} records, which is all that it may; delete some first", table.name())]
+    Full {
+        /// Which.
+        table: Table,
+        /// Most records of one scope.
+        records_max: u64,
+    },
+    /// A key, a value or the number of writes is out of bounds. Nothing was changed.
+    #[error("{reason}")]
+    TooLarge {
+        /// Which, with its size and the bound.
+        reason: String,
+    },
+}
+
+/// One page of records.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct RecordPage {
+    /// Keys and values, in the order of the keys.
+    pub records: Vec<(Bytes, Bytes)>,
+    /// Continue after this key; `None` = that was all.
+    pub next: Option<Bytes>,
+}
+
+/// A write that has found something else than it expects; nothing was changed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Conflict {
+    /// Which of the writes, from 0.
+    pub at: usize,
+    /// What is there.
+    pub found: Option<Bytes>,
+}
+
+/// The tables. Cheap to clone; works from any thread, in and outside of async code.
+#[derive(Clone)]
+pub struct Records {
+    submitter: Submitter,
+}
+
+impl std::fmt::Debug for Records {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Records").finish_non_exhaustive()
+    }
+}
+
+impl Records {
+    /// The tables of a committer's store.
+    pub fn new(submitter: Submitter) -> Self {
+        Self { submitter }
+    }
+
+    /// Writes a record, whatever was there.
+    ///
+    /// # Errors
+    /// [`RecordError`], when awaited.
+    pub fn put(
+        &self,
+        table: Table,
+        key: impl Into<Bytes>,
+        value: impl Into<Bytes>,
+    ) -> RecordCall<()> {
+        let write = RecordWrite {
+            table,
+            key: key.into(),
+            expect: Expect::Any,
+            value: Some(value.into()),
+        };
+        self.call(RecordOp::Write(vec![write]), |answer| match answer {
+            RecordAnswer::Written => Ok(()),
+            other => Err(unexpected(other)),
+        })
+    }
+
+    /// Writes or deletes (`None`) a record if the present one is exactly `expected`; `None` = if
+    /// there is none. `Err` has what is there instead.
+    ///
+    /// # Errors
+    /// [`RecordError`], when awaited.
+    pub fn put_if(
+        &self,
+        table: Table,
+        key: impl Into<Bytes>,
+        expected: Option<Bytes>,
+        value: Option<Bytes>,
+    ) -> RecordCall<Result<(), Option<Bytes>>> {
+        let write = RecordWrite {
+            table,
+            key: key.into(),
+            expect: expected.map_or(Expect::Absent, Expect::Value),
+            value,
+        };
+        self.call(RecordOp::Write(vec![write]), |answer| match answer {
+            RecordAnswer::Written => Ok(Ok(())),
+            RecordAnswer::Conflict { found, .. } => Ok(Err(found)),
+            other => Err(unexpected(other)),
+        })
+    }
+
+    /// Carries out several writes, of any tables, as a whole or not at all.
+    ///
+    /// # Errors
+    /// [`RecordError`], when awaited.
+    pub fn write(&self, writes: Vec<RecordWrite>) -> RecordCall<Result<(), Conflict>> {
+        self.call(RecordOp::Write(writes), |answer| match answer {
+            RecordAnswer::Written => Ok(Ok(())),
+            RecordAnswer::Conflict { at, found } => Ok(Err(Conflict { at, found })),
+            other => Err(unexpected(other)),
+        })
+    }
+
+    /// Deletes a record, if there is one.
+    ///
+    /// # Errors
+    /// [`RecordError`], when awaited.
+    pub fn delete(&self, table: Table, key: impl Into<Bytes>) -> RecordCall<()> {
+        let write = RecordWrite {
+            table,
+            key: key.into(),
+            expect: Expect::Any,
+            value: None,
+        };
+        self.call(RecordOp::Write(vec![write]), |answer| match answer {
+            RecordAnswer::Written => Ok(()),
+            other => Err(unexpected(other)),
+        })
+    }
+
+    /// Deletes records with `from <= key < until`, at most [`RECORD_PAGE_MAX`] of them. Returns how
+    /// many, and whether more are left.
+    ///
+    /// # Errors
+    /// [`RecordError`], when awaited.
+    pub fn delete_range(
+        &self,
+        table: Table,
+        from: impl Into<Bytes>,
+        until: impl Into<Bytes>,
+    ) -> RecordCall<(usize, bool)> {
+        let op = RecordOp::DeleteRange {
+            table,
+            from: from.into(),
+            until: until.into(),
+        };
+        self.call(op, |answer| match answer {
+            RecordAnswer::Deleted { count, has_more } => Ok((count, has_more)),
+            other => Err(unexpected(other)),
+        })
+    }
+
+    /// Reads a record.
+    ///
+    /// # Errors
+    /// [`RecordError::Unavailable`], when awaited.
+    pub fn get(&self, table: Table, key: impl Into<Bytes>) -> RecordCall<Option<Bytes>> {
+        let key = key.into();
+        self.call(RecordOp::Read { table, key }, |answer| match answer {
+            RecordAnswer::Value(value) => Ok(value),
+            other => Err(unexpected(other)),
+        })
+    }
+
+    /// Reads records whose keys begin with `prefix`, in the order of their keys, at most
+    /// [`RECORD_PAGE_MAX`] at a time and fewer if they are large: go on after `next`.
+    ///
+    /// # Errors
+    /// [`RecordError::Unavailable`], when awaited.
+    pub fn scan(
+        &self,
+        table: Table,
+        prefix: impl Into<Bytes>,
+        after: Option<Bytes>,
+        limit: usize,
+    ) -> RecordCall<RecordPage> {
+        let op = RecordOp::Scan {
+            table,
+            prefix: prefix.into(),
+            after,
+            count_max: limit,
+        };
+        self.call(op, |answer| match answer {
+            RecordAnswer::Page { records, has_more } => {
+                let last = records.last().map(|(key, _)| key.clone());
+                let next = last.filter(|_| has_more);
+                Ok(RecordPage { records, next })
+            }
+            other => Err(unexpected(other)),
+        })
+    }
+
+    fn call<T: Send + 'static>(
+        &self,
+        op: RecordOp,
+        read: fn(RecordAnswer) -> Result<T, RecordError>,
+    ) -> RecordCall<T> {
+        let (sender, pending) = Pending::new();
+        self.submitter
+            .submit_one(StoreOp::Record(Box::new(op)), move |answer| {
+                let result = match answer {
+                    StoreAnswer::Record(answer) => read(*answer),
+                    StoreAnswer::Failed { reason } => Err(RecordError::Unavailable { reason }),
+                    other => Err(RecordError::Unavailable {
+                        reason: format!("the store has answered {other:?}; report this as a bug"),
+                    }),
+                };
+                // Whoever has asked may have gone.
+                let _ = sender.send(result);
+            });
+        RecordCall(pending)
+    }
+}
+
+fn unexpected(answer: RecordAnswer) -> RecordError {
+    match answer {
+        RecordAnswer::Full { table, records_max } => RecordError::Full { table, records_max },
+        RecordAnswer::TooLarge { reason } => RecordError::TooLarge { reason },
+        other => RecordError::Unavailable {
+            reason: format!("the store has answered {other:?}; report this as a bug"),
+        },
+    }
+}
+
+/// A call that is under way. Await it, or [`wait`](Self::wait) for it; it is carried out in any
+/// case.
+#[must_use = "without the answer nobody knows whether it is durable"]
+#[derive(Debug)]
+pub struct RecordCall<T>(Pending<Result<T, RecordError>>);
+
+impl<T> RecordCall<T> {
+    /// Blocks this thread until the answer is there. Not for threads of an async runtime.
+    ///
+    /// # Errors
+    /// [`RecordError`]
+    pub fn wait(self) -> Result<T, RecordError> {
+        self.0.wait().unwrap_or_else(ended)
+    }
+}
+
+impl<T> Future for RecordCall<T> {
+    type Output = Result<T, RecordError>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let answer = Pin::new(&mut self.0).poll(context);
+        answer.map(|answer| answer.unwrap_or_else(ended))
+    }
+}
+
+fn ended<T>() -> Result<T, RecordError> {
+    Err(RecordError::Unavailable {
+        reason: "the store has ended; restart the server".into(),
+    })
+}
