@@ -185,11 +185,12 @@ async fn ask(tidings: &Tidings, call: &str, words: &Words<'_>) -> Result<String,
                     .map_or_else(Vec::new, |keys| words.texts(keys)),
             );
             let keys: Vec<&str> = keys.iter().map(String::as_str).collect();
-            said(if call == "delete_user_attributes" {
-                tidings.delete_user_attributes(first, &keys).await?
+            if call == "delete_user_attributes" {
+                tidings.delete_user_attributes(first, &keys).await?;
             } else {
-                tidings.delete_channel_attributes(first, &keys).await?
-            })
+                tidings.delete_channel_attributes(first, &keys).await?;
+            }
+            String::new()
         }
         "bans" => format!("{:?}", tidings.bans(words.option("cursor")).await?),
         "ban" => {
