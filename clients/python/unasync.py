@@ -19,6 +19,7 @@ WORDS = [
     (r"AsyncTidings", "Tidings"),
     (r"await settle\((.*)\)\n", r"\1\n"),
     (r"from \._settle import settle\n", ""),
+    (r"import os\n", "import os\nimport time\n"),
     (r"import anyio\n", ""),
     (r"anyio\.sleep", "time.sleep"),
     (r"async (def|for|with) ", r"\1 "),

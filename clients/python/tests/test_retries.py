@@ -14,6 +14,7 @@ from fake import APP, Fake, answers, broken, says, silent
 from tidings_server import ApiError, AsyncTidings, NoAnswerError, Tidings, TidingsError
 
 SENT = answers(200, {"request_id": "1", "results": [{"channel": "lobby", "outcome": "sent"}]})
+NAMES = {"key": "API_KEY"}
 BUSY = {"title": "Service Unavailable", "code": "unavailable", "hint": "Try again."}
 
 
@@ -84,11 +85,11 @@ def test_what_is_refused_for_good_or_too_often_is_not_repeated() -> None:
 def test_a_ban_whose_answer_is_lost_is_not_repeated() -> None:
     with Fake(broken) as fake, client(fake) as tidings:
         with pytest.raises(NoAnswerError) as raised:
-            tidings.ban(user="mallory")
+            tidings.ban(user_id="mallory")
         assert raised.value.code == "unreachable"
         assert len(fake.asked) == 1
     with Fake(answers(503, BUSY), answers(201, {"id": 1})) as fake, client(fake) as tidings:
-        assert tidings.ban(user="mallory") == {"id": 1}
+        assert tidings.ban(user_id="mallory")["id"] == 1
 
 
 def test_no_answer_in_time() -> None:
@@ -149,10 +150,10 @@ def test_calls_one_after_the_other_use_one_connection() -> None:
 def test_settings(monkeypatch: pytest.MonkeyPatch) -> None:
     good: Dict[str, Any] = {"endpoint": "http://127.0.0.1:1", "key": "tdk_1_2", "app": APP}
     for name, value in good.items():
-        monkeypatch.setenv(f"TIDINGS_{name.upper()}", value)
+        monkeypatch.setenv(f"TIDINGS_{NAMES.get(name, name.upper())}", value)
     Tidings().close()
     for name in good:
-        monkeypatch.delenv(f"TIDINGS_{name.upper()}")
+        monkeypatch.delenv(f"TIDINGS_{NAMES.get(name, name.upper())}")
     for wrong, code in [
         ({"endpoint": ""}, "no_endpoint"),
         ({"endpoint": "chat.example.org"}, "bad_endpoint"),

@@ -180,8 +180,8 @@ export class Tidings {
     return this.#call({ method: 'POST', path: '/bans', body: what }, options);
   }
 
-  /** Changes how long a ban lasts, or its note. */
-  changeBan(id: string | number, change: { seconds?: number; note?: string }, options?: CallOptions): Promise<told.Ban> {
+  /** Changes a ban. */
+  changeBan(id: string | number, change: told.BanChange, options?: CallOptions): Promise<told.Ban> {
     return this.#call({ method: 'PATCH', path: `/bans/${part(String(id))}`, body: change }, options);
   }
 
@@ -208,7 +208,7 @@ export class Tidings {
 
   /** Takes back all tokens of a user that were made before a time, Unix seconds; until now if not stated. */
   revokeTokensOf(user: string, not_before?: number, options?: CallOptions): Promise<unknown> {
-    return this.#post('/revocations', { user_id: user, not_before: not_before ?? Math.floor(Date.now() / 1000) }, options);
+    return this.#post('/revocations', { user_id: user, ...(not_before !== undefined && { not_before }) }, options);
   }
 
   // Events

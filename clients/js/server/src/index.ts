@@ -6,6 +6,7 @@ export type { Call, CallOptions, Query, Settings } from './transport';
 export type {
   Attributes,
   Ban,
+  BanChange,
   BanOptions,
   Channel,
   Event,

@@ -114,25 +114,36 @@ export type Attributes = Record<string, string>;
 
 /** Who is banned from what: a user everywhere, an address, a channel as a whole, or a user in a channel. */
 export interface BanOptions {
-  user?: string;
+  user_id?: string;
   channel?: string;
   /** An address or a prefix such as `203.0.113.0/24`. */
   address?: string;
-  /** How long; for ever if not stated. */
+  /** How long; for ever if not stated. 0 puts out once, and bans nobody. */
   seconds?: number;
+  /** The same as a time, Unix milliseconds. */
+  until_ms?: number;
   /** For whoever reads the list later. */
   note?: string;
   /** What is refused; everything that applies if not stated. */
   privileges?: ('login' | 'join_channel' | 'send_message')[];
 }
 
-export interface Ban {
-  id: string | number;
-  user?: string | null;
-  channel?: string | null;
-  address?: string | null;
+/** What of a ban is changed; the rest stays. */
+export type BanChange = Pick<BanOptions, 'seconds' | 'note' | 'privileges'> & {
+  /** Unix milliseconds; null for ever. */
   until_ms?: number | null;
-  note?: string | null;
+};
+
+export interface Ban {
+  /** Null for a ban of the file of apps, which `tidings app unban` ends. */
+  id: number | null;
+  user_id: string | null;
+  channel: string | null;
+  address: string | null;
+  privileges: string[];
+  /** Unix milliseconds; null for ever. */
+  until_ms: number | null;
+  note: string;
   [more: string]: unknown;
 }
 

@@ -53,10 +53,10 @@ test('what is refused for good is not repeated, nor what is refused too often', 
 
 test('a ban whose answer is lost is not repeated, as there would be two; refused for now, it is', async (context) => {
   const lost = await Fake.start(context, broken);
-  await assert.rejects(lost.client().ban({ user: 'mallory' }), { code: 'unreachable' });
+  await assert.rejects(lost.client().ban({ user_id: 'mallory' }), { code: 'unreachable' });
   assert.equal(lost.requests.length, 1);
   const busy = await Fake.start(context, json(503, BUSY), json(201, { id: 1 }));
-  assert.deepEqual(await busy.client().ban({ user: 'mallory' }), { id: 1 });
+  assert.deepEqual(await busy.client().ban({ user_id: 'mallory' }), { id: 1 });
 });
 
 test('no answer in time', async (context) => {
@@ -121,7 +121,7 @@ test('calls one after the other keep their connection', async (context) => {
 });
 
 test('settings come from the environment, and wrong ones are told', () => {
-  const variables = { TIDINGS_ENDPOINT: 'http://127.0.0.1:1', TIDINGS_KEY: 'tdk_1_2', TIDINGS_APP: APP };
+  const variables = { TIDINGS_ENDPOINT: 'http://127.0.0.1:1', TIDINGS_API_KEY: 'tdk_1_2', TIDINGS_APP: APP };
   Object.assign(process.env, variables);
   assert.ok(new Tidings());
   for (const name of Object.keys(variables)) delete process.env[name];

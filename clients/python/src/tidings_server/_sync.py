@@ -47,7 +47,7 @@ class Tidings:
 
     It keeps connections open between calls; one for the whole program is enough. Calls are
     repeated where that is safe. Settings that are not given are read from the environment:
-    ``TIDINGS_ENDPOINT``, ``TIDINGS_KEY``, ``TIDINGS_APP``.
+    ``TIDINGS_ENDPOINT``, ``TIDINGS_API_KEY``, ``TIDINGS_APP``.
     """
 
     def __init__(
@@ -319,35 +319,36 @@ class Tidings:
     def ban(
         self,
         *,
-        user: Optional[str] = None,
+        user_id: Optional[str] = None,
         channel: Optional[str] = None,
         address: Optional[str] = None,
         seconds: Optional[int] = None,
+        until_ms: Optional[int] = None,
         note: Optional[str] = None,
         privileges: Optional[List[str]] = None,
     ) -> Ban:
         """Bans a user, an address, a channel, or a user from a channel.
 
-        Those who are there are put out at once. Without ``seconds`` it lasts for ever.
+        Those who are there are put out at once. Without ``seconds`` and ``until_ms`` it lasts for
+        ever; with 0 seconds it puts out once, and bans nobody.
         """
-        body = given(
-            user=user,
-            channel=channel,
-            address=address,
-            seconds=seconds,
-            note=note,
-            privileges=privileges,
-        )
+        body = given(user_id=user_id, channel=channel, address=address, seconds=seconds)
+        body.update(given(until_ms=until_ms, note=note, privileges=privileges))
         # Not repeated when its answer is lost: the second would be another ban.
         answer: Ban = self._app_call("POST", "/bans", body=body, is_repeatable=False)
         return answer
 
     def change_ban(
-        self, ban: Union[str, int], *, seconds: Optional[int] = None, note: Optional[str] = None
+        self,
+        ban: Union[str, int],
+        *,
+        seconds: Optional[int] = None,
+        until_ms: Optional[int] = None,
+        note: Optional[str] = None,
     ) -> Ban:
         """Changes how long a ban lasts, or its note."""
-        path = f"/bans/{part(str(ban))}"
-        answer: Ban = self._app_call("PATCH", path, body=given(seconds=seconds, note=note))
+        body = given(seconds=seconds, until_ms=until_ms, note=note)
+        answer: Ban = self._app_call("PATCH", f"/bans/{part(str(ban))}", body=body)
         return answer
 
     def unban(self, ban: Union[str, int]) -> None:
@@ -377,8 +378,8 @@ class Tidings:
 
     def revoke_tokens_of(self, user: str, not_before: Optional[int] = None) -> None:
         """Takes back all tokens of a user made before a time, Unix seconds; now if not given."""
-        when = int(time.time()) if not_before is None else not_before
-        self._app_call("POST", "/revocations", body={"user_id": user, "not_before": when})
+        body = given(user_id=user, not_before=not_before)
+        self._app_call("POST", "/revocations", body=body)
 
     # Events
 

@@ -129,16 +129,18 @@ class HistoryMessage(_HistoryMessage, total=False):
     payload_base64: str
 
 
-class _Ban(TypedDict):
-    id: Union[str, int]
+class Ban(TypedDict):
+    """A rule that keeps somebody out."""
 
-
-class Ban(_Ban, total=False):
-    user: Optional[str]
+    #: None for a ban of the file of apps, which ``tidings app unban`` ends.
+    id: Optional[int]
+    user_id: Optional[str]
     channel: Optional[str]
     address: Optional[str]
+    privileges: List[str]
+    #: Unix milliseconds; None for ever.
     until_ms: Optional[int]
-    note: Optional[str]
+    note: str
 
 
 class _Event(TypedDict):

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -294,14 +294,14 @@ impl Tidings {
     /// [`Error`]
     pub async fn change_ban(
         &self,
-        id: &str,
+        id: u64,
         seconds: Option<u64>,
         note: Option<&str>,
     ) -> Result<Ban, Error> {
         let mut body = Map::new();
         body.extend(seconds.map(|seconds| ("seconds".to_owned(), json!(seconds))));
         body.extend(note.map(|note| ("note".to_owned(), json!(note))));
-        let call = self.call(Method::PATCH, &format!("/bans/{}", part(id)?))?;
+        let call = self.call(Method::PATCH, &format!("/bans/{id}"))?;
         self.ask(call.body(Value::Object(body))).await
     }
 
@@ -309,8 +309,8 @@ impl Tidings {
     ///
     /// # Errors
     /// [`Error`]
-    pub async fn unban(&self, id: &str) -> Result<(), Error> {
-        let path = format!("/bans/{}", part(id)?);
+    pub async fn unban(&self, id: u64) -> Result<(), Error> {
+        let path = format!("/bans/{id}");
         self.ask_only(self.call(Method::DELETE, &path)?).await
     }
 
@@ -356,14 +356,10 @@ impl Tidings {
     /// # Errors
     /// [`Error`]
     pub async fn revoke_tokens_of(&self, user: &str, not_before: Option<u64>) -> Result<(), Error> {
-        let now = || {
-            SystemTime::now()
-                .duration_since(UNIX_EPOCH)
-                .unwrap_or_default()
-                .as_secs()
-        };
-        let not_before = not_before.unwrap_or_else(now);
-        let body = json!({ "user_id": user, "not_before": not_before });
+        let mut body = json!({ "user_id": user });
+        if let Some(not_before) = not_before {
+            body["not_before"] = json!(not_before);
+        }
         self.ask_only(self.post("/revocations", body)?).await
     }
 

@@ -371,16 +371,19 @@ pub struct HistoryMessage {
 pub struct NewBan {
     /// This user.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub user: Option<String>,
+    pub user_id: Option<String>,
     /// From this channel.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub channel: Option<String>,
     /// An address or a prefix such as `203.0.113.0/24`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub address: Option<String>,
-    /// How long; for ever if not stated.
+    /// How long; for ever if not stated. 0 puts out once, and bans nobody.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub seconds: Option<u64>,
+    /// The same as a time, Unix milliseconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub until_ms: Option<u64>,
     /// For whoever reads the list later.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub note: Option<String>,
@@ -392,21 +395,20 @@ pub struct NewBan {
 /// A ban.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 pub struct Ban {
-    /// Names it in [`unban`](super::Tidings::unban): a number or a text.
-    pub id: Value,
+    /// Names it in [`unban`](super::Tidings::unban). `None` for a ban of the file of apps, which
+    /// `tidings app unban` ends.
+    pub id: Option<u64>,
+    /// Whom.
+    pub user_id: Option<String>,
+    /// Where; everywhere if `None`.
+    pub channel: Option<String>,
+    /// From where.
+    pub address: Option<String>,
+    /// When it ends, Unix milliseconds; never if `None`.
+    pub until_ms: Option<u64>,
     /// All other fields.
     #[serde(flatten)]
     pub more: Map<String, Value>,
-}
-
-impl Ban {
-    /// The id as text.
-    pub fn id(&self) -> String {
-        match &self.id {
-            Value::String(text) => text.clone(),
-            other => other.to_string(),
-        }
-    }
 }
 
 /// What happened in the app.

@@ -87,6 +87,11 @@ fn message(of: &Value) -> Message {
 async fn ask(tidings: &Tidings, call: &str, words: &Words<'_>) -> Result<String, Error> {
     let strs = |texts: &[String]| -> Vec<String> { texts.to_vec() };
     let first = words.arg(0);
+    let id = words
+        .args
+        .first()
+        .and_then(Value::as_u64)
+        .unwrap_or_default();
     Ok(match call {
         "send_to_channel" | "send_to_peer" => {
             let sender = words.option("sender").expect("a sender");
@@ -195,22 +200,23 @@ async fn ask(tidings: &Tidings, call: &str, words: &Words<'_>) -> Result<String,
         "bans" => format!("{:?}", tidings.bans(words.option("cursor")).await?),
         "ban" => {
             let ban = NewBan {
-                user: words.option("user").map(str::to_owned),
+                user_id: words.option("user_id").map(str::to_owned),
                 channel: words.option("channel").map(str::to_owned),
                 address: None,
                 seconds: words.number("seconds"),
+                until_ms: None,
                 note: words.option("note").map(str::to_owned),
                 privileges: words.texts(&words.options["privileges"]),
             };
             let made = tidings.ban(&ban).await?;
-            assert_eq!(made.id(), "7");
+            assert_eq!(made.id, Some(7));
             format!("{made:?}")
         }
         "change_ban" => {
             let (seconds, note) = (words.number("seconds"), words.option("note"));
-            format!("{:?}", tidings.change_ban(first, seconds, note).await?)
+            format!("{:?}", tidings.change_ban(id, seconds, note).await?)
         }
-        "unban" => said(tidings.unban(first).await?),
+        "unban" => said(tidings.unban(id).await?),
         "issue_token" => {
             let ttl = words.number("ttl").and_then(|ttl| u32::try_from(ttl).ok());
             tidings.issue_token(first, ttl).await?
