@@ -37,6 +37,31 @@ fn at_least_one(is_so: bool, option: &str, otherwise: &str) -> Result<(), Failur
     ))
 }
 
+/// Most threads of the API's own port.
+const API_THREADS_MAX: u16 = 64;
+
+/// Threads of the API's own port.
+pub(super) fn api_threads(count: &u16, _name: &str) -> Result<(), Failure> {
+    if (1..=API_THREADS_MAX).contains(count) {
+        return Ok(());
+    }
+    Err(Failure::new(
+        format!("the API cannot run {count} threads"),
+        format!("give --api-threads 1 to {API_THREADS_MAX}, or leave it out for one"),
+    ))
+}
+
+/// What a message to somebody who is offline is answered.
+pub(super) fn api_offline_code(word: &String, _name: &str) -> Result<(), Failure> {
+    if ["message_offline", "peer_offline"].contains(&word.as_str()) {
+        return Ok(());
+    }
+    Err(Failure::new(
+        format!("{word:?} is no word for a receiver who is offline"),
+        "give --api-offline-code message_offline or peer_offline",
+    ))
+}
+
 /// Hubs of a node.
 pub(super) fn hubs(count: &u16, _name: &str) -> Result<(), Failure> {
     if (1..=HUBS_MAX).contains(count) {

@@ -5,6 +5,7 @@
 mod apps;
 mod checks;
 mod file;
+mod keys;
 mod resolve;
 pub(crate) mod values;
 mod variables;
@@ -13,7 +14,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use serde::{Deserialize, Deserializer};
-use tidings_server::{Limits, MediaConfig};
+use tidings_server::{Limits, MediaConfig, Rates};
 
 pub(crate) use self::apps::AppSource;
 pub(crate) use self::resolve::parse_origins;
@@ -94,6 +95,36 @@ settings! {
     /// [default: none]
     #[arg(env = "TIDINGS_ADMIN_LISTEN", value_name = "ADDRESS:PORT")]
     admin_listen: Listen;
+
+    /// Address and port for the server-side API alone, with threads of its own and HTTP/2 also
+    /// without TLS [default: none, it is served at --listen]
+    #[arg(env = "TIDINGS_API_LISTEN", value_name = "ADDRESS:PORT")]
+    api_listen: Listen;
+
+    /// Threads of --api-listen [default: 1]
+    #[arg(env = "TIDINGS_API_THREADS", value_name = "NUMBER")]
+    api_threads: u16 = 1_u16 => checks::api_threads;
+
+    /// How often the backends of one app may call the server-side API, all together [default:
+    /// 500/1s]
+    #[arg(env = "TIDINGS_API_RATE", value_name = "CALLS/TIME")]
+    api_rate: RateValue = RateValue(Rates::default().calls);
+
+    /// What the hosted service's calls are answered about a receiver who is offline:
+    /// message_offline or, for callers of the old spelling, peer_offline [default: message_offline]
+    #[arg(env = "TIDINGS_API_OFFLINE_CODE", value_name = "WORD")]
+    api_offline_code: String = "message_offline".to_owned() => checks::api_offline_code;
+
+    /// API key with the role admin, tdk_ID_SECRET, beside those that are stored; repeat for more.
+    /// Give it by the variable or the file: options show in process lists
+    #[arg(
+        env = "TIDINGS_API_KEY",
+        value_name = "KEY",
+        value_delimiter = ',',
+        hide_env_values = true
+    )]
+    #[serde(default, deserialize_with = "one_or_many")]
+    api_key: Vec<String>;
 
     /// Directory for offline messages, attributes and uploaded files; created if missing [default:
     /// ./tidings-data]
@@ -302,6 +333,11 @@ impl Settings {
     /// Whether every app id is accepted.
     pub(crate) fn is_dev(&self) -> bool {
         self.dev().0
+    }
+
+    /// Whether the settings give keys of the API.
+    pub(crate) fn has_api_keys(&self) -> bool {
+        self.api_key.iter().flatten().next().is_some()
     }
 
     /// What to log, and where.

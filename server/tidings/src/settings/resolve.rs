@@ -1,15 +1,20 @@
 //! From settings to the server's configuration.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tidings_server::{
-    AppRules, DiskReserve, Limits, MediaConfig, NameRule, Network, NetworkError, OriginError,
-    OriginPattern, Origins, ServerConfig, StoreConfig, TlsFiles, UserId,
+    ApiConfig, ApiSettings, AppRules, DiskReserve, FixedKeys, Limits, MediaConfig, NameRule,
+    Network, NetworkError, OriginError, OriginPattern, Origins, Rates, ServerConfig, StoreConfig,
+    TlsFiles, UserId,
 };
+
+use tidings_server::registry::NoRegistry;
 
 use super::Settings;
 use super::checks::{DAY, SECOND};
+use super::keys::read_key;
 use crate::failure::Failure;
 
 impl Settings {
@@ -28,6 +33,8 @@ impl Settings {
         config.memory_max = self.memory_max.map(|size| size.0);
         config.drain_window_ms = milliseconds(self.drain_window().of(SECOND));
         config.limits = self.limits();
+        config.api = self.api()?;
+        self.check_api_exposure(&config)?;
         config.legacy.enabled = self.legacy().0;
         config.legacy.public_url = self.legacy_public_url()?;
         config.legacy.rules = self.checked_legacy_rules()?;
@@ -57,6 +64,49 @@ impl Settings {
             ),
             "give --tls-cert and --tls-key, or --insecure if a proxy in front terminates TLS",
         ))
+    }
+
+    /// The same of the API's own port, which shows keys.
+    fn check_api_exposure(&self, config: &ServerConfig) -> Result<(), Failure> {
+        let Some(listen) = config.api.listen else {
+            return Ok(());
+        };
+        if is_loopback(listen.ip()) || config.tls.is_some() || self.insecure().0 {
+            return Ok(());
+        }
+        Err(Failure::new(
+            format!(
+                "{listen}, where the API listens, can be reached from other machines, but there is no TLS: keys \
+                 could be read in transit"
+            ),
+            "give --tls-cert and --tls-key, or --insecure if a proxy in front terminates TLS",
+        ))
+    }
+
+    fn api(&self) -> Result<ApiConfig, Failure> {
+        let code = match self.api_offline_code().as_str() {
+            "peer_offline" => "peer_offline",
+            _ => "message_offline",
+        };
+        let keys: Result<Vec<_>, Failure> = self
+            .api_key
+            .iter()
+            .flatten()
+            .map(|key| read_key(key))
+            .collect();
+        Ok(ApiConfig {
+            registry: Arc::new(NoRegistry),
+            listen: self.api_listen.map(|listen| listen.0),
+            threads: self.api_threads(),
+            keys: Arc::new(FixedKeys(keys?)),
+            settings: ApiSettings {
+                rates: Rates {
+                    calls: self.api_rate().0,
+                    ..Rates::default()
+                },
+                offline_code: code,
+            },
+        })
     }
 
     fn proxies(&self) -> Result<Vec<Network>, Failure> {

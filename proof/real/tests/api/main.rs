@@ -1,0 +1,6 @@
+//! The server-side API of the real program: a test per row of rest 2 to 5 and 12, field by field, on one hub and on
+//! four.
+
+mod hosted;
+mod http;
+mod world;
