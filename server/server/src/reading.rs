@@ -395,6 +395,9 @@ impl Worker {
         if work == 0 || !connection.is_open() || !self.connections.lanes.has_rates(lane) {
             return;
         }
+        if connection.flags.is_service {
+            return;
+        }
         let Some(connection) = self.connections.get(slot) else {
             return;
         };

@@ -54,6 +54,7 @@ impl Chaos {
             self.check_history(channel);
         }
         self.advance(15_000);
+        self.check_outside();
         // Order: from here on, nobody is the client that has sent, or been called.
         self.invitations.judge(self.world.is_disk_broken());
         self.check_inboxes();
