@@ -60,9 +60,18 @@ const portrait = (wall, hair, skin, shirt) => (context) =>
 const server = await Server.start();
 const browser = await launch();
 try {
-  const arrive = (name, hash, prepare) => Person.arrive(browser, server.origin, name, { hash, prepare });
-  const erin = await arrive('erin', '#/people/frank', portrait('#6f9aa0', '#3b2a20', '#e2b08c', '#f3efe6'));
-  const frank = await arrive('frank', '#/people/erin', portrait('#c9a227', '#20242a', '#b97f5b', '#27536b'));
+  const arrive = (name, hash, prepare) =>
+    Person.arrive(browser, server.origin, name, { hash, prepare });
+  const erin = await arrive(
+    'erin',
+    '#/people/frank',
+    portrait('#6f9aa0', '#3b2a20', '#e2b08c', '#f3efe6'),
+  );
+  const frank = await arrive(
+    'frank',
+    '#/people/erin',
+    portrait('#c9a227', '#20242a', '#b97f5b', '#27536b'),
+  );
   const gina = await arrive('gina', '#/channels/harbour');
   await erin.joins('harbour');
   await erin.adds('dave');
@@ -72,7 +81,11 @@ try {
   const chooser = frank.page.waitForEvent('filechooser');
   await frank.page.getByRole('button', { name: 'Send a picture' }).click();
   await (await chooser).setFiles(await harbourPicture(frank.page));
-  await frank.page.getByRole('listitem').filter({ hasText: 'delivered' }).getByRole('img').waitFor();
+  await frank.page
+    .getByRole('listitem')
+    .filter({ hasText: 'delivered' })
+    .getByRole('img')
+    .waitFor();
   await erin.writes('Lovely. I have moved our group to two.');
   await frank.sees('erin', 'moved our group');
   await erin.sees('frank', 'moved our group', 'delivered');

@@ -2,7 +2,8 @@ import { readdirSync } from 'node:fs';
 import { defineConfig } from 'vite';
 
 /** The built page loads nothing from anywhere else, and the browser is told so. */
-const POLICY = "default-src 'self'; img-src 'self' data: blob:; base-uri 'none'; form-action 'self'";
+const POLICY =
+  "default-src 'self'; img-src 'self' data: blob:; base-uri 'none'; form-action 'self'";
 
 /** Every page of this folder. */
 const PAGES = readdirSync(import.meta.dirname).filter((name) => name.endsWith('.html'));

@@ -25,9 +25,16 @@ await build({
       formats: ['es', 'cjs'],
       fileName: (format) => (format === 'es' ? 'index.mjs' : 'index.js'),
     },
-    rolldownOptions: { transform, external: ['react', '@tidings/rtm'], output: { exports: 'named' } },
+    rolldownOptions: {
+      transform,
+      external: ['react', '@tidings/rtm'],
+      output: { exports: 'named' },
+    },
   },
 });
-const tsc = join(dirname(createRequire(import.meta.url).resolve('typescript/package.json')), 'bin/tsc');
+const tsc = join(
+  dirname(createRequire(import.meta.url).resolve('typescript/package.json')),
+  'bin/tsc',
+);
 execFileSync(process.execPath, [tsc, '-p', root], { stdio: 'inherit' });
 await copyFile(join(dist, 'index.d.ts'), join(dist, 'index.d.mts'));

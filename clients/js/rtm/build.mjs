@@ -57,7 +57,10 @@ async function bundle({ entry, file, format, name, isMinified }) {
   const code = await readFile(path, 'utf8');
   // The length of what stands before the import in its line stays, so the source map stays right
   // for everything but the rest of this one expression.
-  const kept = code.replace(/\bimport\(\s*(?:\/\*[^*]*\*\/\s*)*([\w$]+)\s*\)/g, `import(${IGNORE} $1)`);
+  const kept = code.replace(
+    /\bimport\(\s*(?:\/\*[^*]*\*\/\s*)*([\w$]+)\s*\)/g,
+    `import(${IGNORE} $1)`,
+  );
   if (kept !== code) await writeFile(path, kept);
 }
 
@@ -77,12 +80,16 @@ async function typings() {
   await writeFile(join(dist, 'index.d.mts'), module);
   await writeFile(join(dist, 'index.d.ts'), module);
   const common = module.slice(0, module.indexOf('export default AgoraRTM;'));
-  await writeFile(join(dist, 'index.d.cts'), `${common}export = AgoraRTM;\nexport as namespace AgoraRTM;\n`);
+  await writeFile(
+    join(dist, 'index.d.cts'),
+    `${common}export = AgoraRTM;\nexport as namespace AgoraRTM;\n`,
+  );
   const codes = await readFile(join(root, '../core/src/generated/codes.ts'), 'utf8');
   const table = codes.slice(codes.indexOf('RTM_ERROR_CODES = {'));
   const constants = [...table.matchAll(/^ {2}(\w+): (\d+),$/gm)];
   const members = constants.map(([, name, value]) => `  const ${name}: ${value};\n`);
-  const head = '/** Numeric constants of the RTM 1.x API: what `code` of an error means, by method. */\n';
+  const head =
+    '/** Numeric constants of the RTM 1.x API: what `code` of an error means, by method. */\n';
   const names = constants.map(([, name]) => name);
   await writeFile(
     join(dist, 'error-code.mjs'),
@@ -103,18 +110,43 @@ async function checkSize() {
   const code = await readFile(join(dist, 'tidings-rtm.umd.js'));
   const { length: size } = await promisify(zopfli.gzip)(code, { numiterations: 15 });
   if (size <= UMD_BYTES_MAX) return;
-  throw new Error(`dist/tidings-rtm.umd.js has ${size} bytes compressed, at most ${UMD_BYTES_MAX} are allowed`);
+  throw new Error(
+    `dist/tidings-rtm.umd.js has ${size} bytes compressed, at most ${UMD_BYTES_MAX} are allowed`,
+  );
 }
 
 await rm(dist, { recursive: true, force: true });
 await mkdir(dist);
 await bundle({ entry: 'src/index.ts', file: 'index.mjs', format: 'es', isMinified: false });
-await bundle({ entry: 'src/umd.ts', file: 'tidings-rtm.umd.js', format: 'umd', name: 'AgoraRTM', isMinified: true });
-await bundle({ entry: 'src/node-socket.ts', file: 'node-socket.mjs', format: 'es', isMinified: false });
-await bundle({ entry: 'src/error-code.ts', file: 'error-code.js', format: 'umd', name: 'RtmErrorCode', isMinified: true });
+await bundle({
+  entry: 'src/umd.ts',
+  file: 'tidings-rtm.umd.js',
+  format: 'umd',
+  name: 'AgoraRTM',
+  isMinified: true,
+});
+await bundle({
+  entry: 'src/node-socket.ts',
+  file: 'node-socket.mjs',
+  format: 'es',
+  isMinified: false,
+});
+await bundle({
+  entry: 'src/error-code.ts',
+  file: 'error-code.js',
+  format: 'umd',
+  name: 'RtmErrorCode',
+  isMinified: true,
+});
 // The package is "commonjs": what ends in .js is for `require`, what ends in .mjs for `import`.
-await writeFile(join(dist, 'index.js'), "'use strict';\nmodule.exports = require('./tidings-rtm.umd.js');\n");
+await writeFile(
+  join(dist, 'index.js'),
+  "'use strict';\nmodule.exports = require('./tidings-rtm.umd.js');\n",
+);
 // The global that the original bundle leaves behind, on which programs built with an old Babel preset rely.
-await copyFile(createRequire(import.meta.url).resolve('regenerator-runtime/runtime'), join(dist, 'regenerator-runtime.js'));
+await copyFile(
+  createRequire(import.meta.url).resolve('regenerator-runtime/runtime'),
+  join(dist, 'regenerator-runtime.js'),
+);
 await typings();
 await checkSize();

@@ -19,14 +19,22 @@ const HASH_DIGITS = 16;
 const MODIFIED = new Date('1985-10-26T08:15:00Z');
 
 const [out, ...folders] = process.argv.slice(2).map((path) => resolve(path));
-if (out === undefined || folders.length === 0) throw new Error('usage: node pack.mjs OUT FOLDER...');
+if (out === undefined || folders.length === 0)
+  throw new Error('usage: node pack.mjs OUT FOLDER...');
 
-const digest = (algorithm, content) => `${algorithm}-${createHash(algorithm).update(content).digest('base64')}`;
+const digest = (algorithm, content) =>
+  `${algorithm}-${createHash(algorithm).update(content).digest('base64')}`;
 
 /** The files that npm would take, in the order of their names. */
 function filesOf(folder) {
   const words = ['pack', '--dry-run', '--json', '--ignore-scripts'];
-  const [{ files }] = JSON.parse(execFileSync('npm', words, { cwd: folder, encoding: 'utf8', stdio: ['ignore', 'pipe', 'inherit'] }));
+  const [{ files }] = JSON.parse(
+    execFileSync('npm', words, {
+      cwd: folder,
+      encoding: 'utf8',
+      stdio: ['ignore', 'pipe', 'inherit'],
+    }),
+  );
   return files.map(({ path }) => path).sort();
 }
 
@@ -34,7 +42,10 @@ async function archiveOf(folder) {
   const tar = pack();
   for (const path of filesOf(folder)) {
     // Neither the owner nor the mode that a file happens to have here.
-    tar.entry({ name: `package/${path}`, mode: 0o644, mtime: MODIFIED }, await readFile(join(folder, path)));
+    tar.entry(
+      { name: `package/${path}`, mode: 0o644, mtime: MODIFIED },
+      await readFile(join(folder, path)),
+    );
   }
   tar.finalize();
   // The compressor of the platform differs from version to version.
@@ -51,7 +62,11 @@ for (const folder of folders) {
   const file = `${stem}-${version}.tgz`;
   await writeFile(join(out, file), archive);
   await writeFile(join(out, `${stem}.tgz`), archive);
-  const entry = { name, version, archive: { file, bytes: archive.length, integrity: digest('sha512', archive) } };
+  const entry = {
+    name,
+    version,
+    archive: { file, bytes: archive.length, integrity: digest('sha512', archive) },
+  };
   if (unpkg !== undefined) {
     const script = await readFile(join(folder, unpkg));
     const hash = createHash('sha256').update(script).digest('hex').slice(0, HASH_DIGITS);
@@ -61,7 +76,12 @@ for (const folder of folders) {
     const compressed = await promisify(zopfli.gzip)(script, { numiterations: 15 });
     await writeFile(join(out, `${named}.gz`), compressed);
     await writeFile(join(folder, `${unpkg}.gz`), compressed);
-    entry.script = { file: named, latest: basename(unpkg), bytes: script.length, integrity: digest('sha384', script) };
+    entry.script = {
+      file: named,
+      latest: basename(unpkg),
+      bytes: script.length,
+      integrity: digest('sha384', script),
+    };
   }
   packages.push(entry);
 }

@@ -27,12 +27,19 @@ async function bundle({ entry, file, format, isMinified }) {
       sourcemap: true,
       minify: isMinified ? 'oxc' : false,
       lib: { entry: join(root, entry), formats: [format], name: 'Signal', fileName: () => file },
-      rolldownOptions: { transform, external: ['ws'], output: { exports: format === 'umd' ? 'default' : 'named' } },
+      rolldownOptions: {
+        transform,
+        external: ['ws'],
+        output: { exports: format === 'umd' ? 'default' : 'named' },
+      },
     },
   });
   const path = join(dist, file);
   const code = await readFile(path, 'utf8');
-  const kept = code.replace(/\bimport\(\s*(?:\/\*[^*]*\*\/\s*)*([\w$]+|`ws`|"ws"|'ws')\s*\)/g, `import(${IGNORE} $1)`);
+  const kept = code.replace(
+    /\bimport\(\s*(?:\/\*[^*]*\*\/\s*)*([\w$]+|`ws`|"ws"|'ws')\s*\)/g,
+    `import(${IGNORE} $1)`,
+  );
   if (kept !== code) await writeFile(path, kept);
 }
 
@@ -45,15 +52,24 @@ async function typings() {
 }
 
 async function checkSize() {
-  const size = gzipSync(await readFile(join(dist, 'tidings-signaling.umd.js')), { level: 9 }).length;
+  const size = gzipSync(await readFile(join(dist, 'tidings-signaling.umd.js')), {
+    level: 9,
+  }).length;
   if (size <= UMD_BYTES_MAX) return;
-  throw new Error(`dist/tidings-signaling.umd.js has ${size} bytes compressed, at most ${UMD_BYTES_MAX} are allowed`);
+  throw new Error(
+    `dist/tidings-signaling.umd.js has ${size} bytes compressed, at most ${UMD_BYTES_MAX} are allowed`,
+  );
 }
 
 await rm(dist, { recursive: true, force: true });
 await mkdir(dist);
 await bundle({ entry: 'src/index.ts', file: 'signaling.mjs', format: 'es', isMinified: false });
-await bundle({ entry: 'src/umd.ts', file: 'tidings-signaling.umd.js', format: 'umd', isMinified: true });
+await bundle({
+  entry: 'src/umd.ts',
+  file: 'tidings-signaling.umd.js',
+  format: 'umd',
+  isMinified: true,
+});
 await copyFile(join(dist, 'signaling.mjs'), join(dist, 'index.mjs'));
 await rm(join(dist, 'signaling.mjs'));
 await typings();

@@ -5,7 +5,10 @@ const SEEN_WITHIN_MS = 15_000;
 
 /** The panel of the call: with somebody, or of somebody who is calling. */
 const callOf = (person, name) =>
-  person.page.getByRole('region', { name: name.endsWith(' is calling') ? name : `Call with ${name}`, exact: true });
+  person.page.getByRole('region', {
+    name: name.endsWith(' is calling') ? name : `Call with ${name}`,
+    exact: true,
+  });
 
 /** From the open conversation with `name`. */
 export async function calls(person, name, kind = 'video') {
@@ -79,7 +82,10 @@ export async function seesMoving(person) {
   assert.ok(after.width > 0, `${person.name} sees a picture of no width`);
   assert.ok(next >= 5, `${person.name} was shown ${next} frames`);
   assert.ok(after.time > before.time, `${person.name}'s picture stands still at ${after.time} s`);
-  assert.ok(after.played > before.played, `${person.name}'s picture has ${after.played} frames and no more`);
+  assert.ok(
+    after.played > before.played,
+    `${person.name}'s picture has ${after.played} frames and no more`,
+  );
 }
 
 /** Resolves when the other is heard (`true`) or is silent for longer than the fake microphone is between two beeps. */
@@ -89,7 +95,9 @@ export async function hears(person, isHeard) {
     loudest.push(await loudnessOf(person));
     if (isHeard ? loudest.at(-1) > 0.01 : loudest.at(-1) < 0.001) return;
   }
-  assert.fail(`${person.name} should hear ${isHeard ? 'something' : 'nothing'}; the loudest were ${loudest.join(', ')}`);
+  assert.fail(
+    `${person.name} should hear ${isHeard ? 'something' : 'nothing'}; the loudest were ${loudest.join(', ')}`,
+  );
 }
 
 /** How loud the other is, at most, within one and a half seconds. 0 is silence. */
@@ -98,11 +106,13 @@ async function loudnessOf(person) {
     const audio = new AudioContext();
     await audio.resume();
     const analyser = audio.createAnalyser();
-    audio.createMediaStreamSource(new MediaStream(video.srcObject.getAudioTracks())).connect(analyser);
+    audio
+      .createMediaStreamSource(new MediaStream(video.srcObject.getAudioTracks()))
+      .connect(analyser);
     const samples = new Float32Array(analyser.fftSize);
     let loudest = 0;
     // The fake microphone beeps once a second.
-    for (const end = performance.now() + 1500; performance.now() < end; ) {
+    for (const end = performance.now() + 1500; performance.now() < end;) {
       await new Promise(requestAnimationFrame);
       analyser.getFloatTimeDomainData(samples);
       loudest = Math.max(loudest, ...samples.map(Math.abs));
@@ -130,7 +140,7 @@ export async function listenToSpeaker(context) {
 /** Resolves when the page makes a sound, rejects when it is silent for five seconds. */
 export async function hearsRing(person) {
   const loudest = await person.page.evaluate(async () => {
-    for (const end = performance.now() + 5000; performance.now() < end; ) {
+    for (const end = performance.now() + 5000; performance.now() < end;) {
       await new Promise(requestAnimationFrame);
       for (const analyser of window.speakers ?? []) {
         const samples = new Float32Array(analyser.fftSize);
@@ -148,7 +158,9 @@ export async function hearsRing(person) {
 export async function watchForFirstFrame(person) {
   const handle = await person.page.evaluateHandle(() => {
     const video = document.getElementById('remote-video');
-    return { at: new Promise((resolve) => video.requestVideoFrameCallback(() => resolve(Date.now()))) };
+    return {
+      at: new Promise((resolve) => video.requestVideoFrameCallback(() => resolve(Date.now()))),
+    };
   });
   return async () => handle.evaluate(({ at }) => at);
 }

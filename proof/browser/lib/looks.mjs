@@ -13,7 +13,8 @@ const SCHEMES = ['light', 'dark'];
 
 let folder;
 async function screenshotFolder() {
-  folder ??= process.env['E2E_SCREENSHOTS'] ?? (await mkdtemp(join(tmpdir(), 'tidings-e2e-screenshots-')));
+  folder ??=
+    process.env['E2E_SCREENSHOTS'] ?? (await mkdtemp(join(tmpdir(), 'tidings-e2e-screenshots-')));
   await mkdir(folder, { recursive: true });
   return folder;
 }
@@ -29,7 +30,8 @@ export async function look(page, state, { sizes = SIZES, grave = false, access =
       await page.screenshot({ path: join(await screenshotFolder(), `${name}.png`) });
       await checkWidth(page, name);
       // Each size and each scheme once: contrast is a matter of the scheme, everything else of the size.
-      if (access && (size === sizes[0]) === (colorScheme === SCHEMES[0])) await checkAccess(page, name, grave);
+      if (access && (size === sizes[0]) === (colorScheme === SCHEMES[0]))
+        await checkAccess(page, name, grave);
     }
   }
   await page.setViewportSize(before);
@@ -37,19 +39,30 @@ export async function look(page, state, { sizes = SIZES, grave = false, access =
 }
 
 async function checkWidth(page, name) {
-  const [content, window] = await page.evaluate(() => [document.documentElement.scrollWidth, innerWidth]);
-  assert.ok(content <= window, `${name}: the page is ${content} px wide in a window of ${window} px`);
+  const [content, window] = await page.evaluate(() => [
+    document.documentElement.scrollWidth,
+    innerWidth,
+  ]);
+  assert.ok(
+    content <= window,
+    `${name}: the page is ${content} px wide in a window of ${window} px`,
+  );
 }
 
 /** WCAG 2.2 A and AA, as far as a program can tell, contrast included. */
 async function checkAccess(page, name, grave) {
   await page.evaluate(axe.source);
   const { violations } = await page.evaluate(() =>
-    window.axe.run({ runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice'] }),
+    window.axe.run({
+      runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice'],
+    }),
   );
-  const counted = violations.filter(({ impact }) => !grave || ['serious', 'critical'].includes(impact));
+  const counted = violations.filter(
+    ({ impact }) => !grave || ['serious', 'critical'].includes(impact),
+  );
   const found = counted.map(
-    ({ id, help, nodes }) => `${id}: ${help}\n  ${nodes.map(({ html, failureSummary }) => `${html}\n    ${failureSummary}`).join('\n  ')}`,
+    ({ id, help, nodes }) =>
+      `${id}: ${help}\n  ${nodes.map(({ html, failureSummary }) => `${html}\n    ${failureSummary}`).join('\n  ')}`,
   );
   assert.deepEqual(found, [], `${name} is not accessible`);
 }

@@ -10,10 +10,13 @@ const TOO_OFTEN = 5;
 export async function store({ origin, from, to, count, history = false }) {
   const client = AgoraRTM.createInstance(APP_ID, { endpoint: origin });
   await client.login({ uid: from });
-  for (let number = 1; number <= count; ) {
+  for (let number = 1; number <= count;) {
     const message = { text: `message ${number}` };
     try {
-      await client.sendMessageToPeer(message, to, { enableOfflineMessaging: !history, enableHistoricalMessaging: history });
+      await client.sendMessageToPeer(message, to, {
+        enableOfflineMessaging: !history,
+        enableHistoricalMessaging: history,
+      });
       number++;
     } catch (error) {
       // Over the rate: the same message once more, until its turn has come.

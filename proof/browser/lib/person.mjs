@@ -103,12 +103,16 @@ export class Person {
   /** A message in a conversation; `also` is what stands beside it, such as its receipt. */
   async sees(title, text, also = '') {
     const message = this.#log(title).getByRole('listitem').filter({ hasText: text });
-    await (also === '' ? message : message.filter({ hasText: also })).first().waitFor({ state: 'attached' });
+    await (also === '' ? message : message.filter({ hasText: also }))
+      .first()
+      .waitFor({ state: 'attached' });
     return message;
   }
 
   async seesPresence(name, state, withinMs = SEEN_WITHIN_MS) {
-    const link = this.page.getByRole('list').getByRole('link', { name: new RegExp(`^${name} ${state}`) });
+    const link = this.page
+      .getByRole('list')
+      .getByRole('link', { name: new RegExp(`^${name} ${state}`) });
     await link.waitFor({ timeout: withinMs });
   }
 
@@ -116,7 +120,8 @@ export class Person {
     const members = this.page.getByRole('complementary', { name: /members?$/ });
     const count = names.length === 1 ? '1 member' : `${names.length} members`;
     await members.getByRole('heading', { name: count, exact: true }).waitFor();
-    for (const name of names) await members.getByRole('listitem').filter({ hasText: name }).waitFor();
+    for (const name of names)
+      await members.getByRole('listitem').filter({ hasText: name }).waitFor();
     assert.equal(await members.getByRole('listitem').count(), names.length);
   }
 
@@ -136,7 +141,11 @@ export class Person {
   }
 
   #log(title) {
-    return this.page.getByRole('log', { name: `Messages with ${title}`, exact: true, includeHidden: true });
+    return this.page.getByRole('log', {
+      name: `Messages with ${title}`,
+      exact: true,
+      includeHidden: true,
+    });
   }
 
   #listOf(title) {

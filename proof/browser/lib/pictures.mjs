@@ -15,11 +15,15 @@ export async function harbourPicture(page) {
     pen.beginPath();
     pen.arc(1180, 300, 90, 0, 7);
     pen.fill();
-    for (const [colour, base, height] of [['#7fa3a6', 560, 190], ['#557f83', 570, 120]]) {
+    for (const [colour, base, height] of [
+      ['#7fa3a6', 560, 190],
+      ['#557f83', 570, 120],
+    ]) {
       pen.fillStyle = colour;
       pen.beginPath();
       pen.moveTo(0, base);
-      for (let x = 0; x <= 1600; x += 20) pen.lineTo(x, base - height * Math.abs(Math.sin(x / (height * 1.9))));
+      for (let x = 0; x <= 1600; x += 20)
+        pen.lineTo(x, base - height * Math.abs(Math.sin(x / (height * 1.9))));
       pen.lineTo(1600, base);
       pen.fill();
     }

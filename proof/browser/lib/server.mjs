@@ -30,9 +30,10 @@ export class Server {
   static async start() {
     const server = new Server();
     const program = programPath();
-    const missing = [[program, 'cargo build -p tidings'], ...PARTS.map(([path, how]) => [join(ROOT, path), how])].filter(
-      ([path]) => !existsSync(path),
-    );
+    const missing = [
+      [program, 'cargo build -p tidings'],
+      ...PARTS.map(([path, how]) => [join(ROOT, path), how]),
+    ].filter(([path]) => !existsSync(path));
     if (missing.length > 0) {
       throw new Error(missing.map(([path, how]) => `there is no ${path}; run ${how}`).join('\n'));
     }
@@ -51,7 +52,8 @@ export class Server {
     const running = this.#process;
     if (!running) return;
     this.#process = undefined;
-    const ended = running.exitCode === null && running.signalCode === null ? once(running, 'exit') : undefined;
+    const ended =
+      running.exitCode === null && running.signalCode === null ? once(running, 'exit') : undefined;
     running.kill('SIGKILL');
     await ended;
   }
@@ -67,13 +69,27 @@ export class Server {
   }
 
   async #run(listen) {
-    const options = ['serve', '--dev', '--hubs', '2', '--disk-reserve', '0', '--listen', listen, '--data-dir', this.#dataDir];
+    const options = [
+      'serve',
+      '--dev',
+      '--hubs',
+      '2',
+      '--disk-reserve',
+      '0',
+      '--listen',
+      listen,
+      '--data-dir',
+      this.#dataDir,
+    ];
     const started = spawn(programPath(), options, { stdio: ['ignore', 'pipe', 'pipe'] });
     this.#process = started;
     createInterface({ input: started.stderr }).on('line', (line) => this.#note(line));
     const lines = createInterface({ input: started.stdout });
     const address = await new Promise((resolve, reject) => {
-      const timer = setTimeout(() => fail(`was not ready within ${READY_WITHIN_MS} ms`), READY_WITHIN_MS);
+      const timer = setTimeout(
+        () => fail(`was not ready within ${READY_WITHIN_MS} ms`),
+        READY_WITHIN_MS,
+      );
       const fail = (what) => {
         clearTimeout(timer);
         reject(new Error(`the server ${what}; its last lines:\n${this.#log.join('\n')}`));

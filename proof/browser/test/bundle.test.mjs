@@ -36,7 +36,8 @@ async function conversation([appId, endpoint]) {
   const eva = AgoraRTM.createInstance(appId, { endpoint });
   const finn = AgoraRTM.createInstance(appId, { endpoint });
   await Promise.all([eva.login({ uid: 'eva' }), finn.login({ uid: 'finn' })]);
-  const next = (source, event) => new Promise((resolve) => source.once(event, (...args) => resolve(args)));
+  const next = (source, event) =>
+    new Promise((resolve) => source.once(event, (...args) => resolve(args)));
 
   const fromPeer = next(finn, 'MessageFromPeer');
   const receipt = await eva.sendMessageToPeer({ text: 'Hello Finn' }, 'finn');

@@ -21,7 +21,8 @@ after(async () => {
 const both = (people, does) => Promise.all(people.map(does));
 
 async function pair(first, second) {
-  const arrive = (name, peer) => Person.arrive(browser, server.origin, name, { hash: `#/people/${peer}` });
+  const arrive = (name, peer) =>
+    Person.arrive(browser, server.origin, name, { hash: `#/people/${peer}` });
   const people = [await arrive(first, second), await arrive(second, first)];
   await people[0].seesPresence(second, 'online');
   await people[1].seesPresence(first, 'online');
@@ -43,7 +44,9 @@ test('a video call, from its ring to its end', async () => {
   await presses(noah, 'Camera off');
   await presses(noah, 'Mute');
   await seesInCall(maya, 'noah', 'noah is muted.');
-  await both(people, ({ page }) => look(page, page === maya.page ? 'call-peer-muted' : 'call-muted'));
+  await both(people, ({ page }) =>
+    look(page, page === maya.page ? 'call-peer-muted' : 'call-muted'),
+  );
   await server.kill();
   try {
     await maya.seesConnection('RECONNECTING');
@@ -73,7 +76,8 @@ test('a voice call', async () => {
 test('a browser that gives no microphone: the page says what to do, and nobody is rung', async () => {
   const [quin, rosa] = await pair('quin', 'rosa');
   await quin.page.evaluate(() => {
-    navigator.mediaDevices.getUserMedia = () => Promise.reject(new DOMException('no', 'NotAllowedError'));
+    navigator.mediaDevices.getUserMedia = () =>
+      Promise.reject(new DOMException('no', 'NotAllowedError'));
   });
   await calls(quin, 'rosa');
   await quin.seesNotice('Allow it beside the address, and call again.');
@@ -127,7 +131,10 @@ test('everything can be done by keyboard alone: log in, write, join, raise a han
 
   // Tom is writing: his keys go on into his message until he asks for the call.
   await tom.page.keyboard.type('Hi s');
-  assert.equal(await tom.page.getByRole('textbox', { name: 'Message to sara' }).inputValue(), 'Hi s');
+  assert.equal(
+    await tom.page.getByRole('textbox', { name: 'Message to sara' }).inputValue(),
+    'Hi s',
+  );
   await tom.page.keyboard.press('F6');
   await tabTo(tom.page, 'button', 'Accept');
   await tom.page.keyboard.press('Enter');

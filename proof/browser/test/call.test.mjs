@@ -42,8 +42,16 @@ const both = (people, does) => Promise.all(people.map(does));
 /** Two people, each with the other's conversation open. */
 async function pair(first, second) {
   const people = [];
-  for (const [name, other] of [[first, second], [second, first]]) {
-    people.push(await Person.arrive(browser, server.origin, name, { hash: `#/people/${other}`, prepare: listenToSpeaker }));
+  for (const [name, other] of [
+    [first, second],
+    [second, first],
+  ]) {
+    people.push(
+      await Person.arrive(browser, server.origin, name, {
+        hash: `#/people/${other}`,
+        prepare: listenToSpeaker,
+      }),
+    );
   }
   await people[0].seesPresence(second, 'online');
   await people[1].seesPresence(first, 'online');
@@ -69,7 +77,9 @@ async function timeToFirstFrame(caller, callee, t) {
   const rang = Date.now() - started;
   await presses(callee, 'Accept');
   const [atCaller, atCallee] = await both(firstFrames, async (frame) => (await frame()) - started);
-  t.diagnostic(`after the caller's click: ring ${rang} ms, first frame at the caller ${atCaller} ms, at the callee ${atCallee} ms`);
+  t.diagnostic(
+    `after the caller's click: ring ${rang} ms, first frame at the caller ${atCaller} ms, at the callee ${atCallee} ms`,
+  );
   return Math.max(atCaller, atCallee);
 }
 
@@ -87,7 +97,10 @@ test('a video call: both see and hear each other within two seconds of the ring,
     waits.push(await timeToFirstFrame(alice, bob, t));
   }
   const shortest = Math.min(...waits);
-  assert.ok(shortest < within, `they waited ${shortest} ms for a picture, at best; ${within} ms would be enough`);
+  assert.ok(
+    shortest < within,
+    `they waited ${shortest} ms for a picture, at best; ${within} ms would be enough`,
+  );
   await both(people, seesMoving);
   await both(people, (person) => hears(person, true));
 
@@ -187,7 +200,8 @@ test('the call goes on when the server is killed, and the chat when it is back',
   // A server of its own: the others' calls are not to be disturbed.
   const other = await Server.start();
   try {
-    const arrive = (name, peer) => Person.arrive(browser, other.origin, name, { hash: `#/people/${peer}` });
+    const arrive = (name, peer) =>
+      Person.arrive(browser, other.origin, name, { hash: `#/people/${peer}` });
     const people = [await arrive('nina', 'otto'), await arrive('otto', 'nina')];
     const [nina, otto] = people;
     await nina.seesPresence('otto', 'online');
@@ -236,7 +250,11 @@ test('the call goes on when the server is killed, and the chat when it is back',
 test('a call that nobody answers ends by itself on both sides, one to somebody who is away too', async () => {
   const { xena, yuri, zoe } = unanswered;
   const withinMs = 65_000;
-  await Promise.all([seesNoCall(zoe, withinMs), seesNoCall(xena, withinMs), seesNoCall(yuri, withinMs)]);
+  await Promise.all([
+    seesNoCall(zoe, withinMs),
+    seesNoCall(xena, withinMs),
+    seesNoCall(yuri, withinMs),
+  ]);
   await zoe.sees('nobody', 'nobody is not here. Write a message instead');
   await xena.sees('yuri', 'yuri did not answer.');
   await yuri.sees('xena', 'You missed a call from xena.');

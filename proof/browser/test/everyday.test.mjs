@@ -21,7 +21,8 @@ after(async () => {
   await server?.stop();
 });
 
-const arrive = (name, hash = '', prepare) => Person.arrive(browser, server.origin, name, { hash, prepare });
+const arrive = (name, hash = '', prepare) =>
+  Person.arrive(browser, server.origin, name, { hash, prepare });
 const both = (people, does) => Promise.all(people.map(does));
 const isFocused = (locator) => locator.and(locator.page().locator(':focus')).waitFor();
 
@@ -50,7 +51,10 @@ test('a login that gets no answer says so while it goes on', async () => {
     await other.startAgain();
     await page.evaluate(() => dispatchEvent(new Event('online')));
     await page.getByRole('navigation', { name: 'Conversations' }).waitFor();
-    assert.equal(await page.locator('#connection').getAttribute('title'), 'ConnectionStateChanged: CONNECTED, LOGIN_SUCCESS');
+    assert.equal(
+      await page.locator('#connection').getAttribute('title'),
+      'ConnectionStateChanged: CONNECTED, LOGIN_SUCCESS',
+    );
   } finally {
     await context.close();
     await other.stop();
@@ -125,7 +129,10 @@ test('a page that is loaded again shows what was said before, each message once 
   assert.deepEqual(await back.textsOf('hana'), ['one', 'two', 'three']);
   await back.joins('cellar');
   await back.sees('#cellar', 'to all');
-  await back.page.getByRole('log', { name: 'Messages with #cellar' }).locator('.author', { hasText: 'hana' }).waitFor();
+  await back.page
+    .getByRole('log', { name: 'Messages with #cellar' })
+    .locator('.author', { hasText: 'hana' })
+    .waitFor();
 
   await hana.page.reload();
   await hana.sees('ivan', 'three');
@@ -143,8 +150,13 @@ test('a long history comes in parts, and the message that is read stays where it
   assert.equal((await kurt.textsOf('jill')).length, 100);
   await kurt.page.getByRole('button', { name: 'Show earlier messages' }).click();
   await kurt.sees('jill', 'message 30');
-  assert.deepEqual(await kurt.textsOf('jill'), Array.from({ length: 130 }, (_, index) => `message ${index + 1}`));
-  await kurt.page.getByRole('button', { name: 'Show earlier messages' }).waitFor({ state: 'hidden' });
+  assert.deepEqual(
+    await kurt.textsOf('jill'),
+    Array.from({ length: 130 }, (_, index) => `message ${index + 1}`),
+  );
+  await kurt.page
+    .getByRole('button', { name: 'Show earlier messages' })
+    .waitFor({ state: 'hidden' });
   await kurt.closes();
 });
 
@@ -164,9 +176,13 @@ test('a message that is too long stays in its field, and nothing is sent', async
 
 test('web addresses are links, what is around them is not, and nothing else is', async () => {
   const nora = await arrive('nora', '#/people/olaf');
-  await nora.writes('See https://example.org/a/long-path_(with)-brackets?x=1&y=2, or (http://example.org/b). javascript:alert(1) <b>no</b>');
+  await nora.writes(
+    'See https://example.org/a/long-path_(with)-brackets?x=1&y=2, or (http://example.org/b). javascript:alert(1) <b>no</b>',
+  );
   const message = await nora.sees('olaf', 'See https://example.org');
-  const links = await message.getByRole('link').evaluateAll((found) => found.map(({ href, rel, target }) => ({ href, rel, target })));
+  const links = await message
+    .getByRole('link')
+    .evaluateAll((found) => found.map(({ href, rel, target }) => ({ href, rel, target })));
   const rest = { rel: 'noopener noreferrer', target: '_blank' };
   assert.deepEqual(links, [
     { href: 'https://example.org/a/long-path_(with)-brackets?x=1&y=2', ...rest },
@@ -184,7 +200,9 @@ test('a file that is no picture is complained about where it was to be sent, not
   await pete.opens('quin');
   const chooser = pete.page.waitForEvent('filechooser');
   await presses(pete, 'Send a picture');
-  await (await chooser).setFiles({ name: 'notes.txt', mimeType: 'text/plain', buffer: Buffer.from('no picture') });
+  await (
+    await chooser
+  ).setFiles({ name: 'notes.txt', mimeType: 'text/plain', buffer: Buffer.from('no picture') });
   await pete.seesNotice('“notes.txt” is not a picture that this browser can show.');
   await look(pete.page, 'not-a-picture');
   await pete.opens('rosa');
@@ -239,7 +257,10 @@ test('a page that nobody has touched does not try to ring, and rings at the firs
 });
 
 test('after a call one goes on writing; on a phone, the call may have the whole screen', async () => {
-  const [will, yara] = [await arrive('will', '#/people/yara'), await arrive('yara', '#/people/will')];
+  const [will, yara] = [
+    await arrive('will', '#/people/yara'),
+    await arrive('yara', '#/people/will'),
+  ];
   await will.seesPresence('yara', 'online');
   await talk(will, yara);
   await will.page.setViewportSize(PHONE);
@@ -250,7 +271,9 @@ test('after a call one goes on writing; on a phone, the call may have the whole 
   const window = await will.page.evaluate(() => ({ width: innerWidth, height: innerHeight }));
   assert.deepEqual({ width, height }, window);
   await seesMoving(will);
-  await will.page.screenshot({ path: `${process.env['E2E_SCREENSHOTS'] ?? '/tmp'}/call-full-390x844.png` });
+  await will.page.screenshot({
+    path: `${process.env['E2E_SCREENSHOTS'] ?? '/tmp'}/call-full-390x844.png`,
+  });
   await presses(will, 'Leave full screen');
   await will.page.getByRole('button', { name: 'Full screen', exact: true }).waitFor();
   assert.ok((await call.boundingBox()).height < window.height);

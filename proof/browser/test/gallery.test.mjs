@@ -23,7 +23,10 @@ after(async () => {
 
 /** Somebody at an example: logged in by the address, or by its form. */
 async function visit(example, name, { byForm = false } = {}) {
-  const context = await browser.newContext({ viewport: { width: 900, height: 800 }, acceptDownloads: true });
+  const context = await browser.newContext({
+    viewport: { width: 900, height: 800 },
+    acceptDownloads: true,
+  });
   const page = await context.newPage();
   page.setDefaultTimeout(15_000);
   const faults = [];
@@ -52,7 +55,10 @@ const closeAll = (pages) => Promise.all(pages.map((page) => page.closes()));
 
 test('every example is tried here', () => {
   const pages = readdirSync(FOLDER).filter((name) => name.endsWith('.html'));
-  assert.deepEqual(pages.sort(), TRIED.map((name) => `${name}.html`));
+  assert.deepEqual(
+    pages.sort(),
+    TRIED.map((name) => `${name}.html`),
+  );
 });
 
 test('chat', async () => {
@@ -125,7 +131,11 @@ test('video call', async () => {
   await look(gina, 'example-call');
   await hugo.getByRole('button', { name: 'Hang up' }).click();
   await says(gina, 'hugo hung up.');
-  assert.equal(await gina.evaluate(() => document.querySelector('#own').srcObject), null, 'the camera is given back');
+  assert.equal(
+    await gina.evaluate(() => document.querySelector('#own').srcObject),
+    null,
+    'the camera is given back',
+  );
   await closeAll([gina, hugo]);
 });
 
@@ -148,7 +158,9 @@ test('typing indicator', async () => {
 test('files', async () => {
   const kate = await visit('files', 'kate');
   const liam = await visit('files', 'liam');
-  await kate.getByLabel('File to send').setInputFiles({ name: 'plan.txt', mimeType: 'text/plain', buffer: Buffer.from('Pier 4') });
+  await kate
+    .getByLabel('File to send')
+    .setInputFiles({ name: 'plan.txt', mimeType: 'text/plain', buffer: Buffer.from('Pier 4') });
   await kate.getByRole('button', { name: 'Send', exact: true }).click();
   await liam.getByText('kate: plan.txt, 6 bytes').waitFor();
   const saved = liam.waitForEvent('download');
@@ -161,7 +173,9 @@ test('files', async () => {
 
   // A large one, cancelled while it is on its way.
   await kate.route('**/v1/media**', () => undefined);
-  await kate.getByLabel('File to send').setInputFiles({ name: 'film.bin', mimeType: 'video/mp4', buffer: Buffer.alloc(4 << 20) });
+  await kate
+    .getByLabel('File to send')
+    .setInputFiles({ name: 'film.bin', mimeType: 'video/mp4', buffer: Buffer.alloc(4 << 20) });
   await kate.getByRole('button', { name: 'Send', exact: true }).click();
   await kate.getByRole('button', { name: 'Cancel' }).click();
   await kate.getByRole('alert').getByText('Error Code 6').waitFor();

@@ -20,14 +20,20 @@ after(async () => {
 
 /** Addresses of the guide that a page links to, without the part behind #. */
 const linksOf = (page) =>
-  page.$$eval('a[href]', (links) => links.map((link) => link.href).filter((href) => !href.startsWith('javascript:')));
+  page.$$eval('a[href]', (links) =>
+    links.map((link) => link.href).filter((href) => !href.startsWith('javascript:')),
+  );
 
 /** The pages that a page of the reference links to; rejects when it is not there. */
 async function referenceLinks(address) {
   const answer = await fetch(address);
   assert.equal(answer.status, 200, address);
-  const found = [...(await answer.text()).matchAll(/ href="([^"#]+)/g)].map(([, href]) => new URL(href, address).href);
-  return found.filter((href) => href.startsWith(`${server.origin}/docs/`) && href.endsWith('.html'));
+  const found = [...(await answer.text()).matchAll(/ href="([^"#]+)/g)].map(
+    ([, href]) => new URL(href, address).href,
+  );
+  return found.filter(
+    (href) => href.startsWith(`${server.origin}/docs/`) && href.endsWith('.html'),
+  );
 }
 
 test('every page is there, without an error, and every link on it leads somewhere', async () => {
@@ -49,7 +55,7 @@ test('every page is there, without an error, and every link on it leads somewher
   const anchors = new Map();
   const wanted = new Set();
   const waiting = [`${server.origin}/docs/`];
-  for (let address; (address = waiting.pop()) !== undefined; ) {
+  for (let address; (address = waiting.pop()) !== undefined;) {
     if (anchors.has(address)) continue;
     if (address.includes('/docs/reference/')) {
       // Made by TypeDoc, from the typings, by the hundred: read, not shown.
@@ -60,7 +66,10 @@ test('every page is there, without an error, and every link on it leads somewher
     const answer = await page.goto(address);
     assert.equal(answer.status(), 200, address);
     await page.locator('main, .VPHome').first().waitFor();
-    anchors.set(address, new Set(await page.$$eval('[id]', (nodes) => nodes.map((node) => node.id))));
+    anchors.set(
+      address,
+      new Set(await page.$$eval('[id]', (nodes) => nodes.map((node) => node.id))),
+    );
     for (const link of await linksOf(page)) {
       if (!link.startsWith(server.origin)) continue;
       wanted.add(link);
@@ -74,7 +83,10 @@ test('every page is there, without an error, and every link on it leads somewher
     if (!anchors.has(plain) || plain.includes('/docs/reference/')) {
       assert.ok((await fetch(plain)).ok, `${link} leads nowhere`);
     } else if (anchor !== undefined && anchor !== '') {
-      assert.ok(anchors.get(plain).has(decodeURIComponent(anchor)), `${link} names a place that is not there`);
+      assert.ok(
+        anchors.get(plain).has(decodeURIComponent(anchor)),
+        `${link} names a place that is not there`,
+      );
     }
   }
   assert.deepEqual(faults, []);
@@ -84,7 +96,11 @@ test('every page is there, without an error, and every link on it leads somewher
 test('the addresses that the first command prints lead to the demo and the guide', async () => {
   const context = await browser.newContext();
   const page = await context.newPage();
-  for (const [from, to] of [['/', '/demo/'], ['/demo', '/demo/'], ['/docs', '/docs/']]) {
+  for (const [from, to] of [
+    ['/', '/demo/'],
+    ['/demo', '/demo/'],
+    ['/docs', '/docs/'],
+  ]) {
     const answer = await page.goto(`${server.origin}${from}`);
     assert.equal(answer.status(), 200, from);
     assert.equal(new URL(page.url()).pathname, to);
@@ -97,7 +113,11 @@ test('a word is found', async () => {
   const page = await context.newPage();
   await page.goto(`${server.origin}/docs/`);
   await page.getByRole('button', { name: 'Search' }).click();
-  await page.getByRole('searchbox').or(page.locator('#localsearch-input')).first().fill('rotate certificate');
+  await page
+    .getByRole('searchbox')
+    .or(page.locator('#localsearch-input'))
+    .first()
+    .fill('rotate certificate');
   await page.getByRole('option').filter({ hasText: 'Change a certificate' }).first().click();
   await page.waitForURL(/\/docs\/tokens#change-a-certificate/);
   await page.getByRole('heading', { name: 'Change a certificate' }).waitFor();
@@ -112,14 +132,18 @@ test('a page that is not there is said to be missing, within the guide', async (
   await page.getByRole('heading', { name: 'Page not found' }).waitFor();
   await look(page, 'guide-404', { grave: true });
   await page.getByRole('link', { name: 'To the first page of the guide' }).click();
-  await page.getByRole('heading', { name: 'Messaging and call signaling on your own server' }).waitFor();
+  await page
+    .getByRole('heading', { name: 'Messaging and call signaling on your own server' })
+    .waitFor();
   await context.close();
 });
 
 test('pages have addresses without an ending, a landmark for their content, and the version in the menu', async () => {
   const context = await browser.newContext({ viewport: { width: 1280, height: 800 } });
   const page = await context.newPage();
-  const version = /^version = "(.*)"$/m.exec(readFileSync(new URL('../../../Cargo.toml', import.meta.url), 'utf8'))[1];
+  const version = /^version = "(.*)"$/m.exec(
+    readFileSync(new URL('../../../Cargo.toml', import.meta.url), 'utf8'),
+  )[1];
   await page.goto(`${server.origin}/docs/`);
   await page.getByRole('main').waitFor();
   await page.getByRole('link', { name: `Version ${version}` }).waitFor();
@@ -151,7 +175,9 @@ test('the page of the quick start logs in from wherever it is served', async () 
   const text = readFileSync(new URL('../../../site/guide/quick-start.md', import.meta.url), 'utf8');
   const [, block] = /<!-- run: page -->\n```html\n(.*?)```/s.exec(text);
   const html = block.replaceAll('http://127.0.0.1:7400', server.origin);
-  const elsewhere = createServer((_, answer) => answer.setHeader('content-type', 'text/html').end(html));
+  const elsewhere = createServer((_, answer) =>
+    answer.setHeader('content-type', 'text/html').end(html),
+  );
   await new Promise((resolve) => elsewhere.listen(0, '127.0.0.1', resolve));
   const context = await browser.newContext();
   const page = await context.newPage();
@@ -165,7 +191,20 @@ test('the page of the quick start logs in from wherever it is served', async () 
 test('how it looks', async () => {
   const context = await browser.newContext();
   const page = await context.newPage();
-  const names = ['index', 'quick-start', 'examples', 'comparison', 'capacity', 'backups', 'faq', 'from-rtm', 'running', 'errors', 'settings', 'protocol'];
+  const names = [
+    'index',
+    'quick-start',
+    'examples',
+    'comparison',
+    'capacity',
+    'backups',
+    'faq',
+    'from-rtm',
+    'running',
+    'errors',
+    'settings',
+    'protocol',
+  ];
   for (const name of names) {
     await page.goto(`${server.origin}/docs/${name}`);
     await page.locator('main, .VPHome').first().waitFor();

@@ -41,13 +41,18 @@ test('two generations on one page', async () => {
   await say(lena, 'With pleasure', 'Only to the other');
   await rita.getByText('lena-pier to me: With pleasure').waitFor();
   await say(lena, 'Pier 4, ten past nine', 'Make it the topic');
-  for (const side of [lena, rita]) await side.locator('.topic-text', { hasText: 'Pier 4, ten past nine' }).waitFor();
+  for (const side of [lena, rita])
+    await side.locator('.topic-text', { hasText: 'Pier 4, ten past nine' }).waitFor();
 
   await lena.getByRole('button', { name: 'Invite to a call' }).click();
   await lena.getByText("It rings at rita-pier's").waitFor();
   await look(page, 'legacy-ringing');
   await rita.getByRole('button', { name: 'Accept' }).click();
-  for (const [side, peer] of [[lena, 'rita-pier'], [rita, 'lena-pier']]) await side.getByText(`In a call with ${peer}`).waitFor();
+  for (const [side, peer] of [
+    [lena, 'rita-pier'],
+    [rita, 'lena-pier'],
+  ])
+    await side.getByText(`In a call with ${peer}`).waitFor();
   await rita.getByRole('button', { name: 'End', exact: true }).click();
   await lena.getByText('rita-pier has ended the call').waitFor();
 

@@ -140,10 +140,15 @@ test('the same name in a second tab: the first says so, and can take the login b
 test('what the server could not keep is told, with the number of messages', async () => {
   await store({ origin: server.origin, from: 'kate', to: 'liam', count: 203 });
   const liam = await arrive('liam', '#/people/kate');
-  await liam.seesNotice('3 messages that people sent to you are missing: more were waiting for you than the server keeps.');
+  await liam.seesNotice(
+    '3 messages that people sent to you are missing: more were waiting for you than the server keeps.',
+  );
   await liam.sees('kate', 'message 203', 'sent while you were away');
   const texts = await liam.textsOf('kate');
-  assert.deepEqual(texts, Array.from({ length: 200 }, (_, index) => `message ${index + 4}`));
+  assert.deepEqual(
+    texts,
+    Array.from({ length: 200 }, (_, index) => `message ${index + 4}`),
+  );
   await look(liam.page, 'gap');
   await liam.page.getByRole('button', { name: 'Dismiss' }).click();
   await liam.closes();

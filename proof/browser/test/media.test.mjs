@@ -16,7 +16,9 @@ let browser;
 /** Serves an empty page. */
 let pages;
 before(async () => {
-  pages = createServer((_request, response) => response.setHeader('content-type', 'text/html').end('<!doctype html>')).listen(0, '127.0.0.1');
+  pages = createServer((_request, response) =>
+    response.setHeader('content-type', 'text/html').end('<!doctype html>'),
+  ).listen(0, '127.0.0.1');
   await once(pages, 'listening');
   server = await Server.start();
   browser = await launch();
@@ -55,20 +57,35 @@ test('a picture goes from page to page, with its thumbnail, its measures and its
     const context = canvas.getContext('2d');
     // Noise, so that the picture is large.
     const pixels = context.createImageData(640, 480);
-    for (let at = 0; at < pixels.data.length; at++) pixels.data[at] = at % 4 === 3 ? 255 : (at * 2_654_435_761) >>> 24;
+    for (let at = 0; at < pixels.data.length; at++)
+      pixels.data[at] = at % 4 === 3 ? 255 : (at * 2_654_435_761) >>> 24;
     context.putImageData(pixels, 0, 0);
     const picture = await canvas.convertToBlob({ type: 'image/png' });
     const small = new OffscreenCanvas(32, 24);
     small.getContext('2d').drawImage(canvas, 0, 0, 32, 24);
     const thumbnail = await small.convertToBlob({ type: 'image/png' });
     const progress = [];
-    const params = { messageType: 'IMAGE', fileName: 'Bild ä.png', description: 'noise', thumbnail, thumbnailWidth: 32, thumbnailHeight: 24 };
+    const params = {
+      messageType: 'IMAGE',
+      fileName: 'Bild ä.png',
+      description: 'noise',
+      thumbnail,
+      thumbnailWidth: 32,
+      thumbnailHeight: 24,
+    };
     const message = await client.createMediaMessageByUploading(picture, params, {
-      onOperationProgress: ({ currentSize, totalSize }) => void progress.push([currentSize, totalSize]),
+      onOperationProgress: ({ currentSize, totalSize }) =>
+        void progress.push([currentSize, totalSize]),
     });
     const { hasPeerReceived } = await client.sendMessageToPeer(message, 'bob');
     window.picture = picture;
-    return { hasPeerReceived, size: picture.size, small: thumbnail.size, progress, width: message.width };
+    return {
+      hasPeerReceived,
+      size: picture.size,
+      small: thumbnail.size,
+      progress,
+      width: message.width,
+    };
   });
   assert.equal(sent.hasPeerReceived, true);
   assert.equal(sent.width, 640, 'the SDK has measured the picture');
@@ -78,13 +95,32 @@ test('a picture goes from page to page, with its thumbnail, its measures and its
     const message = await window.received;
     const progress = [];
     const blob = await client.downloadMedia(message.mediaId, {
-      onOperationProgress: ({ currentSize, totalSize }) => void progress.push([currentSize, totalSize]),
+      onOperationProgress: ({ currentSize, totalSize }) =>
+        void progress.push([currentSize, totalSize]),
     });
     const shown = await createImageBitmap(blob);
     const thumbnail = await createImageBitmap(message.thumbnail);
-    const { fileName, description, messageType, size, width, height, thumbnailWidth, thumbnailHeight } = message;
+    const {
+      fileName,
+      description,
+      messageType,
+      size,
+      width,
+      height,
+      thumbnailWidth,
+      thumbnailHeight,
+    } = message;
     return {
-      message: { fileName, description, messageType, size, width, height, thumbnailWidth, thumbnailHeight },
+      message: {
+        fileName,
+        description,
+        messageType,
+        size,
+        width,
+        height,
+        thumbnailWidth,
+        thumbnailHeight,
+      },
       type: blob.type,
       thumbnailType: message.thumbnail.type,
       sides: [shown.width, shown.height, thumbnail.width, thumbnail.height],
@@ -105,7 +141,9 @@ test('a picture goes from page to page, with its thumbnail, its measures and its
   assert.deepEqual([got.type, got.thumbnailType], ['image/png', 'image/png']);
   assert.deepEqual(got.sides, [640, 480, 32, 24]);
   assert.deepEqual(got.progress.at(-1), [sent.size, sent.size]);
-  const uploaded = await alice.evaluate(async () => [...new Uint8Array(await window.picture.arrayBuffer())]);
+  const uploaded = await alice.evaluate(async () => [
+    ...new Uint8Array(await window.picture.arrayBuffer()),
+  ]);
   assert.ok(Buffer.from(uploaded).equals(Buffer.from(got.bytes)), 'other bytes');
   await alice.context().close();
   await bob.context().close();
@@ -140,7 +178,9 @@ test('an upload and a download are cancelled on the way, and both can be done ag
         ({ code }) => [code, reports],
       );
     };
-    const upload = await cancelled((handler) => client.createMediaMessageByUploading(blob, { messageType: 'FILE' }, handler));
+    const upload = await cancelled((handler) =>
+      client.createMediaMessageByUploading(blob, { messageType: 'FILE' }, handler),
+    );
     const { mediaId } = await client.createMediaMessageByUploading(blob, { messageType: 'FILE' });
     window.mediaId = mediaId;
     const download = await cancelled((handler) => client.downloadMedia(mediaId, handler));

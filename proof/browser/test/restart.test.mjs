@@ -59,13 +59,19 @@ test('both pages live through kill -9 of the server, and chat again', async () =
   await bob.writes('Hello Alice');
   await alice.sees('#lobby', 'Hello Alice');
 
-  await all(people, (person) => person.sees('#lobby', 'Messages here may be missing: the server was restarted.'));
+  await all(people, (person) =>
+    person.sees('#lobby', 'Messages here may be missing: the server was restarted.'),
+  );
   assert.equal(await alice.countOf('#lobby', 'bob left'), 0, 'bob was back in time');
   assert.equal(await alice.countOf('#lobby', 'bob joined'), 1, 'bob has joined once');
   await look(alice.page, 'restarted');
 
   await bob.opens('alice');
-  assert.equal(await bob.countOf('alice', 'before the end'), 1, 'a message from before has come twice');
+  assert.equal(
+    await bob.countOf('alice', 'before the end'),
+    1,
+    'a message from before has come twice',
+  );
   await all(people, (person) => person.closes());
 });
 
@@ -76,7 +82,11 @@ test('a message that the server could not take fails in words, and goes out when
   await all(people, (person) => person.seesConnection('RECONNECTING'));
   await carol.writes('Is anybody there?');
   await carol.sees('dave', 'Is anybody there?', 'sending');
-  await carol.sees('dave', 'Is anybody there?', 'failed: Not sent: the server could not be reached.');
+  await carol.sees(
+    'dave',
+    'Is anybody there?',
+    'failed: Not sent: the server could not be reached.',
+  );
   await server.startAgain();
   // By now, the SDK's own next attempt may be half a minute away.
   await all(people, ({ page }) => page.getByRole('button', { name: 'Try now' }).click());

@@ -20,7 +20,8 @@ after(async () => {
   await server?.stop();
 });
 
-const arrive = (name, hash, prepare) => Person.arrive(browser, server.origin, name, { hash, prepare });
+const arrive = (name, hash, prepare) =>
+  Person.arrive(browser, server.origin, name, { hash, prepare });
 const button = (person, name) => person.page.getByRole('button', { name, exact: true });
 const both = (people, does) => Promise.all(people.map(does));
 
@@ -28,7 +29,11 @@ const both = (people, does) => Promise.all(people.map(does));
 async function handsSeen(person, expected) {
   const members = person.page.getByRole('complementary', { name: /members?$/ });
   for (const [name, place] of expected) {
-    await members.getByRole('listitem').filter({ hasText: name }).filter({ hasText: `number ${place}` }).waitFor();
+    await members
+      .getByRole('listitem')
+      .filter({ hasText: name })
+      .filter({ hasText: `number ${place}` })
+      .waitFor();
   }
   await person.page.waitForFunction(
     (count) => document.querySelectorAll('#member-list .raised').length === count,
@@ -48,17 +53,27 @@ test('all members see the topic and the raised hands, those who come later too',
   const ben = await arrive('ben', '#/channels/pier');
   const cleo = await arrive('cleo', '#/channels/pier');
   await setsTopic(anna, 'Set a topic', 'Boats to the island this summer');
-  await both([anna, ben, cleo], ({ page }) => page.getByText('Boats to the island this summer').waitFor());
+  await both([anna, ben, cleo], ({ page }) =>
+    page.getByText('Boats to the island this summer').waitFor(),
+  );
 
   await button(cleo, 'Raise hand').click();
   await handsSeen(anna, [['cleo', 1]]);
   await button(ben, 'Raise hand').click();
-  await both([anna, ben, cleo], (person) => handsSeen(person, [['cleo', 1], ['ben', 2]]));
+  await both([anna, ben, cleo], (person) =>
+    handsSeen(person, [
+      ['cleo', 1],
+      ['ben', 2],
+    ]),
+  );
   await look(anna.page, 'board');
 
   const dora = await arrive('dora', '#/channels/pier');
   await dora.page.getByText('Boats to the island this summer').waitFor();
-  await handsSeen(dora, [['cleo', 1], ['ben', 2]]);
+  await handsSeen(dora, [
+    ['cleo', 1],
+    ['ben', 2],
+  ]);
   await button(cleo, 'Lower hand').click();
   await handsSeen(dora, [['ben', 1]]);
 
@@ -143,7 +158,11 @@ test('a picture is sent, seen small at once, and in full when it is opened', asy
   await hal.page.keyboard.press('Escape');
   await hal.page.getByRole('dialog').waitFor({ state: 'hidden' });
 
-  await sendsPicture(gus, { name: 'notes.txt', mimeType: 'text/plain', buffer: Buffer.from('no picture') });
+  await sendsPicture(gus, {
+    name: 'notes.txt',
+    mimeType: 'text/plain',
+    buffer: Buffer.from('no picture'),
+  });
   await gus.seesNotice('“notes.txt” is not a picture that this browser can show.');
   await both([gus, hal], (person) => person.closes());
 });
@@ -151,7 +170,11 @@ test('a picture is sent, seen small at once, and in full when it is opened', asy
 test('a picture for somebody who is away waits for them, and one for a channel reaches all', async () => {
   const ida = await arrive('ida', '#/people/jon');
   await sendsPicture(ida, await harbourPicture(ida.page));
-  await ida.page.getByRole('listitem').filter({ hasText: 'stored for later' }).getByRole('img').waitFor();
+  await ida.page
+    .getByRole('listitem')
+    .filter({ hasText: 'stored for later' })
+    .getByRole('img')
+    .waitFor();
   const jon = await arrive('jon', '#/people/ida');
   assert.equal((await widths(jon, 'Picture harbour.png')).naturalWidth, 480);
   await both([ida, jon], (person) => person.joins('photos'));

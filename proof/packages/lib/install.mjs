@@ -16,7 +16,9 @@ function npm(folder, ...args) {
 
 rmSync(OUT, { recursive: true, force: true });
 mkdirSync(OUT, { recursive: true });
-execFileSync(process.execPath, [join(HERE, '../../clients/js/rtm/pack.mjs'), OUT, ...PACKAGES], { stdio: 'inherit' });
+execFileSync(process.execPath, [join(HERE, '../../clients/js/rtm/pack.mjs'), OUT, ...PACKAGES], {
+  stdio: 'inherit',
+});
 const versioned = readdirSync(OUT).filter((name) => /\d\.tgz$/.test(name));
 // The packages depend on nothing that is not here: nothing is fetched.
 const archives = versioned.map((name) => join(OUT, name));

@@ -9,7 +9,12 @@ import { fileURLToPath } from 'node:url';
 export const HERE = fileURLToPath(new URL('..', import.meta.url));
 export const INSTALLED = join(HERE, 'node_modules/@tidings/rtm');
 /** What every project reports of its conversation. */
-export const EXPECTED = { states: ['CONNECTED', 'DISCONNECTED'], received: true, text: 'hello', from: 'sender' };
+export const EXPECTED = {
+  states: ['CONNECTED', 'DISCONNECTED'],
+  received: true,
+  text: 'hello',
+  from: 'sender',
+};
 
 /** Rounds of logins take half of it. */
 const RUN_MS_MAX = 60_000;
@@ -23,7 +28,9 @@ export const output = (name) => join(HERE, 'dist', name);
 export async function within(ms, what, promise) {
   const limit = new AbortController();
   const late = setTimeout(() => limit.abort(), ms);
-  const failed = once(limit.signal, 'abort').then(() => Promise.reject(new Error(`not within ${ms} ms: ${what()}`)));
+  const failed = once(limit.signal, 'abort').then(() =>
+    Promise.reject(new Error(`not within ${ms} ms: ${what()}`)),
+  );
   try {
     return await Promise.race([promise, failed]);
   } finally {
@@ -63,7 +70,10 @@ export async function compile(name) {
 /** A web server over folders, the first that has a file wins. Ends with `close()`. */
 export async function serve(...folders) {
   const web = createServer(async (request, response) => {
-    const path = normalize(new URL(request.url, 'http://page').pathname).replace(/\/$/, '/index.html');
+    const path = normalize(new URL(request.url, 'http://page').pathname).replace(
+      /\/$/,
+      '/index.html',
+    );
     for (const folder of folders) {
       const content = await readFile(join(folder, path)).catch(() => undefined);
       if (!content) continue;
@@ -87,7 +97,8 @@ export async function open(browser, address) {
   const sockets = { opened: 0, open: 0 };
   page.on('pageerror', (error) => faults.push(String(error)));
   page.on('console', (message) => {
-    if (['error', 'warning'].includes(message.type()) && !/favicon/.test(message.location().url)) faults.push(message.text());
+    if (['error', 'warning'].includes(message.type()) && !/favicon/.test(message.location().url))
+      faults.push(message.text());
   });
   page.on('websocket', (socket) => {
     sockets.opened++;

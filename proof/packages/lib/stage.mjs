@@ -25,7 +25,10 @@ export class Stage {
   /** Opens the page of a project, gives it to `look`, and sees that nothing went wrong on it. */
   async visit(folders, look) {
     const web = await serve(...folders);
-    const visited = await open(this.browser, `${web.origin}/?endpoint=${encodeURIComponent(this.server.origin)}`);
+    const visited = await open(
+      this.browser,
+      `${web.origin}/?endpoint=${encodeURIComponent(this.server.origin)}`,
+    );
     try {
       await look(visited);
       assert.deepEqual(visited.faults, []);
@@ -39,7 +42,10 @@ export class Stage {
   /** A client in Node beside the pages. */
   async beside(context, uid) {
     const AgoraRTM = createRequire(import.meta.url)('@tidings/rtm');
-    const client = AgoraRTM.createInstance(APP_ID, { endpoint: this.server.origin, logFilter: AgoraRTM.LOG_FILTER_OFF });
+    const client = AgoraRTM.createInstance(APP_ID, {
+      endpoint: this.server.origin,
+      logFilter: AgoraRTM.LOG_FILTER_OFF,
+    });
     await client.login({ uid });
     context.after(() => client.logout());
     return client;

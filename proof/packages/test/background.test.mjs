@@ -19,7 +19,9 @@ async function listenInPage([appId, uid]) {
   window.seen = { messages: [], states: [], gaps: 0 };
   window.client = client;
   client.on('MessageFromPeer', ({ text }) => window.seen.messages.push(text));
-  client.on('ConnectionStateChanged', (state, reason) => window.seen.states.push(`${state} ${reason}`));
+  client.on('ConnectionStateChanged', (state, reason) =>
+    window.seen.states.push(`${state} ${reason}`),
+  );
   client.on('MessageGap', () => window.seen.gaps++);
   await client.login({ uid });
   const channel = client.createChannel(uid);
@@ -33,7 +35,9 @@ const AWAY_MS = 18_000;
 /** Sends to the channel and to the page's user; resolves when the user has received it. */
 async function sendBoth(writer, channel, uid, number) {
   await channel.sendMessage({ text: `channel ${number}` });
-  return writer.sendMessageToPeer({ text: `peer ${number}` }, uid, { enableOfflineMessaging: true });
+  return writer.sendMessageToPeer({ text: `peer ${number}` }, uid, {
+    enableOfflineMessaging: true,
+  });
 }
 
 describe('in the background', { concurrency: true }, () => {
@@ -50,7 +54,9 @@ describe('in the background', { concurrency: true }, () => {
       await devtools.send('Debugger.enable');
       await devtools.send('Debugger.pause');
       let receipts = 0;
-      const sent = Promise.all([2, 3].map((number) => sendBoth(writer, channel, 'frozen', number).then(() => receipts++)));
+      const sent = Promise.all(
+        [2, 3].map((number) => sendBoth(writer, channel, 'frozen', number).then(() => receipts++)),
+      );
       await setTimeout(2_000);
       assert.equal(receipts, 0, 'the page was not frozen');
       await setTimeout(AWAY_MS - 2_000);
@@ -64,8 +70,14 @@ describe('in the background', { concurrency: true }, () => {
       await page.waitForFunction(() => window.seen.messages.length >= 8);
       const { messages, gaps } = await page.evaluate(() => window.seen);
       const of = (kind) => messages.filter((text) => text.startsWith(kind));
-      assert.deepEqual(of('channel'), [1, 2, 3, 4].map((number) => `channel ${number}`));
-      assert.deepEqual(of('peer'), [1, 2, 3, 4].map((number) => `peer ${number}`));
+      assert.deepEqual(
+        of('channel'),
+        [1, 2, 3, 4].map((number) => `channel ${number}`),
+      );
+      assert.deepEqual(
+        of('peer'),
+        [1, 2, 3, 4].map((number) => `peer ${number}`),
+      );
       assert.equal(gaps, 0);
       await page.evaluate(() => window.client.logout());
     });
@@ -80,7 +92,8 @@ describe('in the background', { concurrency: true }, () => {
       // As browsers do to pages that have been hidden for five minutes.
       await page.evaluate(() => {
         const original = window.setTimeout;
-        window.setTimeout = (run, afterMs, ...args) => original(run, Math.max(afterMs ?? 0, 60_000), ...args);
+        window.setTimeout = (run, afterMs, ...args) =>
+          original(run, Math.max(afterMs ?? 0, 60_000), ...args);
       });
       await page.evaluate(listenInPage, [APP_ID, 'hidden']);
       await setTimeout(AWAY_MS);

@@ -65,8 +65,10 @@ const BUNDLERS = {
 const converses = async (visited) => assert.deepEqual(await resultOf(visited), EXPECTED);
 
 for (const [bundler, bundle] of Object.entries(BUNDLERS)) {
-  test(`default import, bundled by ${bundler}`, async () => stage.visit(await bundle('bundler-default'), converses));
-  test(`namespace import, bundled by ${bundler}`, async () => stage.visit(await bundle('bundler-namespace'), converses));
+  test(`default import, bundled by ${bundler}`, async () =>
+    stage.visit(await bundle('bundler-default'), converses));
+  test(`namespace import, bundled by ${bundler}`, async () =>
+    stage.visit(await bundle('bundler-namespace'), converses));
 }
 
 // proves: rtm-1.1-umd
@@ -99,7 +101,8 @@ test('Vue, with client, channel and invitation in reactive data', async (context
 
 test('React, mounted twice by StrictMode: one login remains, and none after the end', async (context) => {
   const watcher = await stage.beside(context, 'react-watcher');
-  const isOnline = async () => (await watcher.queryPeersOnlineStatus(['react-reader']))['react-reader'];
+  const isOnline = async () =>
+    (await watcher.queryPeersOnlineStatus(['react-reader']))['react-reader'];
   await stage.visit(await BUNDLERS.esbuild('react', 'main.jsx'), async ({ page, sockets }) => {
     await page.getByRole('status').getByText('CONNECTED', { exact: true }).waitFor();
     assert.equal(await page.evaluate(() => window.app.mounts), 2);
@@ -114,7 +117,10 @@ test('React, mounted twice by StrictMode: one login remains, and none after the 
     const { faults, connections } = await page.evaluate(() => window.app);
     assert.deepEqual(faults, []);
     // The first mount's login is given up before it has a session, the second one's is not disturbed by it.
-    assert.deepEqual(connections.filter((line) => /ABORTED|RECONNECTING|FAILURE|TIMEOUT/.test(line)), []);
+    assert.deepEqual(
+      connections.filter((line) => /ABORTED|RECONNECTING|FAILURE|TIMEOUT/.test(line)),
+      [],
+    );
     assert.equal(connections.filter((line) => line === 'CONNECTED LOGIN_SUCCESS').length, 1);
     // The first mount has not even opened a connection.
     assert.equal(sockets.opened, 1);
@@ -126,26 +132,31 @@ test('the hooks of @tidings/react, under StrictMode: logged in once, in one room
   const watcher = await stage.beside(context, 'hook-watcher');
   const room = watcher.createChannel('first-room');
   await room.join();
-  await stage.visit(await BUNDLERS.esbuild('react-hooks', 'main.jsx'), async ({ page, sockets }) => {
-    await page.getByRole('status').getByText('CONNECTED in first-room').waitFor();
-    await page.getByText('Members: hook-user, hook-watcher').waitFor();
-    await page.getByText('Watcher: ONLINE').waitFor();
-    assert.equal(sockets.opened, 1);
-    const heard = new Promise((resolve) => room.once('ChannelMessage', ({ text }, from) => resolve(`${from}: ${text}`)));
-    await page.getByRole('button', { name: 'Send' }).click();
-    assert.equal(await heard, 'hook-user: from React');
-    await room.sendMessage({ text: 'to all' });
-    await page.getByText('hook-watcher to first-room: to all').waitFor();
-    await watcher.sendMessageToPeer({ text: 'to you' }, 'hook-user');
-    await page.getByText('hook-watcher: to you').waitFor();
+  await stage.visit(
+    await BUNDLERS.esbuild('react-hooks', 'main.jsx'),
+    async ({ page, sockets }) => {
+      await page.getByRole('status').getByText('CONNECTED in first-room').waitFor();
+      await page.getByText('Members: hook-user, hook-watcher').waitFor();
+      await page.getByText('Watcher: ONLINE').waitFor();
+      assert.equal(sockets.opened, 1);
+      const heard = new Promise((resolve) =>
+        room.once('ChannelMessage', ({ text }, from) => resolve(`${from}: ${text}`)),
+      );
+      await page.getByRole('button', { name: 'Send' }).click();
+      assert.equal(await heard, 'hook-user: from React');
+      await room.sendMessage({ text: 'to all' });
+      await page.getByText('hook-watcher to first-room: to all').waitFor();
+      await watcher.sendMessageToPeer({ text: 'to you' }, 'hook-user');
+      await page.getByText('hook-watcher: to you').waitFor();
 
-    const left = new Promise((resolve) => room.once('MemberLeft', resolve));
-    await page.getByRole('button', { name: 'Move' }).click();
-    assert.equal(await left, 'hook-user');
-    await page.getByRole('status').getByText('CONNECTED in second-room').waitFor();
-    assert.deepEqual(await room.getMembers(), ['hook-watcher']);
+      const left = new Promise((resolve) => room.once('MemberLeft', resolve));
+      await page.getByRole('button', { name: 'Move' }).click();
+      assert.equal(await left, 'hook-user');
+      await page.getByRole('status').getByText('CONNECTED in second-room').waitFor();
+      assert.deepEqual(await room.getMembers(), ['hook-watcher']);
 
-    await page.evaluate(() => window.app.unmount());
-  });
+      await page.evaluate(() => window.app.unmount());
+    },
+  );
   assert.deepEqual(await watcher.queryPeersOnlineStatus(['hook-user']), { 'hook-user': false });
 });

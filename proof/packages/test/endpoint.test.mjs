@@ -30,15 +30,28 @@ async function pageWith(name, head) {
 async function byVite(name, options) {
   const outDir = join(output('endpoint'), name);
   const root = project('endpoint');
-  await build({ root, configFile: false, logLevel: 'error', build: { outDir, emptyOutDir: true }, ...options });
+  await build({
+    root,
+    configFile: false,
+    logLevel: 'error',
+    build: { outDir, emptyOutDir: true },
+    ...options,
+  });
   return outDir;
 }
 
 async function byWebpack(name, plugins) {
   const path = join(output('endpoint'), name);
   const entry = join(project('endpoint'), 'main.js');
-  const compiler = webpack({ mode: 'production', entry, output: { path, filename: 'main.js' }, plugins });
-  const stats = await new Promise((resolve, reject) => compiler.run((error, made) => (error ? reject(error) : resolve(made))));
+  const compiler = webpack({
+    mode: 'production',
+    entry,
+    output: { path, filename: 'main.js' },
+    plugins,
+  });
+  const stats = await new Promise((resolve, reject) =>
+    compiler.run((error, made) => (error ? reject(error) : resolve(made))),
+  );
   const { errors, warnings } = stats.toJson({ all: false, errors: true, warnings: true });
   assert.deepEqual([...errors, ...warnings], []);
   return path;
@@ -82,7 +95,10 @@ test('webpack without anything: the page says it, by meta and by a global', asyn
   const { origin } = stage.server;
   const meta = await pageWith('meta', `<meta name="tidings-endpoint" content="${origin}" />`);
   await stage.visit([meta, made], converses);
-  const global = await pageWith('global', `<script>globalThis.TIDINGS_ENDPOINT = '${origin}';</script>`);
+  const global = await pageWith(
+    'global',
+    `<script>globalThis.TIDINGS_ENDPOINT = '${origin}';</script>`,
+  );
   await stage.visit([global, made], converses);
 });
 
@@ -91,8 +107,14 @@ for (const [how, head] of [
   ['global', (origin) => `<script>var TIDINGS_ENDPOINT = '${origin}';</script>`],
 ]) {
   test(`script tag, ${how}`, async () => {
-    const folder = await pageWith(`script-${how}`, `${head(stage.server.origin)}\n  <script src="/tidings-rtm.umd.js"></script>`);
-    await writeFile(join(folder, 'main.js'), "import { converse } from '/converse.mjs';\nwindow.result = converse(AgoraRTM, undefined, 'script');\n");
+    const folder = await pageWith(
+      `script-${how}`,
+      `${head(stage.server.origin)}\n  <script src="/tidings-rtm.umd.js"></script>`,
+    );
+    await writeFile(
+      join(folder, 'main.js'),
+      "import { converse } from '/converse.mjs';\nwindow.result = converse(AgoraRTM, undefined, 'script');\n",
+    );
     await stage.visit([folder, join(INSTALLED, 'dist'), project('shared')], converses);
   });
 }
@@ -100,16 +122,25 @@ for (const [how, head] of [
 test('a page that says nothing tries its own origin, and the error says which that was and what to set', async () => {
   const made = await byVite('nothing', {});
   const page = await readFile(join(made, 'index.html'), 'utf8');
-  const watch = '<script>addEventListener("unhandledrejection", ({ reason }) => (window.failed = reason.message));</script>';
+  const watch =
+    '<script>addEventListener("unhandledrejection", ({ reason }) => (window.failed = reason.message));</script>';
   await writeFile(join(made, 'index.html'), page.replace('<title>', `${watch}\n  <title>`));
   const web = await serve(made);
   const visited = await open(stage.browser, web.origin);
   try {
     // A login takes 12 s to give up.
-    await visited.page.waitForFunction(() => window.failed !== undefined, undefined, { timeout: 40_000 });
+    await visited.page.waitForFunction(() => window.failed !== undefined, undefined, {
+      timeout: 40_000,
+    });
     const text = await visited.page.evaluate(() => window.failed);
-    const ways = ['config.endpoint', 'TIDINGS_ENDPOINT', '<meta name="tidings-endpoint">', 'process.env'];
-    for (const part of [web.origin.replace('http', 'ws'), ...ways]) assert.ok(text.includes(part), `${part} is not in: ${text}`);
+    const ways = [
+      'config.endpoint',
+      'TIDINGS_ENDPOINT',
+      '<meta name="tidings-endpoint">',
+      'process.env',
+    ];
+    for (const part of [web.origin.replace('http', 'ws'), ...ways])
+      assert.ok(text.includes(part), `${part} is not in: ${text}`);
   } finally {
     await visited.close();
     web.close();

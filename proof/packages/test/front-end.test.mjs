@@ -99,7 +99,11 @@ async function talks({ page, room, client, uid, unmount }) {
   assert.deepEqual(await client.queryPeersOnlineStatus([uid]), { [uid]: false });
 }
 
-const FLAGS = { __VUE_OPTIONS_API__: 'true', __VUE_PROD_DEVTOOLS__: 'false', __VUE_PROD_HYDRATION_MISMATCH_DETAILS__: 'false' };
+const FLAGS = {
+  __VUE_OPTIONS_API__: 'true',
+  __VUE_PROD_DEVTOOLS__: 'false',
+  __VUE_PROD_HYDRATION_MISMATCH_DETAILS__: 'false',
+};
 
 test('React', async (context) => {
   const around = `
@@ -109,24 +113,46 @@ root.render(<Room appId="${APP_ID}" uid="guide-react" />);
 window.app = { unmount: () => root.unmount() };
 `;
   const { client, room } = await beside(context, 'beside-react', 'lobby');
-  const options = { entry: 'program.jsx', jsx: 'automatic', define: { 'process.env.NODE_ENV': '"production"' } };
-  await visit('react', { 'program.jsx': programOf('react') + around }, options, async ({ page }) => {
-    await page.getByText('CONNECTED, with 2').waitFor();
-    const heard = new Promise((resolve) => room.once('ChannelMessage', ({ text }, from) => resolve(`${from}: ${text}`)));
-    await page.getByRole('button', { name: 'Greet' }).click();
-    assert.equal(await heard, 'guide-react: hello');
-    await talks({ page, room, client, uid: 'guide-react', unmount: () => page.evaluate(() => window.app.unmount()) });
-  });
+  const options = {
+    entry: 'program.jsx',
+    jsx: 'automatic',
+    define: { 'process.env.NODE_ENV': '"production"' },
+  };
+  await visit(
+    'react',
+    { 'program.jsx': programOf('react') + around },
+    options,
+    async ({ page }) => {
+      await page.getByText('CONNECTED, with 2').waitFor();
+      const heard = new Promise((resolve) =>
+        room.once('ChannelMessage', ({ text }, from) => resolve(`${from}: ${text}`)),
+      );
+      await page.getByRole('button', { name: 'Greet' }).click();
+      assert.equal(await heard, 'guide-react: hello');
+      await talks({
+        page,
+        room,
+        client,
+        uid: 'guide-react',
+        unmount: () => page.evaluate(() => window.app.unmount()),
+      });
+    },
+  );
 });
 
 test('agora-rtm-react, which gets this package in place of the original', async (context) => {
   // Apart from what is installed here: it wants another React.
   const folder = await mkdtemp(join(tmpdir(), 'tidings-alias-'));
   context.after(() => rm(folder, { recursive: true, force: true }));
-  const manifest = JSON.parse(programOf('alias').replaceAll('http://127.0.0.1:7400', stage.server.origin));
+  const manifest = JSON.parse(
+    programOf('alias').replaceAll('http://127.0.0.1:7400', stage.server.origin),
+  );
   for (const name of ['react', 'react-dom']) manifest.dependencies[name] = '^18';
   await writeFile(join(folder, 'package.json'), JSON.stringify(manifest));
-  const npm = spawn('npm', ['install', '--no-fund', '--no-audit', '--silent'], { cwd: folder, stdio: 'inherit' });
+  const npm = spawn('npm', ['install', '--no-fund', '--no-audit', '--silent'], {
+    cwd: folder,
+    stdio: 'inherit',
+  });
   assert.deepEqual(await once(npm, 'close'), [0, null]);
   await writeFile(
     join(folder, 'main.jsx'),
@@ -156,11 +182,21 @@ window.app = { unmount: () => root.unmount() };
   await writeFile(join(folder, 'index.html'), html());
   const define = { 'process.env.NODE_ENV': '"production"' };
   const options = { bundle: true, format: 'iife', jsx: 'automatic', define, logLevel: 'silent' };
-  await build({ entryPoints: [join(folder, 'main.jsx')], outfile: join(folder, 'main.js'), ...options });
+  await build({
+    entryPoints: [join(folder, 'main.jsx')],
+    outfile: join(folder, 'main.js'),
+    ...options,
+  });
   const { client, room } = await beside(context, 'beside-alias', 'alias-lobby');
   await stage.visit([folder], async ({ page }) => {
     await page.getByText('true').waitFor();
-    await talks({ page, room, client, uid: 'guide-alias', unmount: () => page.evaluate(() => window.app.unmount()) });
+    await talks({
+      page,
+      room,
+      client,
+      uid: 'guide-alias',
+      unmount: () => page.evaluate(() => window.app.unmount()),
+    });
   });
 });
 
@@ -183,7 +219,13 @@ window.app = { unmount: () => app.unmount() };
   const { client, room } = await beside(context, 'beside-vue', 'vue-lobby');
   const define = { 'process.env.NODE_ENV': '"production"', ...FLAGS };
   await visit('vue', files, { entry: 'main.mjs', define }, async ({ page }) => {
-    await talks({ page, room, client, uid: 'guide-vue', unmount: () => page.evaluate(() => window.app.unmount()) });
+    await talks({
+      page,
+      room,
+      client,
+      uid: 'guide-vue',
+      unmount: () => page.evaluate(() => window.app.unmount()),
+    });
   });
 });
 
@@ -213,11 +255,28 @@ for (const [how, main] of [
 ]) {
   test(`Angular ${how}`, async (context) => {
     const files = { 'room.ts': withInputs(programOf('angular')), 'main.ts': main };
-    const tsconfigRaw = { compilerOptions: { experimentalDecorators: true, useDefineForClassFields: true, target: 'es2022' } };
+    const tsconfigRaw = {
+      compilerOptions: {
+        experimentalDecorators: true,
+        useDefineForClassFields: true,
+        target: 'es2022',
+      },
+    };
     const { client, room } = await beside(context, 'beside-angular', 'lobby');
-    await visit('angular', files, { entry: 'main.ts', tsconfigRaw, target: 'es2022' }, async ({ page }) => {
-      await talks({ page, room, client, uid: 'guide-angular', unmount: () => page.evaluate(() => window.app.unmount()) });
-    });
+    await visit(
+      'angular',
+      files,
+      { entry: 'main.ts', tsconfigRaw, target: 'es2022' },
+      async ({ page }) => {
+        await talks({
+          page,
+          room,
+          client,
+          uid: 'guide-angular',
+          unmount: () => page.evaluate(() => window.app.unmount()),
+        });
+      },
+    );
   });
 }
 
@@ -225,7 +284,10 @@ for (const [how, main] of [
 function withInputs(text) {
   return text
     .replace('import { Component,', 'import { Component, Input,')
-    .replace(/readonly (\w+) = input\.required/g, "@Input({ isSignal: true, alias: '$1', required: true } as any) readonly $1 = input.required");
+    .replace(
+      /readonly (\w+) = input\.required/g,
+      "@Input({ isSignal: true, alias: '$1', required: true } as any) readonly $1 = input.required",
+    );
 }
 
 /** Starts a program that goes on; resolves when a line of it matches. */
@@ -283,7 +345,9 @@ test('Next.js: built once, the endpoint is told when it runs', async (context) =
   const visited = await open(stage.browser, `http://127.0.0.1:${port}/`);
   try {
     await visited.page.getByText('CONNECTED, with 2').waitFor();
-    const heard = new Promise((resolve) => room.once('ChannelMessage', ({ text }, from) => resolve(`${from}: ${text}`)));
+    const heard = new Promise((resolve) =>
+      room.once('ChannelMessage', ({ text }, from) => resolve(`${from}: ${text}`)),
+    );
     await visited.page.getByRole('button', { name: 'Greet' }).click();
     assert.equal(await heard, 'guide-next: hello');
     assert.deepEqual(visited.faults, []);
@@ -363,11 +427,17 @@ window.result = (async () => {
     const { stranger, owner, download } = await resultOf(visited);
     assert.match(stranger, /not uploaded by this user/);
     assert.deepEqual([owner, download], ['none', 4]);
-    assert.deepEqual(visited.faults.splice(0).map((text) => /status of (\d+)/.exec(text)?.[1]), ['403', '404']);
+    assert.deepEqual(
+      visited.faults.splice(0).map((text) => /status of (\d+)/.exec(text)?.[1]),
+      ['403', '404'],
+    );
   });
 });
 
-for (const [name, first] of [['vitest', "import { expect, test, vi } from 'vitest';\n"], ['jest', '']]) {
+for (const [name, first] of [
+  ['vitest', "import { expect, test, vi } from 'vitest';\n"],
+  ['jest', ''],
+]) {
   test(`a mock in ${name}`, async () => {
     const text = `${first}import AgoraRTM from '@tidings/rtm';
 
@@ -381,9 +451,13 @@ test('the client is the mock', async () => {
     const folder = await folderOf(name, {
       'mock.test.js': text,
       'package.json': '{ "private": true }\n',
-      'babel.config.cjs': "module.exports = { presets: [['@babel/preset-env', { targets: { node: 'current' } }]] };\n",
+      'babel.config.cjs':
+        "module.exports = { presets: [['@babel/preset-env', { targets: { node: 'current' } }]] };\n",
     });
-    const args = name === 'vitest' ? [bin('vitest/vitest.mjs'), 'run', '--root', folder] : [bin('jest/bin/jest.js'), '--rootDir', folder];
+    const args =
+      name === 'vitest'
+        ? [bin('vitest/vitest.mjs'), 'run', '--root', folder]
+        : [bin('jest/bin/jest.js'), '--rootDir', folder];
     await passes(args, folder);
   });
 }
@@ -416,7 +490,11 @@ test('a user logs in', async () => {
 
 /** Runs a runner of tests, which must say that all have passed. */
 async function passes(args, cwd) {
-  const child = spawn(process.execPath, args, { cwd, env: { ...process.env, CI: '1' }, stdio: ['ignore', 'pipe', 'pipe'] });
+  const child = spawn(process.execPath, args, {
+    cwd,
+    env: { ...process.env, CI: '1' },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
   let said = '';
   for (const stream of [child.stdout, child.stderr]) stream.on('data', (data) => (said += data));
   const [code] = await once(child, 'close');

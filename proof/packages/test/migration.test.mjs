@@ -16,7 +16,9 @@ after(() => stage?.close());
 /** The blocks of the page that stand behind a mark. */
 async function blocksOf(mark) {
   const page = await readFile(join(HERE, '../../site/guide/from-rtm.md'), 'utf8');
-  return [...page.matchAll(new RegExp(`<!-- ${mark} -->\\n\`\`\`\\w+\\n(.*?)\`\`\``, 'gs'))].map(([, text]) => text);
+  return [...page.matchAll(new RegExp(`<!-- ${mark} -->\\n\`\`\`\\w+\\n(.*?)\`\`\``, 'gs'))].map(
+    ([, text]) => text,
+  );
 }
 
 test('a page of Vite, React and TypeScript', async (context) => {
@@ -32,7 +34,9 @@ test('a page of Vite, React and TypeScript', async (context) => {
   await writeFile(join(app, 'vite.config.mjs'), config);
   const bin = (path) => join(HERE, 'node_modules', path);
   assert.equal(await node([bin('typescript/bin/tsc'), '-p', app]), '');
-  await node([bin('vite/bin/vite.js'), 'build', app, '--logLevel', 'warn'], { TIDINGS_ENDPOINT: stage.server.origin });
+  await node([bin('vite/bin/vite.js'), 'build', app, '--logLevel', 'warn'], {
+    TIDINGS_ENDPOINT: stage.server.origin,
+  });
 
   const watcher = await stage.beside(context, 'migration-watcher');
   const room = watcher.createChannel('moved-room');
@@ -40,7 +44,9 @@ test('a page of Vite, React and TypeScript', async (context) => {
   await watcher.setLocalUserAttributes({ name: 'WATCHER' });
   await stage.visit([join(app, 'dist')], async ({ page }) => {
     await page.getByRole('status').getByText('CONNECTED').waitFor();
-    const heard = new Promise((resolve) => room.once('ChannelMessage', ({ text }, from) => resolve(`${from}: ${text}`)));
+    const heard = new Promise((resolve) =>
+      room.once('ChannelMessage', ({ text }, from) => resolve(`${from}: ${text}`)),
+    );
     await page.getByRole('button', { name: 'Send' }).click();
     assert.equal(await heard, 'mover: moved over');
     await room.sendMessage({ text: 'welcome' });

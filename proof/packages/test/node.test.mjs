@@ -23,7 +23,11 @@ test('CommonJS require', async () => {
 test('deep paths, from CommonJS and from an ES module', async () => {
   const commonJs = JSON.parse(await node([join(project('deep-commonjs'), 'main.js')]));
   assert.deepEqual(commonJs, [true, true, true, 'function', true, 'object']);
-  assert.deepEqual(JSON.parse(await node([join(project('deep-module'), 'main.js')])), [true, true, true]);
+  assert.deepEqual(JSON.parse(await node([join(project('deep-module'), 'main.js')])), [
+    true,
+    true,
+    true,
+  ]);
 });
 
 // proves: rtm-1.1-types-esm
@@ -31,7 +35,14 @@ test('TypeScript, strict, moduleResolution bundler', async () => {
   assert.equal(await compile('typescript-bundler'), '');
   const outfile = join(output('typescript-bundler'), 'main.mjs');
   const entry = join(project('typescript-bundler'), 'main.ts');
-  const { warnings } = await build({ entryPoints: [entry], outfile, bundle: true, format: 'esm', platform: 'node', logLevel: 'silent' });
+  const { warnings } = await build({
+    entryPoints: [entry],
+    outfile,
+    bundle: true,
+    format: 'esm',
+    platform: 'node',
+    logLevel: 'silent',
+  });
   assert.deepEqual(warnings, []);
   assert.deepEqual(await run(outfile), EXPECTED);
 });
@@ -48,7 +59,10 @@ const SSR = project('server-rendering');
 /** Imported and rendered: nothing of a browser was looked at, nothing runs, and the process has ended. */
 const UNTOUCHED = { html: '<p>DISCONNECTED</p>', ofImport: [], resources: [] };
 
-for (const [how, packages] of [['left to Node', 'external'], ['bundled', 'bundle']]) {
+for (const [how, packages] of [
+  ['left to Node', 'external'],
+  ['bundled', 'bundle'],
+]) {
   test(`rendering on a server, the package ${how}`, async () => {
     const outfile = join(output('server-rendering'), `${packages}.mjs`);
     await build({

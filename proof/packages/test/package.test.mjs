@@ -14,13 +14,18 @@ import { HERE, INSTALLED } from '../lib/project.mjs';
  * what the typings for the oldest resolution say. The package's own tests prove that it does.
  */
 function isSelfAsDefault({ kind, implementationFileName }) {
-  return kind === 'FalseExportDefault' && implementationFileName.endsWith('/dist/tidings-rtm.umd.js');
+  return (
+    kind === 'FalseExportDefault' && implementationFileName.endsWith('/dist/tidings-rtm.umd.js')
+  );
 }
 
 test('publint has nothing to say', async () => {
   const manifest = JSON.parse(await readFile(join(INSTALLED, 'package.json'), 'utf8'));
   const { messages } = await publint({ pkgDir: INSTALLED, strict: true, pack: false });
-  assert.deepEqual(messages.map((message) => formatMessage(message, manifest, { color: false })), []);
+  assert.deepEqual(
+    messages.map((message) => formatMessage(message, manifest, { color: false })),
+    [],
+  );
 });
 
 test('the typings are right in every resolution', async () => {
@@ -29,9 +34,14 @@ test('the typings are right in every resolution', async () => {
   const data = createPackageFromTarballData(await readFile(join(folder, archive)));
   // The first is for the package itself, which fetches it with `import()` in Node without a WebSocket; the second is
   // loaded for its effect and has nothing to type.
-  const analysis = await checkPackage(data, { excludeEntrypoints: ['node-socket', 'regenerator-runtime'] });
+  const analysis = await checkPackage(data, {
+    excludeEntrypoints: ['node-socket', 'regenerator-runtime'],
+  });
   assert.deepEqual(analysis.types, { kind: 'included' });
-  assert.deepEqual(analysis.problems.filter((problem) => !isSelfAsDefault(problem)), []);
+  assert.deepEqual(
+    analysis.problems.filter((problem) => !isSelfAsDefault(problem)),
+    [],
+  );
 });
 
 test('webpack 4, of which this is the parser, can read every file', async () => {

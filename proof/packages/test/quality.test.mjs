@@ -18,12 +18,19 @@ before(async () => {
 after(() => server?.stop());
 
 const run = async (...args) =>
-  JSON.parse(await node([...args.slice(0, -1), join(project('leftovers'), args.at(-1))], { ENDPOINT: server.origin }));
+  JSON.parse(
+    await node([...args.slice(0, -1), join(project('leftovers'), args.at(-1))], {
+      ENDPOINT: server.origin,
+    }),
+  );
 
 test('memory is steady over 10,000 logins and logouts', async (context) => {
   const { first, last, rounds } = await run('--expose-gc', 'rounds.cjs');
   context.diagnostic(`heap ${first} bytes, after ${rounds} more rounds ${last} bytes`);
-  assert.ok(last - first < rounds * LEFT_PER_ROUND_MAX, `${(last - first) / rounds} bytes a round are left`);
+  assert.ok(
+    last - first < rounds * LEFT_PER_ROUND_MAX,
+    `${(last - first) / rounds} bytes a round are left`,
+  );
 });
 
 test('no timer and no handle is left, however a login ends', async () => {

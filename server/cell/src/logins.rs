@@ -22,6 +22,7 @@ pub const TRAITS: Traits = Traits {
     ends_messages: true,
     reaches_any_channel: false,
     rings_on: true,
+    is_service: false,
 };
 
 /// A login that is admitted.

@@ -77,6 +77,12 @@ pub(crate) enum AttributeAsk {
         user: UserKey,
         keys: Vec<String>,
     },
+    /// Is the user online whose attributes are to be written from outside?
+    Write {
+        caller: Caller,
+        user: UserKey,
+        call: WriteUserAttributes,
+    },
     /// Is the user online, whose attributes may be left over?
     SweepUser { user: UserKey, touched_before: u64 },
     /// Has the channel a member, whose attributes may be left over?
@@ -89,7 +95,7 @@ pub(crate) enum AttributeAsk {
 impl AttributeAsk {
     fn question(&self) -> Question {
         match self {
-            Self::Read { .. } | Self::SweepUser { .. } => Question::Presence,
+            Self::Read { .. } | Self::Write { .. } | Self::SweepUser { .. } => Question::Presence,
             Self::SweepChannel { .. } => Question::Count,
         }
     }
@@ -151,16 +157,45 @@ impl Attributes {
         kernel: &mut Kernel,
         out: &mut dyn Sink,
     ) {
-        let Some(key) = kernel.session_of(caller, out) else {
-            // It is answered.
-            return;
-        };
-        let Some(session) = kernel.sessions.get_mut(key) else {
+        let Some(user) = kernel.user_of(caller).cloned() else {
             debug_assert!(false, "a session is gone while it is dealt with");
             return;
         };
-        session.has_attributes = true;
-        let owner = AttributeOwner::User(session.user.clone());
+        let here = match caller.session() {
+            Some(key) => Some(key),
+            None => kernel.users.get(&user).and_then(|entry| entry.session),
+        };
+        match here.and_then(|key| kernel.sessions.get_mut(key)) {
+            Some(session) => session.has_attributes = true,
+            None if kernel.config.apps.settings(&user.app).keep_user_attributes => {}
+            None => return self.seek_owner(caller, user, call, kernel, out),
+        }
+        self.write_user_attributes(caller, user, call, kernel, out);
+    }
+
+    /// Attributes of a user end with its login: one from outside needs a login of the user on another hub.
+    fn seek_owner(
+        &mut self,
+        caller: Caller,
+        user: UserKey,
+        call: WriteUserAttributes,
+        kernel: &mut Kernel,
+        out: &mut dyn Sink,
+    ) {
+        let topic = Topic::User(user.clone());
+        let ask = AttributeAsk::Write { caller, user, call };
+        self.ask(kernel, topic, &READER, ask, out);
+    }
+
+    fn write_user_attributes(
+        &mut self,
+        caller: Caller,
+        user: UserKey,
+        call: WriteUserAttributes,
+        kernel: &mut Kernel,
+        out: &mut dyn Sink,
+    ) {
+        let owner = AttributeOwner::User(user);
         let limits = AttributeLimits {
             entries_max: ATTRIBUTES_MAX,
             bytes_max: USER_ATTRIBUTES_BYTES_MAX,
@@ -216,10 +251,7 @@ impl Attributes {
         kernel: &mut Kernel,
         out: &mut dyn Sink,
     ) {
-        let Some(key) = kernel.session_of(caller, out) else {
-            // It is answered.
-            return;
-        };
+        let names = kernel.traits_of_caller(caller).names;
         let checked = AttributeWrite::try_from(how)
             .map_err(|_| {
                 error(
@@ -227,7 +259,7 @@ impl Attributes {
                     format!("{how} is no way to write"),
                 )
             })
-            .and_then(|how| check_attributes(how, &attributes, kernel.names_of(key)).map(|()| how));
+            .and_then(|how| check_attributes(how, &attributes, names).map(|()| how));
         let how = match checked {
             Ok(how) => how,
             Err(error) => return kernel.reply_error(caller, error, out),
@@ -235,11 +267,11 @@ impl Attributes {
         if !kernel.take_rate(caller, rate, out) {
             return;
         }
-        let Some(session) = kernel.sessions.get(key) else {
+        let Some(user) = kernel.user_of(caller) else {
             debug_assert!(false, "a session is gone while it is dealt with");
             return;
         };
-        let (by, now_ts) = (session.user.user.to_string(), kernel.now.unix_ms);
+        let (by, now_ts) = (user.user.to_string(), kernel.now.unix_ms);
         let notify = notify.map(|channel| {
             let keys = attributes.iter().map(|attribute| attribute.key.clone());
             let (keys, by) = (keys.collect(), by.clone());
@@ -272,16 +304,12 @@ impl Attributes {
         kernel: &mut Kernel,
         out: &mut dyn Sink,
     ) {
-        let Some(key) = kernel.session_of(caller, out) else {
-            // It is answered.
-            return;
-        };
-        let Some(session) = kernel.sessions.get(key) else {
+        let Some(app) = kernel.user_of(caller).map(|user| user.app.clone()) else {
             debug_assert!(false, "a session is gone while it is dealt with");
             return;
         };
-        let app = session.user.app.clone();
-        let user = match UserId::parse_by(session.traits.names, &call.user_id) {
+        let names = kernel.traits_of_caller(caller).names;
+        let user = match UserId::parse_by(names, &call.user_id) {
             Ok(user) => UserKey { app, user },
             Err(name) => {
                 let text = format!("user id {:?}: {name}", call.user_id);
@@ -487,7 +515,14 @@ impl Attributes {
                 let owner = AttributeOwner::User(user);
                 self.read_attributes(caller, owner, keys, absent, kernel, out);
             }
-            AttributeAsk::Read { caller, user, .. } => {
+            AttributeAsk::Write { caller, user, call } if is_here => {
+                // They end with that login.
+                let topic = Topic::User(user.clone());
+                let message = Arc::new(Publication::AttributesWritten);
+                out.emit(Effect::Bus(BusOp::Publish { topic, message }));
+                self.write_user_attributes(caller, user, call, kernel, out);
+            }
+            AttributeAsk::Read { caller, user, .. } | AttributeAsk::Write { caller, user, .. } => {
                 Self::reply_absent(caller, &user.user, kernel, out)
             }
             // The next sweep asks again.

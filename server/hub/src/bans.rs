@@ -1,6 +1,6 @@
-//! Who may not log in, join or send: rules of an app, as data. Source: rest 8.1, 11.3.
+//! Who may not log in, join or send: rules of an app, as data. Source: rest 11.3.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use tidings_wire::names::{ChannelName, UserId};
@@ -163,6 +163,11 @@ impl Bans {
         self.barred(user, None, now_ms).login
     }
 
+    /// Whether any rule names an address.
+    pub fn bars_addresses(&self) -> bool {
+        !self.addresses.is_empty()
+    }
+
     /// Whether the user may not log in from this address. Cost: O(rules that name addresses).
     pub fn bars_address(&self, user: &UserId, address: IpAddr, now_ms: u64) -> bool {
         self.addresses.iter().any(|ban| {
@@ -170,14 +175,6 @@ impl Bans {
             let is_user = ban.user.as_ref().is_none_or(|of| of == user);
             is_from && is_user && ban.effect().login && ban.until_ms > now_ms
         })
-    }
-
-    /// Channels that rules of these hours name: a hub looks at their members when rules have changed.
-    pub fn channels(&self, now_ms: u64) -> BTreeSet<&ChannelName> {
-        let all = self.users.values().chain(self.channels.values()).flatten();
-        all.filter(|ban| ban.until_ms > now_ms)
-            .filter_map(|ban| ban.channel.as_ref())
-            .collect()
     }
 }
 
@@ -199,5 +196,125 @@ impl Ban {
                 ..self.barred
             },
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn user(name: &str) -> UserId {
+        UserId::parse(name).expect("a user id")
+    }
+
+    fn channel(name: &str) -> ChannelName {
+        ChannelName::parse(name).expect("a channel name")
+    }
+
+    fn ban(name: Option<&str>, room: Option<&str>, barred: Barred, until_ms: u64) -> Ban {
+        Ban {
+            user: name.map(user),
+            channel: room.map(channel),
+            address: None,
+            barred,
+            until_ms,
+        }
+    }
+
+    const JOIN: Barred = Barred {
+        login: false,
+        join: true,
+        send: false,
+    };
+
+    const SEND: Barred = Barred {
+        login: false,
+        join: false,
+        send: true,
+    };
+
+    #[test]
+    fn a_rule_bars_whoever_matches_all_that_it_names_until_it_ends() {
+        let bans: Bans = [
+            ban(Some("mallory"), Some("room"), JOIN, 1_000),
+            ban(None, Some("closed"), JOIN, 1_000),
+            ban(Some("loud"), None, SEND, 1_000),
+            ban(Some("gone"), None, JOIN, 1_000),
+            ban(None, None, Barred::LOGIN, 1_000),
+        ]
+        .into_iter()
+        .collect();
+        let barred = |name: &str, room: Option<&str>, now_ms| {
+            let room = room.map(channel);
+            bans.barred(&user(name), room.as_ref(), now_ms)
+        };
+        assert_eq!(barred("mallory", Some("room"), 999), JOIN);
+        assert!(barred("mallory", Some("room"), 1_000).is_nothing());
+        assert!(barred("mallory", Some("other"), 0).is_nothing());
+        assert!(barred("mallory", None, 0).is_nothing());
+        assert!(barred("alice", Some("room"), 0).is_nothing());
+        assert_eq!(barred("alice", Some("closed"), 0), JOIN);
+        assert_eq!(barred("loud", None, 0), SEND);
+        assert_eq!(barred("loud", Some("room"), 0), SEND);
+        assert!(bans.bars_login(&user("gone"), 0), "no channel at all");
+        assert!(!bans.bars_login(&user("loud"), 0));
+        assert!(!bans.bars_login(&user("alice"), 0), "nobody is named");
+        assert!(!bans.is_empty());
+        assert!(Bans::default().is_empty());
+    }
+
+    #[test]
+    fn addresses_are_matched_by_their_first_bits() {
+        let all = |prefix: &str, inside: &[&str], outside: &[&str]| {
+            let parsed = AddressPrefix::parse(prefix).expect(prefix);
+            for (texts, expected) in [(inside, true), (outside, false)] {
+                for text in texts {
+                    let address = text.parse().expect("an address");
+                    assert_eq!(parsed.contains(address), expected, "{text} in {prefix}");
+                }
+            }
+        };
+        all(
+            "192.0.2.0/24",
+            &["192.0.2.1", "::ffff:192.0.2.255"],
+            &["192.0.3.0", "2001:db8::1"],
+        );
+        all("0.0.0.0/0", &["255.255.255.255", "0.0.0.0"], &["::1"]);
+        all("::/0", &["::1", "ffff::"], &["192.0.2.1"]);
+        all("2001:db8::/33", &["2001:db8::1"], &["2001:db8:8000::1"]);
+        all("192.0.2.7", &["192.0.2.7"], &["192.0.2.6"]);
+        all("::ffff:192.0.2.0/120", &["192.0.2.9"], &["192.0.3.9"]);
+        let bad = [
+            "",
+            "192.0.2.0/33",
+            "::/129",
+            "192.0.2.0/",
+            "192.0.2.0/+8",
+            "192.0.2.0/-1",
+            "a/8",
+            "192.0.2/24",
+            "192.0.2.0/256",
+            "192.0.2.0/8/8",
+        ];
+        for text in bad {
+            assert_eq!(AddressPrefix::parse(text), None, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn an_address_bars_logins_of_everybody_or_of_one_user() {
+        let from = |name: Option<&str>, prefix: &str| Ban {
+            address: AddressPrefix::parse(prefix),
+            ..ban(name, None, JOIN, 1_000)
+        };
+        let bans: Bans = [from(None, "192.0.2.0/24"), from(Some("mallory"), "::/0")]
+            .into_iter()
+            .collect();
+        let [near, far] = ["192.0.2.9", "2001:db8::1"].map(|text| text.parse().expect("one"));
+        assert!(bans.bars_address(&user("alice"), near, 999));
+        assert!(!bans.bars_address(&user("alice"), near, 1_000));
+        assert!(!bans.bars_address(&user("alice"), far, 0));
+        assert!(bans.bars_address(&user("mallory"), far, 0));
+        assert!(!bans.bars_login(&user("mallory"), 0), "from elsewhere");
     }
 }

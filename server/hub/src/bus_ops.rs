@@ -156,6 +156,8 @@ pub struct LoginStamp {
 pub enum Publication {
     /// User topic: the inbox has grown; a hub with a session of the user delivers it.
     InboxGrew,
+    /// User topic: attributes of the user were written from outside; they end with its login.
+    AttributesWritten,
     /// User topic: somebody watches the user's presence, so it must be known soon.
     Watched,
     /// User topic: something about an invitation that the user is sent. Calls topic: about one that it has sent.

@@ -51,11 +51,7 @@ impl Channels {
         kernel: &mut Kernel,
         out: &mut dyn Sink,
     ) {
-        let Some(key) = kernel.session_of(caller, out) else {
-            // It is answered.
-            return;
-        };
-        let found = if kernel.traits_of(key).reaches_any_channel {
+        let found = if kernel.traits_of_caller(caller).reaches_any_channel {
             kernel.parse_channel(caller, &call.channel, out)
         } else {
             kernel.joined_channel(caller, &call.channel, out)
@@ -67,6 +63,9 @@ impl Channels {
         if !is_news_channel(&channel_key.channel)
             && !kernel.permit_in(caller, Access::Write, &channel_key.channel, out)
         {
+            return;
+        }
+        if kernel.bars_send(caller, Some(&channel_key.channel), out) {
             return;
         }
         let message = match check_message(call.message) {
@@ -89,24 +88,25 @@ impl Channels {
                 return;
             }
         }
-        let Some(session) = kernel.sessions.get(key) else {
+        let Some((key, sender, cseq)) = kernel.sender_of(caller) else {
             debug_assert!(false, "a session is gone while it is dealt with");
             return;
         };
+        let from = kernel.user_of(caller).map(|user| user.user.to_string());
+        let from = from.unwrap_or_default();
         let limits = kernel.history_limits(&channel_key.app);
         let now_ms = kernel.now.mono_ms;
         let keep = call.history.then(|| {
-            let from = session.user.user.to_string();
             Box::new(Keep {
                 ask: history.wait_for_keeper(&mut kernel.asks, now_ms, caller),
-                message: history_message(from, &message, kernel.now.unix_ms),
+                message: history_message(from.clone(), &message, kernel.now.unix_ms),
                 limits,
             })
         });
         // Encoded once: these bytes are what every member on every hub is sent.
         let frame = encode_server(Kind::ChannelMessage(ChannelMessage {
             channel: call.channel,
-            from: session.user.user.to_string(),
+            from,
             message: Some(message),
             server_ts: kernel.now.unix_ms,
         }));
@@ -117,7 +117,7 @@ impl Channels {
                 members = channel.members.len();
                 channel.published.push_back(Published {
                     session: key,
-                    id: session.id,
+                    id: sender,
                     what: match keep {
                         Some(_) => Own::KeptMessage,
                         None => Own::Message { caller },
@@ -130,8 +130,8 @@ impl Channels {
             None => false,
         };
         let message = Publication::Message {
-            sender: session.id,
-            cseq: caller.cseq(),
+            sender,
+            cseq,
             server_ts: kernel.now.unix_ms,
             frame,
             keep,
@@ -149,7 +149,7 @@ impl Channels {
             message: Arc::new(message),
         }));
         if !is_known && !is_kept {
-            kernel.reply_done(caller, out);
+            kernel.reply_sent_to_channel(caller, out);
         }
     }
 
@@ -383,8 +383,15 @@ impl Channels {
             Own::Join { .. } | Own::Show if is_live && !is_shut => {
                 channel.locals.insert(session, published.id);
             }
-            Own::Leave { .. } | Own::End if !fault!(LeaverStaysSubscribed) => {
+            Own::Leave { .. } if !fault!(LeaverStaysSubscribed) => {
                 channel.locals.swap_remove(&session);
+            }
+            // Its join was on its way when the membership was taken away; a session that has ended is told nothing.
+            Own::End if !fault!(LeaverStaysSubscribed) => {
+                let was_in = channel.locals.swap_remove(&session).is_some();
+                if was_in {
+                    kernel.tell_removed(session, key, out);
+                }
             }
             _ => {}
         }

@@ -1,6 +1,7 @@
 //! What a hub is told once: who it is, and which apps there are.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use tidings_token::TokenId;
@@ -62,10 +63,23 @@ impl Apps {
         self.accept_any || self.listed.contains_key(app)
     }
 
-    /// Whether the user may not log in.
-    pub fn is_banned(&self, user: &UserKey) -> bool {
+    /// Whether the user may not log in at this time, in Unix milliseconds.
+    pub fn is_banned(&self, user: &UserKey, now_ms: u64) -> bool {
         let listed = self.listed.get(&user.app);
-        listed.is_some_and(|app| app.banned.contains(&user.user))
+        listed.is_some_and(|app| {
+            app.banned.contains(&user.user) || app.bans.bars_login(&user.user, now_ms)
+        })
+    }
+
+    /// Whether the user may not log in from there at this time, in Unix milliseconds.
+    pub fn is_banned_from(&self, user: &UserKey, address: IpAddr, now_ms: u64) -> bool {
+        let listed = self.listed.get(&user.app);
+        listed.is_some_and(|app| app.bans.bars_address(&user.user, address, now_ms))
+    }
+
+    /// Whether any app has rules that bar somebody: if not, nobody has to look.
+    pub(crate) fn has_bans(&self) -> bool {
+        self.listed.values().any(|app| !app.bans.is_empty())
     }
 }
 
@@ -168,6 +182,8 @@ pub struct Traits {
     /// An invitation between two clients of this kind rings until one of them ends it, and goes on ringing if the
     /// callee's is back soon.
     pub rings_on: bool,
+    /// It is part of a backend: rates and the bound of channels for one login are not meant for it.
+    pub is_service: bool,
 }
 
 impl Default for AppSettings {

@@ -105,7 +105,7 @@ pub fn check(
     };
     // Order: after the token, so that only the user itself learns of the ban.
     let user = UserKey { app, user };
-    if apps.is_banned(&user) {
+    if apps.is_banned(&user, now_unix_s.saturating_mul(1_000)) {
         let text = format!("user {} is banned from app {}", user.user, user.app);
         return Err(refused(Outcome::Banned, text));
     }

@@ -191,7 +191,7 @@ impl History {
             Asked::Nobody | Asked::Silence => Answer::Unconfirmed,
         };
         match answer {
-            Answer::Stored => kernel.reply_done(caller, out),
+            Answer::Stored => kernel.reply_sent_to_channel(caller, out),
             Answer::StoreFailed { reason } => kernel.reply_not_kept(caller, &reason, out),
             _ => {
                 let text =
@@ -288,22 +288,18 @@ impl History {
         kernel: &mut Kernel,
         out: &mut dyn Sink,
     ) {
-        let Some(key) = kernel.session_of(caller, out) else {
-            // It is answered.
-            return;
-        };
         let count_max = call.count_max as usize;
         if count_max > HISTORY_PAGE_MAX {
             let text =
                 format!("{count_max} messages are asked for; at most {HISTORY_PAGE_MAX} pass");
             return kernel.reply_error(caller, error(Outcome::InvalidArgument, text), out);
         }
-        let Some(session) = kernel.sessions.get(key) else {
+        let Some(user) = kernel.user_of(caller) else {
             debug_assert!(false, "a session is gone while it is dealt with");
             return;
         };
         // What is over its age is gone for readers at once, from the disk with the next append or sweep.
-        let age_ms = kernel.deletion_age_ms(session.settings.history_age_ms);
+        let age_ms = kernel.history_limits(&user.app).age_ms;
         let oldest_ts = kernel.now.unix_ms.saturating_sub(age_ms);
         let bound = |given: u64| if given == 0 { u64::MAX } else { given };
         let range = HistoryRange {
@@ -343,7 +339,8 @@ impl History {
         self.store(kernel, op, pending, out);
     }
 
-    /// The conversation, if the session may read it: one with its own user, or a channel that it has joined.
+    /// The conversation, if the caller may read it: one with its own user, or a channel that it has joined, if it has a
+    /// session.
     /// Otherwise answers the request (contract SEC-8).
     fn readable(
         caller: Caller,
@@ -351,12 +348,11 @@ impl History {
         kernel: &mut Kernel,
         out: &mut dyn Sink,
     ) -> Option<Conversation> {
-        let key = kernel.session_of(caller, out)?;
         let text = match conversation {
             Some(read_history::Conversation::Channel(channel))
                 if fault!(HistoryReaderNeedNotBeMember) =>
             {
-                let app = kernel.sessions.get(key)?.user.app.clone();
+                let app = kernel.user_of(caller)?.app.clone();
                 let channel = ChannelName::parse(&channel).ok()?;
                 return Some(Conversation::Channel(ChannelKey { app, channel }));
             }
@@ -367,13 +363,15 @@ impl History {
                 }
                 return Some(Conversation::Channel(channel));
             }
-            Some(read_history::Conversation::PeerId(peer_id)) => match UserId::parse(&peer_id) {
-                Ok(peer) => {
-                    let session = kernel.sessions.get(key)?;
-                    return Some(Conversation::of_users(&session.user, &peer));
+            Some(read_history::Conversation::PeerId(peer_id)) => {
+                let names = kernel.traits_of_caller(caller).names;
+                match UserId::parse_by(names, &peer_id) {
+                    Ok(peer) => {
+                        return Some(Conversation::of_users(kernel.user_of(caller)?, &peer));
+                    }
+                    Err(name) => format!("peer id {peer_id:?}: {name}"),
                 }
-                Err(name) => format!("peer id {peer_id:?}: {name}"),
-            },
+            }
             None => "neither a channel nor a peer is named; name one of them".to_owned(),
         };
         kernel.reply_error(caller, error(Outcome::InvalidArgument, text), out);
@@ -421,12 +419,6 @@ impl History {
             asks,
             "senders who wait for nothing, or the reverse"
         );
-        for caller in self.keeping.values() {
-            assert!(
-                caller.session().is_some(),
-                "a copy is kept for a session's message"
-            );
-        }
         let stores = kernel.stores.count_of(StoreTag::History);
         assert_eq!(
             self.stores.len(),

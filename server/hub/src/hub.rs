@@ -507,6 +507,9 @@ impl Hub {
                     .handle_invitation_word(&caller, word, &mut self.kernel, out);
             }
             (Topic::User(user), Publication::Watched) => self.kernel.note_watched(&user),
+            (Topic::User(user), Publication::AttributesWritten) => {
+                self.kernel.note_attributes(&user)
+            }
             (Topic::Presence(user), Publication::Presence { state, stamp }) => {
                 self.presence
                     .apply_presence(&user, *state, *stamp, &mut self.kernel, out);

@@ -7,6 +7,7 @@
 
 pub(crate) mod check;
 pub(crate) mod durable;
+pub(crate) mod outside;
 pub(crate) mod record;
 pub(crate) mod reports;
 pub(crate) mod rings;
@@ -26,11 +27,12 @@ use tidings_wire::frame::encode_server;
 use tidings_wire::limits::{
     INVITATION_CONFIRM_WAIT_MS, INVITATION_RING_AGAIN_MS, INVITATIONS_OPEN_MAX,
 };
+use tidings_wire::names::UserId;
 use tidings_wire::proto::server_message::Kind;
 use tidings_wire::proto::{IncomingInvitation, InvitationEnd, Invite};
 
 use crate::bus_ops::{BusOp, CalleeWord, Decision, InvitationWord, Publication, RingFate, Topic};
-use crate::ids::{InvitationId, SessionKey, UserKey};
+use crate::ids::{InvitationId, SessionId, SessionKey, UserKey};
 use crate::invitations::check::check_invite;
 use crate::invitations::state::{
     CALLEE_BACK_WAIT_MS, Invitation, InvitationStore, Invitations, State, Told,
@@ -42,6 +44,42 @@ use crate::kernel::reply::error;
 use crate::kernel::timers::Timer;
 use crate::rates;
 use crate::store_ops::StoreAnswer;
+
+/// An invitation that is sent now, to be offered when its record is durable. `from`: its caller, its session or what
+/// stands for one, and who owns it.
+pub(crate) fn new_invitation(
+    id: InvitationId,
+    (user, session, owner): (&UserKey, SessionId, Option<SessionKey>),
+    callee: UserId,
+    call: Invite,
+    now_ms: u64,
+) -> Invitation {
+    let frame = encode_server(Kind::IncomingInvitation(IncomingInvitation {
+        id: Bytes::copy_from_slice(&id.0),
+        caller_id: user.user.to_string(),
+        content: call.content,
+        channel: call.channel,
+        r#type: call.r#type,
+    }));
+    Invitation {
+        id,
+        number: call.number,
+        session,
+        owner,
+        revision: 0,
+        callee: UserKey {
+            app: user.app.clone(),
+            user: callee,
+        },
+        frame,
+        state: State::Pending { again_ms: u64::MAX },
+        is_received: false,
+        was_callee_there: false,
+        sent_ms: now_ms,
+        is_from_outside: owner.is_none(),
+        rings_on: None,
+    }
+}
 
 impl Invitations {
     /// A store operation of ours is answered.
@@ -79,9 +117,8 @@ impl Invitations {
         kernel: &mut Kernel,
         out: &mut dyn Sink,
     ) {
-        let Some(key) = kernel.session_of(caller, out) else {
-            // It is answered.
-            return;
+        let Some(key) = caller.session() else {
+            return self.invite_from_outside(caller, call, kernel, out);
         };
         let callee = match check_invite(kernel.names_of(key), &call) {
             Ok(callee) => callee,
@@ -112,32 +149,9 @@ impl Invitations {
         }
         let id = InvitationId::new(session.id, call.number);
         let user = session.user.clone();
-        let frame = encode_server(Kind::IncomingInvitation(IncomingInvitation {
-            id: Bytes::copy_from_slice(&id.0),
-            caller_id: user.user.to_string(),
-            content: call.content,
-            channel: call.channel,
-            r#type: call.r#type,
-        }));
         session.invitations.last_number = call.number;
-        let invitation = Invitation {
-            id,
-            number: call.number,
-            session: session.id,
-            owner: Some(key),
-            revision: 0,
-            callee: UserKey {
-                app: user.app.clone(),
-                user: callee,
-            },
-            frame,
-            // Offered when its record is durable.
-            state: State::Pending { again_ms: u64::MAX },
-            is_received: false,
-            was_callee_there: false,
-            sent_ms: now_ms,
-            rings_on: None,
-        };
+        let from = (&user, session.id, Some(key));
+        let invitation = new_invitation(id, from, callee, call, now_ms);
         self.insert_invitation(&user, invitation, out);
         self.write_invitation(&user, id, Told::Sent(caller), kernel, out);
     }
@@ -369,13 +383,14 @@ impl Invitations {
         if !matches!(invitation.state, State::Ringing) {
             return;
         }
-        let response = response.to_owned();
+        let (response, is_from_outside) = (response.to_owned(), invitation.is_from_outside);
         invitation.state = State::Accepting {
             until_ms,
             response: response.clone(),
         };
         self.set_invitation_timer(caller, id, kernel);
-        if fault!(AcceptanceIsNotAgreed) {
+        // Nobody is there to be asked who could have cancelled it without our knowing.
+        if is_from_outside || fault!(AcceptanceIsNotAgreed) {
             let end = (InvitationEnd::Accepted, response);
             return self.end_invitation(caller, id, end, None, kernel, out);
         }
@@ -384,7 +399,7 @@ impl Invitations {
 
     /// Ends an invitation, unless it has ended. Both sides are told when that is durable, and so is the request
     /// that waits for it.
-    fn end_invitation(
+    pub(crate) fn end_invitation(
         &mut self,
         caller: &UserKey,
         id: InvitationId,
@@ -428,7 +443,11 @@ impl Invitations {
 
     // ------------------------------------------------------------ where they are kept
 
-    fn invitation(&mut self, caller: &UserKey, id: InvitationId) -> Option<&mut Invitation> {
+    pub(crate) fn invitation(
+        &mut self,
+        caller: &UserKey,
+        id: InvitationId,
+    ) -> Option<&mut Invitation> {
         let all = self.sent.get_mut(caller)?;
         all.iter_mut().find(|invitation| invitation.id == id)
     }
@@ -447,7 +466,12 @@ impl Invitations {
         all.into_iter().flatten().filter(is_its)
     }
 
-    fn insert_invitation(&mut self, caller: &UserKey, invitation: Invitation, out: &mut dyn Sink) {
+    pub(crate) fn insert_invitation(
+        &mut self,
+        caller: &UserKey,
+        invitation: Invitation,
+        out: &mut dyn Sink,
+    ) {
         if !self.sent.contains_key(caller) {
             let topic = Topic::Calls(caller.clone());
             out.emit(Effect::Bus(BusOp::Subscribe(topic)));

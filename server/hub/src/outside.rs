@@ -9,6 +9,7 @@ use tidings_wire::codes::CloseCode;
 use tidings_wire::names::{AppId, ChannelName, UserId};
 use tidings_wire::proto::{PresenceState, reply, request};
 
+use crate::bus_ops::Decision;
 use crate::config::Traits;
 use crate::ids::{ChannelKey, ConnectionId, InvitationId, MessageId, SessionId, UserKey};
 
@@ -86,8 +87,20 @@ pub enum OutsideCall {
         /// At most so many, and at most [`OUTSIDE_PAGE_MAX`].
         limit: u16,
     },
+    /// Decides an invitation as its callee, who need not be logged in: [`OutsideAnswer::Count`]; 0 = this hub does not
+    /// write it, or it is decided. Asked of each hub. A caller's client is asked before an acceptance counts.
+    DecideInvitation {
+        /// Who has sent it.
+        caller: UserKey,
+        /// Which.
+        id: InvitationId,
+        /// Who is invited.
+        callee: UserId,
+        /// Yes or no, with at most 8 KiB of text.
+        decision: Decision,
+    },
     /// Cancels an invitation, whoever has sent it: [`OutsideAnswer::Count`] when that is durable; 0 = this hub does
-    /// not write it, or it has ended. Asked of each hub.
+    /// not write it, or it has ended. Both sides are told. Asked of each hub.
     EndInvitation {
         /// Who has sent it.
         caller: UserKey,
@@ -106,7 +119,9 @@ impl OutsideCall {
             | Self::Invitations { app, .. } => app,
             Self::User { user } | Self::Disconnect { user, .. } => &user.app,
             Self::RemoveMember { channel, .. } => &channel.app,
-            Self::EndInvitation { caller, .. } => &caller.app,
+            Self::EndInvitation { caller, .. } | Self::DecideInvitation { caller, .. } => {
+                &caller.app
+            }
         }
     }
 }
@@ -191,7 +206,7 @@ pub struct SessionEntry {
     pub address: Option<IpAddr>,
     /// As others see the user.
     pub state: PresenceState,
-    /// When its newest connection was opened, in Unix milliseconds.
+    /// When it logged in, in Unix milliseconds; if the server was restarted since, when that was.
     pub since_ms: u64,
     /// When its client was heard last, in Unix milliseconds.
     pub heard_ms: u64,

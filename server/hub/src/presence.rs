@@ -247,9 +247,8 @@ impl Presence {
         kernel: &mut Kernel,
         out: &mut dyn Sink,
     ) -> Option<Vec<UserKey>> {
-        let key = kernel.session_of(caller, out)?;
-        let app = kernel.sessions.get(key)?.user.app.clone();
-        let names = kernel.names_of(key);
+        let app = kernel.user_of(caller)?.app.clone();
+        let names = kernel.traits_of_caller(caller).names;
         let refusal = if user_ids.is_empty() {
             Some(error(
                 Outcome::InvalidArgument,

@@ -101,6 +101,7 @@ pub(crate) fn to_traits(traits: Traits) -> TraitsRecord {
         ends_messages: traits.ends_messages,
         reaches_any_channel: traits.reaches_any_channel,
         rings_on: traits.rings_on,
+        is_service: traits.is_service,
     }
 }
 
@@ -120,6 +121,7 @@ pub(crate) fn from_traits(record: &TraitsRecord) -> Traits {
         ends_messages: record.ends_messages,
         reaches_any_channel: record.reaches_any_channel,
         rings_on: record.rings_on,
+        is_service: record.is_service,
     }
 }
 

@@ -81,7 +81,11 @@ export class Chat {
     this.client.on('MessageFromPeer', (message, from, { serverReceivedTs, isOfflineMessage }) => {
       // Calls use messages of their own, which nobody wants to read.
       if (parcelIn(message)) return;
-      this.#received(this.personOf(from), message, { from, at: serverReceivedTs, wasStored: isOfflineMessage });
+      this.#received(this.personOf(from), message, {
+        from,
+        at: serverReceivedTs,
+        wasStored: isOfflineMessage,
+      });
     });
 
     // The first event after a subscription has everybody; later ones have whoever changed.
@@ -291,7 +295,11 @@ export class Chat {
     if (known) return known;
     const read = async () => {
       const { messages, hasMore } = await this.#history.earlier(conversation);
-      this.listener.earlierAdded(conversation, messages.map((message) => this.#fromHistory(message)), hasMore);
+      this.listener.earlierAdded(
+        conversation,
+        messages.map((message) => this.#fromHistory(message)),
+        hasMore,
+      );
     };
     const reading = read().finally(() => this.#reading.delete(conversation));
     this.#reading.set(conversation, reading);
@@ -300,17 +308,30 @@ export class Chat {
 
   /** Our own messages are on the page since they were sent. */
   async #readMissed(channel: Channel): Promise<void> {
-    const messages = (await this.#history.latest(channel)).filter(({ userId }) => userId !== this.me);
-    this.listener.earlierAdded(channel, messages.map((message) => this.#fromHistory(message)));
+    const messages = (await this.#history.latest(channel)).filter(
+      ({ userId }) => userId !== this.me,
+    );
+    this.listener.earlierAdded(
+      channel,
+      messages.map((message) => this.#fromHistory(message)),
+    );
   }
 
   #fromHistory({ message, userId, serverReceivedTs }: AgoraRTM.HistoryMessage): Message {
     const content = { text: textOf(message), picture: pictureIn(message) };
-    const about = { from: userId, at: serverReceivedTs, wasStored: false, isOwn: userId === this.me };
+    const about = {
+      from: userId,
+      at: serverReceivedTs,
+      wasStored: false,
+      isOwn: userId === this.me,
+    };
     return { is: 'message', ...content, ...about };
   }
 
-  async #contentOf({ text, picture }: Message, progress: (share: number) => void): Promise<RtmMessage> {
+  async #contentOf(
+    { text, picture }: Message,
+    progress: (share: number) => void,
+  ): Promise<RtmMessage> {
     if (picture?.source.is !== 'file') return { text };
     return upload(this.client, picture, picture.source.file, progress);
   }

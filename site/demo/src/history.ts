@@ -47,7 +47,10 @@ export class History {
     this.#next.delete(conversation);
   }
 
-  #read(conversation: Conversation, options: AgoraRTM.HistoryOptions): Promise<AgoraRTM.HistoryPage> {
+  #read(
+    conversation: Conversation,
+    options: AgoraRTM.HistoryOptions,
+  ): Promise<AgoraRTM.HistoryPage> {
     return conversation.is === 'channel'
       ? conversation.rtm.getHistory(options)
       : this.client.getPeerHistory(conversation.name, options);

@@ -15,7 +15,10 @@ import { inWords } from './words.js';
 const form = byId<HTMLFormElement>('login-form');
 const nameField = byId<HTMLInputElement>('name');
 const notices = new Notices();
-const page = new Page(new ConnectionView({ loginAgain, reconnectNow: () => page.reconnectNow() }), notices);
+const page = new Page(
+  new ConnectionView({ loginAgain, reconnectNow: () => page.reconnectNow() }),
+  notices,
+);
 
 /** A login that takes longer is explained. Milliseconds. */
 const LONG_LOGIN_MS = 1500;

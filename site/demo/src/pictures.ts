@@ -13,7 +13,9 @@ const THUMBNAIL_BYTES_MAX = 28_000;
 /** What to show at once of a file that has been chosen. Rejects for what is no picture. */
 export async function pictureOf(file: File): Promise<Picture> {
   const image = await createImageBitmap(file).catch(() => {
-    throw new Error(`“${file.name}” is not a picture that this browser can show. Choose a JPEG, PNG, WebP or GIF file.`);
+    throw new Error(
+      `“${file.name}” is not a picture that this browser can show. Choose a JPEG, PNG, WebP or GIF file.`,
+    );
   });
   const { width, height } = image;
   const thumbnail = await thumbnailOf(image);
@@ -70,7 +72,9 @@ async function thumbnailOf(image: ImageBitmap): Promise<Blob | undefined> {
   context.fillRect(0, 0, canvas.width, canvas.height);
   context.drawImage(image, 0, 0, canvas.width, canvas.height);
   for (const quality of [0.8, 0.6, 0.4, 0.2]) {
-    const blob = await new Promise<Blob | null>((resolve) => canvas.toBlob(resolve, 'image/jpeg', quality));
+    const blob = await new Promise<Blob | null>((resolve) =>
+      canvas.toBlob(resolve, 'image/jpeg', quality),
+    );
     if (blob && blob.size <= THUMBNAIL_BYTES_MAX) return blob;
   }
   return undefined;

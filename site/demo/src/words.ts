@@ -24,8 +24,10 @@ export type Action =
 const WORDS: Readonly<Record<Action, Readonly<Record<number, string>>>> = {
   login: {
     [codes.LOGIN_ERR_INVALID_ARGUMENT]: `This name is not possible. ${NAME_RULE}`,
-    [codes.LOGIN_ERR_INVALID_APP_ID]: 'The demo’s app is not set up on this server. To try the demo, start the server with --dev.',
-    [codes.LOGIN_ERR_INVALID_TOKEN]: 'The server requires a token, and the demo has none. To try the demo, start the server with --dev.',
+    [codes.LOGIN_ERR_INVALID_APP_ID]:
+      'The demo’s app is not set up on this server. To try the demo, start the server with --dev.',
+    [codes.LOGIN_ERR_INVALID_TOKEN]:
+      'The server requires a token, and the demo has none. To try the demo, start the server with --dev.',
     [codes.LOGIN_ERR_NOT_AUTHORIZED]: 'This user has been banned.',
     [codes.LOGIN_ERR_TIMEOUT]: `${NO_ANSWER} Is it running?`,
     [codes.LOGIN_ERR_TOO_OFTEN]: TOO_OFTEN,
@@ -55,27 +57,34 @@ const WORDS: Readonly<Record<Action, Readonly<Record<number, string>>>> = {
     [codes.PEER_SUBSCRIPTION_STATUS_ERR_INVALID_ARGUMENT]: `This name is not possible. ${NAME_RULE}`,
     [codes.PEER_SUBSCRIPTION_STATUS_ERR_TIMEOUT]: NO_ANSWER,
     [codes.PEER_SUBSCRIPTION_STATUS_ERR_TOO_OFTEN]: TOO_OFTEN,
-    [codes.PEER_SUBSCRIPTION_STATUS_ERR_OVERFLOW]: 'You follow 512 people, the maximum. Remove one first.',
+    [codes.PEER_SUBSCRIPTION_STATUS_ERR_OVERFLOW]:
+      'You follow 512 people, the maximum. Remove one first.',
     [codes.PEER_SUBSCRIPTION_STATUS_ERR_USER_NOT_LOGGED_IN]: NOT_LOGGED_IN,
   },
   share: {
-    [codes.ATTRIBUTE_OPERATION_ERR_SIZE_OVERFLOW]: 'A channel holds at most 32 KB and 31 raised hands. Shorten the topic, or wait for a hand to go down.',
+    [codes.ATTRIBUTE_OPERATION_ERR_SIZE_OVERFLOW]:
+      'A channel holds at most 32 KB and 31 raised hands. Shorten the topic, or wait for a hand to go down.',
     [codes.ATTRIBUTE_OPERATION_ERR_TIMEOUT]: `${NO_ANSWER} Try again.`,
     [codes.ATTRIBUTE_OPERATION_ERR_TOO_OFTEN]: TOO_OFTEN,
     [codes.ATTRIBUTE_OPERATION_ERR_USER_NOT_LOGGED_IN]: NOT_LOGGED_IN,
   },
   upload: {
     [codes.UPLOAD_MEDIA_ERR_FAILURE]: 'The picture could not be uploaded. Is the server reachable?',
-    [codes.UPLOAD_MEDIA_ERR_TIMEOUT]: 'The upload stalled. Try again when the connection is better.',
+    [codes.UPLOAD_MEDIA_ERR_TIMEOUT]:
+      'The upload stalled. Try again when the connection is better.',
     [codes.UPLOAD_MEDIA_ERR_SIZE_OVERFLOW]: 'The picture is too large: the limit is 32 MB.',
-    [codes.UPLOAD_MEDIA_ERR_CONCURRENCY_LIMIT_EXCEEDED]: 'Nine pictures are being transferred already. Try again when one has finished.',
+    [codes.UPLOAD_MEDIA_ERR_CONCURRENCY_LIMIT_EXCEEDED]:
+      'Nine pictures are being transferred already. Try again when one has finished.',
     [codes.UPLOAD_MEDIA_ERR_NOT_LOGGED_IN]: NOT_LOGGED_IN,
   },
   download: {
     [codes.DOWNLOAD_MEDIA_ERR_FAILURE]: 'The picture could not be loaded. Is the server reachable?',
-    [codes.DOWNLOAD_MEDIA_ERR_TIMEOUT]: 'The download stalled. Try again when the connection is better.',
-    [codes.DOWNLOAD_MEDIA_ERR_NOT_EXIST]: 'The picture has expired: the server keeps pictures for 7 days.',
-    [codes.DOWNLOAD_MEDIA_ERR_CONCURRENCY_LIMIT_EXCEEDED]: 'Nine pictures are being transferred already. Try again when one has finished.',
+    [codes.DOWNLOAD_MEDIA_ERR_TIMEOUT]:
+      'The download stalled. Try again when the connection is better.',
+    [codes.DOWNLOAD_MEDIA_ERR_NOT_EXIST]:
+      'The picture has expired: the server keeps pictures for 7 days.',
+    [codes.DOWNLOAD_MEDIA_ERR_CONCURRENCY_LIMIT_EXCEEDED]:
+      'Nine pictures are being transferred already. Try again when one has finished.',
     [codes.DOWNLOAD_MEDIA_ERR_NOT_LOGGED_IN]: NOT_LOGGED_IN,
   },
   history: {
@@ -99,7 +108,10 @@ function wasNotSent(error: unknown): boolean {
 
 const FINAL: Readonly<Partial<Record<Action, readonly unknown[]>>> = {
   sendToPerson: [codes.PEER_MESSAGE_ERR_INVALID_MESSAGE, codes.PEER_MESSAGE_ERR_INVALID_USERID],
-  sendToChannel: [codes.CHANNEL_MESSAGE_ERR_INVALID_MESSAGE, codes.CHANNEL_MESSAGE_ERR_NOT_IN_CHANNEL],
+  sendToChannel: [
+    codes.CHANNEL_MESSAGE_ERR_INVALID_MESSAGE,
+    codes.CHANNEL_MESSAGE_ERR_NOT_IN_CHANNEL,
+  ],
   upload: [codes.UPLOAD_MEDIA_ERR_SIZE_OVERFLOW],
 };
 
@@ -124,7 +136,9 @@ const CAUSES: Readonly<Partial<Record<AgoraRTM.MessageGap['cause'], string>>> = 
 export function gapInWords({ source, cause, missed }: AgoraRTM.MessageGap): string {
   const where = source.type === 'channel' ? 'here' : 'that people sent to you';
   let what = `Messages ${where} may be missing`;
-  if (missed !== undefined) what = missed === 1 ? `1 message ${where} is missing` : `${missed} messages ${where} are missing`;
+  if (missed !== undefined)
+    what =
+      missed === 1 ? `1 message ${where} is missing` : `${missed} messages ${where} are missing`;
   const why = CAUSES[cause];
   return why ? `${what}: ${why}.` : `${what}.`;
 }

@@ -2,7 +2,9 @@ import { readFileSync } from 'node:fs';
 import { defineConfig } from 'vitepress';
 
 /** The version of the program, which serves this guide. */
-const version = /^version = "(.*)"$/m.exec(readFileSync(new URL('../../../Cargo.toml', import.meta.url), 'utf8'))?.[1];
+const version = /^version = "(.*)"$/m.exec(
+  readFileSync(new URL('../../../Cargo.toml', import.meta.url), 'utf8'),
+)?.[1];
 
 // The program serves the built site at /docs; it asks nothing of any other host.
 export default defineConfig({
@@ -16,7 +18,11 @@ export default defineConfig({
   // The server finds quick-start.html for /docs/quick-start.
   cleanUrls: true,
   // Pages are addressed as they lie in the folder; a link that leads nowhere fails the build.
-  ignoreDeadLinks: [/^https?:\/\/(127\.0\.0\.1|localhost)/, /^\/(demo|docs|sdk)\b/, /^\/reference\b/],
+  ignoreDeadLinks: [
+    /^https?:\/\/(127\.0\.0\.1|localhost)/,
+    /^\/(demo|docs|sdk)\b/,
+    /^\/reference\b/,
+  ],
   head: [['link', { rel: 'icon', type: 'image/svg+xml', href: '/docs/mark.svg' }]],
   markdown: { theme: { light: 'github-light-high-contrast', dark: 'github-dark-high-contrast' } },
   themeConfig: {
@@ -26,7 +32,8 @@ export default defineConfig({
     docFooter: { prev: 'Previous page', next: 'Next page' },
     notFound: {
       title: 'Page not found',
-      quote: 'There is no page at this address. It may have been renamed: search for a word of it, or start from the beginning.',
+      quote:
+        'There is no page at this address. It may have been renamed: search for a word of it, or start from the beginning.',
       linkText: 'To the first page of the guide',
       linkLabel: 'To the first page of the guide',
     },

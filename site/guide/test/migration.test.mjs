@@ -11,7 +11,10 @@ import { after, before, test } from 'node:test';
 
 const guide = new URL('..', import.meta.url).pathname;
 const program = process.env.TIDINGS_BIN ?? join(guide, '../../target/debug/tidings');
-const app = { id: '0123456789abcdef0123456789abcdef', certificate: 'fedcba9876543210fedcba9876543210' };
+const app = {
+  id: '0123456789abcdef0123456789abcdef',
+  certificate: 'fedcba9876543210fedcba9876543210',
+};
 const folder = mkdtempSync(join(tmpdir(), 'tidings-migration-'));
 let server;
 let address;
@@ -19,8 +22,15 @@ let address;
 before(async () => {
   server = spawn(
     program,
-    ['serve', '--listen', '127.0.0.1:0', '--data-dir', join(folder, 'data'), '--app', `${app.id}:${app.certificate}`]
-      .concat('--disk-reserve', '0'),
+    [
+      'serve',
+      '--listen',
+      '127.0.0.1:0',
+      '--data-dir',
+      join(folder, 'data'),
+      '--app',
+      `${app.id}:${app.certificate}`,
+    ].concat('--disk-reserve', '0'),
     { stdio: ['ignore', 'pipe', 'ignore'] },
   );
   for await (const line of createInterface({ input: server.stdout })) {
@@ -48,20 +58,31 @@ function steps() {
 }
 
 const tokenOf = (user) =>
-  execFileSync(program, ['token', 'issue', '--app', `${app.id}:${app.certificate}`, '--user', user], {
-    encoding: 'utf8',
-  }).trim();
+  execFileSync(
+    program,
+    ['token', 'issue', '--app', `${app.id}:${app.certificate}`, '--user', user],
+    {
+      encoding: 'utf8',
+    },
+  ).trim();
 
 test('the sample runs after the three steps of the guide, with its tokens', () => {
   assert.equal(steps().length, 3, 'the guide has three steps');
   const copy = join(folder, 'small-chat');
   cpSync(join(guide, 'sample'), copy, { recursive: true });
   // As a user would: in one shell, one after the other. Only the address is this test's own.
-  const script = ['set -e', ...steps(), 'npm start --silent'].join('\n').replaceAll('http://127.0.0.1:7400', address);
+  const script = ['set -e', ...steps(), 'npm start --silent']
+    .join('\n')
+    .replaceAll('http://127.0.0.1:7400', address);
   const output = execFileSync('sh', ['-c', script], {
     cwd: copy,
     encoding: 'utf8',
-    env: { ...process.env, APP_ID: app.id, ALICE_TOKEN: tokenOf('alice'), BOB_TOKEN: tokenOf('bob') },
+    env: {
+      ...process.env,
+      APP_ID: app.id,
+      ALICE_TOKEN: tokenOf('alice'),
+      BOB_TOKEN: tokenOf('bob'),
+    },
     timeout: 120_000,
   });
   for (const line of [

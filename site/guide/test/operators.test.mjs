@@ -2,7 +2,15 @@
 // this test's own.
 
 import assert from 'node:assert/strict';
-import { copyFileSync, existsSync, mkdirSync, readdirSync, readFileSync, utimesSync, writeFileSync } from 'node:fs';
+import {
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { guide, Place, stepsOf } from './steps.mjs';
@@ -31,7 +39,10 @@ test('the configuration of "Running it" is read, and its server is asked whether
   const pair = `openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=chat.example.org -keyout privkey.pem -out fullchain.pem`;
   assert.equal((await place.run(pair, '/etc/tidings')).code, 0);
   place.replaced['0.0.0.0:443'] = place.address;
-  writeFileSync(join(place.folder, '/etc/tidings/tidings.toml'), place.own(steps['file /etc/tidings/tidings.toml']));
+  writeFileSync(
+    join(place.folder, '/etc/tidings/tidings.toml'),
+    place.own(steps['file /etc/tidings/tidings.toml']),
+  );
   // The file names the address; a variable would win.
   const { TIDINGS_LISTEN } = place.env;
   delete place.env.TIDINGS_LISTEN;
@@ -47,16 +58,28 @@ test('the configuration of "Running it" is read, and its server is asked whether
   place.env.TIDINGS_LISTEN = TIDINGS_LISTEN;
   assert.match(found.output, /^ok +apps/m, found.output);
   // Nobody vouches for this certificate, so that doctor's own login is refused: nothing else may be wrong.
-  for (const [line] of found.output.matchAll(/^fail .*/gm)) assert.match(line, /WebSocket|certificate/, found.output);
+  for (const [line] of found.output.matchAll(/^fail .*/gm))
+    assert.match(line, /WebSocket|certificate/, found.output);
 });
 
 test('apps and tokens', async () => {
   const steps = stepsOf('tokens.md').map(({ what, text }) => ({ what, text }));
-  assert.deepEqual(steps.map(({ what }) => what), ['token', 'rotate', 'drop', 'ban']);
+  assert.deepEqual(
+    steps.map(({ what }) => what),
+    ['token', 'rotate', 'drop', 'ban'],
+  );
   mkdirSync(join(place.folder, 'data'));
-  copyFileSync(join(place.folder, '/var/lib/tidings/apps.toml'), join(place.folder, 'data/apps.toml'));
-  const certificate = /certificates = \["([0-9a-f]{32})"/.exec(readFileSync(join(place.folder, 'data/apps.toml'), 'utf8'))[1];
-  Object.assign(place.replaced, { 'ID:CERTIFICATE': `${place.appId}:${certificate}`, ' ID ': ` ${place.appId} ` });
+  copyFileSync(
+    join(place.folder, '/var/lib/tidings/apps.toml'),
+    join(place.folder, 'data/apps.toml'),
+  );
+  const certificate = /certificates = \["([0-9a-f]{32})"/.exec(
+    readFileSync(join(place.folder, 'data/apps.toml'), 'utf8'),
+  )[1];
+  Object.assign(place.replaced, {
+    'ID:CERTIFICATE': `${place.appId}:${certificate}`,
+    ' ID ': ` ${place.appId} `,
+  });
   const [issue, inspect] = steps[0].text.trim().split('\n');
   place.replaced[' TOKEN'] = ` ${(await works(issue)).trim()}`;
   assert.match(await works(inspect), /alice/);
@@ -84,10 +107,15 @@ test('backups: made, checked, restored, and kept for a fortnight', async () => {
   for (let run = 0; run < 2; run++) await works(steps.script);
   assert.ok(!existsSync(old), 'an old backup is removed');
   const today = new Date().toISOString().slice(0, 10);
-  assert.ok(readdirSync(join(place.folder, '/backup')).includes(`tidings-${today}`) , 'today’s backup is there');
+  assert.ok(
+    readdirSync(join(place.folder, '/backup')).includes(`tidings-${today}`),
+    'today’s backup is there',
+  );
 });
 
 test('every page that is followed is named in this folder', () => {
-  const marked = readdirSync(guide).filter((name) => name.endsWith('.md') && stepsOf(name).length > 0);
+  const marked = readdirSync(guide).filter(
+    (name) => name.endsWith('.md') && stepsOf(name).length > 0,
+  );
   assert.deepEqual(marked.sort(), ['backups.md', 'quick-start.md', 'running.md', 'tokens.md']);
 });

@@ -27,11 +27,15 @@ before(async () => {
   // A proxy that is started by root goes on as somebody else.
   chmodSync(place.folder, 0o755);
   assert.equal((await place.run(CERTIFICATE)).code, 0);
-  const pem = ['fullchain.pem', 'privkey.pem'].map((name) => readFileSync(join(place.folder, name)));
+  const pem = ['fullchain.pem', 'privkey.pem'].map((name) =>
+    readFileSync(join(place.folder, name)),
+  );
   writeFileSync(join(place.folder, 'both.pem'), Buffer.concat(pem));
   securityLog = join(place.folder, 'security.log');
   // As the page says, with --trusted-proxy.
-  server = place.start(`tidings serve --dev --trusted-proxy 127.0.0.1 --security-log ${securityLog}`);
+  server = place.start(
+    `tidings serve --dev --trusted-proxy 127.0.0.1 --security-log ${securityLog}`,
+  );
   await server.line(/^tidings is ready/);
 });
 after(async () => place?.end());
@@ -80,12 +84,21 @@ async function goesThrough(proxy, endpoint, uid, authority) {
   const ran = spawnSync(process.execPath, args, { encoding: 'utf8', env, timeout: 120_000 });
   // What was written meanwhile is taken in now.
   await new Promise((resolve) => setImmediate(resolve));
-  const told = () => `the user: ${ran.stderr}\nthe proxy: ${proxy.output()}\nthe server: ${server.output()}`;
+  const told = () =>
+    `the user: ${ran.stderr}\nthe proxy: ${proxy.output()}\nthe server: ${server.output()}`;
   assert.equal(ran.status, 0, told());
   const said = ran.stdout;
-  const expected = { sent: { hasPeerReceived: true }, messages: ['to myself'], members: [uid], bytes: 33_554_432 };
+  const expected = {
+    sent: { hasPeerReceived: true },
+    messages: ['to myself'],
+    members: [uid],
+    bytes: 33_554_432,
+  };
   assert.deepEqual(JSON.parse(said), expected, told());
-  const events = readFileSync(securityLog, 'utf8').trim().split('\n').map((line) => JSON.parse(line));
+  const events = readFileSync(securityLog, 'utf8')
+    .trim()
+    .split('\n')
+    .map((line) => JSON.parse(line));
   const login = events.find(({ event, user }) => event === 'login' && user === uid);
   assert.equal(login?.source, USER_ADDRESS, JSON.stringify(login));
 }
@@ -109,7 +122,12 @@ test('nginx', async () => {
   assert.doesNotMatch(checked.output, /\[(warn|error|emerg)\]/);
   const proxy = place.start(`exec nginx -e stderr -c ${file} -g 'daemon off;'`);
   await opens(port, proxy);
-  await goesThrough(proxy, `https://127.0.0.1:${port}`, 'behind-nginx', join(place.folder, 'fullchain.pem'));
+  await goesThrough(
+    proxy,
+    `https://127.0.0.1:${port}`,
+    'behind-nginx',
+    join(place.folder, 'fullchain.pem'),
+  );
 });
 
 test('Caddy', async () => {
@@ -143,5 +161,10 @@ test('HAProxy, which forwards bytes', async () => {
   assert.doesNotMatch(checked.output, /\[(WARNING|ALERT)\]/);
   const proxy = place.start(`exec haproxy -db -f ${file}`);
   await opens(port, proxy);
-  await goesThrough(proxy, `https://127.0.0.1:${port}`, 'behind-haproxy', join(place.folder, 'fullchain.pem'));
+  await goesThrough(
+    proxy,
+    `https://127.0.0.1:${port}`,
+    'behind-haproxy',
+    join(place.folder, 'fullchain.pem'),
+  );
 });

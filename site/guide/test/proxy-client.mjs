@@ -25,9 +25,15 @@ await room.sendMessage({ text: 'to all' });
 
 // The most that a file may have.
 const file = new Blob([randomBytes(32 * 1024 * 1024)]);
-const { mediaId } = await client.createMediaMessageByUploading(file, { messageType: 'FILE', fileName: 'large' });
+const { mediaId } = await client.createMediaMessageByUploading(file, {
+  messageType: 'FILE',
+  fileName: 'large',
+});
 const back = await client.downloadMedia(mediaId);
-const sum = async (blob) => createHash('sha256').update(Buffer.from(await blob.arrayBuffer())).digest('hex');
+const sum = async (blob) =>
+  createHash('sha256')
+    .update(Buffer.from(await blob.arrayBuffer()))
+    .digest('hex');
 assert.equal(await sum(back), await sum(file), 'the file came back as it was');
 console.log(JSON.stringify({ sent, messages, members: await room.getMembers(), bytes: back.size }));
 await client.logout();

@@ -15,9 +15,25 @@ after(async () => place?.end());
 
 test('quick start', async () => {
   const steps = stepsOf(PAGE);
-  const names = ['server', 'shell', 'file hello/hello.mjs', 'alice', 'bob', 'page', 'app', 'server', 'token', 'alice', 'fails'];
-  assert.deepEqual(steps.map(({ what }) => what), names);
-  const [firstServer, shell, file, alice, bob, , app, server, token, aliceWithToken, fails] = steps.map(({ text }) => text);
+  const names = [
+    'server',
+    'shell',
+    'file hello/hello.mjs',
+    'alice',
+    'bob',
+    'page',
+    'app',
+    'server',
+    'token',
+    'alice',
+    'fails',
+  ];
+  assert.deepEqual(
+    steps.map(({ what }) => what),
+    names,
+  );
+  const [firstServer, shell, file, alice, bob, , app, server, token, aliceWithToken, fails] =
+    steps.map(({ text }) => text);
   const [seenByAlice, seenByBob, thenByAlice] = outputsOf(PAGE);
 
   const running = place.start(firstServer);
@@ -40,7 +56,10 @@ test('quick start', async () => {
   const id = /\b[0-9a-f]{32}\b/g;
   const [appId, certificate] = made.output.match(id) ?? [];
   assert.ok(appId && certificate, made.output);
-  Object.assign(place.replaced, { 'ID:CERTIFICATE': `${appId}:${certificate}`, 'APP_ID=ID': `APP_ID=${appId}` });
+  Object.assign(place.replaced, {
+    'ID:CERTIFICATE': `${appId}:${certificate}`,
+    'APP_ID=ID': `APP_ID=${appId}`,
+  });
   await place.start(server).line(/^tidings is ready/);
   const issued = await place.run(token);
   assert.equal(issued.code, 0, issued.output);

@@ -17,7 +17,10 @@ const WITHIN_MS = 60_000;
 /** The blocks that stand behind `<!-- run: WHAT -->`, in their order: `{ what, text }`. */
 export function stepsOf(page) {
   const text = readFileSync(join(guide, page), 'utf8');
-  return [...text.matchAll(/<!-- run: (.*?) -->\n```\w+\n(.*?)```/gs)].map(([, what, text]) => ({ what, text }));
+  return [...text.matchAll(/<!-- run: (.*?) -->\n```\w+\n(.*?)```/gs)].map(([, what, text]) => ({
+    what,
+    text,
+  }));
 }
 
 /** The lines of the blocks of plain text, which is what a reader should see. */
@@ -51,7 +54,10 @@ export class Place {
 
   /** What the page says, with what is this place's own. */
   own(text) {
-    return Object.entries(this.replaced).reduce((done, [from, to]) => done.replaceAll(from, to), text);
+    return Object.entries(this.replaced).reduce(
+      (done, [from, to]) => done.replaceAll(from, to),
+      text,
+    );
   }
 
   /** Runs commands to their end; resolves with what they wrote to the terminal and how they ended. */
@@ -91,7 +97,8 @@ class Running {
   constructor(child, text) {
     this.#child = child;
     this.#text = text;
-    for (const stream of [child.stdout, child.stderr]) stream.setEncoding('utf8').on('data', (data) => (this.#output += data));
+    for (const stream of [child.stdout, child.stderr])
+      stream.setEncoding('utf8').on('data', (data) => (this.#output += data));
     this.#ended = once(child, 'close').then(([code, signal]) => code ?? signal);
   }
 
@@ -106,7 +113,11 @@ class Running {
 
   /** Resolves as soon as a line is there that matches, with the match. */
   async line(wanted) {
-    const matches = () => this.#output.split('\n').map((line) => (wanted instanceof RegExp ? wanted.exec(line) : line === wanted)).find(Boolean);
+    const matches = () =>
+      this.#output
+        .split('\n')
+        .map((line) => (wanted instanceof RegExp ? wanted.exec(line) : line === wanted))
+        .find(Boolean);
     return this.#within(`the line ${wanted}`, (resolve) => {
       const look = () => {
         const found = matches();
@@ -139,7 +150,12 @@ class Running {
 
   #within(what, wait) {
     return new Promise((resolve, reject) => {
-      const fail = () => reject(new Error(`waited ${WITHIN_MS} ms for ${what} of:\n${this.#text}\nits output:\n${this.#output}`));
+      const fail = () =>
+        reject(
+          new Error(
+            `waited ${WITHIN_MS} ms for ${what} of:\n${this.#text}\nits output:\n${this.#output}`,
+          ),
+        );
       const timer = setTimeout(fail, WITHIN_MS);
       wait((value) => {
         clearTimeout(timer);

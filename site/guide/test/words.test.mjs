@@ -19,7 +19,10 @@ const WORDS = [
   [/\bpass(es)? WebSockets on\b/i, 'forward WebSocket upgrades'],
   [/\basks? (nobody )?for (no|a) token\b/i, 'requires a token'],
   [/\b(is|are|was|were) sent away\b/i, 'is disconnected'],
-  [/\btold to come (again|back)\b/i, 'is disconnected with a retry hint, or refused with a time to retry'],
+  [
+    /\btold to come (again|back)\b/i,
+    'is disconnected with a retry hint, or refused with a time to retry',
+  ],
   [/\bto the world\b/i, 'to production'],
 ];
 
@@ -29,7 +32,9 @@ test('the guide uses the words that people search for', () => {
     textOf(page)
       .split('\n')
       .forEach((line, index) => {
-        for (const [odd, plain] of WORDS) if (odd.test(line)) found.push(`${page}:${index + 1}: ${odd.exec(line)[0]}; say: ${plain}`);
+        for (const [odd, plain] of WORDS)
+          if (odd.test(line))
+            found.push(`${page}:${index + 1}: ${odd.exec(line)[0]}; say: ${plain}`);
       });
   }
   assert.deepEqual(found, []);
@@ -38,6 +43,11 @@ test('the guide uses the words that people search for', () => {
 test('each row of the limits says what it is without the row above, as rows are sorted by name', () => {
   const rows = [...textOf('limits.md').matchAll(/^\| `(\w+)` \| [\d,]+ \| (.*) \|$/gm)];
   assert.ok(rows.length > 60, `${rows.length} rows`);
-  const leaning = rows.filter(([, , text]) => !/^[A-Z]/.test(text) || /^(The same|Bytes of them|And )|…/.test(text));
-  assert.deepEqual(leaning.map(([, name, text]) => `${name}: ${text}`), []);
+  const leaning = rows.filter(
+    ([, , text]) => !/^[A-Z]/.test(text) || /^(The same|Bytes of them|And )|…/.test(text),
+  );
+  assert.deepEqual(
+    leaning.map(([, name, text]) => `${name}: ${text}`),
+    [],
+  );
 });

@@ -3,6 +3,7 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"net/http"
 	"os"
 
@@ -33,5 +34,23 @@ func main() {
 	http.Handle("/connection/websocket", centrifuge.NewWebsocketHandler(node, centrifuge.WebsocketConfig{
 		CheckOrigin: func(*http.Request) bool { return true },
 	}))
+	// What the server around it, Centrifugo, has as its HTTP API: parse, publish, answer.
+	http.HandleFunc("/publish", func(writer http.ResponseWriter, request *http.Request) {
+		var call struct {
+			Channel string          `json:"channel"`
+			Data    json.RawMessage `json:"data"`
+		}
+		if err := json.NewDecoder(request.Body).Decode(&call); err != nil {
+			http.Error(writer, err.Error(), http.StatusBadRequest)
+			return
+		}
+		result, err := node.Publish(call.Channel, call.Data)
+		if err != nil {
+			http.Error(writer, err.Error(), http.StatusInternalServerError)
+			return
+		}
+		writer.Header().Set("Content-Type", "application/json")
+		json.NewEncoder(writer).Encode(map[string]any{"result": map[string]any{"offset": result.Offset}})
+	})
 	panic(http.ListenAndServe("127.0.0.1:"+os.Args[1], nil))
 }

@@ -28,7 +28,7 @@ command -v mosquitto >/dev/null || debian mosquitto || missing mosquitto
 [ -e /usr/lib/nginx/modules/ngx_nchan_module.so ] || debian nginx libnginx-mod-nchan || missing nchan
 
 # Centrifugo's engine, in Debian's release, with a small server around it.
-if [ ! -x "$built/bin/centrifuge" ]; then
+if [ ! "$built/bin/centrifuge" -nt centrifuge.go ]; then
     {
         debian golang-go golang-github-centrifugal-centrifuge-dev golang-github-centrifugal-protocol-dev \
             golang-github-fzambia-eagle-dev golang-github-igm-sockjs-go-dev golang-github-mna-redisc-dev &&

@@ -9,6 +9,7 @@
 //! Reading order: `scenario` (what is done), `engine` and `link` (connections), `drivers`
 //! (protocols), `measure`.
 
+mod calls;
 mod compare;
 mod drivers;
 mod engine;
@@ -53,6 +54,8 @@ enum Command {
     Floor(floor::Settings),
     /// Start servers one after the other, load each, and compare
     Compare(compare::Settings),
+    /// Call servers over HTTP, as backends do, one server after the other, and compare
+    Calls(calls::Settings),
     /// Load several servers of ours at the same time, each with a generator of its own
     Many(many::Settings),
     /// Compare in every scenario of the report
@@ -101,6 +104,7 @@ fn main() -> Result<()> {
         }
         Command::Floor(settings) => floor::serve(&settings),
         Command::Compare(settings) => compare::run(&settings),
+        Command::Calls(settings) => calls::run(&settings),
         Command::Many(settings) => many::run(&settings),
         Command::Series(settings) => series::run(&settings),
         Command::Report(settings) => report::run(&settings),

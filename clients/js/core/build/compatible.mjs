@@ -30,8 +30,13 @@ export function privateNames(parse, folders) {
   }
   for (const [name, { superClass }] of classes) {
     const inherited = privateMembers(classes.get(superClass?.name));
-    const doubled = privateMembers(classes.get(name)).filter((member) => inherited.includes(member));
-    if (doubled.length > 0) throw new Error(`${name} and ${superClass.name} both have #${doubled.join(', #')}: rename one`);
+    const doubled = privateMembers(classes.get(name)).filter((member) =>
+      inherited.includes(member),
+    );
+    if (doubled.length > 0)
+      throw new Error(
+        `${name} and ${superClass.name} both have #${doubled.join(', #')}: rename one`,
+      );
   }
   const short = new Map([...found].sort().map((name, at) => [name, `_${at.toString(36)}`]));
   return {
@@ -59,8 +64,15 @@ export function internalNames(parse, folders, { typings, shared }) {
   const declared = readFileSync(typings, 'utf8').replace(/\/\*[^]*?\*\//g, '');
   const kept = new Set(declared.match(/[\w$]+/g));
   for (const node of nodesOf(parse, folders)) {
-    const members = ['PropertyDefinition', 'MethodDefinition', 'TSPropertySignature', 'TSMethodSignature', 'Property'];
-    if (members.includes(node.type) && node.key.type === 'Identifier' && !node.computed) names.add(node.key.name);
+    const members = [
+      'PropertyDefinition',
+      'MethodDefinition',
+      'TSPropertySignature',
+      'TSMethodSignature',
+      'Property',
+    ];
+    if (members.includes(node.type) && node.key.type === 'Identifier' && !node.computed)
+      names.add(node.key.name);
     if (node.type === 'Literal' && typeof node.value === 'string') kept.add(node.value);
   }
   // Texts of templates are no names, but nothing is lost by leaving their words alone.
@@ -74,7 +86,9 @@ function* nodesOf(parse, folders) {
     const files = readdirSync(folder, { recursive: true }).filter((name) => name.endsWith('.ts'));
     for (const name of files.sort()) {
       const found = [];
-      visit(parse(readFileSync(join(folder, name), 'utf8'), { lang: 'ts' }, name), (node) => found.push(node));
+      visit(parse(readFileSync(join(folder, name), 'utf8'), { lang: 'ts' }, name), (node) =>
+        found.push(node),
+      );
       yield* found;
     }
   }

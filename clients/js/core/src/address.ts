@@ -18,7 +18,9 @@ export interface Address {
 /** The parts of an `http:`, `https:`, `ws:` or `wss:` address; `undefined` for anything else. */
 export function parseAddress(text: string): Address | undefined {
   const parts =
-    /^\s*(http|ws)(s?):\/\/(?:[^/?#@\s]*@)?((?:[^/?#@:[\]\s]+|\[[\da-f:.]+\])(?::\d{1,5})?)([/?#]\S*)?\s*$/i.exec(text);
+    /^\s*(http|ws)(s?):\/\/(?:[^/?#@\s]*@)?((?:[^/?#@:[\]\s]+|\[[\da-f:.]+\])(?::\d{1,5})?)([/?#]\S*)?\s*$/i.exec(
+      text,
+    );
   if (!parts) return undefined;
   const [, scheme = '', secure = '', host = '', rest = ''] = parts;
   const [, path = '', search = ''] = /^([^?#]*?)\/*(\?[^#]*)?(?:#.*)?$/.exec(rest) ?? [];

@@ -34,7 +34,8 @@ export function nameProblem(value: unknown): string | undefined {
 
 /** What is wrong with an app id; `undefined` when it is good. */
 export function appIdProblem(value: unknown): string | undefined {
-  if (typeof value !== 'string') return `is ${value === null ? 'null' : typeof value}, use a string`;
+  if (typeof value !== 'string')
+    return `is ${value === null ? 'null' : typeof value}, use a string`;
   if (value.length === APP_ID_BYTES && /^[A-Za-z0-9]+$/.test(value)) return undefined;
   return `is not ${APP_ID_BYTES} ASCII letters or digits`;
 }

@@ -110,8 +110,18 @@ export class Shell {
   }
 
   /** The server's address, and what the user logs in with. */
-  get access(): { readonly url: string; readonly appId: string; readonly userId: string; readonly token: string } {
-    return { url: this.#url, appId: this.settings.appId, userId: this.userId, token: this.#machine.token };
+  get access(): {
+    readonly url: string;
+    readonly appId: string;
+    readonly userId: string;
+    readonly token: string;
+  } {
+    return {
+      url: this.#url,
+      appId: this.settings.appId,
+      userId: this.userId,
+      token: this.#machine.token,
+    };
   }
 
   /** Rejects with CallError. The first state change happens before this returns. */
@@ -121,7 +131,11 @@ export class Shell {
     let afterMs = 0;
     if (this.state === 'DISCONNECTED') {
       const key = JSON.stringify([url, this.settings.appId, userId]);
-      const rival: Rival = { tell: (word) => this.#handle({ is: 'rival', word }), isPending: true, told: 'go' };
+      const rival: Rival = {
+        tell: (word) => this.#handle({ is: 'rival', word }),
+        isPending: true,
+        told: 'go',
+      };
       const rivals = this.environment.rivals();
       const others = rivals.get(key) ?? [];
       this.#rival = { key, rival };
@@ -188,7 +202,8 @@ export class Shell {
         this.#open(output.connection);
         break;
       case 'send':
-        if (this.#transport?.connection === output.connection) this.#transport.socket.send(output.bytes);
+        if (this.#transport?.connection === output.connection)
+          this.#transport.socket.send(output.bytes);
         break;
       case 'close':
         if (this.#transport?.connection !== output.connection) break;
@@ -255,7 +270,11 @@ export class Shell {
     const all = rivals.get(key) ?? [];
     if (state === 'DISCONNECTED' || state === 'ABORTED') {
       this.#rival = undefined;
-      setRivals(rivals, key, all.filter((other) => other !== rival));
+      setRivals(
+        rivals,
+        key,
+        all.filter((other) => other !== rival),
+      );
     } else if (state === 'CONNECTED' && rival.isPending) {
       rival.isPending = false;
       const at = all.indexOf(rival);

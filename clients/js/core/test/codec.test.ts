@@ -36,7 +36,9 @@ describe('messages', () => {
   it('leave defaults out and keep the order of the fields', () => {
     expect(hex(wire.Login.encode({}))).toBe('');
     expect(hex(wire.Login.encode({ appId: 'a', token: 't' }))).toBe('0a01611a0174');
-    expect(hex(wire.Request.encode({ cseq: 1, call: { is: 'logout', value: {} } }))).toBe('08018a0100');
+    expect(hex(wire.Request.encode({ cseq: 1, call: { is: 'logout', value: {} } }))).toBe(
+      '08018a0100',
+    );
   });
 
   it('keep an empty case apart from none', () => {
@@ -67,15 +69,37 @@ describe('messages', () => {
     const frame = {
       messages: [
         { kind: { is: 'ping', value: {} } },
-        { kind: { is: 'peerMessage', value: { from: 'a', message, serverTs: 1_700_000_000_000, inbox: 3, id: Uint8Array.of(1) } } },
+        {
+          kind: {
+            is: 'peerMessage',
+            value: {
+              from: 'a',
+              message,
+              serverTs: 1_700_000_000_000,
+              inbox: 3,
+              id: Uint8Array.of(1),
+            },
+          },
+        },
         { kind: { is: 'memberCount', value: { channel: 'c', count: 512 } } },
         { kind: { is: 'gap', value: { source: { is: 'inbox', value: {} }, cause: 6, missed: 2 } } },
-        { kind: { is: 'reply', value: { cseq: 9, result: { is: 'users', value: { userIds: ['', 'x'] } } } } },
+        {
+          kind: {
+            is: 'reply',
+            value: { cseq: 9, result: { is: 'users', value: { userIds: ['', 'x'] } } },
+          },
+        },
       ],
     } as const;
     const bytes = wire.ServerFrame.encode(frame);
     expect(wire.ServerFrame.decode(bytes)).toEqual(frame);
-    expect(wire.decodeServerFrame(bytes).map(({ isNumbered }) => isNumbered)).toEqual([false, true, true, true, true]);
+    expect(wire.decodeServerFrame(bytes).map(({ isNumbered }) => isNumbered)).toEqual([
+      false,
+      true,
+      true,
+      true,
+      true,
+    ]);
   });
 
   it('skip unknown fields of every wire type', () => {
@@ -96,7 +120,9 @@ describe('messages', () => {
     const numbered = unhex('e20300');
     const unnumbered = unhex('7a00');
     const frame = wire.encodeClientFrame([known, numbered, unnumbered], 0);
-    expect(wire.decodeServerFrame(frame).map(({ event, isNumbered }) => [event?.is, isNumbered])).toEqual([
+    expect(
+      wire.decodeServerFrame(frame).map(({ event, isNumbered }) => [event?.is, isNumbered]),
+    ).toEqual([
       ['ping', false],
       [undefined, true],
       [undefined, false],

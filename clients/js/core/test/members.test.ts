@@ -3,8 +3,14 @@ import { describe, expect, it } from 'vitest';
 import { type Recorder, join, makeLoggedIn } from '../../rtm/test/support/client.js';
 import { type FromServer, friendly, refused, reply } from '../../rtm/test/support/world.js';
 
-const joined = (userId: string): FromServer => ({ is: 'memberJoined', value: { channel: 'room', userId } });
-const left = (userId: string): FromServer => ({ is: 'memberLeft', value: { channel: 'room', userId } });
+const joined = (userId: string): FromServer => ({
+  is: 'memberJoined',
+  value: { channel: 'room', userId },
+});
+const left = (userId: string): FromServer => ({
+  is: 'memberLeft',
+  value: { channel: 'room', userId },
+});
 
 /** The server's members from now on; it refuses to resume with `outcome`. */
 function serveMembers({ world }: Recorder, userIds: string[], outcome = 27): void {
@@ -113,7 +119,15 @@ describe('in a session', () => {
     });
     await recorder.world.settle();
     expect(recorder.take()).toEqual([
-      ['MessageGap', { source: { type: 'channel', channelId: 'room' }, cause: 'slow_consumer', repaired: false, missed: 3 }],
+      [
+        'MessageGap',
+        {
+          source: { type: 'channel', channelId: 'room' },
+          cause: 'slow_consumer',
+          repaired: false,
+          missed: 3,
+        },
+      ],
       ['MemberJoined', 'carol'],
       ['MemberLeft', 'bob'],
     ]);
@@ -137,13 +151,21 @@ describe('in a session', () => {
         value: {
           channel: 'room',
           from: 'bob',
-          message: { body: { is: 'raw', value: { data: Uint8Array.of(1, 2), description: Uint8Array.of(0x64) } } },
+          message: {
+            body: {
+              is: 'raw',
+              value: { data: Uint8Array.of(1, 2), description: Uint8Array.of(0x64) },
+            },
+          },
           serverTs: 9,
         },
       },
       {
         is: 'channelAttributes',
-        value: { channel: 'room', attributes: [{ key: 'k', value: 'v', updatedBy: 'bob', updatedTs: 3 }] },
+        value: {
+          channel: 'room',
+          attributes: [{ key: 'k', value: 'v', updatedBy: 'bob', updatedTs: 3 }],
+        },
       },
     );
     expect(take()).toEqual([

@@ -11,7 +11,8 @@ it('the user is told its own leave, may join again, and is not joined again by i
   world.connection.serve({ is: 'memberLeft', value: { channel: 'room', userId: 'alice' } });
   expect(take()).toEqual([['MemberLeft', 'alice']]);
   const joins = (): number =>
-    world.connection.messages.filter((it) => it.is === 'request' && it.value.call?.is === 'join').length;
+    world.connection.messages.filter((it) => it.is === 'request' && it.value.call?.is === 'join')
+      .length;
   await expect(channel.sendMessage({ text: 'x' })).rejects.toMatchObject({ code: 5 });
   world.answer = (message, connection) =>
     message.is === 'resume' ? [refused(26)] : friendly(message, connection);

@@ -13,15 +13,22 @@ import {
   welcome,
 } from '../../rtm/test/support/world.js';
 
-const text = (value: string) => ({ body: { is: 'text', value: new TextEncoder().encode(value) } }) as const;
+const text = (value: string) =>
+  ({ body: { is: 'text', value: new TextEncoder().encode(value) } }) as const;
 
 function peerMessage(value: string, id: number, inbox = 0): FromServer {
   const message = text(value);
-  return { is: 'peerMessage', value: { from: 'bob', message, serverTs: 7, inbox, id: new Uint8Array(16).fill(id) } };
+  return {
+    is: 'peerMessage',
+    value: { from: 'bob', message, serverTs: 7, inbox, id: new Uint8Array(16).fill(id) },
+  };
 }
 
 function channelMessage(value: string, channel = 'room'): FromServer {
-  return { is: 'channelMessage', value: { channel, from: 'bob', message: text(value), serverTs: 7 } };
+  return {
+    is: 'channelMessage',
+    value: { channel, from: 'bob', message: text(value), serverTs: 7 },
+  };
 }
 
 const names = (connection: FakeConnection) => connection.requests.map(({ call }) => call?.is);
@@ -91,7 +98,9 @@ describe('requests', () => {
     const { client, world } = await makeLoggedIn();
     world.network = 'silent';
     world.connection.end(1006);
-    const calls = Array.from({ length: 1_001 }, () => codeOf(client.sendMessageToPeer({ text: '' }, 'bob')));
+    const calls = Array.from({ length: 1_001 }, () =>
+      codeOf(client.sendMessageToPeer({ text: '' }, 'bob')),
+    );
     expect(await calls[1_000]).toBe(2);
     await world.advance(10_000);
     expect(new Set(await Promise.all(calls.slice(0, 1_000)))).toEqual(new Set([2]));
@@ -102,9 +111,16 @@ describe('requests', () => {
     const { client, world } = await makeLoggedIn();
     world.answer = (message) =>
       message.is === 'request'
-        ? [reply(message.value.cseq, { is: 'error', value: { outcome: 4, text: 'slow down', retryAfterMs: 250 } })]
+        ? [
+            reply(message.value.cseq, {
+              is: 'error',
+              value: { outcome: 4, text: 'slow down', retryAfterMs: 250 },
+            }),
+          ]
         : undefined;
-    const error = await client.sendMessageToPeer({ text: 'x' }, 'bob').catch((caught: unknown) => caught);
+    const error = await client
+      .sendMessageToPeer({ text: 'x' }, 'bob')
+      .catch((caught: unknown) => caught);
     expect(error).toBeInstanceOf(Error);
     expect(error).toMatchObject({
       name: 'RtmInvokeTooOftenError',
@@ -113,7 +129,9 @@ describe('requests', () => {
       retryAfter: 250,
       message: 'Error Code 5 - sendMessageToPeer(): slow down',
     });
-    expect(String(error)).toBe('RtmInvokeTooOftenError: Error Code 5 - sendMessageToPeer(): slow down');
+    expect(String(error)).toBe(
+      'RtmInvokeTooOftenError: Error Code 5 - sendMessageToPeer(): slow down',
+    );
   });
 });
 
@@ -141,7 +159,8 @@ describe('confirmation', () => {
     expect(world.connection.confirms).toEqual([2]);
     world.connection.serve(channelMessage('a'));
     expect(world.connection.confirms).toEqual([2, 66]);
-    for (let count = 0; count < 3; count++) world.connection.serve(channelMessage('x'.repeat(30_000)));
+    for (let count = 0; count < 3; count++)
+      world.connection.serve(channelMessage('x'.repeat(30_000)));
     expect(world.connection.confirms).toEqual([2, 66, 69]);
     world.connection.serve(channelMessage('a'));
     world.answer = () => undefined;
@@ -170,14 +189,23 @@ describe('peer messages', () => {
   // proves: rtm-3.3-once, rtm-2.8-event, rtm-1.11-offline-flag
   it('that were seen live or stored before are dropped, also in a later session', async () => {
     const { world, take } = await makeLoggedIn();
-    world.connection.serve(peerMessage('live', 1), peerMessage('live again', 1, 4), peerMessage('old', 2, 4));
+    world.connection.serve(
+      peerMessage('live', 1),
+      peerMessage('live again', 1, 4),
+      peerMessage('old', 2, 4),
+    );
     expect(take()).toHaveLength(1);
     world.answer = forgetful(26);
     world.connection.end(1006);
     await world.advance(100);
     world.connection.serve(peerMessage('stored', 1, 4), peerMessage('new', 3, 5));
     expect(take()).toEqual([
-      ['MessageFromPeer', { text: 'new', messageType: 'TEXT' }, 'bob', { serverReceivedTs: 7, isOfflineMessage: true }],
+      [
+        'MessageFromPeer',
+        { text: 'new', messageType: 'TEXT' },
+        'bob',
+        { serverReceivedTs: 7, isOfflineMessage: true },
+      ],
     ]);
     expect(world.connection.confirms.at(-1)).toBe(2);
   });
@@ -240,7 +268,13 @@ describe('resume', () => {
     world.connection.end(1006);
     await world.advance(100);
     expect(world.connection.requests).toMatchObject([
-      { cseq: 2, call: { is: 'writeUserAttributes', value: { how: 0, attributes: [{ key: 'mood', value: 'good' }] } } },
+      {
+        cseq: 2,
+        call: {
+          is: 'writeUserAttributes',
+          value: { how: 0, attributes: [{ key: 'mood', value: 'good' }] },
+        },
+      },
     ]);
   });
 
@@ -301,14 +335,25 @@ describe('a new session', () => {
     expect(names(world.connection)).toEqual(['writeUserAttributes']);
     const [first] = world.connection.requests;
     expect(first?.call).toMatchObject({
-      value: { how: 0, attributes: [{ key: 'b', value: '2' }, { key: 'c', value: '3' }] },
+      value: {
+        how: 0,
+        attributes: [
+          { key: 'b', value: '2' },
+          { key: 'c', value: '3' },
+        ],
+      },
     });
     const release = async () => {
       for (const [connection, answer] of held.splice(0)) connection.serve(...answer);
       await world.settle();
     };
     await release();
-    expect(names(world.connection)).toEqual(['writeUserAttributes', 'join', 'join', 'subscribePresence']);
+    expect(names(world.connection)).toEqual([
+      'writeUserAttributes',
+      'join',
+      'join',
+      'subscribePresence',
+    ]);
     await release();
     expect(names(world.connection).slice(4)).toEqual(['getMembers', 'sendToPeer']);
     await release();
@@ -352,7 +397,13 @@ describe('a new session', () => {
     await world.advance(1_000);
     expect(await read).toEqual({ k: 'v' });
     await Promise.all([left, joined, waiting]);
-    expect(names(world.connection)).toEqual(['join', 'getMembers', 'readUserAttributes', 'join', 'sendToChannel']);
+    expect(names(world.connection)).toEqual([
+      'join',
+      'getMembers',
+      'readUserAttributes',
+      'join',
+      'sendToChannel',
+    ]);
     await world.advance(9_000);
     expect(await Promise.all([peer, sent, written])).toEqual([2, 2, 7]);
   });
@@ -381,7 +432,8 @@ describe('a new session', () => {
     const { client, world } = recorder;
     await client.setLocalUserAttributes({ a: '1' });
     await join(recorder);
-    world.answer = (message) => (message.is === 'resume' ? [refused(26)] : message.is === 'login' ? [welcome()] : undefined);
+    world.answer = (message) =>
+      message.is === 'resume' ? [refused(26)] : message.is === 'login' ? [welcome()] : undefined;
     world.connection.end(1006);
     await world.advance(100);
     expect(names(world.connection)).toEqual(['writeUserAttributes']);

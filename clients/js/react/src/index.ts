@@ -30,7 +30,12 @@ export interface RtmSession {
   readonly error: AgoraRTM.RtmError | undefined;
 }
 
-const NOBODY: RtmSession = { client: undefined, state: 'DISCONNECTED', reason: undefined, error: undefined };
+const NOBODY: RtmSession = {
+  client: undefined,
+  state: 'DISCONNECTED',
+  reason: undefined,
+  error: undefined,
+};
 
 /**
  * Logs in while the component is mounted; again for another user, app or endpoint. A new token
@@ -45,14 +50,19 @@ export function useRtmClient({ appId, uid, token, config }: RtmLogin): RtmSessio
     if (!uid) return undefined;
     const { token: first, config: settings } = latest.current;
     latest.current.used = first;
-    const client = AgoraRTM.createInstance(appId, { ...settings, ...(endpoint === undefined ? {} : { endpoint }) });
+    const client = AgoraRTM.createInstance(appId, {
+      ...settings,
+      ...(endpoint === undefined ? {} : { endpoint }),
+    });
     let isThere = true;
     const change = (news: Partial<RtmSession>) => {
       if (isThere) setSession((former) => ({ ...former, ...news }));
     };
     client.on('ConnectionStateChanged', (state, reason) => change({ state, reason }));
     setSession({ ...NOBODY, client });
-    client.login({ uid, token: first ?? null }).catch((error: AgoraRTM.RtmError) => change({ error }));
+    client
+      .login({ uid, token: first ?? null })
+      .catch((error: AgoraRTM.RtmError) => change({ error }));
     return () => {
       isThere = false;
       setSession(NOBODY);
@@ -68,7 +78,8 @@ export function useRtmClient({ appId, uid, token, config }: RtmLogin): RtmSessio
     latest.current.used = token;
     client.renewToken(token).then(
       () => setSession((former) => ({ ...former, error: undefined })),
-      (error: AgoraRTM.RtmError) => setSession((former) => (former.client === client ? { ...former, error } : former)),
+      (error: AgoraRTM.RtmError) =>
+        setSession((former) => (former.client === client ? { ...former, error } : former)),
     );
   }, [client, isIn, token]);
   return session;
@@ -86,13 +97,21 @@ export interface RtmChannelState {
   readonly error: AgoraRTM.RtmError | undefined;
 }
 
-const OUTSIDE: RtmChannelState = { channel: undefined, isJoined: false, members: [], error: undefined };
+const OUTSIDE: RtmChannelState = {
+  channel: undefined,
+  isJoined: false,
+  members: [],
+  error: undefined,
+};
 
 /**
  * Joins a channel while the component is mounted and its user logged in; none while the name is
  * missing or empty.
  */
-export function useRtmChannel(session: RtmSession, channelId: string | null | undefined): RtmChannelState {
+export function useRtmChannel(
+  session: RtmSession,
+  channelId: string | null | undefined,
+): RtmChannelState {
   const [outcome, setOutcome] = useState(OUTSIDE);
   const { client } = session;
   const isIn = isLoggedIn(session.state);
@@ -103,9 +122,14 @@ export function useRtmChannel(session: RtmSession, channelId: string | null | un
     const change = (made: (former: RtmChannelState) => Partial<RtmChannelState>) => {
       if (isThere) setOutcome((former) => ({ ...former, ...made(former) }));
     };
-    const without = (members: readonly string[], member: string) => members.filter((other) => other !== member);
-    channel.on('MemberJoined', (member) => change(({ members }) => ({ members: [...without(members, member), member] })));
-    channel.on('MemberLeft', (member) => change(({ members }) => ({ members: without(members, member) })));
+    const without = (members: readonly string[], member: string) =>
+      members.filter((other) => other !== member);
+    channel.on('MemberJoined', (member) =>
+      change(({ members }) => ({ members: [...without(members, member), member] })),
+    );
+    channel.on('MemberLeft', (member) =>
+      change(({ members }) => ({ members: without(members, member) })),
+    );
     setOutcome({ ...OUTSIDE, channel });
     const join = async () => {
       await channel.join();
@@ -125,7 +149,8 @@ export function useRtmChannel(session: RtmSession, channelId: string | null | un
 }
 
 /** What raises events. */
-type Emitter = AgoraRTM.RtmClient | AgoraRTM.RtmChannel | AgoraRTM.LocalInvitation | AgoraRTM.RemoteInvitation;
+type Emitter =
+  AgoraRTM.RtmClient | AgoraRTM.RtmChannel | AgoraRTM.LocalInvitation | AgoraRTM.RemoteInvitation;
 type EventsOf<E extends Emitter> = E extends AgoraRTM.RtmClient
   ? AgoraRTM.RtmEvents.RtmClientEvents
   : E extends AgoraRTM.RtmChannel
@@ -156,12 +181,17 @@ export function useRtmEvent<E extends Emitter, Name extends keyof EventsOf<E>>(
 }
 
 /** States of up to 512 users, by user, while the component is mounted. */
-export function usePeersOnline(session: RtmSession, peerIds: readonly string[]): AgoraRTM.PeersOnlineStatusMap {
+export function usePeersOnline(
+  session: RtmSession,
+  peerIds: readonly string[],
+): AgoraRTM.PeersOnlineStatusMap {
   const [states, setStates] = useState<AgoraRTM.PeersOnlineStatusMap>({});
   const { client } = session;
   const isIn = isLoggedIn(session.state);
   const key = JSON.stringify([...new Set(peerIds)].sort());
-  useRtmEvent(client, 'PeersOnlineStatusChanged', (news) => setStates((former) => ({ ...former, ...news })));
+  useRtmEvent(client, 'PeersOnlineStatusChanged', (news) =>
+    setStates((former) => ({ ...former, ...news })),
+  );
   useEffect(() => {
     const wanted = JSON.parse(key) as string[];
     if (!client || !isIn || wanted.length === 0) return undefined;

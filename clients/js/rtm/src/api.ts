@@ -1,10 +1,5 @@
 /** The API object, `AgoraRTM`. Making it has no side effect and needs no global. */
-import {
-  type Connect,
-  CODES,
-  appIdProblem,
-  platformEnvironment,
-} from '@tidings/core';
+import { type Connect, CODES, appIdProblem, platformEnvironment } from '@tidings/core';
 import type Public from '../types/index.mjs';
 import { RtmClient } from './client.js';
 import { kindOf } from './checks.js';
@@ -29,7 +24,10 @@ const parameters = new Map<string, unknown>();
 let processId: string | undefined;
 
 // The third argument, areaCodes, is accepted and has no effect; `length` is 1, as in the original.
-function createInstance(appId: string, ...rest: [config?: Public.RtmConfig, areaCodes?: unknown]): RtmClient {
+function createInstance(
+  appId: string,
+  ...rest: [config?: Public.RtmConfig, areaCodes?: unknown]
+): RtmClient {
   const problem = appIdProblem(appId);
   if (problem !== undefined) {
     throw invalidArgument(CODES.CREATE_INSTANCE_ERR_INVALID_ARGUMENT, `appId ${problem}`);
@@ -41,7 +39,9 @@ function createInstance(appId: string, ...rest: [config?: Public.RtmConfig, area
 function setArea(areaConfig: Parameters<typeof Public.setArea>[0]): void {
   const { areaCodes } = areaConfig;
   const known: readonly unknown[] = Object.values(RtmStatusCode.AreaCode);
-  const bad = Array.isArray(areaCodes) ? areaCodes.find((area) => !known.includes(area)) : areaCodes;
+  const bad = Array.isArray(areaCodes)
+    ? areaCodes.find((area) => !known.includes(area))
+    : areaCodes;
   if (Array.isArray(areaCodes) && areaCodes.length > 0 && bad === undefined) return;
   const error = new RtmError(
     'RtmInvalidArgumentError',
@@ -55,7 +55,9 @@ function setArea(areaConfig: Parameters<typeof Public.setArea>[0]): void {
 }
 
 function makeProcessId(): string {
-  return 'xxxxxxxx-xxxx-4xxx-axxx-xxxxxxxxxxxx'.replace(/x/g, () => Math.floor(Math.random() * 16).toString(16));
+  return 'xxxxxxxx-xxxx-4xxx-axxx-xxxxxxxxxxxx'.replace(/x/g, () =>
+    Math.floor(Math.random() * 16).toString(16),
+  );
 }
 
 export const AgoraRTM = {

@@ -26,7 +26,11 @@ const HOW = {
   clear: ATTRIBUTES_CLEAR,
 } as const;
 
-function checkWritten(write: Write, given: unknown, totalMax: number): { key: string; value?: string }[] {
+function checkWritten(
+  write: Write,
+  given: unknown,
+  totalMax: number,
+): { key: string; value?: string }[] {
   if (write === 'clear') return [];
   if (write === 'delete') return checkKeys('attributeKeys', given).map((key) => ({ key }));
   return checkAttributes(given, totalMax);

@@ -8,7 +8,9 @@ let known: WeakMap<Blob, Uint8Array> | undefined;
 
 /** A Uint8Array of this realm or another one. */
 export function isBytes(value: unknown): value is Uint8Array {
-  return ArrayBuffer.isView(value) && Object.prototype.toString.call(value) === '[object Uint8Array]';
+  return (
+    ArrayBuffer.isView(value) && Object.prototype.toString.call(value) === '[object Uint8Array]'
+  );
 }
 
 /** A Blob of this realm or another one. */
@@ -28,9 +30,14 @@ export function remember(blob: Blob, bytes: Uint8Array): void {
 }
 
 /** Passes the Blob's bytes on, at once if they are known. */
-export function withBytes<T>(blob: Blob | undefined, give: (bytes: Uint8Array) => T): T | Promise<T> {
+export function withBytes<T>(
+  blob: Blob | undefined,
+  give: (bytes: Uint8Array) => T,
+): T | Promise<T> {
   const bytes = blob ? known?.get(blob) : new Uint8Array();
-  return bytes ? give(bytes) : (blob as Blob).arrayBuffer().then((buffer) => give(new Uint8Array(buffer)));
+  return bytes
+    ? give(bytes)
+    : (blob as Blob).arrayBuffer().then((buffer) => give(new Uint8Array(buffer)));
 }
 
 /**
@@ -46,6 +53,8 @@ const TYPES: readonly (readonly [start: string, type: string])[] = [
 
 /** The MIME type that the first bytes show, or ''. Source: RTM 1.x semantics 2.18. */
 export function typeOf(bytes: Uint8Array): string {
-  const start = Array.from(bytes.subarray(0, 4), (byte) => byte.toString(16).padStart(2, '0')).join('');
+  const start = Array.from(bytes.subarray(0, 4), (byte) => byte.toString(16).padStart(2, '0')).join(
+    '',
+  );
   return TYPES.find(([magic]) => start.startsWith(magic))?.[1] ?? '';
 }

@@ -106,7 +106,12 @@ export class RtmChannel
     this.#connection.checkLogin('getMembers()');
     this.#checkJoined(CODES.GET_MEMBERS_ERR_NOT_IN_CHANNEL);
     const call = { is: 'getMembers', value: { channel: this.channelId } } as const;
-    const answer = await this.#connection.call('getMembers()', FAMILY_GET_MEMBERS_ERR, call, 'users');
+    const answer = await this.#connection.call(
+      'getMembers()',
+      FAMILY_GET_MEMBERS_ERR,
+      call,
+      'users',
+    );
     return answer.userIds;
   }
 
@@ -122,7 +127,10 @@ export class RtmChannel
 
   #checkJoined(code: number): void {
     if (this.#isIn && this.#holds) return;
-    throw invalidStatus(code, `the channel '${this.channelId}' is not joined; wait until join() has resolved`);
+    throw invalidStatus(
+      code,
+      `the channel '${this.channelId}' is not joined; wait until join() has resolved`,
+    );
   }
 
   /** Whether this object stands for the channel. */

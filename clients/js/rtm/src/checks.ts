@@ -43,7 +43,8 @@ export interface NameListRule {
 /** A list of names that is not empty; each name once. */
 export function checkNames(value: unknown, rule: NameListRule): string[] {
   const { what, code, max, overflowCode } = rule;
-  if (!Array.isArray(value)) throw invalidArgument(code, `${what} is ${kindOf(value)}, use an array`);
+  if (!Array.isArray(value))
+    throw invalidArgument(code, `${what} is ${kindOf(value)}, use an array`);
   if (value.length === 0) throw invalidArgument(code, `${what} is empty, name at least one`);
   const names = value.map((name: unknown, at) => checkName(`${what}[${at}]`, name, code));
   if (value.length > max) {
@@ -54,9 +55,15 @@ export function checkNames(value: unknown, rule: NameListRule): string[] {
 }
 
 /** Attributes to be written; `totalMax` in bytes of keys and values together. */
-export function checkAttributes(value: unknown, totalMax: number): { key: string; value: string }[] {
+export function checkAttributes(
+  value: unknown,
+  totalMax: number,
+): { key: string; value: string }[] {
   if (typeof value !== 'object' || value === null || Array.isArray(value)) {
-    throw invalidArgument(INVALID_ATTRIBUTE, `attributes is ${kindOf(value)}, use an object of strings`);
+    throw invalidArgument(
+      INVALID_ATTRIBUTE,
+      `attributes is ${kindOf(value)}, use an object of strings`,
+    );
   }
   const entries: [string, unknown][] = Object.entries(value);
   if (entries.length === 0) throw invalidArgument(INVALID_ATTRIBUTE, 'attributes is empty');
@@ -66,7 +73,10 @@ export function checkAttributes(value: unknown, totalMax: number): { key: string
     total += length;
     if (length === 0 || length > ATTRIBUTE_KEY_BYTES_MAX) {
       const range = `1 to ${ATTRIBUTE_KEY_BYTES_MAX} bytes are possible`;
-      throw invalidArgument(INVALID_ATTRIBUTE, `the key '${key}' is ${length} bytes long, ${range}`);
+      throw invalidArgument(
+        INVALID_ATTRIBUTE,
+        `the key '${key}' is ${length} bytes long, ${range}`,
+      );
     }
   }
   const attributes = entries.map(([key, entry]) => ({ key, value: checkValue(key, entry) }));
@@ -75,21 +85,33 @@ export function checkAttributes(value: unknown, totalMax: number): { key: string
     total += length;
     if (length > ATTRIBUTE_VALUE_BYTES_MAX) {
       const limit = `at most ${ATTRIBUTE_VALUE_BYTES_MAX} are possible`;
-      throw limitExceeded(OVERFLOW, `the value of '${attribute.key}' is ${length} bytes long, ${limit}`);
+      throw limitExceeded(
+        OVERFLOW,
+        `the value of '${attribute.key}' is ${length} bytes long, ${limit}`,
+      );
     }
   }
   if (entries.length > ATTRIBUTES_MAX) {
-    throw limitExceeded(OVERFLOW, `${entries.length} attributes, at most ${ATTRIBUTES_MAX} are possible`);
+    throw limitExceeded(
+      OVERFLOW,
+      `${entries.length} attributes, at most ${ATTRIBUTES_MAX} are possible`,
+    );
   }
   if (total > totalMax) {
-    throw limitExceeded(OVERFLOW, `keys and values are ${total} bytes, at most ${totalMax} are possible`);
+    throw limitExceeded(
+      OVERFLOW,
+      `keys and values are ${total} bytes, at most ${totalMax} are possible`,
+    );
   }
   return attributes;
 }
 
 function checkValue(key: string, value: unknown): string {
   if (typeof value !== 'string') {
-    throw invalidArgument(INVALID_ATTRIBUTE, `the value of '${key}' is ${kindOf(value)}, use a string`);
+    throw invalidArgument(
+      INVALID_ATTRIBUTE,
+      `the value of '${key}' is ${kindOf(value)}, use a string`,
+    );
   }
   if (value === '') throw invalidArgument(INVALID_ATTRIBUTE, `the value of '${key}' is empty`);
   return value;
@@ -98,14 +120,21 @@ function checkValue(key: string, value: unknown): string {
 /** Keys of attributes to be deleted or read. */
 export function checkKeys(what: string, value: unknown): string[] {
   if (!Array.isArray(value)) {
-    throw invalidArgument(INVALID_ATTRIBUTE, `${what} is ${kindOf(value)}, use an array of strings`);
+    throw invalidArgument(
+      INVALID_ATTRIBUTE,
+      `${what} is ${kindOf(value)}, use an array of strings`,
+    );
   }
   // The name of the error is the original's: observed, RTM 1.2.2 and 1.5.1.
-  if (value.length === 0) throw invalidStatus(INVALID_ATTRIBUTE, `${what} is empty, name at least one key`);
+  if (value.length === 0)
+    throw invalidStatus(INVALID_ATTRIBUTE, `${what} is empty, name at least one key`);
   for (const key of value as unknown[]) {
     if (typeof key !== 'string' || key === '') {
       const shown = key === '' ? 'an empty string' : kindOf(key);
-      throw invalidArgument(INVALID_ATTRIBUTE, `${what} has ${shown}, use strings that are not empty`);
+      throw invalidArgument(
+        INVALID_ATTRIBUTE,
+        `${what} has ${shown}, use strings that are not empty`,
+      );
     }
   }
   return [...new Set(value as string[])];

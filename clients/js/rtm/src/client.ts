@@ -68,7 +68,8 @@ export class RtmClient
         }
         log(this.#logFilter, 'info', `${state} (${reason})`);
         this.emit('ConnectionStateChanged', state, reason);
-        if (isOver) this.#invitations.sessionOver(reason === 'REMOTE_LOGIN' ? 'UNKNOWN' : 'NOT_LOGGEDIN');
+        if (isOver)
+          this.#invitations.sessionOver(reason === 'REMOTE_LOGIN' ? 'UNKNOWN' : 'NOT_LOGGEDIN');
       },
       event: (event) => this.#raise(event),
       log: (level, text) => log(this.#logFilter, level, text),
@@ -117,7 +118,8 @@ export class RtmClient
       await this.#shell.login(endpoint.url, uid, token ?? '');
     } catch (error) {
       const failed = fromCall(error, FAMILY_LOGIN_ERR, 'login()') as RtmError;
-      if (failed.code === CODES.LOGIN_ERR_TIMEOUT) failed.message += `. Tried: ${endpoint.url}. ${HOW_TO_SET}`;
+      if (failed.code === CODES.LOGIN_ERR_TIMEOUT)
+        failed.message += `. Tried: ${endpoint.url}. ${HOW_TO_SET}`;
       throw failed;
     }
   }
@@ -189,7 +191,10 @@ export class RtmClient
    * An extension of ours: the conversation with one user, as far as its messages were sent with
    * `enableHistoricalMessaging`.
    */
-  async getPeerHistory(peerId: string, options?: AgoraRTM.HistoryOptions): Promise<AgoraRTM.HistoryPage> {
+  async getPeerHistory(
+    peerId: string,
+    options?: AgoraRTM.HistoryOptions,
+  ): Promise<AgoraRTM.HistoryPage> {
     const what = 'getPeerHistory()';
     this.#connection.checkLogin(what);
     checkName('peerId', peerId, CODES.PEER_MESSAGE_ERR_INVALID_USERID);
@@ -225,7 +230,10 @@ export class RtmClient
     return this.#media.upload(payload, params, transHandler);
   }
 
-  async downloadMedia(mediaId: string, transHandler?: AgoraRTM.MediaTransferHandler): Promise<Blob> {
+  async downloadMedia(
+    mediaId: string,
+    transHandler?: AgoraRTM.MediaTransferHandler,
+  ): Promise<Blob> {
     return this.#media.download(mediaId, transHandler);
   }
 
@@ -238,10 +246,18 @@ export class RtmClient
     const rule = { what: 'peerIds', code, max: PRESENCE_QUERY_USERS_MAX, overflowCode: code };
     const userIds = checkNames(peerIds, rule);
     const call = { is: 'queryPresence', value: { userIds } } as const;
-    const answer = await this.#connection.call(what, FAMILY_QUERY_PEERS_ONLINE_STATUS_ERR, call, 'presence');
+    const answer = await this.#connection.call(
+      what,
+      FAMILY_QUERY_PEERS_ONLINE_STATUS_ERR,
+      call,
+      'presence',
+    );
     const states = new Map(answer.users.map(({ userId, state }) => [userId, state]));
     return Object.fromEntries(
-      userIds.map((userId) => [userId, (states.get(userId) ?? PRESENCE_OFFLINE) !== PRESENCE_OFFLINE]),
+      userIds.map((userId) => [
+        userId,
+        (states.get(userId) ?? PRESENCE_OFFLINE) !== PRESENCE_OFFLINE,
+      ]),
     );
   }
 
@@ -250,7 +266,11 @@ export class RtmClient
   }
 
   async unsubscribePeersOnlineStatus(peerIds: string[]): Promise<void> {
-    await this.#changeSubscription('unsubscribePeersOnlineStatus()', 'unsubscribePresence', peerIds);
+    await this.#changeSubscription(
+      'unsubscribePeersOnlineStatus()',
+      'unsubscribePresence',
+      peerIds,
+    );
   }
 
   async queryPeersBySubscriptionOption(
@@ -279,7 +299,12 @@ export class RtmClient
       max: PRESENCE_SUBSCRIPTIONS_MAX,
       overflowCode: CODES.PEER_SUBSCRIPTION_STATUS_ERR_OVERFLOW,
     });
-    await this.#connection.call(what, FAMILY_PEER_SUBSCRIPTION_STATUS_ERR, { is, value: { userIds } }, 'done');
+    await this.#connection.call(
+      what,
+      FAMILY_PEER_SUBSCRIPTION_STATUS_ERR,
+      { is, value: { userIds } },
+      'done',
+    );
   }
 
   // ---------------------------------------------------------------- attributes and counts
@@ -299,7 +324,12 @@ export class RtmClient
   }
 
   async clearLocalUserAttributes(): Promise<void> {
-    await attributes.writeUserAttributes(this.#connection, 'clearLocalUserAttributes()', 'clear', undefined);
+    await attributes.writeUserAttributes(
+      this.#connection,
+      'clearLocalUserAttributes()',
+      'clear',
+      undefined,
+    );
   }
 
   async getUserAttributes(userId: string): Promise<AgoraRTM.AttributesMap> {
@@ -307,7 +337,10 @@ export class RtmClient
   }
 
   async getUserAttributesByKeys(userId: string, keys: string[]): Promise<AgoraRTM.AttributesMap> {
-    return attributes.readUserAttributes(this.#connection, 'getUserAttributesByKeys()', { userId, keys });
+    return attributes.readUserAttributes(this.#connection, 'getUserAttributesByKeys()', {
+      userId,
+      keys,
+    });
   }
 
   async setChannelAttributes(
@@ -316,7 +349,12 @@ export class RtmClient
     options?: AgoraRTM.ChannelAttributeOptions,
   ): Promise<void> {
     const given = { channelId, attributes: map, options };
-    await attributes.writeChannelAttributes(this.#connection, 'setChannelAttributes()', 'set', given);
+    await attributes.writeChannelAttributes(
+      this.#connection,
+      'setChannelAttributes()',
+      'set',
+      given,
+    );
   }
 
   async addOrUpdateChannelAttributes(
@@ -344,11 +382,18 @@ export class RtmClient
     options?: AgoraRTM.ChannelAttributeOptions,
   ): Promise<void> {
     const given = { channelId, options };
-    await attributes.writeChannelAttributes(this.#connection, 'clearChannelAttributes()', 'clear', given);
+    await attributes.writeChannelAttributes(
+      this.#connection,
+      'clearChannelAttributes()',
+      'clear',
+      given,
+    );
   }
 
   async getChannelAttributes(channelId: string): Promise<AgoraRTM.ChannelAttributes> {
-    return attributes.readChannelAttributes(this.#connection, 'getChannelAttributes()', { channelId });
+    return attributes.readChannelAttributes(this.#connection, 'getChannelAttributes()', {
+      channelId,
+    });
   }
 
   async getChannelAttributesByKeys(
@@ -369,7 +414,12 @@ export class RtmClient
       overflowCode: CODES.GET_CHANNEL_MEMBER_COUNT_ERR_EXCEED_LIMIT,
     });
     const call = { is: 'getMemberCounts', value: { channels } } as const;
-    const answer = await this.#connection.call(what, FAMILY_GET_CHANNEL_MEMBER_COUNT_ERR, call, 'memberCounts');
+    const answer = await this.#connection.call(
+      what,
+      FAMILY_GET_CHANNEL_MEMBER_COUNT_ERR,
+      call,
+      'memberCounts',
+    );
     const counts = new Map(answer.counts.map(({ channel, count }) => [channel, count]));
     return Object.fromEntries(channels.map((channel) => [channel, counts.get(channel) ?? 0]));
   }
@@ -440,8 +490,15 @@ export class RtmClient
   }
 
   #raiseGap({ channel, cause, missed }: Extract<MachineEvent, { is: 'gap' }>): void {
-    const source = channel === undefined ? ({ type: 'peer' } as const) : ({ type: 'channel', channelId: channel } as const);
-    log(this.#logFilter, 'warn', `events are missing: ${channel === undefined ? 'peer messages' : `channel ${channel}`}, ${cause}`);
+    const source =
+      channel === undefined
+        ? ({ type: 'peer' } as const)
+        : ({ type: 'channel', channelId: channel } as const);
+    log(
+      this.#logFilter,
+      'warn',
+      `events are missing: ${channel === undefined ? 'peer messages' : `channel ${channel}`}, ${cause}`,
+    );
     this.emit('MessageGap', { source, cause, repaired: false, ...(missed > 0 ? { missed } : {}) });
   }
 }

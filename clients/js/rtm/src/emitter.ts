@@ -33,23 +33,38 @@ export class EventEmitter<Events extends object> {
     return 'RtmObject';
   }
 
-  on<Name extends keyof Events>(name: Name, listener: (...args: ArgumentsOf<Events[Name]>) => unknown): this {
+  on<Name extends keyof Events>(
+    name: Name,
+    listener: (...args: ArgumentsOf<Events[Name]>) => unknown,
+  ): this {
     return this.#add(name, listener, { isOnce: false, isFirst: false });
   }
 
-  addListener<Name extends keyof Events>(name: Name, listener: (...args: ArgumentsOf<Events[Name]>) => unknown): this {
+  addListener<Name extends keyof Events>(
+    name: Name,
+    listener: (...args: ArgumentsOf<Events[Name]>) => unknown,
+  ): this {
     return this.on(name, listener);
   }
 
-  once<Name extends keyof Events>(name: Name, listener: (...args: ArgumentsOf<Events[Name]>) => unknown): this {
+  once<Name extends keyof Events>(
+    name: Name,
+    listener: (...args: ArgumentsOf<Events[Name]>) => unknown,
+  ): this {
     return this.#add(name, listener, { isOnce: true, isFirst: false });
   }
 
-  prependListener<Name extends keyof Events>(name: Name, listener: (...args: ArgumentsOf<Events[Name]>) => unknown): this {
+  prependListener<Name extends keyof Events>(
+    name: Name,
+    listener: (...args: ArgumentsOf<Events[Name]>) => unknown,
+  ): this {
     return this.#add(name, listener, { isOnce: false, isFirst: true });
   }
 
-  prependOnceListener<Name extends keyof Events>(name: Name, listener: (...args: ArgumentsOf<Events[Name]>) => unknown): this {
+  prependOnceListener<Name extends keyof Events>(
+    name: Name,
+    listener: (...args: ArgumentsOf<Events[Name]>) => unknown,
+  ): this {
     return this.#add(name, listener, { isOnce: true, isFirst: true });
   }
 
@@ -175,7 +190,9 @@ export class EventEmitter<Events extends object> {
 
 function checkListener(listener: unknown): Listener {
   if (typeof listener !== 'function') {
-    throw new TypeError(`The listener must be a function, not ${listener === null ? 'null' : typeof listener}`);
+    throw new TypeError(
+      `The listener must be a function, not ${listener === null ? 'null' : typeof listener}`,
+    );
   }
   return listener as Listener;
 }

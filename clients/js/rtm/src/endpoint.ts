@@ -38,7 +38,10 @@ export function resolveEndpoint(configured: unknown): { url: string } | { proble
     (origin?.startsWith('http') ? origin : undefined);
   if (given === undefined) return { problem: `no endpoint. ${HOW_TO_SET}` };
   const address = typeof given === 'string' && parseAddress(given);
-  if (!address) return { problem: `the endpoint '${String(given)}' is not an address such as https://host[:port]` };
+  if (!address)
+    return {
+      problem: `the endpoint '${String(given)}' is not an address such as https://host[:port]`,
+    };
   const { secure, isSocket, host, path, search } = address;
   // A ws: address with a path is used as it is; http: addresses name the server.
   const suffix = (isSocket && path !== '') || path.endsWith(PATH) ? '' : PATH;

@@ -54,7 +54,11 @@ export class RtmError extends Error {
   constructor(name: ErrorName, code: number, text: string, failure?: CallFailure) {
     super(`Error Code ${code} - ${text}`);
     // An own property, as applications print and copy errors.
-    Object.defineProperty(this, 'message', { value: this.message, enumerable: true, writable: true });
+    Object.defineProperty(this, 'message', {
+      value: this.message,
+      enumerable: true,
+      writable: true,
+    });
     this.name = name;
     this.code = code;
     this.serverCode = failure && !failure.local ? failure.outcome : undefined;
@@ -80,7 +84,10 @@ export function limitExceeded(code: number, text: string): RtmError {
 export function notLoggedIn(what: string, state: string): RtmError {
   const remedy =
     state === 'ABORTED' ? 'call logout() and then login()' : 'wait until login() has resolved';
-  return invalidStatus(NOT_LOGGED_IN, `${what} needs a login, but the client is ${state}; ${remedy}`);
+  return invalidStatus(
+    NOT_LOGGED_IN,
+    `${what} needs a login, but the client is ${state}; ${remedy}`,
+  );
 }
 
 const NAMES: Readonly<Record<number, ErrorName>> = {
@@ -110,10 +117,20 @@ export function fromCall(error: unknown, family: Family, what: string): unknown 
   if (!(error instanceof CallError)) return error;
   const { failure } = error;
   if (failure.local === 'not_logged_in') {
-    return new RtmError('RtmInvalidStatusError', NOT_LOGGED_IN, `${what}: ${failure.text}`, failure);
+    return new RtmError(
+      'RtmInvalidStatusError',
+      NOT_LOGGED_IN,
+      `${what}: ${failure.text}`,
+      failure,
+    );
   }
   if (failure.local === 'left') {
-    return new RtmError('RtmInvalidStatusError', CODES.JOIN_CHANNEL_ERR_ABORTED_BY_LEAVE, `${what}: ${failure.text}`, failure);
+    return new RtmError(
+      'RtmInvalidStatusError',
+      CODES.JOIN_CHANNEL_ERR_ABORTED_BY_LEAVE,
+      `${what}: ${failure.text}`,
+      failure,
+    );
   }
   if (failure.local === 'given_up') {
     return new RtmError('RtmUnavailableError', family.other, `${what}: ${failure.text}`, failure);

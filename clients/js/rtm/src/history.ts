@@ -29,14 +29,23 @@ export async function readHistory(
   const { after, before, fromTs, untilTs, limit, order = 'oldest_first' } = options ?? {};
   for (const [name, value] of Object.entries({ after, before, fromTs, untilTs })) {
     if (value === undefined || (Number.isSafeInteger(value) && value >= 0)) continue;
-    throw invalidArgument(invalid, `options.${name} is ${String(value)}, use a whole number from 0`);
+    throw invalidArgument(
+      invalid,
+      `options.${name} is ${String(value)}, use a whole number from 0`,
+    );
   }
-  if (limit !== undefined && !(Number.isInteger(limit) && limit >= 1 && limit <= HISTORY_PAGE_MAX)) {
+  if (
+    limit !== undefined &&
+    !(Number.isInteger(limit) && limit >= 1 && limit <= HISTORY_PAGE_MAX)
+  ) {
     const text = `options.limit is ${String(limit)}, use a whole number from 1 to ${HISTORY_PAGE_MAX}`;
     throw invalidArgument(invalid, text);
   }
   if (!ORDERS.includes(order)) {
-    throw invalidArgument(invalid, `options.order is ${String(order)}, use 'oldest_first' or 'newest_first'`);
+    throw invalidArgument(
+      invalid,
+      `options.order is ${String(order)}, use 'oldest_first' or 'newest_first'`,
+    );
   }
   const value = {
     conversation,
@@ -54,7 +63,9 @@ export async function readHistory(
 function toPage({ messages, next }: HistoryPage): AgoraRTM.HistoryPage {
   const list = messages.flatMap(({ position, from, message, serverTs }) => {
     if (!message?.body) return [];
-    return [{ position, userId: from, message: toApplication(message.body), serverReceivedTs: serverTs }];
+    return [
+      { position, userId: from, message: toApplication(message.body), serverReceivedTs: serverTs },
+    ];
   });
   return next > 0 ? { messages: list, next } : { messages: list };
 }

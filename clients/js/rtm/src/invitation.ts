@@ -111,7 +111,10 @@ export class LocalInvitation
   /** Throws for wrong fields and at the wrong time; everything else is an event. */
   send(): void {
     if (this.#isOpen) {
-      throw invalidStatus(CODES.INVITATION_API_CALL_ERR_ALREADY_SENT, 'the invitation has been sent');
+      throw invalidStatus(
+        CODES.INVITATION_API_CALL_ERR_ALREADY_SENT,
+        'the invitation has been sent',
+      );
     }
     if (this.#state !== 'IDLE') throw alreadyOver();
     const content = checkText('content', this.content);
@@ -130,7 +133,10 @@ export class LocalInvitation
 
   cancel(): void {
     if (this.#state === 'IDLE') {
-      throw invalidStatus(CODES.INVITATION_API_CALL_ERR_NOT_STARTED, 'the invitation has not been sent');
+      throw invalidStatus(
+        CODES.INVITATION_API_CALL_ERR_NOT_STARTED,
+        'the invitation has not been sent',
+      );
     }
     if (!this.#isOpen) throw alreadyOver();
     if (this.#isConfirmed) {
@@ -261,7 +267,10 @@ export class RemoteInvitation
 
   #checkAnswer(): string {
     if (this.#state === 'ACCEPT_SENT_TO_LOCAL') {
-      throw invalidStatus(CODES.INVITATION_API_CALL_ERR_ALREADY_ACCEPT, 'the invitation has been accepted');
+      throw invalidStatus(
+        CODES.INVITATION_API_CALL_ERR_ALREADY_ACCEPT,
+        'the invitation has been accepted',
+      );
     }
     if (this.#state !== 'INVITATION_RECEIVED') throw alreadyOver();
     return checkText('response', this.response);
@@ -277,10 +286,14 @@ function alreadyOver(): Error {
 function checkText(what: string, value: unknown): string {
   const text = value ?? '';
   const code = CODES.INVITATION_API_CALL_ERR_INVALID_ARGUMENT;
-  if (typeof text !== 'string') throw invalidArgument(code, `${what} is ${kindOf(text)}, use a string`);
+  if (typeof text !== 'string')
+    throw invalidArgument(code, `${what} is ${kindOf(text)}, use a string`);
   const length = byteLength(text);
   if (length > TEXT_BYTES_MAX) {
-    throw invalidArgument(code, `${what} is ${length} bytes long, at most ${TEXT_BYTES_MAX} are possible`);
+    throw invalidArgument(
+      code,
+      `${what} is ${length} bytes long, at most ${TEXT_BYTES_MAX} are possible`,
+    );
   }
   return text;
 }

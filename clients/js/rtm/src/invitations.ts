@@ -1,7 +1,13 @@
 /** The open invitations of a client: passes what the server says to their objects. */
 import { INVITATION_ENDS, type InvitationCall, type InvitationEvent } from '@tidings/core';
 import type AgoraRTM from '../types/index.mjs';
-import { type LocalInvitation, type Outgoing, RemoteInvitation, localWords, remoteWords } from './invitation.js';
+import {
+  type LocalInvitation,
+  type Outgoing,
+  RemoteInvitation,
+  localWords,
+  remoteWords,
+} from './invitation.js';
 
 export class Invitations implements Outgoing {
   #lastNumber = 0;
@@ -18,7 +24,10 @@ export class Invitations implements Outgoing {
   send(invitation: LocalInvitation, content: string, channel: string): number {
     const number = ++this.#lastNumber;
     this.#local.set(number, invitation);
-    this.#tell({ is: 'invite', value: { number, calleeId: invitation.calleeId, content, channel } });
+    this.#tell({
+      is: 'invite',
+      value: { number, calleeId: invitation.calleeId, content, channel },
+    });
     return number;
   }
 
@@ -39,7 +48,8 @@ export class Invitations implements Outgoing {
         const { number } = event.value;
         const invitation = this.#local.get(number);
         // An invitation that has been cancelled here is never confirmed.
-        if (invitation && localWords(invitation).confirms()) this.#tell({ is: 'confirmAccept', value: { number } });
+        if (invitation && localWords(invitation).confirms())
+          this.#tell({ is: 'confirmAccept', value: { number } });
         return undefined;
       }
       case 'localInvitationEnded': {
@@ -53,7 +63,8 @@ export class Invitations implements Outgoing {
         const { id, callerId, channel, content } = event.value;
         const key = keyOf(id);
         const answers = {
-          accept: (response: string) => this.#tell({ is: 'acceptInvitation', value: { id, response } }),
+          accept: (response: string) =>
+            this.#tell({ is: 'acceptInvitation', value: { id, response } }),
           refuse: (response: string) => {
             this.#remote.delete(key);
             this.#tell({ is: 'refuseInvitation', value: { id, response } });

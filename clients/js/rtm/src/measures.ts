@@ -34,7 +34,8 @@ function ofJpeg(view: DataView): Measures {
   let at = 2;
   for (;;) {
     const marker = view.getUint16(at);
-    const isFrame = marker >= 0xffc0 && marker <= 0xffcf && ![0xffc4, 0xffc8, 0xffcc].includes(marker);
+    const isFrame =
+      marker >= 0xffc0 && marker <= 0xffcf && ![0xffc4, 0xffc8, 0xffcc].includes(marker);
     if (isFrame) return { width: view.getUint16(at + 7), height: view.getUint16(at + 5) };
     // Fill bytes stand alone; anything that is not a marker soon leads past the last byte.
     at += marker === 0xffff ? 1 : 2 + Math.max(2, view.getUint16(at + 2));

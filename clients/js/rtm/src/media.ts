@@ -72,14 +72,20 @@ export class Media {
     const { fileName, thumbnail } = message;
     checkSizes(size, message);
     if (thumbnail) remember(thumbnail, await bytesOf(thumbnail));
-    if (message.messageType === 'IMAGE' && (given['width'] === undefined || given['height'] === undefined)) {
+    if (
+      message.messageType === 'IMAGE' &&
+      (given['width'] === undefined || given['height'] === undefined)
+    ) {
       const found = measuresOf(await bytesOf(body.slice(0, MEASURED_BYTES)));
       if (found) Object.assign(message, found, given);
     }
-    const headers: Record<string, string> = { 'Content-Type': type && type.length < 128 ? type : 'application/octet-stream' };
+    const headers: Record<string, string> = {
+      'Content-Type': type && type.length < 128 ? type : 'application/octet-stream',
+    };
     const name = encodeUtf8(fileName);
     // The server is told only a name it accepts; the message has the name in any case.
-    if (name.length < 256 && !/\p{Cc}/u.test(fileName)) headers['Tidings-File-Name'] = percent(name);
+    if (name.length < 256 && !/\p{Cc}/u.test(fileName))
+      headers['Tidings-File-Name'] = percent(name);
     const family = FAMILY_UPLOAD_MEDIA_ERR;
     const answer = await this.#transfer({ what: UPLOAD, family, headers, body }, handler);
     const { mediaId } = JSON.parse(await textOf(answer)) as { mediaId: string };
@@ -89,10 +95,16 @@ export class Media {
   async download(mediaId: unknown, handler: unknown): Promise<Blob> {
     this.connection.checkLogin(DOWNLOAD);
     if (typeof mediaId !== 'string' || !/^[\x20-\x7e]{1,64}$/.test(mediaId)) {
-      throw invalidArgument(INVALID, `mediaId is ${JSON.stringify(mediaId)}, use the one of a file or image message`);
+      throw invalidArgument(
+        INVALID,
+        `mediaId is ${JSON.stringify(mediaId)}, use the one of a file or image message`,
+      );
     }
     const path = `/${encodeURIComponent(mediaId)}`;
-    const blob = await this.#transfer({ what: DOWNLOAD, family: FAMILY_DOWNLOAD_MEDIA_ERR, path }, handler);
+    const blob = await this.#transfer(
+      { what: DOWNLOAD, family: FAMILY_DOWNLOAD_MEDIA_ERR, path },
+      handler,
+    );
     return blob.slice(0, blob.size, typeOf(await bytesOf(blob.slice(0, 4))));
   }
 
@@ -101,7 +113,10 @@ export class Media {
     const { what, family } = wanted;
     const { cancelSignal, onOperationProgress } = checkHandler(handler);
     if (this.#open.size >= MEDIA_TRANSFERS_MAX) {
-      throw limitExceeded(TOO_MANY, `${MEDIA_TRANSFERS_MAX} transfers go on already, wait until one has ended`);
+      throw limitExceeded(
+        TOO_MANY,
+        `${MEDIA_TRANSFERS_MAX} transfers go on already, wait until one has ended`,
+      );
     }
     const { environment } = this;
     const controller = new AbortController();
@@ -110,9 +125,17 @@ export class Media {
       failure ??= error;
       controller.abort();
     };
-    const stop = (text: string) => end(new RtmError('RtmUnavailableError', INTERRUPTED, `${what}: ${text}`));
+    const stop = (text: string) =>
+      end(new RtmError('RtmUnavailableError', INTERRUPTED, `${what}: ${text}`));
     const cancel = () => stop('cancelled by cancelSignal');
-    const stalled = () => end(new RtmError('RtmTimeoutError', TIMEOUT, `${what}: no progress for ${MEDIA_STALL_MS / 1000} s`));
+    const stalled = () =>
+      end(
+        new RtmError(
+          'RtmTimeoutError',
+          TIMEOUT,
+          `${what}: no progress for ${MEDIA_STALL_MS / 1000} s`,
+        ),
+      );
     let timer = environment.setTimer(stalled, MEDIA_STALL_MS);
     const report = reporter(environment, onOperationProgress);
     const moved = (currentSize: number, totalSize: number) => {
@@ -144,7 +167,8 @@ export class Media {
   #request({ path = '', headers, body }: Wanted): Pick<HttpRequest, 'url' | 'headers' | 'body'> {
     const { url, appId, userId, token } = this.connection.shell.access;
     const address = url.replace(/^ws/, 'http');
-    const media = (_rtm: string, _path: string, search = '') => `/v1/media/${appId}${path}${search}`;
+    const media = (_rtm: string, _path: string, search = '') =>
+      `/v1/media/${appId}${path}${search}`;
     const login = token === '' ? undefined : { Authorization: `Bearer ${token}` };
     const all = { 'Tidings-User': percent(encodeUtf8(userId)), ...login, ...headers };
     return { url: address.replace(/(\/rtm)?(\?.*)?$/, media), headers: all, ...(body && { body }) };
@@ -154,10 +178,13 @@ export class Media {
 /** What is `undefined` or `null` counts as not given. */
 function checkParams(params: unknown): Params {
   const entries = Object.entries({ ...(params as Params | null | undefined) });
-  const given: Params = Object.fromEntries(entries.filter(([, value]) => value !== undefined && value !== null));
+  const given: Params = Object.fromEntries(
+    entries.filter(([, value]) => value !== undefined && value !== null),
+  );
   const { messageType, fileName = '', description = '', thumbnail } = given;
   const check = (name: string, isRight: boolean, use: string) => {
-    if (!isRight) throw invalidArgument(INVALID, `params.${name} is ${kindOf(given[name])}, use ${use}`);
+    if (!isRight)
+      throw invalidArgument(INVALID, `params.${name} is ${kindOf(given[name])}, use ${use}`);
   };
   check('messageType', messageType === 'FILE' || messageType === 'IMAGE', "'FILE' or 'IMAGE'");
   check('fileName', typeof fileName === 'string', 'a string');
@@ -166,7 +193,10 @@ function checkParams(params: unknown): Params {
   return given;
 }
 
-function checkSizes(size: number, { fileName, description, thumbnail }: AgoraRTM.RtmFileMessage | AgoraRTM.RtmImageMessage): void {
+function checkSizes(
+  size: number,
+  { fileName, description, thumbnail }: AgoraRTM.RtmFileMessage | AgoraRTM.RtmImageMessage,
+): void {
   const code = CODES.UPLOAD_MEDIA_ERR_SIZE_OVERFLOW;
   if (size === 0 || size > MEDIA_BYTES_MAX) {
     throw limitExceeded(code, `the file has ${size} bytes, 1 to ${MEDIA_BYTES_MAX} are possible`);
@@ -185,14 +215,21 @@ function checkHandler(handler: unknown): AgoraRTM.MediaTransferHandler {
   const isWrong =
     (cancelSignal && !isFunction(cancelSignal.addEventListener)) ||
     (onOperationProgress && !isFunction(onOperationProgress));
-  if (isWrong) throw invalidArgument(INVALID, 'use { cancelSignal: an AbortSignal, onOperationProgress: a function }');
+  if (isWrong)
+    throw invalidArgument(
+      INVALID,
+      'use { cancelSignal: an AbortSignal, onOperationProgress: a function }',
+    );
   return given;
 }
 
 /**
  * Reports progress about once a second, and the end once. A listener that throws disturbs nothing.
  */
-function reporter(environment: Environment, listener: AgoraRTM.MediaTransferHandler['onOperationProgress']) {
+function reporter(
+  environment: Environment,
+  listener: AgoraRTM.MediaTransferHandler['onOperationProgress'],
+) {
   let toldAt = -Infinity;
   let toldSize = -1;
   return (event: AgoraRTM.MediaOperationProgress): void => {
@@ -214,10 +251,14 @@ function reporter(environment: Environment, listener: AgoraRTM.MediaTransferHand
 async function problemOf(status: number, answer: Blob, { what, family }: Wanted): Promise<unknown> {
   let failure = { outcome: 0, text: `HTTP ${status}`, retryAfterMs: 0 };
   try {
-    const { error } = JSON.parse(await textOf(answer)) as { error: Record<string, never> & { text: string; hint: string } };
+    const { error } = JSON.parse(await textOf(answer)) as {
+      error: Record<string, never> & { text: string; hint: string };
+    };
     // By texts of templates: these two names of the server's would be shortened by the build, as
     // ours are.
-    const [outcome, retryAfterMs] = [`outcome`, `retryAfterMs`].map((name) => error[name]) as unknown as [number, number];
+    const [outcome, retryAfterMs] = [`outcome`, `retryAfterMs`].map(
+      (name) => error[name],
+    ) as unknown as [number, number];
     failure = { outcome, text: `${error.text}. ${error.hint}`, retryAfterMs };
   } catch {
     // A proxy on the way to the server has answered.

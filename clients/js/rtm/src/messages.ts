@@ -31,7 +31,11 @@ export function checkMessage(value: unknown, code: number): Checked {
   }
   const fields = value as Readonly<Record<string, unknown>>;
   const { text, rawMessage, messageType } = fields;
-  if (text === undefined && rawMessage === undefined && (messageType === 'IMAGE' || messageType === 'FILE')) {
+  if (
+    text === undefined &&
+    rawMessage === undefined &&
+    (messageType === 'IMAGE' || messageType === 'FILE')
+  ) {
     return checkMedia(fields, messageType, code);
   }
   if (text !== undefined && rawMessage !== undefined) {
@@ -42,10 +46,15 @@ export function checkMessage(value: unknown, code: number): Checked {
     return { load: () => ({ body: { is: 'text', value: bytes } }), size: bytes.length };
   }
   if (!isBytes(rawMessage)) {
-    const found = text === undefined ? `rawMessage is ${kindOf(rawMessage)}` : `text is ${kindOf(text)}`;
+    const found =
+      text === undefined ? `rawMessage is ${kindOf(rawMessage)}` : `text is ${kindOf(text)}`;
     throw invalidArgument(code, `message.${found}, use a string text or a Uint8Array rawMessage`);
   }
-  const data = new Uint8Array(rawMessage.buffer, rawMessage.byteOffset, rawMessage.byteLength).slice();
+  const data = new Uint8Array(
+    rawMessage.buffer,
+    rawMessage.byteOffset,
+    rawMessage.byteLength,
+  ).slice();
   const description = encodeUtf8(textOf(fields, 'description', code));
   const body: MessageBody = { is: 'raw', value: { data, description } };
   return { load: () => ({ body }), size: data.length + description.length };
@@ -76,7 +85,12 @@ function checkMedia(
   };
   const message = (bytes: Uint8Array): Message => {
     const file = { ...head, thumbnail: bytes };
-    return { body: messageType === 'FILE' ? { is: 'file', value: file } : { is: 'image', value: { file, ...sides } } };
+    return {
+      body:
+        messageType === 'FILE'
+          ? { is: 'file', value: file }
+          : { is: 'image', value: { file, ...sides } },
+    };
   };
   const size = (thumbnail?.size ?? 0) + fileName.length + description.length;
   return { size, load: () => withBytes(thumbnail ?? undefined, message) };
@@ -109,7 +123,11 @@ export function toApplication(body: MessageBody): AgoraRTM.RtmMessage {
     case 'text':
       return { text: decodeUtf8(body.value), messageType: 'TEXT' };
     case 'raw':
-      return { rawMessage: body.value.data, description: decodeUtf8(body.value.description), messageType: 'RAW' };
+      return {
+        rawMessage: body.value.data,
+        description: decodeUtf8(body.value.description),
+        messageType: 'RAW',
+      };
     case 'file':
       return { ...fileOf(body.value), messageType: 'FILE' };
     default: {
@@ -120,7 +138,13 @@ export function toApplication(body: MessageBody): AgoraRTM.RtmMessage {
 }
 
 const NO_BYTES = new Uint8Array();
-const NO_FILE: FileBody = { mediaId: '', size: 0, fileName: NO_BYTES, description: NO_BYTES, thumbnail: NO_BYTES };
+const NO_FILE: FileBody = {
+  mediaId: '',
+  size: 0,
+  fileName: NO_BYTES,
+  description: NO_BYTES,
+  thumbnail: NO_BYTES,
+};
 
 function fileOf({ mediaId, size, fileName, description, thumbnail }: FileBody) {
   return {

@@ -15,11 +15,15 @@ type SocketModule = { readonly connect: Connect };
 export async function loadNodeSocket(): Promise<Connect> {
   for (const name of [BESIDE, BY_PACKAGE]) {
     try {
-      const loaded = (await import(/* webpackIgnore: true */ /* @vite-ignore */ name)) as SocketModule;
+      const loaded = (await import(
+        /* webpackIgnore: true */ /* @vite-ignore */ name
+      )) as SocketModule;
       return loaded.connect;
     } catch {
       // Not there: the next name, or the error below.
     }
   }
-  throw new Error('there is no WebSocket: use Node 22 or later, or keep @tidings/rtm out of the bundle');
+  throw new Error(
+    'there is no WebSocket: use Node 22 or later, or keep @tidings/rtm out of the bundle',
+  );
 }

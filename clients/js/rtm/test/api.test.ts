@@ -37,14 +37,18 @@ describe('exports', () => {
   // proves: rtm-1.4-log-filter
   it('constants', () => {
     const filter = (...on: string[]) =>
-      Object.fromEntries(['error', 'warn', 'info', 'track', 'debug'].map((name) => [name, on.includes(name)]));
+      Object.fromEntries(
+        ['error', 'warn', 'info', 'track', 'debug'].map((name) => [name, on.includes(name)]),
+      );
     expect(api.LOG_FILTER_OFF).toEqual(filter());
     expect(api.LOG_FILTER_ERROR).toEqual(filter('error'));
     expect(api.LOG_FILTER_WARNING).toEqual(filter('error', 'warn'));
     expect(api.LOG_FILTER_INFO).toEqual(filter('error', 'warn', 'info'));
     expect(api.LOG_FILTER_DEBUG).toEqual(filter('error', 'warn', 'info', 'track', 'debug'));
     expect(api.END_CALL_PREFIX).toBe('AgoraRTMLegacyEndcallCompatibleMessagePrefix');
-    expect(api.processId).toMatch(/^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-a[0-9a-f]{3}-[0-9a-f]{12}$/);
+    expect(api.processId).toMatch(
+      /^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-a[0-9a-f]{3}-[0-9a-f]{12}$/,
+    );
     expect(api.processId).toBe(api.processId);
     api.setParameter('key', 5);
     expect(api.getParameter('key')).toBe(5);
@@ -115,7 +119,9 @@ describe('objects', () => {
   // proves: rtm-2.17-config
   it('settings are taken and answer nothing', () => {
     expect(client.setParameters({ enableLogUpload: false })).toBeUndefined();
-    expect(client.updateConfig({ logFilter: AgoraRTM.LOG_FILTER_OFF, enableCloudProxy: true })).toBeUndefined();
+    expect(
+      client.updateConfig({ logFilter: AgoraRTM.LOG_FILTER_OFF, enableCloudProxy: true }),
+    ).toBeUndefined();
   });
 
   // proves: rtm-2.17-endpoint
@@ -132,9 +138,21 @@ describe('objects', () => {
       client.createChannel('');
     } catch (error) {
       expect(error).toBeInstanceOf(Error);
-      expect(Object.keys(error as object).sort()).toEqual(['code', 'message', 'name', 'originalError', 'serverCode']);
-      expect(error).toMatchObject({ name: 'RtmInvalidArgumentError', code: 1, serverCode: undefined });
-      expect(String(error)).toBe('RtmInvalidArgumentError: Error Code 1 - channelId is empty, use 1 to 64 characters');
+      expect(Object.keys(error as object).sort()).toEqual([
+        'code',
+        'message',
+        'name',
+        'originalError',
+        'serverCode',
+      ]);
+      expect(error).toMatchObject({
+        name: 'RtmInvalidArgumentError',
+        code: 1,
+        serverCode: undefined,
+      });
+      expect(String(error)).toBe(
+        'RtmInvalidArgumentError: Error Code 1 - channelId is empty, use 1 to 64 characters',
+      );
       return;
     }
     throw new Error('nothing was thrown');

@@ -5,14 +5,24 @@ import { codeOf, makeClient, makeLoggedIn } from './support/client.js';
 
 const any = <T>(value: unknown) => value as T;
 const numbered = (count: number, value: string) =>
-  Object.fromEntries(Array.from({ length: count }, (_, at) => [`k${String(at).padStart(3, '0')}`, value]));
+  Object.fromEntries(
+    Array.from({ length: count }, (_, at) => [`k${String(at).padStart(3, '0')}`, value]),
+  );
 
 type Write = (client: RtmClient, value: unknown) => Promise<void>;
 const WRITES: [string, Write, number][] = [
   ['setLocalUserAttributes', (client, map) => client.setLocalUserAttributes(any(map)), 16_384],
-  ['addOrUpdateLocalUserAttributes', (client, map) => client.addOrUpdateLocalUserAttributes(any(map)), 16_384],
+  [
+    'addOrUpdateLocalUserAttributes',
+    (client, map) => client.addOrUpdateLocalUserAttributes(any(map)),
+    16_384,
+  ],
   ['setChannelAttributes', (client, map) => client.setChannelAttributes('room', any(map)), 32_768],
-  ['addOrUpdateChannelAttributes', (client, map) => client.addOrUpdateChannelAttributes('room', any(map)), 32_768],
+  [
+    'addOrUpdateChannelAttributes',
+    (client, map) => client.addOrUpdateChannelAttributes('room', any(map)),
+    32_768,
+  ],
 ];
 
 describe.each(WRITES)('%s', (_, write, totalMax) => {
@@ -32,7 +42,11 @@ describe.each(WRITES)('%s', (_, write, totalMax) => {
     ['a value of 8194 bytes in 4097 characters', { a: 'ä'.repeat(4_097) }, 4],
     ['33 entries', numbered(33, 'x'), 4],
     ['a bad key and a long value', { '': 'x', a: 'x'.repeat(9_000) }, 3],
-    ['a total of one byte too many', { ...numbered(totalMax / 4_096 - 1, 'x'.repeat(4_092)), last: 'x'.repeat(4_093) }, 4],
+    [
+      'a total of one byte too many',
+      { ...numbered(totalMax / 4_096 - 1, 'x'.repeat(4_092)), last: 'x'.repeat(4_093) },
+      4,
+    ],
   ];
   // proves: rtm-2.3-attribute-writes, rtm-2.1-key, rtm-2.1-value, rtm-2.1-entries, rtm-2.1-user-total
   // proves: rtm-2.1-channel-total, rtm-2.11-empty, rtm-2.11-text-only, rtm-2.1-utf8
@@ -46,7 +60,10 @@ describe.each(WRITES)('%s', (_, write, totalMax) => {
     const { client, world } = await makeLoggedIn();
     await write(client, { ['k'.repeat(32)]: 'x'.repeat(8_192) });
     await write(client, numbered(32, 'x'));
-    await write(client, { ...numbered(totalMax / 4_096 - 1, 'x'.repeat(4_092)), last: 'x'.repeat(4_092) });
+    await write(client, {
+      ...numbered(totalMax / 4_096 - 1, 'x'.repeat(4_092)),
+      last: 'x'.repeat(4_092),
+    });
     await write(client, { ['__proto__x']: 'x' });
     expect(world.connection.requests).toHaveLength(4);
   });
@@ -54,8 +71,14 @@ describe.each(WRITES)('%s', (_, write, totalMax) => {
 
 describe('deletions', () => {
   const deletions: [string, Write][] = [
-    ['deleteLocalUserAttributesByKeys', (client, keys) => client.deleteLocalUserAttributesByKeys(any(keys))],
-    ['deleteChannelAttributesByKeys', (client, keys) => client.deleteChannelAttributesByKeys('room', any(keys))],
+    [
+      'deleteLocalUserAttributesByKeys',
+      (client, keys) => client.deleteLocalUserAttributesByKeys(any(keys)),
+    ],
+    [
+      'deleteChannelAttributesByKeys',
+      (client, keys) => client.deleteChannelAttributesByKeys('room', any(keys)),
+    ],
   ];
   // proves: rtm-2.3-deletes, rtm-1.10-name-status
   it.each(deletions)('%s: keys, then login', async (_, remove) => {
@@ -119,7 +142,11 @@ describe('reading', () => {
   // proves: rtm-1.4-attribute-options
   it('the notification option reaches the server', async () => {
     const { client, world } = await makeLoggedIn();
-    await client.setChannelAttributes('room', { a: 'x' }, { enableNotificationToChannelMembers: true });
+    await client.setChannelAttributes(
+      'room',
+      { a: 'x' },
+      { enableNotificationToChannelMembers: true },
+    );
     await client.clearChannelAttributes('room');
     expect(world.connection.requests.map(({ call }) => call?.value)).toMatchObject([
       { how: 0, notify: true },

@@ -15,7 +15,10 @@ const makeLoggedIn = async () => withChance(await support.makeLoggedIn());
 
 type Failure = { code?: number; isSent?: boolean; message: string };
 const failure = (promise: Promise<unknown>): Promise<Failure> =>
-  promise.then(() => ({ message: 'done' }), (error: Failure) => error);
+  promise.then(
+    () => ({ message: 'done' }),
+    (error: Failure) => error,
+  );
 const calls = (connection: FakeConnection) => connection.requests.map(({ call }) => call?.is);
 
 describe('a call without an answer says whether it was sent', () => {
@@ -38,7 +41,10 @@ describe('a call without an answer says whether it was sent', () => {
     world.answer = () => undefined;
     const sent = failure(client.sendMessageToPeer({ text: 'x' }, 'bob'));
     await world.advance(10_000);
-    expect(await sent).toMatchObject({ isSent: true, message: expect.stringContaining('may have been done all the same') });
+    expect(await sent).toMatchObject({
+      isSent: true,
+      message: expect.stringContaining('may have been done all the same'),
+    });
   });
 
   it('not, when the server has said that it did not come', async () => {
@@ -69,9 +75,16 @@ describe('a call without an answer says whether it was sent', () => {
     const { client, world } = await makeLoggedIn();
     world.answer = (message) =>
       message.is === 'request'
-        ? [reply(message.value.cseq, { is: 'error', value: { outcome: 4, text: '', retryAfterMs: 0 } })]
+        ? [
+            reply(message.value.cseq, {
+              is: 'error',
+              value: { outcome: 4, text: '', retryAfterMs: 0 },
+            }),
+          ]
         : undefined;
-    expect(await failure(client.sendMessageToPeer({ text: 'x' }, 'bob'))).not.toHaveProperty('isSent');
+    expect(await failure(client.sendMessageToPeer({ text: 'x' }, 'bob'))).not.toHaveProperty(
+      'isSent',
+    );
   });
 });
 
@@ -114,17 +127,25 @@ describe('own standing that was handed over while the link was down', () => {
       await client.setLocalUserAttributes({ place: 'home', mood: 'calm' });
       world.network = 'refuse';
       world.connection.end(1006);
-      const writes = [client.addOrUpdateLocalUserAttributes({ place: 'train' }), client.deleteLocalUserAttributesByKeys(['mood'])];
+      const writes = [
+        client.addOrUpdateLocalUserAttributes({ place: 'train' }),
+        client.deleteLocalUserAttributesByKeys(['mood']),
+      ];
       const failed = writes.map(failure);
       await world.advance(12_000);
       for (const { isSent, message } of await Promise.all(failed)) {
         expect([isSent, message]).toEqual([false, expect.stringContaining('done when it is back')]);
       }
       world.network = 'open';
-      if (!isKnown) world.answer = (message, connection) => (message.is === 'resume' ? [refused(26)] : friendly(message, connection));
+      if (!isKnown)
+        world.answer = (message, connection) =>
+          message.is === 'resume' ? [refused(26)] : friendly(message, connection);
       await world.advance(5_000);
       const [write] = world.connection.requests;
-      expect(write?.call).toMatchObject({ is: 'writeUserAttributes', value: { how: 0, attributes: [{ key: 'place', value: 'train' }] } });
+      expect(write?.call).toMatchObject({
+        is: 'writeUserAttributes',
+        value: { how: 0, attributes: [{ key: 'place', value: 'train' }] },
+      });
     }
   });
 
@@ -138,7 +159,10 @@ describe('own standing that was handed over while the link was down', () => {
     await failed;
     world.network = 'open';
     await world.advance(5_000);
-    expect(world.connection.requests[0]?.call).toMatchObject({ is: 'writeUserAttributes', value: { how: 0, attributes: [] } });
+    expect(world.connection.requests[0]?.call).toMatchObject({
+      is: 'writeUserAttributes',
+      value: { how: 0, attributes: [] },
+    });
   });
 
   it('a channel that was left', async () => {
@@ -167,7 +191,8 @@ describe('own standing that was handed over while the link was down', () => {
     await world.advance(12_000);
     await left;
     world.network = 'open';
-    world.answer = (message, connection) => (message.is === 'resume' ? [refused(26)] : friendly(message, connection));
+    world.answer = (message, connection) =>
+      message.is === 'resume' ? [refused(26)] : friendly(message, connection);
     await world.advance(5_000);
     expect(calls(world.connection)).toEqual([]);
   });
@@ -199,7 +224,10 @@ describe('leaving while a join is under way', () => {
     const heard: string[] = [];
     other.on('ChannelMessage', (message) => void heard.push('text' in message ? message.text : ''));
     const message = { body: { is: 'text', value: new TextEncoder().encode('hi') } } as const;
-    world.connection.serve({ is: 'channelMessage', value: { channel: 'room', from: 'bob', message, serverTs: 1 } });
+    world.connection.serve({
+      is: 'channelMessage',
+      value: { channel: 'room', from: 'bob', message, serverTs: 1 },
+    });
     expect(heard).toEqual(['hi']);
   });
 
@@ -209,8 +237,13 @@ describe('leaving while a join is under way', () => {
     const channel = client.createChannel('room');
     const joined = codeOf(channel.join());
     const left = channel.leave();
-    for (const [cseq, outcome] of [[1, 8], [2, 6]] as const) {
-      world.connection.serve(reply(cseq, { is: 'error', value: { outcome, text: '', retryAfterMs: 0 } }));
+    for (const [cseq, outcome] of [
+      [1, 8],
+      [2, 6],
+    ] as const) {
+      world.connection.serve(
+        reply(cseq, { is: 'error', value: { outcome, text: '', retryAfterMs: 0 } }),
+      );
     }
     await left;
     expect(await joined).toBe(201);
@@ -256,7 +289,8 @@ describe('reconnecting', () => {
 
   it('not before the time that the server has asked for', async () => {
     const { client, world } = await makeLoggedIn();
-    world.answer = (message, connection) => (message.is === 'resume' ? [refused(25, 6_000)] : friendly(message, connection));
+    world.answer = (message, connection) =>
+      message.is === 'resume' ? [refused(25, 6_000)] : friendly(message, connection);
     world.connection.end(1006);
     await world.advance(300);
     const before = world.connections.length;
@@ -301,7 +335,10 @@ it('a login that can have no connection says so at once', async () => {
   const logged = failure(client.login({ uid: 'alice' }));
   world.network = 'silent';
   world.connection.end(0, 'there is no WebSocket');
-  expect(await logged).toMatchObject({ code: 1, message: expect.stringContaining('there is no WebSocket') });
+  expect(await logged).toMatchObject({
+    code: 1,
+    message: expect.stringContaining('there is no WebSocket'),
+  });
 });
 
 it('a login that has had no answer names the address, and how another one is set', async () => {
@@ -310,8 +347,13 @@ it('a login that has had no answer names the address, and how another one is set
   const logged = failure(client.login({ uid: 'alice' }));
   await world.advance(12_000);
   const { message } = await logged;
-  for (const part of ['ws://server.test/rtm', 'config.endpoint', 'TIDINGS_ENDPOINT', '<meta name="tidings-endpoint">', 'process.env']) {
+  for (const part of [
+    'ws://server.test/rtm',
+    'config.endpoint',
+    'TIDINGS_ENDPOINT',
+    '<meta name="tidings-endpoint">',
+    'process.env',
+  ]) {
     expect(message).toContain(part);
   }
 });
-

@@ -6,7 +6,20 @@ import type { RtmClient } from '../src/client.js';
 import { APP_ID, codeOf, join, makeClient, makeLoggedIn, thrownCode } from './support/client.js';
 
 const ALLOWED = ' !#$%&()+,-.:;<=>?@[]^_{|}~';
-const WRONG_NAMES = [undefined, null, 1, true, {}, [], '', 'null', 'ä', '😀', 'x'.repeat(65), Symbol('x')];
+const WRONG_NAMES = [
+  undefined,
+  null,
+  1,
+  true,
+  {},
+  [],
+  '',
+  'null',
+  'ä',
+  '😀',
+  'x'.repeat(65),
+  Symbol('x'),
+];
 // What a program without types may pass.
 const any = <T>(value: unknown) => value as T;
 
@@ -14,7 +27,8 @@ const any = <T>(value: unknown) => value as T;
 const loggedIn = async () => (await makeLoggedIn()).client;
 
 describe('names', () => {
-  const isGood = (character: string) => /[A-Za-z0-9]/.test(character) || ALLOWED.includes(character);
+  const isGood = (character: string) =>
+    /[A-Za-z0-9]/.test(character) || ALLOWED.includes(character);
 
   // proves: rtm-2.2-set, rtm-2.2-control, rtm-2.2-apostrophe, rtm-2.1-names
   it('every ASCII character, in every kind of name', async () => {
@@ -53,8 +67,12 @@ describe('names', () => {
   // proves: rtm-8-character, rtm-8-numeric-uid
   it('texts help', () => {
     const { client } = makeClient();
-    expect(() => client.createChannel(any(42))).toThrow("channelId is the number 42, use a string: '42'");
-    expect(() => client.createChannel("Bob's")).toThrow('has the character "\'" U+0027 at position 4');
+    expect(() => client.createChannel(any(42))).toThrow(
+      "channelId is the number 42, use a string: '42'",
+    );
+    expect(() => client.createChannel("Bob's")).toThrow(
+      'has the character "\'" U+0027 at position 4',
+    );
     expect(() => client.createChannel('x'.repeat(65))).toThrow('is 65 bytes long, at most 64');
   });
 });
@@ -67,8 +85,20 @@ describe('createInstance', () => {
       expect(AgoraRTM.createInstance(APP_ID, any(config)).connectionState).toBe('DISCONNECTED');
     }
     expect(AgoraRTM.createInstance(APP_ID, {}, 'nonsense')).toBeDefined();
-    for (const appId of [undefined, null, 1, '', APP_ID.slice(1), `${APP_ID}0`, `${APP_ID.slice(1)}-`, `${APP_ID}\n`]) {
-      expect(thrownCode(() => AgoraRTM.createInstance(any(appId))), String(appId)).toBe(1);
+    for (const appId of [
+      undefined,
+      null,
+      1,
+      '',
+      APP_ID.slice(1),
+      `${APP_ID}0`,
+      `${APP_ID.slice(1)}-`,
+      `${APP_ID}\n`,
+    ]) {
+      expect(
+        thrownCode(() => AgoraRTM.createInstance(any(appId))),
+        String(appId),
+      ).toBe(1);
     }
   });
 });
@@ -77,7 +107,8 @@ describe('order of checks', () => {
   // proves: rtm-2.3-login, rtm-2.5-no-argument, rtm-2.5-token-optional, rtm-3.1-bad-login
   it('login: uid, token, spacing, state', async () => {
     const { client, world, take } = makeClient();
-    for (const options of [undefined, null, 'x', {}]) expect(await codeOf(client.login(any(options)))).toBe(3);
+    for (const options of [undefined, null, 'x', {}])
+      expect(await codeOf(client.login(any(options)))).toBe(3);
     for (const token of [1, true, {}, []]) {
       expect(await codeOf(client.login({ uid: 'alice', token: any(token) }))).toBe(3);
     }
@@ -107,11 +138,15 @@ describe('order of checks', () => {
     expect(await codeOf(out.sendMessageToPeer({ text: 'x'.repeat(40_000) }, ''))).toBe(102);
     const client = await loggedIn();
     for (const name of WRONG_NAMES) {
-      expect(await codeOf(client.sendMessageToPeer({ text: 'x'.repeat(40_000) }, any(name)))).toBe(6);
+      expect(await codeOf(client.sendMessageToPeer({ text: 'x'.repeat(40_000) }, any(name)))).toBe(
+        6,
+      );
     }
     expect(await codeOf(client.sendMessageToPeer({ text: 'x'.repeat(32_769) }, 'bob'))).toBe(7);
     expect(await codeOf(client.sendMessageToPeer({ text: 'ä'.repeat(16_385) }, 'bob'))).toBe(7);
-    expect(await client.sendMessageToPeer({ text: 'ä'.repeat(16_384) }, 'bob')).toEqual({ hasPeerReceived: true });
+    expect(await client.sendMessageToPeer({ text: 'ä'.repeat(16_384) }, 'bob')).toEqual({
+      hasPeerReceived: true,
+    });
   });
 
   // proves: rtm-2.3-channel-message, rtm-2.1-text
@@ -132,7 +167,9 @@ describe('order of checks', () => {
   // proves: rtm-2.15-not-joined, rtm-2.15-again
   it('join, leave, getMembers: login, joined', async () => {
     const never = makeClient().client.createChannel('room');
-    expect(await Promise.all([never.join(), never.leave(), never.getMembers()].map(codeOf))).toEqual([102, 102, 102]);
+    expect(
+      await Promise.all([never.join(), never.leave(), never.getMembers()].map(codeOf)),
+    ).toEqual([102, 102, 102]);
     const recorder = await makeLoggedIn();
     const room = recorder.client.createChannel('room');
     expect(await codeOf(room.leave())).toBe(3);
@@ -149,15 +186,40 @@ describe('order of checks', () => {
   // proves: rtm-2.3-renew
   it('renewToken: a string, login', async () => {
     const { client } = makeClient();
-    for (const token of [undefined, null, 1, {}]) expect(await codeOf(client.renewToken(any(token)))).toBe(2);
+    for (const token of [undefined, null, 1, {}])
+      expect(await codeOf(client.renewToken(any(token)))).toBe(2);
     expect(await codeOf(client.renewToken('t'))).toBe(102);
     expect(await codeOf((await loggedIn()).renewToken('x'.repeat(4_097)))).toBe(6);
   });
 
-  const lists: [string, (client: RtmClient, list: unknown) => Promise<unknown>, number, number, number][] = [
-    ['queryPeersOnlineStatus', (client, list) => client.queryPeersOnlineStatus(any(list)), 2, 256, 2],
-    ['subscribePeersOnlineStatus', (client, list) => client.subscribePeersOnlineStatus(any(list)), 2, 512, 6],
-    ['unsubscribePeersOnlineStatus', (client, list) => client.unsubscribePeersOnlineStatus(any(list)), 2, 512, 6],
+  const lists: [
+    string,
+    (client: RtmClient, list: unknown) => Promise<unknown>,
+    number,
+    number,
+    number,
+  ][] = [
+    [
+      'queryPeersOnlineStatus',
+      (client, list) => client.queryPeersOnlineStatus(any(list)),
+      2,
+      256,
+      2,
+    ],
+    [
+      'subscribePeersOnlineStatus',
+      (client, list) => client.subscribePeersOnlineStatus(any(list)),
+      2,
+      512,
+      6,
+    ],
+    [
+      'unsubscribePeersOnlineStatus',
+      (client, list) => client.unsubscribePeersOnlineStatus(any(list)),
+      2,
+      512,
+      6,
+    ],
     ['getChannelMemberCount', (client, list) => client.getChannelMemberCount(any(list)), 2, 32, 5],
   ];
   // proves: rtm-2.3-lists, rtm-2.9-arguments, rtm-2.1-count-channels, rtm-2.1-query-users
@@ -215,7 +277,9 @@ describe('message shapes', () => {
   ];
   // proves: rtm-2.3-shape, rtm-2.3-realm, rtm-2.19-literals
   it.each(good.map((message) => [message]))('%o is sent', async (message) => {
-    expect(await (await loggedIn()).sendMessageToPeer(any(message), 'bob')).toEqual({ hasPeerReceived: true });
+    expect(await (await loggedIn()).sendMessageToPeer(any(message), 'bob')).toEqual({
+      hasPeerReceived: true,
+    });
   });
 
   // proves: rtm-2.1-raw
@@ -223,7 +287,9 @@ describe('message shapes', () => {
     const client = await loggedIn();
     const rawMessage = new Uint8Array(32_767);
     await client.sendMessageToPeer({ rawMessage, description: 'd' }, 'bob');
-    expect(await codeOf(client.sendMessageToPeer({ rawMessage, description: 'dd' }, 'bob'))).toBe(7);
+    expect(await codeOf(client.sendMessageToPeer({ rawMessage, description: 'dd' }, 'bob'))).toBe(
+      7,
+    );
   });
 
   // proves: rtm-1.4-send-options

@@ -7,22 +7,29 @@ import { type Recorder, join, makeLoggedIn } from './support/client.js';
 import { type Answer, friendly, reply } from './support/world.js';
 
 const api = AgoraRTM as unknown as Readonly<Record<string, Readonly<Record<string, string>>>>;
-const membersOf = (name: string) => Object.keys(api[name] ?? {}).sort().join(' ');
+const membersOf = (name: string) =>
+  Object.keys(api[name] ?? {})
+    .sort()
+    .join(' ');
 const sorted = (names: string) => names.split(' ').sort().join(' ');
 
 describe('enums have exactly their members', () => {
   // proves: rtm-1.3-connection-state
   it('ConnectionState', () => {
-    expect(membersOf('ConnectionState')).toBe(sorted('DISCONNECTED CONNECTING CONNECTED RECONNECTING ABORTED'));
+    expect(membersOf('ConnectionState')).toBe(
+      sorted('DISCONNECTED CONNECTING CONNECTED RECONNECTING ABORTED'),
+    );
   });
   // proves: rtm-1.3-change-reason
   it('ConnectionChangeReason', () => {
-    const names = 'LOGIN LOGIN_SUCCESS LOGIN_FAILURE LOGIN_TIMEOUT INTERRUPTED LOGOUT BANNED_BY_SERVER REMOTE_LOGIN';
+    const names =
+      'LOGIN LOGIN_SUCCESS LOGIN_FAILURE LOGIN_TIMEOUT INTERRUPTED LOGOUT BANNED_BY_SERVER REMOTE_LOGIN';
     expect(membersOf('ConnectionChangeReason')).toBe(sorted(`${names} TOKEN_EXPIRED`));
   });
   // proves: rtm-1.3-local-state
   it('LocalInvitationState', () => {
-    const names = 'IDLE SENT_TO_REMOTE RECEIVED_BY_REMOTE ACCEPTED_BY_REMOTE REFUSED_BY_REMOTE CANCELED FAILURE';
+    const names =
+      'IDLE SENT_TO_REMOTE RECEIVED_BY_REMOTE ACCEPTED_BY_REMOTE REFUSED_BY_REMOTE CANCELED FAILURE';
     expect(membersOf('LocalInvitationState')).toBe(sorted(names));
   });
   // proves: rtm-1.3-remote-state
@@ -54,7 +61,9 @@ describe('enums have exactly their members', () => {
   });
   // proves: rtm-1.3-area-code
   it('AreaCode', () => {
-    expect(membersOf('AreaCode')).toBe(sorted('GLOBAL INDIA JAPAN ASIA EUROPE CHINA NORTH_AMERICA'));
+    expect(membersOf('AreaCode')).toBe(
+      sorted('GLOBAL INDIA JAPAN ASIA EUROPE CHINA NORTH_AMERICA'),
+    );
   });
 });
 
@@ -77,8 +86,20 @@ describe('constants have exactly their numbers', () => {
   });
   // proves: rtm-1.10-login
   it('LOGIN_ERR', () => {
-    const first = { UNKNOWN: 1, REJECTED: 2, INVALID_ARGUMENT: 3, INVALID_APP_ID: 4, INVALID_TOKEN: 5 };
-    const rest = { TOKEN_EXPIRED: 6, NOT_AUTHORIZED: 7, ALREADY_LOGIN: 8, TIMEOUT: 9, TOO_OFTEN: 10 };
+    const first = {
+      UNKNOWN: 1,
+      REJECTED: 2,
+      INVALID_ARGUMENT: 3,
+      INVALID_APP_ID: 4,
+      INVALID_TOKEN: 5,
+    };
+    const rest = {
+      TOKEN_EXPIRED: 6,
+      NOT_AUTHORIZED: 7,
+      ALREADY_LOGIN: 8,
+      TIMEOUT: 9,
+      TOO_OFTEN: 10,
+    };
     expect(family('LOGIN_ERR_')).toEqual({ ...first, ...rest });
   });
   // proves: rtm-1.10-logout
@@ -87,12 +108,25 @@ describe('constants have exactly their numbers', () => {
   });
   // proves: rtm-1.10-renew-token
   it('RENEW_TOKEN_ERR', () => {
-    const codes = { FAILURE: 1, INVALID_ARGUMENT: 2, REJECTED: 3, TOO_OFTEN: 4, TOKEN_EXPIRED: 5, INVALID_TOKEN: 6 };
+    const codes = {
+      FAILURE: 1,
+      INVALID_ARGUMENT: 2,
+      REJECTED: 3,
+      TOO_OFTEN: 4,
+      TOKEN_EXPIRED: 5,
+      INVALID_TOKEN: 6,
+    };
     expect(family('RENEW_TOKEN_ERR_')).toEqual({ ...codes, ...LOGIN });
   });
   // proves: rtm-1.10-peer-message
   it('PEER_MESSAGE_ERR, the two of native SDKs included', () => {
-    const first = { FAILURE: 1, TIMEOUT: 2, PEER_UNREACHABLE: 3, CACHED_BY_SERVER: 4, TOO_OFTEN: 5 };
+    const first = {
+      FAILURE: 1,
+      TIMEOUT: 2,
+      PEER_UNREACHABLE: 3,
+      CACHED_BY_SERVER: 4,
+      TOO_OFTEN: 5,
+    };
     const rest = { INVALID_USERID: 6, INVALID_MESSAGE: 7, INCOMPATIBLE_MESSAGE: 8 };
     expect(family('PEER_MESSAGE_ERR_')).toEqual({ ...first, ...rest, ...LOGIN });
   });
@@ -103,7 +137,13 @@ describe('constants have exactly their numbers', () => {
   });
   // proves: rtm-1.10-join-channel
   it('JOIN_CHANNEL, the timeout without ERR', () => {
-    const first = { ERR_FAILURE: 1, ERR_REJECTED: 2, ERR_INVALID_ARGUMENT: 3, TIMEOUT: 4, ERR_EXCEED_LIMIT: 5 };
+    const first = {
+      ERR_FAILURE: 1,
+      ERR_REJECTED: 2,
+      ERR_INVALID_ARGUMENT: 3,
+      TIMEOUT: 4,
+      ERR_EXCEED_LIMIT: 5,
+    };
     const rest = { ERR_ALREADY_JOINED: 6, ERR_TOO_OFTEN: 7, ERR_JOIN_SAME_CHANNEL_TOO_OFTEN: 8 };
     const large = { ERR_USER_NOT_LOGGED_IN: 102, ERR_ABORTED_BY_LEAVE: 201 };
     const other = { ERR_ALREADY_JOINED_CHANNEL_OF_SAME_ID: 202 };
@@ -111,7 +151,12 @@ describe('constants have exactly their numbers', () => {
   });
   // proves: rtm-1.10-leave-channel
   it('LEAVE_CHANNEL_ERR', () => {
-    expect(family('LEAVE_CHANNEL_ERR_')).toEqual({ FAILURE: 1, REJECTED: 2, NOT_IN_CHANNEL: 3, ...LOGIN });
+    expect(family('LEAVE_CHANNEL_ERR_')).toEqual({
+      FAILURE: 1,
+      REJECTED: 2,
+      NOT_IN_CHANNEL: 3,
+      ...LOGIN,
+    });
   });
   // proves: rtm-1.10-get-members
   it('GET_MEMBERS_ERR', () => {
@@ -121,7 +166,11 @@ describe('constants have exactly their numbers', () => {
   // proves: rtm-1.10-member-count
   it('GET_CHANNEL_MEMBER_COUNT_ERR', () => {
     const codes = { FAILURE: 1, INVALID_ARGUMENT: 2, TOO_OFTEN: 3, TIMEOUT: 4, EXCEED_LIMIT: 5 };
-    expect(family('GET_CHANNEL_MEMBER_COUNT_ERR_')).toEqual({ ...codes, NOT_INITIALIZED: 101, ...LOGIN });
+    expect(family('GET_CHANNEL_MEMBER_COUNT_ERR_')).toEqual({
+      ...codes,
+      NOT_INITIALIZED: 101,
+      ...LOGIN,
+    });
   });
   // proves: rtm-1.10-query-online
   it('QUERY_PEERS_ONLINE_STATUS_ERR, the failure of native SDKs included', () => {
@@ -130,7 +179,14 @@ describe('constants have exactly their numbers', () => {
   });
   // proves: rtm-1.10-subscription
   it('PEER_SUBSCRIPTION_STATUS_ERR', () => {
-    const codes = { FAILURE: 1, INVALID_ARGUMENT: 2, REJECTED: 3, TIMEOUT: 4, TOO_OFTEN: 5, OVERFLOW: 6 };
+    const codes = {
+      FAILURE: 1,
+      INVALID_ARGUMENT: 2,
+      REJECTED: 3,
+      TIMEOUT: 4,
+      TOO_OFTEN: 5,
+      OVERFLOW: 6,
+    };
     expect(family('PEER_SUBSCRIPTION_STATUS_ERR_')).toEqual({ ...codes, ...LOGIN });
   });
   // proves: rtm-1.10-query-subscribed
@@ -146,10 +202,23 @@ describe('constants have exactly their numbers', () => {
   });
   // proves: rtm-1.10-invitation
   it('INVITATION_API_CALL_ERR', () => {
-    const codes = { INVALID_ARGUMENT: 1, NOT_STARTED: 2, ALREADY_END: 3, ALREADY_ACCEPT: 4, ALREADY_SENT: 5 };
+    const codes = {
+      INVALID_ARGUMENT: 1,
+      NOT_STARTED: 2,
+      ALREADY_END: 3,
+      ALREADY_ACCEPT: 4,
+      ALREADY_SENT: 5,
+    };
     expect(family('INVITATION_API_CALL_ERR_')).toEqual(codes);
   });
-  const transfer = { FAILURE: 1, INVALID_ARGUMENT: 2, TIMEOUT: 3, CONCURRENCY_LIMIT_EXCEEDED: 5, INTERRUPTED: 6, NOT_LOGGED_IN: 102 };
+  const transfer = {
+    FAILURE: 1,
+    INVALID_ARGUMENT: 2,
+    TIMEOUT: 3,
+    CONCURRENCY_LIMIT_EXCEEDED: 5,
+    INTERRUPTED: 6,
+    NOT_LOGGED_IN: 102,
+  };
   // proves: rtm-1.10-upload
   it('UPLOAD_MEDIA_ERR', () => {
     expect(family('UPLOAD_MEDIA_ERR_')).toEqual({ ...transfer, SIZE_OVERFLOW: 4 });
@@ -172,7 +241,8 @@ const METHODS: Record<string, Method> = {
   queryPeersOnlineStatus: ({ client }) => client.queryPeersOnlineStatus(['bob']),
   subscribePeersOnlineStatus: ({ client }) => client.subscribePeersOnlineStatus(['bob']),
   unsubscribePeersOnlineStatus: ({ client }) => client.unsubscribePeersOnlineStatus(['bob']),
-  queryPeersBySubscriptionOption: ({ client }) => client.queryPeersBySubscriptionOption('ONLINE_STATUS'),
+  queryPeersBySubscriptionOption: ({ client }) =>
+    client.queryPeersBySubscriptionOption('ONLINE_STATUS'),
   setLocalUserAttributes: ({ client }) => client.setLocalUserAttributes({ k: 'v' }),
   clearLocalUserAttributes: ({ client }) => client.clearLocalUserAttributes(),
   getUserAttributes: ({ client }) => client.getUserAttributes('bob'),
@@ -186,7 +256,12 @@ const refusing =
   (outcome: number): Answer =>
   (message, connection) =>
     message.is === 'request' && message.value.cseq > 1
-      ? [reply(message.value.cseq, { is: 'error', value: { outcome, text: 'because', retryAfterMs: 40 } })]
+      ? [
+          reply(message.value.cseq, {
+            is: 'error',
+            value: { outcome, text: 'because', retryAfterMs: 40 },
+          }),
+        ]
       : friendly(message, connection);
 
 async function refusedWith(method: string, outcome: number): Promise<Record<string, unknown>> {
@@ -202,12 +277,18 @@ async function refusedWith(method: string, outcome: number): Promise<Record<stri
 }
 
 describe('codes of what a server says', () => {
-  const A = 'setLocalUserAttributes clearLocalUserAttributes getUserAttributes setChannelAttributes getChannelAttributes';
+  const A =
+    'setLocalUserAttributes clearLocalUserAttributes getUserAttributes setChannelAttributes getChannelAttributes';
   const table = (rows: [string, number][]): [string, number][] =>
-    rows.flatMap(([methods, code]) => methods.split(' ').map((method): [string, number] => [method, code]));
+    rows.flatMap(([methods, code]) =>
+      methods.split(' ').map((method): [string, number] => [method, code]),
+    );
 
   const tooOften = table([
-    ['sendMessageToPeer queryPeersOnlineStatus subscribePeersOnlineStatus unsubscribePeersOnlineStatus', 5],
+    [
+      'sendMessageToPeer queryPeersOnlineStatus subscribePeersOnlineStatus unsubscribePeersOnlineStatus',
+      5,
+    ],
     ['sendMessage getChannelMemberCount queryPeersBySubscriptionOption', 3],
     ['join', 7],
     ['getMembers renewToken', 4],
@@ -219,13 +300,22 @@ describe('codes of what a server says', () => {
   // proves: rtm-1.10-name-often, rtm-8-retry-after, rtm-1.10-server
   it.each(tooOften)('%s too often: %i, with the wait', async (method, code) => {
     const error = await refusedWith(method, 4);
-    expect(error).toMatchObject({ name: 'RtmInvokeTooOftenError', code, retryAfter: 40, serverCode: 4 });
+    expect(error).toMatchObject({
+      name: 'RtmInvokeTooOftenError',
+      code,
+      retryAfter: 40,
+      serverCode: 4,
+    });
     expect(error['originalError']).toBeUndefined();
   });
 
   // proves: rtm-2.1-join-same-rate
   it('a channel joined too often is 8', async () => {
-    expect(await refusedWith('join', 15)).toMatchObject({ name: 'RtmInvokeTooOftenError', code: 8, retryAfter: 40 });
+    expect(await refusedWith('join', 15)).toMatchObject({
+      name: 'RtmInvokeTooOftenError',
+      code: 8,
+      retryAfter: 40,
+    });
   });
 
   const failed = table([
@@ -237,7 +327,8 @@ describe('codes of what a server says', () => {
   // proves: rtm-2.8-codes, rtm-2.16-codes, rtm-2.16-members-codes, rtm-2.13-codes, rtm-2.10-codes, rtm-2.12-codes
   // proves: rtm-2.7-codes, rtm-9.2-rejected
   it.each(failed)('%s that the server cannot do: %i, never REJECTED', async (method, code) => {
-    for (const outcome of [12, 13, 25, 99]) expect(await refusedWith(method, outcome)).toMatchObject({ code });
+    for (const outcome of [12, 13, 25, 99])
+      expect(await refusedWith(method, outcome)).toMatchObject({ code });
   });
 
   const others: [string, number, number, string][] = [
@@ -274,28 +365,41 @@ describe('codes of what a server says', () => {
   ]);
   // proves: rtm-2.1-peer-timeout, rtm-2.1-channel-timeout, rtm-2.1-join-timeout, rtm-2.1-presence-timeout
   // proves: rtm-2.1-attribute-timeout, rtm-1.10-name-timeout, rtm-8-true-times, rtm-2.16-members-codes
-  it.each(timeouts)('%s without an answer: %i after 10 s, and the text says so', async (method, code) => {
-    const recorder = await makeLoggedIn();
-    const room = await join(recorder);
-    recorder.world.answer = () => undefined;
-    const call = METHODS[method]?.(recorder, room);
-    const failure = call?.catch((error: unknown) => error);
-    let isOver = false;
-    void failure?.then(() => (isOver = true));
-    await recorder.world.advance(9_999);
-    expect(isOver).toBe(false);
-    recorder.world.connection.serve({ is: 'ping', value: {} });
-    await recorder.world.advance(1);
-    expect(await failure).toMatchObject({ code, name: 'RtmTimeoutError', message: expect.stringMatching(/10 s|10000 ms|10,000 ms/) });
-  });
+  it.each(timeouts)(
+    '%s without an answer: %i after 10 s, and the text says so',
+    async (method, code) => {
+      const recorder = await makeLoggedIn();
+      const room = await join(recorder);
+      recorder.world.answer = () => undefined;
+      const call = METHODS[method]?.(recorder, room);
+      const failure = call?.catch((error: unknown) => error);
+      let isOver = false;
+      void failure?.then(() => (isOver = true));
+      await recorder.world.advance(9_999);
+      expect(isOver).toBe(false);
+      recorder.world.connection.serve({ is: 'ping', value: {} });
+      await recorder.world.advance(1);
+      expect(await failure).toMatchObject({
+        code,
+        name: 'RtmTimeoutError',
+        message: expect.stringMatching(/10 s|10000 ms|10,000 ms/),
+      });
+    },
+  );
 });
 
 // proves: rtm-1.10-name-limit
 it('attributes that are too large or too many are an RtmLimitExceededError', async () => {
   const { client } = await makeLoggedIn();
   const many = Object.fromEntries(Array.from({ length: 33 }, (_, at) => [`k${at}`, 'v']));
-  for (const attributes of [{ k: 'x'.repeat(8_193) }, many, { a: 'x'.repeat(8_192), b: 'x'.repeat(8_192) }]) {
-    const error: unknown = await client.setLocalUserAttributes(attributes).catch((caught: unknown) => caught);
+  for (const attributes of [
+    { k: 'x'.repeat(8_193) },
+    many,
+    { a: 'x'.repeat(8_192), b: 'x'.repeat(8_192) },
+  ]) {
+    const error: unknown = await client
+      .setLocalUserAttributes(attributes)
+      .catch((caught: unknown) => caught);
     expect(error).toMatchObject({ name: 'RtmLimitExceededError', code: 4 });
   }
 });

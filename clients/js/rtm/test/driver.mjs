@@ -18,7 +18,13 @@ const CLIENT_EVENTS = [
   'FallbackProxyConnected',
   'MessageGap',
 ];
-const CHANNEL_EVENTS = ['ChannelMessage', 'MemberJoined', 'MemberLeft', 'MemberCountUpdated', 'AttributesUpdated'];
+const CHANNEL_EVENTS = [
+  'ChannelMessage',
+  'MemberJoined',
+  'MemberLeft',
+  'MemberCountUpdated',
+  'AttributesUpdated',
+];
 
 /** By the command's `client`: the RtmClient, its channel objects by name, and its network. */
 const clients = new Map();
@@ -39,13 +45,16 @@ function write(line) {
   collect(line, blobs);
   written = written.then(async () => {
     for (const blob of blobs.keys()) blobs.set(blob, new Uint8Array(await blob.arrayBuffer()));
-    process.stdout.write(`${JSON.stringify(line, (_key, value) => encode(blobs.get(value) ?? value))}\n`);
+    process.stdout.write(
+      `${JSON.stringify(line, (_key, value) => encode(blobs.get(value) ?? value))}\n`,
+    );
   });
 }
 
 function collect(value, blobs) {
   if (value instanceof Blob) blobs.set(value, undefined);
-  else if (typeof value === 'object' && value !== null) for (const part of Object.values(value)) collect(part, blobs);
+  else if (typeof value === 'object' && value !== null)
+    for (const part of Object.values(value)) collect(part, blobs);
 }
 
 function encode(value) {
@@ -84,8 +93,15 @@ function decide(held, { from, response }, how) {
 
 function create({ client: name, appId, endpoint }) {
   const rtm = AgoraRTM.createInstance(appId, { endpoint });
-  for (const event of CLIENT_EVENTS) rtm.on(event, (...args) => write({ client: name, event, args }));
-  const held = { rtm, channels: new Map(), sent: new Map(), received: new Map(), network: new EventTarget() };
+  for (const event of CLIENT_EVENTS)
+    rtm.on(event, (...args) => write({ client: name, event, args }));
+  const held = {
+    rtm,
+    channels: new Map(),
+    sent: new Map(),
+    received: new Map(),
+    network: new EventTarget(),
+  };
   rtm.on('RemoteInvitationReceived', (invitation) => received(name, held.received, invitation));
   clients.set(name, held);
 }
@@ -155,11 +171,15 @@ const commands = {
     rtm.addOrUpdateChannelAttributes(command.channel, command.attributes, optionsOf(command)),
   deleteChannelAttributes: (rtm, command) =>
     rtm.deleteChannelAttributesByKeys(command.channel, command.keys, optionsOf(command)),
-  clearChannelAttributes: (rtm, command) => rtm.clearChannelAttributes(command.channel, optionsOf(command)),
+  clearChannelAttributes: (rtm, command) =>
+    rtm.clearChannelAttributes(command.channel, optionsOf(command)),
   getChannelAttributes: (rtm, { channel, keys }) =>
-    keys === undefined ? rtm.getChannelAttributes(channel) : rtm.getChannelAttributesByKeys(channel, keys),
+    keys === undefined
+      ? rtm.getChannelAttributes(channel)
+      : rtm.getChannelAttributesByKeys(channel, keys),
   invite: (_rtm, command, held) => invite(held, command),
-  cancelInvitation: (rtm, { to }, held) => (held.sent.get(to) ?? rtm.createLocalInvitation(to)).cancel(),
+  cancelInvitation: (rtm, { to }, held) =>
+    (held.sent.get(to) ?? rtm.createLocalInvitation(to)).cancel(),
   acceptInvitation: (_rtm, command, held) => decide(held, command, 'accept'),
   refuseInvitation: (_rtm, command, held) => decide(held, command, 'refuse'),
   state: (rtm) => rtm.connectionState,

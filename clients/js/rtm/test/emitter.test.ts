@@ -44,10 +44,17 @@ const cases: [string, (emitter: NodeEmitter, seen: unknown[]) => void][] = [
     'off removes the last addition of a listener, also of a once',
     (emitter, seen) => {
       const one = () => seen.push('one');
-      emitter.on('a', one).on('a', () => seen.push('two')).on('a', one).once('a', one);
+      emitter
+        .on('a', one)
+        .on('a', () => seen.push('two'))
+        .on('a', one)
+        .once('a', one);
       emitter.off('a', one);
       emitter.emit('a');
-      emitter.removeListener('a', one).off('a', one).off('a', () => undefined);
+      emitter
+        .removeListener('a', one)
+        .off('a', one)
+        .off('a', () => undefined);
       emitter.emit('a');
     },
   ],

@@ -25,13 +25,18 @@ describe('an address', () => {
     expect(resolveEndpoint(given)).toEqual({ url });
   });
 
-  it.each([['host'], ['host:80'], ['ftp://host'], ['file:///x'], ['//host'], [5], [{}]])('%s is refused', (given) => {
-    expect(resolveEndpoint(given)).toEqual({ problem: expect.any(String) });
-  });
+  it.each([['host'], ['host:80'], ['ftp://host'], ['file:///x'], ['//host'], [5], [{}]])(
+    '%s is refused',
+    (given) => {
+      expect(resolveEndpoint(given)).toEqual({ problem: expect.any(String) });
+    },
+  );
 });
 
 it('config, then the global, then the environment, then the page', () => {
-  expect(resolveEndpoint(undefined)).toEqual({ problem: expect.stringContaining('config.endpoint') });
+  expect(resolveEndpoint(undefined)).toEqual({
+    problem: expect.stringContaining('config.endpoint'),
+  });
   globals['location'] = { origin: 'null' };
   expect(resolveEndpoint(undefined)).toHaveProperty('problem');
   globals['location'] = { origin: 'https://page' };

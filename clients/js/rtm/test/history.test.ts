@@ -5,12 +5,16 @@ import type AgoraRTM from '../types/index.mjs';
 import { codeOf, join, makeClient, makeLoggedIn } from './support/client.js';
 import { type Answer, friendly, reply } from './support/world.js';
 
-const text = (value: string) => ({ body: { is: 'text', value: new TextEncoder().encode(value) } }) as const;
-const withPage = (next: number): Answer => (message, connection) => {
-  if (message.is !== 'request' || message.value.call?.is !== 'readHistory') return friendly(message, connection);
-  const messages = [{ position: 7, from: 'bob', message: text('hi'), serverTs: 5 }];
-  return [reply(message.value.cseq, { is: 'history', value: { messages, next } })];
-};
+const text = (value: string) =>
+  ({ body: { is: 'text', value: new TextEncoder().encode(value) } }) as const;
+const withPage =
+  (next: number): Answer =>
+  (message, connection) => {
+    if (message.is !== 'request' || message.value.call?.is !== 'readHistory')
+      return friendly(message, connection);
+    const messages = [{ position: 7, from: 'bob', message: text('hi'), serverTs: 5 }];
+    return [reply(message.value.cseq, { is: 'history', value: { messages, next } })];
+  };
 
 describe('a history', () => {
   // proves: rtm-4.4-sdk
@@ -20,7 +24,12 @@ describe('a history', () => {
     const page = await client.getPeerHistory('bob', { before: 9, limit: 1, order: 'newest_first' });
     expect(page).toEqual({
       messages: [
-        { position: 7, userId: 'bob', message: { text: 'hi', messageType: 'TEXT' }, serverReceivedTs: 5 },
+        {
+          position: 7,
+          userId: 'bob',
+          message: { text: 'hi', messageType: 'TEXT' },
+          serverReceivedTs: 5,
+        },
       ],
       next: 7,
     });
@@ -52,7 +61,15 @@ describe('a history', () => {
     const unjoined = client.createChannel('room');
     expect(await codeOf(unjoined.getHistory())).toBe(CODES.CHANNEL_MESSAGE_ERR_NOT_IN_CHANNEL);
     expect(await codeOf(client.getPeerHistory(''))).toBe(CODES.PEER_MESSAGE_ERR_INVALID_USERID);
-    const bad: unknown[] = [null, 1, { limit: 0 }, { limit: 101 }, { after: -1 }, { fromTs: 0.5 }, { order: 'x' }];
+    const bad: unknown[] = [
+      null,
+      1,
+      { limit: 0 },
+      { limit: 101 },
+      { after: -1 },
+      { fromTs: 0.5 },
+      { order: 'x' },
+    ];
     for (const options of bad) {
       const call = client.getPeerHistory('bob', options as AgoraRTM.HistoryOptions);
       expect(await codeOf(call)).toBe(CODES.PEER_MESSAGE_ERR_FAILURE);

@@ -28,7 +28,11 @@ async function bodyOf(request: IncomingMessage): Promise<Buffer> {
 
 function recorded(signal = new AbortController().signal) {
   const moves: [number, number][] = [];
-  return { moves, signal, moved: (current: number, total: number) => void moves.push([current, total]) };
+  return {
+    moves,
+    signal,
+    moved: (current: number, total: number) => void moves.push([current, total]),
+  };
 }
 
 describe('an exchange', () => {
@@ -42,7 +46,12 @@ describe('an exchange', () => {
       });
     });
     const { moves, ...rest } = recorded();
-    const answer = await exchange({ url, headers: { 'Tidings-User': 'a' }, body: new Blob([content]), ...rest });
+    const answer = await exchange({
+      url,
+      headers: { 'Tidings-User': 'a' },
+      body: new Blob([content]),
+      ...rest,
+    });
     expect(came).toEqual(['POST', 'a', true]);
     expect([answer.status, Buffer.concat(answer.chunks).toString()]).toEqual([201, '{}']);
     expect(moves).toEqual([65_536, 131_072, 196_608, 200_000].map((size) => [size, 200_000]));

@@ -16,13 +16,20 @@ function record(invitation: LocalInvitation): unknown[] {
   return seen;
 }
 /** The calls that the server was sent. */
-const calls = (world: World) => world.connection.requests.flatMap(({ call }) => (call ? [call] : []));
+const calls = (world: World) =>
+  world.connection.requests.flatMap(({ call }) => (call ? [call] : []));
 
 describe('LocalInvitation', () => {
   // proves: rtm-1.7-fields, rtm-1.7-response-read-only, rtm-6.3-cancel-idle
   it('begins idle and empty', () => {
     const invitation = makeClient().client.createLocalInvitation('bob');
-    expect(invitation).toMatchObject({ calleeId: 'bob', content: '', channelId: '', response: '', state: 'IDLE' });
+    expect(invitation).toMatchObject({
+      calleeId: 'bob',
+      content: '',
+      channelId: '',
+      response: '',
+      state: 'IDLE',
+    });
     expect(thrownCode(() => (invitation.response = 'x'))).toBe(1);
     expect(thrownCode(() => invitation.cancel())).toBe(2);
   });
@@ -62,7 +69,10 @@ describe('LocalInvitation', () => {
     expect(invitation.state).toBe('SENT_TO_REMOTE');
     expect(thrownCode(() => invitation.send())).toBe(5);
     expect(calls(world)).toEqual([
-      { is: 'invite', value: { number: 1, calleeId: 'bob', content: 'hello', channel: 'room', type: '' } },
+      {
+        is: 'invite',
+        value: { number: 1, calleeId: 'bob', content: 'hello', channel: 'room', type: '' },
+      },
     ]);
     world.connection.serve({ is: 'invitationReceived', value: { number: 1 } });
     expect([invitation.state, seen]).toEqual(['RECEIVED_BY_REMOTE', ['received']]);
@@ -128,7 +138,15 @@ describe('LocalInvitation', () => {
     const { client, world } = await makeLoggedIn();
     world.answer = (message) =>
       message.is === 'request'
-        ? [{ is: 'reply', value: { cseq: message.value.cseq, result: { is: 'error', value: { outcome: 4, text: '' } } } }]
+        ? [
+            {
+              is: 'reply',
+              value: {
+                cseq: message.value.cseq,
+                result: { is: 'error', value: { outcome: 4, text: '' } },
+              },
+            },
+          ]
         : undefined;
     const invitation = client.createLocalInvitation('bob');
     const seen = record(invitation);
@@ -200,7 +218,10 @@ describe('LocalInvitation', () => {
     for (const [field, value] of wrong) {
       const invitation = client.createLocalInvitation('bob');
       Object.assign(invitation, { [field]: value });
-      expect(thrownCode(() => invitation.send()), field).toBe(1);
+      expect(
+        thrownCode(() => invitation.send()),
+        field,
+      ).toBe(1);
       expect(invitation.state).toBe('IDLE');
     }
     for (const value of ['', null, undefined]) {
@@ -227,7 +248,12 @@ describe('RemoteInvitation', () => {
   // proves: rtm-6.2-response-taken
   it('is accepted once', () => {
     const { invitation, answers } = make();
-    expect(invitation).toMatchObject({ callerId: 'alice', channelId: 'room', content: 'hello', response: '' });
+    expect(invitation).toMatchObject({
+      callerId: 'alice',
+      channelId: 'room',
+      content: 'hello',
+      response: '',
+    });
     expect(invitation.state).toBe('INVITATION_RECEIVED');
     invitation.response = 'yes';
     invitation.accept();
@@ -266,9 +292,13 @@ describe('RemoteInvitation', () => {
     });
     const value = { id: ID, callerId: 'bob', content: 'hello', channel: 'room' };
     // A repeated ring is the same invitation.
-    world.connection.serve({ is: 'incomingInvitation', value }, { is: 'incomingInvitation', value });
+    world.connection.serve(
+      { is: 'incomingInvitation', value },
+      { is: 'incomingInvitation', value },
+    );
     const [invitation] = invitations;
-    if (!invitation || invitations.length > 1) throw new Error(`${invitations.length} invitations came`);
+    if (!invitation || invitations.length > 1)
+      throw new Error(`${invitations.length} invitations came`);
     return { client, world, invitation, seen };
   }
 

@@ -12,7 +12,11 @@ const IMAGE = { messageType: 'IMAGE' } as const;
 const STORED = JSON.stringify({ mediaId: 'm1', size: 1, expiresTs: 0 });
 
 function bytesOf(...parts: readonly (string | number)[]): Uint8Array<ArrayBuffer> {
-  return Uint8Array.from(parts.flatMap((part) => (typeof part === 'number' ? [part] : [...part].map((c) => c.charCodeAt(0)))));
+  return Uint8Array.from(
+    parts.flatMap((part) =>
+      typeof part === 'number' ? [part] : [...part].map((c) => c.charCodeAt(0)),
+    ),
+  );
 }
 
 /** A picture of 3 by 2 pixels, as far as anybody looks. */
@@ -28,16 +32,23 @@ async function newest(world: World, count = 1): Promise<FakeExchange> {
   return exchange;
 }
 
-function upload({ client }: { client: RtmClient }, handler?: Parameters<RtmClient['downloadMedia']>[1]) {
+function upload(
+  { client }: { client: RtmClient },
+  handler?: Parameters<RtmClient['downloadMedia']>[1],
+) {
   return client.createMediaMessageByUploading(new Blob(['x']), FILE, handler);
 }
 
 function problem(outcome: number): string {
-  return JSON.stringify({ error: { outcome, name: 'n', text: 'what', hint: 'Do it.', retryAfterMs: 50 } });
+  return JSON.stringify({
+    error: { outcome, name: 'n', text: 'what', hint: 'Do it.', retryAfterMs: 50 },
+  });
 }
 
 /** The error a promise is rejected with. */
-async function errorOf(promise: Promise<unknown>): Promise<{ name: string; code: number; message: string; retryAfter?: number }> {
+async function errorOf(
+  promise: Promise<unknown>,
+): Promise<{ name: string; code: number; message: string; retryAfter?: number }> {
   return promise.then(
     () => Promise.reject(new Error('not rejected')),
     (error: { name: string; code: number; message: string }) => error,
@@ -50,7 +61,10 @@ describe('an upload', () => {
     const recorder = await makeLoggedIn();
     const thumbnail = new Blob([PNG]);
     const params = { ...FILE, fileName: 'ä b.pdf', description: 'd', thumbnail };
-    const uploaded = recorder.client.createMediaMessageByUploading(new Blob(['xy'], { type: 'application/pdf' }), params);
+    const uploaded = recorder.client.createMediaMessageByUploading(
+      new Blob(['xy'], { type: 'application/pdf' }),
+      params,
+    );
     const exchange = await newest(recorder.world);
     const { url, headers, body } = exchange.request;
     expect(url).toBe('http://server.test/v1/media/0123456789abcdef0123456789ABCDEF');
@@ -71,16 +85,23 @@ describe('an upload', () => {
       recorder.client.sendMessageToPeer({ text: 'next' }, 'bob'),
       recorder.client.sendMessageToPeer(message, 'carol'),
     ]);
-    const sent = connection.requests.slice(before).map(({ call }) => call as { value: { message: { body: { is: string } } } });
+    const sent = connection.requests
+      .slice(before)
+      .map(({ call }) => call as { value: { message: { body: { is: string } } } });
     expect(sent.map(({ value }) => value.message.body.is)).toEqual(['file', 'text', 'file']);
-    expect(sent[0]).toMatchObject({ value: { message: { body: { value: { mediaId: 'm1', size: 2, thumbnail: PNG } } } } });
+    expect(sent[0]).toMatchObject({
+      value: { message: { body: { value: { mediaId: 'm1', size: 2, thumbnail: PNG } } } },
+    });
   });
 
   // proves: rtm-2.18-measures, rtm-1.4-image
   it('finds the measures of a picture unless they are given', async () => {
     const recorder = await makeLoggedIn();
     const send = async (params: object, count: number) => {
-      const uploaded = recorder.client.createMediaMessageByUploading(new Blob([PNG]), { ...IMAGE, ...params });
+      const uploaded = recorder.client.createMediaMessageByUploading(new Blob([PNG]), {
+        ...IMAGE,
+        ...params,
+      });
       (await newest(recorder.world, count)).answer(201, STORED);
       return uploaded;
     };
@@ -96,7 +117,11 @@ describe('an upload', () => {
     };
     expect(await send({}, 1)).toEqual({ ...whole, width: 3, height: 2 });
     expect(await send({ width: 30, height: 20 }, 2)).toEqual({ ...whole, width: 30, height: 20 });
-    expect(await send({ width: undefined, height: 20 }, 3)).toEqual({ ...whole, width: 3, height: 20 });
+    expect(await send({ width: undefined, height: 20 }, 3)).toEqual({
+      ...whole,
+      width: 3,
+      height: 20,
+    });
   });
 
   it('takes a Uint8Array, and a name from a File', async () => {
@@ -114,7 +139,10 @@ describe('an upload', () => {
   it('tells the server no name that it would not take; the message has it', async () => {
     const recorder = await makeLoggedIn();
     for (const [at, fileName] of ['a\nb', 'n'.repeat(256)].entries()) {
-      const uploaded = recorder.client.createMediaMessageByUploading(new Blob(['x']), { ...FILE, fileName });
+      const uploaded = recorder.client.createMediaMessageByUploading(new Blob(['x']), {
+        ...FILE,
+        fileName,
+      });
       const exchange = await newest(recorder.world, at + 1);
       expect(exchange.request.headers).not.toHaveProperty('Tidings-File-Name');
       exchange.answer(201, STORED);
@@ -139,10 +167,16 @@ describe('an upload', () => {
       [new Blob([]), FILE, 4],
       [big(33_554_433), FILE, 4],
       [new Blob(['x']), { ...FILE, description: 'd'.repeat(32_769) }, 4],
-      [new Blob(['x']), { ...FILE, fileName: 'n', thumbnail: new Blob([new Uint8Array(32_768)]) }, 4],
+      [
+        new Blob(['x']),
+        { ...FILE, fileName: 'n', thumbnail: new Blob([new Uint8Array(32_768)]) },
+        4,
+      ],
     ];
     for (const [payload, params, code] of cases) {
-      expect(await codeOf(client.createMediaMessageByUploading(any(payload), any(params)))).toBe(code);
+      expect(await codeOf(client.createMediaMessageByUploading(any(payload), any(params)))).toBe(
+        code,
+      );
     }
     expect(await codeOf(upload({ client }, any({ onOperationProgress: 1 })))).toBe(2);
     expect(await codeOf(upload({ client }, any({ cancelSignal: {} })))).toBe(2);
@@ -158,8 +192,13 @@ describe('an upload', () => {
     await client.login({ uid: 'a b', token: 'secret' });
     const uploaded = upload({ client });
     const exchange = await newest(world);
-    expect(exchange.request.url).toBe('https://host:8443/chat/v1/media/0123456789abcdef0123456789ABCDEF?zone=1');
-    expect(exchange.request.headers).toMatchObject({ Authorization: 'Bearer secret', 'Tidings-User': 'a%20b' });
+    expect(exchange.request.url).toBe(
+      'https://host:8443/chat/v1/media/0123456789abcdef0123456789ABCDEF?zone=1',
+    );
+    expect(exchange.request.headers).toMatchObject({
+      Authorization: 'Bearer secret',
+      'Tidings-User': 'a%20b',
+    });
     exchange.answer(201, STORED);
     await uploaded;
   });
@@ -191,7 +230,8 @@ describe('a download', () => {
   it('checks the login, then the id', async () => {
     const { client } = await makeLoggedIn();
     expect(await codeOf(makeClient().client.downloadMedia(''))).toBe(102);
-    for (const id of ['', undefined, 7, 'ä', 'x'.repeat(65)]) expect(await codeOf(client.downloadMedia(any(id)))).toBe(2);
+    for (const id of ['', undefined, 7, 'ä', 'x'.repeat(65)])
+      expect(await codeOf(client.downloadMedia(any(id)))).toBe(2);
   });
 });
 
@@ -205,18 +245,28 @@ describe('both', () => {
     [507, 45, 1, 1, 'RtmServerError'],
     [401, 22, 1, 1, 'RtmServerError'],
   ];
-  it.each(outcomes)('HTTP %i with outcome %i are codes %i and %i', async (status, outcome, ofUpload, ofDownload, name) => {
-    const recorder = await makeLoggedIn();
-    const [up, down] = [upload(recorder), recorder.client.downloadMedia('m')];
-    for (const [at, [promise, code]] of ([[up, ofUpload], [down, ofDownload]] as const).entries()) {
-      await newest(recorder.world, 2);
-      const failed = errorOf(promise);
-      recorder.world.exchanges.find(({ request }) => (request.body === undefined) === (at === 1))?.answer(status, problem(outcome));
-      const error = await failed;
-      expect([error.code, error.name, error.retryAfter]).toEqual([code, name, 50]);
-      expect(error.message).toContain('what. Do it.');
-    }
-  });
+  it.each(outcomes)(
+    'HTTP %i with outcome %i are codes %i and %i',
+    async (status, outcome, ofUpload, ofDownload, name) => {
+      const recorder = await makeLoggedIn();
+      const [up, down] = [upload(recorder), recorder.client.downloadMedia('m')];
+      for (const [at, [promise, code]] of (
+        [
+          [up, ofUpload],
+          [down, ofDownload],
+        ] as const
+      ).entries()) {
+        await newest(recorder.world, 2);
+        const failed = errorOf(promise);
+        recorder.world.exchanges
+          .find(({ request }) => (request.body === undefined) === (at === 1))
+          ?.answer(status, problem(outcome));
+        const error = await failed;
+        expect([error.code, error.name, error.retryAfter]).toEqual([code, name, 50]);
+        expect(error.message).toContain('what. Do it.');
+      }
+    },
+  );
 
   it('fail with 1 when the network does, or something else answers', async () => {
     const recorder = await makeLoggedIn();
@@ -225,20 +275,26 @@ describe('both', () => {
     expect(await broken).toMatchObject({ code: 1, name: 'RtmUnavailableError' });
     const foreign = errorOf(recorder.client.downloadMedia('m'));
     (await newest(recorder.world, 2)).answer(502, '<html>bad gateway');
-    expect(await foreign).toMatchObject({ code: 1, message: expect.stringContaining('HTTP 502') as string });
+    expect(await foreign).toMatchObject({
+      code: 1,
+      message: expect.stringContaining('HTTP 502') as string,
+    });
   });
 
   // proves: rtm-2.1-media-at-once
   it('are nine at once, then 5', async () => {
     const recorder = await makeLoggedIn();
-    const running = Array.from({ length: 9 }, (_, at) => (at % 2 ? upload(recorder) : recorder.client.downloadMedia('m')));
+    const running = Array.from({ length: 9 }, (_, at) =>
+      at % 2 ? upload(recorder) : recorder.client.downloadMedia('m'),
+    );
     await newest(recorder.world, 9);
     expect(await codeOf(upload(recorder))).toBe(5);
     expect(await codeOf(recorder.client.downloadMedia('m'))).toBe(5);
     recorder.world.exchanges[0]?.answer(200, 'x');
     await running[0];
     const again = recorder.client.downloadMedia('m');
-    for (const exchange of [...recorder.world.exchanges, await newest(recorder.world, 10)]) exchange.answer(200, STORED);
+    for (const exchange of [...recorder.world.exchanges, await newest(recorder.world, 10)])
+      exchange.answer(200, STORED);
     await Promise.all([...running, again]);
   });
 
@@ -262,7 +318,10 @@ describe('both', () => {
     const recorder = await makeLoggedIn();
     const cancel = new AbortController();
     const progress: unknown[] = [];
-    const handler = { cancelSignal: cancel.signal, onOperationProgress: (event: unknown) => void progress.push(event) };
+    const handler = {
+      cancelSignal: cancel.signal,
+      onOperationProgress: (event: unknown) => void progress.push(event),
+    };
     const failed = errorOf(upload(recorder, handler));
     const { request } = await newest(recorder.world);
     cancel.abort();
@@ -334,7 +393,34 @@ describe('both', () => {
 });
 
 describe('the measures of', () => {
-  const jpeg = bytesOf(0xff, 0xd8, 0xff, 0xe1, 0, 6, 1, 2, 3, 4, 0xff, 0xff, 0xc4, 0, 4, 9, 9, 0xff, 0xc2, 0, 17, 8, 1, 2, 3, 4);
+  const jpeg = bytesOf(
+    0xff,
+    0xd8,
+    0xff,
+    0xe1,
+    0,
+    6,
+    1,
+    2,
+    3,
+    4,
+    0xff,
+    0xff,
+    0xc4,
+    0,
+    4,
+    9,
+    9,
+    0xff,
+    0xc2,
+    0,
+    17,
+    8,
+    1,
+    2,
+    3,
+    4,
+  );
   const bmp = new Uint8Array(26);
   bmp.set(bytesOf('BM'));
   bmp.set([5, 0, 0, 0, 0xf9, 0xff, 0xff, 0xff], 18);

@@ -6,14 +6,25 @@ import { holdTimers, raised } from './support/raised.js';
 import { type FromServer, friendly, refused } from './support/world.js';
 
 const bytes = (text: string) => new TextEncoder().encode(text);
-type Body = { is: 'text'; value: Uint8Array } | { is: 'raw'; value: { data: Uint8Array; description: Uint8Array } };
-const raw = (description: string): Body => ({ is: 'raw', value: { data: Uint8Array.of(1, 2), description: bytes(description) } });
+type Body =
+  | { is: 'text'; value: Uint8Array }
+  | { is: 'raw'; value: { data: Uint8Array; description: Uint8Array } };
+const raw = (description: string): Body => ({
+  is: 'raw',
+  value: { data: Uint8Array.of(1, 2), description: bytes(description) },
+});
 
 function peerMessage(body: Body, id: number, inbox = 0): FromServer {
-  return { is: 'peerMessage', value: { from: 'bob', message: { body }, serverTs: 7, inbox, id: new Uint8Array(16).fill(id) } };
+  return {
+    is: 'peerMessage',
+    value: { from: 'bob', message: { body }, serverTs: 7, inbox, id: new Uint8Array(16).fill(id) },
+  };
 }
 function channelMessage(body: Body): FromServer {
-  return { is: 'channelMessage', value: { channel: 'room', from: 'bob', message: { body }, serverTs: 9 } };
+  return {
+    is: 'channelMessage',
+    value: { channel: 'room', from: 'bob', message: { body }, serverTs: 9 },
+  };
 }
 
 describe('a received message', () => {
@@ -28,8 +39,18 @@ describe('a received message', () => {
     const props = (isOfflineMessage: boolean) => ({ serverReceivedTs: 7, isOfflineMessage });
     expect(take()).toEqual([
       ['MessageFromPeer', { text: 'hi', messageType: 'TEXT' }, 'bob', props(false)],
-      ['MessageFromPeer', { rawMessage: Uint8Array.of(1, 2), description: '', messageType: 'RAW' }, 'bob', props(true)],
-      ['MessageFromPeer', { rawMessage: Uint8Array.of(1, 2), description: 'd', messageType: 'RAW' }, 'bob', props(false)],
+      [
+        'MessageFromPeer',
+        { rawMessage: Uint8Array.of(1, 2), description: '', messageType: 'RAW' },
+        'bob',
+        props(true),
+      ],
+      [
+        'MessageFromPeer',
+        { rawMessage: Uint8Array.of(1, 2), description: 'd', messageType: 'RAW' },
+        'bob',
+        props(false),
+      ],
     ]);
   });
 
@@ -40,7 +61,10 @@ describe('a received message', () => {
     const room = await join(recorder);
     const received: AgoraRTM.RtmMessage[] = [];
     client.on('MessageFromPeer', (message) => void received.push(message));
-    world.connection.serve(peerMessage({ is: 'text', value: bytes('hi') }, 1), peerMessage(raw('d'), 2));
+    world.connection.serve(
+      peerMessage({ is: 'text', value: bytes('hi') }, 1),
+      peerMessage(raw('d'), 2),
+    );
     for (const message of received) {
       await client.sendMessageToPeer(message, 'carol');
       await room.sendMessage(message);
@@ -60,7 +84,9 @@ describe('a received message', () => {
     recorder.take();
     recorder.world.connection.serve(channelMessage({ is: 'text', value: bytes('hi') }));
     const props = { serverReceivedTs: 9, isOfflineMessage: false };
-    expect(recorder.take()).toEqual([['ChannelMessage', { text: 'hi', messageType: 'TEXT' }, 'bob', props]]);
+    expect(recorder.take()).toEqual([
+      ['ChannelMessage', { text: 'hi', messageType: 'TEXT' }, 'bob', props],
+    ]);
   });
 
   // proves: rtm-6.8-rtm
@@ -77,9 +103,15 @@ it('an online query answers true or false, UNREACHABLE is true, and counts are n
   const { client, world } = await makeLoggedIn();
   world.answer = (message, connection) => {
     const call = message.is === 'request' ? message.value.call : undefined;
-    if (message.is !== 'request' || call?.is !== 'queryPresence') return friendly(message, connection);
+    if (message.is !== 'request' || call?.is !== 'queryPresence')
+      return friendly(message, connection);
     const users = call.value.userIds.map((userId, state) => ({ userId, state }));
-    return [{ is: 'reply', value: { cseq: message.value.cseq, result: { is: 'presence', value: { users } } } }];
+    return [
+      {
+        is: 'reply',
+        value: { cseq: message.value.cseq, result: { is: 'presence', value: { users } } },
+      },
+    ];
   };
   const online = await client.queryPeersOnlineStatus(['off', 'on', 'unreachable']);
   expect(online).toEqual({ off: false, on: true, unreachable: true });
@@ -124,7 +156,10 @@ describe('listeners that do things', () => {
     room.once('ChannelMessage', () => (out = recorder.client.logout()));
     recorder.world.connection.serve(hi);
     await out;
-    expect(recorder.take().map(([name]) => name)).toEqual(['ChannelMessage', 'ConnectionStateChanged']);
+    expect(recorder.take().map(([name]) => name)).toEqual([
+      'ChannelMessage',
+      'ConnectionStateChanged',
+    ]);
     recorder.world.connection.serve(hi);
     await recorder.world.advance(60_000);
     expect(recorder.take()).toEqual([]);
@@ -141,7 +176,8 @@ describe('listeners that do things', () => {
     client.prependListener('ConnectionStateChanged', fail).prependListener('MessageFromPeer', fail);
     room.prependListener('ChannelMessage', fail);
     world.connection.serve(hi, peerMessage(raw('d'), 1));
-    world.answer = (message, connection) => (message.is === 'resume' ? [refused(26)] : friendly(message, connection));
+    world.answer = (message, connection) =>
+      message.is === 'resume' ? [refused(26)] : friendly(message, connection);
     world.connection.end(1006);
     await world.advance(1_000);
     await room.sendMessage({ text: 'still in' });

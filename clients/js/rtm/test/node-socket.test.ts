@@ -6,7 +6,13 @@ import type { AddressInfo, Socket } from 'node:net';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import type { Transport } from '@tidings/core';
 import { connect } from '@tidings/core/node-socket';
-import { FrameParser, OP_BINARY, OP_CLOSE, OP_PING, frame } from '../../core/src/transport/node-frames.js';
+import {
+  FrameParser,
+  OP_BINARY,
+  OP_CLOSE,
+  OP_PING,
+  frame,
+} from '../../core/src/transport/node-frames.js';
 
 type Event = ['opened'] | ['received', number[]] | ['closed', number, string];
 
@@ -31,7 +37,7 @@ function serverFrame(first: number, payload: readonly number[]): Buffer {
 }
 
 function readClient(data: Buffer): void {
-  for (let at = 0; at < data.length; ) {
+  for (let at = 0; at < data.length;) {
     const short = (data[at + 1] ?? 0) & 0x7f;
     const extended = short === 126 ? 2 : 0;
     const length = extended ? data.readUInt16BE(at + 2) : short;
@@ -163,7 +169,10 @@ describe('messages', () => {
       serverFrame(0x80 | OP_PING, [9]),
       serverFrame(0x00, [3]),
       serverFrame(0x80, [4]),
-      serverFrame(0x82, Array.from({ length: 200 }, () => 5)),
+      serverFrame(
+        0x82,
+        Array.from({ length: 200 }, () => 5),
+      ),
     ]);
     for (const byte of bytes) {
       socket.write(Uint8Array.of(byte));
@@ -187,15 +196,18 @@ describe('the end', () => {
     expect(sent).toEqual([{ op: OP_CLOSE, payload: [4010 >> 8, 4010 & 0xff] }]);
   });
 
-  it.each(['destroy', 'resetAndDestroy'] as const)('by a broken connection (%s) is 1006, once', async (how) => {
-    await opened();
-    socket[how]();
-    await until(() => events.length > 0);
-    expect(events).toEqual([['closed', 1006, expect.any(String)]]);
-    events = [];
-    // Another report would come before the next connection is open, which is seen to report alone.
-    await opened();
-  });
+  it.each(['destroy', 'resetAndDestroy'] as const)(
+    'by a broken connection (%s) is 1006, once',
+    async (how) => {
+      await opened();
+      socket[how]();
+      await until(() => events.length > 0);
+      expect(events).toEqual([['closed', 1006, expect.any(String)]]);
+      events = [];
+      // Another report would come before the next connection is open, which is seen to report alone.
+      await opened();
+    },
+  );
 
   it('drop breaks off without a close frame', async () => {
     const transport = await opened();

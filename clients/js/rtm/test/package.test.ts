@@ -81,7 +81,9 @@ describe('loading', () => {
   // proves: rtm-1.1-umd
   it('by an AMD loader', () => {
     let made: unknown;
-    const define = Object.assign((_names: unknown, factory: () => unknown) => (made = factory()), { amd: {} });
+    const define = Object.assign((_names: unknown, factory: () => unknown) => (made = factory()), {
+      amd: {},
+    });
     const realm = inBareRealm('tidings-rtm.umd.js', { define });
     expect(realm['AgoraRTM']).toBeUndefined();
     expect(made).toHaveProperty('createInstance');
@@ -97,14 +99,20 @@ describe('loading', () => {
 
   // proves: rtm-1.1-default, rtm-1.1-node, rtm-1.2-version
   it('by import and require in Node', () => {
-    const print = 'console.log(typeof AgoraRTM.createInstance, AgoraRTM.VERSION, typeof codes.LOGIN_ERR_TIMEOUT)';
-    const version = (JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8')) as { version: string }).version;
+    const print =
+      'console.log(typeof AgoraRTM.createInstance, AgoraRTM.VERSION, typeof codes.LOGIN_ERR_TIMEOUT)';
+    const version = (
+      JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8')) as { version: string }
+    ).version;
     const expected = `function ${version} number`;
-    const imports = "import AgoraRTM from '@tidings/rtm'; import codes from '@tidings/rtm/error-code';";
+    const imports =
+      "import AgoraRTM from '@tidings/rtm'; import codes from '@tidings/rtm/error-code';";
     expect(run('a.mjs', `${imports} ${print}`)).toBe(expected);
-    const requires = "const AgoraRTM = require('@tidings/rtm'); const codes = require('@tidings/rtm/error-code');";
+    const requires =
+      "const AgoraRTM = require('@tidings/rtm'); const codes = require('@tidings/rtm/error-code');";
     expect(run('a.cjs', `${requires} ${print}`)).toBe(expected);
-    const namespace = "import * as x from '@tidings/rtm'; console.log(Object.keys(x).sort().join())";
+    const namespace =
+      "import * as x from '@tidings/rtm'; console.log(Object.keys(x).sort().join())";
     expect(run('b.mjs', namespace)).toBe([...EXPORTS, 'default'].sort().join());
   });
 
@@ -131,7 +139,10 @@ describe('loading', () => {
       root: folder,
       configFile: false,
       customLogger: logger,
-      build: { lib: { entry, formats: ['es'], fileName: () => 'app.js' }, outDir: join(folder, 'out') },
+      build: {
+        lib: { entry, formats: ['es'], fileName: () => 'app.js' },
+        outDir: join(folder, 'out'),
+      },
     });
     const bundled = readFileSync(join(folder, 'out/app.js'), 'utf8');
     expect(warnings).toEqual([]);
@@ -154,7 +165,9 @@ describe('files', () => {
   it(`the UMD file has at most ${SIZE_MAX} bytes compressed`, async () => {
     const size = await new Promise<number>((resolve, reject) => {
       const code = Buffer.from(read('tidings-rtm.umd.js'));
-      zopfli.gzip(code, { numiterations: 15 }, (error: unknown, zipped: Uint8Array) => (error ? reject(error) : resolve(zipped.length)));
+      zopfli.gzip(code, { numiterations: 15 }, (error: unknown, zipped: Uint8Array) =>
+        error ? reject(error) : resolve(zipped.length),
+      );
     });
     expect(size).toBeGreaterThan(5_000);
     expect(size).toBeLessThanOrEqual(SIZE_MAX);
@@ -164,7 +177,9 @@ describe('files', () => {
   it('the SDK has the version of the server, and tells it at the login', () => {
     const workspace = readFileSync(join(ROOT, '../../../Cargo.toml'), 'utf8');
     const [, version] = /\[workspace\.package\][^[]*\nversion = "([^"]+)"/.exec(workspace) ?? [];
-    const ours = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8')) as { version: string };
+    const ours = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8')) as {
+      version: string;
+    };
     expect(ours.version).toBe(version);
     expect(read('index.mjs')).toContain(`"${ours.version}"`);
     expect(read('index.mjs')).toContain('tidings-rtm-js/');

@@ -34,7 +34,15 @@ const STATES: Record<string, (recorder: Recorder) => Promise<void>> = {
     await client.login({ uid: 'alice' });
     world.answer = (message) =>
       message.is === 'request'
-        ? [{ is: 'reply', value: { cseq: message.value.cseq, result: { is: 'error', value: { outcome: 13, text: 'no' } } } }]
+        ? [
+            {
+              is: 'reply',
+              value: {
+                cseq: message.value.cseq,
+                result: { is: 'error', value: { outcome: 13, text: 'no' } },
+              },
+            },
+          ]
         : undefined;
   },
   async 'connected to a server that does not answer'({ client, world }) {
@@ -95,7 +103,17 @@ const RIGHT: Record<string, unknown[]> = {
   updateConfig: [{}],
   sendMessage: [{ text: 'x' }],
 };
-const WRONG: unknown[][] = [[], [undefined, undefined], [null], [7, 7, 7], [''], ['x'.repeat(100)], [{}, {}], [[]], [{ text: 5 }, 'bob']];
+const WRONG: unknown[][] = [
+  [],
+  [undefined, undefined],
+  [null],
+  [7, 7, 7],
+  [''],
+  ['x'.repeat(100)],
+  [{}, {}],
+  [[]],
+  [{ text: 5 }, 'bob'],
+];
 /** End the state that is under test: called last. */
 const ENDS = ['logout', 'logoutSync'];
 
@@ -104,15 +122,25 @@ function methodsOf(kind: { readonly prototype: object }): string[] {
     const { value } = Object.getOwnPropertyDescriptor(kind.prototype, name) ?? {};
     return name !== 'constructor' && typeof value === 'function';
   });
-  return [...names.filter((name) => !ENDS.includes(name)), ...names.filter((name) => ENDS.includes(name))];
+  return [
+    ...names.filter((name) => !ENDS.includes(name)),
+    ...names.filter((name) => ENDS.includes(name)),
+  ];
 }
 
 /** Calls a method; the errors that it throws or rejects with are gathered. */
-function call(target: object, name: string, args: unknown[], errors: unknown[], pending: Promise<unknown>[]): void {
+function call(
+  target: object,
+  name: string,
+  args: unknown[],
+  errors: unknown[],
+  pending: Promise<unknown>[],
+): void {
   const method = (target as Record<string, (...args: unknown[]) => unknown>)[name];
   try {
     const result = method?.apply(target, args);
-    if (result instanceof Promise) pending.push(result.catch((error: unknown) => errors.push([name, error])));
+    if (result instanceof Promise)
+      pending.push(result.catch((error: unknown) => errors.push([name, error])));
   } catch (error) {
     errors.push([name, error]);
   }
@@ -122,8 +150,20 @@ describe('no rejection goes unhandled', () => {
   it('every method is tried', () => {
     const own = [...methodsOf(RtmClient), ...methodsOf(RtmChannel)];
     const emitters = Object.getOwnPropertyNames(EventEmitter.prototype);
-    const plain = ['logout', 'logoutSync', 'reconnectNow', 'getRemoteInvitation', 'clearLocalUserAttributes', 'join', 'leave', 'getMembers', 'getHistory'];
-    expect(own.filter((name) => !(name in RIGHT) && !plain.includes(name) && !emitters.includes(name))).toEqual([]);
+    const plain = [
+      'logout',
+      'logoutSync',
+      'reconnectNow',
+      'getRemoteInvitation',
+      'clearLocalUserAttributes',
+      'join',
+      'leave',
+      'getMembers',
+      'getHistory',
+    ];
+    expect(
+      own.filter((name) => !(name in RIGHT) && !plain.includes(name) && !emitters.includes(name)),
+    ).toEqual([]);
     expect(own.length).toBeGreaterThanOrEqual(35);
   });
 
@@ -142,7 +182,8 @@ describe('no rejection goes unhandled', () => {
       [client, ENDS],
     ] as const) {
       for (const name of names) {
-        if (!ENDS.includes(name)) for (const wrong of WRONG) call(target, name, wrong, errors, pending);
+        if (!ENDS.includes(name))
+          for (const wrong of WRONG) call(target, name, wrong, errors, pending);
         call(target, name, RIGHT[name] ?? [], errors, pending);
       }
     }
@@ -152,7 +193,10 @@ describe('no rejection goes unhandled', () => {
     await new Promise((resolve) => setImmediate(resolve));
     expect(unhandled).toEqual([]);
     expect(errors.length).toBeGreaterThan(50);
-    const strange = errors.filter(([, error]) => !(error instanceof Error && typeof (error as { code?: unknown }).code === 'number'));
+    const strange = errors.filter(
+      ([, error]) =>
+        !(error instanceof Error && typeof (error as { code?: unknown }).code === 'number'),
+    );
     expect(strange.map(([name, error]) => `${name}: ${String(error)}`)).toEqual([]);
   });
 });

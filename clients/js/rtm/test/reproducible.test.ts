@@ -1,6 +1,14 @@
 /** The same sources make the same packages, to the byte, wherever and in whichever order they are read. */
 import { execFileSync } from 'node:child_process';
-import { cpSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, symlinkSync } from 'node:fs';
+import {
+  cpSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  readdirSync,
+  rmSync,
+  symlinkSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -16,8 +24,12 @@ function make(place: string, order: (names: string[]) => string[]): Map<string, 
   for (const name of ['core', 'rtm']) {
     const from = join(SDK, name);
     const files = readdirSync(from, { recursive: true, withFileTypes: true, encoding: 'utf8' });
-    const paths = files.filter((file) => file.isFile()).map((file) => join(file.parentPath, file.name));
-    const sources = paths.filter((path) => !/\/(node_modules|dist|test)\//.test(path.slice(from.length)));
+    const paths = files
+      .filter((file) => file.isFile())
+      .map((file) => join(file.parentPath, file.name));
+    const sources = paths.filter(
+      (path) => !/\/(node_modules|dist|test)\//.test(path.slice(from.length)),
+    );
     for (const path of order(sources.sort())) {
       const to = join(root, name, path.slice(from.length));
       mkdirSync(join(to, '..'), { recursive: true });
@@ -26,16 +38,20 @@ function make(place: string, order: (names: string[]) => string[]): Map<string, 
   }
   mkdirSync(join(root, 'rtm/node_modules'));
   for (const entry of readdirSync(join(SDK, 'rtm/node_modules'))) {
-    if (entry !== '@tidings') symlinkSync(join(SDK, 'rtm/node_modules', entry), join(root, 'rtm/node_modules', entry));
+    if (entry !== '@tidings')
+      symlinkSync(join(SDK, 'rtm/node_modules', entry), join(root, 'rtm/node_modules', entry));
   }
   mkdirSync(join(root, 'rtm/node_modules/@tidings'));
   symlinkSync(join(root, 'core'), join(root, 'rtm/node_modules/@tidings/core'));
   const options = { cwd: join(root, 'rtm'), stdio: 'pipe' } as const;
   // Files that are made get other modes, and threads finish in another order.
-  const shell = (umask: string, line: string) => execFileSync('sh', ['-c', `umask ${umask} && ${line}`], options);
+  const shell = (umask: string, line: string) =>
+    execFileSync('sh', ['-c', `umask ${umask} && ${line}`], options);
   shell(place.length > 3 ? '077' : '022', 'node build.mjs && node pack.mjs ../pack .');
   const made = readdirSync(join(root, 'pack')).sort();
-  return new Map(made.map((name) => [name, readFileSync(join(root, 'pack', name)).toString('base64')]));
+  return new Map(
+    made.map((name) => [name, readFileSync(join(root, 'pack', name)).toString('base64')]),
+  );
 }
 
 it('in two folders', () => {

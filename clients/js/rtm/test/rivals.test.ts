@@ -19,7 +19,8 @@ function make(world: World, endpoint = 'http://server.test') {
   return { client, states };
 }
 
-const logins = (world: World) => world.connections.flatMap(({ messages }) => messages.map(({ is }) => is));
+const logins = (world: World) =>
+  world.connections.flatMap(({ messages }) => messages.map(({ is }) => is));
 
 it('the earlier login is held back until the later one has succeeded, and is over then', async () => {
   const world = makeWorld();
@@ -39,7 +40,9 @@ it('the earlier login goes on when the later one is refused, or given up', async
     const world = makeWorld();
     const [first, second] = [make(world), make(world)];
     const taken = first.client.login({ uid: 'alice' });
-    const failed = codeOf(second.client.login({ uid: 'alice', token: 'x'.repeat(end === 'refused' ? 5_000 : 1) }));
+    const failed = codeOf(
+      second.client.login({ uid: 'alice', token: 'x'.repeat(end === 'refused' ? 5_000 : 1) }),
+    );
     if (end === 'logout') await second.client.logout();
     await world.advance(50);
     await taken;
@@ -51,7 +54,12 @@ it('the earlier login goes on when the later one is refused, or given up', async
 it('of three, the last', async () => {
   const world = makeWorld();
   const made = [make(world), make(world), make(world)];
-  const ends = made.map(({ client }) => client.login({ uid: 'alice' }).then(() => 0, (error: { code: number }) => error.code));
+  const ends = made.map(({ client }) =>
+    client.login({ uid: 'alice' }).then(
+      () => 0,
+      (error: { code: number }) => error.code,
+    ),
+  );
   await world.advance(50);
   expect(await Promise.all(ends)).toEqual([1, 1, 0]);
 });
@@ -90,11 +98,17 @@ it('one that reconnects does not throw the later one out', async () => {
   expect(world.connections).toHaveLength(before + 1);
 });
 
-it('other users and other servers are nobody\'s rivals', async () => {
+it("other users and other servers are nobody's rivals", async () => {
   const world = makeWorld();
   const made = [make(world), make(world), make(world, 'http://other.test')];
-  await Promise.all(made.map(({ client }, at) => client.login({ uid: at === 1 ? 'bob' : 'alice' })));
-  expect(made.map(({ client }) => client.connectionState)).toEqual(['CONNECTED', 'CONNECTED', 'CONNECTED']);
+  await Promise.all(
+    made.map(({ client }, at) => client.login({ uid: at === 1 ? 'bob' : 'alice' })),
+  );
+  expect(made.map(({ client }) => client.connectionState)).toEqual([
+    'CONNECTED',
+    'CONNECTED',
+    'CONNECTED',
+  ]);
 });
 
 it('nothing is kept of logins that are over', async () => {

@@ -342,11 +342,17 @@ describe('ends from the server', () => {
     await world.settle();
     await world.advance(0);
     expect(world.connections.length).toBe(2);
-    expect(world.connection.messages[0]).toMatchObject({ is: 'resume', value: { secret: secretOf(1) } });
+    expect(world.connection.messages[0]).toMatchObject({
+      is: 'resume',
+      value: { secret: secretOf(1) },
+    });
     await world.advance(70_000 - 60_001);
     world.connection.end(1006);
     await world.advance(10_000);
-    expect(world.connection.messages[0]).toMatchObject({ is: 'resume', value: { secret: secretOf(2) } });
+    expect(world.connection.messages[0]).toMatchObject({
+      is: 'resume',
+      value: { secret: secretOf(2) },
+    });
   });
 
   it('slow consumer: not before a second', async () => {
@@ -405,8 +411,22 @@ describe('listeners', () => {
       done = client.logout().then(() => client.login({ uid: 'alice' }));
     });
     world.connection.serve(
-      { is: 'peerMessage', value: { from: 'bob', message: { body: { is: 'text', value: Uint8Array.of(65) } }, id: Uint8Array.of(1) } },
-      { is: 'peerMessage', value: { from: 'bob', message: { body: { is: 'text', value: Uint8Array.of(66) } }, id: Uint8Array.of(2) } },
+      {
+        is: 'peerMessage',
+        value: {
+          from: 'bob',
+          message: { body: { is: 'text', value: Uint8Array.of(65) } },
+          id: Uint8Array.of(1),
+        },
+      },
+      {
+        is: 'peerMessage',
+        value: {
+          from: 'bob',
+          message: { body: { is: 'text', value: Uint8Array.of(66) } },
+          id: Uint8Array.of(2),
+        },
+      },
     );
     await world.settle();
     await done;
@@ -430,4 +450,3 @@ describe('listeners', () => {
     expect(await Promise.all([first, second])).toEqual([{ k: 'v' }, { k: 'v' }]);
   });
 });
-

@@ -9,7 +9,9 @@ const lines: string[] = [];
 beforeEach(() => {
   lines.splice(0);
   for (const level of ['log', 'warn', 'error', 'info', 'debug'] as const) {
-    vi.spyOn(console, level).mockImplementation((line: unknown) => void lines.push(`${level}: ${String(line)}`));
+    vi.spyOn(console, level).mockImplementation(
+      (line: unknown) => void lines.push(`${level}: ${String(line)}`),
+    );
   }
 });
 afterEach(() => vi.restoreAllMocks());
@@ -17,14 +19,20 @@ afterEach(() => vi.restoreAllMocks());
 function makeWith(config: object): { client: RtmClient; world: World } {
   const world = new World();
   world.answer = friendly;
-  return { world, client: new RtmClient(APP_ID, { endpoint: 'http://server.test', ...config }, world) };
+  return {
+    world,
+    client: new RtmClient(APP_ID, { endpoint: 'http://server.test', ...config }, world),
+  };
 }
 
 /** A life with everything that is worth a line: a login, a gap, a lost link, an end by the server. */
 async function live(client: RtmClient, world: World): Promise<void> {
   await client.login({ uid: 'alice', token: 'SECRET-TOKEN' });
   await client.renewToken('SECRET-TOKEN-2');
-  world.connection.serve({ is: 'gap', value: { source: { is: 'inbox', value: {} }, cause: 1, missed: 2 } });
+  world.connection.serve({
+    is: 'gap',
+    value: { source: { is: 'inbox', value: {} }, cause: 1, missed: 2 },
+  });
   world.connection.end(1006);
   await world.advance(10_000);
   world.connection.end(4011);
@@ -71,20 +79,24 @@ describe('console lines', () => {
 describe('without effect', () => {
   // proves: rtm-2.17-no-upload, rtm-2.17-cloud-proxy, rtm-2.17-area-no-effect, rtm-1.5-event-fallback-proxy
   it('areas, cloud proxy and log upload: only the endpoint is ever contacted, no proxy is told', async () => {
-    const fetched = vi.spyOn(globalThis, 'fetch').mockRejectedValue(new Error('nothing may be fetched'));
+    const fetched = vi
+      .spyOn(globalThis, 'fetch')
+      .mockRejectedValue(new Error('nothing may be fetched'));
     AgoraRTM.setArea({ areaCodes: ['CHINA'] });
     const { client, world } = makeWith({ enableLogUpload: true, enableCloudProxy: true });
     let proxies = 0;
     client.on('FallbackProxyConnected', () => proxies++);
     await live(client, world);
     world.network = 'refuse';
-  world.chance = 0.5;
+    world.chance = 0.5;
     await world.advance(1_000);
     const failed = codeOf(client.login({ uid: 'alice' }));
     await world.advance(60_000);
     expect(await failed).toBe(9);
     AgoraRTM.setArea({ areaCodes: ['GLOBAL'] });
-    expect(new Set(world.connections.map(({ url }) => url))).toEqual(new Set(['ws://server.test/rtm']));
+    expect(new Set(world.connections.map(({ url }) => url))).toEqual(
+      new Set(['ws://server.test/rtm']),
+    );
     expect(fetched).not.toHaveBeenCalled();
     expect(proxies).toBe(0);
   });
@@ -184,6 +196,9 @@ it('a login that fails for want of a link says how often and how it was tried', 
   world.chance = 0.5;
   const failure = client.login({ uid: 'alice' }).catch((error: unknown) => error);
   await world.advance(12_000);
-  expect(await failure).toMatchObject({ code: 9, message: expect.stringMatching(/12000 ms and \d+ attempts.*refused/) });
+  expect(await failure).toMatchObject({
+    code: 9,
+    message: expect.stringMatching(/12000 ms and \d+ attempts.*refused/),
+  });
   expect(world.connections.length).toBeGreaterThan(1);
 });

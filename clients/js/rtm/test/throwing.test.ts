@@ -39,7 +39,10 @@ function surround(emitter: unknown, name: string): unknown[] {
 
 const text = { body: { is: 'text', value: new TextEncoder().encode('hello') } } as const;
 const ID = new Uint8Array(16).fill(3);
-const fromBob: FromServer = { is: 'peerMessage', value: { from: 'bob', message: text, serverTs: 7, id: ID } };
+const fromBob: FromServer = {
+  is: 'peerMessage',
+  value: { from: 'bob', message: text, serverTs: 7, id: ID },
+};
 
 /** Events of a client, and what makes the server of each. */
 const CLIENT: [string, (world: World) => void][] = [
@@ -47,18 +50,39 @@ const CLIENT: [string, (world: World) => void][] = [
   ['MessageFromPeer', (world) => world.connection.serve(fromBob)],
   [
     'PeersOnlineStatusChanged',
-    (world) => world.connection.serve({ is: 'presenceChanged', value: { users: [{ userId: 'bob', state: 1 }] } }),
+    (world) =>
+      world.connection.serve({
+        is: 'presenceChanged',
+        value: { users: [{ userId: 'bob', state: 1 }] },
+      }),
   ],
-  ['TokenPrivilegeWillExpire', (world) => world.connection.serve({ is: 'tokenWillExpire', value: { expiresTs: 9 } })],
+  [
+    'TokenPrivilegeWillExpire',
+    (world) => world.connection.serve({ is: 'tokenWillExpire', value: { expiresTs: 9 } }),
+  ],
   ['TokenExpired', (world) => world.connection.end(4011)],
-  ['MessageGap', (world) => world.connection.serve({ is: 'gap', value: { source: { is: 'inbox', value: {} }, cause: 7, missed: 2 } })],
+  [
+    'MessageGap',
+    (world) =>
+      world.connection.serve({
+        is: 'gap',
+        value: { source: { is: 'inbox', value: {} }, cause: 7, missed: 2 },
+      }),
+  ],
   [
     'RemoteInvitationReceived',
-    (world) => world.connection.serve({ is: 'incomingInvitation', value: { id: ID, callerId: 'bob', content: 'x' } }),
+    (world) =>
+      world.connection.serve({
+        is: 'incomingInvitation',
+        value: { id: ID, callerId: 'bob', content: 'x' },
+      }),
   ],
 ];
 const CHANNEL: [string, FromServer][] = [
-  ['ChannelMessage', { is: 'channelMessage', value: { channel: 'room', from: 'bob', message: text, serverTs: 7 } }],
+  [
+    'ChannelMessage',
+    { is: 'channelMessage', value: { channel: 'room', from: 'bob', message: text, serverTs: 7 } },
+  ],
   ['MemberJoined', { is: 'memberJoined', value: { channel: 'room', userId: 'carol' } }],
   ['MemberLeft', { is: 'memberLeft', value: { channel: 'room', userId: 'bob' } }],
   ['MemberCountUpdated', { is: 'memberCount', value: { channel: 'room', count: 3 } }],
@@ -66,7 +90,13 @@ const CHANNEL: [string, FromServer][] = [
 ];
 const LOCAL: [string, FromServer[]][] = [
   ['LocalInvitationReceivedByPeer', [{ is: 'invitationReceived', value: { number: 1 } }]],
-  ['LocalInvitationAccepted', [{ is: 'acceptAsked', value: { number: 1 } }, { is: 'localInvitationEnded', value: { number: 1, end: 1 } }]],
+  [
+    'LocalInvitationAccepted',
+    [
+      { is: 'acceptAsked', value: { number: 1 } },
+      { is: 'localInvitationEnded', value: { number: 1, end: 1 } },
+    ],
+  ],
   ['LocalInvitationRefused', [{ is: 'localInvitationEnded', value: { number: 1, end: 2 } }]],
   ['LocalInvitationFailure', [{ is: 'localInvitationEnded', value: { number: 1, end: 5 } }]],
 ];
@@ -79,17 +109,26 @@ const REMOTE: [string, 'accept' | 'refuse' | undefined, number][] = [
 ];
 
 /** The good listener was told once, both errors came up, and the client works as before. */
-async function expectUnhurt(name: string, told: unknown[], recorder: Recorder, isOver = false): Promise<void> {
+async function expectUnhurt(
+  name: string,
+  told: unknown[],
+  recorder: Recorder,
+  isOver = false,
+): Promise<void> {
   await recorder.world.settle();
   expect(told).toHaveLength(1);
-  await vi.waitFor(() => expect(raised).toEqual([`Error: mine of ${name}`, `Error: mine of ${name}`]));
+  await vi.waitFor(() =>
+    expect(raised).toEqual([`Error: mine of ${name}`, `Error: mine of ${name}`]),
+  );
   if (isOver) {
     recorder.client.removeAllListeners();
     await recorder.client.logout();
     await recorder.world.advance(500);
     await recorder.client.login({ uid: 'alice' });
   }
-  expect(await recorder.client.sendMessageToPeer({ text: 'x' }, 'bob')).toEqual({ hasPeerReceived: true });
+  expect(await recorder.client.sendMessageToPeer({ text: 'x' }, 'bob')).toEqual({
+    hasPeerReceived: true,
+  });
 }
 
 describe('a listener that throws hurts nobody', () => {
@@ -135,9 +174,15 @@ describe('a listener that throws hurts nobody', () => {
   it.each(REMOTE)('of a remote invitation: %s', async (name, call, end) => {
     const recorder = await makeLoggedIn();
     const received = new Promise<RemoteInvitation>((resolve) => {
-      recorder.client.on('RemoteInvitationReceived', (invitation) => void resolve(invitation as RemoteInvitation));
+      recorder.client.on(
+        'RemoteInvitationReceived',
+        (invitation) => void resolve(invitation as RemoteInvitation),
+      );
     });
-    recorder.world.connection.serve({ is: 'incomingInvitation', value: { id: ID, callerId: 'bob', content: 'x' } });
+    recorder.world.connection.serve({
+      is: 'incomingInvitation',
+      value: { id: ID, callerId: 'bob', content: 'x' },
+    });
     const invitation = await received;
     const told = surround(invitation, name);
     if (call) invitation[call]();

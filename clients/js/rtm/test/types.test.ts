@@ -9,8 +9,10 @@ const CODES = 'const timeout: 9 = codes.LOGIN_ERR_TIMEOUT; console.log(timeout);
 const project = new Project('@tidings/rtm');
 afterAll(() => project.remove());
 
-const named = 'import type { RtmChannel, RtmClient, RtmEvents, RtmMessage, RtmStatusCode, RtmTextMessage } from';
-const uses = 'export type All = [RtmChannel, RtmClient, RtmEvents.RtmClientEvents, RtmMessage, RtmStatusCode.AreaCode, RtmTextMessage];';
+const named =
+  'import type { RtmChannel, RtmClient, RtmEvents, RtmMessage, RtmStatusCode, RtmTextMessage } from';
+const uses =
+  'export type All = [RtmChannel, RtmClient, RtmEvents.RtmClientEvents, RtmMessage, RtmStatusCode.AreaCode, RtmTextMessage];';
 const programs: [string, string, string, object][] = [
   [
     'an ES module',
@@ -39,7 +41,10 @@ const programs: [string, string, string, object][] = [
 ];
 it('what the original typings let through compiles: members without a look at the kind, enums and texts mixed', () => {
   const program = readFileSync(join(ROOT, 'test/programs/loose.ts'), 'utf8');
-  for (const options of [{ module: 'esnext', moduleResolution: 'bundler' }, { module: 'nodenext' }]) {
+  for (const options of [
+    { module: 'esnext', moduleResolution: 'bundler' },
+    { module: 'nodenext' },
+  ]) {
     expect(project.compile('loose.mts', program, options)).toBe('exit 0: ');
   }
 });

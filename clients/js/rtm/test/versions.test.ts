@@ -10,7 +10,8 @@ afterAll(() => project.remove());
 
 const BUNDLER = { module: 'esnext', moduleResolution: 'bundler' };
 const NODE = { module: 'nodenext' };
-const program = (version: string) => readFileSync(join(ROOT, `test/programs/app-${version}.ts`), 'utf8');
+const program = (version: string) =>
+  readFileSync(join(ROOT, `test/programs/app-${version}.ts`), 'utf8');
 const compile = (version: string, file: string, load: string, options: object) =>
   project.compile(file, program(version).replace('/* LOAD */', load), options);
 
@@ -21,25 +22,36 @@ describe.each(NAMES)('as %s', (name) => {
     const requires = `import AgoraRTM = require('${name}'); import RtmErrorCode = require('${name}/error-code');`;
     expect(compile('1.2.2', 'a.cts', requires, NODE)).toBe('exit 0: ');
     const imports = `import AgoraRTM from '${name}'; import RtmErrorCode from '${name}/error-code';`;
-    expect(compile('1.2.2', 'a.ts', imports, { ...BUNDLER, esModuleInterop: true })).toBe('exit 0: ');
+    expect(compile('1.2.2', 'a.ts', imports, { ...BUNDLER, esModuleInterop: true })).toBe(
+      'exit 0: ',
+    );
     const path = (file: string) => `/// <reference path="./node_modules/${name}/dist/${file}" />`;
     const globals = `${path('index.d.cts')}\n${path('error-code.d.ts')}`;
-    expect(compile('1.2.2', 'c.ts', globals, { ...BUNDLER, moduleDetection: 'legacy' })).toBe('exit 0: ');
+    expect(compile('1.2.2', 'c.ts', globals, { ...BUNDLER, moduleDetection: 'legacy' })).toBe(
+      'exit 0: ',
+    );
   });
 
   // proves: rtm-1.4-union-1.4.5, rtm-1.4-image, rtm-1.4-file, rtm-1.4-media-progress, rtm-1.4-config
   it('a program of 1.4.5, in CommonJS and bundled', { timeout: 60_000 }, () => {
-    expect(compile('1.4.5', 'b.cts', `import AgoraRTM = require('${name}');`, NODE)).toBe('exit 0: ');
+    expect(compile('1.4.5', 'b.cts', `import AgoraRTM = require('${name}');`, NODE)).toBe(
+      'exit 0: ',
+    );
     expect(compile('1.4.5', 'b.ts', `import AgoraRTM from '${name}';`, BUNDLER)).toBe('exit 0: ');
   });
 
   // proves: rtm-1.4-union-1.5.1, rtm-1.1-types-esm, rtm-1.4-enum-or-text
-  it('a program of 1.5.1, with its named types, as ES module and bundled', { timeout: 60_000 }, () => {
-    const types = 'LocalInvitation, RemoteInvitation, RtmChannel, RtmClient, RtmEvents, RtmMessage, RtmRawMessage, RtmTextMessage';
-    const load = `import AgoraRTM, { RtmStatusCode } from '${name}'; import type { ${types} } from '${name}';`;
-    expect(compile('1.5.1', 'c.mts', load, NODE)).toBe('exit 0: ');
-    expect(compile('1.5.1', 'd.ts', load, BUNDLER)).toBe('exit 0: ');
-  });
+  it(
+    'a program of 1.5.1, with its named types, as ES module and bundled',
+    { timeout: 60_000 },
+    () => {
+      const types =
+        'LocalInvitation, RemoteInvitation, RtmChannel, RtmClient, RtmEvents, RtmMessage, RtmRawMessage, RtmTextMessage';
+      const load = `import AgoraRTM, { RtmStatusCode } from '${name}'; import type { ${types} } from '${name}';`;
+      expect(compile('1.5.1', 'c.mts', load, NODE)).toBe('exit 0: ');
+      expect(compile('1.5.1', 'd.ts', load, BUNDLER)).toBe('exit 0: ');
+    },
+  );
 });
 
 // proves: rtm-1.7-callee-read-only

@@ -60,7 +60,11 @@ it('does not go on without the sub-protocol', () => {
 });
 
 it('reports nothing after close, and closes with codes that a page may use', () => {
-  for (const [code, used] of [[1000, 1000], [4016, 4016], [1002, 1000]] as const) {
+  for (const [code, used] of [
+    [1000, 1000],
+    [4016, 4016],
+    [1002, 1000],
+  ] as const) {
     const { seen, transport, socket } = open();
     transport.close(code);
     expect([socket.closed, socket.onclose, seen]).toEqual([[used], null, []]);

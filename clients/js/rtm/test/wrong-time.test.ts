@@ -21,15 +21,25 @@ async function local(): Promise<{ invitation: LocalInvitation; world: World; see
   const { client, world } = await makeLoggedIn();
   const invitation = client.createLocalInvitation('bob');
   const seen: unknown[][] = [];
-  invitation.on('LocalInvitationReceivedByPeer', (...args) => void seen.push(['received', ...args]));
-  invitation.on('LocalInvitationAccepted', (...args) => void seen.push(['accepted', ...args, invitation.response]));
-  invitation.on('LocalInvitationRefused', (...args) => void seen.push(['refused', ...args, invitation.response]));
+  invitation.on(
+    'LocalInvitationReceivedByPeer',
+    (...args) => void seen.push(['received', ...args]),
+  );
+  invitation.on(
+    'LocalInvitationAccepted',
+    (...args) => void seen.push(['accepted', ...args, invitation.response]),
+  );
+  invitation.on(
+    'LocalInvitationRefused',
+    (...args) => void seen.push(['refused', ...args, invitation.response]),
+  );
   invitation.on('LocalInvitationCanceled', (...args) => void seen.push(['canceled', ...args]));
   invitation.on('LocalInvitationFailure', (...args) => void seen.push(['failure', ...args]));
   return { invitation, world, seen };
 }
 
-const ended = (end: number, response = '') => ({ is: 'localInvitationEnded', value: { number: 1, end, response } }) as const;
+const ended = (end: number, response = '') =>
+  ({ is: 'localInvitationEnded', value: { number: 1, end, response } }) as const;
 const LOCAL_ENDS: [string, (it: LocalInvitation, world: World) => void][] = [
   ['accepted', (_, world) => world.connection.serve(ended(1, 'yes'))],
   ['refused', (_, world) => world.connection.serve(ended(2, 'no'))],
@@ -58,16 +68,19 @@ describe('the caller', () => {
   });
 
   // proves: rtm-6.3-send-ended, rtm-6.3-cancel-ended, rtm-6.3-name, rtm-8-reused
-  it.each(LOCAL_ENDS)('ended (%s): send and cancel are 3, and the text says what to do', async (_, end) => {
-    const { invitation, world } = await local();
-    invitation.send();
-    end(invitation, world);
-    const { state } = invitation;
-    expect(codeAt(() => invitation.send())).toBe(3);
-    expect(codeAt(() => invitation.cancel())).toBe(3);
-    expect(() => invitation.send()).toThrow('create a new one');
-    expect(invitation.state).toBe(state);
-  });
+  it.each(LOCAL_ENDS)(
+    'ended (%s): send and cancel are 3, and the text says what to do',
+    async (_, end) => {
+      const { invitation, world } = await local();
+      invitation.send();
+      end(invitation, world);
+      const { state } = invitation;
+      expect(codeAt(() => invitation.send())).toBe(3);
+      expect(codeAt(() => invitation.cancel())).toBe(3);
+      expect(() => invitation.send()).toThrow('create a new one');
+      expect(invitation.state).toBe(state);
+    },
+  );
 
   // proves: rtm-1.7-events, rtm-6.1-response-first
   it('events have their arguments, and the response is there before', async () => {
@@ -120,11 +133,18 @@ describe('the caller', () => {
   });
 });
 
-async function remote(): Promise<{ invitation: RemoteInvitation; world: World; seen: unknown[][] }> {
+async function remote(): Promise<{
+  invitation: RemoteInvitation;
+  world: World;
+  seen: unknown[][];
+}> {
   const { client, world } = await makeLoggedIn();
   let come: RemoteInvitation | undefined;
   client.on('RemoteInvitationReceived', (invitation) => (come = invitation as RemoteInvitation));
-  world.connection.serve({ is: 'incomingInvitation', value: { id: ID, callerId: 'bob', content: 'hello', channel: 'c' } });
+  world.connection.serve({
+    is: 'incomingInvitation',
+    value: { id: ID, callerId: 'bob', content: 'hello', channel: 'c' },
+  });
   if (!come) throw new Error('no invitation came');
   const invitation = come;
   const seen: unknown[][] = [];
@@ -181,12 +201,16 @@ describe('the callee', () => {
     invitation.response = 'yes';
     invitation.accept();
     invitation.response = 'changed';
-    expect(world.connection.requests.map(({ call }) => call?.value)).toMatchObject([{ response: 'yes' }]);
+    expect(world.connection.requests.map(({ call }) => call?.value)).toMatchObject([
+      { response: 'yes' },
+    ]);
     for (const response of [null, undefined]) {
       const other = await remote();
       other.invitation.response = response as unknown as string;
       other.invitation.refuse();
-      expect(other.world.connection.requests.map(({ call }) => call?.value)).toMatchObject([{ response: '' }]);
+      expect(other.world.connection.requests.map(({ call }) => call?.value)).toMatchObject([
+        { response: '' },
+      ]);
     }
   });
 });
@@ -196,12 +220,17 @@ it('an open invitation that has come is found by its identifier, until it ends',
   const { client, world } = await makeLoggedIn();
   const ids: string[] = [];
   client.on('RemoteInvitationReceived', ({ invitationId }) => void ids.push(invitationId));
-  world.connection.serve({ is: 'incomingInvitation', value: { id: ID, callerId: 'bob', content: 'hello', channel: '' } });
+  world.connection.serve({
+    is: 'incomingInvitation',
+    value: { id: ID, callerId: 'bob', content: 'hello', channel: '' },
+  });
   expect(ids).toEqual(['09'.repeat(16)]);
   const found = client.getRemoteInvitation(ids[0] ?? '');
   expect(found).toMatchObject({ callerId: 'bob', content: 'hello', state: 'INVITATION_RECEIVED' });
   found?.accept();
-  expect(world.connection.requests.map(({ call }) => call)).toMatchObject([{ is: 'acceptInvitation', value: { id: ID } }]);
+  expect(world.connection.requests.map(({ call }) => call)).toMatchObject([
+    { is: 'acceptInvitation', value: { id: ID } },
+  ]);
   world.connection.serve(over(1));
   expect([found?.state, client.getRemoteInvitation(ids[0] ?? '')]).toEqual(['ACCEPTED', undefined]);
   expect(client.getRemoteInvitation('nonsense')).toBeUndefined();

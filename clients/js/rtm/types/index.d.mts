@@ -92,11 +92,7 @@ declare namespace AgoraRTM {
     }
     /** Why a call invitation failed, for its caller. */
     type LocalInvitationFailureReason =
-      | 'UNKNOWN'
-      | 'PEER_NO_RESPONSE'
-      | 'INVITATION_EXPIRE'
-      | 'PEER_OFFLINE'
-      | 'NOT_LOGGEDIN';
+      'UNKNOWN' | 'PEER_NO_RESPONSE' | 'INVITATION_EXPIRE' | 'PEER_OFFLINE' | 'NOT_LOGGEDIN';
     /** Why a call invitation failed, for its caller. */
     const LocalInvitationFailureReason: Values<LocalInvitationFailureReason>;
     /** Why a call invitation failed, for its caller. */
@@ -139,10 +135,7 @@ declare namespace AgoraRTM {
     }
     /** Why a call invitation failed, for its callee. */
     type RemoteInvitationFailureReason =
-      | 'UNKNOWN'
-      | 'ACCEPT_FAILURE'
-      | 'PEER_OFFLINE'
-      | 'INVITATION_EXPIRE';
+      'UNKNOWN' | 'ACCEPT_FAILURE' | 'PEER_OFFLINE' | 'INVITATION_EXPIRE';
     /** Why a call invitation failed, for its callee. */
     const RemoteInvitationFailureReason: Values<RemoteInvitationFailureReason>;
     /** Why a call invitation failed, for its callee. */
@@ -226,7 +219,8 @@ declare namespace AgoraRTM {
   export import PeerSubscriptionOption = RtmStatusCode.PeerSubscriptionOption;
   export import AreaCode = RtmStatusCode.AreaCode;
   /** Areas as versions before 1.4 named them. */
-  type LegacyAreaCode = 'CN' | 'NA' | 'EU' | 'AS' | 'JP' | 'IN' | 'GLOB' | 'OC' | 'SA' | 'AF' | 'OVS';
+  type LegacyAreaCode =
+    'CN' | 'NA' | 'EU' | 'AS' | 'JP' | 'IN' | 'GLOB' | 'OC' | 'SA' | 'AF' | 'OVS';
 
   // ---------------------------------------------------------------- plain types
 
@@ -558,26 +552,48 @@ declare namespace AgoraRTM {
   }
 
   /** What the listeners of an event get. Tuples around the types keep a union of events together. */
-  type ArgumentsOf<T> = [T] extends [(...args: infer Args) => any] ? Args : [T] extends [void] ? [] : [T];
+  type ArgumentsOf<T> = [T] extends [(...args: infer Args) => any]
+    ? Args
+    : [T] extends [void]
+      ? []
+      : [T];
   /** Any listener. */
   type ListenerType = (...args: never[]) => void;
 
   /** Node's emitter. A listener that throws hinders nobody: its error is raised afterwards. */
   interface EventEmitter<Events extends object = Record<string, ListenerType>> {
     /** Adds a listener. */
-    on<Name extends keyof Events>(eventName: Name, listener: (...args: ArgumentsOf<Events[Name]>) => unknown): this;
+    on<Name extends keyof Events>(
+      eventName: Name,
+      listener: (...args: ArgumentsOf<Events[Name]>) => unknown,
+    ): this;
     /** Adds a listener. */
-    addListener<Name extends keyof Events>(eventName: Name, listener: (...args: ArgumentsOf<Events[Name]>) => unknown): this;
+    addListener<Name extends keyof Events>(
+      eventName: Name,
+      listener: (...args: ArgumentsOf<Events[Name]>) => unknown,
+    ): this;
     /** Adds a listener for one time. */
-    once<Name extends keyof Events>(eventName: Name, listener: (...args: ArgumentsOf<Events[Name]>) => unknown): this;
+    once<Name extends keyof Events>(
+      eventName: Name,
+      listener: (...args: ArgumentsOf<Events[Name]>) => unknown,
+    ): this;
     /** Adds a listener before the others. */
-    prependListener<Name extends keyof Events>(eventName: Name, listener: (...args: ArgumentsOf<Events[Name]>) => unknown): this;
+    prependListener<Name extends keyof Events>(
+      eventName: Name,
+      listener: (...args: ArgumentsOf<Events[Name]>) => unknown,
+    ): this;
     /** Adds a listener before the others, for one time. */
-    prependOnceListener<Name extends keyof Events>(eventName: Name, listener: (...args: ArgumentsOf<Events[Name]>) => unknown): this;
+    prependOnceListener<Name extends keyof Events>(
+      eventName: Name,
+      listener: (...args: ArgumentsOf<Events[Name]>) => unknown,
+    ): this;
     /** Removes a listener; if it was added several times, the last of them. */
     off<Name extends keyof Events>(eventName: Name, listener: (...args: never[]) => unknown): this;
     /** The same as `off`. */
-    removeListener<Name extends keyof Events>(eventName: Name, listener: (...args: never[]) => unknown): this;
+    removeListener<Name extends keyof Events>(
+      eventName: Name,
+      listener: (...args: never[]) => unknown,
+    ): this;
     /** Removes all listeners, of one event or of all. */
     removeAllListeners(eventName?: keyof Events): this;
     /** Listeners of an event. */

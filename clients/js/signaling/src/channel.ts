@@ -76,7 +76,8 @@ export class Channel {
       if (!isAgain) run(this.onChannelJoined);
       if (Array.isArray(body['list'])) run(this.onChannelUserList, body['list'] as Member[]);
       for (const [name, value] of Object.entries((body['attrs'] as Record<string, string>) ?? {})) {
-        if (this.#session.attrOrder === 'legacy') run(this.onChannelAttrUpdated, 'update', name, value);
+        if (this.#session.attrOrder === 'legacy')
+          run(this.onChannelAttrUpdated, 'update', name, value);
         else run(this.onChannelAttrUpdated, name, value, 'update');
       }
       then?.(true);
@@ -94,7 +95,14 @@ export class Channel {
     const line = readLine(text);
     if (line === undefined || typeof number !== 'number' || number <= this.#lastEvent) return;
     this.#lastEvent = number;
-    const event = parseObject(line.content) as { account: string; uid: number; msg: string; name: string; value: string; type: string };
+    const event = parseObject(line.content) as {
+      account: string;
+      uid: number;
+      msg: string;
+      name: string;
+      value: string;
+      type: string;
+    };
     switch (line.type) {
       case 'channel_msg':
         return run(this.onMessageChannelReceive, event.account, event.uid, event.msg);

@@ -25,7 +25,12 @@ export interface Addresses {
 const ADDRESS_WAIT_MS = 5_000;
 
 const IPV4 = /^\d{1,3}(\.\d{1,3}){3}$/;
-const SCHEMES: Record<string, string> = { 'http:': 'ws:', 'https:': 'wss:', 'ws:': 'ws:', 'wss:': 'wss:' };
+const SCHEMES: Record<string, string> = {
+  'http:': 'ws:',
+  'https:': 'wss:',
+  'ws:': 'ws:',
+  'wss:': 'wss:',
+};
 
 /** All addresses to be tried, in turn; at least one, or an error that says what to set. */
 export async function addresses(of: Addresses): Promise<string[]> {
@@ -58,7 +63,9 @@ export function urlOf(entry: Entry, proxy?: string): string {
   if (!IPV4.test(host)) return host;
   const dashed = `${host.split('.').join('-')}-sig-web.agora.io`;
   const securePort = (port ?? 8001) + 1;
-  return proxy === undefined ? `wss://${dashed}:${securePort}/` : `wss://${proxy}/ws/?h=${dashed}&p=${securePort}`;
+  return proxy === undefined
+    ? `wss://${dashed}:${securePort}/`
+    : `wss://${proxy}/ws/?h=${dashed}&p=${securePort}`;
 }
 
 function ownEndpoint(appId: string): string {
@@ -69,12 +76,16 @@ function ownEndpoint(appId: string): string {
     globals.process?.env?.['TIDINGS_ENDPOINT'] ||
     (origin?.startsWith('http') ? origin : undefined);
   if (typeof given !== 'string') {
-    throw new Error('no endpoint: set TIDINGS_ENDPOINT to https://host[:port], or call setup_debugging("ap_url", …)');
+    throw new Error(
+      'no endpoint: set TIDINGS_ENDPOINT to https://host[:port], or call setup_debugging("ap_url", …)',
+    );
   }
   const url = new URL(given);
   const scheme = SCHEMES[url.protocol];
   if (scheme === undefined) {
-    throw new Error(`the endpoint '${given}' does not begin with https://, http://, wss:// or ws://`);
+    throw new Error(
+      `the endpoint '${given}' does not begin with https://, http://, wss:// or ws://`,
+    );
   }
   return `${scheme}//${url.host}${url.pathname.replace(/\/+$/, '')}/legacy/${appId}`;
 }

@@ -31,7 +31,10 @@ export class Log {
  * Calls a page's handler, if there is one. One that throws does no harm: its exception is thrown
  * again from a timer, where the page's own error handling sees it.
  */
-export function run<Args extends unknown[]>(handler: ((...args: Args) => unknown) | '' | null | undefined, ...args: Args): void {
+export function run<Args extends unknown[]>(
+  handler: ((...args: Args) => unknown) | '' | null | undefined,
+  ...args: Args
+): void {
   if (typeof handler !== 'function') return;
   try {
     handler(...args);

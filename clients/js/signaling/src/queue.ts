@@ -21,7 +21,11 @@ const KNOWN_MAX = 10_000;
 export interface QueueDoor {
   readonly environment: Environment;
   /** Calls the server; `answered` is not called when the connection ends first. */
-  call(name: string, args: object, answered: (error: string, body: Record<string, unknown>) => void): void;
+  call(
+    name: string,
+    args: object,
+    answered: (error: string, body: Record<string, unknown>) => void,
+  ): void;
   /** A message, once and in order. */
   deliver(line: Line): void;
 }
@@ -88,7 +92,8 @@ export class Queue {
     }
     if (!Array.isArray(msgs)) return 0;
     for (const [version, line] of msgs as [unknown, unknown][]) {
-      if (typeof version !== 'number' || typeof line !== 'string' || version <= this.#cursor) continue;
+      if (typeof version !== 'number' || typeof line !== 'string' || version <= this.#cursor)
+        continue;
       this.#cursor = version;
       this.#take(line);
     }

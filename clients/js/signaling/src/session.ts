@@ -71,7 +71,9 @@ export class Session {
 
   readonly #settings: Settings;
   readonly #environment: Environment;
-  readonly #calls = new Calls((name, number, args) => this.#send('call2', [name, number, { ...args, line: this.line }]));
+  readonly #calls = new Calls((name, number, args) =>
+    this.#send('call2', [name, number, { ...args, line: this.line }]),
+  );
   readonly #queue: Queue;
   /** By channel and peer in one key, which is how all builds find them. */
   readonly #invitations = new Map<string, Call>();
@@ -99,7 +101,7 @@ export class Session {
     this.#environment = environment;
     const chance = environment.random().toString(36).slice(2, 8);
     this.#firstId = `${environment.now().toString(36)}${chance}`;
-    this.account = typeof account === 'string' ? account : JSON.stringify(account) ?? '';
+    this.account = typeof account === 'string' ? account : (JSON.stringify(account) ?? '');
     this.#queue = new Queue({
       environment,
       call: (name, args, answered) => this.#calls.make(true, name, args, answered),
@@ -131,7 +133,13 @@ export class Session {
 
   /** `done(false)`: the server has it. `done(true)`: it has not. */
   messageInstantSend(peer: unknown, message: unknown, done?: (isFailed: boolean) => unknown): void {
-    const args = { peer, flag: 'v1:E:3600', t: 'instant', content: message, messageID: this.nextMessageId() };
+    const args = {
+      peer,
+      flag: 'v1:E:3600',
+      t: 'instant',
+      content: message,
+      messageID: this.nextMessageId(),
+    };
     this.request('user_sendmsg', args, (error) => run(done, error !== ''));
   }
 
@@ -165,13 +173,21 @@ export class Session {
   /**
    * Calls a function of the server by its long name, `io.agora.signal.…`; another name is ignored.
    */
-  invoke(name: string, args: Record<string, unknown>, done?: (error: string, body: Record<string, unknown>) => unknown): void {
+  invoke(
+    name: string,
+    args: Record<string, unknown>,
+    done?: (error: string, body: Record<string, unknown>) => unknown,
+  ): void {
     if (typeof name !== 'string' || !name.startsWith(INVOKE_PREFIX)) return;
     this.call2(name.slice(INVOKE_PREFIX.length).split('.')[0] ?? '', args, done);
   }
 
   /** Calls a function of the server. */
-  call2(name: string, args: Record<string, unknown>, done?: (error: string, body: Record<string, unknown>) => unknown): void {
+  call2(
+    name: string,
+    args: Record<string, unknown>,
+    done?: (error: string, body: Record<string, unknown>) => unknown,
+  ): void {
     this.request(name, args ?? {}, (error, body) => run(done, error, body));
   }
 
@@ -224,7 +240,14 @@ export class Session {
     this.#socket = this.#environment.open(url, {
       opened: () => {
         const { appId: vid, token } = this.#settings;
-        this.#send('login', { vid, account: this.#settings.account, uid: 0, token, device: 'websdk', ip: '' });
+        this.#send('login', {
+          vid,
+          account: this.#settings.account,
+          uid: 0,
+          token,
+          device: 'websdk',
+          ip: '',
+        });
       },
       received: (text) => this.#received(text),
       closed: () => this.#lost(),
@@ -253,7 +276,9 @@ export class Session {
       case 'kick':
         return this.#end(LOGOUT_KICKED);
       case 'close':
-        return this.state === LOGGING_IN ? this.#failLogin(LOGIN_NETWORK) : this.#end(LOGOUT_NETWORK);
+        return this.state === LOGGING_IN
+          ? this.#failLogin(LOGIN_NETWORK)
+          : this.#end(LOGOUT_NETWORK);
       case 'multi':
         for (const frame of Array.isArray(argument) ? argument : []) {
           if (Array.isArray(frame) && typeof frame[0] === 'string') this.#take(frame[0], frame[1]);
@@ -266,8 +291,11 @@ export class Session {
     const [error, text] = Array.isArray(argument) ? argument : [];
     const body = parseObject(text);
     if (error !== '' || body['result'] !== 'ok') {
-      const reason = typeof error === 'string' && error !== '' ? error : String(body['reason'] ?? '');
-      return this.state === LOGGING_IN ? this.#failLogin(loginCode(reason)) : this.#end(LOGOUT_NETWORK);
+      const reason =
+        typeof error === 'string' && error !== '' ? error : String(body['reason'] ?? '');
+      return this.state === LOGGING_IN
+        ? this.#failLogin(loginCode(reason))
+        : this.#end(LOGOUT_NETWORK);
     }
     this.#environment.clearTimer(this.#timer);
     const isAgain = this.state === RECONNECTING;
@@ -316,7 +344,8 @@ export class Session {
   }
 
   #deliver(line: Line): void {
-    if (line.type === 'instant') return run(this.onMessageInstantReceive, line.from, 0, line.content);
+    if (line.type === 'instant')
+      return run(this.onMessageInstantReceive, line.from, 0, line.content);
     const { channel, peer, extra } = parseObject(line.content);
     if (typeof channel !== 'string' || typeof peer !== 'string') return;
     const key = channel + peer;
@@ -351,7 +380,10 @@ export class Session {
     const { reconnectCount, reconnectTime } = this.#settings;
     if (this.state === LOGGING_IN) {
       if (this.#attempt >= LOGIN_TRIES) return this.#failLogin(LOGIN_NETWORK);
-    } else if (this.#attempt >= reconnectCount || this.#environment.now() - this.#reconnectSince > reconnectTime) {
+    } else if (
+      this.#attempt >= reconnectCount ||
+      this.#environment.now() - this.#reconnectSince > reconnectTime
+    ) {
       run(this.onReconnectFailed);
       return this.#end(LOGOUT_NETWORK);
     }

@@ -32,7 +32,9 @@ const NODE_PACKAGE = 'ws';
 async function socketClass(): Promise<SocketClass> {
   const own = (globalThis as { WebSocket?: SocketClass }).WebSocket;
   if (own !== undefined) return own;
-  const loaded = (await import(/* webpackIgnore: true */ /* @vite-ignore */ NODE_PACKAGE)) as { default: SocketClass };
+  const loaded = (await import(/* webpackIgnore: true */ /* @vite-ignore */ NODE_PACKAGE)) as {
+    default: SocketClass;
+  };
   return loaded.default;
 }
 

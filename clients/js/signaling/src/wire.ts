@@ -56,11 +56,16 @@ export function parse(text: unknown): unknown {
 /** A JSON object, or an empty one. */
 export function parseObject(text: unknown): Record<string, unknown> {
   const value = parse(text);
-  return typeof value === 'object' && value !== null && !Array.isArray(value) ? (value as Record<string, unknown>) : {};
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
+    ? (value as Record<string, unknown>)
+    : {};
 }
 
 /** What a call was answered: the error's text, empty when it succeeded, and the body. */
-export function readAnswer(error: unknown, body: unknown): readonly [error: string, body: Record<string, unknown>] {
+export function readAnswer(
+  error: unknown,
+  body: unknown,
+): readonly [error: string, body: Record<string, unknown>] {
   const answer = parseObject(body);
   if (typeof error === 'string' && error !== '') return [error, answer];
   if (answer['result'] === 'ok') return ['', answer];

@@ -35,7 +35,9 @@ test('instant messages arrive, and their sender is told that the server has them
   const alice = await arrive(a).logsIn();
   const bob = await arrive(b).logsIn();
   const results: boolean[] = [];
-  alice.session.messageInstantSend(b, 'hello  bob\nsecond line', (isFailed) => results.push(isFailed));
+  alice.session.messageInstantSend(b, 'hello  bob\nsecond line', (isFailed) =>
+    results.push(isFailed),
+  );
   await bob.sees(`from ${a} 0 hello  bob\nsecond line`);
   bob.session.messageInstantSend(a, { an: 'object' });
   await alice.sees(`from ${b} 0 {"an":"object"}`);
@@ -149,7 +151,9 @@ test('queries and attributes by invoke', async () => {
   const alice = await arrive(a).logsIn();
   const ask = (name: string, args: Record<string, unknown>) =>
     new Promise<Record<string, unknown>>((resolve, reject) =>
-      alice.session.invoke(`io.agora.signal.${name}`, args, (error, result) => (error === '' ? resolve(result) : reject(new Error(error)))),
+      alice.session.invoke(`io.agora.signal.${name}`, args, (error, result) =>
+        error === '' ? resolve(result) : reject(new Error(error)),
+      ),
     );
   expect((await ask('user_query_user_status', { account: a }))['status']).toBe(1);
   expect((await ask('user_query_user_status', { account: b }))['status']).toBe(0);
@@ -160,7 +164,9 @@ test('queries and attributes by invoke', async () => {
   await alice.joins(room);
   expect((await ask('channel_query_num', { name: room }))['num']).toBe(1);
   expect((await ask('channel_query_user_isin', { name: room, account: a }))['isin']).toBe(1);
-  expect((await ask('channel_query_userlist', { name: room }))['list']).toEqual([[a, alice.session.uid]]);
+  expect((await ask('channel_query_userlist', { name: room }))['list']).toEqual([
+    [a, alice.session.uid],
+  ]);
   await expect(ask('no_such_function', {})).rejects.toThrow('unknown');
 });
 
@@ -194,7 +200,14 @@ test('calls before the login wait for it, and are refused after the logout', asy
 
 test('a refused login says why', async () => {
   const guarded = await Server.start();
-  guarded.command('app', 'create', '--id', 'abcdefabcdefabcdefabcdefabcdefab', '--certificate', 'fedcba9876543210fedcba9876543210');
+  guarded.command(
+    'app',
+    'create',
+    '--id',
+    'abcdefabcdefabcdefabcdefabcdefab',
+    '--certificate',
+    'fedcba9876543210fedcba9876543210',
+  );
   const url = `ws://${guarded.address}/legacy/abcdefabcdefabcdefabcdefabcdefab`;
   const refused = async (token: string, account = 'alice') => {
     const signal = Signal('abcdefabcdefabcdefabcdefabcdefab');
@@ -205,7 +218,9 @@ test('a refused login says why', async () => {
   };
   expect(await refused('_no_need_token')).toBe(206);
   const app = 'abcdefabcdefabcdefabcdefabcdefab';
-  const digest = createHash('md5').update(`alice${app}fedcba9876543210fedcba98765432101514219634`).digest('hex');
+  const digest = createHash('md5')
+    .update(`alice${app}fedcba9876543210fedcba98765432101514219634`)
+    .digest('hex');
   // Tokens of this format are taken where they are switched on.
   expect(await refused(`1:${app}:1514219634:${digest}`)).toBe(206);
   guarded.command('app', 'set', app, 'legacy_tokens=true');
@@ -216,8 +231,14 @@ test('a refused login says why', async () => {
 
 test('state libraries take no object of ours for plain data', async () => {
   const { session } = await arrive(named('alice')).logsIn();
-  const ours = [Signal(APP), session, session.channelJoin(named('room')), session.channelInviteUser('c', 'nobody')];
-  for (const object of ours) expect(Object.prototype.toString.call(object)).not.toBe('[object Object]');
+  const ours = [
+    Signal(APP),
+    session,
+    session.channelJoin(named('room')),
+    session.channelInviteUser('c', 'nobody'),
+  ];
+  for (const object of ours)
+    expect(Object.prototype.toString.call(object)).not.toBe('[object Object]');
 });
 
 test('a listener that throws hurts nobody', async () => {

@@ -15,7 +15,11 @@ async function loggedIn(how?: { reconnectCount?: number; reconnectTime?: number 
 }
 
 /** Every way in which a session ends, and what its page is told at last. */
-const ENDS: [string, string | undefined, (world: World, session: Session) => void | Promise<void>][] = [
+const ENDS: [
+  string,
+  string | undefined,
+  (world: World, session: Session) => void | Promise<void>,
+][] = [
   ['a logout', 'out 101', (_world, session) => session.logout()],
   [
     'a logout that is not answered',
@@ -72,21 +76,25 @@ const ENDS: [string, string | undefined, (world: World, session: Session) => voi
   ],
 ];
 
-test.each(ENDS)('%s ends it for good: nothing is left, and it never comes back', async (_, last, end) => {
-  const { world, session, lines } = await loggedIn();
-  session.channelJoin('room');
-  await end(world, session);
-  await world.settle();
-  const opened = world.connections.length;
-  expect([session.getStatus(), lines.at(-1)]).toEqual([0, last]);
-  expect([world.timers, world.connections.filter(({ isOpen }) => isOpen)]).toEqual([0, []]);
-  await world.advance(LONG_MS);
-  expect([world.connections.length, lines.at(-1)]).toEqual([opened, last]);
-});
+test.each(ENDS)(
+  '%s ends it for good: nothing is left, and it never comes back',
+  async (_, last, end) => {
+    const { world, session, lines } = await loggedIn();
+    session.channelJoin('room');
+    await end(world, session);
+    await world.settle();
+    const opened = world.connections.length;
+    expect([session.getStatus(), lines.at(-1)]).toEqual([0, last]);
+    expect([world.timers, world.connections.filter(({ isOpen }) => isOpen)]).toEqual([0, []]);
+    await world.advance(LONG_MS);
+    expect([world.connections.length, lines.at(-1)]).toEqual([opened, last]);
+  },
+);
 
 test('a login that is refused, or given up by the page, leaves nothing', async () => {
   const refused = new World();
-  refused.answer = (_asked, connection) => connection.serve('login_ret', ['', '{"result":"failed","reason":"kicked"}']);
+  refused.answer = (_asked, connection) =>
+    connection.serve('login_ret', ['', '{"result":"failed","reason":"kicked"}']);
   const first = refused.login();
   await refused.settle();
   expect(first.heard.lines).toEqual([expect.stringMatching(/^refused \d+$/)]);
@@ -117,7 +125,11 @@ test('a reconnect waits longer each time, two seconds at most, and ends after it
   world.connection.break();
   await world.advance(LONG_MS);
   const attempts = [200, 600, 1_400, 3_000, 5_000, 7_000];
-  expect(lines).toEqual([...attempts.map((at, before) => `reconnecting ${before + 1} at ${at}`), 'reconnect failed', 'out 102']);
+  expect(lines).toEqual([
+    ...attempts.map((at, before) => `reconnecting ${before + 1} at ${at}`),
+    'reconnect failed',
+    'out 102',
+  ]);
 });
 
 test('a reconnect ends after its time, too', async () => {
@@ -125,7 +137,9 @@ test('a reconnect ends after its time, too', async () => {
   world.network = 'refuse';
   world.connection.break();
   await world.advance(LONG_MS);
-  expect(lines.filter((line) => line.startsWith('reconnecting')).at(-1)).toBe('reconnecting 8 at 11000');
+  expect(lines.filter((line) => line.startsWith('reconnecting')).at(-1)).toBe(
+    'reconnecting 8 at 11000',
+  );
   expect(lines.slice(-2)).toEqual(['reconnect failed', 'out 102']);
 });
 
@@ -180,10 +194,18 @@ test('a message that comes again after a reconnect is told once, by its id', asy
   const { world, lines } = await loggedIn();
   world.connection.push(1, lineOf('same', 'hello'));
   // Not confirmed before the connection ends: the next login has it again, under another version.
-  world.stored = [[5, lineOf('same', 'hello')], [6, lineOf('new', 'again')]];
+  world.stored = [
+    [5, lineOf('same', 'hello')],
+    [6, lineOf('new', 'again')],
+  ];
   world.connection.break();
   await world.advance(200);
-  expect(lines).toEqual(['from bob hello', 'reconnecting 1 at 200', 'back in []', 'from bob again']);
+  expect(lines).toEqual([
+    'from bob hello',
+    'reconnecting 1 at 200',
+    'back in []',
+    'from bob again',
+  ]);
 });
 
 test('a message without an answer is sent again after a reconnect, with the id that it had', async () => {
@@ -205,6 +227,11 @@ test('the ids of two messages differ, and those of two logins by their time', as
   const early = world.login().session;
   await world.advance(1);
   const late = world.login().session;
-  const ids = [early.nextMessageId(), early.nextMessageId(), late.nextMessageId(), late.nextMessageId()];
+  const ids = [
+    early.nextMessageId(),
+    early.nextMessageId(),
+    late.nextMessageId(),
+    late.nextMessageId(),
+  ];
   expect(new Set(ids).size).toBe(4);
 });

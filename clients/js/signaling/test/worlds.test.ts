@@ -24,7 +24,9 @@ class Other {
     const told = (line: string) => this.heard.add(line);
     others.push(this);
     client.on('ConnectionStateChanged', (state, reason) => told(`${state} ${reason}`));
-    client.on('MessageFromPeer', (message, peer) => told(`from ${peer} ${(message as { text: string }).text}`));
+    client.on('MessageFromPeer', (message, peer) =>
+      told(`from ${peer} ${(message as { text: string }).text}`),
+    );
     client.on('RemoteInvitationReceived', (invitation) => {
       told(`ring ${invitation.callerId} ${invitation.channelId} ${invitation.content}`);
       this.rings.push(invitation);
@@ -40,11 +42,17 @@ class Other {
 
   async joins(room: string) {
     const channel = this.client.createChannel(room);
-    channel.on('ChannelMessage', (message, member) => this.heard.add(`#${member} ${(message as { text: string }).text}`));
+    channel.on('ChannelMessage', (message, member) =>
+      this.heard.add(`#${member} ${(message as { text: string }).text}`),
+    );
     channel.on('MemberJoined', (member) => this.heard.add(`+${member}`));
     channel.on('MemberLeft', (member) => this.heard.add(`-${member}`));
     channel.on('AttributesUpdated', (all) =>
-      this.heard.add(`attrs ${Object.entries(all).map(([name, { value }]) => `${name}=${value}`).join()}`),
+      this.heard.add(
+        `attrs ${Object.entries(all)
+          .map(([name, { value }]) => `${name}=${value}`)
+          .join()}`,
+      ),
     );
     await channel.join();
     return channel;
@@ -87,11 +95,18 @@ test('messages, both ways, with receipts; raw messages are not shown', async () 
   const name = lena.session.account;
   lena.session.messageInstantSend(rita.name, 'hello rita');
   await rita.sees(`from ${name} hello rita`);
-  expect(await rita.client.sendMessageToPeer({ text: 'hello lena' }, name)).toEqual({ hasPeerReceived: true });
+  expect(await rita.client.sendMessageToPeer({ text: 'hello lena' }, name)).toEqual({
+    hasPeerReceived: true,
+  });
   await lena.sees(`from ${rita.name} 0 hello lena`);
-  const raw = await rita.client.sendMessageToPeer({ rawMessage: new Uint8Array([1, 2]), messageType: 'RAW' }, name);
+  const raw = await rita.client.sendMessageToPeer(
+    { rawMessage: new Uint8Array([1, 2]), messageType: 'RAW' },
+    name,
+  );
   expect(raw.hasPeerReceived).toBe(false);
-  expect(lena.seen.filter((line) => line.startsWith('from'))).toEqual([`from ${rita.name} 0 hello lena`]);
+  expect(lena.seen.filter((line) => line.startsWith('from'))).toEqual([
+    `from ${rita.name} 0 hello lena`,
+  ]);
 });
 
 test('stored messages, both ways', async () => {
@@ -120,9 +135,15 @@ test('one channel: members, messages, attributes', async () => {
   await rita.sees(`#${name} from lena`);
   lena.channel?.channelSetAttr('topic', 'boats');
   await rita.sees('attrs topic=boats');
-  await rita.client.addOrUpdateChannelAttributes(room, { colour: 'teal' }, { enableNotificationToChannelMembers: true });
+  await rita.client.addOrUpdateChannelAttributes(
+    room,
+    { colour: 'teal' },
+    { enableNotificationToChannelMembers: true },
+  );
   await lena.sees('attr colour,teal,update');
-  await rita.client.deleteChannelAttributesByKeys(room, ['topic'], { enableNotificationToChannelMembers: true });
+  await rita.client.deleteChannelAttributesByKeys(room, ['topic'], {
+    enableNotificationToChannelMembers: true,
+  });
   await lena.sees('attr topic,,del');
   await channel.leave();
   await lena.sees(`-${rita.name}`);

@@ -26,7 +26,12 @@ declare namespace Signal {
     setup_debugging(name: 'ap' | 'ap_url' | 'env' | 'proxy_server', value: string): void;
     setUpDebugging(name: 'ap' | 'ap_url' | 'env' | 'proxy_server', value: string): void;
     /** Logs in. A reconnect is tried `reconnectCount` times, for `reconnectTime` milliseconds at most. */
-    login(account: string | number, token: string, reconnectCount?: number, reconnectTime?: number): Session;
+    login(
+      account: string | number,
+      token: string,
+      reconnectCount?: number,
+      reconnectTime?: number,
+    ): Session;
     /** The native form: the time is in seconds, then comes the number of tries. */
     login2(
       appid: string,
@@ -59,7 +64,11 @@ declare namespace Signal {
     getStatus(): number;
     logout(): void;
     /** `done(false)`: the server has it. `done(true)`: it has not. */
-    messageInstantSend(peer: string | number, message: unknown, done?: (isFailed: boolean) => unknown): void;
+    messageInstantSend(
+      peer: string | number,
+      message: unknown,
+      done?: (isFailed: boolean) => unknown,
+    ): void;
     /** Leaves the channel of before and joins another. */
     channelJoin(name: string): Channel | undefined;
     channelInviteUser(channelName: string, peer: string): Call;

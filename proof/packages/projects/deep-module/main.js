@@ -4,4 +4,6 @@ import deep from '@tidings/rtm/dist/index.mjs';
 import { createRequire } from 'node:module';
 
 const umd = createRequire(import.meta.url)('@tidings/rtm');
-console.log(JSON.stringify([deep === AgoraRTM, createInstance === AgoraRTM.createInstance, commonJs === umd]));
+console.log(
+  JSON.stringify([deep === AgoraRTM, createInstance === AgoraRTM.createInstance, commonJs === umd]),
+);

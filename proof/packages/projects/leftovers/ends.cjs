@@ -8,7 +8,11 @@ const CLOSED_WITHIN_MS = 5_000;
 
 const make = (settings) =>
   AgoraRTM.createInstance(APP_ID, { endpoint, logFilter: AgoraRTM.LOG_FILTER_OFF, ...settings });
-const code = (promise) => promise.then(() => 0, (error) => error.code);
+const code = (promise) =>
+  promise.then(
+    () => 0,
+    (error) => error.code,
+  );
 
 /** Each returns what is to be seen, and is over when the login is. */
 const ENDS = {
@@ -45,7 +49,9 @@ const ENDS = {
   async remoteLogin() {
     const [first, second] = [make(), make()];
     await first.login({ uid: 'ends-twice' });
-    const aborted = new Promise((resolve) => first.on('ConnectionStateChanged', (...change) => resolve(change)));
+    const aborted = new Promise((resolve) =>
+      first.on('ConnectionStateChanged', (...change) => resolve(change)),
+    );
     await second.login({ uid: 'ends-twice' });
     const change = await aborted;
     await second.logout();
@@ -60,14 +66,18 @@ async function main() {
   for (const [name, end] of Object.entries(ENDS)) {
     const seen = await end();
     // No timer at all, at once.
-    const timers = process.getActiveResourcesInfo().filter((resource) => /Timeout|Immediate/.test(resource));
+    const timers = process
+      .getActiveResourcesInfo()
+      .filter((resource) => /Timeout|Immediate/.test(resource));
     const until = performance.now() + CLOSED_WITHIN_MS;
     let left;
     do {
       // Not by a timer of ours: it would be seen.
       await new Promise((resolve) => setImmediate(resolve));
       // The process's own output is a pipe.
-      left = process.getActiveResourcesInfo().filter((resource) => !/Immediate|Pipe|TTY/.test(resource));
+      left = process
+        .getActiveResourcesInfo()
+        .filter((resource) => !/Immediate|Pipe|TTY/.test(resource));
     } while (left.length > 0 && performance.now() < until);
     report[name] = { seen, timers, left };
   }

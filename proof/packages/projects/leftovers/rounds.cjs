@@ -17,7 +17,10 @@ const now = performance.now.bind(performance);
 performance.now = () => now() + leapMs;
 
 function make() {
-  return AgoraRTM.createInstance(APP_ID, { endpoint: process.env.ENDPOINT, logFilter: AgoraRTM.LOG_FILTER_WARNING });
+  return AgoraRTM.createInstance(APP_ID, {
+    endpoint: process.env.ENDPOINT,
+    logFilter: AgoraRTM.LOG_FILTER_WARNING,
+  });
 }
 
 async function round(client, uid) {

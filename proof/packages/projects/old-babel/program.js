@@ -17,7 +17,9 @@ var run = regeneratorRuntime.mark(function body() {
     while (1) {
       switch ((context.prev = context.next)) {
         case 0:
-          client = AgoraRTM.createInstance('ImportStyles00000000000000000000', { endpoint: endpoint });
+          client = AgoraRTM.createInstance('ImportStyles00000000000000000000', {
+            endpoint: endpoint,
+          });
           context.next = 3;
           return client.login({ uid: 'old-babel' });
         case 3:

@@ -16,7 +16,10 @@ function useMessages(uid) {
     window.app.mounts++;
     let isMounted = true;
     const fail = (what) => (error) => window.app.faults.push(`${what}: ${error.message}`);
-    const client = AgoraRTM.createInstance(APP_ID, { endpoint, logFilter: AgoraRTM.LOG_FILTER_WARNING });
+    const client = AgoraRTM.createInstance(APP_ID, {
+      endpoint,
+      logFilter: AgoraRTM.LOG_FILTER_WARNING,
+    });
     client.on('ConnectionStateChanged', (state, reason) => {
       window.app.connections.push(`${state} ${reason}`);
       if (isMounted) setConnection(state);

@@ -1,7 +1,15 @@
 /** Records what a module does when it is merely imported: globals of browsers, timers, randomness of its own. */
 export const touched = [];
 
-for (const name of ['window', 'document', 'navigator', 'location', 'localStorage', 'sessionStorage', 'WebSocket']) {
+for (const name of [
+  'window',
+  'document',
+  'navigator',
+  'location',
+  'localStorage',
+  'sessionStorage',
+  'WebSocket',
+]) {
   Object.defineProperty(globalThis, name, {
     configurable: true,
     get() {

@@ -8,4 +8,10 @@ const before = new Set(process.getActiveResourcesInfo());
 const { Inbox } = await import(process.env.COMPONENT);
 const ofImport = [...touched];
 const html = renderToString(createElement(Inbox, { uid: 'alice' }));
-console.log(JSON.stringify({ html, ofImport, resources: process.getActiveResourcesInfo().filter((name) => !before.has(name)) }));
+console.log(
+  JSON.stringify({
+    html,
+    ofImport,
+    resources: process.getActiveResourcesInfo().filter((name) => !before.has(name)),
+  }),
+);

@@ -9,7 +9,9 @@ export async function converse(AgoraRTM, endpoint, style) {
   await Promise.all([sender.login({ uid: from }), reader.login({ uid: to })]);
   const states = [sender.connectionState];
   const message = new Promise((resolve) => {
-    reader.on('MessageFromPeer', ({ text }, peerId) => resolve({ text, from: peerId.replace(`${style}-`, '') }));
+    reader.on('MessageFromPeer', ({ text }, peerId) =>
+      resolve({ text, from: peerId.replace(`${style}-`, '') }),
+    );
   });
   const { hasPeerReceived } = await sender.sendMessageToPeer({ text: 'hello' }, to);
   const { text, from: peer } = await message;

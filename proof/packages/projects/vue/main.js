@@ -6,9 +6,18 @@ const APP_ID = 'ImportStyles00000000000000000000';
 const endpoint = new URL(location.href).searchParams.get('endpoint');
 
 const app = createApp({
-  data: () => ({ client: null, channel: null, call: { invitation: null }, status: 'starting', messages: [] }),
+  data: () => ({
+    client: null,
+    channel: null,
+    call: { invitation: null },
+    status: 'starting',
+    messages: [],
+  }),
   async mounted() {
-    this.client = AgoraRTM.createInstance(APP_ID, { endpoint, logFilter: AgoraRTM.LOG_FILTER_WARNING });
+    this.client = AgoraRTM.createInstance(APP_ID, {
+      endpoint,
+      logFilter: AgoraRTM.LOG_FILTER_WARNING,
+    });
     await this.client.login({ uid: 'vue-reader' });
     this.channel = this.client.createChannel('vue-room');
     this.channel.on('ChannelMessage', ({ text }) => this.messages.push(text));
@@ -26,7 +35,10 @@ const app = createApp({
   render() {
     return h('main', [
       h('p', { role: 'status' }, this.status),
-      h('ul', this.messages.map((text) => h('li', text))),
+      h(
+        'ul',
+        this.messages.map((text) => h('li', text)),
+      ),
     ]);
   },
 });

@@ -97,7 +97,9 @@ fn published(record: s::PublishedRecord) -> Option<Published> {
     let topic = topic(&record.topic?)?;
     let message = publication(*record.message?)?;
     let fits = match &message {
-        Publication::InboxGrew | Publication::Watched => matches!(topic, Topic::User(_)),
+        Publication::InboxGrew | Publication::Watched | Publication::AttributesWritten => {
+            matches!(topic, Topic::User(_))
+        }
         Publication::Invitation(_) => matches!(topic, Topic::User(_) | Topic::Calls(_)),
         Publication::Presence { .. } => matches!(topic, Topic::Presence(_)),
         Publication::Joined { .. }
@@ -190,6 +192,7 @@ fn publication(record: s::PublicationRecord) -> Option<Publication> {
     Some(match record.what? {
         s::What::InboxGrew(_) => Publication::InboxGrew,
         s::What::Watched(_) => Publication::Watched,
+        s::What::AttributesWritten(_) => Publication::AttributesWritten,
         s::What::Invitation(of) => Publication::Invitation(word(of)?),
         s::What::Presence(record) => {
             let (state, stamp) = presence(record)?;

@@ -143,7 +143,7 @@ pub(super) struct StampRecord {
 
 #[derive(Clone, PartialEq, prost::Message)]
 pub(super) struct PublicationRecord {
-    #[prost(oneof = "What", tags = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10")]
+    #[prost(oneof = "What", tags = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11")]
     pub(super) what: Option<What>,
 }
 
@@ -169,6 +169,8 @@ pub(super) enum What {
     Resync(u32),
     #[prost(message, tag = "10")]
     Snapshot(MembersRecord),
+    #[prost(message, tag = "11")]
+    AttributesWritten(Nothing),
 }
 
 #[derive(Clone, PartialEq, prost::Message)]

@@ -93,6 +93,7 @@ fn publications() -> Vec<(Topic, Publication)> {
     let mut all = vec![
         (Topic::User(user()), Publication::InboxGrew),
         (Topic::User(user()), Publication::Watched),
+        (Topic::User(user()), Publication::AttributesWritten),
         (
             Topic::Presence(user()),
             Publication::Presence {

@@ -147,6 +147,7 @@ fn publication(publication: &Publication) -> s::PublicationRecord {
     let what = match publication {
         Publication::InboxGrew => s::What::InboxGrew(s::Nothing {}),
         Publication::Watched => s::What::Watched(s::Nothing {}),
+        Publication::AttributesWritten => s::What::AttributesWritten(s::Nothing {}),
         Publication::Invitation(of) => s::What::Invitation(word(of)),
         Publication::Presence { state, stamp } => s::What::Presence(presence(*state, *stamp)),
         Publication::Joined {

@@ -89,14 +89,7 @@ impl Channels {
         kernel: &mut Kernel,
         out: &mut dyn Sink,
     ) {
-        let Some(key) = kernel.session_of(caller, out) else {
-            // It is answered.
-            return;
-        };
-        let lists_all = kernel
-            .sessions
-            .get(key)
-            .is_some_and(|session| session.traits.lists_all_members);
+        let lists_all = kernel.traits_of_caller(caller).lists_all_members;
         let channel = if lists_all {
             kernel.parse_channel(caller, channel, out)
         } else {
@@ -164,17 +157,14 @@ impl Channels {
         kernel: &mut Kernel,
         out: &mut dyn Sink,
     ) {
-        let Some(session) = kernel.session_of(caller, out) else {
-            // It is answered.
-            return;
-        };
+        let session = caller.session();
         let Some(channel) = self.known.get_mut(key) else {
             let text = format!("channel {} is not joined any more", key.channel);
             return kernel.reply_error(caller, error(Outcome::NotInChannel, text), out);
         };
         // The caller is in the list when its own join has its place.
         let mut own = channel.published.iter_mut().rev();
-        if let Some(join) = own.find(|own| own.session == session && own.what.shows()) {
+        if let Some(join) = own.find(|own| session == Some(own.session) && own.what.shows()) {
             join.member_lists.push(caller);
             return;
         }
@@ -183,16 +173,13 @@ impl Channels {
             return;
         }
         let may_read = |of: &Session| of.may_in(Access::Read, &key.channel);
-        if !kernel.sessions.get(session).is_none_or(may_read) {
+        let of = session.and_then(|session| kernel.sessions.get(session));
+        if !of.is_none_or(may_read) {
             // Withdrawn while it waited.
             kernel.permit_in(caller, Access::Read, &key.channel, out);
             return;
         }
-        let lists_all = kernel
-            .sessions
-            .get(session)
-            .is_some_and(|session| session.traits.lists_all_members);
-        let user_ids = if lists_all {
+        let user_ids = if kernel.traits_of_caller(caller).lists_all_members {
             channel.members.in_order(MEMBERS_LISTED_MAX)
         } else {
             channel.members.sample(MEMBER_EVENTS_MAX, &mut kernel.rng)

@@ -39,7 +39,9 @@ impl Channels {
             // It is answered.
             return;
         };
-        if !kernel.permit_in(caller, Access::Read, &channel.channel, out) {
+        if !kernel.permit_in(caller, Access::Read, &channel.channel, out)
+            || kernel.bars_join(caller, &channel.channel, out)
+        {
             return;
         }
         let now_ms = kernel.now.mono_ms;

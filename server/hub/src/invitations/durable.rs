@@ -16,6 +16,7 @@ use crate::invitations::check::local_end;
 use crate::invitations::state::{Invitation, InvitationStore, Invitations, State, Told, Write};
 use crate::io::Sink;
 use crate::kernel::Kernel;
+use crate::kernel::caller::Caller;
 use crate::kernel::outbox::Source;
 use crate::kernel::reply::error;
 use crate::kernel::timers::Timer;
@@ -95,7 +96,7 @@ impl Invitations {
         let now_ms = kernel.now.mono_ms;
         match told {
             Told::Sent(waiting) => {
-                kernel.reply_done(waiting, out);
+                kernel.reply_invited(waiting, id, out);
                 let Some(invitation) = self.invitation(caller, id) else {
                     // Another hub has taken it over while it was being written.
                     return;
@@ -120,12 +121,14 @@ impl Invitations {
             }
             Told::Ended(waiting) => {
                 if let Some(invitation) = self.remove_invitation(caller, id, out) {
-                    Self::tell_end(invitation, kernel, out);
+                    // Whoever cancels its own has told its application; somebody outside has told nobody.
+                    let is_ended_outside = matches!(waiting, Some(Caller::Outside(_)));
+                    Self::tell_end(invitation, is_ended_outside, kernel, out);
                     let timer = Timer::InvitationOver(Box::new(caller.clone()), id);
                     kernel.timers.set(now_ms + INVITATION_KEEP_MS, timer);
                 }
                 if let Some(waiting) = waiting {
-                    kernel.reply_done(waiting, out);
+                    kernel.reply_one(waiting, out);
                 }
             }
         }
@@ -164,7 +167,12 @@ impl Invitations {
     }
 
     /// Tells both sides the end.
-    fn tell_end(invitation: Invitation, kernel: &mut Kernel, out: &mut dyn Sink) {
+    fn tell_end(
+        invitation: Invitation,
+        is_ended_outside: bool,
+        kernel: &mut Kernel,
+        out: &mut dyn Sink,
+    ) {
         debug_assert!(
             invitation.has_ended(),
             "an end is told of what has not ended"
@@ -173,7 +181,7 @@ impl Invitations {
             debug_assert!(false, "an invitation is gone while it is dealt with");
             return;
         };
-        if end != InvitationEnd::Canceled {
+        if end != InvitationEnd::Canceled || is_ended_outside {
             let ended = local_end(invitation.number, end, response);
             Self::tell_caller_client(invitation.owner, ended, kernel, out);
         }
@@ -229,7 +237,7 @@ impl Invitations {
         let owner = ours.owner.filter(|key| kernel.sessions.contains_key(*key));
         let Some(owner) = owner else {
             // Who has taken it over writes it.
-            return;
+            return Self::finish_canceled(told, kernel, out);
         };
         if let State::Ended { end, response } = invitation.state {
             let word = local_end(ours.number, end, response);
@@ -286,14 +294,14 @@ impl Invitations {
                 }
             }
         }
-        Self::tell_end(invitation, kernel, out);
+        Self::tell_end(invitation, false, kernel, out);
         Self::drop_invitation(caller.clone(), id, kernel, out);
     }
 
     /// What is not there any more needs no cancelling.
     fn finish_canceled(told: Told, kernel: &mut Kernel, out: &mut dyn Sink) {
         if let Told::Ended(Some(waiting)) = told {
-            kernel.reply_done(waiting, out);
+            kernel.reply_one(waiting, out);
         }
     }
 
@@ -303,7 +311,7 @@ impl Invitations {
                 let text = format!("the invitation cannot be recorded: {reason}");
                 kernel.reply_error(caller, error(Outcome::Unavailable, text), out);
             }
-            Told::Ended(Some(caller)) => kernel.reply_done(caller, out),
+            Told::Ended(Some(caller)) => kernel.reply_one(caller, out),
             _ => {}
         }
     }

@@ -5,8 +5,8 @@ use bytes::Bytes;
 use prost::Message as _;
 use tidings_wire::frame::decode_server;
 use tidings_wire::limits::INVITATION_CONFIRM_WAIT_MS;
-use tidings_wire::proto::InvitationEnd;
 use tidings_wire::proto::server_message::Kind;
+use tidings_wire::proto::{IncomingInvitation, InvitationEnd};
 
 use crate::ids::{HubId, InvitationId, SessionId, UserKey};
 use crate::invitations::state::{CALLEE_BACK_WAIT_MS, Invitation, Invitations, State};
@@ -34,16 +34,7 @@ impl Recorded {
     /// Reads a record. `None`: this version has not written it.
     pub fn read(body: &Bytes) -> Option<Self> {
         let record = InvitationRecord::decode(body.clone()).ok()?;
-        // A WebSocket frame begins with two bytes, or four when it is long.
-        let header = if record.frame.get(1)? & 127 == 126 {
-            4
-        } else {
-            2
-        };
-        let mut messages = decode_server(record.frame.get(header..)?).ok()?.messages;
-        let Kind::IncomingInvitation(ring) = messages.pop()?.kind? else {
-            return None;
-        };
+        let ring = ring_of(&record.frame)?;
         Some(Self {
             content: ring.content,
             number: record.number,
@@ -54,6 +45,17 @@ impl Recorded {
             },
             rings_on: record.rings_on_ms.is_some(),
         })
+    }
+}
+
+/// What an invitation says, from the WebSocket frame that the callee's client is sent.
+pub(crate) fn ring_of(frame: &Bytes) -> Option<IncomingInvitation> {
+    // Such a frame begins with two bytes, or four when it is long.
+    let header = if frame.get(1)? & 127 == 126 { 4 } else { 2 };
+    let mut messages = decode_server(frame.get(header..)?).ok()?.messages;
+    match messages.pop()?.kind? {
+        Kind::IncomingInvitation(ring) => Some(ring),
+        _ => None,
     }
 }
 
@@ -106,6 +108,8 @@ struct InvitationRecord {
     written_ms: u64,
     #[prost(uint64, tag = "16")]
     boot: u64,
+    #[prost(bool, tag = "17")]
+    is_from_outside: bool,
 }
 
 /// What the clocks say where a record is written or read.
@@ -196,6 +200,7 @@ impl Invitation {
             written_ts: clock.unix_ms,
             written_ms: clock.node_ms,
             boot: clock.boot,
+            is_from_outside: self.is_from_outside,
         };
         Bytes::from(record.encode_to_vec())
     }
@@ -237,6 +242,7 @@ impl Invitation {
             is_received: record.is_received,
             was_callee_there: record.was_callee_there,
             sent_ms: now_ms.saturating_sub(record.age_ms.saturating_add(passed_ms)),
+            is_from_outside: record.is_from_outside,
             rings_on: (record.rings_on_ms).map(|_| now_ms + CALLEE_BACK_WAIT_MS),
         };
         Some((invitation, origin))

@@ -147,7 +147,8 @@ impl Invitations {
         out: &mut dyn Sink,
     ) {
         let is_over = |invitation: &&Invitation| {
-            invitation.owner.is_none() && !invitation.has_ended() && !holds.contains(&invitation.id)
+            let is_left = invitation.owner.is_none() && !invitation.is_from_outside;
+            is_left && !invitation.has_ended() && !holds.contains(&invitation.id)
         };
         let all = self.sent.get(caller).into_iter().flatten();
         let over: Vec<_> = all

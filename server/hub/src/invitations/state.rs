@@ -40,6 +40,8 @@ pub(crate) struct Invitation {
     /// When it was sent, in monotonic milliseconds: every deadline counts from here (contract INV-7), but for
     /// invitations that ring on.
     pub(crate) sent_ms: u64,
+    /// It was sent from outside: nobody owns it, and whoever is invited need only accept.
+    pub(crate) is_from_outside: bool,
     /// It rings until one side ends it; the callee's client, if lost, is waited for until this time, in monotonic
     /// milliseconds.
     pub(crate) rings_on: Option<u64>,

@@ -163,6 +163,14 @@ impl Kernel {
         }
     }
 
+    /// Attributes of the user were written from outside: they end with its session here, if it has one.
+    pub(crate) fn note_attributes(&mut self, user: &UserKey) {
+        let session = self.users.get(user).and_then(|entry| entry.session);
+        if let Some(session) = session.and_then(|key| self.sessions.get_mut(key)) {
+            session.has_attributes = true;
+        }
+    }
+
     /// Ends the session's connection, if it has one; the session stays.
     pub(crate) fn detach(&mut self, key: SessionKey, code: Option<CloseCode>, out: &mut dyn Sink) {
         let Some(session) = self.sessions.get_mut(key) else {

@@ -2,8 +2,10 @@
 
 pub(crate) mod ages;
 pub(crate) mod asks;
+pub(crate) mod barred;
 pub(crate) mod caller;
 pub(crate) mod check;
+pub(crate) mod clients;
 pub(crate) mod floods;
 pub(crate) mod limiter;
 pub(crate) mod limits;
@@ -34,6 +36,7 @@ use crate::counts::AppTally;
 use crate::ids::{ConnectionId, SessionKey, UserKey};
 use crate::io::{Effect, Sink, Ticket};
 use crate::kernel::asks::{AskRule, Asks};
+use crate::kernel::clients::ClientNames;
 use crate::kernel::maps::{Map, SeededHasher};
 use crate::kernel::outbox::Gauge;
 use crate::kernel::outsiders::Outsiders;
@@ -67,10 +70,13 @@ pub(crate) struct Kernel {
     pub(crate) asks: Asks,
     pub(crate) stores: Stores,
     pub(crate) outsiders: Outsiders,
+    pub(crate) clients: ClientNames,
     /// Rates of apps that are not listed.
     pub(crate) default_rates: Rates,
     /// Some app has a quota of messages.
     pub(crate) has_message_quotas: bool,
+    /// Some app has rules that bar somebody.
+    pub(crate) has_bans: bool,
     /// Bytes of all frames that are kept for clients; one for many counts once.
     pub(crate) replay_bytes: Gauge,
     /// Nobody is connected any more: what is under way comes to an end.
@@ -95,8 +101,10 @@ impl Kernel {
             asks: Asks::new(),
             stores: Stores::new(),
             outsiders: Outsiders::new(),
+            clients: ClientNames::default(),
             default_rates: Rates::default(),
             has_message_quotas: config.apps.has_message_quotas(),
+            has_bans: config.apps.has_bans(),
             replay_bytes: Gauge::default(),
             is_settling: false,
             tally: AppTally::default(),

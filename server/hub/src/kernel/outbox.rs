@@ -192,6 +192,11 @@ impl Outbox {
         self.push(kept)
     }
 
+    /// Frames that it keeps until they are confirmed.
+    pub(crate) fn frames_kept(&self) -> usize {
+        self.kept.len() + self.replies.len()
+    }
+
     /// Bytes of everything that it keeps, shared with others or not. Cost: O(replies that were set aside).
     pub(crate) fn bytes_kept(&self) -> usize {
         let aside = self.replies.iter().map(|(_, kept)| kept.frame.len());

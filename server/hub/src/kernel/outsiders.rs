@@ -1,12 +1,15 @@
 //! Calls from outside that are under way: whom each speaks for.
 
+use slotmap::Key as _;
+use tidings_wire::names::NameRule;
+
 use crate::config::Traits;
-use crate::ids::{MessageId, SessionId, UserKey};
-use crate::io::Ticket;
+use crate::ids::{InvitationId, MessageId, SessionId, SessionKey, UserKey};
+use crate::io::{Effect, Sink, Ticket};
 use crate::kernel::Kernel;
 use crate::kernel::caller::Caller;
 use crate::kernel::maps::{NumberMap, number_map};
-use tidings_wire::names::NameRule;
+use crate::outside::OutsideAnswer;
 
 /// What whoever calls from outside can do: the door that it has come through lets it reach everything of its app.
 const TRAITS: Traits = Traits {
@@ -20,6 +23,7 @@ const TRAITS: Traits = Traits {
     ends_messages: false,
     reaches_any_channel: true,
     rings_on: false,
+    is_service: true,
 };
 
 /// A call from outside that is under way.
@@ -78,6 +82,22 @@ impl Kernel {
         }
     }
 
+    /// The session and the request that a message is sent by, or what stands for them; its id is made of the last two.
+    /// `None`: the session has ended since.
+    pub(crate) fn sender_of(&mut self, caller: Caller) -> Option<(SessionKey, SessionId, u64)> {
+        match caller {
+            Caller::Request { session, cseq } => {
+                Some((session, self.sessions.get(session)?.id, cseq))
+            }
+            Caller::Outside(_) => {
+                let (base, number) = self.next_outside();
+                let id = MessageId::new(base, number);
+                self.note_sent(caller, id, self.now.unix_ms);
+                Some((SessionKey::null(), base, number))
+            }
+        }
+    }
+
     /// What stands for a session and a request where a caller from outside has neither.
     pub(crate) fn next_outside(&mut self) -> (SessionId, u64) {
         let rng = &mut self.rng;
@@ -87,11 +107,69 @@ impl Kernel {
     }
 
     /// Remembers what a caller from outside has sent, for its answer.
-    pub(crate) fn note_sent(&mut self, caller: Caller, id: MessageId, server_ts: u64) {
+    fn note_sent(&mut self, caller: Caller, id: MessageId, server_ts: u64) {
         if let Caller::Outside(ticket) = caller
             && let Some(outsider) = self.outsiders.open.get_mut(&ticket.0)
         {
             outsider.sent = Some((id, server_ts));
         }
+    }
+}
+
+impl Kernel {
+    /// Answers whoever has sent a channel message.
+    pub(crate) fn reply_sent_to_channel(&mut self, caller: Caller, out: &mut dyn Sink) {
+        match caller {
+            Caller::Request { .. } => self.reply_done(caller, out),
+            Caller::Outside(ticket) => {
+                let (id, server_ts) = self.sent_by_outsider(ticket);
+                let answer = OutsideAnswer::SentToChannel { id, server_ts };
+                self.answer_outside(ticket, answer, out);
+            }
+        }
+    }
+
+    /// Answers whoever has sent an invitation.
+    pub(crate) fn reply_invited(&mut self, caller: Caller, id: InvitationId, out: &mut dyn Sink) {
+        match caller {
+            Caller::Request { .. } => self.reply_done(caller, out),
+            Caller::Outside(ticket) => {
+                self.answer_outside(ticket, OutsideAnswer::Invited(id), out);
+            }
+        }
+    }
+
+    /// Answers whoever has changed one thing.
+    pub(crate) fn reply_one(&mut self, caller: Caller, out: &mut dyn Sink) {
+        match caller {
+            Caller::Request { .. } => self.reply_done(caller, out),
+            Caller::Outside(ticket) => self.answer_outside(ticket, OutsideAnswer::Count(1), out),
+        }
+    }
+
+    /// Answers whoever has found nothing to change.
+    pub(crate) fn reply_none(&mut self, caller: Caller, out: &mut dyn Sink) {
+        match caller {
+            Caller::Request { .. } => self.reply_done(caller, out),
+            Caller::Outside(ticket) => self.answer_outside(ticket, OutsideAnswer::Count(0), out),
+        }
+    }
+
+    pub(crate) fn sent_by_outsider(&self, ticket: Ticket) -> (MessageId, u64) {
+        let outsider = self.outsiders.open.get(&ticket.0);
+        let sent = outsider.and_then(|outsider| outsider.sent);
+        debug_assert!(sent.is_some(), "a message is answered that was not sent");
+        sent.unwrap_or((MessageId([0; 16]), 0))
+    }
+
+    /// Answers a call from outside.
+    pub(crate) fn answer_outside(
+        &mut self,
+        ticket: Ticket,
+        answer: OutsideAnswer,
+        out: &mut dyn Sink,
+    ) {
+        self.outsiders.open.remove(&ticket.0);
+        out.emit(Effect::Answer { ticket, answer });
     }
 }

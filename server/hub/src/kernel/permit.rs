@@ -9,24 +9,30 @@ use std::sync::Arc;
 use tidings_fault::fault;
 use tidings_token::{Access, Permissions, Resource};
 use tidings_wire::codes::Outcome;
+use tidings_wire::frame::encode_server;
 use tidings_wire::names::{ChannelName, UserId};
+use tidings_wire::proto::MemberLeft;
+use tidings_wire::proto::server_message::Kind;
 
-use crate::ids::ChannelKey;
+use crate::ids::{ChannelKey, SessionKey};
 use crate::io::Sink;
 use crate::kernel::Kernel;
 use crate::kernel::caller::Caller;
+use crate::kernel::outbox::Source;
 use crate::kernel::reply::error;
 use crate::kernel::session::Session;
 
 impl Kernel {
-    /// The channel of a call that needs it joined, or an answer.
+    /// The channel of a call that needs it joined, or an answer. Whoever calls from outside need not have joined it.
     pub(crate) fn joined_channel(
         &mut self,
         caller: Caller,
         channel: &str,
         out: &mut dyn Sink,
     ) -> Option<ChannelKey> {
-        let key = self.session_of(caller, out)?;
+        let Some(key) = caller.session() else {
+            return self.parse_channel(caller, channel, out);
+        };
         let session = self.sessions.get(key)?;
         let joined = ChannelName::parse_by(session.traits.names, channel)
             .ok()
@@ -51,10 +57,11 @@ impl Kernel {
         channel: &str,
         out: &mut dyn Sink,
     ) -> Option<ChannelKey> {
-        let key = self.session_of(caller, out)?;
-        let app = self.sessions.get(key)?.user.app.clone();
-        match ChannelName::parse_by(self.names_of(key), channel) {
-            Ok(channel) => Some(ChannelKey { app, channel }),
+        match ChannelName::parse_by(self.traits_of_caller(caller).names, channel) {
+            Ok(channel) => {
+                let app = self.user_of(caller)?.app.clone();
+                Some(ChannelKey { app, channel })
+            }
             Err(name) => {
                 let text = format!("channel {channel:?}: {name}");
                 self.reply_error(caller, error(Outcome::InvalidArgument, text), out);
@@ -98,6 +105,22 @@ impl Kernel {
             self.refuse_access(caller, (access, "user", user.as_str()), out);
         }
         may
+    }
+
+    /// Tells a session's client that it is no member any more, though it has not left.
+    pub(crate) fn tell_removed(
+        &mut self,
+        key: SessionKey,
+        channel: &ChannelKey,
+        out: &mut dyn Sink,
+    ) {
+        if let Some(session) = self.sessions.get_mut(key) {
+            let frame = encode_server(Kind::MemberLeft(MemberLeft {
+                channel: channel.channel.to_string(),
+                user_id: session.user.user.to_string(),
+            }));
+            session.push(frame, Source::Call, out);
+        }
     }
 
     fn refuse_access(

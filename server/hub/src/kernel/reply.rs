@@ -6,8 +6,8 @@ use tidings_wire::frame::encode_server;
 use tidings_wire::proto::server_message::Kind;
 use tidings_wire::proto::{Done, Error, PeerSent, Reply, reply};
 
-use crate::ids::{MessageId, SessionKey};
-use crate::io::{Effect, Sink, Ticket};
+use crate::ids::SessionKey;
+use crate::io::Sink;
 use crate::kernel::Kernel;
 use crate::kernel::caller::Caller;
 use crate::kernel::outbox::Source;
@@ -73,36 +73,6 @@ impl Kernel {
                 self.answer_outside(ticket, answer, out);
             }
         }
-    }
-
-    /// Answers whoever has sent a channel message.
-    pub(crate) fn reply_sent_to_channel(&mut self, caller: Caller, out: &mut dyn Sink) {
-        match caller {
-            Caller::Request { .. } => self.reply_done(caller, out),
-            Caller::Outside(ticket) => {
-                let (id, server_ts) = self.sent_by_outsider(ticket);
-                let answer = OutsideAnswer::SentToChannel { id, server_ts };
-                self.answer_outside(ticket, answer, out);
-            }
-        }
-    }
-
-    fn sent_by_outsider(&self, ticket: Ticket) -> (MessageId, u64) {
-        let outsider = self.outsiders.open.get(&ticket.0);
-        let sent = outsider.and_then(|outsider| outsider.sent);
-        debug_assert!(sent.is_some(), "a message is answered that was not sent");
-        sent.unwrap_or((MessageId([0; 16]), 0))
-    }
-
-    /// Answers a call from outside.
-    pub(crate) fn answer_outside(
-        &mut self,
-        ticket: Ticket,
-        answer: OutsideAnswer,
-        out: &mut dyn Sink,
-    ) {
-        self.outsiders.open.remove(&ticket.0);
-        out.emit(Effect::Answer { ticket, answer });
     }
 
     pub(crate) fn reply_done(&mut self, caller: Caller, out: &mut dyn Sink) {

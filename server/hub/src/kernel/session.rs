@@ -18,6 +18,7 @@ use crate::grant::{Proof, Restriction};
 use crate::ids::{ConnectionId, SessionId, UserKey};
 use crate::invitations::slot::InvitationSlot;
 use crate::io::{Effect, Sink};
+use crate::kernel::clients::ClientName;
 use crate::kernel::floods::Floods;
 use crate::kernel::limiter::Limiter;
 use crate::kernel::outbox::{Outbox, Source};
@@ -62,6 +63,8 @@ pub(crate) struct Session {
 /// How a session hangs on its client: whether it is heard, and what it must state to resume.
 #[derive(Debug)]
 pub(crate) struct Link {
+    /// Name and version of the client library.
+    pub(crate) client: ClientName,
     /// The digest of what the client must state to resume.
     pub(crate) secret: [u8; 32],
     /// Secrets issued before the latest resumes, newest first. Valid until the new connection's first frame: until
@@ -87,6 +90,7 @@ impl Link {
     /// One whose client was heard at `heard_ms`, over a connection opened at `opened_ms`.
     pub(crate) fn new(secret: [u8; 32], opened_ms: u64, heard_ms: u64) -> Self {
         Self {
+            client: ClientName::default(),
             secret,
             previous_secrets: ThinVec::new(),
             forerunners: ThinVec::new(),
@@ -296,9 +300,33 @@ pub(crate) enum End {
     AppDisabled,
     /// The resume window is over, or the client has none and its connection is gone.
     WindowOver,
+    /// Somebody outside has ended it, and says so to its client.
+    Disconnected(CloseCode),
 }
 
 impl End {
+    /// The end of which a client is told by this code; `None` = it is told that its session can be resumed.
+    pub(crate) fn of(code: CloseCode) -> Option<Self> {
+        match code {
+            CloseCode::GoingAway
+            | CloseCode::NodeIsolated
+            | CloseCode::SlowConsumer
+            | CloseCode::Overloaded
+            | CloseCode::HeartbeatLost
+            | CloseCode::RateLimited
+            | CloseCode::InternalError
+            | CloseCode::Superseded => None,
+            CloseCode::RemoteLogin
+            | CloseCode::TokenExpired
+            | CloseCode::Banned
+            | CloseCode::AppDisabled
+            | CloseCode::LoginRefused
+            | CloseCode::LoginTimeout
+            | CloseCode::ProtocolError
+            | CloseCode::LoggedOut => Some(Self::Disconnected(code)),
+        }
+    }
+
     /// What the client is told.
     pub(crate) fn code(self) -> CloseCode {
         match self {
@@ -309,6 +337,7 @@ impl End {
             Self::AppDisabled => CloseCode::AppDisabled,
             Self::ProtocolError => CloseCode::ProtocolError,
             Self::WindowOver => CloseCode::GoingAway,
+            Self::Disconnected(code) => code,
         }
     }
 }

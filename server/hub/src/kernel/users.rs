@@ -5,6 +5,7 @@ use crate::config::{AppSettings, Traits};
 use crate::grant::Grant;
 use crate::ids::{ConnectionId, SessionKey, UserKey};
 use crate::invitations::slot::Reports;
+use crate::kernel::clients::ClientName;
 use crate::kernel::limiter::Limiter;
 use crate::peers::slot::Origin;
 use crate::rates::Used;
@@ -55,6 +56,7 @@ pub(crate) struct PendingLogin {
     pub(crate) settings: AppSettings,
     pub(crate) traits: Traits,
     pub(crate) grant: Grant,
+    pub(crate) client: ClientName,
     pub(crate) limiter: Limiter,
     /// What its client holds open.
     pub(crate) reports: Reports,

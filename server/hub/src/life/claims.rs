@@ -10,6 +10,7 @@ use crate::ids::{ConnectionId, InvitationId, UserKey};
 use crate::invitations::slot::Reports;
 use crate::kernel::Kernel;
 use crate::kernel::asks::{Outcome as Asked, Settled};
+use crate::kernel::clients::ClientName;
 use crate::kernel::session::{End, Session};
 use crate::kernel::users::{PendingLogin, Stage};
 use crate::life::login::CLAIM;
@@ -31,7 +32,7 @@ impl Hub {
         connection: ConnectionId,
         user: UserKey,
         (settings, traits, grant): (AppSettings, Traits, Grant),
-        reports: Reports,
+        (client, reports): (ClientName, Reports),
         out: &mut dyn Sink,
     ) {
         let Some(Stage::Fresh { opened_ms }) = self.kernel.connections.get(&connection) else {
@@ -81,6 +82,7 @@ impl Hub {
             settings,
             traits,
             grant,
+            client,
             limiter,
             reports,
             inherited,

@@ -1,16 +1,13 @@
 //! A new token takes effect.
 
 use tidings_token::{Access, Resource};
-use tidings_wire::frame::encode_server;
-use tidings_wire::proto::MemberLeft;
-use tidings_wire::proto::server_message::Kind;
+use tidings_wire::names::ChannelName;
 
 use crate::channels::state::Own;
 use crate::grant::Grant;
 use crate::hub::Hub;
 use crate::ids::{ChannelKey, SessionKey, UserKey};
 use crate::io::Sink;
-use crate::kernel::outbox::Source;
 use crate::kernel::session::Session;
 
 impl Hub {
@@ -27,15 +24,11 @@ impl Hub {
         }
         session.token.rights = grant.rights;
         let app = session.user.app.clone();
-        let mut withdrawn = Vec::new();
-        let channels = std::mem::take(&mut session.channels);
-        for channel in channels {
-            if session.may_in(Access::Read, &channel) {
-                session.channels.push(channel);
-            } else {
-                withdrawn.push(channel);
-            }
-        }
+        let channels = session.channels.iter();
+        let withdrawn: Vec<ChannelName> = channels
+            .filter(|channel| !session.may_in(Access::Read, channel))
+            .cloned()
+            .collect();
         let watched = session.presence.watched.iter();
         let unwatched: Vec<UserKey> = watched
             .filter(|user| !session.may_with(Access::Read, &user.user))
@@ -59,7 +52,15 @@ impl Hub {
     }
 
     /// Ends a membership whose right is gone: nothing more comes, others see the user leave, and so does its client.
-    fn withdraw_membership(&mut self, key: SessionKey, channel: ChannelKey, out: &mut dyn Sink) {
+    pub(crate) fn withdraw_membership(
+        &mut self,
+        key: SessionKey,
+        channel: ChannelKey,
+        out: &mut dyn Sink,
+    ) {
+        if let Some(session) = self.kernel.sessions.get_mut(key) {
+            (session.channels).retain(|joined| *joined != channel.channel);
+        }
         let is_here = self.kernel.sessions.get(key).is_some_and(Session::is_here);
         let known = self.channels.known.get_mut(&channel);
         let was_in = known.is_some_and(|known| known.locals.swap_remove(&key).is_some());
@@ -67,14 +68,19 @@ impl Hub {
             self.channels
                 .publish_membership(&channel, key, Own::End, &mut self.kernel, out);
         }
-        // A join that is still under way is answered when it comes back.
-        if was_in && let Some(session) = self.kernel.sessions.get_mut(key) {
-            let frame = encode_server(Kind::MemberLeft(MemberLeft {
-                channel: channel.channel.to_string(),
-                user_id: session.user.user.to_string(),
-            }));
-            session.push(frame, Source::Call, out);
+        // A join that is still under way is answered when it comes back, and its end is told then.
+        if was_in {
+            self.kernel.tell_removed(key, &channel, out);
         }
         self.channels.drop_channel_if_unused(&channel, out);
+    }
+}
+
+impl Hub {
+    /// Rules of apps have changed: whoever may not be in a channel any more is taken out of it.
+    pub(crate) fn remove_barred(&mut self, out: &mut dyn Sink) {
+        for (key, channel) in self.kernel.barred_memberships() {
+            self.withdraw_membership(key, channel, out);
+        }
     }
 }

@@ -82,8 +82,9 @@ impl Hub {
                     return self.refuse_login(connection, error, out);
                 }
                 let rights = (settings, Traits::default(), grant);
+                let client = self.kernel.clients.keep(&login.client);
                 let reports = Reports::of(&login, &user);
-                self.start_claim(connection, user.clone(), rights, reports, out);
+                self.start_claim(connection, user.clone(), rights, (client, reports), out);
                 self.kernel.charge_used(&user, used.as_deref());
             }
             Err(refused) => {
@@ -106,7 +107,8 @@ impl Hub {
         ) {
             return self.handle_protocol_error(connection, out);
         }
-        if self.kernel.config.apps.is_banned(&user) {
+        let now_ms = self.kernel.clock.wall.unix_ms();
+        if self.kernel.config.apps.is_banned(&user, now_ms) {
             return self.drop_connection(connection, Some(CloseCode::Banned), out);
         }
         if self.refuse_for_memory(connection, out) {
@@ -121,7 +123,7 @@ impl Hub {
         let mut settings = self.kernel.config.apps.settings(&user.app);
         settings.rate_limits &= !traits.is_paced;
         let rights = (settings, traits, grant);
-        self.start_claim(connection, user, rights, Reports::default(), out);
+        self.start_claim(connection, user, rights, Default::default(), out);
     }
 
     /// What is known of the rates of the user who logs in on a connection.
@@ -182,6 +184,7 @@ impl Hub {
             login.stamp.mono_ms,
             self.kernel.now.mono_ms,
         );
+        link.client = login.client;
         link.forerunners = login.inherited.forerunners.into();
         let session = Session {
             id,
@@ -265,6 +268,8 @@ impl Hub {
     pub(crate) fn handle_apps(&mut self, apps: Arc<Apps>, out: &mut dyn Sink) {
         self.kernel.config.apps = apps;
         self.kernel.has_message_quotas = self.kernel.config.apps.has_message_quotas();
+        self.kernel.has_bans = self.kernel.config.apps.has_bans();
+        let now_ms = self.kernel.clock.wall.unix_ms();
         let apps = &self.kernel.config.apps;
         let has_taken_back = |user: &UserKey, proof: &Proof| {
             let listed = apps.listed.get(&user.app);
@@ -272,7 +277,7 @@ impl Hub {
         };
         let verdict = |user: &UserKey, proof: &Proof| match () {
             () if !apps.has(&user.app) => Some(End::AppDisabled),
-            () if apps.is_banned(user) => Some(End::Banned),
+            () if apps.is_banned(user, now_ms) => Some(End::Banned),
             // Its client asks for a new token, as at the end of one.
             () if has_taken_back(user, proof) => Some(End::TokenExpired),
             () => None,
@@ -306,6 +311,9 @@ impl Hub {
         }
         for (key, end) in ends {
             self.end_session(key, end, out);
+        }
+        if self.kernel.has_bans {
+            self.remove_barred(out);
         }
         let all: Vec<SessionKey> = self.kernel.sessions.keys().collect();
         for key in all {

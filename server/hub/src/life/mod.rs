@@ -2,6 +2,7 @@
 
 pub(crate) mod claims;
 pub(crate) mod grants;
+pub(crate) mod lists;
 pub(crate) mod login;
 pub(crate) mod memory;
 pub(crate) mod outside;

@@ -1,13 +1,16 @@
 //! Calls from outside: which goes where.
 
-use tidings_wire::codes::Outcome;
+use tidings_wire::codes::{CloseCode, Outcome};
 use tidings_wire::limits::OVERLOADED_WAIT_MS;
+use tidings_wire::names::UserId;
 use tidings_wire::proto::{Error, reply, request};
 
 use crate::hub::Hub;
+use crate::ids::{ChannelKey, SessionId, SessionKey, UserKey};
 use crate::io::{Sink, Ticket};
 use crate::kernel::reply::error;
-use crate::outside::{OutsideAnswer, OutsideCall};
+use crate::kernel::session::End;
+use crate::outside::{OUTSIDE_PAGE_MAX, OutsideAnswer, OutsideCall};
 
 impl Hub {
     pub(crate) fn handle_outside(&mut self, ticket: Ticket, call: OutsideCall, out: &mut dyn Sink) {
@@ -20,18 +23,132 @@ impl Hub {
                 let caller = self.kernel.admit_outsider(ticket, from);
                 match call {
                     request::Call::Logout(_) | request::Call::RenewToken(_) => {
-                        let text = "this call is a session's; it cannot be made from outside";
-                        let error = error(Outcome::Unsupported, text);
-                        self.kernel.reply_error(caller, error, out);
+                        self.kernel.session_of(caller, out);
                     }
                     call => self.pass_on_call(caller, call, out),
                 }
             }
-            _ => {
-                let error = error(Outcome::Unsupported, "this call is not served yet");
-                let answer = OutsideAnswer::Call(reply::Result::Error(error));
+            OutsideCall::EndInvitation { caller: user, id } => {
+                let caller = self.kernel.admit_outsider(ticket, user.clone());
+                let Self {
+                    invitations,
+                    kernel,
+                    ..
+                } = self;
+                invitations.end_from_outside(caller, &user, id, kernel, out);
+            }
+            OutsideCall::DecideInvitation {
+                caller: user,
+                id,
+                callee,
+                decision,
+            } => {
+                let caller = self.kernel.admit_outsider(ticket, user.clone());
+                let Self {
+                    invitations,
+                    kernel,
+                    ..
+                } = self;
+                let of = (&user, id);
+                invitations.decide_from_outside(caller, of, &callee, decision, kernel, out);
+            }
+            call => {
+                let answer = self.answer_at_once(call, out);
                 self.kernel.answer_outside(ticket, answer, out);
             }
+        }
+    }
+
+    /// What nobody else has to be asked for.
+    fn answer_at_once(&mut self, call: OutsideCall, out: &mut dyn Sink) -> OutsideAnswer {
+        let at_most = |limit: u16| usize::from(limit.min(OUTSIDE_PAGE_MAX));
+        match call {
+            OutsideCall::Sessions {
+                app,
+                user: Some(user),
+                ..
+            } => self.list_session(&UserKey { app, user }),
+            OutsideCall::Sessions {
+                app, after, limit, ..
+            } => self.list_sessions(&app, after, at_most(limit)),
+            OutsideCall::Channels {
+                app,
+                prefix,
+                after,
+                limit,
+            } => (self.channels).list_for_outside(&app, &prefix, after.as_ref(), at_most(limit)),
+            OutsideCall::User { user } => OutsideAnswer::User(self.user_entry(&user)),
+            OutsideCall::Disconnect {
+                user,
+                session,
+                code,
+            } => self.disconnect(&user, session, code, out),
+            OutsideCall::RemoveMember { channel, user } => self.remove_member(&channel, user, out),
+            OutsideCall::Invitations { app, user, limit } => {
+                let Self {
+                    invitations,
+                    kernel,
+                    ..
+                } = self;
+                invitations.list_for_outside(&app, user.as_ref(), at_most(limit), kernel)
+            }
+            OutsideCall::AsUser { .. }
+            | OutsideCall::EndInvitation { .. }
+            | OutsideCall::DecideInvitation { .. } => {
+                debug_assert!(false, "a call whose answer has to be waited for");
+                OutsideAnswer::Count(0)
+            }
+        }
+    }
+
+    /// Ends the user's session here, if it is meant.
+    fn disconnect(
+        &mut self,
+        user: &UserKey,
+        session: Option<SessionId>,
+        code: CloseCode,
+        out: &mut dyn Sink,
+    ) -> OutsideAnswer {
+        let here = self.kernel.users.get(user).and_then(|entry| entry.session);
+        let key = here.filter(|key| {
+            let id = self.kernel.sessions.get(*key).map(|found| found.id);
+            session.is_none() || session == id
+        });
+        // A login that is on its way has no session yet, and may be the one that is to go.
+        let entry = self.kernel.users.get(user).filter(|_| session.is_none());
+        let claiming = entry.and_then(|entry| Some(entry.claim.as_ref()?.connection));
+        if let Some(connection) = claiming {
+            self.drop_connection(connection, Some(code), out);
+        }
+        if let Some(key) = key {
+            match End::of(code) {
+                Some(end) => self.end_session(key, end, out),
+                None => self.kernel.detach(key, Some(code), out),
+            }
+        }
+        OutsideAnswer::Count(u32::from(claiming.is_some()) + u32::from(key.is_some()))
+    }
+
+    /// Takes a member of this hub out of a channel.
+    fn remove_member(
+        &mut self,
+        channel: &ChannelKey,
+        user: UserId,
+        out: &mut dyn Sink,
+    ) -> OutsideAnswer {
+        let app = channel.app.clone();
+        let entry = self.kernel.users.get(&UserKey { app, user });
+        let key = entry.and_then(|entry| entry.session);
+        let is_member = |key: &SessionKey| {
+            let session = self.kernel.sessions.get(*key);
+            session.is_some_and(|session| session.channels.contains(&channel.channel))
+        };
+        match key.filter(is_member) {
+            Some(key) => {
+                self.withdraw_membership(key, channel.clone(), out);
+                OutsideAnswer::Count(1)
+            }
+            None => OutsideAnswer::Count(0),
         }
     }
 

@@ -128,6 +128,7 @@ impl Hub {
         let channels = record.channels.iter();
         let deliveries = record.deliveries.iter();
         let mut link = Link::new(secrets.next()??, 0, heard_ms);
+        link.client = self.kernel.clients.keep(&record.client);
         link.previous_secrets = secrets.flatten().take(PREVIOUS_SECRETS_MAX).collect();
         let forerunners = record.forerunners.into_iter().map(to_forerunner);
         link.forerunners = forerunners.collect::<Option<_>>()?;

@@ -114,6 +114,7 @@ impl Hub {
                 .map(|ring| ring.to_record())
                 .collect(),
             traits: Some(to_traits(session.traits)),
+            client: self.kernel.clients.name(session.link.client).to_owned(),
         }
     }
 }

@@ -116,7 +116,9 @@ impl Peers {
                 return kernel.reply_error(caller, error(Outcome::InvalidArgument, text), out);
             }
         };
-        if !kernel.permit_with(caller, Access::Write, &to, out) {
+        if !kernel.permit_with(caller, Access::Write, &to, out)
+            || kernel.bars_send(caller, None, out)
+        {
             return;
         }
         let mut message = match check_message(call.message) {
@@ -140,7 +142,6 @@ impl Peers {
         debug_assert!(sender.number > 0, "a message without a number");
         kernel.tally.of(&from.app).peer_messages += 1;
         let server_ts = kernel.now.unix_ms;
-        kernel.note_sent(caller, id, server_ts);
         let history = call
             .history
             .then(|| Box::new(history_message(from.user.to_string(), &message, server_ts)));
@@ -187,10 +188,7 @@ impl Peers {
     fn sender_of(caller: Caller, kernel: &mut Kernel) -> Option<Sender> {
         let user = kernel.user_of(caller)?.clone();
         let traits = kernel.traits_of_caller(caller);
-        let (session, number) = match caller {
-            Caller::Request { session, cseq } => (kernel.sessions.get(session)?.id, cseq),
-            Caller::Outside(_) => kernel.next_outside(),
-        };
+        let (_, session, number) = kernel.sender_of(caller)?;
         let id = MessageId::new(session, number);
         Some(Sender {
             user,

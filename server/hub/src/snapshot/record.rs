@@ -2,7 +2,7 @@
 //! a field that is added or changed needs a new `VERSION`.
 
 /// Version of the records.
-pub(crate) const VERSION: u32 = 2;
+pub(crate) const VERSION: u32 = 3;
 
 /// No counted number is higher: with a million a second it would be reached after 285 years.
 pub(crate) const NUMBER_MAX: u64 = 1 << 53;
@@ -59,6 +59,8 @@ pub(crate) struct TraitsRecord {
     pub(crate) reaches_any_channel: bool,
     #[prost(bool, tag = "9")]
     pub(crate) rings_on: bool,
+    #[prost(bool, tag = "10")]
+    pub(crate) is_service: bool,
 }
 
 #[derive(Clone, PartialEq, prost::Message)]
@@ -113,6 +115,9 @@ pub(crate) struct SessionRecord {
     pub(crate) token: Vec<u8>,
     #[prost(uint64, optional, tag = "24")]
     pub(crate) token_issued_s: Option<u64>,
+    /// Name and version of the client library.
+    #[prost(string, tag = "25")]
+    pub(crate) client: String,
 }
 
 #[derive(Clone, PartialEq, prost::Message)]

@@ -1,6 +1,7 @@
 //! Hubs among themselves: what only shows with two of them, or with a client that misbehaves.
 
 mod asks;
+mod bans;
 mod bounds;
 mod costs;
 mod logins;

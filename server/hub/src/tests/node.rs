@@ -13,7 +13,7 @@ use tidings_wire::proto::{
     client_message, message, request,
 };
 
-use crate::bus_ops::{BusInput, BusOp, Topic};
+use crate::bus_ops::{BusInput, BusOp, Publication, Topic};
 use crate::config::{App, Apps, HubConfig};
 use crate::hub::Hub;
 use crate::ids::{ConnectionId, HubId, UserKey};
@@ -228,6 +228,16 @@ impl Node {
                 self.topics.retain(|entry| *entry != (topic.clone(), from))
             }
             BusOp::Publish { topic, message } => {
+                if matches!(&*message, Publication::Message { keep: Some(_), .. }) {
+                    // Every topic is at home on the last hub.
+                    let input = Input::Bus(BusInput::Keep {
+                        topic: topic.clone(),
+                        from: from_hub,
+                        message: Arc::clone(&message),
+                    });
+                    let home = self.hubs.len() - 1;
+                    self.queue.push_back(Pending::Input(home, input));
+                }
                 for to in self.subscribers(&topic) {
                     let input = BusInput::Published {
                         topic: topic.clone(),

@@ -1,4 +1,10 @@
-//! Calls without a session: a peer message that is sent as any user, and is answered outside.
+//! Calls without a session: peer messages that are sent as any user, and are answered outside. The other calls are in the
+//! files beside.
+
+mod acts;
+mod calls;
+mod invitations;
+mod lists;
 
 use tidings_wire::codes::Outcome;
 use tidings_wire::limits::PEER_TIMEOUT_MS;
@@ -14,7 +20,7 @@ use crate::outside::{OutsideAnswer, OutsideCall, PeerOutcome};
 use crate::quotas::Quotas;
 use crate::tests::node::Node;
 
-fn user(name: &str) -> UserKey {
+pub(crate) fn user(name: &str) -> UserKey {
     UserKey {
         app: AppId::parse(&"a".repeat(32)).expect("an app id"),
         user: UserId::parse(name).expect("a user id"),
@@ -40,13 +46,13 @@ fn send(node: &mut Node, ticket: u64, from: &str, call: SendToPeer) {
 }
 
 /// Calls a hub from outside.
-fn ask(node: &mut Node, hub: usize, ticket: u64, call: OutsideCall) {
+pub(crate) fn ask(node: &mut Node, hub: usize, ticket: u64, call: OutsideCall) {
     let ticket = Ticket(ticket);
     node.give(hub, Input::Outside { ticket, call });
 }
 
 /// The refusal of a call: its code and its text.
-fn refusal(node: &Node, ticket: u64) -> (u32, String) {
+pub(crate) fn refusal(node: &Node, ticket: u64) -> (u32, String) {
     match answer(node, ticket) {
         Some(OutsideAnswer::Call(reply::Result::Error(error))) => (error.outcome, error.text),
         other => panic!("call {ticket} was answered {other:?}"),
@@ -54,7 +60,7 @@ fn refusal(node: &Node, ticket: u64) -> (u32, String) {
 }
 
 /// The one answer to a call, if it has come.
-fn answer(node: &Node, ticket: u64) -> Option<OutsideAnswer> {
+pub(crate) fn answer(node: &Node, ticket: u64) -> Option<OutsideAnswer> {
     let mut answers = node.answers.iter().filter(|(to, _)| *to == Ticket(ticket));
     let first = answers.next().map(|(_, answer)| answer.clone());
     assert_eq!(answers.next(), None, "a call is answered once");

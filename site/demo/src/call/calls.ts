@@ -28,8 +28,11 @@ export interface CallListener {
 
 const NOTHING: Devices = { microphone: false, camera: false };
 
-const FAILURES: Readonly<Record<RtmStatusCode.LocalInvitationFailureReason, (peer: string) => string>> = {
-  PEER_OFFLINE: (peer) => `${peer} is not here. Write a message instead: it is kept until they come back.`,
+const FAILURES: Readonly<
+  Record<RtmStatusCode.LocalInvitationFailureReason, (peer: string) => string>
+> = {
+  PEER_OFFLINE: (peer) =>
+    `${peer} is not here. Write a message instead: it is kept until they come back.`,
   PEER_NO_RESPONSE: (peer) => `${peer} could not be reached. Try again later.`,
   INVITATION_EXPIRE: (peer) => `${peer} did not answer.`,
   NOT_LOGGEDIN: () => 'The call was not placed: you are not logged in any more.',
@@ -61,7 +64,8 @@ export class Calls {
     client.on('RemoteInvitationReceived', (invitation) => this.#comes(invitation));
     client.on('MessageFromPeer', (message, from) => {
       const parcel = parcelIn(message);
-      if (parcel && this.#state.is !== 'idle' && from === this.#state.peer) this.#signals?.take(parcel);
+      if (parcel && this.#state.is !== 'idle' && from === this.#state.peer)
+        this.#signals?.take(parcel);
     });
   }
 
@@ -145,7 +149,8 @@ export class Calls {
     const isOurs = () => this.#outgoing === invitation;
 
     invitation.on('LocalInvitationReceivedByPeer', () => {
-      if (this.#state.is === 'calling' && isOurs()) this.#become({ ...this.#state, isRinging: true });
+      if (this.#state.is === 'calling' && isOurs())
+        this.#become({ ...this.#state, isRinging: true });
     });
     invitation.on('LocalInvitationAccepted', () => {
       if (isOurs()) this.#connect('caller', peer, kind);
@@ -164,7 +169,11 @@ export class Calls {
       // Their own invitation is on its way to us.
       this.#timer = setTimeout(() => this.#end(FAILURES.INVITATION_EXPIRE(peer)), ANSWER_WITHIN_MS);
     } else {
-      this.#end(response === BUSY ? `${peer} is in another call. Try again later.` : `${peer} declined the call.`);
+      this.#end(
+        response === BUSY
+          ? `${peer} is in another call. Try again later.`
+          : `${peer} declined the call.`,
+      );
     }
   }
 
@@ -278,7 +287,13 @@ export class Calls {
     }
     const since = state.is === 'talking' ? state.since : Date.now();
     if (line === 'connected' || state.is === 'talking') {
-      this.#become({ is: 'talking', peer: state.peer, kind: state.kind, since, isBroken: line === 'broken' });
+      this.#become({
+        is: 'talking',
+        peer: state.peer,
+        kind: state.kind,
+        since,
+        isBroken: line === 'broken',
+      });
     }
   }
 

@@ -33,24 +33,33 @@ export function closeDevices(stream: MediaStream): void {
 async function open(constraints: MediaStreamConstraints): Promise<MediaStream> {
   // Missing on pages that are not secure: plain http from another machine.
   if (!('mediaDevices' in navigator)) {
-    throw new NoDevices('The browser gives microphone and camera to secure pages only. Open this page by https, or on localhost.');
+    throw new NoDevices(
+      'The browser gives microphone and camera to secure pages only. Open this page by https, or on localhost.',
+    );
   }
   return navigator.mediaDevices.getUserMedia(constraints);
 }
 
 function isRefusal(error: unknown): boolean {
-  return error instanceof NoDevices || (error instanceof DOMException && error.name === 'NotAllowedError');
+  return (
+    error instanceof NoDevices ||
+    (error instanceof DOMException && error.name === 'NotAllowedError')
+  );
 }
 
 function inWords(error: unknown): NoDevices {
   if (error instanceof NoDevices) return error;
   switch (error instanceof DOMException ? error.name : '') {
     case 'NotAllowedError':
-      return new NoDevices('The browser does not let this page use microphone and camera. Allow it beside the address, and call again.');
+      return new NoDevices(
+        'The browser does not let this page use microphone and camera. Allow it beside the address, and call again.',
+      );
     case 'NotFoundError':
       return new NoDevices('There is no microphone. Connect one and try again.');
     case 'NotReadableError':
-      return new NoDevices('Another program uses the microphone or the camera. Close it and try again.');
+      return new NoDevices(
+        'Another program uses the microphone or the camera. Close it and try again.',
+      );
     default:
       return new NoDevices(`Microphone and camera cannot be used: ${String(error)}`);
   }

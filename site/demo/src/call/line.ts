@@ -55,9 +55,11 @@ export class Line {
 
   /** A signal from the other side. */
   take(signal: Signal): void {
-    this.#handled = this.#handled.then(() => this.#take(signal)).catch((error: unknown) => {
-      console.warn('a signal of the call could not be used', error);
-    });
+    this.#handled = this.#handled
+      .then(() => this.#take(signal))
+      .catch((error: unknown) => {
+        console.warn('a signal of the call could not be used', error);
+      });
   }
 
   /** Tells the other side what it can hear and see. */

@@ -2,7 +2,11 @@
 
 /** One period of a sound: tones of two frequencies each, in hertz, with their times in seconds. */
 interface Pattern {
-  readonly tones: readonly { readonly at: number; readonly for: number; readonly hertz: readonly number[] }[];
+  readonly tones: readonly {
+    readonly at: number;
+    readonly for: number;
+    readonly hertz: readonly number[];
+  }[];
   readonly periodMs: number;
   /** 1 is as loud as can be. */
   readonly volume: number;
@@ -19,7 +23,11 @@ const RING: Pattern = {
   volume: 0.16,
 };
 /** It rings at the other side: one long, low tone. */
-const RINGBACK: Pattern = { tones: [{ at: 0, for: 1, hertz: [425, 450] }], periodMs: 4000, volume: 0.05 };
+const RINGBACK: Pattern = {
+  tones: [{ at: 0, for: 1, hertz: [425, 450] }],
+  periodMs: 4000,
+  volume: 0.05,
+};
 
 const PATTERNS = { ring: RING, ringback: RINGBACK } as const;
 
@@ -59,7 +67,8 @@ function playNow(pattern: Pattern): () => void {
   const once = () => {
     void audio.resume();
     for (const tone of pattern.tones) {
-      for (const hertz of tone.hertz) sound(audio, out, hertz, audio.currentTime + tone.at, tone.for);
+      for (const hertz of tone.hertz)
+        sound(audio, out, hertz, audio.currentTime + tone.at, tone.for);
     }
   };
   once();
@@ -71,7 +80,13 @@ function playNow(pattern: Pattern): () => void {
 }
 
 /** A tone that swells and fades, as one that starts and stops at once would click. */
-function sound(audio: AudioContext, out: AudioNode, hertz: number, at: number, seconds: number): void {
+function sound(
+  audio: AudioContext,
+  out: AudioNode,
+  hertz: number,
+  at: number,
+  seconds: number,
+): void {
   const tone = audio.createOscillator();
   const volume = audio.createGain();
   tone.frequency.value = hertz;

@@ -44,7 +44,11 @@ export class Signals {
   /** The last word. What has not been sent by now is not sent. */
   end(): void {
     this.#isOver = true;
-    const message = parcelOf({ call: this.call, number: this.#lastSent + 1, signals: [{ bye: true }] });
+    const message = parcelOf({
+      call: this.call,
+      number: this.#lastSent + 1,
+      signals: [{ bye: true }],
+    });
     // If it does not arrive, the closed WebRTC connection says the same.
     this.client.sendMessageToPeer(message, this.peer).catch(() => undefined);
   }

@@ -18,7 +18,8 @@ export function lena(side: Side, name: string, peer: string, room: string): void
   session.onLogout = (code) => (side.state = `logged out (${code})`);
   session.onReconnecting = () => (side.state = 'reconnecting');
   session.onReconnectSuccess = () => (side.state = 'online');
-  session.onMessageInstantReceive = (from, _uid, text) => side.log(`${from} to me: ${text}`, 'message');
+  session.onMessageInstantReceive = (from, _uid, text) =>
+    side.log(`${from} to me: ${text}`, 'message');
   session.onInviteReceived = (invitation) => {
     watch(invitation);
     side.ring('in', `${invitation.peer} invites me to a call`);
@@ -39,7 +40,8 @@ export function lena(side: Side, name: string, peer: string, room: string): void
       side.members = [...members];
       side.log(`${account} has left`);
     };
-    joined.onMessageChannelReceive = (account, _uid, text) => side.log(`${account}: ${text}`, 'message');
+    joined.onMessageChannelReceive = (account, _uid, text) =>
+      side.log(`${account}: ${text}`, 'message');
     joined.onChannelAttrUpdated = (key, value) => {
       if (key === 'topic') side.topic = value;
     };
@@ -53,7 +55,8 @@ export function lena(side: Side, name: string, peer: string, room: string): void
       side.log(text);
     };
     invitation.onInviteReceivedByPeer = () => side.ring('out', `It rings at ${invitation.peer}'s`);
-    invitation.onInviteAcceptedByPeer = () => side.ring('call', `In a call with ${invitation.peer}`);
+    invitation.onInviteAcceptedByPeer = () =>
+      side.ring('call', `In a call with ${invitation.peer}`);
     invitation.onInviteRefusedByPeer = () => over(`${invitation.peer} has declined`);
     invitation.onInviteFailed = () => over(`${invitation.peer} does not answer`);
     invitation.onInviteEndByPeer = () => over(`${invitation.peer} has ended the call`);

@@ -3,7 +3,9 @@ import { lena } from './lena.js';
 import { rita } from './rita.js';
 import { Side } from './side.js';
 
-const room = new URLSearchParams(location.search).get('room') ?? `harbour-${Math.random().toString(36).slice(2, 7)}`;
+const room =
+  new URLSearchParams(location.search).get('room') ??
+  `harbour-${Math.random().toString(36).slice(2, 7)}`;
 const [first, second] = [`lena-${room}`, `rita-${room}`];
 
 lena(new Side('lena'), first, second, room);

@@ -36,11 +36,17 @@ export async function rita(side: Side, name: string, peer: string, room: string)
     remote = invitation;
     side.ring('in', `${invitation.callerId} invites me to a call`);
     invitation.on('RemoteInvitationAccepted', () => inCall(invitation.channelId));
-    invitation.on('RemoteInvitationCanceled', () => over(`${invitation.callerId} has ended the call`));
+    invitation.on('RemoteInvitationCanceled', () =>
+      over(`${invitation.callerId} has ended the call`),
+    );
     invitation.on('RemoteInvitationRefused', () => over('I have declined'));
-    invitation.on('RemoteInvitationFailure', () => over(`the call with ${invitation.callerId} did not come about`));
+    invitation.on('RemoteInvitationFailure', () =>
+      over(`the call with ${invitation.callerId} did not come about`),
+    );
   });
-  channel.on('ChannelMessage', (message, member) => side.log(`${member}: ${(message as { text: string }).text}`, 'message'));
+  channel.on('ChannelMessage', (message, member) =>
+    side.log(`${member}: ${(message as { text: string }).text}`, 'message'),
+  );
   channel.on('MemberJoined', (member) => {
     side.members = [...members.add(member)];
     side.log(`${member} is here`);
@@ -57,19 +63,28 @@ export async function rita(side: Side, name: string, peer: string, room: string)
     toChannel: (text) =>
       channel.sendMessage({ text }).then(() => side.log(`${name}: ${text}`, 'message'), show),
     toPeer: (text) =>
-      client.sendMessageToPeer({ text }, peer).then(
-        ({ hasPeerReceived }) =>
-          side.log(hasPeerReceived ? `me to ${peer}: ${text}` : `${peer} is away`, hasPeerReceived ? 'message' : 'note'),
-        show,
-      ),
+      client
+        .sendMessageToPeer({ text }, peer)
+        .then(
+          ({ hasPeerReceived }) =>
+            side.log(
+              hasPeerReceived ? `me to ${peer}: ${text}` : `${peer} is away`,
+              hasPeerReceived ? 'message' : 'note',
+            ),
+          show,
+        ),
     setTopic: (topic) =>
-      client.addOrUpdateChannelAttributes(room, { topic }, { enableNotificationToChannelMembers: true }).catch(show),
+      client
+        .addOrUpdateChannelAttributes(room, { topic }, { enableNotificationToChannelMembers: true })
+        .catch(show),
     invite() {
       const invitation = client.createLocalInvitation(peer);
       local = invitation;
       invitation.channelId = `call-${Date.now()}`;
       invitation.content = 'a call';
-      invitation.on('LocalInvitationReceivedByPeer', () => side.ring('out', `It rings at ${peer}'s`));
+      invitation.on('LocalInvitationReceivedByPeer', () =>
+        side.ring('out', `It rings at ${peer}'s`),
+      );
       invitation.on('LocalInvitationAccepted', () => inCall(invitation.channelId));
       invitation.on('LocalInvitationRefused', () => over(`${peer} has declined`));
       invitation.on('LocalInvitationCanceled', () => over('I have ended the call'));
@@ -80,8 +95,11 @@ export async function rita(side: Side, name: string, peer: string, room: string)
     accept: () => remote?.accept(),
     refuse: () => remote?.refuse(),
     end() {
-      if (local?.state === 'SENT_TO_REMOTE' || local?.state === 'RECEIVED_BY_REMOTE') return local.cancel();
-      client.sendMessageToPeer({ text: `${AgoraRTM.END_CALL_PREFIX}_${callChannel}_` }, peer).catch(show);
+      if (local?.state === 'SENT_TO_REMOTE' || local?.state === 'RECEIVED_BY_REMOTE')
+        return local.cancel();
+      client
+        .sendMessageToPeer({ text: `${AgoraRTM.END_CALL_PREFIX}_${callChannel}_` }, peer)
+        .catch(show);
       over('I have ended the call');
     },
   });

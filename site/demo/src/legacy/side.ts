@@ -38,7 +38,8 @@ export class Side {
       else actions.toChannel(text);
       input.value = '';
     });
-    const onClick = (selector: string, act: () => void) => find(this.#root, selector).addEventListener('click', act);
+    const onClick = (selector: string, act: () => void) =>
+      find(this.#root, selector).addEventListener('click', act);
     onClick('.set-topic', () => {
       const text = input.value.trim();
       if (text === '') input.focus();
@@ -60,7 +61,8 @@ export class Side {
   }
 
   set members(names: readonly string[]) {
-    find(this.#root, '.members').textContent = names.length === 0 ? '' : `Here: ${[...names].sort().join(', ')}`;
+    find(this.#root, '.members').textContent =
+      names.length === 0 ? '' : `Here: ${[...names].sort().join(', ')}`;
   }
 
   log(text: string, kind: 'message' | 'note' = 'note'): void {

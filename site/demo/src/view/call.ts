@@ -15,7 +15,12 @@ export interface CallActions {
 }
 
 const KIND_WORDS = { audio: 'Voice call', video: 'Video call' } as const;
-const END_WORDS = { calling: 'Cancel', ringing: 'Decline', connecting: 'Hang up', talking: 'Hang up' } as const;
+const END_WORDS = {
+  calling: 'Cancel',
+  ringing: 'Decline',
+  connecting: 'Hang up',
+  talking: 'Hang up',
+} as const;
 
 export class CallView {
   readonly #section = byId('call');
@@ -43,7 +48,9 @@ export class CallView {
     this.#end.addEventListener('click', () => actions.hangUp());
     this.#microphone.addEventListener('click', () => actions.setMicrophone(!this.#own.microphone));
     this.#camera.addEventListener('click', () => actions.setCamera(!this.#own.camera));
-    this.#full.addEventListener('click', () => this.#setFull(this.#section.dataset['full'] !== 'true'));
+    this.#full.addEventListener('click', () =>
+      this.#setFull(this.#section.dataset['full'] !== 'true'),
+    );
     document.addEventListener('fullscreenchange', () => {
       if (!document.fullscreenElement) this.#setFull(false);
     });
@@ -71,7 +78,9 @@ export class CallView {
     }
     // The conversation has the name too; only one of them is the call.
     this.#title.replaceChildren(
-      ...(state.is === 'ringing' ? [`${state.peer} is calling`] : [spoken('Call with '), state.peer]),
+      ...(state.is === 'ringing'
+        ? [`${state.peer} is calling`]
+        : [spoken('Call with '), state.peer]),
     );
     this.#avatar.textContent = state.peer.slice(0, 1).toUpperCase();
     this.#remote.setAttribute('aria-label', `Picture of ${state.peer}`);
@@ -90,7 +99,11 @@ export class CallView {
     this.#own = devices;
     attach(this.#local, stream, devices.camera);
     const { microphone, camera } = devices;
-    relabel(this.#microphone, microphone ? 'microphone' : 'microphone-off', microphone ? 'Mute' : 'Unmute');
+    relabel(
+      this.#microphone,
+      microphone ? 'microphone' : 'microphone-off',
+      microphone ? 'Mute' : 'Unmute',
+    );
     relabel(this.#camera, camera ? 'camera' : 'camera-off', camera ? 'Camera off' : 'Camera on');
     this.#microphone.dataset['off'] = String(!microphone);
     this.#camera.dataset['off'] = String(!camera);
@@ -121,7 +134,8 @@ export class CallView {
   #setFull(isFull: boolean): void {
     this.#section.dataset['full'] = String(isFull);
     relabel(this.#full, isFull ? 'shrink' : 'expand', isFull ? 'Leave full screen' : 'Full screen');
-    if (isFull && document.fullscreenEnabled) this.#section.requestFullscreen().catch(() => undefined);
+    if (isFull && document.fullscreenEnabled)
+      this.#section.requestFullscreen().catch(() => undefined);
     if (!isFull && document.fullscreenElement) document.exitFullscreen().catch(() => undefined);
   }
 

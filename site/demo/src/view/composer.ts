@@ -68,7 +68,9 @@ export class Composer {
     const bytes = new TextEncoder().encode(text).length;
     if (bytes > BYTES_MAX) {
       // The text stays: it can be made shorter.
-      this.problem(`This message is ${bytes.toLocaleString()} bytes long; the limit is ${BYTES_MAX.toLocaleString()}. Shorten it, or send it in parts.`);
+      this.problem(
+        `This message is ${bytes.toLocaleString()} bytes long; the limit is ${BYTES_MAX.toLocaleString()}. Shorten it, or send it in parts.`,
+      );
       return;
     }
     this.problem('');

@@ -13,7 +13,8 @@ const WORDS: Readonly<Record<State, string>> = {
   ABORTED: 'Logged out',
 };
 
-const RECONNECTING = 'The connection is lost. Messages that you send now wait up to 10 seconds for it to come back.';
+const RECONNECTING =
+  'The connection is lost. Messages that you send now wait up to 10 seconds for it to come back.';
 
 const ABORTED: Readonly<Partial<Record<Reason, string>>> = {
   REMOTE_LOGIN: 'You have logged in elsewhere under this name, perhaps in another tab.',

@@ -26,7 +26,10 @@ export class ConversationView {
   readonly #state = byId('conversation-state');
   readonly #remove = byId('remove-person');
   readonly #leave = byId('leave-channel');
-  readonly #calls = { audio: byId<HTMLButtonElement>('call-audio'), video: byId<HTMLButtonElement>('call-video') };
+  readonly #calls = {
+    audio: byId<HTMLButtonElement>('call-audio'),
+    video: byId<HTMLButtonElement>('call-video'),
+  };
   readonly #board: BoardView;
   readonly #members: MembersView;
   readonly #composer: Composer;
@@ -91,12 +94,14 @@ export class ConversationView {
     this.#remove.ariaLabel = `Remove ${title}`;
     this.#calls.audio.ariaLabel = `Call ${title}`;
     this.#calls.video.ariaLabel = `Call ${title} with video`;
-    for (const button of [this.#remove, this.#calls.audio, this.#calls.video]) button.hidden = channel !== undefined;
+    for (const button of [this.#remove, this.#calls.audio, this.#calls.video])
+      button.hidden = channel !== undefined;
     delete this.#state.dataset['presence'];
     this.#state.textContent = '';
     if (conversation.is !== 'person') return;
     this.#state.textContent = presenceWords(conversation.presence, this.#isConnected);
-    if (conversation.presence && this.#isConnected) this.#state.dataset['presence'] = conversation.presence;
+    if (conversation.presence && this.#isConnected)
+      this.#state.dataset['presence'] = conversation.presence;
   }
 
   /** While the connection is lost, nothing is said about who is there. */

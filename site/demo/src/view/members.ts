@@ -11,7 +11,9 @@ export class MembersView {
 
   constructor(private readonly me: () => string) {
     // Where there is little room, the members are folded away.
-    this.#toggle.addEventListener('click', () => this.setShown(this.#toggle.ariaExpanded !== 'true'));
+    this.#toggle.addEventListener('click', () =>
+      this.setShown(this.#toggle.ariaExpanded !== 'true'),
+    );
   }
 
   setShown(isShown: boolean): void {
@@ -42,7 +44,16 @@ export class MembersView {
     if (name === this.me()) item.append(' ', element('span', 'state', 'you'));
     const place = hands.indexOf(name) + 1;
     if (place > 0) {
-      item.append(' ', element('span', 'raised', icon('hand'), spoken('has raised a hand, number '), String(place)));
+      item.append(
+        ' ',
+        element(
+          'span',
+          'raised',
+          icon('hand'),
+          spoken('has raised a hand, number '),
+          String(place),
+        ),
+      );
     }
     return item;
   }

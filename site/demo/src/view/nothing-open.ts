@@ -29,11 +29,16 @@ export class NothingOpen {
     this.#invitation.hidden = unread !== undefined;
     if (unread) {
       const name = unread.is === 'channel' ? `#${unread.name}` : unread.name;
-      this.#title.textContent = unread.is === 'channel' ? `There is something new in ${name}` : `There is something new from ${name}`;
+      this.#title.textContent =
+        unread.is === 'channel'
+          ? `There is something new in ${name}`
+          : `There is something new from ${name}`;
       this.#unread.textContent = `Open the conversation${unread.is === 'channel' ? ' in' : ' with'} ${name}`;
       this.#unread.href = addressOf(unread);
     } else {
-      this.#title.textContent = hasConversations ? 'Choose a conversation' : 'Nobody to talk to yet?';
+      this.#title.textContent = hasConversations
+        ? 'Choose a conversation'
+        : 'Nobody to talk to yet?';
     }
     if (me === this.#me) return;
     this.#me = me;

@@ -43,7 +43,9 @@ export class Page implements ChatListener, CallListener {
     this.#conversation = new ConversationView(() => this.#chat?.me ?? '', {
       send: (to, text) => void this.#chat?.send(to, text),
       sendPicture: (to, file) => {
-        this.#chat?.sendPicture(to, file).catch((error: unknown) => this.#conversation.problem(to, inWords('upload', error)));
+        this.#chat
+          ?.sendPicture(to, file)
+          .catch((error: unknown) => this.#conversation.problem(to, inWords('upload', error)));
       },
       call: ({ name }, kind) => void this.#calls?.call(name, kind),
       copyLink: (channel) => void offerLink(linkTo(channel), notices),
@@ -120,7 +122,9 @@ export class Page implements ChatListener, CallListener {
   follow(): void {
     const wanted = conversationIn(location.hash);
     const previous = this.#conversation.open;
-    const found = [...this.#shown.keys()].find(({ is, name }) => is === wanted?.is && name === wanted.name);
+    const found = [...this.#shown.keys()].find(
+      ({ is, name }) => is === wanted?.is && name === wanted.name,
+    );
     const shown = found && this.#shown.get(found);
     if (shown) shown.unread = 0;
     this.#conversation.show(found, shown?.timeline);
@@ -252,12 +256,20 @@ export class Page implements ChatListener, CallListener {
 
   #end(conversation: Conversation): void {
     const isChannel = conversation.is === 'channel';
-    this.#try(isChannel ? this.#chat?.leave(conversation) : this.#chat?.removePerson(conversation), 'watch');
+    this.#try(
+      isChannel ? this.#chat?.leave(conversation) : this.#chat?.removePerson(conversation),
+      'watch',
+    );
   }
 
   #openPicture(picture: Picture): void {
     const chat = this.#chat;
-    if (chat) void this.#viewer.open(picture, () => chat.loadPicture(picture), (error) => inWords('download', error));
+    if (chat)
+      void this.#viewer.open(
+        picture,
+        () => chat.loadPicture(picture),
+        (error) => inWords('download', error),
+      );
   }
 
   #try(done: Promise<void> | undefined, action: Action): void {
@@ -268,12 +280,19 @@ export class Page implements ChatListener, CallListener {
 
   #showInSidebar(conversation: Conversation): void {
     const unread = this.#shown.get(conversation)?.unread ?? 0;
-    this.#sidebar.show(conversation, unread, conversation === this.#conversation.open, this.#isConnected);
+    this.#sidebar.show(
+      conversation,
+      unread,
+      conversation === this.#conversation.open,
+      this.#isConnected,
+    );
   }
 
   #showNothing(): void {
     if (this.#conversation.open || !this.#chat) return;
-    const unread = [...this.#shown].filter(([, shown]) => shown.unread > 0).map(([conversation]) => conversation);
+    const unread = [...this.#shown]
+      .filter(([, shown]) => shown.unread > 0)
+      .map(([conversation]) => conversation);
     this.#nothing.show(this.#chat.me, this.#shown.size > 0, unread.at(-1));
   }
 
@@ -301,11 +320,16 @@ export class Page implements ChatListener, CallListener {
     if (known) return known;
     const isChannel = conversation.is === 'channel';
     const label = `Messages with ${isChannel ? '#' : ''}${conversation.name}`;
-    const timeline = new Timeline(label, beginningOf(conversation), isChannel ? 'authors' : 'messages', {
-      again: (message) => void this.#chat?.deliver(conversation, message),
-      earlier: () => this.#loadEarlier(conversation),
-      openPicture: (picture) => this.#openPicture(picture),
-    });
+    const timeline = new Timeline(
+      label,
+      beginningOf(conversation),
+      isChannel ? 'authors' : 'messages',
+      {
+        again: (message) => void this.#chat?.deliver(conversation, message),
+        earlier: () => this.#loadEarlier(conversation),
+        openPicture: (picture) => this.#openPicture(picture),
+      },
+    );
     this.#timelines.append(timeline.element);
     const shown = { timeline, unread: 0, isRead: false };
     this.#shown.set(conversation, shown);

@@ -43,7 +43,11 @@ export class Viewer {
   }
 
   /** Resolves when the picture is on the page or the reason why it is not. */
-  async open(picture: Picture, load: () => Promise<Blob>, inWords: (error: unknown) => string): Promise<void> {
+  async open(
+    picture: Picture,
+    load: () => Promise<Blob>,
+    inWords: (error: unknown) => string,
+  ): Promise<void> {
     this.#clear();
     this.#open = picture;
     this.#name.textContent = picture.fileName;

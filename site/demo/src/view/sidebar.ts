@@ -11,7 +11,10 @@ const PRESENCE_WORDS = {
 } as const;
 
 /** While we hear nothing from the server, nobody knows who is there. */
-export function presenceWords(presence: keyof typeof PRESENCE_WORDS | undefined, isConnected: boolean): string {
+export function presenceWords(
+  presence: keyof typeof PRESENCE_WORDS | undefined,
+  isConnected: boolean,
+): string {
   return presence && isConnected ? PRESENCE_WORDS[presence] : '';
 }
 
@@ -50,7 +53,10 @@ export function beginningOf({ is, name }: Conversation): HTMLElement {
   const lines =
     is === 'channel'
       ? [`This is #${name}.`, 'Copy its link to invite others, or write the first message.']
-      : [`This is your conversation with ${name}.`, 'Write, send a picture or call. Messages are kept while they are away.'];
+      : [
+          `This is your conversation with ${name}.`,
+          'Write, send a picture or call. Messages are kept while they are away.',
+        ];
   return element('div', 'beginning', ...lines.map((line) => element('p', '', line)));
 }
 
@@ -58,7 +64,12 @@ function labelOf(conversation: Conversation, isConnected: boolean): (Node | stri
   const name = element('span', 'name', conversation.name);
   if (conversation.is === 'channel') {
     const hash = element('span', 'hash', '#');
-    return [hash, name, ' ', element('span', 'state', String(countOf(conversation)), spoken(' members'))];
+    return [
+      hash,
+      name,
+      ' ',
+      element('span', 'state', String(countOf(conversation)), spoken(' members')),
+    ];
   }
   const { presence } = conversation;
   const dot = element('span', 'presence');

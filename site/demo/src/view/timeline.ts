@@ -81,7 +81,9 @@ export class Timeline {
   }
 
   add(entry: Entry): void {
-    const known = entry.is === 'message' && this.#lines.find((line) => line.isEarlier && isSame(line.entry, entry));
+    const known =
+      entry.is === 'message' &&
+      this.#lines.find((line) => line.isEarlier && isSame(line.entry, entry));
     if (known) {
       known.isEarlier = false;
       if (entry.wasStored) markStored(known.element);

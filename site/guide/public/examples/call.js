@@ -77,7 +77,10 @@ async function connect(isCaller) {
   const { peer, stream } = call;
   const line = new RTCPeerConnection({ iceServers: ICE_SERVERS });
   call.line = line;
-  line.addEventListener('icecandidate', ({ candidate }) => candidate && signal(peer, { candidate }));
+  line.addEventListener(
+    'icecandidate',
+    ({ candidate }) => candidate && signal(peer, { candidate }),
+  );
   line.addEventListener('track', ({ streams }) => {
     $('#remote').srcObject = streams[0];
   });
@@ -117,7 +120,8 @@ function signal(peer, content) {
 }
 
 async function openDevices() {
-  if (!navigator.mediaDevices) throw new Error('Browsers give camera and microphone to https pages and localhost only.');
+  if (!navigator.mediaDevices)
+    throw new Error('Browsers give camera and microphone to https pages and localhost only.');
   return navigator.mediaDevices.getUserMedia({ audio: true, video: true });
 }
 

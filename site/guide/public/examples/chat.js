@@ -19,11 +19,13 @@ client.on('MessageGap', () => addLine('#messages', '(some messages are missing h
 
 await room.join();
 const { messages } = await room.getHistory({ limit: 50, order: 'newest_first' });
-for (const { userId, message } of messages.reverse()) addLine('#messages', `${userId}: ${message.text}`);
+for (const { userId, message } of messages.reverse())
+  addLine('#messages', `${userId}: ${message.text}`);
 // What arrived meanwhile may be in the history already: sender and time stamp tell.
 const isShown = ({ from, serverReceivedTs }) =>
   messages.some((old) => old.userId === from && old.serverReceivedTs === serverReceivedTs);
-for (const message of early) if (!isShown(message)) addLine('#messages', `${message.from}: ${message.text}`);
+for (const message of early)
+  if (!isShown(message)) addLine('#messages', `${message.from}: ${message.text}`);
 early = undefined;
 
 onSubmit('#say', async (text) => {

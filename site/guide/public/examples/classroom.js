@@ -45,5 +45,6 @@ function render() {
   for (const member of [...members].sort()) {
     addLine('#members', handOf(member) in attributes ? `${member} – hand up` : member);
   }
-  document.querySelector('#hand').textContent = handOf(uid) in attributes ? 'Lower hand' : 'Raise hand';
+  document.querySelector('#hand').textContent =
+    handOf(uid) in attributes ? 'Lower hand' : 'Raise hand';
 }

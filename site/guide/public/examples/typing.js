@@ -16,7 +16,11 @@ let toldAt = 0;
 room.on('ChannelMessage', ({ text }, from) => {
   clearTimeout(timers.get(from));
   timers.delete(from);
-  if (text === TYPING) timers.set(from, setTimeout(() => render(timers.delete(from)), FORGET_AFTER_MS));
+  if (text === TYPING)
+    timers.set(
+      from,
+      setTimeout(() => render(timers.delete(from)), FORGET_AFTER_MS),
+    );
   else addLine('#messages', `${from}: ${text}`);
   render();
 });
@@ -42,5 +46,6 @@ onSubmit('#say', async (text) => {
 function render() {
   const names = [...timers.keys()].sort();
   const verb = names.length === 1 ? 'is' : 'are';
-  document.querySelector('#typing').textContent = names.length === 0 ? '' : `${names.join(', ')} ${verb} typing …`;
+  document.querySelector('#typing').textContent =
+    names.length === 0 ? '' : `${names.join(', ')} ${verb} typing …`;
 }

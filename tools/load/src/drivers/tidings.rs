@@ -16,7 +16,7 @@ use crate::link::Out;
 /// A frame is confirmed after this many numbered messages, as the SDKs do (contract DEL-9).
 const CONFIRM_MESSAGES: u64 = 64;
 
-const APP: &str = "0123456789abcdef0123456789abcdef";
+pub(crate) const APP: &str = "0123456789abcdef0123456789abcdef";
 
 /// The state of one connection.
 #[derive(Default, Clone)]

@@ -11,7 +11,10 @@ import type { Input } from './types.js';
 /** How long a logout waits for the server before the client leaves without its answer. */
 const LOGOUT_WAIT_MS = 5_000;
 
-export function handleLogin(core: Core, { id, userId, token, afterMs = 0 }: Extract<Input, { is: 'login' }>): void {
+export function handleLogin(
+  core: Core,
+  { id, userId, token, afterMs = 0 }: Extract<Input, { is: 'login' }>,
+): void {
   if (core.state !== 'DISCONNECTED') {
     core.out.fail(id, foundHere('given_up', `the client is ${core.state}`));
     return;
@@ -40,7 +43,8 @@ export function handleLogout(core: Core, id: number): void {
   core.logout = { ids: [id], deadline: core.now + LOGOUT_WAIT_MS };
   // A resume is about to be answered: the server is told then, otherwise the user would appear to
   // stay online for a while.
-  if (core.link.phase === 'live' || (core.link.phase === 'greeting' && !core.login)) core.calls.addLogout();
+  if (core.link.phase === 'live' || (core.link.phase === 'greeting' && !core.login))
+    core.calls.addLogout();
   else finishLogout(core);
 }
 

@@ -118,7 +118,8 @@ export class Calls {
     // The server executes nothing from an older connection, so what it has not received may get
     // other numbers: a call whose time is up is left out rather than executed late.
     for (const held of unheard) held.wasSent = false;
-    const isDropped = ({ id, purpose }: PendingCall) => purpose === 'overtaken' || (id === 0 && purpose === 'application');
+    const isDropped = ({ id, purpose }: PendingCall) =>
+      purpose === 'overtaken' || (id === 0 && purpose === 'application');
     this.#requeue(unheard.filter((held) => !isDropped(held)));
     this.#lastCseq = cseq;
   }
@@ -128,7 +129,9 @@ export class Calls {
    * invitations. Returns the leaves: a new session is in no channel, so they are done.
    */
   sessionOver(): PendingCall[] {
-    const open = [...this.#open.values()].filter((held) => held.id !== 0 || held.purpose === 'kept');
+    const open = [...this.#open.values()].filter(
+      (held) => held.id !== 0 || held.purpose === 'kept',
+    );
     this.#open.clear();
     this.#urgent = this.#urgent.filter(({ call }) => call.is === 'invite');
     this.#lastCseq = 0;
@@ -177,7 +180,8 @@ export class Calls {
     const open = [...this.#open.values()].filter(isOver);
     const over = [...waiting, ...this.#unknown.filter(isOver), ...open];
     this.#unknown = this.#unknown.filter((held) => !isOver(held));
-    for (const held of [...waiting, ...open]) if (KEPT.includes(held.call.is)) held.purpose = 'kept';
+    for (const held of [...waiting, ...open])
+      if (KEPT.includes(held.call.is)) held.purpose = 'kept';
     this.#drop(waiting.filter((held) => held.purpose !== 'kept'));
     return over.sort((one, other) => one.id - other.id);
   }
@@ -216,7 +220,8 @@ export class Calls {
 
   #requeue(calls: PendingCall[]): void {
     for (const held of calls) held.cseq = 0;
-    const isOther = ({ purpose }: PendingCall) => ['application', 'kept', 'logout'].includes(purpose);
+    const isOther = ({ purpose }: PendingCall) =>
+      ['application', 'kept', 'logout'].includes(purpose);
     const own = calls.filter((held) => !isOther(held));
     const others = calls.filter(isOther);
     this.#urgent.unshift(...own);
@@ -225,7 +230,13 @@ export class Calls {
   }
 }
 
-function pending(id: number, call: Call, purpose: Purpose, deadline: number, size: number): PendingCall {
+function pending(
+  id: number,
+  call: Call,
+  purpose: Purpose,
+  deadline: number,
+  size: number,
+): PendingCall {
   return { id, call, purpose, deadline, size, cseq: 0, wasSent: false };
 }
 

@@ -100,7 +100,10 @@ export function beginAnew(core: Core, text: string, waitMs: number): void {
   if (core.identity.hasSession) endSession(core, 'epoch_changed');
   core.protocolErrors++;
   if (core.protocolErrors > PROTOCOL_ERRORS_MAX) {
-    core.out.log('warn', `gave up after ${PROTOCOL_ERRORS_MAX} fresh sessions (${text}); log out, then in again`);
+    core.out.log(
+      'warn',
+      `gave up after ${PROTOCOL_ERRORS_MAX} fresh sessions (${text}); log out, then in again`,
+    );
     core.link.stop();
   } else {
     core.out.log('warn', `a new session is needed: ${text}`);

@@ -44,7 +44,11 @@ export function finishLogout(core: Core): void {
   for (const id of ids) core.out.done(id);
 }
 
-export function abort(core: Core, trigger: 'banned' | 'remoteLogin' | 'tokenExpired', text: string): void {
+export function abort(
+  core: Core,
+  trigger: 'banned' | 'remoteLogin' | 'tokenExpired',
+  text: string,
+): void {
   core.out.log('warn', `the login has ended: ${text}`);
   const abandoned = core.forget();
   core.move(trigger);
@@ -58,7 +62,8 @@ function abandon(core: Core, calls: PendingCall[], text: string): void {
 /** A later login of the user in this program has succeeded: this one must not throw it out. */
 export function giveWay(core: Core): void {
   const text = 'a later login of the user in this program has succeeded';
-  if (core.login) endLogin(core, 'refused', { outcome: OUTCOME_REMOTE_LOGIN, text, retryAfterMs: 0 });
+  if (core.login)
+    endLogin(core, 'refused', { outcome: OUTCOME_REMOTE_LOGIN, text, retryAfterMs: 0 });
   else if (core.logout) finishLogout(core);
   else abort(core, 'remoteLogin', text);
 }

@@ -28,7 +28,9 @@ export function eventOf(
       if (event.is === 'memberLeft' && replica.isPutOut(channel, userId)) {
         return [{ is: 'memberLeft', channel, userId, isSelf: true }];
       }
-      return replica.memberEvent(event.is, channel, userId) ? [{ is: event.is, channel, userId }] : [];
+      return replica.memberEvent(event.is, channel, userId)
+        ? [{ is: event.is, channel, userId }]
+        : [];
     }
     case 'memberCount': {
       const { channel, count } = event.value;

@@ -46,7 +46,8 @@ export class Identity {
   greeting(confirm: number, invitations: OpenReport): Greeting {
     const { appId, client, userId } = this;
     this.#offered = this.handed ?? this.#token;
-    if (!this.#session) return { is: 'login', value: { appId, userId, token: this.#offered, client, invitations } };
+    if (!this.#session)
+      return { is: 'login', value: { appId, userId, token: this.#offered, client, invitations } };
     const { id: sessionId, secret } = this.#session;
     const token = this.#offered === this.#token ? '' : this.#offered;
     return { is: 'resume', value: { appId, userId, sessionId, secret, confirm, token } };

@@ -52,7 +52,8 @@ export class OpenInvitations {
   heard({ is, value }: ServerEvent): boolean {
     const name = nameOf(value as Open);
     if (is.endsWith('Ended')) this.#open.delete(name);
-    if (is === 'remoteInvitationEnded') this.#over = [name, ...this.#over].slice(0, INVITATIONS_INCOMING_MAX);
+    if (is === 'remoteInvitationEnded')
+      this.#over = [name, ...this.#over].slice(0, INVITATIONS_INCOMING_MAX);
     if (is !== 'incomingInvitation') return true;
     const isNew = !this.#open.has(name) && !this.#over.includes(name);
     if (isNew) this.#open.set(name, value);
@@ -61,7 +62,9 @@ export class OpenInvitations {
 
   /** For a login: invitations that an earlier session has sent, and those that ring. */
   report(): Open[] {
-    return [...this.#open.values()].filter((open) => open.id ?? open.sessionId).slice(0, INVITATIONS_REPORTED_MAX);
+    return [...this.#open.values()]
+      .filter((open) => open.id ?? open.sessionId)
+      .slice(0, INVITATIONS_REPORTED_MAX);
   }
 
   /**

@@ -133,15 +133,27 @@ function handleTimer(core: Core): void {
   for (const held of core.calls.expired(now)) {
     const { call, id, wasSent } = held;
     const isDown = link.lostAt < Infinity;
-    const since = isDown ? `the link has been down for ${Math.round(now - link.lostAt)} ms` : 'the link is up';
+    const since = isDown
+      ? `the link has been down for ${Math.round(now - link.lostAt)} ms`
+      : 'the link is up';
     if (isDown && call.is === 'writeUserAttributes') {
       core.replica.wroteLater(call);
       held.purpose = 'overtaken';
     }
     // What the application wants for its own user is still done.
     const isKept = isDown && (held.purpose !== 'application' || call.is === 'renewToken');
-    const then = isKept ? '; done when it is back' : wasSent ? '; it may have been done all the same' : '';
-    core.out.fail(id, timedOut(`${wasSent ? 'no answer' : 'not sent'} within ${CALL_TIMEOUT_MS} ms; ${since}${then}`, wasSent));
+    const then = isKept
+      ? '; done when it is back'
+      : wasSent
+        ? '; it may have been done all the same'
+        : '';
+    core.out.fail(
+      id,
+      timedOut(
+        `${wasSent ? 'no answer' : 'not sent'} within ${CALL_TIMEOUT_MS} ms; ${since}${then}`,
+        wasSent,
+      ),
+    );
     held.id = 0;
   }
   for (const event of core.replica.expireMissing(now)) core.out.emit(event);

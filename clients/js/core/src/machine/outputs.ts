@@ -55,8 +55,15 @@ export class Outputs {
 
   /** Ends a connection whose login has no answer yet; the logout follows that. */
   farewell(connection: number): void {
-    const logout = { is: 'request', value: { cseq: 1, call: { is: 'logout', value: {} } } } as const;
-    this.#list.push({ is: 'farewell', connection, bytes: encodeClientFrame([encodeClientMessage(logout)], 0) });
+    const logout = {
+      is: 'request',
+      value: { cseq: 1, call: { is: 'logout', value: {} } },
+    } as const;
+    this.#list.push({
+      is: 'farewell',
+      connection,
+      bytes: encodeClientFrame([encodeClientMessage(logout)], 0),
+    });
   }
 
   dropMessages(): void {
@@ -90,6 +97,10 @@ export function timedOut(text: string, isSent: boolean): CallFailure {
 }
 
 /** A failure found here, without asking the server. */
-export function foundHere(local: 'not_logged_in' | 'given_up' | 'left', text: string, isSent = false): CallFailure {
+export function foundHere(
+  local: 'not_logged_in' | 'given_up' | 'left',
+  text: string,
+  isSent = false,
+): CallFailure {
   return { outcome: 0, text, retryAfterMs: 0, local, isSent };
 }

@@ -43,7 +43,8 @@ function handleServerEvent(core: Core, event: ServerEvent): void {
       if (core.link.phase === 'greeting') handleWelcome(core, event.value);
       return;
     case 'resumed':
-      if (core.link.phase === 'greeting' && core.identity.hasSession) handleResumed(core, event.value);
+      if (core.link.phase === 'greeting' && core.identity.hasSession)
+        handleResumed(core, event.value);
       return;
     case 'refused':
       if (core.link.phase === 'greeting') handleRefused(core, event.value.error);
@@ -113,7 +114,10 @@ function accept(core: Core): void {
   if (!core.logout) core.move('accepted');
 }
 
-function handleRefused(core: Core, error: Failure = { outcome: 0, text: 'no reason given', retryAfterMs: 0 }): void {
+function handleRefused(
+  core: Core,
+  error: Failure = { outcome: 0, text: 'no reason given', retryAfterMs: 0 },
+): void {
   if (core.logout) {
     finishLogout(core);
     return;
@@ -149,8 +153,14 @@ function handleReply(core: Core, cseq: number, result: Parameters<typeof applyRe
     finishLogout(core);
     return;
   }
-  if (held.call.is === 'renewToken') core.identity.judged(held.call.value.token, result?.is === 'done');
-  const context = { calls: core.calls, replica: core.replica, restore: core.restore, now: core.now };
+  if (held.call.is === 'renewToken')
+    core.identity.judged(held.call.value.token, result?.is === 'done');
+  const context = {
+    calls: core.calls,
+    replica: core.replica,
+    restore: core.restore,
+    now: core.now,
+  };
   const applied = applyReply(held, result, context);
   for (const text of applied.warnings) core.out.log('warn', text);
   if (held.id !== 0) core.out.settle(held.id, applied.result);

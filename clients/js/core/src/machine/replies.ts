@@ -57,7 +57,9 @@ export function applyReply(
 }
 
 function inviteFailure({ is, value }: Call): MachineEvent[] {
-  return is === 'invite' ? [{ is: 'localInvitationEnded', value: { number: value.number || 0, end: 0, response: '' } }] : [];
+  return is === 'invite'
+    ? [{ is: 'localInvitationEnded', value: { number: value.number || 0, end: 0, response: '' } }]
+    : [];
 }
 
 function applySuccess(held: PendingCall, answer: CallAnswer, context: Context): MachineEvent[] {

@@ -66,7 +66,8 @@ export class Restore {
     }
     if (this.calls.has('members')) return;
     const channel = this.replica.dueFetch(now);
-    if (channel !== undefined) this.calls.addOwn('members', { is: 'getMembers', value: { channel } });
+    if (channel !== undefined)
+      this.calls.addOwn('members', { is: 'getMembers', value: { channel } });
   }
 
   deadline(): number {

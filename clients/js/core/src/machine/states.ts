@@ -2,7 +2,8 @@
 import * as code from '../generated/codes.js';
 import { CLOSE_NO_SOCKET } from '../transport/transport.js';
 
-export type ConnectionState = 'DISCONNECTED' | 'CONNECTING' | 'CONNECTED' | 'RECONNECTING' | 'ABORTED';
+export type ConnectionState =
+  'DISCONNECTED' | 'CONNECTING' | 'CONNECTED' | 'RECONNECTING' | 'ABORTED';
 export type ConnectionReason =
   | 'LOGIN'
   | 'LOGIN_SUCCESS'
@@ -92,7 +93,11 @@ const CLOSE_RULES: Readonly<Record<number, CloseRule>> = {
   // The session is served on a connection that is not ours: it is in use elsewhere.
   [code.CLOSE_SUPERSEDED]: { then: 'remoteLogin', waitMs: 0, outcome: code.OUTCOME_REMOTE_LOGIN },
   [code.CLOSE_REMOTE_LOGIN]: { then: 'remoteLogin', waitMs: 0, outcome: code.OUTCOME_REMOTE_LOGIN },
-  [code.CLOSE_TOKEN_EXPIRED]: { then: 'tokenExpired', waitMs: 0, outcome: code.OUTCOME_TOKEN_EXPIRED },
+  [code.CLOSE_TOKEN_EXPIRED]: {
+    then: 'tokenExpired',
+    waitMs: 0,
+    outcome: code.OUTCOME_TOKEN_EXPIRED,
+  },
   [code.CLOSE_BANNED]: { then: 'banned', waitMs: 0, outcome: code.OUTCOME_BANNED },
   [code.CLOSE_APP_DISABLED]: { then: 'banned', waitMs: 0, outcome: code.OUTCOME_UNKNOWN_APP },
   [code.CLOSE_PROTOCOL_ERROR]: { then: 'newSession', waitMs: 5000 },

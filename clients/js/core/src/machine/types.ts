@@ -48,7 +48,12 @@ export type Input =
   | { readonly is: 'invitation'; readonly call: InvitationCall }
   | { readonly is: 'opened'; readonly connection: number }
   | { readonly is: 'received'; readonly connection: number; readonly bytes: Uint8Array }
-  | { readonly is: 'closed'; readonly connection: number; readonly code: number; readonly reason: string }
+  | {
+      readonly is: 'closed';
+      readonly connection: number;
+      readonly code: number;
+      readonly reason: string;
+    }
   | { readonly is: 'timer' }
   /** The page is shown again, the network is back, or the like. */
   | { readonly is: 'woken' }
@@ -77,7 +82,12 @@ export type MachineEvent =
       readonly body: MessageBody;
       readonly serverTs: number;
     }
-  | { readonly is: 'memberJoined' | 'memberLeft'; readonly channel: string; readonly userId: string; readonly isSelf?: true }
+  | {
+      readonly is: 'memberJoined' | 'memberLeft';
+      readonly channel: string;
+      readonly userId: string;
+      readonly isSelf?: true;
+    }
   | { readonly is: 'memberCount'; readonly channel: string; readonly count: number }
   | {
       readonly is: 'channelAttributes';

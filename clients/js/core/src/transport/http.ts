@@ -45,7 +45,8 @@ function uploadWith(xhr: XMLHttpRequest, request: HttpRequest, body: Blob): Prom
     for (const [name, value] of Object.entries(request.headers)) xhr.setRequestHeader(name, value);
     xhr.responseType = 'arraybuffer';
     xhr.upload.onprogress = ({ loaded }) => request.moved(loaded, body.size);
-    xhr.onload = () => resolve({ status: xhr.status, chunks: [new Uint8Array(xhr.response as ArrayBuffer)] });
+    xhr.onload = () =>
+      resolve({ status: xhr.status, chunks: [new Uint8Array(xhr.response as ArrayBuffer)] });
     xhr.onerror = xhr.onabort = () => reject(new Error('no answer'));
     xhr.onloadend = () => signal.removeEventListener('abort', abort);
     signal.addEventListener('abort', abort);
@@ -57,7 +58,11 @@ async function byFetch(request: HttpRequest, isNode: boolean): Promise<HttpAnswe
   const { url, headers, body, signal, moved } = request;
   // Browsers take streams over HTTP/2 only; Node takes them always, and takes them as fast as they
   // are sent.
-  const upload = body && { method: 'POST', body: isNode ? counted(body, moved) : body, duplex: 'half' };
+  const upload = body && {
+    method: 'POST',
+    body: isNode ? counted(body, moved) : body,
+    duplex: 'half',
+  };
   const response = await fetch(url, { headers, signal, ...upload } as RequestInit);
   const total = Number(response.headers.get('content-length'));
   const chunks: Uint8Array<ArrayBuffer>[] = [];

@@ -74,14 +74,18 @@ export class FrameParser {
     const [first, second] = rest;
     if (first === undefined || second === undefined) return undefined;
     if ((first & 0x70) !== 0) throw new ProtocolError(CODE_PROTOCOL, 'reserved bits are set');
-    if ((second & 0x80) !== 0) throw new ProtocolError(CODE_PROTOCOL, 'the server masks its frames');
+    if ((second & 0x80) !== 0)
+      throw new ProtocolError(CODE_PROTOCOL, 'the server masks its frames');
     const extended = second === 126 ? 2 : second === 127 ? 8 : 0;
     if (rest.length < 2 + extended) return undefined;
     const view = new DataView(rest.buffer, rest.byteOffset);
     const length =
       extended === 2 ? view.getUint16(2) : extended === 8 ? Number(view.getBigUint64(2)) : second;
     if (this.#partsLength + length > this.messageBytesMax) {
-      throw new ProtocolError(CODE_TOO_BIG, `a message is longer than ${this.messageBytesMax} bytes`);
+      throw new ProtocolError(
+        CODE_TOO_BIG,
+        `a message is longer than ${this.messageBytesMax} bytes`,
+      );
     }
     const end = 2 + extended + length;
     if (rest.length < end) return undefined;

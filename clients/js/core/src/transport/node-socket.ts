@@ -7,7 +7,15 @@ import { type IncomingMessage, request as requestPlain } from 'node:http';
 import { request as requestSecure } from 'node:https';
 import type { Socket } from 'node:net';
 import { REPLAY_BYTES_MAX } from '../generated/limits.js';
-import { FrameParser, OP_BINARY, OP_CLOSE, OP_PING, OP_PONG, ProtocolError, frame } from './node-frames.js';
+import {
+  FrameParser,
+  OP_BINARY,
+  OP_CLOSE,
+  OP_PING,
+  OP_PONG,
+  ProtocolError,
+  frame,
+} from './node-frames.js';
 import { CLOSE_ABNORMAL, SUB_PROTOCOL, type Transport, type TransportEvents } from './transport.js';
 
 /**
@@ -79,7 +87,9 @@ class NodeSocket implements Transport {
   }
 
   #upgraded(response: IncomingMessage, socket: Socket, head: Buffer, key: string): void {
-    const accept = createHash('sha1').update(key + ACCEPT_GUID).digest('base64');
+    const accept = createHash('sha1')
+      .update(key + ACCEPT_GUID)
+      .digest('base64');
     const problem =
       response.headers['sec-websocket-accept'] !== accept
         ? 'the server has not proven that it speaks WebSocket'

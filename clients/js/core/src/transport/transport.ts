@@ -42,7 +42,8 @@ export function connectLater(load: () => Promise<Connect>): Connect {
         if (!isOver) transport = connect(url, events);
       },
       (error: unknown) => {
-        if (!isOver) events.closed(CLOSE_NO_SOCKET, error instanceof Error ? error.message : String(error));
+        if (!isOver)
+          events.closed(CLOSE_NO_SOCKET, error instanceof Error ? error.message : String(error));
         isOver = true;
       },
     );

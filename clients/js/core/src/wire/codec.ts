@@ -321,7 +321,8 @@ export function message<const F extends Fields>(
   for (const entry of all) {
     for (const number of entry[1].numbers) byNumber.set(number, entry);
   }
-  const zero = (): Record<string, unknown> => Object.fromEntries(all.map(([name, field]) => [name, field.initial()]));
+  const zero = (): Record<string, unknown> =>
+    Object.fromEntries(all.map(([name, field]) => [name, field.initial()]));
   const decode = (data: Uint8Array): MessageOut => {
     const reader = new Reader(data);
     const made = zero();

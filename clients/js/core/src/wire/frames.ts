@@ -38,7 +38,9 @@ export function decodeServerFrame(data: Uint8Array): Received[] {
 }
 
 /** One `ClientMessage`, encoded for `encodeClientFrame`. */
-export function encodeClientMessage(kind: NonNullable<In<typeof ClientMessage>['kind']>): Uint8Array {
+export function encodeClientMessage(
+  kind: NonNullable<In<typeof ClientMessage>['kind']>,
+): Uint8Array {
   return ClientMessage.encode({ kind });
 }
 

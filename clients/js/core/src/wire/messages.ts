@@ -2,7 +2,19 @@
  * The messages of `proto/tidings.proto`, field by field. Which is used when:
  * `docs/internals/protocol.md`.
  */
-import { type In, type Out, bool, bytes, many, maybe, message, one, oneof, string, uint } from './codec.js';
+import {
+  type In,
+  type Out,
+  bool,
+  bytes,
+  many,
+  maybe,
+  message,
+  one,
+  oneof,
+  string,
+  uint,
+} from './codec.js';
 
 const OpenInvitation = /* @__PURE__ */ message({
   sessionId: one(1, bytes),
@@ -111,7 +123,10 @@ export const Invite = /* @__PURE__ */ message({
   type: one(5, string),
 });
 export const InvitationNumber = /* @__PURE__ */ message({ number: one(1, uint) });
-export const InvitationDecision = /* @__PURE__ */ message({ id: one(1, bytes), response: one(2, string) });
+export const InvitationDecision = /* @__PURE__ */ message({
+  id: one(1, bytes),
+  response: one(2, string),
+});
 
 export const Request = /* @__PURE__ */ message({
   cseq: one(1, uint),
@@ -141,7 +156,13 @@ export const Request = /* @__PURE__ */ message({
   }),
 });
 export const ClientMessage = /* @__PURE__ */ message({
-  kind: oneof({ login: [1, Login], resume: [2, Resume], pong: [3, Empty], request: [4, Request], ping: [5, Empty] }),
+  kind: oneof({
+    login: [1, Login],
+    resume: [2, Resume],
+    pong: [3, Empty],
+    request: [4, Request],
+    ping: [5, Empty],
+  }),
 });
 export const ClientFrame = /* @__PURE__ */ message({
   messages: many(1, ClientMessage),
@@ -170,7 +191,10 @@ export const Failure = /* @__PURE__ */ message({
 });
 export const Refused = /* @__PURE__ */ message({ error: maybe(1, Failure) });
 export const PeerSent = /* @__PURE__ */ message({ received: one(1, bool) });
-export const MemberCount = /* @__PURE__ */ message({ channel: one(1, string), count: one(2, uint) });
+export const MemberCount = /* @__PURE__ */ message({
+  channel: one(1, string),
+  count: one(2, uint),
+});
 export const MemberCounts = /* @__PURE__ */ message({ counts: many(1, MemberCount) });
 
 export const PRESENCE_OFFLINE = 0;
@@ -186,7 +210,10 @@ export const HistoryMessage = /* @__PURE__ */ message({
   message: maybe(3, Message),
   serverTs: one(4, uint),
 });
-export const HistoryPage = /* @__PURE__ */ message({ messages: many(1, HistoryMessage), next: one(2, uint) });
+export const HistoryPage = /* @__PURE__ */ message({
+  messages: many(1, HistoryMessage),
+  next: one(2, uint),
+});
 export const Reply = /* @__PURE__ */ message({
   cseq: one(1, uint),
   result: oneof({
@@ -213,7 +240,10 @@ export const ChannelMessage = /* @__PURE__ */ message({
   message: maybe(3, Message),
   serverTs: one(4, uint),
 });
-export const ChannelUser = /* @__PURE__ */ message({ channel: one(1, string), userId: one(2, string) });
+export const ChannelUser = /* @__PURE__ */ message({
+  channel: one(1, string),
+  userId: one(2, string),
+});
 export const ChannelAttributes = /* @__PURE__ */ message({
   channel: one(1, string),
   attributes: many(2, Attribute),
@@ -260,7 +290,10 @@ export const INVITATION_ENDS = [
 ] as const;
 export type InvitationEnd = (typeof INVITATION_ENDS)[number];
 
-export const AcceptAsked = /* @__PURE__ */ message({ number: one(1, uint), response: one(2, string) });
+export const AcceptAsked = /* @__PURE__ */ message({
+  number: one(1, uint),
+  response: one(2, string),
+});
 export const LocalInvitationEnded = /* @__PURE__ */ message({
   number: one(1, uint),
   end: one(2, uint),
@@ -273,7 +306,10 @@ export const IncomingInvitation = /* @__PURE__ */ message({
   channel: one(4, string),
   type: one(5, string),
 });
-export const RemoteInvitationEnded = /* @__PURE__ */ message({ id: one(1, bytes), end: one(2, uint) });
+export const RemoteInvitationEnded = /* @__PURE__ */ message({
+  id: one(1, bytes),
+  end: one(2, uint),
+});
 export const ServerMessage = /* @__PURE__ */ message({
   kind: oneof({
     welcome: [1, Welcome],

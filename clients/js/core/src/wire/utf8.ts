@@ -29,7 +29,8 @@ export function encodeUtf8(text: string): Uint8Array {
 export function decodeUtf8(bytes: Uint8Array, how: 'fatal' | 'lenient' = 'lenient'): string {
   const { TextDecoder: Decoder, escape } = globals();
   const fatal = how === 'fatal';
-  if (Decoder) return (decoders[how] ??= new Decoder('utf-8', { fatal, ignoreBOM: true })).decode(bytes);
+  if (Decoder)
+    return (decoders[how] ??= new Decoder('utf-8', { fatal, ignoreBOM: true })).decode(bytes);
   let binary = '';
   for (const byte of bytes) binary += String.fromCharCode(byte);
   try {

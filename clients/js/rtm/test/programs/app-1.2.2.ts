@@ -1,8 +1,14 @@
 // A program as it is written for version 1.2.2 of the original SDK. `versions.test.ts` compiles it unchanged.
 /* LOAD */
 
-const params: AgoraRTM.RtmParameters = { enableLogUpload: false, logFilter: AgoraRTM.LOG_FILTER_WARNING };
-const client: AgoraRTM.RtmClient = AgoraRTM.createInstance('0123456789abcdef0123456789abcdef', params);
+const params: AgoraRTM.RtmParameters = {
+  enableLogUpload: false,
+  logFilter: AgoraRTM.LOG_FILTER_WARNING,
+};
+const client: AgoraRTM.RtmClient = AgoraRTM.createInstance(
+  '0123456789abcdef0123456789abcdef',
+  params,
+);
 
 class Session {
   private channels: { [name: string]: AgoraRTM.RtmChannel } = {};
@@ -12,7 +18,8 @@ class Session {
   listen(): void {
     client.on('ConnectionStateChanged', (newState, reason) => {
       console.log(newState.toLowerCase(), reason.toLowerCase());
-      if (newState === 'ABORTED' && reason === AgoraRTM.ConnectionChangeReason.REMOTE_LOGIN) void client.logout();
+      if (newState === 'ABORTED' && reason === AgoraRTM.ConnectionChangeReason.REMOTE_LOGIN)
+        void client.logout();
       switch (newState) {
         case AgoraRTM.ConnectionState.CONNECTED:
         case AgoraRTM.ConnectionState.RECONNECTING:
@@ -21,15 +28,24 @@ class Session {
           console.log(newState);
       }
     });
-    client.on('MessageFromPeer', (message: AgoraRTM.RtmMessage, peerId: string, properties: AgoraRTM.ReceiveMessageProperties) => {
-      if (message.messageType === AgoraRTM.MessageType.TEXT) console.log(message.text, peerId);
-      if (message.messageType === 'RAW') console.log(message.rawMessage.byteLength, message.description);
-      const at: number = properties.serverReceivedTs;
-      const wasOffline: boolean = properties.isOfflineMessage;
-      console.log(new Date(at).toISOString(), wasOffline);
-    });
+    client.on(
+      'MessageFromPeer',
+      (
+        message: AgoraRTM.RtmMessage,
+        peerId: string,
+        properties: AgoraRTM.ReceiveMessageProperties,
+      ) => {
+        if (message.messageType === AgoraRTM.MessageType.TEXT) console.log(message.text, peerId);
+        if (message.messageType === 'RAW')
+          console.log(message.rawMessage.byteLength, message.description);
+        const at: number = properties.serverReceivedTs;
+        const wasOffline: boolean = properties.isOfflineMessage;
+        console.log(new Date(at).toISOString(), wasOffline);
+      },
+    );
     client.on('PeersOnlineStatusChanged', (status: AgoraRTM.PeersOnlineStatusMap) => {
-      for (const peerId in status) console.log(peerId, status[peerId] === AgoraRTM.PeerOnlineState.ONLINE);
+      for (const peerId in status)
+        console.log(peerId, status[peerId] === AgoraRTM.PeerOnlineState.ONLINE);
     });
     client.on('RemoteInvitationReceived', (invitation: AgoraRTM.RemoteInvitation) => {
       this.incoming = invitation;
@@ -37,7 +53,8 @@ class Session {
       invitation.on('RemoteInvitationAccepted', () => (this.incoming = null));
       invitation.on('RemoteInvitationRefused', () => (this.incoming = null));
       invitation.on('RemoteInvitationFailure', (reason) => {
-        if (reason === AgoraRTM.RemoteInvitationFailureReason.PEER_OFFLINE) console.log(invitation.callerId);
+        if (reason === AgoraRTM.RemoteInvitationFailureReason.PEER_OFFLINE)
+          console.log(invitation.callerId);
       });
     });
     client.on('TokenExpired', () => void client.renewToken('token'));
@@ -47,13 +64,15 @@ class Session {
     const channel = client.createChannel(name);
     this.channels[name] = channel;
     channel.on('ChannelMessage', (message, memberId, messagePros) => {
-      if (message.messageType === 'TEXT') console.log(memberId, message.text, messagePros.serverReceivedTs);
+      if (message.messageType === 'TEXT')
+        console.log(memberId, message.text, messagePros.serverReceivedTs);
     });
     channel.on('MemberJoined', (memberId) => console.log(memberId));
     channel.on('MemberLeft', (memberId: string) => console.log(memberId));
     channel.on('MemberCountUpdated', (count: number) => console.log(count));
     channel.on('AttributesUpdated', (attributes: AgoraRTM.ChannelAttributes) => {
-      for (const key of Object.keys(attributes)) console.log(attributes[key]?.value, attributes[key]?.lastUpdateUserId);
+      for (const key of Object.keys(attributes))
+        console.log(attributes[key]?.value, attributes[key]?.lastUpdateUserId);
     });
     await channel.join();
     const options: AgoraRTM.SendMessageOptions = { enableHistoricalMessaging: true };
@@ -80,7 +99,8 @@ class Session {
     this.invitation.on('LocalInvitationCanceled', () => console.log(this.invitation?.state));
     this.invitation.on('LocalInvitationFailure', (reason: string) => console.log(reason));
     this.invitation.send();
-    if (this.invitation.state === AgoraRTM.LocalInvitationState.SENT_TO_REMOTE) this.invitation.cancel();
+    if (this.invitation.state === AgoraRTM.LocalInvitationState.SENT_TO_REMOTE)
+      this.invitation.cancel();
   }
 
   async attributes(): Promise<void> {
@@ -110,7 +130,8 @@ async function main(): Promise<void> {
     await client.login({ uid: 'alice', token: undefined });
   } catch (error) {
     const { code } = error as { code: number };
-    if (code === RtmErrorCode.LOGIN_ERR_TIMEOUT || code === RtmErrorCode.LOGIN_ERR_INVALID_TOKEN) return;
+    if (code === RtmErrorCode.LOGIN_ERR_TIMEOUT || code === RtmErrorCode.LOGIN_ERR_INVALID_TOKEN)
+      return;
   }
   client.setParameters({ logFilter: AgoraRTM.LOG_FILTER_OFF });
   await session.join('room');

@@ -4,7 +4,9 @@
 
 AgoraRTM.setArea({ areaCodes: [AgoraRTM.AreaCode.GLOBAL], excludedArea: AgoraRTM.AreaCode.CHINA });
 const config: AgoraRTM.RtmConfig = { enableLogUpload: false, enableCloudProxy: false };
-const client = AgoraRTM.createInstance('0123456789abcdef0123456789abcdef', config, [AgoraRTM.AreaCode.EUROPE]);
+const client = AgoraRTM.createInstance('0123456789abcdef0123456789abcdef', config, [
+  AgoraRTM.AreaCode.EUROPE,
+]);
 
 async function upload(file: File): Promise<AgoraRTM.RtmImageMessage> {
   const controller = new AbortController();
@@ -17,7 +19,14 @@ async function upload(file: File): Promise<AgoraRTM.RtmImageMessage> {
   setTimeout(() => controller.abort(), 60_000);
   const message = await client.createMediaMessageByUploading(
     file,
-    { messageType: 'IMAGE', fileName: file.name, description: 'a picture', thumbnail: file, width: 100, height: 50 },
+    {
+      messageType: 'IMAGE',
+      fileName: file.name,
+      description: 'a picture',
+      thumbnail: file,
+      width: 100,
+      height: 50,
+    },
     handler,
   );
   console.log(message.mediaId, message.size);
@@ -32,7 +41,9 @@ async function show(message: AgoraRTM.RtmMessage): Promise<string | undefined> {
     case AgoraRTM.MessageType.RAW:
       return message.description;
     case 'IMAGE': {
-      const blob: Blob = await client.downloadMedia(message.mediaId, { onOperationProgress: () => undefined });
+      const blob: Blob = await client.downloadMedia(message.mediaId, {
+        onOperationProgress: () => undefined,
+      });
       const thumbnail: Blob | undefined = message.thumbnail;
       return `${message.width} x ${message.height}, ${blob.size}, ${thumbnail?.size}, ${message.thumbnailWidth}`;
     }
@@ -44,18 +55,29 @@ async function show(message: AgoraRTM.RtmMessage): Promise<string | undefined> {
 }
 
 async function run(): Promise<void> {
-  client.on('MessageFromPeer', (message, _peerId, messageProps: AgoraRTM.ReceivedMessageProperties) => {
-    void show(message);
-    console.log(messageProps.isOfflineMessage, messageProps.serverReceivedTs);
-  });
-  const options: AgoraRTM.SendMessageOptions = { enableOfflineMessaging: true, enableHistoricalMessaging: false };
+  client.on(
+    'MessageFromPeer',
+    (message, _peerId, messageProps: AgoraRTM.ReceivedMessageProperties) => {
+      void show(message);
+      console.log(messageProps.isOfflineMessage, messageProps.serverReceivedTs);
+    },
+  );
+  const options: AgoraRTM.SendMessageOptions = {
+    enableOfflineMessaging: true,
+    enableHistoricalMessaging: false,
+  };
   const text = client.createMessage<AgoraRTM.RtmTextMessage>({ text: 'x', messageType: 'TEXT' });
-  const file = client.createMessage<AgoraRTM.RtmFileMessage>({ messageType: AgoraRTM.MessageType.FILE, mediaId: 'm' });
+  const file = client.createMessage<AgoraRTM.RtmFileMessage>({
+    messageType: AgoraRTM.MessageType.FILE,
+    mediaId: 'm',
+  });
   await client.sendMessageToPeer(text, 'bob', options);
   await client.sendMessageToPeer(file, 'bob');
   const picture = await upload(new File(['x'], 'x.png'));
   await client.createChannel('room').sendMessage(picture, { enableHistoricalMessaging: true });
-  const generated = await client.createMediaMessageByUploading(new Blob(['x']), { messageType: 'FILE' });
+  const generated = await client.createMediaMessageByUploading(new Blob(['x']), {
+    messageType: 'FILE',
+  });
   console.log(generated.description);
   client.updateConfig({ logFilter: AgoraRTM.LOG_FILTER_ERROR });
   const status: AgoraRTM.PeersOnlineStatusResult = await client.queryPeersOnlineStatus(['bob']);

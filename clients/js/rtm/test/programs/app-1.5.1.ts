@@ -13,7 +13,9 @@ interface Store {
 }
 
 const store: Store = {
-  client: AgoraRTM.createInstance('0123456789abcdef0123456789abcdef', { logFilter: AgoraRTM.LOG_FILTER_OFF }),
+  client: AgoraRTM.createInstance('0123456789abcdef0123456789abcdef', {
+    logFilter: AgoraRTM.LOG_FILTER_OFF,
+  }),
   channels: new Map(),
   state: AgoraRTM.ConnectionState.DISCONNECTED,
 };
@@ -22,7 +24,8 @@ type OnMessage = RtmEvents.RtmClientEvents['MessageFromPeer'];
 const onMessage: OnMessage = (message, peerId, { serverReceivedTs }) => {
   store.last = message;
   if ('text' in message) console.log(message.text, peerId, serverReceivedTs);
-  if (message.messageType === RtmStatusCode.MessageType.RAW) console.log((message as RtmRawMessage).rawMessage);
+  if (message.messageType === RtmStatusCode.MessageType.RAW)
+    console.log((message as RtmRawMessage).rawMessage);
 };
 // These versions had texts and bytes only: what is not the one is the other.
 function show(message: RtmMessage): string {
@@ -39,13 +42,16 @@ const listen = <Name extends keyof RtmEvents.RtmChannelEvents>(
 const onState: RtmEvents.RtmClientEvents['ConnectionStateChanged'] = (newState, reason) => {
   const state: State = newState;
   store.state = newState;
-  if (newState === RtmStatusCode.ConnectionState.ABORTED && reason === 'TOKEN_EXPIRED') console.log(state);
+  if (newState === RtmStatusCode.ConnectionState.ABORTED && reason === 'TOKEN_EXPIRED')
+    console.log(state);
 };
 
 function bind({ client }: Store): () => void {
   client.on('MessageFromPeer', onMessage);
   client.on('ConnectionStateChanged', onState);
-  client.once('TokenPrivilegeWillExpire', async () => client.renewToken(await Promise.resolve('token')));
+  client.once('TokenPrivilegeWillExpire', async () =>
+    client.renewToken(await Promise.resolve('token')),
+  );
   client.on('FallbackProxyConnected', () => undefined);
   client.on('RemoteInvitationReceived', (invitation) => {
     if (store.incoming) {
@@ -53,8 +59,12 @@ function bind({ client }: Store): () => void {
       return invitation.refuse();
     }
     store.incoming = invitation;
-    const failed: RtmStatusCode.RemoteInvitationState.FAILURE = RtmStatusCode.RemoteInvitationState.FAILURE;
-    console.log(invitation.state === RtmStatusCode.RemoteInvitationState.INVITATION_RECEIVED, failed);
+    const failed: RtmStatusCode.RemoteInvitationState.FAILURE =
+      RtmStatusCode.RemoteInvitationState.FAILURE;
+    console.log(
+      invitation.state === RtmStatusCode.RemoteInvitationState.INVITATION_RECEIVED,
+      failed,
+    );
   });
   return () => {
     client.off('MessageFromPeer', onMessage);
@@ -77,19 +87,32 @@ function describe(state: RtmStatusCode.ConnectionState): string {
 async function run(): Promise<void> {
   const unbind = bind(store);
   await store.client.login({ uid: 'alice', token: 't' });
-  const text: RtmTextMessage = store.client.createMessage({ text: 'x', messageType: AgoraRTM.MessageType.TEXT });
+  const text: RtmTextMessage = store.client.createMessage({
+    text: 'x',
+    messageType: AgoraRTM.MessageType.TEXT,
+  });
   const { hasPeerReceived } = await store.client.sendMessageToPeer(text, 'bob');
   const channel = store.client.createChannel('room');
   store.channels.set(channel.channelId, channel);
-  channel.on('ChannelMessage', (message, memberId) => console.log(show(message), size(message), memberId));
+  channel.on('ChannelMessage', (message, memberId) =>
+    console.log(show(message), size(message), memberId),
+  );
   listen(channel, 'MemberLeft', (memberId: string) => console.log(memberId));
   await channel.join();
   await channel.sendMessage(text);
-  const listeners: number = channel.listenerCount('ChannelMessage') + channel.listeners('MemberJoined').length;
+  const listeners: number =
+    channel.listenerCount('ChannelMessage') + channel.listeners('MemberJoined').length;
   store.outgoing = store.client.createLocalInvitation('bob');
   store.outgoing.send();
   const members: string[] = await channel.getMembers();
-  console.log(hasPeerReceived, listeners, members.length, describe(store.state), AgoraRTM.VERSION, AgoraRTM.BUILD);
+  console.log(
+    hasPeerReceived,
+    listeners,
+    members.length,
+    describe(store.state),
+    AgoraRTM.VERSION,
+    AgoraRTM.BUILD,
+  );
   AgoraRTM.setArea({ areaCodes: [AgoraRTM.AreaCode.NORTH_AMERICA] });
   unbind();
   await store.client.logout();

@@ -20,7 +20,9 @@ client.on('MessageFromPeer', (message: RtmMessage, peerId: string) => {
   if (message.messageType === AgoraRTM.MessageType.RAW) console.log(message.rawMessage.length);
 });
 const channel = client.createChannel('c');
-channel.on('ChannelMessage', ({ text }, memberId) => console.log((text as string).length, memberId));
+channel.on('ChannelMessage', ({ text }, memberId) =>
+  console.log((text as string).length, memberId),
+);
 channel.on('ChannelMessage', (message) => {
   const { text } = message as { text: string };
   console.log(text);
@@ -58,6 +60,9 @@ const byState: Record<RtmStatusCode.ConnectionState, number> = {
 const now: ConnectionState = client.connectionState;
 console.log(byState[now], idle, accepted, named);
 
-const text: AgoraRTM.RtmTextMessage = client.createMessage<AgoraRTM.RtmTextMessage>({ text: 'x', messageType: 'TEXT' });
+const text: AgoraRTM.RtmTextMessage = client.createMessage<AgoraRTM.RtmTextMessage>({
+  text: 'x',
+  messageType: 'TEXT',
+});
 void client.sendMessageToPeer(text, 'b');
 void client.sendMessageToPeer({ rawMessage: new Uint8Array(), description: 'x' }, 'b');

@@ -11,13 +11,21 @@ AgoraRTM.setArea({ areaCodes: [AgoraRTM.AreaCode.EUROPE], excludedArea: 'CHINA' 
 
 // Text and enum, mixed freely.
 client.on('ConnectionStateChanged', (state, reason) => {
-  if (state === 'ABORTED' || state === AgoraRTM.ConnectionState.CONNECTED) console.log(reason.length);
+  if (state === 'ABORTED' || state === AgoraRTM.ConnectionState.CONNECTED)
+    console.log(reason.length);
 });
-client.on('ConnectionStateChanged', (state: AgoraRTM.RtmStatusCode.ConnectionState) => console.log(state));
-client.on('ConnectionStateChanged', (state: 'DISCONNECTED' | 'CONNECTING' | 'CONNECTED' | 'RECONNECTING' | 'ABORTED') => {
-  console.log(state);
-});
-client.on('ConnectionStateChanged', (state: keyof typeof AgoraRTM.RtmStatusCode.ConnectionState) => console.log(state));
+client.on('ConnectionStateChanged', (state: AgoraRTM.RtmStatusCode.ConnectionState) =>
+  console.log(state),
+);
+client.on(
+  'ConnectionStateChanged',
+  (state: 'DISCONNECTED' | 'CONNECTING' | 'CONNECTED' | 'RECONNECTING' | 'ABORTED') => {
+    console.log(state);
+  },
+);
+client.on('ConnectionStateChanged', (state: keyof typeof AgoraRTM.RtmStatusCode.ConnectionState) =>
+  console.log(state),
+);
 client.on('ConnectionStateChanged', (state: string) => console.log(state));
 
 client.on('MessageFromPeer', (message, peerId, props) => {
@@ -28,10 +36,13 @@ client.on('MessageFromPeer', (message, peerId, props) => {
   console.log(peerId.length, props.serverReceivedTs + 1, props.isOfflineMessage);
 });
 client.once('PeersOnlineStatusChanged', (status) => {
-  for (const peer of Object.keys(status)) console.log(status[peer] === AgoraRTM.PeerOnlineState.UNREACHABLE);
+  for (const peer of Object.keys(status))
+    console.log(status[peer] === AgoraRTM.PeerOnlineState.UNREACHABLE);
 });
 client.on('TokenExpired', () => undefined).on('TokenPrivilegeWillExpire', () => undefined);
-client.on('FallbackProxyConnected', () => undefined).on('MessageGap', (gap) => console.log(gap.cause));
+client
+  .on('FallbackProxyConnected', () => undefined)
+  .on('MessageGap', (gap) => console.log(gap.cause));
 client.on('RemoteInvitationReceived', (remote) => {
   remote.on('RemoteInvitationCanceled', (content) => console.log(content.length));
   remote.on('RemoteInvitationFailure', (reason) => console.log(reason === 'ACCEPT_FAILURE'));
@@ -43,9 +54,17 @@ async function run(): Promise<void> {
   await client.login({ uid: 'alice' });
   await client.login({ uid: 'alice', token: undefined });
   await client.renewToken('t');
-  const { hasPeerReceived } = await client.sendMessageToPeer({ text: 'x' }, 'bob', { enableOfflineMessaging: true });
-  await client.sendMessageToPeer({ rawMessage: new Uint8Array(1), description: 'd', messageType: 'RAW' }, 'bob');
-  const message = client.createMessage<AgoraRTM.RtmTextMessage>({ text: 'x', messageType: AgoraRTM.MessageType.TEXT });
+  const { hasPeerReceived } = await client.sendMessageToPeer({ text: 'x' }, 'bob', {
+    enableOfflineMessaging: true,
+  });
+  await client.sendMessageToPeer(
+    { rawMessage: new Uint8Array(1), description: 'd', messageType: 'RAW' },
+    'bob',
+  );
+  const message = client.createMessage<AgoraRTM.RtmTextMessage>({
+    text: 'x',
+    messageType: AgoraRTM.MessageType.TEXT,
+  });
   const channel = client.createChannel('room');
   channel.on('ChannelMessage', ({ messageType }, memberId, { serverReceivedTs }) => {
     console.log(messageType, memberId, serverReceivedTs);
@@ -55,15 +74,24 @@ async function run(): Promise<void> {
   await channel.join();
   await channel.sendMessage(message, { enableHistoricalMessaging: true });
   const members: string[] = await channel.getMembers();
-  await client.setChannelAttributes('room', { k: 'v' }, { enableNotificationToChannelMembers: true });
+  await client.setChannelAttributes(
+    'room',
+    { k: 'v' },
+    { enableNotificationToChannelMembers: true },
+  );
   const attributes: AgoraRTM.ChannelAttributes = await client.getChannelAttributes('room');
   const counts: AgoraRTM.ChannelMemberCountResult = await client.getChannelMemberCount(['room']);
   const online: AgoraRTM.PeersOnlineStatusResult = await client.queryPeersOnlineStatus(['bob']);
   await client.queryPeersBySubscriptionOption(AgoraRTM.PeerSubscriptionOption.ONLINE_STATUS);
-  const file = await client.createMediaMessageByUploading(new Blob(['x']), { messageType: 'FILE', fileName: 'a' });
+  const file = await client.createMediaMessageByUploading(new Blob(['x']), {
+    messageType: 'FILE',
+    fileName: 'a',
+  });
   console.log(hasPeerReceived, members, attributes, counts['room'], online['bob'], file.mediaId);
   const local = client.createLocalInvitation('bob');
-  local.on('LocalInvitationFailure', (reason) => console.log(reason === AgoraRTM.LocalInvitationFailureReason.PEER_OFFLINE));
+  local.on('LocalInvitationFailure', (reason) =>
+    console.log(reason === AgoraRTM.LocalInvitationFailureReason.PEER_OFFLINE),
+  );
   local.content = 'hello';
   local.send();
   channel.removeAllListeners('ChannelMessage').removeAllListeners();
@@ -71,7 +99,8 @@ async function run(): Promise<void> {
   try {
     await channel.leave();
   } catch (error) {
-    if ((error as AgoraRTM.RtmError).code === 102) console.log((error as AgoraRTM.RtmError).retryAfter);
+    if ((error as AgoraRTM.RtmError).code === 102)
+      console.log((error as AgoraRTM.RtmError).retryAfter);
   }
   client.setParameters({ logFilter: AgoraRTM.LOG_FILTER_INFO });
 }

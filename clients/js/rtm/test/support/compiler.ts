@@ -35,9 +35,14 @@ export class Project {
       noUncheckedIndexedAccess: true,
       ...options,
     };
-    writeFileSync(join(this.#folder, 'tsconfig.json'), JSON.stringify({ compilerOptions, files: [file] }));
+    writeFileSync(
+      join(this.#folder, 'tsconfig.json'),
+      JSON.stringify({ compilerOptions, files: [file] }),
+    );
     const tsc = join(ROOT, 'node_modules/typescript/bin/tsc');
-    const { status, stdout, stderr } = spawnSync(process.execPath, [tsc, '-p', this.#folder], { encoding: 'utf8' });
+    const { status, stdout, stderr } = spawnSync(process.execPath, [tsc, '-p', this.#folder], {
+      encoding: 'utf8',
+    });
     return `exit ${status}: ${stdout}${stderr}`;
   }
 }

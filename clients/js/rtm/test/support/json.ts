@@ -20,7 +20,23 @@ const ENUMS: Readonly<Record<string, readonly string[]>> = {
   ].map((name) => `GAP_CAUSE_${name}`),
 };
 /** uint64 fields are written as strings. */
-const LONG = ['confirm', 'cseq', 'number', 'updatedTs', 'serverTs', 'inbox', 'missed', 'expiresTs', 'after', 'before', 'fromTs', 'untilTs', 'position', 'next', 'size'];
+const LONG = [
+  'confirm',
+  'cseq',
+  'number',
+  'updatedTs',
+  'serverTs',
+  'inbox',
+  'missed',
+  'expiresTs',
+  'after',
+  'before',
+  'fromTs',
+  'untilTs',
+  'position',
+  'next',
+  'size',
+];
 const ONEOFS = ['kind', 'conversation', 'call', 'body', 'result', 'source'];
 
 /** `type`: the name of the message, or of the field that it is in. */

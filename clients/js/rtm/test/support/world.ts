@@ -1,5 +1,12 @@
 /** A world for the shell whose time, chance and network belong to the test. */
-import type { Environment, HttpAnswer, HttpRequest, Rivals, Transport, TransportEvents } from '@tidings/core';
+import type {
+  Environment,
+  HttpAnswer,
+  HttpRequest,
+  Rivals,
+  Transport,
+  TransportEvents,
+} from '@tidings/core';
 import {
   ClientFrame,
   type In,
@@ -84,7 +91,10 @@ export class FakeExchange {
     this.answered = new Promise((resolve, reject) => {
       this.fail = reject;
       this.answer = (status, body) =>
-        resolve({ status, chunks: [typeof body === 'string' ? new TextEncoder().encode(body) : body] });
+        resolve({
+          status,
+          chunks: [typeof body === 'string' ? new TextEncoder().encode(body) : body],
+        });
     });
     request.signal.addEventListener('abort', () => this.fail(new Error('aborted')));
   }
@@ -221,13 +231,18 @@ export function welcome(secret = 1): FromServer {
 }
 
 export function refused(outcome: number, retryAfterMs = 0): FromServer {
-  return { is: 'refused', value: { error: { outcome, text: `refused with ${outcome}`, retryAfterMs } } };
+  return {
+    is: 'refused',
+    value: { error: { outcome, text: `refused with ${outcome}`, retryAfterMs } },
+  };
 }
 
 export function reply(cseq: number, result: ReplyTo): FromServer {
   return { is: 'reply', value: { cseq, result } };
 }
-export type ReplyTo = NonNullable<NonNullable<Extract<FromServer, { is: 'reply' }>['value']['result']>>;
+export type ReplyTo = NonNullable<
+  NonNullable<Extract<FromServer, { is: 'reply' }>['value']['result']>
+>;
 
 /** What a friendly server answers to a call. */
 export function usual(request: SentRequest): ReplyTo {

@@ -31,7 +31,8 @@ export class Heard {
       const look = () => {
         if (isSo()) end(resolve);
       };
-      const give = () => reject(new Error(`${this.who} has not seen ${what}, but ${this.lines.join(' | ')}`));
+      const give = () =>
+        reject(new Error(`${this.who} has not seen ${what}, but ${this.lines.join(' | ')}`));
       const limit = setTimeout(() => end(give), LIMIT_MS);
       this.#waiting.add(look);
     });

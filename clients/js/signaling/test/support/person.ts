@@ -28,7 +28,8 @@ export class Person {
     session.onMessageInstantReceive = (from, uid, text) => told(`from ${from} ${uid} ${text}`);
     session.onReconnecting = (attempt) => told(`reconnecting ${attempt}`);
     session.onReconnectFailed = () => told('reconnect failed');
-    session.onReconnectSuccess = ({ joined_channels }) => told(`back in [${joined_channels.join()}]`);
+    session.onReconnectSuccess = ({ joined_channels }) =>
+      told(`back in [${joined_channels.join()}]`);
     session.onInviteReceived = (call) => {
       told(`invited ${call.channelName} ${call.peer} ${String(call.extra)}`);
       this.watch(call);
@@ -37,7 +38,15 @@ export class Person {
 
   watch(call: Call): Call {
     this.calls.push(call);
-    for (const name of ['ReceivedByPeer', 'AcceptedByPeer', 'RefusedByPeer', 'Failed', 'EndByPeer', 'EndByMyself', 'Msg'] as const) {
+    for (const name of [
+      'ReceivedByPeer',
+      'AcceptedByPeer',
+      'RefusedByPeer',
+      'Failed',
+      'EndByPeer',
+      'EndByMyself',
+      'Msg',
+    ] as const) {
       call[`onInvite${name}`] = (extra) => this.heard.add(`${name} ${String(extra)}`);
     }
     return call;
@@ -50,7 +59,9 @@ export class Person {
 
   /** Sends, and waits for the server to say that it has the message, stored if its receiver is away. */
   async sends(peer: string, text: string): Promise<void> {
-    const isFailed = await new Promise((resolve) => this.session.messageInstantSend(peer, text, resolve));
+    const isFailed = await new Promise((resolve) =>
+      this.session.messageInstantSend(peer, text, resolve),
+    );
     if (isFailed !== false) throw new Error(`the server refused ${text} for ${peer}`);
   }
 
@@ -62,7 +73,8 @@ export class Person {
     channel.onChannelJoined = () => told('joined');
     channel.onChannelJoinFailed = (error) => told(`not joined ${error}`);
     channel.onChannelLeaved = (code) => told(`left ${code}`);
-    channel.onChannelUserList = (users) => told(`users ${users.map(([account]) => account).join()}`);
+    channel.onChannelUserList = (users) =>
+      told(`users ${users.map(([account]) => account).join()}`);
     channel.onChannelUserJoined = (account) => told(`+${account}`);
     channel.onChannelUserLeaved = (account) => told(`-${account}`);
     channel.onChannelAttrUpdated = (...event) => told(`attr ${event.join()}`);

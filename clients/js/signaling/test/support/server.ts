@@ -6,7 +6,9 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 
-const PROGRAM = process.env['TIDINGS_BIN'] ?? fileURLToPath(new URL('../../../../../target/debug/tidings', import.meta.url));
+const PROGRAM =
+  process.env['TIDINGS_BIN'] ??
+  fileURLToPath(new URL('../../../../../target/debug/tidings', import.meta.url));
 
 /** By this process. */
 let started = 0;
@@ -15,7 +17,7 @@ export class Server {
   readonly #folder = mkdtempSync(join(tmpdir(), 'tidings-signaling-'));
   #process: ChildProcess | undefined;
   /** A loopback address of its own, so that nobody else is given its port while it is stopped. */
-  address = `127.${(process.pid >> 8) & 255 | 1}.${process.pid & 255}.${++started}:0`;
+  address = `127.${((process.pid >> 8) & 255) | 1}.${process.pid & 255}.${++started}:0`;
 
   static async start(...settings: string[]): Promise<Server> {
     const server = new Server(settings);
@@ -36,8 +38,21 @@ export class Server {
 
   /** Starts; again after `kill`, on the same port and directory. */
   async start(): Promise<void> {
-    const args = ['serve', '--dev', '--hubs', '2', '--disk-reserve', '0', '--listen', this.address, '--data-dir', this.#folder];
-    const child = spawn(PROGRAM, [...args, ...this.settings], { stdio: ['ignore', 'pipe', 'ignore'] });
+    const args = [
+      'serve',
+      '--dev',
+      '--hubs',
+      '2',
+      '--disk-reserve',
+      '0',
+      '--listen',
+      this.address,
+      '--data-dir',
+      this.#folder,
+    ];
+    const child = spawn(PROGRAM, [...args, ...this.settings], {
+      stdio: ['ignore', 'pipe', 'ignore'],
+    });
     this.#process = child;
     for await (const line of createInterface({ input: child.stdout })) {
       const ready = /^tidings is ready: http:\/\/([^/]+)\//.exec(line);

@@ -31,7 +31,13 @@ export class Connection implements Socket {
     if (event === 'call2') {
       const [name, number, args] = argument as [string, number, Record<string, unknown>];
       this.#heard({ atMs, name, args, number });
-    } else this.#heard({ atMs, name: event, args: Object(argument) as Record<string, unknown>, number: undefined });
+    } else
+      this.#heard({
+        atMs,
+        name: event,
+        args: Object(argument) as Record<string, unknown>,
+        number: undefined,
+      });
   }
 
   close(): void {
@@ -116,14 +122,19 @@ export class World {
     if (name === 'login') connection.serve('login_ret', ['', '{"result":"ok","line":"L","uid":7}']);
     else if (!this.isAnswering) return;
     else if (name === 'ping') connection.serve('pong', 0);
-    else if (number !== undefined) connection.serve('call2-ret', [number, '', this.#resultOf(name, args)]);
+    else if (number !== undefined)
+      connection.serve('call2-ret', [number, '', this.#resultOf(name, args)]);
   };
 
   #resultOf(name: string, args: Record<string, unknown>): string {
     if (name !== 'user_getmsg') return '{"result":"ok"}';
     const cleared = Number(args['ver_clear']);
     const waiting = this.stored.filter(([version]) => version > cleared);
-    return JSON.stringify({ result: 'ok', ver_clear: cleared, msgs: waiting.slice(0, Number(args['max'])) });
+    return JSON.stringify({
+      result: 'ok',
+      ver_clear: cleared,
+      msgs: waiting.slice(0, Number(args['max'])),
+    });
   }
 
   /** Lets promises settle. */
@@ -166,10 +177,12 @@ export class World {
     session.onMessageInstantReceive = (from, _uid, text) => heard.add(`from ${from} ${text}`);
     session.onReconnecting = (attempt) => heard.add(`reconnecting ${attempt} at ${this.now}`);
     session.onReconnectFailed = () => heard.add('reconnect failed');
-    session.onReconnectSuccess = ({ joined_channels }) => heard.add(`back in [${joined_channels.join()}]`);
+    session.onReconnectSuccess = ({ joined_channels }) =>
+      heard.add(`back in [${joined_channels.join()}]`);
     return { session, heard };
   }
 }
 
 /** A message of the queue; `id` is the same when it comes again. */
-export const lineOf = (id: string, text: string) => `msg-v3 ${id} bob alice v1:E:3600 instant 0 ${text}`;
+export const lineOf = (id: string, text: string) =>
+  `msg-v3 ${id} bob alice v1:E:3600 instant 0 ${text}`;

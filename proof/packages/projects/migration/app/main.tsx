@@ -15,7 +15,10 @@ function Chat({ uid }: { uid: string }) {
   useEffect(() => {
     let isThere = true;
     const entered = enter(uid, 'moved-room', (line) => setLines((all) => [...all, line]));
-    entered.then((made) => isThere && setSession(made), () => undefined);
+    entered.then(
+      (made) => isThere && setSession(made),
+      () => undefined,
+    );
     return () => {
       isThere = false;
       entered.then(

@@ -6,8 +6,14 @@ export interface Session {
 }
 
 /** Logs in and joins; `hear` gets every message of the channel, one's own included. */
-export async function enter(uid: string, room: string, hear: (line: string) => void): Promise<Session> {
-  const client = AgoraRTM.createInstance('ImportStyles00000000000000000000', { logFilter: AgoraRTM.LOG_FILTER_WARNING });
+export async function enter(
+  uid: string,
+  room: string,
+  hear: (line: string) => void,
+): Promise<Session> {
+  const client = AgoraRTM.createInstance('ImportStyles00000000000000000000', {
+    logFilter: AgoraRTM.LOG_FILTER_WARNING,
+  });
   await client.login({ uid });
   await client.setLocalUserAttributes({ name: uid.toUpperCase() });
   const channel = client.createChannel(room);

@@ -1,0 +1,67 @@
+//! Names of client libraries, as they state them at login: each is kept once, since most clients state the same.
+
+use std::collections::BTreeMap;
+
+use smol_str::SmolStr;
+
+/// Names that are kept. Bound: a login that states another one counts as one that states none.
+const NAMES_MAX: usize = 1_024;
+
+/// One of the names; 0 = none was stated, or too many others were before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct ClientName(u16);
+
+/// The names. A name of a client is at most 64 bytes.
+#[derive(Debug, Default)]
+pub(crate) struct ClientNames {
+    names: Vec<SmolStr>,
+    numbers: BTreeMap<SmolStr, ClientName>,
+}
+
+impl ClientNames {
+    /// Keeps a name.
+    pub(crate) fn keep(&mut self, name: &str) -> ClientName {
+        if name.is_empty() {
+            return ClientName(0);
+        }
+        if let Some(number) = self.numbers.get(name) {
+            return *number;
+        }
+        if self.names.len() >= NAMES_MAX {
+            return ClientName(0);
+        }
+        let name = SmolStr::new(name);
+        self.names.push(name.clone());
+        let number = ClientName(self.names.len() as u16);
+        self.numbers.insert(name, number);
+        number
+    }
+
+    /// A name that was kept; empty = none.
+    pub(crate) fn name(&self, client: ClientName) -> &str {
+        let at = usize::from(client.0).checked_sub(1);
+        at.and_then(|at| self.names.get(at))
+            .map_or("", SmolStr::as_str)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_kept_once_and_not_without_end() {
+        let mut names = ClientNames::default();
+        let first = names.keep("js 1");
+        assert_eq!(names.keep("js 1"), first);
+        assert_eq!(names.name(first), "js 1");
+        let none = names.keep("");
+        assert_eq!(names.name(none), "");
+        for n in 0..2 * NAMES_MAX {
+            let kept = names.keep(&format!("other {n}"));
+            let is_kept = names.name(kept) == format!("other {n}");
+            assert_eq!(is_kept, n < NAMES_MAX - 1, "{n}");
+        }
+        assert_eq!(names.name(first), "js 1");
+    }
+}

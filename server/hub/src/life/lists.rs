@@ -1,0 +1,121 @@
+//! What a hub has, for somebody outside who looks: sessions, users, channels.
+
+use slotmap::Key as _;
+use tidings_wire::names::{AppId, ChannelName};
+
+use crate::channels::state::Channels;
+use crate::hub::Hub;
+use crate::ids::{SessionKey, UserKey};
+use crate::kernel::session::Session;
+use crate::outside::{ChannelEntry, OutsideAnswer, SessionEntry, UserEntry};
+
+/// A session's place among the places of a hub, which it keeps as long as it lives.
+fn place(key: SessionKey) -> u64 {
+    key.data().as_ffi() & u64::from(u32::MAX)
+}
+
+impl Hub {
+    /// A page of the sessions of an app, in the order of their places: a session that lives while pages are read is on
+    /// one of them, and on one only. Cost: a look at each place up to the last one listed.
+    pub(crate) fn list_sessions(&self, app: &AppId, after: u64, limit: usize) -> OutsideAnswer {
+        let all = self.kernel.sessions.iter();
+        let mut of_app = all
+            .skip_while(|(key, _)| place(*key) <= after)
+            .filter(|(_, session)| session.user.app == *app);
+        let page: Vec<_> = of_app.by_ref().take(limit).collect();
+        let has_more = of_app.next().is_some();
+        let last = page.last().map(|(key, _)| place(*key));
+        OutsideAnswer::Sessions {
+            next: last.filter(|_| has_more),
+            sessions: (page.into_iter())
+                .map(|(_, session)| self.session_entry(session))
+                .collect(),
+        }
+    }
+
+    /// The session of one user.
+    pub(crate) fn list_session(&self, user: &UserKey) -> OutsideAnswer {
+        let sessions = self.session_here(user).map(|it| self.session_entry(it));
+        OutsideAnswer::Sessions {
+            sessions: sessions.into_iter().collect(),
+            next: None,
+        }
+    }
+
+    pub(crate) fn user_entry(&self, user: &UserKey) -> Option<Box<UserEntry>> {
+        let session = self.session_here(user)?;
+        Some(Box::new(UserEntry {
+            state: session.presence.state,
+            channels: session.channels.clone(),
+            sessions: vec![self.session_entry(session)],
+        }))
+    }
+
+    fn session_here(&self, user: &UserKey) -> Option<&Session> {
+        let key = self.kernel.users.get(user)?.session?;
+        self.kernel.sessions.get(key)
+    }
+
+    fn session_entry(&self, session: &Session) -> SessionEntry {
+        let now = self.kernel.now;
+        // By the clock that all hubs of the node share, as logins are stamped.
+        let shared_ms = now.mono_ms + self.kernel.clock.paused_ms;
+        let ago =
+            |now_ms: u64, then_ms: u64| now.unix_ms.saturating_sub(now_ms.saturating_sub(then_ms));
+        SessionEntry {
+            user: session.user.clone(),
+            session: session.id,
+            traits: session.traits,
+            client: self.kernel.clients.name(session.link.client).to_owned(),
+            connection: session.connection,
+            address: None,
+            state: session.presence.state,
+            since_ms: ago(shared_ms, session.presence.stamp.mono_ms),
+            heard_ms: ago(now.mono_ms, session.link.heard_ms),
+            channels: u32::try_from(session.channels.len()).unwrap_or(u32::MAX),
+            queue_frames: session.outbox.frames_kept() as u64,
+            queue_bytes: session.outbox.bytes_kept() as u64,
+            token_ends_s: session.token.expires_s,
+        }
+    }
+}
+
+impl Channels {
+    /// The first channels of an app behind a name, among those that begin so. Cost: a look at each channel here; what is
+    /// listed is kept in order, not everything.
+    pub(crate) fn list_for_outside(
+        &self,
+        app: &AppId,
+        prefix: &str,
+        after: Option<&ChannelName>,
+        limit: usize,
+    ) -> OutsideAnswer {
+        let mut first = std::collections::BTreeMap::new();
+        for (key, channel) in &self.known {
+            let name = &key.channel;
+            let is_meant = key.app == *app
+                && name.as_str().starts_with(prefix)
+                && after.is_none_or(|after| name > after)
+                && channel.members.len() > 0;
+            let is_first = |(last, _): (&ChannelName, _)| first.len() <= limit || name < last;
+            if !is_meant || !first.last_key_value().is_none_or(is_first) {
+                continue;
+            }
+            first.insert(name.clone(), channel.members.len());
+            if first.len() > limit + 1 {
+                first.pop_last();
+            }
+        }
+        let has_more = first.len() > limit;
+        let channels = first.into_iter().take(limit);
+        OutsideAnswer::Channels {
+            channels: channels
+                .map(|(channel, members)| ChannelEntry {
+                    channel,
+                    members: u32::try_from(members).unwrap_or(u32::MAX),
+                })
+                .collect(),
+            has_more,
+        }
+    }
+}
