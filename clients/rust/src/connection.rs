@@ -61,7 +61,7 @@ pub(crate) async fn dial(uri: &Uri) -> io::Result<MaybeTlsStream<TcpStream>> {
         .trim_start_matches('[')
         .trim_end_matches(']')
         .to_owned();
-    let is_tls = uri.scheme_str() == Some("wss");
+    let is_tls = matches!(uri.scheme_str(), Some("wss" | "https"));
     let port = uri.port_u16().unwrap_or(if is_tls { 443 } else { 80 });
     let stream = TcpStream::connect((host.as_str(), port)).await?;
     // Small messages must not wait for others.

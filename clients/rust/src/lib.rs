@@ -81,6 +81,8 @@ mod events;
 mod invitations;
 mod media;
 mod rivals;
+#[cfg(feature = "server")]
+pub mod server;
 
 pub use bytes::Bytes;
 pub use tidings_client_core::{

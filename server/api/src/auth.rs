@@ -81,6 +81,17 @@ impl Principal {
     }
 
     /// # Errors
+    /// 403 unless it is a key that is not limited to some apps, and reads at least: what is asked is about all.
+    pub fn must_be_unlimited(&self) -> Result<(), Fault> {
+        match self {
+            Self::Key(key) if key.role != Role::App && key.apps.is_none() => Ok(()),
+            _ => Err(Fault::forbidden(
+                "the call is about the whole server: it needs a key with the role admin, or a read key for every app",
+            )),
+        }
+    }
+
+    /// # Errors
     /// 403 if it is a user: the call is for backends.
     pub fn must_be_key(&self) -> Result<(), Fault> {
         match self {
@@ -209,9 +220,9 @@ fn by_key<'a>(keys: &dyn Keys, value: &'a str) -> Given<'a> {
         return Given::Bad("the header Authorization is no Basic, Bearer or token");
     };
     let rest = rest.trim();
-    let checked = |id: &str, secret: &str| match keys::check(keys, id, secret) {
+    let checked = |id: &str, secret: &str| match keys.admit(id, secret) {
         Some(key) => Given::Key(key),
-        None => Given::Bad("the API key is unknown, revoked, or its secret is wrong"),
+        None => Given::Bad("the API key is unknown, revoked or expired, or its secret is wrong"),
     };
     if scheme.eq_ignore_ascii_case("bearer") {
         return match keys::split(rest) {

@@ -40,6 +40,24 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Json<T> {
     }
 }
 
+/// A body of JSON, or none at all.
+#[derive(Debug)]
+pub struct MaybeJson<T>(pub Option<T>);
+
+impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for MaybeJson<T> {
+    type Rejection = Fault;
+
+    async fn from_request(request: Request, _: &S) -> Result<Self, Fault> {
+        let headers = request.headers().clone();
+        let bytes = read(headers.clone(), request.into_body()).await?;
+        if bytes.is_empty() {
+            return Ok(Self(None));
+        }
+        check_type(&headers)?;
+        parse(&bytes).map(|value| Self(Some(value)))
+    }
+}
+
 async fn read(headers: HeaderMap, body: Body) -> Result<Bytes, Fault> {
     let stated = headers.get(CONTENT_LENGTH);
     let stated = stated.and_then(|value| value.to_str().ok()?.parse::<u64>().ok());

@@ -3,23 +3,40 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use smol_str::SmolStr;
 use subtle::ConstantTimeEq as _;
 use tidings_wire::names::AppId;
 
+use crate::admin::KeyBook;
+
 /// What every key begins with, so that scanners of published code find one.
 pub const PREFIX: &str = "tdk_";
 
 /// What a key may do. Source: rest 12.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(rename_all = "snake_case")]
 pub enum Role {
     /// Everything.
     Admin,
-    /// Every call about the listed apps.
+    /// Every call about the apps that the key lists.
     App,
-    /// Reads about the listed apps.
+    /// What only reads (GET): about the apps that the key lists, or everything if it lists none.
     Read,
+}
+
+impl std::str::FromStr for Role {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "admin" => Ok(Self::Admin),
+            "app" => Ok(Self::App),
+            "read" => Ok(Self::Read),
+            other => Err(format!("{other:?} is no role: give admin, app or read")),
+        }
+    }
 }
 
 impl Role {
@@ -33,13 +50,11 @@ impl Role {
     }
 }
 
-/// One key. Its secret is not known: only the hash is.
+/// One key, as calls are judged by it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KeyEntry {
     /// Its public part: letters and digits.
     pub id: SmolStr,
-    /// SHA-256 of the secret, which is random and so needs no slow hash.
-    pub secret_sha256: [u8; 32],
     /// What it may do.
     pub role: Role,
     /// The apps that it may do it to; `None` = all of them.
@@ -48,13 +63,9 @@ pub struct KeyEntry {
 
 /// The keys that are good at present.
 pub trait Keys: Send + Sync + 'static {
-    /// The key with this id. Called for every call of the API: it may not wait for anything.
-    fn find(&self, id: &str) -> Option<Arc<KeyEntry>>;
-}
-
-/// The hash by which a secret is kept.
-pub fn hash_secret(secret: &str) -> [u8; 32] {
-    Sha256::digest(secret.as_bytes()).into()
+    /// The key with this id, if it is in force and the secret is one of its own. Called for every
+    /// call of the API: it may not wait for anything.
+    fn admit(&self, id: &str, secret: &str) -> Option<Arc<KeyEntry>>;
 }
 
 /// Id and secret of a key as it is written: `tdk_<id>_<secret>`.
@@ -63,23 +74,34 @@ pub fn split(text: &str) -> Option<(&str, &str)> {
     (!id.is_empty() && !secret.is_empty()).then_some((id, secret))
 }
 
-/// The key, if there is one with this id and the secret is its own. An unknown id takes as long.
-pub(crate) fn check(keys: &dyn Keys, id: &str, secret: &str) -> Option<Arc<KeyEntry>> {
-    let given = hash_secret(secret);
-    let entry = keys.find(id);
-    let kept = entry.as_ref().map_or([0; 32], |entry| entry.secret_sha256);
-    let is_same: bool = given.ct_eq(&kept).into();
-    entry.filter(|_| is_same)
-}
-
-/// A fixed set of keys: for tests.
+/// Keys that the settings give, each with the hash of its secret.
 #[derive(Debug, Default)]
-pub struct FixedKeys(pub Vec<Arc<KeyEntry>>);
+pub struct FixedKeys(pub Vec<(Arc<KeyEntry>, [u8; 32])>);
 
 impl Keys for FixedKeys {
-    fn find(&self, id: &str) -> Option<Arc<KeyEntry>> {
-        self.0.iter().find(|entry| entry.id == id).cloned()
+    fn admit(&self, id: &str, secret: &str) -> Option<Arc<KeyEntry>> {
+        let (entry, kept) = self.0.iter().find(|(entry, _)| entry.id == id)?;
+        let is_same: bool = hash_secret(secret).ct_eq(kept).into();
+        is_same.then(|| entry.clone())
     }
+}
+
+/// The keys of the settings, and those of the store.
+pub(crate) struct AllKeys {
+    pub(crate) given: Arc<dyn Keys>,
+    pub(crate) stored: Arc<KeyBook>,
+}
+
+impl Keys for AllKeys {
+    fn admit(&self, id: &str, secret: &str) -> Option<Arc<KeyEntry>> {
+        let given = self.given.admit(id, secret);
+        given.or_else(|| Keys::admit(&*self.stored, id, secret))
+    }
+}
+
+/// The hash by which a secret is kept.
+pub fn hash_secret(secret: &str) -> [u8; 32] {
+    Sha256::digest(secret.as_bytes()).into()
 }
 
 #[cfg(test)]
@@ -92,14 +114,14 @@ mod tests {
         for wrong in ["", "tdk_", "tdk_k1", "tdk_k1_", "tdk__s", "k1_s1"] {
             assert_eq!(split(wrong), None, "{wrong}");
         }
-        let keys = FixedKeys(vec![Arc::new(KeyEntry {
+        let entry = KeyEntry {
             id: "k1".into(),
-            secret_sha256: hash_secret("s1"),
             role: Role::App,
             apps: None,
-        })]);
-        assert!(check(&keys, "k1", "s1").is_some());
-        assert!(check(&keys, "k1", "s2").is_none());
-        assert!(check(&keys, "k2", "s1").is_none());
+        };
+        let keys = FixedKeys(vec![(Arc::new(entry), hash_secret("s1"))]);
+        assert!(keys.admit("k1", "s1").is_some());
+        assert!(keys.admit("k1", "s2").is_none());
+        assert!(keys.admit("k2", "s1").is_none());
     }
 }

@@ -11,6 +11,7 @@
 //! `params` and `body` (what a call says), `hubs` (whom it asks), `idempotency`; then `hosted` (rest 2 to 5) and `v1`
 //! (rest 12), a file per area.
 
+pub mod admin;
 mod answer;
 pub mod auth;
 pub mod body;
@@ -21,6 +22,7 @@ mod idempotency;
 pub mod keys;
 pub mod params;
 pub mod problem;
+pub mod registry;
 mod request_id;
 mod router;
 mod v1;
@@ -32,7 +34,7 @@ use tidings_hub::Apps;
 use tidings_hub::ids::UserKey;
 use tidings_hub::outside::{OutsideAnswer, OutsideCall};
 use tidings_store::records::Records;
-use tidings_wire::names::UserId;
+use tidings_wire::names::{AppId, UserId};
 use tidings_wire::proto::{reply, request};
 
 pub use self::answer::{Answer, json, json_with, no_content, raw_json};
@@ -43,8 +45,10 @@ pub use self::problem::Fault;
 pub use self::request_id::RequestId;
 pub use self::router::{Stranger, is_path, router};
 
+use self::admin::Admin;
 use self::auth::Caller;
 use self::desk::Desks;
+use self::keys::AllKeys;
 use self::request_id::RequestIds;
 
 /// A hub that does not answer in this time is not waited for: longer than any call of a client may take.
@@ -72,8 +76,10 @@ impl Default for Settings {
 pub struct ApiParts {
     /// Whom it asks.
     pub hubs: Arc<dyn Hubs>,
-    /// Who may ask.
+    /// Who may ask, beside the keys of the store.
     pub keys: Arc<dyn Keys>,
+    /// Keys, bans, apps and what else operators rule by.
+    pub admin: Arc<Admin>,
     /// The tenants.
     pub apps: Arc<Apps>,
     /// The tables of the store.
@@ -88,6 +94,9 @@ pub struct ApiParts {
 pub struct Api {
     hubs: Arc<dyn Hubs>,
     keys: Arc<dyn Keys>,
+    admin: Arc<Admin>,
+    /// Lists of channels, for a while.
+    channel_lists: admin::Lists,
     /// The tables of the store.
     pub(crate) records: Records,
     /// Replaced as a whole; held for the time of a copy of the pointer.
@@ -107,14 +116,21 @@ impl Api {
         let ApiParts {
             hubs,
             keys,
+            admin,
             apps,
             records,
             settings,
             seed,
         } = parts;
+        let keys = AllKeys {
+            given: keys,
+            stored: admin.keys.clone(),
+        };
         Arc::new(Self {
             hubs,
-            keys,
+            keys: Arc::new(keys),
+            admin,
+            channel_lists: admin::Lists::default(),
             apps: RwLock::new(apps),
             records,
             settings,
@@ -133,6 +149,16 @@ impl Api {
     pub fn apps(&self) -> Arc<Apps> {
         let apps = self.apps.read().unwrap_or_else(PoisonError::into_inner);
         apps.clone()
+    }
+
+    /// What operators rule by.
+    pub(crate) fn admin(&self) -> &Admin {
+        &self.admin
+    }
+
+    /// How many hubs there are.
+    pub(crate) fn hubs(&self) -> u16 {
+        self.hubs.hubs()
     }
 
     /// Milliseconds since the start.
@@ -199,8 +225,21 @@ impl Api {
         user: &UserId,
         call: request::Call,
     ) -> Result<OutsideAnswer, Fault> {
+        self.ask_in(&caller.app, user, call).await
+    }
+
+    /// The same of any app.
+    ///
+    /// # Errors
+    /// As [`Api::ask`].
+    pub(crate) async fn ask_in(
+        &self,
+        app: &AppId,
+        user: &UserId,
+        call: request::Call,
+    ) -> Result<OutsideAnswer, Fault> {
         let from = UserKey {
-            app: caller.app.clone(),
+            app: app.clone(),
             user: user.clone(),
         };
         self.ask(self.hub_of(&from), OutsideCall::AsUser { from, call })

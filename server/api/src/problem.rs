@@ -1,5 +1,7 @@
 //! What a call that is not done is answered: one kind of fault, written as the path's callers expect.
 
+use std::borrow::Cow;
+
 use axum::body::Body;
 use axum::http::header::{CONTENT_TYPE, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::http::{Response, StatusCode};
@@ -20,7 +22,7 @@ pub struct Fault {
     /// What happened, with values; never a secret.
     pub detail: String,
     /// What to do next.
-    pub hint: &'static str,
+    pub hint: Cow<'static, str>,
     /// The field, parameter or header at fault, as the caller wrote it.
     pub field: Option<String>,
     /// When to try again, in milliseconds; `None` = not stated.
@@ -33,13 +35,13 @@ impl Fault {
         status: StatusCode,
         code: &'static str,
         detail: impl Into<String>,
-        hint: &'static str,
+        hint: impl Into<Cow<'static, str>>,
     ) -> Self {
         Self {
             status,
             code,
             detail: detail.into(),
-            hint,
+            hint: hint.into(),
             field: None,
             retry_after_ms: None,
         }
@@ -118,8 +120,8 @@ impl Fault {
 
     /// The same, with another hint.
     #[must_use]
-    pub fn hint(mut self, hint: &'static str) -> Self {
-        self.hint = hint;
+    pub fn hint(mut self, hint: impl Into<Cow<'static, str>>) -> Self {
+        self.hint = hint.into();
         self
     }
 

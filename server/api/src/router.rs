@@ -1,12 +1,13 @@
 //! The way of a call: its id, its caller, its app's rates, its handler, its answer's headers.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::header::{CACHE_CONTROL, HeaderName, HeaderValue, X_CONTENT_TYPE_OPTIONS};
-use axum::http::{Method, Response, StatusCode};
+use axum::http::{Response, StatusCode};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::routing::any;
 use percent_encoding::percent_decode_str;
@@ -15,7 +16,7 @@ use tidings_wire::names::AppId;
 use crate::auth::{Caller, Principal, authenticate, check_method};
 use crate::desk::{Begun, Kind, Left};
 use crate::problem::{Convention, Fault};
-use crate::{Api, Shared, hosted, request_id, v1};
+use crate::{Api, Shared, admin, hosted, request_id, v1};
 
 /// The source of a request, as whoever serves it knows it. Found among the request's extensions, as
 /// `Arc<dyn Stranger>`.
@@ -29,6 +30,11 @@ pub trait Stranger: Send + Sync {
 
     /// Its credentials were good: what it does from now on is no stranger's.
     fn note_welcome(&self);
+
+    /// Where it comes from, if that is known.
+    fn address(&self) -> Option<IpAddr> {
+        None
+    }
 }
 
 /// Whether a path is the API's.
@@ -43,9 +49,12 @@ pub fn router(api: Shared) -> Router {
     let routes = Router::new()
         .merge(hosted::routes())
         .merge(v1::routes())
+        .merge(admin::routes())
+        .merge(admin::hosted_routes())
         .method_not_allowed_fallback(wrong_method)
         .fallback(any(nowhere));
     routes
+        .layer(from_fn_with_state(api.clone(), admin::record))
         .layer(from_fn_with_state(api.clone(), serve))
         .with_state(api)
 }
@@ -135,10 +144,10 @@ fn admit(
     check_method(&principal, request.method())?;
     let mut begun = None;
     if let Some(named) = named {
-        let app = reachable(&principal, named)?;
+        let app = reachable_named(&principal, named)?;
         if !apps.has(&app) {
             // Only who reaches every app learns which there are.
-            if is_about_app(request.uri().path(), request.method()) {
+            if is_about_app(request.uri().path()) {
                 request.extensions_mut().insert(principal);
                 return Ok(None);
             }
@@ -167,7 +176,31 @@ fn admit(
     Ok(begun)
 }
 
-fn reachable(principal: &Principal, named: Result<AppId, String>) -> Result<AppId, Fault> {
+/// The app of this id, if the caller may ask about it.
+///
+/// # Errors
+/// 403, the same for an app that is another's and for one that does not exist.
+pub(crate) fn reachable(principal: &Principal, text: &str) -> Result<AppId, Fault> {
+    let named = AppId::parse(text).map_err(|_| text.to_owned());
+    reachable_named(principal, named)
+}
+
+/// # Errors
+/// The app is not served; who asks reaches it.
+pub(crate) fn served(api: &Api, path: &str, app: &AppId) -> Result<(), Fault> {
+    match api.apps().has(app) {
+        true => Ok(()),
+        false => Err(unknown_app(path, app)),
+    }
+}
+
+/// The app that a path names, as text.
+pub(crate) fn app_of(path: &str) -> Option<String> {
+    let app = app_in(path)?.ok()?;
+    Some(app.as_str().to_owned())
+}
+
+fn reachable_named(principal: &Principal, named: Result<AppId, String>) -> Result<AppId, Fault> {
     // The same for an app that is another's and for one that does not exist.
     let app = named.and_then(|app| match principal.reaches(&app) {
         true => Ok(app),
@@ -181,10 +214,14 @@ fn reachable(principal: &Principal, named: Result<AppId, String>) -> Result<AppI
     })
 }
 
-/// Whether a call is about the app as such, which its handler looks for by itself.
-fn is_about_app(path: &str, _: &Method) -> bool {
-    path.strip_prefix("/api/v1/apps/")
-        .is_some_and(|rest| !rest.trim_end_matches('/').contains('/'))
+/// Whether a call is about the app as the registry has it, also while it is not served: its handler looks for it.
+fn is_about_app(path: &str) -> bool {
+    let rest = path.strip_prefix("/api/v1/apps/");
+    let after = rest.map(|rest| rest.split_once('/').map_or("", |(_, after)| after));
+    after.is_some_and(|after| {
+        let area = after.split('/').next().unwrap_or_default();
+        matches!(area, "" | "certificates" | "tokens" | "revocations")
+    })
 }
 
 fn unknown_app(path: &str, app: &AppId) -> Fault {
@@ -199,7 +236,11 @@ fn unknown_app(path: &str, app: &AppId) -> Fault {
 
 /// The app that a path names, or what stands in its place; `None` = the path has no such place.
 fn app_in(path: &str) -> Option<Result<AppId, String>> {
+    // Order: a place before those that it begins with.
     let places = [
+        "/dev/v1/channel/user/property/",
+        "/dev/v1/channel/user/",
+        "/dev/v1/channel/",
         "/dev/v2/project/",
         "/api/v1/apps/",
         "/rtm/v2/publish/",

@@ -312,6 +312,16 @@ pub enum StoreOp {
         /// Unix milliseconds.
         not_before_ts: u64,
     },
+    /// Empties the messages of one sender in a history, a bounded number of messages at a time; their places stay, and
+    /// are left out of pages. Answer: `HistoryErased`.
+    HistoryErase {
+        /// Whose.
+        conversation: Conversation,
+        /// The sender.
+        from: UserId,
+        /// Look at messages after this position.
+        after: u64,
+    },
     /// Reads a history. Answer: `HistoryPage`.
     HistoryRead {
         /// Whose.
@@ -375,6 +385,7 @@ impl StoreOp {
             }),
             StoreOp::HistoryAppend { conversation, .. }
             | StoreOp::HistoryTrim { conversation, .. }
+            | StoreOp::HistoryErase { conversation, .. }
             | StoreOp::HistoryRead { conversation, .. } => {
                 Some(StoreKey::History(conversation.clone()))
             }
@@ -461,6 +472,13 @@ pub enum StoreAnswer {
         conversations: Vec<Conversation>,
         /// Where to go on; `None` = all have been looked at.
         next: Option<Conversation>,
+    },
+    /// Messages of one sender are empty.
+    HistoryErased {
+        /// How many.
+        count: u64,
+        /// Continue after this position; 0 = all have been looked at.
+        next: u64,
     },
     /// The messages are gone.
     HistoryTrimmed {

@@ -32,6 +32,9 @@ pub enum StartError {
     /// The store cannot be opened.
     #[error("{0}")]
     Store(#[source] embedded::OpenError),
+    /// The keys and bans in the store cannot be read.
+    #[error("cannot read the API's keys and bans: {0}")]
+    Books(#[source] tidings_api::admin::BookError),
     /// The directory for uploaded files cannot be used.
     #[error("cannot use the directory {path} for uploaded files: {source}")]
     Media {
@@ -101,6 +104,9 @@ impl StartError {
             Self::DrainWindow(_) => "give --drain-window 20 or less, in seconds".into(),
             Self::Hubs(_) => "leave out --hubs to have one hub per core".into(),
             Self::Store(error) => error.hint().into(),
+            Self::Books(_) => {
+                "check the disk; `tidings store verify` says more, and a backup can be restored".into()
+            }
             Self::Media { .. } => {
                 "check that the server's user may write to --data-dir and that its disk is not full".into()
             }
@@ -125,6 +131,12 @@ impl StartError {
 
     pub(crate) fn system(action: &'static str) -> impl FnOnce(io::Error) -> Self {
         move |source| Self::System { action, source }
+    }
+}
+
+impl From<tidings_api::admin::BookError> for StartError {
+    fn from(error: tidings_api::admin::BookError) -> Self {
+        Self::Books(error)
     }
 }
 

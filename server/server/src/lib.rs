@@ -79,7 +79,9 @@ pub use origins::{OriginError, OriginPattern, Origins, Page};
 pub use report::{HubReport, NodeReport};
 pub use server::{RunningServer, Server, ServerHandle};
 // What a configuration is made of, so that a program needs no other crate for it.
+pub use tidings_api::admin;
 pub use tidings_api::keys::{FixedKeys, KeyEntry, Keys, Role, hash_secret, split as split_key};
+pub use tidings_api::registry;
 pub use tidings_api::{Rates, Settings as ApiSettings};
 pub use tidings_cell::{CellReport, Counts};
 pub use tidings_hub::counts::AppCounts;

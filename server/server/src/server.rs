@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use mio::net::TcpListener;
 use mio::{Interest, Poll, Waker};
+use tidings_api::admin::Admin;
 use tidings_api::{Api, ApiParts};
 use tidings_bus::Homes;
 use tidings_hub::admission::Admission;
@@ -54,6 +55,9 @@ const SETTLE: Duration = Duration::from_secs(3);
 /// topic's home.
 const ROUNDS: usize = 3;
 
+/// How long the supervisor may take to tell hubs of their apps: it measures memory meanwhile.
+const APPS_WAIT: Duration = Duration::from_secs(5);
+
 /// How often the supervisor wakes where memory is not measured.
 const UNMEASURED: Duration = Duration::from_secs(60);
 
@@ -85,7 +89,29 @@ impl Server {
         let (listeners, local_addr) = listen::open(config.listen, config.hubs)?;
         let readiness = Arc::new(Readiness::default());
         let clock = Clock::start();
-        let apps = Arc::new(config.apps);
+        let loops = open_loops(config.hubs)?;
+        let mailboxes: Vec<_> = loops.iter().map(|(_, inbox)| inbox.mailbox()).collect();
+        let sink = StoreSink {
+            mailboxes: mailboxes.clone(),
+            readiness: readiness.clone(),
+        };
+        let committer = Committer::open(engine, sink)
+            .map_err(StartError::system("start the store's thread"))?;
+        committer.set_bounds(stored_bounds(&config.apps));
+        let ApiConfig {
+            listen: api_listen,
+            threads: api_threads,
+            keys,
+            settings,
+            registry,
+        } = config.api;
+        let files = api::files(&config.store);
+        let office = Admin::open(&committer.submitter(), registry, files)?;
+        let office = Arc::new(office);
+        let mut apps = config.apps;
+        // Before anybody can log in.
+        office.bans.apply(&mut apps);
+        let apps = Arc::new(apps);
         let media = http::MediaDoor::new(
             media,
             apps.clone(),
@@ -98,28 +124,14 @@ impl Server {
         let admin_addr = admin.as_ref().and_then(|admin| admin.local_addr().ok());
         let limits = config.limits;
         let gate = Gate::new(&limits, config.trusted_proxies);
-        let loops = open_loops(config.hubs)?;
-        let mailboxes: Vec<_> = loops.iter().map(|(_, inbox)| inbox.mailbox()).collect();
-        let sink = StoreSink {
-            mailboxes: mailboxes.clone(),
-            readiness: readiness.clone(),
-        };
-        let committer = Committer::open(engine, sink)
-            .map_err(StartError::system("start the store's thread"))?;
-        committer.set_bounds(stored_bounds(&apps));
         let hubs = NodeHubs {
             mailboxes: mailboxes.clone(),
             readiness: readiness.clone(),
         };
-        let ApiConfig {
-            listen: api_listen,
-            threads: api_threads,
-            keys,
-            settings,
-        } = config.api;
         let api = Api::new(ApiParts {
             hubs: Arc::new(hubs),
             keys,
+            admin: office.clone(),
             apps: apps.clone(),
             records: Records::new(committer.submitter()),
             settings,
@@ -214,6 +226,7 @@ impl Server {
             mailboxes: mailboxes.clone(),
             store: committer.submitter(),
             snapshots,
+            office,
         };
         let supervisor = Supervisor {
             drain: Duration::from_millis(config.drain_window_ms) + DRAIN,
@@ -304,6 +317,7 @@ pub struct ServerHandle {
     mailboxes: Vec<Arc<Mailbox>>,
     store: Submitter,
     snapshots: Option<Snapshots>,
+    office: Arc<Admin>,
 }
 
 impl std::fmt::Debug for ServerHandle {
@@ -370,16 +384,29 @@ impl ServerHandle {
     }
 
     /// Replaces the apps: settings and bans take effect at once, certificates with the next token.
-    /// Does nothing on a server that is draining or has stopped.
-    pub fn replace_apps(&self, apps: Apps) {
-        let _ = self.control.send(Command::Apps(Arc::new(apps)));
+    /// The rules of bans in the store are added. When this returns, what is asked of a hub finds the
+    /// new apps. Does nothing on a server that is draining or has stopped.
+    pub fn replace_apps(&self, mut apps: Apps) {
+        self.office.bans.apply(&mut apps);
+        let (told, is_told) = channel();
+        let command = Command::Apps(Arc::new(apps), told);
+        if self.control.send(command).is_ok() {
+            // Dropped without a word if the server ends.
+            let _ = is_told.recv_timeout(APPS_WAIT);
+        }
+    }
+
+    /// Keys, bans and the audit log.
+    pub fn office(&self) -> &Arc<Admin> {
+        &self.office
     }
 }
 
 #[derive(Debug)]
 enum Command {
     Drain,
-    Apps(Arc<Apps>),
+    /// The apps, and whom to tell that hubs have them.
+    Apps(Arc<Apps>, Sender<()>),
     LegacyRules(BTreeMap<AppId, AppRules>),
     Certificate,
 }
@@ -413,13 +440,14 @@ impl Supervisor {
                 wait = wait.min(tls.look());
             }
             match commands.recv_timeout(wait) {
-                Ok(Command::Apps(apps)) => {
+                Ok(Command::Apps(apps, told)) => {
                     let apps = Apps::clone(&apps).counting_on(&self.media.apps());
                     let apps = Arc::new(apps);
                     self.committer.set_bounds(stored_bounds(&apps));
                     self.media.replace_apps(apps.clone());
                     self.api.replace_apps(apps.clone());
                     self.tell(|| Envelope::Apps(apps.clone()));
+                    let _ = told.send(());
                 }
                 Ok(Command::LegacyRules(rules)) => self.node.legacy.replace_rules(rules),
                 Ok(Command::Certificate) => self.tls.iter_mut().for_each(Tls::reload),

@@ -4,9 +4,11 @@
 //! so the numbers that remain are contiguous; a record that cannot be read is left out of pages and
 //! is deleted when its turn comes.
 
+use bytes::Bytes;
 use tidings_hub::store_ops::{
     Conversation, HistoryLimits, HistoryMessage, HistoryRange, ReadOrder, StoreAnswer,
 };
+use tidings_wire::names::UserId;
 
 use crate::inbox::{ceiling, message_number, raise_ceiling};
 use crate::keys::{Key, Kind};
@@ -71,6 +73,44 @@ pub(crate) fn trim<B: Backend>(
         group.put(history.head_key, record);
     }
     Ok(StoreAnswer::HistoryTrimmed { has_more })
+}
+
+/// Empties the messages that one user has sent. An emptied record has no sender, keeps its place and
+/// its time, and is left out of pages.
+pub(crate) fn erase<B: Backend>(
+    group: &mut Group<'_, B>,
+    conversation: &Conversation,
+    from: &UserId,
+    after: u64,
+) -> Result<StoreAnswer, ReadError> {
+    let history = History::load(group, conversation)?;
+    let first = after.saturating_add(1).max(history.head.first);
+    let end = history.head.next.min(first.saturating_add(VISITED_MAX));
+    let mut count = 0;
+    for number in first..end {
+        let key = history.message_key(number);
+        let Some(record) = group.get(&key)? else {
+            continue;
+        };
+        let message = match record::open_history(&key, number, &record) {
+            Ok(message) => message,
+            // Nobody can read it either.
+            Err(ReadError::Damaged(_)) => continue,
+            Err(error) => return Err(error),
+        };
+        if message.from == from.as_str() {
+            let emptied = HistoryMessage {
+                from: String::new(),
+                body: Bytes::new(),
+                ..message
+            };
+            let record = record::seal_history(&key, &emptied);
+            group.put(key, record);
+            count += 1;
+        }
+    }
+    let next = if end < history.head.next { end - 1 } else { 0 };
+    Ok(StoreAnswer::HistoryErased { count, next })
 }
 
 /// Lists histories that hold a message stamped before a time. A head that cannot be read is listed
@@ -183,6 +223,9 @@ impl Page<'_> {
             }
             Err(error) => return Err(error),
         };
+        if message.from.is_empty() {
+            return Ok(true);
+        }
         let range = self.range;
         if message.server_ts < range.from_ts || message.server_ts >= range.until_ts {
             return Ok(true);

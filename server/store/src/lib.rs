@@ -51,6 +51,7 @@ mod committer;
 pub mod contract;
 pub mod embedded;
 mod engine;
+pub mod erasure;
 mod history;
 mod inbox;
 mod invitations;

@@ -274,6 +274,11 @@ fn carry_out<B: Backend>(group: &mut Group<'_, B>, op: &StoreOp) -> Result<Store
             conversation,
             not_before_ts,
         } => history::trim(group, conversation, *not_before_ts),
+        StoreOp::HistoryErase {
+            conversation,
+            from,
+            after,
+        } => history::erase(group, conversation, from, *after),
         StoreOp::HistoryRead {
             conversation,
             range,

@@ -4,17 +4,17 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 use serde_json::json;
-use tidings_server::{AppRules, NameRule, RateKind, UserId, fingerprint};
+use tidings_server::{AppRules, RateKind};
 
-use crate::app::AppSpec;
+use crate::changes::{check_certificate, check_name, check_user, secret};
 use crate::command::{
     AppArguments, AppCommand, BanArguments, CreateArguments, ListArguments, RevokeArguments,
     RotateArguments, SetArguments, ShowArguments,
 };
 use crate::control::Change;
 use crate::failure::Failure;
-use crate::registry::{Entry, Registry};
-use crate::tuning::{self, RateEntry};
+use crate::registry::{Entry, Held, Registry};
+use crate::tuning;
 use crate::words::counted;
 use crate::{input, legacy_rules, output, ownership, page_rules, quotas, revocations, status};
 
@@ -39,12 +39,19 @@ pub(crate) fn run(command: AppCommand) -> Result<(), Failure> {
 struct Workplace {
     data_dir: PathBuf,
     registry: Registry,
+    /// Nobody else changes them meanwhile.
+    _held: Held,
 }
 
 impl Workplace {
     fn open(data_dir: PathBuf) -> Result<Self, Failure> {
+        let held = Held::of(&data_dir)?;
         let registry = Registry::read(&data_dir)?;
-        Ok(Self { data_dir, registry })
+        Ok(Self {
+            data_dir,
+            registry,
+            _held: held,
+        })
     }
 
     /// Writes the changes and notifies the server. Returns the outcome, in words.
@@ -74,17 +81,16 @@ fn create(arguments: &CreateArguments) -> Result<(), Failure> {
         Some(id) => id.clone(),
         None => secret()?,
     };
-    let certificates = if arguments.open {
-        Vec::new()
-    } else {
-        vec![certificate(arguments.certificate.as_deref())?]
-    };
-    let entry = Entry {
+    let mut entry = Entry {
         id,
         name: arguments.name.clone().unwrap_or_default(),
-        certificates,
+        created: revocations::now_unix_s()?,
         ..Entry::default()
     };
+    check_name(&entry.name)?;
+    if !arguments.open {
+        entry.add_certificate(certificate(arguments.certificate.as_deref())?)?;
+    }
     place.registry.add(entry.clone())?;
     let told = place.finish("app create", &entry.id, "")?;
     let certificate = entry.certificates.first();
@@ -137,26 +143,9 @@ fn rotate(arguments: &RotateArguments) -> Result<(), Failure> {
     if arguments.drop_old {
         return drop_old(place, arguments);
     }
-    if entry.certificates.len() > 1 {
-        return Err(Failure::new(
-            format!(
-                "app {} is in the middle of a rotation: it has two certificates",
-                entry.id
-            ),
-            "finish it first: `tidings app rotate --drop-old`",
-        ));
-    }
-    let certificate = certificate(arguments.certificate.as_deref())?;
-    if entry.certificates.contains(&certificate) {
-        return Err(Failure::new(
-            format!("app {} already has this certificate", entry.id),
-            "give a different one, or leave it out to get a random one",
-        ));
-    }
-    let named = format!("{:016x}", fingerprint(&certificate));
-    entry.ended_certificates.retain(|ended| *ended != named);
     let was_open = entry.certificates.is_empty();
-    entry.certificates.insert(0, certificate.clone());
+    let certificate = certificate(arguments.certificate.as_deref())?;
+    entry.add_certificate(certificate.clone())?;
     let told = place.finish("app rotate", &arguments.id, "new certificate")?;
     let old = if was_open {
         "From now on, logins need tokens.".into()
@@ -181,9 +170,8 @@ fn drop_old(mut place: Workplace, arguments: &RotateArguments) -> Result<(), Fai
             "add a new one first: `tidings app rotate` without --drop-old",
         ));
     }
-    let dropped = entry.certificates.split_off(1);
-    if arguments.disconnect {
-        entry.disconnect(&dropped);
+    while entry.certificates.len() > 1 {
+        entry.drop_certificate(1, arguments.disconnect);
     }
     let told = place.finish(
         "app rotate --drop-old",
@@ -212,6 +200,7 @@ fn show(arguments: &ShowArguments) -> Result<(), Failure> {
         .chain(legacy_rules::settings(&rules))
         .chain(quotas::settings(&app.quotas))
         .chain(page_rules::settings(&app))
+        .chain(entry.api_rules()?.settings())
         .collect();
     if arguments.json {
         let settings: toml::Table = settings
@@ -282,22 +271,12 @@ fn set(arguments: &SetArguments) -> Result<(), Failure> {
         };
         names.push(name);
         let is_rate = RateKind::named().any(|(_, known)| known == name);
-        match (value, is_rate) {
-            ("default", true) => drop(entry.rates.remove(name)),
-            ("default", false) => {
-                tuning::check_name(name)?;
-                entry.settings.remove(name);
-            }
-            (value, true) => {
-                entry
-                    .rates
-                    .insert(name.into(), RateEntry::parse(name, value)?);
-            }
-            (text, false) => {
-                let value = page_rules::value(name, text).unwrap_or_else(|| tuning::value(text));
-                entry.settings.insert(name.into(), value);
-            }
-        }
+        let value = if is_rate || value == "default" {
+            toml::Value::String(value.into())
+        } else {
+            page_rules::value(name, value).unwrap_or_else(|| tuning::value(value))
+        };
+        entry.set(name, value)?;
     }
     // A wrong value is reported now, not at the server's next start.
     entry.app()?;
@@ -308,26 +287,10 @@ fn set(arguments: &SetArguments) -> Result<(), Failure> {
 fn ban(arguments: &BanArguments) -> Result<(), Failure> {
     let mut place = Workplace::open(arguments.place.resolve()?)?;
     let entry = place.registry.find(&arguments.id)?;
-    for user in &arguments.users {
-        check_user(user)?;
-        if !entry.banned.contains(user) {
-            entry.banned.push(user.clone());
-        }
-    }
+    entry.ban(&arguments.users)?;
     entry.app()?;
     let told = place.finish("app ban", &arguments.id, &arguments.users.join(" "))?;
     output::write(&format!("{told}\n"))
-}
-
-/// Users of both protocols can be banned, so a name that only the legacy protocol allows is valid.
-fn check_user(user: &str) -> Result<(), Failure> {
-    match UserId::parse_by(NameRule::Wide, user) {
-        Ok(_) => Ok(()),
-        Err(error) => Err(Failure::new(
-            format!("nobody can log in as {user:?}: {error}"),
-            "give the id with which the user logs in",
-        )),
-    }
 }
 
 fn unban(arguments: &BanArguments) -> Result<(), Failure> {
@@ -413,28 +376,6 @@ fn certificate(given: Option<&str>) -> Result<String, Failure> {
         Some("-") => input::secret("the certificate")?,
         Some(certificate) => certificate.to_owned(),
     };
-    // Any id will do: only the certificate is checked.
-    let nobody = "0".repeat(32);
-    match AppSpec::of_setting(&format!("{nobody}:{certificate}")) {
-        Ok(_) => Ok(certificate),
-        Err(_) => Err(Failure::new(
-            format!(
-                "the certificate has {}; it is 32 hexadecimal ones",
-                counted(certificate.chars().count(), "character", "characters")
-            ),
-            "copy it from where the app was created, or leave out --certificate to generate one",
-        )),
-    }
-}
-
-/// 128 random bits as 32 hexadecimal characters: the form of app ids and certificates.
-fn secret() -> Result<String, Failure> {
-    let mut bytes = [0; 16];
-    getrandom::fill(&mut bytes).map_err(|error| {
-        Failure::new(
-            format!("the system provides no random numbers: {error}"),
-            "try again",
-        )
-    })?;
-    Ok(format!("{:032x}", u128::from_be_bytes(bytes)))
+    check_certificate(&certificate)?;
+    Ok(certificate)
 }

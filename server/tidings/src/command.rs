@@ -35,6 +35,9 @@ pub(crate) enum Command {
     /// Create and list apps, change their certificates and settings, ban users
     #[command(subcommand)]
     App(AppCommand),
+    /// Create, list, rotate and revoke the keys of the server-side API
+    #[command(subcommand)]
+    Key(KeyCommand),
     /// Verify, export, back up and restore the store
     #[command(subcommand)]
     Store(StoreCommand),
@@ -110,6 +113,89 @@ pub(crate) struct MediaDeleteArguments {
     /// The file's id, as `media list` prints it
     #[arg(value_name = "FILE")]
     pub(crate) id: String,
+
+    #[command(flatten)]
+    pub(crate) place: Place,
+}
+
+#[derive(Subcommand)]
+pub(crate) enum KeyCommand {
+    /// Create a key, and show it this once
+    Create(KeyCreateArguments),
+    /// List keys, with when each was last used
+    List(ListArguments),
+    /// Revoke a key: calls with it are refused at once
+    Revoke(KeyArguments),
+    /// Give a key a new secret; the old one stays good for a time
+    Rotate(KeyRotateArguments),
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum KeyRole {
+    /// Every call
+    Admin,
+    /// Every call about the apps that --app names, but for those that change the app itself
+    App,
+    /// Calls that only read, about the apps that --app names or about all
+    Read,
+}
+
+#[derive(Args)]
+#[command(after_help = "Examples:
+  tidings key create --role admin --name console
+  tidings key create --role app --app 0123456789abcdef0123456789abcdef --lifetime 90d
+      Callers send it as `Authorization: Bearer tdk_...`, or as user and password of HTTP Basic:
+      the id in its middle, and the secret at its end.")]
+pub(crate) struct KeyCreateArguments {
+    /// What the key permits
+    #[arg(long, value_enum, value_name = "ROLE")]
+    pub(crate) role: KeyRole,
+
+    /// An app that the key is for; can be given more than once
+    #[arg(long, value_name = "ID")]
+    pub(crate) app: Vec<String>,
+
+    /// A name for people
+    #[arg(long, value_name = "NAME")]
+    pub(crate) name: Option<String>,
+
+    /// How long the key is good, from now; a number without a unit is seconds [default: until it is
+    /// revoked]
+    #[arg(long, value_name = "TIME")]
+    pub(crate) lifetime: Option<Span>,
+
+    /// Print id and key as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+
+    #[command(flatten)]
+    pub(crate) place: Place,
+}
+
+#[derive(Args)]
+pub(crate) struct KeyArguments {
+    /// The key's id, as `key list` prints it
+    #[arg(value_name = "ID")]
+    pub(crate) id: String,
+
+    #[command(flatten)]
+    pub(crate) place: Place,
+}
+
+#[derive(Args)]
+#[command(after_help = "Examples:
+  tidings key rotate ID
+      Show a new secret; callers have a day to change over.
+  tidings key rotate ID --overlap 0
+      End all older secrets at once: for one that has leaked.")]
+pub(crate) struct KeyRotateArguments {
+    /// The key's id, as `key list` prints it
+    #[arg(value_name = "ID")]
+    pub(crate) id: String,
+
+    /// How long older secrets stay good; a number without a unit is seconds
+    #[arg(long, value_name = "TIME", default_value = "1d")]
+    pub(crate) overlap: Span,
 
     #[command(flatten)]
     pub(crate) place: Place,

@@ -1,14 +1,19 @@
 //! The `tidings` program: sub-commands, configuration and help texts only.
 
+mod api;
+mod api_rules;
 mod app;
 mod apps;
+mod changes;
 mod command;
 mod control;
 mod doctor;
 mod failure;
+mod first_key;
 #[cfg(test)]
 mod hostile;
 mod input;
+mod key_command;
 mod legacy_rules;
 mod log;
 mod media;
@@ -45,6 +50,7 @@ fn main() -> ExitCode {
         Command::Serve(arguments) => serve::run(arguments),
         Command::Token(command) => token::run(command),
         Command::App(command) => apps::run(command),
+        Command::Key(command) => key_command::run(command),
         Command::Store(command) => stored::run(command),
         Command::Media(command) => media::run(command),
         Command::Status(arguments) => status::run(&arguments),

@@ -11,16 +11,18 @@ use std::io::{self, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
+use rustix::fs::FlockOperation;
 use serde::{Deserialize, Serialize};
 use tidings_server::{App, AppId, AppRules, NameRule, UserId, fingerprint};
 
+use crate::api_rules::{self, ApiRules};
 use crate::app::AppSpec;
 use crate::failure::Failure;
 use crate::legacy_rules;
 use crate::ownership;
 use crate::page_rules;
 use crate::quotas;
-use crate::revocations::Revocations;
+use crate::revocations::{self, Revocations};
 use crate::rewrite;
 use crate::tuning::{self, RateEntry};
 
@@ -41,9 +43,15 @@ pub(crate) struct Entry {
     /// A display name; may be empty.
     #[serde(default)]
     pub(crate) name: String,
+    /// When it was made, in Unix seconds; 0 = that was not noted.
+    #[serde(default, skip_serializing_if = "revocations::is_zero")]
+    pub(crate) created: u64,
     /// No certificate, one, or two, the newer first.
     #[serde(default)]
     pub(crate) certificates: Vec<String>,
+    /// When each certificate came, by fingerprint, in Unix seconds.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub(crate) certificates_added: BTreeMap<String, u64>,
     /// The app's data are kept, but it is not served.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(crate) disabled: bool,
@@ -87,8 +95,13 @@ impl Entry {
             app.ended_certificates.insert(number);
         }
         page_rules::apply(&mut app, &self.settings).map_err(here)?;
-        let own =
-            |key: &&String| !legacy_rules::has(key) && !quotas::has(key) && !page_rules::has(key);
+        self.api_rules()?;
+        let own = |key: &&String| {
+            !(legacy_rules::has(key)
+                || quotas::has(key)
+                || page_rules::has(key)
+                || api_rules::has(key))
+        };
         for (key, value) in self.settings.iter().filter(|(key, _)| own(key)) {
             tuning::apply(&mut app.settings, key, value).map_err(here)?;
         }
@@ -107,6 +120,11 @@ impl Entry {
             app.banned.insert(user);
         }
         Ok(app)
+    }
+
+    /// What the API may do for it.
+    pub(crate) fn api_rules(&self) -> Result<ApiRules, Failure> {
+        ApiRules::of(&self.settings).map_err(|failure| failure.within(&format!("app {}", self.id)))
     }
 
     /// Notes that sessions admitted by these certificates must end.
@@ -139,6 +157,28 @@ impl Entry {
 struct Content {
     #[serde(default, rename = "app")]
     apps: Vec<Entry>,
+}
+
+/// The right to change the apps of a data directory: commands and the server take turns, so that
+/// nobody overwrites what another has written meanwhile. Given back when dropped.
+pub(crate) struct Held(#[expect(dead_code, reason = "the lock goes with the file")] Option<File>);
+
+impl Held {
+    /// Waits for the right. A directory that is not there yet is nobody's.
+    pub(crate) fn of(data_dir: &Path) -> Result<Self, Failure> {
+        let locked = File::open(data_dir).and_then(|directory| {
+            rustix::fs::flock(&directory, FlockOperation::LockExclusive)?;
+            Ok(directory)
+        });
+        match locked {
+            Ok(directory) => Ok(Self(Some(directory))),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Self(None)),
+            Err(error) => Err(Failure::new(
+                format!("cannot change the apps in {}: {error}", data_dir.display()),
+                "run the command as the user of the service, or check --data-dir",
+            )),
+        }
+    }
 }
 
 /// The apps of one data directory.

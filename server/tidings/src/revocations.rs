@@ -32,11 +32,12 @@ pub(crate) struct Revocations {
     tokens: BTreeMap<String, u64>,
 }
 
+/// Whether a number may be left out.
 #[allow(
     clippy::trivially_copy_pass_by_ref,
     reason = "the form that serde calls"
 )]
-fn is_zero(number: &u64) -> bool {
+pub(crate) fn is_zero(number: &u64) -> bool {
     *number == 0
 }
 
@@ -79,21 +80,33 @@ impl Revocations {
 
     /// Revokes all tokens issued to a user until now.
     pub(crate) fn add_user(&mut self, user: &str, now_s: u64) -> Result<(), Failure> {
+        // A token issued in this very second counts as issued before.
+        self.add_user_before(user, now_s + 1)
+    }
+
+    /// Revokes all tokens issued to a user before a time, in Unix seconds.
+    pub(crate) fn add_user_before(&mut self, user: &str, before_s: u64) -> Result<(), Failure> {
         if self.users.len() >= USERS_MAX && !self.users.contains_key(user) {
             return Err(Failure::new(
                 format!("the tokens of {USERS_MAX} users are revoked"),
                 "revoke those of all users with --everybody, or ban the user with `tidings app ban`",
             ));
         }
-        // A token issued in this very second counts as issued before.
-        self.users.insert(user.into(), now_s + 1);
+        let before = self.users.entry(user.into()).or_default();
+        *before = before_s.max(*before);
         Ok(())
     }
 
     /// Revokes all tokens issued to anybody until now.
     pub(crate) fn add_everybody(&mut self, now_s: u64) {
-        self.before = now_s + 1;
-        self.users.clear();
+        self.add_everybody_before(now_s + 1);
+    }
+
+    /// Revokes all tokens issued to anybody before a time, in Unix seconds.
+    pub(crate) fn add_everybody_before(&mut self, before_s: u64) {
+        self.before = before_s.max(self.before);
+        let of_all = self.before;
+        self.users.retain(|_, before| *before > of_all);
     }
 
     /// Passes the revocations to the server's app.

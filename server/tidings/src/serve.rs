@@ -14,11 +14,13 @@ use signal_hook::iterator::Signals;
 use tidings_server::{Access, Server, ServerConfig, ServerHandle, memory_used};
 use tidings_store::embedded::Snapshots;
 
+use crate::api::{Running, ServedApps};
 use crate::command::ServeArguments;
 use crate::control::{Control, Numbers, Office, Status};
 use crate::failure::Failure;
+use crate::key_command::{self, KeyAnswer, KeyRequest};
 use crate::settings::{AppSource, check_variables};
-use crate::{log, output};
+use crate::{first_key, log, output};
 
 const DEV_NOTICE: &str = "\
 ******************************************************************
@@ -40,8 +42,11 @@ pub(crate) fn run(arguments: ServeArguments) -> Result<(), Failure> {
     let apps = settings.app_source();
     let is_dev = settings.is_dev();
     let has_strangers_max = settings.has_strangers_max();
+    let has_given_keys = settings.has_api_keys();
     let data_dir = settings.data_dir();
     let mut config = settings.resolve()?;
+    let served = Arc::new(ServedApps::new(apps.clone()));
+    config.api.registry = served.clone();
     let pages = Pages::of(&config);
     let listed = config.apps.listed.len();
     let has_apps = is_dev || listed > 0;
@@ -75,12 +80,16 @@ pub(crate) fn run(arguments: ServeArguments) -> Result<(), Failure> {
             ..fixed
         },
     });
+    served.started(Arc::new(office.clone()));
     let control = open_control(&data_dir, &office);
     watch_signals(office.clone())?;
     watch_over(office.handle.clone())?;
     say_ready();
     if is_dev {
         output::notice(DEV_NOTICE);
+    }
+    if !has_given_keys {
+        first_key::show(&office.handle.office().keys);
     }
     warn_of_absences(has_apps, &pages);
     // A program that waits for this line reads a pipe; if it has closed the pipe, that is no reason
@@ -219,8 +228,23 @@ impl Office for Arc<RunningOffice> {
         read
     }
 
+    fn keys(&self, request: &KeyRequest) -> Result<KeyAnswer, Failure> {
+        let office = self.handle.office();
+        key_command::carry_out(&office.keys, &office.audit, request)
+    }
+
     fn snapshots(&self) -> Option<Snapshots> {
         self.handle.snapshots()
+    }
+}
+
+impl Running for Arc<RunningOffice> {
+    fn take_in(&self) -> Result<(), Failure> {
+        self.read_apps().map(drop)
+    }
+
+    fn status(&self) -> serde_json::Value {
+        serde_json::to_value(Office::status(self)).unwrap_or_default()
     }
 }
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use tidings_server::{App, AppRules, AppSettings, FOR_EVER, Quotas, Rate, RateKind};
 
+use crate::api_rules;
 use crate::failure::Failure;
 use crate::legacy_rules;
 use crate::page_rules;
@@ -77,18 +78,22 @@ pub(crate) fn check_name(name: &str) -> Result<(), Failure> {
     let is_setting = settings(&AppSettings::default())
         .iter()
         .any(|(known, _)| *known == name);
-    let is_known =
-        is_setting || legacy_rules::has(name) || quotas::has(name) || page_rules::has(name);
+    let is_known = is_setting
+        || legacy_rules::has(name)
+        || quotas::has(name)
+        || page_rules::has(name)
+        || api_rules::has(name);
     if is_known { Ok(()) } else { Err(unknown(name)) }
 }
 
-fn unknown(name: &str) -> Failure {
+/// There is no setting with this name.
+pub(crate) fn unknown(name: &str) -> Failure {
     let known = settings(&AppSettings::default())
         .into_iter()
         .map(|(name, _)| name);
     let legacy = legacy_rules::settings(&AppRules::default());
     let known = known.chain(legacy.into_iter().map(|(name, _)| name));
-    let known = known.chain(page_rules::NAMES);
+    let known = known.chain(page_rules::NAMES).chain(api_rules::NAMES);
     let quotas = quotas::settings(&Quotas::default());
     let known = known.chain(quotas.into_iter().map(|(name, _)| name));
     let rates = RateKind::named().map(|(_, name)| name);

@@ -171,7 +171,7 @@ fn without_marks(text: &str) -> String {
 fn versions(sources: &Sources) -> Result<Vec<String>> {
     let version = sources.value("version")?;
     let mut wrong = Vec::new();
-    for package in ["core", "rtm", "signaling", "react"] {
+    for package in ["core", "rtm", "signaling", "react", "server"] {
         let path = format!("clients/js/{package}/package.json");
         let manifest: serde_json::Value =
             serde_json::from_str(&fs::read_to_string(root().join(&path))?)?;
@@ -181,6 +181,12 @@ fn versions(sources: &Sources) -> Result<Vec<String>> {
                 "{path} is of version {stated}, Cargo.toml of {version}"
             ));
         }
+    }
+    let python = "clients/python/src/tidings_server/_policy.py";
+    if !fs::read_to_string(root().join(python))?.contains(&format!("VERSION = {version:?}")) {
+        wrong.push(format!(
+            "{python} is not of version {version}, as Cargo.toml is"
+        ));
     }
     let changes = fs::read_to_string(root().join("CHANGELOG.md"))?;
     let newest = changes.lines().find_map(|line| line.strip_prefix("## "));

@@ -64,9 +64,15 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "mio",
         ],
     ),
+    ("tidings-webhooks", &["tokio"]),
     (
         "tidings-client",
-        &["tidings-client-core", "tidings-wire", "tokio"],
+        &[
+            "tidings-client-core",
+            "tidings-token",
+            "tidings-wire",
+            "tokio",
+        ],
     ),
     ("tidings-scenario", &["tidings-client-core"]),
     (

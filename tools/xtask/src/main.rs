@@ -10,6 +10,7 @@ mod long;
 mod package;
 mod performance;
 mod proofs;
+mod python;
 mod reliability;
 mod security_list;
 mod setup;

@@ -7,6 +7,8 @@ use std::process::Command;
 
 use anyhow::{Context as _, Result, bail};
 
+use crate::python;
+
 /// Lowest major version of Node that builds and runs the SDKs.
 pub(crate) const NODE_MAJOR_MIN: u32 = 20;
 /// Lowest version of Python that runs the WebSocket conformance suite.
@@ -67,7 +69,7 @@ pub(crate) fn cargo(args: &[&str]) -> Result<()> {
 }
 
 /// JavaScript packages, which the program serves as `npm install` takes them.
-const PACKAGES: [&str; 3] = ["rtm", "signaling", "react"];
+const PACKAGES: [&str; 4] = ["rtm", "signaling", "react", "server"];
 
 /// Builds the web SDK, its reference, the demo page and the guide, which the program serves.
 pub(crate) fn web() -> Result<()> {
@@ -78,6 +80,8 @@ pub(crate) fn web() -> Result<()> {
         run(&folder, "npm", &["run", "build"])?;
     }
     pack()?;
+    // Beside them, so that the program serves it as well.
+    python::build(&root().join("clients/js/pack"))?;
     for folder in ["site/reference", "site/demo", "site/guide"] {
         run(folder, "npm", &["ci", "--no-fund", "--no-audit"])?;
         run(folder, "npm", &["run", "build"])?;

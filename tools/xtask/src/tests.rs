@@ -7,7 +7,7 @@ use anyhow::Result;
 use crate::setup::{self, cargo, run, run_with};
 use crate::sim::Sim;
 use crate::{
-    coverage, faults, figures, instructions, layers, package, proofs, security_list, supply,
+    coverage, faults, figures, instructions, layers, package, proofs, python, security_list, supply,
 };
 
 /// Seeds of the simulator in one run. More find more and cost about 40 ms each.
@@ -28,6 +28,7 @@ pub(crate) fn all() -> Result<()> {
         ("loss of power", proofs::power_gate),
         ("packages", package::check),
         ("JavaScript tests", javascript),
+        ("Python tests", python::test),
         ("browser tests", browser),
         ("ways of loading the SDK", imports),
     ];
@@ -102,6 +103,14 @@ fn javascript() -> Result<()> {
     run("clients/js/rtm", "npm", &["run", "check"])?;
     run("clients/js/rtm", "npm", &["test"])?;
     run("clients/js/signaling", "npm", &["test"])?;
+    let program = setup::target().join("debug/tidings");
+    let program = program.to_string_lossy();
+    run_with(
+        "clients/js/server",
+        "npm",
+        &["test"],
+        &[("TIDINGS_BIN", &program)],
+    )?;
     setup::openssl()?;
     setup::proxies()?;
     // Follows the guide's pages to the letter.

@@ -2,16 +2,21 @@
 
 mod port;
 
-use std::fmt;
+use std::{fmt, io};
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use tidings_api::admin::{FileRecord, Files, NoFiles};
+use tidings_api::registry::{NoRegistry, Registry};
 use tidings_api::{Hubs, Keys, Settings, Unavailable};
 use tidings_hub::outside::{OutsideAnswer, OutsideCall};
+use tidings_wire::names::{AppId, UserId};
 use tokio::sync::oneshot;
 
 pub(crate) use self::port::{ApiPort, PortParts, start, wait_ms};
+use crate::config::StoreConfig;
 use crate::mailbox::{Asked, Envelope, Mailbox};
+use crate::media::{MediaFile, MediaFiles};
 use crate::readiness::{Phase, Readiness};
 
 /// Settings of the API.
@@ -25,6 +30,8 @@ pub struct ApiConfig {
     pub keys: Arc<dyn Keys>,
     /// How its calls are answered.
     pub settings: Settings,
+    /// Keeps the apps.
+    pub registry: Arc<dyn Registry>,
 }
 
 impl Default for ApiConfig {
@@ -35,6 +42,7 @@ impl Default for ApiConfig {
             threads: 1,
             keys: Arc::new(tidings_api::keys::FixedKeys::default()),
             settings: Settings::default(),
+            registry: Arc::new(NoRegistry),
         }
     }
 }
@@ -46,6 +54,38 @@ impl fmt::Debug for ApiConfig {
             .field("threads", &self.threads)
             .field("settings", &self.settings)
             .finish_non_exhaustive()
+    }
+}
+
+/// The files of users, as the API sees them.
+pub(crate) fn files(store: &StoreConfig) -> Arc<dyn Files> {
+    match store {
+        StoreConfig::Memory => Arc::new(NoFiles),
+        StoreConfig::Directory(path) => Arc::new(NodeFiles(MediaFiles::of(path))),
+    }
+}
+
+struct NodeFiles(MediaFiles);
+
+impl Files for NodeFiles {
+    fn list(&self, app: &AppId, user: Option<&UserId>) -> io::Result<Vec<FileRecord>> {
+        let files = self.0.list(Some(app), user)?;
+        Ok(files.into_iter().map(record).collect())
+    }
+
+    fn delete(&self, app: &AppId, id: &str) -> io::Result<bool> {
+        self.0.delete(app, id)
+    }
+}
+
+fn record(file: MediaFile) -> FileRecord {
+    FileRecord {
+        id: file.id,
+        user_id: file.user.map(|user| user.as_str().to_owned()),
+        bytes: file.bytes,
+        content_type: file.content_type,
+        file_name: file.file_name,
+        uploaded_ms: file.uploaded_s.saturating_mul(1_000),
     }
 }
 

@@ -289,6 +289,10 @@ impl Stranger for Caller {
         }
     }
 
+    fn address(&self) -> Option<IpAddr> {
+        self.address
+    }
+
     fn note_welcome(&self) {
         self.is_known.store(true, Ordering::Relaxed);
     }

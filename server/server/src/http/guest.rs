@@ -64,6 +64,10 @@ impl Stranger for Guest {
         Self::note_failure(self);
     }
 
+    fn address(&self) -> Option<IpAddr> {
+        self.address
+    }
+
     fn note_welcome(&self) {
         if !self.pace.is_known() {
             self.pace.becomes_known();

@@ -16,6 +16,7 @@ use super::{
     WAIT, bind, report_json,
 };
 use crate::failure::Failure;
+use crate::key_command::{KeyAnswer, KeyRequest};
 
 /// Longest wait for the request of a connection beyond the limit: the others wait meanwhile.
 const TURN_AWAY_WAIT: Duration = Duration::from_millis(200);
@@ -27,6 +28,9 @@ pub(crate) trait Office: Send + Sync + 'static {
 
     /// Reloads everything that can change. Returns the number of apps.
     fn reload(&self) -> Result<usize, Failure>;
+
+    /// Does what is asked of the keys of the API.
+    fn keys(&self, request: &KeyRequest) -> Result<KeyAnswer, Failure>;
 
     /// Snapshots of the server's store, if it has one on disk.
     fn snapshots(&self) -> Option<Snapshots>;
@@ -168,6 +172,16 @@ impl<O: Office> Desk<O> {
                 }
             }
             Request::Verify => self.verify(),
+            Request::Key { key } => {
+                note(&Change::new("key", "", key.name()), uid);
+                match self.office.keys(&key) {
+                    Ok(keys) => Answer {
+                        keys: Some(keys),
+                        ..good()
+                    },
+                    Err(failure) => refusal(failure.what(), failure.hint()),
+                }
+            }
             Request::Backup => unreachable!("it is answered elsewhere"),
         }
     }
@@ -322,6 +336,10 @@ mod tests {
 
         fn reload(&self) -> Result<usize, Failure> {
             Err(Failure::new("the file is broken", "mend it"))
+        }
+
+        fn keys(&self, _: &KeyRequest) -> Result<KeyAnswer, Failure> {
+            Ok(KeyAnswer::default())
         }
 
         fn snapshots(&self) -> Option<Snapshots> {

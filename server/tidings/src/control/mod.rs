@@ -28,6 +28,7 @@ use tidings_store::embedded::VerifyReport;
 pub(crate) use self::client::{Reached, ask, backup, reach};
 pub(crate) use self::listener::{Control, Office};
 pub(crate) use self::numbers::Numbers;
+use crate::key_command::{KeyAnswer, KeyRequest};
 
 /// Name of the socket within the data directory.
 pub(crate) const FILE: &str = "control.sock";
@@ -60,6 +61,11 @@ pub(crate) enum Request {
     Backup,
     /// Makes the server check every record of the store as it is now.
     Verify,
+    /// Asks something of the keys of the API.
+    Key {
+        /// What.
+        key: KeyRequest,
+    },
 }
 
 /// A change made by an operator.
@@ -101,6 +107,9 @@ pub(crate) struct Answer {
     /// The answer to [`Request::Verify`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) verified: Option<serde_json::Value>,
+    /// The answer to [`Request::Key`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) keys: Option<KeyAnswer>,
 }
 
 /// A server's state.

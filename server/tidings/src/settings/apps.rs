@@ -10,7 +10,7 @@ use tidings_server::{App, AppId, AppRules, Apps};
 use super::Settings;
 use crate::app::AppSpec;
 use crate::failure::Failure;
-use crate::registry::Registry;
+use crate::registry::{Entry, Registry};
 
 /// The systemd credential that is read as a file of apps.
 const CREDENTIAL: &str = "apps";
@@ -56,6 +56,11 @@ impl AppSource {
 
     /// The apps from options, from files and from the data directory.
     pub(crate) fn read(&self) -> Result<Apps, Failure> {
+        self.read_with(&Registry::read(&self.data_dir)?)
+    }
+
+    /// The same, with the apps of the data directory as somebody has changed them.
+    pub(crate) fn read_with(&self, registry: &Registry) -> Result<Apps, Failure> {
         let mut apps = Apps {
             accept_any: self.accept_any,
             ..Apps::default()
@@ -67,7 +72,7 @@ impl AppSource {
         for path in &self.files {
             all.extend(read_file(path)?);
         }
-        all.extend(Registry::read(&self.data_dir)?.apps()?);
+        all.extend(registry.apps()?);
         for (id, listed) in all {
             if apps.listed.insert(id.clone(), listed).is_some() {
                 return Err(Failure::new(
@@ -78,6 +83,46 @@ impl AppSource {
             }
         }
         Ok(apps)
+    }
+}
+
+impl AppSource {
+    /// Where the file of apps is.
+    pub(crate) fn data_dir(&self) -> &Path {
+        &self.data_dir
+    }
+
+    /// Every app that an option or a file named by one gives.
+    pub(crate) fn all_given(&self) -> Result<Vec<Entry>, Failure> {
+        let of_options = self.given.iter().map(|text| {
+            let AppSpec { id, certificates } = AppSpec::of_setting(text)?;
+            Ok(entry(&id, certificates))
+        });
+        let mut all = of_options.collect::<Result<Vec<_>, Failure>>()?;
+        for path in &self.files {
+            let apps = read_file(path)?.into_iter();
+            all.extend(apps.map(|(id, app)| entry(&id, app.certificates)));
+        }
+        Ok(all)
+    }
+
+    /// The app with this id, if an option gives it.
+    pub(crate) fn given(&self, app: &AppId) -> Result<Option<Entry>, Failure> {
+        let mut all = self.all_given()?.into_iter();
+        Ok(all.find(|entry| entry.id == app.as_str()))
+    }
+
+    /// Whether an option gives this app.
+    pub(crate) fn names(&self, app: &AppId) -> bool {
+        self.given(app).is_ok_and(|given| given.is_some())
+    }
+}
+
+fn entry(id: &AppId, certificates: Vec<String>) -> Entry {
+    Entry {
+        id: id.as_str().to_owned(),
+        certificates,
+        ..Entry::default()
     }
 }
 

@@ -10,7 +10,7 @@ use crate::failure::Failure;
 const SECRET_CHARS_MIN: usize = 16;
 
 /// A key as the settings give it. The error does not show it.
-pub(super) fn read_key(text: &str) -> Result<Arc<KeyEntry>, Failure> {
+pub(super) fn read_key(text: &str) -> Result<(Arc<KeyEntry>, [u8; 32]), Failure> {
     let is_word = |text: &str| text.bytes().all(|byte| byte.is_ascii_alphanumeric());
     let pair = tidings_server::split_key(text.trim());
     let pair = pair.filter(|(id, secret)| {
@@ -22,12 +22,12 @@ pub(super) fn read_key(text: &str) -> Result<Arc<KeyEntry>, Failure> {
             "write tdk_ID_SECRET: an id of letters and digits, and a random secret of 16 characters or more",
         ));
     };
-    Ok(Arc::new(KeyEntry {
+    let entry = KeyEntry {
         id: id.into(),
-        secret_sha256: tidings_server::hash_secret(secret),
         role: Role::Admin,
         apps: None,
-    }))
+    };
+    Ok((Arc::new(entry), tidings_server::hash_secret(secret)))
 }
 
 #[cfg(test)]
@@ -36,7 +36,7 @@ mod tests {
 
     #[test]
     fn a_key_is_read_and_an_error_does_not_show_it() {
-        let key = read_key("tdk_first_0123456789abcdef").ok().expect("a key");
+        let (key, _) = read_key("tdk_first_0123456789abcdef").ok().expect("a key");
         assert_eq!((key.id.as_str(), key.role), ("first", Role::Admin));
         for wrong in [
             "",

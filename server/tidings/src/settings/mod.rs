@@ -335,6 +335,11 @@ impl Settings {
         self.dev().0
     }
 
+    /// Whether the settings give keys of the API.
+    pub(crate) fn has_api_keys(&self) -> bool {
+        self.api_key.iter().flatten().next().is_some()
+    }
+
     /// What to log, and where.
     pub(crate) fn log_plan(&self) -> Plan {
         Plan {

@@ -10,6 +10,8 @@ use tidings_server::{
     TlsFiles, UserId,
 };
 
+use tidings_server::registry::NoRegistry;
+
 use super::Settings;
 use super::checks::{DAY, SECOND};
 use super::keys::read_key;
@@ -93,6 +95,7 @@ impl Settings {
             .map(|key| read_key(key))
             .collect();
         Ok(ApiConfig {
+            registry: Arc::new(NoRegistry),
             listen: self.api_listen.map(|listen| listen.0),
             threads: self.api_threads(),
             keys: Arc::new(FixedKeys(keys?)),

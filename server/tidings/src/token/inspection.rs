@@ -30,7 +30,7 @@ pub(crate) fn run(arguments: &InspectArguments) -> Result<(), Failure> {
 }
 
 /// The judgement of a server that knows the app.
-enum Verdict {
+pub(crate) enum Verdict {
     /// The token lets this user in.
     Good { user: String },
     /// The token is refused.
@@ -50,20 +50,36 @@ fn verdict(
             "not checked: give --app ID:CERTIFICATE, or --data-dir with the server's apps",
         ));
     };
-    if certificates.is_empty() {
-        return Ok(Verdict::Unknown(
-            "not checked: the app has no certificate, so that it asks for no token",
-        ));
-    }
-    let named = inspection.services.iter().find_map(|service| {
+    let user = arguments.user.as_deref();
+    Ok(judge(&certificates, user, inspection, token, now_s))
+}
+
+/// The user whom a token lets in, if it says so.
+pub(crate) fn user_of(inspection: &Inspection) -> Option<String> {
+    inspection.services.iter().find_map(|service| {
         let is_login = ["RTM", "RTM2"].contains(&service.name);
         service.user.clone().filter(|_| is_login)
-    });
-    let Some(user) = arguments.user.clone().or(named) else {
-        return Ok(Verdict::Unknown(match inspection.format {
+    })
+}
+
+/// How an app with these certificates judges a token.
+pub(crate) fn judge(
+    certificates: &[String],
+    user: Option<&str>,
+    inspection: &Inspection,
+    token: &str,
+    now_s: u64,
+) -> Verdict {
+    if certificates.is_empty() {
+        return Verdict::Unknown(
+            "not checked: the app has no certificate, so that it asks for no token",
+        );
+    }
+    let Some(user) = user.map(str::to_owned).or_else(|| user_of(inspection)) else {
+        return Verdict::Unknown(match inspection.format {
             Format::Access007 => "not checked: the token logs nobody in",
-            _ => "not checked: the token does not name its user; give --user",
-        }));
+            _ => "not checked: the token does not name its user; give it too",
+        });
     };
     let certificates: Vec<&str> = certificates.iter().map(String::as_str).collect();
     let keys = AppKeys {
@@ -78,13 +94,13 @@ fn verdict(
         Format::Signaling => Door::Legacy,
         _ => Door::Rtm,
     };
-    Ok(match check(door, &keys, &policy, &user, now_s, token) {
+    match check(door, &keys, &policy, &user, now_s, token) {
         Ok(_) => Verdict::Good { user },
         Err(refusal) => Verdict::Refused {
             reason: refusal.reason(),
             text: refusal.to_string(),
         },
-    })
+    }
 }
 
 /// The app's certificates, from any source; `None` = no source was given.
@@ -197,7 +213,8 @@ fn as_text(inspection: &Inspection, verdict: &Verdict, now_s: u64) -> String {
     text
 }
 
-fn as_json(inspection: &Inspection, verdict: &Verdict, now_s: u64) -> Value {
+/// What `tidings token inspect --json` prints.
+pub(crate) fn as_json(inspection: &Inspection, verdict: &Verdict, now_s: u64) -> Value {
     let services: Vec<_> = inspection
         .services
         .iter()

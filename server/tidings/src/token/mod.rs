@@ -1,6 +1,6 @@
 //! `tidings token`: issue tokens and inspect them.
 
-mod inspection;
+pub(crate) mod inspection;
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 

@@ -26,7 +26,8 @@ pub(super) fn check() -> Result<()> {
     let mut server = Running::start(&to.join("bin/tidings"), &to.join("data"))?;
     let address = server.address()?;
     let package = format!("/sdk/tidings-rtm-{VERSION}.tgz");
-    for path in ["/demo/", "/docs/", "/docs/running", &package] {
+    let wheel = format!("/sdk/tidings_server-{VERSION}-py3-none-any.whl");
+    for path in ["/demo/", "/docs/", "/docs/running", &package, &wheel] {
         let answer = get(&address, path)?;
         ensure!(
             answer.starts_with("HTTP/1.1 200 "),

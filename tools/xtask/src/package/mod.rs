@@ -18,6 +18,7 @@ use std::process::Command;
 
 use anyhow::{Context as _, Result, bail, ensure};
 
+use crate::python;
 use crate::setup::{self, cargo, root, run, run_with, target};
 
 /// The version of everything that is released together.
@@ -85,6 +86,7 @@ pub(crate) fn check() -> Result<()> {
     let old = debian::make(&stage, &out.join("old"), Effort::Fast, Some("0.1.0-1"))?;
     trial::run(&old, &package)?;
     container::check(&program)?;
+    python::check(&root().join("clients/js/pack"))?;
     install::check()
 }
 

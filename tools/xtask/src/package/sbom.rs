@@ -13,7 +13,7 @@ use crate::setup::root;
 use crate::tools;
 
 /// Parts built with npm: the folder, the name of its bill, and what does not belong to it.
-const NPM: [(&str, &str, &[&str]); 5] = [
+const NPM: [(&str, &str, &[&str]); 6] = [
     ("clients/js/rtm", "tidings-rtm", &["--omit", "dev"]),
     (
         "clients/js/signaling",
@@ -21,6 +21,7 @@ const NPM: [(&str, &str, &[&str]); 5] = [
         &["--omit", "dev"],
     ),
     ("clients/js/react", "tidings-react", &["--omit", "dev"]),
+    ("clients/js/server", "tidings-server", &["--omit", "dev"]),
     // The pages contain parts of their build dependencies.
     ("site/demo", "tidings-demo", &[]),
     ("site/guide", "tidings-guide", &[]),

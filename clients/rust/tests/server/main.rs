@@ -1,0 +1,9 @@
+//! The feature `server`, against servers that answer as they are told.
+
+#![cfg(feature = "server")]
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+mod calls;
+mod fake;
+mod retries;
+mod webhooks;

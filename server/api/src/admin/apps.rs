@@ -1,0 +1,177 @@
+//! `/api/v1/apps`.
+
+use std::collections::BTreeMap;
+
+use axum::Router;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::routing::get;
+use serde::Deserialize;
+use serde_json::{Value, json};
+use tidings_wire::names::AppId;
+
+use super::{audited, blocking, state};
+use crate::auth::Principal;
+use crate::body::Json;
+use crate::params::{PathParams, Query};
+use crate::registry::{AppChange, AppRecord, NewApp, RateRecord};
+use crate::{Answer, Api, Fault, Shared, json_with};
+
+/// The routes.
+pub(super) fn routes() -> Router<Shared> {
+    Router::new()
+        .route("/api/v1/apps", get(list).post(create))
+        .route(
+            "/api/v1/apps/{app}",
+            get(show).patch(change).delete(remove),
+        )
+}
+
+/// What a new app is to be.
+#[derive(Debug, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct AppWish {
+    /// 32 letters or digits; left out = a random one.
+    #[serde(default)]
+    id: Option<String>,
+    /// A name for people.
+    #[serde(default)]
+    name: String,
+    /// No certificate: whoever knows the id can be any user.
+    #[serde(default)]
+    open: bool,
+    /// 32 hexadecimal characters, to bring one along; left out = a random one.
+    #[serde(default)]
+    certificate: Option<String>,
+    /// Settings that differ from the defaults.
+    #[serde(default)]
+    settings: BTreeMap<String, Value>,
+    /// Rates that differ from the defaults.
+    #[serde(default)]
+    rates: BTreeMap<String, RateRecord>,
+}
+
+/// What is to become of an app; what is left out stays.
+#[derive(Debug, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct AppPatch {
+    /// Its name.
+    #[serde(default)]
+    name: Option<String>,
+    /// Whether it is served. Its data are kept in any case; its sessions end.
+    #[serde(default)]
+    enabled: Option<bool>,
+    /// Settings by name; null takes one back to its default.
+    #[serde(default)]
+    settings: BTreeMap<String, Value>,
+    /// Rates by name; null takes one back to its default.
+    #[serde(default)]
+    #[schema(value_type = BTreeMap<String, RateRecord>)]
+    rates: BTreeMap<String, Option<RateRecord>>,
+}
+
+async fn list(State(api): State<Shared>, principal: Principal, mut query: Query) -> Answer {
+    principal.must_be_key()?;
+    let cursor = query.take("cursor");
+    let limit = query.number("limit", 1, 100)?.unwrap_or(100);
+    query.end()?;
+    let mut apps = all(&api).await?;
+    // A caller is told of the apps that it reaches, and of no others.
+    apps.retain(|app| AppId::parse(&app.id).is_ok_and(|id| principal.reaches(&id)));
+    let from = match &cursor {
+        None => 0,
+        Some(cursor) => match apps.iter().position(|app| app.id == *cursor) {
+            Some(at) => at + 1,
+            None => return Err(Fault::invalid("cursor", "the cursor is not one of this list")),
+        },
+    };
+    let mut rest = apps.into_iter().skip(from);
+    let limit = usize::try_from(limit).unwrap_or(1);
+    let items: Vec<_> = rest.by_ref().take(limit).collect();
+    let next = rest.next().and_then(|_| items.last().map(|app| app.id.clone()));
+    crate::json(&json!({ "items": items, "next": next }))
+}
+
+async fn show(State(api): State<Shared>, principal: Principal, path: PathParams) -> Answer {
+    let app = target(&principal, &path)?;
+    crate::json(&find(&api, &app).await?)
+}
+
+async fn create(
+    State(api): State<Shared>,
+    principal: Principal,
+    Json(wish): Json<AppWish>,
+) -> Answer {
+    principal.must_be_admin()?;
+    let registry = api.admin().registry.clone();
+    let wish = NewApp {
+        id: wish.id,
+        name: wish.name,
+        open: wish.open,
+        certificate: wish.certificate,
+        settings: wish.settings,
+        rates: wish.rates,
+    };
+    let (app, certificate) = blocking(move || Ok(registry.create(wish)?)).await?;
+    let after = state(&app);
+    let mut body = after.clone();
+    body["certificate"] = certificate.into();
+    audited(json_with(StatusCode::CREATED, &body), Value::Null, after)
+}
+
+async fn change(
+    State(api): State<Shared>,
+    principal: Principal,
+    path: PathParams,
+    Json(patch): Json<AppPatch>,
+) -> Answer {
+    let app = target(&principal, &path)?;
+    principal.must_be_admin()?;
+    let before = find(&api, &app).await?;
+    let registry = api.admin().registry.clone();
+    let change = AppChange {
+        name: patch.name,
+        enabled: patch.enabled,
+        settings: patch.settings,
+        rates: patch.rates,
+    };
+    let after = blocking(move || Ok(registry.change(&app, change)?)).await?;
+    audited(crate::json(&after), short(&before), short(&after))
+}
+
+async fn remove(State(api): State<Shared>, principal: Principal, path: PathParams) -> Answer {
+    let app = target(&principal, &path)?;
+    principal.must_be_admin()?;
+    let registry = api.admin().registry.clone();
+    let before = blocking(move || Ok(registry.delete(&app)?)).await?;
+    audited(crate::no_content(), short(&before), Value::Null)
+}
+
+/// The app that a path names, if the caller is a key that may ask about it. Whether it exists is not looked at.
+pub(super) fn target(principal: &Principal, path: &PathParams) -> Result<AppId, Fault> {
+    principal.must_be_key()?;
+    crate::router::reachable(principal, path.text("app"))
+}
+
+async fn all(api: &Api) -> Result<Vec<AppRecord>, Fault> {
+    let registry = api.admin().registry.clone();
+    blocking(move || Ok(registry.apps()?)).await
+}
+
+/// An app of the registry.
+pub(super) async fn find(api: &Api, app: &AppId) -> Result<AppRecord, Fault> {
+    let found = all(api).await?;
+    let found = found.into_iter().find(|record| record.id == app.as_str());
+    found.ok_or_else(|| {
+        Fault::not_found("unknown_app", format!("there is no app {app}"))
+            .hint("GET /api/v1/apps lists the apps.")
+    })
+}
+
+/// An app, with those settings and rates only that somebody has set: for the audit log.
+fn short(app: &AppRecord) -> Value {
+    let mut app = app.clone();
+    app.settings.retain(|name, _| app.set.contains(name));
+    app.rates.retain(|name, _| app.set.contains(name));
+    state(&app)
+}

@@ -1,0 +1,97 @@
+//! Writes the audit log, and reads it.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::http::{Method, Response};
+use axum::middleware::Next;
+use axum::routing::get;
+use serde_json::Value;
+
+use super::audit::{AuditEntry, Audited, PAGE_MAX, is_cursor};
+use crate::auth::Principal;
+use crate::params::Query;
+use crate::router::Stranger;
+use crate::{Answer, Fault, RequestId, Shared};
+
+/// Longest path that an entry repeats, in characters.
+const PATH_CHARS_MAX: usize = 300;
+
+/// The routes.
+pub(super) fn routes() -> Router<Shared> {
+    Router::new().route("/api/v1/audit", get(read))
+}
+
+async fn read(State(api): State<Shared>, principal: Principal, mut query: Query) -> Answer {
+    principal.must_be_unlimited()?;
+    let after = query.take("after");
+    let limit = query.number("limit", 1, PAGE_MAX)?.unwrap_or(PAGE_MAX);
+    query.end()?;
+    if after.as_deref().is_some_and(|after| !is_cursor(after)) {
+        return Err(Fault::invalid("after", "this is no cursor of the audit log"));
+    }
+    let page = api.admin().audit.read(after.as_deref(), limit).await?;
+    crate::json(&page)
+}
+
+/// Whether a call is one that the log has. Messages are what a server is for, and a log of them would hold nothing
+/// else; queries change nothing, whatever their method.
+fn is_logged(method: &Method, path: &str) -> bool {
+    if matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS) {
+        return false;
+    }
+    let is_ours = path.starts_with("/api/v1/") || path.starts_with("/dev/v1/");
+    let is_message = path.ends_with("/publish") || path.ends_with("/publish/batch");
+    let is_query = path.ends_with("/query") || path.ends_with("/tokens/inspect");
+    is_ours && !is_message && !is_query
+}
+
+fn address_of(request: &Request) -> String {
+    let stranger = request.extensions().get::<Arc<dyn Stranger>>();
+    let address = stranger.and_then(|stranger| stranger.address());
+    address.map(|address| address.to_string()).unwrap_or_default()
+}
+
+/// The layer: a write that has succeeded is in the log before it is answered.
+pub(crate) async fn record(
+    State(api): State<Shared>,
+    request: Request,
+    next: Next,
+) -> Response<Body> {
+    let path = request.uri().path();
+    if !is_logged(request.method(), path) {
+        return next.run(request).await;
+    }
+    let admin = api.admin();
+    let extensions = request.extensions();
+    let principal = extensions.get::<Principal>();
+    let path: String = path.chars().take(PATH_CHARS_MAX).collect();
+    let mut entry = AuditEntry {
+        cursor: String::new(),
+        at_ms: api.unix_ms(),
+        by: principal.map(|principal| principal.name().to_owned()).unwrap_or_default(),
+        address: address_of(&request),
+        request_id: extensions.get::<RequestId>().map(|id| id.as_str().to_owned()).unwrap_or_default(),
+        app: crate::router::app_of(&path),
+        action: format!("{} {path}", request.method()),
+        before: Value::Null,
+        after: Value::Null,
+    };
+    let mut response = next.run(request).await;
+    if !response.status().is_success() {
+        return response;
+    }
+    if let Some(audited) = response.extensions_mut().remove::<Audited>() {
+        entry.before = audited.before;
+        entry.after = audited.after;
+        entry.app = audited.app.or(entry.app);
+    }
+    entry.at_ms = api.unix_ms();
+    if let Err(error) = admin.audit.write(entry.clone()).await {
+        // It has happened: an answer that says otherwise would be worse than a gap in the log.
+        tracing::error!(%error, by = entry.by, action = entry.action, "the audit log could not be written");
+    }
+    response
+}

@@ -1,0 +1,256 @@
+//! `/api/v1/apps/{app}/bans`.
+
+use axum::Router;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::routing::get;
+use serde::Serialize;
+use serde_json::{Value, json};
+use tidings_wire::names::AppId;
+
+use super::thrown::{from_address, throw};
+use super::words::{BanPatch, BanWish, End, note, privileges};
+use super::{BanRecord, Privilege};
+use crate::admin::{audited, blocking};
+use crate::auth::Caller;
+use crate::body::Json;
+use crate::params::{PathParams, Query};
+use crate::{Answer, Api, Fault, Shared, json_with};
+
+/// The routes.
+pub(crate) fn routes() -> Router<Shared> {
+    Router::new()
+        .route("/api/v1/apps/{app}/bans", get(list).post(create))
+        .route(
+            "/api/v1/apps/{app}/bans/{id}",
+            get(show).patch(change).delete(remove),
+        )
+}
+
+/// A rule as answers show it.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+pub(crate) struct BanView {
+    /// Rises from rule to rule; null = of the list `banned` in the file of apps, which `tidings app unban` changes.
+    id: Option<u64>,
+    /// `api`, or `file`.
+    source: &'static str,
+    /// Whom it names; null = everybody.
+    user_id: Option<String>,
+    /// Where; null = everywhere.
+    channel: Option<String>,
+    /// From where; null = from everywhere.
+    address: Option<String>,
+    /// What it takes away.
+    privileges: Vec<Privilege>,
+    /// Why.
+    note: String,
+    /// The id of the key that made it.
+    by: Option<String>,
+    /// When it was made, in Unix milliseconds.
+    made_ms: Option<u64>,
+    /// When it was last changed.
+    changed_ms: Option<u64>,
+    /// When it ends; null = never.
+    until_ms: Option<u64>,
+}
+
+impl From<BanRecord> for BanView {
+    fn from(rule: BanRecord) -> Self {
+        Self {
+            id: Some(rule.id),
+            source: "api",
+            user_id: rule.user,
+            channel: rule.channel,
+            address: rule.address,
+            privileges: rule.privileges,
+            note: rule.note,
+            by: Some(rule.by),
+            made_ms: Some(rule.made_ms),
+            changed_ms: Some(rule.changed_ms),
+            until_ms: rule.until_ms,
+        }
+    }
+}
+
+impl BanView {
+    fn of_file(user: String) -> Self {
+        Self {
+            id: None,
+            source: "file",
+            user_id: Some(user),
+            channel: None,
+            address: None,
+            privileges: vec![Privilege::Login],
+            note: String::new(),
+            by: None,
+            made_ms: None,
+            changed_ms: None,
+            until_ms: None,
+        }
+    }
+}
+
+async fn list(State(api): State<Shared>, caller: Caller, mut query: Query) -> Answer {
+    caller.principal.must_be_key()?;
+    let cursor = query.number("cursor", 0, u64::MAX)?;
+    let limit = query.number("limit", 1, 100)?.unwrap_or(100);
+    query.end()?;
+    let limit = usize::try_from(limit).unwrap_or(1);
+    let (rules, has_more) =
+        api.admin()
+            .bans
+            .list(&caller.app, cursor.unwrap_or(0), limit, api.unix_ms());
+    let next = rules.last().filter(|_| has_more).map(|rule| rule.id.to_string());
+    let mut items: Vec<BanView> = rules.into_iter().map(BanView::from).collect();
+    if next.is_none() {
+        // The list of the file comes last, whole: it has no places to go on from.
+        items.extend(of_file(&api, &caller.app).await?);
+    }
+    crate::json(&json!({ "items": items, "next": next }))
+}
+
+async fn of_file(api: &Api, app: &AppId) -> Result<Vec<BanView>, Fault> {
+    let registry = api.admin().registry.clone();
+    let apps = blocking(move || Ok(registry.apps()?)).await?;
+    let app = apps.into_iter().find(|record| record.id == app.as_str());
+    let banned = app.map(|app| app.banned).unwrap_or_default();
+    Ok(banned.into_iter().map(BanView::of_file).collect())
+}
+
+async fn show(State(api): State<Shared>, caller: Caller, path: PathParams) -> Answer {
+    caller.principal.must_be_key()?;
+    let id = id_of(&path)?;
+    let found = api.admin().bans.find(&caller.app, id, api.unix_ms());
+    crate::json(&BanView::from(found.ok_or_else(|| unknown(id))?))
+}
+
+async fn create(
+    State(api): State<Shared>,
+    caller: Caller,
+    Json(wish): Json<BanWish>,
+) -> Answer {
+    caller.principal.must_be_key()?;
+    let (rule, end) = wish.read(caller.principal.name(), api.unix_ms())?;
+    let rule = add(&api, &caller.app, rule, end).await?;
+    let after = rule.state();
+    let view = BanView::from(rule);
+    audited(json_with(StatusCode::CREATED, &view), Value::Null, after)
+}
+
+/// Adds a rule and enforces it, or only throws out whom it names.
+pub(super) async fn add(
+    api: &Api,
+    app: &AppId,
+    rule: BanRecord,
+    end: End,
+) -> Result<BanRecord, Fault> {
+    let admin = api.admin();
+    let (bans, registry) = (admin.bans.clone(), admin.registry.clone());
+    let named = rule.named().unwrap_or_default();
+    if end == End::Once {
+        let id = blocking(move || Ok(bans.draw_id()?)).await?;
+        throw(api, app, &named).await?;
+        return Ok(BanRecord { id, ..rule });
+    }
+    let now_ms = api.unix_ms();
+    let of = app.clone();
+    let rule = blocking(move || {
+        let rule = bans.add(&of, rule, now_ms)?;
+        registry.bans_changed()?;
+        Ok(rule)
+    })
+    .await?;
+    if let Some(address) = &named.address {
+        from_address(api, app, named.user.as_ref(), address).await?;
+    }
+    Ok(rule)
+}
+
+async fn change(
+    State(api): State<Shared>,
+    caller: Caller,
+    path: PathParams,
+    Json(patch): Json<BanPatch>,
+) -> Answer {
+    caller.principal.must_be_key()?;
+    let id = id_of(&path)?;
+    let now_ms = api.unix_ms();
+    let end = match (patch.until_ms, patch.seconds) {
+        (None, None) => None,
+        (Some(None), None) => Some(End::Never),
+        (until_ms, seconds) => Some(End::of(until_ms.flatten(), seconds, now_ms)?),
+    };
+    if end == Some(End::Once) {
+        let detail = "a rule that is there cannot end at once by a change";
+        return Err(Fault::invalid("seconds", detail).hint("DELETE it."));
+    }
+    let note = patch.note.map(note).transpose()?;
+    let found = api.admin().bans.find(&caller.app, id, now_ms);
+    let found = found.ok_or_else(|| unknown(id))?;
+    let privileges = privileges(patch.privileges, found.channel.is_some())?;
+    let (before, after) = alter(&api, &caller.app, id, move |rule| {
+        if let Some(end) = end {
+            rule.until_ms = end.until_ms(now_ms);
+        }
+        if let Some(note) = note {
+            rule.note = note;
+        }
+        if let Some(privileges) = privileges {
+            rule.privileges = privileges;
+        }
+    })
+    .await?;
+    let states = (before.state(), after.state());
+    audited(crate::json(&BanView::from(after)), states.0, states.1)
+}
+
+/// Changes a rule, and tells the hubs.
+pub(super) async fn alter(
+    api: &Api,
+    app: &AppId,
+    id: u64,
+    change: impl FnOnce(&mut BanRecord) + Send + 'static,
+) -> Result<(BanRecord, BanRecord), Fault> {
+    let admin = api.admin();
+    let (bans, registry) = (admin.bans.clone(), admin.registry.clone());
+    let (app, now_ms) = (app.clone(), api.unix_ms());
+    blocking(move || {
+        let changed = bans.change_one(&app, id, now_ms, change)?;
+        registry.bans_changed()?;
+        Ok(changed)
+    })
+    .await
+}
+
+async fn remove(State(api): State<Shared>, caller: Caller, path: PathParams) -> Answer {
+    caller.principal.must_be_key()?;
+    let before = lift(&api, &caller.app, id_of(&path)?).await?;
+    audited(crate::no_content(), before.state(), Value::Null)
+}
+
+/// Takes a rule back, and tells the hubs.
+pub(super) async fn lift(api: &Api, app: &AppId, id: u64) -> Result<BanRecord, Fault> {
+    let admin = api.admin();
+    let (bans, registry) = (admin.bans.clone(), admin.registry.clone());
+    let (app, now_ms) = (app.clone(), api.unix_ms());
+    if bans.find(&app, id, now_ms).is_none() {
+        return Err(unknown(id));
+    }
+    blocking(move || {
+        let rule = bans.remove(&app, id, now_ms)?;
+        registry.bans_changed()?;
+        Ok(rule)
+    })
+    .await
+}
+
+fn id_of(path: &PathParams) -> Result<u64, Fault> {
+    let text = path.text("id");
+    let number = text.parse().ok().filter(|_| !text.starts_with('+'));
+    number.ok_or_else(|| Fault::not_found("unknown_ban", "the id of a ban is a number"))
+}
+
+fn unknown(id: u64) -> Fault {
+    let detail = format!("the app has no ban {id}, or it has ended");
+    Fault::not_found("unknown_ban", detail).hint("GET /api/v1/apps/{app}/bans lists them.")
+}

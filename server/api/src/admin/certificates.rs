@@ -1,0 +1,99 @@
+//! `/api/v1/apps/{app}/certificates`: numbers and ages, never a text, but for a new one's.
+
+use axum::Router;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::routing::{delete, get, post};
+use serde::Deserialize;
+use serde_json::json;
+
+use super::apps::{find, target};
+use super::{audited, blocking, state};
+use crate::auth::Principal;
+use crate::body::MaybeJson;
+use crate::params::{PathParams, Query};
+use crate::{Answer, Fault, Shared, json_with};
+
+/// The routes.
+pub(super) fn routes() -> Router<Shared> {
+    let all = "/api/v1/apps/{app}/certificates";
+    Router::new()
+        .route(all, get(list).post(add))
+        .route(&format!("{all}/{{number}}"), delete(drop_one))
+        .route(&format!("{all}/{{number}}/promote"), post(promote))
+}
+
+/// A new certificate.
+#[derive(Debug, Default, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct CertificateWish {
+    /// 32 hexadecimal characters, to bring one along; left out = a random one.
+    #[serde(default)]
+    certificate: Option<String>,
+}
+
+async fn list(State(api): State<Shared>, principal: Principal, path: PathParams) -> Answer {
+    let app = target(&principal, &path)?;
+    let app = find(&api, &app).await?;
+    crate::json(&json!({ "items": app.certificates, "next": null }))
+}
+
+async fn add(
+    State(api): State<Shared>,
+    principal: Principal,
+    path: PathParams,
+    MaybeJson(wish): MaybeJson<CertificateWish>,
+) -> Answer {
+    let app = target(&principal, &path)?;
+    principal.must_be_admin()?;
+    let before = find(&api, &app).await?.certificates;
+    let given = wish.and_then(|wish| wish.certificate);
+    let registry = api.admin().registry.clone();
+    let named = app.clone();
+    let text = blocking(move || Ok(registry.add_certificate(&named, given)?)).await?;
+    let after = find(&api, &app).await?.certificates;
+    let body = json!({ "certificate": text, "items": after });
+    let answer = json_with(StatusCode::CREATED, &body);
+    audited(answer, state(&before), state(&after))
+}
+
+async fn promote(State(api): State<Shared>, principal: Principal, path: PathParams) -> Answer {
+    let app = target(&principal, &path)?;
+    principal.must_be_admin()?;
+    let number = number(&path)?;
+    let before = find(&api, &app).await?.certificates;
+    let registry = api.admin().registry.clone();
+    let after = blocking(move || Ok(registry.promote_certificate(&app, number)?)).await?;
+    let answer = crate::json(&json!({ "items": after.certificates, "next": null }));
+    audited(answer, state(&before), state(&after.certificates))
+}
+
+async fn drop_one(
+    State(api): State<Shared>,
+    principal: Principal,
+    path: PathParams,
+    mut query: Query,
+) -> Answer {
+    let app = target(&principal, &path)?;
+    principal.must_be_admin()?;
+    let number = number(&path)?;
+    let ends_sessions = query.flag("disconnect")?.unwrap_or(false);
+    query.end()?;
+    let before = find(&api, &app).await?.certificates;
+    let registry = api.admin().registry.clone();
+    let drop = move || Ok(registry.drop_certificate(&app, number, ends_sessions)?);
+    let after = blocking(drop).await?;
+    let answer = crate::json(&json!({ "items": after.certificates, "next": null }));
+    audited(answer, state(&before), state(&after.certificates))
+}
+
+fn number(path: &PathParams) -> Result<usize, Fault> {
+    let text = path.text("number");
+    match text.parse() {
+        Ok(number @ 1..=9) => Ok(number),
+        _ => Err(Fault::not_found(
+            "unknown_certificate",
+            "a certificate's number is 1 or 2",
+        )),
+    }
+}

@@ -1,0 +1,61 @@
+//! `DELETE /api/v1/apps/{app}/users/{user}/data`: a user asks to be forgotten.
+
+use axum::Router;
+use axum::extract::State;
+use axum::routing::delete;
+use serde_json::{Value, json};
+use tidings_hub::ids::UserKey;
+use tidings_wire::proto::{AttributeWrite, WriteUserAttributes, request};
+
+use super::{audited, blocking};
+use crate::auth::Caller;
+use crate::params::{PathParams, Query};
+use crate::{Answer, Fault, Shared};
+
+/// The routes.
+pub(super) fn routes() -> Router<Shared> {
+    Router::new().route("/api/v1/apps/{app}/users/{user}/data", delete(erase))
+}
+
+async fn erase(
+    State(api): State<Shared>,
+    caller: Caller,
+    path: PathParams,
+    query: Query,
+) -> Answer {
+    caller.principal.must_be_key()?;
+    query.end()?;
+    let user = path.user("user")?;
+    let admin = api.admin();
+    // Attributes of somebody who is there are known to hubs: they are told first, as by the user itself.
+    let clear = WriteUserAttributes {
+        how: AttributeWrite::Clear.into(),
+        ..WriteUserAttributes::default()
+    };
+    let call = request::Call::WriteUserAttributes(clear);
+    let had_session = api.ask_as(&caller, &user, call).await.is_ok();
+    let (erasure, files, app) = (admin.erasure.clone(), admin.files.clone(), caller.app);
+    let erased = blocking(move || {
+        let key = UserKey {
+            app: app.clone(),
+            user: user.clone(),
+        };
+        let erased = erasure.erase(&key)?;
+        let broken = |error: std::io::Error| {
+            Fault::unavailable(format!("the user's files cannot be deleted: {error}"))
+        };
+        let mut deleted = 0;
+        for file in files.list(&app, Some(&user)).map_err(broken)? {
+            deleted += u64::from(files.delete(&app, &file.id).map_err(broken)?);
+        }
+        Ok(json!({
+            "offline_messages": erased.inbox_messages,
+            "conversations": erased.conversations,
+            "channel_messages": erased.channel_messages,
+            "attributes": erased.had_attributes || had_session,
+            "files": deleted,
+        }))
+    })
+    .await?;
+    audited(crate::json(&erased), Value::Null, erased.clone())
+}

@@ -1,0 +1,59 @@
+//! `/api/v1/nodes` and `/api/v1/stats`: how the server is.
+
+use axum::Router;
+use axum::extract::State;
+use axum::routing::get;
+use serde_json::{Value, json};
+
+use super::blocking;
+use crate::auth::Principal;
+use crate::{Answer, Shared};
+
+/// The routes.
+pub(super) fn routes() -> Router<Shared> {
+    Router::new()
+        .route("/api/v1/nodes", get(nodes))
+        .route("/api/v1/stats", get(stats))
+}
+
+/// Fields of the status that say what a node is, as opposed to how much it does.
+const OF_NODE: [&str; 10] = [
+    "program",
+    "pid",
+    "uptime_s",
+    "listen",
+    "admin_listen",
+    "hubs",
+    "tls",
+    "store",
+    "store_reason",
+    "memory_bytes",
+];
+
+async fn nodes(State(api): State<Shared>, principal: Principal) -> Answer {
+    principal.must_be_unlimited()?;
+    let registry = api.admin().registry.clone();
+    let status = blocking(move || Ok(registry.status())).await?;
+    let mut node = json!({ "id": 0 });
+    for field in OF_NODE {
+        node[field] = status.get(field).cloned().unwrap_or(Value::Null);
+    }
+    crate::json(&json!({ "items": [node], "next": null }))
+}
+
+async fn stats(State(api): State<Shared>, principal: Principal) -> Answer {
+    principal.must_be_unlimited()?;
+    let registry = api.admin().registry.clone();
+    let mut status = blocking(move || Ok(registry.status())).await?;
+    let numbers = status.get_mut("numbers").map(Value::take).unwrap_or_default();
+    let mut body = json!({
+        "at_ms": api.unix_ms(),
+        "uptime_s": status["uptime_s"],
+        "memory_bytes": status["memory_bytes"],
+        "store_accepts": status["store"],
+    });
+    if let (Some(body), Value::Object(numbers)) = (body.as_object_mut(), numbers) {
+        body.extend(numbers);
+    }
+    crate::json(&body)
+}

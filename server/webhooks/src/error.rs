@@ -1,0 +1,89 @@
+//! What can go wrong: refusals of a request, and faults of the world.
+
+/// The field of a request that is refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Field {
+    /// `enabled`
+    Enabled,
+    /// `events`
+    Events,
+    /// `filter`
+    Filter,
+    /// `secret`
+    Secret,
+    /// `url`
+    Url,
+}
+
+impl Field {
+    /// Its name in the body.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Enabled => "enabled",
+            Self::Events => "events",
+            Self::Filter => "filter",
+            Self::Secret => "secret",
+            Self::Url => "url",
+        }
+    }
+}
+
+/// The kind of a refusal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RefusalKind {
+    /// A field is wrong.
+    Field(Field),
+    /// There is no such subscription or delivery.
+    NotFound,
+    /// What is asked for does not fit the present state.
+    Conflict,
+    /// A bound is reached.
+    Full,
+    /// The store does not answer.
+    Unavailable,
+}
+
+/// Why a request was not carried out.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{detail}")]
+pub struct Refusal {
+    /// Which kind.
+    pub kind: RefusalKind,
+    /// What is wrong, with the values.
+    pub detail: String,
+    /// What to do about it.
+    pub hint: String,
+}
+
+impl Refusal {
+    pub(crate) fn new(kind: RefusalKind, detail: String, hint: &str) -> Self {
+        Self {
+            kind,
+            detail,
+            hint: hint.to_owned(),
+        }
+    }
+
+    pub(crate) fn field(field: Field, detail: String, hint: &str) -> Self {
+        Self::new(RefusalKind::Field(field), detail, hint)
+    }
+}
+
+/// The store or the stream of events did not answer.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("the store did not answer: {0}")]
+pub struct Fault(
+    /// What it said.
+    pub String,
+);
+
+impl From<Fault> for Refusal {
+    fn from(fault: Fault) -> Self {
+        Self::new(
+            RefusalKind::Unavailable,
+            fault.to_string(),
+            "try again in a moment",
+        )
+    }
+}

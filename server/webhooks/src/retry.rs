@@ -1,0 +1,56 @@
+//! When a delivery that failed is tried again.
+
+use std::time::Duration;
+
+/// How long an event is tried, from when it happened and since its target fails.
+pub const RETRY_FOR: Duration = Duration::from_secs(24 * 60 * 60);
+/// The first pause. Half of it is left to chance.
+const FIRST: Duration = Duration::from_secs(2);
+/// The longest pause: 24 hours hold about 30 attempts.
+const LONGEST: Duration = Duration::from_secs(60 * 60);
+
+/// The pause after `attempts` attempts that failed, in milliseconds: it doubles, and lies between
+/// three quarters of that and five. `chance` is 0 to 255. `asked` is what the target asked for
+/// (`Retry-After`).
+#[must_use]
+pub fn pause_ms(attempts: u32, chance: u8, asked: Option<Duration>) -> u64 {
+    let factor = 1_u32
+        .checked_shl(attempts.saturating_sub(1))
+        .unwrap_or(u32::MAX);
+    let pause = FIRST.saturating_mul(factor).min(LONGEST);
+    let jittered = pause.mul_f64(0.75 + f64::from(chance) / 510.0);
+    let pause = asked.map_or(jittered, |asked| asked.min(LONGEST).max(jittered));
+    u64::try_from(pause.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// Chance, for [`pause_ms`].
+pub(crate) fn chance() -> u8 {
+    let mut byte = [0];
+    getrandom::fill(&mut byte).expect("the system gives random bytes");
+    byte[0]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pauses_double_up_to_an_hour() {
+        assert_eq!(pause_ms(1, 0, None), 1_500);
+        assert_eq!(pause_ms(1, 255, None), 2_500);
+        assert_eq!(pause_ms(2, 0, None), 3_000);
+        assert_eq!(pause_ms(11, 0, None), 1_536_000);
+        for attempts in [12, 40, u32::MAX] {
+            assert_eq!(pause_ms(attempts, 0, None), 2_700_000);
+        }
+        let total: u64 = (1..=33).map(|attempts| pause_ms(attempts, 127, None)).sum();
+        assert!(total > 22 * 3_600_000 && total < 26 * 3_600_000, "{total}");
+    }
+
+    #[test]
+    fn a_target_may_ask_for_more_but_not_for_less_or_for_days() {
+        assert_eq!(pause_ms(1, 0, Some(Duration::from_secs(30))), 30_000);
+        assert_eq!(pause_ms(5, 0, Some(Duration::from_secs(1))), 24_000);
+        assert_eq!(pause_ms(1, 0, Some(Duration::from_secs(86_400))), 3_600_000);
+    }
+}
