@@ -1,9 +1,7 @@
 //! Makes the store forget a user.
 
 use tidings_hub::ids::UserKey;
-use tidings_hub::store_ops::{
-    AttributeOwner, Conversation, InboxLosses, StoreAnswer, StoreOp,
-};
+use tidings_hub::store_ops::{AttributeOwner, Conversation, InboxLosses, StoreAnswer, StoreOp};
 
 use crate::committer::Submitter;
 use crate::pending::Pending;

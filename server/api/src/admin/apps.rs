@@ -10,7 +10,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use tidings_wire::names::AppId;
 
-use super::{audited, blocking, state};
+use super::{audited, audited_of, blocking, state};
 use crate::auth::Principal;
 use crate::body::Json;
 use crate::params::{PathParams, Query};
@@ -21,10 +21,7 @@ use crate::{Answer, Api, Fault, Shared, json_with};
 pub(super) fn routes() -> Router<Shared> {
     Router::new()
         .route("/api/v1/apps", get(list).post(create))
-        .route(
-            "/api/v1/apps/{app}",
-            get(show).patch(change).delete(remove),
-        )
+        .route("/api/v1/apps/{app}", get(show).patch(change).delete(remove))
 }
 
 /// What a new app is to be.
@@ -82,13 +79,20 @@ async fn list(State(api): State<Shared>, principal: Principal, mut query: Query)
         None => 0,
         Some(cursor) => match apps.iter().position(|app| app.id == *cursor) {
             Some(at) => at + 1,
-            None => return Err(Fault::invalid("cursor", "the cursor is not one of this list")),
+            None => {
+                return Err(Fault::invalid(
+                    "cursor",
+                    "the cursor is not one of this list",
+                ));
+            }
         },
     };
     let mut rest = apps.into_iter().skip(from);
     let limit = usize::try_from(limit).unwrap_or(1);
     let items: Vec<_> = rest.by_ref().take(limit).collect();
-    let next = rest.next().and_then(|_| items.last().map(|app| app.id.clone()));
+    let next = rest
+        .next()
+        .and_then(|_| items.last().map(|app| app.id.clone()));
     crate::json(&json!({ "items": items, "next": next }))
 }
 
@@ -113,10 +117,11 @@ async fn create(
         rates: wish.rates,
     };
     let (app, certificate) = blocking(move || Ok(registry.create(wish)?)).await?;
-    let after = state(&app);
-    let mut body = after.clone();
+    let mut body = state(&app);
     body["certificate"] = certificate.into();
-    audited(json_with(StatusCode::CREATED, &body), Value::Null, after)
+    let id = AppId::parse(&app.id).map_err(|error| Fault::unavailable(error.to_string()))?;
+    let answer = json_with(StatusCode::CREATED, &body);
+    audited_of(answer, &id, Value::Null, short(&app))
 }
 
 async fn change(
@@ -169,7 +174,7 @@ pub(super) async fn find(api: &Api, app: &AppId) -> Result<AppRecord, Fault> {
 }
 
 /// An app, with those settings and rates only that somebody has set: for the audit log.
-fn short(app: &AppRecord) -> Value {
+pub(super) fn short(app: &AppRecord) -> Value {
     let mut app = app.clone();
     app.settings.retain(|name, _| app.set.contains(name));
     app.rates.retain(|name, _| app.set.contains(name));

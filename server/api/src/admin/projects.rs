@@ -13,7 +13,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tidings_wire::names::AppId;
 
-use super::{audited_of, blocking, state};
+use super::apps::short;
+use super::{audited_of, blocking};
 use crate::auth::Principal;
 use crate::body::Json;
 use crate::params::Query;
@@ -125,9 +126,14 @@ async fn create(
         ..NewApp::default()
     };
     let (app, certificate) = blocking(move || Ok(registry.create(wish)?)).await?;
-    let (id, after) = (app_id(&app.id)?, state(&app));
+    let (id, after) = (app_id(&app.id)?, short(&app));
     let body = json!({ "project": Project::of(app, certificate) });
-    audited_of(json_with(StatusCode::CREATED, &body), &id, Value::Null, after)
+    audited_of(
+        json_with(StatusCode::CREATED, &body),
+        &id,
+        Value::Null,
+        after,
+    )
 }
 
 async fn remove(
@@ -141,7 +147,7 @@ async fn remove(
     let app = id.clone();
     let before = blocking(move || registry.delete(&app).map_err(or_missing)).await?;
     let answer = crate::json(&json!({ "success": true }));
-    audited_of(answer, &id, state(&before), Value::Null)
+    audited_of(answer, &id, short(&before), Value::Null)
 }
 
 async fn switch(
@@ -153,7 +159,12 @@ async fn switch(
     let enabled = match wish.status {
         0 => false,
         1 => true,
-        other => return Err(Fault::invalid("status", format!("status is 0 or 1, not {other}"))),
+        other => {
+            return Err(Fault::invalid(
+                "status",
+                format!("status is 0 or 1, not {other}"),
+            ));
+        }
     };
     let id = app_id(&wish.id)?;
     let registry = api.admin().registry.clone();
@@ -182,7 +193,9 @@ async fn sign_key(
         if wish.enable && !found.certificates.is_empty() {
             return Ok((found, None));
         }
-        registry.replace_certificates(&app, wish.enable).map_err(or_missing)
+        registry
+            .replace_certificates(&app, wish.enable)
+            .map_err(or_missing)
     })
     .await?;
     project(&id, after, certificate)
@@ -197,13 +210,17 @@ async fn reset(
     let id = app_id(&wish.id)?;
     let registry = api.admin().registry.clone();
     let app = id.clone();
-    let replace = move || registry.replace_certificates(&app, true).map_err(or_missing);
+    let replace = move || {
+        registry
+            .replace_certificates(&app, true)
+            .map_err(or_missing)
+    };
     let (after, certificate) = blocking(replace).await?;
     project(&id, after, certificate)
 }
 
 fn project(id: &AppId, app: AppRecord, certificate: Option<String>) -> Answer {
-    let after = state(&app);
+    let after = short(&app);
     let body = json!({ "project": Project::of(app, certificate) });
     audited_of(crate::json(&body), id, Value::Null, after)
 }

@@ -8,7 +8,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use tidings_wire::names::AppId;
 
-use super::thrown::{from_address, throw};
+use super::thrown::throw;
 use super::words::{BanPatch, BanWish, End, note, privileges};
 use super::{BanRecord, Privilege};
 use crate::admin::{audited, blocking};
@@ -100,7 +100,10 @@ async fn list(State(api): State<Shared>, caller: Caller, mut query: Query) -> An
         api.admin()
             .bans
             .list(&caller.app, cursor.unwrap_or(0), limit, api.unix_ms());
-    let next = rules.last().filter(|_| has_more).map(|rule| rule.id.to_string());
+    let next = rules
+        .last()
+        .filter(|_| has_more)
+        .map(|rule| rule.id.to_string());
     let mut items: Vec<BanView> = rules.into_iter().map(BanView::from).collect();
     if next.is_none() {
         // The list of the file comes last, whole: it has no places to go on from.
@@ -124,11 +127,7 @@ async fn show(State(api): State<Shared>, caller: Caller, path: PathParams) -> An
     crate::json(&BanView::from(found.ok_or_else(|| unknown(id))?))
 }
 
-async fn create(
-    State(api): State<Shared>,
-    caller: Caller,
-    Json(wish): Json<BanWish>,
-) -> Answer {
+async fn create(State(api): State<Shared>, caller: Caller, Json(wish): Json<BanWish>) -> Answer {
     caller.principal.must_be_key()?;
     let (rule, end) = wish.read(caller.principal.name(), api.unix_ms())?;
     let rule = add(&api, &caller.app, rule, end).await?;
@@ -146,24 +145,21 @@ pub(super) async fn add(
 ) -> Result<BanRecord, Fault> {
     let admin = api.admin();
     let (bans, registry) = (admin.bans.clone(), admin.registry.clone());
-    let named = rule.named().unwrap_or_default();
     if end == End::Once {
+        let named = rule.named().unwrap_or_default();
         let id = blocking(move || Ok(bans.draw_id()?)).await?;
         throw(api, app, &named).await?;
         return Ok(BanRecord { id, ..rule });
     }
     let now_ms = api.unix_ms();
     let of = app.clone();
-    let rule = blocking(move || {
+    // Whoever is there and is barred now is sent away by those who are told.
+    blocking(move || {
         let rule = bans.add(&of, rule, now_ms)?;
         registry.bans_changed()?;
         Ok(rule)
     })
-    .await?;
-    if let Some(address) = &named.address {
-        from_address(api, app, named.user.as_ref(), address).await?;
-    }
-    Ok(rule)
+    .await
 }
 
 async fn change(
