@@ -182,6 +182,16 @@ impl<S: FnMut(&StoreOp) -> Vec<StoreAnswer>> Desk<S> {
         self.settle();
     }
 
+    /// A legacy client sends frames in quick succession: the store and other hubs have not answered
+    /// the first when the last arrives.
+    pub fn hear_together(&mut self, connection: ConnectionId, texts: &[Vec<u8>]) {
+        self.at = self.home_of(connection);
+        for text in texts {
+            crate::hear(self, connection, text);
+        }
+        self.settle();
+    }
+
     /// Ends a connection.
     pub fn lose(&mut self, connection: ConnectionId) {
         self.at = self.home_of(connection);

@@ -1,4 +1,4 @@
-//! Who may not log in, join or send: rules of an app, as data. Source: rest 8.1, 11.3.
+//! Who may not log in, join or send: rules of an app, as data. Source: rest 11.3.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -161,6 +161,11 @@ impl Bans {
     /// Whether the user may not log in from anywhere.
     pub fn bars_login(&self, user: &UserId, now_ms: u64) -> bool {
         self.barred(user, None, now_ms).login
+    }
+
+    /// Whether any rule names an address.
+    pub fn bars_addresses(&self) -> bool {
+        !self.addresses.is_empty()
     }
 
     /// Whether the user may not log in from this address. Cost: O(rules that name addresses).

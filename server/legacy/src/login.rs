@@ -47,6 +47,9 @@ pub enum LoginRefusal {
     /// The token is not valid for this login.
     #[error("TokenErrorInvalid")]
     TokenInvalid,
+    /// The account may not log in, or not from there.
+    #[error("kick")]
+    Banned,
     /// The server accepts no logins at present.
     #[error("server busy")]
     Busy,

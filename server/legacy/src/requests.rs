@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
+use bytes::Bytes;
 use serde_json::{Value, json};
 use tidings_wire::codes::Outcome;
 use tidings_wire::proto::request::Call as HubCall;
@@ -28,6 +29,11 @@ pub(crate) enum Pending {
     Nothing,
     /// Answer the call with this id.
     Answer(Value),
+    /// Answer the callee's decision about an invitation.
+    Decision {
+        id: Value,
+        invitation: Bytes,
+    },
     /// Answer a write of the user's own attribute: as above, with an empty reason.
     OwnAttribute(Value),
     /// Answer an instant message that fails unless its receiver is online.
@@ -173,6 +179,14 @@ impl Translator {
                 None => self.answer_ok(&id),
                 Some(reason) => self.fail(&id, reason),
             },
+            Pending::Decision { id, invitation } => {
+                let is_done = reason.is_none();
+                match reason {
+                    None => self.answer_ok(&id),
+                    Some(reason) => self.fail(&id, reason),
+                }
+                self.settle_decision(&invitation, is_done);
+            }
             Pending::OwnAttribute(id) => match reason {
                 None => self.answer(&id, &ok_with(json!({"reason": ""}))),
                 Some(reason) => self.fail(&id, reason),

@@ -21,7 +21,7 @@ impl Worker {
     /// now?
     ///
     /// # Errors
-    /// If there are too many, or its page may not log in to its app.
+    /// If there are too many, or its page or address may not log in to its app.
     pub(crate) fn admit_frame(&mut self, slot: usize, frame: &ClientFrame) -> Result<(), Error> {
         let Some(connection) = self.connections.get(slot) else {
             return Ok(());
@@ -34,6 +34,7 @@ impl Worker {
             Some(client_message::Kind::Login(login)) => {
                 connection.claim(&login.app_id, &login.user_id);
                 self.check_page(slot, &login.app_id)?;
+                self.check_address(slot, &login.app_id, &login.user_id)?;
                 self.admit_login(slot, login).map_err(come_again)
             }
             Some(client_message::Kind::Resume(resume)) => {
@@ -42,7 +43,7 @@ impl Worker {
                 if let Some(fresh) = self.fresh(slot) {
                     fresh.resumes = fresh.resumes.saturating_add(1);
                 }
-                Ok(())
+                self.check_address(slot, &resume.app_id, &resume.user_id)
             }
             _ => Ok(()),
         }

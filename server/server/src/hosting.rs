@@ -169,7 +169,9 @@ impl Host for Worker {
             connection.claim(&request.app, &request.account);
         }
         self.check_page(slot, &request.app)
-            .map_err(|_| LoginRefusal::UnknownApp)
+            .map_err(|_| LoginRefusal::UnknownApp)?;
+        self.check_address(slot, &request.app, &request.account)
+            .map_err(|_| LoginRefusal::Banned)
     }
 
     fn charge_login(&mut self, connection: ConnectionId, request: &LoginRequest) -> bool {

@@ -32,6 +32,7 @@
 mod admitting;
 mod api;
 mod arrivals;
+mod barring;
 mod clock;
 mod config;
 mod connection;
@@ -85,7 +86,9 @@ pub use tidings_api::{Rates, Settings as ApiSettings};
 pub use tidings_cell::{CellReport, Counts};
 pub use tidings_hub::counts::AppCounts;
 pub use tidings_hub::credentials::fingerprint;
-pub use tidings_hub::{App, AppSettings, Apps, FOR_EVER, Quotas, RateKind};
+pub use tidings_hub::{
+    AddressPrefix, App, AppSettings, Apps, Ban, Bans, Barred, FOR_EVER, Quotas, RateKind,
+};
 pub use tidings_legacy::AppRules;
 pub use tidings_store::embedded::DiskReserve;
 pub use tidings_store::{Access, Status as StoreStatus};

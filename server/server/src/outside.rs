@@ -26,10 +26,15 @@ impl Worker {
         if reply.is_closed() && is_question(&call) {
             return;
         }
-        self.outside.tickets += 1;
-        let ticket = Ticket(self.outside.tickets);
+        let ticket = self.next_ticket();
         self.outside.waiting.insert(ticket, reply);
         self.give(Input::Outside { ticket, call });
+    }
+
+    /// Names a call; an answer that nobody waits for is dropped.
+    pub(crate) fn next_ticket(&mut self) -> Ticket {
+        self.outside.tickets += 1;
+        Ticket(self.outside.tickets)
     }
 
     pub(crate) fn answer_outside(&mut self, ticket: Ticket, mut answer: OutsideAnswer) {

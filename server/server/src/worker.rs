@@ -440,6 +440,7 @@ impl Worker {
                 let has_rates = |app: &AppId| apps.settings(app).rate_limits;
                 self.connections.lanes.update(has_rates);
                 self.give(Input::Apps(apps));
+                self.end_barred();
             }
             Envelope::Memory(pressure) => self.take_pressure(pressure),
             Envelope::Drain => self.drain(),

@@ -1,5 +1,6 @@
 //! The callee's side of invitations. Source: signaling 8.1, 8.3, 9.5.
 
+use bytes::Bytes;
 use serde_json::json;
 use tidings_wire::proto::request::Call as HubCall;
 use tidings_wire::proto::{
@@ -39,6 +40,8 @@ impl Translator {
             peer,
             channel: event.channel,
             extra,
+            is_accepting: false,
+            hang_up: None,
         });
     }
 
@@ -56,10 +59,17 @@ impl Translator {
             peer,
             channel,
             extra,
+            hang_up,
+            ..
         } = self.calls.remote.remove(at);
         match event.end() {
-            InvitationEnd::Accepted => self.calls.note_talk(peer, channel),
+            InvitationEnd::Accepted => match hang_up {
+                Some(parts) => self.end_accepted(&parts),
+                None => self.calls.note_talk(peer, channel),
+            },
             InvitationEnd::Refused => {}
+            // The client has ended it already.
+            _ if hang_up.is_some() => {}
             // The invitation cannot have rung if the client was never sent it.
             _ if self.queue.take_back(&hex(&id)) => {}
             // If a legacy caller had ended it, its signal would have arrived first and ended it
@@ -86,21 +96,54 @@ impl Translator {
             Ok(parts) => parts,
             Err(reason) => return self.fail(&call.id, reason),
         };
-        let is_it = |remote: &&Remote| remote.peer == parts.peer && remote.channel == parts.channel;
-        let Some(remote) = self.calls.remote.iter().find(is_it) else {
+        let is_accepted = call.function == "voip_invite_accept";
+        let is_it =
+            |remote: &&mut Remote| remote.peer == parts.peer && remote.channel == parts.channel;
+        let Some(remote) = self.calls.remote.iter_mut().find(is_it) else {
             return self.fail(&call.id, "no invite");
         };
+        remote.is_accepting = is_accepted;
         let (id, response) = (remote.id.clone(), as_text(&parts.extra));
+        let pending = Pending::Decision {
+            id: call.id.clone(),
+            invitation: id.clone(),
+        };
         if !parts.extra.is_string()
             && let Some(user) = ids::to_user_id(&parts.peer)
         {
             // A legacy caller gets the answer unchanged: its translator receives it first.
             self.send_signal(user, ANSWER, &parts, Pending::Nothing);
         }
-        let decision = match call.function.as_str() {
-            "voip_invite_accept" => HubCall::AcceptInvitation(AcceptInvitation { id, response }),
-            _ => HubCall::RefuseInvitation(RefuseInvitation { id, response }),
+        let decision = if is_accepted {
+            HubCall::AcceptInvitation(AcceptInvitation { id, response })
+        } else {
+            HubCall::RefuseInvitation(RefuseInvitation { id, response })
         };
-        self.request_for(&call.id, decision, Pending::Answer(call.id.clone()));
+        self.request_for(&call.id, decision, pending);
+    }
+
+    /// The hub has answered a decision. A call that was ended meanwhile ends now; one that could
+    /// not be accepted rings still, and is refused.
+    pub(crate) fn settle_decision(&mut self, invitation: &Bytes, is_done: bool) {
+        let is_it = |remote: &Remote| remote.id == *invitation;
+        let Some(at) = self.calls.remote.iter().position(is_it) else {
+            // Its end has arrived before the answer.
+            return;
+        };
+        let remote = &mut self.calls.remote[at];
+        if !is_done {
+            remote.is_accepting = false;
+        }
+        let Some(parts) = remote.hang_up.take() else {
+            return;
+        };
+        self.calls.remote.remove(at);
+        if is_done {
+            self.end_accepted(&parts);
+        } else {
+            let (id, response) = (invitation.clone(), as_text(&parts.extra));
+            let refuse = RefuseInvitation { id, response };
+            self.request(HubCall::RefuseInvitation(refuse), Pending::Nothing);
+        }
     }
 }

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use tidings_wire::proto::RefuseInvitation;
 use tidings_wire::proto::request::Call as HubCall;
 
-use super::{ANSWER, END_CALL_PREFIX, Parts, cancel};
+use super::{ANSWER, END_CALL_PREFIX, Parts, Remote, cancel};
 use crate::codec::{Call, as_text};
 use crate::ids;
 use crate::messages::{hex, text_message, to_peer};
@@ -31,6 +31,14 @@ impl Translator {
         let Some(user) = user else {
             return self.fail(&call.id, "wrong param");
         };
+        let is_accepting = |remote: &&mut Remote| {
+            remote.is_accepting && remote.peer == parts.peer && remote.channel == parts.channel
+        };
+        if let Some(remote) = self.calls.remote.iter_mut().find(is_accepting) {
+            // Order: the caller hears that it was accepted before it hears the end.
+            remote.hang_up = Some(parts);
+            return self.answer_ok(&call.id);
+        }
         let number = self.calls.local_of(&parts.peer, &parts.channel);
         let remote = self.calls.take_remote(&parts.peer, &parts.channel);
         self.calls
@@ -41,14 +49,7 @@ impl Translator {
         let pending = if is_ringing {
             Pending::Nothing
         } else {
-            Pending::Bye {
-                peer: user.clone(),
-                text: format!(
-                    "{END_CALL_PREFIX}_{}_{}",
-                    parts.channel,
-                    as_text(&parts.extra)
-                ),
-            }
+            bye(&user, &parts)
         };
         self.send_signal(user, "voip_invite_bye", &parts, pending);
         if let Some(number) = number {
@@ -64,6 +65,15 @@ impl Translator {
             self.request(HubCall::RefuseInvitation(refuse), Pending::Nothing);
         }
         self.answer_ok(&call.id);
+    }
+
+    /// Ends a call that has been accepted only after the client had ended it.
+    pub(super) fn end_accepted(&mut self, parts: &Parts) {
+        let user = self.gateway_of(&parts.peer);
+        if let Some(user) = user.or_else(|| ids::to_user_id(&parts.peer)) {
+            let pending = bye(&user, parts);
+            self.send_signal(user, "voip_invite_bye", parts, pending);
+        }
     }
 
     pub(crate) fn send_tones(&mut self, call: &Call) {
@@ -149,5 +159,14 @@ impl Translator {
             .retain(|talk| (talk.0.as_str(), &talk.1) != (from, &channel));
         let entry = self.signal_entry(id, from, "voip_invite_bye", &channel, json!(info));
         self.enqueue(entry);
+    }
+}
+
+/// The end of an accepted call, for a peer that may be an RTM user.
+fn bye(user: &str, parts: &Parts) -> Pending {
+    let extra = as_text(&parts.extra);
+    Pending::Bye {
+        peer: user.into(),
+        text: format!("{END_CALL_PREFIX}_{}_{extra}", parts.channel),
     }
 }

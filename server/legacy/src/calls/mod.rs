@@ -78,6 +78,10 @@ struct Remote {
     channel: String,
     /// The `extra` it was sent with.
     extra: Value,
+    /// The client has accepted it, and the hub has not confirmed that.
+    is_accepting: bool,
+    /// The client has already ended the call that it is accepting.
+    hang_up: Option<Parts>,
 }
 
 impl Calls {
@@ -118,6 +122,7 @@ impl Local {
 }
 
 /// What a call about an invitation states.
+#[derive(Debug)]
 struct Parts {
     channel: String,
     peer: String,

@@ -1,9 +1,10 @@
 //! How long invitations ring, and what is said when they end. Source: signaling 8.2, 8.3, 9.5.
 
 use serde_json::{Value, json};
+use tidings_wire::proto::message::Body;
 use tidings_wire::proto::request::Call;
 use tidings_wire::proto::server_message::Kind;
-use tidings_wire::proto::{CancelInvitation, InvitationEnd, Invite};
+use tidings_wire::proto::{CancelInvitation, ConfirmAccept, InvitationEnd, Invite};
 
 use crate::world::{Who, World, body};
 
@@ -244,4 +245,77 @@ fn an_rtm_callers_cancellation_carries_the_content() {
             ("voip_invite_bye", &json!("what it is about"))
         );
     }
+}
+
+#[test]
+fn a_call_that_is_ended_while_it_is_being_accepted_ends_after_the_acceptance() {
+    let mut world = World::new();
+    let (rtm, alice, bob) = (
+        world.native("rtm"),
+        world.legacy("alice"),
+        world.legacy("bob"),
+    );
+    let invite = Invite {
+        number: 1,
+        callee_id: "bob".into(),
+        content: String::new(),
+        channel: "room".into(),
+        r#type: String::new(),
+    };
+    world.request(rtm, Call::Invite(invite));
+    assert_eq!(world.heard(bob)[0].0, "voip_invite");
+    world.kinds(rtm);
+    let calls = |peer: &str| {
+        [
+            ("voip_invite_accept", about(peer, json!("yes"))),
+            ("voip_invite_bye", about(peer, json!("enough"))),
+        ]
+    };
+    world.start_together(bob, &calls("rtm"));
+    // The caller's client has its say before the invitation is accepted.
+    assert!(matches!(world.kinds(rtm)[..], [.., Kind::AcceptAsked(_)]));
+    world.request(rtm, Call::ConfirmAccept(ConfirmAccept { number: 1 }));
+    let kinds = world.kinds(rtm);
+    let [Kind::LocalInvitationEnded(end), Kind::PeerMessage(text)] = &kinds[..] else {
+        panic!("the RTM user is told {kinds:?}");
+    };
+    assert_eq!(end.end(), InvitationEnd::Accepted);
+    let body = text.message.as_ref().and_then(|it| it.body.clone());
+    let expected = "AgoraRTMLegacyEndcallCompatibleMessagePrefix_room_enough";
+    assert_eq!(body, Some(Body::Text(expected.as_bytes().to_vec().into())));
+
+    ring(&mut world, alice, bob, json!(""), true);
+    world.start_together(bob, &calls("alice"));
+    let heard: Vec<String> = world
+        .heard(alice)
+        .into_iter()
+        .map(|(kind, _)| kind)
+        .collect();
+    assert_eq!(heard, ["voip_invite_accept", "voip_invite_bye"]);
+}
+
+#[test]
+fn a_call_that_is_ended_while_its_acceptance_fails_is_over() {
+    let mut world = World::new();
+    let (rtm, bob) = (world.native("rtm"), world.legacy("bob"));
+    let invite = Invite {
+        number: 1,
+        callee_id: "bob".into(),
+        content: "well?".into(),
+        channel: "room".into(),
+        r#type: String::new(),
+    };
+    world.request(rtm, Call::Invite(invite));
+    assert_eq!(world.heard(bob)[0].0, "voip_invite");
+    world.request(rtm, Call::CancelInvitation(CancelInvitation { number: 1 }));
+    world.heard(bob);
+    world.kinds(rtm);
+    world.start_together(
+        bob,
+        &[
+            ("voip_invite_accept", about("rtm", json!("yes"))),
+            ("voip_invite_bye", about("rtm", json!("enough"))),
+        ],
+    );
+    assert_eq!(world.told(bob), Vec::<String>::new());
 }

@@ -208,13 +208,29 @@ impl World {
     }
 
     /// A legacy client calls.
-    pub(crate) fn start(&mut self, who: Who, function: &str, mut args: Value) -> u64 {
+    pub(crate) fn start(&mut self, who: Who, function: &str, args: Value) -> u64 {
+        let (id, frame) = self.frame_of(who, function, args);
+        self.say(who, &frame);
+        id
+    }
+
+    /// A legacy client calls several times before it has an answer.
+    pub(crate) fn start_together(&mut self, who: Who, calls: &[(&str, Value)]) {
+        let mut texts = Vec::new();
+        for (function, args) in calls {
+            let (_, frame) = self.frame_of(who, function, args.clone());
+            texts.push(frame.to_string().into_bytes());
+        }
+        self.desk.hear_together(connection(who), &texts);
+        self.collect();
+    }
+
+    fn frame_of(&mut self, who: Who, function: &str, mut args: Value) -> (u64, Value) {
         let client = &mut self.clients[who.0];
         client.calls += 1;
         let id = client.calls;
         args["line"] = json!((1_000_000_000 + 7 + who.0 as u64).to_string());
-        self.say(who, &json!(["call2", [function, id, args]]));
-        id
+        (id, json!(["call2", [function, id, args]]))
     }
 
     /// The answer to a call, if there is one.

@@ -269,6 +269,10 @@ impl Drop for Transfer {
     fn drop(&mut self) {
         let mut state = self.0.state();
         state.transfers = state.transfers.saturating_sub(1);
+        // Its body was the file, whose bytes are no requests that came early.
+        if state.taken > 0 && state.transfers == 0 {
+            state.taken = state.read;
+        }
     }
 }
 
@@ -329,5 +333,20 @@ mod tests {
         assert!(pace.is_transfer());
         drop(transfer);
         assert!(!pace.is_transfer());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_bytes_of_a_file_are_not_requests_that_came_early() {
+        let pace = Pace::begin(Waits::new(&Limits::default()));
+        pace.read(300);
+        pace.takes(300);
+        pace.begins_request();
+        let upload = pace.becomes_transfer();
+        pace.read(1_000_000);
+        drop(upload);
+        assert_eq!(pace.ahead(), 0);
+        pace.read(5_000);
+        pace.takes(300);
+        assert_eq!(pace.ahead(), 4_700, "what comes behind it counts");
     }
 }

@@ -1,0 +1,103 @@
+//! Addresses that an app bars: at logins and resumes, and at once for who is connected.
+
+mod common;
+
+use common::{APP, Client, Seen, TestServer, config};
+use tidings_server::{AddressPrefix, App, AppId, Apps, Ban, Barred, FOR_EVER};
+use tidings_wire::codes::{CloseCode, Outcome};
+use tidings_wire::proto::server_message::Kind;
+use tidings_wire::proto::{Login, Resume, client_message};
+
+/// One app whose rules bar logins from these addresses, and one without rules.
+fn apps(prefixes: &[&str]) -> Apps {
+    let ban = |prefix: &&str| Ban {
+        user: None,
+        channel: None,
+        address: AddressPrefix::parse(prefix),
+        barred: Barred::LOGIN,
+        until_ms: FOR_EVER,
+    };
+    let app = App {
+        bans: prefixes.iter().map(ban).collect(),
+        ..App::default()
+    };
+    let [own, other] = [APP, OTHER].map(|id| AppId::parse(id).expect("an app id"));
+    Apps {
+        accept_any: false,
+        listed: [(own, app), (other, App::default())].into(),
+    }
+}
+
+const OTHER: &str = "fedcba9876543210fedcba9876543210";
+
+fn start(prefixes: &[&str]) -> TestServer {
+    let mut config = config();
+    config.apps = apps(prefixes);
+    TestServer::start(config)
+}
+
+/// How a first message is refused: its outcome, then the code with which the connection ends.
+fn refused(client: &mut Client<std::net::TcpStream>) -> (u32, Option<u16>) {
+    let outcome = match client.next() {
+        Seen::Message(Kind::Refused(refused)) => refused.error.unwrap_or_default().outcome,
+        other => panic!("{other:?}"),
+    };
+    match client.next() {
+        Seen::Closed { code, .. } => (outcome, code),
+        other => panic!("{other:?}"),
+    }
+}
+
+const BANNED: (u32, Option<u16>) = (Outcome::Banned as u32, Some(CloseCode::LoginRefused as u16));
+
+fn log_in(server: &TestServer, app: &str, user: &str) -> Client<std::net::TcpStream> {
+    let mut client = Client::connect(server.address());
+    client.send_message(client_message::Kind::Login(Login {
+        app_id: app.into(),
+        user_id: user.into(),
+        ..Login::default()
+    }));
+    client
+}
+
+#[test]
+fn a_barred_address_is_refused_by_its_app_alone() {
+    let server = start(&["127.0.0.0/8"]);
+    assert_eq!(refused(&mut log_in(&server, APP, "alice")), BANNED);
+    log_in(&server, OTHER, "alice").welcomed();
+    server
+        .running()
+        .handle()
+        .replace_apps(apps(&["192.0.2.0/24"]));
+    common::until("the rule is gone", || {
+        let mut client = log_in(&server, APP, "bob");
+        matches!(client.next(), Seen::Message(Kind::Welcome(_)))
+    });
+    server.end();
+}
+
+#[test]
+fn who_is_connected_from_a_barred_address_is_sent_away_for_good() {
+    let server = start(&[]);
+    let mut alice = Client::connect(server.address());
+    let welcome = alice.log_in("alice");
+    let mut other = log_in(&server, OTHER, "alice");
+    other.welcomed();
+    server.running().handle().replace_apps(apps(&["127.0.0.1"]));
+    match alice.next() {
+        Seen::Closed { code, .. } => assert_eq!(code, Some(CloseCode::Banned as u16)),
+        other => panic!("{other:?}"),
+    }
+    let mut back = Client::connect(server.address());
+    back.send_message(client_message::Kind::Resume(Resume {
+        app_id: APP.into(),
+        user_id: "alice".into(),
+        session_id: welcome.session_id,
+        secret: welcome.secret,
+        ..Resume::default()
+    }));
+    assert_eq!(refused(&mut back), BANNED);
+    log_in(&server, OTHER, "bob").welcomed();
+    drop((alice, back, other));
+    server.end();
+}
