@@ -13,6 +13,7 @@
 
 pub mod admin;
 mod answer;
+mod asking;
 pub mod auth;
 pub mod body;
 mod desk;
@@ -25,6 +26,7 @@ pub mod problem;
 pub mod registry;
 mod request_id;
 mod router;
+mod stored;
 mod v1;
 
 use std::sync::{Arc, PoisonError, RwLock};
@@ -33,9 +35,9 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use tidings_hub::Apps;
 use tidings_hub::ids::UserKey;
 use tidings_hub::outside::{OutsideAnswer, OutsideCall};
-use tidings_store::records::Records;
+use tidings_store::Submitter;
 use tidings_wire::names::{AppId, UserId};
-use tidings_wire::proto::{reply, request};
+use tidings_wire::proto::request;
 
 pub use self::answer::{Answer, json, json_with, no_content, raw_json};
 pub use self::desk::Rates;
@@ -50,6 +52,7 @@ use self::auth::Caller;
 use self::desk::Desks;
 use self::keys::AllKeys;
 use self::request_id::RequestIds;
+use self::stored::Stored;
 
 /// A hub that does not answer in this time is not waited for: longer than any call of a client may take.
 const HUB_WAIT: Duration = Duration::from_secs(30);
@@ -82,8 +85,8 @@ pub struct ApiParts {
     pub admin: Arc<Admin>,
     /// The tenants.
     pub apps: Arc<Apps>,
-    /// The tables of the store.
-    pub records: Records,
+    /// The store.
+    pub store: Submitter,
     /// How it answers.
     pub settings: Settings,
     /// Random: request ids begin there.
@@ -97,8 +100,8 @@ pub struct Api {
     admin: Arc<Admin>,
     /// Lists of channels, for a while.
     channel_lists: admin::Lists,
-    /// The tables of the store.
-    pub(crate) records: Records,
+    /// The store itself, for what belongs to no hub.
+    stored: Stored,
     /// Replaced as a whole; held for the time of a copy of the pointer.
     apps: RwLock<Arc<Apps>>,
     settings: Settings,
@@ -118,7 +121,7 @@ impl Api {
             keys,
             admin,
             apps,
-            records,
+            store,
             settings,
             seed,
         } = parts;
@@ -132,7 +135,7 @@ impl Api {
             admin,
             channel_lists: admin::Lists::default(),
             apps: RwLock::new(apps),
-            records,
+            stored: Stored::new(store),
             settings,
             desks: Desks::default(),
             request_ids: RequestIds::new(seed),
@@ -176,13 +179,7 @@ impl Api {
     /// # Errors
     /// What the hub has refused; 503 where it cannot be asked.
     pub async fn ask(&self, hub: u16, call: OutsideCall) -> Result<OutsideAnswer, Fault> {
-        let answer = self.hubs.post(hub, call)?;
-        match tokio::time::timeout(HUB_WAIT, answer).await {
-            Ok(Ok(OutsideAnswer::Call(reply::Result::Error(error)))) => Err(Fault::of_hub(&error)),
-            Ok(Ok(answer)) => Ok(answer),
-            Ok(Err(_)) => Err(Fault::unavailable("the server is being stopped")),
-            Err(_) => Err(Fault::unavailable("the server has not answered in time")),
-        }
+        self.end(self.begin(hub, call)?).await
     }
 
     /// Asks every hub, in their order.
@@ -194,18 +191,11 @@ impl Api {
         call: impl Fn() -> OutsideCall,
     ) -> Result<Vec<OutsideAnswer>, Fault> {
         // Posted to all of them first, so that they work at once.
-        let asked: Vec<_> = (0..self.hubs.hubs())
-            .map(|hub| self.hubs.post(hub, call()))
-            .collect();
+        let asked = (0..self.hubs.hubs()).map(|hub| self.begin(hub, call()));
+        let asked: Vec<_> = asked.collect::<Result<_, _>>()?;
         let mut answers = Vec::with_capacity(asked.len());
-        for answer in asked {
-            match tokio::time::timeout(HUB_WAIT, answer?).await {
-                Ok(Ok(OutsideAnswer::Call(reply::Result::Error(error)))) => {
-                    return Err(Fault::of_hub(&error));
-                }
-                Ok(Ok(answer)) => answers.push(answer),
-                _ => return Err(Fault::unavailable("the server has not answered in time")),
-            }
+        for asked in asked {
+            answers.push(self.end(asked).await?);
         }
         Ok(answers)
     }

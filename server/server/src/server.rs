@@ -21,7 +21,6 @@ use tidings_hub::used::UsedRates;
 use tidings_hub::{Apps, HubConfig, Snapshot, Ticket};
 use tidings_legacy::AppRules;
 use tidings_store::embedded::{EmbeddedEngine, Options, Snapshots};
-use tidings_store::records::Records;
 use tidings_store::{
     Access, AnswerSink, Bounds as StoredBounds, Committer, Engine, Health, MemoryEngine, Submitter,
 };
@@ -133,7 +132,7 @@ impl Server {
             keys,
             admin: office.clone(),
             apps: apps.clone(),
-            records: Records::new(committer.submitter()),
+            store: committer.submitter(),
             settings,
             seed: random()?,
         });
