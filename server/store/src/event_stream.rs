@@ -8,7 +8,7 @@
 //! ```
 //! use tidings_store::event_stream::{After, EventKind, EventKinds, Events, NewEvent};
 //! use tidings_store::{Committer, MemoryEngine};
-//! use tidings_wire::names::{AppId, UserId};
+//! use tidings_wire::names::AppId;
 //!
 //! let committer = Committer::open(MemoryEngine::new(), |_, _| ())?;
 //! let events = Events::new(committer.submitter());
@@ -39,7 +39,7 @@ pub use tidings_hub::store_ops::events::{
 use tidings_hub::store_ops::events::{EventAnswer, EventOp};
 use tidings_hub::store_ops::{StoreAnswer, StoreOp};
 use tidings_wire::limits::{EVENT_PAGE_MAX, EVENTS_AGE_MS};
-use tidings_wire::names::{AppId, UserId};
+use tidings_wire::names::AppId;
 use xxhash_rust::xxh3::Xxh3;
 
 use crate::committer::Submitter;
@@ -291,29 +291,6 @@ impl Events {
                 other => Err(unexpected(&other)),
             },
         )
-    }
-
-    /// Takes a user's name out of all events that are kept.
-    ///
-    /// # Errors
-    /// [`EventError::Unavailable`]; some events may still have the name then.
-    pub async fn erase(&self, app: &AppId, user: &UserId) -> Result<(), EventError> {
-        let mut after = Some(0);
-        while let Some(number) = after {
-            let op = EventOp::Erase {
-                app: app.clone(),
-                user: user.clone(),
-                after: number,
-            };
-            after = self
-                .call(op, |answer| match answer {
-                    EventAnswer::Erased { next } => Ok(next),
-                    other => Err(unexpected(&other)),
-                })
-                .await?;
-        }
-        self.submitter.feed().forget(app);
-        Ok(())
     }
 
     /// Watches an app's stream: tells when there is more to read.

@@ -8,6 +8,7 @@ pub(crate) mod open;
 pub(crate) mod read;
 pub(crate) mod records;
 
+use tidings_fault::fault;
 use tidings_hub::ids::{ChannelKey, UserKey};
 use tidings_hub::store_ops::StoreAnswer;
 use tidings_hub::store_ops::events::{
@@ -345,6 +346,7 @@ fn count_in<B: Backend>(
     let mut tally = load_tally(group, key)?;
     tally.order = match tally.order {
         0 => number,
+        order if fault!(EventOrderStandsStill) => order,
         order => order + 1,
     };
     tally.last = number;

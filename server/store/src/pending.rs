@@ -10,16 +10,16 @@ use futures_channel::oneshot;
 
 /// What a call to the store will have come to.
 #[derive(Debug)]
-struct Pending<T>(oneshot::Receiver<T>);
+pub(crate) struct Pending<T>(oneshot::Receiver<T>);
 
 impl<T> Pending<T> {
-    fn new() -> (oneshot::Sender<T>, Self) {
+    pub(crate) fn new() -> (oneshot::Sender<T>, Self) {
         let (sender, receiver) = oneshot::channel();
         (sender, Self(receiver))
     }
 
     /// Blocks this thread until the answer is there; `None` = the store has ended without one.
-    fn wait(self) -> Option<T> {
+    pub(crate) fn wait(self) -> Option<T> {
         let mut this = pin!(self);
         let waker = Waker::from(Arc::new(Unpark(std::thread::current())));
         let mut context = Context::from_waker(&waker);

@@ -21,10 +21,7 @@ use crate::{Answer, Api, Fault, Shared, json_with};
 pub(super) fn routes() -> Router<Shared> {
     Router::new()
         .route("/api/v1/apps", get(list).post(create))
-        .route(
-            "/api/v1/apps/{app}",
-            get(show).patch(change).delete(remove),
-        )
+        .route("/api/v1/apps/{app}", get(show).patch(change).delete(remove))
 }
 
 /// What a new app is to be.
@@ -82,13 +79,20 @@ async fn list(State(api): State<Shared>, principal: Principal, mut query: Query)
         None => 0,
         Some(cursor) => match apps.iter().position(|app| app.id == *cursor) {
             Some(at) => at + 1,
-            None => return Err(Fault::invalid("cursor", "the cursor is not one of this list")),
+            None => {
+                return Err(Fault::invalid(
+                    "cursor",
+                    "the cursor is not one of this list",
+                ));
+            }
         },
     };
     let mut rest = apps.into_iter().skip(from);
     let limit = usize::try_from(limit).unwrap_or(1);
     let items: Vec<_> = rest.by_ref().take(limit).collect();
-    let next = rest.next().and_then(|_| items.last().map(|app| app.id.clone()));
+    let next = rest
+        .next()
+        .and_then(|_| items.last().map(|app| app.id.clone()));
     crate::json(&json!({ "items": items, "next": next }))
 }
 

@@ -132,7 +132,9 @@ impl Audit {
             .iter()
             .filter_map(|(_, value)| serde_json::from_slice(value).ok())
             .collect();
-        let next = page.next.map(|key| String::from_utf8_lossy(&key).into_owned());
+        let next = page
+            .next
+            .map(|key| String::from_utf8_lossy(&key).into_owned());
         Ok(AuditPage { items, next })
     }
 }
@@ -170,9 +172,15 @@ mod tests {
         for (at_ms, action) in [(5, "a"), (5, "b"), (3, "c"), (9, "d")] {
             audit.write(entry(at_ms, action)).wait().expect("written");
         }
-        let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .build()
+            .expect("a runtime");
         let first = runtime.block_on(audit.read(None, 3)).expect("read");
-        let actions: Vec<_> = first.items.iter().map(|entry| entry.action.as_str()).collect();
+        let actions: Vec<_> = first
+            .items
+            .iter()
+            .map(|entry| entry.action.as_str())
+            .collect();
         assert_eq!(actions, ["a", "b", "c"]);
         let next = first.next.expect("more");
         assert!(is_cursor(&next));
@@ -190,7 +198,9 @@ mod tests {
             ..entry(1, "long")
         };
         audit.write(long).wait().expect("written");
-        let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .build()
+            .expect("a runtime");
         let page = runtime.block_on(audit.read(None, 10)).expect("read");
         assert_eq!(page.items[0].after, "too long for the log");
     }

@@ -30,7 +30,10 @@ async fn read(State(api): State<Shared>, principal: Principal, mut query: Query)
     let limit = query.number("limit", 1, PAGE_MAX)?.unwrap_or(PAGE_MAX);
     query.end()?;
     if after.as_deref().is_some_and(|after| !is_cursor(after)) {
-        return Err(Fault::invalid("after", "this is no cursor of the audit log"));
+        return Err(Fault::invalid(
+            "after",
+            "this is no cursor of the audit log",
+        ));
     }
     let page = api.admin().audit.read(after.as_deref(), limit).await?;
     crate::json(&page)
@@ -51,7 +54,9 @@ fn is_logged(method: &Method, path: &str) -> bool {
 fn address_of(request: &Request) -> String {
     let stranger = request.extensions().get::<Arc<dyn Stranger>>();
     let address = stranger.and_then(|stranger| stranger.address());
-    address.map(|address| address.to_string()).unwrap_or_default()
+    address
+        .map(|address| address.to_string())
+        .unwrap_or_default()
 }
 
 /// The layer: a write that has succeeded is in the log before it is answered.
@@ -71,9 +76,14 @@ pub(crate) async fn record(
     let mut entry = AuditEntry {
         cursor: String::new(),
         at_ms: api.unix_ms(),
-        by: principal.map(|principal| principal.name().to_owned()).unwrap_or_default(),
+        by: principal
+            .map(|principal| principal.name().to_owned())
+            .unwrap_or_default(),
         address: address_of(&request),
-        request_id: extensions.get::<RequestId>().map(|id| id.as_str().to_owned()).unwrap_or_default(),
+        request_id: extensions
+            .get::<RequestId>()
+            .map(|id| id.as_str().to_owned())
+            .unwrap_or_default(),
         app: crate::router::app_of(&path),
         action: format!("{} {path}", request.method()),
         before: Value::Null,

@@ -69,18 +69,30 @@ pub(super) fn routes() -> Router<Shared> {
 
 async fn list(State(api): State<Shared>, caller: Caller, mut query: Query) -> Answer {
     caller.principal.must_be_key()?;
-    let of = query.take("user").map(|text| user("user", &text)).transpose()?;
+    let of = query
+        .take("user")
+        .map(|text| user("user", &text))
+        .transpose()?;
     let cursor = query.take("cursor");
     let limit = query.number("limit", 1, 100)?.unwrap_or(100);
     query.end()?;
     let files = api.admin().files.clone();
-    let all = blocking(move || files.list(&caller.app, of.as_ref()).map_err(|error| unread(&error))).await?;
+    let all = blocking(move || {
+        files
+            .list(&caller.app, of.as_ref())
+            .map_err(|error| unread(&error))
+    })
+    .await?;
     // Ids begin with the time, so that a cursor has its place even when its file has gone.
-    let rest = all.into_iter().skip_while(|file| cursor.as_ref().is_some_and(|cursor| file.id <= *cursor));
+    let rest = all
+        .into_iter()
+        .skip_while(|file| cursor.as_ref().is_some_and(|cursor| file.id <= *cursor));
     let mut rest = rest.peekable();
     let limit = usize::try_from(limit).unwrap_or(1);
     let items: Vec<_> = rest.by_ref().take(limit).collect();
-    let next = rest.peek().and_then(|_| items.last().map(|file| file.id.clone()));
+    let next = rest
+        .peek()
+        .and_then(|_| items.last().map(|file| file.id.clone()));
     crate::json(&json!({ "items": items, "next": next }))
 }
 
@@ -89,9 +101,13 @@ async fn remove(State(api): State<Shared>, caller: Caller, path: PathParams) -> 
     let id = path.text("id").to_owned();
     let files = api.admin().files.clone();
     let found = blocking(move || {
-        let all = files.list(&caller.app, None).map_err(|error| unread(&error))?;
+        let all = files
+            .list(&caller.app, None)
+            .map_err(|error| unread(&error))?;
         let found = all.into_iter().find(|file| file.id == id);
-        let was_there = files.delete(&caller.app, &id).map_err(|error| unread(&error))?;
+        let was_there = files
+            .delete(&caller.app, &id)
+            .map_err(|error| unread(&error))?;
         Ok(found.filter(|_| was_there))
     })
     .await?;

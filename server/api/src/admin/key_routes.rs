@@ -109,13 +109,24 @@ async fn list(State(api): State<Shared>, principal: Principal, mut query: Query)
         None => 0,
         Some(cursor) => match keys.iter().position(|key| key.id == *cursor) {
             Some(at) => at + 1,
-            None => return Err(Fault::invalid("cursor", "the cursor is not one of this list")),
+            None => {
+                return Err(Fault::invalid(
+                    "cursor",
+                    "the cursor is not one of this list",
+                ));
+            }
         },
     };
     let mut rest = keys.into_iter().skip(from);
     let limit = usize::try_from(limit).unwrap_or(1);
-    let items: Vec<_> = rest.by_ref().take(limit).map(|key| KeyView::of(key, now_ms)).collect();
-    let next = rest.next().and_then(|_| items.last().map(|key| key.id.clone()));
+    let items: Vec<_> = rest
+        .by_ref()
+        .take(limit)
+        .map(|key| KeyView::of(key, now_ms))
+        .collect();
+    let next = rest
+        .next()
+        .and_then(|_| items.last().map(|key| key.id.clone()));
     crate::json(&json!({ "items": items, "next": next }))
 }
 
@@ -144,7 +155,11 @@ async fn create(
     let (key, text) = blocking(move || Ok(keys.create(wish, now_ms)?)).await?;
     let view = KeyView::of(key, now_ms);
     let after = state(&view);
-    audited(with_text(StatusCode::CREATED, &view, &text), Value::Null, after)
+    audited(
+        with_text(StatusCode::CREATED, &view, &text),
+        Value::Null,
+        after,
+    )
 }
 
 async fn rotate(

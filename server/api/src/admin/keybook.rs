@@ -141,7 +141,9 @@ impl KeyBook {
         }
         let (key, text) = Key::make(wish, now_ms)?;
         self.keep(&key)?;
-        self.records.put(Table::Node, FIRST, key.id.clone()).wait()?;
+        self.records
+            .put(Table::Node, FIRST, key.id.clone())
+            .wait()?;
         Ok((key, text))
     }
 
@@ -229,8 +231,12 @@ impl Keys for KeyBook {
 
 impl Kept {
     fn new(key: Key) -> Self {
-        let apps: Option<std::collections::BTreeSet<AppId>> = (!key.apps.is_empty())
-            .then(|| key.apps.iter().filter_map(|app| AppId::parse(app).ok()).collect());
+        let apps: Option<std::collections::BTreeSet<AppId>> = (!key.apps.is_empty()).then(|| {
+            key.apps
+                .iter()
+                .filter_map(|app| AppId::parse(app).ok())
+                .collect()
+        });
         Self {
             entry: Arc::new(KeyEntry {
                 id: key.id.as_str().into(),
@@ -289,13 +295,19 @@ mod tests {
     #[test]
     fn the_first_key_is_made_once_in_the_life_of_a_store() {
         let (_committer, book) = book();
-        let (key, text) = book.create_first(1_000).expect("a store").expect("the first");
+        let (key, text) = book
+            .create_first(1_000)
+            .expect("a store")
+            .expect("the first");
         assert_eq!(key.role, Role::Admin);
         assert!(book.admit(&key.id, text.secret(), 2_000).is_some());
         assert!(book.create_first(2_000).expect("a store").is_none());
         book.revoke(&key.id, 3_000).expect("revoked");
         assert!(book.admit(&key.id, text.secret(), 3_000).is_none());
-        assert!(book.create_first(4_000).expect("a store").is_none(), "never again");
+        assert!(
+            book.create_first(4_000).expect("a store").is_none(),
+            "never again"
+        );
     }
 
     #[test]
@@ -315,7 +327,12 @@ mod tests {
         assert!(again.admit(&kept.id, text.secret(), 81_000).is_none());
         assert!(again.admit(&kept.id, new.secret(), 81_000).is_some());
         assert!(!again.find(&gone.id).expect("listed").is_in_force(90_000));
-        assert!(again.list(90_001 + ENDED_KEPT_MS).iter().all(|key| key.id != gone.id));
+        assert!(
+            again
+                .list(90_001 + ENDED_KEPT_MS)
+                .iter()
+                .all(|key| key.id != gone.id)
+        );
     }
 
     #[test]
@@ -324,7 +341,13 @@ mod tests {
         let (key, text) = book.create(wish(Role::Admin), 1_000).expect("made");
         assert!(book.admit("nobody", text.secret(), 2_000).is_none());
         assert!(book.admit(&key.id, "wrong", 2_000).is_none());
-        assert!(matches!(book.revoke("nobody", 2_000), Err(BookError::Unknown(_))));
-        assert!(matches!(book.rotate("nobody", 1, 2_000), Err(BookError::Unknown(_))));
+        assert!(matches!(
+            book.revoke("nobody", 2_000),
+            Err(BookError::Unknown(_))
+        ));
+        assert!(matches!(
+            book.rotate("nobody", 1, 2_000),
+            Err(BookError::Unknown(_))
+        ));
     }
 }

@@ -147,7 +147,9 @@ impl KeyError {
             Self::Apps(_) => "make several keys, or one of role admin",
             Self::App(_) => "GET /api/v1/apps lists the apps",
             Self::Expired(..) => "give a time in the future, in Unix milliseconds, or leave it out",
-            Self::Keys => "revoke those that nobody uses: GET /api/v1/keys says when each was last used",
+            Self::Keys => {
+                "revoke those that nobody uses: GET /api/v1/keys says when each was last used"
+            }
             Self::Ended(_) => "make a new key",
             Self::Secrets(..) => "wait, or make a new key and revoke this one",
             Self::Random(_) => "try again",
@@ -265,11 +267,22 @@ impl Key {
             self.secrets.clear();
         }
         if self.secrets.len() >= SECRETS_MAX {
-            let oldest = self.secrets.iter().filter_map(|secret| secret.until_ms).min();
-            return Err(KeyError::Secrets(self.id.clone(), oldest.unwrap_or(until_ms)));
+            let oldest = self
+                .secrets
+                .iter()
+                .filter_map(|secret| secret.until_ms)
+                .min();
+            return Err(KeyError::Secrets(
+                self.id.clone(),
+                oldest.unwrap_or(until_ms),
+            ));
         }
         for secret in &mut self.secrets {
-            secret.until_ms = Some(secret.until_ms.map_or(until_ms, |before| before.min(until_ms)));
+            secret.until_ms = Some(
+                secret
+                    .until_ms
+                    .map_or(until_ms, |before| before.min(until_ms)),
+            );
         }
         let (text, secret) = draw_secret(&self.id, now_ms)?;
         self.secrets.insert(0, secret);
@@ -362,7 +375,10 @@ mod tests {
             assert!(!key.admits(wrong, 2_000), "{wrong}");
         }
         let kept = serde_json::to_string(&key).expect("JSON");
-        assert!(!kept.contains(secret), "what is kept does not tell the secret");
+        assert!(
+            !kept.contains(secret),
+            "what is kept does not tell the secret"
+        );
         assert!(!format!("{text:?} {key:?}").contains(secret));
     }
 

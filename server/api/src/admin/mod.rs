@@ -25,17 +25,17 @@ use std::time::{Duration, UNIX_EPOCH};
 use axum::Router;
 use axum::http::StatusCode;
 use serde_json::Value;
+use tidings_store::Submitter;
 use tidings_store::erasure::Erasure;
 use tidings_store::records::{RecordError, Records};
-use tidings_store::Submitter;
 
 pub use self::audit::{Audit, AuditEntry, AuditPage, Audited};
 pub(crate) use self::audit_layer::record;
 pub use self::bans::{BanBook, BanRecord, Privilege};
 pub use self::files::{FileRecord, Files, NoFiles};
-pub(crate) use self::presence::Lists;
 pub use self::keybook::{KeyBook, OVERLAP_MS, OVERLAP_MS_MAX};
 use self::keys::KeyError;
+pub(crate) use self::presence::Lists;
 use tidings_wire::names::AppId;
 
 use crate::registry::{Refused, RefusedKind, Registry};
@@ -200,7 +200,9 @@ pub(crate) async fn blocking<T: Send + 'static>(
     let done = tokio::task::spawn_blocking(work).await;
     done.unwrap_or_else(|error| {
         tracing::error!(%error, "a call of the API was broken off");
-        Err(Fault::unavailable("the call was broken off by a bug; the log has more"))
+        Err(Fault::unavailable(
+            "the call was broken off by a bug; the log has more",
+        ))
     })
 }
 

@@ -45,7 +45,10 @@ async fn stats(State(api): State<Shared>, principal: Principal) -> Answer {
     principal.must_be_unlimited()?;
     let registry = api.admin().registry.clone();
     let mut status = blocking(move || Ok(registry.status())).await?;
-    let numbers = status.get_mut("numbers").map(Value::take).unwrap_or_default();
+    let numbers = status
+        .get_mut("numbers")
+        .map(Value::take)
+        .unwrap_or_default();
     let mut body = json!({
         "at_ms": api.unix_ms(),
         "uptime_s": status["uptime_s"],

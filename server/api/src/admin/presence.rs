@@ -68,7 +68,9 @@ impl Lists {
 
 async fn channels(State(api): State<Shared>, caller: Caller, mut query: Query) -> Answer {
     caller.principal.must_be_key()?;
-    let page = query.number("page_no", 0, u64::from(u32::MAX))?.unwrap_or(0);
+    let page = query
+        .number("page_no", 0, u64::from(u32::MAX))?
+        .unwrap_or(0);
     let size = query.number("page_size", 1, 500)?.unwrap_or(100);
     query.end()?;
     let list = match api.channel_lists.find(&caller.app) {
@@ -105,7 +107,9 @@ async fn all(api: &Api, app: &AppId) -> Result<Vec<(ChannelName, u32)>, Fault> {
                 limit: OUTSIDE_PAGE_MAX,
             };
             let OutsideAnswer::Channels { channels, has_more } = api.ask(hub, call).await? else {
-                return Err(Fault::unavailable("a hub has not answered what it was asked"));
+                return Err(Fault::unavailable(
+                    "a hub has not answered what it was asked",
+                ));
             };
             after = channels.last().map(|entry| entry.channel.clone());
             for entry in channels {

@@ -127,7 +127,12 @@ async fn create(
     let (app, certificate) = blocking(move || Ok(registry.create(wish)?)).await?;
     let (id, after) = (app_id(&app.id)?, state(&app));
     let body = json!({ "project": Project::of(app, certificate) });
-    audited_of(json_with(StatusCode::CREATED, &body), &id, Value::Null, after)
+    audited_of(
+        json_with(StatusCode::CREATED, &body),
+        &id,
+        Value::Null,
+        after,
+    )
 }
 
 async fn remove(
@@ -153,7 +158,12 @@ async fn switch(
     let enabled = match wish.status {
         0 => false,
         1 => true,
-        other => return Err(Fault::invalid("status", format!("status is 0 or 1, not {other}"))),
+        other => {
+            return Err(Fault::invalid(
+                "status",
+                format!("status is 0 or 1, not {other}"),
+            ));
+        }
     };
     let id = app_id(&wish.id)?;
     let registry = api.admin().registry.clone();
@@ -182,7 +192,9 @@ async fn sign_key(
         if wish.enable && !found.certificates.is_empty() {
             return Ok((found, None));
         }
-        registry.replace_certificates(&app, wish.enable).map_err(or_missing)
+        registry
+            .replace_certificates(&app, wish.enable)
+            .map_err(or_missing)
     })
     .await?;
     project(&id, after, certificate)
@@ -197,7 +209,11 @@ async fn reset(
     let id = app_id(&wish.id)?;
     let registry = api.admin().registry.clone();
     let app = id.clone();
-    let replace = move || registry.replace_certificates(&app, true).map_err(or_missing);
+    let replace = move || {
+        registry
+            .replace_certificates(&app, true)
+            .map_err(or_missing)
+    };
     let (after, certificate) = blocking(replace).await?;
     project(&id, after, certificate)
 }

@@ -122,11 +122,16 @@ async fn revoke(
     let what = match (wish.token, wish.user_id, wish.everybody) {
         (Some(token), None, false) if wish.not_before.is_none() => Revocation::Token(token),
         (Some(_), None, false) => {
-            return Err(Fault::invalid("not_before", "one token is revoked whenever it was issued"));
+            return Err(Fault::invalid(
+                "not_before",
+                "one token is revoked whenever it was issued",
+            ));
         }
         (None, Some(user), false) => Revocation::User(user, wish.not_before),
         (None, None, true) => Revocation::Everybody(wish.not_before),
-        (None, None, false) => return Err(Fault::missing("token").hint("Give token, user_id, or everybody: true.")),
+        (None, None, false) => {
+            return Err(Fault::missing("token").hint("Give token, user_id, or everybody: true."));
+        }
         _ => {
             let detail = "token, user_id and everybody exclude each other";
             return Err(Fault::invalid("token", detail));

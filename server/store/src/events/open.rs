@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
+use tidings_fault::fault;
 use tidings_hub::ids::{ChannelKey, HubId, SessionId};
 use tidings_hub::store_ops::events::{
     EventAnswer, EventKind, EventSync, LiveLogin, LoginName, NewEvent, SYNC_ENDS_MAX, SyncCause,
@@ -28,7 +29,7 @@ pub(crate) fn login<B: Backend>(
     let (Some(login), Some(user)) = (event.login, &event.user) else {
         return Ok(());
     };
-    if load(group, login)?.is_some() {
+    if load(group, login)?.is_some() && !fault!(KnownLoginIsNews) {
         return Ok(());
     }
     let open = OpenLogin {

@@ -1,5 +1,6 @@
 //! Reading streams, emptying queues, and what goes by its age.
 
+use tidings_fault::fault;
 use tidings_hub::store_ops::events::{Event, EventAnswer, EventKinds, EventQueue, EventSpan};
 use tidings_wire::limits::EVENT_PAGE_MAX;
 use tidings_wire::names::{AppId, UserId};
@@ -142,7 +143,9 @@ pub(crate) fn take<B: Backend>(
         has_taken = true;
         head.queue_first[at] = number + 1;
         head.queued[at] = head.queued[at].saturating_sub(1);
-        group.delete(key);
+        if !fault!(TakenEventStaysQueued) {
+            group.delete(key);
+        }
         let key = Key::Event(app.clone(), number).encode();
         let Some(record) = group.get(&key)? else {
             continue;
@@ -154,7 +157,7 @@ pub(crate) fn take<B: Backend>(
             Err(error) => return Err(error),
         }
     }
-    if has_taken {
+    if has_taken && !fault!(TakenEventStaysQueued) {
         save(group, app, &head);
     }
     let next = head.queue_first[at] - 1;

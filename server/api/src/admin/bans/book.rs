@@ -65,7 +65,13 @@ impl BanBook {
 
     /// Rules of an app with an id above `after`, the oldest first; those that have ended are left
     /// out. Returns whether there are more.
-    pub fn list(&self, app: &AppId, after: u64, limit: usize, now_ms: u64) -> (Vec<BanRecord>, bool) {
+    pub fn list(
+        &self,
+        app: &AppId,
+        after: u64,
+        limit: usize,
+        now_ms: u64,
+    ) -> (Vec<BanRecord>, bool) {
         let rules = self.rules();
         let of_app = rules.get(app).into_iter();
         let after = (std::ops::Bound::Excluded(after), std::ops::Bound::Unbounded);
@@ -88,7 +94,12 @@ impl BanBook {
     ///
     /// # Errors
     /// [`BookError`]
-    pub fn add(&self, app: &AppId, mut rule: BanRecord, now_ms: u64) -> Result<BanRecord, BookError> {
+    pub fn add(
+        &self,
+        app: &AppId,
+        mut rule: BanRecord,
+        now_ms: u64,
+    ) -> Result<BanRecord, BookError> {
         let mut next = self.change();
         self.forget_ended(app, now_ms)?;
         if rule.address.is_some() {
@@ -116,7 +127,11 @@ impl BanBook {
     pub fn draw_id(&self) -> Result<u64, BookError> {
         let mut next = self.change();
         let id = *next;
-        self.write(vec![put(Table::Node, NEXT.into(), (id + 1).to_string().into())])?;
+        self.write(vec![put(
+            Table::Node,
+            NEXT.into(),
+            (id + 1).to_string().into(),
+        )])?;
         *next += 1;
         Ok(id)
     }
@@ -133,7 +148,9 @@ impl BanBook {
         change: impl FnOnce(&mut BanRecord),
     ) -> Result<(BanRecord, BanRecord), BookError> {
         let _next = self.change();
-        let before = self.find(app, id, now_ms).ok_or_else(|| BookError::Unknown(id.to_string()))?;
+        let before = self
+            .find(app, id, now_ms)
+            .ok_or_else(|| BookError::Unknown(id.to_string()))?;
         let mut rule = before.clone();
         change(&mut rule);
         rule.id = id;
@@ -149,7 +166,9 @@ impl BanBook {
     /// [`BookError`]
     pub fn remove(&self, app: &AppId, id: u64, now_ms: u64) -> Result<BanRecord, BookError> {
         let _next = self.change();
-        let rule = self.find(app, id, now_ms).ok_or_else(|| BookError::Unknown(id.to_string()))?;
+        let rule = self
+            .find(app, id, now_ms)
+            .ok_or_else(|| BookError::Unknown(id.to_string()))?;
         self.delete(app, id)?;
         Ok(rule)
     }

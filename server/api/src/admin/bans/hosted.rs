@@ -148,7 +148,9 @@ impl RuleView {
 
 /// An address of which all bits count is shown without their number.
 fn plain(prefix: String) -> String {
-    let whole = prefix.strip_suffix("/32").filter(|text| !text.contains(':'));
+    let whole = prefix
+        .strip_suffix("/32")
+        .filter(|text| !text.contains(':'));
     let whole = whole.or_else(|| prefix.strip_suffix("/128"));
     whole.map(str::to_owned).unwrap_or(prefix)
 }
@@ -157,7 +159,10 @@ async fn list(State(api): State<Shared>, principal: Principal, mut query: Query)
     let app = app_of(&api, &principal, &query.need("appid")?)?;
     query.end()?;
     let (rules, _) = api.admin().bans.list(&app, 0, LISTED_MAX, api.unix_ms());
-    let rules: Vec<_> = rules.into_iter().map(|rule| RuleView::of(&app, rule)).collect();
+    let rules: Vec<_> = rules
+        .into_iter()
+        .map(|rule| RuleView::of(&app, rule))
+        .collect();
     crate::json(&json!({ "status": "success", "rules": rules }))
 }
 
@@ -188,7 +193,12 @@ async fn change(
     let id = wish.id.get("id")?;
     let until_ms = match end(wish.time, wish.time_in_seconds, api.unix_ms())? {
         Some(End::At(until_ms)) => until_ms,
-        Some(_) => return Err(Fault::invalid("time", "a rule cannot be changed to end at once; delete it")),
+        Some(_) => {
+            return Err(Fault::invalid(
+                "time",
+                "a rule cannot be changed to end at once; delete it",
+            ));
+        }
         None => return Err(Fault::missing("time")),
     };
     let change = move |rule: &mut BanRecord| rule.until_ms = Some(until_ms);

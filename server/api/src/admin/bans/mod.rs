@@ -21,7 +21,9 @@ pub(crate) use self::routes::routes;
 pub(crate) use self::thrown::members;
 
 /// What a rule takes away.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, utoipa::ToSchema)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, utoipa::ToSchema,
+)]
 #[serde(rename_all = "snake_case")]
 pub enum Privilege {
     /// To log in.
@@ -78,7 +80,10 @@ impl BanRecord {
 
     /// As the hubs know it; `None` = a name in it is none any more.
     fn rule(&self) -> Option<Ban> {
-        let user = self.user.as_deref().map(|user| UserId::parse_by(NameRule::Wide, user));
+        let user = self
+            .user
+            .as_deref()
+            .map(|user| UserId::parse_by(NameRule::Wide, user));
         let channel = self.channel.as_deref();
         let channel = channel.map(|channel| ChannelName::parse_by(NameRule::Wide, channel));
         let address = self.address.as_deref();

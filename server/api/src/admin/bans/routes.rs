@@ -100,7 +100,10 @@ async fn list(State(api): State<Shared>, caller: Caller, mut query: Query) -> An
         api.admin()
             .bans
             .list(&caller.app, cursor.unwrap_or(0), limit, api.unix_ms());
-    let next = rules.last().filter(|_| has_more).map(|rule| rule.id.to_string());
+    let next = rules
+        .last()
+        .filter(|_| has_more)
+        .map(|rule| rule.id.to_string());
     let mut items: Vec<BanView> = rules.into_iter().map(BanView::from).collect();
     if next.is_none() {
         // The list of the file comes last, whole: it has no places to go on from.
@@ -124,11 +127,7 @@ async fn show(State(api): State<Shared>, caller: Caller, path: PathParams) -> An
     crate::json(&BanView::from(found.ok_or_else(|| unknown(id))?))
 }
 
-async fn create(
-    State(api): State<Shared>,
-    caller: Caller,
-    Json(wish): Json<BanWish>,
-) -> Answer {
+async fn create(State(api): State<Shared>, caller: Caller, Json(wish): Json<BanWish>) -> Answer {
     caller.principal.must_be_key()?;
     let (rule, end) = wish.read(caller.principal.name(), api.unix_ms())?;
     let rule = add(&api, &caller.app, rule, end).await?;

@@ -79,7 +79,11 @@ pub(super) enum End {
 
 impl End {
     /// What `until_ms` and `seconds` say together.
-    pub(super) fn of(until_ms: Option<u64>, seconds: Option<u64>, now_ms: u64) -> Result<Self, Fault> {
+    pub(super) fn of(
+        until_ms: Option<u64>,
+        seconds: Option<u64>,
+        now_ms: u64,
+    ) -> Result<Self, Fault> {
         match (until_ms, seconds) {
             (Some(_), Some(_)) => Err(Fault::invalid(
                 "seconds",
@@ -164,8 +168,9 @@ pub(super) const OURS: Fields = Fields {
 pub(super) fn address(field: &str, text: &str) -> Result<AddressPrefix, Fault> {
     AddressPrefix::parse(text).ok_or_else(|| {
         let shown: String = text.chars().take(60).collect();
-        Fault::invalid(field, format!("{shown:?} is no IP address"))
-            .hint("Give an address such as 192.0.2.7, or a prefix such as 192.0.2.0/24 or 2001:db8::/32.")
+        Fault::invalid(field, format!("{shown:?} is no IP address")).hint(
+            "Give an address such as 192.0.2.7, or a prefix such as 192.0.2.0/24 or 2001:db8::/32.",
+        )
     })
 }
 
@@ -181,11 +186,15 @@ pub(super) fn privileges(
     given.sort_unstable();
     given.dedup();
     if given.is_empty() {
-        return Err(Fault::invalid("privileges", "the rule takes nothing away: the list is empty"));
+        return Err(Fault::invalid(
+            "privileges",
+            "the rule takes nothing away: the list is empty",
+        ));
     }
     if has_channel && given.contains(&Privilege::Login) {
         let detail = "a rule that names a channel takes no logins away";
-        return Err(Fault::invalid("privileges", detail).hint("Use join_channel or send_message, or leave the channel out."));
+        return Err(Fault::invalid("privileges", detail)
+            .hint("Use join_channel or send_message, or leave the channel out."));
     }
     Ok(Some(given))
 }
@@ -195,7 +204,9 @@ pub(super) fn privileges(
 pub(super) fn note(text: String) -> Result<String, Fault> {
     let chars = text.chars().count();
     if chars > NOTE_CHARS_MAX || text.chars().any(|char| char.is_control() && char != '\n') {
-        let detail = format!("a note has at most {NOTE_CHARS_MAX} characters and no control characters; this one has {chars}");
+        let detail = format!(
+            "a note has at most {NOTE_CHARS_MAX} characters and no control characters; this one has {chars}"
+        );
         return Err(Fault::invalid("note", detail));
     }
     Ok(text)
@@ -217,7 +228,13 @@ impl BanWish {
         let end = End::of(self.until_ms, self.seconds, now_ms)?;
         let privileges = privileges(self.privileges, named.channel.is_some())?;
         let record = BanRecord::new(named, privileges, end, by, now_ms);
-        Ok((BanRecord { note: note(self.note)?, ..record }, end))
+        Ok((
+            BanRecord {
+                note: note(self.note)?,
+                ..record
+            },
+            end,
+        ))
     }
 }
 
@@ -247,7 +264,10 @@ impl BanRecord {
 
     /// Whom it names.
     pub(super) fn named(&self) -> Option<Named> {
-        let user = self.user.as_deref().map(|user| UserId::parse_by(NameRule::Wide, user));
+        let user = self
+            .user
+            .as_deref()
+            .map(|user| UserId::parse_by(NameRule::Wide, user));
         let channel = self.channel.as_deref();
         let channel = channel.map(|channel| ChannelName::parse_by(NameRule::Wide, channel));
         Some(Named {
