@@ -252,6 +252,7 @@ impl Hub {
             Attributes::touch_user_attributes(user, &mut self.kernel, out);
         }
         self.kernel.emit_presence(key, out);
+        self.kernel.tell_login(key, out);
         self.peers.read_inbox(key, &mut self.kernel, out);
         self.invitations
             .take_reports(key, login.reports, &mut self.kernel, out);
@@ -283,8 +284,11 @@ impl Hub {
             () => None,
         };
         let mut ends = Vec::new();
+        let mut wants_other_events = false;
         for (key, session) in &mut self.kernel.sessions {
+            let before = session.settings.events;
             session.settings = apps.settings(&session.user.app);
+            wants_other_events |= before != session.settings.events;
             session.settings.rate_limits &= !session.traits.is_paced;
             let end = verdict(&session.user, &session.proof());
             ends.extend(end.map(|end| (key, end)));
@@ -315,6 +319,7 @@ impl Hub {
         if self.kernel.has_bans {
             self.remove_barred(out);
         }
+        self.kernel.note_event_settings(wants_other_events);
         let all: Vec<SessionKey> = self.kernel.sessions.keys().collect();
         for key in all {
             self.kernel.set_session_timer(key);
