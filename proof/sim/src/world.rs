@@ -22,6 +22,7 @@ use tidings_store::MemoryEngine;
 use tidings_wire::ws;
 
 use crate::disk::DiskCounts;
+use crate::events::SeenEvents;
 use crate::freeze::Held;
 use crate::legacy::Legacy;
 use crate::random::Random;
@@ -228,6 +229,7 @@ pub struct World {
     pub(crate) deaf: Option<HubId>,
     pub(crate) disk: DiskCounts,
     pub(crate) recorded: RecordedInvitations,
+    pub(crate) events: SeenEvents,
     pub(crate) is_disk_full: bool,
     /// Suspended clients, and what waits for them.
     pub(crate) frozen: BTreeMap<ClientId, Held>,
@@ -289,6 +291,7 @@ impl World {
             deaf: None,
             disk: DiskCounts::default(),
             recorded: RecordedInvitations::default(),
+            events: SeenEvents::default(),
             is_disk_full: false,
             frozen: BTreeMap::new(),
             client_clocks: BTreeMap::new(),

@@ -158,6 +158,12 @@ pub struct AppSettings {
     /// Whether user attributes outlive the login; they can then be read while the user is offline.
     /// Source: rtm 8.
     pub keep_user_attributes: bool,
+    /// Whether the app has a stream of events. Source: rest 12.4.
+    pub events: bool,
+    /// Whether peer messages are events too.
+    pub peer_message_events: bool,
+    /// Whether channel messages are events too.
+    pub channel_message_events: bool,
 }
 
 /// A time that does not end, in milliseconds.
@@ -214,6 +220,9 @@ impl Default for AppSettings {
             presence_grace_ms: limits::PRESENCE_GRACE_MS,
             channel_attributes_keep_ms: limits::CHANNEL_ATTRIBUTES_KEEP_MS,
             keep_user_attributes: false,
+            events: true,
+            peer_message_events: false,
+            channel_message_events: false,
         }
     }
 }
@@ -237,6 +246,13 @@ impl Apps {
             Quotas::bound(quotas.max_messages_per_s).is_some()
                 || Quotas::bound(quotas.max_fanout_per_s).is_some()
         })
+    }
+
+    /// Whether any app wants to hear of messages: if not, nobody has to look.
+    pub(crate) fn has_message_events(&self) -> bool {
+        self.listed
+            .values()
+            .any(|app| app.settings.peer_message_events || app.settings.channel_message_events)
     }
 
     /// The same apps, which go on counting where `before` has come to.

@@ -52,6 +52,9 @@ pub mod contract;
 pub mod embedded;
 mod engine;
 pub mod erasure;
+pub mod event_stream;
+mod events;
+mod feed;
 mod history;
 mod inbox;
 mod invitations;
@@ -68,12 +71,13 @@ mod tables;
 mod usage;
 
 pub use committer::{
-    AnswerSink, Committer, QUEUE_BYTES_MAX, QUEUE_OPERATIONS_MAX, Status, Submitter,
+    AnswerSink, Committer, QUEUE_BYTES_MAX, QUEUE_EVENTS_MAX, QUEUE_OPERATIONS_MAX, Status,
+    Submitter,
 };
 pub use embedded::EmbeddedEngine;
 pub use engine::{Access, Engine, Health};
 pub use memory::MemoryEngine;
-pub use pending::Pending;
+pub use pending::{Call, Ended};
 #[doc(hidden)]
 pub use record::read_record;
 pub use usage::Bounds;

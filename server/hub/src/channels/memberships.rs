@@ -14,6 +14,7 @@ use crate::kernel::Kernel;
 use crate::kernel::caller::Caller;
 use crate::kernel::reply::error;
 use crate::rates;
+use crate::store_ops::events::EventKind;
 
 /// Whether others see a session's memberships.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -147,11 +148,16 @@ impl Channels {
             what,
             member_lists: Vec::new(),
         });
+        let kind = match message {
+            Publication::Joined { .. } => EventKind::Join,
+            _ => EventKind::Leave,
+        };
         let topic = Topic::Channel(key.clone());
         out.emit(Effect::Bus(BusOp::Publish {
             topic,
             message: Arc::new(message),
         }));
+        kernel.tell_membership(session_key, key, kind, out);
     }
 
     pub(crate) fn handle_leave(

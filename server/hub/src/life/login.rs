@@ -258,6 +258,7 @@ impl Hub {
             Attributes::touch_user_attributes(user, &mut self.kernel, out);
         }
         self.kernel.emit_presence(key, out);
+        self.kernel.tell_login(key, out);
         self.peers.read_inbox(key, &mut self.kernel, out);
         self.invitations
             .take_reports(key, login.reports, &mut self.kernel, out);
@@ -289,10 +290,13 @@ impl Hub {
             () => None,
         };
         let mut ends = Vec::new();
+        let mut wants_other_events = false;
         for (key, session) in &mut self.kernel.sessions {
+            let before = session.settings.events;
             // Who was made a service is one at once; who is none any more, with its next login.
             session.traits.is_service |= apps.is_service(&session.user);
             session.settings = apps.settings(&session.user.app).of(session.traits);
+            wants_other_events |= before != session.settings.events;
             let end = verdict(&session.user, &session.proof());
             ends.extend(end.map(|end| (key, end)));
         }
@@ -321,6 +325,7 @@ impl Hub {
         if self.kernel.has_bans {
             self.remove_barred(out);
         }
+        self.kernel.note_event_settings(wants_other_events);
         let all: Vec<SessionKey> = self.kernel.sessions.keys().collect();
         for key in all {
             self.kernel.set_session_timer(key);

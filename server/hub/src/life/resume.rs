@@ -321,6 +321,7 @@ impl Hub {
             self.kernel.emit_presence(key, out);
         }
         if was_gone {
+            self.kernel.tell_login(key, out);
             self.channels.show_memberships(key, &mut self.kernel, out);
             if !fault!(ReturnedUserMissesStored) {
                 self.peers.read_inbox(key, &mut self.kernel, out);
