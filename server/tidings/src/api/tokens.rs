@@ -3,7 +3,8 @@
 use serde_json::{Value, json};
 use tidings_server::registry::{IssuedToken, Refused, RefusedKind, TokenFormat, TokenWish};
 use tidings_server::{NameRule, UserId};
-use tidings_token::{NewAccess007, Service, build_006, build_007};
+use tidings_token::jwt::claimed_user;
+use tidings_token::{Format, NewAccess007, Service, build_006, build_007};
 
 use super::{conflict, invalid, unavailable};
 use crate::failure::Failure;
@@ -27,13 +28,19 @@ pub(super) fn issue(entry: &Entry, wish: &TokenWish) -> Result<IssuedToken, Refu
     }
     let Some(certificate) = entry.certificates.first() else {
         return Err(conflict(Failure::new(
-            format!("app {} has no certificate, so there is nothing to sign with", entry.id),
+            format!(
+                "app {} has no certificate, so there is nothing to sign with",
+                entry.id
+            ),
             "add one: POST /api/v1/apps/{app}/certificates; from then on logins need tokens",
         )));
     };
     UserId::parse(&wish.user).map_err(|error| {
         let failure = Failure::new(
-            format!("no token can name user {:?}: {error}", super::records::shown(&wish.user)),
+            format!(
+                "no token can name user {:?}: {error}",
+                super::records::shown(&wish.user)
+            ),
             "use 1 to 64 letters, digits, spaces or common punctuation",
         );
         invalid("user_id")(failure)
@@ -87,7 +94,8 @@ pub(super) fn inspect(entry: &Entry, token: &str, user: Option<&str>) -> Result<
         let failure = Failure::of(&flaw, flaw.hint());
         invalid("token")(failure)
     })?;
-    if found.app_id != entry.id {
+    let is_jwt = found.format == Format::Jwt;
+    if !is_jwt && found.app_id != entry.id {
         let failure = Failure::new(
             "the token is for another app".to_owned(),
             "ask about the app that it is for",
@@ -95,15 +103,31 @@ pub(super) fn inspect(entry: &Entry, token: &str, user: Option<&str>) -> Result<
         return Err(invalid("token")(failure));
     }
     let now_s = now_unix_s().map_err(unavailable)?;
-    let verdict = inspection::judge(&entry.certificates, user, &found, token, now_s);
+    let verdict = if is_jwt {
+        inspection::judge_jwt(entry, user, token, now_s).map_err(unavailable)?
+    } else {
+        inspection::judge(&entry.certificates, user, &found, token, now_s)
+    };
     let mut described = inspection::as_json(&found, &verdict, now_s);
     let app = entry.app().map_err(unavailable)?;
     let is_taken_back = found.id.is_some_and(|id| app.revoked.contains_key(&id));
-    let user = user.map(str::to_owned).or_else(|| inspection::user_of(&found));
+    let named = || {
+        let jwt = app.jwt.as_ref().filter(|_| is_jwt);
+        match jwt {
+            Some(jwt) => claimed_user(token, &jwt.verifier().rules),
+            None => inspection::user_of(&found),
+        }
+    };
+    let user = user.map(str::to_owned).or_else(named);
     let user = user.and_then(|user| UserId::parse_by(NameRule::Wide, &user).ok());
-    let not_before = user.as_ref().and_then(|user| app.not_before.get(user).copied());
+    let not_before = user
+        .as_ref()
+        .and_then(|user| app.not_before.get(user).copied());
     let not_before = not_before.unwrap_or(0).max(app.not_before_all);
-    let is_too_old = not_before > 0 && found.issued_at_unix_s.is_none_or(|issued| issued < not_before);
+    let is_too_old = not_before > 0
+        && found
+            .issued_at_unix_s
+            .is_none_or(|issued| issued < not_before);
     if is_taken_back || is_too_old {
         described["check"] = json!({
             "verdict": "revoked",
