@@ -71,6 +71,7 @@ export default defineConfig({
           { text: 'JavaScript reference', link: '/reference/index.html', target: '_self' },
           { text: 'Rust', link: '/rust' },
           { text: 'Tokens', link: '/tokens' },
+          { text: 'JWT', link: '/jwt' },
           { text: 'Permissions', link: '/permissions' },
           { text: 'The wire protocol', link: '/protocol' },
         ],

@@ -288,7 +288,7 @@ impl Book {
                     let (keys, unused) = (set.keys.len(), set.unused.join("; "));
                     tracing::info!(%app, place, keys, unused, "the app's key set was loaded");
                 }
-                (entry.loaded, entry.error) = (Some(now), None);
+                (entry.loaded, entry.keys, entry.error) = (Some(now), set.keys.len(), None);
             }
             Err(error) => {
                 if entry.error.as_ref() != Some(&error) {
