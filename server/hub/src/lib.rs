@@ -52,6 +52,7 @@ mod hub;
 pub mod ids;
 mod invitations;
 pub mod io;
+pub mod jwt;
 mod kernel;
 mod life;
 pub mod outside;
