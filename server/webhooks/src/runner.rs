@@ -26,6 +26,8 @@ use crate::throttle::Throttle;
 const READ_MAX: usize = 32;
 /// A busy subscription writes down where it is this often; a crash repeats what is newer.
 const WRITE_MS: u64 = 500;
+/// Records that are written or deleted together.
+const WRITES_MAX: usize = 128;
 /// The pause after the store did not answer.
 const FAULT_PAUSE_MS: u64 = 1_000;
 
@@ -343,11 +345,13 @@ async fn bury(shared: &Shared, hook: &Hook, delivery: Delivery) -> bool {
             count,
             "dead letters were dropped"
         );
-        let gone = dropped
-            .into_iter()
-            .map(|n| hook::deletion(Table::Deliveries, key(n)));
-        if let Err(fault) = shared.records.write(gone.collect()).await {
-            tracing::warn!(app = hook.app, webhook = hook.id, %fault, "dead letters were not deleted");
+        for some in dropped.chunks(WRITES_MAX) {
+            let gone = some
+                .iter()
+                .map(|n| hook::deletion(Table::Deliveries, key(*n)));
+            if let Err(fault) = shared.records.write(gone.collect()).await {
+                tracing::warn!(app = hook.app, webhook = hook.id, %fault, "dead letters were not deleted");
+            }
         }
     }
     true
