@@ -149,9 +149,14 @@ impl HookState {
         self.dead.contains_key(&n)
     }
 
-    /// Events up to this number are done with.
-    pub(crate) fn pass(&mut self, number: u64) {
-        self.progress.after = self.progress.after.max(number);
+    /// Events up to this one are done with.
+    pub(crate) fn pass(&mut self, event: &Event) {
+        self.progress.after.clone_from(&event.place);
+        self.is_changed = true;
+    }
+
+    /// It has to be written once more.
+    pub(crate) fn touch(&mut self) {
         self.is_changed = true;
     }
 
@@ -175,7 +180,8 @@ impl HookState {
             return delivery.clone();
         }
         self.progress.last_n += 1;
-        Delivery::new(self.progress.last_n, notice_id, event)
+        let after = self.progress.after.clone();
+        Delivery::new(self.progress.last_n, notice_id, event, after)
     }
 
     /// Remembers how a delivery stands.

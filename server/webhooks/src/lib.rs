@@ -57,9 +57,7 @@ pub use sign::{
     Refused, SIGNATURE, SIGNATURE_NEXT, SIGNATURE_TIMED, SIGNATURE_V2, TOLERANCE_S, headers, verify,
 };
 pub use slots::NamePermit;
-pub use sources::{
-    Batch, Change, Clock, Event, EventSource, GAP, Later, Records, Row, Table, WallClock,
-};
+pub use sources::{Change, Clock, Event, EventSource, GAP, Later, Records, Row, Table, WallClock};
 pub use subscription::{
     Filter, NewSubscription, Secret, SecretStep, Subscription, SubscriptionChange,
 };

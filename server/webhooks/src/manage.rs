@@ -277,18 +277,13 @@ impl Webhooks {
     }
 
     async fn event(&self, app: &str, delivery: &Delivery) -> Result<Event, Refusal> {
-        if delivery.cursor == 0 {
-            return Ok(Event {
-                at_ms: delivery.event_ms,
-                ..body::sample(delivery.event_ms)
-            });
+        if delivery.cursor.is_empty() {
+            return Ok(body::sample(delivery.event_ms));
         }
-        let before = delivery.cursor - 1;
-        let batch = self.shared.events.read(app.to_owned(), before, 1).await?;
-        let found = batch
-            .events
-            .into_iter()
-            .find(|event| event.number == delivery.cursor);
+        let after = delivery.after.clone();
+        let read = self.shared.events.read(app.to_owned(), after, 1).await?;
+        let is_it = |event: &Event| body::notice_id(app, event) == delivery.notice_id;
+        let found = read.into_iter().find(is_it);
         found.ok_or_else(|| {
             Refusal::new(
                 RefusalKind::Conflict,
