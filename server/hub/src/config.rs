@@ -103,7 +103,8 @@ pub struct App {
     pub rates: Rates,
     /// Users who may not log in. Source: rtm 7.5.
     pub banned: BTreeSet<UserId>,
-    /// Users who are parts of the app's backend: their logins are not bound by rates and by the number of channels.
+    /// Users who are parts of the app's backend: their logins are not bound by rates and by the
+    /// number of channels.
     pub services: BTreeSet<UserId>,
     /// Rules that bar users, channels and addresses for a time. Source: rest 11.3.
     pub bans: Bans,
