@@ -20,7 +20,7 @@ pub struct Ticket(pub u64);
 
 impl Ticket {
     /// Of a store operation for whose answer nobody waits. A hub is told only that it has failed.
-    pub const NOBODY: Self = Self(0);
+    pub const NOBODY: Self = Self(u64::MAX);
 }
 
 /// An input.
