@@ -14,6 +14,7 @@ use tidings_bus::Crossing;
 use tidings_cell::{Cell, RecentLogins};
 use tidings_client_core as core;
 use tidings_hub::ids::{ConnectionId, HubId};
+use tidings_hub::outside::OutsideAnswer;
 use tidings_hub::store_ops::StoreOp;
 use tidings_hub::used::UsedRates;
 use tidings_hub::{Apps, Input, Pressure, Ticket};
@@ -255,6 +256,8 @@ pub struct World {
     pub(crate) places: BTreeMap<ClientId, HubId>,
     calls: u64,
     pub(crate) records: Vec<Record>,
+    /// Answers to calls from outside, with their times.
+    pub(crate) outside_answers: Vec<(u64, core::CallId, OutsideAnswer)>,
     hash: SipHasher13,
     trace: Vec<String>,
 }
@@ -306,6 +309,7 @@ impl World {
             places: BTreeMap::new(),
             calls: 0,
             records: Vec::new(),
+            outside_answers: Vec::new(),
             hash: SipHasher13::new(),
             trace: Vec::new(),
             config,

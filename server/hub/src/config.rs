@@ -77,6 +77,12 @@ impl Apps {
         listed.is_some_and(|app| app.bans.bars_address(&user.user, address, now_ms))
     }
 
+    /// Whether the user is part of its app's backend.
+    pub fn is_service(&self, user: &UserKey) -> bool {
+        let listed = self.listed.get(&user.app);
+        listed.is_some_and(|app| app.services.contains(&user.user))
+    }
+
     /// Whether any app has rules that bar somebody: if not, nobody has to look.
     pub(crate) fn has_bans(&self) -> bool {
         self.listed.values().any(|app| !app.bans.is_empty())
@@ -94,6 +100,8 @@ pub struct App {
     pub rates: Rates,
     /// Users who may not log in. Source: rtm 7.5.
     pub banned: BTreeSet<UserId>,
+    /// Users who are parts of the app's backend: their logins are not bound by rates and by the number of channels.
+    pub services: BTreeSet<UserId>,
     /// Rules that bar users, channels and addresses for a time. Source: rest 11.3.
     pub bans: Bans,
     /// What it may use of a node.
@@ -190,6 +198,14 @@ pub struct Traits {
     pub rings_on: bool,
     /// It is part of a backend: rates and the bound of channels for one login are not meant for it.
     pub is_service: bool,
+}
+
+impl AppSettings {
+    /// As they count for a client.
+    pub(crate) fn of(mut self, traits: Traits) -> Self {
+        self.rate_limits &= !traits.is_paced && !traits.is_service;
+        self
+    }
 }
 
 impl Default for AppSettings {

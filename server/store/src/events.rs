@@ -1,416 +1,411 @@
-//! Streams of events: numbers, orders and bounds.
+//! Streams of events, for everybody who reads them: by cursor, by queue, and as they come.
 //!
-//! What is reported counts only if it is news: a login that is open already is none, nor is a
-//! logout of a login that is not open. So each login has one logout after it and each join one
-//! leave, also if a hub reports too much, or too little and is corrected by [`open::sync`].
+//! A stream is durable and ordered, and reading it by cursor changes nothing: any number of readers
+//! go on where each has come to. What was pushed out by newer events, or could not be written, is
+//! told by an event of the kind [`EventKind::Gap`]. Queues are those of the hosted service: what is
+//! taken is gone.
+//!
+//! ```
+//! use tidings_store::events::{After, EventKind, EventKinds, Events, NewEvent};
+//! use tidings_store::{Committer, MemoryEngine};
+//! use tidings_wire::names::AppId;
+//!
+//! let committer = Committer::open(MemoryEngine::new(), |_, _| ())?;
+//! let events = Events::new(committer.submitter());
+//! let app = AppId::parse("0123456789abcdef0123456789abcdef")?;
+//! let now_ms = std::time::UNIX_EPOCH.elapsed()?.as_millis() as u64;
+//! let mut banned = NewEvent::new(app.clone(), now_ms, EventKind::Banned);
+//! banned.user = Some(UserId::parse("mallory")?);
+//! events.write(banned).wait()?;
+//! let first = events.read(&app, After::Start, 10, EventKinds::ALL).wait()?;
+//! assert_eq!(first.events[0].kind, EventKind::Banned);
+//! // The text is for the reader to keep; it gives it back to go on.
+//! let cursor = first.next.to_string();
+//! let second = events.read(&app, After::Cursor(cursor.parse()?), 10, EventKinds::ALL).wait()?;
+//! assert!(second.events.is_empty());
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
-pub(crate) mod open;
-pub(crate) mod read;
-pub(crate) mod records;
+use std::fmt;
+use std::str::FromStr;
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
 
-use tidings_fault::fault;
-use tidings_hub::ids::{ChannelKey, UserKey};
-use tidings_hub::store_ops::StoreAnswer;
-use tidings_hub::store_ops::events::{
-    Event, EventAnswer, EventKind, EventLimits, EventOp, EventQueue, EventSpan, NewEvent,
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64;
+pub use tidings_hub::store_ops::events::{
+    Event, EventKind, EventKinds, EventQueue, EventSpan, LoginName, NewEvent,
 };
+use tidings_hub::store_ops::events::{EventAnswer, EventOp};
+use tidings_hub::store_ops::{StoreAnswer, StoreOp};
+use tidings_wire::limits::{EVENT_PAGE_MAX, EVENTS_AGE_MS};
 use tidings_wire::names::AppId;
+use xxhash_rust::xxh3::Xxh3;
 
-use self::records::{EventHead, Tally, open_event, seal_event};
-use crate::keys::Key;
-use crate::kv::{Backend, Group, ReadError};
-use crate::record;
+use crate::committer::Submitter;
+use crate::feed::{Feed, Known};
+use crate::pending::{Call, Ended};
 
-/// Most events that one append deletes to keep the bounds: more than it adds, so that a lowered
-/// bound is reached soon.
-const DROPPED_MAX: usize = 4;
+/// Longest text of an event's detail, in bytes; a longer one is cut.
+pub const DETAIL_BYTES_MAX: usize = 1024;
 
-/// Appends an event, if it is news.
-pub(crate) fn append<B: Backend>(
-    group: &mut Group<'_, B>,
-    event: &NewEvent,
-) -> Result<StoreAnswer, ReadError> {
-    let mut stream = Stream::load(group, &event.app, event.at_ms, event.limits)?;
-    match event.kind {
-        EventKind::Login => open::login(group, &mut stream, event)?,
-        EventKind::Logout => open::logout(group, &mut stream, event)?,
-        EventKind::Join => open::join(group, &mut stream, event)?,
-        EventKind::Leave => open::leave(group, &mut stream, event)?,
-        _ => stream.push(group, event, 0)?,
-    }
-    let (events, span) = stream.save(group);
-    Ok(answer(EventAnswer::Written {
-        app: event.app.clone(),
-        events,
-        span,
-    }))
+/// Why events could not be read or written.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum EventError {
+    /// The disk is full or failing, or the store has too much to do or is shutting down. Worth
+    /// trying again.
+    #[error("{reason}")]
+    Unavailable {
+        /// What happened, and what to do.
+        reason: String,
+    },
+    /// The cursor is not of this app's stream: of another app, or of another server.
+    #[error(
+        "the cursor {cursor} is not of this app's events; begin without one, or take one that this app's events have given"
+    )]
+    Foreign {
+        /// As it was given.
+        cursor: Cursor,
+    },
+    /// The cursor is newer than the newest event: the store is older than it, because a backup was
+    /// restored.
+    #[error("the cursor {cursor} is at event {}, and the newest is {newest}: an older backup may have been restored; begin without a cursor", cursor.number)]
+    Newer {
+        /// As it was given.
+        cursor: Cursor,
+        /// The newest event's number.
+        newest: u64,
+    },
 }
 
-/// Carries out any other operation on streams.
-pub(crate) fn carry_out<B: Backend>(
-    group: &mut Group<'_, B>,
-    op: &EventOp,
-) -> Result<StoreAnswer, ReadError> {
-    Ok(answer(match op {
-        EventOp::Sync(sync) => open::sync(group, sync)?,
-        EventOp::Lost {
-            app,
-            count,
-            at_ms,
-            limits,
-        } => {
-            let mut stream = Stream::load(group, app, *at_ms, *limits)?;
-            stream.push_gap(group, "not-written", (*count, *at_ms))?;
-            let (events, span) = stream.save(group);
-            EventAnswer::Written {
-                app: app.clone(),
-                events,
-                span,
+impl Ended for EventError {
+    fn ended() -> Self {
+        Self::Unavailable {
+            reason: "the store has ended; restart the server".into(),
+        }
+    }
+}
+
+/// The text is no cursor.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("this is no cursor; give the text back as the events have given it")]
+pub struct NoCursor;
+
+/// A place in a stream: how far a reader has come. As text, it is for keeping and giving back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Cursor {
+    number: u64,
+    /// Tells streams apart. It keeps mistakes out, not attackers: there is nothing to be gained.
+    tag: u64,
+}
+
+impl Cursor {
+    fn of(app: &AppId, born_ms: u64, number: u64) -> Self {
+        let mut hash = Xxh3::new();
+        hash.update(app.as_str().as_bytes());
+        hash.update(&born_ms.to_be_bytes());
+        hash.update(&number.to_be_bytes());
+        Self {
+            number,
+            tag: hash.digest(),
+        }
+    }
+
+    /// The number of the last event before the place.
+    pub fn number(self) -> u64 {
+        self.number
+    }
+}
+
+impl fmt::Display for Cursor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let bytes = [self.number.to_be_bytes(), self.tag.to_be_bytes()].concat();
+        f.write_str(&BASE64.encode(bytes))
+    }
+}
+
+impl FromStr for Cursor {
+    type Err = NoCursor;
+
+    fn from_str(text: &str) -> Result<Self, NoCursor> {
+        let bytes = BASE64.decode(text).map_err(|_| NoCursor)?;
+        let bytes: [u8; 16] = bytes.try_into().map_err(|_| NoCursor)?;
+        let (number, tag) = bytes.split_first_chunk().ok_or(NoCursor)?;
+        Ok(Self {
+            number: u64::from_be_bytes(*number),
+            tag: u64::from_be_bytes(tag.try_into().map_err(|_| NoCursor)?),
+        })
+    }
+}
+
+/// Where reading begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum After {
+    /// With the oldest event that is kept.
+    Start,
+    /// Behind the newest event: with what comes from now on.
+    Newest,
+    /// Where a reader has come to.
+    Cursor(Cursor),
+}
+
+/// A page of events.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EventPage {
+    /// The events, oldest first; may be none although more follow, if others were asked for.
+    pub events: Vec<Event>,
+    /// Where to go on.
+    pub next: Cursor,
+    /// The number of the newest event of the stream: more follow while it is greater than that of
+    /// `next`.
+    pub newest: u64,
+    app: AppId,
+    born_ms: u64,
+}
+
+impl EventPage {
+    /// The cursor behind one of the page's events.
+    pub fn cursor_of(&self, event: &Event) -> Cursor {
+        Cursor::of(&self.app, self.born_ms, event.number)
+    }
+
+    /// Whether there is more to read now.
+    pub fn has_more(&self) -> bool {
+        self.newest > self.next.number
+    }
+}
+
+/// A call on streams that is under way.
+pub type EventCall<T> = Call<T, EventError>;
+
+/// The streams. Cheap to clone; works from any thread, in and outside of async code.
+#[derive(Clone)]
+pub struct Events {
+    submitter: Submitter,
+}
+
+impl fmt::Debug for Events {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Events").finish_non_exhaustive()
+    }
+}
+
+impl Events {
+    /// The streams of a committer's store.
+    pub fn new(submitter: Submitter) -> Self {
+        Self { submitter }
+    }
+
+    /// Reads events of these kinds, at most `limit` and at most [`EVENT_PAGE_MAX`].
+    ///
+    /// # Errors
+    /// [`EventError`], when awaited.
+    pub fn read(
+        &self,
+        app: &AppId,
+        after: After,
+        limit: usize,
+        kinds: EventKinds,
+    ) -> EventCall<EventPage> {
+        let limit = limit.clamp(1, EVENT_PAGE_MAX);
+        let number = match after {
+            After::Start => None,
+            After::Newest => return self.begin_behind(app),
+            After::Cursor(cursor) => Some(cursor.number),
+        };
+        if let Some(number) = number {
+            let is_wanted = |event: &Event| kinds.has(event.kind);
+            let known = self.submitter.feed().read(app, number, is_wanted, limit);
+            if let Some((events, next, span)) = known {
+                return Call::ready(page(app, after, (events, next, span)));
             }
         }
-        EventOp::Read {
-            app,
-            after,
-            count_max,
-            kinds,
-            not_before_ms,
-        } => read::read(group, app, (*after, *count_max), *kinds, *not_before_ms)?,
-        EventOp::Take {
-            app,
-            queue,
-            count_max,
-            not_before_ms,
-        } => read::take(group, app, *queue, *count_max, *not_before_ms)?,
-        EventOp::Span { app } => EventAnswer::Span(load_head(group, app)?.unwrap_or_default().1),
-        EventOp::Trim {
-            after,
-            not_before_ms,
-        } => read::trim(group, after.as_ref(), *not_before_ms)?,
-        EventOp::Erase { app, user, after } => read::erase(group, app, user, *after)?,
-    }))
-}
-
-fn answer(answer: EventAnswer) -> StoreAnswer {
-    StoreAnswer::Events(Box::new(answer))
-}
-
-/// The head of an app's stream, with what it spans. `None` = there is no stream.
-fn load_head<B: Backend>(
-    group: &mut Group<'_, B>,
-    app: &AppId,
-) -> Result<Option<(EventHead, EventSpan)>, ReadError> {
-    let key = Key::EventHead(app.clone()).encode();
-    let Some(record) = group.get(&key)? else {
-        return Ok(None);
-    };
-    let head = match EventHead::open(&key, &record) {
-        Err(ReadError::Damaged(_)) => made_anew(group, app)?,
-        head => head?,
-    };
-    Ok(Some((head, head.span())))
-}
-
-/// A head for a stream whose head cannot be read. It covers the events that exist; as it began at
-/// another time, cursors of before are refused.
-fn made_anew<B: Backend>(group: &mut Group<'_, B>, app: &AppId) -> Result<EventHead, ReadError> {
-    group.damaged += 1;
-    let mut head = EventHead::new(1);
-    let (from, to) = range_of(app, 0, u64::MAX);
-    for (key, record) in group.range(&from, &to).flatten() {
-        let number = event_number(&key);
-        let at_ms = open_event(&key, number, &record).map_or(0, |event| event.at_ms);
-        if head.next == 1 {
-            (head.first, head.first_ms) = (number, at_ms);
-        }
-        head.born_ms = head.born_ms.max(at_ms);
-        head.next = number + 1;
-    }
-    // Numbers that were given may be those of events that are gone.
-    head.next += 1 << 32;
-    for queue in EventQueue::ALL {
-        let at = index_of(queue);
-        let from = Key::Queued(app.clone(), queue, 0).encode();
-        let to = Key::Queued(app.clone(), queue, u64::MAX).encode();
-        let mut keys = group.range(&from, &to).flatten().map(|(key, _)| key);
-        head.queue_first[at] = keys.next().map_or(head.next, |key| event_number(&key));
-        head.queued[at] = keys.count() as u64 + u64::from(head.queue_first[at] < head.next);
-    }
-    Ok(head)
-}
-
-/// Place of a queue in [`EventHead`].
-fn index_of(queue: EventQueue) -> usize {
-    queue as usize - 1
-}
-
-/// The number at the end of a key.
-fn event_number(key: &[u8]) -> u64 {
-    key.last_chunk()
-        .map_or(0, |bytes| u64::from_be_bytes(*bytes))
-}
-
-/// The keys of an app's events with `from <= number < to`.
-fn range_of(app: &AppId, from: u64, to: u64) -> (Vec<u8>, Vec<u8>) {
-    (
-        Key::Event(app.clone(), from).encode(),
-        Key::Event(app.clone(), to).encode(),
-    )
-}
-
-/// An app's stream while a group appends to it.
-pub(crate) struct Stream {
-    app: AppId,
-    key: Vec<u8>,
-    head: EventHead,
-    is_changed: bool,
-    limits: EventLimits,
-    written: Vec<Event>,
-}
-
-impl Stream {
-    pub(crate) fn load<B: Backend>(
-        group: &mut Group<'_, B>,
-        app: &AppId,
-        now_ms: u64,
-        limits: EventLimits,
-    ) -> Result<Self, ReadError> {
-        let head = load_head(group, app)?;
-        Ok(Self {
+        let op = EventOp::Read {
             app: app.clone(),
-            key: Key::EventHead(app.clone()).encode(),
-            head: head.map_or_else(|| EventHead::new(now_ms), |(head, _)| head),
-            is_changed: false,
-            limits,
-            written: Vec::new(),
-        })
-    }
-
-    /// Gives an event its number, its orders and its place.
-    pub(crate) fn push<B: Backend>(
-        &mut self,
-        group: &mut Group<'_, B>,
-        new: &NewEvent,
-        login_ms: u64,
-    ) -> Result<(), ReadError> {
-        let event = Event {
-            number: 0,
-            at_ms: new.at_ms,
-            kind: new.kind,
-            user: new.user.clone(),
-            channel: new.channel.clone(),
-            peer: new.peer.clone(),
-            session: new.login.map(|login| login.session),
-            login_ms,
-            user_order: 0,
-            channel_order: 0,
-            id: new.id,
-            bytes: new.bytes,
-            detail: new.detail.clone(),
-            missing: 0,
+            after: number,
+            count_max: limit,
+            kinds,
+            not_before_ms: oldest_ms(),
         };
-        self.push_event(group, event)
-    }
-
-    /// Tells that events are missing here; `missing` = 0: nobody knows how many.
-    pub(crate) fn push_gap<B: Backend>(
-        &mut self,
-        group: &mut Group<'_, B>,
-        cause: &str,
-        (missing, at_ms): (u64, u64),
-    ) -> Result<(), ReadError> {
-        self.push_event(group, gap(0, at_ms, cause, missing))
-    }
-
-    fn push_event<B: Backend>(
-        &mut self,
-        group: &mut Group<'_, B>,
-        mut event: Event,
-    ) -> Result<(), ReadError> {
-        self.is_changed = true;
-        let number = self.head.next;
-        self.head.next += 1;
-        if self.head.count() == 1 {
-            self.head.first_ms = event.at_ms;
-        }
-        event.number = number;
-        if let Some(key) = user_tally(&self.app, &event) {
-            event.user_order = count_in(group, &key, number)?;
-        }
-        if let Some(key) = channel_tally(&self.app, &event) {
-            event.channel_order = count_in(group, &key, number)?;
-        }
-        let key = Key::Event(self.app.clone(), number).encode();
-        let sealed = seal_event(&key, &event);
-        group.put(key, sealed);
-        if let Some(queue) = event.kind.queue() {
-            self.enqueue(group, queue, number)?;
-        }
-        self.written.push(event);
-        let oldest_ms = self.written.last().map_or(0, |event| event.at_ms);
-        let oldest_ms = oldest_ms.saturating_sub(self.limits.age_ms);
-        let count_max = self.limits.count_max.max(1);
-        drop_oldest(group, &self.app, &mut self.head, DROPPED_MAX, |head| {
-            head.count() > count_max || (head.count() > 1 && head.first_ms < oldest_ms)
+        let app = app.clone();
+        self.call(op, move |answer| match answer {
+            EventAnswer::Page { events, next, span } => page(&app, after, (events, next, span)),
+            other => Err(unexpected(&other)),
         })
     }
 
-    /// Notes an event in the queue from which reading removes; the oldest there may give way.
-    fn enqueue<B: Backend>(
-        &mut self,
-        group: &mut Group<'_, B>,
-        queue: EventQueue,
-        number: u64,
-    ) -> Result<(), ReadError> {
-        let at = index_of(queue);
-        let key = Key::Queued(self.app.clone(), queue, number).encode();
-        let sealed = record::seal_number(&key, number);
-        group.put(key, sealed);
-        self.head.queued[at] += 1;
-        while self.head.queued[at] > self.limits.queue_max.max(1) {
-            let from = Key::Queued(self.app.clone(), queue, self.head.queue_first[at]).encode();
-            let to = Key::Queued(self.app.clone(), queue, u64::MAX).encode();
-            let oldest = group.range(&from, &to).next().transpose()?;
-            let Some((key, _)) = oldest else {
-                self.head.queued[at] = 0;
-                break;
+    fn begin_behind(&self, app: &AppId) -> EventCall<EventPage> {
+        let op = EventOp::Span { app: app.clone() };
+        let app = app.clone();
+        self.call(op, move |answer| match answer {
+            EventAnswer::Span(span) => page(&app, After::Newest, (Vec::new(), span.newest, span)),
+            other => Err(unexpected(&other)),
+        })
+    }
+
+    /// Where a stream begins and ends.
+    ///
+    /// # Errors
+    /// [`EventError::Unavailable`], when awaited.
+    pub fn span(&self, app: &AppId) -> EventCall<EventSpan> {
+        let op = EventOp::Span { app: app.clone() };
+        self.call(op, |answer| match answer {
+            EventAnswer::Span(span) => Ok(span),
+            other => Err(unexpected(&other)),
+        })
+    }
+
+    /// Takes events out of a queue, oldest first, at most `limit` and at most [`EVENT_PAGE_MAX`].
+    /// Each event is given to one caller only; when the answer is there, that is durable.
+    ///
+    /// # Errors
+    /// [`EventError::Unavailable`], when awaited.
+    pub fn take(&self, app: &AppId, queue: EventQueue, limit: usize) -> EventCall<Vec<Event>> {
+        let op = EventOp::Take {
+            app: app.clone(),
+            queue,
+            count_max: limit,
+            not_before_ms: oldest_ms(),
+        };
+        self.call(op, |answer| match answer {
+            EventAnswer::Page { events, .. } => Ok(events),
+            other => Err(unexpected(&other)),
+        })
+    }
+
+    /// Writes an event that no hub knows of, such as a ban. Returns it with its number; `None` = it
+    /// was no news.
+    ///
+    /// # Errors
+    /// [`EventError::Unavailable`], when awaited.
+    pub fn write(&self, mut event: NewEvent) -> EventCall<Option<Event>> {
+        let mut end = event.detail.len().min(DETAIL_BYTES_MAX);
+        while !event.detail.is_char_boundary(end) {
+            end -= 1;
+        }
+        event.detail.truncate(end);
+        self.submit(
+            StoreOp::EventAppend(Box::new(event)),
+            |answer| match answer {
+                EventAnswer::Written { mut events, .. } => Ok(events.pop()),
+                other => Err(unexpected(&other)),
+            },
+        )
+    }
+
+    /// Watches an app's stream: tells when there is more to read.
+    pub fn watch(&self, app: &AppId) -> Watch {
+        let feed = self.submitter.feed().clone();
+        feed.watch(app);
+        Watch {
+            events: self.clone(),
+            feed,
+            app: app.clone(),
+        }
+    }
+
+    fn call<T: Send + 'static>(
+        &self,
+        op: EventOp,
+        read: impl FnOnce(EventAnswer) -> Result<T, EventError> + Send + 'static,
+    ) -> EventCall<T> {
+        self.submit(StoreOp::Events(Box::new(op)), read)
+    }
+
+    fn submit<T: Send + 'static>(
+        &self,
+        op: StoreOp,
+        read: impl FnOnce(EventAnswer) -> Result<T, EventError> + Send + 'static,
+    ) -> EventCall<T> {
+        let (sender, call) = Call::new();
+        self.submitter.submit_one(op, move |answer| {
+            let result = match answer {
+                StoreAnswer::Events(answer) => read(*answer),
+                StoreAnswer::Failed { reason } => Err(EventError::Unavailable { reason }),
+                other => Err(EventError::Unavailable {
+                    reason: format!("the store has answered {other:?}; report this as a bug"),
+                }),
             };
-            self.head.queued[at] -= 1;
-            self.head.queue_first[at] = event_number(&key) + 1;
-            group.delete(key);
-        }
-        Ok(())
-    }
-
-    /// Ends the work on the stream: what was written, and what the stream spans now.
-    pub(crate) fn save<B: Backend>(self, group: &mut Group<'_, B>) -> (Vec<Event>, EventSpan) {
-        if self.is_changed {
-            let sealed = self.head.seal(&self.key);
-            group.put(self.key, sealed);
-        }
-        (self.written, self.head.span())
+            // Whoever has asked may have gone.
+            let _ = sender.send(result);
+        });
+        call
     }
 }
 
-/// A gap before the event that follows `number`.
-fn gap(number: u64, at_ms: u64, cause: &str, missing: u64) -> Event {
-    Event {
-        number,
-        at_ms,
-        kind: EventKind::Gap,
-        user: None,
-        channel: None,
-        peer: None,
-        session: None,
-        login_ms: 0,
-        user_order: 0,
-        channel_order: 0,
-        id: None,
-        bytes: 0,
-        detail: cause.to_owned(),
-        missing,
-    }
-}
-
-fn user_tally(app: &AppId, event: &Event) -> Option<Vec<u8>> {
-    let (app, user) = (app.clone(), event.user.clone()?);
-    Some(Key::EventUser(UserKey { app, user }).encode())
-}
-
-fn channel_tally(app: &AppId, event: &Event) -> Option<Vec<u8>> {
-    let (app, channel) = (app.clone(), event.channel.clone()?);
-    Some(Key::EventChannel(ChannelKey { app, channel }).encode())
-}
-
-/// Reads a tally. One that is not there, or cannot be read, is as if it were new.
-fn load_tally<B: Backend>(group: &mut Group<'_, B>, key: &[u8]) -> Result<Tally, ReadError> {
-    let Some(record) = group.get(key)? else {
-        return Ok(Tally::default());
-    };
-    match Tally::open(key, &record) {
-        Err(ReadError::Damaged(_)) => {
-            group.damaged += 1;
-            Ok(Tally::default())
-        }
-        tally => tally,
-    }
-}
-
-/// Gives the next order number of a user or a channel. One of which nothing is remembered goes on
-/// with the event's own number: no order that was ever given is greater, as each event counts for
-/// at most one.
-fn count_in<B: Backend>(
-    group: &mut Group<'_, B>,
-    key: &[u8],
-    number: u64,
-) -> Result<u64, ReadError> {
-    let mut tally = load_tally(group, key)?;
-    tally.order = match tally.order {
-        0 => number,
-        order if fault!(EventOrderStandsStill) => order,
-        order => order + 1,
-    };
-    tally.last = number;
-    group.put(key.to_vec(), tally.seal(key));
-    Ok(tally.order)
-}
-
-/// Deletes events from the front while the head says so, at most `dropped_max`.
-fn drop_oldest<B: Backend>(
-    group: &mut Group<'_, B>,
+/// A page, if the cursor that it was asked with is of this stream.
+fn page(
     app: &AppId,
-    head: &mut EventHead,
-    dropped_max: usize,
-    is_over: impl Fn(&EventHead) -> bool,
-) -> Result<(), ReadError> {
-    if !is_over(head) {
-        return Ok(());
-    }
-    let (from, to) = range_of(app, head.first, head.next);
-    // One more, whose stamp is the first one's afterwards.
-    let pairs: Vec<_> = group.range(&from, &to).take(dropped_max + 1).collect();
-    for (at, pair) in pairs.into_iter().enumerate() {
-        let (key, record) = pair?;
-        let number = event_number(&key);
-        let event = match open_event(&key, number, &record) {
-            Err(ReadError::Damaged(_)) => None,
-            event => Some(event?),
-        };
-        head.first = number;
-        head.first_ms = event.as_ref().map_or(0, |event| event.at_ms);
-        if at == dropped_max || !is_over(head) {
-            return Ok(());
+    after: After,
+    (events, next, span): (Vec<Event>, u64, EventSpan),
+) -> Result<EventPage, EventError> {
+    if let After::Cursor(cursor) = after {
+        // What an app without any event has given is the beginning of the stream that it has now.
+        let is_beginning = cursor == Cursor::of(app, 0, 0);
+        if cursor != Cursor::of(app, span.born_ms, cursor.number) && !is_beginning {
+            return Err(EventError::Foreign { cursor });
         }
-        group.delete(key);
-        head.first = number + 1;
-        if let Some(event) = event {
-            forget(group, app, head, &event)?;
+        if cursor.number > span.newest {
+            let newest = span.newest;
+            return Err(EventError::Newer { cursor, newest });
         }
     }
-    Ok(())
+    Ok(EventPage {
+        events,
+        next: Cursor::of(app, span.born_ms, next),
+        newest: span.newest,
+        app: app.clone(),
+        born_ms: span.born_ms,
+    })
 }
 
-/// An event is gone: what was remembered for its sake goes too.
-fn forget<B: Backend>(
-    group: &mut Group<'_, B>,
-    app: &AppId,
-    head: &mut EventHead,
-    event: &Event,
-) -> Result<(), ReadError> {
-    if let Some(queue) = event.kind.queue() {
-        let at = index_of(queue);
-        let key = Key::Queued(app.clone(), queue, event.number).encode();
-        if event.number >= head.queue_first[at] && group.get(&key)?.is_some() {
-            head.queued[at] = head.queued[at].saturating_sub(1);
-            head.queue_first[at] = event.number + 1;
-            group.delete(key);
+fn unexpected(answer: &EventAnswer) -> EventError {
+    EventError::Unavailable {
+        reason: format!("the store has answered {answer:?}; report this as a bug"),
+    }
+}
+
+/// The stamp of the oldest event that is still told, in Unix milliseconds.
+fn oldest_ms() -> u64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH);
+    let now_ms = now.map_or(0, |now| u64::try_from(now.as_millis()).unwrap_or(u64::MAX));
+    now_ms.saturating_sub(EVENTS_AGE_MS)
+}
+
+/// Tells when an app has more events. While it lives, the newest events are kept in memory, so that
+/// reading them costs the store nothing.
+#[derive(Debug)]
+pub struct Watch {
+    events: Events,
+    feed: Arc<Feed>,
+    app: AppId,
+}
+
+impl Watch {
+    /// Waits until the stream has an event after this place. Wakes up without polling, and may be
+    /// dropped at any time.
+    ///
+    /// # Errors
+    /// [`EventError::Unavailable`]
+    pub async fn newer_than(&self, cursor: Cursor) -> Result<(), EventError> {
+        loop {
+            match self.feed.newer_than(&self.app, cursor.number) {
+                Known::Newer => return Ok(()),
+                Known::NoneYet(woken) => {
+                    // An error: the feed has forgotten who waits. Looks again.
+                    let _ = woken.await;
+                }
+                Known::Nothing => {
+                    let span = self.events.span(&self.app).await?;
+                    self.feed.note_span(&self.app, span);
+                }
+            }
         }
     }
-    let tallies = [user_tally(app, event), channel_tally(app, event)];
-    for key in tallies.into_iter().flatten() {
-        let tally = load_tally(group, &key)?;
-        if tally.last == event.number && tally.members == 0 {
-            group.delete(key);
-        }
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        self.feed.unwatch(&self.app);
     }
-    Ok(())
 }

@@ -13,6 +13,7 @@
 //! Reading order: `engine` (the contract), [`contract`] (its cases), `kv` (the map and a group on
 //! it), `inbox` with `kinds`, `attributes`, `history` and `invitations` (the rules), `record`
 //! (bytes), `store` (a group from operations to answers), `memory`, [`embedded`], `committer`.
+//! `tables` and `streams` are what everybody else keeps here, through [`records`] and [`events`].
 //!
 //! ```
 //! use std::sync::mpsc::channel;
@@ -52,8 +53,7 @@ pub mod contract;
 pub mod embedded;
 mod engine;
 pub mod erasure;
-pub mod event_stream;
-mod events;
+pub mod events;
 mod feed;
 mod history;
 mod inbox;
@@ -67,6 +67,7 @@ mod record;
 pub mod records;
 mod shares;
 mod store;
+mod streams;
 mod tables;
 mod usage;
 

@@ -10,10 +10,10 @@ use tidings_hub::store_ops::{
     AttributeEntry, HistoryMessage, InboxLosses, StoredInvitation, StoredMessage,
 };
 
-use crate::events::records as events;
 use crate::keys::Key;
 use crate::kv::ReadError;
 use crate::shares::{KNOWN_MAX, Place, Shares};
+use crate::streams::records as events;
 
 /// Version of most records.
 const RECORD_VERSION: u8 = 1;

@@ -14,7 +14,7 @@ use crate::cache::RecordCache;
 use crate::engine::{Access, Health};
 use crate::kv::{Backend, Fault, Group, ReadError, Writes};
 use crate::usage::{Bounds, Usage};
-use crate::{attributes, events, history, inbox, invitations, tables};
+use crate::{attributes, history, inbox, invitations, streams, tables};
 
 /// The domain logic on top of a backend.
 pub(crate) struct Store<B> {
@@ -292,8 +292,8 @@ fn carry_out<B: Backend>(group: &mut Group<'_, B>, op: &StoreOp) -> Result<Store
         | StoreOp::InvitationDrop { .. }
         | StoreOp::InvitationList { .. } => carry_out_invitations(group, op),
         StoreOp::Record(op) => tables::carry_out(group, op),
-        StoreOp::EventAppend(event) => events::append(group, event),
-        StoreOp::Events(op) => events::carry_out(group, op),
+        StoreOp::EventAppend(event) => streams::append(group, event),
+        StoreOp::Events(op) => streams::carry_out(group, op),
     }
 }
 

@@ -19,7 +19,7 @@ const RETRY_AFTER_S_MAX = 60;
 export interface Settings {
   /** Such as `https://chat.example.org`. Otherwise the environment's `TIDINGS_ENDPOINT`. */
   endpoint?: string;
-  /** An API key, `tdk_…`. Otherwise the environment's `TIDINGS_API_KEY`. */
+  /** An API key, `tdk_…`. Otherwise the environment's `TIDINGS_KEY`. */
   key?: string;
   /** The app id. Otherwise the environment's `TIDINGS_APP`. */
   app?: string;
@@ -88,9 +88,9 @@ export class Transport {
 
   constructor(settings: Settings) {
     const endpoint = settings.endpoint ?? process.env.TIDINGS_ENDPOINT;
-    const key = settings.key ?? process.env.TIDINGS_API_KEY;
+    const key = settings.key ?? process.env.TIDINGS_KEY;
     if (!endpoint) throw new TidingsError('no endpoint', 'no_endpoint', 'Give `endpoint`, or set TIDINGS_ENDPOINT, such as https://chat.example.org.');
-    if (!key) throw new TidingsError('no API key', 'no_key', 'Give `key`, or set TIDINGS_API_KEY; `tidings key create` makes one.');
+    if (!key) throw new TidingsError('no API key', 'no_key', 'Give `key`, or set TIDINGS_KEY; `tidings key create` makes one.');
     if (!/^https?:\/\/[^/?#]+\/?$/.test(endpoint)) {
       const hint = 'Give the scheme and the host, such as https://chat.example.org.';
       throw new TidingsError(`the endpoint is ${JSON.stringify(endpoint)}`, 'bad_endpoint', hint);

@@ -48,7 +48,7 @@ class AsyncTidings:
 
     It keeps connections open between calls; one for the whole program is enough. Calls are
     repeated where that is safe. Settings that are not given are read from the environment:
-    ``TIDINGS_ENDPOINT``, ``TIDINGS_API_KEY``, ``TIDINGS_APP``. Cancelling a call ends it.
+    ``TIDINGS_ENDPOINT``, ``TIDINGS_KEY``, ``TIDINGS_APP``. Cancelling a call ends it.
     """
 
     def __init__(

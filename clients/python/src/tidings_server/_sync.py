@@ -47,7 +47,7 @@ class Tidings:
 
     It keeps connections open between calls; one for the whole program is enough. Calls are
     repeated where that is safe. Settings that are not given are read from the environment:
-    ``TIDINGS_ENDPOINT``, ``TIDINGS_API_KEY``, ``TIDINGS_APP``.
+    ``TIDINGS_ENDPOINT``, ``TIDINGS_KEY``, ``TIDINGS_APP``.
     """
 
     def __init__(

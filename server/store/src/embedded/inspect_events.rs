@@ -7,10 +7,10 @@ use tidings_wire::names::{ChannelName, UserId};
 
 use super::inspect::VerifyReport;
 use super::snapshot::Source;
-use crate::events::records::{EventHead, OpenLogin, Tally, open_event};
 use crate::keys::Key;
 use crate::kv::ReadError;
 use crate::record;
+use crate::streams::records::{EventHead, OpenLogin, Tally, open_event};
 
 pub(super) fn check(
     backend: &dyn Source,

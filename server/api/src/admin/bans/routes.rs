@@ -8,7 +8,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use tidings_wire::names::{AppId, UserId};
 
-use super::thrown::{from_address, throw};
+use super::thrown::throw;
 use super::words::{BanPatch, BanWish, End, note, privileges};
 use super::{BanRecord, Privilege};
 use crate::admin::{audited, blocking};
@@ -169,24 +169,21 @@ pub(super) async fn add(
 ) -> Result<BanRecord, Fault> {
     let admin = api.admin();
     let (bans, registry) = (admin.bans.clone(), admin.registry.clone());
-    let named = rule.named().unwrap_or_default();
     if end == End::Once {
+        let named = rule.named().unwrap_or_default();
         let id = blocking(move || Ok(bans.draw_id()?)).await?;
         throw(api, app, &named).await?;
         return Ok(BanRecord { id, ..rule });
     }
     let now_ms = api.unix_ms();
     let of = app.clone();
-    let rule = blocking(move || {
+    // Whoever is there and is barred now is sent away by those who are told.
+    blocking(move || {
         let rule = bans.add(&of, rule, now_ms)?;
         registry.bans_changed()?;
         Ok(rule)
     })
-    .await?;
-    if let Some(address) = &named.address {
-        from_address(api, app, named.user.as_ref(), address).await?;
-    }
-    Ok(rule)
+    .await
 }
 
 async fn change(
