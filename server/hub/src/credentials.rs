@@ -146,9 +146,10 @@ pub(crate) fn check_token(
         return Ok(Grant::default());
     }
     if token.is_empty() {
-        let why = match listed.certificates.is_empty() {
-            true => "takes JSON Web Tokens",
-            false => "has a certificate",
+        let why = if listed.certificates.is_empty() {
+            "takes JSON Web Tokens"
+        } else {
+            "has a certificate"
         };
         let text = format!("app {app} {why}, so a login needs a token; none was given");
         let outcome = Outcome::InvalidToken;

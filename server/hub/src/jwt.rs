@@ -146,7 +146,12 @@ impl Wanted {
 
 #[cfg(test)]
 mod tests {
+    use tidings_wire::codes::Outcome;
+    use tidings_wire::names::AppId;
+
     use super::*;
+    use crate::config::{App, Apps};
+    use crate::credentials;
 
     fn logins(source: Option<KeySource>) -> JwtLogins {
         JwtLogins::new(vec![key(1)], Rules::default(), source)
@@ -172,6 +177,50 @@ mod tests {
         assert!(here.misses_key());
         assert!(!logins(None).misses_key());
         assert!(!logins(Some(KeySource::File("keys".into()))).misses_key());
+    }
+
+    #[test]
+    fn a_token_of_a_key_that_may_come_is_put_off_and_else_refused() {
+        // {"alg":"RS256","kid":"k1"} and {"sub":"alice"}
+        const TOKEN: &str = "eyJhbGciOiJSUzI1NiIsImtpZCI6ImsxIn0.eyJzdWIiOiJhbGljZSJ9.AAAA";
+        const APP: &str = "0123456789abcdef0123456789abcdef";
+        let app = AppId::parse(APP).expect("an app id");
+        let mut apps = Apps::default();
+        let check = |apps: &Apps, token| {
+            let checked = credentials::check(apps, 1_000, (APP, "alice", token));
+            checked.map(drop).map_err(|refused| refused.outcome)
+        };
+        let mut with = |logins: JwtLogins| {
+            let jwt = Some(Box::new(logins));
+            let listed = App {
+                jwt,
+                ..App::default()
+            };
+            apps.listed.insert(app.clone(), listed);
+            apps.clone()
+        };
+        let fetched = with(logins(url("https://a.example")));
+        let wanted = fetched.listed[&app]
+            .jwt
+            .as_ref()
+            .expect("set")
+            .wanted()
+            .clone();
+        assert_eq!(check(&fetched, TOKEN), Err(Outcome::Unavailable));
+        assert!(wanted.is_asked());
+        wanted.set_fresh();
+        assert_eq!(check(&fetched, TOKEN), Err(Outcome::InvalidToken));
+        assert_eq!(
+            check(&with(logins(None)), TOKEN),
+            Err(Outcome::InvalidToken)
+        );
+        // Without a key in force, an app with a set is no open app.
+        let empty = with(JwtLogins::new(
+            vec![],
+            Rules::default(),
+            url("https://a.example"),
+        ));
+        assert_eq!(check(&empty, ""), Err(Outcome::InvalidToken));
     }
 
     #[test]

@@ -98,6 +98,56 @@ async fn the_pages_backends_sign_tokens_that_let_their_users_in() {
 }
 
 #[tokio::test]
+async fn the_server_side_paths_take_them_for_their_users() {
+    let place = Place::start();
+    place.make_app(&["secrets=-"], SECRET);
+    let (bob, mut events) = client(&place.program);
+    let claims = format!("{{\"sub\":\"bob\",\"exp\":{}}}", unix_s() + 60);
+    let token_of_bob = hs256("{\"alg\":\"HS256\"}", &claims);
+    bob.login("bob", Some(&token_of_bob))
+        .await
+        .expect("a good token");
+    let send = |headers: &str| {
+        let path = format!("/dev/v2/project/{JWT_APP}/rtm/users/alice/peer_messages");
+        let body = "{\"destination\":\"bob\",\"payload\":\"hello\"}";
+        page::post(place.program.address(), &path, headers, body)
+    };
+    let good = token(unix_s() + 60, "");
+    for headers in [
+        format!("Authorization: Bearer {good}"),
+        format!("Authorization: agora token={good}"),
+        format!("x-agora-token: {good}\r\nx-agora-uid: alice"),
+    ] {
+        let answer = send(&headers);
+        assert!(answer.starts_with("HTTP/1.1 200"), "{headers}: {answer}");
+        let heard = async {
+            loop {
+                if let Some(ClientEvent::PeerMessage { .. }) = events.next().await {
+                    return;
+                }
+            }
+        };
+        tokio::time::timeout(PATIENCE, heard)
+            .await
+            .expect("bob is told");
+    }
+    for (headers, status) in [
+        (format!("Authorization: Bearer {good}x"), "401"),
+        (format!("Authorization: Bearer {token_of_bob}"), "403"),
+        (
+            format!("Authorization: Bearer {}", token(unix_s() - 60, "")),
+            "401",
+        ),
+    ] {
+        let answer = send(&headers);
+        assert!(
+            answer.starts_with(&format!("HTTP/1.1 {status}")),
+            "{status}: {answer}"
+        );
+    }
+}
+
+#[tokio::test]
 async fn a_bad_token_is_refused_with_words_and_without_secrets() {
     let place = Place::start();
     let program = &place.program;

@@ -32,10 +32,12 @@ const TIME: Duration = Duration::from_secs(10);
 /// # Errors
 /// Why it cannot be one.
 pub fn check_key_url(url: &str, allows_http: bool) -> Result<(), String> {
-    Address::parse(url).and_then(|address| match address.is_tls || allows_http {
-        true => Ok(()),
-        false => Err("it is http, which anybody on the way can change".into()),
-    })
+    let address = Address::parse(url)?;
+    if address.is_tls || allows_http {
+        Ok(())
+    } else {
+        Err("it is http, which anybody on the way can change".into())
+    }
 }
 
 struct Address {
@@ -118,10 +120,10 @@ fn read(path: &Path) -> Result<Vec<u8>, String> {
     let most = u64::try_from(BYTES_MAX).unwrap_or(u64::MAX) + 1;
     let read = file.take(most).read_to_end(&mut bytes);
     read.map_err(|error| error.to_string())?;
-    match bytes.len() > BYTES_MAX {
-        true => Err(format!("it has more than {BYTES_MAX} bytes")),
-        false => Ok(bytes),
+    if bytes.len() > BYTES_MAX {
+        return Err(format!("it has more than {BYTES_MAX} bytes"));
     }
+    Ok(bytes)
 }
 
 async fn fetch(url: &str, authorities: Option<&Path>) -> Result<Vec<u8>, String> {
@@ -213,9 +215,10 @@ async fn read_answer(response: Response<Body>) -> Result<Vec<u8>, String> {
     let bytes = bytes.map_err(|error| {
         let is_large = std::error::Error::source(&error)
             .is_some_and(|source| source.to_string().contains("length limit"));
-        match is_large {
-            true => format!("the answer has more than {BYTES_MAX} bytes"),
-            false => format!("the answer breaks off: {error}"),
+        if is_large {
+            format!("the answer has more than {BYTES_MAX} bytes")
+        } else {
+            format!("the answer breaks off: {error}")
         }
     })?;
     Ok(bytes.to_vec())

@@ -191,9 +191,10 @@ fn run(place: &AppsPlace, reports: &Reports, ends: &AtomicBool) {
             }
             drop(apps);
             let done = tokio::time::timeout(LOOK, async {
-                match loads.is_empty() {
-                    true => std::future::pending().await,
-                    false => loads.join_next().await,
+                if loads.is_empty() {
+                    std::future::pending().await
+                } else {
+                    loads.join_next().await
                 }
             });
             if let Ok(Some(Ok((app, source, loaded)))) = done.await {
