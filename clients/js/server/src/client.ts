@@ -124,7 +124,8 @@ export class Tidings {
 
   /** Ends all logins of a user; with `ban_seconds`, new ones are refused for that time. */
   disconnect(user: string, how: { reason?: string; ban_seconds?: number } = {}, options?: CallOptions): Promise<unknown> {
-    return this.#post(`/users/${part(user)}/disconnect`, how, options);
+    // With a ban, as a ban: see there.
+    return this.#call({ method: 'POST', path: `/users/${part(user)}/disconnect`, body: how, isRepeatable: !how.ban_seconds }, options);
   }
 
   // Attributes

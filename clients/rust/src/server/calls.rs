@@ -266,7 +266,10 @@ impl Tidings {
         body.extend(reason.map(|reason| ("reason".to_owned(), json!(reason))));
         body.extend(ban_seconds.map(|seconds| ("ban_seconds".to_owned(), json!(seconds))));
         let path = format!("/users/{}/disconnect", part(user)?);
-        self.ask_only(self.post(&path, Value::Object(body))?).await
+        let mut request = self.post(&path, Value::Object(body))?;
+        // With a ban, as a ban: see there.
+        request.is_repeatable = ban_seconds.is_none();
+        self.ask_only(request).await
     }
 
     /// A page of the bans.
