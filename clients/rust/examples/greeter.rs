@@ -15,7 +15,9 @@ use tidings_client::server::{Event, SendOptions, Tidings};
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
-    let file = std::env::args().nth(1).unwrap_or_else(|| "greeter.cursor".into());
+    let file = std::env::args()
+        .nth(1)
+        .unwrap_or_else(|| "greeter.cursor".into());
     let file = PathBuf::from(file);
     let tidings = Tidings::builder().build()?;
     let mut events = tidings.events().types(["user.login"]);
@@ -36,7 +38,9 @@ async fn main() -> Result<(), Box<dyn Error>> {
         // sent again.
         let options = SendOptions::new().idempotency_key(format!("greet-{}", event.cursor));
         let text = format!("welcome, {user}");
-        let receipt = tidings.send_to_peer(&user, text, "greeter", options).await?;
+        let receipt = tidings
+            .send_to_peer(&user, text, "greeter", options)
+            .await?;
         println!("{user}: {:?}", receipt.outcome);
         Ok(())
     };

@@ -143,6 +143,9 @@ impl Channels {
         }
         kernel.charge_fan_out(caller, bytes, members);
         kernel.tally.of(&channel_key.app).channel_messages += 1;
+        if kernel.events.of_messages {
+            kernel.tell_channel_message(caller, &channel_key, bytes, out);
+        }
         let topic = Topic::Channel(channel_key);
         out.emit(Effect::Bus(BusOp::Publish {
             topic,

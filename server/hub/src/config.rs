@@ -77,6 +77,12 @@ impl Apps {
         listed.is_some_and(|app| app.bans.bars_address(&user.user, address, now_ms))
     }
 
+    /// Whether the user is part of its app's backend.
+    pub fn is_service(&self, user: &UserKey) -> bool {
+        let listed = self.listed.get(&user.app);
+        listed.is_some_and(|app| app.services.contains(&user.user))
+    }
+
     /// Whether any app has rules that bar somebody: if not, nobody has to look.
     pub(crate) fn has_bans(&self) -> bool {
         self.listed.values().any(|app| !app.bans.is_empty())
@@ -94,6 +100,8 @@ pub struct App {
     pub rates: Rates,
     /// Users who may not log in. Source: rtm 7.5.
     pub banned: BTreeSet<UserId>,
+    /// Users who are parts of the app's backend: their logins are not bound by rates and by the number of channels.
+    pub services: BTreeSet<UserId>,
     /// Rules that bar users, channels and addresses for a time. Source: rest 11.3.
     pub bans: Bans,
     /// What it may use of a node.
@@ -150,6 +158,12 @@ pub struct AppSettings {
     /// Whether user attributes outlive the login; they can then be read while the user is offline.
     /// Source: rtm 8.
     pub keep_user_attributes: bool,
+    /// Whether the app has a stream of events. Source: rest 12.4.
+    pub events: bool,
+    /// Whether peer messages are events too.
+    pub peer_message_events: bool,
+    /// Whether channel messages are events too.
+    pub channel_message_events: bool,
 }
 
 /// A time that does not end, in milliseconds.
@@ -186,6 +200,14 @@ pub struct Traits {
     pub is_service: bool,
 }
 
+impl AppSettings {
+    /// As they count for a client.
+    pub(crate) fn of(mut self, traits: Traits) -> Self {
+        self.rate_limits &= !traits.is_paced && !traits.is_service;
+        self
+    }
+}
+
 impl Default for AppSettings {
     fn default() -> Self {
         Self {
@@ -198,6 +220,9 @@ impl Default for AppSettings {
             presence_grace_ms: limits::PRESENCE_GRACE_MS,
             channel_attributes_keep_ms: limits::CHANNEL_ATTRIBUTES_KEEP_MS,
             keep_user_attributes: false,
+            events: true,
+            peer_message_events: false,
+            channel_message_events: false,
         }
     }
 }
@@ -221,6 +246,13 @@ impl Apps {
             Quotas::bound(quotas.max_messages_per_s).is_some()
                 || Quotas::bound(quotas.max_fanout_per_s).is_some()
         })
+    }
+
+    /// Whether any app wants to hear of messages: if not, nobody has to look.
+    pub(crate) fn has_message_events(&self) -> bool {
+        self.listed
+            .values()
+            .any(|app| app.settings.peer_message_events || app.settings.channel_message_events)
     }
 
     /// The same apps, which go on counting where `before` has come to.

@@ -56,6 +56,7 @@ impl Grant {
         };
         Self {
             proof,
+            is_service: false,
             expires_s: Some(granted.expires_at_unix_s).filter(|end| *end != tidings_token::NEVER),
             rights: match granted.rights {
                 Rights::Unrestricted => None,

@@ -18,6 +18,11 @@ use crate::store_ops::{StoreAnswer, StoreOp};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Ticket(pub u64);
 
+impl Ticket {
+    /// Of a store operation for whose answer nobody waits. A hub is told only that it has failed.
+    pub const NOBODY: Self = Self(0);
+}
+
 /// An input.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Input {

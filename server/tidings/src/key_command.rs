@@ -119,7 +119,9 @@ fn create(arguments: &KeyCreateArguments) -> Result<(), Failure> {
             KeyRole::Read => Role::Read,
         },
         apps: arguments.app.clone(),
-        lifetime_ms: arguments.lifetime.map(|span| milliseconds(span.of(Duration::from_secs(1)))),
+        lifetime_ms: arguments
+            .lifetime
+            .map(|span| milliseconds(span.of(Duration::from_secs(1)))),
     };
     let answer = carried_out(&arguments.place.resolve()?, request)?;
     if arguments.json {
@@ -150,7 +152,10 @@ fn revoke(arguments: &KeyArguments) -> Result<(), Failure> {
         id: arguments.id.clone(),
     };
     carried_out(&arguments.place.resolve()?, request)?;
-    output::write(&format!("key {} is revoked: calls with it are refused from now on\n", arguments.id))
+    output::write(&format!(
+        "key {} is revoked: calls with it are refused from now on\n",
+        arguments.id
+    ))
 }
 
 fn list(arguments: &ListArguments) -> Result<(), Failure> {
@@ -319,7 +324,9 @@ fn note(audit: &Audit, request: &KeyRequest, answer: &KeyAnswer, now_ms: u64) {
 fn failed(error: &BookError) -> Failure {
     let hint = match error {
         BookError::Key(error) => match error.field() {
-            Some("apps") => "name the apps with --app ID, as `tidings app list` shows them; a key of role admin names none",
+            Some("apps") => {
+                "name the apps with --app ID, as `tidings app list` shows them; a key of role admin names none"
+            }
             _ => error.hint(),
         },
         BookError::Unknown(_) => "`tidings key list` lists the keys",

@@ -58,6 +58,9 @@ pub(crate) struct Entry {
     /// Users who must not log in.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) banned: Vec<String>,
+    /// Users who are parts of the app's backend: no rates, more channels.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) services: Vec<String>,
     /// Fingerprints of dropped certificates whose sessions must end.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) ended_certificates: Vec<String>,
@@ -118,6 +121,16 @@ impl Entry {
                 ))
             })?;
             app.banned.insert(user);
+        }
+        for user in &self.services {
+            let user = UserId::parse(user).map_err(|error| {
+                let text = format!("user {user:?} cannot be a service: {error}");
+                here(Failure::new(
+                    text,
+                    "give the id with which the service logs in",
+                ))
+            })?;
+            app.services.insert(user);
         }
         Ok(app)
     }

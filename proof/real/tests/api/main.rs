@@ -1,6 +1,12 @@
 //! The server-side API of the real program: a test per row of rest 2 to 5 and 12, field by field, on one hub and on
 //! four.
 
+mod apps;
+mod bans;
 mod hosted;
 mod http;
+mod keys;
+mod office;
+mod there;
+mod upkeep;
 mod world;

@@ -10,7 +10,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use tidings_wire::names::AppId;
 
-use super::{audited, blocking, state};
+use super::{audited, audited_of, blocking, state};
 use crate::auth::Principal;
 use crate::body::Json;
 use crate::params::{PathParams, Query};
@@ -117,10 +117,11 @@ async fn create(
         rates: wish.rates,
     };
     let (app, certificate) = blocking(move || Ok(registry.create(wish)?)).await?;
-    let after = state(&app);
-    let mut body = after.clone();
+    let mut body = state(&app);
     body["certificate"] = certificate.into();
-    audited(json_with(StatusCode::CREATED, &body), Value::Null, after)
+    let id = AppId::parse(&app.id).map_err(|error| Fault::unavailable(error.to_string()))?;
+    let answer = json_with(StatusCode::CREATED, &body);
+    audited_of(answer, &id, Value::Null, short(&app))
 }
 
 async fn change(
@@ -173,7 +174,7 @@ pub(super) async fn find(api: &Api, app: &AppId) -> Result<AppRecord, Fault> {
 }
 
 /// An app, with those settings and rates only that somebody has set: for the audit log.
-fn short(app: &AppRecord) -> Value {
+pub(super) fn short(app: &AppRecord) -> Value {
     let mut app = app.clone();
     app.settings.retain(|name, _| app.set.contains(name));
     app.rates.retain(|name, _| app.set.contains(name));

@@ -13,7 +13,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tidings_wire::names::AppId;
 
-use super::{audited_of, blocking, state};
+use super::apps::short;
+use super::{audited_of, blocking};
 use crate::auth::Principal;
 use crate::body::Json;
 use crate::params::Query;
@@ -125,7 +126,7 @@ async fn create(
         ..NewApp::default()
     };
     let (app, certificate) = blocking(move || Ok(registry.create(wish)?)).await?;
-    let (id, after) = (app_id(&app.id)?, state(&app));
+    let (id, after) = (app_id(&app.id)?, short(&app));
     let body = json!({ "project": Project::of(app, certificate) });
     audited_of(
         json_with(StatusCode::CREATED, &body),
@@ -146,7 +147,7 @@ async fn remove(
     let app = id.clone();
     let before = blocking(move || registry.delete(&app).map_err(or_missing)).await?;
     let answer = crate::json(&json!({ "success": true }));
-    audited_of(answer, &id, state(&before), Value::Null)
+    audited_of(answer, &id, short(&before), Value::Null)
 }
 
 async fn switch(
@@ -219,7 +220,7 @@ async fn reset(
 }
 
 fn project(id: &AppId, app: AppRecord, certificate: Option<String>) -> Answer {
-    let after = state(&app);
+    let after = short(&app);
     let body = json!({ "project": Project::of(app, certificate) });
     audited_of(crate::json(&body), id, Value::Null, after)
 }

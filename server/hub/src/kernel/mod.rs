@@ -6,6 +6,7 @@ pub(crate) mod barred;
 pub(crate) mod caller;
 pub(crate) mod check;
 pub(crate) mod clients;
+pub(crate) mod events;
 pub(crate) mod floods;
 pub(crate) mod limiter;
 pub(crate) mod limits;
@@ -37,6 +38,7 @@ use crate::ids::{ConnectionId, SessionKey, UserKey};
 use crate::io::{Effect, Sink, Ticket};
 use crate::kernel::asks::{AskRule, Asks};
 use crate::kernel::clients::ClientNames;
+use crate::kernel::events::Events;
 use crate::kernel::maps::{Map, SeededHasher};
 use crate::kernel::outbox::Gauge;
 use crate::kernel::outsiders::Outsiders;
@@ -85,6 +87,7 @@ pub(crate) struct Kernel {
     pub(crate) ping: Bytes,
     /// What has happened by app, for the operator.
     pub(crate) tally: AppTally,
+    pub(crate) events: Events,
 }
 
 impl Kernel {
@@ -108,6 +111,7 @@ impl Kernel {
             replay_bytes: Gauge::default(),
             is_settling: false,
             tally: AppTally::default(),
+            events: Events::new(config.apps.has_message_events()),
             ping: encode_server(Kind::Ping(Ping {})),
             config,
         }

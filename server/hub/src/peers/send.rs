@@ -21,7 +21,7 @@ use crate::io::{Effect, Sink, Ticket};
 use crate::kernel::Kernel;
 use crate::kernel::asks::{Outcome as Asked, Settled};
 use crate::kernel::caller::Caller;
-use crate::kernel::check::check_message;
+use crate::kernel::check::{check_message, message_bytes};
 use crate::kernel::reply::error;
 use crate::outside::PeerOutcome;
 use crate::peers::receive::{message_kind, outcome_of};
@@ -142,6 +142,9 @@ impl Peers {
         debug_assert!(sender.number > 0, "a message without a number");
         kernel.tally.of(&from.app).peer_messages += 1;
         let server_ts = kernel.now.unix_ms;
+        if kernel.events.of_messages {
+            kernel.tell_peer_message(&from, &to, (id, message_bytes(&message)), out);
+        }
         let history = call
             .history
             .then(|| Box::new(history_message(from.user.to_string(), &message, server_ts)));

@@ -317,8 +317,9 @@ pub enum EventOp {
     Read {
         /// The tenant.
         app: AppId,
-        /// Events up to and including this number are left out.
-        after: u64,
+        /// Events up to and including this number are left out; `None` = begin with the oldest that
+        /// is kept.
+        after: Option<u64>,
         /// Most events.
         count_max: usize,
         /// Which kinds.
@@ -413,8 +414,10 @@ pub enum EventAnswer {
     Span(EventSpan),
     /// Old events are gone.
     Trimmed {
-        /// Continue after this app; `None` = all have been looked at.
+        /// Continue after this app; `None` = begin again.
         next: Option<AppId>,
+        /// Whether there is more to do.
+        has_more: bool,
     },
     /// Events name the user no more.
     Erased {

@@ -6,11 +6,11 @@ mod tokens;
 use std::sync::{Arc, OnceLock};
 
 use serde_json::Value;
+use tidings_server::AppId;
 use tidings_server::registry::{
     AppChange, AppRecord, IssuedToken, NewApp, Refused, RefusedKind, Registry as ApiRegistry,
     Revocation, TokenWish,
 };
-use tidings_server::AppId;
 
 use crate::changes::{check_certificate, check_name, check_user, secret};
 use crate::failure::Failure;
@@ -127,7 +127,10 @@ impl ApiRegistry for ServedApps {
         };
         let id = AppId::parse(&entry.id).map_err(|error| Refused {
             kind: RefusedKind::Invalid("id".into()),
-            what: format!("{:?} cannot be an app's id: {error}", records::shown(&entry.id)),
+            what: format!(
+                "{:?} cannot be an app's id: {error}",
+                records::shown(&entry.id)
+            ),
             hint: "give 32 letters or digits, or leave it out to get a random one".into(),
         })?;
         check_name(&entry.name).map_err(invalid("name"))?;
@@ -187,10 +190,12 @@ impl ApiRegistry for ServedApps {
     fn add_certificate(&self, app: &AppId, given: Option<String>) -> Result<String, Refused> {
         let certificate = certificate(given)?;
         self.changing_one(app, |entry| {
-            entry.add_certificate(certificate.clone()).map_err(|failure| Refused {
-                hint: "DELETE one of its certificates first, or give another one".into(),
-                ..conflict(failure)
-            })
+            entry
+                .add_certificate(certificate.clone())
+                .map_err(|failure| Refused {
+                    hint: "DELETE one of its certificates first, or give another one".into(),
+                    ..conflict(failure)
+                })
         })?;
         Ok(certificate)
     }
@@ -228,7 +233,11 @@ impl ApiRegistry for ServedApps {
         app: &AppId,
         wanted: bool,
     ) -> Result<(AppRecord, Option<String>), Refused> {
-        let new = if wanted { Some(certificate(None)?) } else { None };
+        let new = if wanted {
+            Some(certificate(None)?)
+        } else {
+            None
+        };
         self.changing_one(app, |entry| {
             while !entry.certificates.is_empty() {
                 entry.drop_certificate(0, false);
@@ -250,7 +259,9 @@ impl ApiRegistry for ServedApps {
                 .map_err(invalid("token")),
             Revocation::User(user, before_s) => {
                 check_user(&user).map_err(invalid("user_id"))?;
-                let added = entry.revoked.add_user_before(&user, before_s.unwrap_or(now_s + 1));
+                let added = entry
+                    .revoked
+                    .add_user_before(&user, before_s.unwrap_or(now_s + 1));
                 added.map_err(conflict)
             }
             Revocation::Everybody(before_s) => {

@@ -85,7 +85,10 @@ pub(super) fn certificate_at(entry: &Entry, number: usize) -> Result<usize, Refu
         Some(at) => Ok(at),
         None => Err(Refused {
             kind: RefusedKind::NotFound,
-            what: format!("app {} has no certificate {number}: it has {count}", entry.id),
+            what: format!(
+                "app {} has no certificate {number}: it has {count}",
+                entry.id
+            ),
             hint: "GET /api/v1/apps/{app}/certificates lists them".into(),
         }),
     }

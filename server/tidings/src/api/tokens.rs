@@ -27,13 +27,19 @@ pub(super) fn issue(entry: &Entry, wish: &TokenWish) -> Result<IssuedToken, Refu
     }
     let Some(certificate) = entry.certificates.first() else {
         return Err(conflict(Failure::new(
-            format!("app {} has no certificate, so there is nothing to sign with", entry.id),
+            format!(
+                "app {} has no certificate, so there is nothing to sign with",
+                entry.id
+            ),
             "add one: POST /api/v1/apps/{app}/certificates; from then on logins need tokens",
         )));
     };
     UserId::parse(&wish.user).map_err(|error| {
         let failure = Failure::new(
-            format!("no token can name user {:?}: {error}", super::records::shown(&wish.user)),
+            format!(
+                "no token can name user {:?}: {error}",
+                super::records::shown(&wish.user)
+            ),
             "use 1 to 64 letters, digits, spaces or common punctuation",
         );
         invalid("user_id")(failure)
@@ -99,11 +105,18 @@ pub(super) fn inspect(entry: &Entry, token: &str, user: Option<&str>) -> Result<
     let mut described = inspection::as_json(&found, &verdict, now_s);
     let app = entry.app().map_err(unavailable)?;
     let is_taken_back = found.id.is_some_and(|id| app.revoked.contains_key(&id));
-    let user = user.map(str::to_owned).or_else(|| inspection::user_of(&found));
+    let user = user
+        .map(str::to_owned)
+        .or_else(|| inspection::user_of(&found));
     let user = user.and_then(|user| UserId::parse_by(NameRule::Wide, &user).ok());
-    let not_before = user.as_ref().and_then(|user| app.not_before.get(user).copied());
+    let not_before = user
+        .as_ref()
+        .and_then(|user| app.not_before.get(user).copied());
     let not_before = not_before.unwrap_or(0).max(app.not_before_all);
-    let is_too_old = not_before > 0 && found.issued_at_unix_s.is_none_or(|issued| issued < not_before);
+    let is_too_old = not_before > 0
+        && found
+            .issued_at_unix_s
+            .is_none_or(|issued| issued < not_before);
     if is_taken_back || is_too_old {
         described["check"] = json!({
             "verdict": "revoked",

@@ -6,9 +6,9 @@ use axum::http::StatusCode;
 use axum::routing::get;
 use serde::Serialize;
 use serde_json::{Value, json};
-use tidings_wire::names::AppId;
+use tidings_wire::names::{AppId, UserId};
 
-use super::thrown::{from_address, throw};
+use super::thrown::throw;
 use super::words::{BanPatch, BanWish, End, note, privileges};
 use super::{BanRecord, Privilege};
 use crate::admin::{audited, blocking};
@@ -136,6 +136,30 @@ async fn create(State(api): State<Shared>, caller: Caller, Json(wish): Json<BanW
     audited(json_with(StatusCode::CREATED, &view), Value::Null, after)
 }
 
+/// Bars a user from logging in for some time; returns the rule's id.
+///
+/// # Errors
+/// 409 where the table is full; 503 where the store does not do it.
+pub(crate) async fn ban_user(
+    api: &Api,
+    caller: &Caller,
+    user: &UserId,
+    seconds: u64,
+    note: String,
+) -> Result<u64, Fault> {
+    let wish = BanWish {
+        user_id: Some(user.as_str().to_owned()),
+        channel: None,
+        address: None,
+        privileges: None,
+        until_ms: None,
+        seconds: Some(seconds),
+        note,
+    };
+    let (rule, end) = wish.read(caller.principal.name(), api.unix_ms())?;
+    Ok(add(api, &caller.app, rule, end).await?.id)
+}
+
 /// Adds a rule and enforces it, or only throws out whom it names.
 pub(super) async fn add(
     api: &Api,
@@ -145,24 +169,21 @@ pub(super) async fn add(
 ) -> Result<BanRecord, Fault> {
     let admin = api.admin();
     let (bans, registry) = (admin.bans.clone(), admin.registry.clone());
-    let named = rule.named().unwrap_or_default();
     if end == End::Once {
+        let named = rule.named().unwrap_or_default();
         let id = blocking(move || Ok(bans.draw_id()?)).await?;
         throw(api, app, &named).await?;
         return Ok(BanRecord { id, ..rule });
     }
     let now_ms = api.unix_ms();
     let of = app.clone();
-    let rule = blocking(move || {
+    // Whoever is there and is barred now is sent away by those who are told.
+    blocking(move || {
         let rule = bans.add(&of, rule, now_ms)?;
         registry.bans_changed()?;
         Ok(rule)
     })
-    .await?;
-    if let Some(address) = &named.address {
-        from_address(api, app, named.user.as_ref(), address).await?;
-    }
-    Ok(rule)
+    .await
 }
 
 async fn change(

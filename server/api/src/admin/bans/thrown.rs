@@ -1,7 +1,5 @@
-//! Whoever is there and is to go at once, without or beside a rule.
-//!
-//! A rule that bars a user, or a channel, is enforced by the hubs upon those who are there. What they do not know, they
-//! cannot do: from which address somebody comes, and that somebody goes but once.
+//! Whoever is there and is to go once, without a rule. Rules are enforced by the hubs and the shell, also upon those who
+//! are there.
 
 use tidings_hub::bans::AddressPrefix;
 use tidings_hub::ids::{ChannelKey, UserKey};
@@ -39,7 +37,7 @@ pub(super) async fn throw(api: &Api, app: &AppId, named: &Named) -> Result<(), F
 }
 
 /// Ends the sessions that come from an address.
-pub(super) async fn from_address(
+async fn from_address(
     api: &Api,
     app: &AppId,
     user: Option<&UserId>,
