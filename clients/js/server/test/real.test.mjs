@@ -79,7 +79,7 @@ test('who is there, and who is put out', async (context) => {
   const user = await tidings.user('carol');
   assert.deepEqual([user.user, user.online, user.channels, user.sessions.length], ['carol', true, ['room #1'], 1]);
   const { items: channels } = await tidings.channels({ prefix: 'room ' });
-  assert.deepEqual(channels.map(({ channel, members }) => [channel, members]), [['room #1', 1]]);
+  assert.deepEqual(channels.map(({ name, members }) => [name, members]), [['room #1', 1]]);
   assert.equal((await tidings.channel('room #1')).members, 1);
   assert.deepEqual((await tidings.members('room #1')).items.map(({ user }) => user), ['carol']);
   await tidings.removeMember('room #1', 'carol');
