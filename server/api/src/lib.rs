@@ -36,6 +36,7 @@ use tidings_hub::Apps;
 use tidings_hub::ids::UserKey;
 use tidings_hub::outside::{OutsideAnswer, OutsideCall};
 use tidings_store::Submitter;
+use tidings_store::event_stream::Events;
 use tidings_wire::names::{AppId, UserId};
 use tidings_wire::proto::request;
 
@@ -89,8 +90,8 @@ pub struct ApiParts {
     pub store: Submitter,
     /// How it answers.
     pub settings: Settings,
-    /// Random: request ids begin there.
-    pub seed: u64,
+    /// Random: request ids begin there, and handles are authenticated with it.
+    pub seed: [u8; 32],
 }
 
 /// What all calls share.
@@ -102,6 +103,10 @@ pub struct Api {
     channel_lists: admin::Lists,
     /// The store itself, for what belongs to no hub.
     stored: Stored,
+    /// The apps' streams of events.
+    pub(crate) events: Events,
+    /// Authenticates the handles of queries of the history.
+    handle_key: [u8; 32],
     /// Replaced as a whole; held for the time of a copy of the pointer.
     apps: RwLock<Arc<Apps>>,
     settings: Settings,
@@ -125,6 +130,8 @@ impl Api {
             settings,
             seed,
         } = parts;
+        let (first, _) = seed.split_first_chunk().expect("32 bytes hold 8");
+        let first_id = u64::from_le_bytes(*first);
         let keys = AllKeys {
             given: keys,
             stored: admin.keys.clone(),
@@ -135,10 +142,12 @@ impl Api {
             admin,
             channel_lists: admin::Lists::default(),
             apps: RwLock::new(apps),
+            events: Events::new(store.clone()),
             stored: Stored::new(store),
+            handle_key: seed,
             settings,
             desks: Desks::default(),
-            request_ids: RequestIds::new(seed),
+            request_ids: RequestIds::new(first_id),
             started: Instant::now(),
         })
     }

@@ -8,6 +8,7 @@ use axum::http::{Response, StatusCode};
 use axum::response::IntoResponse;
 use serde::Serialize;
 use serde_json::json;
+use tidings_store::event_stream::EventError;
 use tidings_wire::codes::Outcome;
 use tidings_wire::proto::Error;
 use utoipa::ToSchema;
@@ -149,6 +150,18 @@ fn status_of(outcome: Outcome) -> StatusCode {
         Outcome::Unavailable | Outcome::Overloaded => StatusCode::SERVICE_UNAVAILABLE,
         Outcome::Unsupported => StatusCode::NOT_IMPLEMENTED,
         _ => StatusCode::BAD_REQUEST,
+    }
+}
+
+impl From<EventError> for Fault {
+    fn from(error: EventError) -> Self {
+        match error {
+            EventError::Unavailable { reason } => Self::unavailable(reason),
+            EventError::Foreign { .. } | EventError::Newer { .. } => {
+                let hint = "Begin without a cursor, or with one that this app's events have given.";
+                Self::new(StatusCode::GONE, "cursor_gone", error.to_string(), hint).on("after")
+            }
+        }
     }
 }
 

@@ -134,7 +134,7 @@ impl Server {
             apps: apps.clone(),
             store: committer.submitter(),
             settings,
-            seed: random()?,
+            seed: seed()?,
         });
         let api_router = tidings_api::router(api.clone());
         let (http, http_thread) = http::start(http::HttpParts {

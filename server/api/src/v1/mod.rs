@@ -2,6 +2,7 @@
 
 mod attributes;
 mod channels;
+mod events;
 mod history;
 mod invitations;
 mod lists;
@@ -30,6 +31,8 @@ pub(crate) fn routes() -> Router<Shared> {
         .route("/api/v1/version", get(version))
         .route(&app("/publish"), post(publish::publish))
         .route(&app("/publish/batch"), post(publish::batch))
+        .route(&app("/events"), get(events::list))
+        .route(&app("/events/stream"), get(events::follow))
         .route(&app("/history"), get(history::get).delete(history::delete))
         .route(&app("/sessions"), get(sessions::list))
         .route(&app("/sessions/{session}"), delete(sessions::end))

@@ -118,3 +118,45 @@ pub(crate) struct Written {
 pub(crate) struct Invited {
     id: String,
 }
+
+/// Events.
+#[derive(ToSchema)]
+#[allow(dead_code, reason = "only its schema is used")]
+pub(crate) struct EventPage {
+    items: Vec<Event>,
+    /// The `after` of the next call.
+    next: String,
+}
+
+/// What has happened. Kinds have fields besides.
+#[derive(ToSchema)]
+#[allow(dead_code, reason = "only its schema is used")]
+pub(crate) struct Event {
+    /// Where it stands: the `after` of a call that goes on behind it.
+    cursor: String,
+    /// Such as `user.login`; `gap` tells that events before this one are missing.
+    r#type: String,
+    /// When, Unix milliseconds.
+    at_ms: u64,
+    user: Option<String>,
+    channel: Option<String>,
+    /// The receiver of a message or an invitation.
+    peer: Option<String>,
+    /// Counts the events of its channel, or else of its user.
+    order: Option<u64>,
+    user_order: Option<u64>,
+    channel_order: Option<u64>,
+    /// When the login came that it belongs to, Unix milliseconds: a logout with an earlier one than the newest login's
+    /// is no news any more.
+    login_ms: Option<u64>,
+    /// Names the login.
+    session: Option<String>,
+    /// Of a message or an invitation: its name.
+    id: Option<String>,
+    /// Of a message: its size.
+    bytes: Option<u64>,
+    /// Why, or how far: of a logout, an invitation, a ban, a gap.
+    detail: Option<String>,
+    /// Of a gap: how many events are missing, if that is known.
+    missing: Option<u64>,
+}

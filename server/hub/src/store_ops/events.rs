@@ -64,21 +64,21 @@ impl EventKind {
         Self::ALL.into_iter().find(|kind| *kind as u8 == number)
     }
 
-    /// Its name, as readers see it.
+    /// Its name, as readers see it. Source: rest 12.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Login => "user.login",
             Self::Logout => "user.logout",
             Self::Join => "channel.join",
             Self::Leave => "channel.leave",
-            Self::ChannelMade => "channel.made",
-            Self::ChannelGone => "channel.gone",
+            Self::ChannelMade => "channel.created",
+            Self::ChannelGone => "channel.destroyed",
             Self::PeerMessage => "message.peer",
             Self::ChannelMessage => "message.channel",
-            Self::OfflineStored => "offline.stored",
+            Self::OfflineStored => "message.offline_stored",
             Self::Invitation => "invitation.state",
-            Self::Banned => "ban.made",
-            Self::Unbanned => "ban.gone",
+            Self::Banned => "user.banned",
+            Self::Unbanned => "user.unbanned",
             Self::Gap => "gap",
         }
     }
