@@ -36,7 +36,7 @@ use tidings_hub::Apps;
 use tidings_hub::ids::UserKey;
 use tidings_hub::outside::{OutsideAnswer, OutsideCall};
 use tidings_store::Submitter;
-use tidings_store::event_stream::Events;
+use tidings_store::events::Events;
 use tidings_wire::names::{AppId, UserId};
 use tidings_wire::proto::request;
 

@@ -8,7 +8,7 @@ use axum::http::{Response, StatusCode};
 use axum::response::IntoResponse;
 use serde::Serialize;
 use serde_json::json;
-use tidings_store::event_stream::EventError;
+use tidings_store::events::EventError;
 use tidings_wire::codes::Outcome;
 use tidings_wire::proto::Error;
 use utoipa::ToSchema;

@@ -3,7 +3,7 @@
 use axum::Extension;
 use axum::extract::State;
 use serde_json::{Value, json as value};
-use tidings_store::event_stream::{Event, EventKind, EventQueue};
+use tidings_store::events::{Event, EventKind, EventQueue};
 
 use crate::auth::Caller;
 use crate::desk::Kind;

@@ -11,7 +11,7 @@ use axum::http::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use bytes::Bytes;
 use futures_util::stream;
 use serde_json::{Value, json as value};
-use tidings_store::event_stream::{After, Cursor, Event, EventKind, EventKinds, EventPage, Watch};
+use tidings_store::events::{After, Cursor, Event, EventKind, EventKinds, EventPage, Watch};
 use tidings_wire::limits::EVENT_PAGE_MAX;
 use tidings_wire::names::AppId;
 use tokio::time::{Instant, timeout_at};
