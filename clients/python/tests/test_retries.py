@@ -166,6 +166,9 @@ def test_settings(monkeypatch: pytest.MonkeyPatch) -> None:
     with Tidings(good["endpoint"], good["key"]) as tidings, pytest.raises(TidingsError) as raised:
         tidings.bans()
     assert raised.value.code == "no_app"
+    # Two keys would be deleted in place of this one.
+    with Tidings(**good) as tidings, pytest.raises(TidingsError, match="comma"):
+        tidings.delete_user_attributes("alice", ["a,b"])
     for name in ("", ".", ".."):
         with Tidings(**good) as tidings, pytest.raises(TidingsError) as raised:
             tidings.user(name)

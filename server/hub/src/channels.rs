@@ -389,7 +389,8 @@ impl Channels {
             Own::Leave { .. } if !fault!(LeaverStaysSubscribed) => {
                 channel.locals.swap_remove(&session);
             }
-            // Its join was on its way when the membership was taken away; a session that has ended is told nothing.
+            // Its join was on its way when the membership was taken away; a session that has ended
+            // is told nothing.
             Own::End if !fault!(LeaverStaysSubscribed) => {
                 let was_in = channel.locals.swap_remove(&session).is_some();
                 if was_in {

@@ -4,13 +4,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use tidings_token::TokenId;
+use tidings_token::{Refusal, TokenId};
 use tidings_wire::limits;
 use tidings_wire::names::{AppId, NameRule, UserId};
 
 use crate::bans::Bans;
 use crate::grant::Proof;
 use crate::ids::{HubId, UserKey};
+use crate::jwt::JwtLogins;
 use crate::quotas::{Quotas, Usage};
 use crate::rates::Rates;
 use crate::store_ops::HistoryLimits;
@@ -92,15 +93,18 @@ impl Apps {
 /// One tenant.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct App {
-    /// None, one or two certificates; with none, no token is needed.
+    /// None, one or two certificates; with none, and without `jwt`, no token is needed.
     pub certificates: Vec<String>,
+    /// Keys and rules for JSON Web Tokens; `None` = they are not taken.
+    pub jwt: Option<Box<JwtLogins>>,
     /// Its numbers.
     pub settings: AppSettings,
     /// How often its users may do what, if `settings.rate_limits` says so.
     pub rates: Rates,
     /// Users who may not log in. Source: rtm 7.5.
     pub banned: BTreeSet<UserId>,
-    /// Users who are parts of the app's backend: their logins are not bound by rates and by the number of channels.
+    /// Users who are parts of the app's backend: their logins are not bound by rates and by the
+    /// number of channels.
     pub services: BTreeSet<UserId>,
     /// Rules that bar users, channels and addresses for a time. Source: rest 11.3.
     pub bans: Bans,
@@ -123,6 +127,17 @@ pub struct App {
 }
 
 impl App {
+    /// Whether a login needs a token. An app whose key set could not be loaded yet needs one too.
+    pub fn needs_token(&self) -> bool {
+        !self.certificates.is_empty() || self.jwt.is_some()
+    }
+
+    /// Whether a token was refused for want of a key that may be there soon; asks for the key.
+    pub fn may_get_key(&self, refusal: &Refusal) -> bool {
+        let is_missing = matches!(refusal, Refusal::NoSuchKey { .. });
+        is_missing && self.jwt.as_ref().is_some_and(|jwt| jwt.misses_key())
+    }
+
     /// Whether what a user was let in by was taken back since.
     pub fn has_taken_back(&self, user: &UserId, proof: &Proof) -> bool {
         let not_before = self.not_before.get(user).copied().unwrap_or(0);
@@ -255,12 +270,15 @@ impl Apps {
             .any(|app| app.settings.peer_message_events || app.settings.channel_message_events)
     }
 
-    /// The same apps, which go on counting where `before` has come to.
+    /// The same apps, which go on counting where `before` has come to, with the key sets that it has loaded.
     #[must_use]
     pub fn counting_on(mut self, before: &Self) -> Self {
         for (id, app) in &mut self.listed {
             if let Some(before) = before.listed.get(id) {
                 app.usage = before.usage.clone();
+                if let (Some(jwt), Some(before)) = (&mut app.jwt, &before.jwt) {
+                    jwt.going_on(before);
+                }
             }
         }
         self

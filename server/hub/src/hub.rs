@@ -254,7 +254,8 @@ impl Hub {
         }
     }
 
-    /// Whether whoever is logged in on a connection is part of a backend, for which no rate of clients is meant.
+    /// Whether whoever is logged in on a connection is part of a backend, for which no rate of
+    /// clients is meant.
     pub fn is_service(&self, connection: ConnectionId) -> bool {
         match self.kernel.connections.get(&connection) {
             Some(Stage::Serving(key)) => self.kernel.traits_of(*key).is_service,

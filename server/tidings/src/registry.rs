@@ -18,6 +18,7 @@ use tidings_server::{App, AppId, AppRules, NameRule, UserId, fingerprint};
 use crate::api_rules::{self, ApiRules};
 use crate::app::AppSpec;
 use crate::failure::Failure;
+use crate::jwt_rules::JwtEntry;
 use crate::legacy_rules;
 use crate::ownership;
 use crate::page_rules;
@@ -67,6 +68,9 @@ pub(crate) struct Entry {
     /// Tokens revoked before their expiry.
     #[serde(default, skip_serializing_if = "Revocations::is_empty")]
     pub(crate) revoked: Revocations,
+    /// Keys and rules for JSON Web Tokens.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) jwt: Option<JwtEntry>,
     /// Settings that differ from the defaults.
     #[serde(default, skip_serializing_if = "toml::Table::is_empty")]
     pub(crate) settings: toml::Table,
@@ -84,6 +88,9 @@ impl Entry {
         };
         let here = |failure: Failure| failure.within(&format!("app {}", self.id));
         self.legacy_rules(&AppRules::default())?;
+        if let Some(jwt) = &self.jwt {
+            app.jwt = Some(Box::new(jwt.logins().map_err(here)?));
+        }
         for (key, value) in self.settings.iter().filter(|(key, _)| quotas::has(key)) {
             quotas::apply(&mut app.quotas, key, value).map_err(here)?;
         }

@@ -72,6 +72,7 @@ export default defineConfig({
           { text: 'Rust', link: '/rust' },
           { text: 'Your backend', link: '/backend' },
           { text: 'Tokens', link: '/tokens' },
+          { text: 'JWT', link: '/jwt' },
           { text: 'Permissions', link: '/permissions' },
           { text: 'The wire protocol', link: '/protocol' },
         ],

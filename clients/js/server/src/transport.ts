@@ -65,6 +65,14 @@ export function part(name: string): string {
   return encodeURIComponent(name);
 }
 
+/** Names as one parameter. */
+export function joined(names: readonly string[] | undefined): string | undefined {
+  const wrong = names?.find((name) => name.includes(','));
+  if (wrong === undefined) return names?.join(',');
+  const hint = 'Names are separated by commas; ask for one that has a comma in another way.';
+  throw new TidingsError(`${JSON.stringify(wrong)} has a comma`, 'invalid_name', hint);
+}
+
 /** Seconds that a `Retry-After` asks for: a number, or a date. */
 export function retryAfterOf(value: string | null, nowMs: number): number | undefined {
   if (value === null) return undefined;

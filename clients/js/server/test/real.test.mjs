@@ -32,7 +32,8 @@ test('messages to users: here, away, kept, and what cannot be sent', async (cont
   const delivered = await tidings.sendToPeer('alice', 'grüße 🎈', { sender: 'system', wait: true });
   assert.deepEqual([delivered.user, delivered.outcome], ['alice', 'delivered']);
   assert.equal((await alice.text('grüße 🎈')).from, 'system');
-  assert.equal((await tidings.sendToPeer('alice', 'now', { sender: 'system' })).outcome, 'sent');
+  // Not waited for: whether its receiver has it already is chance.
+  assert.match((await tidings.sendToPeer('alice', 'now', { sender: 'system' })).outcome, /^(sent|delivered)$/);
   await alice.text('now');
   await tidings.sendToPeer('alice', new Uint8Array([0, 255]), { sender: 'system' });
   const { message } = await alice.hears((heard) => heard.message?.messageType === 'RAW');
@@ -73,16 +74,16 @@ test('messages to channels, in batches, and repeated under one key', async (cont
 
 test('who is there, and who is put out', async (context) => {
   const carol = await login(context, 'carol');
-  await carol.join('room a/b');
+  await carol.join('room #1');
   assert.deepEqual([...(await tidings.queryPresence(['carol', 'nobody']))], [['carol', true], ['nobody', false]]);
   const user = await tidings.user('carol');
-  assert.deepEqual([user.user, user.online, user.channels, user.sessions.length], ['carol', true, ['room a/b'], 1]);
+  assert.deepEqual([user.user, user.online, user.channels, user.sessions.length], ['carol', true, ['room #1'], 1]);
   const { items: channels } = await tidings.channels({ prefix: 'room ' });
-  assert.deepEqual(channels.map(({ channel, members }) => [channel, members]), [['room a/b', 1]]);
-  assert.equal((await tidings.channel('room a/b')).members, 1);
-  assert.deepEqual((await tidings.members('room a/b')).items.map(({ user }) => user), ['carol']);
-  await tidings.removeMember('room a/b', 'carol');
-  await eventually(() => tidings.members('room a/b').catch(() => ({ items: [] })), ({ items }) => items.length === 0);
+  assert.deepEqual(channels.map(({ name, members }) => [name, members]), [['room #1', 1]]);
+  assert.equal((await tidings.channel('room #1')).members, 1);
+  assert.deepEqual((await tidings.members('room #1')).items.map(({ user }) => user), ['carol']);
+  await tidings.removeMember('room #1', 'carol');
+  await eventually(() => tidings.members('room #1').catch(() => ({ items: [] })), ({ items }) => items.length === 0);
 
   const { items: sessions } = await tidings.sessions({ user: 'carol' });
   assert.equal(sessions.length, 1);

@@ -137,4 +137,6 @@ test('settings come from the environment, and wrong ones are told', () => {
   }
   assert.throws(() => new Tidings({ ...good, app: '' }).bans(), { code: 'no_app' });
   for (const name of ['', '.', '..']) assert.throws(() => new Tidings(good).user(name), { code: 'invalid_name' });
+  // Two keys would be deleted in place of this one.
+  return assert.rejects(new Tidings(good).deleteUserAttributes('alice', ['a,b']), { code: 'invalid_name' });
 });

@@ -249,6 +249,11 @@ def given(**values: Any) -> Dict[str, Any]:
 
 
 def joined(words: Optional[Sequence[str]]) -> Optional[str]:
+    """Names as one parameter."""
+    for word in words or ():
+        if "," in word:
+            hint = "Names are separated by commas; ask for one that has a comma in another way."
+            raise TidingsError(f"{word!r} has a comma", "invalid_name", hint)
     return None if words is None else ",".join(words)
 
 

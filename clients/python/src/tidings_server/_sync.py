@@ -269,7 +269,9 @@ class Tidings:
     ) -> None:
         """Ends all logins of a user; with ``ban_seconds``, new ones are refused for that time."""
         body = given(reason=reason, ban_seconds=ban_seconds)
-        self._app_call("POST", f"/users/{part(user)}/disconnect", body=body)
+        path = f"/users/{part(user)}/disconnect"
+        # With a ban, as a ban: see there.
+        self._app_call("POST", path, body=body, is_repeatable=not ban_seconds)
 
     # Attributes
 

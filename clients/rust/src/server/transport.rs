@@ -182,6 +182,19 @@ pub(super) fn part(name: &str) -> Result<String, Error> {
     Ok(utf8_percent_encode(name, PART).to_string())
 }
 
+/// Names as one parameter.
+pub(super) fn joined(names: &[&str]) -> Result<String, Error> {
+    if let Some(wrong) = names.iter().find(|name| name.contains(',')) {
+        let hint = "Names are separated by commas; ask for one that has a comma in another way.";
+        return Err(Error::invalid(
+            "invalid_name",
+            format!("{wrong:?} has a comma"),
+            hint,
+        ));
+    }
+    Ok(names.join(","))
+}
+
 /// The connections to one server.
 pub(super) struct Transport {
     base: String,
@@ -467,5 +480,10 @@ mod tests {
         for name in ["", ".", ".."] {
             assert_eq!(part(name).expect_err("no part").code(), "invalid_name");
         }
+        assert_eq!(joined(&["a", "b"]).expect("names"), "a,b");
+        assert_eq!(
+            joined(&["a,b"]).expect_err("a comma").code(),
+            "invalid_name"
+        );
     }
 }

@@ -49,6 +49,12 @@ impl Chaos {
             return;
         }
         let hub = u16::try_from(random.between(0, self.world.hubs() as u64 - 1)).unwrap_or(0);
+        let (call, done) = self.draw_outside(&mut random);
+        self.call_from_outside(hub, call, done);
+    }
+
+    /// Draws a call, and what the checks are told of it.
+    fn draw_outside(&mut self, random: &mut Random) -> (Call, Done) {
         let text = self.text();
         let message = Some(Message {
             body: Some(message::Body::Text(text.clone().into())),
@@ -57,9 +63,9 @@ impl Chaos {
         let channel = (*random.pick(&CHANNELS)).to_owned();
         let users = self.clients.len() as u64 - 1;
         let user = |random: &mut Random| format!("u{}", random.between(0, users));
-        let (call, done) = match random.between(0, 9) {
+        match random.between(0, 9) {
             0..=3 => {
-                let (to, is_offline) = (user(&mut random), random.percent(50));
+                let (to, is_offline) = (user(random), random.percent(50));
                 let call = Call::SendToPeer(SendToPeer {
                     peer_id: to.clone(),
                     message,
@@ -111,11 +117,10 @@ impl Chaos {
                 (Call::ReadHistory(call), Done::Other)
             }
             _ => {
-                let user_ids = vec![user(&mut random)];
+                let user_ids = vec![user(random)];
                 (Call::QueryPresence(QueryPresence { user_ids }), Done::Other)
             }
-        };
-        self.call_from_outside(hub, call, done);
+        }
     }
 
     fn call_from_outside(&mut self, hub: u16, call: Call, done: Done) {
@@ -151,9 +156,10 @@ impl Chaos {
                 continue;
             };
             let is_late = open.at_ms + PATIENCE_MS <= at_ms;
-            let result = match is_late {
-                true => Err(CallError::NotLoggedIn),
-                false => result_of(answer),
+            let result = if is_late {
+                Err(CallError::NotLoggedIn)
+            } else {
+                result_of(answer)
             };
             if !open.is_given_up {
                 let at_ms = at_ms.min(open.at_ms + PATIENCE_MS);

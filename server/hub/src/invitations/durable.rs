@@ -122,7 +122,8 @@ impl Invitations {
             }
             Told::Ended(waiting) => {
                 if let Some(invitation) = self.remove_invitation(caller, id, out) {
-                    // Whoever cancels its own has told its application; somebody outside has told nobody.
+                    // Whoever cancels its own has told its application; somebody outside has told
+                    // nobody.
                     let is_ended_outside = matches!(waiting, Some(Caller::Outside(_)));
                     Self::tell_end(caller, invitation, is_ended_outside, kernel, out);
                     let timer = Timer::InvitationOver(Box::new(caller.clone()), id);

@@ -153,6 +153,13 @@ impl Kernel {
         let now_ms = self.now.mono_ms;
         self.asks.assert_consistent(now_ms);
         self.stores.assert_consistent();
+        self.outsiders.assert_consistent(self.now.unix_ms);
+        self.clients.assert_consistent();
+        assert_eq!(
+            self.has_bans,
+            self.config.apps.has_bans(),
+            "rules that nobody looks at"
+        );
         self.timers.assert_consistent(now_ms);
         let kept = self.replay_bytes.get();
         for (key, session) in &self.sessions {

@@ -283,8 +283,8 @@ impl Session {
     }
 }
 
-/// Channels that a part of a backend may be in with one login. Bound: a join beyond it is refused; a join looks at
-/// the name of each.
+/// Channels that a part of a backend may be in with one login. Bound: a join beyond it is refused;
+/// a join looks at the name of each.
 const SERVICE_CHANNELS_MAX: usize = 10_000;
 
 impl Traits {
@@ -320,7 +320,8 @@ pub(crate) enum End {
 }
 
 impl End {
-    /// The end of which a client is told by this code; `None` = it is told that its session can be resumed.
+    /// The end of which a client is told by this code; `None` = it is told that its session can be
+    /// resumed.
     pub(crate) fn of(code: CloseCode) -> Option<Self> {
         match code {
             CloseCode::GoingAway

@@ -1,4 +1,5 @@
-//! Logins of an app's backend: no rates, more channels, and messages to channels that they are not in.
+//! Logins of an app's backend: no rates, more channels, and messages to channels that they are not
+//! in.
 
 use std::sync::Arc;
 
