@@ -1,6 +1,5 @@
 //! `DELETE /api/v1/apps/{app}/users/{user}/data`: a user asks to be forgotten.
 
-use axum::Router;
 use axum::extract::State;
 use axum::routing::delete;
 use serde_json::{Value, json};
@@ -10,11 +9,12 @@ use tidings_wire::proto::{AttributeWrite, WriteUserAttributes, request};
 use super::{audited, blocking};
 use crate::auth::Caller;
 use crate::params::{PathParams, Query};
+use crate::routes::Routes;
 use crate::{Answer, Fault, Shared};
 
 /// The routes.
-pub(super) fn routes() -> Router<Shared> {
-    Router::new().route("/api/v1/apps/{app}/users/{user}/data", delete(erase))
+pub(super) fn routes() -> Routes {
+    Routes::new().route("/api/v1/apps/{app}/users/{user}/data", delete(erase))
 }
 
 async fn erase(

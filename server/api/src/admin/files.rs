@@ -2,7 +2,6 @@
 
 use std::io;
 
-use axum::Router;
 use axum::extract::State;
 use axum::routing::{delete, get};
 use serde::Serialize;
@@ -12,6 +11,7 @@ use tidings_wire::names::{AppId, UserId};
 use super::{audited, blocking, state};
 use crate::auth::Caller;
 use crate::params::{PathParams, Query, user};
+use crate::routes::Routes;
 use crate::{Answer, Fault, Shared};
 
 /// The files of a server. Its calls wait for the disk.
@@ -61,8 +61,8 @@ pub struct FileRecord {
 }
 
 /// The routes.
-pub(super) fn routes() -> Router<Shared> {
-    Router::new()
+pub(super) fn routes() -> Routes {
+    Routes::new()
         .route("/api/v1/apps/{app}/files", get(list))
         .route("/api/v1/apps/{app}/files/{id}", delete(remove))
 }

@@ -22,7 +22,6 @@ mod tokens;
 use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
 
-use axum::Router;
 use axum::http::StatusCode;
 use serde_json::Value;
 use tidings_store::Submitter;
@@ -40,7 +39,8 @@ pub(crate) use self::presence::Lists;
 use tidings_wire::names::AppId;
 
 use crate::registry::{Refused, RefusedKind, Registry};
-use crate::{Answer, Fault, Shared};
+use crate::routes::Routes;
+use crate::{Answer, Fault};
 
 /// What the calls of this folder work on.
 pub struct Admin {
@@ -170,8 +170,8 @@ impl From<Refused> for Fault {
 }
 
 /// The routes under `/api/v1`.
-pub(crate) fn routes() -> Router<Shared> {
-    Router::new()
+pub(crate) fn routes() -> Routes {
+    Routes::new()
         .merge(key_routes::routes())
         .merge(apps::routes())
         .merge(certificates::routes())
@@ -184,8 +184,8 @@ pub(crate) fn routes() -> Router<Shared> {
 }
 
 /// The hosted service's paths of rest 6 to 8.
-pub(crate) fn hosted_routes() -> Router<Shared> {
-    Router::new()
+pub(crate) fn hosted_routes() -> Routes {
+    Routes::new()
         .merge(bans::hosted_routes())
         .merge(presence::routes())
         .merge(projects::routes())
@@ -240,4 +240,14 @@ pub(crate) fn iso(unix_ms: u64) -> String {
 /// A value as JSON, for the audit log.
 pub(crate) fn state(of: &impl serde::Serialize) -> Value {
     serde_json::to_value(of).unwrap_or(Value::Null)
+}
+
+/// Shapes of bodies and answers, for the API's description.
+pub(crate) mod schemas {
+    pub(crate) use super::apps::{AppPatch, AppWish};
+    pub(crate) use super::audit::AuditPage;
+    pub(crate) use super::bans::{BanPatch, BanView, BanWish};
+    pub(crate) use super::certificates::CertificateWish;
+    pub(crate) use super::key_routes::{KeyView, KeyWish, RotateWish};
+    pub(crate) use super::tokens::{InspectWish, IssueWish, RevokeWish};
 }

@@ -1,17 +1,17 @@
 //! `/api/v1/nodes` and `/api/v1/stats`: how the server is.
 
-use axum::Router;
 use axum::extract::State;
 use axum::routing::get;
 use serde_json::{Value, json};
 
 use super::blocking;
 use crate::auth::Principal;
+use crate::routes::Routes;
 use crate::{Answer, Shared};
 
 /// The routes.
-pub(super) fn routes() -> Router<Shared> {
-    Router::new()
+pub(super) fn routes() -> Routes {
+    Routes::new()
         .route("/api/v1/nodes", get(nodes))
         .route("/api/v1/stats", get(stats))
 }
