@@ -16,7 +16,7 @@ use tidings_wire::names::AppId;
 use crate::auth::{Caller, Principal, authenticate, check_method};
 use crate::desk::{Begun, Kind, Left};
 use crate::problem::{Convention, Fault};
-use crate::{Api, Shared, admin, hosted, request_id, v1};
+use crate::{Api, Shared, admin, hosted, request_id, v1, webhooks};
 
 /// The source of a request, as whoever serves it knows it. Found among the request's extensions, as
 /// `Arc<dyn Stranger>`.
@@ -51,6 +51,7 @@ pub fn router(api: Shared) -> Router {
         .merge(v1::routes())
         .merge(admin::routes())
         .merge(admin::hosted_routes())
+        .merge(webhooks::routes())
         .method_not_allowed_fallback(wrong_method)
         .fallback(any(nowhere));
     routes
