@@ -1,4 +1,5 @@
-//! Key sets of login servers: what is taken, and what is refused with words, by HTTP, by TLS and from a file.
+//! Key sets of login servers: what is taken, and what is refused with words, by HTTP, by TLS and
+//! from a file.
 
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -10,7 +11,8 @@ use rustls::pki_types::PrivateKeyDer;
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 use tidings_server::{KeySource, load_key_set};
 
-const SET: &str = r#"{"keys":[{"kty":"OKP","crv":"Ed25519","kid":"one","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}]}"#;
+const SET: &str = r#"{"keys":[{"kty":"OKP","crv":"Ed25519","kid":"one",
+    "x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}]}"#;
 
 /// Answers one request with these bytes; gives back what was asked.
 fn answer_once(answer: Vec<u8>) -> (SocketAddr, JoinHandle<String>) {

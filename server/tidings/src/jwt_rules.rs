@@ -127,7 +127,8 @@ impl JwtEntry {
         if keys.is_empty() && source.is_none() {
             return Err(Failure::new(
                 "jwt has no key, so that it would let nobody in",
-                "set one of jwt.secrets, jwt.public_keys, jwt.public_key_files, jwt.jwks_file, jwt.jwks_url",
+                "set one of jwt.secrets, jwt.public_keys, jwt.public_key_files, jwt.jwks_file, \
+                 jwt.jwks_url",
             ));
         }
         let loaded = match &source {
@@ -176,8 +177,8 @@ impl JwtEntry {
                 check_key_url(url, self.jwks_allow_http).map_err(|why| {
                     Failure::new(
                         format!("setting jwt.jwks_url cannot be {url:?}: {why}"),
-                        "give the address of a JSON Web Key Set, for example https://login.example.org/.well-known/jwks.json; \
-                         http needs jwt.jwks_allow_http=true",
+                        "give the address of a JSON Web Key Set, for example \
+                         https://login.example.org/.well-known/jwks.json; http needs jwt.jwks_allow_http=true",
                     )
                 })?;
                 if let Some(path) = &self.jwks_authorities {

@@ -1,4 +1,5 @@
-//! Logins with JSON Web Tokens, as the guide's page says: the program, its commands, and the page's own programs.
+//! Logins with JSON Web Tokens, as the guide's page says: the program, its commands, and the page's
+//! own programs.
 
 mod page;
 
@@ -337,7 +338,8 @@ async fn keys_of_a_login_server_are_fetched_and_change() {
     let status = place.works(&["status"]);
     assert!(status.contains("1 key of http://127.0.0.1"), "{status}");
 
-    // Another key: a token that names it makes the server look, though not more often than each 30 s.
+    // Another key: a token that names it makes the server look, though not more often than each 30
+    // s.
     login_server.signal("-HUP");
     let mut second = page::fetch(&format!("{url}/token?user=alice"));
     let mut tries = Tries::new(

@@ -1,7 +1,7 @@
 //! Loads a key set from its place.
 //!
-//! Bounds: [`BYTES_MAX`] of answer, [`TIME`] for everything. Redirects are not followed: the operator
-//! has said where the keys are, and nobody else may say otherwise.
+//! Bounds: [`BYTES_MAX`] of answer, [`TIME`] for everything. Redirects are not followed: the
+//! operator has said where the keys are, and nobody else may say otherwise.
 
 use std::io::Read as _;
 use std::path::Path;
