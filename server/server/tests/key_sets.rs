@@ -1,7 +1,7 @@
 //! Key sets of login servers: what is taken, and what is refused with words, by HTTP, by TLS and
 //! from a file.
 
-use std::io::{Read as _, Write as _};
+use std::io::Write as _;
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -173,4 +173,6 @@ fn a_file_is_read_within_bounds() {
     assert_eq!(load(), Ok(1));
     std::fs::write(&path, " ".repeat(70_000)).expect("written");
     assert!(load().expect_err("large").contains("more than 65536"));
+    let device = load_key_set(&KeySource::File("/dev/zero".into()));
+    assert!(device.expect_err("endless").contains("no file"));
 }
