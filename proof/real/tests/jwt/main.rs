@@ -275,6 +275,13 @@ async fn settings_count_at_once_and_comments_stay() {
         "jwt.audiences=default",
     ]);
     assert_eq!(login(program, "alice", &plain).await, Ok(()));
+    // A change of the secret: both are good for a while.
+    let both = format!("a newer secret, which has just been made\n{SECRET}\n");
+    place.works_with(&["app", "set", JWT_APP, "jwt.secrets=-"], &both);
+    assert_eq!(login(program, "alice", &plain).await, Ok(()));
+    let newer = both.lines().next().unwrap_or_default();
+    place.works_with(&["app", "set", JWT_APP, "jwt.secrets=-"], newer);
+    refused("HS256 signature does not fit").await;
     // Without the last key there are no such tokens; without a certificate too, everybody may in.
     place.works(&["app", "rotate", JWT_APP]);
     place.works(&["app", "set", JWT_APP, "jwt=default"]);
