@@ -41,6 +41,7 @@ use crate::memory::{
 use crate::readiness::{Phase, Readiness};
 use crate::report::{HubReport, NodeReport};
 use crate::tls::Tls;
+use crate::webhooks::{self, WebhooksThread};
 use crate::worker::{LISTENER, Node, WAKER, Worker, WorkerParts};
 use crate::{http, kept_sessions, listen};
 
@@ -137,6 +138,8 @@ impl Server {
             settings,
             seed: seed()?,
         });
+        let webhooks = webhooks::start(config.webhooks, committer.submitter())?;
+        api.set_webhooks(webhooks.webhooks());
         let api_router = tidings_api::router(api.clone());
         let (http, http_thread) = http::start(http::HttpParts {
             readiness: readiness.clone(),
@@ -252,6 +255,7 @@ impl Server {
             api_port,
             place,
             key_sets: sets,
+            webhooks,
             http_thread,
             committer,
         };
@@ -446,6 +450,7 @@ struct Supervisor {
     api_port: Option<ApiPort>,
     place: Arc<AppsPlace>,
     key_sets: KeySets,
+    webhooks: WebhooksThread,
     http_thread: JoinHandle<()>,
     committer: Committer,
 }
@@ -491,6 +496,8 @@ impl Supervisor {
             // A panic in a hub's thread ends the process.
             snapshots.extend(worker.join().ok().flatten());
         }
+        // Order: what they write down is the last that the store is given by anybody but callers.
+        self.webhooks.stop();
         // Order: no hub is left that could hand anything in.
         self.committer.close();
         if let Some(directory) = self.directory {

@@ -53,19 +53,15 @@ pub struct Refusal {
     /// What is wrong, with the values.
     pub detail: String,
     /// What to do about it.
-    pub hint: String,
+    pub hint: &'static str,
 }
 
 impl Refusal {
-    pub(crate) fn new(kind: RefusalKind, detail: String, hint: &str) -> Self {
-        Self {
-            kind,
-            detail,
-            hint: hint.to_owned(),
-        }
+    pub(crate) fn new(kind: RefusalKind, detail: String, hint: &'static str) -> Self {
+        Self { kind, detail, hint }
     }
 
-    pub(crate) fn field(field: Field, detail: String, hint: &str) -> Self {
+    pub(crate) fn field(field: Field, detail: String, hint: &'static str) -> Self {
         Self::new(RefusalKind::Field(field), detail, hint)
     }
 }

@@ -1,0 +1,182 @@
+//! Webhooks of an app: rest 12.
+
+use axum::Router;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::routing::{get, post};
+use serde::Serialize;
+use tidings_webhooks::{NewSubscription, Refusal, RefusalKind, SubscriptionChange, Webhooks};
+
+use crate::answer::{Answer, json, json_with, no_content};
+use crate::auth::Caller;
+use crate::body::Json;
+use crate::params::{PathParams, Query};
+use crate::problem::Fault;
+use crate::{Api, Shared};
+
+/// Dead letters in one page, by default and at most.
+const PAGE_MAX: u64 = 100;
+
+pub(crate) fn routes() -> Router<Shared> {
+    let one = "/api/v1/apps/{app}/webhooks/{id}";
+    let below = |rest: &str| format!("{one}/{rest}");
+    Router::new()
+        .route("/api/v1/apps/{app}/webhooks", get(list).post(create))
+        .route(one, get(show).patch(change).delete(delete))
+        .route(&below("test"), post(test))
+        .route(&below("deliveries"), get(deliveries))
+        .route(&below("deliveries/{n}/retry"), post(retry))
+        .route(&below("dead-letters"), get(dead_letters))
+        .route(&below("dead-letters/retry"), post(retry_dead))
+}
+
+/// A list, and where it goes on.
+#[derive(Debug, Serialize)]
+struct Page<T> {
+    items: Vec<T>,
+    next: Option<String>,
+}
+
+fn whole<T: Serialize>(items: Vec<T>) -> Answer {
+    json(&Page { items, next: None })
+}
+
+/// The webhooks, if the caller may ask for them.
+fn webhooks<'a>(api: &'a Api, caller: &Caller) -> Result<&'a Webhooks, Fault> {
+    caller.principal.must_be_key()?;
+    let webhooks = api.webhooks.get();
+    webhooks.ok_or_else(|| Fault::unavailable("this server has no webhooks"))
+}
+
+async fn list(State(api): State<Shared>, caller: Caller, query: Query) -> Answer {
+    query.end()?;
+    whole(webhooks(&api, &caller)?.list(caller.app.as_str()))
+}
+
+async fn create(
+    State(api): State<Shared>,
+    caller: Caller,
+    query: Query,
+    Json(new): Json<NewSubscription>,
+) -> Answer {
+    query.end()?;
+    let made = webhooks(&api, &caller)?.create(caller.app.as_str(), new);
+    json_with(StatusCode::CREATED, &made.await.map_err(fault)?)
+}
+
+async fn show(
+    State(api): State<Shared>,
+    caller: Caller,
+    params: PathParams,
+    query: Query,
+) -> Answer {
+    query.end()?;
+    let found = webhooks(&api, &caller)?.show(caller.app.as_str(), params.text("id"));
+    json(&found.map_err(fault)?)
+}
+
+async fn change(
+    State(api): State<Shared>,
+    caller: Caller,
+    params: PathParams,
+    query: Query,
+    Json(change): Json<SubscriptionChange>,
+) -> Answer {
+    query.end()?;
+    let changed = webhooks(&api, &caller)?;
+    let changed = changed.change(caller.app.as_str(), params.text("id"), change);
+    json(&changed.await.map_err(fault)?)
+}
+
+async fn delete(
+    State(api): State<Shared>,
+    caller: Caller,
+    params: PathParams,
+    query: Query,
+) -> Answer {
+    query.end()?;
+    let deleted = webhooks(&api, &caller)?.delete(caller.app.as_str(), params.text("id"));
+    deleted.await.map_err(fault)?;
+    no_content()
+}
+
+async fn test(
+    State(api): State<Shared>,
+    caller: Caller,
+    params: PathParams,
+    query: Query,
+) -> Answer {
+    query.end()?;
+    let tried = webhooks(&api, &caller)?.test(caller.app.as_str(), params.text("id"));
+    json(&tried.await.map_err(fault)?)
+}
+
+async fn deliveries(
+    State(api): State<Shared>,
+    caller: Caller,
+    params: PathParams,
+    query: Query,
+) -> Answer {
+    query.end()?;
+    let found = webhooks(&api, &caller)?.deliveries(caller.app.as_str(), params.text("id"));
+    whole(found.map_err(fault)?)
+}
+
+async fn retry(
+    State(api): State<Shared>,
+    caller: Caller,
+    params: PathParams,
+    query: Query,
+) -> Answer {
+    query.end()?;
+    let webhooks = webhooks(&api, &caller)?;
+    let text = params.text("n");
+    let n = text.parse().map_err(|_| {
+        let detail = format!("{text:?} is not the number of a delivery");
+        Fault::invalid("n", detail).hint("Take the number from the list of deliveries.")
+    })?;
+    let tried = webhooks.retry(caller.app.as_str(), params.text("id"), n);
+    json(&tried.await.map_err(fault)?)
+}
+
+async fn dead_letters(
+    State(api): State<Shared>,
+    caller: Caller,
+    params: PathParams,
+    mut query: Query,
+) -> Answer {
+    let webhooks = webhooks(&api, &caller)?;
+    let limit = query.number("limit", 1, PAGE_MAX)?.unwrap_or(PAGE_MAX);
+    let after = query.number("cursor", 0, u64::MAX)?.unwrap_or(0);
+    query.end()?;
+    let limit = usize::try_from(limit).unwrap_or(1);
+    let found = webhooks.dead_letters(caller.app.as_str(), params.text("id"), after, limit);
+    let items = found.await.map_err(fault)?;
+    let last = items.last().filter(|_| items.len() == limit);
+    let next = last.map(|letter| letter.n.to_string());
+    json(&Page { items, next })
+}
+
+async fn retry_dead(
+    State(api): State<Shared>,
+    caller: Caller,
+    params: PathParams,
+    query: Query,
+) -> Answer {
+    query.end()?;
+    let tried = webhooks(&api, &caller)?;
+    let tried = tried.retry_dead(caller.app.as_str(), params.text("id"));
+    json(&tried.await.map_err(fault)?)
+}
+
+fn fault(refusal: Refusal) -> Fault {
+    let Refusal { kind, detail, hint } = refusal;
+    let made = match kind {
+        RefusalKind::Field(field) => Fault::invalid(field.name(), detail),
+        RefusalKind::NotFound => Fault::not_found("unknown_webhook", detail),
+        RefusalKind::Conflict => Fault::new(StatusCode::CONFLICT, "conflict", detail, hint),
+        RefusalKind::Full => Fault::new(StatusCode::CONFLICT, "too_many_webhooks", detail, hint),
+        RefusalKind::Unavailable => Fault::unavailable(detail),
+    };
+    made.hint(hint)
+}
