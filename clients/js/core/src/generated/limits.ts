@@ -156,6 +156,12 @@ export const MEMBER_COUNTS_PER_CALL_MAX = 32;
 export const MEMBER_EVENTS_MAX = 512;
 /** Largest text, or raw data and description together, or thumbnail, file name and description together. Source: rtm 2.1. */
 export const MESSAGE_PAYLOAD_BYTES_MAX = 32768;
+/** Messages of one app that one hub holds for its backend's word; further ones are sent or refused, as the app's rule says. Source: ours. */
+export const MODERATION_HELD_MAX = 1000;
+/** Bytes of a refusal's text that the sender is told. Source: ours. */
+export const MODERATION_TEXT_BYTES_MAX = 256;
+/** Longest time that a message may be held for its app's backend. Source: rest 12.5. */
+export const MODERATION_WAIT_MS_MAX = 2000;
 /** Longest user id or channel name. Source: rtm 2.2. */
 export const NAME_BYTES_MAX = 64;
 /** A client whose login was refused for lack of memory is asked to retry after about this time. Source: ours. */
