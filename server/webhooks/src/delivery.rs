@@ -7,8 +7,6 @@ use serde::{Deserialize, Serialize};
 use crate::call::{Answer, CallError};
 use crate::sources::Event;
 
-/// Deliveries of a subscription that are remembered.
-pub const DELIVERIES_MAX: usize = 100;
 /// Attempts that are remembered of one delivery.
 const ATTEMPTS_MAX: usize = 10;
 /// Characters of an answer that are remembered.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde::Serialize;
+use tidings_wire::limits::WEBHOOKS_PER_APP_MAX as SUBSCRIPTIONS_MAX;
 use tokio::time::Instant;
 
 use crate::Webhooks;
@@ -19,8 +20,6 @@ use crate::subscription::{
     Filter, NewSubscription, Secret, Subscription, SubscriptionChange, random_hex,
 };
 
-/// Subscriptions of one app, at most.
-pub const SUBSCRIPTIONS_MAX: usize = 16;
 /// How long a redelivery of all dead letters goes on before it answers.
 const REDELIVERY: Duration = Duration::from_secs(20);
 /// Records that are read at once.
@@ -409,7 +408,11 @@ pub(crate) async fn load(records: &Arc<dyn Records>) -> Result<Vec<Hook>, Fault>
     Ok(hooks)
 }
 
-async fn all(records: &dyn Records, table: Table, prefix: String) -> Result<Vec<Row>, Fault> {
+pub(crate) async fn all(
+    records: &dyn Records,
+    table: Table,
+    prefix: String,
+) -> Result<Vec<Row>, Fault> {
     let mut rows: Vec<Row> = Vec::new();
     loop {
         let after = rows.last().map(|(key, _)| key.clone());

@@ -39,7 +39,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "tidings-wire",
         ],
     ),
-    ("tidings-webhooks", &["tokio"]),
+    ("tidings-webhooks", &["tidings-wire", "tokio"]),
     (
         "tidings-api",
         &[
