@@ -1,11 +1,13 @@
-//! Webhooks of an app: rest 12.
+//! Webhooks and moderation of an app: rest 12 and 12.5.
 
 use axum::Router;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::routing::{get, post};
 use serde::Serialize;
-use tidings_webhooks::{NewSubscription, Refusal, RefusalKind, SubscriptionChange, Webhooks};
+use tidings_webhooks::{
+    NewModeration, NewSubscription, Refusal, RefusalKind, SubscriptionChange, Webhooks,
+};
 
 use crate::answer::{Answer, json, json_with, no_content};
 use crate::auth::Caller;
@@ -28,6 +30,10 @@ pub(crate) fn routes() -> Router<Shared> {
         .route(&below("deliveries/{n}/retry"), post(retry))
         .route(&below("dead-letters"), get(dead_letters))
         .route(&below("dead-letters/retry"), post(retry_dead))
+        .route(
+            "/api/v1/apps/{app}/moderation",
+            get(moderation).put(set_moderation).delete(end_moderation),
+        )
 }
 
 /// A list, and where it goes on.
@@ -169,11 +175,35 @@ async fn retry_dead(
     json(&tried.await.map_err(fault)?)
 }
 
+async fn moderation(State(api): State<Shared>, caller: Caller, query: Query) -> Answer {
+    query.end()?;
+    let found = webhooks(&api, &caller)?.moderation(caller.app.as_str());
+    json(&found.map_err(fault)?)
+}
+
+async fn set_moderation(
+    State(api): State<Shared>,
+    caller: Caller,
+    query: Query,
+    Json(new): Json<NewModeration>,
+) -> Answer {
+    query.end()?;
+    let set = webhooks(&api, &caller)?.set_moderation(caller.app.as_str(), new);
+    json(&set.await.map_err(fault)?)
+}
+
+async fn end_moderation(State(api): State<Shared>, caller: Caller, query: Query) -> Answer {
+    query.end()?;
+    let ended = webhooks(&api, &caller)?.end_moderation(caller.app.as_str());
+    ended.await.map_err(fault)?;
+    no_content()
+}
+
 fn fault(refusal: Refusal) -> Fault {
     let Refusal { kind, detail, hint } = refusal;
     let made = match kind {
         RefusalKind::Field(field) => Fault::invalid(field.name(), detail),
-        RefusalKind::NotFound => Fault::not_found("unknown_webhook", detail),
+        RefusalKind::NotFound => Fault::not_found("not_found", detail),
         RefusalKind::Conflict => Fault::new(StatusCode::CONFLICT, "conflict", detail, hint),
         RefusalKind::Full => Fault::new(StatusCode::CONFLICT, "too_many_webhooks", detail, hint),
         RefusalKind::Unavailable => Fault::unavailable(detail),

@@ -52,6 +52,7 @@ mod listen;
 mod mailbox;
 mod media;
 mod memory;
+mod moderating;
 mod network;
 mod origins;
 mod outgoing;

@@ -38,6 +38,7 @@ use crate::media::{Bounds, Directory, MediaStore};
 use crate::memory::{
     Intake, MEMORY_MIN, Watch, give_back_freed, memory_allocated, memory_max_default, memory_used,
 };
+use crate::moderating;
 use crate::readiness::{Phase, Readiness};
 use crate::report::{HubReport, NodeReport};
 use crate::tls::Tls;
@@ -138,7 +139,8 @@ impl Server {
             settings,
             seed: seed()?,
         });
-        let webhooks = webhooks::start(config.webhooks, committer.submitter())?;
+        let on_rules = moderating::on_rules(mailboxes.clone());
+        let webhooks = webhooks::start(config.webhooks, committer.submitter(), on_rules)?;
         api.set_webhooks(webhooks.webhooks());
         let api_router = tidings_api::router(api.clone());
         let (http, http_thread) = http::start(http::HttpParts {
@@ -182,6 +184,7 @@ impl Server {
             limits,
             tls: tls.as_ref().map(Tls::config),
             http,
+            webhooks: webhooks.webhooks(),
             readiness: readiness.clone(),
             names_hubs: config.names_hubs,
             legacy,

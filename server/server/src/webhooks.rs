@@ -16,8 +16,8 @@ use tidings_store::events::{
 };
 use tidings_store::records::{self, Expect, RecordError, RecordWrite};
 use tidings_webhooks::{
-    Change, Event, EventSource, Fault, GAP, Later, Records, Row, Settings, Sources, SystemResolver,
-    Table, WallClock, Webhooks,
+    Change, Event, EventSource, Fault, Later, OnRules, Records, Row, Settings, Sources,
+    SystemResolver, Table, WallClock, Webhooks,
 };
 use tidings_wire::names::AppId;
 use tokio::runtime;
@@ -83,6 +83,7 @@ impl WebhooksThread {
 pub(crate) fn start(
     config: WebhooksConfig,
     store: Submitter,
+    on_rules: OnRules,
 ) -> Result<WebhooksThread, StartError> {
     let runtime = runtime::Builder::new_current_thread()
         .enable_io()
@@ -99,6 +100,7 @@ pub(crate) fn start(
         }),
         clock: Arc::new(WallClock),
         resolver: Arc::new(SystemResolver),
+        on_rules,
     };
     let webhooks = runtime
         .block_on(Webhooks::start(config.settings, sources))
@@ -269,25 +271,6 @@ impl EventSource for StoreEvents {
     }
 }
 
-/// The kind as webhooks name it. Source: rest 12.
-fn kind(kind: EventKind) -> &'static str {
-    match kind {
-        EventKind::Login => "user.login",
-        EventKind::Logout => "user.logout",
-        EventKind::Join => "channel.join",
-        EventKind::Leave => "channel.leave",
-        EventKind::ChannelMade => "channel.created",
-        EventKind::ChannelGone => "channel.destroyed",
-        EventKind::PeerMessage => "message.peer",
-        EventKind::ChannelMessage => "message.channel",
-        EventKind::OfflineStored => "message.offline_stored",
-        EventKind::Invitation => "invitation.state",
-        EventKind::Banned => "user.banned",
-        EventKind::Unbanned => "user.unbanned",
-        EventKind::Gap => GAP,
-    }
-}
-
 fn translate(page: &EventPage, event: &events::Event) -> Event {
     let mut detail = Map::new();
     let mut tell = |name: &str, value: Value| {
@@ -331,7 +314,7 @@ fn translate(page: &EventPage, event: &events::Event) -> Event {
         number: event.number,
         place: page.cursor_of(event).to_string(),
         at_ms: event.at_ms,
-        kind: kind(event.kind).to_owned(),
+        kind: event.kind.name().to_owned(),
         user: event.user.as_ref().map(|user| user.as_str().to_owned()),
         channel: event.channel.as_ref().map(|name| name.as_str().to_owned()),
         order,
