@@ -90,7 +90,7 @@ pub struct Event {
 
 /// The kind of an event that tells that others are missing; `missing` in its detail says how many,
 /// if that is known.
-pub const GAP: &str = "events.gap";
+pub const GAP: &str = "gap";
 
 /// The durable streams of events, one per app.
 pub trait EventSource: Send + Sync + 'static {
