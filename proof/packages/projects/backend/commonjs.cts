@@ -3,8 +3,15 @@ import server = require('@tidings/server');
 const app = 'ImportStyles00000000000000000000';
 
 async function main(): Promise<object> {
-  const tidings = new server.Tidings({ endpoint: process.env['ENDPOINT'] ?? '', key: process.env['KEY'] ?? '', app });
-  const { outcome }: server.Receipt = await tidings.sendToPeer('nobody', 'hello', { sender: 'system', wait: true });
+  const tidings = new server.Tidings({
+    endpoint: process.env['ENDPOINT'] ?? '',
+    key: process.env['KEY'] ?? '',
+    app,
+  });
+  const { outcome }: server.Receipt = await tidings.sendToPeer('nobody', 'hello', {
+    sender: 'system',
+    wait: true,
+  });
   const refused = await tidings.unban(999_999).catch((error: unknown) => error);
   let webhook = '';
   try {

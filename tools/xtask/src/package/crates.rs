@@ -48,8 +48,8 @@ pub(super) fn check(out: &Path) -> Result<()> {
     empty(&project)?;
     let mut manifest = format!(
         "[package]\nname = \"used\"\nversion = \"0.0.0\"\nedition = \"2024\"\n\n[workspace]\n\n\
-         [dependencies]\ntidings-client = {{ version = \"{VERSION}\", features = [\"server\", \"tls\"] }}\n\n\
-         [patch.crates-io]\n"
+         [dependencies.tidings-client]\nversion = \"{VERSION}\"\n\
+         features = [\"server\", \"tls\"]\n\n[patch.crates-io]\n"
     );
     for name in CRATES {
         let file = out.join(format!("{name}-{VERSION}.crate"));
