@@ -33,10 +33,15 @@ async function works(text, within) {
   return output;
 }
 
-/** What `export` lines set, for everything that comes later, as in a reader's shell. */
-function takeVariables(text) {
-  for (const [, name, value] of place.own(text).matchAll(/^export (\w+)=(.*)$/gm))
-    place.env[name] = value;
+/** What these lines set, for everything that comes later, as in a reader's shell. */
+async function takeVariables(place, texts) {
+  for (const text of texts) {
+    const { code, output } = await place.run(`${text}\nenv`);
+    assert.equal(code, 0, output);
+    for (const [, name] of text.matchAll(/^export (\w+)=/gm)) {
+      place.env[name] = new RegExp(`^${name}=(.*)$`, 'm').exec(output)[1];
+    }
+  }
 }
 
 /** The JSON texts that commands have written one after the other. */
@@ -63,7 +68,7 @@ test('your backend, in each language', async (context) => {
   const [key] = /tdk_\w+/.exec(await works(of('key')[0])) ?? [];
   assert.ok(key, 'the command shows a key');
   place.replaced['=KEY'] = `=${key}`;
-  takeVariables(of('variables')[0]);
+  await takeVariables(place, of('variables'));
   const alice = await User.login(place.address, APP, 'alice');
   context.after(() => alice.logout());
   await alice.join('news');
@@ -159,8 +164,7 @@ test('a backend of the hosted service, with another host', async (context) => {
     '=KEY_ID': `=${id}`,
     '=KEY_SECRET': `=${secret}`,
   });
-  for (const [, name, value] of own.own(of('variables')[0]).matchAll(/^export (\w+)=(.*)$/gm))
-    own.env[name] = value;
+  await takeVariables(own, of('variables'));
   const token = (await run(`tidings token issue --app ${app}:${certificate} --user alice`)).trim();
   const alice = await User.login(own.address, app, 'alice', token);
   context.after(() => alice.logout());
