@@ -5,14 +5,17 @@ use axum::http::StatusCode;
 use axum::routing::{get, post};
 use serde::Serialize;
 use tidings_webhooks::{
-    NewModeration, NewSubscription, Refusal, RefusalKind, SubscriptionChange, Webhooks,
+    Delivery, ModerationView, NewModeration, NewSubscription, Redelivered, Refusal, RefusalKind,
+    SubscriptionChange, View, Webhooks,
 };
+
+use utoipa::ToSchema;
 
 use crate::answer::{Answer, json, json_with, no_content};
 use crate::auth::Caller;
 use crate::body::Json;
 use crate::params::{PathParams, Query};
-use crate::problem::Fault;
+use crate::problem::{Fault, Problem};
 use crate::routes::Routes;
 use crate::{Api, Shared};
 
@@ -36,15 +39,20 @@ pub(crate) fn routes() -> Routes {
         )
 }
 
-/// A list, and where it goes on.
-#[derive(Debug, Serialize)]
-struct Page<T> {
-    items: Vec<T>,
+/// The webhooks of an app.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct WebhookPage {
+    items: Vec<View>,
+    /// There are no more.
     next: Option<String>,
 }
 
-fn whole<T: Serialize>(items: Vec<T>) -> Answer {
-    json(&Page { items, next: None })
+/// Deliveries of a webhook, or its dead letters.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct WebhookDeliveryPage {
+    items: Vec<Delivery>,
+    /// Give it as `cursor` for more; null = these were all.
+    next: Option<String>,
 }
 
 /// The webhooks, if the caller may ask for them.
@@ -54,12 +62,26 @@ fn webhooks<'a>(api: &'a Api, caller: &Caller) -> Result<&'a Webhooks, Fault> {
     webhooks.ok_or_else(|| Fault::unavailable("this server has no webhooks"))
 }
 
-async fn list(State(api): State<Shared>, caller: Caller, query: Query) -> Answer {
+/// The app's webhooks.
+#[utoipa::path(
+    get, path = "/api/v1/apps/{app}/webhooks", tag = "Webhooks",
+    params(("app" = String, Path, description = "App id")),
+    responses((status = 200, body = WebhookPage), (status = "4XX", body = Problem, content_type = "application/problem+json")),
+)]
+pub(crate) async fn list(State(api): State<Shared>, caller: Caller, query: Query) -> Answer {
     query.end()?;
-    whole(webhooks(&api, &caller)?.list(caller.app.as_str()))
+    let items = webhooks(&api, &caller)?.list(caller.app.as_str());
+    json(&WebhookPage { items, next: None })
 }
 
-async fn create(
+/// Makes a webhook. Its secret is in the answer, and nowhere else.
+#[utoipa::path(
+    post, path = "/api/v1/apps/{app}/webhooks", tag = "Webhooks",
+    params(("app" = String, Path, description = "App id")),
+    request_body = NewSubscription,
+    responses((status = 201, body = View), (status = "4XX", body = Problem, content_type = "application/problem+json")),
+)]
+pub(crate) async fn create(
     State(api): State<Shared>,
     caller: Caller,
     query: Query,
@@ -70,7 +92,13 @@ async fn create(
     json_with(StatusCode::CREATED, &made.await.map_err(fault)?)
 }
 
-async fn show(
+/// A webhook.
+#[utoipa::path(
+    get, path = "/api/v1/apps/{app}/webhooks/{id}", tag = "Webhooks",
+    params(("app" = String, Path, description = "App id"), ("id" = String, Path, description = "Webhook")),
+    responses((status = 200, body = View), (status = "4XX", body = Problem, content_type = "application/problem+json")),
+)]
+pub(crate) async fn show(
     State(api): State<Shared>,
     caller: Caller,
     params: PathParams,
@@ -81,7 +109,14 @@ async fn show(
     json(&found.map_err(fault)?)
 }
 
-async fn change(
+/// Changes a webhook: what is absent stays.
+#[utoipa::path(
+    patch, path = "/api/v1/apps/{app}/webhooks/{id}", tag = "Webhooks",
+    params(("app" = String, Path, description = "App id"), ("id" = String, Path, description = "Webhook")),
+    request_body = SubscriptionChange,
+    responses((status = 200, body = View), (status = "4XX", body = Problem, content_type = "application/problem+json")),
+)]
+pub(crate) async fn change(
     State(api): State<Shared>,
     caller: Caller,
     params: PathParams,
@@ -94,7 +129,13 @@ async fn change(
     json(&changed.await.map_err(fault)?)
 }
 
-async fn delete(
+/// Deletes a webhook with its deliveries and dead letters.
+#[utoipa::path(
+    delete, path = "/api/v1/apps/{app}/webhooks/{id}", tag = "Webhooks",
+    params(("app" = String, Path, description = "App id"), ("id" = String, Path, description = "Webhook")),
+    responses((status = 204), (status = "4XX", body = Problem, content_type = "application/problem+json")),
+)]
+pub(crate) async fn delete(
     State(api): State<Shared>,
     caller: Caller,
     params: PathParams,
@@ -106,7 +147,13 @@ async fn delete(
     no_content()
 }
 
-async fn test(
+/// Sends a sample, outside of the order.
+#[utoipa::path(
+    post, path = "/api/v1/apps/{app}/webhooks/{id}/test", tag = "Webhooks",
+    params(("app" = String, Path, description = "App id"), ("id" = String, Path, description = "Webhook")),
+    responses((status = 200, body = Delivery), (status = "4XX", body = Problem, content_type = "application/problem+json")),
+)]
+pub(crate) async fn test(
     State(api): State<Shared>,
     caller: Caller,
     params: PathParams,
@@ -117,7 +164,13 @@ async fn test(
     json(&tried.await.map_err(fault)?)
 }
 
-async fn deliveries(
+/// The last 100 deliveries, newest first.
+#[utoipa::path(
+    get, path = "/api/v1/apps/{app}/webhooks/{id}/deliveries", tag = "Webhooks",
+    params(("app" = String, Path, description = "App id"), ("id" = String, Path, description = "Webhook")),
+    responses((status = 200, body = WebhookDeliveryPage), (status = "4XX", body = Problem, content_type = "application/problem+json")),
+)]
+pub(crate) async fn deliveries(
     State(api): State<Shared>,
     caller: Caller,
     params: PathParams,
@@ -125,10 +178,17 @@ async fn deliveries(
 ) -> Answer {
     query.end()?;
     let found = webhooks(&api, &caller)?.deliveries(caller.app.as_str(), params.text("id"));
-    whole(found.map_err(fault)?)
+    let items = found.map_err(fault)?;
+    json(&WebhookDeliveryPage { items, next: None })
 }
 
-async fn retry(
+/// Delivers once more, outside of the order.
+#[utoipa::path(
+    post, path = "/api/v1/apps/{app}/webhooks/{id}/deliveries/{n}/retry", tag = "Webhooks",
+    params(("app" = String, Path, description = "App id"), ("id" = String, Path, description = "Webhook"), ("n" = u64, Path, description = "Number of the delivery")),
+    responses((status = 200, body = Delivery), (status = "4XX", body = Problem, content_type = "application/problem+json")),
+)]
+pub(crate) async fn retry(
     State(api): State<Shared>,
     caller: Caller,
     params: PathParams,
@@ -145,7 +205,13 @@ async fn retry(
     json(&tried.await.map_err(fault)?)
 }
 
-async fn dead_letters(
+/// Events that were given up, oldest first.
+#[utoipa::path(
+    get, path = "/api/v1/apps/{app}/webhooks/{id}/dead-letters", tag = "Webhooks",
+    params(("app" = String, Path, description = "App id"), ("id" = String, Path, description = "Webhook"), ("cursor" = Option<u64>, Query, description = "As the page before has given it"), ("limit" = Option<u64>, Query, description = "1 to 100")),
+    responses((status = 200, body = WebhookDeliveryPage), (status = "4XX", body = Problem, content_type = "application/problem+json")),
+)]
+pub(crate) async fn dead_letters(
     State(api): State<Shared>,
     caller: Caller,
     params: PathParams,
@@ -160,10 +226,16 @@ async fn dead_letters(
     let items = found.await.map_err(fault)?;
     let last = items.last().filter(|_| items.len() == limit);
     let next = last.map(|letter| letter.n.to_string());
-    json(&Page { items, next })
+    json(&WebhookDeliveryPage { items, next })
 }
 
-async fn retry_dead(
+/// Delivers the dead letters, oldest first, until one fails or 20 s have passed.
+#[utoipa::path(
+    post, path = "/api/v1/apps/{app}/webhooks/{id}/dead-letters/retry", tag = "Webhooks",
+    params(("app" = String, Path, description = "App id"), ("id" = String, Path, description = "Webhook")),
+    responses((status = 200, body = Redelivered), (status = "4XX", body = Problem, content_type = "application/problem+json")),
+)]
+pub(crate) async fn retry_dead(
     State(api): State<Shared>,
     caller: Caller,
     params: PathParams,
@@ -175,13 +247,26 @@ async fn retry_dead(
     json(&tried.await.map_err(fault)?)
 }
 
-async fn moderation(State(api): State<Shared>, caller: Caller, query: Query) -> Answer {
+/// The app's moderation.
+#[utoipa::path(
+    get, path = "/api/v1/apps/{app}/moderation", tag = "Moderation",
+    params(("app" = String, Path, description = "App id")),
+    responses((status = 200, body = ModerationView), (status = "4XX", body = Problem, content_type = "application/problem+json")),
+)]
+pub(crate) async fn moderation(State(api): State<Shared>, caller: Caller, query: Query) -> Answer {
     query.end()?;
     let found = webhooks(&api, &caller)?.moderation(caller.app.as_str());
     json(&found.map_err(fault)?)
 }
 
-async fn set_moderation(
+/// Sets the app's moderation: from now on, messages to these channels wait for the backend's word.
+#[utoipa::path(
+    put, path = "/api/v1/apps/{app}/moderation", tag = "Moderation",
+    params(("app" = String, Path, description = "App id")),
+    request_body = NewModeration,
+    responses((status = 200, body = ModerationView), (status = "4XX", body = Problem, content_type = "application/problem+json")),
+)]
+pub(crate) async fn set_moderation(
     State(api): State<Shared>,
     caller: Caller,
     query: Query,
@@ -192,7 +277,17 @@ async fn set_moderation(
     json(&set.await.map_err(fault)?)
 }
 
-async fn end_moderation(State(api): State<Shared>, caller: Caller, query: Query) -> Answer {
+/// Ends the app's moderation.
+#[utoipa::path(
+    delete, path = "/api/v1/apps/{app}/moderation", tag = "Moderation",
+    params(("app" = String, Path, description = "App id")),
+    responses((status = 204), (status = "4XX", body = Problem, content_type = "application/problem+json")),
+)]
+pub(crate) async fn end_moderation(
+    State(api): State<Shared>,
+    caller: Caller,
+    query: Query,
+) -> Answer {
     query.end()?;
     let ended = webhooks(&api, &caller)?.end_moderation(caller.app.as_str());
     ended.await.map_err(fault)?;

@@ -14,6 +14,7 @@ use serde_json::{Map, Value, json};
 use tidings_wire::limits::{MODERATION_APP_CALLS_MAX, MODERATION_WAIT_MS_MAX};
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
+use utoipa::ToSchema;
 
 use crate::Webhooks;
 use crate::body;
@@ -31,7 +32,8 @@ const BEFORE: &str = "message.before";
 const CALLS_MAX: usize = 1_024;
 
 /// The body of `PUT …/moderation`.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+#[schema(as = ModerationWish)]
 #[serde(deny_unknown_fields)]
 pub struct NewModeration {
     /// Where questions go.
@@ -48,7 +50,8 @@ pub struct NewModeration {
 }
 
 /// What becomes of a message without an answer in time.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(as = ModerationOnTimeout)]
 #[serde(rename_all = "snake_case")]
 pub enum OnTimeout {
     /// It is sent.
@@ -77,7 +80,8 @@ pub struct Moderation {
 }
 
 /// Moderation as the API shows it.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+#[schema(as = Moderation)]
 pub struct ModerationView {
     /// Where questions go.
     pub url: String,
@@ -99,7 +103,8 @@ pub struct ModerationView {
 }
 
 /// What has come of questions.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, ToSchema)]
+#[schema(as = ModerationStatus)]
 pub struct Counts {
     /// Questions.
     pub asked: u64,

@@ -7,6 +7,7 @@ use std::time::Duration;
 use serde::Serialize;
 use tidings_wire::limits::WEBHOOKS_PER_APP_MAX as SUBSCRIPTIONS_MAX;
 use tokio::time::Instant;
+use utoipa::ToSchema;
 
 use crate::Webhooks;
 use crate::body;
@@ -26,7 +27,8 @@ const REDELIVERY: Duration = Duration::from_secs(20);
 const PAGE: usize = 64;
 
 /// A subscription as the API shows it. The secrets' texts are not in it.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+#[schema(as = Webhook)]
 pub struct View {
     /// Its name.
     pub id: String,
@@ -55,7 +57,8 @@ pub struct View {
 }
 
 /// What became of the dead letters.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
+#[schema(as = WebhookRedelivered)]
 pub struct Redelivered {
     /// The target has them.
     pub delivered: usize,

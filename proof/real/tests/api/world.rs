@@ -36,8 +36,7 @@ pub(crate) struct World {
 }
 
 /// Ends its child when its standard input is closed, or by the signal that is written there.
-const GUARD: &str =
-    "\"$@\" < /dev/null & server=$!; read -r how; kill -s \"${how:-TERM}\" $server; wait $server";
+const GUARD: &str = "\"$@\" < /dev/null & server=$!; exec > /dev/null; read -r how; kill -s \"${how:-TERM}\" $server; wait $server";
 
 /// The server with so many hubs, started by the first test that asks.
 pub(crate) fn world(hubs: u16) -> &'static World {
