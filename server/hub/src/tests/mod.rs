@@ -4,6 +4,7 @@ mod asks;
 mod bans;
 mod bounds;
 mod costs;
+mod events;
 mod logins;
 mod node;
 mod outside;
