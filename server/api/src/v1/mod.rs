@@ -15,8 +15,8 @@ pub(crate) mod users;
 use axum::routing::{delete, get, post};
 use serde_json::json;
 
-use crate::routes::Routes;
 use crate::Answer;
+use crate::routes::Routes;
 
 /// The routes.
 pub(crate) fn routes() -> Routes {
