@@ -322,7 +322,7 @@ async fn read(
         })?;
         page.messages
             .into_iter()
-            .filter(|message| is_text(message))
+            .filter(is_text)
             .for_each(&mut take);
         if page.next == 0 {
             return Ok(());
