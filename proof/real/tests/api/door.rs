@@ -87,7 +87,7 @@ fn who_guesses_keys_has_to_pause_and_who_has_one_does_not() {
     let call = |from: &str, secret: &str| {
         let call = Call::new("GET", &path("/channels")).header("X-Forwarded-For", from);
         call.header("Authorization", &basic(KEY_ID, secret))
-            .send(world.address)
+            .send(world.api)
     };
     let mut guesses = 0;
     while call("192.0.2.7", "a guess").status == 401 {
