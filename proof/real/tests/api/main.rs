@@ -3,6 +3,9 @@
 
 mod apps;
 mod bans;
+mod door;
+mod events;
+mod history;
 mod hosted;
 mod http;
 mod keys;

@@ -5,6 +5,7 @@ use axum::http::StatusCode;
 use axum::routing::get;
 use serde::Serialize;
 use serde_json::{Value, json};
+use tidings_store::events::{EventKind, NewEvent};
 use tidings_wire::names::{AppId, UserId};
 
 use super::thrown::throw;
@@ -178,12 +179,26 @@ pub(super) async fn add(
     let now_ms = api.unix_ms();
     let of = app.clone();
     // Whoever is there and is barred now is sent away by those who are told.
-    blocking(move || {
+    let rule = blocking(move || {
         let rule = bans.add(&of, rule, now_ms)?;
         registry.bans_changed()?;
         Ok(rule)
     })
-    .await
+    .await?;
+    tell(api, app, EventKind::Banned, &rule).await;
+    Ok(rule)
+}
+
+/// Tells the readers of the app's events of a rule. The rule holds whether or not they can be told.
+async fn tell(api: &Api, app: &AppId, kind: EventKind, rule: &BanRecord) {
+    let named = rule.named().unwrap_or_default();
+    let mut event = NewEvent::new(app.clone(), api.unix_ms(), kind);
+    event.user = named.user;
+    event.channel = named.channel;
+    event.detail = format!("ban {}", rule.id);
+    if let Err(error) = api.events.write(event).await {
+        tracing::warn!(%error, ban = rule.id, "an event of a ban could not be written");
+    }
 }
 
 async fn change(
@@ -252,16 +267,18 @@ async fn remove(State(api): State<Shared>, caller: Caller, path: PathParams) -> 
 pub(super) async fn lift(api: &Api, app: &AppId, id: u64) -> Result<BanRecord, Fault> {
     let admin = api.admin();
     let (bans, registry) = (admin.bans.clone(), admin.registry.clone());
-    let (app, now_ms) = (app.clone(), api.unix_ms());
-    if bans.find(&app, id, now_ms).is_none() {
+    let (of, now_ms) = (app.clone(), api.unix_ms());
+    if bans.find(app, id, now_ms).is_none() {
         return Err(unknown(id));
     }
-    blocking(move || {
-        let rule = bans.remove(&app, id, now_ms)?;
+    let rule = blocking(move || {
+        let rule = bans.remove(&of, id, now_ms)?;
         registry.bans_changed()?;
         Ok(rule)
     })
-    .await
+    .await?;
+    tell(api, app, EventKind::Unbanned, &rule).await;
+    Ok(rule)
 }
 
 fn id_of(path: &PathParams) -> Result<u64, Fault> {
