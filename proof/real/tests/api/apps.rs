@@ -1,9 +1,8 @@
 //! `/api/v1/apps`, certificates, tokens and revocations. Source: rest 12.
 
 use serde_json::{Value, json};
-use tidings_client::ClientEvent;
 
-use crate::office::{Made, MadeKey, expect, expect_problem};
+use crate::office::{Made, MadeKey, expect, expect_problem, is_out};
 use crate::world::{APP, CERTIFICATE, World, each, world};
 
 #[test]
@@ -212,10 +211,7 @@ fn certificates_are_rotated_and_their_sessions_end() {
         // The leaked one goes, with those whom it let in.
         let dropped = world.call("DELETE", &format!("{path}/1?disconnect=true"), None);
         assert_eq!(numbers(&expect(&dropped, 200)), [1]);
-        while !matches!(
-            events.next().await,
-            Some(ClientEvent::StateChanged { state, .. }) if state == tidings_client::ConnectionState::Aborted
-        ) {}
+        is_out(&mut events).await;
         let (client, _) = made.client(world);
         assert!(
             client
@@ -265,10 +261,7 @@ fn tokens_are_issued_where_that_is_enabled_inspected_and_revoked() {
                 .expect("it lets alice in");
             let revoked = world.post(&revocations, &json!({ "token": token }));
             assert_eq!(revoked.status, 204);
-            while !matches!(
-                events.next().await,
-                Some(ClientEvent::StateChanged { state, .. }) if state == tidings_client::ConnectionState::Aborted
-            ) {}
+            is_out(&mut events).await;
             assert_eq!(inspect()["check"]["verdict"], "revoked");
             let (again, _) = made.client(world);
             assert!(again.login("alice", Some(&token)).await.is_err());

@@ -291,8 +291,7 @@ fn credentials_that_are_none_are_refused() {
             "Bearer x",
             "Bearer tdk_aaaaaaaaaaaa_0",
             "Basic eA==",
-            "Basic \u{7f}",
-            "Digest x",
+                "Digest x",
         ];
         for header in cases {
             let call = Call::new("GET", "/api/v1/keys").header("Authorization", header);
